@@ -1,0 +1,18 @@
+// Runs once after `npm ci`: says which Node the project uses when the machine's own is too old.
+// Plain JavaScript, so that an old Node can run it as well.
+const WANTED_MAJOR = 24;
+const major = (version) => Number(version.replace(/^v/, '').split('.')[0]);
+
+const machine = /node\/v([0-9.]+)/.exec(process.env.npm_config_user_agent ?? '')?.[1] ?? process.versions.node;
+const project = process.versions.node;
+if (major(project) < WANTED_MAJOR) {
+  console.error(
+    `pith: Node ${WANTED_MAJOR} or newer is needed and this is v${project}; npm has no Node ${WANTED_MAJOR} for ` +
+      `${process.platform}-${process.arch}. Install it and run this again.`,
+  );
+  process.exitCode = 1;
+} else if (major(machine) < WANTED_MAJOR) {
+  console.log(
+    `pith: this machine has Node v${machine}; every make target and npm script here uses Node v${project} from npm (node_modules/.bin/node).`,
+  );
+}

@@ -1,0 +1,326 @@
+// Who may import whom in src/, and the check of it. An allow-list: what no row names is refused, and so is a
+// file that no row covers. The second half of the file finds the imports, with a small scanner and no compiler.
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename, dirname, join, posix, relative, sep } from 'node:path';
+
+/**
+ * One row per file (`clock.ts`) or folder (`session/`) of src/; the longest that fits a file counts, alone.
+ * A row lists what may be imported beside its own folder and `FOR_ALL`:
+ *   `relay/`          all files of a folder         `relay/relay.ts`   one file
+ *   `upstream/call*`  files that begin so           `*`                every file of src/ but those in `ENTRY`
+ *   `type relay/`     only by `import type`         `node:net`, `ws`   a module, with its subpaths
+ */
+export type Rules = Readonly<Record<string, readonly string[]>>;
+
+/** Importable from everywhere, except from each other. */
+const FOR_ALL = ['errors.ts', 'clock.ts'];
+
+/** Where a run begins: `*` leaves these out. */
+const ENTRY = ['main.ts', 'gateway.ts', 'cli/'];
+
+/** What counts and logs: for every row but protocol, routing, config and the files that import nothing. */
+const SEEN = ['telemetry/metrics.ts', 'telemetry/log.ts'];
+
+const GRPC = ['@grpc/grpc-js', '@grpc/proto-loader'];
+const UPSTREAM = ['routing/', 'protocol/', 'gen/', 'type session/', 'timer-wheel.ts', ...SEEN];
+
+// oxfmt-ignore
+export const RULES: Rules = {
+  // Nothing below these.
+  'errors.ts':      [],
+  'clock.ts':       [],
+  'timer-wheel.ts': ['clock.ts'],
+  'gen/':           ['@bufbuild/protobuf', 'protobufjs', 'long', 'type @grpc/grpc-js', 'type @grpc/proto-loader'],
+
+  // Pure: no I/O, no logs.
+  'protocol/': ['node:crypto'],
+  'routing/':  [],
+  'config/':   ['routing/', 'zod', 'yaml', 'node:net'],
+
+  // The way of a packet.
+  'transport/':     ['protocol/', 'timer-wheel.ts', 'ws', 'node:net', 'node:http', 'node:tls', 'node:stream', ...SEEN],
+  'session/':       ['protocol/', 'transport/', 'timer-wheel.ts', ...SEEN],
+  'relay/':         ['protocol/', 'routing/', 'session/', 'upstream/upstream.ts', 'upstream/call*', 'timer-wheel.ts', ...SEEN],
+  'upstream/':      [...UPSTREAM],
+  'upstream/grpc/': ['upstream/', ...UPSTREAM, ...GRPC, 'node:dns'],
+  'upstream/nats/': ['upstream/', ...UPSTREAM, 'nats'],
+
+  // The way back, and the operator's way in.
+  'bus/':     ['session/', 'protocol/', 'routing/', 'gen/', 'upstream/nats/connection.ts', 'upstream/nats/headers.ts', 'nats', ...SEEN],
+  'control/': ['bus/', 'session/', 'routing/', 'gen/', 'type config/', ...GRPC, 'grpc-health-check', 'node:fs', 'node:net', 'node:http', ...SEEN],
+
+  // Beside the way.
+  'telemetry/': ['config/', 'pino', 'node:perf_hooks'],
+
+  // What puts it together. Nobody imports these but as listed here.
+  'gateway.ts': ['*', 'node:crypto'],
+  'cli/':       ['config/', 'routing/', 'protocol/', 'gen/', ...SEEN],
+  'main.ts':    ['gateway.ts', 'config/', 'telemetry/', 'cli/', 'node:fs', 'node:path', 'node:util'],
+};
+
+/** Names that say nothing about what is inside, and so collect everything. */
+const FOLDERS_REFUSED = ['utils', 'helpers', 'types', 'constants', 'interfaces', 'common'];
+
+/** One thing that breaks the rules. `file` is relative to the checked folder, `line` counts from 1. */
+export interface Problem {
+  file: string;
+  line: number;
+  /** The module as the import names it; absent where the file's own name or place is wrong. */
+  import?: string;
+  why: string;
+}
+
+/** Reads as `session/session.ts:3: imports '../relay/relay.ts': why`, to be clicked in a terminal. */
+export function printProblem(problem: Problem): string {
+  const what = problem.import === undefined ? '' : ` imports '${problem.import}':`;
+  return `${problem.file}:${problem.line}:${what} ${problem.why}`;
+}
+
+/**
+ * Checks every source file under `root` against `rules`.
+ *
+ * @returns All problems, in the order of file names and lines; none if the layers hold.
+ * @throws {Error} if there is no source file under `root`: a check that looks at nothing must not pass.
+ */
+export function checkLayers(root: string, rules: Rules = RULES): Problem[] {
+  const files = sourceFiles(root);
+  if (files.length === 0) throw new Error(`no source files under ${root}`);
+  return files.flatMap((file) => [...checkName(file), ...checkImports(root, file, rules)]);
+}
+
+/** The source files under `root`, relative to it, with `/` on every platform, sorted. */
+export function sourceFiles(root: string): string[] {
+  return readdirSync(root, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && /\.(?:[cm]?ts|[cm]?js)$/.test(entry.name))
+    .map((entry) => relative(root, join(entry.parentPath, entry.name)).split(sep).join('/'))
+    .sort();
+}
+
+function checkName(file: string): Problem[] {
+  const problems: Problem[] = [];
+  if (basename(file).startsWith('index.')) {
+    problems.push({ file, line: 1, why: 'no index files: import the file that holds the thing' });
+  }
+  const folder = dirname(file)
+    .split('/')
+    .find((name) => FOLDERS_REFUSED.includes(name));
+  if (folder !== undefined) {
+    problems.push({ file, line: 1, why: `no folder named '${folder}': name it for what it holds` });
+  }
+  return problems;
+}
+
+function checkImports(root: string, file: string, rules: Rules): Problem[] {
+  const row = Object.keys(rules)
+    .filter((name) => covers(name, file))
+    .sort((a, b) => b.length - a.length)[0];
+  if (row === undefined) {
+    return [{ file, line: 1, why: 'no row covers this file: add one to test/support/layers.ts' }];
+  }
+  const allowed = [...(rules[row] ?? []), ...(FOR_ALL.includes(row) ? [] : FOR_ALL)];
+  if (row.endsWith('/')) allowed.push(row);
+
+  const problems: Problem[] = [];
+  for (const found of scanImports(readFileSync(join(root, file), 'utf8'))) {
+    const { line, name, isType } = found;
+    const why =
+      name === undefined
+        ? 'the name is computed, so it cannot be checked: write it out'
+        : refusal(resolve(file, name), isType, row, allowed);
+    if (why !== undefined) problems.push({ file, line, import: name ?? 'import(…)', why });
+  }
+  return problems;
+}
+
+/** Why `row` may not import `target`, or undefined if it may. */
+function refusal(
+  target: string,
+  isType: boolean,
+  row: string,
+  allowed: readonly string[],
+): string | undefined {
+  if (allowed.some((item) => covers(item, target))) return undefined;
+  if (allowed.some((item) => item.startsWith('type ') && covers(item.slice(5), target))) {
+    return isType ? undefined : `${row} may import ${target} by 'import type' only`;
+  }
+  return `${row} may not import ${target}`;
+}
+
+/** `../protocol/packet.ts` seen from `session/session.ts` is `protocol/packet.ts`; modules stay as they are. */
+function resolve(file: string, name: string): string {
+  if (!name.startsWith('.')) return name;
+  return posix.normalize(posix.join(posix.dirname(file), name));
+}
+
+function covers(item: string, target: string): boolean {
+  if (item === '*') return isSource(target) && !ENTRY.some((entry) => covers(entry, target));
+  if (item.endsWith('*')) return target.startsWith(item.slice(0, -1));
+  if (item.endsWith('/')) return target.startsWith(item);
+  return target === item || target.startsWith(`${item}/`);
+}
+
+function isSource(target: string): boolean {
+  return /\.[cm]?[tj]s$/.test(target) && !target.startsWith('../') && !target.startsWith('node:');
+}
+
+// Finding the imports: static, side effect, re-export, dynamic, and import() in a type. It knows just enough
+// of the language not to be fooled by comments, strings, templates and regular expressions.
+
+/** One import. `name` is undefined where a dynamic import computes it. */
+export interface FoundImport {
+  line: number;
+  name: string | undefined;
+  /** `import type` or `export type`: gone at run time. A `type` inside the braces does not count. */
+  isType: boolean;
+}
+
+interface Token {
+  kind: 'word' | 'string' | 'mark';
+  text: string;
+  line: number;
+}
+
+/** All imports of `source`, in order. */
+export function scanImports(source: string): FoundImport[] {
+  const tokens = tokenize(source);
+  const found: FoundImport[] = [];
+  for (const [at, token] of tokens.entries()) {
+    if (token.kind !== 'word' || isText(tokens[at - 1], '.')) continue;
+    if (token.text === 'import') pushIf(found, readImport(tokens, at));
+    else if (token.text === 'export') pushIf(found, readExport(tokens, at));
+  }
+  return found;
+}
+
+function readImport(tokens: readonly Token[], at: number): FoundImport | undefined {
+  const line = tokens[at]?.line ?? 0;
+  const next = tokens[at + 1];
+  if (next?.kind === 'string') return { line, name: next.text, isType: false };
+  if (isText(next, '(')) {
+    const argument = tokens[at + 2];
+    const after = tokens[at + 3];
+    const isPlain = argument?.kind === 'string' && (isText(after, ')') || isText(after, ','));
+    return { line, name: isPlain ? argument.text : undefined, isType: false };
+  }
+  if (next?.kind !== 'word' && !isText(next, '{') && !isText(next, '*')) return undefined;
+  // `import type from './x.ts'` imports a default that is called "type".
+  const isType = isText(next, 'type') && !isText(tokens[at + 2], 'from', ',');
+  return readFrom(tokens, at + 1, line, isType);
+}
+
+function readExport(tokens: readonly Token[], at: number): FoundImport | undefined {
+  const isType = isText(tokens[at + 1], 'type');
+  const start = isType ? at + 2 : at + 1;
+  if (!isText(tokens[start], '{', '*')) return undefined;
+  return readFrom(tokens, start, tokens[at]?.line ?? 0, isType);
+}
+
+/** Reads over the names, `{ a, b as c }`, `* as d`, to `from 'name'`; anything else is no import. */
+function readFrom(
+  tokens: readonly Token[],
+  start: number,
+  line: number,
+  isType: boolean,
+): FoundImport | undefined {
+  for (let at = start; at < tokens.length; at++) {
+    const token = tokens[at];
+    const next = tokens[at + 1];
+    if (isText(token, 'from') && next?.kind === 'string') return { line, name: next.text, isType };
+    const isName = token?.kind === 'word' || token?.kind === 'string';
+    if (!isName && !isText(token, '{', '}', '*', ',')) return undefined;
+    if (isText(token, '}') && !isText(next, 'from')) return undefined;
+  }
+  return undefined;
+}
+
+function pushIf(list: FoundImport[], item: FoundImport | undefined): void {
+  if (item !== undefined) list.push(item);
+}
+
+function isText(token: Token | undefined, ...texts: string[]): boolean {
+  return token !== undefined && token.kind !== 'string' && texts.includes(token.text);
+}
+
+const SPACE = /\s+/y;
+const COMMENT = /\/\/[^\n]*|\/\*[\s\S]*?(?:\*\/|$)/y;
+const STRING = /'(?:[^'\\\n]|\\[\s\S])*'?|"(?:[^"\\\n]|\\[\s\S])*"?/y;
+const REGEXP = /\/(?:[^/\\[\n]|\\.|\[(?:[^\]\\\n]|\\.)*\])+\/[a-z]*/y;
+const WORD = /[\p{L}\p{N}_$#]+/uy;
+const TEMPLATE_TEXT = /(?:[^`\\$]|\\[\s\S]|\$(?!\{))*/y;
+
+/** Words after which a slash begins a regular expression and does not divide. */
+const BEFORE_REGEXP =
+  /^(?:return|typeof|case|in|of|delete|void|throw|new|instanceof|do|else|yield|await)$/;
+
+function tokenize(source: string): Token[] {
+  const tokens: Token[] = [];
+  // For each open template the number of braces open inside its ${}: at 0, a } goes back to the text.
+  const templates: number[] = [];
+  let at = 0;
+  let line = 1;
+
+  const take = (pattern: RegExp): string | undefined => {
+    pattern.lastIndex = at;
+    const text = pattern.exec(source)?.[0];
+    if (text === undefined) return undefined;
+    at += text.length;
+    return text;
+  };
+  const push = (kind: Token['kind'], text: string): void => void tokens.push({ kind, text, line });
+  const countLines = (text: string): void => {
+    line += text.split('\n').length - 1;
+  };
+  /** A template's text up to its end or the next `${`. Without holes the whole template is a plain string. */
+  const takeTemplateText = (isStart: boolean): void => {
+    const text = take(TEMPLATE_TEXT) ?? '';
+    const isHole = source[at] === '$';
+    if (isStart && !isHole) push('string', text);
+    else push('mark', isHole ? '${' : '`');
+    if (!isHole) templates.pop();
+    countLines(text);
+    at += isHole ? 2 : 1;
+  };
+
+  while (at < source.length) {
+    const blank = take(SPACE) ?? take(COMMENT);
+    if (blank !== undefined) {
+      countLines(blank);
+      continue;
+    }
+    const string = take(STRING);
+    if (string !== undefined) {
+      push('string', string.slice(1, -1));
+      countLines(string);
+      continue;
+    }
+    const word = take(WORD);
+    if (word !== undefined) {
+      push('word', word);
+      continue;
+    }
+    if (source[at] === '/' && mayBeginRegexp(tokens.at(-1)) && take(REGEXP) !== undefined) {
+      push('mark', 'regexp');
+      continue;
+    }
+    const mark = source[at++] ?? '';
+    const open = templates.length - 1;
+    if (mark === '`') {
+      templates.push(0);
+      takeTemplateText(true);
+    } else if (mark === '}' && templates[open] === 0) {
+      takeTemplateText(false);
+    } else {
+      if (mark === '{' && open >= 0) templates[open] = (templates[open] ?? 0) + 1;
+      if (mark === '}' && open >= 0) templates[open] = (templates[open] ?? 0) - 1;
+      push('mark', mark);
+    }
+  }
+  return tokens;
+}
+
+function mayBeginRegexp(last: Token | undefined): boolean {
+  if (last === undefined) return true;
+  if (last.kind === 'word') return BEFORE_REGEXP.test(last.text);
+  return last.kind === 'mark' && ![')', ']', '}', '`', 'regexp'].includes(last.text);
+}

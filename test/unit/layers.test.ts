@@ -1,0 +1,189 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, describe, expect, test } from 'vitest';
+import { checkLayers, printProblem, scanImports, sourceFiles } from '../support/layers.ts';
+
+const SRC = fileURLToPath(new URL('../../src', import.meta.url));
+const roots: string[] = [];
+
+afterEach(() => {
+  for (const root of roots.splice(0)) rmSync(root, { recursive: true, force: true });
+});
+
+/** Writes a little source tree and returns its folder. */
+function plant(files: Record<string, string>): string {
+  const root = mkdtempSync(join(tmpdir(), 'pith-layers-'));
+  roots.push(root);
+  for (const [name, text] of Object.entries(files)) {
+    const path = join(root, name);
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, text);
+  }
+  return root;
+}
+
+/** Puts one import on line 2 of `file` and returns what the check says. */
+function check(file: string, statement: string): string[] {
+  return checkLayers(plant({ [file]: `// Line 1.\n${statement}\n` })).map(printProblem);
+}
+
+describe('src', () => {
+  test('keeps to its layers', () => {
+    expect(checkLayers(SRC).map(printProblem)).toEqual([]);
+  });
+
+  test('is really looked at', () => {
+    expect(sourceFiles(SRC).length).toBeGreaterThan(0);
+    expect(() => checkLayers(plant({ 'README.md': 'no code' }))).toThrow(/no source files/);
+  });
+});
+
+describe('the check refuses', () => {
+  test.each([
+    ['protocol/packet.ts', '../session/session.ts', 'protocol/ may not import session/session.ts'],
+    ['protocol/packet.ts', '../telemetry/log.ts', 'protocol/ may not import telemetry/log.ts'],
+    ['protocol/packet.ts', 'node:fs', 'protocol/ may not import node:fs'],
+    ['routing/route.ts', '../telemetry/metrics.ts', 'routing/ may not import telemetry/metrics.ts'],
+    ['routing/route.ts', '../protocol/message.ts', 'routing/ may not import protocol/message.ts'],
+    ['config/load.ts', 'node:process', 'config/ may not import node:process'],
+    ['config/load.ts', '../telemetry/log.ts', 'config/ may not import telemetry/log.ts'],
+    ['errors.ts', './clock.ts', 'errors.ts may not import clock.ts'],
+    ['clock.ts', 'node:timers', 'clock.ts may not import node:timers'],
+    ['timer-wheel.ts', './session/session.ts', 'timer-wheel.ts may not import session/session.ts'],
+    ['session/session.ts', 'ws', 'session/ may not import ws'],
+    ['session/session.ts', '../relay/relay.ts', 'session/ may not import relay/relay.ts'],
+    ['session/session.ts', '../telemetry/setup.ts', 'session/ may not import telemetry/setup.ts'],
+    ['upstream/call.ts', '@grpc/grpc-js', 'upstream/ may not import @grpc/grpc-js'],
+    ['upstream/call.ts', 'nats', 'upstream/ may not import nats'],
+    ['upstream/nats/call.ts', '@grpc/grpc-js', 'upstream/nats/ may not import @grpc/grpc-js'],
+    ['upstream/grpc/call.ts', 'nats', 'upstream/grpc/ may not import nats'],
+    [
+      'upstream/grpc/call.ts',
+      'grpc-health-check',
+      'upstream/grpc/ may not import grpc-health-check',
+    ],
+    ['upstream/nats/call.ts', 'node:dns', 'upstream/nats/ may not import node:dns'],
+    ['relay/relay.ts', '../upstream/grpc/call.ts', 'relay/ may not import upstream/grpc/call.ts'],
+    ['relay/relay.ts', '../bus/delivery.ts', 'relay/ may not import bus/delivery.ts'],
+    ['bus/delivery.ts', '../upstream/nats/call.ts', 'bus/ may not import upstream/nats/call.ts'],
+    ['bus/delivery.ts', '../control/server.ts', 'bus/ may not import control/server.ts'],
+    [
+      'control/server.ts',
+      '../upstream/upstream.ts',
+      'control/ may not import upstream/upstream.ts',
+    ],
+    ['control/server.ts', 'node:tls', 'control/ may not import node:tls'],
+    ['telemetry/setup.ts', '../session/session.ts', 'telemetry/ may not import session/session.ts'],
+    ['control/server.ts', '../gateway.ts', 'control/ may not import gateway.ts'],
+    ['gateway.ts', './main.ts', 'gateway.ts may not import main.ts'],
+    ['gateway.ts', './cli/client.ts', 'gateway.ts may not import cli/client.ts'],
+    ['cli/client.ts', '../gateway.ts', 'cli/ may not import gateway.ts'],
+    ['main.ts', './session/session.ts', 'main.ts may not import session/session.ts'],
+    ['session/session.ts', '../../package.json', 'session/ may not import ../package.json'],
+    ['session/session.ts', 'left-pad', 'session/ may not import left-pad'],
+  ])('%s -> %s', (file, name, why) => {
+    expect(check(file, `import { a } from '${name}';`)).toEqual([
+      `${file}:2: imports '${name}': ${why}`,
+    ]);
+  });
+
+  test('a value where only types may come from', () => {
+    const file = 'upstream/call.ts';
+    expect(check(file, `import { Session } from '../session/session.ts';`)).toEqual([
+      `${file}:2: imports '../session/session.ts': upstream/ may import session/session.ts by 'import type' only`,
+    ]);
+    expect(check(file, `import type { Session } from '../session/session.ts';`)).toEqual([]);
+  });
+
+  test('every form of an import', () => {
+    for (const statement of [
+      `import '../relay/relay.ts';`,
+      `import relay from "../relay/relay.ts";`,
+      `import * as relay from '../relay/relay.ts'`,
+      `import type { Relay } from '../relay/relay.ts';`,
+      `export * from '../relay/relay.ts';`,
+      `export { relay as r } from '../relay/relay.ts';`,
+      `const relay = await import('../relay/relay.ts');`,
+      'const relay = await import(`../relay/relay.ts`);',
+      `let relay: import('../relay/relay.ts').Relay;`,
+    ]) {
+      expect(check('session/session.ts', statement), statement).toHaveLength(1);
+    }
+  });
+
+  test('a dynamic import of a computed name', () => {
+    expect(check('session/session.ts', 'await import(`./${name}.ts`);')).toEqual([
+      `session/session.ts:2: imports 'import(…)': the name is computed, so it cannot be checked: write it out`,
+    ]);
+  });
+
+  test('a file that no row covers, a barrel, and a drawer', () => {
+    expect(check('stray.ts', '')).toEqual([expect.stringMatching(/^stray.ts:1: no row covers/)]);
+    expect(check('session/index.ts', '')).toEqual([expect.stringMatching(/no index files/)]);
+    expect(check('session/utils/a.ts', '')).toEqual([expect.stringMatching(/named 'utils'/)]);
+  });
+
+  test('all that is wrong, not only the first of it', () => {
+    const root = plant({
+      'protocol/packet.ts': `import 'ws';\nimport './message.ts';\n\nimport 'nats';\n`,
+      'relay/relay.ts': `import '../gateway.ts';\n`,
+    });
+    expect(checkLayers(root).map(({ file, line }) => `${file}:${line}`)).toEqual([
+      'protocol/packet.ts:1',
+      'protocol/packet.ts:4',
+      'relay/relay.ts:1',
+    ]);
+  });
+});
+
+describe('the check allows', () => {
+  test.each([
+    ['protocol/packet.ts', '../errors.ts'],
+    ['protocol/packet.ts', './message.ts'],
+    ['transport/websocket.ts', 'ws'],
+    ['transport/listener.ts', 'node:tls'],
+    ['session/session.ts', '../transport/transport.ts'],
+    ['session/session.ts', '../telemetry/metrics.ts'],
+    ['upstream/grpc/channel.ts', '../upstream.ts'],
+    ['upstream/grpc/channel.ts', 'node:dns/promises'],
+    ['upstream/nats/call.ts', 'nats'],
+    ['relay/relay.ts', '../upstream/call-pool.ts'],
+    ['bus/reply-bus.ts', '../upstream/nats/connection.ts'],
+    ['control/server.ts', 'grpc-health-check'],
+    ['gateway.ts', './upstream/grpc/channel.ts'],
+    ['main.ts', './gateway.ts'],
+  ])('%s -> %s', (file, name) => {
+    expect(check(file, `import { a } from '${name}';`)).toEqual([]);
+  });
+});
+
+describe('the scanner', () => {
+  const names = (source: string): (string | undefined)[] =>
+    scanImports(source).map(({ name }) => name);
+
+  test('is not fooled by comments, strings, templates and regular expressions', () => {
+    const source = [
+      `// import 'a';`,
+      `/* import 'b';\n import 'c'; */`,
+      `const s = "import 'd'" + 'it\\'s import "e"';`,
+      'const t = `import "f" ${ { g: `}import "h"` }.g } import "i"`;',
+      `const r = /['"\`/*]/.test(s) ? 4 / 2 : x['/'] / 3; // import 'j'`,
+      `const m = import.meta.url; loader.import('k'); const o = { from: 'l' };`,
+      `export const from = 'm'; export { s }; export type T = { a: 'n' };`,
+      `import 'seen';`,
+    ].join('\n');
+    expect(names(source)).toEqual(['seen']);
+  });
+
+  test('reads over many lines and tells the line and whether it is only a type', () => {
+    const source = `'use strict';\nimport type {\n  A,\n} from './a.ts';\nimport { type B } from './b.ts';\nimport type from './c.ts';\nexport type * from './d.ts';`;
+    expect(scanImports(source)).toEqual([
+      { line: 2, name: './a.ts', isType: true },
+      { line: 5, name: './b.ts', isType: false },
+      { line: 6, name: './c.ts', isType: false },
+      { line: 7, name: './d.ts', isType: true },
+    ]);
+  });
+});

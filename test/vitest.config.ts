@@ -1,0 +1,67 @@
+// The projects, run one after another: what is fast and pure, what talks to real servers, and what other
+// people's clients say. `make unit` runs the first, `make test` these three, `make test-all` the slow ones too.
+
+import { homedir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vitest/config';
+
+// nats-server and grpcurl as test/tools/install.sh put them there, before any that the machine has. Here and
+// not only in the Makefile, so that a single test started from an editor finds them as well.
+const cache = process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache');
+const tools = process.env['PITH_TOOLS_DIR'] || join(cache, 'pith', 'bin');
+process.env['PATH'] = `${tools}${delimiter}${process.env['PATH'] ?? ''}`;
+
+/** Tests with real servers: two files at a time, each in a process of its own. */
+const withServers = {
+  pool: 'forks',
+  maxWorkers: 2,
+  testTimeout: 30_000,
+  hookTimeout: 120_000,
+} as const;
+
+const slow = {
+  test: {
+    ...withServers,
+    name: 'slow',
+    include: ['test/slow/**/*.test.ts'],
+    maxWorkers: 1,
+    testTimeout: 900_000,
+    sequence: { groupOrder: 3 },
+  },
+};
+
+export default defineConfig({
+  root: fileURLToPath(new URL('..', import.meta.url)),
+  test: {
+    reporters: ['default', fileURLToPath(new URL('count-reporter.ts', import.meta.url))],
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['test/unit/**/*.test.ts'],
+          pool: 'threads',
+          testTimeout: 5_000,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        test: {
+          ...withServers,
+          name: 'integration',
+          include: ['test/integration/**/*.test.ts'],
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          ...withServers,
+          name: 'conformance',
+          include: ['test/conformance/**/*.test.ts'],
+          sequence: { groupOrder: 2 },
+        },
+      },
+      ...(process.env['PITH_TEST_ALL'] ? [slow] : []),
+    ],
+  },
+});
