@@ -1,0 +1,52 @@
+/** Time. The only file that reads the clock or sets a timer, so that a test can own time. */
+
+/** Stops the timer; harmless when it has fired. */
+export type CancelTimer = () => void;
+
+export type Clock = {
+  /** Milliseconds that never go back; for deadlines and durations. */
+  now(): number;
+  /** Milliseconds since the Unix epoch; for people and for other machines. */
+  wallNow(): number;
+  /** Calls `fn` once, `ms` from now. The timer alone does not keep the process alive. */
+  setTimer(ms: number, fn: () => void): CancelTimer;
+};
+
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  wallNow: () => Date.now(),
+  setTimer(ms, fn) {
+    const timer = setTimeout(fn, ms);
+    timer.unref();
+    return () => {
+      clearTimeout(timer);
+    };
+  },
+};
+
+/** Resolves after `ms`. */
+export function sleep(clock: Clock, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    clock.setTimer(ms, resolve);
+  });
+}
+
+/** The value of `promise`, or `fallback` when it takes longer than `ms`. A rejection is passed on. */
+export async function within<T>(
+  clock: Clock,
+  ms: number,
+  promise: Promise<T>,
+  fallback: T,
+): Promise<T> {
+  let cancel: CancelTimer = () => {};
+  const late = new Promise<T>((resolve) => {
+    cancel = clock.setTimer(ms, () => {
+      resolve(fallback);
+    });
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    cancel();
+  }
+}

@@ -1,0 +1,171 @@
+// The keys whose part is not built yet. They are known to the schema, so a file can be checked against what
+// is to come, but a value other than the default is refused instead of being ignored.
+import { isDeepStrictEqual } from 'node:util';
+import type { z } from 'zod';
+import type { Finding } from './problem.ts';
+import { type Path, schemasAt } from './schema-tree.ts';
+import { getAt, isMap } from './tree.ts';
+
+/** A key that is not available in this release. */
+export interface NotYet {
+  /** As `limits.idle`; `[]` is every entry of a list, `*` every name of a map. */
+  path: string;
+  /** A value that is refused, as it would be written in YAML; the tests set it. */
+  example: unknown;
+  /** Values beside the default that are available. Default: none. */
+  allows?: (value: unknown) => boolean;
+  /** True: the key is refused whatever its value. Default: false. */
+  always?: boolean;
+  /** What to do. Default: leave it out. */
+  instead?: string;
+}
+
+/** Every key that is not available in this release; remove a row when its part is built. */
+export const notYetAvailable: readonly NotYet[] = [
+  {
+    path: 'listen[].url',
+    example: 'wss://0.0.0.0:3010',
+    allows: (value) => !/^(wss|tls):/.test(String(value)),
+    instead: 'use ws, tcp or auto, and end TLS in front of the gateway',
+  },
+  { path: 'listen[].dialect', example: 'pitaya' },
+  { path: 'listen[].path', example: '/game' },
+  { path: 'listen[].origins', example: ['https://game.example.com'] },
+  { path: 'listen[].proxy_protocol', example: 'required' },
+  { path: 'listen[].trusted_proxies', example: ['10.0.0.0/8'] },
+  { path: 'listen[].tls', example: { cert: '/tls/cert.pem', key: '/tls/key.pem' } },
+  { path: 'control.token', example: 'secret' },
+  { path: 'control.tls', example: { cert: '/tls/cert.pem', key: '/tls/key.pem' } },
+  { path: 'admin.token', example: 'secret' },
+  { path: 'admin.tls', example: { cert: '/tls/cert.pem', key: '/tls/key.pem' } },
+  { path: 'admin.playground', example: true },
+  { path: 'admin.console', example: true },
+  {
+    path: 'bus',
+    example: 'tls://nats:4222',
+    allows: (value) => !String(value).includes('tls://'),
+    instead: 'use nats://',
+  },
+  { path: 'bus_admin', example: true },
+  { path: 'nats.tls', example: { ca: '/tls/ca.pem' } },
+  { path: 'nats.split', example: true },
+  { path: 'pomelo.config_dir', example: '/game/config' },
+  { path: 'pomelo.use_dict', example: false },
+  { path: 'pomelo.use_protobuf', example: false },
+  { path: 'pomelo.use_crypto', example: true },
+  { path: 'pomelo.on_bad_signature', example: 'close' },
+  { path: 'pomelo.client_types', example: ['unity'] },
+  { path: 'auth.mode', example: 'jwt' },
+  { path: 'auth.backend', example: 'chat' },
+  { path: 'auth.jwt', example: { keys: ['/keys/jwt.pem'] } },
+  { path: 'auth.bind_within', example: '10s' },
+  { path: 'auth.sessions_per_uid', example: 'kick_old' },
+  { path: 'auth.max_sessions_per_uid', example: 3 },
+  {
+    path: 'backends.*.mode',
+    example: 'method',
+    allows: (value) => value !== 'method',
+    instead: 'use link or handle',
+  },
+  { path: 'backends.*.links', example: 2 },
+  { path: 'backends.*.balance', example: 'pick_first' },
+  { path: 'backends.*.health', example: true },
+  { path: 'backends.*.tls', example: { ca: '/tls/ca.pem' } },
+  { path: 'backends.*.services', example: ['lobby.v1.Rooms'] },
+  { path: 'backends.*.descriptors', example: ['lobby.binpb'] },
+  { path: 'backends.*.protos', example: ['proto'] },
+  { path: 'backends.*.reflection', example: true },
+  {
+    path: 'backends.*.http',
+    example: 'http://127.0.0.1:8080',
+    always: true,
+    instead: 'use grpc, nats or reply',
+  },
+  {
+    path: 'backends.*.ipc',
+    example: 'unix:///tmp/pomelo.sock',
+    always: true,
+    instead: 'use grpc, as grpc: unix:///…',
+  },
+  {
+    path: 'backends.*.dial_in',
+    example: { token: '' },
+    always: true,
+    instead: 'use grpc, nats or reply',
+  },
+  {
+    path: 'routes[].backend',
+    example: [{ backend: 'chat', weight: 9 }],
+    allows: (value) => typeof value === 'string',
+    instead: 'name one backend',
+  },
+  { path: 'routes[].method', example: '/lobby.v1.Rooms/Join' },
+  { path: 'routes[].path', example: '/rooms' },
+  { path: 'routes[].codec', example: 'protobuf', allows: (value) => value === 'raw' },
+  { path: 'routes[].idempotent', example: true },
+  { path: 'routes[].roles', example: ['admin'] },
+  { path: 'routes[].rate', example: 5 },
+  { path: 'routes[].push_route', example: 'onRoom' },
+  { path: 'sessions.group_ttl', example: '1m' },
+  { path: 'sessions.resume.window', example: '1m' },
+  { path: 'sessions.resume.keys', example: ['secret'] },
+  { path: 'sessions.resume.replay', example: true },
+  { path: 'limits.idle', example: '5m' },
+  { path: 'limits.connections_per_address', example: 10 },
+  { path: 'limits.accepts_per_second', example: 50 },
+  { path: 'limits.json_depth', example: 16 },
+  { path: 'limits.inflate', example: '2MiB' },
+  { path: 'limits.event_loop_lag', example: '1s' },
+  { path: 'drain.hint_route', example: 'onDrain' },
+  { path: 'telemetry.otlp', example: 'http://collector:4318' },
+  { path: 'telemetry.sample', example: 1 },
+  { path: 'telemetry.always', example: { errors: false } },
+  { path: 'consul.address', example: 'consul:8500' },
+  { path: 'consul.register', example: true },
+  { path: 'consul.service', example: 'gateway' },
+  { path: 'maintenance.enabled', example: true },
+  { path: 'maintenance.routes', example: ['chat.>'] },
+  { path: 'maintenance.allow_uids', example: ['1'] },
+  { path: 'maintenance.message', example: 'Back at noon.' },
+  { path: 'workers', example: 2 },
+];
+
+/** Refuses every key of a tree that is not available and has a value other than its default. */
+export function findUnavailable(tree: unknown, root: z.core.$ZodType): Finding[] {
+  return notYetAvailable.flatMap((row) =>
+    pathsIn(tree, row.path)
+      .filter((path) => isRefused(row, getAt(tree, path), path, root))
+      .map((path) => ({ path, message: `not yet available; ${row.instead ?? 'leave it out'}` })),
+  );
+}
+
+function isRefused(row: NotYet, raw: unknown, path: Path, root: z.core.$ZodType): boolean {
+  const schemas = schemasAt(root, path) as z.ZodType[];
+  if (row.always === true) return schemas.length > 0;
+  for (const schema of schemas) {
+    const parsed = schema.safeParse(raw);
+    if (!parsed.success) continue;
+    const fallback = schema.safeParse(undefined);
+    const isDefault = fallback.success && isDeepStrictEqual(parsed.data, fallback.data);
+    return !isDefault && row.allows?.(parsed.data) !== true;
+  }
+  // The schema has said already what is wrong with it.
+  return false;
+}
+
+// The paths in a tree that a row's path stands for.
+function pathsIn(tree: unknown, pattern: string): Path[] {
+  let paths: Path[] = [[]];
+  for (const segment of pattern.replaceAll('[]', '.[]').split('.')) {
+    paths = paths.flatMap((path) => {
+      const value = getAt(tree, path);
+      if (segment === '[]') {
+        return Array.isArray(value) ? value.map((_, index) => [...path, index]) : [];
+      }
+      if (!isMap(value)) return [];
+      if (segment === '*') return Object.keys(value).map((key) => [...path, key]);
+      return Object.hasOwn(value, segment) ? [[...path, segment]] : [];
+    });
+  }
+  return paths;
+}

@@ -1,0 +1,262 @@
+// What no key can be checked for alone: names that must exist, keys that go together, ports that collide.
+// Each section is read by itself, so one bad key does not hide what is wrong elsewhere.
+import type { z } from 'zod';
+import { type Address, isLoopback, parseAddress, parseBus, parseListenUrl } from './address.ts';
+import { didYouMean, type Finding } from './problem.ts';
+import { type Config, configSchema } from './schema.ts';
+import { type BackendConfig, backendSchema } from './schema-backends.ts';
+import { type ListenConfig, listenSchema } from './schema-listen.ts';
+import { backendsOf, type RouteConfig, routeSchema } from './schema-routes.ts';
+import type { Path } from './schema-tree.ts';
+import { covers } from './syntax.ts';
+import { getAt, isMap } from './tree.ts';
+
+/** What the checks found. */
+export interface CrossChecks {
+  problems: Finding[];
+  /** Nothing that keeps the gateway from starting, but hardly meant. */
+  warnings: Finding[];
+}
+
+interface Sections {
+  /** A section that has mistakes of its own is missing here. */
+  known: Partial<Config>;
+  /** Entries with mistakes of their own are undefined. */
+  listen: (ListenConfig | undefined)[];
+  backends: Map<string, BackendConfig | undefined>;
+  routes: (RouteConfig | undefined)[];
+}
+
+type Report = (path: Path, message: string) => void;
+
+/** Checks a tree across its keys. */
+export function crossCheck(tree: unknown): CrossChecks {
+  const found: CrossChecks = { problems: [], warnings: [] };
+  const sections = readSections(tree);
+  const report: Report = (path, message) => found.problems.push({ path, message });
+  const warn: Report = (path, message) => found.warnings.push({ path, message });
+  checkListeners(sections, report);
+  checkPorts(sections, report);
+  checkNats(sections, report);
+  checkAuth(sections, report);
+  checkLimits(sections, report);
+  for (const [name, backend] of sections.backends) checkBackend(name, backend, sections, report);
+  for (const [index, route] of sections.routes.entries()) {
+    if (route === undefined) continue;
+    checkRouteBackends(route, index, sections, report);
+    checkRouteOptions(route, index, sections, report, warn);
+  }
+  warnOfUnreachable(sections, warn);
+  return found;
+}
+
+function readSections(tree: unknown): Sections {
+  const known: Record<string, unknown> = {};
+  for (const [name, schema] of Object.entries(configSchema.shape)) {
+    const value = read(schema, getAt(tree, [name]));
+    if (value !== undefined) known[name] = value;
+  }
+  const listen = getAt(tree, ['listen']);
+  const backends = getAt(tree, ['backends']);
+  const routes = getAt(tree, ['routes']);
+  return {
+    known,
+    listen: (Array.isArray(listen) ? listen : [{}]).map((entry) => read(listenSchema, entry)),
+    backends: new Map(
+      Object.entries(isMap(backends) ? backends : {}).map(([name, entry]) => {
+        return [name, read(backendSchema, entry)];
+      }),
+    ),
+    routes: (Array.isArray(routes) ? routes : []).map((entry) => read(routeSchema, entry)),
+  };
+}
+
+function read<Schema extends z.ZodType>(schema: Schema, value: unknown) {
+  const parsed = schema.safeParse(value);
+  return parsed.success ? parsed.data : undefined;
+}
+
+function checkListeners({ known, listen }: Sections, report: Report): void {
+  for (const [index, entry] of listen.entries()) {
+    if (entry === undefined) continue;
+    const { scheme } = parseListenUrl(entry.url);
+    const path = ['listen', index];
+    checkServerTls([...path, 'tls'], entry.tls, report);
+    const needsTls = scheme === 'wss' || scheme === 'tls';
+    if (needsTls && entry.tls.cert === '') report([...path, 'tls'], `${scheme}:// needs tls.cert`);
+    if ((scheme === 'ws' || scheme === 'tcp') && entry.tls.cert !== '') {
+      report(
+        [...path, 'tls'],
+        `${scheme}:// has no TLS; use ${scheme === 'ws' ? 'wss' : 'tls'}://`,
+      );
+    }
+  }
+  for (const name of ['control', 'admin'] as const) {
+    const section = known[name];
+    if (section === undefined) continue;
+    checkServerTls([name, 'tls'], section.tls, report);
+    const hasClientCertificates = section.tls.require_client_cert && section.tls.ca !== '';
+    if (isLoopback(parseAddress(section.listen)) || section.token !== '' || hasClientCertificates) {
+      continue;
+    }
+    report(
+      [name, 'listen'],
+      `beyond loopback this needs ${name}.token, or client certificates (${name}.tls with ca and ` +
+        `require_client_cert); else listen on 127.0.0.1${name === 'control' ? ' or unix:/path' : ''}`,
+    );
+  }
+}
+
+function checkServerTls(path: Path, tls: ListenConfig['tls'], report: Report): void {
+  if ((tls.cert === '') !== (tls.key === '')) report(path, 'cert and key go together');
+  if (tls.require_client_cert && tls.ca === '') report(path, 'require_client_cert needs ca');
+}
+
+// Port 0 never collides: the system chooses another one each time.
+function checkPorts({ known, listen }: Sections, report: Report): void {
+  const taken: { path: string; address: Address }[] = [];
+  const take = (path: Path, name: string, address: Address) => {
+    const other = taken.find((entry) => collide(entry.address, address));
+    if (other === undefined) taken.push({ path: name, address });
+    else report(path, `already taken by ${other.path}`);
+  };
+  for (const [index, entry] of listen.entries()) {
+    if (entry === undefined) continue;
+    const { host, port } = parseListenUrl(entry.url);
+    take(['listen', index, 'url'], `listen[${index}].url`, { kind: 'tcp', host, port });
+  }
+  for (const name of ['health', 'control', 'admin'] as const) {
+    const section = known[name];
+    if (section === undefined) continue;
+    take([name, 'listen'], `${name}.listen`, parseAddress(section.listen));
+  }
+}
+
+function collide(left: Address, right: Address): boolean {
+  if (left.kind === 'unix' || right.kind === 'unix') return false;
+  if (left.port !== right.port || left.port === 0) return false;
+  const isWildcard = (host: string) => host === '0.0.0.0' || host === '::';
+  return left.host === right.host || isWildcard(left.host) || isWildcard(right.host);
+}
+
+function checkNats({ known: { nats } }: Sections, report: Report): void {
+  if (nats === undefined) return;
+  const ways = (['creds', 'user', 'token', 'nkey'] as const).filter((name) => nats[name] !== '');
+  const [, second] = ways;
+  if (second !== undefined) {
+    report(['nats', second], `one of creds, user, token, nkey; got ${ways.join(' and ')}`);
+  }
+  if (nats.password !== '' && nats.user === '') report(['nats', 'password'], 'needs nats.user');
+}
+
+function checkAuth({ known: { auth }, backends }: Sections, report: Report): void {
+  if (auth === undefined) return;
+  if (auth.mode === 'connect' && auth.backend === '') {
+    report(['auth', 'mode'], 'connect needs auth.backend');
+  }
+  if (auth.backend !== '' && !backends.has(auth.backend)) {
+    report(['auth', 'backend'], noBackend(auth.backend, backends));
+  }
+  if (auth.mode === 'jwt' && auth.jwt.keys.length === 0 && auth.jwt.jwks_url === '') {
+    report(['auth', 'mode'], 'jwt needs auth.jwt.keys or auth.jwt.jwks_url');
+  }
+}
+
+function checkLimits({ known: { limits } }: Sections, report: Report): void {
+  if (limits === undefined || limits.slow.close_after >= limits.slow.drop_after) return;
+  report(['limits', 'slow', 'close_after'], 'must not be shorter than limits.slow.drop_after');
+}
+
+function checkBackend(
+  name: string,
+  backend: BackendConfig | undefined,
+  { known: { bus } }: Sections,
+  report: Report,
+): void {
+  const path = ['backends', name];
+  if (backend?.kind === 'nats' && bus !== undefined && parseBus(bus).kind === 'embedded') {
+    report([...path, 'nats'], 'needs a NATS bus; set bus: nats://host:4222');
+  }
+  if (backend?.kind !== 'grpc') return;
+  const sources = (['descriptors', 'protos'] as const).filter((key) => backend[key].length > 0);
+  if (backend.mode === 'method') {
+    if (backend.services.length === 0) report([...path, 'mode'], 'method needs services');
+    if (sources.length === 0 && !backend.reflection) {
+      report([...path, 'mode'], 'method needs descriptors, protos or reflection: true');
+    }
+    return;
+  }
+  const keys = backend.services.length > 0 ? ['services', ...sources] : sources;
+  for (const key of backend.reflection ? [...keys, 'reflection'] : keys) {
+    report([...path, key], 'only with mode: method');
+  }
+}
+
+function checkRouteBackends(
+  route: RouteConfig,
+  index: number,
+  { backends }: Sections,
+  report: Report,
+): void {
+  const isList = typeof route.backend !== 'string';
+  const names = backendsOf(route).map(({ backend }) => backend);
+  for (const [position, name] of names.entries()) {
+    const path = ['routes', index, 'backend', ...(isList ? [position, 'backend'] : [])];
+    if (!backends.has(name)) report(path, noBackend(name, backends));
+    if (names.indexOf(name) !== position) report(path, `"${name}" is in this list twice`);
+  }
+}
+
+function noBackend(name: string, backends: ReadonlyMap<string, unknown>): string {
+  const names = [...backends.keys()];
+  const known =
+    names.length === 0 ? '; there are no backends' : `; backends are: ${names.join(', ')}`;
+  return `no backend named "${name}"${didYouMean(name, names) || known}`;
+}
+
+function checkRouteOptions(
+  route: RouteConfig,
+  index: number,
+  { backends }: Sections,
+  report: Report,
+  warn: Report,
+): void {
+  for (const { backend: name } of backendsOf(route)) {
+    const backend = backends.get(name);
+    if (backend === undefined) continue;
+    const path = ['routes', index];
+    const isMethod = backend.kind === 'grpc' && backend.mode === 'method';
+    if (isMethod && route.method === '') {
+      report([...path, 'method'], `missing; backend "${name}" has mode: method`);
+    }
+    if (!isMethod && route.method !== '') {
+      report([...path, 'method'], `backend "${name}" has no mode: method`);
+    }
+    if (!isMethod && route.codec === 'protobuf') {
+      report([...path, 'codec'], `protobuf needs a backend with mode: method; "${name}" has not`);
+    }
+    if (backend.kind !== 'http' && route.path !== '') {
+      report([...path, 'path'], `backend "${name}" is not an http backend`);
+    }
+    if (route.to === '') continue;
+    if (backend.kind === 'grpc' && backend.mode !== 'link') {
+      warn([...path, 'to'], `backend "${name}" says its instance's name only in mode: link`);
+    } else if (['http', 'ipc', 'reply'].includes(backend.kind)) {
+      report([...path, 'to'], `an ${backend.kind} backend has no instances`.replace('an r', 'a r'));
+    }
+  }
+}
+
+function warnOfUnreachable({ routes }: Sections, warn: Report): void {
+  for (const [index, route] of routes.entries()) {
+    if (route === undefined) continue;
+    const before = routes
+      .slice(0, index)
+      .findIndex((other) => other !== undefined && covers(other.match, route.match));
+    if (before === -1) continue;
+    warn(
+      ['routes', index, 'match'],
+      `never reached: routes[${before}] ("${routes[before]?.match}") matches first`,
+    );
+  }
+}

@@ -1,0 +1,113 @@
+// Turns what zod found into findings for people.
+import type { z } from 'zod';
+import { didYouMean, type Finding } from './problem.ts';
+import { type BackendKind, backendKinds, kindsOf } from './schema-backends.ts';
+import { keysAt, listKeys, optionsOf, type Path, schemasAt } from './schema-tree.ts';
+import { getAt } from './tree.ts';
+
+/** Texts for what the schema itself has no text for. */
+export const schemaErrors: z.core.$ZodErrorMap = (issue) => {
+  if (issue.code === 'invalid_type') {
+    if (issue.input === undefined) return 'missing';
+    const hint = issue.expected === 'string' && typeof issue.input !== 'object' ? quoteHint : '';
+    return `expected ${typeNames[issue.expected] ?? issue.expected}, got ${nameOf(issue.input)}${hint}`;
+  }
+  if (issue.code === 'invalid_value') {
+    const values = issue.values.map(String);
+    const near = typeof issue.input === 'string' ? didYouMean(issue.input, values) : '';
+    if (issue.input === undefined) return `missing; expected one of ${values.join(', ')}`;
+    return `expected one of ${values.join(', ')}${near}`;
+  }
+  return undefined;
+};
+
+const quoteHint = '; put it in quotes';
+
+const typeNames: Readonly<Record<string, string>> = {
+  string: 'text',
+  boolean: 'true or false',
+  array: 'a list',
+  object: 'a map',
+  record: 'a map',
+  number: 'a number',
+};
+
+/** All that is wrong with a tree, from the issues that the schema raised. */
+export function findingsOf(
+  issues: readonly z.core.$ZodIssue[],
+  root: z.core.$ZodType,
+  tree: unknown,
+): Finding[] {
+  return issues.flatMap((issue) => flatten(issue, [], root, tree));
+}
+
+function flatten(
+  issue: z.core.$ZodIssue,
+  base: Path,
+  root: z.core.$ZodType,
+  tree: unknown,
+): Finding[] {
+  const path = [...base, ...issue.path] as Path;
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => unknownKey([...path, key], root, tree));
+  }
+  if (issue.code === 'invalid_key') {
+    return [{ path, message: issue.issues[0]?.message ?? issue.message, isKey: true }];
+  }
+  if (issue.code === 'invalid_union') {
+    const branch = bestBranch(issue.errors);
+    if (branch !== undefined) return branch.flatMap((inner) => flatten(inner, path, root, tree));
+  }
+  return [{ path, message: issue.message }];
+}
+
+// Of the alternatives, the one that was meant: of the right type, with the fewest mistakes.
+function bestBranch(branches: readonly z.core.$ZodIssue[][]): z.core.$ZodIssue[] | undefined {
+  const isWrongType = (issue: z.core.$ZodIssue) =>
+    issue.path.length === 0 && (issue.code === 'invalid_type' || issue.code === 'invalid_value');
+  // The key that makes an entry another kind of backend.
+  const isWrongKind = (issue: z.core.$ZodIssue) =>
+    issue.code === 'unrecognized_keys' &&
+    issue.path.length === 0 &&
+    issue.keys.some((key) => backendKinds.includes(key as BackendKind));
+  return branches
+    .filter((issues) => !issues.some((issue) => isWrongType(issue) || isWrongKind(issue)))
+    .toSorted((a, b) => a.length - b.length)[0];
+}
+
+function unknownKey(path: Path, root: z.core.$ZodType, tree: unknown): Finding {
+  const key = String(path.at(-1));
+  const parent = path.slice(0, -1);
+  const known = knownKeys(parent, root, tree);
+  const message = `unknown key${didYouMean(key, known) || elsewhere(key, root) || listOf(known)}`;
+  return { path, message, isKey: true };
+}
+
+// The keys of one kind of backend, not of all.
+function knownKeys(parent: Path, root: z.core.$ZodType, tree: unknown): string[] {
+  const isBackend = parent.length === 2 && parent[0] === 'backends';
+  const [kind] = isBackend ? kindsOf(getAt(tree, parent)) : [];
+  if (kind === undefined) return keysAt(root, parent);
+  const shapes = schemasAt(root, parent).flatMap((schema) => optionsOf(schema));
+  return shapes.map((shape) => keysAt(shape, [])).find((keys) => keys.includes(kind)) ?? [];
+}
+
+function elsewhere(key: string, root: z.core.$ZodType): string {
+  const found = listKeys(root).filter(({ path }) => path.split('.').at(-1) === key);
+  const [only] = found;
+  // The name of a backend is not known here.
+  const isOne = found.length === 1 && only?.path.includes('<') === false;
+  return isOne ? `; did you mean "${only.path}"?` : '';
+}
+
+function listOf(known: readonly string[]): string {
+  return known.length === 0 ? '' : `; known here: ${known.join(', ')}`;
+}
+
+function nameOf(value: unknown): string {
+  if (value === null) return 'nothing';
+  if (Array.isArray(value)) return 'a list';
+  if (typeof value === 'object') return 'a map';
+  if (typeof value === 'string') return 'text';
+  return typeof value === 'boolean' ? 'true or false' : 'a number';
+}

@@ -1,0 +1,120 @@
+// YAML text, PITH_ variables and flags in; a checked, frozen configuration out, or everything that is wrong.
+import { findUnavailable } from './availability.ts';
+import { crossCheck } from './cross-checks.ts';
+import { type ParsedDocument, parseYaml } from './document.ts';
+import { type Applied, applyEnvironment, applyFlags, type Assignment } from './environment.ts';
+import { interpolate } from './interpolate.ts';
+import { findingsOf, schemaErrors } from './issues.ts';
+import { type Finding, formatPath, type Place, type Problem } from './problem.ts';
+import { type Config, configSchema } from './schema.ts';
+import type { Path } from './schema-tree.ts';
+import { isMap, startsWith } from './tree.ts';
+
+/** What a configuration is made of; flags beat the environment, the environment beats the file. */
+export interface ConfigSources {
+  /** The YAML text; empty: only defaults. */
+  text: string;
+  /** The file's name, for messages. */
+  file: string;
+  /** The environment; names beginning with PITH_ are settings, all are there for `${env:NAME}`. */
+  env: Readonly<Record<string, string | undefined>>;
+  /** Values by path, as `log.level` or `listen.0.url`. Default: none. */
+  flags?: Readonly<Record<string, string>>;
+  /** Reads the file of a `${file:/path}`; throws if it cannot. Default: every file is refused. */
+  readFile?: (path: string) => string;
+}
+
+/** A configuration, or everything that is wrong with it; `'config' in result` tells which. */
+export type LoadResult = { config: Config; warnings: Problem[] } | { problems: Problem[] };
+
+/** Reads a configuration. Pure but for `readFile`; never throws; the configuration is deeply frozen. */
+export function loadConfig(sources: ConfigSources): LoadResult {
+  const document = parseYaml(sources.text, sources.file);
+  if (document.problems.length > 0) return { problems: document.problems };
+  if (!isMap(document.tree)) {
+    const message = 'expected a map of keys, as "id: pith"';
+    return { problems: [{ ...document.locate([]), path: '', message }] };
+  }
+
+  const environment = applyEnvironment(document.tree, configSchema, sources.env);
+  const flags = applyFlags(environment.tree, configSchema, sources.flags ?? {});
+  const refused: Finding[] = [];
+  const values = { env: sources.env, readFile: sources.readFile ?? refuseFile };
+  const tree = interpolate(flags.tree, configSchema, values, (finding) => refused.push(finding));
+
+  const parsed = configSchema.safeParse(tree, { error: schemaErrors });
+  const crossChecks = crossCheck(tree);
+  const findings = [
+    ...(parsed.success ? [] : findingsOf(parsed.error.issues, configSchema, tree)),
+    ...findUnavailable(tree, configSchema),
+    ...crossChecks.problems,
+  ];
+  // What follows from a reference without a value, or from an unknown key, is not said as well.
+  const causes = [...refused, ...findings.filter(({ isKey }) => isKey === true)];
+  const meant = findings.filter(
+    (finding) => !causes.some((other) => other !== finding && startsWith(finding.path, other.path)),
+  );
+  const placed = placer(document, environment, flags);
+  const problems = inOrder([
+    ...environment.problems,
+    ...flags.problems,
+    ...[...refused, ...meant].map((finding) => placed(finding)),
+  ]);
+  if (problems.length > 0 || !parsed.success) return { problems };
+  const warnings = inOrder(crossChecks.warnings.map((finding) => placed(finding)));
+  return { config: deepFreeze(parsed.data), warnings };
+}
+
+function placer(document: ParsedDocument, environment: Applied, flags: Applied) {
+  // The later setting is the one that holds.
+  const assignments = [...environment.assignments, ...flags.assignments].toReversed();
+  return ({ path, message, isKey = false }: Finding): Problem => {
+    const assignment = assignmentOf(path, assignments, document);
+    const place: Place =
+      assignment === undefined
+        ? isKey
+          ? document.locateKey(path)
+          : document.locate(path)
+        : { file: assignment.source, line: 0, column: 0 };
+    return { ...place, path: formatPath(path), message };
+  };
+}
+
+function assignmentOf(
+  path: Path,
+  assignments: readonly Assignment[],
+  document: ParsedDocument,
+): Assignment | undefined {
+  const setting = assignments.find((assignment) => startsWith(path, assignment.path));
+  if (setting !== undefined || document.has(path)) return setting;
+  // Neither the file nor a setting has this very key: it is missing from an entry that a setting began.
+  const parent = path.slice(0, -1);
+  if (parent.length === 0 || document.has(parent)) return undefined;
+  return assignments.find((assignment) => startsWith(assignment.path, parent));
+}
+
+// By line; what has no line comes last. The same sentence about the same key is said once.
+function inOrder(problems: readonly Problem[]): Problem[] {
+  const rank = ({ line }: Problem) => (line === 0 ? Number.MAX_SAFE_INTEGER : line);
+  const isFirst = (problem: Problem, index: number) =>
+    problems.findIndex((other) => {
+      return (
+        other.path === problem.path &&
+        other.message === problem.message &&
+        other.file === problem.file
+      );
+    }) === index;
+  return problems
+    .filter((problem, index) => isFirst(problem, index))
+    .toSorted((a, b) => rank(a) - rank(b) || a.column - b.column);
+}
+
+function refuseFile(): string {
+  throw new Error('files cannot be read here');
+}
+
+function deepFreeze<Value>(value: Value): Value {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
+  for (const item of Object.values(value)) deepFreeze(item);
+  return Object.freeze(value);
+}

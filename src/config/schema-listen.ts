@@ -1,0 +1,115 @@
+// Keys about listening: for clients, for health and metrics, for control and for administration.
+import { z } from 'zod';
+import { isCidr, parseAddress, parseHostPort, parseListenUrl } from './address.ts';
+import { autoFlag, checkOf, choice, flag, secret, text, texts } from './fields.ts';
+
+/** Files of a TLS server; each a path or PEM text, read again when the files change. */
+export const serverTlsSchema = z
+  .strictObject({
+    cert: text('', 'Certificate chain: a path or PEM; empty: no TLS.'),
+    key: secret('Private key of the certificate: a path or PEM.'),
+    ca: text('', 'Authorities that client certificates are checked against: a path or PEM.'),
+    require_client_cert: flag(false, 'Refuse clients without a certificate signed by `ca`.'),
+  })
+  .prefault({})
+  .describe('TLS of this listener; off without a certificate.');
+
+/** Files of a TLS client; each a path or PEM text. */
+export const clientTlsSchema = z
+  .strictObject({
+    cert: text('', 'Our certificate, where the server asks for one: a path or PEM.'),
+    key: secret('Private key of the certificate: a path or PEM.'),
+    ca: text('', "Authorities that the server is checked against; empty: the system's own."),
+  })
+  .prefault({})
+  .describe('TLS towards the server.');
+
+/** One listener for clients. */
+export const listenSchema = z
+  .strictObject({
+    url: text(
+      'auto://0.0.0.0:3010',
+      'Where clients connect: ws, wss, tcp, tls or auto://host:port. `auto` takes WebSocket and TCP on ' +
+        'one port, and TLS too when `tls` is set. Port 0: any free port.',
+      checkOf(parseListenUrl),
+    ),
+    dialect: choice(
+      ['pomelo', 'pitaya', 'nano', 'json'],
+      'pomelo',
+      'The server that the clients were written for.',
+    ),
+    path: text('*', 'WebSocket path; `*`: any.', (value) =>
+      value === '*' || /^\/[^\s?#]*$/.test(value) ? undefined : 'expected "*" or a path, as /game',
+    ),
+    origins: texts('Allowed values of Origin; empty: any.', (value) =>
+      /^[a-z][a-z0-9+.-]*:\/\/[^/\s]+$/.test(value)
+        ? undefined
+        : 'expected scheme and host without a path, as https://game.example.com',
+    ),
+    proxy_protocol: choice(
+      ['none', 'optional', 'required'],
+      'none',
+      'Whether connections begin with a PROXY header (version 1 or 2).',
+    ),
+    trusted_proxies: texts(
+      'Networks whose PROXY header, X-Forwarded-For and Forwarded are believed; empty: nobody.',
+      (value) => (isCidr(value) ? undefined : 'expected a network, as 10.0.0.0/8 or fd00::/8'),
+    ),
+    tls: serverTlsSchema,
+  })
+  .describe('One listener for clients.');
+
+/** The port for probes and scrapers. */
+export const healthSchema = z
+  .strictObject({
+    listen: text(
+      '0.0.0.0:7072',
+      'host:port of /livez, /readyz and /metrics.',
+      checkOf(parseHostPort),
+    ),
+  })
+  .prefault({})
+  .describe('Health and metrics, nothing else; for probes from outside the pod.');
+
+/** The gRPC control service. */
+export const controlSchema = z
+  .strictObject({
+    listen: text(
+      '127.0.0.1:7070',
+      'host:port, or unix:/path. Beyond loopback only with a token or client certificates.',
+      checkOf(parseAddress),
+    ),
+    token: secret('Bearer token that callers must show; empty: none.'),
+    tls: serverTlsSchema,
+  })
+  .prefault({})
+  .describe('The gRPC control service.');
+
+/** The administrative HTTP port. */
+export const adminSchema = z
+  .strictObject({
+    listen: text(
+      '127.0.0.1:7071',
+      'host:port. Beyond loopback only with a token or client certificates.',
+      checkOf(parseHostPort),
+    ),
+    token: secret('Bearer token that callers must show; empty: none.'),
+    tls: serverTlsSchema,
+    playground: autoFlag('/playground, a client in the browser; auto: only on loopback.'),
+    console: autoFlag('/console, sessions and traffic in the browser; auto: only on loopback.'),
+  })
+  .prefault({})
+  .describe("Administration over HTTP: health's paths, POST /v1/<Method>, /playground, /console.");
+
+/** One listener for clients; its URL is taken apart by `parseListenUrl`. */
+export type ListenConfig = z.output<typeof listenSchema>;
+/** The port for probes and scrapers. */
+export type HealthConfig = z.output<typeof healthSchema>;
+/** The gRPC control service. */
+export type ControlConfig = z.output<typeof controlSchema>;
+/** The administrative HTTP port. */
+export type AdminConfig = z.output<typeof adminSchema>;
+/** Files of a TLS server. */
+export type ServerTlsConfig = z.output<typeof serverTlsSchema>;
+/** Files of a TLS client. */
+export type ClientTlsConfig = z.output<typeof clientTlsSchema>;

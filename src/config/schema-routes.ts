@@ -1,0 +1,101 @@
+// Routes: which backend answers what, and how.
+import { z } from 'zod';
+import {
+  checkedText,
+  choice,
+  duration,
+  flag,
+  integer,
+  text,
+  texts,
+  wholeNumber,
+} from './fields.ts';
+import { checkInstanceTemplate, checkPattern, checkRoute, checkRouteTemplate } from './syntax.ts';
+
+const backendName = checkedText((value) =>
+  value === '' ? 'expected a name of backends' : undefined,
+);
+
+const weightedBackend = z.strictObject({
+  backend: backendName.describe('Name of a backend.'),
+  weight: wholeNumber({ min: 1, max: 1000 })
+    .prefault(1)
+    .describe('Its share of the sessions, 1 to 1000, relative to the others.'),
+});
+
+/** One rule of the route table. */
+export const routeSchema = z.strictObject({
+  match: checkedText(checkPattern).describe(
+    'Which routes: segments joined by dots; `*` is one segment, `>` one or more, last.',
+  ),
+  backend: z
+    .union([backendName, z.array(weightedBackend).min(1, 'expected at least one backend')], {
+      error: 'expected the name of a backend, or a list of { backend, weight }',
+    })
+    .describe('Name of the backend, or a list of { backend, weight }.'),
+  method: text(
+    '',
+    'Method to call, as /lobby.v1.Rooms/Join; required in mode: method. May use {server} {handler} {method}.',
+    checkRouteTemplate,
+  ),
+  path: text(
+    '',
+    'Path of an http backend, likewise; default: "/" and the route with / for .',
+    (value) => (value.startsWith('/') ? checkRouteTemplate(value) : 'expected a path, as /rooms'),
+  ),
+  to: text(
+    '',
+    'One instance of the backend, as {data.roomServer} or {uid}; empty: any.',
+    checkInstanceTemplate,
+  ),
+  else: choice(['error', 'any'], 'error', 'When that instance is away: error (503), or any other.'),
+  timeout: duration('10s', 'How long an answer may take; then 504.'),
+  order: choice(
+    ['keep', 'serial', 'none'],
+    'keep',
+    'keep: messages of a session arrive in order; serial: one in flight per session; none: they may overlap.',
+  ),
+  codec: choice(
+    ['auto', 'raw', 'protobuf'],
+    'auto',
+    'auto: JSON where clientProtos or serverProtos know the route, else the bytes as they are; ' +
+      'raw: the bytes; protobuf: in mode: method, where the client already speaks it.',
+  ),
+  forward: texts('Keys of the session data that the backend sees; "*": all.', (value) =>
+    value === '' ? 'expected a key of the session data, or "*"' : undefined,
+  ),
+  idempotent: flag(false, 'true: may be sent again within its timeout.'),
+  bound: flag(false, 'true: only for sessions with a uid; others get 401.'),
+  roles: texts('Any of these must be in the session data\'s "roles"; empty: no such rule.'),
+  rate: integer(
+    0,
+    "Messages per session and second, 0 to 1000000; 0: the session's own limit only.",
+    {
+      min: 0,
+      max: 1_000_000,
+    },
+  ),
+  push_route: text(
+    '',
+    'Route of what a server-streaming method sends after its first.',
+    checkRoute,
+  ),
+});
+
+/** All rules; the first match wins. */
+export const routesSchema = z
+  .array(routeSchema)
+  .prefault([])
+  .describe('Which backend answers which routes; the first match wins.');
+
+/** One rule of the route table. */
+export type RouteConfig = z.output<typeof routeSchema>;
+/** One of several backends of a rule, with its share. */
+export type WeightedBackend = z.output<typeof weightedBackend>;
+
+/** The backends of a rule as a list, whichever way they were written. */
+export function backendsOf(route: Pick<RouteConfig, 'backend'>): WeightedBackend[] {
+  return typeof route.backend === 'string'
+    ? [{ backend: route.backend, weight: 1 }]
+    : route.backend;
+}

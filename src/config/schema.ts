@@ -1,0 +1,308 @@
+// Every key of the configuration: its name, type, default, range and meaning. Types, environment names,
+// the JSON Schema for editors and the reference page all come from here.
+import { z } from 'zod';
+import { parseBus, parseHostPort } from './address.ts';
+import {
+  checkOf,
+  choice,
+  duration,
+  flag,
+  integer,
+  pairs,
+  secret,
+  secrets,
+  size,
+  text,
+  texts,
+  wholeNumber,
+} from './fields.ts';
+import { backendsSchema } from './schema-backends.ts';
+import {
+  adminSchema,
+  clientTlsSchema,
+  controlSchema,
+  healthSchema,
+  listenSchema,
+} from './schema-listen.ts';
+import { routesSchema } from './schema-routes.ts';
+import { checkPattern, checkRoute, checkSubjectPrefix } from './syntax.ts';
+
+const mebibyte = 1024 * 1024;
+// The length of a packet is written in three bytes.
+const packetBytesMax = 16_777_215;
+const many = { min: 1, max: 1_000_000 };
+const manyOrNone = { min: 0, max: 1_000_000 };
+
+const natsSchema = z
+  .strictObject({
+    prefix: text('pith', 'First tokens of every subject.', checkSubjectPrefix),
+    creds: secret('File with a JWT and its seed; empty: none.'),
+    user: text('', 'User name; empty: none.'),
+    password: secret('Password of `user`.'),
+    token: secret('Token; empty: none.'),
+    nkey: secret('Seed of an NKey; empty: none.'),
+    tls: clientTlsSchema,
+    split: flag(
+      false,
+      'A second connection for pushes; gives up the order between pushes and replies.',
+    ),
+  })
+  .prefault({})
+  .describe('The connection of the bus and of NATS backends.');
+
+const pomeloSchema = z
+  .strictObject({
+    config_dir: text('', "Folder with a Pomelo project's dictionary.json and protos; empty: none."),
+    use_dict: flag(true, 'Offer the route dictionary to clients.'),
+    use_protobuf: flag(true, 'Offer protobuf for the routes that the protos know.'),
+    use_crypto: flag(false, "Check clients' signatures, as Pomelo's useCrypto."),
+    on_bad_signature: choice(
+      ['drop', 'close'],
+      'drop',
+      'What to do with a message signed wrongly.',
+    ),
+    client_types: texts('Values of sys.type that may connect; empty: any.'),
+  })
+  .prefault({})
+  .describe("What Pomelo's own files and switches decide.");
+
+const jwtSchema = z
+  .strictObject({
+    from: text('user.token', 'Where the token is in the handshake.'),
+    algorithms: texts('Accepted algorithms, as RS256.'),
+    keys: secrets('Keys, each a path, PEM, or secret.'),
+    jwks_url: text('', 'Where the keys are fetched; empty: nowhere.'),
+    issuer: text('', 'Required issuer; empty: any.'),
+    audience: text('', 'Required audience; empty: any.'),
+    uid: text('sub', 'Claim that becomes the uid.'),
+    data: pairs('Session data from claims: key to claim.', () => undefined),
+    roles: text('', 'Claim that becomes the key "roles"; empty: none.'),
+    clock_skew: duration('30s', 'How far clocks may differ; 0s: not at all.', { zero: true }),
+  })
+  .prefault({})
+  .describe('For mode: jwt.');
+
+const authSchema = z
+  .strictObject({
+    mode: choice(['none', 'jwt', 'connect'], 'none', 'Who decides at the handshake.'),
+    backend: text('', 'Backend that is asked in mode: connect.'),
+    jwt: jwtSchema,
+    bind_within: duration('0s', 'Close sessions that have no uid by then; 0s: never.', {
+      zero: true,
+    }),
+    sessions_per_uid: choice(
+      ['many', 'kick_old', 'refuse_new'],
+      'many',
+      'What happens when a uid is bound a second time.',
+    ),
+    max_sessions_per_uid: integer(0, 'With many: sessions per uid; 0: no limit.', manyOrNone),
+  })
+  .prefault({})
+  .describe('Who may connect, and as whom.');
+
+const sessionsSchema = z
+  .strictObject({
+    data: size('4KiB', 'Largest session data, as JSON; 0: none may be set. At most 1MiB.', {
+      min: 0,
+      max: mebibyte,
+    }),
+    groups: integer(64, 'Groups per session, 0 to 10000; 0: none.', { min: 0, max: 10_000 }),
+    group_ttl: duration('0s', 'How long an empty group is remembered; 0s: not at all.', {
+      zero: true,
+    }),
+    resume: z
+      .strictObject({
+        window: duration('0s', 'How long a lost session may be taken up again; 0s: never.', {
+          zero: true,
+        }),
+        keys: secrets('Keys that sign resume tokens, the newest first.'),
+        replay: flag(false, 'Send kept pushes that were missed.'),
+      })
+      .prefault({})
+      .describe('Taking up a lost session again.'),
+  })
+  .prefault({})
+  .describe('What a session may hold.');
+
+const limitsSchema = z
+  .strictObject({
+    packet: size('64KiB', 'Largest packet from a client: 64B to 16777215 bytes.', {
+      min: 64,
+      max: packetBytesMax,
+    }),
+    outbox: size(
+      '1MiB',
+      'Unsent bytes per session, 1KiB to 1024MiB; one message may exceed an empty outbox.',
+      { min: 1024, max: 1024 * mebibyte },
+    ),
+    slow: z
+      .strictObject({
+        drop_after: duration('2s', 'Droppable pushes are dropped when sending stands this long.'),
+        close_after: duration('10s', 'The session is closed when sending stands this long.'),
+      })
+      .prefault({})
+      .describe('What happens to clients that do not read.'),
+    handshake: duration('5s', 'Time from connection to handshake.'),
+    ack: duration('5s', "Time from our handshake to the client's ack."),
+    assemble: duration('10s', 'A packet that has begun must be complete by then.'),
+    idle: duration(
+      '0s',
+      "Close sessions that send nothing for this long, beyond the heartbeat's own timeout of twice its interval; 0s: never.",
+      { zero: true },
+    ),
+    connections: z
+      .union([z.literal('auto'), wholeNumber({ min: 1, max: 10_000_000 })], {
+        error: 'expected auto, or a whole number from 1 to 10000000',
+      })
+      .prefault('auto')
+      .describe('Connections of this gateway; auto: from memory and file-descriptor limits.'),
+    connections_per_address: integer(
+      0,
+      'Connections from one address; 0: no limit, as players share addresses.',
+      manyOrNone,
+    ),
+    accepts_per_second: integer(500, 'New connections a second; beyond it accepting waits.', many),
+    messages_per_second: integer(100, 'Messages per session; beyond it 429.', many),
+    burst: integer(500, 'Messages that a session may send at once.', many),
+    in_flight_per_session: integer(
+      64,
+      'Unanswered requests per session, 1 to 100000; beyond it the gateway stops reading from that client.',
+      { min: 1, max: 100_000 },
+    ),
+    in_flight_per_backend: integer(10_000, 'Unanswered requests per backend; beyond it 503.', many),
+    route: integer(127, 'Longest route in bytes, 1 to 127.', { min: 1, max: 127 }),
+    json_depth: integer(32, 'How deep JSON from clients may nest, 1 to 1000.', {
+      min: 1,
+      max: 1000,
+    }),
+    inflate: size('1MiB', 'Largest body after inflating, 1KiB to 1024MiB.', {
+      min: 1024,
+      max: 1024 * mebibyte,
+    }),
+    event_loop_lag: duration('200ms', 'Beyond it new requests are shed with 503; 0s: never.', {
+      zero: true,
+    }),
+  })
+  .prefault({})
+  .describe('What a client, a session and a backend may use up.');
+
+const drainSchema = z
+  .strictObject({
+    budget: duration('25s', 'Time for closing all sessions; 0s: close them at once.', {
+      zero: true,
+    }),
+    accept_for: duration('0s', 'Keep accepting this long after the signal; 0s: stop at once.', {
+      zero: true,
+    }),
+    per_second: integer(100, 'Sessions closed a second, at least.', many),
+    hint_route: text('', 'Push this route to clients before closing; empty: none.', checkRoute),
+    signal: choice(['close', 'kick'], 'close', 'How a session is told: close, or kick first.'),
+  })
+  .prefault({})
+  .describe('Stopping: closes max(per_second, sessions / budget) a second.');
+
+const telemetrySchema = z
+  .strictObject({
+    otlp: text('', 'OTLP endpoint of traces, as http://collector:4318; empty: none.'),
+    sample: z
+      .number()
+      .min(0, 'expected a number from 0 to 1')
+      .max(1, 'expected a number from 0 to 1')
+      .prefault(0.01)
+      .describe('Share of traces that are kept, 0 to 1.'),
+    always: z
+      .strictObject({
+        errors: flag(true, 'Keep every trace with an error.'),
+        slower_than: duration('1s', 'Keep every trace that takes longer; 0s: this rule is off.', {
+          zero: true,
+        }),
+      })
+      .prefault({})
+      .describe('Traces that are kept whatever `sample` says.'),
+    metrics: flag(true, 'Serve /metrics for Prometheus.'),
+  })
+  .prefault({})
+  .describe('Traces and metrics.');
+
+const logSchema = z
+  .strictObject({
+    level: choice(
+      ['debug', 'info', 'warn', 'error'],
+      'info',
+      'debug prints the route table at start and a line for every message.',
+    ),
+    format: choice(['auto', 'json', 'pretty'], 'auto', 'auto: pretty on a terminal, else json.'),
+  })
+  .prefault({})
+  .describe('Logs, on standard error.');
+
+const consulSchema = z
+  .strictObject({
+    address: text('', 'host:port of the Consul agent; empty: none.', checkOf(parseHostPort)),
+    register: flag(false, 'Register this gateway as a service.'),
+    service: text('pith', 'Name of the service.'),
+  })
+  .prefault({})
+  .describe('Service discovery by Consul.');
+
+const maintenanceSchema = z
+  .strictObject({
+    enabled: flag(false, 'Answer 503 MAINTENANCE.'),
+    routes: texts('Only these routes, as in `match`; empty: all.', checkPattern),
+    allow_uids: texts('Uids that are served all the same.'),
+    message: text('', 'Text of the answer.'),
+  })
+  .prefault({})
+  .describe('A planned pause.');
+
+/** The whole configuration. */
+export const configSchema = z.strictObject({
+  id: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,48}$/, { error: 'expected 1 to 48 of A-Z a-z 0-9 _ -' })
+    .prefault('pith')
+    .describe('Name of this gateway, 1 to 48 of A-Z a-z 0-9 _ -; ten random characters are added.'),
+  listen: z
+    .array(listenSchema)
+    .min(1, 'expected at least one listener')
+    .prefault([{}])
+    .describe('Where clients connect.'),
+  heartbeat: duration('30s', 'Interval that clients are told: whole seconds; 0s: none.', {
+    min: 1000,
+    zero: true,
+    wholeSeconds: true,
+  }),
+  health: healthSchema,
+  control: controlSchema,
+  admin: adminSchema,
+  bus: text('embedded', 'embedded, or nats://host:4222,nats://…', checkOf(parseBus)),
+  bus_admin: flag(false, 'Serve the methods that act on one gateway and answer once on the bus.'),
+  nats: natsSchema,
+  pomelo: pomeloSchema,
+  auth: authSchema,
+  backends: backendsSchema,
+  routes: routesSchema,
+  sessions: sessionsSchema,
+  limits: limitsSchema,
+  drain: drainSchema,
+  telemetry: telemetrySchema,
+  log: logSchema,
+  consul: consulSchema,
+  maintenance: maintenanceSchema,
+  workers: integer(1, 'Processes that share the listeners, 1 to 256.', { min: 1, max: 256 }),
+});
+
+/** The configuration as the gateway reads it: durations in milliseconds, sizes in bytes. */
+export type Config = z.output<typeof configSchema>;
+/** The connection of the bus and of NATS backends. */
+export type NatsConfig = Config['nats'];
+/** What a session may hold. */
+export type SessionsConfig = Config['sessions'];
+/** What a client, a session and a backend may use up. */
+export type LimitsConfig = Config['limits'];
+/** How the gateway stops. */
+export type DrainConfig = Config['drain'];
+/** Traces and metrics. */
+export type TelemetryConfig = Config['telemetry'];
+/** Logs. */
+export type LogConfig = Config['log'];

@@ -1,0 +1,123 @@
+/** The shapes that every way in shares, read from protobuf: Body, Error, Patch, Close, Target, Push. */
+import { type Failure, failure } from '../errors.ts';
+import type { Close, Delivery, Patch, Push, Target } from '../session/commands.ts';
+import { decodeDurationMs, decodeJsonValue, decodeStruct, type WireReader } from './wire.ts';
+
+const NOTHING = Buffer.alloc(0);
+
+/** The bytes that go to the client. */
+export function decodeBody(reader: WireReader): Uint8Array {
+  let body: Uint8Array = NOTHING;
+  while (reader.next()) {
+    if (reader.field === 1 || reader.field === 3) body = reader.bytes();
+    else if (reader.field === 2) body = Buffer.from(JSON.stringify(decodeJsonValue(reader.message())));
+    else reader.skip();
+  }
+  return body;
+}
+
+export function decodeError(reader: WireReader): Failure {
+  let code = 0;
+  let reason = '';
+  let message = '';
+  let retryAfterMs = 0;
+  let body: Uint8Array | null = null;
+  const fields: Record<string, string> = Object.create(null) as Record<string, string>;
+  while (reader.next()) {
+    if (reader.field === 1) code = reader.int32();
+    else if (reader.field === 2) reason = reader.string();
+    else if (reader.field === 3) message = reader.string();
+    else if (reader.field === 4) retryAfterMs = decodeDurationMs(reader.message());
+    else if (reader.field === 5) decodeField(reader.message(), fields);
+    else if (reader.field === 6) body = decodeBody(reader.message());
+    else reader.skip();
+  }
+  const standard = failure('BACKEND_ERROR');
+  return { code: code || standard.code, reason: reason || standard.reason, message, retryAfterMs, fields, body };
+}
+
+function decodeField(reader: WireReader, fields: Record<string, string>): void {
+  let path = '';
+  let problem = '';
+  while (reader.next()) {
+    if (reader.field === 1) path = reader.string();
+    else if (reader.field === 2) problem = reader.string();
+    else reader.skip();
+  }
+  fields[path] = problem;
+}
+
+export function decodePatch(reader: WireReader): Patch {
+  const patch: Patch = {};
+  const join: string[] = [];
+  const leave: string[] = [];
+  while (reader.next()) {
+    if (reader.field === 1) patch.uid = reader.string();
+    else if (reader.field === 2) patch.set = decodeStruct(reader.message());
+    else if (reader.field === 3) join.push(reader.string());
+    else if (reader.field === 4) leave.push(reader.string());
+    else if (reader.field === 5) patch.ifVersion = reader.uint();
+    else reader.skip();
+  }
+  if (join.length > 0) patch.join = join;
+  if (leave.length > 0) patch.leave = leave;
+  return patch;
+}
+
+export function decodeClose(reader: WireReader): Close {
+  const close: Close = { reason: '', code: 0, kick: false, retryAfterMs: 0 };
+  while (reader.next()) {
+    if (reader.field === 1) close.reason = reader.string();
+    else if (reader.field === 2) close.code = reader.int32();
+    else if (reader.field === 3) close.kick = reader.bool();
+    else if (reader.field === 4) close.retryAfterMs = decodeDurationMs(reader.message());
+    else reader.skip();
+  }
+  return close;
+}
+
+export function decodeTarget(reader: WireReader): Target {
+  const sids: string[] = [];
+  const uids: string[] = [];
+  const groups: string[] = [];
+  const exceptSids: string[] = [];
+  const exceptUids: string[] = [];
+  const target: Target = { sids, uids, groups, exceptSids, exceptUids };
+  while (reader.next()) {
+    if (reader.field === 1) sids.push(reader.string());
+    else if (reader.field === 2) uids.push(reader.string());
+    else if (reader.field === 3) groups.push(reader.string());
+    else if (reader.field === 4) target.all = reader.bool();
+    else if (reader.field === 5) exceptSids.push(reader.string());
+    else if (reader.field === 6) exceptUids.push(reader.string());
+    else if (reader.field === 7) target.where = decodeStruct(reader.message());
+    else if (reader.field === 8) target.local = reader.uint() === 1;
+    else reader.skip();
+  }
+  return target;
+}
+
+const DELIVERIES: readonly Delivery[] = ['must', 'droppable', 'latest'];
+
+export function decodePush(reader: WireReader): Push {
+  const push: Push = {
+    target: null,
+    route: '',
+    body: NOTHING,
+    delivery: 'must',
+    latestKey: '',
+    expiresInMs: 0,
+    afterReply: false,
+  };
+  while (reader.next()) {
+    if (reader.field === 1) push.target = decodeTarget(reader.message());
+    else if (reader.field === 2) push.route = reader.string();
+    else if (reader.field === 3) push.body = decodeBody(reader.message());
+    else if (reader.field === 4) push.delivery = DELIVERIES[reader.uint()] ?? 'must';
+    else if (reader.field === 5) push.latestKey = reader.string();
+    else if (reader.field === 6) push.expiresInMs = decodeDurationMs(reader.message());
+    else if (reader.field === 7) push.afterReply = reader.bool();
+    else reader.skip();
+  }
+  return push;
+}

@@ -1,0 +1,349 @@
+/**
+ * Protobuf wire format by hand, for the frames of a Link: several times cheaper than a general library, and
+ * bodies stay views. [protobuf.dev/programming-guides/encoding] Unknown fields are skipped; every length is
+ * checked against what is there.
+ */
+import type { Json, JsonObject } from '../session/commands.ts';
+
+/** What came cannot be read. */
+export class WireError extends Error {}
+
+export const VARINT = 0;
+export const FIXED64 = 1;
+export const BYTES = 2;
+const FIXED32 = 5;
+/** Nesting of Struct and Value, both ways. */
+const JSON_DEPTH_MAX = 64;
+
+export function varintBytes(value: number): number {
+  let bytes = 1;
+  for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 128)) bytes++;
+  return bytes;
+}
+
+/** Bytes of a length-delimited field whose tag takes one byte. */
+export function fieldBytes(length: number): number {
+  return 1 + varintBytes(length) + length;
+}
+
+/** Appends to a buffer that grows. Numbers are not negative and at most 2^53 - 1, but for `int32`. */
+export class WireWriter {
+  #bytes: Buffer;
+  #at = 0;
+
+  constructor(capacity = 256) {
+    this.#bytes = Buffer.allocUnsafe(capacity);
+  }
+
+  get length(): number {
+    return this.#at;
+  }
+
+  /** What was written. The writer begins anew with memory of its own, so the bytes are the caller's. */
+  take(): Buffer {
+    const written = this.#bytes.subarray(0, this.#at);
+    this.#bytes = Buffer.allocUnsafe(Math.min(Math.max(256, this.#at), 65_536));
+    this.#at = 0;
+    return written;
+  }
+
+  /** Makes room, so that the writes that follow need not look. */
+  reserve(bytes: number): void {
+    if (this.#at + bytes <= this.#bytes.length) return;
+    const grown = Buffer.allocUnsafe(Math.max(this.#bytes.length * 2, this.#at + bytes));
+    this.#bytes.copy(grown, 0, 0, this.#at);
+    this.#bytes = grown;
+  }
+
+  varint(value: number): void {
+    this.reserve(10);
+    let rest = value;
+    while (rest >= 0x80) {
+      this.#bytes[this.#at++] = (rest % 128) | 0x80;
+      rest = Math.floor(rest / 128);
+    }
+    this.#bytes[this.#at++] = rest;
+  }
+
+  tag(field: number, type: number): void {
+    this.varint(field * 8 + type);
+  }
+
+  /** A number field; nothing for 0, as proto3 has it. */
+  uint(field: number, value: number): void {
+    if (value === 0) return;
+    this.tag(field, VARINT);
+    this.varint(value);
+  }
+
+  /** Negative numbers take ten bytes. */
+  int32(field: number, value: number): void {
+    if (value >= 0) {
+      this.uint(field, value);
+      return;
+    }
+    this.tag(field, VARINT);
+    this.reserve(10);
+    let rest = BigInt.asUintN(64, BigInt(value));
+    for (let i = 0; i < 9; i++, rest >>= 7n) this.#bytes[this.#at++] = Number(rest & 0x7fn) | 0x80;
+    this.#bytes[this.#at++] = Number(rest);
+  }
+
+  bool(field: number, value: boolean): void {
+    if (value) this.uint(field, 1);
+  }
+
+  double(field: number, value: number): void {
+    this.tag(field, FIXED64);
+    this.reserve(8);
+    this.#at = this.#bytes.writeDoubleLE(value, this.#at);
+  }
+
+  /** A bytes or message field, also when empty. */
+  bytes(field: number, value: Uint8Array): void {
+    this.tag(field, BYTES);
+    this.varint(value.length);
+    this.raw(value);
+  }
+
+  raw(value: Uint8Array): void {
+    this.reserve(value.length);
+    this.#bytes.set(value, this.#at);
+    this.#at += value.length;
+  }
+
+  /** A string field; nothing for ''. */
+  string(field: number, value: string): void {
+    if (value !== '') this.text(field, value);
+  }
+
+  /** A string field, also when empty. */
+  text(field: number, value: string): void {
+    const length = Buffer.byteLength(value);
+    this.tag(field, BYTES);
+    this.varint(length);
+    this.reserve(length);
+    this.#at += this.#bytes.write(value, this.#at);
+  }
+
+  strings(field: number, values: readonly string[]): void {
+    for (const value of values) this.text(field, value);
+  }
+}
+
+/** Walks over the fields of one message: `while (reader.next()) switch (reader.field) …`. */
+export class WireReader {
+  field = 0;
+  type = 0;
+  readonly #bytes: Buffer;
+  #at: number;
+  readonly #end: number;
+
+  constructor(bytes: Buffer, start = 0, end = bytes.length) {
+    this.#bytes = bytes;
+    this.#at = start;
+    this.#end = end;
+  }
+
+  /** Goes to the next field; false at the end. */
+  next(): boolean {
+    if (this.#at >= this.#end) return false;
+    const tag = this.#varint();
+    this.field = Math.floor(tag / 8);
+    this.type = tag % 8;
+    if (this.field === 0) throw new WireError('field number 0');
+    return true;
+  }
+
+  skip(): void {
+    if (this.type === VARINT) this.#varint();
+    else if (this.type === FIXED64) this.#take(8);
+    else if (this.type === BYTES) this.#take(this.#varint());
+    else if (this.type === FIXED32) this.#take(4);
+    else throw new WireError(`wire type ${this.type}`);
+  }
+
+  /** A number of at most 53 bits; larger ones lose their low bits. */
+  uint(): number {
+    this.#expect(VARINT);
+    return this.#varint();
+  }
+
+  int32(): number {
+    this.#expect(VARINT);
+    // Ten bytes for a negative number: what counts is the low 32 bits.
+    return Number(BigInt.asIntN(32, this.#varint64()));
+  }
+
+  int64(): number {
+    this.#expect(VARINT);
+    return Number(BigInt.asIntN(64, this.#varint64()));
+  }
+
+  bool(): boolean {
+    return this.uint() !== 0;
+  }
+
+  double(): number {
+    this.#expect(FIXED64);
+    const at = this.#take(8);
+    return this.#bytes.readDoubleLE(at);
+  }
+
+  /** A view. */
+  bytes(): Buffer {
+    this.#expect(BYTES);
+    const length = this.#varint();
+    const at = this.#take(length);
+    return this.#bytes.subarray(at, at + length);
+  }
+
+  string(): string {
+    this.#expect(BYTES);
+    const length = this.#varint();
+    const at = this.#take(length);
+    return this.#bytes.toString('utf8', at, at + length);
+  }
+
+  message(): WireReader {
+    this.#expect(BYTES);
+    const length = this.#varint();
+    const at = this.#take(length);
+    return new WireReader(this.#bytes, at, at + length);
+  }
+
+  #expect(type: number): void {
+    if (this.type !== type) throw new WireError(`field ${this.field} has wire type ${this.type}, not ${type}`);
+  }
+
+  #take(length: number): number {
+    const at = this.#at;
+    if (length > this.#end - at) throw new WireError(`field ${this.field} is cut off`);
+    this.#at = at + length;
+    return at;
+  }
+
+  #varint(): number {
+    let value = 0;
+    let scale = 1;
+    for (let i = 0; i < 10; i++) {
+      if (this.#at >= this.#end) throw new WireError('a number is cut off');
+      const byte = this.#bytes[this.#at++]!;
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) return value;
+      scale *= 128;
+    }
+    throw new WireError('a number is too long');
+  }
+
+  #varint64(): bigint {
+    let value = 0n;
+    for (let i = 0n; i < 10n; i++) {
+      if (this.#at >= this.#end) throw new WireError('a number is cut off');
+      const byte = this.#bytes[this.#at++]!;
+      value |= BigInt(byte & 0x7f) << (7n * i);
+      if (byte < 0x80) return value;
+    }
+    throw new WireError('a number is too long');
+  }
+}
+
+// ---- google.protobuf.Struct and Value, Duration, Timestamp -----------------------------------------------
+
+/** The bytes of a Struct. */
+export function encodeStruct(object: JsonObject, depth = 0): Buffer {
+  const writer = new WireWriter();
+  for (const key of Object.keys(object)) {
+    const entry = new WireWriter();
+    entry.string(1, key);
+    entry.bytes(2, encodeJsonValue(object[key]!, depth));
+    writer.bytes(1, entry.take());
+  }
+  return writer.take();
+}
+
+function encodeJsonValue(value: Json, depth: number): Buffer {
+  if (depth >= JSON_DEPTH_MAX) throw new WireError(`JSON nested deeper than ${JSON_DEPTH_MAX}`);
+  const writer = new WireWriter();
+  if (value === null) {
+    writer.tag(1, VARINT);
+    writer.varint(0);
+  } else if (typeof value === 'number') {
+    writer.double(2, value);
+  } else if (typeof value === 'string') {
+    writer.text(3, value);
+  } else if (typeof value === 'boolean') {
+    writer.tag(4, VARINT);
+    writer.varint(value ? 1 : 0);
+  } else if (Array.isArray(value)) {
+    const list = new WireWriter();
+    for (const item of value) list.bytes(1, encodeJsonValue(item, depth + 1));
+    writer.bytes(6, list.take());
+  } else {
+    writer.bytes(5, encodeStruct(value, depth + 1));
+  }
+  return writer.take();
+}
+
+/** Reads a Struct into an object without a prototype. */
+export function decodeStruct(reader: WireReader, depth = 0): JsonObject {
+  const object = Object.create(null) as JsonObject;
+  while (reader.next()) {
+    if (reader.field !== 1) {
+      reader.skip();
+      continue;
+    }
+    const entry = reader.message();
+    let key = '';
+    let value: Json = null;
+    while (entry.next()) {
+      if (entry.field === 1) key = entry.string();
+      else if (entry.field === 2) value = decodeJsonValue(entry.message(), depth);
+      else entry.skip();
+    }
+    object[key] = value;
+  }
+  return object;
+}
+
+export function decodeJsonValue(reader: WireReader, depth = 0): Json {
+  if (depth >= JSON_DEPTH_MAX) throw new WireError(`JSON nested deeper than ${JSON_DEPTH_MAX}`);
+  let value: Json = null;
+  while (reader.next()) {
+    if (reader.field === 2) value = reader.double();
+    else if (reader.field === 3) value = reader.string();
+    else if (reader.field === 4) value = reader.bool();
+    else if (reader.field === 5) value = decodeStruct(reader.message(), depth + 1);
+    else if (reader.field === 6) value = decodeList(reader.message(), depth + 1);
+    else reader.skip();
+  }
+  return value;
+}
+
+function decodeList(reader: WireReader, depth: number): Json[] {
+  const list: Json[] = [];
+  while (reader.next()) {
+    if (reader.field === 1) list.push(decodeJsonValue(reader.message(), depth));
+    else reader.skip();
+  }
+  return list;
+}
+
+/** A Duration in milliseconds; negative ones count as 0. */
+export function decodeDurationMs(reader: WireReader): number {
+  let ms = 0;
+  while (reader.next()) {
+    if (reader.field === 1) ms += reader.int64() * 1_000;
+    else if (reader.field === 2) ms += reader.int32() / 1_000_000;
+    else reader.skip();
+  }
+  return Math.max(0, ms);
+}
+
+/** A Duration or Timestamp of `ms` milliseconds, not negative: the two have the same shape. */
+export function encodeMs(ms: number): Buffer {
+  const writer = new WireWriter(16);
+  writer.uint(1, Math.floor(ms / 1_000));
+  writer.uint(2, Math.floor(ms % 1_000) * 1_000_000);
+  return writer.take();
+}

@@ -1,0 +1,125 @@
+/**
+ * The one table of everything that can go wrong with a request, and the error class of the slow paths.
+ *
+ * On the hot path an error is a value (`Failure`), never thrown. Code, reason and meaning are promises to
+ * clients; the log level and the gRPC status are for operators.
+ */
+
+/** What a failed request tells its client; the body is `{code, reason, msg, retry_after_ms?, fields?}`. */
+export type Failure = {
+  readonly code: number;
+  /** UPPER_SNAKE. One of the rows below, or the backend's own. */
+  readonly reason: string;
+  readonly message: string;
+  /** Milliseconds; 0: nothing said. */
+  readonly retryAfterMs: number;
+  /** Path of a bad field to what is wrong with it. */
+  readonly fields: Readonly<Record<string, string>> | null;
+  /** Sent to the client as it is, instead of the standard error body. */
+  readonly body: Uint8Array | null;
+};
+
+type Row = {
+  readonly code: number;
+  /** Shown to the client when nothing better is known. Says what to do where there is something to do. */
+  readonly message: string;
+  /** gRPC status number with which Control answers the same failure. */
+  readonly grpcStatus: number;
+  readonly log: 'debug' | 'warn' | 'error';
+};
+
+const GRPC = {
+  INVALID_ARGUMENT: 3,
+  DEADLINE_EXCEEDED: 4,
+  NOT_FOUND: 5,
+  PERMISSION_DENIED: 7,
+  RESOURCE_EXHAUSTED: 8,
+  FAILED_PRECONDITION: 9,
+  UNIMPLEMENTED: 12,
+  INTERNAL: 13,
+  UNAVAILABLE: 14,
+  UNAUTHENTICATED: 16,
+} as const;
+
+/** Every reason that the gateway itself gives, and no other. */
+export const REASONS = {
+  BAD_ROUTE: row(
+    400,
+    'the route is not segments of A-Z a-z 0-9 _ - joined by dots',
+    'INVALID_ARGUMENT',
+    'debug',
+  ),
+  BAD_BODY: row(400, 'the body could not be read', 'INVALID_ARGUMENT', 'debug'),
+  BAD_ARGUMENT: row(400, 'an argument is missing or wrong', 'INVALID_ARGUMENT', 'debug'),
+  NOT_BOUND: row(
+    401,
+    'this route needs a session that is bound to a user',
+    'UNAUTHENTICATED',
+    'debug',
+  ),
+  FORBIDDEN: row(403, 'not allowed', 'PERMISSION_DENIED', 'debug'),
+  NO_ROUTE: row(404, 'no such route', 'NOT_FOUND', 'debug'),
+  NO_SESSION: row(404, 'no such session', 'NOT_FOUND', 'debug'),
+  CONFLICT: row(
+    409,
+    'the session has changed, or is bound to another user',
+    'FAILED_PRECONDITION',
+    'debug',
+  ),
+  CLOSING: row(409, 'the session is closing', 'FAILED_PRECONDITION', 'debug'),
+  TOO_LARGE: row(413, 'over a limit of this gateway', 'RESOURCE_EXHAUSTED', 'warn'),
+  TOO_MANY: row(429, 'too many messages; slow down', 'RESOURCE_EXHAUSTED', 'debug'),
+  BACKEND_ERROR: row(500, 'the backend failed', 'INTERNAL', 'warn'),
+  INTERNAL: row(500, 'the gateway failed', 'INTERNAL', 'error'),
+  UNSUPPORTED: row(501, 'this gateway does not do that', 'UNIMPLEMENTED', 'debug'),
+  BAD_REPLY: row(
+    502,
+    'the backend answered with something that could not be read',
+    'INTERNAL',
+    'error',
+  ),
+  BACKEND_AWAY: row(503, 'the backend is away; try again', 'UNAVAILABLE', 'warn'),
+  BUS_AWAY: row(503, 'the bus is away; try again', 'UNAVAILABLE', 'warn'),
+  OVERLOADED: row(503, 'too much is in flight; try again', 'UNAVAILABLE', 'warn'),
+  DRAINING: row(503, 'this gateway is stopping; connect again', 'UNAVAILABLE', 'debug'),
+  TIMEOUT: row(504, 'the backend did not answer in time', 'DEADLINE_EXCEEDED', 'warn'),
+} as const;
+
+export type Reason = keyof typeof REASONS;
+
+function row(code: number, message: string, status: keyof typeof GRPC, log: Row['log']): Row {
+  return { code, message, grpcStatus: GRPC[status], log };
+}
+
+/** A failure with the standard code of its reason; `message` replaces the standard text. */
+export function failure(reason: Reason, message?: string, retryAfterMs = 0): Failure {
+  const { code, message: standard } = REASONS[reason];
+  return { code, reason, message: message ?? standard, retryAfterMs, fields: null, body: null };
+}
+
+/** True when the gateway itself gives this reason (so it may be a metric label). */
+export function isOwnReason(reason: string): reason is Reason {
+  return Object.hasOwn(REASONS, reason);
+}
+
+/** Thrown on the slow paths only: configuration, control, start and stop. */
+export class GatewayError extends Error {
+  readonly reason: Reason;
+
+  constructor(reason: Reason, message?: string, options?: { cause?: unknown }) {
+    super(message ?? REASONS[reason].message, options);
+    this.name = 'GatewayError';
+    this.reason = reason;
+  }
+
+  /** The only conversion: strangers become INTERNAL, their text kept as the cause for the log. */
+  static from(error: unknown): GatewayError {
+    if (error instanceof GatewayError) return error;
+    return new GatewayError('INTERNAL', undefined, { cause: error });
+  }
+}
+
+/** The text of anything thrown, for a log line. */
+export function errorText(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

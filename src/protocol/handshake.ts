@@ -1,0 +1,97 @@
+/** The handshake's JSON, both ways. Pure: who may come in is decided elsewhere. */
+import { encodeJsonPacket, type Encoded, PacketType } from './packet.ts';
+import type { RouteDictionary } from './route-dictionary.ts';
+
+/** Bytes of a client's type or version that are kept; the rest is cut off. */
+const CLIENT_NAME_BYTES_MAX = 64;
+
+/** What a client says of itself. All of it is its own word and proves nothing. */
+export type HandshakeRequest = {
+  readonly clientType: string;
+  readonly clientVersion: string;
+  /** '' where the client holds none. */
+  readonly dictVersion: string;
+  readonly protoVersion: string;
+  /** The application's own block, as it came. */
+  readonly user: unknown;
+};
+
+/** Reads the request. null: not a JSON object with a `sys` object, which Pomelo answers with code 500. */
+export function parseHandshake(body: Buffer): HandshakeRequest | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(body.toString('utf8'));
+  } catch {
+    return null;
+  }
+  if (!isObject(value) || !isObject(value['sys'])) return null;
+  const sys = value['sys'];
+  return {
+    clientType: clientName(sys['type'] ?? sys['platform']),
+    clientVersion: clientName(sys['version'] ?? sys['clientVersion']),
+    dictVersion: text(sys['dictVersion']),
+    protoVersion: text(sys['protoVersion']),
+    user: value['user'],
+  };
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}
+
+function clientName(value: unknown): string {
+  const name = Buffer.from(text(value)).subarray(0, CLIENT_NAME_BYTES_MAX).toString('utf8');
+  // Control characters, C1 too, must not reach a log line or a header.
+  return name.replace(/[\u0000-\u001f\u007f-\u009f]|\ufffd$/g, '');
+}
+
+/** pomelo-protobuf definitions, parsed as Pomelo parses them. */
+export type HandshakeProtos = {
+  readonly server: object;
+  readonly client: object;
+  readonly version: string;
+};
+
+export type HandshakeAnswer = {
+  /** Whole seconds: the C clients read an integer. 0: none. */
+  readonly heartbeatSeconds: number;
+  readonly dictionary?: RouteDictionary;
+  readonly protos?: HandshakeProtos;
+  /** The application's own block; left out when undefined. */
+  readonly user?: unknown;
+};
+
+/**
+ * The accepting answer, with the keys in the order in which Pomelo 2.2.7 writes them. Dictionary and protos are
+ * left out, all their keys together, only when the client said the equal version.
+ */
+export function encodeHandshakeOk(request: HandshakeRequest, answer: HandshakeAnswer): Encoded {
+  const sys: Record<string, unknown> = {};
+  if (answer.heartbeatSeconds > 0) sys['heartbeat'] = answer.heartbeatSeconds;
+  const { dictionary, protos } = answer;
+  if (dictionary !== undefined) {
+    if (request.dictVersion !== dictionary.version) {
+      sys['dict'] = dictionary.codes;
+      sys['routeToCode'] = dictionary.codes;
+      sys['codeToRoute'] = dictionary.routes;
+      sys['dictVersion'] = dictionary.version;
+    }
+    sys['useDict'] = true;
+  }
+  if (protos !== undefined) {
+    if (request.protoVersion !== protos.version) sys['protos'] = protos;
+    sys['useProto'] = true;
+  }
+  const body: Record<string, unknown> = { code: 200, sys };
+  if (answer.user !== undefined) body['user'] = answer.user;
+  return encodeJsonPacket(PacketType.HANDSHAKE, body);
+}
+
+/** The refusing answer: 500 for anything, 501 for a client type or version that is not wanted. */
+export function encodeHandshakeRefusal(code: 500 | 501 | 503): Encoded {
+  return encodeJsonPacket(PacketType.HANDSHAKE, { code });
+}

@@ -1,0 +1,214 @@
+/**
+ * The inner Pomelo message of a DATA packet: flag, id, route, body.
+ *
+ * The id of a request is kept as the bytes in which it came and goes back byte for byte: clients built from
+ * Pomelo's old templates write it most significant group first, and both kinds are then served alike.
+ */
+import { allocatePacket, type Encoded, PacketType } from './packet.ts';
+
+/** Bits 1 to 3 of the flag. */
+export const MessageKind = { REQUEST: 0, NOTIFY: 1, RESPONSE: 2, PUSH: 3 } as const;
+export type MessageKind = (typeof MessageKind)[keyof typeof MessageKind];
+
+const FLAG_ROUTE_CODE = 0x01;
+const FLAG_COMPRESSED = 0x10;
+const FLAG_ERROR = 0x20;
+/** Groups of seven bits in an id: 35 bits, more than any known client counts to. */
+const ID_BYTES_MAX = 5;
+/** What one byte of length can say. */
+export const ROUTE_BYTES_MAX = 255;
+
+export type MessageFault = 'empty' | 'bad_kind' | 'bad_id' | 'truncated' | 'unknown_route_code';
+
+/** One decoded message. Made once and filled again for every packet: copy out what must outlive the call. */
+export class Message {
+  kind: MessageKind = MessageKind.REQUEST;
+  /** The id's bytes as they came, first byte lowest (base 256); 0 where the message has none. */
+  rawId = 0;
+  /** True for a request whose id is not zero: an answer is due. [pomelo connector.js: an id of 0 is a notify] */
+  wantsAnswer = false;
+  route = '';
+  /** The route came as a code of the dictionary. */
+  routeWasCode = false;
+  /** Bit 0x10: Pitaya's clients compress the body; Pomelo's never do. */
+  compressed = false;
+  /** Bit 0x20 of a response: Pitaya's error flag. */
+  error = false;
+  /** A view into the packet. */
+  body: Buffer = Buffer.alloc(0);
+}
+
+/** Route of a code; undefined where there is none. */
+export type RouteOfCode = (code: number) => string | undefined;
+
+/** Decodes the body of a DATA packet into `into`. Returns what is wrong, and then `into` means nothing. */
+export function decodeMessage(
+  bytes: Buffer,
+  routeOfCode: RouteOfCode,
+  into: Message,
+): MessageFault | null {
+  if (bytes.length === 0) return 'empty';
+  const flag = bytes[0]!;
+  const kind = (flag >> 1) & 7;
+  if (kind > 3) return 'bad_kind';
+  into.kind = kind as MessageKind;
+  into.compressed = (flag & FLAG_COMPRESSED) !== 0;
+  into.error = (flag & FLAG_ERROR) !== 0;
+  into.rawId = 0;
+  into.wantsAnswer = false;
+  let at = 1;
+  if (kind === MessageKind.REQUEST || kind === MessageKind.RESPONSE) {
+    const after = readId(bytes, at, into);
+    if (after < 0) return after === -1 ? 'truncated' : 'bad_id';
+    at = after;
+  }
+  into.route = '';
+  into.routeWasCode = false;
+  if (kind !== MessageKind.RESPONSE) {
+    if ((flag & FLAG_ROUTE_CODE) !== 0) {
+      if (bytes.length - at < 2) return 'truncated';
+      const route = routeOfCode((bytes[at]! << 8) | bytes[at + 1]!);
+      if (route === undefined) return 'unknown_route_code';
+      into.route = route;
+      into.routeWasCode = true;
+      at += 2;
+    } else {
+      if (at >= bytes.length) return 'truncated';
+      const length = bytes[at]!;
+      at++;
+      if (bytes.length - at < length) return 'truncated';
+      into.route = readText(bytes, at, at + length);
+      at += length;
+    }
+  }
+  into.body = bytes.subarray(at);
+  return null;
+}
+
+/** Returns where the id ends, -1 when it is cut off, -2 when it is too long. */
+function readId(bytes: Buffer, start: number, into: Message): number {
+  let raw = 0;
+  let scale = 1;
+  let groups = 0;
+  for (let i = 0; i < ID_BYTES_MAX; i++) {
+    if (start + i >= bytes.length) return -1;
+    const byte = bytes[start + i]!;
+    raw += byte * scale;
+    scale *= 256;
+    groups |= byte & 0x7f;
+    if (byte < 0x80) {
+      into.rawId = raw;
+      into.wantsAnswer = groups !== 0 && into.kind === MessageKind.REQUEST;
+      return start + i + 1;
+    }
+  }
+  return -2;
+}
+
+function readText(bytes: Buffer, start: number, end: number): string {
+  for (let i = start; i < end; i++) {
+    if (bytes[i]! >= 0x80) return bytes.toString('utf8', start, end);
+  }
+  return bytes.toString('latin1', start, end);
+}
+
+/** The id `id` as a client of today writes it (least significant group first), in the form of `Message.rawId`. */
+export function rawIdOf(id: number): number {
+  let raw = 0;
+  let scale = 1;
+  let rest = id;
+  while (rest > 0x7f) {
+    raw += ((rest % 128) + 128) * scale;
+    scale *= 256;
+    rest = Math.floor(rest / 128);
+  }
+  return raw + rest * scale;
+}
+
+/** The number in `rawId`, read least significant group first. For people: answers carry the bytes. */
+export function idOfRaw(rawId: number): number {
+  let id = 0;
+  let scale = 1;
+  for (let rest = rawId; rest > 0; rest = Math.floor(rest / 256)) {
+    id += (rest % 128) * scale;
+    scale *= 128;
+  }
+  return id;
+}
+
+function idBytes(rawId: number): number {
+  let bytes = 1;
+  for (let rest = rawId; rest % 256 >= 128; rest = Math.floor(rest / 256)) bytes++;
+  return bytes;
+}
+
+function writeId(into: Buffer, start: number, rawId: number): number {
+  let at = start;
+  let rest = rawId;
+  for (;;) {
+    const byte = rest % 256;
+    into[at++] = byte;
+    if (byte < 128) return at;
+    rest = Math.floor(rest / 256);
+  }
+}
+
+/** The answer to the request that came with `rawId`, as one packet. */
+export function encodeResponse(rawId: number, body: Uint8Array): Encoded {
+  const headBytes = 1 + idBytes(rawId);
+  const encoded = allocatePacket(PacketType.DATA, headBytes + body.length);
+  const start = encoded.length - headBytes - body.length;
+  encoded[start] = MessageKind.RESPONSE << 1;
+  writeId(encoded, start + 1, rawId);
+  encoded.set(body, encoded.length - body.length);
+  return encoded;
+}
+
+/**
+ * A push as one packet. `route` is a name of at most 255 UTF-8 bytes, or a code of the dictionary.
+ *
+ * @throws {RangeError} when the route or the whole is too long.
+ */
+export function encodePush(route: string | number, body: Uint8Array): Encoded {
+  return encodeRouted(MessageKind.PUSH, 0, route, body);
+}
+
+/** A request or notify as a client sends it: for our own clients and tests. `rawId` is read for requests alone. */
+export function encodeRequest(rawId: number, route: string | number, body: Uint8Array): Encoded {
+  return encodeRouted(MessageKind.REQUEST, rawId, route, body);
+}
+
+/** See `encodeRequest`. */
+export function encodeNotify(route: string | number, body: Uint8Array): Encoded {
+  return encodeRouted(MessageKind.NOTIFY, 0, route, body);
+}
+
+function encodeRouted(
+  kind: MessageKind,
+  rawId: number,
+  route: string | number,
+  body: Uint8Array,
+): Encoded {
+  const isCode = typeof route === 'number';
+  const routeBytes = isCode ? 2 : Buffer.byteLength(route);
+  if (!isCode && routeBytes > ROUTE_BYTES_MAX) {
+    throw new RangeError(`a route of ${routeBytes} bytes; at most ${ROUTE_BYTES_MAX} fit`);
+  }
+  if (isCode && !(route >= 0 && route <= 0xffff))
+    throw new RangeError(`route code ${route}; 0 to 65535 fit`);
+  const idSize = kind === MessageKind.REQUEST ? idBytes(rawId) : 0;
+  const headBytes = 1 + idSize + (isCode ? 0 : 1) + routeBytes;
+  const encoded = allocatePacket(PacketType.DATA, headBytes + body.length);
+  let at = encoded.length - headBytes - body.length;
+  encoded[at++] = (kind << 1) | (isCode ? FLAG_ROUTE_CODE : 0);
+  if (idSize > 0) at = writeId(encoded, at, rawId);
+  if (isCode) {
+    encoded[at++] = route >>> 8;
+    encoded[at++] = route & 0xff;
+  } else {
+    encoded[at++] = routeBytes;
+    at += encoded.write(route, at);
+  }
+  encoded.set(body, at);
+  return encoded;
+}

@@ -1,0 +1,132 @@
+/**
+ * Bytes in, packets out, whatever way they were cut: TCP segments, WebSocket messages, single bytes.
+ *
+ * Bodies are views of the chunk they came in; only a packet that spans chunks is copied. Memory grows with
+ * the bytes that have come, never with the length that was announced.
+ */
+import { PACKET_HEAD_BYTES } from './packet.ts';
+
+/** Why the stream cannot go on. The connection must be closed: where the next packet begins is unknown. */
+export type PacketFault = 'bad_packet_type' | 'packet_too_long';
+
+/** The body is a view; keep it only as long as its chunk may live, and never write to it. */
+export type OnPacket = (type: number, body: Buffer) => void;
+
+const EMPTY = Buffer.alloc(0);
+
+export class PacketReader {
+  readonly #bodyBytesMax: number;
+  readonly #onPacket: OnPacket;
+  /** What has come and is not yet a packet: `#pending[#start, #end)`. */
+  #pending: Buffer = EMPTY;
+  #start = 0;
+  #end = 0;
+  #held = false;
+  #reading = false;
+  #fault: PacketFault | null = null;
+
+  /** @param bodyBytesMax 0 to 16777215; a longer body is a fault as soon as its head is read. */
+  constructor(bodyBytesMax: number, onPacket: OnPacket) {
+    this.#bodyBytesMax = bodyBytesMax;
+    this.#onPacket = onPacket;
+  }
+
+  /** Bytes held here: of an incomplete packet, or behind `hold()`. */
+  get heldBytes(): number {
+    return this.#end - this.#start;
+  }
+
+  /** Takes bytes and gives every packet that is now complete. After a fault it takes nothing more. */
+  push(chunk: Buffer): PacketFault | null {
+    if (this.#fault !== null) return this.#fault;
+    if (this.#held || this.#reading || this.heldBytes > 0) {
+      this.#append(chunk);
+      return this.#held || this.#reading ? null : this.#readPending();
+    }
+    const used = this.#read(chunk, 0, chunk.length);
+    return this.#keep(chunk, used, chunk.length);
+  }
+
+  /** Gives no packet until `release()`. May be called from inside the packet handler. */
+  hold(): void {
+    this.#held = true;
+  }
+
+  /** Goes on with what has come meanwhile. */
+  release(): PacketFault | null {
+    this.#held = false;
+    if (this.#reading || this.#fault !== null) return this.#fault;
+    return this.#readPending();
+  }
+
+  #readPending(): PacketFault | null {
+    // Packets given out are views of this buffer, so its bytes are left alone and a new one is begun for the rest.
+    const { buffer, start, end } = { buffer: this.#pending, start: this.#start, end: this.#end };
+    this.#pending = EMPTY;
+    this.#start = 0;
+    this.#end = 0;
+    const used = this.#read(buffer, start, end);
+    if (used === start && this.#end === 0 && this.#fault === null) {
+      // Nothing was given out: the buffer is still ours to grow.
+      this.#pending = buffer;
+      this.#start = start;
+      this.#end = end;
+      return null;
+    }
+    return this.#keep(buffer, used, end);
+  }
+
+  /** Keeps what is no packet yet, in front of what the handler pushed meanwhile, and goes on with the latter. */
+  #keep(bytes: Buffer, start: number, end: number): PacketFault | null {
+    if (start === end && this.#end === 0) return this.#fault;
+    const later = this.#pending.subarray(this.#start, this.#end);
+    this.#pending = EMPTY;
+    this.#start = 0;
+    this.#end = 0;
+    if (this.#fault !== null) return this.#fault;
+    if (start < end) this.#append(bytes.subarray(start, end));
+    if (later.length === 0) return null;
+    this.#append(later);
+    return this.#held ? null : this.#readPending();
+  }
+
+  /** Gives the complete packets of `bytes[start, end)` and returns where the first incomplete one begins. */
+  #read(bytes: Buffer, start: number, end: number): number {
+    this.#reading = true;
+    let at = start;
+    while (!this.#held && end - at >= PACKET_HEAD_BYTES) {
+      const type = bytes[at]!;
+      if (type < 1 || type > 5) {
+        this.#fault = 'bad_packet_type';
+        break;
+      }
+      const length = (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
+      if (length > this.#bodyBytesMax) {
+        this.#fault = 'packet_too_long';
+        break;
+      }
+      const bodyAt = at + PACKET_HEAD_BYTES;
+      if (end - bodyAt < length) break;
+      at = bodyAt + length;
+      this.#onPacket(type, bytes.subarray(bodyAt, at));
+    }
+    this.#reading = false;
+    return at;
+  }
+
+  #append(chunk: Buffer): void {
+    const size = this.heldBytes + chunk.length;
+    if (this.#end + chunk.length > this.#pending.length) {
+      // Doubling keeps the cost of single bytes linear; the capacity stays within twice what has come.
+      const grown = Buffer.allocUnsafe(
+        Math.max(size, Math.min(2 * this.heldBytes, size + 65_536), 64),
+      );
+      this.#pending.copy(grown, 0, this.#start, this.#end);
+      this.#end = this.heldBytes;
+      this.#start = 0;
+      this.#pending = grown;
+    }
+    chunk.copy(this.#pending, this.#end);
+    this.#end += chunk.length;
+  }
+}

@@ -1,0 +1,87 @@
+/**
+ * The outer Pomelo frame: one byte of type, three bytes of body length (big-endian), the body.
+ *
+ * Every outgoing packet is encoded behind the head of one binary WebSocket frame, in one allocation, so that the
+ * same bytes serve both transports and may be shared by any number of sessions. [RFC 6455 section 5.2: frames
+ * from a server are not masked, so their head depends on the length alone.]
+ */
+
+export const PacketType = {
+  HANDSHAKE: 1,
+  HANDSHAKE_ACK: 2,
+  HEARTBEAT: 3,
+  DATA: 4,
+  KICK: 5,
+} as const;
+export type PacketType = (typeof PacketType)[keyof typeof PacketType];
+
+export const PACKET_HEAD_BYTES = 4;
+/** What three bytes of length can say. */
+export const PACKET_BODY_BYTES_MAX = 0xffffff;
+
+/** One packet behind its WebSocket frame head. Never changed once made: it may be in many outboxes. */
+export type Encoded = Buffer;
+
+/** Where the packet begins in `encoded`: what a raw TCP client gets is everything from here. */
+export function packetOffset(encoded: Encoded): number {
+  const length = encoded[1]!;
+  if (length < 126) return 2;
+  return length === 126 ? 4 : 10;
+}
+
+/**
+ * Allocates a packet of `bodyBytes` and writes both heads. The caller fills the body, which begins
+ * `bodyBytes` before the end.
+ *
+ * @throws {RangeError} when the body is longer than three bytes can say; the reference wraps to 0 instead.
+ */
+export function allocatePacket(type: PacketType, bodyBytes: number): Encoded {
+  if (bodyBytes > PACKET_BODY_BYTES_MAX) {
+    throw new RangeError(
+      `a packet body of ${bodyBytes} bytes; at most ${PACKET_BODY_BYTES_MAX} fit`,
+    );
+  }
+  const packetBytes = PACKET_HEAD_BYTES + bodyBytes;
+  const at = packetBytes < 126 ? 2 : packetBytes < 65_536 ? 4 : 10;
+  const encoded = Buffer.allocUnsafe(at + packetBytes);
+  encoded[0] = 0x82; // FIN, binary
+  if (at === 2) {
+    encoded[1] = packetBytes;
+  } else if (at === 4) {
+    encoded[1] = 126;
+    encoded[2] = packetBytes >>> 8;
+    encoded[3] = packetBytes & 0xff;
+  } else {
+    encoded[1] = 127;
+    encoded.writeUInt32BE(0, 2);
+    encoded.writeUInt32BE(packetBytes, 6);
+  }
+  encoded[at] = type;
+  encoded[at + 1] = bodyBytes >>> 16;
+  encoded[at + 2] = (bodyBytes >>> 8) & 0xff;
+  encoded[at + 3] = bodyBytes & 0xff;
+  return encoded;
+}
+
+/** @throws {RangeError} when the body is longer than three bytes can say. */
+export function encodePacket(type: PacketType, body?: Uint8Array): Encoded {
+  const encoded = allocatePacket(type, body?.length ?? 0);
+  if (body !== undefined) encoded.set(body, encoded.length - body.length);
+  return encoded;
+}
+
+/** A packet whose body is `value` as JSON; see `clientJson`. */
+export function encodeJsonPacket(type: PacketType, value: unknown): Encoded {
+  return encodePacket(type, Buffer.from(clientJson(value)));
+}
+
+/**
+ * JSON as every known client reads it: characters beyond the basic plane are escaped, because stock browser
+ * clients read UTF-8 of at most three bytes. Otherwise what `JSON.stringify` gives.
+ */
+export function clientJson(value: unknown): string {
+  return JSON.stringify(value).replace(
+    /[\ud800-\udfff]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16)}`,
+  );
+}

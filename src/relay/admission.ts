@@ -1,0 +1,53 @@
+/** How much one session may ask, and one backend may owe. */
+import type { Session } from '../session/session.ts';
+
+export type AdmissionLimits = {
+  /** Messages per session and second, sustained. 0: no limit. */
+  readonly messagesPerSecond: number;
+  /** Messages that may come at once after a rest. */
+  readonly burst: number;
+  /** Messages in flight or waiting per backend. */
+  readonly inFlightPerBackend: number;
+};
+
+export class Admission {
+  readonly #limits: AdmissionLimits;
+  readonly #inFlight: number[];
+
+  constructor(limits: AdmissionLimits, backends: number) {
+    this.#limits = limits;
+    this.#inFlight = new Array<number>(backends).fill(0);
+  }
+
+  /** Takes one message from the session's token bucket; false: it is over its rate. */
+  mayAsk(session: Session, now: number): boolean {
+    const { messagesPerSecond, burst } = this.#limits;
+    if (messagesPerSecond === 0) return true;
+    if (Number.isNaN(session.tokens)) session.tokens = burst;
+    else
+      session.tokens = Math.min(
+        burst,
+        session.tokens + ((now - session.tokensAt) * messagesPerSecond) / 1_000,
+      );
+    session.tokensAt = now;
+    if (session.tokens < 1) return false;
+    session.tokens--;
+    return true;
+  }
+
+  /** Counts a message to the backend; false: it has too much in flight, and nothing was counted. */
+  enter(backendOrdinal: number): boolean {
+    const inFlight = this.#inFlight[backendOrdinal]!;
+    if (inFlight >= this.#limits.inFlightPerBackend) return false;
+    this.#inFlight[backendOrdinal] = inFlight + 1;
+    return true;
+  }
+
+  leave(backendOrdinal: number): void {
+    this.#inFlight[backendOrdinal]!--;
+  }
+
+  inFlight(backendOrdinal: number): number {
+    return this.#inFlight[backendOrdinal]!;
+  }
+}

@@ -1,0 +1,205 @@
+/**
+ * The spine: one client message, at most one answer. Read this first.
+ *
+ *   message → admit → route → admit → lane → upstream … reply → session changes → pushes → answer
+ *
+ * Every way out of here goes through `#release`, which is where a call leaves the session, the lane and the
+ * wheel; so a request is answered once, whatever dies. Guarded by test/integration/invariants.test.ts.
+ */
+import { type Failure, failure, isOwnReason, REASONS } from '../errors.ts';
+import type { Message } from '../protocol/message.ts';
+import { clientJson } from '../protocol/packet.ts';
+import { isRoute, namesConstructor } from '../routing/route.ts';
+import { instanceFor, type RouteTable } from '../routing/route-table.ts';
+import type { Target } from '../routing/rule.ts';
+import type { Close, Patch, Push } from '../session/commands.ts';
+import type { Session } from '../session/session.ts';
+import type { TimerWheel } from '../timer-wheel.ts';
+import { type Call, type CallEnd, CallPool } from '../upstream/call.ts';
+import type { Reply, Upstream } from '../upstream/upstream.ts';
+import type { Admission } from './admission.ts';
+
+/** What replies carry beside the answer, and what the rest of the gateway hears of each message. */
+export interface RelayHost {
+  /** Applies the changes; null when they took effect. */
+  patch(session: Session, patch: Patch): Failure | null;
+  push(push: Push, from: Session): void;
+  close(session: Session, close: Close): void;
+  onDone(call: Call, outcome: string): void;
+  /** An answer, or the failure of a notify, that never reached a backend. */
+  onRefused(session: Session, route: string, wantsAnswer: boolean, why: Failure): void;
+}
+
+export type RelayParts = {
+  readonly table: RouteTable;
+  /** By the backend's ordinal. */
+  readonly upstreams: readonly Upstream[];
+  readonly admission: Admission;
+  readonly wheel: TimerWheel;
+  readonly routeBytesMax: number;
+  readonly host: RelayHost;
+};
+
+const EMPTY_OBJECT = Buffer.from('{}');
+
+export class Relay implements CallEnd {
+  readonly #table: RouteTable;
+  readonly #upstreams: readonly Upstream[];
+  readonly #admission: Admission;
+  readonly #wheel: TimerWheel;
+  readonly #routeBytesMax: number;
+  readonly #host: RelayHost;
+  readonly #pool = new CallPool(this);
+
+  constructor(parts: RelayParts) {
+    this.#table = parts.table;
+    this.#upstreams = parts.upstreams;
+    this.#admission = parts.admission;
+    this.#wheel = parts.wheel;
+    this.#routeBytesMax = parts.routeBytesMax;
+    this.#host = parts.host;
+  }
+
+  /** Messages in flight or waiting. */
+  get inFlight(): number {
+    return this.#pool.inUse;
+  }
+
+  /** Relays one message of an active or draining session. */
+  onMessage(session: Session, message: Message): void {
+    const now = this.#wheel.now();
+    const target = this.#target(session, message, now);
+    if ('code' in target) {
+      this.refuse(session, message, target);
+      return;
+    }
+    if (!this.#admission.enter(target.backendOrdinal)) {
+      this.refuse(session, message, failure('OVERLOADED'));
+      return;
+    }
+    const call = this.#fill(this.#pool.take(), session, message, target, now);
+    session.track(call);
+    this.#wheel.set(call, target.timeoutMs);
+    call.lane.enter(call);
+  }
+
+  /** Where the message goes, or why it goes nowhere. */
+  #target(session: Session, message: Message, now: number): Target | Failure {
+    if (!this.#admission.mayAsk(session, now)) return failure('TOO_MANY');
+    if (session.state === 'draining') return failure('DRAINING');
+    const { route } = message;
+    if (!isRoute(route, this.#routeBytesMax) || namesConstructor(route))
+      return failure('BAD_ROUTE');
+    const target = this.#table.find(route);
+    if (target === null) return failure('NO_ROUTE');
+    if (target.bound && session.uid === '') return failure('NOT_BOUND');
+    return target;
+  }
+
+  #fill(call: Call, session: Session, message: Message, target: Target, now: number): Call {
+    const upstream = this.#upstreams[target.backendOrdinal]!;
+    call.state = 'waiting';
+    call.session = session;
+    call.lane = session.lane(target.backendOrdinal);
+    call.target = target;
+    call.upstream = upstream;
+    call.route = message.route;
+    call.rawId = message.rawId;
+    call.wantsAnswer = message.wantsAnswer;
+    call.body = message.body;
+    call.seq = ++session.seq;
+    call.startedAt = now;
+    call.deadline = now + target.timeoutMs;
+    call.instance = '';
+    call.unordered = target.order === 'none';
+    call.exclusive = target.order === 'serial' || (target.order === 'keep' && upstream.oneAtATime);
+    return call;
+  }
+
+  /** The call's turn in its lane has come. */
+  start(call: Call): void {
+    call.state = 'sent';
+    // Read now, not when the message came: a bind by an earlier answer counts.
+    if (call.target.instance !== null)
+      call.instance = instanceFor(call.target.instance, call.session);
+    call.upstream.send(call);
+  }
+
+  // ---- ends ---------------------------------------------------------------------------------------------
+
+  succeed(call: Call, body: Uint8Array): void {
+    if (call.wantsAnswer && call.session.state !== 'closed') {
+      call.session.answer(call.rawId, body.length === 0 ? EMPTY_OBJECT : body);
+    }
+    this.#release(call, 'ok');
+  }
+
+  fail(call: Call, why: Failure): void {
+    if (call.wantsAnswer && call.session.state !== 'closed')
+      call.session.answer(call.rawId, errorBody(why));
+    this.#release(call, isOwnReason(why.reason) ? why.reason : 'BACKEND');
+  }
+
+  answer(call: Call, reply: Reply): void {
+    const { session } = call;
+    if (session.state === 'closed') {
+      this.#release(call, 'ok');
+      return;
+    }
+    // In this order: changes take effect, pushes before the answer, the answer, pushes after it, the close.
+    const refused = reply.patch === null ? null : this.#host.patch(session, reply.patch);
+    if (refused !== null) {
+      this.fail(call, refused);
+      return;
+    }
+    for (const push of reply.pushes) if (!push.afterReply) this.#host.push(push, session);
+    if (reply.failure !== null) this.fail(call, reply.failure);
+    else this.succeed(call, reply.body ?? EMPTY_OBJECT);
+    for (const push of reply.pushes) if (push.afterReply) this.#host.push(push, session);
+    if (reply.close !== null) this.#host.close(session, reply.close);
+  }
+
+  sent(call: Call): void {
+    this.#release(call, 'ok');
+  }
+
+  onLate(call: Call): void {
+    if (call.state === 'sent') call.upstream.cancel(call);
+    this.fail(call, failure('TIMEOUT'));
+  }
+
+  /** Nobody waits for an answer any more. A notify still goes where it was going. */
+  onSessionClosed(call: Call): void {
+    if (!call.wantsAnswer) return;
+    if (call.state === 'sent') call.upstream.cancel(call);
+    this.#release(call, 'client_gone');
+  }
+
+  #release(call: Call, outcome: string): void {
+    const { lane, session, state, target } = call;
+    this.#wheel.cancel(call);
+    session.untrack(call);
+    this.#admission.leave(target.backendOrdinal);
+    this.#host.onDone(call, outcome);
+    call.state = 'free';
+    if (state === 'waiting') lane.abandon(call);
+    else lane.leave(call);
+    this.#pool.give(call);
+  }
+
+  /** Answers a message that reached no backend. */
+  refuse(session: Session, message: Message, why: Failure): void {
+    if (message.wantsAnswer) session.answer(message.rawId, errorBody(why));
+    this.#host.onRefused(session, message.route, message.wantsAnswer, why);
+  }
+}
+
+/** The standard error body, or the failure's own. */
+export function errorBody(why: Failure): Uint8Array {
+  if (why.body !== null && why.body.length > 0) return why.body;
+  const body: Record<string, unknown> = { code: why.code, reason: why.reason };
+  body['msg'] = why.message || (isOwnReason(why.reason) ? REASONS[why.reason].message : '');
+  if (why.retryAfterMs > 0) body['retry_after_ms'] = why.retryAfterMs;
+  if (why.fields !== null && Object.keys(why.fields).length > 0) body['fields'] = why.fields;
+  return Buffer.from(clientJson(body));
+}

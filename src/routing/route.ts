@@ -1,0 +1,36 @@
+/** A client's route: `server.handler.method`. Pure. */
+
+const SEGMENT_BYTES_MAX = 64;
+
+/**
+ * True for 1 to `bytesMax` bytes of segments `[A-Za-z0-9_-]{1,64}` joined by dots. Nothing else ever reaches a
+ * subject, a method or a header, whatever the rules match.
+ */
+export function isRoute(route: string, bytesMax: number): boolean {
+  const length = route.length;
+  if (length === 0 || length > bytesMax) return false;
+  let segment = 0;
+  for (let i = 0; i < length; i++) {
+    const unit = route.charCodeAt(i);
+    if (unit === 0x2e) {
+      if (segment === 0) return false;
+      segment = 0;
+      continue;
+    }
+    const isWord =
+      (unit >= 0x61 && unit <= 0x7a) ||
+      (unit >= 0x41 && unit <= 0x5a) ||
+      (unit >= 0x30 && unit <= 0x39) ||
+      unit === 0x5f ||
+      unit === 0x2d;
+    if (!isWord) return false;
+    segment++;
+    if (segment > SEGMENT_BYTES_MAX) return false;
+  }
+  return segment > 0;
+}
+
+/** [pomelo server.js globalHandle] The one method name that Pomelo refuses, since it is no handler's own. */
+export function namesConstructor(route: string): boolean {
+  return route === 'constructor' || route.endsWith('.constructor');
+}

@@ -1,0 +1,148 @@
+/** Applies a backend's changes to a session: all of them, or none and a reason. */
+import { type Failure, failure } from '../errors.ts';
+import type { Json, JsonObject, Patch } from './commands.ts';
+import type { Registry } from './registry.ts';
+import type { Session } from './session.ts';
+
+export type ChangeLimits = {
+  /** Bytes of a session's data as JSON. */
+  readonly dataBytesMax: number;
+  readonly groupsMax: number;
+};
+
+/** Bytes of UTF-8 in a uid, a group's name or a data key. */
+export const NAME_BYTES_MAX = 256;
+
+export type Changed = {
+  /** 1 when anything is different now. */
+  readonly changed: 0 | 1;
+  readonly version: number;
+  /** Resolves when pushes to the new user or groups reach this session; null: they do now. Never rejects. */
+  readonly confirmed: Promise<void> | null;
+};
+
+/**
+ * Applies `patch`. While a new subscription is being confirmed the session's outbox is corked, so that whatever
+ * is sent to the client after the change, the answer first of all, leaves after the confirmation.
+ */
+export function applyPatch(
+  registry: Registry,
+  session: Session,
+  patch: Patch,
+  limits: ChangeLimits,
+): Changed | Failure {
+  const refused = refusal(session, patch, limits);
+  if (refused !== null) return refused;
+  const pending: Promise<void>[] = [];
+  const wait = (confirmed: Promise<void> | null): void => {
+    if (confirmed !== null) pending.push(confirmed);
+  };
+  let changed = changeData(session, patch.set);
+  if (patch.uid !== undefined && patch.uid !== session.uid) {
+    wait(registry.bind(session, patch.uid));
+    changed = true;
+  }
+  for (const group of patch.leave ?? []) {
+    if (!session.groups.has(group)) continue;
+    registry.leave(session, group);
+    changed = true;
+  }
+  for (const group of patch.join ?? []) {
+    if (session.groups.has(group)) continue;
+    wait(registry.join(session, group));
+    changed = true;
+  }
+  if (changed) session.version++;
+  return {
+    changed: changed ? 1 : 0,
+    version: session.version,
+    confirmed: corkUntil(session, pending),
+  };
+}
+
+function corkUntil(session: Session, pending: Promise<void>[]): Promise<void> | null {
+  if (pending.length === 0) return null;
+  session.outbox.cork();
+  return Promise.all(pending).then(() => {
+    session.outbox.uncork();
+  });
+}
+
+function refusal(session: Session, patch: Patch, limits: ChangeLimits): Failure | null {
+  if (session.state === 'closed') return failure('CLOSING');
+  const { uid, ifVersion } = patch;
+  if (ifVersion !== undefined && ifVersion !== 0 && ifVersion !== session.version) {
+    return failure('CONFLICT', `the session is at version ${session.version}, not ${ifVersion}`);
+  }
+  if (uid !== undefined && uid !== '' && session.state === 'draining') return failure('CLOSING');
+  if (uid !== undefined && uid !== '' && session.uid !== '' && uid !== session.uid) {
+    return failure('CONFLICT', `the session is bound to ${session.uid}; unbind it first`);
+  }
+  const names = [
+    uid ?? '',
+    ...(patch.join ?? []),
+    ...(patch.leave ?? []),
+    ...Object.keys(patch.set ?? {}),
+  ];
+  for (const name of names) {
+    if (Buffer.byteLength(name) > NAME_BYTES_MAX) {
+      return failure('TOO_LARGE', `a uid, group or key of more than ${NAME_BYTES_MAX} bytes`);
+    }
+  }
+  if ((patch.join ?? []).includes('')) return failure('BAD_ARGUMENT', 'a group has no name');
+  return groupsRefusal(session, patch, limits) ?? dataRefusal(session, patch.set, limits);
+}
+
+function groupsRefusal(session: Session, patch: Patch, limits: ChangeLimits): Failure | null {
+  if (patch.join === undefined || patch.join.length === 0) return null;
+  const after = new Set(session.groups);
+  for (const group of patch.leave ?? []) after.delete(group);
+  for (const group of patch.join) after.add(group);
+  if (after.size <= limits.groupsMax) return null;
+  return failure('TOO_LARGE', `${after.size} groups; sessions.groups allows ${limits.groupsMax}`);
+}
+
+function dataRefusal(
+  session: Session,
+  set: JsonObject | undefined,
+  limits: ChangeLimits,
+): Failure | null {
+  if (set === undefined) return null;
+  const after = Object.assign(Object.create(null), session.data) as JsonObject;
+  assign(after, set);
+  const bytes = Buffer.byteLength(JSON.stringify(after));
+  if (bytes <= limits.dataBytesMax) return null;
+  return failure(
+    'TOO_LARGE',
+    `${bytes} bytes of session data; sessions.data allows ${limits.dataBytesMax}`,
+  );
+}
+
+function changeData(session: Session, set: JsonObject | undefined): boolean {
+  return set !== undefined && assign(session.data, set);
+}
+
+/** `into` must have no prototype: a key may be called anything. */
+function assign(into: JsonObject, set: JsonObject): boolean {
+  let changed = false;
+  for (const key of Object.keys(set)) {
+    const value = set[key] as Json;
+    if (value === null) {
+      changed = key in into || changed;
+      delete into[key];
+    } else {
+      changed = changed || JSON.stringify(into[key]) !== JSON.stringify(value);
+      into[key] = value;
+    }
+  }
+  return changed;
+}
+
+/** True when every key of `where` has the equal value in the session's data. */
+export function matches(data: JsonObject, where: JsonObject): boolean {
+  for (const key of Object.keys(where)) {
+    if (!Object.hasOwn(data, key) || JSON.stringify(data[key]) !== JSON.stringify(where[key]))
+      return false;
+  }
+  return true;
+}

@@ -1,0 +1,99 @@
+/**
+ * The order of one session's messages to one backend.
+ *
+ * Messages start in the order in which they came. One that is `exclusive` starts only when no other exclusive
+ * one is in flight; whatever comes behind a waiting one waits too, so nothing overtakes.
+ */
+
+/** A message that may have to wait for its turn. */
+export interface Queued {
+  /** One in flight per lane at a time. */
+  readonly exclusive: boolean;
+  /** May pass those that wait: the route asked for no order. */
+  readonly unordered: boolean;
+  /** The turn has come. */
+  start(): void;
+}
+
+export class Lane {
+  /** Messages sent and not yet done. */
+  inFlight = 0;
+  /** Owned by the upstream: where this session's messages go. */
+  place: unknown = null;
+  /** Owned by the upstream: what it keeps of the session between messages. */
+  facts: unknown = null;
+  #exclusiveInFlight = false;
+  #waiting: Queued[] = [];
+  #head = 0;
+  #starting = false;
+  #onEmpty: (() => void) | null = null;
+
+  get waiting(): number {
+    return this.#waiting.length - this.#head;
+  }
+
+  /** Starts `message` now or in its turn. */
+  enter(message: Queued): void {
+    if (message.unordered || (this.waiting === 0 && this.#mayStart(message))) {
+      this.#start(message);
+      return;
+    }
+    this.#waiting.push(message);
+  }
+
+  /** A started message is done: the next ones may start. */
+  leave(message: Queued): void {
+    this.inFlight--;
+    if (message.exclusive && !message.unordered) this.#exclusiveInFlight = false;
+    this.#advance();
+  }
+
+  /** Takes out a message that has not started. */
+  abandon(message: Queued): void {
+    const at = this.#waiting.indexOf(message, this.#head);
+    if (at < 0) return;
+    this.#waiting.splice(at, 1);
+    this.#advance();
+  }
+
+  /** Nothing starts until nothing is in flight; then `onEmpty` is called, and it goes on. */
+  holdUntilEmpty(onEmpty: () => void): void {
+    this.#onEmpty = onEmpty;
+    this.#advance();
+  }
+
+  #mayStart(message: Queued): boolean {
+    if (this.#onEmpty !== null) return false;
+    return !message.exclusive || !this.#exclusiveInFlight;
+  }
+
+  #start(message: Queued): void {
+    this.inFlight++;
+    if (message.exclusive && !message.unordered) this.#exclusiveInFlight = true;
+    message.start();
+  }
+
+  #advance(): void {
+    // A message may end while it is being started; the loop that started it goes on.
+    if (this.#starting) return;
+    this.#starting = true;
+    if (this.#onEmpty !== null && this.inFlight === 0) {
+      const onEmpty = this.#onEmpty;
+      this.#onEmpty = null;
+      onEmpty();
+    }
+    while (this.waiting > 0 && this.#mayStart(this.#waiting[this.#head]!)) {
+      const next = this.#waiting[this.#head]!;
+      this.#head++;
+      this.#start(next);
+    }
+    if (this.#head === this.#waiting.length) {
+      this.#waiting.length = 0;
+      this.#head = 0;
+    } else if (this.#head > 64) {
+      this.#waiting.splice(0, this.#head);
+      this.#head = 0;
+    }
+    this.#starting = false;
+  }
+}

@@ -1,0 +1,104 @@
+/** All sessions of this gateway, by number, user and group. Finds and counts; decides nothing. */
+import type { Session } from './session.ts';
+
+/**
+ * Where the registry says what it needs to hear of. `add` returns null when the interest holds already, else a
+ * promise that resolves when the bus has confirmed it (it never rejects, and is bounded in time).
+ */
+export interface Interest {
+  add(kind: InterestKind, name: string): Promise<void> | null;
+  remove(kind: InterestKind, name: string): void;
+}
+export type InterestKind = 'user' | 'group';
+
+export class Registry {
+  readonly #gatewayId: string;
+  readonly #interest: Interest;
+  readonly #sessions = new Map<number, Session>();
+  readonly #users = new Map<string, Set<Session>>();
+  readonly #groups = new Map<string, Set<Session>>();
+
+  constructor(gatewayId: string, interest: Interest) {
+    this.#gatewayId = gatewayId;
+    this.#interest = interest;
+  }
+
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  add(session: Session): void {
+    this.#sessions.set(session.n, session);
+  }
+
+  /** Takes the session out of everything. */
+  remove(session: Session): void {
+    if (!this.#sessions.delete(session.n)) return;
+    if (session.uid !== '') this.#detach('user', session.uid, session);
+    for (const group of session.groups) this.#detach('group', group, session);
+  }
+
+  all(): IterableIterator<Session> {
+    return this.#sessions.values();
+  }
+
+  /** The session of this sid, if this gateway holds it. */
+  bySid(sid: string): Session | undefined {
+    const dot = sid.lastIndexOf('.');
+    if (dot < 0 || sid.slice(0, dot) !== this.#gatewayId) return undefined;
+    const n = sid.slice(dot + 1);
+    return /^[1-9][0-9]{0,15}$/.test(n) ? this.#sessions.get(Number(n)) : undefined;
+  }
+
+  byUid(uid: string): ReadonlySet<Session> {
+    return this.#users.get(uid) ?? NONE;
+  }
+
+  byGroup(group: string): ReadonlySet<Session> {
+    return this.#groups.get(group) ?? NONE;
+  }
+
+  /** Changes the session's user; see `Interest.add` for what is returned. */
+  bind(session: Session, uid: string): Promise<void> | null {
+    if (session.uid === uid) return null;
+    if (session.uid !== '') this.#detach('user', session.uid, session);
+    session.uid = uid;
+    return uid === '' ? null : this.#attach('user', uid, session);
+  }
+
+  join(session: Session, group: string): Promise<void> | null {
+    if (session.groups.has(group)) return null;
+    session.groups.add(group);
+    return this.#attach('group', group, session);
+  }
+
+  leave(session: Session, group: string): void {
+    if (session.groups.delete(group)) this.#detach('group', group, session);
+  }
+
+  #index(kind: InterestKind): Map<string, Set<Session>> {
+    return kind === 'user' ? this.#users : this.#groups;
+  }
+
+  #attach(kind: InterestKind, name: string, session: Session): Promise<void> | null {
+    const index = this.#index(kind);
+    let members = index.get(name);
+    if (members === undefined) {
+      members = new Set();
+      index.set(name, members);
+    }
+    members.add(session);
+    // Asked for every member, not only the first: a second one must wait for the same confirmation.
+    return this.#interest.add(kind, name);
+  }
+
+  #detach(kind: InterestKind, name: string, session: Session): void {
+    const index = this.#index(kind);
+    const members = index.get(name);
+    if (members === undefined || !members.delete(session) || members.size > 0) return;
+    index.delete(name);
+    this.#interest.remove(kind, name);
+  }
+}
+
+const NONE: ReadonlySet<Session> = new Set();

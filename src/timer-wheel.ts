@@ -1,0 +1,160 @@
+/**
+ * One coarse timer for everything that may be late: calls, heartbeats, handshakes, slow readers.
+ *
+ * A hashed wheel: an entry goes into the slot of its deadline and is found again by pointers, so setting and
+ * cancelling cost nothing but a few stores, and no timer, closure or promise is made per message. An entry
+ * fires up to one tick late, never early.
+ */
+import type { CancelTimer, Clock } from './clock.ts';
+
+/** Milliseconds between two looks at the wheel. */
+export const WHEEL_TICK_MS = 20;
+const SLOTS = 1024;
+
+/** Anything that can be late. Embed it: one object may be in the wheel once at a time. */
+export abstract class WheelEntry {
+  /** Owned by the wheel. */
+  wheelTick = -1;
+  /** Owned by the wheel. */
+  wheelNext: WheelEntry | null = null;
+  /** Owned by the wheel. */
+  wheelPrevious: WheelEntry | null = null;
+
+  /** Called once when the time has come; the entry is out of the wheel by then and may be set again. */
+  abstract onLate(): void;
+}
+
+class Head extends WheelEntry {
+  onLate(): void {}
+}
+
+/** An entry that calls a function; for the places where one closure per session is fine. */
+export class Alarm extends WheelEntry {
+  readonly #ring: () => void;
+
+  constructor(ring: () => void) {
+    super();
+    this.#ring = ring;
+  }
+
+  onLate(): void {
+    this.#ring();
+  }
+}
+
+export class TimerWheel {
+  readonly #clock: Clock;
+  readonly #slots: Head[] = [];
+  /** What is late in the slot that is being fired. */
+  readonly #late = emptySlot();
+  #tick: number;
+  #size = 0;
+  #cancelTimer: CancelTimer | null = null;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#tick = this.#tickOf(clock.now());
+    for (let i = 0; i < SLOTS; i++) this.#slots.push(emptySlot());
+  }
+
+  /** Entries that wait; when 0, no timer is armed from the next tick on. */
+  get size(): number {
+    return this.#size;
+  }
+
+  now(): number {
+    return this.#clock.now();
+  }
+
+  /** Fires `entry` in `ms` milliseconds (0 and less: at the next tick). Moves it when it is already set. */
+  set(entry: WheelEntry, ms: number): void {
+    if (entry.wheelTick >= 0) this.cancel(entry);
+    if (this.#size === 0) this.#tick = this.#tickOf(this.#clock.now());
+    const late = Math.ceil((this.#clock.now() + Math.max(ms, 0)) / WHEEL_TICK_MS);
+    entry.wheelTick = Math.max(late, this.#tick + 1);
+    const head = this.#slots[entry.wheelTick % SLOTS]!;
+    const last = head.wheelPrevious!;
+    last.wheelNext = entry;
+    entry.wheelPrevious = last;
+    entry.wheelNext = head;
+    head.wheelPrevious = entry;
+    this.#size++;
+    if (this.#cancelTimer === null) this.#arm();
+  }
+
+  /** Takes `entry` out; harmless when it is not in. */
+  cancel(entry: WheelEntry): void {
+    if (entry.wheelTick < 0) return;
+    entry.wheelPrevious!.wheelNext = entry.wheelNext;
+    entry.wheelNext!.wheelPrevious = entry.wheelPrevious;
+    entry.wheelNext = null;
+    entry.wheelPrevious = null;
+    entry.wheelTick = -1;
+    this.#size--;
+  }
+
+  /** Forgets everything without firing it. */
+  stop(): void {
+    this.#cancelTimer?.();
+    this.#cancelTimer = null;
+    for (const head of [...this.#slots, this.#late]) {
+      while (head.wheelNext !== head) this.cancel(head.wheelNext!);
+    }
+  }
+
+  #tickOf(ms: number): number {
+    return Math.floor(ms / WHEEL_TICK_MS);
+  }
+
+  #arm(): void {
+    // At the very tick, not some time in it: else an entry would be up to two ticks late.
+    const now = this.#clock.now();
+    const ms = Math.ceil((this.#tickOf(now) + 1) * WHEEL_TICK_MS - now);
+    this.#cancelTimer = this.#clock.setTimer(ms, () => {
+      this.#cancelTimer = null;
+      this.#turn();
+      if (this.#size > 0 && this.#cancelTimer === null) this.#arm();
+    });
+  }
+
+  #turn(): void {
+    const until = this.#tickOf(this.#clock.now());
+    // After a pause longer than a whole turn every slot is looked at once, which is enough.
+    let tick = Math.max(this.#tick + 1, until - SLOTS + 1);
+    // Before anything fires: what is set meanwhile must go behind this look, or it waits for a whole turn.
+    this.#tick = Math.max(this.#tick, until);
+    for (; tick <= until; tick++) this.#fireSlot(this.#slots[tick % SLOTS]!, until);
+  }
+
+  /** Two passes: what is late is moved aside first, because firing may set and cancel entries of this slot. */
+  #fireSlot(head: Head, until: number): void {
+    const late = this.#late;
+    for (let entry = head.wheelNext!; entry !== head;) {
+      const next = entry.wheelNext!;
+      if (entry.wheelTick <= until) moveTo(late, entry);
+      entry = next;
+    }
+    while (late.wheelNext !== late) {
+      const entry = late.wheelNext!;
+      this.cancel(entry);
+      entry.onLate();
+    }
+  }
+}
+
+function emptySlot(): Head {
+  const head = new Head();
+  head.wheelNext = head;
+  head.wheelPrevious = head;
+  return head;
+}
+
+function moveTo(head: Head, entry: WheelEntry): void {
+  entry.wheelPrevious!.wheelNext = entry.wheelNext;
+  entry.wheelNext!.wheelPrevious = entry.wheelPrevious;
+  const last = head.wheelPrevious!;
+  last.wheelNext = entry;
+  entry.wheelPrevious = last;
+  entry.wheelNext = head;
+  head.wheelPrevious = entry;
+}

@@ -1,0 +1,92 @@
+/** Raw TCP: the packets themselves, one after the other. */
+import type { Socket } from 'node:net';
+
+import { type Encoded, packetOffset } from '../protocol/packet.ts';
+import { Alarm, type TimerWheel } from '../timer-wheel.ts';
+import {
+  type Accept,
+  CLOSE_WAIT_MS,
+  type Connection,
+  type ConnectionHandler,
+} from './transport.ts';
+
+export class TcpConnection implements Connection {
+  readonly transport = 'tcp';
+  readonly remoteAddress: string;
+  readonly assembling = false;
+  readonly #socket: Socket;
+  readonly #wheel: TimerWheel;
+  #closing = false;
+
+  constructor(socket: Socket, wheel: TimerWheel) {
+    this.#socket = socket;
+    this.#wheel = wheel;
+    this.remoteAddress = socket.remoteAddress ?? '';
+  }
+
+  /** Takes over a connected socket; `first` is what was read of it already. */
+  static open(socket: Socket, first: Buffer | null, wheel: TimerWheel, accept: Accept): void {
+    socket.setNoDelay(true);
+    const connection = new TcpConnection(socket, wheel);
+    connection.#listen(accept(connection), first);
+  }
+
+  #listen(handler: ConnectionHandler, first: Buffer | null): void {
+    let failed: Error | null = null;
+    this.#socket.on('error', (error) => {
+      failed = error;
+    });
+    this.#socket.on('close', () => {
+      handler.onClosed(failed);
+    });
+    this.#socket.on('drain', () => {
+      handler.onDrain();
+    });
+    if (first !== null) handler.onBytes(first);
+    this.#socket.on('data', (chunk: Buffer) => {
+      if (!this.#closing) handler.onBytes(chunk);
+    });
+  }
+
+  get bufferedBytes(): number {
+    return this.#socket.writableLength;
+  }
+
+  get congested(): boolean {
+    return this.#socket.writableNeedDrain;
+  }
+
+  send(packets: readonly Encoded[]): void {
+    if (this.#closing || this.#socket.destroyed) return;
+    const bare = packets.map((packet) => packet.subarray(packetOffset(packet)));
+    this.#socket.write(bare.length === 1 ? bare[0]! : Buffer.concat(bare));
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  close(): void {
+    if (this.#closing) return;
+    this.#closing = true;
+    // A paused socket would never see the client's end.
+    this.#socket.resume();
+    this.#socket.end();
+    const cut = new Alarm(() => {
+      this.#socket.destroy();
+    });
+    this.#wheel.set(cut, CLOSE_WAIT_MS);
+    this.#socket.once('close', () => {
+      this.#wheel.cancel(cut);
+    });
+  }
+
+  destroy(): void {
+    this.#closing = true;
+    this.#socket.destroy();
+  }
+}

@@ -1,0 +1,41 @@
+/** What a session needs of a socket, whichever kind it is. */
+import type { Encoded } from '../protocol/packet.ts';
+
+export type TransportName = 'ws' | 'wss' | 'tcp' | 'tls';
+
+/** One client's socket. */
+export interface Connection {
+  readonly transport: TransportName;
+  /** The client's address as the socket has it. */
+  readonly remoteAddress: string;
+  /** Bytes given to the socket and not yet taken by the kernel. */
+  readonly bufferedBytes: number;
+  /** True while the socket wants no more before `onDrain`. */
+  readonly congested: boolean;
+  /** Bytes have come that are not yet a whole WebSocket message. Always false over TCP. */
+  readonly assembling: boolean;
+
+  /** Sends the packets in one write. The buffers are shared and not changed. */
+  send(packets: readonly Encoded[]): void;
+  /** Stops reading from the client. What was read already may still be given to `onBytes`. */
+  pause(): void;
+  resume(): void;
+  /** Sends what is buffered, says goodbye and closes; a client that does not answer is cut off after 2 s. */
+  close(webSocketCode: number, reason: string): void;
+  /** Closes at once; what is unsent is lost. */
+  destroy(): void;
+}
+
+/** What the socket tells. None of these may throw. */
+export interface ConnectionHandler {
+  onBytes(chunk: Buffer): void;
+  onDrain(): void;
+  /** Once, last. `error` is null when the client closed in an orderly way, or we did. */
+  onClosed(error: Error | null): void;
+}
+
+/** Makes the handler of a new connection. */
+export type Accept = (connection: Connection) => ConnectionHandler;
+
+/** How long a closing client may take to say goodbye. */
+export const CLOSE_WAIT_MS = 2_000;

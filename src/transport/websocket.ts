@@ -1,0 +1,143 @@
+/**
+ * WebSocket: `ws` reads and speaks the protocol; data frames go straight to the socket, framed once for
+ * everybody. Mixing the two keeps its order only while no compression is negotiated, so there is none.
+ */
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import { type WebSocket, WebSocketServer } from 'ws';
+
+import type { Encoded } from '../protocol/packet.ts';
+import { Alarm, type TimerWheel } from '../timer-wheel.ts';
+import { type Accept, CLOSE_WAIT_MS, type Connection } from './transport.ts';
+
+/** Beyond one largest packet: room for small packets in the same WebSocket message. */
+const MESSAGE_ROOM_BYTES = 65_536;
+const FRAGMENTS_MAX = 128;
+const BUFFERED_CHUNKS_MAX = 16_384;
+
+export class WebSocketConnection implements Connection {
+  readonly transport = 'ws';
+  readonly remoteAddress: string;
+  readonly #ws: WebSocket;
+  readonly #socket: Socket;
+  readonly #wheel: TimerWheel;
+  /** What the socket had read when the last whole message came. */
+  #bytesReadWhole = 0;
+  #closing = false;
+
+  constructor(ws: WebSocket, socket: Socket, wheel: TimerWheel) {
+    this.#ws = ws;
+    this.#socket = socket;
+    this.#wheel = wheel;
+    this.remoteAddress = socket.remoteAddress ?? '';
+  }
+
+  listen(accept: Accept): void {
+    const handler = accept(this);
+    let failed: Error | null = null;
+    const whole = (): void => {
+      this.#bytesReadWhole = this.#socket.bytesRead;
+    };
+    whole();
+    // Text frames are taken like binary ones: some clients send them, and Pomelo reads them. [protocol.md 1.2]
+    this.#ws.on('message', (data: Buffer) => {
+      whole();
+      if (!this.#closing) handler.onBytes(data);
+    });
+    this.#ws.on('ping', whole);
+    this.#ws.on('pong', whole);
+    this.#ws.on('error', (error) => {
+      failed = error;
+    });
+    this.#ws.on('close', () => {
+      handler.onClosed(failed);
+    });
+    this.#socket.on('drain', () => {
+      handler.onDrain();
+    });
+  }
+
+  get bufferedBytes(): number {
+    return this.#socket.writableLength;
+  }
+
+  get congested(): boolean {
+    return this.#socket.writableNeedDrain;
+  }
+
+  get assembling(): boolean {
+    return this.#socket.bytesRead > this.#bytesReadWhole;
+  }
+
+  send(packets: readonly Encoded[]): void {
+    // After a close frame nothing may follow, though the socket would still take it. [RFC 6455 section 5.5.1]
+    if (this.#closing || this.#ws.readyState !== this.#ws.OPEN || this.#socket.destroyed) return;
+    this.#socket.write(packets.length === 1 ? packets[0]! : Buffer.concat(packets));
+  }
+
+  pause(): void {
+    this.#ws.pause();
+  }
+
+  resume(): void {
+    this.#ws.resume();
+  }
+
+  close(code: number, reason: string): void {
+    if (this.#closing) return;
+    this.#closing = true;
+    // A paused socket would never see the client's close frame.
+    this.#ws.resume();
+    this.#ws.close(code, closeText(reason));
+    const cut = new Alarm(() => {
+      this.#ws.terminate();
+    });
+    this.#wheel.set(cut, CLOSE_WAIT_MS);
+    this.#ws.once('close', () => {
+      this.#wheel.cancel(cut);
+    });
+  }
+
+  destroy(): void {
+    this.#closing = true;
+    this.#ws.terminate();
+  }
+}
+
+/** A close frame carries at most 123 bytes of UTF-8. [RFC 6455 section 5.5] */
+function closeText(reason: string): string {
+  const bytes = Buffer.from(reason);
+  return bytes.length <= 123
+    ? reason
+    : bytes
+        .subarray(0, 120)
+        .toString('utf8')
+        .replace(/\ufffd+$/, '');
+}
+
+/** Makes WebSocket connections of HTTP upgrade requests. */
+export class WebSocketUpgrader {
+  readonly #server: WebSocketServer;
+  readonly #wheel: TimerWheel;
+
+  /** @param packetBytesMax The largest packet, head included. */
+  constructor(packetBytesMax: number, wheel: TimerWheel) {
+    this.#wheel = wheel;
+    this.#server = new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      perMessageDeflate: false,
+      maxPayload: packetBytesMax + MESSAGE_ROOM_BYTES,
+      maxFragments: FRAGMENTS_MAX,
+      maxBufferedChunks: BUFFERED_CHUNKS_MAX,
+      // Text frames are read as bytes, and bytes need not be UTF-8.
+      skipUTF8Validation: true,
+    });
+  }
+
+  upgrade(request: IncomingMessage, socket: Socket, head: Buffer, accept: Accept): void {
+    this.#server.handleUpgrade(request, socket, head, (ws) => {
+      new WebSocketConnection(ws, socket, this.#wheel).listen(accept);
+    });
+  }
+}

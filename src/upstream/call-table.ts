@@ -1,0 +1,80 @@
+/**
+ * The calls that wait for an answer on one link or subject, by a number that goes on the wire.
+ *
+ * Numbers count up and are not used again: the place is the number's low bits (the slot), the rest is its
+ * generation, so a late answer finds either nothing or a call of another number. Places that are still taken
+ * are skipped, which takes the longest-free slot first.
+ */
+import type { Call } from './call.ts';
+
+const PLACES_START = 256;
+
+export class CallTable {
+  readonly #idMax: number;
+  #places: (Call | null)[] = new Array<Call | null>(PLACES_START).fill(null);
+  #mask = PLACES_START - 1;
+  #next = 1;
+  #size = 0;
+
+  /** @param idMax After it numbers begin again at 1: 2^32 - 1 on a Link, 2^53 - 1 in a subject. */
+  constructor(idMax: number) {
+    this.#idMax = idMax;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Puts the call in and gives its number, also in `call.slotId`. */
+  add(call: Call): number {
+    if (this.#size * 2 >= this.#places.length) this.#grow();
+    let id = this.#next;
+    while (this.#places[id % (this.#mask + 1)] !== null) id = this.#after(id);
+    this.#next = this.#after(id);
+    this.#places[id % (this.#mask + 1)] = call;
+    this.#size++;
+    call.slot = this;
+    call.slotId = id;
+    return id;
+  }
+
+  /** The call of this number; it is out then. null: it ended already, or never was. */
+  take(id: number): Call | null {
+    const call = this.find(id);
+    if (call !== null) this.remove(call);
+    return call;
+  }
+
+  find(id: number): Call | null {
+    const call = this.#places[id % (this.#mask + 1)];
+    return call !== undefined && call !== null && call.slotId === id ? call : null;
+  }
+
+  /** Takes a call out that will not be answered. */
+  remove(call: Call): void {
+    if (call.slot !== this) return;
+    this.#places[call.slotId % (this.#mask + 1)] = null;
+    call.slot = null;
+    this.#size--;
+  }
+
+  /** Empties the table and returns what was in it. */
+  takeAll(): Call[] {
+    const calls = this.#places.filter((call) => call !== null);
+    for (const call of calls) this.remove(call);
+    return calls;
+  }
+
+  #after(id: number): number {
+    return id >= this.#idMax ? 1 : id + 1;
+  }
+
+  #grow(): void {
+    const calls = this.#places.filter((call) => call !== null);
+    const places = this.#places.length * 2;
+    this.#places = new Array<Call | null>(places).fill(null);
+    this.#mask = places - 1;
+    // Numbers that differ in the low bits differ in more of them, so no two calls meet.
+    for (const call of calls) this.#places[call.slotId % places] = call;
+  }
+}

@@ -1,0 +1,125 @@
+/**
+ * One message on its way to a backend and back: a pooled slot.
+ *
+ * A call is taken from the pool, filled, sent, ended once and given back; nothing is allocated per message.
+ * Whoever keeps a call beyond its end must compare `generation`, which counts its uses.
+ */
+import type { Failure } from '../errors.ts';
+import type { Target } from '../routing/rule.ts';
+import type { Lane, Queued } from '../session/lane.ts';
+import type { InFlight, Session } from '../session/session.ts';
+import { WheelEntry } from '../timer-wheel.ts';
+import type { Reply, Upstream } from './upstream.ts';
+
+/** What happens when a call ends; the relay. */
+export interface CallEnd {
+  onLate(call: Call): void;
+  onSessionClosed(call: Call): void;
+  start(call: Call): void;
+  /** The hot way: a body and nothing else. */
+  succeed(call: Call, body: Uint8Array): void;
+  fail(call: Call, failure: Failure): void;
+  answer(call: Call, reply: Reply): void;
+  sent(call: Call): void;
+}
+
+/** free: in the pool · waiting: for its turn in the lane · sent: with the upstream. */
+type CallState = 'free' | 'waiting' | 'sent';
+
+export class Call extends WheelEntry implements Queued, InFlight {
+  state: CallState = 'free';
+  generation = 0;
+  sessionIndex = -1;
+
+  session!: Session;
+  lane!: Lane;
+  target!: Target;
+  upstream!: Upstream;
+  route = '';
+  rawId = 0;
+  /** False for a notify. */
+  wantsAnswer = false;
+  /** As the client sent it: a view. */
+  body!: Buffer;
+  /** The gateway's own count of this session's messages. */
+  seq = 0;
+  /** On the monotonic clock, milliseconds. */
+  deadline = 0;
+  startedAt = 0;
+  /** '' for any instance. */
+  instance = '';
+  exclusive = false;
+  unordered = false;
+
+  /** Owned by the upstream: where the answer is awaited. */
+  slot: unknown = null;
+  /** Owned by the upstream: the call's number there. */
+  slotId = 0;
+
+  readonly #end: CallEnd;
+
+  constructor(end: CallEnd) {
+    super();
+    this.#end = end;
+  }
+
+  start(): void {
+    this.#end.start(this);
+  }
+
+  onLate(): void {
+    this.#end.onLate(this);
+  }
+
+  onSessionClosed(): void {
+    this.#end.onSessionClosed(this);
+  }
+
+  succeed(body: Uint8Array): void {
+    this.#end.succeed(this, body);
+  }
+
+  fail(why: Failure): void {
+    this.#end.fail(this, why);
+  }
+
+  answer(reply: Reply): void {
+    this.#end.answer(this, reply);
+  }
+
+  /** A notify has left; nothing more is awaited. */
+  sent(): void {
+    this.#end.sent(this);
+  }
+}
+
+/** Free calls, kept for reuse. */
+export class CallPool {
+  readonly #end: CallEnd;
+  readonly #free: Call[] = [];
+  #inUse = 0;
+
+  constructor(end: CallEnd) {
+    this.#end = end;
+  }
+
+  get inUse(): number {
+    return this.#inUse;
+  }
+
+  take(): Call {
+    this.#inUse++;
+    return this.#free.pop() ?? new Call(this.#end);
+  }
+
+  give(call: Call): void {
+    this.#inUse--;
+    call.state = 'free';
+    call.generation++;
+    call.body = NOTHING;
+    call.slot = null;
+    this.#free.push(call);
+  }
+}
+
+const NOTHING = Buffer.alloc(0);

@@ -1,0 +1,272 @@
+/**
+ * One address of a backend: keeps a Link open, or calls Handle where there is no Link, and tries again when it
+ * is lost.
+ */
+import { type ClientUnaryCall, type ServiceError, status } from '@grpc/grpc-js';
+
+import type { Clock } from '../../clock.ts';
+import { WireError, WireReader } from '../../contract/wire.ts';
+import { errorText, failure } from '../../errors.ts';
+import type { Lane } from '../../session/lane.ts';
+import { Alarm, type TimerWheel } from '../../timer-wheel.ts';
+import type { Call } from '../call.ts';
+import { decodeReply } from './backend-frames.ts';
+import { Channel } from './channel.ts';
+import { encodeRequest, type RequestFields, writeClosed } from './gateway-frames.ts';
+import { Link, type LinkEvents } from './link.ts';
+import { failureOfStatus, hint } from './status.ts';
+
+const RETRY_MS_MIN = 100;
+const RETRY_MS_MAX = 5_000;
+/** How long a new link may take to say hello. */
+const HELLO_WAIT_MS = 5_000;
+const CLOSED_TIMEOUT_MS = 2_000;
+
+/** connecting · link, handle: it serves, in this way · away: waits for the next try · stopped. */
+export type AddressState = 'connecting' | 'link' | 'handle' | 'away' | 'stopped';
+
+export type AddressOptions = {
+  readonly address: string;
+  readonly mode: 'link' | 'handle';
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly gatewayId: string;
+  readonly version: string;
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+};
+
+/** What an address tells its upstream: of its links' frames, and of its own coming and going. */
+export interface AddressEvents extends Omit<LinkEvents, 'onHello' | 'onGoaway' | 'onEnd'> {
+  onState(address: Address, why: string): void;
+}
+
+export class Address {
+  readonly name: string;
+  /** Sessions that keep to this address. */
+  readonly lanes = new Set<Lane>();
+  /** As the backend said in its hello; '' where it did not. */
+  instance = '';
+  #state: AddressState = 'connecting';
+  /** The backend asked for new work to go elsewhere, or the address is no longer listed. */
+  #leaving = false;
+  #link: Link | null = null;
+  #retryMs = RETRY_MS_MIN;
+  #closedUnimplemented = false;
+  readonly #retry: Alarm;
+  readonly #helloLate: Alarm;
+  readonly #options: AddressOptions;
+  readonly #events: AddressEvents;
+  readonly #channel: Channel;
+  #settle: () => void = () => {};
+  /** Resolves when the first attempt has ended, either way. */
+  readonly settled: Promise<void>;
+
+  constructor(options: AddressOptions, events: AddressEvents) {
+    this.name = options.address;
+    this.#options = options;
+    this.#events = events;
+    this.#channel = new Channel(options.address, options.metadata);
+    this.#retry = new Alarm(() => {
+      this.#connect();
+    });
+    this.#helloLate = new Alarm(() => {
+      this.#link?.destroy(`no hello within ${HELLO_WAIT_MS} ms; a Link's first frame must be BackendHello`);
+    });
+    this.settled = new Promise((resolve) => {
+      this.#settle = resolve;
+    });
+    this.#connect();
+  }
+
+  get state(): AddressState {
+    return this.#state;
+  }
+
+  /** Serves requests of sessions that are here already. */
+  get serves(): boolean {
+    return this.#state === 'link' || this.#state === 'handle';
+  }
+
+  /** Takes new sessions too. */
+  get welcomes(): boolean {
+    return this.serves && !this.#leaving;
+  }
+
+  send(call: Call, fields: RequestFields): void {
+    if (this.#link !== null && this.#state === 'link') this.#link.request(call, fields);
+    else this.#handle(call, fields);
+  }
+
+  cancel(call: Call): void {
+    if (this.#link !== null && call.slot === this.#link.calls) this.#link.cancel(call);
+    else if (call.slot instanceof UnaryCall) call.slot.cancel();
+  }
+
+  /** Tells the backend that a session ended. */
+  sessionClosed(event: Buffer): void {
+    if (this.#link !== null && this.#state === 'link') {
+      this.#link.send((writer) => {
+        writeClosed(writer, event);
+      });
+    } else if (this.#state === 'handle' && !this.#closedUnimplemented) {
+      const deadline = this.#options.clock.wallNow() + CLOSED_TIMEOUT_MS;
+      this.#channel.closed(event, deadline, (error) => {
+        if (error?.code === status.UNIMPLEMENTED) this.#closedUnimplemented = true;
+      });
+    }
+  }
+
+  /** New sessions go elsewhere, and those here move when they have nothing in flight. */
+  leave(): void {
+    this.#leaving = true;
+    for (const lane of [...this.lanes]) {
+      lane.holdUntilEmpty(() => {
+        this.lanes.delete(lane);
+        lane.place = null;
+      });
+    }
+  }
+
+  close(reason: string): void {
+    const link = this.#link;
+    this.#become('stopped', reason);
+    this.#options.wheel.cancel(this.#retry);
+    this.#options.wheel.cancel(this.#helloLate);
+    link?.close(reason);
+  }
+
+  destroy(): void {
+    this.#become('stopped', 'stopped');
+    this.#options.wheel.cancel(this.#retry);
+    this.#options.wheel.cancel(this.#helloLate);
+    this.#link?.destroy('the gateway stopped');
+    this.#channel.close();
+  }
+
+  // ---- connecting ---------------------------------------------------------------------------------------
+
+  #connect(): void {
+    if (this.#state === 'stopped') return;
+    this.#leaving = false;
+    this.#state = 'connecting';
+    if (this.#options.mode === 'handle') {
+      this.#channel.ready(this.#options.clock.wallNow() + HELLO_WAIT_MS).then(
+        () => {
+          this.#become('handle', 'connected');
+        },
+        (error: unknown) => {
+          this.#lost(errorText(error));
+        },
+      );
+      return;
+    }
+    this.#options.wheel.set(this.#helloLate, HELLO_WAIT_MS);
+    const link: Link = new Link(this.#channel.openLink(), {
+      ...this.#linkEvents(),
+      onEnd: ({ unimplemented, text }) => {
+        if (this.#link === link) this.#onLinkEnd(unimplemented, text);
+      },
+    });
+    this.#link = link;
+    link.hello(this.#options.gatewayId, this.#options.version);
+  }
+
+  #linkEvents(): Omit<LinkEvents, 'onEnd'> {
+    const events = this.#events;
+    return {
+      onPush: (link, id, push) => {
+        events.onPush(link, id, push);
+      },
+      onVerb: (link, id, verb) => {
+        events.onVerb(link, id, verb);
+      },
+      onExtend: (call, timeoutMs) => {
+        events.onExtend(call, timeoutMs);
+      },
+      onLateReply: () => {
+        events.onLateReply();
+      },
+      onHello: (hello) => {
+        this.#options.wheel.cancel(this.#helloLate);
+        this.instance = hello.instance;
+        this.#become('link', hello.instance === '' ? 'connected' : `connected to instance ${hello.instance}`);
+      },
+      onGoaway: (reason) => {
+        this.leave();
+        events.onState(this, `goaway: ${reason || 'no reason given'}`);
+      },
+    };
+  }
+
+  #onLinkEnd(unimplemented: boolean, text: string): void {
+    this.#options.wheel.cancel(this.#helloLate);
+    this.#link = null;
+    if (unimplemented) this.#become('handle', 'the backend has no Link; Handle is called instead');
+    else this.#lost(text);
+  }
+
+  #lost(why: string): void {
+    if (this.#state === 'stopped') return;
+    this.#become('away', why);
+    for (const lane of this.lanes) lane.place = null;
+    this.lanes.clear();
+    this.#options.wheel.set(this.#retry, this.#retryMs * (0.75 + 0.5 * Math.random()));
+    this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS_MAX);
+  }
+
+  #become(state: AddressState, why: string): void {
+    if (this.#state === 'stopped') return;
+    this.#state = state;
+    if (this.serves) this.#retryMs = RETRY_MS_MIN;
+    if (state !== 'link') this.instance = '';
+    this.#events.onState(this, why);
+    this.#settle();
+  }
+
+  // ---- Handle -------------------------------------------------------------------------------------------
+
+  #handle(call: Call, fields: RequestFields): void {
+    const deadline = this.#options.clock.wallNow() + fields.timeoutMs;
+    const { generation } = call;
+    const unary = new UnaryCall();
+    call.slot = unary;
+    unary.call = this.#channel.handle(encodeRequest(fields), deadline, (error, bytes) => {
+      // A cancelled call has been given back, and may be another one by now.
+      if (call.generation !== generation || call.slot !== unary) return;
+      call.slot = null;
+      if (error === null) answerHandle(call, bytes ?? NOTHING);
+      else this.#onHandleError(call, error);
+    });
+  }
+
+  #onHandleError(call: Call, error: ServiceError): void {
+    // The address is away, or has changed: begin again with a Link.
+    const gone = error.code === status.UNAVAILABLE && this.#state === 'handle';
+    call.fail(failureOfStatus(error));
+    if (gone) this.#lost(hint(error));
+  }
+}
+
+/** A Handle call in flight; what `call.slot` holds meanwhile. */
+class UnaryCall {
+  call: ClientUnaryCall | null = null;
+
+  cancel(): void {
+    this.call?.cancel();
+  }
+}
+
+function answerHandle(call: Call, bytes: Buffer): void {
+  let reply: ReturnType<typeof decodeReply>;
+  try {
+    reply = decodeReply(new WireReader(bytes));
+  } catch (error) {
+    if (!(error instanceof WireError)) throw error;
+    call.fail(failure('BAD_REPLY'));
+    return;
+  }
+  if (reply instanceof Uint8Array) call.succeed(reply);
+  else call.answer(reply);
+}
+
+const NOTHING = Buffer.alloc(0);

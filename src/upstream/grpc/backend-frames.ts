@@ -1,0 +1,123 @@
+/** What a backend sends: the frames of a Link, and the Reply of a Handle call. Shapes: proto/pith/v1. */
+import { decodeBody, decodeClose, decodeError, decodePatch, decodePush, decodeTarget } from '../../contract/shapes.ts';
+import { decodeDurationMs, WireReader } from '../../contract/wire.ts';
+import type { Close, Patch, Push, Target } from '../../session/commands.ts';
+import type { Reply } from '../upstream.ts';
+
+const NOTHING = Buffer.alloc(0);
+
+export type BackendHello = { instance: string; version: string; maxInFlight: number };
+export type SessionVerb = { target: Target; patch: Patch | null; close: Close | null };
+
+/** What a Link gives for every frame, in the order in which they stand. */
+export interface FrameHandler {
+  onHello(hello: BackendHello): void;
+  onReply(id: number, reply: WireReader): void;
+  onPush(id: number, push: Push): void;
+  onVerb(id: number, verb: SessionVerb): void;
+  onGoaway(reason: string): void;
+  onExtend(id: number, timeoutMs: number): void;
+}
+
+/** Reads a ToGateway message. @throws {WireError} */
+export function readToGateway(bytes: Buffer, handler: FrameHandler): void {
+  const message = new WireReader(bytes);
+  while (message.next()) {
+    if (message.field === 1) readFrame(message.message(), handler);
+    else message.skip();
+  }
+}
+
+function readFrame(frame: WireReader, handler: FrameHandler): void {
+  let id = 0;
+  while (frame.next()) {
+    switch (frame.field) {
+      case 1:
+        id = frame.uint();
+        break;
+      case 2:
+        handler.onHello(decodeHello(frame.message()));
+        break;
+      case 3:
+        handler.onReply(id, frame.message());
+        break;
+      case 5:
+        handler.onPush(id, decodePush(frame.message()));
+        break;
+      case 6:
+        handler.onVerb(id, decodeVerb(frame.message()));
+        break;
+      case 8:
+        handler.onGoaway(decodeGoaway(frame.message()));
+        break;
+      case 9:
+        handler.onExtend(id, decodeExtend(frame.message()));
+        break;
+      default:
+        frame.skip();
+    }
+  }
+}
+
+function decodeHello(reader: WireReader): BackendHello {
+  const hello = { instance: '', version: '', maxInFlight: 0 };
+  while (reader.next()) {
+    if (reader.field === 1) hello.instance = reader.string();
+    else if (reader.field === 2) hello.version = reader.string();
+    else if (reader.field === 5) hello.maxInFlight = reader.uint();
+    else reader.skip();
+  }
+  return hello;
+}
+
+function decodeGoaway(reader: WireReader): string {
+  let reason = '';
+  while (reader.next()) {
+    if (reader.field === 1) reason = reader.string();
+    else reader.skip();
+  }
+  return reason;
+}
+
+function decodeExtend(reader: WireReader): number {
+  let ms = 0;
+  while (reader.next()) {
+    if (reader.field === 1) ms = decodeDurationMs(reader.message());
+    else reader.skip();
+  }
+  return ms;
+}
+
+/** The body of a reply that holds nothing else, which is nearly every one; else the whole reply. */
+export function decodeReply(reader: WireReader): Uint8Array | Reply {
+  let body: Uint8Array = NOTHING;
+  let reply: Reply | null = null;
+  let pushes: Push[] = [];
+  while (reader.next()) {
+    if (reader.field === 1) {
+      body = decodeBody(reader.message());
+      if (reply !== null) reply.failure = null;
+      continue;
+    }
+    reply ??= { body: null, failure: null, patch: null, pushes, close: null };
+    if (reader.field === 2) reply.failure = decodeError(reader.message());
+    else if (reader.field === 3) reply.patch = decodePatch(reader.message());
+    else if (reader.field === 4) pushes.push(decodePush(reader.message()));
+    else if (reader.field === 5) reply.close = decodeClose(reader.message());
+    else reader.skip();
+  }
+  if (reply === null) return body;
+  reply.body = body;
+  return reply;
+}
+
+function decodeVerb(reader: WireReader): SessionVerb {
+  const verb: SessionVerb = { target: {}, patch: null, close: null };
+  while (reader.next()) {
+    if (reader.field === 1) verb.target = decodeTarget(reader.message());
+    else if (reader.field === 2) verb.patch = decodePatch(reader.message());
+    else if (reader.field === 3) verb.close = decodeClose(reader.message());
+    else reader.skip();
+  }
+  return verb;
+}

@@ -1,0 +1,165 @@
+/** What the gateway sends: the frames of a Link, and the Request of a Handle call. Shapes: proto/pith/v1. */
+import { BYTES, encodeMs, encodeStruct, fieldBytes, varintBytes, WireWriter } from '../../contract/wire.ts';
+import type { Failure } from '../../errors.ts';
+import type { JsonObject } from '../../session/commands.ts';
+import type { Session } from '../../session/session.ts';
+
+/** A Session as a backend sees it: no groups, and of its data what the route forwards. */
+export function encodeSession(session: Session, data: JsonObject | null): Buffer {
+  const writer = new WireWriter(256);
+  writer.string(1, session.sid);
+  writer.string(2, session.uid);
+  writer.string(3, session.gatewayId);
+  writer.string(4, session.remoteIp);
+  writer.string(5, session.clientType);
+  writer.string(6, session.clientVersion);
+  writer.bytes(7, encodeMs(session.openedAtWall));
+  if (data !== null) writer.bytes(8, encodeStruct(data));
+  writer.uint(9, session.version);
+  writer.string(11, session.connection.transport);
+  writer.string(12, 'pomelo');
+  return writer.take();
+}
+
+/** What a Request says; `session` is encoded already and shared by many. */
+export type RequestFields = {
+  readonly session: Buffer;
+  readonly route: string;
+  readonly notify: boolean;
+  readonly body: Uint8Array;
+  readonly seq: number;
+  readonly timeoutMs: number;
+  readonly to: string;
+};
+
+/** `route` and `to` are ASCII: routes by their grammar, instances by the caller's check of their bytes. */
+function requestBytes(request: RequestFields): number {
+  const { body, notify, route, seq, session, timeoutMs, to } = request;
+  return (
+    fieldBytes(session.length) +
+    fieldBytes(route.length) +
+    (notify ? 2 : 0) +
+    (body.length === 0 ? 0 : fieldBytes(body.length)) +
+    1 +
+    varintBytes(seq) +
+    1 +
+    varintBytes(timeoutMs) +
+    (to === '' ? 0 : fieldBytes(Buffer.byteLength(to)))
+  );
+}
+
+function writeRequest(writer: WireWriter, request: RequestFields): void {
+  writer.bytes(1, request.session);
+  writer.text(2, request.route);
+  writer.bool(3, request.notify);
+  if (request.body.length > 0) writer.bytes(4, request.body);
+  writer.tag(5, 0);
+  writer.varint(request.seq);
+  writer.tag(6, 0);
+  writer.varint(request.timeoutMs);
+  writer.string(8, request.to);
+}
+
+/** The Request of a Handle call. */
+export function encodeRequest(request: RequestFields): Buffer {
+  const writer = new WireWriter(requestBytes(request));
+  writeRequest(writer, request);
+  return writer.take();
+}
+
+/** Appends a request frame to a ToBackend message: written in place, since there is one per client message. */
+export function writeRequestFrame(writer: WireWriter, id: number, request: RequestFields): void {
+  const length = requestBytes(request);
+  const idBytes = id === 0 ? 0 : 1 + varintBytes(id);
+  const frame = idBytes + fieldBytes(length);
+  writer.reserve(frame + 16);
+  writer.tag(1, BYTES);
+  writer.varint(frame);
+  writer.uint(1, id);
+  writer.tag(3, BYTES);
+  writer.varint(length);
+  writeRequest(writer, request);
+}
+
+/** Field numbers of GatewayFrame. */
+const GATEWAY_FRAME = { hello: 2, closed: 5, cancel: 6, pushed: 7, goaway: 9, done: 12 } as const;
+
+function writeFrame(writer: WireWriter, id: number, kind: keyof typeof GATEWAY_FRAME, message: Buffer): void {
+  const frame = new WireWriter(message.length + 16);
+  frame.uint(1, id);
+  frame.bytes(GATEWAY_FRAME[kind], message);
+  writer.bytes(1, frame.take());
+}
+
+export function writeHello(writer: WireWriter, gateway: string, version: string): void {
+  const hello = new WireWriter();
+  hello.string(1, gateway);
+  hello.string(2, version);
+  writeFrame(writer, 0, 'hello', hello.take());
+}
+
+export function writeCancel(writer: WireWriter, id: number): void {
+  writeFrame(writer, id, 'cancel', NOTHING);
+}
+
+export function writeGoaway(writer: WireWriter, reason: string): void {
+  const goaway = new WireWriter();
+  goaway.string(1, reason);
+  writeFrame(writer, 0, 'goaway', goaway.take());
+}
+
+export function writeClosed(writer: WireWriter, closed: Buffer): void {
+  writeFrame(writer, 0, 'closed', closed);
+}
+
+export type ClosedFields = { readonly session: Buffer; readonly reason: string; readonly code: number; readonly lastedMs: number };
+
+export function encodeClosed(closed: ClosedFields): Buffer {
+  const writer = new WireWriter();
+  writer.bytes(1, closed.session);
+  writer.string(2, closed.reason);
+  writer.int32(3, closed.code);
+  writer.bytes(4, encodeMs(closed.lastedMs));
+  return writer.take();
+}
+
+/** What became of a push, for the backend that asked. */
+export type PushedFields = {
+  readonly delivered: number;
+  readonly dropped: number;
+  readonly refused: number;
+  readonly gateways: number;
+  readonly unknownUids: readonly string[];
+  readonly unknownSids: readonly string[];
+  readonly silentGateways: readonly string[];
+};
+
+export function writePushed(writer: WireWriter, id: number, pushed: PushedFields): void {
+  const result = new WireWriter();
+  result.uint(1, pushed.delivered);
+  result.uint(2, pushed.dropped);
+  result.uint(3, pushed.refused);
+  result.uint(4, pushed.gateways);
+  result.strings(5, pushed.unknownUids);
+  result.strings(6, pushed.unknownSids);
+  result.strings(7, pushed.silentGateways);
+  writeFrame(writer, id, 'pushed', result.take());
+}
+
+export type DoneFields = { readonly changed: number; readonly version: number; readonly failure: Failure | null };
+
+export function writeDone(writer: WireWriter, id: number, done: DoneFields): void {
+  const result = new WireWriter();
+  result.uint(1, done.changed);
+  result.uint(2, done.version);
+  if (done.failure !== null) {
+    const error = new WireWriter();
+    error.int32(1, done.failure.code);
+    error.string(2, done.failure.reason);
+    error.string(3, done.failure.message);
+    result.bytes(3, error.take());
+  }
+  writeFrame(writer, id, 'done', result.take());
+}
+
+const NOTHING = Buffer.alloc(0);

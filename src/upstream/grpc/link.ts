@@ -1,0 +1,177 @@
+/**
+ * A Link: one long-lived stream to one address, for all sessions. What a turn of the event loop gathers goes
+ * out as one message; answers find their calls by number.
+ */
+import { type ServiceError, status } from '@grpc/grpc-js';
+
+import { WireError, WireWriter } from '../../contract/wire.ts';
+import { failure } from '../../errors.ts';
+import type { Push } from '../../session/commands.ts';
+import type { Call } from '../call.ts';
+import { CallTable } from '../call-table.ts';
+import { type BackendHello, decodeReply, type FrameHandler, readToGateway, type SessionVerb } from './backend-frames.ts';
+import type { LinkStream } from './channel.ts';
+import { type RequestFields, writeCancel, writeGoaway, writeHello, writeRequestFrame } from './gateway-frames.ts';
+
+/** Numbers on a Link are 32 bits. */
+const LINK_ID_MAX = 0xffff_ffff;
+/** Bytes given to the stream and not yet sent; beyond it requests are refused. */
+export const LINK_UNSENT_BYTES_MAX = 16 * 1024 * 1024;
+
+/** What a Link tells its address. */
+export interface LinkEvents {
+  onHello(hello: BackendHello): void;
+  onPush(link: Link, id: number, push: Push): void;
+  onVerb(link: Link, id: number, verb: SessionVerb): void;
+  onGoaway(reason: string): void;
+  onExtend(call: Call, timeoutMs: number): void;
+  onLateReply(): void;
+  /** Once, last; the calls that were in flight have been failed. `unimplemented`: there is no Link here. */
+  onEnd(why: { readonly unimplemented: boolean; readonly text: string }): void;
+}
+
+export class Link implements FrameHandler {
+  readonly calls = new CallTable(LINK_ID_MAX);
+  readonly #stream: LinkStream;
+  readonly #events: LinkEvents;
+  #writer = new WireWriter(4_096);
+  #scheduled = false;
+  #unsentBytes = 0;
+  #ended = false;
+
+  constructor(stream: LinkStream, events: LinkEvents) {
+    this.#stream = stream;
+    this.#events = events;
+    stream.on('data', (bytes: Buffer) => {
+      this.#onData(bytes);
+    });
+    stream.on('error', (error: ServiceError) => {
+      this.#end(error.code === status.UNIMPLEMENTED, error.details || error.message);
+    });
+    stream.on('end', () => {
+      this.#end(false, 'the backend ended the link');
+    });
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  hello(gateway: string, version: string): void {
+    writeHello(this.#writer, gateway, version);
+    this.#flushSoon();
+  }
+
+  /** Sends a request; a notify is done with that. */
+  request(call: Call, fields: RequestFields): void {
+    if (this.#unsentBytes + this.#writer.length > LINK_UNSENT_BYTES_MAX) {
+      call.fail(failure('OVERLOADED', 'the backend does not read'));
+      return;
+    }
+    const id = call.wantsAnswer ? this.calls.add(call) : 0;
+    writeRequestFrame(this.#writer, id, fields);
+    this.#flushSoon();
+    if (!call.wantsAnswer) call.sent();
+  }
+
+  cancel(call: Call): void {
+    writeCancel(this.#writer, call.slotId);
+    this.calls.remove(call);
+    this.#flushSoon();
+  }
+
+  /** Writes any other frame. */
+  send(write: (writer: WireWriter) => void): void {
+    if (this.#ended) return;
+    write(this.#writer);
+    this.#flushSoon();
+  }
+
+  /** Says goodbye and closes our side; the backend answers what it has and ends. */
+  close(reason: string): void {
+    if (this.#ended) return;
+    writeGoaway(this.#writer, reason);
+    this.#flush();
+    this.#stream.end();
+  }
+
+  destroy(why: string): void {
+    if (this.#ended) return;
+    this.#stream.cancel();
+    this.#end(false, why);
+  }
+
+  // ---- frames from the backend --------------------------------------------------------------------------
+
+  onHello(hello: BackendHello): void {
+    this.#events.onHello(hello);
+  }
+
+  onReply(id: number, reader: Parameters<FrameHandler['onReply']>[1]): void {
+    const call = this.calls.take(id);
+    if (call === null) {
+      this.#events.onLateReply();
+      return;
+    }
+    let reply: ReturnType<typeof decodeReply>;
+    try {
+      reply = decodeReply(reader);
+    } catch (error) {
+      call.fail(failure('BAD_REPLY'));
+      throw error;
+    }
+    if (reply instanceof Uint8Array) call.succeed(reply);
+    else call.answer(reply);
+  }
+
+  onPush(id: number, push: Push): void {
+    this.#events.onPush(this, id, push);
+  }
+
+  onVerb(id: number, verb: SessionVerb): void {
+    this.#events.onVerb(this, id, verb);
+  }
+
+  onGoaway(reason: string): void {
+    this.#events.onGoaway(reason);
+  }
+
+  onExtend(id: number, timeoutMs: number): void {
+    const call = this.calls.find(id);
+    if (call !== null) this.#events.onExtend(call, timeoutMs);
+  }
+
+  #onData(bytes: Buffer): void {
+    if (this.#ended) return;
+    try {
+      readToGateway(bytes, this);
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+      this.destroy(`a frame could not be read: ${error.message}`);
+    }
+  }
+
+  #flushSoon(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(this.#flush);
+  }
+
+  readonly #flush = (): void => {
+    this.#scheduled = false;
+    if (this.#ended || this.#writer.length === 0) return;
+    const bytes = this.#writer.take();
+    this.#unsentBytes += bytes.length;
+    this.#stream.write(bytes, () => {
+      this.#unsentBytes -= bytes.length;
+    });
+  };
+
+  #end(unimplemented: boolean, text: string): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    // Sent, so maybe done: answered, and never sent again.
+    for (const call of this.calls.takeAll()) call.fail(failure('BACKEND_AWAY'));
+    this.#events.onEnd({ unimplemented, text });
+  }
+}

@@ -1,0 +1,208 @@
+/** The names and the encoding of NATS headers: `proto/README.md` is the page about them. */
+import type { MsgHdrs } from 'nats';
+
+import { type Failure, failure } from '../../errors.ts';
+import type { Close, Delivery, JsonObject, Patch, Push } from '../../session/commands.ts';
+import type { Session } from '../../session/session.ts';
+
+/** A value of our own headers: printable ASCII but `%` stands for itself, every other byte of UTF-8 as %XX. */
+export function encodeValue(value: string): string {
+  if (/^[\x21-\x24\x26-\x7e]*$/.test(value)) return value;
+  let encoded = '';
+  for (const byte of Buffer.from(value)) {
+    const plain = byte >= 0x21 && byte <= 0x7e && byte !== 0x25;
+    encoded += plain
+      ? String.fromCharCode(byte)
+      : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
+  }
+  return encoded;
+}
+
+/** A raw space, or a `%` without two hex digits, stands for itself. */
+export function decodeValue(value: string): string {
+  if (!value.includes('%')) return value;
+  const bytes = Buffer.from(value);
+  const decoded: number[] = [];
+  for (let i = 0; i < bytes.length; i++) {
+    const hex = bytes[i] === 0x25 ? bytes.toString('latin1', i + 1, i + 3) : '';
+    if (/^[0-9A-Fa-f]{2}$/.test(hex)) {
+      decoded.push(Number.parseInt(hex, 16));
+      i += 2;
+    } else {
+      decoded.push(bytes[i]!);
+    }
+  }
+  return Buffer.from(decoded).toString('utf8');
+}
+
+/** JSON for a header: ASCII, then encoded. */
+export function encodeJsonValue(value: unknown): string {
+  const ascii = JSON.stringify(value).replace(
+    /[\u007f-\uffff]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+  return encodeValue(ascii);
+}
+
+/** A block of header lines that is encoded already. `publish` asks nothing of its headers but their bytes. */
+export class HeaderBlock {
+  readonly #bytes: Uint8Array;
+
+  /** @param lines `Name: value\r\n` each, in ASCII. */
+  constructor(lines: string) {
+    this.#bytes = Buffer.from(`NATS/1.0\r\n${lines}\r\n`, 'latin1');
+  }
+
+  encode(): Uint8Array {
+    return this.#bytes;
+  }
+
+  /** As the client library's type has it. Guarded by test/integration/nats.test.ts. */
+  asHeaders(): MsgHdrs {
+    return this as unknown as MsgHdrs;
+  }
+}
+
+/** The lines that are the same for every message of a session until it changes. */
+export function sessionLines(session: Session, forward: readonly string[]): string {
+  let lines = `Pith-Sid: ${session.sid}\r\n`;
+  if (session.uid !== '') lines += `Pith-Uid: ${encodeValue(session.uid)}\r\n`;
+  lines += `Pith-Client-Ip: ${encodeValue(session.remoteIp)}\r\n`;
+  const data = forwarded(session.data, forward);
+  if (data !== null) lines += `Pith-Data: ${encodeJsonValue(data)}\r\n`;
+  return lines;
+}
+
+/** The keys of a session's data that a route forwards; null: it forwards none. */
+export function forwarded(data: JsonObject, forward: readonly string[]): JsonObject | null {
+  if (forward.length === 0) return null;
+  if (forward.includes('*')) return data;
+  const chosen = Object.create(null) as JsonObject;
+  for (const key of forward) if (Object.hasOwn(data, key)) chosen[key] = data[key]!;
+  return chosen;
+}
+
+/** Header values by lower-case name, decoded. The first of several counts. */
+export type Headers = ReadonlyMap<string, string>;
+
+const NONE: Headers = new Map();
+
+/** Reads what came. Our own headers are decoded, other people's left as they are. */
+export function readHeaders(headers: MsgHdrs | undefined): Headers {
+  if (headers === undefined) return NONE;
+  const read = new Map<string, string>();
+  for (const name of headers.keys()) {
+    const lower = name.toLowerCase();
+    if (read.has(lower)) continue;
+    const value = headers.get(name);
+    read.set(lower, lower.startsWith('pith-') ? decodeValue(value) : value);
+  }
+  return read;
+}
+
+/** A value could not be read: what a backend is told, or the log where nobody can be told. */
+export class HeaderError extends Error {}
+
+function json(headers: Headers, name: string): unknown {
+  const value = headers.get(name);
+  if (value === undefined || value === '') return undefined;
+  try {
+    return JSON.parse(value);
+  } catch {
+    throw new HeaderError(`header ${name}: not JSON`);
+  }
+}
+
+function object(headers: Headers, name: string): JsonObject | undefined {
+  const value = json(headers, name);
+  if (value === undefined) return undefined;
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new HeaderError(`header ${name}: not a JSON object`);
+  }
+  return value as JsonObject;
+}
+
+function strings(headers: Headers, name: string): string[] | undefined {
+  const value = json(headers, name);
+  if (value === undefined) return undefined;
+  if (!Array.isArray(value) || value.some((item) => typeof item !== 'string')) {
+    throw new HeaderError(`header ${name}: not a JSON array of strings`);
+  }
+  return value as string[];
+}
+
+function wholeNumber(headers: Headers, name: string): number {
+  const value = headers.get(name);
+  if (value === undefined || value === '') return 0;
+  if (!/^[0-9]{1,15}$/.test(value)) throw new HeaderError(`header ${name}: not a whole number`);
+  return Number(value);
+}
+
+/** Session changes in the headers of a reply; null: none. @throws {HeaderError} */
+export function readPatch(headers: Headers): Patch | null {
+  const patch: Patch = {};
+  const uid = headers.get('pith-bind');
+  const set = object(headers, 'pith-set');
+  const join = strings(headers, 'pith-join');
+  const leave = strings(headers, 'pith-leave');
+  if (uid !== undefined) patch.uid = uid;
+  if (set !== undefined) patch.set = set;
+  if (join !== undefined) patch.join = join;
+  if (leave !== undefined) patch.leave = leave;
+  if (Object.keys(patch).length === 0) return null;
+  patch.ifVersion = wholeNumber(headers, 'pith-if-version');
+  return patch;
+}
+
+/** `Pith-Close: reason` of a reply; null: none. */
+export function readClose(headers: Headers): Close | null {
+  const reason = headers.get('pith-close');
+  return reason === undefined ? null : { reason, code: 0, kick: false, retryAfterMs: 0 };
+}
+
+/** The error in the headers of a reply, as NATS micro services send it; null: it is a success. */
+export function readFailure(headers: Headers, body: Uint8Array): Failure | null {
+  const code = headers.get('nats-service-error-code');
+  const message = headers.get('nats-service-error');
+  if (code === undefined && message === undefined) return null;
+  const standard = failure('BACKEND_ERROR', message ?? '');
+  const number = Number(code);
+  return {
+    ...standard,
+    code: Number.isInteger(number) && number > 0 ? number : standard.code,
+    reason: headers.get('pith-error-reason') ?? standard.reason,
+    body: body.length > 0 ? body : null,
+  };
+}
+
+const DELIVERIES: Readonly<Record<string, Delivery>> = {
+  must: 'must',
+  droppable: 'droppable',
+  latest: 'latest',
+};
+
+/** The push in a verb's headers and body, its target to be filled in from the subject. @throws {HeaderError} */
+export function readPush(headers: Headers, body: Uint8Array): Push {
+  const route = headers.get('pith-route');
+  if (route === undefined || route === '')
+    throw new HeaderError('header Pith-Route is missing: what the client listens to');
+  const delivery = DELIVERIES[headers.get('pith-delivery') ?? 'must'];
+  if (delivery === undefined)
+    throw new HeaderError('header Pith-Delivery: must, droppable or latest');
+  const exceptSids = strings(headers, 'pith-except-sids');
+  const exceptUids = strings(headers, 'pith-except-uids');
+  const where = object(headers, 'pith-where');
+  return {
+    target: {
+      ...(exceptSids && { exceptSids }),
+      ...(exceptUids && { exceptUids }),
+      ...(where && { where }),
+    },
+    route,
+    body,
+    delivery,
+    latestKey: headers.get('pith-latest-key') ?? '',
+    expiresInMs: wholeNumber(headers, 'pith-expires-ms'),
+    afterReply: false,
+  };
+}

@@ -1,0 +1,104 @@
+/** Every NATS subject that the gateway uses is built and taken apart here, and nowhere else. Pure. */
+import { createHash } from 'node:crypto';
+
+/** nats-server closes a connection whose control line is too long; this is well below. */
+export const SUBJECT_BYTES_MAX = 512;
+const TOKEN_PLAIN = /^[A-Za-z0-9_-]{1,64}$/;
+const TOKEN_RAW_BYTES_MAX = 96;
+
+/**
+ * A name as one token of a subject: itself where that is safe, else `=` and its base64url, and beyond 96 bytes
+ * `=h` and the base64url of its SHA-256. Two names never share a token, short of a collision of SHA-256.
+ */
+export function encodeToken(name: string): string {
+  if (TOKEN_PLAIN.test(name)) return name;
+  const bytes = Buffer.from(name);
+  if (bytes.length <= TOKEN_RAW_BYTES_MAX) return `=${bytes.toString('base64url')}`;
+  return `=h${createHash('sha256').update(bytes).digest('base64url')}`;
+}
+
+export type Scope = 'session' | 'user' | 'group' | 'all' | 'gateway';
+
+export class Subjects {
+  readonly #prefix: string;
+  readonly #gatewayId: string;
+  /** What comes before the number in the subject of an answer. */
+  readonly inboxPrefix: string;
+
+  /** @param prefix Tokens joined by dots; `pith` unless configured. */
+  constructor(prefix: string, gatewayId: string) {
+    this.#prefix = prefix;
+    this.#gatewayId = gatewayId;
+    this.inboxPrefix = `_INBOX.${gatewayId}`;
+  }
+
+  /** A request or notify on a well-formed route. */
+  rpc(route: string): string {
+    return `${this.#prefix}.rpc.${route}`;
+  }
+
+  /** The same for one instance. */
+  rpcTo(instance: string, route: string): string {
+    return `${this.#prefix}.to.${encodeToken(instance)}.${route}`;
+  }
+
+  /** Where all answers come. */
+  get answers(): string {
+    return `${this.inboxPrefix}.rpc.*`;
+  }
+
+  answer(id: number): string {
+    return `${this.inboxPrefix}.rpc.${id.toString(36)}`;
+  }
+
+  /** The number of an answer's subject; 0: none. */
+  answerId(subject: string): number {
+    const id = Number.parseInt(subject.slice(this.inboxPrefix.length + 5), 36);
+    return Number.isSafeInteger(id) ? id : 0;
+  }
+
+  /** All verbs for the sessions of this gateway. */
+  get ownSessions(): string {
+    return `${this.#prefix}.session.${this.#gatewayId}.*.*`;
+  }
+
+  /** A verb for one session, on whichever gateway; null: no gateway makes such a sid. */
+  session(sid: string, verb: string): string | null {
+    if (!/^[A-Za-z0-9_-]{1,64}\.[1-9][0-9]{0,15}$/.test(sid)) return null;
+    return `${this.#prefix}.session.${sid}.${verb}`;
+  }
+
+  /** All verbs for one user or group. */
+  everyVerb(kind: 'user' | 'group', name: string): string {
+    return `${this.#prefix}.${kind}.${encodeToken(name)}.*`;
+  }
+
+  get all(): string {
+    return `${this.#prefix}.all.*`;
+  }
+
+  /** Many pushes in one message for this gateway. */
+  get ownBatches(): string {
+    return `${this.#prefix}.gateway.${this.#gatewayId}.push`;
+  }
+
+  /** Between gateways only: Control's calls that concern the whole fleet. */
+  fleet(verb: string): string {
+    return `${this.#prefix}.fleet.${verb}`;
+  }
+
+  /** What a subject that came in is about. `name` is the token as it stands, for sessions the sid. */
+  parse(subject: string): { scope: Scope | 'fleet'; name: string; verb: string } | null {
+    const tokens = subject.slice(this.#prefix.length + 1).split('.');
+    const scope = tokens[0];
+    const verb = tokens.at(-1)!;
+    if (scope === 'session' && tokens.length === 4)
+      return { scope, name: `${tokens[1]}.${tokens[2]}`, verb };
+    if ((scope === 'user' || scope === 'group' || scope === 'gateway') && tokens.length === 3) {
+      return { scope, name: tokens[1]!, verb };
+    }
+    if ((scope === 'all' || scope === 'fleet') && tokens.length === 2)
+      return { scope, name: '', verb };
+    return null;
+  }
+}

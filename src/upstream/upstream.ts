@@ -1,0 +1,49 @@
+/** What the relay needs of a backend, whichever way it is reached. */
+import type { Failure } from '../errors.ts';
+import type { Close, Patch, Push } from '../session/commands.ts';
+import type { Lane } from '../session/lane.ts';
+import type { Session } from '../session/session.ts';
+import type { Call } from './call.ts';
+
+/** Everything that a backend may say in answer to one message. */
+export type Reply = {
+  /** null or empty: the client gets `{}`. */
+  body: Uint8Array | null;
+  failure: Failure | null;
+  patch: Patch | null;
+  pushes: readonly Push[];
+  close: Close | null;
+};
+
+/** A closed session, as its backends hear of it. */
+export type ClosedSession = {
+  readonly session: Session;
+  readonly reason: string;
+  readonly code: number;
+  readonly lastedMs: number;
+};
+
+export type UpstreamInfo = {
+  readonly kind: 'grpc' | 'nats' | 'reply';
+  readonly addresses: number;
+  readonly healthy: number;
+};
+
+export interface Upstream {
+  /** True when one message of a session must be done before the next starts, to keep their order. */
+  readonly oneAtATime: boolean;
+  /** Resolves when it is as ready as it can be now; never rejects. The gateway listens after that. */
+  start(): Promise<void>;
+  /**
+   * Sends `call`, and ends it exactly once: `answer`, `succeed`, `fail`, or `sent` for a notify that needs no
+   * more. May end it before returning. Never throws.
+   */
+  send(call: Call): void;
+  /** The call is over for the gateway (deadline, client gone): its answer is not wanted any more. */
+  cancel(call: Call): void;
+  /** The session has ended; `lane` is the one that it used here. */
+  onSessionClosed(closed: ClosedSession, lane: Lane): void;
+  info(): UpstreamInfo;
+  /** Ends in an orderly way, within `ms`. */
+  close(ms: number): Promise<void>;
+}

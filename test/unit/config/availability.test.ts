@@ -1,0 +1,75 @@
+// Keys whose part is not built yet are refused, row by row of the table.
+import { expect, test } from 'vitest';
+import { notYetAvailable } from '../../../src/config/availability.ts';
+import { schemasAt } from '../../../src/config/schema-tree.ts';
+import { configSchema } from '../../../src/config/schema.ts';
+import { withValueAt } from '../../../src/config/tree.ts';
+import { load, problemObjectsOf } from './support.ts';
+
+function pathOf(pattern: string): (string | number)[] {
+  const parts = pattern.replaceAll('[]', '.0').replace('*', 'chat').split('.');
+  return parts.map((part) => (part === '0' ? 0 : part));
+}
+
+// A configuration that is right in all but the key in question.
+function around(path: (string | number)[], value: unknown): string {
+  const kind = ['http', 'ipc', 'dial_in'].includes(String(path[2]));
+  const base = {
+    listen: [{}],
+    backends: { chat: path[0] === 'backends' && kind ? {} : { grpc: 'chat:9000' } },
+    routes: [{ match: 'chat.>', backend: 'chat' }],
+  };
+  return JSON.stringify(withValueAt(base, path, value));
+}
+
+test.each(notYetAvailable)('$path', (row) => {
+  const path = pathOf(row.path);
+  expect(schemasAt(configSchema, path)).not.toEqual([]);
+  const problems = problemObjectsOf(around(path, row.example));
+  const text = path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${part}`)).join('');
+  expect(problems).toContainEqual({
+    file: 'pith.yaml',
+    line: 1,
+    column: expect.any(Number) as number,
+    path: text.slice(1),
+    message: `not yet available; ${row.instead ?? 'leave it out'}`,
+  });
+});
+
+test('the table names each key once', () => {
+  const paths = notYetAvailable.map(({ path }) => path);
+  expect(new Set(paths).size).toBe(paths.length);
+});
+
+test('a default may be written out, in any spelling', () => {
+  const yaml = [
+    'workers: 1',
+    'limits: { idle: 0ms, inflate: 1024KiB, event_loop_lag: 200ms }',
+    'listen: [{ dialect: pomelo, tls: { cert: "" } }]',
+    'telemetry: { always: { slower_than: 1000ms } }',
+  ];
+  expect(load(yaml.join('\n'))).toEqual(load(''));
+});
+
+const available = [
+  'bus: nats://a,nats://b:4223',
+  'nats: { prefix: game.eu, creds: /run/a.creds }',
+  'nats: { user: a, password: b }',
+  'nats: { token: a }',
+  'nats: { nkey: a }',
+  'sessions: { data: 8KiB, groups: 3 }',
+  'limits: { packet: 1KiB, outbox: 2MiB, slow: { drop_after: 1s, close_after: 2s } }',
+  'limits: { handshake: 1s, ack: 1s, assemble: 1s, connections: 10, messages_per_second: 1 }',
+  'limits: { burst: 1, in_flight_per_session: 1, in_flight_per_backend: 1, route: 64 }',
+  'drain: { budget: 1s, accept_for: 1s, per_second: 1, signal: kick }',
+  'telemetry: { metrics: false }',
+  'log: { level: debug, format: json }',
+  'heartbeat: 0s',
+  'listen: [{ url: "ws://[::]:0" }, { url: "tcp://0.0.0.0:3011" }]',
+  'backends: { chat: { grpc: "unix:///run/chat.sock", mode: handle, metadata: { a: b } } }',
+  'backends: { g: { reply: {} } }\nroutes: [{ match: a, backend: g, codec: raw, timeout: 1s, order: serial, forward: ["*"], bound: true, else: any }]',
+];
+
+test.each(available)('available: %s', (yaml) => {
+  expect(problemObjectsOf(yaml)).toEqual([]);
+});

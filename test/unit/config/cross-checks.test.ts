@@ -1,0 +1,237 @@
+// What no key can be checked for alone.
+import { expect, test } from 'vitest';
+import { load, problemsOf, warningsOf } from './support.ts';
+
+const nats = 'bus: nats://127.0.0.1:4222\n';
+const method = 'lobby: { grpc: "lobby:1", mode: method, services: [a.B], descriptors: [a.binpb] }';
+
+const mistakes: [what: string, yaml: string, expected: string][] = [
+  [
+    'a route to no backend',
+    'routes: [{ match: a, backend: chat }]',
+    '1: routes[0].backend: no backend named "chat"; there are no backends',
+  ],
+  [
+    'a route to a misspelt backend',
+    'backends: { chat: { reply: {} } }\nroutes: [{ match: a, backend: chta }]',
+    '2: routes[0].backend: no backend named "chta"; did you mean "chat"?',
+  ],
+  [
+    'a route to quite another backend',
+    'backends: { chat: { reply: {} }, gate: { reply: {} } }\nroutes: [{ match: a, backend: world }]',
+    '2: routes[0].backend: no backend named "world"; backends are: chat, gate',
+  ],
+  [
+    'an unknown backend in a list',
+    'backends: { chat: { reply: {} } }\nroutes:\n- match: a\n  backend:\n  - { backend: chta }',
+    '5: routes[0].backend[0].backend: no backend named "chta"; did you mean "chat"?',
+  ],
+  [
+    'a backend twice in a list',
+    'backends: { chat: { reply: {} } }\nroutes:\n- match: a\n  backend: [{ backend: chat }, { backend: chat }]',
+    '4: routes[0].backend[1].backend: "chat" is in this list twice',
+  ],
+  [
+    'a NATS backend on the embedded bus',
+    'backends:\n  world: { nats: {} }',
+    '2: backends.world.nats: needs a NATS bus; set bus: nats://host:4222',
+  ],
+  [
+    'mode: method without services',
+    'backends: { lobby: { grpc: "lobby:1", mode: method, reflection: true } }',
+    '1: backends.lobby.mode: method needs services',
+  ],
+  [
+    'mode: method without descriptors',
+    'backends: { lobby: { grpc: "lobby:1", mode: method, services: [a.B] } }',
+    '1: backends.lobby.mode: method needs descriptors, protos or reflection: true',
+  ],
+  [
+    'services without mode: method',
+    'backends: { lobby: { grpc: "lobby:1", services: [a.B] } }',
+    '1: backends.lobby.services: only with mode: method',
+  ],
+  [
+    'mode: method without a method',
+    `backends: { ${method} }\nroutes: [{ match: a, backend: lobby }]`,
+    '2: routes[0].method: missing; backend "lobby" has mode: method',
+  ],
+  [
+    'a method for a backend without',
+    'backends: { chat: { reply: {} } }\nroutes: [{ match: a, backend: chat, method: /a.B/C }]',
+    '2: routes[0].method: backend "chat" has no mode: method',
+  ],
+  [
+    'a path for a backend without',
+    'backends: { chat: { reply: {} } }\nroutes: [{ match: a, backend: chat, path: /a }]',
+    '2: routes[0].path: backend "chat" is not an http backend',
+  ],
+  [
+    'protobuf without mode: method',
+    'backends: { chat: { reply: {} } }\nroutes: [{ match: a, backend: chat, codec: protobuf }]',
+    '2: routes[0].codec: protobuf needs a backend with mode: method; "chat" has not',
+  ],
+  [
+    'an instance of a fixed answer',
+    'backends: { chat: { reply: {} } }\nroutes: [{ match: a, backend: chat, to: "{uid}" }]',
+    '2: routes[0].to: a reply backend has no instances',
+  ],
+  [
+    'control beyond loopback',
+    'control: { listen: "0.0.0.0:7070" }',
+    '1: control.listen: beyond loopback this needs control.token, or client certificates (control.tls with ca and require_client_cert); else listen on 127.0.0.1 or unix:/path',
+  ],
+  [
+    'admin beyond loopback',
+    'admin: { listen: "[::]:7071" }',
+    '1: admin.listen: beyond loopback this needs admin.token, or client certificates (admin.tls with ca and require_client_cert); else listen on 127.0.0.1',
+  ],
+  [
+    'one port twice',
+    'listen: [{ url: "ws://127.0.0.1:7070" }]',
+    '1: control.listen: already taken by listen[0].url',
+  ],
+  [
+    'one port for every interface and for one',
+    'listen:\n- { url: "ws://0.0.0.0:80" }\n- { url: "tcp://10.0.0.1:80" }',
+    '3: listen[1].url: already taken by listen[0].url',
+  ],
+  [
+    'TLS without a certificate',
+    'listen: [{ url: "wss://0.0.0.0:1" }]',
+    '1: listen[0].tls: wss:// needs tls.cert',
+  ],
+  [
+    'a certificate without a key',
+    'listen: [{ tls: { cert: a } }]',
+    '1: listen[0].tls: cert and key go together',
+  ],
+  [
+    'a certificate where there is no TLS',
+    'listen: [{ url: "ws://0.0.0.0:1", tls: { cert: a, key: b } }]',
+    '1: listen[0].tls: ws:// has no TLS; use wss://',
+  ],
+  [
+    'client certificates without authorities',
+    'admin: { tls: { require_client_cert: true } }',
+    '1: admin.tls: require_client_cert needs ca',
+  ],
+  [
+    'two ways to log in to NATS',
+    'nats:\n  user: a\n  token: b',
+    '3: nats.token: one of creds, user, token, nkey; got user and token',
+  ],
+  ['a password without a user', 'nats: { password: a }', '1: nats.password: needs nats.user'],
+  [
+    'closing slow clients before dropping',
+    'limits: { slow: { drop_after: 5s, close_after: 1s } }',
+    '1: limits.slow.close_after: must not be shorter than limits.slow.drop_after',
+  ],
+  [
+    'connect without a backend',
+    'auth: { mode: connect }',
+    '1: auth.mode: connect needs auth.backend',
+  ],
+  [
+    'jwt without keys',
+    'auth: { mode: jwt }',
+    '1: auth.mode: jwt needs auth.jwt.keys or auth.jwt.jwks_url',
+  ],
+  [
+    'an unknown backend for connect',
+    'auth: { mode: connect, backend: login }',
+    '1: auth.backend: no backend named "login"; there are no backends',
+  ],
+];
+
+test.each(mistakes)('%s', (_what, yaml, expected) => {
+  const problems = problemsOf(yaml).filter((line) => !line.includes('not yet available'));
+  expect(problems).toEqual([`pith.yaml:${expected}`]);
+});
+
+test.each([
+  '127.0.0.1:7070',
+  '127.8.8.8:7070',
+  '[::1]:7070',
+  '[0:0:0:0:0:0:0:1]:7070',
+  'localhost:7070',
+  'unix:/run/pith.sock',
+  'unix:///run/pith.sock',
+])('control may listen on %s', (listen) => {
+  expect(load(`control: { listen: "${listen}" }`).control.listen).toBe(listen);
+});
+
+test.each(['token: a', 'tls: { cert: a, key: b, ca: c, require_client_cert: true }'])(
+  'control beyond loopback is only not yet available with %s',
+  (extra) => {
+    const problems = problemsOf(`control: { listen: "0.0.0.0:7070", ${extra} }`);
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toMatch(/control\.t(oken|ls): not yet available/);
+  },
+);
+
+test('ports that the system chooses do not collide', () => {
+  const yaml = [
+    'listen: [{ url: "ws://127.0.0.1:0" }, { url: "tcp://[::1]:0" }]',
+    'health: { listen: "127.0.0.1:0" }',
+    'control: { listen: "127.0.0.1:0" }',
+    'admin: { listen: "127.0.0.1:0" }',
+  ];
+  expect(load(yaml.join('\n')).listen).toHaveLength(2);
+});
+
+test('a rule that is never reached is a warning', () => {
+  const yaml = [
+    'backends: { chat: { reply: {} } }',
+    'routes:',
+    '  - { match: "chat.>", backend: chat }',
+    '  - { match: "*.entry.enter", backend: chat }',
+    '  - { match: "chat.room.send", backend: chat }',
+    '  - { match: "*.entry.enter", backend: chat }',
+    '  - { match: "*.entry.leave", backend: chat }',
+  ];
+  expect(warningsOf(yaml.join('\n'))).toEqual([
+    'pith.yaml:5: routes[2].match: never reached: routes[0] ("chat.>") matches first',
+    'pith.yaml:6: routes[3].match: never reached: routes[1] ("*.entry.enter") matches first',
+  ]);
+});
+
+test('an instance of a backend without links is a warning', () => {
+  const yaml = [
+    'backends: { chat: { grpc: "chat:1", mode: handle } }',
+    'routes: [{ match: a, backend: chat, to: "{data.room}" }]',
+  ];
+  expect(warningsOf(yaml.join('\n'))).toEqual([
+    'pith.yaml:2: routes[0].to: backend "chat" says its instance\'s name only in mode: link',
+  ]);
+});
+
+test('backends are told apart by their kind', () => {
+  const yaml = [
+    nats,
+    'backends:',
+    '  chat: { grpc: "dns:///chat:9000", metadata: { authorization: Bearer } }',
+    '  world: { nats: }',
+    '  other: { nats: { prefix: eu.game } }',
+    '  gate: { reply: { code: 200, list: [null], none: null } }',
+  ];
+  expect(load(yaml.join('\n')).backends).toEqual({
+    chat: {
+      kind: 'grpc',
+      grpc: 'dns:///chat:9000',
+      mode: 'link',
+      links: 1,
+      balance: 'round_robin',
+      health: 'auto',
+      tls: { cert: '', key: '', ca: '' },
+      metadata: { authorization: 'Bearer' },
+      services: [],
+      descriptors: [],
+      protos: [],
+      reflection: false,
+    },
+    world: { kind: 'nats', nats: {} },
+    other: { kind: 'nats', nats: { prefix: 'eu.game' } },
+    gate: { kind: 'reply', reply: { code: 200, list: [null], none: null } },
+  });
+});
