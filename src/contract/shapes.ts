@@ -10,7 +10,8 @@ export function decodeBody(reader: WireReader): Uint8Array {
   let body: Uint8Array = NOTHING;
   while (reader.next()) {
     if (reader.field === 1 || reader.field === 3) body = reader.bytes();
-    else if (reader.field === 2) body = Buffer.from(JSON.stringify(decodeJsonValue(reader.message())));
+    else if (reader.field === 2)
+      body = Buffer.from(JSON.stringify(decodeJsonValue(reader.message())));
     else reader.skip();
   }
   return body;
@@ -33,7 +34,14 @@ export function decodeError(reader: WireReader): Failure {
     else reader.skip();
   }
   const standard = failure('BACKEND_ERROR');
-  return { code: code || standard.code, reason: reason || standard.reason, message, retryAfterMs, fields, body };
+  return {
+    code: code || standard.code,
+    reason: reason || standard.reason,
+    message,
+    retryAfterMs,
+    fields,
+    body,
+  };
 }
 
 function decodeField(reader: WireReader, fields: Record<string, string>): void {

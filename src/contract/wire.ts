@@ -213,7 +213,8 @@ export class WireReader {
   }
 
   #expect(type: number): void {
-    if (this.type !== type) throw new WireError(`field ${this.field} has wire type ${this.type}, not ${type}`);
+    if (this.type !== type)
+      throw new WireError(`field ${this.field} has wire type ${this.type}, not ${type}`);
   }
 
   #take(length: number): number {
@@ -331,13 +332,14 @@ function decodeList(reader: WireReader, depth: number): Json[] {
 
 /** A Duration in milliseconds; negative ones count as 0. */
 export function decodeDurationMs(reader: WireReader): number {
-  let ms = 0;
+  let seconds = 0;
+  let nanos = 0;
   while (reader.next()) {
-    if (reader.field === 1) ms += reader.int64() * 1_000;
-    else if (reader.field === 2) ms += reader.int32() / 1_000_000;
+    if (reader.field === 1) seconds = reader.int64();
+    else if (reader.field === 2) nanos = reader.int32();
     else reader.skip();
   }
-  return Math.max(0, ms);
+  return Math.max(0, seconds * 1_000 + nanos / 1_000_000);
 }
 
 /** A Duration or Timestamp of `ms` milliseconds, not negative: the two have the same shape. */

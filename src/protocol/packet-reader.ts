@@ -118,9 +118,7 @@ export class PacketReader {
     const size = this.heldBytes + chunk.length;
     if (this.#end + chunk.length > this.#pending.length) {
       // Doubling keeps the cost of single bytes linear; the capacity stays within twice what has come.
-      const grown = Buffer.allocUnsafe(
-        Math.max(size, Math.min(2 * this.heldBytes, size + 65_536), 64),
-      );
+      const grown = Buffer.allocUnsafe(Math.max(size, 2 * this.heldBytes, 64));
       this.#pending.copy(grown, 0, this.#start, this.#end);
       this.#end = this.heldBytes;
       this.#start = 0;

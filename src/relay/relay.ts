@@ -119,6 +119,11 @@ export class Relay implements CallEnd {
   /** The call's turn in its lane has come. */
   start(call: Call): void {
     call.state = 'sent';
+    // Its session is ending, and what it waited for was ended a moment ago.
+    if (call.wantsAnswer && call.session.state === 'closed') {
+      this.#release(call, 'client_gone');
+      return;
+    }
     // Read now, not when the message came: a bind by an earlier answer counts.
     if (call.target.instance !== null)
       call.instance = instanceFor(call.target.instance, call.session);
@@ -170,13 +175,15 @@ export class Relay implements CallEnd {
 
   /** Nobody waits for an answer any more. A notify still goes where it was going. */
   onSessionClosed(call: Call): void {
-    if (!call.wantsAnswer) return;
+    if (!call.wantsAnswer || call.state === 'free') return;
     if (call.state === 'sent') call.upstream.cancel(call);
     this.#release(call, 'client_gone');
   }
 
   #release(call: Call, outcome: string): void {
     const { lane, session, state, target } = call;
+    // An answer that does not fit, or a push before it, closes the session, which ends its calls: this one too.
+    if (state === 'free') return;
     this.#wheel.cancel(call);
     session.untrack(call);
     this.#admission.leave(target.backendOrdinal);

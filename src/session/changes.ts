@@ -43,7 +43,7 @@ export function applyPatch(
     changed = true;
   }
   for (const group of patch.leave ?? []) {
-    if (!session.groups.has(group)) continue;
+    if (!session.groups.has(group) || patch.join?.includes(group)) continue;
     registry.leave(session, group);
     changed = true;
   }
@@ -131,7 +131,7 @@ function assign(into: JsonObject, set: JsonObject): boolean {
       changed = key in into || changed;
       delete into[key];
     } else {
-      changed = changed || JSON.stringify(into[key]) !== JSON.stringify(value);
+      changed = changed || !equal(into[key], value);
       into[key] = value;
     }
   }
@@ -141,8 +141,19 @@ function assign(into: JsonObject, set: JsonObject): boolean {
 /** True when every key of `where` has the equal value in the session's data. */
 export function matches(data: JsonObject, where: JsonObject): boolean {
   for (const key of Object.keys(where)) {
-    if (!Object.hasOwn(data, key) || JSON.stringify(data[key]) !== JSON.stringify(where[key]))
-      return false;
+    if (!Object.hasOwn(data, key) || !equal(data[key], where[key]!)) return false;
   }
   return true;
+}
+
+/** Equal as JSON: in objects the order of the keys means nothing, and a Struct has none. */
+function equal(a: Json | undefined, b: Json): boolean {
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return a === b;
+  if (Array.isArray(a) || Array.isArray(b)) {
+    if (!Array.isArray(a) || !Array.isArray(b) || a.length !== b.length) return false;
+    return a.every((item, i) => equal(item, b[i]!));
+  }
+  const keys = Object.keys(a);
+  if (keys.length !== Object.keys(b).length) return false;
+  return keys.every((key) => Object.hasOwn(b, key) && equal(a[key], b[key]!));
 }

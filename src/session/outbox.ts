@@ -120,6 +120,22 @@ export class Outbox {
       if (this.#backlogSince === 0) this.#backlogSince = this.#flusher.now();
       return;
     }
+    this.#send();
+  }
+
+  /** Sends everything, whatever keeps it back: the connection is closed next. */
+  flushLast(): void {
+    this.#corks = 0;
+    if (this.#entries.length > 0) this.#send();
+  }
+
+  /** The socket has taken all that it was given. */
+  onDrain(): void {
+    this.#backlogSince = 0;
+    this.flush();
+  }
+
+  #send(): void {
     const entries = this.#entries;
     this.#entries = [];
     this.#queuedBytes = 0;
@@ -128,12 +144,6 @@ export class Outbox {
     if (packets.length > 0) this.#connection.send(packets);
     if (this.#connection.congested && this.#backlogSince === 0)
       this.#backlogSince = this.#flusher.now();
-  }
-
-  /** The socket has taken all that it was given. */
-  onDrain(): void {
-    this.#backlogSince = 0;
-    this.flush();
   }
 
   #fits(encoded: Encoded): boolean {

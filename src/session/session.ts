@@ -132,6 +132,8 @@ export class Session implements ConnectionHandler {
   #handshakenAt = 0;
   #assemblingSince = 0;
   #malformed = 0;
+  /** The client has answered our handshake. A session may be draining without that. */
+  #acked = false;
   #reading = true;
 
   constructor(parts: SessionParts) {
@@ -206,7 +208,8 @@ export class Session implements ConnectionHandler {
         this.#activate();
         return;
       case 'ignore':
-        if (type === PacketType.DATA) this.#host.onDropped(this, 'before_ack');
+        if (type === PacketType.DATA && this.#state !== 'closed')
+          this.#host.onDropped(this, 'before_ack');
         return;
       case 'close':
         this.close('bad_packet_type');
@@ -224,6 +227,7 @@ export class Session implements ConnectionHandler {
 
   #activate(): void {
     this.#become('active');
+    this.#acked = true;
     this.#checkBy(this.#wheel.now() + this.#limits.assembleMs);
     // JS clients send no heartbeat before they have got one. [protocol.md 4.3]
     if (this.#limits.heartbeatMs > 0) {
@@ -311,9 +315,14 @@ export class Session implements ConnectionHandler {
       this.#reading = true;
       // The client could not be heard meanwhile: its heartbeat deadline begins anew.
       this.#lastHeardAt = this.#wheel.now();
+      this.#assemblingSince = 0;
       const fault = this.#reader.release();
-      if (fault !== null) this.close(fault);
-      else if (this.#reading) this.connection.resume();
+      if (fault !== null) {
+        this.close(fault);
+      } else if (this.#reading) {
+        this.connection.resume();
+        this.#watchAssembly();
+      }
     }
   }
 
@@ -372,6 +381,8 @@ export class Session implements ConnectionHandler {
       this.close(late);
       return;
     }
+    // What was unsent may be gone without a drain: all of it taken at once, or expired.
+    if (!this.#reading) this.#considerReading();
     // A WebSocket message that is begun shows in the connection, not in the reader.
     const limits = this.#limits;
     if (this.#assemblingSince === 0 && this.#reading && this.connection.assembling)
@@ -414,14 +425,13 @@ export class Session implements ConnectionHandler {
   /** Sends what waits, a kick packet where the reason has one, and closes. Harmless when closed. */
   close(reason: CloseReason, words: CloseWords = NO_WORDS): void {
     if (this.#state === 'closed') return;
-    const wasActive = this.#state === 'active' || this.#state === 'draining';
     const kick = kickBody(reason, words);
     // [protocol.md 3.4] Before the ack a client may not be sent a kick: it just sees the close.
-    if (kick !== null && wasActive) this.outbox.put(encodeJsonPacket(PacketType.KICK, kick));
+    if (kick !== null && this.#acked) this.outbox.put(encodeJsonPacket(PacketType.KICK, kick));
     if (reason === 'slow_consumer') {
       this.connection.destroy();
     } else {
-      this.outbox.flush();
+      if (this.#acked) this.outbox.flushLast();
       this.connection.close(CLOSE_REASONS[reason].webSocketCode, words.text || reason);
     }
     this.#end(reason, words, null);

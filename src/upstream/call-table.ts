@@ -47,7 +47,9 @@ export class CallTable {
 
   find(id: number): Call | null {
     const call = this.#places[id % (this.#mask + 1)];
-    return call !== undefined && call !== null && call.slotId === id ? call : null;
+    return call !== undefined && call !== null && call.slotId === id && call.slot === this
+      ? call
+      : null;
   }
 
   /** Takes a call out that will not be answered. */
@@ -58,11 +60,13 @@ export class CallTable {
     this.#size--;
   }
 
-  /** Empties the table and returns what was in it. */
-  takeAll(): Call[] {
-    const calls = this.#places.filter((call) => call !== null);
-    for (const call of calls) this.remove(call);
-    return calls;
+  /** Empties the table, one call at a time: ending one may end others of its session, and they are left out. */
+  *takeAll(): Generator<Call, void> {
+    for (const call of this.#places.filter((one) => one !== null)) {
+      if (call.slot !== this) continue;
+      this.remove(call);
+      yield call;
+    }
   }
 
   #after(id: number): number {

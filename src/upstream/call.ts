@@ -50,6 +50,8 @@ export class Call extends WheelEntry implements Queued, InFlight {
   instance = '';
   exclusive = false;
   unordered = false;
+  /** The backend has had more time once. */
+  extended = false;
 
   /** Owned by the upstream: where the answer is awaited. */
   slot: unknown = null;
@@ -118,6 +120,7 @@ export class CallPool {
     call.generation++;
     call.body = NOTHING;
     call.slot = null;
+    call.extended = false;
     this.#free.push(call);
   }
 }

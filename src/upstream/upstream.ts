@@ -1,6 +1,6 @@
 /** What the relay needs of a backend, whichever way it is reached. */
 import type { Failure } from '../errors.ts';
-import type { Close, Patch, Push } from '../session/commands.ts';
+import type { Close, JsonObject, Patch, Push } from '../session/commands.ts';
 import type { Lane } from '../session/lane.ts';
 import type { Session } from '../session/session.ts';
 import type { Call } from './call.ts';
@@ -46,4 +46,13 @@ export interface Upstream {
   info(): UpstreamInfo;
   /** Ends in an orderly way, within `ms`. */
   close(ms: number): Promise<void>;
+}
+
+/** The keys of a session's data that a route forwards; null: it forwards none. */
+export function forwarded(data: JsonObject, forward: readonly string[]): JsonObject | null {
+  if (forward.length === 0) return null;
+  if (forward.includes('*')) return data;
+  const chosen = Object.create(null) as JsonObject;
+  for (const key of forward) if (Object.hasOwn(data, key)) chosen[key] = data[key]!;
+  return chosen;
 }

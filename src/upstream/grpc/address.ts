@@ -57,6 +57,7 @@ export class Address {
   readonly #options: AddressOptions;
   readonly #events: AddressEvents;
   readonly #channel: Channel;
+  #onEnded: () => void = () => {};
   #settle: () => void = () => {};
   /** Resolves when the first attempt has ended, either way. */
   readonly settled: Promise<void>;
@@ -70,7 +71,9 @@ export class Address {
       this.#connect();
     });
     this.#helloLate = new Alarm(() => {
-      this.#link?.destroy(`no hello within ${HELLO_WAIT_MS} ms; a Link's first frame must be BackendHello`);
+      this.#link?.destroy(
+        `no hello within ${HELLO_WAIT_MS} ms; a Link's first frame must be BackendHello`,
+      );
     });
     this.settled = new Promise((resolve) => {
       this.#settle = resolve;
@@ -95,11 +98,6 @@ export class Address {
   send(call: Call, fields: RequestFields): void {
     if (this.#link !== null && this.#state === 'link') this.#link.request(call, fields);
     else this.#handle(call, fields);
-  }
-
-  cancel(call: Call): void {
-    if (this.#link !== null && call.slot === this.#link.calls) this.#link.cancel(call);
-    else if (call.slot instanceof UnaryCall) call.slot.cancel();
   }
 
   /** Tells the backend that a session ended. */
@@ -127,12 +125,18 @@ export class Address {
     }
   }
 
-  close(reason: string): void {
-    const link = this.#link;
+  /** Asks the backend to finish; resolves when its side of the link has ended. */
+  async close(reason: string): Promise<void> {
     this.#become('stopped', reason);
     this.#options.wheel.cancel(this.#retry);
     this.#options.wheel.cancel(this.#helloLate);
-    link?.close(reason);
+    const link = this.#link;
+    if (link === null) return;
+    await new Promise<void>((resolve) => {
+      this.#onEnded = resolve;
+      link.close(reason);
+      if (link.ended) resolve();
+    });
   }
 
   destroy(): void {
@@ -141,6 +145,7 @@ export class Address {
     this.#options.wheel.cancel(this.#helloLate);
     this.#link?.destroy('the gateway stopped');
     this.#channel.close();
+    this.#onEnded();
   }
 
   // ---- connecting ---------------------------------------------------------------------------------------
@@ -189,7 +194,10 @@ export class Address {
       onHello: (hello) => {
         this.#options.wheel.cancel(this.#helloLate);
         this.instance = hello.instance;
-        this.#become('link', hello.instance === '' ? 'connected' : `connected to instance ${hello.instance}`);
+        this.#become(
+          'link',
+          hello.instance === '' ? 'connected' : `connected to instance ${hello.instance}`,
+        );
       },
       onGoaway: (reason) => {
         this.leave();
@@ -201,6 +209,7 @@ export class Address {
   #onLinkEnd(unimplemented: boolean, text: string): void {
     this.#options.wheel.cancel(this.#helloLate);
     this.#link = null;
+    this.#onEnded();
     if (unimplemented) this.#become('handle', 'the backend has no Link; Handle is called instead');
     else this.#lost(text);
   }
@@ -247,8 +256,13 @@ export class Address {
   }
 }
 
+/** Where a call waits for its answer: a link's table, or a Handle call. */
+export interface Slot {
+  cancel(call: Call): void;
+}
+
 /** A Handle call in flight; what `call.slot` holds meanwhile. */
-class UnaryCall {
+class UnaryCall implements Slot {
   call: ClientUnaryCall | null = null;
 
   cancel(): void {

@@ -1,5 +1,12 @@
 /** What a backend sends: the frames of a Link, and the Reply of a Handle call. Shapes: proto/pith/v1. */
-import { decodeBody, decodeClose, decodeError, decodePatch, decodePush, decodeTarget } from '../../contract/shapes.ts';
+import {
+  decodeBody,
+  decodeClose,
+  decodeError,
+  decodePatch,
+  decodePush,
+  decodeTarget,
+} from '../../contract/shapes.ts';
 import { decodeDurationMs, WireReader } from '../../contract/wire.ts';
 import type { Close, Patch, Push, Target } from '../../session/commands.ts';
 import type { Reply } from '../upstream.ts';
@@ -28,35 +35,32 @@ export function readToGateway(bytes: Buffer, handler: FrameHandler): void {
   }
 }
 
+/** Field numbers of BackendFrame. */
+const BACKEND_FRAME = { hello: 2, reply: 3, push: 5, verb: 6, goaway: 8, extend: 9 } as const;
+const FRAMES: ReadonlySet<number> = new Set(Object.values(BACKEND_FRAME));
+
 function readFrame(frame: WireReader, handler: FrameHandler): void {
   let id = 0;
+  let kind = 0;
+  let message: WireReader | null = null;
+  // Fields may come in any order, the id last.
   while (frame.next()) {
-    switch (frame.field) {
-      case 1:
-        id = frame.uint();
-        break;
-      case 2:
-        handler.onHello(decodeHello(frame.message()));
-        break;
-      case 3:
-        handler.onReply(id, frame.message());
-        break;
-      case 5:
-        handler.onPush(id, decodePush(frame.message()));
-        break;
-      case 6:
-        handler.onVerb(id, decodeVerb(frame.message()));
-        break;
-      case 8:
-        handler.onGoaway(decodeGoaway(frame.message()));
-        break;
-      case 9:
-        handler.onExtend(id, decodeExtend(frame.message()));
-        break;
-      default:
-        frame.skip();
+    if (frame.field === 1) {
+      id = frame.uint();
+    } else if (FRAMES.has(frame.field)) {
+      kind = frame.field;
+      message = frame.message();
+    } else {
+      frame.skip();
     }
   }
+  if (message === null) return;
+  if (kind === BACKEND_FRAME.reply) handler.onReply(id, message);
+  else if (kind === BACKEND_FRAME.push) handler.onPush(id, decodePush(message));
+  else if (kind === BACKEND_FRAME.verb) handler.onVerb(id, decodeVerb(message));
+  else if (kind === BACKEND_FRAME.hello) handler.onHello(decodeHello(message));
+  else if (kind === BACKEND_FRAME.goaway) handler.onGoaway(decodeGoaway(message));
+  else if (kind === BACKEND_FRAME.extend) handler.onExtend(id, decodeExtend(message));
 }
 
 function decodeHello(reader: WireReader): BackendHello {

@@ -44,7 +44,15 @@ export class Channel {
 
   /** @param deadline Milliseconds since the epoch; travels as grpc-timeout. */
   handle(request: Buffer, deadline: number, done: requestCallback<Buffer>): ClientUnaryCall {
-    return this.#client.makeUnaryRequest(HANDLE, raw, raw, request, this.#metadata, { deadline }, done);
+    return this.#client.makeUnaryRequest(
+      HANDLE,
+      raw,
+      raw,
+      request,
+      this.#metadata,
+      { deadline },
+      done,
+    );
   }
 
   closed(event: Buffer, deadline: number, done: requestCallback<Buffer>): void {

@@ -1,5 +1,12 @@
 /** What the gateway sends: the frames of a Link, and the Request of a Handle call. Shapes: proto/pith/v1. */
-import { BYTES, encodeMs, encodeStruct, fieldBytes, varintBytes, WireWriter } from '../../contract/wire.ts';
+import {
+  BYTES,
+  encodeMs,
+  encodeStruct,
+  fieldBytes,
+  varintBytes,
+  WireWriter,
+} from '../../contract/wire.ts';
 import type { Failure } from '../../errors.ts';
 import type { JsonObject } from '../../session/commands.ts';
 import type { Session } from '../../session/session.ts';
@@ -84,7 +91,12 @@ export function writeRequestFrame(writer: WireWriter, id: number, request: Reque
 /** Field numbers of GatewayFrame. */
 const GATEWAY_FRAME = { hello: 2, closed: 5, cancel: 6, pushed: 7, goaway: 9, done: 12 } as const;
 
-function writeFrame(writer: WireWriter, id: number, kind: keyof typeof GATEWAY_FRAME, message: Buffer): void {
+function writeFrame(
+  writer: WireWriter,
+  id: number,
+  kind: keyof typeof GATEWAY_FRAME,
+  message: Buffer,
+): void {
   const frame = new WireWriter(message.length + 16);
   frame.uint(1, id);
   frame.bytes(GATEWAY_FRAME[kind], message);
@@ -112,7 +124,12 @@ export function writeClosed(writer: WireWriter, closed: Buffer): void {
   writeFrame(writer, 0, 'closed', closed);
 }
 
-export type ClosedFields = { readonly session: Buffer; readonly reason: string; readonly code: number; readonly lastedMs: number };
+export type ClosedFields = {
+  readonly session: Buffer;
+  readonly reason: string;
+  readonly code: number;
+  readonly lastedMs: number;
+};
 
 export function encodeClosed(closed: ClosedFields): Buffer {
   const writer = new WireWriter();
@@ -146,7 +163,11 @@ export function writePushed(writer: WireWriter, id: number, pushed: PushedFields
   writeFrame(writer, id, 'pushed', result.take());
 }
 
-export type DoneFields = { readonly changed: number; readonly version: number; readonly failure: Failure | null };
+export type DoneFields = {
+  readonly changed: number;
+  readonly version: number;
+  readonly failure: Failure | null;
+};
 
 export function writeDone(writer: WireWriter, id: number, done: DoneFields): void {
   const result = new WireWriter();

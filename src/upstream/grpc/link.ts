@@ -9,9 +9,21 @@ import { failure } from '../../errors.ts';
 import type { Push } from '../../session/commands.ts';
 import type { Call } from '../call.ts';
 import { CallTable } from '../call-table.ts';
-import { type BackendHello, decodeReply, type FrameHandler, readToGateway, type SessionVerb } from './backend-frames.ts';
+import {
+  type BackendHello,
+  decodeReply,
+  type FrameHandler,
+  readToGateway,
+  type SessionVerb,
+} from './backend-frames.ts';
 import type { LinkStream } from './channel.ts';
-import { type RequestFields, writeCancel, writeGoaway, writeHello, writeRequestFrame } from './gateway-frames.ts';
+import {
+  type RequestFields,
+  writeCancel,
+  writeGoaway,
+  writeHello,
+  writeRequestFrame,
+} from './gateway-frames.ts';
 
 /** Numbers on a Link are 32 bits. */
 const LINK_ID_MAX = 0xffff_ffff;
@@ -31,7 +43,7 @@ export interface LinkEvents {
 }
 
 export class Link implements FrameHandler {
-  readonly calls = new CallTable(LINK_ID_MAX);
+  readonly calls: LinkCalls;
   readonly #stream: LinkStream;
   readonly #events: LinkEvents;
   #writer = new WireWriter(4_096);
@@ -40,6 +52,7 @@ export class Link implements FrameHandler {
   #ended = false;
 
   constructor(stream: LinkStream, events: LinkEvents) {
+    this.calls = new LinkCalls(this);
     this.#stream = stream;
     this.#events = events;
     stream.on('data', (bytes: Buffer) => {
@@ -75,9 +88,11 @@ export class Link implements FrameHandler {
   }
 
   cancel(call: Call): void {
-    writeCancel(this.#writer, call.slotId);
+    const id = call.slotId;
     this.calls.remove(call);
-    this.#flushSoon();
+    this.send((writer) => {
+      writeCancel(writer, id);
+    });
   }
 
   /** Writes any other frame. */
@@ -173,5 +188,19 @@ export class Link implements FrameHandler {
     // Sent, so maybe done: answered, and never sent again.
     for (const call of this.calls.takeAll()) call.fail(failure('BACKEND_AWAY'));
     this.#events.onEnd({ unimplemented, text });
+  }
+}
+
+/** The calls in flight on a link; what `call.slot` holds meanwhile. */
+class LinkCalls extends CallTable {
+  readonly #link: Link;
+
+  constructor(link: Link) {
+    super(LINK_ID_MAX);
+    this.#link = link;
+  }
+
+  cancel(call: Call): void {
+    this.#link.cancel(call);
   }
 }

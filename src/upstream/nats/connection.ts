@@ -86,14 +86,14 @@ export class NatsConnector {
 
   /** Subscribes for the life of the gateway, now or when the first connection is there. */
   always(subject: string, onMessage: OnMessage, queue = ''): void {
-    const wanted = { subject, onMessage, queue };
+    const wanted = { subject, onMessage: this.#guarded(onMessage), queue };
     this.#wanted.push(wanted);
     if (this.#nc !== null) this.#subscribe(wanted);
   }
 
   /** Subscribes until unsubscribed; null before the first connection. It survives reconnections. */
   subscribe(subject: string, onMessage: OnMessage): Subscription | null {
-    return this.#nc?.subscribe(subject, { callback: onMessage }) ?? null;
+    return this.#nc?.subscribe(subject, { callback: this.#guarded(onMessage) }) ?? null;
   }
 
   /** Resolves when the server has taken everything before; rejects when the connection breaks. */
@@ -112,6 +112,19 @@ export class NatsConnector {
     if (this.#nc === null || this.#nc.isClosed()) return;
     if (this.#up) await this.#nc.drain();
     else await this.#nc.close();
+  }
+
+  /** One message that cannot be handled must not end the subscription. */
+  #guarded(onMessage: OnMessage): OnMessage {
+    return (error, message) => {
+      try {
+        onMessage(error, message);
+      } catch (problem) {
+        this.#events.onError(
+          `a message on ${message.subject} could not be handled: ${errorText(problem)}`,
+        );
+      }
+    };
   }
 
   #subscribe({ subject, onMessage, queue }: Wanted): void {

@@ -4,6 +4,7 @@ import type { MsgHdrs } from 'nats';
 import { type Failure, failure } from '../../errors.ts';
 import type { Close, Delivery, JsonObject, Patch, Push } from '../../session/commands.ts';
 import type { Session } from '../../session/session.ts';
+import { forwarded } from '../upstream.ts';
 
 /** A value of our own headers: printable ASCII but `%` stands for itself, every other byte of UTF-8 as %XX. */
 export function encodeValue(value: string): string {
@@ -71,15 +72,6 @@ export function sessionLines(session: Session, forward: readonly string[]): stri
   const data = forwarded(session.data, forward);
   if (data !== null) lines += `Pith-Data: ${encodeJsonValue(data)}\r\n`;
   return lines;
-}
-
-/** The keys of a session's data that a route forwards; null: it forwards none. */
-export function forwarded(data: JsonObject, forward: readonly string[]): JsonObject | null {
-  if (forward.length === 0) return null;
-  if (forward.includes('*')) return data;
-  const chosen = Object.create(null) as JsonObject;
-  for (const key of forward) if (Object.hasOwn(data, key)) chosen[key] = data[key]!;
-  return chosen;
 }
 
 /** Header values by lower-case name, decoded. The first of several counts. */
@@ -173,6 +165,20 @@ export function readFailure(headers: Headers, body: Uint8Array): Failure | null 
     reason: headers.get('pith-error-reason') ?? standard.reason,
     body: body.length > 0 ? body : null,
   };
+}
+
+/** The lines of a push as `readPush` reads them; `target` for a push to the whole fleet. */
+export function pushLines(push: Push, target: JsonObject | null): string {
+  let lines = `Pith-Route: ${encodeValue(push.route)}\r\n`;
+  if (push.delivery !== 'must') lines += `Pith-Delivery: ${push.delivery}\r\n`;
+  if (push.latestKey !== '') lines += `Pith-Latest-Key: ${encodeValue(push.latestKey)}\r\n`;
+  if (push.expiresInMs > 0) lines += `Pith-Expires-Ms: ${Math.ceil(push.expiresInMs)}\r\n`;
+  if (target !== null) return `${lines}Pith-Target: ${encodeJsonValue(target)}\r\n`;
+  const { exceptSids, exceptUids, where } = push.target ?? {};
+  if (exceptSids?.length) lines += `Pith-Except-Sids: ${encodeJsonValue(exceptSids)}\r\n`;
+  if (exceptUids?.length) lines += `Pith-Except-Uids: ${encodeJsonValue(exceptUids)}\r\n`;
+  if (where !== undefined) lines += `Pith-Where: ${encodeJsonValue(where)}\r\n`;
+  return lines;
 }
 
 const DELIVERIES: Readonly<Record<string, Delivery>> = {

@@ -10,7 +10,15 @@ import type { Call } from '../call.ts';
 import { CallTable } from '../call-table.ts';
 import type { ClosedSession, Reply, Upstream, UpstreamInfo } from '../upstream.ts';
 import type { NatsConnector, OnMessage } from './connection.ts';
-import { HeaderBlock, HeaderError, readClose, readFailure, readHeaders, readPatch, sessionLines } from './headers.ts';
+import {
+  HeaderBlock,
+  HeaderError,
+  readClose,
+  readFailure,
+  readHeaders,
+  readPatch,
+  sessionLines,
+} from './headers.ts';
 import { SUBJECT_BYTES_MAX, type Subjects } from './subjects.ts';
 
 const NO_RESPONDERS = 503;
@@ -48,19 +56,29 @@ export class NatsAnswers {
       return;
     }
     const body = message.data;
-    if (body[0] === 0x7b && PUB_ACK.test(Buffer.from(body.buffer, body.byteOffset, Math.min(body.length, 256)).toString('latin1'))) {
+    if (
+      body[0] === 0x7b &&
+      PUB_ACK.test(
+        Buffer.from(body.buffer, body.byteOffset, Math.min(body.length, 256)).toString('latin1'),
+      )
+    ) {
       this.#events.onPubAck(call.route);
       return;
     }
     this.calls.remove(call);
     const headers = message.headers;
     if (headers === undefined) call.succeed(body);
-    else if (headers.code === NO_RESPONDERS && body.length === 0) (call.upstream as NatsUpstream).onNobody(call);
+    else if (headers.code === NO_RESPONDERS && body.length === 0)
+      (call.upstream as NatsUpstream).onNobody(call);
     else answerWithHeaders(call, readHeaders(headers), body);
   };
 }
 
-function answerWithHeaders(call: Call, headers: ReturnType<typeof readHeaders>, body: Uint8Array): void {
+function answerWithHeaders(
+  call: Call,
+  headers: ReturnType<typeof readHeaders>,
+  body: Uint8Array,
+): void {
   let reply: Reply;
   try {
     reply = {
@@ -89,7 +107,12 @@ export class NatsUpstream implements Upstream {
   /** To be published at the end of this turn. */
   #turn: (Call | null)[] = [];
 
-  constructor(connector: NatsConnector, subjects: Subjects, answers: NatsAnswers, wheel: TimerWheel) {
+  constructor(
+    connector: NatsConnector,
+    subjects: Subjects,
+    answers: NatsAnswers,
+    wheel: TimerWheel,
+  ) {
     this.#wheel = wheel;
     this.#connector = connector;
     this.#subjects = subjects;
@@ -145,7 +168,10 @@ export class NatsUpstream implements Upstream {
   };
 
   #publish(call: Call): void {
-    const subject = call.instance === '' ? this.#subjects.rpc(call.route) : this.#subjects.rpcTo(call.instance, call.route);
+    const subject =
+      call.instance === ''
+        ? this.#subjects.rpc(call.route)
+        : this.#subjects.rpcTo(call.instance, call.route);
     if (!this.#connector.up) {
       call.fail(failure('BUS_AWAY'));
       return;
@@ -181,8 +207,13 @@ export class NatsUpstream implements Upstream {
   #sessionLines(call: Call): string {
     const { lane, session, target } = call;
     const known = lane.facts as Facts | null;
-    if (known !== null && known.version === session.version && known.ordinal === target.ordinal) return known.lines;
-    const facts: Facts = { version: session.version, ordinal: target.ordinal, lines: sessionLines(session, target.forward) };
+    if (known !== null && known.version === session.version && known.ordinal === target.ordinal)
+      return known.lines;
+    const facts: Facts = {
+      version: session.version,
+      ordinal: target.ordinal,
+      lines: sessionLines(session, target.forward),
+    };
     lane.facts = facts;
     return facts.lines;
   }

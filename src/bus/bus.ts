@@ -1,0 +1,67 @@
+/** What the gateway needs of a bus: to hear what backends say to sessions, and to reach the other gateways. */
+import type { SessionJson } from '../contract/json-shapes.ts';
+import type { Failure } from '../errors.ts';
+import type { Close, Patch, Push, Target } from '../session/commands.ts';
+import type { Interest } from '../session/registry.ts';
+
+/** What became of a push on one gateway, or on all. */
+export type PushOutcome = {
+  delivered: number;
+  dropped: number;
+  refused: number;
+  /** How many gateways answered. */
+  gateways: number;
+  /** Of those asked for: who is nowhere. At most 1,000 of each are named. */
+  unknownUids: string[];
+  unknownSids: string[];
+  /** Gateways that are known and did not answer in time. */
+  silentGateways: string[];
+};
+
+/** A page of a list: at most `limit` sessions, those that come behind the sid `after` ('' for the first page). */
+export type Page = { readonly limit: number; readonly after: string };
+
+export type Changes = { readonly changed: number; readonly version: number };
+
+/** What one gateway answers to a call that concerns the whole fleet. */
+export type FleetAnswer = {
+  gateway: string;
+  delivered?: number;
+  dropped?: number;
+  refused?: number;
+  closed?: number;
+  /** Of those asked for: who is here. */
+  uids?: string[];
+  sids?: string[];
+  sessions?: SessionJson[];
+  /** There are more sessions than `sessions` holds. */
+  more?: boolean;
+};
+
+export type FleetAnswers = {
+  readonly answers: readonly FleetAnswer[];
+  readonly silentGateways: readonly string[];
+};
+
+export interface Bus extends Interest {
+  /** `embedded`, or the server that it is connected to. */
+  readonly name: string;
+  /** False: only this gateway's sessions can be reached now. */
+  readonly up: boolean;
+  /** False until the first connection; the gateway is not ready before. */
+  readonly everUp: boolean;
+  start(): void;
+
+  /** Sends a push to the sessions of other gateways; nobody counts them. */
+  push(target: Target, push: Push): void;
+  /** The same on all other gateways, with their counts. `waitMs`: how long for those that are slow. */
+  pushCounted(target: Target, push: Push, waitMs: number): Promise<FleetAnswers>;
+  kick(target: Target, close: Close, waitMs: number): Promise<FleetAnswers>;
+  list(target: Target, page: Page, waitMs: number): Promise<FleetAnswers>;
+  /** Changes one session of another gateway. A Failure where it refused or nobody holds the session. */
+  patchSession(sid: string, patch: Patch, waitMs: number): Promise<Changes | Failure>;
+  getSession(sid: string, waitMs: number): Promise<SessionJson | Failure>;
+
+  /** Leaves in an orderly way. */
+  close(): Promise<void>;
+}

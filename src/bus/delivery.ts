@@ -1,0 +1,135 @@
+/** What backends and operators ask of this gateway's sessions, done: push, kick, change, look up. */
+import { type Failure, failure } from '../errors.ts';
+import { encodePush } from '../protocol/message.ts';
+import type { Encoded } from '../protocol/packet.ts';
+import { applyPatch, type Changed, type ChangeLimits, matches } from '../session/changes.ts';
+import {
+  type Close,
+  namesNobody,
+  type Patch,
+  type Push,
+  type PushCount,
+  type Target,
+} from '../session/commands.ts';
+import type { Perishable } from '../session/outbox.ts';
+import type { Registry } from '../session/registry.ts';
+import type { Session } from '../session/session.ts';
+import type { TimerWheel } from '../timer-wheel.ts';
+
+/** [libpomelo reads the length of a push's route as a signed byte.] */
+export const PUSH_ROUTE_BYTES_MAX = 127;
+const EMPTY_OBJECT = Buffer.from('{}');
+
+export type DeliveryEvents = {
+  /** One push to one session: delivered, dropped or refused. */
+  onPush(outcome: keyof PushCount, sessions: number): void;
+};
+
+export class Delivery {
+  readonly #registry: Registry;
+  readonly #limits: ChangeLimits;
+  readonly #wheel: TimerWheel;
+  readonly #events: DeliveryEvents;
+
+  constructor(registry: Registry, limits: ChangeLimits, wheel: TimerWheel, events: DeliveryEvents) {
+    this.#registry = registry;
+    this.#limits = limits;
+    this.#wheel = wheel;
+    this.#events = events;
+  }
+
+  /** The sessions of this gateway that `target` means; each once. */
+  select(target: Target): Session[] {
+    const chosen = new Set<Session>();
+    if (target.all) for (const session of this.#registry.all()) chosen.add(session);
+    for (const sid of target.sids ?? []) {
+      const session = this.#registry.bySid(sid);
+      if (session !== undefined) chosen.add(session);
+    }
+    for (const uid of target.uids ?? [])
+      for (const session of this.#registry.byUid(uid)) chosen.add(session);
+    for (const group of target.groups ?? [])
+      for (const session of this.#registry.byGroup(group)) chosen.add(session);
+    return this.except([...chosen], target);
+  }
+
+  /** Without those that `except…` names and those for which `where` does not hold. */
+  except(sessions: readonly Session[], target: Target): Session[] {
+    const sids = new Set(target.exceptSids);
+    const uids = new Set(target.exceptUids);
+    return sessions.filter(
+      (session) =>
+        !sids.has(session.sid) &&
+        (session.uid === '' || !uids.has(session.uid)) &&
+        (target.where === undefined || matches(session.data, target.where)),
+    );
+  }
+
+  /** Why a push cannot be sent to anybody; null: it can. */
+  check(push: Push): Failure | null {
+    const routeBytes = Buffer.byteLength(push.route);
+    if (routeBytes === 0 || routeBytes > PUSH_ROUTE_BYTES_MAX) {
+      return failure(
+        'BAD_ARGUMENT',
+        `push.route is ${routeBytes} bytes; 1 to ${PUSH_ROUTE_BYTES_MAX} are allowed`,
+      );
+    }
+    if (push.target !== null && namesNobody(push.target)) {
+      return failure('BAD_ARGUMENT', 'push.target names nobody: give sids, uids, groups or all');
+    }
+    return null;
+  }
+
+  /** Puts the push into the outbox of every session given; it is encoded once. */
+  push(sessions: readonly Session[], push: Push): PushCount {
+    const count: PushCount = { delivered: 0, dropped: 0, refused: 0 };
+    if (sessions.length === 0) return count;
+    const encoded = encode(push);
+    const perishable = encoded === null ? null : this.#perishable(push);
+    for (const session of sessions) {
+      const taken = encoded === null ? 'full' : session.push(encoded, perishable);
+      if (taken === 'taken') count.delivered++;
+      else if (taken === 'dropped') count.dropped++;
+      else count.refused++;
+    }
+    for (const outcome of ['delivered', 'dropped', 'refused'] as const) {
+      if (count[outcome] > 0) this.#events.onPush(outcome, count[outcome]);
+    }
+    return count;
+  }
+
+  patch(session: Session, patch: Patch): Changed | Failure {
+    return applyPatch(this.#registry, session, patch, this.#limits);
+  }
+
+  /** Closes the sessions, with a kick packet first where the close says so. Returns how many. */
+  close(sessions: readonly Session[], close: Close): number {
+    const words = { text: close.reason, code: close.code, retryAfterMs: close.retryAfterMs };
+    for (const session of sessions) session.close(close.kick ? 'kick' : 'closed', words);
+    return sessions.length;
+  }
+
+  bySid(sid: string): Session | undefined {
+    return this.#registry.bySid(sid);
+  }
+
+  #perishable(push: Push): Perishable | null {
+    if (push.delivery === 'must' && push.expiresInMs === 0) return null;
+    return {
+      droppable: push.delivery === 'droppable',
+      expiresAt: push.expiresInMs === 0 ? Infinity : this.#wheel.now() + push.expiresInMs,
+      latestKey: push.delivery === 'latest' ? push.latestKey || push.route : '',
+    };
+  }
+}
+
+/** null: too long for a packet. */
+function encode(push: Push): Encoded | null {
+  try {
+    // JS clients parse every body: an empty one would throw in them.
+    return encodePush(push.route, push.body.length === 0 ? EMPTY_OBJECT : push.body);
+  } catch (error) {
+    if (error instanceof RangeError) return null;
+    throw error;
+  }
+}

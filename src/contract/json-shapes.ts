@@ -1,0 +1,184 @@
+/**
+ * The same shapes in JSON: the proto3 JSON mapping with the names of the .proto; camelCase is accepted too.
+ * Reading throws a ShapeError that says which field is wrong.
+ */
+import type { Failure } from '../errors.ts';
+import type { Close, JsonObject, Patch, Target } from '../session/commands.ts';
+import type { Session } from '../session/session.ts';
+
+/** What a backend or operator sent does not have the shape; the text says where. */
+export class ShapeError extends Error {}
+
+type Fields = Record<string, unknown>;
+
+/** Parses a payload that is a JSON object, or empty. @throws {ShapeError} */
+export function readObject(payload: Uint8Array): Fields {
+  if (payload.length === 0) return {};
+  let value: unknown;
+  try {
+    value = JSON.parse(
+      Buffer.from(payload.buffer, payload.byteOffset, payload.length).toString('utf8'),
+    );
+  } catch {
+    throw new ShapeError('the payload is not JSON');
+  }
+  return objectOf(value, 'the payload');
+}
+
+function objectOf(value: unknown, where: string): Fields {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new ShapeError(`${where} is not a JSON object`);
+  return value as Fields;
+}
+
+/** The field by its name in the .proto or in camelCase; null and absent are the same. */
+function field(fields: Fields, name: string): unknown {
+  const camel = name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+  const value = Object.hasOwn(fields, name)
+    ? fields[name]
+    : Object.hasOwn(fields, camel)
+      ? fields[camel]
+      : undefined;
+  return value ?? undefined;
+}
+
+function text(fields: Fields, name: string): string | undefined {
+  const value = field(fields, name);
+  if (value !== undefined && typeof value !== 'string')
+    throw new ShapeError(`${name} is not a string`);
+  return value;
+}
+
+function bool(fields: Fields, name: string): boolean {
+  const value = field(fields, name) ?? false;
+  if (typeof value !== 'boolean') throw new ShapeError(`${name} is not true or false`);
+  return value;
+}
+
+/** A whole number, also as a string, as 64-bit numbers are written. */
+function wholeNumber(fields: Fields, name: string): number {
+  const value = field(fields, name) ?? 0;
+  const number = typeof value === 'string' && /^-?[0-9]{1,15}$/.test(value) ? Number(value) : value;
+  if (!Number.isSafeInteger(number)) throw new ShapeError(`${name} is not a whole number`);
+  return number as number;
+}
+
+function texts(fields: Fields, name: string): string[] | undefined {
+  const value = field(fields, name);
+  if (value === undefined) return undefined;
+  if (!Array.isArray(value) || value.some((item) => typeof item !== 'string')) {
+    throw new ShapeError(`${name} is not an array of strings`);
+  }
+  return value as string[];
+}
+
+function struct(fields: Fields, name: string): JsonObject | undefined {
+  const value = field(fields, name);
+  return value === undefined ? undefined : (objectOf(value, name) as JsonObject);
+}
+
+/** A Duration as JSON has it: `"1.5s"`; in milliseconds. */
+function durationMs(fields: Fields, name: string): number {
+  const value = text(fields, name);
+  if (value === undefined) return 0;
+  const match = /^([0-9]{1,9}(?:\.[0-9]{1,9})?)s$/.exec(value);
+  if (match === null) throw new ShapeError(`${name} is not a duration like "1.5s"`);
+  return Math.round(Number(match[1]) * 1_000);
+}
+
+/** @throws {ShapeError} */
+export function readPatch(fields: Fields): Patch {
+  const patch: Patch = {};
+  const uid = text(fields, 'uid');
+  const set = struct(fields, 'set');
+  const join = texts(fields, 'join');
+  const leave = texts(fields, 'leave');
+  const ifVersion = wholeNumber(fields, 'if_version');
+  if (uid !== undefined) patch.uid = uid;
+  if (set !== undefined) patch.set = set;
+  if (join !== undefined) patch.join = join;
+  if (leave !== undefined) patch.leave = leave;
+  if (ifVersion !== 0) patch.ifVersion = ifVersion;
+  return patch;
+}
+
+/** `{"groups": [...]}`. @throws {ShapeError} */
+export function readGroups(fields: Fields): string[] {
+  const groups = texts(fields, 'groups');
+  if (groups === undefined || groups.length === 0)
+    throw new ShapeError('groups is missing: an array of group names');
+  return groups;
+}
+
+/** @throws {ShapeError} */
+export function readClose(fields: Fields): Close {
+  return {
+    reason: text(fields, 'reason') ?? '',
+    code: wholeNumber(fields, 'code'),
+    kick: bool(fields, 'kick'),
+    retryAfterMs: durationMs(fields, 'retry_after'),
+  };
+}
+
+/** A Target between gateways: our own names. @throws {ShapeError} */
+export function readTarget(value: unknown): Target {
+  const fields = objectOf(value, 'target');
+  const target: Target = { all: bool(fields, 'all') };
+  for (const name of ['sids', 'uids', 'groups'] as const) target[name] = texts(fields, name) ?? [];
+  target.exceptSids = texts(fields, 'except_sids') ?? [];
+  target.exceptUids = texts(fields, 'except_uids') ?? [];
+  const where = struct(fields, 'where');
+  if (where !== undefined) target.where = where;
+  return target;
+}
+
+export function targetJson(target: Target): JsonObject {
+  const json: JsonObject = {};
+  if (target.all) json['all'] = true;
+  if (target.sids?.length) json['sids'] = [...target.sids];
+  if (target.uids?.length) json['uids'] = [...target.uids];
+  if (target.groups?.length) json['groups'] = [...target.groups];
+  if (target.exceptSids?.length) json['except_sids'] = [...target.exceptSids];
+  if (target.exceptUids?.length) json['except_uids'] = [...target.exceptUids];
+  if (target.where !== undefined) json['where'] = target.where;
+  return json;
+}
+
+/** A session as `pith.v1.Session` in JSON, zero values written; 64-bit numbers are strings. */
+export type SessionJson = {
+  sid: string;
+  uid: string;
+  gateway: string;
+  remote_ip: string;
+  client_type: string;
+  client_version: string;
+  /** RFC 3339. */
+  opened_at: string;
+  data: JsonObject;
+  version: string;
+  groups: string[];
+  transport: string;
+  dialect: string;
+};
+
+export function sessionJson(session: Session): SessionJson {
+  return {
+    sid: session.sid,
+    uid: session.uid,
+    gateway: session.gatewayId,
+    remote_ip: session.remoteIp,
+    client_type: session.clientType,
+    client_version: session.clientVersion,
+    opened_at: new Date(session.openedAtWall).toISOString(),
+    data: session.data,
+    version: String(session.version),
+    groups: [...session.groups],
+    transport: session.connection.transport,
+    dialect: 'pomelo',
+  };
+}
+
+/** The body of a refusal. */
+export function errorJson(why: Failure): { error: JsonObject } {
+  return { error: { code: why.code, reason: why.reason, msg: why.message } };
+}

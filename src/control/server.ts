@@ -1,0 +1,118 @@
+/** The control port: pith.v1.Control, health and reflection over gRPC. */
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import {
+  type GrpcObject,
+  loadPackageDefinition,
+  Server,
+  ServerCredentials,
+  type ServiceClientConstructor,
+} from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
+import { HealthImplementation } from 'grpc-health-check';
+
+import type { Clock } from '../clock.ts';
+import { answerReflection, Descriptors, type ReflectionRequest } from './reflection.ts';
+import { controlService, type ControlParts } from './service.ts';
+
+const PROTO_DIR = fileURLToPath(new URL('../../proto', import.meta.url));
+const DESCRIPTOR_SET = fileURLToPath(new URL('../gen/pith.binpb', import.meta.url));
+const CONTROL = 'pith.v1.Control';
+const REFLECTION = {
+  v1: 'grpc.reflection.v1.ServerReflection',
+  v1alpha: 'grpc.reflection.v1alpha.ServerReflection',
+};
+const HEALTH = 'grpc.health.v1.Health';
+/** How long open streams may take to end when the server stops. */
+const SHUTDOWN_MS = 500;
+
+export class ControlServer {
+  readonly #server = new Server({
+    'grpc.enable_channelz': 0,
+    'grpc.max_receive_message_length': 4 * 1024 * 1024,
+  });
+  readonly #health = new HealthImplementation({ '': 'NOT_SERVING', [CONTROL]: 'NOT_SERVING' });
+  readonly #clock: Clock;
+  #port = 0;
+
+  constructor(parts: ControlParts, clock: Clock) {
+    this.#clock = clock;
+    const services = loadServices();
+    this.#server.addService(services(CONTROL).service, controlService(parts));
+    this.#health.addToServer(this.#server);
+    const descriptors = new Descriptors(readFileSync(DESCRIPTOR_SET));
+    const served = [CONTROL, HEALTH, REFLECTION.v1, REFLECTION.v1alpha].sort();
+    for (const name of [REFLECTION.v1, REFLECTION.v1alpha]) {
+      this.#server.addService(services(name).service, {
+        ServerReflectionInfo(call: {
+          on(event: string, fn: (request: ReflectionRequest) => void): void;
+          write(answer: object): void;
+          end(): void;
+        }) {
+          call.on('data', (request) => {
+            call.write(answerReflection(request, descriptors, served));
+          });
+          call.on('end', () => {
+            call.end();
+          });
+        },
+      });
+    }
+  }
+
+  /** Binds `host:port` or `unix:/path`. Rejects with the reason. */
+  async listen(address: string): Promise<void> {
+    this.#port = await new Promise((resolve, reject) => {
+      this.#server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
+        if (error) reject(error);
+        else resolve(port);
+      });
+    });
+  }
+
+  /** The port that it got; 0 on a Unix socket. */
+  get port(): number {
+    return this.#port;
+  }
+
+  setServing(serving: boolean): void {
+    for (const service of ['', CONTROL])
+      this.#health.setStatus(service, serving ? 'SERVING' : 'NOT_SERVING');
+  }
+
+  async close(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      // A shutdown waits for open streams, a health Watch for one, so it is bounded.
+      const cancel = this.#clock.setTimer(SHUTDOWN_MS, () => {
+        this.#server.forceShutdown();
+        resolve();
+      });
+      this.#server.tryShutdown(() => {
+        cancel();
+        resolve();
+      });
+    });
+  }
+}
+
+function loadServices(): (name: string) => ServiceClientConstructor {
+  const files = [
+    'pith/v1/control.proto',
+    'grpc/reflection/v1/reflection.proto',
+    'grpc/reflection/v1alpha/reflection.proto',
+  ];
+  const definition = loadSync(files, {
+    includeDirs: [PROTO_DIR],
+    longs: Number,
+    enums: String,
+    defaults: true,
+    oneofs: true,
+  });
+  const root = loadPackageDefinition(definition);
+  return (name) => {
+    let at: GrpcObject | ServiceClientConstructor = root;
+    for (const part of name.split('.'))
+      at = (at as GrpcObject)[part] as GrpcObject | ServiceClientConstructor;
+    return at as ServiceClientConstructor;
+  };
+}

@@ -1,0 +1,140 @@
+/** What happens at the edges of a session and of the relay: counted, logged, and passed on to the other parts. */
+import type { Delivery } from './bus/delivery.ts';
+import type { Reach } from './bus/reach.ts';
+import type { Config } from './config/schema.ts';
+import { failure } from './errors.ts';
+import { encodeHandshakeOk, encodeHandshakeRefusal } from './protocol/handshake.ts';
+import type { Relay, RelayHost } from './relay/relay.ts';
+import { CLOSE_REASONS } from './session/close-reason.ts';
+import type { Registry } from './session/registry.ts';
+import type { SessionHost } from './session/session.ts';
+import type { Log } from './telemetry/log.ts';
+import type { Metrics } from './telemetry/metrics.ts';
+import type { TimerWheel } from './timer-wheel.ts';
+import type { Upstream } from './upstream/upstream.ts';
+
+export type SessionHostParts = {
+  readonly config: Config;
+  readonly registry: Registry;
+  readonly relay: Relay;
+  readonly upstreams: readonly Upstream[];
+  readonly metrics: Metrics;
+  readonly log: Log;
+  readonly wheel: TimerWheel;
+};
+
+export function makeSessionHost(parts: SessionHostParts): SessionHost {
+  const { config, registry, relay, upstreams, metrics, log, wheel } = parts;
+  const heartbeatSeconds = config.heartbeat / 1_000;
+  return {
+    routeOfCode: () => undefined,
+    onHandshake(session, request) {
+      if (request === null) {
+        session.connection.send([encodeHandshakeRefusal(500)]);
+        session.close('handshake_refused');
+        return null;
+      }
+      session.clientType = request.clientType;
+      session.clientVersion = request.clientVersion;
+      return encodeHandshakeOk(request, { heartbeatSeconds });
+    },
+    onActive(session) {
+      const { sid, remoteIp, clientType, clientVersion } = session;
+      log.debug(
+        { sid, remoteIp, transport: session.connection.transport, clientType, clientVersion },
+        'session active',
+      );
+    },
+    onMessage(session, message) {
+      relay.onMessage(session, message);
+    },
+    onUnreadable(session, message, fault) {
+      relay.refuse(
+        session,
+        message,
+        failure(
+          'BAD_ROUTE',
+          fault === 'unknown_route_code' ? 'no route has this code' : 'the message is cut off',
+        ),
+      );
+    },
+    onDropped(session, why) {
+      metrics.add('pith_messages_dropped_total', [why]);
+      log.debug({ sid: session.sid, why }, 'message dropped');
+    },
+    onClosed(session, reason, words, error) {
+      registry.remove(session);
+      metrics.add('pith_sessions_closed_total', [reason]);
+      const spoiled = session.outbox.takeSpoiled();
+      if (spoiled > 0) metrics.add('pith_pushes_spoiled_total', [], spoiled);
+      const lastedMs = Math.round(wheel.now() - session.openedAt);
+      const { sid, uid, remoteIp } = session;
+      log[CLOSE_REASONS[reason].log](
+        {
+          sid,
+          uid,
+          remoteIp,
+          reason,
+          ...(words.text !== '' && { words: words.text }),
+          ...(error && { error: error.message }),
+          lastedMs,
+        },
+        'session closed',
+      );
+      for (const [ordinal, lane] of session.lanes.entries()) {
+        if (lane !== undefined)
+          upstreams[ordinal]!.onSessionClosed(
+            { session, reason: words.text || reason, code: words.code, lastedMs },
+            lane,
+          );
+      }
+    },
+  };
+}
+
+export type RelayHostParts = {
+  readonly delivery: Delivery;
+  readonly reach: Reach;
+  readonly metrics: Metrics;
+  readonly log: Log;
+  readonly wheel: TimerWheel;
+};
+
+export function makeRelayHost(parts: RelayHostParts): RelayHost {
+  const { delivery, reach, metrics, log, wheel } = parts;
+  return {
+    patch(session, patch) {
+      const changed = delivery.patch(session, patch);
+      if (!('code' in changed)) return null;
+      log.warn(
+        { sid: session.sid, why: changed.message },
+        'a reply changes the session in a way that is refused',
+      );
+      return changed;
+    },
+    push(push, from) {
+      const refused = reach.push(push, from);
+      if (refused !== null)
+        log.warn({ sid: from.sid, route: push.route, why: refused.message }, 'push refused');
+    },
+    close(session, close) {
+      delivery.close([session], close);
+    },
+    onDone(call, outcome) {
+      metrics.add('pith_requests_total', [call.target.backend, outcome]);
+      if (log.level === 'debug') {
+        const { session, route, seq, wantsAnswer } = call;
+        const ms = Math.round(10 * (wheel.now() - call.startedAt)) / 10;
+        log.debug({ sid: session.sid, route, seq, notify: !wantsAnswer, outcome, ms }, 'message');
+      }
+    },
+    onRefused(session, route, wantsAnswer, why) {
+      metrics.add('pith_messages_refused_total', [why.reason]);
+      // The route is the client's own word: cut, and in a field of its own.
+      log.debug(
+        { sid: session.sid, route: route.slice(0, 127), notify: !wantsAnswer, reason: why.reason },
+        'message refused',
+      );
+    },
+  };
+}

@@ -1,0 +1,176 @@
+#!/usr/bin/env node
+/** The process: arguments, configuration, signals, exit codes. The only file that touches `process`. */
+import { readFileSync, writeSync } from 'node:fs';
+import { totalmem } from 'node:os';
+import { parseArgs } from 'node:util';
+
+import { describeRoutes } from './cli/routes.ts';
+import { systemClock } from './clock.ts';
+import { loadConfig } from './config/load.ts';
+import { formatProblem } from './config/problem.ts';
+import type { Config } from './config/schema.ts';
+import { errorText } from './errors.ts';
+import { Gateway } from './gateway.ts';
+import { makeLog } from './telemetry/log.ts';
+
+/** Exit codes. [sysexits.h] */
+const EXIT = { OK: 0, USAGE: 64, SOFTWARE: 70, OS: 71, CONFIG: 78 } as const;
+
+/** File descriptors kept for everything but clients. */
+const SPARE_DESCRIPTORS = 256;
+/** What an idle session and its buffers may come to, in bytes, for `limits.connections: auto`. */
+const BYTES_PER_CONNECTION = 65_536;
+
+const USAGE = `pith: a gateway between Pomelo clients and backends in any language
+
+  pith serve [--config FILE] [--set KEY=VALUE …]   run the gateway
+  pith check [--config FILE] [--set KEY=VALUE …]   is the configuration right? exit code 78 if not
+  pith version                                     print the version
+
+FILE is pith.yaml in this folder unless it is given. Every key is in deploy/pith.yaml; PITH_A__B=… in the
+environment sets the key a.b, and --set goes before both.
+`;
+
+const VERSION = (
+  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+    version: string;
+  }
+).version;
+
+await main(process.argv.slice(2));
+
+async function main(args: readonly string[]): Promise<void> {
+  const [command = 'help', ...rest] = args;
+  switch (command) {
+    case 'serve':
+      await serve(readConfig(rest));
+      return;
+    case 'check':
+      check(readConfig(rest));
+      return;
+    case 'version':
+    case '--version':
+      print(`${VERSION}\n`);
+      return;
+    case 'help':
+    case '--help':
+    case '-h':
+      print(USAGE);
+      return;
+    default:
+      fail(EXIT.USAGE, `pith: there is no command ${command}\n\n${USAGE}`);
+  }
+}
+
+function readConfig(args: readonly string[]): Config {
+  const { file, explicit, flags } = readFlags(args);
+  let text = '';
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    // Without a file the defaults and the environment are the configuration, as containers like it.
+    if (explicit) fail(EXIT.CONFIG, `${file}: cannot be read: ${errorText(error)}\n`);
+  }
+  const result = loadConfig({
+    text,
+    file,
+    env: process.env,
+    flags,
+    readFile: (path) => readFileSync(path, 'utf8'),
+  });
+  if ('problems' in result)
+    fail(EXIT.CONFIG, result.problems.map((problem) => `${formatProblem(problem)}\n`).join(''));
+  for (const warning of result.warnings) writeSync(2, `warning: ${formatProblem(warning)}\n`);
+  return result.config;
+}
+
+function readFlags(args: readonly string[]): {
+  file: string;
+  explicit: boolean;
+  flags: Record<string, string>;
+} {
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options: { config: { type: 'string', short: 'c' }, set: { type: 'string', multiple: true } },
+    });
+    const flags: Record<string, string> = {};
+    for (const setting of values.set ?? []) {
+      const equals = setting.indexOf('=');
+      if (equals < 1)
+        throw new Error(`--set ${setting}: KEY=VALUE is expected, as --set log.level=debug`);
+      flags[setting.slice(0, equals)] = setting.slice(equals + 1);
+    }
+    return { file: values.config ?? 'pith.yaml', explicit: values.config !== undefined, flags };
+  } catch (error) {
+    return fail(EXIT.USAGE, `pith: ${errorText(error)}\n`);
+  }
+}
+
+function check(config: Config): void {
+  print(`ok: ${Object.keys(config.backends).length} backends, ${config.routes.length} routes\n`);
+  if (config.limits.connections_per_address === 0) {
+    print(
+      'note: limits.connections_per_address is 0: one address may open any number of connections\n',
+    );
+  }
+  print(describeRoutes(config));
+}
+
+async function serve(config: Config): Promise<void> {
+  const { level, format } = config.log;
+  const log = makeLog({
+    level,
+    format: format === 'auto' ? (process.stdout.isTTY ? 'pretty' : 'json') : format,
+    write: (line) => {
+      process.stdout.write(line);
+    },
+  });
+  process.on('uncaughtException', (error) => {
+    // A fault of ours: say so, and let the container start anew rather than go on in an unknown state.
+    writeSync(2, `pith: internal error\n${error.stack ?? String(error)}\n`);
+    process.exit(EXIT.SOFTWARE);
+  });
+  const gateway = new Gateway({
+    config,
+    clock: systemClock,
+    log,
+    version: VERSION,
+    nodeVersion: process.versions.node,
+    connectionsAuto: connectionsAuto(),
+  });
+  if (level === 'debug')
+    for (const line of describeRoutes(config).trimEnd().split('\n')) log.debug(line);
+  let signals = 0;
+  const stop = (): void => {
+    signals++;
+    if (signals === 1) void gateway.drain(() => signals > 1).then(() => process.exit(EXIT.OK));
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+  try {
+    await gateway.start();
+  } catch (error) {
+    fail(EXIT.OS, `pith: ${errorText(error)}\n`);
+  }
+}
+
+/** As many clients as file descriptors and memory allow. */
+function connectionsAuto(): number {
+  const report = process.report.getReport() as {
+    userLimits?: { open_files?: { soft: number | 'unlimited' } };
+  };
+  const soft = report.userLimits?.open_files?.soft ?? 1_024;
+  const descriptors = soft === 'unlimited' ? 1_000_000 : Math.max(64, soft - SPARE_DESCRIPTORS);
+  const memory = Math.min(totalmem(), process.constrainedMemory() || Infinity);
+  return Math.min(descriptors, Math.floor(memory / 2 / BYTES_PER_CONNECTION));
+}
+
+function print(text: string): void {
+  process.stdout.write(text);
+}
+
+function fail(code: number, text: string): never {
+  writeSync(2, text);
+  process.exit(code);
+}

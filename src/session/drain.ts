@@ -1,0 +1,66 @@
+/**
+ * Closes all sessions at a pace: stock clients come back without jitter, so the spread must come from here.
+ * Idle sessions first; one with requests in flight refuses new ones and is closed when it has answered.
+ */
+import { type Clock, sleep } from '../clock.ts';
+import type { CloseReason } from './close-reason.ts';
+import type { Registry } from './registry.ts';
+import type { Session } from './session.ts';
+
+const STEP_MS = 50;
+
+export type DrainOptions = {
+  /** Milliseconds after which the rest is closed at once. */
+  readonly budgetMs: number;
+  /** At least so many sessions a second; more where the budget needs it. */
+  readonly perSecond: number;
+  /** Whether clients are sent a kick packet before the close. */
+  readonly signal: 'close' | 'kick';
+};
+
+export type Drained = { readonly closed: number; readonly forced: number };
+
+export async function drainSessions(
+  registry: Registry,
+  clock: Clock,
+  options: DrainOptions,
+  cancelled: () => boolean,
+): Promise<Drained> {
+  const reason: CloseReason = options.signal === 'kick' ? 'drain_kick' : 'draining';
+  const startedAt = clock.now();
+  const total = registry.size;
+  const perMs = Math.max(options.perSecond, (total * 1_000) / options.budgetMs) / 1_000;
+  let begun = 0;
+  while (registry.size > 0 && clock.now() - startedAt < options.budgetMs && !cancelled()) {
+    const due = Math.ceil((clock.now() - startedAt + STEP_MS) * perMs);
+    for (const session of next(registry, due - begun)) {
+      session.drain();
+      begun++;
+    }
+    closeFinished(registry, reason);
+    if (registry.size > 0) await sleep(clock, STEP_MS);
+  }
+  const forced = registry.size;
+  for (const session of [...registry.all()]) session.close('drain_forced');
+  return { closed: total - forced, forced };
+}
+
+/** The next sessions whose turn it is: idle ones before those with requests in flight. */
+function next(registry: Registry, count: number): Session[] {
+  if (count <= 0) return [];
+  const idle: Session[] = [];
+  const busy: Session[] = [];
+  for (const session of registry.all()) {
+    if (session.state === 'draining') continue;
+    if (session.idle) idle.push(session);
+    else if (busy.length < count) busy.push(session);
+    if (idle.length >= count) break;
+  }
+  return [...idle, ...busy].slice(0, count);
+}
+
+function closeFinished(registry: Registry, reason: CloseReason): void {
+  for (const session of [...registry.all()]) {
+    if (session.state === 'draining' && session.idle) session.close(reason);
+  }
+}

@@ -1,0 +1,34 @@
+/** A backend that is a fixed answer in the configuration: a Pomelo client's first call is usually to a gate. */
+import { clientJson } from '../protocol/packet.ts';
+import type { Lane } from '../session/lane.ts';
+import type { Call } from './call.ts';
+import type { ClosedSession, Upstream, UpstreamInfo } from './upstream.ts';
+
+export class ReplyUpstream implements Upstream {
+  readonly oneAtATime = false;
+  readonly #body: Buffer;
+
+  constructor(reply: unknown) {
+    this.#body = Buffer.from(clientJson(reply));
+  }
+
+  start(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  send(call: Call): void {
+    call.succeed(this.#body);
+  }
+
+  cancel(_call: Call): void {}
+
+  onSessionClosed(_closed: ClosedSession, _lane: Lane): void {}
+
+  info(): UpstreamInfo {
+    return { kind: 'reply', addresses: 1, healthy: 1 };
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}

@@ -1,0 +1,129 @@
+/** Makes the upstream of each configured backend. */
+import type { Delivery } from './bus/delivery.ts';
+import { FLEET_WAIT_MS, type Reach, settle } from './bus/reach.ts';
+import type { Clock } from './clock.ts';
+import type { BackendConfig } from './config/schema-backends.ts';
+import { type Failure, GatewayError } from './errors.ts';
+import type { Log } from './telemetry/log.ts';
+import type { Metrics } from './telemetry/metrics.ts';
+import type { TimerWheel } from './timer-wheel.ts';
+import type { SessionVerb } from './upstream/grpc/backend-frames.ts';
+import type { DoneFields, PushedFields } from './upstream/grpc/gateway-frames.ts';
+import { type Downlink, GrpcUpstream } from './upstream/grpc/grpc-upstream.ts';
+import type { NatsConnector } from './upstream/nats/connection.ts';
+import { type NatsAnswers, NatsUpstream } from './upstream/nats/nats-upstream.ts';
+import { Subjects } from './upstream/nats/subjects.ts';
+import { ReplyUpstream } from './upstream/reply-upstream.ts';
+import type { Upstream } from './upstream/upstream.ts';
+
+export type UpstreamParts = {
+  readonly gatewayId: string;
+  readonly version: string;
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+  readonly natsPrefix: string;
+  readonly connector: NatsConnector | null;
+  readonly answers: NatsAnswers | null;
+  readonly delivery: Delivery;
+  readonly reach: Reach;
+  readonly log: Log;
+  readonly metrics: Metrics;
+};
+
+export function makeUpstream(name: string, backend: BackendConfig, parts: UpstreamParts): Upstream {
+  const { gatewayId, version, clock, wheel, connector, answers, log, metrics } = parts;
+  switch (backend.kind) {
+    case 'reply':
+      return new ReplyUpstream(backend.reply);
+    case 'nats': {
+      const subjects = new Subjects(backend.nats.prefix ?? parts.natsPrefix, gatewayId);
+      return new NatsUpstream(connector!, subjects, answers!, wheel);
+    }
+    case 'grpc': {
+      const { grpc: url, metadata } = backend;
+      const mode = backend.mode === 'handle' ? 'handle' : 'link';
+      return new GrpcUpstream(
+        { name, url, mode, metadata, gatewayId, version, clock, wheel },
+        makeDownlink(name, parts),
+        {
+          onState: (address, state, why) => {
+            const level = state === 'away' || state === 'unresolved' ? 'warn' : 'info';
+            log[level]({ backend: name, address, state, why }, 'backend');
+          },
+          onLateReply: () => {
+            metrics.add('pith_late_replies_total', ['grpc']);
+          },
+        },
+      );
+    }
+    case 'http':
+    case 'ipc':
+    case 'dial_in':
+      // The configuration refuses them before anything is built.
+      throw new GatewayError(
+        'UNSUPPORTED',
+        `backends.${name}: ${backend.kind} is not yet available`,
+      );
+  }
+}
+
+/** What a backend may ask for over its Link. */
+function makeDownlink(name: string, parts: UpstreamParts): Downlink {
+  const { reach, delivery, log } = parts;
+  return {
+    push: (push, counted) => {
+      if (counted)
+        return reach
+          .pushCounted(push, FLEET_WAIT_MS)
+          .then((outcome) => ('reason' in outcome ? noOne(outcome) : outcome));
+      const refused = reach.push(push, null);
+      if (refused !== null)
+        log.warn({ backend: name, route: push.route, why: refused.message }, 'push refused');
+      return null;
+    },
+    verb: (verb) => runSessionVerb(verb, reach, delivery),
+  };
+
+  function noOne(why: Failure): PushedFields {
+    log.warn({ backend: name, why: why.message }, 'push refused');
+    return {
+      delivered: 0,
+      dropped: 0,
+      refused: 0,
+      gateways: 0,
+      unknownUids: [],
+      unknownSids: [],
+      silentGateways: [],
+    };
+  }
+}
+
+/** A patch takes effect at once, in the order of the frames; what it answers waits for the confirmation. */
+async function runSessionVerb(
+  verb: SessionVerb,
+  reach: Reach,
+  delivery: Delivery,
+): Promise<DoneFields> {
+  const { target, patch, close } = verb;
+  if (close !== null) {
+    const outcome = close.kick
+      ? await reach.kick(target, close)
+      : delivery.close(delivery.select(target), close);
+    if (typeof outcome === 'number') return { changed: outcome, version: 0, failure: null };
+    if ('reason' in outcome) return { changed: 0, version: 0, failure: outcome };
+    return { changed: outcome.closed, version: 0, failure: null };
+  }
+  if (patch === null) return { changed: 0, version: 0, failure: null };
+  const own = delivery.select(target).map((session) => settle(delivery.patch(session, patch)));
+  const elsewhere = (target.sids ?? [])
+    .filter((sid) => delivery.bySid(sid) === undefined)
+    .map((sid) => reach.patch(sid, patch));
+  let changed = 0;
+  let version = 0;
+  for (const outcome of await Promise.all([...own, ...elsewhere])) {
+    if ('reason' in outcome) return { changed, version, failure: outcome };
+    changed += outcome.changed;
+    version = Math.max(version, outcome.version);
+  }
+  return { changed, version, failure: null };
+}

@@ -1,0 +1,69 @@
+/** A gateway in this process, on free ports, and what it logged. */
+import { systemClock } from '../../src/clock.ts';
+import { loadConfig } from '../../src/config/load.ts';
+import { formatProblem } from '../../src/config/problem.ts';
+import { Gateway } from '../../src/gateway.ts';
+import { makeLog } from '../../src/telemetry/log.ts';
+
+export type LogLine = { level: string; msg: string; [field: string]: unknown };
+
+export type TestGateway = AsyncDisposable & {
+  readonly gateway: Gateway;
+  /** Of the first listener. */
+  readonly port: number;
+  readonly controlPort: number;
+  readonly adminPort: number;
+  readonly healthPort: number;
+  readonly log: readonly LogLine[];
+  /** A counter's value; the labels in the order of the table. */
+  count(name: Parameters<Gateway['metrics']['count']>[0], ...labels: string[]): number;
+};
+
+const FREE_PORTS = `
+health: { listen: 127.0.0.1:0 }
+control: { listen: 127.0.0.1:0 }
+admin: { listen: 127.0.0.1:0 }
+log: { level: debug }
+drain: { budget: 2s, per_second: 10000 }
+`;
+
+/** Starts a gateway with `yaml`, whose keys go before the test's defaults (free ports, a quick drain). */
+export async function startGateway(
+  yaml: string,
+  options: { connectionsAuto?: number } = {},
+): Promise<TestGateway> {
+  const named = new Set([...yaml.matchAll(/^([a-z_]+):/gm)].map((match) => match[1]));
+  const defaults = `${FREE_PORTS}\nlisten: [{ url: "auto://127.0.0.1:0" }]\n`;
+  const rest = defaults
+    .split('\n')
+    .filter((line) => !named.has(/^([a-z_]+):/.exec(line)?.[1] ?? ''));
+  const result = loadConfig({ text: `${rest.join('\n')}\n${yaml}`, file: 'test.yaml', env: {} });
+  if ('problems' in result) throw new Error(result.problems.map(formatProblem).join('\n'));
+  const log: LogLine[] = [];
+  const gateway = new Gateway({
+    config: result.config,
+    clock: systemClock,
+    log: makeLog({
+      level: result.config.log.level,
+      format: 'json',
+      write: (line) => void log.push(JSON.parse(line) as LogLine),
+    }),
+    version: '0.0.0-test',
+    nodeVersion: process.versions.node,
+    connectionsAuto: options.connectionsAuto ?? 5_000,
+  });
+  await gateway.start();
+  const { clients, controlPort, adminPort, healthPort } = gateway.addresses;
+  return {
+    gateway,
+    port: Number(new URL(clients[0]!.replace(/^auto|^tcp/, 'ws')).port),
+    controlPort,
+    adminPort,
+    healthPort,
+    log,
+    count: (name, ...labels) => gateway.metrics.count(name, labels),
+    async [Symbol.asyncDispose]() {
+      await gateway.drain(() => true);
+    },
+  };
+}

@@ -1,0 +1,107 @@
+/** Other programs, started on this machine and stopped by their pid. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import net from 'node:net';
+
+export type Running = AsyncDisposable & {
+  readonly pid: number;
+  readonly output: () => string;
+  /** Exit code, or the signal that ended it. */
+  readonly exited: Promise<number | string>;
+  kill(signal: NodeJS.Signals): void;
+  /** Resolves with the match once the output has it. */
+  waitFor(pattern: RegExp, ms?: number): Promise<RegExpExecArray>;
+};
+
+/** Starts a program; `ready` is awaited in its output. */
+export async function start(
+  command: string,
+  args: readonly string[],
+  options: { env?: Record<string, string>; cwd?: string; ready?: RegExp } = {},
+): Promise<Running> {
+  const child = spawn(command, [...args], {
+    env: { ...process.env, ...options.env },
+    cwd: options.cwd,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const running = follow(child, command);
+  if (options.ready !== undefined) await running.waitFor(options.ready);
+  return running;
+}
+
+function follow(child: ChildProcess, command: string): Running {
+  let output = '';
+  const waiting = new Set<() => void>();
+  const take = (chunk: Buffer): void => {
+    output += chunk.toString();
+    for (const look of waiting) look();
+  };
+  child.stdout!.on('data', take);
+  child.stderr!.on('data', take);
+  const exited = new Promise<number | string>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code, signal) => {
+      resolve(code ?? signal ?? 'unknown');
+      for (const look of waiting) look();
+    });
+  });
+  exited.catch(() => {});
+  return {
+    pid: child.pid ?? 0,
+    output: () => output,
+    exited,
+    kill: (signal) => void child.kill(signal),
+    waitFor: (pattern, ms = 20_000) =>
+      new Promise((resolve, reject) => {
+        const finish = (): void => {
+          clearTimeout(timer);
+          waiting.delete(look);
+        };
+        const timer = setTimeout(() => {
+          finish();
+          reject(new Error(`${command}: no ${String(pattern)} in ${ms} ms of output:\n${output}`));
+        }, ms);
+        const look = (): void => {
+          const match = pattern.exec(output);
+          if (match !== null) {
+            finish();
+            resolve(match);
+          } else if (child.exitCode !== null || child.signalCode !== null) {
+            finish();
+            reject(new Error(`${command} ended before ${String(pattern)}:\n${output}`));
+          }
+        };
+        waiting.add(look);
+        look();
+      }),
+    async [Symbol.asyncDispose]() {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      // A stopped process takes no other signal.
+      child.kill('SIGCONT');
+      child.kill('SIGTERM');
+      const late = setTimeout(() => child.kill('SIGKILL'), 3_000);
+      await exited;
+      clearTimeout(late);
+    },
+  };
+}
+
+/** Runs a program to its end. */
+export async function run(
+  command: string,
+  args: readonly string[],
+  options: { env?: Record<string, string>; cwd?: string } = {},
+): Promise<{ code: number | string; output: string }> {
+  await using running = await start(command, args, options);
+  return { code: await running.exited, output: running.output() };
+}
+
+/** A port that was free a moment ago, for programs that cannot say which one they got. */
+export async function freePort(): Promise<number> {
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as net.AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}

@@ -1,0 +1,242 @@
+import { describe, expect, test } from 'vitest';
+import fc from 'fast-check';
+
+import { Lane, type Queued } from '../../../src/session/lane.ts';
+
+class Item implements Queued {
+  readonly exclusive: boolean;
+  readonly unordered: boolean;
+  readonly #onStart: (item: Item) => void;
+
+  constructor(kind: string, onStart: (item: Item) => void) {
+    this.exclusive = kind.includes('exclusive');
+    this.unordered = kind.includes('unordered');
+    this.#onStart = onStart;
+  }
+
+  start(): void {
+    this.#onStart(this);
+  }
+}
+
+/** A lane, and what started in it, by name. */
+function setUp() {
+  const lane = new Lane();
+  const started: string[] = [];
+  const items = new Map<string, Item>();
+  const enter = (name: string, kind = 'shared', onStart: (item: Item) => void = () => {}) => {
+    const item = new Item(kind, (one) => {
+      started.push(name);
+      onStart(one);
+    });
+    items.set(name, item);
+    lane.enter(item);
+  };
+  const item = (name: string) => items.get(name)!;
+  return { lane, started, enter, item };
+}
+
+describe('messages', () => {
+  test('that share a lane start at once', () => {
+    const { lane, started, enter } = setUp();
+    for (const name of ['a', 'b', 'c']) enter(name);
+    expect(started).toEqual(['a', 'b', 'c']);
+    expect(lane.inFlight).toBe(3);
+  });
+
+  test('that are exclusive start one after the other, and nothing overtakes them', () => {
+    const { lane, started, enter, item } = setUp();
+    enter('a', 'exclusive');
+    enter('b', 'exclusive');
+    enter('c', 'shared');
+    expect(started).toEqual(['a']);
+    expect(lane.waiting).toBe(2);
+    lane.leave(item('a'));
+    expect(started).toEqual(['a', 'b', 'c']);
+  });
+
+  test('that ask for no order pass those that wait', () => {
+    const { started, enter } = setUp();
+    enter('a', 'exclusive');
+    enter('b', 'exclusive');
+    enter('c', 'unordered');
+    enter('d', 'unordered exclusive');
+    expect(started).toEqual(['a', 'c', 'd']);
+  });
+
+  test('that are abandoned never start, and let through who waited for them', () => {
+    const { lane, started, enter, item } = setUp();
+    enter('a', 'exclusive');
+    enter('b', 'exclusive');
+    enter('c', 'shared');
+    lane.abandon(item('b'));
+    expect(started).toEqual(['a', 'c']);
+    lane.leave(item('a'));
+    expect(started).toEqual(['a', 'c']);
+  });
+
+  test('that end while they start go on to the next, ten thousand deep', () => {
+    const { lane, started, enter, item } = setUp();
+    enter('first', 'exclusive');
+    for (let i = 0; i < 10_000; i++) {
+      enter(`n${i}`, 'exclusive', (one) => {
+        lane.leave(one);
+      });
+    }
+    lane.leave(item('first'));
+    expect(started).toHaveLength(10_001);
+    expect(started.at(-1)).toBe('n9999');
+    expect([lane.inFlight, lane.waiting]).toEqual([0, 0]);
+  });
+
+  test('that are abandoned twice, or after their start, change nothing', () => {
+    const { lane, started, enter, item } = setUp();
+    enter('a', 'exclusive');
+    enter('b', 'exclusive');
+    lane.abandon(item('a'));
+    lane.abandon(item('b'));
+    lane.abandon(item('b'));
+    expect(started).toEqual(['a']);
+    expect([lane.inFlight, lane.waiting]).toEqual([1, 0]);
+  });
+});
+
+describe('a held lane', () => {
+  test('starts nothing until nothing is in flight, then goes on', () => {
+    const { lane, started, enter, item } = setUp();
+    const inFlightThen: number[] = [];
+    enter('a');
+    enter('b');
+    lane.holdUntilEmpty(() => inFlightThen.push(lane.inFlight));
+    enter('c');
+    enter('d');
+    lane.leave(item('a'));
+    expect([started, inFlightThen]).toEqual([['a', 'b'], []]);
+    lane.leave(item('b'));
+    expect(inFlightThen).toEqual([0]);
+    expect(started).toEqual(['a', 'b', 'c', 'd']);
+  });
+
+  test('that is empty goes on at once', () => {
+    const { lane, started, enter } = setUp();
+    let calls = 0;
+    lane.holdUntilEmpty(() => calls++);
+    enter('a');
+    expect([calls, started]).toEqual([1, ['a']]);
+  });
+
+  test('lets a waiting message be abandoned', () => {
+    const { lane, started, enter, item } = setUp();
+    enter('a');
+    lane.holdUntilEmpty(() => {});
+    enter('b');
+    enter('c');
+    lane.abandon(item('b'));
+    lane.leave(item('a'));
+    expect(started).toEqual(['a', 'c']);
+  });
+});
+
+/** The lane said simply: a list that is looked through from the front after every step. */
+class Model {
+  readonly started: number[] = [];
+  waiting: number[] = [];
+  inFlight: number[] = [];
+  held = false;
+  emptied = 0;
+  readonly #kinds: readonly string[];
+
+  constructor(kinds: readonly string[]) {
+    this.#kinds = kinds;
+  }
+
+  enter(n: number): void {
+    if (this.#kinds[n]!.includes('unordered')) this.#start(n);
+    else this.waiting.push(n);
+    this.settle();
+  }
+
+  settle(): void {
+    if (this.held && this.inFlight.length === 0) {
+      this.held = false;
+      this.emptied++;
+    }
+    while (!this.held && this.waiting.length > 0 && this.#mayStart(this.waiting[0]!)) {
+      this.#start(this.waiting.shift()!);
+    }
+  }
+
+  #mayStart(n: number): boolean {
+    const one = this.#kinds[n]!.startsWith('exclusive');
+    return !one || !this.inFlight.some((m) => this.#kinds[m] === 'exclusive');
+  }
+
+  #start(n: number): void {
+    this.started.push(n);
+    if (!this.#kinds[n]!.includes('instant')) this.inFlight.push(n);
+  }
+}
+
+describe('any sequence of steps', () => {
+  const kind = fc.constantFrom(
+    'shared',
+    'exclusive',
+    'exclusive',
+    'unordered',
+    'unordered exclusive',
+    'instant',
+    'exclusive instant',
+  );
+  const step = fc.tuple(
+    fc.constantFrom('enter', 'enter', 'leave', 'leave', 'abandon', 'hold'),
+    fc.nat(),
+  );
+
+  test('starts each message once, in the order and at the time that the model says', () => {
+    fc.assert(
+      fc.property(
+        fc.array(kind, { minLength: 1, maxLength: 200, size: 'max' }),
+        fc.array(step, { maxLength: 500, size: 'max' }),
+        (kinds, steps) => {
+          const model = new Model(kinds);
+          const lane = new Lane();
+          const started: number[] = [];
+          let emptied = 0;
+          const items = kinds.map(
+            (of, n) =>
+              new Item(of, (item) => {
+                started.push(n);
+                if (of.includes('instant')) lane.leave(item);
+              }),
+          );
+          let next = 0;
+          for (const [what, pick] of steps) {
+            if (what === 'enter' && next < items.length) {
+              model.enter(next);
+              lane.enter(items[next++]!);
+            } else if (what === 'leave' && model.inFlight.length > 0) {
+              const [n] = model.inFlight.splice(pick % model.inFlight.length, 1);
+              model.settle();
+              lane.leave(items[n!]!);
+            } else if (what === 'abandon' && model.waiting.length > 0) {
+              const [n] = model.waiting.splice(pick % model.waiting.length, 1);
+              model.settle();
+              lane.abandon(items[n!]!);
+            } else if (what === 'hold' && !model.held) {
+              model.held = true;
+              model.settle();
+              lane.holdUntilEmpty(() => emptied++);
+            }
+            expect(started).toEqual(model.started);
+            expect([lane.inFlight, lane.waiting, emptied]).toEqual([
+              model.inFlight.length,
+              model.waiting.length,
+              model.emptied,
+            ]);
+          }
+        },
+      ),
+      { numRuns: 150 },
+    );
+  });
+});

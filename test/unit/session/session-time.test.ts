@@ -1,0 +1,242 @@
+import { describe, expect, test } from 'vitest';
+import fc from 'fast-check';
+
+import { WHEEL_TICK_MS } from '../../../src/timer-wheel.ts';
+import { cut } from '../protocol/wire.ts';
+import {
+  ACK,
+  activate,
+  connect,
+  data,
+  HANDSHAKE,
+  HEARTBEAT,
+  LIMITS,
+  request,
+  turn,
+} from './support.ts';
+
+const FIRST_HALF = data('0123456789').subarray(0, 7);
+
+/** Lets `ms` go by but for one tick, then two ticks; gives the reasons before and after. */
+function around(client: ReturnType<typeof connect>, ms: number) {
+  client.clock.advance(ms - WHEEL_TICK_MS);
+  const before = client.host.ended.map(({ reason }) => reason);
+  client.clock.advance(2 * WHEEL_TICK_MS);
+  return { before, after: client.host.ended.map(({ reason }) => reason) };
+}
+
+describe('a deadline', () => {
+  test('for the handshake', () => {
+    const client = connect();
+    client.session.onBytes(HANDSHAKE.subarray(0, 6));
+    const ended = around(client, LIMITS.handshakeMs);
+    expect(ended).toEqual({ before: [], after: ['handshake_timeout'] });
+  });
+
+  test('for the ack', () => {
+    const client = connect();
+    client.clock.advance(LIMITS.handshakeMs - 1_000);
+    client.session.onBytes(HANDSHAKE);
+    expect(around(client, LIMITS.ackMs)).toEqual({ before: [], after: ['ack_timeout'] });
+  });
+
+  test('for a packet that is begun, whatever trickles in', () => {
+    const client = activate();
+    const ended: string[] = [];
+    for (const byte of FIRST_HALF) {
+      client.session.onBytes(Buffer.from([byte]));
+      client.clock.advance(1_000);
+    }
+    ended.push(...around(client, LIMITS.assembleMs - FIRST_HALF.length * 1_000).after);
+    expect(ended).toEqual(['assemble_timeout']);
+  });
+
+  test('for a packet begins anew when a packet is whole', () => {
+    const client = activate();
+    client.session.onBytes(FIRST_HALF);
+    client.clock.advance(LIMITS.assembleMs - 100);
+    client.session.onBytes(Buffer.concat([data('0123456789').subarray(7)]));
+    client.clock.advance(LIMITS.assembleMs);
+    client.session.onBytes(FIRST_HALF);
+    expect(around(client, LIMITS.assembleMs)).toEqual({ before: [], after: ['assemble_timeout'] });
+  });
+
+  test('for a WebSocket message that is begun, which the connection knows of', () => {
+    const client = activate();
+    client.connection.assembling = true;
+    client.clock.advance(3 * LIMITS.assembleMs);
+    expect(client.host.ended.map(({ reason }) => reason)).toEqual(['assemble_timeout']);
+  });
+
+  test('for the heartbeat: twice its interval', () => {
+    const client = activate();
+    const ended = around(client, 2 * LIMITS.heartbeatMs);
+    expect(ended).toEqual({ before: [], after: ['heartbeat_timeout'] });
+  });
+
+  test('for a client that takes nothing', () => {
+    const client = activate();
+    client.connection.stuck = true;
+    client.session.answer(1, Buffer.from('a'));
+    client.session.outbox.flush();
+    client.session.answer(2, Buffer.from('b'));
+    const ended = around(client, LIMITS.closeAfterMs);
+    expect(ended).toEqual({ before: [], after: ['slow_consumer'] });
+    expect(client.connection.destroyed).toBe(true);
+  });
+
+  test('passes by a client that takes something now and then', () => {
+    const client = activate();
+    for (let i = 0; i < 10; i++) {
+      client.connection.stuck = true;
+      client.session.answer(1, Buffer.from('a'));
+      client.session.outbox.flush();
+      client.clock.advance(LIMITS.closeAfterMs - 1_000);
+      client.connection.drain();
+      client.session.onDrain();
+      client.session.onBytes(HEARTBEAT);
+    }
+    expect(client.host.ended).toEqual([]);
+  });
+});
+
+describe('heartbeats', () => {
+  test('one after the ack, then one for each of the client’s', () => {
+    const { session, connection } = connect();
+    session.onBytes(Buffer.concat([HANDSHAKE, ACK]));
+    expect(connection.types).toEqual([1, 3]);
+    session.onBytes(Buffer.concat([HEARTBEAT, HEARTBEAT]));
+    session.outbox.flush();
+    expect(connection.types).toEqual([1, 3, 3, 3]);
+  });
+
+  test('none where they are turned off, and no deadline either', () => {
+    const { session, connection, clock, host } = connect({ limits: { heartbeatMs: 0 } });
+    session.onBytes(Buffer.concat([HANDSHAKE, ACK, HEARTBEAT]));
+    session.outbox.flush();
+    clock.advance(3_600_000);
+    expect(connection.types).toEqual([1]);
+    expect(host.ended).toEqual([]);
+  });
+
+  test('any packet counts as one', () => {
+    const { session, clock, host } = activate();
+    for (let i = 1; i < 20; i++) {
+      clock.advance(2 * LIMITS.heartbeatMs - 1_000);
+      session.onBytes(request(i));
+    }
+    expect(host.ended).toEqual([]);
+  });
+});
+
+/** A session whose messages stay in flight until `finish`. */
+function busy(inFlightMax: number) {
+  const client = activate({ limits: { inFlightMax } });
+  const { session, host } = client;
+  host.onMessageDo = (_session, { rawId, wantsAnswer }) => {
+    session.track({ rawId, wantsAnswer, sessionIndex: -1, onSessionClosed() {} });
+  };
+  const finish = (count = 1) => {
+    for (let i = 0; i < count; i++) session.untrack(session.calls[0]!);
+  };
+  return { ...client, finish };
+}
+
+describe('too much in flight', () => {
+  test('pauses reading, holds the rest of the chunk, and goes on at half', () => {
+    const { session, connection, host, finish } = busy(4);
+    session.onBytes(Buffer.concat([1, 2, 3, 4, 5, 6, 7].map((id) => request(id))));
+    expect(host.messages).toHaveLength(4);
+    expect(connection.reading).toBe(false);
+    finish();
+    expect([host.messages.length, connection.reading]).toEqual([4, false]);
+    finish();
+    expect([host.messages.length, connection.reading]).toEqual([6, false]);
+    finish(2);
+    expect([host.messages.length, connection.reading]).toEqual([7, true]);
+    expect(host.messages.map((text) => text.split(' ')[0])).toEqual([
+      '1',
+      '2',
+      '3',
+      '4',
+      '5',
+      '6',
+      '7',
+    ]);
+  });
+
+  test('loses and doubles nothing, however the bytes come and the answers go', () => {
+    const sizes = fc.array(fc.integer({ min: 1, max: 60 }), { minLength: 1, maxLength: 20 });
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 6 }),
+        sizes,
+        fc.array(fc.nat(3)),
+        (max, lengths, done) => {
+          const { session, host, connection, finish } = busy(max);
+          const bytes = Buffer.concat(Array.from({ length: 40 }, (_, i) => request(i + 1)));
+          const offsets: number[] = [];
+          for (let at = 0, i = 0; at < bytes.length; at += lengths[i++ % lengths.length]!) {
+            offsets.push(at);
+          }
+          for (const [i, chunk] of cut(bytes, offsets).entries()) {
+            session.onBytes(chunk);
+            expect(session.inFlight).toBeLessThanOrEqual(max);
+            finish(Math.min(done[i % done.length] ?? 0, session.inFlight));
+          }
+          while (session.inFlight > 0) finish();
+          expect(connection.reading).toBe(true);
+          expect(host.messages).toEqual(Array.from({ length: 40 }, (_, i) => `${i + 1} a.b.c`));
+        },
+      ),
+    );
+  });
+
+  test('rests the heartbeat deadline, which begins anew afterwards', () => {
+    const client = busy(2);
+    client.session.onBytes(Buffer.concat([request(1), request(2)]));
+    client.clock.advance(10 * LIMITS.heartbeatMs);
+    expect(client.host.ended).toEqual([]);
+    client.finish(2);
+    client.clock.advance(2 * LIMITS.heartbeatMs - 100);
+    expect(client.host.ended).toEqual([]);
+    client.clock.advance(LIMITS.heartbeatMs);
+    expect(client.host.ended.map(({ reason }) => reason)).toEqual(['heartbeat_timeout']);
+  });
+
+  test('gives a packet begun meanwhile its whole time once reading goes on', () => {
+    const client = busy(2);
+    client.session.onBytes(Buffer.concat([request(1), request(2), FIRST_HALF]));
+    client.clock.advance(10 * LIMITS.assembleMs);
+    client.finish(2);
+    expect(around(client, LIMITS.assembleMs)).toEqual({ before: [], after: ['assemble_timeout'] });
+  });
+
+  test('of unsent bytes pauses too, and goes on when they are gone', async () => {
+    const { session, connection, clock } = activate();
+    const body = Buffer.alloc(20_000);
+    session.answer(1, body);
+    session.answer(2, body);
+    expect(connection.reading).toBe(false);
+    connection.stuck = true;
+    await turn();
+    connection.drain();
+    session.onDrain();
+    expect(connection.reading).toBe(true);
+    session.answer(3, body);
+    session.answer(4, body);
+    expect(connection.reading).toBe(false);
+    // The socket takes all of it at once: no drain will come.
+    await turn();
+    clock.advance(LIMITS.assembleMs + WHEEL_TICK_MS);
+    expect(connection.reading).toBe(true);
+  });
+
+  test('of unsent bytes closes a client that reads nothing', () => {
+    const { session, host } = activate();
+    const pushed: string[] = [];
+    for (let i = 0; i < 5; i++) pushed.push(session.push(Buffer.alloc(20_000, 4), null));
+    expect(pushed).toEqual(['taken', 'taken', 'taken', 'full', 'closed']);
+    expect(host.ended.map(({ reason }) => reason)).toEqual(['slow_consumer']);
+  });
+});

@@ -1,0 +1,212 @@
+/** A session on a byte pipe: what it sends is kept, what the socket would do is said by the test. */
+import { encodeHandshakeOk } from '../../../src/protocol/handshake.ts';
+import { decodeMessage, encodeRequest, Message, rawIdOf } from '../../../src/protocol/message.ts';
+import { type Encoded, packetOffset, PacketType } from '../../../src/protocol/packet.ts';
+import type { CloseReason, CloseWords } from '../../../src/session/close-reason.ts';
+import { Flusher } from '../../../src/session/outbox.ts';
+import {
+  type Drop,
+  Session,
+  type SessionHost,
+  type SessionLimits,
+} from '../../../src/session/session.ts';
+import { TimerWheel } from '../../../src/timer-wheel.ts';
+import type { Connection } from '../../../src/transport/transport.ts';
+import { ManualClock } from '../../support/clock.ts';
+import { packetBytes } from '../protocol/wire.ts';
+
+export class FakeConnection implements Connection {
+  readonly transport = 'tcp';
+  readonly remoteAddress = '192.0.2.7';
+  bufferedBytes = 0;
+  congested = false;
+  assembling = false;
+  /** While true the socket keeps what it is given, and is congested by it. */
+  stuck = false;
+  reading = true;
+  closed: { readonly code: number; readonly reason: string } | null = null;
+  destroyed = false;
+  /** One list per `send`. */
+  readonly writes: (readonly Encoded[])[] = [];
+
+  send(packets: readonly Encoded[]): void {
+    if (this.closed !== null || this.destroyed) return;
+    this.writes.push([...packets]);
+    if (!this.stuck) return;
+    this.congested = true;
+    for (const packet of packets) this.bufferedBytes += packet.length;
+  }
+
+  /** The client takes everything. Says so to nobody: call the handler's `onDrain`. */
+  drain(): void {
+    this.stuck = false;
+    this.congested = false;
+    this.bufferedBytes = 0;
+  }
+
+  pause(): void {
+    this.reading = false;
+  }
+
+  resume(): void {
+    this.reading = true;
+  }
+
+  close(code: number, reason: string): void {
+    this.closed ??= { code, reason };
+  }
+
+  destroy(): void {
+    this.destroyed = true;
+  }
+
+  /** Every packet sent so far. */
+  get packets(): { type: number; body: Buffer }[] {
+    return this.writes.flat().map((encoded) => {
+      const at = packetOffset(encoded);
+      return { type: encoded[at]!, body: encoded.subarray(at + 4) };
+    });
+  }
+
+  get types(): number[] {
+    return this.packets.map(({ type }) => type);
+  }
+
+  /** The messages sent so far: answers as `#id body`, pushes as `route body`. */
+  get messages(): string[] {
+    const message = new Message();
+    return this.packets
+      .filter(({ type }) => type === PacketType.DATA)
+      .map(({ body }) => {
+        const fault = decodeMessage(body, () => undefined, message);
+        if (fault !== null) throw new Error(`the gateway sent a message that is ${fault}`);
+        const head = message.kind === 2 ? `#${message.rawId}` : message.route;
+        return `${head} ${message.body.toString()}`;
+      });
+  }
+}
+
+export const LIMITS: SessionLimits = {
+  packetBytesMax: 4_096,
+  handshakeMs: 10_000,
+  ackMs: 5_000,
+  assembleMs: 8_000,
+  heartbeatMs: 30_000,
+  closeAfterMs: 20_000,
+  inFlightMax: 8,
+  outbox: { bytesMax: 65_536, dropAfterMs: 1_000 },
+};
+
+export type Ended = { reason: CloseReason; words: CloseWords; error: Error | null };
+
+/** A host that lets everybody in and writes down what it is told. */
+export class RecordingHost implements SessionHost {
+  readonly routeOfCode = (): undefined => undefined;
+  readonly messages: string[] = [];
+  readonly drops: Drop[] = [];
+  readonly unreadable: string[] = [];
+  readonly ended: Ended[] = [];
+  activations = 0;
+  heartbeatSeconds = 30;
+  onMessageDo: (session: Session, message: Message) => void = () => {};
+  onActiveDo: (session: Session) => void = () => {};
+
+  onHandshake(...[session, request]: Parameters<SessionHost['onHandshake']>): Encoded | null {
+    if (request === null) {
+      session.close('handshake_refused');
+      return null;
+    }
+    return encodeHandshakeOk(request, { heartbeatSeconds: this.heartbeatSeconds });
+  }
+
+  onActive(session: Session): void {
+    this.activations++;
+    this.onActiveDo(session);
+  }
+
+  onMessage(session: Session, message: Message): void {
+    this.messages.push(`${message.wantsAnswer ? message.rawId : 'notify'} ${message.route}`);
+    this.onMessageDo(session, message);
+  }
+
+  onUnreadable(_session: Session, message: Message, fault: string): void {
+    this.unreadable.push(`${message.rawId} ${fault}`);
+  }
+
+  onDropped(_session: Session, why: Drop): void {
+    this.drops.push(why);
+  }
+
+  onClosed(_session: Session, reason: CloseReason, words: CloseWords, error: Error | null): void {
+    this.ended.push({ reason, words, error });
+  }
+}
+
+export const HANDSHAKE = packetBytes(
+  PacketType.HANDSHAKE,
+  Buffer.from('{"sys":{"type":"js","version":"1.0"}}'),
+);
+export const ACK = packetBytes(PacketType.HANDSHAKE_ACK);
+export const HEARTBEAT = packetBytes(PacketType.HEARTBEAT);
+
+/** A packet as a client sends it over TCP, from what our own encoder makes. */
+export function bare(encoded: Encoded): Buffer {
+  return Buffer.from(encoded.subarray(packetOffset(encoded)));
+}
+
+export function request(id: number, route = 'a.b.c', body = ''): Buffer {
+  return bare(encodeRequest(rawIdOf(id), route, Buffer.from(body)));
+}
+
+export function data(body: string | Buffer): Buffer {
+  return packetBytes(PacketType.DATA, Buffer.from(body));
+}
+
+/** Resolves when the flusher has run for what was put before. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
+
+export type World = ReturnType<typeof makeWorld>;
+
+/** What the sessions of a gateway share. */
+export function makeWorld() {
+  const clock = new ManualClock(1_000);
+  return { clock, wheel: new TimerWheel(clock), flusher: new Flusher(clock) };
+}
+
+type Choice = {
+  readonly limits?: Partial<SessionLimits>;
+  readonly host?: SessionHost;
+  readonly world?: World;
+  readonly n?: number;
+  readonly gatewayId?: string;
+};
+
+/** A session that has just been connected. */
+export function connect(choice: Choice = {}) {
+  const world = choice.world ?? makeWorld();
+  const connection = new FakeConnection();
+  const host = new RecordingHost();
+  const session = new Session({
+    n: choice.n ?? 1,
+    gatewayId: choice.gatewayId ?? 'g-0123456789',
+    connection,
+    host: choice.host ?? host,
+    wheel: world.wheel,
+    flusher: world.flusher,
+    limits: { ...LIMITS, ...choice.limits },
+    openedAtWall: world.clock.wallNow(),
+  });
+  return { ...world, connection, host, session };
+}
+
+/** The same after handshake and ack, with what was sent for them forgotten. */
+export function activate(choice: Choice = {}) {
+  const client = connect(choice);
+  client.session.onBytes(Buffer.concat([HANDSHAKE, ACK]));
+  client.connection.writes.length = 0;
+  return client;
+}
