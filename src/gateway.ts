@@ -2,42 +2,42 @@
  * The composition root: builds the parts, starts them, stops them in the reverse order. No rules of its own;
  * this is the only place that knows everything.
  */
-import { randomBytes } from 'node:crypto';
-
 import type { Bus } from './bus/bus.ts';
 import { Delivery } from './bus/delivery.ts';
 import { EmbeddedBus } from './bus/embedded-bus.ts';
-import { NatsBus } from './bus/nats-bus.ts';
 import { Reach } from './bus/reach.ts';
 import { type Clock, sleep, within } from './clock.ts';
-import { parseAddress, parseBus, parseHostPort, parseListenUrl } from './config/address.ts';
+import { parseBus, parseHostPort } from './config/address.ts';
 import type { Config } from './config/schema.ts';
+import { Nats } from './wiring/nats.ts';
 import { HttpServer } from './control/http.ts';
 import { ControlServer } from './control/server.ts';
 import type { Info } from './control/service.ts';
-import { errorText } from './errors.ts';
-import { PACKET_HEAD_BYTES } from './protocol/packet.ts';
 import { Admission } from './relay/admission.ts';
 import { Relay } from './relay/relay.ts';
 import { RouteTable } from './routing/route-table.ts';
-import type { Rule } from './routing/rule.ts';
 import { type Drained, drainSessions } from './session/drain.ts';
 import { Flusher } from './session/outbox.ts';
 import { Registry } from './session/registry.ts';
-import { Session, type SessionLimits } from './session/session.ts';
-import { makeRelayHost, makeSessionHost } from './hosts.ts';
+import { Session } from './session/session.ts';
+import { makeRelayHost, makeSessionHost } from './wiring/hosts.ts';
+import {
+  admissionLimits,
+  bound,
+  grpcAddress,
+  listenerOptions,
+  randomId,
+  ruleOf,
+  sessionLimits,
+} from './wiring/settings.ts';
 import type { Log } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
 import { TimerWheel } from './timer-wheel.ts';
 import { Listener } from './transport/listener.ts';
 import type { Connection } from './transport/transport.ts';
-import { NatsConnector, SAFE_SERVER_VERSION } from './upstream/nats/connection.ts';
-import { NatsAnswers } from './upstream/nats/nats-upstream.ts';
-import { Subjects } from './upstream/nats/subjects.ts';
 import type { Upstream } from './upstream/upstream.ts';
-import { makeUpstream } from './upstreams.ts';
+import { makeUpstream } from './wiring/upstreams.ts';
 
-const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 /** How long the start waits for the bus before it listens all the same. */
 const BUS_WAIT_MS = 2_000;
 /** How long backends may take to end their links when the gateway stops. */
@@ -72,8 +72,8 @@ export class Gateway {
   readonly #parts: GatewayParts;
   readonly #wheel: TimerWheel;
   readonly #flusher: Flusher;
-  readonly #connector: NatsConnector | null = null;
-  readonly #answers: NatsAnswers | null = null;
+  /** null: no server at all. */
+  readonly #nats: Nats | null = null;
   readonly #bus: Bus;
   readonly #delivery: Delivery;
   readonly #reach: Reach;
@@ -88,7 +88,6 @@ export class Gateway {
   #state: GatewayState = 'starting';
   #sessionsEver = 0;
   #startedAt = 0;
-  #onBusUp: () => void = () => {};
 
   constructor(parts: GatewayParts) {
     const { config, clock } = parts;
@@ -100,23 +99,8 @@ export class Gateway {
       config.limits.connections === 'auto' ? parts.connectionsAuto : config.limits.connections;
 
     const bus = parseBus(config.bus);
-    let natsBus: NatsBus | null = null;
-    if (bus.kind === 'nats') {
-      const subjects = new Subjects(config.nats.prefix, this.id);
-      this.#connector = this.#makeConnector(bus.servers, subjects);
-      this.#answers = new NatsAnswers(this.#connector, subjects, this.#answerEvents());
-      natsBus = new NatsBus({
-        gatewayId: this.id,
-        connector: this.#connector,
-        subjects,
-        clock,
-        wheel: this.#wheel,
-        onError: (what) => {
-          parts.log.error({ what }, 'bus');
-        },
-      });
-    }
-    this.#bus = natsBus ?? new EmbeddedBus();
+    if (bus.kind === 'nats') this.#nats = this.#makeNats(bus.servers);
+    this.#bus = this.#nats?.bus ?? new EmbeddedBus();
     this.registry = new Registry(this.id, this.#bus);
     const changeLimits = { dataBytesMax: config.sessions.data, groupsMax: config.sessions.groups };
     this.#delivery = new Delivery(this.registry, changeLimits, this.#wheel, {
@@ -124,19 +108,12 @@ export class Gateway {
         this.metrics.add('pith_pushes_total', [outcome], sessions);
       },
     });
-    natsBus?.attach(this.registry, this.#delivery);
+    this.#nats?.bus.attach(this.registry, this.#delivery);
     this.#reach = new Reach(this.id, this.#delivery, this.#bus);
 
     const backends = Object.keys(config.backends);
     this.#upstreams = backends.map((name) => this.#makeUpstream(name));
-    this.#admission = new Admission(
-      {
-        messagesPerSecond: config.limits.messages_per_second,
-        burst: config.limits.burst,
-        inFlightPerBackend: config.limits.in_flight_per_backend,
-      },
-      backends.length,
-    );
+    this.#admission = new Admission(admissionLimits(config), backends.length);
     this.#relay = new Relay({
       table: new RouteTable(config.routes.map(ruleOf), backends),
       upstreams: this.#upstreams,
@@ -216,13 +193,10 @@ export class Gateway {
     const { config, clock, log } = this.#parts;
     this.#startedAt = clock.now();
     this.#bus.start();
-    if (this.#connector !== null) {
-      const up = new Promise<void>((resolve) => {
-        this.#onBusUp = resolve;
-      });
-      this.#connector.start();
-      await within(clock, BUS_WAIT_MS, up, undefined);
-      if (!this.#connector.up)
+    if (this.#nats !== null) {
+      this.#nats.connector.start();
+      await within(clock, BUS_WAIT_MS, this.#nats.firstUp, undefined);
+      if (!this.#bus.up)
         log.warn({ bus: config.bus }, 'the bus is away; listening all the same, and trying on');
     }
     await Promise.all(this.#upstreams.map((upstream) => upstream.start()));
@@ -285,54 +259,18 @@ export class Gateway {
 
   // ---- building -----------------------------------------------------------------------------------------
 
-  #makeConnector(servers: readonly string[], subjects: Subjects): NatsConnector {
-    const { config, log } = this.#parts;
-    const { creds, user, password, token, nkey } = config.nats;
-    const options = {
+  #makeNats(servers: readonly string[]): Nats {
+    const { config, clock, log } = this.#parts;
+    const { metrics } = this;
+    return new Nats({
       servers,
+      config,
       gatewayId: this.id,
-      inboxPrefix: subjects.inboxPrefix,
-      creds,
-      user,
-      password,
-      token,
-      nkey,
-    };
-    return new NatsConnector(options, {
-      onUp: (first, server) => {
-        const version = this.#connector!.serverVersion;
-        log.info({ server, version }, first ? 'bus connected' : 'bus connected again');
-        if (first && isOlder(version, SAFE_SERVER_VERSION)) {
-          log.warn(
-            { version },
-            `nats-server below ${SAFE_SERVER_VERSION} has known security holes; update it`,
-          );
-        }
-        (this.#bus as NatsBus).onUp(first);
-        this.#onBusUp();
-      },
-      onDown: (why) => {
-        log.warn({ why }, 'bus lost');
-        this.#answers!.onDown();
-      },
-      onError: (what) => {
-        log.error({ what }, 'bus');
-      },
+      clock,
+      wheel: this.#wheel,
+      log,
+      metrics,
     });
-  }
-
-  #answerEvents(): ConstructorParameters<typeof NatsAnswers>[2] {
-    return {
-      onLateReply: () => {
-        this.metrics.add('pith_late_replies_total', ['nats']);
-      },
-      onPubAck: (route) => {
-        this.#parts.log.error(
-          { route },
-          'a JetStream stream captures request subjects and answers in the place of backends: take them out of it',
-        );
-      },
-    };
   }
 
   #makeUpstream(name: string): Upstream {
@@ -343,8 +281,7 @@ export class Gateway {
       clock,
       wheel: this.#wheel,
       natsPrefix: config.nats.prefix,
-      connector: this.#connector,
-      answers: this.#answers,
+      nats: this.#nats,
       delivery: this.#delivery,
       reach: this.#reach,
       log,
@@ -365,15 +302,7 @@ export class Gateway {
       wheel: this.#wheel,
     });
     return config.listen.map((listen) => {
-      const { scheme, host: address, port } = parseListenUrl(listen.url);
-      const options = {
-        scheme: scheme as 'ws' | 'tcp' | 'auto',
-        host: address,
-        port,
-        packetBytesMax: config.limits.packet + PACKET_HEAD_BYTES,
-        handshakeMs: config.limits.handshake,
-      };
-      return new Listener(options, this.#wheel, {
+      return new Listener(listenerOptions(config, listen), this.#wheel, {
         mayAccept: () => this.registry.size < this.#connectionsMax,
         onRefused: (why, remoteAddress) => {
           this.metrics.add('pith_connections_refused_total', [why]);
@@ -412,63 +341,4 @@ export class Gateway {
       );
     }
   }
-}
-
-function randomId(): string {
-  let id = '';
-  // 248 is the largest multiple of 62 in a byte: no letter is likelier than another.
-  while (id.length < 10)
-    for (const byte of randomBytes(16)) if (byte < 248 && id.length < 10) id += BASE62[byte % 62];
-  return id;
-}
-
-function ruleOf(route: Config['routes'][number]): Rule {
-  return {
-    match: route.match,
-    backend: route.backend as string,
-    timeoutMs: route.timeout,
-    order: route.order,
-    to: route.to,
-    otherwise: route.else,
-    forward: route.forward,
-    bound: route.bound,
-  };
-}
-
-function sessionLimits(config: Config): SessionLimits {
-  const { limits } = config;
-  return {
-    packetBytesMax: limits.packet,
-    handshakeMs: limits.handshake,
-    ackMs: limits.ack,
-    assembleMs: limits.assemble,
-    heartbeatMs: config.heartbeat,
-    closeAfterMs: limits.slow.close_after,
-    inFlightMax: limits.in_flight_per_session,
-    outbox: { bytesMax: limits.outbox, dropAfterMs: limits.slow.drop_after },
-  };
-}
-
-function grpcAddress(listen: string): string {
-  const address = parseAddress(listen);
-  if (address.kind === 'unix') return `unix:${address.path}`;
-  return `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`;
-}
-
-/** Says which key names an address that could not be bound. */
-async function bound(key: string, address: string, listening: Promise<void>): Promise<void> {
-  try {
-    await listening;
-  } catch (error) {
-    throw new Error(`${key}: cannot listen on ${address}: ${errorText(error)}`, { cause: error });
-  }
-}
-
-function isOlder(version: string, than: string): boolean {
-  const a = version.split('.').map(Number);
-  const b = than.split('.').map(Number);
-  for (let i = 0; i < 3; i++) {
-    if ((a[i] ?? 0) !== (b[i] ?? 0)) return (a[i] ?? 0) < (b[i] ?? 0);
-  }
-  return false;
 }

@@ -3,7 +3,8 @@
 const WANTED_MAJOR = 24;
 const major = (version) => Number(version.replace(/^v/, '').split('.')[0]);
 
-const machine = /node\/v([0-9.]+)/.exec(process.env.npm_config_user_agent ?? '')?.[1] ?? process.versions.node;
+const machine =
+  /node\/v([0-9.]+)/.exec(process.env.npm_config_user_agent ?? '')?.[1] ?? process.versions.node;
 const project = process.versions.node;
 if (major(project) < WANTED_MAJOR) {
   console.error(

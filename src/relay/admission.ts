@@ -16,7 +16,7 @@ export class Admission {
 
   constructor(limits: AdmissionLimits, backends: number) {
     this.#limits = limits;
-    this.#inFlight = new Array<number>(backends).fill(0);
+    this.#inFlight = Array.from({ length: backends }, () => 0);
   }
 
   /** Takes one message from the session's token bucket; false: it is over its rate. */

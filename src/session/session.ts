@@ -13,7 +13,7 @@ import {
 } from '../protocol/message.ts';
 import { type Encoded, encodeJsonPacket, encodePacket, PacketType } from '../protocol/packet.ts';
 import { PacketReader } from '../protocol/packet-reader.ts';
-import { Alarm, type TimerWheel } from '../timer-wheel.ts';
+import type { TimerWheel } from '../timer-wheel.ts';
 import type { Connection, ConnectionHandler } from '../transport/transport.ts';
 import {
   CLOSE_REASONS,
@@ -23,6 +23,7 @@ import {
   NO_WORDS,
 } from './close-reason.ts';
 import type { JsonObject } from './commands.ts';
+import { type DeadlineLimits, Deadlines, type Watched } from './deadlines.ts';
 import { Lane } from './lane.ts';
 import { type Flusher, Outbox, type OutboxLimits, type Perishable, type Taken } from './outbox.ts';
 import { actionFor, mayBecome, type State } from './state.ts';
@@ -31,17 +32,9 @@ import { actionFor, mayBecome, type State } from './state.ts';
 export const MALFORMED_MAX = 16;
 const HEARTBEAT = encodePacket(PacketType.HEARTBEAT);
 
-export type SessionLimits = {
+export type SessionLimits = DeadlineLimits & {
   /** Body bytes of a packet from the client. */
   readonly packetBytesMax: number;
-  readonly handshakeMs: number;
-  readonly ackMs: number;
-  /** A packet begun must be complete by then. */
-  readonly assembleMs: number;
-  /** 0: no heartbeats. */
-  readonly heartbeatMs: number;
-  /** Milliseconds without the client taking anything after which it is closed. */
-  readonly closeAfterMs: number;
   /** Requests in flight or waiting; at this many the client is not read from. */
   readonly inFlightMax: number;
   readonly outbox: OutboxLimits;
@@ -90,7 +83,7 @@ export type SessionParts = {
   readonly openedAtWall: number;
 };
 
-export class Session implements ConnectionHandler {
+export class Session implements ConnectionHandler, Watched {
   readonly n: number;
   /** `<gateway id>.<n>`: unique for ever. */
   readonly sid: string;
@@ -122,15 +115,10 @@ export class Session implements ConnectionHandler {
 
   #state: State = 'opening';
   readonly #host: SessionHost;
-  readonly #wheel: TimerWheel;
   readonly #limits: SessionLimits;
   readonly #reader: PacketReader;
   readonly #message = new Message();
-  readonly #alarm: Alarm;
-  #alarmAt = Infinity;
-  #lastHeardAt: number;
-  #handshakenAt = 0;
-  #assemblingSince = 0;
+  readonly #deadlines: Deadlines;
   #malformed = 0;
   /** The client has answered our handshake. A session may be draining without that. */
   #acked = false;
@@ -144,9 +132,7 @@ export class Session implements ConnectionHandler {
     this.remoteIp = parts.connection.remoteAddress;
     this.openedAtWall = parts.openedAtWall;
     this.openedAt = parts.wheel.now();
-    this.#lastHeardAt = this.openedAt;
     this.#host = parts.host;
-    this.#wheel = parts.wheel;
     this.#limits = parts.limits;
     this.outbox = new Outbox(parts.connection, parts.flusher, parts.limits.outbox);
     // Nothing but the handshake may go out before the client's ack.
@@ -154,10 +140,7 @@ export class Session implements ConnectionHandler {
     this.#reader = new PacketReader(parts.limits.packetBytesMax, (type, body) => {
       this.#onPacket(type, body);
     });
-    this.#alarm = new Alarm(() => {
-      this.#watch();
-    });
-    this.#checkBy(this.openedAt + parts.limits.handshakeMs);
+    this.#deadlines = new Deadlines(parts.wheel, parts.limits, this);
   }
 
   get state(): State {
@@ -179,7 +162,7 @@ export class Session implements ConnectionHandler {
     if (this.#state === 'closed') return;
     const fault = this.#reader.push(chunk);
     if (fault !== null) this.close(fault);
-    else this.#watchAssembly();
+    else this.#deadlines.bytesCame();
   }
 
   onDrain(): void {
@@ -192,7 +175,7 @@ export class Session implements ConnectionHandler {
   }
 
   #onPacket(type: number, body: Buffer): void {
-    this.#lastHeardAt = this.#wheel.now();
+    this.#deadlines.heard();
     switch (actionFor(this.#state, type)) {
       case 'message':
         this.#onMessage(body);
@@ -220,19 +203,17 @@ export class Session implements ConnectionHandler {
     const answer = this.#host.onHandshake(this, parseHandshake(body));
     if (answer === null) return;
     this.#become('handshaking');
-    this.#handshakenAt = this.#wheel.now();
     this.connection.send([answer]);
-    this.#checkBy(this.#handshakenAt + this.#limits.ackMs);
+    this.#deadlines.handshaken();
   }
 
   #activate(): void {
     this.#become('active');
     this.#acked = true;
-    this.#checkBy(this.#wheel.now() + this.#limits.assembleMs);
+    this.#deadlines.activated();
     // JS clients send no heartbeat before they have got one. [protocol.md 4.3]
     if (this.#limits.heartbeatMs > 0) {
       this.connection.send([HEARTBEAT]);
-      this.#checkBy(this.#wheel.now() + 2 * this.#limits.heartbeatMs);
     }
     this.#host.onActive(this);
     this.outbox.uncork();
@@ -313,15 +294,13 @@ export class Session implements ConnectionHandler {
       this.#reader.hold();
     } else if (!this.#reading && !full && this.calls.length <= inFlightMax / 2) {
       this.#reading = true;
-      // The client could not be heard meanwhile: its heartbeat deadline begins anew.
-      this.#lastHeardAt = this.#wheel.now();
-      this.#assemblingSince = 0;
+      this.#deadlines.rested();
       const fault = this.#reader.release();
       if (fault !== null) {
         this.close(fault);
       } else if (this.#reading) {
         this.connection.resume();
-        this.#watchAssembly();
+        this.#deadlines.bytesCame();
       }
     }
   }
@@ -345,7 +324,7 @@ export class Session implements ConnectionHandler {
     if (this.outbox.put(encoded) === 'full') return this.#closeSlow();
     if (this.#reading && this.outbox.unsentBytes > this.#limits.outbox.bytesMax / 2)
       this.#considerReading();
-    if (this.connection.congested) this.#checkBy(this.#wheel.now() + this.#limits.closeAfterMs);
+    if (this.connection.congested) this.#deadlines.congested();
     return 'taken';
   }
 
@@ -354,65 +333,27 @@ export class Session implements ConnectionHandler {
     return 'full';
   }
 
-  // ---- time ---------------------------------------------------------------------------------------------
+  // ---- deadlines ----------------------------------------------------------------------------------------
 
-  #checkBy(at: number): void {
-    if (at >= this.#alarmAt || this.#state === 'closed') return;
-    this.#alarmAt = at;
-    this.#wheel.set(this.#alarm, at - this.#wheel.now());
+  get isReading(): boolean {
+    return this.#reading;
   }
 
-  #watchAssembly(): void {
-    if (this.#reading && this.#reader.heldBytes > 0) {
-      if (this.#assemblingSince !== 0) return;
-      this.#assemblingSince = this.#wheel.now();
-      this.#checkBy(this.#assemblingSince + this.#limits.assembleMs);
-    } else {
-      this.#assemblingSince = 0;
-    }
+  get isIncomplete(): boolean {
+    return this.#reader.heldBytes > 0 || this.connection.assembling;
   }
 
-  /** Looks at every deadline, and again when the next one is due. */
-  #watch(): void {
-    this.#alarmAt = Infinity;
-    const now = this.#wheel.now();
-    const late = this.#late(now);
-    if (late !== null) {
-      this.close(late);
-      return;
-    }
+  backlogMs(now: number): number {
+    return this.outbox.backlogMs(now);
+  }
+
+  onLooked(): void {
     // What was unsent may be gone without a drain: all of it taken at once, or expired.
     if (!this.#reading) this.#considerReading();
-    // A WebSocket message that is begun shows in the connection, not in the reader.
-    const limits = this.#limits;
-    if (this.#assemblingSince === 0 && this.#reading && this.connection.assembling)
-      this.#assemblingSince = now;
-    this.#checkBy((this.#assemblingSince || now) + limits.assembleMs);
-    if (this.#state === 'opening') this.#checkBy(this.openedAt + limits.handshakeMs);
-    else if (this.#state === 'handshaking') this.#checkBy(this.#handshakenAt + limits.ackMs);
-    else if (limits.heartbeatMs > 0)
-      this.#checkBy(Math.max(this.#lastHeardAt, now - limits.heartbeatMs) + 2 * limits.heartbeatMs);
-    const backlog = this.outbox.backlogMs(now);
-    if (backlog > 0) this.#checkBy(now + limits.closeAfterMs - backlog);
   }
 
-  #late(now: number): CloseReason | null {
-    const limits = this.#limits;
-    if (this.#state === 'opening')
-      return now >= this.openedAt + limits.handshakeMs ? 'handshake_timeout' : null;
-    if (this.#state === 'handshaking' && now >= this.#handshakenAt + limits.ackMs)
-      return 'ack_timeout';
-    if (this.outbox.backlogMs(now) >= limits.closeAfterMs) return 'slow_consumer';
-    if (!this.#reading) {
-      this.#assemblingSince = 0;
-      return null;
-    }
-    const incomplete = this.#reader.heldBytes > 0 || this.connection.assembling;
-    if (!incomplete) this.#assemblingSince = 0;
-    else if (this.#assemblingSince !== 0 && now >= this.#assemblingSince + limits.assembleMs)
-      return 'assemble_timeout';
-    const silent = limits.heartbeatMs > 0 && now >= this.#lastHeardAt + 2 * limits.heartbeatMs;
-    return silent && this.#state !== 'handshaking' ? 'heartbeat_timeout' : null;
+  onDeadline(reason: CloseReason): void {
+    this.close(reason);
   }
 
   // ---- end ----------------------------------------------------------------------------------------------
@@ -440,7 +381,7 @@ export class Session implements ConnectionHandler {
   #end(reason: CloseReason, words: CloseWords, error: Error | null): void {
     if (this.#state === 'closed') return;
     this.#become('closed');
-    this.#wheel.cancel(this.#alarm);
+    this.#deadlines.stop();
     for (const call of [...this.calls]) call.onSessionClosed();
     this.#host.onClosed(this, reason, words, error);
   }

@@ -9,7 +9,7 @@ export type LogOptions = {
   /** pretty: for people. */
   readonly format: 'json' | 'pretty';
   /** Where finished lines go. */
-  write(line: string): void;
+  readonly write: (line: string) => void;
 };
 
 export function makeLog(options: LogOptions): Log {

@@ -11,7 +11,7 @@ const PLACES_START = 256;
 
 export class CallTable {
   readonly #idMax: number;
-  #places: (Call | null)[] = new Array<Call | null>(PLACES_START).fill(null);
+  #places: (Call | null)[] = emptyPlaces(PLACES_START);
   #mask = PLACES_START - 1;
   #next = 1;
   #size = 0;
@@ -76,9 +76,13 @@ export class CallTable {
   #grow(): void {
     const calls = this.#places.filter((call) => call !== null);
     const places = this.#places.length * 2;
-    this.#places = new Array<Call | null>(places).fill(null);
+    this.#places = emptyPlaces(places);
     this.#mask = places - 1;
     // Numbers that differ in the low bits differ in more of them, so no two calls meet.
     for (const call of calls) this.#places[call.slotId % places] = call;
   }
+}
+
+function emptyPlaces(count: number): (Call | null)[] {
+  return Array.from({ length: count }, () => null);
 }

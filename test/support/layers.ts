@@ -17,13 +17,21 @@ export type Rules = Readonly<Record<string, readonly string[]>>;
 const FOR_ALL = ['errors.ts', 'clock.ts'];
 
 /** Where a run begins: `*` leaves these out. */
-const ENTRY = ['main.ts', 'gateway.ts', 'cli/'];
+const ENTRY = ['main.ts', 'gateway.ts', 'wiring/', 'cli/'];
 
 /** What counts and logs: for every row but protocol, routing, config and the files that import nothing. */
 const SEEN = ['telemetry/metrics.ts', 'telemetry/log.ts'];
 
 const GRPC = ['@grpc/grpc-js', '@grpc/proto-loader'];
-const UPSTREAM = ['routing/', 'protocol/', 'gen/', 'type session/', 'timer-wheel.ts', ...SEEN];
+const UPSTREAM = [
+  'contract/',
+  'routing/',
+  'protocol/',
+  'gen/',
+  'type session/',
+  'timer-wheel.ts',
+  ...SEEN,
+];
 
 // oxfmt-ignore
 export const RULES: Rules = {
@@ -36,7 +44,8 @@ export const RULES: Rules = {
   // Pure: no I/O, no logs.
   'protocol/': ['node:crypto'],
   'routing/':  [],
-  'config/':   ['routing/', 'zod', 'yaml', 'node:net'],
+  'config/':   ['routing/', 'zod', 'yaml', 'node:net', 'node:util'],
+  'contract/': ['type session/'],
 
   // The way of a packet.
   'transport/':     ['protocol/', 'timer-wheel.ts', 'ws', 'node:net', 'node:http', 'node:tls', 'node:stream', ...SEEN],
@@ -44,19 +53,20 @@ export const RULES: Rules = {
   'relay/':         ['protocol/', 'routing/', 'session/', 'upstream/upstream.ts', 'upstream/call*', 'timer-wheel.ts', ...SEEN],
   'upstream/':      [...UPSTREAM],
   'upstream/grpc/': ['upstream/', ...UPSTREAM, ...GRPC, 'node:dns'],
-  'upstream/nats/': ['upstream/', ...UPSTREAM, 'nats'],
+  'upstream/nats/': ['upstream/', ...UPSTREAM, 'nats', 'node:crypto', 'node:fs'],
 
   // The way back, and the operator's way in.
-  'bus/':     ['session/', 'protocol/', 'routing/', 'gen/', 'upstream/nats/connection.ts', 'upstream/nats/headers.ts', 'nats', ...SEEN],
-  'control/': ['bus/', 'session/', 'routing/', 'gen/', 'type config/', ...GRPC, 'grpc-health-check', 'node:fs', 'node:net', 'node:http', ...SEEN],
+  'bus/':     ['contract/', 'session/', 'protocol/', 'routing/', 'gen/', 'timer-wheel.ts', 'upstream/nats/connection.ts', 'upstream/nats/headers.ts', 'upstream/nats/subjects.ts', 'nats', ...SEEN],
+  'control/': ['bus/', 'contract/', 'session/', 'routing/', 'gen/', 'type config/', ...GRPC, 'grpc-health-check', 'node:fs', 'node:url', 'node:net', 'node:http', ...SEEN],
 
   // Beside the way.
   'telemetry/': ['config/', 'pino', 'node:perf_hooks'],
 
   // What puts it together. Nobody imports these but as listed here.
-  'gateway.ts': ['*', 'node:crypto'],
+  'wiring/':    ['*', 'node:crypto'],
+  'gateway.ts': ['*', 'wiring/'],
   'cli/':       ['config/', 'routing/', 'protocol/', 'gen/', ...SEEN],
-  'main.ts':    ['gateway.ts', 'config/', 'telemetry/', 'cli/', 'node:fs', 'node:path', 'node:util'],
+  'main.ts':    ['gateway.ts', 'config/', 'telemetry/', 'cli/', 'node:fs', 'node:os', 'node:util'],
 };
 
 /** Names that say nothing about what is inside, and so collect everything. */

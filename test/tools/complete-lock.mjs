@@ -3,8 +3,37 @@
 // that changes the lock: node test/tools/complete-lock.mjs
 import { readFileSync, writeFileSync } from 'node:fs';
 
-const OS = { darwin: 'darwin', win32: 'win32', windows: 'win32', linux: 'linux', freebsd: 'freebsd', android: 'android', openharmony: 'openharmony', netbsd: 'netbsd', openbsd: 'openbsd', sunos: 'sunos', aix: 'aix', wasm32: 'none', wasi: 'none' };
-const CPU = { x64: 'x64', arm64: 'arm64', aarch64: 'arm64', ia32: 'ia32', arm: 'arm', armv7: 'arm', ppc64: 'ppc64', ppc64le: 'ppc64', riscv64: 'riscv64', s390x: 's390x', loong64: 'loong64', mips64el: 'mips64el', wasm32: 'wasm32', x86_64: 'x64' };
+const OS = {
+  darwin: 'darwin',
+  win32: 'win32',
+  windows: 'win32',
+  linux: 'linux',
+  freebsd: 'freebsd',
+  android: 'android',
+  openharmony: 'openharmony',
+  netbsd: 'netbsd',
+  openbsd: 'openbsd',
+  sunos: 'sunos',
+  aix: 'aix',
+  wasm32: 'none',
+  wasi: 'none',
+};
+const CPU = {
+  x64: 'x64',
+  arm64: 'arm64',
+  aarch64: 'arm64',
+  ia32: 'ia32',
+  arm: 'arm',
+  armv7: 'arm',
+  ppc64: 'ppc64',
+  ppc64le: 'ppc64',
+  riscv64: 'riscv64',
+  s390x: 's390x',
+  loong64: 'loong64',
+  mips64el: 'mips64el',
+  wasm32: 'wasm32',
+  x86_64: 'x64',
+};
 
 const path = new URL('../../package-lock.json', import.meta.url);
 const lock = JSON.parse(readFileSync(path, 'utf8'));
@@ -24,11 +53,14 @@ for (const [from, entry] of Object.entries(lock.packages)) {
       ...(os && { os: [os] }),
       ...(cpu && { cpu: [cpu] }),
       ...(words.includes('musl') && { libc: ['musl'] }),
-      ...((words.includes('gnu') || words.includes('gnueabihf')) && os === 'linux' && { libc: ['glibc'] }),
+      ...((words.includes('gnu') || words.includes('gnueabihf')) &&
+        os === 'linux' && { libc: ['glibc'] }),
     };
     added++;
   }
 }
-lock.packages = Object.fromEntries(Object.entries(lock.packages).sort(([a], [b]) => (a < b ? -1 : 1)));
+lock.packages = Object.fromEntries(
+  Object.entries(lock.packages).sort(([a], [b]) => (a < b ? -1 : 1)),
+);
 writeFileSync(path, `${JSON.stringify(lock, null, 2)}\n`);
 console.log(`package-lock.json: ${added} added`);

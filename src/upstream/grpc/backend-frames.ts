@@ -96,7 +96,7 @@ function decodeExtend(reader: WireReader): number {
 export function decodeReply(reader: WireReader): Uint8Array | Reply {
   let body: Uint8Array = NOTHING;
   let reply: Reply | null = null;
-  let pushes: Push[] = [];
+  const pushes: Push[] = [];
   while (reader.next()) {
     if (reader.field === 1) {
       body = decodeBody(reader.message());

@@ -118,7 +118,7 @@ export class NatsConnector {
   #guarded(onMessage: OnMessage): OnMessage {
     return (error, message) => {
       try {
-        onMessage(error, message);
+        void onMessage(error, message);
       } catch (problem) {
         this.#events.onError(
           `a message on ${message.subject} could not be handled: ${errorText(problem)}`,

@@ -181,18 +181,18 @@ export function pushLines(push: Push, target: JsonObject | null): string {
   return lines;
 }
 
-const DELIVERIES: Readonly<Record<string, Delivery>> = {
-  must: 'must',
-  droppable: 'droppable',
-  latest: 'latest',
-};
+const DELIVERIES: ReadonlyMap<string, Delivery> = new Map([
+  ['must', 'must'],
+  ['droppable', 'droppable'],
+  ['latest', 'latest'],
+]);
 
 /** The push in a verb's headers and body, its target to be filled in from the subject. @throws {HeaderError} */
 export function readPush(headers: Headers, body: Uint8Array): Push {
   const route = headers.get('pith-route');
   if (route === undefined || route === '')
     throw new HeaderError('header Pith-Route is missing: what the client listens to');
-  const delivery = DELIVERIES[headers.get('pith-delivery') ?? 'must'];
+  const delivery = DELIVERIES.get(headers.get('pith-delivery') ?? 'must');
   if (delivery === undefined)
     throw new HeaderError('header Pith-Delivery: must, droppable or latest');
   const exceptSids = strings(headers, 'pith-except-sids');

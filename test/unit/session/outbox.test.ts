@@ -276,17 +276,18 @@ describe('any sequence of steps', () => {
         for (const [i, one] of steps.entries()) {
           const name = `m${i}`;
           const now = clock.now();
+          let taken = ['', ''];
           if (typeof one === 'number') {
             const encoded = message(name, one);
             const kept = { name, bytes: encoded.length, expiresAt: Infinity, key: '' };
-            expect(outbox.put(encoded)).toBe(model.put(kept, false, now));
+            taken = [outbox.put(encoded), model.put(kept, false, now)];
           } else if (typeof one === 'object') {
             const encoded = message(name, one.bytes);
             const { droppable, latestKey } = one;
             const expiresAt = now + one.expiresIn;
             const kept = { name, bytes: encoded.length, expiresAt, key: latestKey };
-            const taken = outbox.putPerishable(encoded, { droppable, latestKey, expiresAt });
-            expect(taken).toBe(model.put(kept, droppable, now));
+            const perishable = { droppable, latestKey, expiresAt };
+            taken = [outbox.putPerishable(encoded, perishable), model.put(kept, droppable, now)];
           } else if (one === 'flush') {
             outbox.flush();
             model.flush(now);
@@ -307,6 +308,7 @@ describe('any sequence of steps', () => {
           } else if (one === 'wait') {
             clock.advance(150);
           }
+          expect(taken[0]).toBe(taken[1]);
           expect(outbox.unsentBytes).toBe(model.unsent);
           expect(outbox.backlogMs(clock.now())).toBe(
             model.backlogSince === 0 ? 0 : clock.now() - model.backlogSince,

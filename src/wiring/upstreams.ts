@@ -1,20 +1,20 @@
 /** Makes the upstream of each configured backend. */
-import type { Delivery } from './bus/delivery.ts';
-import { FLEET_WAIT_MS, type Reach, settle } from './bus/reach.ts';
-import type { Clock } from './clock.ts';
-import type { BackendConfig } from './config/schema-backends.ts';
-import { type Failure, GatewayError } from './errors.ts';
-import type { Log } from './telemetry/log.ts';
-import type { Metrics } from './telemetry/metrics.ts';
-import type { TimerWheel } from './timer-wheel.ts';
-import type { SessionVerb } from './upstream/grpc/backend-frames.ts';
-import type { DoneFields, PushedFields } from './upstream/grpc/gateway-frames.ts';
-import { type Downlink, GrpcUpstream } from './upstream/grpc/grpc-upstream.ts';
-import type { NatsConnector } from './upstream/nats/connection.ts';
-import { type NatsAnswers, NatsUpstream } from './upstream/nats/nats-upstream.ts';
-import { Subjects } from './upstream/nats/subjects.ts';
-import { ReplyUpstream } from './upstream/reply-upstream.ts';
-import type { Upstream } from './upstream/upstream.ts';
+import type { Delivery } from '../bus/delivery.ts';
+import { FLEET_WAIT_MS, type Reach, settle } from '../bus/reach.ts';
+import type { Clock } from '../clock.ts';
+import type { BackendConfig } from '../config/schema-backends.ts';
+import { type Failure, GatewayError } from '../errors.ts';
+import type { Nats } from './nats.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { TimerWheel } from '../timer-wheel.ts';
+import type { SessionVerb } from '../upstream/grpc/backend-frames.ts';
+import type { DoneFields, PushedFields } from '../upstream/grpc/gateway-frames.ts';
+import { type Downlink, GrpcUpstream } from '../upstream/grpc/grpc-upstream.ts';
+import { NatsUpstream } from '../upstream/nats/nats-upstream.ts';
+import { Subjects } from '../upstream/nats/subjects.ts';
+import { ReplyUpstream } from '../upstream/reply-upstream.ts';
+import type { Upstream } from '../upstream/upstream.ts';
 
 export type UpstreamParts = {
   readonly gatewayId: string;
@@ -22,8 +22,7 @@ export type UpstreamParts = {
   readonly clock: Clock;
   readonly wheel: TimerWheel;
   readonly natsPrefix: string;
-  readonly connector: NatsConnector | null;
-  readonly answers: NatsAnswers | null;
+  readonly nats: Nats | null;
   readonly delivery: Delivery;
   readonly reach: Reach;
   readonly log: Log;
@@ -31,13 +30,13 @@ export type UpstreamParts = {
 };
 
 export function makeUpstream(name: string, backend: BackendConfig, parts: UpstreamParts): Upstream {
-  const { gatewayId, version, clock, wheel, connector, answers, log, metrics } = parts;
+  const { gatewayId, version, clock, wheel, nats, log, metrics } = parts;
   switch (backend.kind) {
     case 'reply':
       return new ReplyUpstream(backend.reply);
     case 'nats': {
       const subjects = new Subjects(backend.nats.prefix ?? parts.natsPrefix, gatewayId);
-      return new NatsUpstream(connector!, subjects, answers!, wheel);
+      return new NatsUpstream(nats!.connector, subjects, nats!.answers, wheel);
     }
     case 'grpc': {
       const { grpc: url, metadata } = backend;

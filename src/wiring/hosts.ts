@@ -1,17 +1,17 @@
 /** What happens at the edges of a session and of the relay: counted, logged, and passed on to the other parts. */
-import type { Delivery } from './bus/delivery.ts';
-import type { Reach } from './bus/reach.ts';
-import type { Config } from './config/schema.ts';
-import { failure } from './errors.ts';
-import { encodeHandshakeOk, encodeHandshakeRefusal } from './protocol/handshake.ts';
-import type { Relay, RelayHost } from './relay/relay.ts';
-import { CLOSE_REASONS } from './session/close-reason.ts';
-import type { Registry } from './session/registry.ts';
-import type { SessionHost } from './session/session.ts';
-import type { Log } from './telemetry/log.ts';
-import type { Metrics } from './telemetry/metrics.ts';
-import type { TimerWheel } from './timer-wheel.ts';
-import type { Upstream } from './upstream/upstream.ts';
+import type { Delivery } from '../bus/delivery.ts';
+import type { Reach } from '../bus/reach.ts';
+import type { Config } from '../config/schema.ts';
+import { failure } from '../errors.ts';
+import { encodeHandshakeOk, encodeHandshakeRefusal } from '../protocol/handshake.ts';
+import type { Relay, RelayHost } from '../relay/relay.ts';
+import { CLOSE_REASONS } from '../session/close-reason.ts';
+import type { Registry } from '../session/registry.ts';
+import type { SessionHost } from '../session/session.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { TimerWheel } from '../timer-wheel.ts';
+import type { Upstream } from '../upstream/upstream.ts';
 
 export type SessionHostParts = {
   readonly config: Config;

@@ -1,0 +1,143 @@
+/** Everything about one session that may be late, on one alarm that looks again when the next deadline is due. */
+import { Alarm, type TimerWheel } from '../timer-wheel.ts';
+import type { CloseReason } from './close-reason.ts';
+import type { State } from './state.ts';
+
+export type DeadlineLimits = {
+  readonly handshakeMs: number;
+  readonly ackMs: number;
+  /** A packet begun must be complete by then. */
+  readonly assembleMs: number;
+  /** The client must be heard within twice this; 0: no heartbeats. */
+  readonly heartbeatMs: number;
+  /** Milliseconds without the client taking anything after which it is closed. */
+  readonly closeAfterMs: number;
+};
+
+/** What is looked at. */
+export interface Watched {
+  readonly state: State;
+  /** False while the client is not read from: it cannot be heard then, and its deadlines rest. */
+  readonly isReading: boolean;
+  /** A packet or WebSocket message has begun and is not complete. */
+  readonly isIncomplete: boolean;
+  /** How long the client has taken nothing although there was something. */
+  backlogMs(now: number): number;
+  /** Nothing was late this time. */
+  onLooked(): void;
+  onDeadline(reason: CloseReason): void;
+}
+
+export class Deadlines {
+  readonly #wheel: TimerWheel;
+  readonly #limits: DeadlineLimits;
+  readonly #watched: Watched;
+  readonly #openedAt: number;
+  readonly #alarm: Alarm;
+  #alarmAt = Infinity;
+  #handshakenAt = 0;
+  #lastHeardAt: number;
+  /** 0: everything that has come is complete. */
+  #incompleteSince = 0;
+
+  constructor(wheel: TimerWheel, limits: DeadlineLimits, watched: Watched) {
+    this.#wheel = wheel;
+    this.#limits = limits;
+    this.#watched = watched;
+    this.#openedAt = wheel.now();
+    this.#lastHeardAt = this.#openedAt;
+    this.#alarm = new Alarm(() => {
+      this.#look();
+    });
+    this.#lookBy(this.#openedAt + limits.handshakeMs);
+  }
+
+  /** A packet came, whichever: the client lives. */
+  heard(): void {
+    this.#lastHeardAt = this.#wheel.now();
+  }
+
+  /** The client was not read from for a while, and is again: what it could not do meanwhile begins anew. */
+  rested(): void {
+    this.heard();
+    this.#incompleteSince = 0;
+  }
+
+  /** The handshake was accepted; the ack is awaited. */
+  handshaken(): void {
+    this.#handshakenAt = this.#wheel.now();
+    this.#lookBy(this.#handshakenAt + this.#limits.ackMs);
+  }
+
+  activated(): void {
+    const now = this.#wheel.now();
+    this.#lookBy(now + this.#limits.assembleMs);
+    if (this.#limits.heartbeatMs > 0) this.#lookBy(now + 2 * this.#limits.heartbeatMs);
+  }
+
+  /** Bytes came: what they begin must be completed in time. */
+  bytesCame(): void {
+    if (!this.#watched.isReading || !this.#watched.isIncomplete) {
+      this.#incompleteSince = 0;
+    } else if (this.#incompleteSince === 0) {
+      this.#incompleteSince = this.#wheel.now();
+      this.#lookBy(this.#incompleteSince + this.#limits.assembleMs);
+    }
+  }
+
+  /** The client does not take what it is sent. */
+  congested(): void {
+    this.#lookBy(this.#wheel.now() + this.#limits.closeAfterMs);
+  }
+
+  stop(): void {
+    this.#wheel.cancel(this.#alarm);
+    this.#alarmAt = -Infinity;
+  }
+
+  #lookBy(at: number): void {
+    if (at >= this.#alarmAt) return;
+    this.#alarmAt = at;
+    this.#wheel.set(this.#alarm, at - this.#wheel.now());
+  }
+
+  #look(): void {
+    this.#alarmAt = Infinity;
+    const now = this.#wheel.now();
+    const watched = this.#watched;
+    const late = this.#late(now);
+    if (late !== null) {
+      watched.onDeadline(late);
+      return;
+    }
+    watched.onLooked();
+    const { handshakeMs, ackMs, assembleMs, heartbeatMs, closeAfterMs } = this.#limits;
+    // A WebSocket message that is begun brings no bytes to us: it is found by looking.
+    if (this.#incompleteSince === 0 && watched.isReading && watched.isIncomplete)
+      this.#incompleteSince = now;
+    this.#lookBy((this.#incompleteSince || now) + assembleMs);
+    if (watched.state === 'opening') this.#lookBy(this.#openedAt + handshakeMs);
+    else if (watched.state === 'handshaking') this.#lookBy(this.#handshakenAt + ackMs);
+    else if (heartbeatMs > 0) {
+      const due = this.#lastHeardAt + 2 * heartbeatMs;
+      this.#lookBy(due > now ? due : now + heartbeatMs);
+    }
+    const backlogMs = watched.backlogMs(now);
+    if (backlogMs > 0) this.#lookBy(now + closeAfterMs - backlogMs);
+  }
+
+  #late(now: number): CloseReason | null {
+    const { handshakeMs, ackMs, assembleMs, heartbeatMs, closeAfterMs } = this.#limits;
+    const { state, isReading, isIncomplete } = this.#watched;
+    if (state === 'opening')
+      return now >= this.#openedAt + handshakeMs ? 'handshake_timeout' : null;
+    if (state === 'handshaking' && now >= this.#handshakenAt + ackMs) return 'ack_timeout';
+    if (this.#watched.backlogMs(now) >= closeAfterMs) return 'slow_consumer';
+    if (!isReading || !isIncomplete) this.#incompleteSince = 0;
+    if (!isReading) return null;
+    if (this.#incompleteSince !== 0 && now >= this.#incompleteSince + assembleMs)
+      return 'assemble_timeout';
+    const silent = heartbeatMs > 0 && now >= this.#lastHeardAt + 2 * heartbeatMs;
+    return silent && state !== 'handshaking' ? 'heartbeat_timeout' : null;
+  }
+}

@@ -1,0 +1,92 @@
+/** What the configuration means to each part, and other small translations that the gateway needs. Pure but for `randomId`. */
+import { randomBytes } from 'node:crypto';
+
+import { parseAddress, parseListenUrl } from '../config/address.ts';
+import type { Config } from '../config/schema.ts';
+import { errorText } from '../errors.ts';
+import { PACKET_HEAD_BYTES } from '../protocol/packet.ts';
+import type { AdmissionLimits } from '../relay/admission.ts';
+import type { Rule } from '../routing/rule.ts';
+import type { SessionLimits } from '../session/session.ts';
+import type { ListenerOptions } from '../transport/listener.ts';
+
+const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
+
+export function randomId(): string {
+  let id = '';
+  // 248 is the largest multiple of 62 in a byte: no letter is likelier than another.
+  while (id.length < 10)
+    for (const byte of randomBytes(16)) if (byte < 248 && id.length < 10) id += BASE62[byte % 62];
+  return id;
+}
+
+export function ruleOf(route: Config['routes'][number]): Rule {
+  return {
+    match: route.match,
+    backend: route.backend as string,
+    timeoutMs: route.timeout,
+    order: route.order,
+    to: route.to,
+    otherwise: route.else,
+    forward: route.forward,
+    bound: route.bound,
+  };
+}
+
+export function sessionLimits(config: Config): SessionLimits {
+  const { limits } = config;
+  return {
+    packetBytesMax: limits.packet,
+    handshakeMs: limits.handshake,
+    ackMs: limits.ack,
+    assembleMs: limits.assemble,
+    heartbeatMs: config.heartbeat,
+    closeAfterMs: limits.slow.close_after,
+    inFlightMax: limits.in_flight_per_session,
+    outbox: { bytesMax: limits.outbox, dropAfterMs: limits.slow.drop_after },
+  };
+}
+
+export function grpcAddress(listen: string): string {
+  const address = parseAddress(listen);
+  if (address.kind === 'unix') return `unix:${address.path}`;
+  return `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`;
+}
+
+/** Says which key names an address that could not be bound. */
+export async function bound(key: string, address: string, listening: Promise<void>): Promise<void> {
+  try {
+    await listening;
+  } catch (error) {
+    throw new Error(`${key}: cannot listen on ${address}: ${errorText(error)}`, { cause: error });
+  }
+}
+
+export function isOlder(version: string, than: string): boolean {
+  const a = version.split('.').map(Number);
+  const b = than.split('.').map(Number);
+  for (let i = 0; i < 3; i++) {
+    if ((a[i] ?? 0) !== (b[i] ?? 0)) return (a[i] ?? 0) < (b[i] ?? 0);
+  }
+  return false;
+}
+
+export function admissionLimits({ limits }: Config): AdmissionLimits {
+  return {
+    messagesPerSecond: limits.messages_per_second,
+    burst: limits.burst,
+    inFlightPerBackend: limits.in_flight_per_backend,
+  };
+}
+
+export function listenerOptions(config: Config, listen: Config['listen'][number]): ListenerOptions {
+  const { scheme, host, port } = parseListenUrl(listen.url);
+  return {
+    // The others are refused by the configuration.
+    scheme: scheme as ListenerOptions['scheme'],
+    host,
+    port,
+    packetBytesMax: config.limits.packet + PACKET_HEAD_BYTES,
+    handshakeMs: config.limits.handshake,
+  };
+}

@@ -1,0 +1,68 @@
+import { describe, expect, test } from 'vitest';
+import fc from 'fast-check';
+
+import { Admission } from '../../../src/relay/admission.ts';
+import { connect } from '../session/support.ts';
+
+const rate = (messagesPerSecond: number, burst: number) =>
+  new Admission({ messagesPerSecond, burst, inFlightPerBackend: 2 }, 2);
+
+describe('a session', () => {
+  test('may send its burst at once, then as many as its rate allows', () => {
+    const admission = rate(10, 5);
+    const { session } = connect();
+    const at = (now: number) => admission.mayAsk(session, now);
+    expect([1, 2, 3, 4, 5, 6].map(() => at(1_000))).toEqual([true, true, true, true, true, false]);
+    expect([at(1_099), at(1_100), at(1_150), at(1_200)]).toEqual([false, true, false, true]);
+    expect([1, 2, 3, 4, 5, 6].map(() => at(60_000))).toEqual([true, true, true, true, true, false]);
+  });
+
+  test('keeps its rate over time however it asks, and gets no less', () => {
+    const gaps = fc.array(fc.integer({ min: 0, max: 40 }), { minLength: 1, maxLength: 30 });
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 50 }),
+        fc.integer({ min: 2, max: 20 }),
+        gaps,
+        (...given) => {
+          const [perSecond, burst, waits] = given;
+          const admission = rate(perSecond, burst);
+          const { session } = connect();
+          let now = 1_000;
+          let taken = 0;
+          for (let i = 0; i < 2_000; i++) {
+            now += waits[i % waits.length]!;
+            if (admission.mayAsk(session, now)) taken++;
+            expect(taken).toBeLessThanOrEqual(burst + ((now - 1_000) * perSecond) / 1_000 + 1e-6);
+          }
+          // Asked often enough, it gets all of it but one.
+          const often = waits.every((wait) => wait * perSecond < 500);
+          const due = Math.min(2_000, burst + ((now - 1_000) * perSecond) / 1_000);
+          expect(taken).toBeGreaterThan(often ? due - 2 : 0);
+        },
+      ),
+      { numRuns: 50 },
+    );
+  });
+
+  test('has no limit at 0', () => {
+    const admission = rate(0, 0);
+    const { session } = connect();
+    expect(Array.from({ length: 100 }, () => admission.mayAsk(session, 1)).every(Boolean)).toBe(
+      true,
+    );
+  });
+});
+
+test('a backend takes as many as may be in flight, and its neighbour its own', () => {
+  const admission = rate(0, 0);
+  expect([0, 0, 0, 1].map((backend) => admission.enter(backend))).toEqual([
+    true,
+    true,
+    false,
+    true,
+  ]);
+  expect([admission.inFlight(0), admission.inFlight(1)]).toEqual([2, 1]);
+  admission.leave(0);
+  expect(admission.enter(0)).toBe(true);
+});

@@ -1,0 +1,269 @@
+import { describe, expect, test } from 'vitest';
+import fc from 'fast-check';
+
+import { failure, REASONS, type Reason } from '../../../src/errors.ts';
+import { encodeNotify, encodePush } from '../../../src/protocol/message.ts';
+import { errorBody } from '../../../src/relay/relay.ts';
+import type { Push } from '../../../src/session/commands.ts';
+import { bare, request } from '../session/support.ts';
+import { REPLY, setUp } from './support.ts';
+
+const notify = (route: string) => bare(encodeNotify(route, Buffer.from('n')));
+const push = (route: string, afterReply: boolean, bytes = 0): Push => ({
+  target: null,
+  route,
+  body: encodePush(route, Buffer.alloc(bytes)),
+  delivery: 'must',
+  latestKey: '',
+  expiresInMs: 0,
+  afterReply,
+});
+
+/** Reasons of the error answers that were sent. */
+function reasons({
+  connection,
+  session,
+}: ReturnType<ReturnType<typeof setUp>['client']>): string[] {
+  session.outbox.flush();
+  return connection.messages.map((text) => {
+    const json = JSON.parse(text.slice(text.indexOf(' '))) as { code: number; reason: string };
+    return `${json.code} ${json.reason}`;
+  });
+}
+
+describe('an answer', () => {
+  test('is the backend’s body, or {} where it has none', () => {
+    const { backend, client, relay } = setUp();
+    const { session, connection } = client();
+    for (const id of [1, 2, 3]) session.onBytes(request(id, 'keep.a', 'question'));
+    expect(backend.calls[0]!.body.toString()).toBe('question');
+    backend.take().succeed(Buffer.from('answer'));
+    backend.take().succeed(Buffer.alloc(0));
+    backend.take().answer(REPLY);
+    session.outbox.flush();
+    expect(connection.messages).toEqual(['#1 answer', '#2 {}', '#3 {}']);
+    expect(relay.inFlight).toBe(0);
+  });
+
+  test('comes after the patch and its pushes, before the later pushes and the close', () => {
+    const { backend, client, log } = setUp();
+    const { session, connection } = client();
+    session.onBytes(request(1, 'keep.a'));
+    backend.take().answer({
+      ...REPLY,
+      body: Buffer.from('answer'),
+      patch: { uid: 'u' },
+      pushes: [push('after', true), push('before', false)],
+      close: { reason: '', code: 0, kick: true, retryAfterMs: 0 },
+    });
+    expect(log).toEqual(['patch u', 'push before', 'done ok', 'push after', 'close']);
+    const heads = connection.messages.map((text) => text.split(' ')[0]);
+    expect(heads).toEqual(['before', '#1', 'after']);
+    expect(connection.types.at(-1)).toBe(5);
+  });
+
+  test('whose patch is refused is the refusal, and nothing else of it happens', () => {
+    const { backend, client, log, refusePatch } = setUp();
+    const one = client();
+    refusePatch.now = true;
+    one.session.onBytes(request(1, 'keep.a'));
+    backend.take().answer({ ...REPLY, patch: { uid: 'u' }, pushes: [push('p', false)] });
+    expect(reasons(one)).toEqual(['409 CONFLICT']);
+    expect(log).toEqual(['patch u', 'done CONFLICT']);
+  });
+
+  test.each(['answer', 'push'] as const)(
+    'too large for the client ends its session and the call once: %s',
+    (what) => {
+      const { admission, backend, client, relay } = setUp();
+      const { session, connection } = client();
+      session.onBytes(Buffer.concat([request(1, 'keep.a'), request(2, 'keep.a')]));
+      session.answer(99, Buffer.alloc(10));
+      if (what === 'answer') backend.take().succeed(Buffer.alloc(70_000));
+      else backend.take().answer({ ...REPLY, pushes: [push('big', false, 70_000)] });
+      expect(session.state).toBe('closed');
+      expect(connection.destroyed).toBe(true);
+      expect([relay.inFlight, admission.inFlight(0), session.inFlight]).toEqual([0, 0, 0]);
+      expect(backend.cancelled).toContain(2);
+    },
+  );
+});
+
+describe('every error', () => {
+  for (const reason of Object.keys(REASONS) as Reason[]) {
+    test(`${reason} reaches the client with its code and words`, () => {
+      const { backend, client, log } = setUp();
+      const one = client();
+      one.session.onBytes(request(1, 'keep.a'));
+      backend.take().fail(failure(reason));
+      expect(reasons(one)).toEqual([`${REASONS[reason].code} ${reason}`]);
+      expect(log).toEqual([`done ${reason}`]);
+    });
+  }
+
+  test('of the backend’s own is told as it says, and counted as its own', () => {
+    const { backend, client, log } = setUp();
+    const { session, connection } = client();
+    for (const id of [1, 2]) session.onBytes(request(id, 'keep.a'));
+    const why = { ...failure('BACKEND_ERROR', 'all gone', 250), code: 1_234, reason: 'SOLD_OUT' };
+    backend.take().fail({ ...why, fields: { item: 'none left' } });
+    backend.take().fail({ ...why, body: Buffer.from('own') });
+    session.outbox.flush();
+    expect(connection.messages).toEqual([
+      '#1 {"code":1234,"reason":"SOLD_OUT","msg":"all gone","retry_after_ms":250,"fields":{"item":"none left"}}',
+      '#2 own',
+    ]);
+    expect(log).toEqual(['done BACKEND', 'done BACKEND']);
+    expect(errorBody({ ...why, message: '', retryAfterMs: 0 }).toString()).toBe(
+      '{"code":1234,"reason":"SOLD_OUT","msg":""}',
+    );
+  });
+
+  test.each([
+    ['400 BAD_ROUTE', 'no such.route'],
+    ['400 BAD_ROUTE', 'keep.constructor'],
+    ['404 NO_ROUTE', 'other.a'],
+    ['401 NOT_BOUND', 'bound.a'],
+  ])('%s is the relay’s own for %s, and the backend hears nothing', (reason, route) => {
+    const { backend, client } = setUp();
+    const one = client();
+    one.session.onBytes(Buffer.concat([request(1, route), notify(route)]));
+    expect(reasons(one)).toEqual([reason]);
+    expect(backend.sent).toBe(0);
+  });
+
+  test('429, 503 and 504 are the relay’s own too', () => {
+    const limited = setUp({ messagesPerSecond: 1, inFlightPerBackend: 1 });
+    const one = limited.client();
+    for (const id of [1, 2, 3]) one.session.onBytes(request(id, 'keep.a'));
+    expect(reasons(one)).toEqual(['503 OVERLOADED', '429 TOO_MANY']);
+    limited.clock.advance(5_020);
+    expect(limited.backend.cancelled).toEqual([1]);
+    one.session.drain();
+    one.session.onBytes(request(4, 'keep.a'));
+    expect(reasons(one).slice(2)).toEqual(['504 TIMEOUT', '503 DRAINING']);
+  });
+});
+
+describe('order', () => {
+  test('serial: the next one goes when the one before is answered', () => {
+    const { backend, client } = setUp();
+    const { session } = client();
+    for (const id of [1, 2]) session.onBytes(request(id, 'serial.a'));
+    session.onBytes(request(3, 'none.a'));
+    expect(backend.calls.map(({ rawId }) => rawId)).toEqual([1, 3]);
+    backend.take().succeed(Buffer.alloc(0));
+    expect(backend.calls.map(({ rawId }) => rawId)).toEqual([3, 2]);
+  });
+
+  test('a bind by an answer counts for what waits behind it', () => {
+    const { backend, client } = setUp();
+    const { session } = client();
+    session.onBytes(request(1, 'none.a'));
+    session.uid = 'u';
+    session.onBytes(request(2, 'none.a'));
+    expect(backend.calls.map(({ instance }) => instance)).toEqual(['', 'u']);
+  });
+
+  test('what waits for its turn is not sent when its client is gone', () => {
+    const { admission, backend, client, relay } = setUp();
+    const { session } = client();
+    for (const id of [1, 2, 3]) session.onBytes(request(id, 'serial.a'));
+    // A backend that is away fails calls while they are being sent.
+    backend.onSend = () => backend.take().fail(failure('BACKEND_AWAY'));
+    session.onClosed(null);
+    expect(backend.sent).toBe(1);
+    expect([relay.inFlight, admission.inFlight(0), session.inFlight]).toEqual([0, 0, 0]);
+  });
+
+  test('a notify goes on when its client is gone', () => {
+    const { backend, client, relay } = setUp();
+    const { session } = client();
+    session.onBytes(Buffer.concat([request(1, 'serial.a'), notify('serial.b')]));
+    session.onClosed(null);
+    expect(backend.calls.map(({ route }) => route)).toEqual(['serial.b']);
+    backend.take().sent();
+    expect(relay.inFlight).toBe(0);
+  });
+});
+
+describe('whatever dies and when', () => {
+  const route = fc.constantFrom('keep.a', 'serial.a', 'none.a', 'bound.a', 'bad..route', 'other.a');
+  const step = fc.oneof(
+    { weight: 5, arbitrary: fc.record({ ask: route, who: fc.nat(2) }) },
+    { weight: 1, arbitrary: fc.record({ tell: route, who: fc.nat(2) }) },
+    {
+      weight: 4,
+      arbitrary: fc.record({
+        end: fc.constantFrom('succeed', 'fail', 'answer', 'big'),
+        at: fc.nat(),
+      }),
+    },
+    { weight: 1, arbitrary: fc.record({ wait: fc.constantFrom(20, 1_000, 6_000) }) },
+    { weight: 1, arbitrary: fc.record({ away: fc.boolean() }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({ gone: fc.nat(2), how: fc.constantFrom('drain', 'close', 'lost') }),
+    },
+  );
+
+  test('each request is answered once while its session lives, and never twice; a notify never', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 120, size: 'max' }), (steps) => {
+        const { admission, backend, client, clock, log, relay } = setUp();
+        const small = { bytesMax: 40_000, dropAfterMs: 1_000 };
+        const clients = [client(), client({ inFlightMax: 3 }), client({ outbox: small })];
+        // This one reads nothing, so that large answers end its session.
+        clients[2]!.connection.stuck = true;
+        const asked: Set<number>[] = clients.map(() => new Set());
+        let messages = 0;
+        for (const [i, one] of steps.entries()) {
+          const id = (i % 120) + 1;
+          if ('ask' in one || 'tell' in one) {
+            const { session } = clients[one.who]!;
+            if (session.state === 'closed') continue;
+            messages++;
+            if ('ask' in one) asked[one.who]!.add(id);
+            session.onBytes('ask' in one ? request(id, one.ask) : notify(one.tell));
+          } else if ('end' in one && backend.calls.length > 0) {
+            const call = backend.take(one.at % backend.calls.length);
+            if (one.end === 'fail') call.fail(failure('BACKEND_ERROR'));
+            else if (one.end === 'answer') call.answer({ ...REPLY, pushes: [push('p', false)] });
+            else call.succeed(Buffer.alloc(one.end === 'big' ? 30_000 : 2, 32));
+          } else if ('wait' in one) {
+            clock.advance(one.wait);
+          } else if ('away' in one) {
+            const fail = () => backend.calls.pop()!.fail(failure('BACKEND_AWAY'));
+            backend.onSend = one.away ? fail : () => {};
+          } else if ('gone' in one) {
+            const { session } = clients[one.gone]!;
+            if (one.how === 'drain') session.drain();
+            else if (one.how === 'close') session.close('closed');
+            else session.onClosed(new Error('lost'));
+          }
+          for (const { session } of clients) session.outbox.flush();
+        }
+        backend.onSend = () => {};
+        clients[2]!.connection.drain();
+        clients[2]!.session.onDrain();
+        for (let i = 0; i < 50; i++) {
+          clock.advance(5_020);
+          while (backend.calls.length > 0) backend.take().succeed(Buffer.from('{}'));
+          for (const { session } of clients) session.outbox.flush();
+        }
+        for (const [i, { session, connection }] of clients.entries()) {
+          const answers = connection.messages.filter((text) => text.startsWith('#'));
+          const ids = answers.map((text) => Number(text.slice(1, text.indexOf(' '))));
+          expect(new Set(ids).size).toBe(ids.length);
+          expect(ids.filter((id) => !asked[i]!.has(id))).toEqual([]);
+          const unanswered = [...asked[i]!].filter((id) => !ids.includes(id));
+          expect(session.state === 'closed' ? [] : unanswered).toEqual([]);
+        }
+        expect([relay.inFlight, admission.inFlight(0), backend.calls.length]).toEqual([0, 0, 0]);
+        const ends = log.filter((text) => /^(done|refused)/.test(text)).length;
+        expect(ends).toBeLessThanOrEqual(messages);
+      }),
+      { numRuns: 200 },
+    );
+  });
+});

@@ -1,0 +1,123 @@
+import { describe, expect, test } from 'vitest';
+import fc from 'fast-check';
+
+import { instanceFor, RouteTable } from '../../../src/routing/route-table.ts';
+import type { Rule } from '../../../src/routing/rule.ts';
+
+function rule(match: string, more: Partial<Rule> = {}): Rule {
+  const standard = { backend: 'main', timeoutMs: 5_000, order: 'keep', to: '' } as const;
+  return { match, ...standard, otherwise: 'error', forward: [], bound: false, ...more };
+}
+
+const found = (table: RouteTable, route: string) => table.find(route)?.match ?? null;
+
+describe('a rule', () => {
+  test.each([
+    ['chat.room.join', 'chat.room.join', true],
+    ['chat.room.join', 'chat.room', false],
+    ['chat.room', 'chat.room.join', false],
+    ['chat.*.join', 'chat.room.join', true],
+    ['chat.*', 'chat', false],
+    ['chat.*', 'chat.room.join', false],
+    ['*', 'chat', true],
+    ['*', 'chat.room', false],
+    ['chat.>', 'chat.room', true],
+    ['chat.>', 'chat.room.join', true],
+    ['chat.>', 'chat', false],
+    ['chat.>', 'chatter.room', false],
+    ['>', 'chat', true],
+    ['>', 'a.b.c.d.e', true],
+    ['*.*.>', 'a.b', false],
+    ['*.*.>', 'a.b.c', true],
+    ['Chat', 'chat', false],
+  ])('%s takes %s: %j', (match, route, takes) => {
+    const table = new RouteTable([rule(match)], ['main']);
+    // Twice: the second time it may be remembered.
+    expect([found(table, route), found(table, route)]).toEqual(
+      takes ? [match, match] : [null, null],
+    );
+  });
+
+  test('that comes first wins', () => {
+    const table = new RouteTable(
+      [rule('chat.room.join', { backend: 'b' }), rule('chat.*.*'), rule('chat.>'), rule('*.a')],
+      ['main', 'b'],
+    );
+    const routes = ['chat.room.join', 'chat.room.leave', 'chat.a', 'world.a', 'world.b'];
+    expect(routes.map((route) => found(table, route))).toEqual([
+      'chat.room.join',
+      'chat.*.*',
+      'chat.>',
+      '*.a',
+      null,
+    ]);
+    expect(table.find('chat.room.join')).toMatchObject({ ordinal: 0, backendOrdinal: 1 });
+    expect(table.find('world.a')).toMatchObject({ ordinal: 3, backendOrdinal: 0 });
+  });
+
+  test('is found as by a regular expression, for any table', () => {
+    const word = fc.constantFrom('a', 'b', 'c');
+    const segment = fc.oneof(word, fc.constant('*'));
+    const match = fc
+      .tuple(fc.array(segment, { maxLength: 3 }), fc.constantFrom('>', 'a', '*'))
+      .map(([head, last]) => [...head, last].join('.'));
+    const route = fc.array(word, { minLength: 1, maxLength: 4 }).map((parts) => parts.join('.'));
+    fc.assert(
+      fc.property(fc.array(match, { maxLength: 6 }), fc.array(route), (matches, routes) => {
+        const table = new RouteTable(
+          matches.map((one) => rule(one)),
+          ['main'],
+        );
+        for (const one of routes) {
+          const first = matches.findIndex((pattern) =>
+            new RegExp(
+              `^${pattern.replaceAll('.', '\\.').replaceAll('*', '[^.]+').replace('>', '.+')}$`,
+            ).test(one),
+          );
+          expect(table.find(one)?.ordinal ?? -1).toBe(first);
+        }
+      }),
+    );
+  });
+
+  test('is found when more routes have been asked for than are remembered', () => {
+    const table = new RouteTable([rule('a.>')], ['main']);
+    const wrong: string[] = [];
+    for (let i = 0; i < 20_000; i++) if (found(table, `a.${i}`) !== 'a.>') wrong.push(`a.${i}`);
+    expect(wrong).toEqual([]);
+  });
+});
+
+describe('an instance', () => {
+  const session = {
+    uid: 'u1',
+    data: { room: 'r-7', n: 12, empty: '', on: true, list: ['x'], none: null },
+  };
+  const name = (to: string, of: Parameters<typeof instanceFor>[1] = session) => {
+    const { instance } = new RouteTable([rule('a', { to })], ['main']).targets[0]!;
+    return instance === null ? null : instanceFor(instance, of);
+  };
+
+  test.each([
+    ['', null],
+    ['fixed', 'fixed'],
+    ['{data.room}', 'r-7'],
+    ['{uid}', 'u1'],
+    ['{data.n}', '12'],
+    ['room-{data.room}-{uid}!', 'room-r-7-u1!'],
+    ['{data.missing}', ''],
+    ['x-{data.missing}', ''],
+    ['{data.empty}', ''],
+    ['{data.on}', ''],
+    ['{data.list}', ''],
+    ['{data.none}', ''],
+    ['{data.toString}', ''],
+    ['{data.__proto__}', ''],
+  ])('of %j is %j', (to, expected) => {
+    expect(name(to)).toBe(expected);
+  });
+
+  test('is any one for a session without a uid', () => {
+    expect(name('for-{uid}', { uid: '', data: {} })).toBe('');
+  });
+});
