@@ -11,7 +11,7 @@ routes:
   - { match: "chat.>", backend: chat, forward: [room] }
 `;
 
-async function chatTogether(ann: TestClient, bob: TestClient): Promise<void> {
+async function expectChat(ann: TestClient, bob: TestClient): Promise<void> {
   expect(await ann.request('chat.room.join', { name: 'ann', room: 'lobby' })).toEqual({
     code: 200,
     room: 'lobby',
@@ -44,7 +44,7 @@ describe('the chat example', () => {
     );
     await using ann = await TestClient.connect(gateway.port, 'tcp');
     await using bob = await TestClient.connect(gateway.port, 'ws');
-    await chatTogether(ann, bob);
+    await expectChat(ann, bob);
   });
 
   test('on gRPC where the backend has no Link: Handle is called', async () => {
@@ -54,7 +54,7 @@ describe('the chat example', () => {
     );
     await using ann = await TestClient.connect(gateway.port, 'ws');
     await using bob = await TestClient.connect(gateway.port, 'tcp');
-    await chatTogether(ann, bob);
+    await expectChat(ann, bob);
     expect(gateway.log.some((line) => line['state'] === 'handle')).toBe(true);
   });
 
@@ -66,6 +66,6 @@ describe('the chat example', () => {
     );
     await using ann = await TestClient.connect(gateway.port, 'tcp');
     await using bob = await TestClient.connect(gateway.port, 'ws');
-    await chatTogether(ann, bob);
+    await expectChat(ann, bob);
   });
 });
