@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../clock.ts';
 import type { NatsConnector, OnMessage } from '../upstream/nats/connection.ts';
+import { isPubAck } from '../upstream/nats/pub-ack.ts';
 import type { Subjects } from '../upstream/nats/subjects.ts';
 
 const NO_RESPONDERS = 503;
@@ -69,7 +70,7 @@ export class Asks {
 
   readonly #onAnswer: OnMessage = (error, message) => {
     const ask = error === null ? this.#asks.get(message.subject) : undefined;
-    if (ask === undefined) return;
+    if (ask === undefined || isPubAck(message.data)) return;
     if (message.headers?.code === NO_RESPONDERS && message.data.length === 0) {
       ask.nobody = true;
       ask.done();

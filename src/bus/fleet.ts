@@ -9,7 +9,7 @@ import {
   ShapeError,
   targetJson,
 } from '../contract/json-shapes.ts';
-import type { Close, JsonObject, Push, Target } from '../session/commands.ts';
+import type { Close, Push, Target } from '../session/commands.ts';
 import type { NatsConnector, OnMessage } from '../upstream/nats/connection.ts';
 import {
   HeaderBlock,
@@ -63,15 +63,15 @@ export class Fleet {
   /** Says who we are; the answers say who is there. */
   hello(): void {
     const payload = Buffer.from(JSON.stringify({ gateway: this.#gatewayId }));
-    void this.#asks
-      .ask(
-        (reply) => this.#connector.publish(this.#subjects.fleet('hello'), payload, { reply }),
-        1_000,
-        () => false,
-      )
-      .then(({ messages }) => {
-        for (const message of messages) this.#hear(readAnswer(message.data));
-      });
+    void this.#asks.ask(
+      (reply) => this.#connector.publish(this.#subjects.fleet('hello'), payload, { reply }),
+      1_000,
+      // Heard as they come: a call made meanwhile must reach them.
+      (messages) => {
+        this.#hear(readAnswer(messages.at(-1)!.data));
+        return false;
+      },
+    );
   }
 
   bye(): void {
@@ -198,7 +198,7 @@ export class Fleet {
 
   #onPush(message: Parameters<OnMessage>[1]): Omit<FleetAnswer, 'gateway'> {
     const headers = readHeaders(message.headers);
-    const target = readTarget(JSON.parse(headers.get('pith-target') ?? '{}') as JsonObject);
+    const target = readTarget(readObject(Buffer.from(headers.get('pith-target') ?? '')));
     const sessions = this.#delivery.select(target);
     const count = this.#delivery.push(sessions, { ...readPush(headers, message.data), target });
     const uids = new Set(sessions.map((session) => session.uid));

@@ -15,6 +15,7 @@ import { Asks } from './asks.ts';
 import type { Bus, Changes, FleetAnswers, Page } from './bus.ts';
 import type { Delivery } from './delivery.ts';
 import { Fleet } from './fleet.ts';
+import { checkStreams } from './stream-check.ts';
 import { runVerb, type VerbAnswer, verbReply } from './verbs.ts';
 
 /** How long a change may wait for its subscription's confirmation before it is answered without. */
@@ -93,6 +94,7 @@ export class NatsBus implements Bus {
     if (first) {
       for (const [subject, watched] of this.#watched)
         watched.unsubscribe = this.#subscribe(subject);
+      void checkStreams(this.#connector, this.#subjects, this.#asks, this.#parts.onError);
     }
     this.#hello();
   }
@@ -168,13 +170,18 @@ export class NatsBus implements Bus {
             { scope: to.scope, verb: to.verb, sessions, headers: readHeaders(headers), body },
             this.#delivery,
           );
-    if (!reply) {
-      if (answer instanceof Promise) void answer;
-      return;
-    }
-    if (answer instanceof Promise) void answer.then((settled) => this.#reply(reply, settled));
-    else this.#reply(reply, answer);
+    if (answer instanceof Promise) void this.#settled(answer, reply);
+    else if (reply) this.#reply(reply, answer);
   };
+
+  /** A verb must not end the gateway, whatever goes wrong in it. */
+  async #settled(answer: Promise<VerbAnswer>, reply: string | undefined): Promise<void> {
+    const settled = await answer.catch((error: unknown) => {
+      this.#parts.onError(`a verb failed: ${errorText(error)}`);
+      return failure('INTERNAL');
+    });
+    if (reply) this.#reply(reply, settled);
+  }
 
   /** Those of this gateway that a subject means; null: not ours to answer. */
   #sessions(scope: string, name: string, subject: string): readonly Session[] | null {

@@ -5,6 +5,7 @@
 import type { Failure } from '../errors.ts';
 import type { Close, JsonObject, Patch, Target } from '../session/commands.ts';
 import type { Session } from '../session/session.ts';
+import { JSON_DEPTH_MAX, nestsTooDeep } from './json-depth.ts';
 
 /** What a backend or operator sent does not have the shape; the text says where. */
 export class ShapeError extends Error {}
@@ -22,6 +23,8 @@ export function readObject(payload: Uint8Array): Fields {
   } catch {
     throw new ShapeError('the payload is not JSON');
   }
+  if (nestsTooDeep(value))
+    throw new ShapeError(`the payload is nested deeper than ${JSON_DEPTH_MAX}`);
   return objectOf(value, 'the payload');
 }
 

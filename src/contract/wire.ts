@@ -4,6 +4,7 @@
  * checked against what is there.
  */
 import type { Json, JsonObject } from '../session/commands.ts';
+import { JSON_DEPTH_MAX } from './json-depth.ts';
 
 /** What came cannot be read. */
 export class WireError extends Error {}
@@ -12,8 +13,6 @@ export const VARINT = 0;
 export const FIXED64 = 1;
 export const BYTES = 2;
 const FIXED32 = 5;
-/** Nesting of Struct and Value, both ways. */
-const JSON_DEPTH_MAX = 64;
 
 export function varintBytes(value: number): number {
   let bytes = 1;

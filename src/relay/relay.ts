@@ -148,6 +148,8 @@ export class Relay implements CallEnd {
   answer(call: Call, reply: Reply): void {
     const { session } = call;
     if (session.state === 'closed') {
+      // A notify's client is gone; what the backend says to others still goes out.
+      for (const push of reply.pushes) if (push.target !== null) this.#host.push(push, session);
       this.#release(call, 'ok');
       return;
     }

@@ -13,6 +13,9 @@ export type ChangeLimits = {
 /** Bytes of UTF-8 in a uid, a group's name or a data key. */
 export const NAME_BYTES_MAX = 256;
 
+/** Nesting of a session's data: every way to a backend can carry it. */
+const DATA_DEPTH_MAX = 32;
+
 export type Changed = {
   /** 1 when anything is different now. */
   readonly changed: 0 | 1;
@@ -108,6 +111,9 @@ function dataRefusal(
   limits: ChangeLimits,
 ): Failure | null {
   if (set === undefined) return null;
+  if (isDeeperThan(set, DATA_DEPTH_MAX)) {
+    return failure('TOO_LARGE', `session data nested deeper than ${DATA_DEPTH_MAX}`);
+  }
   const after = Object.assign(Object.create(null), session.data) as JsonObject;
   assign(after, set);
   const bytes = Buffer.byteLength(JSON.stringify(after));
@@ -116,6 +122,18 @@ function dataRefusal(
     'TOO_LARGE',
     `${bytes} bytes of session data; sessions.data allows ${limits.dataBytesMax}`,
   );
+}
+
+/** Without recursion: what is asked about may be as deep as it likes. */
+function isDeeperThan(value: Json, depthMax: number): boolean {
+  let level: Json[] = [value];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > depthMax) return true;
+    level = level.flatMap((item) =>
+      typeof item === 'object' && item !== null ? Object.values(item) : [],
+    );
+  }
+  return false;
 }
 
 function changeData(session: Session, set: JsonObject | undefined): boolean {

@@ -360,7 +360,8 @@ export class Session implements ConnectionHandler, Watched {
 
   /** New requests are refused from now on; the drain closes the session when nothing is in flight. */
   drain(): void {
-    if (mayBecome(this.#state, 'draining')) this.#become('draining');
+    if (this.#state === 'active') this.#become('draining');
+    else if (this.#state !== 'draining') this.close('draining');
   }
 
   /** Sends what waits, a kick packet where the reason has one, and closes. Harmless when closed. */

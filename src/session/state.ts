@@ -49,7 +49,7 @@ export function actionFor(state: State, type: number): Action {
 
 const NEXT: Readonly<Record<State, readonly State[]>> = {
   opening: ['handshaking', 'closed'],
-  handshaking: ['active', 'draining', 'closed'],
+  handshaking: ['active', 'closed'],
   active: ['draining', 'closed'],
   draining: ['closed'],
   closed: [],

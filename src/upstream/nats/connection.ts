@@ -7,12 +7,14 @@ import {
   type NodeConnectionOptions,
   nkeyAuthenticator,
   type Payload,
+  PermissionViolationError,
   type PublishOptions,
   type Subscription,
   type SubscriptionOptions,
 } from 'nats';
 
 import { errorText } from '../../errors.ts';
+import { STREAM_NAMES } from './subjects.ts';
 
 export type NatsOptions = {
   readonly servers: readonly string[];
@@ -146,7 +148,8 @@ export class NatsConnector {
       else if (status.type === 'reconnect') this.#setUp(false);
       else if (status.type === 'ldm')
         this.#events.onError(`${status.server} is going away (lame duck)`);
-      else if (status.type === 'error') this.#events.onError(status.error.message);
+      else if (status.type === 'error' && !isExpected(status.error))
+        this.#events.onError(status.error.message);
     }
     this.#setDown('the connection was closed');
   }
@@ -164,6 +167,11 @@ export class NatsConnector {
   }
 }
 
+/** Which streams there are may be asked where it is allowed; nobody has to allow it. */
+function isExpected(error: Error): boolean {
+  return error instanceof PermissionViolationError && error.subject === STREAM_NAMES;
+}
+
 function connectionOptions(options: NatsOptions): NodeConnectionOptions {
   const authenticator = [];
   if (options.creds !== '') authenticator.push(credsAuthenticator(readFileSync(options.creds)));
@@ -176,6 +184,8 @@ function connectionOptions(options: NatsOptions): NodeConnectionOptions {
     noEcho: true,
     waitOnFirstConnect: true,
     maxReconnectAttempts: -1,
+    // Credentials that were refused may be right again later: the gateway goes on trying.
+    ignoreAuthErrorAbort: true,
     reconnectTimeWait: RECONNECT_WAIT_MS,
     reconnectJitter: RECONNECT_JITTER_MS,
     pingInterval: PING_INTERVAL_MS,

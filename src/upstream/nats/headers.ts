@@ -1,6 +1,7 @@
 /** The names and the encoding of NATS headers: `proto/README.md` is the page about them. */
 import type { MsgHdrs } from 'nats';
 
+import { JSON_DEPTH_MAX, nestsTooDeep } from '../../contract/json-depth.ts';
 import { type Failure, failure } from '../../errors.ts';
 import type { Close, Delivery, JsonObject, Patch, Push } from '../../session/commands.ts';
 import type { Session } from '../../session/session.ts';
@@ -98,11 +99,15 @@ export class HeaderError extends Error {}
 function json(headers: Headers, name: string): unknown {
   const value = headers.get(name);
   if (value === undefined || value === '') return undefined;
+  let parsed: unknown;
   try {
-    return JSON.parse(value);
+    parsed = JSON.parse(value);
   } catch {
     throw new HeaderError(`header ${name}: not JSON`);
   }
+  if (nestsTooDeep(parsed))
+    throw new HeaderError(`header ${name}: nested deeper than ${JSON_DEPTH_MAX}`);
+  return parsed;
 }
 
 function object(headers: Headers, name: string): JsonObject | undefined {

@@ -2,6 +2,8 @@
  * Backends on NATS: one publish per message, answers to one subscription of our own, the call's number in the
  * subject. What a turn of the event loop gathers is published together.
  */
+import type { MsgHdrs } from 'nats';
+
 import { errorText, failure } from '../../errors.ts';
 import { idOfRaw } from '../../protocol/message.ts';
 import type { Lane } from '../../session/lane.ts';
@@ -19,11 +21,10 @@ import {
   readPatch,
   sessionLines,
 } from './headers.ts';
+import { isPubAck } from './pub-ack.ts';
 import { SUBJECT_BYTES_MAX, type Subjects } from './subjects.ts';
 
 const NO_RESPONDERS = 503;
-/** How a JetStream acknowledgement begins: a stream that captures our subjects must not pose as a backend. */
-const PUB_ACK = /^\{"stream":"[^"]*",\s*"(domain|seq|duplicate)":/;
 
 export type NatsUpstreamEvents = {
   /** An answer nobody waits for any more. */
@@ -56,22 +57,27 @@ export class NatsAnswers {
       return;
     }
     const body = message.data;
-    if (
-      body[0] === 0x7b &&
-      PUB_ACK.test(
-        Buffer.from(body.buffer, body.byteOffset, Math.min(body.length, 256)).toString('latin1'),
-      )
-    ) {
+    if (isPubAck(body)) {
       this.#events.onPubAck(call.route);
       return;
     }
     this.calls.remove(call);
-    const headers = message.headers;
+    const headers = headersOf(message);
     if (headers === undefined) call.succeed(body);
+    else if (headers === null) call.fail(failure('BAD_REPLY', 'its headers could not be read'));
     else if (headers.code === NO_RESPONDERS && body.length === 0)
       (call.upstream as NatsUpstream).onNobody(call);
     else answerWithHeaders(call, readHeaders(headers), body);
   };
+}
+
+/** null: there are some, and they cannot be read. */
+function headersOf(message: Parameters<OnMessage>[1]): MsgHdrs | undefined | null {
+  try {
+    return message.headers;
+  } catch {
+    return null;
+  }
 }
 
 function answerWithHeaders(

@@ -3,6 +3,8 @@ import { createHash } from 'node:crypto';
 
 /** nats-server closes a connection whose control line is too long; this is well below. */
 export const SUBJECT_BYTES_MAX = 512;
+/** Asked which streams there are; a part of JetStream's API. */
+export const STREAM_NAMES = '$JS.API.STREAM.NAMES';
 const TOKEN_PLAIN = /^[A-Za-z0-9_-]{1,64}$/;
 const TOKEN_RAW_BYTES_MAX = 96;
 
@@ -85,6 +87,12 @@ export class Subjects {
   /** Between gateways only: Control's calls that concern the whole fleet. */
   fleet(verb: string): string {
     return `${this.#prefix}.fleet.${verb}`;
+  }
+
+  /** What no stream may capture: everything that is ours but what is meant to be kept. */
+  get notForStreams(): string[] {
+    const kinds = ['rpc', 'to', 'session', 'user', 'group', 'all', 'gateway', 'control', 'event', 'fleet']; // prettier-ignore
+    return [`${this.#prefix}.connect`, ...kinds.map((kind) => `${this.#prefix}.${kind}.>`)];
   }
 
   /** What a subject that came in is about. `name` is the token as it stands, for sessions the sid. */
