@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../clock.ts';
 import type { NatsConnector, OnMessage } from '../upstream/nats/connection.ts';
-import { isPubAck } from '../upstream/nats/pub-ack.ts';
+import { isPubAck } from '../contract/pub-ack.ts';
 import type { Subjects } from '../upstream/nats/subjects.ts';
 
 const NO_RESPONDERS = 503;

@@ -94,7 +94,9 @@ export class NatsBus implements Bus {
     if (first) {
       for (const [subject, watched] of this.#watched)
         watched.unsubscribe = this.#subscribe(subject);
-      void checkStreams(this.#connector, this.#subjects, this.#asks, this.#parts.onError);
+      void checkStreams(this.#connector, this.#subjects, this.#asks, (what) => {
+        this.#parts.onError(what);
+      });
     }
     this.#hello();
   }

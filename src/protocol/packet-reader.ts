@@ -59,6 +59,13 @@ export class PacketReader {
     return this.#readPending();
   }
 
+  /** Forgets one to three zero bytes that are all that is held: no packet begins with one. */
+  forgetPadding(): void {
+    if (this.#held || this.#reading || this.heldBytes >= PACKET_HEAD_BYTES) return;
+    for (let at = this.#start; at < this.#end; at++) if (this.#pending[at] !== 0) return;
+    this.#start = this.#end;
+  }
+
   #readPending(): PacketFault | null {
     // Packets given out are views of this buffer, so its bytes are left alone and a new one is begun for the rest.
     const { buffer, start, end } = { buffer: this.#pending, start: this.#start, end: this.#end };

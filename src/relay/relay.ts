@@ -25,6 +25,8 @@ export interface RelayHost {
   patch(session: Session, patch: Patch): Failure | null;
   push(push: Push, from: Session): void;
   close(session: Session, close: Close): void;
+  /** A message is about to be relayed; this may set `call.trace`. */
+  onBegin(call: Call): void;
   onDone(call: Call, outcome: string): void;
   /** An answer, or the failure of a notify, that never reached a backend. */
   onRefused(session: Session, route: string, wantsAnswer: boolean, why: Failure): void;
@@ -78,6 +80,7 @@ export class Relay implements CallEnd {
       return;
     }
     const call = this.#fill(this.#pool.take(), session, message, target, now);
+    this.#host.onBegin(call);
     session.track(call);
     this.#wheel.set(call, target.timeoutMs);
     call.lane.enter(call);

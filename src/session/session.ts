@@ -14,7 +14,7 @@ import {
 import { type Encoded, encodeJsonPacket, encodePacket, PacketType } from '../protocol/packet.ts';
 import { PacketReader } from '../protocol/packet-reader.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
-import type { Connection, ConnectionHandler } from '../transport/transport.ts';
+import type { Connection, ConnectionHandler, SocketFault } from '../transport/transport.ts';
 import {
   CLOSE_REASONS,
   type CloseReason,
@@ -170,6 +170,12 @@ export class Session implements ConnectionHandler, Watched {
     this.#considerReading();
   }
 
+  onFault(fault: SocketFault, error: Error): void {
+    if (this.#state === 'closed') return;
+    this.connection.close(CLOSE_REASONS[fault].webSocketCode, fault);
+    this.#end(fault, NO_WORDS, error);
+  }
+
   onClosed(error: Error | null): void {
     this.#end(error === null ? 'client_closed' : 'connection_lost', NO_WORDS, error);
   }
@@ -246,7 +252,8 @@ export class Session implements ConnectionHandler, Watched {
       message.wantsAnswer &&
       fault !== 'empty' &&
       fault !== 'bad_kind' &&
-      fault !== 'bad_id'
+      fault !== 'bad_id' &&
+      !this.#isInFlight(message.rawId)
     ) {
       this.#host.onUnreadable(this, message, fault);
     }

@@ -45,24 +45,42 @@ function gauge(help: string, labels: readonly string[] = []): Instrument {
 /** A value that is read when somebody looks. */
 type Read = () => number;
 
+/** One counter with its labels; keep it where it is counted often. */
+export class Series {
+  value = 0;
+
+  add(by = 1): void {
+    this.value += by;
+  }
+}
+
 export class Metrics {
-  readonly #counts = new Map<InstrumentName, Map<string, number>>();
+  readonly #counts = new Map<InstrumentName, Map<string, Series>>();
   readonly #reads = new Map<InstrumentName, Map<string, Read>>();
 
-  /** Adds to a counter; the label values in the order of the table. */
-  add(name: InstrumentName, labels: readonly string[], by = 1): void {
-    let series = this.#counts.get(name);
-    if (series === undefined) {
-      series = new Map();
-      this.#counts.set(name, series);
+  /** The counter of these label values, in the order of the table. */
+  series(name: InstrumentName, labels: readonly string[]): Series {
+    let all = this.#counts.get(name);
+    if (all === undefined) {
+      all = new Map();
+      this.#counts.set(name, all);
     }
-    const key = labels.length === 1 ? labels[0]! : labels.join('\u0000');
-    series.set(key, (series.get(key) ?? 0) + by);
+    const key = labels.join('\u0000');
+    let series = all.get(key);
+    if (series === undefined) {
+      series = new Series();
+      all.set(key, series);
+    }
+    return series;
+  }
+
+  add(name: InstrumentName, labels: readonly string[], by = 1): void {
+    this.series(name, labels).add(by);
   }
 
   /** What a counter stands at. */
   count(name: InstrumentName, labels: readonly string[]): number {
-    return this.#counts.get(name)?.get(labels.join('\u0000')) ?? 0;
+    return this.#counts.get(name)?.get(labels.join('\u0000'))?.value ?? 0;
   }
 
   /** Registers a gauge that is read when the metrics are. */
@@ -81,7 +99,7 @@ export class Metrics {
     for (const name of Object.keys(INSTRUMENTS) as InstrumentName[]) {
       const { help, kind, labels } = INSTRUMENTS[name] as Instrument;
       text += `# HELP ${name} ${help}\n# TYPE ${name} ${kind}\n`;
-      for (const [key, value] of this.#counts.get(name) ?? [])
+      for (const [key, { value }] of this.#counts.get(name) ?? [])
         text += line(name, labels, key, value);
       for (const [key, read] of this.#reads.get(name) ?? [])
         text += line(name, labels, key, read());

@@ -26,10 +26,15 @@ export interface Connection {
   destroy(): void;
 }
 
+/** How a client broke the protocol below the packets. */
+export type SocketFault = 'packet_too_long' | 'malformed';
+
 /** What the socket tells. None of these may throw. */
 export interface ConnectionHandler {
   onBytes(chunk: Buffer): void;
   onDrain(): void;
+  /** Nothing more can be read: close. `onClosed` still follows. */
+  onFault(fault: SocketFault, error: Error): void;
   /** Once, last. `error` is null when the client closed in an orderly way, or we did. */
   onClosed(error: Error | null): void;
 }

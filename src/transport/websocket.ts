@@ -8,7 +8,7 @@ import { type WebSocket, WebSocketServer } from 'ws';
 
 import type { Encoded } from '../protocol/packet.ts';
 import { Alarm, type TimerWheel } from '../timer-wheel.ts';
-import { type Accept, CLOSE_WAIT_MS, type Connection } from './transport.ts';
+import { type Accept, CLOSE_WAIT_MS, type Connection, type SocketFault } from './transport.ts';
 
 /** Beyond one largest packet: room for small packets in the same WebSocket message. */
 const MESSAGE_ROOM_BYTES = 65_536;
@@ -46,8 +46,10 @@ export class WebSocketConnection implements Connection {
     });
     this.#ws.on('ping', whole);
     this.#ws.on('pong', whole);
-    this.#ws.on('error', (error) => {
+    this.#ws.on('error', (error: Error & { code?: string }) => {
       failed = error;
+      const fault = faultOf(error.code ?? '');
+      if (fault !== null) handler.onFault(fault, error);
     });
     this.#ws.on('close', () => {
       handler.onClosed(failed);
@@ -102,6 +104,12 @@ export class WebSocketConnection implements Connection {
     this.#closing = true;
     this.#ws.terminate();
   }
+}
+
+/** What the client did, by the code of `ws`; null: it did nothing, the socket failed. */
+function faultOf(code: string): SocketFault | null {
+  if (!code.startsWith('WS_ERR_')) return null;
+  return code.startsWith('WS_ERR_UNSUPPORTED_') ? 'packet_too_long' : 'malformed';
 }
 
 /** A close frame carries at most 123 bytes of UTF-8. [RFC 6455 section 5.5] */

@@ -11,6 +11,13 @@ import type { InFlight, Session } from '../session/session.ts';
 import { WheelEntry } from '../timer-wheel.ts';
 import type { Reply, Upstream } from './upstream.ts';
 
+/** Where a call belongs in a trace, as W3C Trace Context writes it. [w3.org/TR/trace-context] */
+export type Trace = {
+  readonly traceparent: string;
+  /** '' for none. */
+  readonly tracestate: string;
+};
+
 /** What happens when a call ends; the relay. */
 export interface CallEnd {
   onLate(call: Call): void;
@@ -50,6 +57,8 @@ export class Call extends WheelEntry implements Queued, InFlight {
   instance = '';
   exclusive = false;
   unordered = false;
+  /** What the backend is told of the trace; null: it is not traced. */
+  trace: Trace | null = null;
   /** The backend has had more time once. */
   extended = false;
 
@@ -121,6 +130,7 @@ export class CallPool {
     call.body = NOTHING;
     call.slot = null;
     call.extended = false;
+    call.trace = null;
     this.#free.push(call);
   }
 }

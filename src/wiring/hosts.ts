@@ -9,7 +9,7 @@ import { CLOSE_REASONS } from '../session/close-reason.ts';
 import type { Registry } from '../session/registry.ts';
 import type { SessionHost } from '../session/session.ts';
 import type { Log } from '../telemetry/log.ts';
-import type { Metrics } from '../telemetry/metrics.ts';
+import type { Metrics, Series } from '../telemetry/metrics.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 
@@ -102,6 +102,18 @@ export type RelayHostParts = {
 
 export function makeRelayHost(parts: RelayHostParts): RelayHost {
   const { delivery, reach, metrics, log, wheel } = parts;
+  const isDebug = log.level === 'debug';
+  const requests = new Map<string, Series>();
+  /** There is one per message: the counter is found without making its label list. */
+  const count = (backend: string, outcome: string): void => {
+    const key = `${backend} ${outcome}`;
+    let series = requests.get(key);
+    if (series === undefined) {
+      series = metrics.series('pith_requests_total', [backend, outcome]);
+      requests.set(key, series);
+    }
+    series.add();
+  };
   return {
     patch(session, patch) {
       const changed = delivery.patch(session, patch);
@@ -120,9 +132,10 @@ export function makeRelayHost(parts: RelayHostParts): RelayHost {
     close(session, close) {
       delivery.close([session], close);
     },
+    onBegin() {},
     onDone(call, outcome) {
-      metrics.add('pith_requests_total', [call.target.backend, outcome]);
-      if (log.level === 'debug') {
+      count(call.target.backend, outcome);
+      if (isDebug) {
         const { session, route, seq, wantsAnswer } = call;
         const ms = Math.round(10 * (wheel.now() - call.startedAt)) / 10;
         log.debug({ sid: session.sid, route, seq, notify: !wantsAnswer, outcome, ms }, 'message');

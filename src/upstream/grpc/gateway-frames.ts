@@ -10,6 +10,7 @@ import {
 import type { Failure } from '../../errors.ts';
 import type { JsonObject } from '../../session/commands.ts';
 import type { Session } from '../../session/session.ts';
+import type { Trace } from '../call.ts';
 
 /** A Session as a backend sees it: no groups, and of its data what the route forwards. */
 export function encodeSession(session: Session, data: JsonObject | null): Buffer {
@@ -37,6 +38,7 @@ export type RequestFields = {
   readonly seq: number;
   readonly timeoutMs: number;
   readonly to: string;
+  readonly trace: Trace | null;
 };
 
 /** `route` and `to` are ASCII: routes by their grammar, instances by the caller's check of their bytes. */
@@ -51,7 +53,8 @@ function requestBytes(request: RequestFields): number {
     varintBytes(seq) +
     1 +
     varintBytes(timeoutMs) +
-    (to === '' ? 0 : fieldBytes(Buffer.byteLength(to)))
+    (to === '' ? 0 : fieldBytes(Buffer.byteLength(to))) +
+    traceBytes(request.trace)
   );
 }
 
@@ -64,7 +67,31 @@ function writeRequest(writer: WireWriter, request: RequestFields): void {
   writer.varint(request.seq);
   writer.tag(6, 0);
   writer.varint(request.timeoutMs);
+  if (request.trace !== null) {
+    const { traceparent, tracestate } = request.trace;
+    writeHeader(writer, 'traceparent', traceparent);
+    if (tracestate !== '') writeHeader(writer, 'tracestate', tracestate);
+  }
   writer.string(8, request.to);
+}
+
+/** Bytes of an entry of Request.headers; both are ASCII. */
+function headerBytes(name: string, value: string): number {
+  return fieldBytes(name.length) + fieldBytes(value.length);
+}
+
+function traceBytes(trace: Trace | null): number {
+  if (trace === null) return 0;
+  const { traceparent, tracestate } = trace;
+  const parent = fieldBytes(headerBytes('traceparent', traceparent));
+  return tracestate === '' ? parent : parent + fieldBytes(headerBytes('tracestate', tracestate));
+}
+
+function writeHeader(writer: WireWriter, name: string, value: string): void {
+  writer.tag(7, BYTES);
+  writer.varint(headerBytes(name, value));
+  writer.text(1, name);
+  writer.text(2, value);
 }
 
 /** The Request of a Handle call. */

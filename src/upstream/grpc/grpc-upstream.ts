@@ -100,6 +100,7 @@ export class GrpcUpstream implements Upstream {
       seq: call.seq,
       timeoutMs: Math.max(1, Math.round(call.deadline - this.#options.wheel.now())),
       to: call.instance,
+      trace: call.trace,
     });
   }
 

@@ -5,6 +5,7 @@ import { JSON_DEPTH_MAX, nestsTooDeep } from '../../contract/json-depth.ts';
 import { type Failure, failure } from '../../errors.ts';
 import type { Close, Delivery, JsonObject, Patch, Push } from '../../session/commands.ts';
 import type { Session } from '../../session/session.ts';
+import type { Trace } from '../call.ts';
 import { forwarded } from '../upstream.ts';
 
 /** A value of our own headers: printable ASCII but `%` stands for itself, every other byte of UTF-8 as %XX. */
@@ -63,6 +64,11 @@ export class HeaderBlock {
   asHeaders(): MsgHdrs {
     return this as unknown as MsgHdrs;
   }
+}
+
+/** The trace's lines, in lower case as W3C writes the names. */
+export function traceLines({ traceparent, tracestate }: Trace): string {
+  return `traceparent: ${traceparent}\r\n${tracestate === '' ? '' : `tracestate: ${tracestate}\r\n`}`;
 }
 
 /** The lines that are the same for every message of a session until it changes. */

@@ -4,6 +4,7 @@
  */
 import type { MsgHdrs } from 'nats';
 
+import { isPubAck } from '../../contract/pub-ack.ts';
 import { errorText, failure } from '../../errors.ts';
 import { idOfRaw } from '../../protocol/message.ts';
 import type { Lane } from '../../session/lane.ts';
@@ -20,8 +21,8 @@ import {
   readHeaders,
   readPatch,
   sessionLines,
+  traceLines,
 } from './headers.ts';
-import { isPubAck } from './pub-ack.ts';
 import { SUBJECT_BYTES_MAX, type Subjects } from './subjects.ts';
 
 const NO_RESPONDERS = 503;
@@ -207,6 +208,7 @@ export class NatsUpstream implements Upstream {
     const left = Math.max(1, Math.round(call.deadline - this.#wheel.now()));
     let lines = `${this.#sessionLines(call)}Pith-Seq: ${call.seq}\r\nPith-Route: ${call.route}\r\nPith-Timeout-Ms: ${left}\r\n`;
     if (call.wantsAnswer) lines += `Pith-Id: ${idOfRaw(call.rawId)}\r\n`;
+    if (call.trace !== null) lines += traceLines(call.trace);
     return new HeaderBlock(lines).asHeaders();
   }
 

@@ -37,6 +37,7 @@ const REQUEST: frames.RequestFields = {
   seq: 7,
   timeoutMs: 5_000,
   to: '',
+  trace: null,
 };
 
 const requests = fc.record({
@@ -46,6 +47,12 @@ const requests = fc.record({
   seq: fc.maxSafeNat(),
   timeoutMs: uint32,
   to: text,
+  trace: fc.option(
+    fc.record({
+      traceparent: fc.stringMatching(/^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/),
+      tracestate: fc.stringMatching(/^[a-z0-9=,]{0,300}$/),
+    }),
+  ),
 });
 
 /** The fields of a request that were sent, as they are read. */
@@ -56,8 +63,14 @@ function fieldsOf({
   seq,
   timeoutMs,
   to,
+  trace,
 }: Omit<frames.RequestFields, 'session'>) {
-  return { route, notify, body: Buffer.from(body), seq, timeout_ms: timeoutMs, to };
+  const { traceparent, tracestate } = trace ?? { traceparent: '', tracestate: '' };
+  const headers = {
+    ...(traceparent !== '' && { traceparent }),
+    ...(tracestate !== '' && { tracestate }),
+  };
+  return { route, notify, body: Buffer.from(body), seq, timeout_ms: timeoutMs, to, headers };
 }
 
 describe('a request frame', () => {

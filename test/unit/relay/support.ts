@@ -85,6 +85,7 @@ export function setUp(more: { messagesPerSecond?: number; inFlightPerBackend?: n
       log.push('close');
       session.close('kick');
     },
+    onBegin: () => {},
     onDone: (_call, outcome) => log.push(`done ${outcome}`),
     onRefused: (_session, route, _wantsAnswer, why) => log.push(`refused ${route} ${why.reason}`),
   };
