@@ -1,7 +1,10 @@
 /** Every way in which a session ends, in one table. The names are metric labels and log fields. */
 
 type Row = {
-  /** Code of the WebSocket close frame. [RFC 6455 section 7.4] Stock clients do not read it; ours and people do. */
+  /**
+   * Code of the WebSocket close frame. [RFC 6455 section 7.4] Stock clients do not read it; ours and people do.
+   * None above 1011: the `ws` of old Node clients dies of those.
+   */
   readonly webSocketCode: number;
   /** Reason in the body of a kick packet sent before the close; null: no kick packet. */
   readonly kick: string | null;
@@ -22,12 +25,12 @@ export const CLOSE_REASONS = {
   bad_packet_type: row(1002, null, 'never', 'info'),
   packet_too_long: row(1009, null, 'never', 'info'),
   malformed: row(1002, null, 'never', 'info'),
-  slow_consumer: row(1013, null, 'backoff', 'warn'),
+  slow_consumer: row(1008, null, 'backoff', 'warn'),
   closed: row(1000, null, 'backoff', 'info'),
   kick: row(1000, 'kick', 'never', 'info'),
-  draining: row(1012, null, 'now', 'info'),
-  drain_kick: row(1012, 'draining', 'now', 'info'),
-  drain_forced: row(1012, null, 'now', 'warn'),
+  draining: row(1001, null, 'now', 'info'),
+  drain_kick: row(1001, 'draining', 'now', 'info'),
+  drain_forced: row(1001, null, 'now', 'warn'),
   internal: row(1011, null, 'backoff', 'warn'),
 } as const satisfies Record<string, Row>;
 
