@@ -8,7 +8,7 @@
  */
 import { type Failure, failure, isOwnReason, REASONS } from '../errors.ts';
 import type { Message } from '../protocol/message.ts';
-import { clientJson } from '../protocol/packet.ts';
+import { clientJson, PACKET_BODY_BYTES_MAX } from '../protocol/packet.ts';
 import { isRoute, namesConstructor } from '../routing/route.ts';
 import { instanceFor, type RouteTable } from '../routing/route-table.ts';
 import type { Target } from '../routing/rule.ts';
@@ -43,6 +43,9 @@ export type RelayParts = {
 };
 
 const EMPTY_OBJECT = Buffer.from('{}');
+/** What fits in a packet behind the longest head of a response. */
+const ANSWER_BYTES_MAX = PACKET_BODY_BYTES_MAX - 16;
+const TOO_LONG = 'the backend answered with more than a packet holds';
 
 export class Relay implements CallEnd {
   readonly #table: RouteTable;
@@ -136,6 +139,10 @@ export class Relay implements CallEnd {
   // ---- ends ---------------------------------------------------------------------------------------------
 
   succeed(call: Call, body: Uint8Array): void {
+    if (body.length > ANSWER_BYTES_MAX) {
+      this.fail(call, failure('BAD_REPLY', TOO_LONG));
+      return;
+    }
     if (call.wantsAnswer && call.session.state !== 'closed') {
       call.session.answer(call.rawId, body.length === 0 ? EMPTY_OBJECT : body);
     }
@@ -206,8 +213,13 @@ export class Relay implements CallEnd {
   }
 }
 
-/** The standard error body, or the failure's own. */
+/** The standard error body, or the failure's own; never more than a packet holds. */
 export function errorBody(why: Failure): Uint8Array {
+  const body = anyErrorBody(why);
+  return body.length > ANSWER_BYTES_MAX ? anyErrorBody(failure('BAD_REPLY', TOO_LONG)) : body;
+}
+
+function anyErrorBody(why: Failure): Uint8Array {
   if (why.body !== null && why.body.length > 0) return why.body;
   const body: Record<string, unknown> = { code: why.code, reason: why.reason };
   body['msg'] = why.message || (isOwnReason(why.reason) ? REASONS[why.reason].message : '');

@@ -52,15 +52,15 @@ export class Deadlines {
     this.#lookBy(this.#openedAt + limits.handshakeMs);
   }
 
-  /** A packet came, whichever: the client lives. */
+  /** A packet came, whichever: the client lives, and what is incomplete began after it. */
   heard(): void {
     this.#lastHeardAt = this.#wheel.now();
+    this.#incompleteSince = 0;
   }
 
   /** The client was not read from for a while, and is again: what it could not do meanwhile begins anew. */
   rested(): void {
     this.heard();
-    this.#incompleteSince = 0;
   }
 
   /** The handshake was accepted; the ack is awaited. */

@@ -161,6 +161,8 @@ export class Session implements ConnectionHandler, Watched {
   onBytes(chunk: Buffer): void {
     if (this.#state === 'closed') return;
     const fault = this.#reader.push(chunk);
+    // [protocol.md 9] Some WebSocket clients send a buffer that is longer than the packet in it.
+    if (this.connection.transport === 'ws') this.#reader.forgetPadding();
     if (fault !== null) this.close(fault);
     else this.#deadlines.bytesCame();
   }
@@ -247,16 +249,10 @@ export class Session implements ConnectionHandler, Watched {
   #onMalformed(fault: MessageFault, message: Message): void {
     this.#host.onDropped(this, fault);
     this.#malformed++;
+    const idWasRead = fault === 'truncated' || fault === 'unknown_route_code';
     if (this.#malformed >= MALFORMED_MAX) this.close('malformed');
-    else if (
-      message.wantsAnswer &&
-      fault !== 'empty' &&
-      fault !== 'bad_kind' &&
-      fault !== 'bad_id' &&
-      !this.#isInFlight(message.rawId)
-    ) {
+    else if (idWasRead && message.wantsAnswer && !this.#isInFlight(message.rawId))
       this.#host.onUnreadable(this, message, fault);
-    }
   }
 
   #isInFlight(rawId: number): boolean {

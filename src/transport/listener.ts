@@ -32,8 +32,8 @@ export type RefusedConnection =
   | 'connection_limit'
   | 'tls_on_plain_port'
   | 'http_on_tcp_port'
-  | 'silent'
-  | 'not_pomelo';
+  | 'tcp_on_ws_port'
+  | 'silent';
 
 export type ListenerEvents = {
   readonly accept: Accept;
@@ -49,6 +49,8 @@ export class Listener {
   readonly #server: net.Server;
   readonly #web: http.Server;
   readonly #upgrader: WebSocketUpgrader;
+  /** Connections that have sent nothing yet. */
+  readonly #silent = new Set<Socket>();
 
   constructor(options: ListenerOptions, wheel: TimerWheel, events: ListenerEvents) {
     this.#options = options;
@@ -89,9 +91,10 @@ export class Listener {
     this.#web.closeIdleConnections();
   }
 
-  /** Ends what is left of the HTTP side. */
+  /** Ends what has not become a session. */
   close(): void {
     this.stopAccepting();
+    for (const socket of this.#silent) socket.destroy();
     this.#web.closeAllConnections();
   }
 
@@ -101,8 +104,7 @@ export class Listener {
       this.#refuse(socket, 'connection_limit');
       return;
     }
-    if (this.#options.scheme === 'ws') this.#web.emit('connection', socket);
-    else this.#sniff(socket);
+    this.#sniff(socket);
   }
 
   #sniff(socket: Socket): void {
@@ -110,35 +112,43 @@ export class Listener {
       this.#refuse(socket, 'silent');
     });
     this.#wheel.set(silent, this.#options.handshakeMs);
-    const onGone = (): void => {
+    this.#silent.add(socket);
+    const settle = (): void => {
       this.#wheel.cancel(silent);
+      this.#silent.delete(socket);
     };
-    const onReadable = (): void => {
-      const first = socket.read() as Buffer | null;
-      if (first === null) return;
-      socket.off('readable', onReadable);
-      socket.off('close', onGone);
-      this.#wheel.cancel(silent);
+    socket.once('close', settle);
+    socket.once('data', (first: Buffer) => {
+      // Nothing more may come before somebody has taken over.
+      socket.pause();
+      socket.off('close', settle);
+      settle();
       this.#sort(socket, first);
-    };
-    socket.once('close', onGone);
-    socket.on('readable', onReadable);
+    });
   }
 
   #sort(socket: Socket, first: Buffer): void {
+    const { scheme } = this.#options;
     const byte = first[0]!;
-    if (byte >= 0x41 && byte <= 0x5a) {
-      if (this.#options.scheme === 'tcp') {
-        this.#refuse(socket, 'http_on_tcp_port');
-      } else {
-        socket.unshift(first);
-        this.#web.emit('connection', socket);
-      }
-    } else if (byte === TLS_HANDSHAKE) {
+    if (byte === TLS_HANDSHAKE) {
       this.#refuse(socket, 'tls_on_plain_port');
-    } else {
+    } else if (byte >= 0x41 && byte <= 0x5a) {
+      if (scheme === 'tcp') this.#refuse(socket, 'http_on_tcp_port');
+      else this.#serveWeb(socket, first);
+    } else if (scheme === 'ws') {
+      this.#refuse(socket, 'tcp_on_ws_port');
+    } else if (this.#events.mayAccept()) {
       TcpConnection.open(socket, first, this.#wheel, this.#events.accept);
+    } else {
+      // Others have come first while this one was silent.
+      this.#refuse(socket, 'connection_limit');
     }
+  }
+
+  #serveWeb(socket: Socket, first: Buffer): void {
+    socket.unshift(first);
+    this.#web.emit('connection', socket);
+    socket.resume();
   }
 
   #refuse(socket: Socket, why: RefusedConnection): void {
@@ -159,6 +169,10 @@ export class Listener {
       answerPlainHttp,
     );
     web.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+      if (!this.#events.mayAccept()) {
+        this.#refuse(socket as Socket, 'connection_limit');
+        return;
+      }
       this.#upgrader.upgrade(request, socket as Socket, head, this.#events.accept);
     });
     web.on('clientError', (_error, socket) => {

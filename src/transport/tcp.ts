@@ -16,6 +16,7 @@ export class TcpConnection implements Connection {
   readonly assembling = false;
   readonly #socket: Socket;
   readonly #wheel: TimerWheel;
+  #paused = false;
   #closing = false;
 
   constructor(socket: Socket, wheel: TimerWheel) {
@@ -24,7 +25,7 @@ export class TcpConnection implements Connection {
     this.remoteAddress = socket.remoteAddress ?? '';
   }
 
-  /** Takes over a connected socket; `first` is what was read of it already. */
+  /** Takes over a connected socket that is paused; `first` is what was read of it already. */
   static open(socket: Socket, first: Buffer | null, wheel: TimerWheel, accept: Accept): void {
     socket.setNoDelay(true);
     const connection = new TcpConnection(socket, wheel);
@@ -46,6 +47,7 @@ export class TcpConnection implements Connection {
     this.#socket.on('data', (chunk: Buffer) => {
       if (!this.#closing) handler.onBytes(chunk);
     });
+    if (!this.#paused) this.#socket.resume();
   }
 
   get bufferedBytes(): number {
@@ -63,10 +65,12 @@ export class TcpConnection implements Connection {
   }
 
   pause(): void {
+    this.#paused = true;
     this.#socket.pause();
   }
 
   resume(): void {
+    this.#paused = false;
     this.#socket.resume();
   }
 

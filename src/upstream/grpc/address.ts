@@ -44,6 +44,8 @@ export class Address {
   readonly name: string;
   /** Sessions that keep to this address. */
   readonly lanes = new Set<Lane>();
+  /** Sessions that keep to another, and of which it has had messages all the same. */
+  readonly visitors = new Set<Lane>();
   /** As the backend said in its hello; '' where it did not. */
   instance = '';
   #state: AddressState = 'connecting';
@@ -52,6 +54,8 @@ export class Address {
   #link: Link | null = null;
   #retryMs = RETRY_MS_MIN;
   #closedUnimplemented = false;
+  /** Closed calls in flight. */
+  readonly #telling = new Set<Promise<void>>();
   readonly #retry: Alarm;
   readonly #helloLate: Alarm;
   readonly #options: AddressOptions;
@@ -100,6 +104,12 @@ export class Address {
     else this.#handle(call, fields);
   }
 
+  /** True when it has had messages of this session. */
+  forget(lane: Lane): boolean {
+    const kept = this.lanes.delete(lane);
+    return this.visitors.delete(lane) || kept;
+  }
+
   /** Tells the backend that a session ended. */
   sessionClosed(event: Buffer): void {
     if (this.#link !== null && this.#state === 'link') {
@@ -108,9 +118,14 @@ export class Address {
       });
     } else if (this.#state === 'handle' && !this.#closedUnimplemented) {
       const deadline = this.#options.clock.wallNow() + CLOSED_TIMEOUT_MS;
-      this.#channel.closed(event, deadline, (error) => {
-        if (error?.code === status.UNIMPLEMENTED) this.#closedUnimplemented = true;
+      const told = new Promise<void>((resolve) => {
+        this.#channel.closed(event, deadline, (error) => {
+          if (error?.code === status.UNIMPLEMENTED) this.#closedUnimplemented = true;
+          this.#telling.delete(told);
+          resolve();
+        });
       });
+      this.#telling.add(told);
     }
   }
 
@@ -125,11 +140,15 @@ export class Address {
     }
   }
 
-  /** Asks the backend to finish; resolves when its side of the link has ended. */
+  /** Asks the backend to finish; resolves when its side of the link has ended, and it has heard of all ends. */
   async close(reason: string): Promise<void> {
     this.#become('stopped', reason);
     this.#options.wheel.cancel(this.#retry);
     this.#options.wheel.cancel(this.#helloLate);
+    await Promise.all([this.#closeLink(reason), ...this.#telling]);
+  }
+
+  async #closeLink(reason: string): Promise<void> {
     const link = this.#link;
     if (link === null) return;
     await new Promise<void>((resolve) => {
@@ -153,7 +172,8 @@ export class Address {
   #connect(): void {
     if (this.#state === 'stopped') return;
     this.#leaving = false;
-    this.#state = 'connecting';
+    // Handle goes on serving while a Link is tried again.
+    if (this.#state !== 'handle') this.#state = 'connecting';
     if (this.#options.mode === 'handle') {
       this.#channel.ready(this.#options.clock.wallNow() + HELLO_WAIT_MS).then(
         () => {
@@ -165,6 +185,9 @@ export class Address {
       );
       return;
     }
+    const before = this.#link;
+    this.#link = null;
+    before?.destroy('tried again');
     this.#options.wheel.set(this.#helloLate, HELLO_WAIT_MS);
     const link: Link = new Link(this.#channel.openLink(), {
       ...this.#linkEvents(),
@@ -193,6 +216,7 @@ export class Address {
       },
       onHello: (hello) => {
         this.#options.wheel.cancel(this.#helloLate);
+        this.#options.wheel.cancel(this.#retry);
         this.instance = hello.instance;
         this.#become(
           'link',
@@ -210,8 +234,17 @@ export class Address {
     this.#options.wheel.cancel(this.#helloLate);
     this.#link = null;
     this.#onEnded();
-    if (unimplemented) this.#become('handle', 'the backend has no Link; Handle is called instead');
+    if (unimplemented) this.#withoutLink();
     else this.#lost(text);
+  }
+
+  /** A backend that has no Link may have one when it is started again. */
+  #withoutLink(): void {
+    if (this.#state !== 'handle')
+      this.#become('handle', 'the backend has no Link; Handle is called instead');
+    this.#channel.watch(() => {
+      if (this.#state === 'handle') this.#options.wheel.set(this.#retry, RETRY_MS_MIN);
+    });
   }
 
   #lost(why: string): void {
@@ -219,6 +252,7 @@ export class Address {
     this.#become('away', why);
     for (const lane of this.lanes) lane.place = null;
     this.lanes.clear();
+    this.visitors.clear();
     this.#options.wheel.set(this.#retry, this.#retryMs * (0.75 + 0.5 * Math.random()));
     this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS_MAX);
   }

@@ -3,6 +3,7 @@ import {
   Client,
   type ClientDuplexStream,
   type ClientUnaryCall,
+  connectivityState,
   credentials,
   Metadata,
   type requestCallback,
@@ -67,6 +68,13 @@ export class Channel {
         else resolve();
       });
     });
+  }
+
+  /** Calls `onLost` once, when there is no connection any more. */
+  watch(onLost: () => void): void {
+    const channel = this.#client.getChannel();
+    if (channel.getConnectivityState(false) !== connectivityState.READY) onLost();
+    else channel.watchConnectivityState(connectivityState.READY, Infinity, onLost);
   }
 
   close(): void {

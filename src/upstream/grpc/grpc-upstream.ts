@@ -110,14 +110,17 @@ export class GrpcUpstream implements Upstream {
   }
 
   onSessionClosed(closed: ClosedSession, lane: Lane): void {
-    const address = lane.place as Address | null;
-    if (address === null) return;
+    const place = lane.place as Address | null;
     lane.place = null;
-    address.lanes.delete(lane);
+    // The place may be given up already, and no longer listed.
+    const told = new Set(place === null ? this.#addresses : [...this.#addresses, place]);
     const { session, reason, code, lastedMs } = closed;
-    address.sessionClosed(
-      encodeClosed({ session: encodeSession(session, null), reason, code, lastedMs }),
-    );
+    let event: Buffer | null = null;
+    for (const address of told) {
+      if (!address.forget(lane)) continue;
+      event ??= encodeClosed({ session: encodeSession(session, null), reason, code, lastedMs });
+      address.sessionClosed(event);
+    }
   }
 
   info(): UpstreamInfo {
@@ -141,17 +144,28 @@ export class GrpcUpstream implements Upstream {
       const named = this.#addresses.find(
         (address) => address.serves && address.instance === call.instance,
       );
-      if (named !== undefined) return named;
+      if (named !== undefined) return this.#visit(named, call);
       if (call.target.otherwise === 'error') return null;
     }
     const place = lane.place as Address | null;
-    if (place !== null && place.serves) return place;
+    if (place !== null && place.serves) {
+      // What needs no order heeds a goaway at once; the rest moves when nothing is in flight.
+      const elsewhere = call.unordered && !place.welcomes ? this.#next() : null;
+      return elsewhere === null ? place : this.#visit(elsewhere, call);
+    }
     const next = this.#next();
-    if (next === null) return null;
+    // A notify may outlive its session, which nobody will forget a second time.
+    if (next === null || call.session.state === 'closed') return next;
     place?.lanes.delete(lane);
     lane.place = next;
     next.lanes.add(lane);
     return next;
+  }
+
+  /** For this message only; but the address will hear of the session's end. */
+  #visit(address: Address, call: Call): Address {
+    if (call.session.state !== 'closed') address.visitors.add(call.lane);
+    return address;
   }
 
   /** Round robin over the addresses that take new sessions. */

@@ -24,6 +24,7 @@ import {
   writeHello,
   writeRequestFrame,
 } from './gateway-frames.ts';
+import { hint } from './status.ts';
 
 /** Numbers on a Link are 32 bits. */
 const LINK_ID_MAX = 0xffff_ffff;
@@ -38,7 +39,10 @@ export interface LinkEvents {
   onGoaway(reason: string): void;
   onExtend(call: Call, timeoutMs: number): void;
   onLateReply(): void;
-  /** Once, last; the calls that were in flight have been failed. `unimplemented`: there is no Link here. */
+  /**
+   * Once. The calls in flight are failed after it, so that what waited behind them finds the link gone.
+   * `unimplemented`: there is no Link here.
+   */
   onEnd(why: { readonly unimplemented: boolean; readonly text: string }): void;
 }
 
@@ -49,6 +53,8 @@ export class Link implements FrameHandler {
   #writer = new WireWriter(4_096);
   #scheduled = false;
   #unsentBytes = 0;
+  /** Our side has said its last. */
+  #closed = false;
   #ended = false;
 
   constructor(stream: LinkStream, events: LinkEvents) {
@@ -59,7 +65,7 @@ export class Link implements FrameHandler {
       this.#onData(bytes);
     });
     stream.on('error', (error: ServiceError) => {
-      this.#end(error.code === status.UNIMPLEMENTED, error.details || error.message);
+      this.#end(error.code === status.UNIMPLEMENTED, hint(error));
     });
     stream.on('end', () => {
       this.#end(false, 'the backend ended the link');
@@ -97,16 +103,17 @@ export class Link implements FrameHandler {
 
   /** Writes any other frame. */
   send(write: (writer: WireWriter) => void): void {
-    if (this.#ended) return;
+    if (this.#ended || this.#closed) return;
     write(this.#writer);
     this.#flushSoon();
   }
 
   /** Says goodbye and closes our side; the backend answers what it has and ends. */
   close(reason: string): void {
-    if (this.#ended) return;
+    if (this.#ended || this.#closed) return;
     writeGoaway(this.#writer, reason);
     this.#flush();
+    this.#closed = true;
     this.#stream.end();
   }
 
@@ -185,9 +192,9 @@ export class Link implements FrameHandler {
   #end(unimplemented: boolean, text: string): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#events.onEnd({ unimplemented, text });
     // Sent, so maybe done: answered, and never sent again.
     for (const call of this.calls.takeAll()) call.fail(failure('BACKEND_AWAY'));
-    this.#events.onEnd({ unimplemented, text });
   }
 }
 

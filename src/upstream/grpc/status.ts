@@ -17,10 +17,8 @@ export function failureOfStatus(error: ServiceError): Failure {
   return failure(REASON_OF_STATUS[error.code] ?? 'BACKEND_ERROR');
 }
 
-/** A hint for the operator where the error's own text misleads. */
+/** Why a call or a stream ended, with a hint for the operator where the error's own text misleads. */
 export function hint(error: ServiceError): string {
-  if (error.details.includes('larger than max') || error.details.includes('Protocol error')) {
-    return `${error.details} (does this port speak gRPC?)`;
-  }
-  return error.details;
+  const text = error.details || error.message;
+  return text.includes('Protocol error') ? `${text} (does this port speak gRPC?)` : text;
 }

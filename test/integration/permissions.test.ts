@@ -1,0 +1,309 @@
+/** deploy/nats/permissions.conf on a real server: the gateway and backends work under it, and nothing else does. */
+import { fileURLToPath } from 'node:url';
+import { type NatsConnection, PermissionViolationError } from 'nats';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+import { TestClient } from '../support/client.ts';
+import { startGateway, type TestGateway } from '../support/gateway.ts';
+import { startNatsChat } from '../support/go.ts';
+import { control } from '../support/grpcurl.ts';
+import { startNats, type TestNats } from '../support/nats.ts';
+import { Heard, push, serve, tell, tellJson } from '../support/nats-backend.ts';
+import { eventually } from '../support/wait.ts';
+
+const FILE = fileURLToPath(new URL('../../deploy/nats/permissions.conf', import.meta.url));
+const PASSWORDS = {
+  NATS_GATEWAY_PASSWORD: 'gateway-secret',
+  NATS_CHAT_PASSWORD: 'chat-secret',
+  NATS_WORLD_PASSWORD: 'world-secret',
+};
+
+/** The configuration includes the file, as a user's would; an absolute path would be taken as relative. */
+const CONFIG = `jetstream { store_dir: "$DIR/js" }\ninclude "${'../'.repeat(16)}${FILE.slice(1)}"`;
+
+let nats: TestNats;
+
+beforeAll(async () => {
+  Object.assign(process.env, PASSWORDS);
+  nats = await startNats(CONFIG);
+});
+
+afterAll(async () => {
+  await nats[Symbol.asyncDispose]();
+});
+
+function connectAs(
+  user: 'gateway' | 'chat' | 'world',
+  inboxPrefix = '_INBOX',
+): Promise<NatsConnection> {
+  return nats.connect({ user, pass: `${user}-secret`, inboxPrefix });
+}
+
+function gatewayWith(backends: string): Promise<TestGateway> {
+  return startGateway(
+    `bus: ${nats.url}
+nats: { user: gateway, password: gateway-secret }
+backends: { ${backends}: { nats: {} } }
+routes: [{ match: "${backends}.>", backend: ${backends}, forward: [room], to: "{data.zone}" }]`,
+  );
+}
+
+/** What the server refuses of `act`: `publish …` and `subscription …`, once it has answered everything. */
+async function refused(nc: NatsConnection, act: () => void): Promise<string[]> {
+  const found: string[] = [];
+  const status = nc.status();
+  const reading = (async () => {
+    for await (const event of status) {
+      if (event.type !== 'error' || !(event.error instanceof PermissionViolationError)) continue;
+      found.push(`${event.error.operation} ${event.error.subject}`);
+    }
+  })();
+  act();
+  await nc.flush();
+  (status as unknown as { stop(): void }).stop();
+  await reading;
+  return found.sort();
+}
+
+function publishAll(nc: NatsConnection, subjects: readonly string[]): Promise<string[]> {
+  return refused(nc, () => {
+    for (const subject of subjects) nc.publish(subject, '');
+  });
+}
+
+async function subscribeAll(nc: NatsConnection, subjects: readonly string[]): Promise<string[]> {
+  return refused(nc, () => {
+    for (const subject of subjects) nc.subscribe(subject, { callback: () => {} });
+  });
+}
+
+const publishing = (subjects: readonly string[]): string[] =>
+  subjects.map((subject) => `publish ${subject}`).sort();
+const subscribing = (subjects: readonly string[]): string[] =>
+  subjects.map((subject) => `subscription ${subject}`).sort();
+
+describe('under the permissions', () => {
+  test('two gateways and the Go chat work, and nothing is refused', async () => {
+    await using _chat = await startNatsChat(nats.url, {
+      NATS_USER: 'chat',
+      NATS_PASSWORD: PASSWORDS.NATS_CHAT_PASSWORD,
+    });
+    await using one = await gatewayWith('chat');
+    await using two = await gatewayWith('chat');
+    await using ann = await TestClient.connect(one.port);
+    await using bob = await TestClient.connect(two.port, 'ws');
+    await ann.request('chat.room.join', { name: 'ann', room: 'lobby' });
+    await bob.request('chat.room.join', { name: 'bob', room: 'lobby' });
+    expect(await ann.push('onJoin')).toEqual({ name: 'bob' });
+    await bob.request('chat.room.send', { text: 'hi' });
+    expect(await ann.push('onChat')).toEqual({ from: 'bob', text: 'hi' });
+    expect(await bob.request('chat.room.whisper', { to: 'ann', text: 'psst' })).toMatchObject({
+      code: 200,
+    });
+    expect(await bob.request('chat.room.whisper', { to: 'carl', text: 'psst' })).toMatchObject({
+      reason: 'OFFLINE',
+    });
+    await eventually(
+      async () =>
+        (await control(one, 'Push', { push: { target: { all: true }, route: 'onAll' } }))[
+          'delivered'
+        ] === 2,
+      'both gateways to know each other',
+    );
+    const { sid } = [...two.gateway.registry.all()][0]!;
+    expect(await control(one, 'SetData', { sid, set: { far: 1 } })).toMatchObject({ uid: 'bob' });
+    expect(await control(one, 'Kick', { target: { sids: [sid] } })).toMatchObject({ closed: 1 });
+    for (const { log } of [one, two])
+      expect(log.filter(({ level }) => level === 'error')).toEqual([]);
+  });
+
+  test('a backend with an inbox prefix of its own answers, pushes and is answered', async () => {
+    const nc = await connectAs('world', '_INBOX.world');
+    const any = await serve(nc, 'pith.rpc.world.>', () => ({ body: '{"by":"any"}' }));
+    await serve(nc, 'pith.to.z1.world.>', () => ({ body: '{"by":"z1"}' }));
+    await using gateway = await gatewayWith('world');
+    await using client = await TestClient.connect(gateway.port);
+    const { sid } = [...gateway.gateway.registry.all()][0]!;
+    expect(await client.request('world.map.look')).toEqual({ by: 'any' });
+    expect(
+      await tellJson(nc, `pith.session.${sid}.patch`, { uid: 'ann', set: { zone: 'z1' } }),
+    ).toEqual({ changed: 1, version: 1 });
+    expect(await client.request('world.map.look')).toEqual({ by: 'z1' });
+    push(nc, 'pith.user.ann.push', 'onHi', { hi: 1 });
+    expect(await client.push('onHi')).toEqual({ hi: 1 });
+    any.stop();
+    await nc.flush();
+  });
+});
+
+describe('a backend', () => {
+  test('may use every verb of the contract', async () => {
+    const nc = await connectAs('chat');
+    const verbs = [
+      'push',
+      'patch',
+      'bind',
+      'unbind',
+      'set',
+      'join',
+      'leave',
+      'kick',
+      'close',
+      'get',
+    ];
+    const scoped = ['push', 'kick', 'get'];
+    expect(
+      await publishAll(nc, [
+        ...verbs.map((verb) => `pith.session.pith-0123456789.7.${verb}`),
+        ...[...scoped, 'patch'].map((verb) => `pith.user.nobody.${verb}`),
+        ...scoped.map((verb) => `pith.group.none.${verb}`),
+        ...scoped.map((verb) => `pith.all.${verb}`),
+        ...['pith.gateway.pith-0123456789.push', 'pith.control.Push', 'pith.keep.user.7'],
+      ]),
+    ).toEqual([]);
+    expect(await tell(nc, 'pith.user.nobody.get')).toBeNull();
+  });
+
+  test('may not ask other backends, pose as a gateway, or answer what it was not asked', async () => {
+    const nc = await connectAs('chat');
+    const forbidden = [
+      ...['pith.rpc.chat.room.join', 'pith.rpc.shop.buy.now', 'pith.to.one.shop.buy.now'],
+      ...['pith.fleet.hello', 'pith.fleet.push', 'pith.fleet.kick', 'pith.fleet.list'],
+      ...['pith.user.7.claim', 'pith.connect', 'pith.event.session.bound'],
+      ...['pith.gateway.pith-0123456789.Drain', 'pith.group.g.patch', 'pith.all.patch'],
+      ...['_INBOX.pith-0123456789.rpc.1', '_INBOX.pith-0123456789.ask.1', '_INBOX.x.1'],
+      ...['$JS.API.STREAM.NAMES', '$JS.API.STREAM.DELETE.X', '$SRV.PING', 'other'],
+    ];
+    expect(await publishAll(nc, forbidden)).toEqual(publishing(forbidden));
+  });
+
+  test('may hear its own routes and answers, and nothing else', async () => {
+    const nc = await connectAs('chat');
+    expect(
+      await subscribeAll(nc, ['pith.rpc.chat.>', 'pith.to.c1.chat.>', '_INBOX.abc.*']),
+    ).toEqual([]);
+    const forbidden = [
+      ...['>', 'pith.>', 'pith.rpc.>', 'pith.rpc.shop.>', 'pith.rpc.*.buy.now', 'pith.to.>'],
+      ...['pith.to.one.shop.>', 'pith.connect', 'pith.user.>', 'pith.user.7.*', 'pith.user.7.push'],
+      ...['pith.session.>', 'pith.session.*.*.*', 'pith.group.>', 'pith.all.*', 'pith.fleet.>'],
+      ...['pith.gateway.>', 'pith.control.*', 'pith.keep.>', 'pith.event.>', '$SRV.>'],
+      ...['_INBOX.*.rpc.*', '_INBOX.pith-0123456789.rpc.*', '_INBOX.world.x.*'],
+    ];
+    expect(await subscribeAll(nc, forbidden)).toEqual(subscribing(forbidden));
+  });
+
+  test('cannot overhear what other backends answer or are answered, by any wildcard', async () => {
+    const chat = await connectAs('chat');
+    const world = await connectAs('world', '_INBOX.world');
+    const service = await serve(world, 'pith.rpc.world.>', () => ({ body: '{"ok":1}' }));
+    await using gateway = await gatewayWith('world');
+    await using client = await TestClient.connect(gateway.port);
+    const { id } = gateway.gateway;
+    const overheard: string[] = [];
+    for (const subject of [
+      '_INBOX.>',
+      '_INBOX.*.>',
+      `_INBOX.${id}.>`,
+      '_INBOX.world.>',
+      '_INBOX.*.*',
+    ])
+      chat.subscribe(subject, { callback: (_, msg) => void overheard.push(msg.subject) });
+    const probe = await Heard.on(chat, '_INBOX.probe');
+    expect(await client.request('world.map.look')).toEqual({ ok: 1 });
+    await tellJson(
+      world,
+      'pith.session.' + [...gateway.gateway.registry.all()][0]!.sid + '.push',
+      '{}',
+      {
+        'Pith-Route': 'onHi',
+      },
+    );
+    const other = await connectAs('gateway');
+    other.publish('_INBOX.probe', '');
+    await probe.nth(0);
+    expect(overheard.filter((subject) => subject !== '_INBOX.probe')).toEqual([]);
+    expect(overheard).toContain('_INBOX.probe');
+    service.stop();
+    await world.flush();
+  });
+
+  test('answers a request once, and no other in its place', async () => {
+    const chat = await connectAs('chat');
+    const world = await connectAs('world', '_INBOX.world');
+    const heard = await Heard.on(world, 'pith.rpc.world.>');
+    await using gateway = await gatewayWith('world');
+    await using client = await TestClient.connect(gateway.port);
+    const id = client.send('world.map.look', {});
+    const { reply } = await heard.nth(0);
+    expect(await publishAll(chat, [reply!])).toEqual([`publish ${reply}`]);
+    expect(client.answersTo(id)).toBe(0);
+    expect(await publishAll(world, [reply!, reply!])).toEqual([`publish ${reply}`]);
+    expect(await client.answer(id)).toEqual({});
+    expect(client.answersTo(id)).toBe(1);
+  });
+
+  test('a backend with less has less', async () => {
+    const nc = await connectAs('world', '_INBOX.world');
+    const forbidden = [
+      'pith.all.push',
+      'pith.group.g.push',
+      'pith.control.Push',
+      'pith.user.7.kick',
+    ];
+    expect(await publishAll(nc, forbidden)).toEqual(publishing(forbidden));
+    const unheard = ['pith.rpc.chat.>', '_INBOX.*.*', '_INBOX.other.>'];
+    expect(await subscribeAll(nc, unheard)).toEqual(subscribing(unheard));
+  });
+});
+
+describe('a gateway', () => {
+  test('may not hear or answer what is meant for backends, nor touch what is kept', async () => {
+    const nc = await connectAs('gateway', '_INBOX.pith-0123456789.ask');
+    const unheard = [
+      ...[
+        '>',
+        'pith.>',
+        'pith.rpc.>',
+        'pith.rpc.chat.>',
+        'pith.to.>',
+        'pith.connect',
+        'pith.keep.>',
+      ],
+      ...['pith.event.>', 'pith.control.*', '_INBOX.>', '_INBOX.*.*', '_INBOX.world.>', '$JS.>'],
+    ];
+    expect(await subscribeAll(nc, unheard)).toEqual(subscribing(unheard));
+    const forbidden = [
+      ...['pith.keep.user.7', 'pith.control.Push', 'pith.gateway.pith-0123456789.push'],
+      ...['pith.group.g.kick', 'pith.all.kick', '$JS.API.STREAM.CREATE.X', '$JS.API.STREAM.LIST'],
+      ...['$SRV.PING', 'other', 'inbox.chat'],
+    ];
+    expect(await publishAll(nc, forbidden)).toEqual(publishing(forbidden));
+  });
+
+  test('takes its place in the queue group of Control', async () => {
+    const nc = await connectAs('gateway');
+    expect(
+      await refused(nc, () => {
+        nc.subscribe('pith.control.*', { queue: 'pith', callback: () => {} });
+      }),
+    ).toEqual([]);
+    expect(
+      await refused(nc, () => {
+        nc.subscribe('pith.control.*', { queue: 'mine', callback: () => {} });
+      }),
+    ).toEqual(['subscription pith.control.*']);
+  });
+
+  test('with the wrong password it listens, is not ready, and says so', async () => {
+    await using gateway = await startGateway(
+      `bus: ${nats.url}
+nats: { user: gateway, password: wrong }
+backends: { chat: { nats: {} } }
+routes: [{ match: "chat.>", backend: chat }]`,
+    );
+    await using client = await TestClient.connect(gateway.port);
+    expect(await client.request('chat.room.join')).toMatchObject({ reason: 'BUS_AWAY' });
+    expect((await fetch(`http://127.0.0.1:${gateway.healthPort}/readyz`)).status).toBe(503);
+    expect(gateway.log.map(({ msg }) => msg)).toContainEqual(expect.stringMatching(/bus is away/));
+  });
+});

@@ -1,0 +1,267 @@
+/** What each port takes, and what it says to those who speak something else. */
+import http from 'node:http';
+import { describe, expect, test } from 'vitest';
+
+import { TestClient } from '../support/client.ts';
+import { startGateway, type TestGateway } from '../support/gateway.ts';
+import { ACK, ask, frame, HANDSHAKE, OPCODE, RawSocket, UPGRADE } from '../support/raw.ts';
+import { eventually } from '../support/wait.ts';
+
+const ECHO = `
+backends: { echo: { reply: { code: 200 } } }
+routes: [{ match: "echo.>", backend: echo }]
+`;
+/** The beginning of a TLS ClientHello. */
+const TLS_HELLO = Buffer.from([0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3]);
+const SCHEMES = ['auto', 'ws', 'tcp'] as const;
+
+function listening(scheme: string, rest = ''): Promise<TestGateway> {
+  return startGateway(`${ECHO}listen: [{ url: "${scheme}://127.0.0.1:0" }]\n${rest}`);
+}
+
+async function expectRefusedAs(gateway: TestGateway, why: string): Promise<void> {
+  await eventually(
+    () => gateway.count('pith_connections_refused_total', why) === 1,
+    `the count of ${why}`,
+  );
+  expect(gateway.log).toContainEqual(
+    expect.objectContaining({
+      level: 'info',
+      msg: 'connection refused',
+      why,
+      remoteAddress: '127.0.0.1',
+    }),
+  );
+}
+
+type Answer = { status: number; headers: http.IncomingHttpHeaders; body: string };
+
+function fetchOnce(port: number, path: string, method = 'GET'): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const request = http.request({ port, host: '127.0.0.1', path, method, agent: false });
+    request.on('error', reject);
+    request.on('response', (response) => {
+      let body = '';
+      response.on('data', (chunk: Buffer) => (body += chunk.toString()));
+      response.on('end', () => {
+        resolve({ status: response.statusCode!, headers: response.headers, body });
+      });
+    });
+    request.end();
+  });
+}
+
+describe("clients' ports", () => {
+  test.each([
+    { scheme: 'auto', transport: 'tcp' },
+    { scheme: 'auto', transport: 'ws' },
+    { scheme: 'ws', transport: 'ws' },
+    { scheme: 'tcp', transport: 'tcp' },
+  ] as const)('$scheme takes $transport', async ({ scheme, transport }) => {
+    await using gateway = await listening(scheme);
+    await using client = await TestClient.connect(gateway.port, transport);
+    expect(await client.request('echo.a')).toEqual({ code: 200 });
+    expect(gateway.count('pith_connections_accepted_total', transport)).toBe(1);
+  });
+
+  test('several listeners serve the same gateway', async () => {
+    await using gateway = await startGateway(
+      `${ECHO}listen: [{ url: "ws://127.0.0.1:0" }, { url: "tcp://127.0.0.1:0" }]\n`,
+    );
+    const [ws, tcp] = gateway.gateway.addresses.clients.map((url) => Number(url.split(':').pop()));
+    await using first = await TestClient.connect(ws!, 'ws');
+    await using second = await TestClient.connect(tcp!, 'tcp');
+    expect(await first.request('echo.a')).toEqual({ code: 200 });
+    expect(await second.request('echo.a')).toEqual({ code: 200 });
+    expect(gateway.gateway.registry.size).toBe(2);
+  });
+
+  test.each(['auto', 'ws'])('a browser that opens %s is told to use ws://', async (scheme) => {
+    await using gateway = await listening(scheme);
+    const answer = await fetchOnce(gateway.port, '/');
+    expect(answer.status).toBe(426);
+    expect(answer.headers['upgrade']).toBe('websocket');
+    expect(answer.body).toContain('ws://');
+    expect((await fetchOnce(gateway.port, '/x', 'POST')).status).toBe(426);
+  });
+
+  test('an upgrade to something else is refused', async () => {
+    await using gateway = await listening('auto');
+    await using raw = await RawSocket.connect(gateway.port);
+    raw.send('GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n');
+    await raw.ended;
+    expect(raw.received).toMatch(/^HTTP\/1\.1 4\d\d /);
+  });
+
+  test('HTTP on a TCP port is closed, and the log says so', async () => {
+    await using gateway = await listening('tcp');
+    await using raw = await RawSocket.connect(gateway.port);
+    raw.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    await raw.ended;
+    expect(raw.received).toBe('');
+    await expectRefusedAs(gateway, 'http_on_tcp_port');
+  });
+
+  test.each(SCHEMES)('TLS on a plain %s port is closed, and the log says so', async (scheme) => {
+    await using gateway = await listening(scheme);
+    await using raw = await RawSocket.connect(gateway.port);
+    raw.send(TLS_HELLO);
+    await raw.ended;
+    expect(raw.received).toBe('');
+    await expectRefusedAs(gateway, 'tls_on_plain_port');
+  });
+
+  test('raw TCP on a WebSocket port is closed, and the log says so', async () => {
+    await using gateway = await listening('ws');
+    await using raw = await RawSocket.connect(gateway.port);
+    raw.send(HANDSHAKE);
+    await raw.ended;
+    await expectRefusedAs(gateway, 'tcp_on_ws_port');
+  });
+
+  test('HTTP that is none gets 400', async () => {
+    await using gateway = await listening('auto');
+    await using raw = await RawSocket.connect(gateway.port);
+    raw.send('GARBAGE\r\n\r\n');
+    await raw.ended;
+    expect(raw.received).toMatch(/^HTTP\/1\.1 400 /);
+  });
+
+  test.each([
+    { name: 'that never end', bytes: 'GET / HTTP/1.1\r\nHost: a\r\n' },
+    { name: 'of one letter', bytes: 'G' },
+  ])('slow headers $name are cut', async ({ bytes }) => {
+    await using gateway = await listening('auto', 'limits: { handshake: 300ms }\n');
+    await using raw = await RawSocket.connect(gateway.port);
+    raw.send(bytes);
+    await raw.ended;
+    await using client = await TestClient.connect(gateway.port, 'ws');
+    expect(await client.request('echo.a')).toEqual({ code: 200 });
+  });
+
+  test.each(SCHEMES)('a silent connection on %s is cut', async (scheme) => {
+    await using gateway = await listening(scheme, 'limits: { handshake: 200ms }\n');
+    await using raw = await RawSocket.connect(gateway.port);
+    await raw.ended;
+    await expectRefusedAs(gateway, 'silent');
+    expect(gateway.gateway.registry.size).toBe(0);
+  });
+
+  test('the first byte may come alone', async () => {
+    await using gateway = await listening('auto');
+    await using ws = await RawSocket.connect(gateway.port);
+    await using tcp = await RawSocket.connect(gateway.port);
+    ws.send(UPGRADE.slice(0, 1));
+    tcp.send(HANDSHAKE.subarray(0, 1));
+    await eventually(() => gateway.gateway.registry.size === 1, 'the TCP session');
+    ws.send(UPGRADE.slice(1));
+    tcp.send(Buffer.concat([HANDSHAKE.subarray(1), ACK, ask(1, 'echo.a')]));
+    expect((await ws.waitFor(/^HTTP\/1\.1 (\d+)/))[1]).toBe('101');
+    expect((await tcp.waitFor(/\{"code":(\d+)\}$/))[1]).toBe('200');
+  });
+
+  test('an upgrade may be followed by frames in the same segment', async () => {
+    await using gateway = await listening('auto');
+    await using raw = await RawSocket.connect(gateway.port);
+    const frames = [HANDSHAKE, ACK, ask(1, 'echo.a')].map((bytes) => frame(OPCODE.BINARY, bytes));
+    raw.send(Buffer.concat([Buffer.from(UPGRADE), ...frames]));
+    expect((await raw.waitFor(/\{"code":(\d+)\}$/))[1]).toBe('200');
+  });
+
+  test('200 clients that connect at once are all served', async () => {
+    await using gateway = await listening('auto');
+    const clients = await Promise.all(
+      Array.from({ length: 200 }, (_, i) =>
+        TestClient.connect(gateway.port, i % 2 === 0 ? 'tcp' : 'ws'),
+      ),
+    );
+    const answers = await Promise.all(clients.map((client) => client.request('echo.a')));
+    expect(answers.every((answer) => answer['code'] === 200)).toBe(true);
+    expect(gateway.gateway.registry.size).toBe(200);
+    for (const client of clients) client.close();
+    await eventually(() => gateway.gateway.registry.size === 0, 'all of them to be gone');
+  });
+});
+
+describe('probes and metrics', () => {
+  test('the health port and the admin port answer alike', async () => {
+    await using gateway = await startGateway(ECHO);
+    for (const port of [gateway.healthPort, gateway.adminPort]) {
+      expect(await fetchOnce(port, '/livez')).toMatchObject({ status: 200, body: 'ok\n' });
+      expect(await fetchOnce(port, '/readyz?verbose')).toMatchObject({ status: 200, body: 'ok\n' });
+      expect((await fetchOnce(port, '/metrics')).headers['content-type']).toMatch(
+        /^text\/plain; version=0\.0\.4/,
+      );
+      expect((await fetchOnce(port, '/elsewhere')).status).toBe(404);
+      const posted = await fetchOnce(port, '/livez', 'POST');
+      expect(posted.status).toBe(405);
+      expect(posted.headers['allow']).toBe('GET, HEAD');
+      for (const path of ['/livez', '/readyz', '/metrics', '/elsewhere']) {
+        const head = await fetchOnce(port, path, 'HEAD');
+        expect(head.status).toBe(path === '/elsewhere' ? 404 : 200);
+        expect(head.body).toBe('');
+        expect(Number(head.headers['content-length'])).toBeGreaterThan(0);
+      }
+    }
+  });
+
+  test('without the bus it lives, but is not ready, and says why', async () => {
+    await using gateway = await startGateway(
+      'bus: nats://127.0.0.1:1\nbackends: { b: { nats: {} } }\nroutes: [{ match: ">", backend: b }]',
+    );
+    expect((await fetchOnce(gateway.healthPort, '/livez')).status).toBe(200);
+    const ready = await fetchOnce(gateway.healthPort, '/readyz');
+    expect(ready.status).toBe(503);
+    expect(ready.body).toContain('bus');
+    await using client = await TestClient.connect(gateway.port);
+    expect(await client.request('a.b')).toMatchObject({ code: 503, reason: 'BUS_AWAY' });
+  });
+
+  test('every line of the metrics is Prometheus text, and the counters are there', async () => {
+    await using gateway = await startGateway(ECHO);
+    await using client = await TestClient.connect(gateway.port, 'ws');
+    await client.request('echo.a');
+    await client.request('nowhere.a');
+    client.notify('echo.a', {});
+    client.raw(Buffer.from([4, 0, 0, 1, 8]));
+    await client.request('echo.a');
+    const { body } = await fetchOnce(gateway.healthPort, '/metrics');
+    expect(body.endsWith('\n')).toBe(true);
+    const types = new Map<string, string>();
+    const samples = new Map<string, number>();
+    for (const line of body.trimEnd().split('\n')) {
+      const comment = /^# (HELP|TYPE) ([a-zA-Z_:][a-zA-Z0-9_:]*) (.+)$/.exec(line);
+      if (comment !== null) {
+        if (comment[1] === 'TYPE') types.set(comment[2]!, comment[3]!);
+        continue;
+      }
+      const sample =
+        /^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{(?:[a-zA-Z_]\w*="(?:[^"\\\n]|\\["\\n])*",?)*\})? (\S+)$/.exec(
+          line,
+        );
+      expect(sample, line).not.toBeNull();
+      const base = sample![1]!.replace(/_(bucket|sum|count)$/, '');
+      expect(types.has(sample![1]!) || types.get(base) === 'histogram', line).toBe(true);
+      expect(Number(sample![3]), line).not.toBeNaN();
+      const series = `${sample![1]}${sample![2] ?? ''}`;
+      expect(samples.has(series), `${series} once`).toBe(false);
+      samples.set(series, Number(sample![3]));
+    }
+    for (const [name, type] of types)
+      expect(type === 'counter', name).toBe(name.endsWith('_total'));
+    expect(Object.fromEntries(samples)).toMatchObject({
+      pith_sessions: 1,
+      pith_bus_up: 1,
+      'pith_connections_accepted_total{transport="ws"}': 1,
+      'pith_messages_dropped_total{reason="bad_kind"}': 1,
+      'pith_messages_refused_total{reason="NO_ROUTE"}': 1,
+      'pith_requests_total{backend="echo",outcome="ok"}': 3,
+      'pith_requests_in_flight{backend="echo"}': 0,
+    });
+  });
+
+  test('with telemetry.metrics: false there are none', async () => {
+    await using gateway = await startGateway(`${ECHO}telemetry: { metrics: false }\n`);
+    expect((await fetchOnce(gateway.healthPort, '/metrics')).status).toBe(404);
+  });
+});

@@ -1,0 +1,60 @@
+/** A TCP way to a port that a test can cut, as when a machine or a network dies: no goodbye, no way back. */
+import { once } from 'node:events';
+import net from 'node:net';
+
+export type Cable = AsyncDisposable & {
+  readonly port: number;
+  /** Ends all connections hard and takes no new ones. */
+  cut(): void;
+  /** Takes connections again. */
+  mend(): void;
+  /** Holds back everything, both ways, without ending anything. */
+  freeze(): void;
+};
+
+export async function layCable(to: number): Promise<Cable> {
+  const sockets = new Set<net.Socket>();
+  let whole = true;
+  const server = net.createServer((near) => {
+    if (!whole) {
+      near.resetAndDestroy();
+      return;
+    }
+    const far = net.connect({ port: to, host: '127.0.0.1', noDelay: true });
+    near.setNoDelay(true);
+    for (const socket of [near, far]) {
+      sockets.add(socket);
+      socket.on('error', () => {});
+      socket.on('close', () => {
+        sockets.delete(socket);
+        near.destroy();
+        far.destroy();
+      });
+    }
+    near.pipe(far);
+    far.pipe(near);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    port: (server.address() as net.AddressInfo).port,
+    cut() {
+      whole = false;
+      for (const socket of sockets) socket.resetAndDestroy();
+    },
+    mend() {
+      whole = true;
+    },
+    freeze() {
+      for (const socket of sockets) {
+        socket.unpipe();
+        socket.pause();
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}

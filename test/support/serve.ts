@@ -1,0 +1,89 @@
+/** The real process: `node src/main.ts …`, with a configuration file of its own and free ports. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import type { LogLine } from './gateway.ts';
+import { run, type Running, start } from './process.ts';
+
+export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const MAIN = join(ROOT, 'src/main.ts');
+
+export type ConfigFile = Disposable & { readonly path: string };
+
+/** Writes `yaml` to a file that is gone afterwards. */
+export function configFile(yaml: string): ConfigFile {
+  const dir = mkdtempSync(join(tmpdir(), 'pith-serve-'));
+  const path = join(dir, 'pith.yaml');
+  writeFileSync(path, yaml);
+  return {
+    path,
+    [Symbol.dispose]() {
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Runs a command of the program to its end. */
+export function pith(
+  ...args: readonly string[]
+): Promise<{ code: number | string; output: string }> {
+  return run(process.execPath, [MAIN, ...args], { cwd: ROOT });
+}
+
+export type Served = AsyncDisposable & {
+  readonly running: Running;
+  readonly port: number;
+  readonly controlPort: number;
+  readonly healthPort: number;
+  /** What it has logged so far. */
+  log(): LogLine[];
+  /** Waits for a line with this text. */
+  logged(msg: string): Promise<LogLine>;
+};
+
+const PORTS = `
+listen: [{ url: "auto://127.0.0.1:0" }]
+health: { listen: 127.0.0.1:0 }
+control: { listen: 127.0.0.1:0 }
+admin: { listen: 127.0.0.1:0 }
+`;
+
+/** Starts `serve` with `yaml` and free ports, and waits until it listens. */
+export async function serve(yaml: string, ...args: readonly string[]): Promise<Served> {
+  const file = configFile(`${PORTS}${yaml}`);
+  const running = await start(
+    process.execPath,
+    [MAIN, 'serve', '--config', file.path, '--set', 'log.format=json', ...args],
+    { cwd: ROOT },
+  );
+  const log = (): LogLine[] =>
+    running
+      .output()
+      .split('\n')
+      .slice(0, -1)
+      .filter((line) => line.startsWith('{'))
+      .map((line) => JSON.parse(line) as LogLine);
+  const logged = async (msg: string): Promise<LogLine> => {
+    await running.waitFor(new RegExp(`"msg":"${msg}"}\n`));
+    return log().find((line) => line.msg === msg)!;
+  };
+  const line = (await logged('listening')) as LogLine & {
+    clients: string[];
+    controlPort: number;
+    healthPort: number;
+  };
+  return {
+    running,
+    port: Number(line.clients[0]!.split(':').pop()),
+    controlPort: line.controlPort,
+    healthPort: line.healthPort,
+    log,
+    logged,
+    async [Symbol.asyncDispose]() {
+      await running[Symbol.asyncDispose]();
+      file[Symbol.dispose]();
+    },
+  };
+}
