@@ -1,0 +1,33 @@
+#!/bin/sh
+# Brings Chromium for test/conformance/browser.test.ts: $PITH_CHROMIUM, or `chromium` on the PATH, or
+# /usr/bin/chromium. Where there is none, and this is root on Debian, its package is installed, system-wide.
+# Never fails: without Chromium those tests are left out (and `make test` fails if CI is set).
+set -eu
+
+say() { echo "tools: $*" >&2; }
+
+# The same places as in test/conformance/browser/chromium.ts.
+have_chromium() {
+  if [ -n "${PITH_CHROMIUM:-}" ]; then [ -x "$PITH_CHROMIUM" ]; return; fi
+  command -v chromium >/dev/null 2>&1 || [ -x /usr/bin/chromium ]
+}
+
+as_root() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; }
+
+apt() { DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 "$@" </dev/null >&2; }
+
+if have_chromium; then exit 0; fi
+
+if [ -z "${PITH_CHROMIUM:-}" ] && as_root; then
+  say "installing Debian's package chromium"
+  if apt update && apt install -y --no-install-recommends chromium && have_chromium; then exit 0; fi
+  say "chromium could not be installed"
+fi
+
+if [ -n "${PITH_CHROMIUM:-}" ]; then
+  say "PITH_CHROMIUM is $PITH_CHROMIUM, which is no program"
+else
+  say "no chromium: install it (on Debian the package chromium), or give its path as PITH_CHROMIUM"
+fi
+say "left out without it:"
+say "  test/conformance/browser.test.ts"
