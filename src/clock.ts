@@ -16,7 +16,9 @@ export const systemClock: Clock = {
   now: () => performance.now(),
   wallNow: () => Date.now(),
   setTimer(ms, fn) {
-    const timer = setTimeout(fn, ms);
+    // Through setImmediate: after a stall of the process, what clients sent meanwhile is read before anybody is
+    // found late.
+    const timer = setTimeout(() => setImmediate(fn), ms);
     timer.unref();
     return () => {
       clearTimeout(timer);

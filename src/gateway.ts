@@ -20,6 +20,7 @@ import { type Drained, drainSessions } from './session/drain.ts';
 import { Flusher } from './session/outbox.ts';
 import { Registry } from './session/registry.ts';
 import { Session } from './session/session.ts';
+import { type Memory, watchOutboxes, watchProcess } from './wiring/gauges.ts';
 import { makeRelayHost, makeSessionHost } from './wiring/hosts.ts';
 import {
   admissionLimits,
@@ -30,16 +31,21 @@ import {
   ruleOf,
   sessionLimits,
 } from './wiring/settings.ts';
+import { EventLoopLag } from './telemetry/event-loop.ts';
 import type { Log } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
+import { Tracing } from './telemetry/tracing.ts';
 import { TimerWheel } from './timer-wheel.ts';
 import { Listener } from './transport/listener.ts';
 import type { Connection } from './transport/transport.ts';
 import type { Upstream } from './upstream/upstream.ts';
+import { Traces } from './wiring/traces.ts';
 import { makeUpstream } from './wiring/upstreams.ts';
 
 /** How long the start waits for the bus before it listens all the same. */
 const BUS_WAIT_MS = 2_000;
+/** How often a gateway that stops looks whether it should hurry. */
+const ACCEPT_STEP_MS = 100;
 /** How long backends may take to end their links when the gateway stops. */
 const UPSTREAM_CLOSE_MS = 2_000;
 
@@ -55,6 +61,8 @@ export type GatewayParts = {
   readonly nodeVersion: string;
   /** What `limits.connections: auto` comes to on this machine. */
   readonly connectionsAuto: number;
+  /** What the process has of memory; without it that is not among the metrics. */
+  readonly memory?: () => Memory;
 };
 
 /** Where everything listens, with the real ports. */
@@ -85,6 +93,9 @@ export class Gateway {
   readonly #health: HttpServer;
   readonly #admin: HttpServer;
   readonly #connectionsMax: number;
+  /** null: no traces. */
+  readonly #tracing: Tracing | null = null;
+  readonly #lag = new EventLoopLag();
   #state: GatewayState = 'starting';
   #sessionsEver = 0;
   #startedAt = 0;
@@ -102,15 +113,20 @@ export class Gateway {
     if (bus.kind === 'nats') this.#nats = this.#makeNats(bus.servers);
     this.#bus = this.#nats?.bus ?? new EmbeddedBus();
     this.registry = new Registry(this.id, this.#bus);
+    const fanout = this.metrics.histogram('pith_push_fanout', []);
     const changeLimits = { dataBytesMax: config.sessions.data, groupsMax: config.sessions.groups };
     this.#delivery = new Delivery(this.registry, changeLimits, this.#wheel, {
       onPush: (outcome, sessions) => {
         this.metrics.add('pith_pushes_total', [outcome], sessions);
+        if (outcome === 'delivered') fanout.observe(sessions);
       },
     });
     this.#nats?.bus.attach(this.registry, this.#delivery);
     this.#reach = new Reach(this.id, this.#delivery, this.#bus);
 
+    const { otlp } = config.telemetry;
+    const { metrics } = this;
+    if (otlp !== '') this.#tracing = new Tracing({ ...parts, otlp, gatewayId: this.id, metrics });
     const backends = Object.keys(config.backends);
     this.#upstreams = backends.map((name) => this.#makeUpstream(name));
     this.#admission = new Admission(admissionLimits(config), backends.length);
@@ -126,6 +142,8 @@ export class Gateway {
         metrics: this.metrics,
         log: parts.log,
         wheel: this.#wheel,
+        backends,
+        traces: this.#tracing && new Traces({ config, clock, tracing: this.#tracing }),
       }),
     });
     this.#listeners = this.#makeListeners();
@@ -192,6 +210,8 @@ export class Gateway {
   async start(): Promise<void> {
     const { config, clock, log } = this.#parts;
     this.#startedAt = clock.now();
+    if (config.telemetry.metrics) this.#lag.start();
+    await this.#tracing?.start();
     this.#bus.start();
     if (this.#nats !== null) {
       this.#nats.connector.start();
@@ -232,7 +252,7 @@ export class Gateway {
     this.#state = 'draining';
     this.#control.setServing(false);
     log.info({ sessions: this.registry.size }, 'draining');
-    if (config.drain.accept_for > 0) await sleep(clock, config.drain.accept_for);
+    await this.#acceptOn(config.drain.accept_for, hurry);
     for (const listener of this.#listeners) listener.stopAccepting();
     const { budget, per_second: perSecond, signal } = config.drain;
     const drained = await drainSessions(
@@ -246,13 +266,23 @@ export class Gateway {
     return drained;
   }
 
+  /** Goes on accepting for a while: load balancers take some time to look elsewhere. */
+  async #acceptOn(ms: number, hurry: () => boolean): Promise<void> {
+    const { clock } = this.#parts;
+    const until = clock.now() + ms;
+    while (clock.now() < until && !hurry())
+      await sleep(clock, Math.min(ACCEPT_STEP_MS, until - clock.now()));
+  }
+
   /** Lets go of everything that was started; harmless to repeat. */
   async #close(): Promise<void> {
     for (const session of [...this.registry.all()]) session.close('drain_forced');
     await Promise.all(this.#upstreams.map((upstream) => upstream.close(UPSTREAM_CLOSE_MS)));
     for (const listener of this.#listeners) listener.close();
     await within(this.#parts.clock, UPSTREAM_CLOSE_MS, this.#bus.close(), undefined);
+    await this.#tracing?.stop();
     await Promise.all([this.#control.close(), this.#admin.close(), this.#health.close()]);
+    this.#lag.stop();
     this.#wheel.stop();
     this.#state = 'stopped';
   }
@@ -332,6 +362,9 @@ export class Gateway {
     metrics.watch('pith_build_info', [this.#parts.version, this.#parts.nodeVersion], () => 1);
     metrics.watch('pith_sessions', [], () => this.registry.size);
     metrics.watch('pith_bus_up', [], () => (this.#bus.up ? 1 : 0));
+    metrics.watch('pith_drain_state', [], () => (this.#state === 'draining' ? 1 : 0));
+    watchOutboxes(metrics, this.registry);
+    if (this.#parts.memory !== undefined) watchProcess(metrics, this.#lag, this.#parts.memory);
     for (const [ordinal, name] of backends.entries()) {
       metrics.watch('pith_requests_in_flight', [name], () => this.#admission.inFlight(ordinal));
       metrics.watch(

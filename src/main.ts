@@ -4,6 +4,7 @@ import { readFileSync, writeSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 
+import { runClient } from './cli/client.ts';
 import { describeRoutes } from './cli/routes.ts';
 import { systemClock } from './clock.ts';
 import { loadConfig } from './config/load.ts';
@@ -25,6 +26,7 @@ const USAGE = `pith: a gateway between Pomelo clients and backends in any langua
 
   pith serve [--config FILE] [--set KEY=VALUE …]   run the gateway
   pith check [--config FILE] [--set KEY=VALUE …]   is the configuration right? exit code 78 if not
+  pith client [URL] [--request ROUTE --data JSON]  talk to a gateway as a Pomelo client; client --help says more
   pith version                                     print the version
 
 FILE is pith.yaml in this folder unless it is given. Every key is in deploy/pith.yaml; PITH_A__B=… in the
@@ -41,12 +43,17 @@ await main(process.argv.slice(2));
 
 async function main(args: readonly string[]): Promise<void> {
   const [command = 'help', ...rest] = args;
+  // Whoever reads what we print may go, as `head` does.
+  if (command !== 'serve') process.stdout.on('error', () => process.exit(EXIT.OK));
   switch (command) {
     case 'serve':
       await serve(readConfig(rest));
       return;
     case 'check':
       check(readConfig(rest));
+      return;
+    case 'client':
+      await client(rest);
       return;
     case 'version':
     case '--version':
@@ -126,6 +133,11 @@ async function serve(config: Config): Promise<void> {
       process.stdout.write(line);
     },
   });
+  // A reader of the log that goes away must not take the clients with it.
+  process.stdout.on('error', () => {});
+  process.on('SIGHUP', () => {
+    log.warn('SIGHUP: the configuration cannot be read again in this release; restart to change it');
+  });
   process.on('uncaughtException', (error) => {
     // A fault of ours: say so, and let the container start anew rather than go on in an unknown state.
     writeSync(2, `pith: internal error\n${error.stack ?? String(error)}\n`);
@@ -138,6 +150,7 @@ async function serve(config: Config): Promise<void> {
     version: VERSION,
     nodeVersion: process.versions.node,
     connectionsAuto: connectionsAuto(),
+    memory: () => process.memoryUsage(),
   });
   if (level === 'debug')
     for (const line of describeRoutes(config).trimEnd().split('\n')) log.debug(line);
@@ -153,6 +166,13 @@ async function serve(config: Config): Promise<void> {
   } catch (error) {
     fail(EXIT.OS, `pith: ${errorText(error)}\n`);
   }
+}
+
+async function client(args: readonly string[]): Promise<void> {
+  const { stdin, stdout, stderr } = process;
+  process.exit(
+    await runClient({ args, stdin, stdout, stderr, clock: systemClock, version: VERSION }),
+  );
 }
 
 /** As many clients as file descriptors and memory allow. */

@@ -11,6 +11,7 @@ import {
   type PushCount,
   type Target,
 } from '../session/commands.ts';
+import { closeWords } from '../session/close-reason.ts';
 import type { Perishable } from '../session/outbox.ts';
 import type { Registry } from '../session/registry.ts';
 import type { Session } from '../session/session.ts';
@@ -104,7 +105,7 @@ export class Delivery {
 
   /** Closes the sessions, with a kick packet first where the close says so. Returns how many. */
   close(sessions: readonly Session[], close: Close): number {
-    const words = { text: close.reason, code: close.code, retryAfterMs: close.retryAfterMs };
+    const words = closeWords(close.reason, close.code, close.retryAfterMs);
     for (const session of sessions) session.close(close.kick ? 'kick' : 'closed', words);
     return sessions.length;
   }

@@ -78,7 +78,12 @@ export class Reach {
     return outcome;
   }
 
-  async kick(target: Target, close: Close, waitMs = FLEET_WAIT_MS): Promise<KickOutcome | Failure> {
+  /** Closes, with a kick packet first where the close says so. */
+  async close(
+    target: Target,
+    close: Close,
+    waitMs = FLEET_WAIT_MS,
+  ): Promise<KickOutcome | Failure> {
     if (namesNobody(target))
       return failure('BAD_ARGUMENT', 'target names nobody: give sids, uids, groups or all');
     let closed = this.#delivery.close(this.#delivery.select(target), close);

@@ -234,7 +234,7 @@ const logSchema = z
     format: choice(['auto', 'json', 'pretty'], 'auto', 'auto: pretty on a terminal, else json.'),
   })
   .prefault({})
-  .describe('Logs, on standard error.');
+  .describe('Logs, on standard output.');
 
 const consulSchema = z
   .strictObject({

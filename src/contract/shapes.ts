@@ -1,5 +1,6 @@
 /** The shapes that every way in shares, read from protobuf: Body, Error, Patch, Close, Target, Push. */
 import { type Failure, failure } from '../errors.ts';
+import { clientJson } from '../protocol/packet.ts';
 import type { Close, Delivery, Patch, Push, Target } from '../session/commands.ts';
 import { decodeDurationMs, decodeJsonValue, decodeStruct, type WireReader } from './wire.ts';
 
@@ -10,8 +11,7 @@ export function decodeBody(reader: WireReader): Uint8Array {
   let body: Uint8Array = NOTHING;
   while (reader.next()) {
     if (reader.field === 1 || reader.field === 3) body = reader.bytes();
-    else if (reader.field === 2)
-      body = Buffer.from(JSON.stringify(decodeJsonValue(reader.message())));
+    else if (reader.field === 2) body = Buffer.from(clientJson(decodeJsonValue(reader.message())));
     else reader.skip();
   }
   return body;

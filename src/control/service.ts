@@ -84,7 +84,7 @@ export function controlService(parts: ControlParts): UntypedServiceImplementatio
     ),
     Kick: unary(
       async ({ target, close }: { target: TargetMessage | null; close: CloseMessage | null }) =>
-        orThrow(await reach.kick(targetOf(target), kickOf(close))),
+        orThrow(await reach.close(targetOf(target), kickOf(close))),
     ),
     Bind: unary(async ({ sid, uid }: { sid: string; uid: string }) => {
       if (uid === '') throw new GatewayError('BAD_ARGUMENT', 'uid is missing');

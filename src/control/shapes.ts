@@ -1,5 +1,6 @@
 /** Control's messages as proto-loader gives and takes them, to and from our own shapes. */
 import type { PushOutcome } from '../bus/bus.ts';
+import { clientJson } from '../protocol/packet.ts';
 import type { SessionJson } from '../contract/json-shapes.ts';
 import type { Close, Delivery, Json, JsonObject, Push, Target } from '../session/commands.ts';
 
@@ -126,7 +127,7 @@ export function pushOf(message: PushMessage): Push {
 
 function bodyBytes(body: BodyMessage | null): Uint8Array {
   if (body === null) return Buffer.alloc(0);
-  if (body.content === 'json') return Buffer.from(JSON.stringify(valueJson(body.json!)));
+  if (body.content === 'json') return Buffer.from(clientJson(valueJson(body.json!)));
   if (body.content === 'text') return Buffer.from(body.text!);
   return body.bytes ?? Buffer.alloc(0);
 }

@@ -197,10 +197,11 @@ export class Relay implements CallEnd {
     // An answer that does not fit, or a push before it, closes the session, which ends its calls: this one too.
     if (state === 'free') return;
     this.#wheel.cancel(call);
-    session.untrack(call);
     this.#admission.leave(target.backendOrdinal);
     this.#host.onDone(call, outcome);
     call.state = 'free';
+    // Last of the counts: the session may read on, and send more, when this one is gone.
+    session.untrack(call);
     if (state === 'waiting') lane.abandon(call);
     else lane.leave(call);
     this.#pool.give(call);

@@ -45,6 +45,14 @@ function row(
   return { webSocketCode, kick, reconnect, log };
 }
 
+/** A reason must fit in a close frame beside others, and in a log line. */
+const WORDS_MAX = 256;
+
+/** What a backend said, cut to what is shown. */
+export function closeWords(text: string, code: number, retryAfterMs: number): CloseWords {
+  return { text: text.slice(0, WORDS_MAX), code, retryAfterMs };
+}
+
 /** A backend's own words for a close; they show in the kick body, the close frame and the log. */
 export type CloseWords = {
   /** Empty: the reason's own. */

@@ -27,10 +27,18 @@ export type Perishable = {
   readonly latestKey: string;
 };
 
-type Entry = Encoded | Stale | null;
+/** What goes out in one write. */
+const PIECE_BYTES = 65_536;
+/** Sent entries that are kept before the list is shortened. */
+const COMPACT_AT = 1_024;
 
+type Entry = Encoded | Stale;
+
+/** A push that may spoil before it is sent. */
 class Stale {
   readonly encoded: Encoded;
+  /** A newer one of its key has taken its place. */
+  isReplaced = false;
   readonly expiresAt: number;
   readonly latestKey: string;
 
@@ -45,10 +53,12 @@ export class Outbox {
   readonly #connection: Connection;
   readonly #flusher: Flusher;
   readonly #limits: OutboxLimits;
+  /** What waits, from `#head` on. */
   #entries: Entry[] = [];
+  #head = 0;
   #queuedBytes = 0;
-  /** Where the newest unsent push of a key stands; made at the first such push. */
-  #latest: Map<string, number> | null = null;
+  /** The newest unsent push of a key; made at the first such push. */
+  #latest: Map<string, Stale> | null = null;
   #corks = 0;
   #dirty = false;
   /** Pushes that expired or were replaced before they were sent. */
@@ -91,12 +101,16 @@ export class Outbox {
   /** Puts a push that may be dropped, replaced or expire. */
   putPerishable(encoded: Encoded, perishable: Perishable): Taken {
     const { droppable, latestKey } = perishable;
-    if (latestKey !== '') this.#forget(latestKey);
+    const older = latestKey === '' ? undefined : this.#latest?.get(latestKey);
+    const freed = older?.encoded.length ?? 0;
     const slow = this.backlogMs(this.#flusher.now()) > this.#limits.dropAfterMs;
-    if ((droppable && slow) || !this.#fits(encoded))
+    if ((droppable && slow) || !this.#fits(encoded, freed)) {
       return droppable || latestKey !== '' ? 'dropped' : 'full';
-    if (latestKey !== '') (this.#latest ??= new Map()).set(latestKey, this.#entries.length);
-    this.#entries.push(new Stale(encoded, perishable));
+    }
+    if (older !== undefined) this.#replace(older);
+    const entry = new Stale(encoded, perishable);
+    if (latestKey !== '') (this.#latest ??= new Map()).set(latestKey, entry);
+    this.#entries.push(entry);
     this.#queuedBytes += encoded.length;
     this.#touch();
     return 'taken';
@@ -109,24 +123,23 @@ export class Outbox {
 
   uncork(): void {
     this.#corks--;
-    if (this.#corks === 0 && this.#entries.length > 0) this.#touch();
+    if (this.#corks === 0 && this.#waits) this.#touch();
   }
 
-  /** Sends what waits, unless the client is not taking any more; then the next drain sends it. */
+  /** Sends what waits, as far as the client takes it; the next drain sends the rest. */
   flush(): void {
     this.#dirty = false;
-    if (this.#corks > 0 || this.#entries.length === 0) return;
-    if (this.#connection.congested) {
-      if (this.#backlogSince === 0) this.#backlogSince = this.#flusher.now();
-      return;
-    }
-    this.#send();
+    if (this.#corks > 0) return;
+    // In pieces: each that the client has taken shows that it reads, and what waits here can still be replaced.
+    while (this.#waits && !this.#connection.congested) this.#send(PIECE_BYTES);
+    if (this.#connection.congested && this.#backlogSince === 0)
+      this.#backlogSince = this.#flusher.now();
   }
 
   /** Sends everything, whatever keeps it back: the connection is closed next. */
   flushLast(): void {
     this.#corks = 0;
-    if (this.#entries.length > 0) this.#send();
+    if (this.#waits) this.#send(Infinity);
   }
 
   /** The socket has taken all that it was given. */
@@ -135,51 +148,54 @@ export class Outbox {
     this.flush();
   }
 
-  #send(): void {
-    const entries = this.#entries;
-    this.#entries = [];
-    this.#queuedBytes = 0;
-    this.#latest?.clear();
-    const packets = this.#fresh(entries);
-    if (packets.length > 0) this.#connection.send(packets);
-    if (this.#connection.congested && this.#backlogSince === 0)
-      this.#backlogSince = this.#flusher.now();
+  get #waits(): boolean {
+    return this.#head < this.#entries.length;
   }
 
-  #fits(encoded: Encoded): boolean {
-    const unsent = this.unsentBytes;
+  /** Sends at most `bytesMax` in one write, or one message that is larger. */
+  #send(bytesMax: number): void {
+    const packets: Encoded[] = [];
+    let bytes = 0;
+    while (this.#waits && bytes < bytesMax) {
+      const entry = this.#entries[this.#head]!;
+      const fresh = entry instanceof Stale ? this.#fresh(entry) : entry;
+      if (fresh !== null) {
+        if (bytes > 0 && bytes + fresh.length > bytesMax) break;
+        packets.push(fresh);
+        bytes += fresh.length;
+      }
+      this.#head++;
+    }
+    this.#queuedBytes -= bytes;
+    if (!this.#waits) {
+      this.#entries = [];
+      this.#head = 0;
+    } else if (this.#head > COMPACT_AT) {
+      this.#entries.splice(0, this.#head);
+      this.#head = 0;
+    }
+    if (packets.length > 0) this.#connection.send(packets);
+  }
+
+  #fits(encoded: Encoded, freed = 0): boolean {
+    const unsent = this.unsentBytes - freed;
     return unsent === 0 || unsent + encoded.length <= this.#limits.bytesMax;
   }
 
-  #forget(latestKey: string): void {
-    const at = this.#latest?.get(latestKey);
-    if (at === undefined) return;
-    const old = this.#entries[at] as Stale;
-    this.#entries[at] = null;
-    this.#queuedBytes -= old.encoded.length;
-    this.#latest!.delete(latestKey);
+  #replace(older: Stale): void {
+    older.isReplaced = true;
+    this.#queuedBytes -= older.encoded.length;
     this.#spoiled++;
   }
 
-  #fresh(entries: Entry[]): Encoded[] {
-    let now = 0;
-    let plain = true;
-    for (const entry of entries) {
-      if (entry === null || entry instanceof Stale) plain = false;
-    }
-    if (plain) return entries as Encoded[];
-    const packets: Encoded[] = [];
-    for (const entry of entries) {
-      if (entry === null) continue;
-      if (!(entry instanceof Stale)) {
-        packets.push(entry);
-        continue;
-      }
-      if (now === 0) now = this.#flusher.now();
-      if (entry.expiresAt > now) packets.push(entry.encoded);
-      else this.#spoiled++;
-    }
-    return packets;
+  /** What of a perishable push is to be sent now; null: nothing. */
+  #fresh(entry: Stale): Encoded | null {
+    if (entry.isReplaced) return null;
+    if (entry.latestKey !== '') this.#latest!.delete(entry.latestKey);
+    if (entry.expiresAt > this.#flusher.now()) return entry.encoded;
+    this.#queuedBytes -= entry.encoded.length;
+    this.#spoiled++;
+    return null;
   }
 
   #touch(): void {

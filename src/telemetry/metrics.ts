@@ -1,10 +1,20 @@
-/** Counters and gauges, in one table; rendered as Prometheus text. Labels come from tables, never from clients. */
+/**
+ * Counters, gauges and histograms, in one table; rendered as Prometheus text. Labels come from tables, never
+ * from clients. What is counted per message is kept by whoever counts it, so that counting is an addition.
+ */
+import { Histogram } from './histogram.ts';
 
 type Instrument = {
-  readonly kind: 'counter' | 'gauge';
+  readonly kind: 'counter' | 'gauge' | 'histogram';
   readonly help: string;
   readonly labels: readonly string[];
+  /** Upper bounds of a histogram's buckets; for the others none. */
+  readonly buckets: readonly number[];
 };
+
+/** From a backend on the same machine to the default timeout. */
+const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+const SESSIONS = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000];
 
 export const INSTRUMENTS = {
   pith_build_info: gauge('Always 1.', ['version', 'node']),
@@ -21,25 +31,52 @@ export const INSTRUMENTS = {
     ['reason'],
   ),
   pith_requests_total: counter('Messages relayed, by how they ended.', ['backend', 'outcome']),
+  pith_request_duration_seconds: histogram(
+    'From a request to its answer, whichever way it ended.',
+    SECONDS,
+    ['backend'],
+  ),
   pith_requests_in_flight: gauge('Messages in flight or waiting.', ['backend']),
   pith_late_replies_total: counter(
     'Answers that came after the call had ended, and were dropped.',
     ['kind'],
   ),
   pith_pushes_total: counter('Pushes to sessions of this gateway.', ['outcome']),
+  pith_push_fanout: histogram('Sessions of this gateway that a push was delivered to.', SESSIONS),
   pith_pushes_spoiled_total: counter('Pushes replaced or expired before they were sent.'),
   pith_backend_healthy_addresses: gauge('Addresses that serve.', ['backend']),
   pith_bus_up: gauge('1 while the bus is connected.'),
+  pith_outbox_bytes: gauge('Bytes that wait for slow clients, over all sessions.'),
+  pith_drain_state: gauge('0 in service, 1 once the gateway is stopping.'),
+  pith_spans_total: counter(
+    'Spans of traces: made, exported, failed; what is in no end waits, or was dropped as too many waited.',
+    ['state'],
+  ),
+  // The names that other Node.js services have, so that dashboards fit.
+  nodejs_eventloop_lag_p50_seconds: gauge('Median lag of the event loop since the last scrape.'),
+  nodejs_eventloop_lag_p99_seconds: gauge('99th percentile of it.'),
+  nodejs_heap_size_used_bytes: gauge("V8's heap that is in use."),
+  nodejs_heap_size_total_bytes: gauge("V8's heap."),
+  nodejs_external_memory_bytes: gauge('Memory outside the heap that belongs to objects in it.'),
+  process_resident_memory_bytes: gauge('Resident memory of the process.'),
 } as const satisfies Record<string, Instrument>;
 
 export type InstrumentName = keyof typeof INSTRUMENTS;
 
 function counter(help: string, labels: readonly string[] = []): Instrument {
-  return { kind: 'counter', help, labels };
+  return { kind: 'counter', help, labels, buckets: [] };
 }
 
 function gauge(help: string, labels: readonly string[] = []): Instrument {
-  return { kind: 'gauge', help, labels };
+  return { kind: 'gauge', help, labels, buckets: [] };
+}
+
+function histogram(
+  help: string,
+  buckets: readonly number[],
+  labels: readonly string[] = [],
+): Instrument {
+  return { kind: 'histogram', help, labels, buckets };
 }
 
 /** A value that is read when somebody looks. */
@@ -57,21 +94,16 @@ export class Series {
 export class Metrics {
   readonly #counts = new Map<InstrumentName, Map<string, Series>>();
   readonly #reads = new Map<InstrumentName, Map<string, Read>>();
+  readonly #histograms = new Map<InstrumentName, Map<string, Histogram>>();
 
   /** The counter of these label values, in the order of the table. */
   series(name: InstrumentName, labels: readonly string[]): Series {
-    let all = this.#counts.get(name);
-    if (all === undefined) {
-      all = new Map();
-      this.#counts.set(name, all);
-    }
-    const key = labels.join('\u0000');
-    let series = all.get(key);
-    if (series === undefined) {
-      series = new Series();
-      all.set(key, series);
-    }
-    return series;
+    return entry(this.#counts, name, labels, () => new Series());
+  }
+
+  /** The histogram of these label values. */
+  histogram(name: InstrumentName, labels: readonly string[]): Histogram {
+    return entry(this.#histograms, name, labels, () => new Histogram(INSTRUMENTS[name].buckets));
   }
 
   add(name: InstrumentName, labels: readonly string[], by = 1): void {
@@ -80,17 +112,12 @@ export class Metrics {
 
   /** What a counter stands at. */
   count(name: InstrumentName, labels: readonly string[]): number {
-    return this.#counts.get(name)?.get(labels.join('\u0000'))?.value ?? 0;
+    return this.#counts.get(name)?.get(keyOf(labels))?.value ?? 0;
   }
 
   /** Registers a gauge that is read when the metrics are. */
   watch(name: InstrumentName, labels: readonly string[], read: Read): void {
-    let series = this.#reads.get(name);
-    if (series === undefined) {
-      series = new Map();
-      this.#reads.set(name, series);
-    }
-    series.set(labels.join('\u0000'), read);
+    labelled(this.#reads, name).set(keyOf(labels), read);
   }
 
   /** [prometheus.io/docs/instrumenting/exposition_formats] Text format 0.0.4. */
@@ -100,19 +127,65 @@ export class Metrics {
       const { help, kind, labels } = INSTRUMENTS[name] as Instrument;
       text += `# HELP ${name} ${help}\n# TYPE ${name} ${kind}\n`;
       for (const [key, { value }] of this.#counts.get(name) ?? [])
-        text += line(name, labels, key, value);
+        text += line(name, pairs(labels, key), value);
       for (const [key, read] of this.#reads.get(name) ?? [])
-        text += line(name, labels, key, read());
+        text += line(name, pairs(labels, key), read());
+      for (const [key, one] of this.#histograms.get(name) ?? [])
+        text += histogramLines(name, pairs(labels, key), one);
     }
     return text;
   }
 }
 
-function line(name: string, labels: readonly string[], key: string, value: number): string {
-  if (labels.length === 0) return `${name} ${value}\n`;
+type Family<T> = Map<InstrumentName, Map<string, T>>;
+
+function keyOf(labels: readonly string[]): string {
+  return labels.join('\u0000');
+}
+
+function labelled<T>(family: Family<T>, name: InstrumentName): Map<string, T> {
+  let all = family.get(name);
+  if (all === undefined) {
+    all = new Map();
+    family.set(name, all);
+  }
+  return all;
+}
+
+function entry<T>(
+  family: Family<T>,
+  name: InstrumentName,
+  labels: readonly string[],
+  make: () => T,
+): T {
+  const all = labelled(family, name);
+  const key = keyOf(labels);
+  let one = all.get(key);
+  if (one === undefined) {
+    one = make();
+    all.set(key, one);
+  }
+  return one;
+}
+
+function pairs(labels: readonly string[], key: string): string[] {
   const values = key.split('\u0000');
-  const pairs = labels.map((label, i) => `${label}="${escape(values[i] ?? '')}"`);
-  return `${name}{${pairs.join(',')}} ${value}\n`;
+  return labels.map((label, i) => `${label}="${escape(values[i] ?? '')}"`);
+}
+
+function histogramLines(name: string, labels: readonly string[], one: Histogram): string {
+  let text = '';
+  let below = 0;
+  for (const [i, count] of one.counts.entries()) {
+    below += count;
+    const bound = i < one.bounds.length ? String(one.bounds[i]) : '+Inf';
+    text += line(`${name}_bucket`, [...labels, `le="${bound}"`], below);
+  }
+  return text + line(`${name}_sum`, labels, one.sum) + line(`${name}_count`, labels, below);
+}
+
+function line(name: string, labels: readonly string[], value: number): string {
+  return labels.length === 0 ? `${name} ${value}\n` : `${name}{${labels.join(',')}} ${value}\n`;
 }
 
 function escape(value: string): string {

@@ -9,9 +9,12 @@ import { CLOSE_REASONS } from '../session/close-reason.ts';
 import type { Registry } from '../session/registry.ts';
 import type { SessionHost } from '../session/session.ts';
 import type { Log } from '../telemetry/log.ts';
+import type { Histogram } from '../telemetry/histogram.ts';
 import type { Metrics, Series } from '../telemetry/metrics.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
+import type { Call } from '../upstream/call.ts';
 import type { Upstream } from '../upstream/upstream.ts';
+import type { Traces } from './traces.ts';
 
 export type SessionHostParts = {
   readonly config: Config;
@@ -98,22 +101,40 @@ export type RelayHostParts = {
   readonly metrics: Metrics;
   readonly log: Log;
   readonly wheel: TimerWheel;
+  /** In the order of their ordinals. */
+  readonly backends: readonly string[];
+  /** null: no message is traced. */
+  readonly traces: Traces | null;
 };
 
-export function makeRelayHost(parts: RelayHostParts): RelayHost {
-  const { delivery, reach, metrics, log, wheel } = parts;
-  const isDebug = log.level === 'debug';
-  const requests = new Map<string, Series>();
-  /** There is one per message: the counter is found without making its label list. */
-  const count = (backend: string, outcome: string): void => {
-    const key = `${backend} ${outcome}`;
-    let series = requests.get(key);
+/** What is counted of every message to one backend: found without making a label list or a key. */
+class BackendCounts {
+  readonly #metrics: Metrics;
+  readonly #backend: string;
+  readonly #outcomes = new Map<string, Series>();
+  readonly #durations: Histogram;
+
+  constructor(metrics: Metrics, backend: string) {
+    this.#metrics = metrics;
+    this.#backend = backend;
+    this.#durations = metrics.histogram('pith_request_duration_seconds', [backend]);
+  }
+
+  count(call: Call, outcome: string, ms: number): void {
+    let series = this.#outcomes.get(outcome);
     if (series === undefined) {
-      series = metrics.series('pith_requests_total', [backend, outcome]);
-      requests.set(key, series);
+      series = this.#metrics.series('pith_requests_total', [this.#backend, outcome]);
+      this.#outcomes.set(outcome, series);
     }
     series.add();
-  };
+    if (call.wantsAnswer) this.#durations.observe(ms / 1_000);
+  }
+}
+
+export function makeRelayHost(parts: RelayHostParts): RelayHost {
+  const { delivery, reach, metrics, log, wheel, traces } = parts;
+  const isDebug = log.level === 'debug';
+  const counts = parts.backends.map((backend) => new BackendCounts(metrics, backend));
   return {
     patch(session, patch) {
       const changed = delivery.patch(session, patch);
@@ -132,14 +153,14 @@ export function makeRelayHost(parts: RelayHostParts): RelayHost {
     close(session, close) {
       delivery.close([session], close);
     },
-    onBegin() {},
+    onBegin(call) {
+      if (traces !== null) traces.begin(call);
+    },
     onDone(call, outcome) {
-      count(call.target.backend, outcome);
-      if (isDebug) {
-        const { session, route, seq, wantsAnswer } = call;
-        const ms = Math.round(10 * (wheel.now() - call.startedAt)) / 10;
-        log.debug({ sid: session.sid, route, seq, notify: !wantsAnswer, outcome, ms }, 'message');
-      }
+      const ms = wheel.now() - call.startedAt;
+      counts[call.target.backendOrdinal]!.count(call, outcome, ms);
+      const traceId = traces === null ? '' : traces.end(call, outcome, ms);
+      if (isDebug) logMessage(log, call, { outcome, ms, traceId });
     },
     onRefused(session, route, wantsAnswer, why) {
       metrics.add('pith_messages_refused_total', [why.reason]);
@@ -150,4 +171,24 @@ export function makeRelayHost(parts: RelayHostParts): RelayHost {
       );
     },
   };
+}
+
+function logMessage(
+  log: Log,
+  call: Call,
+  { outcome, ms, traceId }: { outcome: string; ms: number; traceId: string },
+): void {
+  const { session, route, seq, wantsAnswer } = call;
+  log.debug(
+    {
+      sid: session.sid,
+      route,
+      seq,
+      notify: !wantsAnswer,
+      outcome,
+      ms: Math.round(10 * ms) / 10,
+      ...(traceId !== '' && { trace_id: traceId }),
+    },
+    'message',
+  );
 }

@@ -10,6 +10,9 @@ import { NatsConnector, SAFE_SERVER_VERSION } from '../upstream/nats/connection.
 import { NatsAnswers } from '../upstream/nats/nats-upstream.ts';
 import { Subjects } from '../upstream/nats/subjects.ts';
 
+/** Routes for which it is told that a stream captures them. */
+const CAPTURED_TOLD_MAX = 64;
+
 export type NatsOptions = {
   readonly servers: readonly string[];
   readonly config: Config;
@@ -40,7 +43,17 @@ export class Nats {
       onFirstUp = resolve;
     });
     this.connector = new NatsConnector(
-      { servers, gatewayId, inboxPrefix: subjects.inboxPrefix, creds, user, password, token, nkey },
+      {
+        servers,
+        gatewayId,
+        clock,
+        inboxPrefix: subjects.inboxPrefix,
+        creds,
+        user,
+        password,
+        token,
+        nkey,
+      },
       {
         onError,
         onUp: (first, server) => {
@@ -61,11 +74,14 @@ export class Nats {
         },
       },
     );
+    const captured = new Set<string>();
     this.answers = new NatsAnswers(this.connector, subjects, {
       onLateReply: () => {
         metrics.add('pith_late_replies_total', ['nats']);
       },
       onPubAck: (route) => {
+        if (captured.has(route) || captured.size >= CAPTURED_TOLD_MAX) return;
+        captured.add(route);
         log.error(
           { route },
           'a JetStream stream captures request subjects and answers for backends: take them out of it',

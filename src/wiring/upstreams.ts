@@ -3,8 +3,9 @@ import type { Delivery } from '../bus/delivery.ts';
 import { FLEET_WAIT_MS, type Reach, settle } from '../bus/reach.ts';
 import type { Clock } from '../clock.ts';
 import type { BackendConfig } from '../config/schema-backends.ts';
-import { type Failure, GatewayError } from '../errors.ts';
+import { type Failure, failure, GatewayError } from '../errors.ts';
 import type { Nats } from './nats.ts';
+import { namesNobody } from '../session/commands.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
@@ -104,11 +105,15 @@ async function runSessionVerb(
   delivery: Delivery,
 ): Promise<DoneFields> {
   const { target, patch, close } = verb;
+  if (namesNobody(target)) {
+    return {
+      changed: 0,
+      version: 0,
+      failure: failure('BAD_ARGUMENT', 'the verb names nobody: give sids, uids, groups or all'),
+    };
+  }
   if (close !== null) {
-    const outcome = close.kick
-      ? await reach.kick(target, close)
-      : delivery.close(delivery.select(target), close);
-    if (typeof outcome === 'number') return { changed: outcome, version: 0, failure: null };
+    const outcome = await reach.close(target, close);
     if ('reason' in outcome) return { changed: 0, version: 0, failure: outcome };
     return { changed: outcome.closed, version: 0, failure: null };
   }

@@ -20,6 +20,8 @@ const RETRY_MS_MIN = 100;
 const RETRY_MS_MAX = 5_000;
 /** How long a new link may take to say hello. */
 const HELLO_WAIT_MS = 5_000;
+/** How often a link that is being left is looked at. */
+const IDLE_LOOK_MS = 20;
 const CLOSED_TIMEOUT_MS = 2_000;
 
 /** connecting · link, handle: it serves, in this way · away: waits for the next try · stopped. */
@@ -58,6 +60,7 @@ export class Address {
   readonly #telling = new Set<Promise<void>>();
   readonly #retry: Alarm;
   readonly #helloLate: Alarm;
+  readonly #idleLook: Alarm;
   readonly #options: AddressOptions;
   readonly #events: AddressEvents;
   readonly #channel: Channel;
@@ -78,6 +81,9 @@ export class Address {
       this.#link?.destroy(
         `no hello within ${HELLO_WAIT_MS} ms; a Link's first frame must be BackendHello`,
       );
+    });
+    this.#idleLook = new Alarm(() => {
+      this.#endWhenIdle();
     });
     this.settled = new Promise((resolve) => {
       this.#settle = resolve;
@@ -129,9 +135,18 @@ export class Address {
     }
   }
 
+  /** Ends the link of a backend that asked for it, once everything there has been answered. */
+  #endWhenIdle(): void {
+    const link = this.#link;
+    if (link === null || this.#state !== 'link') return;
+    if (link.calls.size === 0 && this.lanes.size === 0) link.close('moved');
+    else this.#options.wheel.set(this.#idleLook, IDLE_LOOK_MS);
+  }
+
   /** New sessions go elsewhere, and those here move when they have nothing in flight. */
   leave(): void {
     this.#leaving = true;
+    this.#endWhenIdle();
     for (const lane of [...this.lanes]) {
       lane.holdUntilEmpty(() => {
         this.lanes.delete(lane);
@@ -145,6 +160,7 @@ export class Address {
     this.#become('stopped', reason);
     this.#options.wheel.cancel(this.#retry);
     this.#options.wheel.cancel(this.#helloLate);
+    this.#options.wheel.cancel(this.#idleLook);
     await Promise.all([this.#closeLink(reason), ...this.#telling]);
   }
 
@@ -162,6 +178,7 @@ export class Address {
     this.#become('stopped', 'stopped');
     this.#options.wheel.cancel(this.#retry);
     this.#options.wheel.cancel(this.#helloLate);
+    this.#options.wheel.cancel(this.#idleLook);
     this.#link?.destroy('the gateway stopped');
     this.#channel.close();
     this.#onEnded();
@@ -216,6 +233,7 @@ export class Address {
       },
       onHello: (hello) => {
         this.#options.wheel.cancel(this.#helloLate);
+        this.#options.wheel.cancel(this.#idleLook);
         this.#options.wheel.cancel(this.#retry);
         this.instance = hello.instance;
         this.#become(
@@ -232,6 +250,7 @@ export class Address {
 
   #onLinkEnd(unimplemented: boolean, text: string): void {
     this.#options.wheel.cancel(this.#helloLate);
+    this.#options.wheel.cancel(this.#idleLook);
     this.#link = null;
     this.#onEnded();
     if (unimplemented) this.#withoutLink();

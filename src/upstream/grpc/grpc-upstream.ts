@@ -142,7 +142,7 @@ export class GrpcUpstream implements Upstream {
     const { lane } = call;
     if (call.instance !== '') {
       const named = this.#addresses.find(
-        (address) => address.serves && address.instance === call.instance,
+        (address) => address.welcomes && address.instance === call.instance,
       );
       if (named !== undefined) return this.#visit(named, call);
       if (call.target.otherwise === 'error') return null;

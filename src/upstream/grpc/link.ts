@@ -83,6 +83,10 @@ export class Link implements FrameHandler {
 
   /** Sends a request; a notify is done with that. */
   request(call: Call, fields: RequestFields): void {
+    if (this.#ended || this.#closed) {
+      call.fail(failure('BACKEND_AWAY'));
+      return;
+    }
     if (this.#unsentBytes + this.#writer.length > LINK_UNSENT_BYTES_MAX) {
       call.fail(failure('OVERLOADED', 'the backend does not read'));
       return;

@@ -13,12 +13,14 @@ import {
   type SubscriptionOptions,
 } from 'nats';
 
+import { type Clock, sleep } from '../../clock.ts';
 import { errorText } from '../../errors.ts';
 import { STREAM_NAMES } from './subjects.ts';
 
 export type NatsOptions = {
   readonly servers: readonly string[];
   readonly gatewayId: string;
+  readonly clock: Clock;
   readonly inboxPrefix: string;
   /** Path of a credentials file; '' for none. So with the others. */
   readonly creds: string;
@@ -133,8 +135,26 @@ export class NatsConnector {
     this.#nc!.subscribe(subject, { callback: onMessage, ...(queue !== '' && { queue }) });
   }
 
+  /** The first connection is tried for ever; the reason of a failure is told when it changes. */
+  async #connectFirst(): Promise<NatsConnection | null> {
+    let told = '';
+    while (!this.#closing) {
+      try {
+        return await connect(connectionOptions(this.#options));
+      } catch (error) {
+        const why = errorText(error);
+        if (why !== told)
+          this.#events.onError(`cannot connect to ${this.#options.servers.join(', ')}: ${why}`);
+        told = why;
+        await sleep(this.#options.clock, RECONNECT_WAIT_MS + RECONNECT_JITTER_MS * Math.random());
+      }
+    }
+    return null;
+  }
+
   async #connect(): Promise<void> {
-    const nc = await connect(connectionOptions(this.#options));
+    const nc = await this.#connectFirst();
+    if (nc === null) return;
     if (this.#closing) {
       await nc.close();
       return;
@@ -182,7 +202,6 @@ function connectionOptions(options: NatsOptions): NodeConnectionOptions {
     inboxPrefix: options.inboxPrefix,
     // Our own pushes to the fleet must not come back to us.
     noEcho: true,
-    waitOnFirstConnect: true,
     maxReconnectAttempts: -1,
     // Credentials that were refused may be right again later: the gateway goes on trying.
     ignoreAuthErrorAbort: true,

@@ -63,6 +63,7 @@ const available = [
   'limits: { burst: 1, in_flight_per_session: 1, in_flight_per_backend: 1, route: 64 }',
   'drain: { budget: 1s, accept_for: 1s, per_second: 1, signal: kick }',
   'telemetry: { metrics: false }',
+  'telemetry: { otlp: "http://collector:4318", sample: 1, always: { errors: false, slower_than: 0s } }',
   'log: { level: debug, format: json }',
   'heartbeat: 0s',
   'listen: [{ url: "ws://[::]:0" }, { url: "tcp://0.0.0.0:3011" }]',

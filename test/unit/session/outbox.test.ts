@@ -226,14 +226,15 @@ class Model {
   }
 
   put(kept: Kept, droppable: boolean, now: number): string {
-    if (kept.key !== '') {
-      const before = this.queue.length;
-      this.queue = this.queue.filter(({ key }) => key !== kept.key);
-      this.spoiled += before - this.queue.length;
-    }
+    const older = this.queue.find(({ key }) => kept.key !== '' && key === kept.key);
+    const unsent = this.unsent - (older?.bytes ?? 0);
     const slow = this.backlogSince > 0 && now - this.backlogSince > DROP_AFTER_MS;
-    const fits = this.unsent === 0 || this.unsent + kept.bytes <= BYTES_MAX;
+    const fits = unsent === 0 || unsent + kept.bytes <= BYTES_MAX;
     if (!fits || (droppable && slow)) return droppable || kept.key !== '' ? 'dropped' : 'full';
+    if (older !== undefined) {
+      this.queue.splice(this.queue.indexOf(older), 1);
+      this.spoiled++;
+    }
     this.queue.push(kept);
     return 'taken';
   }

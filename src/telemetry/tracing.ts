@@ -1,0 +1,176 @@
+/**
+ * OpenTelemetry's SDK, and nothing else of the gateway: loaded only where traces are wanted, since that alone
+ * takes half a second. Which messages are traced is decided before anything here is touched.
+ */
+import type { Attributes, Span, Tracer } from '@opentelemetry/api';
+import type { NodeSDK } from '@opentelemetry/sdk-node';
+
+import { type Clock, within } from '../clock.ts';
+import { errorText } from '../errors.ts';
+import type { Log } from './log.ts';
+import type { Metrics, Series } from './metrics.ts';
+
+/** How long a stop waits for the collector to take what is left. */
+const FLUSH_MS = 3_000;
+/** A collector that does not take a batch within this, retries included, does not get it. */
+const EXPORT_MS = 10_000;
+/** A collector that is away is said again after this. */
+const SAY_AGAIN_MS = 60_000;
+
+export type TracingParts = {
+  /** As `http://collector:4318`, or with the path `/v1/traces`. */
+  readonly otlp: string;
+  readonly gatewayId: string;
+  readonly version: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Metrics;
+};
+
+type SdkOptions = NonNullable<ConstructorParameters<typeof NodeSDK>[0]>;
+type Exporter = NonNullable<SdkOptions['traceExporter']>;
+type Api = typeof import('@opentelemetry/api');
+type Live = { readonly api: Api; readonly sdk: NodeSDK; readonly tracer: Tracer };
+
+export type { Attributes, Span };
+
+export type SpanStart = {
+  readonly name: string;
+  /** server: of a message · client: of its call to a backend. */
+  readonly kind: 'server' | 'client';
+  /** Milliseconds since the epoch, with fractions. */
+  readonly at: number;
+  readonly attributes: Attributes;
+  /** null: the first of its trace. */
+  readonly parent: Span | null;
+};
+
+export class Tracing {
+  readonly #parts: TracingParts;
+  readonly #made: Series;
+  /** null before the start and after the stop. */
+  #live: Live | null = null;
+
+  constructor(parts: TracingParts) {
+    this.#parts = parts;
+    this.#made = parts.metrics.series('pith_spans_total', ['made']);
+  }
+
+  async start(): Promise<void> {
+    const { otlp, gatewayId, version } = this.#parts;
+    const url = tracesUrl(otlp);
+    const [api, { NodeSDK }, { OTLPTraceExporter }] = await Promise.all([
+      import('@opentelemetry/api'),
+      import('@opentelemetry/sdk-node'),
+      import('@opentelemetry/exporter-trace-otlp-http'),
+    ]);
+    const exporter = new OTLPTraceExporter({ url: url.href, timeoutMillis: EXPORT_MS });
+    const sdk = new NodeSDK({
+      serviceName: 'pith',
+      // Only this: what the SDK would find by itself has the command line in it, which may hold secrets.
+      resourceDetectors: [
+        {
+          detect: () => ({
+            attributes: {
+              'service.version': version,
+              'service.instance.id': gatewayId,
+              'pith.gateway': gatewayId,
+            },
+          }),
+        },
+      ],
+      sampler: {
+        shouldSample: () => ({ decision: api.SamplingDecision.RECORD_AND_SAMPLED }),
+        toString: () => 'decided by the gateway',
+      },
+      traceExporter: this.#watched(exporter, url),
+      metricReaders: [],
+      logRecordProcessors: [],
+      instrumentations: [],
+    });
+    sdk.start();
+    // The SDK's own tracer; the rest of what it has set for the whole process is not used, and taken back.
+    this.#live = { api, sdk, tracer: api.trace.getTracer('pith', version) };
+    for (const global of [api.trace, api.context, api.propagation, api.logs]) global.disable();
+  }
+
+  /** Spans end at the latest before this. */
+  async stop(): Promise<void> {
+    const live = this.#live;
+    this.#live = null;
+    if (live === null) return;
+    const flushed = live.sdk.shutdown().then(
+      () => true,
+      () => false,
+    );
+    if (!(await within(this.#parts.clock, FLUSH_MS, flushed, false)))
+      this.#parts.log.warn('the last traces could not be sent');
+  }
+
+  /** null: tracing is not on. */
+  begin({ name, kind, at, attributes, parent }: SpanStart): Span | null {
+    if (this.#live === null) return null;
+    const { api, tracer } = this.#live;
+    const { ROOT_CONTEXT, SpanKind } = api;
+    const span = tracer.startSpan(
+      name,
+      { kind: kind === 'server' ? SpanKind.SERVER : SpanKind.CLIENT, startTime: at, attributes },
+      parent === null ? ROOT_CONTEXT : api.trace.setSpan(ROOT_CONTEXT, parent),
+    );
+    // Switched off by OTEL_SDK_DISABLED.
+    if (!span.isRecording()) return null;
+    this.#made.add();
+    return span;
+  }
+
+  /** `error` is '' where there was none. */
+  end(span: Span, at: number, error: string): void {
+    if (error !== '' && this.#live !== null) {
+      span.setAttribute('error.type', error);
+      span.setStatus({ code: this.#live.api.SpanStatusCode.ERROR });
+    }
+    span.end(at);
+  }
+
+  /** The exporter, counted; what goes wrong is said when it begins, once in a while, and when it is over. */
+  #watched(exporter: Exporter, url: URL): Exporter {
+    const { clock, log, metrics } = this.#parts;
+    const exported = metrics.series('pith_spans_total', ['exported']);
+    const failed = metrics.series('pith_spans_total', ['failed']);
+    const collector = url.host;
+    let saidAt = Number.NEGATIVE_INFINITY;
+    let lost = 0;
+    return {
+      export: (spans, done) => {
+        exporter.export(spans, (result) => {
+          if (result.code === 0) {
+            exported.add(spans.length);
+            if (lost > 0) log.info({ collector, lost }, 'traces are sent again');
+            lost = 0;
+            saidAt = Number.NEGATIVE_INFINITY;
+          } else {
+            failed.add(spans.length);
+            lost += spans.length;
+            if (clock.now() - saidAt >= SAY_AGAIN_MS) {
+              saidAt = clock.now();
+              log.warn({ collector, lost, why: errorText(result.error) }, 'traces are not sent');
+            }
+          }
+          done(result);
+        });
+      },
+      forceFlush: () => exporter.forceFlush?.() ?? Promise.resolve(),
+      shutdown: () => exporter.shutdown(),
+    };
+  }
+}
+
+/** [opentelemetry.io/docs/specs/otel/protocol/exporter] A base gets `v1/traces` appended. */
+function tracesUrl(otlp: string): URL {
+  const url = URL.parse(otlp);
+  if (url === null || !/^https?:$/.test(url.protocol))
+    throw new Error(`telemetry.otlp: ${otlp} is no URL as http://collector:4318`);
+  if (!url.pathname.endsWith('/v1/traces'))
+    url.pathname = `${url.pathname.replace(/\/$/, '')}/v1/traces`;
+  return url;
+}
