@@ -8,17 +8,28 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
 NODE_MODULES := node_modules/.package-lock.json
 CLIENT_MODULES := test/clients/node_modules/.package-lock.json
+PYTHON_VENV := .cache/python
+PYTHON_MODULES := $(PYTHON_VENV)/.installed
 CODE := src test deploy package.json tsconfig.json .oxlintrc.json .oxfmtrc.json
 
 # Without a terminal vitest colours its output all the same, unless told.
 VITEST := test -t 1 || export NO_COLOR=1; vitest run --config test/vitest.config.ts
 
-.PHONY: help setup check fmt fmt-check lint types layers unit test test-all gen clean node24 tools
+.PHONY: help setup run example-ts example-python check fmt fmt-check lint types layers unit test test-all image-test chart-test manifests gen clean node24 tools
 
 help: ## print this
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: node24 tools $(CLIENT_MODULES) ## install everything: Node 24 and packages, and what the tests need
+
+run: node24 ## start a gateway with a chat behind it, and say how to talk to it; Ctrl-C stops both
+	@node deploy/demo/run.ts
+
+example-ts: node24 ## start the chat in TypeScript alone, on gRPC
+	@node deploy/examples/chat-ts-grpc/main.ts
+
+example-python: $(PYTHON_MODULES) ## start the chat in Python alone, on NATS; needs Python 3.9 or newer
+	@$(PYTHON_VENV)/bin/python deploy/examples/chat-python-nats/main.py
 
 check: fmt-check lint types unit ## run before every commit: format, lint, types, layers, unit tests; under 30 s
 
@@ -44,7 +55,20 @@ test: setup ## run all tests: unit, integration, conformance
 	@$(VITEST)
 
 test-all: setup ## run all tests, and the slow ones of test/slow
-	@export PITH_TEST_ALL=1; $(VITEST)
+	@export TEST_ALL=1; $(VITEST)
+
+image-test: node24 ## build the image and try it as a cluster runs it; Linux, root
+	@sh test/image/tools.sh
+	@test -t 1 || export NO_COLOR=1; vitest run --config test/image/vitest.config.ts
+	@echo 'image-test: passed'
+
+chart-test: node24 ## test the Helm chart on what it renders
+	@sh test/tools/install-helm.sh
+	@test -t 1 || export NO_COLOR=1; vitest run --config test/chart/vitest.config.ts
+
+manifests: ## render deploy/manifests from the chart
+	@sh test/tools/install-helm.sh
+	@sh deploy/manifests/render.sh
 
 gen: node24 ## generate src/gen from proto/
 	@sh proto/gen.sh
@@ -64,9 +88,16 @@ $(CLIENT_MODULES): test/clients/package.json test/clients/package-lock.json test
 	cd test/clients && npm ci --omit=optional --ignore-scripts
 	@touch $@
 
+$(PYTHON_MODULES): deploy/examples/chat-python-nats/requirements.txt
+	@command -v python3 >/dev/null || { echo 'python3 is needed for this example: install Python 3.9 or newer' >&2; exit 1; }
+	python3 -m venv $(PYTHON_VENV)
+	$(PYTHON_VENV)/bin/python -m pip install -q --disable-pip-version-check -r $<
+	@touch $@
+
 node24: $(NODE_MODULES)
 	@node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 24 || (a === 24 && b >= 12) ? 0 : 1)' || \
 	  { echo "Node 24.12 or newer is needed, this is $$(node -v), and npm has none for this platform. Install it and run make again." >&2; exit 1; }
 
-tools: test/tools/install.sh
+tools: test/tools/install.sh test/tools/install-chromium.sh
 	@sh test/tools/install.sh
+	@sh test/tools/install-chromium.sh

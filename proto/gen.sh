@@ -3,13 +3,13 @@
 #   src/gen/pith.binpb                    descriptors with comments and imports; the gateway loads and reflects them
 #   deploy/examples/chat-grpc-go/gen/     Go code of pith.v1; skipped where there is no Go
 # The same input gives the same bytes. Needs `npm ci` first; for Go also the two plugins, which it installs once
-# into ${PITH_TOOLS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/pith/bin}.
+# into ${TEST_TOOLS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/pith/bin}.
 set -eu
 
 protoc_gen_go=v1.36.12
 protoc_gen_go_grpc=v1.6.2
 
-tools=${PITH_TOOLS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/pith/bin}
+tools=${TEST_TOOLS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/pith/bin}
 case $tools in /*) ;; *) tools=$PWD/$tools ;; esac
 cd "$(dirname "$0")"
 PATH=$tools:$(cd .. && pwd)/node_modules/.bin:$PATH

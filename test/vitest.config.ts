@@ -9,7 +9,7 @@ import { defineConfig } from 'vitest/config';
 // nats-server and grpcurl as test/tools/install.sh put them there, before any that the machine has. Here and
 // not only in the Makefile, so that a single test started from an editor finds them as well.
 const cache = process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache');
-const tools = process.env['PITH_TOOLS_DIR'] || join(cache, 'pith', 'bin');
+const tools = process.env['TEST_TOOLS_DIR'] || join(cache, 'pith', 'bin');
 process.env['PATH'] = `${tools}${delimiter}${process.env['PATH'] ?? ''}`;
 
 /** Tests with real servers: two files at a time, each in a process of its own. */
@@ -61,7 +61,7 @@ export default defineConfig({
           sequence: { groupOrder: 2 },
         },
       },
-      ...(process.env['PITH_TEST_ALL'] ? [slow] : []),
+      ...(process.env['TEST_ALL'] ? [slow] : []),
     ],
   },
 });

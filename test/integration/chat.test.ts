@@ -1,40 +1,11 @@
 /** The whole way: clients on two transports, a real gateway, the chat backends in Go. */
 import { describe, expect, test } from 'vitest';
 
+import { CHAT_ROUTES as ROUTES, expectChat } from '../support/chat.ts';
 import { TestClient } from '../support/client.ts';
 import { startGateway } from '../support/gateway.ts';
 import { startGrpcChat, startNatsChat } from '../support/go.ts';
 import { startNats } from '../support/nats.ts';
-
-const ROUTES = `
-routes:
-  - { match: "chat.>", backend: chat, forward: [room] }
-`;
-
-async function expectChat(ann: TestClient, bob: TestClient): Promise<void> {
-  expect(await ann.request('chat.room.join', { name: 'ann', room: 'lobby' })).toEqual({
-    code: 200,
-    room: 'lobby',
-  });
-  expect(await bob.request('chat.room.join', { name: 'bob', room: 'lobby' })).toEqual({
-    code: 200,
-    room: 'lobby',
-  });
-  expect(await ann.push('onJoin')).toEqual({ name: 'bob' });
-  expect(await bob.request('chat.room.send', { text: 'hi' })).toEqual({ code: 200 });
-  expect(await ann.push('onChat')).toEqual({ from: 'bob', text: 'hi' });
-  expect(bob.pushes('onChat')).toEqual([]);
-  expect(await ann.request('chat.room.whisper', { to: 'bob', text: 'psst' })).toMatchObject({
-    code: 200,
-  });
-  await bob.wait(
-    () => bob.pushes().find(({ body }) => body['text'] === 'psst'),
-    5_000,
-    'the whisper',
-  );
-  expect(await bob.request('chat.room.leave', {})).toMatchObject({ code: 200 });
-  expect(await ann.push('onLeave')).toEqual({ name: 'bob' });
-}
 
 describe('the chat example', () => {
   test('on gRPC over a Link, with no bus at all', async () => {

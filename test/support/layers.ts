@@ -45,7 +45,7 @@ export const RULES: Rules = {
   'protocol/': ['node:crypto'],
   'routing/':  [],
   'config/':   ['routing/', 'zod', 'yaml', 'node:net', 'node:util'],
-  'contract/': ['type session/'],
+  'contract/': ['protocol/', 'type session/'],
 
   // The way of a packet.
   'transport/':     ['protocol/', 'timer-wheel.ts', 'ws', 'node:net', 'node:http', 'node:tls', 'node:stream', ...SEEN],
@@ -57,15 +57,15 @@ export const RULES: Rules = {
 
   // The way back, and the operator's way in.
   'bus/':     ['contract/', 'session/', 'protocol/', 'routing/', 'gen/', 'timer-wheel.ts', 'upstream/nats/connection.ts', 'upstream/nats/headers.ts', 'upstream/nats/subjects.ts', 'nats', ...SEEN],
-  'control/': ['bus/', 'contract/', 'session/', 'routing/', 'gen/', 'type config/', ...GRPC, 'grpc-health-check', 'node:fs', 'node:url', 'node:net', 'node:http', ...SEEN],
+  'control/': ['bus/', 'contract/', 'protocol/', 'session/', 'routing/', 'gen/', 'type config/', ...GRPC, 'grpc-health-check', 'node:fs', 'node:url', 'node:net', 'node:http', ...SEEN],
 
   // Beside the way.
-  'telemetry/': ['config/', 'pino', 'node:perf_hooks'],
+  'telemetry/': ['config/', 'pino', '@opentelemetry/api', '@opentelemetry/sdk-node', '@opentelemetry/exporter-trace-otlp-http', 'node:perf_hooks'],
 
   // What puts it together. Nobody imports these but as listed here.
   'wiring/':    ['*', 'node:crypto'],
   'gateway.ts': ['*', 'wiring/'],
-  'cli/':       ['config/', 'routing/', 'protocol/', 'gen/', ...SEEN],
+  'cli/':       ['config/', 'routing/', 'protocol/', 'gen/', 'ws', 'node:net', 'node:readline', 'node:util', ...SEEN],
   'main.ts':    ['gateway.ts', 'config/', 'telemetry/', 'cli/', 'node:fs', 'node:os', 'node:util'],
 };
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Brings Chromium for test/conformance/browser.test.ts: $PITH_CHROMIUM, or `chromium` on the PATH, or
+# Brings Chromium for test/conformance/browser.test.ts: $TEST_CHROMIUM, or `chromium` on the PATH, or
 # /usr/bin/chromium. Where there is none, and this is root on Debian, its package is installed, system-wide.
 # Never fails: without Chromium those tests are left out (and `make test` fails if CI is set).
 set -eu
@@ -8,7 +8,7 @@ say() { echo "tools: $*" >&2; }
 
 # The same places as in test/conformance/browser/chromium.ts.
 have_chromium() {
-  if [ -n "${PITH_CHROMIUM:-}" ]; then [ -x "$PITH_CHROMIUM" ]; return; fi
+  if [ -n "${TEST_CHROMIUM:-}" ]; then [ -x "$TEST_CHROMIUM" ]; return; fi
   command -v chromium >/dev/null 2>&1 || [ -x /usr/bin/chromium ]
 }
 
@@ -18,16 +18,16 @@ apt() { DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 "$
 
 if have_chromium; then exit 0; fi
 
-if [ -z "${PITH_CHROMIUM:-}" ] && as_root; then
+if [ -z "${TEST_CHROMIUM:-}" ] && as_root; then
   say "installing Debian's package chromium"
   if apt update && apt install -y --no-install-recommends chromium && have_chromium; then exit 0; fi
   say "chromium could not be installed"
 fi
 
-if [ -n "${PITH_CHROMIUM:-}" ]; then
-  say "PITH_CHROMIUM is $PITH_CHROMIUM, which is no program"
+if [ -n "${TEST_CHROMIUM:-}" ]; then
+  say "TEST_CHROMIUM is $TEST_CHROMIUM, which is no program"
 else
-  say "no chromium: install it (on Debian the package chromium), or give its path as PITH_CHROMIUM"
+  say "no chromium: install it (on Debian the package chromium), or give its path as TEST_CHROMIUM"
 fi
 say "left out without it:"
 say "  test/conformance/browser.test.ts"

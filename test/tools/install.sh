@@ -1,6 +1,6 @@
 #!/bin/sh
 # Brings the outside programs of the tests, in the versions below, into a cache outside the clone:
-# $PITH_TOOLS_DIR, or ~/.cache/pith/bin. Does nothing if they are there; another version here reinstalls.
+# $TEST_TOOLS_DIR, or ~/.cache/pith/bin. Does nothing if they are there; another version here reinstalls.
 # Never fails: without a program the tests that need it are left out (and `make test` fails if CI is set).
 set -eu
 
@@ -8,7 +8,7 @@ NATS_SERVER=github.com/nats-io/nats-server/v2@v2.15.2
 NATS_SERVER_MIN=2.12
 GRPCURL=github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4
 
-dir=${PITH_TOOLS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/pith/bin}
+dir=${TEST_TOOLS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/pith/bin}
 root=$(cd "$(dirname "$0")/../.." && pwd)
 
 say() { echo "tools: $*" >&2; }

@@ -19,7 +19,7 @@ const ARGS = [
 
 /** Where Chromium is, if anywhere; test/tools/install-chromium.sh looks in the same places. */
 export function findChromium(): string | undefined {
-  const given = process.env['PITH_CHROMIUM'];
+  const given = process.env['TEST_CHROMIUM'];
   // A wrong path is no reason to leave tests out: the launch fails, and names it.
   if (given) return given;
   const onPath = (process.env['PATH'] ?? '').split(delimiter).map((dir) => join(dir, 'chromium'));
