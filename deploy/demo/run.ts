@@ -74,11 +74,9 @@ function launch(
   env: Record<string, string>,
   stderr: 'pipe' | 'inherit',
 ): ChildProcess {
-  // These say where tests find their tools; as settings the gateway would refuse them.
-  const { TEST_TOOLS_DIR: _tools, TEST_ALL: _all, ...rest } = process.env;
   const child = spawn(process.execPath, [...args], {
     cwd: ROOT,
-    env: { ...rest, ...env },
+    env: { ...process.env, ...env },
     // A group of its own: Ctrl-C comes to us alone, and we stop them in order.
     detached: true,
     stdio: ['ignore', 'pipe', stderr],

@@ -1,0 +1,151 @@
+/** Whatever ends a session, the log says so once: with the reason, at the level of its row, with the client's id. */
+import { expect, test } from 'vitest';
+
+import { CLOSE_REASONS, type CloseReason } from '../../src/session/close-reason.ts';
+import { TestClient } from '../support/client.ts';
+import { type LogLine, startGateway, type TestGateway } from '../support/gateway.ts';
+import { type Asked, GrpcBackend } from '../support/grpc-backend.ts';
+import { HANDSHAKE, pack, RawSocket } from '../support/raw.ts';
+import { eventually } from '../support/wait.ts';
+
+type Way = {
+  readonly reason: CloseReason;
+  readonly config?: string;
+  /** Leaves a connection that ends for that reason. */
+  readonly provoke: (gateway: TestGateway) => Promise<unknown>;
+  readonly fields?: Record<string, unknown>;
+};
+
+async function raw(gateway: TestGateway, ...send: Buffer[]): Promise<RawSocket> {
+  const socket = await RawSocket.connect(gateway.port);
+  for (const bytes of send) socket.send(bytes);
+  return socket;
+}
+
+async function active(gateway: TestGateway): Promise<TestClient> {
+  const client = await TestClient.connect(gateway.port);
+  await client.request('fix.any');
+  return client;
+}
+
+const WAYS: readonly Way[] = [
+  { reason: 'client_closed', provoke: async (gateway) => (await active(gateway)).close() },
+  {
+    reason: 'connection_lost',
+    provoke: async (gateway) => {
+      const client = await raw(gateway, HANDSHAKE);
+      await client.waitFor(/"code":200/);
+      client.socket.resetAndDestroy();
+    },
+    fields: { error: expect.stringMatching(/ECONNRESET/) as string },
+  },
+  { reason: 'handshake_refused', provoke: (gateway) => raw(gateway, pack(1, 'no JSON')) },
+  {
+    reason: 'handshake_timeout',
+    config: 'limits: { handshake: 100ms }',
+    // A connection that says nothing at all never becomes a session.
+    provoke: (gateway) => raw(gateway, HANDSHAKE.subarray(0, 3)),
+  },
+  {
+    reason: 'ack_timeout',
+    config: 'limits: { ack: 100ms }',
+    provoke: (gateway) => raw(gateway, HANDSHAKE),
+  },
+  {
+    reason: 'assemble_timeout',
+    config: 'limits: { assemble: 100ms }',
+    provoke: async (gateway) => (await active(gateway)).raw(pack(4, 'cut', 100)),
+  },
+  { reason: 'heartbeat_timeout', config: 'heartbeat: 1s', provoke: active },
+  { reason: 'bad_packet_type', provoke: (gateway) => raw(gateway, pack(9)) },
+  {
+    reason: 'packet_too_long',
+    config: 'limits: { packet: 1KiB }',
+    provoke: (gateway) => raw(gateway, pack(1, '', 5_000)),
+  },
+  {
+    reason: 'malformed',
+    provoke: async (gateway) => {
+      const client = await active(gateway);
+      for (let i = 0; i < 16; i++) client.raw(pack(4));
+    },
+  },
+  {
+    reason: 'slow_consumer',
+    config: 'limits: { slow: { drop_after: 100ms, close_after: 300ms } }',
+    provoke: async (gateway) => {
+      const client = await active(gateway);
+      client.pauseReading(true);
+      client.send('chat.much', {});
+    },
+  },
+  {
+    reason: 'closed',
+    provoke: async (gateway) => (await active(gateway)).send('chat.close', {}),
+    fields: { words: 'moved' },
+  },
+  {
+    reason: 'kick',
+    provoke: async (gateway) => (await active(gateway)).send('chat.kick', {}),
+    fields: { words: 'moved' },
+  },
+  {
+    reason: 'draining',
+    provoke: async (gateway) => {
+      await active(gateway);
+      await gateway.gateway.drain();
+    },
+  },
+  {
+    reason: 'drain_kick',
+    config: 'drain: { budget: 2s, per_second: 10000, signal: kick }',
+    provoke: async (gateway) => {
+      await active(gateway);
+      await gateway.gateway.drain();
+    },
+  },
+  {
+    reason: 'drain_forced',
+    provoke: async (gateway) => {
+      await active(gateway);
+      await gateway.gateway.drain(() => true);
+    },
+  },
+];
+
+function answer(asked: Asked): void {
+  const close = { reason: 'moved', code: 7, kick: asked.route === 'chat.kick' };
+  if (asked.route === 'chat.much') asked.answer('x'.repeat(12_000_000));
+  else asked.answer({}, { close });
+}
+
+test.each(WAYS)('$reason', async ({ reason, config = '', provoke, fields = {} }) => {
+  await using backend = await GrpcBackend.start({ handler: answer });
+  await using gateway = await startGateway(`${config}
+backends: { chat: { grpc: "${backend.url}" }, fix: { reply: {} } }
+routes: [{ match: "chat.>", backend: chat }, { match: "fix.>", backend: fix }]`);
+  await provoke(gateway);
+  const closed = (): LogLine[] => gateway.log.filter(({ msg }) => msg === 'session closed');
+  await eventually(() => closed().length > 0, `the log to say ${reason}`);
+  expect(closed()).toEqual([
+    {
+      time: expect.any(String) as string,
+      level: CLOSE_REASONS[reason].log,
+      msg: 'session closed',
+      sid: `${gateway.gateway.id}.1`,
+      uid: '',
+      remoteIp: '127.0.0.1',
+      reason,
+      lastedMs: expect.any(Number) as number,
+      ...fields,
+    },
+  ]);
+  expect(gateway.count('pith_sessions_closed_total', reason)).toBe(1);
+});
+
+test('every reason has a way here, but the one that no one can cause', () => {
+  const ways = new Set(WAYS.map(({ reason }) => reason));
+  expect(Object.keys(CLOSE_REASONS).filter((reason) => !ways.has(reason as CloseReason))).toEqual([
+    'internal',
+  ]);
+});
