@@ -15,7 +15,7 @@ CODE := src test deploy package.json tsconfig.json .oxlintrc.json .oxfmtrc.json
 # Without a terminal vitest colours its output all the same, unless told.
 VITEST := test -t 1 || export NO_COLOR=1; vitest run --config test/vitest.config.ts
 
-.PHONY: help setup run example-ts example-python check fmt fmt-check lint types layers unit test test-all image-test chart-test manifests gen clean node24 tools
+.PHONY: help setup run example-ts example-python check fmt fmt-check lint types layers unit test test-all bench image-test chart-test manifests gen clean node24 tools
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ chart-test: node24 ## test the Helm chart on what it renders
 manifests: ## render deploy/manifests from the chart
 	@sh test/tools/install-helm.sh
 	@sh deploy/manifests/render.sh
+
+bench: setup ## measure CPU per message against a bare WebSocket echo; some minutes on a quiet machine
+	@node test/bench/run.ts
 
 gen: node24 ## generate src/gen from proto/
 	@sh proto/gen.sh

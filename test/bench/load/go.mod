@@ -1,0 +1,3 @@
+module pith-load
+
+go 1.24

@@ -1,0 +1,213 @@
+// A load of Pomelo clients over WebSocket: each connection keeps a number of requests in flight.
+// Prints "begin" when the measured time begins and one JSON line when it ends.
+package main
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sort"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+var (
+	addr     = flag.String("addr", "127.0.0.1:3010", "host:port")
+	conns    = flag.Int("conns", 1000, "connections")
+	inflight = flag.Int("inflight", 1, "requests in flight per connection")
+	warm     = flag.Duration("warm", 2*time.Second, "time before the measurement")
+	measure  = flag.Duration("measure", 4*time.Second, "time of the measurement")
+	echo     = flag.Bool("echo", false, "plain WebSocket echo instead of Pomelo")
+	route    = flag.String("route", "area.echoHandler.echo", "route of the requests")
+)
+
+var (
+	measuring atomic.Bool
+	stopping  atomic.Bool
+	answered  atomic.Int64
+	wrong     atomic.Int64
+)
+
+const body = `{"text":"0123456789012345678901234567890123456789012345678901234"}`
+
+// frame is a masked client frame; the mask is fixed, since its cost is what counts.
+func frame(payload []byte) []byte {
+	mask := [4]byte{0x5a, 0x17, 0xc3, 0x88}
+	head := []byte{0x82, 0x80 | byte(len(payload))}
+	if len(payload) >= 126 {
+		head = []byte{0x82, 0xfe, byte(len(payload) >> 8), byte(len(payload))}
+	}
+	out := append(head, mask[:]...)
+	for i, b := range payload {
+		out = append(out, b^mask[i&3])
+	}
+	return out
+}
+
+func packet(kind byte, payload []byte) []byte {
+	n := len(payload)
+	return append([]byte{kind, byte(n >> 16), byte(n >> 8), byte(n)}, payload...)
+}
+
+// request has a one-byte id: ids are reused once answered.
+func request(id byte) []byte {
+	message := append([]byte{0, id, byte(len(*route))}, *route...)
+	return packet(4, append(message, body...))
+}
+
+func readFrame(r *bufio.Reader, buffer []byte) ([]byte, error) {
+	var head [10]byte
+	if _, err := io.ReadFull(r, head[:2]); err != nil {
+		return nil, err
+	}
+	n := int(head[1] & 0x7f)
+	switch n {
+	case 126:
+		if _, err := io.ReadFull(r, head[2:4]); err != nil {
+			return nil, err
+		}
+		n = int(binary.BigEndian.Uint16(head[2:4]))
+	case 127:
+		if _, err := io.ReadFull(r, head[2:10]); err != nil {
+			return nil, err
+		}
+		n = int(binary.BigEndian.Uint64(head[2:10]))
+	}
+	if n > len(buffer) {
+		return nil, fmt.Errorf("a frame of %d bytes", n)
+	}
+	_, err := io.ReadFull(r, buffer[:n])
+	return buffer[:n], err
+}
+
+func open() (net.Conn, *bufio.Reader, error) {
+	conn, err := net.Dial("tcp", *addr)
+	if err != nil {
+		return nil, nil, err
+	}
+	fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
+	r := bufio.NewReaderSize(conn, 8192)
+	for {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			return nil, nil, err
+		}
+		if line == "\r\n" {
+			break
+		}
+	}
+	if *echo {
+		return conn, r, nil
+	}
+	if _, err := conn.Write(frame(packet(1, []byte(`{"sys":{"type":"load","version":"1"},"user":{}}`)))); err != nil {
+		return nil, nil, err
+	}
+	if _, err := readFrame(r, make([]byte, 4096)); err != nil {
+		return nil, nil, err
+	}
+	_, err = conn.Write(frame(packet(2, nil)))
+	return conn, r, err
+}
+
+func run(conn net.Conn, r *bufio.Reader, latencies *[]time.Duration) {
+	defer conn.Close()
+	ids := *inflight
+	frames := make([][]byte, ids+1)
+	sent := make([]time.Time, ids+1)
+	for id := 1; id <= ids; id++ {
+		frames[id] = frame(request(byte(id)))
+		sent[id] = time.Now()
+		if _, err := conn.Write(frames[id]); err != nil {
+			wrong.Add(1)
+			return
+		}
+	}
+	buffer := make([]byte, 8192)
+	for !stopping.Load() {
+		got, err := readFrame(r, buffer)
+		if err != nil {
+			if !stopping.Load() {
+				wrong.Add(1)
+			}
+			return
+		}
+		// A response: type 4, length, flag 0x04, the id. The echo gives the request itself back.
+		if len(got) < 7 || got[0] != 4 || (!*echo && got[4] != 4) {
+			if got[0] == 4 {
+				wrong.Add(1)
+			}
+			continue
+		}
+		id := got[5]
+		if id == 0 || int(id) > ids {
+			wrong.Add(1)
+			continue
+		}
+		now := time.Now()
+		if measuring.Load() {
+			answered.Add(1)
+			*latencies = append(*latencies, now.Sub(sent[id]))
+		}
+		sent[id] = now
+		if _, err := conn.Write(frames[id]); err != nil {
+			return
+		}
+	}
+}
+
+func cpu() time.Duration {
+	var usage syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &usage)
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
+func main() {
+	flag.Parse()
+	all := make([][]time.Duration, *conns)
+	open1 := make([]net.Conn, 0, *conns)
+	var done sync.WaitGroup
+	for i := 0; i < *conns; i++ {
+		conn, r, err := open()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "connect:", err)
+			os.Exit(1)
+		}
+		open1 = append(open1, conn)
+		done.Add(1)
+		go func() { defer done.Done(); run(conn, r, &all[i]) }()
+	}
+	time.Sleep(*warm)
+	fmt.Println("begin")
+	before, at := cpu(), time.Now()
+	measuring.Store(true)
+	time.Sleep(*measure)
+	measuring.Store(false)
+	took, used := time.Since(at), cpu()-before
+	count := answered.Load()
+	stopping.Store(true)
+	for _, conn := range open1 {
+		conn.Close()
+	}
+	done.Wait()
+	var latencies []time.Duration
+	for _, some := range all {
+		latencies = append(latencies, some...)
+	}
+	sort.Slice(latencies, func(a, b int) bool { return latencies[a] < latencies[b] })
+	at99, at50 := time.Duration(0), time.Duration(0)
+	if len(latencies) > 0 {
+		at50, at99 = latencies[len(latencies)/2], latencies[len(latencies)*99/100]
+	}
+	json.NewEncoder(os.Stdout).Encode(map[string]any{
+		"messages": count, "seconds": took.Seconds(), "wrong": wrong.Load(),
+		"p50_us": at50.Microseconds(), "p99_us": at99.Microseconds(),
+		"own_core": used.Seconds() / took.Seconds(),
+	})
+}
