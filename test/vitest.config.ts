@@ -6,14 +6,25 @@ import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
+import { leftOut } from './tools/left-out.ts';
+
 // nats-server and grpcurl as test/tools/install.sh put them there, before any that the machine has. Here and
 // not only in the Makefile, so that a single test started from an editor finds them as well.
 const cache = process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache');
 const tools = process.env['TEST_TOOLS_DIR'] || join(cache, 'pith', 'bin');
 process.env['PATH'] = `${tools}${delimiter}${process.env['PATH'] ?? ''}`;
 
+const away = leftOut(fileURLToPath(new URL('.', import.meta.url)));
+for (const { file, needs } of away)
+  console.error(`left out: test/${file} needs ${needs.join(' and ')}`);
+if (away.length > 0 && process.env['CI'] && process.env['CI'] !== 'false') {
+  throw new Error('CI leaves nothing out: install what the lines above name');
+}
+const exclude = away.map(({ file }) => `test/${file}`);
+
 /** Tests with real servers: two files at a time, each in a process of its own. */
 const withServers = {
+  exclude,
   pool: 'forks',
   maxWorkers: 2,
   testTimeout: 30_000,

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Brings the outside programs of the tests, in the versions below, into a cache outside the clone:
 # $TEST_TOOLS_DIR, or ~/.cache/pith/bin. Does nothing if they are there; another version here reinstalls.
-# Never fails: without a program the tests that need it are left out (and `make test` fails if CI is set).
+# Never fails: without a program the tests that need it are left out by name (and `make test` fails if CI is set).
 set -eu
 
 NATS_SERVER=github.com/nats-io/nats-server/v2@v2.15.2
@@ -30,14 +30,6 @@ install() {
   rm -rf "$new"
 }
 
-# left_out <program>: the test files that mention it, or a file of test/support that does.
-left_out() {
-  say "left out without $1:"
-  set -- -e "$1" $(cd "$root/test/support" && grep -lwF -e "$1" -- *.ts | sed 's|.*|-e support/&|')
-  (cd "$root" && grep -rlF --include='*.test.ts' "$@" test/integration test/conformance) 2>/dev/null |
-    sed 's|^|  |' >&2 || true
-}
-
 # True if version $1 is at least $2; both of the form 2.12 or 2.12.3.
 at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -t. -k1,1n -k2,2n -k3,3n | head -n 1)" = "$2" ]; }
 
@@ -49,15 +41,12 @@ fi
 PATH=$dir:$PATH
 if ! command -v nats-server >/dev/null 2>&1; then
   say "no nats-server: install Go, or nats-server $NATS_SERVER_MIN or newer"
-  left_out nats-server
 else
   version=$(nats-server --version | sed 's/^[^0-9]*//')
   if ! at_least "$version" "$NATS_SERVER_MIN"; then
     say "nats-server $version is older than $NATS_SERVER_MIN: install Go, or a newer nats-server"
-    left_out nats-server
   fi
 fi
 if ! command -v grpcurl >/dev/null 2>&1; then
   say "no grpcurl: install Go, or grpcurl ${GRPCURL##*@}"
-  left_out grpcurl
 fi
