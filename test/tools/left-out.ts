@@ -7,6 +7,7 @@ import { dirname, join, relative } from 'node:path';
 const STARTERS: Readonly<Record<string, string>> = {
   'support/go.ts': 'go',
   'support/nats.ts': 'nats-server',
+  'support/otlp.ts': 'go',
   'support/grpcurl.ts': 'grpcurl',
 };
 

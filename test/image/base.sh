@@ -1,0 +1,60 @@
+#!/bin/sh
+# Makes the two base images of deploy/Dockerfile from what this machine has, so that no registry of images is needed:
+#   base.sh <build image> <runtime image>
+# The runtime image is Node 24 with the libraries it needs and nothing else, no shell. The build image has a shell,
+# a few programs and npm besides. Linux, root.
+set -eu
+
+build=$1
+runtime=$2
+node=$(command -v node)
+npm=$(dirname "$(dirname "$(readlink -f "$(command -v npm)")")")
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# with_libraries <folder> <program> <place>: copies a program and the libraries that it is linked with.
+with_libraries() {
+  mkdir -p "$1$(dirname "$3")"
+  cp -L "$2" "$1$3"
+  ldd "$2" 2>/dev/null | grep -o '/[^ ]*' | while read -r library; do
+    mkdir -p "$1$(dirname "$library")"
+    cp -L "$library" "$1$library"
+  done
+}
+
+# commit <folder> <image> [<flag of buildah config>…]
+commit() {
+  container=$(buildah from scratch)
+  buildah add --quiet "$container" "$1" / >/dev/null
+  folder=$1 image=$2
+  shift 2
+  buildah config --env PATH=/usr/local/bin:/usr/bin:/bin "$@" "$container"
+  set -- "$folder" "$image"
+  buildah commit --quiet --rm "$container" "$2" >/dev/null
+}
+
+root=$work/runtime
+mkdir -p "$root/etc" "$root/tmp" "$root/proc" "$root/dev"
+echo 'root:x:0:0::/root:/bin/false
+nonroot:x:65532:65532::/nonexistent:/bin/false' >"$root/etc/passwd"
+echo 'root:x:0:
+nonroot:x:65532:' >"$root/etc/group"
+with_libraries "$root" "$node" /usr/local/bin/node
+commit "$root" "$runtime"
+
+mkdir -p "$root/root" "$root/usr/local/lib/node_modules" "$root/etc/ssl"
+for program in sh env mkdir chown rm; do
+  with_libraries "$root" "$(command -v "$program")" "/bin/$program"
+done
+mkdir -p "$root/usr/bin"
+ln -s /bin/env "$root/usr/bin/env"
+cp -R "$npm" "$root/usr/local/lib/node_modules/npm"
+ln -s ../lib/node_modules/npm/bin/npm-cli.js "$root/usr/local/bin/npm"
+# What this machine's Node trusts besides its own authorities, npm in the build has to trust too.
+if [ -n "${NODE_EXTRA_CA_CERTS:-}" ]; then
+  cp -L "$NODE_EXTRA_CA_CERTS" "$root/etc/ssl/extra.pem"
+  commit "$root" "$build" --env NODE_EXTRA_CA_CERTS=/etc/ssl/extra.pem
+else
+  commit "$root" "$build"
+fi
