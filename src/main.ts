@@ -136,7 +136,9 @@ async function serve(config: Config): Promise<void> {
   // A reader of the log that goes away must not take the clients with it.
   process.stdout.on('error', () => {});
   process.on('SIGHUP', () => {
-    log.warn('SIGHUP: the configuration cannot be read again in this release; restart to change it');
+    log.warn(
+      'SIGHUP: the configuration cannot be read again in this release; restart to change it',
+    );
   });
   process.on('uncaughtException', (error) => {
     // A fault of ours: say so, and let the container start anew rather than go on in an unknown state.

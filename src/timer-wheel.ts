@@ -68,9 +68,14 @@ export class TimerWheel {
 
   /** Fires `entry` in `ms` milliseconds (0 and less: at the next tick). Moves it when it is already set. */
   set(entry: WheelEntry, ms: number): void {
+    this.setAt(entry, this.#clock.now() + Math.max(ms, 0));
+  }
+
+  /** The same at a time on the clock. */
+  setAt(entry: WheelEntry, at: number): void {
     if (entry.wheelTick >= 0) this.cancel(entry);
     if (this.#size === 0) this.#tick = this.#tickOf(this.#clock.now());
-    const late = Math.ceil((this.#clock.now() + Math.max(ms, 0)) / WHEEL_TICK_MS);
+    const late = Math.ceil(at / WHEEL_TICK_MS);
     entry.wheelTick = Math.max(late, this.#tick + 1);
     const head = this.#slots[entry.wheelTick % SLOTS]!;
     const last = head.wheelPrevious!;

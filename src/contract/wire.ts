@@ -125,6 +125,15 @@ export class WireWriter {
     this.#at += this.#bytes.write(value, this.#at);
   }
 
+  /** A string field of ASCII alone, also when empty. */
+  ascii(field: number, value: string): void {
+    const { length } = value;
+    this.tag(field, BYTES);
+    this.varint(length);
+    this.reserve(length);
+    for (let i = 0; i < length; i++) this.#bytes[this.#at++] = value.charCodeAt(i);
+  }
+
   strings(field: number, values: readonly string[]): void {
     for (const value of values) this.text(field, value);
   }

@@ -62,6 +62,7 @@ export function decodeMessage(
     if (after < 0) return after === -1 ? 'truncated' : 'bad_id';
     at = after;
   }
+  const previous = into.route;
   into.route = '';
   into.routeWasCode = false;
   if (kind !== MessageKind.RESPONSE) {
@@ -77,7 +78,10 @@ export function decodeMessage(
       const length = bytes[at]!;
       at++;
       if (bytes.length - at < length) return 'truncated';
-      into.route = readText(bytes, at, at + length);
+      // A client mostly asks the same again: the string that is there already needs no making, nor hashing.
+      into.route = isText(bytes, at, length, previous)
+        ? previous
+        : readText(bytes, at, at + length);
       at += length;
     }
   }
@@ -103,6 +107,16 @@ function readId(bytes: Buffer, start: number, into: Message): number {
     }
   }
   return -2;
+}
+
+/** True when the bytes are exactly the ASCII string `text`. */
+function isText(bytes: Buffer, start: number, length: number, text: string): boolean {
+  if (text.length !== length) return false;
+  for (let i = 0; i < length; i++) {
+    const byte = bytes[start + i]!;
+    if (byte >= 0x80 || byte !== text.charCodeAt(i)) return false;
+  }
+  return true;
 }
 
 function readText(bytes: Buffer, start: number, end: number): string {

@@ -85,7 +85,7 @@ export class Relay implements CallEnd {
     const call = this.#fill(this.#pool.take(), session, message, target, now);
     this.#host.onBegin(call);
     session.track(call);
-    this.#wheel.set(call, target.timeoutMs);
+    this.#wheel.setAt(call, call.deadline);
     call.lane.enter(call);
   }
 

@@ -75,9 +75,9 @@ export class Deadlines {
     if (this.#limits.heartbeatMs > 0) this.#lookBy(now + 2 * this.#limits.heartbeatMs);
   }
 
-  /** Bytes came: what they begin must be completed in time. */
-  bytesCame(): void {
-    if (!this.#watched.isReading || !this.#watched.isIncomplete) {
+  /** Bytes came; `partial` when they end inside a packet, which must then be completed in time. */
+  bytesCame(partial: boolean): void {
+    if (!partial || !this.#watched.isReading) {
       this.#incompleteSince = 0;
     } else if (this.#incompleteSince === 0) {
       this.#incompleteSince = this.#wheel.now();

@@ -75,7 +75,7 @@ export class Lane {
 
   #advance(): void {
     // A message may end while it is being started; the loop that started it goes on.
-    if (this.#starting) return;
+    if (this.#starting || (this.waiting === 0 && this.#onEmpty === null)) return;
     this.#starting = true;
     if (this.#onEmpty !== null && this.inFlight === 0) {
       const onEmpty = this.#onEmpty;

@@ -82,6 +82,11 @@ export class Outbox {
     return this.#backlogSince === 0 ? 0 : now - this.#backlogSince;
   }
 
+  /** The client does not keep up: something waits for it to read, or half of what may wait does. */
+  get isBehind(): boolean {
+    return this.#backlogSince !== 0 || this.#queuedBytes > this.#limits.bytesMax / 2;
+  }
+
   /** How many pushes were replaced or expired since the last call. */
   takeSpoiled(): number {
     const spoiled = this.#spoiled;

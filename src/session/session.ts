@@ -164,7 +164,7 @@ export class Session implements ConnectionHandler, Watched {
     // [protocol.md 9] Some WebSocket clients send a buffer that is longer than the packet in it.
     if (this.connection.transport === 'ws') this.#reader.forgetPadding();
     if (fault !== null) this.close(fault);
-    else this.#deadlines.bytesCame();
+    else this.#deadlines.bytesCame(this.#reader.heldBytes > 0);
   }
 
   onDrain(): void {
@@ -184,6 +184,11 @@ export class Session implements ConnectionHandler, Watched {
 
   #onPacket(type: number, body: Buffer): void {
     this.#deadlines.heard();
+    // Nearly every packet; the table says the same.
+    if (type === PacketType.DATA && this.#state === 'active') {
+      this.#onMessage(body);
+      return;
+    }
     switch (actionFor(this.#state, type)) {
       case 'message':
         this.#onMessage(body);
@@ -303,7 +308,7 @@ export class Session implements ConnectionHandler, Watched {
         this.close(fault);
       } else if (this.#reading) {
         this.connection.resume();
-        this.#deadlines.bytesCame();
+        this.#deadlines.bytesCame(this.#reader.heldBytes > 0);
       }
     }
   }
@@ -325,9 +330,10 @@ export class Session implements ConnectionHandler, Watched {
 
   #put(encoded: Encoded): Taken {
     if (this.outbox.put(encoded) === 'full') return this.#closeSlow();
-    if (this.#reading && this.outbox.unsentBytes > this.#limits.outbox.bytesMax / 2)
+    if (this.outbox.isBehind) {
+      this.#deadlines.congested();
       this.#considerReading();
-    if (this.connection.congested) this.#deadlines.congested();
+    }
     return 'taken';
   }
 

@@ -21,8 +21,11 @@ export class WebSocketConnection implements Connection {
   readonly #ws: WebSocket;
   readonly #socket: Socket;
   readonly #wheel: TimerWheel;
-  /** What the socket had read when the last whole message came. */
-  #bytesReadWhole = 0;
+  /** Whole messages, pings and pongs that came. */
+  #whole = 0;
+  /** How many there were when `assembling` was last asked, and what the socket had read by then. */
+  #wholeSeen = -1;
+  #bytesReadSeen = 0;
   #closing = false;
 
   constructor(ws: WebSocket, socket: Socket, wheel: TimerWheel) {
@@ -36,12 +39,11 @@ export class WebSocketConnection implements Connection {
     const handler = accept(this);
     let failed: Error | null = null;
     const whole = (): void => {
-      this.#bytesReadWhole = this.#socket.bytesRead;
+      this.#whole++;
     };
-    whole();
     // Text frames are taken like binary ones: some clients send them, and Pomelo reads them. [protocol.md 1.2]
     this.#ws.on('message', (data: Buffer) => {
-      whole();
+      this.#whole++;
       if (!this.#closing) handler.onBytes(data);
     });
     this.#ws.on('ping', whole);
@@ -68,7 +70,11 @@ export class WebSocketConnection implements Connection {
   }
 
   get assembling(): boolean {
-    return this.#socket.bytesRead > this.#bytesReadWhole;
+    // Asked once in a while: bytes since the last time, and nothing whole among them, are the beginning of something.
+    if (this.#whole === this.#wholeSeen) return this.#socket.bytesRead > this.#bytesReadSeen;
+    this.#wholeSeen = this.#whole;
+    this.#bytesReadSeen = this.#socket.bytesRead;
+    return false;
   }
 
   send(packets: readonly Encoded[]): void {

@@ -60,7 +60,7 @@ function requestBytes(request: RequestFields): number {
 
 function writeRequest(writer: WireWriter, request: RequestFields): void {
   writer.bytes(1, request.session);
-  writer.text(2, request.route);
+  writer.ascii(2, request.route);
   writer.bool(3, request.notify);
   if (request.body.length > 0) writer.bytes(4, request.body);
   writer.tag(5, 0);

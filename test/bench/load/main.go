@@ -171,17 +171,19 @@ func cpu() time.Duration {
 func main() {
 	flag.Parse()
 	all := make([][]time.Duration, *conns)
-	open1 := make([]net.Conn, 0, *conns)
-	var done sync.WaitGroup
-	for i := 0; i < *conns; i++ {
-		conn, r, err := open()
-		if err != nil {
+	sockets := make([]net.Conn, *conns)
+	readers := make([]*bufio.Reader, *conns)
+	for i := range sockets {
+		var err error
+		if sockets[i], readers[i], err = open(); err != nil {
 			fmt.Fprintln(os.Stderr, "connect:", err)
 			os.Exit(1)
 		}
-		open1 = append(open1, conn)
+	}
+	var done sync.WaitGroup
+	for i := range sockets {
 		done.Add(1)
-		go func() { defer done.Done(); run(conn, r, &all[i]) }()
+		go func() { defer done.Done(); run(sockets[i], readers[i], &all[i]) }()
 	}
 	time.Sleep(*warm)
 	fmt.Println("begin")
@@ -192,7 +194,7 @@ func main() {
 	took, used := time.Since(at), cpu()-before
 	count := answered.Load()
 	stopping.Store(true)
-	for _, conn := range open1 {
+	for _, conn := range sockets {
 		conn.Close()
 	}
 	done.Wait()
