@@ -159,6 +159,14 @@ export class Outbox {
 
   /** Sends at most `bytesMax` in one write, or one message that is larger. */
   #send(bytesMax: number): void {
+    const last = this.#entries.at(-1)!;
+    if (this.#entries.length === 1 && !(last instanceof Stale)) {
+      // The usual case. The list keeps its memory.
+      this.#entries.pop();
+      this.#queuedBytes = 0;
+      this.#connection.send([last]);
+      return;
+    }
     const packets: Encoded[] = [];
     let bytes = 0;
     while (this.#waits && bytes < bytesMax) {
