@@ -203,7 +203,11 @@ const drainSchema = z
 
 const telemetrySchema = z
   .strictObject({
-    otlp: text('', 'OTLP endpoint of traces, as http://collector:4318; empty: none.'),
+    otlp: text('', 'OTLP endpoint of traces, as http://collector:4318; empty: none.', (value) =>
+      /^https?:\/\/[^\s/]+/.test(value) && URL.canParse(value)
+        ? undefined
+        : 'expected an http or https URL, as http://collector:4318',
+    ),
     sample: z
       .number()
       .min(0, 'expected a number from 0 to 1')

@@ -1,21 +1,17 @@
 /** Which test files cannot run on this machine, because a program that they start is not here. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
+import { dirname, join } from 'node:path';
 
-/** Files of test/ that start an outside program; whoever imports one, however indirectly, needs the program. */
-const STARTERS: Readonly<Record<string, string>> = {
-  'support/go.ts': 'go',
-  'support/nats.ts': 'nats-server',
-  'support/otlp.ts': 'go',
-  'support/grpcurl.ts': 'grpcurl',
-};
+/** How a file starts an outside program; whoever imports the file, however indirectly, needs the program. */
+const START = /\b(?:run|start)\('(go|nats-server|grpcurl)'/g;
+const PROGRAMS = ['go', 'nats-server', 'grpcurl'];
 
 export type LeftOut = { readonly file: string; readonly needs: readonly string[] };
 
 /** @param root The folder test/. */
 export function leftOut(root: string): LeftOut[] {
-  const missing = new Set(Object.values(STARTERS).filter((program) => !isHere(program)));
+  const missing = new Set(PROGRAMS.filter((program) => !isHere(program)));
   if (missing.size === 0) return [];
   return readdirSync(root, { recursive: true, encoding: 'utf8' })
     .filter((file) => /^(integration|conformance)\/.*\.test\.ts$/.test(file))
@@ -31,9 +27,9 @@ function programsOf(root: string, start: string): Set<string> {
   const programs = new Set<string>();
   const seen = new Set([start]);
   for (const file of seen) {
-    const program = STARTERS[relative(root, file)];
-    if (program !== undefined) programs.add(program);
-    for (const [, name] of readFileSync(file, 'utf8').matchAll(/from '(\.[^']+\.ts)'/g)) {
+    const text = readFileSync(file, 'utf8');
+    for (const [, program] of text.matchAll(START)) programs.add(program!);
+    for (const [, name] of text.matchAll(/from '(\.[^']+\.ts)'/g)) {
       const imported = join(dirname(file), name!);
       if (imported.startsWith(root) && existsSync(imported)) seen.add(imported);
     }

@@ -291,6 +291,11 @@ const mistakes: [what: string, yaml: string, ...problems: string[]][] = [
   ['a tab', 'limits:\n\tack: 1s', expect.stringContaining('2: not valid YAML: ') as never],
   ['a tag', 'id: !secret a', '1: not valid YAML: Unresolved tag: !secret'],
   [
+    'an endpoint without a scheme',
+    'telemetry: { otlp: "collector:4318" }',
+    '1: telemetry.otlp: expected an http or https URL, as http://collector:4318',
+  ],
+  [
     'an alias without an anchor',
     'id: *a',
     expect.stringContaining('1: not valid YAML: Unresolved alias') as never,
