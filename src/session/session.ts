@@ -26,7 +26,7 @@ import type { JsonObject } from './commands.ts';
 import { type DeadlineLimits, Deadlines, type Watched } from './deadlines.ts';
 import { Lane } from './lane.ts';
 import { type Flusher, Outbox, type OutboxLimits, type Perishable, type Taken } from './outbox.ts';
-import { actionFor, mayBecome, type State } from './state.ts';
+import { actionFor, type Drop, mayBecome, type State } from './state.ts';
 
 /** Undecodable messages that are dropped before the connection is closed for them. */
 export const MALFORMED_MAX = 16;
@@ -39,16 +39,6 @@ export type SessionLimits = DeadlineLimits & {
   readonly inFlightMax: number;
   readonly outbox: OutboxLimits;
 };
-
-/** Why a message was dropped without an answer. */
-export type Drop =
-  | MessageFault
-  | 'duplicate_id'
-  | 'unexpected_kind'
-  | 'before_ack'
-  | 'rate'
-  | 'route'
-  | 'failed';
 
 /** A message that this session waits for. */
 export interface InFlight {

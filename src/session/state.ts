@@ -1,4 +1,5 @@
 /** The life of a session as a table: which packet means what in which state. Pure. */
+import type { MessageFault } from '../protocol/message.ts';
 import { PacketType } from '../protocol/packet.ts';
 
 /**
@@ -59,3 +60,6 @@ const NEXT: Readonly<Record<State, readonly State[]>> = {
 export function mayBecome(from: State, to: State): boolean {
   return NEXT[from].includes(to);
 }
+
+/** Why a message was dropped without an answer. */
+export type Drop = MessageFault | 'duplicate_id' | 'unexpected_kind' | 'before_ack';

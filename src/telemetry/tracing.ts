@@ -167,9 +167,7 @@ export class Tracing {
 
 /** [opentelemetry.io/docs/specs/otel/protocol/exporter] A base gets `v1/traces` appended. */
 function tracesUrl(otlp: string): URL {
-  const url = URL.parse(otlp);
-  if (url === null || !/^https?:$/.test(url.protocol))
-    throw new Error(`telemetry.otlp: ${otlp} is no URL as http://collector:4318`);
+  const url = new URL(otlp);
   if (!url.pathname.endsWith('/v1/traces'))
     url.pathname = `${url.pathname.replace(/\/$/, '')}/v1/traces`;
   return url;

@@ -21,11 +21,8 @@ export class WebSocketConnection implements Connection {
   readonly #ws: WebSocket;
   readonly #socket: Socket;
   readonly #wheel: TimerWheel;
-  /** Whole messages, pings and pongs that came. */
-  #whole = 0;
-  /** How many there were when `assembling` was last asked, and what the socket had read by then. */
-  #wholeSeen = -1;
-  #bytesReadSeen = 0;
+  /** What the socket had read when the last whole message came. */
+  #bytesReadWhole = 0;
   #closing = false;
 
   constructor(ws: WebSocket, socket: Socket, wheel: TimerWheel) {
@@ -39,11 +36,12 @@ export class WebSocketConnection implements Connection {
     const handler = accept(this);
     let failed: Error | null = null;
     const whole = (): void => {
-      this.#whole++;
+      this.#bytesReadWhole = this.#socket.bytesRead;
     };
+    whole();
     // Text frames are taken like binary ones: some clients send them, and Pomelo reads them. [protocol.md 1.2]
     this.#ws.on('message', (data: Buffer) => {
-      this.#whole++;
+      whole();
       if (!this.#closing) handler.onBytes(data);
     });
     this.#ws.on('ping', whole);
@@ -70,11 +68,7 @@ export class WebSocketConnection implements Connection {
   }
 
   get assembling(): boolean {
-    // Asked once in a while: bytes since the last time, and nothing whole among them, are the beginning of something.
-    if (this.#whole === this.#wholeSeen) return this.#socket.bytesRead > this.#bytesReadSeen;
-    this.#wholeSeen = this.#whole;
-    this.#bytesReadSeen = this.#socket.bytesRead;
-    return false;
+    return this.#socket.bytesRead > this.#bytesReadWhole;
   }
 
   send(packets: readonly Encoded[]): void {

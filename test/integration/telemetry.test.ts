@@ -298,9 +298,3 @@ test('a collector that is away hinders nothing, and a stop by 3 s at most', asyn
   const told = gateway.log().filter(({ msg }) => /traces/.test(msg));
   expect(told.map(({ msg }) => msg)).toEqual(['the last traces could not be sent']);
 });
-
-test('a URL that is none is said at the start', async () => {
-  await expect(
-    startGateway(`${telemetry('collector:4318')}${grpc('127.0.0.1:1')}`),
-  ).rejects.toThrow('telemetry.otlp: collector:4318 is no URL as http://collector:4318');
-});

@@ -4,12 +4,8 @@ import { decodeMessage, encodeRequest, Message, rawIdOf } from '../../../src/pro
 import { type Encoded, packetOffset, PacketType } from '../../../src/protocol/packet.ts';
 import type { CloseReason, CloseWords } from '../../../src/session/close-reason.ts';
 import { Flusher } from '../../../src/session/outbox.ts';
-import {
-  type Drop,
-  Session,
-  type SessionHost,
-  type SessionLimits,
-} from '../../../src/session/session.ts';
+import { Session, type SessionHost, type SessionLimits } from '../../../src/session/session.ts';
+import type { Drop } from '../../../src/session/state.ts';
 import { TimerWheel } from '../../../src/timer-wheel.ts';
 import type { Connection } from '../../../src/transport/transport.ts';
 import { ManualClock } from '../../support/clock.ts';
