@@ -84,11 +84,11 @@ clean: ## remove what was installed or made in this folder
 # After an `npm install` that changes the lock run test/tools/complete-lock.mjs: it says why.
 $(NODE_MODULES): package.json package-lock.json .npmrc deploy/node-runtime/package.json
 	@command -v npm >/dev/null || { echo 'npm is needed to begin: install Node.js (any version, npm 10 or newer)' >&2; exit 1; }
-	npm ci
+	npm ci --loglevel=error
 	@touch $@
 
 $(CLIENT_MODULES): test/clients/package.json test/clients/package-lock.json test/clients/.npmrc | $(NODE_MODULES)
-	cd test/clients && npm ci --omit=optional --ignore-scripts
+	cd test/clients && npm ci --loglevel=error --omit=optional --ignore-scripts
 	@touch $@
 
 $(PYTHON_MODULES): deploy/examples/chat-python-nats/requirements.txt
