@@ -1,18 +1,14 @@
 // The projects, run one after another: what is fast and pure, what talks to real servers, and what other
 // people's clients say. `make unit` runs the first, `make test` these three, `make test-all` the slow ones too.
 
-import { homedir } from 'node:os';
-import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
 import { leftOut } from './tools/left-out.ts';
+import { putToolsOnPath } from './tools/path.ts';
 
-// nats-server and grpcurl as test/tools/install.sh put them there, before any that the machine has. Here and
-// not only in the Makefile, so that a single test started from an editor finds them as well.
-const cache = process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache');
-const tools = process.env['TEST_TOOLS_DIR'] || join(cache, 'pith', 'bin');
-process.env['PATH'] = `${tools}${delimiter}${process.env['PATH'] ?? ''}`;
+// Here and not only in the Makefile, so that a single test started from an editor finds them as well.
+putToolsOnPath();
 
 const away = leftOut(fileURLToPath(new URL('.', import.meta.url)));
 for (const { file, needs } of away)

@@ -11,6 +11,7 @@ import { parseArgs } from 'node:util';
 
 import { startNats } from '../support/nats.ts';
 import { run, type Running, start } from '../support/process.ts';
+import { putToolsOnPath } from '../tools/path.ts';
 import { writeConfig } from './config.ts';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
@@ -182,4 +183,5 @@ function print(
   }
 }
 
+putToolsOnPath();
 await main();

@@ -39,7 +39,10 @@ function follow(child: ChildProcess, command: string): Running {
   child.stdout!.on('data', take);
   child.stderr!.on('data', take);
   const exited = new Promise<number | string>((resolve, reject) => {
-    child.on('error', reject);
+    child.on('error', (error) => {
+      output += `${error.message}\n`;
+      reject(error);
+    });
     child.on('close', (code, signal) => {
       resolve(code ?? signal ?? 'unknown');
       for (const look of waiting) look();
