@@ -68,7 +68,9 @@ export class PacketReader {
 
   #readPending(): PacketFault | null {
     // Packets given out are views of this buffer, so its bytes are left alone and a new one is begun for the rest.
-    const { buffer, start, end } = { buffer: this.#pending, start: this.#start, end: this.#end };
+    const buffer = this.#pending;
+    const start = this.#start;
+    const end = this.#end;
     this.#pending = EMPTY;
     this.#start = 0;
     this.#end = 0;

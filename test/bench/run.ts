@@ -17,6 +17,8 @@ import { writeConfig } from './config.ts';
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const BUILT = `${ROOT}.cache/go/`;
+/** How long each variant is warmed before the first round. */
+const WARM_SECONDS = 10;
 /** Aims; ratios to the floor at one request in flight. */
 const AIMS: Readonly<Record<string, number>> = { link: 1.3, nats: 2 };
 
@@ -57,7 +59,7 @@ async function cpuNs(pid: number): Promise<number> {
   return total;
 }
 
-async function measure(variant: Variant): Promise<Sample | null> {
+async function measure(variant: Variant, seconds: number): Promise<Sample | null> {
   const args = [
     '-addr',
     variant.address,
@@ -66,7 +68,7 @@ async function measure(variant: Variant): Promise<Sample | null> {
     '-inflight',
     values.inflight,
     '-measure',
-    `${values.seconds}s`,
+    `${seconds}s`,
   ];
   await using load = await start(`${BUILT}load`, variant.echo ? [...args, '-echo'] : args, {
     env: { GOMAXPROCS: '1' },
@@ -141,9 +143,11 @@ async function main(): Promise<void> {
   ];
   const samples = new Map<string, Sample[]>(variants.map(({ name }) => [name, []]));
   let voided = 0;
+  // Not counted: a process that has just started is still being compiled, and reads twice as dear.
+  for (const variant of variants) await measure(variant, WARM_SECONDS);
   for (let round = 0; round < Number(values.rounds); round++) {
     for (const variant of variants) {
-      const sample = await measure(variant);
+      const sample = await measure(variant, Number(values.seconds));
       if (sample === null) voided++;
       else samples.get(variant.name)!.push(sample);
     }

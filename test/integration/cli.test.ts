@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 
 import { TestClient } from '../support/client.ts';
-import { run } from '../support/process.ts';
+import { run, start } from '../support/process.ts';
 import { configFile, pith, ROOT, serve } from '../support/serve.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -77,6 +77,21 @@ describe('commands', () => {
 
   test('version prints the version of package.json', async () => {
     expect(await pith('version')).toEqual({ code: 0, output: `${version}\n` });
+  });
+
+  test('npm run pith serve passes a SIGTERM on, and leaves no process behind', async () => {
+    using file = configFile(`
+listen: [{ url: "auto://127.0.0.1:0" }]
+health: { listen: 127.0.0.1:0 }
+control: { listen: 127.0.0.1:0 }
+admin: { listen: 127.0.0.1:0 }
+`);
+    const words = ['run', '-s', 'pith', '--', 'serve', '--config', file.path];
+    await using npm = await start('npm', words, { cwd: ROOT, ready: /"listening"/ });
+    npm.kill('SIGTERM');
+    // The output ends when the last process that writes to it does.
+    expect(await npm.exited).toBe(0);
+    expect(npm.output()).toContain('"stopped"');
   });
 
   test('npm run pith is the same', async () => {
