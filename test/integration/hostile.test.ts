@@ -212,7 +212,7 @@ describe.each(TRANSPORTS)('over %s', (transport) => {
       expect(client.received).toHaveLength(1);
     });
     expect(gateway.count('pith_sessions_closed_total', 'handshake_refused')).toBe(1);
-    expect(closeLine(gateway, 'handshake_refused')).toBeDefined();
+    expect(closeLine(gateway, 'handshake_refused')).toMatchObject({ reason: 'handshake_refused' });
   });
 
   test('a handshake of 60 KiB of nested JSON is read', async () => {
