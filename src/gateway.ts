@@ -19,25 +19,16 @@ import { RouteTable } from './routing/route-table.ts';
 import { type Drained, drainSessions } from './session/drain.ts';
 import { Flusher } from './session/outbox.ts';
 import { Registry } from './session/registry.ts';
-import { Session } from './session/session.ts';
 import { type Memory, watchOutboxes, watchProcess } from './wiring/gauges.ts';
-import { makeRelayHost, makeSessionHost } from './wiring/hosts.ts';
-import {
-  admissionLimits,
-  bound,
-  grpcAddress,
-  listenerOptions,
-  randomId,
-  ruleOf,
-  sessionLimits,
-} from './wiring/settings.ts';
+import { makeRelayHost } from './wiring/hosts.ts';
+import { makeListeners } from './wiring/listeners.ts';
+import { admissionLimits, bound, grpcAddress, randomId, ruleOf } from './wiring/settings.ts';
 import { EventLoopLag } from './telemetry/event-loop.ts';
 import type { Log } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
 import { Tracing } from './telemetry/tracing.ts';
 import { TimerWheel } from './timer-wheel.ts';
 import { Listener } from './transport/listener.ts';
-import type { Connection } from './transport/transport.ts';
 import type { Upstream } from './upstream/upstream.ts';
 import { Traces } from './wiring/traces.ts';
 import { makeUpstream } from './wiring/upstreams.ts';
@@ -97,7 +88,6 @@ export class Gateway {
   readonly #tracing: Tracing | null = null;
   readonly #lag = new EventLoopLag();
   #state: GatewayState = 'starting';
-  #sessionsEver = 0;
   #startedAt = 0;
 
   constructor(parts: GatewayParts) {
@@ -113,14 +103,7 @@ export class Gateway {
     if (bus.kind === 'nats') this.#nats = this.#makeNats(bus.servers);
     this.#bus = this.#nats?.bus ?? new EmbeddedBus();
     this.registry = new Registry(this.id, this.#bus);
-    const fanout = this.metrics.histogram('pith_push_fanout', []);
-    const changeLimits = { dataBytesMax: config.sessions.data, groupsMax: config.sessions.groups };
-    this.#delivery = new Delivery(this.registry, changeLimits, this.#wheel, {
-      onPush: (outcome, sessions) => {
-        this.metrics.add('pith_pushes_total', [outcome], sessions);
-        if (outcome === 'delivered') fanout.observe(sessions);
-      },
-    });
+    this.#delivery = this.#makeDelivery();
     this.#nats?.bus.attach(this.registry, this.#delivery);
     this.#reach = new Reach(this.id, this.#delivery, this.#bus);
 
@@ -319,41 +302,33 @@ export class Gateway {
     });
   }
 
-  #makeListeners(): Listener[] {
+  #makeDelivery(): Delivery {
     const { config, log } = this.#parts;
-    const limits = sessionLimits(config);
-    const host = makeSessionHost({
-      config,
+    const fanout = this.metrics.histogram('pith_push_fanout', []);
+    const changeLimits = { dataBytesMax: config.sessions.data, groupsMax: config.sessions.groups };
+    return new Delivery(this.registry, changeLimits, this.#wheel, {
+      onPush: (outcome, sessions) => {
+        this.metrics.add('pith_pushes_total', [outcome], sessions);
+        if (outcome === 'delivered') fanout.observe(sessions);
+      },
+      onUnsayable: (route, why) => {
+        log.warn({ route, why }, 'a push cannot be said to some clients');
+      },
+    });
+  }
+
+  #makeListeners(): Listener[] {
+    return makeListeners({
+      ...this.#parts,
+      gatewayId: this.id,
+      wheel: this.#wheel,
+      flusher: this.#flusher,
       registry: this.registry,
+      delivery: this.#delivery,
       relay: this.#relay,
       upstreams: this.#upstreams,
       metrics: this.metrics,
-      log,
-      wheel: this.#wheel,
-    });
-    return config.listen.map((listen) => {
-      return new Listener(listenerOptions(config, listen), this.#wheel, {
-        mayAccept: () => this.registry.size < this.#connectionsMax,
-        onRefused: (why, remoteAddress) => {
-          this.metrics.add('pith_connections_refused_total', [why]);
-          log.info({ why, remoteAddress }, 'connection refused');
-        },
-        accept: (connection: Connection) => {
-          const session = new Session({
-            n: ++this.#sessionsEver,
-            gatewayId: this.id,
-            connection,
-            host,
-            wheel: this.#wheel,
-            flusher: this.#flusher,
-            limits,
-            openedAtWall: this.#parts.clock.wallNow(),
-          });
-          this.registry.add(session);
-          this.metrics.add('pith_connections_accepted_total', [connection.transport]);
-          return session;
-        },
-      });
+      connectionsMax: this.#connectionsMax,
     });
   }
 

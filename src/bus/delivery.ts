@@ -1,6 +1,6 @@
 /** What backends and operators ask of this gateway's sessions, done: push, kick, change, look up. */
+import type { Wire } from '../dialect/wire.ts';
 import { type Failure, failure } from '../errors.ts';
-import { encodePush } from '../protocol/message.ts';
 import type { Encoded } from '../protocol/packet.ts';
 import { applyPatch, type Changed, type ChangeLimits, matches } from '../session/changes.ts';
 import {
@@ -19,11 +19,12 @@ import type { TimerWheel } from '../timer-wheel.ts';
 
 /** [libpomelo reads the length of a push's route as a signed byte.] */
 export const PUSH_ROUTE_BYTES_MAX = 127;
-const EMPTY_OBJECT = Buffer.from('{}');
 
 export type DeliveryEvents = {
   /** One push to one session: delivered, dropped or refused. */
   onPush(outcome: keyof PushCount, sessions: number): void;
+  /** A push that some clients cannot be told, or that fits in no packet. */
+  onUnsayable(route: string, why: string): void;
 };
 
 export class Delivery {
@@ -81,13 +82,14 @@ export class Delivery {
     return null;
   }
 
-  /** Puts the push into the outbox of every session given; it is encoded once. */
+  /** Puts the push into the outbox of every session given; it is encoded once for all that are spoken to alike. */
   push(sessions: readonly Session[], push: Push): PushCount {
     const count: PushCount = { delivered: 0, dropped: 0, refused: 0 };
     if (sessions.length === 0) return count;
-    const encoded = encode(push);
-    const perishable = encoded === null ? null : this.#perishable(push);
+    const perishable = this.#perishable(push);
+    const forms = new Forms(push, this.#events);
     for (const session of sessions) {
+      const encoded = forms.of(session.wire);
       const taken = encoded === null ? 'full' : session.push(encoded, perishable);
       if (taken === 'taken') count.delivered++;
       else if (taken === 'dropped') count.dropped++;
@@ -124,13 +126,41 @@ export class Delivery {
   }
 }
 
-/** null: too long for a packet. */
-function encode(push: Push): Encoded | null {
-  try {
-    // JS clients parse every body: an empty one would throw in them.
-    return encodePush(push.route, push.body.length === 0 ? EMPTY_OBJECT : push.body);
-  } catch (error) {
-    if (error instanceof RangeError) return null;
-    throw error;
+/** One push, as each of the wires says it. Nearly always they are one. */
+class Forms {
+  readonly #push: Push;
+  readonly #events: DeliveryEvents;
+  #wire: Wire | null = null;
+  #encoded: Encoded | null = null;
+  /** Those before the last; made when there is a second. */
+  #others: Map<Wire, Encoded | null> | null = null;
+
+  constructor(push: Push, events: DeliveryEvents) {
+    this.#push = push;
+    this.#events = events;
+  }
+
+  /** null: the push cannot be said to this client, or not in one packet. */
+  of(wire: Wire): Encoded | null {
+    if (wire === this.#wire) return this.#encoded;
+    if (this.#wire !== null) (this.#others ??= new Map()).set(this.#wire, this.#encoded);
+    const known = this.#others?.get(wire);
+    this.#wire = wire;
+    this.#encoded = known === undefined ? this.#encode(wire) : known;
+    return this.#encoded;
+  }
+
+  #encode(wire: Wire): Encoded | null {
+    const { route, body } = this.#push;
+    try {
+      const encoded = wire.push(route, body);
+      if (encoded instanceof Uint8Array) return encoded;
+      this.#events.onUnsayable(route, encoded.message);
+      return null;
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      this.#events.onUnsayable(route, error.message);
+      return null;
+    }
   }
 }

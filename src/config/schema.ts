@@ -17,6 +17,7 @@ import {
   wholeNumber,
 } from './fields.ts';
 import { backendsSchema } from './schema-backends.ts';
+import { pomeloSchema } from './schema-dialects.ts';
 import {
   adminSchema,
   clientTlsSchema,
@@ -49,22 +50,6 @@ const natsSchema = z
   })
   .prefault({})
   .describe('The connection of the bus and of NATS backends.');
-
-const pomeloSchema = z
-  .strictObject({
-    config_dir: text('', "Folder with a Pomelo project's dictionary.json and protos; empty: none."),
-    use_dict: flag(true, 'Offer the route dictionary to clients.'),
-    use_protobuf: flag(true, 'Offer protobuf for the routes that the protos know.'),
-    use_crypto: flag(false, "Check clients' signatures, as Pomelo's useCrypto."),
-    on_bad_signature: choice(
-      ['drop', 'close'],
-      'drop',
-      'What to do with a message signed wrongly.',
-    ),
-    client_types: texts('Values of sys.type that may connect; empty: any.'),
-  })
-  .prefault({})
-  .describe("What Pomelo's own files and switches decide.");
 
 const jwtSchema = z
   .strictObject({

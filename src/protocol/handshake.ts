@@ -1,6 +1,7 @@
 /** The handshake's JSON, both ways. Pure: who may come in is decided elsewhere. */
 import { encodeJsonPacket, type Encoded, PacketType } from './packet.ts';
 import type { RouteDictionary } from './route-dictionary.ts';
+import { textFromClient } from './text.ts';
 
 /** Bytes of a client's type or version that are kept; the rest is cut off. */
 const CLIENT_NAME_BYTES_MAX = 64;
@@ -12,25 +13,35 @@ export type HandshakeRequest = {
   /** '' where the client holds none. */
   readonly dictVersion: string;
   readonly protoVersion: string;
+  /** The client library's own block, as it came. */
+  readonly sys: Readonly<Record<string, unknown>>;
   /** The application's own block, as it came. */
   readonly user: unknown;
 };
 
-/** Reads the request. null: not a JSON object with a `sys` object, which Pomelo answers with code 500. */
-export function parseHandshake(body: Buffer): HandshakeRequest | null {
-  let value: unknown;
+/**
+ * Reads the request. null: not a JSON object with a `sys` object, which Pomelo answers with code 500; Pitaya and
+ * Nano do without `sys`.
+ */
+export function parseHandshake(body: Buffer, needsSys = true): HandshakeRequest | null {
   try {
-    value = JSON.parse(body.toString('utf8'));
+    return readHandshake(JSON.parse(textFromClient(body)) as unknown, needsSys);
   } catch {
     return null;
   }
-  if (!isObject(value) || !isObject(value['sys'])) return null;
-  const sys = value['sys'];
+}
+
+/** See `parseHandshake`. */
+export function readHandshake(value: unknown, needsSys: boolean): HandshakeRequest | null {
+  if (!isObject(value)) return null;
+  const sys = value['sys'] ?? (needsSys ? null : {});
+  if (!isObject(sys)) return null;
   return {
     clientType: clientName(sys['type'] ?? sys['platform']),
     clientVersion: clientName(sys['version'] ?? sys['clientVersion']),
     dictVersion: text(sys['dictVersion']),
     protoVersion: text(sys['protoVersion']),
+    sys,
     user: value['user'],
   };
 }
@@ -91,7 +102,13 @@ export function encodeHandshakeOk(request: HandshakeRequest, answer: HandshakeAn
   return encodeJsonPacket(PacketType.HANDSHAKE, body);
 }
 
-/** The refusing answer: 500 for anything, 501 for a client type or version that is not wanted. */
-export function encodeHandshakeRefusal(code: 500 | 501 | 503): Encoded {
-  return encodeJsonPacket(PacketType.HANDSHAKE, { code });
+/** Why a client is not let in: 500 for anything, 501 for a client type or version that is not wanted. */
+export type HandshakeCode = 400 | 500 | 501 | 503;
+
+/** The refusing answer. [pomelo connectors/commands/handshake.js: the code and nothing else] */
+export function encodeHandshakeRefusal(
+  code: HandshakeCode,
+  words: Readonly<Record<string, unknown>> = {},
+): Encoded {
+  return encodeJsonPacket(PacketType.HANDSHAKE, { ...words, code });
 }

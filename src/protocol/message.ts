@@ -11,14 +11,23 @@ export const MessageKind = { REQUEST: 0, NOTIFY: 1, RESPONSE: 2, PUSH: 3 } as co
 export type MessageKind = (typeof MessageKind)[keyof typeof MessageKind];
 
 const FLAG_ROUTE_CODE = 0x01;
-const FLAG_COMPRESSED = 0x10;
-const FLAG_ERROR = 0x20;
+/** Pitaya: the body is compressed. */
+export const FLAG_COMPRESSED = 0x10;
+/** Pitaya: the response is an error. */
+export const FLAG_ERROR = 0x20;
 /** Groups of seven bits in an id: 35 bits, more than any known client counts to. */
 const ID_BYTES_MAX = 5;
 /** What one byte of length can say. */
 export const ROUTE_BYTES_MAX = 255;
 
-export type MessageFault = 'empty' | 'bad_kind' | 'bad_id' | 'truncated' | 'unknown_route_code';
+export type MessageFault =
+  | 'empty'
+  | 'bad_kind'
+  | 'bad_id'
+  | 'truncated'
+  | 'unknown_route_code'
+  | 'not_json'
+  | 'bad_message';
 
 /** One decoded message. Made once and filled again for every packet: copy out what must outlive the call. */
 export class Message {
@@ -167,12 +176,16 @@ function writeId(into: Buffer, start: number, rawId: number): number {
   }
 }
 
-/** The answer to the request that came with `rawId`, as one packet. */
-export function encodeResponse(rawId: number, body: Uint8Array): Encoded {
+/**
+ * The answer to the request that came with `rawId`, as one packet. `flags`: none, or Pitaya's.
+ *
+ * @throws {RangeError} when the whole is too long.
+ */
+export function encodeResponse(rawId: number, body: Uint8Array, flags = 0): Encoded {
   const headBytes = 1 + idBytes(rawId);
   const encoded = allocatePacket(PacketType.DATA, headBytes + body.length);
   const start = encoded.length - headBytes - body.length;
-  encoded[start] = MessageKind.RESPONSE << 1;
+  encoded[start] = (MessageKind.RESPONSE << 1) | flags;
   writeId(encoded, start + 1, rawId);
   encoded.set(body, encoded.length - body.length);
   return encoded;
@@ -183,26 +196,28 @@ export function encodeResponse(rawId: number, body: Uint8Array): Encoded {
  *
  * @throws {RangeError} when the route or the whole is too long.
  */
-export function encodePush(route: string | number, body: Uint8Array): Encoded {
-  return encodeRouted(MessageKind.PUSH, 0, route, body);
+export function encodePush(route: string | number, body: Uint8Array, flags = 0): Encoded {
+  return encodeRouted({ kind: MessageKind.PUSH, rawId: 0, route, flags }, body);
 }
 
 /** A request or notify as a client sends it: for our own clients and tests. `rawId` is read for requests alone. */
 export function encodeRequest(rawId: number, route: string | number, body: Uint8Array): Encoded {
-  return encodeRouted(MessageKind.REQUEST, rawId, route, body);
+  return encodeRouted({ kind: MessageKind.REQUEST, rawId, route, flags: 0 }, body);
 }
 
 /** See `encodeRequest`. */
 export function encodeNotify(route: string | number, body: Uint8Array): Encoded {
-  return encodeRouted(MessageKind.NOTIFY, 0, route, body);
+  return encodeRouted({ kind: MessageKind.NOTIFY, rawId: 0, route, flags: 0 }, body);
 }
 
-function encodeRouted(
-  kind: MessageKind,
-  rawId: number,
-  route: string | number,
-  body: Uint8Array,
-): Encoded {
+type Head = {
+  readonly kind: MessageKind;
+  readonly rawId: number;
+  readonly route: string | number;
+  readonly flags: number;
+};
+
+function encodeRouted({ kind, rawId, route, flags }: Head, body: Uint8Array): Encoded {
   const isCode = typeof route === 'number';
   const routeBytes = isCode ? 2 : Buffer.byteLength(route);
   if (!isCode && routeBytes > ROUTE_BYTES_MAX) {
@@ -214,7 +229,7 @@ function encodeRouted(
   const headBytes = 1 + idSize + (isCode ? 0 : 1) + routeBytes;
   const encoded = allocatePacket(PacketType.DATA, headBytes + body.length);
   let at = encoded.length - headBytes - body.length;
-  encoded[at++] = (kind << 1) | (isCode ? FLAG_ROUTE_CODE : 0);
+  encoded[at++] = (kind << 1) | (isCode ? FLAG_ROUTE_CODE : 0) | flags;
   if (idSize > 0) at = writeId(encoded, at, rawId);
   if (isCode) {
     encoded[at++] = route >>> 8;

@@ -15,6 +15,10 @@ export const PacketType = {
 } as const;
 export type PacketType = (typeof PacketType)[keyof typeof PacketType];
 
+/** First bytes of a whole WebSocket message in one frame. [RFC 6455 section 5.2] */
+const FRAME_BINARY = 0x82;
+const FRAME_TEXT = 0x81;
+
 export const PACKET_HEAD_BYTES = 4;
 /** What three bytes of length can say. */
 export const PACKET_BODY_BYTES_MAX = 0xffffff;
@@ -42,24 +46,39 @@ export function allocatePacket(type: PacketType, bodyBytes: number): Encoded {
     );
   }
   const packetBytes = PACKET_HEAD_BYTES + bodyBytes;
-  const at = packetBytes < 126 ? 2 : packetBytes < 65_536 ? 4 : 10;
-  const encoded = Buffer.allocUnsafe(at + packetBytes);
-  encoded[0] = 0x82; // FIN, binary
-  if (at === 2) {
-    encoded[1] = packetBytes;
-  } else if (at === 4) {
-    encoded[1] = 126;
-    encoded[2] = packetBytes >>> 8;
-    encoded[3] = packetBytes & 0xff;
-  } else {
-    encoded[1] = 127;
-    encoded.writeUInt32BE(0, 2);
-    encoded.writeUInt32BE(packetBytes, 6);
-  }
+  const encoded = allocateFrame(FRAME_BINARY, packetBytes);
+  const at = encoded.length - packetBytes;
   encoded[at] = type;
   encoded[at + 1] = bodyBytes >>> 16;
   encoded[at + 2] = (bodyBytes >>> 8) & 0xff;
   encoded[at + 3] = bodyBytes & 0xff;
+  return encoded;
+}
+
+/** A whole WebSocket frame of `bytes`, of which the head is written. */
+function allocateFrame(firstByte: number, bytes: number): Encoded {
+  const at = bytes < 126 ? 2 : bytes < 65_536 ? 4 : 10;
+  const encoded = Buffer.allocUnsafe(at + bytes);
+  encoded[0] = firstByte;
+  if (at === 2) {
+    encoded[1] = bytes;
+  } else if (at === 4) {
+    encoded[1] = 126;
+    encoded[2] = bytes >>> 8;
+    encoded[3] = bytes & 0xff;
+  } else {
+    encoded[1] = 127;
+    encoded.writeUInt32BE(0, 2);
+    encoded.writeUInt32BE(bytes, 6);
+  }
+  return encoded;
+}
+
+/** A WebSocket text frame, for the json dialect: there is no packet in it. */
+export function encodeText(text: string): Encoded {
+  const bytes = Buffer.byteLength(text);
+  const encoded = allocateFrame(FRAME_TEXT, bytes);
+  encoded.write(text, encoded.length - bytes);
   return encoded;
 }
 

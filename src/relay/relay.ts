@@ -1,14 +1,14 @@
 /**
  * The spine: one client message, at most one answer. Read this first.
  *
- *   message → admit → route → admit → lane → upstream … reply → session changes → pushes → answer
+ *   message → admit → route → admit → body → lane → upstream … reply → session changes → pushes → answer
  *
  * Every way out of here goes through `#release`, which is where a call leaves the session, the lane and the
  * wheel; so a request is answered once, whatever dies. Guarded by test/integration/invariants.test.ts.
  */
-import { type Failure, failure, isOwnReason, REASONS } from '../errors.ts';
+import { type Failure, failure, isOwnReason } from '../errors.ts';
+import type { BadSignature } from '../dialect/wire.ts';
 import type { Message } from '../protocol/message.ts';
-import { clientJson, PACKET_BODY_BYTES_MAX } from '../protocol/packet.ts';
 import { isRoute, namesConstructor } from '../routing/route.ts';
 import { instanceFor, type RouteTable } from '../routing/route-table.ts';
 import type { Target } from '../routing/rule.ts';
@@ -28,6 +28,10 @@ export interface RelayHost {
   /** A message is about to be relayed; this may set `call.trace`. */
   onBegin(call: Call): void;
   onDone(call: Call, outcome: string): void;
+  /** The answer cannot be said to this client: the backend's programmers should know. */
+  onBadReply(call: Call, why: Failure): void;
+  /** A message was dropped, or will end its session: its client did not sign it. */
+  onBadSignature(session: Session): void;
   /** An answer, or the failure of a notify, that never reached a backend. */
   onRefused(session: Session, route: string, wantsAnswer: boolean, why: Failure): void;
 }
@@ -42,10 +46,7 @@ export type RelayParts = {
   readonly host: RelayHost;
 };
 
-const EMPTY_OBJECT = Buffer.from('{}');
-/** What fits in a packet behind the longest head of a response. */
-const ANSWER_BYTES_MAX = PACKET_BODY_BYTES_MAX - 16;
-const TOO_LONG = 'the backend answered with more than a packet holds';
+const NOTHING = Buffer.alloc(0);
 
 export class Relay implements CallEnd {
   readonly #table: RouteTable;
@@ -82,7 +83,15 @@ export class Relay implements CallEnd {
       this.refuse(session, message, failure('OVERLOADED'));
       return;
     }
+    // The last that may refuse it, and the dearest.
+    const body = session.wire.readBody(session, message, target.codec === 'raw');
+    if (!(body instanceof Uint8Array)) {
+      this.#admission.leave(target.backendOrdinal);
+      this.#unread(session, message, body);
+      return;
+    }
     const call = this.#fill(this.#pool.take(), session, message, target, now);
+    call.body = body;
     this.#host.onBegin(call);
     session.track(call);
     this.#wheel.setAt(call, call.deadline);
@@ -112,7 +121,6 @@ export class Relay implements CallEnd {
     call.route = message.route;
     call.rawId = message.rawId;
     call.wantsAnswer = message.wantsAnswer;
-    call.body = message.body;
     call.seq = ++session.seq;
     call.startedAt = now;
     call.deadline = now + target.timeoutMs;
@@ -139,19 +147,22 @@ export class Relay implements CallEnd {
   // ---- ends ---------------------------------------------------------------------------------------------
 
   succeed(call: Call, body: Uint8Array): void {
-    if (body.length > ANSWER_BYTES_MAX) {
-      this.fail(call, failure('BAD_REPLY', TOO_LONG));
-      return;
-    }
-    if (call.wantsAnswer && call.session.state !== 'closed') {
-      call.session.answer(call.rawId, body.length === 0 ? EMPTY_OBJECT : body);
+    const { session, route } = call;
+    if (call.wantsAnswer && session.state !== 'closed') {
+      const encoded = session.wire.answer(call.rawId, route, body, call.target.codec === 'raw');
+      if (!(encoded instanceof Uint8Array)) {
+        this.#host.onBadReply(call, encoded);
+        this.fail(call, encoded);
+        return;
+      }
+      session.answer(encoded);
     }
     this.#release(call, 'ok');
   }
 
   fail(call: Call, why: Failure): void {
     if (call.wantsAnswer && call.session.state !== 'closed')
-      call.session.answer(call.rawId, errorBody(why));
+      answerFailure(call.session, call.rawId, call.route, why);
     this.#release(call, isOwnReason(why.reason) ? why.reason : 'BACKEND');
   }
 
@@ -171,7 +182,7 @@ export class Relay implements CallEnd {
     }
     for (const push of reply.pushes) if (!push.afterReply) this.#host.push(push, session);
     if (reply.failure !== null) this.fail(call, reply.failure);
-    else this.succeed(call, reply.body ?? EMPTY_OBJECT);
+    else this.succeed(call, reply.body ?? NOTHING);
     for (const push of reply.pushes) if (push.afterReply) this.#host.push(push, session);
     if (reply.close !== null) this.#host.close(session, reply.close);
   }
@@ -207,24 +218,24 @@ export class Relay implements CallEnd {
     this.#pool.give(call);
   }
 
+  /** A body that goes nowhere: answered, or dropped or its session closed as it is configured. */
+  #unread(session: Session, message: Message, why: Failure | BadSignature): void {
+    if (typeof why === 'object') {
+      this.refuse(session, message, why);
+      return;
+    }
+    this.#host.onBadSignature(session);
+    if (why === 'close') session.close('bad_signature');
+  }
+
   /** Answers a message that reached no backend. */
   refuse(session: Session, message: Message, why: Failure): void {
-    if (message.wantsAnswer) session.answer(message.rawId, errorBody(why));
+    if (message.wantsAnswer) answerFailure(session, message.rawId, message.route, why);
     this.#host.onRefused(session, message.route, message.wantsAnswer, why);
   }
 }
 
-/** The standard error body, or the failure's own; never more than a packet holds. */
-export function errorBody(why: Failure): Uint8Array {
-  const body = anyErrorBody(why);
-  return body.length > ANSWER_BYTES_MAX ? anyErrorBody(failure('BAD_REPLY', TOO_LONG)) : body;
-}
-
-function anyErrorBody(why: Failure): Uint8Array {
-  if (why.body !== null && why.body.length > 0) return why.body;
-  const body: Record<string, unknown> = { code: why.code, reason: why.reason };
-  body['msg'] = why.message || (isOwnReason(why.reason) ? REASONS[why.reason].message : '');
-  if (why.retryAfterMs > 0) body['retry_after_ms'] = why.retryAfterMs;
-  if (why.fields !== null && Object.keys(why.fields).length > 0) body['fields'] = why.fields;
-  return Buffer.from(clientJson(body));
+function answerFailure(session: Session, rawId: number, route: string, why: Failure): void {
+  const encoded = session.wire.failure(rawId, route, why);
+  if (encoded !== null) session.answer(encoded);
 }

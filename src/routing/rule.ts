@@ -16,6 +16,19 @@ export type Rule = {
   readonly forward: readonly string[];
   /** Only for sessions with a uid. */
   readonly bound: boolean;
+  /**
+   * auto: what clients say in pomelo-protobuf is JSON to the backend, and text is made readable both ways ·
+   * raw: the bytes as they are · protobuf: the client speaks the method's own messages.
+   */
+  readonly codec: 'auto' | 'raw' | 'protobuf';
+  /** Method of a gRPC backend in mode: method, with {server} {handler} {method}; '' elsewhere. */
+  readonly method: string;
+  /** Path of an http backend, likewise; '': made of the route. */
+  readonly path: string;
+  /** Where a streaming method's messages are pushed; '': the route itself. */
+  readonly pushRoute: string;
+  /** May be sent again within its timeout. */
+  readonly idempotent: boolean;
 };
 
 /** What a route resolves to. One object per rule; `ordinal` is the rule's place in the table. */

@@ -21,10 +21,13 @@ export interface Watched {
   readonly isReading: boolean;
   /** A packet or WebSocket message has begun and is not complete. */
   readonly isIncomplete: boolean;
+  /** `onTick` is wanted each time the heartbeat's interval has passed. */
+  readonly ticks: boolean;
   /** How long the client has taken nothing although there was something. */
   backlogMs(now: number): number;
   /** Nothing was late this time. */
   onLooked(): void;
+  onTick(): void;
   onDeadline(reason: CloseReason): void;
 }
 
@@ -39,6 +42,7 @@ export class Deadlines {
   #lastHeardAt: number;
   /** 0: everything that has come is complete. */
   #incompleteSince = 0;
+  #tickAt = Infinity;
 
   constructor(wheel: TimerWheel, limits: DeadlineLimits, watched: Watched) {
     this.#wheel = wheel;
@@ -72,7 +76,11 @@ export class Deadlines {
   activated(): void {
     const now = this.#wheel.now();
     this.#lookBy(now + this.#limits.assembleMs);
-    if (this.#limits.heartbeatMs > 0) this.#lookBy(now + 2 * this.#limits.heartbeatMs);
+    if (this.#limits.heartbeatMs === 0) return;
+    this.#lookBy(now + 2 * this.#limits.heartbeatMs);
+    if (!this.#watched.ticks) return;
+    this.#tickAt = now + this.#limits.heartbeatMs;
+    this.#lookBy(this.#tickAt);
   }
 
   /** Bytes came; `partial` when they end inside a packet, which must then be completed in time. */
@@ -111,6 +119,7 @@ export class Deadlines {
       return;
     }
     watched.onLooked();
+    this.#tick(now);
     const { handshakeMs, ackMs, assembleMs, heartbeatMs, closeAfterMs } = this.#limits;
     // A WebSocket message that is begun brings no bytes to us: it is found by looking.
     if (this.#incompleteSince === 0 && watched.isReading && watched.isIncomplete)
@@ -124,6 +133,17 @@ export class Deadlines {
     }
     const backlogMs = watched.backlogMs(now);
     if (backlogMs > 0) this.#lookBy(now + closeAfterMs - backlogMs);
+  }
+
+  #tick(now: number): void {
+    if (now < this.#tickAt) {
+      this.#lookBy(this.#tickAt);
+      return;
+    }
+    // From now, not from when it was due: a gateway that was held up sends one, not many.
+    this.#tickAt = now + this.#limits.heartbeatMs;
+    this.#lookBy(this.#tickAt);
+    this.#watched.onTick();
   }
 
   #late(now: number): CloseReason | null {

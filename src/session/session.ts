@@ -2,19 +2,15 @@
  * One client: its state, who it is, and the order of what comes and goes. What its messages mean and where
  * they go is the relay's.
  */
-import { type HandshakeRequest, parseHandshake } from '../protocol/handshake.ts';
-import {
-  decodeMessage,
-  encodeResponse,
-  Message,
-  type MessageFault,
-  MessageKind,
-  type RouteOfCode,
-} from '../protocol/message.ts';
-import { type Encoded, encodeJsonPacket, encodePacket, PacketType } from '../protocol/packet.ts';
+import type { KeyObject } from 'node:crypto';
+
+import type { Dialect, Speaker, Wire } from '../dialect/wire.ts';
+import { Message, type MessageFault, MessageKind } from '../protocol/message.ts';
+import { type Encoded, encodePacket, PacketType } from '../protocol/packet.ts';
 import { PacketReader } from '../protocol/packet-reader.ts';
-import type { TimerWheel } from '../timer-wheel.ts';
+import { TextReader } from '../protocol/text-reader.ts';
 import type { Connection, ConnectionHandler, SocketFault } from '../transport/transport.ts';
+import { Calls } from './calls.ts';
 import {
   CLOSE_REASONS,
   type CloseReason,
@@ -23,57 +19,18 @@ import {
   NO_WORDS,
 } from './close-reason.ts';
 import type { JsonObject } from './commands.ts';
-import { type DeadlineLimits, Deadlines, type Watched } from './deadlines.ts';
+import { Deadlines, type Watched } from './deadlines.ts';
+import { Intake } from './intake.ts';
 import { Lane } from './lane.ts';
-import { type Flusher, Outbox, type OutboxLimits, type Perishable, type Taken } from './outbox.ts';
-import { actionFor, type Drop, mayBecome, type State } from './state.ts';
+import { Outbox, type Perishable, type Taken } from './outbox.ts';
+import type { InFlight, SessionHost, SessionLimits, SessionParts } from './session-parts.ts';
+import { actionFor, mayBecome, type State } from './state.ts';
 
 /** Undecodable messages that are dropped before the connection is closed for them. */
 export const MALFORMED_MAX = 16;
 const HEARTBEAT = encodePacket(PacketType.HEARTBEAT);
 
-export type SessionLimits = DeadlineLimits & {
-  /** Body bytes of a packet from the client. */
-  readonly packetBytesMax: number;
-  /** Requests in flight or waiting; at this many the client is not read from. */
-  readonly inFlightMax: number;
-  readonly outbox: OutboxLimits;
-};
-
-/** A message that this session waits for. */
-export interface InFlight {
-  readonly rawId: number;
-  readonly wantsAnswer: boolean;
-  /** Owned by the session. */
-  sessionIndex: number;
-  onSessionClosed(): void;
-}
-
-/** What the session tells the rest of the gateway. */
-export interface SessionHost {
-  readonly routeOfCode: RouteOfCode;
-  /** Null: refused, and the session has been closed by the host. */
-  onHandshake(session: Session, request: HandshakeRequest | null): Encoded | null;
-  onActive(session: Session): void;
-  onMessage(session: Session, message: Message): void;
-  /** An undecodable request whose id could be read: answer it. */
-  onUnreadable(session: Session, message: Message, fault: MessageFault): void;
-  onDropped(session: Session, why: Drop): void;
-  onClosed(session: Session, reason: CloseReason, words: CloseWords, error: Error | null): void;
-}
-
-export type SessionParts = {
-  readonly n: number;
-  readonly gatewayId: string;
-  readonly connection: Connection;
-  readonly host: SessionHost;
-  readonly wheel: TimerWheel;
-  readonly flusher: Flusher;
-  readonly limits: SessionLimits;
-  readonly openedAtWall: number;
-};
-
-export class Session implements ConnectionHandler, Watched {
+export class Session implements ConnectionHandler, Watched, Speaker {
   readonly n: number;
   /** `<gateway id>.<n>`: unique for ever. */
   readonly sid: string;
@@ -85,6 +42,11 @@ export class Session implements ConnectionHandler, Watched {
   readonly openedAt: number;
   readonly connection: Connection;
   readonly outbox: Outbox;
+  /** What the client was written for. */
+  readonly server: Dialect;
+  /** How this client is spoken to; known better after its handshake. */
+  wire: Wire;
+  publicKey: KeyObject | null = null;
   clientType = '';
   clientVersion = '';
   /** '' until bound. */
@@ -101,18 +63,19 @@ export class Session implements ConnectionHandler, Watched {
   tokensAt = 0;
   /** One per backend, by the backend's ordinal. */
   readonly lanes: Lane[] = [];
-  readonly calls: InFlight[] = [];
+  readonly #calls = new Calls();
 
   #state: State = 'opening';
   readonly #host: SessionHost;
   readonly #limits: SessionLimits;
-  readonly #reader: PacketReader;
+  readonly #intake: Intake;
   readonly #message = new Message();
   readonly #deadlines: Deadlines;
   #malformed = 0;
+  /** The client has said its handshake; it may say one. */
+  #greeted = false;
   /** The client has answered our handshake. A session may be draining without that. */
   #acked = false;
-  #reading = true;
 
   constructor(parts: SessionParts) {
     this.n = parts.n;
@@ -127,10 +90,26 @@ export class Session implements ConnectionHandler, Watched {
     this.outbox = new Outbox(parts.connection, parts.flusher, parts.limits.outbox);
     // Nothing but the handshake may go out before the client's ack.
     this.outbox.cork();
-    this.#reader = new PacketReader(parts.limits.packetBytesMax, (type, body) => {
+    this.server = parts.dialect;
+    this.wire = parts.dialect.wire;
+    const packetBytesMax = Math.min(parts.limits.packetBytesMax, parts.dialect.packetBytesMax);
+    const Reader = parts.dialect.manners.framing === 'text' ? TextReader : PacketReader;
+    const reader = new Reader(packetBytesMax, (type, body) => {
       this.#onPacket(type, body);
     });
+    this.#intake = new Intake(parts.connection, reader, packetBytesMax);
     this.#deadlines = new Deadlines(parts.wheel, parts.limits, this);
+  }
+
+  /** The session is known everywhere now. `mustAsk`: nobody is let in without a handshake. */
+  begin(mustAsk: boolean): void {
+    if (mustAsk || !this.server.manners.activeAtOnce) return;
+    this.#become('handshaking');
+    this.#activate();
+  }
+
+  get dialect(): Dialect['name'] {
+    return this.server.name;
   }
 
   get state(): State {
@@ -139,7 +118,7 @@ export class Session implements ConnectionHandler, Watched {
 
   /** Requests in flight or waiting. */
   get inFlight(): number {
-    return this.calls.length;
+    return this.#calls.size;
   }
 
   lane(backendOrdinal: number): Lane {
@@ -150,11 +129,13 @@ export class Session implements ConnectionHandler, Watched {
 
   onBytes(chunk: Buffer): void {
     if (this.#state === 'closed') return;
-    const fault = this.#reader.push(chunk);
-    // [protocol.md 9] Some WebSocket clients send a buffer that is longer than the packet in it.
-    if (this.connection.transport === 'ws') this.#reader.forgetPadding();
+    const fault = this.#intake.push(chunk);
     if (fault !== null) this.close(fault);
-    else this.#deadlines.bytesCame(this.#reader.heldBytes > 0);
+    else this.#deadlines.bytesCame(this.#intake.isIncomplete);
+  }
+
+  onPong(): void {
+    this.#deadlines.heard();
   }
 
   onDrain(): void {
@@ -179,13 +160,13 @@ export class Session implements ConnectionHandler, Watched {
       this.#onMessage(body);
       return;
     }
-    switch (actionFor(this.#state, type)) {
+    switch (actionFor(this.#state, type, this.server.manners)) {
       case 'message':
         this.#onMessage(body);
         return;
       case 'heartbeat':
         // [protocol.md 4.3] Some clients must get a heartbeat for each of theirs.
-        if (this.#limits.heartbeatMs > 0) this.#put(HEARTBEAT);
+        if (this.#answersHeartbeats) this.#put(HEARTBEAT);
         return;
       case 'handshake':
         this.#onHandshake(body);
@@ -193,21 +174,48 @@ export class Session implements ConnectionHandler, Watched {
       case 'activate':
         this.#activate();
         return;
+      case 'early':
+        this.#onEarly(body);
+        return;
       case 'ignore':
-        if (type === PacketType.DATA && this.#state !== 'closed')
-          this.#host.onDropped(this, 'before_ack');
         return;
       case 'close':
         this.close('bad_packet_type');
     }
   }
 
+  get #answersHeartbeats(): boolean {
+    return this.#limits.heartbeatMs > 0 && !this.ticks;
+  }
+
   #onHandshake(body: Buffer): void {
-    const answer = this.#host.onHandshake(this, parseHandshake(body));
-    if (answer === null) return;
-    this.#become('handshaking');
-    this.connection.send([answer]);
-    this.#deadlines.handshaken();
+    if (this.#greeted) return;
+    this.#greeted = true;
+    // Who it is may have to be asked; what the client sends meanwhile is kept.
+    this.#intake.wait();
+    this.#host.onHandshake(this, this.server.readHandshake(body));
+  }
+
+  /** Lets the client in: the host's answer to its handshake. Harmless when closed. */
+  accept(answer: Encoded): void {
+    if (this.#state === 'active') {
+      // It needed no handshake, and said one all the same.
+      this.#put(answer);
+    } else if (this.#state === 'opening') {
+      this.#become('handshaking');
+      this.connection.send([answer]);
+      if (this.server.manners.activeAtOnce) this.#activate();
+      else this.#deadlines.handshaken();
+    }
+    const fault = this.#intake.answered();
+    if (fault !== null) this.close(fault);
+  }
+
+  /** Turns the client away; `answer` null: without a word. Harmless when closed. */
+  refuse(answer: Encoded | null, reason: CloseReason = 'handshake_refused'): void {
+    if (this.#state === 'closed') return;
+    if (answer !== null) this.connection.send([answer]);
+    this.close(reason);
   }
 
   #activate(): void {
@@ -215,16 +223,22 @@ export class Session implements ConnectionHandler, Watched {
     this.#acked = true;
     this.#deadlines.activated();
     // JS clients send no heartbeat before they have got one. [protocol.md 4.3]
-    if (this.#limits.heartbeatMs > 0) {
-      this.connection.send([HEARTBEAT]);
-    }
+    if (this.#answersHeartbeats) this.connection.send([HEARTBEAT]);
     this.#host.onActive(this);
     this.outbox.uncork();
   }
 
+  #onEarly(body: Buffer): void {
+    const { earlyData, framing } = this.server.manners;
+    this.#host.onDropped(this, 'before_ack');
+    if (earlyData === 'close') this.close('bad_packet_type');
+    else if (framing === 'text' && this.wire.decode(body, this.#message) === null)
+      this.#host.onUnreadable(this, this.#message, 'before_ack');
+  }
+
   #onMessage(body: Buffer): void {
     const message = this.#message;
-    const fault = decodeMessage(body, this.#host.routeOfCode, message);
+    const fault = this.wire.decode(body, message);
     if (fault !== null) {
       this.#onMalformed(fault, message);
       return;
@@ -233,7 +247,7 @@ export class Session implements ConnectionHandler, Watched {
       this.#host.onDropped(this, 'unexpected_kind');
       return;
     }
-    if (message.wantsAnswer && this.#isInFlight(message.rawId)) {
+    if (message.wantsAnswer && this.#calls.awaits(message.rawId)) {
       // One answer for both would be one too few or one too many: the client counts on the first.
       this.#host.onDropped(this, 'duplicate_id');
       return;
@@ -244,70 +258,51 @@ export class Session implements ConnectionHandler, Watched {
   #onMalformed(fault: MessageFault, message: Message): void {
     this.#host.onDropped(this, fault);
     this.#malformed++;
-    const idWasRead = fault === 'truncated' || fault === 'unknown_route_code';
-    if (this.#malformed >= MALFORMED_MAX) this.close('malformed');
-    else if (idWasRead && message.wantsAnswer && !this.#isInFlight(message.rawId))
+    const { malformed, framing } = this.server.manners;
+    const idWasRead = framing === 'text' || fault === 'truncated' || fault === 'unknown_route_code';
+    if (this.#malformed >= MALFORMED_MAX || malformed === 'close') this.close('malformed');
+    else if (idWasRead && message.wantsAnswer && !this.#calls.awaits(message.rawId))
       this.#host.onUnreadable(this, message, fault);
-  }
-
-  #isInFlight(rawId: number): boolean {
-    for (const call of this.calls) {
-      if (call.rawId === rawId && call.wantsAnswer) return true;
-    }
-    return false;
   }
 
   // ---- in flight ----------------------------------------------------------------------------------------
 
   /** Counts a message as in flight; at the limit the client is not read from. */
   track(call: InFlight): void {
-    call.sessionIndex = this.calls.length;
-    this.calls.push(call);
-    if (this.calls.length >= this.#limits.inFlightMax) this.#considerReading();
+    this.#calls.add(call);
+    if (this.#calls.size >= this.#limits.inFlightMax) this.#considerReading();
   }
 
   /** The message is done with. */
   untrack(call: InFlight): void {
-    const last = this.calls.pop()!;
-    if (last !== call) {
-      this.calls[call.sessionIndex] = last;
-      last.sessionIndex = call.sessionIndex;
-    }
-    call.sessionIndex = -1;
-    if (!this.#reading) this.#considerReading();
+    this.#calls.remove(call);
+    if (!this.#intake.isReading) this.#considerReading();
   }
 
   /** True once nothing is in flight and nothing is unsent. */
   get idle(): boolean {
-    return this.calls.length === 0 && this.outbox.unsentBytes === 0;
+    return this.#calls.size === 0 && this.outbox.unsentBytes === 0;
   }
 
   #considerReading(): void {
     if (this.#state === 'closed') return;
     const { inFlightMax, outbox } = this.#limits;
-    const full = this.calls.length >= inFlightMax || this.outbox.unsentBytes > outbox.bytesMax / 2;
-    if (this.#reading && full) {
-      this.#reading = false;
-      this.connection.pause();
-      this.#reader.hold();
-    } else if (!this.#reading && !full && this.calls.length <= inFlightMax / 2) {
-      this.#reading = true;
+    const full = this.#calls.size >= inFlightMax || this.outbox.unsentBytes > outbox.bytesMax / 2;
+    if (this.#intake.isReading && full) {
+      this.#intake.rest();
+    } else if (!this.#intake.isReading && !full && this.#calls.size <= inFlightMax / 2) {
       this.#deadlines.rested();
-      const fault = this.#reader.release();
-      if (fault !== null) {
-        this.close(fault);
-      } else if (this.#reading) {
-        this.connection.resume();
-        this.#deadlines.bytesCame(this.#reader.heldBytes > 0);
-      }
+      const fault = this.#intake.goOn();
+      if (fault !== null) this.close(fault);
+      else if (this.#intake.isReading) this.#deadlines.bytesCame(this.#intake.isIncomplete);
     }
   }
 
   // ---- out ----------------------------------------------------------------------------------------------
 
-  /** Sends the answer to the request `rawId`. The caller answers each request once. */
-  answer(rawId: number, body: Uint8Array): void {
-    this.#put(encodeResponse(rawId, body));
+  /** Sends the answer to a request. The caller answers each request once. */
+  answer(encoded: Encoded): void {
+    this.#put(encoded);
   }
 
   /** Puts a push that is encoded already and maybe shared with other sessions. */
@@ -335,11 +330,21 @@ export class Session implements ConnectionHandler, Watched {
   // ---- deadlines ----------------------------------------------------------------------------------------
 
   get isReading(): boolean {
-    return this.#reading;
+    return this.#intake.isReading;
   }
 
   get isIncomplete(): boolean {
-    return this.#reader.heldBytes > 0 || this.connection.assembling;
+    return this.#intake.isIncomplete;
+  }
+
+  /** Heartbeats of our own go out; the client need not be heard for them. */
+  get ticks(): boolean {
+    return this.server.manners.heartbeat !== 'answer';
+  }
+
+  onTick(): void {
+    if (this.server.manners.heartbeat === 'ping') this.connection.ping();
+    else this.#put(HEARTBEAT);
   }
 
   backlogMs(now: number): number {
@@ -348,7 +353,7 @@ export class Session implements ConnectionHandler, Watched {
 
   onLooked(): void {
     // What was unsent may be gone without a drain: all of it taken at once, or expired.
-    if (!this.#reading) this.#considerReading();
+    if (!this.#intake.isReading) this.#considerReading();
   }
 
   onDeadline(reason: CloseReason): void {
@@ -368,7 +373,8 @@ export class Session implements ConnectionHandler, Watched {
     if (this.#state === 'closed') return;
     const kick = kickBody(reason, words);
     // [protocol.md 3.4] Before the ack a client may not be sent a kick: it just sees the close.
-    if (kick !== null && this.#acked) this.outbox.put(encodeJsonPacket(PacketType.KICK, kick));
+    const encoded = kick === null || !this.#acked ? null : this.server.kick(kick);
+    if (encoded !== null) this.outbox.put(encoded);
     if (reason === 'slow_consumer') {
       this.connection.destroy();
     } else {
@@ -382,7 +388,7 @@ export class Session implements ConnectionHandler, Watched {
     if (this.#state === 'closed') return;
     this.#become('closed');
     this.#deadlines.stop();
-    for (const call of [...this.calls]) call.onSessionClosed();
+    this.#calls.end();
     this.#host.onClosed(this, reason, words, error);
   }
 

@@ -1,4 +1,5 @@
 /** The life of a session as a table: which packet means what in which state. Pure. */
+import type { Manners } from '../dialect/wire.ts';
 import type { MessageFault } from '../protocol/message.ts';
 import { PacketType } from '../protocol/packet.ts';
 
@@ -9,7 +10,15 @@ import { PacketType } from '../protocol/packet.ts';
 export type State = 'opening' | 'handshaking' | 'active' | 'draining' | 'closed';
 
 /** What to do with a packet. `close`: the client broke the protocol. */
-export type Action = 'handshake' | 'activate' | 'heartbeat' | 'message' | 'ignore' | 'close';
+export type Action =
+  | 'handshake'
+  | 'activate'
+  | 'heartbeat'
+  | 'message'
+  /** A message before its time. */
+  | 'early'
+  | 'ignore'
+  | 'close';
 
 /**
  * [protocol.md 3.4, the Pomelo server's table.] A superset of it in one place: an ack that comes in one segment
@@ -20,13 +29,13 @@ const ACTIONS: Readonly<Record<State, Readonly<Record<number, Action>>>> = {
     [PacketType.HANDSHAKE]: 'handshake',
     [PacketType.HANDSHAKE_ACK]: 'ignore',
     [PacketType.HEARTBEAT]: 'ignore',
-    [PacketType.DATA]: 'ignore',
+    [PacketType.DATA]: 'early',
   },
   handshaking: {
     [PacketType.HANDSHAKE]: 'ignore',
     [PacketType.HANDSHAKE_ACK]: 'activate',
     [PacketType.HEARTBEAT]: 'ignore',
-    [PacketType.DATA]: 'ignore',
+    [PacketType.DATA]: 'early',
   },
   active: working(),
   draining: working(),
@@ -42,9 +51,14 @@ function working(): Readonly<Record<number, Action>> {
   };
 }
 
-/** What a packet of `type` means now. Everything that the table does not name, a kick from a client too, closes. */
-export function actionFor(state: State, type: number): Action {
+/** What a packet of `type` means now. What the table does not name closes. */
+export function actionFor(state: State, type: number, manners: Manners): Action {
   if (state === 'closed') return 'ignore';
+  // A client that needs no handshake may say one all the same.
+  if (type === PacketType.HANDSHAKE && state === 'active' && manners.activeAtOnce)
+    return 'handshake';
+  // [protocol.md 1.2] Pomelo closes for a kick from a client, Nano and Pitaya do not look at it.
+  if (type === PacketType.KICK && manners.earlyData === 'close') return 'ignore';
   return ACTIONS[state][type] ?? 'close';
 }
 
@@ -62,4 +76,9 @@ export function mayBecome(from: State, to: State): boolean {
 }
 
 /** Why a message was dropped without an answer. */
-export type Drop = MessageFault | 'duplicate_id' | 'unexpected_kind' | 'before_ack';
+export type Drop =
+  | MessageFault
+  | 'duplicate_id'
+  | 'unexpected_kind'
+  | 'before_ack'
+  | 'bad_signature';

@@ -1,45 +1,55 @@
 /** What happens at the edges of a session and of the relay: counted, logged, and passed on to the other parts. */
 import type { Delivery } from '../bus/delivery.ts';
 import type { Reach } from '../bus/reach.ts';
-import type { Config } from '../config/schema.ts';
-import { failure } from '../errors.ts';
-import { encodeHandshakeOk, encodeHandshakeRefusal } from '../protocol/handshake.ts';
+import { type Failure, failure } from '../errors.ts';
+import type { MessageFault } from '../protocol/message.ts';
 import type { Relay, RelayHost } from '../relay/relay.ts';
 import { CLOSE_REASONS } from '../session/close-reason.ts';
 import type { Registry } from '../session/registry.ts';
-import type { SessionHost } from '../session/session.ts';
+import type { SessionHost } from '../session/session-parts.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Histogram } from '../telemetry/histogram.ts';
 import type { Metrics, Series } from '../telemetry/metrics.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import type { Call } from '../upstream/call.ts';
 import type { Upstream } from '../upstream/upstream.ts';
+import type { Speech } from './dialects.ts';
+import type { Door } from './door.ts';
 import type { Traces } from './traces.ts';
 
 export type SessionHostParts = {
-  readonly config: Config;
   readonly registry: Registry;
   readonly relay: Relay;
   readonly upstreams: readonly Upstream[];
   readonly metrics: Metrics;
   readonly log: Log;
   readonly wheel: TimerWheel;
+  readonly door: Door;
+  /** Of the listener that the sessions came by. */
+  readonly speech: Speech;
+};
+
+/** What a client is told of a message that cannot be relayed. */
+const UNREADABLE: Readonly<Partial<Record<MessageFault | 'before_ack', Failure>>> = {
+  truncated: failure('BAD_ROUTE', 'the message is cut off'),
+  unknown_route_code: failure('BAD_ROUTE', 'no route has this code'),
+  not_json: failure(
+    'BAD_BODY',
+    'expected a JSON object, as {"id":1,"route":"chat.room.join","body":{}}',
+  ),
+  bad_id: failure('BAD_BODY', 'id: expected a whole number from 1 to 9007199254740991'),
+  bad_message: failure(
+    'BAD_ROUTE',
+    'expected a route and a body, as {"route":"chat.room.join","body":{}}',
+  ),
+  before_ack: failure('NOT_BOUND', 'the handshake comes first: {"handshake":{"user":{}}}'),
 };
 
 export function makeSessionHost(parts: SessionHostParts): SessionHost {
-  const { config, registry, relay, upstreams, metrics, log, wheel } = parts;
-  const heartbeatSeconds = config.heartbeat / 1_000;
+  const { registry, relay, upstreams, metrics, log, wheel, door, speech } = parts;
   return {
-    routeOfCode: () => undefined,
     onHandshake(session, request) {
-      if (request === null) {
-        session.connection.send([encodeHandshakeRefusal(500)]);
-        session.close('handshake_refused');
-        return null;
-      }
-      session.clientType = request.clientType;
-      session.clientVersion = request.clientVersion;
-      return encodeHandshakeOk(request, { heartbeatSeconds });
+      door.knock(session, request, speech);
     },
     onActive(session) {
       const { sid, remoteIp, clientType, clientVersion } = session;
@@ -52,14 +62,7 @@ export function makeSessionHost(parts: SessionHostParts): SessionHost {
       relay.onMessage(session, message);
     },
     onUnreadable(session, message, fault) {
-      relay.refuse(
-        session,
-        message,
-        failure(
-          'BAD_ROUTE',
-          fault === 'unknown_route_code' ? 'no route has this code' : 'the message is cut off',
-        ),
-      );
+      relay.refuse(session, message, UNREADABLE[fault] ?? failure('BAD_BODY'));
     },
     onDropped(session, why) {
       metrics.add('pith_messages_dropped_total', [why]);
@@ -67,6 +70,7 @@ export function makeSessionHost(parts: SessionHostParts): SessionHost {
     },
     onClosed(session, reason, words, error) {
       registry.remove(session);
+      door.left(session);
       metrics.add('pith_sessions_closed_total', [reason]);
       const spoiled = session.outbox.takeSpoiled();
       if (spoiled > 0) metrics.add('pith_pushes_spoiled_total', [], spoiled);
@@ -161,6 +165,17 @@ export function makeRelayHost(parts: RelayHostParts): RelayHost {
       counts[call.target.backendOrdinal]!.count(call, outcome, ms);
       const traceId = traces === null ? '' : traces.end(call, outcome, ms);
       if (isDebug) logMessage(log, call, { outcome, ms, traceId });
+    },
+    onBadReply(call, why) {
+      const backend = parts.backends[call.target.backendOrdinal];
+      log.warn(
+        { sid: call.session.sid, backend, route: call.route, why: why.message },
+        'bad reply',
+      );
+    },
+    onBadSignature(session) {
+      metrics.add('pith_messages_dropped_total', ['bad_signature']);
+      log.debug({ sid: session.sid, why: 'bad_signature' }, 'message dropped');
     },
     onRefused(session, route, wantsAnswer, why) {
       metrics.add('pith_messages_refused_total', [why.reason]);

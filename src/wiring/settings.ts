@@ -7,7 +7,7 @@ import { errorText } from '../errors.ts';
 import { PACKET_HEAD_BYTES } from '../protocol/packet.ts';
 import type { AdmissionLimits } from '../relay/admission.ts';
 import type { Rule } from '../routing/rule.ts';
-import type { SessionLimits } from '../session/session.ts';
+import type { SessionLimits } from '../session/session-parts.ts';
 import type { ListenerOptions } from '../transport/listener.ts';
 
 const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
@@ -30,6 +30,11 @@ export function ruleOf(route: Config['routes'][number]): Rule {
     otherwise: route.else,
     forward: route.forward,
     bound: route.bound,
+    codec: route.codec,
+    method: route.method,
+    path: route.path,
+    pushRoute: route.push_route,
+    idempotent: route.idempotent,
   };
 }
 
@@ -80,13 +85,15 @@ export function admissionLimits({ limits }: Config): AdmissionLimits {
 }
 
 export function listenerOptions(config: Config, listen: Config['listen'][number]): ListenerOptions {
-  const { scheme, host, port } = parseListenUrl(listen.url);
+  const { cert, key, ca, require_client_cert: requireClientCert } = listen.tls;
+  const name = `listen[${config.listen.indexOf(listen)}].tls`;
   return {
-    // The others are refused by the configuration.
-    scheme: scheme as ListenerOptions['scheme'],
-    host,
-    port,
+    ...parseListenUrl(listen.url),
     packetBytesMax: config.limits.packet + PACKET_HEAD_BYTES,
     handshakeMs: config.limits.handshake,
+    webSocketOnly: listen.dialect === 'json',
+    path: listen.path,
+    origins: listen.origins,
+    tls: cert === '' ? null : { cert, key, ca, requireClientCert, name },
   };
 }

@@ -42,31 +42,32 @@ export const RULES: Rules = {
   'gen/':           ['@bufbuild/protobuf', 'protobufjs', 'long', 'type @grpc/grpc-js', 'type @grpc/proto-loader'],
 
   // Pure: no I/O, no logs.
-  'protocol/': ['node:crypto'],
+  'protocol/': ['node:buffer', 'node:crypto'],
   'routing/':  [],
   'config/':   ['routing/', 'zod', 'yaml', 'node:net', 'node:util'],
   'contract/': ['protocol/', 'type session/'],
 
   // The way of a packet.
   'transport/':     ['protocol/', 'timer-wheel.ts', 'ws', 'node:net', 'node:http', 'node:tls', 'node:stream', ...SEEN],
-  'session/':       ['protocol/', 'transport/', 'timer-wheel.ts', ...SEEN],
-  'relay/':         ['protocol/', 'routing/', 'session/', 'upstream/upstream.ts', 'upstream/call*', 'timer-wheel.ts', ...SEEN],
+  'dialect/':       ['protocol/', 'node:crypto', 'node:zlib'],
+  'session/':       ['protocol/', 'dialect/', 'transport/', 'timer-wheel.ts', 'type node:crypto', ...SEEN],
+  'relay/':         ['protocol/', 'dialect/', 'routing/', 'session/', 'upstream/upstream.ts', 'upstream/call*', 'timer-wheel.ts', ...SEEN],
   'upstream/':      [...UPSTREAM],
   'upstream/grpc/': ['upstream/', ...UPSTREAM, ...GRPC, 'node:dns'],
   'upstream/nats/': ['upstream/', ...UPSTREAM, 'nats', 'node:crypto', 'node:fs'],
 
   // The way back, and the operator's way in.
-  'bus/':     ['contract/', 'session/', 'protocol/', 'routing/', 'gen/', 'timer-wheel.ts', 'upstream/nats/connection.ts', 'upstream/nats/headers.ts', 'upstream/nats/subjects.ts', 'nats', ...SEEN],
+  'bus/':     ['contract/', 'session/', 'type dialect/', 'protocol/', 'routing/', 'gen/', 'timer-wheel.ts', 'upstream/nats/connection.ts', 'upstream/nats/headers.ts', 'upstream/nats/subjects.ts', 'nats', ...SEEN],
   'control/': ['bus/', 'contract/', 'protocol/', 'session/', 'routing/', 'gen/', 'type config/', ...GRPC, 'grpc-health-check', 'node:fs', 'node:url', 'node:net', 'node:http', ...SEEN],
 
   // Beside the way.
   'telemetry/': ['config/', 'pino', '@opentelemetry/api', '@opentelemetry/sdk-node', '@opentelemetry/exporter-trace-otlp-http', 'node:perf_hooks'],
 
   // What puts it together. Nobody imports these but as listed here.
-  'wiring/':    ['*', 'node:crypto'],
+  'wiring/':    ['*', 'node:crypto', 'node:fs', 'node:path'],
   'gateway.ts': ['*', 'wiring/'],
   'cli/':       ['config/', 'routing/', 'protocol/', 'gen/', 'ws', 'node:net', 'node:readline', 'node:util', ...SEEN],
-  'main.ts':    ['gateway.ts', 'config/', 'telemetry/', 'cli/', 'node:fs', 'node:os', 'node:util'],
+  'main.ts':    ['gateway.ts', 'wiring/files.ts', 'config/', 'telemetry/', 'cli/', 'node:fs', 'node:os', 'node:util'],
 };
 
 /** Names that say nothing about what is inside, and so collect everything. */

@@ -24,6 +24,7 @@ describe('a request', () => {
       protoVersion: 'p1',
     };
     expect(parse({ sys: { ...sys, rsa: {} }, user: { token: 't', list: [1] } })).toEqual({
+      sys: { ...sys, rsa: {} },
       clientType: 'desktop',
       clientVersion: '0.3.5-release',
       dictVersion: 'd1',
@@ -40,18 +41,20 @@ describe('a request', () => {
   for (const [name, [clientType, clientVersion, user]] of Object.entries(recorded)) {
     test(`of a recorded client is read: ${name}`, () => {
       const body = Buffer.from(vector(name).input.bodyHex, 'hex');
-      expect(parseHandshake(body)).toEqual({ ...NOTHING_SAID, clientType, clientVersion, user });
+      const { sys } = JSON.parse(body.toString()) as { sys: object };
+      const said = { ...NOTHING_SAID, clientType, clientVersion, sys, user };
+      expect(parseHandshake(body)).toEqual(said);
     });
   }
 
   test('may say nothing at all', () => {
-    expect(parse({ sys: {} })).toEqual({ ...NOTHING_SAID, user: undefined });
+    expect(parse({ sys: {} })).toEqual({ ...NOTHING_SAID, sys: {}, user: undefined });
   });
 
   test('says nothing with values of a wrong type, such as the protoVersion 0 of browsers', () => {
     for (const wrong of [0, 1, true, null, [], ['x'], {}, { toString: 'x' }]) {
       const sys = { type: wrong, version: wrong, dictVersion: wrong, protoVersion: wrong };
-      expect(parse({ sys })).toEqual({ ...NOTHING_SAID, user: undefined });
+      expect(parse({ sys })).toEqual({ ...NOTHING_SAID, sys, user: undefined });
     }
   });
 

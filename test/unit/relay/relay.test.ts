@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest';
 import fc from 'fast-check';
 
 import { failure, REASONS, type Reason } from '../../../src/errors.ts';
-import { encodeNotify, encodePush } from '../../../src/protocol/message.ts';
-import { errorBody } from '../../../src/relay/relay.ts';
+import { encodeNotify, encodePush, encodeResponse } from '../../../src/protocol/message.ts';
+import { errorBody } from '../../../src/dialect/error-body.ts';
 import type { Push } from '../../../src/session/commands.ts';
 import { bare, request } from '../session/support.ts';
 import { REPLY, setUp } from './support.ts';
@@ -78,7 +78,7 @@ describe('an answer', () => {
       const { admission, backend, client, relay } = setUp();
       const { session, connection } = client();
       session.onBytes(Buffer.concat([request(1, 'keep.a'), request(2, 'keep.a')]));
-      session.answer(99, Buffer.alloc(10));
+      session.answer(encodeResponse(99, Buffer.alloc(10)));
       if (what === 'answer') backend.take().succeed(Buffer.alloc(70_000));
       else backend.take().answer({ ...REPLY, pushes: [push('big', false, 70_000)] });
       expect(session.state).toBe('closed');

@@ -4,7 +4,8 @@ import { Admission } from '../../../src/relay/admission.ts';
 import { Relay, type RelayHost } from '../../../src/relay/relay.ts';
 import { RouteTable } from '../../../src/routing/route-table.ts';
 import type { Rule } from '../../../src/routing/rule.ts';
-import type { Session, SessionLimits } from '../../../src/session/session.ts';
+import type { Session } from '../../../src/session/session.ts';
+import type { SessionLimits } from '../../../src/session/session-parts.ts';
 import type { Call } from '../../../src/upstream/call.ts';
 import type { Reply, Upstream } from '../../../src/upstream/upstream.ts';
 import { activate, makeWorld, RecordingHost } from '../session/support.ts';
@@ -42,6 +43,10 @@ export class ScriptedBackend implements Upstream {
     if (at >= 0) this.calls.splice(at, 1);
   }
 
+  connect(): Promise<never> {
+    return Promise.reject(new Error('nobody asks'));
+  }
+
   onSessionClosed(): void {}
 
   info() {
@@ -59,6 +64,11 @@ const STANDARD = {
   otherwise: 'error',
   forward: [],
   bound: false,
+  codec: 'auto',
+  method: '',
+  path: '',
+  pushRoute: '',
+  idempotent: false,
 } as const;
 const RULES: readonly Rule[] = [
   { ...STANDARD, match: 'keep.*', backend: 'one', order: 'keep' },
@@ -86,6 +96,8 @@ export function setUp(more: { messagesPerSecond?: number; inFlightPerBackend?: n
       session.close('kick');
     },
     onBegin: () => {},
+    onBadReply: (_call, why) => log.push(`bad reply ${why.message}`),
+    onBadSignature: () => log.push('bad signature'),
     onDone: (_call, outcome) => log.push(`done ${outcome}`),
     onRefused: (_session, route, _wantsAnswer, why) => log.push(`refused ${route} ${why.reason}`),
   };

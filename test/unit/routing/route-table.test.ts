@@ -6,7 +6,7 @@ import type { Rule } from '../../../src/routing/rule.ts';
 
 function rule(match: string, more: Partial<Rule> = {}): Rule {
   const standard = { backend: 'main', timeoutMs: 5_000, order: 'keep', to: '' } as const;
-  return { match, ...standard, otherwise: 'error', forward: [], bound: false, ...more };
+  return { match, ...standard, otherwise: 'error', forward: [], bound: false, codec: 'auto', method: '', path: '', pushRoute: '', idempotent: false, ...more };
 }
 
 const found = (table: RouteTable, route: string) => table.find(route)?.match ?? null;

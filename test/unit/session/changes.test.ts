@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { encodeResponse } from '../../../src/protocol/message.ts';
 import fc from 'fast-check';
 
 import { applyPatch, type Changed, matches, NAME_BYTES_MAX } from '../../../src/session/changes.ts';
@@ -149,7 +150,7 @@ describe('the outbox', () => {
     const { session, connection } = join(1);
     confirmLater();
     const { confirmed } = apply(session, { uid: 'u', join: ['g'] }) as Changed;
-    session.answer(1, Buffer.from('done'));
+    session.answer(encodeResponse(1, Buffer.from('done')));
     await turn();
     confirm[0]!();
     await turn();
@@ -165,7 +166,7 @@ describe('the outbox', () => {
     const { session, connection } = join(1);
     confirmLater();
     expect(apply(session, { set: { a: 1 }, leave: ['g'] })).toMatchObject({ confirmed: null });
-    session.answer(1, Buffer.from('done'));
+    session.answer(encodeResponse(1, Buffer.from('done')));
     await turn();
     expect(connection.messages).toEqual(['#1 done']);
   });
@@ -175,7 +176,7 @@ describe('the outbox', () => {
     const { session, connection } = join(1);
     confirmLater();
     const { confirmed } = apply(session, { uid: 'u' }) as Changed;
-    session.answer(1, Buffer.from('done'));
+    session.answer(encodeResponse(1, Buffer.from('done')));
     session.close('kick');
     expect(connection.messages).toEqual(['#1 done']);
     expect(connection.types.at(-1)).toBe(5);

@@ -1,11 +1,13 @@
 import { describe, expect, test } from 'vitest';
+import { encodeResponse } from '../../../src/protocol/message.ts';
 
 import { PacketType } from '../../../src/protocol/packet.ts';
 import { CLOSE_REASONS, type CloseReason, kickBody } from '../../../src/session/close-reason.ts';
+import type { InFlight } from '../../../src/session/session-parts.ts';
 import { MALFORMED_MAX } from '../../../src/session/session.ts';
 import { actionFor, mayBecome, type State } from '../../../src/session/state.ts';
 import { packetBytes } from '../protocol/wire.ts';
-import { ACK, activate, connect, data, HANDSHAKE, HEARTBEAT, request } from './support.ts';
+import { ACK, activate, connect, data, HANDSHAKE, HEARTBEAT, POMELO, request } from './support.ts';
 
 const STATES: readonly State[] = ['opening', 'handshaking', 'active', 'draining', 'closed'];
 
@@ -34,12 +36,11 @@ const BYTES: Record<number, Buffer> = {
 describe('a packet', () => {
   for (const state of STATES) {
     for (const type of Object.values(PacketType)) {
-      const action = actionFor(state, type);
+      const action = actionFor(state, type, POMELO.manners);
       test(`of type ${type} while ${state}: ${action}`, () => {
         const { session, connection, host } = inState(state);
         session.onBytes(BYTES[type]!);
         session.outbox.flush();
-        const dataDropped = state !== 'closed' && action === 'ignore' && type === PacketType.DATA;
         expect({
           state: session.state,
           sent: connection.types,
@@ -53,7 +54,7 @@ describe('a packet', () => {
           sent: { handshake: [1], activate: [3], heartbeat: [3] }[action as string] ?? [],
           messages: action === 'message' ? 1 : 0,
           activations: action === 'activate' ? 1 : 0,
-          drops: dataDropped ? ['before_ack'] : [],
+          drops: action === 'early' ? ['before_ack'] : [],
         });
         const ended = host.ended.map(({ reason }) => reason);
         const closes = action === 'close' ? ['bad_packet_type'] : [];
@@ -100,14 +101,48 @@ describe('the handshake', () => {
     const { session, host, connection } = connect();
     session.onBytes(Buffer.concat([packetBytes(1, Buffer.from('{}')), ACK, request(1)]));
     expect(host.ended.map(({ reason }) => reason)).toEqual(['handshake_refused']);
-    expect([host.messages, host.drops, connection.writes]).toEqual([[], [], []]);
+    expect([host.messages, host.drops]).toEqual([[], []]);
+    expect(connection.packets.map(({ body }) => body.toString())).toEqual(['{"code":500}']);
+  });
+
+  test('is waited for, and what the client sends meanwhile is kept', () => {
+    const { session, host, connection } = connect();
+    host.answersHandshakes = false;
+    session.onBytes(Buffer.concat([HANDSHAKE, ACK, request(1)]));
+    session.onBytes(Buffer.concat([HANDSHAKE, request(2)]));
+    expect([session.state, host.messages, host.drops]).toEqual(['opening', [], []]);
+    session.accept(POMELO.refuse(500));
+    expect(session.state).toBe('active');
+    expect(host.messages).toEqual(['1 a.b.c', '2 a.b.c']);
+    expect(connection.reading).toBe(true);
+  });
+
+  test('is waited for no longer once the client has gone', () => {
+    const { session, host, connection } = connect();
+    host.answersHandshakes = false;
+    session.onBytes(HANDSHAKE);
+    session.onClosed(null);
+    session.accept(POMELO.refuse(500));
+    session.refuse(POMELO.refuse(500));
+    expect([session.state, connection.writes]).toEqual(['closed', []]);
+    expect(host.ended.map(({ reason }) => reason)).toEqual(['client_closed']);
+  });
+
+  test('does not let a client send without a bound while it is waited for', () => {
+    const { session, host, connection } = connect();
+    host.answersHandshakes = false;
+    session.onBytes(HANDSHAKE);
+    session.onBytes(Buffer.alloc(4_096, 3));
+    expect(connection.reading).toBe(true);
+    session.onBytes(Buffer.alloc(1, 3));
+    expect(connection.reading).toBe(false);
   });
 
   test('pushes before the ack come right after it, in order', () => {
     const { session, connection } = connect();
     session.onBytes(HANDSHAKE);
-    session.answer(1, Buffer.from('a'));
-    session.answer(2, Buffer.from('b'));
+    session.answer(encodeResponse(1, Buffer.from('a')));
+    session.answer(encodeResponse(2, Buffer.from('b')));
     session.outbox.flush();
     expect(connection.types).toEqual([1]);
     session.onBytes(ACK);
@@ -120,13 +155,16 @@ describe('the handshake', () => {
 describe('a message', () => {
   test('with an id that is in flight already is dropped', () => {
     const { session, host } = activate();
+    const tracked: InFlight[] = [];
     host.onMessageDo = (_session, { rawId, wantsAnswer }) => {
-      session.track({ rawId, wantsAnswer, sessionIndex: -1, onSessionClosed() {} });
+      const call = { rawId, wantsAnswer, sessionIndex: -1, onSessionClosed() {} };
+      tracked.push(call);
+      session.track(call);
     };
     session.onBytes(Buffer.concat([request(1), request(1), request(2), request(1)]));
     expect(host.messages).toEqual(['1 a.b.c', '2 a.b.c']);
     expect(host.drops).toEqual(['duplicate_id', 'duplicate_id']);
-    session.untrack(session.calls[0]!);
+    session.untrack(tracked[0]!);
     session.onBytes(request(1));
     expect(host.messages).toHaveLength(3);
   });
@@ -164,7 +202,7 @@ describe('the end', () => {
     const row = CLOSE_REASONS[reason];
     test(`by ${reason}: ${row.kick === null ? 'no kick' : 'a kick'}, code ${row.webSocketCode}`, () => {
       const { session, connection, host } = activate();
-      session.answer(1, Buffer.from('last'));
+      session.answer(encodeResponse(1, Buffer.from('last')));
       session.close(reason);
       session.close('internal');
       session.onClosed(null);
@@ -222,9 +260,9 @@ describe('the end', () => {
   test('sends what waits for a client that is slow just now', () => {
     const { session, connection } = activate();
     connection.stuck = true;
-    session.answer(1, Buffer.from('a'));
+    session.answer(encodeResponse(1, Buffer.from('a')));
     session.outbox.flush();
-    session.answer(2, Buffer.from('b'));
+    session.answer(encodeResponse(2, Buffer.from('b')));
     session.close('kick');
     expect(connection.types).toEqual([4, 4, 5]);
   });

@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import type { InFlight } from '../../../src/session/session-parts.ts';
+import { encodeResponse } from '../../../src/protocol/message.ts';
 import fc from 'fast-check';
 
 import { WHEEL_TICK_MS } from '../../../src/timer-wheel.ts';
@@ -77,9 +79,9 @@ describe('a deadline', () => {
   test('for a client that takes nothing', () => {
     const client = activate();
     client.connection.stuck = true;
-    client.session.answer(1, Buffer.from('a'));
+    client.session.answer(encodeResponse(1, Buffer.from('a')));
     client.session.outbox.flush();
-    client.session.answer(2, Buffer.from('b'));
+    client.session.answer(encodeResponse(2, Buffer.from('b')));
     const ended = around(client, LIMITS.closeAfterMs);
     expect(ended).toEqual({ before: [], after: ['slow_consumer'] });
     expect(client.connection.destroyed).toBe(true);
@@ -89,7 +91,7 @@ describe('a deadline', () => {
     const client = activate();
     for (let i = 0; i < 10; i++) {
       client.connection.stuck = true;
-      client.session.answer(1, Buffer.from('a'));
+      client.session.answer(encodeResponse(1, Buffer.from('a')));
       client.session.outbox.flush();
       client.clock.advance(LIMITS.closeAfterMs - 1_000);
       client.connection.drain();
@@ -133,11 +135,14 @@ describe('heartbeats', () => {
 function busy(inFlightMax: number) {
   const client = activate({ limits: { inFlightMax } });
   const { session, host } = client;
+  const tracked: InFlight[] = [];
   host.onMessageDo = (_session, { rawId, wantsAnswer }) => {
-    session.track({ rawId, wantsAnswer, sessionIndex: -1, onSessionClosed() {} });
+    const call = { rawId, wantsAnswer, sessionIndex: -1, onSessionClosed() {} };
+    tracked.push(call);
+    session.track(call);
   };
   const finish = (count = 1) => {
-    for (let i = 0; i < count; i++) session.untrack(session.calls[0]!);
+    for (let i = 0; i < count; i++) session.untrack(tracked.shift()!);
   };
   return { ...client, finish };
 }
@@ -215,16 +220,16 @@ describe('too much in flight', () => {
   test('of unsent bytes pauses too, and goes on when they are gone', async () => {
     const { session, connection, clock } = activate();
     const body = Buffer.alloc(20_000);
-    session.answer(1, body);
-    session.answer(2, body);
+    session.answer(encodeResponse(1, body));
+    session.answer(encodeResponse(2, body));
     expect(connection.reading).toBe(false);
     connection.stuck = true;
     await turn();
     connection.drain();
     session.onDrain();
     expect(connection.reading).toBe(true);
-    session.answer(3, body);
-    session.answer(4, body);
+    session.answer(encodeResponse(3, body));
+    session.answer(encodeResponse(4, body));
     expect(connection.reading).toBe(false);
     // The socket takes all of it at once: no drain will come.
     await turn();

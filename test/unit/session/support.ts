@@ -1,10 +1,12 @@
 /** A session on a byte pipe: what it sends is kept, what the socket would do is said by the test. */
-import { encodeHandshakeOk } from '../../../src/protocol/handshake.ts';
+import { PomeloDialect } from '../../../src/dialect/pomelo.ts';
+import type { Dialect } from '../../../src/dialect/wire.ts';
 import { decodeMessage, encodeRequest, Message, rawIdOf } from '../../../src/protocol/message.ts';
 import { type Encoded, packetOffset, PacketType } from '../../../src/protocol/packet.ts';
 import type { CloseReason, CloseWords } from '../../../src/session/close-reason.ts';
 import { Flusher } from '../../../src/session/outbox.ts';
-import { Session, type SessionHost, type SessionLimits } from '../../../src/session/session.ts';
+import { Session } from '../../../src/session/session.ts';
+import type { SessionHost, SessionLimits } from '../../../src/session/session-parts.ts';
 import type { Drop } from '../../../src/session/state.ts';
 import { TimerWheel } from '../../../src/timer-wheel.ts';
 import type { Connection } from '../../../src/transport/transport.ts';
@@ -46,6 +48,12 @@ export class FakeConnection implements Connection {
 
   resume(): void {
     this.reading = true;
+  }
+
+  pings = 0;
+
+  ping(): void {
+    this.pings++;
   }
 
   close(code: number, reason: string): void {
@@ -97,22 +105,21 @@ export type Ended = { reason: CloseReason; words: CloseWords; error: Error | nul
 
 /** A host that lets everybody in and writes down what it is told. */
 export class RecordingHost implements SessionHost {
-  readonly routeOfCode = (): undefined => undefined;
   readonly messages: string[] = [];
   readonly drops: Drop[] = [];
   readonly unreadable: string[] = [];
   readonly ended: Ended[] = [];
   activations = 0;
-  heartbeatSeconds = 30;
   onMessageDo: (session: Session, message: Message) => void = () => {};
   onActiveDo: (session: Session) => void = () => {};
 
-  onHandshake(...[session, request]: Parameters<SessionHost['onHandshake']>): Encoded | null {
-    if (request === null) {
-      session.close('handshake_refused');
-      return null;
-    }
-    return encodeHandshakeOk(request, { heartbeatSeconds: this.heartbeatSeconds });
+  /** False: the client waits for an answer to its handshake. */
+  answersHandshakes = true;
+
+  onHandshake(...[session, request]: Parameters<SessionHost['onHandshake']>): void {
+    if (!this.answersHandshakes) return;
+    if (request === null) session.refuse(session.server.refuse(500));
+    else session.accept(session.server.accept(request, undefined));
   }
 
   onActive(session: Session): void {
@@ -179,7 +186,17 @@ type Choice = {
   readonly world?: World;
   readonly n?: number;
   readonly gatewayId?: string;
+  readonly dialect?: Dialect;
 };
+
+/** Pomelo without dictionary and protos. */
+export const POMELO = new PomeloDialect({
+  heartbeatSeconds: 30,
+  dictionary: null,
+  protos: null,
+  signatures: null,
+  profile: 'auto',
+});
 
 /** A session that has just been connected. */
 export function connect(choice: Choice = {}) {
@@ -190,6 +207,7 @@ export function connect(choice: Choice = {}) {
     n: choice.n ?? 1,
     gatewayId: choice.gatewayId ?? 'g-0123456789',
     connection,
+    dialect: choice.dialect ?? POMELO,
     host: choice.host ?? host,
     wheel: world.wheel,
     flusher: world.flusher,

@@ -1,0 +1,127 @@
+/**
+ * Nano: routes of two parts, no kick packet, and no word about errors unless it is wanted. Clients that were
+ * written for it wait for answers without an end, so `answer_errors` is worth a thought.
+ */
+import type { Clock } from '../clock.ts';
+import type { Failure } from '../errors.ts';
+import { type HandshakeRequest, parseHandshake } from '../protocol/handshake.ts';
+import {
+  decodeMessage,
+  encodePush,
+  encodeResponse,
+  type Message,
+  type MessageFault,
+  type RouteOfCode,
+} from '../protocol/message.ts';
+import { type Encoded, encodeJsonPacket, PacketType } from '../protocol/packet.ts';
+import type { RouteDictionary } from '../protocol/route-dictionary.ts';
+import { escapeAstral, utf8FromClient } from '../protocol/text.ts';
+import { errorBody } from './error-body.ts';
+import {
+  ANSWER_BYTES_MAX,
+  type Dialect,
+  type Manners,
+  type Speaker,
+  tooLong,
+  type Wire,
+} from './wire.ts';
+
+/** [nano internal/codec/codec.go: a longer packet ends the connection] */
+const PACKET_BYTES_MAX = 65_536;
+const EMPTY_OBJECT = Buffer.from('{}');
+const BRACE = 0x7b;
+
+export type NanoOptions = {
+  readonly heartbeatSeconds: number;
+  readonly dictionary: RouteDictionary | null;
+  /** Answer failed requests, which Nano does not. */
+  readonly answerErrors: boolean;
+  readonly clock: Clock;
+};
+
+export class NanoDialect implements Dialect {
+  readonly name = 'nano';
+  readonly manners: Manners = {
+    framing: 'packets',
+    earlyData: 'close',
+    malformed: 'close',
+    heartbeat: 'tick',
+    activeAtOnce: false,
+  };
+  readonly packetBytesMax = PACKET_BYTES_MAX;
+  readonly wire: Wire;
+  readonly #options: NanoOptions;
+
+  constructor(options: NanoOptions) {
+    this.#options = options;
+    this.wire = new NanoWire(options);
+  }
+
+  readHandshake(body: Buffer): HandshakeRequest | null {
+    return parseHandshake(body, false);
+  }
+
+  wireFor(): Wire {
+    return this.wire;
+  }
+
+  /** [nano cluster/handler.go cache: Go writes the keys of a map in their order] */
+  accept(_request: HandshakeRequest, user: unknown): Encoded {
+    const { dictionary, heartbeatSeconds, clock } = this.#options;
+    const sys = {
+      ...(dictionary !== null && { dict: dictionary.codes }),
+      heartbeat: heartbeatSeconds,
+      servertime: Math.floor(clock.wallNow() / 1_000),
+    };
+    return encodeJsonPacket(PacketType.HANDSHAKE, {
+      code: 200,
+      sys,
+      ...(user !== undefined && { user }),
+    });
+  }
+
+  refuse(): null {
+    return null;
+  }
+
+  kick(): null {
+    return null;
+  }
+}
+
+class NanoWire implements Wire {
+  readonly #answerErrors: boolean;
+  readonly #routeOfCode: RouteOfCode;
+
+  constructor({ answerErrors, dictionary }: NanoOptions) {
+    this.#answerErrors = answerErrors;
+    this.#routeOfCode = (code) => dictionary?.routeOf(code);
+  }
+
+  decode(bytes: Buffer, into: Message): MessageFault | null {
+    return decodeMessage(bytes, this.#routeOfCode, into);
+  }
+
+  readBody(_speaker: Speaker, { body }: Message, raw: boolean): Buffer {
+    return raw || body[0] !== BRACE ? body : utf8FromClient(body);
+  }
+
+  /** Never empty: its codec takes an answer without a body for a broken one. */
+  answer(rawId: number, _route: string, body: Uint8Array, raw: boolean): Encoded | Failure {
+    if (body.length > ANSWER_BYTES_MAX) return tooLong();
+    return encodeResponse(rawId, readable(body, raw));
+  }
+
+  failure(rawId: number, _route: string, why: Failure): Encoded | null {
+    return this.#answerErrors ? encodeResponse(rawId, errorBody(why)) : null;
+  }
+
+  push(route: string, body: Uint8Array): Encoded {
+    return encodePush(route, readable(body, false));
+  }
+}
+
+function readable(body: Uint8Array, raw: boolean): Uint8Array {
+  if (body.length === 0) return EMPTY_OBJECT;
+  return raw || body[0] !== BRACE ? body : escapeAstral(body);
+}

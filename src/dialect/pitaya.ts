@@ -1,0 +1,203 @@
+/**
+ * Pitaya 2 and 3: bodies and handshakes may be compressed, errors have a flag and codes of their own, heartbeats
+ * tick. Its clients ignore the dictionary or fail at it, so no push is sent by code. [protocol.md 2.3, 3.2, 9]
+ */
+import { deflateSync, unzipSync } from 'node:zlib';
+
+import { type Failure, failure, isOwnReason } from '../errors.ts';
+import {
+  type HandshakeCode,
+  type HandshakeRequest,
+  parseHandshake,
+} from '../protocol/handshake.ts';
+import {
+  decodeMessage,
+  encodePush,
+  encodeResponse,
+  FLAG_COMPRESSED,
+  FLAG_ERROR,
+  type Message,
+  type MessageFault,
+  type RouteOfCode,
+} from '../protocol/message.ts';
+import { clientJson, type Encoded, encodePacket, PacketType } from '../protocol/packet.ts';
+import type { RouteDictionary } from '../protocol/route-dictionary.ts';
+import { errorObject } from './error-body.ts';
+import {
+  ANSWER_BYTES_MAX,
+  type Dialect,
+  type Manners,
+  type Speaker,
+  tooLong,
+  type Wire,
+} from './wire.ts';
+
+/** Smaller bodies hardly shrink, and cost as much to try. */
+const COMPRESS_BYTES_MIN = 128;
+const EMPTY = Buffer.alloc(0);
+const EMPTY_OBJECT = Buffer.from('{}');
+
+export type PitayaOptions = {
+  readonly heartbeatSeconds: number;
+  readonly dictionary: RouteDictionary | null;
+  /** What the handshake tells clients that bodies are; errors are written in it. */
+  readonly serializer: 'json' | 'protobuf';
+  /** Compress what gets smaller by it. */
+  readonly compress: boolean;
+  /** Largest body after inflating, in bytes. */
+  readonly inflateBytesMax: number;
+};
+
+export class PitayaDialect implements Dialect {
+  readonly name = 'pitaya';
+  readonly manners: Manners = {
+    framing: 'packets',
+    earlyData: 'close',
+    malformed: 'close',
+    heartbeat: 'tick',
+    activeAtOnce: false,
+  };
+  readonly packetBytesMax = Infinity;
+  readonly wire: Wire;
+  readonly #options: PitayaOptions;
+
+  constructor(options: PitayaOptions) {
+    this.#options = options;
+    this.wire = new PitayaWire(options);
+  }
+
+  readHandshake(body: Buffer): HandshakeRequest | null {
+    return parseHandshake(body, false);
+  }
+
+  wireFor(): Wire {
+    return this.wire;
+  }
+
+  accept(_request: HandshakeRequest, user: unknown): Encoded {
+    return this.#answer(200, user);
+  }
+
+  refuse(code: HandshakeCode): Encoded {
+    return this.#answer(code === 503 ? 503 : 400, undefined);
+  }
+
+  /** Its clients look at nothing in it. */
+  kick(): Encoded {
+    return encodePacket(PacketType.KICK, EMPTY);
+  }
+
+  /** [pitaya agent.go hbdEncode: Go writes the keys of a map in their order] */
+  #answer(code: number, user: unknown): Encoded {
+    const { dictionary, heartbeatSeconds, serializer, compress } = this.#options;
+    const sys = {
+      ...(dictionary !== null && { dict: dictionary.codes }),
+      heartbeat: heartbeatSeconds,
+      serializer,
+    };
+    const body = Buffer.from(clientJson({ code, sys, ...(user !== undefined && { user }) }));
+    return encodePacket(PacketType.HANDSHAKE, (compress && smaller(body)) || body);
+  }
+}
+
+class PitayaWire implements Wire {
+  readonly #options: PitayaOptions;
+  readonly #routeOfCode: RouteOfCode;
+
+  constructor(options: PitayaOptions) {
+    this.#options = options;
+    this.#routeOfCode = (code) => options.dictionary?.routeOf(code);
+  }
+
+  decode(bytes: Buffer, into: Message): MessageFault | null {
+    return decodeMessage(bytes, this.#routeOfCode, into);
+  }
+
+  readBody(_speaker: Speaker, { body, compressed }: Message): Buffer | Failure {
+    if (!compressed) return body;
+    const { inflateBytesMax } = this.#options;
+    try {
+      return unzipSync(body, { maxOutputLength: inflateBytesMax });
+    } catch (error) {
+      const tooMuch = (error as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE';
+      return failure(
+        'BAD_BODY',
+        tooMuch
+          ? `the body is more than ${inflateBytesMax} bytes when it is inflated`
+          : 'the body is marked as compressed, and is neither zlib nor gzip',
+      );
+    }
+  }
+
+  answer(rawId: number, _route: string, body: Uint8Array): Encoded | Failure {
+    if (body.length > ANSWER_BYTES_MAX) return tooLong();
+    const { compress, serializer } = this.#options;
+    const shrunk = compress ? smaller(body) : null;
+    if (shrunk !== null) return encodeResponse(rawId, shrunk, FLAG_COMPRESSED);
+    const isEmpty = body.length === 0 && serializer === 'json';
+    return encodeResponse(rawId, isEmpty ? EMPTY_OBJECT : body);
+  }
+
+  /** Never empty: the C client ends its program over an empty error. */
+  failure(rawId: number, _route: string, why: Failure): Encoded {
+    const { serializer } = this.#options;
+    const own = why.body !== null && why.body.length > 0 && why.body.length <= ANSWER_BYTES_MAX;
+    if (own) return encodeResponse(rawId, why.body!, FLAG_ERROR);
+    const error = pitayaError(why);
+    const body = serializer === 'json' ? Buffer.from(clientJson(error)) : errorMessage(error);
+    return encodeResponse(rawId, body, FLAG_ERROR);
+  }
+
+  push(route: string, body: Uint8Array): Encoded {
+    const { compress, serializer } = this.#options;
+    const shrunk = compress ? smaller(body) : null;
+    if (shrunk !== null) return encodePush(route, shrunk, FLAG_COMPRESSED);
+    const isEmpty = body.length === 0 && serializer === 'json';
+    return encodePush(route, isEmpty ? EMPTY_OBJECT : body);
+  }
+}
+
+/** null: it would not get smaller. */
+function smaller(body: Uint8Array): Buffer | null {
+  if (body.length < COMPRESS_BYTES_MIN) return null;
+  const shrunk = deflateSync(body);
+  return shrunk.length < body.length ? shrunk : null;
+}
+
+type PitayaError = {
+  readonly code: string;
+  readonly msg: string;
+  readonly metadata?: Readonly<Record<string, string>>;
+};
+
+/** [pitaya errors.go: PIT- and the number; PIT-000 for what it does not know] */
+function pitayaError(why: Failure): PitayaError {
+  const known = isOwnReason(why.reason) || (why.code >= 400 && why.code <= 599);
+  const { msg } = errorObject(why);
+  const metadata: Record<string, string> = {};
+  if (why.reason !== '') metadata['reason'] = why.reason;
+  if (why.retryAfterMs > 0) metadata['retry_after_ms'] = String(why.retryAfterMs);
+  for (const [path, problem] of Object.entries(why.fields ?? {})) metadata[path] = problem;
+  return {
+    code: known ? `PIT-${why.code}` : 'PIT-000',
+    msg: String(msg),
+    ...(Object.keys(metadata).length > 0 && { metadata }),
+  };
+}
+
+/** `protos.Error` of Pitaya: code 1, msg 2, metadata 3, a map of strings. */
+function errorMessage({ code, msg, metadata }: PitayaError): Buffer {
+  const entries = Object.entries(metadata ?? {}).map(([key, value]) =>
+    field(3, Buffer.concat([field(1, key), field(2, value)])),
+  );
+  return Buffer.concat([field(1, code), field(2, msg), ...entries]);
+}
+
+function field(number: number, value: string | Buffer): Buffer {
+  const bytes = Buffer.from(value as string);
+  const head = [(number << 3) | 2];
+  let length = bytes.length;
+  for (; length > 0x7f; length >>>= 7) head.push((length & 0x7f) | 0x80);
+  head.push(length);
+  return Buffer.concat([Buffer.from(head), bytes]);
+}

@@ -1,0 +1,247 @@
+/** Pomelo 2.2.7, and Pinus 1.7.4, which differs from it in nothing that a client sees. */
+import { type Failure, failure } from '../errors.ts';
+import {
+  encodeHandshakeOk,
+  encodeHandshakeRefusal,
+  type HandshakeCode,
+  type HandshakeProtos,
+  type HandshakeRequest,
+  parseHandshake,
+} from '../protocol/handshake.ts';
+import {
+  decodeMessage,
+  encodePush,
+  encodeResponse,
+  type Message,
+  type MessageFault,
+  type RouteOfCode,
+} from '../protocol/message.ts';
+import { type Encoded, encodeJsonPacket, PacketType } from '../protocol/packet.ts';
+import type { Protos, WrittenBy } from '../protocol/protobuf/protos.ts';
+import type { RouteDictionary } from '../protocol/route-dictionary.ts';
+import { escapeAstral, utf8FromClient } from '../protocol/text.ts';
+import { type ClientProfile, profileOf, type ProfileName, PROFILES } from './client-profile.ts';
+import { errorBody, refusalWords } from './error-body.ts';
+import { verified } from './signature.ts';
+import {
+  ANSWER_BYTES_MAX,
+  type BadSignature,
+  type Dialect,
+  type Manners,
+  type Speaker,
+  tooLong,
+  type Wire,
+} from './wire.ts';
+
+const EMPTY_OBJECT = Buffer.from('{}');
+const BRACE = 0x7b;
+const BRACKET = 0x5b;
+
+export type PomeloOptions = {
+  /** 0: none. */
+  readonly heartbeatSeconds: number;
+  /** null: no route has a code. */
+  readonly dictionary: RouteDictionary | null;
+  /** What clients send in protobuf, and what they are sent; null: nothing. */
+  readonly protos: PomeloProtos | null;
+  /** Whose bodies must be signed, and what happens to one that is not; null: nobody's. */
+  readonly signatures: 'drop' | 'error' | 'close' | null;
+  /** auto: by what the client says of itself. */
+  readonly profile: ProfileName | 'auto';
+};
+
+export type PomeloProtos = {
+  readonly client: Protos;
+  readonly server: Protos;
+  /** As Pomelo computes it. */
+  readonly version: string;
+};
+
+export class PomeloDialect implements Dialect {
+  readonly name = 'pomelo';
+  readonly manners: Manners = {
+    framing: 'packets',
+    earlyData: 'ignore',
+    malformed: 'drop',
+    heartbeat: 'answer',
+    activeAtOnce: false,
+  };
+  readonly packetBytesMax = Infinity;
+  readonly wire: Wire;
+  readonly #options: PomeloOptions;
+  readonly #wires: Readonly<Record<ProfileName, PomeloWire>>;
+  readonly #protos: HandshakeProtos | undefined;
+
+  constructor(options: PomeloOptions) {
+    this.#options = options;
+    const wires = {} as Record<ProfileName, PomeloWire>;
+    for (const name of Object.keys(PROFILES) as ProfileName[])
+      wires[name] = new PomeloWire(options, PROFILES[name], wires);
+    this.#wires = wires;
+    this.wire = wires[options.profile === 'auto' ? 'pomelo' : options.profile];
+    const { protos } = options;
+    if (protos !== null) {
+      const { server, client, version } = protos;
+      this.#protos = { server: server.parsed, client: client.parsed, version };
+    }
+  }
+
+  readHandshake(body: Buffer): HandshakeRequest | null {
+    return parseHandshake(body);
+  }
+
+  wireFor(request: HandshakeRequest): Wire {
+    const { profile } = this.#options;
+    return this.#wires[profile === 'auto' ? profileOf(request) : profile];
+  }
+
+  accept(request: HandshakeRequest, user: unknown): Encoded {
+    const { heartbeatSeconds, dictionary } = this.#options;
+    return encodeHandshakeOk(request, {
+      heartbeatSeconds,
+      ...(dictionary !== null && { dictionary }),
+      ...(this.#protos !== undefined && { protos: this.#protos }),
+      user,
+    });
+  }
+
+  refuse(code: HandshakeCode, why?: Failure): Encoded {
+    return encodeHandshakeRefusal(code, why && refusalWords(why));
+  }
+
+  /** Always a JSON object: JS clients parse it. */
+  kick(body: Readonly<Record<string, unknown>>): Encoded {
+    return encodeJsonPacket(PacketType.KICK, body);
+  }
+}
+
+class PomeloWire implements Wire {
+  readonly #profile: ClientProfile;
+  readonly #wires: Readonly<Record<ProfileName, PomeloWire>>;
+  readonly #routeOfCode: RouteOfCode;
+  readonly #dictionary: RouteDictionary | null;
+  readonly #protos: PomeloProtos | null;
+  readonly #signatures: PomeloOptions['signatures'];
+  readonly #mayChange: boolean;
+
+  constructor(
+    options: PomeloOptions,
+    profile: ClientProfile,
+    wires: Readonly<Record<ProfileName, PomeloWire>>,
+  ) {
+    const { dictionary } = options;
+    this.#profile = profile;
+    this.#wires = wires;
+    this.#dictionary = dictionary;
+    this.#routeOfCode = (code) => dictionary?.routeOf(code);
+    this.#protos = options.protos;
+    this.#signatures = options.signatures;
+    this.#mayChange = options.profile === 'auto';
+  }
+
+  decode(bytes: Buffer, into: Message): MessageFault | null {
+    return decodeMessage(bytes, this.#routeOfCode, into);
+  }
+
+  readBody(speaker: Speaker, message: Message, raw: boolean): Buffer | Failure | BadSignature {
+    let { body } = message;
+    if (this.#signatures !== null) {
+      const signed =
+        speaker.publicKey === null ? null : verified(utf8FromClient(body), speaker.publicKey);
+      if (signed === null) {
+        if (this.#signatures !== 'error') return this.#signatures;
+        return failure('FORBIDDEN', 'the message is not signed with the key of the handshake');
+      }
+      body = signed;
+    }
+    if (raw) return body;
+    const { route } = message;
+    const protos = this.#protos?.client;
+    // No encoder of theirs begins a message with this byte, but what knows no protobuf begins JSON with it.
+    if (protos?.knows(route) === true && body[0] !== BRACE) {
+      const decoded = protos.decode(route, body);
+      if ('fault' in decoded) return unreadable(decoded.fault);
+      if (this.#mayChange) this.#learn(speaker, decoded.writtenBy);
+      return Buffer.from(JSON.stringify(decoded.value));
+    }
+    return isJsonText(body) ? utf8FromClient(body) : body;
+  }
+
+  /** How the client writes protobuf tells how it reads strings in it. [protocol.md 6.2: wire types of browsers] */
+  #learn(speaker: Speaker, writtenBy: WrittenBy): void {
+    if (speaker.wire !== this) return;
+    const { strings } = this.#profile;
+    if (writtenBy === 'browser' && strings === 'utf8' && this === this.#wires.pomelo)
+      speaker.wire = this.#wires.browser;
+    else if (writtenBy === 'node' && this === this.#wires.browser)
+      speaker.wire = this.#wires.pomelo;
+  }
+
+  answer(rawId: number, route: string, body: Uint8Array, raw: boolean): Encoded | Failure {
+    if (raw) return fitting(rawId, body);
+    const { protobufAnswers, strings } = this.#profile;
+    const protos = this.#protos?.server;
+    if (protobufAnswers && protos?.knows(route) === true && mayBeJson(body)) {
+      const encoded = protos.encode(route, body.length === 0 ? EMPTY_OBJECT : body, strings);
+      return 'fault' in encoded ? unsayable(encoded.fault) : fitting(rawId, encoded.bytes, true);
+    }
+    return fitting(rawId, readable(body));
+  }
+
+  failure(rawId: number, route: string, why: Failure): Encoded {
+    const body = errorBody(why);
+    const protos = this.#protos?.server;
+    if (this.#profile.protobufAnswers && protos?.knows(route) === true && mayBeJson(body)) {
+      return encodeResponse(rawId, protos.encodeLoosely(route, body, this.#profile.strings));
+    }
+    return encodeResponse(rawId, readable(body));
+  }
+
+  push(route: string, body: Uint8Array): Encoded | Failure {
+    const { protobuf, strings, codeMax } = this.#profile;
+    const code = this.#dictionary?.codeOf(route) ?? Infinity;
+    const name = code <= codeMax ? code : route;
+    const protos = this.#protos?.server;
+    if (protobuf && protos?.knows(route) === true && mayBeJson(body)) {
+      const encoded = protos.encode(route, body.length === 0 ? EMPTY_OBJECT : body, strings);
+      return 'fault' in encoded ? unsayable(encoded.fault) : encodePush(name, encoded.bytes);
+    }
+    // JS clients parse every body: an empty one would throw in them.
+    return encodePush(name, body.length === 0 ? EMPTY_OBJECT : readable(body));
+  }
+}
+
+function fitting(rawId: number, body: Uint8Array, mayBeEmpty = false): Encoded | Failure {
+  if (body.length > ANSWER_BYTES_MAX) return tooLong();
+  return encodeResponse(rawId, body.length === 0 && !mayBeEmpty ? EMPTY_OBJECT : body);
+}
+
+/** JSON that every client reads; anything else as it is. */
+function readable(body: Uint8Array): Uint8Array {
+  return isJsonText(body) ? escapeAstral(body) : body;
+}
+
+/** An object or a list; other bodies are the application's own bytes. */
+function isJsonText(body: Uint8Array): boolean {
+  return body[0] === BRACE || body[0] === BRACKET;
+}
+
+/** False for what can only be protobuf already: a backend may speak it itself. */
+function mayBeJson(body: Uint8Array): boolean {
+  const first = body[0];
+  return body.length === 0 || first === BRACE || first === 0x20 || first === 0x0a;
+}
+
+function unreadable(fault: ProtoFaultWords): Failure {
+  return failure('BAD_BODY', `${fault.path === '' ? 'the body' : fault.path}: ${fault.message}`);
+}
+
+function unsayable(fault: ProtoFaultWords): Failure {
+  const where = fault.path === '' ? 'the answer' : fault.path;
+  return failure(
+    'BAD_REPLY',
+    `the backend's answer does not fit serverProtos: ${where}: ${fault.message}`,
+  );
+}
+
+type ProtoFaultWords = { readonly path: string; readonly message: string };

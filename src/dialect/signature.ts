@@ -1,0 +1,76 @@
+/**
+ * Pomelo's useCrypto: a client signs what it sends with a key that it made itself and named in the handshake.
+ * It shows that one client sent all messages of a session, and nothing about who that is.
+ */
+import { createPublicKey, type KeyObject, verify } from 'node:crypto';
+
+/** Bits of a client's key: stock clients make 1024. Longer ones cost us time for each message. */
+const KEY_BITS_MIN = 512;
+const KEY_BITS_MAX = 4_096;
+
+const FIELD = Buffer.from('"__crypto__":"');
+
+/** The key in `sys.rsa`: `rsa_n` in hex, `rsa_e` a number. null: there is none that can be used. */
+export function readPublicKey(sys: Readonly<Record<string, unknown>>): KeyObject | null {
+  const rsa = sys['rsa'];
+  if (typeof rsa !== 'object' || rsa === null) return null;
+  const { rsa_n: modulus, rsa_e: exponent } = rsa as Record<string, unknown>;
+  if (typeof modulus !== 'string' || !/^[0-9a-fA-F]+$/.test(modulus)) return null;
+  const bits = 4 * modulus.length;
+  if (bits < KEY_BITS_MIN || bits > KEY_BITS_MAX) return null;
+  const e = Number(exponent);
+  if (!Number.isSafeInteger(e) || e < 3 || e > 0xffff_ffff) return null;
+  try {
+    return createPublicKey({
+      format: 'jwk',
+      key: { kty: 'RSA', n: base64url(modulus), e: base64url(e.toString(16)) },
+    });
+  } catch {
+    return null;
+  }
+}
+
+function base64url(hex: string): string {
+  return Buffer.from(hex.length % 2 === 0 ? hex : `0${hex}`, 'hex').toString('base64url');
+}
+
+/**
+ * The body without its signature, or null when it is not signed rightly. `body` is JSON in UTF-8.
+ *
+ * The client signed the JSON text that stood there before the signature was added as the last key, so that text
+ * is looked at as it came. Pomelo looks at what parsing and writing it again gives, and so do we where the first
+ * fails. [pomelo components/connector.js verifyMessage; there, text with CJK in it fails on any newer Node]
+ */
+export function verified(body: Buffer, key: KeyObject): Buffer | null {
+  const at = body.lastIndexOf(FIELD);
+  if (at < 1) return null;
+  const signatureAt = at + FIELD.length;
+  const signatureEnd = body.indexOf(0x22, signatureAt);
+  if (signatureEnd < 0) return null;
+  const hex = body.toString('latin1', signatureAt, signatureEnd);
+  if (!/^[0-9a-f]+$/i.test(hex)) return null;
+  const signature = Buffer.from(hex, 'hex');
+  const text = withoutField(body, at, signatureEnd + 1);
+  if (text !== null && verify('sha256', text, key, signature)) return text;
+  const again = writtenAgain(body);
+  return again !== null && verify('sha256', again, key, signature) ? again : null;
+}
+
+/** The text before the field was added; null when the field is not the last one. */
+function withoutField(body: Buffer, at: number, end: number): Buffer | null {
+  if (end !== body.length - 1 || body[end] !== 0x7d) return null;
+  const before = body[at - 1];
+  if (before === 0x2c) return Buffer.concat([body.subarray(0, at - 1), body.subarray(end)]);
+  return before === 0x7b ? Buffer.from('{}') : null;
+}
+
+function writtenAgain(body: Buffer): Buffer | null {
+  try {
+    const value = JSON.parse(body.toString()) as Record<string, unknown> | null;
+    if (typeof value !== 'object' || value === null) return null;
+    delete value['__crypto__'];
+    return Buffer.from(JSON.stringify(value));
+  } catch {
+    return null;
+  }
+}

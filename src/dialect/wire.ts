@@ -1,0 +1,83 @@
+/**
+ * What a session needs to know of how its client speaks. A dialect is a family of servers that clients were
+ * written for, as one listener serves it; a wire is how one profile of its clients is spoken to. Both are made
+ * at start, never change, and are shared by all sessions that are alike.
+ */
+import type { KeyObject } from 'node:crypto';
+
+import { type Failure, failure } from '../errors.ts';
+import type { HandshakeCode, HandshakeRequest } from '../protocol/handshake.ts';
+import type { Message, MessageFault } from '../protocol/message.ts';
+import { type Encoded, PACKET_BODY_BYTES_MAX } from '../protocol/packet.ts';
+
+export type DialectName = 'pomelo' | 'pitaya' | 'nano' | 'json';
+
+/** What fits in a packet behind the longest head of a response. */
+export const ANSWER_BYTES_MAX = PACKET_BODY_BYTES_MAX - 16;
+const TOO_LONG = 'the backend answered with more than a packet holds';
+
+/** The failure that stands for an answer that does not fit. */
+export function tooLong(): Failure {
+  return failure('BAD_REPLY', TOO_LONG);
+}
+
+/** A message that its sender could not have signed: what happens to it. */
+export type BadSignature = 'drop' | 'close';
+
+/** Whose message is read: the wire may learn from it how the client writes, and change. */
+export interface Speaker {
+  wire: Wire;
+  /** Verifies the client's signatures; null: it signs nothing. */
+  publicKey: KeyObject | null;
+}
+
+/** How one profile of clients is spoken to. */
+export interface Wire {
+  /** Decodes a message. Returns what is wrong, and then `into` means nothing but its id. */
+  decode(bytes: Buffer, into: Message): MessageFault | null;
+  /** The body as the backend gets it; `raw`: the route wants the bytes as they are. */
+  readBody(speaker: Speaker, message: Message, raw: boolean): Buffer | Failure | BadSignature;
+  /** The answer to a request; a failure when the body cannot be said to this client. */
+  answer(rawId: number, route: string, body: Uint8Array, raw: boolean): Encoded | Failure;
+  /** The answer that says why there is none; null: this dialect says nothing. */
+  failure(rawId: number, route: string, why: Failure): Encoded | null;
+  /** @throws {RangeError} when route or body is too long. */
+  push(route: string, body: Uint8Array): Encoded | Failure;
+}
+
+/** What a dialect does with packets, beside what is in them. */
+export type Manners = {
+  /** Messages come in packets, or each in a WebSocket message of its own, as text. */
+  readonly framing: 'packets' | 'text';
+  /** DATA before the client's ack is dropped, or ends the connection. */
+  readonly earlyData: 'ignore' | 'close';
+  /** A message that cannot be decoded is dropped (and answered where it can be), or ends the connection. */
+  readonly malformed: 'drop' | 'close';
+  /**
+   * answer: one at the ack, and one for each of the client's · tick: on our own clock · ping: likewise, by
+   * WebSocket.
+   */
+  readonly heartbeat: 'answer' | 'tick' | 'ping';
+  /** A session is active as soon as it is connected, unless who it is must be asked. */
+  readonly activeAtOnce: boolean;
+};
+
+/** One dialect on one listener. */
+export interface Dialect {
+  readonly name: DialectName;
+  readonly manners: Manners;
+  /** Largest body of a packet from a client, in bytes; Infinity: `limits.packet` decides alone. */
+  readonly packetBytesMax: number;
+  /** How a client is spoken to before it has said what it is. */
+  readonly wire: Wire;
+  /** null: no handshake of this dialect. */
+  readHandshake(body: Buffer): HandshakeRequest | null;
+  /** How a client that says this of itself is spoken to. */
+  wireFor(request: HandshakeRequest): Wire;
+  /** `user`: the application's own block; undefined: none. */
+  accept(request: HandshakeRequest, user: unknown): Encoded;
+  /** `why`: a backend's own words. null: this dialect just closes. */
+  refuse(code: HandshakeCode, why?: Failure): Encoded | null;
+  /** null: this dialect has no kick packet. */
+  kick(body: Readonly<Record<string, unknown>>): Encoded | null;
+}

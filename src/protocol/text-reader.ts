@@ -1,0 +1,60 @@
+/** Messages of the json dialect, each a whole WebSocket message: what `PacketReader` is for packets. */
+import { PacketType } from './packet.ts';
+import type { OnPacket, PacketFault } from './packet-reader.ts';
+
+/** A handshake is the only message with this key, and has no other before it. */
+const HANDSHAKE = /^\s*\{\s*"handshake"\s*:/;
+const HANDSHAKE_BYTES = 64;
+
+export class TextReader {
+  readonly #bytesMax: number;
+  readonly #onPacket: OnPacket;
+  /** What came behind `hold()`. */
+  #kept: Buffer[] = [];
+  #held = false;
+  #reading = false;
+
+  /** @param bytesMax A longer message is a fault. */
+  constructor(bytesMax: number, onPacket: OnPacket) {
+    this.#bytesMax = bytesMax;
+    this.#onPacket = onPacket;
+  }
+
+  /** Bytes kept behind `hold()`; a message is never incomplete here. */
+  get heldBytes(): number {
+    let bytes = 0;
+    for (const message of this.#kept) bytes += message.length;
+    return bytes;
+  }
+
+  push(message: Buffer): PacketFault | null {
+    if (message.length > this.#bytesMax) return 'packet_too_long';
+    this.#kept.push(message);
+    this.#read();
+    return null;
+  }
+
+  hold(): void {
+    this.#held = true;
+  }
+
+  release(): PacketFault | null {
+    this.#held = false;
+    this.#read();
+    return null;
+  }
+
+  forgetPadding(): void {}
+
+  #read(): void {
+    if (this.#reading) return;
+    this.#reading = true;
+    while (!this.#held) {
+      const message = this.#kept.shift();
+      if (message === undefined) break;
+      const start = message.toString('latin1', 0, HANDSHAKE_BYTES);
+      this.#onPacket(HANDSHAKE.test(start) ? PacketType.HANDSHAKE : PacketType.DATA, message);
+    }
+    this.#reading = false;
+  }
+}

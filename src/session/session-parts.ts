@@ -1,0 +1,52 @@
+/** What a session is made of, and what it tells the rest of the gateway. */
+import type { Dialect } from '../dialect/wire.ts';
+import type { HandshakeRequest } from '../protocol/handshake.ts';
+import type { Message, MessageFault } from '../protocol/message.ts';
+import type { TimerWheel } from '../timer-wheel.ts';
+import type { Connection } from '../transport/transport.ts';
+import type { CloseReason, CloseWords } from './close-reason.ts';
+import type { DeadlineLimits } from './deadlines.ts';
+import type { Flusher, OutboxLimits } from './outbox.ts';
+import type { Session } from './session.ts';
+import type { Drop } from './state.ts';
+
+export type SessionLimits = DeadlineLimits & {
+  /** Body bytes of a packet from the client. */
+  readonly packetBytesMax: number;
+  /** Requests in flight or waiting; at this many the client is not read from. */
+  readonly inFlightMax: number;
+  readonly outbox: OutboxLimits;
+};
+
+/** A message that this session waits for. */
+export interface InFlight {
+  readonly rawId: number;
+  readonly wantsAnswer: boolean;
+  /** Owned by the session. */
+  sessionIndex: number;
+  onSessionClosed(): void;
+}
+
+/** What the session tells the rest of the gateway. */
+export interface SessionHost {
+  /** Calls `accept` or `refuse` of the session, now or later. null: it was no handshake. */
+  onHandshake(session: Session, request: HandshakeRequest | null): void;
+  onActive(session: Session): void;
+  onMessage(session: Session, message: Message): void;
+  /** A request that cannot be relayed, though it can be answered: do so. */
+  onUnreadable(session: Session, message: Message, fault: MessageFault | 'before_ack'): void;
+  onDropped(session: Session, why: Drop): void;
+  onClosed(session: Session, reason: CloseReason, words: CloseWords, error: Error | null): void;
+}
+
+export type SessionParts = {
+  readonly n: number;
+  readonly gatewayId: string;
+  readonly connection: Connection;
+  readonly dialect: Dialect;
+  readonly host: SessionHost;
+  readonly wheel: TimerWheel;
+  readonly flusher: Flusher;
+  readonly limits: SessionLimits;
+  readonly openedAtWall: number;
+};

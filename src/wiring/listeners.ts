@@ -1,0 +1,89 @@
+/** Makes the listeners for clients, and a session of every connection that they take. */
+import type { Delivery } from '../bus/delivery.ts';
+import type { Clock } from '../clock.ts';
+import type { Config } from '../config/schema.ts';
+import type { Relay } from '../relay/relay.ts';
+import type { Flusher } from '../session/outbox.ts';
+import type { Registry } from '../session/registry.ts';
+import { Session } from '../session/session.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { TimerWheel } from '../timer-wheel.ts';
+import { Listener } from '../transport/listener.ts';
+import type { Upstream } from '../upstream/upstream.ts';
+import { makeSpeeches } from './dialects.ts';
+import { Door } from './door.ts';
+import { makeSessionHost } from './hosts.ts';
+import { listenerOptions, sessionLimits } from './settings.ts';
+
+export type ListenersParts = {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly gatewayId: string;
+  readonly wheel: TimerWheel;
+  readonly flusher: Flusher;
+  readonly registry: Registry;
+  readonly delivery: Delivery;
+  readonly relay: Relay;
+  /** By the backend's ordinal. */
+  readonly upstreams: readonly Upstream[];
+  readonly metrics: Metrics;
+  /** Connections of all listeners together. */
+  readonly connectionsMax: number;
+};
+
+/** One for each entry of `listen`, in its order. Throws when a Pomelo project's files cannot be used. */
+export function makeListeners(parts: ListenersParts): Listener[] {
+  const { config, clock, log, wheel, registry, metrics } = parts;
+  const limits = sessionLimits(config);
+  const speeches = makeSpeeches(config, clock, (text) => {
+    log.warn(text);
+  });
+  const door = makeDoor(parts);
+  let sessionsEver = 0;
+  const listeners: Listener[] = config.listen.map((listen, i) => {
+    const speech = speeches[i]!;
+    const host = makeSessionHost({ ...parts, door, speech });
+    return new Listener(
+      listenerOptions(config, listen),
+      { clock, wheel, log },
+      {
+        // Those that are not sessions yet have their place.
+        mayAccept: () =>
+          listeners.reduce((sum, { waiting }) => sum + waiting, registry.size) <
+          parts.connectionsMax,
+        onRefused: (why) => {
+          metrics.add('pith_connections_refused_total', [why]);
+        },
+        accept: (connection) => {
+          const session = new Session({
+            ...parts,
+            n: ++sessionsEver,
+            connection,
+            dialect: speech.dialect,
+            host,
+            limits,
+            openedAtWall: clock.wallNow(),
+          });
+          registry.add(session);
+          metrics.add('pith_connections_accepted_total', [connection.transport]);
+          session.begin(config.auth.mode !== 'none');
+          return session;
+        },
+      },
+    );
+  });
+  return listeners;
+}
+
+function makeDoor({ config, delivery, log, wheel, upstreams }: ListenersParts): Door {
+  const ordinal = Object.keys(config.backends).indexOf(config.auth.backend);
+  return new Door({
+    delivery,
+    log,
+    wheel,
+    handshakeMs: config.limits.handshake,
+    asked: config.auth.mode === 'connect' ? { upstream: upstreams[ordinal]!, ordinal } : null,
+  });
+}
