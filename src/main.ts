@@ -13,6 +13,7 @@ import type { Config } from './config/schema.ts';
 import { errorText } from './errors.ts';
 import { Gateway } from './gateway.ts';
 import { makeLog } from './telemetry/log.ts';
+import { checkFiles } from './wiring/files.ts';
 
 /** Exit codes. [sysexits.h] */
 const EXIT = { OK: 0, USAGE: 64, SOFTWARE: 70, OS: 71, CONFIG: 78 } as const;
@@ -88,6 +89,9 @@ function readConfig(args: readonly string[]): Config {
   if ('problems' in result)
     fail(EXIT.CONFIG, result.problems.map((problem) => `${formatProblem(problem)}\n`).join(''));
   for (const warning of result.warnings) writeSync(2, `warning: ${formatProblem(warning)}\n`);
+  const files = checkFiles(result.config);
+  for (const warning of files.warnings) writeSync(2, `warning: ${warning}\n`);
+  if (files.problems.length > 0) fail(EXIT.CONFIG, `${files.problems.join('\n')}\n`);
   return result.config;
 }
 

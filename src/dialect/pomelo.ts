@@ -226,10 +226,12 @@ function isJsonText(body: Uint8Array): boolean {
   return body[0] === BRACE || body[0] === BRACKET;
 }
 
-/** False for what can only be protobuf already: a backend may speak it itself. */
+/**
+ * False for what must be protobuf already: a backend may speak it itself. White space before the brace counts for
+ * protobuf, where it is a tag.
+ */
 function mayBeJson(body: Uint8Array): boolean {
-  const first = body[0];
-  return body.length === 0 || first === BRACE || first === 0x20 || first === 0x0a;
+  return body.length === 0 || body[0] === BRACE;
 }
 
 function unreadable(fault: ProtoFaultWords): Failure {

@@ -37,9 +37,8 @@ export type ListenersParts = {
 export function makeListeners(parts: ListenersParts): Listener[] {
   const { config, clock, log, wheel, registry, metrics } = parts;
   const limits = sessionLimits(config);
-  const speeches = makeSpeeches(config, clock, (text) => {
-    log.warn(text);
-  });
+  // What may not be meant in a project's files is said when the configuration is read.
+  const speeches = makeSpeeches(config, clock, () => {});
   const door = makeDoor(parts);
   let sessionsEver = 0;
   const listeners: Listener[] = config.listen.map((listen, i) => {

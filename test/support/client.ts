@@ -258,7 +258,7 @@ function received(type: number, body: Buffer): Received {
   if (type === PacketType.HEARTBEAT) return { kind: 'heartbeat' };
   if (type === PacketType.KICK) return { kind: 'kick', body: json() };
   const message = new Message();
-  const fault = decodeMessage(body, () => undefined, message);
+  const fault = decodeMessage(body, (code) => `code ${code}`, message);
   if (type !== PacketType.DATA || fault !== null)
     throw new Error(`the gateway sent packet type ${type}: ${fault}`);
   if (message.kind === MessageKind.RESPONSE)
