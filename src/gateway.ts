@@ -22,7 +22,7 @@ import { Registry } from './session/registry.ts';
 import { type Memory, watchOutboxes, watchProcess } from './wiring/gauges.ts';
 import { makeRelayHost } from './wiring/hosts.ts';
 import { makeListeners } from './wiring/listeners.ts';
-import { admissionLimits, bound, grpcAddress, randomId, ruleOf } from './wiring/settings.ts';
+import { admissionLimits, bound, breakersOf, grpcAddress, randomId, ruleOf } from './wiring/settings.ts';
 import { EventLoopLag } from './telemetry/event-loop.ts';
 import type { Log } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
@@ -117,6 +117,7 @@ export class Gateway {
       table: new RouteTable(config.routes.map(ruleOf), backends),
       upstreams: this.#upstreams,
       admission: this.#admission,
+      breakers: breakersOf(config),
       wheel: this.#wheel,
       routeBytesMax: config.limits.route,
       host: makeRelayHost({

@@ -14,6 +14,8 @@ export interface NotYet {
   example: unknown;
   /** Values beside the default that are available. Default: none. */
   allows?: (value: unknown) => boolean;
+  /** A key beside it: entries that have it may have this one too. */
+  unless?: string;
   /** True: the key is refused whatever its value. Default: false. */
   always?: boolean;
   /** What to do. Default: leave it out. */
@@ -53,38 +55,18 @@ export const notYetAvailable: readonly NotYet[] = [
   { path: 'backends.*.links', example: 2 },
   { path: 'backends.*.balance', example: 'pick_first' },
   { path: 'backends.*.health', example: true },
-  { path: 'backends.*.tls', example: { ca: '/tls/ca.pem' } },
+  { path: 'backends.*.tls', example: { ca: '/tls/ca.pem' }, unless: 'http' },
   { path: 'backends.*.services', example: ['lobby.v1.Rooms'] },
   { path: 'backends.*.descriptors', example: ['lobby.binpb'] },
   { path: 'backends.*.protos', example: ['proto'] },
   { path: 'backends.*.reflection', example: true },
-  {
-    path: 'backends.*.http',
-    example: 'http://127.0.0.1:8080',
-    always: true,
-    instead: 'use grpc, nats or reply',
-  },
-  {
-    path: 'backends.*.ipc',
-    example: 'unix:///tmp/pomelo.sock',
-    always: true,
-    instead: 'use grpc, as grpc: unix:///…',
-  },
   {
     path: 'backends.*.dial_in',
     example: { token: '' },
     always: true,
     instead: 'use grpc, nats or reply',
   },
-  {
-    path: 'routes[].backend',
-    example: [{ backend: 'chat', weight: 9 }],
-    allows: (value) => typeof value === 'string',
-    instead: 'name one backend',
-  },
   { path: 'routes[].method', example: '/lobby.v1.Rooms/Join' },
-  { path: 'routes[].path', example: '/rooms' },
-  { path: 'routes[].idempotent', example: true },
   { path: 'routes[].roles', example: ['admin'] },
   { path: 'routes[].rate', example: 5 },
   { path: 'routes[].push_route', example: 'onRoom' },
@@ -112,9 +94,14 @@ export const notYetAvailable: readonly NotYet[] = [
 export function findUnavailable(tree: unknown, root: z.core.$ZodType): Finding[] {
   return notYetAvailable.flatMap((row) =>
     pathsIn(tree, row.path)
+      .filter((path) => !isExempt(row, tree, path))
       .filter((path) => isRefused(row, getAt(tree, path), path, root))
       .map((path) => ({ path, message: `not yet available; ${row.instead ?? 'leave it out'}` })),
   );
+}
+
+function isExempt({ unless }: NotYet, tree: unknown, path: Path): boolean {
+  return unless !== undefined && getAt(tree, [...path.slice(0, -1), unless]) !== undefined;
 }
 
 function isRefused(row: NotYet, raw: unknown, path: Path, root: z.core.$ZodType): boolean {

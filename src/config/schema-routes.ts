@@ -10,7 +10,13 @@ import {
   texts,
   wholeNumber,
 } from './fields.ts';
-import { checkInstanceTemplate, checkPattern, checkRoute, checkRouteTemplate } from './syntax.ts';
+import {
+  checkInstanceTemplate,
+  checkPattern,
+  checkRename,
+  checkRoute,
+  checkRouteTemplate,
+} from './syntax.ts';
 
 const backendName = checkedText((value) =>
   value === '' ? 'expected a name of backends' : undefined,
@@ -33,6 +39,17 @@ export const routeSchema = z.strictObject({
       error: 'expected the name of a backend, or a list of { backend, weight }',
     })
     .describe('Name of the backend, or a list of { backend, weight }.'),
+  split_by: text(
+    'sid',
+    'With several backends, what a session is sorted by: sid, uid or data.<key>; empty: the sid counts.',
+    (value) =>
+      /^(sid|uid|data\.[^{}]+)$/.test(value) ? undefined : 'expected sid, uid or data.<key>',
+  ),
+  rename: text(
+    '',
+    "The route that the backend sees, as v2.{server}.{handler}.{method}; empty: the client's own.",
+    checkRename,
+  ),
   method: text(
     '',
     'Method to call, as /lobby.v1.Rooms/Join; required in mode: method. May use {server} {handler} {method}.',

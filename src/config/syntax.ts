@@ -54,6 +54,11 @@ export function checkRouteTemplate(text: string): string | undefined {
   return checkTemplate(text, /^(server|handler|method)$/, '{server}, {handler} or {method}');
 }
 
+/** Checks `rename`: a route in which {server}, {handler} and {method} may stand for the client's. */
+export function checkRename(text: string): string | undefined {
+  return checkRouteTemplate(text) ?? checkRoute(text.replace(/\{(server|handler|method)\}/g, 'x'));
+}
+
 /** Checks a NATS subject prefix: tokens of A-Z a-z 0-9 _ - joined by dots, at most 64 bytes. */
 export function checkSubjectPrefix(text: string): string | undefined {
   if (text.length <= 64 && /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/.test(text)) return undefined;

@@ -10,7 +10,7 @@ import { type Failure, failure, isOwnReason } from '../errors.ts';
 import type { BadSignature } from '../dialect/wire.ts';
 import type { Message } from '../protocol/message.ts';
 import { isRoute, namesConstructor } from '../routing/route.ts';
-import { instanceFor, type RouteTable } from '../routing/route-table.ts';
+import { chosen, instanceFor, renamed, type RouteTable } from '../routing/route-table.ts';
 import type { Target } from '../routing/rule.ts';
 import type { Close, Patch, Push } from '../session/commands.ts';
 import type { Session } from '../session/session.ts';
@@ -18,6 +18,8 @@ import type { TimerWheel } from '../timer-wheel.ts';
 import { type Call, type CallEnd, CallPool } from '../upstream/call.ts';
 import type { Reply, Upstream } from '../upstream/upstream.ts';
 import type { Admission } from './admission.ts';
+import type { Breaker } from './breaker.ts';
+import { Retries } from './retries.ts';
 
 /** What replies carry beside the answer, and what the rest of the gateway hears of each message. */
 export interface RelayHost {
@@ -41,6 +43,8 @@ export type RelayParts = {
   /** By the backend's ordinal. */
   readonly upstreams: readonly Upstream[];
   readonly admission: Admission;
+  /** By the backend's ordinal; null: none. */
+  readonly breakers: readonly (Breaker | null)[];
   readonly wheel: TimerWheel;
   readonly routeBytesMax: number;
   readonly host: RelayHost;
@@ -55,6 +59,8 @@ export class Relay implements CallEnd {
   readonly #wheel: TimerWheel;
   readonly #routeBytesMax: number;
   readonly #host: RelayHost;
+  readonly #breakers: readonly (Breaker | null)[];
+  readonly #retries: Retries;
   readonly #pool = new CallPool(this);
 
   constructor(parts: RelayParts) {
@@ -64,6 +70,8 @@ export class Relay implements CallEnd {
     this.#wheel = parts.wheel;
     this.#routeBytesMax = parts.routeBytesMax;
     this.#host = parts.host;
+    this.#breakers = parts.breakers;
+    this.#retries = new Retries(parts.wheel, parts.upstreams.length);
   }
 
   /** Messages in flight or waiting. */
@@ -77,6 +85,11 @@ export class Relay implements CallEnd {
     const target = this.#target(session, message, now);
     if ('code' in target) {
       this.refuse(session, message, target);
+      return;
+    }
+    const open = this.#breakers[target.backendOrdinal]?.refusal(now) ?? null;
+    if (open !== null) {
+      this.refuse(session, message, open);
       return;
     }
     if (!this.#admission.enter(target.backendOrdinal)) {
@@ -108,7 +121,7 @@ export class Relay implements CallEnd {
     const target = this.#table.find(route);
     if (target === null) return failure('NO_ROUTE');
     if (target.bound && session.uid === '') return failure('NOT_BOUND');
-    return target;
+    return target.choices === null ? target : chosen(target, session);
   }
 
   #fill(call: Call, session: Session, message: Message, target: Target, now: number): Call {
@@ -118,7 +131,8 @@ export class Relay implements CallEnd {
     call.lane = session.lane(target.backendOrdinal);
     call.target = target;
     call.upstream = upstream;
-    call.route = message.route;
+    call.clientRoute = message.route;
+    call.route = target.rename === '' ? message.route : renamed(target.rename, message.route);
     call.rawId = message.rawId;
     call.wantsAnswer = message.wantsAnswer;
     call.seq = ++session.seq;
@@ -141,13 +155,14 @@ export class Relay implements CallEnd {
     // Read now, not when the message came: a bind by an earlier answer counts.
     if (call.target.instance !== null)
       call.instance = instanceFor(call.target.instance, call.session);
+    if (call.target.idempotent) this.#retries.began(call.target.backendOrdinal);
     call.upstream.send(call);
   }
 
   // ---- ends ---------------------------------------------------------------------------------------------
 
   succeed(call: Call, body: Uint8Array): void {
-    const { session, route } = call;
+    const { session, clientRoute: route } = call;
     if (call.wantsAnswer && session.state !== 'closed') {
       const encoded = session.wire.answer(call.rawId, route, body, call.target.codec === 'raw');
       if (!(encoded instanceof Uint8Array)) {
@@ -161,8 +176,9 @@ export class Relay implements CallEnd {
   }
 
   fail(call: Call, why: Failure): void {
+    if (call.target.idempotent && this.#retries.again(call, why)) return;
     if (call.wantsAnswer && call.session.state !== 'closed')
-      answerFailure(call.session, call.rawId, call.route, why);
+      answerFailure(call.session, call.rawId, call.clientRoute, why);
     this.#release(call, isOwnReason(why.reason) ? why.reason : 'BACKEND');
   }
 
@@ -209,6 +225,7 @@ export class Relay implements CallEnd {
     if (state === 'free') return;
     this.#wheel.cancel(call);
     this.#admission.leave(target.backendOrdinal);
+    this.#breakers[target.backendOrdinal]?.done(outcome, this.#wheel.now());
     this.#host.onDone(call, outcome);
     call.state = 'free';
     // Last of the counts: the session may read on, and send more, when this one is gone.

@@ -17,12 +17,7 @@ export class RouteTable {
 
   /** @param backends Names of the configured backends; their order gives the ordinals. */
   constructor(rules: readonly Rule[], backends: readonly string[]) {
-    this.targets = rules.map((rule, ordinal) => ({
-      ...rule,
-      ordinal,
-      backendOrdinal: backends.indexOf(rule.backend),
-      instance: parseInstance(rule.to),
-    }));
+    this.targets = rules.map((rule, ordinal) => makeTarget(rule, ordinal, backends));
     this.#patterns = this.targets.map(compile);
   }
 
@@ -39,6 +34,25 @@ export class RouteTable {
     }
     return null;
   }
+}
+
+function makeTarget(rule: Rule, ordinal: number, backends: readonly string[]): Target {
+  const one = (backend: string): Target => ({
+    ...rule,
+    backend,
+    ordinal,
+    backendOrdinal: backends.indexOf(backend),
+    instance: parseInstance(rule.to),
+    choices: null,
+  });
+  const { split } = rule;
+  if (split === null) return one(rule.backend);
+  let end = 0;
+  const choices = split.shares.map(({ backend, weight }) => {
+    end += weight;
+    return { target: one(backend), end };
+  });
+  return { ...one(split.shares[0]!.backend), choices };
 }
 
 function compile(target: Target): Pattern {
@@ -84,6 +98,58 @@ export function instanceFor(
     name += value;
   }
   return name;
+}
+
+/** The facts of a session that a route may look at. */
+export type SessionFacts = {
+  readonly sid: string;
+  readonly uid: string;
+  readonly data: { readonly [key: string]: unknown };
+};
+
+/** The target of a session where a rule has several backends: the same for the same key, whichever gateway. */
+export function chosen(target: Target, session: SessionFacts): Target {
+  const { choices, split } = target;
+  if (choices === null) return target;
+  const point = hash(keyOf(split!.by, session)) % choices.at(-1)!.end;
+  return choices.find(({ end }) => point < end)!.target;
+}
+
+function keyOf(by: string, session: SessionFacts): string {
+  const key =
+    by === 'uid'
+      ? session.uid
+      : by === 'sid'
+        ? ''
+        : fieldOf(session.data, by.replace(/^data\./, ''));
+  return key || session.sid;
+}
+
+/** FNV-1a with the final mixing of Murmur3: near keys land far from each other. */
+export function hash(text: string): number {
+  let h = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193);
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+  return (h ^ (h >>> 16)) >>> 0;
+}
+
+/**
+ * The route that the backend sees: {server} is the first segment, {method} the last, {handler} what is between;
+ * where nothing is, its dot goes too.
+ */
+export function renamed(template: string, route: string): string {
+  const first = route.indexOf('.');
+  const last = route.lastIndexOf('.');
+  const parts: Record<string, string> = {
+    server: first < 0 ? route : route.slice(0, first),
+    handler: last > first ? route.slice(first + 1, last) : '',
+    method: route.slice(last + 1),
+  };
+  return template
+    .replace(/\{(server|handler|method)\}/g, (_all, name: string) => parts[name]!)
+    .replace(/\.{2,}/g, '.')
+    .replace(/^\.|\.$/g, '');
 }
 
 function fieldOf(data: { readonly [key: string]: unknown }, key: string): string {

@@ -4,6 +4,10 @@ export type Rule = {
   /** `*` is one segment, `>` one or more, last. */
   readonly match: string;
   readonly backend: string;
+  /** More than one backend: a session goes where its key leads, in these shares; null: `backend` takes all. */
+  readonly split: Split | null;
+  /** The route that the backend sees, with {server} {handler} {method}; '': the client's own. */
+  readonly rename: string;
   /** Milliseconds from the message to its answer. */
   readonly timeoutMs: number;
   /** keep: as sent, per instance · serial: one in flight per session · none. */
@@ -31,12 +35,21 @@ export type Rule = {
   readonly idempotent: boolean;
 };
 
-/** What a route resolves to. One object per rule; `ordinal` is the rule's place in the table. */
+/** A rule's backends and their shares, relative to each other. */
+export type Split = {
+  readonly shares: readonly { readonly backend: string; readonly weight: number }[];
+  /** sid, uid, or data.<key>; where it is empty the sid counts. */
+  readonly by: string;
+};
+
+/** What a route resolves to. One object per rule and backend; `ordinal` is the rule's place in the table. */
 export type Target = Rule & {
   readonly ordinal: number;
   readonly backendOrdinal: number;
   /** Compiled from `to`; null: any instance. */
   readonly instance: InstanceTemplate | null;
+  /** One for each of the rule's backends, with where its share ends; null: there is one. */
+  readonly choices: readonly { readonly target: Target; readonly end: number }[] | null;
 };
 
 /** Text and session fields in turn. */

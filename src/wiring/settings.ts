@@ -1,11 +1,14 @@
 /** What the configuration means to each part, and other small translations that the gateway needs. Pure but for `randomId`. */
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 
 import { parseAddress, parseListenUrl } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';
+import { backendsOf } from '../config/schema-routes.ts';
 import { errorText } from '../errors.ts';
 import { PACKET_HEAD_BYTES } from '../protocol/packet.ts';
 import type { AdmissionLimits } from '../relay/admission.ts';
+import { Breaker } from '../relay/breaker.ts';
 import type { Rule } from '../routing/rule.ts';
 import type { SessionLimits } from '../session/session-parts.ts';
 import type { ListenerOptions } from '../transport/listener.ts';
@@ -23,7 +26,9 @@ export function randomId(): string {
 export function ruleOf(route: Config['routes'][number]): Rule {
   return {
     match: route.match,
-    backend: route.backend as string,
+    backend: backendsOf(route)[0]!.backend,
+    split: typeof route.backend === 'string' ? null : { shares: route.backend, by: route.split_by },
+    rename: route.rename,
     timeoutMs: route.timeout,
     order: route.order,
     to: route.to,
@@ -84,6 +89,14 @@ export function admissionLimits({ limits }: Config): AdmissionLimits {
   };
 }
 
+/** By the backend's ordinal; null: none. */
+export function breakersOf({ backends }: Config): (Breaker | null)[] {
+  return Object.values(backends).map((backend) => {
+    if (!('breaker' in backend) || backend.breaker.failures === 0) return null;
+    return new Breaker({ failures: backend.breaker.failures, openMs: backend.breaker.open });
+  });
+}
+
 export function listenerOptions(config: Config, listen: Config['listen'][number]): ListenerOptions {
   const { cert, key, ca, require_client_cert: requireClientCert } = listen.tls;
   const name = `listen[${config.listen.indexOf(listen)}].tls`;
@@ -94,6 +107,11 @@ export function listenerOptions(config: Config, listen: Config['listen'][number]
     webSocketOnly: listen.dialect === 'json',
     path: listen.path,
     origins: listen.origins,
-    tls: cert === '' ? null : { cert, key, ca, requireClientCert, name },
+    tls: cert === '' ? null : { cert, key, ca, requireClientCert, name, readFile },
   };
+}
+
+/** For the parts that read a file now and then, while the gateway runs. */
+function readFile(path: string): string {
+  return readFileSync(path, 'utf8');
 }

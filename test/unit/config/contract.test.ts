@@ -53,8 +53,6 @@ test('every key of pith.yaml is known; its examples are at most not yet availabl
     'backends.lobby.mode',
     'backends.lobby.services',
     'backends.lobby.descriptors',
-    'backends.shop.http',
-    'backends.old.ipc',
     'backends.laptop.dial_in',
   ]);
   for (const { message } of problems) expect(message).toMatch(/^not yet available; /);

@@ -99,7 +99,7 @@ const mistakes: [what: string, yaml: string, expected: string][] = [
   [
     'TLS without a certificate',
     'listen: [{ url: "wss://0.0.0.0:1" }]',
-    '1: listen[0].tls: wss:// needs tls.cert',
+    '1: listen[0].tls: wss:// needs a certificate: set tls.cert and tls.key',
   ],
   [
     'a certificate without a key',
@@ -109,11 +109,36 @@ const mistakes: [what: string, yaml: string, expected: string][] = [
   [
     'a certificate where there is no TLS',
     'listen: [{ url: "ws://0.0.0.0:1", tls: { cert: a, key: b } }]',
-    '1: listen[0].tls: ws:// has no TLS; use wss://',
+    '1: listen[0].tls: ws:// has no TLS; use wss://, or auto:// for both with and without',
+  ],
+  [
+    'a certificate for plain TCP',
+    'listen: [{ url: "tcp://0.0.0.0:1", tls: { cert: a, key: b } }]',
+    '1: listen[0].tls: tcp:// has no TLS; use tls://, or auto:// for both with and without',
+  ],
+  [
+    'a key without a certificate',
+    'listen: [{ url: "tls://0.0.0.0:1", tls: { key: b } }]',
+    '1: listen[0].tls: cert and key go together',
+  ],
+  [
+    'client certificates without one of our own',
+    'listen: [{ tls: { ca: a, require_client_cert: true } }]',
+    '1: listen[0].tls: require_client_cert needs cert and key',
+  ],
+  [
+    'the json dialect over TCP',
+    'listen: [{ url: "tcp://0.0.0.0:1", dialect: json }]',
+    '1: listen[0].dialect: json is spoken over WebSocket only; use ws:// or auto://',
+  ],
+  [
+    'the json dialect over TLS without WebSocket',
+    'listen: [{ url: "tls://0.0.0.0:1", dialect: json, tls: { cert: a, key: b } }]',
+    '1: listen[0].dialect: json is spoken over WebSocket only; use wss:// or auto://',
   ],
   [
     'client certificates without authorities',
-    'admin: { tls: { require_client_cert: true } }',
+    'admin: { tls: { cert: a, key: b, require_client_cert: true } }',
     '1: admin.tls: require_client_cert needs ca',
   ],
   [
@@ -170,6 +195,15 @@ test.each(['token: a', 'tls: { cert: a, key: b, ca: c, require_client_cert: true
   },
 );
 
+test('what only WebSocket has is a warning over TCP', () => {
+  const yaml =
+    'listen: [{ url: "tcp://127.0.0.1:1", path: /game, origins: ["https://game.example.com"] }]';
+  expect(warningsOf(yaml)).toEqual([
+    'pith.yaml:1: listen[0].path: tcp:// has no paths',
+    'pith.yaml:1: listen[0].origins: tcp:// has no origins',
+  ]);
+});
+
 test('ports that the system chooses do not collide', () => {
   const yaml = [
     'listen: [{ url: "ws://127.0.0.1:0" }, { url: "tcp://[::1]:0" }]',
@@ -215,6 +249,7 @@ test('backends are told apart by their kind', () => {
     '  other: { nats: { prefix: eu.game } }',
     '  gate: { reply: { code: 200, list: [null], none: null } }',
   ];
+  const breaker = { failures: 0, open: 5_000 };
   expect(load(yaml.join('\n')).backends).toEqual({
     chat: {
       kind: 'grpc',
@@ -225,13 +260,14 @@ test('backends are told apart by their kind', () => {
       health: 'auto',
       tls: { cert: '', key: '', ca: '' },
       metadata: { authorization: 'Bearer' },
+      breaker,
       services: [],
       descriptors: [],
       protos: [],
       reflection: false,
     },
-    world: { kind: 'nats', nats: {} },
-    other: { kind: 'nats', nats: { prefix: 'eu.game' } },
+    world: { kind: 'nats', nats: {}, breaker },
+    other: { kind: 'nats', nats: { prefix: 'eu.game' }, breaker },
     gate: { kind: 'reply', reply: { code: 200, list: [null], none: null } },
   });
 });

@@ -189,6 +189,6 @@ test('no text, variable or flag makes loading throw', () => {
       const result = loadConfig({ text, file: 'a.yaml', env, flags: { [name]: value } });
       expect('config' in result || result.problems.length > 0).toBe(true);
     }),
-    { numRuns: 300 },
+    { numRuns: 150 },
   );
 });

@@ -69,11 +69,14 @@ const STANDARD = {
   path: '',
   pushRoute: '',
   idempotent: false,
+  split: null,
+  rename: '',
 } as const;
 const RULES: readonly Rule[] = [
   { ...STANDARD, match: 'keep.*', backend: 'one', order: 'keep' },
   { ...STANDARD, match: 'serial.*', backend: 'one', order: 'serial' },
   { ...STANDARD, match: 'none.*', backend: 'one', order: 'none', to: '{uid}' },
+  { ...STANDARD, match: 'again.*', backend: 'one', order: 'none', idempotent: true },
   { ...STANDARD, match: 'bound.*', backend: 'one', order: 'keep', bound: true },
 ];
 
@@ -107,6 +110,7 @@ export function setUp(more: { messagesPerSecond?: number; inFlightPerBackend?: n
     table: new RouteTable(RULES, ['one']),
     upstreams: [backend],
     admission,
+    breakers: [null],
     wheel: world.wheel,
     routeBytesMax: 127,
     host,

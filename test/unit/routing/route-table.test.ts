@@ -1,12 +1,26 @@
 import { describe, expect, test } from 'vitest';
 import fc from 'fast-check';
 
-import { instanceFor, RouteTable } from '../../../src/routing/route-table.ts';
+import { chosen, instanceFor, renamed, RouteTable } from '../../../src/routing/route-table.ts';
 import type { Rule } from '../../../src/routing/rule.ts';
 
 function rule(match: string, more: Partial<Rule> = {}): Rule {
   const standard = { backend: 'main', timeoutMs: 5_000, order: 'keep', to: '' } as const;
-  return { match, ...standard, otherwise: 'error', forward: [], bound: false, codec: 'auto', method: '', path: '', pushRoute: '', idempotent: false, ...more };
+  return {
+    match,
+    ...standard,
+    otherwise: 'error',
+    forward: [],
+    bound: false,
+    codec: 'auto',
+    method: '',
+    path: '',
+    pushRoute: '',
+    idempotent: false,
+    split: null,
+    rename: '',
+    ...more,
+  };
 }
 
 const found = (table: RouteTable, route: string) => table.find(route)?.match ?? null;
@@ -120,4 +134,48 @@ describe('an instance', () => {
   test('is any one for a session without a uid', () => {
     expect(name('for-{uid}', { uid: '', data: {} })).toBe('');
   });
+});
+
+describe('several backends', () => {
+  const shares = [
+    { backend: 'main', weight: 9 },
+    { backend: 'canary', weight: 1 },
+  ];
+  const target = (by: string) =>
+    new RouteTable([rule('a.>', { split: { shares, by } })], ['main', 'canary']).find('a.b')!;
+  const facts = (sid: string, uid = '', data = {}) => ({ sid, uid, data });
+
+  test('get their shares of the sessions, and each session stays', () => {
+    const one = target('sid');
+    let canaries = 0;
+    for (let n = 1; n <= 10_000; n++) {
+      const session = facts(`pith-0123456789.${n}`);
+      const { backend, backendOrdinal } = chosen(one, session);
+      expect(chosen(one, session).backend).toBe(backend);
+      if (backendOrdinal === 1) canaries++;
+    }
+    expect(canaries).toBeGreaterThan(900);
+    expect(canaries).toBeLessThan(1_100);
+  });
+
+  test('are chosen by uid or a data key, by the sid where that is empty', () => {
+    const key = (by: string, session: ReturnType<typeof facts>) =>
+      chosen(target(by), session).backend;
+    for (let n = 0; n < 50; n++) {
+      const bySid = key('sid', facts(`s.${n}`));
+      expect(key('uid', facts(`s.${n}`))).toBe(bySid);
+      expect(key('uid', facts('other', `s.${n}`))).toBe(bySid);
+      expect(key('data.room', facts('other', '', { room: `s.${n}` }))).toBe(bySid);
+    }
+  });
+});
+
+test.each([
+  ['v2.{server}.{handler}.{method}', 'chat.room.say', 'v2.chat.room.say'],
+  ['v2.{server}.{handler}.{method}', 'chat.say', 'v2.chat.say'],
+  ['{handler}.{method}', 'chat.room.inner.say', 'room.inner.say'],
+  ['{method}', 'say', 'say'],
+  ['{server}.x', 'say', 'say.x'],
+])('%s makes of %s: %s', (template, route, expected) => {
+  expect(renamed(template, route)).toBe(expected);
 });

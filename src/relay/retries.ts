@@ -1,0 +1,57 @@
+/**
+ * Sends a message again whose backend was away, where the route says that this does no harm. Not at once, not
+ * often, and never more than a share of what is asked: a backend that comes back must not drown in what it missed.
+ */
+import type { Failure } from '../errors.ts';
+import { Alarm, type TimerWheel } from '../timer-wheel.ts';
+import type { Call } from '../upstream/call.ts';
+
+/** Beside the first time. */
+const RETRIES_MAX = 2;
+/** Milliseconds before the first, at most; twice that before the second. Each waits a random part of it. */
+const BACKOFF_MS = 100;
+/** Messages that may be sent again, for each that is sent. */
+const BUDGET_SHARE = 0.2;
+/** What a backend may be owed at most, and is at the start. */
+const BUDGET_MAX = 100;
+
+const AGAIN = new Set(['BACKEND_AWAY', 'BUS_AWAY']);
+
+export class Retries {
+  readonly #wheel: TimerWheel;
+  /** By the backend's ordinal: how many more may be sent again. */
+  readonly #budgets: number[];
+
+  constructor(wheel: TimerWheel, backends: number) {
+    this.#wheel = wheel;
+    this.#budgets = Array.from({ length: backends }, () => BUDGET_MAX);
+  }
+
+  /** A message is sent for the first time. */
+  began(backendOrdinal: number): void {
+    const budget = this.#budgets[backendOrdinal]! + BUDGET_SHARE;
+    this.#budgets[backendOrdinal] = Math.min(BUDGET_MAX, budget);
+  }
+
+  /** True: the message will be sent again, and has not failed yet. */
+  again(call: Call, why: Failure): boolean {
+    const { target, state, retries, session } = call;
+    if (!target.idempotent || state !== 'sent' || retries >= RETRIES_MAX) return false;
+    if (!AGAIN.has(why.reason) || session.state === 'closed') return false;
+    const ordinal = target.backendOrdinal;
+    const waitMs = Math.random() * BACKOFF_MS * 2 ** retries;
+    if (this.#budgets[ordinal]! < 1 || this.#wheel.now() + waitMs >= call.deadline) return false;
+    this.#budgets[ordinal]!--;
+    call.retries++;
+    call.state = 'retrying';
+    const { generation } = call;
+    const alarm = new Alarm(() => {
+      // Answered with an error meanwhile, or its client has gone: the slot may serve another message by now.
+      if (call.generation !== generation || call.state !== 'retrying') return;
+      call.state = 'sent';
+      call.upstream.send(call);
+    });
+    this.#wheel.set(alarm, waitMs);
+    return true;
+  }
+}
