@@ -5,7 +5,7 @@ import { totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 
 import { runClient } from './cli/client.ts';
-import { describeRoutes } from './cli/routes.ts';
+import { describeRoutes, explainRoute } from './cli/routes.ts';
 import { systemClock } from './clock.ts';
 import { loadConfig } from './config/load.ts';
 import { formatProblem } from './config/problem.ts';
@@ -16,7 +16,7 @@ import { makeLog } from './telemetry/log.ts';
 import { checkFiles } from './wiring/files.ts';
 
 /** Exit codes. [sysexits.h] */
-const EXIT = { OK: 0, USAGE: 64, SOFTWARE: 70, OS: 71, CONFIG: 78 } as const;
+const EXIT = { OK: 0, NOT_FOUND: 1, USAGE: 64, SOFTWARE: 70, OS: 71, CONFIG: 78 } as const;
 
 /** File descriptors kept for everything but clients. */
 const SPARE_DESCRIPTORS = 256;
@@ -27,6 +27,7 @@ const USAGE = `pith: a gateway between Pomelo clients and backends in any langua
 
   pith serve [--config FILE] [--set KEY=VALUE …]   run the gateway
   pith check [--config FILE] [--set KEY=VALUE …]   is the configuration right? exit code 78 if not
+  pith routes ROUTE [--uid U] [--data JSON]        where a client's message would go, and why; exit code 1: nowhere
   pith client [URL] [--request ROUTE --data JSON]  talk to a gateway as a Pomelo client; client --help says more
   pith version                                     print the version
 
@@ -52,6 +53,9 @@ async function main(args: readonly string[]): Promise<void> {
       return;
     case 'check':
       check(readConfig(rest));
+      return;
+    case 'routes':
+      routes(rest);
       return;
     case 'client':
       await client(rest);
@@ -126,6 +130,42 @@ function check(config: Config): void {
     );
   }
   print(describeRoutes(config));
+}
+
+function routes(args: readonly string[]): void {
+  const { config, session, route } = readRoutesFlags(args);
+  const { found, text } = explainRoute(readConfig(config), route, session);
+  print(text);
+  if (!found) process.exitCode = EXIT.NOT_FOUND;
+}
+
+function readRoutesFlags(args: readonly string[]) {
+  const text = { type: 'string' } as const;
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        config: { ...text, short: 'c' },
+        set: { ...text, multiple: true },
+        uid: { ...text, default: '' },
+        sid: { ...text, default: 'pith-0000000000.1' },
+        data: { ...text, default: '{}' },
+      },
+    });
+    const [route, ...more] = positionals;
+    if (route === undefined || more.length > 0)
+      throw new Error('one route is expected, as pith routes chat.room.join');
+    const { uid, sid } = values;
+    const data = JSON.parse(values.data) as Record<string, unknown>;
+    const config = [
+      ...(values.config === undefined ? [] : ['--config', values.config]),
+      ...(values.set ?? []).flatMap((setting) => ['--set', setting]),
+    ];
+    return { config, session: { uid, sid, data }, route };
+  } catch (error) {
+    return fail(EXIT.USAGE, `pith: ${errorText(error)}\n`);
+  }
 }
 
 async function serve(config: Config): Promise<void> {

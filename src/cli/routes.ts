@@ -1,19 +1,137 @@
-/** The route table for people: what `check` prints, and the debug log at the start. */
+/**
+ * The route table for people: what `check` prints and the debug log at the start, and `pith routes`, which says
+ * where one route would go.
+ */
+import { ruleOf } from '../config/rules.ts';
 import type { Config } from '../config/schema.ts';
+import type { BackendConfig } from '../config/schema-backends.ts';
+import { backendsOf, type RouteConfig } from '../config/schema-routes.ts';
+import { formatDuration } from '../config/units.ts';
+import { isRoute, namesConstructor } from '../routing/route.ts';
+import {
+  chosen,
+  instanceFor,
+  matchesRoute,
+  renamed,
+  RouteTable,
+  type SessionFacts,
+} from '../routing/route-table.ts';
+import type { Target } from '../routing/rule.ts';
 
 /** One line a rule, in the order in which they are tried. */
 export function describeRoutes(config: Config): string {
   if (config.routes.length === 0) return 'no routes: every request is answered 404\n';
   const width = Math.max(...config.routes.map((route) => route.match.length));
   return config.routes
-    .map((route) => {
-      const name = route.backend as string;
-      const backend = config.backends[name]!;
-      const facts = [`${name} (${backend.kind})`, `${route.timeout} ms`, `order ${route.order}`];
-      if (route.to !== '') facts.push(`to ${route.to}, else ${route.else}`);
-      if (route.forward.length > 0) facts.push(`forward ${route.forward.join(' ')}`);
-      if (route.bound) facts.push('bound sessions only');
-      return `${route.match.padEnd(width)} → ${facts.join(', ')}\n`;
-    })
+    .map((route) => `${route.match.padEnd(width)} → ${describeRule(route, config).join(', ')}\n`)
     .join('');
+}
+
+function describeRule(route: RouteConfig, config: Config): string[] {
+  const shares = backendsOf(route);
+  const names = shares.map(({ backend, weight }) => {
+    const name = `${backend} (${config.backends[backend]!.kind})`;
+    return shares.length === 1 ? name : `${weight} parts ${name}`;
+  });
+  const facts = [names.join(' and '), `${route.timeout} ms`, `order ${route.order}`];
+  if (shares.length > 1) facts.push(`split by ${route.split_by}`);
+  if (route.rename !== '') facts.push(`as ${route.rename}`);
+  if (route.to !== '') facts.push(`to ${route.to}, else ${route.else}`);
+  if (route.forward.length > 0) facts.push(`forward ${route.forward.join(' ')}`);
+  if (route.codec !== 'auto') facts.push(`codec ${route.codec}`);
+  if (route.idempotent) facts.push('idempotent');
+  if (route.bound) facts.push('bound sessions only');
+  return facts;
+}
+
+export type Explained = {
+  /** False: no rule takes the route, and a client would hear of an error. */
+  readonly found: boolean;
+  readonly text: string;
+};
+
+/** Where a session's message would go, and why. */
+export function explainRoute(config: Config, route: string, session: SessionFacts): Explained {
+  const steps: string[] = [];
+  const told = (found: boolean): Explained => ({
+    found,
+    text: `${route}\n${steps.map((step) => `  ${step}\n`).join('')}`,
+  });
+  if (!isRoute(route, config.limits.route) || namesConstructor(route)) {
+    steps.push('400 BAD_ROUTE: segments of A-Z a-z 0-9 _ - joined by dots are expected,');
+    steps.push(`at most ${config.limits.route} bytes, and no method "constructor"`);
+    return told(false);
+  }
+  const table = new RouteTable(config.routes.map(ruleOf), Object.keys(config.backends));
+  const target = table.find(route);
+  for (const rule of table.targets) {
+    if (target !== null && rule.ordinal > target.ordinal) break;
+    const does = matchesRoute(rule, route) ? 'takes it' : 'does not match';
+    steps.push(`routes[${rule.ordinal}] ${rule.match}: ${does}`);
+  }
+  if (target === null) {
+    steps.push('404 NO_ROUTE: no rule takes it');
+    return told(false);
+  }
+  if (target.bound && session.uid === '') {
+    steps.push('401 NOT_BOUND: only for sessions with a uid; give one with --uid');
+    return told(false);
+  }
+  steps.push(...describeWay(config, route, target, session));
+  return told(true);
+}
+
+function describeWay(
+  config: Config,
+  route: string,
+  target: Target,
+  session: SessionFacts,
+): string[] {
+  const { timeoutMs, order, split, idempotent } = target;
+  const one = chosen(target, session);
+  const steps: string[] = [];
+  if (split !== null) {
+    const shares = split.shares.map(({ backend, weight }) => `${backend} ${weight}`).join(', ');
+    const key =
+      split.by === 'sid'
+        ? `sid ${session.sid}`
+        : `${split.by} ${JSON.stringify(keyText(split.by, session))}`;
+    steps.push(`shares ${shares}: ${key} leads to ${one.backend}`);
+  }
+  const backend = config.backends[one.backend]!;
+  steps.push(`backend ${one.backend}: ${describeBackend(backend)}`);
+  if (target.rename !== '') steps.push(`the backend sees ${renamed(target.rename, route)}`);
+  if (target.instance !== null) {
+    const instance = instanceFor(target.instance, session);
+    const away = target.otherwise === 'error' ? '503 when it is away' : 'any when it is away';
+    steps.push(
+      instance === ''
+        ? `to ${target.to}: empty for this session, so any instance`
+        : `to ${target.to}: the instance ${instance}, ${away}`,
+    );
+  }
+  const again = idempotent ? ', may be sent again' : '';
+  steps.push(`${formatDuration(timeoutMs)} for the answer, order ${order}${again}`);
+  return steps;
+}
+
+function keyText(by: string, { uid, data }: SessionFacts): unknown {
+  return by === 'uid' ? uid : (data[by.replace(/^data\./, '')] ?? '');
+}
+
+function describeBackend(backend: BackendConfig): string {
+  switch (backend.kind) {
+    case 'grpc':
+      return `grpc ${backend.grpc}, mode ${backend.mode}`;
+    case 'nats':
+      return 'a subscriber on NATS';
+    case 'http':
+      return `http ${backend.http}`;
+    case 'ipc':
+      return `ipc ${backend.ipc}`;
+    case 'reply':
+      return 'a fixed answer';
+    case 'dial_in':
+      return 'dials in itself';
+  }
 }

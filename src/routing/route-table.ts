@@ -61,6 +61,11 @@ function compile(target: Target): Pattern {
   return { segments: open ? segments.slice(0, -1) : segments, open, target };
 }
 
+/** True when the rule's pattern takes the route. */
+export function matchesRoute(target: Target, route: string): boolean {
+  return takes(compile(target), route.split('.'));
+}
+
 function takes(pattern: Pattern, route: readonly string[]): boolean {
   const { segments, open } = pattern;
   if (open ? route.length <= segments.length : route.length !== segments.length) return false;

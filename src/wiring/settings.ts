@@ -4,12 +4,10 @@ import { readFileSync } from 'node:fs';
 
 import { parseAddress, parseListenUrl } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';
-import { backendsOf } from '../config/schema-routes.ts';
 import { errorText } from '../errors.ts';
 import { PACKET_HEAD_BYTES } from '../protocol/packet.ts';
 import type { AdmissionLimits } from '../relay/admission.ts';
 import { Breaker } from '../relay/breaker.ts';
-import type { Rule } from '../routing/rule.ts';
 import type { SessionLimits } from '../session/session-parts.ts';
 import type { ListenerOptions } from '../transport/listener.ts';
 
@@ -21,26 +19,6 @@ export function randomId(): string {
   while (id.length < 10)
     for (const byte of randomBytes(16)) if (byte < 248 && id.length < 10) id += BASE62[byte % 62];
   return id;
-}
-
-export function ruleOf(route: Config['routes'][number]): Rule {
-  return {
-    match: route.match,
-    backend: backendsOf(route)[0]!.backend,
-    split: typeof route.backend === 'string' ? null : { shares: route.backend, by: route.split_by },
-    rename: route.rename,
-    timeoutMs: route.timeout,
-    order: route.order,
-    to: route.to,
-    otherwise: route.else,
-    forward: route.forward,
-    bound: route.bound,
-    codec: route.codec,
-    method: route.method,
-    path: route.path,
-    pushRoute: route.push_route,
-    idempotent: route.idempotent,
-  };
 }
 
 export function sessionLimits(config: Config): SessionLimits {
