@@ -5,6 +5,7 @@ import { totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 
 import { runClient } from './cli/client.ts';
+import { runMockBackend } from './cli/mock-backend.ts';
 import { describeRoutes, explainRoute } from './cli/routes.ts';
 import { systemClock } from './clock.ts';
 import { loadConfig } from './config/load.ts';
@@ -28,6 +29,7 @@ const USAGE = `pith: a gateway between Pomelo clients and backends in any langua
   pith serve [--config FILE] [--set KEY=VALUE …]   run the gateway
   pith check [--config FILE] [--set KEY=VALUE …]   is the configuration right? exit code 78 if not
   pith routes ROUTE [--uid U] [--data JSON]        where a client's message would go, and why; exit code 1: nowhere
+  pith mock-backend [--answers FILE]               a backend with canned answers; mock-backend --help says more
   pith client [URL] [--request ROUTE --data JSON]  talk to a gateway as a Pomelo client; client --help says more
   pith version                                     print the version
 
@@ -56,6 +58,9 @@ async function main(args: readonly string[]): Promise<void> {
       return;
     case 'routes':
       routes(rest);
+      return;
+    case 'mock-backend':
+      await mockBackend(rest);
       return;
     case 'client':
       await client(rest);
@@ -219,6 +224,15 @@ async function client(args: readonly string[]): Promise<void> {
   process.exit(
     await runClient({ args, stdin, stdout, stderr, clock: systemClock, version: VERSION }),
   );
+}
+
+async function mockBackend(args: readonly string[]): Promise<void> {
+  const { stdout, stderr } = process;
+  const stopped = new Promise<void>((resolve) => {
+    process.on('SIGTERM', resolve);
+    process.on('SIGINT', resolve);
+  });
+  process.exit(await runMockBackend({ args, stdout, stderr, clock: systemClock, stopped }));
 }
 
 /** As many clients as file descriptors and memory allow. */

@@ -11,7 +11,7 @@ import { isRoute, namesConstructor } from '../routing/route.ts';
 import {
   chosen,
   instanceFor,
-  matchesRoute,
+  patternTakes,
   renamed,
   RouteTable,
   type SessionFacts,
@@ -66,7 +66,7 @@ export function explainRoute(config: Config, route: string, session: SessionFact
   const target = table.find(route);
   for (const rule of table.targets) {
     if (target !== null && rule.ordinal > target.ordinal) break;
-    const does = matchesRoute(rule, route) ? 'takes it' : 'does not match';
+    const does = patternTakes(rule.match, route) ? 'takes it' : 'does not match';
     steps.push(`routes[${rule.ordinal}] ${rule.match}: ${does}`);
   }
   if (target === null) {

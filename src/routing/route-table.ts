@@ -4,21 +4,17 @@ import type { InstanceTemplate, Rule, Target } from './rule.ts';
 /** Routes whose target is remembered. Only routes that a rule takes are, so clients cannot fill it with noise. */
 const REMEMBERED_MAX = 8_192;
 
-type Pattern = {
-  readonly segments: readonly string[];
-  readonly open: boolean;
-  readonly target: Target;
-};
+type Pattern = { readonly segments: readonly string[]; readonly open: boolean };
 
 export class RouteTable {
   readonly targets: readonly Target[];
-  readonly #patterns: readonly Pattern[];
+  readonly #patterns: readonly (Pattern & { readonly target: Target })[];
   #remembered = new Map<string, Target>();
 
   /** @param backends Names of the configured backends; their order gives the ordinals. */
   constructor(rules: readonly Rule[], backends: readonly string[]) {
     this.targets = rules.map((rule, ordinal) => makeTarget(rule, ordinal, backends));
-    this.#patterns = this.targets.map(compile);
+    this.#patterns = this.targets.map((target) => ({ ...parsePattern(target.match), target }));
   }
 
   /** The target of a well-formed route; null: no rule takes it. */
@@ -55,15 +51,15 @@ function makeTarget(rule: Rule, ordinal: number, backends: readonly string[]): T
   return { ...one(split.shares[0]!.backend), choices };
 }
 
-function compile(target: Target): Pattern {
-  const segments = target.match.split('.');
+function parsePattern(match: string): Pattern {
+  const segments = match.split('.');
   const open = segments.at(-1) === '>';
-  return { segments: open ? segments.slice(0, -1) : segments, open, target };
+  return { segments: open ? segments.slice(0, -1) : segments, open };
 }
 
-/** True when the rule's pattern takes the route. */
-export function matchesRoute(target: Target, route: string): boolean {
-  return takes(compile(target), route.split('.'));
+/** True when the pattern of a rule takes the route. */
+export function patternTakes(match: string, route: string): boolean {
+  return takes(parsePattern(match), route.split('.'));
 }
 
 function takes(pattern: Pattern, route: readonly string[]): boolean {

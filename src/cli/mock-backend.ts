@@ -1,0 +1,216 @@
+/**
+ * `pith mock-backend`: a backend on gRPC that answers every route with what a file says, for those who build the
+ * client before there is a server. It says on stdout what it was asked.
+ */
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import * as grpc from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
+
+import type { Clock } from '../clock.ts';
+import { parseAddress } from '../config/address.ts';
+import { errorText } from '../errors.ts';
+import { type Json, type MockAnswer, MockAnswers } from './mock-answers.ts';
+
+const PROTOS = fileURLToPath(new URL('../../proto', import.meta.url));
+const EXIT = { OK: 0, USAGE: 64, OS: 71, CONFIG: 78 } as const;
+
+const USAGE = `pith mock-backend [--listen 127.0.0.1:9000] [--answers FILE]
+
+Answers every request with what it said, or by FILE, a YAML list of which the first that matches counts:
+
+  - match: chat.room.join               # as in routes: * is one segment, > the rest
+    answer: { code: 200, you: "{body.name}", uid: "{uid}" }
+    bind: "{body.name}"                 # binds the session
+    pushes: [{ route: onJoin, body: { name: "{body.name}" }, after: 1s }]
+    delay: 200ms
+  - match: "shop.>"
+    error: { code: 409, reason: SOLD_OUT, msg: "nothing left" }
+
+Point a gateway at it: backends: { mock: { grpc: "127.0.0.1:9000" } }, routes: [{ match: ">", backend: mock }]
+`;
+
+export type MockIo = {
+  readonly args: readonly string[];
+  readonly stdout: NodeJS.WritableStream;
+  readonly stderr: NodeJS.WritableStream;
+  readonly clock: Clock;
+  /** Resolves when it is time to stop. */
+  readonly stopped: Promise<void>;
+};
+
+type Request = {
+  session: { sid: string; uid: string } | null;
+  route: string;
+  notify: boolean;
+  body: Buffer;
+};
+type Frame = { id: number; request?: Request; connect?: object };
+type Link = grpc.ServerDuplexStream<{ frames: Frame[] }, { frames: Json[] }>;
+
+/** Serves until it is told to stop; gives the exit code. */
+export async function runMockBackend(io: MockIo): Promise<number> {
+  const say = (code: number, text: string): number => {
+    io.stderr.write(`pith mock-backend: ${text}\n`);
+    return code;
+  };
+  let flags: { listen: string; answers?: string | undefined; help?: boolean | undefined };
+  try {
+    flags = readFlags(io.args);
+  } catch (error) {
+    return say(EXIT.USAGE, `${errorText(error)}\npith mock-backend --help says more`);
+  }
+  if (flags.help) {
+    io.stdout.write(USAGE);
+    return EXIT.OK;
+  }
+  let answers = MockAnswers.echo();
+  if (flags.answers !== undefined) {
+    try {
+      answers = MockAnswers.of(readFileSync(flags.answers, 'utf8'));
+    } catch (error) {
+      return say(EXIT.CONFIG, `${flags.answers}: ${errorText(error)}`);
+    }
+  }
+  const server = new MockServer(answers, io);
+  try {
+    await server.listen(flags.listen);
+  } catch (error) {
+    return say(EXIT.OS, errorText(error));
+  }
+  await io.stopped;
+  server.stop();
+  return EXIT.OK;
+}
+
+function readFlags(args: readonly string[]) {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      listen: { type: 'string', default: '127.0.0.1:9000' },
+      answers: { type: 'string' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  });
+  parseAddress(values.listen);
+  return values;
+}
+
+class MockServer {
+  readonly #answers: MockAnswers;
+  readonly #io: MockIo;
+  readonly #server = new grpc.Server();
+
+  constructor(answers: MockAnswers, io: MockIo) {
+    this.#answers = answers;
+    this.#io = io;
+    const definition = loadSync('pith/v1/backend.proto', {
+      includeDirs: [PROTOS],
+      defaults: true,
+      longs: Number,
+      arrays: true,
+    });
+    this.#server.addService(definition['pith.v1.Backend'] as grpc.ServiceDefinition, {
+      Handle: (call: { request: Request }, done: grpc.sendUnaryData<Json>) => {
+        this.#answer(call.request, (reply) => {
+          done(null, reply);
+        });
+      },
+      Connect: (_call: unknown, done: grpc.sendUnaryData<Json>) => {
+        done(null, { accept: {} });
+      },
+      Link: (stream: Link) => {
+        this.#link(stream);
+      },
+    });
+  }
+
+  async listen(address: string): Promise<void> {
+    const port = await new Promise<number>((resolve, reject) => {
+      const insecure = grpc.ServerCredentials.createInsecure();
+      this.#server.bindAsync(address, insecure, (error, bound) => {
+        if (error === null) resolve(bound);
+        else reject(error);
+      });
+    });
+    const where = port > 1 ? address.replace(/\d+$/, `${port}`) : address;
+    this.#say(`listening on ${where}`);
+  }
+
+  stop(): void {
+    this.#server.forceShutdown();
+  }
+
+  #link(stream: Link): void {
+    const write = (frame: Json): void => {
+      if (stream.writable) stream.write({ frames: [frame] });
+    };
+    stream.on('data', ({ frames }: { frames: Frame[] }) => {
+      for (const { id, request, connect } of frames) {
+        if (connect) write({ id, connect: { accept: {} } });
+        if (!request) continue;
+        this.#answer(
+          request,
+          (reply) => {
+            // A notify has no reply on a Link.
+            if (!request.notify) write({ id, reply });
+          },
+          (push) => {
+            write({ push });
+          },
+        );
+      }
+    });
+    stream.on('end', () => stream.end());
+    stream.on('error', () => {});
+    write({ hello: { instance: 'mock', version: '1' } });
+  }
+
+  /** `push` is absent where only the reply can carry pushes; then none comes later. */
+  #answer(request: Request, reply: (reply: Json) => void, push?: (push: Json) => void): void {
+    const { session, route, notify, body } = request;
+    const { sid, uid } = session ?? { sid: '', uid: '' };
+    const said = this.#answers.of({ route, uid, sid, body: jsonOf(body) });
+    this.#say(`${notify ? 'notify' : 'request'} ${route} ${body.toString()} from ${uid || sid}`);
+    const pushed = ({ route: name, body: value }: MockAnswer['pushes'][number]): Json => ({
+      target: { sids: [sid] },
+      route: name,
+      body: { bytes: bytesOf(value) },
+    });
+    const answer = (): void => {
+      reply({
+        ...(said.error === null
+          ? { body: { bytes: bytesOf(said.answer) } }
+          : { error: said.error }),
+        ...(said.bind !== '' && { patch: { uid: said.bind } }),
+        pushes: said.pushes.filter(({ afterMs }) => afterMs === 0 || !push).map(pushed),
+      });
+      for (const late of said.pushes) {
+        if (late.afterMs === 0 || !push) continue;
+        this.#io.clock.setTimer(late.afterMs, () => {
+          push(pushed(late));
+        });
+      }
+    };
+    if (said.delayMs === 0) answer();
+    else this.#io.clock.setTimer(said.delayMs, answer);
+  }
+
+  #say(text: string): void {
+    this.#io.stdout.write(`mock: ${text}\n`);
+  }
+}
+
+function bytesOf(value: unknown): Buffer {
+  return Buffer.from(JSON.stringify(value ?? {}));
+}
+
+function jsonOf(body: Buffer): unknown {
+  if (body.length === 0) return {};
+  try {
+    return JSON.parse(body.toString()) as unknown;
+  } catch {
+    return null;
+  }
+}
