@@ -2,10 +2,12 @@
  * The same shapes in JSON: the proto3 JSON mapping with the names of the .proto; camelCase is accepted too.
  * Reading throws a ShapeError that says which field is wrong.
  */
-import type { Failure } from '../errors.ts';
-import type { Close, JsonObject, Patch, Target } from '../session/commands.ts';
+import { type Failure, failure } from '../errors.ts';
+import { clientJson } from '../protocol/packet.ts';
+import type { Close, Json, JsonObject, Patch, Target } from '../session/commands.ts';
 import type { Session } from '../session/session.ts';
 import { JSON_DEPTH_MAX, nestsTooDeep } from './json-depth.ts';
+import { type Accepted, type ConnectFacts, EXPIRED, NO_OUTCOME } from './shapes.ts';
 
 /** What a backend or operator sent does not have the shape; the text says where. */
 export class ShapeError extends Error {}
@@ -80,13 +82,19 @@ function struct(fields: Fields, name: string): JsonObject | undefined {
   return value === undefined ? undefined : (objectOf(value, name) as JsonObject);
 }
 
-/** A Duration as JSON has it: `"1.5s"`; in milliseconds. */
+/** A Duration as JSON has it: `"1.5s"`; in milliseconds. One that is not 0 is at least 1. */
 function durationMs(fields: Fields, name: string): number {
+  const seconds = durationSeconds(fields, name);
+  if (seconds < 0) throw new ShapeError(`${name} is negative`);
+  return seconds === 0 ? 0 : Math.max(1, Math.round(seconds * 1_000));
+}
+
+function durationSeconds(fields: Fields, name: string): number {
   const value = text(fields, name);
   if (value === undefined) return 0;
-  const match = /^([0-9]{1,9}(?:\.[0-9]{1,9})?)s$/.exec(value);
+  const match = /^(-?[0-9]{1,12}(?:\.[0-9]{1,9})?)s$/.exec(value);
   if (match === null) throw new ShapeError(`${name} is not a duration like "1.5s"`);
-  return Math.round(Number(match[1]) * 1_000);
+  return Number(match[1]);
 }
 
 /** @throws {ShapeError} */
@@ -120,6 +128,70 @@ export function readClose(fields: Fields): Close {
     code: wholeNumber(fields, 'code'),
     kick: bool(fields, 'kick'),
     retryAfterMs: durationMs(fields, 'retry_after'),
+  };
+}
+
+/** @throws {ShapeError} */
+export function readError(fields: Fields): Failure {
+  const standard = failure('BACKEND_ERROR');
+  const body = field(fields, 'body');
+  return {
+    code: wholeNumber(fields, 'code') || standard.code,
+    reason: text(fields, 'reason') || standard.reason,
+    message: text(fields, 'message') ?? '',
+    retryAfterMs: durationMs(fields, 'retry_after'),
+    fields: textsByName(fields, 'fields'),
+    body: body === undefined ? null : readBody(objectOf(body, 'body')),
+  };
+}
+
+function textsByName(fields: Fields, name: string): Record<string, string> {
+  const found = struct(fields, name) ?? {};
+  for (const key of Object.keys(found)) {
+    if (typeof found[key] !== 'string') throw new ShapeError(`${name}.${key} is not a string`);
+  }
+  return found as Record<string, string>;
+}
+
+/** The bytes that go to the client. */
+function readBody(fields: Fields): Uint8Array {
+  const base64 = text(fields, 'bytes');
+  if (base64 !== undefined) return Buffer.from(base64, 'base64');
+  const plain = text(fields, 'text');
+  if (plain !== undefined) return Buffer.from(plain);
+  // Here null is a value like any other.
+  return Object.hasOwn(fields, 'json')
+    ? Buffer.from(clientJson(fields['json'] as Json))
+    : Buffer.alloc(0);
+}
+
+/** A ConnectRequest: the handshake, for a backend that is asked in JSON. */
+export function connectJson(facts: ConnectFacts): JsonObject {
+  const { session, user, sys, headers, resumed, refresh } = facts;
+  return { session: sessionJson(session), user, sys, headers: { ...headers }, resumed, refresh };
+}
+
+/** A ConnectResponse. What cannot be read lets nobody in; the failure's text says what is wrong. */
+export function readConnectResponse(payload: Uint8Array): Accepted | Failure {
+  try {
+    const fields = readObject(payload);
+    const accept = struct(fields, 'accept');
+    const error = struct(fields, 'error');
+    if ((accept === undefined) === (error === undefined)) return failure('BAD_REPLY', NO_OUTCOME);
+    return error === undefined ? readAccept(accept!) : readError(error);
+  } catch (error) {
+    if (!(error instanceof ShapeError)) throw error;
+    return failure('BAD_REPLY', `the answer to Connect: ${error.message}`);
+  }
+}
+
+function readAccept(fields: Fields): Accepted | Failure {
+  const patch = struct(fields, 'patch');
+  if (durationSeconds(fields, 'expires_in') < 0) return failure('BAD_REPLY', EXPIRED);
+  return {
+    patch: patch === undefined ? null : readPatch(patch),
+    user: struct(fields, 'user') ?? null,
+    expiresInMs: durationMs(fields, 'expires_in'),
   };
 }
 
@@ -177,7 +249,7 @@ export function sessionJson(session: Session): SessionJson {
     version: String(session.version),
     groups: [...session.groups],
     transport: session.connection.transport,
-    dialect: 'pomelo',
+    dialect: session.dialect,
   };
 }
 

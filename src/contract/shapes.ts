@@ -1,10 +1,35 @@
 /** The shapes that every way in shares, read from protobuf: Body, Error, Patch, Close, Target, Push. */
 import { type Failure, failure } from '../errors.ts';
 import { clientJson } from '../protocol/packet.ts';
-import type { Close, Delivery, Patch, Push, Target } from '../session/commands.ts';
-import { decodeDurationMs, decodeJsonValue, decodeStruct, type WireReader } from './wire.ts';
+import type { Close, Delivery, JsonObject, Patch, Push, Target } from '../session/commands.ts';
+import type { Session } from '../session/session.ts';
+import { decodeJsonValue, decodeStruct } from './struct.ts';
+import { decodeDurationMs, decodeSignedMs, type WireReader } from './wire.ts';
 
 const NOTHING = Buffer.alloc(0);
+
+/** What a ConnectRequest says. */
+export type ConnectFacts = {
+  readonly session: Session;
+  /** The client's own block of the handshake. */
+  readonly user: JsonObject;
+  /** What the client library says about itself. */
+  readonly sys: JsonObject;
+  readonly headers: Readonly<Record<string, string>>;
+  /** The session's uid, data and groups come from a valid resume token. */
+  readonly resumed: boolean;
+  /** Accepted earlier, expires soon. */
+  readonly refresh: boolean;
+};
+
+/** A ConnectResponse that lets the client in. */
+export type Accepted = {
+  readonly patch: Patch | null;
+  /** The `user` block of the handshake's answer; null: none. */
+  readonly user: JsonObject | null;
+  /** Milliseconds; 0: never. */
+  readonly expiresInMs: number;
+};
 
 /** The bytes that go to the client. */
 export function decodeBody(reader: WireReader): Uint8Array {
@@ -128,4 +153,33 @@ export function decodePush(reader: WireReader): Push {
     else reader.skip();
   }
   return push;
+}
+
+/** Why a ConnectResponse lets nobody in, though the backend may have meant to. */
+export const NO_OUTCOME = 'the answer to Connect must hold accept or error, one of them';
+export const EXPIRED = 'the answer to Connect has an expires_in that is over already';
+
+/** Reads a ConnectResponse. */
+export function decodeConnectResponse(reader: WireReader): Accepted | Failure {
+  let outcome: Accepted | Failure = failure('BAD_REPLY', NO_OUTCOME);
+  while (reader.next()) {
+    if (reader.field === 1) outcome = decodeAccept(reader.message());
+    else if (reader.field === 2) outcome = decodeError(reader.message());
+    else reader.skip();
+  }
+  return outcome;
+}
+
+function decodeAccept(reader: WireReader): Accepted | Failure {
+  let patch: Patch | null = null;
+  let user: JsonObject | null = null;
+  let expiresInMs = 0;
+  while (reader.next()) {
+    if (reader.field === 1) patch = decodePatch(reader.message());
+    else if (reader.field === 2) user = decodeStruct(reader.message());
+    else if (reader.field === 3) expiresInMs = decodeSignedMs(reader.message());
+    else reader.skip();
+  }
+  // A time that is over must not be read as the 0 that means for ever.
+  return expiresInMs < 0 ? failure('BAD_REPLY', EXPIRED) : { patch, user, expiresInMs };
 }

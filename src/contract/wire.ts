@@ -3,9 +3,6 @@
  * bodies stay views. [protobuf.dev/programming-guides/encoding] Unknown fields are skipped; every length is
  * checked against what is there.
  */
-import type { Json, JsonObject } from '../session/commands.ts';
-import { JSON_DEPTH_MAX } from './json-depth.ts';
-
 /** What came cannot be read. */
 export class WireError extends Error {}
 
@@ -257,89 +254,15 @@ export class WireReader {
   }
 }
 
-// ---- google.protobuf.Struct and Value, Duration, Timestamp -----------------------------------------------
-
-/** The bytes of a Struct. */
-export function encodeStruct(object: JsonObject, depth = 0): Buffer {
-  const writer = new WireWriter();
-  for (const key of Object.keys(object)) {
-    const entry = new WireWriter();
-    entry.string(1, key);
-    entry.bytes(2, encodeJsonValue(object[key]!, depth));
-    writer.bytes(1, entry.take());
-  }
-  return writer.take();
-}
-
-function encodeJsonValue(value: Json, depth: number): Buffer {
-  if (depth >= JSON_DEPTH_MAX) throw new WireError(`JSON nested deeper than ${JSON_DEPTH_MAX}`);
-  const writer = new WireWriter();
-  if (value === null) {
-    writer.tag(1, VARINT);
-    writer.varint(0);
-  } else if (typeof value === 'number') {
-    writer.double(2, value);
-  } else if (typeof value === 'string') {
-    writer.text(3, value);
-  } else if (typeof value === 'boolean') {
-    writer.tag(4, VARINT);
-    writer.varint(value ? 1 : 0);
-  } else if (Array.isArray(value)) {
-    const list = new WireWriter();
-    for (const item of value) list.bytes(1, encodeJsonValue(item, depth + 1));
-    writer.bytes(6, list.take());
-  } else {
-    writer.bytes(5, encodeStruct(value, depth + 1));
-  }
-  return writer.take();
-}
-
-/** Reads a Struct into an object without a prototype. */
-export function decodeStruct(reader: WireReader, depth = 0): JsonObject {
-  const object = Object.create(null) as JsonObject;
-  while (reader.next()) {
-    if (reader.field !== 1) {
-      reader.skip();
-      continue;
-    }
-    const entry = reader.message();
-    let key = '';
-    let value: Json = null;
-    while (entry.next()) {
-      if (entry.field === 1) key = entry.string();
-      else if (entry.field === 2) value = decodeJsonValue(entry.message(), depth);
-      else entry.skip();
-    }
-    object[key] = value;
-  }
-  return object;
-}
-
-export function decodeJsonValue(reader: WireReader, depth = 0): Json {
-  if (depth >= JSON_DEPTH_MAX) throw new WireError(`JSON nested deeper than ${JSON_DEPTH_MAX}`);
-  let value: Json = null;
-  while (reader.next()) {
-    if (reader.field === 2) value = reader.double();
-    else if (reader.field === 3) value = reader.string();
-    else if (reader.field === 4) value = reader.bool();
-    else if (reader.field === 5) value = decodeStruct(reader.message(), depth + 1);
-    else if (reader.field === 6) value = decodeList(reader.message(), depth + 1);
-    else reader.skip();
-  }
-  return value;
-}
-
-function decodeList(reader: WireReader, depth: number): Json[] {
-  const list: Json[] = [];
-  while (reader.next()) {
-    if (reader.field === 1) list.push(decodeJsonValue(reader.message(), depth));
-    else reader.skip();
-  }
-  return list;
-}
+// ---- google.protobuf.Duration and Timestamp --------------------------------------------------------------
 
 /** A Duration in milliseconds; negative ones count as 0. */
 export function decodeDurationMs(reader: WireReader): number {
+  return Math.max(0, decodeSignedMs(reader));
+}
+
+/** A Duration in milliseconds. */
+export function decodeSignedMs(reader: WireReader): number {
   let seconds = 0;
   let nanos = 0;
   while (reader.next()) {
@@ -347,7 +270,7 @@ export function decodeDurationMs(reader: WireReader): number {
     else if (reader.field === 2) nanos = reader.int32();
     else reader.skip();
   }
-  return Math.max(0, seconds * 1_000 + nanos / 1_000_000);
+  return seconds * 1_000 + nanos / 1_000_000;
 }
 
 /** A Duration or Timestamp of `ms` milliseconds, not negative: the two have the same shape. */

@@ -7,7 +7,8 @@
 import type { Failure } from '../errors.ts';
 import type { Target } from '../routing/rule.ts';
 import type { Lane, Queued } from '../session/lane.ts';
-import type { InFlight, Session } from '../session/session.ts';
+import type { InFlight } from '../session/session-parts.ts';
+import type { Session } from '../session/session.ts';
 import { WheelEntry } from '../timer-wheel.ts';
 import type { Reply, Upstream } from './upstream.ts';
 
@@ -30,8 +31,8 @@ export interface CallEnd {
   sent(call: Call): void;
 }
 
-/** free: in the pool · waiting: for its turn in the lane · sent: with the upstream. */
-type CallState = 'free' | 'waiting' | 'sent';
+/** free: in the pool · waiting: for its turn in the lane · sent: with the upstream · retrying: will be, again. */
+type CallState = 'free' | 'waiting' | 'sent' | 'retrying';
 
 export class Call extends WheelEntry implements Queued, InFlight {
   state: CallState = 'free';
@@ -42,7 +43,10 @@ export class Call extends WheelEntry implements Queued, InFlight {
   lane!: Lane;
   target!: Target;
   upstream!: Upstream;
+  /** As the backend sees it. */
   route = '';
+  /** As the client said it. */
+  clientRoute = '';
   rawId = 0;
   /** False for a notify. */
   wantsAnswer = false;
@@ -61,6 +65,8 @@ export class Call extends WheelEntry implements Queued, InFlight {
   trace: Trace | null = null;
   /** The backend has had more time once. */
   extended = false;
+  /** How often it was sent again. */
+  retries = 0;
 
   /** Owned by the upstream: where the answer is awaited. */
   slot: unknown = null;
@@ -130,6 +136,7 @@ export class CallPool {
     call.body = NOTHING;
     call.slot = null;
     call.extended = false;
+    call.retries = 0;
     call.trace = null;
     this.#free.push(call);
   }

@@ -1,8 +1,9 @@
 /** A backend that is a fixed answer in the configuration: a Pomelo client's first call is usually to a gate. */
+import { type Failure, failure } from '../errors.ts';
 import { clientJson } from '../protocol/packet.ts';
 import type { Lane } from '../session/lane.ts';
 import type { Call } from './call.ts';
-import type { ClosedSession, Upstream, UpstreamInfo } from './upstream.ts';
+import type { ClosedSession, ConnectAsk, Upstream, UpstreamInfo } from './upstream.ts';
 
 export class ReplyUpstream implements Upstream {
   readonly oneAtATime = false;
@@ -21,6 +22,10 @@ export class ReplyUpstream implements Upstream {
   }
 
   cancel(_call: Call): void {}
+
+  connect(_ask: ConnectAsk): Promise<Failure> {
+    return Promise.resolve(failure('UNSUPPORTED', 'a fixed reply cannot say who may come in'));
+  }
 
   onSessionClosed(_closed: ClosedSession, _lane: Lane): void {}
 

@@ -1,9 +1,12 @@
 /** What the relay needs of a backend, whichever way it is reached. */
+import type { Accepted, ConnectFacts } from '../contract/shapes.ts';
 import type { Failure } from '../errors.ts';
 import type { Close, JsonObject, Patch, Push } from '../session/commands.ts';
 import type { Lane } from '../session/lane.ts';
 import type { Session } from '../session/session.ts';
 import type { Call } from './call.ts';
+
+export type { Accepted } from '../contract/shapes.ts';
 
 /** Everything that a backend may say in answer to one message. */
 export type Reply = {
@@ -15,6 +18,16 @@ export type Reply = {
   close: Close | null;
 };
 
+/** A handshake that waits for a backend's word. */
+export type ConnectAsk = ConnectFacts & {
+  /** The session's lane at this backend: it goes to where the session's messages will go. */
+  readonly lane: Lane;
+  /** On the monotonic clock, milliseconds. */
+  readonly deadline: number;
+  /** Aborted when nobody waits for the answer any more: the client has left. */
+  readonly signal?: AbortSignal;
+};
+
 /** A closed session, as its backends hear of it. */
 export type ClosedSession = {
   readonly session: Session;
@@ -24,7 +37,7 @@ export type ClosedSession = {
 };
 
 export type UpstreamInfo = {
-  readonly kind: 'grpc' | 'nats' | 'reply';
+  readonly kind: 'grpc' | 'nats' | 'http' | 'ipc' | 'reply';
   readonly addresses: number;
   readonly healthy: number;
 };
@@ -41,6 +54,11 @@ export interface Upstream {
   send(call: Call): void;
   /** The call is over for the gateway (deadline, client gone): its answer is not wanted any more. */
   cancel(call: Call): void;
+  /**
+   * Asks the backend whether a client may come in; a failure is a refusal, or the reason why there is no answer.
+   * Never rejects.
+   */
+  connect(ask: ConnectAsk): Promise<Accepted | Failure>;
   /** The session has ended; `lane` is the one that it used here. */
   onSessionClosed(closed: ClosedSession, lane: Lane): void;
   info(): UpstreamInfo;

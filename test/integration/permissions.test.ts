@@ -1,4 +1,5 @@
 /** deploy/nats/permissions.conf on a real server: the gateway and backends work under it, and nothing else does. */
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type NatsConnection, PermissionViolationError } from 'nats';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -7,6 +8,7 @@ import { TestClient } from '../support/client.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { startNatsChat } from '../support/go.ts';
 import { control } from '../support/grpcurl.ts';
+import { shake } from '../support/handshake.ts';
 import { startNats, type TestNats } from '../support/nats.ts';
 import { Heard, push, serve, tell, tellJson } from '../support/nats-backend.ts';
 import { eventually } from '../support/wait.ts';
@@ -253,6 +255,38 @@ describe('a backend', () => {
     expect(await publishAll(nc, forbidden)).toEqual(publishing(forbidden));
     const unheard = ['pith.rpc.chat.>', '_INBOX.*.*', '_INBOX.other.>'];
     expect(await subscribeAll(nc, unheard)).toEqual(subscribing(unheard));
+  });
+});
+
+describe('the backend that auth.backend names', () => {
+  /** The file as an operator changes it: the line is there, with a # before it, once. */
+  const withConnect = (): string => {
+    const text = readFileSync(FILE, 'utf8');
+    const changed = text.replace('# "pith.connect"  ', '"pith.connect"  ');
+    expect(changed.length).toBe(text.length - 2);
+    return changed;
+  };
+
+  test('says who comes in, once it may hear the handshakes', async () => {
+    await using server = await startNats(withConnect());
+    const login = { user: 'chat', pass: PASSWORDS.NATS_CHAT_PASSWORD };
+    const nc = await server.connect(login);
+    await serve(nc, 'pith.connect', () => ({ body: '{"accept":{"user":{"hi":1}}}' }));
+    await using gateway = await startGateway(
+      `bus: ${server.url}
+nats: { user: gateway, password: ${PASSWORDS.NATS_GATEWAY_PASSWORD} }
+auth: { mode: connect, backend: chat }
+backends: { chat: { nats: {} } }
+routes: [{ match: "chat.>", backend: chat }]`,
+    );
+    const { client, answer } = await shake(gateway.port);
+    expect(answer).toMatchObject({ code: 200, user: { hi: 1 } });
+    client.close();
+    expect(gateway.log.filter(({ level }) => level === 'error')).toEqual([]);
+    // Nobody may pose as a gateway, and no other backend may listen.
+    expect(await publishAll(nc, ['pith.connect'])).toEqual(publishing(['pith.connect']));
+    const other = await server.connect({ user: 'world', pass: PASSWORDS.NATS_WORLD_PASSWORD });
+    expect(await subscribeAll(other, ['pith.connect'])).toEqual(subscribing(['pith.connect']));
   });
 });
 

@@ -7,17 +7,19 @@ import {
   type sendUnaryData,
   Server,
   ServerCredentials,
-  type ServerDuplexStream,
   type ServerUnaryCall,
   status,
 } from '@grpc/grpc-js';
 
 import type { Json, JsonObject } from '../../src/session/commands.ts';
+import { BackendLink, type LinkStream } from './backend-link.ts';
 import { TestClient } from './client.ts';
+import { ConnectAsked } from './connect-asked.ts';
 import { startGateway, type TestGateway } from './gateway.ts';
 import {
   backendService,
   type ClosedShape,
+  type ConnectShape,
   fromStruct,
   type GatewayFrame,
   jsonBytes,
@@ -26,8 +28,8 @@ import {
 } from './grpc-shapes.ts';
 import { eventually } from './wait.ts';
 
-type LinkStream = ServerDuplexStream<{ frames: GatewayFrame[] }, Shape | Buffer>;
 type HandleCall = ServerUnaryCall<RequestShape, Shape | Buffer>;
+type ConnectCall = ServerUnaryCall<ConnectShape, Shape | Buffer>;
 
 /** One message of a client, as this backend got it. */
 export class Asked {
@@ -100,58 +102,13 @@ export class Asked {
   }
 }
 
-/** One stream that a gateway opened. */
-export class BackendLink {
-  readonly backend: GrpcBackend;
-  /** Everything that came on it. */
-  readonly frames: GatewayFrame[] = [];
-  isOpen = true;
-  readonly #stream: LinkStream;
-
-  constructor(backend: GrpcBackend, stream: LinkStream) {
-    this.backend = backend;
-    this.#stream = stream;
-  }
-
-  get metadata(): Metadata {
-    return this.#stream.metadata;
-  }
-
-  /** Sends BackendFrames in one message. */
-  send(...frames: Shape[]): void {
-    if (this.isOpen) this.#stream.write({ frames });
-  }
-
-  sendRaw(bytes: Buffer): void {
-    this.#stream.write(bytes);
-  }
-
-  hello(): void {
-    this.send({ hello: { instance: this.backend.instance, version: 'test' } });
-  }
-
-  goaway(): void {
-    this.send({ goaway: { reason: 'test' } });
-  }
-
-  end(): void {
-    this.isOpen = false;
-    this.#stream.end();
-  }
-
-  /** What came of a kind, such as `pushed`, `done` or `cancel`, with the frame's id. */
-  got(kind: string): { id: number; what: Shape }[] {
-    return this.frames
-      .filter((frame) => frame.frame === kind)
-      .map((frame) => ({ id: frame.id, what: frame[kind] as Shape }));
-  }
-}
-
 export type Handler = (asked: Asked) => void;
 
 export type BackendOptions = {
   instance?: string;
   handler?: Handler;
+  /** What becomes of handshakes; null: no Connect. */
+  connect?: ((asked: ConnectAsked) => void) | null;
   /** hello: as it should be · silent: a Link that never says hello · unimplemented: no Link. */
   link?: 'hello' | 'silent' | 'unimplemented';
   /** As grpc-js takes it; default: a free port of 127.0.0.1. */
@@ -163,12 +120,19 @@ export const echo: Handler = (asked) => {
   if (!asked.request.notify) asked.answer({ ...asked.body, instance: asked.instance });
 };
 
+/** Accepts, and says nothing. */
+const letIn = (asked: ConnectAsked): void => {
+  asked.accept();
+};
+
 export class GrpcBackend implements AsyncDisposable {
   readonly instance: string;
   handler: Handler;
+  connect: NonNullable<BackendOptions['connect']> | null;
   link: NonNullable<BackendOptions['link']>;
   /** Every request, in the order in which they came. */
   readonly requests: Asked[] = [];
+  readonly connects: ConnectAsked[] = [];
   readonly links: BackendLink[] = [];
   /** Sessions whose end was told, by frame or by call. */
   readonly closed: (ClosedShape & { by: 'link' | 'call' })[] = [];
@@ -182,6 +146,7 @@ export class GrpcBackend implements AsyncDisposable {
   private constructor(options: BackendOptions) {
     this.instance = options.instance ?? 'test-1';
     this.handler = options.handler ?? echo;
+    this.connect = options.connect === undefined ? letIn : options.connect;
     this.link = options.link ?? 'hello';
     this.address = options.address ?? '127.0.0.1:0';
   }
@@ -211,6 +176,16 @@ export class GrpcBackend implements AsyncDisposable {
       },
       Handle: (call: HandleCall, done: sendUnaryData<Shape | Buffer>) => {
         this.#onHandle(call, done);
+      },
+      Connect: (call: ConnectCall, done: sendUnaryData<Shape | Buffer>) => {
+        const ms = Number(call.getDeadline()) - Date.now();
+        const asked = new ConnectAsked(this.instance, call.request, { done, ms });
+        call.on('cancelled', () => {
+          asked.cancelled = true;
+          this.#look();
+        });
+        if (this.connect === null) asked.end(status.UNIMPLEMENTED, 'no Connect here');
+        else this.#takeConnect(asked);
       },
       Closed: (call: ServerUnaryCall<ClosedShape, Shape>, done: sendUnaryData<Shape>) => {
         this.closed.push({ ...call.request, by: 'call' });
@@ -249,6 +224,11 @@ export class GrpcBackend implements AsyncDisposable {
   /** The `n`th request (the first is 0), as soon as it is there. */
   request(n: number): Promise<Asked> {
     return this.wait(() => this.requests[n], `request ${n}`);
+  }
+
+  /** The `n`th handshake, as soon as it is asked about. */
+  asked(n: number): Promise<ConnectAsked> {
+    return this.wait(() => this.connects[n], `handshake ${n}`);
   }
 
   /** The frame of this kind that has this id, as soon as it is there. */
@@ -291,6 +271,12 @@ export class GrpcBackend implements AsyncDisposable {
     this.#look();
   }
 
+  #takeConnect(asked: ConnectAsked): void {
+    this.connects.push(asked);
+    this.connect?.(asked);
+    this.#look();
+  }
+
   #onLink(stream: LinkStream): void {
     stream.on('error', () => {});
     if (this.link === 'unimplemented') {
@@ -320,10 +306,17 @@ export class GrpcBackend implements AsyncDisposable {
       );
       return;
     }
+    if (frame.frame === 'connect') {
+      const request = frame['connect'] as ConnectShape;
+      this.#takeConnect(new ConnectAsked(this.instance, request, { link, id: frame.id }));
+      return;
+    }
     if (frame.frame === 'closed')
       this.closed.push({ ...(frame['closed'] as ClosedShape), by: 'link' });
     if (frame.frame === 'cancel') {
-      const asked = this.requests.find((one) => one.link === link && one.id === frame.id);
+      const asked = [...this.requests, ...this.connects].find(
+        (one) => one.link === link && one.id === frame.id,
+      );
       if (asked !== undefined) asked.cancelled = true;
     }
     this.#look();

@@ -27,6 +27,15 @@ export type RequestShape = {
   to: string;
 };
 
+export type ConnectShape = {
+  session: SessionShape;
+  user: StructShape;
+  sys: StructShape;
+  headers: Record<string, string>;
+  resumed: boolean;
+  refresh: boolean;
+};
+
 export type ClosedShape = { session: SessionShape; reason: string; code: number };
 
 type StructShape = { fields: Record<string, Shape> };

@@ -5,11 +5,13 @@
 import { type ClientUnaryCall, type ServiceError, status } from '@grpc/grpc-js';
 
 import type { Clock } from '../../clock.ts';
+import { type Accepted, decodeConnectResponse } from '../../contract/shapes.ts';
 import { WireError, WireReader } from '../../contract/wire.ts';
-import { errorText, failure } from '../../errors.ts';
+import { errorText, type Failure, failure } from '../../errors.ts';
 import type { Lane } from '../../session/lane.ts';
 import { Alarm, type TimerWheel } from '../../timer-wheel.ts';
 import type { Call } from '../call.ts';
+import type { ConnectCall } from '../connect-call.ts';
 import { decodeReply } from './backend-frames.ts';
 import { Channel } from './channel.ts';
 import { encodeRequest, type RequestFields, writeClosed } from './gateway-frames.ts';
@@ -56,6 +58,7 @@ export class Address {
   #link: Link | null = null;
   #retryMs = RETRY_MS_MIN;
   #closedUnimplemented = false;
+  #noConnectTold = false;
   /** Closed calls in flight. */
   readonly #telling = new Set<Promise<void>>();
   readonly #retry: Alarm;
@@ -108,6 +111,12 @@ export class Address {
   send(call: Call, fields: RequestFields): void {
     if (this.#link !== null && this.#state === 'link') this.#link.request(call, fields);
     else this.#handle(call, fields);
+  }
+
+  /** Asks about a handshake. @param request A ConnectRequest. */
+  connect(call: ConnectCall, request: Buffer): void {
+    if (this.#link !== null && this.#state === 'link') this.#link.connect(call, request);
+    else this.#connectUnary(call, request);
   }
 
   /** True when it has had messages of this session. */
@@ -189,6 +198,9 @@ export class Address {
   #connect(): void {
     if (this.#state === 'stopped') return;
     this.#leaving = false;
+    // A backend that is started again may have what it had not.
+    this.#closedUnimplemented = false;
+    this.#noConnectTold = false;
     // Handle goes on serving while a Link is tried again.
     if (this.#state !== 'handle') this.#state = 'connecting';
     if (this.#options.mode === 'handle') {
@@ -285,7 +297,7 @@ export class Address {
     this.#settle();
   }
 
-  // ---- Handle -------------------------------------------------------------------------------------------
+  // ---- Handle and Connect, one call each ----------------------------------------------------------------
 
   #handle(call: Call, fields: RequestFields): void {
     const deadline = this.#options.clock.wallNow() + fields.timeoutMs;
@@ -297,15 +309,37 @@ export class Address {
       if (call.generation !== generation || call.slot !== unary) return;
       call.slot = null;
       if (error === null) answerHandle(call, bytes ?? NOTHING);
-      else this.#onHandleError(call, error);
+      else this.#onUnaryError(call, error);
     });
   }
 
-  #onHandleError(call: Call, error: ServiceError): void {
+  #onUnaryError(call: Call, error: ServiceError): void {
     // The address is away, or has changed: begin again with a Link.
     const gone = error.code === status.UNAVAILABLE && this.#state === 'handle';
     call.fail(failureOfStatus(error));
     if (gone) this.#lost(hint(error));
+  }
+
+  #connectUnary(call: ConnectCall, request: Buffer): void {
+    const deadline = this.#options.clock.wallNow() + call.leftMs;
+    const unary = new UnaryCall();
+    call.slot = unary;
+    unary.call = this.#channel.connect(request, deadline, (error, bytes) => {
+      if (call.ended) return;
+      if (error === null) call.answered(readConnectResponse(bytes ?? NOTHING));
+      else if (error.code === status.UNIMPLEMENTED) this.#onNoConnect(call);
+      else this.#onUnaryError(call, error);
+    });
+  }
+
+  #onNoConnect(call: ConnectCall): void {
+    call.fail(failure('BACKEND_ERROR', 'the backend has no Connect'));
+    if (this.#noConnectTold) return;
+    this.#noConnectTold = true;
+    this.#events.onState(
+      this,
+      'Connect is UNIMPLEMENTED: the backend that auth.backend names must serve pith.v1.Backend/Connect',
+    );
   }
 }
 
@@ -320,6 +354,15 @@ class UnaryCall implements Slot {
 
   cancel(): void {
     this.call?.cancel();
+  }
+}
+
+function readConnectResponse(bytes: Buffer): Accepted | Failure {
+  try {
+    return decodeConnectResponse(new WireReader(bytes));
+  } catch (error) {
+    if (!(error instanceof WireError)) throw error;
+    return failure('BAD_REPLY');
   }
 }
 

@@ -20,6 +20,7 @@ export type SessionVerb = { target: Target; patch: Patch | null; close: Close | 
 export interface FrameHandler {
   onHello(hello: BackendHello): void;
   onReply(id: number, reply: WireReader): void;
+  onConnect(id: number, connect: WireReader): void;
   onPush(id: number, push: Push): void;
   onVerb(id: number, verb: SessionVerb): void;
   onGoaway(reason: string): void;
@@ -36,7 +37,15 @@ export function readToGateway(bytes: Buffer, handler: FrameHandler): void {
 }
 
 /** Field numbers of BackendFrame. */
-const BACKEND_FRAME = { hello: 2, reply: 3, push: 5, verb: 6, goaway: 8, extend: 9 } as const;
+const BACKEND_FRAME = {
+  hello: 2,
+  reply: 3,
+  connect: 4,
+  push: 5,
+  verb: 6,
+  goaway: 8,
+  extend: 9,
+} as const;
 const FRAMES: ReadonlySet<number> = new Set(Object.values(BACKEND_FRAME));
 
 function readFrame(frame: WireReader, handler: FrameHandler): void {
@@ -58,6 +67,7 @@ function readFrame(frame: WireReader, handler: FrameHandler): void {
   if (kind === BACKEND_FRAME.reply) handler.onReply(id, message);
   else if (kind === BACKEND_FRAME.push) handler.onPush(id, decodePush(message));
   else if (kind === BACKEND_FRAME.verb) handler.onVerb(id, decodeVerb(message));
+  else if (kind === BACKEND_FRAME.connect) handler.onConnect(id, message);
   else if (kind === BACKEND_FRAME.hello) handler.onHello(decodeHello(message));
   else if (kind === BACKEND_FRAME.goaway) handler.onGoaway(decodeGoaway(message));
   else if (kind === BACKEND_FRAME.extend) handler.onExtend(id, decodeExtend(message));

@@ -1,4 +1,4 @@
-/** One gRPC channel to one address: opens a Link, makes Handle and Closed calls, all in raw bytes. */
+/** One gRPC channel to one address: opens a Link, makes Handle, Connect and Closed calls, all in raw bytes. */
 import {
   Client,
   type ClientDuplexStream,
@@ -12,6 +12,7 @@ import {
 
 const LINK = '/pith.v1.Backend/Link';
 const HANDLE = '/pith.v1.Backend/Handle';
+const CONNECT = '/pith.v1.Backend/Connect';
 const CLOSED = '/pith.v1.Backend/Closed';
 /** Largest message from a backend: one turn's frames. */
 const MESSAGE_BYTES_MAX = 16 * 1024 * 1024;
@@ -45,19 +46,25 @@ export class Channel {
 
   /** @param deadline Milliseconds since the epoch; travels as grpc-timeout. */
   handle(request: Buffer, deadline: number, done: requestCallback<Buffer>): ClientUnaryCall {
-    return this.#client.makeUnaryRequest(
-      HANDLE,
-      raw,
-      raw,
-      request,
-      this.#metadata,
-      { deadline },
-      done,
-    );
+    return this.#unary(HANDLE, request, deadline, done);
+  }
+
+  connect(request: Buffer, deadline: number, done: requestCallback<Buffer>): ClientUnaryCall {
+    return this.#unary(CONNECT, request, deadline, done);
   }
 
   closed(event: Buffer, deadline: number, done: requestCallback<Buffer>): void {
-    this.#client.makeUnaryRequest(CLOSED, raw, raw, event, this.#metadata, { deadline }, done);
+    this.#unary(CLOSED, event, deadline, done);
+  }
+
+  #unary(
+    method: string,
+    message: Buffer,
+    deadline: number,
+    done: requestCallback<Buffer>,
+  ): ClientUnaryCall {
+    const options = { deadline };
+    return this.#client.makeUnaryRequest(method, raw, raw, message, this.#metadata, options, done);
   }
 
   /** Resolves when the address can be reached; rejects after `deadline`. */

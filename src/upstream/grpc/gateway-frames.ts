@@ -1,19 +1,18 @@
 /** What the gateway sends: the frames of a Link, and the Request of a Handle call. Shapes: proto/pith/v1. */
-import {
-  BYTES,
-  encodeMs,
-  encodeStruct,
-  fieldBytes,
-  varintBytes,
-  WireWriter,
-} from '../../contract/wire.ts';
+import type { ConnectFacts } from '../../contract/shapes.ts';
+import { encodeStruct } from '../../contract/struct.ts';
+import { BYTES, encodeMs, fieldBytes, varintBytes, WireWriter } from '../../contract/wire.ts';
 import type { Failure } from '../../errors.ts';
 import type { JsonObject } from '../../session/commands.ts';
 import type { Session } from '../../session/session.ts';
 import type { Trace } from '../call.ts';
 
-/** A Session as a backend sees it: no groups, and of its data what the route forwards. */
-export function encodeSession(session: Session, data: JsonObject | null): Buffer {
+/** A Session as a backend sees it: of its data what the route forwards, and groups only in a ConnectRequest. */
+export function encodeSession(
+  session: Session,
+  data: JsonObject | null,
+  groups: readonly string[] = [],
+): Buffer {
   const writer = new WireWriter(256);
   writer.string(1, session.sid);
   writer.string(2, session.uid);
@@ -24,8 +23,9 @@ export function encodeSession(session: Session, data: JsonObject | null): Buffer
   writer.bytes(7, encodeMs(session.openedAtWall));
   if (data !== null) writer.bytes(8, encodeStruct(data));
   writer.uint(9, session.version);
+  writer.strings(10, groups);
   writer.string(11, session.connection.transport);
-  writer.string(12, 'pomelo');
+  writer.string(12, session.dialect);
   return writer.take();
 }
 
@@ -115,8 +115,34 @@ export function writeRequestFrame(writer: WireWriter, id: number, request: Reque
   writeRequest(writer, request);
 }
 
+/** The ConnectRequest of a handshake: everything that is known of the session. @throws {WireError} nested too deep */
+export function encodeConnect(facts: ConnectFacts): Buffer {
+  const { session, user, sys, headers, resumed, refresh } = facts;
+  const writer = new WireWriter(1_024);
+  writer.bytes(1, encodeSession(session, session.data, [...session.groups]));
+  writer.bytes(2, encodeStruct(user));
+  writer.bytes(3, encodeStruct(sys));
+  for (const name of Object.keys(headers)) {
+    const entry = new WireWriter();
+    entry.text(1, name);
+    entry.text(2, headers[name]!);
+    writer.bytes(4, entry.take());
+  }
+  writer.bool(5, resumed);
+  writer.bool(6, refresh);
+  return writer.take();
+}
+
 /** Field numbers of GatewayFrame. */
-const GATEWAY_FRAME = { hello: 2, closed: 5, cancel: 6, pushed: 7, goaway: 9, done: 12 } as const;
+const GATEWAY_FRAME = {
+  hello: 2,
+  connect: 4,
+  closed: 5,
+  cancel: 6,
+  pushed: 7,
+  goaway: 9,
+  done: 12,
+} as const;
 
 function writeFrame(
   writer: WireWriter,
@@ -135,6 +161,10 @@ export function writeHello(writer: WireWriter, gateway: string, version: string)
   hello.string(1, gateway);
   hello.string(2, version);
   writeFrame(writer, 0, 'hello', hello.take());
+}
+
+export function writeConnect(writer: WireWriter, id: number, connect: Buffer): void {
+  writeFrame(writer, id, 'connect', connect);
 }
 
 export function writeCancel(writer: WireWriter, id: number): void {

@@ -3,17 +3,26 @@
  * address while that serves, and moves only with nothing in flight, so an instance sees its messages in order.
  */
 import { type Clock, within } from '../../clock.ts';
-import { errorText, failure } from '../../errors.ts';
+import { errorText, type Failure, failure } from '../../errors.ts';
 import type { Push } from '../../session/commands.ts';
 import type { Lane } from '../../session/lane.ts';
 import { Alarm, type TimerWheel } from '../../timer-wheel.ts';
 import type { Call } from '../call.ts';
-import { type ClosedSession, forwarded, type Upstream, type UpstreamInfo } from '../upstream.ts';
+import { ConnectCall } from '../connect-call.ts';
+import {
+  type Accepted,
+  type ClosedSession,
+  type ConnectAsk,
+  forwarded,
+  type Upstream,
+  type UpstreamInfo,
+} from '../upstream.ts';
 import { Address, type AddressEvents, type Slot } from './address.ts';
 import type { SessionVerb } from './backend-frames.ts';
 import {
   type DoneFields,
   encodeClosed,
+  encodeConnect,
   encodeSession,
   type PushedFields,
   writeDone,
@@ -107,6 +116,20 @@ export class GrpcUpstream implements Upstream {
   cancel(call: Call): void {
     // Wherever it was sent: the address may have been given up since.
     (call.slot as Slot | null)?.cancel(call);
+  }
+
+  async connect(ask: ConnectAsk): Promise<Accepted | Failure> {
+    const call = new ConnectCall(ask, this, this.#options.wheel, notAReply);
+    const address = call.ended ? null : this.#addressFor(call);
+    if (address === null) call.fail(failure('BACKEND_AWAY'));
+    else address.connect(call, encodeConnect(ask));
+    const outcome = await call.outcome;
+    // A session that a backend has refused was never its own: it does not hear of the end.
+    if (call.refused && !ask.refresh) {
+      address?.forget(ask.lane);
+      ask.lane.place = null;
+    }
+    return outcome;
   }
 
   onSessionClosed(closed: ClosedSession, lane: Lane): void {
@@ -268,4 +291,9 @@ export class GrpcUpstream implements Upstream {
       });
     });
   }
+}
+
+/** On a Link the answer to Connect is a frame of its own. */
+function notAReply(): Failure {
+  return failure('BAD_REPLY', 'the backend answered Connect as if it were a request');
 }

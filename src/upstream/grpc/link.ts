@@ -4,11 +4,13 @@
  */
 import { type ServiceError, status } from '@grpc/grpc-js';
 
-import { WireError, WireWriter } from '../../contract/wire.ts';
-import { failure } from '../../errors.ts';
+import { type Accepted, decodeConnectResponse } from '../../contract/shapes.ts';
+import { WireError, type WireReader, WireWriter } from '../../contract/wire.ts';
+import { type Failure, failure } from '../../errors.ts';
 import type { Push } from '../../session/commands.ts';
 import type { Call } from '../call.ts';
 import { CallTable } from '../call-table.ts';
+import { ConnectCall } from '../connect-call.ts';
 import {
   type BackendHello,
   decodeReply,
@@ -20,6 +22,7 @@ import type { LinkStream } from './channel.ts';
 import {
   type RequestFields,
   writeCancel,
+  writeConnect,
   writeGoaway,
   writeHello,
   writeRequestFrame,
@@ -30,6 +33,8 @@ import { hint } from './status.ts';
 const LINK_ID_MAX = 0xffff_ffff;
 /** Bytes given to the stream and not yet sent; beyond it requests are refused. */
 export const LINK_UNSENT_BYTES_MAX = 16 * 1024 * 1024;
+/** A turn that has gathered more goes out in several messages: servers refuse one beyond 4 MiB, and end the stream. */
+const MESSAGE_BYTES_AIM = 1024 * 1024;
 
 /** What a Link tells its address. */
 export interface LinkEvents {
@@ -83,18 +88,31 @@ export class Link implements FrameHandler {
 
   /** Sends a request; a notify is done with that. */
   request(call: Call, fields: RequestFields): void {
-    if (this.#ended || this.#closed) {
-      call.fail(failure('BACKEND_AWAY'));
-      return;
-    }
-    if (this.#unsentBytes + this.#writer.length > LINK_UNSENT_BYTES_MAX) {
-      call.fail(failure('OVERLOADED', 'the backend does not read'));
-      return;
-    }
+    if (!this.#takes(call)) return;
     const id = call.wantsAnswer ? this.calls.add(call) : 0;
     writeRequestFrame(this.#writer, id, fields);
     this.#flushSoon();
     if (!call.wantsAnswer) call.sent();
+  }
+
+  /** Asks about a handshake. @param request A ConnectRequest. */
+  connect(call: ConnectCall, request: Buffer): void {
+    if (!this.#takes(call)) return;
+    writeConnect(this.#writer, this.calls.add(call), request);
+    this.#flushSoon();
+  }
+
+  /** False: nothing more can be sent, and the call has been failed. */
+  #takes(call: Call): boolean {
+    if (this.#ended || this.#closed) {
+      call.fail(failure('BACKEND_AWAY'));
+      return false;
+    }
+    if (this.#unsentBytes + this.#writer.length > LINK_UNSENT_BYTES_MAX) {
+      call.fail(failure('OVERLOADED', 'the backend does not read'));
+      return false;
+    }
+    return true;
   }
 
   cancel(call: Call): void {
@@ -133,7 +151,7 @@ export class Link implements FrameHandler {
     this.#events.onHello(hello);
   }
 
-  onReply(id: number, reader: Parameters<FrameHandler['onReply']>[1]): void {
+  onReply(id: number, reader: WireReader): void {
     const call = this.calls.take(id);
     if (call === null) {
       this.#events.onLateReply();
@@ -148,6 +166,23 @@ export class Link implements FrameHandler {
     }
     if (reply instanceof Uint8Array) call.succeed(reply);
     else call.answer(reply);
+  }
+
+  onConnect(id: number, reader: WireReader): void {
+    const call = this.calls.take(id);
+    if (call === null) {
+      this.#events.onLateReply();
+      return;
+    }
+    let outcome: Accepted | Failure;
+    try {
+      outcome = decodeConnectResponse(reader);
+    } catch (error) {
+      call.fail(failure('BAD_REPLY'));
+      throw error;
+    }
+    if (call instanceof ConnectCall) call.answered(outcome);
+    else call.fail(failure('BAD_REPLY', 'the backend answered a request as if it were Connect'));
   }
 
   onPush(id: number, push: Push): void {
@@ -178,20 +213,28 @@ export class Link implements FrameHandler {
   }
 
   #flushSoon(): void {
+    if (this.#writer.length > MESSAGE_BYTES_AIM) {
+      this.#flush();
+      return;
+    }
     if (this.#scheduled) return;
     this.#scheduled = true;
-    setImmediate(this.#flush);
+    setImmediate(this.#flushTurn);
   }
 
-  readonly #flush = (): void => {
+  readonly #flushTurn = (): void => {
     this.#scheduled = false;
+    this.#flush();
+  };
+
+  #flush(): void {
     if (this.#ended || this.#writer.length === 0) return;
     const bytes = this.#writer.take();
     this.#unsentBytes += bytes.length;
     this.#stream.write(bytes, () => {
       this.#unsentBytes -= bytes.length;
     });
-  };
+  }
 
   #end(unimplemented: boolean, text: string): void {
     if (this.#ended) return;

@@ -8,6 +8,8 @@ const REASON_OF_STATUS: Readonly<Record<number, Reason>> = {
   [status.UNAUTHENTICATED]: 'NOT_BOUND',
   [status.PERMISSION_DENIED]: 'FORBIDDEN',
   [status.UNAVAILABLE]: 'BACKEND_AWAY',
+  // Nobody here has cancelled it: a server that is going does.
+  [status.CANCELLED]: 'BACKEND_AWAY',
   [status.RESOURCE_EXHAUSTED]: 'OVERLOADED',
   [status.DEADLINE_EXCEEDED]: 'TIMEOUT',
 };

@@ -4,14 +4,23 @@
  */
 import type { MsgHdrs } from 'nats';
 
+import { connectJson, readConnectResponse } from '../../contract/json-shapes.ts';
 import { isPubAck } from '../../contract/pub-ack.ts';
-import { errorText, failure } from '../../errors.ts';
+import { errorText, type Failure, failure } from '../../errors.ts';
 import { idOfRaw } from '../../protocol/message.ts';
 import type { Lane } from '../../session/lane.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
 import type { Call } from '../call.ts';
 import { CallTable } from '../call-table.ts';
-import type { ClosedSession, Reply, Upstream, UpstreamInfo } from '../upstream.ts';
+import { ConnectCall } from '../connect-call.ts';
+import type {
+  Accepted,
+  ClosedSession,
+  ConnectAsk,
+  Reply,
+  Upstream,
+  UpstreamInfo,
+} from '../upstream.ts';
 import type { NatsConnector, OnMessage } from './connection.ts';
 import {
   HeaderBlock,
@@ -146,6 +155,26 @@ export class NatsUpstream implements Upstream {
     }
     const at = this.#turn.lastIndexOf(call);
     if (at >= 0) this.#turn[at] = null;
+  }
+
+  connect(ask: ConnectAsk): Promise<Accepted | Failure> {
+    const call = new ConnectCall(ask, this, this.#wheel, readConnectResponse);
+    call.route = this.#subjects.connect;
+    if (!this.#connector.up) call.fail(failure('BUS_AWAY'));
+    else if (!call.ended) this.#publishConnect(call, ask);
+    return call.outcome;
+  }
+
+  #publishConnect(call: ConnectCall, ask: ConnectAsk): void {
+    const reply = this.#subjects.answer(this.#answers.calls.add(call));
+    const headers = new HeaderBlock(`Pith-Timeout-Ms: ${call.leftMs}\r\n`).asHeaders();
+    try {
+      this.#connector.publish(call.route, JSON.stringify(connectJson(ask)), { reply, headers });
+    } catch (error) {
+      // Too large for the server; the text says so.
+      this.#answers.calls.remove(call);
+      call.fail(failure('BAD_BODY', errorText(error)));
+    }
   }
 
   onSessionClosed(_closed: ClosedSession, _lane: Lane): void {}

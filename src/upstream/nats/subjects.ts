@@ -44,6 +44,11 @@ export class Subjects {
     return `${this.#prefix}.to.${encodeToken(instance)}.${route}`;
   }
 
+  /** The handshake, for the backend that says who may come in. */
+  get connect(): string {
+    return `${this.#prefix}.connect`;
+  }
+
   /** Where all answers come. */
   get answers(): string {
     return `${this.inboxPrefix}.rpc.*`;
@@ -92,7 +97,7 @@ export class Subjects {
   /** What no stream may capture: everything that is ours but what is meant to be kept. */
   get notForStreams(): string[] {
     const kinds = ['rpc', 'to', 'session', 'user', 'group', 'all', 'gateway', 'control', 'event', 'fleet']; // prettier-ignore
-    return [`${this.#prefix}.connect`, ...kinds.map((kind) => `${this.#prefix}.${kind}.>`)];
+    return [this.connect, ...kinds.map((kind) => `${this.#prefix}.${kind}.>`)];
   }
 
   /** What a subject that came in is about. `name` is the token as it stands, for sessions the sid. */

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import fc from 'fast-check';
 
+import { decodeConnectResponse } from '../../../src/contract/shapes.ts';
 import { WireWriter } from '../../../src/contract/wire.ts';
 import type { Close, Delivery, Patch, Push, Target } from '../../../src/session/commands.ts';
 import { decodeReply, readToGateway } from '../../../src/upstream/grpc/backend-frames.ts';
@@ -18,6 +19,7 @@ function read(message: Buffer): Got[] {
   readToGateway(message, {
     onHello: (hello) => log('hello', 0, hello),
     onReply: (id, reader) => log('reply', id, decodeReply(reader)),
+    onConnect: (id, reader) => log('connect', id, decodeConnectResponse(reader)),
     onPush: (id, push) => log('push', id, push),
     onVerb: (id, verb) => log('verb', id, verb),
     onGoaway: (reason) => log('goaway', 0, reason),

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import fc from 'fast-check';
 
-import { encodeMs, encodeStruct, WireWriter } from '../../../src/contract/wire.ts';
+import { encodeStruct } from '../../../src/contract/struct.ts';
+import { encodeMs, WireWriter } from '../../../src/contract/wire.ts';
 import { failure } from '../../../src/errors.ts';
 import type { JsonObject } from '../../../src/session/commands.ts';
 import * as frames from '../../../src/upstream/grpc/gateway-frames.ts';

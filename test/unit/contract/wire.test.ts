@@ -2,17 +2,16 @@ import { describe, expect, test } from 'vitest';
 import fc from 'fast-check';
 
 import {
+  decodeConnectResponse,
   decodeError,
   decodePatch,
   decodePush,
   decodeTarget,
 } from '../../../src/contract/shapes.ts';
+import { decodeJsonValue, decodeStruct, encodeStruct } from '../../../src/contract/struct.ts';
 import {
   decodeDurationMs,
-  decodeJsonValue,
-  decodeStruct,
   encodeMs,
-  encodeStruct,
   fieldBytes,
   varintBytes,
   WireError,
@@ -51,6 +50,8 @@ const EVERYTHING = encodeToGateway([
   { id: 5, verb: { target, close } },
   { goaway: { reason: 'bye' } },
   { id: 6, extend: { timeout: toDuration(9_000) } },
+  { id: 7, connect: { accept: { patch, user: toStruct({ a: 1 }), expires_in: toDuration(5) } } },
+  { id: 8, connect: { error } },
 ]);
 
 /** Reads `bytes` to the last field; gives the number of frames, or `WireError`. Any other throw goes on. */
@@ -64,6 +65,10 @@ function outcome(bytes: Buffer): number | typeof WireError {
       onHello: count,
       onReply: (_id, reader) => {
         decodeReply(reader);
+        frames++;
+      },
+      onConnect: (_id, reader) => {
+        decodeConnectResponse(reader);
         frames++;
       },
       onPush: count,
@@ -90,14 +95,14 @@ function thrownBy(read: () => unknown): unknown {
 
 describe('bytes that are not a message', () => {
   test('a message cut off anywhere is a WireError', () => {
-    expect(outcome(EVERYTHING)).toBe(8);
+    expect(outcome(EVERYTHING)).toBe(10);
     const whole: number[] = [];
     for (let length = 0; length < EVERYTHING.length; length++) {
       const result = outcome(EVERYTHING.subarray(0, length));
       if (result !== WireError) whole.push(result as number);
     }
     // Only between two frames does a shorter message make sense.
-    expect(whole).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+    expect(whole).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
   });
 
   test('random bytes and flipped bits are read or a WireError, and nothing else', () => {

@@ -93,6 +93,7 @@ describe('a subject', () => {
 
   test('for requests has the route as it is and the instance as a token', () => {
     expect(subjects.rpc('chat.room.join')).toBe('pith.rpc.chat.room.join');
+    expect(subjects.connect).toBe('pith.connect');
     expect(subjects.rpcTo('eu 1', 'chat.room.join')).toBe('pith.to.=ZXUgMQ.chat.room.join');
     expect(subjects.answers).toBe('_INBOX.g-0123456789.rpc.*');
   });
