@@ -25,7 +25,7 @@ export const CLOSE_REASONS = {
   bad_packet_type: row(1002, null, 'never', 'info'),
   packet_too_long: row(1009, null, 'never', 'info'),
   malformed: row(1002, null, 'never', 'info'),
-  auth_expired: row(1008, 'auth_expired', 'now', 'info'),
+  auth_expired: row(1008, 'auth_expired', 'backoff', 'info'),
   bad_signature: row(1008, null, 'never', 'info'),
   slow_consumer: row(1008, null, 'backoff', 'warn'),
   closed: row(1000, null, 'backoff', 'info'),

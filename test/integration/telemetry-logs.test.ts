@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { CLOSE_REASONS, type CloseReason } from '../../src/session/close-reason.ts';
 import { TestClient } from '../support/client.ts';
 import { type LogLine, startGateway, type TestGateway } from '../support/gateway.ts';
+import type { ConnectAsked } from '../support/connect-asked.ts';
 import { type Asked, GrpcBackend } from '../support/grpc-backend.ts';
 import { HANDSHAKE, pack, RawSocket } from '../support/raw.ts';
 import { eventually } from '../support/wait.ts';
@@ -71,6 +72,21 @@ const WAYS: readonly Way[] = [
     },
   },
   {
+    reason: 'bad_signature',
+    config: 'pomelo: { use_crypto: true, on_bad_signature: close }',
+    provoke: async (gateway) => {
+      const client = await TestClient.open(gateway.port);
+      await client.handshake({ rsa: { rsa_n: 'ab'.repeat(128), rsa_e: 65_537 } });
+      client.ack();
+      client.send('fix.any', { unsigned: true });
+    },
+  },
+  {
+    reason: 'auth_expired',
+    config: 'auth: { mode: connect, backend: chat }',
+    provoke: (gateway) => TestClient.connect(gateway.port),
+  },
+  {
     reason: 'slow_consumer',
     config: 'limits: { slow: { drop_after: 100ms, close_after: 300ms } }',
     provoke: async (gateway) => {
@@ -119,8 +135,14 @@ function answer(asked: Asked): void {
   else asked.answer({}, { close });
 }
 
+/** Lets everybody in for a second, and nobody again. */
+function connect(asked: ConnectAsked): void {
+  if (asked.request.refresh) asked.refuse({ code: 401, reason: 'EXPIRED' });
+  else asked.accept(null, { expires_in: { seconds: 1, nanos: 0 } });
+}
+
 test.each(WAYS)('$reason', async ({ reason, config = '', provoke, fields = {} }) => {
-  await using backend = await GrpcBackend.start({ handler: answer });
+  await using backend = await GrpcBackend.start({ handler: answer, connect });
   await using gateway = await startGateway(`${config}
 backends: { chat: { grpc: "${backend.url}" }, fix: { reply: {} } }
 routes: [{ match: "chat.>", backend: chat }, { match: "fix.>", backend: fix }]`);
