@@ -20,7 +20,7 @@ import { RouteTable } from './routing/route-table.ts';
 import { type Drained, drainSessions } from './session/drain.ts';
 import { Flusher } from './session/outbox.ts';
 import { Registry } from './session/registry.ts';
-import { type Memory, watchOutboxes, watchProcess } from './wiring/gauges.ts';
+import { type Memory, watchCertificates, watchOutboxes, watchProcess } from './wiring/gauges.ts';
 import { makeRelayHost } from './wiring/hosts.ts';
 import { makeListeners } from './wiring/listeners.ts';
 import { admissionLimits, bound, breakersOf, grpcAddress, randomId } from './wiring/settings.ts';
@@ -189,6 +189,11 @@ export class Gateway {
     };
   }
 
+  /** Reads the listeners' certificates again; files that changed are found without it, a little later. */
+  reloadCertificates(): void {
+    for (const listener of this.#listeners) listener.reloadCertificate();
+  }
+
   // ---- start and stop -----------------------------------------------------------------------------------
 
   /** Connects, then listens; clients' ports last. Rejects when a port cannot be bound. */
@@ -221,6 +226,7 @@ export class Gateway {
     for (const [i, listener] of this.#listeners.entries()) {
       await bound(`listen[${i}].url`, config.listen[i]!.url, listener.listen());
     }
+    watchCertificates(this.metrics, this.#listeners);
     this.#state = 'ready';
     this.#control.setServing(true);
     const { clients, ...ports } = this.addresses;

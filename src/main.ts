@@ -184,11 +184,6 @@ async function serve(config: Config): Promise<void> {
   });
   // A reader of the log that goes away must not take the clients with it.
   process.stdout.on('error', () => {});
-  process.on('SIGHUP', () => {
-    log.warn(
-      'SIGHUP: the configuration cannot be read again in this release; restart to change it',
-    );
-  });
   process.on('uncaughtException', (error) => {
     // A fault of ours: say so, and let the container start anew rather than go on in an unknown state.
     writeSync(2, `pith: internal error\n${error.stack ?? String(error)}\n`);
@@ -202,6 +197,12 @@ async function serve(config: Config): Promise<void> {
     nodeVersion: process.versions.node,
     connectionsAuto: connectionsAuto(),
     memory: () => process.memoryUsage(),
+  });
+  process.on('SIGHUP', () => {
+    gateway.reloadCertificates();
+    log.warn(
+      'SIGHUP: certificates are read again; for the rest of the configuration this release needs a restart',
+    );
   });
   if (level === 'debug')
     for (const line of describeRoutes(config).trimEnd().split('\n')) log.debug(line);

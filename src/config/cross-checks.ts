@@ -5,7 +5,7 @@ import { type Address, isLoopback, parseAddress, parseBus, parseListenUrl } from
 import { didYouMean, type Finding } from './problem.ts';
 import { type Config, configSchema } from './schema.ts';
 import { type BackendConfig, backendSchema } from './schema-backends.ts';
-import { type ListenConfig, listenSchema } from './schema-listen.ts';
+import { type ListenConfig, listenSchema, type ServerTlsConfig } from './schema-listen.ts';
 import { backendsOf, type RouteConfig, routeSchema } from './schema-routes.ts';
 import type { Path } from './schema-tree.ts';
 import { covers } from './syntax.ts';
@@ -35,7 +35,8 @@ export function crossCheck(tree: unknown): CrossChecks {
   const sections = readSections(tree);
   const report: Report = (path, message) => found.problems.push({ path, message });
   const warn: Report = (path, message) => found.warnings.push({ path, message });
-  checkListeners(sections, report);
+  checkListeners(sections, report, warn);
+  checkTls(sections, report);
   checkPorts(sections, report);
   checkNats(sections, report);
   checkAuth(sections, report);
@@ -76,25 +77,35 @@ function read<Schema extends z.ZodType>(schema: Schema, value: unknown) {
   return parsed.success ? parsed.data : undefined;
 }
 
-function checkListeners({ known, listen }: Sections, report: Report): void {
+function checkListeners({ known, listen }: Sections, report: Report, warn: Report): void {
   for (const [index, entry] of listen.entries()) {
     if (entry === undefined) continue;
     const { scheme } = parseListenUrl(entry.url);
     const path = ['listen', index];
-    checkServerTls([...path, 'tls'], entry.tls, report);
-    const needsTls = scheme === 'wss' || scheme === 'tls';
-    if (needsTls && entry.tls.cert === '') report([...path, 'tls'], `${scheme}:// needs tls.cert`);
+    const isTcp = scheme === 'tcp' || scheme === 'tls';
+    if ((scheme === 'wss' || scheme === 'tls') && entry.tls.cert === '' && entry.tls.key === '') {
+      report([...path, 'tls'], `${scheme}:// needs a certificate: set tls.cert and tls.key`);
+    }
     if ((scheme === 'ws' || scheme === 'tcp') && entry.tls.cert !== '') {
+      const secured = scheme === 'ws' ? 'wss' : 'tls';
       report(
         [...path, 'tls'],
-        `${scheme}:// has no TLS; use ${scheme === 'ws' ? 'wss' : 'tls'}://`,
+        `${scheme}:// has no TLS; use ${secured}://, or auto:// for both with and without`,
       );
     }
+    if (isTcp && entry.dialect === 'json') {
+      report(
+        [...path, 'dialect'],
+        `json is spoken over WebSocket only; use ${scheme === 'tcp' ? 'ws' : 'wss'}:// or auto://`,
+      );
+    }
+    if (isTcp && entry.path !== '*') warn([...path, 'path'], `${scheme}:// has no paths`);
+    if (isTcp && entry.origins.length > 0)
+      warn([...path, 'origins'], `${scheme}:// has no origins`);
   }
   for (const name of ['control', 'admin'] as const) {
     const section = known[name];
     if (section === undefined) continue;
-    checkServerTls([name, 'tls'], section.tls, report);
     const hasClientCertificates = section.tls.require_client_cert && section.tls.ca !== '';
     if (isLoopback(parseAddress(section.listen)) || section.token !== '' || hasClientCertificates) {
       continue;
@@ -107,9 +118,22 @@ function checkListeners({ known, listen }: Sections, report: Report): void {
   }
 }
 
-function checkServerTls(path: Path, tls: ListenConfig['tls'], report: Report): void {
-  if ((tls.cert === '') !== (tls.key === '')) report(path, 'cert and key go together');
-  if (tls.require_client_cert && tls.ca === '') report(path, 'require_client_cert needs ca');
+function checkTls({ known, listen }: Sections, report: Report): void {
+  const servers: [Path, ServerTlsConfig | undefined][] = [
+    ...listen.map((entry, index): [Path, ServerTlsConfig | undefined] => {
+      return [['listen', index, 'tls'], entry?.tls];
+    }),
+    [['control', 'tls'], known.control?.tls],
+    [['admin', 'tls'], known.admin?.tls],
+  ];
+  for (const [path, tls] of servers) {
+    if (tls === undefined) continue;
+    if ((tls.cert === '') !== (tls.key === '')) report(path, 'cert and key go together');
+    else if (tls.require_client_cert && tls.cert === '') {
+      report(path, 'require_client_cert needs cert and key');
+    }
+    if (tls.require_client_cert && tls.ca === '') report(path, 'require_client_cert needs ca');
+  }
 }
 
 // Port 0 never collides: the system chooses another one each time.
@@ -156,6 +180,8 @@ function checkAuth({ known: { auth }, backends }: Sections, report: Report): voi
   }
   if (auth.backend !== '' && !backends.has(auth.backend)) {
     report(['auth', 'backend'], noBackend(auth.backend, backends));
+  } else if (auth.mode === 'connect' && backends.get(auth.backend)?.kind === 'reply') {
+    report(['auth', 'backend'], `"${auth.backend}" is a fixed answer, and cannot be asked`);
   }
   if (auth.mode === 'jwt' && auth.jwt.keys.length === 0 && auth.jwt.jwks_url === '') {
     report(['auth', 'mode'], 'jwt needs auth.jwt.keys or auth.jwt.jwks_url');

@@ -2,14 +2,18 @@
 import { z } from 'zod';
 import { isCidr, parseAddress, parseHostPort, parseListenUrl } from './address.ts';
 import { autoFlag, checkOf, choice, flag, secret, text, texts } from './fields.ts';
+import { dialectKeys } from './schema-dialects.ts';
 
 /** Files of a TLS server; each a path or PEM text, read again when the files change. */
 export const serverTlsSchema = z
   .strictObject({
-    cert: text('', 'Certificate chain: a path or PEM; empty: no TLS.'),
-    key: secret('Private key of the certificate: a path or PEM.'),
+    cert: text('', 'Certificate chain, our own first: a path or PEM; empty: no TLS.'),
+    key: secret('Private key of the certificate, without a passphrase: a path or PEM.'),
     ca: text('', 'Authorities that client certificates are checked against: a path or PEM.'),
-    require_client_cert: flag(false, 'Refuse clients without a certificate signed by `ca`.'),
+    require_client_cert: flag(
+      false,
+      'Refuse clients without a certificate signed by `ca`; with `auto` also those without TLS.',
+    ),
   })
   .prefault({})
   .describe('TLS of this listener; off without a certificate.');
@@ -30,21 +34,25 @@ export const listenSchema = z
     url: text(
       'auto://0.0.0.0:3010',
       'Where clients connect: ws, wss, tcp, tls or auto://host:port. `auto` takes WebSocket and TCP on ' +
-        'one port, and TLS too when `tls` is set. Port 0: any free port.',
+        'one port, and both over TLS too when `tls` is set; wss and tls take TLS only. Port 0: any free port.',
       checkOf(parseListenUrl),
     ),
-    dialect: choice(
-      ['pomelo', 'pitaya', 'nano', 'json'],
-      'pomelo',
-      'The server that the clients were written for.',
+    ...dialectKeys,
+    path: text(
+      '*',
+      'WebSocket path, exactly and without a query; others get 404. `*`: any.',
+      (value) =>
+        value === '*' || /^\/[^\s?#]*$/.test(value)
+          ? undefined
+          : 'expected "*" or a path, as /game',
     ),
-    path: text('*', 'WebSocket path; `*`: any.', (value) =>
-      value === '*' || /^\/[^\s?#]*$/.test(value) ? undefined : 'expected "*" or a path, as /game',
-    ),
-    origins: texts('Allowed values of Origin; empty: any.', (value) =>
-      /^[a-z][a-z0-9+.-]*:\/\/[^/\s]+$/.test(value)
-        ? undefined
-        : 'expected scheme and host without a path, as https://game.example.com',
+    origins: texts(
+      'Pages that browsers may connect from, as https://game.example.com; others get 403. Empty: any. ' +
+        'A client that sends no Origin is let in: only browsers send one.',
+      (value) =>
+        /^[a-z][a-z0-9+.-]*:\/\/[^/\s]+$/.test(value)
+          ? undefined
+          : 'expected scheme and host without a path, as https://game.example.com',
     ),
     proxy_protocol: choice(
       ['none', 'optional', 'required'],

@@ -45,6 +45,10 @@ export const INSTRUMENTS = {
   pith_push_fanout: histogram('Sessions of this gateway that a push was delivered to.', SESSIONS),
   pith_pushes_spoiled_total: counter('Pushes replaced or expired before they were sent.'),
   pith_backend_healthy_addresses: gauge('Addresses that serve.', ['backend']),
+  pith_tls_certificate_expiry_timestamp_seconds: gauge(
+    'When the certificate of a listener ends, in seconds since 1970.',
+    ['listener'],
+  ),
   pith_bus_up: gauge('1 while the bus is connected.'),
   pith_outbox_bytes: gauge('Bytes that wait for slow clients, over all sessions.'),
   pith_drain_state: gauge('0 in service, 1 once the gateway is stopping.'),

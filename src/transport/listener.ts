@@ -1,195 +1,325 @@
 /**
- * One listening port. `auto` tells raw TCP from WebSocket by the first byte: packet types are 1 to 5, HTTP
- * begins with a capital letter, TLS with 0x16.
+ * One listening port. Who comes is told by the first byte: packet types are 1 to 5, HTTP begins with a capital
+ * letter, TLS with 0x16. Inside TLS the first byte is looked at again, so that `auto` takes both there too.
  */
-import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import net, { type AddressInfo, type Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
+import tls from 'node:tls';
 
-import { Alarm, type TimerWheel } from '../timer-wheel.ts';
+import type { Clock } from '../clock.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { TimerWheel } from '../timer-wheel.ts';
+import { Arrival } from './arrival.ts';
+import { Certificate, type ServerTls } from './certificate.ts';
+import { reasonOf, type TlsPem } from './pem.ts';
+import { RefusalLog, type RefusedConnection } from './refused.ts';
 import { TcpConnection } from './tcp.ts';
 import type { Accept } from './transport.ts';
-import { WebSocketUpgrader } from './websocket.ts';
+import { Web } from './web.ts';
 
 /** Waiting connections that the kernel keeps for us: a restart of a fleet sends thousands at once. */
 const BACKLOG = 4_096;
 const TLS_HANDSHAKE = 0x16;
-const HTTP_HEAD_BYTES_MAX = 8_192;
+/** Older versions have known holes. [RFC 8996] */
+const TLS_MIN_VERSION = 'TLSv1.2';
+/** Longer texts of a client are cut in the log. */
+const DETAIL_CHARS_MAX = 200;
 
 export type ListenerOptions = {
-  readonly scheme: 'ws' | 'tcp' | 'auto';
+  /** How clients speak; `auto` takes WebSocket and TCP, plain and, with `tls`, over TLS. */
+  readonly scheme: 'ws' | 'wss' | 'tcp' | 'tls' | 'auto';
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
   /** Largest packet, head included. */
   readonly packetBytesMax: number;
-  /** Milliseconds from accepting to a whole HTTP request, or to the first byte of raw TCP. */
+  /** Milliseconds from accepting to the first byte of raw TCP or a whole HTTP request, TLS included. */
   readonly handshakeMs: number;
+  /** True refuses raw TCP under `auto` as well. */
+  readonly webSocketOnly: boolean;
+  /** Path of WebSocket; `*`: any. */
+  readonly path: string;
+  /** Allowed values of Origin; empty: any. */
+  readonly origins: readonly string[];
+  /** null: no TLS. Not null for `wss` and `tls`. */
+  readonly tls: ServerTls | null;
 };
 
-/** Why a connection was turned away before it became a session. */
-export type RefusedConnection =
-  | 'connection_limit'
-  | 'tls_on_plain_port'
-  | 'http_on_tcp_port'
-  | 'tcp_on_ws_port'
-  | 'silent';
+export type ListenerParts = {
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+  readonly log: Log;
+};
 
 export type ListenerEvents = {
   readonly accept: Accept;
-  /** False refuses the next connection: the gateway is full. */
+  /** False refuses the next connection: the gateway is full. Those in `Listener.waiting` have their place. */
   mayAccept(): boolean;
-  onRefused(why: RefusedConnection, remoteAddress: string): void;
+  onRefused(why: RefusedConnection): void;
 };
 
 export class Listener {
   readonly #options: ListenerOptions;
   readonly #events: ListenerEvents;
   readonly #wheel: TimerWheel;
+  readonly #refusals: RefusalLog;
   readonly #server: net.Server;
-  readonly #web: http.Server;
-  readonly #upgrader: WebSocketUpgrader;
-  /** Connections that have sent nothing yet. */
-  readonly #silent = new Set<Socket>();
+  readonly #web: Web;
+  readonly #certificate: Certificate | null = null;
+  /** Made with the first certificate. */
+  #tls: tls.Server | null = null;
+  /** Connections that are not sessions yet, each with what hears of its end. */
+  readonly #arrivals = new Map<Arrival, () => void>();
+  /** Those in the handshake of TLS, by `peerKey`: what tells of its end has another socket. */
+  readonly #shaking = new Map<string, Arrival>();
 
-  constructor(options: ListenerOptions, wheel: TimerWheel, events: ListenerEvents) {
+  constructor(options: ListenerOptions, parts: ListenerParts, events: ListenerEvents) {
+    const { clock, wheel, log } = parts;
     this.#options = options;
     this.#events = events;
     this.#wheel = wheel;
-    this.#upgrader = new WebSocketUpgrader(options.packetBytesMax, wheel);
-    this.#web = this.#makeWeb();
-    this.#server = net.createServer((socket) => {
+    this.#refusals = new RefusalLog(() => this.url, log, wheel);
+    if (options.tls !== null) {
+      this.#certificate = new Certificate(options.tls, clock, log, (pem) => {
+        this.#tls!.setSecureContext(contextOf(pem));
+      });
+    }
+    this.#web = new Web(options, wheel, {
+      accept: events.accept,
+      onUpgraded: (arrival) => {
+        this.#settle(arrival);
+      },
+      onRefused: (arrival, why, detail) => {
+        this.#note(arrival, why, detail);
+      },
+    });
+    this.#server = net.createServer({ noDelay: true }, (socket) => {
       this.#take(socket);
     });
   }
 
-  /** Binds. Rejects with the operating system's error, which names the address. */
+  /** Reads the certificate and binds. Rejects with what is wrong with it, or the operating system's error. */
   async listen(): Promise<void> {
     const { host, port } = this.#options;
+    if (this.#certificate !== null) this.#tls = this.#makeTls(this.#certificate.start());
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject);
       this.#server.listen({ host, port, backlog: BACKLOG }, () => {
         this.#server.off('error', reject);
+        // Else one connection that the system cannot hand over would end the process. [accept(2)]
+        this.#server.on('error', (error) => {
+          this.#events.onRefused('accept_failed');
+          this.#refusals.note('accept_failed', '', error.message);
+        });
         resolve();
       });
     });
   }
 
-  /** Where it listens, with the real port. */
+  /** Where it listens, with the real port once it is bound. */
   get url(): string {
-    const { address, port, family } = this.#server.address() as AddressInfo;
-    return `${this.#options.scheme}://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+    const { scheme, host, port } = this.#options;
+    const { address, port: realPort } = (this.#server.address() ?? {
+      address: host,
+      port,
+    }) as AddressInfo;
+    return `${scheme}://${address.includes(':') ? `[${address}]` : address}:${realPort}`;
   }
 
   get port(): number {
     return (this.#server.address() as AddressInfo).port;
   }
 
+  /** Connections that are not sessions yet: silent ones, and those in the handshake of TLS or in an HTTP request. */
+  get waiting(): number {
+    return this.#arrivals.size;
+  }
+
+  /** When the certificate ends, in milliseconds since the Unix epoch; null: no TLS. */
+  get certificateExpiresAt(): number | null {
+    return this.#certificate?.expiresAt ?? null;
+  }
+
+  /** Reads the certificate's files now instead of at the next look; a bad one is logged, and the old one goes on. */
+  reloadCertificate(): void {
+    this.#certificate?.reload();
+  }
+
   /** Takes no new connections; those that are open live on. */
   stopAccepting(): void {
+    this.#certificate?.stop();
     this.#server.close();
-    this.#web.closeIdleConnections();
   }
 
   /** Ends what has not become a session. */
   close(): void {
     this.stopAccepting();
-    for (const socket of this.#silent) socket.destroy();
-    this.#web.closeAllConnections();
+    for (const arrival of [...this.#arrivals.keys()]) {
+      this.#settle(arrival);
+      arrival.raw.destroy();
+    }
   }
 
-  #take(socket: Socket): void {
-    socket.on('error', () => {});
+  // ---- the way of a connection --------------------------------------------------------------------------
+
+  #take(raw: Socket): void {
+    raw.on('error', ignore);
+    const arrival = new Arrival(raw, this.#onLate);
     if (!this.#events.mayAccept()) {
-      this.#refuse(socket, 'connection_limit');
+      this.#refuse(arrival, 'connection_limit');
       return;
     }
-    this.#sniff(socket);
+    const onClosed = (): void => {
+      this.#onClosed(arrival);
+    };
+    raw.once('close', onClosed);
+    this.#arrivals.set(arrival, onClosed);
+    this.#wheel.set(arrival, this.#options.handshakeMs);
+    this.#sniff(arrival, raw);
   }
 
-  #sniff(socket: Socket): void {
-    const silent = new Alarm(() => {
-      this.#refuse(socket, 'silent');
-    });
-    this.#wheel.set(silent, this.#options.handshakeMs);
-    this.#silent.add(socket);
-    const settle = (): void => {
-      this.#wheel.cancel(silent);
-      this.#silent.delete(socket);
-    };
-    socket.once('close', settle);
+  #sniff(arrival: Arrival, socket: Socket): void {
     socket.once('data', (first: Buffer) => {
       // Nothing more may come before somebody has taken over.
       socket.pause();
-      socket.off('close', settle);
-      settle();
-      this.#sort(socket, first);
+      this.#sort(arrival, socket, first);
     });
   }
 
-  #sort(socket: Socket, first: Buffer): void {
-    const { scheme } = this.#options;
-    const byte = first[0]!;
-    if (byte === TLS_HANDSHAKE) {
-      this.#refuse(socket, 'tls_on_plain_port');
-    } else if (byte >= 0x41 && byte <= 0x5a) {
-      if (scheme === 'tcp') this.#refuse(socket, 'http_on_tcp_port');
-      else this.#serveWeb(socket, first);
-    } else if (scheme === 'ws') {
-      this.#refuse(socket, 'tcp_on_ws_port');
-    } else if (this.#events.mayAccept()) {
-      TcpConnection.open(socket, first, this.#wheel, this.#events.accept);
+  #sort(arrival: Arrival, socket: Socket, first: Buffer): void {
+    const kind = kindOf(first[0]!);
+    const misfit = this.#misfitOf(kind, arrival.secure);
+    if (misfit !== null) {
+      this.#refuse(arrival, misfit);
+    } else if (kind === 'tls' && !arrival.secure) {
+      this.#shakeHands(arrival, first);
+    } else if (kind === 'http') {
+      arrival.stage = 'http';
+      this.#web.serve(arrival, socket, first);
     } else {
-      // Others have come first while this one was silent.
-      this.#refuse(socket, 'connection_limit');
+      this.#settle(arrival);
+      TcpConnection.open(socket, first, arrival, this.#wheel, this.#events.accept);
     }
   }
 
-  #serveWeb(socket: Socket, first: Buffer): void {
-    socket.unshift(first);
-    this.#web.emit('connection', socket);
-    socket.resume();
+  /** Why this kind of client is wrong here; null: it is not. */
+  #misfitOf(kind: Kind, isSecure: boolean): RefusedConnection | null {
+    const { scheme, webSocketOnly, tls: secured } = this.#options;
+    if (!isSecure) {
+      if (kind === 'tls') return secured === null ? 'tls_on_plain_port' : null;
+      // A plain connection shows no certificate.
+      const isSecureOnly = scheme === 'wss' || scheme === 'tls' || secured?.requireClientCert;
+      if (isSecureOnly) return 'plain_on_tls_port';
+    }
+    if (kind === 'http') return scheme === 'tcp' || scheme === 'tls' ? 'http_on_tcp_port' : null;
+    return scheme === 'ws' || scheme === 'wss' || webSocketOnly ? 'tcp_on_ws_port' : null;
   }
 
-  #refuse(socket: Socket, why: RefusedConnection): void {
-    this.#events.onRefused(why, socket.remoteAddress ?? '');
-    socket.destroy();
+  #onLate = (arrival: Arrival): void => {
+    if (arrival.refused) arrival.raw.destroy();
+    else this.#refuse(arrival, arrival.stage === 'silent' ? 'silent' : 'slow_handshake');
+  };
+
+  /** Before it became a session. */
+  #onClosed(arrival: Arrival): void {
+    // Who does not trust our certificate often says no more than that.
+    if (arrival.stage === 'tls') this.#note(arrival, 'tls_failed', 'the connection ended');
+    this.#settle(arrival);
   }
 
-  #makeWeb(): http.Server {
-    const { handshakeMs } = this.#options;
-    const web = http.createServer(
-      {
-        headersTimeout: handshakeMs,
-        requestTimeout: handshakeMs,
-        connectionsCheckingInterval: Math.min(1_000, handshakeMs),
-        maxHeaderSize: HTTP_HEAD_BYTES_MAX,
-        keepAliveTimeout: 5_000,
-      },
-      answerPlainHttp,
-    );
-    web.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-      if (!this.#events.mayAccept()) {
-        this.#refuse(socket as Socket, 'connection_limit');
+  #refuse(arrival: Arrival, why: RefusedConnection): void {
+    this.#note(arrival, why, '');
+    this.#settle(arrival);
+    arrival.raw.destroy();
+  }
+
+  /** Counts and logs it, once. */
+  #note(arrival: Arrival, why: RefusedConnection, detail: string): void {
+    if (arrival.refused) return;
+    arrival.refused = true;
+    this.#events.onRefused(why);
+    this.#refusals.note(why, arrival.remoteAddress, detail.slice(0, DETAIL_CHARS_MAX));
+  }
+
+  /** It is a session now, or on its way out: it no longer counts here, and its deadline is off. */
+  #settle(arrival: Arrival): void {
+    const onClosed = this.#arrivals.get(arrival);
+    if (onClosed === undefined) return;
+    arrival.raw.off('close', onClosed);
+    this.#arrivals.delete(arrival);
+    this.#wheel.cancel(arrival);
+    this.#endHandshake(arrival);
+  }
+
+  // ---- TLS ----------------------------------------------------------------------------------------------
+
+  /** A server that never listens: connections are given to it when they turn out to speak TLS. */
+  #makeTls(pem: TlsPem): tls.Server {
+    const { scheme, handshakeMs } = this.#options;
+    const requireClientCert = this.#options.tls?.requireClientCert ?? false;
+    const server = tls.createServer({
+      ...contextOf(pem),
+      requestCert: requireClientCert,
+      rejectUnauthorized: requireClientCert,
+      // The listener's own deadline comes first.
+      handshakeTimeout: 2 * handshakeMs,
+      ...(scheme !== 'tls' && { ALPNProtocols: ['http/1.1'] }),
+    });
+    server.on('secureConnection', (socket) => {
+      socket.on('error', ignore);
+      const arrival = this.#shaking.get(peerKey(socket));
+      if (arrival === undefined) {
+        socket.destroy();
         return;
       }
-      this.#upgrader.upgrade(request, socket as Socket, head, this.#events.accept);
+      this.#endHandshake(arrival);
+      arrival.secure = true;
+      arrival.stage = 'silent';
+      this.#sniff(arrival, socket);
     });
-    web.on('clientError', (_error, socket) => {
-      if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');
-      else socket.destroy();
+    server.on('tlsClientError', (error, socket) => {
+      // Of a connection that is gone the address is not known any more; `#onClosed` has told of it.
+      const arrival = this.#shaking.get(peerKey(socket));
+      // Node sends the client its alert and closes.
+      if (arrival !== undefined) this.#note(arrival, 'tls_failed', reasonOf(error));
     });
-    // A server that never listens does not look for slow requests until it is told that it does.
-    web.emit('listening');
-    return web;
+    return server;
+  }
+
+  #shakeHands(arrival: Arrival, first: Buffer): void {
+    arrival.stage = 'tls';
+    arrival.shakingAs = peerKey(arrival.raw);
+    this.#shaking.set(arrival.shakingAs, arrival);
+    arrival.raw.unshift(first);
+    this.#tls!.emit('connection', arrival.raw);
+  }
+
+  #endHandshake(arrival: Arrival): void {
+    if (this.#shaking.get(arrival.shakingAs) === arrival) this.#shaking.delete(arrival.shakingAs);
+    arrival.shakingAs = '';
   }
 }
 
-function answerPlainHttp(_request: IncomingMessage, response: ServerResponse): void {
-  response.writeHead(426, {
-    'Content-Type': 'text/plain',
-    Upgrade: 'websocket',
-    Connection: 'close',
-  });
-  response.end('This port speaks the Pomelo protocol over WebSocket: connect with ws://.\n');
+function ignore(): void {}
+
+/** No two connections that are open have the same. */
+function peerKey(socket: Socket): string {
+  return `${socket.remoteAddress} ${socket.remotePort} ${socket.localAddress}`;
+}
+
+type Kind = 'tls' | 'http' | 'packets';
+
+function kindOf(byte: number): Kind {
+  if (byte === TLS_HANDSHAKE) return 'tls';
+  return byte >= 0x41 && byte <= 0x5a ? 'http' : 'packets';
+}
+
+function contextOf({ cert, key, ca }: TlsPem): tls.SecureContextOptions {
+  return {
+    cert,
+    key,
+    ...(ca !== '' && { ca }),
+    minVersion: TLS_MIN_VERSION,
+    // Without it a client that shows a certificate cannot resume.
+    sessionIdContext: 'pith',
+  };
 }

@@ -1,4 +1,4 @@
-/** Raw TCP: the packets themselves, one after the other. */
+/** Raw TCP, plain or over TLS: the packets themselves, one after the other. */
 import type { Socket } from 'node:net';
 
 import { type Encoded, packetOffset } from '../protocol/packet.ts';
@@ -8,10 +8,12 @@ import {
   CLOSE_WAIT_MS,
   type Connection,
   type ConnectionHandler,
+  type Peer,
+  type TransportName,
 } from './transport.ts';
 
 export class TcpConnection implements Connection {
-  readonly transport = 'tcp';
+  readonly transport: TransportName;
   readonly remoteAddress: string;
   readonly assembling = false;
   readonly #socket: Socket;
@@ -19,16 +21,22 @@ export class TcpConnection implements Connection {
   #paused = false;
   #closing = false;
 
-  constructor(socket: Socket, wheel: TimerWheel) {
+  constructor(socket: Socket, peer: Peer, wheel: TimerWheel) {
     this.#socket = socket;
     this.#wheel = wheel;
-    this.remoteAddress = socket.remoteAddress ?? '';
+    this.transport = peer.secure ? 'tls' : 'tcp';
+    this.remoteAddress = peer.remoteAddress;
   }
 
   /** Takes over a connected socket that is paused; `first` is what was read of it already. */
-  static open(socket: Socket, first: Buffer | null, wheel: TimerWheel, accept: Accept): void {
-    socket.setNoDelay(true);
-    const connection = new TcpConnection(socket, wheel);
+  static open(
+    socket: Socket,
+    first: Buffer | null,
+    peer: Peer,
+    wheel: TimerWheel,
+    accept: Accept,
+  ): void {
+    const connection = new TcpConnection(socket, peer, wheel);
     connection.#listen(accept(connection), first);
   }
 
@@ -63,6 +71,9 @@ export class TcpConnection implements Connection {
     const bare = packets.map((packet) => packet.subarray(packetOffset(packet)));
     this.#socket.write(bare.length === 1 ? bare[0]! : Buffer.concat(bare));
   }
+
+  /** Raw TCP has none. */
+  ping(): void {}
 
   pause(): void {
     this.#paused = true;

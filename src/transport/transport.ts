@@ -3,6 +3,13 @@ import type { Encoded } from '../protocol/packet.ts';
 
 export type TransportName = 'ws' | 'wss' | 'tcp' | 'tls';
 
+/** Who has connected, as the listener knows it. */
+export interface Peer {
+  readonly remoteAddress: string;
+  /** True over TLS. */
+  readonly secure: boolean;
+}
+
 /** One client's socket. */
 export interface Connection {
   readonly transport: TransportName;
@@ -17,6 +24,8 @@ export interface Connection {
 
   /** Sends the packets in one write. The buffers are shared and not changed. */
   send(packets: readonly Encoded[]): void;
+  /** Sends a WebSocket ping, to which every client answers by itself; nothing over TCP. */
+  ping(): void;
   /** Stops reading from the client. What was read already may still be given to `onBytes`. */
   pause(): void;
   resume(): void;
@@ -31,7 +40,10 @@ export type SocketFault = 'packet_too_long' | 'malformed';
 
 /** What the socket tells. None of these may throw. */
 export interface ConnectionHandler {
+  /** Over WebSocket one whole message, binary or text. */
   onBytes(chunk: Buffer): void;
+  /** A WebSocket ping or pong came: the client lives. A ping has been answered. */
+  onPong?(): void;
   onDrain(): void;
   /** Nothing more can be read: close. `onClosed` still follows. */
   onFault(fault: SocketFault, error: Error): void;

@@ -8,7 +8,15 @@ import { type WebSocket, WebSocketServer } from 'ws';
 
 import type { Encoded } from '../protocol/packet.ts';
 import { Alarm, type TimerWheel } from '../timer-wheel.ts';
-import { type Accept, CLOSE_WAIT_MS, type Connection, type SocketFault } from './transport.ts';
+import { FrameEdge } from './frame-edge.ts';
+import {
+  type Accept,
+  CLOSE_WAIT_MS,
+  type Connection,
+  type Peer,
+  type SocketFault,
+  type TransportName,
+} from './transport.ts';
 
 /** Beyond one largest packet: room for small packets in the same WebSocket message. */
 const MESSAGE_ROOM_BYTES = 65_536;
@@ -16,36 +24,37 @@ const FRAGMENTS_MAX = 128;
 const BUFFERED_CHUNKS_MAX = 16_384;
 
 export class WebSocketConnection implements Connection {
-  readonly transport = 'ws';
+  readonly transport: TransportName;
   readonly remoteAddress: string;
   readonly #ws: WebSocket;
   readonly #socket: Socket;
   readonly #wheel: TimerWheel;
-  /** What the socket had read when the last whole message came. */
-  #bytesReadWhole = 0;
+  readonly #edge = new FrameEdge();
   #closing = false;
 
-  constructor(ws: WebSocket, socket: Socket, wheel: TimerWheel) {
+  constructor(ws: WebSocket, socket: Socket, peer: Peer, wheel: TimerWheel) {
     this.#ws = ws;
     this.#socket = socket;
     this.#wheel = wheel;
-    this.remoteAddress = socket.remoteAddress ?? '';
+    this.transport = peer.secure ? 'wss' : 'ws';
+    this.remoteAddress = peer.remoteAddress;
   }
 
   listen(accept: Accept): void {
     const handler = accept(this);
     let failed: Error | null = null;
-    const whole = (): void => {
-      this.#bytesReadWhole = this.#socket.bytesRead;
+    const pong = (): void => {
+      if (!this.#closing) handler.onPong?.();
     };
-    whole();
+    this.#socket.on('data', (chunk: Buffer) => {
+      this.#edge.push(chunk);
+    });
     // Text frames are taken like binary ones: some clients send them, and Pomelo reads them. [protocol.md 1.2]
     this.#ws.on('message', (data: Buffer) => {
-      whole();
       if (!this.#closing) handler.onBytes(data);
     });
-    this.#ws.on('ping', whole);
-    this.#ws.on('pong', whole);
+    this.#ws.on('ping', pong);
+    this.#ws.on('pong', pong);
     this.#ws.on('error', (error: Error & { code?: string }) => {
       failed = error;
       const fault = faultOf(error.code ?? '');
@@ -68,13 +77,17 @@ export class WebSocketConnection implements Connection {
   }
 
   get assembling(): boolean {
-    return this.#socket.bytesRead > this.#bytesReadWhole;
+    return this.#edge.isWithin;
   }
 
   send(packets: readonly Encoded[]): void {
     // After a close frame nothing may follow, though the socket would still take it. [RFC 6455 section 5.5.1]
-    if (this.#closing || this.#ws.readyState !== this.#ws.OPEN || this.#socket.destroyed) return;
+    if (!this.#isOpen) return;
     this.#socket.write(packets.length === 1 ? packets[0]! : Buffer.concat(packets));
+  }
+
+  ping(): void {
+    if (this.#isOpen) this.#ws.ping();
   }
 
   pause(): void {
@@ -103,6 +116,10 @@ export class WebSocketConnection implements Connection {
   destroy(): void {
     this.#closing = true;
     this.#ws.terminate();
+  }
+
+  get #isOpen(): boolean {
+    return !this.#closing && this.#ws.readyState === this.#ws.OPEN && !this.#socket.destroyed;
   }
 }
 
@@ -143,9 +160,16 @@ export class WebSocketUpgrader {
     });
   }
 
-  upgrade(request: IncomingMessage, socket: Socket, head: Buffer, accept: Accept): void {
+  /** Answers the request; one that is not as WebSocket wants it is answered 4xx, and `accept` is not called. */
+  upgrade(
+    request: IncomingMessage,
+    socket: Socket,
+    head: Buffer,
+    peer: Peer,
+    accept: Accept,
+  ): void {
     this.#server.handleUpgrade(request, socket, head, (ws) => {
-      new WebSocketConnection(ws, socket, this.#wheel).listen(accept);
+      new WebSocketConnection(ws, socket, peer, this.#wheel).listen(accept);
     });
   }
 }

@@ -1,8 +1,10 @@
 /** Looks at the files that a configuration points to, before anything is started. */
 import { systemClock } from '../clock.ts';
 import type { Config } from '../config/schema.ts';
+import { faultIn } from '../transport/certificate.ts';
 import { makeSpeeches } from './dialects.ts';
 import { PomeloProjectError } from './pomelo-project.ts';
+import { listenerOptions } from './settings.ts';
 
 export type FileFindings = {
   readonly problems: readonly string[];
@@ -12,11 +14,15 @@ export type FileFindings = {
 /** What is wrong with them, a line each, which names the file; and what may not be meant. */
 export function checkFiles(config: Config): FileFindings {
   const warnings: string[] = [];
+  const problems = config.listen.flatMap((listen) => {
+    const { tls } = listenerOptions(config, listen);
+    return (tls === null ? null : faultIn(tls)) ?? [];
+  });
   try {
     makeSpeeches(config, systemClock, (text) => warnings.push(text));
-    return { problems: [], warnings };
   } catch (error) {
     if (!(error instanceof PomeloProjectError)) throw error;
-    return { problems: error.message.split('\n'), warnings };
+    problems.push(...error.message.split('\n'));
   }
+  return { problems, warnings };
 }

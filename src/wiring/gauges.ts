@@ -2,6 +2,7 @@
 import type { Registry } from '../session/registry.ts';
 import type { EventLoopLag } from '../telemetry/event-loop.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import type { Listener } from '../transport/listener.ts';
 
 export type Memory = {
   readonly rss: number;
@@ -17,6 +18,16 @@ export function watchOutboxes(metrics: Metrics, registry: Registry): void {
     for (const session of registry.all()) bytes += session.outbox.unsentBytes;
     return bytes;
   });
+}
+
+/** One for each listener with a certificate, by the address in its configuration. */
+export function watchCertificates(metrics: Metrics, listeners: readonly Listener[]): void {
+  for (const listener of listeners) {
+    if (listener.certificateExpiresAt === null) continue;
+    metrics.watch('pith_tls_certificate_expiry_timestamp_seconds', [listener.url], () =>
+      Math.floor((listener.certificateExpiresAt ?? 0) / 1_000),
+    );
+  }
 }
 
 export function watchProcess(metrics: Metrics, lag: EventLoopLag, memory: () => Memory): void {

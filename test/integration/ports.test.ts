@@ -1,10 +1,17 @@
 /** What each port takes, and what it says to those who speak something else. */
-import http from 'node:http';
 import { describe, expect, test } from 'vitest';
 
+import { systemClock } from '../../src/clock.ts';
+import { encodePacket, PacketType } from '../../src/protocol/packet.ts';
+import { makeLog } from '../../src/telemetry/log.ts';
+import { TimerWheel } from '../../src/timer-wheel.ts';
+import { Listener } from '../../src/transport/listener.ts';
+import type { Connection } from '../../src/transport/transport.ts';
 import { TestClient } from '../support/client.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
+import { fetchOnce } from '../support/fetch-once.ts';
 import { ACK, ask, frame, HANDSHAKE, OPCODE, RawSocket, UPGRADE } from '../support/raw.ts';
+import { expectRefusedAs } from '../support/refused.ts';
 import { eventually } from '../support/wait.ts';
 
 const ECHO = `
@@ -17,38 +24,6 @@ const SCHEMES = ['auto', 'ws', 'tcp'] as const;
 
 function listening(scheme: string, rest = ''): Promise<TestGateway> {
   return startGateway(`${ECHO}listen: [{ url: "${scheme}://127.0.0.1:0" }]\n${rest}`);
-}
-
-async function expectRefusedAs(gateway: TestGateway, why: string): Promise<void> {
-  await eventually(
-    () => gateway.count('pith_connections_refused_total', why) === 1,
-    `the count of ${why}`,
-  );
-  expect(gateway.log).toContainEqual(
-    expect.objectContaining({
-      level: 'info',
-      msg: 'connection refused',
-      why,
-      remoteAddress: '127.0.0.1',
-    }),
-  );
-}
-
-type Answer = { status: number; headers: http.IncomingHttpHeaders; body: string };
-
-function fetchOnce(port: number, path: string, method = 'GET'): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const request = http.request({ port, host: '127.0.0.1', path, method, agent: false });
-    request.on('error', reject);
-    request.on('response', (response) => {
-      let body = '';
-      response.on('data', (chunk: Buffer) => (body += chunk.toString()));
-      response.on('end', () => {
-        resolve({ status: response.statusCode!, headers: response.headers, body });
-      });
-    });
-    request.end();
-  });
 }
 
 describe("clients' ports", () => {
@@ -180,6 +155,84 @@ describe("clients' ports", () => {
     expect(gateway.gateway.registry.size).toBe(200);
     for (const client of clients) client.close();
     await eventually(() => gateway.gateway.registry.size === 0, 'all of them to be gone');
+  });
+});
+
+describe('WebSocket pings and text', () => {
+  test('a ping is answered, and so is one between the fragments of a message', async () => {
+    await using gateway = await listening('ws');
+    await using raw = await RawSocket.open(gateway.port, 'ws');
+    await raw.shakeHands('ws');
+    const message = ask(1, 'echo.a');
+    raw.send(frame(OPCODE.BINARY, message.subarray(0, 6), { fin: false }));
+    raw.send(frame(OPCODE.PING, Buffer.from('are you there')));
+    await raw.waitFor(/\x8a\x0dare you there/);
+    raw.send(frame(OPCODE.CONTINUATION, message.subarray(6)));
+    expect((await raw.waitFor(/\{"code":(\d+)\}$/))[1]).toBe('200');
+  });
+
+  test('a connection pings over WebSocket and hears of pings and pongs; over TCP there are none', async () => {
+    const wheel = new TimerWheel(systemClock);
+    const connections: Connection[] = [];
+    let pongs = 0;
+    const listener = new Listener(
+      {
+        scheme: 'auto',
+        host: '127.0.0.1',
+        port: 0,
+        packetBytesMax: 1_024,
+        handshakeMs: 5_000,
+        webSocketOnly: false,
+        path: '*',
+        origins: [],
+        tls: null,
+      },
+      { clock: systemClock, wheel, log: makeLog({ level: 'error', format: 'json', write() {} }) },
+      {
+        mayAccept: () => true,
+        onRefused() {},
+        accept(connection) {
+          connections.push(connection);
+          return {
+            onBytes(chunk) {
+              // Behind the ping, so that who has this has the ping as well.
+              connection.ping();
+              connection.send([encodePacket(PacketType.DATA, chunk)]);
+            },
+            onDrain() {},
+            onFault() {},
+            onClosed() {},
+            onPong() {
+              pongs++;
+            },
+          };
+        },
+      },
+    );
+    await listener.listen();
+    await using ws = await RawSocket.open(listener.port, 'ws');
+    await using tcp = await RawSocket.connect(listener.port);
+    ws.send(frame(OPCODE.BINARY, Buffer.from('hello')));
+    tcp.send(Buffer.from('\x01hello'));
+    const overWs = await ws.waitFor(/\r\n\r\n([^]*)hello$/);
+    expect(overWs[1]).toBe('\x89\0\x82\x09\x04\0\0\x05');
+    expect((await tcp.waitFor(/^([^]*)hello$/))[1]).toBe('\x04\0\0\x06\x01');
+    ws.send(Buffer.concat([frame(10, Buffer.alloc(0)), frame(OPCODE.PING, Buffer.from('x'))]));
+    await ws.waitFor(/\x8a\x01x$/);
+    expect(pongs).toBe(2);
+    expect(connections.map(({ transport }) => transport)).toEqual(['ws', 'tcp']);
+    expect(listener.waiting).toBe(0);
+    for (const connection of connections) connection.destroy();
+    listener.close();
+    wheel.stop();
+  });
+
+  test('a message in a text frame is read like any other', async () => {
+    await using gateway = await listening('ws');
+    await using raw = await RawSocket.open(gateway.port, 'ws');
+    await raw.shakeHands('ws');
+    raw.send(frame(OPCODE.TEXT, ask(1, 'echo.a')));
+    expect((await raw.waitFor(/\{"code":(\d+)\}$/))[1]).toBe('200');
   });
 });
 

@@ -48,12 +48,15 @@ export const RULES: Rules = {
   'contract/': ['protocol/', 'type session/'],
 
   // The way of a packet.
-  'transport/':     ['protocol/', 'timer-wheel.ts', 'ws', 'node:net', 'node:http', 'node:tls', 'node:stream', ...SEEN],
+  'transport/':     ['protocol/', 'timer-wheel.ts', 'ws', 'node:net', 'node:http', 'node:tls', 'node:crypto', 'node:stream', ...SEEN],
   'dialect/':       ['protocol/', 'node:crypto', 'node:zlib'],
   'session/':       ['protocol/', 'dialect/', 'transport/', 'timer-wheel.ts', 'type node:crypto', ...SEEN],
   'relay/':         ['protocol/', 'dialect/', 'routing/', 'session/', 'upstream/upstream.ts', 'upstream/call*', 'timer-wheel.ts', ...SEEN],
   'upstream/':      [...UPSTREAM],
   'upstream/grpc/': ['upstream/', ...UPSTREAM, ...GRPC, 'node:dns'],
+  'upstream/http/': ['upstream/', ...UPSTREAM, 'undici', 'node:buffer'],
+  'upstream/ipc/':  ['upstream/', ...UPSTREAM, 'node:net', 'node:buffer'],
+  'upstream/method/': ['upstream/', ...UPSTREAM, ...GRPC, '@bufbuild/protobuf', 'config/problem.ts', 'node:buffer', 'node:crypto', 'node:fs', 'node:path'],
   'upstream/nats/': ['upstream/', ...UPSTREAM, 'nats', 'node:crypto', 'node:fs'],
 
   // The way back, and the operator's way in.
@@ -66,7 +69,7 @@ export const RULES: Rules = {
   // What puts it together. Nobody imports these but as listed here.
   'wiring/':    ['*', 'node:crypto', 'node:fs', 'node:path'],
   'gateway.ts': ['*', 'wiring/'],
-  'cli/':       ['config/', 'routing/', 'protocol/', 'gen/', 'ws', 'node:net', 'node:readline', 'node:util', ...SEEN],
+  'cli/':       ['config/', 'routing/', 'protocol/', 'gen/', 'ws', 'node:net', 'node:readline', 'node:util', ...GRPC, 'yaml', 'node:fs', 'node:url', ...SEEN],
   'main.ts':    ['gateway.ts', 'wiring/files.ts', 'config/', 'telemetry/', 'cli/', 'node:fs', 'node:os', 'node:util'],
 };
 

@@ -1,0 +1,151 @@
+/**
+ * Certificates and keys as the configuration gives them, each a path or PEM text: read, and judged before
+ * anything uses them. Pure but for `readFile`.
+ */
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import { createSecureContext } from 'node:tls';
+
+/** Of a TLS server: each a path or PEM text; empty: none. */
+export type TlsFiles = { readonly cert: string; readonly key: string; readonly ca: string };
+
+/** Which of the keys is wrong. */
+export type TlsKey = keyof TlsFiles;
+
+/** A certificate and its key that go together, as PEM text. */
+export type TlsPem = TlsFiles & {
+  /** When the server's own certificate ends, in milliseconds since the Unix epoch. */
+  readonly expiresAt: number;
+};
+
+/** What is wrong, and in which key of the configuration; the message names the file and never shows a key. */
+export class TlsFault extends Error {
+  readonly key: TlsKey;
+
+  constructor(key: TlsKey, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = 'TlsFault';
+    this.key = key;
+  }
+}
+
+/** Reads a file as text; throws if it cannot. */
+export type ReadFile = (path: string) => string;
+
+/** Lengths beyond this are no path. [PATH_MAX of Linux] */
+const PATH_BYTES_MAX = 4_096;
+const BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----[^]*?-----END \1-----/g;
+/** DER in base64 begins so, be it a certificate or a key. */
+const BARE_BASE64 = /^MI[A-Za-z0-9+/]{40,}/;
+
+/** True for PEM text, false for what is taken as a path. */
+export function isPem(value: string): boolean {
+  return value.includes('-----BEGIN ');
+}
+
+/**
+ * Puts the texts in the place of the paths.
+ *
+ * @throws {TlsFault} for a file that cannot be read.
+ */
+export function readTexts(files: TlsFiles, readFile: ReadFile): TlsFiles {
+  return {
+    cert: textOf(files, 'cert', readFile),
+    key: textOf(files, 'key', readFile),
+    ca: textOf(files, 'ca', readFile),
+  };
+}
+
+/**
+ * Judges texts that were read: certificates that can be read, a key without a passphrase that belongs to the
+ * first of them, and all of it to OpenSSL's liking.
+ *
+ * @param files Where they come from, for the messages.
+ * @throws {TlsFault} for the first thing that is wrong.
+ */
+export function judge(texts: TlsFiles, files: TlsFiles): TlsPem {
+  const own = certificatesOf(texts, files, 'cert')[0]!;
+  if (texts.ca !== '') certificatesOf(texts, files, 'ca');
+  const key = privateKeyOf(texts, files);
+  if (!own.checkPrivateKey(key)) {
+    const message = `${nameOf(files, 'key')} does not belong to the first certificate in ${nameOf(files, 'cert')}`;
+    throw new TlsFault(
+      'key',
+      `${message}; give the key of that one, and its own certificate first`,
+    );
+  }
+  try {
+    createSecureContext({ cert: texts.cert, key: texts.key, ca: texts.ca || undefined });
+  } catch (error) {
+    throw new TlsFault('cert', `OpenSSL refuses ${nameOf(files, 'cert')}: ${reasonOf(error)}`, {
+      cause: error,
+    });
+  }
+  return { ...texts, expiresAt: Date.parse(own.validTo) };
+}
+
+function textOf(files: TlsFiles, key: TlsKey, readFile: ReadFile): string {
+  const value = files[key];
+  if (value === '' || isPem(value)) return value;
+  // Said without the value, which may be a key.
+  if (value.length > PATH_BYTES_MAX || /[\r\n\0]/.test(value) || BARE_BASE64.test(value)) {
+    throw new TlsFault(key, 'expected a path, or PEM text with its "-----BEGIN …-----" line');
+  }
+  try {
+    return readFile(value);
+  } catch (error) {
+    throw new TlsFault(key, `cannot read ${value}: ${reasonOf(error)}`, { cause: error });
+  }
+}
+
+function certificatesOf(texts: TlsFiles, files: TlsFiles, key: 'cert' | 'ca'): X509Certificate[] {
+  const blocks = blocksOf(texts[key], (label) => /^(X509 |TRUSTED )?CERTIFICATE$/.test(label));
+  if (blocks.length === 0) {
+    throw new TlsFault(
+      key,
+      `${nameOf(files, key)} has no certificate; expected PEM, "-----BEGIN CERTIFICATE-----"`,
+    );
+  }
+  return blocks.map((block, index) => {
+    try {
+      return new X509Certificate(block);
+    } catch (error) {
+      const which = `certificate ${index + 1} of ${blocks.length} in ${nameOf(files, key)}`;
+      throw new TlsFault(key, `cannot read ${which}: ${reasonOf(error)}`, { cause: error });
+    }
+  });
+}
+
+function privateKeyOf(texts: TlsFiles, files: TlsFiles): KeyObject {
+  const name = nameOf(files, 'key');
+  const [block] = blocksOf(texts.key, (label) => label.endsWith('PRIVATE KEY'));
+  if (block === undefined) {
+    throw new TlsFault(
+      'key',
+      `${name} has no private key; expected PEM, "-----BEGIN PRIVATE KEY-----"`,
+    );
+  }
+  if (block.includes('ENCRYPTED')) {
+    throw new TlsFault('key', `${name} is encrypted; give the key without a passphrase`);
+  }
+  try {
+    return createPrivateKey(block);
+  } catch (error) {
+    throw new TlsFault('key', `cannot read ${name}: ${reasonOf(error)}`, { cause: error });
+  }
+}
+
+function blocksOf(text: string, isMeant: (label: string) => boolean): string[] {
+  return [...text.matchAll(BLOCK)].filter(([, label]) => isMeant(label!)).map(([block]) => block);
+}
+
+/** A path is shown, PEM text is not. */
+function nameOf(files: TlsFiles, key: TlsKey): string {
+  return isPem(files[key]) ? 'the PEM text' : files[key];
+}
+
+/** OpenSSL's own words, without its error queue around them. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { reason } = error as { reason?: unknown };
+  return typeof reason === 'string' ? reason : error.message;
+}

@@ -1,0 +1,120 @@
+/**
+ * The HTTP side of a port: upgrades to WebSocket, and a sentence for everybody else. It never listens, and so
+ * has no deadlines of its own: the listener's hold.
+ */
+import http, { type IncomingMessage, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+
+import type { TimerWheel } from '../timer-wheel.ts';
+import type { Arrival } from './arrival.ts';
+import type { RefusedConnection } from './refused.ts';
+import type { Accept } from './transport.ts';
+import { WebSocketUpgrader } from './websocket.ts';
+
+const HTTP_HEAD_BYTES_MAX = 8_192;
+
+export type WebOptions = {
+  /** `*`: any. */
+  readonly path: string;
+  /** Allowed values of Origin; empty: any. */
+  readonly origins: readonly string[];
+  /** Largest packet, head included. */
+  readonly packetBytesMax: number;
+};
+
+export type WebEvents = {
+  readonly accept: Accept;
+  /** The connection becomes a session now. */
+  onUpgraded(arrival: Arrival): void;
+  /** It has been told no, and will go. */
+  onRefused(arrival: Arrival, why: RefusedConnection, detail: string): void;
+};
+
+type Refusal = { status: number; why: RefusedConnection; detail: string; text: string };
+
+export class Web {
+  readonly #path: string;
+  readonly #origins: ReadonlySet<string>;
+  readonly #events: WebEvents;
+  readonly #server: http.Server;
+  readonly #upgrader: WebSocketUpgrader;
+  readonly #arrivals = new WeakMap<Duplex, Arrival>();
+
+  constructor(options: WebOptions, wheel: TimerWheel, events: WebEvents) {
+    this.#path = options.path;
+    this.#origins = new Set(options.origins.map((origin) => origin.toLowerCase()));
+    this.#events = events;
+    this.#upgrader = new WebSocketUpgrader(options.packetBytesMax, wheel);
+    this.#server = http.createServer(
+      { maxHeaderSize: HTTP_HEAD_BYTES_MAX },
+      (request, response) => {
+        this.#answer(request, response);
+      },
+    );
+    this.#server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+      this.#upgrade(request, socket as Socket, head);
+    });
+    this.#server.on('clientError', (_error, socket) => {
+      if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');
+      else socket.destroy();
+    });
+  }
+
+  /** Takes over a connection that is paused; `first` is what was read of it already. */
+  serve(arrival: Arrival, socket: Socket, first: Buffer): void {
+    this.#arrivals.set(socket, arrival);
+    socket.unshift(first);
+    this.#server.emit('connection', socket);
+    socket.resume();
+  }
+
+  #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
+    const arrival = this.#arrivals.get(socket)!;
+    const refusal = this.#refusalOf(request);
+    if (refusal !== null) {
+      const { status, why, detail, text } = refusal;
+      socket.end(
+        `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\nContent-Type: text/plain\r\n` +
+          `Content-Length: ${Buffer.byteLength(text)}\r\nConnection: close\r\n\r\n${text}`,
+      );
+      // What comes behind the request is not read; but its end is.
+      socket.resume();
+      this.#events.onRefused(arrival, why, detail);
+      return;
+    }
+    this.#upgrader.upgrade(request, socket, head, arrival, (connection) => {
+      this.#events.onUpgraded(arrival);
+      return this.#events.accept(connection);
+    });
+  }
+
+  #refusalOf(request: IncomingMessage): Refusal | null {
+    if (!this.#isPath(request)) {
+      return { status: 404, why: 'wrong_path', detail: request.url ?? '', text: NOT_HERE };
+    }
+    const { origin } = request.headers;
+    // Only browsers send one, and only they have to be kept from following other people's pages.
+    if (origin === undefined || this.#origins.size === 0) return null;
+    if (this.#origins.has(origin.toLowerCase())) return null;
+    const text = 'Pages from this origin may not connect here.\n';
+    return { status: 403, why: 'wrong_origin', detail: origin, text };
+  }
+
+  #isPath({ url = '' }: IncomingMessage): boolean {
+    return this.#path === '*' || url.split('?', 1)[0] === this.#path;
+  }
+
+  #answer(request: IncomingMessage, response: ServerResponse): void {
+    const headers = { 'Content-Type': 'text/plain', Connection: 'close' };
+    if (!this.#isPath(request)) {
+      response.writeHead(404, headers).end(NOT_HERE);
+      return;
+    }
+    const scheme = this.#arrivals.get(request.socket)!.secure ? 'wss' : 'ws';
+    response.writeHead(426, { ...headers, Upgrade: 'websocket' });
+    response.end(`This port speaks WebSocket: connect with ${scheme}://.\n`);
+  }
+}
+
+const NOT_HERE = 'There is nothing at this path.\n';
