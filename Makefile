@@ -8,6 +8,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
 NODE_MODULES := node_modules/.package-lock.json
 CLIENT_MODULES := test/clients/node_modules/.package-lock.json
+ORACLE_MODULES := test/oracle/node_modules/.package-lock.json
 PYTHON_VENV := .cache/python
 PYTHON_MODULES := $(PYTHON_VENV)/.installed
 CODE := src test deploy package.json tsconfig.json .oxlintrc.json .oxfmtrc.json
@@ -15,12 +16,12 @@ CODE := src test deploy package.json tsconfig.json .oxlintrc.json .oxfmtrc.json
 # Without a terminal vitest colours its output all the same, unless told.
 VITEST := test -t 1 || export NO_COLOR=1; vitest run --config test/vitest.config.ts
 
-.PHONY: help setup run example-ts example-python check fmt fmt-check lint types layers unit test test-all bench image-test chart-test manifests gen clean node24 tools
+.PHONY: help setup run example-ts example-python check fmt fmt-check lint types layers unit test test-all oracle bench image-test chart-test manifests gen clean node24 tools
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: node24 tools $(CLIENT_MODULES) ## install everything: Node 24 and packages, and what the tests need
+setup: node24 tools $(CLIENT_MODULES) $(ORACLE_MODULES) ## install everything: Node 24 and packages, and what the tests need
 
 run: node24 ## start a gateway with a chat behind it, and say how to talk to it; Ctrl-C stops both
 	@node deploy/demo/run.ts
@@ -57,6 +58,9 @@ test: setup ## run all tests: unit, integration, conformance
 test-all: setup ## run all tests, and the slow ones of test/slow
 	@export TEST_ALL=1; $(VITEST)
 
+oracle: node24 $(ORACLE_MODULES) ## play one script on Pomelo, on Pinus and on a gateway, and print what differs
+	@node test/oracle/run.ts
+
 image-test: node24 ## build the image and try it as a cluster runs it; Linux, root
 	@sh test/image/tools.sh
 	@test -t 1 || export NO_COLOR=1; vitest run --config test/image/vitest.config.ts
@@ -77,7 +81,7 @@ gen: node24 ## generate src/gen from proto/
 	@sh proto/gen.sh
 
 clean: ## remove what was installed or made in this folder
-	rm -rf node_modules test/clients/node_modules coverage .cache
+	rm -rf node_modules test/clients/node_modules test/oracle/node_modules coverage .cache
 
 # --- What the targets above stand on.
 
@@ -89,6 +93,10 @@ $(NODE_MODULES): package.json package-lock.json .npmrc deploy/node-runtime/packa
 
 $(CLIENT_MODULES): test/clients/package.json test/clients/package-lock.json test/clients/.npmrc | $(NODE_MODULES)
 	cd test/clients && npm ci --loglevel=error --omit=optional --ignore-scripts
+	@touch $@
+
+$(ORACLE_MODULES): test/oracle/package.json test/oracle/package-lock.json test/oracle/.npmrc | $(NODE_MODULES)
+	cd test/oracle && npm ci --loglevel=error --omit=optional --ignore-scripts
 	@touch $@
 
 $(PYTHON_MODULES): deploy/examples/chat-python-nats/requirements.txt

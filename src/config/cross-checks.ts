@@ -77,6 +77,14 @@ function read<Schema extends z.ZodType>(schema: Schema, value: unknown) {
   return parsed.success ? parsed.data : undefined;
 }
 
+/** Keys that mean something in one dialect only. */
+const DIALECT_KEYS = [
+  { key: 'profile', dialect: 'pomelo', fallback: 'auto' },
+  { key: 'serializer', dialect: 'pitaya', fallback: 'json' },
+  { key: 'compress', dialect: 'pitaya', fallback: true },
+  { key: 'answer_errors', dialect: 'nano', fallback: false },
+] as const;
+
 function checkListeners({ known, listen }: Sections, report: Report, warn: Report): void {
   for (const [index, entry] of listen.entries()) {
     if (entry === undefined) continue;
@@ -98,6 +106,10 @@ function checkListeners({ known, listen }: Sections, report: Report, warn: Repor
         [...path, 'dialect'],
         `json is spoken over WebSocket only; use ${scheme === 'tcp' ? 'ws' : 'wss'}:// or auto://`,
       );
+    }
+    for (const { key, dialect, fallback } of DIALECT_KEYS) {
+      if (entry[key] !== fallback && entry.dialect !== dialect)
+        report([...path, key], `only with dialect: ${dialect}; this one is ${entry.dialect}`);
     }
     if (isTcp && entry.path !== '*') warn([...path, 'path'], `${scheme}:// has no paths`);
     if (isTcp && entry.origins.length > 0)

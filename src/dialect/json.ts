@@ -43,7 +43,7 @@ export class JsonDialect implements Dialect {
   }
 
   refuse(code: HandshakeCode, why?: Failure): Encoded {
-    return encodeText(JSON.stringify({ handshake: { ...(why && refusalWords(why)), code } }));
+    return encodeText(JSON.stringify({ handshake: { code, ...(why && refusalWords(why)) } }));
   }
 
   kick(body: Readonly<Record<string, unknown>>): Encoded {

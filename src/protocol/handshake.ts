@@ -110,5 +110,5 @@ export function encodeHandshakeRefusal(
   code: HandshakeCode,
   words: Readonly<Record<string, unknown>> = {},
 ): Encoded {
-  return encodeJsonPacket(PacketType.HANDSHAKE, { ...words, code });
+  return encodeJsonPacket(PacketType.HANDSHAKE, { code, ...words });
 }

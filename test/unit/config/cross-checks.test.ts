@@ -127,6 +127,16 @@ const mistakes: [what: string, yaml: string, expected: string][] = [
     '1: listen[0].tls: require_client_cert needs cert and key',
   ],
   [
+    'a key of another dialect',
+    'listen: [{ dialect: nano, compress: false }]',
+    '1: listen[0].compress: only with dialect: pitaya; this one is nano',
+  ],
+  [
+    'a fixed answer that is asked who may come in',
+    'auth: { mode: connect, backend: gate }\nbackends: { gate: { reply: {} } }',
+    '1: auth.backend: "gate" is a fixed answer, and cannot be asked',
+  ],
+  [
     'the json dialect over TCP',
     'listen: [{ url: "tcp://0.0.0.0:1", dialect: json }]',
     '1: listen[0].dialect: json is spoken over WebSocket only; use ws:// or auto://',

@@ -96,6 +96,6 @@ test('a handshake says user and sys, or nothing', () => {
   expect(text(json.accept(request, undefined))).toBe('{"handshake":{"code":200}}');
   expect(text(json.accept(request, { a: 1 }))).toBe('{"handshake":{"code":200,"user":{"a":1}}}');
   expect(text(json.refuse(500, failure('FORBIDDEN', 'banned')))).toBe(
-    '{"handshake":{"reason":"FORBIDDEN","msg":"banned","code":500}}',
+    '{"handshake":{"code":500,"reason":"FORBIDDEN","msg":"banned"}}',
   );
 });

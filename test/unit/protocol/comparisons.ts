@@ -19,6 +19,13 @@ import {
   PacketType,
 } from '../../../src/protocol/packet.ts';
 import { RouteDictionary } from '../../../src/protocol/route-dictionary.ts';
+import { cesu8, escapeAstral, textFromClient, utf8FromClient } from '../../../src/protocol/text.ts';
+import {
+  compareProtobuf,
+  compareProtobufDecode,
+  compareProtobufPinus,
+  compareProtosVersion,
+} from './protobuf-comparisons.ts';
 import { digest, type Packet, readAll } from './wire.ts';
 import type { Vector } from './vectors.ts';
 
@@ -246,6 +253,10 @@ function compareStrings(vector: Vector): Comparison {
       nodeReadsUs: { m: string },
       fourByteLeads: 0,
       weReadBrowser: vector['nodeDecodesBrowser'],
+      weWriteBrowser: vector.hex,
+      textOfBrowser: string,
+      jsonOfBrowser: vector['nodeHex'],
+      escaped: json.toString(),
     },
     ours: {
       // Shows that the decoder above is that of the browsers.
@@ -254,11 +265,16 @@ function compareStrings(vector: Vector): Comparison {
       nodeReadsUs: JSON.parse(json.toString('utf8')),
       fourByteLeads: json.filter((byte) => byte >= 0xf0).length,
       weReadBrowser: message.route,
+      weWriteBrowser: hex(cesu8(string)),
+      textOfBrowser: textFromClient(bytes),
+      jsonOfBrowser: hex(utf8FromClient(bytes)),
+      escaped: escapeAstral(Buffer.from(JSON.stringify({ m: string }))).toString(),
     },
   };
 }
 
 function compareVersion(vector: Vector): Comparison {
+  if (vector.input.dict === undefined) return compareProtosVersion(vector);
   return { reference: vector['base64'], ours: new RouteDictionary(vector.input.dict).version };
 }
 
@@ -274,4 +290,7 @@ export const comparisonOfLayer: Readonly<Record<string, (vector: Vector) => Comp
   'server-observed': compareServer,
   'strencode-browser': compareStrings,
   version: compareVersion,
+  protobuf: compareProtobuf,
+  'protobuf-decode': compareProtobufDecode,
+  'protobuf-pinus': compareProtobufPinus,
 };

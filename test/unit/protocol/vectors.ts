@@ -25,15 +25,7 @@ export function vector(name: string): Vector {
 
 /** Layers that other parts of Pith answer for, or that it does not have. */
 export const layersOfOtherParts: Readonly<Record<string, string>> = {
-  protobuf: 'the body codec',
-  'protobuf-decode': 'the body codec',
-  'protobuf-pinus': 'the body codec',
   crypto: 'useCrypto, not part of the wire codec',
   sio: 'socket.io, not served',
   'pitaya-message': 'bodies compressed by Pitaya',
-};
-
-/** Vectors of our layers that other parts answer for. */
-export const vectorsOfOtherParts: Readonly<Record<string, string>> = {
-  'protoVersion-md5': 'the version of protos is computed where they are parsed',
 };
