@@ -1,7 +1,17 @@
 // Backends: each entry is one of six kinds, told apart by the key that it has.
 import { z } from 'zod';
 import { checkGrpcAddress } from './address.ts';
-import { autoFlag, checkedText, choice, flag, integer, pairs, secret, texts } from './fields.ts';
+import {
+  autoFlag,
+  checkedText,
+  choice,
+  flag,
+  integer,
+  pairs,
+  secret,
+  texts,
+  duration,
+} from './fields.ts';
 import { clientTlsSchema } from './schema-listen.ts';
 import { checkHeader, checkMetadata, checkSubjectPrefix } from './syntax.ts';
 
@@ -10,6 +20,17 @@ export const backendKinds = ['grpc', 'nats', 'http', 'ipc', 'reply', 'dial_in'] 
 
 /** One of the kinds of backends. */
 export type BackendKind = (typeof backendKinds)[number];
+
+const breaker = z
+  .strictObject({
+    failures: integer(0, 'Failures in a row that open it, 1 to 10000; 0: never.', {
+      min: 0,
+      max: 10_000,
+    }),
+    open: duration('5s', 'How long nothing is sent then; after that one message tries it.'),
+  })
+  .prefault({})
+  .describe('Circuit breaker: a backend that keeps failing is left alone for a while.');
 
 const grpcBackend = z
   .strictObject({
@@ -28,6 +49,7 @@ const grpcBackend = z
     health: autoFlag('Watch grpc.health.v1 of the backend; auto: if it has it.'),
     tls: clientTlsSchema,
     metadata: pairs('Metadata sent with every call.', checkMetadata),
+    breaker,
     services: texts('Services that mode: method may call, as lobby.v1.Rooms.', (value) =>
       /^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$/.test(value)
         ? undefined
@@ -49,21 +71,23 @@ const natsBackend = z
       })
       .prefault({})
       .describe('Subscribers on the bus; needs a NATS bus.'),
+    breaker,
   })
   .transform((entry) => ({ kind: 'nats' as const, ...entry }));
 
 const httpBackend = z
   .strictObject({
-    http: checkedText(checkHttpUrl).describe('http://host:port or https://host:port.'),
-    headers: pairs('Headers sent with every request.', checkHeader),
+    http: checkedText(checkHttpUrl).describe(
+      'http://host:port or https://host:port; a path stands before all others.',
+    ),
+    headers: pairs('Headers sent with every request.', checkHttpHeader),
+    tls: clientTlsSchema,
   })
   .transform((entry) => ({ kind: 'http' as const, ...entry }));
 
 const ipcBackend = z
   .strictObject({
-    ipc: checkedText((value) =>
-      /^unix:(\/\/)?\/[^/]/.test(value) ? undefined : 'expected unix:///path',
-    ).describe('unix:///path of the socket, one JSON object a line.'),
+    ipc: checkedText(checkSocket).describe('unix:///path of the socket, one JSON object a line.'),
   })
   .transform((entry) => ({ kind: 'ipc' as const, ...entry }));
 
@@ -82,6 +106,7 @@ const dialInBackend = z
       .strictObject({ token: secret('Token that the backend shows; empty: none.') })
       .prefault({})
       .describe('The backend opens the Link itself.'),
+    breaker,
   })
   .transform((entry) => ({ kind: 'dial_in' as const, ...entry }));
 
@@ -113,6 +138,10 @@ export type BackendConfig = z.output<typeof backendSchema>;
 export type GrpcBackendConfig = Extract<BackendConfig, { kind: 'grpc' }>;
 /** A backend reached over the NATS bus. */
 export type NatsBackendConfig = Extract<BackendConfig, { kind: 'nats' }>;
+/** A backend reached by HTTP. */
+export type HttpBackendConfig = Extract<BackendConfig, { kind: 'http' }>;
+/** A backend on a Unix socket. */
+export type IpcBackendConfig = Extract<BackendConfig, { kind: 'ipc' }>;
 /** A backend that is a fixed answer. */
 export type ReplyBackendConfig = Extract<BackendConfig, { kind: 'reply' }>;
 
@@ -138,7 +167,29 @@ function checkHttpUrl(value: string): string | undefined {
   }
   const url = new URL(value);
   if (url.username !== '' || url.password !== '') return 'a password goes to "headers", not here';
+  if (url.search !== '' || url.hash !== '') return 'expected no ? and no #; a path is fine';
   return undefined;
+}
+
+/** As any header; and what a connection has of its own, or what would change the answer's form, is the gateway's. */
+function checkHttpHeader(name: string, value: string): string | undefined {
+  return /^(transfer-encoding|keep-alive|upgrade|expect|accept-encoding|traceparent|tracestate)$/i.test(
+    name,
+  )
+    ? 'this header is set by the gateway'
+    : checkHeader(name, value);
+}
+
+// [unix(7)] The kernel's limit, with the zero at its end.
+const SOCKET_PATH_BYTES_MAX = 107;
+
+function checkSocket(value: string): string | undefined {
+  const [, path] = /^unix:(?:\/\/)?(\/[^/].*)$/.exec(value) ?? [];
+  if (path === undefined) return 'expected unix:///path';
+  const bytes = Buffer.byteLength(path);
+  return bytes > SOCKET_PATH_BYTES_MAX
+    ? `a socket's path has at most ${SOCKET_PATH_BYTES_MAX} bytes; this one has ${bytes}`
+    : undefined;
 }
 
 // YAML has .inf and .nan, JSON does not.

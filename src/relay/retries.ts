@@ -38,6 +38,8 @@ export class Retries {
     const { target, state, retries, session } = call;
     if (!target.idempotent || state !== 'sent' || retries >= RETRIES_MAX) return false;
     if (!AGAIN.has(why.reason) || session.state === 'closed') return false;
+    // The backend has spoken: it says when to come again, or what the client is to hear.
+    if (why.retryAfterMs > 0 || why.body !== null) return false;
     const ordinal = target.backendOrdinal;
     const waitMs = Math.random() * BACKOFF_MS * 2 ** retries;
     if (this.#budgets[ordinal]! < 1 || this.#wheel.now() + waitMs >= call.deadline) return false;

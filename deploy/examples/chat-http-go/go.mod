@@ -1,0 +1,3 @@
+module chat-http-go
+
+go 1.26.0

@@ -1,0 +1,3 @@
+module chat-ipc-go
+
+go 1.26.0

@@ -1,0 +1,159 @@
+// The chat on a Unix socket: one JSON object a line, and nothing of Pith's code.
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"log"
+	"net"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+)
+
+type obj = map[string]any
+
+// line is what the gateway writes: a request, or without a seq_id a notify.
+type line struct {
+	Cmd     string          `json:"cmd"`
+	Payload json.RawMessage `json:"payload"`
+	SeqID   int             `json:"seq_id"`
+	Session struct {
+		SID  string         `json:"sid"`
+		UID  string         `json:"uid"`
+		Data map[string]any `json:"data"`
+	} `json:"session"`
+}
+
+// answer goes back with the number of its request. The patch is in force before the client has it.
+type answer struct {
+	SeqID   int      `json:"seq_id"`
+	Payload any      `json:"payload,omitempty"`
+	Error   *failure `json:"error,omitempty"`
+	Patch   obj      `json:"patch,omitempty"`
+}
+
+// failure is an application error: the client gets code, reason and text.
+type failure struct {
+	Code   int    `json:"code"`
+	Reason string `json:"reason"`
+	Msg    string `json:"msg"`
+}
+
+type body struct{ Name, Room, Text, To string }
+
+var (
+	badBody   = &failure{400, "BAD_BODY", "a JSON object with the fields of this route is needed"}
+	notInRoom = &failure{400, "NOT_IN_ROOM", "join a room first"}
+)
+
+// gateway is one connection; each gateway makes its own. Handlers of one line after another write to it.
+type gateway struct{ out *json.Encoder }
+
+func (g gateway) say(v any) {
+	if err := g.out.Encode(v); err != nil {
+		log.Print(err)
+	}
+}
+
+// push says something to a target, which is one of sid, uid, group and all.
+func (g gateway) push(target obj, route string, payload any) {
+	push := obj{"cmd": "push", "route": route, "payload": payload}
+	for name, value := range target {
+		push[name] = value
+	}
+	g.say(push)
+}
+
+// toRoom pushes to everybody in a room but one session.
+func (g gateway) toRoom(room, except, route string, payload any) {
+	g.push(obj{"group": "room." + room, "except_sids": []string{except}}, route, payload)
+}
+
+// chat does the work of one route and says what the client gets and what changes in its session.
+func (g gateway) chat(in line, b body) (payload any, patch obj, fail *failure) {
+	sid, uid := in.Session.SID, in.Session.UID
+	room, _ := in.Session.Data["room"].(string) // there because the route forwards it
+	switch {
+	case in.Cmd == "chat.room.join" && (b.Name == "" || b.Room == ""), in.Cmd == "chat.room.whisper" && b.To == "":
+		return nil, nil, badBody
+	case in.Cmd == "chat.room.join":
+		patch := obj{"uid": b.Name, "set": obj{"room": b.Room}, "join": []string{"room." + b.Room}}
+		if room != "" && room != b.Room {
+			patch["leave"] = []string{"room." + room}
+			g.toRoom(room, sid, "onLeave", obj{"name": b.Name})
+		}
+		g.toRoom(b.Room, sid, "onJoin", obj{"name": b.Name})
+		return obj{"code": 200, "room": b.Room}, patch, nil
+	case in.Cmd == "chat.room.whisper": // nobody says whether `to` is online
+		g.push(obj{"uid": b.To}, "onWhisper", obj{"from": uid, "text": b.Text})
+		return obj{"code": 200}, nil, nil
+	case room == "" && (in.Cmd == "chat.room.send" || in.Cmd == "chat.room.leave"):
+		return nil, nil, notInRoom
+	case in.Cmd == "chat.room.send":
+		g.toRoom(room, sid, "onChat", obj{"from": uid, "text": b.Text})
+		return obj{"code": 200}, nil, nil
+	case in.Cmd == "chat.room.leave":
+		g.toRoom(room, sid, "onLeave", obj{"name": uid})
+		return obj{"code": 200}, obj{"set": obj{"room": nil}, "leave": []string{"room." + room}}, nil
+	}
+	return nil, nil, &failure{404, "NO_ROUTE", "no such route: " + in.Cmd}
+}
+
+// serve reads the lines of one gateway until it goes, or until we stop reading.
+func serve(conn net.Conn) {
+	defer conn.Close()
+	g, lines := gateway{json.NewEncoder(conn)}, json.NewDecoder(conn)
+	for {
+		var in line
+		if lines.Decode(&in) != nil { // io.EOF, mostly: the gateway, or we, have stopped
+			return
+		}
+		if in.Cmd == "pith.closed" {
+			log.Print("left: ", in.Session.UID)
+			continue
+		}
+		b, out := body{}, answer{SeqID: in.SeqID, Error: badBody}
+		if json.Unmarshal(in.Payload, &b) == nil {
+			out.Payload, out.Patch, out.Error = g.chat(in, b)
+		}
+		if in.SeqID != 0 {
+			g.say(out)
+		} else if out.Patch != nil { // a notify has no answer for the patch to ride on
+			g.say(obj{"cmd": "patch", "sid": in.Session.SID, "patch": out.Patch})
+		}
+	}
+}
+
+func main() {
+	path := cmp.Or(os.Getenv("SOCKET"), "/tmp/pith-chat.sock")
+	os.Remove(path) // left by a process that was killed
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("chat on IPC: listening on", path)
+	var open sync.Map // connections
+	var work sync.WaitGroup
+	go func() {
+		stop := make(chan os.Signal, 1)
+		signal.Notify(stop, syscall.SIGTERM, os.Interrupt)
+		<-stop
+		listener.Close()
+	}()
+	for {
+		conn, err := listener.Accept()
+		if err != nil { // closed above
+			break
+		}
+		open.Store(conn, nil)
+		work.Go(func() { serve(conn); open.Delete(conn) })
+	}
+	open.Range(func(conn, _ any) bool {
+		conn.(*net.UnixConn).CloseRead() // what has been read is answered
+		return true
+	})
+	work.Wait()
+}

@@ -1,0 +1,132 @@
+/** Tells a backend of the sessions that ended. Nothing waits for it, and what cannot be told is dropped. */
+import type { Dispatcher } from 'undici';
+
+import { Alarm, type TimerWheel } from '../../timer-wheel.ts';
+import { Exchange, type ExchangeEnd, type ExchangeLimits, Held } from './exchange.ts';
+import type { Pairs } from './request-headers.ts';
+import type { Trouble, Where } from './trouble.ts';
+
+/** Connections that this may take beside those of requests. */
+export const CLOSED_IN_FLIGHT_MAX = 8;
+/** Events that wait; beyond it the newest is dropped. */
+const WAITING_MAX = 10_000;
+const ANSWER_WAIT_MS = 5_000;
+/** How long a backend that has no such path is not asked again. */
+export const CLOSED_PAUSE_MS = 60_000;
+/** The answer says nothing; more than this of it is not read. */
+const ANSWER_BYTES_MAX = 64 * 1024;
+/** There is nothing there, or nothing that takes a POST. */
+export const NOT_SERVED = new Set([404, 405, 501]);
+
+export type ClosedEventsParts = {
+  readonly pool: Dispatcher;
+  readonly path: string;
+  readonly headers: Pairs;
+  readonly where: Where;
+  readonly wheel: TimerWheel;
+  /** `pausedMs`: nothing more is sent for so long; 0: this one was not taken. */
+  readonly onUntold: (why: string, pausedMs: number) => void;
+};
+
+export class ClosedEvents implements ExchangeEnd {
+  readonly #parts: ClosedEventsParts;
+  readonly #limits: ExchangeLimits = {
+    answerBytesMax: ANSWER_BYTES_MAX,
+    held: new Held(CLOSED_IN_FLIGHT_MAX * ANSWER_BYTES_MAX),
+  };
+  #waiting: string[] = [];
+  #head = 0;
+  /** With what ends each when it takes too long. */
+  readonly #inFlight = new Map<Exchange, Alarm>();
+  #pausedUntil = -Infinity;
+  #onIdle: () => void = () => {};
+
+  constructor(parts: ClosedEventsParts) {
+    this.#parts = parts;
+  }
+
+  /** @param event A ClosedEvent in JSON. */
+  tell(event: () => string): void {
+    if (this.#parts.wheel.now() < this.#pausedUntil) return;
+    if (this.#waiting.length - this.#head >= WAITING_MAX) {
+      this.#parts.onUntold(`${WAITING_MAX} ends of sessions wait to be told`, 0);
+      return;
+    }
+    this.#waiting.push(event());
+    this.#sendNext();
+  }
+
+  /** Resolves when nothing waits and nothing is in flight. */
+  idle(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onIdle = resolve;
+      this.#lookIdle();
+    });
+  }
+
+  stop(): void {
+    this.#waiting = [];
+    this.#head = 0;
+    for (const alarm of this.#inFlight.values()) this.#parts.wheel.cancel(alarm);
+  }
+
+  onAnswer(exchange: Exchange): void {
+    this.#over(exchange);
+    if (NOT_SERVED.has(exchange.status)) this.#pause(exchange.status);
+    else if (exchange.status >= 300)
+      this.#parts.onUntold(`${this.#parts.path} answered ${exchange.status}`, 0);
+    this.#sendNext();
+  }
+
+  onTrouble(exchange: Exchange, trouble: Trouble): void {
+    this.#over(exchange);
+    const why = exchange.cancelled ? `no answer in ${ANSWER_WAIT_MS} ms` : trouble.why;
+    this.#parts.onUntold(why, 0);
+    this.#sendNext();
+  }
+
+  #over(exchange: Exchange): void {
+    const alarm = this.#inFlight.get(exchange);
+    if (alarm !== undefined) this.#parts.wheel.cancel(alarm);
+    this.#inFlight.delete(exchange);
+    this.#lookIdle();
+  }
+
+  #pause(status: number): void {
+    const { wheel, path, onUntold } = this.#parts;
+    this.#waiting = [];
+    this.#head = 0;
+    // Those that were in flight at the same time say the same.
+    if (wheel.now() < this.#pausedUntil) return;
+    this.#pausedUntil = wheel.now() + CLOSED_PAUSE_MS;
+    onUntold(`${path} answered ${status}: it is not served`, CLOSED_PAUSE_MS);
+  }
+
+  #sendNext(): void {
+    while (this.#inFlight.size < CLOSED_IN_FLIGHT_MAX && this.#head < this.#waiting.length) {
+      const event = this.#waiting[this.#head]!;
+      this.#head++;
+      if (this.#head > CLOSED_IN_FLIGHT_MAX || this.#head === this.#waiting.length) {
+        this.#waiting = this.#waiting.slice(this.#head);
+        this.#head = 0;
+      }
+      this.#send(event);
+    }
+    this.#lookIdle();
+  }
+
+  #send(event: string): void {
+    const { pool, path, headers, where, wheel } = this.#parts;
+    const exchange = new Exchange(this, where, this.#limits);
+    const alarm = new Alarm(() => {
+      exchange.cancel();
+    });
+    this.#inFlight.set(exchange, alarm);
+    wheel.set(alarm, ANSWER_WAIT_MS);
+    pool.dispatch({ method: 'POST', path, headers: [...headers], body: event }, exchange);
+  }
+
+  #lookIdle(): void {
+    if (this.#inFlight.size === 0 && this.#head === this.#waiting.length) this.#onIdle();
+  }
+}

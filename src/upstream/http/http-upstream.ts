@@ -1,0 +1,366 @@
+/**
+ * A backend on HTTP/1.1: one POST a message, over connections that are kept. What breaks is answered and never sent
+ * again from here: the backend may have had it.
+ */
+import { Pool } from 'undici';
+
+import { type Clock, within } from '../../clock.ts';
+import { JSON_DEPTH_MAX, nestsTooDeep } from '../../contract/json-depth.ts';
+import { connectJson, readConnectResponse } from '../../contract/json-shapes.ts';
+import { type Failure, failure } from '../../errors.ts';
+import { PACKET_BODY_BYTES_MAX } from '../../protocol/packet.ts';
+import type { Lane } from '../../session/lane.ts';
+import type { TimerWheel } from '../../timer-wheel.ts';
+import type { Call } from '../call.ts';
+import { closedEventJson } from '../closed-event.ts';
+import { ConnectCall } from '../connect-call.ts';
+import { HeaderError, type Headers, readClose, readPatch } from '../nats/headers.ts';
+import type { Accepted, ClosedSession, ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
+import { answerHeaders } from './answer-headers.ts';
+import { CLOSED_IN_FLIGHT_MAX, ClosedEvents, NOT_SERVED } from './closed-events.ts';
+import { Exchange, type ExchangeEnd, type ExchangeLimits, Held, type Phase } from './exchange.ts';
+import { Paths } from './path.ts';
+import { type Pairs, RequestHeaders } from './request-headers.ts';
+import { refusalOf } from './status.ts';
+import { badReply, type Trouble, type Where } from './trouble.ts';
+import { Waiting } from './waiting.ts';
+
+/** Requests in flight to one backend; each has a connection. */
+export const HTTP_CONNECTIONS_MAX = 256;
+/** Bytes of requests that wait for a connection; beyond it they are refused. */
+const WAITING_BYTES_MAX = 16 * 1024 * 1024;
+/** Bytes of answers that have begun and are not complete. */
+const HELD_BYTES_MAX = 64 * 1024 * 1024;
+/** Bytes of an answer's headers. */
+const HEADERS_BYTES_MAX = 64 * 1024;
+const CONNECT_WAIT_MS = 5_000;
+/**
+ * How long an idle connection is kept, unless the backend says longer in Keep-Alive: less than the shortest that is
+ * common for servers (gunicorn: 2 s), so that none closes it just as we send.
+ */
+const IDLE_MS = 1_500;
+const TOO_DEEP = `the handshake is nested deeper than ${JSON_DEPTH_MAX}`;
+
+/** TLS towards the backend: PEM texts; '' for the standard. */
+export type HttpTls = { readonly ca: string; readonly cert: string; readonly key: string };
+
+export type HttpUpstreamOptions = {
+  readonly name: string;
+  /** http or https; a path stands before all others. */
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly tls: HttpTls;
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+};
+
+export type HttpUpstreamEvents = {
+  onState(state: 'away' | 'connected', why: string): void;
+  /** A call failed. `kind`: one of a few. */
+  onTrouble(kind: string, route: string, why: string): void;
+  /** `pausedMs`: nothing more is sent for so long. */
+  onUntold(why: string, pausedMs: number): void;
+};
+
+/** A request and whom its answer is for; what `call.slot` holds meanwhile. */
+class CallExchange extends Exchange {
+  readonly call: Call;
+
+  constructor(call: Call, ...parts: ConstructorParameters<typeof Exchange>) {
+    super(...parts);
+    this.call = call;
+  }
+}
+
+export class HttpUpstream implements Upstream, ExchangeEnd {
+  /** Requests over several connections have no order among themselves. */
+  readonly oneAtATime = true;
+  readonly #options: HttpUpstreamOptions;
+  readonly #events: HttpUpstreamEvents;
+  readonly #where: Where;
+  readonly #pool: Pool;
+  readonly #paths: Paths;
+  readonly #headers: RequestHeaders;
+  readonly #closedEvents: ClosedEvents;
+  readonly #limits: ExchangeLimits = {
+    answerBytesMax: PACKET_BODY_BYTES_MAX,
+    held: new Held(HELD_BYTES_MAX),
+  };
+  readonly #waiting = new Waiting(WAITING_BYTES_MAX);
+  #inFlight = 0;
+  #starting = false;
+  #away = false;
+  #onIdle: () => void = () => {};
+
+  constructor(options: HttpUpstreamOptions, events: HttpUpstreamEvents) {
+    const { origin, pathname } = new URL(options.url);
+    this.#options = options;
+    this.#events = events;
+    this.#where = { key: `backends.${options.name}.http`, url: origin };
+    this.#paths = new Paths(pathname);
+    this.#headers = new RequestHeaders(options.headers);
+    this.#pool = new Pool(origin, {
+      connections: HTTP_CONNECTIONS_MAX + CLOSED_IN_FLIGHT_MAX,
+      pipelining: 1,
+      allowH2: false,
+      keepAliveTimeout: IDLE_MS,
+      maxHeaderSize: HEADERS_BYTES_MAX,
+      // Each call has its own deadline, and ends by it.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      connect: { timeout: CONNECT_WAIT_MS, ...givenOf(options.tls) },
+    });
+    this.#closedEvents = new ClosedEvents({
+      pool: this.#pool,
+      path: this.#paths.own('/pith/closed'),
+      headers: this.#headers.own,
+      where: this.#where,
+      wheel: options.wheel,
+      onUntold: (why, pausedMs) => {
+        events.onUntold(why, pausedMs);
+      },
+    });
+  }
+
+  start(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  send(call: Call): void {
+    if (call.session.state !== 'closed') call.lane.place = this;
+    if (this.#inFlight < HTTP_CONNECTIONS_MAX && this.#waiting.isEmpty) {
+      this.#dispatch(call);
+    } else if (!this.#waiting.add(call)) {
+      call.fail(failure('OVERLOADED', 'the backend is busy, and too much waits for it'));
+    }
+  }
+
+  cancel(call: Call): void {
+    const { slot } = call;
+    call.slot = null;
+    const isLate = this.#options.wheel.now() >= call.deadline;
+    if (slot === this.#waiting) {
+      this.#waiting.cancel(call);
+      if (isLate) this.#tellLate(call, 'busy');
+    } else if (slot instanceof CallExchange) {
+      if (isLate) this.#tellLate(call, slot.phase);
+      slot.cancel();
+    }
+  }
+
+  async connect(ask: ConnectAsk): Promise<Accepted | Failure> {
+    if (nestsTooDeep(ask.user) || nestsTooDeep(ask.sys)) return failure('BAD_BODY', TOO_DEEP);
+    const call = new ConnectCall(ask, this, this.#options.wheel, readConnectResponse);
+    call.route = 'pith.connect';
+    call.body = Buffer.from(JSON.stringify(connectJson(ask)));
+    if (!call.ended) this.send(call);
+    const outcome = await call.outcome;
+    // A session that a backend has refused was never its own: it does not hear of the end.
+    if (call.refused && !ask.refresh) ask.lane.place = null;
+    return outcome;
+  }
+
+  onSessionClosed(closed: ClosedSession, lane: Lane): void {
+    if (lane.place !== this) return;
+    lane.place = null;
+    this.#closedEvents.tell(() => closedEventJson(closed));
+  }
+
+  info(): UpstreamInfo {
+    return { kind: 'http', addresses: 1, healthy: this.#away ? 0 : 1 };
+  }
+
+  async close(ms: number): Promise<void> {
+    const quiet = new Promise<void>((resolve) => {
+      this.#onIdle = resolve;
+      if (this.#inFlight === 0) resolve();
+    });
+    const all = Promise.all([quiet, this.#closedEvents.idle()]).then(() => {});
+    await within(this.#options.clock, ms, all, undefined);
+    this.#closedEvents.stop();
+    await this.#pool.destroy();
+  }
+
+  #tellLate(call: Call, phase: Phase | 'busy'): void {
+    const ms = Math.round(call.deadline - call.startedAt);
+    const why = `no answer from ${this.#where.url} in ${ms} ms: ${LATE[phase]}`;
+    this.#events.onTrouble(`late ${phase}`, call.route, why);
+  }
+
+  // ---- one request --------------------------------------------------------------------------------------
+
+  #dispatch(call: Call): void {
+    const exchange = new CallExchange(call, this, this.#where, this.#limits);
+    call.slot = exchange;
+    this.#inFlight++;
+    const { path, headers } = this.#request(call);
+    this.#pool.dispatch(
+      { method: 'POST', path, headers: headers as string[], body: call.body },
+      exchange,
+    );
+  }
+
+  #request(call: Call): { path: string; headers: Pairs } {
+    if (call instanceof ConnectCall) {
+      const headers = [...this.#headers.own, 'Pith-Timeout-Ms', String(call.leftMs)];
+      return { path: this.#paths.own('/pith/connect'), headers };
+    }
+    const leftMs = Math.max(1, Math.round(call.deadline - this.#options.wheel.now()));
+    return {
+      path: this.#paths.of(call.route, call.target.path),
+      headers: this.#headers.of(call, leftMs),
+    };
+  }
+
+  onAnswer(exchange: CallExchange): void {
+    this.#setAway(null);
+    const { call } = exchange;
+    if (call.slot === exchange) {
+      call.slot = null;
+      this.#answer(call, exchange);
+    }
+    this.#over();
+  }
+
+  #answer(call: Call, exchange: Exchange): void {
+    const { status, body } = exchange;
+    const misled = this.#misled(exchange);
+    if (misled !== null) {
+      this.#fail(call, misled);
+    } else if (call instanceof ConnectCall) {
+      this.#answerConnect(call, exchange);
+    } else {
+      const headers = answerHeaders(exchange.headers);
+      const refused = status < 300 ? null : this.#refusal(call, exchange, headers);
+      if (headers === null && refused === null) call.succeed(body);
+      else this.#answerInFull(call, { headers, refused, body });
+    }
+  }
+
+  #answerInFull(
+    call: Call,
+    said: { headers: Headers | null; refused: Failure | null; body: Buffer },
+  ): void {
+    const { headers, refused, body } = said;
+    let patch: ReturnType<typeof readPatch> = null;
+    try {
+      if (headers !== null) patch = readPatch(headers);
+    } catch (error) {
+      if (!(error instanceof HeaderError)) throw error;
+      this.#fail(call, badReply('header', error.message, error.message));
+      return;
+    }
+    const close = headers === null ? null : readClose(headers);
+    call.answer({ body, failure: refused, patch, pushes: [], close });
+  }
+
+  #answerConnect(call: ConnectCall, exchange: Exchange): void {
+    const { status } = exchange;
+    if (status < 300) {
+      call.succeed(exchange.body);
+    } else if (NOT_SERVED.has(status)) {
+      const why = `POST ${this.#where.url}${this.#request(call).path} answered ${status}: the backend that auth.backend names must serve it`;
+      this.#events.onTrouble('no-connect', call.route, why);
+      call.fail(failure('BACKEND_ERROR', 'the backend has no Connect'));
+    } else {
+      const refused = this.#refusal(call, exchange, answerHeaders(exchange.headers));
+      // A status of 500 or more is nobody's decision.
+      if (status < 500) call.answered(refused);
+      else call.fail(refused);
+    }
+  }
+
+  #refusal(call: Call, exchange: Exchange, headers: Headers | null): Failure {
+    const { status, body } = exchange;
+    const { failure: why, spoken } = refusalOf({
+      status,
+      body,
+      reason: headers?.get('pith-error-reason') ?? '',
+      retryAfter: exchange.header('retry-after'),
+      wallNow: this.#options.clock.wallNow(),
+    });
+    const hint = HINTS.get(status) ?? '';
+    if (status >= 500 || (!spoken && hint !== '')) {
+      const { path } = this.#request(call);
+      const said = `POST ${this.#where.url}${path} answered ${status}${hint}`;
+      this.#events.onTrouble(`status ${status}`, call.route, said);
+    }
+    return why;
+  }
+
+  /** Statuses that say that the configuration points at something else; null: it does not. */
+  #misled(exchange: Exchange): Trouble | null {
+    const { status, body } = exchange;
+    const { key, url } = this.#where;
+    if (status >= 300 && status < 400) return this.#redirect(exchange);
+    // [net/http, nginx] What a TLS port answers to plain HTTP.
+    if (status === 400 && /HTTPS (server|port)/.test(body.toString('latin1', 0, 512)))
+      return badReply('tls', `${url} speaks TLS: write https:// in ${key}`);
+    return null;
+  }
+
+  #redirect(exchange: Exchange): Trouble {
+    const to = exchange.header('location').slice(0, 200);
+    const why = `${this.#where.url} answered ${exchange.status}, a redirect${to && ` to ${to}`}; none is followed: correct ${this.#where.key}, or the route's path`;
+    return badReply('redirect', why, 'the backend answered with a redirect');
+  }
+
+  onTrouble(exchange: CallExchange, trouble: Trouble): void {
+    if (trouble.away && !exchange.cancelled) this.#setAway(trouble.why);
+    const { call } = exchange;
+    if (call.slot === exchange) {
+      call.slot = null;
+      this.#fail(call, trouble);
+    }
+    this.#over();
+  }
+
+  #fail(call: Call, { kind, why, reason, told }: Trouble): void {
+    this.#events.onTrouble(kind, call.route, why);
+    call.fail(failure(reason, told));
+  }
+
+  /** A connection is free: what waits longest gets it. */
+  #over(): void {
+    this.#inFlight--;
+    if (this.#starting) return;
+    this.#starting = true;
+    while (this.#inFlight < HTTP_CONNECTIONS_MAX) {
+      const next = this.#waiting.take();
+      if (next === null) break;
+      this.#dispatch(next);
+    }
+    this.#starting = false;
+    if (this.#inFlight === 0) this.#onIdle();
+  }
+
+  #setAway(why: string | null): void {
+    if ((why !== null) === this.#away) return;
+    this.#away = why !== null;
+    this.#events.onState(this.#away ? 'away' : 'connected', why ?? 'it answers');
+  }
+}
+
+/** What is set; the rest is Node's own. */
+function givenOf(tls: HttpTls): Partial<HttpTls> {
+  return Object.fromEntries(Object.entries(tls).filter(([, text]) => text !== ''));
+}
+
+/** What a status usually comes from when the backend says nothing itself. */
+const HINTS: ReadonlyMap<number, string> = new Map([
+  [404, ": it serves no such path; serve it, or set the route's path"],
+  [405, ': it takes no POST there'],
+  [415, ': it does not take this Content-Type'],
+  [426, ': it does not speak HTTP/1.1'],
+  [431, ': the headers are too large for it; forward fewer keys'],
+  [505, ': it does not speak HTTP/1.1'],
+]);
+
+/** What was missing when the time was up. */
+const LATE: Readonly<Record<Phase | 'busy', string>> = {
+  busy: `all ${HTTP_CONNECTIONS_MAX} connections were busy`,
+  unsent: 'there was no connection yet',
+  sent: 'nothing came',
+  begun: 'its head was not complete',
+  headed: 'it began and did not end: one body is needed, no stream',
+};

@@ -1,0 +1,80 @@
+/** The headers of a request to an HTTP backend: these and no others. */
+import type { Session } from '../../session/session.ts';
+import type { Call } from '../call.ts';
+import { idOfRaw } from '../../protocol/message.ts';
+import { encodeJsonValue, encodeValue } from '../nats/headers.ts';
+import { forwarded } from '../upstream.ts';
+
+/** Names and values in turn. */
+export type Pairs = readonly string[];
+
+/** What a session's messages have in common, kept while it does not change. */
+type Facts = { readonly version: number; readonly ordinal: number; readonly pairs: Pairs };
+
+const JSON_TYPE: Pairs = ['Content-Type', 'application/json'];
+const BYTES_TYPE: Pairs = ['Content-Type', 'application/octet-stream'];
+
+export class RequestHeaders {
+  readonly #fixed: Pairs;
+
+  /** @param fixed Those of the configuration. */
+  constructor(fixed: Readonly<Record<string, string>>) {
+    this.#fixed = Object.entries(fixed).flat();
+  }
+
+  /** Of a request that has a JSON body of our own. */
+  get own(): Pairs {
+    return [...this.#fixed, ...JSON_TYPE];
+  }
+
+  /** @param leftMs How long the gateway still waits. */
+  of(call: Call, leftMs: number): Pairs {
+    const isBytes = call.target.codec === 'raw' || !looksLikeJson(call.body);
+    const pairs = [
+      ...this.#sessionPairs(call),
+      ...(isBytes ? BYTES_TYPE : JSON_TYPE),
+      'Pith-Seq',
+      String(call.seq),
+      'Pith-Route',
+      call.route,
+      'Pith-Timeout-Ms',
+      String(leftMs),
+    ];
+    if (call.wantsAnswer) pairs.push('Pith-Id', String(idOfRaw(call.rawId)));
+    if (call.trace !== null) {
+      pairs.push('traceparent', call.trace.traceparent);
+      if (call.trace.tracestate !== '') pairs.push('tracestate', call.trace.tracestate);
+    }
+    return pairs;
+  }
+
+  #sessionPairs({ lane, session, target }: Call): Pairs {
+    const known = lane.facts as Facts | null;
+    if (known !== null && known.version === session.version && known.ordinal === target.ordinal)
+      return known.pairs;
+    const pairs = [...this.#fixed, ...factsOf(session, target.forward)];
+    const facts: Facts = { version: session.version, ordinal: target.ordinal, pairs };
+    lane.facts = facts;
+    return pairs;
+  }
+}
+
+function factsOf(session: Session, forward: readonly string[]): Pairs {
+  const pairs = ['Pith-Sid', session.sid];
+  if (session.uid !== '') pairs.push('Pith-Uid', encodeValue(session.uid));
+  pairs.push('Pith-Client-Ip', encodeValue(session.remoteIp));
+  const data = forwarded(session.data, forward);
+  if (data !== null) pairs.push('Pith-Data', encodeJsonValue(data));
+  return pairs;
+}
+
+/** Objects and arrays by their first byte, which no protobuf message has; anything else is short, and parsed. */
+function looksLikeJson(body: Buffer): boolean {
+  if (body.length === 0 || body[0] === 0x7b || body[0] === 0x5b) return true;
+  try {
+    JSON.parse(body.toString());
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,63 @@
+/** Calls that wait until a connection is free, in the order in which they came. */
+import type { Call } from '../call.ts';
+
+/** What a waiting call takes beside its body, in bytes. */
+const CALL_BYTES = 1_024;
+/** Places of calls that have left, before all places are made anew. */
+const GAPS_MAX = 1_024;
+
+export class Waiting {
+  readonly #bytesMax: number;
+  /** A call's number is its place. */
+  #calls: (Call | null)[] = [];
+  #head = 0;
+  #size = 0;
+  #bytes = 0;
+
+  /** @param bytesMax Of all bodies, and of what is kept beside them. */
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  get isEmpty(): boolean {
+    return this.#size === 0;
+  }
+
+  /** False: there is no room. */
+  add(call: Call): boolean {
+    const bytes = CALL_BYTES + call.body.length;
+    if (this.#bytes + bytes > this.#bytesMax) return false;
+    if (this.#calls.length > 2 * this.#size + GAPS_MAX) this.#closeGaps();
+    this.#bytes += bytes;
+    this.#size++;
+    call.slot = this;
+    call.slotId = this.#calls.push(call) - 1;
+    return true;
+  }
+
+  /** The first; null: none waits. */
+  take(): Call | null {
+    while (this.#head < this.#calls.length) {
+      const call = this.#calls[this.#head]!;
+      this.#head++;
+      if (call === null) continue;
+      this.cancel(call);
+      return call;
+    }
+    return null;
+  }
+
+  /** Takes out a call that need not be sent any more. */
+  cancel(call: Call): void {
+    this.#calls[call.slotId] = null;
+    this.#bytes -= CALL_BYTES + call.body.length;
+    this.#size--;
+    call.slot = null;
+  }
+
+  #closeGaps(): void {
+    this.#calls = this.#calls.filter((call) => call !== null);
+    this.#head = 0;
+    for (const [place, call] of this.#calls.entries()) call!.slotId = place;
+  }
+}

@@ -1,0 +1,184 @@
+/** The lines that a backend on a Unix socket writes: answers, and what it wants of sessions. Pure. */
+import { JSON_DEPTH_MAX, nestsTooDeep } from '../../contract/json-depth.ts';
+import { readClose, readPatch, readTarget, ShapeError } from '../../contract/json-shapes.ts';
+import { type Failure, failure } from '../../errors.ts';
+import type { Delivery, Push, Target } from '../../session/commands.ts';
+import { errorWords } from '../error-words.ts';
+import type { SessionVerb } from '../grpc/backend-frames.ts';
+import type { Reply } from '../upstream.ts';
+import { memberOf } from './json-text.ts';
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** `reply` is the payload alone, which is the common case, or all that an answer may say. */
+export type Answer = {
+  readonly kind: 'answer';
+  readonly seqId: number;
+  readonly reply: Uint8Array | Reply;
+  /** For the log: what of it could not be read; '' for nothing. */
+  readonly fault: string;
+};
+
+export type BackendLine =
+  | Answer
+  | { readonly kind: 'push'; readonly push: Push }
+  | { readonly kind: 'verb'; readonly verb: SessionVerb }
+  /** Of a newer contract, maybe. */
+  | { readonly kind: 'unknown'; readonly cmd: string };
+
+/** What a backend may say by itself. An answer needs no `cmd`; many programs repeat that of the request. */
+const COMMANDS: ReadonlyMap<string, (line: Buffer, fields: Fields) => BackendLine> = new Map([
+  ['push', readPush],
+  ['patch', readPatchCommand],
+  ['kick', readKick],
+  ['close', readKick],
+]);
+
+const DELIVERIES: ReadonlyMap<unknown, Delivery> = new Map<unknown, Delivery>([
+  [undefined, 'must'],
+  ['must', 'must'],
+  ['droppable', 'droppable'],
+  ['latest', 'latest'],
+]);
+const EMPTY_OBJECT = Buffer.from('{}');
+const NULL = Buffer.from('null');
+
+/** Reads one line, which is not blank. @throws {ShapeError} It says what is wrong. */
+export function readLine(line: Buffer): BackendLine {
+  const fields = parse(line);
+  const { cmd, seq_id: seqId } = fields;
+  const command = typeof cmd === 'string' ? COMMANDS.get(cmd) : undefined;
+  if (command !== undefined) return command(line, fields);
+  if (Number.isSafeInteger(seqId)) return readAnswer(line, fields, seqId as number);
+  if (typeof cmd === 'string') return { kind: 'unknown', cmd };
+  throw new ShapeError('it has neither seq_id, as an answer has, nor cmd, as a push has');
+}
+
+function parse(line: Buffer): Fields {
+  let value: unknown;
+  try {
+    value = JSON.parse(line.toString());
+  } catch {
+    throw new ShapeError(`it is not JSON: ${JSON.stringify(line.toString('utf8', 0, 64))}`);
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new ShapeError('it is JSON, but no object');
+  return value as Fields;
+}
+
+// ---- answers --------------------------------------------------------------------------------------------
+
+function readAnswer(line: Buffer, fields: Fields, seqId: number): Answer {
+  const body = payloadOf(line);
+  const { error, patch, close } = fields;
+  if (isNoError(error) && isNothing(patch) && isNothing(close))
+    return { kind: 'answer', seqId, reply: body, fault: '' };
+  try {
+    return { kind: 'answer', seqId, reply: replyOf(fields, body), fault: '' };
+  } catch (why) {
+    if (!(why instanceof ShapeError)) throw why;
+    const bad = failure('BAD_REPLY', `the answer's ${why.message}`);
+    const reply: Reply = { body: null, failure: bad, patch: null, pushes: [], close: null };
+    return { kind: 'answer', seqId, reply, fault: why.message };
+  }
+}
+
+function replyOf({ error, patch, close }: Fields, body: Buffer): Reply {
+  return {
+    body,
+    failure: isNoError(error) ? null : failureOf(error, body),
+    patch: isNothing(patch) ? null : readPatch(shallow(patch, 'patch')),
+    pushes: [],
+    close: isNothing(close) ? null : readClose(shallow(close, 'close')),
+  };
+}
+
+/** Programs that write every field of a structure write these for "none". */
+function isNothing(value: unknown): boolean {
+  return value === undefined || value === null || value === '';
+}
+
+/** The same for an error that is a structure in a structure. */
+function isNoError(error: unknown): boolean {
+  if (typeof error !== 'object' || error === null) return isNothing(error);
+  const { code, reason, msg } = error as Fields;
+  return code === 0 && isNothing(reason) && isNothing(msg);
+}
+
+/** `{"code":…,"reason":…,"msg":…}`, or a text. A payload beside it goes to the client as it is. */
+function failureOf(error: unknown, payload: Buffer): Failure {
+  const standard = failure('BACKEND_ERROR');
+  const body = payload.equals(EMPTY_OBJECT) ? null : payload;
+  if (typeof error === 'string') return { ...standard, message: error, body };
+  if (typeof error !== 'object' || error === null || Array.isArray(error))
+    throw new ShapeError('error is neither an object, {"code":…,"reason":…,"msg":…}, nor a text');
+  return { ...standard, ...errorWords(error as Fields), body };
+}
+
+/** The payload's bytes as they are; none, or null, is an empty object. */
+function payloadOf(line: Buffer): Buffer {
+  const payload = memberOf(line, 'payload');
+  return payload === null || payload.equals(NULL) ? EMPTY_OBJECT : payload;
+}
+
+// ---- what a backend says by itself ----------------------------------------------------------------------
+
+function readPush(line: Buffer, fields: Fields): BackendLine {
+  const { route, latest_key: latestKey = '', expires_ms: expiresMs = 0 } = fields;
+  if (typeof route !== 'string' || route === '')
+    throw new ShapeError('route is missing: what the client listens to');
+  const delivery = DELIVERIES.get(fields['delivery']);
+  if (delivery === undefined) throw new ShapeError('delivery is not must, droppable or latest');
+  if (typeof latestKey !== 'string') throw new ShapeError('latest_key is not a string');
+  if (!Number.isSafeInteger(expiresMs) || (expiresMs as number) < 0)
+    throw new ShapeError('expires_ms is not a whole number of milliseconds');
+  const push: Push = {
+    target: targetOf(fields),
+    route,
+    body: payloadOf(line),
+    delivery,
+    latestKey,
+    expiresInMs: expiresMs as number,
+    afterReply: false,
+  };
+  return { kind: 'push', push };
+}
+
+function readPatchCommand(_line: Buffer, fields: Fields): BackendLine {
+  const patch = readPatch(shallow(fields['patch'], 'patch'));
+  return { kind: 'verb', verb: { target: targetOf(fields), patch, close: null } };
+}
+
+function readKick(_line: Buffer, fields: Fields): BackendLine {
+  const close = { ...readClose(fields), kick: fields['cmd'] === 'kick' };
+  return { kind: 'verb', verb: { target: targetOf(fields), patch: null, close } };
+}
+
+/** Exactly one of sid, uid, group and all; a push may leave some out. */
+function targetOf(fields: Fields): Target {
+  const names = (['sid', 'uid', 'group', 'all'] as const).filter((name) => {
+    const value = fields[name];
+    return !isNothing(value) && value !== false;
+  });
+  const [name] = names;
+  if (name === undefined) throw new ShapeError('it names nobody: give one of sid, uid, group, all');
+  if (names.length > 1)
+    throw new ShapeError(`give one of sid, uid, group, all; there are ${names.join(' and ')}`);
+  if (name !== 'all' && typeof fields[name] !== 'string')
+    throw new ShapeError(`${name} is not a string`);
+  const { where, except_sids: exceptSids, except_uids: exceptUids } = fields;
+  if (where !== undefined) shallow(where, 'where');
+  return readTarget({
+    ...(name === 'all' ? { all: fields['all'] } : { [`${name}s`]: [fields[name]] }),
+    except_sids: exceptSids,
+    except_uids: exceptUids,
+    where,
+  });
+}
+
+function shallow(value: unknown, name: string): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new ShapeError(`${name} is not a JSON object`);
+  if (nestsTooDeep(value)) throw new ShapeError(`${name} is nested deeper than ${JSON_DEPTH_MAX}`);
+  return value as Record<string, unknown>;
+}

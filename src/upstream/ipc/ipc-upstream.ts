@@ -1,0 +1,328 @@
+/**
+ * A backend on a Unix socket that speaks JSON lines: one connection for everything, which is made again when it is
+ * lost. Answers find their calls by number.
+ */
+import net from 'node:net';
+
+import { type Clock, within } from '../../clock.ts';
+import { JSON_DEPTH_MAX, nestsTooDeep } from '../../contract/json-depth.ts';
+import { connectJson, readConnectResponse, ShapeError } from '../../contract/json-shapes.ts';
+import { type Failure, failure } from '../../errors.ts';
+import { PACKET_BODY_BYTES_MAX } from '../../protocol/packet.ts';
+import type { Push } from '../../session/commands.ts';
+import type { Lane } from '../../session/lane.ts';
+import { Alarm, type TimerWheel } from '../../timer-wheel.ts';
+import type { Call } from '../call.ts';
+import { CallTable } from '../call-table.ts';
+import { closedEventJson } from '../closed-event.ts';
+import { ConnectCall } from '../connect-call.ts';
+import type { SessionVerb } from '../grpc/backend-frames.ts';
+import type { Accepted, ClosedSession, ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
+import { type Answer, type BackendLine, readLine } from './backend-lines.ts';
+import { sessionTail, writeLine } from './gateway-lines.ts';
+import { faultOfJson } from './json-text.ts';
+import { LineSocket } from './line-socket.ts';
+import { whyNoSocket } from './socket-trouble.ts';
+
+/** How long the gateway waits at its start for the first attempt, before it listens. */
+const FIRST_ATTEMPT_MS = 2_000;
+const RETRY_MS_MIN = 100;
+const RETRY_MS_MAX = 5_000;
+/** Bytes for the backend that the system has not taken; beyond it requests are refused. */
+export const IPC_UNSENT_BYTES_MAX = 16 * 1024 * 1024;
+/** Bytes of one line from the backend: the longest payload, and something around it. */
+export const IPC_LINE_BYTES_MAX = PACKET_BODY_BYTES_MAX + 64 * 1024;
+/** Lines that cannot be read, on one connection, before it is closed for them. */
+export const IPC_BAD_LINES_MAX = 16;
+/** Numbers fit in the 32 bits with sign that some languages read whole numbers into. */
+const SEQ_ID_MAX = 0x7fff_ffff;
+const TOO_DEEP = `the handshake is nested deeper than ${JSON_DEPTH_MAX}`;
+
+export type IpcUpstreamOptions = {
+  readonly name: string;
+  /** Of the socket in the file system. */
+  readonly path: string;
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+};
+
+/** What a backend asks for by itself. */
+export interface IpcDownlink {
+  push(push: Push): void;
+  verb(verb: SessionVerb): void;
+}
+
+export type IpcUpstreamEvents = {
+  onState(state: 'connected' | 'away', why: string): void;
+  onLateReply(): void;
+  /** A line or an answer that could not be used. `kind`: one of a few. */
+  onTrouble(kind: string, why: string): void;
+};
+
+/** What a session's messages have in common, kept while it does not change. */
+type Facts = { readonly version: number; readonly ordinal: number; readonly tail: string };
+
+/** connecting · up · away: waits for the next try · stopped. */
+type State = 'connecting' | 'up' | 'away' | 'stopped';
+
+export class IpcUpstream implements Upstream {
+  /** One connection, read in its order. */
+  readonly oneAtATime = false;
+  readonly #options: IpcUpstreamOptions;
+  readonly #downlink: IpcDownlink;
+  readonly #events: IpcUpstreamEvents;
+  readonly #calls = new CallTable(SEQ_ID_MAX);
+  readonly #retry: Alarm;
+  #state: State = 'connecting';
+  #socket: LineSocket | null = null;
+  /** The socket of the attempt that is under way. */
+  #attempt: net.Socket | null = null;
+  #retryMs = RETRY_MS_MIN;
+  #badLines = 0;
+  #lastWhy = '';
+  #settle: () => void = () => {};
+  #onEnded: () => void = () => {};
+
+  constructor(options: IpcUpstreamOptions, downlink: IpcDownlink, events: IpcUpstreamEvents) {
+    this.#options = options;
+    this.#downlink = downlink;
+    this.#events = events;
+    this.#retry = new Alarm(() => {
+      this.#connect();
+    });
+  }
+
+  async start(): Promise<void> {
+    const settled = new Promise<void>((resolve) => {
+      this.#settle = resolve;
+    });
+    this.#connect();
+    await within(this.#options.clock, FIRST_ATTEMPT_MS, settled, undefined);
+  }
+
+  send(call: Call): void {
+    const socket = this.#socket;
+    if (socket === null) {
+      call.fail(failure('BACKEND_AWAY'));
+      return;
+    }
+    const fault = call.body.length === 0 ? null : faultOfJson(call.body);
+    if (fault !== null) {
+      call.fail(failure('BAD_BODY', `the body cannot be sent to this backend: ${fault}`));
+      return;
+    }
+    // A notify may outlive its session, which nobody will close a second time.
+    if (call.session.state !== 'closed') call.lane.place = socket;
+    const seqId = call.wantsAnswer ? this.#calls.add(call) : 0;
+    const line = writeLine({
+      cmd: call.route,
+      payload: call.body,
+      seqId,
+      timeoutMs: seqId === 0 ? 0 : this.#leftMs(call),
+      trace: call.trace,
+      tail: this.#tail(call),
+    });
+    if (!socket.write(line)) {
+      this.#calls.remove(call);
+      call.fail(failure('OVERLOADED', 'the backend does not read'));
+    } else if (seqId === 0) {
+      call.sent();
+    }
+  }
+
+  cancel(call: Call): void {
+    this.#calls.remove(call);
+    const held = this.#socket?.heldBytes ?? 0;
+    if (held > 0 && this.#options.wheel.now() >= call.deadline) {
+      const why = `${held} bytes wait for the newline that ends a line: each answer must end with one`;
+      this.#events.onTrouble('no-newline', why);
+    }
+  }
+
+  async connect(ask: ConnectAsk): Promise<Accepted | Failure> {
+    if (nestsTooDeep(ask.user) || nestsTooDeep(ask.sys)) return failure('BAD_BODY', TOO_DEEP);
+    const call = new ConnectCall(ask, this, this.#options.wheel, readConnectResponse);
+    if (!call.ended) this.#sendConnect(call, ask);
+    const outcome = await call.outcome;
+    // A session that a backend has refused was never its own: it does not hear of the end.
+    if (call.refused && !ask.refresh) ask.lane.place = null;
+    return outcome;
+  }
+
+  onSessionClosed(closed: ClosedSession, lane: Lane): void {
+    const { place } = lane;
+    lane.place = null;
+    // A backend that was started since has never seen the session.
+    if (place === null || place !== this.#socket) return;
+    const { session } = closed;
+    const line = this.#ownLine('pith.closed', closedEventJson(closed), sessionTail(session, []));
+    if (!this.#socket.write(line))
+      this.#events.onTrouble(
+        'untold',
+        'the backend does not read, and is not told of ended sessions',
+      );
+  }
+
+  info(): UpstreamInfo {
+    return { kind: 'ipc', addresses: 1, healthy: this.#state === 'up' ? 1 : 0 };
+  }
+
+  async close(ms: number): Promise<void> {
+    this.#state = 'stopped';
+    this.#options.wheel.cancel(this.#retry);
+    this.#attempt?.destroy();
+    this.#settle();
+    if (this.#socket === null) return;
+    const ended = new Promise<void>((resolve) => {
+      this.#onEnded = resolve;
+    });
+    this.#socket.finish();
+    await within(this.#options.clock, ms, ended, undefined);
+    this.#socket?.end('the gateway stopped');
+  }
+
+  // ---- lines to the backend -----------------------------------------------------------------------------
+
+  #sendConnect(call: ConnectCall, ask: ConnectAsk): void {
+    const socket = this.#socket;
+    if (socket === null) {
+      call.fail(failure('BACKEND_AWAY'));
+      return;
+    }
+    ask.lane.place = socket;
+    const facts = { seqId: this.#calls.add(call), timeoutMs: call.leftMs };
+    const line = this.#ownLine(
+      'pith.connect',
+      JSON.stringify(connectJson(ask)),
+      sessionTail(ask.session, []),
+      facts,
+    );
+    if (socket.write(line)) return;
+    this.#calls.remove(call);
+    call.fail(failure('OVERLOADED', 'the backend does not read'));
+  }
+
+  #ownLine(cmd: string, payload: string, tail: string, facts = { seqId: 0, timeoutMs: 0 }): Buffer {
+    return writeLine({ cmd, payload: Buffer.from(payload), ...facts, trace: null, tail });
+  }
+
+  #leftMs(call: Call): number {
+    return Math.max(1, Math.round(call.deadline - this.#options.wheel.now()));
+  }
+
+  #tail({ lane, session, target }: Call): string {
+    const known = lane.facts as Facts | null;
+    if (known !== null && known.version === session.version && known.ordinal === target.ordinal)
+      return known.tail;
+    const tail = sessionTail(session, target.forward);
+    const facts: Facts = { version: session.version, ordinal: target.ordinal, tail };
+    lane.facts = facts;
+    return tail;
+  }
+
+  // ---- lines from the backend ---------------------------------------------------------------------------
+
+  #onLine(line: Buffer): void {
+    if (isBlank(line)) return;
+    let read: BackendLine;
+    try {
+      read = readLine(line);
+    } catch (error) {
+      if (!(error instanceof ShapeError)) throw error;
+      this.#onBadLine(error.message);
+      return;
+    }
+    switch (read.kind) {
+      case 'answer':
+        this.#onAnswer(read);
+        return;
+      case 'push':
+        this.#downlink.push(read.push);
+        return;
+      case 'verb':
+        this.#downlink.verb(read.verb);
+        return;
+      case 'unknown':
+        this.#events.onTrouble(
+          'unknown',
+          `there is no cmd ${JSON.stringify(read.cmd.slice(0, 64))}`,
+        );
+    }
+  }
+
+  #onAnswer({ seqId, reply, fault }: Answer): void {
+    const call = this.#calls.take(seqId);
+    if (call === null) {
+      this.#events.onLateReply();
+      return;
+    }
+    if (fault !== '') this.#events.onTrouble('answer', `the answer to ${call.route}: ${fault}`);
+    if (reply instanceof Uint8Array) call.succeed(reply);
+    else call.answer(reply);
+  }
+
+  #onBadLine(why: string): void {
+    this.#badLines++;
+    this.#events.onTrouble('line', `a line is passed over: ${why}`);
+    if (this.#badLines >= IPC_BAD_LINES_MAX)
+      this.#socket?.end(`${IPC_BAD_LINES_MAX} lines could not be read; the last: ${why}`);
+  }
+
+  // ---- the connection -----------------------------------------------------------------------------------
+
+  #connect(): void {
+    if (this.#state === 'stopped') return;
+    this.#state = 'connecting';
+    const socket = net.connect({ path: this.#options.path });
+    this.#attempt = socket;
+    const onFail = (error: NodeJS.ErrnoException): void => {
+      this.#onLost(whyNoSocket(error, this.#options));
+    };
+    socket.once('error', onFail);
+    socket.once('connect', () => {
+      socket.off('error', onFail);
+      this.#onConnected(socket);
+    });
+  }
+
+  #onConnected(socket: net.Socket): void {
+    this.#attempt = null;
+    this.#badLines = 0;
+    const limits = { lineBytesMax: IPC_LINE_BYTES_MAX, unsentBytesMax: IPC_UNSENT_BYTES_MAX };
+    this.#socket = new LineSocket(socket, limits, {
+      onLine: (line) => {
+        this.#onLine(line);
+      },
+      onEnd: (why) => {
+        this.#onLost(why);
+      },
+    });
+    this.#state = 'up';
+    this.#lastWhy = '';
+    this.#retryMs = RETRY_MS_MIN;
+    this.#events.onState('connected', 'connected');
+    this.#settle();
+  }
+
+  #onLost(why: string): void {
+    const wasStopped = this.#state === 'stopped';
+    this.#attempt = null;
+    this.#socket = null;
+    if (!wasStopped) {
+      this.#state = 'away';
+      this.#options.wheel.set(this.#retry, this.#retryMs * (0.75 + 0.5 * Math.random()));
+      this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS_MAX);
+      // Each attempt fails for the same reason, mostly.
+      if (why !== this.#lastWhy) this.#events.onState('away', why);
+      this.#lastWhy = why;
+    }
+    this.#settle();
+    this.#onEnded();
+    // Sent, so maybe done: answered, and never sent again.
+    for (const call of this.#calls.takeAll()) call.fail(failure('BACKEND_AWAY'));
+  }
+}
+
+function isBlank(line: Buffer): boolean {
+  return line.length < 2 && (line.length === 0 || line[0] === 0x0d);
+}
