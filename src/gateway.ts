@@ -23,6 +23,7 @@ import { Registry } from './session/registry.ts';
 import { type Memory, watchCertificates, watchOutboxes, watchProcess } from './wiring/gauges.ts';
 import { makeRelayHost } from './wiring/hosts.ts';
 import { makeListeners } from './wiring/listeners.ts';
+import { Seldom } from './wiring/seldom.ts';
 import { admissionLimits, bound, breakersOf, grpcAddress, randomId } from './wiring/settings.ts';
 import { EventLoopLag } from './telemetry/event-loop.ts';
 import type { Log } from './telemetry/log.ts';
@@ -126,6 +127,7 @@ export class Gateway {
         reach: this.#reach,
         metrics: this.metrics,
         log: parts.log,
+        clock,
         wheel: this.#wheel,
         backends,
         traces: this.#tracing && new Traces({ config, clock, tracing: this.#tracing }),
@@ -311,7 +313,8 @@ export class Gateway {
   }
 
   #makeDelivery(): Delivery {
-    const { config, log } = this.#parts;
+    const { config, clock, log } = this.#parts;
+    const seldom = new Seldom(clock);
     const fanout = this.metrics.histogram('pith_push_fanout', []);
     const changeLimits = { dataBytesMax: config.sessions.data, groupsMax: config.sessions.groups };
     return new Delivery(this.registry, changeLimits, this.#wheel, {
@@ -320,7 +323,9 @@ export class Gateway {
         if (outcome === 'delivered') fanout.observe(sessions);
       },
       onUnsayable: (route, why) => {
-        log.warn({ route, why }, 'a push cannot be said to some clients');
+        const more = seldom.take(route);
+        if (more !== null)
+          log.warn({ route, why, ...more }, 'a push cannot be said to some clients');
       },
     });
   }

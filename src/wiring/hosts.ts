@@ -1,6 +1,7 @@
 /** What happens at the edges of a session and of the relay: counted, logged, and passed on to the other parts. */
 import type { Delivery } from '../bus/delivery.ts';
 import type { Reach } from '../bus/reach.ts';
+import type { Clock } from '../clock.ts';
 import { type Failure, failure } from '../errors.ts';
 import type { MessageFault } from '../protocol/message.ts';
 import type { Relay, RelayHost } from '../relay/relay.ts';
@@ -15,6 +16,7 @@ import type { Call } from '../upstream/call.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { Speech } from './dialects.ts';
 import type { Door } from './door.ts';
+import { Seldom } from './seldom.ts';
 import type { Traces } from './traces.ts';
 
 export type SessionHostParts = {
@@ -100,6 +102,7 @@ export function makeSessionHost(parts: SessionHostParts): SessionHost {
 }
 
 export type RelayHostParts = {
+  readonly clock: Clock;
   readonly delivery: Delivery;
   readonly reach: Reach;
   readonly metrics: Metrics;
@@ -138,6 +141,7 @@ class BackendCounts {
 export function makeRelayHost(parts: RelayHostParts): RelayHost {
   const { delivery, reach, metrics, log, wheel, traces } = parts;
   const isDebug = log.level === 'debug';
+  const seldom = new Seldom(parts.clock);
   const counts = parts.backends.map((backend) => new BackendCounts(metrics, backend));
   return {
     patch(session, patch) {
@@ -167,11 +171,11 @@ export function makeRelayHost(parts: RelayHostParts): RelayHost {
       if (isDebug) logMessage(log, call, { outcome, ms, traceId });
     },
     onBadReply(call, why) {
-      const backend = parts.backends[call.target.backendOrdinal];
-      log.warn(
-        { sid: call.session.sid, backend, route: call.route, why: why.message },
-        'bad reply',
-      );
+      const { target, route, session } = call;
+      const more = seldom.take(target.match);
+      if (more === null) return;
+      const backend = parts.backends[target.backendOrdinal];
+      log.warn({ sid: session.sid, backend, route, why: why.message, ...more }, 'bad reply');
     },
     onBadSignature(session) {
       metrics.add('pith_messages_dropped_total', ['bad_signature']);

@@ -6,9 +6,11 @@ import { FLEET_WAIT_MS, type Reach, settle } from '../bus/reach.ts';
 import type { Clock } from '../clock.ts';
 import type {
   BackendConfig,
+  GrpcBackendConfig,
   HttpBackendConfig,
   IpcBackendConfig,
 } from '../config/schema-backends.ts';
+import { Attach } from '../control/attach.ts';
 import { errorText, type Failure, failure, GatewayError } from '../errors.ts';
 import type { Nats } from './nats.ts';
 import { namesNobody, type Push } from '../session/commands.ts';
@@ -16,7 +18,9 @@ import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import type { SessionVerb } from '../upstream/grpc/backend-frames.ts';
+import { type BackendTls, credentialsOf } from '../upstream/grpc/channel.ts';
 import type { DoneFields, PushedFields } from '../upstream/grpc/gateway-frames.ts';
+import { DialInUpstream } from '../upstream/dial-in/dial-in-upstream.ts';
 import { type Downlink, GrpcUpstream } from '../upstream/grpc/grpc-upstream.ts';
 import { type HttpTls, HttpUpstream } from '../upstream/http/http-upstream.ts';
 import { IpcUpstream } from '../upstream/ipc/ipc-upstream.ts';
@@ -24,6 +28,7 @@ import { NatsUpstream } from '../upstream/nats/nats-upstream.ts';
 import { Subjects } from '../upstream/nats/subjects.ts';
 import { ReplyUpstream } from '../upstream/reply-upstream.ts';
 import type { Upstream } from '../upstream/upstream.ts';
+import { Seldom } from './seldom.ts';
 
 export type UpstreamParts = {
   readonly gatewayId: string;
@@ -39,7 +44,7 @@ export type UpstreamParts = {
 };
 
 export function makeUpstream(name: string, backend: BackendConfig, parts: UpstreamParts): Upstream {
-  const { gatewayId, version, clock, wheel, nats, log, metrics } = parts;
+  const { gatewayId, wheel, nats } = parts;
   switch (backend.kind) {
     case 'reply':
       return new ReplyUpstream(backend.reply);
@@ -47,34 +52,66 @@ export function makeUpstream(name: string, backend: BackendConfig, parts: Upstre
       const subjects = new Subjects(backend.nats.prefix ?? parts.natsPrefix, gatewayId);
       return new NatsUpstream(nats!.connector, subjects, nats!.answers, wheel);
     }
-    case 'grpc': {
-      const { grpc: url, metadata } = backend;
-      const mode = backend.mode === 'handle' ? 'handle' : 'link';
-      return new GrpcUpstream(
-        { name, url, mode, metadata, gatewayId, version, clock, wheel },
-        makeDownlink(name, parts),
-        {
-          onState: (address, state, why) => {
-            const level = state === 'away' || state === 'unresolved' ? 'warn' : 'info';
-            log[level]({ backend: name, address, state, why }, 'backend');
-          },
-          onLateReply: () => {
-            metrics.add('pith_late_replies_total', ['grpc']);
-          },
-        },
-      );
-    }
+    case 'grpc':
+      return makeGrpc(name, backend, parts);
     case 'http':
       return makeHttp(name, backend, parts);
     case 'ipc':
       return makeIpc(name, backend, parts);
     case 'dial_in':
-      // The configuration refuses them before anything is built.
-      throw new GatewayError(
-        'UNSUPPORTED',
-        `backends.${name}: ${backend.kind} is not yet available`,
-      );
+      return makeDialIn(name, backend.dial_in.token, parts);
   }
+}
+
+/** Conditions of an address that somebody should look at. */
+const TROUBLE = new Set(['away', 'ejected', 'unhealthy', 'unresolved']);
+
+function makeGrpc(name: string, backend: GrpcBackendConfig, parts: UpstreamParts): GrpcUpstream {
+  const { gatewayId, version, clock, wheel, log, metrics } = parts;
+  return new GrpcUpstream(
+    {
+      name,
+      url: backend.grpc,
+      mode: backend.mode === 'handle' ? 'handle' : 'link',
+      metadata: backend.metadata,
+      links: backend.links,
+      linkAgeMs: backend.link_age,
+      balance: backend.balance,
+      hashBy: backend.hash_by,
+      weights: backend.weights,
+      health: backend.health,
+      tls: grpcTlsOf(name, backend.tls),
+      gatewayId,
+      version,
+      clock,
+      wheel,
+    },
+    makeDownlink(name, parts),
+    {
+      onState: (address, state, why) => {
+        log[TROUBLE.has(state) ? 'warn' : 'info'](
+          { backend: name, address, state, why },
+          'backend',
+        );
+      },
+      onLateReply: () => {
+        metrics.add('pith_late_replies_total', ['grpc']);
+      },
+    },
+  );
+}
+
+/** null: in plain text. `ca: system` is TLS with the system's authorities, where nothing else says TLS. */
+function grpcTlsOf(name: string, tls: GrpcBackendConfig['tls']): BackendTls | null {
+  if (tls.ca === '' && tls.cert === '' && tls.key === '') return null;
+  const texts = tlsOf(name, tls.ca === 'system' ? { ...tls, ca: '' } : tls);
+  try {
+    credentialsOf(texts);
+  } catch (error) {
+    const message = `backends.${name}.tls: these certificates cannot be used: ${errorText(error)}`;
+    throw new GatewayError('BAD_ARGUMENT', message, { cause: error });
+  }
+  return texts;
 }
 
 function makeHttp(name: string, backend: HttpBackendConfig, parts: UpstreamParts): HttpUpstream {
@@ -137,6 +174,38 @@ function makeIpc(name: string, { ipc }: IpcBackendConfig, parts: UpstreamParts):
   );
 }
 
+function makeDialIn(name: string, token: string, parts: UpstreamParts): DialInUpstream {
+  const { gatewayId, version, clock, wheel, log, metrics } = parts;
+  return new DialInUpstream(
+    { name, token, gatewayId, version, clock, wheel },
+    makeDownlink(name, parts),
+    {
+      onState: (address, state, why) => {
+        const level = state === 'away' ? 'warn' : 'info';
+        log[level]({ backend: name, address, state, why }, 'backend');
+      },
+      onLateReply: () => {
+        metrics.add('pith_late_replies_total', ['dial_in']);
+      },
+    },
+  );
+}
+
+/** The door for backends that dial in, to those of `upstreams` that are for them. */
+export function makeAttach(
+  upstreams: readonly Upstream[],
+  { clock, wheel, log }: Pick<UpstreamParts, 'clock' | 'wheel' | 'log'>,
+): Attach {
+  const seldom = new Seldom(clock);
+  const backends = upstreams.filter((upstream) => upstream instanceof DialInUpstream);
+  return new Attach(backends, wheel, {
+    onRefused: (address, backend, why) => {
+      const left = seldom.take('refused');
+      if (left !== null) log.warn({ address, backend, why, ...left }, 'attach refused');
+    },
+  });
+}
+
 /** PEM texts; each may be a file's path in the configuration. */
 function tlsOf(name: string, tls: HttpTls): HttpTls {
   const read = (key: keyof HttpTls): string => {
@@ -153,36 +222,6 @@ function tlsOf(name: string, tls: HttpTls): HttpTls {
     }
   };
   return { ca: read('ca'), cert: read('cert'), key: read('key') };
-}
-
-/** How many log lines of one kind there may be in how many milliseconds. */
-const SELDOM_LINES = 5;
-const SELDOM_MS = 10_000;
-
-/** Lets a few log lines of each kind through, and says how many it has left out before. Kinds are few. */
-class Seldom {
-  readonly #clock: Clock;
-  readonly #kinds = new Map<string, { since: number; lines: number; leftOut: number }>();
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-  }
-
-  /** What to add to the line; null: not this time. */
-  take(kind: string): { leftOut?: number } | null {
-    const now = this.#clock.now();
-    const known = this.#kinds.get(kind);
-    if (known === undefined || now >= known.since + SELDOM_MS) {
-      this.#kinds.set(kind, { since: now, lines: 1, leftOut: 0 });
-      return known === undefined || known.leftOut === 0 ? {} : { leftOut: known.leftOut };
-    }
-    if (known.lines < SELDOM_LINES) {
-      known.lines++;
-      return {};
-    }
-    known.leftOut++;
-    return null;
-  }
 }
 
 /** What a backend may ask for over its Link. */
