@@ -36,6 +36,9 @@ import {
 const EMPTY_OBJECT = Buffer.from('{}');
 const BRACE = 0x7b;
 const BRACKET = 0x5b;
+const SPACE = 0x20;
+/** White space that is looked over for where JSON begins. */
+const SPACES_MAX = 16;
 
 export type PomeloOptions = {
   /** 0: none. */
@@ -223,7 +226,9 @@ function readable(body: Uint8Array): Uint8Array {
 
 /** An object or a list; other bodies are the application's own bytes. */
 function isJsonText(body: Uint8Array): boolean {
-  return body[0] === BRACE || body[0] === BRACKET;
+  let at = 0;
+  while (body[at]! <= SPACE && at < SPACES_MAX) at++;
+  return body[at] === BRACE || body[at] === BRACKET;
 }
 
 /**

@@ -12,11 +12,19 @@ const UTF8_BYTES = 4;
 const CESU8_BYTES = 6;
 const ESCAPED_BYTES = 12;
 
+/** Bytes of a text that is first looked at for ASCII alone, which is cheaper to read. */
+const SHORT_BYTES = 32;
+
 const HEX = Buffer.from('0123456789abcdef');
 const SURROGATE = /[\ud800-\udfff]/;
 
 /** The text in `bytes` from `start` to `end`: UTF-8 with CESU-8 pairs in it, U+FFFD for what is neither. */
 export function textFromClient(bytes: Buffer, start = 0, end: number = bytes.length): string {
+  if (end - start <= SHORT_BYTES) {
+    let at = start;
+    while (at < end && bytes[at]! < 0x80) at++;
+    if (at === end) return bytes.toString('latin1', start, end);
+  }
   const text = bytes.toString('utf8', start, end);
   // A pair is no valid UTF-8, so only a text with U+FFFD can hold one.
   if (!text.includes('\ufffd')) return text;

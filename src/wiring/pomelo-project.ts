@@ -119,7 +119,8 @@ function coded(value: unknown): Record<string, number> {
 function readProtos(json: JsonFile | null, problems: string[], warnings: string[]): Protos | null {
   if (json === null) return null;
   const protos = Protos.of(json.value);
-  const say = ({ path, message }: ProtosProblem): string => `${json.file}: ${path}: ${message}`;
+  const say = ({ path, message }: ProtosProblem): string =>
+    `${json.file}: ${path === '' ? '' : `${path}: `}${message}`;
   warnings.push(...protos.warnings.map(say));
   problems.push(...protos.problems.map(say));
   return protos;

@@ -121,7 +121,7 @@ class Parser {
   /** The keys and values of an object; none of anything else. */
   entries(value: unknown, keys: Keys): [string, unknown][] {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-      this.refuse(keys, `${describe(value)}; expected an object`);
+      this.refuse(keys, `expected an object, found ${describe(value)}`);
       return [];
     }
     if (keys.length > DEFINITION_DEPTH_MAX) {

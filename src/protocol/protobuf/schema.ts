@@ -94,33 +94,42 @@ const SCALAR_TYPES: readonly ValueType[] = BYTES_MIN.slice(0, Kind.MESSAGE).map(
 /** The messages of a definition, by route. A field with a problem is left out. */
 export function compile(definition: ProtosDefinition): Map<string, MessageType> {
   const compiler = new Compiler(definition.messages);
-  return new Map(
-    [...definition.routes].map(([route, message]) => [route, compiler.message(message)]),
-  );
+  const types = new Map<string, MessageType>();
+  for (const [route, message] of definition.routes) types.set(route, compiler.typeOf(message));
+  compiler.fill();
+  return types;
 }
 
 class Compiler {
   readonly #top: ReadonlyMap<string, MessageDefinition>;
   /** Each message once: they may hold themselves. */
-  readonly #done = new Map<MessageDefinition, MessageType>();
+  readonly #types = new Map<MessageDefinition, MessageType>();
 
   constructor(top: ReadonlyMap<string, MessageDefinition>) {
     this.#top = top;
   }
 
-  message(definition: MessageDefinition): MessageType {
-    const done = this.#done.get(definition);
-    if (done !== undefined) return done;
-    const type: MessageType = { byTag: new Map(), byName: new Map(), requiredCount: 0 };
-    this.#done.set(definition, type);
-    for (const field of definition.fields) {
-      if (whyNotUsable(field, definition, this.#top) !== null) continue;
-      const compiled = this.#field(field, definition);
-      type.byTag.set(field.tag, compiled);
-      type.byName.set(field.name, compiled);
-      if (compiled.isRequired) type.requiredCount++;
+  /** Empty until `fill`. */
+  typeOf(definition: MessageDefinition): MessageType {
+    let type = this.#types.get(definition);
+    if (type === undefined) {
+      type = { byTag: new Map(), byName: new Map(), requiredCount: 0 };
+      this.#types.set(definition, type);
     }
     return type;
+  }
+
+  fill(): void {
+    // What is found on the way comes at the end of the map, and so gets its turn.
+    for (const [definition, type] of this.#types) {
+      for (const field of definition.fields) {
+        if (whyNotUsable(field, definition, this.#top) !== null) continue;
+        const compiled = this.#field(field, definition);
+        type.byTag.set(field.tag, compiled);
+        type.byName.set(field.name, compiled);
+        if (compiled.isRequired) type.requiredCount++;
+      }
+    }
   }
 
   #field(field: FieldDefinition, within: MessageDefinition): Field {
@@ -161,7 +170,7 @@ class Compiler {
 
   #value(type: string, within: MessageDefinition): ValueType {
     if (isScalar(type)) return SCALAR_TYPES[KINDS[type]]!;
-    const message = this.message(findMessage(type, within, this.#top)!);
+    const message = this.typeOf(findMessage(type, within, this.#top)!);
     return { kind: Kind.MESSAGE, message, bytesMin: BYTES_MIN[Kind.MESSAGE]! };
   }
 }

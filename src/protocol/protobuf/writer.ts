@@ -183,7 +183,7 @@ export class Writer {
   }
 
   #float(kind: Kind, value: unknown): boolean {
-    const number = typeof value === 'number' ? value : isObject(value) ? NaN : Number(value);
+    const number = typeof value === 'object' ? NaN : Number(value);
     if (Number.isNaN(number)) return this.#fail(`${describe(value)} for a number`);
     if (!this.#reserve(8)) return false;
     const at = this.#at;

@@ -94,6 +94,9 @@ describe('JSON', () => {
     expect(seen(wire.answer(1, 'x.y.z', body, false)).text).toBe(escaped);
     expect(seen(wire.answer(1, 'x.y.z', body, true)).body).toEqual(body);
     expect(seen(wire.push('onTalk', body)).text).toBe(escaped);
+    expect(seen(wire.push('onTalk', Buffer.concat([Buffer.from(' \n'), body]))).text).toBe(
+      ` \n${escaped}`,
+    );
     expect(seen(wire.push('onTalk', Buffer.from(EMOJI))).text).toBe(EMOJI);
     const why = { ...failure('BACKEND_ERROR'), body };
     expect(seen(wire.failure(1, 'x.y.z', why)).text).toBe(escaped);

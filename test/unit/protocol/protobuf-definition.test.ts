@@ -69,6 +69,17 @@ describe('a message type', () => {
     expect(protos.decode('area.move', Buffer.from(hex, 'hex'))).toMatchObject({ value });
   });
 
+  test('may be the last of a long row', () => {
+    const row = Array.from({ length: 5000 }, (_, i) => [
+      `message M${i}`,
+      { [`optional M${i + 1} m`]: 1 },
+    ]);
+    const last = { 'message M5000': { 'optional bool b': 1 } };
+    const protos = Protos.of({ r: { 'optional M0 m': 1 }, ...Object.fromEntries(row), ...last });
+    expect(protos.problems).toEqual([]);
+    expect(encoded(protos, 'r', { m: { m: {} } })).toBe('0a020a00');
+  });
+
   test('of a value in a map is looked for where the map is', () => {
     const protos = Protos.of({
       r: {
@@ -93,11 +104,16 @@ const passedOver =
 
 describe('a mistake', () => {
   test.each<[string, unknown, string, string]>([
-    ['no object', 7, '', '7; expected an object'],
-    ['a list', [], '', 'an array; expected an object'],
-    ['nothing', null, '', 'null; expected an object'],
-    ['a route that is no object', { r: 'x' }, 'r', '"x"; expected an object'],
-    ['a message that is none', { r: { 'message M': 1 } }, 'r > message M', '1; expected an object'],
+    ['no object', 7, '', 'expected an object, found 7'],
+    ['a list', [], '', 'expected an object, found an array'],
+    ['nothing', null, '', 'expected an object, found null'],
+    ['a route that is no object', { r: 'x' }, 'r', 'expected an object, found "x"'],
+    [
+      'a message that is none',
+      { r: { 'message M': 1 } },
+      'r > message M',
+      'expected an object, found 1',
+    ],
     ['an unknown type', { r: { 'optional int64 a': 1 } }, 'r > optional int64 a', noType('int64')],
     [
       'a type of an outer message',

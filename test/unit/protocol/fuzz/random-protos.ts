@@ -75,13 +75,15 @@ export class RandomProtos {
   #fill(spec: MessageSpec, depth: number): void {
     const random = this.#random;
     const local = new Map<string, MessageSpec>();
-    for (let i = depth < NESTED_DEPTH_MAX ? random.below(3) : 0; i > 0; i--) {
+    const count = depth < NESTED_DEPTH_MAX ? random.below(3) : 0;
+    // One called as a message at the top hides that.
+    for (const name of random.shuffled(['Local', 'Near', 'Top']).slice(0, count)) {
       const nested: MessageSpec = { fields: [], file: {} };
       this.#fill(nested, depth + 1);
-      local.set(`Local${i}`, nested);
-      spec.file[`message Local${i}`] = nested.file;
+      local.set(name, nested);
+      spec.file[`message ${name}`] = nested.file;
     }
-    const messages = [...this.#top, ...local];
+    const messages = [...new Map([...this.#top, ...local])];
     const tags = new Set<number>();
     for (const name of random.shuffled(FIELD_NAMES).slice(0, random.between(1, 6))) {
       let tag = this.#tag();
