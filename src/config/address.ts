@@ -1,6 +1,7 @@
 // Where something listens, and the addresses of servers that we dial. Parsers throw a RangeError whose
 // message says what to write instead; the schema has called them before anyone else does.
 import { BlockList, isIP } from 'node:net';
+import { isConsulService, parseConsulService } from './consul-service.ts';
 
 /** A place to listen on: a TCP port of an interface, or a Unix socket. */
 export type Address = { kind: 'tcp'; host: string; port: number } | { kind: 'unix'; path: string };
@@ -95,7 +96,15 @@ export function isCidr(text: string): boolean {
 
 /** Says what is wrong with the address of a gRPC backend, or nothing. */
 export function checkGrpcAddress(text: string): string | undefined {
-  const expected = 'expected dns:///host:port, unix:///path or host:port';
+  const expected = 'expected dns:///host:port, unix:///path, consul:///service or host:port';
+  if (isConsulService(text)) {
+    try {
+      parseConsulService(text);
+      return undefined;
+    } catch (error) {
+      return error instanceof Error ? error.message : expected;
+    }
+  }
   const [, scheme, rest] = /^(dns|unix|ipv4|ipv6):(.*)$/.exec(text) ?? [];
   if (scheme === 'unix') return /^(\/\/)?\/[^/]/.test(rest ?? '') ? undefined : expected;
   const hosts = (rest ?? text).replace(scheme === 'dns' ? /^\/\/[^/]*\// : /^\/\//, '');

@@ -2,6 +2,7 @@
 // Each section is read by itself, so one bad key does not hide what is wrong elsewhere.
 import type { z } from 'zod';
 import { type Address, isLoopback, parseAddress, parseBus, parseListenUrl } from './address.ts';
+import { isConsulService } from './consul-service.ts';
 import { didYouMean, type Finding } from './problem.ts';
 import { type Config, configSchema } from './schema.ts';
 import { type BackendConfig, backendSchema } from './schema-backends.ts';
@@ -39,6 +40,7 @@ export function crossCheck(tree: unknown): CrossChecks {
   checkTls(sections, report);
   checkPorts(sections, report);
   checkNats(sections, report);
+  checkConsul(sections, report);
   checkAuth(sections, report);
   checkLimits(sections, report);
   for (const [name, backend] of sections.backends) checkBackend(name, backend, sections, report);
@@ -185,6 +187,12 @@ function checkNats({ known: { nats } }: Sections, report: Report): void {
   if (nats.password !== '' && nats.user === '') report(['nats', 'password'], 'needs nats.user');
 }
 
+function checkConsul({ known: { consul, control } }: Sections, report: Report): void {
+  if (consul?.register !== true || consul.check !== 'grpc') return;
+  if (control !== undefined && parseAddress(control.listen).kind === 'unix')
+    report(['consul', 'check'], 'grpc needs control.listen on a TCP port; or use http or ttl');
+}
+
 function checkAuth({ known: { auth }, backends }: Sections, report: Report): void {
   if (auth === undefined) return;
   if (auth.mode === 'connect' && auth.backend === '') {
@@ -208,7 +216,7 @@ function checkLimits({ known: { limits } }: Sections, report: Report): void {
 function checkBackend(
   name: string,
   backend: BackendConfig | undefined,
-  { known: { bus } }: Sections,
+  { known: { bus, consul } }: Sections,
   report: Report,
 ): void {
   const path = ['backends', name];
@@ -216,6 +224,8 @@ function checkBackend(
     report([...path, 'nats'], 'needs a NATS bus; set bus: nats://host:4222');
   }
   if (backend?.kind !== 'grpc') return;
+  if (isConsulService(backend.grpc) && consul?.address === '')
+    report([...path, 'grpc'], 'needs a Consul agent; set consul.address');
   const sources = (['descriptors', 'protos'] as const).filter((key) => backend[key].length > 0);
   if (backend.mode === 'method') {
     if (backend.services.length === 0) report([...path, 'mode'], 'method needs services');

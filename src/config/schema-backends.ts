@@ -1,16 +1,19 @@
 // Backends: each entry is one of six kinds, told apart by the key that it has.
 import { z } from 'zod';
-import { checkGrpcAddress } from './address.ts';
+import { checkGrpcAddress, parseHostPort } from './address.ts';
 import {
   autoFlag,
   checkedText,
+  checkOf,
   choice,
+  duration,
   flag,
   integer,
   pairs,
   secret,
+  text,
   texts,
-  duration,
+  wholeNumber,
 } from './fields.ts';
 import { clientTlsSchema } from './schema-listen.ts';
 import { checkHeader, checkMetadata, checkSubjectPrefix } from './syntax.ts';
@@ -40,14 +43,39 @@ const grpcBackend = z
       'link',
       "link: one stream per gateway and address; handle: one call per message; method: the service's own methods.",
     ),
-    links: integer(1, 'Links per address, 1 to 64.', { min: 1, max: 64 }),
-    balance: choice(
-      ['round_robin', 'pick_first'],
-      'round_robin',
-      'How addresses are chosen for a session or a call.',
+    links: integer(1, 'Links per address, 1 to 64; a session keeps to one.', { min: 1, max: 64 }),
+    link_age: duration(
+      '0s',
+      'How old a link may be, more or less a fifth, before a new one replaces it; 0s: as old as it gets.',
+      { min: 1_000, zero: true },
     ),
-    health: autoFlag('Watch grpc.health.v1 of the backend; auto: if it has it.'),
-    tls: clientTlsSchema,
+    balance: choice(
+      ['round_robin', 'least_in_flight', 'hash', 'pick_first'],
+      'round_robin',
+      'How a session gets its address: in turn, where least is in flight, by hash_by, or the first that is there.',
+    ),
+    hash_by: text(
+      'uid',
+      'With balance: hash, what decides: uid, or data.<key> of the session; where it is empty, the session.',
+      (value) => (/^(uid|data\..+)$/.test(value) ? undefined : 'expected uid or data.<key>'),
+    ),
+    weights: z
+      .record(z.string(), wholeNumber({ min: 1, max: 1_000 }))
+      .superRefine((record, context) => {
+        for (const name of Object.keys(record)) {
+          const message = checkOf(parseHostPort)(name);
+          if (message !== undefined) context.addIssue({ code: 'custom', message, path: [name] });
+        }
+      })
+      .prefault({})
+      .describe('Shares of single addresses by host:port, 1 to 1000; the others have 1.'),
+    health: autoFlag(
+      'Watch grpc.health.v1 of the backend: one that is NOT_SERVING gets no sessions; auto: if it has it; ' +
+        'true: no sessions before it says SERVING.',
+    ),
+    tls: clientTlsSchema.describe(
+      'TLS towards the backend: on when any of its keys is set; ca: system for the authorities of the system.',
+    ),
     metadata: pairs('Metadata sent with every call.', checkMetadata),
     breaker,
     services: texts('Services that mode: method may call, as lobby.v1.Rooms.', (value) =>

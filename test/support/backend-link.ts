@@ -33,7 +33,8 @@ export class BackendLink {
   }
 
   hello(): void {
-    this.send({ hello: { instance: this.backend.instance, version: 'test' } });
+    const { instance, more } = this.backend;
+    this.send({ hello: { instance, version: 'test', ...more } });
   }
 
   goaway(): void {
@@ -43,6 +44,15 @@ export class BackendLink {
   end(): void {
     this.isOpen = false;
     this.#stream.end();
+  }
+
+  /** Reads no more, so that what the gateway sends piles up. */
+  pause(): void {
+    this.#stream.pause();
+  }
+
+  resume(): void {
+    this.#stream.resume();
   }
 
   /** What came of a kind, such as `pushed`, `done` or `cancel`, with the frame's id. */

@@ -10,12 +10,11 @@ import {
   type ServerUnaryCall,
   status,
 } from '@grpc/grpc-js';
+import { HealthImplementation, type ServingStatus } from 'grpc-health-check';
 
 import type { Json, JsonObject } from '../../src/session/commands.ts';
 import { BackendLink, type LinkStream } from './backend-link.ts';
-import { TestClient } from './client.ts';
 import { ConnectAsked } from './connect-asked.ts';
-import { startGateway, type TestGateway } from './gateway.ts';
 import {
   backendService,
   type ClosedShape,
@@ -26,7 +25,6 @@ import {
   type RequestShape,
   type Shape,
 } from './grpc-shapes.ts';
-import { eventually } from './wait.ts';
 
 type HandleCall = ServerUnaryCall<RequestShape, Shape | Buffer>;
 type ConnectCall = ServerUnaryCall<ConnectShape, Shape | Buffer>;
@@ -113,6 +111,12 @@ export type BackendOptions = {
   link?: 'hello' | 'silent' | 'unimplemented';
   /** As grpc-js takes it; default: a free port of 127.0.0.1. */
   address?: string;
+  /** More of its hello. */
+  hello?: { features?: string[]; max_in_flight?: number };
+  /** What grpc.health.v1 says of the whole server; null: it has no such service. */
+  health?: ServingStatus | null;
+  /** PEM texts; default: plain text. With `ca` clients must have a certificate of it. */
+  tls?: { cert: string; key: string; ca?: string };
 };
 
 /** Answers with what came, and who answered. */
@@ -130,6 +134,10 @@ export class GrpcBackend implements AsyncDisposable {
   handler: Handler;
   connect: NonNullable<BackendOptions['connect']> | null;
   link: NonNullable<BackendOptions['link']>;
+  readonly more: NonNullable<BackendOptions['hello']>;
+  /** null: no such service. */
+  readonly health: HealthImplementation | null;
+  readonly #tls: BackendOptions['tls'];
   /** Every request, in the order in which they came. */
   readonly requests: Asked[] = [];
   readonly connects: ConnectAsked[] = [];
@@ -149,6 +157,10 @@ export class GrpcBackend implements AsyncDisposable {
     this.connect = options.connect === undefined ? letIn : options.connect;
     this.link = options.link ?? 'hello';
     this.address = options.address ?? '127.0.0.1:0';
+    this.more = options.hello ?? {};
+    const health = options.health ?? null;
+    this.health = health === null ? null : new HealthImplementation({ '': health });
+    this.#tls = options.tls;
   }
 
   static async start(options: BackendOptions = {}): Promise<GrpcBackend> {
@@ -170,6 +182,7 @@ export class GrpcBackend implements AsyncDisposable {
   async listen(): Promise<void> {
     const server = new Server();
     this.#server = server;
+    this.health?.addToServer(server);
     server.addService(backendService, {
       Link: (stream: LinkStream) => {
         this.#onLink(stream);
@@ -194,12 +207,12 @@ export class GrpcBackend implements AsyncDisposable {
       },
     });
     const port = await new Promise<number>((resolve, reject) => {
-      server.bindAsync(this.address, ServerCredentials.createInsecure(), (error, bound) => {
+      server.bindAsync(this.address, credentialsOf(this.#tls), (error, bound) => {
         if (error) reject(error);
         else resolve(bound);
       });
     });
-    if (!this.address.startsWith('unix:')) this.address = `127.0.0.1:${port}`;
+    if (this.address.endsWith(':0')) this.address = `127.0.0.1:${port}`;
   }
 
   /** Ends at once, with every connection. */
@@ -334,45 +347,11 @@ export class GrpcBackend implements AsyncDisposable {
   }
 }
 
-/** One backend, and a gateway before it. */
-export class Pair implements AsyncDisposable {
-  readonly backend: GrpcBackend;
-  readonly gateway: TestGateway;
-
-  private constructor(backend: GrpcBackend, gateway: TestGateway) {
-    this.backend = backend;
-    this.gateway = gateway;
-  }
-
-  static async start(
-    options: BackendOptions & { more?: string; url?: string; timeout?: string } = {},
-  ): Promise<Pair> {
-    const backend = await GrpcBackend.start(options);
-    const { more = '', timeout = '15s', url = backend.url } = options;
-    const gateway = await startGateway(`
-backends: { game: { grpc: "${url.replace('PORT', String(backend.port))}"${more} } }
-routes:
-  - { match: game.room, backend: game, forward: [room], timeout: ${timeout} }
-  - { match: game.all, backend: game, forward: ["*"], timeout: ${timeout} }
-  - { match: "game.>", backend: game, timeout: ${timeout} }
-`);
-    return new Pair(backend, gateway);
-  }
-
-  join(transport: 'tcp' | 'ws' = 'tcp'): Promise<TestClient> {
-    return TestClient.connect(this.gateway.port, transport);
-  }
-
-  /** Why the address came into this state, as logged. */
-  logged(state: string): Promise<string> {
-    return eventually(
-      () => this.gateway.log.findLast((one) => one['state'] === state)?.['why'] as string,
-      `the backend to be ${state}`,
-    );
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.gateway[Symbol.asyncDispose]();
-    await this.backend[Symbol.asyncDispose]();
-  }
+function credentialsOf(tls: BackendOptions['tls']): ServerCredentials {
+  if (tls === undefined) return ServerCredentials.createInsecure();
+  const { cert, key, ca } = tls;
+  const pair = { cert_chain: Buffer.from(cert), private_key: Buffer.from(key) };
+  return ca === undefined
+    ? ServerCredentials.createSsl(null, [pair])
+    : ServerCredentials.createSsl(Buffer.from(ca), [pair], true);
 }

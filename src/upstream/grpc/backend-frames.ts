@@ -14,15 +14,19 @@ import type { Reply } from '../upstream.ts';
 const NOTHING = Buffer.alloc(0);
 
 export type BackendHello = { instance: string; version: string; maxInFlight: number };
+/** What one side may send: frames, and bytes in all. */
+export type Credit = { readonly frames: number; readonly bytes: number };
 export type SessionVerb = { target: Target; patch: Patch | null; close: Close | null };
 
 /** What a Link gives for every frame, in the order in which they stand. */
 export interface FrameHandler {
-  onHello(hello: BackendHello): void;
+  onHello(hello: BackendHello, features: readonly string[]): void;
   onReply(id: number, reply: WireReader): void;
   onConnect(id: number, connect: WireReader): void;
-  onPush(id: number, push: Push): void;
-  onVerb(id: number, verb: SessionVerb): void;
+  /** @param bytes Length of the encoded Push or SessionVerb, which is what credit counts. */
+  onPush(id: number, push: Push, bytes: number): void;
+  onVerb(id: number, verb: SessionVerb, bytes: number): void;
+  onCredit?(credit: Credit): void;
   onGoaway(reason: string): void;
   onExtend(id: number, timeoutMs: number): void;
 }
@@ -43,6 +47,7 @@ const BACKEND_FRAME = {
   connect: 4,
   push: 5,
   verb: 6,
+  credit: 7,
   goaway: 8,
   extend: 9,
 } as const;
@@ -51,6 +56,7 @@ const FRAMES: ReadonlySet<number> = new Set(Object.values(BACKEND_FRAME));
 function readFrame(frame: WireReader, handler: FrameHandler): void {
   let id = 0;
   let kind = 0;
+  let bytes = 0;
   let message: WireReader | null = null;
   // Fields may come in any order, the id last.
   while (frame.next()) {
@@ -58,30 +64,49 @@ function readFrame(frame: WireReader, handler: FrameHandler): void {
       id = frame.uint();
     } else if (FRAMES.has(frame.field)) {
       kind = frame.field;
-      message = frame.message();
+      if (kind === BACKEND_FRAME.push || kind === BACKEND_FRAME.verb) {
+        const view = frame.bytes();
+        bytes = view.length;
+        message = new WireReader(view);
+      } else {
+        message = frame.message();
+      }
     } else {
       frame.skip();
     }
   }
   if (message === null) return;
   if (kind === BACKEND_FRAME.reply) handler.onReply(id, message);
-  else if (kind === BACKEND_FRAME.push) handler.onPush(id, decodePush(message));
-  else if (kind === BACKEND_FRAME.verb) handler.onVerb(id, decodeVerb(message));
+  else if (kind === BACKEND_FRAME.push) handler.onPush(id, decodePush(message), bytes);
+  else if (kind === BACKEND_FRAME.verb) handler.onVerb(id, decodeVerb(message), bytes);
   else if (kind === BACKEND_FRAME.connect) handler.onConnect(id, message);
-  else if (kind === BACKEND_FRAME.hello) handler.onHello(decodeHello(message));
+  else if (kind === BACKEND_FRAME.hello) readHello(message, handler);
+  else if (kind === BACKEND_FRAME.credit) handler.onCredit?.(decodeCredit(message));
   else if (kind === BACKEND_FRAME.goaway) handler.onGoaway(decodeGoaway(message));
   else if (kind === BACKEND_FRAME.extend) handler.onExtend(id, decodeExtend(message));
 }
 
-function decodeHello(reader: WireReader): BackendHello {
+function readHello(reader: WireReader, handler: FrameHandler): void {
   const hello = { instance: '', version: '', maxInFlight: 0 };
+  const features: string[] = [];
   while (reader.next()) {
     if (reader.field === 1) hello.instance = reader.string();
     else if (reader.field === 2) hello.version = reader.string();
+    else if (reader.field === 3) features.push(reader.string());
     else if (reader.field === 5) hello.maxInFlight = reader.uint();
     else reader.skip();
   }
-  return hello;
+  handler.onHello(hello, features);
+}
+
+function decodeCredit(reader: WireReader): Credit {
+  const credit = { frames: 0, bytes: 0 };
+  while (reader.next()) {
+    if (reader.field === 1) credit.frames = reader.uint();
+    else if (reader.field === 2) credit.bytes = reader.uint();
+    else reader.skip();
+  }
+  return credit;
 }
 
 function decodeGoaway(reader: WireReader): string {

@@ -101,8 +101,12 @@ export function encodeRequest(request: RequestFields): Buffer {
   return writer.take();
 }
 
-/** Appends a request frame to a ToBackend message: written in place, since there is one per client message. */
-export function writeRequestFrame(writer: WireWriter, id: number, request: RequestFields): void {
+/**
+ * Appends a request frame to a ToBackend message: written in place, since there is one per client message.
+ *
+ * @returns The Request's length.
+ */
+export function writeRequestFrame(writer: WireWriter, id: number, request: RequestFields): number {
   const length = requestBytes(request);
   const idBytes = id === 0 ? 0 : 1 + varintBytes(id);
   const frame = idBytes + fieldBytes(length);
@@ -113,6 +117,7 @@ export function writeRequestFrame(writer: WireWriter, id: number, request: Reque
   writer.tag(3, BYTES);
   writer.varint(length);
   writeRequest(writer, request);
+  return length;
 }
 
 /** The ConnectRequest of a handshake: everything that is known of the session. @throws {WireError} nested too deep */
@@ -140,6 +145,7 @@ const GATEWAY_FRAME = {
   closed: 5,
   cancel: 6,
   pushed: 7,
+  credit: 8,
   goaway: 9,
   done: 12,
 } as const;
@@ -156,10 +162,17 @@ function writeFrame(
   writer.bytes(1, frame.take());
 }
 
-export function writeHello(writer: WireWriter, gateway: string, version: string): void {
+/** @param features What this gateway can beyond the first release of the contract. */
+export function writeHello(
+  writer: WireWriter,
+  gateway: string,
+  version: string,
+  features: readonly string[] = [],
+): void {
   const hello = new WireWriter();
   hello.string(1, gateway);
   hello.string(2, version);
+  hello.strings(3, features);
   writeFrame(writer, 0, 'hello', hello.take());
 }
 
@@ -169,6 +182,13 @@ export function writeConnect(writer: WireWriter, id: number, connect: Buffer): v
 
 export function writeCancel(writer: WireWriter, id: number): void {
   writeFrame(writer, id, 'cancel', NOTHING);
+}
+
+export function writeCredit(writer: WireWriter, frames: number, bytes: number): void {
+  const credit = new WireWriter();
+  credit.uint(1, frames);
+  credit.uint(2, bytes);
+  writeFrame(writer, 0, 'credit', credit.take());
 }
 
 export function writeGoaway(writer: WireWriter, reason: string): void {

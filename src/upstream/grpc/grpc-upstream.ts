@@ -1,12 +1,13 @@
 /**
- * A backend that serves `pith.v1.Backend`: its addresses, and which session goes where. A session keeps to one
- * address while that serves, and moves only with nothing in flight, so an instance sees its messages in order.
+ * A backend that serves `pith.v1.Backend`: which session goes which way. A session keeps to one way, that is to
+ * one address and one link, while that serves, and moves only with nothing in flight, so an instance sees its
+ * messages in order.
  */
-import { type Clock, within } from '../../clock.ts';
-import { errorText, type Failure, failure } from '../../errors.ts';
+import { type Failure, failure } from '../../errors.ts';
+import { hash, instanceFor } from '../../routing/route-table.ts';
 import type { Push } from '../../session/commands.ts';
 import type { Lane } from '../../session/lane.ts';
-import { Alarm, type TimerWheel } from '../../timer-wheel.ts';
+import type { Session } from '../../session/session.ts';
 import type { Call } from '../call.ts';
 import { ConnectCall } from '../connect-call.ts';
 import {
@@ -17,8 +18,8 @@ import {
   type Upstream,
   type UpstreamInfo,
 } from '../upstream.ts';
-import { Address, type AddressEvents, type Slot } from './address.ts';
 import type { SessionVerb } from './backend-frames.ts';
+import { Balancer, type Policy } from './balancer.ts';
 import {
   type DoneFields,
   encodeClosed,
@@ -29,24 +30,18 @@ import {
   writePushed,
 } from './gateway-frames.ts';
 import type { Link } from './link.ts';
-import { RESOLVE_EVERY_MS, resolverOf } from './resolve.ts';
+import type { Slot } from './unary-calls.ts';
+import type { Way } from './way.ts';
+import { Ways, type WaysOptions } from './ways.ts';
 
-/** How long the gateway waits at its start for the first attempts, before it listens. */
-const FIRST_ATTEMPT_MS = 2_000;
-/** How long an address that is no longer listed may take to answer what it has. */
-const RETIRE_MS = 30_000;
 /** A backend may ask for more time once, by at most this. */
 const EXTEND_MS_MAX = 300_000;
 
-export type GrpcUpstreamOptions = {
+export type GrpcUpstreamOptions = Omit<WaysOptions, 'spreads'> & {
   readonly name: string;
-  readonly url: string;
-  readonly mode: 'link' | 'handle';
-  readonly metadata: Readonly<Record<string, string>>;
-  readonly gatewayId: string;
-  readonly version: string;
-  readonly clock: Clock;
-  readonly wheel: TimerWheel;
+  readonly balance: Policy;
+  /** With `hash`: `uid` or `data.<key>`; where that is empty the sid counts. */
+  readonly hashBy: string;
 };
 
 /** What a backend asks for by itself over its Link. */
@@ -62,46 +57,69 @@ export type GrpcUpstreamEvents = {
 };
 
 /** What a session's messages have in common, encoded, while it does not change. */
-type Facts = { readonly version: number; readonly ordinal: number; readonly bytes: Buffer };
+type Facts = {
+  readonly version: number;
+  readonly ordinal: number;
+  readonly bytes: Buffer;
+  /** Of the ways, when its own was last chosen by its key. */
+  epoch: number;
+};
 
 export class GrpcUpstream implements Upstream {
   readonly #options: GrpcUpstreamOptions;
   readonly #downlink: Downlink;
-  readonly #events: GrpcUpstreamEvents;
-  readonly #resolver: ReturnType<typeof resolverOf>;
-  readonly #resolveAgain: Alarm;
-  #addresses: Address[] = [];
-  #turn = 0;
-  #closed = false;
+  readonly #balancer: Balancer;
+  readonly #ways: Ways;
+  /** Compiled from `hashBy`; null: no hash. */
+  readonly #key: readonly { readonly field: string }[] | null;
 
   constructor(options: GrpcUpstreamOptions, downlink: Downlink, events: GrpcUpstreamEvents) {
+    const { balance, hashBy } = options;
     this.#options = options;
     this.#downlink = downlink;
-    this.#events = events;
-    this.#resolver = resolverOf(options.url);
-    this.#resolveAgain = new Alarm(() => {
-      void this.#resolve();
-    });
+    this.#balancer = new Balancer(balance);
+    this.#key = balance === 'hash' ? [{ field: hashBy }] : null;
+    const spreads = balance === 'round_robin' || balance === 'least_in_flight';
+    this.#ways = new Ways(
+      { ...options, spreads },
+      {
+        onState: (address, state, why) => {
+          events.onState(address, state, why);
+        },
+        onLateReply: () => {
+          events.onLateReply();
+        },
+        onExtend: (call, timeoutMs) => {
+          if (call.extended) return;
+          call.extended = true;
+          options.wheel.set(call, Math.min(timeoutMs, EXTEND_MS_MAX));
+        },
+        onPush: (link, id, push, bytes) => {
+          this.#onPush(link, id, push, bytes);
+        },
+        onVerb: (link, id, verb, bytes) => {
+          this.#onVerb(link, id, verb, bytes);
+        },
+      },
+    );
   }
 
   /** Handle calls have no order among themselves. */
   get oneAtATime(): boolean {
-    return this.#addresses.some((address) => address.state === 'handle');
+    return this.#ways.someHandle;
   }
 
   async start(): Promise<void> {
-    await this.#resolve();
-    const settled = Promise.all(this.#addresses.map((address) => address.settled));
-    await within(this.#options.clock, FIRST_ATTEMPT_MS, settled, []);
+    await this.#ways.start();
   }
 
   send(call: Call): void {
-    const address = this.#addressFor(call);
-    if (address === null) {
+    const way = this.#wayFor(call);
+    if (way === null) {
       call.fail(failure('BACKEND_AWAY'));
       return;
     }
-    address.send(call, {
+    way.send(call, {
       session: this.#sessionBytes(call),
       route: call.route,
       notify: !call.wantsAnswer,
@@ -114,93 +132,114 @@ export class GrpcUpstream implements Upstream {
   }
 
   cancel(call: Call): void {
-    // Wherever it was sent: the address may have been given up since.
+    // Wherever it was sent: the way may have been given up since.
     (call.slot as Slot | null)?.cancel(call);
   }
 
   async connect(ask: ConnectAsk): Promise<Accepted | Failure> {
     const call = new ConnectCall(ask, this, this.#options.wheel, notAReply);
-    const address = call.ended ? null : this.#addressFor(call);
-    if (address === null) call.fail(failure('BACKEND_AWAY'));
-    else address.connect(call, encodeConnect(ask));
+    const way = call.ended ? null : this.#wayFor(call);
+    if (way === null) call.fail(failure('BACKEND_AWAY'));
+    else way.connect(call, encodeConnect(ask));
     const outcome = await call.outcome;
     // A session that a backend has refused was never its own: it does not hear of the end.
     if (call.refused && !ask.refresh) {
-      address?.forget(ask.lane);
+      way?.sessions.forget(ask.lane);
       ask.lane.place = null;
     }
     return outcome;
   }
 
   onSessionClosed(closed: ClosedSession, lane: Lane): void {
-    const place = lane.place as Address | null;
+    const place = lane.place as Way | null;
     lane.place = null;
-    // The place may be given up already, and no longer listed.
-    const told = new Set(place === null ? this.#addresses : [...this.#addresses, place]);
     const { session, reason, code, lastedMs } = closed;
     let event: Buffer | null = null;
-    for (const address of told) {
-      if (!address.forget(lane)) continue;
+    const told = new Set<string>();
+    // First where its messages went; that may be given up already, and no longer listed.
+    for (const way of place === null ? this.#ways.list : [place, ...this.#ways.list]) {
+      if (!way.sessions.forget(lane)) continue;
+      // Ways to one address usually lead to one instance, which hears of it once.
+      const who = `${way.name} ${way.instance}`;
+      if (told.has(who)) continue;
+      told.add(who);
       event ??= encodeClosed({ session: encodeSession(session, null), reason, code, lastedMs });
-      address.sessionClosed(event);
+      way.sessionClosed(event);
     }
   }
 
   info(): UpstreamInfo {
-    const healthy = this.#addresses.filter((address) => address.serves).length;
-    return { kind: 'grpc', addresses: this.#addresses.length, healthy };
+    return { kind: 'grpc', ...this.#ways.count() };
   }
 
   async close(ms: number): Promise<void> {
-    this.#closed = true;
-    this.#options.wheel.cancel(this.#resolveAgain);
-    const ended = this.#addresses.map((address) => address.close('the gateway is stopping'));
-    await within(this.#options.clock, ms, Promise.all(ended), []);
-    for (const address of this.#addresses) address.destroy();
+    await this.#ways.close(ms);
   }
 
   // ---- where to -----------------------------------------------------------------------------------------
 
-  #addressFor(call: Call): Address | null {
+  #wayFor(call: Call): Way | null {
     const { lane } = call;
+    const place = lane.place as Way | null;
     if (call.instance !== '') {
-      const named = this.#addresses.find(
-        (address) => address.welcomes && address.instance === call.instance,
-      );
-      if (named !== undefined) return this.#visit(named, call);
+      const named = this.#wayTo(call.instance, place, call.session);
+      if (named !== null) return this.#visit(named, call);
       if (call.target.otherwise === 'error') return null;
     }
-    const place = lane.place as Address | null;
     if (place !== null && place.serves) {
       // What needs no order heeds a goaway at once; the rest moves when nothing is in flight.
-      const elsewhere = call.unordered && !place.welcomes ? this.#next() : null;
-      return elsewhere === null ? place : this.#visit(elsewhere, call);
+      if (call.unordered && !place.welcomes) return this.#visit(this.#pick(call) ?? place, call);
+      if (this.#key === null || !this.#moves(call, place)) return place;
     }
-    const next = this.#next();
+    const next = this.#pick(call);
     // A notify may outlive its session, which nobody will forget a second time.
     if (next === null || call.session.state === 'closed') return next;
-    place?.lanes.delete(lane);
-    lane.place = next;
-    next.lanes.add(lane);
+    place?.release(lane);
+    next.take(lane);
     return next;
   }
 
-  /** For this message only; but the address will hear of the session's end. */
-  #visit(address: Address, call: Call): Address {
-    if (call.session.state !== 'closed') address.visitors.add(call.lane);
-    return address;
-  }
-
-  /** Round robin over the addresses that take new sessions. */
-  #next(): Address | null {
-    const addresses = this.#addresses;
-    for (let i = 0; i < addresses.length; i++) {
-      const address = addresses[(this.#turn + i) % addresses.length]!;
-      if (!address.welcomes) continue;
-      this.#turn = (this.#turn + i + 1) % addresses.length;
-      return address;
+  /** Several ways may lead to an instance: the session's own, or always the same one of the others. */
+  #wayTo(instance: string, place: Way | null, session: Session): Way | null {
+    if (place !== null && place.instance === instance && place.isOpen) return place;
+    const { list } = this.#ways;
+    const start = this.#options.links === 1 ? 0 : hash(session.sid) % Math.max(1, list.length);
+    for (let i = 0; i < list.length; i++) {
+      const way = list[(start + i) % list.length]!;
+      if (way.instance === instance && way.isOpen) return way;
     }
     return null;
+  }
+
+  /** For this message only; but the backend will hear of the session's end. */
+  #visit(way: Way, call: Call): Way {
+    if (call.session.state !== 'closed') way.sessions.know(call.lane);
+    return way;
+  }
+
+  #pick(call: Call): Way | null {
+    return this.#balancer.pick(this.#ways.list, this.#keyOf(call.session));
+  }
+
+  #keyOf(session: Session): string {
+    if (this.#key === null) return '';
+    return instanceFor(this.#key, session) || session.sid;
+  }
+
+  /** True: the session's key, or the ways, have changed, so it belongs elsewhere, and may go there now. */
+  #moves({ lane, session }: Call, place: Way): boolean {
+    const known = lane.facts as Facts | null;
+    if (known === null) return false;
+    if (known.version === session.version && known.epoch === this.#ways.epoch) return false;
+    known.epoch = this.#ways.epoch;
+    const best = this.#balancer.pick(this.#ways.list, this.#keyOf(session));
+    if (best === null || best === place) return false;
+    // The message that asks is in flight itself.
+    if (lane.inFlight <= 1) return true;
+    lane.holdUntilEmpty(() => {
+      place.release(lane);
+    });
+    return false;
   }
 
   #sessionBytes(call: Call): Buffer {
@@ -209,86 +248,35 @@ export class GrpcUpstream implements Upstream {
     if (known !== null && known.version === session.version && known.ordinal === target.ordinal)
       return known.bytes;
     const bytes = encodeSession(session, forwarded(session.data, target.forward));
-    const facts: Facts = { version: session.version, ordinal: target.ordinal, bytes };
+    const { epoch } = this.#ways;
+    const facts: Facts = { version: session.version, ordinal: target.ordinal, bytes, epoch };
     lane.facts = facts;
     return bytes;
   }
 
-  // ---- addresses ----------------------------------------------------------------------------------------
+  // ---- what the backend asks for --------------------------------------------------------------------------
 
-  async #resolve(): Promise<void> {
-    try {
-      this.#adopt(await this.#resolver.resolve());
-    } catch (error) {
-      this.#events.onState(this.#options.url, 'unresolved', errorText(error));
+  #onPush(link: Link, id: number, push: Push, bytes: number): void {
+    const counted = this.#downlink.push(push, id !== 0);
+    if (counted === null) {
+      link.done(bytes);
+      return;
     }
-    if (this.#resolver.changes && !this.#closed)
-      this.#options.wheel.set(this.#resolveAgain, RESOLVE_EVERY_MS);
-  }
-
-  #adopt(names: readonly string[]): void {
-    if (this.#closed) return;
-    for (const name of names) {
-      if (!this.#addresses.some((address) => address.name === name))
-        this.#addresses.push(this.#open(name));
-    }
-    for (const address of this.#addresses.filter(({ name }) => !names.includes(name))) {
-      this.#addresses.splice(this.#addresses.indexOf(address), 1);
-      // What is in flight there is still answered; the backend ends the link when it is done.
-      address.leave();
-      void this.#retire(address);
-    }
-  }
-
-  async #retire(address: Address): Promise<void> {
-    await within(this.#options.clock, RETIRE_MS, address.close('no longer listed'), undefined);
-    address.destroy();
-  }
-
-  #open(name: string): Address {
-    const { mode, metadata, gatewayId, version, clock, wheel } = this.#options;
-    return new Address(
-      { address: name, mode, metadata, gatewayId, version, clock, wheel },
-      this.#addressEvents(),
-    );
-  }
-
-  #addressEvents(): AddressEvents {
-    return {
-      onState: (address, why) => {
-        this.#events.onState(address.name, address.state, why);
-      },
-      onLateReply: () => {
-        this.#events.onLateReply();
-      },
-      onExtend: (call, timeoutMs) => {
-        if (call.extended) return;
-        call.extended = true;
-        this.#options.wheel.set(call, Math.min(timeoutMs, EXTEND_MS_MAX));
-      },
-      onPush: (link, id, push) => {
-        this.#onPush(link, id, push);
-      },
-      onVerb: (link, id, verb) => {
-        this.#onVerb(link, id, verb);
-      },
-    };
-  }
-
-  #onPush(link: Link, id: number, push: Push): void {
-    void this.#downlink.push(push, id !== 0)?.then((pushed) => {
+    void counted.then((pushed) => {
       link.send((writer) => {
         writePushed(writer, id, pushed);
       });
+      link.done(bytes);
     });
   }
 
-  #onVerb(link: Link, id: number, verb: SessionVerb): void {
+  #onVerb(link: Link, id: number, verb: SessionVerb, bytes: number): void {
     void this.#downlink.verb(verb).then((done) => {
-      if (id === 0) return;
-      link.send((writer) => {
-        writeDone(writer, id, done);
-      });
+      if (id !== 0)
+        link.send((writer) => {
+          writeDone(writer, id, done);
+        });
+      link.done(bytes);
     });
   }
 }

@@ -1,6 +1,6 @@
 /**
  * A Link: one long-lived stream to one address, for all sessions. What a turn of the event loop gathers goes
- * out as one message; answers find their calls by number.
+ * out as one message; answers find their calls by number. Both sides may bound what the other sends.
  */
 import { type ServiceError, status } from '@grpc/grpc-js';
 
@@ -13,6 +13,7 @@ import { CallTable } from '../call-table.ts';
 import { ConnectCall } from '../connect-call.ts';
 import {
   type BackendHello,
+  type Credit,
   decodeReply,
   type FrameHandler,
   readToGateway,
@@ -23,27 +24,39 @@ import {
   type RequestFields,
   writeCancel,
   writeConnect,
+  writeCredit,
   writeGoaway,
   writeHello,
   writeRequestFrame,
 } from './gateway-frames.ts';
+import { ASKED_MAX, Inflow } from './inflow.ts';
 import { hint } from './status.ts';
+import { WaitingCalls } from './waiting-calls.ts';
 
 /** Numbers on a Link are 32 bits. */
 const LINK_ID_MAX = 0xffff_ffff;
 /** Bytes given to the stream and not yet sent; beyond it requests are refused. */
 export const LINK_UNSENT_BYTES_MAX = 16 * 1024 * 1024;
+/** Answers, cancels and ends are not refused: beyond this the link is given up, with all that waits. */
+const LINK_UNSENT_BYTES_END = 2 * LINK_UNSENT_BYTES_MAX;
 /** A turn that has gathered more goes out in several messages: servers refuse one beyond 4 MiB, and end the stream. */
 const MESSAGE_BYTES_AIM = 1024 * 1024;
+/** What a backend's hello may name too, and is used then: proto/README.md. */
+const FEATURES = ['credit', 'extend'] as const;
 
-/** What a Link tells its address. */
+/** What a Link tells its way. */
 export interface LinkEvents {
   onHello(hello: BackendHello): void;
-  onPush(link: Link, id: number, push: Push): void;
-  onVerb(link: Link, id: number, verb: SessionVerb): void;
+  /** Call `link.done(bytes)` when the push, the verb, has been dealt with. */
+  onPush(link: Link, id: number, push: Push, bytes: number): void;
+  onVerb(link: Link, id: number, verb: SessionVerb, bytes: number): void;
   onGoaway(reason: string): void;
   onExtend(call: Call, timeoutMs: number): void;
   onLateReply(): void;
+  /** A call has had no answer in time. */
+  onFault(): void;
+  /** While `faulty` is set, an answer. */
+  onAnswered(): void;
   /**
    * Once. The calls in flight are failed after it, so that what waited behind them finds the link gone.
    * `unimplemented`: there is no Link here.
@@ -53,18 +66,31 @@ export interface LinkEvents {
 
 export class Link implements FrameHandler {
   readonly calls: LinkCalls;
+  /** Set by its way while calls fail: the next answer is worth an event. */
+  faulty = false;
   readonly #stream: LinkStream;
+  readonly #now: () => number;
   readonly #events: LinkEvents;
+  readonly #waiting = new WaitingCalls();
+  readonly #inflow = new Inflow();
   #writer = new WireWriter(4_096);
   #scheduled = false;
   #unsentBytes = 0;
+  /** What the backend lets us send: requests and handshakes. */
+  #frames = Infinity;
+  #bytes = Infinity;
+  #inFlightMax = Infinity;
+  /** Not read from. */
+  #paused = false;
   /** Our side has said its last. */
   #closed = false;
   #ended = false;
 
-  constructor(stream: LinkStream, events: LinkEvents) {
+  /** @param now The monotonic clock, milliseconds. */
+  constructor(stream: LinkStream, now: () => number, events: LinkEvents) {
     this.calls = new LinkCalls(this);
     this.#stream = stream;
+    this.#now = now;
     this.#events = events;
     stream.on('data', (bytes: Buffer) => {
       this.#onData(bytes);
@@ -81,16 +107,27 @@ export class Link implements FrameHandler {
     return this.#ended;
   }
 
+  /** Calls that wait for an answer, or to be sent. */
+  get inFlight(): number {
+    return this.calls.size + this.#waiting.size;
+  }
+
   hello(gateway: string, version: string): void {
-    writeHello(this.#writer, gateway, version);
+    writeHello(this.#writer, gateway, version, FEATURES);
     this.#flushSoon();
   }
 
-  /** Sends a request; a notify is done with that. */
+  /** Sends a request, or has it wait for the backend's credit; a notify is done with that. */
   request(call: Call, fields: RequestFields): void {
     if (!this.#takes(call)) return;
+    if (this.#mustWait) this.#wait(call, fields);
+    else this.#request(call, fields);
+  }
+
+  #request(call: Call, fields: RequestFields): void {
     const id = call.wantsAnswer ? this.calls.add(call) : 0;
-    writeRequestFrame(this.#writer, id, fields);
+    this.#bytes -= writeRequestFrame(this.#writer, id, fields);
+    this.#frames--;
     this.#flushSoon();
     if (!call.wantsAnswer) call.sent();
   }
@@ -98,7 +135,14 @@ export class Link implements FrameHandler {
   /** Asks about a handshake. @param request A ConnectRequest. */
   connect(call: ConnectCall, request: Buffer): void {
     if (!this.#takes(call)) return;
+    if (this.#mustWait) this.#wait(call, request);
+    else this.#connect(call, request);
+  }
+
+  #connect(call: Call, request: Buffer): void {
     writeConnect(this.#writer, this.calls.add(call), request);
+    this.#bytes -= request.length;
+    this.#frames--;
     this.#flushSoon();
   }
 
@@ -115,12 +159,41 @@ export class Link implements FrameHandler {
     return true;
   }
 
+  // ---- what the backend bounds --------------------------------------------------------------------------
+
+  /** The last that fits may be larger than what is left: else a large one might never go. */
+  get #isFull(): boolean {
+    return this.#frames < 1 || this.#bytes < 1 || this.calls.size >= this.#inFlightMax;
+  }
+
+  get #mustWait(): boolean {
+    return this.#isFull || this.#waiting.size > 0;
+  }
+
+  #wait(call: Call, what: RequestFields | Buffer): void {
+    if (!this.#waiting.add(call, what))
+      call.fail(failure('OVERLOADED', 'the backend takes no more'));
+  }
+
+  /** Sends what waits, as far as it may. */
+  #pump(): void {
+    while (this.#waiting.size > 0 && !this.#isFull && !this.#closed) {
+      const { call, what } = this.#waiting.take()!;
+      const timeoutMs = Math.max(1, Math.round(call.deadline - this.#now()));
+      if ('body' in what) this.#request(call, { ...what, timeoutMs });
+      else this.#connect(call, what);
+    }
+  }
+
   cancel(call: Call): void {
     const id = call.slotId;
     this.calls.remove(call);
+    // Else the client has left, which says nothing about the backend.
+    if (call.deadline <= this.#now()) this.#events.onFault();
     this.send((writer) => {
       writeCancel(writer, id);
     });
+    if (this.#waiting.size > 0) this.#pump();
   }
 
   /** Writes any other frame. */
@@ -128,6 +201,8 @@ export class Link implements FrameHandler {
     if (this.#ended || this.#closed) return;
     write(this.#writer);
     this.#flushSoon();
+    if (this.#unsentBytes + this.#writer.length > LINK_UNSENT_BYTES_END)
+      this.destroy('the backend does not read');
   }
 
   /** Says goodbye and closes our side; the backend answers what it has and ends. */
@@ -137,6 +212,7 @@ export class Link implements FrameHandler {
     this.#flush();
     this.#closed = true;
     this.#stream.end();
+    this.#failWaiting();
   }
 
   destroy(why: string): void {
@@ -147,16 +223,26 @@ export class Link implements FrameHandler {
 
   // ---- frames from the backend --------------------------------------------------------------------------
 
-  onHello(hello: BackendHello): void {
+  onHello(hello: BackendHello, features: readonly string[]): void {
+    if (hello.maxInFlight > 0) this.#inFlightMax = hello.maxInFlight;
+    if (features.includes('credit')) {
+      this.#frames = 0;
+      this.#bytes = 0;
+      this.#inflow.useCredit();
+      this.#grant();
+    }
     this.#events.onHello(hello);
   }
 
+  onCredit({ frames, bytes }: Credit): void {
+    this.#frames += frames;
+    this.#bytes += bytes;
+    this.#pump();
+  }
+
   onReply(id: number, reader: WireReader): void {
-    const call = this.calls.take(id);
-    if (call === null) {
-      this.#events.onLateReply();
-      return;
-    }
+    const call = this.#answered(id);
+    if (call === null) return;
     let reply: ReturnType<typeof decodeReply>;
     try {
       reply = decodeReply(reader);
@@ -166,14 +252,12 @@ export class Link implements FrameHandler {
     }
     if (reply instanceof Uint8Array) call.succeed(reply);
     else call.answer(reply);
+    if (this.#waiting.size > 0) this.#pump();
   }
 
   onConnect(id: number, reader: WireReader): void {
-    const call = this.calls.take(id);
-    if (call === null) {
-      this.#events.onLateReply();
-      return;
-    }
+    const call = this.#answered(id);
+    if (call === null) return;
     let outcome: Accepted | Failure;
     try {
       outcome = decodeConnectResponse(reader);
@@ -183,14 +267,47 @@ export class Link implements FrameHandler {
     }
     if (call instanceof ConnectCall) call.answered(outcome);
     else call.fail(failure('BAD_REPLY', 'the backend answered a request as if it were Connect'));
+    if (this.#waiting.size > 0) this.#pump();
   }
 
-  onPush(id: number, push: Push): void {
-    this.#events.onPush(this, id, push);
+  /** The call of this number; a late answer is a sign of life too. */
+  #answered(id: number): Call | null {
+    const call = this.calls.take(id);
+    if (this.faulty) this.#events.onAnswered();
+    if (call === null) this.#events.onLateReply();
+    return call;
   }
 
-  onVerb(id: number, verb: SessionVerb): void {
-    this.#events.onVerb(this, id, verb);
+  onPush(id: number, push: Push, bytes: number): void {
+    if (this.#mayCome(bytes)) this.#events.onPush(this, id, push, bytes);
+  }
+
+  onVerb(id: number, verb: SessionVerb, bytes: number): void {
+    if (this.#mayCome(bytes)) this.#events.onVerb(this, id, verb, bytes);
+  }
+
+  /** What came by the backend's own will has been dealt with: more of it may come. */
+  done(bytes: number): void {
+    this.#inflow.done(bytes);
+    this.#grant();
+    if (this.#paused) this.#readOn();
+  }
+
+  #mayCome(bytes: number): boolean {
+    if (this.#ended) return false;
+    if (this.#inflow.take(bytes)) return true;
+    this.destroy('the backend sent more pushes than it has credit for');
+    return false;
+  }
+
+  #grant(): void {
+    // A backend that does not read its results gets no credit to ask for more, until it does.
+    if (this.#unsentBytes > LINK_UNSENT_BYTES_MAX) this.#pause();
+    const grant = this.#paused ? null : this.#inflow.grant();
+    if (grant === null) return;
+    this.send((writer) => {
+      writeCredit(writer, grant.frames, grant.bytes);
+    });
   }
 
   onGoaway(reason: string): void {
@@ -210,7 +327,23 @@ export class Link implements FrameHandler {
       if (!(error instanceof WireError)) throw error;
       this.destroy(`a frame could not be read: ${error.message}`);
     }
+    if (this.#inflow.asked > ASKED_MAX || this.#unsentBytes > LINK_UNSENT_BYTES_MAX) this.#pause();
   }
+
+  #pause(): void {
+    this.#paused = true;
+    this.#stream.pause();
+  }
+
+  /** Reads again when half of what was too much is gone. */
+  #readOn(): void {
+    if (this.#inflow.asked > ASKED_MAX / 2 || this.#unsentBytes > LINK_UNSENT_BYTES_MAX / 2) return;
+    this.#paused = false;
+    this.#grant();
+    this.#stream.resume();
+  }
+
+  // ---- writing ------------------------------------------------------------------------------------------
 
   #flushSoon(): void {
     if (this.#writer.length > MESSAGE_BYTES_AIM) {
@@ -228,11 +361,12 @@ export class Link implements FrameHandler {
   };
 
   #flush(): void {
-    if (this.#ended || this.#writer.length === 0) return;
+    if (this.#ended || this.#closed || this.#writer.length === 0) return;
     const bytes = this.#writer.take();
     this.#unsentBytes += bytes.length;
     this.#stream.write(bytes, () => {
       this.#unsentBytes -= bytes.length;
+      if (this.#paused) this.#readOn();
     });
   }
 
@@ -242,6 +376,12 @@ export class Link implements FrameHandler {
     this.#events.onEnd({ unimplemented, text });
     // Sent, so maybe done: answered, and never sent again.
     for (const call of this.calls.takeAll()) call.fail(failure('BACKEND_AWAY'));
+    this.#failWaiting();
+  }
+
+  #failWaiting(): void {
+    for (let one = this.#waiting.take(); one !== null; one = this.#waiting.take())
+      one.call.fail(failure('BACKEND_AWAY'));
   }
 }
 

@@ -207,7 +207,7 @@ const mistakes: [what: string, yaml: string, ...problems: string[]][] = [
   [
     'a URL for gRPC',
     'backends:\n  chat: { grpc: "http://chat:9000" }',
-    '2: backends.chat.grpc: expected dns:///host:port, unix:///path or host:port',
+    '2: backends.chat.grpc: expected dns:///host:port, unix:///path, consul:///service or host:port',
   ],
   [
     'a mode that there is not',

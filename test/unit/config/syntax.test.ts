@@ -117,7 +117,9 @@ test.each([
 test.each(['', 'chat', 'dns:///chat', 'https://chat:1', 'unix:', 'unix:a', 'a b:1'])(
   'gRPC backends may not be at "%s"',
   (text) => {
-    expect(checkGrpcAddress(text)).toBe('expected dns:///host:port, unix:///path or host:port');
+    expect(checkGrpcAddress(text)).toBe(
+      'expected dns:///host:port, unix:///path, consul:///service or host:port',
+    );
   },
 );
 

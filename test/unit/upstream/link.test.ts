@@ -30,13 +30,15 @@ class Written extends EventEmitter {
 
 function open(): { link: Link; messages: Buffer[] } {
   const stream = new Written();
-  const link = new Link(stream as unknown as LinkStream, {
+  const link = new Link(stream as unknown as LinkStream, () => 0, {
     onHello: nothing,
     onPush: nothing,
     onVerb: nothing,
     onGoaway: nothing,
     onExtend: nothing,
     onLateReply: nothing,
+    onFault: nothing,
+    onAnswered: nothing,
     onEnd: nothing,
   });
   return { link, messages: stream.messages };

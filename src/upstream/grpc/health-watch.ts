@@ -1,0 +1,129 @@
+/** Active health: what a backend's own grpc.health.v1 says, over one connection to it. */
+import { type ServiceError, status } from '@grpc/grpc-js';
+
+import { VARINT, WireError, WireReader } from '../../contract/wire.ts';
+import { Alarm, type TimerWheel } from '../../timer-wheel.ts';
+import type { HealthStream } from './channel.ts';
+
+/** How long after its end a watch is begun again, in milliseconds. */
+const WATCH_AGAIN_MS = 1_000;
+
+/** HealthCheckResponse.ServingStatus. [grpc/health/v1/health.proto] */
+const SERVING = 1;
+const NAMES = ['UNKNOWN', 'SERVING', 'NOT_SERVING', 'SERVICE_UNKNOWN'];
+const NOT_SERVING = 2;
+
+/** auto: only a backend that says NOT_SERVING is not well · true: only one that says SERVING is. */
+export type HealthMode = 'auto' | boolean;
+
+/** The connection whose backend is asked. */
+export interface Watched {
+  watchHealth(): HealthStream;
+  /** Calls `onLost` once, when there is no connection any more. */
+  watch(onLost: () => void): void;
+}
+
+export class HealthWatch {
+  /** False: no new sessions. */
+  well: boolean;
+  /** What was said last, or why nothing is; '' before that. */
+  words = '';
+  readonly #mode: HealthMode;
+  readonly #channel: Watched;
+  readonly #wheel: TimerWheel;
+  readonly #again: Alarm;
+  readonly #onChange: () => void;
+  #stream: HealthStream | null = null;
+
+  /** @param onChange `well` is another. */
+  constructor(mode: HealthMode, channel: Watched, wheel: TimerWheel, onChange: () => void) {
+    this.#mode = mode;
+    this.#channel = channel;
+    this.#wheel = wheel;
+    this.#onChange = onChange;
+    this.well = mode !== true;
+    this.#again = new Alarm(() => {
+      this.start();
+    });
+  }
+
+  /** Begins, or begins anew on a new connection. */
+  start(): void {
+    if (this.#mode === false) return;
+    this.#drop();
+    const stream = this.#channel.watchHealth();
+    this.#stream = stream;
+    stream.on('data', (bytes: Buffer) => {
+      if (this.#stream === stream) this.#onStatus(bytes);
+    });
+    stream.on('error', (error: ServiceError) => {
+      if (this.#stream === stream) this.#onEnd(error);
+    });
+    stream.on('end', () => {});
+    // A server that stops in good order waits for its streams: this one must not be what it waits for.
+    this.#channel.watch(() => {
+      if (this.#stream !== stream) return;
+      this.#drop();
+      this.#wheel.set(this.#again, WATCH_AGAIN_MS);
+    });
+  }
+
+  /** The connection is lost, or left. */
+  stop(): void {
+    this.#drop();
+    this.well = this.#mode !== true;
+    this.words = '';
+  }
+
+  #drop(): void {
+    const stream = this.#stream;
+    this.#stream = null;
+    this.#wheel.cancel(this.#again);
+    stream?.on('error', () => {});
+    stream?.cancel();
+  }
+
+  #onStatus(bytes: Buffer): void {
+    let serving = 0;
+    try {
+      serving = statusOf(bytes);
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+    }
+    this.#become(
+      this.#mode === true ? serving === SERVING : serving !== NOT_SERVING,
+      NAMES[serving] ?? String(serving),
+    );
+  }
+
+  #onEnd(error: ServiceError): void {
+    this.#stream = null;
+    // Not asked again on this connection: it will not learn it.
+    if (error.code === status.UNIMPLEMENTED) {
+      this.#become(this.#mode !== true, 'the backend has no grpc.health.v1.Health');
+      return;
+    }
+    // What it said last holds until it says otherwise, or the connection is a new one.
+    this.#become(this.well, error.details || error.message);
+    this.#wheel.set(this.#again, WATCH_AGAIN_MS);
+  }
+
+  #become(well: boolean, words: string): void {
+    const changed = well !== this.well;
+    const said = words !== this.words;
+    this.well = well;
+    this.words = words;
+    // Why it is not used is worth a line each time that the words are others.
+    if (changed || (!well && said)) this.#onChange();
+  }
+}
+
+function statusOf(bytes: Buffer): number {
+  const reader = new WireReader(bytes);
+  let serving = 0;
+  while (reader.next()) {
+    if (reader.field === 1 && reader.type === VARINT) serving = reader.uint();
+    else reader.skip();
+  }
+  return serving;
+}

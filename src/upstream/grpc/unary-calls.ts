@@ -1,0 +1,163 @@
+/** Handle, Connect and Closed as calls of their own: where a backend has no Link, or is not to be asked by it. */
+import { type ClientUnaryCall, type ServiceError, status } from '@grpc/grpc-js';
+
+import type { Clock } from '../../clock.ts';
+import { type Accepted, decodeConnectResponse } from '../../contract/shapes.ts';
+import { WireError, WireReader } from '../../contract/wire.ts';
+import { type Failure, failure } from '../../errors.ts';
+import type { Call } from '../call.ts';
+import type { ConnectCall } from '../connect-call.ts';
+import { decodeReply } from './backend-frames.ts';
+import type { Channel } from './channel.ts';
+import { encodeRequest, type RequestFields } from './gateway-frames.ts';
+import { failureOfStatus, hint } from './status.ts';
+
+const CLOSED_TIMEOUT_MS = 2_000;
+/** Closed calls in flight; beyond it ends are not told. */
+const TELLING_MAX = 1_000;
+
+/** Where a call waits for its answer: a link's table or queue, or a Handle call. */
+export interface Slot {
+  cancel(call: Call): void;
+}
+
+/** What its way hears of. */
+export interface UnaryEvents {
+  /** The way is well: there was an answer. */
+  onAnswered(): void;
+  /** There was none, or none that can be read. */
+  onFault(): void;
+  /** The backend cannot be reached any more. */
+  onGone(why: string): void;
+  /** A call of Connect found that there is none. */
+  onNoConnect(): void;
+}
+
+export class UnaryCalls {
+  /** Handle and Connect. */
+  inFlight = 0;
+  readonly #channel: Channel;
+  readonly #clock: Clock;
+  readonly #events: UnaryEvents;
+  #closedUnimplemented = false;
+  /** Closed calls in flight. */
+  readonly #telling = new Set<Promise<void>>();
+
+  constructor(channel: Channel, clock: Clock, events: UnaryEvents) {
+    this.#channel = channel;
+    this.#clock = clock;
+    this.#events = events;
+  }
+
+  /** A backend that is started again may have what it had not. */
+  startAgain(): void {
+    this.#closedUnimplemented = false;
+  }
+
+  handle(call: Call, fields: RequestFields): void {
+    const deadline = this.#clock.wallNow() + fields.timeoutMs;
+    const { generation } = call;
+    const unary = new UnaryCall(this.#clock, this.#events);
+    call.slot = unary;
+    this.inFlight++;
+    unary.call = this.#channel.handle(encodeRequest(fields), deadline, (error, bytes) => {
+      this.inFlight--;
+      // A cancelled call has been given back, and may be another one by now.
+      if (call.generation !== generation || call.slot !== unary) return;
+      call.slot = null;
+      if (error === null) this.#answer(call, bytes ?? NOTHING);
+      else this.#onError(call, error);
+    });
+  }
+
+  #answer(call: Call, bytes: Buffer): void {
+    let reply: ReturnType<typeof decodeReply>;
+    try {
+      reply = decodeReply(new WireReader(bytes));
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+      this.#events.onFault();
+      call.fail(failure('BAD_REPLY'));
+      return;
+    }
+    this.#events.onAnswered();
+    if (reply instanceof Uint8Array) call.succeed(reply);
+    else call.answer(reply);
+  }
+
+  #onError(call: Call, error: ServiceError): void {
+    const why = failureOfStatus(error);
+    if (why.reason === 'TIMEOUT' || why.reason === 'BACKEND_AWAY') this.#events.onFault();
+    else this.#events.onAnswered();
+    call.fail(why);
+    if (error.code === status.UNAVAILABLE) this.#events.onGone(hint(error));
+  }
+
+  connect(call: ConnectCall, request: Buffer): void {
+    const deadline = this.#clock.wallNow() + call.leftMs;
+    const unary = new UnaryCall(this.#clock, this.#events);
+    call.slot = unary;
+    this.inFlight++;
+    unary.call = this.#channel.connect(request, deadline, (error, bytes) => {
+      this.inFlight--;
+      if (call.ended) return;
+      if (error === null) {
+        this.#events.onAnswered();
+        call.answered(readConnectResponse(bytes ?? NOTHING));
+      } else if (error.code === status.UNIMPLEMENTED) {
+        call.fail(failure('BACKEND_ERROR', 'the backend has no Connect'));
+        this.#events.onNoConnect();
+      } else {
+        this.#onError(call, error);
+      }
+    });
+  }
+
+  /** Tells that a session ended. */
+  closed(event: Buffer): void {
+    if (this.#closedUnimplemented || this.#telling.size >= TELLING_MAX) return;
+    const deadline = this.#clock.wallNow() + CLOSED_TIMEOUT_MS;
+    const told = new Promise<void>((resolve) => {
+      this.#channel.closed(event, deadline, (error) => {
+        if (error?.code === status.UNIMPLEMENTED) this.#closedUnimplemented = true;
+        this.#telling.delete(told);
+        resolve();
+      });
+    });
+    this.#telling.add(told);
+  }
+
+  /** Resolves when every end has been heard of, or given up. */
+  async told(): Promise<void> {
+    await Promise.all(this.#telling);
+  }
+}
+
+/** A call in flight; what `call.slot` holds meanwhile. */
+class UnaryCall implements Slot {
+  call: ClientUnaryCall | null = null;
+  readonly #clock: Clock;
+  readonly #events: UnaryEvents;
+
+  constructor(clock: Clock, events: UnaryEvents) {
+    this.#clock = clock;
+    this.#events = events;
+  }
+
+  cancel(call: Call): void {
+    // Else the client has left, which says nothing about the backend.
+    if (call.deadline <= this.#clock.now()) this.#events.onFault();
+    this.call?.cancel();
+  }
+}
+
+function readConnectResponse(bytes: Buffer): Accepted | Failure {
+  try {
+    return decodeConnectResponse(new WireReader(bytes));
+  } catch (error) {
+    if (!(error instanceof WireError)) throw error;
+    return failure('BAD_REPLY');
+  }
+}
+
+const NOTHING = Buffer.alloc(0);

@@ -1,0 +1,196 @@
+/**
+ * All ways to one backend: as many as `links` says to each address that its name has now. They come and go with
+ * the addresses, and are replaced when they are old.
+ */
+import { within } from '../../clock.ts';
+import { errorText } from '../../errors.ts';
+import { Alarm } from '../../timer-wheel.ts';
+import { RESOLVE_EVERY_MS, RESOLVE_SOON_MS, type Resolver, resolverOf } from './resolve.ts';
+import { Spread } from './spread.ts';
+import { Way } from './way.ts';
+import type { WayEvents, WayOptions } from './way-parts.ts';
+
+/** How long the gateway waits at its start for the first attempts, before it listens. */
+const FIRST_ATTEMPT_MS = 2_000;
+/** How long a backend may take to end a link that was left, and on which nothing is in flight. */
+const RETIRE_MS = 5_000;
+/** How long after its replacement could not be opened an old link is replaced again. */
+const REPLACE_AGAIN_MS = 5_000;
+
+export type WaysOptions = Omit<WayOptions, 'address' | 'authority' | 'index' | 'weight'> & {
+  /** `backends.<name>.grpc` */
+  readonly url: string;
+  /** Absent: as the URL says. */
+  readonly resolver?: Resolver;
+  /** Ways to each address. */
+  readonly links: number;
+  /** By host:port; 1 for those that are not named. */
+  readonly weights: Readonly<Record<string, number>>;
+  /** False: sessions stay where they are when ways come. */
+  readonly spreads: boolean;
+};
+
+export type WaysEvents = Omit<WayEvents, 'onState' | 'onFaulty' | 'onOld'> & {
+  onState(address: string, state: string, why: string): void;
+};
+
+export class Ways {
+  /** In the order of the addresses: the first way of each, then the second of each. */
+  list: readonly Way[] = [];
+  /** Another whenever the best way for a key may be another. */
+  epoch = 0;
+  /** No Link anywhere, or not everywhere. */
+  someHandle = false;
+  readonly #options: WaysOptions;
+  readonly #events: WaysEvents;
+  readonly #wayEvents: WayEvents;
+  readonly #resolver: Resolver;
+  readonly #resolveAgain: Alarm;
+  readonly #spread: Spread;
+  /** Left, or to come: no session gets them. */
+  readonly #aside = new Set<Way>();
+  #lookedUpAt = 0;
+  #closed = false;
+
+  constructor(options: WaysOptions, events: WaysEvents) {
+    this.#options = options;
+    this.#events = events;
+    this.#wayEvents = this.#makeWayEvents();
+    this.#resolver = options.resolver ?? resolverOf(options.url);
+    this.#resolveAgain = new Alarm(() => {
+      void this.#resolve();
+    });
+    this.#resolver.onChange = () => {
+      if (!this.#closed) options.wheel.set(this.#resolveAgain, 0);
+    };
+    this.#spread = new Spread(() => this.list, options.wheel);
+  }
+
+  /** Resolves when each first attempt has ended, or taken too long. */
+  async start(): Promise<void> {
+    await this.#resolve();
+    const settled = Promise.all(this.list.map((way) => way.settled));
+    await within(this.#options.clock, FIRST_ATTEMPT_MS, settled, []);
+  }
+
+  /** Different addresses, and how many of them serve. */
+  count(): { addresses: number; healthy: number } {
+    const names = (ways: readonly Way[]): number => new Set(ways.map(({ name }) => name)).size;
+    return {
+      addresses: names(this.list),
+      healthy: names(this.list.filter((way) => way.serves && way.isWell)),
+    };
+  }
+
+  async close(ms: number): Promise<void> {
+    this.#closed = true;
+    this.#options.wheel.cancel(this.#resolveAgain);
+    this.#spread.stop();
+    const all = [...this.list, ...this.#aside];
+    const ended = Promise.all(all.map((way) => way.close('the gateway is stopping')));
+    await within(this.#options.clock, ms, ended, []);
+    for (const way of all) way.destroy();
+  }
+
+  // ---- addresses ----------------------------------------------------------------------------------------
+
+  async #resolve(): Promise<void> {
+    this.#lookedUpAt = this.#options.wheel.now();
+    try {
+      this.#adopt(await this.#resolver.resolve());
+    } catch (error) {
+      // What was known stays: a name server that is away is no reason to leave a backend.
+      this.#events.onState(this.#options.url, 'unresolved', errorText(error));
+    }
+    if (this.#resolver.changes && !this.#closed)
+      this.#options.wheel.set(this.#resolveAgain, RESOLVE_EVERY_MS);
+  }
+
+  /** A way is lost: maybe its address is no longer there, and others are. */
+  #resolveSoon(): void {
+    if (!this.#resolver.changes || this.#closed) return;
+    const now = this.#options.wheel.now();
+    this.#options.wheel.setAt(
+      this.#resolveAgain,
+      Math.max(now, this.#lookedUpAt) + RESOLVE_SOON_MS,
+    );
+  }
+
+  #adopt(names: readonly string[]): void {
+    if (this.#closed) return;
+    const gone = this.list.filter(({ name }) => !names.includes(name));
+    const list: Way[] = [];
+    for (let index = 0; index < this.#options.links; index++) {
+      for (const address of names) {
+        const known = this.list.find((way) => way.name === address && way.index === index);
+        if (known !== undefined) known.weight = this.#weightOf(address);
+        list.push(known ?? this.#open(address, index));
+      }
+    }
+    this.list = list;
+    for (const way of gone) void this.#retire(way, null, 'no longer listed');
+    this.#changed();
+  }
+
+  /** As configured, else as the resolver has it. */
+  #weightOf(address: string): number {
+    const configured = this.#options.weights[address.replace(/^ipv[46]:/, '')];
+    return configured ?? this.#resolver.weights?.().get(address) ?? 1;
+  }
+
+  #open(address: string, index: number): Way {
+    const weight = this.#weightOf(address);
+    const { authority } = this.#resolver;
+    return new Way({ ...this.#options, address, authority, index, weight }, this.#wayEvents);
+  }
+
+  /** What is in flight there is still answered, and then its backend is asked to end it. */
+  async #retire(way: Way, heir: Way | null, why: string): Promise<void> {
+    this.#aside.add(way);
+    await way.idle(heir);
+    await within(this.#options.clock, RETIRE_MS, way.close(why), undefined);
+    way.destroy();
+    this.#aside.delete(way);
+  }
+
+  /** The new one is open before the old one is left. */
+  async #replace(old: Way): Promise<void> {
+    const next = this.#open(old.name, old.index);
+    this.#aside.add(next);
+    await next.settled;
+    this.#aside.delete(next);
+    if (this.#closed || !next.serves || !this.list.includes(old)) {
+      next.destroy();
+      old.oldAgainIn(REPLACE_AGAIN_MS);
+      return;
+    }
+    this.list = this.list.map((way) => (way === old ? next : way));
+    next.sessions.owed = old.sessions.owed;
+    old.sessions.handOver(next.sessions);
+    this.#changed();
+    await this.#retire(old, next, 'replaced by a new link');
+  }
+
+  #makeWayEvents(): WayEvents {
+    return {
+      ...this.#events,
+      onState: (way, why) => {
+        this.#events.onState(way.name, way.condition, why);
+        if (way.state === 'away') this.#resolveSoon();
+        this.#changed();
+      },
+      onFaulty: (way) => {
+        if (this.list.some((other) => other !== way && other.isWell)) way.eject();
+      },
+      onOld: (way) => {
+        void this.#replace(way);
+      },
+    };
+  }
+
+  #changed(): void {
+    this.epoch++;
+    this.someHandle = this.list.some((way) => way.state === 'handle');
+    if (this.#options.spreads && !this.#closed) this.#spread.begin();
+  }
+}

@@ -1,0 +1,159 @@
+/** The small parts that bound what a gRPC backend may cost: ejection, credit, waiting calls; and its addresses. */
+import { describe, expect, test } from 'vitest';
+
+import { Call, type CallEnd } from '../../../src/upstream/call.ts';
+import {
+  Ejection,
+  EJECTED_MS_MAX,
+  EJECTED_MS_MIN,
+  FAILURES_MAX,
+} from '../../../src/upstream/grpc/ejection.ts';
+import { Inflow, WINDOW_BYTES, WINDOW_FRAMES } from '../../../src/upstream/grpc/inflow.ts';
+import { resolverOf } from '../../../src/upstream/grpc/resolve.ts';
+import {
+  WAITING_BYTES_MAX,
+  WAITING_CALLS_MAX,
+  WaitingCalls,
+} from '../../../src/upstream/grpc/waiting-calls.ts';
+
+describe('an ejection', () => {
+  test('is due after so many failures in a row', () => {
+    const ejection = new Ejection();
+    for (let i = 1; i < FAILURES_MAX; i++) expect(ejection.failed(i)).toBe(false);
+    expect(ejection.answered()).toBe(false);
+    for (let i = 1; i < FAILURES_MAX; i++) expect(ejection.failed(i)).toBe(false);
+    expect(ejection.failed(10)).toBe(true);
+    expect(ejection.ejected).toBe(false);
+  });
+
+  test('admits one session each time that its time is over, and ends with an answer', () => {
+    const ejection = new Ejection();
+    ejection.eject(1_000);
+    expect(ejection.admits(1_000 + EJECTED_MS_MIN - 1)).toBe(false);
+    const again = 1_000 + EJECTED_MS_MIN;
+    expect(ejection.admits(again)).toBe(true);
+    ejection.tried(again);
+    expect(ejection.admits(again)).toBe(false);
+    expect(ejection.admits(again + EJECTED_MS_MIN)).toBe(true);
+    expect(ejection.answered()).toBe(true);
+    expect(ejection.admits(again)).toBe(true);
+    expect(ejection.failures).toBe(0);
+  });
+
+  test('takes longer each time that the try fails, up to a bound; many failures at once count once', () => {
+    const ejection = new Ejection();
+    let now = 0;
+    ejection.eject(now);
+    const lengths: number[] = [];
+    for (let i = 0; i < 6; i++) {
+      now += ejection.ms;
+      ejection.tried(now);
+      now += EJECTED_MS_MIN;
+      for (let n = 0; n < 100; n++) ejection.failed(now);
+      lengths.push(ejection.ms);
+    }
+    expect(lengths).toEqual([
+      10_000,
+      20_000,
+      40_000,
+      EJECTED_MS_MAX,
+      EJECTED_MS_MAX,
+      EJECTED_MS_MAX,
+    ]);
+  });
+});
+
+describe('what a backend sends by itself', () => {
+  test('without credit is counted only', () => {
+    const inflow = new Inflow();
+    for (let i = 0; i < 10_000; i++) expect(inflow.take(1_000)).toBe(true);
+    expect(inflow.asked).toBe(10_000);
+    expect(inflow.grant()).toBeNull();
+  });
+
+  test('with credit is a window, granted anew in halves', () => {
+    const inflow = new Inflow();
+    inflow.useCredit();
+    expect(inflow.grant()).toEqual({ frames: WINDOW_FRAMES, bytes: WINDOW_BYTES });
+    for (let i = 0; i < WINDOW_FRAMES; i++) expect(inflow.take(10)).toBe(true);
+    expect(inflow.take(10)).toBe(false);
+    for (let i = 1; i < WINDOW_FRAMES / 2; i++) inflow.done(10);
+    expect(inflow.grant()).toBeNull();
+    inflow.done(10);
+    expect(inflow.grant()).toEqual({ frames: WINDOW_FRAMES / 2, bytes: WINDOW_FRAMES * 5 });
+    expect(inflow.take(10)).toBe(true);
+  });
+
+  test('may end with one that is larger than what is left of the bytes', () => {
+    const inflow = new Inflow();
+    inflow.useCredit();
+    inflow.grant();
+    expect(inflow.take(WINDOW_BYTES - 1)).toBe(true);
+    expect(inflow.take(5_000)).toBe(true);
+    expect(inflow.take(1)).toBe(false);
+  });
+});
+
+const nothing = (): void => {};
+const END: CallEnd = {
+  onLate: nothing,
+  onSessionClosed: nothing,
+  start: nothing,
+  succeed: nothing,
+  fail: nothing,
+  answer: nothing,
+  sent: nothing,
+};
+
+describe('calls that wait', () => {
+  test('keep their order, and one that is given up is no longer there', () => {
+    const waiting = new WaitingCalls();
+    const calls = [new Call(END), new Call(END), new Call(END)];
+    for (const call of calls) expect(waiting.add(call, Buffer.alloc(1))).toBe(true);
+    waiting.cancel(calls[1]!);
+    waiting.cancel(calls[1]!);
+    expect([waiting.take()!.call, waiting.take()!.call, waiting.take()]).toEqual([
+      calls[0],
+      calls[2],
+      null,
+    ]);
+    for (const call of calls) expect(call.slot).toBeNull();
+  });
+
+  test('are bounded in number and in bytes, and make room as they go', () => {
+    const many = new WaitingCalls();
+    for (let i = 0; i < WAITING_CALLS_MAX; i++) many.add(new Call(END), Buffer.alloc(0));
+    expect(many.add(new Call(END), Buffer.alloc(0))).toBe(false);
+    const large = new WaitingCalls();
+    const half = Buffer.alloc(WAITING_BYTES_MAX / 2);
+    const [first, second] = [new Call(END), new Call(END)];
+    for (const call of [first, second]) expect(large.add(call, half)).toBe(true);
+    expect(large.add(new Call(END), half)).toBe(false);
+    large.cancel(first);
+    expect(large.add(new Call(END), half)).toBe(true);
+  });
+});
+
+describe('the addresses of a backend', () => {
+  test.for<[url: string, authority: string, changes: boolean]>([
+    ['dns:///chat:9000', 'chat:9000', true],
+    ['dns:chat:9000', 'chat:9000', true],
+    ['dns://10.0.0.10:53/chat:9000', 'chat:9000', true],
+    ['chat:9000', 'chat:9000', true],
+    ['[::1]:9000', '[::1]:9000', true],
+    ['ipv4:10.0.0.1:9000', '', false],
+    ['unix:///run/chat.sock', '', false],
+  ])('%s: the name is "%s"', ([url, authority, changes]) => {
+    expect(resolverOf(url)).toMatchObject({ authority, changes });
+  });
+
+  test.for<[url: string, addresses: string[]]>([
+    ['ipv4:10.0.0.1:9000, 10.0.0.2:9000', ['ipv4:10.0.0.1:9000', 'ipv4:10.0.0.2:9000']],
+    ['ipv6:[::1]:9000', ['ipv6:[::1]:9000']],
+    ['unix:///run/chat.sock', ['unix:/run/chat.sock']],
+    ['dns:///127.0.0.1:9000', ['ipv4:127.0.0.1:9000']],
+    ['[::1]:9000', ['ipv6:[::1]:9000']],
+  ])('%s', async ([url, addresses]) => {
+    expect(await resolverOf(url).resolve()).toEqual(addresses);
+  });
+});
