@@ -3,30 +3,18 @@
  * from a person or from a pipe. Answers and pushes go to stdout, what becomes of the connection to stderr.
  */
 import readline from 'node:readline';
-import { parseArgs } from 'node:util';
 
+import { ClientError, PithClient, type Received } from '../client/client.ts';
 import { type Clock, sleep } from '../clock.ts';
-import { parseDuration } from '../config/units.ts';
 import { errorText } from '../errors.ts';
-import { isRoute } from '../routing/route.ts';
 import { ROUTE_BYTES_MAX } from '../protocol/message.ts';
-import { type Answer, parseServerUrl, PomeloClient, URL_FORMS } from './pomelo-client.ts';
+import { isRoute } from '../routing/route.ts';
+import { jsonBody, readSettings, type Settings, USAGE } from './client-settings.ts';
 
-const DEFAULT_URL = 'ws://127.0.0.1:3010';
 const PROMPT = '> ';
 
 /** UNAVAILABLE: no connection, or none any more. [sysexits.h] */
 const EXIT = { OK: 0, FAILED: 1, USAGE: 64, UNAVAILABLE: 69 } as const;
-
-const USAGE = `pith client [URL]                                 reads commands; "help" lists them
-pith client [URL] --request ROUTE [--data JSON]   asks once
-
-  --timeout 5s       for the connection and for each answer
-  --wait-pushes 0s   how long to go on printing pushes at the end
-
-URL is ${DEFAULT_URL} unless given: ${URL_FORMS}.
-Exit code: 0 answered; 1 an error (code 400 or more), or no answer in time; 69 no connection.
-`;
 
 const HELP = `ROUTE {"some":"json"}            a request, e.g. chat.room.join {"name":"ann","room":"lobby"}
 request ROUTE {"some":"json"}    the same, also for routes without a dot
@@ -45,17 +33,6 @@ export type ClientIo = {
   readonly version: string;
 };
 
-type Settings = {
-  readonly url: URL;
-  /** The URL as it was typed. */
-  readonly where: string;
-  /** '': read commands. */
-  readonly route: string;
-  readonly data: string;
-  readonly timeoutMs: number;
-  readonly waitPushesMs: number;
-};
-
 /** Runs until the end of the input, or of the connection; gives the exit code. */
 export async function runClient(io: ClientIo): Promise<number> {
   let settings: Settings | null;
@@ -72,50 +49,6 @@ export async function runClient(io: ClientIo): Promise<number> {
   return new Terminal(io, settings).run();
 }
 
-/** null: help is wanted. */
-function readSettings(args: readonly string[]): Settings | null {
-  const text = { type: 'string' } as const;
-  const { values, positionals } = parseArgs({
-    args: [...args],
-    allowPositionals: true,
-    options: {
-      request: text,
-      data: text,
-      timeout: { ...text, default: '5s' },
-      'wait-pushes': { ...text, default: '0s' },
-      help: { type: 'boolean', short: 'h' },
-    },
-  });
-  if (values.help) return null;
-  const [where = DEFAULT_URL, ...more] = positionals;
-  if (more.length > 0) throw new Error(`one URL is expected, not ${positionals.join(' ')}`);
-  const url = parseServerUrl(where);
-  if (url === null) throw new Error(`${where} is no URL of a server: ${URL_FORMS} is expected`);
-  if (values.data !== undefined && values.request === undefined)
-    throw new Error('--data goes with --request');
-  return {
-    url,
-    where,
-    route: values.request ?? '',
-    data: jsonBody(values.data ?? ''),
-    timeoutMs: readDuration('--timeout', values.timeout),
-    waitPushesMs: readDuration('--wait-pushes', values['wait-pushes']),
-  };
-}
-
-function readDuration(name: string, text: string): number {
-  const ms = parseDuration(text);
-  if (Number.isNaN(ms)) throw new Error(`${name} ${text}: a duration is expected, as 500ms or 5s`);
-  return ms;
-}
-
-/** The body as it was typed, `{}` for none. Throws when it is not JSON. */
-function jsonBody(text: string): string {
-  if (text === '') return '{}';
-  if (parseJson(text) === undefined) throw new Error(`${text} is not JSON, as {"text":"hi"} is`);
-  return text;
-}
-
 class Terminal {
   readonly #io: ClientIo;
   readonly #settings: Settings;
@@ -124,7 +57,7 @@ class Terminal {
   /** A person is typing. */
   #hasPrompt = false;
   #isAnswered = false;
-  #isLeaving = false;
+  #isConnected = false;
   #exitCode: number = EXIT.OK;
 
   constructor(io: ClientIo, settings: Settings) {
@@ -133,47 +66,67 @@ class Terminal {
   }
 
   async run(): Promise<number> {
-    const { url, where, route, data, timeoutMs, waitPushesMs } = this.#settings;
+    const { url, where, dialect, dial, timeoutMs, route, data, waitPushesMs } = this.#settings;
     const { clock, version } = this.#io;
-    let client: PomeloClient;
-    try {
-      client = await PomeloClient.connect(url, {
-        clock,
-        timeoutMs,
-        version,
-        onPush: (name, body) => {
-          this.#print(`${printable(Buffer.from(name))} ${printable(body)}`);
-        },
-        onKick: (body) => {
-          this.#say(`kicked ${printable(body)}`);
-        },
+    const client = new PithClient(url.href, {
+      dialect,
+      dial,
+      clock,
+      timeoutMs,
+      connectTimeoutMs: timeoutMs,
+      sys: { version },
+      // Whoever typed the command sees what became of the connection, and decides.
+      reconnect: false,
+      raw: true,
+    });
+    this.#listen(client);
+    const lost = new Promise<true>((resolve) => {
+      client.onState(({ state, error }) => {
+        if (state !== 'closed') return;
+        if (error !== undefined && this.#isConnected) this.#onEnded(error.message);
+        resolve(true);
       });
+    });
+    try {
+      await client.connect();
     } catch (error) {
-      this.#say(`pith: cannot connect to ${where}: ${errorText(error)}`);
+      this.#say(`pith: cannot connect to ${where}: ${connectText(error)}`);
       return EXIT.UNAVAILABLE;
     }
-    this.#say(`connected to ${where}, handshake ${printable(client.handshake)}`);
-    const lost = client.ended.then((why) => {
-      this.#onEnded(why);
-      return true;
-    });
     if (route === '') await this.#readCommands(client, lost);
     else await this.#request(client, route, data, '');
     const isLost = await Promise.race([lost, sleep(clock, waitPushesMs).then(() => false)]);
-    this.#isLeaving = true;
     await client.close();
     return isLost && !(route !== '' && this.#isAnswered) ? EXIT.UNAVAILABLE : this.#exitCode;
   }
 
+  #listen(client: PithClient): void {
+    client.onState(({ state }) => {
+      if (state !== 'open') return;
+      // Before any push that follows in the same segment.
+      this.#isConnected = true;
+      const handshake = JSON.stringify(client.handshake);
+      this.#say(`connected to ${this.#settings.where}, handshake ${handshake}`);
+    });
+    client.onPush('*', (_, push) => {
+      this.#print(`${oneLine(push.route)} ${printable(push)}`);
+    });
+    client.onKick(({ body }) => {
+      this.#say(`kicked ${body === undefined ? '' : JSON.stringify(body)}`);
+    });
+    client.onError(({ message }) => {
+      this.#say(`pith: ${message}`);
+    });
+  }
+
   #onEnded(why: string): void {
-    if (this.#isLeaving) return;
     const lines = this.#lines;
     this.#leavePrompt();
     this.#say(`disconnected: ${why}`);
     lines?.close();
   }
 
-  async #readCommands(client: PomeloClient, lost: Promise<boolean>): Promise<void> {
+  async #readCommands(client: PithClient, lost: Promise<true>): Promise<void> {
     const { stdin, stdout } = this.#io;
     const isPerson = stdin.isTTY === true && stdout.isTTY === true;
     const lines = readline.createInterface({
@@ -209,7 +162,7 @@ class Terminal {
   }
 
   /** Never rejects. */
-  async #command(client: PomeloClient, line: string): Promise<void> {
+  async #command(client: PithClient, line: string): Promise<void> {
     if (line === '' || line.startsWith('#')) return;
     const [, word, rest] = /^(\S+)\s*(.*)$/s.exec(line)!;
     if (word === 'help') {
@@ -228,28 +181,26 @@ class Terminal {
     }
     try {
       const body = jsonBody(data);
-      if (word === 'notify') client.notify(route, Buffer.from(body));
+      if (word === 'notify') client.notify(route, bodyOf(client, route, body));
       else await this.#request(client, route, body, `${route} → `);
     } catch (error) {
       this.#fail(errorText(error));
     }
   }
 
-  async #request(client: PomeloClient, route: string, data: string, label: string): Promise<void> {
-    let answer: Answer | null;
+  async #request(client: PithClient, route: string, data: string, label: string): Promise<void> {
+    let answer: Received;
     try {
-      answer = await client.request(route, Buffer.from(data));
+      answer = await client.ask(route, bodyOf(client, route, data));
     } catch (error) {
-      // Too long for the protocol, or the connection ended.
-      this.#fail(`${route} was not answered: ${errorText(error)}`);
-      return;
-    }
-    if (answer === null) {
-      this.#fail(`${route} was not answered in ${this.#settings.timeoutMs} ms`);
+      // Not in time, too long for the protocol, or the connection ended.
+      const isLate = error instanceof ClientError && error.reason === 'TIMEOUT';
+      const text = errorText(error);
+      this.#fail(isLate ? text : `${route} was not answered: ${text}`);
       return;
     }
     this.#isAnswered = true;
-    this.#print(label + printable(answer.body));
+    this.#print(label + printable(answer));
     if (isErrorAnswer(answer)) this.#exitCode = EXIT.FAILED;
   }
 
@@ -263,7 +214,7 @@ class Terminal {
   }
 
   #say(line: string): void {
-    this.#write(this.#io.stderr, line);
+    this.#write(this.#io.stderr, oneLine(line));
   }
 
   /** A whole line, above what a person is just typing. */
@@ -277,31 +228,52 @@ class Terminal {
   }
 }
 
-/** Error by the flag of the message, or by a `code` of 400 or more in its JSON. */
-function isErrorAnswer({ body, isError }: Answer): boolean {
-  const value = parseJson(body.toString()) as { code?: unknown } | null | undefined;
-  return isError || (typeof value?.code === 'number' && value.code >= 400);
+/** As it was typed, or as a value where the server's definitions make protobuf of it. */
+function bodyOf(client: PithClient, route: string, json: string): unknown {
+  return client.encodesProtobuf(route) ? JSON.parse(json) : Buffer.from(json);
 }
 
-/** What came over the wire, on one line and without anything that a terminal obeys; what is no text as hex. */
-function printable(body: Buffer): string {
-  let text = body.toString('utf8');
-  if (text.includes('\ufffd')) return `<${body.length} bytes: ${body.toString('hex')}>`;
-  if (/[\r\n\t]/.test(text)) {
-    const value = parseJson(text);
-    if (value !== undefined) text = JSON.stringify(value);
+/** Why there is no connection; what a socket says in codes in words. */
+function connectText(error: unknown): string {
+  const { cause, message } = error as ClientError;
+  const code = (cause as { code?: string } | undefined)?.code ?? '';
+  if (code === 'ECONNREFUSED') return 'connection refused';
+  if (code === 'ENOTFOUND') return 'there is no such host';
+  // [Node: codes of X.509 verification]
+  if (/CERT|ISSUER|LEAF_SIGNATURE/.test(code))
+    return `${message}: give the certificate of who signed the server's by --ca, or take any by --insecure`;
+  return message;
+}
+
+/** Error by the message itself, or by a `code` of 400 or more in its body. */
+function isErrorAnswer(answer: Received): boolean {
+  const value = valueOf(answer) as { code?: unknown } | null | undefined;
+  return answer.isError || (typeof value?.code === 'number' && value.code >= 400);
+}
+
+/** What came over the wire, on one line; protobuf as JSON, and what is no text as hex. */
+function printable(received: Received): string {
+  const bytes = Buffer.from(received.bytes);
+  const value = valueOf(received);
+  if (received.isProtobuf && value !== undefined) return oneLine(JSON.stringify(value));
+  const text = bytes.toString('utf8');
+  if (text.includes('\ufffd')) return `<${bytes.length} bytes: ${bytes.toString('hex')}>`;
+  return oneLine(/[\r\n\t]/.test(text) && value !== undefined ? JSON.stringify(value) : text);
+}
+
+/** The body, read; undefined: it cannot be. */
+function valueOf(received: Received): unknown {
+  try {
+    return received.body;
+  } catch {
+    return undefined;
   }
+}
+
+/** Without anything that a terminal obeys. */
+function oneLine(text: string): string {
   return text.replace(
     /[\u0000-\u001f\u007f-\u009f]/g,
     (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
-}
-
-/** undefined: no JSON. */
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -9,9 +9,12 @@ import { CHAT_ROUTES } from '../support/chat.ts';
 import { TestClient } from '../support/client.ts';
 import { startTsChat } from '../support/examples.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
+import { startLinkBackend } from '../support/link-backend.ts';
 import { freePort, run, type Running, start } from '../support/process.ts';
 import { pith, ROOT } from '../support/serve.ts';
 import { startTerminal } from '../support/terminal.ts';
+import { startTlsGateway } from '../support/tls-gateway.ts';
+import { Authority, SecretFolder } from '../support/tls.ts';
 
 const JOIN = '{"name":"ann","room":"lobby"}';
 const CONFIG = `
@@ -91,11 +94,63 @@ describe('pith client --request', () => {
     [['--request', 'a.b', '--data', '{x'], 'is not JSON'],
     [['--data', '{}'], '--data goes with --request'],
     [['--request', 'a.b', '--timeout', '5'], 'a duration is expected'],
+    [['--request', 'a.b', '--timeout', '0s'], 'more than nothing is expected'],
+    [['--request', 'a.b', '--timeout', '1000h'], 'at most 24 days'],
+    [['--dialect', 'morse'], 'one of pomelo, pitaya, nano, json is expected'],
+    [['tcp://a:1', '--dialect', 'json'], 'goes over WebSocket'],
+    [['tls://a'], 'no URL of a server'],
+    [['ws://a', '--insecure'], '--insecure goes with wss:// or tls://'],
+    [['--ca', 'ca.pem'], '--ca goes with wss:// or tls://'],
+    [['wss://a', '--ca', '/no/such/file'], '--ca /no/such/file: '],
     [['--colour'], 'Unknown option'],
   ])('refuses %j with 64', async (args, why) => {
     const terminal = startTerminal(args);
     expect(await terminal.exitCode).toBe(64);
     expect(terminal.stderr()).toContain(why);
+  });
+});
+
+describe('pith client --dialect', () => {
+  test.each([
+    ['pitaya', 'auto', 'chat.room.join', '{"code":"PIT-404","msg":'],
+    ['nano', 'auto', 'Room.Join', 'Room.Nope was not answered in 2000 ms'],
+    ['json', 'ws', 'chat.room.join', '{"code":404,"reason":"NO_ROUTE",'],
+  ])('%s asks, is pushed to, and tells an error', async (dialect, scheme, route, refusal) => {
+    await using backend = await startLinkBackend((request) => {
+      const body = { bytes: Buffer.from('{"text":"hi"}') };
+      request.answer({ code: 200 }, { pushes: [{ route: 'onChat', body }] });
+    });
+    await using own = await startGateway(`
+listen: [{ url: "${scheme}://127.0.0.1:0", dialect: ${dialect} }]
+backends: { chat: { grpc: "${backend.address}" } }
+routes: [{ match: "${route}", backend: chat }]
+`);
+    const where = `ws://127.0.0.1:${own.port}`;
+    const nope = route.replace(/\w+$/, 'Nope');
+    const terminal = startTerminal([where, '--dialect', dialect, '--timeout', '2s']);
+    terminal.type(`${route} {"n":1}\nrequest ${nope}\nquit\n`);
+    expect(await terminal.exitCode).toBe(1);
+    expect(terminal.stdout()).toMatch(`onChat {"text":"hi"}\n${route} → {"code":200}\n`);
+    expect(terminal.screen()).toContain(refusal);
+    expect((await backend.came(1))[0]!.body.toString()).toBe('{"n":1}');
+  });
+});
+
+describe('pith client over TLS', () => {
+  const authority = new Authority();
+
+  test.each(['wss', 'tls'])('trusts %s by --ca or --insecure, else nobody', async (scheme) => {
+    using secret = new SecretFolder(authority.issue('localhost'), authority.cert);
+    await using own = await startTlsGateway('auto', secret);
+    const where = `${scheme}://localhost:${own.port}`;
+    for (const trust of [['--ca', secret.ca], ['--insecure']]) {
+      const terminal = startTerminal([where, '--request', 'echo.a', ...trust]);
+      expect(await terminal.exitCode).toBe(0);
+      expect(terminal.stdout()).toBe('{"code":200}\n');
+    }
+    const terminal = startTerminal([where, '--request', 'echo.a']);
+    expect(await terminal.exitCode).toBe(69);
+    expect(terminal.stderr()).toMatch(/cannot connect to .*certificate.*: give .* by --ca/);
   });
 });
 

@@ -1,0 +1,87 @@
+/** The json dialect: one JSON object in each WebSocket message, nothing else. */
+import { ClientError, errorOfAnswer, expectFits, isObject, ownError } from './client-error.ts';
+import { readHandshake, readKick } from './handshake.ts';
+import { fromJson, parseJson, toJson } from './json.ts';
+import { Received } from './received.ts';
+import { asBytes, decodeText, encodeText } from './text.ts';
+import type { Wire, WireEvents, WireSettings } from './wire.ts';
+
+export class JsonWire implements Wire {
+  readonly #settings: WireSettings;
+  readonly #out: WireEvents;
+  #isShaken = false;
+
+  constructor(settings: WireSettings, out: WireEvents) {
+    this.#settings = settings;
+    this.#out = out;
+  }
+
+  hello(user: unknown): void {
+    const handshake = { sys: this.#settings.sys, user: user ?? {} };
+    this.#out.write(toJson('the handshake', { handshake }));
+  }
+
+  encode(id: number, route: string, body: unknown): string {
+    const bytes = asBytes(body);
+    const json = bytes === null ? toJson(route, body) : decodeText(bytes);
+    // Bytes must not be able to end the message and begin another.
+    if (bytes !== null) fromJson(route, json);
+    const head = id > 0 ? `"id":${id},` : '';
+    const text = `{${head}"route":${JSON.stringify(route)},"body":${json}}`;
+    const { packetBytesMax } = this.#settings;
+    // A UTF-16 unit is at most three bytes.
+    const length = text.length * 3 > packetBytesMax ? encodeText(text).length : 0;
+    expectFits('TOO_LONG', 'a message', length, packetBytesMax);
+    return text;
+  }
+
+  encodesProtobuf(): boolean {
+    return false;
+  }
+
+  receive(data: Uint8Array | string): void {
+    const message = parseJson(data);
+    if (!isObject(message)) {
+      this.#out.onFault(ownError('BAD_SERVER', 'the server does not speak the json dialect'));
+    } else if (isObject(message['handshake'])) {
+      if (!this.#isShaken) this.#shake(message['handshake']);
+    } else {
+      this.#take(message);
+    }
+  }
+
+  whenRead(fn: () => void): void {
+    fn();
+  }
+
+  stop(): void {
+    // It has no timers.
+  }
+
+  #shake(value: unknown): void {
+    const handshake = readHandshake(value, JSON.stringify(value));
+    if (handshake instanceof ClientError) {
+      this.#out.onFault(handshake);
+      return;
+    }
+    this.#isShaken = true;
+    this.#out.onOpen(handshake);
+  }
+
+  #take(message: Record<string, unknown>): void {
+    const { id, route, body, error, kick } = message;
+    const isError = error !== undefined;
+    if (typeof id === 'number') {
+      const asked = this.#out.routeOf(id);
+      if (asked === undefined) return;
+      const value = isError ? error : body === undefined ? {} : body;
+      this.#out.onAnswer(id, new Received(asked, { value }, { isError }));
+    } else if (typeof route === 'string') {
+      this.#out.onPush(new Received(route, { value: body }));
+    } else if (kick !== undefined) {
+      this.#out.onKick(readKick(kick));
+    } else if (isError) {
+      this.#out.onProblem(errorOfAnswer(error));
+    }
+  }
+}

@@ -1,0 +1,53 @@
+/** The transport over plain TCP and over TLS, for Node: a file of its own, so that a browser's bundle has none of it. */
+import net from 'node:net';
+import tls from 'node:tls';
+
+import { ownError } from './client-error.ts';
+import type { Dial } from './transport.ts';
+
+/** What `tls://` may need; see `tls.connect` of Node. */
+export type TcpOptions = Pick<
+  tls.ConnectionOptions,
+  'ca' | 'cert' | 'key' | 'passphrase' | 'servername' | 'rejectUnauthorized'
+>;
+
+/** For `tcp://host:port` and `tls://host:port`, as in `new PithClient('tls://…', { dial: tcp({ ca }) })`. */
+export function tcp(options: TcpOptions = {}): Dial {
+  return (url, events) => {
+    const { protocol, hostname, port } = new URL(url);
+    const isTls = protocol === 'tls:';
+    if ((!isTls && protocol !== 'tcp:') || hostname === '' || port === '') {
+      throw ownError('BAD_URL', `TCP goes to tcp://host:port or tls://host:port, not to ${url}`);
+    }
+    const host = hostname.replace(/^\[|\]$/g, '');
+    const to = { host, port: Number(port), noDelay: true };
+    const name = net.isIP(host) === 0 ? { servername: host } : {};
+    const socket = isTls ? tls.connect({ ...to, ...name, ...options }) : net.connect(to);
+    socket.on(isTls ? 'secureConnect' : 'connect', () => {
+      events.onOpen();
+    });
+    socket.on('data', ({ buffer, byteOffset, length }: Buffer) => {
+      events.onData(new Uint8Array(buffer, byteOffset, length));
+    });
+    socket.on('error', (error) => {
+      events.onEnd(error.message || 'the connection failed', error);
+    });
+    socket.on('close', () => {
+      events.onEnd('closed by the server');
+    });
+    return {
+      get bufferedBytes() {
+        return socket.writableLength;
+      },
+      send(data) {
+        socket.write(data);
+      },
+      close() {
+        socket.end();
+      },
+      destroy() {
+        socket.destroy();
+      },
+    };
+  };
+}

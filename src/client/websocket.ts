@@ -1,0 +1,71 @@
+/** The transport of browsers, and of Node: a WebSocket. */
+import { ownError } from './client-error.ts';
+import type { Dial } from './transport.ts';
+
+/** What is used of a WebSocket: the browser's, Node's own, and the one of the package `ws` all have it. */
+export type WebSocketLike = {
+  binaryType: string;
+  readonly bufferedAmount: number;
+  addEventListener(
+    type: 'open' | 'message' | 'error' | 'close',
+    // oxlint-disable-next-line typescript/no-explicit-any -- every implementation has event types of its own
+    listener: (event: any) => void,
+  ): void;
+  // oxlint-disable-next-line typescript/no-explicit-any -- and its own idea of what may be sent
+  send(data: any): void;
+  close(code?: number, reason?: string): void;
+  /** The package `ws` has it, browsers have not. */
+  terminate?(): void;
+};
+
+/** No close frame came. [RFC 6455 section 7.1.5] */
+const CODE_LOST = 1006;
+
+/**
+ * @param open Makes the WebSocket, for one that needs more than a URL, such as `(url) => new WS(url, { ca })` with
+ * the package `ws` for a certificate that Node does not know. Default: the global WebSocket.
+ */
+export function webSocket(
+  open: (url: string) => WebSocketLike = (url) => new WebSocket(url),
+): Dial {
+  return (url, events) => {
+    if (!/^(ws|http)s?:/.test(url)) {
+      throw ownError('BAD_URL', `ws:// or wss:// is expected, not ${url}`);
+    }
+    const socket = open(url);
+    socket.binaryType = 'arraybuffer';
+    socket.addEventListener('open', () => {
+      events.onOpen();
+    });
+    socket.addEventListener('message', ({ data }: { data: string | ArrayBuffer }) => {
+      events.onData(typeof data === 'string' ? data : new Uint8Array(data));
+    });
+    socket.addEventListener(
+      'error',
+      ({ message, error }: { message?: string; error?: unknown }) => {
+        // A browser does not say why.
+        events.onEnd(message || 'the WebSocket failed', error);
+      },
+    );
+    socket.addEventListener('close', ({ code, reason }: { code: number; reason: string }) => {
+      events.onEnd(
+        code === CODE_LOST ? 'connection lost' : `closed by the server, ${code} ${reason}`.trim(),
+      );
+    });
+    return {
+      get bufferedBytes() {
+        return socket.bufferedAmount;
+      },
+      send(data) {
+        socket.send(data);
+      },
+      close() {
+        socket.close(1000);
+      },
+      destroy() {
+        if (socket.terminate) socket.terminate();
+        else socket.close();
+      },
+    };
+  };
+}
