@@ -1,8 +1,11 @@
 // Ends a run with one line that people and machines can read: `12 passed, 0 failed`, or with
 // `, 3 skipped` after it if tests were left out. It is the last line of stdout, for all projects together.
+// Before it comes the matrix of clients, if any of its tests ran.
 // With CI set, leaving a test out is a failure: what is not run there is not run anywhere.
 
 import type { Reporter, SerializedError, TestCase, TestModule, TestSuite } from 'vitest/node';
+
+import { matrixOfRun, type Outcome } from './conformance/matrix-text.ts';
 
 /** What became of a run. `skipped` names the tests, the rest are numbers. */
 interface Tally {
@@ -20,6 +23,8 @@ export default class CountReporter implements Reporter {
     const tally = count(modules);
     tally.failed += unhandledErrors.length;
     const { passed, failed, skipped } = tally;
+    const matrix = matrixOfRun(modules.flatMap(cells));
+    if (matrix !== '') process.stdout.write(`${matrix}\n`);
     if (skipped.length > 0 && isCi()) {
       process.stdout.write(`CI leaves nothing out, but this run skipped: ${skipped.join('; ')}\n`);
       process.exitCode = 1;
@@ -28,6 +33,14 @@ export default class CountReporter implements Reporter {
     const tail = skipped.length > 0 ? `, ${skipped.length} skipped` : '';
     process.stdout.write(`${passed} passed, ${failed} failed${tail}\n`);
   }
+}
+
+/** The cells of the clients' matrix among a module's tests. */
+function cells(module: TestModule): Outcome[] {
+  return [...module.children.allTests()].flatMap((test) => {
+    const { cell } = test.meta();
+    return cell === undefined ? [] : [{ ...cell, state: test.result().state }];
+  });
 }
 
 function count(modules: readonly TestModule[]): Tally {

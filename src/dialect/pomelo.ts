@@ -221,7 +221,14 @@ function fitting(rawId: number, body: Uint8Array, mayBeEmpty = false): Encoded |
 
 /** JSON that every client reads; anything else as it is. */
 function readable(body: Uint8Array): Uint8Array {
-  return isJsonText(body) ? escapeAstral(body) : body;
+  return isJsonText(body) ? escapeAstral(withoutTail(body)) : body;
+}
+
+/** Without white space at its end, as Go's encoder writes it: libpomelo2 takes it for broken JSON. */
+function withoutTail(body: Uint8Array): Uint8Array {
+  let end = body.length;
+  while (body[end - 1]! <= SPACE) end--;
+  return end === body.length ? body : body.subarray(0, end);
 }
 
 /** An object or a list; other bodies are the application's own bytes. */

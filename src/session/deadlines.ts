@@ -8,7 +8,7 @@ export type DeadlineLimits = {
   readonly ackMs: number;
   /** A packet begun must be complete by then. */
   readonly assembleMs: number;
-  /** The client must be heard within twice this; 0: no heartbeats. */
+  /** The client must be heard within twice this, three times where it `ticks`; 0: no heartbeats. */
   readonly heartbeatMs: number;
   /** Milliseconds without the client taking anything after which it is closed. */
   readonly closeAfterMs: number;
@@ -77,7 +77,7 @@ export class Deadlines {
     const now = this.#wheel.now();
     this.#lookBy(now + this.#limits.assembleMs);
     if (this.#limits.heartbeatMs === 0) return;
-    this.#lookBy(now + 2 * this.#limits.heartbeatMs);
+    this.#lookBy(now + this.#silenceMs);
     if (!this.#watched.ticks) return;
     this.#tickAt = now + this.#limits.heartbeatMs;
     this.#lookBy(this.#tickAt);
@@ -128,11 +128,19 @@ export class Deadlines {
     if (watched.state === 'opening') this.#lookBy(this.#openedAt + handshakeMs);
     else if (watched.state === 'handshaking') this.#lookBy(this.#handshakenAt + ackMs);
     else if (heartbeatMs > 0) {
-      const due = this.#lastHeardAt + 2 * heartbeatMs;
+      const due = this.#lastHeardAt + this.#silenceMs;
       this.#lookBy(due > now ? due : now + heartbeatMs);
     }
     const backlogMs = watched.backlogMs(now);
     if (backlogMs > 0) this.#lookBy(now + closeAfterMs - backlogMs);
+  }
+
+  /**
+   * Two intervals; three where the gateway has the heartbeats on its own clock: clients in JavaScript answer one an interval
+   * later and pass over the next, which comes meanwhile, so that they are heard every second interval.
+   */
+  get #silenceMs(): number {
+    return (this.#watched.ticks ? 3 : 2) * this.#limits.heartbeatMs;
   }
 
   #tick(now: number): void {
@@ -157,7 +165,7 @@ export class Deadlines {
     if (!isReading) return null;
     if (this.#incompleteSince !== 0 && now >= this.#incompleteSince + assembleMs)
       return 'assemble_timeout';
-    const silent = heartbeatMs > 0 && now >= this.#lastHeardAt + 2 * heartbeatMs;
+    const silent = heartbeatMs > 0 && now >= this.#lastHeardAt + this.#silenceMs;
     return silent && state !== 'handshaking' ? 'heartbeat_timeout' : null;
   }
 }

@@ -27,8 +27,14 @@ export const CHAT_BACKENDS: readonly ChatBackend[] = [
 
 /** Leaves the test out, by name, where a program that it needs is not installed. */
 export function skipWithout(ctx: TestContext, programs: readonly string[]): void {
+  const why = skipReason(programs);
+  ctx.skip(why !== undefined, why);
+}
+
+/** Why tests that need these programs are left out here; undefined: they are not. */
+export function skipReason(programs: readonly string[]): string | undefined {
   const missing = programs.filter((program) => !hasProgram(program));
-  ctx.skip(missing.length > 0, `needs ${missing.join(' and ')}`);
+  return missing.length > 0 ? `needs ${missing.join(' and ')}` : undefined;
 }
 
 async function startGrpc(env: Record<string, string>, yaml = ''): Promise<Chat> {

@@ -10,6 +10,7 @@ import { control } from '../support/npm-clients.ts';
 import { CHAT_BACKENDS, type Chat, skipWithout } from './backends.ts';
 import { Chromium, findChromium } from './browser/chromium.ts';
 import type { Player } from './browser/player.ts';
+import { startArena } from './matrix-arena.ts';
 
 const { needs, start } = CHAT_BACKENDS[0]!;
 
@@ -252,10 +253,11 @@ describe('the chat', () => {
   });
 });
 
-/** Bodies go through as they are; this client knows UTF-8 of one to three bytes to the character. */
+/** This client writes and reads characters in up to three bytes; the gateway makes of it what backends expect. */
 describe('an emoji', () => {
   const RAW = '{"text":"😀"}';
   const ESCAPED = String.raw`{"text":"\ud83d\ude00"}`;
+  const TEXT = '你好 안녕 こんにちは 😀 👨‍👩‍👧';
 
   async function withBackend(handler: Handler) {
     await using stack = new AsyncDisposableStack();
@@ -279,9 +281,12 @@ routes: [{ match: "game.>", backend: game }]
     };
   };
 
-  test('that the backend escapes arrives as it is', async (ctx) => {
+  test.for([
+    ['escapes', ESCAPED],
+    ['writes as UTF-8', RAW],
+  ] as const)('that the backend %s goes out escaped, and arrives', async ([, text], ctx) => {
     const browser = chromium(ctx);
-    await using game = await withBackend(saying(ESCAPED));
+    await using game = await withBackend(saying(text));
     await using player = await browser.connect(game.gateway.port);
     expect(await player.request('game.say')).toEqual({ text: '😀' });
     expect(await player.event('onText')).toEqual([{ text: '😀' }]);
@@ -289,25 +294,43 @@ routes: [{ match: "game.>", backend: game }]
     for (const frame of [push!, answer!]) expect(frame.toString()).toContain(ESCAPED);
   });
 
-  test('that the backend writes as UTF-8 is passed on so, and the client misreads it', async (ctx) => {
-    const browser = chromium(ctx);
-    await using game = await withBackend(saying(RAW));
-    await using player = await browser.connect(game.gateway.port);
-    // f0 9f 98 is taken for a character, and so is 80 with the quotation mark after it, for just that mark.
-    expect(await player.request('game.say')).toEqual({ text: '\u07d8' });
-    expect(await player.event('onText')).toEqual([{ text: '\u07d8' }]);
-    const [push, answer] = await player.frames(DATA, 2);
-    for (const frame of [push!, answer!]) expect(frame.toString()).toContain(RAW);
-  });
-
-  test('that the page sends is two halves of three bytes, and the backend gets just these', async (ctx) => {
+  test('that the page sends as two halves of three bytes reaches the backend as UTF-8', async (ctx) => {
     const browser = chromium(ctx);
     await using game = await withBackend(saying('{}'));
     await using player = await browser.connect(game.gateway.port);
     await player.request('game.say', { text: '😀' });
     const { request } = await game.backend.request(0);
-    const halves = Buffer.from('eda0bdedb880', 'hex');
-    const expected = Buffer.concat([Buffer.from('{"text":"'), halves, Buffer.from('"}')]);
-    expect(request.body.toString('hex')).toBe(expected.toString('hex'));
+    expect(request.body.toString('hex')).toBe(Buffer.from(RAW).toString('hex'));
+    const [frame] = player.sent.filter((one) => one[0] === DATA);
+    expect(frame!.toString('hex')).toContain('eda0bdedb880');
   });
+
+  test.for([
+    ['JSON', 'plain'],
+    ['protobuf', 'protobuf'],
+  ] as const)(
+    'and Chinese go from a page through Go to another page, by %s',
+    async ([, kind], ctx) => {
+      const browser = chromium(ctx, needs);
+      await using arena = await startArena();
+      const port = arena.port('pomelo', kind);
+      await using ann = await browser.connect(port);
+      await using bob = await browser.connect(port);
+      await join(ann, '小明 😀');
+      await join(bob, '철수');
+      expect(await bob.request('chat.room.send', { text: TEXT })).toEqual({ code: 200 });
+      expect(await ann.event('onChat')).toEqual([{ from: '철수', text: TEXT }]);
+      expect(await ann.request('chat.room.send', { text: TEXT })).toEqual({ code: 200 });
+      expect(await bob.event('onChat')).toEqual([{ from: '小明 😀', text: TEXT }]);
+      // Protobuf begins with the first field's tag, JSON with a brace.
+      const body = (frame: Buffer): string =>
+        frame.toString('latin1', frame.indexOf('onChat') + 6)[0]!;
+      const pushes = [...ann.received, ...bob.received].filter(
+        (frame) => frame[0] === DATA && frame.includes('onChat'),
+      );
+      expect(pushes.map(body)).toEqual(Array(2).fill(kind === 'plain' ? '{' : '\n'));
+      await expectNoTrouble(ann);
+      await expectNoTrouble(bob);
+    },
+  );
 });

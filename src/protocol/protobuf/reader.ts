@@ -19,7 +19,10 @@ const VARINT_BYTES_MAX = 10;
 /** A head is a tag of 29 bits and a wire type of three. */
 const HEAD_MAX = 0xffffffff;
 
-/** What wrote a body, by the wire types of its varints: stock browser builds say 2, all others 0. */
+/**
+ * What wrote a body: stock browser builds give varints the wire type 2 and write a character beyond the basic plane in
+ * six bytes, all others give them 0 and take four.
+ */
 export type WrittenBy = 'browser' | 'node' | 'unknown';
 
 export type Decoded = {
@@ -28,8 +31,16 @@ export type Decoded = {
   readonly writtenBy: WrittenBy;
 };
 
-/** By the wire types that were seen, as bits: 1 for 0, 2 for 2, 4 for any other. */
+/** What was seen, as bits. */
+const NODE = 1;
+const BROWSER = 2;
+const NEITHER = 4;
+
+/** By the bits. */
 const WRITTEN_BY: readonly WrittenBy[] = ['unknown', 'node', 'browser'];
+
+/** Half of a character beyond the basic plane. */
+const ASTRAL = /[\ud800-\udbff]/;
 
 /** Objects as quick as any, which inherit nothing: a field may be called `constructor` or `__proto__`. */
 const Fields = function () {} as unknown as new () => Record<string, unknown>;
@@ -41,7 +52,7 @@ const EMPTY = Buffer.alloc(0);
 export class Reader {
   #bytes: Buffer = EMPTY;
   #at = 0;
-  #wireTypes = 0;
+  #seen = 0;
   /** What is wrong, and where, built up from the innermost field. */
   #why = '';
   #path = '';
@@ -49,12 +60,12 @@ export class Reader {
   decode(type: MessageType, bytes: Buffer): Decoded | Faulty {
     this.#bytes = bytes;
     this.#at = 0;
-    this.#wireTypes = 0;
+    this.#seen = 0;
     this.#path = '';
     const value = this.#message(type, bytes.length, 0);
     this.#bytes = EMPTY;
     if (value === undefined) return { fault: { path: this.#path, message: this.#why } };
-    return { value, writtenBy: WRITTEN_BY[this.#wireTypes] ?? 'unknown' };
+    return { value, writtenBy: WRITTEN_BY[this.#seen] ?? 'unknown' };
   }
 
   /** undefined, here and below: it went wrong, and `#why` says how. */
@@ -66,7 +77,8 @@ export class Reader {
       if (head === undefined) return undefined;
       const field = head <= HEAD_MAX ? type.byTag.get(head >>> 3) : undefined;
       if (field === undefined) return this.#fail(`no field has tag ${Math.floor(head / 8)}`);
-      if (field.isVarint) this.#wireTypes |= (head & 7) === 0 ? 1 : (head & 7) === 2 ? 2 : 4;
+      if (field.isVarint)
+        this.#seen |= (head & 7) === 0 ? NODE : (head & 7) === 2 ? BROWSER : NEITHER;
       if (field.shape === Shape.ONE) {
         const value = this.#value(field.value, end, depth);
         if (value === undefined) return this.#under(field.name);
@@ -145,7 +157,10 @@ export class Reader {
         if (length === undefined) return undefined;
         const start = this.#at;
         this.#at += length;
-        return textFromClient(this.#bytes, start, this.#at);
+        const text = textFromClient(this.#bytes, start, this.#at);
+        if (text.length < length && ASTRAL.test(text))
+          this.#seen |= Buffer.byteLength(text) < length ? BROWSER : NODE;
+        return text;
       }
       case Kind.MESSAGE: {
         const length = this.#length('a message', end);

@@ -4,7 +4,7 @@ import { delimiter, join } from 'node:path';
 import { type Browser, chromium } from 'playwright-core';
 
 import { Player } from './player.ts';
-import { servePage, type Site } from './site.ts';
+import { type PageName, serveSite, type Site } from './site.ts';
 
 // It is started for one page of ours: nothing else should go on in it, nor go out of it.
 const ARGS = [
@@ -44,24 +44,24 @@ export class Chromium implements AsyncDisposable {
 
   static async launch(executablePath: string): Promise<Chromium> {
     await using stack = new AsyncDisposableStack();
-    const site = stack.use(await servePage());
+    const site = stack.use(await serveSite());
     const browser = await chromium.launch({ executablePath, args: ARGS });
     stack.move();
     return new Chromium(browser, site);
   }
 
   /** Opens the page, with a storage of its own, without connecting it. */
-  async open(): Promise<Player> {
+  async open(name: PageName = 'jsclient'): Promise<Player> {
     const context = await this.#browser.newContext();
     const page = await context.newPage();
     const player = new Player(page);
-    await page.goto(this.#site.url);
+    await page.goto(await this.#site.page(name));
     return player;
   }
 
   /** Opens the page, connects it and shakes hands. */
-  async connect(port: number): Promise<Player> {
-    const player = await this.open();
+  async connect(port: number, name: PageName = 'jsclient'): Promise<Player> {
+    const player = await this.open(name);
     await player.init(port);
     return player;
   }

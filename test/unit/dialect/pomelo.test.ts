@@ -102,6 +102,12 @@ describe('JSON', () => {
     expect(seen(wire.failure(1, 'x.y.z', why)).text).toBe(escaped);
   });
 
+  test('goes out without white space behind it, which some take for broken JSON', () => {
+    expect(seen(wire.answer(1, 'x.y.z', Buffer.from('{"a":1} \r\n'), false)).text).toBe('{"a":1}');
+    expect(seen(wire.push('onTalk', Buffer.from('[1]\n'))).text).toBe('[1]');
+    expect(seen(wire.answer(1, 'x.y.z', Buffer.from('a\n'), false)).text).toBe('a\n');
+  });
+
   test('is never missing', () => {
     expect(seen(wire.answer(1, 'x.y.z', Buffer.alloc(0), false)).text).toBe('{}');
     expect(seen(wire.push('onTalk', Buffer.alloc(0))).text).toBe('{}');

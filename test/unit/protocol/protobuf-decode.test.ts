@@ -172,6 +172,10 @@ describe('who wrote a body is told', () => {
     ['unknown', '0901'],
     ['browser', '5a 02 0a02'],
     ['node', '62 01 0161 02 0802'],
+    // Texts with a character beyond the basic plane.
+    ['node', '32 04 f09f9882'],
+    ['browser', '32 06 eda0bdedb882'],
+    ['unknown', '32 03 e4bda0'],
   ])('%s by %s', (writtenBy, hex) => {
     expect(decode(hex)).toMatchObject({ writtenBy });
   });

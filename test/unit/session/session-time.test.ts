@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { InFlight } from '../../../src/session/session-parts.ts';
+import { NanoDialect } from '../../../src/dialect/nano.ts';
+import { ManualClock } from '../../support/clock.ts';
 import { encodeResponse } from '../../../src/protocol/message.ts';
 import fc from 'fast-check';
 
@@ -119,6 +121,28 @@ describe('heartbeats', () => {
     clock.advance(3_600_000);
     expect(connection.types).toEqual([1]);
     expect(host.ended).toEqual([]);
+  });
+
+  test('on our own clock, for the dialects that tick: a client that answers every second one stays', () => {
+    const nano = new NanoDialect({
+      heartbeatSeconds: 30,
+      dictionary: null,
+      answerErrors: false,
+      clock: new ManualClock(0),
+    });
+    const { session, connection, clock, host } = activate({ dialect: nano });
+    for (let i = 0; i < 10; i++) {
+      clock.advance(2.5 * LIMITS.heartbeatMs);
+      session.onBytes(HEARTBEAT);
+    }
+    session.outbox.flush();
+    expect(host.ended).toEqual([]);
+    const beats = connection.types.length;
+    expect(connection.types.every((type) => type === 3)).toBe(true);
+    expect(beats).toBeGreaterThanOrEqual(24);
+    expect(beats).toBeLessThanOrEqual(25);
+    clock.advance(4 * LIMITS.heartbeatMs);
+    expect(host.ended.map(({ reason }) => reason)).toEqual(['heartbeat_timeout']);
   });
 
   test('any packet counts as one', () => {
