@@ -1,4 +1,4 @@
-/** The control port: pith.v1.Control, health and reflection over gRPC. */
+/** The control port: pith.v1.Control, pith.v1.Gateway, health and reflection over gRPC. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import {
@@ -12,8 +12,13 @@ import { loadSync } from '@grpc/proto-loader';
 import { HealthImplementation } from 'grpc-health-check';
 
 import type { Clock } from '../clock.ts';
+import { ATTACH_MESSAGE_BYTES_MAX } from '../upstream/dial-in/attach-stream.ts';
+import type { Attach } from './attach.ts';
+import { attachByGrpc, GATEWAY, GATEWAY_SERVICE } from './attach-grpc.ts';
+import { grpcHandlers } from './grpc-handlers.ts';
 import { answerReflection, Descriptors, type ReflectionRequest } from './reflection.ts';
-import { controlService, type ControlParts } from './service.ts';
+import { JsonApi } from './json-api.ts';
+import { controlMethods, type ControlParts } from './service.ts';
 
 const PROTO_DIR = fileURLToPath(new URL('../../proto', import.meta.url));
 const DESCRIPTOR_SET = fileURLToPath(new URL('../gen/pith.binpb', import.meta.url));
@@ -25,23 +30,43 @@ const REFLECTION = {
 const HEALTH = 'grpc.health.v1.Health';
 /** How long open streams may take to end when the server stops. */
 const SHUTDOWN_MS = 500;
+/** A connection that is silent for so long is pinged: an attached backend may be gone without a word. */
+const PING_EVERY_MS = 10_000;
+const PONG_WAIT_MS = 10_000;
 
 export class ControlServer {
+  /** The same methods over HTTP, for the admin port. */
+  readonly api: JsonApi;
   readonly #server = new Server({
     'grpc.enable_channelz': 0,
-    'grpc.max_receive_message_length': 4 * 1024 * 1024,
+    'grpc.max_receive_message_length': ATTACH_MESSAGE_BYTES_MAX,
+    'grpc.keepalive_time_ms': PING_EVERY_MS,
+    'grpc.keepalive_timeout_ms': PONG_WAIT_MS,
   });
   readonly #health = new HealthImplementation({ '': 'NOT_SERVING', [CONTROL]: 'NOT_SERVING' });
   readonly #clock: Clock;
   #port = 0;
 
-  constructor(parts: ControlParts, clock: Clock) {
+  /** @param attach Where backends attach; null: they don't. */
+  constructor(parts: ControlParts, clock: Clock, attach: Attach | null = null) {
     this.#clock = clock;
+    if (attach !== null) this.#server.addService(GATEWAY_SERVICE, { Attach: attachByGrpc(attach) });
     const services = loadServices();
-    this.#server.addService(services(CONTROL).service, controlService(parts));
+    const methods = controlMethods(parts);
+    const definitions = services(CONTROL).service;
+    this.#server.addService(definitions, grpcHandlers(methods, parts));
     this.#health.addToServer(this.#server);
-    const descriptors = new Descriptors(readFileSync(DESCRIPTOR_SET));
-    const served = [CONTROL, HEALTH, REFLECTION.v1, REFLECTION.v1alpha].sort();
+    const descriptorSet = readFileSync(DESCRIPTOR_SET);
+    this.api = new JsonApi({
+      methods,
+      errors: parts,
+      service: CONTROL,
+      definitions,
+      descriptorSet,
+    });
+    const descriptors = new Descriptors(descriptorSet);
+    const gateway = attach === null ? [] : [GATEWAY];
+    const served = [CONTROL, HEALTH, REFLECTION.v1, REFLECTION.v1alpha, ...gateway].sort();
     for (const name of [REFLECTION.v1, REFLECTION.v1alpha]) {
       this.#server.addService(services(name).service, {
         ServerReflectionInfo(call: {

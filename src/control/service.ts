@@ -1,13 +1,9 @@
-/** `pith.v1.Control`: each method reads its message, does one thing through the reach, and answers. */
-import type {
-  handleServerStreamingCall,
-  handleUnaryCall,
-  status,
-  UntypedServiceImplementation,
-} from '@grpc/grpc-js';
-
+/**
+ * `pith.v1.Control`: each method reads its message, does one thing through the reach, and answers. It is the same
+ * whichever way a call comes: `grpc-handlers.ts` on the control port, `json-api.ts` on the admin port.
+ */
 import { FLEET_WAIT_MS, type Reach } from '../bus/reach.ts';
-import { errorText, type Failure, GatewayError, isOwnReason, REASONS } from '../errors.ts';
+import { type Failure, GatewayError, isOwnReason, REASONS } from '../errors.ts';
 import {
   type CloseMessage,
   type DurationMessage,
@@ -47,65 +43,77 @@ export type Info = {
   readonly uptimeMs: number;
 };
 
-export type ControlParts = {
-  readonly reach: Reach;
-  info(): Info;
-  /** Something that is no caller's fault. */
+/** Where trouble that is no caller's fault goes. */
+export type Errors = {
   onError(error: GatewayError): void;
 };
 
-type Unary<Request> = handleUnaryCall<Request, object>;
+export type ControlParts = Errors & {
+  readonly reach: Reach;
+  info(): Info;
+};
 
-/** The handlers, by method; those that are not here answer UNIMPLEMENTED. */
-export function controlService(parts: ControlParts): UntypedServiceImplementation {
+/** What one method does. It throws; `controlError` says what the caller is told then. */
+export type Method =
+  | { readonly streams: false; run(request: unknown): Promise<object> }
+  | { readonly streams: true; run(request: unknown): AsyncIterable<object> };
+
+/** By name. Messages are as proto-loader makes and takes them. */
+export type Methods = Readonly<Record<string, Method>>;
+
+/** The methods that there are; to the others both ways in answer that they are not served. */
+export function controlMethods(parts: Pick<ControlParts, 'reach' | 'info'>): Methods {
   const { reach } = parts;
-  const unary = <Request>(run: (request: Request) => Promise<object> | object): Unary<Request> => {
-    return (call, callback) => {
-      // Synchronous trouble becomes a rejection too.
-      void Promise.resolve()
-        .then(() => run(call.request))
-        .then(
-          (answer) => {
-            callback(null, answer);
-          },
-          (error: unknown) => {
-            callback(serviceError(error, parts));
-          },
-        );
-    };
-  };
   return {
-    Push: unary(
+    Push: one(
       async ({ push, wait }: { push: PushMessage | null; wait: DurationMessage | null }) => {
         if (push === null) throw new GatewayError('BAD_ARGUMENT', 'push is missing');
         const waitMs = Math.min(durationMs(wait, FLEET_WAIT_MS), PUSH_WAIT_MS_MAX);
         return pushResult(orThrow(await reach.pushCounted(pushOf(push), waitMs)));
       },
     ),
-    Kick: unary(
+    Kick: one(
       async ({ target, close }: { target: TargetMessage | null; close: CloseMessage | null }) =>
         orThrow(await reach.close(targetOf(target), kickOf(close))),
     ),
-    Bind: unary(async ({ sid, uid }: { sid: string; uid: string }) => {
+    Bind: one(async ({ sid, uid }: { sid: string; uid: string }) => {
       if (uid === '') throw new GatewayError('BAD_ARGUMENT', 'uid is missing');
       return change(reach, sid, { uid });
     }),
-    Unbind: unary(({ sid }: { sid: string }) => change(reach, sid, { uid: '' })),
-    SetData: unary(
+    Unbind: one(({ sid }: { sid: string }) => change(reach, sid, { uid: '' })),
+    SetData: one(
       ({ sid, set, ifVersion }: { sid: string; set: StructMessage | null; ifVersion: number }) => {
         if (set === null) throw new GatewayError('BAD_ARGUMENT', 'set is missing');
         return change(reach, sid, { set: structJson(set), ifVersion });
       },
     ),
-    GetSession: unary(async ({ sid }: { sid: string }) =>
+    GetSession: one(async ({ sid }: { sid: string }) =>
       sessionMessage(orThrow(await reach.get(sid))),
     ),
-    GetInfo: unary(() => {
+    GetInfo: one(() => {
       const { uptimeMs, ...info } = parts.info();
       return { ...info, uptime: durationMessage(uptimeMs) };
     }),
-    ListSessions: listSessions(parts),
-  } as unknown as UntypedServiceImplementation;
+    ListSessions: many(async function* ({ target, limit, pageToken }: ListSessionsMessage) {
+      const page = { limit: Math.min(limit || LIST_LIMIT, LIST_LIMIT_MAX), after: pageToken };
+      for (const session of await reach.list(targetOf(target), page)) yield sessionMessage(session);
+    }),
+  };
+}
+
+type ListSessionsMessage = {
+  readonly target: TargetMessage | null;
+  readonly limit: number;
+  readonly pageToken: string;
+};
+
+function one<Request>(run: (request: Request) => Promise<object> | object): Method {
+  // Synchronous trouble becomes a rejection too.
+  return { streams: false, run: async (request) => run(request as Request) };
+}
+
+function many<Request>(run: (request: Request) => AsyncIterable<object>): Method {
+  return { streams: true, run: (request) => run(request as Request) };
 }
 
 async function change(
@@ -117,26 +125,6 @@ async function change(
   return sessionMessage(orThrow(await reach.get(sid)));
 }
 
-function listSessions(parts: ControlParts): handleServerStreamingCall<never, object> {
-  return (call) => {
-    const request = call.request as {
-      target: TargetMessage | null;
-      limit: number;
-      pageToken: string;
-    };
-    const limit = Math.min(request.limit || LIST_LIMIT, LIST_LIMIT_MAX);
-    parts.reach.list(targetOf(request.target), { limit, after: request.pageToken }).then(
-      (sessions) => {
-        for (const session of sessions) call.write(sessionMessage(session));
-        call.end();
-      },
-      (error: unknown) => {
-        call.destroy(Object.assign(new Error(), serviceError(error, parts)));
-      },
-    );
-  };
-}
-
 /** The value, or its Failure thrown. */
 function orThrow<T extends object>(value: T | Failure): T {
   if (!('retryAfterMs' in value && 'reason' in value)) return value;
@@ -144,9 +132,9 @@ function orThrow<T extends object>(value: T | Failure): T {
   throw new GatewayError(isOwnReason(why.reason) ? why.reason : 'BACKEND_ERROR', why.message);
 }
 
-function serviceError(error: unknown, parts: ControlParts): { code: status; details: string } {
+/** What a caller is told of an error; one that is no caller's fault goes to `onError` as well. */
+export function controlError(error: unknown, errors: Errors): GatewayError {
   const known = GatewayError.from(error);
-  const row = REASONS[known.reason];
-  if (row.log === 'error') parts.onError(known);
-  return { code: row.grpcStatus, details: `${known.reason}: ${errorText(known)}` };
+  if (REASONS[known.reason].log === 'error') errors.onError(known);
+  return known;
 }

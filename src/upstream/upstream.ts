@@ -37,7 +37,7 @@ export type ClosedSession = {
 };
 
 export type UpstreamInfo = {
-  readonly kind: 'grpc' | 'nats' | 'http' | 'ipc' | 'reply';
+  readonly kind: 'grpc' | 'nats' | 'http' | 'ipc' | 'reply' | 'dial_in';
   readonly addresses: number;
   readonly healthy: number;
 };

@@ -5,8 +5,6 @@ import { CHAT_ROUTES, expectChat, expectCorners } from '../support/chat.ts';
 import { TestClient } from '../support/client.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { buildExample } from '../support/go.ts';
-import { control } from '../support/grpcurl.ts';
-import { HttpBackend } from '../support/http-backend.ts';
 import { socketPath } from '../support/ipc-backend.ts';
 import { freePort, type Running, start } from '../support/process.ts';
 import { eventually } from '../support/wait.ts';
@@ -70,17 +68,12 @@ routes:
   }
 
   test('the chat, and who is where; SIGTERM ends it with 0', { timeout: 120_000 }, async () => {
-    // Stands for the admin port's way to Control: the same JSON, for the same method.
-    const front = { controlPort: 0 };
-    await using admin = await HttpBackend.start(async ({ path, body }) => {
-      const request = JSON.parse(body.toString()) as object;
-      return { body: JSON.stringify(await control(front, path.slice('/v1/'.length), request)) };
-    });
-    await using backend = await startChat({ GATEWAY: admin.url });
+    const adminPort = await freePort();
+    await using backend = await startChat({ GATEWAY: `http://127.0.0.1:${adminPort}` });
     await using gateway = await startGateway(
-      `backends: { chat: { http: "${backend.url}" } }\n${ROUTES}`,
+      `admin: { listen: "127.0.0.1:${adminPort}" }
+backends: { chat: { http: "${backend.url}" } }\n${ROUTES}`,
     );
-    front.controlPort = gateway.controlPort;
     await expectWholeChat(gateway);
 
     await using ann = await TestClient.connect(gateway.port);

@@ -16,6 +16,7 @@ const SERVICES = [
   'grpc.reflection.v1.ServerReflection',
   'grpc.reflection.v1alpha.ServerReflection',
   'pith.v1.Control',
+  'pith.v1.Gateway',
 ];
 
 let gateway: TestGateway;

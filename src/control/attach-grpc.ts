@@ -1,0 +1,86 @@
+/** `pith.v1.Gateway/Attach` on the control port: backends that open their Link by gRPC. */
+import { type ServerDuplexStream, type ServiceDefinition, status } from '@grpc/grpc-js';
+
+import { type AttachSocket, AttachStream, type Ending } from '../upstream/dial-in/attach-stream.ts';
+import type { Attach } from './attach.ts';
+
+export const GATEWAY = 'pith.v1.Gateway';
+
+type Call = ServerDuplexStream<Buffer, Buffer>;
+
+const raw = (bytes: Buffer): Buffer => bytes;
+
+/** Bytes as they come: a Link reads and writes them itself. */
+export const GATEWAY_SERVICE: ServiceDefinition = {
+  Attach: {
+    path: `/${GATEWAY}/Attach`,
+    requestStream: true,
+    responseStream: true,
+    requestSerialize: raw,
+    requestDeserialize: raw,
+    responseSerialize: raw,
+    responseDeserialize: raw,
+  },
+};
+
+/** The handler of Attach. */
+export function attachByGrpc(attach: Attach): (call: Call) => void {
+  return (call) => {
+    const stream = new AttachStream(`grpc ${call.getPeer()}`, new GrpcSocket(call));
+    call.on('data', (message: Buffer) => {
+      stream.take(message);
+    });
+    call.on('end', () => {
+      stream.onPeerEnd();
+    });
+    call.on('cancelled', () => {
+      stream.fail('the connection was lost, or the backend has cancelled the call');
+    });
+    attach.open(stream);
+  };
+}
+
+const CODES: Readonly<Record<Ending['how'], status>> = {
+  done: status.OK,
+  unauthenticated: status.UNAUTHENTICATED,
+  invalid: status.INVALID_ARGUMENT,
+  full: status.RESOURCE_EXHAUSTED,
+  stopping: status.UNAVAILABLE,
+  broken: status.ABORTED,
+};
+
+class GrpcSocket implements AttachSocket {
+  readonly #call: Call;
+
+  constructor(call: Call) {
+    this.#call = call;
+  }
+
+  send(message: Buffer, done: () => void): void {
+    this.#call.write(message, done);
+  }
+
+  pause(): void {
+    this.#call.pause();
+  }
+
+  resume(): void {
+    this.#call.resume();
+  }
+
+  end({ how, text }: Ending): void {
+    if (how === 'done') this.#call.end();
+    // The way to end with a status: it goes out behind what was written.
+    else this.#call.emit('error', { code: CODES[how], details: text });
+    // What still comes is not read any more, and must not wait in memory.
+    this.#call.resume();
+  }
+
+  destroy(): void {
+    this.#call.emit('error', {
+      code: status.ABORTED,
+      details: 'the gateway has given up the link',
+    });
+    this.#call.destroy();
+  }
+}

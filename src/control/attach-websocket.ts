@@ -1,0 +1,216 @@
+/**
+ * `/v1/attach` on the admin port: backends that open their Link by WebSocket. Each text message is one ToGateway,
+ * or one ToBackend, in JSON.
+ */
+import http, { type IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { type WebSocket, WebSocketServer } from 'ws';
+
+import { errorText } from '../errors.ts';
+import { Alarm, type TimerWheel } from '../timer-wheel.ts';
+import {
+  ATTACH_MESSAGE_BYTES_MAX,
+  type AttachSocket,
+  AttachStream,
+  type Ending,
+} from '../upstream/dial-in/attach-stream.ts';
+import type { Attach } from './attach.ts';
+import { AttachJson, AttachJsonError } from './attach-json.ts';
+
+export const ATTACH_PATH = '/v1/attach';
+/** A backend that is silent for so long is pinged, and given up when it is silent once more. */
+export const PING_EVERY_MS = 10_000;
+const FRAGMENTS_MAX = 1_024;
+const BUFFERED_CHUNKS_MAX = 65_536;
+
+const NO_BROWSERS =
+  'A page in a browser may not attach. A program that is none leaves the header Origin out.\n';
+
+export class AttachWebSockets {
+  readonly #attach: Attach;
+  readonly #server = new WebSocketServer({
+    noServer: true,
+    clientTracking: true,
+    perMessageDeflate: false,
+    maxPayload: ATTACH_MESSAGE_BYTES_MAX,
+    maxFragments: FRAGMENTS_MAX,
+    maxBufferedChunks: BUFFERED_CHUNKS_MAX,
+  });
+  /** Made when the first backend comes. */
+  #json: AttachJson | null = null;
+
+  constructor(attach: Attach) {
+    this.#attach = attach;
+  }
+
+  /** Answers an upgrade request of the admin port. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    // A client that goes away meanwhile is nobody's fault.
+    socket.on('error', () => {});
+    if ((request.url ?? '').split('?', 1)[0] !== ATTACH_PATH) {
+      refuse(socket, 404, `Backends attach at ${ATTACH_PATH}.\n`);
+      return;
+    }
+    // Any page may open a WebSocket to this machine, and a browser says so with this header.
+    if (request.headers.origin !== undefined) {
+      refuse(socket, 403, NO_BROWSERS);
+      return;
+    }
+    const { remoteAddress, remotePort } = request.socket;
+    this.#server.handleUpgrade(request, socket, head, (ws) => {
+      this.#open(ws, `websocket ${remoteAddress}:${remotePort}`);
+    });
+  }
+
+  /** Cuts off whoever is still there. */
+  close(): void {
+    this.#attach.close();
+    for (const ws of this.#server.clients) ws.terminate();
+  }
+
+  #open(ws: WebSocket, peer: string): void {
+    this.#json ??= new AttachJson();
+    const json = this.#json;
+    const below = new JsonSocket(ws, json, this.#attach.wheel);
+    const stream = new AttachStream(peer, below);
+    below.onSilent = () => {
+      ws.terminate();
+      stream.fail(`no sign of life for ${2 * PING_EVERY_MS} ms`);
+    };
+    ws.on('message', (data: Buffer, isBinary: boolean) => {
+      below.heard();
+      if (isBinary) {
+        stream.fail('a binary message: send JSON as text');
+        return;
+      }
+      try {
+        stream.take(json.toGateway(data.toString('utf8')));
+      } catch (error) {
+        if (!(error instanceof AttachJsonError)) throw error;
+        stream.fail(error.message);
+      }
+    });
+    ws.on('ping', () => {
+      below.heard();
+    });
+    ws.on('pong', () => {
+      below.heard();
+    });
+    // A message over the limit, or one that is no WebSocket: `ws` closes, and says why.
+    ws.on('error', (error) => {
+      stream.fail(errorText(error));
+    });
+    ws.on('close', (code) => {
+      below.stop();
+      if (CLOSES_IN_ORDER.has(code)) stream.onPeerEnd();
+      else stream.fail(code === CLOSE_LOST ? 'the connection was lost' : `closed with ${code}`);
+    });
+    this.#attach.open(stream);
+  }
+}
+
+/** [RFC 6455 section 7.4.1] */
+const CLOSE_NORMAL = 1000;
+const CLOSE_GOING = 1001;
+const CLOSE_LOST = 1006;
+const CLOSE_POLICY = 1008;
+const CLOSE_BROKEN = 1011;
+const CLOSE_LATER = 1013;
+/** 1005: the close frame held no code. */
+const CLOSES_IN_ORDER: ReadonlySet<number> = new Set([CLOSE_NORMAL, CLOSE_GOING, 1005]);
+
+const CODES: Readonly<Record<Ending['how'], number>> = {
+  done: CLOSE_NORMAL,
+  unauthenticated: CLOSE_POLICY,
+  invalid: CLOSE_POLICY,
+  full: CLOSE_LATER,
+  stopping: CLOSE_GOING,
+  broken: CLOSE_BROKEN,
+};
+
+class JsonSocket implements AttachSocket {
+  /** Called once, when nothing has come for two intervals. */
+  onSilent: () => void = () => {};
+  readonly #ws: WebSocket;
+  readonly #json: AttachJson;
+  readonly #wheel: TimerWheel;
+  readonly #ping: Alarm;
+  #silent = false;
+  /** What is not read cannot be heard either. */
+  #paused = false;
+
+  constructor(ws: WebSocket, json: AttachJson, wheel: TimerWheel) {
+    this.#ws = ws;
+    this.#json = json;
+    this.#wheel = wheel;
+    this.#ping = new Alarm(() => {
+      this.#onInterval();
+    });
+    wheel.set(this.#ping, PING_EVERY_MS);
+  }
+
+  send(message: Buffer, done: () => void): void {
+    this.#ws.send(this.#json.toBackend(message), done);
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.#ws.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#silent = false;
+    this.#ws.resume();
+  }
+
+  end({ how, text }: Ending): void {
+    // A paused socket would never see the other's close frame.
+    this.#ws.resume();
+    this.#ws.close(CODES[how], closeText(text));
+  }
+
+  destroy(): void {
+    this.#ws.terminate();
+  }
+
+  /** Something came. */
+  heard(): void {
+    this.#silent = false;
+  }
+
+  /** The connection has ended. */
+  stop(): void {
+    this.#wheel.cancel(this.#ping);
+  }
+
+  #onInterval(): void {
+    if (this.#silent && !this.#paused) {
+      this.onSilent();
+      return;
+    }
+    this.#silent = true;
+    if (this.#ws.readyState === this.#ws.OPEN) this.#ws.ping();
+    this.#wheel.set(this.#ping, PING_EVERY_MS);
+  }
+}
+
+/** A close frame carries at most 123 bytes of UTF-8. [RFC 6455 section 5.5] */
+function closeText(text: string): string {
+  const bytes = Buffer.from(text);
+  if (bytes.length <= 123) return text;
+  // A character that was cut in two is left out.
+  return `${bytes
+    .subarray(0, 120)
+    .toString('utf8')
+    .replace(/\ufffd+$/, '')}…`;
+}
+
+function refuse(socket: Duplex, code: number, text: string): void {
+  socket.end(
+    `HTTP/1.1 ${code} ${http.STATUS_CODES[code]}\r\nContent-Type: text/plain\r\n` +
+      `Content-Length: ${Buffer.byteLength(text)}\r\nConnection: close\r\n\r\n${text}`,
+  );
+  // What comes behind the request is not read; but its end is.
+  socket.resume();
+}

@@ -1,0 +1,125 @@
+/**
+ * The door for backends that cannot be dialled (`backends.<name>.dial_in`), whichever way they come: the first
+ * frame says which backend they serve and shows its token; then the stream is a Link like any other.
+ */
+import { WireError } from '../contract/wire.ts';
+import { Alarm, type TimerWheel } from '../timer-wheel.ts';
+import { type AttachHello, readAttachHello } from '../upstream/dial-in/attach-hello.ts';
+import type { AttachStream, Ending } from '../upstream/dial-in/attach-stream.ts';
+import type { DialInUpstream } from '../upstream/dial-in/dial-in-upstream.ts';
+
+/** How long a new stream may take to say hello. */
+export const HELLO_WAIT_MS = 5_000;
+/** Streams that have not said hello; the next one is refused. */
+export const NEWCOMERS_MAX = 64;
+/** What a refused backend calls itself goes to the log, so far. */
+const NAME_CHARS_MAX = 64;
+
+const NO_HELLO: Ending = {
+  how: 'invalid',
+  text: 'the first frame must be hello: {"frames":[{"hello":{"backend":"…","token":"…"}}]}',
+};
+
+export type AttachEvents = {
+  /** A backend was turned away. `backend`: which one it asked for, '' where it did not. */
+  onRefused(peer: string, backend: string, why: string): void;
+};
+
+export class Attach {
+  readonly #backends: ReadonlyMap<string, DialInUpstream>;
+  readonly #wheel: TimerWheel;
+  readonly #events: AttachEvents;
+  readonly #newcomers = new Set<AttachStream>();
+
+  constructor(backends: readonly DialInUpstream[], wheel: TimerWheel, events: AttachEvents) {
+    this.#backends = new Map(backends.map((backend) => [backend.name, backend]));
+    this.#wheel = wheel;
+    this.#events = events;
+  }
+
+  get wheel(): TimerWheel {
+    return this.#wheel;
+  }
+
+  /** Somebody has connected. */
+  open(stream: AttachStream): void {
+    if (this.#newcomers.size >= NEWCOMERS_MAX) {
+      const text = `${NEWCOMERS_MAX} streams have not said hello yet; try again`;
+      this.#refuse(stream, '', { how: 'full', text });
+      return;
+    }
+    this.#newcomers.add(stream);
+    const late = new Alarm(() => {
+      leave();
+      const text = `no hello within ${HELLO_WAIT_MS} ms; ${NO_HELLO.text}`;
+      this.#refuse(stream, '', { how: 'invalid', text });
+    });
+    const leave = (): void => {
+      this.#newcomers.delete(stream);
+      this.#wheel.cancel(late);
+      stream.off('data', onFirst);
+      stream.off('error', onError);
+      stream.off('end', onEnd);
+    };
+    const onFirst = (message: Buffer): void => {
+      leave();
+      this.#onFirst(stream, message);
+    };
+    const onError = (error: Error): void => {
+      leave();
+      this.#refuse(stream, '', { how: 'invalid', text: error.message });
+    };
+    const onEnd = (): void => {
+      leave();
+      stream.end();
+    };
+    this.#wheel.set(late, HELLO_WAIT_MS);
+    stream.on('data', onFirst);
+    stream.on('error', onError);
+    stream.on('end', onEnd);
+  }
+
+  /** Turns away whoever has not said hello; harmless to repeat. */
+  close(): void {
+    for (const stream of this.#newcomers) {
+      stream.finish({ how: 'stopping', text: 'the gateway is stopping' });
+      stream.onPeerEnd();
+    }
+  }
+
+  #onFirst(stream: AttachStream, message: Buffer): void {
+    let hello: AttachHello | null;
+    try {
+      hello = readAttachHello(message);
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+      const text = `the first frame could not be read: ${error.message}`;
+      this.#refuse(stream, '', { how: 'invalid', text });
+      return;
+    }
+    if (hello === null) {
+      this.#refuse(stream, '', NO_HELLO);
+      return;
+    }
+    const backend = this.#backends.get(hello.backend);
+    const refusal =
+      backend === undefined ? noBackend(hello.backend) : backend.refusalOf(hello.token);
+    if (refusal !== null) this.#refuse(stream, hello.backend, refusal);
+    else backend!.attach(stream, message);
+  }
+
+  #refuse(stream: AttachStream, backend: string, ending: Ending): void {
+    // What comes after this is nobody's, errors too.
+    stream.on('error', () => {});
+    stream.finish(ending);
+    this.#events.onRefused(stream.peer, backend.slice(0, NAME_CHARS_MAX), ending.text);
+  }
+}
+
+function noBackend(name: string): Ending {
+  const text =
+    name === ''
+      ? 'hello.backend is empty: name one of backends that has dial_in'
+      : `hello.backend names no backend that has dial_in: ${name.slice(0, NAME_CHARS_MAX)}`;
+  return { how: 'invalid', text };
+}

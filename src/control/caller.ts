@@ -1,0 +1,33 @@
+/**
+ * Who may call over HTTP without a token. The port listens on loopback, but a page in a browser on the same machine
+ * reaches it too: by a request across origins, or by a name of its own that it lets point to 127.0.0.1 (DNS
+ * rebinding). A browser says both, in Origin and in Host. [RFC 6454 section 7, RFC 9110 section 7.2]
+ */
+import type { IncomingHttpHeaders } from 'node:http';
+import { isIP } from 'node:net';
+
+/** So much of a header is said again. */
+const HEADER_CHARS_MAX = 64;
+
+/** Why the caller is refused; null: it is not. */
+export function refusedCaller({ host, origin }: IncomingHttpHeaders): string | null {
+  if (host === undefined) return 'the header Host is missing: send an address or localhost';
+  if (!isLocalName(host))
+    return `the header Host is ${shown(host)}: ask by an address or localhost, not by a name`;
+  if (origin !== undefined && origin !== `http://${host}`)
+    return `the header Origin is ${shown(origin)}: pages of other sites may not call; a program leaves it out`;
+  return null;
+}
+
+/** An IP address or localhost, with a port or without. */
+function isLocalName(host: string): boolean {
+  const name = /^(?:\[([^\]]*)\]|([^:]*))(?::[0-9]*)?$/.exec(host);
+  if (name === null) return false;
+  const [, bracketed, plain] = name;
+  if (bracketed !== undefined) return isIP(bracketed) === 6;
+  return isIP(plain!) === 4 || plain!.toLowerCase() === 'localhost';
+}
+
+function shown(header: string): string {
+  return JSON.stringify(header.slice(0, HEADER_CHARS_MAX));
+}

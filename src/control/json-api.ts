@@ -1,0 +1,159 @@
+/** `POST /v1/<Method>`: the methods of Control in JSON, for people and programs without gRPC or NATS. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+import { errorJson } from '../contract/json-shapes.ts';
+import { failure, type Failure, GatewayError } from '../errors.ts';
+import { refusedCaller } from './caller.ts';
+import { type Definitions, JsonMessages } from './json-messages.ts';
+import { controlError, type Errors, type Method, type Methods } from './service.ts';
+import { sendAll } from './streaming.ts';
+
+/** Where the methods are. */
+export const API_PATH = '/v1/';
+/** The longest body; the longest message of a gRPC server unless it is told otherwise. */
+export const API_BODY_BYTES_MAX = 4 * 1024 * 1024;
+/** Requests at once; each may hold a body. */
+export const API_REQUESTS_MAX = 64;
+/** How long a connection may stand still while it is answered: longer than any method waits. */
+const STILL_MS = 30_000;
+
+const NO_STORE = { 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' };
+
+export type JsonApiParts = {
+  readonly methods: Methods;
+  readonly errors: Errors;
+  /** Full name of the service, its methods as proto-loader has them, and the descriptor set that describes it. */
+  readonly service: string;
+  readonly definitions: Definitions;
+  readonly descriptorSet: Uint8Array;
+};
+
+export class JsonApi {
+  readonly #parts: JsonApiParts;
+  /** Made for the first call: most gateways never get one here. */
+  #messages: JsonMessages | null = null;
+  #requests = 0;
+
+  constructor(parts: JsonApiParts) {
+    this.#parts = parts;
+  }
+
+  /** Answers a request whose path begins with `API_PATH`. */
+  handle(request: IncomingMessage, response: ServerResponse): void {
+    // Who goes away while being answered is nobody's fault.
+    response.on('error', () => {});
+    response.setTimeout(STILL_MS, () => {
+      response.destroy();
+    });
+    this.#requests++;
+    response.once('close', () => {
+      this.#requests--;
+    });
+    const path = request.url!.split('?', 1)[0]!;
+    const name = path.slice(API_PATH.length);
+    const refusal = this.#refusal(request, name);
+    if (refusal !== null) {
+      if (refusal.code === 405) response.setHeader('Allow', 'POST');
+      request.resume();
+      sendJson(response, refusal.code, errorJson(refusal));
+      return;
+    }
+    this.#run(name, request, response).catch((error: unknown) => {
+      sendError(response, controlError(error, this.#parts.errors));
+    });
+  }
+
+  /** Why the request is refused before its body is read. */
+  #refusal(request: IncomingMessage, name: string): Failure | null {
+    const stranger = refusedCaller(request.headers);
+    if (stranger !== null) return failure('FORBIDDEN', stranger);
+    const { definitions, methods } = this.#parts;
+    const served = Object.keys(methods).join(', ');
+    if (!Object.hasOwn(definitions, name))
+      return failure('NO_ROUTE', `no such method: POST ${API_PATH}<Method>, one of ${served}`);
+    if (request.method !== 'POST')
+      return { ...failure('UNSUPPORTED', `use POST: ${API_PATH}${name} is a method`), code: 405 };
+    if (!Object.hasOwn(methods, name))
+      return failure('UNSUPPORTED', `${name} is not served by this release; served are ${served}`);
+    if (this.#requests > API_REQUESTS_MAX)
+      return failure('OVERLOADED', `${API_REQUESTS_MAX} requests at once are the most; try again`);
+    return null;
+  }
+
+  async #run(name: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const body = await readBody(request);
+    // The client left in the middle of it.
+    if (body === null) return;
+    const { methods, descriptorSet, service, definitions } = this.#parts;
+    this.#messages ??= new JsonMessages(descriptorSet, service, definitions);
+    const messages = this.#messages;
+    const method: Method = methods[name]!;
+    const message = messages.request(name, textOf(body));
+    if (!method.streams) {
+      sendJson(response, 200, messages.answer(name, await method.run(message)));
+      return;
+    }
+    // The head goes out with the first line: until then a failure still has its status.
+    response.setHeader('Content-Type', 'application/x-ndjson');
+    for (const [header, value] of Object.entries(NO_STORE)) response.setHeader(header, value);
+    await sendAll(
+      () => method.run(message),
+      response,
+      (answer) => response.write(`${JSON.stringify(messages.answer(name, answer))}\n`),
+    );
+    response.end();
+  }
+}
+
+/** The whole body; null: the client left. @throws {GatewayError} Too large; it is read to its end all the same. */
+function readBody(request: IncomingMessage): Promise<Buffer | null> {
+  return new Promise((resolve, reject) => {
+    const parts: Buffer[] = [];
+    let length = 0;
+    request.on('data', (part: Buffer) => {
+      length += part.length;
+      // A client that is cut off while it writes never reads why. How long this may take, the server bounds.
+      if (length > API_BODY_BYTES_MAX) parts.length = 0;
+      else parts.push(part);
+    });
+    request.once('end', () => {
+      if (length <= API_BODY_BYTES_MAX) resolve(Buffer.concat(parts, length));
+      else reject(new GatewayError('TOO_LARGE', TOO_LARGE));
+    });
+    request.once('error', () => {
+      resolve(null);
+    });
+    request.once('close', () => {
+      resolve(null);
+    });
+  });
+}
+
+const TOO_LARGE = `the body is over ${API_BODY_BYTES_MAX} bytes: send it in parts`;
+
+function textOf(body: Buffer): string {
+  try {
+    return UTF_8.decode(body);
+  } catch {
+    throw new GatewayError('BAD_BODY', 'the body is not UTF-8');
+  }
+}
+
+const UTF_8 = new TextDecoder('utf-8', { fatal: true });
+
+function sendError(response: ServerResponse, error: GatewayError): void {
+  const why = failure(error.reason, error.message);
+  // After the first line of a stream the status is out: the error is the last line.
+  if (response.headersSent) response.end(`${JSON.stringify(errorJson(why))}\n`);
+  else sendJson(response, why.code, errorJson(why));
+}
+
+function sendJson(response: ServerResponse, code: number, json: unknown): void {
+  const body = `${JSON.stringify(json)}\n`;
+  response.writeHead(code, {
+    'Content-Type': 'application/json',
+    'Content-Length': Buffer.byteLength(body),
+    ...NO_STORE,
+  });
+  response.end(body);
+}

@@ -1,0 +1,106 @@
+/**
+ * Control's messages in JSON: the proto3 JSON mapping with the names of the .proto and zero values written; camelCase
+ * is read too. [protobuf.dev/programming-guides/json] The methods take and give what proto-loader makes, so a
+ * message goes through its bytes: both ways in then mean the same.
+ */
+import type { MethodDefinition } from '@grpc/grpc-js';
+import {
+  createFileRegistry,
+  type DescService,
+  fromBinary,
+  fromJsonString,
+  type JsonValue,
+  type Registry,
+  toBinary,
+  toJson,
+} from '@bufbuild/protobuf';
+import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
+
+import {
+  JSON_DEPTH_MAX,
+  JSON_DEPTH_MAX_TO_BACKENDS as DEPTH_MAX,
+  nestsTooDeep,
+} from '../contract/json-depth.ts';
+import { errorText, GatewayError } from '../errors.ts';
+import { misfits, tail } from '../upstream/method/misfits.ts';
+
+/** A service as proto-loader describes it: by method. */
+export type Definitions = Readonly<Record<string, MethodDefinition<object, object>>>;
+
+/** Messages in each other when an answer is read: each level of JSON in a Struct takes three. */
+const RECURSION_MAX = 4 * JSON_DEPTH_MAX;
+
+export class JsonMessages {
+  readonly #definitions: Definitions;
+  readonly #registry: Registry;
+  readonly #service: DescService;
+
+  /**
+   * Takes some milliseconds.
+   *
+   * @param descriptorSet The bytes of a google.protobuf.FileDescriptorSet that has the service.
+   */
+  constructor(descriptorSet: Uint8Array, service: string, definitions: Definitions) {
+    this.#registry = createFileRegistry(fromBinary(FileDescriptorSetSchema, descriptorSet));
+    this.#service = this.#registry.getService(service)!;
+    this.#definitions = definitions;
+  }
+
+  /** @param text Empty: a message without fields. @throws {GatewayError} Says which field is wrong, and how. */
+  request(method: string, text: string): unknown {
+    const { input } = this.#method(method);
+    const json = text === '' ? '{}' : text;
+    checkShape(json);
+    const options = { registry: this.#registry };
+    let bytes: Uint8Array;
+    try {
+      bytes = toBinary(input, fromJsonString(input, json, options));
+    } catch (error) {
+      const fields = Object.entries(misfits(input, json, options));
+      const why = fields.map(([path, what]) => `${path}: ${said(what)}`).join(' · ');
+      throw new GatewayError(
+        'BAD_ARGUMENT',
+        `the body is not a ${input.typeName}: ${why === '' ? tail(errorText(error)) : why}`,
+      );
+    }
+    return this.#definitions[method]!.requestDeserialize(asBuffer(bytes));
+  }
+
+  answer(method: string, message: object): JsonValue {
+    const { output } = this.#method(method);
+    const bytes = this.#definitions[method]!.responseSerialize(message);
+    const answer = fromBinary(output, bytes, { recursionLimit: RECURSION_MAX });
+    return toJson(output, answer, {
+      registry: this.#registry,
+      alwaysEmitImplicit: true,
+      useProtoFieldName: true,
+    }) as JsonValue;
+  }
+
+  #method(name: string): DescService['methods'][number] {
+    return this.#service.methods.find((method) => method.name === name)!;
+  }
+}
+
+/** @throws {GatewayError} It is no JSON object, or one that nobody could read. */
+function checkShape(text: string): void {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw new GatewayError('BAD_BODY', `the body is not JSON: ${errorText(error)}`);
+  }
+  if (typeof json !== 'object' || json === null || Array.isArray(json))
+    throw new GatewayError('BAD_BODY', 'the body is not a JSON object');
+  if (nestsTooDeep(json, DEPTH_MAX))
+    throw new GatewayError('BAD_BODY', `the body is nested deeper than ${DEPTH_MAX}`);
+}
+
+/** The library says of some values only what they are. */
+function said(what: string): string {
+  return /^[a-z]+ /.test(what) ? what : `cannot be ${what}`;
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+}

@@ -1,0 +1,117 @@
+/**
+ * The stream of a backend that has connected by itself, as a Link needs it, whichever way the bytes travel. Below
+ * it is a socket (src/control/attach-*.ts), above it first the door, then a Link.
+ */
+import { EventEmitter } from 'node:events';
+
+import type { LinkStream } from '../grpc/channel.ts';
+
+/** Largest message of either side: a turn's frames. In JSON that many bytes of text. */
+export const ATTACH_MESSAGE_BYTES_MAX = 16 * 1024 * 1024;
+
+/**
+ * How a stream ends: in order, or for a reason that the backend is told. Who is turned away as `unauthenticated` or
+ * `invalid` need not come again as it is; a Link that is `broken` may be opened anew.
+ */
+export type Ending = {
+  readonly how: 'done' | 'unauthenticated' | 'invalid' | 'full' | 'stopping' | 'broken';
+  /** For the backend's developer: what is wrong, and what to do. */
+  readonly text: string;
+};
+
+/** What carries the messages. It tells its stream what comes: `take`, `onPeerEnd`, `fail`. */
+export interface AttachSocket {
+  /** Sends one ToBackend; `done` when the system has taken it. */
+  send(message: Buffer, done: () => void): void;
+  /** Nothing more is read, until `resume`. */
+  pause(): void;
+  resume(): void;
+  /** Ends; what was sent before still leaves. Harmless when it has ended. */
+  end(ending: Ending): void;
+  /** Ends at once, whatever has not left. */
+  destroy(): void;
+}
+
+/** Emits `data` (one ToGateway), then once either `end` or `error`. */
+export class AttachStream extends EventEmitter {
+  /** For the log: the way, and from where. */
+  readonly peer: string;
+  /** What the backend is told when the Link ends on our side; null: all went well. */
+  farewell: Ending | null = null;
+  readonly #socket: AttachSocket;
+  /** Our side has ended. */
+  #finished = false;
+  /** Either side has, as was told above. */
+  #over = false;
+
+  constructor(peer: string, socket: AttachSocket) {
+    super();
+    this.peer = peer;
+    this.#socket = socket;
+  }
+
+  /** The type that a Link asks for is grpc-js's; of it a Link uses what is here. */
+  get asLinkStream(): LinkStream {
+    return this as unknown as LinkStream;
+  }
+
+  // ---- from above -----------------------------------------------------------------------------------------
+
+  /** The Link counts what is not done, and gives up where it is too much. */
+  write(message: Buffer, done: () => void): void {
+    if (!this.#finished) this.#socket.send(message, done);
+  }
+
+  pause(): this {
+    this.#socket.pause();
+    return this;
+  }
+
+  resume(): this {
+    this.#socket.resume();
+    return this;
+  }
+
+  end(): void {
+    this.finish(this.farewell ?? DONE);
+  }
+
+  /** The Link gives up; it says why right after this, to whoever calls `finish` then. */
+  cancel(): void {}
+
+  /** Ends our side. The first one counts. */
+  finish(ending: Ending): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    this.#socket.end(ending);
+  }
+
+  /** For a backend that does not end its side. */
+  destroy(): void {
+    this.#finished = true;
+    this.#socket.destroy();
+  }
+
+  // ---- from below -----------------------------------------------------------------------------------------
+
+  take(message: Buffer): void {
+    if (!this.#over) this.emit('data', message);
+  }
+
+  /** The backend has ended its side. */
+  onPeerEnd(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.farewell ??= DONE;
+    this.emit('end');
+  }
+
+  /** It cannot go on: the connection is lost, or what came cannot be read. */
+  fail(why: string): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.emit('error', Object.assign(new Error(why), { details: why }));
+  }
+}
+
+const DONE: Ending = { how: 'done', text: '' };

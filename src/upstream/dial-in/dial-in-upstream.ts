@@ -1,0 +1,293 @@
+/**
+ * A backend that cannot be dialled: its processes come to the gateway and open the Link themselves. A session
+ * keeps to one of them while it is there, and moves only with nothing in flight.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto';
+
+import { type Clock, within } from '../../clock.ts';
+import { type Failure, failure } from '../../errors.ts';
+import type { Push } from '../../session/commands.ts';
+import type { Lane } from '../../session/lane.ts';
+import type { TimerWheel } from '../../timer-wheel.ts';
+import type { Call } from '../call.ts';
+import { ConnectCall } from '../connect-call.ts';
+import type { SessionVerb } from '../grpc/backend-frames.ts';
+import {
+  encodeClosed,
+  encodeConnect,
+  encodeSession,
+  writeDone,
+  writePushed,
+} from '../grpc/gateway-frames.ts';
+import type { Downlink } from '../grpc/grpc-upstream.ts';
+import type { Link } from '../grpc/link.ts';
+import type { Slot } from '../grpc/unary-calls.ts';
+import {
+  type Accepted,
+  type ClosedSession,
+  type ConnectAsk,
+  forwarded,
+  type Upstream,
+  type UpstreamInfo,
+} from '../upstream.ts';
+import type { AttachStream, Ending } from './attach-stream.ts';
+import { Attached, type AttachedEvents } from './attached.ts';
+
+/** Links of one backend at a time; the next one is refused. */
+export const ATTACHED_MAX = 64;
+/** A backend may ask for more time once, by at most this. */
+const EXTEND_MS_MAX = 300_000;
+const STOPPING = 'the gateway is stopping';
+
+export type DialInOptions = {
+  readonly name: string;
+  /** What a backend has to show; '': nothing. */
+  readonly token: string;
+  readonly gatewayId: string;
+  readonly version: string;
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+};
+
+export type DialInEvents = {
+  onState(peer: string, state: 'attached' | 'leaving' | 'away', why: string): void;
+  onLateReply(): void;
+};
+
+/** What a session's messages have in common, encoded, while it does not change. */
+type Facts = { readonly version: number; readonly ordinal: number; readonly bytes: Buffer };
+
+export class DialInUpstream implements Upstream {
+  readonly oneAtATime = false;
+  readonly #options: DialInOptions;
+  readonly #downlink: Downlink;
+  readonly #events: DialInEvents;
+  readonly #tokenDigest: Buffer;
+  readonly #attachedEvents: AttachedEvents;
+  #attached: Attached[] = [];
+  #turn = 0;
+  #closed = false;
+
+  constructor(options: DialInOptions, downlink: Downlink, events: DialInEvents) {
+    this.#options = options;
+    this.#downlink = downlink;
+    this.#events = events;
+    this.#tokenDigest = digest(options.token);
+    this.#attachedEvents = this.#makeEvents();
+  }
+
+  get name(): string {
+    return this.#options.name;
+  }
+
+  /** Backends come when they come. */
+  async start(): Promise<void> {}
+
+  // ---- the door -------------------------------------------------------------------------------------------
+
+  /** Why a backend that shows `token` may not attach; null: it may. */
+  refusalOf(token: string): Ending | null {
+    const { name } = this.#options;
+    // Of equal length, so that the time it takes says nothing. Without a configured token any will do.
+    if (this.#options.token !== '' && !timingSafeEqual(digest(token), this.#tokenDigest)) {
+      const what = token === '' ? 'no token' : 'a wrong token';
+      const text = `${what} for backend ${name}: send backends.${name}.dial_in.token in hello.token`;
+      return { how: 'unauthenticated', text };
+    }
+    if (this.#closed) return { how: 'stopping', text: STOPPING };
+    if (this.#attached.length >= ATTACHED_MAX) {
+      const text = `backend ${name} has ${ATTACHED_MAX} links already; end one of them`;
+      return { how: 'full', text };
+    }
+    return null;
+  }
+
+  /** Takes a stream over. @param first Its first message, which begins with the hello. */
+  attach(stream: AttachStream, first: Buffer): void {
+    const { gatewayId, version, wheel } = this.#options;
+    const attached = new Attached(stream, wheel, this.#attachedEvents);
+    this.#attached.push(attached);
+    attached.link.hello(gatewayId, version);
+    stream.take(first);
+  }
+
+  // ---- messages -------------------------------------------------------------------------------------------
+
+  send(call: Call): void {
+    const attached = this.#placeFor(call);
+    if (attached === null) {
+      call.fail(failure('BACKEND_AWAY'));
+      return;
+    }
+    attached.link.request(call, {
+      session: this.#sessionBytes(call),
+      route: call.route,
+      notify: !call.wantsAnswer,
+      body: call.body,
+      seq: call.seq,
+      timeoutMs: Math.max(1, Math.round(call.deadline - this.#options.wheel.now())),
+      to: call.instance,
+      trace: call.trace,
+    });
+  }
+
+  cancel(call: Call): void {
+    (call.slot as Slot | null)?.cancel(call);
+  }
+
+  async connect(ask: ConnectAsk): Promise<Accepted | Failure> {
+    const call = new ConnectCall(ask, this, this.#options.wheel, notAReply);
+    const attached = call.ended ? null : this.#placeFor(call);
+    if (attached === null) call.fail(failure('BACKEND_AWAY'));
+    else attached.link.connect(call, encodeConnect(ask));
+    const outcome = await call.outcome;
+    // A session that a backend has refused was never its own: it does not hear of the end.
+    if (call.refused && !ask.refresh) {
+      attached?.sessions.forget(ask.lane);
+      ask.lane.place = null;
+    }
+    return outcome;
+  }
+
+  onSessionClosed({ session, reason, code, lastedMs }: ClosedSession, lane: Lane): void {
+    lane.place = null;
+    let event: Buffer | null = null;
+    for (const attached of this.#attached) {
+      if (!attached.sessions.forget(lane)) continue;
+      event ??= encodeClosed({ session: encodeSession(session, null), reason, code, lastedMs });
+      attached.sessionClosed(event);
+    }
+  }
+
+  info(): UpstreamInfo {
+    const healthy = this.#attached.filter(({ serves }) => serves).length;
+    return { kind: 'dial_in', addresses: this.#attached.length, healthy };
+  }
+
+  async close(ms: number): Promise<void> {
+    this.#closed = true;
+    const all = [...this.#attached];
+    for (const attached of all) attached.stop(STOPPING);
+    const ended = Promise.all(all.map((attached) => attached.ended));
+    await within(this.#options.clock, ms, ended, []);
+    for (const attached of all) attached.destroy(STOPPING);
+  }
+
+  // ---- where to -------------------------------------------------------------------------------------------
+
+  #placeFor(call: Call): Attached | null {
+    const { lane } = call;
+    if (call.instance !== '') {
+      const named = this.#attached.find(
+        (attached) => attached.welcomes && attached.instance === call.instance,
+      );
+      if (named !== undefined) return visit(named, call);
+      if (call.target.otherwise === 'error') return null;
+    }
+    const place = lane.place as Attached | null;
+    if (place !== null && place.serves) {
+      // What needs no order heeds a goaway at once; the rest moves when nothing is in flight.
+      const elsewhere = call.unordered && !place.welcomes ? this.#next() : null;
+      return elsewhere === null ? place : visit(elsewhere, call);
+    }
+    const next = this.#next();
+    // A notify may outlive its session, which nobody will forget a second time.
+    if (next === null || call.session.state === 'closed') return next;
+    place?.sessions.forget(lane);
+    lane.place = next;
+    next.sessions.add(lane);
+    return next;
+  }
+
+  /** Round robin over those that take new sessions. */
+  #next(): Attached | null {
+    const all = this.#attached;
+    for (let i = 0; i < all.length; i++) {
+      const attached = all[(this.#turn + i) % all.length]!;
+      if (!attached.welcomes) continue;
+      this.#turn = (this.#turn + i + 1) % all.length;
+      return attached;
+    }
+    return null;
+  }
+
+  #sessionBytes({ lane, session, target }: Call): Buffer {
+    const known = lane.facts as Facts | null;
+    if (known !== null && known.version === session.version && known.ordinal === target.ordinal)
+      return known.bytes;
+    const bytes = encodeSession(session, forwarded(session.data, target.forward));
+    const facts: Facts = { version: session.version, ordinal: target.ordinal, bytes };
+    lane.facts = facts;
+    return bytes;
+  }
+
+  // ---- what attached backends say -------------------------------------------------------------------------
+
+  #makeEvents(): AttachedEvents {
+    return {
+      onAttached: ({ peer, instance }) => {
+        this.#events.onState(peer, 'attached', instance === '' ? '' : `instance ${instance}`);
+      },
+      onLeaving: ({ peer }, why) => {
+        this.#events.onState(peer, 'leaving', why);
+      },
+      onEnd: (attached, why) => {
+        this.#attached = this.#attached.filter((other) => other !== attached);
+        this.#events.onState(attached.peer, 'away', why);
+      },
+      onLateReply: () => {
+        this.#events.onLateReply();
+      },
+      onExtend: (call, timeoutMs) => {
+        if (call.extended) return;
+        call.extended = true;
+        this.#options.wheel.set(call, Math.min(timeoutMs, EXTEND_MS_MAX));
+      },
+      onPush: (link, id, push, bytes) => {
+        this.#onPush(link, id, push, bytes);
+      },
+      onVerb: (link, id, verb, bytes) => {
+        this.#onVerb(link, id, verb, bytes);
+      },
+    };
+  }
+
+  #onPush(link: Link, id: number, push: Push, bytes: number): void {
+    const counted = this.#downlink.push(push, id !== 0);
+    if (counted === null) {
+      link.done(bytes);
+      return;
+    }
+    void counted.then((pushed) => {
+      link.send((writer) => {
+        writePushed(writer, id, pushed);
+      });
+      link.done(bytes);
+    });
+  }
+
+  #onVerb(link: Link, id: number, verb: SessionVerb, bytes: number): void {
+    void this.#downlink.verb(verb).then((done) => {
+      if (id !== 0)
+        link.send((writer) => {
+          writeDone(writer, id, done);
+        });
+      link.done(bytes);
+    });
+  }
+}
+
+/** For this message only; but the backend will hear of the session's end. */
+function visit(attached: Attached, call: Call): Attached {
+  if (call.session.state !== 'closed') attached.sessions.know(call.lane);
+  return attached;
+}
+
+/** On a Link the answer to Connect is a frame of its own. */
+function notAReply(): Failure {
+  return failure('BAD_REPLY', 'the backend answered Connect as if it were a request');
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}

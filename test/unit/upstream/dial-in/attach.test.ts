@@ -1,0 +1,192 @@
+/** Who may attach, and who is sent away, whatever carries the bytes. */
+import { describe, expect, test } from 'vitest';
+
+import { WireWriter } from '../../../../src/contract/wire.ts';
+import { Attach, HELLO_WAIT_MS, NEWCOMERS_MAX } from '../../../../src/control/attach.ts';
+import { TimerWheel } from '../../../../src/timer-wheel.ts';
+import {
+  type AttachSocket,
+  AttachStream,
+  type Ending,
+} from '../../../../src/upstream/dial-in/attach-stream.ts';
+import { ATTACHED_MAX, DialInUpstream } from '../../../../src/upstream/dial-in/dial-in-upstream.ts';
+import { ManualClock } from '../../../support/clock.ts';
+
+/** Keeps what it is given. */
+class Socket implements AttachSocket {
+  readonly sent: Buffer[] = [];
+  ending: Ending | null = null;
+  destroyed = false;
+
+  send(message: Buffer, done: () => void): void {
+    this.sent.push(message);
+    done();
+  }
+  pause(): void {}
+  resume(): void {}
+  end(ending: Ending): void {
+    this.ending ??= ending;
+  }
+  destroy(): void {
+    this.destroyed = true;
+  }
+}
+
+function stage(token = '') {
+  const clock = new ManualClock();
+  const wheel = new TimerWheel(clock);
+  const states: string[] = [];
+  const refusals: [string, string][] = [];
+  const game = new DialInUpstream(
+    { name: 'game', token, gatewayId: 'g', version: '1', clock, wheel },
+    { push: () => null, verb: () => Promise.reject(new Error('no verbs here')) },
+    { onState: (peer, state) => void states.push(`${peer} ${state}`), onLateReply: () => {} },
+  );
+  const attach = new Attach([game], wheel, {
+    onRefused: (_, backend, why) => void refusals.push([backend, why]),
+  });
+  const come = (name: string): { socket: Socket; stream: AttachStream } => {
+    const socket = new Socket();
+    const stream = new AttachStream(name, socket);
+    attach.open(stream);
+    return { socket, stream };
+  };
+  return { clock, wheel, game, attach, come, states, refusals };
+}
+
+function hello(backend: string, token = ''): Buffer {
+  const fields = new WireWriter();
+  // Of a later version: it is passed over.
+  fields.uint(99, 1);
+  fields.string(7, token);
+  fields.string(6, backend);
+  const frame = new WireWriter();
+  frame.bytes(2, fields.take());
+  frame.uint(1, 5);
+  const message = new WireWriter();
+  message.uint(98, 1);
+  message.bytes(1, frame.take());
+  return message.take();
+}
+
+describe('who says hello', () => {
+  test('is attached, and nothing of the door is left', () => {
+    const { come, game, states, wheel, clock } = stage('secret');
+    const { stream, socket } = come('a');
+    stream.take(hello('game', 'secret'));
+    expect(states).toEqual(['a attached']);
+    expect(game.info()).toEqual({ kind: 'dial_in', addresses: 1, healthy: 1 });
+    expect(wheel.size).toBe(0);
+    clock.advance(2 * HELLO_WAIT_MS);
+    expect(socket.ending).toBeNull();
+    stream.onPeerEnd();
+    expect(states).toEqual(['a attached', 'a away']);
+    expect(socket.ending).toMatchObject({ how: 'done' });
+    expect(game.info()).toMatchObject({ addresses: 0 });
+  });
+
+  test('without a configured token shows any, or none', () => {
+    const { come, states } = stage();
+    come('a').stream.take(hello('game'));
+    come('b').stream.take(hello('game', 'whatever'));
+    expect(states).toEqual(['a attached', 'b attached']);
+  });
+
+  test.each([
+    ['', 'no token'],
+    ['secre', 'a wrong token'],
+    ['secret1', 'a wrong token'],
+    ['sécret', 'a wrong token'],
+  ])('with the token %j is sent away', (token, words) => {
+    const { come, refusals, game } = stage('secret');
+    const { stream, socket } = come('a');
+    stream.take(hello('game', token));
+    expect(socket.ending).toMatchObject({ how: 'unauthenticated' });
+    expect(socket.ending!.text).toContain(words);
+    expect(refusals).toEqual([['game', socket.ending!.text]]);
+    stream.take(hello('game', 'secret'));
+    expect(game.info().addresses).toBe(0);
+  });
+
+  test('cannot fill the log with its name', () => {
+    const { come, refusals } = stage();
+    come('a').stream.take(hello('x'.repeat(100_000)));
+    expect(refusals[0]![0]).toHaveLength(64);
+    expect(refusals[0]![1].length).toBeLessThan(200);
+  });
+});
+
+describe('who does not', () => {
+  test.each([
+    ['bytes that are no message', Buffer.from([0x0a, 0x7f]), 'could not be read'],
+    ['an empty message', Buffer.alloc(0), 'the first frame must be hello'],
+    ['a frame of another kind', Buffer.from([0x0a, 0x02, 0x1a, 0x00]), 'must be hello'],
+  ])('but %s, is sent away', (_, bytes, words) => {
+    const { come, refusals } = stage();
+    const { stream, socket } = come('a');
+    stream.take(bytes);
+    expect(socket.ending!.how).toBe('invalid');
+    expect(refusals[0]![1]).toContain(words);
+  });
+
+  test('in time, is sent away; who leaves before is forgotten', () => {
+    const { come, clock, refusals, wheel } = stage();
+    const { socket } = come('a');
+    const gone = come('b');
+    const lost = come('c');
+    gone.stream.onPeerEnd();
+    lost.stream.fail('the connection was lost');
+    expect(wheel.size).toBe(1);
+    clock.advance(HELLO_WAIT_MS + 100);
+    expect(socket.ending!.text).toContain(`no hello within ${HELLO_WAIT_MS} ms`);
+    expect(gone.socket.ending).toMatchObject({ how: 'done' });
+    expect(refusals.map(([, why]) => why)).toEqual([
+      'the connection was lost',
+      socket.ending!.text,
+    ]);
+  });
+});
+
+describe('bounds', () => {
+  test('newcomers', () => {
+    const { come, attach } = stage();
+    const all = Array.from({ length: NEWCOMERS_MAX }, (_, i) => come(String(i)));
+    const { socket } = come('one more');
+    expect(socket.ending).toMatchObject({ how: 'full' });
+    all[0]!.stream.take(hello('game'));
+    expect(come('again').socket.ending).toBeNull();
+    attach.close();
+    expect(all[1]!.socket.ending).toMatchObject({ how: 'stopping' });
+    expect(all[0]!.socket.ending).toBeNull();
+  });
+
+  test('links of one backend', () => {
+    const { come } = stage();
+    const all = Array.from({ length: ATTACHED_MAX + 1 }, (_, i) => {
+      const one = come(String(i));
+      one.stream.take(hello('game'));
+      return one;
+    });
+    expect(all.at(-1)!.socket.ending).toMatchObject({ how: 'full' });
+    all[0]!.stream.fail('lost');
+    const next = come('next');
+    next.stream.take(hello('game'));
+    expect(next.socket.ending).toBeNull();
+  });
+});
+
+test('a gateway that stops ends every link, cuts off who stays, and lets nobody in', async () => {
+  const { come, game, clock } = stage();
+  const [polite, deaf] = [come('a'), come('b')];
+  for (const { stream } of [polite, deaf]) stream.take(hello('game'));
+  const closed = game.close(1_000);
+  expect(polite.socket.ending).toEqual({ how: 'stopping', text: 'the gateway is stopping' });
+  polite.stream.onPeerEnd();
+  clock.advance(1_100);
+  await closed;
+  expect([polite.socket.destroyed, deaf.socket.destroyed]).toEqual([true, true]);
+  expect(game.info().addresses).toBe(0);
+  const late = come('c');
+  late.stream.take(hello('game'));
+  expect(late.socket.ending).toMatchObject({ how: 'stopping' });
+});
