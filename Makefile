@@ -16,7 +16,7 @@ CODE := src test deploy package.json tsconfig.json .oxlintrc.json .oxfmtrc.json
 # Without a terminal vitest colours its output all the same, unless told.
 VITEST := test -t 1 || export NO_COLOR=1; vitest run --config test/vitest.config.ts
 
-.PHONY: help setup run example-ts example-python check fmt fmt-check lint types layers unit test test-all oracle bench image-test chart-test manifests gen clean node24 tools
+.PHONY: help setup run example-ts example-python check fmt fmt-check lint types layers unit test test-all consul-test oracle bench image-test chart-test manifests gen clean node24 tools
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,7 +56,12 @@ test: setup ## run all tests: unit, integration, conformance
 	@$(VITEST)
 
 test-all: setup ## run all tests, and the slow ones of test/slow
+	@sh test/tools/install-consul.sh
 	@export TEST_ALL=1; $(VITEST)
+
+consul-test: node24 ## test with a real Consul agent; the first time builds it, ten minutes
+	@sh test/tools/install-consul.sh
+	@export TEST_ALL=1; $(VITEST) --project slow test/slow/consul.test.ts
 
 oracle: node24 $(ORACLE_MODULES) ## play one script on Pomelo, on Pinus and on a gateway, and print what differs
 	@node test/oracle/run.ts
@@ -81,7 +86,7 @@ gen: node24 ## generate src/gen from proto/
 	@sh proto/gen.sh
 
 clean: ## remove what was installed or made in this folder
-	rm -rf node_modules test/clients/node_modules test/oracle/node_modules coverage .cache
+	rm -rf node_modules test/clients/node_modules test/oracle/node_modules dist coverage .cache
 
 # --- What the targets above stand on.
 

@@ -10,6 +10,7 @@ import { type Clock, sleep, within } from './clock.ts';
 import { parseBus, parseHostPort } from './config/address.ts';
 import { ruleOf } from './config/rules.ts';
 import type { Config } from './config/schema.ts';
+import { type Discovery, makeDiscovery } from './wiring/discovery.ts';
 import { Nats } from './wiring/nats.ts';
 import { HttpServer } from './control/http.ts';
 import { ControlServer } from './control/server.ts';
@@ -33,7 +34,7 @@ import { TimerWheel } from './timer-wheel.ts';
 import { Listener } from './transport/listener.ts';
 import type { Upstream } from './upstream/upstream.ts';
 import { Traces } from './wiring/traces.ts';
-import { makeUpstream } from './wiring/upstreams.ts';
+import { makeAttach, makeUpstream } from './wiring/upstreams.ts';
 
 /** How long the start waits for the bus before it listens all the same. */
 const BUS_WAIT_MS = 2_000;
@@ -75,6 +76,8 @@ export class Gateway {
   readonly #flusher: Flusher;
   /** null: no server at all. */
   readonly #nats: Nats | null = null;
+  /** null: no Consul. */
+  readonly #discovery: Discovery | null;
   readonly #bus: Bus;
   readonly #delivery: Delivery;
   readonly #reach: Reach;
@@ -109,6 +112,7 @@ export class Gateway {
     this.#nats?.bus.attach(this.registry, this.#delivery);
     this.#reach = new Reach(this.id, this.#delivery, this.#bus);
 
+    this.#discovery = makeDiscovery({ ...parts, gatewayId: this.id });
     const { otlp } = config.telemetry;
     const { metrics } = this;
     if (otlp !== '') this.#tracing = new Tracing({ ...parts, otlp, gatewayId: this.id, metrics });
@@ -134,6 +138,7 @@ export class Gateway {
       }),
     });
     this.#listeners = this.#makeListeners();
+    const attach = makeAttach(this.#upstreams, { ...parts, wheel: this.#wheel });
     this.#control = new ControlServer(
       {
         reach: this.#reach,
@@ -143,13 +148,14 @@ export class Gateway {
         },
       },
       clock,
+      attach,
     );
     const probes = {
       notReady: () => this.notReady(),
       metrics: () => (config.telemetry.metrics ? this.metrics.render() : null),
     };
     this.#health = new HttpServer(probes);
-    this.#admin = new HttpServer(probes);
+    this.#admin = new HttpServer(probes, attach, this.#control.api);
     this.#watchMetrics(backends);
   }
 
@@ -231,6 +237,7 @@ export class Gateway {
     watchCertificates(this.metrics, this.#listeners);
     this.#state = 'ready';
     this.#control.setServing(true);
+    this.#discovery?.start(this.addresses, () => this.notReady());
     const { clients, ...ports } = this.addresses;
     log.info({ gateway: this.id, clients, ...ports, bus: this.#bus.name }, 'listening');
   }
@@ -245,6 +252,7 @@ export class Gateway {
     this.#state = 'draining';
     this.#control.setServing(false);
     log.info({ sessions: this.registry.size }, 'draining');
+    await this.#discovery?.maintain();
     await this.#acceptOn(config.drain.accept_for, hurry);
     for (const listener of this.#listeners) listener.stopAccepting();
     const { budget, per_second: perSecond, signal } = config.drain;
@@ -270,6 +278,7 @@ export class Gateway {
   /** Lets go of everything that was started; harmless to repeat. */
   async #close(): Promise<void> {
     for (const session of [...this.registry.all()]) session.close('drain_forced');
+    await this.#discovery?.close();
     await Promise.all(this.#upstreams.map((upstream) => upstream.close(UPSTREAM_CLOSE_MS)));
     for (const listener of this.#listeners) listener.close();
     await within(this.#parts.clock, UPSTREAM_CLOSE_MS, this.#bus.close(), undefined);
@@ -305,6 +314,7 @@ export class Gateway {
       wheel: this.#wheel,
       natsPrefix: config.nats.prefix,
       nats: this.#nats,
+      discovery: this.#discovery,
       delivery: this.#delivery,
       reach: this.#reach,
       log,

@@ -1,0 +1,88 @@
+/** What the gateway says of itself when it registers. Pure. */
+import { isIP } from 'node:net';
+
+/** How often the agent looks at the gateway. */
+const CHECK_EVERY = '5s';
+const CHECK_WAIT = '2s';
+/** Without a word from the gateway for so long a ttl check turns critical. */
+export const TTL_MS = 15_000;
+
+/** Where something listens, with its real port; a wildcard is an empty host. */
+export type Place = { readonly host: string; readonly port: number };
+
+export type CheckKind = 'http' | 'grpc' | 'ttl';
+
+export type ServiceFacts = {
+  /** The gateway's. */
+  readonly id: string;
+  readonly name: string;
+  readonly tags: readonly string[];
+  readonly meta: Readonly<Record<string, string>>;
+  /** What clients should dial; an empty host: found out. */
+  readonly clients: Place;
+  readonly check: CheckKind;
+  readonly health: Place;
+  /** null: on a Unix socket. */
+  readonly control: Place | null;
+  /** Control speaks TLS. */
+  readonly controlTls: boolean;
+  /** A gateway that is critical for so long is taken out by the agent. */
+  readonly deregisterAfterMs: number;
+};
+
+/** A listener's host as a place has it: '' for a wildcard. */
+export function hostOf(host: string): string {
+  return host === '0.0.0.0' || host === '::' ? '' : host;
+}
+
+/** The one check that the gateway brings with it. */
+export function checkIdOf(id: string): string {
+  return `service:${id}`;
+}
+
+/**
+ * The body of `/v1/agent/service/register`.
+ *
+ * @param localAddress Ours, as the agent sees it. It stands where a listener takes every interface: the agent can
+ *   reach it, so others mostly can. On loopback nothing is said, and the agent's own node stands for the gateway.
+ */
+export function serviceEntry(facts: ServiceFacts, localAddress: string): Record<string, unknown> {
+  const { id, name, tags, meta, clients, deregisterAfterMs } = facts;
+  const ours = isLoopback(localAddress) ? '' : localAddress;
+  return {
+    ID: id,
+    Name: name,
+    Tags: tags,
+    Meta: meta,
+    Address: clients.host === '' ? ours : clients.host,
+    Port: clients.port,
+    Check: {
+      CheckID: checkIdOf(id),
+      Name: 'pith',
+      DeregisterCriticalServiceAfter: `${deregisterAfterMs}ms`,
+      ...checkOf(facts, localAddress),
+    },
+  };
+}
+
+function checkOf(facts: ServiceFacts, localAddress: string): Record<string, unknown> {
+  const every = { Interval: CHECK_EVERY, Timeout: CHECK_WAIT };
+  const at = ({ host, port }: Place): string => {
+    const known = host === '' ? localAddress || '127.0.0.1' : host;
+    return isIP(known) === 6 ? `[${known}]:${port}` : `${known}:${port}`;
+  };
+  switch (facts.check) {
+    case 'http':
+      return { ...every, HTTP: `http://${at(facts.health)}/readyz` };
+    case 'grpc':
+      if (facts.control === null)
+        throw new Error('consul.check: grpc needs control.listen on a TCP port');
+      return { ...every, GRPC: at(facts.control), GRPCUseTLS: facts.controlTls };
+    case 'ttl':
+      return { TTL: `${TTL_MS}ms` };
+  }
+}
+
+function isLoopback(address: string): boolean {
+  return address === '' || address === '::1' || address.startsWith('127.');
+}

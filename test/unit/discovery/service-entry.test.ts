@@ -1,0 +1,95 @@
+/** What the gateway says of itself to Consul. */
+import { expect, test } from 'vitest';
+
+import { hostOf, type ServiceFacts, serviceEntry } from '../../../src/discovery/service-entry.ts';
+
+const FACTS: ServiceFacts = {
+  id: 'pith-a1b2c3d4e5',
+  name: 'pith',
+  tags: ['eu'],
+  meta: { version: '1.2.3' },
+  clients: { host: '', port: 3010 },
+  check: 'http',
+  health: { host: '', port: 7072 },
+  control: { host: '127.0.0.1', port: 7070 },
+  controlTls: false,
+  deregisterAfterMs: 60_000,
+};
+
+function checkOf(facts: Partial<ServiceFacts>, localAddress: string): unknown {
+  return serviceEntry({ ...FACTS, ...facts }, localAddress)['Check'];
+}
+
+test('a gateway on every interface is at the address that the agent sees', () => {
+  expect(serviceEntry(FACTS, '10.1.2.3')).toEqual({
+    ID: 'pith-a1b2c3d4e5',
+    Name: 'pith',
+    Tags: ['eu'],
+    Meta: { version: '1.2.3' },
+    Address: '10.1.2.3',
+    Port: 3010,
+    Check: {
+      CheckID: 'service:pith-a1b2c3d4e5',
+      Name: 'pith',
+      HTTP: 'http://10.1.2.3:7072/readyz',
+      Interval: '5s',
+      Timeout: '2s',
+      DeregisterCriticalServiceAfter: '60000ms',
+    },
+  });
+});
+
+test.each(['127.0.0.1', '::1', ''])(
+  'with the agent on the same machine (%j) its node stands for us',
+  (local) => {
+    const entry = serviceEntry(FACTS, local);
+    expect(entry['Address']).toBe('');
+    const host = local === '::1' ? '[::1]' : '127.0.0.1';
+    expect(entry['Check']).toMatchObject({ HTTP: `http://${host}:7072/readyz` });
+  },
+);
+
+test('what is configured is said as it is', () => {
+  const entry = serviceEntry(
+    { ...FACTS, clients: { host: 'game.example', port: 443 } },
+    '10.1.2.3',
+  );
+  expect(entry).toMatchObject({ Address: 'game.example', Port: 443 });
+});
+
+test('a grpc check asks control where it listens, with TLS if it has it', () => {
+  expect(checkOf({ check: 'grpc' }, '10.1.2.3')).toMatchObject({
+    GRPC: '127.0.0.1:7070',
+    GRPCUseTLS: false,
+    Interval: '5s',
+  });
+  const control = { host: '', port: 7070 };
+  expect(checkOf({ check: 'grpc', control, controlTls: true }, 'fd00::5')).toMatchObject({
+    GRPC: '[fd00::5]:7070',
+    GRPCUseTLS: true,
+  });
+});
+
+test('a grpc check without a port of control is refused', () => {
+  expect(() => checkOf({ check: 'grpc', control: null }, '10.1.2.3')).toThrow(
+    'control.listen on a TCP port',
+  );
+});
+
+test('a ttl check asks nobody', () => {
+  expect(checkOf({ check: 'ttl' }, '10.1.2.3')).toEqual({
+    CheckID: 'service:pith-a1b2c3d4e5',
+    Name: 'pith',
+    TTL: '15000ms',
+    DeregisterCriticalServiceAfter: '60000ms',
+  });
+});
+
+test('wildcards are no host', () => {
+  expect(['0.0.0.0', '::', '10.0.0.1', 'localhost'].map(hostOf)).toEqual([
+    '',
+    '',
+    '10.0.0.1',
+    'localhost',
+  ]);
+});
