@@ -53,6 +53,7 @@ export const RULES: Rules = {
   'session/':       ['protocol/', 'dialect/', 'transport/', 'timer-wheel.ts', 'type node:crypto', ...SEEN],
   'relay/':         ['protocol/', 'dialect/', 'routing/', 'session/', 'upstream/upstream.ts', 'upstream/call*', 'timer-wheel.ts', ...SEEN],
   'upstream/':      [...UPSTREAM],
+  'upstream/dial-in/': ['upstream/', ...UPSTREAM, 'node:crypto', 'node:events'],
   'upstream/grpc/': ['upstream/', ...UPSTREAM, ...GRPC, 'node:dns'],
   'upstream/http/': ['upstream/', ...UPSTREAM, 'undici', 'node:buffer'],
   'upstream/ipc/':  ['upstream/', ...UPSTREAM, 'node:net', 'node:buffer'],
@@ -61,9 +62,11 @@ export const RULES: Rules = {
 
   // The way back, and the operator's way in.
   'bus/':     ['contract/', 'session/', 'type dialect/', 'protocol/', 'routing/', 'gen/', 'timer-wheel.ts', 'upstream/nats/connection.ts', 'upstream/nats/headers.ts', 'upstream/nats/subjects.ts', 'nats', ...SEEN],
-  'control/': ['bus/', 'contract/', 'protocol/', 'session/', 'routing/', 'gen/', 'type config/', ...GRPC, 'grpc-health-check', 'node:fs', 'node:url', 'node:net', 'node:http', ...SEEN],
+  'control/': ['bus/', 'contract/', 'protocol/', 'session/', 'routing/', 'gen/', 'type config/', ...GRPC, '@bufbuild/protobuf', 'grpc-health-check', 'node:fs', 'node:url', 'node:net', 'node:http', 'type node:stream', 'upstream/dial-in/attach-stream.ts', 'upstream/method/misfits.ts', ...SEEN],
+  'control/attach*': ['control/attach*', 'contract/', 'upstream/dial-in/', 'timer-wheel.ts', 'ws', '@bufbuild/protobuf', ...GRPC, 'type node:stream', 'node:fs', 'node:url', 'node:http'],
 
   // Beside the way.
+  'discovery/': ['type config/', 'node:http', 'node:https', 'node:net'],
   'telemetry/': ['config/', 'pino', '@opentelemetry/api', '@opentelemetry/sdk-node', '@opentelemetry/exporter-trace-otlp-http', 'node:perf_hooks'],
 
   // Our own client: of the gateway's code it has nothing, and browsers have no `node:`.
