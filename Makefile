@@ -11,12 +11,14 @@ CLIENT_MODULES := test/clients/node_modules/.package-lock.json
 ORACLE_MODULES := test/oracle/node_modules/.package-lock.json
 PYTHON_VENV := .cache/python
 PYTHON_MODULES := $(PYTHON_VENV)/.installed
+ROOMS_VENV := .cache/python-rooms
+ROOMS_MODULES := $(ROOMS_VENV)/.installed
 CODE := src test deploy package.json tsconfig.json .oxlintrc.json .oxfmtrc.json
 
 # Without a terminal vitest colours its output all the same, unless told.
 VITEST := test -t 1 || export NO_COLOR=1; vitest run --config test/vitest.config.ts
 
-.PHONY: help setup run example-ts example-python check fmt fmt-check lint types layers unit test test-all consul-test oracle bench image-test chart-test manifests gen clean node24 tools
+.PHONY: help setup run example-ts example-python example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit test test-all consul-test oracle bench image-test chart-test manifests gen clean node24 tools
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +33,15 @@ example-ts: node24 ## start the chat in TypeScript alone, on gRPC
 
 example-python: $(PYTHON_MODULES) ## start the chat in Python alone, on NATS; needs Python 3.9 or newer
 	@$(PYTHON_VENV)/bin/python deploy/examples/chat-python-nats/main.py
+
+example-method-go: ## start a service of its own in Go, whose methods a gateway calls; needs Go 1.26
+	@cd deploy/examples/rooms-grpc-go && exec go run .
+
+example-method-python: $(ROOMS_MODULES) ## the same in Python; needs Python 3.9 or newer
+	@$(ROOMS_VENV)/bin/python deploy/examples/rooms-grpc-python/main.py
+
+example-method-java: ## the same in Java; needs a JDK 17 or newer and Maven
+	@cd deploy/examples/rooms-grpc-java && exec mvn -q compile exec:java
 
 check: fmt-check lint types unit ## run before every commit: format, lint, types, layers, unit tests; under 30 s
 
@@ -108,6 +119,12 @@ $(PYTHON_MODULES): deploy/examples/chat-python-nats/requirements.txt
 	@command -v python3 >/dev/null || { echo 'python3 is needed for this example: install Python 3.9 or newer' >&2; exit 1; }
 	python3 -m venv $(PYTHON_VENV)
 	$(PYTHON_VENV)/bin/python -m pip install -q --disable-pip-version-check -r $<
+	@touch $@
+
+$(ROOMS_MODULES): deploy/examples/rooms-grpc-python/requirements.txt
+	@command -v python3 >/dev/null || { echo 'python3 is needed for this example: install Python 3.9 or newer' >&2; exit 1; }
+	python3 -m venv $(ROOMS_VENV)
+	$(ROOMS_VENV)/bin/python -m pip install -q --disable-pip-version-check -r $<
 	@touch $@
 
 node24: $(NODE_MODULES)

@@ -51,13 +51,13 @@ async function main(args: readonly string[]): Promise<void> {
   if (command !== 'serve') process.stdout.on('error', () => process.exit(EXIT.OK));
   switch (command) {
     case 'serve':
-      await serve(readConfig(rest));
+      await serve(await readConfig(rest));
       return;
     case 'check':
-      check(readConfig(rest));
+      check(await readConfig(rest));
       return;
     case 'routes':
-      routes(rest);
+      await routes(rest);
       return;
     case 'mock-backend':
       await mockBackend(rest);
@@ -79,7 +79,7 @@ async function main(args: readonly string[]): Promise<void> {
   }
 }
 
-function readConfig(args: readonly string[]): Config {
+async function readConfig(args: readonly string[]): Promise<Config> {
   const { file, explicit, flags } = readFlags(args);
   let text = '';
   try {
@@ -98,7 +98,7 @@ function readConfig(args: readonly string[]): Config {
   if ('problems' in result)
     fail(EXIT.CONFIG, result.problems.map((problem) => `${formatProblem(problem)}\n`).join(''));
   for (const warning of result.warnings) writeSync(2, `warning: ${formatProblem(warning)}\n`);
-  const files = checkFiles(result.config);
+  const files = await checkFiles(result.config);
   for (const warning of files.warnings) writeSync(2, `warning: ${warning}\n`);
   if (files.problems.length > 0) fail(EXIT.CONFIG, `${files.problems.join('\n')}\n`);
   return result.config;
@@ -137,9 +137,9 @@ function check(config: Config): void {
   print(describeRoutes(config));
 }
 
-function routes(args: readonly string[]): void {
+async function routes(args: readonly string[]): Promise<void> {
   const { config, session, route } = readRoutesFlags(args);
-  const { found, text } = explainRoute(readConfig(config), route, session);
+  const { found, text } = explainRoute(await readConfig(config), route, session);
   print(text);
   if (!found) process.exitCode = EXIT.NOT_FOUND;
 }

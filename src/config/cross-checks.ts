@@ -200,8 +200,12 @@ function checkAuth({ known: { auth }, backends }: Sections, report: Report): voi
   }
   if (auth.backend !== '' && !backends.has(auth.backend)) {
     report(['auth', 'backend'], noBackend(auth.backend, backends));
-  } else if (auth.mode === 'connect' && backends.get(auth.backend)?.kind === 'reply') {
-    report(['auth', 'backend'], `"${auth.backend}" is a fixed answer, and cannot be asked`);
+  } else if (auth.mode === 'connect') {
+    const asked = backends.get(auth.backend);
+    if (asked?.kind === 'reply')
+      report(['auth', 'backend'], `"${auth.backend}" is a fixed answer, and cannot be asked`);
+    if (asked?.kind === 'grpc' && asked.mode === 'method')
+      report(['auth', 'backend'], `"${auth.backend}" has mode: method, which has no Connect`);
   }
   if (auth.mode === 'jwt' && auth.jwt.keys.length === 0 && auth.jwt.jwks_url === '') {
     report(['auth', 'mode'], 'jwt needs auth.jwt.keys or auth.jwt.jwks_url');
@@ -229,14 +233,27 @@ function checkBackend(
   const sources = (['descriptors', 'protos'] as const).filter((key) => backend[key].length > 0);
   if (backend.mode === 'method') {
     if (backend.services.length === 0) report([...path, 'mode'], 'method needs services');
+    if (backend.reflection_digest !== '' && !backend.reflection) {
+      report([...path, 'reflection_digest'], 'only with reflection: true');
+    }
     if (sources.length === 0 && !backend.reflection) {
       report([...path, 'mode'], 'method needs descriptors, protos or reflection: true');
     }
-    return;
+    if (isConsulService(backend.grpc))
+      report([...path, 'grpc'], 'consul:/// is not there for mode: method; name an address');
+  } else {
+    const given: readonly string[] = [
+      ...(backend.services.length > 0 ? ['services'] : []),
+      ...sources,
+      ...(backend.reflection ? ['reflection'] : []),
+      ...(backend.reflection_digest === '' ? [] : ['reflection_digest']),
+      ...(Object.values(backend.json).includes(true) ? ['json'] : []),
+    ];
+    for (const key of given) report([...path, key], 'only with mode: method');
   }
-  const keys = backend.services.length > 0 ? ['services', ...sources] : sources;
-  for (const key of backend.reflection ? [...keys, 'reflection'] : keys) {
-    report([...path, key], 'only with mode: method');
+  if (backend.mode !== 'link') {
+    if (backend.links > 1) report([...path, 'links'], 'only with mode: link');
+    if (backend.link_age > 0) report([...path, 'link_age'], 'only with mode: link');
   }
 }
 

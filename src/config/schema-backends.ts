@@ -16,6 +16,7 @@ import {
   wholeNumber,
 } from './fields.ts';
 import { clientTlsSchema } from './schema-listen.ts';
+import { methodKeys } from './schema-method.ts';
 import { checkHeader, checkMetadata, checkSubjectPrefix } from './syntax.ts';
 
 /** The kinds of backends; each is also the key that makes an entry one of that kind. */
@@ -86,6 +87,7 @@ const grpcBackend = z
     descriptors: texts('Files of FileDescriptorSets that describe the services.'),
     protos: texts('Folders of .proto files that describe the services.'),
     reflection: flag(false, 'Ask the backend itself for its descriptors.'),
+    ...methodKeys,
   })
   .transform((entry) => ({ kind: 'grpc' as const, ...entry }));
 

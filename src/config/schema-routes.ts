@@ -94,7 +94,7 @@ export const routeSchema = z.strictObject({
   ),
   push_route: text(
     '',
-    'Route of what a server-streaming method sends after its first.',
+    "Route of a server-streaming method's messages; empty: the route itself.",
     checkRoute,
   ),
 });

@@ -19,6 +19,7 @@ import { escapeAstral, utf8FromClient } from '../protocol/text.ts';
 import { errorBody } from './error-body.ts';
 import {
   ANSWER_BYTES_MAX,
+  type Codec,
   type Dialect,
   type Manners,
   type Speaker,
@@ -107,9 +108,9 @@ class NanoWire implements Wire {
   }
 
   /** Never empty: its codec takes an answer without a body for a broken one. */
-  answer(rawId: number, _route: string, body: Uint8Array, raw: boolean): Encoded | Failure {
+  answer(rawId: number, _route: string, body: Uint8Array, codec: Codec): Encoded | Failure {
     if (body.length > ANSWER_BYTES_MAX) return tooLong();
-    return encodeResponse(rawId, readable(body, raw));
+    return encodeResponse(rawId, codec === 'protobuf' ? body : readable(body, codec === 'raw'));
   }
 
   failure(rawId: number, _route: string, why: Failure): Encoded | null {

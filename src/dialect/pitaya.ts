@@ -25,6 +25,7 @@ import type { RouteDictionary } from '../protocol/route-dictionary.ts';
 import { errorObject } from './error-body.ts';
 import {
   ANSWER_BYTES_MAX,
+  type Codec,
   type Dialect,
   type Manners,
   type Speaker,
@@ -129,12 +130,12 @@ class PitayaWire implements Wire {
     }
   }
 
-  answer(rawId: number, _route: string, body: Uint8Array): Encoded | Failure {
+  answer(rawId: number, _route: string, body: Uint8Array, codec: Codec): Encoded | Failure {
     if (body.length > ANSWER_BYTES_MAX) return tooLong();
     const { compress, serializer } = this.#options;
     const shrunk = compress ? smaller(body) : null;
     if (shrunk !== null) return encodeResponse(rawId, shrunk, FLAG_COMPRESSED);
-    const isEmpty = body.length === 0 && serializer === 'json';
+    const isEmpty = body.length === 0 && serializer === 'json' && codec !== 'protobuf';
     return encodeResponse(rawId, isEmpty ? EMPTY_OBJECT : body);
   }
 

@@ -26,6 +26,7 @@ import { verified } from './signature.ts';
 import {
   ANSWER_BYTES_MAX,
   type BadSignature,
+  type Codec,
   type Dialect,
   type Manners,
   type Speaker,
@@ -180,8 +181,8 @@ class PomeloWire implements Wire {
       speaker.wire = this.#wires.pomelo;
   }
 
-  answer(rawId: number, route: string, body: Uint8Array, raw: boolean): Encoded | Failure {
-    if (raw) return fitting(rawId, body);
+  answer(rawId: number, route: string, body: Uint8Array, codec: Codec): Encoded | Failure {
+    if (codec !== 'auto') return fitting(rawId, body, codec === 'protobuf');
     const { protobufAnswers, strings } = this.#profile;
     const protos = this.#protos?.server;
     if (protobufAnswers && protos?.knows(route) === true && mayBeJson(body)) {

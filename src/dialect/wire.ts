@@ -24,6 +24,12 @@ export function tooLong(): Failure {
 /** A message that its sender could not have signed: what happens to it. */
 export type BadSignature = 'drop' | 'close';
 
+/**
+ * auto: JSON is made readable, and protobuf where the protos know the route · raw: the bytes as they are · protobuf: the
+ * same, and none at all is a message too.
+ */
+export type Codec = 'auto' | 'raw' | 'protobuf';
+
 /** Whose message is read: the wire may learn from it how the client writes, and change. */
 export interface Speaker {
   wire: Wire;
@@ -38,7 +44,7 @@ export interface Wire {
   /** The body as the backend gets it; `raw`: the route wants the bytes as they are. */
   readBody(speaker: Speaker, message: Message, raw: boolean): Buffer | Failure | BadSignature;
   /** The answer to a request; a failure when the body cannot be said to this client. */
-  answer(rawId: number, route: string, body: Uint8Array, raw: boolean): Encoded | Failure;
+  answer(rawId: number, route: string, body: Uint8Array, codec: Codec): Encoded | Failure;
   /** The answer that says why there is none; null: this dialect says nothing. */
   failure(rawId: number, route: string, why: Failure): Encoded | null;
   /** @throws {RangeError} when route or body is too long. */

@@ -97,7 +97,7 @@ export class Relay implements CallEnd {
       return;
     }
     // The last that may refuse it, and the dearest.
-    const body = session.wire.readBody(session, message, target.codec === 'raw');
+    const body = session.wire.readBody(session, message, target.codec !== 'auto');
     if (!(body instanceof Uint8Array)) {
       this.#admission.leave(target.backendOrdinal);
       this.#unread(session, message, body);
@@ -164,7 +164,7 @@ export class Relay implements CallEnd {
   succeed(call: Call, body: Uint8Array): void {
     const { session, clientRoute: route } = call;
     if (call.wantsAnswer && session.state !== 'closed') {
-      const encoded = session.wire.answer(call.rawId, route, body, call.target.codec === 'raw');
+      const encoded = session.wire.answer(call.rawId, route, body, call.target.codec);
       if (!(encoded instanceof Uint8Array)) {
         this.#host.onBadReply(call, encoded);
         this.fail(call, encoded);

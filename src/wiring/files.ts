@@ -1,7 +1,9 @@
 /** Looks at the files that a configuration points to, before anything is started. */
 import { systemClock } from '../clock.ts';
 import type { Config } from '../config/schema.ts';
+import { backendsOf } from '../config/schema-routes.ts';
 import { faultIn } from '../transport/certificate.ts';
+import { checkSchema } from '../upstream/method/schema-check.ts';
 import { makeSpeeches } from './dialects.ts';
 import { PomeloProjectError } from './pomelo-project.ts';
 import { listenerOptions } from './settings.ts';
@@ -12,7 +14,7 @@ export type FileFindings = {
 };
 
 /** What is wrong with them, a line each, which names the file; and what may not be meant. */
-export function checkFiles(config: Config): FileFindings {
+export async function checkFiles(config: Config): Promise<FileFindings> {
   const warnings: string[] = [];
   const problems = config.listen.flatMap((listen) => {
     const { tls } = listenerOptions(config, listen);
@@ -23,6 +25,14 @@ export function checkFiles(config: Config): FileFindings {
   } catch (error) {
     if (!(error instanceof PomeloProjectError)) throw error;
     problems.push(...error.message.split('\n'));
+  }
+  for (const [name, backend] of Object.entries(config.backends)) {
+    if (backend.kind !== 'grpc' || backend.mode !== 'method') continue;
+    const routes = config.routes.filter((route) =>
+      backendsOf(route).some((share) => share.backend === name),
+    );
+    const found = await checkSchema({ ...backend, methods: routes.map(({ method }) => method) });
+    problems.push(...found.map((problem) => `backends.${name}: ${problem}`));
   }
   return { problems, warnings };
 }

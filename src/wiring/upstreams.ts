@@ -11,7 +11,9 @@ import type {
   IpcBackendConfig,
 } from '../config/schema-backends.ts';
 import { Attach } from '../control/attach.ts';
+import { isConsulService } from '../config/consul-service.ts';
 import { errorText, type Failure, failure, GatewayError } from '../errors.ts';
+import type { Discovery } from './discovery.ts';
 import type { Nats } from './nats.ts';
 import { namesNobody, type Push } from '../session/commands.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -24,6 +26,7 @@ import { DialInUpstream } from '../upstream/dial-in/dial-in-upstream.ts';
 import { type Downlink, GrpcUpstream } from '../upstream/grpc/grpc-upstream.ts';
 import { type HttpTls, HttpUpstream } from '../upstream/http/http-upstream.ts';
 import { IpcUpstream } from '../upstream/ipc/ipc-upstream.ts';
+import { MethodUpstream } from '../upstream/method/method-upstream.ts';
 import { NatsUpstream } from '../upstream/nats/nats-upstream.ts';
 import { Subjects } from '../upstream/nats/subjects.ts';
 import { ReplyUpstream } from '../upstream/reply-upstream.ts';
@@ -37,6 +40,8 @@ export type UpstreamParts = {
   readonly wheel: TimerWheel;
   readonly natsPrefix: string;
   readonly nats: Nats | null;
+  /** null: no Consul. */
+  readonly discovery: Discovery | null;
   readonly delivery: Delivery;
   readonly reach: Reach;
   readonly log: Log;
@@ -53,7 +58,9 @@ export function makeUpstream(name: string, backend: BackendConfig, parts: Upstre
       return new NatsUpstream(nats!.connector, subjects, nats!.answers, wheel);
     }
     case 'grpc':
-      return makeGrpc(name, backend, parts);
+      return backend.mode === 'method'
+        ? makeMethod(name, backend, parts)
+        : makeGrpc(name, backend, parts);
     case 'http':
       return makeHttp(name, backend, parts);
     case 'ipc':
@@ -72,6 +79,9 @@ function makeGrpc(name: string, backend: GrpcBackendConfig, parts: UpstreamParts
     {
       name,
       url: backend.grpc,
+      ...(isConsulService(backend.grpc) && {
+        resolver: parts.discovery!.resolverOf(name, backend.grpc),
+      }),
       mode: backend.mode === 'handle' ? 'handle' : 'link',
       metadata: backend.metadata,
       links: backend.links,
@@ -96,6 +106,62 @@ function makeGrpc(name: string, backend: GrpcBackendConfig, parts: UpstreamParts
       },
       onLateReply: () => {
         metrics.add('pith_late_replies_total', ['grpc']);
+      },
+    },
+  );
+}
+
+function makeMethod(
+  name: string,
+  backend: GrpcBackendConfig,
+  parts: UpstreamParts,
+): MethodUpstream {
+  const { clock, wheel, reach, log } = parts;
+  const { metadata, services, descriptors, protos, reflection, json, balance, weights, health } =
+    backend;
+  const seldom = new Seldom(clock);
+  return new MethodUpstream(
+    {
+      ...{
+        name,
+        metadata,
+        services,
+        descriptors,
+        protos,
+        reflection,
+        json,
+        balance,
+        weights,
+        health,
+      },
+      url: backend.grpc,
+      hashBy: backend.hash_by,
+      digest: backend.reflection_digest,
+      tls: grpcTlsOf(name, backend.tls),
+      clock,
+      wheel,
+    },
+    {
+      push: (push, from) => {
+        const refused = reach.push(push, from);
+        if (refused !== null)
+          log.warn({ sid: from.sid, route: push.route, why: refused.message }, 'push refused');
+      },
+      onState: (address, state, why) => {
+        log[TROUBLE.has(state) ? 'warn' : 'info'](
+          { backend: name, address, state, why },
+          'backend',
+        );
+      },
+      onSchema: ({ digest, methods }) => {
+        log.info({ backend: name, methods: methods.size, digest }, 'schema');
+      },
+      onSchemaProblems: (problems, hasOld) => {
+        log.error({ backend: name, problems, oldOneStays: hasOld }, 'schema refused');
+      },
+      onTrouble: (kind, route, why) => {
+        const left = seldom.take(kind);
+        if (left !== null) log.warn({ backend: name, route, why: why(), ...left }, 'call failed');
       },
     },
   );

@@ -13,6 +13,7 @@ import { startNats } from '../support/nats.ts';
 import { run, type Running, start } from '../support/process.ts';
 import { putToolsOnPath } from '../tools/path.ts';
 import { writeConfig } from './config.ts';
+import { transcoding } from './transcode.ts';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -153,6 +154,8 @@ async function main(): Promise<void> {
     }
   }
   print(variants, samples, voided);
+  console.log('\nmode: method, CPU per message, medians:');
+  for (const line of transcoding()) console.log(line);
 }
 
 function print(

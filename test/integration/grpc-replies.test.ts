@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest';
 
 import { TestClient } from '../support/client.ts';
 import { startGateway } from '../support/gateway.ts';
-import { type Asked, GrpcBackend, Pair } from '../support/grpc-backend.ts';
+import { type Asked, GrpcBackend } from '../support/grpc-backend.ts';
+import { Pair } from '../support/grpc-pair.ts';
 import { duration, jsonBytes, toStruct, toValue } from '../support/grpc-shapes.ts';
 
 describe('the session', () => {

@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 
-import { type Asked, Pair } from '../support/grpc-backend.ts';
+import type { Asked } from '../support/grpc-backend.ts';
+import { Pair } from '../support/grpc-pair.ts';
 import { duration, toValue } from '../support/grpc-shapes.ts';
 
 const SOON = { timeout: 15_000, interval: 20 };

@@ -132,6 +132,21 @@ const mistakes: [what: string, yaml: string, expected: string][] = [
     '1: listen[0].compress: only with dialect: pitaya; this one is nano',
   ],
   [
+    'a service of its own that is asked who may come in',
+    'auth: { mode: connect, backend: a }\nbackends: { a: { grpc: "a:1", mode: method, services: [a.B], reflection: true } }',
+    '1: auth.backend: "a" has mode: method, which has no Connect',
+  ],
+  [
+    'keys of mode: method elsewhere',
+    'backends: { a: { grpc: "a:1", json: { ignore_unknown_fields: true } } }',
+    '1: backends.a.json: only with mode: method',
+  ],
+  [
+    'links without a Link',
+    'backends: { a: { grpc: "a:1", mode: handle, links: 2 } }',
+    '1: backends.a.links: only with mode: link',
+  ],
+  [
     'a fixed answer that is asked who may come in',
     'auth: { mode: connect, backend: gate }\nbackends: { gate: { reply: {} } }',
     '1: auth.backend: "gate" is a fixed answer, and cannot be asked',
@@ -278,6 +293,14 @@ test('backends are told apart by their kind', () => {
       descriptors: [],
       protos: [],
       reflection: false,
+      reflection_digest: '',
+      json: {
+        always_print_primitive_fields: false,
+        always_print_enums_as_ints: false,
+        preserve_proto_field_names: false,
+        ignore_unknown_fields: false,
+        print_int64_as_number: false,
+      },
     },
     world: { kind: 'nats', nats: {}, breaker },
     other: { kind: 'nats', nats: { prefix: 'eu.game' }, breaker },

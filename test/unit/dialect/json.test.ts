@@ -62,10 +62,10 @@ test('no text makes decoding throw', () => {
 });
 
 test('answers, errors and pushes are one object each', () => {
-  expect(text(wire.answer(7, 'a.b', Buffer.from('{"x":1}'), false))).toBe(
+  expect(text(wire.answer(7, 'a.b', Buffer.from('{"x":1}'), 'auto'))).toBe(
     '{"id":7,"body":{"x":1}}',
   );
-  expect(text(wire.answer(7, 'a.b', Buffer.alloc(0), false))).toBe('{"id":7,"body":{}}');
+  expect(text(wire.answer(7, 'a.b', Buffer.alloc(0), 'auto'))).toBe('{"id":7,"body":{}}');
   expect(JSON.parse(text(wire.failure(7, 'a.b', failure('TIMEOUT'))))).toMatchObject({
     id: 7,
     error: { code: 504, reason: 'TIMEOUT' },
@@ -79,7 +79,7 @@ test('answers, errors and pushes are one object each', () => {
 
 test('what is no JSON is not said', () => {
   const bytes = Buffer.from('08c801', 'hex');
-  expect(wire.answer(7, 'a.b', bytes, false)).toMatchObject({ reason: 'BAD_REPLY' });
+  expect(wire.answer(7, 'a.b', bytes, 'auto')).toMatchObject({ reason: 'BAD_REPLY' });
   expect(wire.push('onChat', bytes)).toMatchObject({ reason: 'BAD_ARGUMENT' });
 });
 

@@ -30,5 +30,5 @@ test('an error is not answered, unless that is wanted', () => {
 });
 
 test('an answer is never empty', () => {
-  expect(body(make().wire.answer(1, 'Room.Join', Buffer.alloc(0), true))).toBe('\x04\x01{}');
+  expect(body(make().wire.answer(1, 'Room.Join', Buffer.alloc(0), 'raw'))).toBe('\x04\x01{}');
 });

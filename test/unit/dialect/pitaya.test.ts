@@ -58,15 +58,15 @@ test('what gets smaller is compressed, what is small or would grow is not', () =
   const { input } = vector('pitaya-response-zlib') as unknown as { input: { bodyJson: object } };
   const small = Buffer.from(JSON.stringify(input.bodyJson));
   const { wire } = make();
-  const plain = body(wire.answer(5, 'a.b', small, false));
+  const plain = body(wire.answer(5, 'a.b', small, 'auto'));
   expect([plain[0], plain.subarray(2).toString()]).toEqual([0x04, small.toString()]);
   const long = Buffer.concat([small, small]);
-  const shrunk = body(wire.answer(5, 'a.b', long, false));
+  const shrunk = body(wire.answer(5, 'a.b', long, 'auto'));
   expect([shrunk[0], inflateSync(shrunk.subarray(2)).toString()]).toEqual([0x14, long.toString()]);
   const push = body(wire.push('onChat', long));
   expect([push[0], inflateSync(push.subarray(8)).toString()]).toEqual([0x16, long.toString()]);
   const off = make({ compress: false }).wire;
-  expect(body(off.answer(5, 'a.b', long, false))[0]).toBe(0x04);
+  expect(body(off.answer(5, 'a.b', long, 'auto'))[0]).toBe(0x04);
 });
 
 test('a compressed body is inflated, whether it is zlib or gzip', () => {

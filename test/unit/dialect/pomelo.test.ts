@@ -91,8 +91,8 @@ describe('JSON', () => {
   test('goes out with escapes for what browsers misread, unless the route is raw', () => {
     const body = Buffer.from(`{"x":"${EMOJI}你"}`);
     const escaped = '{"x":"\\ud83d\\ude02你"}';
-    expect(seen(wire.answer(1, 'x.y.z', body, false)).text).toBe(escaped);
-    expect(seen(wire.answer(1, 'x.y.z', body, true)).body).toEqual(body);
+    expect(seen(wire.answer(1, 'x.y.z', body, 'auto')).text).toBe(escaped);
+    expect(seen(wire.answer(1, 'x.y.z', body, 'raw')).body).toEqual(body);
     expect(seen(wire.push('onTalk', body)).text).toBe(escaped);
     expect(seen(wire.push('onTalk', Buffer.concat([Buffer.from(' \n'), body]))).text).toBe(
       ` \n${escaped}`,
@@ -103,19 +103,19 @@ describe('JSON', () => {
   });
 
   test('goes out without white space behind it, which some take for broken JSON', () => {
-    expect(seen(wire.answer(1, 'x.y.z', Buffer.from('{"a":1} \r\n'), false)).text).toBe('{"a":1}');
+    expect(seen(wire.answer(1, 'x.y.z', Buffer.from('{"a":1} \r\n'), 'auto')).text).toBe('{"a":1}');
     expect(seen(wire.push('onTalk', Buffer.from('[1]\n'))).text).toBe('[1]');
-    expect(seen(wire.answer(1, 'x.y.z', Buffer.from('a\n'), false)).text).toBe('a\n');
+    expect(seen(wire.answer(1, 'x.y.z', Buffer.from('a\n'), 'auto')).text).toBe('a\n');
   });
 
   test('is never missing', () => {
-    expect(seen(wire.answer(1, 'x.y.z', Buffer.alloc(0), false)).text).toBe('{}');
+    expect(seen(wire.answer(1, 'x.y.z', Buffer.alloc(0), 'auto')).text).toBe('{}');
     expect(seen(wire.push('onTalk', Buffer.alloc(0))).text).toBe('{}');
   });
 
   test('longer than a packet is a bad reply', () => {
     const huge = Buffer.alloc(0xffffff, 0x61);
-    expect(wire.answer(1, 'x.y.z', huge, false)).toMatchObject({ reason: 'BAD_REPLY' });
+    expect(wire.answer(1, 'x.y.z', huge, 'auto')).toMatchObject({ reason: 'BAD_REPLY' });
   });
 });
 
@@ -141,7 +141,7 @@ describe('protobuf', () => {
     const speaker: Speaker = { wire, publicKey: null };
     expect(asText(wire.readBody(speaker, said('{"n":1}', 'a.b.c'), false))).toBe('{"n":1}');
     const body = Buffer.from('{"code":200}');
-    expect(seen(wire.answer(1, 'a.b.c', body, false)).text).toBe('{"code":200}');
+    expect(seen(wire.answer(1, 'a.b.c', body, 'auto')).text).toBe('{"code":200}');
     expect(seen(wire.push('onChat', Buffer.from('{"text":"hi"}')))).toMatchObject({
       route: 'onChat',
       text: '{"text":"hi"}',
@@ -151,7 +151,7 @@ describe('protobuf', () => {
   test('goes out in the strings that the client reads', () => {
     const body = Buffer.from(JSON.stringify({ code: 200, text: EMOJI }));
     const hex = (profile: ProfileName): string =>
-      seen(wireOf(profile).answer(1, 'a.b.c', body, false)).body.toString('hex');
+      seen(wireOf(profile).answer(1, 'a.b.c', body, 'auto')).body.toString('hex');
     expect(hex('pomelo')).toBe('08c8011204f09f9882');
     expect(hex('browser')).toBe('08c8011206eda0bdedb882');
     expect(hex('libpomelo2')).toBe(
@@ -162,7 +162,7 @@ describe('protobuf', () => {
   test('that the backend speaks itself passes', () => {
     const body = Buffer.from('08c801', 'hex');
     const wire = wireOf('pomelo');
-    expect(seen(wire.answer(1, 'a.b.c', body, false)).body).toEqual(body);
+    expect(seen(wire.answer(1, 'a.b.c', body, 'auto')).body).toEqual(body);
     expect(seen(wire.push('onChat', Buffer.from('0a0161', 'hex'))).body.toString('hex')).toBe(
       '0a0161',
     );
@@ -170,7 +170,7 @@ describe('protobuf', () => {
 
   test('of an answer that does not fit is a bad reply, of an error what fits', () => {
     const wire = wireOf('pomelo');
-    const missing = wire.answer(1, 'a.b.c', Buffer.from('{"text":"x"}'), false);
+    const missing = wire.answer(1, 'a.b.c', Buffer.from('{"text":"x"}'), 'auto');
     expect(missing).toMatchObject({ reason: 'BAD_REPLY' });
     expect((missing as { message: string }).message).toContain('code');
     const error = wire.failure(1, 'a.b.c', failure('TIMEOUT'));

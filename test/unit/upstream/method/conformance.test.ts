@@ -38,19 +38,20 @@ if ('problems' in schema) throw new Error(schema.problems.join('\n'));
 const { registry } = schema;
 const type = schema.methods.get('/All/Echo')!.input;
 
+/** JSON, base64, or BAD for what is refused. */
 function transcode({ ignoreUnknown = false, json, bytes, toBytes }: Case): unknown {
   const transcoder = new Transcoder({ ...AS_IT_IS, ignore_unknown_fields: ignoreUnknown });
-  let request = Buffer.from(bytes ?? '', 'base64');
+  let request: Buffer = Buffer.from(bytes ?? '', 'base64');
   if (json !== undefined) {
     const made = transcoder.toRequest(type, registry, Buffer.from(json));
-    if (!Buffer.isBuffer(made)) return made.reason;
+    if (!Buffer.isBuffer(made)) return 'BAD';
     request = made;
   }
   if (toBytes !== undefined) return request.toString('base64');
   try {
     return JSON.parse(transcoder.toJson(type, registry, request).toString());
   } catch (error) {
-    if (error instanceof AnswerError) return 'BAD_REPLY';
+    if (error instanceof AnswerError) return 'BAD';
     throw error;
   }
 }
@@ -61,7 +62,6 @@ describe('of the public cases', () => {
   });
 
   test.each(vectors.cases)('$name', (one) => {
-    const expected = one.error ? expect.stringMatching(/^BAD_/) : (one.toBytes ?? one.to);
-    expect(transcode(one)).toEqual(expected);
+    expect(transcode(one)).toEqual(one.error ? 'BAD' : (one.toBytes ?? one.to));
   });
 });

@@ -113,7 +113,9 @@ describe('what is wrong is said', () => {
         'a.proto': `${HEAD} import "money.proto"; message M { pay.Money m = 1; } service Rooms { rpc Join(M) returns (M); }`,
       },
       ['t.Rooms'],
-      ['t.M.m: no type pay.Money; a.proto imports money.proto, not found'],
+      [
+        't.M.m: no type pay.Money; a.proto imports money.proto, lacking: add it, or make the set with its imports (protoc --include_imports, buf build)',
+      ],
     ],
     [
       'a type that is nowhere',
@@ -167,7 +169,11 @@ describe('what is wrong is said', () => {
       makeSchema({ files: files.map((proto) => ({ proto, from: 'lobby.binpb' })), problems: [] }, [
         't.Rooms',
       ]),
-    ).toEqual({ problems: ['t.M.m: no type .pay.Money; a.proto imports money.proto, not found'] });
+    ).toEqual({
+      problems: [
+        't.M.m: no type .pay.Money; a.proto imports money.proto, lacking: add it, or make the set with its imports (protoc --include_imports, buf build)',
+      ],
+    });
   });
 
   test('one name for two files, unless they are the same', () => {

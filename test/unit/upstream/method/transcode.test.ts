@@ -129,7 +129,7 @@ describe('what is printed', () => {
 
 describe('what is refused says where', () => {
   test.each([
-    [{ rooom_id: 'x' }, { rooom_id: 'unknown field; did you mean "roomId"?' }],
+    [{ rooom_id: 'x' }, { rooom_id: /^unknown field; did you mean "roomId"\?$/ }],
     [
       { seat: { next: { nummer: 1 } } },
       { 'seat.next.nummer': /^unknown field; did you mean "number"/ },
@@ -153,10 +153,7 @@ describe('what is refused says where', () => {
     const refused = echo(body) as { fields: Record<string, string>; message: string };
     expect(refused).toMatchObject({ code: 400, reason: 'BAD_BODY' });
     expect(Object.keys(refused.fields)).toEqual(Object.keys(fields));
-    for (const [path, what] of Object.entries(fields)) {
-      if (typeof what === 'string') expect(refused.fields[path]).toBe(what);
-      else expect(refused.fields[path]).toMatch(what);
-    }
+    for (const [path, what] of Object.entries(fields)) expect(refused.fields[path]).toMatch(what);
     expect(refused.message).toContain(Object.keys(fields)[0]);
   });
 

@@ -1,0 +1,150 @@
+/** The addresses of a backend in method mode, and which of them a session goes to. */
+import { within } from '../../clock.ts';
+import { errorText } from '../../errors.ts';
+import { instanceFor } from '../../routing/route-table.ts';
+import type { Lane } from '../../session/lane.ts';
+import type { Session } from '../../session/session.ts';
+import { Alarm } from '../../timer-wheel.ts';
+import { Balancer, type Policy } from '../grpc/balancer.ts';
+import { RESOLVE_EVERY_MS, RESOLVE_SOON_MS, type Resolver, resolverOf } from '../grpc/resolve.ts';
+import {
+  MethodAddress,
+  type MethodAddressEvents,
+  type MethodAddressOptions,
+} from './method-address.ts';
+
+/** How long an address that is no longer listed may take to answer what it has. */
+const RETIRE_MS = 30_000;
+
+export type MethodAddressesOptions = Omit<
+  MethodAddressOptions,
+  'address' | 'authority' | 'weight'
+> & {
+  readonly url: string;
+  readonly balance: Policy;
+  /** With balance hash: uid, or data.<key>. */
+  readonly hashBy: string;
+  /** By host:port; 1 for those that are not named. */
+  readonly weights: Readonly<Record<string, number>>;
+};
+
+/** state: serving, away, unhealthy, ejected, unresolved. */
+export type OnState = (address: string, state: string, why: string) => void;
+
+export class MethodAddresses {
+  readonly #options: MethodAddressesOptions;
+  readonly #onState: OnState;
+  readonly #events: MethodAddressEvents;
+  readonly #resolver: Resolver;
+  readonly #resolveAgain: Alarm;
+  readonly #balancer: Balancer;
+  /** null: a session keeps to its address while that is there. */
+  readonly #key: readonly { readonly field: string }[] | null;
+  #addresses: readonly MethodAddress[] = [];
+  #lookedUpAt = 0;
+  #closed = false;
+
+  constructor(options: MethodAddressesOptions, onState: OnState) {
+    this.#options = options;
+    this.#onState = onState;
+    this.#events = {
+      onState: (address, why) => {
+        onState(address.label, address.condition, why);
+        if (!address.serves) this.#resolveSoon();
+      },
+      onFaulty: (address) => {
+        if (this.#addresses.some((other) => other !== address && other.isWell)) address.eject();
+      },
+    };
+    this.#resolver = resolverOf(options.url);
+    this.#resolveAgain = new Alarm(() => {
+      void this.#resolve();
+    });
+    this.#balancer = new Balancer(options.balance);
+    this.#key = options.balance === 'hash' ? [{ field: options.hashBy }] : null;
+  }
+
+  count(): { addresses: number; healthy: number } {
+    const healthy = this.#addresses.filter((address) => address.isWell).length;
+    return { addresses: this.#addresses.length, healthy };
+  }
+
+  /** Any that is there; null: none is. */
+  get any(): MethodAddress | null {
+    return this.#addresses.find(({ serves }) => serves) ?? null;
+  }
+
+  /** Resolves when the first attempt at each has ended, either way. Never rejects. */
+  async start(): Promise<void> {
+    await this.#resolve();
+    await Promise.all(this.#addresses.map(({ settled }) => settled));
+  }
+
+  /** One message of a session is in flight at a time, so it may move at any; null: there is nobody. */
+  of(lane: Lane, session: Session): MethodAddress | null {
+    const place = lane.place as MethodAddress | null;
+    if (place !== null && place.isOpen && this.#key === null) return place;
+    const key = this.#key === null ? '' : instanceFor(this.#key, session) || session.sid;
+    const next = this.#balancer.pick(this.#addresses, key);
+    // A notify may outlive its session, which nobody will forget a second time.
+    if (next === place || session.state === 'closed') return next;
+    this.forget(lane);
+    lane.place = next;
+    if (next !== null) next.sessions.size++;
+    return next;
+  }
+
+  /** The session has ended, or goes elsewhere. */
+  forget(lane: Lane): void {
+    const place = lane.place as MethodAddress | null;
+    lane.place = null;
+    if (place !== null) place.sessions.size--;
+  }
+
+  async close(ms: number): Promise<void> {
+    this.#closed = true;
+    this.#options.wheel.cancel(this.#resolveAgain);
+    const idle = Promise.all(this.#addresses.map((address) => address.retire()));
+    await within(this.#options.clock, ms, idle, []);
+    for (const address of this.#addresses) address.close();
+  }
+
+  async #resolve(): Promise<void> {
+    const { wheel, url } = this.#options;
+    this.#lookedUpAt = wheel.now();
+    try {
+      this.#adopt(await this.#resolver.resolve());
+    } catch (error) {
+      // What was known stays: a name server that is away is no reason to leave a backend.
+      this.#onState(url, 'unresolved', errorText(error));
+    }
+    if (this.#resolver.changes && !this.#closed) wheel.set(this.#resolveAgain, RESOLVE_EVERY_MS);
+  }
+
+  /** One is lost: maybe it is no longer there, and others are. */
+  #resolveSoon(): void {
+    if (!this.#resolver.changes || this.#closed) return;
+    const { wheel } = this.#options;
+    wheel.setAt(this.#resolveAgain, Math.max(wheel.now(), this.#lookedUpAt) + RESOLVE_SOON_MS);
+  }
+
+  #adopt(names: readonly string[]): void {
+    if (this.#closed) return;
+    const gone = this.#addresses.filter(({ label }) => !names.includes(label));
+    this.#addresses = names.map(
+      (name) => this.#addresses.find(({ label }) => label === name) ?? this.#open(name),
+    );
+    for (const address of gone) void this.#retire(address);
+  }
+
+  async #retire(address: MethodAddress): Promise<void> {
+    await within(this.#options.clock, RETIRE_MS, address.retire(), undefined);
+    address.close();
+  }
+
+  #open(address: string): MethodAddress {
+    const weight = this.#options.weights[address.replace(/^ipv[46]:/, '')] ?? 1;
+    const { authority } = this.#resolver;
+    return new MethodAddress({ ...this.#options, address, authority, weight }, this.#events);
+  }
+}

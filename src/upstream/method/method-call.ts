@@ -1,0 +1,161 @@
+/** A call to a method in flight: what `call.slot` holds meanwhile. */
+import {
+  type ClientReadableStream,
+  type ClientUnaryCall,
+  type Metadata,
+  type ServiceError,
+  status,
+} from '@grpc/grpc-js';
+
+import { Alarm, type TimerWheel } from '../../timer-wheel.ts';
+import type { Call } from '../call.ts';
+import type { MethodAddress } from './method-address.ts';
+import type { MethodRequest } from './method-channel.ts';
+import type { Method, Schema } from './schema.ts';
+import type { Ended } from './status-details.ts';
+
+/** How often a stream that waits for a slow client looks whether it has caught up. */
+const CAUGHT_UP_LOOK_MS = 40;
+
+/** What was sent, and where. */
+export type Sent = {
+  readonly call: Call;
+  readonly method: Method;
+  readonly schema: Schema;
+  readonly address: MethodAddress;
+  readonly request: MethodRequest;
+};
+
+/** How a call has ended. */
+export type Outcome = {
+  readonly sent: Sent;
+  /** Of a unary method; null: none came. */
+  readonly body: Buffer | null;
+  readonly initial: Metadata | null;
+  readonly ended: Ended;
+};
+
+/** A call has its slot as long as somebody waits for what comes of it. */
+function isAwaited(sent: Sent, slot: unknown): boolean {
+  return sent.call.slot === slot;
+}
+
+/** The time is over; or the client has left, which says nothing about the backend. */
+function giveUp({ call, address }: Sent, now: number): void {
+  call.slot = null;
+  if (call.deadline <= now) address.failed();
+}
+
+export class UnaryInFlight {
+  readonly #sent: Sent;
+  readonly #emitter: ClientUnaryCall;
+  #body: Buffer | null = null;
+  #initial: Metadata | null = null;
+  #error: ServiceError | null = null;
+
+  constructor(sent: Sent, onEnd: (outcome: Outcome) => void) {
+    this.#sent = sent;
+    sent.call.slot = this;
+    sent.address.enter();
+    this.#emitter = sent.address.channel.unary(sent.request, (error, bytes) => {
+      this.#error = error;
+      this.#body = bytes ?? null;
+    });
+    this.#emitter.on('metadata', (metadata) => {
+      this.#initial = metadata;
+    });
+    // Comes after all the rest, with the trailing metadata.
+    this.#emitter.on('status', (ended) => {
+      sent.address.leave();
+      if (!isAwaited(sent, this)) return;
+      sent.call.slot = null;
+      onEnd({
+        sent: this.#sent,
+        body: this.#body,
+        initial: this.#initial,
+        ended: this.#error ?? ended,
+      });
+    });
+  }
+
+  cancel(now: number): void {
+    giveUp(this.#sent, now);
+    this.#emitter.cancel();
+  }
+}
+
+export class StreamInFlight {
+  readonly #sent: Sent;
+  readonly #stream: ClientReadableStream<Buffer>;
+  readonly #wheel: TimerWheel;
+  /** Waits for a slow client. */
+  readonly #caughtUp: Alarm;
+  #initial: Metadata | null = null;
+  #ended: Ended | null = null;
+  #isRead = false;
+  readonly #onEnd: (outcome: Outcome) => void;
+
+  /** @param onMessage True: it was taken, and more is wanted. */
+  constructor(
+    sent: Sent,
+    wheel: TimerWheel,
+    onMessage: (sent: Sent, bytes: Buffer) => boolean,
+    onEnd: (outcome: Outcome) => void,
+  ) {
+    this.#sent = sent;
+    this.#wheel = wheel;
+    this.#onEnd = onEnd;
+    this.#caughtUp = new Alarm(() => {
+      this.#goOn();
+    });
+    sent.call.slot = this;
+    sent.address.enter();
+    this.#stream = sent.address.channel.stream(sent.request);
+    this.#stream.on('metadata', (metadata) => {
+      this.#initial = metadata;
+    });
+    this.#stream.on('data', (bytes: Buffer) => {
+      if (!isAwaited(sent, this)) return;
+      if (!onMessage(sent, bytes)) this.#stream.cancel();
+      else if (sent.call.session.outbox.isBehind) this.#wait();
+    });
+    // The status has it all.
+    this.#stream.on('error', () => {});
+    this.#stream.on('end', () => {
+      this.#isRead = true;
+      this.#finish();
+    });
+    this.#stream.on('status', (ended) => {
+      sent.address.leave();
+      this.#ended = ended;
+      this.#finish();
+    });
+  }
+
+  cancel(now: number): void {
+    giveUp(this.#sent, now);
+    this.#wheel.cancel(this.#caughtUp);
+    this.#stream.cancel();
+  }
+
+  /** The status may come while messages still wait to be read. */
+  #finish(): void {
+    const ended = this.#ended;
+    if (ended === null || !isAwaited(this.#sent, this)) return;
+    if (!this.#isRead && ended.code === status.OK) return;
+    this.#sent.call.slot = null;
+    this.#wheel.cancel(this.#caughtUp);
+    this.#onEnd({ sent: this.#sent, body: null, initial: this.#initial, ended });
+  }
+
+  #wait(): void {
+    this.#stream.pause();
+    this.#wheel.set(this.#caughtUp, CAUGHT_UP_LOOK_MS);
+  }
+
+  #goOn(): void {
+    if (!isAwaited(this.#sent, this)) return;
+    if (this.#sent.call.session.outbox.isBehind) this.#wheel.set(this.#caughtUp, CAUGHT_UP_LOOK_MS);
+    else this.#stream.resume();
+  }
+}

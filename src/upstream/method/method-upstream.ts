@@ -1,0 +1,303 @@
+/**
+ * A backend whose own methods are called: nothing of Pith is in it. A route names the method; JSON becomes its
+ * request by the proto3 JSON mapping, or protobuf bytes pass as they are. The messages of a streaming method are
+ * pushed, and its end is the answer.
+ */
+import { Metadata, status } from '@grpc/grpc-js';
+
+import { within } from '../../clock.ts';
+import { type Failure, failure } from '../../errors.ts';
+import type { Push } from '../../session/commands.ts';
+import type { Lane } from '../../session/lane.ts';
+import type { Session } from '../../session/session.ts';
+import type { Call } from '../call.ts';
+import { hint } from '../grpc/status.ts';
+import { HeaderError, readClose, readPatch } from '../nats/headers.ts';
+import type { Accepted, ClosedSession, ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
+import { MethodAddresses, type MethodAddressesOptions } from './method-addresses.ts';
+import { FIRST_ATTEMPT_MS, type MethodAddress } from './method-address.ts';
+import { type Outcome, type Sent, StreamInFlight, UnaryInFlight } from './method-call.ts';
+import { isCallable, Methods, noMethod } from './methods.ts';
+import { CALLABLE } from './schema-check.ts';
+import { SchemaKeeper } from './schema-keeper.ts';
+import type { Method, Schema } from './schema.ts';
+import { answerHeaders, metadataOf } from './session-metadata.ts';
+import { type Ended, failureOfMethod, isSpoken } from './status-details.ts';
+import { AnswerError, type JsonOptions, Transcoder } from './transcode.ts';
+
+const EMPTY_OBJECT = Buffer.from('{}');
+const NOTHING = Buffer.alloc(0);
+
+export type MethodUpstreamOptions = MethodAddressesOptions & {
+  readonly name: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  /** The only services that are called. */
+  readonly services: readonly string[];
+  readonly descriptors: readonly string[];
+  readonly protos: readonly string[];
+  readonly reflection: boolean;
+  /** The only digest of a schema that is taken; '': any. */
+  readonly digest: string;
+  readonly json: JsonOptions;
+};
+
+export interface MethodUpstreamHost {
+  /** A message of a streaming method, for the session that asked for it. */
+  push(push: Push, from: Session): void;
+  /** state: serving, away, unhealthy, ejected, unresolved. */
+  onState(address: string, state: string, why: string): void;
+  /** A new schema is in use. */
+  onSchema(schema: Schema): void;
+  /** A schema was refused; `hasOld`: the one before it stays in use. */
+  onSchemaProblems(problems: readonly string[], hasOld: boolean): void;
+  /** A call failed in a way that somebody should look at. Kinds are few; `why` is only asked for when it is logged. */
+  onTrouble(kind: string, route: string, why: () => string): void;
+}
+
+export class MethodUpstream implements Upstream {
+  /** Calls have no order among themselves. */
+  readonly oneAtATime = true;
+  readonly #options: MethodUpstreamOptions;
+  readonly #host: MethodUpstreamHost;
+  readonly #addresses: MethodAddresses;
+  readonly #keeper: SchemaKeeper;
+  readonly #methods = new Methods();
+  readonly #transcoder: Transcoder;
+  readonly #fixed = new Metadata();
+
+  constructor(options: MethodUpstreamOptions, host: MethodUpstreamHost) {
+    this.#options = options;
+    this.#host = host;
+    this.#transcoder = new Transcoder(options.json);
+    for (const [name, value] of Object.entries(options.metadata)) this.#fixed.set(name, value);
+    this.#addresses = new MethodAddresses(options, (address, state, why) => {
+      host.onState(address, state, why);
+      // Who could not be asked yet may be asked now.
+      if (state === 'serving' && this.#keeper.schema === null) void this.#keeper.look();
+    });
+    this.#keeper = new SchemaKeeper(options, {
+      channel: () => this.#addresses.any?.channel ?? null,
+      onSchema: (schema) => {
+        host.onSchema(schema);
+      },
+      onProblems: (problems, hasOld) => {
+        host.onSchemaProblems(problems, hasOld);
+      },
+    });
+  }
+
+  async start(): Promise<void> {
+    const begun = Promise.all([this.#addresses.start(), this.#keeper.look()]);
+    await within(
+      this.#options.clock,
+      FIRST_ATTEMPT_MS,
+      begun.then(() => this.#keeper.look()),
+      undefined,
+    );
+  }
+
+  send(call: Call): void {
+    const { schema } = this.#keeper;
+    if (schema === null) {
+      this.#fail(call, failure('BACKEND_AWAY'), 'schema', () => 'its methods are not known yet');
+      return;
+    }
+    const method = this.#methodOf(call, schema);
+    if ('code' in method) {
+      call.fail(method);
+      return;
+    }
+    const message = passesBytes(call)
+      ? call.body
+      : this.#transcoder.toRequest(method.input, schema.registry, call.body);
+    if (!(message instanceof Uint8Array)) {
+      call.fail(message);
+      return;
+    }
+    const address = this.#addressFor(call);
+    if (address === null) {
+      call.fail(failure('BACKEND_AWAY'));
+      return;
+    }
+    const { clock, wheel } = this.#options;
+    const leftMs = Math.max(1, Math.round(call.deadline - wheel.now()));
+    const request = {
+      path: method.path,
+      message,
+      metadata: metadataOf(call, this.#fixed),
+      deadline: clock.wallNow() + leftMs,
+    };
+    this.#start({ call, method, schema, address, request });
+  }
+
+  cancel(call: Call): void {
+    (call.slot as UnaryInFlight | StreamInFlight | null)?.cancel(this.#options.wheel.now());
+  }
+
+  connect(_ask: ConnectAsk): Promise<Accepted | Failure> {
+    const why = `backend ${this.#options.name} has mode: method, and so no Connect; name another in auth.backend`;
+    return Promise.resolve(failure('UNSUPPORTED', why));
+  }
+
+  /** There is nobody to tell: what the backend serves is its own. */
+  onSessionClosed(_closed: ClosedSession, lane: Lane): void {
+    this.#addresses.forget(lane);
+  }
+
+  info(): UpstreamInfo {
+    return { kind: 'grpc', ...this.#addresses.count() };
+  }
+
+  async close(ms: number): Promise<void> {
+    this.#keeper.close();
+    await this.#addresses.close(ms);
+  }
+
+  // ---- there ------------------------------------------------------------------------------------------
+
+  #methodOf(call: Call, schema: Schema): Method | Failure {
+    const { route, target } = call;
+    const method = this.#methods.find(schema, target, route);
+    if (method === null) {
+      this.#host.onTrouble('no method', route, () => noMethod(schema, target.method, route));
+      return failure('NO_ROUTE', 'the backend has no method for this route');
+    }
+    if (isCallable(method)) return method;
+    this.#host.onTrouble(
+      'client streaming',
+      route,
+      () => `${method.path} is ${method.kind}; ${CALLABLE}`,
+    );
+    return failure('UNSUPPORTED', 'this route calls a method that takes a stream');
+  }
+
+  #addressFor(call: Call): MethodAddress | null {
+    // Nothing tells the names of instances here.
+    if (call.instance !== '' && call.target.otherwise === 'error') return null;
+    return this.#addresses.of(call.lane, call.session);
+  }
+
+  #start(sent: Sent): void {
+    if (sent.method.kind === 'unary') new UnaryInFlight(sent, this.#onUnaryEnd);
+    else new StreamInFlight(sent, this.#options.wheel, this.#onMessage, this.#onStreamEnd);
+  }
+
+  // ---- and back ---------------------------------------------------------------------------------------
+
+  readonly #onUnaryEnd = (outcome: Outcome): void => {
+    const { sent, body, ended } = outcome;
+    if (ended.code !== status.OK) {
+      this.#failed(outcome);
+      return;
+    }
+    const answer = body ?? NOTHING;
+    const isPlain = passesBytes(sent.call) || !sent.call.wantsAnswer;
+    const printed = isPlain ? answer : this.#json(sent, answer);
+    if (printed === null) return;
+    sent.address.answered();
+    this.#answer(outcome, printed, null);
+  };
+
+  /** One message of a stream. */
+  readonly #onMessage = (sent: Sent, bytes: Buffer): boolean => {
+    const { call } = sent;
+    // A notify may outlive its session; nobody hears the rest.
+    if (call.session.state === 'closed') {
+      call.slot = null;
+      call.sent();
+      return false;
+    }
+    const body = passesBytes(call) ? bytes : this.#json(sent, bytes);
+    if (body === null) return false;
+    const route = call.target.pushRoute || call.clientRoute;
+    this.#host.push({ ...PUSH, route, body }, call.session);
+    // The push may have closed the session, and ended the call with it.
+    return call.slot !== null;
+  };
+
+  readonly #onStreamEnd = (outcome: Outcome): void => {
+    if (outcome.ended.code !== status.OK) {
+      this.#failed(outcome);
+      return;
+    }
+    outcome.sent.address.answered();
+    this.#answer(outcome, EMPTY_OBJECT, null);
+  };
+
+  /** null: it cannot be written as JSON, and the call has failed. */
+  #json({ call, method, schema, address }: Sent, bytes: Buffer): Buffer | null {
+    try {
+      return this.#transcoder.toJson(method.output, schema.registry, bytes);
+    } catch (error) {
+      if (!(error instanceof AnswerError)) throw error;
+      call.slot = null;
+      address.failed();
+      this.#fail(call, failure('BAD_REPLY'), 'bad reply', () => {
+        return `${method.path} answered what is no ${method.output.typeName}: ${error.message}`;
+      });
+      return null;
+    }
+  }
+
+  #failed({ sent, initial, ended, body }: Outcome): void {
+    const { call, method, address } = sent;
+    const failed = failureOfMethod(ended);
+    if (FAULTS.has(failed.code)) address.failed();
+    else address.answered();
+    if (!isSpoken(ended))
+      this.#host.onTrouble(`status ${ended.code}`, call.route, () => {
+        return `${method.path} at ${address.label}: ${statusText(ended)}`;
+      });
+    this.#answer({ sent, initial, ended, body }, null, failed);
+  }
+
+  #answer({ sent, initial, ended }: Outcome, body: Buffer | null, why: Failure | null): void {
+    const { call } = sent;
+    const headers = answerHeaders(initial, ended.metadata);
+    if (headers === null) {
+      if (why !== null) call.fail(why);
+      else call.succeed(body!);
+      return;
+    }
+    try {
+      const failed = why === null ? null : { ...why, reason: headers.get(REASON) || why.reason };
+      const patch = readPatch(headers);
+      call.answer({ body, failure: failed, patch, pushes: [], close: readClose(headers) });
+    } catch (error) {
+      if (!(error instanceof HeaderError)) throw error;
+      const text = (): string =>
+        `${sent.method.path}: ${error.message.replace('pith-', 'x-pith-')}`;
+      this.#fail(call, failure('BAD_REPLY'), 'bad metadata', text);
+    }
+  }
+
+  #fail(call: Call, why: Failure, kind: string, text: () => string): void {
+    this.#host.onTrouble(kind, call.route, text);
+    call.fail(why);
+  }
+}
+
+const REASON = 'pith-error-reason';
+/** Codes of failures that say that an address does not do its work: BAD_REPLY, BACKEND_AWAY, TIMEOUT. */
+const FAULTS = new Set([502, 503, 504]);
+
+const PUSH: Omit<Push, 'route' | 'body'> = {
+  target: null,
+  delivery: 'must',
+  latestKey: '',
+  expiresInMs: 0,
+  afterReply: false,
+};
+
+/** The client speaks the method's own messages. */
+function passesBytes({ target }: Call): boolean {
+  return target.codec !== 'auto';
+}
+
+/** The status, and what to look at where it does not tell by itself. */
+function statusText({ code, details, metadata }: Ended): string {
+  const text = hint({ code, details, metadata, name: '', message: details });
+  const advice =
+    code === status.UNIMPLEMENTED ? ' (is the service in the program at this port?)' : '';
+  return `${status[code] ?? code}: ${text}${advice}`;
+}

@@ -1,0 +1,133 @@
+/**
+ * Holds a backend's schema and renews it when it changes: all or nothing, and the old one stays while the new one
+ * is bad. Files are looked at, never watched: a mounted ConfigMap changes by a link, which watching misses.
+ */
+import { type Clock, within } from '../../clock.ts';
+import { errorText } from '../../errors.ts';
+import { Alarm, type TimerWheel } from '../../timer-wheel.ts';
+import { SchemaDisk, type SchemaPaths } from './descriptors.ts';
+import type { MethodChannel } from './method-channel.ts';
+import { reflect } from './reflection.ts';
+import { makeSchema, type Problems, type Schema, type SchemaFiles } from './schema.ts';
+
+/** How often files are looked at; and how often a backend that has given no schema yet is asked again. */
+export const LOOK_EVERY_MS = 5_000;
+/** How often a backend is asked whether its schema has changed. */
+export const REFLECT_EVERY_MS = 60_000;
+/** How long it may take to say it. */
+const REFLECT_WAIT_MS = 5_000;
+
+export type SchemaKeeperOptions = SchemaPaths & {
+  readonly services: readonly string[];
+  readonly reflection: boolean;
+  /** The only digest that is taken; '': any. */
+  readonly digest: string;
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+};
+
+export interface SchemaKeeperHost {
+  /** A channel to a backend that is there; null: none is. */
+  channel(): MethodChannel | null;
+  onSchema(schema: Schema): void;
+  /** What is wrong; said once until it is something else. */
+  onProblems(problems: readonly string[], hasOld: boolean): void;
+}
+
+const NO_FILES: SchemaFiles = { files: [], problems: [] };
+
+export class SchemaKeeper {
+  /** null: there is none yet. */
+  schema: Schema | null = null;
+  readonly #options: SchemaKeeperOptions;
+  readonly #host: SchemaKeeperHost;
+  readonly #disk: SchemaDisk;
+  readonly #alarm: Alarm;
+  #stamp = '';
+  #reflectedAt = -Infinity;
+  #said = '';
+  #isAsked = false;
+  #looking: Promise<void> | null = null;
+  #closed = false;
+
+  constructor(options: SchemaKeeperOptions, host: SchemaKeeperHost) {
+    this.#options = options;
+    this.#host = host;
+    this.#disk = new SchemaDisk(options);
+    this.#alarm = new Alarm(() => {
+      void this.look();
+    });
+  }
+
+  /** Looks whether anything has changed: now, once more if it is looking already, and from then on. Never rejects. */
+  look(): Promise<void> {
+    this.#isAsked = true;
+    this.#looking ??= this.#lookWhileAsked();
+    return this.#looking;
+  }
+
+  async #lookWhileAsked(): Promise<void> {
+    while (this.#isAsked && !this.#closed) {
+      this.#isAsked = false;
+      await this.#look();
+    }
+    this.#looking = null;
+    if (!this.#closed) this.#options.wheel.set(this.#alarm, LOOK_EVERY_MS);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#options.wheel.cancel(this.#alarm);
+  }
+
+  async #look(): Promise<void> {
+    const stamp = await this.#disk.stamp();
+    const isSame = stamp === this.#stamp;
+    // Before it is read: what changes meanwhile is seen at the next look.
+    this.#stamp = stamp;
+    const { reflection, wheel } = this.#options;
+    if (!reflection) {
+      if (!isSame) this.#take(await this.#make(NO_FILES));
+      return;
+    }
+    const isDue = wheel.now() >= this.#reflectedAt + REFLECT_EVERY_MS || this.schema === null;
+    const channel = this.#host.channel();
+    if ((isSame && !isDue) || channel === null) return;
+    this.#reflectedAt = wheel.now();
+    const made = await this.#reflected(channel);
+    if (!isSame || !('digest' in made) || made.digest !== this.schema?.digest) this.#take(made);
+  }
+
+  async #reflected(channel: MethodChannel): Promise<Schema | Problems> {
+    const { clock, services } = this.#options;
+    const asked = reflect(channel, services, clock.wallNow() + REFLECT_WAIT_MS).then(
+      (protos) => protos.map((proto) => ({ proto, from: 'the reflection of the backend' })),
+      (error: unknown): Problems => ({ problems: [errorText(error)] }),
+    );
+    const late: Problems = { problems: [`reflection took longer than ${REFLECT_WAIT_MS} ms`] };
+    const files = await within(clock, 2 * REFLECT_WAIT_MS, asked, late);
+    return 'problems' in files ? files : this.#make({ files, problems: [] });
+  }
+
+  async #make(more: SchemaFiles): Promise<Schema | Problems> {
+    const { services, digest } = this.#options;
+    const { files, problems } = await this.#disk.read();
+    const all = { files: [...files, ...more.files], problems: [...problems, ...more.problems] };
+    const made = makeSchema(all, services);
+    if ('problems' in made || digest === '' || made.digest === digest) return made;
+    return { problems: [`the schema is ${made.digest}, and reflection_digest is ${digest}`] };
+  }
+
+  #take(made: Schema | Problems): void {
+    if (this.#closed) return;
+    if ('problems' in made) {
+      const said = made.problems.join('\n');
+      if (said !== this.#said) this.#host.onProblems(made.problems, this.schema !== null);
+      this.#said = said;
+      return;
+    }
+    this.#said = '';
+    this.schema = made;
+    this.#host.onSchema(made);
+  }
+}
