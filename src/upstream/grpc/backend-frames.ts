@@ -26,7 +26,7 @@ export interface FrameHandler {
   /** @param bytes Length of the encoded Push or SessionVerb, which is what credit counts. */
   onPush(id: number, push: Push, bytes: number): void;
   onVerb(id: number, verb: SessionVerb, bytes: number): void;
-  onCredit?(credit: Credit): void;
+  onCredit(credit: Credit): void;
   onGoaway(reason: string): void;
   onExtend(id: number, timeoutMs: number): void;
 }
@@ -81,7 +81,7 @@ function readFrame(frame: WireReader, handler: FrameHandler): void {
   else if (kind === BACKEND_FRAME.verb) handler.onVerb(id, decodeVerb(message), bytes);
   else if (kind === BACKEND_FRAME.connect) handler.onConnect(id, message);
   else if (kind === BACKEND_FRAME.hello) readHello(message, handler);
-  else if (kind === BACKEND_FRAME.credit) handler.onCredit?.(decodeCredit(message));
+  else if (kind === BACKEND_FRAME.credit) handler.onCredit(decodeCredit(message));
   else if (kind === BACKEND_FRAME.goaway) handler.onGoaway(decodeGoaway(message));
   else if (kind === BACKEND_FRAME.extend) handler.onExtend(id, decodeExtend(message));
 }

@@ -17,11 +17,12 @@ function read(message: Buffer): Got[] {
   const got: Got[] = [];
   const log = (kind: string, id: number, value: unknown) => got.push({ kind, id, value });
   readToGateway(message, {
-    onHello: (hello) => log('hello', 0, hello),
+    onHello: (hello, features) => log('hello', 0, { ...hello, features }),
     onReply: (id, reader) => log('reply', id, decodeReply(reader)),
     onConnect: (id, reader) => log('connect', id, decodeConnectResponse(reader)),
     onPush: (id, push) => log('push', id, push),
     onVerb: (id, verb) => log('verb', id, verb),
+    onCredit: (credit) => log('credit', 0, credit),
     onGoaway: (reason) => log('goaway', 0, reason),
     onExtend: (id, timeoutMs) => log('extend', id, timeoutMs),
   });
@@ -203,7 +204,7 @@ describe('a reply with more', () => {
 });
 
 describe('the other frames', () => {
-  test('hello, goaway and extend, with fields that only later versions read', () => {
+  test('hello, goaway, extend and credit, with fields that only later versions read', () => {
     fc.assert(
       fc.property(text, text, fc.integer({ min: 0, max: 0xffff_ffff }), ms, (a, b, n, timeout) => {
         const hello = { instance: a, version: b, features: ['refs'], routes: [a], token: b };
@@ -211,12 +212,17 @@ describe('the other frames', () => {
           { hello: { ...hello, max_in_flight: n } },
           { goaway: { reason: a } },
           { id: n, extend: { timeout: toDuration(timeout) } },
-          { id: n, credit: { frames: 1, bytes: 2 } },
+          { credit: { frames: n, bytes: 2 } },
         ]);
         expect(read(message)).toEqual([
-          { kind: 'hello', id: 0, value: { instance: a, version: b, maxInFlight: n } },
+          {
+            kind: 'hello',
+            id: 0,
+            value: { instance: a, version: b, maxInFlight: n, features: ['refs'] },
+          },
           { kind: 'goaway', id: 0, value: a },
           { kind: 'extend', id: n, value: timeout },
+          { kind: 'credit', id: 0, value: { frames: n, bytes: 2 } },
         ]);
       }),
     );
