@@ -73,6 +73,7 @@ function outcome(bytes: Buffer): number | typeof WireError {
       },
       onPush: count,
       onVerb: count,
+      onCredit: count,
       onGoaway: count,
       onExtend: count,
     });

@@ -21,6 +21,7 @@ function replies(text: string): (Uint8Array | Reply)[] {
     onConnect: ignore,
     onPush: ignore,
     onVerb: ignore,
+    onCredit: ignore,
     onGoaway: ignore,
     onExtend: ignore,
   });
