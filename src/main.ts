@@ -4,17 +4,11 @@ import { readFileSync, writeSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 
-import { runClient } from './cli/client.ts';
-import { runMockBackend } from './cli/mock-backend.ts';
-import { describeRoutes, explainRoute } from './cli/routes.ts';
 import { systemClock } from './clock.ts';
-import { loadConfig } from './config/load.ts';
-import { formatProblem } from './config/problem.ts';
 import type { Config } from './config/schema.ts';
 import { errorText } from './errors.ts';
-import { Gateway } from './gateway.ts';
-import { makeLog } from './telemetry/log.ts';
-import { checkFiles } from './wiring/files.ts';
+
+// What only one command needs is imported there: `pith client` need not wait for the gateway's libraries.
 
 /** Exit codes. [sysexits.h] */
 const EXIT = { OK: 0, NOT_FOUND: 1, USAGE: 64, SOFTWARE: 70, OS: 71, CONFIG: 78 } as const;
@@ -54,7 +48,7 @@ async function main(args: readonly string[]): Promise<void> {
       await serve(await readConfig(rest));
       return;
     case 'check':
-      check(await readConfig(rest));
+      await check(await readConfig(rest));
       return;
     case 'routes':
       await routes(rest);
@@ -88,6 +82,11 @@ async function readConfig(args: readonly string[]): Promise<Config> {
     // Without a file the defaults and the environment are the configuration, as containers like it.
     if (explicit) fail(EXIT.CONFIG, `${file}: cannot be read: ${errorText(error)}\n`);
   }
+  const [{ loadConfig }, { formatProblem }, { checkFiles }] = await Promise.all([
+    import('./config/load.ts'),
+    import('./config/problem.ts'),
+    import('./wiring/files.ts'),
+  ]);
   const result = loadConfig({
     text,
     file,
@@ -127,7 +126,8 @@ function readFlags(args: readonly string[]): {
   }
 }
 
-function check(config: Config): void {
+async function check(config: Config): Promise<void> {
+  const { describeRoutes } = await import('./cli/routes.ts');
   print(`ok: ${Object.keys(config.backends).length} backends, ${config.routes.length} routes\n`);
   if (config.limits.connections_per_address === 0) {
     print(
@@ -139,6 +139,7 @@ function check(config: Config): void {
 
 async function routes(args: readonly string[]): Promise<void> {
   const { config, session, route } = readRoutesFlags(args);
+  const { explainRoute } = await import('./cli/routes.ts');
   const { found, text } = explainRoute(await readConfig(config), route, session);
   print(text);
   if (!found) process.exitCode = EXIT.NOT_FOUND;
@@ -175,6 +176,11 @@ function readRoutesFlags(args: readonly string[]) {
 
 async function serve(config: Config): Promise<void> {
   const { level, format } = config.log;
+  const [{ Gateway }, { makeLog }, { describeRoutes }] = await Promise.all([
+    import('./gateway.ts'),
+    import('./telemetry/log.ts'),
+    import('./cli/routes.ts'),
+  ]);
   const log = makeLog({
     level,
     format: format === 'auto' ? (process.stdout.isTTY ? 'pretty' : 'json') : format,
@@ -221,6 +227,7 @@ async function serve(config: Config): Promise<void> {
 }
 
 async function client(args: readonly string[]): Promise<void> {
+  const { runClient } = await import('./cli/client.ts');
   const { stdin, stdout, stderr } = process;
   process.exit(
     await runClient({ args, stdin, stdout, stderr, clock: systemClock, version: VERSION }),
@@ -228,6 +235,7 @@ async function client(args: readonly string[]): Promise<void> {
 }
 
 async function mockBackend(args: readonly string[]): Promise<void> {
+  const { runMockBackend } = await import('./cli/mock-backend.ts');
   const { stdout, stderr } = process;
   const stopped = new Promise<void>((resolve) => {
     process.on('SIGTERM', resolve);

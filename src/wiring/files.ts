@@ -3,7 +3,6 @@ import { systemClock } from '../clock.ts';
 import type { Config } from '../config/schema.ts';
 import { backendsOf } from '../config/schema-routes.ts';
 import { faultIn } from '../transport/certificate.ts';
-import { checkSchema } from '../upstream/method/schema-check.ts';
 import { makeSpeeches } from './dialects.ts';
 import { PomeloProjectError } from './pomelo-project.ts';
 import { listenerOptions } from './settings.ts';
@@ -28,6 +27,8 @@ export async function checkFiles(config: Config): Promise<FileFindings> {
   }
   for (const [name, backend] of Object.entries(config.backends)) {
     if (backend.kind !== 'grpc' || backend.mode !== 'method') continue;
+    // Loaded where it is needed: it brings a protobuf library.
+    const { checkSchema } = await import('../upstream/method/schema-check.ts');
     const routes = config.routes.filter((route) =>
       backendsOf(route).some((share) => share.backend === name),
     );
