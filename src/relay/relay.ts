@@ -139,6 +139,7 @@ export class Relay implements CallEnd {
     call.startedAt = now;
     call.deadline = now + target.timeoutMs;
     call.instance = '';
+    call.idempotent = target.idempotent;
     call.unordered = target.order === 'none';
     call.exclusive = target.order === 'serial' || (target.order === 'keep' && upstream.oneAtATime);
     return call;
@@ -155,7 +156,9 @@ export class Relay implements CallEnd {
     // Read now, not when the message came: a bind by an earlier answer counts.
     if (call.target.instance !== null)
       call.instance = instanceFor(call.target.instance, call.session);
-    if (call.target.idempotent) this.#retries.began(call.target.backendOrdinal);
+    // A method may say it too, but only when it is looked up.
+    if (call.idempotent || call.target.method !== '')
+      this.#retries.began(call.target.backendOrdinal);
     call.upstream.send(call);
   }
 
@@ -176,7 +179,7 @@ export class Relay implements CallEnd {
   }
 
   fail(call: Call, why: Failure): void {
-    if (call.target.idempotent && this.#retries.again(call, why)) return;
+    if (call.idempotent && this.#retries.again(call, why)) return;
     if (call.wantsAnswer && call.session.state !== 'closed')
       answerFailure(call.session, call.rawId, call.clientRoute, why);
     this.#release(call, isOwnReason(why.reason) ? why.reason : 'BACKEND');

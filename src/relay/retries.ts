@@ -1,5 +1,5 @@
 /**
- * Sends a message again whose backend was away, where the route says that this does no harm. Not at once, not
+ * Sends a message again whose backend was away, where the route, or the method it calls, says that this does no harm. Not at once, not
  * often, and never more than a share of what is asked: a backend that comes back must not drown in what it missed.
  */
 import type { Failure } from '../errors.ts';
@@ -36,7 +36,7 @@ export class Retries {
   /** True: the message will be sent again, and has not failed yet. */
   again(call: Call, why: Failure): boolean {
     const { target, state, retries, session } = call;
-    if (!target.idempotent || state !== 'sent' || retries >= RETRIES_MAX) return false;
+    if (!call.idempotent || state !== 'sent' || retries >= RETRIES_MAX) return false;
     if (!AGAIN.has(why.reason) || session.state === 'closed') return false;
     // The backend has spoken: it says when to come again, or what the client is to hear.
     if (why.retryAfterMs > 0 || why.body !== null) return false;

@@ -65,6 +65,8 @@ export class Call extends WheelEntry implements Queued, InFlight {
   trace: Trace | null = null;
   /** The backend has had more time once. */
   extended = false;
+  /** It may be sent again: its route says so, or its method. */
+  idempotent = false;
   /** How often it was sent again. */
   retries = 0;
 

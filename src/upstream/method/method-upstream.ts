@@ -107,6 +107,7 @@ export class MethodUpstream implements Upstream {
       call.fail(method);
       return;
     }
+    call.idempotent ||= method.idempotent;
     const message = passesBytes(call)
       ? call.body
       : this.#transcoder.toRequest(method.input, schema.registry, call.body);

@@ -12,18 +12,13 @@ import {
   FileDescriptorProtoSchema,
   FileOptionsSchema,
   MethodDescriptorProtoSchema,
+  MethodOptions_IdempotencyLevel,
   type ServiceDescriptorProto,
   ServiceDescriptorProtoSchema,
 } from '@bufbuild/protobuf/wkt';
 
 import { MessageParser } from './proto-messages.ts';
-import {
-  featuresOf,
-  type Options,
-  readOptionLine,
-  readOver,
-  readTypeName,
-} from './proto-options.ts';
+import { featuresOf, type Options, readOptionLine, readTypeName } from './proto-options.ts';
 import { Tokens } from './proto-tokens.ts';
 
 /** @throws {ProtoError} */
@@ -142,6 +137,7 @@ class Parser {
       const input = this.#methodType();
       tokens.expect('returns');
       const output = this.#methodType();
+      const idempotencyLevel = this.#idempotencyLevel();
       service.method.push(
         create(MethodDescriptorProtoSchema, {
           name,
@@ -149,12 +145,28 @@ class Parser {
           clientStreaming: input.isStream,
           outputType: output.type,
           serverStreaming: output.isStream,
+          ...(idempotencyLevel !== undefined && { options: { idempotencyLevel } }),
         }),
       );
-      if (tokens.is('{')) readOver(tokens);
-      else tokens.expect(';');
     }
     return service;
+  }
+
+  /** Reads what is behind a method: options, of which this one matters here. */
+  #idempotencyLevel(): MethodOptions_IdempotencyLevel | undefined {
+    const tokens = this.#tokens;
+    const options: Options = new Map();
+    if (tokens.skip('{')) {
+      while (!tokens.skip('}')) {
+        if (tokens.skip(';')) continue;
+        tokens.expect('option');
+        readOptionLine(tokens, options);
+      }
+    } else {
+      tokens.expect(';');
+    }
+    const level = options.get('idempotency_level') as keyof typeof MethodOptions_IdempotencyLevel;
+    return MethodOptions_IdempotencyLevel[level];
   }
 
   #methodType(): { type: string; isStream: boolean } {

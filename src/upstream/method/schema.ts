@@ -12,6 +12,7 @@ import {
   type FileDescriptorProto,
   FileDescriptorProtoSchema,
   FileDescriptorSetSchema,
+  MethodOptions_IdempotencyLevel,
 } from '@bufbuild/protobuf/wkt';
 
 import { didYouMean } from '../../config/problem.ts';
@@ -28,6 +29,8 @@ export type Method = {
   readonly kind: 'unary' | 'server_streaming' | 'client_streaming' | 'bidi_streaming';
   readonly input: DescMessage;
   readonly output: DescMessage;
+  /** By its `idempotency_level`: it may be called again. A stream may not: its messages were pushed. */
+  readonly idempotent: boolean;
 };
 
 export type Schema = {
@@ -91,9 +94,11 @@ export function makeSchema(sources: SchemaFiles, services: readonly string[]): S
 }
 
 function addMethods(registry: FileRegistry, service: string, methods: Map<string, Method>): void {
-  for (const { name, methodKind, input, output } of registry.getService(service)!.methods) {
+  for (const method of registry.getService(service)!.methods) {
+    const { name, methodKind: kind, input, output, idempotency } = method;
     const path = `/${service}/${name}`;
-    methods.set(path, { path, kind: methodKind, input, output });
+    const isSafe = idempotency !== MethodOptions_IdempotencyLevel.IDEMPOTENCY_UNKNOWN;
+    methods.set(path, { path, kind, input, output, idempotent: kind === 'unary' && isSafe });
   }
 }
 

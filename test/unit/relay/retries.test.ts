@@ -72,6 +72,15 @@ describe('a message of an idempotent route whose backend is away', () => {
   });
 });
 
+test('a message is sent again where its method says that it may', () => {
+  const { backend, clock, answers } = asked('none.a');
+  const call = backend.take();
+  call.idempotent = true;
+  call.fail(AWAY);
+  clock.advance(500);
+  expect([backend.sent, answers()]).toEqual([2, []]);
+});
+
 test.each([
   ['its route does not say so', 'none.a', AWAY],
   ['the backend has answered with an error', 'again.a', failure('BACKEND_ERROR')],

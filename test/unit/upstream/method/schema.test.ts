@@ -28,6 +28,18 @@ describe('a schema', () => {
     expect([...schema.methods.keys()]).toEqual(['/t.Rooms/Join']);
   });
 
+  test('knows which methods may be called again, by their idempotency_level', () => {
+    const level = (value: string): string => `{ option idempotency_level = ${value}; }`;
+    const service = `${HEAD} message M {} service Rooms {
+      rpc Join(M) returns (M);
+      rpc Look(M) returns (M) ${level('NO_SIDE_EFFECTS')}
+      rpc Set(M) returns (M) ${level('IDEMPOTENT')}
+      rpc Watch(M) returns (stream M) ${level('NO_SIDE_EFFECTS')} }`;
+    const { methods } = made({ 'a.proto': service }, ['t.Rooms']) as Schema;
+    const safe = [...methods.values()].filter(({ idempotent }) => idempotent);
+    expect(safe.map(({ path }) => path)).toEqual(['/t.Rooms/Look', '/t.Rooms/Set']);
+  });
+
   test('knows messages that nothing but an Any can hold', () => {
     const schema = made({ 'a.proto': ROOMS, 'b.proto': `${HEAD} message Extra { int32 x = 1; }` }, [
       't.Rooms',
