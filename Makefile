@@ -43,7 +43,7 @@ example-method-python: $(ROOMS_MODULES) ## the same in Python; needs Python 3.9 
 example-method-java: ## the same in Java; needs a JDK 17 or newer and Maven
 	@cd deploy/examples/rooms-grpc-java && exec mvn -q compile exec:java
 
-check: fmt-check lint types unit ## run before every commit: format, lint, types, layers, unit tests; under 30 s
+check: fmt-check lint types unit ## run before every commit: format, lint, types, layers, unit tests; about a minute
 
 fmt: node24 ## format the code
 	@oxfmt $(CODE)
