@@ -6,21 +6,12 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 
 import { type Clock, within } from '../../clock.ts';
 import { type Failure, failure } from '../../errors.ts';
-import type { Push } from '../../session/commands.ts';
 import type { Lane } from '../../session/lane.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
 import type { Call } from '../call.ts';
 import { ConnectCall } from '../connect-call.ts';
-import type { SessionVerb } from '../grpc/backend-frames.ts';
-import {
-  encodeClosed,
-  encodeConnect,
-  encodeSession,
-  writeDone,
-  writePushed,
-} from '../grpc/gateway-frames.ts';
-import type { Downlink } from '../grpc/grpc-upstream.ts';
-import type { Link } from '../grpc/link.ts';
+import { type Downlink, notAReply, takePush, takeVerb } from '../grpc/downlink.ts';
+import { encodeClosed, encodeConnect, encodeSession } from '../grpc/gateway-frames.ts';
 import type { Slot } from '../grpc/unary-calls.ts';
 import {
   type Accepted,
@@ -244,36 +235,12 @@ export class DialInUpstream implements Upstream {
         this.#options.wheel.set(call, Math.min(timeoutMs, EXTEND_MS_MAX));
       },
       onPush: (link, id, push, bytes) => {
-        this.#onPush(link, id, push, bytes);
+        takePush(this.#downlink, { link, id, bytes }, push);
       },
       onVerb: (link, id, verb, bytes) => {
-        this.#onVerb(link, id, verb, bytes);
+        takeVerb(this.#downlink, { link, id, bytes }, verb);
       },
     };
-  }
-
-  #onPush(link: Link, id: number, push: Push, bytes: number): void {
-    const counted = this.#downlink.push(push, id !== 0);
-    if (counted === null) {
-      link.done(bytes);
-      return;
-    }
-    void counted.then((pushed) => {
-      link.send((writer) => {
-        writePushed(writer, id, pushed);
-      });
-      link.done(bytes);
-    });
-  }
-
-  #onVerb(link: Link, id: number, verb: SessionVerb, bytes: number): void {
-    void this.#downlink.verb(verb).then((done) => {
-      if (id !== 0)
-        link.send((writer) => {
-          writeDone(writer, id, done);
-        });
-      link.done(bytes);
-    });
   }
 }
 
@@ -281,11 +248,6 @@ export class DialInUpstream implements Upstream {
 function visit(attached: Attached, call: Call): Attached {
   if (call.session.state !== 'closed') attached.sessions.know(call.lane);
   return attached;
-}
-
-/** On a Link the answer to Connect is a frame of its own. */
-function notAReply(): Failure {
-  return failure('BAD_REPLY', 'the backend answered Connect as if it were a request');
 }
 
 function digest(text: string): Buffer {

@@ -5,7 +5,6 @@
  */
 import { type Failure, failure } from '../../errors.ts';
 import { hash, instanceFor } from '../../routing/route-table.ts';
-import type { Push } from '../../session/commands.ts';
 import type { Lane } from '../../session/lane.ts';
 import type { Session } from '../../session/session.ts';
 import type { Call } from '../call.ts';
@@ -18,18 +17,9 @@ import {
   type Upstream,
   type UpstreamInfo,
 } from '../upstream.ts';
-import type { SessionVerb } from './backend-frames.ts';
 import { Balancer, type Policy } from './balancer.ts';
-import {
-  type DoneFields,
-  encodeClosed,
-  encodeConnect,
-  encodeSession,
-  type PushedFields,
-  writeDone,
-  writePushed,
-} from './gateway-frames.ts';
-import type { Link } from './link.ts';
+import { type Downlink, notAReply, takePush, takeVerb } from './downlink.ts';
+import { encodeClosed, encodeConnect, encodeSession } from './gateway-frames.ts';
 import type { Slot } from './unary-calls.ts';
 import type { Way } from './way.ts';
 import { Ways, type WaysOptions } from './ways.ts';
@@ -43,13 +33,6 @@ export type GrpcUpstreamOptions = Omit<WaysOptions, 'spreads'> & {
   /** With `hash`: `uid` or `data.<key>`; where that is empty the sid counts. */
   readonly hashBy: string;
 };
-
-/** What a backend asks for by itself over its Link. */
-export interface Downlink {
-  /** `counted`: the backend wants to know what became of it. */
-  push(push: Push, counted: boolean): Promise<PushedFields> | null;
-  verb(verb: SessionVerb): Promise<DoneFields>;
-}
 
 export type GrpcUpstreamEvents = {
   onState(address: string, state: string, why: string): void;
@@ -95,10 +78,10 @@ export class GrpcUpstream implements Upstream {
           options.wheel.set(call, Math.min(timeoutMs, EXTEND_MS_MAX));
         },
         onPush: (link, id, push, bytes) => {
-          this.#onPush(link, id, push, bytes);
+          takePush(this.#downlink, { link, id, bytes }, push);
         },
         onVerb: (link, id, verb, bytes) => {
-          this.#onVerb(link, id, verb, bytes);
+          takeVerb(this.#downlink, { link, id, bytes }, verb);
         },
       },
     );
@@ -253,35 +236,4 @@ export class GrpcUpstream implements Upstream {
     lane.facts = facts;
     return bytes;
   }
-
-  // ---- what the backend asks for --------------------------------------------------------------------------
-
-  #onPush(link: Link, id: number, push: Push, bytes: number): void {
-    const counted = this.#downlink.push(push, id !== 0);
-    if (counted === null) {
-      link.done(bytes);
-      return;
-    }
-    void counted.then((pushed) => {
-      link.send((writer) => {
-        writePushed(writer, id, pushed);
-      });
-      link.done(bytes);
-    });
-  }
-
-  #onVerb(link: Link, id: number, verb: SessionVerb, bytes: number): void {
-    void this.#downlink.verb(verb).then((done) => {
-      if (id !== 0)
-        link.send((writer) => {
-          writeDone(writer, id, done);
-        });
-      link.done(bytes);
-    });
-  }
-}
-
-/** On a Link the answer to Connect is a frame of its own. */
-function notAReply(): Failure {
-  return failure('BAD_REPLY', 'the backend answered Connect as if it were a request');
 }
