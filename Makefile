@@ -18,7 +18,7 @@ CODE := src test deploy package.json tsconfig.json .oxlintrc.json .oxfmtrc.json
 # Without a terminal vitest colours its output all the same, unless told.
 VITEST := test -t 1 || export NO_COLOR=1; vitest run --config test/vitest.config.ts
 
-.PHONY: help setup run example-ts example-python example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit test test-all consul-test oracle bench image-test chart-test manifests gen clean node24 tools
+.PHONY: help setup run example-ts example-python example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit test test-all consul-test oracle bench image-test chart-test manifests release gen clean node24 tools
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -92,6 +92,9 @@ manifests: ## render deploy/manifests from the chart
 
 bench: setup ## measure CPU per message against a bare WebSocket echo; some minutes on a quiet machine
 	@node test/bench/run.ts
+
+release: node24 ## make a release: VERSION=0.2.0; DRY=1 only shows what it would change
+	@node deploy/release/release.ts $(VERSION) $(if $(DRY),--dry-run)
 
 gen: node24 ## generate src/gen from proto/
 	@sh proto/gen.sh

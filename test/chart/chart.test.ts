@@ -24,6 +24,10 @@ afterAll(() => {
 
 const fleetFile = join(CHART, 'examples/fleet.yaml');
 const sidecarFile = join(CHART, 'examples/sidecar.yaml');
+/** The chart, the package and the default image are released in step. */
+const VERSION = (
+  JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string }
+).version;
 const valuesOf = (file: string): Values => parse(readFileSync(file, 'utf8')) as Values;
 const fleet = valuesOf(fleetFile);
 const sidecar = valuesOf(sidecarFile);
@@ -330,7 +334,7 @@ describe('fleet', () => {
     const image = (values: Values): unknown =>
       gatewayOf(render({ image: values }).the('Deployment')).image;
     const digest = `sha256:${'0'.repeat(64)}`;
-    expect(image({})).toBe('pith:0.1.0');
+    expect(image({})).toBe(`pith:${VERSION}`);
     expect(image({ registry: 'example.com/games', tag: '2' })).toBe('example.com/games/pith:2');
     expect(image({ tag: '2', digest })).toBe(`pith@${digest}`);
   });
@@ -395,7 +399,7 @@ describe('sidecar', () => {
     const rendered = render({}, parent);
     const pod = podOf(rendered.the('Deployment'));
     expect(pod.initContainers).toHaveLength(1);
-    expect(pod.initContainers[0]).toMatchObject({ name: 'pith', image: 'pith:0.1.0' });
+    expect(pod.initContainers[0]).toMatchObject({ name: 'pith', image: `pith:${VERSION}` });
     expect(pod.containers[0].lifecycle.preStop.sleep.seconds).toBe(35);
     expect(pod.terminationGracePeriodSeconds).toBe(60);
     expect(pod.volumes.map(({ name }: { name: string }) => name)).toEqual([
