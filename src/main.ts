@@ -4,6 +4,7 @@ import { readFileSync, writeSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 
+import { inBackground } from './background.ts';
 import { systemClock } from './clock.ts';
 import type { Config } from './config/schema.ts';
 import { errorText } from './errors.ts';
@@ -215,7 +216,12 @@ async function serve(config: Config): Promise<void> {
   let signals = 0;
   const stop = (): void => {
     signals++;
-    if (signals === 1) void gateway.drain(() => signals > 1).then(() => process.exit(EXIT.OK));
+    if (signals > 1) return;
+    const drained = gateway.drain(() => signals > 1);
+    inBackground(
+      drained.then(() => process.exit(EXIT.OK)),
+      (error) => fail(EXIT.SOFTWARE, `pith: it could not stop in order: ${errorText(error)}\n`),
+    );
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);

@@ -39,7 +39,7 @@ export class Asks {
 
   /**
    * Sends with `send(reply)` and gathers what comes to that subject until it is `enough`, nobody listens, or
-   * `waitMs` has passed.
+   * `waitMs` has passed. Rejects with what `send` throws.
    */
   ask(
     send: (reply: string) => void,
@@ -49,7 +49,7 @@ export class Asks {
     if (!this.#connector.up || this.#asks.size >= ASKS_MAX)
       return Promise.resolve({ messages: [], nobody: true });
     const reply = `${this.#subjects.inboxPrefix}.ask.${(this.#next++).toString(36)}`;
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
       const cancel = this.#clock.setTimer(waitMs, () => {
         ask.done();
       });
@@ -64,7 +64,12 @@ export class Asks {
         },
       };
       this.#asks.set(reply, ask);
-      send(reply);
+      try {
+        send(reply);
+      } catch (error) {
+        reject(error as Error);
+        ask.done();
+      }
     });
   }
 

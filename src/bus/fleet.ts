@@ -60,10 +60,10 @@ export class Fleet {
     return this.#others.size;
   }
 
-  /** Says who we are; the answers say who is there. */
-  hello(): void {
+  /** Says who we are; the answers say who is there. Resolves when they are in. */
+  async hello(): Promise<void> {
     const payload = Buffer.from(JSON.stringify({ gateway: this.#gatewayId }));
-    void this.#asks.ask(
+    await this.#asks.ask(
       (reply) => this.#connector.publish(this.#subjects.fleet('hello'), payload, { reply }),
       1_000,
       // Heard as they come: a call made meanwhile must reach them.

@@ -1,4 +1,5 @@
 /** The reply bus over NATS: subscriptions for this gateway's sessions, users and groups, and the way to others. */
+import { inBackground } from '../background.ts';
 import { type Clock, within } from '../clock.ts';
 import { readObject, type SessionJson } from '../contract/json-shapes.ts';
 import { decodePush } from '../contract/shapes.ts';
@@ -94,9 +95,12 @@ export class NatsBus implements Bus {
     if (first) {
       for (const [subject, watched] of this.#watched)
         watched.unsubscribe = this.#subscribe(subject);
-      void checkStreams(this.#connector, this.#subjects, this.#asks, (what) => {
-        this.#parts.onError(what);
-      });
+      inBackground(
+        checkStreams(this.#connector, this.#subjects, this.#asks, (what) => {
+          this.#parts.onError(what);
+        }),
+        this.#failed('whether a stream captures subjects of the gateway is not known'),
+      );
     }
     this.#hello();
   }
@@ -108,7 +112,8 @@ export class NatsBus implements Bus {
   }
 
   #hello(): void {
-    if (this.#connector.up) this.#fleet.hello();
+    if (this.#connector.up)
+      inBackground(this.#fleet.hello(), this.#failed('the other gateways were not greeted'));
     this.#parts.wheel.set(this.#helloAgain, HELLO_EVERY_MS);
   }
 
@@ -140,16 +145,26 @@ export class NatsBus implements Bus {
     };
   }
 
-  /** One round trip to the server for all that was subscribed in this turn. */
+  /** One round trip to the server for all that was subscribed in this turn. Never rejects. */
   #confirm(): Promise<void> {
-    this.#confirming ??= new Promise((resolve) => {
-      setImmediate(() => {
-        this.#confirming = null;
-        const flushed = this.#connector.flush().catch(() => {});
-        void within(this.#parts.clock, CONFIRM_MS_MAX, flushed, undefined).then(resolve);
-      });
-    });
+    this.#confirming ??= this.#flushTurn();
     return this.#confirming;
+  }
+
+  async #flushTurn(): Promise<void> {
+    await new Promise((resolve) => {
+      setImmediate(resolve);
+    });
+    this.#confirming = null;
+    // A connection that breaks meanwhile subscribes anew when it is back: nothing is gained by waiting for that.
+    const flushed = this.#connector.flush().catch(() => {});
+    await within(this.#parts.clock, CONFIRM_MS_MAX, flushed, undefined);
+  }
+
+  #failed(what: string): (error: unknown) => void {
+    return (error) => {
+      this.#parts.onError(`${what}: ${errorText(error)}`);
+    };
   }
 
   // ---- in: verbs ----------------------------------------------------------------------------------------
@@ -172,7 +187,8 @@ export class NatsBus implements Bus {
             { scope: to.scope, verb: to.verb, sessions, headers: readHeaders(headers), body },
             this.#delivery,
           );
-    if (answer instanceof Promise) void this.#settled(answer, reply);
+    if (answer instanceof Promise)
+      inBackground(this.#settled(answer, reply), this.#failed('a verb was not answered'));
     else if (reply) this.#reply(reply, answer);
   };
 

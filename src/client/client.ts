@@ -116,7 +116,7 @@ export class PithClient {
         return;
       }
       const abort = (): void => {
-        void this.close();
+        this.#closeThen(() => {});
       };
       signal?.addEventListener('abort', abort);
       this.#callers.push((error) => {
@@ -226,15 +226,19 @@ export class PithClient {
 
   /** Fails what waits with CLOSED, sends what is unsent, closes. Resolves when it is done, within a second. */
   close(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#closeThen(resolve);
+    });
+  }
+
+  #closeThen(done: () => void): void {
     const why = ownError('CLOSED', 'the client was closed');
     const connection = this.#connection;
     this.#connection = null;
     this.#settleDown(why);
     if (this.#state !== 'closed') this.#become({ state: 'closed' });
-    return new Promise((resolve) => {
-      if (connection === null) resolve();
-      else connection.close(why, resolve);
-    });
+    if (connection === null) done();
+    else connection.close(why, done);
   }
 
   #dial(): void {

@@ -229,7 +229,7 @@ export class PacketWire implements Wire {
       return;
     }
     this.#queue = [];
-    void inflate(bytes, this.#settings.packetBytesMax)
+    inflate(bytes, this.#settings.packetBytesMax)
       .then(
         (whole) => () => {
           then(whole);
@@ -243,6 +243,9 @@ export class PacketWire implements Wire {
         this.#queue = null;
         if (!this.#isStopped) goOn();
         for (const next of waiting) this.whenRead(next);
+      })
+      .catch((error: unknown) => {
+        this.#fail(String(error));
       });
   }
 

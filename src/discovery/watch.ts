@@ -2,6 +2,7 @@
  * Follows the healthy instances of one service by blocking queries: each waits at the agent until something has
  * changed since the last one's index. Never ends by itself; an error is told and tried again.
  */
+import { inBackground } from '../background.ts';
 import type { CancelTimer, Clock } from '../clock.ts';
 import type { ConsulService } from '../config/consul-service.ts';
 import { errorText } from '../errors.ts';
@@ -46,7 +47,7 @@ export class ServiceWatch {
   }
 
   start(): void {
-    void this.#ask();
+    inBackground(this.#ask(), this.#failed);
   }
 
   close(): void {
@@ -84,8 +85,21 @@ export class ServiceWatch {
       this.#events.onTrouble(why, why === this.#trouble);
       this.#trouble = why;
     }
-    this.#cancelTimer = this.#clock.setTimer(waitMs, () => void this.#ask());
+    this.#askIn(waitMs);
   }
+
+  #askIn(waitMs: number): void {
+    this.#cancelTimer = this.#clock.setTimer(waitMs, () => {
+      inBackground(this.#ask(), this.#failed);
+    });
+  }
+
+  /** Whatever has ended it, it goes on. */
+  readonly #failed = (error: unknown): void => {
+    if (this.#stop.signal.aborted) return;
+    this.#askIn(this.#backoff.next());
+    this.#events.onTrouble(errorText(error), false);
+  };
 }
 
 /** From where the next query waits. An index that went back means another state of the servers: begin anew. */

@@ -2,6 +2,7 @@
  * Who comes in: what a client says in its handshake is looked at, and where `auth.mode` is `connect` the backend
  * is asked, once at the handshake and again before its word expires.
  */
+import { inBackground } from '../background.ts';
 import type { Delivery } from '../bus/delivery.ts';
 import { mayConnect } from '../config/client-rules.ts';
 import { readPublicKey } from '../dialect/signature.ts';
@@ -82,11 +83,24 @@ export class Door {
     const guest: Guest = {
       request,
       controller: new AbortController(),
-      alarm: new Alarm(() => void this.#refresh(session, guest)),
+      alarm: new Alarm(() => {
+        inBackground(this.#refresh(session, guest), (error) => {
+          this.#fail(session, error);
+          session.close('auth_expired');
+        });
+      }),
       expiresAt: Infinity,
     };
     this.#guests.set(session, guest);
-    void this.#admit(session, guest);
+    inBackground(this.#admit(session, guest), (error) => {
+      this.#fail(session, error);
+      session.refuse(session.server.refuse(500));
+    });
+  }
+
+  /** Nobody is let in, or stays, by a fault of ours. */
+  #fail({ sid, remoteIp }: Session, error: unknown): void {
+    this.#parts.log.error({ sid, remoteIp, err: error }, 'the handshake failed');
   }
 
   async #admit(session: Session, guest: Guest): Promise<void> {

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 
 import type { Delivery } from '../bus/delivery.ts';
 import { FLEET_WAIT_MS, type Reach, settle } from '../bus/reach.ts';
+import { inBackground } from '../background.ts';
 import type { Clock } from '../clock.ts';
 import type {
   BackendConfig,
@@ -72,7 +73,7 @@ export function makeUpstream(name: string, backend: BackendConfig, parts: Upstre
 }
 
 /** Conditions of an address that somebody should look at. */
-const TROUBLE = new Set(['away', 'ejected', 'unhealthy', 'unresolved']);
+const TROUBLE = new Set(['away', 'ejected', 'unhealthy', 'unresolved', 'failed']);
 
 function makeGrpc(name: string, backend: GrpcBackendConfig, parts: UpstreamParts): GrpcUpstream {
   const { gatewayId, version, clock, wheel, log, metrics } = parts;
@@ -219,9 +220,13 @@ function makeIpc(name: string, { ipc }: IpcBackendConfig, parts: UpstreamParts):
           log.warn({ backend: name, route: push.route, why: refused.message }, 'push refused');
       },
       verb: (verb) => {
-        void runSessionVerb(verb, reach, delivery).then(({ failure: refused }) => {
+        const run = async (): Promise<void> => {
+          const { failure: refused } = await runSessionVerb(verb, reach, delivery);
           if (refused !== null)
             log.warn({ backend: name, why: refused.message }, 'session change refused');
+        };
+        inBackground(run(), (error) => {
+          log.error({ backend: name, why: errorText(error) }, 'session change failed');
         });
       },
     },
@@ -296,17 +301,33 @@ function makeDownlink(name: string, parts: UpstreamParts): Downlink {
   const { reach, delivery, log } = parts;
   return {
     push: (push, counted) => {
-      if (counted)
-        return reach
-          .pushCounted(push, FLEET_WAIT_MS)
-          .then((outcome) => ('reason' in outcome ? noOne(outcome) : outcome));
+      if (counted) return pushCounted(push);
       const refused = reach.push(push, null);
       if (refused !== null)
         log.warn({ backend: name, route: push.route, why: refused.message }, 'push refused');
       return null;
     },
-    verb: (verb) => runSessionVerb(verb, reach, delivery),
+    verb: async (verb) => {
+      try {
+        return await runSessionVerb(verb, reach, delivery);
+      } catch (error) {
+        log.error({ backend: name, why: errorText(error) }, 'session change failed');
+        return { changed: 0, version: 0, failure: failure('INTERNAL', errorText(error)) };
+      }
+    },
+    onUnanswered: (what, error) => {
+      log.error({ backend: name, what, why: errorText(error) }, 'not answered');
+    },
   };
+
+  async function pushCounted(push: Push): Promise<PushedFields> {
+    try {
+      const outcome = await reach.pushCounted(push, FLEET_WAIT_MS);
+      return 'reason' in outcome ? noOne(outcome) : outcome;
+    } catch (error) {
+      return noOne(failure('INTERNAL', errorText(error)));
+    }
+  }
 
   function noOne(why: Failure): PushedFields {
     log.warn({ backend: name, why: why.message }, 'push refused');

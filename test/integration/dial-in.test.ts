@@ -346,7 +346,11 @@ describe('time', () => {
     const nothing = { onState: () => {}, onLateReply: () => {} };
     const game = new DialInUpstream(
       { name: 'game', token: '', gatewayId: 'g', version: '1', clock, wheel },
-      { push: () => null, verb: () => Promise.reject(new Error('no verbs here')) },
+      {
+        push: () => null,
+        verb: () => Promise.reject(new Error('no verbs here')),
+        onUnanswered: () => {},
+      },
       nothing,
     );
     const attach = new Attach([game], wheel, { onRefused: () => {} });

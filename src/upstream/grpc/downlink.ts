@@ -1,4 +1,5 @@
 /** What a backend asks for over its Link, done and answered, whichever side opened the Link. */
+import { inBackground } from '../../background.ts';
 import { type Failure, failure } from '../../errors.ts';
 import type { Push } from '../../session/commands.ts';
 import type { SessionVerb } from './backend-frames.ts';
@@ -7,9 +8,11 @@ import type { Link } from './link.ts';
 
 /** What a backend asks for by itself over its Link. */
 export interface Downlink {
-  /** `counted`: the backend wants to know what became of it. */
+  /** `counted`: the backend wants to know what became of it. Neither promise rejects. */
   push(push: Push, counted: boolean): Promise<PushedFields> | null;
   verb(verb: SessionVerb): Promise<DoneFields>;
+  /** The answer to one of these could not be made or written. */
+  onUnanswered(what: 'push' | 'verb', error: unknown): void;
 }
 
 /** Where a frame came from. */
@@ -27,21 +30,35 @@ export function takePush(downlink: Downlink, { link, id, bytes }: Origin, push: 
     link.done(bytes);
     return;
   }
-  void counted.then((pushed) => {
-    link.send((writer) => {
-      writePushed(writer, id, pushed);
-    });
-    link.done(bytes);
+  const answer = async (): Promise<void> => {
+    try {
+      const pushed = await counted;
+      link.send((writer) => {
+        writePushed(writer, id, pushed);
+      });
+    } finally {
+      link.done(bytes);
+    }
+  };
+  inBackground(answer(), (error) => {
+    downlink.onUnanswered('push', error);
   });
 }
 
 export function takeVerb(downlink: Downlink, { link, id, bytes }: Origin, verb: SessionVerb): void {
-  void downlink.verb(verb).then((done) => {
-    if (id !== 0)
-      link.send((writer) => {
-        writeDone(writer, id, done);
-      });
-    link.done(bytes);
+  const answer = async (): Promise<void> => {
+    try {
+      const done = await downlink.verb(verb);
+      if (id !== 0)
+        link.send((writer) => {
+          writeDone(writer, id, done);
+        });
+    } finally {
+      link.done(bytes);
+    }
+  };
+  inBackground(answer(), (error) => {
+    downlink.onUnanswered('verb', error);
   });
 }
 

@@ -2,6 +2,7 @@
  * All ways to one backend: as many as `links` says to each address that its name has now. They come and go with
  * the addresses, and are replaced when they are old.
  */
+import { inBackground } from '../../background.ts';
 import { within } from '../../clock.ts';
 import { errorText } from '../../errors.ts';
 import { Alarm } from '../../timer-wheel.ts';
@@ -58,7 +59,7 @@ export class Ways {
     this.#wayEvents = this.#makeWayEvents();
     this.#resolver = options.resolver ?? resolverOf(options.url);
     this.#resolveAgain = new Alarm(() => {
-      void this.#resolve();
+      inBackground(this.#resolve(), this.#failed);
     });
     this.#resolver.onChange = () => {
       if (!this.#closed) options.wheel.set(this.#resolveAgain, 0);
@@ -101,10 +102,16 @@ export class Ways {
     } catch (error) {
       // What was known stays: a name server that is away is no reason to leave a backend.
       this.#events.onState(this.#options.url, 'unresolved', errorText(error));
+    } finally {
+      if (this.#resolver.changes && !this.#closed)
+        this.#options.wheel.set(this.#resolveAgain, RESOLVE_EVERY_MS);
     }
-    if (this.#resolver.changes && !this.#closed)
-      this.#options.wheel.set(this.#resolveAgain, RESOLVE_EVERY_MS);
   }
+
+  /** Work on the ways that ended before it was done. */
+  readonly #failed = (error: unknown): void => {
+    this.#events.onState(this.#options.url, 'failed', errorText(error));
+  };
 
   /** A way is lost: maybe its address is no longer there, and others are. */
   #resolveSoon(): void {
@@ -128,7 +135,7 @@ export class Ways {
       }
     }
     this.list = list;
-    for (const way of gone) void this.#retire(way, null, 'no longer listed');
+    for (const way of gone) inBackground(this.#retire(way, null, 'no longer listed'), this.#failed);
     this.#changed();
   }
 
@@ -183,7 +190,7 @@ export class Ways {
         if (this.list.some((other) => other !== way && other.isWell)) way.eject();
       },
       onOld: (way) => {
-        void this.#replace(way);
+        inBackground(this.#replace(way), this.#failed);
       },
     };
   }

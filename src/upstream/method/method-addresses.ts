@@ -1,4 +1,5 @@
 /** The addresses of a backend in method mode, and which of them a session goes to. */
+import { inBackground } from '../../background.ts';
 import { within } from '../../clock.ts';
 import { errorText } from '../../errors.ts';
 import { instanceFor } from '../../routing/route-table.ts';
@@ -58,7 +59,7 @@ export class MethodAddresses {
     };
     this.#resolver = resolverOf(options.url);
     this.#resolveAgain = new Alarm(() => {
-      void this.#resolve();
+      inBackground(this.#resolve(), this.#failed);
     });
     this.#balancer = new Balancer(options.balance);
     this.#key = options.balance === 'hash' ? [{ field: options.hashBy }] : null;
@@ -117,9 +118,15 @@ export class MethodAddresses {
     } catch (error) {
       // What was known stays: a name server that is away is no reason to leave a backend.
       this.#onState(url, 'unresolved', errorText(error));
+    } finally {
+      if (this.#resolver.changes && !this.#closed) wheel.set(this.#resolveAgain, RESOLVE_EVERY_MS);
     }
-    if (this.#resolver.changes && !this.#closed) wheel.set(this.#resolveAgain, RESOLVE_EVERY_MS);
   }
+
+  /** Work on the addresses that ended before it was done. */
+  readonly #failed = (error: unknown): void => {
+    this.#onState(this.#options.url, 'failed', errorText(error));
+  };
 
   /** One is lost: maybe it is no longer there, and others are. */
   #resolveSoon(): void {
@@ -134,7 +141,7 @@ export class MethodAddresses {
     this.#addresses = names.map(
       (name) => this.#addresses.find(({ label }) => label === name) ?? this.#open(name),
     );
-    for (const address of gone) void this.#retire(address);
+    for (const address of gone) inBackground(this.#retire(address), this.#failed);
   }
 
   async #retire(address: MethodAddress): Promise<void> {

@@ -73,7 +73,7 @@ export class MethodUpstream implements Upstream {
     this.#addresses = new MethodAddresses(options, (address, state, why) => {
       host.onState(address, state, why);
       // Who could not be asked yet may be asked now.
-      if (state === 'serving' && this.#keeper.schema === null) void this.#keeper.look();
+      if (state === 'serving' && this.#keeper.schema === null) this.#keeper.lookSoon();
     });
     this.#keeper = new SchemaKeeper(options, {
       channel: () => this.#addresses.any?.channel ?? null,

@@ -2,6 +2,7 @@
  * Holds a backend's schema and renews it when it changes: all or nothing, and the old one stays while the new one
  * is bad. Files are looked at, never watched: a mounted ConfigMap changes by a link, which watching misses.
  */
+import { inBackground } from '../../background.ts';
 import { type Clock, within } from '../../clock.ts';
 import { errorText } from '../../errors.ts';
 import { Alarm, type TimerWheel } from '../../timer-wheel.ts';
@@ -55,7 +56,7 @@ export class SchemaKeeper {
     this.#host = host;
     this.#disk = new SchemaDisk(options);
     this.#alarm = new Alarm(() => {
-      void this.look();
+      this.lookSoon();
     });
   }
 
@@ -66,14 +67,28 @@ export class SchemaKeeper {
     return this.#looking;
   }
 
-  async #lookWhileAsked(): Promise<void> {
-    while (this.#isAsked && !this.#closed) {
-      this.#isAsked = false;
-      await this.#look();
-    }
-    this.#looking = null;
-    if (!this.#closed) this.#options.wheel.set(this.#alarm, LOOK_EVERY_MS);
+  /** As `look`, without waiting for it. */
+  lookSoon(): void {
+    inBackground(this.look(), this.#failed);
   }
+
+  async #lookWhileAsked(): Promise<void> {
+    try {
+      while (this.#isAsked && !this.#closed) {
+        this.#isAsked = false;
+        await this.#look();
+      }
+    } catch (error) {
+      this.#failed(error);
+    } finally {
+      this.#looking = null;
+      if (!this.#closed) this.#options.wheel.set(this.#alarm, LOOK_EVERY_MS);
+    }
+  }
+
+  readonly #failed = (error: unknown): void => {
+    this.#take({ problems: [`it could not be read: ${errorText(error)}`] });
+  };
 
   close(): void {
     this.#closed = true;

@@ -13,6 +13,7 @@ import {
   type SubscriptionOptions,
 } from 'nats';
 
+import { inBackground } from '../../background.ts';
 import { type Clock, sleep } from '../../clock.ts';
 import { errorText } from '../../errors.ts';
 import { STREAM_NAMES } from './subjects.ts';
@@ -44,7 +45,7 @@ const RECONNECT_JITTER_MS = 250;
 const PING_INTERVAL_MS = 20_000;
 
 /** How a subscriber is called; the message's data is a view. */
-export type OnMessage = NonNullable<SubscriptionOptions['callback']>;
+export type OnMessage = (...args: Parameters<NonNullable<SubscriptionOptions['callback']>>) => void;
 
 type Wanted = { readonly subject: string; readonly onMessage: OnMessage; readonly queue: string };
 
@@ -83,7 +84,7 @@ export class NatsConnector {
 
   /** Goes on trying for ever, in the background. */
   start(): void {
-    void this.#connect().catch((error: unknown) => {
+    inBackground(this.#connect(), (error) => {
       this.#events.onError(`NATS: ${errorText(error)}`);
     });
   }
@@ -122,7 +123,7 @@ export class NatsConnector {
   #guarded(onMessage: OnMessage): OnMessage {
     return (error, message) => {
       try {
-        void onMessage(error, message);
+        onMessage(error, message);
       } catch (problem) {
         this.#events.onError(
           `a message on ${message.subject} could not be handled: ${errorText(problem)}`,

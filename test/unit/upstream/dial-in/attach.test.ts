@@ -39,7 +39,11 @@ function stage(token = '') {
   const refusals: [string, string][] = [];
   const game = new DialInUpstream(
     { name: 'game', token, gatewayId: 'g', version: '1', clock, wheel },
-    { push: () => null, verb: () => Promise.reject(new Error('no verbs here')) },
+    {
+      push: () => null,
+      verb: () => Promise.reject(new Error('no verbs here')),
+      onUnanswered: () => {},
+    },
     { onState: (peer, state) => void states.push(`${peer} ${state}`), onLateReply: () => {} },
   );
   const attach = new Attach([game], wheel, {
