@@ -18,7 +18,7 @@ CODE := src test deploy package.json tsconfig.json .oxlintrc.json .oxfmtrc.json
 # Without a terminal vitest colours its output all the same, unless told.
 VITEST := test -t 1 || export NO_COLOR=1; vitest run --config test/vitest.config.ts
 
-.PHONY: help setup run example-ts example-python example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit test test-all consul-test oracle bench image-test chart-test manifests release gen clean node24 tools
+.PHONY: help setup run example-ts example-python example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit test test-all consul-test oracle border bench image-test chart-test manifests release gen clean node24 tools
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +89,11 @@ chart-test: node24 ## test the Helm chart on what it renders
 manifests: ## render deploy/manifests from the chart
 	@sh test/tools/install-helm.sh
 	@sh deploy/manifests/render.sh
+
+T ?= 300
+
+border: node24 tools ## attack every border of a gateway for T seconds (T=600), and print what it cost
+	@T=$(T) node test/border/run.ts
 
 bench: setup ## measure CPU per message against a bare WebSocket echo; some minutes on a quiet machine
 	@node test/bench/run.ts

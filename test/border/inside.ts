@@ -1,0 +1,63 @@
+/**
+ * Loaded into the gateway's process beside its own code (`node --import`), to be asked from outside what cannot be
+ * seen there: memory after a collection, and the longest turn of the loop by the CPU time that it took, which is
+ * the same on a busy machine. It holds nothing open.
+ */
+import net from 'node:net';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
+/** What it answers to a line `look` or `collect`. */
+export type Inside = {
+  /** Longest turn since the last look, by CPU of the main thread and by the clock; milliseconds. */
+  readonly turnCpuMs: number;
+  readonly turnMs: number;
+  readonly heapBytes: number;
+  readonly externalBytes: number;
+  readonly residentBytes: number;
+};
+
+const TICK_MS = 5;
+
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc') as () => void;
+
+let turnCpuMs = 0;
+let turnMs = 0;
+let lastCpu = process.threadCpuUsage();
+let last = performance.now();
+
+const look = (): void => {
+  const now = performance.now();
+  const used = process.threadCpuUsage(lastCpu);
+  turnCpuMs = Math.max(turnCpuMs, (used.user + used.system) / 1_000);
+  turnMs = Math.max(turnMs, now - last - TICK_MS);
+  last = now;
+  lastCpu = process.threadCpuUsage();
+};
+setInterval(look, TICK_MS).unref();
+
+const server = net.createServer((socket) => {
+  socket.unref();
+  socket.on('error', () => {});
+  socket.on('data', (asked: Buffer) => {
+    look();
+    const turns = { turnCpuMs, turnMs };
+    if (asked.toString().startsWith('collect')) for (let i = 0; i < 3; i++) collect();
+    const { heapUsed, external, rss } = process.memoryUsage();
+    const said: Inside = {
+      ...turns,
+      heapBytes: heapUsed,
+      externalBytes: external,
+      residentBytes: rss,
+    };
+    socket.write(`${JSON.stringify(said)}\n`);
+    // The collection is not the gateway's own.
+    turnCpuMs = 0;
+    turnMs = 0;
+    last = performance.now();
+    lastCpu = process.threadCpuUsage();
+  });
+});
+server.unref();
+server.listen(process.env['BORDER_INSIDE']);

@@ -1,0 +1,194 @@
+/** One attack on the stage, and what it did: to those who stood by, to the loop, to memory, to the counters. */
+import type { Tally } from './arena.ts';
+import { type Attack, nameOf } from './attacks.ts';
+import { errorText } from '../../src/errors.ts';
+import { added, type Metrics, total } from './metrics.ts';
+import type { Stage } from './stage.ts';
+import { MIB } from './values.ts';
+
+/** A turn of the loop that is longer is a stall; from half of it on it is named. */
+export const STALL_MS = 100;
+export const NAMED_MS = 50;
+/** What may remain of heap and external memory after an attack: compiled code, caches of the libraries. */
+export const REMAINS_BYTES = 12 * MIB;
+/** The ceiling of resident memory, whatever is sent. */
+export const RESIDENT_BYTES = 1_200 * MIB;
+const LOOK_EVERY_MS = 250;
+
+/** Reasons that the gateway gives when a backend or a client is at fault; what a client was told was counted. */
+const COUNTED = ['BAD_REPLY', 'BAD_ROUTE', 'OVERLOADED', 'TOO_MANY', 'TIMEOUT', 'BACKEND_AWAY'];
+
+export type Row = {
+  readonly name: string;
+  readonly tally: Tally;
+  readonly bystanders: { answered: number; excused: number; worstMs: number };
+  /** By the CPU that the turn took. */
+  readonly turnMs: number;
+  /** By the clock: of the gateway's own metric, and of /livez. */
+  readonly lagMs: number;
+  readonly probeMs: number;
+  /** Heap and external memory, more than before. */
+  readonly remainsBytes: number;
+  readonly residentBytes: number;
+  readonly seconds: number;
+  /** Of life, answers and counts: a fault wherever it is seen. */
+  readonly faults: string[];
+  /** Of time and memory, which a busy machine may spoil. */
+  readonly wall: string[];
+};
+
+export type Size = { readonly cases: number; readonly ms: number; readonly largest: number };
+
+export async function runRow(stage: Stage, attack: Attack, seed: string, size: Size): Promise<Row> {
+  const { bystanders, attacker } = stage;
+  const name = nameOf(attack);
+  const faults: string[] = [];
+  const began = performance.now();
+  const before = await rest(stage);
+  bystanders.excuse = attack.ends ?? '';
+  bystanders.resume();
+  const seen = new Watch(stage);
+  const { answered, excused } = bystanders;
+  let tally: Tally;
+  try {
+    tally = await Promise.race([
+      attacker.attack({ name, seed, ...size }),
+      seen.death.then((how) => Promise.reject(new Error(`${name}: the gateway has ended: ${how}`))),
+    ]);
+  } finally {
+    await seen.stop();
+  }
+  const after = await rest(stage);
+  bystanders.excuse = '';
+  faults.push(...tally.faults, ...bystanders.takeFaults());
+  faults.push(...gaugeFaults(after.metrics, bystanders.count));
+  const more = added(before.metrics, after.metrics);
+  faults.push(...countFaults(more, tally));
+  const remainsBytes = after.bytes - before.bytes;
+  const row: Row = {
+    name,
+    tally,
+    bystanders: {
+      answered: bystanders.answered - answered,
+      excused: bystanders.excused - excused,
+      worstMs: bystanders.takeWorst(),
+    },
+    turnMs: seen.turnMs,
+    lagMs: seen.lagMs,
+    probeMs: seen.probeMs,
+    remainsBytes,
+    residentBytes: seen.residentBytes,
+    seconds: (performance.now() - began) / 1_000,
+    faults,
+    wall: [],
+  };
+  if (row.bystanders.answered === 0) faults.push('no bystander was answered');
+  row.wall.push(...wallFaults(row));
+  return row;
+}
+
+/** Nobody asks, and nothing is under way: the gauges and the memory as they are then. */
+async function rest({ bystanders, gateway }: Stage): Promise<{ metrics: Metrics; bytes: number }> {
+  await bystanders.pause();
+  let metrics = await gateway.metrics();
+  // The ends of sessions are told to backends, and confirmed, after their clients have gone.
+  for (let looks = 0; looks < 40 && gaugeFaults(metrics, bystanders.count).length > 0; looks++) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    metrics = await gateway.metrics();
+  }
+  const { heapBytes, externalBytes } = await gateway.inside('collect');
+  return { metrics, bytes: heapBytes + externalBytes };
+}
+
+/** What is not as it is when nobody but the bystanders is there, and they are silent. */
+function gaugeFaults(metrics: Metrics, sessions: number): string[] {
+  const faults: string[] = [];
+  const expect = (name: string, value: number): void => {
+    const is = total(metrics, name);
+    if (is !== value) faults.push(`${name} is ${is} at rest, not ${value}`);
+  };
+  expect('pith_sessions', sessions);
+  expect('pith_requests_in_flight', 0);
+  expect('pith_outbox_bytes', 0);
+  expect('pith_bus_up', 1);
+  return faults;
+}
+
+/** What clients were told, and the gateway has not counted; what it was to count, and did not. */
+function countFaults(more: Metrics, tally: Tally): string[] {
+  const faults: string[] = [];
+  for (const reason of COUNTED) {
+    const told = tally.refused[reason] ?? 0;
+    const counted =
+      total(more, 'pith_requests_total', { outcome: reason }) +
+      total(more, 'pith_messages_refused_total', { reason });
+    if (counted < told) faults.push(`${told} were told ${reason}, ${counted} counted`);
+  }
+  for (const [series, by] of Object.entries(tally.counted)) {
+    const is = more.get(series) ?? 0;
+    if (is !== by) faults.push(`${series}: ${is} counted, not ${by}`);
+  }
+  return faults;
+}
+
+function wallFaults(row: Row): string[] {
+  const faults: string[] = [];
+  const mib = (bytes: number): string => `${(bytes / MIB).toFixed(1)} MiB`;
+  if (row.turnMs > STALL_MS) faults.push(`a turn of ${Math.round(row.turnMs)} ms`);
+  if (row.remainsBytes > REMAINS_BYTES) faults.push(`${mib(row.remainsBytes)} remain`);
+  if (row.residentBytes > RESIDENT_BYTES) faults.push(`${mib(row.residentBytes)} resident`);
+  return faults;
+}
+
+/** Looks at the process from outside while it is attacked. */
+class Watch {
+  turnMs = 0;
+  lagMs = 0;
+  probeMs = 0;
+  residentBytes = 0;
+  /** How it ended. */
+  readonly death: Promise<string>;
+  #stopped = false;
+  readonly #stage: Stage;
+  readonly #looking: Promise<void>;
+
+  constructor(stage: Stage) {
+    this.#stage = stage;
+    stage.gateway.takeWorstProbe();
+    let die: (how: string) => void;
+    this.death = new Promise((resolve) => {
+      die = resolve;
+    });
+    this.#looking = this.#look((how) => {
+      die(how);
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#looking;
+  }
+
+  async #look(die: (how: string) => void): Promise<void> {
+    const { gateway } = this.#stage;
+    while (!this.#stopped) {
+      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+      if (gateway.exit !== null) {
+        die(`${gateway.exit}\n${gateway.output.slice(-2_000)}`);
+        return;
+      }
+      try {
+        const [inside, metrics] = await Promise.all([gateway.inside(), gateway.metrics()]);
+        this.turnMs = Math.max(this.turnMs, inside.turnCpuMs);
+        this.residentBytes = Math.max(this.residentBytes, inside.residentBytes);
+        const lag = total(metrics, 'nodejs_eventloop_lag_p99_seconds') * 1_000;
+        this.lagMs = Math.max(this.lagMs, lag);
+      } catch (error) {
+        // Its end is noticed by its sockets before it is told.
+        await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+        if (gateway.exit === null) die(`it cannot be asked: ${errorText(error)}`);
+      }
+      this.probeMs = Math.max(this.probeMs, gateway.takeWorstProbe());
+    }
+  }
+}

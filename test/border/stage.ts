@@ -1,0 +1,138 @@
+/** All of it: nats-server, the gateway's process, the attacker's, honest backends and bystanders in this one. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+
+import { socketPath } from '../support/ipc-backend.ts';
+import { startNats, type TestNats } from '../support/nats.ts';
+import { eventually } from '../support/wait.ts';
+import type { Tally } from './arena.ts';
+import type { Said, Told } from './attacker.ts';
+import { Bystanders } from './bystanders.ts';
+import { configOf, KINDS } from './config.ts';
+import { Gateway } from './gateway.ts';
+import {
+  dialGrpc,
+  dialWebSocket,
+  grpcServer,
+  httpServer,
+  ipcServer,
+  methodServer,
+  natsServer,
+  type Running,
+} from './servers.ts';
+
+const ATTACKER = fileURLToPath(new URL('attacker.ts', import.meta.url));
+
+/** An attacking process, told what to do one thing at a time. */
+export class Attacker {
+  readonly #child: ChildProcess;
+
+  constructor() {
+    this.#child = fork(ATTACKER, { stdio: 'inherit', serialization: 'json' });
+  }
+
+  async tell<S extends Said['said']>(told: Told, until: S): Promise<Said & { said: S }> {
+    this.#child.send(told);
+    const answered = new AbortController();
+    const { signal } = answered;
+    const ended = once(this.#child, 'exit', { signal }).then(([code]) => {
+      throw new Error(`the attacker has ended: ${String(code)}`);
+    });
+    ended.catch(() => {});
+    const [said] = (await Promise.race([once(this.#child, 'message', { signal }), ended])) as [
+      Said,
+    ];
+    answered.abort();
+    if (said.said !== until) throw new Error(`the attacker said ${said.said}, not ${until}`);
+    return said as Said & { said: S };
+  }
+
+  async attack(told: Omit<Told & { tell: 'attack' }, 'tell'>): Promise<Tally> {
+    const { tally } = await this.tell({ tell: 'attack', ...told }, 'done');
+    return tally;
+  }
+
+  kill(): void {
+    this.#child.kill('SIGKILL');
+  }
+}
+
+export class Stage implements AsyncDisposable {
+  readonly nats: TestNats;
+  readonly gateway: Gateway;
+  readonly attacker: Attacker;
+  bystanders!: Bystanders;
+  readonly #open: (Running | Disposable)[];
+
+  private constructor(
+    nats: TestNats,
+    gateway: Gateway,
+    attacker: Attacker,
+    opened: (Running | Disposable)[],
+  ) {
+    this.nats = nats;
+    this.gateway = gateway;
+    this.attacker = attacker;
+    this.#open = opened;
+  }
+
+  /** @param more Further keys of the gateway's configuration. */
+  static async start(more = ''): Promise<Stage> {
+    const nats = await startNats();
+    const attacker = new Attacker();
+    const sockets = { a: socketPath(), x: socketPath() };
+    const echo = (): boolean => false;
+    const [link, handle, method, http, ipc, onNats] = await Promise.all([
+      grpcServer(true, echo),
+      grpcServer(false, echo),
+      methodServer(echo),
+      httpServer(echo),
+      ipcServer(sockets.a.path, echo),
+      natsServer(nats.port, 'pith.rpc.anats.>', echo),
+    ]);
+    const a = { link: link.at, handle: handle.at, method: method.at, http: http.at, ipc: ipc.at };
+    const told = { tell: 'open', natsPort: nats.port, ipcPath: sockets.x.path } as const;
+    const { places: x } = await attacker.tell(told, 'opened');
+    const gateway = await Gateway.start(configOf(nats.port, { a, x }, more));
+    const { ports } = gateway;
+    await attacker.tell({ tell: 'attach', ports: { ...ports, nats: nats.port } }, 'attached');
+    const stage = new Stage(nats, gateway, attacker, [
+      link,
+      handle,
+      method,
+      http,
+      ipc,
+      onNats,
+      dialGrpc(ports.control, 'adial', echo),
+      dialWebSocket(ports.admin, 'adialws', echo),
+      sockets.a,
+      sockets.x,
+    ]);
+    await stage.#ready();
+    stage.bystanders = await Bystanders.start(ports.clients);
+    return stage;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.bystanders?.stop();
+    await this.gateway[Symbol.asyncDispose]();
+    this.attacker.kill();
+    for (const one of this.#open) {
+      if ('close' in one) one.close();
+      else one[Symbol.dispose]();
+    }
+    await this.nats[Symbol.asyncDispose]();
+  }
+
+  /** Every backend is there, those that dial in too. */
+  async #ready(): Promise<void> {
+    const wanted = (['a', 'x'] as const).flatMap((side) => KINDS.map((kind) => `${side}${kind}`));
+    await eventually(async () => {
+      const metrics = await this.gateway.metrics();
+      return wanted.every(
+        (name) => (metrics.get(`pith_backend_healthy_addresses{backend="${name}"}`) ?? 0) > 0,
+      );
+    }, 'every backend to be healthy');
+  }
+}

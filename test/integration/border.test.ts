@@ -1,0 +1,36 @@
+/**
+ * Whatever comes over a border of the gateway, made by chance: the process lives, bystanders are answered, what was
+ * refused is counted. `make border` has more of it, and looks at time and memory too. TEST_SEED has a run again.
+ */
+import { afterAll, expect, test } from 'vitest';
+
+import { ATTACKS, nameOf } from '../border/attacks.ts';
+import { seedOfRun } from '../border/chance.ts';
+import { runRow } from '../border/row.ts';
+import { Stage } from '../border/stage.ts';
+import { MIB } from '../border/values.ts';
+
+const CASES = 16;
+const SIZE = { cases: CASES, ms: 120_000, largest: 20 * MIB };
+const seed = seedOfRun();
+let stage: Stage | null = null;
+
+afterAll(async () => {
+  await stage?.[Symbol.asyncDispose]();
+});
+
+test.each(ATTACKS.map((attack) => [nameOf(attack), attack] as const))(
+  '%s',
+  { timeout: 180_000 },
+  async (_, attack) => {
+    stage ??= await Stage.start();
+    try {
+      const row = await runRow(stage, attack, String(seed), SIZE);
+      expect(row.faults, `TEST_SEED=${seed}`).toEqual([]);
+    } catch (error) {
+      await stage[Symbol.asyncDispose]();
+      stage = null;
+      throw error;
+    }
+  },
+);
