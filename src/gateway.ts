@@ -312,6 +312,7 @@ export class Gateway {
       version,
       clock,
       wheel: this.#wheel,
+      convertBytesMax: config.limits.convert,
       natsPrefix: config.nats.prefix,
       nats: this.#nats,
       discovery: this.#discovery,

@@ -164,6 +164,11 @@ const limitsSchema = z
       min: 1024,
       max: 1024 * mebibyte,
     }),
+    convert: size(
+      '1MiB',
+      'Largest body that is parsed, transcoded, encoded in base64 or escaped again, 64KiB to 64MiB; an object in it counts at least 32 bytes, any other value 8. What passes as it came is not bound by it.',
+      { min: 64 * 1024, max: 64 * mebibyte },
+    ),
     event_loop_lag: duration('200ms', 'Beyond it new requests are shed with 503; 0s: never.', {
       zero: true,
     }),

@@ -2,10 +2,14 @@
  * Messages as JSON text, one in each WebSocket message: for people, and for clients that know no Pomelo. The
  * form is in src/README.md.
  */
+import { isUtf8 } from 'node:buffer';
+
 import { type Failure, failure } from '../errors.ts';
+import { doubleOf, isRawNumber, parseAsWritten, parseExact } from '../protocol/exact-json.ts';
 import { type HandshakeCode, type HandshakeRequest, readHandshake } from '../protocol/handshake.ts';
+import { isJson, Members } from '../protocol/json-scan.ts';
 import { type Message, type MessageFault, MessageKind } from '../protocol/message.ts';
-import { type Encoded, encodeText } from '../protocol/packet.ts';
+import { type Encoded, encodeText, encodeTextAround } from '../protocol/packet.ts';
 import { errorObject, refusalWords } from './error-body.ts';
 import {
   ANSWER_BYTES_MAX,
@@ -51,34 +55,41 @@ export class JsonDialect implements Dialect {
   }
 }
 
+const EMPTY_OBJECT = Buffer.from('{}');
+/** How deep a message may be nested: Go's decoder reads no more, and says so of the whole that it stands in. */
+const DEPTH_MAX = 10_000;
+/** The longest id or route as text: what is longer is none. */
+const MEMBER_BYTES_MAX = 2_048;
+/** What a message of a client may have. */
+const message = new Members(['id', 'route', 'body']);
+
 class JsonWire implements Wire {
-  /** Any fault leaves `into` answerable: with the id where there is one. */
+  /** Any fault leaves `into` answerable: with the id where there is one. The body stays the bytes that came. */
   decode(bytes: Buffer, into: Message): MessageFault | null {
     into.kind = MessageKind.NOTIFY;
     into.rawId = 0;
     into.wantsAnswer = true;
     into.route = '';
-    const value = parse(bytes);
-    if (!isObject(value)) return 'not_json';
-    const { id = null, route, body = {} } = value;
-    if (id !== null) {
-      if (!Number.isSafeInteger(id) || (id as number) < 0) return 'bad_id';
-      into.rawId = id as number;
-    }
-    if (typeof route !== 'string') return 'bad_message';
-    into.wantsAnswer = into.rawId !== 0;
+    if (!isUtf8(bytes) || !message.read(bytes)) return 'not_json';
+    const id = idOf(message.get('id'));
+    const route = small(message.get('route'));
+    const body = message.get('body');
+    message.forget();
+    if (id === null) return 'bad_id';
+    into.rawId = id;
+    if (typeof route !== 'string' || message.depth > DEPTH_MAX) return 'bad_message';
+    into.wantsAnswer = id !== 0;
     if (into.wantsAnswer) into.kind = MessageKind.REQUEST;
     into.route = route;
     into.routeWasCode = false;
     into.compressed = false;
-    try {
-      into.body = Buffer.from(JSON.stringify(body));
-    } catch {
-      // Nested deeper than it can be written again.
-      into.wantsAnswer = true;
-      return 'bad_message';
-    }
+    into.body = body ?? EMPTY_OBJECT;
     return null;
+  }
+
+  /** The number itself: here an id is no bytes of a packet. */
+  idOf(rawId: number): number {
+    return rawId;
   }
 
   readBody(_speaker: Speaker, { body }: Message): Buffer {
@@ -87,44 +98,55 @@ class JsonWire implements Wire {
 
   answer(rawId: number, _route: string, body: Uint8Array): Encoded | Failure {
     if (body.length > ANSWER_BYTES_MAX) return tooLong();
-    const json = jsonText(body);
+    const json = jsonOf(body);
     if (json === null)
       return failure('BAD_REPLY', 'the backend answered with something that is not JSON');
-    return encodeText(`{"id":${rawId},"body":${json}}`);
+    return encodeTextAround(`{"id":${rawId},"body":`, json, '}');
   }
 
   failure(rawId: number, _route: string, why: Failure): Encoded {
-    const own = why.body === null ? null : jsonText(why.body);
-    const error = own ?? JSON.stringify(errorObject(why));
-    return encodeText(rawId === 0 ? `{"error":${error}}` : `{"id":${rawId},"error":${error}}`);
+    const own = why.body === null || why.body.length > ANSWER_BYTES_MAX ? null : jsonOf(why.body);
+    const head = rawId === 0 ? '{"error":' : `{"id":${rawId},"error":`;
+    return encodeTextAround(head, own ?? Buffer.from(JSON.stringify(errorObject(why))), '}');
   }
 
   push(route: string, body: Uint8Array): Encoded | Failure {
-    const json = jsonText(body);
+    const json = jsonOf(body);
     if (json === null)
       return failure(
         'BAD_ARGUMENT',
         `the push ${route} is not JSON, and its client reads nothing else`,
       );
-    return encodeText(`{"route":${JSON.stringify(route)},"body":${json}}`);
+    return encodeTextAround(`{"route":${JSON.stringify(route)},"body":`, json, '}');
   }
 }
 
-/** The body if it is JSON, `{}` for none; else null. */
-function jsonText(body: Uint8Array): string | null {
-  if (body.length === 0) return '{}';
-  const text = Buffer.from(body.buffer, body.byteOffset, body.length).toString();
-  try {
-    JSON.parse(text);
-    return text;
-  } catch {
-    return null;
-  }
+/** The body as it is, `{}` for none; null: it is no JSON, which would spoil what it stands in. */
+function jsonOf(body: Uint8Array): Uint8Array | null {
+  if (body.length === 0) return EMPTY_OBJECT;
+  return isUtf8(body) && isJson(body) ? body : null;
 }
 
+/** 0 for none; null: it is no whole number that answers can repeat. Other notations of one (1.0, 1e2) are it too. */
+function idOf(json: Buffer | null): number | null {
+  const id = small(json, parseExact);
+  if (id === undefined || id === null) return 0;
+  const number = isRawNumber(id) ? doubleOf(id.rawJSON) : id;
+  return Number.isSafeInteger(number) && (number as number) >= 0
+    ? Math.abs(number as number)
+    : null;
+}
+
+/** The value of a member that is short; undefined for none, false for one that is too long. */
+function small(json: Buffer | null, parse: (text: string) => unknown = JSON.parse): unknown {
+  if (json === null) return undefined;
+  return json.length <= MEMBER_BYTES_MAX && parse(json.toString());
+}
+
+/** undefined: it is no JSON. */
 function parse(bytes: Buffer): unknown {
   try {
-    return JSON.parse(bytes.toString()) as unknown;
+    return parseAsWritten(bytes.toString());
   } catch {
     return undefined;
   }

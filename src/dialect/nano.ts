@@ -9,6 +9,7 @@ import {
   decodeMessage,
   encodePush,
   encodeResponse,
+  idOfRaw,
   type Message,
   type MessageFault,
   type RouteOfCode,
@@ -101,6 +102,10 @@ class NanoWire implements Wire {
 
   decode(bytes: Buffer, into: Message): MessageFault | null {
     return decodeMessage(bytes, this.#routeOfCode, into);
+  }
+
+  idOf(rawId: number): number {
+    return idOfRaw(rawId);
   }
 
   readBody(_speaker: Speaker, { body }: Message, raw: boolean): Buffer {

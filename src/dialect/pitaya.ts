@@ -16,6 +16,7 @@ import {
   encodeResponse,
   FLAG_COMPRESSED,
   FLAG_ERROR,
+  idOfRaw,
   type Message,
   type MessageFault,
   type RouteOfCode,
@@ -112,6 +113,10 @@ class PitayaWire implements Wire {
 
   decode(bytes: Buffer, into: Message): MessageFault | null {
     return decodeMessage(bytes, this.#routeOfCode, into);
+  }
+
+  idOf(rawId: number): number {
+    return idOfRaw(rawId);
   }
 
   readBody(_speaker: Speaker, { body, compressed }: Message): Buffer | Failure {

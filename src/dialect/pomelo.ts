@@ -12,6 +12,7 @@ import {
   decodeMessage,
   encodePush,
   encodeResponse,
+  idOfRaw,
   type Message,
   type MessageFault,
   type RouteOfCode,
@@ -145,6 +146,10 @@ class PomeloWire implements Wire {
 
   decode(bytes: Buffer, into: Message): MessageFault | null {
     return decodeMessage(bytes, this.#routeOfCode, into);
+  }
+
+  idOf(rawId: number): number {
+    return idOfRaw(rawId);
   }
 
   readBody(speaker: Speaker, message: Message, raw: boolean): Buffer | Failure | BadSignature {

@@ -41,6 +41,8 @@ export interface Speaker {
 export interface Wire {
   /** Decodes a message. Returns what is wrong, and then `into` means nothing but its id. */
   decode(bytes: Buffer, into: Message): MessageFault | null;
+  /** The number that the client itself knows as the id of a message, for whoever is told of it. */
+  idOf(rawId: number): number;
   /** The body as the backend gets it; `raw`: the route wants the bytes as they are. */
   readBody(speaker: Speaker, message: Message, raw: boolean): Buffer | Failure | BadSignature;
   /** The answer to a request; a failure when the body cannot be said to this client. */

@@ -82,6 +82,18 @@ export function encodeText(text: string): Encoded {
   return encoded;
 }
 
+/** The same, of bytes between two texts: UTF-8 that is not looked at. */
+export function encodeTextAround(before: string, body: Uint8Array, after: string): Encoded {
+  const beforeBytes = Buffer.byteLength(before);
+  const bytes = beforeBytes + body.length + Buffer.byteLength(after);
+  const encoded = allocateFrame(FRAME_TEXT, bytes);
+  const at = encoded.length - bytes;
+  encoded.write(before, at);
+  encoded.set(body, at + beforeBytes);
+  encoded.write(after, at + beforeBytes + body.length);
+  return encoded;
+}
+
 /** @throws {RangeError} when the body is longer than three bytes can say. */
 export function encodePacket(type: PacketType, body?: Uint8Array): Encoded {
   const encoded = allocatePacket(type, body?.length ?? 0);

@@ -41,6 +41,8 @@ export type UpstreamParts = {
   readonly clock: Clock;
   readonly wheel: TimerWheel;
   readonly natsPrefix: string;
+  /** `limits.convert`. */
+  readonly convertBytesMax: number;
   readonly nats: Nats | null;
   /** null: no Consul. */
   readonly discovery: Discovery | null;
@@ -208,11 +210,11 @@ function makeHttp(name: string, backend: HttpBackendConfig, parts: UpstreamParts
 }
 
 function makeIpc(name: string, { ipc }: IpcBackendConfig, parts: UpstreamParts): IpcUpstream {
-  const { clock, wheel, reach, delivery, log, metrics } = parts;
+  const { clock, wheel, reach, delivery, log, metrics, convertBytesMax } = parts;
   const path = ipc.replace(/^unix:(\/\/)?/, '');
   const seldom = new Seldom(clock);
   return new IpcUpstream(
-    { name, path, clock, wheel },
+    { name, path, convertBytesMax, clock, wheel },
     {
       push: (push: Push) => {
         const refused = reach.push(push, null);

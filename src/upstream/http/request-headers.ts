@@ -1,7 +1,7 @@
 /** The headers of a request to an HTTP backend: these and no others. */
 import type { Session } from '../../session/session.ts';
 import type { Call } from '../call.ts';
-import { idOfRaw } from '../../protocol/message.ts';
+import { isJson } from '../../protocol/json-scan.ts';
 import { encodeJsonValue, encodeValue } from '../nats/headers.ts';
 import { forwarded } from '../upstream.ts';
 
@@ -40,7 +40,7 @@ export class RequestHeaders {
       'Pith-Timeout-Ms',
       String(leftMs),
     ];
-    if (call.wantsAnswer) pairs.push('Pith-Id', String(idOfRaw(call.rawId)));
+    if (call.wantsAnswer) pairs.push('Pith-Id', String(call.session.wire.idOf(call.rawId)));
     if (call.trace !== null) {
       pairs.push('traceparent', call.trace.traceparent);
       if (call.trace.tracestate !== '') pairs.push('tracestate', call.trace.tracestate);
@@ -68,13 +68,7 @@ function factsOf(session: Session, forward: readonly string[]): Pairs {
   return pairs;
 }
 
-/** Objects and arrays by their first byte, which no protobuf message has; anything else is short, and parsed. */
+/** Objects and arrays by their first byte, which no protobuf message has; anything else is looked through. */
 function looksLikeJson(body: Buffer): boolean {
-  if (body.length === 0 || body[0] === 0x7b || body[0] === 0x5b) return true;
-  try {
-    JSON.parse(body.toString());
-    return true;
-  } catch {
-    return false;
-  }
+  return body.length === 0 || body[0] === 0x7b || body[0] === 0x5b || isJson(body);
 }

@@ -2,11 +2,13 @@
 import { JSON_DEPTH_MAX, nestsTooDeep } from '../../contract/json-depth.ts';
 import { readClose, readPatch, readTarget, ShapeError } from '../../contract/json-shapes.ts';
 import { type Failure, failure } from '../../errors.ts';
+import { parseAsWritten } from '../../protocol/exact-json.ts';
+import { tooMuchText, weightOfJson } from '../../protocol/convert.ts';
+import { isJson, Members } from '../../protocol/json-scan.ts';
 import type { Delivery, Push, Target } from '../../session/commands.ts';
 import { errorWords } from '../error-words.ts';
 import type { SessionVerb } from '../grpc/backend-frames.ts';
 import type { Reply } from '../upstream.ts';
-import { memberOf } from './json-text.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -27,7 +29,7 @@ export type BackendLine =
   | { readonly kind: 'unknown'; readonly cmd: string };
 
 /** What a backend may say by itself. An answer needs no `cmd`; many programs repeat that of the request. */
-const COMMANDS: ReadonlyMap<string, (line: Buffer, fields: Fields) => BackendLine> = new Map([
+const COMMANDS: ReadonlyMap<string, (fields: Fields) => BackendLine> = new Map([
   ['push', readPush],
   ['patch', readPatchCommand],
   ['kick', readKick],
@@ -43,38 +45,70 @@ const DELIVERIES: ReadonlyMap<unknown, Delivery> = new Map<unknown, Delivery>([
 const EMPTY_OBJECT = Buffer.from('{}');
 const NULL = Buffer.from('null');
 
-/** Reads one line, which is not blank. @throws {ShapeError} It says what is wrong. */
-export function readLine(line: Buffer): BackendLine {
-  const fields = parse(line);
-  const { cmd, seq_id: seqId } = fields;
+/** What an answer says beside its number and its payload, and what a command does. */
+const OF_ANSWER = ['error', 'patch', 'close'] as const;
+const OF_COMMAND = [
+  ...(['cmd', 'route', 'delivery', 'latest_key', 'expires_ms', 'patch'] as const),
+  ...(['sid', 'uid', 'group', 'all', 'where', 'except_sids', 'except_uids'] as const),
+  ...(['reason', 'code', 'kick', 'retry_after', 'retryAfter'] as const),
+] as const;
+const members = new Members(['seq_id', 'payload', ...OF_ANSWER, ...OF_COMMAND]);
+type MemberName = Parameters<typeof members.get>[0];
+/** Bytes of a seq_id or cmd; what is longer is neither. */
+const NAME_BYTES_MAX = 2_048;
+
+/**
+ * Reads one line, which is not blank. Its payload stays the bytes that came; of the rest what is needed is parsed, of
+ * each at most `convertBytesMax`.
+ *
+ * @throws {ShapeError} It says what is wrong.
+ */
+export function readLine(line: Buffer, convertBytesMax: number): BackendLine {
+  if (!members.read(line)) {
+    if (isJson(line)) throw new ShapeError('it is JSON, but no object');
+    throw new ShapeError(`it is not JSON: ${JSON.stringify(line.toString('utf8', 0, 64))}`);
+  }
+  try {
+    return readMembers(convertBytesMax);
+  } finally {
+    members.forget();
+  }
+}
+
+function readMembers(convertBytesMax: number): BackendLine {
+  const { cmd, seq_id: seqId } = fieldsOf(['cmd', 'seq_id'], NAME_BYTES_MAX);
   const command = typeof cmd === 'string' ? COMMANDS.get(cmd) : undefined;
-  if (command !== undefined) return command(line, fields);
-  if (Number.isSafeInteger(seqId)) return readAnswer(line, fields, seqId as number);
+  if (command !== undefined) return command(fieldsOf(OF_COMMAND, convertBytesMax));
+  if (Number.isSafeInteger(seqId)) return readAnswer(seqId as number, convertBytesMax);
   if (typeof cmd === 'string') return { kind: 'unknown', cmd };
   throw new ShapeError('it has neither seq_id, as an answer has, nor cmd, as a push has');
 }
 
-function parse(line: Buffer): Fields {
-  let value: unknown;
-  try {
-    value = JSON.parse(line.toString());
-  } catch {
-    throw new ShapeError(`it is not JSON: ${JSON.stringify(line.toString('utf8', 0, 64))}`);
+/** The values of those members that the line has. @throws {ShapeError} One is too large to be parsed. */
+function fieldsOf(names: readonly MemberName[], bytesMax: number): Fields {
+  const fields: Record<string, unknown> = {};
+  for (const name of names) {
+    const json = members.get(name);
+    if (json === null) continue;
+    const weight = weightOfJson(json, bytesMax);
+    if (weight > bytesMax) throw new ShapeError(tooMuchText(name, weight, bytesMax));
+    const text = json.toString();
+    // Session data goes out again as it came in.
+    fields[name] =
+      name === 'patch' || name === 'where' ? parseAsWritten(text) : (JSON.parse(text) as unknown);
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new ShapeError('it is JSON, but no object');
-  return value as Fields;
+  return fields;
 }
 
 // ---- answers --------------------------------------------------------------------------------------------
 
-function readAnswer(line: Buffer, fields: Fields, seqId: number): Answer {
-  const body = payloadOf(line);
-  const { error, patch, close } = fields;
-  if (isNoError(error) && isNothing(patch) && isNothing(close))
-    return { kind: 'answer', seqId, reply: body, fault: '' };
+function readAnswer(seqId: number, convertBytesMax: number): Answer {
+  const body = payloadOf();
   try {
-    return { kind: 'answer', seqId, reply: replyOf(fields, body), fault: '' };
+    const fields = fieldsOf(OF_ANSWER, convertBytesMax);
+    const { error, patch, close } = fields;
+    const isBody = isNoError(error) && isNothing(patch) && isNothing(close);
+    return { kind: 'answer', seqId, reply: isBody ? body : replyOf(fields, body), fault: '' };
   } catch (why) {
     if (!(why instanceof ShapeError)) throw why;
     const bad = failure('BAD_REPLY', `the answer's ${why.message}`);
@@ -116,14 +150,14 @@ function failureOf(error: unknown, payload: Buffer): Failure {
 }
 
 /** The payload's bytes as they are; none, or null, is an empty object. */
-function payloadOf(line: Buffer): Buffer {
-  const payload = memberOf(line, 'payload');
+function payloadOf(): Buffer {
+  const payload = members.get('payload');
   return payload === null || payload.equals(NULL) ? EMPTY_OBJECT : payload;
 }
 
 // ---- what a backend says by itself ----------------------------------------------------------------------
 
-function readPush(line: Buffer, fields: Fields): BackendLine {
+function readPush(fields: Fields): BackendLine {
   const { route, latest_key: latestKey = '', expires_ms: expiresMs = 0 } = fields;
   if (typeof route !== 'string' || route === '')
     throw new ShapeError('route is missing: what the client listens to');
@@ -135,7 +169,7 @@ function readPush(line: Buffer, fields: Fields): BackendLine {
   const push: Push = {
     target: targetOf(fields),
     route,
-    body: payloadOf(line),
+    body: payloadOf(),
     delivery,
     latestKey,
     expiresInMs: expiresMs as number,
@@ -144,12 +178,12 @@ function readPush(line: Buffer, fields: Fields): BackendLine {
   return { kind: 'push', push };
 }
 
-function readPatchCommand(_line: Buffer, fields: Fields): BackendLine {
+function readPatchCommand(fields: Fields): BackendLine {
   const patch = readPatch(shallow(fields['patch'], 'patch'));
   return { kind: 'verb', verb: { target: targetOf(fields), patch, close: null } };
 }
 
-function readKick(_line: Buffer, fields: Fields): BackendLine {
+function readKick(fields: Fields): BackendLine {
   const close = { ...readClose(fields), kick: fields['cmd'] === 'kick' };
   return { kind: 'verb', verb: { target: targetOf(fields), patch: null, close } };
 }

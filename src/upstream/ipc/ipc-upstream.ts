@@ -42,6 +42,8 @@ export type IpcUpstreamOptions = {
   readonly name: string;
   /** Of the socket in the file system. */
   readonly path: string;
+  /** Bytes of JSON that are parsed at once: `limits.convert`. */
+  readonly convertBytesMax: number;
   readonly clock: Clock;
   readonly wheel: TimerWheel;
 };
@@ -226,7 +228,7 @@ export class IpcUpstream implements Upstream {
     if (isBlank(line)) return;
     let read: BackendLine;
     try {
-      read = readLine(line);
+      read = readLine(line, this.#options.convertBytesMax);
     } catch (error) {
       if (!(error instanceof ShapeError)) throw error;
       this.#onBadLine(error.message);

@@ -4,7 +4,6 @@
  */
 import { Metadata } from '@grpc/grpc-js';
 
-import { idOfRaw } from '../../protocol/message.ts';
 import type { Call } from '../call.ts';
 import { decodeValue, encodeJsonValue, encodeValue, type Headers } from '../nats/headers.ts';
 import { forwarded } from '../upstream.ts';
@@ -19,7 +18,7 @@ export function metadataOf(call: Call, fixed: Metadata): Metadata {
   const metadata = sessionMetadata(call, fixed).clone();
   metadata.set('x-pith-seq', String(call.seq));
   metadata.set('x-pith-route', call.route);
-  if (call.wantsAnswer) metadata.set('x-pith-id', String(idOfRaw(call.rawId)));
+  if (call.wantsAnswer) metadata.set('x-pith-id', String(call.session.wire.idOf(call.rawId)));
   if (call.trace !== null) {
     metadata.set('traceparent', call.trace.traceparent);
     if (call.trace.tracestate !== '') metadata.set('tracestate', call.trace.tracestate);

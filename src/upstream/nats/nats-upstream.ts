@@ -7,7 +7,6 @@ import type { MsgHdrs } from 'nats';
 import { connectJson, readConnectResponse } from '../../contract/json-shapes.ts';
 import { isPubAck } from '../../contract/pub-ack.ts';
 import { errorText, type Failure, failure } from '../../errors.ts';
-import { idOfRaw } from '../../protocol/message.ts';
 import type { Lane } from '../../session/lane.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
 import type { Call } from '../call.ts';
@@ -236,7 +235,7 @@ export class NatsUpstream implements Upstream {
   #headers(call: Call): ReturnType<HeaderBlock['asHeaders']> {
     const left = Math.max(1, Math.round(call.deadline - this.#wheel.now()));
     let lines = `${this.#sessionLines(call)}Pith-Seq: ${call.seq}\r\nPith-Route: ${call.route}\r\nPith-Timeout-Ms: ${left}\r\n`;
-    if (call.wantsAnswer) lines += `Pith-Id: ${idOfRaw(call.rawId)}\r\n`;
+    if (call.wantsAnswer) lines += `Pith-Id: ${call.session.wire.idOf(call.rawId)}\r\n`;
     if (call.trace !== null) lines += traceLines(call.trace);
     return new HeaderBlock(lines).asHeaders();
   }

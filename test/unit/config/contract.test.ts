@@ -42,6 +42,7 @@ test('the defaults are in milliseconds and bytes', () => {
     route: 127,
     json_depth: 32,
     inflate: 1_048_576,
+    convert: 1_048_576,
     event_loop_lag: 200,
   } satisfies Config['limits']);
 });

@@ -40,6 +40,13 @@ test.each([
   ['not_json', '{', 0],
   ['not_json', '[]', 0],
   ['not_json', 'null', 0],
+  ['not_json', '\ufeff{"id":1,"route":"a"}', 0],
+  ['not_json', '{"id":1,"route":"a","body":{"x":01}}', 0],
+  ['not_json', '{"id":1,"route":"a","body":{"x":1}', 0],
+  ['bad_id', '{"id":9007199254740991.4,"route":"a"}', 0],
+  ['bad_id', '{"id":0.9999999999999999999,"route":"a"}', 0],
+  ['bad_id', '{"id":1e400,"route":"a"}', 0],
+  ['bad_id', '{"id":[[]],"route":"a"}', 0],
   ['bad_id', '{"id":-1,"route":"a"}', 0],
   ['bad_id', '{"id":1.5,"route":"a"}', 0],
   ['bad_id', '{"id":"1","route":"a"}', 0],
@@ -50,6 +57,49 @@ test.each([
 ])('%s: %.40s', (expected, said, id) => {
   const { fault, message } = decode(said);
   expect([fault, message.rawId, message.wantsAnswer]).toEqual([expected, id, true]);
+});
+
+test.each([
+  '{"n":9007199254740993,"e":1e400,"z":-0,"f":1.0,"x":1E+2}',
+  '{ "2":1, "1":2,\t"1":3 }',
+  '{"__proto__":{"a":1},"s":"\\ud800\\u0000\\/"}',
+  '9007199254740993',
+  '"text"',
+  'null',
+  '[1, 2]',
+])('a body stays the bytes that came: %s', (body) => {
+  expect(decode(`{"body": ${body} ,"id":7,"route":"a.b"}`).message.body.toString()).toBe(body);
+  expect(text(wire.answer(7, 'a.b', Buffer.from(body), 'auto'))).toBe(`{"id":7,"body":${body}}`);
+  expect(text(wire.push('a.b', Buffer.from(body)))).toBe(`{"route":"a.b","body":${body}}`);
+});
+
+test.each([
+  ['300', 300],
+  ['1.0', 1],
+  ['1e2', 100],
+  ['9007199254740991', 9007199254740991],
+])('the id %s is the number %d to everybody', (id, number) => {
+  const { fault, message } = decode(`{"id":${id},"route":"a.b"}`);
+  expect([fault, message.wantsAnswer]).toEqual([null, true]);
+  expect(wire.idOf(message.rawId)).toBe(number);
+  expect(text(wire.answer(message.rawId, 'a.b', Buffer.from('1'), 'auto'))).toBe(
+    `{"id":${number},"body":1}`,
+  );
+});
+
+test('what JSON.parse would change in a name is the same name', () => {
+  expect(decode('{"\\u0069d":3,"route":"\\u0061.b"}').message).toMatchObject({
+    rawId: 3,
+    route: 'a.b',
+  });
+});
+
+test('bytes that are no UTF-8 are no text, neither way', () => {
+  const bad = Buffer.from('{"id":1,"route":"a","body":"\xff"}', 'latin1');
+  expect(wire.decode(bad, new Message())).toBe('not_json');
+  expect(wire.answer(7, 'a.b', Buffer.from('"\xff"', 'latin1'), 'auto')).toMatchObject({
+    reason: 'BAD_REPLY',
+  });
 });
 
 test('no text makes decoding throw', () => {

@@ -1,7 +1,7 @@
 /** The headers of a request. That they arrive, and no others: test/integration/http.test.ts. */
 import { expect, test } from 'vitest';
 
-import { rawIdOf } from '../../../../src/protocol/message.ts';
+import { idOfRaw, rawIdOf } from '../../../../src/protocol/message.ts';
 import { Lane } from '../../../../src/session/lane.ts';
 import type { Session } from '../../../../src/session/session.ts';
 import type { Target } from '../../../../src/routing/rule.ts';
@@ -16,6 +16,7 @@ function call(body: string | Buffer, codec: 'auto' | 'raw' = 'auto'): Call {
     remoteIp: '::1',
     data: {},
     version: 0,
+    wire: { idOf: idOfRaw },
   } as unknown as Session;
   made.lane = new Lane();
   made.target = { ordinal: 0, forward: [], codec } as unknown as Target;

@@ -6,7 +6,7 @@ import type { Reply } from '../../../../src/upstream/upstream.ts';
 import { type Answer, readLine } from '../../../../src/upstream/ipc/backend-lines.ts';
 
 function read(line: object | string) {
-  return readLine(Buffer.from(typeof line === 'string' ? line : JSON.stringify(line)));
+  return readLine(Buffer.from(typeof line === 'string' ? line : JSON.stringify(line)), 1_048_576);
 }
 
 function reply(line: object): Reply {

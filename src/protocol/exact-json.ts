@@ -1,0 +1,100 @@
+/**
+ * JSON whose numbers stay what they were: JavaScript has doubles alone, and reads 9007199254740993 as ...992 and 1e400
+ * as Infinity. Here such a number is kept as its text, which `JSON.stringify` writes as it is. Pure.
+ */
+
+/** A number as it was written. [ECMAScript JSON.rawJSON] */
+export type RawNumber = { readonly rawJSON: string };
+
+type Reviver = (key: string, value: unknown, context: { source?: string }) => unknown;
+const { isRawJSON, rawJSON } = JSON as unknown as {
+  isRawJSON(value: unknown): boolean;
+  rawJSON(text: string): RawNumber;
+};
+
+/** What has no number that a double, written again, could change; also true of some that have one in a string. */
+const MAY_CHANGE = /[0-9]{16}|[0-9][eE]|[0-9]\.|-0/;
+/** The same, of a number whose value a double could change. */
+const MAY_LOSE = /[0-9]{16}|[0-9][eE]|-0/;
+
+export function isRawNumber(value: unknown): value is RawNumber {
+  return isRawJSON(value);
+}
+
+/**
+ * `JSON.parse`, but that each number that would be written otherwise than it came is a RawNumber: 1.0, 1E2 and -0 too.
+ *
+ * @throws {SyntaxError} Not JSON, or nested deeper than can be walked.
+ */
+export function parseAsWritten(text: string): unknown {
+  return MAY_CHANGE.test(text) ? parseRaw(text) : (JSON.parse(text) as unknown);
+}
+
+/** The same for what is converted: only numbers that a double may not hold are looked at, which is cheaper. */
+export function parseExact(text: string): unknown {
+  return MAY_LOSE.test(text) ? parseRaw(text) : (JSON.parse(text) as unknown);
+}
+
+/** True when the text may hold a number of which `JSON.parse` would keep something else. */
+export function mayLose(text: string): boolean {
+  return MAY_LOSE.test(text);
+}
+
+function parseRaw(text: string): unknown {
+  try {
+    return JSON.parse(text, keepNumber as Reviver as (key: string, value: unknown) => unknown);
+  } catch (error) {
+    if (error instanceof RangeError) throw new SyntaxError('nested too deep', { cause: error });
+    throw error;
+  }
+}
+
+const keepNumber: Reviver = (_key, value, { source }) =>
+  typeof value === 'number' && source !== undefined && String(value) !== source
+    ? rawJSON(source)
+    : value;
+
+/** A number in any of JSON's notations, as sign, digits and exponent: equal numbers are equal texts. */
+function canonical(source: string): string {
+  const [, sign, whole, fraction = '', exponent = '0'] =
+    /^(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?$/.exec(source)!;
+  const digits = whole! + fraction;
+  let start = 0;
+  while (digits[start] === '0') start++;
+  if (start === digits.length) return '0';
+  let end = digits.length;
+  while (digits[end - 1] === '0') end--;
+  const scale = BigInt(exponent) - BigInt(fraction.length) + BigInt(digits.length - end);
+  return `${sign}${digits.slice(start, end)}e${scale}`;
+}
+
+/** True when two numbers in JSON's notation are the same number. */
+export function isSameNumber(a: string, b: string): boolean {
+  return a === b || canonical(a) === canonical(b);
+}
+
+/** Digits that a whole number of any use has, at most; beyond it none is made of a notation with an exponent. */
+const WHOLE_DIGITS_MAX = 400;
+
+/** The whole number that the text is in any of JSON's notations (1e2, 1.0); null: it is none, or absurdly long. */
+export function wholeOf(source: string): bigint | null {
+  const [digits, exponent] = canonical(source).split('e') as [string, string | undefined];
+  if (exponent === undefined) return 0n;
+  const zeros = Number(exponent);
+  if (zeros < 0 || digits.length + zeros > WHOLE_DIGITS_MAX) return null;
+  return BigInt(digits + '0'.repeat(zeros));
+}
+
+/**
+ * The double for a number in JSON's notation; null: there is none. A whole number must come out as it went in; of a
+ * fraction the nearest is taken, as everywhere; what is too large, or so small that only 0 is left, has none.
+ */
+export function doubleOf(source: string): number | null {
+  const number = Number(source);
+  if (!Number.isFinite(number)) return null;
+  const exact = canonical(source);
+  if (number === 0) return exact === '0' ? number : null;
+  const exponent = exact.slice(exact.indexOf('e') + 1);
+  if (exponent.startsWith('-')) return number;
+  return exact === canonical(String(number)) ? number : null;
+}

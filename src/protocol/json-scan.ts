@@ -1,0 +1,291 @@
+/**
+ * JSON looked at and not parsed: whether it is JSON, where its members are, and how much there is to convert. One pass
+ * over the bytes, without recursion and without making anything, so that text can pass as it came. [RFC 8259]
+ */
+
+/** Arrays and objects within each other; what is nested deeper counts as no JSON. */
+export const SCAN_DEPTH_MAX = 65_536;
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const MINUS = 0x2d;
+const POINT = 0x2e;
+const ZERO = 0x30;
+const NINE = 0x39;
+const OPEN_LIST = 0x5b;
+const CLOSE_LIST = 0x5d;
+const OPEN_OBJECT = 0x7b;
+const CLOSE_OBJECT = 0x7d;
+
+/** By byte: true for what may follow a backslash, but `u`. */
+const ESCAPED = new Uint8Array(256);
+for (const letter of '"\\/bfnrt') ESCAPED[letter.charCodeAt(0)] = 1;
+/** By byte: true for what may stand in a string as it is. Bytes beyond ASCII are not looked at. */
+const PLAIN = new Uint8Array(256).fill(1, 0x20);
+PLAIN[QUOTE] = 0;
+PLAIN[BACKSLASH] = 0;
+const WORDS: readonly Uint8Array[] = ['true', 'false', 'null'].map((word) => Buffer.from(word));
+
+/** Where a member's value is; both 0 where the object has no such member. */
+export type Slice = { start: number; end: number };
+
+/** The members of an object that somebody asked for, by the order in which they were asked for. */
+type Wanted = { readonly names: readonly Uint8Array[]; readonly slices: readonly Slice[] };
+
+class Scanner {
+  /** Arrays and objects. */
+  containers = 0;
+  /** All values, these included. */
+  values = 0;
+  /** The deepest nesting. */
+  depthMax = 0;
+  /** 1 for an object, by depth. */
+  readonly #isObject = new Uint8Array(SCAN_DEPTH_MAX + 1);
+
+  /** Where the value that begins at or behind `start` has ended; -1: there is none. `wanted`: of that object. */
+  value(bytes: Uint8Array, start: number, wanted: Wanted | null = null): number {
+    this.containers = 0;
+    this.values = 0;
+    this.depthMax = 0;
+    let at = start;
+    let depth = 0;
+    let member: Slice | null = null;
+    for (;;) {
+      // A value is due.
+      at = afterSpace(bytes, at);
+      const first = bytes[at]!;
+      this.values++;
+      if (depth === 1 && member !== null) member.start = at;
+      if (first === OPEN_OBJECT || first === OPEN_LIST) {
+        if (++depth > SCAN_DEPTH_MAX) return -1;
+        if (depth > this.depthMax) this.depthMax = depth;
+        this.containers++;
+        this.#isObject[depth] = first === OPEN_OBJECT ? 1 : 0;
+        at = afterSpace(bytes, at + 1);
+        if (bytes[at] !== first + 2) {
+          if (first === OPEN_LIST) continue;
+          if (depth === 1) member = wantedAt(bytes, at, wanted);
+          at = afterKey(bytes, at);
+          if (at < 0) return -1;
+          continue;
+        }
+        at++;
+        depth--;
+      } else {
+        at = afterScalar(bytes, at);
+        if (at < 0) return -1;
+      }
+      // A value has ended, and maybe what it stood in.
+      for (;;) {
+        if (depth === 1 && member !== null) {
+          member.end = at;
+          member = null;
+        }
+        if (depth === 0) return at;
+        at = afterSpace(bytes, at);
+        const isObject = this.#isObject[depth] === 1;
+        const byte = bytes[at];
+        if (byte === COMMA) {
+          at++;
+          if (isObject) {
+            at = afterSpace(bytes, at);
+            if (depth === 1) member = wantedAt(bytes, at, wanted);
+            at = afterKey(bytes, at);
+            if (at < 0) return -1;
+          }
+          break;
+        }
+        if (byte !== (isObject ? CLOSE_OBJECT : CLOSE_LIST)) return -1;
+        at++;
+        depth--;
+      }
+    }
+  }
+}
+
+// What stands at `start` must be there: each gives where it has ended, -1 where it is not that. Behind the last byte
+// there is undefined, which is none of those that are looked for.
+
+function afterSpace(bytes: Uint8Array, start: number): number {
+  let at = start;
+  for (;;) {
+    const byte = bytes[at]!;
+    if (byte > 0x20 || (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09))
+      return at;
+    at++;
+  }
+}
+
+/** A key and its colon. */
+function afterKey(bytes: Uint8Array, start: number): number {
+  if (bytes[start] !== QUOTE) return -1;
+  const after = afterString(bytes, start);
+  if (after < 0) return -1;
+  const colon = afterSpace(bytes, after);
+  return bytes[colon] === COLON ? colon + 1 : -1;
+}
+
+function afterScalar(bytes: Uint8Array, start: number): number {
+  const first = bytes[start]!;
+  if (first === QUOTE) return afterString(bytes, start);
+  if (first === MINUS || (first >= ZERO && first <= NINE)) return afterNumber(bytes, start);
+  for (const word of WORDS) if (first === word[0]) return afterWord(bytes, start, word);
+  return -1;
+}
+
+function afterString(bytes: Uint8Array, start: number): number {
+  const end = bytes.length;
+  let at = start + 1;
+  for (;;) {
+    while (at < end && PLAIN[bytes[at]!] === 1) at++;
+    const byte = bytes[at];
+    if (byte === QUOTE) return at + 1;
+    if (byte !== BACKSLASH) return -1;
+    const escape = bytes[at + 1]!;
+    if (escape === 0x75 && isHex4(bytes, at + 2)) at += 6;
+    else if (ESCAPED[escape] === 1) at += 2;
+    else return -1;
+  }
+}
+
+function afterNumber(bytes: Uint8Array, start: number): number {
+  let at = bytes[start] === MINUS ? start + 1 : start;
+  const whole = afterDigits(bytes, at);
+  if (whole === at || (bytes[at] === ZERO && whole > at + 1)) return -1;
+  at = whole;
+  if (bytes[at] === POINT) {
+    const fraction = afterDigits(bytes, at + 1);
+    if (fraction === at + 1) return -1;
+    at = fraction;
+  }
+  // e or E
+  if ((bytes[at]! | 0x20) !== 0x65) return at;
+  const sign = bytes[at + 1];
+  const from = sign === 0x2b || sign === MINUS ? at + 2 : at + 1;
+  const exponent = afterDigits(bytes, from);
+  return exponent === from ? -1 : exponent;
+}
+
+function afterDigits(bytes: Uint8Array, start: number): number {
+  let at = start;
+  while (bytes[at]! >= ZERO && bytes[at]! <= NINE) at++;
+  return at;
+}
+
+function afterWord(bytes: Uint8Array, start: number, word: Uint8Array): number {
+  for (let i = 1; i < word.length; i++) if (bytes[start + i] !== word[i]) return -1;
+  return start + word.length;
+}
+
+function isHex4(bytes: Uint8Array, start: number): boolean {
+  for (let at = start; at < start + 4; at++) {
+    const byte = bytes[at]!;
+    const letter = byte | 0x20;
+    const isHex = (byte >= ZERO && byte <= NINE) || (letter >= 0x61 && letter <= 0x66);
+    if (!isHex) return false;
+  }
+  return true;
+}
+
+/** The slice for the key that begins at `start`; null: nobody asked for it. */
+function wantedAt(bytes: Uint8Array, start: number, wanted: Wanted | null): Slice | null {
+  if (wanted === null || bytes[start] !== QUOTE) return null;
+  const end = afterString(bytes, start);
+  if (end < 0) return null;
+  for (let i = 0; i < wanted.names.length; i++)
+    if (isKey(bytes, start, end, wanted.names[i]!)) return wanted.slices[i]!;
+  return null;
+}
+
+/** Also when it is written with escapes. */
+function isKey(bytes: Uint8Array, start: number, end: number, name: Uint8Array): boolean {
+  const length = end - start - 2;
+  if (length === name.length) {
+    let i = 0;
+    while (i < length && bytes[start + 1 + i] === name[i]) i++;
+    return i === length;
+  }
+  if (length < name.length || length > 6 * name.length) return false;
+  const key = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start);
+  if (!key.includes(BACKSLASH)) return false;
+  return (JSON.parse(key.toString()) as string) === Buffer.from(name).toString();
+}
+
+const EMPTY = new Uint8Array(0);
+/** Shared: a scan is done in one go. */
+const scanner = new Scanner();
+
+/** True for JSON text and nothing else, white space around it allowed. Strings are not looked at for UTF-8. */
+export function isJson(bytes: Uint8Array): boolean {
+  return isWhole(bytes, scanner.value(bytes, 0));
+}
+
+/** What there is in a JSON text. */
+export type JsonSize = {
+  /** Arrays and objects. */
+  readonly containers: number;
+  /** All values, arrays and objects among them. */
+  readonly values: number;
+  /** How deep arrays and objects are nested. */
+  readonly depth: number;
+};
+
+/** null: it is no JSON. */
+export function sizeOfJson(bytes: Uint8Array): JsonSize | null {
+  if (!isJson(bytes)) return null;
+  const { containers, values, depthMax: depth } = scanner;
+  return { containers, values, depth };
+}
+
+function isWhole(bytes: Uint8Array, after: number): boolean {
+  if (after < 0) return false;
+  return afterSpace(bytes, after) === bytes.length;
+}
+
+/**
+ * Finds the members of an object that is looked at often, by their names. Of several with one name the last counts, as
+ * in `JSON.parse`; names with escapes are found too.
+ */
+export class Members<const Name extends string> {
+  readonly #wanted: Wanted;
+  readonly #places: ReadonlyMap<string, Slice>;
+  #bytes: Uint8Array = EMPTY;
+  #depth = 0;
+
+  /** @param named In ASCII, without what JSON escapes. */
+  constructor(named: readonly Name[]) {
+    const names = [...new Set(named)];
+    const slices = names.map(() => ({ start: 0, end: 0 }));
+    this.#wanted = { names: names.map((name) => Buffer.from(name)), slices };
+    this.#places = new Map(names.map((name, i) => [name, slices[i]!]));
+  }
+
+  /** False: it is no JSON, or no object. The members are views that hold until the next call. */
+  read(bytes: Uint8Array): boolean {
+    for (const slice of this.#wanted.slices) slice.start = slice.end = 0;
+    this.#bytes = bytes;
+    const after = scanner.value(bytes, 0, this.#wanted);
+    this.#depth = scanner.depthMax;
+    if (!isWhole(bytes, after)) return false;
+    return bytes[afterSpace(bytes, 0)] === OPEN_OBJECT;
+  }
+
+  /** How deep what was read is nested. */
+  get depth(): number {
+    return this.#depth;
+  }
+
+  /** The bytes of a member's value; null: there is none. */
+  get(name: Name): Buffer | null {
+    const { start, end } = this.#places.get(name)!;
+    const { buffer, byteOffset } = this.#bytes;
+    return end === 0 ? null : Buffer.from(buffer, byteOffset + start, end - start);
+  }
+
+  /** The bytes that were read are not kept any longer. */
+  forget(): void {
+    this.#bytes = EMPTY;
+  }
+}
