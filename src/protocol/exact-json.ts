@@ -7,7 +7,8 @@
 export type RawNumber = { readonly rawJSON: string };
 
 type Reviver = (key: string, value: unknown, context: { source?: string }) => unknown;
-const { isRawJSON, rawJSON } = JSON as unknown as {
+/** What TypeScript's library does not have yet. */
+const RAW = JSON as unknown as {
   isRawJSON(value: unknown): boolean;
   rawJSON(text: string): RawNumber;
 };
@@ -18,7 +19,7 @@ const MAY_CHANGE = /[0-9]{16}|[0-9][eE]|[0-9]\.|-0/;
 const MAY_LOSE = /[0-9]{16}|[0-9][eE]|-0/;
 
 export function isRawNumber(value: unknown): value is RawNumber {
-  return isRawJSON(value);
+  return RAW.isRawJSON(value);
 }
 
 /**
@@ -51,7 +52,7 @@ function parseRaw(text: string): unknown {
 
 const keepNumber: Reviver = (_key, value, { source }) =>
   typeof value === 'number' && source !== undefined && String(value) !== source
-    ? rawJSON(source)
+    ? RAW.rawJSON(source)
     : value;
 
 /** A number in any of JSON's notations, as sign, digits and exponent: equal numbers are equal texts. */

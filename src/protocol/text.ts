@@ -4,6 +4,8 @@
  */
 import { isAscii, isUtf8 } from 'node:buffer';
 
+import { isJson } from './json-scan.ts';
+
 /** How a client reads strings outside JSON: `cesu8` for stock browser clients. */
 export type StringForm = 'utf8' | 'cesu8';
 
@@ -34,6 +36,51 @@ export function textFromClient(bytes: Buffer, start = 0, end: number = bytes.len
 /** A client's JSON as UTF-8: the same buffer when it is that already, else with CESU-8 pairs joined. */
 export function utf8FromClient(json: Buffer): Buffer {
   return isUtf8(json) ? json : joinPairs(json);
+}
+
+const BRACE = 0x7b;
+const BRACKET = 0x5b;
+/** White space that is looked over for where JSON begins. */
+const SPACES_MAX = 16;
+
+/**
+ * A body of a client, as a backend reads it: JSON in UTF-8, anything else the bytes that came. A JSON object or list is
+ * told from other bytes, which may begin alike, by being one to its end. null: there is more than `bytesMax` to change.
+ */
+export function bodyFromClient(body: Buffer, bytesMax: number): Buffer | null {
+  if (!beginsAsJson(body) || isUtf8(body) || !isJson(body)) return body;
+  return body.length > bytesMax ? null : joinPairs(body);
+}
+
+/**
+ * A body of a backend, as every client reads it: JSON without characters of four bytes and without white space at its
+ * end (libpomelo2 takes that of Go's encoder for broken JSON), anything else as it is; see `bodyFromClient`. null:
+ * there is more than `bytesMax` to escape.
+ */
+export function bodyForClient<T extends Uint8Array>(body: T, bytesMax: number): T | Buffer | null {
+  if (!beginsAsJson(body)) return body;
+  const trimmed = withoutTail(body);
+  const hasAstral = !isAscii(body) && nextAstral(body, 0) < body.length;
+  if ((trimmed === body && !hasAstral) || !isJson(body)) return body;
+  if (!hasAstral) return trimmed;
+  return body.length > bytesMax ? null : escapeAstral(trimmed);
+}
+
+/** An object or a list; other bodies are the application's own bytes. */
+export function beginsAsJson(body: Uint8Array): boolean {
+  let at = 0;
+  while (isSpace(body[at]) && at < SPACES_MAX) at++;
+  return body[at] === BRACE || body[at] === BRACKET;
+}
+
+function withoutTail<T extends Uint8Array>(body: T): T {
+  let end = body.length;
+  while (isSpace(body[end - 1])) end--;
+  return end === body.length ? body : (body.subarray(0, end) as T);
+}
+
+function isSpace(byte: number | undefined): boolean {
+  return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
 }
 
 /** Joins CESU-8 pairs; other bytes stay, valid or not. The same buffer when there is no pair. */
