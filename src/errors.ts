@@ -97,6 +97,11 @@ export function failure(reason: Reason, message?: string, retryAfterMs = 0): Fai
   return { code, reason, message: message ?? standard, retryAfterMs, fields: null, body: null };
 }
 
+/** Tells a reason why not from what was wanted. */
+export function isFailure(value: object): value is Failure {
+  return 'retryAfterMs' in value && 'reason' in value;
+}
+
 /** True when the gateway itself gives this reason (so it may be a metric label). */
 export function isOwnReason(reason: string): reason is Reason {
   return Object.hasOwn(REASONS, reason);

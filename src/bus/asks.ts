@@ -1,87 +1,96 @@
 /**
- * Questions to other gateways over NATS, gathered: an own inbox, a number per question, a bound in time.
- * Off the hot path: promises are fine here.
+ * Questions to other gateways over NATS: an own inbox, a number per question that nobody can guess, a bound in
+ * time. Off the hot path: promises are fine here.
  */
-import type { Clock } from '../clock.ts';
+import { randomBytes } from 'node:crypto';
+
+import type { CancelTimer, Clock } from '../clock.ts';
+import { type Failure, failure } from '../errors.ts';
 import type { NatsConnector, OnMessage } from '../upstream/nats/connection.ts';
-import { isPubAck } from '../contract/pub-ack.ts';
+import { type HeaderBlock, saysNobody } from '../upstream/nats/headers.ts';
+import { send } from '../upstream/nats/outgoing.ts';
 import type { Subjects } from '../upstream/nats/subjects.ts';
 
-const NO_RESPONDERS = 503;
-/** Questions under way; beyond it the next is answered as if nobody had. */
+/** Questions under way; beyond it the next is refused. */
 const ASKS_MAX = 4_096;
+/** 96 bits. */
+const NUMBER_BYTES = 12;
 
 type Received = Parameters<OnMessage>[1];
 
-/** Who answered, and whether the server said that nobody listens. */
-export type Gathered = { readonly messages: readonly Received[]; readonly nobody: boolean };
-
-type Ask = {
-  readonly messages: Received[];
-  nobody: boolean;
-  enough(messages: readonly Received[]): boolean;
-  done(): void;
+export type Question = {
+  readonly subject: string;
+  readonly payload: Uint8Array;
+  readonly headers?: HeaderBlock;
+  readonly waitMs: number;
+  /** Hears each answer; true: that is enough. It keeps no more of them than it can bound. */
+  take(answer: Received): boolean;
 };
+
+/** over: it was enough, or the time is up · nobody: the server says that nobody listens. */
+export type Outcome = 'over' | 'nobody';
+
+/** A question under way. */
+export type Asking = {
+  readonly ended: Promise<Outcome>;
+  /** What came until now is enough. */
+  end(): void;
+};
+
+type Ask = Question & { done(outcome: Outcome): void };
 
 export class Asks {
   readonly #connector: NatsConnector;
   readonly #subjects: Subjects;
   readonly #clock: Clock;
+  readonly #onStray: () => void;
   readonly #asks = new Map<string, Ask>();
-  #next = 1;
 
-  constructor(connector: NatsConnector, subjects: Subjects, clock: Clock) {
+  /** @param onStray An answer came to a question that nobody asks, or not any more. */
+  constructor(connector: NatsConnector, subjects: Subjects, clock: Clock, onStray: () => void) {
     this.#connector = connector;
     this.#subjects = subjects;
     this.#clock = clock;
-    connector.always(`${subjects.inboxPrefix}.ask.*`, this.#onAnswer);
+    this.#onStray = onStray;
+    connector.always(subjects.asked, this.#onAnswer);
   }
 
-  /**
-   * Sends with `send(reply)` and gathers what comes to that subject until it is `enough`, nobody listens, or
-   * `waitMs` has passed. Rejects with what `send` throws.
-   */
-  ask(
-    send: (reply: string) => void,
-    waitMs: number,
-    enough: (messages: readonly Received[]) => boolean,
-  ): Promise<Gathered> {
-    if (!this.#connector.up || this.#asks.size >= ASKS_MAX)
-      return Promise.resolve({ messages: [], nobody: true });
-    const reply = `${this.#subjects.inboxPrefix}.ask.${(this.#next++).toString(36)}`;
-    return new Promise((resolve, reject) => {
-      const cancel = this.#clock.setTimer(waitMs, () => {
-        ask.done();
-      });
-      const ask: Ask = {
-        messages: [],
-        nobody: false,
-        enough,
-        done: () => {
-          cancel();
-          this.#asks.delete(reply);
-          resolve({ messages: ask.messages, nobody: ask.nobody });
-        },
-      };
-      this.#asks.set(reply, ask);
-      try {
-        send(reply);
-      } catch (error) {
-        reject(error as Error);
-        ask.done();
-      }
+  /** Asks. A Failure: the question has not left. */
+  ask(question: Question): Asking | Failure {
+    if (this.#asks.size >= ASKS_MAX)
+      return failure('OVERLOADED', `${ASKS_MAX} questions to other gateways are under way`);
+    const { subject, payload, headers, waitMs } = question;
+    const reply = this.#subjects.ask(randomBytes(NUMBER_BYTES).toString('base64url'));
+    const refused = send(this.#connector, {
+      subject,
+      payload,
+      reply,
+      ...(headers !== undefined && { headers }),
     });
+    if (refused !== null) return refused;
+    let cancel: CancelTimer = () => {};
+    let resolve!: (outcome: Outcome) => void;
+    const ended = new Promise<Outcome>((settle) => {
+      resolve = settle;
+    });
+    const done = (outcome: Outcome): void => {
+      cancel();
+      this.#asks.delete(reply);
+      resolve(outcome);
+    };
+    const end = (): void => {
+      done('over');
+    };
+    cancel = this.#clock.setTimer(waitMs, end);
+    this.#asks.set(reply, { ...question, done });
+    return { ended, end };
   }
 
   readonly #onAnswer: OnMessage = (error, message) => {
-    const ask = error === null ? this.#asks.get(message.subject) : undefined;
-    if (ask === undefined || isPubAck(message.data)) return;
-    if (message.headers?.code === NO_RESPONDERS && message.data.length === 0) {
-      ask.nobody = true;
-      ask.done();
-      return;
-    }
-    ask.messages.push(message);
-    if (ask.enough(ask.messages)) ask.done();
+    if (error !== null) return;
+    const ask = this.#asks.get(message.subject);
+    if (ask === undefined) this.#onStray();
+    else if (saysNobody(message)) ask.done('nobody');
+    else if (ask.take(message)) ask.done('over');
   };
 }

@@ -1,5 +1,5 @@
 /** What the gateway needs of a bus: to hear what backends say to sessions, and to reach the other gateways. */
-import type { SessionJson } from '../contract/json-shapes.ts';
+import type { ErrorJson, SessionJson } from '../contract/json-shapes.ts';
 import type { Failure } from '../errors.ts';
 import type { Close, Patch, Push, Target } from '../session/commands.ts';
 import type { Interest } from '../session/registry.ts';
@@ -36,12 +36,17 @@ export type FleetAnswer = {
   sessions?: SessionJson[];
   /** There are more sessions than `sessions` holds. */
   more?: boolean;
+  /** Why it did nothing, and gives nothing. */
+  error?: ErrorJson['error'];
 };
 
 export type FleetAnswers = {
   readonly answers: readonly FleetAnswer[];
   readonly silentGateways: readonly string[];
 };
+
+/** Answers to come; a Failure: the call has gone to nobody. */
+export type FleetCall = Promise<FleetAnswers> | Failure;
 
 export interface Bus extends Interest {
   /** `embedded`, or the server that it is connected to. */
@@ -52,15 +57,15 @@ export interface Bus extends Interest {
   readonly everUp: boolean;
   start(): void;
 
-  /** Sends a push to the sessions of other gateways; nobody counts them. */
-  push(target: Target, push: Push): void;
-  /** The same on all other gateways, with their counts. `waitMs`: how long for those that are slow. */
-  pushCounted(target: Target, push: Push, waitMs: number): Promise<FleetAnswers>;
-  kick(target: Target, close: Close, waitMs: number): Promise<FleetAnswers>;
-  list(target: Target, page: Page, waitMs: number): Promise<FleetAnswers>;
-  /** Changes one session of another gateway. A Failure where it refused or nobody holds the session. */
-  patchSession(sid: string, patch: Patch, waitMs: number): Promise<Changes | Failure>;
-  getSession(sid: string, waitMs: number): Promise<SessionJson | Failure>;
+  /** Sends a push to the sessions of other gateways; nobody counts them. A Failure: it has gone to nobody. */
+  push(target: Target, push: Push): Failure | null;
+  /** The same on all other gateways, with their counts. `waitMs`: how long for those that are slow; 0: not. */
+  pushCounted(target: Target, push: Push, waitMs: number): FleetCall;
+  kick(target: Target, close: Close, waitMs: number): FleetCall;
+  list(target: Target, page: Page, waitMs: number): FleetCall;
+  /** Changes one session of another gateway. A Failure at once: the change has gone to nobody. */
+  patchSession(sid: string, patch: Patch, waitMs: number): Promise<Changes | Failure> | Failure;
+  getSession(sid: string, waitMs: number): Promise<SessionJson | Failure> | Failure;
 
   /** Leaves in an orderly way. */
   close(): Promise<void>;

@@ -18,7 +18,9 @@ export class EmbeddedBus implements Bus {
 
   remove(): void {}
 
-  push(): void {}
+  push(): null {
+    return null;
+  }
 
   pushCounted(): Promise<FleetAnswers> {
     return Promise.resolve(NOBODY);

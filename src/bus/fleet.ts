@@ -2,13 +2,16 @@
  * The other gateways: who there is, and calls that concern them all. Between gateways only, under
  * `pith.fleet.>`; each answers every call, so that one that is silent is noticed.
  */
+import type { Clock } from '../clock.ts';
 import {
+  errorJson,
   readClose,
   readObject,
   readTarget,
   ShapeError,
   targetJson,
 } from '../contract/json-shapes.ts';
+import { errorText, type Failure, isFailure } from '../errors.ts';
 import type { Close, Push, Target } from '../session/commands.ts';
 import type { NatsConnector, OnMessage } from '../upstream/nats/connection.ts';
 import {
@@ -18,41 +21,52 @@ import {
   readHeaders,
   readPush,
 } from '../upstream/nats/headers.ts';
+import { send, tooLargeFor } from '../upstream/nats/outgoing.ts';
 import type { Subjects } from '../upstream/nats/subjects.ts';
-import type { Asks } from './asks.ts';
-import type { FleetAnswer, FleetAnswers, Page } from './bus.ts';
+import type { Answers, OnRefused } from './answers.ts';
+import type { Asking, Asks } from './asks.ts';
+import type { FleetAnswer, FleetAnswers, FleetCall, Page } from './bus.ts';
 import type { Delivery } from './delivery.ts';
-import { listed } from './reach.ts';
+import { readAnswer } from './fleet-answer.ts';
+import { Others } from './others.ts';
+import { pageOf, readPage } from './pages.ts';
 
-/** A gateway that was silent this often in a row is forgotten until it is heard of again. */
-const SILENCES_MAX = 3;
-/** Sessions in one gateway's answer; it must fit in one NATS message. */
-const LISTED_MAX = 1_000;
+/** Greetings are answered within this time. */
+const HELLO_WAIT_MS = 1_000;
+/** So long a call waits for gateways that nobody knows of, once all that are known have answered. */
+const UNKNOWN_WAIT_MS = 250;
+/** Answers to one call, all together; what comes beyond is as if it had not come in time. */
+const ANSWERS_BYTES_MAX = 67_108_864;
+/** Kept free in a call: its answer repeats the names in it, and says a little more. */
+const ANSWER_MARGIN_BYTES = 1_024;
 
 type Verb = 'hello' | 'bye' | 'push' | 'kick' | 'list';
 
+export type FleetParts = {
+  readonly gatewayId: string;
+  readonly connector: NatsConnector;
+  readonly subjects: Subjects;
+  readonly clock: Clock;
+  readonly asks: Asks;
+  readonly answers: Answers;
+  readonly delivery: Delivery;
+  readonly onRefused: OnRefused;
+};
+
 export class Fleet {
-  readonly #gatewayId: string;
+  readonly #parts: FleetParts;
   readonly #connector: NatsConnector;
   readonly #subjects: Subjects;
-  readonly #asks: Asks;
   readonly #delivery: Delivery;
-  /** Known gateways, and how often each was silent in a row. */
-  readonly #others = new Map<string, number>();
+  readonly #others: Others;
 
-  constructor(
-    gatewayId: string,
-    connector: NatsConnector,
-    subjects: Subjects,
-    asks: Asks,
-    delivery: Delivery,
-  ) {
-    this.#gatewayId = gatewayId;
-    this.#connector = connector;
-    this.#subjects = subjects;
-    this.#asks = asks;
-    this.#delivery = delivery;
-    connector.always(subjects.fleet('*'), this.#onCall);
+  constructor(parts: FleetParts) {
+    this.#parts = parts;
+    this.#connector = parts.connector;
+    this.#subjects = parts.subjects;
+    this.#delivery = parts.delivery;
+    this.#others = new Others(parts.gatewayId, parts.clock);
+    parts.connector.always(parts.subjects.fleet('*'), this.#onCall);
   }
 
   /** How many other gateways are known. */
@@ -60,31 +74,36 @@ export class Fleet {
     return this.#others.size;
   }
 
-  /** Says who we are; the answers say who is there. Resolves when they are in. */
-  async hello(): Promise<void> {
-    const payload = Buffer.from(JSON.stringify({ gateway: this.#gatewayId }));
-    await this.#asks.ask(
-      (reply) => this.#connector.publish(this.#subjects.fleet('hello'), payload, { reply }),
-      1_000,
-      // Heard as they come: a call made meanwhile must reach them.
-      (messages) => {
-        this.#hear(readAnswer(messages.at(-1)!.data));
+  /** Says who we are; the answers say who is there. */
+  hello(): void {
+    this.#parts.asks.ask({
+      subject: this.#subjects.fleet('hello'),
+      payload: this.#name(),
+      waitMs: HELLO_WAIT_MS,
+      take: ({ data, subject }) => {
+        this.#hear(readAnswer(data), true, subject);
         return false;
       },
-    );
+    });
   }
 
   bye(): void {
-    if (!this.#connector.up) return;
-    const payload = Buffer.from(JSON.stringify({ gateway: this.#gatewayId }));
-    this.#connector.publish(this.#subjects.fleet('bye'), payload);
+    send(this.#connector, { subject: this.#subjects.fleet('bye'), payload: this.#name() });
   }
 
-  push(target: Target, push: Push, waitMs: number): Promise<FleetAnswers> {
-    return this.#call('push', push.body, waitMs, pushLines(push, targetJson(target)));
+  #name(): Buffer {
+    return Buffer.from(JSON.stringify({ gateway: this.#parts.gatewayId }));
   }
 
-  kick(target: Target, close: Close, waitMs: number): Promise<FleetAnswers> {
+  push(target: Target, push: Push, waitMs: number): FleetCall {
+    const headers = this.#pushHeaders(target, push);
+    if (isFailure(headers)) return headers;
+    return this.#call('push', push.body, waitMs, headers);
+  }
+
+  kick(target: Target, close: Close, waitMs: number): FleetCall {
+    const tooLarge = this.#tooLarge(target);
+    if (tooLarge !== null) return tooLarge;
     const { reason, code, kick, retryAfterMs } = close;
     const json = {
       target: targetJson(target),
@@ -96,47 +115,110 @@ export class Fleet {
     return this.#call('kick', Buffer.from(JSON.stringify(json)), waitMs);
   }
 
-  list(target: Target, page: Page, waitMs: number): Promise<FleetAnswers> {
+  list(target: Target, page: Page, waitMs: number): FleetCall {
+    const tooLarge = this.#tooLarge(target);
+    if (tooLarge !== null) return tooLarge;
     const json = { target: targetJson(target), ...page };
     return this.#call('list', Buffer.from(JSON.stringify(json)), waitMs);
   }
 
   /** The same to the other gateways without waiting for anybody. */
-  tell(target: Target, push: Push): void {
-    const headers = new HeaderBlock(pushLines(push, targetJson(target))).asHeaders();
-    this.#connector.publish(this.#subjects.fleet('push'), push.body, { headers });
+  tell(target: Target, push: Push): Failure | null {
+    const headers = this.#pushHeaders(target, push);
+    if (isFailure(headers)) return headers;
+    return send(this.#connector, {
+      subject: this.#subjects.fleet('push'),
+      payload: push.body,
+      headers,
+    });
   }
 
-  async #call(verb: Verb, payload: Uint8Array, waitMs: number, lines = ''): Promise<FleetAnswers> {
-    if (this.#others.size === 0 || waitMs === 0) return { answers: [], silentGateways: [] };
-    const expected = new Set(this.#others.keys());
-    const options = lines === '' ? {} : { headers: new HeaderBlock(lines).asHeaders() };
-    const { messages } = await this.#asks.ask(
-      (reply) =>
-        this.#connector.publish(this.#subjects.fleet(verb), payload, { ...options, reply }),
-      waitMs,
-      (so) => so.length >= expected.size,
+  #pushHeaders(target: Target, push: Push): HeaderBlock | Failure {
+    return (
+      this.#tooLarge(target, push.body.length) ??
+      new HeaderBlock(pushLines(push, targetJson(target)))
     );
-    const answers = messages
-      .map((message) => readAnswer(message.data))
-      .filter((answer) => answer !== null);
-    for (const answer of answers) {
-      this.#hear(answer);
-      expected.delete(answer.gateway);
+  }
+
+  /** Before a target is written: writing one that fits nowhere would be work for nothing. */
+  #tooLarge(target: Target, bodyBytes = 0): Failure | null {
+    let bytes = ANSWER_MARGIN_BYTES;
+    for (const names of [
+      target.sids,
+      target.uids,
+      target.groups,
+      target.exceptSids,
+      target.exceptUids,
+    ])
+      for (const name of names ?? []) bytes += name.length + 3;
+    return tooLargeFor(this.#connector, bodyBytes, bytes);
+  }
+
+  /** Published whoever is known: what is not known may be there all the same. */
+  #call(verb: Verb, payload: Uint8Array, waitMs: number, headers?: HeaderBlock): FleetCall {
+    const missing = new Set(this.#others.names());
+    if (!this.#connector.up) return Promise.resolve(this.#ended([], missing));
+    const tooLarge = tooLargeFor(
+      this.#connector,
+      payload.length + ANSWER_MARGIN_BYTES,
+      headers?.bytes ?? 0,
+    );
+    if (tooLarge !== null) return tooLarge;
+    const outgoing = {
+      subject: this.#subjects.fleet(verb),
+      payload,
+      ...(headers !== undefined && { headers }),
+    };
+    if (waitMs === 0) {
+      const refused = send(this.#connector, outgoing);
+      return refused ?? Promise.resolve({ answers: [], silentGateways: [] });
     }
-    for (const silent of expected) this.#miss(silent);
-    return { answers, silentGateways: [...expected] };
+    const answers = new Map<string, FleetAnswer>();
+    let waitForUnknown = this.#others.mayBeMore;
+    let bytes = 0;
+    const asking = this.#parts.asks.ask({
+      ...outgoing,
+      waitMs,
+      take: ({ data, subject }) => {
+        const answer = readAnswer(data);
+        bytes += data.length;
+        if (answer !== null && this.#hear(answer, true, subject)) {
+          if (!answers.has(answer.gateway)) answers.set(answer.gateway, answer);
+          missing.delete(answer.gateway);
+        }
+        return bytes > ANSWERS_BYTES_MAX || (missing.size === 0 && !waitForUnknown);
+      },
+    });
+    if (isFailure(asking)) return asking;
+    const cancel = this.#parts.clock.setTimer(Math.min(waitMs, UNKNOWN_WAIT_MS), () => {
+      waitForUnknown = false;
+      if (missing.size === 0) asking.end();
+    });
+    return this.#gathered(asking, answers, missing, cancel);
   }
 
-  #hear(answer: { gateway: string } | null): void {
-    if (answer !== null && answer.gateway !== '' && answer.gateway !== this.#gatewayId)
-      this.#others.set(answer.gateway, 0);
+  async #gathered(
+    asking: Asking,
+    answers: ReadonlyMap<string, FleetAnswer>,
+    missing: ReadonlySet<string>,
+    cancel: () => void,
+  ): Promise<FleetAnswers> {
+    await asking.ended;
+    cancel();
+    return this.#ended(answers.values(), missing);
   }
 
-  #miss(gateway: string): void {
-    const silences = (this.#others.get(gateway) ?? 0) + 1;
-    if (silences >= SILENCES_MAX) this.#others.delete(gateway);
-    else this.#others.set(gateway, silences);
+  #ended(answers: Iterable<FleetAnswer>, missing: ReadonlySet<string>): FleetAnswers {
+    for (const gateway of missing) this.#others.silent(gateway);
+    return { answers: [...answers], silentGateways: [...missing] };
+  }
+
+  /** True when the answer names a gateway that we can keep in mind. */
+  #hear(answer: FleetAnswer | null, answered: boolean, subject: string): boolean {
+    if (answer === null || answer.gateway === this.#parts.gatewayId) return false;
+    if (this.#others.heard(answer.gateway, answered)) return true;
+    this.#parts.onRefused('GATEWAYS', subject, 'a name that is none, or too many gateways');
+    return false;
   }
 
   readonly #onCall: OnMessage = (error, message) => {
@@ -145,22 +227,23 @@ export class Fleet {
     if (call === null) return;
     let answer: FleetAnswer;
     try {
-      answer = { gateway: this.#gatewayId, ...this.#run(call.verb, message) };
+      answer = { gateway: this.#parts.gatewayId, ...this.#run(call.verb, message) };
     } catch (problem) {
       // Another version's call that we can't read: say that we are here, and no more.
       if (!(problem instanceof ShapeError) && !(problem instanceof HeaderError)) throw problem;
-      answer = { gateway: this.#gatewayId };
+      this.#parts.onRefused('BAD_ARGUMENT', message.subject, errorText(problem));
+      answer = { gateway: this.#parts.gatewayId };
     }
-    if (message.reply) this.#connector.publish(message.reply, Buffer.from(JSON.stringify(answer)));
+    this.#parts.answers.send(message, true, answer);
   };
 
   #run(verb: string, message: Parameters<OnMessage>[1]): Omit<FleetAnswer, 'gateway'> {
     switch (verb) {
       case 'hello':
-        this.#hear(readAnswer(message.data));
+        this.#hear(readAnswer(message.data), false, message.subject);
         return {};
       case 'bye':
-        this.#others.delete(readAnswer(message.data)?.gateway ?? '');
+        this.#others.left(readAnswer(message.data)?.gateway ?? '');
         return {};
       case 'push':
         return this.#onPush(message);
@@ -171,36 +254,24 @@ export class Fleet {
       }
       case 'list': {
         const fields = readObject(message.data);
-        const { limit, after } = fields;
-        const page = {
-          limit: Math.min(typeof limit === 'number' ? limit : LISTED_MAX, LISTED_MAX),
-          after: typeof after === 'string' ? after : '',
-        };
-        return this.#fitting(listed(this.#delivery.select(readTarget(fields['target'])), page));
+        const page = readPage(fields['limit'], fields['after']);
+        const sessions = this.#delivery.select(readTarget(fields['target']));
+        const part = pageOf(sessions, page, this.#parts.answers.bytesMax);
+        return isFailure(part) ? errorJson(part) : part;
       }
       default:
         return {};
     }
   }
 
-  /** As many sessions as fit in one NATS message; the rest is on the next page. */
-  #fitting(part: Pick<FleetAnswer, 'sessions' | 'more'>): Pick<FleetAnswer, 'sessions' | 'more'> {
-    let { sessions = [], more = false } = part;
-    while (
-      sessions.length > 1 &&
-      JSON.stringify(sessions).length > this.#connector.payloadBytesMax / 2
-    ) {
-      sessions = sessions.slice(0, sessions.length / 2);
-      more = true;
-    }
-    return { sessions, more };
-  }
-
   #onPush(message: Parameters<OnMessage>[1]): Omit<FleetAnswer, 'gateway'> {
-    const headers = readHeaders(message.headers);
+    const headers = readHeaders(message);
     const target = readTarget(readObject(Buffer.from(headers.get('pith-target') ?? '')));
+    const push = { ...readPush(headers, message.data), target };
+    const refused = this.#delivery.check({ ...push, target: null });
+    if (refused !== null) throw new ShapeError(refused.message);
     const sessions = this.#delivery.select(target);
-    const count = this.#delivery.push(sessions, { ...readPush(headers, message.data), target });
+    const count = this.#delivery.push(sessions, push);
     const uids = new Set(sessions.map((session) => session.uid));
     const sids = new Set(sessions.map((session) => session.sid));
     return {
@@ -208,14 +279,5 @@ export class Fleet {
       uids: (target.uids ?? []).filter((uid) => uids.has(uid)),
       sids: (target.sids ?? []).filter((sid) => sids.has(sid)),
     };
-  }
-}
-
-function readAnswer(payload: Uint8Array): FleetAnswer | null {
-  try {
-    const fields = readObject(payload);
-    return typeof fields['gateway'] === 'string' ? (fields as FleetAnswer) : null;
-  } catch {
-    return null;
   }
 }

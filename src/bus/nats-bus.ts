@@ -1,31 +1,30 @@
-/** The reply bus over NATS: subscriptions for this gateway's sessions, users and groups, and the way to others. */
-import { inBackground } from '../background.ts';
-import { type Clock, within } from '../clock.ts';
+/** The reply bus over NATS: its parts put together, and the way to the other gateways. */
+import type { Clock } from '../clock.ts';
 import { readObject, type SessionJson } from '../contract/json-shapes.ts';
-import { decodePush } from '../contract/shapes.ts';
-import { WireError, WireReader } from '../contract/wire.ts';
-import { errorText, type Failure, failure } from '../errors.ts';
+import { type Failure, failure, isFailure } from '../errors.ts';
 import type { Close, Patch, Push, Target } from '../session/commands.ts';
 import type { InterestKind, Registry } from '../session/registry.ts';
-import type { Session } from '../session/session.ts';
 import { Alarm, type TimerWheel } from '../timer-wheel.ts';
-import type { NatsConnector, OnMessage } from '../upstream/nats/connection.ts';
-import { HeaderBlock, pushLines, readHeaders } from '../upstream/nats/headers.ts';
-import type { Subjects } from '../upstream/nats/subjects.ts';
+import type { NatsConnector } from '../upstream/nats/connection.ts';
+import { HeaderBlock, pushLines } from '../upstream/nats/headers.ts';
+import { send } from '../upstream/nats/outgoing.ts';
+import { NEAR_MISS_QUEUE, type Subjects } from '../upstream/nats/subjects.ts';
+import { Answers, type OnRefused } from './answers.ts';
 import { Asks } from './asks.ts';
-import type { Bus, Changes, FleetAnswers, Page } from './bus.ts';
+import type { Bus, Changes, FleetCall, Page } from './bus.ts';
 import type { Delivery } from './delivery.ts';
+import { readErrorOf } from './fleet-answer.ts';
 import { Fleet } from './fleet.ts';
-import { checkStreams } from './stream-check.ts';
-import { runVerb, type VerbAnswer, verbReply } from './verbs.ts';
+import { Incoming } from './incoming.ts';
+import { CONFIRM_MS_MAX, NatsInterest } from './interest.ts';
+import { failureOf } from './reach.ts';
+import { StreamWatch } from './stream-watch.ts';
 
-/** How long a change may wait for its subscription's confirmation before it is answered without. */
-export const CONFIRM_MS_MAX = 2_000;
+/** Between two greetings: with others, and while nobody else is known, when somebody may have come back unheard. */
 const HELLO_EVERY_MS = 15_000;
+const HELLO_ALONE_MS = 1_000;
 /** Targets of a push that go out on subjects of their own; beyond it the whole fleet is asked. */
 const SUBJECTS_PER_PUSH_MAX = 64;
-
-type Watched = { readonly name: string; unsubscribe(): void; confirmed: Promise<void> | null };
 
 export type NatsBusParts = {
   readonly gatewayId: string;
@@ -33,7 +32,10 @@ export type NatsBusParts = {
   readonly subjects: Subjects;
   readonly clock: Clock;
   readonly wheel: TimerWheel;
-  onError(what: string): void;
+  readonly onError: (what: string) => void;
+  readonly onRefused: OnRefused;
+  /** An answer came to a question that nobody asks, or not any more. */
+  readonly onStrayAnswer: () => void;
 };
 
 export class NatsBus implements Bus {
@@ -41,19 +43,25 @@ export class NatsBus implements Bus {
   readonly #connector: NatsConnector;
   readonly #subjects: Subjects;
   readonly #asks: Asks;
-  /** By the subject that is subscribed. */
-  readonly #watched = new Map<string, Watched>();
+  readonly #interest: NatsInterest;
+  readonly #answers: Answers;
   readonly #helloAgain: Alarm;
-  #confirming: Promise<void> | null = null;
-  #registry!: Registry;
-  #delivery!: Delivery;
+  /** Which subjects of ours a stream captures. */
+  readonly streams: StreamWatch;
+  #incoming!: Incoming;
   #fleet!: Fleet;
 
   constructor(parts: NatsBusParts) {
+    const { connector, subjects, clock } = parts;
     this.#parts = parts;
-    this.#connector = parts.connector;
-    this.#subjects = parts.subjects;
-    this.#asks = new Asks(parts.connector, parts.subjects, parts.clock);
+    this.#connector = connector;
+    this.#subjects = subjects;
+    this.#asks = new Asks(connector, subjects, clock, parts.onStrayAnswer);
+    this.#answers = new Answers(parts);
+    this.#interest = new NatsInterest(connector, subjects, clock, (error, message) => {
+      this.#incoming.onVerb(error, message);
+    });
+    this.streams = new StreamWatch(this.#asks, subjects, clock, parts.onError);
     this.#helloAgain = new Alarm(() => {
       this.#hello();
     });
@@ -73,34 +81,25 @@ export class NatsBus implements Bus {
 
   /** Ties the knot: the registry needs the bus for its interest, the bus the registry for its sessions. */
   attach(registry: Registry, delivery: Delivery): void {
-    this.#registry = registry;
-    this.#delivery = delivery;
-    this.#fleet = new Fleet(
-      this.#parts.gatewayId,
-      this.#connector,
-      this.#subjects,
-      this.#asks,
-      delivery,
-    );
+    const parts = { ...this.#parts, asks: this.#asks, answers: this.#answers, delivery };
+    this.#incoming = new Incoming({ ...parts, registry, interest: this.#interest });
+    this.#fleet = new Fleet(parts);
   }
 
   start(): void {
-    this.#connector.always(this.#subjects.ownSessions, this.#onVerb);
-    this.#connector.always(this.#subjects.all, this.#onVerb);
-    this.#connector.always(this.#subjects.ownBatches, this.#onBatch);
+    const { onVerb, onBatch, onNearMiss } = this.#incoming;
+    this.#connector.always(this.#subjects.ownSessions, onVerb);
+    this.#connector.always(this.#subjects.all, onVerb);
+    this.#connector.always(this.#subjects.ownBatches, onBatch);
+    for (const subject of this.#subjects.nearMisses)
+      this.#connector.always(subject, onNearMiss, NEAR_MISS_QUEUE);
   }
 
   /** The connection is there, for the first time or again. */
   onUp(first: boolean): void {
     if (first) {
-      for (const [subject, watched] of this.#watched)
-        watched.unsubscribe = this.#subscribe(subject);
-      inBackground(
-        checkStreams(this.#connector, this.#subjects, this.#asks, (what) => {
-          this.#parts.onError(what);
-        }),
-        this.#failed('whether a stream captures subjects of the gateway is not known'),
-      );
+      this.#interest.onFirstUp();
+      this.streams.lookAtAll();
     }
     this.#hello();
   }
@@ -112,158 +111,36 @@ export class NatsBus implements Bus {
   }
 
   #hello(): void {
-    if (this.#connector.up)
-      inBackground(this.#fleet.hello(), this.#failed('the other gateways were not greeted'));
-    this.#parts.wheel.set(this.#helloAgain, HELLO_EVERY_MS);
+    if (this.#connector.up) this.#fleet.hello();
+    const alone = this.#fleet.size === 0;
+    this.#parts.wheel.set(this.#helloAgain, alone ? HELLO_ALONE_MS : HELLO_EVERY_MS);
   }
 
-  // ---- interest -----------------------------------------------------------------------------------------
-
   add(kind: InterestKind, name: string): Promise<void> | null {
-    const subject = this.#subjects.everyVerb(kind, name);
-    const known = this.#watched.get(subject);
-    if (known !== undefined) return known.confirmed;
-    const watched: Watched = { name, unsubscribe: this.#subscribe(subject), confirmed: null };
-    this.#watched.set(subject, watched);
-    if (!this.#connector.up) return null;
-    watched.confirmed = this.#confirm().then(() => {
-      watched.confirmed = null;
-    });
-    return watched.confirmed;
+    return this.#interest.add(kind, name);
   }
 
   remove(kind: InterestKind, name: string): void {
-    const subject = this.#subjects.everyVerb(kind, name);
-    this.#watched.get(subject)?.unsubscribe();
-    this.#watched.delete(subject);
+    this.#interest.remove(kind, name);
   }
-
-  #subscribe(subject: string): () => void {
-    const subscription = this.#connector.subscribe(subject, this.#onVerb);
-    return () => {
-      subscription?.unsubscribe();
-    };
-  }
-
-  /** One round trip to the server for all that was subscribed in this turn. Never rejects. */
-  #confirm(): Promise<void> {
-    this.#confirming ??= this.#flushTurn();
-    return this.#confirming;
-  }
-
-  async #flushTurn(): Promise<void> {
-    await new Promise((resolve) => {
-      setImmediate(resolve);
-    });
-    this.#confirming = null;
-    // A connection that breaks meanwhile subscribes anew when it is back: nothing is gained by waiting for that.
-    const flushed = this.#connector.flush().catch(() => {});
-    await within(this.#parts.clock, CONFIRM_MS_MAX, flushed, undefined);
-  }
-
-  #failed(what: string): (error: unknown) => void {
-    return (error) => {
-      this.#parts.onError(`${what}: ${errorText(error)}`);
-    };
-  }
-
-  // ---- in: verbs ----------------------------------------------------------------------------------------
-
-  readonly #onVerb: OnMessage = (error, message) => {
-    if (error !== null) {
-      this.#parts.onError(error.message);
-      return;
-    }
-    const to = this.#subjects.parse(message.subject);
-    if (to === null || to.scope === 'fleet') return;
-    const sessions = this.#sessions(to.scope, to.name, message.subject);
-    // Only those that hold a match answer: "no responders" then means that nobody is online.
-    if (sessions === null) return;
-    const { headers, data: body, reply } = message;
-    const answer =
-      sessions.length === 0 && to.scope === 'session'
-        ? failure('NO_SESSION')
-        : runVerb(
-            { scope: to.scope, verb: to.verb, sessions, headers: readHeaders(headers), body },
-            this.#delivery,
-          );
-    if (answer instanceof Promise)
-      inBackground(this.#settled(answer, reply), this.#failed('a verb was not answered'));
-    else if (reply) this.#reply(reply, answer);
-  };
-
-  /** A verb must not end the gateway, whatever goes wrong in it. */
-  async #settled(answer: Promise<VerbAnswer>, reply: string | undefined): Promise<void> {
-    const settled = await answer.catch((error: unknown) => {
-      this.#parts.onError(`a verb failed: ${errorText(error)}`);
-      return failure('INTERNAL');
-    });
-    if (reply) this.#reply(reply, settled);
-  }
-
-  /** Those of this gateway that a subject means; null: not ours to answer. */
-  #sessions(scope: string, name: string, subject: string): readonly Session[] | null {
-    if (scope === 'session') {
-      const session = this.#registry.bySid(name);
-      return session === undefined ? [] : [session];
-    }
-    if (scope === 'all') return [...this.#registry.all()];
-    const watched = this.#watched.get(`${subject.slice(0, subject.lastIndexOf('.'))}.*`);
-    if (watched === undefined) return null;
-    const members =
-      scope === 'user' ? this.#registry.byUid(watched.name) : this.#registry.byGroup(watched.name);
-    return members.size === 0 ? null : [...members];
-  }
-
-  #reply(subject: string, answer: VerbAnswer): void {
-    const { lines, body } = verbReply(answer);
-    if (!this.#connector.up) return;
-    try {
-      const options = lines === '' ? {} : { headers: new HeaderBlock(lines).asHeaders() };
-      this.#connector.publish(subject, body, options);
-    } catch (error) {
-      this.#parts.onError(`an answer of ${body.length} bytes: ${errorText(error)}`);
-    }
-  }
-
-  readonly #onBatch: OnMessage = (error, message) => {
-    if (error !== null) return;
-    const { data } = message;
-    try {
-      const batch = new WireReader(Buffer.from(data.buffer, data.byteOffset, data.length));
-      while (batch.next()) {
-        if (batch.field !== 1) {
-          batch.skip();
-          continue;
-        }
-        const push = decodePush(batch.message());
-        if (push.target !== null && this.#delivery.check(push) === null) {
-          this.#delivery.push(this.#delivery.select(push.target), push);
-        }
-      }
-    } catch (problem) {
-      if (!(problem instanceof WireError)) throw problem;
-      this.#parts.onError(`a PushBatch could not be read: ${problem.message}`);
-    }
-  };
 
   // ---- out: the other gateways --------------------------------------------------------------------------
 
-  push(target: Target, push: Push): void {
-    if (!this.#connector.up) return;
-    const subjects = this.#pushSubjects(target);
-    try {
-      if (subjects === null) {
-        this.#fleet.tell(target, push);
-        return;
-      }
-      const headers = new HeaderBlock(pushLines({ ...push, target }, null)).asHeaders();
-      for (const subject of subjects) this.#connector.publish(subject, push.body, { headers });
-    } catch (error) {
-      this.#parts.onError(
-        `a push of ${push.body.length} bytes to ${push.route}: ${errorText(error)}`,
-      );
+  push(target: Target, push: Push): Failure | null {
+    if (!this.#connector.up) {
+      this.#parts.onRefused('BUS_AWAY', push.route, 'a push reaches only sessions of this gateway');
+      return null;
     }
+    const subjects = this.#pushSubjects(target);
+    if (subjects === null) return this.#fleet.tell(target, push);
+    const headers = new HeaderBlock(pushLines({ ...push, target }, null));
+    for (const [i, subject] of subjects.entries()) {
+      const unsent = send(this.#connector, { subject, payload: push.body, headers });
+      // All of them are as large: the first one says it.
+      if (unsent !== null && i === 0) return unsent;
+      if (unsent !== null) this.#parts.onRefused(unsent.reason, subject, unsent.message);
+    }
+    return null;
   }
 
   /** Subjects that reach each session meant exactly once; null: only the whole fleet does. */
@@ -283,55 +160,78 @@ export class NatsBus implements Bus {
       .filter((subject) => subject !== null);
   }
 
-  pushCounted(target: Target, push: Push, waitMs: number): Promise<FleetAnswers> {
+  pushCounted(target: Target, push: Push, waitMs: number): FleetCall {
     return this.#fleet.push(target, push, waitMs);
   }
 
-  kick(target: Target, close: Close, waitMs: number): Promise<FleetAnswers> {
+  kick(target: Target, close: Close, waitMs: number): FleetCall {
     return this.#fleet.kick(target, close, waitMs);
   }
 
-  list(target: Target, page: Page, waitMs: number): Promise<FleetAnswers> {
+  list(target: Target, page: Page, waitMs: number): FleetCall {
     return this.#fleet.list(target, page, waitMs);
   }
 
-  async patchSession(sid: string, patch: Patch, waitMs: number): Promise<Changes | Failure> {
+  patchSession(sid: string, patch: Patch, waitMs: number): Promise<Changes | Failure> | Failure {
     const { uid, set, join, leave, ifVersion } = patch;
     const json = { uid, set, join, leave, if_version: ifVersion };
     // Longer than other questions: the other gateway answers when the change is confirmed.
-    const answer = await this.#askSession(sid, 'patch', json, waitMs + CONFIRM_MS_MAX);
-    return 'retryAfterMs' in answer ? (answer as Failure) : (answer as Changes);
+    return this.#askSession(sid, 'patch', json, waitMs + CONFIRM_MS_MAX, ({ changed, version }) =>
+      typeof changed === 'number' && typeof version === 'number' ? { changed, version } : null,
+    );
   }
 
-  async getSession(sid: string, waitMs: number): Promise<SessionJson | Failure> {
-    const answer = await this.#askSession(sid, 'get', {}, waitMs);
-    if ('retryAfterMs' in answer) return answer as Failure;
-    return (answer['sessions'] as SessionJson[] | undefined)?.[0] ?? failure('NO_SESSION');
+  getSession(sid: string, waitMs: number): Promise<SessionJson | Failure> | Failure {
+    return this.#askSession(sid, 'get', {}, waitMs, ({ sessions }) => {
+      const first = Array.isArray(sessions) ? (sessions[0] as SessionJson | undefined) : undefined;
+      return first?.sid === sid ? first : null;
+    });
   }
 
-  async #askSession(
+  /** Asks the gateway that holds the session. `read` gives what it answered; null: that is no answer. */
+  #askSession<T extends object>(
     sid: string,
     verb: string,
     json: object,
     waitMs: number,
-  ): Promise<Record<string, unknown> | Failure> {
+    read: (fields: Record<string, unknown>) => T | null,
+  ): Promise<T | Failure> | Failure {
     const subject = this.#subjects.session(sid, verb);
-    if (subject === null) return failure('BAD_ARGUMENT', `${JSON.stringify(sid)} is no sid`);
-    if (!this.#connector.up) return failure('BUS_AWAY');
-    const payload = Buffer.from(JSON.stringify(json));
-    const { messages, nobody } = await this.#asks.ask(
-      (reply) => this.#connector.publish(subject, payload, { reply }),
+    if (subject === null)
+      return failure('BAD_ARGUMENT', `${JSON.stringify(sid.slice(0, 128))} is no sid`);
+    const gateway = sid.slice(0, sid.lastIndexOf('.'));
+    let answer: T | Failure | null = null;
+    const asking = this.#asks.ask({
+      subject,
+      payload: Buffer.from(JSON.stringify(json)),
       waitMs,
-      () => true,
-    );
-    const message = messages[0];
-    if (message === undefined)
-      return nobody
+      take: ({ data }) => {
+        answer = readFrom(gateway, data, read);
+        return answer !== null;
+      },
+    });
+    if (isFailure(asking)) return asking;
+    return asking.ended.then((outcome) => {
+      if (answer !== null) return answer;
+      return outcome === 'nobody'
         ? failure('NO_SESSION')
         : failure('TIMEOUT', 'the gateway that holds the session did not answer');
-    const fields = readObject(message.data);
-    const error = fields['error'] as { code: number; reason: string; msg: string } | undefined;
-    if (error === undefined) return fields;
-    return { ...failure('INTERNAL', error.msg), code: error.code, reason: error.reason };
+    });
+  }
+}
+
+/** null: it is not that gateway's answer. */
+function readFrom<T extends object>(
+  gateway: string,
+  data: Uint8Array,
+  read: (fields: Record<string, unknown>) => T | null,
+): T | Failure | null {
+  try {
+    const fields = readObject(data);
+    if (fields['gateway'] !== gateway) return null;
+    const error = readErrorOf(fields['error']);
+    return error === null ? read(fields) : failureOf(error);
+  } catch {
+    return null;
   }
 }

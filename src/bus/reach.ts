@@ -1,7 +1,6 @@
 /** One command, wherever its sessions are: here at once, and on the other gateways through the bus. */
-import type { SessionJson } from '../contract/json-shapes.ts';
-import { sessionJson } from '../contract/json-shapes.ts';
-import { type Failure, failure } from '../errors.ts';
+import { type ErrorJson, type SessionJson, sessionJson } from '../contract/json-shapes.ts';
+import { type Failure, failure, isFailure } from '../errors.ts';
 import {
   type Close,
   namesNobody,
@@ -10,13 +9,17 @@ import {
   type Target,
 } from '../session/commands.ts';
 import type { Session } from '../session/session.ts';
-import type { Bus, Changes, FleetAnswer, FleetAnswers, Page, PushOutcome } from './bus.ts';
+import type { Bus, Changes, FleetAnswers, Page, PushOutcome } from './bus.ts';
 import type { Delivery } from './delivery.ts';
+import { merged, pageOf } from './pages.ts';
 
 /** How long to wait for other gateways unless the caller says. */
 export const FLEET_WAIT_MS = 250;
 /** How many unknown users or sessions are named in an answer. */
 const UNKNOWN_NAMED_MAX = 1_000;
+
+/** Sessions of other gateways that one change may name: each is a question of its own. */
+const FAR_PATCHES_MAX = 1_000;
 
 export type KickOutcome = { closed: number; gateways: number; silentGateways: readonly string[] };
 
@@ -40,9 +43,10 @@ export class Reach {
       this.#delivery.push([from], push);
       return null;
     }
-    this.#delivery.push(this.#delivery.select(push.target), push);
     const elsewhere = this.#elsewhere(push.target);
-    if (elsewhere !== null) this.#bus.push(elsewhere, push);
+    const unsent = elsewhere === null ? null : this.#bus.push(elsewhere, push);
+    if (unsent !== null) return unsent;
+    this.#delivery.push(this.#delivery.select(push.target), push);
     return null;
   }
 
@@ -51,6 +55,9 @@ export class Reach {
     if (refused !== null) return refused;
     if (push.target === null) return failure('BAD_ARGUMENT', 'push.target is missing');
     const { target } = push;
+    const elsewhere = this.#elsewhere(target);
+    const call = elsewhere === null ? NOBODY : this.#bus.pushCounted(elsewhere, push, waitMs);
+    if (isFailure(call)) return call;
     const sessions = this.#delivery.select(target);
     const outcome: PushOutcome = {
       ...this.#delivery.push(sessions, push),
@@ -59,9 +66,7 @@ export class Reach {
       unknownSids: [],
       silentGateways: [],
     };
-    const elsewhere = this.#elsewhere(target);
-    const fleet =
-      elsewhere === null ? NOBODY : await this.#bus.pushCounted(elsewhere, push, waitMs);
+    const fleet = await call;
     const uids = new Set(sessions.map((session) => session.uid));
     const sids = new Set(sessions.map((session) => session.sid));
     for (const answer of fleet.answers) {
@@ -86,24 +91,26 @@ export class Reach {
   ): Promise<KickOutcome | Failure> {
     if (namesNobody(target))
       return failure('BAD_ARGUMENT', 'target names nobody: give sids, uids, groups or all');
-    let closed = this.#delivery.close(this.#delivery.select(target), close);
     const elsewhere = this.#elsewhere(target);
-    const fleet = elsewhere === null ? NOBODY : await this.#bus.kick(elsewhere, close, waitMs);
+    const call = elsewhere === null ? NOBODY : this.#bus.kick(elsewhere, close, waitMs);
+    if (isFailure(call)) return call;
+    let closed = this.#delivery.close(this.#delivery.select(target), close);
+    const fleet = await call;
     for (const answer of fleet.answers) closed += answer.closed ?? 0;
     return { closed, gateways: 1 + fleet.answers.length, silentGateways: fleet.silentGateways };
   }
 
   /** Sessions in the order of their gateways' ids and of their opening; `target` naming nobody means all. */
-  async list(target: Target, page: Page): Promise<SessionJson[]> {
+  async list(target: Target, page: Page): Promise<SessionJson[] | Failure> {
     const everybody = namesNobody(target) ? { ...target, all: true } : target;
-    const own: FleetAnswer = {
-      gateway: this.#gatewayId,
-      ...listed(this.#delivery.select(everybody), page),
-    };
     const elsewhere = this.#elsewhere(everybody);
-    const fleet =
-      elsewhere === null ? NOBODY : await this.#bus.list(elsewhere, page, FLEET_WAIT_MS);
-    return merged([own, ...fleet.answers]).slice(0, page.limit);
+    const call = elsewhere === null ? NOBODY : this.#bus.list(elsewhere, page, FLEET_WAIT_MS);
+    if (isFailure(call)) return call;
+    const own = pageOf(this.#delivery.select(everybody), page, Infinity);
+    if (isFailure(own)) return own;
+    const { answers } = await call;
+    for (const { error } of answers) if (error !== undefined) return failureOf(error);
+    return merged([{ gateway: this.#gatewayId, ...own }, ...answers]).slice(0, page.limit);
   }
 
   async get(sid: string): Promise<SessionJson | Failure> {
@@ -121,6 +128,36 @@ export class Reach {
         : this.#bus.patchSession(sid, patch, FLEET_WAIT_MS);
     }
     return settle(this.#delivery.patch(session, patch));
+  }
+
+  /** Changes every session meant: those of other gateways by their sids. */
+  async patchAll(target: Target, patch: Patch): Promise<Changes | Failure> {
+    const far = (target.sids ?? []).filter((sid) => this.#delivery.bySid(sid) === undefined);
+    if (far.length > FAR_PATCHES_MAX)
+      return failure(
+        'TOO_LARGE',
+        `${far.length} sessions of other gateways in one change; at most ${FAR_PATCHES_MAX}`,
+      );
+    const elsewhere: ReturnType<Bus['patchSession']>[] = [];
+    for (const sid of far) {
+      const call = this.#isOwn(sid)
+        ? failure('NO_SESSION')
+        : this.#bus.patchSession(sid, patch, FLEET_WAIT_MS);
+      // What is too large for one is so for all: nothing has changed yet.
+      if (isFailure(call) && call.reason !== 'NO_SESSION') return call;
+      elsewhere.push(call);
+    }
+    const own = this.#delivery
+      .select(target)
+      .map((session) => settle(this.#delivery.patch(session, patch)));
+    let changed = 0;
+    let version = 0;
+    for (const outcome of await Promise.all([...own, ...elsewhere])) {
+      if (isFailure(outcome)) return outcome;
+      changed += outcome.changed;
+      version = Math.max(version, outcome.version);
+    }
+    return { changed, version };
   }
 
   #isOwn(sid: string): boolean {
@@ -143,47 +180,13 @@ export async function settle(changed: ReturnType<Delivery['patch']>): Promise<Ch
   return { changed: changed.changed, version: changed.version };
 }
 
-/** One gateway's part of a page. */
-export function listed(
-  sessions: readonly Session[],
-  { limit, after }: Page,
-): Pick<FleetAnswer, 'sessions' | 'more'> {
-  const rest =
-    after === ''
-      ? [...sessions]
-      : sessions.filter((session) => compareSids(session.sid, after) > 0);
-  const page = rest.sort((a, b) => a.n - b.n).slice(0, limit);
-  return { sessions: page.map(sessionJson), more: page.length < rest.length };
-}
-
-/** All parts in order, up to where the first gateway has more than it gave: the next page begins there. */
-function merged(answers: readonly FleetAnswer[]): SessionJson[] {
-  const all = answers
-    .flatMap((answer) => answer.sessions ?? [])
-    .sort((a, b) => compareSids(a.sid, b.sid));
-  let end = all.length;
-  for (const { more, sessions = [] } of answers) {
-    const last = sessions.at(-1);
-    if (more && last !== undefined) end = Math.min(end, all.indexOf(last) + 1);
-  }
-  return all.slice(0, end);
-}
-
 const NOBODY: FleetAnswers = { answers: [], silentGateways: [] };
 
 function missing(asked: readonly string[] | undefined, found: ReadonlySet<string>): string[] {
   return (asked ?? []).filter((name) => !found.has(name)).slice(0, UNKNOWN_NAMED_MAX);
 }
 
-/** By gateway, then by number: ids of one gateway count up. */
-export function compareSids(a: string, b: string): number {
-  const [gatewayA, nA] = splitSid(a);
-  const [gatewayB, nB] = splitSid(b);
-  if (gatewayA !== gatewayB) return gatewayA < gatewayB ? -1 : 1;
-  return nA - nB;
-}
-
-function splitSid(sid: string): [string, number] {
-  const dot = sid.lastIndexOf('.');
-  return [sid.slice(0, dot), Number(sid.slice(dot + 1))];
+/** What another gateway gave as the reason. */
+export function failureOf({ code, reason, msg }: ErrorJson['error']): Failure {
+  return { ...failure('INTERNAL', msg), code, reason };
 }

@@ -3,35 +3,38 @@
  * is answered. `proto/README.md` is the page about them.
  */
 import {
-  errorJson,
   readClose,
   readGroups,
   readObject,
   readPatch,
-  sessionJson,
   ShapeError,
 } from '../contract/json-shapes.ts';
-import { type Failure, failure } from '../errors.ts';
-import type { Close, Json, JsonObject, Patch } from '../session/commands.ts';
+import { type Failure, failure, isFailure } from '../errors.ts';
+import type { Close, Patch } from '../session/commands.ts';
 import type { Session } from '../session/session.ts';
 import { HeaderError, type Headers, readPush } from '../upstream/nats/headers.ts';
 import type { Scope } from '../upstream/nats/subjects.ts';
 import type { Delivery } from './delivery.ts';
+import { pageOf, readPage } from './pages.ts';
 import { settle } from './reach.ts';
 
-/** Sessions that one answer names; it must fit in one NATS message. */
-const GET_SESSIONS_MAX = 1_000;
+/** The payload of a verb that is JSON: it is parsed before anything else can happen. */
+const JSON_BYTES_MAX = 1_048_576;
 
 export type VerbCall = {
   readonly scope: Scope;
   readonly verb: string;
   /** Those of this gateway that the subject means; at least one, but for `all`. */
   readonly sessions: readonly Session[];
-  readonly headers: Headers;
+  /** @throws {HeaderError} */
+  headers(): Headers;
   readonly body: Uint8Array;
+  /** How long the answer may be. */
+  readonly answerBytesMax: number;
 };
 
-export type VerbAnswer = JsonObject | Failure;
+/** What is answered, in JSON, or why not. */
+export type VerbAnswer = object | Failure;
 type Verb = (call: VerbCall, delivery: Delivery) => VerbAnswer | Promise<VerbAnswer>;
 
 const EVERYWHERE: readonly Scope[] = ['session', 'user', 'group', 'all'];
@@ -69,6 +72,11 @@ export function runVerb(call: VerbCall, delivery: Delivery): VerbAnswer | Promis
       `no verb ${call.verb} for a ${call.scope}; there are ${known.join(', ')}`,
     );
   }
+  if (call.verb !== 'push' && call.body.length > JSON_BYTES_MAX)
+    return failure(
+      'TOO_LARGE',
+      `${call.body.length} bytes of JSON; a verb takes ${JSON_BYTES_MAX}`,
+    );
   try {
     return verb.run(call, delivery);
   } catch (error) {
@@ -79,7 +87,7 @@ export function runVerb(call: VerbCall, delivery: Delivery): VerbAnswer | Promis
 }
 
 function push(call: VerbCall, delivery: Delivery): VerbAnswer {
-  const message = readPush(call.headers, call.body);
+  const message = readPush(call.headers(), call.body);
   const { target } = message;
   const refused = delivery.check({ ...message, target: null });
   if (refused !== null) return refused;
@@ -92,13 +100,14 @@ function close(call: VerbCall, delivery: Delivery, kick: boolean): VerbAnswer {
   return { closed: delivery.close(call.sessions, { ...words, kick: kick || words.kick }) };
 }
 
+/** What fits of a page, and whether there is more. */
 function get(call: VerbCall): VerbAnswer {
   if (call.scope === 'all') return { sessions: call.sessions.length };
-  return {
-    sessions: call.sessions
-      .slice(0, GET_SESSIONS_MAX)
-      .map((session) => sessionJson(session) as unknown as Json),
-  };
+  const fields = readObject(call.body);
+  const page = readPage(fields['limit'], fields['page_token'] ?? fields['pageToken']);
+  const part = pageOf(call.sessions, page, call.answerBytesMax);
+  if (isFailure(part)) return part;
+  return { sessions: part.sessions, ...(part.more && { more: true }) };
 }
 
 function bind(call: VerbCall, delivery: Delivery): VerbAnswer | Promise<VerbAnswer> {
@@ -128,18 +137,4 @@ async function patchAll(call: VerbCall, delivery: Delivery, patch: Patch): Promi
     version = Math.max(version, outcome.version);
   }
   return { changed, version };
-}
-
-/** The headers and the body of an answer. */
-export function verbReply(answer: VerbAnswer): { readonly lines: string; readonly body: Buffer } {
-  if (!isFailure(answer)) return { lines: '', body: Buffer.from(JSON.stringify(answer)) };
-  const text = answer.message.replace(/[^\x20-\x7e]/g, '?');
-  return {
-    lines: `Nats-Service-Error-Code: ${answer.code}\r\nNats-Service-Error: ${text}\r\n`,
-    body: Buffer.from(JSON.stringify(errorJson(answer))),
-  };
-}
-
-function isFailure(answer: VerbAnswer): answer is Failure {
-  return 'retryAfterMs' in answer;
 }

@@ -254,6 +254,8 @@ export function sessionJson(session: Session): SessionJson {
 }
 
 /** The body of a refusal. */
-export function errorJson(why: Failure): { error: JsonObject } {
+export type ErrorJson = { error: { code: number; reason: string; msg: string } };
+
+export function errorJson(why: Failure): ErrorJson {
   return { error: { code: why.code, reason: why.reason, msg: why.message } };
 }

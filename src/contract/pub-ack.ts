@@ -1,15 +1,33 @@
 /** JetStream acknowledges what a stream captures: to the reply subject, where a backend's answer is awaited. */
 
-/** How much of a message is looked at. */
-const LOOKED_AT_BYTES = 512;
-const STORED = /^\{"stream":"[^"]*",\s*"(domain|seq|duplicate)":/;
-/** Captured, but not stored: the stream is full, or of another mind. */
-const NOT_STORED = /^\{"error":\{"code":[0-9]+,\s*"err_code":[0-9]+,[^{}]*\},\s*"stream":"[^"]*",/;
+/** No acknowledgement is longer. */
+const BYTES_MAX = 1_024;
+/** What one has, and nothing else. [github.com/nats-io/nats-server, server/stream.go: PubAck] */
+const MEMBERS = new Set(['stream', 'seq', 'domain', 'duplicate', 'val', 'batch', 'count', 'error']);
 
-/** True for a stream's acknowledgement, which must never be taken for an answer. */
+/**
+ * True for what is exactly a stream's acknowledgement, or its refusal. A backend may say the same, so this alone
+ * does not tell who has said it.
+ */
 export function isPubAck(body: Uint8Array): boolean {
-  if (body[0] !== 0x7b) return false;
-  const length = Math.min(body.length, LOOKED_AT_BYTES);
-  const text = Buffer.from(body.buffer, body.byteOffset, length).toString('latin1');
-  return STORED.test(text) || NOT_STORED.test(text);
+  if (body.length > BYTES_MAX || body[0] !== 0x7b) return false;
+  const text = Buffer.from(body.buffer, body.byteOffset, body.length).toString('utf8');
+  if (!text.includes('"stream"')) return false;
+  let fields: Record<string, unknown>;
+  try {
+    fields = JSON.parse(text) as Record<string, unknown>;
+  } catch {
+    return false;
+  }
+  if (!Object.keys(fields).every((name) => MEMBERS.has(name))) return false;
+  const { stream, seq, error } = fields;
+  return typeof stream === 'string' && Number.isSafeInteger(seq) && isErrorOrAbsent(error);
+}
+
+/** Absent, or as JetStream writes one. */
+function isErrorOrAbsent(error: unknown): boolean {
+  if (error === undefined) return true;
+  if (typeof error !== 'object' || error === null) return false;
+  const { code, err_code: number } = error as Record<string, unknown>;
+  return typeof code === 'number' && typeof number === 'number';
 }

@@ -96,7 +96,8 @@ export function controlMethods(parts: Pick<ControlParts, 'reach' | 'info'>): Met
     }),
     ListSessions: many(async function* ({ target, limit, pageToken }: ListSessionsMessage) {
       const page = { limit: Math.min(limit || LIST_LIMIT, LIST_LIMIT_MAX), after: pageToken };
-      for (const session of await reach.list(targetOf(target), page)) yield sessionMessage(session);
+      for (const session of orThrow(await reach.list(targetOf(target), page)))
+        yield sessionMessage(session);
     }),
   };
 }

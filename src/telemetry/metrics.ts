@@ -41,6 +41,10 @@ export const INSTRUMENTS = {
     'Answers that came after the call had ended, and were dropped.',
     ['kind'],
   ),
+  pith_bus_refused_total: counter(
+    'Messages over the bus that were refused or dropped, or could not be answered.',
+    ['reason'],
+  ),
   pith_pushes_total: counter('Pushes to sessions of this gateway.', ['outcome']),
   pith_push_fanout: histogram('Sessions of this gateway that a push was delivered to.', SESSIONS),
   pith_pushes_spoiled_total: counter('Pushes replaced or expired before they were sent.'),

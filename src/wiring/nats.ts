@@ -1,17 +1,24 @@
 /** Builds what NATS is used for: the connection, the answers of NATS backends, and the bus. */
-import { NatsBus } from '../bus/nats-bus.ts';
+import { NatsBus, type NatsBusParts } from '../bus/nats-bus.ts';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config/schema.ts';
+import { Seldom } from './seldom.ts';
 import { isOlder } from './settings.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import { NatsConnector, SAFE_SERVER_VERSION } from '../upstream/nats/connection.ts';
-import { NatsAnswers } from '../upstream/nats/nats-upstream.ts';
+import { NatsAnswers, type NatsAnswersEvents } from '../upstream/nats/nats-upstream.ts';
 import { Subjects } from '../upstream/nats/subjects.ts';
 
 /** Routes for which it is told that a stream captures them. */
 const CAPTURED_TOLD_MAX = 64;
+
+/** Refusals that sessions which come and go make by themselves. */
+const ORDINARY = new Set(['NO_SESSION', 'CONFLICT', 'CLOSING']);
+
+/** How much of what strangers say stands in a log line. */
+const TOLD_MAX = 300;
 
 export type NatsOptions = {
   readonly servers: readonly string[];
@@ -35,8 +42,10 @@ export class Nats {
     const { servers, config, gatewayId, clock, wheel, log, metrics } = options;
     const { creds, user, password, token, nkey, prefix } = config.nats;
     const subjects = new Subjects(prefix, gatewayId);
+    const seldom = new Seldom(clock);
     const onError = (what: string): void => {
-      log.error({ what }, 'bus');
+      const left = seldom.take('error');
+      if (left !== null) log.error({ what, ...left }, 'bus');
     };
     let onFirstUp = (): void => {};
     this.firstUp = new Promise((resolve) => {
@@ -74,19 +83,9 @@ export class Nats {
         },
       },
     );
-    const captured = new Set<string>();
     this.answers = new NatsAnswers(this.connector, subjects, {
-      onLateReply: () => {
-        metrics.add('pith_late_replies_total', ['nats']);
-      },
-      onPubAck: (route) => {
-        if (captured.has(route) || captured.size >= CAPTURED_TOLD_MAX) return;
-        captured.add(route);
-        log.error(
-          { route },
-          'a JetStream stream captures request subjects and answers for backends: take them out of it',
-        );
-      },
+      ...answersEvents(log, metrics),
+      captures: (subject) => this.bus.streams.captures(subject),
     });
     this.bus = new NatsBus({
       gatewayId,
@@ -95,6 +94,40 @@ export class Nats {
       clock,
       wheel,
       onError,
+      onRefused: refusals(log, metrics, seldom),
+      onStrayAnswer: () => {
+        metrics.add('pith_late_replies_total', ['bus']);
+      },
     });
   }
+}
+
+/** Counts what is refused or dropped; tells the log of the first of each reason. */
+function refusals(log: Log, metrics: Metrics, seldom: Seldom): NatsBusParts['onRefused'] {
+  return (reason, subject, what) => {
+    metrics.add('pith_bus_refused_total', [reason]);
+    if (ORDINARY.has(reason)) return;
+    const left = seldom.take(reason);
+    if (left === null) return;
+    const cut = { subject: subject.slice(0, TOLD_MAX), what: what.slice(0, TOLD_MAX) };
+    log.warn({ reason, ...cut, ...left }, 'bus message refused');
+  };
+}
+
+function answersEvents(log: Log, metrics: Metrics): Omit<NatsAnswersEvents, 'captures'> {
+  const captured = new Set<string>();
+  return {
+    onLateReply: () => {
+      metrics.add('pith_late_replies_total', ['nats']);
+    },
+    onPubAck: (route, subject) => {
+      metrics.add('pith_bus_refused_total', ['PUB_ACK']);
+      if (captured.has(route) || captured.size >= CAPTURED_TOLD_MAX) return;
+      captured.add(route);
+      log.error(
+        { route, subject },
+        'a JetStream stream captures request subjects and answers for backends: take them out of it',
+      );
+    },
+  };
 }

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 
 import type { Delivery } from '../bus/delivery.ts';
-import { FLEET_WAIT_MS, type Reach, settle } from '../bus/reach.ts';
+import { FLEET_WAIT_MS, type Reach } from '../bus/reach.ts';
 import { inBackground } from '../background.ts';
 import type { Clock } from '../clock.ts';
 import type {
@@ -13,7 +13,7 @@ import type {
 } from '../config/schema-backends.ts';
 import { Attach } from '../control/attach.ts';
 import { isConsulService } from '../config/consul-service.ts';
-import { errorText, type Failure, failure, GatewayError } from '../errors.ts';
+import { errorText, type Failure, failure, GatewayError, isFailure } from '../errors.ts';
 import type { Discovery } from './discovery.ts';
 import type { Nats } from './nats.ts';
 import { namesNobody, type Push } from '../session/commands.ts';
@@ -59,7 +59,14 @@ export function makeUpstream(name: string, backend: BackendConfig, parts: Upstre
       return new ReplyUpstream(backend.reply);
     case 'nats': {
       const subjects = new Subjects(backend.nats.prefix ?? parts.natsPrefix, gatewayId);
-      return new NatsUpstream(nats!.connector, subjects, nats!.answers, wheel);
+      const seldom = new Seldom(parts.clock);
+      return new NatsUpstream(nats!.connector, subjects, nats!.answers, wheel, {
+        onTrouble: (kind, subject, why) => {
+          const left = seldom.take(kind);
+          if (left !== null)
+            parts.log.warn({ backend: name, subject, why, ...left }, 'call failed');
+        },
+      });
     }
     case 'grpc':
       return backend.mode === 'method'
@@ -210,7 +217,7 @@ function makeHttp(name: string, backend: HttpBackendConfig, parts: UpstreamParts
 }
 
 function makeIpc(name: string, { ipc }: IpcBackendConfig, parts: UpstreamParts): IpcUpstream {
-  const { clock, wheel, reach, delivery, log, metrics, convertBytesMax } = parts;
+  const { clock, wheel, reach, log, metrics, convertBytesMax } = parts;
   const path = ipc.replace(/^unix:(\/\/)?/, '');
   const seldom = new Seldom(clock);
   return new IpcUpstream(
@@ -223,7 +230,7 @@ function makeIpc(name: string, { ipc }: IpcBackendConfig, parts: UpstreamParts):
       },
       verb: (verb) => {
         const run = async (): Promise<void> => {
-          const { failure: refused } = await runSessionVerb(verb, reach, delivery);
+          const { failure: refused } = await runSessionVerb(verb, reach);
           if (refused !== null)
             log.warn({ backend: name, why: refused.message }, 'session change refused');
         };
@@ -300,7 +307,7 @@ function tlsOf(name: string, tls: HttpTls): HttpTls {
 
 /** What a backend may ask for over its Link. */
 function makeDownlink(name: string, parts: UpstreamParts): Downlink {
-  const { reach, delivery, log } = parts;
+  const { reach, log } = parts;
   return {
     push: (push, counted) => {
       if (counted) return pushCounted(push);
@@ -311,7 +318,7 @@ function makeDownlink(name: string, parts: UpstreamParts): Downlink {
     },
     verb: async (verb) => {
       try {
-        return await runSessionVerb(verb, reach, delivery);
+        return await runSessionVerb(verb, reach);
       } catch (error) {
         log.error({ backend: name, why: errorText(error) }, 'session change failed');
         return { changed: 0, version: 0, failure: failure('INTERNAL', errorText(error)) };
@@ -346,11 +353,7 @@ function makeDownlink(name: string, parts: UpstreamParts): Downlink {
 }
 
 /** A patch takes effect at once, in the order of the frames; what it answers waits for the confirmation. */
-async function runSessionVerb(
-  verb: SessionVerb,
-  reach: Reach,
-  delivery: Delivery,
-): Promise<DoneFields> {
+async function runSessionVerb(verb: SessionVerb, reach: Reach): Promise<DoneFields> {
   const { target, patch, close } = verb;
   if (namesNobody(target)) {
     return {
@@ -365,16 +368,7 @@ async function runSessionVerb(
     return { changed: outcome.closed, version: 0, failure: null };
   }
   if (patch === null) return { changed: 0, version: 0, failure: null };
-  const own = delivery.select(target).map((session) => settle(delivery.patch(session, patch)));
-  const elsewhere = (target.sids ?? [])
-    .filter((sid) => delivery.bySid(sid) === undefined)
-    .map((sid) => reach.patch(sid, patch));
-  let changed = 0;
-  let version = 0;
-  for (const outcome of await Promise.all([...own, ...elsewhere])) {
-    if ('reason' in outcome) return { changed, version, failure: outcome };
-    changed += outcome.changed;
-    version = Math.max(version, outcome.version);
-  }
-  return { changed, version, failure: null };
+  const outcome = await reach.patchAll(target, patch);
+  if (isFailure(outcome)) return { changed: 0, version: 0, failure: outcome };
+  return { ...outcome, failure: null };
 }

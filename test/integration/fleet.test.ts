@@ -89,8 +89,8 @@ describe('two gateways', () => {
     await using a = await player(one, { uid: 'ann' });
     await using b = await player(two, { uid: 'ann' });
     await using _c = await player(three, { uid: 'carl' });
-    const inbox = await Heard.on(nc, 'answers.here');
-    nc.publish('pith.user.ann.get', '', { reply: 'answers.here' });
+    const inbox = await Heard.on(nc, '_INBOX.answers.here');
+    nc.publish('pith.user.ann.get', '', { reply: '_INBOX.answers.here' });
     await inbox.nth(1);
     // Answers of the third would be here before those of a later question.
     expect(await tellJson(nc, 'pith.user.carl.get')).toMatchObject({ sessions: [{ uid: 'carl' }] });

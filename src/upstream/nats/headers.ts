@@ -1,5 +1,5 @@
 /** The names and the encoding of NATS headers: `proto/README.md` is the page about them. */
-import type { MsgHdrs } from 'nats';
+import type { Msg, MsgHdrs } from 'nats';
 
 import { JSON_DEPTH_MAX, nestsTooDeep } from '../../contract/json-depth.ts';
 import { type Failure, failure } from '../../errors.ts';
@@ -10,32 +10,34 @@ import { forwarded } from '../upstream.ts';
 
 /** A value of our own headers: printable ASCII but `%` stands for itself, every other byte of UTF-8 as %XX. */
 export function encodeValue(value: string): string {
-  if (/^[\x21-\x24\x26-\x7e]*$/.test(value)) return value;
-  let encoded = '';
-  for (const byte of Buffer.from(value)) {
-    const plain = byte >= 0x21 && byte <= 0x7e && byte !== 0x25;
-    encoded += plain
-      ? String.fromCharCode(byte)
-      : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
-  }
-  return encoded;
+  return value.replace(/[^\x21-\x24\x26-\x7e]+/g, (run) =>
+    Buffer.from(run).toString('hex').toUpperCase().replace(/../g, '%$&'),
+  );
 }
 
 /** A raw space, or a `%` without two hex digits, stands for itself. */
 export function decodeValue(value: string): string {
   if (!value.includes('%')) return value;
   const bytes = Buffer.from(value);
-  const decoded: number[] = [];
+  let length = 0;
   for (let i = 0; i < bytes.length; i++) {
-    const hex = bytes[i] === 0x25 ? bytes.toString('latin1', i + 1, i + 3) : '';
-    if (/^[0-9A-Fa-f]{2}$/.test(hex)) {
-      decoded.push(Number.parseInt(hex, 16));
-      i += 2;
-    } else {
-      decoded.push(bytes[i]!);
-    }
+    const high = bytes[i] === PERCENT ? hexDigit(bytes[i + 1]) : -1;
+    const low = high < 0 ? -1 : hexDigit(bytes[i + 2]);
+    if (low >= 0) i += 2;
+    // Never ahead of what is read.
+    bytes[length++] = low < 0 ? bytes[i]! : high * 16 + low;
   }
-  return Buffer.from(decoded).toString('utf8');
+  return bytes.toString('utf8', 0, length);
+}
+
+const PERCENT = 0x25;
+
+/** -1: it is none. */
+function hexDigit(byte: number | undefined): number {
+  if (byte === undefined) return -1;
+  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
+  const letter = byte | 0x20;
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1;
 }
 
 /** JSON for a header: ASCII, then encoded. */
@@ -50,6 +52,10 @@ export function encodeJsonValue(value: unknown): string {
 /** A block of header lines that is encoded already. `publish` asks nothing of its headers but their bytes. */
 export class HeaderBlock {
   readonly #bytes: Uint8Array;
+
+  get bytes(): number {
+    return this.#bytes.length;
+  }
 
   /** @param lines `Name: value\r\n` each, in ASCII. */
   constructor(lines: string) {
@@ -81,22 +87,85 @@ export function sessionLines(session: Session, forward: readonly string[]): stri
   return lines;
 }
 
+/** Header lines of one message. What has more is refused as a whole. */
+export const HEADER_LINES_MAX = 256;
+/** Bytes of all header lines of one message, in and out. */
+export const HEADER_BYTES_MAX = 1_048_576;
+
 /** Header values by lower-case name, decoded. The first of several counts. */
 export type Headers = ReadonlyMap<string, string>;
 
 const NONE: Headers = new Map();
 
-/** Reads what came. Our own headers are decoded, other people's left as they are. */
-export function readHeaders(headers: MsgHdrs | undefined): Headers {
-  if (headers === undefined) return NONE;
+/** Reads what came with `message`. @throws {HeaderError} when it is too much, or no header block. */
+export function readHeaders(message: Msg): Headers {
+  const block = blockOf(message);
+  return block === null ? NONE : readBlock(block);
+}
+
+/** True when anything stands before the message's data. */
+export function hasHeaders(message: Msg): boolean {
+  return blockOf(message) !== null;
+}
+
+/** True for what the server says where nobody listens to what was asked. */
+export function saysNobody(message: Msg): boolean {
+  if (message.data.length > 0) return false;
+  return blockOf(message)?.toString('latin1', 0, NOBODY.length) === NOBODY;
+}
+
+const VERSION = 'NATS/1.0';
+const NOBODY = `${VERSION} 503`;
+
+/** What the client library keeps of a message; its own reading of the headers takes quadratic time. */
+type Inside = { readonly _msg: { readonly hdr: number }; readonly _rdata: Uint8Array };
+
+/** Guarded by test/integration/nats-headers.test.ts. */
+function blockOf(message: Msg): Buffer | null {
+  const { _msg, _rdata } = message as unknown as Inside;
+  if (_msg.hdr <= 0) return null;
+  return Buffer.from(_rdata.buffer, _rdata.byteOffset, _msg.hdr);
+}
+
+/** In one pass. Our own headers are decoded, other people's left as they are. @throws {HeaderError} */
+export function readBlock(block: Buffer): Headers {
+  if (block.length > HEADER_BYTES_MAX)
+    throw new HeaderError(`${block.length} bytes of headers; at most ${HEADER_BYTES_MAX} are read`);
+  const text = block.toString('utf8');
+  let at = endOfLine(text, 0);
+  if (!text.startsWith(VERSION)) throw new HeaderError(`the headers do not begin with ${VERSION}`);
   const read = new Map<string, string>();
-  for (const name of headers.keys()) {
-    const lower = name.toLowerCase();
-    if (read.has(lower)) continue;
-    const value = headers.get(name);
-    read.set(lower, lower.startsWith('pith-') ? decodeValue(value) : value);
+  for (let lines = 0; at < text.length; lines++) {
+    const end = endOfLine(text, at);
+    const line = text.slice(at, end - LINE_END.length);
+    at = end;
+    if (line !== '' && lines >= HEADER_LINES_MAX)
+      throw new HeaderError(`more than ${HEADER_LINES_MAX} headers`);
+    readLine(line, read);
   }
   return read;
+}
+
+const LINE_END = '\r\n';
+
+/** Where the line after the one at `at` begins. */
+function endOfLine(text: string, at: number): number {
+  const end = text.indexOf(LINE_END, at);
+  if (end < 0) throw new HeaderError('the headers are cut off');
+  return end + LINE_END.length;
+}
+
+/** Lines without a colon say nothing. */
+function readLine(line: string, read: Map<string, string>): void {
+  const colon = line.indexOf(':');
+  if (colon < 0) return;
+  const name = line.slice(0, colon).toLowerCase();
+  if (!/^[\x21-\x7e]*$/.test(name)) throw new HeaderError('a header name that is not ASCII');
+  if (/[\r\n]/.test(line))
+    throw new HeaderError(`header ${name.slice(0, 64)}: a line break in its value`);
+  if (read.has(name)) return;
+  const value = line.slice(colon + 1).trim();
+  read.set(name, name.startsWith('pith-') ? decodeValue(value) : value);
 }
 
 /** A value could not be read: what a backend is told, or the log where nobody can be told. */

@@ -2,11 +2,10 @@
  * Backends on NATS: one publish per message, answers to one subscription of our own, the call's number in the
  * subject. What a turn of the event loop gathers is published together.
  */
-import type { MsgHdrs } from 'nats';
-
+import { inBackground } from '../../background.ts';
 import { connectJson, readConnectResponse } from '../../contract/json-shapes.ts';
 import { isPubAck } from '../../contract/pub-ack.ts';
-import { errorText, type Failure, failure } from '../../errors.ts';
+import { type Failure, failure } from '../../errors.ts';
 import type { Lane } from '../../session/lane.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
 import type { Call } from '../call.ts';
@@ -22,32 +21,41 @@ import type {
 } from '../upstream.ts';
 import type { NatsConnector, OnMessage } from './connection.ts';
 import {
+  hasHeaders,
   HeaderBlock,
   HeaderError,
   readClose,
   readFailure,
   readHeaders,
   readPatch,
+  saysNobody,
   sessionLines,
   traceLines,
 } from './headers.ts';
+import { type Outgoing, send } from './outgoing.ts';
 import { SUBJECT_BYTES_MAX, type Subjects } from './subjects.ts';
 
-const NO_RESPONDERS = 503;
+/** A backend that answered within this time has a subscriber, though nobody may listen to one of its subjects. */
+const HEALTHY_MS = 10_000;
 
-export type NatsUpstreamEvents = {
+type Received = Parameters<OnMessage>[1];
+
+export type NatsAnswersEvents = {
   /** An answer nobody waits for any more. */
   onLateReply(): void;
-  onPubAck(subject: string): void;
+  /** A stream's acknowledgement came where an answer was awaited. */
+  onPubAck(route: string, subject: string): void;
+  /** True when a stream captures the subject, or may. Never rejects. */
+  captures(subject: string): boolean | Promise<boolean>;
 };
 
 /** All answers from NATS, for every NATS backend of the gateway. */
 export class NatsAnswers {
   readonly calls = new CallTable(Number.MAX_SAFE_INTEGER);
   readonly #subjects: Subjects;
-  readonly #events: NatsUpstreamEvents;
+  readonly #events: NatsAnswersEvents;
 
-  constructor(connector: NatsConnector, subjects: Subjects, events: NatsUpstreamEvents) {
+  constructor(connector: NatsConnector, subjects: Subjects, events: NatsAnswersEvents) {
     this.#subjects = subjects;
     this.#events = events;
     connector.always(subjects.answers, this.#onAnswer);
@@ -66,52 +74,53 @@ export class NatsAnswers {
       return;
     }
     const body = message.data;
-    if (isPubAck(body)) {
-      this.#events.onPubAck(call.route);
+    if (hasHeaders(message)) {
+      this.calls.remove(call);
+      const upstream = call.upstream as NatsUpstream;
+      if (saysNobody(message)) upstream.onNobody(call);
+      else upstream.onAnswerWithHeaders(call, message);
+    } else if (isPubAck(body)) {
+      this.#doubt(call, message);
+    } else {
+      this.calls.remove(call);
+      (call.upstream as NatsUpstream).onAnswer(call, body);
+    }
+  };
+
+  /** It looks like an acknowledgement, and is one only if there is a stream to give it. */
+  #doubt(call: Call, { subject: reply, data }: Received): void {
+    const { route } = call;
+    const subject = (call.upstream as NatsUpstream).subjectOf(call);
+    const captured = this.#events.captures(subject);
+    if (captured === true) {
+      this.#events.onPubAck(route, subject);
       return;
     }
-    this.calls.remove(call);
-    const headers = headersOf(message);
-    if (headers === undefined) call.succeed(body);
-    else if (headers === null) call.fail(failure('BAD_REPLY', 'its headers could not be read'));
-    else if (headers.code === NO_RESPONDERS && body.length === 0)
-      (call.upstream as NatsUpstream).onNobody(call);
-    else answerWithHeaders(call, readHeaders(headers), body);
-  };
-}
-
-/** null: there are some, and they cannot be read. */
-function headersOf(message: Parameters<OnMessage>[1]): MsgHdrs | undefined | null {
-  try {
-    return message.headers;
-  } catch {
-    return null;
-  }
-}
-
-function answerWithHeaders(
-  call: Call,
-  headers: ReturnType<typeof readHeaders>,
-  body: Uint8Array,
-): void {
-  let reply: Reply;
-  try {
-    reply = {
-      failure: readFailure(headers, body),
-      body,
-      patch: readPatch(headers),
-      pushes: [],
-      close: readClose(headers),
+    const body = Buffer.from(data);
+    const settle = async (): Promise<void> => {
+      if (await captured) this.#events.onPubAck(route, subject);
+      else this.#believe(this.#subjects.answerId(reply), body);
     };
-  } catch (error) {
-    call.fail(failure('BAD_REPLY', error instanceof HeaderError ? error.message : undefined));
-    return;
+    inBackground(settle(), () => {
+      this.#events.onPubAck(route, subject);
+    });
   }
-  call.answer(reply);
+
+  /** It was an answer. The call may have ended meanwhile; its number is not used again. */
+  #believe(id: number, body: Buffer): void {
+    const call = this.calls.take(id);
+    if (call === null) this.#events.onLateReply();
+    else (call.upstream as NatsUpstream).onAnswer(call, body);
+  }
 }
 
 /** What a session's messages have in common, kept while it does not change. */
 type Facts = { readonly version: number; readonly ordinal: number; readonly lines: string };
+
+export type NatsUpstreamEvents = {
+  /** A call has failed in a way that an operator should look at; `kind` is one of few. */
+  onTrouble(kind: 'nobody' | 'late' | 'answer' | 'size', subject: string, why: string): void;
+};
 
 export class NatsUpstream implements Upstream {
   readonly oneAtATime = false;
@@ -119,19 +128,25 @@ export class NatsUpstream implements Upstream {
   readonly #subjects: Subjects;
   readonly #answers: NatsAnswers;
   readonly #wheel: TimerWheel;
+  readonly #events: NatsUpstreamEvents;
   /** To be published at the end of this turn. */
   #turn: (Call | null)[] = [];
+  /** When the backend last answered, and when the server last said that nobody listens. */
+  #answeredAt = -Infinity;
+  #nobodyAt = -Infinity;
 
   constructor(
     connector: NatsConnector,
     subjects: Subjects,
     answers: NatsAnswers,
     wheel: TimerWheel,
+    events: NatsUpstreamEvents,
   ) {
     this.#wheel = wheel;
     this.#connector = connector;
     this.#subjects = subjects;
     this.#answers = answers;
+    this.#events = events;
   }
 
   start(): Promise<void> {
@@ -150,6 +165,8 @@ export class NatsUpstream implements Upstream {
   cancel(call: Call): void {
     if (call.slot === this.#answers.calls) {
       this.#answers.calls.remove(call);
+      if (call.deadline <= this.#wheel.now())
+        this.#events.onTrouble('late', this.subjectOf(call), 'the backend did not answer in time');
       return;
     }
     const at = this.#turn.lastIndexOf(call);
@@ -165,15 +182,32 @@ export class NatsUpstream implements Upstream {
   }
 
   #publishConnect(call: ConnectCall, ask: ConnectAsk): void {
-    const reply = this.#subjects.answer(this.#answers.calls.add(call));
-    const headers = new HeaderBlock(`Pith-Timeout-Ms: ${call.leftMs}\r\n`).asHeaders();
-    try {
-      this.#connector.publish(call.route, JSON.stringify(connectJson(ask)), { reply, headers });
-    } catch (error) {
-      // Too large for the server; the text says so.
-      this.#answers.calls.remove(call);
-      call.fail(failure('BAD_BODY', errorText(error)));
-    }
+    this.#ask(call, {
+      subject: call.route,
+      payload: Buffer.from(JSON.stringify(connectJson(ask))),
+      headers: new HeaderBlock(`Pith-Timeout-Ms: ${call.leftMs}\r\n`),
+    });
+  }
+
+  /** False: it has not left, and the call has failed. */
+  #ask(call: Call, what: Omit<Outgoing, 'reply'>): boolean {
+    const reply = call.wantsAnswer
+      ? { reply: this.#subjects.answer(this.#answers.calls.add(call)) }
+      : {};
+    const unsent = send(this.#connector, { ...what, ...reply });
+    if (unsent === null) return true;
+    this.#answers.calls.remove(call);
+    if (unsent.reason === 'TOO_LARGE') this.#events.onTrouble('size', what.subject, unsent.message);
+    call.fail(unsent);
+    return false;
+  }
+
+  /** Where the call is published. */
+  subjectOf(call: Call): string {
+    if (call instanceof ConnectCall) return call.route;
+    return call.instance === ''
+      ? this.#subjects.rpc(call.route)
+      : this.#subjects.rpcTo(call.instance, call.route);
   }
 
   onSessionClosed(_closed: ClosedSession, _lane: Lane): void {}
@@ -183,13 +217,45 @@ export class NatsUpstream implements Upstream {
     if (call.instance !== '' && call.target.otherwise === 'any') {
       call.instance = '';
       this.send(call);
-    } else {
-      call.fail(failure('BACKEND_AWAY'));
+      return;
     }
+    this.#nobodyAt = this.#wheel.now();
+    this.#events.onTrouble('nobody', this.subjectOf(call), 'nobody subscribes to this subject');
+    call.fail(failure('BACKEND_AWAY'));
   }
 
+  onAnswer(call: Call, body: Uint8Array): void {
+    this.#answeredAt = this.#wheel.now();
+    call.succeed(body);
+  }
+
+  onAnswerWithHeaders(call: Call, message: Received): void {
+    this.#answeredAt = this.#wheel.now();
+    const body = message.data;
+    let reply: Reply;
+    try {
+      const headers = readHeaders(message);
+      reply = {
+        failure: readFailure(headers, body),
+        body,
+        patch: readPatch(headers),
+        pushes: [],
+        close: readClose(headers),
+      };
+    } catch (error) {
+      if (!(error instanceof HeaderError)) throw error;
+      this.#events.onTrouble('answer', this.subjectOf(call), error.message);
+      call.fail(failure('BAD_REPLY', error.message));
+      return;
+    }
+    call.answer(reply);
+  }
+
+  /** Healthy is who has answered, unless the server says since then that nobody listens. */
   info(): UpstreamInfo {
-    return { kind: 'nats', addresses: 1, healthy: this.#connector.up ? 1 : 0 };
+    const isNew = this.#answeredAt > this.#wheel.now() - HEALTHY_MS;
+    const isHealthy = this.#connector.up && (isNew || this.#answeredAt > this.#nobodyAt);
+    return { kind: 'nats', addresses: 1, healthy: isHealthy ? 1 : 0 };
   }
 
   close(): Promise<void> {
@@ -203,41 +269,25 @@ export class NatsUpstream implements Upstream {
   };
 
   #publish(call: Call): void {
-    const subject =
-      call.instance === ''
-        ? this.#subjects.rpc(call.route)
-        : this.#subjects.rpcTo(call.instance, call.route);
-    if (!this.#connector.up) {
-      call.fail(failure('BUS_AWAY'));
-      return;
-    }
+    const subject = this.subjectOf(call);
     if (subject.length > SUBJECT_BYTES_MAX) {
       call.fail(failure('BAD_ROUTE', 'the subject for this route and instance is too long'));
       return;
     }
-    const headers = this.#headers(call);
-    try {
-      if (call.wantsAnswer) {
-        const reply = this.#subjects.answer(this.#answers.calls.add(call));
-        this.#connector.publish(subject, call.body, { reply, headers });
-      } else {
-        this.#connector.publish(subject, call.body, { headers });
-      }
-    } catch (error) {
-      // Too large for the server, as far as anybody knows; the text says so.
-      this.#answers.calls.remove(call);
-      call.fail(failure('BAD_BODY', errorText(error)));
-      return;
-    }
-    if (!call.wantsAnswer) call.sent();
+    const isSent = this.#ask(call, {
+      subject,
+      payload: call.body,
+      headers: this.#headers(call),
+    });
+    if (isSent && !call.wantsAnswer) call.sent();
   }
 
-  #headers(call: Call): ReturnType<HeaderBlock['asHeaders']> {
+  #headers(call: Call): HeaderBlock {
     const left = Math.max(1, Math.round(call.deadline - this.#wheel.now()));
     let lines = `${this.#sessionLines(call)}Pith-Seq: ${call.seq}\r\nPith-Route: ${call.route}\r\nPith-Timeout-Ms: ${left}\r\n`;
     if (call.wantsAnswer) lines += `Pith-Id: ${call.session.wire.idOf(call.rawId)}\r\n`;
     if (call.trace !== null) lines += traceLines(call.trace);
-    return new HeaderBlock(lines).asHeaders();
+    return new HeaderBlock(lines);
   }
 
   #sessionLines(call: Call): string {

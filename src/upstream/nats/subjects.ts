@@ -19,6 +19,21 @@ export function encodeToken(name: string): string {
   return `=h${createHash('sha256').update(bytes).digest('base64url')}`;
 }
 
+export const NEAR_MISS_QUEUE = 'pith';
+
+/**
+ * Whom an answer to this reply subject goes to: a client with an inbox, or another gateway that has asked. null:
+ * nobody. A gateway may publish what others may not, so it answers nowhere but under `_INBOX.`, and never where
+ * gateways await the answers of backends.
+ */
+export function answersTo(reply: string): 'inbox' | 'gateway' | null {
+  if (reply.length > SUBJECT_BYTES_MAX || !/^_INBOX(\.[^.*>\s\p{Cc}]+)+$/u.test(reply)) return null;
+  const tokens = reply.split('.');
+  if (tokens.length < 4) return 'inbox';
+  if (tokens[2] === 'rpc') return null;
+  return tokens[2] === 'ask' ? 'gateway' : 'inbox';
+}
+
 export type Scope = 'session' | 'user' | 'group' | 'all' | 'gateway';
 
 export class Subjects {
@@ -64,6 +79,16 @@ export class Subjects {
     return Number.isSafeInteger(id) ? id : 0;
   }
 
+  /** Where what gateways ask is answered. */
+  get asked(): string {
+    return `${this.inboxPrefix}.ask.*`;
+  }
+
+  /** @param number Nobody may guess it: whoever knows it can answer. */
+  ask(number: string): string {
+    return `${this.inboxPrefix}.ask.${number}`;
+  }
+
   /** All verbs for the sessions of this gateway. */
   get ownSessions(): string {
     return `${this.#prefix}.session.${this.#gatewayId}.*.*`;
@@ -87,6 +112,16 @@ export class Subjects {
   /** Many pushes in one message for this gateway. */
   get ownBatches(): string {
     return `${this.#prefix}.gateway.${this.#gatewayId}.push`;
+  }
+
+  /**
+   * What misses every verb by its number of tokens, most often because a name with a dot in it was not encoded.
+   * One gateway of `NEAR_MISS_QUEUE` hears it, and says so.
+   */
+  get nearMisses(): string[] {
+    const kinds = ['session.*', 'session.*.*', 'session.*.*.*.>', 'all.*.>'];
+    for (const kind of ['user', 'group', 'gateway']) kinds.push(`${kind}.*`, `${kind}.*.*.>`);
+    return kinds.map((kind) => `${this.#prefix}.${kind}`);
   }
 
   /** Between gateways only: Control's calls that concern the whole fleet. */

@@ -1,0 +1,70 @@
+/** Answers to what came over the bus: where they may go, and that they fit. */
+import { errorJson } from '../contract/json-shapes.ts';
+import { type Failure, isFailure } from '../errors.ts';
+import type { NatsConnector, OnMessage } from '../upstream/nats/connection.ts';
+import { HeaderBlock } from '../upstream/nats/headers.ts';
+import { send } from '../upstream/nats/outgoing.ts';
+import { answersTo } from '../upstream/nats/subjects.ts';
+
+/** The longest answer, where the server takes longer messages: whoever reads it must be done with it soon. */
+const ANSWER_BYTES_MAX = 1_048_576;
+/** Of the text of an error that stands in a header. */
+const ERROR_TEXT_MAX = 1_024;
+
+/** A message over the bus is refused or dropped, or its answer is; `reason` is one of few. */
+export type OnRefused = (reason: string, subject: string, why: string) => void;
+
+export type AnswersParts = {
+  readonly gatewayId: string;
+  readonly connector: NatsConnector;
+  readonly onRefused: OnRefused;
+};
+
+export class Answers {
+  readonly #parts: AnswersParts;
+
+  constructor(parts: AnswersParts) {
+    this.#parts = parts;
+  }
+
+  /** How long an answer may be, in bytes. */
+  get bytesMax(): number {
+    return Math.min(this.#parts.connector.payloadBytesMax, ANSWER_BYTES_MAX);
+  }
+
+  /**
+   * Answers, if somebody waits where answers may go. `asked`: it is something that gateways ask, so a gateway may
+   * be answered, and then the answer names its own. One that does not fit becomes an error that says so.
+   */
+  send(message: Parameters<OnMessage>[1], asked: boolean, answer: object): void {
+    const { subject, reply } = message;
+    if (!reply) return;
+    const to = answersTo(reply);
+    if (to === null || (to === 'gateway' && !asked)) {
+      const why = `answers go to inboxes under _INBOX. only, not to ${reply.slice(0, 128)}`;
+      this.#parts.onRefused('REPLY_SUBJECT', subject, why);
+      return;
+    }
+    const more = to === 'gateway' ? { gateway: this.#parts.gatewayId } : {};
+    const unsent = this.#publish(reply, answer, more);
+    if (unsent === null) return;
+    this.#parts.onRefused('UNANSWERED', subject, unsent.message);
+    if (unsent.reason === 'TOO_LARGE') this.#publish(reply, unsent, more);
+  }
+
+  #publish(subject: string, answer: object, more: object): Failure | null {
+    const { connector } = this.#parts;
+    if (!isFailure(answer)) {
+      const payload = Buffer.from(JSON.stringify({ ...answer, ...more }));
+      return send(connector, { subject, payload });
+    }
+    const payload = Buffer.from(JSON.stringify({ ...errorJson(answer), ...more }));
+    return send(connector, { subject, payload, headers: errorHeaders(answer) });
+  }
+}
+
+/** As NATS services say it. */
+function errorHeaders({ code, message }: Failure): HeaderBlock {
+  const text = message.slice(0, ERROR_TEXT_MAX).replace(/[^\x20-\x7e]/g, '?');
+  return new HeaderBlock(`Nats-Service-Error-Code: ${code}\r\nNats-Service-Error: ${text}\r\n`);
+}

@@ -1,0 +1,48 @@
+/** What another gateway says to a call, read with care: it comes over a bus that others use too. */
+import { type ErrorJson, readObject, type SessionJson } from '../contract/json-shapes.ts';
+import type { FleetAnswer } from './bus.ts';
+
+/** null: it names no gateway, or cannot be read. What is of the wrong kind counts as absent. */
+export function readAnswer(payload: Uint8Array): FleetAnswer | null {
+  let fields: Record<string, unknown>;
+  try {
+    fields = readObject(payload);
+  } catch {
+    return null;
+  }
+  const { gateway, sessions, more, error } = fields;
+  if (typeof gateway !== 'string') return null;
+  const answer: FleetAnswer = { gateway };
+  for (const name of ['delivered', 'dropped', 'refused', 'closed'] as const) {
+    const count = fields[name];
+    if (Number.isSafeInteger(count) && (count as number) > 0) answer[name] = count as number;
+  }
+  for (const name of ['uids', 'sids'] as const) {
+    const names = fields[name];
+    if (Array.isArray(names)) answer[name] = names.filter((one) => typeof one === 'string');
+  }
+  if (Array.isArray(sessions)) answer.sessions = sessions.filter(isSession);
+  if (more === true) answer.more = true;
+  const why = readErrorOf(error);
+  if (why !== null) answer.error = why;
+  return answer;
+}
+
+/** The error of a refusal, as `errorJson` writes it; null: there is none. */
+export function readErrorOf(error: unknown): ErrorJson['error'] | null {
+  if (typeof error !== 'object' || error === null) return null;
+  const { code, reason, msg } = error as Record<string, unknown>;
+  return {
+    code: typeof code === 'number' ? code : 500,
+    reason: typeof reason === 'string' ? reason : 'INTERNAL',
+    msg: typeof msg === 'string' ? msg : '',
+  };
+}
+
+function isSession(value: unknown): value is SessionJson {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    typeof (value as { sid?: unknown }).sid === 'string'
+  );
+}

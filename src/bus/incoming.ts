@@ -1,0 +1,162 @@
+/** What comes to this gateway over NATS: verbs for its sessions, batches of pushes, and what misses every verb. */
+import { inBackground } from '../background.ts';
+import { decodePush } from '../contract/shapes.ts';
+import { WireError, WireReader } from '../contract/wire.ts';
+import { errorText, type Failure, failure, isFailure } from '../errors.ts';
+import type { Push, PushCount } from '../session/commands.ts';
+import type { Registry } from '../session/registry.ts';
+import type { Session } from '../session/session.ts';
+import type { OnMessage } from '../upstream/nats/connection.ts';
+import { readHeaders } from '../upstream/nats/headers.ts';
+import type { Scope, Subjects } from '../upstream/nats/subjects.ts';
+import type { Answers, OnRefused } from './answers.ts';
+import type { Delivery } from './delivery.ts';
+import type { NatsInterest } from './interest.ts';
+import { runVerb, type VerbAnswer } from './verbs.ts';
+
+/** Pushes in one batch: all of them are handled in one turn, so that what comes after them stays after them. */
+export const BATCH_PUSHES_MAX = 1_000;
+
+type Received = Parameters<OnMessage>[1];
+
+export type IncomingParts = {
+  readonly subjects: Subjects;
+  readonly registry: Registry;
+  readonly delivery: Delivery;
+  readonly interest: Pick<NatsInterest, 'nameOf'>;
+  readonly answers: Answers;
+  readonly onRefused: OnRefused;
+  readonly onError: (what: string) => void;
+};
+
+const DEAF =
+  'what misses every verb is not heard; the permissions of the gateways in deploy/nats/permissions.conf allow it';
+
+export class Incoming {
+  readonly #parts: IncomingParts;
+  /** It was told that near misses may not be subscribed. */
+  #isDeaf = false;
+
+  constructor(parts: IncomingParts) {
+    this.#parts = parts;
+  }
+
+  readonly onVerb: OnMessage = (error, message) => {
+    if (error !== null) {
+      this.#parts.onError(error.message);
+      return;
+    }
+    const { subjects, answers, delivery } = this.#parts;
+    const to = subjects.parse(message.subject);
+    if (to === null || to.scope === 'fleet') return;
+    const sessions = this.#sessions(to.scope, to.name, message.subject);
+    // Only those that hold a match answer: "no responders" then means that nobody is online.
+    if (sessions === null) return;
+    const answer =
+      sessions.length === 0 && to.scope === 'session'
+        ? failure('NO_SESSION')
+        : runVerb(
+            {
+              ...to,
+              scope: to.scope,
+              sessions,
+              headers: () => readHeaders(message),
+              body: message.data,
+              answerBytesMax: answers.bytesMax,
+            },
+            delivery,
+          );
+    // Control asks these two of the gateway that holds the session, and no others.
+    const asked = to.scope === 'session' && (to.verb === 'patch' || to.verb === 'get');
+    if (!(answer instanceof Promise)) this.#answer(message, asked, answer);
+    else
+      inBackground(this.#settled(message, asked, answer), (problem) => {
+        this.#parts.onError(`a verb was not answered: ${errorText(problem)}`);
+      });
+  };
+
+  /** A verb must not end the gateway, whatever goes wrong in it. */
+  async #settled(message: Received, asked: boolean, answer: Promise<VerbAnswer>): Promise<void> {
+    const settled = await answer.catch((error: unknown) => {
+      this.#parts.onError(`a verb failed: ${errorText(error)}`);
+      return failure('INTERNAL');
+    });
+    this.#answer(message, asked, settled);
+  }
+
+  #answer(message: Received, asked: boolean, answer: VerbAnswer): void {
+    if (isFailure(answer)) this.#parts.onRefused(answer.reason, message.subject, answer.message);
+    this.#parts.answers.send(message, asked, answer);
+  }
+
+  /** Those of this gateway that a subject means; null: not ours to answer. */
+  #sessions(scope: Scope, token: string, subject: string): readonly Session[] | null {
+    const { registry, interest } = this.#parts;
+    if (scope === 'session') {
+      const session = registry.bySid(token);
+      return session === undefined ? [] : [session];
+    }
+    if (scope === 'all') return [...registry.all()];
+    const name = interest.nameOf(subject);
+    if (name === undefined) return null;
+    const members = scope === 'user' ? registry.byUid(name) : registry.byGroup(name);
+    return members.size === 0 ? null : [...members];
+  }
+
+  /** A subject that is nearly one of ours: whoever published there should know. */
+  readonly onNearMiss: OnMessage = (error, message) => {
+    if (error !== null) {
+      if (!this.#isDeaf) this.#parts.onRefused('NEAR_MISSES', '', `${DEAF}: ${error.message}`);
+      this.#isDeaf = true;
+      return;
+    }
+    const why = `nobody is meant by ${message.subject}: a user or group is one token, a session two, and a name with other than A-Z a-z 0-9 _ - is encoded`;
+    this.#answer(message, false, failure('BAD_ARGUMENT', why));
+  };
+
+  readonly onBatch: OnMessage = (error, message) => {
+    if (error !== null) return;
+    const pushes = readBatch(message.data);
+    this.#answer(message, false, isFailure(pushes) ? pushes : this.#pushAll(pushes, message));
+  };
+
+  #pushAll(pushes: readonly Push[], { subject }: Received): PushCount {
+    const { delivery, onRefused } = this.#parts;
+    const total: PushCount = { delivered: 0, dropped: 0, refused: 0 };
+    for (const push of pushes) {
+      const refused =
+        push.target === null
+          ? failure('BAD_ARGUMENT', 'push.target is missing')
+          : delivery.check(push);
+      if (refused !== null) {
+        onRefused(refused.reason, subject, refused.message);
+        continue;
+      }
+      const count = delivery.push(delivery.select(push.target!), push);
+      for (const outcome of ['delivered', 'dropped', 'refused'] as const)
+        total[outcome] += count[outcome];
+    }
+    return total;
+  }
+}
+
+/** All of it, or why none of it. */
+function readBatch(data: Uint8Array): Push[] | Failure {
+  const pushes: Push[] = [];
+  try {
+    const batch = new WireReader(Buffer.from(data.buffer, data.byteOffset, data.length));
+    while (batch.next()) {
+      if (batch.field !== 1) {
+        batch.skip();
+        continue;
+      }
+      if (pushes.length === BATCH_PUSHES_MAX)
+        return failure('TOO_LARGE', `more than ${BATCH_PUSHES_MAX} pushes in one batch`);
+      pushes.push(decodePush(batch.message()));
+    }
+    return pushes;
+  } catch (problem) {
+    if (!(problem instanceof WireError)) throw problem;
+    return failure('BAD_ARGUMENT', `a PushBatch could not be read: ${problem.message}`);
+  }
+}

@@ -1,0 +1,79 @@
+/** The subscriptions of this gateway's users and groups, and when the server has confirmed them. */
+import { type Clock, within } from '../clock.ts';
+import type { Interest, InterestKind } from '../session/registry.ts';
+import type { NatsConnector, OnMessage } from '../upstream/nats/connection.ts';
+import type { Subjects } from '../upstream/nats/subjects.ts';
+
+/** How long a change may wait for its subscription's confirmation before it is answered without. */
+export const CONFIRM_MS_MAX = 2_000;
+
+type Watched = { readonly name: string; unsubscribe(): void; confirmed: Promise<void> | null };
+
+export class NatsInterest implements Interest {
+  readonly #connector: NatsConnector;
+  readonly #subjects: Subjects;
+  readonly #clock: Clock;
+  readonly #onVerb: OnMessage;
+  /** By the subject that is subscribed. */
+  readonly #watched = new Map<string, Watched>();
+  #confirming: Promise<void> | null = null;
+
+  constructor(connector: NatsConnector, subjects: Subjects, clock: Clock, onVerb: OnMessage) {
+    this.#connector = connector;
+    this.#subjects = subjects;
+    this.#clock = clock;
+    this.#onVerb = onVerb;
+  }
+
+  /** The first connection is there: what was added before could not be subscribed. */
+  onFirstUp(): void {
+    for (const [subject, watched] of this.#watched) watched.unsubscribe = this.#subscribe(subject);
+  }
+
+  add(kind: InterestKind, name: string): Promise<void> | null {
+    const subject = this.#subjects.everyVerb(kind, name);
+    const known = this.#watched.get(subject);
+    if (known !== undefined) return known.confirmed;
+    const watched: Watched = { name, unsubscribe: this.#subscribe(subject), confirmed: null };
+    this.#watched.set(subject, watched);
+    if (!this.#connector.up) return null;
+    watched.confirmed = this.#confirm().then(() => {
+      watched.confirmed = null;
+    });
+    return watched.confirmed;
+  }
+
+  remove(kind: InterestKind, name: string): void {
+    const subject = this.#subjects.everyVerb(kind, name);
+    this.#watched.get(subject)?.unsubscribe();
+    this.#watched.delete(subject);
+  }
+
+  /** The user or group of a verb's subject; undefined: nobody here is meant. */
+  nameOf(verbSubject: string): string | undefined {
+    return this.#watched.get(`${verbSubject.slice(0, verbSubject.lastIndexOf('.'))}.*`)?.name;
+  }
+
+  #subscribe(subject: string): () => void {
+    const subscription = this.#connector.subscribe(subject, this.#onVerb);
+    return () => {
+      subscription?.unsubscribe();
+    };
+  }
+
+  /** One round trip to the server for all that was subscribed in this turn. Never rejects. */
+  #confirm(): Promise<void> {
+    this.#confirming ??= this.#flushTurn();
+    return this.#confirming;
+  }
+
+  async #flushTurn(): Promise<void> {
+    await new Promise((resolve) => {
+      setImmediate(resolve);
+    });
+    this.#confirming = null;
+    // A connection that breaks meanwhile subscribes anew when it is back: nothing is gained by waiting for that.
+    const flushed = this.#connector.flush().catch(() => {});
+    await within(this.#clock, CONFIRM_MS_MAX, flushed, undefined);
+  }
+}

@@ -1,0 +1,74 @@
+/** Lists of sessions in pages: in the order of their gateways' ids, then of their opening. */
+import { type SessionJson, sessionJson, ShapeError } from '../contract/json-shapes.ts';
+import { type Failure, failure } from '../errors.ts';
+import type { Session } from '../session/session.ts';
+import type { FleetAnswer, Page } from './bus.ts';
+
+/** Sessions on one page that goes over the bus. */
+const PAGE_MAX = 1_000;
+/** What stands around the sessions. */
+const AROUND_BYTES = 256;
+
+/** A page as a backend or another gateway asks for it. @throws {ShapeError} */
+export function readPage(limit: unknown, after: unknown): Page {
+  const number = limit ?? 0;
+  if (!Number.isSafeInteger(number) || (number as number) < 0)
+    throw new ShapeError('limit is not a whole number');
+  if (after !== undefined && after !== null && typeof after !== 'string')
+    throw new ShapeError('the page token is not a string');
+  return { limit: Math.min((number as number) || PAGE_MAX, PAGE_MAX), after: after ?? '' };
+}
+
+/** One gateway's part of a page: what fits. A Failure: not even the first session does. */
+export function pageOf(
+  sessions: readonly Session[],
+  { limit, after }: Page,
+  bytesMax: number,
+): { sessions: SessionJson[]; more: boolean } | Failure {
+  const rest =
+    after === ''
+      ? [...sessions]
+      : sessions.filter((session) => compareSids(session.sid, after) > 0);
+  const page: SessionJson[] = [];
+  let bytes = AROUND_BYTES;
+  for (const session of rest.sort((a, b) => a.n - b.n)) {
+    if (page.length === limit) break;
+    const json = sessionJson(session);
+    if (bytesMax < Infinity) bytes += Buffer.byteLength(JSON.stringify(json)) + 1;
+    if (bytes > bytesMax) {
+      if (page.length > 0) break;
+      return failure(
+        'TOO_LARGE',
+        `the session ${session.sid} takes ${bytes} bytes, and NATS ${bytesMax} in one message: raise max_payload of nats-server`,
+      );
+    }
+    page.push(json);
+  }
+  return { sessions: page, more: page.length < rest.length };
+}
+
+/** All parts in order, up to where the first gateway has more than it gave: the next page begins there. */
+export function merged(answers: readonly FleetAnswer[]): SessionJson[] {
+  const all = answers
+    .flatMap((answer) => answer.sessions ?? [])
+    .sort((a, b) => compareSids(a.sid, b.sid));
+  let end = all.length;
+  for (const { more, sessions = [] } of answers) {
+    const last = sessions.at(-1);
+    if (more && last !== undefined) end = Math.min(end, all.indexOf(last) + 1);
+  }
+  return all.slice(0, end);
+}
+
+/** By gateway, then by number: ids of one gateway count up. */
+export function compareSids(a: string, b: string): number {
+  const [gatewayA, nA] = splitSid(a);
+  const [gatewayB, nB] = splitSid(b);
+  if (gatewayA !== gatewayB) return gatewayA < gatewayB ? -1 : 1;
+  return nA - nB;
+}
+
+function splitSid(sid: string): [string, number] {
+  const dot = sid.lastIndexOf('.');
+  return [sid.slice(0, dot), Number(sid.slice(dot + 1))];
+}

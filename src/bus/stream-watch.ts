@@ -1,0 +1,126 @@
+/**
+ * Which subjects of the gateway a JetStream stream captures: it acknowledges what it captures, where an answer is
+ * awaited. Looked at when the gateway starts, and again for whatever looks like an acknowledgement: a stream may
+ * have been made since.
+ */
+import type { Clock } from '../clock.ts';
+import { inBackground } from '../background.ts';
+import { readObject } from '../contract/json-shapes.ts';
+import { errorText, isFailure } from '../errors.ts';
+import { STREAM_NAMES, type Subjects } from '../upstream/nats/subjects.ts';
+import type { Asks } from './asks.ts';
+
+const WAIT_MS = 2_000;
+/** So long it is not asked again after a stream was found, or nobody answered. That none was found is never kept. */
+const KEPT_MS = 10_000;
+/** Subjects that are kept, and looks that are under way. */
+const SUBJECTS_MAX = 1_000;
+
+/** JetStream is off for this account, or altogether. [github.com/nats-io/nats-server, server/errors.json] */
+const NO_JETSTREAM = new Set([10_039, 10_076]);
+
+/** The streams that capture a subject; null: nobody may or can say. */
+type Found = readonly string[] | null;
+
+export class StreamWatch {
+  readonly #asks: Asks;
+  readonly #subjects: Subjects;
+  readonly #clock: Clock;
+  readonly #onError: (what: string) => void;
+  /** Until when these subjects count as captured. */
+  readonly #captured = new Map<string, number>();
+  /** Looks that have not begun: whoever comes later waits for the same one. */
+  readonly #next = new Map<string, Promise<boolean>>();
+  readonly #under = new Map<string, Promise<boolean>>();
+
+  constructor(asks: Asks, subjects: Subjects, clock: Clock, onError: (what: string) => void) {
+    this.#asks = asks;
+    this.#subjects = subjects;
+    this.#clock = clock;
+    this.#onError = onError;
+  }
+
+  /** Says which streams capture what none must, if there are any. */
+  lookAtAll(): void {
+    inBackground(this.#lookAtAll(), (error) => {
+      this.#onError(`whether a stream captures subjects is not known: ${errorText(error)}`);
+    });
+  }
+
+  async #lookAtAll(): Promise<void> {
+    const streams = new Set<string>();
+    const captured: string[] = [];
+    await Promise.all(
+      this.#subjects.notForStreams.map(async (subject) => {
+        const found = await this.#look(subject);
+        if (found === null || found.length === 0) return;
+        captured.push(subject);
+        for (const name of found) streams.add(name);
+      }),
+    );
+    if (streams.size === 0) return;
+    this.#onError(
+      `JetStream captures ${captured.sort().join(', ')} in the stream${streams.size === 1 ? '' : 's'} ` +
+        `${[...streams].sort().join(', ')}, whose acknowledgements come where answers are awaited: take these ` +
+        'subjects out of the stream; only what is under keep may be in one',
+    );
+  }
+
+  /**
+   * True when a stream captures `subject`, or may: nobody can say. Asked anew unless it was found a moment ago,
+   * so that a stream that was made meanwhile is seen. Never rejects.
+   */
+  captures(subject: string): boolean | Promise<boolean> {
+    const until = this.#captured.get(subject);
+    if (until !== undefined && this.#clock.now() < until) return true;
+    const known = this.#next.get(subject);
+    if (known !== undefined) return known;
+    if (this.#under.size + this.#next.size >= SUBJECTS_MAX) return true;
+    const before = this.#under.get(subject);
+    const look = (before ?? Promise.resolve()).then(() => this.#lookAt(subject));
+    this.#next.set(subject, look);
+    return look;
+  }
+
+  async #lookAt(subject: string): Promise<boolean> {
+    const look = this.#next.get(subject)!;
+    this.#next.delete(subject);
+    this.#under.set(subject, look);
+    const found = await this.#look(subject);
+    this.#under.delete(subject);
+    this.#captured.delete(subject);
+    if (found !== null && found.length === 0) return false;
+    if (this.#captured.size >= SUBJECTS_MAX) this.#captured.clear();
+    this.#captured.set(subject, this.#clock.now() + KEPT_MS);
+    return true;
+  }
+
+  async #look(subject: string): Promise<Found> {
+    let names: string[] | null = null;
+    const asking = this.#asks.ask({
+      subject: STREAM_NAMES,
+      payload: Buffer.from(JSON.stringify({ subject })),
+      waitMs: WAIT_MS,
+      take: ({ data }) => {
+        names = streamNames(data);
+        return names !== null;
+      },
+    });
+    if (isFailure(asking)) return null;
+    // Nobody listens: there is no JetStream, so there are no streams.
+    return (await asking.ended) === 'nobody' ? [] : names;
+  }
+}
+
+/** null: that does not say which there are. */
+function streamNames(answer: Uint8Array): string[] | null {
+  try {
+    const { streams, error } = readObject(answer);
+    const number = (error as { err_code?: unknown } | undefined)?.err_code;
+    if (typeof number === 'number' && NO_JETSTREAM.has(number)) return [];
+    if (error !== undefined) return null;
+    return Array.isArray(streams) ? streams.filter((name) => typeof name === 'string') : [];
+  } catch {
+    return null;
+  }
+}

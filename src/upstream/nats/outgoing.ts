@@ -1,0 +1,51 @@
+/** What goes out over NATS, measured before it does: what is too large is a reason, and never thrown. */
+import { errorText, type Failure, failure, GatewayError } from '../../errors.ts';
+import type { NatsConnector } from './connection.ts';
+import { HEADER_BYTES_MAX, type HeaderBlock } from './headers.ts';
+
+export type Outgoing = {
+  readonly subject: string;
+  readonly payload: Uint8Array;
+  readonly reply?: string;
+  readonly headers?: HeaderBlock;
+};
+
+/** Publishes it; else why not, and then nothing has left. Never throws. */
+export function send(connector: NatsConnector, outgoing: Outgoing): Failure | null {
+  const { subject, payload, reply, headers } = outgoing;
+  if (!connector.up) return failure('BUS_AWAY');
+  const tooLarge = tooLargeFor(connector, payload.length, headers?.bytes ?? 0);
+  if (tooLarge !== null) return tooLarge;
+  try {
+    connector.publish(subject, payload, {
+      ...(reply !== undefined && { reply }),
+      ...(headers !== undefined && { headers: headers.asHeaders() }),
+    });
+    return null;
+  } catch (error) {
+    return error instanceof GatewayError
+      ? failure(error.reason, error.message)
+      : failure('BUS_AWAY', errorText(error));
+  }
+}
+
+/** Why a message of this size cannot be sent; null: it can. */
+export function tooLargeFor(
+  connector: NatsConnector,
+  payloadBytes: number,
+  headerBytes: number,
+): Failure | null {
+  const bytes = payloadBytes + headerBytes;
+  const bytesMax = connector.payloadBytesMax;
+  if (bytes > bytesMax)
+    return failure(
+      'TOO_LARGE',
+      `${bytes} bytes, and NATS takes ${bytesMax} in one message: send less, or raise max_payload of nats-server`,
+    );
+  if (headerBytes > HEADER_BYTES_MAX)
+    return failure(
+      'TOO_LARGE',
+      `${headerBytes} bytes of names and conditions; ${HEADER_BYTES_MAX} are sent in one message`,
+    );
+  return null;
+}
