@@ -128,3 +128,17 @@ export class GatewayError extends Error {
 export function errorText(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+const FILE_ERRORS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file or folder',
+  ENOTDIR: 'there is no such file or folder',
+  EACCES: 'permission denied',
+  EISDIR: 'it is a folder',
+  ELOOP: 'its symbolic links go in a circle',
+};
+
+/** Why a file could not be read, without its name. */
+export function fileErrorText(error: unknown): string {
+  const { code = '' } = error as NodeJS.ErrnoException;
+  return FILE_ERRORS[code] ?? errorText(error);
+}

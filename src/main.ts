@@ -2,9 +2,9 @@
 /** The process: arguments, configuration, signals, exit codes. The only file that touches `process`. */
 import { readFileSync, writeSync } from 'node:fs';
 import { totalmem } from 'node:os';
-import { parseArgs } from 'node:util';
 
 import { inBackground } from './background.ts';
+import { type Arguments, type ConfigChoice, readArguments } from './cli/arguments.ts';
 import { systemClock } from './clock.ts';
 import type { Config } from './config/schema.ts';
 import { errorText } from './errors.ts';
@@ -19,19 +19,6 @@ const SPARE_DESCRIPTORS = 256;
 /** What an idle session and its buffers may come to, in bytes, for `limits.connections: auto`. */
 const BYTES_PER_CONNECTION = 65_536;
 
-const USAGE = `pith: a gateway between Pomelo clients and backends in any language
-
-  pith serve [--config FILE] [--set KEY=VALUE …]   run the gateway
-  pith check [--config FILE] [--set KEY=VALUE …]   is the configuration right? exit code 78 if not
-  pith routes ROUTE [--uid U] [--data JSON]        where a client's message would go, and why; exit code 1: nowhere
-  pith mock-backend [--answers FILE]               a backend with canned answers; mock-backend --help says more
-  pith client [URL] [--request ROUTE --data JSON]  talk to a gateway as a Pomelo client; client --help says more
-  pith version                                     print the version
-
-FILE is pith.yaml in this folder unless it is given. Every key is in deploy/pith.yaml; PITH_A__B=… in the
-environment sets the key a.b, and --set goes before both.
-`;
-
 const VERSION = (
   JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
     version: string;
@@ -41,95 +28,67 @@ const VERSION = (
 await main(process.argv.slice(2));
 
 async function main(args: readonly string[]): Promise<void> {
-  const [command = 'help', ...rest] = args;
+  const asked = readArgumentsOrFail(args);
   // Whoever reads what we print may go, as `head` does.
-  if (command !== 'serve') process.stdout.on('error', () => process.exit(EXIT.OK));
-  switch (command) {
-    case 'serve':
-      await serve(await readConfig(rest));
+  if (asked.command !== 'serve') process.stdout.on('error', () => process.exit(EXIT.OK));
+  switch (asked.command) {
+    case 'serve': {
+      const config = await configOf(asked.config);
+      if (config.routes.length === 0)
+        writeSync(2, 'warning: there are no routes: every request is answered 404 NO_ROUTE\n');
+      await serve(config);
       return;
+    }
     case 'check':
-      await check(await readConfig(rest));
+      await check(asked.config);
       return;
-    case 'routes':
-      await routes(rest);
+    case 'routes': {
+      const { explainRoute } = await import('./cli/routes.ts');
+      const config = await configOf(asked.config);
+      const { isReached, text } = await explainRoute(config, asked.route, asked.session);
+      print(text);
+      if (!isReached) process.exitCode = EXIT.NOT_FOUND;
       return;
+    }
     case 'mock-backend':
-      await mockBackend(rest);
+      await mockBackend(asked.args);
       return;
     case 'client':
-      await client(rest);
+      await client(asked.args);
       return;
     case 'version':
-    case '--version':
       print(`${VERSION}\n`);
       return;
     case 'help':
-    case '--help':
-    case '-h':
-      print(USAGE);
+      print(asked.text);
       return;
-    default:
-      fail(EXIT.USAGE, `pith: there is no command ${command}\n\n${USAGE}`);
   }
 }
 
-async function readConfig(args: readonly string[]): Promise<Config> {
-  const { file, explicit, flags } = readFlags(args);
-  let text = '';
+function readArgumentsOrFail(args: readonly string[]): Arguments {
   try {
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    // Without a file the defaults and the environment are the configuration, as containers like it.
-    if (explicit) fail(EXIT.CONFIG, `${file}: cannot be read: ${errorText(error)}\n`);
-  }
-  const [{ loadConfig }, { formatProblem }, { checkFiles }] = await Promise.all([
-    import('./config/load.ts'),
-    import('./config/problem.ts'),
-    import('./wiring/files.ts'),
-  ]);
-  const result = loadConfig({
-    text,
-    file,
-    env: process.env,
-    flags,
-    readFile: (path) => readFileSync(path, 'utf8'),
-  });
-  if ('problems' in result)
-    fail(EXIT.CONFIG, result.problems.map((problem) => `${formatProblem(problem)}\n`).join(''));
-  for (const warning of result.warnings) writeSync(2, `warning: ${formatProblem(warning)}\n`);
-  const files = await checkFiles(result.config);
-  for (const warning of files.warnings) writeSync(2, `warning: ${warning}\n`);
-  if (files.problems.length > 0) fail(EXIT.CONFIG, `${files.problems.join('\n')}\n`);
-  return result.config;
-}
-
-function readFlags(args: readonly string[]): {
-  file: string;
-  explicit: boolean;
-  flags: Record<string, string>;
-} {
-  try {
-    const { values } = parseArgs({
-      args: [...args],
-      options: { config: { type: 'string', short: 'c' }, set: { type: 'string', multiple: true } },
-    });
-    const flags: Record<string, string> = {};
-    for (const setting of values.set ?? []) {
-      const equals = setting.indexOf('=');
-      if (equals < 1)
-        throw new Error(`--set ${setting}: KEY=VALUE is expected, as --set log.level=debug`);
-      flags[setting.slice(0, equals)] = setting.slice(equals + 1);
-    }
-    return { file: values.config ?? 'pith.yaml', explicit: values.config !== undefined, flags };
+    return readArguments(args);
   } catch (error) {
     return fail(EXIT.USAGE, `pith: ${errorText(error)}\n`);
   }
 }
 
-async function check(config: Config): Promise<void> {
+/** Says what is wrong with the configuration, and ends the process; or what may not be meant. */
+async function configOf(choice: ConfigChoice, isEmptyWrong = false): Promise<Config> {
+  const { readConfig } = await import('./cli/read-config.ts');
+  const read = await readConfig(choice, { env: process.env, folder: process.cwd() });
+  if ('problems' in read) fail(EXIT.CONFIG, `${read.problems.join('\n')}\n`);
+  if (read.isEmpty && isEmptyWrong)
+    fail(EXIT.CONFIG, `there is no ${choice.file} in ${process.cwd()}: nothing to check\n`);
+  for (const warning of read.warnings) writeSync(2, `warning: ${warning}\n`);
+  return read.config;
+}
+
+async function check(choice: ConfigChoice): Promise<void> {
   const { describeRoutes } = await import('./cli/routes.ts');
-  print(`ok: ${Object.keys(config.backends).length} backends, ${config.routes.length} routes\n`);
+  const config = await configOf(choice, true);
+  const backends = counted(Object.keys(config.backends).length, 'backend');
+  print(`ok: ${backends}, ${counted(config.routes.length, 'route')}\n`);
   if (config.limits.connections_per_address === 0) {
     print(
       'note: limits.connections_per_address is 0: one address may open any number of connections\n',
@@ -138,41 +97,8 @@ async function check(config: Config): Promise<void> {
   print(describeRoutes(config));
 }
 
-async function routes(args: readonly string[]): Promise<void> {
-  const { config, session, route } = readRoutesFlags(args);
-  const { explainRoute } = await import('./cli/routes.ts');
-  const { found, text } = explainRoute(await readConfig(config), route, session);
-  print(text);
-  if (!found) process.exitCode = EXIT.NOT_FOUND;
-}
-
-function readRoutesFlags(args: readonly string[]) {
-  const text = { type: 'string' } as const;
-  try {
-    const { values, positionals } = parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        config: { ...text, short: 'c' },
-        set: { ...text, multiple: true },
-        uid: { ...text, default: '' },
-        sid: { ...text, default: 'pith-0000000000.1' },
-        data: { ...text, default: '{}' },
-      },
-    });
-    const [route, ...more] = positionals;
-    if (route === undefined || more.length > 0)
-      throw new Error('one route is expected, as pith routes chat.room.join');
-    const { uid, sid } = values;
-    const data = JSON.parse(values.data) as Record<string, unknown>;
-    const config = [
-      ...(values.config === undefined ? [] : ['--config', values.config]),
-      ...(values.set ?? []).flatMap((setting) => ['--set', setting]),
-    ];
-    return { config, session: { uid, sid, data }, route };
-  } catch (error) {
-    return fail(EXIT.USAGE, `pith: ${errorText(error)}\n`);
-  }
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
 }
 
 async function serve(config: Config): Promise<void> {

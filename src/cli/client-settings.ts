@@ -1,28 +1,32 @@
 /** What `pith client` is told on its command line, and how it dials. */
 import { readFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { WebSocket } from 'ws';
 
 import type { Dial, Dialect } from '../client/client.ts';
 import { tcp } from '../client/tcp.ts';
 import { webSocket } from '../client/websocket.ts';
 import { parseDuration } from '../config/units.ts';
-import { errorText } from '../errors.ts';
+import { fileErrorText } from '../errors.ts';
+import { type Options, readOptions, UsageError } from './options.ts';
 
 export const DEFAULT_URL = 'ws://127.0.0.1:3010';
+/** Longer than the gateway takes to answer 504 for a backend, so that it is the gateway that says what happened. */
+const DEFAULT_TIMEOUT = '15s';
 const URL_FORMS = 'ws://host:port, wss://host, tcp://host:port or tls://host:port';
 const DIALECTS: readonly Dialect[] = ['pomelo', 'pitaya', 'nano', 'json'];
 /** The longest wait that a timer can be set to. */
 const TIMEOUT_MS_MAX = 0x7fffffff;
 
 export const USAGE = `pith client [URL]                                 reads commands; "help" lists them
-pith client [URL] --request ROUTE [--data JSON]   asks once
+pith client [URL] --request ROUTE [--data JSON]   sends one request and prints the answer
 
-  --dialect pomelo   or pitaya, nano, json: what the listener at the URL speaks
-  --timeout 5s       for the connection and for each answer
+  --data JSON        the body of the request; {} unless given
+  --dialect pomelo   or pitaya, nano, json: what the listener at URL speaks
+  --timeout ${DEFAULT_TIMEOUT}      for the connection, and for each answer; longer than a route's own default of 10s
   --wait-pushes 0s   how long to go on printing pushes at the end
   --ca FILE          certificates (PEM) of who signed the server's, for wss:// and tls://
-  --insecure         takes any certificate
+  --insecure         accept any certificate
+  -h, --help         print this
 
 URL is ${DEFAULT_URL} unless given: ${URL_FORMS}.
 Exit code: 0 answered; 1 an error (code 400 or more), or no answer in time; 69 no connection.
@@ -41,48 +45,50 @@ export type Settings = {
   readonly waitPushesMs: number;
 };
 
+const OPTIONS = {
+  request: { value: 'ROUTE' },
+  data: { value: 'JSON' },
+  dialect: { value: 'DIALECT' },
+  timeout: { value: 'DURATION' },
+  'wait-pushes': { value: 'DURATION' },
+  ca: { value: 'FILE' },
+  insecure: {},
+} as const;
+
 /** null: help is wanted. Throws with what is wrong. */
 export function readSettings(args: readonly string[]): Settings | null {
-  const text = { type: 'string' } as const;
-  const { values, positionals } = parseArgs({
-    args: [...args],
-    allowPositionals: true,
-    options: {
-      request: text,
-      data: text,
-      dialect: { ...text, default: 'pomelo' },
-      timeout: { ...text, default: '5s' },
-      'wait-pushes': { ...text, default: '0s' },
-      ca: text,
-      insecure: { type: 'boolean', default: false },
-      help: { type: 'boolean', short: 'h' },
-    },
-  });
-  if (values.help) return null;
+  const options = readOptions(args, OPTIONS);
+  if (options.wantsHelp) return null;
+  const { positionals } = options;
   const [where = DEFAULT_URL, ...more] = positionals;
-  if (more.length > 0) throw new Error(`one URL is expected, not ${positionals.join(' ')}`);
+  if (more.length > 0) throw new UsageError(`one URL is expected, not ${positionals.join(' ')}`);
   const url = parseServerUrl(where);
-  if (url === null) throw new Error(`${where} is no URL of a server: ${URL_FORMS} is expected`);
-  const dialect = DIALECTS.find((name) => name === values.dialect);
+  if (url === null)
+    throw new UsageError(`${where} is no URL of a server: ${URL_FORMS} is expected`);
+  const spoken = options.text('dialect') ?? 'pomelo';
+  const dialect = DIALECTS.find((name) => name === spoken);
   if (dialect === undefined)
-    throw new Error(`--dialect ${values.dialect}: one of ${DIALECTS.join(', ')} is expected`);
+    throw new UsageError(`--dialect ${spoken}: one of ${DIALECTS.join(', ')} is expected`);
   if (dialect === 'json' && isRaw(url))
-    throw new Error(
+    throw new UsageError(
       `--dialect json goes over WebSocket: ws:// or wss:// is expected, not ${where}`,
     );
-  if (values.data !== undefined && values.request === undefined)
-    throw new Error('--data goes with --request');
-  const timeoutMs = readDuration('--timeout', values.timeout);
-  if (timeoutMs < 1) throw new Error(`--timeout ${values.timeout}: more than nothing is expected`);
+  const route = options.text('request') ?? '';
+  if (options.has('request') && route === '')
+    throw new UsageError('--request: a route is expected, as chat.room.join');
+  if (options.has('data') && route === '') throw new UsageError('--data goes with --request');
+  const timeout = options.text('timeout') ?? DEFAULT_TIMEOUT;
+  const timeoutMs = readDuration('--timeout', timeout);
+  if (timeoutMs < 1) throw new UsageError(`--timeout ${timeout}: more than nothing is expected`);
   return {
     url,
     where,
     dialect,
-    dial: dialOf(url, values),
-    route: values.request ?? '',
-    data: jsonBody(values.data ?? ''),
+    dial: dialOf(url, options),
+    route,
+    data: jsonBody(options.text('data') ?? ''),
     timeoutMs,
-    waitPushesMs: readDuration('--wait-pushes', values['wait-pushes']),
+    waitPushesMs: readDuration('--wait-pushes', options.text('wait-pushes') ?? '0s'),
   };
 }
 
@@ -92,7 +98,7 @@ export function jsonBody(text: string): string {
   try {
     JSON.parse(text);
   } catch {
-    throw new Error(`${text} is not JSON, as {"text":"hi"} is`);
+    throw new UsageError(`${text} is not JSON, as {"text":"hi"} is`);
   }
   return text;
 }
@@ -110,10 +116,12 @@ function isRaw({ protocol }: URL): boolean {
   return protocol === 'tcp:' || protocol === 'tls:';
 }
 
-function dialOf(url: URL, { ca, insecure }: { ca?: string; insecure: boolean }): Dial {
+function dialOf(url: URL, flags: Options): Dial {
+  const ca = flags.text('ca');
+  const insecure = flags.has('insecure');
   const isTls = url.protocol === 'wss:' || url.protocol === 'tls:';
   if (!isTls && (ca !== undefined || insecure))
-    throw new Error(`${insecure ? '--insecure' : '--ca'} goes with wss:// or tls://`);
+    throw new UsageError(`${insecure ? '--insecure' : '--ca'} goes with wss:// or tls://`);
   const options = {
     ...(ca !== undefined && { ca: readCa(ca) }),
     ...(insecure && { rejectUnauthorized: false }),
@@ -126,13 +134,14 @@ function readCa(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    throw new Error(`--ca ${file}: ${errorText(error)}`, { cause: error });
+    throw new UsageError(`--ca ${file} cannot be read: ${fileErrorText(error)}`);
   }
 }
 
 function readDuration(name: string, text: string): number {
   const ms = parseDuration(text);
-  if (Number.isNaN(ms)) throw new Error(`${name} ${text}: a duration is expected, as 500ms or 5s`);
-  if (ms > TIMEOUT_MS_MAX) throw new Error(`${name} ${text}: at most 24 days are possible`);
+  if (Number.isNaN(ms))
+    throw new UsageError(`${name} ${text}: a duration is expected, as 500ms or 5s`);
+  if (ms > TIMEOUT_MS_MAX) throw new UsageError(`${name} ${text}: at most 24 days are possible`);
   return ms;
 }

@@ -23,6 +23,17 @@ quit
 Without JSON the body is {}. Lines that begin with # are passed over.
 `;
 
+/** What a server tells of its project in `sys`, and what it counts in. */
+const LONG_PARTS: Readonly<Record<string, string>> = {
+  dict: 'routes',
+  routeToCode: 'routes',
+  codeToRoute: 'codes',
+  server: 'messages',
+  client: 'messages',
+};
+/** Characters of a handshake that are printed; a `user` block may be of any length. */
+const HANDSHAKE_SHOWN_MAX = 1_000;
+
 /** What the client needs of the process. */
 export type ClientIo = {
   readonly args: readonly string[];
@@ -105,7 +116,7 @@ class Terminal {
       if (state !== 'open') return;
       // Before any push that follows in the same segment.
       this.#isConnected = true;
-      const handshake = JSON.stringify(client.handshake);
+      const handshake = handshakeText(client.handshake);
       this.#say(`connected to ${this.#settings.where}, handshake ${handshake}`);
     });
     client.onPush('*', (_, push) => {
@@ -231,6 +242,16 @@ class Terminal {
 /** As it was typed, or as a value where the server's definitions make protobuf of it. */
 function bodyOf(client: PithClient, route: string, json: string): unknown {
   return client.encodesProtobuf(route) ? JSON.parse(json) : Buffer.from(json);
+}
+
+/** The handshake as JSON, but of what may be long only how much there is. */
+export function handshakeText(handshake: unknown): string {
+  const text = JSON.stringify(handshake, (key, value: unknown) => {
+    if (typeof value !== 'object' || value === null) return value;
+    const many = LONG_PARTS[key];
+    return many === undefined ? value : `${Object.keys(value).length} ${many}`;
+  });
+  return text.length <= HANDSHAKE_SHOWN_MAX ? text : `${text.slice(0, HANDSHAKE_SHOWN_MAX)}…`;
 }
 
 /** Why there is no connection; what a socket says in codes in words. */

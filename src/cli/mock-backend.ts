@@ -4,21 +4,22 @@
  */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import * as grpc from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 
 import type { Clock } from '../clock.ts';
 import { parseAddress } from '../config/address.ts';
-import { errorText } from '../errors.ts';
+import { errorText, fileErrorText } from '../errors.ts';
 import { type Json, type MockAnswer, MockAnswers } from './mock-answers.ts';
+import { readOptions, UsageError } from './options.ts';
 
 const PROTOS = fileURLToPath(new URL('../../proto', import.meta.url));
 const EXIT = { OK: 0, USAGE: 64, OS: 71, CONFIG: 78 } as const;
 
-const USAGE = `pith mock-backend [--listen 127.0.0.1:9000] [--answers FILE]
+const USAGE = `pith mock-backend [--listen ADDRESS] [--answers FILE]
 
-Answers every request with what it said, or by FILE, a YAML list of which the first that matches counts:
+Answers every request with its own body, or as FILE says: a YAML list, of which the first entry that matches counts.
+ADDRESS is 127.0.0.1:9000 unless given. It prints what it is asked.
 
   - match: chat.room.join               # as in routes: * is one segment, > the rest
     answer: { code: 200, you: "{body.name}", uid: "{uid}" }
@@ -55,20 +56,26 @@ export async function runMockBackend(io: MockIo): Promise<number> {
     io.stderr.write(`pith mock-backend: ${text}\n`);
     return code;
   };
-  let flags: { listen: string; answers?: string | undefined; help?: boolean | undefined };
+  let flags: Flags | null;
   try {
     flags = readFlags(io.args);
   } catch (error) {
     return say(EXIT.USAGE, `${errorText(error)}\npith mock-backend --help says more`);
   }
-  if (flags.help) {
+  if (flags === null) {
     io.stdout.write(USAGE);
     return EXIT.OK;
   }
   let answers = MockAnswers.echo();
   if (flags.answers !== undefined) {
+    let text: string;
     try {
-      answers = MockAnswers.of(readFileSync(flags.answers, 'utf8'));
+      text = readFileSync(flags.answers, 'utf8');
+    } catch (error) {
+      return say(EXIT.CONFIG, `${flags.answers} cannot be read: ${fileErrorText(error)}`);
+    }
+    try {
+      answers = MockAnswers.of(text);
     } catch (error) {
       return say(EXIT.CONFIG, `${flags.answers}: ${errorText(error)}`);
     }
@@ -84,17 +91,23 @@ export async function runMockBackend(io: MockIo): Promise<number> {
   return EXIT.OK;
 }
 
-function readFlags(args: readonly string[]) {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      listen: { type: 'string', default: '127.0.0.1:9000' },
-      answers: { type: 'string' },
-      help: { type: 'boolean', short: 'h' },
-    },
-  });
-  parseAddress(values.listen);
-  return values;
+type Flags = { readonly listen: string; readonly answers: string | undefined };
+
+/** null: help is wanted. Throws with what is wrong. */
+function readFlags(args: readonly string[]): Flags | null {
+  const options = readOptions(args, { listen: { value: 'ADDRESS' }, answers: { value: 'FILE' } });
+  if (options.wantsHelp) return null;
+  if (options.positionals.length > 0)
+    throw new UsageError(
+      `${options.positionals.join(' ')} is not expected; answers come from --answers FILE`,
+    );
+  const listen = options.text('listen') ?? '127.0.0.1:9000';
+  try {
+    parseAddress(listen);
+  } catch (error) {
+    throw new UsageError(`--listen ${listen}: ${errorText(error)}`);
+  }
+  return { listen, answers: options.text('answers') };
 }
 
 class MockServer {

@@ -4,7 +4,6 @@
  */
 import { ruleOf } from '../config/rules.ts';
 import type { Config } from '../config/schema.ts';
-import type { BackendConfig } from '../config/schema-backends.ts';
 import { backendsOf, type RouteConfig } from '../config/schema-routes.ts';
 import { formatDuration } from '../config/units.ts';
 import { isRoute, namesConstructor } from '../routing/route.ts';
@@ -17,6 +16,7 @@ import {
   type SessionFacts,
 } from '../routing/route-table.ts';
 import type { Target } from '../routing/rule.ts';
+import { describeCall } from './route-call.ts';
 
 /** One line a rule, in the order in which they are tried. */
 export function describeRoutes(config: Config): string {
@@ -33,7 +33,11 @@ function describeRule(route: RouteConfig, config: Config): string[] {
     const name = `${backend} (${config.backends[backend]!.kind})`;
     return shares.length === 1 ? name : `${weight} parts ${name}`;
   });
-  const facts = [names.join(' and '), `${route.timeout} ms`, `order ${route.order}`];
+  const facts = [
+    names.join(' and '),
+    `${formatDuration(route.timeout)} for the answer`,
+    `order ${route.order}`,
+  ];
   if (shares.length > 1) facts.push(`split by ${route.split_by}`);
   if (route.rename !== '') facts.push(`as ${route.rename}`);
   if (route.to !== '') facts.push(`to ${route.to}, else ${route.else}`);
@@ -45,16 +49,20 @@ function describeRule(route: RouteConfig, config: Config): string[] {
 }
 
 export type Explained = {
-  /** False: no rule takes the route, and a client would hear of an error. */
-  readonly found: boolean;
+  /** False: no backend is reached, and a client would hear of an error. */
+  readonly isReached: boolean;
   readonly text: string;
 };
 
-/** Where a session's message would go, and why. */
-export function explainRoute(config: Config, route: string, session: SessionFacts): Explained {
+/** Where a session's message would go, and why. Asks no backend; reads the schemas that the configuration names. */
+export async function explainRoute(
+  config: Config,
+  route: string,
+  session: SessionFacts,
+): Promise<Explained> {
   const steps: string[] = [];
-  const told = (found: boolean): Explained => ({
-    found,
+  const told = (isReached: boolean): Explained => ({
+    isReached,
     text: `${route}\n${steps.map((step) => `  ${step}\n`).join('')}`,
   });
   if (!isRoute(route, config.limits.route) || namesConstructor(route)) {
@@ -70,23 +78,27 @@ export function explainRoute(config: Config, route: string, session: SessionFact
     steps.push(`routes[${rule.ordinal}] ${rule.match}: ${does}`);
   }
   if (target === null) {
-    steps.push('404 NO_ROUTE: no rule takes it');
+    const none = config.routes.length === 0 ? 'there are no routes' : 'no rule takes it';
+    steps.push(`404 NO_ROUTE: ${none}`);
     return told(false);
   }
   if (target.bound && session.uid === '') {
     steps.push('401 NOT_BOUND: only for sessions with a uid; give one with --uid');
     return told(false);
   }
-  steps.push(...describeWay(config, route, target, session));
-  return told(true);
+  const way = await describeWay(config, route, target, session);
+  steps.push(...way.steps);
+  return told(way.isReached);
 }
 
-function describeWay(
+type Way = { readonly steps: readonly string[]; readonly isReached: boolean };
+
+async function describeWay(
   config: Config,
   route: string,
   target: Target,
   session: SessionFacts,
-): string[] {
+): Promise<Way> {
   const { timeoutMs, order, split, idempotent } = target;
   const one = chosen(target, session);
   const steps: string[] = [];
@@ -98,11 +110,10 @@ function describeWay(
         : `${split.by} ${JSON.stringify(keyText(split.by, session))}`;
     steps.push(`shares ${shares}: ${key} leads to ${one.backend}`);
   }
-  const backend = config.backends[one.backend]!;
-  steps.push(`backend ${one.backend}: ${describeBackend(backend)}`);
-  if (target.rename !== '') steps.push(`the backend sees ${renamed(target.rename, route)}`);
+  const seen = target.rename === '' ? route : renamed(target.rename, route);
+  if (target.rename !== '') steps.push(`the backend sees ${seen}`);
+  const instance = target.instance === null ? '' : instanceFor(target.instance, session);
   if (target.instance !== null) {
-    const instance = instanceFor(target.instance, session);
     const away = target.otherwise === 'error' ? '503 when it is away' : 'any when it is away';
     steps.push(
       instance === ''
@@ -110,28 +121,15 @@ function describeWay(
         : `to ${target.to}: the instance ${instance}, ${away}`,
     );
   }
-  const again = idempotent ? ', may be sent again' : '';
-  steps.push(`${formatDuration(timeoutMs)} for the answer, order ${order}${again}`);
-  return steps;
+  const called = await describeCall(config, { target: one, route: seen, instance });
+  steps.push(`backend ${one.backend}: ${called.text}`);
+  if (called.isReached) {
+    const again = idempotent ? ', may be sent again' : '';
+    steps.push(`${formatDuration(timeoutMs)} for the answer, order ${order}${again}`);
+  }
+  return { steps, isReached: called.isReached };
 }
 
 function keyText(by: string, { uid, data }: SessionFacts): unknown {
   return by === 'uid' ? uid : (data[by.replace(/^data\./, '')] ?? '');
-}
-
-function describeBackend(backend: BackendConfig): string {
-  switch (backend.kind) {
-    case 'grpc':
-      return `grpc ${backend.grpc}, mode ${backend.mode}`;
-    case 'nats':
-      return 'a subscriber on NATS';
-    case 'http':
-      return `http ${backend.http}`;
-    case 'ipc':
-      return `ipc ${backend.ipc}`;
-    case 'reply':
-      return 'a fixed answer';
-    case 'dial_in':
-      return 'dials in itself';
-  }
 }

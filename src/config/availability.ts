@@ -41,7 +41,12 @@ export const notYetAvailable: readonly NotYet[] = [
   { path: 'bus_admin', example: true },
   { path: 'nats.tls', example: { ca: '/tls/ca.pem' } },
   { path: 'nats.split', example: true },
-  { path: 'auth.mode', example: 'jwt', allows: (value) => value === 'connect' },
+  {
+    path: 'auth.mode',
+    example: 'jwt',
+    allows: (value) => value === 'connect',
+    instead: 'use none or connect',
+  },
   { path: 'auth.jwt', example: { keys: ['/keys/jwt.pem'] } },
   { path: 'auth.bind_within', example: '10s' },
   { path: 'auth.sessions_per_uid', example: 'kick_old' },
@@ -64,6 +69,11 @@ export const notYetAvailable: readonly NotYet[] = [
   { path: 'maintenance.message', example: 'Back at noon.' },
   { path: 'workers', example: 2 },
 ];
+
+/** True where a key may be recommended to somebody. */
+export function isAvailable(path: string): boolean {
+  return notYetAvailable.every((row) => row.path !== path);
+}
 
 /** Refuses every key of a tree that is not available and has a value other than its default. */
 export function findUnavailable(tree: unknown, root: z.core.$ZodType): Finding[] {

@@ -2,11 +2,17 @@
 // Each section is read by itself, so one bad key does not hide what is wrong elsewhere.
 import type { z } from 'zod';
 import { type Address, isLoopback, parseAddress, parseBus, parseListenUrl } from './address.ts';
+import { isAvailable } from './availability.ts';
 import { isConsulService } from './consul-service.ts';
 import { didYouMean, type Finding } from './problem.ts';
 import { type Config, configSchema } from './schema.ts';
 import { type BackendConfig, backendSchema } from './schema-backends.ts';
-import { type ListenConfig, listenSchema, type ServerTlsConfig } from './schema-listen.ts';
+import {
+  type ClientTlsConfig,
+  type ListenConfig,
+  listenSchema,
+  type ServerTlsConfig,
+} from './schema-listen.ts';
 import { backendsOf, type RouteConfig, routeSchema } from './schema-routes.ts';
 import type { Path } from './schema-tree.ts';
 import { covers } from './syntax.ts';
@@ -124,15 +130,24 @@ function checkListeners({ known, listen }: Sections, report: Report, warn: Repor
     if (isLoopback(parseAddress(section.listen)) || section.token !== '' || hasClientCertificates) {
       continue;
     }
-    report(
-      [name, 'listen'],
-      `beyond loopback this needs ${name}.token, or client certificates (${name}.tls with ca and ` +
-        `require_client_cert); else listen on 127.0.0.1${name === 'control' ? ' or unix:/path' : ''}`,
-    );
+    report([name, 'listen'], beyondLoopback(name));
   }
 }
 
-function checkTls({ known, listen }: Sections, report: Report): void {
+function beyondLoopback(name: 'control' | 'admin'): string {
+  const loopback = `127.0.0.1${name === 'control' ? ' or unix:/path' : ''}`;
+  const guards = [
+    ...(isAvailable(`${name}.token`) ? [`${name}.token`] : []),
+    ...(isAvailable(`${name}.tls`)
+      ? [`client certificates (${name}.tls with ca and require_client_cert)`]
+      : []),
+  ];
+  return guards.length === 0
+    ? `this release serves it on loopback only: listen on ${loopback}`
+    : `beyond loopback this needs ${guards.join(', or ')}; else listen on ${loopback}`;
+}
+
+function checkTls({ known, listen, backends }: Sections, report: Report): void {
   const servers: [Path, ServerTlsConfig | undefined][] = [
     ...listen.map((entry, index): [Path, ServerTlsConfig | undefined] => {
       return [['listen', index, 'tls'], entry?.tls];
@@ -147,6 +162,17 @@ function checkTls({ known, listen }: Sections, report: Report): void {
       report(path, 'require_client_cert needs cert and key');
     }
     if (tls.require_client_cert && tls.ca === '') report(path, 'require_client_cert needs ca');
+  }
+  const clients: [Path, ClientTlsConfig | undefined][] = [
+    [['nats', 'tls'], known.nats?.tls],
+    [['consul', 'tls'], known.consul?.tls],
+    ...[...backends].map(([name, backend]): [Path, ClientTlsConfig | undefined] => {
+      return [['backends', name, 'tls'], backend && 'tls' in backend ? backend.tls : undefined];
+    }),
+  ];
+  for (const [path, tls] of clients) {
+    if (tls !== undefined && (tls.cert === '') !== (tls.key === ''))
+      report(path, 'cert and key go together');
   }
 }
 

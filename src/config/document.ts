@@ -11,6 +11,7 @@ import {
   type Pair,
   parseDocument,
   type Scalar,
+  visit,
 } from 'yaml';
 import type { Place, Problem } from './problem.ts';
 import type { Path } from './schema-tree.ts';
@@ -35,7 +36,13 @@ export interface ParsedDocument {
 /** Parses YAML 1.2 with unique keys; never throws. */
 export function parseYaml(text: string, file: string): ParsedDocument {
   const lineCounter = new LineCounter();
-  const document = parseDocument(text, { lineCounter, prettyErrors: false, version: '1.2' });
+  const document = parseDocument(text, {
+    lineCounter,
+    prettyErrors: false,
+    version: '1.2',
+    // As in the tree, where every key is text: 1 and "1" are the same.
+    uniqueKeys: (a, b) => isScalar(a) && isScalar(b) && String(a.value) === String(b.value),
+  });
   const placeAt = (offset: number): Place => {
     const { line, col } = lineCounter.linePos(offset);
     return { file, line: Math.max(1, line), column: Math.max(1, col) };
@@ -45,7 +52,11 @@ export function parseYaml(text: string, file: string): ParsedDocument {
   for (const { pos, message } of [...document.errors, ...document.warnings]) {
     const place = placeAt(pos[0]);
     if (problems.some((problem) => problem.line === place.line)) continue;
-    problems.push({ ...place, path: '', message: explain(message, lineOf(text, place.line)) });
+    const isTwice = message === 'Map keys must be unique';
+    const explained = isTwice
+      ? explainTwice(document, pos[0], (offset) => placeAt(offset).line)
+      : explain(message, lineOf(text, place.line));
+    problems.push({ ...place, path: '', message: explained });
   }
   let tree: unknown = {};
   if (problems.length === 0) {
@@ -115,11 +126,31 @@ function isScalarWithText(node: Node): boolean {
 
 function explain(message: string, line: string): string {
   if (/\{[^}]*:\s*\$\{/.test(line)) return 'inside { } write "${…}" in quotes';
-  if (message === 'Map keys must be unique') return 'this key is there twice';
   if (message.startsWith('Source contains multiple documents')) {
     return 'expected one YAML document; found a second one';
   }
   return `not valid YAML: ${message}`;
+}
+
+/** Names the key at an offset that an earlier one of its map has as well. */
+function explainTwice(
+  document: Document.Parsed,
+  offset: number,
+  lineAt: (offset: number) => number,
+): string {
+  let message = 'this key is there twice';
+  visit(document, {
+    Map(_, { items }) {
+      const twice = items.find(({ key }) => offsetOf(key as Node) === offset);
+      if (twice === undefined) return undefined;
+      const name = keyText(twice as Pair);
+      const first = items.find((pair) => keyText(pair as Pair) === name)!;
+      const line = lineAt(offsetOf(first.key as Node) ?? 0);
+      message = `${JSON.stringify(name)} is there twice; the first is in line ${line}`;
+      return visit.BREAK;
+    },
+  });
+  return message;
 }
 
 function lineOf(text: string, line: number): string {

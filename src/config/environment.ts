@@ -7,7 +7,7 @@ import { getAt, isMap, withValueAt } from './tree.ts';
 
 /** One setting from outside the file. */
 export interface Assignment {
-  /** The variable, or the flag with its dashes. */
+  /** The variable, or `--set` and the key. */
   source: string;
   path: Path;
 }
@@ -54,7 +54,7 @@ export function applyFlags(
   flags: Readonly<Record<string, string>>,
 ): Applied {
   const settings = Object.entries(flags).map(([name, text]) => ({
-    source: `--${name}`,
+    source: `--set ${name}`,
     segments: name.replace(/\[(\d+)\]/g, '.$1').split('.'),
     text,
   }));
@@ -168,9 +168,9 @@ function findGap(tree: unknown, path: Path): string | undefined {
 }
 
 function suggestion(root: z.core.$ZodType, source: string, segments: string[]): string {
-  if (source.startsWith('--')) {
-    const names = listKeys(root).map(({ path }) => `--${path.replaceAll('[]', '.0')}`);
-    return didYouMean(source, names);
+  if (source.startsWith('--set ')) {
+    const names = listKeys(root).map(({ path }) => path.replaceAll('[]', '.0'));
+    return didYouMean(source.slice('--set '.length), names);
   }
   // What stands for a name or an index is taken from what was written.
   const names = listKeys(root).map(({ env }) => {

@@ -1,6 +1,7 @@
 // The kinds of keys that the schema is made of. Each says in its text what it is, its unit, and what 0 means;
 // defaults are written as in the YAML file, and parsed like everything else.
 import { z } from 'zod';
+import type { PathKind } from './paths.ts';
 import {
   durationPattern,
   formatDuration,
@@ -16,6 +17,8 @@ declare module 'zod' {
     unit?: 'duration' | 'size';
     /** True: never shown; see mask.ts. */
     secret?: boolean;
+    /** What the text names; see paths.ts. */
+    names?: PathKind;
   }
 }
 
@@ -72,6 +75,25 @@ export function secret(about: string) {
     .meta({ secret: true })
     .prefault('')
     .describe(about);
+}
+
+/** A path; a relative one is taken from the configuration's folder. Default: empty, none. */
+export function path(names: PathKind, about: string) {
+  return z.string().meta({ names }).prefault('').describe(about);
+}
+
+/** A path whose text, or what stands in its place, is never shown. Default: empty, none. */
+export function secretPath(names: PathKind, about: string) {
+  return z
+    .string({ error: 'expected text; put it in quotes' })
+    .meta({ names, secret: true })
+    .prefault('')
+    .describe(about);
+}
+
+/** A list of paths. Default: empty. */
+export function paths(names: PathKind, about: string) {
+  return z.array(z.string().min(1, 'expected a path').meta({ names })).prefault([]).describe(about);
 }
 
 /** A list of texts whose values are never shown. Default: empty. */

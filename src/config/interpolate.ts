@@ -1,5 +1,6 @@
 // Puts the values of ${env:NAME} and ${file:/path} into the strings of a tree.
 import type { z } from 'zod';
+import { fileErrorText } from '../errors.ts';
 import { coerce } from './environment.ts';
 import type { Finding } from './problem.ts';
 import type { Path } from './schema-tree.ts';
@@ -8,8 +9,10 @@ import { isMap } from './tree.ts';
 /** Where the values come from. */
 export interface Values {
   env: Readonly<Record<string, string | undefined>>;
+  /** Where the file of a reference at this key is. */
+  locate(name: string, path: Path): string;
   /** Reads a file as text; throws if it cannot be read. */
-  readFile(path: string): string;
+  readFile(location: string): string;
 }
 
 /**
@@ -48,7 +51,7 @@ export function interpolate(
     let hasFailed = false;
     const replaced = text.replace(/\$?\$\{([^}]*)(\}?)/g, (whole, name: string, end: string) => {
       if (whole.startsWith('$$')) return whole.slice(1);
-      const found = end === '' ? { message: '"${" without its "}"' } : lookUp(name, values);
+      const found = end === '' ? { message: '"${" without its "}"' } : lookUp(name, values, path);
       if ('message' in found) {
         hasFailed = true;
         report({ path, message: found.message });
@@ -63,7 +66,11 @@ export function interpolate(
   return visit(tree, []);
 }
 
-function lookUp(reference: string, values: Values): { value: string } | { message: string } {
+function lookUp(
+  reference: string,
+  values: Values,
+  path: Path,
+): { value: string } | { message: string } {
   const [, source, name = ''] = /^(env|file):(.*)$/s.exec(reference) ?? [];
   if (source === 'env') {
     const value = values.env[name];
@@ -71,12 +78,12 @@ function lookUp(reference: string, values: Values): { value: string } | { messag
     return { message: `the environment variable ${name} is not set` };
   }
   if (source === 'file') {
-    if (!name.startsWith('/')) return { message: 'expected an absolute path: ${file:/path}' };
+    if (name === '') return { message: 'the path is missing: ${file:/path}' };
+    const location = values.locate(name, path);
     try {
-      return { value: values.readFile(name).replace(/\r?\n$/, '') };
+      return { value: values.readFile(location).replace(/\r?\n$/, '') };
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      return { message: `cannot read ${name}: ${reason}` };
+      return { message: `cannot read ${location}: ${fileErrorText(error)}` };
     }
   }
   return {

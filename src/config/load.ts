@@ -1,10 +1,12 @@
 // YAML text, PITH_ variables and flags in; a checked, frozen configuration out, or everything that is wrong.
+import { isAbsolute, join } from 'node:path';
 import { findUnavailable } from './availability.ts';
 import { crossCheck } from './cross-checks.ts';
 import { type ParsedDocument, parseYaml } from './document.ts';
-import { type Applied, applyEnvironment, applyFlags, type Assignment } from './environment.ts';
+import { applyEnvironment, applyFlags, type Assignment } from './environment.ts';
 import { interpolate } from './interpolate.ts';
 import { findingsOf, schemaErrors } from './issues.ts';
+import { type NamedPath, resolvePaths } from './paths.ts';
 import { type Finding, formatPath, type Place, type Problem } from './problem.ts';
 import { type Config, configSchema } from './schema.ts';
 import type { Path } from './schema-tree.ts';
@@ -22,12 +24,26 @@ export interface ConfigSources {
   flags?: Readonly<Record<string, string>>;
   /** Reads the file of a `${file:/path}`; throws if it cannot. Default: every file is refused. */
   readFile?: (path: string) => string;
+  /** Folder that relative paths in the file are taken from. Default: they are left as they are. */
+  folder?: string;
+  /** Folder that relative paths in variables and flags are taken from. Default: as `folder`. */
+  settingsFolder?: string;
+  /** Says what keeps a file or folder from being read, or nothing. Default: nobody looks. */
+  checkPath?: (location: string, kind: 'file' | 'folder') => string | undefined;
 }
 
 /** A configuration, or everything that is wrong with it; `'config' in result` tells which. */
-export type LoadResult = { config: Config; warnings: Problem[] } | { problems: Problem[] };
+export type LoadResult = Loaded | { problems: Problem[] };
 
-/** Reads a configuration. Pure but for `readFile`; never throws; the configuration is deeply frozen. */
+/** A configuration that is right. */
+export interface Loaded {
+  config: Config;
+  warnings: Problem[];
+  /** Gives what is found later the place of its key. */
+  readonly place: (finding: Finding) => Problem;
+}
+
+/** Reads a configuration. Pure but for `readFile` and `checkPath`; never throws; the configuration is deeply frozen. */
 export function loadConfig(sources: ConfigSources): LoadResult {
   const document = parseYaml(sources.text, sources.file);
   if (document.problems.length > 0) return { problems: document.problems };
@@ -39,22 +55,35 @@ export function loadConfig(sources: ConfigSources): LoadResult {
   const environment = applyEnvironment(document.tree, configSchema, sources.env);
   const flags = applyFlags(environment.tree, configSchema, sources.flags ?? {});
   const refused: Finding[] = [];
-  const values = { env: sources.env, readFile: sources.readFile ?? refuseFile };
-  const tree = interpolate(flags.tree, configSchema, values, (finding) => refused.push(finding));
+  // The later setting is the one that holds.
+  const assignments = [...environment.assignments, ...flags.assignments].toReversed();
+  const { folder = '', settingsFolder = folder, readFile = refuseFile } = sources;
+  const folderOf = (path: Path): string =>
+    assignmentOf(path, assignments, document) === undefined ? folder : settingsFolder;
+  const values = {
+    env: sources.env,
+    locate: (name: string, path: Path) => (isAbsolute(name) ? name : join(folderOf(path), name)),
+    readFile,
+  };
+  const filled = interpolate(flags.tree, configSchema, values, (finding) => refused.push(finding));
+  const { tree, named } = resolvePaths(filled, configSchema, folderOf);
 
   const parsed = configSchema.safeParse(tree, { error: schemaErrors });
   const crossChecks = crossCheck(tree);
+  const unavailable = findUnavailable(tree, configSchema);
   const findings = [
     ...(parsed.success ? [] : findingsOf(parsed.error.issues, configSchema, tree)),
-    ...findUnavailable(tree, configSchema),
+    ...unavailable,
     ...crossChecks.problems,
+    ...unreadable(named, sources.checkPath),
   ];
-  // What follows from a reference without a value, or from an unknown key, is not said as well.
-  const causes = [...refused, ...findings.filter(({ isKey }) => isKey === true)];
+  // What follows from a reference without a value, an unknown key, or one of a later release is not said as well.
+  const isCause = (finding: Finding): boolean => finding.isKey === true;
+  const causes = [...refused, ...unavailable, ...findings.filter(isCause)];
   const meant = findings.filter(
     (finding) => !causes.some((other) => other !== finding && startsWith(finding.path, other.path)),
   );
-  const placed = placer(document, environment, flags);
+  const placed = placer(document, assignments);
   const problems = inOrder([
     ...environment.problems,
     ...flags.problems,
@@ -62,12 +91,20 @@ export function loadConfig(sources: ConfigSources): LoadResult {
   ]);
   if (problems.length > 0 || !parsed.success) return { problems };
   const warnings = inOrder(crossChecks.warnings.map((finding) => placed(finding)));
-  return { config: deepFreeze(parsed.data), warnings };
+  return { config: deepFreeze(parsed.data), warnings, place: placed };
 }
 
-function placer(document: ParsedDocument, environment: Applied, flags: Applied) {
-  // The later setting is the one that holds.
-  const assignments = [...environment.assignments, ...flags.assignments].toReversed();
+function unreadable(
+  named: readonly NamedPath[],
+  checkPath: ConfigSources['checkPath'] = () => undefined,
+): Finding[] {
+  return named.flatMap(({ path, kind, location }) => {
+    const message = checkPath(location, kind);
+    return message === undefined ? [] : [{ path, message }];
+  });
+}
+
+function placer(document: ParsedDocument, assignments: readonly Assignment[]) {
   return ({ path, message, isKey = false }: Finding): Problem => {
     const assignment = assignmentOf(path, assignments, document);
     const place: Place =
@@ -93,8 +130,8 @@ function assignmentOf(
   return assignments.find((assignment) => startsWith(assignment.path, parent));
 }
 
-// By line; what has no line comes last. The same sentence about the same key is said once.
-function inOrder(problems: readonly Problem[]): Problem[] {
+/** By line; what has no line comes last. The same sentence about the same key is said once. */
+export function inOrder(problems: readonly Problem[]): Problem[] {
   const rank = ({ line }: Problem) => (line === 0 ? Number.MAX_SAFE_INTEGER : line);
   const isFirst = (problem: Problem, index: number) =>
     problems.findIndex((other) => {

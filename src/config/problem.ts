@@ -3,7 +3,7 @@ import type { Path } from './schema-tree.ts';
 
 /** One thing that is wrong, and where. */
 export interface Problem {
-  /** The YAML file, or the environment variable (`PITH_ID`), or the flag (`--log.level`). */
+  /** The YAML file, or the environment variable (`PITH_ID`), or the flag (`--set log.level`). */
   file: string;
   /** Line in the file, from 1; 0 for a variable or a flag. */
   line: number;

@@ -10,13 +10,16 @@ import {
   flag,
   integer,
   pairs,
+  paths,
   secret,
   text,
   texts,
   wholeNumber,
 } from './fields.ts';
+import { didYouMean } from './problem.ts';
 import { clientTlsSchema } from './schema-listen.ts';
 import { methodKeys } from './schema-method.ts';
+import { keysAt } from './schema-tree.ts';
 import { checkHeader, checkMetadata, checkSubjectPrefix } from './syntax.ts';
 
 /** The kinds of backends; each is also the key that makes an entry one of that kind. */
@@ -84,8 +87,8 @@ const grpcBackend = z
         ? undefined
         : 'expected the full name of a service, as lobby.v1.Rooms',
     ),
-    descriptors: texts('Files of FileDescriptorSets that describe the services.'),
-    protos: texts('Folders of .proto files that describe the services.'),
+    descriptors: paths('file', 'Files of FileDescriptorSets that describe the services.'),
+    protos: paths('folder', 'Folders of .proto files that describe the services.'),
     reflection: flag(false, 'Ask the backend itself for its descriptors.'),
     ...methodKeys,
   })
@@ -140,16 +143,23 @@ const dialInBackend = z
   })
   .transform((entry) => ({ kind: 'dial_in' as const, ...entry }));
 
+const kindSchema = z.union([
+  grpcBackend,
+  natsBackend,
+  httpBackend,
+  ipcBackend,
+  replyBackend,
+  dialInBackend,
+]);
+const knownKeys = new Set(keysAt(kindSchema, []));
+
 /** One backend. */
-export const backendSchema = z.preprocess(
-  (value, context) => {
-    const message = checkKind(value);
-    if (message === undefined) return value;
-    context.addIssue({ code: 'custom', message });
-    return z.NEVER;
-  },
-  z.union([grpcBackend, natsBackend, httpBackend, ipcBackend, replyBackend, dialInBackend]),
-);
+export const backendSchema = z.preprocess((value, context) => {
+  const message = checkKind(value);
+  if (message === undefined) return value;
+  context.addIssue({ code: 'custom', message });
+  return z.NEVER;
+}, kindSchema);
 
 /** All backends by name. */
 export const backendsSchema = z
@@ -188,7 +198,12 @@ function checkKind(entry: unknown): string | undefined {
   const kinds = kindsOf(entry);
   if (kinds.length === 1) return undefined;
   const expected = `expected exactly one of ${backendKinds.join(', ')}`;
-  return kinds.length === 0 ? expected : `${expected}; got ${kinds.join(' and ')}`;
+  if (kinds.length > 1) return `${expected}; got ${kinds.join(' and ')}`;
+  const unknown = Object.keys(entry).filter((key) => !knownKeys.has(key));
+  if (unknown.length === 0) return expected;
+  const near = unknown.length === 1 ? didYouMean(unknown[0]!, backendKinds) : '';
+  const named = unknown.map((key) => JSON.stringify(key)).join(' and ');
+  return `no kind of backend is named ${named}${near}; ${expected}`;
 }
 
 function checkHttpUrl(value: string): string | undefined {
@@ -215,7 +230,7 @@ const SOCKET_PATH_BYTES_MAX = 107;
 
 function checkSocket(value: string): string | undefined {
   const [, path] = /^unix:(?:\/\/)?(\/[^/].*)$/.exec(value) ?? [];
-  if (path === undefined) return 'expected unix:///path';
+  if (path === undefined) return 'expected unix:///path, the absolute path of a socket';
   const bytes = Buffer.byteLength(path);
   return bytes > SOCKET_PATH_BYTES_MAX
     ? `a socket's path has at most ${SOCKET_PATH_BYTES_MAX} bytes; this one has ${bytes}`

@@ -1,11 +1,11 @@
 // What clients were written for: Pomelo's own files and switches, and how a listener speaks to its clients.
 import { z } from 'zod';
 import { parseClientRule } from './client-rules.ts';
-import { checkOf, choice, flag, text, texts } from './fields.ts';
+import { checkOf, choice, flag, path, text, texts } from './fields.ts';
 
 const pomeloKeys = {
-  config_dir: text(
-    '',
+  config_dir: path(
+    'folder',
     "Folder with a Pomelo project's dictionary.json, serverProtos.json and clientProtos.json; empty: none.",
   ),
   env: text(

@@ -1,15 +1,25 @@
 // Keys about listening: for clients, for health and metrics, for control and for administration.
 import { z } from 'zod';
 import { isCidr, parseAddress, parseHostPort, parseListenUrl } from './address.ts';
-import { autoFlag, checkOf, choice, flag, secret, text, texts } from './fields.ts';
+import {
+  autoFlag,
+  checkOf,
+  choice,
+  flag,
+  path,
+  secret,
+  secretPath,
+  text,
+  texts,
+} from './fields.ts';
 import { dialectKeys } from './schema-dialects.ts';
 
 /** Files of a TLS server; each a path or PEM text, read again when the files change. */
 export const serverTlsSchema = z
   .strictObject({
-    cert: text('', 'Certificate chain, our own first: a path or PEM; empty: no TLS.'),
-    key: secret('Private key of the certificate, without a passphrase: a path or PEM.'),
-    ca: text('', 'Authorities that client certificates are checked against: a path or PEM.'),
+    cert: path('pem', 'Certificate chain, our own first: a path or PEM; empty: no TLS.'),
+    key: secretPath('pem', 'Private key of the certificate, without a passphrase: a path or PEM.'),
+    ca: path('pem', 'Authorities that client certificates are checked against: a path or PEM.'),
     require_client_cert: flag(
       false,
       'Refuse clients without a certificate signed by `ca`; with `auto` also those without TLS.',
@@ -21,9 +31,12 @@ export const serverTlsSchema = z
 /** Files of a TLS client; each a path or PEM text. */
 export const clientTlsSchema = z
   .strictObject({
-    cert: text('', 'Our certificate, where the server asks for one: a path or PEM.'),
-    key: secret('Private key of the certificate: a path or PEM.'),
-    ca: text('', "Authorities that the server is checked against; empty: the system's own."),
+    cert: path('pem', 'Our certificate, where the server asks for one: a path or PEM.'),
+    key: secretPath('pem', 'Private key of the certificate: a path or PEM.'),
+    ca: path(
+      'pem',
+      "Authorities that the server is checked against; empty or system: the system's own.",
+    ),
   })
   .prefault({})
   .describe('TLS towards the server.');

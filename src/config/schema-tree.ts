@@ -1,6 +1,7 @@
 // Walks the schema by path: which keys there are, what they are called in the environment, and what kind of
 // value one wants. Knows zod's wrappers so that nobody else has to.
 import { z } from 'zod';
+import type { PathKind } from './paths.ts';
 
 /** A place in the configuration: keys of maps and indices of lists. */
 export type Path = readonly (string | number)[];
@@ -12,6 +13,7 @@ export interface Inspected {
   /** The default as it would be written in YAML; undefined if there is none. */
   fallback: unknown;
   unit?: 'duration' | 'size';
+  names?: PathKind;
   isSecret: boolean;
 }
 
@@ -34,6 +36,7 @@ export function inspect(schema: z.core.$ZodType): Inspected {
     found.about ||= meta?.description ?? '';
     found.isSecret ||= meta?.secret === true;
     if (meta?.unit !== undefined) found.unit = meta.unit;
+    if (meta?.names !== undefined) found.names = meta.names;
     const next = unwrapOnce(found.inner);
     if (next === undefined) return found;
     if (found.inner instanceof z.ZodPrefault) found.fallback ??= found.inner.def.defaultValue;

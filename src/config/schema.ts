@@ -10,6 +10,7 @@ import {
   integer,
   pairs,
   secret,
+  secretPath,
   secrets,
   size,
   text,
@@ -37,7 +38,7 @@ const manyOrNone = { min: 0, max: 1_000_000 };
 const natsSchema = z
   .strictObject({
     prefix: text('pith', 'First tokens of every subject.', checkSubjectPrefix),
-    creds: secret('File with a JWT and its seed; empty: none.'),
+    creds: secretPath('file', 'File with a JWT and its seed; empty: none.'),
     user: text('', 'User name; empty: none.'),
     password: secret('Password of `user`.'),
     token: secret('Token; empty: none.'),

@@ -2,24 +2,42 @@
 import type {
   handleServerStreamingCall,
   handleUnaryCall,
+  ServiceDefinition,
   status,
+  UntypedHandleCall,
   UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 
 import { REASONS } from '../errors.ts';
-import { controlError, type Errors, type Method, type Methods } from './service.ts';
+import { controlError, type Errors, type Method, type Methods, notServed } from './service.ts';
 import { sendAll } from './streaming.ts';
 
 type MethodThat<Streams> = Extract<Method, { streams: Streams }>;
 
-/** By name; methods that are not here the server answers with UNIMPLEMENTED. */
-export function grpcHandlers(methods: Methods, errors: Errors): UntypedServiceImplementation {
+/** A handler for every method of the service; those that are not in `methods` say that they are not served. */
+export function grpcHandlers(
+  definitions: ServiceDefinition,
+  methods: Methods,
+  errors: Errors,
+): UntypedServiceImplementation {
   return Object.fromEntries(
-    Object.entries(methods).map(([name, method]) => [
-      name,
-      method.streams ? streaming(method, errors) : unary(method, errors),
-    ]),
+    Object.entries(definitions).map(([name, { responseStream }]) => {
+      const method = Object.hasOwn(methods, name) ? methods[name]! : null;
+      if (method === null) return [name, unserved(notServed(name, methods), responseStream)];
+      return [name, method.streams ? streaming(method, errors) : unary(method, errors)];
+    }),
   );
+}
+
+function unserved(details: string, streams: boolean): UntypedHandleCall {
+  const refusal = { code: REASONS.UNSUPPORTED.grpcStatus, details: `UNSUPPORTED: ${details}` };
+  const stream: handleServerStreamingCall<unknown, object> = (call) => {
+    call.emit('error', refusal);
+  };
+  const single: handleUnaryCall<unknown, object> = (_, callback) => {
+    callback(refusal);
+  };
+  return streams ? stream : single;
 }
 
 function unary(method: MethodThat<false>, errors: Errors): handleUnaryCall<unknown, object> {

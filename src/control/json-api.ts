@@ -5,7 +5,7 @@ import { errorJson } from '../contract/json-shapes.ts';
 import { failure, type Failure, GatewayError } from '../errors.ts';
 import { refusedCaller } from './caller.ts';
 import { type Definitions, JsonMessages } from './json-messages.ts';
-import { controlError, type Errors, type Method, type Methods } from './service.ts';
+import { controlError, type Errors, type Method, type Methods, notServed } from './service.ts';
 import { sendAll } from './streaming.ts';
 
 /** Where the methods are. */
@@ -68,13 +68,13 @@ export class JsonApi {
     const stranger = refusedCaller(request.headers);
     if (stranger !== null) return failure('FORBIDDEN', stranger);
     const { definitions, methods } = this.#parts;
-    const served = Object.keys(methods).join(', ');
-    if (!Object.hasOwn(definitions, name))
+    if (!Object.hasOwn(definitions, name)) {
+      const served = Object.keys(methods).join(', ');
       return failure('NO_ROUTE', `no such method: POST ${API_PATH}<Method>, one of ${served}`);
+    }
     if (request.method !== 'POST')
       return { ...failure('UNSUPPORTED', `use POST: ${API_PATH}${name} is a method`), code: 405 };
-    if (!Object.hasOwn(methods, name))
-      return failure('UNSUPPORTED', `${name} is not served by this release; served are ${served}`);
+    if (!Object.hasOwn(methods, name)) return failure('UNSUPPORTED', notServed(name, methods));
     if (this.#requests > API_REQUESTS_MAX)
       return failure('OVERLOADED', `${API_REQUESTS_MAX} requests at once are the most; try again`);
     return null;

@@ -54,7 +54,7 @@ export class ControlServer {
     const services = loadServices();
     const methods = controlMethods(parts);
     const definitions = services(CONTROL).service;
-    this.#server.addService(definitions, grpcHandlers(methods, parts));
+    this.#server.addService(definitions, grpcHandlers(definitions, methods, parts));
     this.#health.addToServer(this.#server);
     const descriptorSet = readFileSync(DESCRIPTOR_SET);
     this.api = new JsonApi({

@@ -61,6 +61,12 @@ export type Method =
 /** By name. Messages are as proto-loader makes and takes them. */
 export type Methods = Readonly<Record<string, Method>>;
 
+/** What a method of a later release is answered with. */
+export function notServed(name: string, methods: Methods): string {
+  const served = Object.keys(methods).join(', ');
+  return `${name} is not served by this release; served are ${served}`;
+}
+
 /** The methods that there are; to the others both ways in answer that they are not served. */
 export function controlMethods(parts: Pick<ControlParts, 'reach' | 'info'>): Methods {
   const { reach } = parts;

@@ -31,14 +31,15 @@ export type ServerTls = TlsFiles & {
 /**
  * Reads and judges a certificate without serving it.
  *
- * @returns What is wrong, naming the key of the configuration and the file; null: nothing.
+ * @returns What is wrong, naming the file; null: nothing.
  */
-export function faultIn(tls: ServerTls): string | null {
+export function faultIn(tls: ServerTls): TlsFault | null {
   try {
     judge(readTexts(tls, tls.readFile), tls);
     return null;
   } catch (error) {
-    return faultText(tls, error);
+    if (error instanceof TlsFault) return error;
+    throw error;
   }
 }
 

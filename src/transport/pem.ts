@@ -5,6 +5,8 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 
+import { fileErrorText } from '../errors.ts';
+
 /** Of a TLS server: each a path or PEM text; empty: none. */
 export type TlsFiles = { readonly cert: string; readonly key: string; readonly ca: string };
 
@@ -63,8 +65,8 @@ export function readTexts(files: TlsFiles, readFile: ReadFile): TlsFiles {
  * @throws {TlsFault} for the first thing that is wrong.
  */
 export function judge(texts: TlsFiles, files: TlsFiles): TlsPem {
-  const own = certificatesOf(texts, files, 'cert')[0]!;
   if (texts.ca !== '') certificatesOf(texts, files, 'ca');
+  const own = certificatesOf(texts, files, 'cert')[0]!;
   const key = privateKeyOf(texts, files);
   if (!own.checkPrivateKey(key)) {
     const message = `${nameOf(files, 'key')} does not belong to the first certificate in ${nameOf(files, 'cert')}`;
@@ -83,6 +85,16 @@ export function judge(texts: TlsFiles, files: TlsFiles): TlsPem {
   return { ...texts, expiresAt: Date.parse(own.validTo) };
 }
 
+/**
+ * The same for a client, which may have any of authorities, or a certificate with its key, or neither.
+ *
+ * @throws {TlsFault} for the first thing that is wrong.
+ */
+export function judgeClient(texts: TlsFiles, files: TlsFiles): void {
+  if (texts.cert !== '' || texts.key !== '') judge(texts, files);
+  else if (texts.ca !== '') certificatesOf(texts, files, 'ca');
+}
+
 function textOf(files: TlsFiles, key: TlsKey, readFile: ReadFile): string {
   const value = files[key];
   if (value === '' || isPem(value)) return value;
@@ -93,7 +105,7 @@ function textOf(files: TlsFiles, key: TlsKey, readFile: ReadFile): string {
   try {
     return readFile(value);
   } catch (error) {
-    throw new TlsFault(key, `cannot read ${value}: ${reasonOf(error)}`, { cause: error });
+    throw new TlsFault(key, `${value} cannot be read: ${fileErrorText(error)}`, { cause: error });
   }
 }
 

@@ -1,39 +1,125 @@
 /** Looks at the files that a configuration points to, before anything is started. */
+import { accessSync, constants, readFileSync, statSync } from 'node:fs';
+
 import { systemClock } from '../clock.ts';
+import type { Finding } from '../config/problem.ts';
 import type { Config } from '../config/schema.ts';
+import type { BackendConfig, GrpcBackendConfig } from '../config/schema-backends.ts';
+import type { ClientTlsConfig } from '../config/schema-listen.ts';
 import { backendsOf } from '../config/schema-routes.ts';
+import type { Path } from '../config/schema-tree.ts';
+import { fileErrorText } from '../errors.ts';
 import { faultIn } from '../transport/certificate.ts';
+import { judgeClient, readTexts, TlsFault } from '../transport/pem.ts';
 import { makeSpeeches } from './dialects.ts';
 import { PomeloProjectError } from './pomelo-project.ts';
 import { listenerOptions } from './settings.ts';
 
 export type FileFindings = {
-  readonly problems: readonly string[];
-  readonly warnings: readonly string[];
+  readonly problems: readonly Finding[];
+  /** What may not be meant. */
+  readonly warnings: readonly Finding[];
 };
 
-/** What is wrong with them, a line each, which names the file; and what may not be meant. */
-export async function checkFiles(config: Config): Promise<FileFindings> {
-  const warnings: string[] = [];
-  const problems = config.listen.flatMap((listen) => {
-    const { tls } = listenerOptions(config, listen);
-    return (tls === null ? null : faultIn(tls)) ?? [];
-  });
+/** What keeps a file or folder from being read, with its name; undefined: nothing. */
+export function checkPath(location: string, kind: 'file' | 'folder'): string | undefined {
   try {
-    makeSpeeches(config, systemClock, (text) => warnings.push(text));
+    const isFolder = statSync(location).isDirectory();
+    if (kind === 'file' && isFolder) return `${location} is a folder; a file is expected`;
+    if (kind === 'folder' && !isFolder) return `${location} is a file; a folder is expected`;
+    accessSync(location, kind === 'folder' ? constants.R_OK | constants.X_OK : constants.R_OK);
+    return undefined;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return `there is no ${kind} ${location}`;
+    return `${location} cannot be read: ${fileErrorText(error)}`;
+  }
+}
+
+/** What is wrong with what is in the files; each message names its file. */
+export async function checkFiles(config: Config): Promise<FileFindings> {
+  const project = checkPomeloProject(config);
+  const schemas = Object.entries(config.backends).map(([name, backend]) =>
+    checkBackendSchema(config, name, backend),
+  );
+  return {
+    problems: [
+      ...checkListenerTls(config),
+      ...checkClientTls(config),
+      ...project.problems,
+      ...(await Promise.all(schemas)).flat(),
+    ],
+    warnings: project.warnings,
+  };
+}
+
+function checkListenerTls(config: Config): Finding[] {
+  return config.listen.flatMap((listen, index) => {
+    const { tls } = listenerOptions(config, listen);
+    const fault = tls === null ? null : faultIn(tls);
+    if (fault === null) return [];
+    return [{ path: ['listen', index, 'tls', fault.key], message: fault.message }];
+  });
+}
+
+function checkClientTls({ backends, consul }: Config): Finding[] {
+  const all: [Path, ClientTlsConfig][] = [
+    ...Object.entries(backends).flatMap(([name, backend]): [Path, ClientTlsConfig][] =>
+      'tls' in backend ? [[['backends', name, 'tls'], backend.tls]] : [],
+    ),
+    [['consul', 'tls'], consul.tls],
+  ];
+  return all.flatMap(([path, tls]) => {
+    const files = tls.ca === 'system' ? { ...tls, ca: '' } : tls;
+    try {
+      judgeClient(
+        readTexts(files, (file) => readFileSync(file, 'utf8')),
+        files,
+      );
+      return [];
+    } catch (error) {
+      if (!(error instanceof TlsFault)) throw error;
+      return [{ path: [...path, error.key], message: error.message }];
+    }
+  });
+}
+
+function checkPomeloProject(config: Config): FileFindings {
+  const own = config.listen.findIndex(({ pomelo }) => pomelo.config_dir !== undefined);
+  const path: Path =
+    config.pomelo.config_dir === '' && own >= 0
+      ? ['listen', own, 'pomelo', 'config_dir']
+      : ['pomelo', 'config_dir'];
+  const warnings: Finding[] = [];
+  try {
+    makeSpeeches(config, systemClock, (message) => warnings.push({ path, message }));
+    return { problems: [], warnings };
   } catch (error) {
     if (!(error instanceof PomeloProjectError)) throw error;
-    problems.push(...error.message.split('\n'));
+    return { problems: error.message.split('\n').map((message) => ({ path, message })), warnings };
   }
-  for (const [name, backend] of Object.entries(config.backends)) {
-    if (backend.kind !== 'grpc' || backend.mode !== 'method') continue;
-    // Loaded where it is needed: it brings a protobuf library.
-    const { checkSchema } = await import('../upstream/method/schema-check.ts');
-    const routes = config.routes.filter((route) =>
-      backendsOf(route).some((share) => share.backend === name),
-    );
-    const found = await checkSchema({ ...backend, methods: routes.map(({ method }) => method) });
-    problems.push(...found.map((problem) => `backends.${name}: ${problem}`));
-  }
-  return { problems, warnings };
+}
+
+async function checkBackendSchema(
+  config: Config,
+  name: string,
+  backend: BackendConfig,
+): Promise<Finding[]> {
+  if (backend.kind !== 'grpc' || backend.mode !== 'method') return [];
+  // Loaded where it is needed: it brings a protobuf library.
+  const { checkSchema } = await import('../upstream/method/schema-check.ts');
+  const routes = config.routes.map((route, index) => ({ route, index }));
+  const own = routes.filter(({ route }) =>
+    backendsOf(route).some((share) => share.backend === name),
+  );
+  const faults = await checkSchema({ ...backend, methods: own.map(({ route }) => route.method) });
+  return faults.map(({ method, message }) => {
+    const by = own.find(({ route }) => method !== '' && route.method === method);
+    if (by === undefined) return { path: ['backends', name, sourceOf(backend)], message };
+    return { path: ['routes', by.index, 'method'], message: `${message} (backend "${name}")` };
+  });
+}
+
+function sourceOf({ protos }: GrpcBackendConfig): string {
+  return protos.length > 0 ? 'protos' : 'descriptors';
 }

@@ -110,7 +110,10 @@ test('over gRPC as well waits for a caller that does not read, and ends when it 
   const errors: GatewayError[] = [];
   const server = new Server();
   const service = definition[CONTROL] as ServiceDefinition;
-  server.addService(service, grpcHandlers(methods, { onError: (error) => errors.push(error) }));
+  server.addService(
+    service,
+    grpcHandlers(service, methods, { onError: (error) => errors.push(error) }),
+  );
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) => {
       if (error) reject(error);

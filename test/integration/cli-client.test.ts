@@ -101,8 +101,17 @@ describe('pith client --request', () => {
     [['tls://a'], 'no URL of a server'],
     [['ws://a', '--insecure'], '--insecure goes with wss:// or tls://'],
     [['--ca', 'ca.pem'], '--ca goes with wss:// or tls://'],
-    [['wss://a', '--ca', '/no/such/file'], '--ca /no/such/file: '],
-    [['--colour'], 'Unknown option'],
+    [
+      ['wss://a', '--ca', '/no/such/file'],
+      '--ca /no/such/file cannot be read: there is no such file',
+    ],
+    [['--colour'], 'there is no option --colour'],
+    [['--ca'], '--ca: FILE is missing after it'],
+    [['--dta', '{}'], 'there is no option --dta; did you mean "--data"?'],
+    [['--request', 'a.b', '--data', '-5'], 'write --data=-5'],
+    [['--insecure=yes'], '--insecure takes no value'],
+    [['--dialect', 'nano', '--dialect', 'json'], '--dialect is given twice'],
+    [['--request', ''], 'a route is expected'],
   ])('refuses %j with 64', async (args, why) => {
     const terminal = startTerminal(args);
     expect(await terminal.exitCode).toBe(64);

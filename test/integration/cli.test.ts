@@ -1,8 +1,9 @@
 /** The program as a person or a container runs it: its commands, what it prints, and its exit codes. */
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
-import { join } from 'node:path';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 
 import { TestClient } from '../support/client.ts';
@@ -50,12 +51,6 @@ colour: red
     },
   );
 
-  test('a file that is not there ends it with 78', async () => {
-    const { code, output } = await pith('check', '--config', '/nowhere/pith.yaml');
-    expect(code).toBe(78);
-    expect(output).toMatch(/^\/nowhere\/pith\.yaml: cannot be read: /);
-  });
-
   test('a flag without a value ends it with 64', async () => {
     const { code, output } = await pith('check', '--set', 'log.level');
     expect(code).toBe(64);
@@ -68,9 +63,9 @@ describe('commands', () => {
     using file = configFile(TWO_ROUTES);
     const { code, output } = await pith('check', '--config', file.path);
     expect(output).toContain('ok: 2 backends, 2 routes\n');
-    expect(output).toContain('chat.>       → chat (reply), 10000 ms, order keep\n');
+    expect(output).toContain('chat.>       → chat (reply), 10s for the answer, order keep\n');
     expect(output).toContain(
-      'world.room.* → world (grpc), 3000 ms, order serial, bound sessions only\n',
+      'world.room.* → world (grpc), 3s for the answer, order serial, bound sessions only\n',
     );
     expect(code).toBe(0);
   });
@@ -107,6 +102,235 @@ admin: { listen: 127.0.0.1:0 }
     expect(output).toContain('there is no command serf');
     expect(output).toContain('pith serve');
   });
+});
+
+describe('help', () => {
+  test.each(['serve', 'check', 'routes', 'version', 'client', 'mock-backend'])(
+    '%s --help, -h and help of it print the same, and end with 0',
+    async (command) => {
+      const { code, output } = await pith(command, '--help');
+      expect(code).toBe(0);
+      expect(output).toMatch(new RegExp(`^pith ${command}`));
+      expect(await pith(command, 'a', '--colour', '-h')).toEqual({ code, output });
+      expect(await pith('help', command)).toEqual({ code, output });
+    },
+  );
+
+  test.each([[[]], [['help']], [['--help']]])('%j lists the commands', async (args) => {
+    const { code, output } = await pith(...args);
+    expect(code).toBe(0);
+    for (const command of ['serve', 'check', 'routes', 'client', 'mock-backend', 'version'])
+      expect(output).toMatch(new RegExp(`^  pith ${command} `, 'm'));
+  });
+});
+
+describe('wrong arguments end with 64 and say what to write', () => {
+  test.each([
+    [['srve'], 'pith: there is no command srve; did you mean "serve"?\n'],
+    [['help', 'chek'], 'pith: there is no command chek; did you mean "check"?\n'],
+    [['--config', 'a', 'serve'], 'pith: there is no option --config before the command'],
+    [['check', '--confg', 'a'], 'pith: there is no option --confg; did you mean "--config"?\n'],
+    [['check', '--config'], 'pith: --config: FILE is missing after it\n'],
+    [['check', '--config', '--set', 'a=b'], 'pith: --config: FILE is missing after it; if --set'],
+    [['check', 'a', 'b'], 'pith: one FILE is expected, not a b\n'],
+    [['check', 'a', '-c', 'b'], 'pith: one FILE is expected, not a and --config b\n'],
+    [['check', '-c', 'a', '-c', 'b'], 'pith: -c is given twice\n'],
+    [['check', '--set', '=x'], 'pith: --set =x: KEY=VALUE is expected, as --set log.level=debug\n'],
+    [['routes'], 'pith: the route is missing; write it as pith routes chat.room.join\n'],
+    [['routes', 'a.b', 'c.d'], 'pith: one route is expected, not a.b c.d\n'],
+    [['routes', 'a.b', '--data', '{'], 'pith: --data {: a JSON object is expected'],
+    [['routes', 'a.b', '--data', '[1]'], 'pith: --data [1]: a JSON object is expected'],
+    [['version', 'now'], 'pith: version takes no arguments\n'],
+    [['mock-backend', 'a.yaml'], 'pith mock-backend: a.yaml is not expected; answers come from'],
+    [['mock-backend', '--listen', '9000'], 'pith mock-backend: --listen 9000: expected host:port'],
+  ])('%j', async (args, said) => {
+    const { code, output } = await pith(...args);
+    expect(output.slice(0, said.length)).toBe(said);
+    expect(output).not.toContain('at the end of the command after');
+    expect(code).toBe(64);
+  });
+});
+
+describe('the configurations that are shipped', () => {
+  const shipped = readdirSync(join(ROOT, 'deploy'), { recursive: true, encoding: 'utf8' })
+    .filter((file) => /(^|\/)pith\.yaml$/.test(file) && !file.includes('node_modules'))
+    .map((file) => join('deploy', file));
+
+  test('are found', () => {
+    expect(shipped).toContain('deploy/pith.yaml');
+    expect(shipped.length).toBeGreaterThan(10);
+  });
+
+  // From elsewhere, since nobody should have to be in one folder for them.
+  test.each(shipped)('check %s', async (file) => {
+    const { code, output } = await run(
+      process.execPath,
+      [join(ROOT, 'src/main.ts'), 'check', join(ROOT, file)],
+      { cwd: tmpdir() },
+    );
+    expect(output).toMatch(/^ok: /);
+    expect(code).toBe(0);
+  });
+});
+
+describe('the file', () => {
+  test('may be named beside the command', async () => {
+    using file = configFile(TWO_ROUTES);
+    expect(await pith('check', file.path)).toEqual(await pith('check', '--config', file.path));
+  });
+
+  test('names paths from where it is, and --set and variables from the current folder', async () => {
+    using file = configFile('pomelo: { config_dir: game }');
+    const home = dirname(file.path);
+    mkdirSync(join(home, 'game'));
+    writeFileSync(join(home, 'game/dictionary.json'), '["onChat"]');
+    mkdirSync(join(home, 'other/mine'), { recursive: true });
+    writeFileSync(join(home, 'other/mine/dictionary.json'), '["onChat","onChat2"]');
+    const check = (args: string[], env = {}) =>
+      run(process.execPath, [join(ROOT, 'src/main.ts'), 'check', ...args], {
+        cwd: join(home, 'other'),
+        env,
+      });
+    expect(await check(['../pith.yaml'])).toMatchObject({ code: 0 });
+    expect(await check(['../pith.yaml', '--set', 'pomelo.config_dir=mine'])).toMatchObject({
+      code: 0,
+    });
+    const gone = `there is no folder ${home}/other/game\n`;
+    expect(await check(['../pith.yaml', '--set', 'pomelo.config_dir=game'])).toEqual({
+      code: 78,
+      output: `--set pomelo.config_dir: pomelo.config_dir: ${gone}`,
+    });
+    expect(await check(['../pith.yaml'], { PITH_POMELO__CONFIG_DIR: 'game' })).toEqual({
+      code: 78,
+      output: `PITH_POMELO__CONFIG_DIR: pomelo.config_dir: ${gone}`,
+    });
+  });
+
+  test.each(['serve', 'check'])('%s says all that is missing at once', async (command) => {
+    using file = configFile(`
+listen:
+  - { url: "wss://127.0.0.1:0", tls: { cert: a.crt, key: a.key } }
+pomelo: { config_dir: game }
+nats: { creds: a.creds }
+backends:
+  web: { http: "https://web", tls: { ca: ca.pem } }
+  lobby: { grpc: "lobby:1", mode: method, services: [a.B], descriptors: [a.binpb], protos: [proto] }
+`);
+    const home = dirname(file.path);
+    const { code, output } = await pith(command, file.path);
+    expect(output.trimEnd().split('\n')).toEqual([
+      `${file.path}:3: listen[0].tls.cert: there is no file ${home}/a.crt`,
+      `${file.path}:3: listen[0].tls.key: there is no file ${home}/a.key`,
+      `${file.path}:4: pomelo.config_dir: there is no folder ${home}/game`,
+      `${file.path}:5: nats.creds: there is no file ${home}/a.creds`,
+      `${file.path}:7: backends.web.tls.ca: there is no file ${home}/ca.pem`,
+      `${file.path}:8: backends.lobby.descriptors[0]: there is no file ${home}/a.binpb`,
+      `${file.path}:8: backends.lobby.protos[0]: there is no folder ${home}/proto`,
+    ]);
+    expect(code).toBe(78);
+  });
+
+  test('what is in a file is judged with line and key', async () => {
+    using file = configFile(`
+listen:
+  - { url: "wss://127.0.0.1:0", tls: { cert: bad.pem, key: bad.pem } }
+backends:
+  web: { http: "https://web", tls: { ca: bad.pem } }
+  chat: { grpc: "chat:1", tls: { cert: bad.pem, key: bad.pem } }
+  lobby: { grpc: "lobby:1", mode: method, services: [a.B], descriptors: [bad.pem] }
+  rooms: { grpc: "rooms:1", mode: method, services: [a.B], protos: [proto] }
+routes:
+  - { match: "a.>", backend: rooms, method: /a.B/Gone }
+pomelo: { config_dir: game }
+`);
+    const home = dirname(file.path);
+    writeFileSync(join(home, 'bad.pem'), 'nothing');
+    mkdirSync(join(home, 'proto'));
+    const proto =
+      'syntax = "proto3"; package a; message M {} service B { rpc One(M) returns (M); }';
+    writeFileSync(join(home, 'proto/a.proto'), proto);
+    mkdirSync(join(home, 'game'));
+    writeFileSync(join(home, 'game/dictionary.json'), '[');
+    const { code, output } = await pith('check', file.path);
+    expect(output.trimEnd().split('\n')).toEqual([
+      expect.stringMatching(
+        `^${file.path}:3: listen\\[0\\]\\.tls\\.cert: ${home}/bad.pem has no cert`,
+      ),
+      expect.stringMatching(`^${file.path}:5: backends.web.tls.ca: ${home}/bad.pem has no cert`),
+      expect.stringMatching(`^${file.path}:6: backends.chat.tls.cert: ${home}/bad.pem has no cert`),
+      expect.stringMatching(`^${file.path}:7: backends.lobby.descriptors: no service a.B`),
+      expect.stringMatching(`^${file.path}:7: backends.lobby.descriptors: ${home}/bad.pem: not a`),
+      expect.stringMatching(`^${file.path}:10: routes\\[0\\].method: no method /a.B/Gone`),
+      expect.stringMatching(
+        `^${file.path}:11: pomelo.config_dir: ${home}/game/dictionary.json: is`,
+      ),
+    ]);
+    expect(code).toBe(78);
+  });
+
+  test('that is a folder, or not there, is said so', async () => {
+    using file = configFile('id: a');
+    const home = dirname(file.path);
+    expect(await pith('check', home)).toEqual({
+      code: 78,
+      output: `${home}: cannot be read: it is a folder\n`,
+    });
+    expect(await pith('check', '/nowhere/pith.yaml')).toEqual({
+      code: 78,
+      output: '/nowhere/pith.yaml: cannot be read: there is no such file or folder\n',
+    });
+  });
+
+  test('is not needed: serve says what then holds, and that nobody is served', async () => {
+    using file = configFile('');
+    const home = join(dirname(file.path), 'empty');
+    mkdirSync(home);
+    const ports = ['listen.0.url=auto://127.0.0.1:0', 'health.listen=127.0.0.1:0'];
+    const sets = [...ports, 'control.listen=127.0.0.1:0', 'admin.listen=127.0.0.1:0'];
+    const args = sets.flatMap((one) => ['--set', one]);
+    await using served = await start(
+      process.execPath,
+      [join(ROOT, 'src/main.ts'), 'serve', ...args],
+      {
+        cwd: home,
+        ready: /"listening"/,
+      },
+    );
+    expect(served.output()).toContain(
+      `warning: there is no pith.yaml in ${home}: PITH_ variables, --set and the defaults are the whole configuration\n` +
+        'warning: there are no routes: every request is answered 404 NO_ROUTE\n',
+    );
+    const nothing = await run(process.execPath, [join(ROOT, 'src/main.ts'), 'check'], {
+      cwd: home,
+    });
+    expect(nothing.output).toContain(`there is no pith.yaml in ${home}: nothing to check\n`);
+    expect(nothing.code).toBe(78);
+  });
+});
+
+test('routes ends with 0 where a backend is reached, else with 1', async () => {
+  using file = configFile(
+    `${TWO_ROUTES}
+  - { match: "room.*", backend: rooms, method: "/a.B/{method}" }
+`.replace(
+      'backends: {',
+      'backends: { rooms: { grpc: "rooms:1", mode: method, services: [a.B], protos: [proto] },',
+    ),
+  );
+  const home = dirname(file.path);
+  mkdirSync(join(home, 'proto'));
+  const proto =
+    'syntax = "proto3"; package a; message M {} service B { rpc JoinRoom(M) returns (M); }';
+  writeFileSync(join(home, 'proto/a.proto'), proto);
+  const joined = await pith('routes', 'room.join_room', '--config', file.path);
+  expect(joined.output).toContain('  backend rooms: grpc rooms:1, method /a.B/JoinRoom\n');
+  expect(joined.code).toBe(0);
+  const gone = await pith('routes', 'room.join_rom', '--config', file.path);
+  expect(gone.output).toContain(
+    '404 NO_ROUTE: no method /a.B/join_rom or /a.B/JoinRom in the listed services; did you mean "/a.B/JoinRoom"?',
+  );
+  expect(gone.code).toBe(1);
+  expect(await pith('routes', 'no.where', '--config', file.path)).toMatchObject({ code: 1 });
 });
 
 describe('serve', () => {

@@ -56,6 +56,12 @@ function shapes(): string[] {
   });
 }
 
+/** Methods of later releases. */
+const NOT_SERVED = [
+  ...['Join', 'Leave', 'GetPresence', 'ListGroups', 'Call', 'Watch', 'ExplainRoute', 'Drain'],
+  ...['PushMany', 'SetMaintenance', 'SetLogLevel', 'Reload', 'GetConfig'],
+];
+
 describe('reflection', () => {
   test('list names the services', async () => {
     expect((await grpcurl(gateway, ['list'])).trim().split('\n')).toEqual(SERVICES);
@@ -73,11 +79,23 @@ describe('reflection', () => {
   test('describes the service and its methods with their comments', async () => {
     const text = await grpcurl(gateway, ['describe', 'pith.v1.Control']);
     for (const [, comment] of readFileSync(`${PROTO}control.proto`, 'utf8').matchAll(
-      /^ {2}(\/\/ .*)\n {2}rpc/gm,
+      /^ {2}(\/\/ .*)\n {2}(?:rpc|\/\/ Not)/gm,
     ))
       expect(text).toContain(comment!);
     expect(await grpcurl(gateway, ['describe', 'pith.v1.Control.Push'])).toContain(
       'says what became of it',
+    );
+  });
+
+  test('says of each method that is not served, and of no other, that it is not', async () => {
+    const text = await grpcurl(gateway, ['describe', 'pith.v1.Control']);
+    const later = [
+      ...text.matchAll(/\/\/ Not in this release: answered UNIMPLEMENTED\.\n {2}rpc (\w+) /g),
+    ].map((match) => match[1]!);
+    expect(later.toSorted()).toEqual(NOT_SERVED.toSorted());
+    const first = text.slice(0, text.indexOf('service Control {'));
+    expect(first).toContain(
+      'This release serves Push, Kick, Bind, Unbind, SetData, GetSession, ListSessions and GetInfo.',
     );
   });
 
@@ -277,11 +295,14 @@ describe('errors', () => {
     expect(called).toEqual({ status, text: expect.stringMatching(text), answers: [] });
   });
 
-  test.each([
-    ...['Join', 'Leave', 'GetPresence', 'ListGroups', 'Call', 'Watch', 'ExplainRoute', 'Drain'],
-    ...['PushMany', 'SetMaintenance', 'SetLogLevel', 'Reload', 'GetConfig'],
-  ])('%s is not there yet, and says so', async (method) => {
-    expect(await call(gateway, method)).toMatchObject({ status: 'Unimplemented', answers: [] });
+  test.each(NOT_SERVED)('%s is not there yet, and says so', async (method) => {
+    expect(await call(gateway, method)).toEqual({
+      status: 'Unimplemented',
+      text:
+        `UNSUPPORTED: ${method} is not served by this release; served are ` +
+        'Push, Kick, Bind, Unbind, SetData, GetSession, GetInfo, ListSessions',
+      answers: [],
+    });
   });
 });
 

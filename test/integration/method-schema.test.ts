@@ -217,10 +217,18 @@ describe('what `pith check` can say', () => {
   test('of routes that name a method, and of files', async () => {
     expect(await check(['/t.S/One', 't.S/One', '/t.S/{method}', '/{server}/x'])).toEqual([]);
     expect(await check(['/t.S/Oen', '/t.S/Oen', '/t.S/Up'])).toEqual([
-      'no method /t.S/Oen in the listed services; did you mean "/t.S/One"?',
-      '/t.S/Up is client_streaming; unary and server-streaming methods can be called',
+      {
+        method: '/t.S/Oen',
+        message: 'no method /t.S/Oen in the listed services; did you mean "/t.S/One"?',
+      },
+      {
+        method: '/t.S/Up',
+        message: '/t.S/Up is client_streaming; unary and server-streaming methods can be called',
+      },
     ]);
-    expect(await check([], { services: ['t.Gone'] })).toEqual(['no service t.Gone; there are t.S']);
+    expect(await check([], { services: ['t.Gone'] })).toEqual([
+      { method: '', message: 'no service t.Gone; there are t.S' },
+    ]);
   });
 
   test('nothing where the backend would have to be asked', async () => {

@@ -139,6 +139,6 @@ describe('a new certificate', () => {
     );
     await expect(
       startTlsGateway('wss', { cert: '/nowhere/tls.crt', key: folder.key }),
-    ).rejects.toThrow('listen[0].tls.cert: cannot read /nowhere/tls.crt: ENOENT');
+    ).rejects.toThrow('listen[0].tls.cert: /nowhere/tls.crt cannot be read: there is no such file');
   });
 });

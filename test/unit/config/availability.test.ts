@@ -4,7 +4,7 @@ import { notYetAvailable } from '../../../src/config/availability.ts';
 import { schemasAt } from '../../../src/config/schema-tree.ts';
 import { configSchema } from '../../../src/config/schema.ts';
 import { withValueAt } from '../../../src/config/tree.ts';
-import { load, problemObjectsOf } from './support.ts';
+import { load, problemObjectsOf, problemsOf } from './support.ts';
 
 function pathOf(pattern: string): (string | number)[] {
   const parts = pattern.replaceAll('[]', '.0').replace('*', 'chat').split('.');
@@ -34,6 +34,38 @@ test.each(notYetAvailable)('$path', (row) => {
     path: text.slice(1),
     message: `not yet available; ${row.instead ?? 'leave it out'}`,
   });
+});
+
+test.each([
+  ['auth: { mode: jwt }', ['pith.yaml:1: auth.mode: not yet available; use none or connect']],
+  [
+    'auth: { mode: jwt, jwt: { keys: [k] } }',
+    [
+      'pith.yaml:1: auth.mode: not yet available; use none or connect',
+      'pith.yaml:1: auth.jwt: not yet available; leave it out',
+    ],
+  ],
+  [
+    'admin: { tls: { cert: a.pem, require_client_cert: true } }',
+    ['pith.yaml:1: admin.tls: not yet available; leave it out'],
+  ],
+])('%s is refused once, whatever else it lacks', (yaml, expected) => {
+  const checkPath = (): string => 'there is none';
+  expect(problemsOf(yaml, { checkPath })).toEqual(expected);
+});
+
+// Whoever follows one line must not be stopped by the next.
+test.each(notYetAvailable)('no advice for $path leads to a key that is not there either', (row) => {
+  const lines = problemsOf(around(pathOf(row.path), row.example));
+  const beyond = [
+    ...problemsOf('control: { listen: "0.0.0.0:1" }'),
+    ...problemsOf('admin: { listen: "0.0.0.0:1" }'),
+    ...problemsOf('auth: { mode: connect }'),
+  ];
+  for (const line of [...lines, ...beyond]) {
+    const advice = line.split(': ').slice(2).join(': ');
+    for (const { path } of notYetAvailable) expect(` ${advice} `).not.toContain(` ${path} `);
+  }
 });
 
 test('the table names each key once', () => {

@@ -285,7 +285,41 @@ const mistakes: [what: string, yaml: string, ...problems: string[]][] = [
     `${chat}routes:\n  - { match: "chat.>", backend: [{ backend: chat, weight: 0 }] }`,
     '3: routes[0].backend[0].weight: expected a whole number from 1 to 1000',
   ],
-  ['the same key twice', 'id: a\nheartbeat: 3s\nid: b', '3: this key is there twice'],
+  [
+    'the same key twice',
+    'id: a\nheartbeat: 3s\nid: b',
+    '3: "id" is there twice; the first is in line 1',
+  ],
+  [
+    'the same backend twice',
+    'backends:\n  chat: { reply: {} }\n  world: { reply: {} }\n  chat: { grpc: "chat:9000" }',
+    '4: "chat" is there twice; the first is in line 2',
+  ],
+  [
+    'the same backend twice, in braces',
+    'backends: {\n  chat: { reply: {} },\n  chat: { grpc: "chat:9000" } }',
+    '3: "chat" is there twice; the first is in line 2',
+  ],
+  [
+    'a number and the same as text',
+    'backends:\n  1: { reply: {} }\n  "1": { reply: {} }',
+    '3: "1" is there twice; the first is in line 2',
+  ],
+  [
+    'a backend of an unknown kind',
+    'backends:\n  chat: { grcp: "chat:9000" }',
+    '2: backends.chat: no kind of backend is named "grcp"; did you mean "grpc"?; expected exactly one of grpc, nats, http, ipc, reply, dial_in',
+  ],
+  [
+    'a backend of two kinds',
+    'backends:\n  chat: { grpc: "chat:9000", http: "http://chat" }',
+    '2: backends.chat: expected exactly one of grpc, nats, http, ipc, reply, dial_in; got grpc and http',
+  ],
+  [
+    'a backend without a kind',
+    'backends:\n  chat: { mode: link }',
+    '2: backends.chat: expected exactly one of grpc, nats, http, ipc, reply, dial_in',
+  ],
   ['two documents', 'id: a\n---\nid: b', '2: expected one YAML document; found a second one'],
   ['an open list', 'id: a\nlisten: [', expect.stringContaining('2: not valid YAML: ') as never],
   ['a tab', 'limits:\n\tack: 1s', expect.stringContaining('2: not valid YAML: ') as never],

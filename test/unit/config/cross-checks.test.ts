@@ -79,12 +79,12 @@ const mistakes: [what: string, yaml: string, expected: string][] = [
   [
     'control beyond loopback',
     'control: { listen: "0.0.0.0:7070" }',
-    '1: control.listen: beyond loopback this needs control.token, or client certificates (control.tls with ca and require_client_cert); else listen on 127.0.0.1 or unix:/path',
+    '1: control.listen: this release serves it on loopback only: listen on 127.0.0.1 or unix:/path',
   ],
   [
     'admin beyond loopback',
     'admin: { listen: "[::]:7071" }',
-    '1: admin.listen: beyond loopback this needs admin.token, or client certificates (admin.tls with ca and require_client_cert); else listen on 127.0.0.1',
+    '1: admin.listen: this release serves it on loopback only: listen on 127.0.0.1',
   ],
   [
     'one port twice',
@@ -163,8 +163,13 @@ const mistakes: [what: string, yaml: string, expected: string][] = [
   ],
   [
     'client certificates without authorities',
-    'admin: { tls: { cert: a, key: b, require_client_cert: true } }',
-    '1: admin.tls: require_client_cert needs ca',
+    'listen: [{ url: "wss://0.0.0.0:1", tls: { cert: /c, key: /k, require_client_cert: true } }]',
+    '1: listen[0].tls: require_client_cert needs ca',
+  ],
+  [
+    'a certificate for a backend without its key',
+    'backends: { chat: { http: "http://chat", tls: { cert: /c } } }',
+    '1: backends.chat.tls: cert and key go together',
   ],
   [
     'two ways to log in to NATS',
@@ -181,11 +186,6 @@ const mistakes: [what: string, yaml: string, expected: string][] = [
     'connect without a backend',
     'auth: { mode: connect }',
     '1: auth.mode: connect needs auth.backend',
-  ],
-  [
-    'jwt without keys',
-    'auth: { mode: jwt }',
-    '1: auth.mode: jwt needs auth.jwt.keys or auth.jwt.jwks_url',
   ],
   [
     'an unknown backend for connect',

@@ -121,7 +121,7 @@ const refused: [env: Record<string, string>, yaml: string, expected: string][] =
   [
     { PITH_CONTROL__LISTEN: '0.0.0.0:7070' },
     '',
-    'PITH_CONTROL__LISTEN: control.listen: beyond loopback this needs control.token, or client certificates (control.tls with ca and require_client_cert); else listen on 127.0.0.1 or unix:/path',
+    'PITH_CONTROL__LISTEN: control.listen: this release serves it on loopback only: listen on 127.0.0.1 or unix:/path',
   ],
 ];
 
@@ -163,10 +163,10 @@ test('flags are paths, and problems name them', () => {
   const flags = { 'listen.0.url': 'ws://127.0.0.1:0', 'listen[0].dialect': 'pomelo' };
   expect(load('', { flags }).listen[0]?.url).toBe('ws://127.0.0.1:0');
   expect(problemsOf('', { flags: { 'log.level': 'loud' } })).toEqual([
-    '--log.level: log.level: expected one of debug, info, warn, error',
+    '--set log.level: log.level: expected one of debug, info, warn, error',
   ]);
   expect(problemsOf('', { flags: { 'log.levle': 'info' } })).toEqual([
-    '--log.levle: no such key; did you mean "--log.level"?',
+    '--set log.levle: no such key; did you mean "log.level"?',
   ]);
 });
 
@@ -211,7 +211,8 @@ const badReferences: [yaml: string, expected: string][] = [
   ['id: a\nbus: ${env:NONE}', '2: bus: the environment variable NONE is not set'],
   ['bus: ${env:EMPTY}', '1: bus: the environment variable EMPTY is not set'],
   ['bus: ${file:/run/none}', '1: bus: cannot read /run/none: no such file'],
-  ['bus: ${file:none}', '1: bus: expected an absolute path: ${file:/path}'],
+  ['bus: ${file:none}', '1: bus: cannot read none: no such file'],
+  ['bus: ${file:}', '1: bus: the path is missing: ${file:/path}'],
   ['bus: ${evn:A}', '1: bus: unknown ${evn:A}; write ${env:NAME}, ${file:/path}, or $${ for ${'],
   ['bus: "${env:A"', '1: bus: "${" without its "}"'],
 ];

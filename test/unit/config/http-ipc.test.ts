@@ -37,8 +37,14 @@ test.each([
     '{ http: "http://a", headers: { Accept-Encoding: gzip } }',
     'backends.web.headers.Accept-Encoding: this header is set by the gateway',
   ],
-  ['{ ipc: "/tmp/a.sock" }', 'backends.web.ipc: expected unix:///path'],
-  ['{ ipc: "unix://tmp/a.sock" }', 'backends.web.ipc: expected unix:///path'],
+  [
+    '{ ipc: "/tmp/a.sock" }',
+    'backends.web.ipc: expected unix:///path, the absolute path of a socket',
+  ],
+  [
+    '{ ipc: "unix://tmp/a.sock" }',
+    'backends.web.ipc: expected unix:///path, the absolute path of a socket',
+  ],
   [
     `{ ipc: "unix:///${'a'.repeat(107)}" }`,
     "backends.web.ipc: a socket's path has at most 107 bytes; this one has 108",

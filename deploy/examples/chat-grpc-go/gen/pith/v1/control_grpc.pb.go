@@ -49,10 +49,12 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // Acts on sessions wherever they are, from any gateway; the methods from Call on act on the gateway that is asked.
+// This release serves Push, Kick, Bind, Unbind, SetData, GetSession, ListSessions and GetInfo.
 type ControlClient interface {
 	// Sends one push and says what became of it.
 	Push(ctx context.Context, in *PushRequest, opts ...grpc.CallOption) (*PushResult, error)
 	// Sends pushes as they come and answers with one total at the end.
+	// Not in this release: answered UNIMPLEMENTED.
 	PushMany(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[PushRequest, PushResult], error)
 	// Closes sessions with a kick, after which stock clients don't come back.
 	Kick(ctx context.Context, in *KickRequest, opts ...grpc.CallOption) (*KickResult, error)
@@ -63,32 +65,44 @@ type ControlClient interface {
 	// Sets or deletes keys of a session's data.
 	SetData(ctx context.Context, in *SetDataRequest, opts ...grpc.CallOption) (*Session, error)
 	// Puts sessions into groups.
+	// Not in this release: answered UNIMPLEMENTED.
 	Join(ctx context.Context, in *GroupRequest, opts ...grpc.CallOption) (*GroupResult, error)
 	// Takes sessions out of groups.
+	// Not in this release: answered UNIMPLEMENTED.
 	Leave(ctx context.Context, in *GroupRequest, opts ...grpc.CallOption) (*GroupResult, error)
 	// One session with all its data and groups.
 	GetSession(ctx context.Context, in *GetSessionRequest, opts ...grpc.CallOption) (*Session, error)
 	// The sessions that a target names, or all.
 	ListSessions(ctx context.Context, in *ListSessionsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Session], error)
 	// Which of these uids are online, and with which sessions.
+	// Not in this release: answered UNIMPLEMENTED.
 	GetPresence(ctx context.Context, in *GetPresenceRequest, opts ...grpc.CallOption) (*GetPresenceResponse, error)
 	// The groups that have members.
+	// Not in this release: answered UNIMPLEMENTED.
 	ListGroups(ctx context.Context, in *ListGroupsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Group], error)
 	// Relays a request as the session would have sent it.
+	// Not in this release: answered UNIMPLEMENTED.
 	Call(ctx context.Context, in *CallRequest, opts ...grpc.CallOption) (*Reply, error)
 	// A session's packets, decoded, live.
+	// Not in this release: answered UNIMPLEMENTED.
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchEvent], error)
 	// Which rule and backend a route would reach, and why.
+	// Not in this release: answered UNIMPLEMENTED.
 	ExplainRoute(ctx context.Context, in *ExplainRouteRequest, opts ...grpc.CallOption) (*ExplainRouteResponse, error)
 	// Drains the gateway and reports until nothing is left.
+	// Not in this release: answered UNIMPLEMENTED.
 	Drain(ctx context.Context, in *DrainRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DrainProgress], error)
 	// Turns maintenance on or off.
+	// Not in this release: answered UNIMPLEMENTED.
 	SetMaintenance(ctx context.Context, in *SetMaintenanceRequest, opts ...grpc.CallOption) (*Info, error)
 	// Changes the log level.
+	// Not in this release: answered UNIMPLEMENTED.
 	SetLogLevel(ctx context.Context, in *SetLogLevelRequest, opts ...grpc.CallOption) (*Info, error)
 	// Reads the configuration again, all or nothing.
+	// Not in this release: answered UNIMPLEMENTED.
 	Reload(ctx context.Context, in *ReloadRequest, opts ...grpc.CallOption) (*ReloadResponse, error)
 	// The configuration in effect, secrets masked.
+	// Not in this release: answered UNIMPLEMENTED.
 	GetConfig(ctx context.Context, in *GetConfigRequest, opts ...grpc.CallOption) (*GetConfigResponse, error)
 	// What this gateway is and how it is doing.
 	GetInfo(ctx context.Context, in *GetInfoRequest, opts ...grpc.CallOption) (*Info, error)
@@ -356,10 +370,12 @@ func (c *controlClient) GetInfo(ctx context.Context, in *GetInfoRequest, opts ..
 // for forward compatibility.
 //
 // Acts on sessions wherever they are, from any gateway; the methods from Call on act on the gateway that is asked.
+// This release serves Push, Kick, Bind, Unbind, SetData, GetSession, ListSessions and GetInfo.
 type ControlServer interface {
 	// Sends one push and says what became of it.
 	Push(context.Context, *PushRequest) (*PushResult, error)
 	// Sends pushes as they come and answers with one total at the end.
+	// Not in this release: answered UNIMPLEMENTED.
 	PushMany(grpc.ClientStreamingServer[PushRequest, PushResult]) error
 	// Closes sessions with a kick, after which stock clients don't come back.
 	Kick(context.Context, *KickRequest) (*KickResult, error)
@@ -370,32 +386,44 @@ type ControlServer interface {
 	// Sets or deletes keys of a session's data.
 	SetData(context.Context, *SetDataRequest) (*Session, error)
 	// Puts sessions into groups.
+	// Not in this release: answered UNIMPLEMENTED.
 	Join(context.Context, *GroupRequest) (*GroupResult, error)
 	// Takes sessions out of groups.
+	// Not in this release: answered UNIMPLEMENTED.
 	Leave(context.Context, *GroupRequest) (*GroupResult, error)
 	// One session with all its data and groups.
 	GetSession(context.Context, *GetSessionRequest) (*Session, error)
 	// The sessions that a target names, or all.
 	ListSessions(*ListSessionsRequest, grpc.ServerStreamingServer[Session]) error
 	// Which of these uids are online, and with which sessions.
+	// Not in this release: answered UNIMPLEMENTED.
 	GetPresence(context.Context, *GetPresenceRequest) (*GetPresenceResponse, error)
 	// The groups that have members.
+	// Not in this release: answered UNIMPLEMENTED.
 	ListGroups(*ListGroupsRequest, grpc.ServerStreamingServer[Group]) error
 	// Relays a request as the session would have sent it.
+	// Not in this release: answered UNIMPLEMENTED.
 	Call(context.Context, *CallRequest) (*Reply, error)
 	// A session's packets, decoded, live.
+	// Not in this release: answered UNIMPLEMENTED.
 	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchEvent]) error
 	// Which rule and backend a route would reach, and why.
+	// Not in this release: answered UNIMPLEMENTED.
 	ExplainRoute(context.Context, *ExplainRouteRequest) (*ExplainRouteResponse, error)
 	// Drains the gateway and reports until nothing is left.
+	// Not in this release: answered UNIMPLEMENTED.
 	Drain(*DrainRequest, grpc.ServerStreamingServer[DrainProgress]) error
 	// Turns maintenance on or off.
+	// Not in this release: answered UNIMPLEMENTED.
 	SetMaintenance(context.Context, *SetMaintenanceRequest) (*Info, error)
 	// Changes the log level.
+	// Not in this release: answered UNIMPLEMENTED.
 	SetLogLevel(context.Context, *SetLogLevelRequest) (*Info, error)
 	// Reads the configuration again, all or nothing.
+	// Not in this release: answered UNIMPLEMENTED.
 	Reload(context.Context, *ReloadRequest) (*ReloadResponse, error)
 	// The configuration in effect, secrets masked.
+	// Not in this release: answered UNIMPLEMENTED.
 	GetConfig(context.Context, *GetConfigRequest) (*GetConfigResponse, error)
 	// What this gateway is and how it is doing.
 	GetInfo(context.Context, *GetInfoRequest) (*Info, error)

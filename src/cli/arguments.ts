@@ -1,0 +1,154 @@
+/** What the command line asks for. Pure. */
+import { didYouMean } from '../config/problem.ts';
+import type { SessionFacts } from '../routing/route-table.ts';
+import { COMMANDS, HELP, type HelpedCommand, USAGE } from './help.ts';
+import { Options, readOptions, UsageError } from './options.ts';
+
+/** Where a configuration comes from. */
+export type ConfigChoice = {
+  readonly file: string;
+  /** The file was named; else it is the default, which need not be there. */
+  readonly isNamed: boolean;
+  /** Values by path, from --set. */
+  readonly settings: Readonly<Record<string, string>>;
+};
+
+export type Arguments =
+  | { readonly command: 'serve' | 'check'; readonly config: ConfigChoice }
+  | {
+      readonly command: 'routes';
+      readonly config: ConfigChoice;
+      readonly route: string;
+      readonly session: SessionFacts;
+    }
+  /** These read their arguments themselves, so that the rest need not be loaded for them. */
+  | { readonly command: 'client' | 'mock-backend'; readonly args: readonly string[] }
+  | { readonly command: 'version' }
+  | { readonly command: 'help'; readonly text: string };
+
+const DEFAULT_FILE = 'pith.yaml';
+const CONFIG_OPTIONS = {
+  config: { value: 'FILE', short: 'c' },
+  set: { value: 'KEY=VALUE', many: true },
+} as const;
+const SESSION_OPTIONS = {
+  uid: { value: 'UID' },
+  sid: { value: 'SID' },
+  data: { value: 'JSON' },
+} as const;
+const SAMPLE_SID = 'pith-0000000000.1';
+
+/** @throws {UsageError} which says what is wrong, and where to read on. */
+export function readArguments(args: readonly string[]): Arguments {
+  const [command = 'help', ...rest] = args;
+  switch (command) {
+    case 'serve':
+    case 'check':
+    case 'routes':
+    case 'version':
+      return withAdvice(command, () => readOwn(command, rest));
+    case 'client':
+    case 'mock-backend':
+      return { command, args: rest };
+    case '--version':
+    case '-v':
+      return { command: 'version' };
+    case 'help':
+    case '--help':
+    case '-h':
+      return readHelp(rest);
+    default:
+      throw unknownCommand(command);
+  }
+}
+
+function readHelp([about, ...more]: readonly string[]): Arguments {
+  if (about === undefined) return { command: 'help', text: USAGE };
+  if (more.length > 0) throw new UsageError('help takes one command, as pith help serve');
+  if (about === 'client' || about === 'mock-backend') return { command: about, args: ['--help'] };
+  if (about in HELP) return { command: 'help', text: HELP[about as HelpedCommand] };
+  throw unknownCommand(about);
+}
+
+function unknownCommand(command: string): UsageError {
+  if (command.startsWith('-'))
+    return new UsageError(
+      `there is no option ${command} before the command; a command comes first, as pith serve\n\n${USAGE}`,
+    );
+  return new UsageError(
+    `there is no command ${command}${didYouMean(command, COMMANDS)}\n\n${USAGE}`,
+  );
+}
+
+function readOwn(command: HelpedCommand, args: readonly string[]): Arguments {
+  const own = {
+    ...(command !== 'version' && CONFIG_OPTIONS),
+    ...(command === 'routes' && SESSION_OPTIONS),
+  };
+  const options = readOptions(args, own);
+  if (options.wantsHelp) return { command: 'help', text: HELP[command] };
+  const { positionals } = options;
+  if (command === 'version') {
+    if (positionals.length > 0) throw new UsageError('version takes no arguments');
+    return { command };
+  }
+  if (command !== 'routes') return { command, config: readConfigChoice(options, positionals) };
+  const [route, ...more] = positionals;
+  if (route === undefined)
+    throw new UsageError('the route is missing; write it as pith routes chat.room.join');
+  if (more.length > 0) throw new UsageError(`one route is expected, not ${positionals.join(' ')}`);
+  const config = readConfigChoice(options, []);
+  return { command, config, route, session: readSession(options) };
+}
+
+function readConfigChoice(options: Options, files: readonly string[]): ConfigChoice {
+  if (files.length > 1) throw new UsageError(`one FILE is expected, not ${files.join(' ')}`);
+  const [file] = files;
+  const flagged = options.text('config');
+  if (file !== undefined && flagged !== undefined)
+    throw new UsageError(`one FILE is expected, not ${file} and --config ${flagged}`);
+  const named = file ?? flagged;
+  if (named === '') throw new UsageError('FILE is empty');
+  return {
+    file: named ?? DEFAULT_FILE,
+    isNamed: named !== undefined,
+    settings: readSettings(options.all('set')),
+  };
+}
+
+function readSettings(texts: readonly string[]): Record<string, string> {
+  const settings: Record<string, string> = {};
+  for (const text of texts) {
+    const equals = text.indexOf('=');
+    if (equals < 1)
+      throw new UsageError(`--set ${text}: KEY=VALUE is expected, as --set log.level=debug`);
+    settings[text.slice(0, equals)] = text.slice(equals + 1);
+  }
+  return settings;
+}
+
+function readSession(options: Options): SessionFacts {
+  const text = options.text('data') ?? '{}';
+  let data: unknown;
+  try {
+    data = JSON.parse(text);
+  } catch {
+    data = null;
+  }
+  if (typeof data !== 'object' || data === null || Array.isArray(data))
+    throw new UsageError(`--data ${text}: a JSON object is expected, as {"room":"r1"}`);
+  return {
+    uid: options.text('uid') ?? '',
+    sid: options.text('sid') ?? SAMPLE_SID,
+    data: data as Record<string, unknown>,
+  };
+}
+
+function withAdvice(command: string, read: () => Arguments): Arguments {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    throw new UsageError(`${error.message}\npith ${command} --help says more`);
+  }
+}

@@ -1,0 +1,108 @@
+/** Reads options and what stands beside them off a command line, and says what is wrong in words of ours. */
+import { parseArgs } from 'node:util';
+
+import { didYouMean } from '../config/problem.ts';
+
+/** What is wrong with a command line; the message says what to write instead. */
+export class UsageError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'UsageError';
+  }
+}
+
+/** An option by its long name: what its value is called in a message, or nothing for one without a value. */
+export type OptionRules = Readonly<
+  Record<string, { readonly value?: string; readonly short?: string; readonly many?: true }>
+>;
+
+/** Every command has these. */
+const HELP: OptionRules = { help: { short: 'h' } };
+
+export class Options {
+  /** What stands beside the options, in its order. */
+  readonly positionals: readonly string[];
+  readonly #values: ReadonlyMap<string, readonly string[]>;
+
+  constructor(values: ReadonlyMap<string, readonly string[]>, positionals: readonly string[]) {
+    this.#values = values;
+    this.positionals = positionals;
+  }
+
+  get wantsHelp(): boolean {
+    return this.has('help');
+  }
+
+  has(name: string): boolean {
+    return this.#values.has(name);
+  }
+
+  /** undefined: it was not given. */
+  text(name: string): string | undefined {
+    return this.#values.get(name)?.[0];
+  }
+
+  all(name: string): readonly string[] {
+    return this.#values.get(name) ?? [];
+  }
+}
+
+/**
+ * Reads `args`. What is wrong with them does not matter where they ask for help.
+ *
+ * @throws {UsageError} for the first thing that is wrong.
+ */
+export function readOptions(args: readonly string[], own: OptionRules): Options {
+  const rules = { ...own, ...HELP };
+  const { tokens } = parseArgs({
+    args: [...args],
+    strict: false,
+    tokens: true,
+    options: Object.fromEntries(
+      Object.entries(rules).map(([name, { value, short }]) => [
+        name,
+        { type: value === undefined ? 'boolean' : 'string', ...(short !== undefined && { short }) },
+      ]),
+    ),
+  });
+  const values = new Map<string, string[]>();
+  const positionals: string[] = [];
+  let wrong: UsageError | null = null;
+  for (const token of tokens) {
+    if (token.kind === 'positional') positionals.push(token.value);
+    if (token.kind !== 'option') continue;
+    const { name, value = '' } = token;
+    wrong ??= faultOf(token, rules, values.has(name));
+    values.set(name, [...(values.get(name) ?? []), value]);
+  }
+  if (wrong !== null && !values.has('help')) throw wrong;
+  return new Options(values, positionals);
+}
+
+type OptionToken = {
+  readonly name: string;
+  readonly rawName: string;
+  readonly value?: string | undefined;
+  readonly inlineValue?: boolean | undefined;
+};
+
+function faultOf(token: OptionToken, rules: OptionRules, isRepeated: boolean): UsageError | null {
+  const { name, rawName, value, inlineValue } = token;
+  const rule = Object.hasOwn(rules, name) ? rules[name]! : null;
+  if (rule === null) {
+    const near = didYouMean(
+      rawName,
+      Object.keys(rules).map((one) => `--${one}`),
+    );
+    return new UsageError(`there is no option ${rawName}${near}`);
+  }
+  if (isRepeated && rule.many !== true) return new UsageError(`${rawName} is given twice`);
+  if (rule.value === undefined)
+    return value === undefined ? null : new UsageError(`${rawName} takes no value`);
+  if (value === undefined) return new UsageError(`${rawName}: ${rule.value} is missing after it`);
+  if (inlineValue !== true && value.length > 1 && value.startsWith('-'))
+    return new UsageError(
+      `${rawName}: ${rule.value} is missing after it; if ${value} is meant, write --${name}=${value}`,
+    );
+  return null;
+}

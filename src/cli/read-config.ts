@@ -1,0 +1,73 @@
+/** Finds the configuration that a command line names, and checks it with the files that it names itself. */
+import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+
+import { inOrder, loadConfig } from '../config/load.ts';
+import { formatProblem } from '../config/problem.ts';
+import type { Config } from '../config/schema.ts';
+import { fileErrorText } from '../errors.ts';
+import { checkFiles, checkPath } from '../wiring/files.ts';
+import type { ConfigChoice } from './arguments.ts';
+
+/** What it needs of the process. */
+export type ConfigIo = {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** The current folder. */
+  readonly folder: string;
+};
+
+export type ReadConfig =
+  | {
+      readonly config: Config;
+      /** A line each. */
+      readonly warnings: readonly string[];
+      /** Nothing was configured: there is no file, no PITH_ variable and no --set. */
+      readonly isEmpty: boolean;
+    }
+  /** A line each. */
+  | { readonly problems: readonly string[] };
+
+/** Reads and checks. Never rejects. */
+export async function readConfig(choice: ConfigChoice, io: ConfigIo): Promise<ReadConfig> {
+  const { file, isNamed, settings } = choice;
+  const warnings: string[] = [];
+  let text = '';
+  try {
+    text = readFileSync(resolve(io.folder, file), 'utf8');
+  } catch (error) {
+    // Without a file the environment may be the configuration, as containers like it.
+    const isOptional = !isNamed && (error as NodeJS.ErrnoException).code === 'ENOENT';
+    if (!isOptional) return { problems: [`${file}: cannot be read: ${fileErrorText(error)}`] };
+    warnings.push(
+      `there is no ${file} in ${io.folder}: PITH_ variables, --set and the defaults are the whole configuration`,
+    );
+  }
+  const loaded = loadConfig({
+    text,
+    file,
+    env: io.env,
+    flags: settings,
+    folder: folderOf(file, io.folder),
+    settingsFolder: io.folder,
+    readFile: (path) => readFileSync(path, 'utf8'),
+    checkPath,
+  });
+  if ('problems' in loaded) return { problems: loaded.problems.map(formatProblem) };
+  const { config, place } = loaded;
+  const found = await checkFiles(config);
+  if (found.problems.length > 0)
+    return { problems: inOrder(found.problems.map(place)).map(formatProblem) };
+  const isEmpty = warnings.length > 0 && Object.keys(settings).length === 0 && !hasSettings(io.env);
+  warnings.push(...[...loaded.warnings, ...found.warnings.map(place)].map(formatProblem));
+  return { config, warnings, isEmpty };
+}
+
+function hasSettings(env: ConfigIo['env']): boolean {
+  return Object.entries(env).some(([name, value]) => /^PITH_/i.test(name) && value);
+}
+
+/** Where relative paths in a file are taken from. A pipe, as /dev/stdin, has no folder of its own. */
+function folderOf(file: string, current: string): string {
+  if (file.startsWith('/dev/') || file.startsWith('/proc/')) return current;
+  return dirname(resolve(current, file));
+}

@@ -1,0 +1,72 @@
+/** By what a backend would be called for a route: a subject, a method, a path. For `pith routes`. */
+import type { Config } from '../config/schema.ts';
+import type { BackendConfig, GrpcBackendConfig } from '../config/schema-backends.ts';
+import { isRoute } from '../routing/route.ts';
+import type { Target } from '../routing/rule.ts';
+import { Paths } from '../upstream/http/path.ts';
+import { Subjects } from '../upstream/nats/subjects.ts';
+
+/** What goes out, to whom. */
+export type RouteCall = {
+  readonly target: Target;
+  /** As the backend sees it. */
+  readonly route: string;
+  /** '': any. */
+  readonly instance: string;
+};
+
+export type Described = { readonly text: string; readonly isReached: boolean };
+
+/** The longest route that a backend is sent, whatever a rule makes of a client's. */
+const RENAMED_BYTES_MAX = 1_024;
+
+export async function describeCall(config: Config, call: RouteCall): Promise<Described> {
+  const backend = config.backends[call.target.backend]!;
+  if (!isRoute(call.route, RENAMED_BYTES_MAX))
+    return missed(`404 NO_ROUTE: "${call.route}" is no route to send it`);
+  if (backend.kind === 'grpc' && backend.mode === 'method') return methodCall(backend, call);
+  return { text: callText(config, backend, call), isReached: true };
+}
+
+function callText(config: Config, backend: BackendConfig, call: RouteCall): string {
+  const { target, route, instance } = call;
+  switch (backend.kind) {
+    case 'grpc':
+      return backend.mode === 'link'
+        ? `grpc ${backend.grpc}, in the stream of method /pith.v1.Backend/Link, or by /pith.v1.Backend/Handle where it has no Link`
+        : `grpc ${backend.grpc}, method /pith.v1.Backend/Handle`;
+    case 'nats': {
+      const subjects = new Subjects(backend.nats.prefix ?? config.nats.prefix, config.id);
+      const subject = instance === '' ? subjects.rpc(route) : subjects.rpcTo(instance, route);
+      return `nats, subject ${subject}`;
+    }
+    case 'http': {
+      const { origin, pathname } = new URL(backend.http);
+      return `http, POST ${origin}${new Paths(pathname).of(route, target.path)}`;
+    }
+    case 'ipc':
+      return `ipc ${backend.ipc}, a line with "cmd":"${route}"`;
+    case 'reply':
+      return `a fixed answer, ${JSON.stringify(backend.reply)}`;
+    case 'dial_in':
+      return 'in the stream of /pith.v1.Gateway/Attach, which the backend opens itself';
+  }
+}
+
+async function methodCall(backend: GrpcBackendConfig, call: RouteCall): Promise<Described> {
+  // Loaded where it is needed: it brings a protobuf library.
+  const { findMethod } = await import('../upstream/method/schema-check.ts');
+  const found = await findMethod(backend, call.target.method, call.route);
+  if ('why' in found) return missed(`404 NO_ROUTE: ${found.why}`);
+  const kind =
+    found.kind === null
+      ? ', if the backend has it: its reflection is not asked here'
+      : found.kind === 'unary'
+        ? ''
+        : ', server-streaming';
+  return { text: `grpc ${backend.grpc}, method ${found.path}${kind}`, isReached: true };
+}
+
+function missed(text: string): Described {
+  return { text, isReached: false };
+}
