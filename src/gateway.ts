@@ -19,11 +19,12 @@ import { Admission } from './relay/admission.ts';
 import { Relay } from './relay/relay.ts';
 import { RouteTable } from './routing/route-table.ts';
 import { type Drained, drainSessions } from './session/drain.ts';
-import { Flusher } from './session/outbox.ts';
+import { Outboxes } from './session/outboxes.ts';
 import { Registry } from './session/registry.ts';
 import { type Memory, watchCertificates, watchOutboxes, watchProcess } from './wiring/gauges.ts';
 import { makeRelayHost } from './wiring/hosts.ts';
 import { makeListeners } from './wiring/listeners.ts';
+import { type Resources, type Room, roomOf } from './wiring/room.ts';
 import { Seldom } from './wiring/seldom.ts';
 import { admissionLimits, bound, breakersOf, grpcAddress, randomId } from './wiring/settings.ts';
 import { EventLoopLag } from './telemetry/event-loop.ts';
@@ -53,8 +54,7 @@ export type GatewayParts = {
   readonly version: string;
   /** Node's version, for pith_build_info. */
   readonly nodeVersion: string;
-  /** What `limits.connections: auto` comes to on this machine. */
-  readonly connectionsAuto: number;
+  readonly resources: Resources;
   /** What the process has of memory; without it that is not among the metrics. */
   readonly memory?: () => Memory;
 };
@@ -73,7 +73,7 @@ export class Gateway {
   readonly registry: Registry;
   readonly #parts: GatewayParts;
   readonly #wheel: TimerWheel;
-  readonly #flusher: Flusher;
+  readonly #outboxes: Outboxes;
   /** null: no server at all. */
   readonly #nats: Nats | null = null;
   /** null: no Consul. */
@@ -88,7 +88,7 @@ export class Gateway {
   readonly #control: ControlServer;
   readonly #health: HttpServer;
   readonly #admin: HttpServer;
-  readonly #connectionsMax: number;
+  readonly #room: Room;
   /** null: no traces. */
   readonly #tracing: Tracing | null = null;
   readonly #lag = new EventLoopLag();
@@ -100,9 +100,8 @@ export class Gateway {
     this.#parts = parts;
     this.id = `${config.id}-${randomId()}`;
     this.#wheel = new TimerWheel(clock);
-    this.#flusher = new Flusher(clock);
-    this.#connectionsMax =
-      config.limits.connections === 'auto' ? parts.connectionsAuto : config.limits.connections;
+    this.#room = roomOf(config.limits, parts.resources);
+    this.#outboxes = new Outboxes(clock, this.#room.outboxesBytes);
 
     const bus = parseBus(config.bus);
     if (bus.kind === 'nats') this.#nats = this.#makeNats(bus.servers);
@@ -346,13 +345,13 @@ export class Gateway {
       ...this.#parts,
       gatewayId: this.id,
       wheel: this.#wheel,
-      flusher: this.#flusher,
+      outboxes: this.#outboxes,
       registry: this.registry,
       delivery: this.#delivery,
       relay: this.#relay,
       upstreams: this.#upstreams,
       metrics: this.metrics,
-      connectionsMax: this.#connectionsMax,
+      connectionsMax: this.#room.connections,
     });
   }
 
@@ -362,7 +361,7 @@ export class Gateway {
     metrics.watch('pith_sessions', [], () => this.registry.size);
     metrics.watch('pith_bus_up', [], () => (this.#bus.up ? 1 : 0));
     metrics.watch('pith_drain_state', [], () => (this.#state === 'draining' ? 1 : 0));
-    watchOutboxes(metrics, this.registry);
+    watchOutboxes(metrics, this.#outboxes, this.#room);
     if (this.#parts.memory !== undefined) watchProcess(metrics, this.#lag, this.#parts.memory);
     for (const [ordinal, name] of backends.entries()) {
       metrics.watch('pith_requests_in_flight', [name], () => this.#admission.inFlight(ordinal));

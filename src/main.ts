@@ -8,16 +8,12 @@ import { type Arguments, type ConfigChoice, readArguments } from './cli/argument
 import { systemClock } from './clock.ts';
 import type { Config } from './config/schema.ts';
 import { errorText } from './errors.ts';
+import type { GatewayParts } from './gateway.ts';
 
 // What only one command needs is imported there: `pith client` need not wait for the gateway's libraries.
 
 /** Exit codes. [sysexits.h] */
 const EXIT = { OK: 0, NOT_FOUND: 1, USAGE: 64, SOFTWARE: 70, OS: 71, CONFIG: 78 } as const;
-
-/** File descriptors kept for everything but clients. */
-const SPARE_DESCRIPTORS = 256;
-/** What an idle session and its buffers may come to, in bytes, for `limits.connections: auto`. */
-const BYTES_PER_CONNECTION = 65_536;
 
 const VERSION = (
   JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
@@ -128,7 +124,7 @@ async function serve(config: Config): Promise<void> {
     log,
     version: VERSION,
     nodeVersion: process.versions.node,
-    connectionsAuto: connectionsAuto(),
+    resources: resources(),
     memory: () => process.memoryUsage(),
   });
   process.on('SIGHUP', () => {
@@ -176,15 +172,16 @@ async function mockBackend(args: readonly string[]): Promise<void> {
   process.exit(await runMockBackend({ args, stdout, stderr, clock: systemClock, stopped }));
 }
 
-/** As many clients as file descriptors and memory allow. */
-function connectionsAuto(): number {
+/** What this process may use. */
+function resources(): GatewayParts['resources'] {
   const report = process.report.getReport() as {
     userLimits?: { open_files?: { soft: number | 'unlimited' } };
   };
   const soft = report.userLimits?.open_files?.soft ?? 1_024;
-  const descriptors = soft === 'unlimited' ? 1_000_000 : Math.max(64, soft - SPARE_DESCRIPTORS);
-  const memory = Math.min(totalmem(), process.constrainedMemory() || Infinity);
-  return Math.min(descriptors, Math.floor(memory / 2 / BYTES_PER_CONNECTION));
+  return {
+    memoryBytes: Math.min(totalmem(), process.constrainedMemory() || Infinity),
+    descriptors: soft === 'unlimited' ? 1_000_000 : soft,
+  };
 }
 
 function print(text: string): void {

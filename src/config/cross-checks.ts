@@ -239,8 +239,11 @@ function checkAuth({ known: { auth }, backends }: Sections, report: Report): voi
 }
 
 function checkLimits({ known: { limits } }: Sections, report: Report): void {
-  if (limits === undefined || limits.slow.close_after >= limits.slow.drop_after) return;
-  report(['limits', 'slow', 'close_after'], 'must not be shorter than limits.slow.drop_after');
+  if (limits === undefined) return;
+  if (limits.slow.close_after < limits.slow.drop_after)
+    report(['limits', 'slow', 'close_after'], 'must not be shorter than limits.slow.drop_after');
+  if (limits.outboxes !== 'auto' && limits.outboxes < limits.outbox)
+    report(['limits', 'outboxes'], 'must not be less than limits.outbox, which is for one session');
 }
 
 function checkBackend(

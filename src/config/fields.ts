@@ -179,6 +179,21 @@ export function size(fallback: string, about: string, { min, max }: Range) {
     .describe(about);
 }
 
+/** `auto`, or a size, parsed to bytes. */
+export function autoSize(about: string, { min, max }: Range) {
+  const error = `expected auto, or a size from ${formatSize(min)} to ${formatSize(max)}, as 64MiB`;
+  const written = z.union([z.int().nonnegative(), z.string().regex(sizePattern)]);
+  return z
+    .union([z.literal('auto'), written], { error })
+    .transform((value) =>
+      value === 'auto' || typeof value === 'number' ? value : parseSize(value),
+    )
+    .refine((bytes) => bytes === 'auto' || (bytes >= min && bytes <= max), { error })
+    .meta({ unit: 'size' })
+    .prefault('auto')
+    .describe(about);
+}
+
 /** Names and texts that go with every call, each pair passing the check. Default: none. */
 export function pairs(about: string, check: (name: string, value: string) => string | undefined) {
   return z

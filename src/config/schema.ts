@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { parseBus, parseHostPort } from './address.ts';
 import {
+  autoSize,
   checkOf,
   choice,
   duration,
@@ -120,6 +121,10 @@ const limitsSchema = z
       '1MiB',
       'Unsent bytes per session, 1KiB to 1024MiB; one message may exceed an empty outbox.',
       { min: 1024, max: 1024 * mebibyte },
+    ),
+    outboxes: autoSize(
+      'Unsent bytes of all sessions together, 1KiB to 1048576MiB; at the bound the fullest client that is behind is closed. auto: a quarter of memory.',
+      { min: 1024, max: 1024 * 1024 * mebibyte },
     ),
     slow: z
       .strictObject({

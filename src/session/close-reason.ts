@@ -27,7 +27,11 @@ export const CLOSE_REASONS = {
   malformed: row(1002, null, 'never', 'info'),
   auth_expired: row(1008, 'auth_expired', 'backoff', 'info'),
   bad_signature: row(1008, null, 'never', 'info'),
+  ping_flood: row(1008, null, 'backoff', 'info'),
+  /** Was offered what waits for it, and does not take it. */
   slow_consumer: row(1008, null, 'backoff', 'warn'),
+  /** Got more than its outbox holds before any of it might be sent: before its ack, or while a bind is confirmed. */
+  outbox_full: row(1008, null, 'backoff', 'warn'),
   closed: row(1000, null, 'backoff', 'info'),
   kick: row(1000, 'kick', 'never', 'info'),
   draining: row(1001, null, 'now', 'info'),

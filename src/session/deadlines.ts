@@ -21,6 +21,8 @@ export interface Watched {
   readonly isReading: boolean;
   /** A packet or WebSocket message has begun and is not complete. */
   readonly isIncomplete: boolean;
+  /** Something waits for the client to take it. */
+  readonly isBehind: boolean;
   /** `onTick` is wanted each time the heartbeat's interval has passed. */
   readonly ticks: boolean;
   /** How long the client has taken nothing although there was something. */
@@ -30,6 +32,9 @@ export interface Watched {
   onTick(): void;
   onDeadline(reason: CloseReason): void;
 }
+
+/** How often a backlog is looked at until it is too old: each look finds whether the client takes some of it. */
+const BACKLOG_LOOKS = 4;
 
 export class Deadlines {
   readonly #wheel: TimerWheel;
@@ -42,6 +47,7 @@ export class Deadlines {
   #lastHeardAt: number;
   /** 0: everything that has come is complete. */
   #incompleteSince = 0;
+  #restsSince = 0;
   #tickAt = Infinity;
 
   constructor(wheel: TimerWheel, limits: DeadlineLimits, watched: Watched) {
@@ -62,9 +68,23 @@ export class Deadlines {
     this.#incompleteSince = 0;
   }
 
-  /** The client was not read from for a while, and is again: what it could not do meanwhile begins anew. */
+  /** A sign of life that completes nothing: a WebSocket ping or pong, which may come inside a message. */
+  lives(): void {
+    this.#lastHeardAt = this.#wheel.now();
+  }
+
+  /** The client is not read from until `rested`. */
+  rests(): void {
+    this.#restsSince = this.#wheel.now();
+  }
+
+  /** The client is read from again. It could say nothing meanwhile, so that time does not count. */
   rested(): void {
-    this.heard();
+    const ms = this.#wheel.now() - this.#restsSince;
+    this.#lastHeardAt += ms;
+    if (this.#incompleteSince === 0) return;
+    this.#incompleteSince += ms;
+    this.#lookBy(this.#incompleteSince + this.#limits.assembleMs);
   }
 
   /** The handshake was accepted; the ack is awaited. */
@@ -85,7 +105,9 @@ export class Deadlines {
 
   /** Bytes came; `partial` when they end inside a packet, which must then be completed in time. */
   bytesCame(partial: boolean): void {
-    if (!partial || !this.#watched.isReading) {
+    // What is kept meanwhile may be whole.
+    if (!this.#watched.isReading) return;
+    if (!partial) {
       this.#incompleteSince = 0;
     } else if (this.#incompleteSince === 0) {
       this.#incompleteSince = this.#wheel.now();
@@ -95,7 +117,7 @@ export class Deadlines {
 
   /** The client does not take what it is sent. */
   congested(): void {
-    this.#lookBy(this.#wheel.now() + this.#limits.closeAfterMs);
+    this.#lookBy(this.#wheel.now() + this.#limits.closeAfterMs / BACKLOG_LOOKS);
   }
 
   stop(): void {
@@ -124,7 +146,9 @@ export class Deadlines {
     // A WebSocket message that is begun brings no bytes to us: it is found by looking.
     if (this.#incompleteSince === 0 && watched.isReading && watched.isIncomplete)
       this.#incompleteSince = now;
-    this.#lookBy((this.#incompleteSince || now) + assembleMs);
+    this.#lookBy(
+      (watched.isReading && this.#incompleteSince ? this.#incompleteSince : now) + assembleMs,
+    );
     if (watched.state === 'opening') this.#lookBy(this.#openedAt + handshakeMs);
     else if (watched.state === 'handshaking') this.#lookBy(this.#handshakenAt + ackMs);
     else if (heartbeatMs > 0) {
@@ -132,7 +156,8 @@ export class Deadlines {
       this.#lookBy(due > now ? due : now + heartbeatMs);
     }
     const backlogMs = watched.backlogMs(now);
-    if (backlogMs > 0) this.#lookBy(now + closeAfterMs - backlogMs);
+    if (backlogMs > 0 || watched.isBehind)
+      this.#lookBy(now + Math.min(closeAfterMs - backlogMs, closeAfterMs / BACKLOG_LOOKS));
   }
 
   /**
@@ -161,8 +186,8 @@ export class Deadlines {
       return now >= this.#openedAt + handshakeMs ? 'handshake_timeout' : null;
     if (state === 'handshaking' && now >= this.#handshakenAt + ackMs) return 'ack_timeout';
     if (this.#watched.backlogMs(now) >= closeAfterMs) return 'slow_consumer';
-    if (!isReading || !isIncomplete) this.#incompleteSince = 0;
     if (!isReading) return null;
+    if (!isIncomplete) this.#incompleteSince = 0;
     if (this.#incompleteSince !== 0 && now >= this.#incompleteSince + assembleMs)
       return 'assemble_timeout';
     const silent = heartbeatMs > 0 && now >= this.#lastHeardAt + this.#silenceMs;

@@ -6,7 +6,8 @@ import type { TimerWheel } from '../timer-wheel.ts';
 import type { Connection } from '../transport/transport.ts';
 import type { CloseReason, CloseWords } from './close-reason.ts';
 import type { DeadlineLimits } from './deadlines.ts';
-import type { Flusher, OutboxLimits } from './outbox.ts';
+import type { OutboxLimits } from './outbox.ts';
+import type { Outboxes } from './outboxes.ts';
 import type { Session } from './session.ts';
 import type { Drop } from './state.ts';
 
@@ -36,7 +37,8 @@ export interface SessionHost {
   /** A request that cannot be relayed, though it can be answered: do so. */
   onUnreadable(session: Session, message: Message, fault: MessageFault | 'before_ack'): void;
   onDropped(session: Session, why: Drop): void;
-  onClosed(session: Session, reason: CloseReason, words: CloseWords, error: Error | null): void;
+  /** @param cause More than the reason says, for the log: the socket's error, what was wrong with a handshake. */
+  onClosed(session: Session, reason: CloseReason, words: CloseWords, cause: string): void;
 }
 
 export type SessionParts = {
@@ -46,7 +48,7 @@ export type SessionParts = {
   readonly dialect: Dialect;
   readonly host: SessionHost;
   readonly wheel: TimerWheel;
-  readonly flusher: Flusher;
+  readonly outboxes: Outboxes;
   readonly limits: SessionLimits;
   readonly openedAtWall: number;
 };

@@ -2,14 +2,12 @@
  * One client: its state, who it is, and the order of what comes and goes. What its messages mean and where
  * they go is the relay's.
  */
-import type { KeyObject } from 'node:crypto';
-
-import type { Dialect, Speaker, Wire } from '../dialect/wire.ts';
+import type { Speaker } from '../dialect/wire.ts';
 import { Message, type MessageFault, MessageKind } from '../protocol/message.ts';
 import { type Encoded, encodePacket, PacketType } from '../protocol/packet.ts';
 import { PacketReader } from '../protocol/packet-reader.ts';
 import { TextReader } from '../protocol/text-reader.ts';
-import type { Connection, ConnectionHandler, SocketFault } from '../transport/transport.ts';
+import type { ConnectionHandler, SocketFault } from '../transport/transport.ts';
 import { Calls } from './calls.ts';
 import {
   CLOSE_REASONS,
@@ -18,11 +16,10 @@ import {
   kickBody,
   NO_WORDS,
 } from './close-reason.ts';
-import type { JsonObject } from './commands.ts';
 import { Deadlines, type Watched } from './deadlines.ts';
 import { Intake } from './intake.ts';
-import { Lane } from './lane.ts';
-import { Outbox, type Perishable, type Taken } from './outbox.ts';
+import { Outbox, type OutboxOwner, type Perishable, type Taken } from './outbox.ts';
+import { SessionFacts } from './session-facts.ts';
 import type { InFlight, SessionHost, SessionLimits, SessionParts } from './session-parts.ts';
 import { actionFor, mayBecome, type State } from './state.ts';
 
@@ -30,39 +27,11 @@ import { actionFor, mayBecome, type State } from './state.ts';
 export const MALFORMED_MAX = 16;
 const HEARTBEAT = encodePacket(PacketType.HEARTBEAT);
 
-export class Session implements ConnectionHandler, Watched, Speaker {
-  readonly n: number;
-  /** `<gateway id>.<n>`: unique for ever. */
-  readonly sid: string;
-  readonly gatewayId: string;
-  readonly remoteIp: string;
-  /** Milliseconds since the epoch. */
-  readonly openedAtWall: number;
-  /** Milliseconds of the monotonic clock. */
-  readonly openedAt: number;
-  readonly connection: Connection;
+export class Session
+  extends SessionFacts
+  implements ConnectionHandler, OutboxOwner, Watched, Speaker
+{
   readonly outbox: Outbox;
-  /** What the client was written for. */
-  readonly server: Dialect;
-  /** How this client is spoken to; known better after its handshake. */
-  wire: Wire;
-  publicKey: KeyObject | null = null;
-  clientType = '';
-  clientVersion = '';
-  /** '' until bound. */
-  uid = '';
-  /** No prototype: keys are the application's. */
-  readonly data: JsonObject = Object.create(null) as JsonObject;
-  readonly groups = new Set<string>();
-  /** Grows with every change of uid, data or groups. */
-  version = 0;
-  /** The gateway's own count of messages relayed. */
-  seq = 0;
-  /** Messages per second still allowed; owned by the admission. */
-  tokens = Number.NaN;
-  tokensAt = 0;
-  /** One per backend, by the backend's ordinal. */
-  readonly lanes: Lane[] = [];
   readonly #calls = new Calls();
 
   #state: State = 'opening';
@@ -78,20 +47,12 @@ export class Session implements ConnectionHandler, Watched, Speaker {
   #acked = false;
 
   constructor(parts: SessionParts) {
-    this.n = parts.n;
-    this.gatewayId = parts.gatewayId;
-    this.sid = `${parts.gatewayId}.${parts.n}`;
-    this.connection = parts.connection;
-    this.remoteIp = parts.connection.remoteAddress;
-    this.openedAtWall = parts.openedAtWall;
-    this.openedAt = parts.wheel.now();
+    super(parts);
     this.#host = parts.host;
     this.#limits = parts.limits;
-    this.outbox = new Outbox(parts.connection, parts.flusher, parts.limits.outbox);
+    this.outbox = new Outbox(parts.connection, parts.outboxes, parts.limits.outbox, this);
     // Nothing but the handshake may go out before the client's ack.
     this.outbox.cork();
-    this.server = parts.dialect;
-    this.wire = parts.dialect.wire;
     const packetBytesMax = Math.min(parts.limits.packetBytesMax, parts.dialect.packetBytesMax);
     const Reader = parts.dialect.manners.framing === 'text' ? TextReader : PacketReader;
     const reader = new Reader(packetBytesMax, (type, body) => {
@@ -108,10 +69,6 @@ export class Session implements ConnectionHandler, Watched, Speaker {
     this.#activate();
   }
 
-  get dialect(): Dialect['name'] {
-    return this.server.name;
-  }
-
   get state(): State {
     return this.#state;
   }
@@ -119,10 +76,6 @@ export class Session implements ConnectionHandler, Watched, Speaker {
   /** Requests in flight or waiting. */
   get inFlight(): number {
     return this.#calls.size;
-  }
-
-  lane(backendOrdinal: number): Lane {
-    return (this.lanes[backendOrdinal] ??= new Lane());
   }
 
   // ---- in -----------------------------------------------------------------------------------------------
@@ -134,23 +87,31 @@ export class Session implements ConnectionHandler, Watched, Speaker {
     else this.#deadlines.bytesCame(this.#intake.isIncomplete);
   }
 
+  onPartial(): void {
+    this.#deadlines.bytesCame(true);
+  }
+
   onPong(): void {
-    this.#deadlines.heard();
+    this.#deadlines.lives();
   }
 
   onDrain(): void {
     this.outbox.onDrain();
-    this.#considerReading();
+  }
+
+  onEnd(): void {
+    this.close('client_closed');
   }
 
   onFault(fault: SocketFault, error: Error): void {
     if (this.#state === 'closed') return;
     this.connection.close(CLOSE_REASONS[fault].webSocketCode, fault);
-    this.#end(fault, NO_WORDS, error);
+    this.#end(fault, NO_WORDS, error.message);
   }
 
   onClosed(error: Error | null): void {
-    this.#end(error === null ? 'client_closed' : 'connection_lost', NO_WORDS, error);
+    this.outbox.release();
+    this.#end(error === null ? 'client_closed' : 'connection_lost', NO_WORDS, error?.message);
   }
 
   #onPacket(type: number, body: Buffer): void {
@@ -211,11 +172,11 @@ export class Session implements ConnectionHandler, Watched, Speaker {
     if (fault !== null) this.close(fault);
   }
 
-  /** Turns the client away; `answer` null: without a word. Harmless when closed. */
-  refuse(answer: Encoded | null, reason: CloseReason = 'handshake_refused'): void {
+  /** Turns the client away; `answer` null: without a word; `cause`: what the log says. Harmless when closed. */
+  refuse(answer: Encoded | null, cause: string): void {
     if (this.#state === 'closed') return;
     if (answer !== null) this.connection.send([answer]);
-    this.close(reason);
+    this.close('handshake_refused', NO_WORDS, cause);
   }
 
   #activate(): void {
@@ -289,6 +250,7 @@ export class Session implements ConnectionHandler, Watched, Speaker {
     const { inFlightMax, outbox } = this.#limits;
     const full = this.#calls.size >= inFlightMax || this.outbox.unsentBytes > outbox.bytesMax / 2;
     if (this.#intake.isReading && full) {
+      this.#deadlines.rests();
       this.#intake.rest();
     } else if (!this.#intake.isReading && !full && this.#calls.size <= inFlightMax / 2) {
       this.#deadlines.rested();
@@ -310,21 +272,33 @@ export class Session implements ConnectionHandler, Watched, Speaker {
     if (this.#state === 'closed') return 'closed';
     if (perishable === null) return this.#put(encoded);
     const taken = this.outbox.putPerishable(encoded, perishable);
-    return taken === 'full' ? this.#closeSlow() : taken;
+    return taken === 'full' ? this.#closeFull() : taken;
   }
 
   #put(encoded: Encoded): Taken {
-    if (this.outbox.put(encoded) === 'full') return this.#closeSlow();
-    if (this.outbox.isBehind) {
-      this.#deadlines.congested();
-      this.#considerReading();
-    }
+    if (this.outbox.put(encoded) === 'full') return this.#closeFull();
+    if (this.outbox.isBehind) this.#onBehind();
     return 'taken';
   }
 
-  #closeSlow(): 'full' {
-    this.close('slow_consumer');
+  #closeFull(): 'full' {
+    // Slow is who was offered something.
+    this.close(this.outbox.isCorked ? 'outbox_full' : 'slow_consumer');
     return 'full';
+  }
+
+  onEvicted(): void {
+    this.#closeFull();
+  }
+
+  onFlushed(): void {
+    if (this.outbox.isBehind) this.#onBehind();
+    else if (!this.#intake.isReading) this.#considerReading();
+  }
+
+  #onBehind(): void {
+    this.#deadlines.congested();
+    this.#considerReading();
   }
 
   // ---- deadlines ----------------------------------------------------------------------------------------
@@ -335,6 +309,10 @@ export class Session implements ConnectionHandler, Watched, Speaker {
 
   get isIncomplete(): boolean {
     return this.#intake.isIncomplete;
+  }
+
+  get isBehind(): boolean {
+    return this.outbox.isBehind;
   }
 
   /** Heartbeats of our own go out; the client need not be heard for them. */
@@ -369,7 +347,7 @@ export class Session implements ConnectionHandler, Watched, Speaker {
   }
 
   /** Sends what waits, a kick packet where the reason has one, and closes. Harmless when closed. */
-  close(reason: CloseReason, words: CloseWords = NO_WORDS): void {
+  close(reason: CloseReason, words: CloseWords = NO_WORDS, cause = ''): void {
     if (this.#state === 'closed') return;
     const kick = kickBody(reason, words);
     // [protocol.md 3.4] Before the ack a client may not be sent a kick: it just sees the close.
@@ -377,19 +355,21 @@ export class Session implements ConnectionHandler, Watched, Speaker {
     if (encoded !== null) this.outbox.put(encoded);
     if (reason === 'slow_consumer') {
       this.connection.destroy();
+      this.outbox.release();
     } else {
       if (this.#acked) this.outbox.flushLast();
       this.connection.close(CLOSE_REASONS[reason].webSocketCode, words.text || reason);
     }
-    this.#end(reason, words, null);
+    this.#end(reason, words, cause);
   }
 
-  #end(reason: CloseReason, words: CloseWords, error: Error | null): void {
+  #end(reason: CloseReason, words: CloseWords, cause = ''): void {
     if (this.#state === 'closed') return;
     this.#become('closed');
     this.#deadlines.stop();
+    this.outbox.end();
     this.#calls.end();
-    this.#host.onClosed(this, reason, words, error);
+    this.#host.onClosed(this, reason, words, cause);
   }
 
   #become(next: State): void {

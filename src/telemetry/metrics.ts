@@ -54,7 +54,13 @@ export const INSTRUMENTS = {
     ['listener'],
   ),
   pith_bus_up: gauge('1 while the bus is connected.'),
-  pith_outbox_bytes: gauge('Bytes that wait for slow clients, over all sessions.'),
+  pith_outbox_bytes: gauge(
+    'Bytes that clients have not taken, over all sessions; those in their sockets included.',
+  ),
+  pith_outbox_limit_bytes: gauge('How many of them there may be: limits.outboxes.'),
+  pith_connections_limit: gauge(
+    'Connections of clients that there may be: limits.connections, as far as there are descriptors.',
+  ),
   pith_drain_state: gauge('0 in service, 1 once the gateway is stopping.'),
   pith_spans_total: counter(
     'Spans of traces: made, exported, failed; what is in no end waits, or was dropped as too many waited.',

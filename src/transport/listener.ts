@@ -10,6 +10,7 @@ import type { Log } from '../telemetry/log.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import { Arrival } from './arrival.ts';
 import { Certificate, type ServerTls } from './certificate.ts';
+import { WRITE_HIGH_WATER_MARK } from './outflow.ts';
 import { reasonOf, type TlsPem } from './pem.ts';
 import { RefusalLog, type RefusedConnection } from './refused.ts';
 import { TcpConnection } from './tcp.ts';
@@ -92,7 +93,8 @@ export class Listener {
         this.#note(arrival, why, detail);
       },
     });
-    this.#server = net.createServer({ noDelay: true }, (socket) => {
+    const given = { noDelay: true, highWaterMark: WRITE_HIGH_WATER_MARK };
+    this.#server = net.createServer(given, (socket) => {
       this.#take(socket);
     });
   }

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 
 import { type Encoded, packetOffset } from '../protocol/packet.ts';
 import { Alarm, type TimerWheel } from '../timer-wheel.ts';
+import { Outflow } from './outflow.ts';
 import {
   type Accept,
   CLOSE_WAIT_MS,
@@ -17,12 +18,17 @@ export class TcpConnection implements Connection {
   readonly remoteAddress: string;
   readonly assembling = false;
   readonly #socket: Socket;
+  readonly #outflow: Outflow;
   readonly #wheel: TimerWheel;
+  #handler: ConnectionHandler | null = null;
   #paused = false;
   #closing = false;
 
   constructor(socket: Socket, peer: Peer, wheel: TimerWheel) {
     this.#socket = socket;
+    this.#outflow = new Outflow(socket, peer.raw, () => {
+      this.#handler?.onDrain();
+    });
     this.#wheel = wheel;
     this.transport = peer.secure ? 'tls' : 'tcp';
     this.remoteAddress = peer.remoteAddress;
@@ -41,6 +47,7 @@ export class TcpConnection implements Connection {
   }
 
   #listen(handler: ConnectionHandler, first: Buffer | null): void {
+    this.#handler = handler;
     let failed: Error | null = null;
     this.#socket.on('error', (error) => {
       failed = error;
@@ -48,8 +55,8 @@ export class TcpConnection implements Connection {
     this.#socket.on('close', () => {
       handler.onClosed(failed);
     });
-    this.#socket.on('drain', () => {
-      handler.onDrain();
+    this.#socket.on('end', () => {
+      handler.onEnd?.();
     });
     if (first !== null) handler.onBytes(first);
     this.#socket.on('data', (chunk: Buffer) => {
@@ -59,17 +66,21 @@ export class TcpConnection implements Connection {
   }
 
   get bufferedBytes(): number {
-    return this.#socket.writableLength;
+    return this.#outflow.bufferedBytes;
+  }
+
+  get takenBytes(): number {
+    return this.#outflow.takenBytes;
   }
 
   get congested(): boolean {
-    return this.#socket.writableNeedDrain;
+    return this.#outflow.bufferedBytes > 0;
   }
 
   send(packets: readonly Encoded[]): void {
-    if (this.#closing || this.#socket.destroyed) return;
+    if (this.#closing) return;
     const bare = packets.map((packet) => packet.subarray(packetOffset(packet)));
-    this.#socket.write(bare.length === 1 ? bare[0]! : Buffer.concat(bare));
+    this.#outflow.write(bare.length === 1 ? bare[0]! : Buffer.concat(bare));
   }
 
   /** Raw TCP has none. */

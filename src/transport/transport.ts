@@ -1,10 +1,14 @@
 /** What a session needs of a socket, whichever kind it is. */
+import type { Socket } from 'node:net';
+
 import type { Encoded } from '../protocol/packet.ts';
 
 export type TransportName = 'ws' | 'wss' | 'tcp' | 'tls';
 
 /** Who has connected, as the listener knows it. */
 export interface Peer {
+  /** The socket as the kernel gave it, below any TLS. */
+  readonly raw: Socket;
   readonly remoteAddress: string;
   /** True over TLS. */
   readonly secure: boolean;
@@ -17,8 +21,10 @@ export interface Connection {
   readonly remoteAddress: string;
   /** Bytes given to the socket and not yet taken by the kernel. */
   readonly bufferedBytes: number;
-  /** True while the socket wants no more before `onDrain`. */
+  /** True while the kernel has not taken everything; `onDrain` follows. */
   readonly congested: boolean;
+  /** Grows with every byte that the kernel takes. */
+  readonly takenBytes: number;
   /** Bytes have come that are not yet a whole WebSocket message. Always false over TCP. */
   readonly assembling: boolean;
 
@@ -36,15 +42,20 @@ export interface Connection {
 }
 
 /** How a client broke the protocol below the packets. */
-export type SocketFault = 'packet_too_long' | 'malformed';
+export type SocketFault = 'packet_too_long' | 'malformed' | 'ping_flood';
 
 /** What the socket tells. None of these may throw. */
 export interface ConnectionHandler {
   /** Over WebSocket one whole message, binary or text. */
   onBytes(chunk: Buffer): void;
+  /** A WebSocket message has begun and is not complete. */
+  onPartial?(): void;
   /** A WebSocket ping or pong came: the client lives. A ping has been answered. */
   onPong?(): void;
+  /** The kernel has taken everything, after a write of which it took only a part at once. */
   onDrain(): void;
+  /** The client says no more, and may still read. Over TCP only; the socket ends by itself once all is sent. */
+  onEnd?(): void;
   /** Nothing more can be read: close. `onClosed` still follows. */
   onFault(fault: SocketFault, error: Error): void;
   /** Once, last. `error` is null when the client closed in an orderly way, or we did. */

@@ -9,10 +9,12 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import type { Encoded } from '../protocol/packet.ts';
 import { Alarm, type TimerWheel } from '../timer-wheel.ts';
 import { FrameEdge } from './frame-edge.ts';
+import { Outflow } from './outflow.ts';
 import {
   type Accept,
   CLOSE_WAIT_MS,
   type Connection,
+  type ConnectionHandler,
   type Peer,
   type SocketFault,
   type TransportName,
@@ -22,19 +24,27 @@ import {
 const MESSAGE_ROOM_BYTES = 65_536;
 const FRAGMENTS_MAX = 128;
 const BUFFERED_CHUNKS_MAX = 16_384;
+/** Pings in one read, or while the client takes no pongs, after which the connection is closed for them. */
+const PONGS_UNSENT_MAX = 60;
 
 export class WebSocketConnection implements Connection {
   readonly transport: TransportName;
   readonly remoteAddress: string;
   readonly #ws: WebSocket;
   readonly #socket: Socket;
+  readonly #outflow: Outflow;
   readonly #wheel: TimerWheel;
   readonly #edge = new FrameEdge();
+  #handler: ConnectionHandler | null = null;
+  #pongsUnsent = 0;
   #closing = false;
 
   constructor(ws: WebSocket, socket: Socket, peer: Peer, wheel: TimerWheel) {
     this.#ws = ws;
     this.#socket = socket;
+    this.#outflow = new Outflow(socket, peer.raw, () => {
+      this.#handler?.onDrain();
+    });
     this.#wheel = wheel;
     this.transport = peer.secure ? 'wss' : 'ws';
     this.remoteAddress = peer.remoteAddress;
@@ -42,38 +52,65 @@ export class WebSocketConnection implements Connection {
 
   listen(accept: Accept): void {
     const handler = accept(this);
+    this.#handler = handler;
     let failed: Error | null = null;
-    const pong = (): void => {
-      if (!this.#closing) handler.onPong?.();
-    };
-    this.#socket.on('data', (chunk: Buffer) => {
+    // Before `ws` has it: when a message comes, what is behind it in the same read is known.
+    this.#socket.prependListener('data', (chunk: Buffer) => {
       this.#edge.push(chunk);
+      if (this.#edge.isWithin && !this.#closing) handler.onPartial?.();
     });
     // Text frames are taken like binary ones: some clients send them, and Pomelo reads them. [protocol.md 1.2]
     this.#ws.on('message', (data: Buffer) => {
       if (!this.#closing) handler.onBytes(data);
     });
-    this.#ws.on('ping', pong);
-    this.#ws.on('pong', pong);
+    this.#ws.on('ping', (data: Buffer) => {
+      this.#onPing(data);
+    });
+    this.#ws.on('pong', () => {
+      if (!this.#closing) handler.onPong?.();
+    });
     this.#ws.on('error', (error: Error & { code?: string }) => {
       failed = error;
       const fault = faultOf(error.code ?? '');
       if (fault !== null) handler.onFault(fault, error);
     });
+    // `ws` keeps these to itself.
+    this.#socket.on('error', (error) => {
+      failed = error;
+    });
     this.#ws.on('close', () => {
       handler.onClosed(failed);
     });
-    this.#socket.on('drain', () => {
-      handler.onDrain();
-    });
   }
 
+  #onPing(data: Buffer): void {
+    if (this.#closing) return;
+    if (this.#pongsUnsent >= PONGS_UNSENT_MAX) {
+      const what = `over ${PONGS_UNSENT_MAX} pings at once, or none of the pongs was taken`;
+      this.#handler!.onFault('ping_flood', new Error(what));
+      return;
+    }
+    this.#handler!.onPong?.();
+    if (!this.#isOpen) return;
+    this.#pongsUnsent++;
+    this.#ws.pong(data, false, this.#onPongSent);
+  }
+
+  readonly #onPongSent = (): void => {
+    this.#pongsUnsent--;
+    this.#outflow.onWritten();
+  };
+
   get bufferedBytes(): number {
-    return this.#socket.writableLength;
+    return this.#outflow.bufferedBytes;
+  }
+
+  get takenBytes(): number {
+    return this.#outflow.takenBytes;
   }
 
   get congested(): boolean {
-    return this.#socket.writableNeedDrain;
+    return this.#outflow.bufferedBytes > 0;
   }
 
   get assembling(): boolean {
@@ -83,11 +120,11 @@ export class WebSocketConnection implements Connection {
   send(packets: readonly Encoded[]): void {
     // After a close frame nothing may follow, though the socket would still take it. [RFC 6455 section 5.5.1]
     if (!this.#isOpen) return;
-    this.#socket.write(packets.length === 1 ? packets[0]! : Buffer.concat(packets));
+    this.#outflow.write(packets.length === 1 ? packets[0]! : Buffer.concat(packets));
   }
 
   ping(): void {
-    if (this.#isOpen) this.#ws.ping();
+    if (this.#isOpen) this.#ws.ping(undefined, false, this.#outflow.onWritten);
   }
 
   pause(): void {
@@ -152,6 +189,7 @@ export class WebSocketUpgrader {
       noServer: true,
       clientTracking: false,
       perMessageDeflate: false,
+      autoPong: false,
       maxPayload: packetBytesMax + MESSAGE_ROOM_BYTES,
       maxFragments: FRAGMENTS_MAX,
       maxBufferedChunks: BUFFERED_CHUNKS_MAX,

@@ -26,6 +26,11 @@ const REFRESH_TIMEOUT_MS = 5_000;
 /** Reasons that say nothing about the client: it may try again. */
 const AWAY = new Set(['BACKEND_AWAY', 'BUS_AWAY', 'OVERLOADED', 'TIMEOUT', 'DRAINING']);
 
+const NO_HANDSHAKE =
+  'what came as a handshake is not one: {"sys":{"type":"…","version":"…"},"user":{}} is expected, in JSON';
+const NO_KEY =
+  'use_crypto is on, and the handshake has no RSA key to check signatures with (sys.rsa, rsa_n of 512 to 4096 bits)';
+
 export type DoorParts = {
   readonly delivery: Delivery;
   readonly log: Log;
@@ -49,20 +54,20 @@ export class Door {
   knock(session: Session, request: HandshakeRequest | null, speech: Speech): void {
     const { server } = session;
     if (request === null) {
-      session.refuse(server.refuse(500));
+      session.refuse(server.refuse(500), NO_HANDSHAKE);
       return;
     }
     session.clientType = request.clientType;
     session.clientVersion = request.clientVersion;
     if (!mayConnect(speech.clientRules, request.clientType, request.clientVersion)) {
-      session.refuse(server.refuse(501));
+      session.refuse(server.refuse(501), stranger(request));
       return;
     }
     session.wire = server.wireFor(request);
     if (speech.needsKey) {
       session.publicKey = readPublicKey(request.sys);
       if (session.publicKey === null) {
-        session.refuse(server.refuse(500));
+        session.refuse(server.refuse(500), NO_KEY);
         return;
       }
     }
@@ -94,7 +99,7 @@ export class Door {
     this.#guests.set(session, guest);
     inBackground(this.#admit(session, guest), (error) => {
       this.#fail(session, error);
-      session.refuse(session.server.refuse(500));
+      session.refuse(session.server.refuse(500), 'a fault of the gateway: see the line above');
     });
   }
 
@@ -156,7 +161,7 @@ export class Door {
     const isAway = AWAY.has(why.reason);
     const level = isAway || why.reason === 'BAD_REPLY' ? 'warn' : 'info';
     this.#parts.log[level]({ sid, remoteIp, reason: why.reason, why: why.message }, 'not let in');
-    session.refuse(session.server.refuse(isAway ? 503 : 500, why));
+    session.refuse(session.server.refuse(isAway ? 503 : 500, why), `${why.reason}: ${why.message}`);
   }
 
   // ---- a word that expires ----------------------------------------------------------------------------
@@ -211,6 +216,11 @@ type Guest = {
   expiresAt: number;
   tryAgainMs?: number;
 };
+
+/** It shows what the client said, which is cut where it was read. */
+function stranger({ clientType, clientVersion }: HandshakeRequest): string {
+  return `pomelo.client_types does not let in type "${clientType}" in version "${clientVersion}"`;
+}
 
 /** The application's block as the contract has it: an object. */
 function objectOf(user: unknown): JsonObject {

@@ -1,8 +1,9 @@
 /** The gauges that are read when somebody scrapes: of sessions, and of the process. */
-import type { Registry } from '../session/registry.ts';
+import type { Outboxes } from '../session/outboxes.ts';
 import type { EventLoopLag } from '../telemetry/event-loop.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Listener } from '../transport/listener.ts';
+import type { Room } from './room.ts';
 
 export type Memory = {
   readonly rss: number;
@@ -11,13 +12,11 @@ export type Memory = {
   readonly external: number;
 };
 
-/** Reads over all sessions at each scrape, so that nothing is counted per packet. */
-export function watchOutboxes(metrics: Metrics, registry: Registry): void {
-  metrics.watch('pith_outbox_bytes', [], () => {
-    let bytes = 0;
-    for (const session of registry.all()) bytes += session.outbox.unsentBytes;
-    return bytes;
-  });
+/** What waits for clients, and how much of it may. */
+export function watchOutboxes(metrics: Metrics, outboxes: Outboxes, room: Room): void {
+  metrics.watch('pith_outbox_bytes', [], () => outboxes.heldBytes);
+  metrics.watch('pith_outbox_limit_bytes', [], () => room.outboxesBytes);
+  metrics.watch('pith_connections_limit', [], () => room.connections);
 }
 
 /** One for each listener with a certificate, by the address in its configuration. */

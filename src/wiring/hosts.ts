@@ -70,7 +70,7 @@ export function makeSessionHost(parts: SessionHostParts): SessionHost {
       metrics.add('pith_messages_dropped_total', [why]);
       log.debug({ sid: session.sid, why }, 'message dropped');
     },
-    onClosed(session, reason, words, error) {
+    onClosed(session, reason, words, cause) {
       registry.remove(session);
       door.left(session);
       metrics.add('pith_sessions_closed_total', [reason]);
@@ -85,7 +85,7 @@ export function makeSessionHost(parts: SessionHostParts): SessionHost {
           remoteIp,
           reason,
           ...(words.text !== '' && { words: words.text }),
-          ...(error && { error: error.message }),
+          ...(cause !== '' && { error: cause }),
           lastedMs,
         },
         'session closed',

@@ -3,7 +3,7 @@ import type { Delivery } from '../bus/delivery.ts';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config/schema.ts';
 import type { Relay } from '../relay/relay.ts';
-import type { Flusher } from '../session/outbox.ts';
+import type { Outboxes } from '../session/outboxes.ts';
 import type { Registry } from '../session/registry.ts';
 import { Session } from '../session/session.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -22,7 +22,7 @@ export type ListenersParts = {
   readonly log: Log;
   readonly gatewayId: string;
   readonly wheel: TimerWheel;
-  readonly flusher: Flusher;
+  readonly outboxes: Outboxes;
   readonly registry: Registry;
   readonly delivery: Delivery;
   readonly relay: Relay;

@@ -6,7 +6,7 @@ import { TestClient } from '../support/client.ts';
 import { type LogLine, startGateway, type TestGateway } from '../support/gateway.ts';
 import type { ConnectAsked } from '../support/connect-asked.ts';
 import { type Asked, GrpcBackend } from '../support/grpc-backend.ts';
-import { HANDSHAKE, pack, RawSocket } from '../support/raw.ts';
+import { frame, HANDSHAKE, OPCODE, pack, RawSocket } from '../support/raw.ts';
 import { eventually } from '../support/wait.ts';
 
 type Way = {
@@ -40,7 +40,51 @@ const WAYS: readonly Way[] = [
     },
     fields: { error: expect.stringMatching(/ECONNRESET/) as string },
   },
-  { reason: 'handshake_refused', provoke: (gateway) => raw(gateway, pack(1, 'no JSON')) },
+  {
+    reason: 'handshake_refused',
+    provoke: (gateway) => raw(gateway, pack(1, 'no JSON')),
+    fields: { error: expect.stringMatching(/^what came as a handshake is not one: /) as string },
+  },
+  {
+    reason: 'handshake_refused',
+    config: 'pomelo: { client_types: ["unity >=2.0"] }',
+    provoke: async (gateway) => {
+      const client = await TestClient.open(gateway.port);
+      await client.handshake({ type: 'unity', version: '1.9' });
+    },
+    fields: { error: 'pomelo.client_types does not let in type "unity" in version "1.9"' },
+  },
+  {
+    reason: 'handshake_refused',
+    config: 'pomelo: { use_crypto: true }',
+    provoke: async (gateway) => {
+      const client = await TestClient.open(gateway.port);
+      await client.handshake();
+    },
+    fields: { error: expect.stringMatching(/^use_crypto is on, and .* no RSA key/) as string },
+  },
+  {
+    reason: 'ping_flood',
+    provoke: async (gateway) => {
+      const client = await RawSocket.open(gateway.port, 'ws');
+      client.send(Buffer.concat(Array<Buffer>(100).fill(frame(OPCODE.PING, Buffer.alloc(2)))));
+    },
+    fields: { error: expect.stringMatching(/^over 60 pings at once/) as string },
+  },
+  {
+    reason: 'outbox_full',
+    config: 'limits: { outbox: 1KiB }',
+    provoke: async (gateway) => {
+      const client = await raw(gateway, HANDSHAKE);
+      await client.waitFor(/"code":200/);
+      const [session] = gateway.gateway.registry.all();
+      // Nothing may go out before its ack.
+      for (let i = 0; i < 5; i++) {
+        session!.push(Buffer.alloc(600), null);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    },
+  },
   {
     reason: 'handshake_timeout',
     config: 'limits: { handshake: 100ms }',
@@ -141,7 +185,7 @@ function connect(asked: ConnectAsked): void {
   else asked.accept(null, { expires_in: { seconds: 1, nanos: 0 } });
 }
 
-test.each(WAYS)('$reason', async ({ reason, config = '', provoke, fields = {} }) => {
+test.each(WAYS)('$reason, $config', async ({ reason, config = '', provoke, fields = {} }) => {
   await using backend = await GrpcBackend.start({ handler: answer, connect });
   await using gateway = await startGateway(`${config}
 backends: { chat: { grpc: "${backend.url}" }, fix: { reply: {} } }

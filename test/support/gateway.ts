@@ -4,6 +4,7 @@ import { loadConfig } from '../../src/config/load.ts';
 import { formatProblem } from '../../src/config/problem.ts';
 import { Gateway } from '../../src/gateway.ts';
 import { makeLog } from '../../src/telemetry/log.ts';
+import type { Resources } from '../../src/wiring/room.ts';
 
 export type LogLine = { level: string; msg: string; [field: string]: unknown };
 
@@ -30,7 +31,7 @@ drain: { budget: 2s, per_second: 10000 }
 /** Starts a gateway with `yaml`, whose keys go before the test's defaults (free ports, a quick drain). */
 export async function startGateway(
   yaml: string,
-  options: { connectionsAuto?: number } = {},
+  options: { resources?: Partial<Resources> } = {},
 ): Promise<TestGateway> {
   const named = new Set([...yaml.matchAll(/^([a-z_]+):/gm)].map((match) => match[1]));
   const defaults = `${FREE_PORTS}\nlisten: [{ url: "auto://127.0.0.1:0" }]\n`;
@@ -50,7 +51,7 @@ export async function startGateway(
     }),
     version: '0.0.0-test',
     nodeVersion: process.versions.node,
-    connectionsAuto: options.connectionsAuto ?? 5_000,
+    resources: { memoryBytes: 2 ** 31, descriptors: 6_000, ...options.resources },
   });
   await gateway.start();
   const { clients, controlPort, adminPort, healthPort } = gateway.addresses;

@@ -27,6 +27,7 @@ test('the defaults are in milliseconds and bytes', () => {
   expect(config.limits).toEqual({
     packet: 65_536,
     outbox: 1_048_576,
+    outboxes: 'auto',
     slow: { drop_after: 2000, close_after: 10_000 },
     handshake: 5000,
     ack: 5000,

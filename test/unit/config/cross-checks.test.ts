@@ -183,6 +183,11 @@ const mistakes: [what: string, yaml: string, expected: string][] = [
     '1: limits.slow.close_after: must not be shorter than limits.slow.drop_after',
   ],
   [
+    'less for all outboxes than for one',
+    'limits: { outbox: 2MiB, outboxes: 1MiB }',
+    '1: limits.outboxes: must not be less than limits.outbox, which is for one session',
+  ],
+  [
     'connect without a backend',
     'auth: { mode: connect }',
     '1: auth.mode: connect needs auth.backend',

@@ -5,7 +5,7 @@ import { failure, REASONS, type Reason } from '../../../src/errors.ts';
 import { encodeNotify, encodePush, encodeResponse } from '../../../src/protocol/message.ts';
 import { errorBody } from '../../../src/dialect/error-body.ts';
 import type { Push } from '../../../src/session/commands.ts';
-import { bare, request } from '../session/support.ts';
+import { bare, request, turn } from '../session/support.ts';
 import { REPLY, setUp } from './support.ts';
 
 const notify = (route: string) => bare(encodeNotify(route, Buffer.from('n')));
@@ -74,11 +74,15 @@ describe('an answer', () => {
 
   test.each(['answer', 'push'] as const)(
     'too large for the client ends its session and the call once: %s',
-    (what) => {
+    async (what) => {
       const { admission, backend, client, relay } = setUp();
       const { session, connection } = client();
       session.onBytes(Buffer.concat([request(1, 'keep.a'), request(2, 'keep.a')]));
-      session.answer(encodeResponse(99, Buffer.alloc(10)));
+      connection.stuck = true;
+      for (let id = 97; id < 100; id++) {
+        session.answer(encodeResponse(id, Buffer.alloc(10)));
+        await turn();
+      }
       if (what === 'answer') backend.take().succeed(Buffer.alloc(70_000));
       else backend.take().answer({ ...REPLY, pushes: [push('big', false, 70_000)] });
       expect(session.state).toBe('closed');

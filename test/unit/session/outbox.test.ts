@@ -2,24 +2,37 @@ import { describe, expect, test } from 'vitest';
 import fc from 'fast-check';
 
 import { encodePush } from '../../../src/protocol/message.ts';
-import { Flusher, Outbox, type Perishable } from '../../../src/session/outbox.ts';
+import { Outbox, type Perishable } from '../../../src/session/outbox.ts';
+import { Outboxes } from '../../../src/session/outboxes.ts';
 import { ManualClock } from '../../support/clock.ts';
 import { FakeConnection, turn } from './support.ts';
 
 const BYTES_MAX = 1_000;
 const DROP_AFTER_MS = 500;
 
-function setUp() {
+/** The outbox of one client. `outboxes` where it is one of several. */
+function setUp({ bytesMax = BYTES_MAX, allBytesMax = 1e9 } = {}, shared?: Outboxes) {
   const clock = new ManualClock(1_000);
   const connection = new FakeConnection();
-  const outbox = new Outbox(connection, new Flusher(clock), {
-    bytesMax: BYTES_MAX,
-    dropAfterMs: DROP_AFTER_MS,
-  });
-  const put = (name: string) => outbox.put(message(name));
+  const outboxes = shared ?? new Outboxes(clock, allBytesMax);
+  const events: string[] = [];
+  const owner = {
+    onFlushed() {
+      events.push('flushed');
+    },
+    onEvicted() {
+      events.push('evicted');
+      connection.destroyed = true;
+      outbox.end();
+      outbox.release();
+    },
+  };
+  const limits = { bytesMax, dropAfterMs: DROP_AFTER_MS };
+  const outbox: Outbox = new Outbox(connection, outboxes, limits, owner);
+  const put = (name: string, bytes = 0) => outbox.put(message(name, bytes));
   const latest = (name: string, latestKey: string) =>
     outbox.putPerishable(message(name), { ...LASTING, latestKey });
-  return { clock, connection, outbox, put, latest };
+  return { clock, connection, outboxes, outbox, events, put, latest };
 }
 
 const LASTING: Perishable = { droppable: false, expiresAt: Infinity, latestKey: '' };
@@ -36,6 +49,10 @@ function message(name: string, bytes = 0): Buffer {
 /** The routes of what was sent, one list per write. */
 const sent = (connection: FakeConnection) =>
   connection.writes.map((packets) => packets.map((packet) => packet.toString('latin1', 8)));
+
+/** The same of all writes, however long the messages. */
+const routes = (connection: FakeConnection) =>
+  connection.messages.map((text) => text.slice(0, text.indexOf(' ')));
 
 describe('a flush', () => {
   test('comes once per turn and sends everything in one write', async () => {
@@ -110,35 +127,189 @@ describe('a cork', () => {
   });
 });
 
+/** What waited before is offered to the client, and the system has asked its socket again. */
+async function twoTurns(outboxes: Outboxes): Promise<void> {
+  for (let i = 0; i < 2; i++) {
+    outboxes.touch(setUp().outbox);
+    await turn();
+  }
+}
+
 describe('the bound', () => {
-  test('counts what waits here and what waits in the socket', () => {
-    const { connection, outbox } = setUp();
-    expect(outbox.put(message('a', 600))).toBe('taken');
-    expect(outbox.put(message('b', 401))).toBe('full');
-    expect(outbox.put(message('c', 400))).toBe('taken');
-    expect(outbox.unsentBytes).toBe(1_000);
+  test('counts what waits here and what waits in the socket', async () => {
+    const { connection, outbox, outboxes, put } = setUp();
     connection.stuck = true;
-    outbox.flush();
+    expect(put('a', 600)).toBe('taken');
+    await turn();
+    expect(put('b', 400)).toBe('taken');
     expect(outbox.unsentBytes).toBe(1_000);
-    expect(outbox.put(message('d', 20))).toBe('full');
+    expect(put('c', 20)).toBe('taken');
+    await twoTurns(outboxes);
+    expect(put('d', 20)).toBe('full');
+    expect(routes(connection)).toEqual(['a']);
   });
 
-  test('lets one message through that is longer than the bound, when it is alone', () => {
-    const { outbox } = setUp();
-    expect(outbox.put(message('big', 5_000))).toBe('taken');
-    expect(outbox.put(message('small'))).toBe('full');
+  test('is not met by what a client takes at once: it is offered before it is called full', () => {
+    const { connection, outbox } = setUp();
+    for (let i = 0; i < 1_200; i++) expect(outbox.put(message(`m${i}`, 100))).toBe('taken');
+    expect(connection.writes.flat().length).toBeGreaterThanOrEqual(1_190);
     outbox.flush();
-    expect(outbox.put(message('small'))).toBe('taken');
-    expect(outbox.put(message('big', 5_000))).toBe('full');
+    expect(routes(connection)).toEqual(Array.from({ length: 1_200 }, (_, i) => `m${i}`));
   });
 
-  test('drops what may be dropped, and says full of what may not', () => {
-    const { outbox } = setUp();
-    outbox.put(message('a', 1_000));
+  test('is not met by what comes in one turn, while a socket takes nothing before its end', async () => {
+    const { connection, outbox, put } = setUp();
+    connection.stuck = true;
+    for (let i = 0; i < 60; i++) expect(put('x', 100)).toBe('taken');
+    await turn();
+    // As TLS does: all of it taken, a little later.
+    connection.drain();
+    outbox.onDrain();
+    expect(outbox.unsentBytes).toBe(0);
+    for (let i = 0; i < 60; i++) expect(put('x', 100)).toBe('taken');
+  });
+
+  test('is met by a client that takes less than comes, turn after turn', async () => {
+    const { connection, outbox, put } = setUp();
+    const taken: string[] = [];
+    for (let i = 0; i < 4; i++) {
+      connection.stuck = true;
+      taken.push(put('x', 500), put('y', 600));
+      await turn();
+      connection.drain();
+      connection.stuck = true;
+      outbox.onDrain();
+      await turn();
+    }
+    expect(taken.indexOf('full')).toBe(4);
+    expect(outbox.unsentBytes).toBeLessThan(3_000);
+  });
+
+  test('lets one message through that is longer than the bound, when it is alone', async () => {
+    const { connection, outbox, outboxes, put } = setUp();
+    connection.stuck = true;
+    expect(put('big', 5_000)).toBe('taken');
+    expect(put('small')).toBe('taken');
+    await twoTurns(outboxes);
+    expect(put('small')).toBe('full');
+    connection.drain();
+    outbox.onDrain();
+    expect(put('small')).toBe('taken');
+  });
+
+  test('drops what may be dropped, and says full of what may not', async () => {
+    const { connection, outbox, outboxes, put } = setUp();
+    connection.stuck = true;
+    put('a', 1_000);
+    put('b', 20);
+    await twoTurns(outboxes);
     const one = message('b');
     expect(outbox.putPerishable(one, { ...LASTING, droppable: true })).toBe('dropped');
     expect(outbox.putPerishable(one, { ...LASTING, latestKey: 'k' })).toBe('dropped');
     expect(outbox.putPerishable(one, { ...LASTING, expiresAt: 9_999 })).toBe('full');
+  });
+
+  test('holds for what must not be sent yet, after two turns', async () => {
+    const { connection, outbox, outboxes, put } = setUp();
+    outbox.cork();
+    for (let i = 0; i < 20; i++) expect(put('x', 100)).toBe('taken');
+    expect(outbox.isBehind).toBe(true);
+    await twoTurns(outboxes);
+    expect(put('x', 100)).toBe('full');
+    expect(connection.writes).toEqual([]);
+    outbox.uncork();
+    await turn();
+    expect(outbox.isBehind).toBe(false);
+    expect(connection.writes.flat()).toHaveLength(20);
+  });
+});
+
+describe('all outboxes together', () => {
+  /** Clients that take nothing, each with so many bytes waiting since long. */
+  async function stuck(allBytesMax: number, ...sizes: number[]) {
+    const outboxes = new Outboxes(new ManualClock(1_000), allBytesMax);
+    const clients = sizes.map((bytes) => {
+      const client = setUp({ bytesMax: 10_000 }, outboxes);
+      client.connection.stuck = true;
+      client.put('in the socket', bytes / 2);
+      client.outbox.flush();
+      client.put('here', bytes / 2);
+      return client;
+    });
+    await turn();
+    await twoTurns(outboxes);
+    const evicted = () =>
+      clients.flatMap(({ events }, i) => (events.includes('evicted') ? [i] : []));
+    return { outboxes, clients, evicted };
+  }
+
+  test('hold what is queued and what the sockets hold, to the byte', async () => {
+    const { outboxes, clients } = await stuck(1e9, 200, 400);
+    expect(outboxes.heldBytes).toBe(600);
+    const [first, second] = clients;
+    first!.connection.drain();
+    first!.outbox.onDrain();
+    expect(outboxes.heldBytes).toBe(400);
+    second!.outbox.end();
+    expect(outboxes.heldBytes).toBe(200);
+    second!.outbox.release();
+    expect(outboxes.heldBytes).toBe(0);
+  });
+
+  test('at the bound close the fullest whose client is behind, and no more than have to go', async () => {
+    const { clients, evicted, outboxes } = await stuck(3_000, 600, 1_600, 400);
+    const reader = setUp({ bytesMax: 10_000 }, outboxes);
+    expect(reader.put('a', 500)).toBe('taken');
+    expect(evicted()).toEqual([1]);
+    expect(outboxes.heldBytes).toBe(1_500);
+    for (let i = 0; i < 3; i++) expect(clients[2]!.put('b', 500)).toBe('taken');
+    expect(evicted()).toEqual([1]);
+    expect(clients[2]!.put('c', 500)).toBe('taken');
+    expect(outboxes.heldBytes).toBeLessThanOrEqual(3_000);
+  });
+
+  test('close the one that is put to when it is the fullest', async () => {
+    const { clients, evicted } = await stuck(1_000, 600, 300);
+    expect(clients[0]!.put('x', 500)).toBe('full');
+    expect(evicted()).toEqual([0]);
+  });
+
+  test('close nobody for what may be dropped', async () => {
+    const { clients, evicted } = await stuck(1_000, 600, 300);
+    const droppable = { ...LASTING, droppable: true };
+    expect(clients[1]!.outbox.putPerishable(message('x', 500), droppable)).toBe('dropped');
+    expect(evicted()).toEqual([]);
+  });
+
+  test('close nobody who had no time to take what one turn brings', async () => {
+    const outboxes = new Outboxes(new ManualClock(1_000), 3_000);
+    const clients = Array.from({ length: 10 }, () => setUp({ bytesMax: 10_000 }, outboxes));
+    for (const { connection, put } of clients) {
+      connection.stuck = true;
+      expect(put('x', 1_000)).toBe('taken');
+    }
+    await turn();
+    for (const { connection, outbox } of clients) {
+      connection.drain();
+      outbox.onDrain();
+    }
+    expect(outboxes.heldBytes).toBe(0);
+    expect(clients.flatMap(({ events }) => events)).not.toContain('evicted');
+  });
+
+  test('look through thousands once in a turn, not for every message', async () => {
+    const { clients, outboxes, evicted } = await stuck(100_000, ...Array<number>(1_000).fill(100));
+    let looked = 0;
+    for (const { connection } of clients) {
+      const bytes = connection.bufferedBytes;
+      Object.defineProperty(connection, 'bufferedBytes', { get: () => (looked++, bytes) });
+    }
+    const reader = setUp({ bytesMax: 1e9 }, outboxes);
+    reader.connection.stuck = true;
+    for (let i = 0; i < 500; i++) reader.put('x', 100);
+    expect(evicted()).toHaveLength(500);
+    // Sorting a thousand, and what each close looks at.
+    expect(looked).toBeLessThan(40_000);
   });
 });
 
@@ -175,6 +346,38 @@ describe('the latest push of a key', () => {
     outbox.flush();
     expect(sent(connection)).toEqual([['mp1', 'x', 'hp3']]);
     expect([outbox.takeSpoiled(), outbox.takeSpoiled()]).toEqual([2, 0]);
+  });
+
+  test('is one even where the next piece had no room for it', () => {
+    const { connection, outbox, put, latest } = setUp({ bytesMax: 1e6 });
+    put('big', 60_000);
+    outbox.putPerishable(message('v1', 20_000), { ...LASTING, latestKey: 'k' });
+    connection.stuck = true;
+    outbox.flush();
+    expect(routes(connection)).toEqual(['big']);
+    latest('v2', 'k');
+    latest('v3', 'k');
+    connection.drain();
+    outbox.onDrain();
+    expect(routes(connection)).toEqual(['big', 'v3']);
+    expect(outbox.takeSpoiled()).toBe(2);
+  });
+
+  test('lets go of what it replaces: buffers at once, and the places when they are many', () => {
+    const { connection, outbox, outboxes, put } = setUp({ bytesMax: 1e6 });
+    connection.stuck = true;
+    put('a');
+    outbox.flush();
+    const held = outboxes.heldBytes;
+    const gone: WeakRef<Buffer>[] = [];
+    for (let i = 0; i < 5_000; i++) {
+      const encoded = message('x', 5_000);
+      gone.push(new WeakRef(encoded));
+      outbox.putPerishable(encoded, { ...LASTING, latestKey: 'k' });
+    }
+    expect(outboxes.heldBytes - held).toBe(5_000);
+    expect(outbox.waitingEntries).toBeLessThan(2_100);
+    expect(outbox.takeSpoiled()).toBe(4_999);
   });
 
   test('does not replace what was sent', () => {
@@ -226,11 +429,11 @@ class Model {
   }
 
   put(kept: Kept, droppable: boolean, now: number): string {
-    const older = this.queue.find(({ key }) => kept.key !== '' && key === kept.key);
-    const unsent = this.unsent - (older?.bytes ?? 0);
     const slow = this.backlogSince > 0 && now - this.backlogSince > DROP_AFTER_MS;
-    const fits = unsent === 0 || unsent + kept.bytes <= BYTES_MAX;
-    if (!fits || (droppable && slow)) return droppable || kept.key !== '' ? 'dropped' : 'full';
+    if (droppable && slow) return 'dropped';
+    // In one turn nobody is slow, and this model knows no second one.
+    if (!this.#fits(kept)) this.flush(now);
+    const older = this.#older(kept);
     if (older !== undefined) {
       this.queue.splice(this.queue.indexOf(older), 1);
       this.spoiled++;
@@ -239,9 +442,17 @@ class Model {
     return 'taken';
   }
 
+  #older({ key }: Kept): Kept | undefined {
+    return this.queue.find((one) => key !== '' && one.key === key);
+  }
+
+  #fits(kept: Kept): boolean {
+    const unsent = this.unsent - (this.#older(kept)?.bytes ?? 0);
+    return unsent === 0 || unsent + kept.bytes <= BYTES_MAX;
+  }
+
   flush(now: number): void {
-    if (this.corks > 0 || this.queue.length === 0) return;
-    if (this.socketBytes === 0) {
+    if (this.corks === 0 && this.socketBytes === 0) {
       for (const { name, bytes, expiresAt } of this.queue) {
         if (expiresAt <= now) {
           this.spoiled++;
@@ -252,7 +463,8 @@ class Model {
       }
       this.queue = [];
     }
-    if (this.socketBytes > 0 && this.backlogSince === 0) this.backlogSince = now;
+    if (this.socketBytes === 0) this.backlogSince = 0;
+    else if (this.backlogSince === 0) this.backlogSince = now;
   }
 }
 
@@ -272,7 +484,7 @@ describe('any sequence of steps', () => {
   test('counts, keeps and sends what the model does', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 120, size: 'max' }), (steps) => {
-        const { clock, connection, outbox } = setUp();
+        const { clock, connection, outbox, outboxes } = setUp();
         const model = new Model();
         for (const [i, one] of steps.entries()) {
           const name = `m${i}`;
@@ -311,14 +523,14 @@ describe('any sequence of steps', () => {
           }
           expect(taken[0]).toBe(taken[1]);
           expect(outbox.unsentBytes).toBe(model.unsent);
+          expect(outboxes.heldBytes).toBe(model.unsent);
           expect(outbox.backlogMs(clock.now())).toBe(
             model.backlogSince === 0 ? 0 : clock.now() - model.backlogSince,
           );
           expect(outbox.takeSpoiled()).toBe(model.spoiled);
           model.spoiled = 0;
         }
-        const routes = connection.messages.map((text) => text.slice(0, text.indexOf(' ')));
-        expect(routes).toEqual(model.sent);
+        expect(routes(connection)).toEqual(model.sent);
       }),
       { numRuns: 300 },
     );

@@ -123,7 +123,7 @@ describe('the handshake', () => {
     session.onBytes(HANDSHAKE);
     session.onClosed(null);
     session.accept(POMELO.refuse(500));
-    session.refuse(POMELO.refuse(500));
+    session.refuse(POMELO.refuse(500), 'no');
     expect([session.state, connection.writes]).toEqual(['closed', []]);
     expect(host.ended.map(({ reason }) => reason)).toEqual(['client_closed']);
   });
@@ -206,7 +206,7 @@ describe('the end', () => {
       session.close(reason);
       session.close('internal');
       session.onClosed(null);
-      expect(host.ended).toMatchObject([{ reason, error: null }]);
+      expect(host.ended).toMatchObject([{ reason, cause: '' }]);
       expect(session.state).toBe('closed');
       // A slow client is cut off: what is unsent stays so.
       const cutOff = reason === 'slow_consumer';
@@ -252,8 +252,8 @@ describe('the end', () => {
       return host.ended[0];
     });
     expect(ends).toMatchObject([
-      { reason: 'client_closed', error: null },
-      { reason: 'connection_lost', error: { message: 'reset' } },
+      { reason: 'client_closed', cause: '' },
+      { reason: 'connection_lost', cause: 'reset' },
     ]);
   });
 

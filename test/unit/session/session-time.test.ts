@@ -242,30 +242,148 @@ describe('too much in flight', () => {
   });
 
   test('of unsent bytes pauses too, and goes on when they are gone', async () => {
-    const { session, connection, clock } = activate();
+    const { session, connection } = activate();
     const body = Buffer.alloc(20_000);
+    connection.stuck = true;
     session.answer(encodeResponse(1, body));
     session.answer(encodeResponse(2, body));
-    expect(connection.reading).toBe(false);
-    connection.stuck = true;
+    expect(connection.reading).toBe(true);
     await turn();
+    expect(connection.reading).toBe(false);
     connection.drain();
     session.onDrain();
     expect(connection.reading).toBe(true);
-    session.answer(encodeResponse(3, body));
-    session.answer(encodeResponse(4, body));
+  });
+
+  test('of bytes that must not be sent yet pauses too, and goes on when they were sent without a drain', async () => {
+    const { session, connection } = activate();
+    const body = Buffer.alloc(20_000);
+    session.outbox.cork();
+    session.answer(encodeResponse(1, body));
+    session.answer(encodeResponse(2, body));
     expect(connection.reading).toBe(false);
-    // The socket takes all of it at once: no drain will come.
+    session.outbox.uncork();
+    // The socket takes all of it at once: no drain will come, and no time goes by.
     await turn();
-    clock.advance(LIMITS.assembleMs + WHEEL_TICK_MS);
+    expect(connection.writes.flat()).toHaveLength(2);
     expect(connection.reading).toBe(true);
   });
 
-  test('of unsent bytes closes a client that reads nothing', () => {
-    const { session, host } = activate();
+  test('of bytes that one turn brings does not stop reading while the client takes them', async () => {
+    const { session, connection } = activate();
+    const paused: boolean[] = [];
+    for (let i = 0; i < 100; i++) {
+      session.answer(encodeResponse(i, Buffer.alloc(20_000)));
+      paused.push(!connection.reading);
+    }
+    await turn();
+    expect(paused).not.toContain(true);
+    expect(connection.writes.flat()).toHaveLength(100);
+  });
+
+  test('of unsent bytes closes a client that reads nothing', async () => {
+    const { session, connection, host } = activate();
+    connection.stuck = true;
     const pushed: string[] = [];
-    for (let i = 0; i < 5; i++) pushed.push(session.push(Buffer.alloc(20_000, 4), null));
+    for (let i = 0; i < 5; i++) {
+      pushed.push(session.push(Buffer.alloc(20_000, 4), null));
+      await turn();
+    }
     expect(pushed).toEqual(['taken', 'taken', 'taken', 'full', 'closed']);
+    expect(host.ended.map(({ reason }) => reason)).toEqual(['slow_consumer']);
+    expect(connection.destroyed).toBe(true);
+  });
+
+  test('of bytes that must not be sent yet is not called slow', async () => {
+    const { session, host } = activate();
+    session.outbox.cork();
+    for (let i = 0; i < 5; i++) {
+      session.push(Buffer.alloc(20_000, 4), null);
+      await turn();
+    }
+    expect(host.ended.map(({ reason }) => reason)).toEqual(['outbox_full']);
+  });
+
+  test('leaves nothing behind when the session ends', async () => {
+    const { session, connection, outboxes } = activate();
+    connection.stuck = true;
+    for (let i = 0; i < 2; i++) session.push(Buffer.alloc(20_000, 4), null);
+    await turn();
+    session.push(Buffer.alloc(20_000, 4), null);
+    expect(outboxes.heldBytes).toBe(60_000);
+    session.onClosed(null);
+    expect(outboxes.heldBytes).toBe(0);
+  });
+});
+
+describe('what must not reset a deadline', () => {
+  test('a ping: a packet or WebSocket message that is begun is due all the same', () => {
+    for (const begun of [FIRST_HALF, null]) {
+      const client = activate();
+      if (begun === null) client.session.onPartial();
+      else client.session.onBytes(begun);
+      client.connection.assembling = begun === null;
+      for (let i = 0; i < 7; i++) {
+        client.clock.advance(1_000);
+        client.session.onPong();
+      }
+      const ended = around(client, LIMITS.assembleMs - 7_000);
+      expect(ended).toEqual({ before: [], after: ['assemble_timeout'] });
+    }
+  });
+
+  test('a pong keeps the heartbeat’s deadline away, and no other', () => {
+    const client = activate();
+    for (let i = 0; i < 10; i++) {
+      client.clock.advance(LIMITS.heartbeatMs);
+      client.session.onPong();
+    }
+    expect(client.host.ended).toEqual([]);
+  });
+
+  test('a WebSocket message is due from its beginning, not from when it was noticed', () => {
+    const client = activate();
+    client.clock.advance(LIMITS.assembleMs - 1_000);
+    client.connection.assembling = true;
+    client.session.onPartial();
+    expect(around(client, LIMITS.assembleMs)).toEqual({ before: [], after: ['assemble_timeout'] });
+  });
+
+  test('a client that stops us from reading it, again and again: only the time unread does not count', async () => {
+    const client = activate();
+    const { session, connection, clock, host } = client;
+    session.onBytes(FIRST_HALF);
+    for (let i = 0; i < 7; i++) {
+      clock.advance(1_000);
+      connection.stuck = true;
+      session.push(Buffer.alloc(40_000, 4), null);
+      await turn();
+      expect(connection.reading).toBe(false);
+      clock.advance(3_000);
+      connection.drain();
+      session.onDrain();
+      expect(connection.reading).toBe(true);
+    }
+    expect(host.ended).toEqual([]);
+    expect(around(client, LIMITS.assembleMs - 7_000)).toEqual({
+      before: [],
+      after: ['assemble_timeout'],
+    });
+  });
+
+  test('a client that takes a little of a long write is not slow; one that takes no more is', () => {
+    const client = activate();
+    const { session, connection, clock, host } = client;
+    connection.stuck = true;
+    session.answer(encodeResponse(1, Buffer.alloc(50_000)));
+    session.outbox.flush();
+    for (let i = 0; i < 20; i++) {
+      clock.advance(LIMITS.closeAfterMs / 2);
+      connection.takenBytes += 10;
+      session.onBytes(HEARTBEAT);
+    }
+    expect(host.ended).toEqual([]);
+    clock.advance(1.3 * LIMITS.closeAfterMs);
     expect(host.ended.map(({ reason }) => reason)).toEqual(['slow_consumer']);
   });
 });

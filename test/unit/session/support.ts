@@ -4,7 +4,7 @@ import type { Dialect } from '../../../src/dialect/wire.ts';
 import { decodeMessage, encodeRequest, Message, rawIdOf } from '../../../src/protocol/message.ts';
 import { type Encoded, packetOffset, PacketType } from '../../../src/protocol/packet.ts';
 import type { CloseReason, CloseWords } from '../../../src/session/close-reason.ts';
-import { Flusher } from '../../../src/session/outbox.ts';
+import { Outboxes } from '../../../src/session/outboxes.ts';
 import { Session } from '../../../src/session/session.ts';
 import type { SessionHost, SessionLimits } from '../../../src/session/session-parts.ts';
 import type { Drop } from '../../../src/session/state.ts';
@@ -17,6 +17,8 @@ export class FakeConnection implements Connection {
   readonly transport = 'tcp';
   readonly remoteAddress = '192.0.2.7';
   bufferedBytes = 0;
+  /** What the client has taken, as the kernel counts it. */
+  takenBytes = 0;
   congested = false;
   assembling = false;
   /** While true the socket keeps what it is given, and is congested by it. */
@@ -101,7 +103,7 @@ export const LIMITS: SessionLimits = {
   outbox: { bytesMax: 65_536, dropAfterMs: 1_000 },
 };
 
-export type Ended = { reason: CloseReason; words: CloseWords; error: Error | null };
+export type Ended = { reason: CloseReason; words: CloseWords; cause: string };
 
 /** A host that lets everybody in and writes down what it is told. */
 export class RecordingHost implements SessionHost {
@@ -118,7 +120,7 @@ export class RecordingHost implements SessionHost {
 
   onHandshake(...[session, request]: Parameters<SessionHost['onHandshake']>): void {
     if (!this.answersHandshakes) return;
-    if (request === null) session.refuse(session.server.refuse(500));
+    if (request === null) session.refuse(session.server.refuse(500), 'no handshake');
     else session.accept(session.server.accept(request, undefined));
   }
 
@@ -140,8 +142,8 @@ export class RecordingHost implements SessionHost {
     this.drops.push(why);
   }
 
-  onClosed(_session: Session, reason: CloseReason, words: CloseWords, error: Error | null): void {
-    this.ended.push({ reason, words, error });
+  onClosed(_session: Session, reason: CloseReason, words: CloseWords, cause: string): void {
+    this.ended.push({ reason, words, cause });
   }
 }
 
@@ -165,7 +167,7 @@ export function data(body: string | Buffer): Buffer {
   return packetBytes(PacketType.DATA, Buffer.from(body));
 }
 
-/** Resolves when the flusher has run for what was put before. */
+/** Resolves when the outboxes were flushed for what was put before. */
 export function turn(): Promise<void> {
   return new Promise((resolve) => {
     setImmediate(resolve);
@@ -175,9 +177,10 @@ export function turn(): Promise<void> {
 export type World = ReturnType<typeof makeWorld>;
 
 /** What the sessions of a gateway share. */
-export function makeWorld() {
+export function makeWorld(outboxesBytesMax = 1e9) {
   const clock = new ManualClock(1_000);
-  return { clock, wheel: new TimerWheel(clock), flusher: new Flusher(clock) };
+  const outboxes = new Outboxes(clock, outboxesBytesMax);
+  return { clock, wheel: new TimerWheel(clock), outboxes };
 }
 
 type Choice = {
@@ -210,7 +213,7 @@ export function connect(choice: Choice = {}) {
     dialect: choice.dialect ?? POMELO,
     host: choice.host ?? host,
     wheel: world.wheel,
-    flusher: world.flusher,
+    outboxes: world.outboxes,
     limits: { ...LIMITS, ...choice.limits },
     openedAtWall: world.clock.wallNow(),
   });

@@ -1,0 +1,103 @@
+/**
+ * All outboxes of a gateway: those that were written to are flushed once per turn of the event loop, and what
+ * waits in all of them together stays within its bound.
+ */
+import type { Clock } from '../clock.ts';
+import type { Outbox } from './outbox.ts';
+
+/**
+ * After so many turns the socket of a client has been asked whether it takes more: once before the end of the
+ * turn in which there was something, and once by the system after that.
+ */
+const OFFERED_AFTER_TURNS = 2;
+
+export class Outboxes {
+  readonly #clock: Clock;
+  readonly #bytesMax: number;
+  #heldBytes = 0;
+  #turn = 1;
+  #dirty: Outbox[] = [];
+  /** Those whose clients have not taken everything, or are not sent anything yet. */
+  readonly #behind = new Set<Outbox>();
+  /** Of those the ones that have been offered theirs, the fullest last; as it was found in `#sortedTurn`. */
+  #fullestLast: Outbox[] = [];
+  #sortedTurn = 0;
+
+  /** @param bytesMax What all of them may hold together: `limits.outboxes`. */
+  constructor(clock: Clock, bytesMax: number) {
+    this.#clock = clock;
+    this.#bytesMax = bytesMax;
+  }
+
+  /** Bytes that wait for clients, here and in their sockets. */
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  /** Counts the turns of the event loop in which something was sent. */
+  get turn(): number {
+    return this.#turn;
+  }
+
+  now(): number {
+    return this.#clock.now();
+  }
+
+  /** True when what began in `turn` has been offered to its client, who has not taken it. */
+  wasOffered(turn: number): boolean {
+    return this.#turn - turn >= OFFERED_AFTER_TURNS;
+  }
+
+  /** Flushes `outbox` at the end of this turn. */
+  touch(outbox: Outbox): void {
+    this.#dirty.push(outbox);
+    if (this.#dirty.length === 1) setImmediate(this.#flush);
+  }
+
+  /** An outbox holds `bytes` more, or less. */
+  count(bytes: number): void {
+    this.#heldBytes += bytes;
+  }
+
+  addBehind(outbox: Outbox): void {
+    this.#behind.add(outbox);
+  }
+
+  removeBehind(outbox: Outbox): void {
+    this.#behind.delete(outbox);
+  }
+
+  hasRoom(bytes: number): boolean {
+    return this.#heldBytes + bytes <= this.#bytesMax;
+  }
+
+  /**
+   * Closes the fullest ones whose clients are behind until there is room for `bytes`. Where none is behind there
+   * may be no room: what one turn brings is taken before anybody can be slow.
+   */
+  makeRoom(bytes: number): void {
+    if (this.#sortedTurn !== this.#turn) this.#sort();
+    while (!this.hasRoom(bytes)) {
+      const fullest = this.#fullestLast.pop();
+      if (fullest === undefined) return;
+      // It may have been taken from meanwhile, or be gone.
+      if (this.#behind.has(fullest)) fullest.evict();
+    }
+  }
+
+  /** Once per turn: what thousands hold is not looked through for every message. */
+  #sort(): void {
+    this.#sortedTurn = this.#turn;
+    this.#fullestLast = [...this.#behind]
+      .filter((outbox) => this.wasOffered(outbox.behindSinceTurn))
+      .sort((a, b) => a.unsentBytes - b.unsentBytes);
+  }
+
+  readonly #flush = (): void => {
+    const dirty = this.#dirty;
+    this.#dirty = [];
+    this.#turn++;
+    this.#fullestLast = [];
+    for (const outbox of dirty) outbox.flush();
+  };
+}

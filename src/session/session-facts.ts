@@ -1,0 +1,62 @@
+/** What is known of one client, and what others keep with it. */
+import type { KeyObject } from 'node:crypto';
+
+import type { Dialect, Wire } from '../dialect/wire.ts';
+import type { Connection } from '../transport/transport.ts';
+import type { JsonObject } from './commands.ts';
+import { Lane } from './lane.ts';
+import type { SessionParts } from './session-parts.ts';
+
+export class SessionFacts {
+  readonly n: number;
+  /** `<gateway id>.<n>`: unique for ever. */
+  readonly sid: string;
+  readonly gatewayId: string;
+  readonly remoteIp: string;
+  /** Milliseconds since the epoch. */
+  readonly openedAtWall: number;
+  /** Milliseconds of the monotonic clock. */
+  readonly openedAt: number;
+  readonly connection: Connection;
+  /** What the client was written for. */
+  readonly server: Dialect;
+  /** How this client is spoken to; known better after its handshake. */
+  wire: Wire;
+  publicKey: KeyObject | null = null;
+  clientType = '';
+  clientVersion = '';
+  /** '' until bound. */
+  uid = '';
+  /** No prototype: keys are the application's. */
+  readonly data: JsonObject = Object.create(null) as JsonObject;
+  readonly groups = new Set<string>();
+  /** Grows with every change of uid, data or groups. */
+  version = 0;
+  /** The gateway's own count of messages relayed. */
+  seq = 0;
+  /** Messages per second still allowed; owned by the admission. */
+  tokens = Number.NaN;
+  tokensAt = 0;
+  /** One per backend, by the backend's ordinal. */
+  readonly lanes: Lane[] = [];
+
+  constructor(parts: SessionParts) {
+    this.n = parts.n;
+    this.gatewayId = parts.gatewayId;
+    this.sid = `${parts.gatewayId}.${parts.n}`;
+    this.connection = parts.connection;
+    this.remoteIp = parts.connection.remoteAddress;
+    this.openedAtWall = parts.openedAtWall;
+    this.openedAt = parts.wheel.now();
+    this.server = parts.dialect;
+    this.wire = parts.dialect.wire;
+  }
+
+  get dialect(): Dialect['name'] {
+    return this.server.name;
+  }
+
+  lane(backendOrdinal: number): Lane {
+    return (this.lanes[backendOrdinal] ??= new Lane());
+  }
+}

@@ -1,0 +1,45 @@
+import { expect, test } from 'vitest';
+
+import { roomOf } from '../../../src/wiring/room.ts';
+import { load } from '../config/support.ts';
+
+const MIB = 1024 * 1024;
+
+function room(limits: string, resources: { memoryBytes: number; descriptors: number }) {
+  return roomOf(load(`limits: ${limits}`).limits, resources);
+}
+
+test('auto: a quarter of memory for outboxes, and connections by what is left', () => {
+  expect(room('{}', { memoryBytes: 512 * MIB, descriptors: 1_000_000 })).toEqual({
+    outboxesBytes: 128 * MIB,
+    // Two thirds of 384 MiB, at 64 KiB and a packet of 64 KiB each.
+    connections: 2_048,
+    portConnections: 1_024,
+  });
+  const large = room('{ packet: 1MiB }', { memoryBytes: 512 * MIB, descriptors: 1_000_000 });
+  expect(large.connections).toBe(240);
+  const given = room('{ outboxes: 320MiB }', { memoryBytes: 512 * MIB, descriptors: 1_000_000 });
+  expect(given).toMatchObject({ outboxesBytes: 320 * MIB, connections: 1_024 });
+});
+
+test('auto: an outbox of one session fits in', () => {
+  const { outboxesBytes } = room('{ outbox: 64MiB }', {
+    memoryBytes: 64 * MIB,
+    descriptors: 1_024,
+  });
+  expect(outboxesBytes).toBe(64 * MIB);
+});
+
+test.each([
+  { descriptors: 256, connections: 144, portConnections: 16 },
+  { descriptors: 400, connections: 261, portConnections: 25 },
+  { descriptors: 1_024, connections: 768, portConnections: 64 },
+  { descriptors: 65_536, connections: 62_400, portConnections: 1_024 },
+  { descriptors: 64, connections: 64, portConnections: 16 },
+])('all ports together leave descriptors: of $descriptors', ({ descriptors, ...expected }) => {
+  const memoryBytes = 64 * 1024 * MIB;
+  expect(room('{}', { memoryBytes, descriptors })).toMatchObject(expected);
+  // A number asks for more than there are, or for less.
+  expect(room('{ connections: 100000 }', { memoryBytes, descriptors })).toMatchObject(expected);
+  expect(room('{ connections: 7 }', { memoryBytes, descriptors }).connections).toBe(7);
+});
