@@ -326,7 +326,11 @@ export class Gateway {
     const { config, clock, log } = this.#parts;
     const seldom = new Seldom(clock);
     const fanout = this.metrics.histogram('pith_push_fanout', []);
-    const changeLimits = { dataBytesMax: config.sessions.data, groupsMax: config.sessions.groups };
+    const changeLimits = {
+      dataBytesMax: config.sessions.data,
+      groupsMax: config.sessions.groups,
+      convertBytesMax: config.limits.convert,
+    };
     return new Delivery(this.registry, changeLimits, this.#wheel, {
       onPush: (outcome, sessions) => {
         this.metrics.add('pith_pushes_total', [outcome], sessions);

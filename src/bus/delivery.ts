@@ -1,6 +1,7 @@
 /** What backends and operators ask of this gateway's sessions, done: push, kick, change, look up. */
 import type { Wire } from '../dialect/wire.ts';
 import { type Failure, failure } from '../errors.ts';
+import { CONVERT_BYTES } from '../protocol/convert.ts';
 import type { Encoded } from '../protocol/packet.ts';
 import { applyPatch, type Changed, type ChangeLimits, matches } from '../session/changes.ts';
 import {
@@ -20,6 +21,11 @@ import type { TimerWheel } from '../timer-wheel.ts';
 /** [libpomelo reads the length of a push's route as a signed byte.] */
 export const PUSH_ROUTE_BYTES_MAX = 127;
 
+export type DeliveryLimits = ChangeLimits & {
+  /** Bytes of JSON that are parsed at once: `limits.convert`. */
+  readonly convertBytesMax?: number;
+};
+
 export type DeliveryEvents = {
   /** One push to one session: delivered, dropped or refused. */
   onPush(outcome: keyof PushCount, sessions: number): void;
@@ -30,12 +36,20 @@ export type DeliveryEvents = {
 export class Delivery {
   readonly #registry: Registry;
   readonly #limits: ChangeLimits;
+  /** Bytes of JSON that are parsed at once: `limits.convert`. */
+  readonly convertBytesMax: number;
   readonly #wheel: TimerWheel;
   readonly #events: DeliveryEvents;
 
-  constructor(registry: Registry, limits: ChangeLimits, wheel: TimerWheel, events: DeliveryEvents) {
+  constructor(
+    registry: Registry,
+    limits: DeliveryLimits,
+    wheel: TimerWheel,
+    events: DeliveryEvents,
+  ) {
     this.#registry = registry;
     this.#limits = limits;
+    this.convertBytesMax = limits.convertBytesMax ?? CONVERT_BYTES;
     this.#wheel = wheel;
     this.#events = events;
   }
@@ -69,6 +83,7 @@ export class Delivery {
 
   /** Why a push cannot be sent to anybody; null: it can. */
   check(push: Push): Failure | null {
+    if (push.fault !== undefined) return failure('BAD_ARGUMENT', push.fault);
     const routeBytes = Buffer.byteLength(push.route);
     if (routeBytes === 0 || routeBytes > PUSH_ROUTE_BYTES_MAX) {
       return failure(

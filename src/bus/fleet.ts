@@ -5,6 +5,7 @@
 import type { Clock } from '../clock.ts';
 import {
   errorJson,
+  durationText,
   readClose,
   readObject,
   readTarget,
@@ -110,7 +111,7 @@ export class Fleet {
       reason,
       code,
       kick,
-      retry_after: `${retryAfterMs / 1_000}s`,
+      retry_after: durationText(retryAfterMs),
     };
     return this.#call('kick', Buffer.from(JSON.stringify(json)), waitMs);
   }

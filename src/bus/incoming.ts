@@ -116,7 +116,7 @@ export class Incoming {
 
   readonly onBatch: OnMessage = (error, message) => {
     if (error !== null) return;
-    const pushes = readBatch(message.data);
+    const pushes = readBatch(message.data, this.#parts.delivery.convertBytesMax);
     this.#answer(message, false, isFailure(pushes) ? pushes : this.#pushAll(pushes, message));
   };
 
@@ -141,7 +141,7 @@ export class Incoming {
 }
 
 /** All of it, or why none of it. */
-function readBatch(data: Uint8Array): Push[] | Failure {
+function readBatch(data: Uint8Array, convertBytesMax: number): Push[] | Failure {
   const pushes: Push[] = [];
   try {
     const batch = new WireReader(Buffer.from(data.buffer, data.byteOffset, data.length));
@@ -152,7 +152,7 @@ function readBatch(data: Uint8Array): Push[] | Failure {
       }
       if (pushes.length === BATCH_PUSHES_MAX)
         return failure('TOO_LARGE', `more than ${BATCH_PUSHES_MAX} pushes in one batch`);
-      pushes.push(decodePush(batch.message()));
+      pushes.push(decodePush(batch.message(), convertBytesMax));
     }
     return pushes;
   } catch (problem) {

@@ -1,3 +1,5 @@
+import { isRawNumber } from '../protocol/exact-json.ts';
+
 /** How deep JSON from a backend may be nested, in whichever form it comes: what walks it later may recurse. */
 export const JSON_DEPTH_MAX = 64;
 
@@ -14,7 +16,7 @@ export function nestsTooDeep(value: unknown, depthMax = JSON_DEPTH_MAX): boolean
   for (let depth = 0; level.length > 0; depth++) {
     if (depth > depthMax) return true;
     level = level.flatMap((item) =>
-      typeof item === 'object' && item !== null ? Object.values(item) : [],
+      typeof item === 'object' && item !== null && !isRawNumber(item) ? Object.values(item) : [],
     );
   }
   return false;

@@ -3,6 +3,7 @@
  * Reading throws a ShapeError that says which field is wrong.
  */
 import { type Failure, failure } from '../errors.ts';
+import { parseAsWritten, isRawNumber, wholeOf } from '../protocol/exact-json.ts';
 import { clientJson } from '../protocol/packet.ts';
 import type { Close, Json, JsonObject, Patch, Target } from '../session/commands.ts';
 import type { Session } from '../session/session.ts';
@@ -19,7 +20,7 @@ export function readObject(payload: Uint8Array): Fields {
   if (payload.length === 0) return {};
   let value: unknown;
   try {
-    value = JSON.parse(
+    value = parseAsWritten(
       Buffer.from(payload.buffer, payload.byteOffset, payload.length).toString('utf8'),
     );
   } catch {
@@ -63,7 +64,9 @@ function bool(fields: Fields, name: string): boolean {
 /** A whole number, also as a string, as 64-bit numbers are written. */
 function wholeNumber(fields: Fields, name: string): number {
   const value = field(fields, name) ?? 0;
-  const number = typeof value === 'string' && /^-?[0-9]{1,15}$/.test(value) ? Number(value) : value;
+  let number = value;
+  if (typeof value === 'string' && /^-?[0-9]{1,15}$/.test(value)) number = Number(value);
+  else if (isRawNumber(value)) number = Number(wholeOf(value.rawJSON) ?? Number.NaN);
   if (!Number.isSafeInteger(number)) throw new ShapeError(`${name} is not a whole number`);
   return number as number;
 }
@@ -82,6 +85,9 @@ function struct(fields: Fields, name: string): JsonObject | undefined {
   return value === undefined ? undefined : (objectOf(value, name) as JsonObject);
 }
 
+/** [google/protobuf/duration.proto] */
+const DURATION_SECONDS_MAX = 315_576_000_000;
+
 /** A Duration as JSON has it: `"1.5s"`; in milliseconds. One that is not 0 is at least 1. */
 function durationMs(fields: Fields, name: string): number {
   const seconds = durationSeconds(fields, name);
@@ -94,7 +100,10 @@ function durationSeconds(fields: Fields, name: string): number {
   if (value === undefined) return 0;
   const match = /^(-?[0-9]{1,12}(?:\.[0-9]{1,9})?)s$/.exec(value);
   if (match === null) throw new ShapeError(`${name} is not a duration like "1.5s"`);
-  return Number(match[1]);
+  const seconds = Number(match[1]);
+  if (Math.abs(seconds) > DURATION_SECONDS_MAX)
+    throw new ShapeError(`${name} is longer than ${DURATION_SECONDS_MAX}s`);
+  return seconds;
 }
 
 /** @throws {ShapeError} */
@@ -156,13 +165,28 @@ function textsByName(fields: Fields, name: string): Record<string, string> {
 /** The bytes that go to the client. */
 function readBody(fields: Fields): Uint8Array {
   const base64 = text(fields, 'bytes');
-  if (base64 !== undefined) return Buffer.from(base64, 'base64');
+  if (base64 !== undefined) return bytesOf(base64);
   const plain = text(fields, 'text');
   if (plain !== undefined) return Buffer.from(plain);
   // Here null is a value like any other.
   return Object.hasOwn(fields, 'json')
     ? Buffer.from(clientJson(fields['json'] as Json))
     : Buffer.alloc(0);
+}
+
+/** [proto3 JSON mapping] Either alphabet, with or without padding. */
+const BASE64 = /^[A-Za-z0-9+/_-]*={0,2}$/;
+
+function bytesOf(base64: string): Buffer {
+  const isSound = BASE64.test(base64) && base64.replace(/=+$/, '').length % 4 !== 1;
+  if (!isSound) throw new ShapeError('body.bytes is not base64');
+  return Buffer.from(base64, 'base64');
+}
+
+/** Milliseconds as a Duration in JSON: at most nine digits behind the point, and never an exponent. */
+export function durationText(ms: number): string {
+  const text = (ms / 1_000).toFixed(9).replace(/\.?0+$/, '');
+  return `${text}s`;
 }
 
 /** A ConnectRequest: the handshake, for a backend that is asked in JSON. */

@@ -1,10 +1,11 @@
 /** The shapes that every way in shares, read from protobuf: Body, Error, Patch, Close, Target, Push. */
 import { type Failure, failure } from '../errors.ts';
+import { tooMuchText } from '../protocol/convert.ts';
 import { clientJson } from '../protocol/packet.ts';
 import type { Close, Delivery, JsonObject, Patch, Push, Target } from '../session/commands.ts';
 import type { Session } from '../session/session.ts';
-import { decodeJsonValue, decodeStruct } from './struct.ts';
-import { decodeDurationMs, decodeSignedMs, type WireReader } from './wire.ts';
+import { decodeJsonValue, decodeStruct, StructError } from './struct.ts';
+import { decodeDurationMs, decodeSignedMs, WireReader } from './wire.ts';
 
 const NOTHING = Buffer.alloc(0);
 
@@ -31,18 +32,46 @@ export type Accepted = {
   readonly expiresInMs: number;
 };
 
-/** The bytes that go to the client. */
-export function decodeBody(reader: WireReader): Uint8Array {
+// `convertBytesMax`, here and below: bytes of what is made anew, as JSON is of a Struct; see protocol/convert.ts.
+
+/** The bytes that go to the client. @throws {StructError} JSON that cannot be said, or too much of it. */
+export function decodeBody(reader: WireReader, convertBytesMax: number): Uint8Array {
   let body: Uint8Array = NOTHING;
   while (reader.next()) {
     if (reader.field === 1 || reader.field === 3) body = reader.bytes();
-    else if (reader.field === 2) body = Buffer.from(clientJson(decodeJsonValue(reader.message())));
+    else if (reader.field === 2) body = jsonBody(bounded(reader, 'json', convertBytesMax));
     else reader.skip();
   }
   return body;
 }
 
-export function decodeError(reader: WireReader): Failure {
+function jsonBody(reader: WireReader): Buffer {
+  try {
+    return Buffer.from(clientJson(decodeJsonValue(reader)));
+  } catch (error) {
+    if (error instanceof StructError) throw error.under('json');
+    throw error;
+  }
+}
+
+function bounded(reader: WireReader, what: string, bytesMax: number): WireReader {
+  const bytes = reader.bytes();
+  if (bytes.length > bytesMax)
+    throw new StructError(tooMuchText('more than is converted', bytes.length, bytesMax), what);
+  return new WireReader(bytes);
+}
+
+/** A Struct in a field of this name. @throws {StructError} */
+function structIn(reader: WireReader, name: string, convertBytesMax: number): JsonObject {
+  try {
+    return decodeStruct(bounded(reader, '', convertBytesMax));
+  } catch (error) {
+    if (error instanceof StructError) throw error.under(name);
+    throw error;
+  }
+}
+
+export function decodeError(reader: WireReader, convertBytesMax: number): Failure {
   let code = 0;
   let reason = '';
   let message = '';
@@ -55,7 +84,7 @@ export function decodeError(reader: WireReader): Failure {
     else if (reader.field === 3) message = reader.string();
     else if (reader.field === 4) retryAfterMs = decodeDurationMs(reader.message());
     else if (reader.field === 5) decodeField(reader.message(), fields);
-    else if (reader.field === 6) body = decodeBody(reader.message());
+    else if (reader.field === 6) body = decodeBody(reader.message(), convertBytesMax);
     else reader.skip();
   }
   const standard = failure('BACKEND_ERROR');
@@ -80,13 +109,14 @@ function decodeField(reader: WireReader, fields: Record<string, string>): void {
   fields[path] = problem;
 }
 
-export function decodePatch(reader: WireReader): Patch {
+/** A patch whose data cannot be said has a `fault`. */
+export function decodePatch(reader: WireReader, convertBytesMax: number): Patch {
   const patch: Patch = {};
   const join: string[] = [];
   const leave: string[] = [];
   while (reader.next()) {
     if (reader.field === 1) patch.uid = reader.string();
-    else if (reader.field === 2) patch.set = decodeStruct(reader.message());
+    else if (reader.field === 2) readSet(reader, patch, convertBytesMax);
     else if (reader.field === 3) join.push(reader.string());
     else if (reader.field === 4) leave.push(reader.string());
     else if (reader.field === 5) patch.ifVersion = reader.uint();
@@ -95,6 +125,15 @@ export function decodePatch(reader: WireReader): Patch {
   if (join.length > 0) patch.join = join;
   if (leave.length > 0) patch.leave = leave;
   return patch;
+}
+
+function readSet(reader: WireReader, patch: Patch, convertBytesMax: number): void {
+  try {
+    patch.set = structIn(reader, 'set', convertBytesMax);
+  } catch (error) {
+    if (!(error instanceof StructError)) throw error;
+    patch.fault = error.message;
+  }
 }
 
 export function decodeClose(reader: WireReader): Close {
@@ -109,7 +148,8 @@ export function decodeClose(reader: WireReader): Close {
   return close;
 }
 
-export function decodeTarget(reader: WireReader): Target {
+/** @throws {StructError} `where` cannot be said. */
+export function decodeTarget(reader: WireReader, convertBytesMax: number): Target {
   const sids: string[] = [];
   const uids: string[] = [];
   const groups: string[] = [];
@@ -123,7 +163,7 @@ export function decodeTarget(reader: WireReader): Target {
     else if (reader.field === 4) target.all = reader.bool();
     else if (reader.field === 5) exceptSids.push(reader.string());
     else if (reader.field === 6) exceptUids.push(reader.string());
-    else if (reader.field === 7) target.where = decodeStruct(reader.message());
+    else if (reader.field === 7) target.where = structIn(reader, 'where', convertBytesMax);
     else if (reader.field === 8) target.local = reader.uint() === 1;
     else reader.skip();
   }
@@ -132,7 +172,8 @@ export function decodeTarget(reader: WireReader): Target {
 
 const DELIVERIES: readonly Delivery[] = ['must', 'droppable', 'latest'];
 
-export function decodePush(reader: WireReader): Push {
+/** A push whose body or target cannot be said has a `fault`. */
+export function decodePush(reader: WireReader, convertBytesMax: number): Push {
   const push: Push = {
     target: null,
     route: '',
@@ -143,9 +184,8 @@ export function decodePush(reader: WireReader): Push {
     afterReply: false,
   };
   while (reader.next()) {
-    if (reader.field === 1) push.target = decodeTarget(reader.message());
+    if (reader.field === 1 || reader.field === 3) readPart(reader, push, convertBytesMax);
     else if (reader.field === 2) push.route = reader.string();
-    else if (reader.field === 3) push.body = decodeBody(reader.message());
     else if (reader.field === 4) push.delivery = DELIVERIES[reader.uint()] ?? 'must';
     else if (reader.field === 5) push.latestKey = reader.string();
     else if (reader.field === 6) push.expiresInMs = decodeDurationMs(reader.message());
@@ -155,28 +195,44 @@ export function decodePush(reader: WireReader): Push {
   return push;
 }
 
+/** The target, or the body. */
+function readPart(reader: WireReader, push: Push, convertBytesMax: number): void {
+  const isTarget = reader.field === 1;
+  const part = reader.message();
+  try {
+    if (isTarget) push.target = decodeTarget(part, convertBytesMax);
+    else push.body = decodeBody(part, convertBytesMax);
+  } catch (error) {
+    if (!(error instanceof StructError)) throw error;
+    push.fault = error.under(isTarget ? 'push.target' : 'push.body').message;
+  }
+}
+
 /** Why a ConnectResponse lets nobody in, though the backend may have meant to. */
 export const NO_OUTCOME = 'the answer to Connect must hold accept or error, one of them';
 export const EXPIRED = 'the answer to Connect has an expires_in that is over already';
 
 /** Reads a ConnectResponse. */
-export function decodeConnectResponse(reader: WireReader): Accepted | Failure {
+export function decodeConnectResponse(
+  reader: WireReader,
+  convertBytesMax: number,
+): Accepted | Failure {
   let outcome: Accepted | Failure = failure('BAD_REPLY', NO_OUTCOME);
   while (reader.next()) {
-    if (reader.field === 1) outcome = decodeAccept(reader.message());
-    else if (reader.field === 2) outcome = decodeError(reader.message());
+    if (reader.field === 1) outcome = decodeAccept(reader.message(), convertBytesMax);
+    else if (reader.field === 2) outcome = decodeError(reader.message(), convertBytesMax);
     else reader.skip();
   }
   return outcome;
 }
 
-function decodeAccept(reader: WireReader): Accepted | Failure {
+function decodeAccept(reader: WireReader, convertBytesMax: number): Accepted | Failure {
   let patch: Patch | null = null;
   let user: JsonObject | null = null;
   let expiresInMs = 0;
   while (reader.next()) {
-    if (reader.field === 1) patch = decodePatch(reader.message());
-    else if (reader.field === 2) user = decodeStruct(reader.message());
+    if (reader.field === 1) patch = decodePatch(reader.message(), convertBytesMax);
+    else if (reader.field === 2) user = structIn(reader, 'user', convertBytesMax);
     else if (reader.field === 3) expiresInMs = decodeSignedMs(reader.message());
     else reader.skip();
   }

@@ -1,5 +1,6 @@
 /** google.protobuf.Struct and Value, read and written by hand. */
 import type { Json, JsonObject } from '../session/commands.ts';
+import { doubleOf, isRawNumber, rawNumber, type RawNumber } from '../protocol/exact-json.ts';
 import { JSON_DEPTH_MAX } from './json-depth.ts';
 import { BYTES, fieldBytes, VARINT, WireError, type WireReader, WireWriter } from './wire.ts';
 
@@ -11,11 +12,35 @@ const BOOL = 4;
 const STRUCT = 5;
 const LIST = 6;
 
-/** The bytes of a Struct. @throws {WireError} nested deeper than JSON_DEPTH_MAX */
+/** JSON that no Struct can say, or a Struct that JSON cannot: its text is the path and what is wrong there. */
+export class StructError extends WireError {
+  readonly #path: string;
+  readonly #what: string;
+
+  constructor(what: string, path = '') {
+    super(path === '' ? what : `${path} ${what}`);
+    this.#what = what;
+    this.#path = path;
+  }
+
+  /** The same, seen from what holds it. */
+  under(key: string): StructError {
+    const path = this.#path;
+    const isIndex = path === '' || path.startsWith('[');
+    return new StructError(this.#what, isIndex ? key + path : `${key}.${path}`);
+  }
+}
+
+/**
+ * The bytes of a Struct, whose numbers are doubles and whose texts are UTF-8.
+ *
+ * @throws {StructError} A number that a double does not hold, half a character, or nested deeper than JSON_DEPTH_MAX.
+ */
 export function encodeStruct(object: JsonObject): Buffer {
   const lengths = new Lengths();
+  const bytes = measureStruct(object, lengths, 0);
   // A writer makes room for ten bytes before each number, the last one too.
-  const writer = new WireWriter(measureStruct(object, lengths, 0) + 10);
+  const writer = new WireWriter(bytes + 10);
   lengths.next();
   writeStruct(writer, object, lengths);
   return writer.take();
@@ -46,18 +71,25 @@ function measureStruct(object: JsonObject, lengths: Lengths, depth: number): num
   let bytes = 0;
   for (const key of Object.keys(object)) {
     const entry = lengths.place();
-    const keyBytes = key === '' ? 0 : fieldBytes(Buffer.byteLength(key));
-    const valueBytes = measureValue(object[key]!, lengths, depth);
+    const keyBytes = key === '' ? 0 : fieldBytes(textBytes(key));
+    const valueBytes = measureAt(object[key]!, lengths, depth, key);
     bytes += fieldBytes(lengths.set(entry, keyBytes + fieldBytes(valueBytes)));
   }
   return lengths.set(place, bytes);
 }
 
 function measureValue(value: Json, lengths: Lengths, depth: number): number {
-  if (depth >= JSON_DEPTH_MAX) throw new WireError(`JSON nested deeper than ${JSON_DEPTH_MAX}`);
+  if (depth >= JSON_DEPTH_MAX)
+    throw new StructError(`is JSON nested deeper than ${JSON_DEPTH_MAX}`);
   const place = lengths.place();
-  if (typeof value === 'number') return lengths.set(place, Number.isFinite(value) ? 9 : 2);
-  if (typeof value === 'string') return lengths.set(place, fieldBytes(Buffer.byteLength(value)));
+  if (typeof value === 'number' || isRawNumber(value)) {
+    if (doubleIn(value) === null) {
+      const text = JSON.stringify(value).slice(0, NUMBER_MAX);
+      throw new StructError(`is ${text}, more than a Struct's double holds; say it as a string`);
+    }
+    return lengths.set(place, 9);
+  }
+  if (typeof value === 'string') return lengths.set(place, fieldBytes(textBytes(value)));
   if (value === null || typeof value === 'boolean') return lengths.set(place, 2);
   const inside = Array.isArray(value)
     ? measureList(value, lengths, depth + 1)
@@ -68,8 +100,32 @@ function measureValue(value: Json, lengths: Lengths, depth: number): number {
 function measureList(list: readonly Json[], lengths: Lengths, depth: number): number {
   const place = lengths.place();
   let bytes = 0;
-  for (const item of list) bytes += fieldBytes(measureValue(item, lengths, depth));
+  for (const [i, item] of list.entries())
+    bytes += fieldBytes(measureAt(item, lengths, depth, `[${i}]`));
   return lengths.set(place, bytes);
+}
+
+/** Characters of a number that are shown. */
+const NUMBER_MAX = 64;
+
+function measureAt(value: Json, lengths: Lengths, depth: number, key: string): number {
+  try {
+    return measureValue(value, lengths, depth);
+  } catch (error) {
+    if (error instanceof StructError) throw error.under(key);
+    throw error;
+  }
+}
+
+/** null: a double does not hold it. */
+function doubleIn(value: number | RawNumber): number | null {
+  const number = typeof value === 'number' ? value : doubleOf(value.rawJSON);
+  return Number.isFinite(number) ? number : null;
+}
+
+function textBytes(text: string): number {
+  if (!text.isWellFormed()) throw new StructError('holds half a character, which is no UTF-8');
+  return Buffer.byteLength(text);
 }
 
 function writeStruct(writer: WireWriter, object: JsonObject, lengths: Lengths): void {
@@ -89,10 +145,9 @@ function writeValue(writer: WireWriter, field: number, value: Json, lengths: Len
   } else if (typeof value === 'boolean') {
     writer.tag(BOOL, VARINT);
     writer.varint(value ? 1 : 0);
-  } else if (typeof value === 'number' && Number.isFinite(value)) {
-    writer.double(NUMBER, value);
-  } else if (value === null || typeof value === 'number') {
-    // JSON has no infinity, though 1e999 reads as one; backends refuse it in a Value.
+  } else if (typeof value === 'number' || isRawNumber(value)) {
+    writer.double(NUMBER, doubleIn(value)!);
+  } else if (value === null) {
     writer.tag(NULL, VARINT);
     writer.varint(0);
   } else if (Array.isArray(value)) {
@@ -106,7 +161,12 @@ function writeValue(writer: WireWriter, field: number, value: Json, lengths: Len
   }
 }
 
-/** Reads a Struct into an object without a prototype. @throws {WireError} nested deeper than JSON_DEPTH_MAX */
+/**
+ * Reads a Struct into an object without a prototype.
+ *
+ * @throws {WireError} It cannot be read; a StructError, with the path, for what JSON cannot say: NaN and the infinities,
+ * or nested deeper than JSON_DEPTH_MAX.
+ */
 export function decodeStruct(reader: WireReader, depth = 0): JsonObject {
   const object = Object.create(null) as JsonObject;
   while (reader.next()) {
@@ -116,22 +176,24 @@ export function decodeStruct(reader: WireReader, depth = 0): JsonObject {
     }
     const entry = reader.message();
     let key = '';
-    let value: Json = null;
+    let value: WireReader | null = null;
     while (entry.next()) {
       if (entry.field === 1) key = entry.string();
-      else if (entry.field === 2) value = decodeJsonValue(entry.message(), depth);
+      else if (entry.field === 2) value = entry.message();
       else entry.skip();
     }
-    object[key] = value;
+    object[key] = value === null ? null : valueAt(value, depth, key);
   }
   return object;
 }
 
+/** See `decodeStruct`. */
 export function decodeJsonValue(reader: WireReader, depth = 0): Json {
-  if (depth >= JSON_DEPTH_MAX) throw new WireError(`JSON nested deeper than ${JSON_DEPTH_MAX}`);
+  if (depth >= JSON_DEPTH_MAX)
+    throw new StructError(`is JSON nested deeper than ${JSON_DEPTH_MAX}`);
   let value: Json = null;
   while (reader.next()) {
-    if (reader.field === NUMBER) value = reader.double();
+    if (reader.field === NUMBER) value = numberOf(reader.double());
     else if (reader.field === STRING) value = reader.string();
     else if (reader.field === BOOL) value = reader.bool();
     else if (reader.field === STRUCT) value = decodeStruct(reader.message(), depth + 1);
@@ -141,10 +203,25 @@ export function decodeJsonValue(reader: WireReader, depth = 0): Json {
   return value;
 }
 
+function numberOf(double: number): Json {
+  if (!Number.isFinite(double)) throw new StructError(`is ${double}, which JSON cannot say`);
+  // Written as JSON a -0 would lose its sign.
+  return Object.is(double, -0) ? (rawNumber('-0') as unknown as Json) : double;
+}
+
+function valueAt(reader: WireReader, depth: number, key: string): Json {
+  try {
+    return decodeJsonValue(reader, depth);
+  } catch (error) {
+    if (error instanceof StructError) throw error.under(key);
+    throw error;
+  }
+}
+
 function decodeList(reader: WireReader, depth: number): Json[] {
   const list: Json[] = [];
   while (reader.next()) {
-    if (reader.field === 1) list.push(decodeJsonValue(reader.message(), depth));
+    if (reader.field === 1) list.push(valueAt(reader.message(), depth, `[${list.length}]`));
     else reader.skip();
   }
   return list;

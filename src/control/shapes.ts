@@ -1,5 +1,6 @@
 /** Control's messages as proto-loader gives and takes them, to and from our own shapes. */
 import type { PushOutcome } from '../bus/bus.ts';
+import { doubleOf, isRawNumber, type RawNumber } from '../protocol/exact-json.ts';
 import { clientJson } from '../protocol/packet.ts';
 import type { SessionJson } from '../contract/json-shapes.ts';
 import type { Close, Delivery, Json, JsonObject, Push, Target } from '../session/commands.ts';
@@ -88,9 +89,16 @@ function structMessage(object: JsonObject): StructMessage {
   };
 }
 
+/** What a double does not hold is shown by its digits, as 64-bit integers are. */
+function rawMessage({ rawJSON }: RawNumber): ValueMessage {
+  const number = doubleOf(rawJSON);
+  return number === null ? { stringValue: rawJSON } : { numberValue: number };
+}
+
 function valueMessage(value: Json): ValueMessage {
   if (value === null) return { nullValue: 0 };
   if (typeof value === 'number') return { numberValue: value };
+  if (isRawNumber(value)) return rawMessage(value);
   if (typeof value === 'string') return { stringValue: value };
   if (typeof value === 'boolean') return { boolValue: value };
   if (Array.isArray(value)) return { listValue: { values: value.map(valueMessage) } };

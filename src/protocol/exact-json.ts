@@ -22,6 +22,11 @@ export function isRawNumber(value: unknown): value is RawNumber {
   return RAW.isRawJSON(value);
 }
 
+/** @param text A number as JSON writes one. */
+export function rawNumber(text: string): RawNumber {
+  return RAW.rawJSON(text);
+}
+
 /**
  * `JSON.parse`, but that each number that would be written otherwise than it came is a RawNumber: 1.0, 1E2 and -0 too.
  *
@@ -72,6 +77,11 @@ function canonical(source: string): string {
 /** True when two numbers in JSON's notation are the same number. */
 export function isSameNumber(a: string, b: string): boolean {
   return a === b || canonical(a) === canonical(b);
+}
+
+/** A number as text that is the same for every notation of it: 1 for 1.0 and 1e0. */
+export function plainText({ rawJSON }: RawNumber): string {
+  return String(wholeOf(rawJSON) ?? doubleOf(rawJSON) ?? rawJSON);
 }
 
 /** Digits that a whole number of any use has, at most; beyond it none is made of a notation with an exponent. */

@@ -1,4 +1,5 @@
 /** The handshake's JSON, both ways. Pure: who may come in is decided elsewhere. */
+import { parseAsWritten } from './exact-json.ts';
 import { encodeJsonPacket, type Encoded, PacketType } from './packet.ts';
 import type { RouteDictionary } from './route-dictionary.ts';
 import { textFromClient } from './text.ts';
@@ -25,7 +26,7 @@ export type HandshakeRequest = {
  */
 export function parseHandshake(body: Buffer, needsSys = true): HandshakeRequest | null {
   try {
-    return readHandshake(JSON.parse(textFromClient(body)) as unknown, needsSys);
+    return readHandshake(parseAsWritten(textFromClient(body)), needsSys);
   } catch {
     return null;
   }

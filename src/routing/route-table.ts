@@ -1,4 +1,5 @@
 /** The route table, compiled at load: which rule takes a route. The first match wins. Pure. */
+import { isRawNumber, plainText } from '../protocol/exact-json.ts';
 import type { InstanceTemplate, Rule, Target } from './rule.ts';
 
 /** Routes whose target is remembered. Only routes that a rule takes are, so clients cannot fill it with noise. */
@@ -155,5 +156,6 @@ export function renamed(template: string, route: string): string {
 
 function fieldOf(data: { readonly [key: string]: unknown }, key: string): string {
   const value = Object.hasOwn(data, key) ? data[key] : undefined;
+  if (isRawNumber(value)) return plainText(value);
   return typeof value === 'string' || typeof value === 'number' ? String(value) : '';
 }

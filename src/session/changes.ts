@@ -1,5 +1,6 @@
 /** Applies a backend's changes to a session: all of them, or none and a reason. */
 import { type Failure, failure } from '../errors.ts';
+import { isRawNumber, isSameNumber } from '../protocol/exact-json.ts';
 import type { Json, JsonObject, Patch } from './commands.ts';
 import type { Registry } from './registry.ts';
 import type { Session } from './session.ts';
@@ -73,7 +74,8 @@ function corkUntil(session: Session, pending: Promise<void>[]): Promise<void> | 
 
 function refusal(session: Session, patch: Patch, limits: ChangeLimits): Failure | null {
   if (session.state === 'closed') return failure('CLOSING');
-  const { uid, ifVersion } = patch;
+  const { uid, ifVersion, fault } = patch;
+  if (fault !== undefined) return failure('BAD_ARGUMENT', fault);
   if (ifVersion !== undefined && ifVersion !== 0 && ifVersion !== session.version) {
     return failure('CONFLICT', `the session is at version ${session.version}, not ${ifVersion}`);
   }
@@ -130,10 +132,15 @@ function isDeeperThan(value: Json, depthMax: number): boolean {
   for (let depth = 0; level.length > 0; depth++) {
     if (depth > depthMax) return true;
     level = level.flatMap((item) =>
-      typeof item === 'object' && item !== null ? Object.values(item) : [],
+      typeof item === 'object' && item !== null && !isRawNumber(item) ? Object.values(item) : [],
     );
   }
   return false;
+}
+
+function numberText(value: Json | undefined): string | null {
+  if (typeof value === 'number' && Number.isFinite(value)) return String(value);
+  return isRawNumber(value) ? value.rawJSON : null;
 }
 
 function changeData(session: Session, set: JsonObject | undefined): boolean {
@@ -164,8 +171,14 @@ export function matches(data: JsonObject, where: JsonObject): boolean {
   return true;
 }
 
-/** Equal as JSON: in objects the order of the keys means nothing, and a Struct has none. */
+/**
+ * Equal as JSON: in objects the order of the keys means nothing, and a Struct has none; a number is the same in any
+ * notation.
+ */
 function equal(a: Json | undefined, b: Json): boolean {
+  const [textA, textB] = [numberText(a), numberText(b)];
+  if (textA !== null || textB !== null)
+    return textA !== null && textB !== null && isSameNumber(textA, textB);
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return a === b;
   if (Array.isArray(a) || Array.isArray(b)) {
     if (!Array.isArray(a) || !Array.isArray(b) || a.length !== b.length) return false;

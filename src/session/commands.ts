@@ -3,7 +3,7 @@
  * Control) decodes to.
  */
 
-/** JSON object, as `google.protobuf.Struct` is. */
+/** JSON. A number that a double would change is a RawNumber of protocol/exact-json.ts, which only looks like an object. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 export type JsonObject = { [key: string]: Json };
 
@@ -17,6 +17,8 @@ export type Patch = {
   leave?: readonly string[];
   /** 0 or absent: whatever the version is; else refused unless equal. */
   ifVersion?: number;
+  /** Why it cannot be applied as it was said; absent: it can. */
+  fault?: string;
 };
 
 export type Close = {
@@ -58,6 +60,8 @@ export type Push = {
   expiresInMs: number;
   /** On a reply: after the answer instead of before it. */
   afterReply: boolean;
+  /** Why it cannot be sent as it was said; absent: it can. */
+  fault?: string;
 };
 
 /** What became of a push: sessions, not users. */

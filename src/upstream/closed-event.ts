@@ -1,5 +1,5 @@
 /** What backends that are told in JSON hear of a session's end: `pith.v1.ClosedEvent`. */
-import { sessionJson } from '../contract/json-shapes.ts';
+import { durationText, sessionJson } from '../contract/json-shapes.ts';
 import type { ClosedSession } from './upstream.ts';
 
 /** The event as JSON text; like the other ways to be told, it has neither data nor groups of the session. */
@@ -8,6 +8,6 @@ export function closedEventJson({ session, reason, code, lastedMs }: ClosedSessi
     session: { ...sessionJson(session), data: {}, groups: [] },
     reason,
     code,
-    lasted: `${lastedMs / 1_000}s`,
+    lasted: durationText(lastedMs),
   });
 }

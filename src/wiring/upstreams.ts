@@ -309,6 +309,7 @@ function tlsOf(name: string, tls: HttpTls): HttpTls {
 function makeDownlink(name: string, parts: UpstreamParts): Downlink {
   const { reach, log } = parts;
   return {
+    convertBytesMax: parts.convertBytesMax,
     push: (push, counted) => {
       if (counted) return pushCounted(push);
       const refused = reach.push(push, null);
@@ -355,6 +356,8 @@ function makeDownlink(name: string, parts: UpstreamParts): Downlink {
 /** A patch takes effect at once, in the order of the frames; what it answers waits for the confirmation. */
 async function runSessionVerb(verb: SessionVerb, reach: Reach): Promise<DoneFields> {
   const { target, patch, close } = verb;
+  if (patch?.fault !== undefined)
+    return { changed: 0, version: 0, failure: failure('BAD_ARGUMENT', patch.fault) };
   if (namesNobody(target)) {
     return {
       changed: 0,

@@ -44,7 +44,7 @@ export const RULES: Rules = {
 
   // Pure: no I/O, no logs.
   'protocol/': ['node:buffer', 'node:crypto'],
-  'routing/':  [],
+  'routing/':  ['protocol/exact-json.ts'],
   'config/':   ['routing/', 'zod', 'yaml', 'node:net', 'node:path', 'node:util'],
   'contract/': ['protocol/', 'type session/'],
 

@@ -14,7 +14,7 @@ const END_WAIT_MS = 2_000;
 /** What an attached backend tells its upstream. */
 export interface AttachedEvents extends Pick<
   LinkEvents,
-  'onPush' | 'onVerb' | 'onExtend' | 'onLateReply'
+  'convertBytesMax' | 'onPush' | 'onVerb' | 'onExtend' | 'onLateReply'
 > {
   onAttached(attached: Attached): void;
   onLeaving(attached: Attached, why: string): void;
@@ -109,8 +109,9 @@ export class Attached {
   }
 
   #linkEvents(): LinkEvents {
-    const { onPush, onVerb, onExtend, onLateReply } = this.#events;
+    const { convertBytesMax, onPush, onVerb, onExtend, onLateReply } = this.#events;
     return {
+      convertBytesMax,
       onPush,
       onVerb,
       onExtend,

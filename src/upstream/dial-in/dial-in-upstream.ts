@@ -11,7 +11,12 @@ import type { TimerWheel } from '../../timer-wheel.ts';
 import type { Call } from '../call.ts';
 import { ConnectCall } from '../connect-call.ts';
 import { type Downlink, notAReply, takePush, takeVerb } from '../grpc/downlink.ts';
-import { encodeClosed, encodeConnect, encodeSession } from '../grpc/gateway-frames.ts';
+import {
+  encodeClosed,
+  encodeConnectOr,
+  encodeSession,
+  encodeSessionOr,
+} from '../grpc/gateway-frames.ts';
 import type { Slot } from '../grpc/unary-calls.ts';
 import {
   type Accepted,
@@ -110,8 +115,13 @@ export class DialInUpstream implements Upstream {
       call.fail(failure('BACKEND_AWAY'));
       return;
     }
+    const session = this.#sessionBytes(call);
+    if (!(session instanceof Uint8Array)) {
+      call.fail(session);
+      return;
+    }
     attached.link.request(call, {
-      session: this.#sessionBytes(call),
+      session,
       route: call.route,
       notify: !call.wantsAnswer,
       body: call.body,
@@ -128,9 +138,12 @@ export class DialInUpstream implements Upstream {
 
   async connect(ask: ConnectAsk): Promise<Accepted | Failure> {
     const call = new ConnectCall(ask, this, this.#options.wheel, notAReply);
-    const attached = call.ended ? null : this.#placeFor(call);
-    if (attached === null) call.fail(failure('BACKEND_AWAY'));
-    else attached.link.connect(call, encodeConnect(ask));
+    const bytes = encodeConnectOr(ask);
+    const isSayable = bytes instanceof Uint8Array;
+    const attached = call.ended || !isSayable ? null : this.#placeFor(call);
+    if (!isSayable) call.fail(bytes);
+    else if (attached === null) call.fail(failure('BACKEND_AWAY'));
+    else attached.link.connect(call, bytes);
     const outcome = await call.outcome;
     // A session that a backend has refused was never its own: it does not hear of the end.
     if (call.refused && !ask.refresh) {
@@ -202,11 +215,12 @@ export class DialInUpstream implements Upstream {
     return null;
   }
 
-  #sessionBytes({ lane, session, target }: Call): Buffer {
+  #sessionBytes({ lane, session, target }: Call): Buffer | Failure {
     const known = lane.facts as Facts | null;
     if (known !== null && known.version === session.version && known.ordinal === target.ordinal)
       return known.bytes;
-    const bytes = encodeSession(session, forwarded(session.data, target.forward));
+    const bytes = encodeSessionOr(session, forwarded(session.data, target.forward));
+    if (!(bytes instanceof Uint8Array)) return bytes;
     const facts: Facts = { version: session.version, ordinal: target.ordinal, bytes };
     lane.facts = facts;
     return bytes;
@@ -216,6 +230,7 @@ export class DialInUpstream implements Upstream {
 
   #makeEvents(): AttachedEvents {
     return {
+      convertBytesMax: this.#downlink.convertBytesMax,
       onAttached: ({ peer, instance }) => {
         this.#events.onState(peer, 'attached', instance === '' ? '' : `instance ${instance}`);
       },

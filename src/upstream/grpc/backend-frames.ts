@@ -7,7 +7,9 @@ import {
   decodePush,
   decodeTarget,
 } from '../../contract/shapes.ts';
+import { StructError } from '../../contract/struct.ts';
 import { decodeDurationMs, WireReader } from '../../contract/wire.ts';
+import { type Failure, failure } from '../../errors.ts';
 import type { Close, Patch, Push, Target } from '../../session/commands.ts';
 import type { Reply } from '../upstream.ts';
 
@@ -20,6 +22,8 @@ export type SessionVerb = { target: Target; patch: Patch | null; close: Close | 
 
 /** What a Link gives for every frame, in the order in which they stand. */
 export interface FrameHandler {
+  /** Bytes of JSON in a frame that are made anew: `limits.convert`. */
+  readonly convertBytesMax: number;
   onHello(hello: BackendHello, features: readonly string[]): void;
   onReply(id: number, reply: WireReader): void;
   onConnect(id: number, connect: WireReader): void;
@@ -29,6 +33,14 @@ export interface FrameHandler {
   onCredit(credit: Credit): void;
   onGoaway(reason: string): void;
   onExtend(id: number, timeoutMs: number): void;
+}
+
+/** Why a reply is none, in words for the client where they say something of it. */
+export function unsayable(error: unknown): Failure {
+  return failure(
+    'BAD_REPLY',
+    error instanceof StructError ? `the answer: ${error.message}` : undefined,
+  );
 }
 
 /** Reads a ToGateway message. @throws {WireError} */
@@ -77,8 +89,10 @@ function readFrame(frame: WireReader, handler: FrameHandler): void {
   }
   if (message === null) return;
   if (kind === BACKEND_FRAME.reply) handler.onReply(id, message);
-  else if (kind === BACKEND_FRAME.push) handler.onPush(id, decodePush(message), bytes);
-  else if (kind === BACKEND_FRAME.verb) handler.onVerb(id, decodeVerb(message), bytes);
+  else if (kind === BACKEND_FRAME.push)
+    handler.onPush(id, decodePush(message, handler.convertBytesMax), bytes);
+  else if (kind === BACKEND_FRAME.verb)
+    handler.onVerb(id, decodeVerb(message, handler.convertBytesMax), bytes);
   else if (kind === BACKEND_FRAME.connect) handler.onConnect(id, message);
   else if (kind === BACKEND_FRAME.hello) readHello(message, handler);
   else if (kind === BACKEND_FRAME.credit) handler.onCredit(decodeCredit(message));
@@ -127,21 +141,25 @@ function decodeExtend(reader: WireReader): number {
   return ms;
 }
 
-/** The body of a reply that holds nothing else, which is nearly every one; else the whole reply. */
-export function decodeReply(reader: WireReader): Uint8Array | Reply {
+/**
+ * The body of a reply that holds nothing else, which is nearly every one; else the whole reply.
+ *
+ * @throws {WireError} It cannot be read; a StructError: its body cannot be said.
+ */
+export function decodeReply(reader: WireReader, convertBytesMax: number): Uint8Array | Reply {
   let body: Uint8Array = NOTHING;
   let reply: Reply | null = null;
   const pushes: Push[] = [];
   while (reader.next()) {
     if (reader.field === 1) {
-      body = decodeBody(reader.message());
+      body = decodeBody(reader.message(), convertBytesMax);
       if (reply !== null) reply.failure = null;
       continue;
     }
     reply ??= { body: null, failure: null, patch: null, pushes, close: null };
-    if (reader.field === 2) reply.failure = decodeError(reader.message());
-    else if (reader.field === 3) reply.patch = decodePatch(reader.message());
-    else if (reader.field === 4) pushes.push(decodePush(reader.message()));
+    if (reader.field === 2) reply.failure = decodeError(reader.message(), convertBytesMax);
+    else if (reader.field === 3) reply.patch = decodePatch(reader.message(), convertBytesMax);
+    else if (reader.field === 4) pushes.push(decodePush(reader.message(), convertBytesMax));
     else if (reader.field === 5) reply.close = decodeClose(reader.message());
     else reader.skip();
   }
@@ -150,13 +168,30 @@ export function decodeReply(reader: WireReader): Uint8Array | Reply {
   return reply;
 }
 
-function decodeVerb(reader: WireReader): SessionVerb {
+/** A verb whose target cannot be said names nobody, and has a patch with the fault. */
+function decodeVerb(reader: WireReader, convertBytesMax: number): SessionVerb {
   const verb: SessionVerb = { target: {}, patch: null, close: null };
+  let fault: string | null = null;
   while (reader.next()) {
-    if (reader.field === 1) verb.target = decodeTarget(reader.message());
-    else if (reader.field === 2) verb.patch = decodePatch(reader.message());
+    if (reader.field === 1) fault = readVerbTarget(reader.message(), verb, convertBytesMax);
+    else if (reader.field === 2) verb.patch = decodePatch(reader.message(), convertBytesMax);
     else if (reader.field === 3) verb.close = decodeClose(reader.message());
     else reader.skip();
   }
-  return verb;
+  return fault === null ? verb : { target: {}, patch: { fault }, close: null };
+}
+
+/** What is wrong with it; null: nothing. */
+function readVerbTarget(
+  reader: WireReader,
+  into: SessionVerb,
+  convertBytesMax: number,
+): string | null {
+  try {
+    into.target = decodeTarget(reader, convertBytesMax);
+    return null;
+  } catch (error) {
+    if (!(error instanceof StructError)) throw error;
+    return error.under('target').message;
+  }
 }

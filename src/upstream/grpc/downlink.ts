@@ -8,6 +8,8 @@ import type { Link } from './link.ts';
 
 /** What a backend asks for by itself over its Link. */
 export interface Downlink {
+  /** Bytes of JSON in what it says that are made anew: `limits.convert`. */
+  readonly convertBytesMax: number;
   /** `counted`: the backend wants to know what became of it. Neither promise rejects. */
   push(push: Push, counted: boolean): Promise<PushedFields> | null;
   verb(verb: SessionVerb): Promise<DoneFields>;

@@ -1,8 +1,8 @@
 /** What the gateway sends: the frames of a Link, and the Request of a Handle call. Shapes: proto/pith/v1. */
 import type { ConnectFacts } from '../../contract/shapes.ts';
-import { encodeStruct } from '../../contract/struct.ts';
+import { encodeStruct, StructError } from '../../contract/struct.ts';
 import { BYTES, encodeMs, fieldBytes, varintBytes, WireWriter } from '../../contract/wire.ts';
-import type { Failure } from '../../errors.ts';
+import { type Failure, failure } from '../../errors.ts';
 import type { JsonObject } from '../../session/commands.ts';
 import type { Session } from '../../session/session.ts';
 import type { Trace } from '../call.ts';
@@ -21,12 +21,42 @@ export function encodeSession(
   writer.string(5, session.clientType);
   writer.string(6, session.clientVersion);
   writer.bytes(7, encodeMs(session.openedAtWall));
-  if (data !== null) writer.bytes(8, encodeStruct(data));
+  if (data !== null) writer.bytes(8, within('data', data));
   writer.uint(9, session.version);
   writer.strings(10, groups);
   writer.string(11, session.connection.transport);
   writer.string(12, session.dialect);
   return writer.take();
+}
+
+/** @throws {StructError} Its path begins with `name`. */
+function within(name: string, object: JsonObject): Buffer {
+  try {
+    return encodeStruct(object);
+  } catch (error) {
+    if (!(error instanceof StructError)) throw error;
+    throw error.under(name);
+  }
+}
+
+/** The same, with a failure for data that no Struct can say: another backend has set it, in JSON. */
+export function encodeSessionOr(session: Session, data: JsonObject | null): Buffer | Failure {
+  try {
+    return encodeSession(session, data);
+  } catch (error) {
+    if (!(error instanceof StructError)) throw error;
+    return failure('UNSUPPORTED', `session data for this backend: ${error.message}`);
+  }
+}
+
+/** The ConnectRequest, with a failure for what the client or a backend has said and no Struct can say. */
+export function encodeConnectOr(facts: ConnectFacts): Buffer | Failure {
+  try {
+    return encodeConnect(facts);
+  } catch (error) {
+    if (!(error instanceof StructError)) throw error;
+    return failure('BAD_BODY', `the handshake: ${error.message}`);
+  }
 }
 
 /** What a Request says; `session` is encoded already and shared by many. */
@@ -120,13 +150,13 @@ export function writeRequestFrame(writer: WireWriter, id: number, request: Reque
   return length;
 }
 
-/** The ConnectRequest of a handshake: everything that is known of the session. @throws {WireError} nested too deep */
+/** The ConnectRequest of a handshake: everything that is known of the session. @throws {StructError} */
 export function encodeConnect(facts: ConnectFacts): Buffer {
   const { session, user, sys, headers, resumed, refresh } = facts;
   const writer = new WireWriter(1_024);
   writer.bytes(1, encodeSession(session, session.data, [...session.groups]));
-  writer.bytes(2, encodeStruct(user));
-  writer.bytes(3, encodeStruct(sys));
+  writer.bytes(2, within('user', user));
+  writer.bytes(3, within('sys', sys));
   for (const name of Object.keys(headers)) {
     const entry = new WireWriter();
     entry.text(1, name);

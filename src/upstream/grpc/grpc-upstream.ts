@@ -19,7 +19,7 @@ import {
 } from '../upstream.ts';
 import { Balancer, type Policy } from './balancer.ts';
 import { type Downlink, notAReply, takePush, takeVerb } from './downlink.ts';
-import { encodeClosed, encodeConnect, encodeSession } from './gateway-frames.ts';
+import { encodeClosed, encodeConnectOr, encodeSession, encodeSessionOr } from './gateway-frames.ts';
 import type { Slot } from './unary-calls.ts';
 import type { Way } from './way.ts';
 import { Ways, type WaysOptions } from './ways.ts';
@@ -66,6 +66,7 @@ export class GrpcUpstream implements Upstream {
     this.#ways = new Ways(
       { ...options, spreads },
       {
+        convertBytesMax: downlink.convertBytesMax,
         onState: (address, state, why) => {
           events.onState(address, state, why);
         },
@@ -102,8 +103,13 @@ export class GrpcUpstream implements Upstream {
       call.fail(failure('BACKEND_AWAY'));
       return;
     }
+    const session = this.#sessionBytes(call);
+    if (!(session instanceof Uint8Array)) {
+      call.fail(session);
+      return;
+    }
     way.send(call, {
-      session: this.#sessionBytes(call),
+      session,
       route: call.route,
       notify: !call.wantsAnswer,
       body: call.body,
@@ -121,9 +127,12 @@ export class GrpcUpstream implements Upstream {
 
   async connect(ask: ConnectAsk): Promise<Accepted | Failure> {
     const call = new ConnectCall(ask, this, this.#options.wheel, notAReply);
-    const way = call.ended ? null : this.#wayFor(call);
-    if (way === null) call.fail(failure('BACKEND_AWAY'));
-    else way.connect(call, encodeConnect(ask));
+    const bytes = encodeConnectOr(ask);
+    const isSayable = bytes instanceof Uint8Array;
+    const way = call.ended || !isSayable ? null : this.#wayFor(call);
+    if (!isSayable) call.fail(bytes);
+    else if (way === null) call.fail(failure('BACKEND_AWAY'));
+    else way.connect(call, bytes);
     const outcome = await call.outcome;
     // A session that a backend has refused was never its own: it does not hear of the end.
     if (call.refused && !ask.refresh) {
@@ -225,12 +234,13 @@ export class GrpcUpstream implements Upstream {
     return false;
   }
 
-  #sessionBytes(call: Call): Buffer {
+  #sessionBytes(call: Call): Buffer | Failure {
     const { lane, session, target } = call;
     const known = lane.facts as Facts | null;
     if (known !== null && known.version === session.version && known.ordinal === target.ordinal)
       return known.bytes;
-    const bytes = encodeSession(session, forwarded(session.data, target.forward));
+    const bytes = encodeSessionOr(session, forwarded(session.data, target.forward));
+    if (!(bytes instanceof Uint8Array)) return bytes;
     const { epoch } = this.#ways;
     const facts: Facts = { version: session.version, ordinal: target.ordinal, bytes, epoch };
     lane.facts = facts;

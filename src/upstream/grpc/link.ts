@@ -5,6 +5,7 @@
 import { type ServiceError, status } from '@grpc/grpc-js';
 
 import { type Accepted, decodeConnectResponse } from '../../contract/shapes.ts';
+import { StructError } from '../../contract/struct.ts';
 import { WireError, type WireReader, WireWriter } from '../../contract/wire.ts';
 import { type Failure, failure } from '../../errors.ts';
 import type { Push } from '../../session/commands.ts';
@@ -17,6 +18,7 @@ import {
   decodeReply,
   type FrameHandler,
   readToGateway,
+  unsayable,
   type SessionVerb,
 } from './backend-frames.ts';
 import type { LinkStream } from './channel.ts';
@@ -46,6 +48,8 @@ const FEATURES = ['credit', 'extend'] as const;
 
 /** What a Link tells its way. */
 export interface LinkEvents {
+  /** Bytes of JSON in a frame that are made anew: `limits.convert`. */
+  readonly convertBytesMax: number;
   onHello(hello: BackendHello): void;
   /** Call `link.done(bytes)` when the push, the verb, has been dealt with. */
   onPush(link: Link, id: number, push: Push, bytes: number): void;
@@ -66,6 +70,7 @@ export interface LinkEvents {
 
 export class Link implements FrameHandler {
   readonly calls: LinkCalls;
+  readonly convertBytesMax: number;
   /** Set by its way while calls fail: the next answer is worth an event. */
   faulty = false;
   readonly #stream: LinkStream;
@@ -88,6 +93,7 @@ export class Link implements FrameHandler {
 
   /** @param now The monotonic clock, milliseconds. */
   constructor(stream: LinkStream, now: () => number, events: LinkEvents) {
+    this.convertBytesMax = events.convertBytesMax;
     this.calls = new LinkCalls(this);
     this.#stream = stream;
     this.#now = now;
@@ -245,9 +251,11 @@ export class Link implements FrameHandler {
     if (call === null) return;
     let reply: ReturnType<typeof decodeReply>;
     try {
-      reply = decodeReply(reader);
+      reply = decodeReply(reader, this.convertBytesMax);
     } catch (error) {
-      call.fail(failure('BAD_REPLY'));
+      call.fail(unsayable(error));
+      // Nothing is wrong with the frame but what is said in it.
+      if (error instanceof StructError) return;
       throw error;
     }
     if (reply instanceof Uint8Array) call.succeed(reply);
@@ -260,9 +268,10 @@ export class Link implements FrameHandler {
     if (call === null) return;
     let outcome: Accepted | Failure;
     try {
-      outcome = decodeConnectResponse(reader);
+      outcome = decodeConnectResponse(reader, this.convertBytesMax);
     } catch (error) {
-      call.fail(failure('BAD_REPLY'));
+      call.fail(unsayable(error));
+      if (error instanceof StructError) return;
       throw error;
     }
     if (call instanceof ConnectCall) call.answered(outcome);

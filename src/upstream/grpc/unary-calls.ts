@@ -3,11 +3,12 @@ import { type ClientUnaryCall, type ServiceError, status } from '@grpc/grpc-js';
 
 import type { Clock } from '../../clock.ts';
 import { type Accepted, decodeConnectResponse } from '../../contract/shapes.ts';
+import { StructError } from '../../contract/struct.ts';
 import { WireError, WireReader } from '../../contract/wire.ts';
 import { type Failure, failure } from '../../errors.ts';
 import type { Call } from '../call.ts';
 import type { ConnectCall } from '../connect-call.ts';
-import { decodeReply } from './backend-frames.ts';
+import { decodeReply, unsayable } from './backend-frames.ts';
 import type { Channel } from './channel.ts';
 import { encodeRequest, type RequestFields } from './gateway-frames.ts';
 import { failureOfStatus, hint } from './status.ts';
@@ -23,6 +24,8 @@ export interface Slot {
 
 /** What its way hears of. */
 export interface UnaryEvents {
+  /** Bytes of JSON in an answer that are made anew: `limits.convert`. */
+  readonly convertBytesMax: number;
   /** The way is well: there was an answer. */
   onAnswered(): void;
   /** There was none, or none that can be read. */
@@ -73,11 +76,11 @@ export class UnaryCalls {
   #answer(call: Call, bytes: Buffer): void {
     let reply: ReturnType<typeof decodeReply>;
     try {
-      reply = decodeReply(new WireReader(bytes));
+      reply = decodeReply(new WireReader(bytes), this.#events.convertBytesMax);
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
-      this.#events.onFault();
-      call.fail(failure('BAD_REPLY'));
+      if (!(error instanceof StructError)) this.#events.onFault();
+      call.fail(unsayable(error));
       return;
     }
     this.#events.onAnswered();
@@ -103,7 +106,7 @@ export class UnaryCalls {
       if (call.ended) return;
       if (error === null) {
         this.#events.onAnswered();
-        call.answered(readConnectResponse(bytes ?? NOTHING));
+        call.answered(readConnectResponse(bytes ?? NOTHING, this.#events.convertBytesMax));
       } else if (error.code === status.UNIMPLEMENTED) {
         call.fail(failure('BACKEND_ERROR', 'the backend has no Connect'));
         this.#events.onNoConnect();
@@ -151,12 +154,12 @@ class UnaryCall implements Slot {
   }
 }
 
-function readConnectResponse(bytes: Buffer): Accepted | Failure {
+function readConnectResponse(bytes: Buffer, convertBytesMax: number): Accepted | Failure {
   try {
-    return decodeConnectResponse(new WireReader(bytes));
+    return decodeConnectResponse(new WireReader(bytes), convertBytesMax);
   } catch (error) {
     if (!(error instanceof WireError)) throw error;
-    return failure('BAD_REPLY');
+    return unsayable(error);
   }
 }
 

@@ -376,6 +376,7 @@ export class Way {
 
   #makeUnary(): UnaryCalls {
     return new UnaryCalls(this.#channel, this.#options.clock, {
+      convertBytesMax: this.#events.convertBytesMax,
       onAnswered: () => {
         this.#onAnswered();
       },

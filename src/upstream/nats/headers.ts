@@ -3,6 +3,7 @@ import type { Msg, MsgHdrs } from 'nats';
 
 import { JSON_DEPTH_MAX, nestsTooDeep } from '../../contract/json-depth.ts';
 import { type Failure, failure } from '../../errors.ts';
+import { parseAsWritten } from '../../protocol/exact-json.ts';
 import type { Close, Delivery, JsonObject, Patch, Push } from '../../session/commands.ts';
 import type { Session } from '../../session/session.ts';
 import type { Trace } from '../call.ts';
@@ -176,7 +177,7 @@ function json(headers: Headers, name: string): unknown {
   if (value === undefined || value === '') return undefined;
   let parsed: unknown;
   try {
-    parsed = JSON.parse(value);
+    parsed = parseAsWritten(value);
   } catch {
     throw new HeaderError(`header ${name}: not JSON`);
   }

@@ -17,9 +17,10 @@ function read(message: Buffer): Got[] {
   const got: Got[] = [];
   const log = (kind: string, id: number, value: unknown) => got.push({ kind, id, value });
   readToGateway(message, {
+    convertBytesMax: 1_048_576,
     onHello: (hello, features) => log('hello', 0, { ...hello, features }),
-    onReply: (id, reader) => log('reply', id, decodeReply(reader)),
-    onConnect: (id, reader) => log('connect', id, decodeConnectResponse(reader)),
+    onReply: (id, reader) => log('reply', id, decodeReply(reader, 1_048_576)),
+    onConnect: (id, reader) => log('connect', id, decodeConnectResponse(reader, 1_048_576)),
     onPush: (id, push) => log('push', id, push),
     onVerb: (id, verb) => log('verb', id, verb),
     onCredit: (credit) => log('credit', 0, credit),

@@ -25,8 +25,13 @@ import {
 import { encodeStruct } from '../../../src/contract/struct.ts';
 import { WireReader, WireWriter } from '../../../src/contract/wire.ts';
 import type { Failure } from '../../../src/errors.ts';
+import { parseAsWritten } from '../../../src/protocol/exact-json.ts';
 import type { JsonObject } from '../../../src/session/commands.ts';
-import { encodeConnect, writeConnect } from '../../../src/upstream/grpc/gateway-frames.ts';
+import {
+  encodeConnect,
+  encodeConnectOr,
+  writeConnect,
+} from '../../../src/upstream/grpc/gateway-frames.ts';
 import { connect } from '../session/support.ts';
 import { decodeToBackend, jsonObjects, text, uint32 } from './reference.ts';
 
@@ -68,7 +73,7 @@ function outcomes(value: JsonValue): (Accepted | Failure)[] {
   const message = fromJson(response, value);
   const wire = Buffer.from(toBinary(response, message));
   return [
-    decodeConnectResponse(new WireReader(wire)),
+    decodeConnectResponse(new WireReader(wire), 1_048_576),
     readConnectResponse(Buffer.from(JSON.stringify(toJson(response, message)))),
     readConnectResponse(Buffer.from(JSON.stringify(toJson(response, message, inOurNames)))),
   ];
@@ -130,11 +135,27 @@ describe('a ConnectRequest', () => {
     );
   });
 
-  test('says null for a number that JSON cannot say, which a client can send', () => {
-    const user = JSON.parse('{"a":1e999,"b":[-1e999],"c":-0}') as JsonObject;
-    const { wire, json } = asRead(factsOf({ user }));
-    expect(wire).toMatchObject({ user: { a: null, b: [null], c: 0 } });
-    expect(json).toEqual(wire);
+  test('says each number in JSON as the client did, and none otherwise in a Struct', () => {
+    const said = '{"a":1.0,"b":[10.0,1E+2],"c":{"d":0.1}}';
+    const user = parseAsWritten(said) as JsonObject;
+    expect(JSON.stringify(connectJson(factsOf({ user })).user)).toBe(said);
+    const { wire } = asRead(factsOf({ user }));
+    expect(wire).toMatchObject({ user: { a: 1, b: [10, 100], c: { d: 0.1 } } });
+  });
+
+  test.each([
+    ['{"a":9007199254740993}', 'user.a is 9007199254740993, more than'],
+    ['{"a":[{"b":1e400}]}', 'user.a[0].b is 1e400, more than'],
+    ['{"a":[1,-1e-400]}', 'user.a[1] is -1e-400, more than'],
+    ['{"a":{"b":"\\ud800"}}', 'user.a.b holds half a character'],
+    ['{"\\udc00":1}', 'user holds half a character'],
+  ])('%s cannot be said in a Struct, and passes in JSON', (said, words) => {
+    const user = parseAsWritten(said) as JsonObject;
+    expect(encodeConnectOr(factsOf({ user }))).toMatchObject({
+      reason: 'BAD_BODY',
+      message: expect.stringContaining(words) as string,
+    });
+    expect(JSON.stringify(connectJson(factsOf({ user })).user)).toBe(said);
   });
 
   test('is a frame of a Link, with its number', () => {
@@ -266,14 +287,18 @@ describe('a ConnectResponse', () => {
     const writer = new WireWriter();
     writer.bytes(1, Buffer.from([0xa0, 0x06, 0x01]));
     writer.bytes(99, Buffer.from('later'));
-    expect(decodeConnectResponse(new WireReader(writer.take()))).toMatchObject({ user: null });
+    expect(decodeConnectResponse(new WireReader(writer.take()), 1_048_576)).toMatchObject({
+      user: null,
+    });
   });
 
   test('of the two outcomes in protobuf the last counts', () => {
     const writer = new WireWriter();
     writer.bytes(1, Buffer.alloc(0));
     writer.bytes(2, Buffer.from([0x08, 0x05]));
-    expect(decodeConnectResponse(new WireReader(writer.take()))).toMatchObject({ code: 5 });
+    expect(decodeConnectResponse(new WireReader(writer.take()), 1_048_576)).toMatchObject({
+      code: 5,
+    });
   });
 
   test('is never an exception, whatever the bytes', () => {

@@ -8,7 +8,12 @@ import {
   decodePush,
   decodeTarget,
 } from '../../../src/contract/shapes.ts';
-import { decodeJsonValue, decodeStruct, encodeStruct } from '../../../src/contract/struct.ts';
+import {
+  decodeJsonValue,
+  decodeStruct,
+  StructError,
+  encodeStruct,
+} from '../../../src/contract/struct.ts';
 import {
   decodeDurationMs,
   encodeMs,
@@ -62,13 +67,14 @@ function outcome(bytes: Buffer): number | typeof WireError {
   };
   try {
     readToGateway(bytes, {
+      convertBytesMax: 1_048_576,
       onHello: count,
       onReply: (_id, reader) => {
-        decodeReply(reader);
+        decodeReply(reader, 1_048_576);
         frames++;
       },
       onConnect: (_id, reader) => {
-        decodeConnectResponse(reader);
+        decodeConnectResponse(reader, 1_048_576);
         frames++;
       },
       onPush: count,
@@ -119,7 +125,11 @@ describe('bytes that are not a message', () => {
       fc.property(fc.oneof(flipped, random), (bytes) => {
         expect(thrownBy(() => outcome(bytes))).toBeNull();
         for (const decode of [decodePush, decodePatch, decodeError, decodeTarget, decodeStruct]) {
-          expect(thrownBy(() => decode(new WireReader(bytes)))).toBeOneOf([null, WireError]);
+          expect(thrownBy(() => decode(new WireReader(bytes), 1_048_576))).toBeOneOf([
+            null,
+            WireError,
+            StructError,
+          ]);
         }
       }),
       { numRuns: 1_000 },
@@ -258,7 +268,7 @@ describe('JSON', () => {
     entry.text(2, 'bad');
     const bytes = new WireWriter();
     bytes.bytes(5, entry.take());
-    const { fields } = decodeError(new WireReader(bytes.take()));
+    const { fields } = decodeError(new WireReader(bytes.take()), 1_048_576);
     expect(JSON.stringify(fields)).toBe('{"__proto__":"bad"}');
   });
 });

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 
 import { applyPatch, type Changed, matches, NAME_BYTES_MAX } from '../../../src/session/changes.ts';
 import type { JsonObject, Patch } from '../../../src/session/commands.ts';
+import { parseAsWritten } from '../../../src/protocol/exact-json.ts';
 import { Registry } from '../../../src/session/registry.ts';
 import type { Session } from '../../../src/session/session.ts';
 import { activate, connect, makeWorld, turn } from './support.ts';
@@ -36,6 +37,30 @@ function setUp() {
   };
   return { registry, asked, confirm, confirmLater, join, apply, world };
 }
+
+test('numbers are kept as they were written, and are equal in any notation', () => {
+  const { apply, join } = setUp();
+  const { session } = join(1);
+  const data = (json: string) => parseAsWritten(json) as JsonObject;
+  expect(apply(session, { set: data('{"id":9007199254740993,"n":1.0}') })).toMatchObject({
+    changed: 1,
+  });
+  expect(JSON.stringify(session.data)).toBe('{"id":9007199254740993,"n":1.0}');
+  expect(apply(session, { set: data('{"id":9007199254740993.0,"n":1e0}') })).toMatchObject({
+    changed: 0,
+  });
+  expect(matches(session.data, data('{"id":9007199254740993,"n":1}'))).toBe(true);
+  expect(matches(session.data, { id: 9007199254740992 })).toBe(false);
+  expect(matches(session.data, { n: Number.NaN })).toBe(false);
+});
+
+test('a patch that could not be read is refused with what is wrong', () => {
+  const { apply, join } = setUp();
+  expect(apply(join(1).session, { fault: 'set.hp is NaN' })).toMatchObject({
+    reason: 'BAD_ARGUMENT',
+    message: 'set.hp is NaN',
+  });
+});
 
 /** All that a patch may change. */
 function stateOf(session: Session) {

@@ -31,6 +31,7 @@ class Written extends EventEmitter {
 function open(): { link: Link; messages: Buffer[] } {
   const stream = new Written();
   const link = new Link(stream as unknown as LinkStream, () => 0, {
+    convertBytesMax: 1_048_576,
     onHello: nothing,
     onPush: nothing,
     onVerb: nothing,

@@ -16,8 +16,9 @@ const ignore = (): void => {};
 function replies(text: string): (Uint8Array | Reply)[] {
   const found: (Uint8Array | Reply)[] = [];
   readToGateway(json.toGateway(text), {
+    convertBytesMax: 1_048_576,
     onHello: ignore,
-    onReply: (_, reader) => void found.push(decodeReply(reader)),
+    onReply: (_, reader) => void found.push(decodeReply(reader, 1_048_576)),
     onConnect: ignore,
     onPush: ignore,
     onVerb: ignore,

@@ -40,6 +40,7 @@ function stage(token = '') {
   const game = new DialInUpstream(
     { name: 'game', token, gatewayId: 'g', version: '1', clock, wheel },
     {
+      convertBytesMax: 1_048_576,
       push: () => null,
       verb: () => Promise.reject(new Error('no verbs here')),
       onUnanswered: () => {},
