@@ -212,11 +212,20 @@ function readPart(reader: WireReader, push: Push, convertBytesMax: number): void
 export const NO_OUTCOME = 'the answer to Connect must hold accept or error, one of them';
 export const EXPIRED = 'the answer to Connect has an expires_in that is over already';
 
-/** Reads a ConnectResponse. */
+/** Reads a ConnectResponse; one that cannot be said lets nobody in. @throws {WireError} It cannot be read. */
 export function decodeConnectResponse(
   reader: WireReader,
   convertBytesMax: number,
 ): Accepted | Failure {
+  try {
+    return outcomeIn(reader, convertBytesMax);
+  } catch (error) {
+    if (!(error instanceof StructError)) throw error;
+    return failure('BAD_REPLY', `the answer to Connect: ${error.message}`);
+  }
+}
+
+function outcomeIn(reader: WireReader, convertBytesMax: number): Accepted | Failure {
   let outcome: Accepted | Failure = failure('BAD_REPLY', NO_OUTCOME);
   while (reader.next()) {
     if (reader.field === 1) outcome = decodeAccept(reader.message(), convertBytesMax);

@@ -9,7 +9,7 @@ import {
 } from '../../contract/shapes.ts';
 import { StructError } from '../../contract/struct.ts';
 import { decodeDurationMs, WireReader } from '../../contract/wire.ts';
-import { type Failure, failure } from '../../errors.ts';
+import { failure } from '../../errors.ts';
 import type { Close, Patch, Push, Target } from '../../session/commands.ts';
 import type { Reply } from '../upstream.ts';
 
@@ -33,14 +33,6 @@ export interface FrameHandler {
   onCredit(credit: Credit): void;
   onGoaway(reason: string): void;
   onExtend(id: number, timeoutMs: number): void;
-}
-
-/** Why a reply is none, in words for the client where they say something of it. */
-export function unsayable(error: unknown): Failure {
-  return failure(
-    'BAD_REPLY',
-    error instanceof StructError ? `the answer: ${error.message}` : undefined,
-  );
 }
 
 /** Reads a ToGateway message. @throws {WireError} */
@@ -142,11 +134,22 @@ function decodeExtend(reader: WireReader): number {
 }
 
 /**
- * The body of a reply that holds nothing else, which is nearly every one; else the whole reply.
+ * The body of a reply that holds nothing else, which is nearly every one; else the whole reply. One whose body cannot
+ * be said is a failure that says where.
  *
- * @throws {WireError} It cannot be read; a StructError: its body cannot be said.
+ * @throws {WireError} It cannot be read.
  */
 export function decodeReply(reader: WireReader, convertBytesMax: number): Uint8Array | Reply {
+  try {
+    return replyIn(reader, convertBytesMax);
+  } catch (error) {
+    if (!(error instanceof StructError)) throw error;
+    const bad = failure('BAD_REPLY', `the answer: ${error.message}`);
+    return { body: null, failure: bad, patch: null, pushes: [], close: null };
+  }
+}
+
+function replyIn(reader: WireReader, convertBytesMax: number): Uint8Array | Reply {
   let body: Uint8Array = NOTHING;
   let reply: Reply | null = null;
   const pushes: Push[] = [];

@@ -5,7 +5,6 @@
 import { type ServiceError, status } from '@grpc/grpc-js';
 
 import { type Accepted, decodeConnectResponse } from '../../contract/shapes.ts';
-import { StructError } from '../../contract/struct.ts';
 import { WireError, type WireReader, WireWriter } from '../../contract/wire.ts';
 import { type Failure, failure } from '../../errors.ts';
 import type { Push } from '../../session/commands.ts';
@@ -18,7 +17,6 @@ import {
   decodeReply,
   type FrameHandler,
   readToGateway,
-  unsayable,
   type SessionVerb,
 } from './backend-frames.ts';
 import type { LinkStream } from './channel.ts';
@@ -253,9 +251,7 @@ export class Link implements FrameHandler {
     try {
       reply = decodeReply(reader, this.convertBytesMax);
     } catch (error) {
-      call.fail(unsayable(error));
-      // Nothing is wrong with the frame but what is said in it.
-      if (error instanceof StructError) return;
+      call.fail(failure('BAD_REPLY'));
       throw error;
     }
     if (reply instanceof Uint8Array) call.succeed(reply);
@@ -270,8 +266,7 @@ export class Link implements FrameHandler {
     try {
       outcome = decodeConnectResponse(reader, this.convertBytesMax);
     } catch (error) {
-      call.fail(unsayable(error));
-      if (error instanceof StructError) return;
+      call.fail(failure('BAD_REPLY'));
       throw error;
     }
     if (call instanceof ConnectCall) call.answered(outcome);

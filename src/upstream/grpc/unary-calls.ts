@@ -3,12 +3,11 @@ import { type ClientUnaryCall, type ServiceError, status } from '@grpc/grpc-js';
 
 import type { Clock } from '../../clock.ts';
 import { type Accepted, decodeConnectResponse } from '../../contract/shapes.ts';
-import { StructError } from '../../contract/struct.ts';
 import { WireError, WireReader } from '../../contract/wire.ts';
 import { type Failure, failure } from '../../errors.ts';
 import type { Call } from '../call.ts';
 import type { ConnectCall } from '../connect-call.ts';
-import { decodeReply, unsayable } from './backend-frames.ts';
+import { decodeReply } from './backend-frames.ts';
 import type { Channel } from './channel.ts';
 import { encodeRequest, type RequestFields } from './gateway-frames.ts';
 import { failureOfStatus, hint } from './status.ts';
@@ -79,8 +78,8 @@ export class UnaryCalls {
       reply = decodeReply(new WireReader(bytes), this.#events.convertBytesMax);
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
-      if (!(error instanceof StructError)) this.#events.onFault();
-      call.fail(unsayable(error));
+      this.#events.onFault();
+      call.fail(failure('BAD_REPLY'));
       return;
     }
     this.#events.onAnswered();
@@ -159,7 +158,7 @@ function readConnectResponse(bytes: Buffer, convertBytesMax: number): Accepted |
     return decodeConnectResponse(new WireReader(bytes), convertBytesMax);
   } catch (error) {
     if (!(error instanceof WireError)) throw error;
-    return unsayable(error);
+    return failure('BAD_REPLY');
   }
 }
 

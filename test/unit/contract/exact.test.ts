@@ -60,7 +60,9 @@ describe('what JSON cannot say of a Struct', () => {
     const body = message(2, message(5, struct('a', inner)));
     const words = `json.a.b is ${number}, which JSON cannot say`;
     expect(() => decodeBody(new WireReader(body), MAX)).toThrow(words);
-    expect(() => decodeReply(new WireReader(message(1, body)), MAX)).toThrow(words);
+    expect(decodeReply(new WireReader(message(1, body)), MAX)).toMatchObject({
+      failure: { code: 502, message: `the answer: ${words}` },
+    });
   });
 
   test('fails the push and the patch that hold it, and nothing beside them', () => {
