@@ -4,9 +4,9 @@
  */
 import { type ServiceError, status } from '@grpc/grpc-js';
 
-import { type Accepted, decodeConnectResponse } from '../../contract/shapes.ts';
+import { decodeConnectResponse } from '../../contract/shapes.ts';
 import { WireError, type WireReader, WireWriter } from '../../contract/wire.ts';
-import { type Failure, failure } from '../../errors.ts';
+import { failure } from '../../errors.ts';
 import type { Push } from '../../session/commands.ts';
 import type { Call } from '../call.ts';
 import { CallTable } from '../call-table.ts';
@@ -45,9 +45,7 @@ const MESSAGE_BYTES_AIM = 1024 * 1024;
 const FEATURES = ['credit', 'extend'] as const;
 
 /** What a Link tells its way. */
-export interface LinkEvents {
-  /** Bytes of JSON in a frame that are made anew: `limits.convert`. */
-  readonly convertBytesMax: number;
+export interface LinkEvents extends Pick<FrameHandler, 'convertBytesMax'> {
   onHello(hello: BackendHello): void;
   /** Call `link.done(bytes)` when the push, the verb, has been dealt with. */
   onPush(link: Link, id: number, push: Push, bytes: number): void;
@@ -247,13 +245,7 @@ export class Link implements FrameHandler {
   onReply(id: number, reader: WireReader): void {
     const call = this.#answered(id);
     if (call === null) return;
-    let reply: ReturnType<typeof decodeReply>;
-    try {
-      reply = decodeReply(reader, this.convertBytesMax);
-    } catch (error) {
-      call.fail(failure('BAD_REPLY'));
-      throw error;
-    }
+    const reply = this.#decoded(call, reader, decodeReply);
     if (reply instanceof Uint8Array) call.succeed(reply);
     else call.answer(reply);
     if (this.#waiting.size > 0) this.#pump();
@@ -262,16 +254,20 @@ export class Link implements FrameHandler {
   onConnect(id: number, reader: WireReader): void {
     const call = this.#answered(id);
     if (call === null) return;
-    let outcome: Accepted | Failure;
+    const outcome = this.#decoded(call, reader, decodeConnectResponse);
+    if (call instanceof ConnectCall) call.answered(outcome);
+    else call.fail(failure('BAD_REPLY', 'the backend answered a request as if it were Connect'));
+    if (this.#waiting.size > 0) this.#pump();
+  }
+
+  /** A frame that cannot be read fails its call, and ends the link. */
+  #decoded<T>(call: Call, reader: WireReader, decode: (reader: WireReader, max: number) => T): T {
     try {
-      outcome = decodeConnectResponse(reader, this.convertBytesMax);
+      return decode(reader, this.convertBytesMax);
     } catch (error) {
       call.fail(failure('BAD_REPLY'));
       throw error;
     }
-    if (call instanceof ConnectCall) call.answered(outcome);
-    else call.fail(failure('BAD_REPLY', 'the backend answered a request as if it were Connect'));
-    if (this.#waiting.size > 0) this.#pump();
   }
 
   /** The call of this number; a late answer is a sign of life too. */
