@@ -3,6 +3,11 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
+# The machine's own, for the note after an installation; asked before PATH changes.
+ifeq ($(wildcard node_modules/.package-lock.json),)
+MACHINE_NODE := $(shell node -p process.versions.node 2>/dev/null)
+endif
+
 # Node from npm goes before the machine's own, which may be too old; it changes nothing outside this folder.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
@@ -113,6 +118,7 @@ clean: ## remove what was installed or made in this folder
 $(NODE_MODULES): package.json package-lock.json .npmrc deploy/node-runtime/package.json
 	@command -v npm >/dev/null || { echo 'npm is needed to begin: install Node.js (any version, npm 10 or newer)' >&2; exit 1; }
 	npm ci --loglevel=error
+	@node deploy/node-runtime/announce.mjs $(MACHINE_NODE)
 	@touch $@
 
 $(CLIENT_MODULES): test/clients/package.json test/clients/package-lock.json test/clients/.npmrc | $(NODE_MODULES)
@@ -137,7 +143,7 @@ $(ROOMS_MODULES): deploy/examples/rooms-grpc-python/requirements.txt
 
 node24: $(NODE_MODULES)
 	@node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 24 || (a === 24 && b >= 12) ? 0 : 1)' || \
-	  { echo "Node 24.12 or newer is needed, this is $$(node -v), and npm has none for this platform. Install it and run make again." >&2; exit 1; }
+	  { echo "Node 24.12 or newer is needed, this is $$(node -v), and npm installed none here. Install it and run make again." >&2; exit 1; }
 
 tools: test/tools/install.sh test/tools/install-chromium.sh
 	@sh test/tools/install.sh

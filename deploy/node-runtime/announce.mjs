@@ -1,14 +1,13 @@
-// Runs once after `npm ci`: says which Node the project uses when the machine's own is too old.
-// Plain JavaScript, so that an old Node can run it as well.
+// Run by make after `npm ci`, with the version of the machine's own Node: says which one the project uses where that
+// is too old. Plain JavaScript, so that an old Node can run it as well.
 const WANTED_MAJOR = 24;
 const major = (version) => Number(version.replace(/^v/, '').split('.')[0]);
 
-const machine =
-  /node\/v([0-9.]+)/.exec(process.env.npm_config_user_agent ?? '')?.[1] ?? process.versions.node;
+const machine = process.argv[2] ?? process.versions.node;
 const project = process.versions.node;
 if (major(project) < WANTED_MAJOR) {
   console.error(
-    `pith: Node ${WANTED_MAJOR} or newer is needed and this is v${project}; npm has no Node ${WANTED_MAJOR} for ` +
+    `pith: Node ${WANTED_MAJOR} or newer is needed and this is v${project}; npm installed none for ` +
       `${process.platform}-${process.arch}. Install it and run this again.`,
   );
   process.exitCode = 1;

@@ -14,6 +14,7 @@ export const PLACES: readonly { file: string; texts: (version: string) => readon
       `      "name": "pith",\n      "version": "${v}",`,
     ],
   },
+  { file: 'src/client/package.json', texts: (v) => [`  "version": "${v}",`] },
   { file: 'src/client/version.ts', texts: (v) => [`'${v}'`] },
   { file: 'deploy/Dockerfile', texts: (v) => [`ARG VERSION=${v}\n`] },
   {

@@ -5,11 +5,22 @@ import tls from 'node:tls';
 import { ownError } from './client-error.ts';
 import type { Dial } from './transport.ts';
 
-/** What `tls://` may need; see `tls.connect` of Node. */
-export type TcpOptions = Pick<
-  tls.ConnectionOptions,
-  'ca' | 'cert' | 'key' | 'passphrase' | 'servername' | 'rejectUnauthorized'
->;
+type Pem = string | Uint8Array;
+
+/** What `tls://` may need, as `tls.connect` of Node takes it; written out, so that no types of Node's are needed. */
+export type TcpOptions = {
+  /** Authorities that the server is checked against, in PEM. Default: those that Node knows. */
+  readonly ca?: Pem | readonly Pem[] | undefined;
+  /** A certificate of the client's own, in PEM; needs `key`. */
+  readonly cert?: Pem | undefined;
+  readonly key?: Pem | undefined;
+  /** Of the key. */
+  readonly passphrase?: string | undefined;
+  /** The name that the server's certificate must have. Default: the URL's host. */
+  readonly servername?: string | undefined;
+  /** false: any certificate is taken. Default true. */
+  readonly rejectUnauthorized?: boolean | undefined;
+};
 
 /** For `tcp://host:port` and `tls://host:port`, as in `new PithClient('tls://…', { dial: tcp({ ca }) })`. */
 export function tcp(options: TcpOptions = {}): Dial {
@@ -22,7 +33,8 @@ export function tcp(options: TcpOptions = {}): Dial {
     const host = hostname.replace(/^\[|\]$/g, '');
     const to = { host, port: Number(port), noDelay: true };
     const name = net.isIP(host) === 0 ? { servername: host } : {};
-    const socket = isTls ? tls.connect({ ...to, ...name, ...options }) : net.connect(to);
+    const forTls = { ...to, ...name, ...options } as tls.ConnectionOptions;
+    const socket = isTls ? tls.connect(forTls) : net.connect(to);
     socket.on(isTls ? 'secureConnect' : 'connect', () => {
       events.onOpen();
     });

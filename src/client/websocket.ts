@@ -21,13 +21,20 @@ export type WebSocketLike = {
 /** No close frame came. [RFC 6455 section 7.1.5] */
 const CODE_LOST = 1006;
 
+function openGlobal(url: string): WebSocketLike {
+  if (typeof WebSocket === 'undefined')
+    throw ownError(
+      'UNREACHABLE',
+      'there is no global WebSocket here: give one, as webSocket((url) => new WS(url)) of the package ws',
+    );
+  return new WebSocket(url);
+}
+
 /**
  * @param open Makes the WebSocket, for one that needs more than a URL, such as `(url) => new WS(url, { ca })` with
  * the package `ws` for a certificate that Node does not know. Default: the global WebSocket.
  */
-export function webSocket(
-  open: (url: string) => WebSocketLike = (url) => new WebSocket(url),
-): Dial {
+export function webSocket(open: (url: string) => WebSocketLike = openGlobal): Dial {
   return (url, events) => {
     if (!/^(ws|http)s?:/.test(url)) {
       throw ownError('BAD_URL', `ws:// or wss:// is expected, not ${url}`);

@@ -1,0 +1,73 @@
+/**
+ * Builds what `npm pack` puts into an archive; nothing is built to develop. Plain JavaScript, so that a machine whose
+ * Node is older than ours gets as far as the sentence below.
+ *   node build.mjs pith      dist/: the gateway and the client, for the package `pith`
+ *   node build.mjs client    src/client/dist: the client alone, for the package `pith-client` (npm pack ./src/client)
+ *   node build.mjs clean     removes what `client` made, so that only sources are among the sources
+ */
+import { execFileSync } from 'node:child_process';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const DIST = join(ROOT, 'dist');
+const CLIENT_DIST = join(ROOT, 'src/client/dist');
+/** npm packs what is in the folder, and links to files outside it are left out. */
+const CLIENT_LICENSE = join(ROOT, 'src/client/LICENSE');
+const TSC = join(ROOT, 'node_modules/.bin/tsc');
+
+if (!existsSync(TSC)) {
+  console.error('npm pack compiles with what npm ci installs: run npm ci in the clone first.');
+  process.exit(1);
+}
+switch (process.argv[2]) {
+  case 'pith':
+    rmSync(DIST, { recursive: true, force: true });
+    compile('deploy/package', DIST);
+    buildClient(join(DIST, 'client'));
+    mkdirSync(join(DIST, 'gen'), { recursive: true });
+    copyFileSync(join(ROOT, 'src/gen/pith.binpb'), join(DIST, 'gen/pith.binpb'));
+    copyFileSync(join(ROOT, 'deploy/package/pith.js'), join(DIST, 'pith.js'));
+    break;
+  case 'client':
+    buildClient(CLIENT_DIST);
+    copyFileSync(join(ROOT, 'LICENSE'), CLIENT_LICENSE);
+    break;
+  case 'clean':
+    rmSync(CLIENT_DIST, { recursive: true, force: true });
+    rmSync(CLIENT_LICENSE, { force: true });
+    break;
+  default:
+    throw new Error('pith, client or clean is expected');
+}
+
+function buildClient(to) {
+  rmSync(to, { recursive: true, force: true });
+  compile('src/client', to);
+  for (const name of readdirSync(to)) {
+    if (!name.endsWith('.d.ts')) continue;
+    const file = join(to, name);
+    writeFileSync(file, withOldImports(readFileSync(file, 'utf8')));
+  }
+}
+
+function compile(project, to) {
+  execFileSync(process.execPath, [TSC, '-p', join(ROOT, project), '--outDir', to], {
+    cwd: ROOT,
+    stdio: ['ignore', 2, 2],
+  });
+}
+
+/** Declarations name each other by `.ts`, which TypeScript before 5 does not follow; `.js` all do. */
+function withOldImports(declarations) {
+  return declarations.replace(/(from\s+|import\()(['"])(\.[^'"]*)\.ts\2/g, '$1$2$3.js$2');
+}
