@@ -39,6 +39,13 @@ const breaker = z
   .prefault({})
   .describe('Circuit breaker: a backend that keeps failing is left alone for a while.');
 
+const deadAfter = duration(
+  '30s',
+  'A connection on which something is awaited and nothing comes for so long is dead: what is in flight there fails, ' +
+    'and a new one is made. The backend is asked for a sign of life twice before. 0s: never.',
+  { min: 1_000, zero: true },
+);
+
 const grpcBackend = z
   .strictObject({
     grpc: checkedText(checkGrpcAddress).describe('dns:///host:port, unix:///path or host:port.'),
@@ -53,6 +60,7 @@ const grpcBackend = z
       'How old a link may be, more or less a fifth, before a new one replaces it; 0s: as old as it gets.',
       { min: 1_000, zero: true },
     ),
+    dead_after: deadAfter,
     balance: choice(
       ['round_robin', 'least_in_flight', 'hash', 'pick_first'],
       'round_robin',
@@ -139,6 +147,7 @@ const dialInBackend = z
       .strictObject({ token: secret('Token that the backend shows; empty: none.') })
       .prefault({})
       .describe('The backend opens the Link itself.'),
+    dead_after: deadAfter,
     breaker,
   })
   .transform((entry) => ({ kind: 'dial_in' as const, ...entry }));
@@ -182,6 +191,8 @@ export type NatsBackendConfig = Extract<BackendConfig, { kind: 'nats' }>;
 export type HttpBackendConfig = Extract<BackendConfig, { kind: 'http' }>;
 /** A backend on a Unix socket. */
 export type IpcBackendConfig = Extract<BackendConfig, { kind: 'ipc' }>;
+/** A backend that dials in. */
+export type DialInBackendConfig = Extract<BackendConfig, { kind: 'dial_in' }>;
 /** A backend that is a fixed answer. */
 export type ReplyBackendConfig = Extract<BackendConfig, { kind: 'reply' }>;
 

@@ -150,6 +150,11 @@ export class WireReader {
     this.#end = end;
   }
 
+  /** Bytes of what it reads that are behind it. */
+  get position(): number {
+    return this.#at;
+  }
+
   /** Goes to the next field; false at the end. */
   next(): boolean {
     if (this.#at >= this.#end) return false;

@@ -68,6 +68,9 @@ class GrpcSocket implements AttachSocket {
     this.#call.resume();
   }
 
+  /** The port pings every connection: see ControlServer. */
+  watch(): void {}
+
   end({ how, text }: Ending): void {
     if (how === 'done') this.#call.end();
     // The way to end with a status: it goes out behind what was written.

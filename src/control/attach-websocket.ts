@@ -7,19 +7,20 @@ import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 
 import { errorText } from '../errors.ts';
-import { Alarm, type TimerWheel } from '../timer-wheel.ts';
+import type { TimerWheel } from '../timer-wheel.ts';
 import {
   ATTACH_MESSAGE_BYTES_MAX,
   type AttachSocket,
   AttachStream,
   type Ending,
 } from '../upstream/dial-in/attach-stream.ts';
+import { Liveness } from '../upstream/liveness.ts';
 import type { Attach } from './attach.ts';
 import { AttachJson, AttachJsonError } from './attach-json.ts';
 
+type Socket = IncomingMessage['socket'];
+
 export const ATTACH_PATH = '/v1/attach';
-/** A backend that is silent for so long is pinged, and given up when it is silent once more. */
-export const PING_EVERY_MS = 10_000;
 const FRAGMENTS_MAX = 1_024;
 const BUFFERED_CHUNKS_MAX = 65_536;
 
@@ -58,7 +59,7 @@ export class AttachWebSockets {
     }
     const { remoteAddress, remotePort } = request.socket;
     this.#server.handleUpgrade(request, socket, head, (ws) => {
-      this.#open(ws, `websocket ${remoteAddress}:${remotePort}`);
+      this.#open(ws, request.socket, `websocket ${remoteAddress}:${remotePort}`);
     });
   }
 
@@ -68,17 +69,16 @@ export class AttachWebSockets {
     for (const ws of this.#server.clients) ws.terminate();
   }
 
-  #open(ws: WebSocket, peer: string): void {
+  #open(ws: WebSocket, socket: Socket, peer: string): void {
     this.#json ??= new AttachJson();
     const json = this.#json;
-    const below = new JsonSocket(ws, json, this.#attach.wheel);
+    const below = new JsonSocket(ws, { socket, json, wheel: this.#attach.wheel });
     const stream = new AttachStream(peer, below);
-    below.onSilent = () => {
+    below.onDead = (why) => {
       ws.terminate();
-      stream.fail(`no sign of life for ${2 * PING_EVERY_MS} ms`);
+      stream.fail(why);
     };
     ws.on('message', (data: Buffer, isBinary: boolean) => {
-      below.heard();
       if (isBinary) {
         stream.fail('a binary message: send JSON as text');
         return;
@@ -89,12 +89,6 @@ export class AttachWebSockets {
         if (!(error instanceof AttachJsonError)) throw error;
         stream.fail(error.message);
       }
-    });
-    ws.on('ping', () => {
-      below.heard();
-    });
-    ws.on('pong', () => {
-      below.heard();
     });
     // A message over the limit, or one that is no WebSocket: `ws` closes, and says why.
     ws.on('error', (error) => {
@@ -129,24 +123,22 @@ const CODES: Readonly<Record<Ending['how'], number>> = {
 };
 
 class JsonSocket implements AttachSocket {
-  /** Called once, when nothing has come for two intervals. */
-  onSilent: () => void = () => {};
+  /** Called once, when nothing has come for too long. */
+  onDead: (why: string) => void = () => {};
   readonly #ws: WebSocket;
+  readonly #socket: Socket;
   readonly #json: AttachJson;
   readonly #wheel: TimerWheel;
-  readonly #ping: Alarm;
-  #silent = false;
-  /** What is not read cannot be heard either. */
+  #liveness: Liveness | null = null;
   #paused = false;
+  /** Times that it was looked at while it was paused. */
+  #looks = 0;
 
-  constructor(ws: WebSocket, json: AttachJson, wheel: TimerWheel) {
+  constructor(ws: WebSocket, parts: { socket: Socket; json: AttachJson; wheel: TimerWheel }) {
     this.#ws = ws;
-    this.#json = json;
-    this.#wheel = wheel;
-    this.#ping = new Alarm(() => {
-      this.#onInterval();
-    });
-    wheel.set(this.#ping, PING_EVERY_MS);
+    this.#socket = parts.socket;
+    this.#json = parts.json;
+    this.#wheel = parts.wheel;
   }
 
   send(message: Buffer, done: () => void): void {
@@ -160,8 +152,23 @@ class JsonSocket implements AttachSocket {
 
   resume(): void {
     this.#paused = false;
-    this.#silent = false;
     this.#ws.resume();
+  }
+
+  watch(deadAfterMs: number): void {
+    this.#liveness = new Liveness(deadAfterMs, this.#wheel, {
+      // Always: nobody dials it again, and what lies between forgets a connection that is silent.
+      isAwaited: () => true,
+      // What is not read cannot be heard either.
+      heard: () => this.#socket.bytesRead + (this.#paused ? ++this.#looks : this.#looks),
+      ask: () => {
+        if (this.#ws.readyState === this.#ws.OPEN) this.#ws.ping();
+      },
+      onDead: (why) => {
+        this.onDead(why);
+      },
+    });
+    this.#liveness.begin();
   }
 
   end({ how, text }: Ending): void {
@@ -174,24 +181,9 @@ class JsonSocket implements AttachSocket {
     this.#ws.terminate();
   }
 
-  /** Something came. */
-  heard(): void {
-    this.#silent = false;
-  }
-
   /** The connection has ended. */
   stop(): void {
-    this.#wheel.cancel(this.#ping);
-  }
-
-  #onInterval(): void {
-    if (this.#silent && !this.#paused) {
-      this.onSilent();
-      return;
-    }
-    this.#silent = true;
-    if (this.#ws.readyState === this.#ws.OPEN) this.#ws.ping();
-    this.#wheel.set(this.#ping, PING_EVERY_MS);
+    this.#liveness?.stop();
   }
 }
 

@@ -41,6 +41,13 @@ export class Attach {
     return this.#wheel;
   }
 
+  /** The shortest silence, in milliseconds, after which one of the backends wants to be given up; 0: none does. */
+  get deadAfterMs(): number {
+    const all = [...this.#backends.values()].map(({ deadAfterMs }) => deadAfterMs);
+    const given = all.filter((ms) => ms > 0);
+    return given.length === 0 ? 0 : Math.min(...given);
+  }
+
   /** Somebody has connected. */
   open(stream: AttachStream): void {
     if (this.#newcomers.size >= NEWCOMERS_MAX) {

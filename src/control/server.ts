@@ -6,7 +6,9 @@ import {
   loadPackageDefinition,
   Server,
   ServerCredentials,
+  type ServerOptions,
   type ServiceClientConstructor,
+  type ServiceDefinition,
 } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { HealthImplementation } from 'grpc-health-check';
@@ -30,19 +32,15 @@ const REFLECTION = {
 const HEALTH = 'grpc.health.v1.Health';
 /** How long open streams may take to end when the server stops. */
 const SHUTDOWN_MS = 500;
-/** A connection that is silent for so long is pinged: an attached backend may be gone without a word. */
-const PING_EVERY_MS = 10_000;
-const PONG_WAIT_MS = 10_000;
+/** Where no backend attaches: how long a connection may be silent, as `dead_after` says elsewhere. */
+const DEAD_AFTER_MS = 30_000;
+/** Largest message of Control. Only what attaches may send more. */
+const MESSAGE_BYTES_MAX = 16 * 1024 * 1024;
 
 export class ControlServer {
   /** The same methods over HTTP, for the admin port. */
   readonly api: JsonApi;
-  readonly #server = new Server({
-    'grpc.enable_channelz': 0,
-    'grpc.max_receive_message_length': ATTACH_MESSAGE_BYTES_MAX,
-    'grpc.keepalive_time_ms': PING_EVERY_MS,
-    'grpc.keepalive_timeout_ms': PONG_WAIT_MS,
-  });
+  readonly #server: Server;
   readonly #health = new HealthImplementation({ '': 'NOT_SERVING', [CONTROL]: 'NOT_SERVING' });
   readonly #clock: Clock;
   #port = 0;
@@ -50,11 +48,17 @@ export class ControlServer {
   /** @param attach Where backends attach; null: they don't. */
   constructor(parts: ControlParts, clock: Clock, attach: Attach | null = null) {
     this.#clock = clock;
+    this.#server = new Server({
+      'grpc.enable_channelz': 0,
+      'grpc.max_receive_message_length':
+        attach === null ? MESSAGE_BYTES_MAX : ATTACH_MESSAGE_BYTES_MAX,
+      ...pings(attach === null ? DEAD_AFTER_MS : attach.deadAfterMs),
+    });
     if (attach !== null) this.#server.addService(GATEWAY_SERVICE, { Attach: attachByGrpc(attach) });
     const services = loadServices();
     const methods = controlMethods(parts);
     const definitions = services(CONTROL).service;
-    this.#server.addService(definitions, grpcHandlers(definitions, methods, parts));
+    this.#server.addService(bounded(definitions), grpcHandlers(definitions, methods, parts));
     this.#health.addToServer(this.#server);
     const descriptorSet = readFileSync(DESCRIPTOR_SET);
     this.api = new JsonApi({
@@ -118,6 +122,31 @@ export class ControlServer {
       });
     });
   }
+}
+
+/** Each connection is pinged, by which it stays known to whatever lies between; who does not answer is gone. */
+function pings(deadAfterMs: number): ServerOptions {
+  if (deadAfterMs === 0) return {};
+  const everyMs = Math.round(deadAfterMs / 3);
+  return {
+    'grpc.keepalive_time_ms': everyMs,
+    'grpc.keepalive_timeout_ms': deadAfterMs - everyMs,
+  };
+}
+
+/** The same service, whose requests are at most so long. */
+function bounded(definitions: ServiceDefinition): ServiceDefinition {
+  return Object.fromEntries(
+    Object.entries(definitions).map(([name, method]) => {
+      const { requestDeserialize } = method;
+      const read = (bytes: Buffer): unknown => {
+        if (bytes.length > MESSAGE_BYTES_MAX)
+          throw new Error(`a message of at most ${MESSAGE_BYTES_MAX} bytes is read`);
+        return requestDeserialize(bytes);
+      };
+      return [name, { ...method, requestDeserialize: read }];
+    }),
+  );
 }
 
 function loadServices(): (name: string) => ServiceClientConstructor {

@@ -19,7 +19,10 @@ export class Seldom {
   take(kind: string): { leftOut?: number } | null {
     const now = this.#clock.now();
     const known = this.#kinds.get(kind);
-    if (known === undefined && this.#kinds.size >= KINDS_MAX) return null;
+    if (known === undefined && this.#kinds.size >= KINDS_MAX) {
+      this.#forget(now);
+      if (this.#kinds.size >= KINDS_MAX) return null;
+    }
     if (known === undefined || now >= known.since + SELDOM_MS) {
       this.#kinds.set(kind, { since: now, lines: 1, leftOut: 0 });
       return known === undefined || known.leftOut === 0 ? {} : { leftOut: known.leftOut };
@@ -30,5 +33,11 @@ export class Seldom {
     }
     known.leftOut++;
     return null;
+  }
+
+  /** Those that are quiet; addresses come and go for months. */
+  #forget(now: number): void {
+    for (const [kind, { since }] of this.#kinds)
+      if (now >= since + SELDOM_MS) this.#kinds.delete(kind);
   }
 }

@@ -7,6 +7,7 @@ import { inBackground } from '../background.ts';
 import type { Clock } from '../clock.ts';
 import type {
   BackendConfig,
+  DialInBackendConfig,
   GrpcBackendConfig,
   HttpBackendConfig,
   IpcBackendConfig,
@@ -21,7 +22,7 @@ import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import type { SessionVerb } from '../upstream/grpc/backend-frames.ts';
-import { type BackendTls, credentialsOf } from '../upstream/grpc/channel.ts';
+import { type BackendTls, credentialsOf } from '../upstream/grpc/connection.ts';
 import type { DoneFields, PushedFields } from '../upstream/grpc/gateway-frames.ts';
 import { DialInUpstream } from '../upstream/dial-in/dial-in-upstream.ts';
 import type { Downlink } from '../upstream/grpc/downlink.ts';
@@ -77,15 +78,41 @@ export function makeUpstream(name: string, backend: BackendConfig, parts: Upstre
     case 'ipc':
       return makeIpc(name, backend, parts);
     case 'dial_in':
-      return makeDialIn(name, backend.dial_in.token, parts);
+      return makeDialIn(name, backend, parts);
   }
 }
 
 /** Conditions of an address that somebody should look at. */
 const TROUBLE = new Set(['away', 'ejected', 'unhealthy', 'unresolved', 'failed']);
 
+/** Logs each change of an address; of one that comes and goes all the time only some. */
+function stateTeller(
+  name: string,
+  { clock, log }: UpstreamParts,
+): (address: string, state: string, why: string) => void {
+  const seldom = new Seldom(clock);
+  return (address, state, why) => {
+    const left = seldom.take(`${address} ${state}`);
+    if (left === null) return;
+    const level = TROUBLE.has(state) ? 'warn' : 'info';
+    log[level]({ backend: name, address, state, why, ...left }, 'backend');
+  };
+}
+
+/** Logs what a backend sent and nobody could use. */
+function troubleTeller(
+  name: string,
+  { clock, log }: UpstreamParts,
+): (kind: string, why: string) => void {
+  const seldom = new Seldom(clock);
+  return (kind, why) => {
+    const left = seldom.take(kind);
+    if (left !== null) log.warn({ backend: name, why, ...left }, 'backend frame');
+  };
+}
+
 function makeGrpc(name: string, backend: GrpcBackendConfig, parts: UpstreamParts): GrpcUpstream {
-  const { gatewayId, version, clock, wheel, log, metrics } = parts;
+  const { gatewayId, version, clock, wheel, metrics } = parts;
   return new GrpcUpstream(
     {
       name,
@@ -97,6 +124,7 @@ function makeGrpc(name: string, backend: GrpcBackendConfig, parts: UpstreamParts
       metadata: backend.metadata,
       links: backend.links,
       linkAgeMs: backend.link_age,
+      deadAfterMs: backend.dead_after,
       balance: backend.balance,
       hashBy: backend.hash_by,
       weights: backend.weights,
@@ -109,12 +137,8 @@ function makeGrpc(name: string, backend: GrpcBackendConfig, parts: UpstreamParts
     },
     makeDownlink(name, parts),
     {
-      onState: (address, state, why) => {
-        log[TROUBLE.has(state) ? 'warn' : 'info'](
-          { backend: name, address, state, why },
-          'backend',
-        );
-      },
+      onState: stateTeller(name, parts),
+      onTrouble: troubleTeller(name, parts),
       onLateReply: () => {
         metrics.add('pith_late_replies_total', ['grpc']);
       },
@@ -147,6 +171,7 @@ function makeMethod(
       },
       url: backend.grpc,
       hashBy: backend.hash_by,
+      deadAfterMs: backend.dead_after,
       digest: backend.reflection_digest,
       tls: grpcTlsOf(name, backend.tls),
       clock,
@@ -158,12 +183,7 @@ function makeMethod(
         if (refused !== null)
           log.warn({ sid: from.sid, route: push.route, why: refused.message }, 'push refused');
       },
-      onState: (address, state, why) => {
-        log[TROUBLE.has(state) ? 'warn' : 'info'](
-          { backend: name, address, state, why },
-          'backend',
-        );
-      },
+      onState: stateTeller(name, parts),
       onSchema: ({ digest, methods }) => {
         log.info({ backend: name, methods: methods.size, digest }, 'schema');
       },
@@ -195,12 +215,12 @@ function makeHttp(name: string, backend: HttpBackendConfig, parts: UpstreamParts
   const { clock, wheel, log } = parts;
   const { http: url, headers } = backend;
   const seldom = new Seldom(clock);
+  const tellState = stateTeller(name, parts);
   return new HttpUpstream(
     { name, url, headers, tls: tlsOf(name, backend.tls), clock, wheel },
     {
       onState: (state, why) => {
-        const level = state === 'away' ? 'warn' : 'info';
-        log[level]({ backend: name, address: url, state, why }, 'backend');
+        tellState(url, state, why);
       },
       onTrouble: (kind, route, why) => {
         const left = seldom.take(kind);
@@ -220,6 +240,7 @@ function makeIpc(name: string, { ipc }: IpcBackendConfig, parts: UpstreamParts):
   const { clock, wheel, reach, log, metrics, convertBytesMax } = parts;
   const path = ipc.replace(/^unix:(\/\/)?/, '');
   const seldom = new Seldom(clock);
+  const tellState = stateTeller(name, parts);
   return new IpcUpstream(
     { name, path, convertBytesMax, clock, wheel },
     {
@@ -241,8 +262,7 @@ function makeIpc(name: string, { ipc }: IpcBackendConfig, parts: UpstreamParts):
     },
     {
       onState: (state, why) => {
-        const level = state === 'away' ? 'warn' : 'info';
-        log[level]({ backend: name, address: ipc, state, why }, 'backend');
+        tellState(ipc, state, why);
       },
       onLateReply: () => {
         metrics.add('pith_late_replies_total', ['ipc']);
@@ -255,16 +275,18 @@ function makeIpc(name: string, { ipc }: IpcBackendConfig, parts: UpstreamParts):
   );
 }
 
-function makeDialIn(name: string, token: string, parts: UpstreamParts): DialInUpstream {
-  const { gatewayId, version, clock, wheel, log, metrics } = parts;
+function makeDialIn(
+  name: string,
+  { dial_in: { token }, dead_after: deadAfterMs }: DialInBackendConfig,
+  parts: UpstreamParts,
+): DialInUpstream {
+  const { gatewayId, version, clock, wheel, metrics } = parts;
   return new DialInUpstream(
-    { name, token, gatewayId, version, clock, wheel },
+    { name, token, deadAfterMs, gatewayId, version, clock, wheel },
     makeDownlink(name, parts),
     {
-      onState: (address, state, why) => {
-        const level = state === 'away' ? 'warn' : 'info';
-        log[level]({ backend: name, address, state, why }, 'backend');
-      },
+      onState: stateTeller(name, parts),
+      onTrouble: troubleTeller(name, parts),
       onLateReply: () => {
         metrics.add('pith_late_replies_total', ['dial_in']);
       },

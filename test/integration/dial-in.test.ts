@@ -333,7 +333,7 @@ limits: { messages_per_second: 100000, burst: 100000 }`.replace(
     const { backend, client } = await stage('WebSocket');
     backend.handle = () => ({ body: { text: `"${'x'.repeat(1_000_000)}"` } });
     expect(await client.request('game.any')).toHaveLength(1_000_000);
-    backend.send({ push: { route: 'onX', body: { text: 'x'.repeat(17 * 1024 * 1024) } } });
+    backend.send({ push: { route: 'onX', body: { text: 'x'.repeat(65 * 1024 * 1024) } } });
     expect((await backend.ended).code).toBe(1009);
   });
 });
@@ -343,9 +343,9 @@ describe('time', () => {
   async function still() {
     const clock = new ManualClock();
     const wheel = new TimerWheel(clock);
-    const nothing = { onState: () => {}, onLateReply: () => {} };
+    const nothing = { onState: () => {}, onLateReply: () => {}, onTrouble: () => {} };
     const game = new DialInUpstream(
-      { name: 'game', token: '', gatewayId: 'g', version: '1', clock, wheel },
+      { name: 'game', token: '', deadAfterMs: 30_000, gatewayId: 'g', version: '1', clock, wheel },
       {
         convertBytesMax: 1_048_576,
         push: () => null,
@@ -383,17 +383,19 @@ describe('time', () => {
       socket.send('{"frames":[{"hello":{"backend":"game"}}]}');
       await once(socket, 'message');
     }
-    const [lively, silent] = sockets as [WebSocket, WebSocket];
+    const [, silent] = sockets as [WebSocket, WebSocket];
     expect(game.info()).toMatchObject({ healthy: 2 });
     const closed = once(silent, 'close');
-    for (let i = 0; i < 2; i++) {
-      const pinged = once(lively, 'ping');
-      clock.advance(10_000);
-      await pinged;
-      // The pong has left; what is asked behind it is answered after it was read.
-      await fetch(`http://127.0.0.1:${adminPort}/livez`);
+    const pings = [0, 0];
+    for (const [at, socket] of sockets.entries()) socket.on('ping', () => void pings[at]!++);
+    for (let second = 5; second <= 30; second += 5) {
+      clock.advance(5_000);
+      // What is asked behind a pong is answered after it was read.
+      for (let i = 0; i < 3; i++) await fetch(`http://127.0.0.1:${adminPort}/livez`);
     }
     expect((await closed)[0]).toBe(1006);
+    // At 10 s and 20 s; the other one was heard after the first of them.
+    expect(pings).toEqual([2, 2]);
     expect(game.info()).toMatchObject({ healthy: 1 });
   });
 });

@@ -10,14 +10,26 @@ export type Cable = AsyncDisposable & {
   mend(): void;
   /** Holds back everything, both ways, without ending anything. */
   freeze(): void;
+  /** The next connections, so many, are taken and lead nowhere. */
+  swallow(count: number): void;
 };
 
 export async function layCable(to: number): Promise<Cable> {
   const sockets = new Set<net.Socket>();
   let whole = true;
+  let toSwallow = 0;
   const server = net.createServer((near) => {
     if (!whole) {
       near.resetAndDestroy();
+      return;
+    }
+    if (toSwallow > 0) {
+      toSwallow--;
+      sockets.add(near);
+      near.on('error', () => {});
+      near.on('close', () => {
+        sockets.delete(near);
+      });
       return;
     }
     const far = net.connect({ port: to, host: '127.0.0.1', noDelay: true });
@@ -50,6 +62,9 @@ export async function layCable(to: number): Promise<Cable> {
         socket.unpipe();
         socket.pause();
       }
+    },
+    swallow(count) {
+      toSwallow = count;
     },
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy();

@@ -55,7 +55,7 @@ export const RULES: Rules = {
   'relay/':         ['protocol/', 'dialect/', 'routing/', 'session/', 'upstream/upstream.ts', 'upstream/call*', 'timer-wheel.ts', ...SEEN],
   'upstream/':      [...UPSTREAM],
   'upstream/dial-in/': ['upstream/', ...UPSTREAM, 'node:crypto', 'node:events'],
-  'upstream/grpc/': ['upstream/', ...UPSTREAM, ...GRPC, 'node:dns'],
+  'upstream/grpc/': ['upstream/', ...UPSTREAM, ...GRPC, 'node:diagnostics_channel', 'node:dns', 'type node:http2'],
   'upstream/http/': ['upstream/', ...UPSTREAM, 'undici', 'node:buffer'],
   'upstream/ipc/':  ['upstream/', ...UPSTREAM, 'node:net', 'node:buffer'],
   'upstream/method/': ['upstream/', ...UPSTREAM, ...GRPC, '@bufbuild/protobuf', 'config/problem.ts', 'node:buffer', 'node:crypto', 'node:fs', 'node:path'],
@@ -64,7 +64,7 @@ export const RULES: Rules = {
   // The way back, and the operator's way in.
   'bus/':     ['contract/', 'session/', 'type dialect/', 'protocol/', 'routing/', 'gen/', 'timer-wheel.ts', 'upstream/nats/connection.ts', 'upstream/nats/headers.ts', 'upstream/nats/outgoing.ts', 'upstream/nats/subjects.ts', 'nats', 'node:crypto', ...SEEN],
   'control/': ['bus/', 'contract/', 'protocol/', 'session/', 'routing/', 'gen/', 'type config/', ...GRPC, '@bufbuild/protobuf', 'grpc-health-check', 'node:fs', 'node:url', 'node:net', 'node:http', 'type node:stream', 'upstream/dial-in/attach-stream.ts', 'upstream/method/misfits.ts', ...SEEN],
-  'control/attach*': ['control/attach*', 'contract/', 'upstream/dial-in/', 'timer-wheel.ts', 'ws', '@bufbuild/protobuf', ...GRPC, 'type node:stream', 'node:fs', 'node:url', 'node:http'],
+  'control/attach*': ['control/attach*', 'contract/', 'upstream/dial-in/', 'upstream/liveness.ts', 'timer-wheel.ts', 'ws', '@bufbuild/protobuf', ...GRPC, 'type node:stream', 'node:fs', 'node:url', 'node:http'],
 
   // Beside the way.
   'discovery/': ['type config/', 'node:http', 'node:https', 'node:net'],

@@ -6,8 +6,8 @@ import { EventEmitter } from 'node:events';
 
 import type { LinkStream } from '../grpc/channel.ts';
 
-/** Largest message of either side: a turn's frames. In JSON that many bytes of text. */
-export const ATTACH_MESSAGE_BYTES_MAX = 16 * 1024 * 1024;
+/** Largest message of a backend: a turn's frames. In JSON that many bytes of text. */
+export const ATTACH_MESSAGE_BYTES_MAX = 64 * 1024 * 1024;
 
 /**
  * How a stream ends: in order, or for a reason that the backend is told. Who is turned away as `unauthenticated` or
@@ -26,6 +26,8 @@ export interface AttachSocket {
   /** Nothing more is read, until `resume`. */
   pause(): void;
   resume(): void;
+  /** Gives up a backend of which nothing is heard for so long; 0: never. Where nothing is due it is asked, too. */
+  watch(deadAfterMs: number): void;
   /** Ends; what was sent before still leaves. Harmless when it has ended. */
   end(ending: Ending): void;
   /** Ends at once, whatever has not left. */
@@ -70,6 +72,10 @@ export class AttachStream extends EventEmitter {
   resume(): this {
     this.#socket.resume();
     return this;
+  }
+
+  watch(deadAfterMs: number): void {
+    this.#socket.watch(deadAfterMs);
   }
 
   end(): void {

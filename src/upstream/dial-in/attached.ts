@@ -14,7 +14,7 @@ const END_WAIT_MS = 2_000;
 /** What an attached backend tells its upstream. */
 export interface AttachedEvents extends Pick<
   LinkEvents,
-  'convertBytesMax' | 'onPush' | 'onVerb' | 'onExtend' | 'onLateReply'
+  'convertBytesMax' | 'onPush' | 'onVerb' | 'onExtend' | 'onLateReply' | 'onTrouble'
 > {
   onAttached(attached: Attached): void;
   onLeaving(attached: Attached, why: string): void;
@@ -109,13 +109,14 @@ export class Attached {
   }
 
   #linkEvents(): LinkEvents {
-    const { convertBytesMax, onPush, onVerb, onExtend, onLateReply } = this.#events;
+    const { convertBytesMax, onPush, onVerb, onExtend, onLateReply, onTrouble } = this.#events;
     return {
       convertBytesMax,
       onPush,
       onVerb,
       onExtend,
       onLateReply,
+      onTrouble,
       // A backend that does not answer is not dialled elsewhere: there is nothing to eject it for.
       onFault: () => {},
       onAnswered: () => {},

@@ -39,6 +39,8 @@ export type DialInOptions = {
   readonly name: string;
   /** What a backend has to show; '': nothing. */
   readonly token: string;
+  /** Milliseconds of silence after which a process that is attached is given up; 0: never. */
+  readonly deadAfterMs: number;
   readonly gatewayId: string;
   readonly version: string;
   readonly clock: Clock;
@@ -48,6 +50,8 @@ export type DialInOptions = {
 export type DialInEvents = {
   onState(peer: string, state: 'attached' | 'leaving' | 'away', why: string): void;
   onLateReply(): void;
+  /** What a backend sent was not used. `kind`: one of a few; `why` is for the log. */
+  onTrouble(kind: string, why: string): void;
 };
 
 /** What a session's messages have in common, encoded, while it does not change. */
@@ -76,6 +80,10 @@ export class DialInUpstream implements Upstream {
     return this.#options.name;
   }
 
+  get deadAfterMs(): number {
+    return this.#options.deadAfterMs;
+  }
+
   /** Backends come when they come. */
   async start(): Promise<void> {}
 
@@ -102,6 +110,7 @@ export class DialInUpstream implements Upstream {
   attach(stream: AttachStream, first: Buffer): void {
     const { gatewayId, version, wheel } = this.#options;
     const attached = new Attached(stream, wheel, this.#attachedEvents);
+    stream.watch(this.#options.deadAfterMs);
     this.#attached.push(attached);
     attached.link.hello(gatewayId, version);
     stream.take(first);
@@ -243,6 +252,9 @@ export class DialInUpstream implements Upstream {
       },
       onLateReply: () => {
         this.#events.onLateReply();
+      },
+      onTrouble: (kind, why) => {
+        this.#events.onTrouble(kind, why);
       },
       onExtend: (call, timeoutMs) => {
         if (call.extended) return;

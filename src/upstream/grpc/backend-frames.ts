@@ -35,13 +35,32 @@ export interface FrameHandler {
   onExtend(id: number, timeoutMs: number): void;
 }
 
-/** Reads a ToGateway message. @throws {WireError} */
-export function readToGateway(bytes: Buffer, handler: FrameHandler): void {
-  const message = new WireReader(bytes);
-  while (message.next()) {
-    if (message.field === 1) readFrame(message.message(), handler);
-    else message.skip();
+/** Reads a ToGateway message, a frame at a time. */
+export class ToGatewayReader {
+  readonly #message: WireReader;
+
+  constructor(bytes: Buffer) {
+    this.#message = new WireReader(bytes);
   }
+
+  /** Bytes that have been read. */
+  get position(): number {
+    return this.#message.position;
+  }
+
+  /** Reads the next field; false at the end. @throws {WireError} */
+  readFrame(handler: FrameHandler): boolean {
+    if (!this.#message.next()) return false;
+    if (this.#message.field === 1) readFrame(this.#message.message(), handler);
+    else this.#message.skip();
+    return true;
+  }
+}
+
+/** Reads all of a ToGateway message. @throws {WireError} */
+export function readToGateway(bytes: Buffer, handler: FrameHandler): void {
+  const message = new ToGatewayReader(bytes);
+  while (message.readFrame(handler));
 }
 
 /** Field numbers of BackendFrame. */

@@ -37,6 +37,8 @@ export type GrpcUpstreamOptions = Omit<WaysOptions, 'spreads'> & {
 export type GrpcUpstreamEvents = {
   onState(address: string, state: string, why: string): void;
   onLateReply(): void;
+  /** What the backend sent was not used. `kind`: one of a few; `why` is for the log. */
+  onTrouble(kind: string, why: string): void;
 };
 
 /** What a session's messages have in common, encoded, while it does not change. */
@@ -72,6 +74,9 @@ export class GrpcUpstream implements Upstream {
         },
         onLateReply: () => {
           events.onLateReply();
+        },
+        onTrouble: (kind, why) => {
+          events.onTrouble(kind, why);
         },
         onExtend: (call, timeoutMs) => {
           if (call.extended) return;

@@ -4,6 +4,7 @@ import { type ServiceError, status } from '@grpc/grpc-js';
 import { VARINT, WireError, WireReader } from '../../contract/wire.ts';
 import { Alarm, type TimerWheel } from '../../timer-wheel.ts';
 import type { HealthStream } from './channel.ts';
+import type { Connection } from './connection.ts';
 
 /** How long after its end a watch is begun again, in milliseconds. */
 const WATCH_AGAIN_MS = 1_000;
@@ -18,9 +19,8 @@ export type HealthMode = 'auto' | boolean;
 
 /** The connection whose backend is asked. */
 export interface Watched {
+  readonly connection: Pick<Connection, 'watch'>;
   watchHealth(): HealthStream;
-  /** Calls `onLost` once, when there is no connection any more. */
-  watch(onLost: () => void): void;
 }
 
 export class HealthWatch {
@@ -61,7 +61,7 @@ export class HealthWatch {
     });
     stream.on('end', () => {});
     // A server that stops in good order waits for its streams: this one must not be what it waits for.
-    this.#channel.watch(() => {
+    this.#channel.connection.watch(() => {
       if (this.#stream !== stream) return;
       this.#drop();
       this.#wheel.set(this.#again, WATCH_AGAIN_MS);
@@ -73,6 +73,11 @@ export class HealthWatch {
     this.#drop();
     this.well = this.#mode !== true;
     this.words = '';
+  }
+
+  /** Asks no more; what was said holds. */
+  rest(): void {
+    this.#drop();
   }
 
   #drop(): void {

@@ -5,7 +5,7 @@
 import { type ServiceError, status } from '@grpc/grpc-js';
 
 import { decodeConnectResponse } from '../../contract/shapes.ts';
-import { WireError, type WireReader, WireWriter } from '../../contract/wire.ts';
+import type { WireError, WireReader, WireWriter } from '../../contract/wire.ts';
 import { failure } from '../../errors.ts';
 import type { Push } from '../../session/commands.ts';
 import type { Call } from '../call.ts';
@@ -16,10 +16,10 @@ import {
   type Credit,
   decodeReply,
   type FrameHandler,
-  readToGateway,
   type SessionVerb,
 } from './backend-frames.ts';
 import type { LinkStream } from './channel.ts';
+import { FrameIntake, type IntakeLink } from './frame-intake.ts';
 import {
   type RequestFields,
   writeCancel,
@@ -30,7 +30,9 @@ import {
   writeRequestFrame,
 } from './gateway-frames.ts';
 import { ASKED_MAX, Inflow } from './inflow.ts';
+import { Outflow } from './outflow.ts';
 import { hint } from './status.ts';
+import { answerTooLong, tooLong } from './too-long.ts';
 import { WaitingCalls } from './waiting-calls.ts';
 
 /** Numbers on a Link are 32 bits. */
@@ -39,8 +41,6 @@ const LINK_ID_MAX = 0xffff_ffff;
 export const LINK_UNSENT_BYTES_MAX = 16 * 1024 * 1024;
 /** Answers, cancels and ends are not refused: beyond this the link is given up, with all that waits. */
 const LINK_UNSENT_BYTES_END = 2 * LINK_UNSENT_BYTES_MAX;
-/** A turn that has gathered more goes out in several messages: servers refuse one beyond 4 MiB, and end the stream. */
-const MESSAGE_BYTES_AIM = 1024 * 1024;
 /** What a backend's hello may name too, and is used then: proto/README.md. */
 const FEATURES = ['credit', 'extend'] as const;
 
@@ -53,6 +53,8 @@ export interface LinkEvents extends Pick<FrameHandler, 'convertBytesMax'> {
   onGoaway(reason: string): void;
   onExtend(call: Call, timeoutMs: number): void;
   onLateReply(): void;
+  /** What the backend sent was not used. `kind`: one of a few; `why` is for the log. */
+  onTrouble(kind: string, why: string): void;
   /** A call has had no answer in time. */
   onFault(): void;
   /** While `faulty` is set, an answer. */
@@ -64,7 +66,7 @@ export interface LinkEvents extends Pick<FrameHandler, 'convertBytesMax'> {
   onEnd(why: { readonly unimplemented: boolean; readonly text: string }): void;
 }
 
-export class Link implements FrameHandler {
+export class Link implements IntakeLink {
   readonly calls: LinkCalls;
   readonly convertBytesMax: number;
   /** Set by its way while calls fail: the next answer is worth an event. */
@@ -74,15 +76,15 @@ export class Link implements FrameHandler {
   readonly #events: LinkEvents;
   readonly #waiting = new WaitingCalls();
   readonly #inflow = new Inflow();
-  #writer = new WireWriter(4_096);
-  #scheduled = false;
-  #unsentBytes = 0;
+  readonly #intake: FrameIntake;
+  readonly #out: Outflow;
   /** What the backend lets us send: requests and handshakes. */
   #frames = Infinity;
   #bytes = Infinity;
   #inFlightMax = Infinity;
-  /** Not read from. */
-  #paused = false;
+  #helloCame = false;
+  /** The backend gets no credit until it has read more of what it asked for. */
+  #isCreditHeld = false;
   /** Our side has said its last. */
   #closed = false;
   #ended = false;
@@ -94,14 +96,18 @@ export class Link implements FrameHandler {
     this.#stream = stream;
     this.#now = now;
     this.#events = events;
+    this.#intake = new FrameIntake(stream, this);
+    this.#out = new Outflow(stream, () => {
+      if (this.#intake.isPaused || this.#isCreditHeld) this.#readOn();
+    });
     stream.on('data', (bytes: Buffer) => {
-      this.#onData(bytes);
+      this.#intake.take(bytes);
     });
     stream.on('error', (error: ServiceError) => {
-      this.#end(error.code === status.UNIMPLEMENTED, hint(error));
+      this.#onStreamEnd(error.code === status.UNIMPLEMENTED, hint(error));
     });
     stream.on('end', () => {
-      this.#end(false, 'the backend ended the link');
+      this.#onStreamEnd(false, 'the backend ended the link');
     });
   }
 
@@ -115,8 +121,8 @@ export class Link implements FrameHandler {
   }
 
   hello(gateway: string, version: string): void {
-    writeHello(this.#writer, gateway, version, FEATURES);
-    this.#flushSoon();
+    writeHello(this.#out.writer, gateway, version, FEATURES);
+    this.#out.flushSoon();
   }
 
   /** Sends a request, or has it wait for the backend's credit; a notify is done with that. */
@@ -128,9 +134,9 @@ export class Link implements FrameHandler {
 
   #request(call: Call, fields: RequestFields): void {
     const id = call.wantsAnswer ? this.calls.add(call) : 0;
-    this.#bytes -= writeRequestFrame(this.#writer, id, fields);
+    this.#bytes -= writeRequestFrame(this.#out.writer, id, fields);
     this.#frames--;
-    this.#flushSoon();
+    this.#out.flushSoon();
     if (!call.wantsAnswer) call.sent();
   }
 
@@ -142,10 +148,10 @@ export class Link implements FrameHandler {
   }
 
   #connect(call: Call, request: Buffer): void {
-    writeConnect(this.#writer, this.calls.add(call), request);
+    writeConnect(this.#out.writer, this.calls.add(call), request);
     this.#bytes -= request.length;
     this.#frames--;
-    this.#flushSoon();
+    this.#out.flushSoon();
   }
 
   /** False: nothing more can be sent, and the call has been failed. */
@@ -154,7 +160,7 @@ export class Link implements FrameHandler {
       call.fail(failure('BACKEND_AWAY'));
       return false;
     }
-    if (this.#unsentBytes + this.#writer.length > LINK_UNSENT_BYTES_MAX) {
+    if (this.#out.unsent > LINK_UNSENT_BYTES_MAX) {
       call.fail(failure('OVERLOADED', 'the backend does not read'));
       return false;
     }
@@ -164,12 +170,12 @@ export class Link implements FrameHandler {
   // ---- what the backend bounds --------------------------------------------------------------------------
 
   /** The last that fits may be larger than what is left: else a large one might never go. */
-  get #isFull(): boolean {
+  get #isSpent(): boolean {
     return this.#frames < 1 || this.#bytes < 1 || this.calls.size >= this.#inFlightMax;
   }
 
   get #mustWait(): boolean {
-    return this.#isFull || this.#waiting.size > 0;
+    return this.#isSpent || this.#waiting.size > 0;
   }
 
   #wait(call: Call, what: RequestFields | Buffer): void {
@@ -179,7 +185,7 @@ export class Link implements FrameHandler {
 
   /** Sends what waits, as far as it may. */
   #pump(): void {
-    while (this.#waiting.size > 0 && !this.#isFull && !this.#closed) {
+    while (this.#waiting.size > 0 && !this.#isSpent && !this.#closed) {
       const { call, what } = this.#waiting.take()!;
       const timeoutMs = Math.max(1, Math.round(call.deadline - this.#now()));
       if ('body' in what) this.#request(call, { ...what, timeoutMs });
@@ -201,17 +207,17 @@ export class Link implements FrameHandler {
   /** Writes any other frame. */
   send(write: (writer: WireWriter) => void): void {
     if (this.#ended || this.#closed) return;
-    write(this.#writer);
-    this.#flushSoon();
-    if (this.#unsentBytes + this.#writer.length > LINK_UNSENT_BYTES_END)
-      this.destroy('the backend does not read');
+    write(this.#out.writer);
+    this.#out.flushSoon();
+    if (this.#out.unsent > LINK_UNSENT_BYTES_END) this.destroy('the backend does not read');
   }
 
   /** Says goodbye and closes our side; the backend answers what it has and ends. */
   close(reason: string): void {
     if (this.#ended || this.#closed) return;
-    writeGoaway(this.#writer, reason);
-    this.#flush();
+    writeGoaway(this.#out.writer, reason);
+    this.#out.flush();
+    this.#out.close();
     this.#closed = true;
     this.#stream.end();
     this.#failWaiting();
@@ -226,6 +232,12 @@ export class Link implements FrameHandler {
   // ---- frames from the backend --------------------------------------------------------------------------
 
   onHello(hello: BackendHello, features: readonly string[]): void {
+    if (this.#helloCame) {
+      // Taken, it would grant credit anew, and take away what was granted to us.
+      this.#events.onTrouble('hello', 'a second hello on one link is passed over');
+      return;
+    }
+    this.#helloCame = true;
     if (hello.maxInFlight > 0) this.#inFlightMax = hello.maxInFlight;
     if (features.includes('credit')) {
       this.#frames = 0;
@@ -246,7 +258,11 @@ export class Link implements FrameHandler {
     const call = this.#answered(id);
     if (call === null) return;
     const reply = this.#decoded(call, reader, decodeReply);
-    if (reply instanceof Uint8Array) call.succeed(reply);
+    const why = tooLong(reply, call.route);
+    if (why !== '') {
+      this.#events.onTrouble('too long', why);
+      call.fail(answerTooLong());
+    } else if (reply instanceof Uint8Array) call.succeed(reply);
     else call.answer(reply);
     if (this.#waiting.size > 0) this.#pump();
   }
@@ -290,7 +306,7 @@ export class Link implements FrameHandler {
   done(bytes: number): void {
     this.#inflow.done(bytes);
     this.#grant();
-    if (this.#paused) this.#readOn();
+    if (this.#intake.isPaused) this.#readOn();
   }
 
   #mayCome(bytes: number): boolean {
@@ -301,9 +317,9 @@ export class Link implements FrameHandler {
   }
 
   #grant(): void {
-    // A backend that does not read its results gets no credit to ask for more, until it does.
-    if (this.#unsentBytes > LINK_UNSENT_BYTES_MAX) this.#pause();
-    const grant = this.#paused ? null : this.#inflow.grant();
+    // Nor while it has sent what is not read yet, which would count against what it gets now.
+    this.#isCreditHeld = this.#intake.isReading || this.#out.given > LINK_UNSENT_BYTES_MAX;
+    const grant = this.#isCreditHeld ? null : this.#inflow.grant();
     if (grant === null) return;
     this.send((writer) => {
       writeCredit(writer, grant.frames, grant.bytes);
@@ -319,60 +335,39 @@ export class Link implements FrameHandler {
     if (call !== null) this.#events.onExtend(call, timeoutMs);
   }
 
-  #onData(bytes: Buffer): void {
-    if (this.#ended) return;
-    try {
-      readToGateway(bytes, this);
-    } catch (error) {
-      if (!(error instanceof WireError)) throw error;
-      this.destroy(`a frame could not be read: ${error.message}`);
-    }
-    if (this.#inflow.asked > ASKED_MAX || this.#unsentBytes > LINK_UNSENT_BYTES_MAX) this.#pause();
+  get isFull(): boolean {
+    return this.#inflow.asked > ASKED_MAX || this.#out.given > LINK_UNSENT_BYTES_MAX;
   }
 
-  #pause(): void {
-    this.#paused = true;
-    this.#stream.pause();
+  onRead(): void {
+    if (this.#isCreditHeld && !this.#ended) this.#readOn();
+  }
+
+  onUnreadable(error: WireError): void {
+    this.destroy(`a frame could not be read: ${error.message}`);
   }
 
   /** Reads again when half of what was too much is gone. */
   #readOn(): void {
-    if (this.#inflow.asked > ASKED_MAX / 2 || this.#unsentBytes > LINK_UNSENT_BYTES_MAX / 2) return;
-    this.#paused = false;
+    if (this.#inflow.asked > ASKED_MAX / 2 || this.#out.given > LINK_UNSENT_BYTES_MAX / 2) return;
+    if (this.#intake.isPaused) this.#intake.readOn();
     this.#grant();
-    this.#stream.resume();
   }
 
-  // ---- writing ------------------------------------------------------------------------------------------
-
-  #flushSoon(): void {
-    if (this.#writer.length > MESSAGE_BYTES_AIM) {
-      this.#flush();
-      return;
-    }
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    setImmediate(this.#flushTurn);
-  }
-
-  readonly #flushTurn = (): void => {
-    this.#scheduled = false;
-    this.#flush();
-  };
-
-  #flush(): void {
-    if (this.#ended || this.#closed || this.#writer.length === 0) return;
-    const bytes = this.#writer.take();
-    this.#unsentBytes += bytes.length;
-    this.#stream.write(bytes, () => {
-      this.#unsentBytes -= bytes.length;
-      if (this.#paused) this.#readOn();
+  /** Nothing more comes; what has come may have to be read yet. */
+  #onStreamEnd(unimplemented: boolean, text: string): void {
+    this.#closed = true;
+    this.#out.close();
+    this.#intake.finish(() => {
+      this.#end(unimplemented, text);
     });
   }
 
   #end(unimplemented: boolean, text: string): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#closed = true;
+    this.#out.close();
     this.#events.onEnd({ unimplemented, text });
     // Sent, so maybe done: answered, and never sent again.
     for (const call of this.calls.takeAll()) call.fail(failure('BACKEND_AWAY'));

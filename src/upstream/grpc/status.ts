@@ -19,8 +19,44 @@ export function failureOfStatus(error: ServiceError): Failure {
   return failure(REASON_OF_STATUS[error.code] ?? 'BACKEND_ERROR');
 }
 
-/** Why a call or a stream ended, with a hint for the operator where the error's own text misleads. */
-export function hint(error: ServiceError): string {
-  const text = error.details || error.message;
+/** What grpc-js says when it could not connect, and about which error of the system. */
+const NOT_CONNECTED = /^No connection established\. Last error: (.*?)(?:\. Resolution note:.*)?$/s;
+/** The time that it adds, which makes each attempt look like news. */
+const TIME = / ?\(\d{4}-\d\d-\d\dT[\d:.]+Z\)/g;
+
+/** What an error of a connection means, and what to do. */
+const WORDS: readonly (readonly [RegExp, string])[] = [
+  [/ECONNREFUSED/, 'nothing listens there: start the backend, or correct its address'],
+  [/ENOENT/, 'there is no socket: start the backend, or correct its path'],
+  [/EACCES|EPERM/, 'the socket may not be opened: give this user the right to write to it'],
+  [/ETIMEDOUT/, 'it did not take a connection in time: look at firewalls, or correct its address'],
+  [/EHOSTUNREACH|ENETUNREACH/, 'there is no way to it: look at the network'],
+  [/wrong version number|packet length too long/i, 'it does not speak TLS: leave tls out'],
+  [/altname/i, 'its certificate is for another name: write that name into the address'],
+  [/certificate has expired/i, 'its certificate has expired: renew it'],
+  [
+    /self.signed|unable to (?:verify|get)/i,
+    'its certificate is of an unknown authority: set tls.ca',
+  ],
+  [
+    /certificate required|handshake failure/i,
+    'it refused the TLS handshake: if it asks for a certificate, set tls.cert and tls.key',
+  ],
+  [/protocol error/i, 'what it sent is no HTTP/2 (does this port speak gRPC?)'],
+  [
+    /ECONNRESET|EPIPE|hang up|socket closed|disconnected|failed to connect/i,
+    'it closed the connection at once',
+  ],
+];
+
+/** Why a call or a stream ended, for the log: in our words where grpc-js's own say less, the same for the same cause. */
+export function hint(error: Pick<ServiceError, 'details' | 'message'>): string {
+  const text = (error.details || error.message).replace(TIME, '');
+  const [, cause] = NOT_CONNECTED.exec(text) ?? [];
+  if (cause !== undefined) return WORDS.find(([pattern]) => pattern.test(cause))?.[1] ?? cause;
+  if (text === 'Connection dropped') return 'the connection was lost';
+  if (text.includes('Failed to connect before the deadline')) return 'no connection in time';
+  const [, came, max] = /^Received message larger than max \((\d+) vs (\d+)\)$/.exec(text) ?? [];
+  if (came !== undefined) return `a message of ${came} bytes came; at most ${max} are read`;
   return text.includes('Protocol error') ? `${text} (does this port speak gRPC?)` : text;
 }

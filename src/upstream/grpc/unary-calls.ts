@@ -9,8 +9,10 @@ import type { Call } from '../call.ts';
 import type { ConnectCall } from '../connect-call.ts';
 import { decodeReply } from './backend-frames.ts';
 import type { Channel } from './channel.ts';
+import { RECEIVE_BYTES_MAX } from './connection.ts';
 import { encodeRequest, type RequestFields } from './gateway-frames.ts';
 import { failureOfStatus, hint } from './status.ts';
+import { answerTooLong, isRefusedHere, tooLong } from './too-long.ts';
 
 const CLOSED_TIMEOUT_MS = 2_000;
 /** Closed calls in flight; beyond it ends are not told. */
@@ -31,7 +33,9 @@ export interface UnaryEvents {
   onFault(): void;
   /** The backend cannot be reached any more. */
   onGone(why: string): void;
-  /** A call of Connect found that there is none. */
+  /** What it answered was not used. `kind`: one of a few; `why` is for the log. */
+  onTrouble(kind: string, why: string): void;
+  /** A call of Connect found that there is none; once. */
   onNoConnect(): void;
 }
 
@@ -42,6 +46,7 @@ export class UnaryCalls {
   readonly #clock: Clock;
   readonly #events: UnaryEvents;
   #closedUnimplemented = false;
+  #noConnectTold = false;
   /** Closed calls in flight. */
   readonly #telling = new Set<Promise<void>>();
 
@@ -54,6 +59,7 @@ export class UnaryCalls {
   /** A backend that is started again may have what it had not. */
   startAgain(): void {
     this.#closedUnimplemented = false;
+    this.#noConnectTold = false;
   }
 
   handle(call: Call, fields: RequestFields): void {
@@ -83,11 +89,21 @@ export class UnaryCalls {
       return;
     }
     this.#events.onAnswered();
-    if (reply instanceof Uint8Array) call.succeed(reply);
+    const why = tooLong(reply, call.route);
+    if (why !== '') {
+      this.#events.onTrouble('too long', why);
+      call.fail(answerTooLong());
+    } else if (reply instanceof Uint8Array) call.succeed(reply);
     else call.answer(reply);
   }
 
   #onError(call: Call, error: ServiceError): void {
+    if (isRefusedHere(error, RECEIVE_BYTES_MAX)) {
+      this.#events.onAnswered();
+      this.#events.onTrouble('too long', `the answer to ${call.route}: ${error.details}`);
+      call.fail(answerTooLong());
+      return;
+    }
     const why = failureOfStatus(error);
     if (why.reason === 'TIMEOUT' || why.reason === 'BACKEND_AWAY') this.#events.onFault();
     else this.#events.onAnswered();
@@ -108,7 +124,8 @@ export class UnaryCalls {
         call.answered(readConnectResponse(bytes ?? NOTHING, this.#events.convertBytesMax));
       } else if (error.code === status.UNIMPLEMENTED) {
         call.fail(failure('BACKEND_ERROR', 'the backend has no Connect'));
-        this.#events.onNoConnect();
+        if (!this.#noConnectTold) this.#events.onNoConnect();
+        this.#noConnectTold = true;
       } else {
         this.#onError(call, error);
       }

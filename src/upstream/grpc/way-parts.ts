@@ -1,7 +1,7 @@
 /** What a way to a backend is given, and what it tells. */
 import type { Clock } from '../../clock.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
-import type { Dial } from './channel.ts';
+import type { Dial } from './connection.ts';
 import type { HealthMode } from './health-watch.ts';
 import type { LinkEvents } from './link.ts';
 import type { Way } from './way.ts';
@@ -10,6 +10,7 @@ import type { Way } from './way.ts';
 export type WayState = 'connecting' | 'link' | 'handle' | 'away' | 'stopped';
 
 export type WayOptions = Dial & {
+  readonly metadata: Readonly<Record<string, string>>;
   /** From 0, among the ways to the same address. */
   readonly index: number;
   /** Its share of the sessions, relative to the others'. */
@@ -18,6 +19,8 @@ export type WayOptions = Dial & {
   readonly health: HealthMode;
   /** Milliseconds after which a link is to be replaced; 0: never. */
   readonly linkAgeMs: number;
+  /** Milliseconds of silence after which a connection on which something is awaited is given up; 0: never. */
+  readonly deadAfterMs: number;
   readonly gatewayId: string;
   readonly version: string;
   readonly clock: Clock;

@@ -7,25 +7,23 @@ import type { Lane } from '../../session/lane.ts';
 import { Alarm } from '../../timer-wheel.ts';
 import type { Call } from '../call.ts';
 import type { ConnectCall } from '../connect-call.ts';
+import type { Liveness } from '../liveness.ts';
+import { Reconnect } from '../reconnect.ts';
 import { Channel } from './channel.ts';
-import { Ejection } from './ejection.ts';
 import { type RequestFields, writeClosed } from './gateway-frames.ts';
-import { HealthWatch } from './health-watch.ts';
+import { Leaving, type Left } from './leaving.ts';
 import { Link, type LinkEvents } from './link.ts';
+import { LinkAge } from './link-age.ts';
+import { hint } from './status.ts';
 import { UnaryCalls } from './unary-calls.ts';
 import type { WayEvents, WayOptions, WayState } from './way-parts.ts';
 import { WaySessions } from './way-sessions.ts';
+import { Wellbeing } from './wellbeing.ts';
 
-const RETRY_MS_MIN = 100;
-const RETRY_MS_MAX = 5_000;
 /** How long a new link may take to say hello. */
 const HELLO_WAIT_MS = 5_000;
-/** How often a way that is being left is looked at. */
-const IDLE_LOOK_MS = 20;
-/** How far from `link_age` a link's own age may be, so that they are not all replaced at once. */
-const AGE_JITTER = 0.2;
 
-export class Way {
+export class Way implements Left {
   readonly name: string;
   /** Distinguishes the ways to one address; the same for the one that replaces it. */
   readonly label: string;
@@ -37,18 +35,16 @@ export class Way {
   /** Owned by the balancer. */
   turn = 0;
   #state: WayState = 'connecting';
-  /** The backend asked for new work to go elsewhere, or the way is given up. */
-  #leaving = false;
-  #onIdle: (() => void) | null = null;
   #link: Link | null = null;
-  #retryMs = RETRY_MS_MIN;
-  #noConnectTold = false;
-  readonly #retry: Alarm;
+  /** What was last said of it; owned by whoever says it. */
+  told = '';
+  readonly #reconnect: Reconnect;
+  readonly #liveness: Liveness;
   readonly #helloLate: Alarm;
-  readonly #idleLook: Alarm;
-  readonly #old: Alarm;
-  readonly #ejection = new Ejection();
-  readonly #health: HealthWatch;
+  /** The backend asked for new work to go elsewhere, or the way is given up. */
+  readonly #leaving: Leaving;
+  readonly #age: LinkAge;
+  readonly #wellbeing: Wellbeing;
   readonly #options: WayOptions;
   readonly #events: WayEvents;
   readonly #channel: Channel;
@@ -66,22 +62,17 @@ export class Way {
     this.#options = options;
     this.#events = events;
     this.#channel = new Channel(options);
-    this.#health = new HealthWatch(options.health, this.#channel, options.wheel, () => {
-      this.#onHealth();
-    });
+    this.#channel.connection.onGoaway = this.#onServerGoing;
+    this.#wellbeing = new Wellbeing(options.health, this.#channel, options.wheel, this.#onHealth);
     this.#unary = this.#makeUnary();
-    this.#retry = new Alarm(() => {
-      this.#connect();
+    this.#reconnect = new Reconnect(options.wheel, this.#connect);
+    this.#liveness = this.#channel.connection.liveness(options.deadAfterMs, options.wheel, {
+      isAwaited: () => this.inFlight > 0,
+      onDead: this.#onDead,
     });
-    this.#helloLate = new Alarm(() => {
-      this.#link?.destroy(
-        `no hello within ${HELLO_WAIT_MS} ms; a Link's first frame must be BackendHello`,
-      );
-    });
-    this.#idleLook = new Alarm(() => {
-      this.#endWhenIdle();
-    });
-    this.#old = new Alarm(() => {
+    this.#helloLate = new Alarm(this.#onHelloLate);
+    this.#leaving = new Leaving(options.wheel, this);
+    this.#age = new LinkAge(options.linkAgeMs, options.wheel, () => {
       events.onOld(this);
     });
     this.settled = new Promise((resolve) => {
@@ -96,9 +87,7 @@ export class Way {
 
   /** As in the log: the state, or what keeps new sessions away from one that serves. */
   get condition(): WayState | 'unhealthy' | 'ejected' {
-    if (!this.serves) return this.#state;
-    if (!this.#health.well && this.#health.words !== '') return 'unhealthy';
-    return this.#ejection.ejected ? 'ejected' : this.#state;
+    return (this.serves ? this.#wellbeing.complaint : null) ?? this.#state;
   }
 
   /** Serves requests of sessions that are here already. */
@@ -108,18 +97,22 @@ export class Way {
 
   /** Takes new sessions, if there is no better. */
   get isOpen(): boolean {
-    return this.serves && !this.#leaving;
+    return this.serves && !this.#leaving.isLeaving;
   }
 
   /** Takes new sessions too. */
   get welcomes(): boolean {
-    if (!this.isOpen || !this.#health.well) return false;
-    return !this.#ejection.ejected || this.#ejection.admits(this.#options.wheel.now());
+    return this.isOpen && this.#wellbeing.admits;
   }
 
   /** It does as it should: sessions may be brought here, not only come. */
   get isWell(): boolean {
-    return this.isOpen && this.#health.well && !this.#ejection.ejected;
+    return this.isOpen && this.#wellbeing.isWell;
+  }
+
+  /** Its server takes no more calls on this connection. */
+  get isGoing(): boolean {
+    return this.#age.isGoing;
   }
 
   /** Calls that wait for an answer. */
@@ -128,12 +121,14 @@ export class Way {
   }
 
   send(call: Call, fields: RequestFields): void {
+    this.#liveness.begin();
     if (this.#link !== null && this.#state === 'link') this.#link.request(call, fields);
     else this.#unary.handle(call, fields);
   }
 
   /** Asks about a handshake. @param request A ConnectRequest. */
   connect(call: ConnectCall, request: Buffer): void {
+    this.#liveness.begin();
     if (this.#link !== null && this.#state === 'link') this.#link.connect(call, request);
     else this.#unary.connect(call, request);
   }
@@ -144,17 +139,17 @@ export class Way {
   take(lane: Lane): void {
     lane.place = this;
     this.sessions.add(lane);
-    this.#ejection.tried(this.#options.wheel.now());
+    this.#wellbeing.tried();
   }
 
   /** The session may go elsewhere; it has nothing in flight. */
   release(lane: Lane): void {
-    this.sessions.release(lane, !this.#leaving);
+    this.sessions.release(lane, !this.#leaving.isLeaving);
   }
 
   #shed(heir: Way | null = null): void {
     this.sessions.shed(
-      () => !this.#leaving,
+      () => !this.#leaving.isLeaving,
       (lane) => heir?.take(lane),
     );
   }
@@ -174,79 +169,70 @@ export class Way {
 
   /** Left alone for a while; its sessions go elsewhere. */
   eject(): void {
-    const { failures, ms } = this.#ejection;
-    this.#ejection.eject(this.#options.wheel.now());
-    this.#events.onState(this, `${failures} failures in a row; left alone for ${ms} ms`);
+    this.#events.onState(this, this.#wellbeing.eject());
     this.#shed();
   }
 
-  #onFault(): void {
+  readonly #onFault = (): void => {
     if (this.#link !== null) this.#link.faulty = true;
-    if (this.#ejection.failed(this.#options.wheel.now())) this.#events.onFaulty(this);
-  }
+    if (this.#wellbeing.failed()) this.#events.onFaulty(this);
+  };
 
-  #onAnswered(): void {
+  readonly #onAnswered = (): void => {
     if (this.#link !== null) this.#link.faulty = false;
-    if (this.#ejection.answered()) this.#events.onState(this, 'it answers again');
-  }
+    if (this.#wellbeing.answered()) this.#events.onState(this, 'it answers again');
+  };
 
-  #onHealth(): void {
+  readonly #onHealth = (): void => {
     if (!this.serves) return;
-    this.#events.onState(this, `health: ${this.#health.words}`);
-    if (!this.#health.well) this.#shed();
-  }
+    this.#events.onState(this, `health: ${this.#wellbeing.words}`);
+    if (!this.#wellbeing.isHealthy) this.#shed();
+  };
 
   // ---- leaving ------------------------------------------------------------------------------------------
 
   /** New sessions go elsewhere, and those here move when they have nothing in flight. */
   leave(heir: Way | null = null): void {
-    this.#leaving = true;
-    this.#endWhenIdle();
+    this.#leaving.begin();
     this.#shed(heir);
   }
 
   /** The same, for good: resolves when nothing is in flight. @param heir Gets the sessions; null: any way does. */
   async idle(heir: Way | null): Promise<void> {
-    await new Promise<void>((resolve) => {
-      this.#onIdle = resolve;
-      this.#options.wheel.cancel(this.#old);
+    this.#age.stop();
+    await this.#leaving.idle(() => {
       this.leave(heir);
     });
   }
 
   /** Its replacement could not be opened: it goes on, and is old again after `ms`. */
   oldAgainIn(ms: number): void {
-    if (this.#state === 'link' && this.#onIdle === null) this.#options.wheel.set(this.#old, ms);
+    if (this.#state === 'link' && !this.#leaving.isForGood) this.#age.again(ms);
   }
 
-  /** Ends the link of a backend that asked for it, once everything there has been answered. */
-  #endWhenIdle(): void {
-    const isIdle = this.inFlight === 0 && this.sessions.size === 0;
-    if (this.#onIdle !== null && (isIdle || !this.serves)) {
-      const onIdle = this.#onIdle;
-      this.#onIdle = null;
-      onIdle();
-      return;
-    }
-    if (this.#onIdle === null && this.#state !== 'link') return;
-    if (isIdle) this.#link?.close('moved');
-    else this.#options.wheel.set(this.#idleLook, IDLE_LOOK_MS);
+  get isIdle(): boolean {
+    return this.inFlight === 0 && this.sessions.size === 0;
+  }
+
+  get hasLink(): boolean {
+    return this.#state === 'link';
+  }
+
+  /** Ends the link of a backend that asked for it; everything there has been answered. */
+  endLink(): void {
+    this.#link?.close('moved');
   }
 
   /** Asks the backend to finish; resolves when its side of the link has ended, and it has heard of all ends. */
   async close(reason: string): Promise<void> {
-    this.#stop(reason);
-    await Promise.all([this.#closeLink(reason), this.#unary.told()]);
-  }
-
-  async #closeLink(reason: string): Promise<void> {
     const link = this.#link;
-    if (link === null) return;
-    await new Promise<void>((resolve) => {
+    this.#stop(reason);
+    const ended = new Promise<void>((resolve) => {
       this.#onEnded = resolve;
-      link.close(reason);
-      if (link.ended) resolve();
+      link?.close(reason);
+      if (link === null || link.ended) resolve();
     });
+    await Promise.all([ended, this.#unary.told()]);
   }
 
   destroy(): void {
@@ -258,33 +244,35 @@ export class Way {
 
   #stop(reason: string): void {
     this.#become('stopped', reason);
-    this.#health.stop();
-    const { wheel } = this.#options;
-    for (const alarm of [this.#retry, this.#helloLate, this.#idleLook, this.#old])
-      wheel.cancel(alarm);
+    this.#wellbeing.lost();
+    this.#reconnect.stop();
+    this.#liveness.stop();
+    this.#age.ended();
+    this.#leaving.stop();
+    this.#options.wheel.cancel(this.#helloLate);
   }
 
   // ---- connecting ---------------------------------------------------------------------------------------
 
-  #connect(): void {
+  readonly #connect = (): void => {
     if (this.#state === 'stopped') return;
-    if (this.#onIdle === null) this.#leaving = false;
+    this.#leaving.beginAgain();
     this.#unary.startAgain();
-    this.#noConnectTold = false;
     // Handle goes on serving while a Link is tried again.
     if (this.#state !== 'handle') this.#state = 'connecting';
     if (this.#options.mode === 'handle') this.#connectWithoutLink();
     else this.#openLink();
-  }
+  };
 
   #connectWithoutLink(): void {
     this.#channel.ready(this.#options.clock.wallNow() + HELLO_WAIT_MS).then(
       () => {
-        this.#health.start();
+        this.#wellbeing.connected();
         this.#become('handle', 'connected');
       },
       (error: unknown) => {
-        this.#lost(errorText(error));
+        this.#channel.connection.renew();
+        this.#lost(hint({ details: '', message: errorText(error) }));
       },
     );
   }
@@ -305,36 +293,57 @@ export class Way {
   }
 
   #linkEvents(): Omit<LinkEvents, 'onEnd'> {
-    const { wheel, linkAgeMs } = this.#options;
     return {
       ...this.#events,
-      onFault: () => {
-        this.#onFault();
-      },
-      onAnswered: () => {
-        this.#onAnswered();
-      },
+      onFault: this.#onFault,
+      onAnswered: this.#onAnswered,
       onHello: (hello) => {
-        for (const alarm of [this.#helloLate, this.#idleLook, this.#retry]) wheel.cancel(alarm);
+        this.#options.wheel.cancel(this.#helloLate);
+        this.#leaving.stop();
         this.instance = hello.instance;
-        this.#health.start();
-        if (linkAgeMs > 0)
-          wheel.set(this.#old, linkAgeMs * (1 - AGE_JITTER * (2 * Math.random() - 1)));
+        this.#wellbeing.connected();
+        this.#age.opened();
         this.#become(
           'link',
           hello.instance === '' ? 'connected' : `connected to instance ${hello.instance}`,
         );
       },
       onGoaway: (reason) => {
+        if (this.#leaving.isLeaving) return;
         this.leave();
         this.#events.onState(this, `goaway: ${reason || 'no reason given'}`);
       },
     };
   }
 
+  readonly #onHelloLate = (): void => {
+    this.#link?.destroy(
+      `no hello within ${HELLO_WAIT_MS} ms; a Link's first frame must be BackendHello`,
+    );
+    // The connection may be one that goes nowhere.
+    this.#channel.connection.renew();
+  };
+
+  /** HTTP/2's own goaway: of a server that limits the age of connections, of a proxy that drains. */
+  readonly #onServerGoing = (why: string): void => {
+    if (this.serves)
+      this.#events.onState(this, `the server wants a new connection${why && `: ${why}`}`);
+    // Of calls to Handle the next one opens another connection, and those that are there are still answered.
+    if (this.#link === null) return;
+    this.#wellbeing.rest();
+    this.#age.serverGoes();
+  };
+
+  readonly #onDead = (why: string): void => {
+    if (this.#link === null) this.#lost(why);
+    else this.#link.destroy(why);
+    this.#channel.connection.renew();
+  };
+
   #onLinkEnd(unimplemented: boolean, text: string): void {
-    const { wheel } = this.#options;
-    for (const alarm of [this.#helloLate, this.#idleLook, this.#old]) wheel.cancel(alarm);
+    this.#options.wheel.cancel(this.#helloLate);
+    this.#leaving.stop();
+    this.#age.ended();
     this.#link = null;
     this.#onEnded();
     if (unimplemented) this.#withoutLink();
@@ -344,31 +353,28 @@ export class Way {
   /** A backend that has no Link may have one when it is started again. */
   #withoutLink(): void {
     if (this.#state !== 'handle') {
-      this.#health.start();
+      this.#wellbeing.connected();
       this.#become('handle', 'the backend has no Link; Handle is called instead');
     }
-    this.#channel.watch(() => {
-      if (this.#state === 'handle') this.#options.wheel.set(this.#retry, RETRY_MS_MIN);
+    this.#channel.connection.watch(() => {
+      if (this.#state === 'handle') this.#reconnect.soon();
     });
   }
 
   #lost(why: string): void {
     if (this.#state === 'stopped') return;
-    this.#health.stop();
+    this.#wellbeing.lost();
+    this.#liveness.stop();
     this.#become('away', why);
     this.sessions.clear();
-    if (this.#onIdle !== null) {
-      this.#endWhenIdle();
-      return;
-    }
-    this.#options.wheel.set(this.#retry, this.#retryMs * (0.75 + 0.5 * Math.random()));
-    this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS_MAX);
+    if (this.#leaving.isForGood) this.#leaving.look();
+    else this.#reconnect.later();
   }
 
   #become(state: WayState, why: string): void {
     if (this.#state === 'stopped') return;
     this.#state = state;
-    if (this.serves) this.#retryMs = RETRY_MS_MIN;
+    if (this.serves) this.#reconnect.up();
     if (state !== 'link') this.instance = '';
     this.#events.onState(this, why);
     this.#settle();
@@ -376,20 +382,14 @@ export class Way {
 
   #makeUnary(): UnaryCalls {
     return new UnaryCalls(this.#channel, this.#options.clock, {
-      convertBytesMax: this.#events.convertBytesMax,
-      onAnswered: () => {
-        this.#onAnswered();
-      },
-      onFault: () => {
-        this.#onFault();
-      },
+      ...this.#events,
+      onAnswered: this.#onAnswered,
+      onFault: this.#onFault,
       // The address is away, or has changed: begin again with a Link.
       onGone: (why) => {
         if (this.#state === 'handle') this.#lost(why);
       },
       onNoConnect: () => {
-        if (this.#noConnectTold) return;
-        this.#noConnectTold = true;
         this.#events.onState(
           this,
           'Connect is UNIMPLEMENTED: the backend that auth.backend names must serve pith.v1.Backend/Connect',

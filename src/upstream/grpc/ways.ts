@@ -50,6 +50,8 @@ export class Ways {
   readonly #spread: Spread;
   /** Left, or to come: no session gets them. */
   readonly #aside = new Set<Way>();
+  /** Ways whose successor is being opened. */
+  readonly #replacing = new Set<Way>();
   #lookedUpAt = 0;
   #closed = false;
 
@@ -160,15 +162,22 @@ export class Ways {
     this.#aside.delete(way);
   }
 
-  /** The new one is open before the old one is left. */
+  /**
+   * The new one is open before the old one is left. Where there will be none, a server that goes is left all the
+   * same, so that it may: its sessions go to other addresses, or wait for it to come back.
+   */
   async #replace(old: Way): Promise<void> {
+    if (this.#replacing.has(old) || !this.list.includes(old)) return;
+    this.#replacing.add(old);
     const next = this.#open(old.name, old.index);
     this.#aside.add(next);
     await next.settled;
     this.#aside.delete(next);
+    this.#replacing.delete(old);
     if (this.#closed || !next.serves || !this.list.includes(old)) {
       next.destroy();
-      old.oldAgainIn(REPLACE_AGAIN_MS);
+      if (old.isGoing) old.leave();
+      else old.oldAgainIn(REPLACE_AGAIN_MS);
       return;
     }
     this.list = this.list.map((way) => (way === old ? next : way));
@@ -182,7 +191,10 @@ export class Ways {
     return {
       ...this.#events,
       onState: (way, why) => {
-        this.#events.onState(way.name, way.condition, why);
+        // Each attempt fails for the same reason, mostly.
+        const said = `${way.condition} ${why}`;
+        if (said !== way.told) this.#events.onState(way.name, way.condition, why);
+        way.told = said;
         if (way.state === 'away') this.#resolveSoon();
         this.#changed();
       },

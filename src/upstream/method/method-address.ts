@@ -1,21 +1,26 @@
 /** One address of a backend in method mode: whether it is there, whether it is well, and what is in flight. */
 import type { Clock } from '../../clock.ts';
-import type { TimerWheel } from '../../timer-wheel.ts';
+import { Alarm, type TimerWheel } from '../../timer-wheel.ts';
 import type { Choice } from '../grpc/balancer.ts';
-import type { Channel, Dial } from '../grpc/channel.ts';
-import { Ejection } from '../grpc/ejection.ts';
-import { type HealthMode, HealthWatch } from '../grpc/health-watch.ts';
+import type { Dial } from '../grpc/connection.ts';
+import type { HealthMode } from '../grpc/health-watch.ts';
 import { hint } from '../grpc/status.ts';
+import { Wellbeing } from '../grpc/wellbeing.ts';
+import type { Liveness } from '../liveness.ts';
 import { MethodChannel } from './method-channel.ts';
 
 /** How long the gateway waits at its start for the first attempts, before it listens. */
 export const FIRST_ATTEMPT_MS = 2_000;
+/** How long an attempt to connect may take before another is begun. */
+const CONNECT_WAIT_MS = 5_000;
 /** How long an address that fails may take to say why. */
 const WHY_WAIT_MS = 2_000;
 
-export type MethodAddressOptions = Omit<Dial, 'metadata'> & {
+export type MethodAddressOptions = Dial & {
   readonly weight: number;
   readonly health: HealthMode;
+  /** Milliseconds of silence after which a connection on which something is awaited is given up; 0: never. */
+  readonly deadAfterMs: number;
   readonly clock: Clock;
   readonly wheel: TimerWheel;
 };
@@ -35,19 +40,21 @@ export class MethodAddress implements Choice {
   /** Sessions that keep to it. */
   readonly sessions = { size: 0, owed: 0 };
   turn = 0;
-  /** It is connected. */
+  /** It is connected, or will be in a moment: a lost connection is made again at once, and calls wait for it. */
   serves = false;
   /** Resolves when the first attempt has ended, either way. */
   readonly settled: Promise<void>;
   readonly #options: MethodAddressOptions;
   readonly #events: MethodAddressEvents;
-  readonly #health: HealthWatch;
-  readonly #ejection = new Ejection();
+  readonly #wellbeing: Wellbeing;
   #settle: () => void = () => {};
   #onIdle: () => void = () => {};
   #isLeaving = false;
   #isAsking = false;
+  #isReady = false;
   #why = '';
+  readonly #liveness: Liveness;
+  readonly #connectLate: Alarm;
 
   constructor(options: MethodAddressOptions, events: MethodAddressEvents) {
     this.label = options.address;
@@ -55,27 +62,34 @@ export class MethodAddress implements Choice {
     this.#options = options;
     this.#events = events;
     this.channel = new MethodChannel(options);
-    // No more of it is used.
-    const watched: Pick<Channel, 'watch' | 'watchHealth'> = this.channel;
-    this.#health = new HealthWatch(options.health, watched as Channel, options.wheel, () => {
-      events.onState(this, this.#health.words);
+    this.#wellbeing = new Wellbeing(options.health, this.channel, options.wheel, () => {
+      events.onState(this, this.#wellbeing.words);
     });
     this.settled = new Promise((resolve) => {
       this.#settle = resolve;
     });
+    this.#liveness = this.channel.connection.liveness(options.deadAfterMs, options.wheel, {
+      isAwaited: () => this.inFlight > 0,
+      onDead: (why) => {
+        this.#giveUp(why);
+      },
+    });
+    this.#connectLate = new Alarm(() => {
+      this.#giveUp(`no connection in ${CONNECT_WAIT_MS / 1_000} s`);
+    });
+    this.channel.connection.onGoaway = (why) => {
+      events.onState(this, `the server wants a new connection${why === '' ? '' : `: ${why}`}`);
+    };
     const until = options.clock.wallNow() + FIRST_ATTEMPT_MS;
     this.channel.keepConnected(until, (state) => {
-      if (state === 'ready') this.#become(true, 'connected');
-      else if (this.serves) this.#become(false, 'the connection was lost');
-      else if (state === 'failing') this.#askWhy();
+      this.#onChannel(state);
     });
   }
 
   /** For the log. */
   get condition(): 'serving' | 'away' | 'unhealthy' | 'ejected' {
     if (!this.serves) return 'away';
-    if (!this.#health.well) return 'unhealthy';
-    return this.#ejection.ejected ? 'ejected' : 'serving';
+    return this.#wellbeing.complaint ?? 'serving';
   }
 
   get isOpen(): boolean {
@@ -83,19 +97,19 @@ export class MethodAddress implements Choice {
   }
 
   get welcomes(): boolean {
-    if (!this.isOpen || !this.#health.well) return false;
-    return !this.#ejection.ejected || this.#ejection.admits(this.#options.wheel.now());
+    return this.isOpen && this.#wellbeing.admits;
   }
 
   get isWell(): boolean {
-    return this.isOpen && this.#health.well && !this.#ejection.ejected;
+    return this.isOpen && this.#wellbeing.isWell;
   }
 
   // ---- calls ------------------------------------------------------------------------------------------
 
   enter(): void {
     this.inFlight++;
-    this.#ejection.tried(this.#options.wheel.now());
+    this.#liveness.begin();
+    this.#wellbeing.tried();
   }
 
   leave(): void {
@@ -105,18 +119,16 @@ export class MethodAddress implements Choice {
 
   /** Whatever it said: it is there. */
   answered(): void {
-    if (this.#ejection.answered()) this.#events.onState(this, 'it answers again');
+    if (this.#wellbeing.answered()) this.#events.onState(this, 'it answers again');
   }
 
   /** No answer, or none that can be read. */
   failed(): void {
-    if (this.#ejection.failed(this.#options.wheel.now())) this.#events.onFaulty(this);
+    if (this.#wellbeing.failed()) this.#events.onFaulty(this);
   }
 
   eject(): void {
-    const { failures, ms } = this.#ejection;
-    this.#ejection.eject(this.#options.wheel.now());
-    this.#events.onState(this, `${failures} failures in a row; no sessions for ${ms} ms`);
+    this.#events.onState(this, this.#wellbeing.eject());
   }
 
   // ---- its end ----------------------------------------------------------------------------------------
@@ -132,17 +144,35 @@ export class MethodAddress implements Choice {
 
   close(): void {
     this.serves = false;
-    this.#health.stop();
+    this.#wellbeing.lost();
+    this.#liveness.stop();
+    this.#options.wheel.cancel(this.#connectLate);
     this.channel.close();
     this.#settle();
+  }
+
+  #onChannel(state: 'ready' | 'failing' | 'connecting'): void {
+    const { wheel } = this.#options;
+    this.#isReady = state === 'ready';
+    wheel.cancel(this.#connectLate);
+    if (state === 'ready') this.#become(true, 'connected');
+    else if (state === 'failing') this.#askWhy();
+    else wheel.set(this.#connectLate, CONNECT_WAIT_MS);
+  }
+
+  /** The connection, or the attempt to make one, goes nowhere. */
+  #giveUp(why: string): void {
+    this.#liveness.stop();
+    this.#become(false, why);
+    this.channel.renew();
   }
 
   #become(serves: boolean, why: string): void {
     const isNews = serves !== this.serves || why !== this.#why;
     this.serves = serves;
     this.#why = why;
-    if (serves) this.#health.start();
-    else this.#health.stop();
+    if (serves) this.#wellbeing.connected();
+    else this.#wellbeing.lost();
     if (isNews) this.#events.onState(this, why);
     this.#settle();
   }
@@ -152,7 +182,7 @@ export class MethodAddress implements Choice {
     this.#isAsking = true;
     this.channel.whyFailing(this.#options.clock.wallNow() + WHY_WAIT_MS, (error) => {
       this.#isAsking = false;
-      if (error !== null && !this.serves) this.#become(false, hint(error));
+      if (error !== null && !this.#isReady) this.#become(false, hint(error));
     });
   }
 }

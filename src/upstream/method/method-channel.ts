@@ -1,6 +1,5 @@
 /** One gRPC channel to one address, for methods of any service, all in raw bytes. */
 import {
-  Client,
   type ClientDuplexStream,
   type ClientReadableStream,
   type ClientUnaryCall,
@@ -10,11 +9,13 @@ import {
   type ServiceError,
 } from '@grpc/grpc-js';
 
-import { credentialsOf, type Dial, type HealthStream } from '../grpc/channel.ts';
+import type { HealthStream } from '../grpc/channel.ts';
+import { Connection, type Dial } from '../grpc/connection.ts';
 
 const WATCH = '/grpc.health.v1.Health/Watch';
 const CHECK = '/grpc.health.v1.Health/Check';
-/** Largest message from a backend: no packet holds more. */
+
+/** Largest message from a backend: no packet holds more, and a call has its stream for itself. */
 const MESSAGE_BYTES_MAX = 16 * 1024 * 1024;
 
 const raw = (bytes: Buffer): Buffer => bytes;
@@ -29,52 +30,45 @@ export type MethodRequest = {
 };
 
 export class MethodChannel {
-  readonly #client: Client;
+  readonly connection: Connection;
   #closed = false;
+  #onState: (state: 'ready' | 'failing' | 'connecting') => void = () => {};
 
   /** @throws when the certificates are none; check them beforehand with `credentialsOf`. */
-  constructor({ address, authority, tls }: Omit<Dial, 'metadata'>) {
-    const host = authority.replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
-    this.#client = new Client(address, credentialsOf(tls), {
-      // The address that is dialled is a number, which stands in no certificate.
-      ...(authority !== '' && {
-        'grpc.default_authority': authority,
-        'grpc.ssl_target_name_override': host,
-      }),
-      'grpc.enable_channelz': 0,
+  constructor(dial: Dial) {
+    this.connection = new Connection(dial, {
       'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
-      'grpc.initial_reconnect_backoff_ms': 100,
-      'grpc.max_reconnect_backoff_ms': 1_000,
-      // A request goes out once; whether it may again is the route's to say.
-      'grpc.enable_retries': 0,
-      // An address is one backend: its channel must not be shared with another upstream's.
-      'grpc.use_local_subchannel_pool': 1,
     });
   }
 
   unary(request: MethodRequest, done: requestCallback<Buffer>): ClientUnaryCall {
     const { path, message, metadata, deadline } = request;
-    return this.#client.makeUnaryRequest(path, raw, raw, message, metadata, { deadline }, done);
+    return this.connection.client.makeUnaryRequest(
+      path,
+      raw,
+      raw,
+      message,
+      metadata,
+      { deadline },
+      done,
+    );
   }
 
   stream(request: MethodRequest): ClientReadableStream<Buffer> {
     const { path, message, metadata, deadline } = request;
-    return this.#client.makeServerStreamRequest(path, raw, raw, message, metadata, { deadline });
+    return this.connection.client.makeServerStreamRequest(path, raw, raw, message, metadata, {
+      deadline,
+    });
   }
 
   talk(path: string, deadline: number): ClientDuplexStream<Buffer, Buffer> {
-    return this.#client.makeBidiStreamRequest(path, raw, raw, new Metadata(), { deadline });
+    return this.connection.client.makeBidiStreamRequest(path, raw, raw, new Metadata(), {
+      deadline,
+    });
   }
 
   watchHealth(): HealthStream {
-    return this.#client.makeServerStreamRequest(WATCH, raw, raw, NOTHING, new Metadata());
-  }
-
-  /** Calls `onLost` once, when there is no connection any more. */
-  watch(onLost: () => void): void {
-    const channel = this.#client.getChannel();
-    if (channel.getConnectivityState(false) !== connectivityState.READY) onLost();
-    else channel.watchConnectivityState(connectivityState.READY, Infinity, onLost);
+    return this.connection.client.makeServerStreamRequest(WATCH, raw, raw, NOTHING, new Metadata());
   }
 
   /**
@@ -84,15 +78,30 @@ export class MethodChannel {
    *   process alive, and before that there may be nothing else that does.
    */
   keepConnected(until: number, onState: (state: 'ready' | 'failing' | 'connecting') => void): void {
-    const channel = this.#client.getChannel();
+    this.#onState = onState;
+    this.#follow(until);
+  }
+
+  /** Gives up the connection, or the attempt to make one, and begins anew. */
+  renew(): void {
+    if (this.#closed) return;
+    this.connection.renew();
+    this.#follow(Infinity);
+  }
+
+  #follow(until: number): void {
+    const { client } = this.connection;
+    const channel = client.getChannel();
     let deadline = until;
     const look = (late?: Error): void => {
-      if (this.#closed) return;
+      // Renewed meanwhile.
+      if (this.#closed || this.connection.client !== client) return;
       if (late !== undefined) deadline = Infinity;
       const state = channel.getConnectivityState(true);
-      if (state === connectivityState.READY) onState('ready');
-      else onState(state === connectivityState.TRANSIENT_FAILURE ? 'failing' : 'connecting');
-      if (!this.#closed) channel.watchConnectivityState(state, deadline, look);
+      if (state === connectivityState.READY) this.#onState('ready');
+      else this.#onState(state === connectivityState.TRANSIENT_FAILURE ? 'failing' : 'connecting');
+      if (!this.#closed && this.connection.client === client)
+        channel.watchConnectivityState(state, deadline, look);
     };
     look();
   }
@@ -105,6 +114,6 @@ export class MethodChannel {
 
   close(): void {
     this.#closed = true;
-    this.#client.close();
+    this.connection.close();
   }
 }

@@ -296,8 +296,8 @@ function passesBytes({ target }: Call): boolean {
 }
 
 /** The status, and what to look at where it does not tell by itself. */
-function statusText({ code, details, metadata }: Ended): string {
-  const text = hint({ code, details, metadata, name: '', message: details });
+function statusText({ code, details }: Ended): string {
+  const text = hint({ details, message: details });
   const advice =
     code === status.UNIMPLEMENTED ? ' (is the service in the program at this port?)' : '';
   return `${status[code] ?? code}: ${text}${advice}`;

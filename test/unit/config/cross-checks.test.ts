@@ -287,6 +287,7 @@ test('backends are told apart by their kind', () => {
       mode: 'link',
       links: 1,
       link_age: 0,
+      dead_after: 30_000,
       balance: 'round_robin',
       hash_by: 'uid',
       weights: {},

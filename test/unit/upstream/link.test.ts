@@ -38,6 +38,7 @@ function open(): { link: Link; messages: Buffer[] } {
     onGoaway: nothing,
     onExtend: nothing,
     onLateReply: nothing,
+    onTrouble: nothing,
     onFault: nothing,
     onAnswered: nothing,
     onEnd: nothing,

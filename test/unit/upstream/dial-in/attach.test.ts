@@ -24,6 +24,7 @@ class Socket implements AttachSocket {
   }
   pause(): void {}
   resume(): void {}
+  watch(): void {}
   end(ending: Ending): void {
     this.ending ??= ending;
   }
@@ -38,14 +39,18 @@ function stage(token = '') {
   const states: string[] = [];
   const refusals: [string, string][] = [];
   const game = new DialInUpstream(
-    { name: 'game', token, gatewayId: 'g', version: '1', clock, wheel },
+    { name: 'game', token, deadAfterMs: 0, gatewayId: 'g', version: '1', clock, wheel },
     {
       convertBytesMax: 1_048_576,
       push: () => null,
       verb: () => Promise.reject(new Error('no verbs here')),
       onUnanswered: () => {},
     },
-    { onState: (peer, state) => void states.push(`${peer} ${state}`), onLateReply: () => {} },
+    {
+      onState: (peer, state) => void states.push(`${peer} ${state}`),
+      onLateReply: () => {},
+      onTrouble: () => {},
+    },
   );
   const attach = new Attach([game], wheel, {
     onRefused: (_, backend, why) => void refusals.push([backend, why]),

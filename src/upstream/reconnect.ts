@@ -1,0 +1,44 @@
+/** When a connection that is lost, or could not be made, is tried again: soon at first, then less and less often. */
+import { Alarm, type TimerWheel } from '../timer-wheel.ts';
+
+export const RETRY_MS_MIN = 100;
+export const RETRY_MS_MAX = 5_000;
+/** A connection that lasted less is as good as none: a backend that cuts each one must not be dialled all the time. */
+const STABLE_MS = 1_000;
+
+export class Reconnect {
+  readonly #wheel: TimerWheel;
+  readonly #again: Alarm;
+  #ms = RETRY_MS_MIN;
+  /** On the monotonic clock; null: there is no connection. */
+  #upSince: number | null = null;
+
+  constructor(wheel: TimerWheel, connect: () => void) {
+    this.#wheel = wheel;
+    this.#again = new Alarm(connect);
+  }
+
+  /** It is there. */
+  up(): void {
+    this.#upSince ??= this.#wheel.now();
+    this.stop();
+  }
+
+  /** It is lost, or could not be made. */
+  later(): void {
+    if (this.#upSince !== null && this.#wheel.now() - this.#upSince >= STABLE_MS)
+      this.#ms = RETRY_MS_MIN;
+    this.#upSince = null;
+    this.#wheel.set(this.#again, this.#ms * (0.75 + 0.5 * Math.random()));
+    this.#ms = Math.min(this.#ms * 2, RETRY_MS_MAX);
+  }
+
+  /** Nothing is wrong, but it is worth another try. */
+  soon(): void {
+    this.#wheel.set(this.#again, RETRY_MS_MIN);
+  }
+
+  stop(): void {
+    this.#wheel.cancel(this.#again);
+  }
+}
