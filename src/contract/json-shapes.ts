@@ -101,7 +101,7 @@ function durationSeconds(fields: Fields, name: string): number {
   const match = /^(-?[0-9]{1,12}(?:\.[0-9]{1,9})?)s$/.exec(value);
   if (match === null) throw new ShapeError(`${name} is not a duration like "1.5s"`);
   const seconds = Number(match[1]);
-  if (Math.abs(seconds) > DURATION_SECONDS_MAX)
+  if (Math.abs(seconds) >= DURATION_SECONDS_MAX + 1)
     throw new ShapeError(`${name} is longer than ${DURATION_SECONDS_MAX}s`);
   return seconds;
 }

@@ -8,10 +8,8 @@ import {
   createFileRegistry,
   type DescService,
   fromBinary,
-  fromJsonString,
   type JsonValue,
   type Registry,
-  toBinary,
   toJson,
 } from '@bufbuild/protobuf';
 import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
@@ -22,7 +20,7 @@ import {
   nestsTooDeep,
 } from '../contract/json-depth.ts';
 import { errorText, GatewayError } from '../errors.ts';
-import { misfits, tail } from '../upstream/method/misfits.ts';
+import { readJson } from '../upstream/method/json-reader.ts';
 
 /** A service as proto-loader describes it: by method. */
 export type Definitions = Readonly<Record<string, MethodDefinition<object, object>>>;
@@ -51,19 +49,10 @@ export class JsonMessages {
     const { input } = this.#method(method);
     const json = text === '' ? '{}' : text;
     checkShape(json);
-    const options = { registry: this.#registry };
-    let bytes: Uint8Array;
-    try {
-      bytes = toBinary(input, fromJsonString(input, json, options));
-    } catch (error) {
-      const fields = Object.entries(misfits(input, json, options));
-      const why = fields.map(([path, what]) => `${path}: ${said(what)}`).join(' · ');
-      throw new GatewayError(
-        'BAD_ARGUMENT',
-        `the body is not a ${input.typeName}: ${why === '' ? tail(errorText(error)) : why}`,
-      );
-    }
-    return this.#definitions[method]!.requestDeserialize(asBuffer(bytes));
+    const bytes = readJson(input, Buffer.from(json), { registry: this.#registry });
+    if (!(bytes instanceof Uint8Array))
+      throw new GatewayError('BAD_ARGUMENT', `the body is not a ${input.typeName}: ${bytes.words}`);
+    return this.#definitions[method]!.requestDeserialize(bytes);
   }
 
   answer(method: string, message: object): JsonValue {
@@ -94,13 +83,4 @@ function checkShape(text: string): void {
     throw new GatewayError('BAD_BODY', 'the body is not a JSON object');
   if (nestsTooDeep(json, DEPTH_MAX))
     throw new GatewayError('BAD_BODY', `the body is nested deeper than ${DEPTH_MAX}`);
-}
-
-/** The library says of some values only what they are. */
-function said(what: string): string {
-  return /^[a-z]+ /.test(what) ? what : `cannot be ${what}`;
-}
-
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }

@@ -14,9 +14,9 @@ const RAW = JSON as unknown as {
 };
 
 /** What has no number that a double, written again, could change; also true of some that have one in a string. */
-const MAY_CHANGE = /[0-9]{16}|[0-9][eE]|[0-9]\.|-0/;
+const MAY_CHANGE = /[0-9]{16}|[0-9][eE.]|-0/;
 /** The same, of a number whose value a double could change. */
-const MAY_LOSE = /[0-9]{16}|[0-9][eE]|-0/;
+const MAY_LOSE = /[0-9.]{16}|[0-9][eE]|-0(?:\.0*)?(?![0-9.])/;
 
 export function isRawNumber(value: unknown): value is RawNumber {
   return RAW.isRawJSON(value);

@@ -151,7 +151,7 @@ function makeMethod(
   backend: GrpcBackendConfig,
   parts: UpstreamParts,
 ): MethodUpstream {
-  const { clock, wheel, reach, log } = parts;
+  const { clock, wheel, reach, log, convertBytesMax } = parts;
   const { metadata, services, descriptors, protos, reflection, json, balance, weights, health } =
     backend;
   const seldom = new Seldom(clock);
@@ -173,6 +173,7 @@ function makeMethod(
       hashBy: backend.hash_by,
       deadAfterMs: backend.dead_after,
       digest: backend.reflection_digest,
+      convertBytesMax,
       tls: grpcTlsOf(name, backend.tls),
       clock,
       wheel,

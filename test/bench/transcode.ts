@@ -56,13 +56,16 @@ export function transcoding(): string[] {
   if ('problems' in schema) throw new Error(schema.problems.join('\n'));
   const { registry } = schema;
   const { input, output } = schema.methods.get('/bench.Rooms/Join')!;
-  const transcoder = new Transcoder({
-    always_print_primitive_fields: false,
-    always_print_enums_as_ints: false,
-    preserve_proto_field_names: false,
-    ignore_unknown_fields: false,
-    print_int64_as_number: false,
-  });
+  const transcoder = new Transcoder(
+    {
+      always_print_primitive_fields: false,
+      always_print_enums_as_ints: false,
+      preserve_proto_field_names: false,
+      ignore_unknown_fields: false,
+      print_int64_as_number: false,
+    },
+    1_048_576,
+  );
   const { root } = protobuf.parse(PROTO);
   const [Join, Joined] = [root.lookupType('bench.Join'), root.lookupType('bench.Joined')];
   const asked = Buffer.from(JSON.stringify(REQUEST));

@@ -243,7 +243,12 @@ describe('refused', () => {
     ['no object', '[]', 'BAD_BODY', /not a JSON object/],
     ['not UTF-8', Buffer.from([0x7b, 0xff, 0x7d]), 'BAD_BODY', /not UTF-8/],
     ['an unknown field', '{"push":{"taget":1}}', 'BAD_ARGUMENT', /push\.taget: unknown field; did/],
-    ['a wrong field', '{"wait":"soon"}', 'BAD_ARGUMENT', /Request: wait: cannot be "soon"$/],
+    [
+      'a wrong field',
+      '{"wait":"soon"}',
+      'BAD_ARGUMENT',
+      /Request: wait: "soon" is no duration like "1\.5s"/,
+    ],
     ['too deep', `${'{"push":'.repeat(99)}{}${'}'.repeat(99)}`, 'BAD_BODY', /deeper than 32/],
   ])('%s', async (_what, body, reason, msg) => {
     await expectRefused('/v1/Push', { body }, 400, reason, msg);

@@ -39,6 +39,8 @@ export type MethodUpstreamOptions = MethodAddressesOptions & {
   /** The only digest of a schema that is taken; '': any. */
   readonly digest: string;
   readonly json: JsonOptions;
+  /** `limits.convert`. */
+  readonly convertBytesMax: number;
 };
 
 export interface MethodUpstreamHost {
@@ -68,7 +70,7 @@ export class MethodUpstream implements Upstream {
   constructor(options: MethodUpstreamOptions, host: MethodUpstreamHost) {
     this.#options = options;
     this.#host = host;
-    this.#transcoder = new Transcoder(options.json);
+    this.#transcoder = new Transcoder(options.json, options.convertBytesMax);
     for (const [name, value] of Object.entries(options.metadata)) this.#fixed.set(name, value);
     this.#addresses = new MethodAddresses(options, (address, state, why) => {
       host.onState(address, state, why);
@@ -233,7 +235,7 @@ export class MethodUpstream implements Upstream {
       if (!(error instanceof AnswerError)) throw error;
       call.slot = null;
       address.failed();
-      this.#fail(call, failure('BAD_REPLY'), 'bad reply', () => {
+      this.#fail(call, failure('BAD_REPLY', error.told || undefined), 'bad reply', () => {
         return `${method.path} answered what is no ${method.output.typeName}: ${error.message}`;
       });
       return null;

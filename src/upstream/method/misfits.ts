@@ -12,9 +12,8 @@ import {
 
 import { didYouMean } from '../../config/problem.ts';
 import { errorText } from '../../errors.ts';
+import { join, MISFITS_MAX } from './json-fields.ts';
 
-/** At most so many are said. */
-const MISFITS_MAX = 16;
 /** Longer keys of a client are cut. */
 const KEY_MAX = 64;
 /** Values that are looked at, until all is said. */
@@ -25,22 +24,27 @@ type JsonObject = { [key: string]: JsonValue };
 /** Path, as `room.seats[2].name`, to what is wrong there; empty where it is about no field. */
 export function misfits(
   type: DescMessage,
-  text: string,
+  json: JsonValue,
   options: Partial<JsonReadOptions>,
+  known: Readonly<Record<string, string>> = {},
 ): Record<string, string> {
   const search = new Search(options);
-  try {
-    search.message(type, JSON.parse(text) as JsonValue, '');
-  } catch {
-    // Not JSON: the library's own words are best.
-    return {};
-  }
+  Object.assign(search.found, known);
+  search.message(type, json, '');
   return search.found;
 }
 
-/** What the library says, without the names before it. */
+/** What the library says, without the names before it; of some values it only says what they are. */
 export function tail(message: string): string {
-  return message.replace(/^cannot decode .*? from JSON: /, '');
+  const what = message.replace(/^cannot decode .*? from JSON:? /, '');
+  return /^[a-z]+ /.test(what) ? what : `cannot be ${what}`;
+}
+
+/** All that is known to be wrong, in a line; '' for nothing. What is about no field stands for itself. */
+export function misfitWords(fields: Readonly<Record<string, string>>): string {
+  return Object.entries(fields)
+    .map(([path, what]) => (path === '' ? what : `${path}: ${what}`))
+    .join(' · ');
 }
 
 class Search {
@@ -60,7 +64,7 @@ class Search {
     for (const [key, value] of Object.entries(json)) {
       if (this.#isDone()) return;
       const field = type.fields.find((one) => one.name === key || one.jsonName === key);
-      const where = joined(path, key.slice(0, KEY_MAX));
+      const where = join(path, key);
       if (field === undefined) this.#unknown(type, key, where);
       else if (value !== null) this.#field(type, field, { key, value, where });
     }
@@ -86,7 +90,7 @@ class Search {
     } else if (field.fieldKind === 'map' && isObject(value)) {
       for (const [name, item] of Object.entries(value)) {
         if (this.#isDone()) return;
-        const at = joined(where, name.slice(0, KEY_MAX));
+        const at = join(where, name);
         if (field.mapKind === 'message' && item !== null) this.message(field.message, item, at);
         alone({ [name]: field.mapKind === 'message' && item !== null ? {} : item }, at);
       }
@@ -107,7 +111,7 @@ class Search {
     try {
       fromJson(type, json, this.#options);
     } catch (error) {
-      this.found[path] ??= tail(errorText(error));
+      this.found[path] ??= path === '' ? wholeBody(type, error) : tail(errorText(error));
     }
   }
 
@@ -120,6 +124,6 @@ function isObject(json: JsonValue): json is JsonObject {
   return typeof json === 'object' && json !== null && !Array.isArray(json);
 }
 
-function joined(path: string, key: string): string {
-  return path === '' ? key : `${path}.${key}`;
+function wholeBody(type: DescMessage, error: unknown): string {
+  return `it ${tail(errorText(error))}; expected the JSON of ${type.typeName}`;
 }

@@ -8,19 +8,18 @@ import { isUtf8 } from 'node:buffer';
 import {
   type DescMessage,
   fromBinary,
-  fromJson,
-  fromJsonString,
   type JsonValue,
   type Registry,
-  toBinary,
   toJson,
 } from '@bufbuild/protobuf';
 
 import { JSON_DEPTH_MAX } from '../../contract/json-depth.ts';
 import { errorText, type Failure, failure } from '../../errors.ts';
+import { tooMuch, tooMuchText, weightOfJson } from '../../protocol/convert.ts';
 import { clientJson } from '../../protocol/packet.ts';
-import { mayHoldLarge, numberInt64, parseLarge } from './int64.ts';
-import { misfits, tail } from './misfits.ts';
+import { readJson } from './json-reader.ts';
+import { weightOf } from './message-weight.ts';
+import { mayHoldMinusZero, numberInt64, withMinusZero } from './printed.ts';
 
 /** Envoy's names where Envoy has the option. */
 export type JsonOptions = {
@@ -36,62 +35,70 @@ export type JsonOptions = {
 };
 
 /** An answer that cannot be written as JSON; the text is for the log. */
-export class AnswerError extends Error {}
+export class AnswerError extends Error {
+  /** What the client is told too; '' for nothing. */
+  readonly told: string;
+
+  constructor(text: string, { told = '', cause }: { told?: string; cause?: unknown } = {}) {
+    super(text, { cause });
+    this.told = told;
+  }
+}
 
 const NOTHING = Buffer.alloc(0);
 
 export class Transcoder {
   readonly #options: JsonOptions;
+  readonly #convertBytesMax: number;
 
-  constructor(options: JsonOptions) {
+  /** @param convertBytesMax `limits.convert`. */
+  constructor(options: JsonOptions, convertBytesMax: number) {
     this.#options = options;
+    this.#convertBytesMax = convertBytesMax;
   }
 
   /** @param body JSON; empty: a message without fields. @returns The request's bytes, or what the client is told. */
   toRequest(type: DescMessage, registry: Registry, body: Uint8Array): Buffer | Failure {
     if (body.length === 0) return NOTHING;
     if (!isUtf8(body)) return failure('BAD_BODY', 'the body is not UTF-8');
-    const text = Buffer.from(body.buffer, body.byteOffset, body.length).toString('utf8');
-    const options = {
+    const weight = weightOfJson(body, this.#convertBytesMax);
+    if (weight > this.#convertBytesMax)
+      return tooMuch('BAD_BODY', 'the body', weight, this.#convertBytesMax);
+    const json = Buffer.from(body.buffer, body.byteOffset, body.length);
+    const message = readJson(type, json, {
       registry,
       ignoreUnknownFields: this.#options.ignore_unknown_fields,
       recursionLimit: JSON_DEPTH_MAX,
-    };
-    let bytes: Uint8Array;
-    try {
-      const message = mayHoldLarge(text)
-        ? fromJson(type, parseLarge(type, registry, text), options)
-        : fromJsonString(type, text, options);
-      bytes = toBinary(type, message);
-    } catch (error) {
-      return badBody(error, misfits(type, text, options));
-    }
-    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    });
+    if (message instanceof Uint8Array) return message;
+    const { fields, words } = message;
+    // The first is said in words, all of them are among the fields.
+    const [path = ''] = Object.keys(fields ?? {});
+    const what = fields === null ? words : `${path}: ${fields[path]}`;
+    return { ...failure('BAD_BODY', `the body does not fit: ${what}`), fields };
   }
 
   /** @throws {AnswerError} */
-  toJson(type: DescMessage, registry: Registry, bytes: Uint8Array): Buffer {
+  toJson(type: DescMessage, registry: Registry, bytes: Buffer): Buffer {
     const options = this.#options;
+    const bytesMax = this.#convertBytesMax;
+    const defaults = options.always_print_primitive_fields;
+    const weight = weightOf(type, bytes, { defaults, bytesMax });
+    if (weight > bytesMax) {
+      const text = tooMuchText('the answer', weight, bytesMax);
+      throw new AnswerError(text, { told: text });
+    }
     try {
       const json = toJson(type, fromBinary(type, bytes), {
         registry,
-        alwaysEmitImplicit: options.always_print_primitive_fields,
+        alwaysEmitImplicit: defaults,
         enumAsInteger: options.always_print_enums_as_ints,
         useProtoFieldName: options.preserve_proto_field_names,
       }) as JsonValue;
-      const printed = options.print_int64_as_number ? numberInt64(type, registry, json) : json;
-      return Buffer.from(clientJson(printed));
+      const numbers = options.print_int64_as_number ? numberInt64(type, registry, json) : json;
+      return Buffer.from(clientJson(mayHoldMinusZero(bytes) ? withMinusZero(numbers) : numbers));
     } catch (error) {
       throw new AnswerError(errorText(error), { cause: error });
     }
   }
-}
-
-function badBody(error: unknown, fields: Readonly<Record<string, string>>): Failure {
-  const [first] = Object.entries(fields);
-  const what = first === undefined ? tail(errorText(error)) : `${first[0]}: ${first[1]}`;
-  return {
-    ...failure('BAD_BODY', `the body does not fit: ${what}`),
-    fields: first === undefined ? null : fields,
-  };
 }

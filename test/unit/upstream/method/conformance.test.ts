@@ -40,7 +40,10 @@ const type = schema.methods.get('/All/Echo')!.input;
 
 /** JSON, base64, or BAD for what is refused. */
 function transcode({ ignoreUnknown = false, json, bytes, toBytes }: Case): unknown {
-  const transcoder = new Transcoder({ ...AS_IT_IS, ignore_unknown_fields: ignoreUnknown });
+  const transcoder = new Transcoder(
+    { ...AS_IT_IS, ignore_unknown_fields: ignoreUnknown },
+    1_048_576,
+  );
   let request: Buffer = Buffer.from(bytes ?? '', 'base64');
   if (json !== undefined) {
     const made = transcoder.toRequest(type, registry, Buffer.from(json));

@@ -1,11 +1,8 @@
-/**
- * 64-bit integers in JSON: the mapping writes them as strings and takes numbers too, which JavaScript rounds beyond
- * 2^53. What is here walks over JSON along its message's fields, and is only needed for an option, or for a large
- * number that a client did not put in quotes.
- */
+/** What the library prints of a message, where something else is wanted: 64-bit integers as numbers, and -0 as it is. */
 import type { DescField, DescMessage, JsonValue, Registry } from '@bufbuild/protobuf';
-import { fromJsonString, ScalarType } from '@bufbuild/protobuf';
-import { ValueSchema } from '@bufbuild/protobuf/wkt';
+import { ScalarType } from '@bufbuild/protobuf';
+
+import { rawNumber } from '../../protocol/exact-json.ts';
 
 const INT64: ReadonlySet<ScalarType | undefined> = new Set([
   ScalarType.INT64,
@@ -15,40 +12,24 @@ const INT64: ReadonlySet<ScalarType | undefined> = new Set([
   ScalarType.SFIXED64,
 ]);
 
-/** A number that may have more digits than a double keeps; also in a string, which costs a look in vain. */
-const LARGE = /[:,[]\s*-?[0-9]{16}/;
-/** What JSON has for a whole number. */
-const WHOLE = /^-?[0-9]+$/;
-
-/** As it comes out of `parseLarge`: numbers that are too large are bigints. */
-type Value = JsonValue | bigint | Value[] | { [key: string]: Value };
+type Value = JsonValue;
 type Fields = { [key: string]: Value };
 /** What becomes of a value that is no message, list or map. */
 type Change = (value: Value, isInt64: boolean) => Value;
 
-export function mayHoldLarge(text: string): boolean {
-  return LARGE.test(text);
+/** -0 as a double, and as a float. */
+const MINUS_ZEROS = [Buffer.from('0000000000000080', 'hex'), Buffer.from('00000080', 'hex')];
+
+/** True when a message may hold a -0, of which JSON.stringify makes 0. */
+export function mayHoldMinusZero(bytes: Buffer): boolean {
+  return MINUS_ZEROS.some((zero) => bytes.includes(zero));
 }
 
-/**
- * Parses JSON whose 64-bit integers may be larger than a number can be; they are bigints, for the library.
- *
- * @throws {Error} Not JSON, or a name twice in an object.
- */
-export function parseLarge(type: DescMessage, registry: Registry, text: string): JsonValue {
-  // Reads anything, and is as strict about the text as with any other message.
-  fromJsonString(ValueSchema, text);
-  const json = JSON.parse(text, keepLarge) as Value;
-  return walk(type, registry, json, (value, isInt64) =>
-    typeof value === 'bigint' && !isInt64 ? Number(value) : value,
-  ) as JsonValue;
-}
-
-function keepLarge(_key: string, value: unknown, context?: { source?: string }): unknown {
-  const source = context?.source;
-  if (typeof value !== 'number' || Number.isSafeInteger(value) || source === undefined)
-    return value;
-  return WHOLE.test(source) ? BigInt(source) : value;
+/** The same, with each -0 kept. */
+export function withMinusZero(json: Value): Value {
+  return walkFree(json, (value) =>
+    Object.is(value, -0) ? (rawNumber('-0') as unknown as Value) : value,
+  );
 }
 
 /** JSON that was printed of a message of this type, with numbers for those 64-bit integers that fit one. */

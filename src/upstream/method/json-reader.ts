@@ -1,0 +1,61 @@
+/**
+ * JSON to the bytes of a message, by the proto3 JSON mapping: exact, or with the path of what has no exact form.
+ * [protobuf.dev/programming-guides/json] The conversion is the library's, which passes the mapping's conformance suite.
+ */
+import {
+  type DescMessage,
+  fromJson,
+  type JsonReadOptions,
+  type JsonValue,
+  type Registry,
+  toBinary,
+} from '@bufbuild/protobuf';
+
+import { errorText } from '../../errors.ts';
+import { parseExact } from '../../protocol/exact-json.ts';
+import { repeatedKey } from '../../protocol/json-keys.ts';
+import { ready, type Value } from './json-fields.ts';
+import { misfits, misfitWords, tail } from './misfits.ts';
+
+export type ReadOptions = Partial<JsonReadOptions> & { readonly registry: Registry };
+
+/** Why a text is not the message's. */
+export type Misread = {
+  /** By their paths; null: it is about no field. */
+  readonly fields: Readonly<Record<string, string>> | null;
+  /** All of it in a line. */
+  readonly words: string;
+};
+
+/** @param json UTF-8. */
+export function readJson(type: DescMessage, json: Buffer, options: ReadOptions): Buffer | Misread {
+  let value: Value;
+  try {
+    value = parseExact(json.toString('utf8')) as Value;
+  } catch (error) {
+    return { fields: null, words: errorText(error) };
+  }
+  const twice = repeatedKey(json);
+  if (twice !== null)
+    return { fields: null, words: `duplicate object key ${JSON.stringify(twice)}` };
+  return readValue(type, value, options);
+}
+
+/** The same of what `parseExact` gives, which is changed. */
+export function readValue(type: DescMessage, value: Value, options: ReadOptions): Buffer | Misread {
+  const known = Object.create(null) as Record<string, string>;
+  const json = ready(type, options.registry, value, known) as JsonValue;
+  if (Object.keys(known).length > 0) return misread(misfits(type, json, options, known), '');
+  try {
+    const bytes = toBinary(type, fromJson(type, json, options));
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  } catch (error) {
+    return misread(misfits(type, json, options), tail(errorText(error)));
+  }
+}
+
+/** `words`: what the library says where no field is to blame. */
+function misread(found: Readonly<Record<string, string>>, words: string): Misread {
+  const isOfFields = Object.keys(found).some((path) => path !== '');
+  return { fields: isOfFields ? found : null, words: misfitWords(found) || words };
+}
