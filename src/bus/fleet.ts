@@ -48,6 +48,8 @@ export type FleetParts = {
   readonly connector: NatsConnector;
   readonly subjects: Subjects;
   readonly clock: Clock;
+  /** `limits.convert`. */
+  readonly convertBytesMax: number;
   readonly asks: Asks;
   readonly answers: Answers;
   readonly delivery: Delivery;
@@ -249,12 +251,12 @@ export class Fleet {
       case 'push':
         return this.#onPush(message);
       case 'kick': {
-        const fields = readObject(message.data);
+        const fields = readObject(message.data, this.#parts.convertBytesMax);
         const sessions = this.#delivery.select(readTarget(fields['target']));
         return { closed: this.#delivery.close(sessions, readClose(fields)) };
       }
       case 'list': {
-        const fields = readObject(message.data);
+        const fields = readObject(message.data, this.#parts.convertBytesMax);
         const page = readPage(fields['limit'], fields['after']);
         const sessions = this.#delivery.select(readTarget(fields['target']));
         const part = pageOf(sessions, page, this.#parts.answers.bytesMax);

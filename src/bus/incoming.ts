@@ -25,6 +25,8 @@ export type IncomingParts = {
   readonly delivery: Delivery;
   readonly interest: Pick<NatsInterest, 'nameOf'>;
   readonly answers: Answers;
+  /** `limits.convert`. */
+  readonly convertBytesMax: number;
   readonly onRefused: OnRefused;
   readonly onError: (what: string) => void;
 };
@@ -46,7 +48,7 @@ export class Incoming {
       this.#parts.onError(error.message);
       return;
     }
-    const { subjects, answers, delivery } = this.#parts;
+    const { subjects, answers, delivery, convertBytesMax } = this.#parts;
     const to = subjects.parse(message.subject);
     if (to === null || to.scope === 'fleet') return;
     const sessions = this.#sessions(to.scope, to.name, message.subject);
@@ -62,6 +64,7 @@ export class Incoming {
               sessions,
               headers: () => readHeaders(message),
               body: message.data,
+              convertBytesMax,
               answerBytesMax: answers.bytesMax,
             },
             delivery,

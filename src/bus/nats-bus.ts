@@ -32,6 +32,8 @@ export type NatsBusParts = {
   readonly subjects: Subjects;
   readonly clock: Clock;
   readonly wheel: TimerWheel;
+  /** `limits.convert`. */
+  readonly convertBytesMax: number;
   readonly onError: (what: string) => void;
   readonly onRefused: OnRefused;
   /** An answer came to a question that nobody asks, or not any more. */

@@ -18,9 +18,6 @@ import type { Delivery } from './delivery.ts';
 import { pageOf, readPage } from './pages.ts';
 import { settle } from './reach.ts';
 
-/** The payload of a verb that is JSON: it is parsed before anything else can happen. */
-const JSON_BYTES_MAX = 1_048_576;
-
 export type VerbCall = {
   readonly scope: Scope;
   readonly verb: string;
@@ -29,6 +26,8 @@ export type VerbCall = {
   /** @throws {HeaderError} */
   headers(): Headers;
   readonly body: Uint8Array;
+  /** `limits.convert`. */
+  readonly convertBytesMax: number;
   /** How long the answer may be. */
   readonly answerBytesMax: number;
 };
@@ -46,18 +45,18 @@ const VERBS: Readonly<Record<string, { readonly scopes: readonly Scope[]; readon
   get: { scopes: EVERYWHERE, run: get },
   patch: {
     scopes: ['session', 'user'],
-    run: (call, delivery) => patchAll(call, delivery, readPatch(readObject(call.body))),
+    run: (call, delivery) => patchAll(call, delivery, readPatch(fieldsOf(call))),
   },
   bind: { scopes: ONE, run: bind },
   unbind: { scopes: ONE, run: (call, delivery) => patchAll(call, delivery, { uid: '' }) },
   set: { scopes: ONE, run: set },
   join: {
     scopes: ONE,
-    run: (call, delivery) => patchAll(call, delivery, { join: readGroups(readObject(call.body)) }),
+    run: (call, delivery) => patchAll(call, delivery, { join: readGroups(fieldsOf(call)) }),
   },
   leave: {
     scopes: ONE,
-    run: (call, delivery) => patchAll(call, delivery, { leave: readGroups(readObject(call.body)) }),
+    run: (call, delivery) => patchAll(call, delivery, { leave: readGroups(fieldsOf(call)) }),
   },
   close: { scopes: ONE, run: (call, delivery) => close(call, delivery, false) },
 };
@@ -72,11 +71,6 @@ export function runVerb(call: VerbCall, delivery: Delivery): VerbAnswer | Promis
       `no verb ${call.verb} for a ${call.scope}; there are ${known.join(', ')}`,
     );
   }
-  if (call.verb !== 'push' && call.body.length > JSON_BYTES_MAX)
-    return failure(
-      'TOO_LARGE',
-      `${call.body.length} bytes of JSON; a verb takes ${JSON_BYTES_MAX}`,
-    );
   try {
     return verb.run(call, delivery);
   } catch (error) {
@@ -84,6 +78,10 @@ export function runVerb(call: VerbCall, delivery: Delivery): VerbAnswer | Promis
       return failure('BAD_ARGUMENT', error.message);
     throw error;
   }
+}
+
+function fieldsOf({ body, convertBytesMax }: VerbCall): ReturnType<typeof readObject> {
+  return readObject(body, convertBytesMax);
 }
 
 function push(call: VerbCall, delivery: Delivery): VerbAnswer {
@@ -96,14 +94,14 @@ function push(call: VerbCall, delivery: Delivery): VerbAnswer {
 }
 
 function close(call: VerbCall, delivery: Delivery, kick: boolean): VerbAnswer {
-  const words: Close = readClose(readObject(call.body));
+  const words: Close = readClose(fieldsOf(call));
   return { closed: delivery.close(call.sessions, { ...words, kick: kick || words.kick }) };
 }
 
 /** What fits of a page, and whether there is more. */
 function get(call: VerbCall): VerbAnswer {
   if (call.scope === 'all') return { sessions: call.sessions.length };
-  const fields = readObject(call.body);
+  const fields = fieldsOf(call);
   const page = readPage(fields['limit'], fields['page_token'] ?? fields['pageToken']);
   const part = pageOf(call.sessions, page, call.answerBytesMax);
   if (isFailure(part)) return part;
@@ -111,14 +109,14 @@ function get(call: VerbCall): VerbAnswer {
 }
 
 function bind(call: VerbCall, delivery: Delivery): VerbAnswer | Promise<VerbAnswer> {
-  const { uid } = readPatch(readObject(call.body));
+  const { uid } = readPatch(fieldsOf(call));
   if (uid === undefined || uid === '')
     return failure('BAD_ARGUMENT', 'uid is missing: {"uid":"…"}');
   return patchAll(call, delivery, { uid });
 }
 
 function set(call: VerbCall, delivery: Delivery): VerbAnswer | Promise<VerbAnswer> {
-  const { set: values, ifVersion } = readPatch(readObject(call.body));
+  const { set: values, ifVersion } = readPatch(fieldsOf(call));
   if (values === undefined)
     return failure('BAD_ARGUMENT', 'set is missing: {"set":{"key":"value"}}');
   return patchAll(call, delivery, { set: values, ...(ifVersion !== undefined && { ifVersion }) });

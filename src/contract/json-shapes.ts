@@ -3,11 +3,13 @@
  * Reading throws a ShapeError that says which field is wrong.
  */
 import { type Failure, failure } from '../errors.ts';
+import { CONVERT_BYTES, tooMuchText, weightOfJson } from '../protocol/convert.ts';
 import { parseAsWritten, isRawNumber, wholeOf } from '../protocol/exact-json.ts';
+import { sizeOfJson } from '../protocol/json-scan.ts';
 import { clientJson } from '../protocol/packet.ts';
 import type { Close, Json, JsonObject, Patch, Target } from '../session/commands.ts';
 import type { Session } from '../session/session.ts';
-import { JSON_DEPTH_MAX, nestsTooDeep } from './json-depth.ts';
+import { JSON_DEPTH_MAX } from './json-depth.ts';
 import { type Accepted, type ConnectFacts, EXPIRED, NO_OUTCOME } from './shapes.ts';
 
 /** What a backend or operator sent does not have the shape; the text says where. */
@@ -15,20 +17,21 @@ export class ShapeError extends Error {}
 
 type Fields = Record<string, unknown>;
 
-/** Parses a payload that is a JSON object, or empty. @throws {ShapeError} */
-export function readObject(payload: Uint8Array): Fields {
+/**
+ * Parses a payload that is a JSON object, or empty. What there is in it is known before it is parsed: at most
+ * `convertBytesMax` are, as `limits.convert` counts them. @throws {ShapeError}
+ */
+export function readObject(payload: Uint8Array, convertBytesMax = CONVERT_BYTES): Fields {
   if (payload.length === 0) return {};
-  let value: unknown;
-  try {
-    value = parseAsWritten(
-      Buffer.from(payload.buffer, payload.byteOffset, payload.length).toString('utf8'),
-    );
-  } catch {
-    throw new ShapeError('the payload is not JSON');
-  }
-  if (nestsTooDeep(value))
+  const weight = weightOfJson(payload, convertBytesMax);
+  if (weight > convertBytesMax)
+    throw new ShapeError(tooMuchText('the payload', weight, convertBytesMax));
+  const size = sizeOfJson(payload);
+  if (size === null) throw new ShapeError('the payload is not JSON');
+  if (size.depth > JSON_DEPTH_MAX)
     throw new ShapeError(`the payload is nested deeper than ${JSON_DEPTH_MAX}`);
-  return objectOf(value, 'the payload');
+  const text = Buffer.from(payload.buffer, payload.byteOffset, payload.length).toString('utf8');
+  return objectOf(parseAsWritten(text), 'the payload');
 }
 
 function objectOf(value: unknown, where: string): Fields {

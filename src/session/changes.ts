@@ -17,6 +17,11 @@ export const NAME_BYTES_MAX = 256;
 /** Nesting of a session's data: every way to a backend can carry it. */
 const DATA_DEPTH_MAX = 32;
 
+/** A key and a value as JSON: `"":1,`. More keys than can go and come are not looked at further. */
+const KEY_BYTES_MIN = 5;
+/** Groups that one change names beyond those that a session may be in: leaving what one is not in is allowed. */
+const SPARE_GROUPS = 1_000;
+
 export type Changed = {
   /** 1 when anything is different now. */
   readonly changed: 0 | 1;
@@ -46,8 +51,9 @@ export function applyPatch(
     wait(registry.bind(session, patch.uid));
     changed = true;
   }
+  const joined = new Set(patch.join);
   for (const group of patch.leave ?? []) {
-    if (!session.groups.has(group) || patch.join?.includes(group)) continue;
+    if (!session.groups.has(group) || joined.has(group)) continue;
     registry.leave(session, group);
     changed = true;
   }
@@ -83,8 +89,14 @@ function refusal(session: Session, patch: Patch, limits: ChangeLimits): Failure 
   if (uid !== undefined && uid !== '' && session.uid !== '' && uid !== session.uid) {
     return failure('CONFLICT', `the session is bound to ${session.uid}; unbind it first`);
   }
+  const tooMany = groupsRefusal(session, patch, limits) ?? dataRefusal(session, patch.set, limits);
+  if (tooMany !== null) return tooMany;
+  return nameRefusal(patch);
+}
+
+function nameRefusal(patch: Patch): Failure | null {
   const names = [
-    uid ?? '',
+    patch.uid ?? '',
     ...(patch.join ?? []),
     ...(patch.leave ?? []),
     ...Object.keys(patch.set ?? {}),
@@ -95,10 +107,13 @@ function refusal(session: Session, patch: Patch, limits: ChangeLimits): Failure 
     }
   }
   if ((patch.join ?? []).includes('')) return failure('BAD_ARGUMENT', 'a group has no name');
-  return groupsRefusal(session, patch, limits) ?? dataRefusal(session, patch.set, limits);
+  return null;
 }
 
 function groupsRefusal(session: Session, patch: Patch, limits: ChangeLimits): Failure | null {
+  const named = (patch.join?.length ?? 0) + (patch.leave?.length ?? 0);
+  if (named > 2 * limits.groupsMax + SPARE_GROUPS)
+    return failure('TOO_LARGE', `${named} groups; sessions.groups allows ${limits.groupsMax}`);
   if (patch.join === undefined || patch.join.length === 0) return null;
   const after = new Set(session.groups);
   for (const group of patch.leave ?? []) after.delete(group);
@@ -113,6 +128,12 @@ function dataRefusal(
   limits: ChangeLimits,
 ): Failure | null {
   if (set === undefined) return null;
+  const keys = Object.keys(set).length;
+  if (keys * KEY_BYTES_MIN > 2 * limits.dataBytesMax)
+    return failure(
+      'TOO_LARGE',
+      `${keys} keys of session data; sessions.data allows ${limits.dataBytesMax} bytes`,
+    );
   if (isDeeperThan(set, DATA_DEPTH_MAX)) {
     return failure('TOO_LARGE', `session data nested deeper than ${DATA_DEPTH_MAX}`);
   }

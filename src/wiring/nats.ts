@@ -93,6 +93,7 @@ export class Nats {
       subjects,
       clock,
       wheel,
+      convertBytesMax: config.limits.convert,
       onError,
       onRefused: refusals(log, metrics, seldom),
       onStrayAnswer: () => {

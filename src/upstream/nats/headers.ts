@@ -1,9 +1,11 @@
 /** The names and the encoding of NATS headers: `proto/README.md` is the page about them. */
 import type { Msg, MsgHdrs } from 'nats';
 
-import { JSON_DEPTH_MAX, nestsTooDeep } from '../../contract/json-depth.ts';
+import { JSON_DEPTH_MAX } from '../../contract/json-depth.ts';
 import { type Failure, failure } from '../../errors.ts';
+import { CONVERT_BYTES, weightOfJson } from '../../protocol/convert.ts';
 import { parseAsWritten } from '../../protocol/exact-json.ts';
+import { sizeOfJson } from '../../protocol/json-scan.ts';
 import type { Close, Delivery, JsonObject, Patch, Push } from '../../session/commands.ts';
 import type { Session } from '../../session/session.ts';
 import type { Trace } from '../call.ts';
@@ -175,15 +177,15 @@ export class HeaderError extends Error {}
 function json(headers: Headers, name: string): unknown {
   const value = headers.get(name);
   if (value === undefined || value === '') return undefined;
-  let parsed: unknown;
-  try {
-    parsed = parseAsWritten(value);
-  } catch {
-    throw new HeaderError(`header ${name}: not JSON`);
-  }
-  if (nestsTooDeep(parsed))
+  const bytes = Buffer.from(value);
+  const weight = weightOfJson(bytes, CONVERT_BYTES);
+  if (weight > CONVERT_BYTES)
+    throw new HeaderError(`header ${name}: ${weight} bytes of JSON; at most ${CONVERT_BYTES}`);
+  const size = sizeOfJson(bytes);
+  if (size === null) throw new HeaderError(`header ${name}: not JSON`);
+  if (size.depth > JSON_DEPTH_MAX)
     throw new HeaderError(`header ${name}: nested deeper than ${JSON_DEPTH_MAX}`);
-  return parsed;
+  return parseAsWritten(value);
 }
 
 function object(headers: Headers, name: string): JsonObject | undefined {
