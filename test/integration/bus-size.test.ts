@@ -106,9 +106,11 @@ describe('refused with 413, and nothing is done on any gateway', () => {
     game.say({ cmd: 'patch', sid: sids(two)[0], patch: { set: { k: BIG } } });
     game.say({ cmd: 'kick', all: true, except_uids: NAMES, reason: 'r' });
     const refused = (): number =>
-      one.log.filter((line) => /refused$/.test(line.msg) && /max_payload/.test(String(line['why'])))
-        .length;
+      one.log.filter(
+        (line) => line.msg.endsWith('refused') && /max_payload/.test(String(line['why'])),
+      ).length;
     await eventually(() => refused() === 4, 'four refusals');
+    expect(ann.isEnded || bob.isEnded).toBe(false);
     await nothingCame([ann, bob], one);
   });
 

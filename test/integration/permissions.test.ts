@@ -10,7 +10,8 @@ import { startNatsChat } from '../support/go.ts';
 import { control } from '../support/grpcurl.ts';
 import { shake } from '../support/handshake.ts';
 import { startNats, type TestNats } from '../support/nats.ts';
-import { Heard, push, serve, tell, tellJson } from '../support/nats-backend.ts';
+import { headersOf, Heard, push, serve, tell, tellJson } from '../support/nats-backend.ts';
+import { run } from '../support/process.ts';
 import { eventually } from '../support/wait.ts';
 
 const FILE = fileURLToPath(new URL('../../deploy/nats/permissions.conf', import.meta.url));
@@ -116,7 +117,9 @@ describe('under the permissions', () => {
     expect(await control(one, 'SetData', { sid, set: { far: 1 } })).toMatchObject({ uid: 'bob' });
     expect(await control(one, 'Kick', { target: { sids: [sid] } })).toMatchObject({ closed: 1 });
     for (const { log } of [one, two])
-      expect(log.filter(({ level }) => level === 'error')).toEqual([]);
+      expect(
+        log.filter(({ level, msg }) => level === 'error' || msg === 'bus message refused'),
+      ).toEqual([]);
   });
 
   test('a backend with an inbox prefix of its own answers, pushes and is answered', async () => {
@@ -255,6 +258,142 @@ describe('a backend', () => {
     expect(await publishAll(nc, forbidden)).toEqual(publishing(forbidden));
     const unheard = ['pith.rpc.chat.>', '_INBOX.*.*', '_INBOX.other.>'];
     expect(await subscribeAll(nc, unheard)).toEqual(subscribing(unheard));
+  });
+});
+
+describe('a gateway that is told to answer somewhere', () => {
+  type Stage = AsyncDisposable & {
+    one: TestGateway;
+    two: TestGateway;
+    ann: TestClient;
+    bob: TestClient;
+    world: NatsConnection;
+    sids: [string, string];
+  };
+
+  /** Ann on one gateway, bob on another, and the backend that may only push, and change one session. */
+  async function stage(): Promise<Stage> {
+    const one = await gatewayWith('chat');
+    const two = await gatewayWith('chat');
+    const ann = await TestClient.connect(one.port);
+    const bob = await TestClient.connect(two.port);
+    const world = await connectAs('world', '_INBOX.world.own');
+    const sids = [one, two].map(({ gateway }) => [...gateway.registry.all()][0]!.sid);
+    for (const [i, uid] of ['ann', 'bob'].entries())
+      await tellJson(world, `pith.session.${sids[i]}.patch`, { uid });
+    return {
+      ...{ one, two, ann, bob, world, sids: sids as [string, string] },
+      async [Symbol.asyncDispose]() {
+        ann.close();
+        bob.close();
+        await one[Symbol.asyncDispose]();
+        await two[Symbol.asyncDispose]();
+      },
+    };
+  }
+
+  test('answers under _INBOX. only, never where gateways await answers of backends or of each other', async () => {
+    await using stand = await stage();
+    const { one, two, ann, bob, world, sids } = stand;
+    const chat = await connectAs('chat');
+    const heard = await Heard.on(chat, 'pith.rpc.chat.>');
+    const { id } = two.gateway;
+    // Each leads the gateway where `world` itself may not publish.
+    const replies = [
+      ...['pith.user.bob.kick', 'pith.all.kick', 'pith.group.g.push', 'pith.rpc.chat.secret'],
+      ...[`pith.session.${sids[1]}.unbind`, `pith.session.${sids[1]}.kick`, 'pith.fleet.bye'],
+      ...[`_INBOX.${id}.rpc.1`, `_INBOX.${one.gateway.id}.rpc.1`, '_INBOX.x.rpc.1.2'],
+      ...[`_INBOX.${id}.ask.1`, '_INBOX.x.ask.AAAAAAAAAAAAAAAA', '$JS.API.STREAM.NAMES'],
+      ...[
+        '_INBOX',
+        '_INBOX.',
+        '_INBOX..a',
+        '_INBOX.*',
+        '_INBOX.a.>',
+        '_INBOX.*.rpc.*',
+        '_inbox.a.b',
+      ],
+      ...['other', 'answers.here', `_INBOX.${'x'.repeat(600)}`],
+    ];
+    const { messages: before } = heard;
+    for (const reply of replies) {
+      const headers = headersOf({ 'Pith-Route': 'onHi' });
+      world.publish(`pith.session.${sids[0]}.push`, '{}', { reply, headers });
+    }
+    // Those that the server itself refuses as subjects do not arrive.
+    await world.flush();
+    await tellJson(world, `pith.session.${sids[0]}.push`, '{}', { 'Pith-Route': 'onEnd' });
+    await ann.push('onEnd');
+    const came = ann.pushes('onHi').length;
+    expect(came).toBeGreaterThan(replies.length - 8);
+    expect(one.count('pith_bus_refused_total', 'REPLY_SUBJECT')).toBe(came);
+    expect(one.log.find(({ reason }) => reason === 'REPLY_SUBJECT')).toMatchObject({
+      level: 'warn',
+      subject: `pith.session.${sids[0]}.push`,
+    });
+    await tellJson(world, `pith.session.${sids[1]}.push`, '{}', { 'Pith-Route': 'onEnd' });
+    await bob.push('onEnd');
+    expect(bob.received.map(({ kind }) => kind)).not.toContain('kick');
+    expect([...two.gateway.registry.all()][0]!.uid).toBe('bob');
+    expect(before).toEqual([]);
+  });
+
+  test('cannot be made to forge the answer to a request, nor to what a gateway asks', async () => {
+    await using stand = await stage();
+    const { one, two, ann, world, sids } = stand;
+    const chat = await connectAs('chat');
+    const asked = await Heard.on(chat, 'pith.rpc.chat.>');
+    const asks = await Heard.on(await connectAs('gateway', '_INBOX.spy.ask'), '_INBOX.*.ask.*');
+    const id = ann.send('chat.room.join', {});
+    const { reply } = await asked.nth(0);
+    const headers = headersOf({ 'Pith-Route': 'onHi' });
+    for (const gateway of sids)
+      world.publish(`pith.session.${gateway}.push`, '{}', { reply: reply!, headers });
+    await world.flush();
+    await tellJson(world, `pith.session.${sids[0]}.push`, '{}', { 'Pith-Route': 'onEnd' });
+    await ann.push('onEnd');
+    expect(ann.answersTo(id)).toBe(0);
+    chat.publish(reply!, '{"real":1}');
+    expect(await ann.answer(id)).toEqual({ real: 1 });
+    // What gateways ask is answered with the gateway's name, at numbers that nobody can guess.
+    await control(one, 'SetData', { sid: sids[1], set: { a: 1 } });
+    await control(one, 'Push', { push: { target: { all: true }, route: 'onAll' }, wait: '5s' });
+    const answers = asks.messages.filter(({ data }) => data.length > 0);
+    for (const answer of answers) {
+      expect(answer.subject).toMatch(/^_INBOX\.pith-[A-Za-z0-9]{10}\.ask\.[A-Za-z0-9_-]{16}$/);
+    }
+    const toOne = answers.filter(({ subject }) => subject.startsWith(`_INBOX.${one.gateway.id}.`));
+    expect(new Set(toOne.map((answer) => answer.json<{ gateway: string }>().gateway))).toEqual(
+      new Set([two.gateway.id]),
+    );
+    const numbers = answers.map(({ subject }) => subject.split('.')[3]);
+    expect(new Set(numbers).size).toBeGreaterThan(2);
+    asked.stop();
+  });
+});
+
+describe('the account', () => {
+  test('is closed to other users of the same server, and the server starts with all passwords only', async () => {
+    // Two blocks of one name do not add up, so the other account stands beside the included one.
+    const text = readFileSync(FILE, 'utf8').replace(
+      /^accounts \{$/m,
+      'accounts {\n  OTHER { users: [ { user: guest, password: guest } ] }',
+    );
+    expect(text).toContain('guest');
+    await using server = await startNats(text);
+    const guest = await server.connect({ user: 'guest', pass: 'guest' });
+    const all = await Heard.on(guest, '>');
+    const chat = await server.connect({ user: 'chat', pass: PASSWORDS.NATS_CHAT_PASSWORD });
+    expect(await tell(chat, 'pith.user.nobody.get')).toBeNull();
+    chat.publish('pith.user.nobody.push', 'secret');
+    await chat.flush();
+    await guest.flush();
+    expect(all.messages).toEqual([]);
+    await expect(server.connect({ user: 'guest', pass: 'wrong' })).rejects.toThrow(/uthorization/);
+    await expect(server.connect()).rejects.toThrow(/uthorization/);
+    const without = ['-u', 'NATS_WORLD_PASSWORD', 'nats-server', '-t', '-c', FILE];
+    expect((await run('env', without)).code).not.toBe(0);
+    expect((await run('nats-server', ['-t', '-c', FILE])).code).toBe(0);
   });
 });
 

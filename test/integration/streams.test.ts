@@ -76,6 +76,87 @@ describe('a stream that captures requests', () => {
   });
 });
 
+describe('an answer that looks like an acknowledgement', () => {
+  const exact = [
+    '{"stream":"live1","seq":17}',
+    '{"stream":"live1", "domain":"eu", "seq": 17}',
+    '{"seq":17,"stream":"x","duplicate":true}',
+    '{"error":{"code":503,"err_code":10077,"description":"full"},"stream":"x","seq":0}',
+  ];
+  const alike = [
+    '{"stream":"lobby-tv","seq":17,"viewers":3}',
+    '{"stream":"live1", "domain":"eu","ok":true}',
+    '{"stream":"x","duplicate":false}',
+    '{"stream":"x","seq":"17"}',
+    '{"stream":7,"seq":17}',
+    '{"stream":"x","seq":1.5}',
+    '{"error":{"code":402},"stream":"x","seq":0}',
+    '{"stream":"x","seq":1',
+    `{"stream":"${'x'.repeat(2_000)}","seq":1}`,
+  ];
+  /** What the client gets when the backend answers so, without the spaces. */
+  const through = async (client: TestClient, answer: string): Promise<string> => {
+    const id = client.send('game.say.it', answer);
+    const find = () => client.received.find((item) => item.kind === 'response' && item.id === id);
+    const { body } = (await client.wait(find, 15_000, answer.slice(0, 60))) as { body: unknown };
+    const text = body instanceof Uint8Array ? Buffer.from(body).toString() : JSON.stringify(body);
+    return text.replaceAll(' ', '');
+  };
+  const same = (answer: string): string => answer.replaceAll(' ', '');
+
+  test.each([
+    ['JetStream is off', ''],
+    ['no stream captures the subject', JETSTREAM],
+  ])('is the answer where %s', async (_, config) => {
+    await using nats = await startNats(config);
+    const nc = await nats.connect();
+    await using gateway = await start(nats.url);
+    if (config !== '') await addStream(nc, 'ELSE', { subjects: ['other.>'] });
+    await serve(nc, 'pith.rpc.game.>', (msg) => ({ body: JSON.parse(msg.string()) as string }));
+    await using client = await TestClient.connect(gateway.port);
+    for (const answer of [...exact, ...alike])
+      expect(await through(client, answer), answer).toBe(same(answer));
+    expect(gateway.count('pith_bus_refused_total', 'PUB_ACK')).toBe(0);
+  });
+
+  test('is the answer with a header, and when it is not exactly one, whatever a stream captures', async () => {
+    await using nats = await startNats(JETSTREAM);
+    const nc = await nats.connect();
+    await using gateway = await start(nats.url);
+    await addStream(nc, 'GREEDY', { subjects: ['pith.rpc.>'] });
+    await serve(nc, 'pith.rpc.game.>', (msg) => ({ body: JSON.parse(msg.string()) as string }));
+    await using client = await TestClient.connect(gateway.port);
+    for (const answer of alike) expect(await through(client, answer), answer).toBe(same(answer));
+    await serve(
+      nc,
+      'pith.rpc.hasty.>',
+      () => ({ body: exact[0]!, headers: { 'Pith-Join': '["g"]' } }),
+      'other',
+    );
+    expect(await client.request('hasty.with.header')).toEqual({ stream: 'live1', seq: 17 });
+    expect(gateway.count('pith_bus_refused_total', 'PUB_ACK')).toBeGreaterThan(0);
+  });
+
+  test('is none while nobody may ask which streams there are', async () => {
+    await using nats = await startNats(`${JETSTREAM}
+authorization { users = [
+  { user: tester, password: t }
+  { user: gw, password: g, permissions: { publish: { deny: ["$JS.API.>"] } } }
+] }`);
+    const nc = await nats.connect({ user: 'tester', pass: 't' });
+    await using gateway = await startGateway(
+      `bus: ${nats.url}
+nats: { user: gw, password: g }
+backends: { game: { nats: {} } }
+routes: [{ match: ">", backend: game, timeout: 300ms }]`,
+    );
+    await serve(nc, 'pith.rpc.game.>', (msg) => ({ body: JSON.parse(msg.string()) as string }));
+    await using client = await TestClient.connect(gateway.port);
+    expect(JSON.parse(await through(client, exact[0]!))).toMatchObject({ reason: 'TIMEOUT' });
+    expect(await through(client, alike[0]!)).toBe(alike[0]!);
+  });
+});
+
 describe('the look at the start', () => {
   test('names the streams that capture what they must not', async () => {
     await using nats = await startNats(JETSTREAM);

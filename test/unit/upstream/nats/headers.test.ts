@@ -89,6 +89,32 @@ describe('what is read', () => {
     expect(codec.readClose(read(headers))).toMatchObject({ reason: 'one' });
   });
 
+  test.each<[string, string]>([
+    ['256 lines', 'X: y\r\n'.repeat(256)],
+    ['a line without a colon', 'nothing\r\nX: y\r\n'],
+    ['a status', ' 503 No Responders\r\nX: y\r\n'],
+    ['1 MiB', `X: ${'y'.repeat(1_048_576 - 17)}\r\n`],
+  ])('may be %s', (_, lines) => {
+    const text = lines.startsWith(' ') ? `NATS/1.0${lines}\r\n` : `NATS/1.0\r\n${lines}\r\n`;
+    expect(codec.readBlock(Buffer.from(text)).get('x')).toMatch(/^y/);
+  });
+
+  test.each<[string, string]>([
+    ['257 lines', `NATS/1.0\r\n${'X: y\r\n'.repeat(257)}\r\n`],
+    [
+      '40,000 names',
+      `NATS/1.0\r\n${Array.from({ length: 40_000 }, (_, i) => `X${i}: y\r\n`).join('')}\r\n`,
+    ],
+    ['more than 1 MiB', `NATS/1.0\r\nX: ${'y'.repeat(1_048_576)}\r\n\r\n`],
+    ['another version', 'HTTP/1.1 200\r\n\r\n'],
+    ['cut off', 'NATS/1.0\r\nX: y'],
+    ['nothing', ''],
+    ['a name with a space', 'NATS/1.0\r\nPith Bind: x\r\n\r\n'],
+    ['a line break in a value', 'NATS/1.0\r\nX: a\nPith-Bind: x\r\n\r\n'],
+  ])('may not be %s', (_, block) => {
+    expect(() => codec.readBlock(Buffer.from(block))).toThrow(codec.HeaderError);
+  });
+
   test('the lines of a session are lines that a NATS client can read', () => {
     const { session } = activate();
     session.uid = 'zoë\r\nX: y';
@@ -136,6 +162,8 @@ describe('a patch', () => {
     { 'Pith-Bind': 'u', 'Pith-If-Version': '-1' },
     { 'Pith-Bind': 'u', 'Pith-If-Version': '1.5' },
     { 'Pith-Bind': 'u', 'Pith-If-Version': 'x' },
+    { 'Pith-Set': `{"a":${'['.repeat(64)}${']'.repeat(64)}}` },
+    { 'Pith-Join': `[${'[],'.repeat(100_000)}[]]` },
   ])('%j cannot be read', (lines) => {
     expect(() => codec.readPatch(come(lines))).toThrow(codec.HeaderError);
   });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import fc from 'fast-check';
 
-import { encodeToken, Subjects } from '../../../../src/upstream/nats/subjects.ts';
+import { answersTo, encodeToken, Subjects } from '../../../../src/upstream/nats/subjects.ts';
 
 const subjects = new Subjects('pith', 'g-0123456789');
 const names = fc.oneof(
@@ -129,4 +129,85 @@ describe('a subject', () => {
       expect(subjects.answerId(subject)).toBe(0);
     },
   );
+});
+
+describe('a reply subject', () => {
+  test.each([
+    '_INBOX.abc',
+    '_INBOX.abc.1',
+    '_INBOX.world.own.abc.1',
+    '_INBOX.a.b.c',
+    '_INBOX.x.rpc',
+    '_INBOX.rpc.ask',
+    '_INBOX.a.RPC.b',
+    '_INBOX.zoë.1',
+  ])('%s is an inbox', (reply) => {
+    expect(answersTo(reply)).toBe('inbox');
+  });
+
+  test.each(['_INBOX.g-0123456789.ask.AAAAAAAAAAAAAAAA', '_INBOX.x.ask.1', '_INBOX.x.ask.1.2'])(
+    '%s is where a gateway asks',
+    (reply) => {
+      expect(answersTo(reply)).toBe('gateway');
+    },
+  );
+
+  test.each([
+    '',
+    '_INBOX',
+    '_INBOX.',
+    '_INBOX..a',
+    '_INBOX.a.',
+    '_inbox.a',
+    'x_INBOX.a',
+    '_INBOXES.a',
+    'pith._INBOX.a',
+    'pith.user.bob.kick',
+    '$JS.API.STREAM.NAMES',
+    '_INBOX.*',
+    '_INBOX.>',
+    '_INBOX.a.*.b',
+    '_INBOX.a*.b',
+    '_INBOX.a b',
+    '_INBOX.a\tb',
+    '_INBOX.a\u0000b',
+    '_INBOX.a\r\nPUB x 0',
+    '_INBOX.g-0123456789.rpc.1',
+    '_INBOX.x.rpc.1.2',
+    '_INBOX.*.rpc.1',
+    `_INBOX.${'x'.repeat(512)}`,
+  ])('%j is answered by nobody', (reply) => {
+    expect(answersTo(reply)).toBeNull();
+  });
+});
+
+test('what misses every verb is never a verb, and a verb never misses', () => {
+  const hits = (pattern: string, subject: string): boolean => {
+    const tokens = subject.split('.');
+    const parts = pattern.split('.');
+    const open = parts.at(-1) === '>';
+    const fixed = open ? parts.slice(0, -1) : parts;
+    if (open ? tokens.length <= fixed.length : tokens.length !== fixed.length) return false;
+    return fixed.every((part, i) => part === '*' || part === tokens[i]);
+  };
+  const missed = (subject: string): boolean =>
+    subjects.nearMisses.some((pattern) => hits(pattern, subject));
+  for (const verb of [
+    'pith.session.g.1.push',
+    'pith.user.42.push',
+    'pith.group.g.get',
+    'pith.all.kick',
+    'pith.gateway.g.push',
+  ])
+    expect(missed(verb), verb).toBe(false);
+  for (const miss of [
+    'pith.session.g.push',
+    'pith.session.g.1.2.push',
+    'pith.user.push',
+    'pith.user.a.b.push',
+    'pith.group.a.b.c.push',
+    'pith.all.a.push',
+    'pith.gateway.push',
+  ])
+    expect(missed(miss), miss).toBe(true);
 });
