@@ -17,6 +17,10 @@ export type Failure = {
   readonly fields: Readonly<Record<string, string>> | null;
   /** Sent to the client as it is, instead of the standard error body. */
   readonly body: Uint8Array | null;
+  /** All that the backend wrote, for routes and clients to which bytes pass as they are; null: nothing. */
+  readonly bytes: Uint8Array | null;
+  /** For the log alone: what failed, in words that a client has no use for; '' where the message says it. */
+  readonly detail: string;
 };
 
 type Row = {
@@ -94,7 +98,21 @@ function row(code: number, message: string, status: keyof typeof GRPC, log: Row[
 /** A failure with the standard code of its reason; `message` replaces the standard text. */
 export function failure(reason: Reason, message?: string, retryAfterMs = 0): Failure {
   const { code, message: standard } = REASONS[reason];
-  return { code, reason, message: message ?? standard, retryAfterMs, fields: null, body: null };
+  return {
+    code,
+    reason,
+    message: message ?? standard,
+    retryAfterMs,
+    fields: null,
+    body: null,
+    bytes: null,
+    detail: '',
+  };
+}
+
+/** The reason of a code of which nothing more is known: 403 is FORBIDDEN, whichever way it came. */
+export function reasonOfCode(code: number): Reason {
+  return REASON_OF_CODE.get(code) ?? 'BACKEND_ERROR';
 }
 
 /** Tells a reason why not from what was wanted. */
@@ -106,6 +124,22 @@ export function isFailure(value: object): value is Failure {
 export function isOwnReason(reason: string): reason is Reason {
   return Object.hasOwn(REASONS, reason);
 }
+
+/** Where several rows have one code, the row that means a backend. */
+const REASON_OF_CODE: ReadonlyMap<number, Reason> = new Map([
+  [400, 'BAD_BODY'],
+  [401, 'NOT_BOUND'],
+  [403, 'FORBIDDEN'],
+  [404, 'NO_ROUTE'],
+  [409, 'CONFLICT'],
+  [413, 'TOO_LARGE'],
+  [429, 'TOO_MANY'],
+  [500, 'BACKEND_ERROR'],
+  [501, 'UNSUPPORTED'],
+  [502, 'BAD_REPLY'],
+  [503, 'BACKEND_AWAY'],
+  [504, 'TIMEOUT'],
+]);
 
 /** Thrown on the slow paths only: configuration, control, start and stop. */
 export class GatewayError extends Error {

@@ -167,15 +167,9 @@ class Forms {
 
   #encode(wire: Wire): Encoded | null {
     const { route, body } = this.#push;
-    try {
-      const encoded = wire.push(route, body);
-      if (encoded instanceof Uint8Array) return encoded;
-      this.#events.onUnsayable(route, encoded.message);
-      return null;
-    } catch (error) {
-      if (!(error instanceof RangeError)) throw error;
-      this.#events.onUnsayable(route, error.message);
-      return null;
-    }
+    const encoded = wire.push(route, body);
+    if (encoded instanceof Uint8Array) return encoded;
+    this.#events.onUnsayable(route, encoded.message);
+    return null;
   }
 }

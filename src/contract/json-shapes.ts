@@ -6,10 +6,11 @@ import { type Failure, failure } from '../errors.ts';
 import { CONVERT_BYTES, tooMuchText, weightOfJson } from '../protocol/convert.ts';
 import { parseAsWritten, isRawNumber, wholeOf } from '../protocol/exact-json.ts';
 import { sizeOfJson } from '../protocol/json-scan.ts';
-import { clientJson } from '../protocol/packet.ts';
+import { clientJsonBytes } from '../protocol/packet.ts';
 import type { Close, Json, JsonObject, Patch, Target } from '../session/commands.ts';
 import type { Session } from '../session/session.ts';
 import { JSON_DEPTH_MAX } from './json-depth.ts';
+import { refusal } from './refusal.ts';
 import { type Accepted, type ConnectFacts, EXPIRED, NO_OUTCOME } from './shapes.ts';
 
 /** What a backend or operator sent does not have the shape; the text says where. */
@@ -145,16 +146,15 @@ export function readClose(fields: Fields): Close {
 
 /** @throws {ShapeError} */
 export function readError(fields: Fields): Failure {
-  const standard = failure('BACKEND_ERROR');
   const body = field(fields, 'body');
-  return {
-    code: wholeNumber(fields, 'code') || standard.code,
-    reason: text(fields, 'reason') || standard.reason,
+  const said = {
+    code: wholeNumber(fields, 'code'),
+    reason: text(fields, 'reason') ?? '',
     message: text(fields, 'message') ?? '',
     retryAfterMs: durationMs(fields, 'retry_after'),
     fields: textsByName(fields, 'fields'),
-    body: body === undefined ? null : readBody(objectOf(body, 'body')),
   };
+  return refusal(said, body === undefined ? null : readBody(objectOf(body, 'body')));
 }
 
 function textsByName(fields: Fields, name: string): Record<string, string> {
@@ -173,7 +173,7 @@ function readBody(fields: Fields): Uint8Array {
   if (plain !== undefined) return Buffer.from(plain);
   // Here null is a value like any other.
   return Object.hasOwn(fields, 'json')
-    ? Buffer.from(clientJson(fields['json'] as Json))
+    ? clientJsonBytes(fields['json'] as Json)
     : Buffer.alloc(0);
 }
 

@@ -1,9 +1,10 @@
 /** The shapes that every way in shares, read from protobuf: Body, Error, Patch, Close, Target, Push. */
 import { type Failure, failure } from '../errors.ts';
 import { tooMuchText } from '../protocol/convert.ts';
-import { clientJson } from '../protocol/packet.ts';
+import { clientJsonBytes } from '../protocol/packet.ts';
 import type { Close, Delivery, JsonObject, Patch, Push, Target } from '../session/commands.ts';
 import type { Session } from '../session/session.ts';
+import { refusal } from './refusal.ts';
 import { decodeJsonValue, decodeStruct, StructError } from './struct.ts';
 import { decodeDurationMs, decodeSignedMs, WireReader } from './wire.ts';
 
@@ -47,7 +48,7 @@ export function decodeBody(reader: WireReader, convertBytesMax: number): Uint8Ar
 
 function jsonBody(reader: WireReader): Buffer {
   try {
-    return Buffer.from(clientJson(decodeJsonValue(reader)));
+    return clientJsonBytes(decodeJsonValue(reader));
   } catch (error) {
     if (error instanceof StructError) throw error.under('json');
     throw error;
@@ -87,15 +88,7 @@ export function decodeError(reader: WireReader, convertBytesMax: number): Failur
     else if (reader.field === 6) body = decodeBody(reader.message(), convertBytesMax);
     else reader.skip();
   }
-  const standard = failure('BACKEND_ERROR');
-  return {
-    code: code || standard.code,
-    reason: reason || standard.reason,
-    message,
-    retryAfterMs,
-    fields,
-    body,
-  };
+  return refusal({ code, reason, message, retryAfterMs, fields }, body);
 }
 
 function decodeField(reader: WireReader, fields: Record<string, string>): void {

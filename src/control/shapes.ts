@@ -1,7 +1,7 @@
 /** Control's messages as proto-loader gives and takes them, to and from our own shapes. */
 import type { PushOutcome } from '../bus/bus.ts';
 import { doubleOf, isRawNumber, type RawNumber } from '../protocol/exact-json.ts';
-import { clientJson } from '../protocol/packet.ts';
+import { clientJsonBytes } from '../protocol/packet.ts';
 import type { SessionJson } from '../contract/json-shapes.ts';
 import type { Close, Delivery, Json, JsonObject, Push, Target } from '../session/commands.ts';
 
@@ -135,7 +135,7 @@ export function pushOf(message: PushMessage): Push {
 
 function bodyBytes(body: BodyMessage | null): Uint8Array {
   if (body === null) return Buffer.alloc(0);
-  if (body.content === 'json') return Buffer.from(clientJson(valueJson(body.json!)));
+  if (body.content === 'json') return clientJsonBytes(valueJson(body.json!));
   if (body.content === 'text') return Buffer.from(body.text!);
   return body.bytes ?? Buffer.alloc(0);
 }

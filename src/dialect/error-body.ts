@@ -1,17 +1,26 @@
 /** What a failed request tells its client, as JSON. */
 import { type Failure, isOwnReason, REASONS } from '../errors.ts';
-import { clientJson } from '../protocol/packet.ts';
-import { ANSWER_BYTES_MAX, tooLong } from './wire.ts';
+import { clientJsonBytes } from '../protocol/packet.ts';
+import type { Codec } from './wire.ts';
 
-/** The standard error body, or the failure's own; never more than a packet holds. */
-export function errorBody(why: Failure): Uint8Array {
-  const body = anyErrorBody(why);
-  return body.length > ANSWER_BYTES_MAX ? anyErrorBody(tooLong()) : body;
+/**
+ * What the backend wrote itself, where this client is sent it instead of the standard error; null: nothing.
+ *
+ * @param takesBytes The client and the backend understand each other without the gateway.
+ */
+export function ownBody({ body, bytes }: Failure, takesBytes: boolean): Uint8Array | null {
+  const own = takesBytes ? (bytes ?? body) : body;
+  return own === null || own.length === 0 ? null : own;
 }
 
-function anyErrorBody(why: Failure): Uint8Array {
-  if (why.body !== null && why.body.length > 0) return why.body;
-  return Buffer.from(clientJson(errorObject(why)));
+/** `raw` and `protobuf`: the route's bytes pass as they are, both ways. */
+export function passesBytes(codec: Codec = 'auto'): boolean {
+  return codec !== 'auto';
+}
+
+/** The standard error body. */
+export function errorJson(why: Failure): Buffer {
+  return clientJsonBytes(errorObject(why));
 }
 
 /** `{code, reason, msg, retry_after_ms?, fields?}`. */

@@ -9,12 +9,19 @@ import { doubleOf, isRawNumber, parseAsWritten, parseExact } from '../protocol/e
 import { type HandshakeCode, type HandshakeRequest, readHandshake } from '../protocol/handshake.ts';
 import { isJson, Members } from '../protocol/json-scan.ts';
 import { type Message, type MessageFault, MessageKind } from '../protocol/message.ts';
-import { type Encoded, encodeText, encodeTextAround } from '../protocol/packet.ts';
-import { errorObject, refusalWords } from './error-body.ts';
 import {
-  ANSWER_BYTES_MAX,
+  type Encoded,
+  encodeText,
+  encodeTextAround,
+  PACKET_BODY_BYTES_MAX,
+} from '../protocol/packet.ts';
+import { errorObject, ownBody, passesBytes, refusalWords } from './error-body.ts';
+import {
+  type Codec,
   type Dialect,
+  handshakeTooLong,
   type Manners,
+  pushTooLong,
   type Speaker,
   tooLong,
   type Wire,
@@ -42,15 +49,19 @@ export class JsonDialect implements Dialect {
     return this.wire;
   }
 
-  accept(_request: HandshakeRequest, user: unknown): Encoded {
-    return encodeText(JSON.stringify({ handshake: { code: 200, user } }));
+  accept(_request: HandshakeRequest, user: unknown): Encoded | Failure {
+    return encodeText(JSON.stringify({ handshake: { code: 200, user } })) ?? handshakeTooLong();
   }
 
-  refuse(code: HandshakeCode, why?: Failure): Encoded {
-    return encodeText(JSON.stringify({ handshake: { code, ...(why && refusalWords(why)) } }));
+  refuse(code: HandshakeCode, why?: Failure): Encoded | null {
+    const words = why === undefined ? {} : refusalWords(why);
+    return (
+      encodeText(JSON.stringify({ handshake: { code, ...words } })) ??
+      encodeText(JSON.stringify({ handshake: { code } }))
+    );
   }
 
-  kick(body: Readonly<Record<string, unknown>>): Encoded {
+  kick(body: Readonly<Record<string, unknown>>): Encoded | null {
     return encodeText(JSON.stringify({ kick: body }));
   }
 }
@@ -97,28 +108,42 @@ class JsonWire implements Wire {
   }
 
   answer(rawId: number, _route: string, body: Uint8Array): Encoded | Failure {
-    if (body.length > ANSWER_BYTES_MAX) return tooLong();
+    if (body.length > PACKET_BODY_BYTES_MAX) return tooLong();
     const json = jsonOf(body);
     if (json === null)
       return failure('BAD_REPLY', 'the backend answered with something that is not JSON');
-    return encodeTextAround(`{"id":${rawId},"body":`, json, '}');
+    return encodeTextAround(`{"id":${rawId},"body":`, json, '}') ?? tooLong();
   }
 
-  failure(rawId: number, _route: string, why: Failure): Encoded {
-    const own = why.body === null || why.body.length > ANSWER_BYTES_MAX ? null : jsonOf(why.body);
-    const head = rawId === 0 ? '{"error":' : `{"id":${rawId},"error":`;
-    return encodeTextAround(head, own ?? Buffer.from(JSON.stringify(errorObject(why))), '}');
+  /** Whatever the route says of bytes: here only JSON can stand in a message. */
+  failure(rawId: number, _route: string, why: Failure, codec?: Codec): Encoded | null {
+    const body = ownBody(why, passesBytes(codec));
+    const own = body === null || body.length > PACKET_BODY_BYTES_MAX ? null : jsonOf(body);
+    return (
+      encodeError(rawId, own ?? jsonBytes(errorObject(why))) ??
+      encodeError(rawId, jsonBytes(errorObject(tooLong())))
+    );
   }
 
   push(route: string, body: Uint8Array): Encoded | Failure {
+    if (body.length > PACKET_BODY_BYTES_MAX) return pushTooLong(route);
     const json = jsonOf(body);
     if (json === null)
       return failure(
         'BAD_ARGUMENT',
         `the push ${route} is not JSON, and its client reads nothing else`,
       );
-    return encodeTextAround(`{"route":${JSON.stringify(route)},"body":`, json, '}');
+    const head = `{"route":${JSON.stringify(route)},"body":`;
+    return encodeTextAround(head, json, '}') ?? pushTooLong(route);
   }
+}
+
+function encodeError(rawId: number, error: Uint8Array): Encoded | null {
+  return encodeTextAround(rawId === 0 ? '{"error":' : `{"id":${rawId},"error":`, error, '}');
+}
+
+function jsonBytes(value: unknown): Buffer {
+  return Buffer.from(JSON.stringify(value));
 }
 
 /** The body as it is, `{}` for none; null: it is no JSON, which would spoil what it stands in. */

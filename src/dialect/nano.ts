@@ -17,12 +17,13 @@ import {
 import { type Encoded, encodeJsonPacket, PacketType } from '../protocol/packet.ts';
 import type { RouteDictionary } from '../protocol/route-dictionary.ts';
 import { escapeAstral, utf8FromClient } from '../protocol/text.ts';
-import { errorBody } from './error-body.ts';
+import { errorJson, ownBody, passesBytes } from './error-body.ts';
 import {
-  ANSWER_BYTES_MAX,
   type Codec,
   type Dialect,
+  handshakeTooLong,
   type Manners,
+  pushTooLong,
   type Speaker,
   tooLong,
   type Wire,
@@ -68,18 +69,15 @@ export class NanoDialect implements Dialect {
   }
 
   /** [nano cluster/handler.go cache: Go writes the keys of a map in their order] */
-  accept(_request: HandshakeRequest, user: unknown): Encoded {
+  accept(_request: HandshakeRequest, user: unknown): Encoded | Failure {
     const { dictionary, heartbeatSeconds, clock } = this.#options;
     const sys = {
       ...(dictionary !== null && { dict: dictionary.codes }),
       heartbeat: heartbeatSeconds,
       servertime: Math.floor(clock.wallNow() / 1_000),
     };
-    return encodeJsonPacket(PacketType.HANDSHAKE, {
-      code: 200,
-      sys,
-      ...(user !== undefined && { user }),
-    });
+    const body = { code: 200, sys, ...(user !== undefined && { user }) };
+    return encodeJsonPacket(PacketType.HANDSHAKE, body) ?? handshakeTooLong();
   }
 
   refuse(): null {
@@ -114,16 +112,18 @@ class NanoWire implements Wire {
 
   /** Never empty: its codec takes an answer without a body for a broken one. */
   answer(rawId: number, _route: string, body: Uint8Array, codec: Codec): Encoded | Failure {
-    if (body.length > ANSWER_BYTES_MAX) return tooLong();
-    return encodeResponse(rawId, codec === 'protobuf' ? body : readable(body, codec === 'raw'));
+    const said = codec === 'protobuf' ? body : readable(body, codec === 'raw');
+    return encodeResponse(rawId, said) ?? tooLong();
   }
 
-  failure(rawId: number, _route: string, why: Failure): Encoded | null {
-    return this.#answerErrors ? encodeResponse(rawId, errorBody(why)) : null;
+  failure(rawId: number, _route: string, why: Failure, codec?: Codec): Encoded | null {
+    if (!this.#answerErrors) return null;
+    const body = ownBody(why, passesBytes(codec)) ?? errorJson(why);
+    return encodeResponse(rawId, body) ?? encodeResponse(rawId, errorJson(tooLong()));
   }
 
-  push(route: string, body: Uint8Array): Encoded {
-    return encodePush(route, readable(body, false));
+  push(route: string, body: Uint8Array): Encoded | Failure {
+    return encodePush(route, readable(body, false)) ?? pushTooLong(route);
   }
 }
 

@@ -21,14 +21,15 @@ import {
   type MessageFault,
   type RouteOfCode,
 } from '../protocol/message.ts';
-import { clientJson, type Encoded, encodePacket, PacketType } from '../protocol/packet.ts';
+import { clientJsonBytes, type Encoded, encodePacket, PacketType } from '../protocol/packet.ts';
 import type { RouteDictionary } from '../protocol/route-dictionary.ts';
-import { errorObject } from './error-body.ts';
+import { errorObject, ownBody, passesBytes } from './error-body.ts';
 import {
-  ANSWER_BYTES_MAX,
   type Codec,
   type Dialect,
+  handshakeTooLong,
   type Manners,
+  pushTooLong,
   type Speaker,
   tooLong,
   type Wire,
@@ -36,7 +37,10 @@ import {
 
 /** Smaller bodies hardly shrink, and cost as much to try. */
 const COMPRESS_BYTES_MIN = 128;
-const EMPTY = Buffer.alloc(0);
+/** Larger ones would hold up everybody while they are compressed; they go out as they are. */
+const COMPRESS_BYTES_MAX = 1024 * 1024;
+/** A longer error is not looked at for its code. */
+const OWN_CODE_BYTES_MAX = 64 * 1024;
 const EMPTY_OBJECT = Buffer.from('{}');
 
 export type PitayaOptions = {
@@ -76,28 +80,28 @@ export class PitayaDialect implements Dialect {
     return this.wire;
   }
 
-  accept(_request: HandshakeRequest, user: unknown): Encoded {
-    return this.#answer(200, user);
+  accept(_request: HandshakeRequest, user: unknown): Encoded | Failure {
+    return this.#answer(200, user) ?? handshakeTooLong();
   }
 
-  refuse(code: HandshakeCode): Encoded {
+  refuse(code: HandshakeCode): Encoded | null {
     return this.#answer(code === 503 ? 503 : 400, undefined);
   }
 
   /** Its clients look at nothing in it. */
   kick(): Encoded {
-    return encodePacket(PacketType.KICK, EMPTY);
+    return encodePacket(PacketType.KICK);
   }
 
   /** [pitaya agent.go hbdEncode: Go writes the keys of a map in their order] */
-  #answer(code: number, user: unknown): Encoded {
+  #answer(code: number, user: unknown): Encoded | null {
     const { dictionary, heartbeatSeconds, serializer, compress } = this.#options;
     const sys = {
       ...(dictionary !== null && { dict: dictionary.codes }),
       heartbeat: heartbeatSeconds,
       serializer,
     };
-    const body = Buffer.from(clientJson({ code, sys, ...(user !== undefined && { user }) }));
+    const body = clientJsonBytes({ code, sys, ...(user !== undefined && { user }) });
     return encodePacket(PacketType.HANDSHAKE, (compress && smaller(body)) || body);
   }
 }
@@ -136,36 +140,54 @@ class PitayaWire implements Wire {
   }
 
   answer(rawId: number, _route: string, body: Uint8Array, codec: Codec): Encoded | Failure {
-    if (body.length > ANSWER_BYTES_MAX) return tooLong();
     const { compress, serializer } = this.#options;
     const shrunk = compress ? smaller(body) : null;
-    if (shrunk !== null) return encodeResponse(rawId, shrunk, FLAG_COMPRESSED);
+    if (shrunk !== null) return encodeResponse(rawId, shrunk, FLAG_COMPRESSED) ?? tooLong();
     const isEmpty = body.length === 0 && serializer === 'json' && codec !== 'protobuf';
-    return encodeResponse(rawId, isEmpty ? EMPTY_OBJECT : body);
+    return encodeResponse(rawId, isEmpty ? EMPTY_OBJECT : body) ?? tooLong();
   }
 
   /** Never empty: the C client ends its program over an empty error. */
-  failure(rawId: number, _route: string, why: Failure): Encoded {
-    const { serializer } = this.#options;
-    const own = why.body !== null && why.body.length > 0 && why.body.length <= ANSWER_BYTES_MAX;
-    if (own) return encodeResponse(rawId, why.body!, FLAG_ERROR);
-    const error = pitayaError(why);
-    const body = serializer === 'json' ? Buffer.from(clientJson(error)) : errorMessage(error);
-    return encodeResponse(rawId, body, FLAG_ERROR);
+  failure(rawId: number, _route: string, why: Failure, codec?: Codec): Encoded | null {
+    const takesBytes =
+      this.#options.serializer === 'protobuf' || passesBytes(codec) || hasOwnCode(why.bytes);
+    const own = ownBody(why, takesBytes);
+    return (
+      encodeResponse(rawId, own ?? this.#errorBody(why), FLAG_ERROR) ??
+      encodeResponse(rawId, this.#errorBody(tooLong()), FLAG_ERROR)
+    );
   }
 
-  push(route: string, body: Uint8Array): Encoded {
+  #errorBody(why: Failure): Buffer {
+    const error = pitayaError(why);
+    return this.#options.serializer === 'json'
+      ? clientJsonBytes(error)
+      : errorMessage(error);
+  }
+
+  push(route: string, body: Uint8Array): Encoded | Failure {
     const { compress, serializer } = this.#options;
     const shrunk = compress ? smaller(body) : null;
-    if (shrunk !== null) return encodePush(route, shrunk, FLAG_COMPRESSED);
+    if (shrunk !== null) return encodePush(route, shrunk, FLAG_COMPRESSED) ?? pushTooLong(route);
     const isEmpty = body.length === 0 && serializer === 'json';
-    return encodePush(route, isEmpty ? EMPTY_OBJECT : body);
+    return encodePush(route, isEmpty ? EMPTY_OBJECT : body) ?? pushTooLong(route);
+  }
+}
+
+/** Pitaya's own errors have a text for a code. */
+function hasOwnCode(bytes: Uint8Array | null): boolean {
+  if (bytes === null || bytes.length > OWN_CODE_BYTES_MAX) return false;
+  try {
+    const value: unknown = JSON.parse(Buffer.from(bytes).toString());
+    return typeof (value as { code?: unknown } | null)?.code === 'string';
+  } catch {
+    return false;
   }
 }
 
 /** null: it would not get smaller. */
 function smaller(body: Uint8Array): Buffer | null {
-  if (body.length < COMPRESS_BYTES_MIN) return null;
+  if (body.length < COMPRESS_BYTES_MIN || body.length > COMPRESS_BYTES_MAX) return null;
   const shrunk = deflateSync(body);
   return shrunk.length < body.length ? shrunk : null;
 }

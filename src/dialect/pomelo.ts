@@ -17,19 +17,20 @@ import {
   type MessageFault,
   type RouteOfCode,
 } from '../protocol/message.ts';
-import { type Encoded, encodeJsonPacket, PacketType } from '../protocol/packet.ts';
+import { type Encoded, encodeJsonPacket, PACKET_BODY_BYTES_MAX, PacketType } from '../protocol/packet.ts';
 import type { Protos, WrittenBy } from '../protocol/protobuf/protos.ts';
 import type { RouteDictionary } from '../protocol/route-dictionary.ts';
 import { escapeAstral, utf8FromClient } from '../protocol/text.ts';
 import { type ClientProfile, profileOf, type ProfileName, PROFILES } from './client-profile.ts';
-import { errorBody, refusalWords } from './error-body.ts';
+import { errorJson, ownBody, passesBytes, refusalWords } from './error-body.ts';
 import { verified } from './signature.ts';
 import {
-  ANSWER_BYTES_MAX,
   type BadSignature,
   type Codec,
   type Dialect,
+  handshakeTooLong,
   type Manners,
+  pushTooLong,
   type Speaker,
   tooLong,
   type Wire,
@@ -100,22 +101,23 @@ export class PomeloDialect implements Dialect {
     return this.#wires[profile === 'auto' ? profileOf(request) : profile];
   }
 
-  accept(request: HandshakeRequest, user: unknown): Encoded {
+  accept(request: HandshakeRequest, user: unknown): Encoded | Failure {
     const { heartbeatSeconds, dictionary } = this.#options;
-    return encodeHandshakeOk(request, {
+    const encoded = encodeHandshakeOk(request, {
       heartbeatSeconds,
       ...(dictionary !== null && { dictionary }),
       ...(this.#protos !== undefined && { protos: this.#protos }),
       user,
     });
+    return encoded ?? handshakeTooLong();
   }
 
-  refuse(code: HandshakeCode, why?: Failure): Encoded {
-    return encodeHandshakeRefusal(code, why && refusalWords(why));
+  refuse(code: HandshakeCode, why?: Failure): Encoded | null {
+    return encodeHandshakeRefusal(code, why && refusalWords(why)) ?? encodeHandshakeRefusal(code);
   }
 
   /** Always a JSON object: JS clients parse it. */
-  kick(body: Readonly<Record<string, unknown>>): Encoded {
+  kick(body: Readonly<Record<string, unknown>>): Encoded | null {
     return encodeJsonPacket(PacketType.KICK, body);
   }
 }
@@ -187,6 +189,7 @@ class PomeloWire implements Wire {
   }
 
   answer(rawId: number, route: string, body: Uint8Array, codec: Codec): Encoded | Failure {
+    if (body.length > PACKET_BODY_BYTES_MAX) return tooLong();
     if (codec !== 'auto') return fitting(rawId, body, codec === 'protobuf');
     const { protobufAnswers, strings } = this.#profile;
     const protos = this.#protos?.server;
@@ -197,32 +200,46 @@ class PomeloWire implements Wire {
     return fitting(rawId, readable(body));
   }
 
-  failure(rawId: number, route: string, why: Failure): Encoded {
-    const body = errorBody(why);
-    const protos = this.#protos?.server;
-    if (this.#profile.protobufAnswers && protos?.knows(route) === true && mayBeJson(body)) {
-      return encodeResponse(rawId, protos.encodeLoosely(route, body, this.#profile.strings));
-    }
-    return encodeResponse(rawId, readable(body));
+  failure(rawId: number, route: string, why: Failure, codec?: Codec): Encoded | null {
+    return (
+      encodeResponse(rawId, this.#errorBody(route, why, codec)) ??
+      encodeResponse(rawId, this.#errorBody(route, tooLong()))
+    );
+  }
+
+  #errorBody(route: string, why: Failure, codec?: Codec): Uint8Array {
+    const { protobufAnswers, strings } = this.#profile;
+    const protos = protobufAnswers && this.#protos?.server.knows(route) ? this.#protos.server : null;
+    const { body, bytes } = why;
+    // A backend may speak the client's protobuf itself: with errors too.
+    const isProtobuf = protos !== null && body === null && bytes !== null && !mayBeJson(bytes);
+    const takesBytes = passesBytes(codec) || isProtobuf;
+    const own = ownBody(why, takesBytes);
+    // What fits in no packet need not be looked at.
+    if (own !== null && (takesBytes || own.length > PACKET_BODY_BYTES_MAX)) return own;
+    const json = own ?? errorJson(why);
+    return protos === null ? readable(json) : protos.encodeLoosely(route, json, strings);
   }
 
   push(route: string, body: Uint8Array): Encoded | Failure {
+    if (body.length > PACKET_BODY_BYTES_MAX) return pushTooLong(route);
     const { protobuf, strings, codeMax } = this.#profile;
     const code = this.#dictionary?.codeOf(route) ?? Infinity;
     const name = code <= codeMax ? code : route;
     const protos = this.#protos?.server;
     if (protobuf && protos?.knows(route) === true && mayBeJson(body)) {
       const encoded = protos.encode(route, body.length === 0 ? EMPTY_OBJECT : body, strings);
-      return 'fault' in encoded ? unsayable(encoded.fault) : encodePush(name, encoded.bytes);
+      if ('fault' in encoded) return unsayable(encoded.fault);
+      return encodePush(name, encoded.bytes) ?? pushTooLong(route);
     }
     // JS clients parse every body: an empty one would throw in them.
-    return encodePush(name, body.length === 0 ? EMPTY_OBJECT : readable(body));
+    const said = body.length === 0 ? EMPTY_OBJECT : readable(body);
+    return encodePush(name, said) ?? pushTooLong(route);
   }
 }
 
 function fitting(rawId: number, body: Uint8Array, mayBeEmpty = false): Encoded | Failure {
-  if (body.length > ANSWER_BYTES_MAX) return tooLong();
-  return encodeResponse(rawId, body.length === 0 && !mayBeEmpty ? EMPTY_OBJECT : body);
+  return encodeResponse(rawId, body.length === 0 && !mayBeEmpty ? EMPTY_OBJECT : body) ?? tooLong();
 }
 
 /** JSON that every client reads; anything else as it is. */

@@ -12,13 +12,24 @@ import { type Encoded, PACKET_BODY_BYTES_MAX } from '../protocol/packet.ts';
 
 export type DialectName = 'pomelo' | 'pitaya' | 'nano' | 'json';
 
-/** What fits in a packet behind the longest head of a response. */
-export const ANSWER_BYTES_MAX = PACKET_BODY_BYTES_MAX - 16;
 const TOO_LONG = 'the backend answered with more than a packet holds';
 
-/** The failure that stands for an answer that does not fit. */
+/** The failure that stands for an answer that does not fit: in the form in which the client would read it. */
 export function tooLong(): Failure {
   return failure('BAD_REPLY', TOO_LONG);
+}
+
+/** The failure that stands for a push that does not fit. */
+export function pushTooLong(route: string): Failure {
+  return failure('TOO_LARGE', `the push ${route.slice(0, 127)} is more than a packet holds`);
+}
+
+/** The failure that stands for an answer to a handshake that does not fit. */
+export function handshakeTooLong(): Failure {
+  return failure(
+    'BAD_REPLY',
+    `the answer to the handshake is more than the ${PACKET_BODY_BYTES_MAX} bytes that a packet holds`,
+  );
 }
 
 /** A message that its sender could not have signed: what happens to it. */
@@ -47,9 +58,12 @@ export interface Wire {
   readBody(speaker: Speaker, message: Message, raw: boolean): Buffer | Failure | BadSignature;
   /** The answer to a request; a failure when the body cannot be said to this client. */
   answer(rawId: number, route: string, body: Uint8Array, codec: Codec): Encoded | Failure;
-  /** The answer that says why there is none; null: this dialect says nothing. */
-  failure(rawId: number, route: string, why: Failure): Encoded | null;
-  /** @throws {RangeError} when route or body is too long. */
+  /**
+   * The answer that says why there is none, whatever `why` holds; null: this dialect says nothing. `codec`: of the
+   * route's rule; none where there is no rule.
+   */
+  failure(rawId: number, route: string, why: Failure, codec?: Codec): Encoded | null;
+  /** A failure when it cannot be said to this client, or not in one packet. */
   push(route: string, body: Uint8Array): Encoded | Failure;
 }
 
@@ -82,10 +96,10 @@ export interface Dialect {
   readHandshake(body: Buffer): HandshakeRequest | null;
   /** How a client that says this of itself is spoken to. */
   wireFor(request: HandshakeRequest): Wire;
-  /** `user`: the application's own block; undefined: none. */
-  accept(request: HandshakeRequest, user: unknown): Encoded;
-  /** `why`: a backend's own words. null: this dialect just closes. */
+  /** `user`: the application's own block; undefined: none. A failure when the whole fits in no packet. */
+  accept(request: HandshakeRequest, user: unknown): Encoded | Failure;
+  /** `why`: a backend's own words, which are left out where they fit in no packet. null: this dialect just closes. */
   refuse(code: HandshakeCode, why?: Failure): Encoded | null;
-  /** null: this dialect has no kick packet. */
+  /** null: this dialect has no kick packet, or it does not fit. */
   kick(body: Readonly<Record<string, unknown>>): Encoded | null;
 }

@@ -78,10 +78,13 @@ export type HandshakeAnswer = {
 };
 
 /**
- * The accepting answer, with the keys in the order in which Pomelo 2.2.7 writes them. Dictionary and protos are
+ * The accepting answer, null when it is longer than a packet, with the keys in the order in which Pomelo 2.2.7 writes them. Dictionary and protos are
  * left out, all their keys together, only when the client said the equal version.
  */
-export function encodeHandshakeOk(request: HandshakeRequest, answer: HandshakeAnswer): Encoded {
+export function encodeHandshakeOk(
+  request: HandshakeRequest,
+  answer: HandshakeAnswer,
+): Encoded | null {
   const sys: Record<string, unknown> = {};
   if (answer.heartbeatSeconds > 0) sys['heartbeat'] = answer.heartbeatSeconds;
   const { dictionary, protos } = answer;
@@ -106,10 +109,10 @@ export function encodeHandshakeOk(request: HandshakeRequest, answer: HandshakeAn
 /** Why a client is not let in: 500 for anything, 501 for a client type or version that is not wanted. */
 export type HandshakeCode = 400 | 500 | 501 | 503;
 
-/** The refusing answer. [pomelo connectors/commands/handshake.js: the code and nothing else] */
+/** The refusing answer; null: with these words it is too long. [pomelo connectors/commands/handshake.js: the code and nothing else] */
 export function encodeHandshakeRefusal(
   code: HandshakeCode,
   words: Readonly<Record<string, unknown>> = {},
-): Encoded {
+): Encoded | null {
   return encodeJsonPacket(PacketType.HANDSHAKE, { code, ...words });
 }

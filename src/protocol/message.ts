@@ -176,14 +176,11 @@ function writeId(into: Buffer, start: number, rawId: number): number {
   }
 }
 
-/**
- * The answer to the request that came with `rawId`, as one packet. `flags`: none, or Pitaya's.
- *
- * @throws {RangeError} when the whole is too long.
- */
-export function encodeResponse(rawId: number, body: Uint8Array, flags = 0): Encoded {
+/** The answer to the request that came with `rawId`, as one packet; null: it is too long. `flags`: none, or Pitaya's. */
+export function encodeResponse(rawId: number, body: Uint8Array, flags = 0): Encoded | null {
   const headBytes = 1 + idBytes(rawId);
   const encoded = allocatePacket(PacketType.DATA, headBytes + body.length);
+  if (encoded === null) return null;
   const start = encoded.length - headBytes - body.length;
   encoded[start] = (MessageKind.RESPONSE << 1) | flags;
   writeId(encoded, start + 1, rawId);
@@ -191,22 +188,22 @@ export function encodeResponse(rawId: number, body: Uint8Array, flags = 0): Enco
   return encoded;
 }
 
-/**
- * A push as one packet. `route` is a name of at most 255 UTF-8 bytes, or a code of the dictionary.
- *
- * @throws {RangeError} when the route or the whole is too long.
- */
-export function encodePush(route: string | number, body: Uint8Array, flags = 0): Encoded {
+/** A push as one packet. `route` is a name of at most 255 UTF-8 bytes, or a code of the dictionary. null: too long. */
+export function encodePush(route: string | number, body: Uint8Array, flags = 0): Encoded | null {
   return encodeRouted({ kind: MessageKind.PUSH, rawId: 0, route, flags }, body);
 }
 
 /** A request or notify as a client sends it: for our own clients and tests. `rawId` is read for requests alone. */
-export function encodeRequest(rawId: number, route: string | number, body: Uint8Array): Encoded {
+export function encodeRequest(
+  rawId: number,
+  route: string | number,
+  body: Uint8Array,
+): Encoded | null {
   return encodeRouted({ kind: MessageKind.REQUEST, rawId, route, flags: 0 }, body);
 }
 
 /** See `encodeRequest`. */
-export function encodeNotify(route: string | number, body: Uint8Array): Encoded {
+export function encodeNotify(route: string | number, body: Uint8Array): Encoded | null {
   return encodeRouted({ kind: MessageKind.NOTIFY, rawId: 0, route, flags: 0 }, body);
 }
 
@@ -217,17 +214,14 @@ type Head = {
   readonly flags: number;
 };
 
-function encodeRouted({ kind, rawId, route, flags }: Head, body: Uint8Array): Encoded {
+function encodeRouted({ kind, rawId, route, flags }: Head, body: Uint8Array): Encoded | null {
   const isCode = typeof route === 'number';
   const routeBytes = isCode ? 2 : Buffer.byteLength(route);
-  if (!isCode && routeBytes > ROUTE_BYTES_MAX) {
-    throw new RangeError(`a route of ${routeBytes} bytes; at most ${ROUTE_BYTES_MAX} fit`);
-  }
-  if (isCode && !(route >= 0 && route <= 0xffff))
-    throw new RangeError(`route code ${route}; 0 to 65535 fit`);
+  if (isCode ? !(route >= 0 && route <= 0xffff) : routeBytes > ROUTE_BYTES_MAX) return null;
   const idSize = kind === MessageKind.REQUEST ? idBytes(rawId) : 0;
   const headBytes = 1 + idSize + (isCode ? 0 : 1) + routeBytes;
   const encoded = allocatePacket(PacketType.DATA, headBytes + body.length);
+  if (encoded === null) return null;
   let at = encoded.length - headBytes - body.length;
   encoded[at++] = (kind << 1) | (isCode ? FLAG_ROUTE_CODE : 0) | flags;
   if (idSize > 0) at = writeId(encoded, at, rawId);

@@ -6,6 +6,8 @@
  * from a server are not masked, so their head depends on the length alone.]
  */
 
+import { escapeAstral } from './text.ts';
+
 export const PacketType = {
   HANDSHAKE: 1,
   HANDSHAKE_ACK: 2,
@@ -37,14 +39,11 @@ export function packetOffset(encoded: Encoded): number {
  * Allocates a packet of `bodyBytes` and writes both heads. The caller fills the body, which begins
  * `bodyBytes` before the end.
  *
- * @throws {RangeError} when the body is longer than three bytes can say; the reference wraps to 0 instead.
+ * @returns null when the body is longer than three bytes can say; the reference wraps to 0 instead. What a body
+ * comes to is often known only here, so every encoder below hands this on, and none throws.
  */
-export function allocatePacket(type: PacketType, bodyBytes: number): Encoded {
-  if (bodyBytes > PACKET_BODY_BYTES_MAX) {
-    throw new RangeError(
-      `a packet body of ${bodyBytes} bytes; at most ${PACKET_BODY_BYTES_MAX} fit`,
-    );
-  }
+export function allocatePacket(type: PacketType, bodyBytes: number): Encoded | null {
+  if (bodyBytes > PACKET_BODY_BYTES_MAX) return null;
   const packetBytes = PACKET_HEAD_BYTES + bodyBytes;
   const encoded = allocateFrame(FRAME_BINARY, packetBytes);
   const at = encoded.length - packetBytes;
@@ -74,18 +73,23 @@ function allocateFrame(firstByte: number, bytes: number): Encoded {
   return encoded;
 }
 
-/** A WebSocket text frame, for the json dialect: there is no packet in it. */
-export function encodeText(text: string): Encoded {
+/**
+ * A WebSocket text frame, for the json dialect: there is no packet in it. null: it is longer than a packet may be,
+ * which is the bound in every dialect.
+ */
+export function encodeText(text: string): Encoded | null {
   const bytes = Buffer.byteLength(text);
+  if (bytes > PACKET_BODY_BYTES_MAX) return null;
   const encoded = allocateFrame(FRAME_TEXT, bytes);
   encoded.write(text, encoded.length - bytes);
   return encoded;
 }
 
 /** The same, of bytes between two texts: UTF-8 that is not looked at. */
-export function encodeTextAround(before: string, body: Uint8Array, after: string): Encoded {
+export function encodeTextAround(before: string, body: Uint8Array, after: string): Encoded | null {
   const beforeBytes = Buffer.byteLength(before);
   const bytes = beforeBytes + body.length + Buffer.byteLength(after);
+  if (bytes > PACKET_BODY_BYTES_MAX) return null;
   const encoded = allocateFrame(FRAME_TEXT, bytes);
   const at = encoded.length - bytes;
   encoded.write(before, at);
@@ -94,16 +98,18 @@ export function encodeTextAround(before: string, body: Uint8Array, after: string
   return encoded;
 }
 
-/** @throws {RangeError} when the body is longer than three bytes can say. */
-export function encodePacket(type: PacketType, body?: Uint8Array): Encoded {
+/** A packet; null: the body is longer than three bytes can say. */
+export function encodePacket(type: PacketType, body?: undefined): Encoded;
+export function encodePacket(type: PacketType, body: Uint8Array | undefined): Encoded | null;
+export function encodePacket(type: PacketType, body?: Uint8Array): Encoded | null {
   const encoded = allocatePacket(type, body?.length ?? 0);
-  if (body !== undefined) encoded.set(body, encoded.length - body.length);
+  if (encoded !== null && body !== undefined) encoded.set(body, encoded.length - body.length);
   return encoded;
 }
 
-/** A packet whose body is `value` as JSON; see `clientJson`. */
-export function encodeJsonPacket(type: PacketType, value: unknown): Encoded {
-  return encodePacket(type, Buffer.from(clientJson(value)));
+/** A packet whose body is `value` as JSON; see `clientJson`. null: it is too long. */
+export function encodeJsonPacket(type: PacketType, value: unknown): Encoded | null {
+  return encodePacket(type, clientJsonBytes(value));
 }
 
 /**
@@ -111,8 +117,10 @@ export function encodeJsonPacket(type: PacketType, value: unknown): Encoded {
  * clients read UTF-8 of at most three bytes. Otherwise what `JSON.stringify` gives.
  */
 export function clientJson(value: unknown): string {
-  return JSON.stringify(value).replace(
-    /[\ud800-\udfff]/g,
-    (unit) => `\\u${unit.charCodeAt(0).toString(16)}`,
-  );
+  return clientJsonBytes(value).toString();
+}
+
+/** See `clientJson`. Lone halves of characters are escaped by `JSON.stringify` itself. */
+export function clientJsonBytes(value: unknown): Buffer {
+  return escapeAstral(Buffer.from(JSON.stringify(value)));
 }

@@ -144,7 +144,8 @@ export function escapeAstral<T extends Uint8Array>(json: T): T | Buffer {
   let written = 0;
   let copied = 0;
   for (let at = nextAstral(json, 0); at < json.length; at = nextAstral(json, copied)) {
-    escaped.set(json.subarray(copied, at), written);
+    // Often one follows the other.
+    if (at > copied) escaped.set(json.subarray(copied, at), written);
     written += at - copied;
     const offset = codePointAt(json, at) - 0x10000;
     written = writeEscape(escaped, written, 0xd800 | (offset >> 10));
@@ -166,7 +167,9 @@ function nextAstral(bytes: Uint8Array, start: number): number {
 
 /** The character of four bytes at `at`; 0 when there is none. */
 function codePointAt(bytes: Uint8Array, at: number): number {
-  const [b, c, d] = [bytes[at + 1]!, bytes[at + 2]!, bytes[at + 3]!];
+  const b = bytes[at + 1]!;
+  const c = bytes[at + 2]!;
+  const d = bytes[at + 3]!;
   if (!isContinuation(b) || !isContinuation(c) || !isContinuation(d)) return 0;
   const codePoint =
     ((bytes[at]! & 0x0f) << 18) | ((b & 0x3f) << 12) | ((c & 0x3f) << 6) | (d & 0x3f);

@@ -181,7 +181,7 @@ export class Relay implements CallEnd {
   fail(call: Call, why: Failure): void {
     if (call.idempotent && this.#retries.again(call, why)) return;
     if (call.wantsAnswer && call.session.state !== 'closed')
-      answerFailure(call.session, call.rawId, call.clientRoute, why);
+      answerFailure(call, why);
     this.#release(call, isOwnReason(why.reason) ? why.reason : 'BACKEND');
   }
 
@@ -250,12 +250,15 @@ export class Relay implements CallEnd {
 
   /** Answers a message that reached no backend. */
   refuse(session: Session, message: Message, why: Failure): void {
-    if (message.wantsAnswer) answerFailure(session, message.rawId, message.route, why);
+    if (message.wantsAnswer) {
+      const encoded = session.wire.failure(message.rawId, message.route, why);
+      if (encoded !== null) session.answer(encoded);
+    }
     this.#host.onRefused(session, message.route, message.wantsAnswer, why);
   }
 }
 
-function answerFailure(session: Session, rawId: number, route: string, why: Failure): void {
-  const encoded = session.wire.failure(rawId, route, why);
+function answerFailure({ session, rawId, clientRoute, target }: Call, why: Failure): void {
+  const encoded = session.wire.failure(rawId, clientRoute, why, target.codec);
   if (encoded !== null) session.answer(encoded);
 }

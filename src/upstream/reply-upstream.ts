@@ -1,6 +1,6 @@
 /** A backend that is a fixed answer in the configuration: a Pomelo client's first call is usually to a gate. */
 import { type Failure, failure } from '../errors.ts';
-import { clientJson } from '../protocol/packet.ts';
+import { clientJsonBytes } from '../protocol/packet.ts';
 import type { Lane } from '../session/lane.ts';
 import type { Call } from './call.ts';
 import type { ClosedSession, ConnectAsk, Upstream, UpstreamInfo } from './upstream.ts';
@@ -10,7 +10,7 @@ export class ReplyUpstream implements Upstream {
   readonly #body: Buffer;
 
   constructor(reply: unknown) {
-    this.#body = Buffer.from(clientJson(reply));
+    this.#body = clientJsonBytes(reply);
   }
 
   start(): Promise<void> {

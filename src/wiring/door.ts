@@ -71,8 +71,13 @@ export class Door {
         return;
       }
     }
-    if (this.#parts.asked === null) session.accept(server.accept(request, undefined));
-    else this.#invite(session, request);
+    if (this.#parts.asked !== null) {
+      this.#invite(session, request);
+      return;
+    }
+    const answer = server.accept(request, undefined);
+    if (answer instanceof Uint8Array) session.accept(answer);
+    else this.#refuse(session, answer);
   }
 
   /** The session has ended: nobody waits for an answer any more. */
@@ -117,6 +122,12 @@ export class Door {
       this.#refuse(session, outcome);
       return;
     }
+    // Before anything of it is in force: an answer that fits in no packet lets nobody in.
+    const answer = session.server.accept(request, outcome.user ?? undefined);
+    if (!(answer instanceof Uint8Array)) {
+      this.#refuse(session, answer);
+      return;
+    }
     const refused = await this.#apply(session, outcome);
     // The client may have gone while the bus confirmed.
     if ((session.state as string) === 'closed') return;
@@ -125,7 +136,7 @@ export class Door {
       return;
     }
     this.#setExpiry(session, guest, outcome.expiresInMs);
-    session.accept(session.server.accept(request, outcome.user ?? undefined));
+    session.accept(answer);
   }
 
   #ask(

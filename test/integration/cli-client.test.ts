@@ -280,7 +280,7 @@ async function startServer(
           socket.write(answer);
           continue;
         }
-        const packet = encodeJsonPacket(PacketType.HANDSHAKE, JSON.parse(answer));
+        const packet = encodeJsonPacket(PacketType.HANDSHAKE, JSON.parse(answer))!;
         socket.write(packet.subarray(packetOffset(packet)));
       }
     });

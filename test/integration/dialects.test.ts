@@ -255,7 +255,7 @@ function rawClient(port: number) {
       look();
     });
   const send = (type: PacketType, body?: Buffer): void => {
-    const encoded = encodePacket(type, body);
+    const encoded = encodePacket(type, body)!;
     socket.write(encoded.subarray(packetOffset(encoded)));
   };
   return {

@@ -58,7 +58,7 @@ function beginnings(hex: string): Buffer[] {
 }
 
 function request(id: number, route: string, body: Buffer): Buffer {
-  const encoded = encodeRequest(rawIdOf(id), route, body);
+  const encoded = encodeRequest(rawIdOf(id), route, body)!;
   return encoded.subarray(packetOffset(encoded));
 }
 

@@ -197,7 +197,7 @@ describe('WebSocket pings and text', () => {
             onBytes(chunk) {
               // Behind the ping, so that who has this has the ping as well.
               connection.ping();
-              connection.send([encodePacket(PacketType.DATA, chunk)]);
+              connection.send([encodePacket(PacketType.DATA, chunk)!]);
             },
             onDrain() {},
             onFault() {},

@@ -123,7 +123,7 @@ export class TestClient implements AsyncDisposable {
   }
 
   packet(type: PacketType, body?: Buffer): void {
-    const encoded = encodePacket(type, body);
+    const encoded = encodePacket(type, body)!;
     this.raw(encoded.subarray(packetOffset(encoded)));
   }
 
@@ -134,13 +134,13 @@ export class TestClient implements AsyncDisposable {
 
   /** Sends a request; returns its id without waiting. */
   send(route: string, body: unknown, id = this.#nextId++): number {
-    const encoded = encodeRequest(rawIdOf(id), route, asBytes(body));
+    const encoded = encodeRequest(rawIdOf(id), route, asBytes(body))!;
     this.raw(encoded.subarray(packetOffset(encoded)));
     return id;
   }
 
   notify(route: string, body: unknown): void {
-    const encoded = encodeNotify(route, asBytes(body));
+    const encoded = encodeNotify(route, asBytes(body))!;
     this.raw(encoded.subarray(packetOffset(encoded)));
   }
 

@@ -1,12 +1,12 @@
 /** The lines that a backend on a Unix socket writes: answers, and what it wants of sessions. Pure. */
 import { JSON_DEPTH_MAX, nestsTooDeep } from '../../contract/json-depth.ts';
 import { readClose, readPatch, readTarget, ShapeError } from '../../contract/json-shapes.ts';
+import { errorWords, refusal } from '../../contract/refusal.ts';
 import { type Failure, failure } from '../../errors.ts';
 import { parseAsWritten } from '../../protocol/exact-json.ts';
 import { tooMuchText, weightOfJson } from '../../protocol/convert.ts';
 import { isJson, Members } from '../../protocol/json-scan.ts';
 import type { Delivery, Push, Target } from '../../session/commands.ts';
-import { errorWords } from '../error-words.ts';
 import type { SessionVerb } from '../grpc/backend-frames.ts';
 import type { Reply } from '../upstream.ts';
 
@@ -139,14 +139,13 @@ function isNoError(error: unknown): boolean {
   return code === 0 && isNothing(reason) && isNothing(msg);
 }
 
-/** `{"code":…,"reason":…,"msg":…}`, or a text. A payload beside it goes to the client as it is. */
+/** `{"code":…,"reason":…,"msg":…}`, or a text; the payload beside it is its body. */
 function failureOf(error: unknown, payload: Buffer): Failure {
-  const standard = failure('BACKEND_ERROR');
   const body = payload.equals(EMPTY_OBJECT) ? null : payload;
-  if (typeof error === 'string') return { ...standard, message: error, body };
+  if (typeof error === 'string') return refusal({ message: error }, body);
   if (typeof error !== 'object' || error === null || Array.isArray(error))
     throw new ShapeError('error is neither an object, {"code":…,"reason":…,"msg":…}, nor a text');
-  return { ...standard, ...errorWords(error as Fields), body };
+  return refusal(errorWords(error as Fields), body);
 }
 
 /** The payload's bytes as they are; none, or null, is an empty object. */

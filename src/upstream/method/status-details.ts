@@ -3,12 +3,8 @@ import { type Metadata, status } from '@grpc/grpc-js';
 
 import { decodeDurationMs, WireError, WireReader } from '../../contract/wire.ts';
 import { type Failure, failure, type Reason } from '../../errors.ts';
-import { RETRY_AFTER_MS_MAX } from '../error-words.ts';
+import { FIELDS_MAX, RETRY_AFTER_MS_MAX, TEXT_CHARACTERS_MAX as TEXT_MAX } from '../../contract/refusal.ts';
 
-/** How many fields of a BadRequest are passed on. */
-const FIELDS_MAX = 64;
-/** Characters of a text of the backend that is passed on. */
-const TEXT_MAX = 1_024;
 const DETAILS = 'grpc-status-details-bin';
 
 /** What a method says to its caller: the words are the client's. The code is HTTP's, as google.rpc.Code has it. */
@@ -17,7 +13,7 @@ const SPOKEN: ReadonlyMap<number, { readonly code: number; readonly reason: stri
   [status.FAILED_PRECONDITION, { code: 400, reason: 'FAILED_PRECONDITION' }],
   [status.OUT_OF_RANGE, { code: 400, reason: 'OUT_OF_RANGE' }],
   [status.UNAUTHENTICATED, { code: 401, reason: 'UNAUTHENTICATED' }],
-  [status.PERMISSION_DENIED, { code: 403, reason: 'PERMISSION_DENIED' }],
+  [status.PERMISSION_DENIED, { code: 403, reason: 'FORBIDDEN' }],
   [status.NOT_FOUND, { code: 404, reason: 'NOT_FOUND' }],
   [status.ABORTED, { code: 409, reason: 'ABORTED' }],
   [status.ALREADY_EXISTS, { code: 409, reason: 'ALREADY_EXISTS' }],
@@ -76,6 +72,8 @@ export function failureOfMethod(ended: Ended): Failure {
     retryAfterMs,
     fields,
     body: null,
+    bytes: null,
+    detail: '',
   };
 }
 

@@ -16,7 +16,7 @@ import {
 import { JSON_DEPTH_MAX } from '../../contract/json-depth.ts';
 import { errorText, type Failure, failure } from '../../errors.ts';
 import { tooMuch, tooMuchText, weightOfJson } from '../../protocol/convert.ts';
-import { clientJson } from '../../protocol/packet.ts';
+import { clientJsonBytes } from '../../protocol/packet.ts';
 import { readJson } from './json-reader.ts';
 import { weightOf } from './message-weight.ts';
 import { mayHoldMinusZero, numberInt64, withMinusZero } from './printed.ts';
@@ -96,7 +96,7 @@ export class Transcoder {
         useProtoFieldName: options.preserve_proto_field_names,
       }) as JsonValue;
       const numbers = options.print_int64_as_number ? numberInt64(type, registry, json) : json;
-      return Buffer.from(clientJson(mayHoldMinusZero(bytes) ? withMinusZero(numbers) : numbers));
+      return clientJsonBytes(mayHoldMinusZero(bytes) ? withMinusZero(numbers) : numbers);
     } catch (error) {
       throw new AnswerError(errorText(error), { cause: error });
     }

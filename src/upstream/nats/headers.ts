@@ -2,7 +2,8 @@
 import type { Msg, MsgHdrs } from 'nats';
 
 import { JSON_DEPTH_MAX } from '../../contract/json-depth.ts';
-import { type Failure, failure } from '../../errors.ts';
+import { refusal } from '../../contract/refusal.ts';
+import type { Failure } from '../../errors.ts';
 import { CONVERT_BYTES, weightOfJson } from '../../protocol/convert.ts';
 import { parseAsWritten } from '../../protocol/exact-json.ts';
 import { sizeOfJson } from '../../protocol/json-scan.ts';
@@ -240,14 +241,12 @@ export function readFailure(headers: Headers, body: Uint8Array): Failure | null 
   const code = headers.get('nats-service-error-code');
   const message = headers.get('nats-service-error');
   if (code === undefined && message === undefined) return null;
-  const standard = failure('BACKEND_ERROR', message ?? '');
-  const number = Number(code);
-  return {
-    ...standard,
-    code: Number.isInteger(number) && number > 0 ? number : standard.code,
-    reason: headers.get('pith-error-reason') ?? standard.reason,
-    body: body.length > 0 ? body : null,
+  const said = {
+    code: /^[0-9]{1,9}$/.test(code ?? '') ? Number(code) : 0,
+    reason: headers.get('pith-error-reason') ?? '',
+    message: message ?? '',
   };
+  return refusal(said, body);
 }
 
 /** The lines of a push as `readPush` reads them; `target` for a push to the whole fleet. */

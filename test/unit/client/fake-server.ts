@@ -106,11 +106,11 @@ export class FakeConnection implements Transport {
   }
 
   answer(id: number, body: string | Uint8Array): void {
-    this.data(bare(encodeResponse(rawIdOf(id), Buffer.from(body as string))));
+    this.data(bare(encodeResponse(rawIdOf(id), Buffer.from(body as string))!));
   }
 
   push(route: string | number, body: string | Uint8Array): void {
-    this.data(bare(encodePush(route, Buffer.from(body as string))));
+    this.data(bare(encodePush(route, Buffer.from(body as string))!));
   }
 
   end(why = 'connection lost', cause?: unknown): void {
@@ -119,7 +119,7 @@ export class FakeConnection implements Transport {
 }
 
 export function packet(type: PacketType, body: string | Uint8Array = ''): Buffer {
-  return bare(encodePacket(type, Buffer.from(body as string)));
+  return bare(encodePacket(type, Buffer.from(body as string))!);
 }
 
 function bare(encoded: Buffer): Buffer {

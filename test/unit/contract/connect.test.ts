@@ -234,12 +234,14 @@ describe('a ConnectResponse', () => {
       message: 'until Monday',
       retryAfterMs: 1_500,
       fields: { token: 'expired' },
-      body: Buffer.from('{"own":1}'),
+      body: null,
+      bytes: Buffer.from('{"own":1}'),
+      detail: '',
     };
     for (const outcome of outcomes({ error })) expect(outcome).toEqual(expected);
     for (const body of [{ text: '{"own":1}' }, { json: { own: 1 } }]) {
       for (const outcome of outcomes({ error: { ...error, body } }))
-        expect({ ...outcome, body: Buffer.from((outcome as Failure).body!) }).toEqual(expected);
+        expect({ ...outcome, bytes: Buffer.from((outcome as Failure).bytes!) }).toEqual(expected);
     }
   });
 

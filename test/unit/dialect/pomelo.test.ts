@@ -229,7 +229,7 @@ describe('the dictionary', () => {
 test('a handshake says dictionary and protos, as Pomelo does, unless the client has them', () => {
   const pomelo = dialect();
   const body = (sys: Record<string, unknown>): Record<string, unknown> => {
-    const encoded = pomelo.accept(handshake(sys), undefined);
+    const encoded = pomelo.accept(handshake(sys), undefined) as Buffer;
     return JSON.parse(encoded.subarray(packetOffset(encoded) + 4).toString()) as Record<
       string,
       unknown

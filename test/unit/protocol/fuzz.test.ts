@@ -47,10 +47,10 @@ const messages = fc.record({ kind, id: idBytes, route, body: bytes(300) });
 type Sample = typeof messages extends fc.Arbitrary<infer T> ? T : never;
 
 function encode({ kind: of, id, route: to, body }: Sample): Buffer {
-  if (of === MessageKind.REQUEST) return encodeRequest(rawOf(id), to, body);
-  if (of === MessageKind.NOTIFY) return encodeNotify(to, body);
-  if (of === MessageKind.RESPONSE) return encodeResponse(rawOf(id), body);
-  return encodePush(to, body);
+  if (of === MessageKind.REQUEST) return encodeRequest(rawOf(id), to, body)!;
+  if (of === MessageKind.NOTIFY) return encodeNotify(to, body)!;
+  if (of === MessageKind.RESPONSE) return encodeResponse(rawOf(id), body)!;
+  return encodePush(to, body)!;
 }
 
 function draw({ kind: of, id, route: to, body }: Sample): Buffer {
@@ -266,17 +266,17 @@ describe('the encoders', () => {
   test('refuse a route of more than 255 bytes and a code that two bytes cannot say', () => {
     const body = Buffer.alloc(0);
     for (const to of ['a'.repeat(256), '你'.repeat(86), -1, 65_536, NaN]) {
-      expect(() => encodePush(to, body)).toThrow(RangeError);
-      expect(() => encodeNotify(to, body)).toThrow(RangeError);
-      expect(() => encodeRequest(1, to, body)).toThrow(RangeError);
+      expect(encodePush(to, body)).toBeNull();
+      expect(encodeNotify(to, body)).toBeNull();
+      expect(encodeRequest(1, to, body)).toBeNull();
     }
   });
 
   test('refuse a message that with its head is longer than a packet can be', () => {
     const body = Buffer.alloc(0xffffff - 4);
-    expect(encodePush('ab', body)).toHaveLength(10 + 4 + 0xffffff);
-    expect(() => encodePush('abc', body)).toThrow(RangeError);
-    expect(() => encodeResponse(rawIdOf(2 ** 31), body)).toThrow(RangeError);
+    expect(encodePush('ab', body)!).toHaveLength(10 + 4 + 0xffffff);
+    expect(encodePush('abc', body)).toBeNull();
+    expect(encodeResponse(rawIdOf(2 ** 31), body)).toBeNull();
   });
 });
 
@@ -289,7 +289,7 @@ describe('ids', () => {
     );
     const check = (id: number) => {
       expect(idOfRaw(rawIdOf(id))).toBe(id);
-      const idSize = encodeResponse(rawIdOf(id), Buffer.alloc(0)).length - 7;
+      const idSize = encodeResponse(rawIdOf(id), Buffer.alloc(0))!.length - 7;
       expect(idSize).toBe(Math.max(1, Math.ceil(id.toString(2).length / 7)));
     };
     for (const id of [0, 1, 127, 128, 129, ...edges]) check(id);

@@ -147,7 +147,7 @@ describe('an accepting answer', () => {
   const protos = { server: { onChat: { 'required string msg': 1 } }, client: {}, version: 'p1' };
   const requestWith = (sys: object) => parse({ sys })!;
   const answerTo = (sys: object, answer: HandshakeAnswer) => {
-    const encoded = encodeHandshakeOk(requestWith(sys), answer);
+    const encoded = encodeHandshakeOk(requestWith(sys), answer)!;
     return encoded.subarray(packetOffset(encoded)).toString('latin1');
   };
   const packet = (json: string) => packetBytes(1, Buffer.from(json)).toString('latin1');
@@ -204,12 +204,12 @@ describe('an accepting answer', () => {
 describe('a refusing answer', () => {
   test('has the code and nothing else', () => {
     for (const code of [500, 501, 503] as const) {
-      const encoded = encodeHandshakeRefusal(code);
+      const encoded = encodeHandshakeRefusal(code)!;
       const packet = packetBytes(1, Buffer.from(`{"code":${code}}`)).toString('hex');
       expect(encoded.toString('hex')).toBe(`8210${packet}`);
     }
     const recorded = vector('pkg-handshake-resp-501').hex;
-    expect(encodeHandshakeRefusal(501).subarray(2).toString('hex')).toBe(recorded);
+    expect(encodeHandshakeRefusal(501)!.subarray(2).toString('hex')).toBe(recorded);
   });
 });
 

@@ -67,7 +67,7 @@ describe('an answer', () => {
       const message = new Message();
       decodeMessage(bytes, () => 'some.route', message);
       const id = bytes.subarray(1, idEnd(bytes, 1));
-      const answer = encodeResponse(message.rawId, Buffer.from('{}'));
+      const answer = encodeResponse(message.rawId, Buffer.from('{}'))!;
       const expected = Buffer.concat([Buffer.from([4]), id, Buffer.from('{}')]);
       expect(answer.subarray(6).toString('hex')).toBe(expected.toString('hex'));
       expect(answer[2]).toBe(4);

@@ -3,16 +3,16 @@ import fc from 'fast-check';
 
 import { failure, REASONS, type Reason } from '../../../src/errors.ts';
 import { encodeNotify, encodePush, encodeResponse } from '../../../src/protocol/message.ts';
-import { errorBody } from '../../../src/dialect/error-body.ts';
+import { errorJson } from '../../../src/dialect/error-body.ts';
 import type { Push } from '../../../src/session/commands.ts';
 import { bare, request, turn } from '../session/support.ts';
 import { REPLY, setUp } from './support.ts';
 
-const notify = (route: string) => bare(encodeNotify(route, Buffer.from('n')));
+const notify = (route: string) => bare(encodeNotify(route, Buffer.from('n'))!);
 const push = (route: string, afterReply: boolean, bytes = 0): Push => ({
   target: null,
   route,
-  body: encodePush(route, Buffer.alloc(bytes)),
+  body: encodePush(route, Buffer.alloc(bytes))!,
   delivery: 'must',
   latestKey: '',
   expiresInMs: 0,
@@ -80,7 +80,7 @@ describe('an answer', () => {
       session.onBytes(Buffer.concat([request(1, 'keep.a'), request(2, 'keep.a')]));
       connection.stuck = true;
       for (let id = 97; id < 100; id++) {
-        session.answer(encodeResponse(id, Buffer.alloc(10)));
+        session.answer(encodeResponse(id, Buffer.alloc(10))!);
         await turn();
       }
       if (what === 'answer') backend.take().succeed(Buffer.alloc(70_000));
@@ -118,7 +118,7 @@ describe('every error', () => {
       '#2 own',
     ]);
     expect(log).toEqual(['done BACKEND', 'done BACKEND']);
-    expect(errorBody({ ...why, message: '', retryAfterMs: 0 }).toString()).toBe(
+    expect(errorJson({ ...why, message: '', retryAfterMs: 0 }).toString()).toBe(
       '{"code":1234,"reason":"SOLD_OUT","msg":""}',
     );
   });

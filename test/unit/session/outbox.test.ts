@@ -38,10 +38,10 @@ function setUp({ bytesMax = BYTES_MAX, allBytesMax = 1e9 } = {}, shared?: Outbox
 const LASTING: Perishable = { droppable: false, expiresAt: Infinity, latestKey: '' };
 /** A push whose route is `name`; `bytes` long, if said. */
 function message(name: string, bytes = 0): Buffer {
-  const bare = encodePush(name, Buffer.alloc(0));
+  const bare = encodePush(name, Buffer.alloc(0))!;
   if (bytes <= bare.length) return bare;
   for (let body = bytes - bare.length; ; body--) {
-    const padded = encodePush(name, Buffer.alloc(body));
+    const padded = encodePush(name, Buffer.alloc(body))!;
     if (padded.length <= bytes) return padded;
   }
 }

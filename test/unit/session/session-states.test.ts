@@ -111,7 +111,7 @@ describe('the handshake', () => {
     session.onBytes(Buffer.concat([HANDSHAKE, ACK, request(1)]));
     session.onBytes(Buffer.concat([HANDSHAKE, request(2)]));
     expect([session.state, host.messages, host.drops]).toEqual(['opening', [], []]);
-    session.accept(POMELO.refuse(500));
+    session.accept(POMELO.refuse(500)!);
     expect(session.state).toBe('active');
     expect(host.messages).toEqual(['1 a.b.c', '2 a.b.c']);
     expect(connection.reading).toBe(true);
@@ -122,7 +122,7 @@ describe('the handshake', () => {
     host.answersHandshakes = false;
     session.onBytes(HANDSHAKE);
     session.onClosed(null);
-    session.accept(POMELO.refuse(500));
+    session.accept(POMELO.refuse(500)!);
     session.refuse(POMELO.refuse(500), 'no');
     expect([session.state, connection.writes]).toEqual(['closed', []]);
     expect(host.ended.map(({ reason }) => reason)).toEqual(['client_closed']);
@@ -141,8 +141,8 @@ describe('the handshake', () => {
   test('pushes before the ack come right after it, in order', () => {
     const { session, connection } = connect();
     session.onBytes(HANDSHAKE);
-    session.answer(encodeResponse(1, Buffer.from('a')));
-    session.answer(encodeResponse(2, Buffer.from('b')));
+    session.answer(encodeResponse(1, Buffer.from('a'))!);
+    session.answer(encodeResponse(2, Buffer.from('b'))!);
     session.outbox.flush();
     expect(connection.types).toEqual([1]);
     session.onBytes(ACK);
@@ -202,7 +202,7 @@ describe('the end', () => {
     const row = CLOSE_REASONS[reason];
     test(`by ${reason}: ${row.kick === null ? 'no kick' : 'a kick'}, code ${row.webSocketCode}`, () => {
       const { session, connection, host } = activate();
-      session.answer(encodeResponse(1, Buffer.from('last')));
+      session.answer(encodeResponse(1, Buffer.from('last'))!);
       session.close(reason);
       session.close('internal');
       session.onClosed(null);
@@ -260,9 +260,9 @@ describe('the end', () => {
   test('sends what waits for a client that is slow just now', () => {
     const { session, connection } = activate();
     connection.stuck = true;
-    session.answer(encodeResponse(1, Buffer.from('a')));
+    session.answer(encodeResponse(1, Buffer.from('a'))!);
     session.outbox.flush();
-    session.answer(encodeResponse(2, Buffer.from('b')));
+    session.answer(encodeResponse(2, Buffer.from('b'))!);
     session.close('kick');
     expect(connection.types).toEqual([4, 4, 5]);
   });

@@ -121,7 +121,7 @@ export class RecordingHost implements SessionHost {
   onHandshake(...[session, request]: Parameters<SessionHost['onHandshake']>): void {
     if (!this.answersHandshakes) return;
     if (request === null) session.refuse(session.server.refuse(500), 'no handshake');
-    else session.accept(session.server.accept(request, undefined));
+    else session.accept(session.server.accept(request, undefined) as Buffer);
   }
 
   onActive(session: Session): void {
@@ -160,7 +160,7 @@ export function bare(encoded: Encoded): Buffer {
 }
 
 export function request(id: number, route = 'a.b.c', body = ''): Buffer {
-  return bare(encodeRequest(rawIdOf(id), route, Buffer.from(body)));
+  return bare(encodeRequest(rawIdOf(id), route, Buffer.from(body))!);
 }
 
 export function data(body: string | Buffer): Buffer {

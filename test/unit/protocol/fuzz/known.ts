@@ -151,7 +151,7 @@ function decodedByUs(hex: string): unknown {
 }
 
 function lengthOfResponse(id: number): number {
-  const packet = encodeResponse(rawIdOf(id), bytes('7b7d'));
+  const packet = encodeResponse(rawIdOf(id), bytes('7b7d'))!;
   return packet.length - packetOffset(packet) - 4;
 }
 

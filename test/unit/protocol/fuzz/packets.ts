@@ -155,12 +155,12 @@ function compareMessage(sample: Sample, counts: Counts): Buffer {
 function encoded({ kind, id, route, body }: Sample): Buffer {
   const packet =
     kind === MessageKind.REQUEST
-      ? encodeRequest(rawIdOf(id), route, body)
+      ? encodeRequest(rawIdOf(id), route, body)!
       : kind === MessageKind.NOTIFY
-        ? encodeNotify(route, body)
+        ? encodeNotify(route, body)!
         : kind === MessageKind.RESPONSE
-          ? encodeResponse(rawIdOf(id), body)
-          : encodePush(route, body);
+          ? encodeResponse(rawIdOf(id), body)!
+          : encodePush(route, body)!;
   return packet.subarray(packetOffset(packet) + 4);
 }
 
@@ -205,7 +205,7 @@ function readMessageAtMost(bytes: Buffer, counts: Counts): void {
 
 function comparePacket(type: number, body: Buffer, counts: Counts): Buffer {
   counts.packets++;
-  const whole = encodePacket(type as PacketType, body);
+  const whole = encodePacket(type as PacketType, body)!;
   const packet = whole.subarray(packetOffset(whole));
   for (const [name, { Package: reference }] of Object.entries(ALL)) {
     mustBe(hex(packet), hex(reference.encode(type, body)), `a packet encoded by ${name}`);

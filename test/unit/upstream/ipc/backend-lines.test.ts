@@ -44,6 +44,8 @@ describe('answers', () => {
       retryAfterMs: 5,
       fields: null,
       body: null,
+      bytes: null,
+      detail: '',
     });
     expect(reply({ error: { code: 1, message: 'x' }, payload: {} }).failure).toMatchObject({
       code: 1,

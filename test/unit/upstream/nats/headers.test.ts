@@ -176,7 +176,7 @@ describe('a failure', () => {
     [
       { 'Nats-Service-Error-Code': '404', 'Nats-Service-Error': 'no' },
       '',
-      { code: 404, message: 'no', reason: 'BACKEND_ERROR', body: null },
+      { code: 404, message: 'no', reason: 'NO_ROUTE', body: null },
     ],
     [{ 'Nats-Service-Error': 'no' }, '', { code: 500, message: 'no' }],
     [{ 'Nats-Service-Error-Code': '0' }, '', { code: 500, message: '' }],
@@ -184,7 +184,7 @@ describe('a failure', () => {
     [
       { 'Nats-Service-Error-Code': '409', 'Pith-Error-Reason': 'SOLD_OUT' },
       '{}',
-      { code: 409, reason: 'SOLD_OUT', body: Buffer.from('{}') },
+      { code: 409, reason: 'SOLD_OUT', body: null, bytes: Buffer.from('{}') },
     ],
   ])('%j with body %j', (lines, body, expected) => {
     const got = codec.readFailure(come(lines), Buffer.from(body));
