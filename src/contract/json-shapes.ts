@@ -172,9 +172,7 @@ function readBody(fields: Fields): Uint8Array {
   const plain = text(fields, 'text');
   if (plain !== undefined) return Buffer.from(plain);
   // Here null is a value like any other.
-  return Object.hasOwn(fields, 'json')
-    ? clientJsonBytes(fields['json'] as Json)
-    : Buffer.alloc(0);
+  return Object.hasOwn(fields, 'json') ? clientJsonBytes(fields['json'] as Json) : Buffer.alloc(0);
 }
 
 /** [proto3 JSON mapping] Either alphabet, with or without padding. */

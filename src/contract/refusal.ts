@@ -158,7 +158,9 @@ const SPACE = 0x20;
 /** A number that is not 0. */
 const CODE_BEHIND = /^\s*:\s*-?(?:[1-9]|0\.)/;
 
-function fieldTexts(fields: Readonly<Record<string, unknown>> | null): Record<string, string> | null {
+function fieldTexts(
+  fields: Readonly<Record<string, unknown>> | null,
+): Record<string, string> | null {
   if (fields === null) return null;
   const texts = Object.entries(fields)
     .filter((entry): entry is [string, string] => typeof entry[1] === 'string')

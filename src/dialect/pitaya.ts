@@ -160,9 +160,7 @@ class PitayaWire implements Wire {
 
   #errorBody(why: Failure): Buffer {
     const error = pitayaError(why);
-    return this.#options.serializer === 'json'
-      ? clientJsonBytes(error)
-      : errorMessage(error);
+    return this.#options.serializer === 'json' ? clientJsonBytes(error) : errorMessage(error);
   }
 
   push(route: string, body: Uint8Array): Encoded | Failure {

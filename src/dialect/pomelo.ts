@@ -17,7 +17,12 @@ import {
   type MessageFault,
   type RouteOfCode,
 } from '../protocol/message.ts';
-import { type Encoded, encodeJsonPacket, PACKET_BODY_BYTES_MAX, PacketType } from '../protocol/packet.ts';
+import {
+  type Encoded,
+  encodeJsonPacket,
+  PACKET_BODY_BYTES_MAX,
+  PacketType,
+} from '../protocol/packet.ts';
 import type { Protos, WrittenBy } from '../protocol/protobuf/protos.ts';
 import type { RouteDictionary } from '../protocol/route-dictionary.ts';
 import { escapeAstral, utf8FromClient } from '../protocol/text.ts';
@@ -209,7 +214,8 @@ class PomeloWire implements Wire {
 
   #errorBody(route: string, why: Failure, codec?: Codec): Uint8Array {
     const { protobufAnswers, strings } = this.#profile;
-    const protos = protobufAnswers && this.#protos?.server.knows(route) ? this.#protos.server : null;
+    const protos =
+      protobufAnswers && this.#protos?.server.knows(route) ? this.#protos.server : null;
     const { body, bytes } = why;
     // A backend may speak the client's protobuf itself: with errors too.
     const isProtobuf = protos !== null && body === null && bytes !== null && !mayBeJson(bytes);

@@ -180,8 +180,7 @@ export class Relay implements CallEnd {
 
   fail(call: Call, why: Failure): void {
     if (call.idempotent && this.#retries.again(call, why)) return;
-    if (call.wantsAnswer && call.session.state !== 'closed')
-      answerFailure(call, why);
+    if (call.wantsAnswer && call.session.state !== 'closed') answerFailure(call, why);
     this.#release(call, isOwnReason(why.reason) ? why.reason : 'BACKEND');
   }
 

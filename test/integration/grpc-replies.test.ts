@@ -85,7 +85,16 @@ describe('an answer', () => {
         fields: { 'bid.gold': 'more than you have' },
       },
     ],
-    ['an error with a body', { error: { code: 422, body: jsonBytes({ own: 1 }) } }, { own: 1 }],
+    [
+      'an error with a body that has a code',
+      { error: { code: 422, body: jsonBytes({ code: 7, own: 1 }) } },
+      { code: 7, own: 1 },
+    ],
+    [
+      'an error with a body that has none',
+      { error: { code: 403, body: jsonBytes({ own: 1, msg: 'no' }) } },
+      { code: 403, reason: 'FORBIDDEN', msg: 'no' },
+    ],
   ];
 
   test.for(['link', 'handle'])('is what the reply says (mode: %s)', async (mode) => {

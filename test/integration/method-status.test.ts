@@ -12,7 +12,7 @@ describe('a status is what it means', () => {
     [status.FAILED_PRECONDITION, 400, 'FAILED_PRECONDITION', 'their words'],
     [status.OUT_OF_RANGE, 400, 'OUT_OF_RANGE', 'their words'],
     [status.UNAUTHENTICATED, 401, 'UNAUTHENTICATED', 'their words'],
-    [status.PERMISSION_DENIED, 403, 'PERMISSION_DENIED', 'their words'],
+    [status.PERMISSION_DENIED, 403, 'FORBIDDEN', 'their words'],
     [status.NOT_FOUND, 404, 'NOT_FOUND', 'their words'],
     [status.ABORTED, 409, 'ABORTED', 'their words'],
     [status.ALREADY_EXISTS, 409, 'ALREADY_EXISTS', 'their words'],

@@ -3,7 +3,11 @@ import { type Metadata, status } from '@grpc/grpc-js';
 
 import { decodeDurationMs, WireError, WireReader } from '../../contract/wire.ts';
 import { type Failure, failure, type Reason } from '../../errors.ts';
-import { FIELDS_MAX, RETRY_AFTER_MS_MAX, TEXT_CHARACTERS_MAX as TEXT_MAX } from '../../contract/refusal.ts';
+import {
+  FIELDS_MAX,
+  RETRY_AFTER_MS_MAX,
+  TEXT_CHARACTERS_MAX as TEXT_MAX,
+} from '../../contract/refusal.ts';
 
 const DETAILS = 'grpc-status-details-bin';
 

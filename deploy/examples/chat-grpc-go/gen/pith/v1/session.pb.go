@@ -373,17 +373,19 @@ func (*Body_Text) isBody_Content() {}
 // Why a request failed, as the client is told. Transport status stays OK for these.
 type Error struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Number in the Pomelo body, 400 to 599, or the application's own.
+	// Number in the Pomelo body, 400 to 599, or the application's own; 0: 500.
 	Code int32 `protobuf:"varint,1,opt,name=code,proto3" json:"code,omitempty"`
-	// UPPER_SNAKE, few in number: also a metric label.
+	// UPPER_SNAKE; "": that of the code, as FORBIDDEN for 403.
 	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
-	// For people; may be empty.
+	// For people, at most 1,024 characters; may be empty.
 	Message string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
 	// When trying again makes sense; absent: not said.
 	RetryAfter *durationpb.Duration `protobuf:"bytes,4,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
 	// Path of a bad field → what is wrong.
 	Fields map[string]string `protobuf:"bytes,5,rep,name=fields,proto3" json:"fields,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// If set, sent to the client as it is, instead of the standard error body.
+	// JSON with a `code` is sent to the client as it is, instead of the standard error; JSON without one fills the
+	// standard error with its reason, msg, retry_after_ms and fields. Other bytes go as they are where bytes pass: on
+	// routes with codec raw or protobuf, and to clients that read protobuf; elsewhere they are left out.
 	Body          *Body `protobuf:"bytes,6,opt,name=body,proto3" json:"body,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
