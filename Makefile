@@ -26,7 +26,7 @@ VITEST := test -t 1 || export NO_COLOR=1; vitest run --config test/vitest.config
 .PHONY: help setup run example-ts example-python example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit test test-all consul-test oracle border bench image-test chart-test manifests release gen clean node24 tools
 
 help: ## print this
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: node24 tools $(CLIENT_MODULES) $(ORACLE_MODULES) ## install everything: Node 24 and packages, and what the tests need
 

@@ -1,8 +1,5 @@
 /** The rooms of deploy/examples, in each language: one service, which has nothing of Pith. */
-import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
 
@@ -10,7 +7,8 @@ import { TestClient } from './client.ts';
 import { startGateway, type TestGateway } from './gateway.ts';
 import { buildExample, type GrpcChat } from './go.ts';
 import { control } from './grpcurl.ts';
-import { run, type Running, start } from './process.ts';
+import { type Running, start } from './process.ts';
+import { installPythonWith } from './python.ts';
 
 const EXAMPLES = fileURLToPath(new URL('../../deploy/examples/', import.meta.url));
 const PYTHON_ROOMS = join(EXAMPLES, 'rooms-grpc-python');
@@ -44,41 +42,9 @@ export async function startJavaRooms(env: Env = {}): Promise<GrpcChat> {
   return listening(await start('mvn', words, options), 600_000);
 }
 
-/**
- * A Python that has what the example requires, kept outside the clone. null: this machine has no Python 3.9 with
- * venv and pip.
- */
-export async function installRoomsPython(): Promise<string | null> {
-  const probe =
-    'import sys, venv, ensurepip; assert sys.version_info >= (3, 9); print(sys.version)';
-  const found = await run('python3', ['-c', probe]).catch(() => null);
-  if (found === null || found.code !== 0) return null;
-  const requirements = join(PYTHON_ROOMS, 'requirements.txt');
-  const hash = createHash('sha256').update(found.output).update(readFileSync(requirements));
-  const cache = process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache');
-  const tools = process.env['TEST_TOOLS_DIR'] || join(cache, 'pith', 'bin');
-  const home = join(dirname(tools), `python-${hash.digest('hex').slice(0, 12)}`);
-  const python = join(home, 'bin', 'python');
-  if (existsSync(python)) return python;
-  // Made beside the goal and then moved, so that no run sees half of it.
-  const fresh = `${home}.${process.pid}`;
-  mkdirSync(dirname(home), { recursive: true });
-  const steps: [string, string[]][] = [
-    ['python3', ['-m', 'venv', fresh]],
-    [join(fresh, 'bin', 'python'), ['-m', 'pip', 'install', '-q', '-r', requirements]],
-  ];
-  for (const [command, args] of steps) {
-    const { code, output } = await run(command, args);
-    if (code !== 0) throw new Error(`${command} ${args.join(' ')}: exit code ${code}\n${output}`);
-  }
-  try {
-    renameSync(fresh, home);
-  } catch (error) {
-    // Another run was first.
-    rmSync(fresh, { recursive: true, force: true });
-    if (!existsSync(python)) throw error;
-  }
-  return python;
+/** A Python that has what the example requires; null: this machine has none for it. */
+export function installRoomsPython(): Promise<string | null> {
+  return installPythonWith(join(PYTHON_ROOMS, 'requirements.txt'));
 }
 
 const ROUTES = `

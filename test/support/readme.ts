@@ -107,10 +107,11 @@ export class Shell implements AsyncDisposable {
     this.#env = env;
   }
 
-  static async open(): Promise<Shell> {
+  /** @param programs Folders with programs that are found first. */
+  static async open(programs: readonly string[] = []): Promise<Shell> {
     const home = mkdtempSync(join(tmpdir(), 'pith-readme-'));
     symlinkSync(ROOT, join(home, 'pith'));
-    const paths = [dirname(process.execPath), process.env['PATH'] ?? ''];
+    const paths = [...programs, dirname(process.execPath), process.env['PATH'] ?? ''];
     if (!hasProgram('nats')) paths.unshift(writeStandIn(home));
     // Not ours: settings of the gateway, and make's, which would make the make inside another one.
     const kept = Object.entries(process.env).filter(
