@@ -26,6 +26,20 @@ export const systemClock: Clock = {
   },
 };
 
+/**
+ * Keeps the process alive until the result is called. No timer of the clock does, and what waits for time alone
+ * would end the process: a start that waits for NATS before anything listens, a stop after everything is closed.
+ */
+export function holdProcess(): () => void {
+  const timer = setInterval(() => {}, HOLD_MS);
+  return () => {
+    clearInterval(timer);
+  };
+}
+
+/** Any; a timer that is never set off is as good, and this is the longest there is. */
+const HOLD_MS = 0x7fffffff;
+
 /** Resolves after `ms`. */
 export function sleep(clock: Clock, ms: number): Promise<void> {
   return new Promise((resolve) => {

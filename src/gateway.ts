@@ -3,13 +3,15 @@
  * this is the only place that knows everything.
  */
 import type { Bus } from './bus/bus.ts';
-import { Delivery } from './bus/delivery.ts';
+import type { Delivery } from './bus/delivery.ts';
 import { EmbeddedBus } from './bus/embedded-bus.ts';
 import { Reach } from './bus/reach.ts';
+import { inBackground } from './background.ts';
 import { type Clock, sleep, within } from './clock.ts';
-import { parseBus, parseHostPort } from './config/address.ts';
+import { parseBus } from './config/address.ts';
 import { ruleOf } from './config/rules.ts';
 import type { Config } from './config/schema.ts';
+import { makeDelivery } from './wiring/delivery.ts';
 import { type Discovery, makeDiscovery } from './wiring/discovery.ts';
 import { Nats } from './wiring/nats.ts';
 import { HttpServer } from './control/http.ts';
@@ -21,12 +23,17 @@ import { RouteTable } from './routing/route-table.ts';
 import { type Drained, drainSessions } from './session/drain.ts';
 import { Outboxes } from './session/outboxes.ts';
 import { Registry } from './session/registry.ts';
-import { type Memory, watchCertificates, watchOutboxes, watchProcess } from './wiring/gauges.ts';
+import {
+  type Memory,
+  watchBackends,
+  watchCertificates,
+  watchOutboxes,
+  watchProcess,
+} from './wiring/gauges.ts';
 import { makeRelayHost } from './wiring/hosts.ts';
-import { makeListeners } from './wiring/listeners.ts';
+import { listening, makeListeners } from './wiring/listeners.ts';
 import { type Resources, type Room, roomOf } from './wiring/room.ts';
-import { Seldom } from './wiring/seldom.ts';
-import { admissionLimits, bound, breakersOf, grpcAddress, randomId } from './wiring/settings.ts';
+import { admissionLimits, breakersOf, randomId } from './wiring/settings.ts';
 import { EventLoopLag } from './telemetry/event-loop.ts';
 import type { Log } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
@@ -35,10 +42,13 @@ import { TimerWheel } from './timer-wheel.ts';
 import { Listener } from './transport/listener.ts';
 import type { Upstream } from './upstream/upstream.ts';
 import { Traces } from './wiring/traces.ts';
+import { Trouble } from './wiring/trouble.ts';
 import { makeAttach, makeUpstream } from './wiring/upstreams.ts';
 
 /** How long the start waits for the bus before it listens all the same. */
 const BUS_WAIT_MS = 2_000;
+/** How long it waits for backends; each bounds its own first try, and a name server may not answer. */
+const UPSTREAMS_WAIT_MS = 5_000;
 /** How often a gateway that stops looks whether it should hurry. */
 const ACCEPT_STEP_MS = 100;
 /** How long backends may take to end their links when the gateway stops. */
@@ -55,6 +65,8 @@ export type GatewayParts = {
   /** Node's version, for pith_build_info. */
   readonly nodeVersion: string;
   readonly resources: Resources;
+  /** Lines of the log that nobody has read in time; without it that is not among the metrics. */
+  readonly logLinesDropped?: () => number;
   /** What the process has of memory; without it that is not among the metrics. */
   readonly memory?: () => Memory;
 };
@@ -94,26 +106,33 @@ export class Gateway {
   readonly #lag = new EventLoopLag();
   #state: GatewayState = 'starting';
   #startedAt = 0;
+  readonly #trouble: Trouble;
+  readonly #stopAsked = Promise.withResolvers<void>();
+  #begun: Promise<void> = Promise.resolve();
 
   constructor(parts: GatewayParts) {
     const { config, clock } = parts;
     this.#parts = parts;
     this.id = `${config.id}-${randomId()}`;
     this.#wheel = new TimerWheel(clock);
+    this.#trouble = new Trouble(clock, parts.log, this.metrics);
     this.#room = roomOf(config.limits, parts.resources);
     this.#outboxes = new Outboxes(clock, this.#room.outboxesBytes);
 
     const bus = parseBus(config.bus);
-    if (bus.kind === 'nats') this.#nats = this.#makeNats(bus.servers);
+    if (bus.kind === 'nats') {
+      const more = { servers: bus.servers, gatewayId: this.id, metrics: this.metrics };
+      this.#nats = new Nats({ ...parts, ...more, wheel: this.#wheel });
+    }
     this.#bus = this.#nats?.bus ?? new EmbeddedBus();
     this.registry = new Registry(this.id, this.#bus);
-    this.#delivery = this.#makeDelivery();
+    const { registry, metrics } = this;
+    this.#delivery = makeDelivery({ ...parts, registry, metrics, wheel: this.#wheel });
     this.#nats?.bus.attach(this.registry, this.#delivery);
     this.#reach = new Reach(this.id, this.#delivery, this.#bus);
 
     this.#discovery = makeDiscovery({ ...parts, gatewayId: this.id });
     const { otlp } = config.telemetry;
-    const { metrics } = this;
     if (otlp !== '') this.#tracing = new Tracing({ ...parts, otlp, gatewayId: this.id, metrics });
     const backends = Object.keys(config.backends);
     this.#upstreams = backends.map((name) => this.#makeUpstream(name));
@@ -155,7 +174,7 @@ export class Gateway {
     };
     this.#health = new HttpServer(probes);
     this.#admin = new HttpServer(probes, attach, this.#control.api);
-    this.#watchMetrics(backends);
+    this.#watchMetrics();
   }
 
   get state(): GatewayState {
@@ -205,53 +224,65 @@ export class Gateway {
 
   /** Connects, then listens; clients' ports last. Rejects when a port cannot be bound. */
   async start(): Promise<void> {
-    const { config, clock, log } = this.#parts;
-    this.#startedAt = clock.now();
+    this.#startedAt = this.#parts.clock.now();
+    this.#begun = this.#begin();
+    await this.#begun;
+  }
+
+  async #begin(): Promise<void> {
+    const { config, log } = this.#parts;
     if (config.telemetry.metrics) this.#lag.start();
     await this.#tracing?.start();
     this.#bus.start();
     if (this.#nats !== null) {
       this.#nats.connector.start();
-      await within(clock, BUS_WAIT_MS, this.#nats.firstUp, undefined);
-      if (!this.#bus.up)
-        log.warn({ bus: config.bus }, 'the bus is away; listening all the same, and trying on');
+      await this.#unlessStopped(BUS_WAIT_MS, this.#nats.firstUp);
+      if (this.#state === 'starting') this.#nats.tellAway();
     }
-    await Promise.all(this.#upstreams.map((upstream) => upstream.start()));
-    const health = parseHostPort(config.health.listen);
-    await bound(
-      'health.listen',
-      config.health.listen,
-      this.#health.listen(health.host, health.port),
-    );
-    const admin = parseHostPort(config.admin.listen);
-    await bound('admin.listen', config.admin.listen, this.#admin.listen(admin.host, admin.port));
-    await bound(
-      'control.listen',
-      config.control.listen,
-      this.#control.listen(grpcAddress(config.control.listen)),
-    );
-    for (const [i, listener] of this.#listeners.entries()) {
-      await bound(`listen[${i}].url`, config.listen[i]!.url, listener.listen());
+    const begun = Promise.all(this.#upstreams.map((upstream) => upstream.start()));
+    await this.#unlessStopped(UPSTREAMS_WAIT_MS, begun);
+    const ports = { health: this.#health, admin: this.#admin, control: this.#control };
+    for (const listen of listening(config, ports, this.#listeners)) {
+      if (this.#state !== 'starting') return;
+      await listen();
     }
+    if (this.#state !== 'starting') return;
     watchCertificates(this.metrics, this.#listeners);
     this.#state = 'ready';
     this.#control.setServing(true);
     this.#discovery?.start(this.addresses, () => this.notReady());
-    const { clients, ...ports } = this.addresses;
-    log.info({ gateway: this.id, clients, ...ports, bus: this.#bus.name }, 'listening');
+    const { clients, ...others } = this.addresses;
+    const notReady = this.notReady();
+    const why = notReady.length > 0 && { notReady };
+    log.info({ gateway: this.id, clients, ...others, bus: this.#bus.name, ...why }, 'listening');
+    if (notReady.length > 0) inBackground(this.#tellReady(), this.#trouble.onFault);
+  }
+
+  /** Waits for `work`, for `ms` at most, and no longer than until somebody wants the gateway to stop. */
+  async #unlessStopped(ms: number, work: Promise<unknown>): Promise<void> {
+    await within(this.#parts.clock, ms, Promise.race([work, this.#stopAsked.promise]), undefined);
+  }
+
+  async #tellReady(): Promise<void> {
+    await this.#nats?.firstUp;
+    if (this.#state === 'ready') this.#parts.log.info({ gateway: this.id }, 'ready');
   }
 
   /**
    * Stops in an orderly way: not ready, no new clients, what is in flight is answered, sessions are closed at
-   * the configured pace, then backends, bus and control. `hurry` says that it should end now.
+   * the configured pace, then backends, bus and control. `hurry` says that it should end now. A start that is
+   * under way ends first.
    */
   async drain(hurry: () => boolean = () => false): Promise<Drained> {
     const { config, clock, log } = this.#parts;
     if (this.#state === 'draining' || this.#state === 'stopped') return { closed: 0, forced: 0 };
     this.#state = 'draining';
+    this.#stopAsked.resolve();
+    // What it could not begin is told to whoever has started it.
+    await this.#trouble.step('start', () => this.#begun.catch(() => {}));
     this.#control.setServing(false);
     log.info({ sessions: this.registry.size }, 'draining');
-    await this.#discovery?.maintain();
+    await this.#trouble.step('discovery', async () => this.#discovery?.maintain());
     await this.#acceptOn(config.drain.accept_for, hurry);
     for (const listener of this.#listeners) listener.stopAccepting();
     const { budget, per_second: perSecond, signal } = config.drain;
@@ -277,32 +308,27 @@ export class Gateway {
   /** Lets go of everything that was started; harmless to repeat. */
   async #close(): Promise<void> {
     for (const session of [...this.registry.all()]) session.close('drain_forced');
-    await this.#discovery?.close();
-    await Promise.all(this.#upstreams.map((upstream) => upstream.close(UPSTREAM_CLOSE_MS)));
+    await this.#trouble.step('discovery', async () => this.#discovery?.close());
+    await this.#trouble.step('backends', () =>
+      Promise.all(this.#upstreams.map((upstream) => upstream.close(UPSTREAM_CLOSE_MS))),
+    );
     for (const listener of this.#listeners) listener.close();
-    await within(this.#parts.clock, UPSTREAM_CLOSE_MS, this.#bus.close(), undefined);
-    await this.#tracing?.stop();
-    await Promise.all([this.#control.close(), this.#admin.close(), this.#health.close()]);
+    await this.#trouble.step('bus', () => this.#bus.close());
+    await this.#trouble.step('traces', async () => this.#tracing?.stop());
+    await this.#trouble.step('control', () =>
+      Promise.all([this.#control.close(), this.#admin.close(), this.#health.close()]),
+    );
     this.#lag.stop();
     this.#wheel.stop();
     this.#state = 'stopped';
   }
 
-  // ---- building -----------------------------------------------------------------------------------------
-
-  #makeNats(servers: readonly string[]): Nats {
-    const { config, clock, log } = this.#parts;
-    const { metrics } = this;
-    return new Nats({
-      servers,
-      config,
-      gatewayId: this.id,
-      clock,
-      wheel: this.#wheel,
-      log,
-      metrics,
-    });
+  /** Something of ours has failed that nobody waited for. It is counted, and the gateway goes on. */
+  onFault(error: unknown): void {
+    this.#trouble.onFault(error);
   }
+
+  // ---- building -----------------------------------------------------------------------------------------
 
   #makeUpstream(name: string): Upstream {
     const { config, clock, log, version } = this.#parts;
@@ -322,28 +348,6 @@ export class Gateway {
     });
   }
 
-  #makeDelivery(): Delivery {
-    const { config, clock, log } = this.#parts;
-    const seldom = new Seldom(clock);
-    const fanout = this.metrics.histogram('pith_push_fanout', []);
-    const changeLimits = {
-      dataBytesMax: config.sessions.data,
-      groupsMax: config.sessions.groups,
-      convertBytesMax: config.limits.convert,
-    };
-    return new Delivery(this.registry, changeLimits, this.#wheel, {
-      onPush: (outcome, sessions) => {
-        this.metrics.add('pith_pushes_total', [outcome], sessions);
-        if (outcome === 'delivered') fanout.observe(sessions);
-      },
-      onUnsayable: (route, why) => {
-        const more = seldom.take(route);
-        if (more !== null)
-          log.warn({ route, why, ...more }, 'a push cannot be said to some clients');
-      },
-    });
-  }
-
   #makeListeners(): Listener[] {
     return makeListeners({
       ...this.#parts,
@@ -359,21 +363,17 @@ export class Gateway {
     });
   }
 
-  #watchMetrics(backends: readonly string[]): void {
+  #watchMetrics(): void {
+    const { version, nodeVersion, logLinesDropped, memory, config } = this.#parts;
     const { metrics } = this;
-    metrics.watch('pith_build_info', [this.#parts.version, this.#parts.nodeVersion], () => 1);
-    metrics.watch('pith_sessions', [], () => this.registry.size);
+    metrics.watch('pith_build_info', [version, nodeVersion], () => 1);
     metrics.watch('pith_bus_up', [], () => (this.#bus.up ? 1 : 0));
     metrics.watch('pith_drain_state', [], () => (this.#state === 'draining' ? 1 : 0));
+    if (logLinesDropped !== undefined)
+      metrics.watch('pith_log_lines_dropped_total', [], logLinesDropped);
+    metrics.watch('pith_sessions', [], () => this.registry.size);
     watchOutboxes(metrics, this.#outboxes, this.#room);
-    if (this.#parts.memory !== undefined) watchProcess(metrics, this.#lag, this.#parts.memory);
-    for (const [ordinal, name] of backends.entries()) {
-      metrics.watch('pith_requests_in_flight', [name], () => this.#admission.inFlight(ordinal));
-      metrics.watch(
-        'pith_backend_healthy_addresses',
-        [name],
-        () => this.#upstreams[ordinal]!.info().healthy,
-      );
-    }
+    watchBackends(metrics, Object.keys(config.backends), this.#upstreams, this.#admission);
+    if (memory !== undefined) watchProcess(metrics, this.#lag, memory);
   }
 }

@@ -5,7 +5,7 @@ import { totalmem } from 'node:os';
 
 import { inBackground } from './background.ts';
 import { type Arguments, type ConfigChoice, readArguments } from './cli/arguments.ts';
-import { systemClock } from './clock.ts';
+import { holdProcess, systemClock } from './clock.ts';
 import type { Config } from './config/schema.ts';
 import { errorText } from './errors.ts';
 import type { GatewayParts } from './gateway.ts';
@@ -14,6 +14,9 @@ import type { GatewayParts } from './gateway.ts';
 
 /** Exit codes. [sysexits.h] */
 const EXIT = { OK: 0, NOT_FOUND: 1, USAGE: 64, SOFTWARE: 70, OS: 71, CONFIG: 78 } as const;
+
+/** How long a stop waits for somebody to read the last lines of the log. */
+const FLUSH_MS = 1_000;
 
 const VERSION = (
   JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
@@ -29,10 +32,11 @@ async function main(args: readonly string[]): Promise<void> {
   if (asked.command !== 'serve') process.stdout.on('error', () => process.exit(EXIT.OK));
   switch (asked.command) {
     case 'serve': {
+      const signals = listenToSignals();
       const config = await configOf(asked.config);
       if (config.routes.length === 0)
         writeSync(2, 'warning: there are no routes: every request is answered 404 NO_ROUTE\n');
-      await serve(config);
+      await serve(config, signals);
       return;
     }
     case 'check':
@@ -97,27 +101,60 @@ function counted(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? '' : 's'}`;
 }
 
-async function serve(config: Config): Promise<void> {
+/** What is done when a signal comes. */
+type Signals = {
+  /** Once for each SIGTERM and SIGINT. */
+  stop(): void;
+  reload(): void;
+  /** Of those that others act on, and we do not. */
+  unused(name: string): void;
+};
+
+/**
+ * Before everything else: as the first process of a container we are not stopped by a signal that nothing listens
+ * to. That we listen to SIGUSR1 keeps Node from opening its debugger to whoever sends it; `node --inspect` still does.
+ */
+function listenToSignals(): Signals {
+  const signals: Signals = {
+    stop: () => process.exit(EXIT.OK),
+    reload: () => {},
+    unused: () => {},
+  };
+  for (const name of ['SIGTERM', 'SIGINT']) process.on(name, () => signals.stop());
+  process.on('SIGHUP', () => {
+    signals.reload();
+  });
+  for (const name of ['SIGUSR1', 'SIGUSR2']) process.on(name, () => signals.unused(name));
+  return signals;
+}
+
+async function serve(config: Config, signals: Signals): Promise<void> {
+  // To the end, which is always an exit: the stop waits for time when nothing is open any more.
+  holdProcess();
   const { level, format } = config.log;
-  const [{ Gateway }, { makeLog }, { describeRoutes }] = await Promise.all([
+  const [{ Gateway }, { LogSink, makeLog }, { describeRoutes }] = await Promise.all([
     import('./gateway.ts'),
     import('./telemetry/log.ts'),
     import('./cli/routes.ts'),
   ]);
+  process.on('uncaughtException', (error) =>
+    // A fault of ours: say so, and let the container start anew rather than go on in an unknown state.
+    fail(EXIT.SOFTWARE, `pith: internal error\n${error.stack ?? String(error)}\n`),
+  );
+  const { stdout } = process;
+  const sink = new LogSink(stdout, (dropped) => {
+    log.warn({ dropped }, 'log lines were dropped: nobody read them in time');
+  });
   const log = makeLog({
     level,
-    format: format === 'auto' ? (process.stdout.isTTY ? 'pretty' : 'json') : format,
+    format: format === 'auto' ? (stdout.isTTY ? 'pretty' : 'json') : format,
     write: (line) => {
-      process.stdout.write(line);
+      sink.write(line);
     },
   });
   // A reader of the log that goes away must not take the clients with it.
-  process.stdout.on('error', () => {});
-  process.on('uncaughtException', (error) => {
-    // A fault of ours: say so, and let the container start anew rather than go on in an unknown state.
-    writeSync(2, `pith: internal error\n${error.stack ?? String(error)}\n`);
-    process.exit(EXIT.SOFTWARE);
-  });
+  stdout.on('error', () => {});
+  neverWaitFor(stdout);
   const gateway = new Gateway({
     config,
     clock: systemClock,
@@ -126,27 +163,32 @@ async function serve(config: Config): Promise<void> {
     nodeVersion: process.versions.node,
     resources: resources(),
     memory: () => process.memoryUsage(),
+    logLinesDropped: () => sink.dropped,
   });
-  process.on('SIGHUP', () => {
+  process.on('unhandledRejection', (reason) => {
+    gateway.onFault(reason);
+  });
+  signals.reload = () => {
     gateway.reloadCertificates();
     log.warn(
       'SIGHUP: certificates are read again; for the rest of the configuration this release needs a restart',
     );
-  });
-  if (level === 'debug')
-    for (const line of describeRoutes(config).trimEnd().split('\n')) log.debug(line);
-  let signals = 0;
-  const stop = (): void => {
-    signals++;
-    if (signals > 1) return;
-    const drained = gateway.drain(() => signals > 1);
+  };
+  signals.unused = (name) => {
+    log.warn(`${name} is ignored`);
+  };
+  let stops = 0;
+  signals.stop = () => {
+    stops++;
+    if (stops > 1) return;
+    const stopped = gateway.drain(() => stops > 1).then(() => sink.flush(systemClock, FLUSH_MS));
     inBackground(
-      drained.then(() => process.exit(EXIT.OK)),
+      stopped.then(() => process.exit(EXIT.OK)),
       (error) => fail(EXIT.SOFTWARE, `pith: it could not stop in order: ${errorText(error)}\n`),
     );
   };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
+  if (level === 'debug')
+    for (const line of describeRoutes(config).trimEnd().split('\n')) log.debug(line);
   try {
     await gateway.start();
   } catch (error) {
@@ -184,11 +226,21 @@ function resources(): GatewayParts['resources'] {
   };
 }
 
+/** A terminal that is stopped by Ctrl-S would stop the whole process: Node waits for terminals. */
+function neverWaitFor(stdout: NodeJS.WriteStream): void {
+  const { _handle: handle } = stdout as { _handle?: { setBlocking?(on: boolean): void } };
+  if (stdout.isTTY) handle?.setBlocking?.(false);
+}
+
 function print(text: string): void {
   process.stdout.write(text);
 }
 
 function fail(code: number, text: string): never {
-  writeSync(2, text);
+  try {
+    writeSync(2, text);
+  } catch {
+    // Nobody reads it. The code says it too.
+  }
   process.exit(code);
 }

@@ -25,11 +25,6 @@ export class NatsInterest implements Interest {
     this.#onVerb = onVerb;
   }
 
-  /** The first connection is there: what was added before could not be subscribed. */
-  onFirstUp(): void {
-    for (const [subject, watched] of this.#watched) watched.unsubscribe = this.#subscribe(subject);
-  }
-
   add(kind: InterestKind, name: string): Promise<void> | null {
     const subject = this.#subjects.everyVerb(kind, name);
     const known = this.#watched.get(subject);
@@ -57,7 +52,7 @@ export class NatsInterest implements Interest {
   #subscribe(subject: string): () => void {
     const subscription = this.#connector.subscribe(subject, this.#onVerb);
     return () => {
-      subscription?.unsubscribe();
+      subscription.unsubscribe();
     };
   }
 

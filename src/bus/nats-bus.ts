@@ -99,10 +99,7 @@ export class NatsBus implements Bus {
 
   /** The connection is there, for the first time or again. */
   onUp(first: boolean): void {
-    if (first) {
-      this.#interest.onFirstUp();
-      this.streams.lookAtAll();
-    }
+    if (first) this.streams.lookAtAll();
     this.#hello();
   }
 

@@ -214,6 +214,13 @@ export class Relay implements CallEnd {
     this.fail(call, failure('TIMEOUT'));
   }
 
+  /** The gateway waits no longer, though the client does. A notify still goes where it was going. */
+  giveUp(call: Call, why: Failure): void {
+    if (!call.wantsAnswer || call.state === 'free') return;
+    if (call.state === 'sent') call.upstream.cancel(call);
+    this.fail(call, why);
+  }
+
   /** Nobody waits for an answer any more. A notify still goes where it was going. */
   onSessionClosed(call: Call): void {
     if (!call.wantsAnswer || call.state === 'free') return;

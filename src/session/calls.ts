@@ -1,4 +1,5 @@
 /** The messages that a session waits for. */
+import type { Failure } from '../errors.ts';
 import type { InFlight } from './session-parts.ts';
 
 export class Calls {
@@ -26,6 +27,11 @@ export class Calls {
   awaits(rawId: number): boolean {
     for (const call of this.#calls) if (call.rawId === rawId && call.wantsAnswer) return true;
     return false;
+  }
+
+  /** Answers all of them with an error. */
+  giveUp(why: Failure): void {
+    for (const call of [...this.#calls]) call.giveUp(why);
   }
 
   /** Tells all of them that the session is closed; each takes itself out, now or later. */

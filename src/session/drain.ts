@@ -1,8 +1,10 @@
 /**
  * Closes all sessions at a pace: stock clients come back without jitter, so the spread must come from here.
- * Idle sessions first; one with requests in flight refuses new ones and is closed when it has answered.
+ * Idle sessions first; one with requests in flight refuses new ones and is closed when it has answered. What is
+ * in flight when the time is up is answered with an error.
  */
 import { type Clock, sleep } from '../clock.ts';
+import { failure } from '../errors.ts';
 import type { CloseReason } from './close-reason.ts';
 import type { Registry } from './registry.ts';
 import type { Session } from './session.ts';
@@ -41,7 +43,11 @@ export async function drainSessions(
     if (registry.size > 0) await sleep(clock, STEP_MS);
   }
   const forced = registry.size;
-  for (const session of [...registry.all()]) session.close('drain_forced');
+  for (const session of [...registry.all()]) {
+    // The backends are not waited for any longer, and the client hears it while it can.
+    session.calls.giveUp(failure('DRAINING'));
+    session.close('drain_forced');
+  }
   return { closed: total - forced, forced };
 }
 

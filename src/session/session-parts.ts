@@ -1,5 +1,6 @@
 /** What a session is made of, and what it tells the rest of the gateway. */
 import type { Dialect } from '../dialect/wire.ts';
+import type { Failure } from '../errors.ts';
 import type { HandshakeRequest } from '../protocol/handshake.ts';
 import type { Message, MessageFault } from '../protocol/message.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
@@ -26,6 +27,8 @@ export interface InFlight {
   /** Owned by the session. */
   sessionIndex: number;
   onSessionClosed(): void;
+  /** Nobody waits for its answer any longer, though its client can be told: it is answered with `why`. */
+  giveUp(why: Failure): void;
 }
 
 /** What the session tells the rest of the gateway. */

@@ -32,7 +32,7 @@ export class Session
   implements ConnectionHandler, OutboxOwner, Watched, Speaker
 {
   readonly outbox: Outbox;
-  readonly #calls = new Calls();
+  readonly calls = new Calls();
 
   #state: State = 'opening';
   readonly #host: SessionHost;
@@ -75,7 +75,7 @@ export class Session
 
   /** Requests in flight or waiting. */
   get inFlight(): number {
-    return this.#calls.size;
+    return this.calls.size;
   }
 
   // ---- in -----------------------------------------------------------------------------------------------
@@ -208,7 +208,7 @@ export class Session
       this.#host.onDropped(this, 'unexpected_kind');
       return;
     }
-    if (message.wantsAnswer && this.#calls.awaits(message.rawId)) {
+    if (message.wantsAnswer && this.calls.awaits(message.rawId)) {
       // One answer for both would be one too few or one too many: the client counts on the first.
       this.#host.onDropped(this, 'duplicate_id');
       return;
@@ -222,7 +222,7 @@ export class Session
     const { malformed, framing } = this.server.manners;
     const idWasRead = framing === 'text' || fault === 'truncated' || fault === 'unknown_route_code';
     if (this.#malformed >= MALFORMED_MAX || malformed === 'close') this.close('malformed');
-    else if (idWasRead && message.wantsAnswer && !this.#calls.awaits(message.rawId))
+    else if (idWasRead && message.wantsAnswer && !this.calls.awaits(message.rawId))
       this.#host.onUnreadable(this, message, fault);
   }
 
@@ -230,29 +230,29 @@ export class Session
 
   /** Counts a message as in flight; at the limit the client is not read from. */
   track(call: InFlight): void {
-    this.#calls.add(call);
-    if (this.#calls.size >= this.#limits.inFlightMax) this.#considerReading();
+    this.calls.add(call);
+    if (this.calls.size >= this.#limits.inFlightMax) this.#considerReading();
   }
 
   /** The message is done with. */
   untrack(call: InFlight): void {
-    this.#calls.remove(call);
+    this.calls.remove(call);
     if (!this.#intake.isReading) this.#considerReading();
   }
 
   /** True once nothing is in flight and nothing is unsent. */
   get idle(): boolean {
-    return this.#calls.size === 0 && this.outbox.unsentBytes === 0;
+    return this.calls.size === 0 && this.outbox.unsentBytes === 0;
   }
 
   #considerReading(): void {
     if (this.#state === 'closed') return;
     const { inFlightMax, outbox } = this.#limits;
-    const full = this.#calls.size >= inFlightMax || this.outbox.unsentBytes > outbox.bytesMax / 2;
+    const full = this.calls.size >= inFlightMax || this.outbox.unsentBytes > outbox.bytesMax / 2;
     if (this.#intake.isReading && full) {
       this.#deadlines.rests();
       this.#intake.rest();
-    } else if (!this.#intake.isReading && !full && this.#calls.size <= inFlightMax / 2) {
+    } else if (!this.#intake.isReading && !full && this.calls.size <= inFlightMax / 2) {
       this.#deadlines.rested();
       const fault = this.#intake.goOn();
       if (fault !== null) this.close(fault);
@@ -368,7 +368,7 @@ export class Session
     this.#become('closed');
     this.#deadlines.stop();
     this.outbox.end();
-    this.#calls.end();
+    this.calls.end();
     this.#host.onClosed(this, reason, words, cause);
   }
 

@@ -54,6 +54,8 @@ export const INSTRUMENTS = {
     ['listener'],
   ),
   pith_bus_up: gauge('1 while the bus is connected.'),
+  pith_bus_connects_total: counter('Tries to connect to the bus, by how they ended.', ['outcome']),
+  pith_bus_unsent_bytes: gauge('Bytes that wait for the bus to take them.'),
   pith_outbox_bytes: gauge(
     'Bytes that clients have not taken, over all sessions; those in their sockets included.',
   ),
@@ -61,6 +63,10 @@ export const INSTRUMENTS = {
   pith_connections_limit: gauge(
     'Connections of clients that there may be: limits.connections, as far as there are descriptors.',
   ),
+  pith_internal_errors_total: counter(
+    'Faults of the gateway itself that ended some work of its own.',
+  ),
+  pith_log_lines_dropped_total: counter('Log lines that nobody read in time.'),
   pith_drain_state: gauge('0 in service, 1 once the gateway is stopping.'),
   pith_spans_total: counter(
     'Spans of traces: made, exported, failed; what is in no end waits, or was dropped as too many waited.',

@@ -23,6 +23,7 @@ export type Trace = {
 export interface CallEnd {
   onLate(call: Call): void;
   onSessionClosed(call: Call): void;
+  giveUp(call: Call, why: Failure): void;
   start(call: Call): void;
   /** The hot way: a body and nothing else. */
   succeed(call: Call, body: Uint8Array): void;
@@ -92,6 +93,10 @@ export class Call extends WheelEntry implements Queued, InFlight {
 
   onSessionClosed(): void {
     this.#end.onSessionClosed(this);
+  }
+
+  giveUp(why: Failure): void {
+    this.#end.giveUp(this, why);
   }
 
   succeed(body: Uint8Array): void {

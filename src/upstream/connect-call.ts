@@ -104,6 +104,7 @@ const nothing = (): void => {};
 const NO_END: CallEnd = {
   onLate: nothing,
   onSessionClosed: nothing,
+  giveUp: nothing,
   start: nothing,
   succeed: nothing,
   fail: nothing,

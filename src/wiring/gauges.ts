@@ -1,8 +1,10 @@
 /** The gauges that are read when somebody scrapes: of sessions, and of the process. */
+import type { Admission } from '../relay/admission.ts';
 import type { Outboxes } from '../session/outboxes.ts';
 import type { EventLoopLag } from '../telemetry/event-loop.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Listener } from '../transport/listener.ts';
+import type { Upstream } from '../upstream/upstream.ts';
 import type { Room } from './room.ts';
 
 export type Memory = {
@@ -17,6 +19,23 @@ export function watchOutboxes(metrics: Metrics, outboxes: Outboxes, room: Room):
   metrics.watch('pith_outbox_bytes', [], () => outboxes.heldBytes);
   metrics.watch('pith_outbox_limit_bytes', [], () => room.outboxesBytes);
   metrics.watch('pith_connections_limit', [], () => room.connections);
+}
+
+/** By the backend's ordinal. */
+export function watchBackends(
+  metrics: Metrics,
+  names: readonly string[],
+  upstreams: readonly Upstream[],
+  admission: Admission,
+): void {
+  for (const [ordinal, name] of names.entries()) {
+    metrics.watch('pith_requests_in_flight', [name], () => admission.inFlight(ordinal));
+    metrics.watch(
+      'pith_backend_healthy_addresses',
+      [name],
+      () => upstreams[ordinal]!.info().healthy,
+    );
+  }
 }
 
 /** One for each listener with a certificate, by the address in its configuration. */

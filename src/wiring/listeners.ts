@@ -1,7 +1,10 @@
 /** Makes the listeners for clients, and a session of every connection that they take. */
 import type { Delivery } from '../bus/delivery.ts';
 import type { Clock } from '../clock.ts';
+import { parseHostPort } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';
+import type { HttpServer } from '../control/http.ts';
+import type { ControlServer } from '../control/server.ts';
 import type { Relay } from '../relay/relay.ts';
 import type { Outboxes } from '../session/outboxes.ts';
 import type { Registry } from '../session/registry.ts';
@@ -14,7 +17,7 @@ import type { Upstream } from '../upstream/upstream.ts';
 import { makeSpeeches } from './dialects.ts';
 import { Door } from './door.ts';
 import { makeSessionHost } from './hosts.ts';
-import { listenerOptions, sessionLimits } from './settings.ts';
+import { bound, grpcAddress, listenerOptions, sessionLimits } from './settings.ts';
 
 export type ListenersParts = {
   readonly config: Config;
@@ -74,6 +77,35 @@ export function makeListeners(parts: ListenersParts): Listener[] {
     );
   });
   return listeners;
+}
+
+/** Those that listen beside the clients' listeners. */
+export type Ports = {
+  readonly health: HttpServer;
+  readonly admin: HttpServer;
+  readonly control: ControlServer;
+};
+
+/** Each begins one to listen, in the order in which they should; clients come last. */
+export function listening(
+  config: Config,
+  ports: Ports,
+  listeners: readonly Listener[],
+): (() => Promise<void>)[] {
+  const http = (name: 'health' | 'admin') => async () => {
+    const where = config[name].listen;
+    const { host, port } = parseHostPort(where);
+    await bound(`${name}.listen`, where, ports[name].listen(host, port));
+  };
+  const control = config.control.listen;
+  return [
+    http('health'),
+    http('admin'),
+    () => bound('control.listen', control, ports.control.listen(grpcAddress(control))),
+    ...listeners.map(
+      (listener, i) => () => bound(`listen[${i}].url`, config.listen[i]!.url, listener.listen()),
+    ),
+  ];
 }
 
 function makeDoor({ config, delivery, log, wheel, upstreams }: ListenersParts): Door {

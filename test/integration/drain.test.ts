@@ -148,18 +148,37 @@ describe('on SIGTERM', () => {
     expect(served.log().at(-1)).toMatchObject({ msg: 'stopped', closed: 0, forced: 1 });
   });
 
-  test('a second SIGTERM ends it at once', async () => {
+  test('a second SIGTERM ends it at once; what is in flight is answered with an error first', async () => {
     await using backend = await quickBackend();
     await using served = await serve(config(backend, 'drain: { budget: 5m }'));
-    await using client = await TestClient.connect(served.port, 'ws');
-    client.send('a.slow', {});
-    await backend.came(1);
+    await using ws = await TestClient.connect(served.port, 'ws');
+    await using tcp = await TestClient.connect(served.port, 'tcp');
+    const asked = [ws, tcp].map((client) => [1, 2, 3].map((n) => client.send(`a${n}.slow`, {})));
+    await backend.came(6);
     served.running.kill('SIGTERM');
     await served.logged('draining');
     served.running.kill('SIGTERM');
-    expect(await client.ended).toEqual({ code: 1001, reason: 'drain_forced' });
+    expect(await ws.ended).toEqual({ code: 1001, reason: 'drain_forced' });
+    await tcp.ended;
+    for (const [i, client] of [ws, tcp].entries()) {
+      for (const id of asked[i]!) {
+        expect(client.answersTo(id)).toBe(1);
+        expect(await client.answer(id)).toMatchObject({ code: 503, reason: 'DRAINING' });
+      }
+    }
     expect(await served.running.exited).toBe(0);
-    expect(served.log().at(-1)).toMatchObject({ msg: 'stopped', closed: 0, forced: 1 });
+    expect(served.log().at(-1)).toMatchObject({ msg: 'stopped', closed: 0, forced: 2 });
+  });
+
+  test('what is in flight when the budget is over is answered with an error too', async () => {
+    await using backend = await quickBackend();
+    await using served = await serve(config(backend, 'drain: { budget: 1s }'));
+    await using client = await TestClient.connect(served.port);
+    const id = client.send('a.slow', {});
+    await backend.came(1);
+    served.running.kill('SIGTERM');
+    expect(await client.answer(id)).toMatchObject({ code: 503, reason: 'DRAINING' });
+    expect(await served.running.exited).toBe(0);
   });
 
   test('without clients it ends right away, and SIGINT is the same', async () => {

@@ -13,8 +13,9 @@ export type TestNats = AsyncDisposable & {
   connect(options?: ConnectionOptions): Promise<NatsConnection>;
   /** kill -9. */
   kill(): Promise<void>;
-  /** Starts it again on the same port. */
-  restart(): Promise<void>;
+  signal(name: NodeJS.Signals): void;
+  /** Starts it again on the same port when it has ended; with other lines in its configuration, where they are given. */
+  restart(lines?: string): Promise<void>;
 };
 
 /** @param config Lines for its configuration file, such as permissions; `jetstream: true` works too. */
@@ -22,7 +23,10 @@ export async function startNats(config = ''): Promise<TestNats> {
   const port = await freePort();
   const dir = mkdtempSync(join(tmpdir(), 'pith-nats-'));
   const file = join(dir, 'nats.conf');
-  writeFileSync(file, `listen: 127.0.0.1:${port}\n${config.replaceAll('$DIR', dir)}\n`);
+  const configure = (lines: string): void => {
+    writeFileSync(file, `listen: 127.0.0.1:${port}\n${lines.replaceAll('$DIR', dir)}\n`);
+  };
+  configure(config);
   const launch = (): Promise<Running> =>
     start('nats-server', ['-c', file], { ready: /Server is ready/ });
   let server = await launch();
@@ -39,7 +43,12 @@ export async function startNats(config = ''): Promise<TestNats> {
       server.kill('SIGKILL');
       await server.exited;
     },
-    async restart() {
+    signal(name) {
+      server.kill(name);
+    },
+    async restart(lines) {
+      if (lines !== undefined) configure(lines);
+      await server.exited;
       server = await launch();
     },
     async [Symbol.asyncDispose]() {

@@ -69,7 +69,11 @@ export async function serve(yaml: string, ...args: readonly string[]): Promise<S
     await running.waitFor(new RegExp(`"msg":"${msg}"}\n`));
     return log().find((line) => line.msg === msg)!;
   };
-  const line = (await logged('listening')) as LogLine & {
+  const line = (await logged('listening').catch(async (error: unknown) => {
+    await running[Symbol.asyncDispose]();
+    file[Symbol.dispose]();
+    throw error;
+  })) as LogLine & {
     clients: string[];
     controlPort: number;
     healthPort: number;

@@ -23,7 +23,7 @@ import { Paths } from './path.ts';
 import { type Pairs, RequestHeaders } from './request-headers.ts';
 import { refusalOf } from './status.ts';
 import { badReply, type Trouble, type Where } from './trouble.ts';
-import { Waiting } from './waiting.ts';
+import { Waiting } from '../waiting.ts';
 
 /** Requests in flight to one backend; each has a connection. */
 export const HTTP_CONNECTIONS_MAX = 256;

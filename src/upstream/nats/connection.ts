@@ -1,69 +1,79 @@
-/** The gateway's one connection to NATS: for the bus and for backends on NATS. */
-import { readFileSync } from 'node:fs';
+/**
+ * The gateway's one connection to NATS: for the bus and for backends on NATS. It is made, used until it ends, and
+ * made again, for as long as the gateway runs; whatever ends it, and at whichever step.
+ */
 import {
-  connect,
-  credsAuthenticator,
-  type NatsConnection,
-  type NodeConnectionOptions,
-  nkeyAuthenticator,
+  type NatsConnectionImpl,
   type Payload,
   PermissionViolationError,
   type PublishOptions,
+  type Status,
   type Subscription,
   type SubscriptionOptions,
 } from 'nats';
 
 import { inBackground } from '../../background.ts';
 import { type Clock, sleep } from '../../clock.ts';
-import { errorText } from '../../errors.ts';
+import { errorText, GatewayError } from '../../errors.ts';
+import { dial, ENDED, type DialOptions, reasonOf, socketOf } from './dial.ts';
 import { STREAM_NAMES } from './subjects.ts';
 
-export type NatsOptions = {
-  readonly servers: readonly string[];
-  readonly gatewayId: string;
-  readonly clock: Clock;
-  readonly inboxPrefix: string;
-  /** Path of a credentials file; '' for none. So with the others. */
-  readonly creds: string;
-  readonly user: string;
-  readonly password: string;
-  readonly token: string;
-  readonly nkey: string;
-};
+export type NatsOptions = DialOptions & { readonly clock: Clock };
 
 export type NatsEvents = {
   /** Each time that the connection is there; `first` once. */
   onUp(first: boolean, server: string): void;
-  onDown(why: string): void;
+  /** It was there, and is no more. `why` null: we have left. */
+  onDown(why: string | null): void;
+  /** It could not be made, and is tried again. */
+  onRefused(why: string): void;
+  /** NATS has taken what it was given: there is room again. */
+  onRoom(): void;
   onError(what: string): void;
 };
 
 /** Below this version nats-server has known holes; the gateway works from 2.9 on and warns. */
 export const SAFE_SERVER_VERSION = '2.12.7';
-const RECONNECT_WAIT_MS = 250;
-const RECONNECT_JITTER_MS = 250;
-const PING_INTERVAL_MS = 20_000;
+/** Bytes that were given to NATS and not taken; beyond it nothing more is. */
+export const NATS_UNSENT_BYTES_MAX = 16 * 1024 * 1024;
+/** Beyond so many of them requests wait with us, where they can be taken back when their time is up. */
+export const NATS_AHEAD_BYTES_MAX = 1024 * 1024;
+/** Between one try and the next: up to this, doubled each time up to the cap. */
+const AGAIN_MS = 250;
+const AGAIN_MS_MAX = 2_000;
+/** A connection that was there for less is no success: the next try waits longer. */
+const STEADY_MS = 5_000;
+/** Other servers of the cluster that are remembered, as the server names them. */
+const DISCOVERED_MAX = 64;
 
 /** How a subscriber is called; the message's data is a view. */
 export type OnMessage = (...args: Parameters<NonNullable<SubscriptionOptions['callback']>>) => void;
 
-type Wanted = { readonly subject: string; readonly onMessage: OnMessage; readonly queue: string };
+type Wanted = {
+  readonly subject: string;
+  readonly onMessage: OnMessage;
+  readonly queue: string;
+  /** On the connection of now; null: there is none. */
+  live: Subscription | null;
+};
 
 export class NatsConnector {
   readonly #options: NatsOptions;
   readonly #events: NatsEvents;
-  readonly #wanted: Wanted[] = [];
-  #nc: NatsConnection | null = null;
+  readonly #wanted = new Set<Wanted>();
+  #discovered: readonly string[] = [];
+  #nc: NatsConnectionImpl | null = null;
   #up = false;
   #everUp = false;
   #closing = false;
+  #failures = 0;
 
   constructor(options: NatsOptions, events: NatsEvents) {
     this.#options = options;
     this.#events = events;
   }
 
-  /** True while connected. What is published while it is false is lost, so callers look first. */
+  /** True while connected. What is published while it is false is refused, so callers look first. */
   get up(): boolean {
     return this.#up;
   }
@@ -82,23 +92,34 @@ export class NatsConnector {
     return this.#nc?.info?.version ?? '';
   }
 
-  /** Goes on trying for ever, in the background. */
+  /** Bytes that were published and are not with the system yet. */
+  get unsentBytes(): number {
+    const nc = this.#nc;
+    if (nc === null) return 0;
+    return nc.protocol.outbound.size() + (socketOf(nc)?.writableLength ?? 0);
+  }
+
+  /** Goes on for ever, in the background. */
   start(): void {
-    inBackground(this.#connect(), (error) => {
-      this.#events.onError(`NATS: ${errorText(error)}`);
+    inBackground(this.#run(), (error) => {
+      this.#events.onError(`the connection is given up: ${errorText(error)}`);
     });
   }
 
-  /** Subscribes for the life of the gateway, now or when the first connection is there. */
+  /** Subscribes for the life of the gateway, to this connection and every later one. */
   always(subject: string, onMessage: OnMessage, queue = ''): void {
-    const wanted = { subject, onMessage: this.#guarded(onMessage), queue };
-    this.#wanted.push(wanted);
-    if (this.#nc !== null) this.#subscribe(wanted);
+    this.#want(subject, onMessage, queue);
   }
 
-  /** Subscribes until unsubscribed; null before the first connection. It survives reconnections. */
-  subscribe(subject: string, onMessage: OnMessage): Subscription | null {
-    return this.#nc?.subscribe(subject, { callback: this.#guarded(onMessage) }) ?? null;
+  /** The same until it is called off. */
+  subscribe(subject: string, onMessage: OnMessage): { unsubscribe(): void } {
+    const wanted = this.#want(subject, onMessage, '');
+    return {
+      unsubscribe: () => {
+        this.#wanted.delete(wanted);
+        wanted.live?.unsubscribe();
+      },
+    };
   }
 
   /** Resolves when the server has taken everything before; rejects when the connection breaks. */
@@ -106,9 +127,16 @@ export class NatsConnector {
     await this.#nc?.flush();
   }
 
-  /** @throws when the payload is larger than the server takes. */
+  /**
+   * Sends one message; it is lost when the connection breaks.
+   * @throws GatewayError BUS_AWAY without a connection, OVERLOADED when NATS does not take what it has been given;
+   * and another error when the message is larger than the server takes.
+   */
   publish(subject: string, payload: Payload, options?: PublishOptions): void {
-    this.#nc?.publish(subject, payload, options);
+    if (this.#nc === null) throw new GatewayError('BUS_AWAY');
+    if (this.unsentBytes + payload.length > NATS_UNSENT_BYTES_MAX)
+      throw new GatewayError('OVERLOADED', 'NATS does not take what it is given');
+    this.#nc.publish(subject, payload, options);
   }
 
   /** Leaves in an orderly way: what was received is still handled, what was published is sent. */
@@ -117,6 +145,112 @@ export class NatsConnector {
     if (this.#nc === null || this.#nc.isClosed()) return;
     if (this.#up) await this.#nc.drain();
     else await this.#nc.close();
+  }
+
+  // ---- the life of a connection -------------------------------------------------------------------------
+
+  async #run(): Promise<void> {
+    while (!this.#closing) {
+      try {
+        const nc = await dial(this.#options, this.#discovered);
+        if (this.#closing) await nc.close();
+        else await this.#use(nc);
+      } catch (error) {
+        if (!this.#closing) this.#events.onRefused(reasonOf(error));
+      }
+      const mostMs = Math.min(AGAIN_MS_MAX, AGAIN_MS * 2 ** Math.min(this.#failures++, 16));
+      // Half of it at least, after the first: a crowd of gateways must not come back at once.
+      const leastMs = this.#failures === 1 ? 0 : mostMs / 2;
+      await sleep(this.#options.clock, leastMs + (mostMs - leastMs) * Math.random());
+    }
+  }
+
+  /** Resolves when a connection that was there has ended. Rejects when it never came to be of use. */
+  async #use(nc: NatsConnectionImpl): Promise<void> {
+    const { clock } = this.#options;
+    const server = nc.getServer();
+    let upAt = Infinity;
+    this.#nc = nc;
+    try {
+      inBackground(this.#listen(nc, server), (error) => {
+        this.#events.onError(errorText(error));
+      });
+      socketOf(nc)?.on('drain', () => {
+        this.#events.onRoom();
+      });
+      for (const wanted of this.#wanted) this.#subscribe(wanted);
+      await Promise.race([nc.flush(), ended(nc)]);
+      this.#setUp(server);
+      upAt = clock.now();
+      const error = await nc.closed();
+      this.#setDown(
+        `disconnected from ${server}${error instanceof Error ? `: ${error.message}` : ''}`,
+      );
+    } finally {
+      this.#nc = null;
+      for (const wanted of this.#wanted) wanted.live = null;
+      // What waits for a round trip is told, and the socket let go, however the connection ended.
+      nc.protocol.resetOutbound();
+      nc.protocol.transport.discard();
+      if (clock.now() - upAt > STEADY_MS) this.#failures = 0;
+    }
+  }
+
+  /** What the server says of itself while the connection lasts. */
+  async #listen(nc: NatsConnectionImpl, server: string): Promise<void> {
+    for await (const status of nc.status()) {
+      this.#remember(nc);
+      await this.#onStatus(status, nc, server);
+    }
+  }
+
+  async #onStatus(status: Status, nc: NatsConnectionImpl, server: string): Promise<void> {
+    if (status.type === 'staleConnection') {
+      this.#setDown(`${server} has stopped answering`);
+      // The library would wait until what is unsent is sent.
+      await nc.close();
+    } else if (status.type === 'ldm') {
+      this.#events.onError(`${server} is about to stop (lame duck mode)`);
+    } else if (status.type === 'error' && !isExpected(status.error)) {
+      this.#events.onError(status.error.message);
+    }
+  }
+
+  /** The other servers of the cluster: when this one is gone they are asked too. */
+  #remember(nc: NatsConnectionImpl): void {
+    const urls = nc.info?.connect_urls;
+    if (urls !== undefined) this.#discovered = urls.slice(0, DISCOVERED_MAX);
+  }
+
+  #setUp(server: string): void {
+    const first = !this.#everUp;
+    this.#up = true;
+    this.#everUp = true;
+    this.#remember(this.#nc!);
+    this.#events.onUp(first, server);
+  }
+
+  #setDown(why: string): void {
+    if (!this.#up) return;
+    this.#up = false;
+    this.#events.onDown(this.#closing ? null : why);
+  }
+
+  // ---- subscriptions ------------------------------------------------------------------------------------
+
+  #want(subject: string, onMessage: OnMessage, queue: string): Wanted {
+    const wanted = { subject, onMessage: this.#guarded(onMessage), queue, live: null };
+    this.#wanted.add(wanted);
+    if (this.#nc !== null && !this.#nc.isClosed()) this.#subscribe(wanted);
+    return wanted;
+  }
+
+  #subscribe(wanted: Wanted): void {
+    const { subject, onMessage, queue } = wanted;
+    wanted.live = this.#nc!.subscribe(subject, {
+      callback: onMessage,
+      ...(queue !== '' && { queue }),
+    });
   }
 
   /** One message that cannot be handled must not end the subscription. */
@@ -131,61 +265,6 @@ export class NatsConnector {
       }
     };
   }
-
-  #subscribe({ subject, onMessage, queue }: Wanted): void {
-    this.#nc!.subscribe(subject, { callback: onMessage, ...(queue !== '' && { queue }) });
-  }
-
-  /** The first connection is tried for ever; the reason of a failure is told when it changes. */
-  async #connectFirst(): Promise<NatsConnection | null> {
-    let told = '';
-    while (!this.#closing) {
-      try {
-        return await connect(connectionOptions(this.#options));
-      } catch (error) {
-        const why = errorText(error);
-        if (why !== told)
-          this.#events.onError(`cannot connect to ${this.#options.servers.join(', ')}: ${why}`);
-        told = why;
-        await sleep(this.#options.clock, RECONNECT_WAIT_MS + RECONNECT_JITTER_MS * Math.random());
-      }
-    }
-    return null;
-  }
-
-  async #connect(): Promise<void> {
-    const nc = await this.#connectFirst();
-    if (nc === null) return;
-    if (this.#closing) {
-      await nc.close();
-      return;
-    }
-    this.#nc = nc;
-    for (const wanted of this.#wanted) this.#subscribe(wanted);
-    await nc.flush();
-    this.#setUp(true);
-    for await (const status of nc.status()) {
-      if (status.type === 'disconnect') this.#setDown(`disconnected from ${status.server}`);
-      else if (status.type === 'reconnect') this.#setUp(false);
-      else if (status.type === 'ldm')
-        this.#events.onError(`${status.server} is going away (lame duck)`);
-      else if (status.type === 'error' && !isExpected(status.error))
-        this.#events.onError(status.error.message);
-    }
-    this.#setDown('the connection was closed');
-  }
-
-  #setUp(first: boolean): void {
-    this.#up = true;
-    this.#everUp = true;
-    this.#events.onUp(first, this.#nc?.getServer() ?? '');
-  }
-
-  #setDown(why: string): void {
-    if (!this.#up) return;
-    this.#up = false;
-    this.#events.onDown(why);
-  }
 }
 
 /** Which streams there are may be asked where it is allowed; nobody has to allow it. */
@@ -193,26 +272,8 @@ function isExpected(error: Error): boolean {
   return error instanceof PermissionViolationError && error.subject === STREAM_NAMES;
 }
 
-function connectionOptions(options: NatsOptions): NodeConnectionOptions {
-  const authenticator = [];
-  if (options.creds !== '') authenticator.push(credsAuthenticator(readFileSync(options.creds)));
-  if (options.nkey !== '') authenticator.push(nkeyAuthenticator(Buffer.from(options.nkey)));
-  return {
-    servers: [...options.servers],
-    name: `pith/${options.gatewayId}`,
-    inboxPrefix: options.inboxPrefix,
-    // Our own pushes to the fleet must not come back to us.
-    noEcho: true,
-    maxReconnectAttempts: -1,
-    // Credentials that were refused may be right again later: the gateway goes on trying.
-    ignoreAuthErrorAbort: true,
-    reconnectTimeWait: RECONNECT_WAIT_MS,
-    reconnectJitter: RECONNECT_JITTER_MS,
-    pingInterval: PING_INTERVAL_MS,
-    // A stack per request would be the dearest thing that the gateway does.
-    noAsyncTraces: true,
-    ...(options.user !== '' && { user: options.user, pass: options.password }),
-    ...(options.token !== '' && { token: options.token }),
-    ...(authenticator.length > 0 && { authenticator }),
-  };
+/** Rejects when the connection ends: whoever waits for a round trip then is not told by the library. */
+async function ended(nc: NatsConnectionImpl): Promise<never> {
+  const error = await nc.closed();
+  throw error instanceof Error ? error : new Error(ENDED);
 }

@@ -11,6 +11,7 @@ import type { TimerWheel } from '../../timer-wheel.ts';
 import type { Call } from '../call.ts';
 import { CallTable } from '../call-table.ts';
 import { ConnectCall } from '../connect-call.ts';
+import { Waiting } from '../waiting.ts';
 import type {
   Accepted,
   ClosedSession,
@@ -19,7 +20,12 @@ import type {
   Upstream,
   UpstreamInfo,
 } from '../upstream.ts';
-import type { NatsConnector, OnMessage } from './connection.ts';
+import {
+  NATS_AHEAD_BYTES_MAX,
+  NATS_UNSENT_BYTES_MAX,
+  type NatsConnector,
+  type OnMessage,
+} from './connection.ts';
 import {
   hasHeaders,
   HeaderBlock,
@@ -37,6 +43,8 @@ import { SUBJECT_BYTES_MAX, type Subjects } from './subjects.ts';
 
 /** A backend that answered within this time has a subscriber, though nobody may listen to one of its subjects. */
 const HEALTHY_MS = 10_000;
+/** Bytes of requests that wait until NATS takes more; beyond it they are refused. */
+const HELD_BYTES_MAX = NATS_UNSENT_BYTES_MAX - NATS_AHEAD_BYTES_MAX;
 
 type Received = Parameters<OnMessage>[1];
 
@@ -52,10 +60,14 @@ export type NatsAnswersEvents = {
 /** All answers from NATS, for every NATS backend of the gateway. */
 export class NatsAnswers {
   readonly calls = new CallTable(Number.MAX_SAFE_INTEGER);
+  /** What NATS cannot take yet, of all backends, in its order. */
+  readonly held = new Waiting(HELD_BYTES_MAX);
+  readonly #connector: NatsConnector;
   readonly #subjects: Subjects;
   readonly #events: NatsAnswersEvents;
 
   constructor(connector: NatsConnector, subjects: Subjects, events: NatsAnswersEvents) {
+    this.#connector = connector;
     this.#subjects = subjects;
     this.#events = events;
     connector.always(subjects.answers, this.#onAnswer);
@@ -64,6 +76,35 @@ export class NatsAnswers {
   /** The connection broke: what was sent may have arrived, so it is answered and not sent again. */
   onDown(): void {
     for (const call of this.calls.takeAll()) call.fail(failure('BUS_AWAY'));
+    for (let call = this.held.take(); call !== null; call = this.held.take())
+      call.fail(failure('BUS_AWAY'));
+  }
+
+  /** Bytes that wait, here and on the connection. */
+  get unsentBytes(): number {
+    return this.held.bytes + this.#connector.unsentBytes;
+  }
+
+  /** What comes now need not wait. */
+  get hasRoom(): boolean {
+    return this.held.isEmpty && this.#connector.unsentBytes < NATS_AHEAD_BYTES_MAX;
+  }
+
+  /** Keeps a call until there is room: what is with the client library cannot be taken back. */
+  hold(call: Call): void {
+    // A small view may hold a large buffer.
+    call.body = Buffer.from(call.body);
+    if (!this.held.add(call))
+      call.fail(failure('OVERLOADED', 'NATS does not take what it is given'));
+  }
+
+  /** NATS has taken what it was given. */
+  onRoom(): void {
+    while (this.#connector.unsentBytes < NATS_AHEAD_BYTES_MAX) {
+      const call = this.held.take();
+      if (call === null) return;
+      (call.upstream as NatsUpstream).publish(call);
+    }
   }
 
   readonly #onAnswer: OnMessage = (error, message) => {
@@ -169,6 +210,10 @@ export class NatsUpstream implements Upstream {
         this.#events.onTrouble('late', this.subjectOf(call), 'the backend did not answer in time');
       return;
     }
+    if (call.slot === this.#answers.held) {
+      this.#answers.held.cancel(call);
+      return;
+    }
     const at = this.#turn.lastIndexOf(call);
     if (at >= 0) this.#turn[at] = null;
   }
@@ -265,10 +310,15 @@ export class NatsUpstream implements Upstream {
   readonly #publishTurn = (): void => {
     const turn = this.#turn;
     this.#turn = [];
-    for (const call of turn) if (call !== null) this.#publish(call);
+    for (const call of turn) {
+      if (call === null) continue;
+      if (this.#answers.hasRoom) this.publish(call);
+      else this.#answers.hold(call);
+    }
   };
 
-  #publish(call: Call): void {
+  /** Sends it now. */
+  publish(call: Call): void {
     const subject = this.subjectOf(call);
     if (subject.length > SUBJECT_BYTES_MAX) {
       call.fail(failure('BAD_ROUTE', 'the subject for this route and instance is too long'));

@@ -157,7 +157,7 @@ describe('a message', () => {
     const { session, host } = activate();
     const tracked: InFlight[] = [];
     host.onMessageDo = (_session, { rawId, wantsAnswer }) => {
-      const call = { rawId, wantsAnswer, sessionIndex: -1, onSessionClosed() {} };
+      const call = { rawId, wantsAnswer, sessionIndex: -1, giveUp() {}, onSessionClosed() {} };
       tracked.push(call);
       session.track(call);
     };
@@ -271,7 +271,13 @@ describe('the end', () => {
     const { session, wheel } = activate();
     const told: number[] = [];
     for (const rawId of [1, 2, 3]) {
-      const call = { rawId, wantsAnswer: true, sessionIndex: -1, onSessionClosed: () => {} };
+      const call = {
+        rawId,
+        wantsAnswer: true,
+        sessionIndex: -1,
+        giveUp: () => {},
+        onSessionClosed: () => {},
+      };
       call.onSessionClosed = () => {
         told.push(rawId);
         session.untrack(call);

@@ -161,7 +161,7 @@ function busy(inFlightMax: number) {
   const { session, host } = client;
   const tracked: InFlight[] = [];
   host.onMessageDo = (_session, { rawId, wantsAnswer }) => {
-    const call = { rawId, wantsAnswer, sessionIndex: -1, onSessionClosed() {} };
+    const call = { rawId, wantsAnswer, sessionIndex: -1, giveUp() {}, onSessionClosed() {} };
     tracked.push(call);
     session.track(call);
   };

@@ -8,6 +8,7 @@ const nothing = () => {};
 const END: CallEnd = {
   onLate: nothing,
   onSessionClosed: nothing,
+  giveUp: nothing,
   start: nothing,
   succeed: nothing,
   fail: nothing,

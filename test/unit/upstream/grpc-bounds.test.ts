@@ -98,6 +98,7 @@ const nothing = (): void => {};
 const END: CallEnd = {
   onLate: nothing,
   onSessionClosed: nothing,
+  giveUp: nothing,
   start: nothing,
   succeed: nothing,
   fail: nothing,

@@ -11,6 +11,7 @@ const nothing = (): void => {};
 const END: CallEnd = {
   onLate: nothing,
   onSessionClosed: nothing,
+  giveUp: nothing,
   start: nothing,
   succeed: nothing,
   fail: nothing,

@@ -1,5 +1,5 @@
-/** Calls that wait until a connection is free, in the order in which they came. */
-import type { Call } from '../call.ts';
+/** Calls that wait until a connection can take them, in the order in which they came. */
+import type { Call } from './call.ts';
 
 /** What a waiting call takes beside its body, in bytes. */
 const CALL_BYTES = 1_024;
@@ -17,6 +17,11 @@ export class Waiting {
   /** @param bytesMax Of all bodies, and of what is kept beside them. */
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax;
+  }
+
+  /** Of all bodies, and of what is kept beside them. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   get isEmpty(): boolean {

@@ -2,8 +2,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 
-import { Call, type CallEnd } from '../../../../src/upstream/call.ts';
-import { Waiting } from '../../../../src/upstream/http/waiting.ts';
+import { Call, type CallEnd } from '../../../src/upstream/call.ts';
+import { Waiting } from '../../../src/upstream/waiting.ts';
 
 function call(bytes = 0): Call {
   const made = new Call({} as CallEnd);

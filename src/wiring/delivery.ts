@@ -1,0 +1,39 @@
+/** Makes what delivers pushes to the sessions of this gateway. */
+import { Delivery } from '../bus/delivery.ts';
+import type { Clock } from '../clock.ts';
+import type { Config } from '../config/schema.ts';
+import type { Registry } from '../session/registry.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { TimerWheel } from '../timer-wheel.ts';
+import { Seldom } from './seldom.ts';
+
+export type DeliveryParts = {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly registry: Registry;
+  readonly metrics: Metrics;
+  readonly wheel: TimerWheel;
+};
+
+export function makeDelivery(parts: DeliveryParts): Delivery {
+  const { config, clock, log, registry, metrics, wheel } = parts;
+  const seldom = new Seldom(clock);
+  const fanout = metrics.histogram('pith_push_fanout', []);
+  const changeLimits = {
+    dataBytesMax: config.sessions.data,
+    groupsMax: config.sessions.groups,
+    convertBytesMax: config.limits.convert,
+  };
+  return new Delivery(registry, changeLimits, wheel, {
+    onPush: (outcome, sessions) => {
+      metrics.add('pith_pushes_total', [outcome], sessions);
+      if (outcome === 'delivered') fanout.observe(sessions);
+    },
+    onUnsayable: (route, why) => {
+      const more = seldom.take(route);
+      if (more !== null) log.warn({ route, why, ...more }, 'a push cannot be said to some clients');
+    },
+  });
+}

@@ -1,0 +1,42 @@
+/** What must not end the gateway: faults of its own that nobody waits for, and steps of the stop that hang or fail. */
+import { type Clock, within } from '../clock.ts';
+import { errorText } from '../errors.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import { Seldom } from './seldom.ts';
+
+/** How long any step of the stop may take. */
+const STEP_MS_MAX = 5_000;
+
+export class Trouble {
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #metrics: Metrics;
+  readonly #seldom: Seldom;
+
+  constructor(clock: Clock, log: Log, metrics: Metrics) {
+    this.#clock = clock;
+    this.#log = log;
+    this.#metrics = metrics;
+    this.#seldom = new Seldom(clock);
+  }
+
+  /** Some work has failed, and nobody is there to answer for it. */
+  readonly onFault = (error: unknown): void => {
+    this.#metrics.add('pith_internal_errors_total', []);
+    const err = error instanceof Error ? error : new Error(String(error));
+    const more = this.#seldom.take('fault');
+    if (more !== null) this.#log.error({ err, ...more }, 'internal error');
+  };
+
+  /** One step of the stop: whatever becomes of it, and however long it takes, the next one follows. */
+  async step(what: string, work: () => Promise<unknown>): Promise<void> {
+    try {
+      const ended = work().then(() => true);
+      if (!(await within(this.#clock, STEP_MS_MAX, ended, false)))
+        this.#log.warn({ what, ms: STEP_MS_MAX }, 'not closed in time; the stop goes on');
+    } catch (error) {
+      this.#log.error({ what, why: errorText(error) }, 'not closed in order; the stop goes on');
+    }
+  }
+}

@@ -1,0 +1,84 @@
+/** Where the log goes: a bound on what nobody reads, and a word about what was left out. */
+import { describe, expect, test } from 'vitest';
+
+import { LOG_UNREAD_BYTES_MAX, LogSink, makeLog } from '../../../src/telemetry/log.ts';
+
+/** A pipe whose reader reads when the test says so. */
+class Pipe {
+  readonly lines: string[] = [];
+  writableLength = 0;
+  error: Error | null = null;
+  #waiting: (() => void)[] = [];
+
+  write(line: string, done: (error?: Error | null) => void): void {
+    if (this.error !== null) {
+      done(this.error);
+      return;
+    }
+    this.lines.push(line);
+    this.writableLength += line.length;
+    this.#waiting.push(() => {
+      this.writableLength -= line.length;
+      done(null);
+    });
+  }
+
+  read(): void {
+    for (const taken of this.#waiting.splice(0)) taken();
+  }
+}
+
+function stage() {
+  const pipe = new Pipe();
+  const sink = new LogSink(pipe, (dropped) => {
+    log.warn({ dropped }, 'dropped');
+  });
+  const log = makeLog({
+    level: 'info',
+    format: 'json',
+    write: (line) => {
+      sink.write(line);
+    },
+  });
+  return { pipe, sink, log };
+}
+
+describe('a reader that', () => {
+  test('stops costs 1 MiB and lines, and is told how many when it reads again', () => {
+    const { pipe, sink, log } = stage();
+    const text = 'x'.repeat(1_000);
+    for (let n = 0; n < 3_000; n++) log.info(text);
+    expect(LOG_UNREAD_BYTES_MAX).toBe(1_048_576);
+    expect(pipe.writableLength).toBeLessThanOrEqual(1_048_576);
+    expect(pipe.writableLength).toBeGreaterThan(1_000_000);
+    expect(sink.dropped).toBe(3_000 - pipe.lines.length);
+    const { dropped } = sink;
+    pipe.read();
+    pipe.lines.length = 0;
+    log.info('again');
+    log.info('and again');
+    expect(pipe.lines.map((line) => JSON.parse(line) as object)).toEqual([
+      expect.objectContaining({ level: 'warn', dropped, msg: 'dropped' }),
+      expect.objectContaining({ msg: 'again' }),
+      expect.objectContaining({ msg: 'and again' }),
+    ]);
+    expect(sink.dropped).toBe(dropped);
+  });
+
+  test('has gone costs lines, each of which is counted', () => {
+    const { pipe, sink, log } = stage();
+    pipe.error = new Error('EPIPE');
+    for (let n = 0; n < 10; n++) log.info('nobody hears it');
+    expect(sink.dropped).toBe(10);
+    expect(pipe.lines).toEqual([]);
+    pipe.error = null;
+    log.info('somebody hears it');
+    pipe.read();
+    log.info('and this');
+    expect(pipe.lines.map((line) => (JSON.parse(line) as { msg: string }).msg)).toEqual([
+      'somebody hears it',
+      'dropped',
+      'and this',
+    ]);
+  });
+});

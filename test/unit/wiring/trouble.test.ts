@@ -1,0 +1,56 @@
+/** Faults that nobody waits for, and steps of the stop that hang or fail. */
+import { expect, test } from 'vitest';
+
+import { inBackground } from '../../../src/background.ts';
+import { makeLog } from '../../../src/telemetry/log.ts';
+import { Metrics } from '../../../src/telemetry/metrics.ts';
+import { Trouble } from '../../../src/wiring/trouble.ts';
+import { ManualClock } from '../../support/clock.ts';
+
+function stage() {
+  const clock = new ManualClock();
+  const metrics = new Metrics();
+  const lines: Record<string, unknown>[] = [];
+  const write = (line: string): void => void lines.push(JSON.parse(line) as never);
+  const log = makeLog({ level: 'info', format: 'json', write });
+  return { clock, metrics, lines, trouble: new Trouble(clock, log, metrics) };
+}
+
+test('work that fails in the background is told to whoever was named, and to nobody else', async () => {
+  const heard: unknown[] = [];
+  const error = new Error('no');
+  inBackground(Promise.reject(error), (why) => void heard.push(why));
+  inBackground(Promise.resolve(1), (why) => void heard.push(why));
+  await Promise.resolve();
+  await Promise.resolve();
+  expect(heard).toEqual([error]);
+});
+
+test('faults are counted each, and logged a few times', () => {
+  const { metrics, lines, trouble } = stage();
+  for (let n = 0; n < 100; n++) trouble.onFault(new Error('lost'));
+  trouble.onFault('a text');
+  expect(metrics.count('pith_internal_errors_total', [])).toBe(101);
+  expect(lines).toHaveLength(5);
+  expect(lines[0]).toMatchObject({
+    level: 'error',
+    msg: 'internal error',
+    err: { message: 'lost' },
+  });
+});
+
+test('a step of the stop that rejects, throws or never ends is followed by the next', async () => {
+  const { clock, lines, trouble } = stage();
+  await trouble.step('one', () => Promise.reject(new Error('refused')));
+  await trouble.step('two', () => {
+    throw new Error('broken');
+  });
+  const never = trouble.step('three', () => new Promise(() => {}));
+  clock.advance(5_000);
+  await never;
+  expect(lines.map(({ what, why, ms }) => [what, why ?? ms])).toEqual([
+    ['one', 'refused'],
+    ['two', 'broken'],
+    ['three', 5_000],
+  ]);
+});
