@@ -2,7 +2,7 @@
 import type { Call } from './call.ts';
 
 /** What a waiting call takes beside its body, in bytes. */
-const CALL_BYTES = 1_024;
+export const CALL_BYTES = 1_024;
 /** Places of calls that have left, before all places are made anew. */
 const GAPS_MAX = 1_024;
 

@@ -11,7 +11,7 @@ import type { TimerWheel } from '../../timer-wheel.ts';
 import type { Call } from '../call.ts';
 import { CallTable } from '../call-table.ts';
 import { ConnectCall } from '../connect-call.ts';
-import { Waiting } from '../waiting.ts';
+import { CALL_BYTES, Waiting } from '../waiting.ts';
 import type {
   Accepted,
   ClosedSession,
@@ -43,8 +43,6 @@ import { SUBJECT_BYTES_MAX, type Subjects } from './subjects.ts';
 
 /** A backend that answered within this time has a subscriber, though nobody may listen to one of its subjects. */
 const HEALTHY_MS = 10_000;
-/** Bytes of requests that wait until NATS takes more; beyond it they are refused. */
-const HELD_BYTES_MAX = NATS_UNSENT_BYTES_MAX - NATS_AHEAD_BYTES_MAX;
 
 type Received = Parameters<OnMessage>[1];
 
@@ -61,7 +59,7 @@ export type NatsAnswersEvents = {
 export class NatsAnswers {
   readonly calls = new CallTable(Number.MAX_SAFE_INTEGER);
   /** What NATS cannot take yet, of all backends, in its order. */
-  readonly held = new Waiting(HELD_BYTES_MAX);
+  readonly held = new Waiting(NATS_UNSENT_BYTES_MAX);
   readonly #connector: NatsConnector;
   readonly #subjects: Subjects;
   readonly #events: NatsAnswersEvents;
@@ -92,10 +90,13 @@ export class NatsAnswers {
 
   /** Keeps a call until there is room: what is with the client library cannot be taken back. */
   hold(call: Call): void {
+    if (this.unsentBytes + CALL_BYTES + call.body.length > NATS_UNSENT_BYTES_MAX) {
+      call.fail(failure('OVERLOADED', 'NATS does not take what it is given'));
+      return;
+    }
     // A small view may hold a large buffer.
     call.body = Buffer.from(call.body);
-    if (!this.held.add(call))
-      call.fail(failure('OVERLOADED', 'NATS does not take what it is given'));
+    this.held.add(call);
   }
 
   /** NATS has taken what it was given. */
