@@ -3,7 +3,13 @@ import type { Wire } from '../dialect/wire.ts';
 import { type Failure, failure } from '../errors.ts';
 import { CONVERT_BYTES } from '../protocol/convert.ts';
 import type { Encoded } from '../protocol/packet.ts';
-import { applyPatch, type Changed, type ChangeLimits, matches } from '../session/changes.ts';
+import {
+  applyPatch,
+  type Changed,
+  type ChangeLimits,
+  matches,
+  NAME_BYTES_MAX,
+} from '../session/changes.ts';
 import {
   type Close,
   namesNobody,
@@ -89,6 +95,13 @@ export class Delivery {
       return failure(
         'BAD_ARGUMENT',
         `push.route is ${routeBytes} bytes; 1 to ${PUSH_ROUTE_BYTES_MAX} are allowed`,
+      );
+    }
+    const keyBytes = Buffer.byteLength(push.latestKey);
+    if (keyBytes > NAME_BYTES_MAX) {
+      return failure(
+        'BAD_ARGUMENT',
+        `push.latest_key is ${keyBytes} bytes; at most ${NAME_BYTES_MAX} are allowed`,
       );
     }
     if (push.target !== null && namesNobody(push.target)) {

@@ -105,7 +105,7 @@ export class Fleet {
   }
 
   kick(target: Target, close: Close, waitMs: number): FleetCall {
-    const tooLarge = this.#tooLarge(target);
+    const tooLarge = this.tooLarge(target);
     if (tooLarge !== null) return tooLarge;
     const { reason, code, kick, retryAfterMs } = close;
     const json = {
@@ -119,7 +119,7 @@ export class Fleet {
   }
 
   list(target: Target, page: Page, waitMs: number): FleetCall {
-    const tooLarge = this.#tooLarge(target);
+    const tooLarge = this.tooLarge(target);
     if (tooLarge !== null) return tooLarge;
     const json = { target: targetJson(target), ...page };
     return this.#call('list', Buffer.from(JSON.stringify(json)), waitMs);
@@ -138,14 +138,14 @@ export class Fleet {
 
   #pushHeaders(target: Target, push: Push): HeaderBlock | Failure {
     return (
-      this.#tooLarge(target, push.body.length) ??
+      this.tooLarge(target, push.body.length) ??
       new HeaderBlock(pushLines(push, targetJson(target)))
     );
   }
 
   /** Before a target is written: writing one that fits nowhere would be work for nothing. */
-  #tooLarge(target: Target, bodyBytes = 0): Failure | null {
-    let bytes = ANSWER_MARGIN_BYTES;
+  tooLarge(target: Target, bodyBytes = 0): Failure | null {
+    let bytes = ANSWER_MARGIN_BYTES + JSON.stringify(target.where ?? {}).length;
     for (const names of [
       target.sids,
       target.uids,

@@ -132,6 +132,8 @@ export class NatsBus implements Bus {
     }
     const subjects = this.#pushSubjects(target);
     if (subjects === null) return this.#fleet.tell(target, push);
+    const tooLarge = this.#fleet.tooLarge({ ...target, sids: [], uids: [] }, push.body.length);
+    if (tooLarge !== null) return tooLarge;
     const headers = new HeaderBlock(pushLines({ ...push, target }, null));
     for (const [i, subject] of subjects.entries()) {
       const unsent = send(this.#connector, { subject, payload: push.body, headers });

@@ -372,6 +372,7 @@ function makeDownlink(name: string, parts: UpstreamParts): Downlink {
       unknownUids: [],
       unknownSids: [],
       silentGateways: [],
+      failure: why,
     };
   }
 }

@@ -128,7 +128,11 @@ describe('refused with 413, and nothing is done on any gateway', () => {
     await ann.request('a.b.c');
     const push = { target: { all: true }, route: 'onBig', body: { text: BIG } };
     game.pushAll([push]);
-    expect(await game.push(push)).toMatchObject({ delivered: 0, refused: 0, gateways: 0 });
+    expect(await game.push(push)).toMatchObject({
+      delivered: 0,
+      gateways: 0,
+      error: { code: 413, reason: 'TOO_LARGE' },
+    });
     await nothingCame([ann, bob], one);
   });
 

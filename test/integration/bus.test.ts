@@ -304,6 +304,7 @@ describe('what a push may say', () => {
     [{ 'Pith-Delivery': 'perhaps' }],
     [{ 'Pith-Expires-Ms': 'soon' }],
     [{ 'Pith-Route': 'x'.repeat(128) }],
+    [{ 'Pith-Latest-Key': 'x'.repeat(257), 'Pith-Delivery': 'latest' }],
     [{ 'Pith-Route': '' }],
   ] as Words[][])('%j is refused', async (words) => {
     await using ann = await player({ uid: 'strict' });

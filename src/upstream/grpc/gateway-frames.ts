@@ -256,6 +256,8 @@ export type PushedFields = {
   readonly unknownUids: readonly string[];
   readonly unknownSids: readonly string[];
   readonly silentGateways: readonly string[];
+  /** Why it has gone to nobody. */
+  readonly failure?: Failure;
 };
 
 export function writePushed(writer: WireWriter, id: number, pushed: PushedFields): void {
@@ -267,6 +269,7 @@ export function writePushed(writer: WireWriter, id: number, pushed: PushedFields
   result.strings(5, pushed.unknownUids);
   result.strings(6, pushed.unknownSids);
   result.strings(7, pushed.silentGateways);
+  if (pushed.failure !== undefined) result.bytes(8, encodeRefusal(pushed.failure));
   writeFrame(writer, id, 'pushed', result.take());
 }
 
@@ -280,14 +283,16 @@ export function writeDone(writer: WireWriter, id: number, done: DoneFields): voi
   const result = new WireWriter();
   result.uint(1, done.changed);
   result.uint(2, done.version);
-  if (done.failure !== null) {
-    const error = new WireWriter();
-    error.int32(1, done.failure.code);
-    error.string(2, done.failure.reason);
-    error.string(3, done.failure.message);
-    result.bytes(3, error.take());
-  }
+  if (done.failure !== null) result.bytes(3, encodeRefusal(done.failure));
   writeFrame(writer, id, 'done', result.take());
+}
+
+function encodeRefusal({ code, reason, message }: Failure): Buffer {
+  const error = new WireWriter();
+  error.int32(1, code);
+  error.string(2, reason);
+  error.string(3, message);
+  return error.take();
 }
 
 const NOTHING = Buffer.alloc(0);

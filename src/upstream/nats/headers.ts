@@ -168,7 +168,8 @@ function readLine(line: string, read: Map<string, string>): void {
   if (/[\r\n]/.test(line))
     throw new HeaderError(`header ${name.slice(0, 64)}: a line break in its value`);
   if (read.has(name)) return;
-  const value = line.slice(colon + 1).trim();
+  // A copy: what is cut out of a text holds all of it, and a uid is kept as long as its session.
+  const value = Buffer.from(line.slice(colon + 1).trim()).toString();
   read.set(name, name.startsWith('pith-') ? decodeValue(value) : value);
 }
 

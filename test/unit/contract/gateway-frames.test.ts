@@ -248,6 +248,18 @@ describe('the other frames', () => {
     );
   });
 
+  test('pushed, refused', () => {
+    const counts = { delivered: 0, dropped: 0, refused: 0, gateways: 0 };
+    const names = { unknownUids: [], unknownSids: [], silentGateways: [] };
+    const [got] = read((writer) => {
+      frames.writePushed(writer, 3, { ...counts, ...names, failure: failure('TOO_LARGE', 'so') });
+    });
+    expect(got).toMatchObject({
+      id: 3,
+      pushed: { gateways: 0, error: { code: 413, reason: 'TOO_LARGE', message: 'so' } },
+    });
+  });
+
   test('done, with an error and without', () => {
     const why = { ...failure('CONFLICT', 'zoë was here'), code: -409 };
     const got = read((writer) => {

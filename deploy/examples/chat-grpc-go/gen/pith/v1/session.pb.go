@@ -731,7 +731,7 @@ type Push struct {
 	Route    string   `protobuf:"bytes,2,opt,name=route,proto3" json:"route,omitempty"`
 	Body     *Body    `protobuf:"bytes,3,opt,name=body,proto3" json:"body,omitempty"`
 	Delivery Delivery `protobuf:"varint,4,opt,name=delivery,proto3,enum=pith.v1.Delivery" json:"delivery,omitempty"`
-	// With DELIVERY_LATEST: only the newest unsent push of this key is kept.
+	// With DELIVERY_LATEST: only the newest unsent push of this key is kept. At most 256 bytes.
 	LatestKey string `protobuf:"bytes,5,opt,name=latest_key,json=latestKey,proto3" json:"latest_key,omitempty"`
 	// Dropped if still unsent by then; absent: never.
 	ExpiresIn *durationpb.Duration `protobuf:"bytes,6,opt,name=expires_in,json=expiresIn,proto3" json:"expires_in,omitempty"`
@@ -878,8 +878,10 @@ type PushResult struct {
 	UnknownSids []string `protobuf:"bytes,6,rep,name=unknown_sids,json=unknownSids,proto3" json:"unknown_sids,omitempty"`
 	// Known, but did not answer in time: their counts are missing.
 	SilentGateways []string `protobuf:"bytes,7,rep,name=silent_gateways,json=silentGateways,proto3" json:"silent_gateways,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// On a Link: why it was refused, and has gone to nobody. Control says it in its status.
+	Error         *Error `protobuf:"bytes,8,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PushResult) Reset() {
@@ -961,6 +963,13 @@ func (x *PushResult) GetSilentGateways() []string {
 	return nil
 }
 
+func (x *PushResult) GetError() *Error {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
 var File_pith_v1_session_proto protoreflect.FileDescriptor
 
 const file_pith_v1_session_proto_rawDesc = "" +
@@ -1034,7 +1043,7 @@ const file_pith_v1_session_proto_rawDesc = "" +
 	"\vafter_reply\x18\a \x01(\bR\n" +
 	"afterReply\"2\n" +
 	"\tPushBatch\x12%\n" +
-	"\x06pushes\x18\x01 \x03(\v2\r.pith.v1.PushR\x06pushes\"\xe9\x01\n" +
+	"\x06pushes\x18\x01 \x03(\v2\r.pith.v1.PushR\x06pushes\"\x8f\x02\n" +
 	"\n" +
 	"PushResult\x12\x1c\n" +
 	"\tdelivered\x18\x01 \x01(\rR\tdelivered\x12\x18\n" +
@@ -1043,7 +1052,8 @@ const file_pith_v1_session_proto_rawDesc = "" +
 	"\bgateways\x18\x04 \x01(\rR\bgateways\x12!\n" +
 	"\funknown_uids\x18\x05 \x03(\tR\vunknownUids\x12!\n" +
 	"\funknown_sids\x18\x06 \x03(\tR\vunknownSids\x12'\n" +
-	"\x0fsilent_gateways\x18\a \x03(\tR\x0esilentGateways*)\n" +
+	"\x0fsilent_gateways\x18\a \x03(\tR\x0esilentGateways\x12$\n" +
+	"\x05error\x18\b \x01(\v2\x0e.pith.v1.ErrorR\x05error*)\n" +
 	"\x05Scope\x12\x0f\n" +
 	"\vSCOPE_FLEET\x10\x00\x12\x0f\n" +
 	"\vSCOPE_LOCAL\x10\x01*J\n" +
@@ -1101,11 +1111,12 @@ var file_pith_v1_session_proto_depIdxs = []int32{
 	1,  // 12: pith.v1.Push.delivery:type_name -> pith.v1.Delivery
 	15, // 13: pith.v1.Push.expires_in:type_name -> google.protobuf.Duration
 	8,  // 14: pith.v1.PushBatch.pushes:type_name -> pith.v1.Push
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	4,  // 15: pith.v1.PushResult.error:type_name -> pith.v1.Error
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_pith_v1_session_proto_init() }
