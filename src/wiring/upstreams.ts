@@ -2,8 +2,7 @@
 import { readFileSync } from 'node:fs';
 
 import type { Delivery } from '../bus/delivery.ts';
-import { FLEET_WAIT_MS, type Reach } from '../bus/reach.ts';
-import { inBackground } from '../background.ts';
+import type { Reach } from '../bus/reach.ts';
 import type { Clock } from '../clock.ts';
 import type {
   BackendConfig,
@@ -14,18 +13,15 @@ import type {
 } from '../config/schema-backends.ts';
 import { Attach } from '../control/attach.ts';
 import { isConsulService } from '../config/consul-service.ts';
-import { errorText, type Failure, failure, GatewayError, isFailure } from '../errors.ts';
+import { errorText, GatewayError } from '../errors.ts';
 import type { Discovery } from './discovery.ts';
+import { makeDownlink, makeUncounted } from './downlinks.ts';
 import type { Nats } from './nats.ts';
-import { namesNobody, type Push } from '../session/commands.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
-import type { SessionVerb } from '../upstream/grpc/backend-frames.ts';
 import { type BackendTls, credentialsOf } from '../upstream/grpc/connection.ts';
-import type { DoneFields, PushedFields } from '../upstream/grpc/gateway-frames.ts';
 import { DialInUpstream } from '../upstream/dial-in/dial-in-upstream.ts';
-import type { Downlink } from '../upstream/grpc/downlink.ts';
 import { GrpcUpstream } from '../upstream/grpc/grpc-upstream.ts';
 import { type HttpTls, HttpUpstream } from '../upstream/http/http-upstream.ts';
 import { IpcUpstream } from '../upstream/ipc/ipc-upstream.ts';
@@ -238,29 +234,13 @@ function makeHttp(name: string, backend: HttpBackendConfig, parts: UpstreamParts
 }
 
 function makeIpc(name: string, { ipc }: IpcBackendConfig, parts: UpstreamParts): IpcUpstream {
-  const { clock, wheel, reach, log, metrics, convertBytesMax } = parts;
+  const { clock, wheel, log, metrics, convertBytesMax } = parts;
   const path = ipc.replace(/^unix:(\/\/)?/, '');
   const seldom = new Seldom(clock);
   const tellState = stateTeller(name, parts);
   return new IpcUpstream(
     { name, path, convertBytesMax, clock, wheel },
-    {
-      push: (push: Push) => {
-        const refused = reach.push(push, null);
-        if (refused !== null)
-          log.warn({ backend: name, route: push.route, why: refused.message }, 'push refused');
-      },
-      verb: (verb) => {
-        const run = async (): Promise<void> => {
-          const { failure: refused } = await runSessionVerb(verb, reach);
-          if (refused !== null)
-            log.warn({ backend: name, why: refused.message }, 'session change refused');
-        };
-        inBackground(run(), (error) => {
-          log.error({ backend: name, why: errorText(error) }, 'session change failed');
-        });
-      },
-    },
+    makeUncounted(name, parts),
     {
       onState: (state, why) => {
         tellState(ipc, state, why);
@@ -326,76 +306,4 @@ function tlsOf(name: string, tls: HttpTls): HttpTls {
     }
   };
   return { ca: read('ca'), cert: read('cert'), key: read('key') };
-}
-
-/** What a backend may ask for over its Link. */
-function makeDownlink(name: string, parts: UpstreamParts): Downlink {
-  const { reach, log } = parts;
-  return {
-    convertBytesMax: parts.convertBytesMax,
-    push: (push, counted) => {
-      if (counted) return pushCounted(push);
-      const refused = reach.push(push, null);
-      if (refused !== null)
-        log.warn({ backend: name, route: push.route, why: refused.message }, 'push refused');
-      return null;
-    },
-    verb: async (verb) => {
-      try {
-        return await runSessionVerb(verb, reach);
-      } catch (error) {
-        log.error({ backend: name, why: errorText(error) }, 'session change failed');
-        return { changed: 0, version: 0, failure: failure('INTERNAL', errorText(error)) };
-      }
-    },
-    onUnanswered: (what, error) => {
-      log.error({ backend: name, what, why: errorText(error) }, 'not answered');
-    },
-  };
-
-  async function pushCounted(push: Push): Promise<PushedFields> {
-    try {
-      const outcome = await reach.pushCounted(push, FLEET_WAIT_MS);
-      return 'reason' in outcome ? noOne(outcome) : outcome;
-    } catch (error) {
-      return noOne(failure('INTERNAL', errorText(error)));
-    }
-  }
-
-  function noOne(why: Failure): PushedFields {
-    log.warn({ backend: name, why: why.message }, 'push refused');
-    return {
-      delivered: 0,
-      dropped: 0,
-      refused: 0,
-      gateways: 0,
-      unknownUids: [],
-      unknownSids: [],
-      silentGateways: [],
-      failure: why,
-    };
-  }
-}
-
-/** A patch takes effect at once, in the order of the frames; what it answers waits for the confirmation. */
-async function runSessionVerb(verb: SessionVerb, reach: Reach): Promise<DoneFields> {
-  const { target, patch, close } = verb;
-  if (patch?.fault !== undefined)
-    return { changed: 0, version: 0, failure: failure('BAD_ARGUMENT', patch.fault) };
-  if (namesNobody(target)) {
-    return {
-      changed: 0,
-      version: 0,
-      failure: failure('BAD_ARGUMENT', 'the verb names nobody: give sids, uids, groups or all'),
-    };
-  }
-  if (close !== null) {
-    const outcome = await reach.close(target, close);
-    if ('reason' in outcome) return { changed: 0, version: 0, failure: outcome };
-    return { changed: outcome.closed, version: 0, failure: null };
-  }
-  if (patch === null) return { changed: 0, version: 0, failure: null };
-  const outcome = await reach.patchAll(target, patch);
-  if (isFailure(outcome)) return { changed: 0, version: 0, failure: outcome };
-  return { ...outcome, failure: null };
 }

@@ -1,0 +1,122 @@
+/** What backends ask for by themselves, on a Link or on the lines of a Unix socket: pushes, and changes to sessions. */
+import { inBackground } from '../background.ts';
+import { FLEET_WAIT_MS, type Reach } from '../bus/reach.ts';
+import type { Clock } from '../clock.ts';
+import { errorText, type Failure, failure, isFailure } from '../errors.ts';
+import { namesNobody, type Push } from '../session/commands.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { SessionVerb } from '../upstream/grpc/backend-frames.ts';
+import type { Downlink } from '../upstream/grpc/downlink.ts';
+import type { DoneFields, PushedFields } from '../upstream/grpc/gateway-frames.ts';
+import { Seldom } from './seldom.ts';
+
+export type DownlinkParts = {
+  readonly clock: Clock;
+  readonly reach: Reach;
+  readonly log: Log;
+  /** `limits.convert`. */
+  readonly convertBytesMax: number;
+};
+
+/** What a backend may ask for over its Link. */
+export function makeDownlink(name: string, parts: DownlinkParts): Downlink {
+  const { reach, log } = parts;
+  const tell = refusalTeller(name, parts);
+  return {
+    convertBytesMax: parts.convertBytesMax,
+    push: (push, counted) => {
+      if (counted) return pushCounted(push);
+      const refused = reach.push(push, null);
+      if (refused !== null) tell('push refused', refused, push.route);
+      return null;
+    },
+    verb: async (verb) => {
+      try {
+        return await runSessionVerb(verb, reach);
+      } catch (error) {
+        log.error({ backend: name, why: errorText(error) }, 'session change failed');
+        return { changed: 0, version: 0, failure: failure('INTERNAL', errorText(error)) };
+      }
+    },
+    onUnanswered: (what, error) => {
+      log.error({ backend: name, what, why: errorText(error) }, 'not answered');
+    },
+  };
+
+  async function pushCounted(push: Push): Promise<PushedFields> {
+    try {
+      const outcome = await reach.pushCounted(push, FLEET_WAIT_MS);
+      return isFailure(outcome) ? toNobody(push, outcome) : outcome;
+    } catch (error) {
+      return toNobody(push, failure('INTERNAL', errorText(error)));
+    }
+  }
+
+  function toNobody(push: Push, why: Failure): PushedFields {
+    tell('push refused', why, push.route);
+    return {
+      ...{ delivered: 0, dropped: 0, refused: 0, gateways: 0 },
+      ...{ unknownUids: [], unknownSids: [], silentGateways: [] },
+      failure: why,
+    };
+  }
+}
+
+/** The same where nothing is answered: what is refused is told in the log alone. */
+export function makeUncounted(
+  name: string,
+  parts: DownlinkParts,
+): { push(push: Push): void; verb(verb: SessionVerb): void } {
+  const { reach, log } = parts;
+  const tell = refusalTeller(name, parts);
+  return {
+    push: (push) => {
+      const refused = reach.push(push, null);
+      if (refused !== null) tell('push refused', refused, push.route);
+    },
+    verb: (verb) => {
+      const run = async (): Promise<void> => {
+        const { failure: refused } = await runSessionVerb(verb, reach);
+        if (refused !== null) tell('session change refused', refused, '');
+      };
+      inBackground(run(), (error) => {
+        log.error({ backend: name, why: errorText(error) }, 'session change failed');
+      });
+    },
+  };
+}
+
+/** A few log lines for each reason. `route`: '' for none. */
+function refusalTeller(
+  backend: string,
+  { clock, log }: DownlinkParts,
+): (what: string, why: Failure, route: string) => void {
+  const seldom = new Seldom(clock);
+  return (what, { reason, message: why }, route) => {
+    const left = seldom.take(`${what} ${reason}`);
+    if (left !== null) log.warn({ backend, ...(route !== '' && { route }), why, ...left }, what);
+  };
+}
+
+/** A patch takes effect at once, in the order of the frames; what it answers waits for the confirmation. */
+async function runSessionVerb(verb: SessionVerb, reach: Reach): Promise<DoneFields> {
+  const { target, patch, close } = verb;
+  if (patch?.fault !== undefined) return refused(failure('BAD_ARGUMENT', patch.fault));
+  if (namesNobody(target))
+    return refused(
+      failure('BAD_ARGUMENT', 'the verb names nobody: give sids, uids, groups or all'),
+    );
+  if (close !== null) {
+    const outcome = await reach.close(target, close);
+    return isFailure(outcome)
+      ? refused(outcome)
+      : { changed: outcome.closed, version: 0, failure: null };
+  }
+  if (patch === null) return { changed: 0, version: 0, failure: null };
+  const outcome = await reach.patchAll(target, patch);
+  return isFailure(outcome) ? refused(outcome) : { ...outcome, failure: null };
+}
+
+function refused(why: Failure): DoneFields {
+  return { changed: 0, version: 0, failure: why };
+}
