@@ -43,7 +43,8 @@ import { Listener } from './transport/listener.ts';
 import type { Upstream } from './upstream/upstream.ts';
 import { Traces } from './wiring/traces.ts';
 import { Trouble } from './wiring/trouble.ts';
-import { makeAttach, makeUpstream } from './wiring/upstreams.ts';
+import { makeAttach } from './wiring/attach.ts';
+import { makeUpstream } from './wiring/upstreams.ts';
 
 /** How long the start waits for the bus before it listens all the same. */
 const BUS_WAIT_MS = 2_000;
@@ -156,7 +157,11 @@ export class Gateway {
       }),
     });
     this.#listeners = this.#makeListeners();
-    const attach = makeAttach(this.#upstreams, { ...parts, wheel: this.#wheel });
+    const attach = makeAttach(this.#upstreams, {
+      ...parts,
+      wheel: this.#wheel,
+      convertBytesMax: parts.config.limits.convert,
+    });
     this.#control = new ControlServer(
       {
         reach: this.#reach,

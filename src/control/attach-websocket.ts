@@ -6,7 +6,7 @@ import http, { type IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 
-import { errorText } from '../errors.ts';
+import { errorText, failure } from '../errors.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import {
   ATTACH_MESSAGE_BYTES_MAX,
@@ -16,7 +16,7 @@ import {
 } from '../upstream/dial-in/attach-stream.ts';
 import { Liveness } from '../upstream/liveness.ts';
 import type { Attach } from './attach.ts';
-import { AttachJson, AttachJsonError } from './attach-json.ts';
+import { AttachJson, AttachJsonError, type RefusedFrame } from './attach-json.ts';
 
 type Socket = IncomingMessage['socket'];
 
@@ -70,9 +70,14 @@ export class AttachWebSockets {
   }
 
   #open(ws: WebSocket, socket: Socket, peer: string): void {
-    this.#json ??= new AttachJson();
+    this.#json ??= new AttachJson(this.#attach.convertBytesMax);
     const json = this.#json;
-    const below = new JsonSocket(ws, { socket, json, wheel: this.#attach.wheel });
+    const below = new JsonSocket(ws, {
+      socket,
+      json,
+      wheel: this.#attach.wheel,
+      bodyBytesMax: this.#attach.convertBytesMax,
+    });
     const stream = new AttachStream(peer, below);
     below.onDead = (why) => {
       ws.terminate();
@@ -84,7 +89,12 @@ export class AttachWebSockets {
         return;
       }
       try {
-        stream.take(json.toGateway(data.toString('utf8')));
+        const { bytes, refused } = json.toGateway(data);
+        stream.take(bytes);
+        for (const frame of refused) {
+          below.refuse(frame);
+          this.#attach.refusedFrame(peer, frame.kind, frame.why);
+        }
       } catch (error) {
         if (!(error instanceof AttachJsonError)) throw error;
         stream.fail(error.message);
@@ -122,7 +132,20 @@ const CODES: Readonly<Record<Ending['how'], number>> = {
   broken: CLOSE_BROKEN,
 };
 
+/** A PushResult, and a VerbResult, of nothing. */
+const NOBODY = { delivered: 0, dropped: 0, refused: 0, gateways: 0 };
+const NOTHING = { changed: 0, version: '0' };
+
+type SocketParts = {
+  readonly socket: Socket;
+  readonly json: AttachJson;
+  readonly wheel: TimerWheel;
+  /** Bytes of a body, which goes out in base64. */
+  readonly bodyBytesMax: number;
+};
+
 class JsonSocket implements AttachSocket {
+  readonly bodyBytesMax: number;
   /** Called once, when nothing has come for too long. */
   onDead: (why: string) => void = () => {};
   readonly #ws: WebSocket;
@@ -134,8 +157,9 @@ class JsonSocket implements AttachSocket {
   /** Times that it was looked at while it was paused. */
   #looks = 0;
 
-  constructor(ws: WebSocket, parts: { socket: Socket; json: AttachJson; wheel: TimerWheel }) {
+  constructor(ws: WebSocket, parts: SocketParts) {
     this.#ws = ws;
+    this.bodyBytesMax = parts.bodyBytesMax;
     this.#socket = parts.socket;
     this.#json = parts.json;
     this.#wheel = parts.wheel;
@@ -143,6 +167,15 @@ class JsonSocket implements AttachSocket {
 
   send(message: Buffer, done: () => void): void {
     this.#ws.send(this.#json.toBackend(message), done);
+  }
+
+  /** Answers a push or a verb that nobody above has seen; nothing where no answer is wanted. */
+  refuse({ id, kind, why }: RefusedFrame): void {
+    if (id === 0) return;
+    const { code, reason } = failure('BAD_ARGUMENT');
+    const error = { code, reason, message: why };
+    const frame = kind === 'push' ? { id, pushed: NOBODY } : { id, done: { ...NOTHING, error } };
+    this.#ws.send(JSON.stringify({ frames: [frame] }));
   }
 
   pause(): void {

@@ -3,6 +3,7 @@
  * frame says which backend they serve and shows its token; then the stream is a Link like any other.
  */
 import { WireError } from '../contract/wire.ts';
+import { CONVERT_BYTES } from '../protocol/convert.ts';
 import { Alarm, type TimerWheel } from '../timer-wheel.ts';
 import { type AttachHello, readAttachHello } from '../upstream/dial-in/attach-hello.ts';
 import type { AttachStream, Ending } from '../upstream/dial-in/attach-stream.ts';
@@ -21,8 +22,12 @@ const NO_HELLO: Ending = {
 };
 
 export type AttachEvents = {
+  /** `limits.convert`. */
+  readonly convertBytesMax?: number;
   /** A backend was turned away. `backend`: which one it asked for, '' where it did not. */
   onRefused(peer: string, backend: string, why: string): void;
+  /** A push or a verb could not be read, and was passed over. */
+  onRefusedFrame?(peer: string, kind: string, why: string): void;
 };
 
 export class Attach {
@@ -39,6 +44,15 @@ export class Attach {
 
   get wheel(): TimerWheel {
     return this.#wheel;
+  }
+
+  /** Bytes that are converted at once: `limits.convert`. */
+  get convertBytesMax(): number {
+    return this.#events.convertBytesMax ?? CONVERT_BYTES;
+  }
+
+  refusedFrame(peer: string, kind: string, why: string): void {
+    this.#events.onRefusedFrame?.(peer, kind, why);
   }
 
   /** The shortest silence, in milliseconds, after which one of the backends wants to be given up; 0: none does. */

@@ -272,6 +272,24 @@ export class Members<const Name extends string> {
     return bytes[afterSpace(bytes, 0)] === OPEN_OBJECT;
   }
 
+  /** The same, of what is known to be JSON, which is quicker. */
+  readKnown(bytes: Uint8Array): boolean {
+    for (const slice of this.#wanted.slices) slice.start = slice.end = 0;
+    this.#bytes = bytes;
+    let at = afterSpace(bytes, 0);
+    if (bytes[at] !== OPEN_OBJECT) return false;
+    at = afterSpace(bytes, at + 1);
+    while (bytes[at] === QUOTE) {
+      const member = wantedAt(bytes, at, this.#wanted);
+      const start = afterSpace(bytes, afterKey(bytes, at));
+      at = afterKnown(bytes, start);
+      if (member !== null) Object.assign(member, { start, end: at });
+      at = afterSpace(bytes, at);
+      if (bytes[at] === COMMA) at = afterSpace(bytes, at + 1);
+    }
+    return true;
+  }
+
   /** How deep what was read is nested. */
   get depth(): number {
     return this.#depth;
@@ -288,4 +306,41 @@ export class Members<const Name extends string> {
   forget(): void {
     this.#bytes = EMPTY;
   }
+}
+
+/** The elements of a list, as views. @param list Known to be JSON; what is no list has none. */
+export function elementsOf(list: Buffer): Buffer[] {
+  const elements: Buffer[] = [];
+  let at = afterSpace(list, 0);
+  if (list[at] !== OPEN_LIST) return elements;
+  at = afterSpace(list, at + 1);
+  while (at < list.length && list[at] !== CLOSE_LIST) {
+    const end = afterKnown(list, at);
+    elements.push(list.subarray(at, end));
+    at = afterSpace(list, end);
+    if (list[at] === COMMA) at = afterSpace(list, at + 1);
+  }
+  return elements;
+}
+
+/** Where a value ends that is known to be JSON: brackets are counted, and strings passed over. */
+function afterKnown(bytes: Uint8Array, start: number): number {
+  let at = start;
+  let depth = 0;
+  for (; at < bytes.length; at++) {
+    const byte = bytes[at]!;
+    if (byte === QUOTE) {
+      at = afterString(bytes, at) - 1;
+      if (depth === 0) return at + 1;
+    } else if (byte === OPEN_LIST || byte === OPEN_OBJECT) {
+      depth++;
+    } else if (byte === CLOSE_LIST || byte === CLOSE_OBJECT) {
+      // The bracket of what it stands in, behind a number or a word.
+      if (depth === 0) return at;
+      if (--depth === 0) return at + 1;
+    } else if (depth === 0 && (byte === COMMA || byte <= 0x20)) {
+      return at;
+    }
+  }
+  return at;
 }

@@ -11,7 +11,6 @@ import type {
   HttpBackendConfig,
   IpcBackendConfig,
 } from '../config/schema-backends.ts';
-import { Attach } from '../control/attach.ts';
 import { isConsulService } from '../config/consul-service.ts';
 import { errorText, GatewayError } from '../errors.ts';
 import type { Discovery } from './discovery.ts';
@@ -273,21 +272,6 @@ function makeDialIn(
       },
     },
   );
-}
-
-/** The door for backends that dial in, to those of `upstreams` that are for them. */
-export function makeAttach(
-  upstreams: readonly Upstream[],
-  { clock, wheel, log }: Pick<UpstreamParts, 'clock' | 'wheel' | 'log'>,
-): Attach {
-  const seldom = new Seldom(clock);
-  const backends = upstreams.filter((upstream) => upstream instanceof DialInUpstream);
-  return new Attach(backends, wheel, {
-    onRefused: (address, backend, why) => {
-      const left = seldom.take('refused');
-      if (left !== null) log.warn({ address, backend, why, ...left }, 'attach refused');
-    },
-  });
 }
 
 /** PEM texts; each may be a file's path in the configuration. */

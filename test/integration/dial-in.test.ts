@@ -281,13 +281,9 @@ describe('the WebSocket', () => {
   test.each([
     ['{"frames":[', 'not JSON'],
     ['[]', '{"frames":[…]}'],
-    ['{"frames":[{"id":"x"}]}', 'BackendFrame.id'],
-    ['{"frames":[{"id":1,"reply":{"body":{"bytes":"%"}}}]}', 'Body.bytes'],
-    ['{"frames":[{"id":1,"reply":{},"goaway":{}}]}', 'reply and goaway'],
-    [
-      `{"frames":[{"id":1,"reply":{"body":{"json":${'['.repeat(9_000)}${']'.repeat(9_000)}}}}]}`,
-      'depth',
-    ],
+    ['{"frames":[{"id":"x"}]}', 'frames[0]: id: "x" is no number'],
+    ['{"frames":[{"hello":{},"goaway":{}}]}', 'hello and goaway'],
+    ['{"frames":[7]}', 'frames[0] is no object'],
     [Buffer.from([8, 1]), 'send JSON as text'],
   ])('closes at %j, which is told and logged, and costs what is in flight', async (bad, words) => {
     const { gateway, backend, client } = await stage('WebSocket');
@@ -300,6 +296,23 @@ describe('the WebSocket', () => {
     expect(await client.answer(id)).toMatchObject(AWAY);
     expect(gateway.log.find(({ state }) => state === 'away')!['why']).toContain(words);
     keep(await DialIn.attach('WebSocket', gateway));
+    expect(await client.request('game.any', { n: 1 })).toEqual({ n: 1 });
+  });
+
+  test('an answer that cannot be read fails its request, and no other', async () => {
+    const { backend, client } = await stage('WebSocket');
+    backend.handle = () => null;
+    const ids = [client.send('game.any', {}), client.send('game.any', {})];
+    await backend.got('request', 2);
+    const [first] = backend.frames.filter((frame) => 'request' in frame);
+    const bad = '{"patch":{"set":{"guild":1234567890123456789}}}';
+    backend.raw!.send(`{"frames":[{"id":${first!['id']},"reply":${bad}}]}`);
+    expect(await client.answer(ids[0]!)).toMatchObject({
+      code: 502,
+      msg: expect.stringContaining('reply.patch.set.guild: 1234567890123456789') as string,
+    });
+    expect(client.answersTo(ids[1]!)).toBe(0);
+    backend.handle = (_, body) => backend.body(body);
     expect(await client.request('game.any', { n: 1 })).toEqual({ n: 1 });
   });
 

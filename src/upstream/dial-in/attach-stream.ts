@@ -21,6 +21,8 @@ export type Ending = {
 
 /** What carries the messages. It tells its stream what comes: `take`, `onPeerEnd`, `fail`. */
 export interface AttachSocket {
+  /** Bytes of a client's body that it can carry, where it has to convert them; absent: any. */
+  readonly bodyBytesMax?: number;
   /** Sends one ToBackend; `done` when the system has taken it. */
   send(message: Buffer, done: () => void): void;
   /** Nothing more is read, until `resume`. */
@@ -50,6 +52,11 @@ export class AttachStream extends EventEmitter {
     super();
     this.peer = peer;
     this.#socket = socket;
+  }
+
+  /** Bytes of a client's body that can be sent. */
+  get bodyBytesMax(): number {
+    return this.#socket.bodyBytesMax ?? Infinity;
   }
 
   /** The type that a Link asks for is grpc-js's; of it a Link uses what is here. */

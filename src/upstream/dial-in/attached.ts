@@ -62,6 +62,11 @@ export class Attached {
     return this.#state === 'up' || this.#state === 'leaving';
   }
 
+  /** Bytes of a client's body that it can be sent. */
+  get bodyBytesMax(): number {
+    return this.#stream.bodyBytesMax;
+  }
+
   /** Takes new sessions too. */
   get welcomes(): boolean {
     return this.#state === 'up';

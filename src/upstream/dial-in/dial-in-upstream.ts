@@ -6,6 +6,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 
 import { type Clock, within } from '../../clock.ts';
 import { type Failure, failure } from '../../errors.ts';
+import { tooMuch } from '../../protocol/convert.ts';
 import type { Lane } from '../../session/lane.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
 import type { Call } from '../call.ts';
@@ -122,6 +123,10 @@ export class DialInUpstream implements Upstream {
     const attached = this.#placeFor(call);
     if (attached === null) {
       call.fail(failure('BACKEND_AWAY'));
+      return;
+    }
+    if (call.body.length > attached.bodyBytesMax) {
+      call.fail(tooMuch('BAD_BODY', 'the body', call.body.length, attached.bodyBytesMax));
       return;
     }
     const session = this.#sessionBytes(call);

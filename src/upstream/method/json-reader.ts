@@ -7,6 +7,7 @@ import {
   fromJson,
   type JsonReadOptions,
   type JsonValue,
+  type Message,
   type Registry,
   toBinary,
 } from '@bufbuild/protobuf';
@@ -29,6 +30,16 @@ export type Misread = {
 
 /** @param json UTF-8. */
 export function readJson(type: DescMessage, json: Buffer, options: ReadOptions): Buffer | Misread {
+  const read = readMessage(type, json, options);
+  return 'words' in read ? read : bytesOf(type, read.message);
+}
+
+/** The same, not yet in bytes. */
+export function readMessage(
+  type: DescMessage,
+  json: Buffer,
+  options: ReadOptions,
+): { readonly message: Message } | Misread {
   let value: Value;
   try {
     value = parseExact(json.toString('utf8')) as Value;
@@ -38,20 +49,19 @@ export function readJson(type: DescMessage, json: Buffer, options: ReadOptions):
   const twice = repeatedKey(json);
   if (twice !== null)
     return { fields: null, words: `duplicate object key ${JSON.stringify(twice)}` };
-  return readValue(type, value, options);
+  const known = Object.create(null) as Record<string, string>;
+  const prepared = ready(type, options.registry, value, known) as JsonValue;
+  if (Object.keys(known).length > 0) return misread(misfits(type, prepared, options, known), '');
+  try {
+    return { message: fromJson(type, prepared, options) };
+  } catch (error) {
+    return misread(misfits(type, prepared, options), tail(errorText(error)));
+  }
 }
 
-/** The same of what `parseExact` gives, which is changed. */
-export function readValue(type: DescMessage, value: Value, options: ReadOptions): Buffer | Misread {
-  const known = Object.create(null) as Record<string, string>;
-  const json = ready(type, options.registry, value, known) as JsonValue;
-  if (Object.keys(known).length > 0) return misread(misfits(type, json, options, known), '');
-  try {
-    const bytes = toBinary(type, fromJson(type, json, options));
-    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-  } catch (error) {
-    return misread(misfits(type, json, options), tail(errorText(error)));
-  }
+export function bytesOf(type: DescMessage, message: Message): Buffer {
+  const bytes = toBinary(type, message);
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 /** `words`: what the library says where no field is to blame. */

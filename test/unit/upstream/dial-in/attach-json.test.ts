@@ -15,7 +15,7 @@ const ignore = (): void => {};
 /** The replies in a text, as a Link reads them. */
 function replies(text: string): (Uint8Array | Reply)[] {
   const found: (Uint8Array | Reply)[] = [];
-  readToGateway(json.toGateway(text), {
+  readToGateway(json.toGateway(Buffer.from(text)).bytes, {
     convertBytesMax: 1_048_576,
     onHello: ignore,
     onReply: (_, reader) => void found.push(decodeReply(reader, 1_048_576)),
@@ -73,10 +73,79 @@ describe('from a backend', () => {
   });
 });
 
+describe('what passes is what came', () => {
+  const AWKWARD =
+    '{"i":9007199254740993,"e":1e400,"z":-0,"f":1.0, "2":1,"1":2,"s":"\\ud800😀","__proto__":{"n":1E+2}}';
+  const said = (text: string): string[] =>
+    replies(text).map((one) => Buffer.from(one as Uint8Array).toString());
+
+  test.each([AWKWARD, '9007199254740993', '[1.0]', 'null', '{"json":{"body":1}}'])(
+    'as the body of an answer: %s',
+    (body) => {
+      expect(said(`{"frames":[{"id":1,"reply":{"body":{ "json" : ${body} }}}]}`)).toEqual([body]);
+    },
+  );
+
+  test('a text alone is escaped, as every client reads it', () => {
+    expect(said(`{"frames":[{"reply":{"body":{"json":"😀"}}}]}`)).toEqual(['"\\ud83d\\ude00"']);
+  });
+
+  test('as the body of an error, and of each push, beside bodies in other forms', () => {
+    const pushes = `[{"route":"a","body":{"json":${AWKWARD}}},{"route":"b","body":{"text":"t"}},{"route":"c","body":{"json":[-0]}}]`;
+    const [one] = replies(
+      `{"frames":[{"id":1,"reply":{"pushes":${pushes},"error":{"code":402,"body":{"json":1.50}}}}]}`,
+    ) as Reply[];
+    expect(one!.pushes.map(({ body }) => Buffer.from(body).toString())).toEqual([
+      AWKWARD,
+      't',
+      '[-0]',
+    ]);
+    expect(Buffer.from(one!.failure!.body!).toString()).toBe('1.50');
+  });
+
+  test('many bytes of it too', () => {
+    const body = `[${'1.0,'.repeat(500_000)}2]`;
+    expect(said(`{"frames":[{"id":1,"reply":{"body":{"json":${body}}}}]}`)).toEqual([body]);
+  });
+});
+
+describe('a frame that cannot be read', () => {
+  const neighbour = '{"id":2,"reply":{"body":{"text":"ok"}}}';
+  const large = 'x'.repeat(1_048_576);
+
+  test.each([
+    [
+      '{"patch":{"set":{"guild":1234567890123456789}}}',
+      'reply.patch.set.guild: 1234567890123456789 is more than a double holds',
+    ],
+    ['{"close":{"retry_after":"1sx"}}', 'reply.close.retry_after: "1sx" is no duration'],
+    [`{"body":{"text":"${large}"}}`, 'limits.convert allows 1048576'],
+  ])('as an answer fails its request alone: %.40s', (reply, words) => {
+    const [bad, good] = replies(`{"frames":[{"id":1,"reply":${reply}},${neighbour}]}`);
+    expect(bad).toMatchObject({
+      failure: { code: 502, message: expect.stringContaining(words) as string },
+    });
+    expect(Buffer.from(good as Uint8Array).toString()).toBe('ok');
+  });
+
+  test.each([
+    ['push', '{"target":{"all":true,"where":{"n":1e400}},"route":"r"}'],
+    ['verb', '{"target":{"uids":["u"]},"patch":{"set":{"n":9007199254740993}}}'],
+    ['push', `{"target":{"all":true},"route":"r","body":{"text":"${large}"}}`],
+  ])('as a %s is left out, and named', (kind, frame) => {
+    const text = `{"frames":[{"id":7,"${kind}":${frame}},${neighbour}]}`;
+    const { refused } = json.toGateway(Buffer.from(text));
+    expect(refused).toEqual([
+      { id: 7, kind, why: expect.stringMatching(/^frames\[0\]: /) as string },
+    ]);
+    expect(replies(text)).toHaveLength(1);
+  });
+});
+
 /** '' where there is none. */
 function errorOf(text: string): string {
   try {
-    json.toGateway(text);
+    json.toGateway(Buffer.from(text));
     return '';
   } catch (error) {
     return `${(error as Error).constructor.name}: ${(error as Error).message}`;
