@@ -87,7 +87,8 @@ process.on('message', (told: Told) => {
   void obey(told).then(
     (said) => process.send!(said),
     (error: unknown) => {
-      console.error(error);
+      // A gateway that has ended is told of by whoever watches it.
+      if (!String(error).includes('ECONNREFUSED')) console.error(error);
       process.exit(1);
     },
   );

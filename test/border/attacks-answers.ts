@@ -5,7 +5,9 @@ import { backendService } from '../support/grpc-shapes.ts';
 import type { Arena } from './arena.ts';
 import type { Attack } from './attacks.ts';
 import type { Chance } from './chance.ts';
+import { EDGES } from './edges.ts';
 import { bytesOf, draw, type Drawn, replyFields, replyJson } from './replies.ts';
+import type { HttpSay } from './servers.ts';
 import { json, MIB, spoilt } from './values.ts';
 
 const linkBytes = backendService['Link']!.responseSerialize as (fields: unknown) => Buffer;
@@ -14,153 +16,144 @@ const replyBytes = backendService['Handle']!.responseSerialize as (fields: unkno
 /** In so many cases the bytes are spoilt after all. */
 const SPOILT = 0.1;
 
+/** How one answer goes out; `spoil`: its bytes may be spoilt. */
+type Answer = (arena: Arena, drawn: Drawn, spoil: boolean) => Promise<unknown>;
+
 export const answerAttacks: readonly Attack[] = [
-  {
-    what: 'answers',
-    over: 'Link',
-    ends: 'xlink',
-    next: async (arena) => {
-      const { drawn, chance } = drawnBy(arena);
-      const fields = replyFields(drawn, chance);
-      await arena.ask('link', ({ id, send }) => send(frame(id, fields, chance)), bytesOf(drawn));
-    },
-  },
-  {
-    what: 'answers',
-    over: 'dial-in gRPC',
-    ends: 'xdial',
-    next: async (arena) => {
-      const { drawn, chance } = drawnBy(arena, 16 * MIB);
-      const fields = replyFields(drawn, chance);
-      await arena.ask('dial', ({ id, send }) => send(frame(id, fields, chance)), bytesOf(drawn));
-    },
-  },
-  {
-    what: 'answers',
-    over: 'Handle',
-    ends: 'xhandle',
-    next: async (arena) => {
-      const { drawn, chance } = drawnBy(arena);
-      const encoded = replyBytes(replyFields(drawn, chance));
-      const bytes = chance.is(SPOILT) ? spoilt(chance, encoded) : encoded;
-      const code = chance.is(0.1) ? chance.int(0, 17) : 0;
-      await arena.ask(
-        'handle',
-        (say) => (code === 0 ? say.reply(bytes) : say.status(code, 'what', metadata(chance))),
-        bytes.length,
-        { whole: true },
-      );
-    },
-  },
-  {
-    what: 'answers',
-    over: 'method',
-    ends: 'xmethod',
-    next: async (arena) => {
-      const { drawn, chance } = drawnBy(arena);
-      const fields = words(drawn, chance);
-      const code = chance.is(0.1) ? chance.int(1, 17) : 0;
-      const broken = chance.is(SPOILT);
-      await arena.ask(
-        'method',
-        (say) => {
-          if (code !== 0) say.fail(code, 'what', metadata(chance));
-          else if (broken) say.answerBytes(spoilt(chance, say.encode(fields)));
-          else say.answer(fields, chance.is(0.2) ? metadata(chance) : undefined);
-        },
-        bytesOf(drawn),
-        { whole: true },
-      );
-    },
-  },
-  {
-    what: 'answers',
-    over: 'dial-in WebSocket',
-    ends: 'xdialws',
-    next: async (arena) => {
-      const { drawn, chance } = drawnBy(arena, 8 * MIB);
-      const reply = replyJson(drawn, chance, 'reply');
-      const broken = chance.is(SPOILT);
-      await arena.ask(
-        'dialws',
-        ({ id, send }) => {
-          const text = `{"frames":[{"id":${id},"reply":{${reply}}}]}`;
-          send(broken ? spoilt(chance, Buffer.from(text)) : text);
-          if (broken) send(`{"frames":[{"id":${id},"reply":{}}]}`);
-        },
-        reply.length,
-      );
-    },
-  },
-  {
-    what: 'answers',
-    over: 'IPC',
-    ends: 'xipc',
-    next: async (arena) => {
-      const { drawn, chance } = drawnBy(arena);
-      const members = replyJson(drawn, chance, 'payload');
-      const repeated = chance.is(0.3)
-        ? `"cmd":"${chance.pick(['close', 'kick', 'push', 'x'])}",`
-        : '';
-      const broken = chance.is(SPOILT);
-      await arena.ask(
-        'ipc',
-        ({ seq, socket }) => {
-          const line = Buffer.from(`{${repeated}"seq_id":${seq},${members}}`);
-          if (broken) socket.write(Buffer.concat([spoilt(chance, line), Buffer.from('\n')]));
-          else socket.write(Buffer.concat([line, Buffer.from('\n')]));
-          // A spoilt line may be nobody's answer: this one is, or comes too late to be.
-          if (broken) socket.write(`{"seq_id":${seq},"payload":{}}\n`);
-        },
-        members.length,
-        { whole: !broken },
-      );
-    },
-  },
-  {
-    what: 'answers',
-    over: 'HTTP',
-    ends: 'xhttp',
-    next: async (arena) => {
-      const { drawn, chance } = drawnBy(arena);
-      const answer = httpAnswer(drawn, chance);
-      const bytes = chance.is(SPOILT) ? spoilt(chance, answer) : answer;
-      await arena.ask('http', ({ socket }) => void socket.end(bytes), bytes.length);
-    },
-  },
-  {
-    what: 'answers',
-    over: 'NATS',
-    next: async (arena) => {
-      // The server takes no more.
-      const { drawn, chance } = drawnBy(arena, 900_000);
-      const headers = natsHeaders(drawn, chance);
-      await arena.ask(
-        'nats',
-        ({ reply, wire }) => wire.publish(reply, '', headers, drawn.error?.own ?? drawn.body),
-        bytesOf(drawn) + headers.length,
-        { whole: true },
-      );
-    },
-  },
+  answering('Link', 'xlink', 32 * MIB, byLink('link')),
+  answering('dial-in gRPC', 'xdial', 16 * MIB, byLink('dial')),
+  answering('Handle', 'xhandle', 32 * MIB, byHandle),
+  answering('method', 'xmethod', 32 * MIB, byMethod),
+  answering('dial-in WebSocket', 'xdialws', 8 * MIB, byWebSocket),
+  answering('IPC', 'xipc', 32 * MIB, byIpc),
+  answering('HTTP', 'xhttp', 32 * MIB, byHttp),
+  // The server takes no more than 1 MiB.
+  answering('NATS', 'xnats', 900_000, byNats),
 ];
 
-/** One case in eight is as large as it may be. */
-function drawnBy({ chance, largest }: Arena, most = Infinity): { drawn: Drawn; chance: Chance } {
-  const whole = Math.min(largest, most);
-  return { drawn: draw(chance, whole, chance.is(1 / 8) ? whole : undefined), chance };
+/** @param most What the transport takes, bytes. */
+function answering(over: string, ends: string, most: number, answer: Answer): Attack {
+  return {
+    what: 'answers',
+    over,
+    ends,
+    async first(arena) {
+      for (const { most: bytes, draw: drawEdge } of EDGES)
+        if (bytes <= Math.min(most, arena.largest)) await answer(arena, drawEdge(), false);
+    },
+    async next(arena) {
+      const { chance } = arena;
+      const whole = Math.min(arena.largest, most);
+      // One case in eight is as large as it may be.
+      const drawn = draw(chance, whole, chance.is(1 / 8) ? whole : undefined);
+      await answer(arena, drawn, chance.is(SPOILT));
+    },
+  };
+}
+
+function byLink(kind: 'link' | 'dial'): Answer {
+  return (arena, drawn, spoil) => {
+    const { chance } = arena;
+    const fields = replyFields(drawn, chance);
+    const bytes = bytesOf(drawn);
+    return arena.ask(kind, ({ id, send }) => send(frame(id, fields, chance, spoil)), bytes);
+  };
+}
+
+function byHandle(arena: Arena, drawn: Drawn, spoil: boolean): Promise<unknown> {
+  const { chance } = arena;
+  const encoded = replyBytes(replyFields(drawn, chance));
+  const bytes = spoil ? spoilt(chance, encoded) : encoded;
+  const code = spoil && chance.is(0.5) ? chance.int(1, 17) : 0;
+  return arena.ask(
+    'handle',
+    (say) => (code === 0 ? say.reply(bytes) : say.status(code, 'what', metadata(chance))),
+    bytes.length,
+    { whole: true },
+  );
+}
+
+function byMethod(arena: Arena, drawn: Drawn, spoil: boolean): Promise<unknown> {
+  const { chance } = arena;
+  const fields = words(drawn, chance);
+  const code = drawn.error === null ? 0 : chance.int(1, 17);
+  return arena.ask(
+    'method',
+    (say) => {
+      if (code !== 0) say.fail(code, drawn.error!.message.slice(0, 4_000), metadata(chance));
+      else if (spoil) say.answerBytes(spoilt(chance, say.encode(fields)));
+      else say.answer(fields, chance.is(0.2) ? metadata(chance) : undefined);
+    },
+    bytesOf(drawn),
+    { whole: true },
+  );
+}
+
+function byWebSocket(arena: Arena, drawn: Drawn, spoil: boolean): Promise<unknown> {
+  const { chance } = arena;
+  const reply = replyJson(drawn, chance, 'reply', spoil);
+  return arena.ask(
+    'dialws',
+    ({ id, send }) => {
+      const text = `{"frames":[{"id":${id},"reply":{${reply}}}]}`;
+      send(spoil ? spoilt(chance, Buffer.from(text)) : text);
+      if (spoil) send(`{"frames":[{"id":${id},"reply":{}}]}`);
+    },
+    reply.length,
+    { whole: !spoil },
+  );
+}
+
+function byIpc(arena: Arena, drawn: Drawn, spoil: boolean): Promise<unknown> {
+  const { chance } = arena;
+  const members = replyJson(drawn, chance, 'payload', spoil);
+  const cmd = chance.pick(['close', 'kick', 'push', 'patch', 'x']);
+  const repeated = chance.is(0.3) ? `"cmd":"${cmd}",` : '';
+  return arena.ask(
+    'ipc',
+    ({ seq, socket }) => {
+      const line = Buffer.from(`{${repeated}"seq_id":${seq},${members}}`);
+      socket.write(spoil ? spoilt(chance, line) : line);
+      socket.write('\n');
+      // A spoilt line may be nobody's answer: this one is, or comes too late to be.
+      if (spoil) socket.write(`{"seq_id":${seq},"payload":{}}\n`);
+    },
+    members.length,
+    { whole: !spoil },
+  );
+}
+
+function byHttp(arena: Arena, drawn: Drawn, spoil: boolean): Promise<unknown> {
+  const { chance } = arena;
+  const answer = httpAnswer(drawn, chance, spoil);
+  const bytes = spoil ? spoilt(chance, answer) : answer;
+  const plan = ({ socket }: HttpSay): void => void socket.end(bytes);
+  return arena.ask('http', plan, bytes.length, { whole: !spoil });
+}
+
+function byNats(arena: Arena, drawn: Drawn): Promise<unknown> {
+  const { chance } = arena;
+  const headers = natsHeaders(drawn, chance);
+  const body = drawn.error?.own ?? drawn.body;
+  return arena.ask(
+    'nats',
+    ({ reply, wire }) => wire.publish(reply, '', headers, body),
+    bytesOf(drawn) + headers.length,
+    { whole: true },
+  );
 }
 
 /** One ToGateway: the reply, now and then with others beside it, twice, or spoilt. */
-function frame(id: number, reply: object, chance: Chance): Buffer {
-  const kind = chance.int(0, 9);
+function frame(id: number, reply: object, chance: Chance, spoil: boolean): Buffer {
   const right = { id, reply };
+  const encoded = linkBytes({ frames: [right] });
+  if (!spoil) return encoded;
+  const kind = chance.int(0, 4);
   if (kind === 0) return linkBytes({ frames: [right, right] });
   if (kind === 1) return linkBytes({ frames: [{ id: id + 1_000_000, reply }, right] });
-  if (kind === 2)
-    return linkBytes({ frames: [{ id, extend: { timeout: { seconds: '9'.repeat(18) } } }, right] });
-  const encoded = linkBytes({ frames: [right] });
-  return chance.is(SPOILT) ? spoilt(chance, encoded) : encoded;
+  const extend = { timeout: { seconds: chance.pick(['-1', '999999999999999999']) } };
+  if (kind === 2) return linkBytes({ frames: [{ id, extend }, right] });
+  return spoilt(chance, encoded);
 }
 
 const HEADER_NAMES = [
@@ -213,7 +206,7 @@ function natsHeaders(drawn: Drawn, chance: Chance): string {
 
 const STATUSES = [200, 200, 204, 206, 301, 400, 401, 403, 404, 409, 413, 429, 500, 503, 599, 999];
 
-function httpAnswer(drawn: Drawn, chance: Chance): Buffer {
+function httpAnswer(drawn: Drawn, chance: Chance, spoil: boolean): Buffer {
   const { error, body } = drawn;
   const status = error === null ? 200 : chance.pick(STATUSES);
   const content = error?.own ?? body;
@@ -221,7 +214,7 @@ function httpAnswer(drawn: Drawn, chance: Chance): Buffer {
     ? chance.pick(['HTTP/1.1 100 Continue\r\n\r\n', 'HTTP/1.1 103 Early\r\n\r\n'])
     : '';
   const lines = headerLines(drawn, chance, 1_000);
-  const framing = chance.int(0, 9);
+  const framing = spoil ? chance.int(0, 3) : chance.pick([3, 4]);
   const length =
     framing === 0
       ? `Content-Length: ${content.length + 5}\r\n`

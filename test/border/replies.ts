@@ -111,9 +111,14 @@ function structOf(fields: Fields): Fields {
 }
 
 /** As the members of an IPC line or a frame in JSON, behind its number; values may be of a wrong type. */
-export function replyJson(drawn: Drawn, chance: Chance, names: 'payload' | 'reply'): string {
+export function replyJson(
+  drawn: Drawn,
+  chance: Chance,
+  names: 'payload' | 'reply',
+  spoil: boolean,
+): string {
   const { body, error, patch, pushes, close } = drawn;
-  const wrong = (right: string): string => (chance.is(0.1) ? json(chance, 200) : right);
+  const wrong = (right: string): string => (spoil && chance.is(0.3) ? json(chance, 200) : right);
   const members: string[] = [];
   if (names === 'payload') members.push(`"payload":${asJson(body)}`);
   else if (error === null)
@@ -135,8 +140,11 @@ export function replyJson(drawn: Drawn, chance: Chance, names: 'payload' | 'repl
 
 /** A body that cannot stand in JSON is put in quotes. */
 function asJson(body: Buffer): string {
-  const first = body[0] ?? 0;
-  return first === 0x7b || first === 0x5b || (first >= 0x30 && first <= 0x39)
-    ? body.toString().replaceAll('\n', ' ')
-    : JSON.stringify(body.toString());
+  const text = body.toString();
+  try {
+    JSON.parse(text);
+  } catch {
+    return JSON.stringify(text);
+  }
+  return text.replaceAll('\n', ' ');
 }

@@ -2,6 +2,7 @@
 import type { Tally } from './arena.ts';
 import { type Attack, nameOf } from './attacks.ts';
 import { errorText } from '../../src/errors.ts';
+import { eventually } from '../support/wait.ts';
 import { added, type Metrics, total } from './metrics.ts';
 import type { Stage } from './stage.ts';
 import { MIB } from './values.ts';
@@ -14,6 +15,7 @@ export const REMAINS_BYTES = 12 * MIB;
 /** The ceiling of resident memory, whatever is sent. */
 export const RESIDENT_BYTES = 1_200 * MIB;
 const LOOK_EVERY_MS = 250;
+const DEATH_MS = 5_000;
 
 /** Reasons that the gateway gives when a backend or a client is at fault; what a client was told was counted. */
 const COUNTED = ['BAD_REPLY', 'BAD_ROUTE', 'OVERLOADED', 'TOO_MANY', 'TIMEOUT', 'BACKEND_AWAY'];
@@ -53,8 +55,14 @@ export async function runRow(stage: Stage, attack: Attack, seed: string, size: S
   try {
     tally = await Promise.race([
       attacker.attack({ name, seed, ...size }),
-      seen.death.then((how) => Promise.reject(new Error(`${name}: the gateway has ended: ${how}`))),
+      seen.death.then((how) => Promise.reject(new Error(how))),
     ]);
+  } catch (error) {
+    // The attacker may notice the end of the gateway before this process does.
+    const gone = await eventually(() => stage.gateway.exit, 'its end', DEATH_MS).catch(() => null);
+    if (gone === null) throw error;
+    throw new Error(`${name}: the gateway has ended: ${gone}
+${lastWords(stage)}`);
   } finally {
     await seen.stop();
   }
@@ -140,6 +148,13 @@ function wallFaults(row: Row): string[] {
   return faults;
 }
 
+/** What it printed at its end: from the error on, if it names one. */
+function lastWords({ gateway }: Stage): string {
+  const { output } = gateway;
+  const at = output.lastIndexOf('pith: internal error');
+  return at < 0 ? output.slice(-1_500) : output.slice(at, at + 1_500);
+}
+
 /** Looks at the process from outside while it is attacked. */
 class Watch {
   turnMs = 0;
@@ -174,7 +189,7 @@ class Watch {
     while (!this.#stopped) {
       await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
       if (gateway.exit !== null) {
-        die(`${gateway.exit}\n${gateway.output.slice(-2_000)}`);
+        die(gateway.exit);
         return;
       }
       try {
@@ -185,7 +200,7 @@ class Watch {
         this.lagMs = Math.max(this.lagMs, lag);
       } catch (error) {
         // Its end is noticed by its sockets before it is told.
-        await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+        await new Promise((resolve) => setTimeout(resolve, DEATH_MS));
         if (gateway.exit === null) die(`it cannot be asked: ${errorText(error)}`);
       }
       this.probeMs = Math.max(this.probeMs, gateway.takeWorstProbe());
