@@ -36,12 +36,16 @@ export type Tally = {
   counted: Record<string, number>;
 };
 
+/** Where the gateway listens, and the one beside it; `gateways`: their ids. */
 export type Ports = {
   clients: number[];
   control: number;
   admin: number;
   health: number;
   nats: number;
+  /** 0: there is no other gateway. */
+  door: number;
+  gateways: string[];
 };
 
 const SORTS: readonly (readonly [Speech, Way])[] = [
@@ -125,9 +129,8 @@ export class Arena {
     bytes: number,
     { sort, whole = false }: { sort?: readonly [Speech, Way]; whole?: boolean } = {},
   ): Promise<Outcome> {
-    const number = Arena.nextCase++;
+    const number = this.plan(plan);
     const client = await (sort === undefined ? this.anyClient() : this.client(...sort));
-    this.plans.set(number, plan);
     this.sends(bytes);
     const outcome = await client.ask(`x${kind}.echo.case`, `{"case":${number}}`, PATIENCE_MS);
     this.plans.delete(number);
@@ -150,6 +153,17 @@ export class Arena {
     this.fault(`x${kind} is still away after ${BACK_MS} ms, though it is there`);
   }
 
+  /** Keeps what is to become of the next request with the number that this returns. */
+  plan(plan: unknown): number {
+    const number = Arena.nextCase++;
+    this.plans.set(number, plan);
+    return number;
+  }
+
+  refuse(reason: string): void {
+    this.tally.refused[reason] = (this.tally.refused[reason] ?? 0) + 1;
+  }
+
   /** Counts an outcome; silence is a fault. */
   settle(outcome: Outcome, of: string): void {
     if (outcome.kind === 'silent') this.fault(`${of}: never answered`);
@@ -157,7 +171,7 @@ export class Arena {
     else {
       const reason = reasonOf(outcome.body);
       if (reason === '') this.tally.answered++;
-      else this.tally.refused[reason] = (this.tally.refused[reason] ?? 0) + 1;
+      else this.refuse(reason);
     }
   }
 

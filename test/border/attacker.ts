@@ -5,6 +5,7 @@
 import type { Shape } from '../support/grpc-shapes.ts';
 import { Arena, type Ports, type Tally } from './arena.ts';
 import { attackOf } from './attacks.ts';
+import { lookForForgery } from './attacks-names.ts';
 import { Chance } from './chance.ts';
 import type { Places } from './config.ts';
 import {
@@ -22,7 +23,7 @@ import {
 
 export type Told =
   | { readonly tell: 'open'; readonly natsPort: number; readonly ipcPath: string }
-  | { readonly tell: 'attach'; readonly ports: Ports }
+  | { readonly tell: 'attach' | 'look'; readonly ports: Ports }
   | {
       readonly tell: 'attack';
       readonly name: string;
@@ -43,7 +44,9 @@ let nats: Awaited<ReturnType<typeof natsServer>>;
 let ports: Ports;
 
 /** Takes a request that has a plan; all others are echoed. */
-function serve({ body, say }: Asked<unknown>): boolean {
+function serve(asked: Asked<unknown>): boolean {
+  const { body, say } = asked;
+  lookForForgery(asked);
   const plan = plans.get(caseOf(body)) as ((say: unknown) => void) | undefined;
   plan?.(say);
   return plan !== undefined;
@@ -78,6 +81,7 @@ async function obey(told: Told): Promise<Said> {
     return { said: 'opened', places: await open(told.natsPort, told.ipcPath) };
   if (told.tell === 'attack') return { said: 'done', tally: await attack(told) };
   ({ ports } = told);
+  if (told.tell === 'look') return { said: 'attached' };
   dialGrpc(ports.control, 'xdial', serve);
   dialWebSocket(ports.admin, 'xdialws', serve);
   return { said: 'attached' };

@@ -1,7 +1,7 @@
 /** What a backend answers to a request: any size and shape, on each transport, and the same with bytes spoilt. */
 import { Metadata } from '@grpc/grpc-js';
 
-import { backendService } from '../support/grpc-shapes.ts';
+import { linkBytes, replyBytes } from './frames.ts';
 import type { Arena } from './arena.ts';
 import type { Attack } from './attacks.ts';
 import type { Chance } from './chance.ts';
@@ -9,9 +9,6 @@ import { EDGES } from './edges.ts';
 import { bytesOf, draw, type Drawn, replyFields, replyJson } from './replies.ts';
 import type { HttpSay } from './servers.ts';
 import { json, MIB, spoilt } from './values.ts';
-
-const linkBytes = backendService['Link']!.responseSerialize as (fields: unknown) => Buffer;
-const replyBytes = backendService['Handle']!.responseSerialize as (fields: unknown) => Buffer;
 
 /** In so many cases the bytes are spoilt after all. */
 const SPOILT = 0.1;
@@ -38,8 +35,8 @@ function answering(over: string, ends: string, most: number, answer: Answer): At
     over,
     ends,
     async first(arena) {
-      for (const { most: bytes, draw: drawEdge } of EDGES)
-        if (bytes <= Math.min(most, arena.largest)) await answer(arena, drawEdge(), false);
+      for (const edge of EDGES)
+        if (edge.most <= Math.min(most, arena.largest)) await answer(arena, edge.draw(), false);
     },
     async next(arena) {
       const { chance } = arena;

@@ -50,8 +50,6 @@ const ROUTES = [
   'x'.repeat(127),
   'x'.repeat(255),
   'nowhere.at.all',
-  'wide.close',
-  'wide.kick',
 ];
 
 /** A whole request, of a body and route by chance, to any backend: answered once, or the connection is closed. */

@@ -28,6 +28,7 @@ export class Bystanders {
   readonly faults: string[] = [];
   /** The hostile backend whose carrier may be ended just now, as xipc; '': none. */
   excuse = '';
+  #ports: readonly number[] = [];
   readonly #clients: Client[] = [];
   readonly #loops: Promise<void>[] = [];
   #paused = true;
@@ -37,14 +38,21 @@ export class Bystanders {
 
   static async start(ports: readonly number[]): Promise<Bystanders> {
     const made = new Bystanders();
-    for (const [speech, way] of SORTS) {
-      for (let i = 0; i < BYSTANDERS; i++) {
-        const client = await Client.join(ports[LISTENERS.indexOf(speech)]!, way, speech);
-        made.#clients.push(client);
-        made.#loops.push(made.#live(client, i));
-      }
-    }
+    made.#ports = ports;
+    for (let i = 0; i < SORTS.length * BYSTANDERS; i++) await made.#join(i);
     return made;
+  }
+
+  /** Who has lost the connection comes again: one fault is not to be found in every attack after it. */
+  async heal(): Promise<void> {
+    for (const [i, client] of this.#clients.entries()) if (!client.isOpen) await this.#join(i);
+  }
+
+  async #join(index: number): Promise<void> {
+    const [speech, way] = SORTS[index % SORTS.length]!;
+    const client = await Client.join(this.#ports[LISTENERS.indexOf(speech)]!, way, speech);
+    this.#clients[index] = client;
+    this.#loops.push(this.#live(client, Math.floor(index / SORTS.length)));
   }
 
   get count(): number {

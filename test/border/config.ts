@@ -16,6 +16,26 @@ export const PACKET_BYTES = 4 * 1_048_576;
 /** How long a backend has, and how long after that no answer is one that will never come. */
 export const TIMEOUT_MS = 3_000;
 
+/** The gateway beside it, which asks a hostile backend who may come in; it has no port that is known before. */
+export function doorConfigOf(natsPort: number, places: Places['x'], kind: Kind): string {
+  const at: Partial<Record<Kind, string>> = {
+    link: `grpc: "${places.link}"`,
+    handle: `grpc: "${places.handle}", mode: handle`,
+    nats: 'nats: {}',
+    http: `http: "${places.http}"`,
+    ipc: `ipc: "${places.ipc}"`,
+  };
+  return `
+id: door
+bus: "nats://127.0.0.1:${natsPort}"
+listen: [{ url: "auto://127.0.0.1:0" }]
+auth: { mode: connect, backend: x${kind} }
+backends: { x${kind}: { ${at[kind]} } }
+routes: [{ match: "x.>", backend: x${kind} }]
+drain: { budget: 2s, per_second: 10000 }
+`;
+}
+
 /** Routes are <side><kind>.echo.<anything>, as xnats.echo.say. */
 export function configOf(natsPort: number, places: Places, more = ''): string {
   const backends: string[] = [];
@@ -50,7 +70,9 @@ backends:
 ${backends.join('\n')}
 routes:
 ${routes.join('\n')}
-  - { match: "wide.>", backend: xipc, timeout: ${TIMEOUT_MS}ms }
+  - { match: "strip.>", backend: xipc, rename: "{handler}.{method}" }
+  - { match: "web.>", backend: xhttp, path: "/{handler}/{method}" }
+  - { match: ">", backend: xipc, timeout: ${TIMEOUT_MS}ms }
 limits: { packet: ${PACKET_BYTES}, messages_per_second: 100000, burst: 100000 }
 drain: { budget: 3s, per_second: 10000 }
 ${more}`;

@@ -18,6 +18,8 @@ type Ports = { readonly clients: number[]; control: number; admin: number; healt
 
 export class Gateway implements AsyncDisposable {
   readonly ports: Ports = { clients: [], control: 0, admin: 0, health: 0 };
+  /** As it calls itself. */
+  id = '';
   /** How it ended; null while it lives. */
   exit: string | null = null;
   /** Longest time in which /livez was not answered, milliseconds, since `takeWorstProbe`. */
@@ -77,8 +79,10 @@ ${yaml}`);
     }, 'the gateway to listen');
     type Listening = Record<'controlPort' | 'adminPort' | 'healthPort', number> & {
       clients: string[];
+      gateway: string;
     };
     const said = JSON.parse(line) as Listening;
+    gateway.id = said.gateway;
     gateway.ports.clients.push(...said.clients.map((url) => Number(url.split(':').pop())));
     gateway.ports.control = said.controlPort;
     gateway.ports.admin = said.adminPort;

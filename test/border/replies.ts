@@ -1,8 +1,7 @@
 /** What a backend may answer, before it is written in the form of a transport. */
 import type { Chance } from './chance.ts';
+import { type Fields, structOf } from './frames.ts';
 import { json, length, NAMES, NUMBERS, text } from './values.ts';
-
-export type Fields = Record<string, unknown>;
 
 /** Parts that were drawn; `null`: the reply has none. Bodies are JSON or any bytes. */
 export type Drawn = {
@@ -101,13 +100,6 @@ export function replyFields(drawn: Drawn, chance: Chance): Fields {
     pushes: pushes.map((push) => ({ ...push, body: { bytes: push.body } })),
     ...(close && { close }),
   };
-}
-
-/** Flat objects only. */
-function structOf(fields: Fields): Fields {
-  const value = (one: unknown): Fields =>
-    typeof one === 'number' ? { numberValue: one } : { stringValue: String(one) };
-  return { fields: Object.fromEntries(Object.entries(fields).map(([k, v]) => [k, value(v)])) };
 }
 
 /** As the members of an IPC line or a frame in JSON, behind its number; values may be of a wrong type. */

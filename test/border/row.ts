@@ -46,6 +46,8 @@ export async function runRow(stage: Stage, attack: Attack, seed: string, size: S
   const name = nameOf(attack);
   const faults: string[] = [];
   const began = performance.now();
+  if (attack.door !== undefined || attack.fleet === true) await stage.openDoor(attack.door ?? null);
+  await bystanders.heal();
   const before = await rest(stage);
   bystanders.excuse = attack.ends ?? '';
   bystanders.resume();
@@ -59,7 +61,11 @@ export async function runRow(stage: Stage, attack: Attack, seed: string, size: S
     ]);
   } catch (error) {
     // The attacker may notice the end of the gateway before this process does.
-    const gone = await eventually(() => stage.gateway.exit, 'its end', DEATH_MS).catch(() => null);
+    const gone = await eventually(
+      () => stage.gateway.exit ?? stage.door?.exit,
+      'its end',
+      DEATH_MS,
+    ).catch(() => null);
     if (gone === null) throw error;
     throw new Error(`${name}: the gateway has ended: ${gone}
 ${lastWords(stage)}`);
@@ -70,6 +76,7 @@ ${lastWords(stage)}`);
   bystanders.excuse = '';
   faults.push(...tally.faults, ...bystanders.takeFaults());
   faults.push(...gaugeFaults(after.metrics, bystanders.count));
+  if (stage.door?.exit) faults.push(`the other gateway: ${stage.door.exit}`);
   const more = added(before.metrics, after.metrics);
   faults.push(...countFaults(more, tally));
   const remainsBytes = after.bytes - before.bytes;
@@ -149,8 +156,8 @@ function wallFaults(row: Row): string[] {
 }
 
 /** What it printed at its end: from the error on, if it names one. */
-function lastWords({ gateway }: Stage): string {
-  const { output } = gateway;
+function lastWords({ gateway, door }: Stage): string {
+  const { output } = door?.exit ? door : gateway;
   const at = output.lastIndexOf('pith: internal error');
   return at < 0 ? output.slice(-1_500) : output.slice(at, at + 1_500);
 }
@@ -185,23 +192,27 @@ class Watch {
   }
 
   async #look(die: (how: string) => void): Promise<void> {
-    const { gateway } = this.#stage;
+    const { gateway, door } = this.#stage;
+    // What was before, as the start of the other gateway, is nobody's fault.
+    await Promise.all([gateway.inside(), door?.inside()]);
     while (!this.#stopped) {
       await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
-      if (gateway.exit !== null) {
-        die(gateway.exit);
+      const gone = gateway.exit ?? door?.exit ?? null;
+      if (gone !== null) {
+        die(gone);
         return;
       }
       try {
         const [inside, metrics] = await Promise.all([gateway.inside(), gateway.metrics()]);
-        this.turnMs = Math.max(this.turnMs, inside.turnCpuMs);
+        const other = await door?.inside();
+        this.turnMs = Math.max(this.turnMs, inside.turnCpuMs, other?.turnCpuMs ?? 0);
         this.residentBytes = Math.max(this.residentBytes, inside.residentBytes);
         const lag = total(metrics, 'nodejs_eventloop_lag_p99_seconds') * 1_000;
         this.lagMs = Math.max(this.lagMs, lag);
       } catch (error) {
         // Its end is noticed by its sockets before it is told.
         await new Promise((resolve) => setTimeout(resolve, DEATH_MS));
-        if (gateway.exit === null) die(`it cannot be asked: ${errorText(error)}`);
+        if (gateway.exit === null && !door?.exit) die(`it cannot be asked: ${errorText(error)}`);
       }
       this.probeMs = Math.max(this.probeMs, gateway.takeWorstProbe());
     }

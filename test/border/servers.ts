@@ -18,9 +18,14 @@ import {
 } from '@grpc/grpc-js';
 import { WebSocket } from 'ws';
 
-import { backendService, type RequestShape, type Shape } from '../support/grpc-shapes.ts';
+import {
+  backendService,
+  type ConnectShape,
+  type RequestShape,
+  type Shape,
+} from '../support/grpc-shapes.ts';
 import { type MethodAsked, MethodBackend } from '../support/method-backend.ts';
-import { NatsWire } from './nats-wire.ts';
+import { type NatsMessage, NatsWire } from './nats-wire.ts';
 
 /** A request of a client as a backend has it; a notify is not answered. */
 export type Asked<S> = {
@@ -54,13 +59,23 @@ export type DialSay = { readonly id: number; send(this: void, text: string | Buf
 export type Running = { readonly at: string; close(): void };
 
 const CASE = /"case":(\d+)/;
-/** The number in a body by which a case finds its plan; -1: none. */
+/** The number in a body by which a case finds its plan, or in the user block of a handshake; -1: none. */
 export function caseOf(body: Buffer): number {
-  return Number(CASE.exec(body.toString('latin1', 0, 200))?.[1] ?? -1);
+  return Number(CASE.exec(body.toString('latin1', 0, 2_000))?.[1] ?? -1);
 }
 
+/** What a handshake asks about, under whatever name the transport gives it. */
+export const CONNECT = 'pith.connect';
+const LET_IN = '{"accept":{}}';
+
 type Stream = ServerDuplexStream<{ frames: Frame[] }, Buffer | Shape>;
-type Frame = { id: number; frame?: string; request?: RequestShape };
+type Frame = { id: number; frame?: string; request?: RequestShape; connect?: ConnectShape };
+
+/** The number of its case, as a body of JSON has it. */
+function userOf({ user }: ConnectShape): Buffer {
+  const number = (user?.fields['case'] as { numberValue?: number } | undefined)?.numberValue;
+  return Buffer.from(`{"case":${number ?? -1}}`);
+}
 
 /** pith.v1.Backend, with Link or without. */
 export async function grpcServer(
@@ -81,17 +96,18 @@ export async function grpcServer(
     done: sendUnaryData<Buffer | Shape>,
   ): void => {
     const { route, body, notify } = call.request;
-    const say = {
-      id: 0,
-      send: () => {},
-      end: () => {},
-      reply: (bytes: Buffer | Shape, trailer?: Metadata) => done(null, bytes, trailer),
-      status: (code: number, details: string, metadata?: Metadata) =>
-        done({ code, details, ...(metadata && { metadata }) }),
-    };
+    const say = unarySay(done);
     if (!serve({ route, body, notify, say })) say.reply({ body: { bytes: body } });
   };
-  server.addService(backendService, hasLink ? { Link, Handle } : { Handle });
+  const Connect = (
+    call: ServerUnaryCall<ConnectShape, Buffer | Shape>,
+    done: sendUnaryData<Buffer | Shape>,
+  ): void => {
+    const say = unarySay(done);
+    const asked = { route: CONNECT, body: userOf(call.request), notify: false, say };
+    if (!serve(asked)) say.reply({ accept: {} });
+  };
+  server.addService(backendService, hasLink ? { Link, Handle } : { Handle, Connect });
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) => {
       if (error) reject(error);
@@ -99,6 +115,16 @@ export async function grpcServer(
     });
   });
   return { at: `127.0.0.1:${port}`, close: () => server.forceShutdown() };
+}
+
+function unarySay(done: sendUnaryData<Buffer | Shape>): LinkSay & UnarySay {
+  return {
+    id: 0,
+    send: () => {},
+    end: () => {},
+    reply: (bytes, trailer) => done(null, bytes, trailer),
+    status: (code, details, metadata) => done({ code, details, ...(metadata && { metadata }) }),
+  };
 }
 
 function linkSay(stream: { write(message: never): unknown; end(): unknown }) {
@@ -116,10 +142,14 @@ function onFrames(
   serve: Serve<LinkSay & UnarySay>,
   say: (id: number) => LinkSay & UnarySay,
 ): void {
-  for (const { id, request } of frames) {
+  for (const { id, request, connect } of frames) {
+    const means = say(id);
+    if (connect) {
+      const asked = { route: CONNECT, body: userOf(connect), notify: false, say: means };
+      if (!serve(asked)) means.send({ frames: [{ id, connect: { accept: {} } }] });
+    }
     if (!request) continue;
     const { route, body, notify } = request;
-    const means = say(id);
     if (serve({ route, body, notify, say: means }) || notify) continue;
     means.send({ frames: [{ id, reply: { body: { bytes: body } } }] });
   }
@@ -178,12 +208,22 @@ export function dialWebSocket(adminPort: number, backend: string, serve: Serve<D
     });
     const mine = socket;
     mine.on('message', (data: Buffer) => {
-      type Said = { id: number; request?: { route: string; notify?: boolean; body?: string } };
-      for (const { id, request } of (JSON.parse(data.toString()) as { frames: Said[] }).frames) {
+      type Said = {
+        id: number;
+        request?: { route: string; notify?: boolean; body?: string };
+        connect?: { user?: unknown };
+      };
+      for (const { id, request, connect } of (JSON.parse(data.toString()) as { frames: Said[] })
+        .frames) {
+        const say = { id, send: (words: string | Buffer) => mine.send(words.toString()) };
+        if (connect !== undefined) {
+          const user = Buffer.from(JSON.stringify(connect.user ?? {}));
+          if (!serve({ route: CONNECT, body: user, notify: false, say }))
+            say.send(`{"frames":[{"id":${id},"connect":${LET_IN}}]}`);
+        }
         if (request === undefined) continue;
         const { route, notify = false, body: text = '' } = request;
         const body = Buffer.from(text, 'base64');
-        const say = { id, send: (words: string | Buffer) => mine.send(words.toString()) };
         if (serve({ route, body, notify, say }) || notify) continue;
         say.send(JSON.stringify({ frames: [{ id, reply: { body: { bytes: text } } }] }));
       }
@@ -231,11 +271,13 @@ export async function natsServer(
   serve: Serve<NatsSay>,
 ): Promise<Running & { readonly wire: NatsWire }> {
   const wire = await NatsWire.connect(port);
-  wire.subscribe(subject, 'border', ({ subject: route, reply, body }) => {
+  const take = ({ subject: route, reply, body }: NatsMessage): void => {
     const notify = reply === '';
     if (serve({ route, body, notify, say: { reply, wire } }) || notify) return;
-    wire.publish(reply, '', '', body);
-  });
+    wire.publish(reply, '', '', route === CONNECT ? LET_IN : body);
+  };
+  wire.subscribe(subject, 'border', take);
+  wire.subscribe(CONNECT, 'border', take);
   return { at: '', wire, close: () => wire.close() };
 }
 
@@ -246,7 +288,7 @@ export async function httpServer(serve: Serve<HttpSay>): Promise<Running> {
     request.on('end', () => {
       const body = Buffer.concat(parts);
       const asked = { route: request.url!, body, notify: false, say: { socket: request.socket } };
-      if (!serve(asked)) response.end(body);
+      if (!serve(asked)) response.end(asked.route === '/pith/connect' ? LET_IN : body);
     });
     request.on('error', () => {});
   });
@@ -299,7 +341,8 @@ function onLine(line: string, socket: net.Socket, serve: Serve<IpcSay>): void {
   const payload = line.slice(line.indexOf('"payload":') + 10, notify ? undefined : until);
   const body = Buffer.from(payload, 'latin1');
   if (serve({ route, body, notify, say: { seq, socket } }) || notify) return;
+  const answer = route === CONNECT ? Buffer.from(LET_IN) : body;
   socket.write(
-    Buffer.concat([Buffer.from(`{"seq_id":${seq},"payload":`), body, Buffer.from('}\n')]),
+    Buffer.concat([Buffer.from(`{"seq_id":${seq},"payload":`), answer, Buffer.from('}\n')]),
   );
 }

@@ -6,10 +6,10 @@ import { fileURLToPath } from 'node:url';
 import { socketPath } from '../support/ipc-backend.ts';
 import { startNats, type TestNats } from '../support/nats.ts';
 import { eventually } from '../support/wait.ts';
-import type { Tally } from './arena.ts';
+import type { Ports, Tally } from './arena.ts';
 import type { Said, Told } from './attacker.ts';
 import { Bystanders } from './bystanders.ts';
-import { configOf, KINDS } from './config.ts';
+import { configOf, doorConfigOf, type Kind, KINDS, type Places } from './config.ts';
 import { Gateway } from './gateway.ts';
 import {
   dialGrpc,
@@ -63,14 +63,20 @@ export class Stage implements AsyncDisposable {
   readonly gateway: Gateway;
   readonly attacker: Attacker;
   bystanders!: Bystanders;
+  /** Another gateway on the same bus; null: there is none yet. */
+  door: Gateway | null = null;
+  #doorKind: Kind | null = null;
+  readonly #places: Places['x'];
   readonly #open: (Running | Disposable)[];
 
   private constructor(
     nats: TestNats,
     gateway: Gateway,
     attacker: Attacker,
+    places: Places['x'],
     opened: (Running | Disposable)[],
   ) {
+    this.#places = places;
     this.nats = nats;
     this.gateway = gateway;
     this.attacker = attacker;
@@ -96,8 +102,7 @@ export class Stage implements AsyncDisposable {
     const { places: x } = await attacker.tell(told, 'opened');
     const gateway = await Gateway.start(configOf(nats.port, { a, x }, more));
     const { ports } = gateway;
-    await attacker.tell({ tell: 'attach', ports: { ...ports, nats: nats.port } }, 'attached');
-    const stage = new Stage(nats, gateway, attacker, [
+    const stage = new Stage(nats, gateway, attacker, x, [
       link,
       handle,
       method,
@@ -109,13 +114,32 @@ export class Stage implements AsyncDisposable {
       sockets.a,
       sockets.x,
     ]);
+    await attacker.tell({ tell: 'attach', ports: stage.#ports() }, 'attached');
     await stage.#ready();
     stage.bystanders = await Bystanders.start(ports.clients);
     return stage;
   }
 
+  /** Has another gateway on the bus, which asks this backend at each handshake; null: whichever there is. */
+  async openDoor(kind: Kind | null): Promise<void> {
+    const wanted = kind ?? this.#doorKind ?? 'ipc';
+    if (this.door !== null && this.#doorKind === wanted) return;
+    await this.door?.[Symbol.asyncDispose]();
+    this.door = null;
+    this.door = await Gateway.start(doorConfigOf(this.nats.port, this.#places, wanted));
+    this.#doorKind = wanted;
+    await this.attacker.tell({ tell: 'look', ports: this.#ports() }, 'attached');
+  }
+
+  #ports(): Ports {
+    const { gateway, door, nats } = this;
+    const gateways = [gateway.id, ...(door === null ? [] : [door.id])];
+    return { ...gateway.ports, nats: nats.port, door: door?.ports.clients[0] ?? 0, gateways };
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.bystanders?.stop();
+    await this.door?.[Symbol.asyncDispose]();
     await this.gateway[Symbol.asyncDispose]();
     this.attacker.kill();
     for (const one of this.#open) {

@@ -10,7 +10,7 @@ import { runRow } from '../border/row.ts';
 import { Stage } from '../border/stage.ts';
 import { MIB } from '../border/values.ts';
 
-const CASES = 16;
+const CASES = 8;
 const SIZE = { cases: CASES, ms: 120_000, largest: 20 * MIB };
 const seed = seedOfRun();
 let stage: Stage | null = null;
