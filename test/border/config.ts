@@ -15,6 +15,8 @@ export const LISTENERS = ['pomelo', 'pitaya', 'nano', 'json'] as const;
 export const PACKET_BYTES = 4 * 1_048_576;
 /** How long a backend has, and how long after that no answer is one that will never come. */
 export const TIMEOUT_MS = 3_000;
+/** Long: a machine that does much else is no fault of the gateway. */
+const BYSTANDER_TIMEOUT_MS = 20_000;
 
 /** The gateway beside it, which asks a hostile backend who may come in; it has no port that is known before. */
 export function doorConfigOf(natsPort: number, places: Places['x'], kind: Kind): string {
@@ -55,7 +57,11 @@ export function configOf(natsPort: number, places: Places, more = ''): string {
   const routes = ['a', 'x'].flatMap((side) =>
     KINDS.map((kind) => {
       const method = kind === 'method' ? ', method: /border.Say/Echo' : '';
-      return `  - { match: "${side}${kind}.>", backend: ${side}${kind}${method}, timeout: ${TIMEOUT_MS}ms, forward: ["*"] }`;
+      const to = `backend: ${side}${kind}${method}, forward: ["*"]`;
+      return [
+        `  - { match: "${side}${kind}.echo.say", ${to}, timeout: ${BYSTANDER_TIMEOUT_MS}ms }`,
+        `  - { match: "${side}${kind}.>", ${to}, timeout: ${TIMEOUT_MS}ms }`,
+      ].join('\n');
     }),
   );
   return `

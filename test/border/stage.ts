@@ -9,6 +9,7 @@ import { eventually } from '../support/wait.ts';
 import type { Ports, Tally } from './arena.ts';
 import type { Said, Told } from './attacker.ts';
 import { Bystanders } from './bystanders.ts';
+import { Client, reasonOf } from './client.ts';
 import { configOf, doorConfigOf, type Kind, KINDS, type Places } from './config.ts';
 import { Gateway } from './gateway.ts';
 import {
@@ -114,9 +115,14 @@ export class Stage implements AsyncDisposable {
       sockets.a,
       sockets.x,
     ]);
-    await attacker.tell({ tell: 'attach', ports: stage.#ports() }, 'attached');
-    await stage.#ready();
-    stage.bystanders = await Bystanders.start(ports.clients);
+    try {
+      await attacker.tell({ tell: 'attach', ports: stage.#ports() }, 'attached');
+      await stage.#ready();
+      stage.bystanders = await Bystanders.start(ports.clients);
+    } catch (error) {
+      await stage[Symbol.asyncDispose]();
+      throw error;
+    }
     return stage;
   }
 
@@ -149,14 +155,15 @@ export class Stage implements AsyncDisposable {
     await this.nats[Symbol.asyncDispose]();
   }
 
-  /** Every backend is there, those that dial in too. */
+  /** Every backend answers, those that dial in too. */
   async #ready(): Promise<void> {
-    const wanted = (['a', 'x'] as const).flatMap((side) => KINDS.map((kind) => `${side}${kind}`));
-    await eventually(async () => {
-      const metrics = await this.gateway.metrics();
-      return wanted.every(
-        (name) => (metrics.get(`pith_backend_healthy_addresses{backend="${name}"}`) ?? 0) > 0,
-      );
-    }, 'every backend to be healthy');
+    const { clients } = this.gateway.ports;
+    const client = await Client.join(clients[0]!, 'tcp', 'pomelo');
+    for (const backend of (['a', 'x'] as const).flatMap((side) => KINDS.map((kind) => side + kind)))
+      await eventually(async () => {
+        const outcome = await client.ask(`${backend}.echo.say`, '{}', 10_000);
+        return outcome.kind === 'answer' && reasonOf(outcome.body) === '';
+      }, `the backend ${backend} to answer`);
+    await client.close();
   }
 }
