@@ -24,6 +24,10 @@ const VERSION = (
   }
 ).version;
 
+/** How long a reader of stderr that reads nothing more is waited for, milliseconds. */
+const READER_MS = 2_000;
+const READER_LOOK_MS = 5;
+
 await main(process.argv.slice(2));
 
 async function main(args: readonly string[]): Promise<void> {
@@ -35,7 +39,7 @@ async function main(args: readonly string[]): Promise<void> {
       const signals = listenToSignals();
       const config = await configOf(asked.config);
       if (config.routes.length === 0)
-        writeSync(2, 'warning: there are no routes: every request is answered 404 NO_ROUTE\n');
+        complain('warning: there are no routes: every request is answered 404 NO_ROUTE\n');
       await serve(config, signals);
       return;
     }
@@ -80,7 +84,7 @@ async function configOf(choice: ConfigChoice, isEmptyWrong = false): Promise<Con
   if ('problems' in read) fail(EXIT.CONFIG, `${read.problems.join('\n')}\n`);
   if (read.isEmpty && isEmptyWrong)
     fail(EXIT.CONFIG, `there is no ${choice.file} in ${process.cwd()}: nothing to check\n`);
-  for (const warning of read.warnings) writeSync(2, `warning: ${warning}\n`);
+  for (const warning of read.warnings) complain(`warning: ${warning}\n`);
   return read.config;
 }
 
@@ -236,11 +240,25 @@ function print(text: string): void {
   process.stdout.write(text);
 }
 
-function fail(code: number, text: string): never {
-  try {
-    writeSync(2, text);
-  } catch {
-    // Nobody reads it. The code says it too.
+/** Writes all of it to stderr: a pipe takes 64 KiB at once, and refuses more until that is read. */
+function complain(text: string): void {
+  const bytes = Buffer.from(text);
+  const pause = new Int32Array(new SharedArrayBuffer(4));
+  let at = 0;
+  for (let waitedMs = 0; at < bytes.length && waitedMs < READER_MS;) {
+    try {
+      at += writeSync(2, bytes, at);
+      waitedMs = 0;
+    } catch (error) {
+      // Nobody reads it. The exit code says it too.
+      if ((error as { code?: unknown }).code !== 'EAGAIN') return;
+      Atomics.wait(pause, 0, 0, READER_LOOK_MS);
+      waitedMs += READER_LOOK_MS;
+    }
   }
+}
+
+function fail(code: number, text: string): never {
+  complain(text);
   process.exit(code);
 }

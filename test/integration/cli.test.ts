@@ -104,6 +104,22 @@ admin: { listen: 127.0.0.1:0 }
   });
 });
 
+describe('more than a pipe holds', () => {
+  const rules = (match: string): string => `  - { match: "${match}", backend: b }\n`.repeat(4_000);
+  const yaml = (match: string): string =>
+    `backends: { b: { reply: { code: 200 } } }\nroutes:\n${rules(match)}`;
+
+  test.each([
+    ['warnings', 'a.b', 0, 'never reached', 3_999],
+    ['mistakes', 'a..b', 78, 'routes\\[3999\\]', 1],
+  ])('of %s is written whole', async (_, match, exit, words, times) => {
+    using file = configFile(yaml(match));
+    const { code, output } = await pith('check', file.path);
+    expect(code).toBe(exit);
+    expect(output.match(new RegExp(words, 'g'))?.length).toBe(times);
+  });
+});
+
 describe('help', () => {
   test.each(['serve', 'check', 'routes', 'version', 'client', 'mock-backend'])(
     '%s --help, -h and help of it print the same, and end with 0',
