@@ -14,7 +14,7 @@ import type { Config } from './config/schema.ts';
 import { makeDelivery } from './wiring/delivery.ts';
 import { type Discovery, makeDiscovery } from './wiring/discovery.ts';
 import { Nats } from './wiring/nats.ts';
-import { HttpServer } from './control/http.ts';
+import { HttpServer, type MakePort } from './control/http.ts';
 import { ControlServer } from './control/server.ts';
 import type { Info } from './control/service.ts';
 import { Admission } from './relay/admission.ts';
@@ -32,6 +32,7 @@ import {
 } from './wiring/gauges.ts';
 import { makeRelayHost } from './wiring/hosts.ts';
 import { listening, makeListeners } from './wiring/listeners.ts';
+import { makePort, type OwnPort } from './wiring/ports.ts';
 import { type Resources, type Room, roomOf } from './wiring/room.ts';
 import { admissionLimits, breakersOf, randomId } from './wiring/settings.ts';
 import { EventLoopLag } from './telemetry/event-loop.ts';
@@ -171,14 +172,15 @@ export class Gateway {
         },
       },
       clock,
+      this.#makePort('control'),
       attach,
     );
     const probes = {
       notReady: () => this.notReady(),
       metrics: () => (config.telemetry.metrics ? this.metrics.render() : null),
     };
-    this.#health = new HttpServer(probes);
-    this.#admin = new HttpServer(probes, attach, this.#control.api);
+    this.#health = new HttpServer(probes, this.#makePort('health'));
+    this.#admin = new HttpServer(probes, this.#makePort('admin'), attach, this.#control.api);
     this.#watchMetrics();
   }
 
@@ -334,6 +336,11 @@ export class Gateway {
   }
 
   // ---- building -----------------------------------------------------------------------------------------
+
+  #makePort(name: OwnPort): MakePort {
+    const { metrics } = this;
+    return makePort(name, { ...this.#parts, wheel: this.#wheel, metrics, room: this.#room });
+  }
 
   #makeUpstream(name: string): Upstream {
     const { config, clock, log, version } = this.#parts;

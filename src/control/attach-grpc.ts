@@ -1,6 +1,7 @@
 /** `pith.v1.Gateway/Attach` on the control port: backends that open their Link by gRPC. */
 import { type ServerDuplexStream, type ServiceDefinition, status } from '@grpc/grpc-js';
 
+import { plainAddress } from '../transport/arrival.ts';
 import { type AttachSocket, AttachStream, type Ending } from '../upstream/dial-in/attach-stream.ts';
 import type { Attach } from './attach.ts';
 
@@ -26,7 +27,7 @@ export const GATEWAY_SERVICE: ServiceDefinition = {
 /** The handler of Attach. */
 export function attachByGrpc(attach: Attach): (call: Call) => void {
   return (call) => {
-    const stream = new AttachStream(`grpc ${call.getPeer()}`, new GrpcSocket(call));
+    const stream = new AttachStream(`grpc ${plainPeer(call.getPeer())}`, new GrpcSocket(call));
     call.on('data', (message: Buffer) => {
       stream.take(message);
     });
@@ -38,6 +39,12 @@ export function attachByGrpc(attach: Attach): (call: Call) => void {
     });
     attach.open(stream);
   };
+}
+
+/** `address:port`, IPv4 without its prefix of IPv6. */
+function plainPeer(peer: string): string {
+  const colon = peer.lastIndexOf(':');
+  return colon < 0 ? peer : `${plainAddress(peer.slice(0, colon))}${peer.slice(colon)}`;
 }
 
 const CODES: Readonly<Record<Ending['how'], status>> = {

@@ -8,6 +8,7 @@ import { type WebSocket, WebSocketServer } from 'ws';
 
 import { errorText, failure } from '../errors.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
+import { plainAddress } from '../transport/arrival.ts';
 import {
   ATTACH_MESSAGE_BYTES_MAX,
   type AttachSocket,
@@ -59,7 +60,11 @@ export class AttachWebSockets {
     }
     const { remoteAddress, remotePort } = request.socket;
     this.#server.handleUpgrade(request, socket, head, (ws) => {
-      this.#open(ws, request.socket, `websocket ${remoteAddress}:${remotePort}`);
+      this.#open(
+        ws,
+        request.socket,
+        `websocket ${plainAddress(remoteAddress ?? '')}:${remotePort}`,
+      );
     });
   }
 

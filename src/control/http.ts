@@ -1,8 +1,11 @@
 /** The small HTTP servers: probes and metrics, on the health port and on the admin port, where backends attach too. */
 import http, { type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
+import type { Arrival } from '../transport/arrival.ts';
+import { HTTP_HEAD_BYTES_MAX, refuseHttp } from '../transport/http-refusal.ts';
+import type { Port } from '../transport/port.ts';
 import type { Attach } from './attach.ts';
 import { ATTACH_PATH, AttachWebSockets } from './attach-websocket.ts';
 import { API_PATH, type JsonApi } from './json-api.ts';
@@ -15,60 +18,93 @@ export type Probes = {
   metrics(): string | null;
 };
 
-const HEADERS_TIMEOUT_MS = 5_000;
+/** How long a request with its body may take to come, and the answer of a probe to be taken. */
+const REQUEST_MS = 10_000;
+
+/** Makes the port that a server listens on. */
+export type MakePort = (onFirst: (arrival: Arrival, socket: Socket, first: Buffer) => void) => Port;
 
 export class HttpServer {
+  readonly #port: Port;
+  readonly #probes: Probes;
+  readonly #attach: AttachWebSockets | null;
+  readonly #api: JsonApi | null;
   readonly #server: http.Server;
-  readonly #webSockets: AttachWebSockets | null = null;
+  readonly #arrivals = new WeakMap<Duplex, Arrival>();
 
   /**
    * @param attach Where backends attach by WebSocket; null: they don't, here.
    * @param api Control's methods; null: none here.
    */
-  constructor(probes: Probes, attach: Attach | null = null, api: JsonApi | null = null) {
+  constructor(
+    probes: Probes,
+    makePort: MakePort,
+    attach: Attach | null = null,
+    api: JsonApi | null = null,
+  ) {
+    this.#probes = probes;
+    this.#attach = attach && new AttachWebSockets(attach);
+    this.#api = api;
+    // It never listens, and so has no deadlines of its own: the port's hold.
     this.#server = http.createServer(
-      { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: 2 * HEADERS_TIMEOUT_MS },
+      { maxHeaderSize: HTTP_HEAD_BYTES_MAX },
       (request, response) => {
-        if (attach !== null && pathOf(request) === ATTACH_PATH) answerAttach(response);
-        else if (api !== null && pathOf(request).startsWith(API_PATH))
-          api.handle(request, response);
-        else answer(request, response, probes);
+        this.#onRequest(request, response);
       },
     );
-    if (attach !== null) {
-      const webSockets = new AttachWebSockets(attach);
-      this.#webSockets = webSockets;
-      this.#server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-        webSockets.upgrade(request, socket, head);
-      });
-    }
-    this.#server.on('clientError', (_error, socket) => {
-      if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');
+    this.#server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+      this.#port.settle(this.#arrivals.get(socket)!);
+      this.#attach!.upgrade(request, socket, head);
+    });
+    if (attach === null) this.#server.removeAllListeners('upgrade');
+    this.#server.on('clientError', (error, socket) => {
+      const refused = refuseHttp(error, socket);
+      const arrival = this.#arrivals.get(socket);
+      if (refused !== null && arrival !== undefined)
+        this.#port.note(arrival, refused.why, refused.detail);
+    });
+    this.#port = makePort((arrival, socket, first) => {
+      arrival.stage = 'http';
+      this.#arrivals.set(socket, arrival);
+      socket.unshift(first);
+      this.#server.emit('connection', socket);
+      socket.resume();
     });
   }
 
-  async listen(host: string, port: number): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen({ host, port }, () => {
-        this.#server.off('error', reject);
-        resolve();
-      });
-    });
+  listen(host: string, port: number): Promise<void> {
+    return this.#port.listen({ host, port });
   }
 
   get port(): number {
-    return (this.#server.address() as AddressInfo).port;
+    return this.#port.address!.port;
   }
 
+  /** Cuts off whoever is still there. */
   async close(): Promise<void> {
-    this.#webSockets?.close();
-    await new Promise<void>((resolve) => {
-      this.#server.close(() => {
-        resolve();
-      });
-      this.#server.closeAllConnections();
+    this.#attach?.close();
+    await this.#port.close();
+  }
+
+  #onRequest(request: IncomingMessage, response: ServerResponse): void {
+    const arrival = this.#arrivals.get(request.socket)!;
+    this.#port.await(arrival, REQUEST_MS);
+    response.once('close', () => {
+      arrival.stage = 'kept';
+      this.#port.await(arrival);
     });
+    const path = pathOf(request);
+    if (this.#attach !== null && path === ATTACH_PATH) {
+      answerAttach(response);
+    } else if (this.#api !== null && path.startsWith(API_PATH)) {
+      // How long it may take to answer, and to be taken, the API knows.
+      request.once('end', () => {
+        this.#port.settle(arrival);
+      });
+      this.#api.handle(request, response);
+    } else {
+      answer(request, response, this.#probes);
+    }
   }
 }
 

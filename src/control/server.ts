@@ -13,11 +13,14 @@ import {
 import { loadSync } from '@grpc/proto-loader';
 import { HealthImplementation } from 'grpc-health-check';
 
-import type { Clock } from '../clock.ts';
+import { type Clock, within } from '../clock.ts';
+import type { PortAddress } from '../transport/port.ts';
 import { ATTACH_MESSAGE_BYTES_MAX } from '../upstream/dial-in/attach-stream.ts';
 import type { Attach } from './attach.ts';
 import { attachByGrpc, GATEWAY, GATEWAY_SERVICE } from './attach-grpc.ts';
+import { GrpcDoor } from './grpc-door.ts';
 import { grpcHandlers } from './grpc-handlers.ts';
+import type { MakePort } from './http.ts';
 import { answerReflection, Descriptors, type ReflectionRequest } from './reflection.ts';
 import { JsonApi } from './json-api.ts';
 import { controlMethods, type ControlParts } from './service.ts';
@@ -36,23 +39,31 @@ const SHUTDOWN_MS = 500;
 const DEAD_AFTER_MS = 30_000;
 /** Largest message of Control. Only what attaches may send more. */
 const MESSAGE_BYTES_MAX = 16 * 1024 * 1024;
+/** A connection without a call for so long is told to go; gRPC clients connect again for their next one. */
+const IDLE_MS = 300_000;
+/** Calls at once on one connection. */
+const STREAMS_MAX = 1_000;
 
 export class ControlServer {
   /** The same methods over HTTP, for the admin port. */
   readonly api: JsonApi;
+  readonly #door: GrpcDoor;
   readonly #server: Server;
   readonly #health = new HealthImplementation({ '': 'NOT_SERVING', [CONTROL]: 'NOT_SERVING' });
   readonly #clock: Clock;
-  #port = 0;
 
   /** @param attach Where backends attach; null: they don't. */
-  constructor(parts: ControlParts, clock: Clock, attach: Attach | null = null) {
+  constructor(parts: ControlParts, clock: Clock, makePort: MakePort, attach: Attach | null = null) {
     this.#clock = clock;
+    this.#door = new GrpcDoor(makePort);
     this.#server = new Server({
       'grpc.enable_channelz': 0,
       'grpc.max_receive_message_length':
         attach === null ? MESSAGE_BYTES_MAX : ATTACH_MESSAGE_BYTES_MAX,
       ...pings(attach === null ? DEAD_AFTER_MS : attach.deadAfterMs),
+      'grpc.max_connection_idle_ms': IDLE_MS,
+      'grpc.max_concurrent_streams': STREAMS_MAX,
+      interceptors: [this.#door.onCall],
     });
     if (attach !== null) this.#server.addService(GATEWAY_SERVICE, { Attach: attachByGrpc(attach) });
     const services = loadServices();
@@ -89,19 +100,15 @@ export class ControlServer {
     }
   }
 
-  /** Binds `host:port` or `unix:/path`. Rejects with the reason. */
-  async listen(address: string): Promise<void> {
-    this.#port = await new Promise((resolve, reject) => {
-      this.#server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
-        if (error) reject(error);
-        else resolve(port);
-      });
-    });
+  /** Rejects with the reason. */
+  async listen(address: PortAddress): Promise<void> {
+    this.#door.serve(this.#server.createConnectionInjector(ServerCredentials.createInsecure()));
+    await this.#door.port.listen(address);
   }
 
   /** The port that it got; 0 on a Unix socket. */
   get port(): number {
-    return this.#port;
+    return this.#door.port.address?.port ?? 0;
   }
 
   setServing(serving: boolean): void {
@@ -110,17 +117,12 @@ export class ControlServer {
   }
 
   async close(): Promise<void> {
-    await new Promise<void>((resolve) => {
-      // A shutdown waits for open streams, a health Watch for one, so it is bounded.
-      const cancel = this.#clock.setTimer(SHUTDOWN_MS, () => {
-        this.#server.forceShutdown();
-        resolve();
-      });
-      this.#server.tryShutdown(() => {
-        cancel();
-        resolve();
-      });
-    });
+    this.#door.port.closeWaiting();
+    this.#server.tryShutdown(() => {});
+    // Open streams, a health Watch for one, are waited for, so it is bounded.
+    await within(this.#clock, SHUTDOWN_MS, this.#door.port.ended(), undefined);
+    this.#server.forceShutdown();
+    await this.#door.port.close();
   }
 }
 

@@ -21,6 +21,11 @@ export const INSTRUMENTS = {
   pith_sessions: gauge('Sessions that are open.'),
   pith_connections_accepted_total: counter('Connections that became sessions.', ['transport']),
   pith_connections_refused_total: counter('Connections turned away before that.', ['reason']),
+  pith_port_connections_refused_total: counter(
+    'The same for the ports health, admin and control.',
+    ['port', 'reason'],
+  ),
+  pith_port_connections: gauge('Connections that are open there.', ['port']),
   pith_sessions_closed_total: counter(
     'Sessions that ended, by reason (src/session/close-reason.ts).',
     ['reason'],

@@ -2,28 +2,24 @@
  * One listening port. Who comes is told by the first byte: packet types are 1 to 5, HTTP begins with a capital
  * letter, TLS with 0x16. Inside TLS the first byte is looked at again, so that `auto` takes both there too.
  */
-import net, { type AddressInfo, type Socket } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import tls from 'node:tls';
 
 import type { Clock } from '../clock.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
-import { Arrival } from './arrival.ts';
+import type { Arrival } from './arrival.ts';
 import { Certificate, type ServerTls } from './certificate.ts';
-import { WRITE_HIGH_WATER_MARK } from './outflow.ts';
 import { reasonOf, type TlsPem } from './pem.ts';
-import { RefusalLog, type RefusedConnection } from './refused.ts';
+import { Port } from './port.ts';
+import type { RefusedConnection } from './refused.ts';
 import { TcpConnection } from './tcp.ts';
 import type { Accept } from './transport.ts';
 import { Web } from './web.ts';
 
-/** Waiting connections that the kernel keeps for us: a restart of a fleet sends thousands at once. */
-const BACKLOG = 4_096;
 const TLS_HANDSHAKE = 0x16;
 /** Older versions have known holes. [RFC 8996] */
 const TLS_MIN_VERSION = 'TLSv1.2';
-/** Longer texts of a client are cut in the log. */
-const DETAIL_CHARS_MAX = 200;
 
 export type ListenerOptions = {
   /** How clients speak; `auto` takes WebSocket and TCP, plain and, with `tls`, over TLS. */
@@ -62,14 +58,11 @@ export class Listener {
   readonly #options: ListenerOptions;
   readonly #events: ListenerEvents;
   readonly #wheel: TimerWheel;
-  readonly #refusals: RefusalLog;
-  readonly #server: net.Server;
+  readonly #port: Port;
   readonly #web: Web;
   readonly #certificate: Certificate | null = null;
   /** Made with the first certificate. */
   #tls: tls.Server | null = null;
-  /** Connections that are not sessions yet, each with what hears of its end. */
-  readonly #arrivals = new Map<Arrival, () => void>();
   /** Those in the handshake of TLS, by `peerKey`: what tells of its end has another socket. */
   readonly #shaking = new Map<string, Arrival>();
 
@@ -78,7 +71,19 @@ export class Listener {
     this.#options = options;
     this.#events = events;
     this.#wheel = wheel;
-    this.#refusals = new RefusalLog(() => this.url, log, wheel);
+    this.#port = new Port(
+      { name: () => this.url, waitMs: options.handshakeMs, crowdedAt: Infinity },
+      { wheel, log },
+      {
+        onFirst: (arrival, socket, first) => {
+          this.#sort(arrival, socket, first);
+        },
+        mayAccept: () => events.mayAccept(),
+        onRefused: (why) => {
+          events.onRefused(why);
+        },
+      },
+    );
     if (options.tls !== null) {
       this.#certificate = new Certificate(options.tls, clock, log, (pem) => {
         this.#tls!.setSecureContext(contextOf(pem));
@@ -87,15 +92,11 @@ export class Listener {
     this.#web = new Web(options, wheel, {
       accept: events.accept,
       onUpgraded: (arrival) => {
-        this.#settle(arrival);
+        this.#port.settle(arrival);
       },
       onRefused: (arrival, why, detail) => {
-        this.#note(arrival, why, detail);
+        this.#port.note(arrival, why, detail);
       },
-    });
-    const given = { noDelay: true, highWaterMark: WRITE_HIGH_WATER_MARK };
-    this.#server = net.createServer(given, (socket) => {
-      this.#take(socket);
     });
   }
 
@@ -103,37 +104,23 @@ export class Listener {
   async listen(): Promise<void> {
     const { host, port } = this.#options;
     if (this.#certificate !== null) this.#tls = this.#makeTls(this.#certificate.start());
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen({ host, port, backlog: BACKLOG }, () => {
-        this.#server.off('error', reject);
-        // Else one connection that the system cannot hand over would end the process. [accept(2)]
-        this.#server.on('error', (error) => {
-          this.#events.onRefused('accept_failed');
-          this.#refusals.note('accept_failed', '', error.message);
-        });
-        resolve();
-      });
-    });
+    await this.#port.listen({ host, port });
   }
 
   /** Where it listens, with the real port once it is bound. */
   get url(): string {
     const { scheme, host, port } = this.#options;
-    const { address, port: realPort } = (this.#server.address() ?? {
-      address: host,
-      port,
-    }) as AddressInfo;
+    const { address, port: realPort } = this.#port.address ?? { address: host, port };
     return `${scheme}://${address.includes(':') ? `[${address}]` : address}:${realPort}`;
   }
 
   get port(): number {
-    return (this.#server.address() as AddressInfo).port;
+    return (this.#port.address as AddressInfo).port;
   }
 
   /** Connections that are not sessions yet: silent ones, and those in the handshake of TLS or in an HTTP request. */
   get waiting(): number {
-    return this.#arrivals.size;
+    return this.#port.waiting;
   }
 
   /** When the certificate ends, in milliseconds since the Unix epoch; null: no TLS. */
@@ -149,56 +136,29 @@ export class Listener {
   /** Takes no new connections; those that are open live on. */
   stopAccepting(): void {
     this.#certificate?.stop();
-    this.#server.close();
+    this.#port.stopAccepting();
   }
 
   /** Ends what has not become a session. */
   close(): void {
     this.stopAccepting();
-    for (const arrival of [...this.#arrivals.keys()]) {
-      this.#settle(arrival);
-      arrival.raw.destroy();
-    }
+    this.#port.closeWaiting();
   }
 
   // ---- the way of a connection --------------------------------------------------------------------------
-
-  #take(raw: Socket): void {
-    raw.on('error', ignore);
-    const arrival = new Arrival(raw, this.#onLate);
-    if (!this.#events.mayAccept()) {
-      this.#refuse(arrival, 'connection_limit');
-      return;
-    }
-    const onClosed = (): void => {
-      this.#onClosed(arrival);
-    };
-    raw.once('close', onClosed);
-    this.#arrivals.set(arrival, onClosed);
-    this.#wheel.set(arrival, this.#options.handshakeMs);
-    this.#sniff(arrival, raw);
-  }
-
-  #sniff(arrival: Arrival, socket: Socket): void {
-    socket.once('data', (first: Buffer) => {
-      // Nothing more may come before somebody has taken over.
-      socket.pause();
-      this.#sort(arrival, socket, first);
-    });
-  }
 
   #sort(arrival: Arrival, socket: Socket, first: Buffer): void {
     const kind = kindOf(first[0]!);
     const misfit = this.#misfitOf(kind, arrival.secure);
     if (misfit !== null) {
-      this.#refuse(arrival, misfit);
+      this.#port.refuse(arrival, misfit);
     } else if (kind === 'tls' && !arrival.secure) {
       this.#shakeHands(arrival, first);
     } else if (kind === 'http') {
       arrival.stage = 'http';
       this.#web.serve(arrival, socket, first);
     } else {
-      this.#settle(arrival);
+      this.#port.settle(arrival);
       TcpConnection.open(socket, first, arrival, this.#wheel, this.#events.accept);
     }
   }
@@ -214,42 +174,6 @@ export class Listener {
     }
     if (kind === 'http') return scheme === 'tcp' || scheme === 'tls' ? 'http_on_tcp_port' : null;
     return scheme === 'ws' || scheme === 'wss' || webSocketOnly ? 'tcp_on_ws_port' : null;
-  }
-
-  #onLate = (arrival: Arrival): void => {
-    if (arrival.refused) arrival.raw.destroy();
-    else this.#refuse(arrival, arrival.stage === 'silent' ? 'silent' : 'slow_handshake');
-  };
-
-  /** Before it became a session. */
-  #onClosed(arrival: Arrival): void {
-    // Who does not trust our certificate often says no more than that.
-    if (arrival.stage === 'tls') this.#note(arrival, 'tls_failed', 'the connection ended');
-    this.#settle(arrival);
-  }
-
-  #refuse(arrival: Arrival, why: RefusedConnection): void {
-    this.#note(arrival, why, '');
-    this.#settle(arrival);
-    arrival.raw.destroy();
-  }
-
-  /** Counts and logs it, once. */
-  #note(arrival: Arrival, why: RefusedConnection, detail: string): void {
-    if (arrival.refused) return;
-    arrival.refused = true;
-    this.#events.onRefused(why);
-    this.#refusals.note(why, arrival.remoteAddress, detail.slice(0, DETAIL_CHARS_MAX));
-  }
-
-  /** It is a session now, or on its way out: it no longer counts here, and its deadline is off. */
-  #settle(arrival: Arrival): void {
-    const onClosed = this.#arrivals.get(arrival);
-    if (onClosed === undefined) return;
-    arrival.raw.off('close', onClosed);
-    this.#arrivals.delete(arrival);
-    this.#wheel.cancel(arrival);
-    this.#endHandshake(arrival);
   }
 
   // ---- TLS ----------------------------------------------------------------------------------------------
@@ -276,19 +200,26 @@ export class Listener {
       this.#endHandshake(arrival);
       arrival.secure = true;
       arrival.stage = 'silent';
-      this.#sniff(arrival, socket);
+      this.#port.sniff(arrival, socket);
     });
     server.on('tlsClientError', (error, socket) => {
       // Of a connection that is gone the address is not known any more; `#onClosed` has told of it.
       const arrival = this.#shaking.get(peerKey(socket));
       // Node sends the client its alert and closes.
-      if (arrival !== undefined) this.#note(arrival, 'tls_failed', reasonOf(error));
+      if (arrival !== undefined) this.#port.note(arrival, 'tls_failed', reasonOf(error));
     });
     return server;
   }
 
   #shakeHands(arrival: Arrival, first: Buffer): void {
     arrival.stage = 'tls';
+    // Who does not trust our certificate often says no more than that.
+    arrival.onClosed = () => {
+      if (arrival.stage === 'tls') this.#port.note(arrival, 'tls_failed', 'the connection ended');
+    };
+    arrival.onSettled = () => {
+      this.#endHandshake(arrival);
+    };
     arrival.shakingAs = peerKey(arrival.raw);
     this.#shaking.set(arrival.shakingAs, arrival);
     arrival.raw.unshift(first);

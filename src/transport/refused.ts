@@ -22,6 +22,19 @@ export const REFUSALS = {
   tcp_on_ws_port:
     'a client of raw TCP came to a WebSocket port: use tcp, tls or auto for this listener; ' +
     'the json dialect is spoken over WebSocket only',
+  bad_http:
+    'what came is no HTTP request that can be read, for the reason in detail: a scan, another protocol, or a load ' +
+    'balancer that sends a PROXY header',
+  http_head_too_large:
+    'the head of an HTTP request has over 16 KiB, cookies most often: send fewer of them to this host',
+  bad_upgrade:
+    'an upgrade to WebSocket is not as RFC 6455 has it, for the reason in detail: a proxy that drops headers, or no ' +
+    'WebSocket client',
+  not_grpc: 'what came does not begin as gRPC does: this port speaks gRPC without TLS',
+  port_full:
+    'the port has as many connections as it may: the descriptors of the process set how many',
+  crowded_out:
+    'the port was full, and this connection had waited longest without asking anything: it made place for a new one',
   wrong_path:
     'a WebSocket client asked for another path than `path` of this listener: change either',
   wrong_origin:

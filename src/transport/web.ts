@@ -8,11 +8,10 @@ import type { Duplex } from 'node:stream';
 
 import type { TimerWheel } from '../timer-wheel.ts';
 import type { Arrival } from './arrival.ts';
+import { answerHttp, HTTP_HEAD_BYTES_MAX, refuseHttp } from './http-refusal.ts';
 import type { RefusedConnection } from './refused.ts';
 import type { Accept } from './transport.ts';
 import { WebSocketUpgrader } from './websocket.ts';
-
-const HTTP_HEAD_BYTES_MAX = 8_192;
 
 export type WebOptions = {
   /** `*`: any. */
@@ -55,10 +54,16 @@ export class Web {
     this.#server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       this.#upgrade(request, socket as Socket, head);
     });
-    this.#server.on('clientError', (_error, socket) => {
-      if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');
-      else socket.destroy();
+    this.#server.on('clientError', (error, socket) => {
+      const refused = refuseHttp(error, socket);
+      const arrival = this.#arrivals.get(socket);
+      if (refused !== null && arrival !== undefined)
+        this.#events.onRefused(arrival, refused.why, refused.detail);
     });
+    this.#upgrader.onBadRequest = (what, socket, status) => {
+      answerHttp(socket, status, `This is no upgrade to WebSocket: ${what}.\n`);
+      this.#events.onRefused(this.#arrivals.get(socket)!, 'bad_upgrade', what);
+    };
   }
 
   /** Takes over a connection that is paused; `first` is what was read of it already. */
@@ -74,12 +79,7 @@ export class Web {
     const refusal = this.#refusalOf(request);
     if (refusal !== null) {
       const { status, why, detail, text } = refusal;
-      socket.end(
-        `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\nContent-Type: text/plain\r\n` +
-          `Content-Length: ${Buffer.byteLength(text)}\r\nConnection: close\r\n\r\n${text}`,
-      );
-      // What comes behind the request is not read; but its end is.
-      socket.resume();
+      answerHttp(socket, status, text);
       this.#events.onRefused(arrival, why, detail);
       return;
     }

@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 
 import type { Encoded } from '../protocol/packet.ts';
@@ -181,6 +182,8 @@ function closeText(reason: string): string {
 export class WebSocketUpgrader {
   readonly #server: WebSocketServer;
   readonly #wheel: TimerWheel;
+  /** The request is no upgrade as it should be: answer it with this status. */
+  onBadRequest: (what: string, socket: Duplex, status: number) => void = () => {};
 
   /** @param packetBytesMax The largest packet, head included. */
   constructor(packetBytesMax: number, wheel: TimerWheel) {
@@ -195,6 +198,9 @@ export class WebSocketUpgrader {
       maxBufferedChunks: BUFFERED_CHUNKS_MAX,
       // Text frames are read as bytes, and bytes need not be UTF-8.
       skipUTF8Validation: true,
+    });
+    this.#server.on('wsClientError', (error, socket, { method }) => {
+      this.onBadRequest(error.message, socket, method === 'GET' ? 400 : 405);
     });
   }
 

@@ -17,7 +17,7 @@ import type { Upstream } from '../upstream/upstream.ts';
 import { makeSpeeches } from './dialects.ts';
 import { Door } from './door.ts';
 import { makeSessionHost } from './hosts.ts';
-import { bound, grpcAddress, listenerOptions, sessionLimits } from './settings.ts';
+import { bound, portAddress, listenerOptions, sessionLimits } from './settings.ts';
 
 export type ListenersParts = {
   readonly config: Config;
@@ -101,7 +101,7 @@ export function listening(
   return [
     http('health'),
     http('admin'),
-    () => bound('control.listen', control, ports.control.listen(grpcAddress(control))),
+    () => bound('control.listen', control, ports.control.listen(portAddress(control))),
     ...listeners.map(
       (listener, i) => () => bound(`listen[${i}].url`, config.listen[i]!.url, listener.listen()),
     ),

@@ -14,6 +14,8 @@ export type Room = {
   readonly connections: number;
   /** Connections of each of the ports for probes, operators and backends that dial in. */
   readonly portConnections: number;
+  /** From so many on, one that has asked nothing makes place for the next. */
+  readonly portCrowdedAt: number;
   /** Bytes that wait in all outboxes together. */
   readonly outboxesBytes: number;
 };
@@ -26,9 +28,10 @@ const OUTBOXES_SHARE = 1 / 4;
 const CONNECTIONS_SHARE = 2 / 3;
 /** Health, admin and control. */
 const PORTS = 3;
-/** Of all descriptors, each of those ports may have one in so many, */
-const PORT_SHARE = 16;
-const PORT_CONNECTIONS_MIN = 16;
+/** Each of those ports may have this share of all descriptors, within bounds; where they are few, a larger share. */
+const PORT_SHARE = 1 / 16;
+const PORT_CONNECTIONS_FEW = 64;
+const PORT_SHARE_OF_FEW = 1 / 6;
 const PORT_CONNECTIONS_MAX = 1_024;
 /** Descriptors for backends, the bus, files and the program itself. */
 const SPARE_DESCRIPTORS = 64;
@@ -37,10 +40,9 @@ const CONNECTIONS_MIN = 64;
 
 /** A number in `limits` counts as long as there are descriptors for it. */
 export function roomOf(limits: LimitsConfig, { memoryBytes, descriptors }: Resources): Room {
-  const portConnections = Math.min(
-    PORT_CONNECTIONS_MAX,
-    Math.max(PORT_CONNECTIONS_MIN, Math.floor(descriptors / PORT_SHARE)),
-  );
+  const few = Math.min(PORT_CONNECTIONS_FEW, Math.floor(descriptors * PORT_SHARE_OF_FEW));
+  const share = Math.max(few, Math.floor(descriptors * PORT_SHARE));
+  const portConnections = Math.min(PORT_CONNECTIONS_MAX, share);
   const outboxesBytes =
     limits.outboxes === 'auto'
       ? Math.max(limits.outbox, Math.floor(memoryBytes * OUTBOXES_SHARE))
@@ -52,5 +54,11 @@ export function roomOf(limits: LimitsConfig, { memoryBytes, descriptors }: Resou
   const bytes = Math.max(0, memoryBytes - outboxesBytes) * CONNECTIONS_SHARE;
   const byMemory = Math.max(CONNECTIONS_MIN, Math.floor(bytes / (IDLE_BYTES + limits.packet)));
   const wanted = limits.connections === 'auto' ? byMemory : limits.connections;
-  return { connections: Math.min(wanted, byDescriptors), portConnections, outboxesBytes };
+  const portCrowdedAt = Math.floor(portConnections / 2);
+  return {
+    connections: Math.min(wanted, byDescriptors),
+    portConnections,
+    portCrowdedAt,
+    outboxesBytes,
+  };
 }

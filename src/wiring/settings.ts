@@ -10,6 +10,7 @@ import type { AdmissionLimits } from '../relay/admission.ts';
 import { Breaker } from '../relay/breaker.ts';
 import type { SessionLimits } from '../session/session-parts.ts';
 import type { ListenerOptions } from '../transport/listener.ts';
+import type { PortAddress } from '../transport/port.ts';
 
 const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 
@@ -35,10 +36,12 @@ export function sessionLimits(config: Config): SessionLimits {
   };
 }
 
-export function grpcAddress(listen: string): string {
+/** Where to listen, of `host:port` or `unix:/path`. */
+export function portAddress(listen: string): PortAddress {
   const address = parseAddress(listen);
-  if (address.kind === 'unix') return `unix:${address.path}`;
-  return `${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`;
+  return address.kind === 'unix'
+    ? { path: address.path }
+    : { host: address.host, port: address.port };
 }
 
 /** Says which key names an address that could not be bound. */

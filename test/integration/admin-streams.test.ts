@@ -14,7 +14,10 @@ import { loadSync } from '@grpc/proto-loader';
 import { expect, test } from 'vitest';
 
 import { grpcHandlers } from '../../src/control/grpc-handlers.ts';
+import { systemClock } from '../../src/clock.ts';
 import { HttpServer } from '../../src/control/http.ts';
+import { TimerWheel } from '../../src/timer-wheel.ts';
+import { openPort } from '../support/open-port.ts';
 import { JsonApi } from '../../src/control/json-api.ts';
 import type { Definitions } from '../../src/control/json-messages.ts';
 import { GatewayError } from '../../src/errors.ts';
@@ -51,7 +54,12 @@ async function serve(run: () => AsyncIterable<object>) {
     definitions: definition[CONTROL] as unknown as Definitions,
     descriptorSet: readFileSync(DESCRIPTORS),
   });
-  const server = new HttpServer({ notReady: () => [], metrics: () => null }, null, api);
+  const server = new HttpServer(
+    { notReady: () => [], metrics: () => null },
+    openPort(new TimerWheel(systemClock)),
+    null,
+    api,
+  );
   await server.listen('127.0.0.1', 0);
   return {
     errors,

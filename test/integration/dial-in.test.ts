@@ -6,6 +6,7 @@ import { WebSocket } from 'ws';
 
 import { Attach } from '../../src/control/attach.ts';
 import { HttpServer } from '../../src/control/http.ts';
+import { openPort } from '../support/open-port.ts';
 import { TimerWheel } from '../../src/timer-wheel.ts';
 import { DialInUpstream } from '../../src/upstream/dial-in/dial-in-upstream.ts';
 import { CHAT_ROUTES, expectChat, expectCorners } from '../support/chat.ts';
@@ -368,7 +369,11 @@ describe('time', () => {
       nothing,
     );
     const attach = new Attach([game], wheel, { onRefused: () => {} });
-    const server = new HttpServer({ notReady: () => [], metrics: () => null }, attach);
+    const server = new HttpServer(
+      { notReady: () => [], metrics: () => null },
+      openPort(wheel),
+      attach,
+    );
     await server.listen('127.0.0.1', 0);
     keep({ [Symbol.asyncDispose]: () => server.close() });
     return { clock, game, adminPort: server.port };

@@ -36,6 +36,7 @@ export type Served = AsyncDisposable & {
   readonly running: Running;
   readonly port: number;
   readonly controlPort: number;
+  readonly adminPort: number;
   readonly healthPort: number;
   /** What it has logged so far. */
   log(): LogLine[];
@@ -51,13 +52,27 @@ admin: { listen: 127.0.0.1:0 }
 `;
 
 /** Starts `serve` with `yaml` and free ports, and waits until it listens. */
-export async function serve(yaml: string, ...args: readonly string[]): Promise<Served> {
+export function serve(yaml: string, ...args: readonly string[]): Promise<Served> {
+  return launch([], yaml, args);
+}
+
+/** The same with so many file descriptors (`ulimit -n`). */
+export function serveWithin(descriptors: number, yaml: string): Promise<Served> {
+  return launch(['sh', '-c', `ulimit -n ${descriptors} && exec "$0" "$@"`], yaml, []);
+}
+
+async function launch(
+  before: readonly string[],
+  yaml: string,
+  args: readonly string[],
+): Promise<Served> {
   const file = configFile(`${PORTS}${yaml}`);
-  const running = await start(
-    process.execPath,
-    [MAIN, 'serve', '--config', file.path, '--set', 'log.format=json', ...args],
-    { cwd: ROOT },
-  );
+  const [command, ...rest] = [
+    ...before,
+    ...[process.execPath, MAIN, 'serve', '--config', file.path, '--set', 'log.format=json'],
+    ...args,
+  ];
+  const running = await start(command!, rest, { cwd: ROOT });
   const log = (): LogLine[] =>
     running
       .output()
@@ -76,12 +91,14 @@ export async function serve(yaml: string, ...args: readonly string[]): Promise<S
   })) as LogLine & {
     clients: string[];
     controlPort: number;
+    adminPort: number;
     healthPort: number;
   };
   return {
     running,
     port: Number(line.clients[0]!.split(':').pop()),
     controlPort: line.controlPort,
+    adminPort: line.adminPort,
     healthPort: line.healthPort,
     log,
     logged,

@@ -15,6 +15,7 @@ test('auto: a quarter of memory for outboxes, and connections by what is left', 
     // Two thirds of 384 MiB, at 64 KiB and a packet of 64 KiB each.
     connections: 2_048,
     portConnections: 1_024,
+    portCrowdedAt: 512,
   });
   const large = room('{ packet: 1MiB }', { memoryBytes: 512 * MIB, descriptors: 1_000_000 });
   expect(large.connections).toBe(240);
@@ -31,11 +32,11 @@ test('auto: an outbox of one session fits in', () => {
 });
 
 test.each([
-  { descriptors: 256, connections: 144, portConnections: 16 },
-  { descriptors: 400, connections: 261, portConnections: 25 },
+  { descriptors: 256, connections: 66, portConnections: 42 },
+  { descriptors: 400, connections: 144, portConnections: 64 },
   { descriptors: 1_024, connections: 768, portConnections: 64 },
   { descriptors: 65_536, connections: 62_400, portConnections: 1_024 },
-  { descriptors: 64, connections: 64, portConnections: 16 },
+  { descriptors: 64, connections: 64, portConnections: 10 },
 ])('all ports together leave descriptors: of $descriptors', ({ descriptors, ...expected }) => {
   const memoryBytes = 64 * 1024 * MIB;
   expect(room('{}', { memoryBytes, descriptors })).toMatchObject(expected);

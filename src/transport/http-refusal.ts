@@ -1,0 +1,58 @@
+/** What Node's HTTP parser refuses: told to the client in words, and what the log says of it. */
+import http from 'node:http';
+import type { Duplex } from 'node:stream';
+
+import type { RefusedConnection } from './refused.ts';
+
+/** The whole head of a request, as Node has it by itself and Pomelo had it. */
+export const HTTP_HEAD_BYTES_MAX = 16_384;
+/** How much of what came is said again. */
+const SHOWN_BYTES = 24;
+
+type ParserError = Error & {
+  readonly code?: string;
+  readonly reason?: string;
+  readonly rawPacket?: Buffer;
+};
+
+export type HttpRefusal = { readonly why: RefusedConnection; readonly detail: string };
+
+/** Answers and ends the connection. null: nobody was refused, the client has gone. */
+export function refuseHttp(error: ParserError, socket: Duplex): HttpRefusal | null {
+  const { code = '' } = error;
+  // [llhttp] The parser's own codes; all others are the socket's.
+  if (!code.startsWith('HPE_') && code !== 'ERR_HTTP_REQUEST_TIMEOUT') {
+    socket.destroy();
+    return null;
+  }
+  if (code === 'HPE_HEADER_OVERFLOW') {
+    answerHttp(socket, 431, `The head of a request may have ${HTTP_HEAD_BYTES_MAX} bytes.\n`);
+    return { why: 'http_head_too_large', detail: `over ${HTTP_HEAD_BYTES_MAX} bytes` };
+  }
+  answerHttp(socket, 400, 'This is not HTTP/1.1 as it should be.\n');
+  return { why: 'bad_http', detail: `${error.reason ?? error.message}${beginning(error)}` };
+}
+
+/** A short answer before there is a response to write it to; the connection ends with it. */
+export function answerHttp(socket: Duplex, status: number, text: string): void {
+  if (!socket.writable) {
+    socket.destroy();
+    return;
+  }
+  socket.end(
+    `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\nContent-Type: text/plain\r\n` +
+      `Content-Length: ${Buffer.byteLength(text)}\r\nConnection: close\r\n\r\n${text}`,
+  );
+  // What comes behind the request is not read; but its end is.
+  socket.resume();
+}
+
+function beginning({ rawPacket }: ParserError): string {
+  if (rawPacket === undefined || rawPacket.length === 0) return '';
+  const text = rawPacket.toString('latin1', 0, SHOWN_BYTES).replace(/[^ -~]/g, '.');
+  if (text.startsWith('PROXY '))
+    return ': it begins with a PROXY header, which this port does not take';
+  if (text.startsWith('PRI * HTTP/2'))
+    return ': it is HTTP/2, and WebSocket is spoken over HTTP/1.1 here';
+  return `, in a read that begins with: ${text}`;
+}

@@ -1,0 +1,236 @@
+/**
+ * One listening port, whoever speaks there. A connection has so long to say what it wants, and there are so many
+ * places; the same holds for the ports of clients and for all others.
+ */
+import net, { type AddressInfo, type Socket } from 'node:net';
+
+import type { Log } from '../telemetry/log.ts';
+import type { TimerWheel } from '../timer-wheel.ts';
+import { Arrival } from './arrival.ts';
+import { WRITE_HIGH_WATER_MARK } from './outflow.ts';
+import { RefusalLog, type RefusedConnection } from './refused.ts';
+
+/** Waiting connections that the kernel keeps for us: a restart of a fleet sends thousands at once. */
+const BACKLOG = 4_096;
+/** Longer texts of a client are cut in the log. */
+const DETAIL_CHARS_MAX = 200;
+
+/** Where a port listens; a path: a Unix socket. */
+export type PortAddress =
+  | { readonly host: string; readonly port: number }
+  | { readonly path: string };
+
+export type PortOptions = {
+  /** What the log calls it. */
+  readonly name: () => string;
+  /** Milliseconds from accepting until it is known what the connection wants: `limits.handshake`. */
+  readonly waitMs: number;
+  /**
+   * From so many connections on, the one that has waited longest makes place for the next; the kernel keeps half as
+   * many, so that all that come at once are looked at before any of them has to go. Infinity: never.
+   */
+  readonly crowdedAt: number;
+};
+
+export type PortParts = { readonly wheel: TimerWheel; readonly log: Log };
+
+export type PortEvents = {
+  /** The first bytes of `socket`, which is paused: the arrival's, or TLS on it. Whoever takes it over says `settle`. */
+  onFirst(arrival: Arrival, socket: Socket, first: Buffer): void;
+  /** False: there is no place for one more. */
+  mayAccept(): boolean;
+  onRefused(why: RefusedConnection): void;
+};
+
+export class Port {
+  readonly #options: PortOptions;
+  readonly #events: PortEvents;
+  readonly #wheel: TimerWheel;
+  readonly #refusals: RefusalLog;
+  readonly #server: net.Server;
+  /** Connections that nobody has taken over yet, the longest wait first; each with what hears of its end. */
+  readonly #arrivals = new Map<Arrival, () => void>();
+  readonly #sockets = new Set<Socket>();
+
+  constructor(options: PortOptions, { wheel, log }: PortParts, events: PortEvents) {
+    this.#options = options;
+    this.#events = events;
+    this.#wheel = wheel;
+    this.#refusals = new RefusalLog(options.name, log, wheel);
+    const given = { noDelay: true, highWaterMark: WRITE_HIGH_WATER_MARK };
+    this.#server = net.createServer(given, (socket) => {
+      this.#take(socket);
+    });
+  }
+
+  /** Rejects with the operating system's error. */
+  async listen(address: PortAddress): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      const backlog = Math.min(BACKLOG, Math.ceil(this.#options.crowdedAt / 2));
+      this.#server.listen({ ...address, backlog }, () => {
+        this.#server.off('error', reject);
+        // Else one connection that the system cannot hand over would end the process. [accept(2)]
+        this.#server.on('error', (error) => {
+          this.#events.onRefused('accept_failed');
+          this.#refusals.note('accept_failed', '', error.message);
+        });
+        resolve();
+      });
+    });
+  }
+
+  /** null: not listening yet, or on a Unix socket. */
+  get address(): AddressInfo | null {
+    const address = this.#server.address();
+    return typeof address === 'string' ? null : address;
+  }
+
+  /** Connections that nobody has taken over. */
+  get waiting(): number {
+    return this.#arrivals.size;
+  }
+
+  /** All connections that are open. */
+  get open(): number {
+    return this.#sockets.size;
+  }
+
+  /** Takes no new connections; those that are open live on. */
+  stopAccepting(): void {
+    this.#server.close();
+  }
+
+  /** Ends what nobody has taken over. */
+  closeWaiting(): void {
+    this.stopAccepting();
+    for (const arrival of [...this.#arrivals.keys()]) {
+      this.settle(arrival);
+      this.#destroy(arrival.raw);
+    }
+  }
+
+  /** Ends every connection, and resolves when they are gone. */
+  async close(): Promise<void> {
+    this.closeWaiting();
+    for (const socket of [...this.#sockets]) this.#destroy(socket);
+    await this.ended();
+  }
+
+  /** Resolves when no connection is left and none can come. */
+  ended(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#server.close(() => {
+        resolve();
+      });
+    });
+  }
+
+  // ---- the way of a connection --------------------------------------------------------------------------
+
+  #take(raw: Socket): void {
+    raw.on('error', ignore);
+    const arrival = new Arrival(raw, this.#onLate);
+    const { crowdedAt } = this.#options;
+    if (this.open >= crowdedAt) this.#crowdOut();
+    if (!this.#events.mayAccept()) {
+      this.refuse(arrival, crowdedAt === Infinity ? 'connection_limit' : 'port_full');
+      return;
+    }
+    if (crowdedAt !== Infinity) ripen(arrival);
+    this.#sockets.add(raw);
+    raw.once('close', () => {
+      this.#sockets.delete(raw);
+    });
+    this.await(arrival);
+    this.sniff(arrival, raw);
+  }
+
+  /** Waits for the first bytes of `socket`, which is the arrival's, or TLS on it. */
+  sniff(arrival: Arrival, socket: Socket): void {
+    socket.once('data', (first: Buffer) => {
+      // Nothing more may come before somebody has taken over.
+      socket.pause();
+      this.#events.onFirst(arrival, socket, first);
+    });
+  }
+
+  /** It has so long from now on, `ms` if said; it can be crowded out, and is told of late. */
+  await(arrival: Arrival, ms = this.#options.waitMs): void {
+    this.settle(arrival);
+    if (arrival.raw.destroyed) return;
+    const onClosed = (): void => {
+      arrival.onClosed();
+      this.settle(arrival);
+    };
+    arrival.raw.once('close', onClosed);
+    this.#arrivals.set(arrival, onClosed);
+    this.#wheel.set(arrival, ms);
+  }
+
+  /** It has all the time; it can still be crowded out. */
+  rest(arrival: Arrival): void {
+    this.#wheel.cancel(arrival);
+  }
+
+  /** Somebody has taken it over, or it is on its way out: its deadline is off, and it keeps its place. */
+  settle(arrival: Arrival): void {
+    const onClosed = this.#arrivals.get(arrival);
+    if (onClosed === undefined) return;
+    arrival.raw.off('close', onClosed);
+    this.#arrivals.delete(arrival);
+    this.#wheel.cancel(arrival);
+    arrival.onSettled();
+  }
+
+  /** Turns it away. */
+  refuse(arrival: Arrival, why: RefusedConnection, detail = ''): void {
+    this.note(arrival, why, detail);
+    this.settle(arrival);
+    this.#destroy(arrival.raw);
+  }
+
+  /** Counts and logs that it was turned away, once. */
+  note(arrival: Arrival, why: RefusedConnection, detail: string): void {
+    if (arrival.refused) return;
+    arrival.refused = true;
+    this.#events.onRefused(why);
+    this.#refusals.note(why, arrival.remoteAddress, detail.slice(0, DETAIL_CHARS_MAX));
+  }
+
+  readonly #onLate = (arrival: Arrival): void => {
+    // One that was answered before, and asked nothing more, just goes.
+    if (arrival.refused || arrival.stage === 'kept') this.#end(arrival);
+    else this.refuse(arrival, arrival.stage === 'silent' ? 'silent' : 'slow_handshake');
+  };
+
+  #end(arrival: Arrival): void {
+    this.settle(arrival);
+    this.#destroy(arrival.raw);
+  }
+
+  #crowdOut(): void {
+    for (const arrival of this.#arrivals.keys()) {
+      if (!arrival.ripe) continue;
+      if (arrival.stage === 'kept') this.#end(arrival);
+      else this.refuse(arrival, 'crowded_out');
+      return;
+    }
+  }
+
+  #destroy(socket: Socket): void {
+    this.#sockets.delete(socket);
+    socket.destroy();
+  }
+}
+
+/** After two turns of the event loop what it had sent with its beginning has been read. */
+function ripen(arrival: Arrival): void {
+  setImmediate(() =>
+    setImmediate(() => {
+      arrival.ripe = true;
+    }),
+  );
+}
+
+function ignore(): void {}
