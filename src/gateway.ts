@@ -55,6 +55,10 @@ const UPSTREAMS_WAIT_MS = 5_000;
 const ACCEPT_STEP_MS = 100;
 /** How long backends may take to end their links when the gateway stops. */
 const UPSTREAM_CLOSE_MS = 2_000;
+/** How long each part of letting go may take; 5 s together, as deploy/README.md has it. */
+const CLOSE_MS = { others: 3_000, bus: 1_000, control: 1_000 } as const;
+/** The same of what comes before it: the rest of a start, the word to Consul. */
+const BEFORE_MS = 5_000;
 
 /** starting · ready · draining · stopped. */
 export type GatewayState = 'starting' | 'ready' | 'draining' | 'stopped';
@@ -286,10 +290,10 @@ export class Gateway {
     this.#state = 'draining';
     this.#stopAsked.resolve();
     // What it could not begin is told to whoever has started it.
-    await this.#trouble.step('start', () => this.#begun.catch(() => {}));
+    await this.#trouble.step('start', BEFORE_MS, () => this.#begun.catch(() => {}));
     this.#control.setServing(false);
     log.info({ sessions: this.registry.size }, 'draining');
-    await this.#trouble.step('discovery', async () => this.#discovery?.maintain());
+    await this.#trouble.step('discovery', BEFORE_MS, async () => this.#discovery?.maintain());
     await this.#acceptOn(config.drain.accept_for, hurry);
     for (const listener of this.#listeners) listener.stopAccepting();
     const { budget, per_second: perSecond, signal } = config.drain;
@@ -315,14 +319,16 @@ export class Gateway {
   /** Lets go of everything that was started; harmless to repeat. */
   async #close(): Promise<void> {
     for (const session of [...this.registry.all()]) session.close('drain_forced');
-    await this.#trouble.step('discovery', async () => this.#discovery?.close());
-    await this.#trouble.step('backends', () =>
-      Promise.all(this.#upstreams.map((upstream) => upstream.close(UPSTREAM_CLOSE_MS))),
-    );
+    await Promise.all([
+      this.#trouble.step('discovery', CLOSE_MS.others, async () => this.#discovery?.close()),
+      this.#trouble.step('traces', CLOSE_MS.others, async () => this.#tracing?.stop()),
+      this.#trouble.step('backends', CLOSE_MS.others, () =>
+        Promise.all(this.#upstreams.map((upstream) => upstream.close(UPSTREAM_CLOSE_MS))),
+      ),
+    ]);
     for (const listener of this.#listeners) listener.close();
-    await this.#trouble.step('bus', () => this.#bus.close());
-    await this.#trouble.step('traces', async () => this.#tracing?.stop());
-    await this.#trouble.step('control', () =>
+    await this.#trouble.step('bus', CLOSE_MS.bus, () => this.#bus.close());
+    await this.#trouble.step('control', CLOSE_MS.control, () =>
       Promise.all([this.#control.close(), this.#admin.close(), this.#health.close()]),
     );
     this.#lag.stop();

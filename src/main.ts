@@ -16,7 +16,7 @@ import type { GatewayParts } from './gateway.ts';
 const EXIT = { OK: 0, NOT_FOUND: 1, USAGE: 64, SOFTWARE: 70, OS: 71, CONFIG: 78 } as const;
 
 /** How long a stop waits for somebody to read the last lines of the log. */
-const FLUSH_MS = 1_000;
+const FLUSH_MS = 500;
 
 const VERSION = (
   JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {

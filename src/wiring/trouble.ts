@@ -5,9 +5,6 @@ import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { Seldom } from './seldom.ts';
 
-/** How long any step of the stop may take. */
-const STEP_MS_MAX = 5_000;
-
 export class Trouble {
   readonly #clock: Clock;
   readonly #log: Log;
@@ -29,12 +26,12 @@ export class Trouble {
     if (more !== null) this.#log.error({ err, ...more }, 'internal error');
   };
 
-  /** One step of the stop: whatever becomes of it, and however long it takes, the next one follows. */
-  async step(what: string, work: () => Promise<unknown>): Promise<void> {
+  /** One step of the stop: whatever becomes of it, the next one follows, after `ms` at the latest. */
+  async step(what: string, ms: number, work: () => Promise<unknown>): Promise<void> {
     try {
       const ended = work().then(() => true);
-      if (!(await within(this.#clock, STEP_MS_MAX, ended, false)))
-        this.#log.warn({ what, ms: STEP_MS_MAX }, 'not closed in time; the stop goes on');
+      if (!(await within(this.#clock, ms, ended, false)))
+        this.#log.warn({ what, ms }, 'not closed in time; the stop goes on');
     } catch (error) {
       this.#log.error({ what, why: errorText(error) }, 'not closed in order; the stop goes on');
     }

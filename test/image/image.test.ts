@@ -56,7 +56,7 @@ describe('the image', () => {
   test('says what it is and how it runs', () => {
     const { Config } = inspect();
     expect(Config.User).toBe('65532:65532');
-    expect(Config.Entrypoint).toEqual(['node', '/app/src/main.ts']);
+    expect(Config.Entrypoint).toEqual(['node', '--disable-sigusr1', '/app/src/main.ts']);
     expect(Config.Cmd).toEqual(['serve', '--config', '/etc/pith/pith.yaml']);
     expect(Object.keys(Config.ExposedPorts).sort()).toEqual([
       '3010/tcp',
@@ -146,7 +146,7 @@ test('a container serves clients, can write nothing, and drains at SIGTERM', asy
   expect(status.out).toMatch(/^CapEff:\t0+$/m);
   expect(
     gateway.node(`process.stdout.write(require('node:fs').readFileSync('/proc/1/cmdline'))`).out,
-  ).toBe('node\0/app/src/main.ts\0serve\0--config\0/etc/pith/pith.yaml\0');
+  ).toBe('node\0--disable-sigusr1\0/app/src/main.ts\0serve\0--config\0/etc/pith/pith.yaml\0');
 
   for (const folder of ['/', '/app', '/app/.compile-cache', '/etc/pith', '/tmp']) {
     const write = gateway.node(`require('node:fs').writeFileSync('${folder}/x', '')`);

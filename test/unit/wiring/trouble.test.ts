@@ -41,11 +41,11 @@ test('faults are counted each, and logged a few times', () => {
 
 test('a step of the stop that rejects, throws or never ends is followed by the next', async () => {
   const { clock, lines, trouble } = stage();
-  await trouble.step('one', () => Promise.reject(new Error('refused')));
-  await trouble.step('two', () => {
+  await trouble.step('one', 5_000, () => Promise.reject(new Error('refused')));
+  await trouble.step('two', 5_000, () => {
     throw new Error('broken');
   });
-  const never = trouble.step('three', () => new Promise(() => {}));
+  const never = trouble.step('three', 5_000, () => new Promise(() => {}));
   clock.advance(5_000);
   await never;
   expect(lines.map(({ what, why, ms }) => [what, why ?? ms])).toEqual([
