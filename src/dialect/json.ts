@@ -5,7 +5,7 @@
 import { isUtf8 } from 'node:buffer';
 
 import { type Failure, failure } from '../errors.ts';
-import { doubleOf, isRawNumber, parseAsWritten, parseExact } from '../protocol/exact-json.ts';
+import { isRawNumber, parseAsWritten, parseExact, wholeOf } from '../protocol/exact-json.ts';
 import { type HandshakeCode, type HandshakeRequest, readHandshake } from '../protocol/handshake.ts';
 import { isJson, Members } from '../protocol/json-scan.ts';
 import { type Message, type MessageFault, MessageKind } from '../protocol/message.ts';
@@ -156,7 +156,7 @@ function jsonOf(body: Uint8Array): Uint8Array | null {
 function idOf(json: Buffer | null): number | null {
   const id = small(json, parseExact);
   if (id === undefined || id === null) return 0;
-  const number = isRawNumber(id) ? doubleOf(id.rawJSON) : id;
+  const number = isRawNumber(id) ? Number(wholeOf(id.rawJSON) ?? Number.NaN) : id;
   return Number.isSafeInteger(number) && (number as number) >= 0
     ? Math.abs(number as number)
     : null;

@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../clock.ts';
 import type { Failure } from '../errors.ts';
+import { CONVERT_BYTES, tooMuch } from '../protocol/convert.ts';
 import { type HandshakeRequest, parseHandshake } from '../protocol/handshake.ts';
 import {
   decodeMessage,
@@ -16,7 +17,7 @@ import {
 } from '../protocol/message.ts';
 import { type Encoded, encodeJsonPacket, PacketType } from '../protocol/packet.ts';
 import type { RouteDictionary } from '../protocol/route-dictionary.ts';
-import { escapeAstral, utf8FromClient } from '../protocol/text.ts';
+import { bodyForClient, bodyFromClient } from '../protocol/text.ts';
 import { errorJson, ownBody, passesBytes } from './error-body.ts';
 import {
   type Codec,
@@ -32,7 +33,6 @@ import {
 /** [nano internal/codec/codec.go: a longer packet ends the connection] */
 const PACKET_BYTES_MAX = 65_536;
 const EMPTY_OBJECT = Buffer.from('{}');
-const BRACE = 0x7b;
 
 export type NanoOptions = {
   readonly heartbeatSeconds: number;
@@ -40,6 +40,8 @@ export type NanoOptions = {
   /** Answer failed requests, which Nano does not. */
   readonly answerErrors: boolean;
   readonly clock: Clock;
+  /** Bytes that are converted at once, `limits.convert`; absent: its default. */
+  readonly convertBytesMax?: number;
 };
 
 export class NanoDialect implements Dialect {
@@ -91,9 +93,11 @@ export class NanoDialect implements Dialect {
 
 class NanoWire implements Wire {
   readonly #answerErrors: boolean;
+  readonly #convertBytesMax: number;
   readonly #routeOfCode: RouteOfCode;
 
-  constructor({ answerErrors, dictionary }: NanoOptions) {
+  constructor({ answerErrors, dictionary, convertBytesMax = CONVERT_BYTES }: NanoOptions) {
+    this.#convertBytesMax = convertBytesMax;
     this.#answerErrors = answerErrors;
     this.#routeOfCode = (code) => dictionary?.routeOf(code);
   }
@@ -106,14 +110,19 @@ class NanoWire implements Wire {
     return idOfRaw(rawId);
   }
 
-  readBody(_speaker: Speaker, { body }: Message, raw: boolean): Buffer {
-    return raw || body[0] !== BRACE ? body : utf8FromClient(body);
+  readBody(_speaker: Speaker, { body }: Message, raw: boolean): Buffer | Failure {
+    if (raw) return body;
+    const bytesMax = this.#convertBytesMax;
+    return bodyFromClient(body, bytesMax) ?? tooMuch('BAD_BODY', 'the body', body.length, bytesMax);
   }
 
   /** Never empty: its codec takes an answer without a body for a broken one. */
   answer(rawId: number, _route: string, body: Uint8Array, codec: Codec): Encoded | Failure {
-    const said = codec === 'protobuf' ? body : readable(body, codec === 'raw');
-    return encodeResponse(rawId, said) ?? tooLong();
+    if (codec === 'protobuf') return encodeResponse(rawId, body) ?? tooLong();
+    const said = codec === 'raw' && body.length > 0 ? body : this.#readable(body);
+    return said === null
+      ? this.#tooMuch('the answer', body)
+      : (encodeResponse(rawId, said) ?? tooLong());
   }
 
   failure(rawId: number, _route: string, why: Failure, codec?: Codec): Encoded | null {
@@ -123,11 +132,16 @@ class NanoWire implements Wire {
   }
 
   push(route: string, body: Uint8Array): Encoded | Failure {
-    return encodePush(route, readable(body, false)) ?? pushTooLong(route);
+    const said = this.#readable(body);
+    if (said === null) return this.#tooMuch(`the push ${route}`, body);
+    return encodePush(route, said) ?? pushTooLong(route);
   }
-}
 
-function readable(body: Uint8Array, raw: boolean): Uint8Array {
-  if (body.length === 0) return EMPTY_OBJECT;
-  return raw || body[0] !== BRACE ? body : escapeAstral(body);
+  #readable(body: Uint8Array): Uint8Array | null {
+    return body.length === 0 ? EMPTY_OBJECT : bodyForClient(body, this.#convertBytesMax);
+  }
+
+  #tooMuch(what: string, body: Uint8Array): Failure {
+    return tooMuch('BAD_REPLY', what, body.length, this.#convertBytesMax);
+  }
 }

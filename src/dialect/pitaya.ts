@@ -5,6 +5,7 @@
 import { deflateSync, unzipSync } from 'node:zlib';
 
 import { type Failure, failure, isOwnReason } from '../errors.ts';
+import { CONVERT_BYTES } from '../protocol/convert.ts';
 import {
   type HandshakeCode,
   type HandshakeRequest,
@@ -37,8 +38,6 @@ import {
 
 /** Smaller bodies hardly shrink, and cost as much to try. */
 const COMPRESS_BYTES_MIN = 128;
-/** Larger ones would hold up everybody while they are compressed; they go out as they are. */
-const COMPRESS_BYTES_MAX = 1024 * 1024;
 /** A longer error is not looked at for its code. */
 const OWN_CODE_BYTES_MAX = 64 * 1024;
 const EMPTY_OBJECT = Buffer.from('{}');
@@ -52,6 +51,8 @@ export type PitayaOptions = {
   readonly compress: boolean;
   /** Largest body after inflating, in bytes. */
   readonly inflateBytesMax: number;
+  /** What is larger is not compressed, `limits.convert`; absent: its default. */
+  readonly convertBytesMax?: number;
 };
 
 export class PitayaDialect implements Dialect {
@@ -102,7 +103,7 @@ export class PitayaDialect implements Dialect {
       serializer,
     };
     const body = clientJsonBytes({ code, sys, ...(user !== undefined && { user }) });
-    return encodePacket(PacketType.HANDSHAKE, (compress && smaller(body)) || body);
+    return encodePacket(PacketType.HANDSHAKE, (compress && smaller(body, this.#options)) || body);
   }
 }
 
@@ -141,7 +142,7 @@ class PitayaWire implements Wire {
 
   answer(rawId: number, _route: string, body: Uint8Array, codec: Codec): Encoded | Failure {
     const { compress, serializer } = this.#options;
-    const shrunk = compress ? smaller(body) : null;
+    const shrunk = compress ? smaller(body, this.#options) : null;
     if (shrunk !== null) return encodeResponse(rawId, shrunk, FLAG_COMPRESSED) ?? tooLong();
     const isEmpty = body.length === 0 && serializer === 'json' && codec !== 'protobuf';
     return encodeResponse(rawId, isEmpty ? EMPTY_OBJECT : body) ?? tooLong();
@@ -165,7 +166,7 @@ class PitayaWire implements Wire {
 
   push(route: string, body: Uint8Array): Encoded | Failure {
     const { compress, serializer } = this.#options;
-    const shrunk = compress ? smaller(body) : null;
+    const shrunk = compress ? smaller(body, this.#options) : null;
     if (shrunk !== null) return encodePush(route, shrunk, FLAG_COMPRESSED) ?? pushTooLong(route);
     const isEmpty = body.length === 0 && serializer === 'json';
     return encodePush(route, isEmpty ? EMPTY_OBJECT : body) ?? pushTooLong(route);
@@ -184,8 +185,12 @@ function hasOwnCode(bytes: Uint8Array | null): boolean {
 }
 
 /** null: it would not get smaller. */
-function smaller(body: Uint8Array): Buffer | null {
-  if (body.length < COMPRESS_BYTES_MIN || body.length > COMPRESS_BYTES_MAX) return null;
+function smaller(
+  body: Uint8Array,
+  { convertBytesMax = CONVERT_BYTES }: PitayaOptions,
+): Buffer | null {
+  // Larger ones would hold up everybody while they are compressed; they go out as they are.
+  if (body.length < COMPRESS_BYTES_MIN || body.length > convertBytesMax) return null;
   const shrunk = deflateSync(body);
   return shrunk.length < body.length ? shrunk : null;
 }

@@ -23,9 +23,11 @@ import {
   PACKET_BODY_BYTES_MAX,
   PacketType,
 } from '../protocol/packet.ts';
+import { CONVERT_BYTES, tooMuch, weightOfJson } from '../protocol/convert.ts';
+import { isJson } from '../protocol/json-scan.ts';
 import type { Protos, WrittenBy } from '../protocol/protobuf/protos.ts';
 import type { RouteDictionary } from '../protocol/route-dictionary.ts';
-import { escapeAstral, utf8FromClient } from '../protocol/text.ts';
+import { bodyForClient, bodyFromClient, utf8FromClient } from '../protocol/text.ts';
 import { type ClientProfile, profileOf, type ProfileName, PROFILES } from './client-profile.ts';
 import { errorJson, ownBody, passesBytes, refusalWords } from './error-body.ts';
 import { verified } from './signature.ts';
@@ -43,10 +45,8 @@ import {
 
 const EMPTY_OBJECT = Buffer.from('{}');
 const BRACE = 0x7b;
-const BRACKET = 0x5b;
-const SPACE = 0x20;
-/** White space that is looked over for where JSON begins. */
-const SPACES_MAX = 16;
+const SPACES = new Set([0x20, 0x0a, 0x0d, 0x09]);
+const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
 
 export type PomeloOptions = {
   /** 0: none. */
@@ -59,6 +59,8 @@ export type PomeloOptions = {
   readonly signatures: 'drop' | 'error' | 'close' | null;
   /** auto: by what the client says of itself. */
   readonly profile: ProfileName | 'auto';
+  /** Bytes that are converted at once, `limits.convert`; absent: its default. */
+  readonly convertBytesMax?: number;
 };
 
 export type PomeloProtos = {
@@ -135,6 +137,7 @@ class PomeloWire implements Wire {
   readonly #protos: PomeloProtos | null;
   readonly #signatures: PomeloOptions['signatures'];
   readonly #mayChange: boolean;
+  readonly #convertBytesMax: number;
 
   constructor(
     options: PomeloOptions,
@@ -149,6 +152,7 @@ class PomeloWire implements Wire {
     this.#protos = options.protos;
     this.#signatures = options.signatures;
     this.#mayChange = options.profile === 'auto';
+    this.#convertBytesMax = options.convertBytesMax ?? CONVERT_BYTES;
   }
 
   decode(bytes: Buffer, into: Message): MessageFault | null {
@@ -161,7 +165,9 @@ class PomeloWire implements Wire {
 
   readBody(speaker: Speaker, message: Message, raw: boolean): Buffer | Failure | BadSignature {
     let { body } = message;
+    const bytesMax = this.#convertBytesMax;
     if (this.#signatures !== null) {
+      if (body.length > bytesMax) return tooMuch('BAD_BODY', 'the body', body.length, bytesMax);
       const signed =
         speaker.publicKey === null ? null : verified(utf8FromClient(body), speaker.publicKey);
       if (signed === null) {
@@ -175,12 +181,13 @@ class PomeloWire implements Wire {
     const protos = this.#protos?.client;
     // No encoder of theirs begins a message with this byte, but what knows no protobuf begins JSON with it.
     if (protos?.knows(route) === true && body[0] !== BRACE) {
-      const decoded = protos.decode(route, body);
+      if (body.length > bytesMax) return tooMuch('BAD_BODY', 'the body', body.length, bytesMax);
+      const decoded = protos.decodeJson(route, body);
       if ('fault' in decoded) return unreadable(decoded.fault);
       if (this.#mayChange) this.#learn(speaker, decoded.writtenBy);
-      return Buffer.from(JSON.stringify(decoded.value));
+      return decoded.json;
     }
-    return isJsonText(body) ? utf8FromClient(body) : body;
+    return bodyFromClient(body, bytesMax) ?? tooMuch('BAD_BODY', 'the body', body.length, bytesMax);
   }
 
   /** How the client writes protobuf tells how it reads strings in it. [protocol.md 6.2: wire types of browsers] */
@@ -196,13 +203,30 @@ class PomeloWire implements Wire {
   answer(rawId: number, route: string, body: Uint8Array, codec: Codec): Encoded | Failure {
     if (body.length > PACKET_BODY_BYTES_MAX) return tooLong();
     if (codec !== 'auto') return fitting(rawId, body, codec === 'protobuf');
-    const { protobufAnswers, strings } = this.#profile;
-    const protos = this.#protos?.server;
-    if (protobufAnswers && protos?.knows(route) === true && mayBeJson(body)) {
-      const encoded = protos.encode(route, body.length === 0 ? EMPTY_OBJECT : body, strings);
-      return 'fault' in encoded ? unsayable(encoded.fault) : fitting(rawId, encoded.bytes, true);
+    const json = this.#profile.protobufAnswers ? this.#jsonFor(route, body) : null;
+    if (json !== null) {
+      const encoded = this.#encode(route, json, 'the answer');
+      return 'message' in encoded ? encoded : fitting(rawId, encoded.bytes, true);
     }
-    return fitting(rawId, readable(body));
+    const said = bodyForClient(body, this.#convertBytesMax);
+    return said === null ? this.#tooMuch('the answer', body) : fitting(rawId, said);
+  }
+
+  /** The JSON of a body that the protos know; null: it goes out as it is, as what they know in protobuf already. */
+  #jsonFor(route: string, body: Uint8Array): Uint8Array | null {
+    return this.#protos?.server.knows(route) === true ? objectIn(body) : null;
+  }
+
+  #encode(route: string, json: Uint8Array, what: string): { bytes: Buffer } | Failure {
+    const weight = weightOfJson(json, this.#convertBytesMax);
+    if (weight > this.#convertBytesMax)
+      return tooMuch('BAD_REPLY', what, weight, this.#convertBytesMax);
+    const encoded = this.#protos!.server.encode(route, json, this.#profile.strings);
+    return 'fault' in encoded ? unsayable(encoded.fault) : encoded;
+  }
+
+  #tooMuch(what: string, body: Uint8Array): Failure {
+    return tooMuch('BAD_REPLY', what, body.length, this.#convertBytesMax);
   }
 
   failure(rawId: number, route: string, why: Failure, codec?: Codec): Encoded | null {
@@ -218,28 +242,36 @@ class PomeloWire implements Wire {
       protobufAnswers && this.#protos?.server.knows(route) ? this.#protos.server : null;
     const { body, bytes } = why;
     // A backend may speak the client's protobuf itself: with errors too.
-    const isProtobuf = protos !== null && body === null && bytes !== null && !mayBeJson(bytes);
+    const isProtobuf =
+      protos !== null && body === null && bytes !== null && objectIn(bytes) === null;
     const takesBytes = passesBytes(codec) || isProtobuf;
     const own = ownBody(why, takesBytes);
     // What fits in no packet need not be looked at.
     if (own !== null && (takesBytes || own.length > PACKET_BODY_BYTES_MAX)) return own;
     const json = own ?? errorJson(why);
-    return protos === null ? readable(json) : protos.encodeLoosely(route, json, strings);
+    if (protos === null)
+      return (
+        bodyForClient(json, this.#convertBytesMax) ?? errorJson(this.#tooMuch('the error', json))
+      );
+    const isMuch = weightOfJson(json, this.#convertBytesMax) > this.#convertBytesMax;
+    const said = isMuch ? errorJson(this.#tooMuch('the error', json)) : json;
+    return protos.encodeLoosely(route, said, strings);
   }
 
   push(route: string, body: Uint8Array): Encoded | Failure {
     if (body.length > PACKET_BODY_BYTES_MAX) return pushTooLong(route);
-    const { protobuf, strings, codeMax } = this.#profile;
+    const { protobuf, codeMax } = this.#profile;
     const code = this.#dictionary?.codeOf(route) ?? Infinity;
     const name = code <= codeMax ? code : route;
-    const protos = this.#protos?.server;
-    if (protobuf && protos?.knows(route) === true && mayBeJson(body)) {
-      const encoded = protos.encode(route, body.length === 0 ? EMPTY_OBJECT : body, strings);
-      if ('fault' in encoded) return unsayable(encoded.fault);
+    const json = protobuf ? this.#jsonFor(route, body) : null;
+    if (json !== null) {
+      const encoded = this.#encode(route, json, `the push ${route}`);
+      if ('message' in encoded) return encoded;
       return encodePush(name, encoded.bytes) ?? pushTooLong(route);
     }
     // JS clients parse every body: an empty one would throw in them.
-    const said = body.length === 0 ? EMPTY_OBJECT : readable(body);
+    const said = body.length === 0 ? EMPTY_OBJECT : bodyForClient(body, this.#convertBytesMax);
+    if (said === null) return this.#tooMuch(`the push ${route}`, body);
     return encodePush(name, said) ?? pushTooLong(route);
   }
 }
@@ -248,31 +280,21 @@ function fitting(rawId: number, body: Uint8Array, mayBeEmpty = false): Encoded |
   return encodeResponse(rawId, body.length === 0 && !mayBeEmpty ? EMPTY_OBJECT : body) ?? tooLong();
 }
 
-/** JSON that every client reads; anything else as it is. */
-function readable(body: Uint8Array): Uint8Array {
-  return isJsonText(body) ? escapeAstral(withoutTail(body)) : body;
-}
-
-/** Without white space at its end, as Go's encoder writes it: libpomelo2 takes it for broken JSON. */
-function withoutTail(body: Uint8Array): Uint8Array {
-  let end = body.length;
-  while (body[end - 1]! <= SPACE) end--;
-  return end === body.length ? body : body.subarray(0, end);
-}
-
-/** An object or a list; other bodies are the application's own bytes. */
-function isJsonText(body: Uint8Array): boolean {
-  let at = 0;
-  while (body[at]! <= SPACE && at < SPACES_MAX) at++;
-  return body[at] === BRACE || body[at] === BRACKET;
-}
-
 /**
- * False for what must be protobuf already: a backend may speak it itself. White space before the brace counts for
- * protobuf, where it is a tag.
+ * The JSON object that a body is, for a route that the protos know, `{}` for none; null: it must be protobuf already,
+ * which a backend may speak itself. A brace begins no message; white space before one does, where the whole is no JSON.
  */
-function mayBeJson(body: Uint8Array): boolean {
-  return body.length === 0 || body[0] === BRACE;
+function objectIn(body: Uint8Array): Uint8Array | null {
+  if (body.length === 0) return EMPTY_OBJECT;
+  if (body[0] === BRACE) return body;
+  let at = isMarked(body) ? BYTE_ORDER_MARK.length : 0;
+  while (SPACES.has(body[at]!)) at++;
+  return body[at] === BRACE && isJson(body.subarray(at)) ? body.subarray(at) : null;
+}
+
+/** As some programs write before any text in UTF-8. */
+function isMarked(body: Uint8Array): boolean {
+  return BYTE_ORDER_MARK.every((byte, i) => body[i] === byte);
 }
 
 function unreadable(fault: ProtoFaultWords): Failure {

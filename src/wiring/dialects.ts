@@ -56,6 +56,7 @@ type DialectParts = {
 
 function makeDialect({ config, listen, pomelo, project, clock }: DialectParts): Dialect {
   const heartbeatSeconds = config.heartbeat / 1_000;
+  const convertBytesMax = config.limits.convert;
   const dictionary = pomelo.use_dict ? project.dictionary : null;
   switch (listen.dialect) {
     case 'pomelo':
@@ -65,6 +66,7 @@ function makeDialect({ config, listen, pomelo, project, clock }: DialectParts): 
         protos: pomelo.use_protobuf ? project.protos : null,
         signatures: pomelo.use_crypto ? pomelo.on_bad_signature : null,
         profile: listen.profile,
+        convertBytesMax,
       });
     case 'pitaya': {
       const { serializer, compress } = listen;
@@ -75,6 +77,7 @@ function makeDialect({ config, listen, pomelo, project, clock }: DialectParts): 
         serializer,
         compress,
         inflateBytesMax,
+        convertBytesMax,
       });
     }
     case 'nano':
@@ -83,6 +86,7 @@ function makeDialect({ config, listen, pomelo, project, clock }: DialectParts): 
         dictionary,
         answerErrors: listen.answer_errors,
         clock,
+        convertBytesMax,
       });
     case 'json':
       return new JsonDialect();

@@ -1,15 +1,19 @@
 /** One file of pomelo-protobuf definitions at work: which routes it knows, their bodies both ways. */
 import { createHash } from 'node:crypto';
 
+import { parseExact, rawNumber } from '../exact-json.ts';
 import type { StringForm } from '../text.ts';
 import { parseProtos, type ProtosDefinition, type ProtosProblem } from './definition.ts';
-import type { Faulty } from './fault.ts';
-import { type Decoded, Reader } from './reader.ts';
+import { type Faulty, type ProtoFault, under } from './fault.ts';
+import { type Decoded, Reader, type WrittenBy } from './reader.ts';
 import { compile, type MessageType } from './schema.ts';
 import { Writer, type Written } from './writer.ts';
 
 export type { ProtosProblem } from './definition.ts';
 export type { Decoded, WrittenBy } from './reader.ts';
+
+/** A body as JSON, and what wrote it. */
+export type DecodedJson = { readonly json: Buffer; readonly writtenBy: WrittenBy };
 
 const EMPTY = Buffer.alloc(0);
 
@@ -48,6 +52,18 @@ export class Protos {
     return type === undefined ? noProto(route) : reader.decode(type, body);
   }
 
+  /** The same as JSON; a fault, with its path, for what JSON cannot say: NaN and the infinities. */
+  decodeJson(route: string, body: Buffer): DecodedJson | Faulty {
+    const decoded = this.decode(route, body);
+    if ('fault' in decoded) return decoded;
+    const { value, writtenBy, isPlain } = decoded;
+    if (!isPlain) {
+      const fault = keepFloats(value);
+      if (fault !== null) return { fault };
+    }
+    return { json: Buffer.from(JSON.stringify(value)), writtenBy };
+  }
+
   /** The body of a JSON object; see `encodeValue`. */
   encode(route: string, json: Uint8Array, strings: StringForm): Written | Faulty {
     const value = parseJson(json);
@@ -68,10 +84,26 @@ export class Protos {
   }
 }
 
+/** Keeps each -0 in a value of `decode`; what cannot be kept is the fault. */
+function keepFloats(value: Record<string, unknown> | unknown[]): ProtoFault | null {
+  for (const [key, inner] of Object.entries(value)) {
+    const name = Array.isArray(value) ? `[${key}]` : key;
+    if (typeof inner === 'number') {
+      if (!Number.isFinite(inner))
+        return { path: name, message: `${inner}, which JSON cannot say` };
+      if (Object.is(inner, -0)) (value as Record<string, unknown>)[key] = rawNumber('-0');
+    } else if (typeof inner === 'object' && inner !== null) {
+      const fault = keepFloats(inner as Record<string, unknown>);
+      if (fault !== null) return { path: under(name, fault.path), message: fault.message };
+    }
+  }
+  return null;
+}
+
 /** undefined: it is no JSON. */
 function parseJson(json: Uint8Array): unknown {
   try {
-    return JSON.parse(Buffer.from(json.buffer, json.byteOffset, json.length).toString());
+    return parseExact(Buffer.from(json.buffer, json.byteOffset, json.length).toString());
   } catch {
     return undefined;
   }

@@ -29,6 +29,8 @@ export type Decoded = {
   /** Only what came: a required field may be missing. A float may be NaN or infinite, which is null in JSON. */
   readonly value: Record<string, unknown>;
   readonly writtenBy: WrittenBy;
+  /** False: a float in it is NaN, infinite, or -0, which JSON.stringify would make something else of. */
+  readonly isPlain: boolean;
 };
 
 /** What was seen, as bits. */
@@ -53,6 +55,7 @@ export class Reader {
   #bytes: Buffer = EMPTY;
   #at = 0;
   #seen = 0;
+  #isPlain = true;
   /** What is wrong, and where, built up from the innermost field. */
   #why = '';
   #path = '';
@@ -61,11 +64,12 @@ export class Reader {
     this.#bytes = bytes;
     this.#at = 0;
     this.#seen = 0;
+    this.#isPlain = true;
     this.#path = '';
     const value = this.#message(type, bytes.length, 0);
     this.#bytes = EMPTY;
     if (value === undefined) return { fault: { path: this.#path, message: this.#why } };
-    return { value, writtenBy: WRITTEN_BY[this.#seen] ?? 'unknown' };
+    return { value, writtenBy: WRITTEN_BY[this.#seen] ?? 'unknown', isPlain: this.#isPlain };
   }
 
   /** undefined, here and below: it went wrong, and `#why` says how. */
@@ -133,6 +137,11 @@ export class Reader {
     return true;
   }
 
+  #float(number: number): number {
+    if (!Number.isFinite(number) || Object.is(number, -0)) this.#isPlain = false;
+    return number;
+  }
+
   #value(type: ValueType, end: number, depth: number): unknown {
     const left = end - this.#at;
     switch (type.kind) {
@@ -147,11 +156,11 @@ export class Reader {
       case Kind.FLOAT:
         if (left < 4) return this.#fail(`a float is cut off: it takes 4 bytes, ${left} are left`);
         this.#at += 4;
-        return this.#bytes.readFloatLE(this.#at - 4);
+        return this.#float(this.#bytes.readFloatLE(this.#at - 4));
       case Kind.DOUBLE:
         if (left < 8) return this.#fail(`a double is cut off: it takes 8 bytes, ${left} are left`);
         this.#at += 8;
-        return this.#bytes.readDoubleLE(this.#at - 8);
+        return this.#float(this.#bytes.readDoubleLE(this.#at - 8));
       case Kind.STRING: {
         const length = this.#length('a string', end);
         if (length === undefined) return undefined;

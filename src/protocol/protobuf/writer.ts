@@ -2,6 +2,7 @@
  * Plain values to bodies for clients, byte for byte as Pomelo writes them: fields in the order of the message's own
  * keys, whole numbers by parseInt, wire types as Node's build has them.
  */
+import { doubleOf, isRawNumber, type RawNumber } from '../exact-json.ts';
 import { cesu8, type StringForm } from '../text.ts';
 import { type Faulty, under } from './fault.ts';
 import {
@@ -23,6 +24,9 @@ const VARINT_BYTES_MAX = 11;
 const SIGNED_MIN = -(2 ** 52);
 /** Characters of a string that are first tried one by one as ASCII. */
 const SHORT_CHARACTERS = 24;
+
+/** Characters of a number that are shown. */
+const NUMBER_SHOWN_MAX = 64;
 
 const SURROGATE = /[\ud800-\udfff]/;
 const EMPTY = Buffer.alloc(0);
@@ -153,6 +157,7 @@ export class Writer {
   }
 
   #value(type: ValueType, value: unknown, depth: number): boolean {
+    if (isRawNumber(value)) return this.#raw(type, value, depth);
     switch (type.kind) {
       case Kind.UNSIGNED: {
         const number = wholeNumber(value);
@@ -182,9 +187,20 @@ export class Writer {
     }
   }
 
+  /** A number that JavaScript would read as another one: a whole number is kept, or refused. */
+  #raw(type: ValueType, { rawJSON }: RawNumber, depth: number): boolean {
+    const number = Number(rawJSON);
+    const isFloat = type.kind === Kind.FLOAT || type.kind === Kind.DOUBLE;
+    const isLost = isFloat ? !Number.isFinite(number) : doubleOf(rawJSON) === null;
+    if (!isLost) return this.#value(type, number, depth);
+    return this.#fail(`${rawJSON.slice(0, NUMBER_SHOWN_MAX)} is more than a client reads`);
+  }
+
   #float(kind: Kind, value: unknown): boolean {
     const number = typeof value === 'object' ? NaN : Number(value);
     if (Number.isNaN(number)) return this.#fail(`${describe(value)} for a number`);
+    if (kind === Kind.FLOAT && Number.isFinite(number) && !Number.isFinite(Math.fround(number)))
+      return this.#fail(`${number} is more than a float holds`);
     if (!this.#reserve(8)) return false;
     const at = this.#at;
     this.#at =

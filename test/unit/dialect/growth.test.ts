@@ -121,7 +121,7 @@ test('an error that grows beyond a packet is a 502 in the client’s form', () =
   const why = { ...failure('FORBIDDEN'), body: grows, bytes: grows };
   const said = DIALECTS['pomelo']!.wire.failure(7, 'x.y.z', why, 'auto')!;
   expect(said.subarray(packetOffset(said) + 4).toString('latin1')).toBe(
-    '\x04\x07{"code":502,"reason":"BAD_REPLY","msg":"the backend answered with more than a packet holds"}',
+    '\x04\x07{"code":502,"reason":"BAD_REPLY","msg":"the error: 5800019 bytes to convert; limits.convert allows 1048576"}',
   );
 });
 

@@ -157,7 +157,11 @@ describe('a fault', () => {
 
   test('leaves nothing behind for the next body', () => {
     expect(decode('3a02 1800')).toHaveProperty('fault');
-    expect(decode('0801')).toEqual({ value: { u: 1 }, writtenBy: 'node' });
+    expect(decode('0801')).toEqual({
+      value: { u: 1 },
+      writtenBy: 'node',
+      isPlain: true,
+    });
     expect(decode('80')).toEqual({ fault: { path: '', message: 'a number is cut off' } });
   });
 });
