@@ -32,7 +32,7 @@ export type IncomingParts = {
 };
 
 const DEAF =
-  'what misses every verb is not heard; the permissions of the gateways in deploy/nats/permissions.conf allow it';
+  'verbs with a wrong number of tokens go unheard: give the gateways the subscriptions of deploy/nats/permissions.conf';
 
 export class Incoming {
   readonly #parts: IncomingParts;

@@ -130,16 +130,22 @@ export class NatsBus implements Bus {
       this.#parts.onRefused('BUS_AWAY', push.route, 'a push reaches only sessions of this gateway');
       return null;
     }
+    const unsent = this.#pushElsewhere(target, push);
+    if (unsent === null || unsent.reason === 'TOO_LARGE') return unsent;
+    // NATS takes no more for a moment: the sessions of this gateway get theirs.
+    this.#parts.onRefused(unsent.reason, push.route, unsent.message);
+    return null;
+  }
+
+  #pushElsewhere(target: Target, push: Push): Failure | null {
     const subjects = this.#pushSubjects(target);
     if (subjects === null) return this.#fleet.tell(target, push);
     const tooLarge = this.#fleet.tooLarge({ ...target, sids: [], uids: [] }, push.body.length);
     if (tooLarge !== null) return tooLarge;
     const headers = new HeaderBlock(pushLines({ ...push, target }, null));
-    for (const [i, subject] of subjects.entries()) {
+    for (const subject of subjects) {
       const unsent = send(this.#connector, { subject, payload: push.body, headers });
-      // All of them are as large: the first one says it.
-      if (unsent !== null && i === 0) return unsent;
-      if (unsent !== null) this.#parts.onRefused(unsent.reason, subject, unsent.message);
+      if (unsent !== null) return unsent;
     }
     return null;
   }

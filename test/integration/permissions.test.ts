@@ -453,6 +453,28 @@ describe('a gateway', () => {
     expect(await publishAll(nc, forbidden)).toEqual(publishing(forbidden));
   });
 
+  test('with permissions from before it heard near misses works, and says once what it lacks', async () => {
+    const lines = readFileSync(FILE, 'utf8').split('\n');
+    const old = lines.filter((line) => !/"pith\.(session|user|gateway)\.\* pith"/.test(line));
+    expect(old.length).toBe(lines.length - 3);
+    await using server = await startNats(old.join('\n'));
+    await using gateway = await startGateway(
+      `bus: ${server.url}
+nats: { user: gateway, password: ${PASSWORDS.NATS_GATEWAY_PASSWORD} }
+backends: { chat: { nats: {} } }
+routes: [{ match: "chat.>", backend: chat }]`,
+    );
+    const chat = await server.connect({ user: 'chat', pass: PASSWORDS.NATS_CHAT_PASSWORD });
+    await serve(chat, 'pith.rpc.chat.>', () => ({ body: '{"ok":1}' }));
+    await using client = await TestClient.connect(gateway.port);
+    expect(await client.request('chat.room.join')).toEqual({ ok: 1 });
+    expect(
+      gateway.log
+        .filter(({ level }) => level === 'warn' || level === 'error')
+        .map(({ reason, what }) => [reason, what]),
+    ).toEqual([['NEAR_MISSES', expect.stringContaining('permissions.conf')]]);
+  });
+
   test('takes its place in the queue group of Control', async () => {
     const nc = await connectAs('gateway');
     expect(

@@ -16,7 +16,7 @@ import { inBackground } from '../../background.ts';
 import { type Clock, sleep } from '../../clock.ts';
 import { errorText, GatewayError } from '../../errors.ts';
 import { dial, ENDED, type DialOptions, reasonOf, socketOf } from './dial.ts';
-import { STREAM_NAMES } from './subjects.ts';
+import { NEAR_MISS_QUEUE, STREAM_NAMES } from './subjects.ts';
 
 export type NatsOptions = DialOptions & { readonly clock: Clock };
 
@@ -267,9 +267,13 @@ export class NatsConnector {
   }
 }
 
-/** Which streams there are may be asked where it is allowed; nobody has to allow it. */
+/**
+ * Which streams there are may be asked where it is allowed, and near misses heard; nobody has to allow it. Who may not
+ * hear them says so itself.
+ */
 function isExpected(error: Error): boolean {
-  return error instanceof PermissionViolationError && error.subject === STREAM_NAMES;
+  if (!(error instanceof PermissionViolationError)) return false;
+  return error.subject === STREAM_NAMES || error.queue === NEAR_MISS_QUEUE;
 }
 
 /** Rejects when the connection ends: whoever waits for a round trip then is not told by the library. */
