@@ -75,8 +75,9 @@ function unknownCommand(command: string): UsageError {
     return new UsageError(
       `there is no option ${command} before the command; a command comes first, as pith serve\n\n${USAGE}`,
     );
+  const near = didYouMean(command, COMMANDS);
   return new UsageError(
-    `there is no command ${command}${didYouMean(command, COMMANDS)}\n\n${USAGE}`,
+    `there is no command ${command}${near === '' ? `\n\n${USAGE}` : `${near}\npith help lists the commands`}`,
   );
 }
 

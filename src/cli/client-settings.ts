@@ -24,7 +24,7 @@ pith client [URL] --request ROUTE [--data JSON]   sends one request and prints t
   --dialect pomelo   or pitaya, nano, json: what the listener at URL speaks
   --timeout ${DEFAULT_TIMEOUT}      for the connection, and for each answer; longer than a route's own default of 10s
   --wait-pushes 0s   how long to go on printing pushes at the end
-  --ca FILE          certificates (PEM) of who signed the server's, for wss:// and tls://
+  --ca FILE          authorities (PEM) that the server's certificate is checked against, for wss:// and tls://
   --insecure         accept any certificate
   -h, --help         print this
 
@@ -64,7 +64,7 @@ export function readSettings(args: readonly string[]): Settings | null {
   if (more.length > 0) throw new UsageError(`one URL is expected, not ${positionals.join(' ')}`);
   const url = parseServerUrl(where);
   if (url === null)
-    throw new UsageError(`${where} is no URL of a server: ${URL_FORMS} is expected`);
+    throw new UsageError(`${where} is not the URL of a server: ${URL_FORMS} is expected`);
   const spoken = options.text('dialect') ?? 'pomelo';
   const dialect = DIALECTS.find((name) => name === spoken);
   if (dialect === undefined)

@@ -262,7 +262,7 @@ function connectText(error: unknown): string {
   if (code === 'ENOTFOUND') return 'there is no such host';
   // [Node: codes of X.509 verification]
   if (/CERT|ISSUER|LEAF_SIGNATURE/.test(code))
-    return `${message}: give the certificate of who signed the server's by --ca, or take any by --insecure`;
+    return `${message}: name the authority that signed it with --ca, or accept any certificate with --insecure`;
   return message;
 }
 

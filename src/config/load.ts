@@ -98,9 +98,11 @@ function unreadable(
   named: readonly NamedPath[],
   checkPath: ConfigSources['checkPath'] = () => undefined,
 ): Finding[] {
-  return named.flatMap(({ path, kind, location }) => {
+  return named.flatMap(({ path, kind, location, written }) => {
     const message = checkPath(location, kind);
-    return message === undefined ? [] : [{ path, message }];
+    if (message === undefined) return [];
+    const home = written.startsWith('~') ? '; "~" does not stand for a home here' : '';
+    return [{ path, message: message + home }];
   });
 }
 

@@ -15,6 +15,8 @@ export interface NamedPath {
   kind: 'file' | 'folder';
   /** With the folder that a relative one is taken from. */
   location: string;
+  /** As it stands in the configuration. */
+  written: string;
 }
 
 /** PEM text, and what the authorities of the system are called. */
@@ -49,7 +51,7 @@ export function resolvePaths(
     const kind = kindAt(root, path);
     if (kind === undefined || (kind === 'pem' && !isPath(value))) return value;
     const location = isAbsolute(value) ? value : join(folderOf(path), value);
-    named.push({ path, kind: kind === 'pem' ? 'file' : kind, location });
+    named.push({ path, kind: kind === 'pem' ? 'file' : kind, location, written: value });
     return location;
   };
   return { tree: visit(tree, []), named };

@@ -211,10 +211,12 @@ function checkKind(entry: unknown): string | undefined {
   const expected = `expected exactly one of ${backendKinds.join(', ')}`;
   if (kinds.length > 1) return `${expected}; got ${kinds.join(' and ')}`;
   const unknown = Object.keys(entry).filter((key) => !knownKeys.has(key));
-  if (unknown.length === 0) return expected;
-  const near = unknown.length === 1 ? didYouMean(unknown[0]!, backendKinds) : '';
-  const named = unknown.map((key) => JSON.stringify(key)).join(' and ');
-  return `no kind of backend is named ${named}${near}; ${expected}`;
+  for (const key of unknown) {
+    const near = didYouMean(key, backendKinds);
+    if (near !== '') return `unknown kind of backend ${JSON.stringify(key)}${near}`;
+  }
+  const got = unknown.map((key) => JSON.stringify(key)).join(' and ');
+  return got === '' ? expected : `${expected}; got ${got}`;
 }
 
 function checkHttpUrl(value: string): string | undefined {

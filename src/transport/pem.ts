@@ -65,7 +65,8 @@ export function readTexts(files: TlsFiles, readFile: ReadFile): TlsFiles {
  * @throws {TlsFault} for the first thing that is wrong.
  */
 export function judge(texts: TlsFiles, files: TlsFiles): TlsPem {
-  if (texts.ca !== '') certificatesOf(texts, files, 'ca');
+  // Of the files and not of their texts: an empty file is no wish for the system's authorities.
+  if (files.ca !== '') certificatesOf(texts, files, 'ca');
   const own = certificatesOf(texts, files, 'cert')[0]!;
   const key = privateKeyOf(texts, files);
   if (!own.checkPrivateKey(key)) {
@@ -91,8 +92,8 @@ export function judge(texts: TlsFiles, files: TlsFiles): TlsPem {
  * @throws {TlsFault} for the first thing that is wrong.
  */
 export function judgeClient(texts: TlsFiles, files: TlsFiles): void {
-  if (texts.cert !== '' || texts.key !== '') judge(texts, files);
-  else if (texts.ca !== '') certificatesOf(texts, files, 'ca');
+  if (files.cert !== '' || files.key !== '') judge(texts, files);
+  else if (files.ca !== '') certificatesOf(texts, files, 'ca');
 }
 
 function textOf(files: TlsFiles, key: TlsKey, readFile: ReadFile): string {

@@ -1,5 +1,4 @@
 /** Consul, as the configuration wants it: addresses of backends, and this gateway as a service. */
-import { readFileSync } from 'node:fs';
 
 import type { Clock } from '../clock.ts';
 import { parseAddress, parseHostPort } from '../config/address.ts';
@@ -9,8 +8,8 @@ import { ConsulAgent } from '../discovery/agent.ts';
 import { Registration } from '../discovery/registration.ts';
 import { ConsulResolver } from '../discovery/resolver.ts';
 import { hostOf, type Place, type ServiceFacts } from '../discovery/service-entry.ts';
-import { errorText, GatewayError } from '../errors.ts';
 import type { Log } from '../telemetry/log.ts';
+import { clientTlsOf } from './client-tls.ts';
 
 export type DiscoveryParts = {
   readonly config: Config;
@@ -40,7 +39,7 @@ export class Discovery {
     this.#agent = new ConsulAgent({
       url: address.includes('://') ? address : `http://${address}`,
       token,
-      tls: { ca: pemOf('ca', tls.ca), cert: pemOf('cert', tls.cert), key: pemOf('key', tls.key) },
+      tls: clientTlsOf(['consul', 'tls'], tls),
       clock: parts.clock,
     });
   }
@@ -149,14 +148,4 @@ function factsOf(
 function placeOf(url: string): Place {
   const { host, port } = parseHostPort(url.replace(/^[a-z]+:\/\//, ''));
   return { host: hostOf(host), port };
-}
-
-function pemOf(key: string, value: string): string {
-  if (value === '' || value.includes('-----BEGIN ')) return value;
-  try {
-    return readFileSync(value, 'utf8');
-  } catch (error) {
-    const why = `consul.tls.${key}: cannot read it: ${errorText(error)}`;
-    throw new GatewayError('BAD_ARGUMENT', why, { cause: error });
-  }
 }

@@ -1,5 +1,5 @@
 /** Looks at the files that a configuration points to, before anything is started. */
-import { accessSync, constants, readFileSync, statSync } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
 
 import { systemClock } from '../clock.ts';
 import type { Finding } from '../config/problem.ts';
@@ -10,7 +10,8 @@ import { backendsOf } from '../config/schema-routes.ts';
 import type { Path } from '../config/schema-tree.ts';
 import { fileErrorText } from '../errors.ts';
 import { faultIn } from '../transport/certificate.ts';
-import { judgeClient, readTexts, TlsFault } from '../transport/pem.ts';
+import { TlsFault } from '../transport/pem.ts';
+import { readClientTls } from './client-tls.ts';
 import { makeSpeeches } from './dialects.ts';
 import { PomeloProjectError } from './pomelo-project.ts';
 import { listenerOptions } from './settings.ts';
@@ -70,12 +71,8 @@ function checkClientTls({ backends, consul }: Config): Finding[] {
     [['consul', 'tls'], consul.tls],
   ];
   return all.flatMap(([path, tls]) => {
-    const files = tls.ca === 'system' ? { ...tls, ca: '' } : tls;
     try {
-      judgeClient(
-        readTexts(files, (file) => readFileSync(file, 'utf8')),
-        files,
-      );
+      readClientTls(tls);
       return [];
     } catch (error) {
       if (!(error instanceof TlsFault)) throw error;

@@ -1,5 +1,4 @@
 /** Makes the upstream of each configured backend. */
-import { readFileSync } from 'node:fs';
 
 import type { Delivery } from '../bus/delivery.ts';
 import type { Reach } from '../bus/reach.ts';
@@ -22,13 +21,14 @@ import type { TimerWheel } from '../timer-wheel.ts';
 import { type BackendTls, credentialsOf } from '../upstream/grpc/connection.ts';
 import { DialInUpstream } from '../upstream/dial-in/dial-in-upstream.ts';
 import { GrpcUpstream } from '../upstream/grpc/grpc-upstream.ts';
-import { type HttpTls, HttpUpstream } from '../upstream/http/http-upstream.ts';
+import { HttpUpstream } from '../upstream/http/http-upstream.ts';
 import { IpcUpstream } from '../upstream/ipc/ipc-upstream.ts';
 import { MethodUpstream } from '../upstream/method/method-upstream.ts';
 import { NatsUpstream } from '../upstream/nats/nats-upstream.ts';
 import { Subjects } from '../upstream/nats/subjects.ts';
 import { ReplyUpstream } from '../upstream/reply-upstream.ts';
 import type { Upstream } from '../upstream/upstream.ts';
+import { clientTlsOf } from './client-tls.ts';
 import { Seldom } from './seldom.ts';
 
 export type UpstreamParts = {
@@ -197,7 +197,7 @@ function makeMethod(
 /** null: in plain text. `ca: system` is TLS with the system's authorities, where nothing else says TLS. */
 function grpcTlsOf(name: string, tls: GrpcBackendConfig['tls']): BackendTls | null {
   if (tls.ca === '' && tls.cert === '' && tls.key === '') return null;
-  const texts = tlsOf(name, tls.ca === 'system' ? { ...tls, ca: '' } : tls);
+  const texts = clientTlsOf(['backends', name, 'tls'], tls);
   try {
     credentialsOf(texts);
   } catch (error) {
@@ -213,7 +213,7 @@ function makeHttp(name: string, backend: HttpBackendConfig, parts: UpstreamParts
   const seldom = new Seldom(clock);
   const tellState = stateTeller(name, parts);
   return new HttpUpstream(
-    { name, url, headers, tls: tlsOf(name, backend.tls), clock, wheel },
+    { name, url, headers, tls: clientTlsOf(['backends', name, 'tls'], backend.tls), clock, wheel },
     {
       onState: (state, why) => {
         tellState(url, state, why);
@@ -272,22 +272,4 @@ function makeDialIn(
       },
     },
   );
-}
-
-/** PEM texts; each may be a file's path in the configuration. */
-function tlsOf(name: string, tls: HttpTls): HttpTls {
-  const read = (key: keyof HttpTls): string => {
-    const value = tls[key];
-    if (value === '' || value.includes('-----BEGIN ')) return value;
-    try {
-      return readFileSync(value, 'utf8');
-    } catch (error) {
-      throw new GatewayError(
-        'BAD_ARGUMENT',
-        `backends.${name}.tls.${key}: cannot read it: ${errorText(error)}`,
-        { cause: error },
-      );
-    }
-  };
-  return { ca: read('ca'), cert: read('cert'), key: read('key') };
 }

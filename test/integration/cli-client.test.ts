@@ -89,7 +89,7 @@ describe('pith client --request', () => {
   });
 
   test.each([
-    [['localhost:3010'], 'no URL of a server'],
+    [['localhost:3010'], 'is not the URL of a server'],
     [['ws://a', 'ws://b'], 'one URL is expected'],
     [['--request', 'a.b', '--data', '{x'], 'is not JSON'],
     [['--data', '{}'], '--data goes with --request'],
@@ -98,7 +98,7 @@ describe('pith client --request', () => {
     [['--request', 'a.b', '--timeout', '1000h'], 'at most 24 days'],
     [['--dialect', 'morse'], 'one of pomelo, pitaya, nano, json is expected'],
     [['tcp://a:1', '--dialect', 'json'], 'goes over WebSocket'],
-    [['tls://a'], 'no URL of a server'],
+    [['tls://a'], 'is not the URL of a server'],
     [['ws://a', '--insecure'], '--insecure goes with wss:// or tls://'],
     [['--ca', 'ca.pem'], '--ca goes with wss:// or tls://'],
     [
@@ -159,7 +159,9 @@ describe('pith client over TLS', () => {
     }
     const terminal = startTerminal([where, '--request', 'echo.a']);
     expect(await terminal.exitCode).toBe(69);
-    expect(terminal.stderr()).toMatch(/cannot connect to .*certificate.*: give .* by --ca/);
+    expect(terminal.stderr()).toMatch(
+      /cannot connect to .*certificate.*: name the authority .* with --ca/,
+    );
   });
 });
 

@@ -175,6 +175,11 @@ const mistakes: [what: string, yaml: string, ...problems: string[]][] = [
     '2: backends.chat: expected exactly one of grpc, nats, http, ipc, reply, dial_in',
   ],
   [
+    'a backend whose kind is a value',
+    'backends:\n  chat: { kind: grpc, address: "chat:9000" }',
+    '2: backends.chat: expected exactly one of grpc, nats, http, ipc, reply, dial_in; got "kind" and "address"',
+  ],
+  [
     'a backend of two kinds',
     'backends:\n  chat: { grpc: "chat:1", reply: {} }',
     '2: backends.chat: expected exactly one of grpc, nats, http, ipc, reply, dial_in; got grpc and reply',
@@ -308,7 +313,7 @@ const mistakes: [what: string, yaml: string, ...problems: string[]][] = [
   [
     'a backend of an unknown kind',
     'backends:\n  chat: { grcp: "chat:9000" }',
-    '2: backends.chat: no kind of backend is named "grcp"; did you mean "grpc"?; expected exactly one of grpc, nats, http, ipc, reply, dial_in',
+    '2: backends.chat: unknown kind of backend "grcp"; did you mean "grpc"?',
   ],
   [
     'a backend of two kinds',

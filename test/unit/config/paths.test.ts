@@ -170,6 +170,13 @@ backends:
   ]);
 });
 
+test('a tilde is said not to be a home', () => {
+  const checkPath = (location: string) => `there is no file ${location}`;
+  expect(problemsOf('nats: { creds: ~/a.creds }', { ...FOLDERS, checkPath })).toEqual([
+    'pith.yaml:1: nats.creds: there is no file /etc/game/~/a.creds; "~" does not stand for a home here',
+  ]);
+});
+
 test('what is found later gets its place from the file', () => {
   const result = loadConfig({ text: 'id: a\nnats:\n  creds: x', file: 'pith.yaml', env: {} });
   if ('problems' in result) throw new Error('the configuration is wrong');

@@ -27,11 +27,12 @@ function watch(files: { cert: string; key: string }) {
     write: (line) => void lines.push(JSON.parse(line) as Record<string, unknown>),
   });
   const tls: ServerTls = {
+    cert: files.cert,
+    key: files.key,
     ca: '',
     requireClientCert: false,
     name: 'listen[0].tls',
     readFile: (path) => readFileSync(path, 'utf8'),
-    ...files,
   };
   const certificate = new Certificate(tls, clock, log, (pem) => void served.push(pem));
   const looks = (n: number): void => {

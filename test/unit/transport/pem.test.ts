@@ -2,7 +2,13 @@
 import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
 import { expect, test } from 'vitest';
 
-import { judge, readTexts, type TlsFiles, TlsFault } from '../../../src/transport/pem.ts';
+import {
+  judge,
+  judgeClient,
+  readTexts,
+  type TlsFiles,
+  TlsFault,
+} from '../../../src/transport/pem.ts';
 import { Authority } from '../../support/tls.ts';
 
 const authority = new Authority();
@@ -32,7 +38,8 @@ const DISK: Readonly<Record<string, string>> = {
 
 function readFile(path: string): string {
   const text = DISK[path];
-  if (text === undefined) throw new Error(`ENOENT: no such file, open '${path}'`);
+  if (text === undefined)
+    throw Object.assign(new Error(`ENOENT: no such file, open '${path}'`), { code: 'ENOENT' });
   return text;
 }
 
@@ -78,14 +85,20 @@ test.each<[string, Partial<TlsFiles>, key: string, message: string]>([
     'no such file',
     { cert: '/none' },
     'cert',
-    "cannot read /none: ENOENT: no such file, open '/none'",
+    '/none cannot be read: there is no such file or folder',
   ],
-  ['no such key', { key: '/none' }, 'key', "cannot read /none: ENOENT: no such file, open '/none'"],
+  ['no such key', { key: '/none' }, 'key', '/none cannot be read: there is no such file or folder'],
+  [
+    'authorities in an empty file',
+    { ca: '/empty' },
+    'ca',
+    '/empty has no certificate; expected PEM, "-----BEGIN CERTIFICATE-----"',
+  ],
   [
     'no such authorities',
     { ca: '/none' },
     'ca',
-    "cannot read /none: ENOENT: no such file, open '/none'",
+    '/none cannot be read: there is no such file or folder',
   ],
   [
     'an empty file',
@@ -177,4 +190,33 @@ test.each([
     key: 'key',
     message: 'expected a path, or PEM text with its "-----BEGIN …-----" line',
   });
+});
+
+const forClient = (files: Partial<TlsFiles>): void => {
+  const all = { cert: '', key: '', ca: '', ...files };
+  judgeClient(readTexts(all, readFile), all);
+};
+
+test.each([{}, { ca: '/chain.crt' }, { cert: '/own.crt', key: '/own.key' }])(
+  'a client may have %j',
+  (files) => {
+    expect(forClient(files)).toBeUndefined();
+  },
+);
+
+test.each([
+  [{ ca: '/empty' }, 'ca', '/empty has no certificate'],
+  [{ ca: '/none' }, 'ca', '/none cannot be read'],
+  [{ cert: '/own.crt', key: '/other.key' }, 'key', '/other.key does not belong'],
+  [{ key: `MII${'B'.repeat(60)}` }, 'key', 'expected a path, or PEM text'],
+])('a client is refused with %j', (files, key, why) => {
+  let fault: unknown;
+  try {
+    forClient(files);
+  } catch (error) {
+    fault = error;
+  }
+  expect(fault).toMatchObject({ key, message: expect.stringContaining(why) });
+  // It may be a key, which nobody should read in a log.
+  expect((fault as TlsFault).message).not.toContain('BBBB');
 });
