@@ -19,6 +19,7 @@ import type { Accepted, ClosedSession, ConnectAsk, Upstream, UpstreamInfo } from
 import { answerHeaders } from './answer-headers.ts';
 import { CLOSED_IN_FLIGHT_MAX, ClosedEvents, NOT_SERVED } from './closed-events.ts';
 import { Exchange, type ExchangeEnd, type ExchangeLimits, Held, type Phase } from './exchange.ts';
+import { connectorOf } from './interim.ts';
 import { Paths } from './path.ts';
 import { type Pairs, RequestHeaders } from './request-headers.ts';
 import { refusalOf } from './status.ts';
@@ -102,13 +103,16 @@ export class HttpUpstream implements Upstream, ExchangeEnd {
     this.#pool = new Pool(origin, {
       connections: HTTP_CONNECTIONS_MAX + CLOSED_IN_FLIGHT_MAX,
       pipelining: 1,
-      allowH2: false,
       keepAliveTimeout: IDLE_MS,
       maxHeaderSize: HEADERS_BYTES_MAX,
       // Each call has its own deadline, and ends by it.
       headersTimeout: 0,
       bodyTimeout: 0,
-      connect: { timeout: CONNECT_WAIT_MS, ...givenOf(options.tls) },
+      connect: connectorOf({
+        allowH2: false,
+        timeout: CONNECT_WAIT_MS,
+        ...givenOf(options.tls),
+      }),
     });
     this.#closedEvents = new ClosedEvents({
       pool: this.#pool,
