@@ -7,6 +7,7 @@ import { startGateway, type TestGateway } from './gateway.ts';
 import { run, type Running, start } from './process.ts';
 
 const SOURCE = fileURLToPath(new URL('../backends/aging-go', import.meta.url));
+const JAVA_SOURCE = fileURLToPath(new URL('../backends/aging-java', import.meta.url));
 const BUILT = fileURLToPath(new URL('../../.cache/go/', import.meta.url));
 const PROTO = fileURLToPath(new URL('../../proto', import.meta.url));
 let build: Promise<string> | null = null;
@@ -27,8 +28,14 @@ export async function startAging(env: Record<string, string> = {}): Promise<Agin
   return listening(await start(await build, [], { env }));
 }
 
+/** The same on stock grpc-java; MAX_AGE_MS and MAX_GRACE_MS. Maven compiles it, which takes minutes at first. */
+export async function startJavaAging(env: Record<string, string> = {}): Promise<Aging> {
+  const words = ['-q', '-B', 'compile', 'exec:java'];
+  return listening(await start('mvn', words, { cwd: JAVA_SOURCE, env }), 600_000);
+}
+
 /** Once it has said where it listens. */
-export async function listening(running: Running, ms?: number): Promise<Aging> {
+async function listening(running: Running, ms?: number): Promise<Aging> {
   const match = await running.waitFor(/listening on (\S+)/, ms);
   return Object.assign(running, { address: match[1]! });
 }

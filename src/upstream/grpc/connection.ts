@@ -80,6 +80,11 @@ export class Connection {
     return this.#client;
   }
 
+  /** There is a connection that takes calls. */
+  get isReady(): boolean {
+    return this.#client.getChannel().getConnectivityState(false) === connectivityState.READY;
+  }
+
   /** Bytes that have come on the connection that is there; 0 without one. */
   get heard(): number {
     return this.#socket?.bytesRead ?? 0;
@@ -127,9 +132,9 @@ export class Connection {
 
   /** Calls `onLost` once, when there is no connection any more, or the server takes no new calls on it. */
   watch(onLost: () => void): void {
-    const channel = this.#client.getChannel();
-    if (channel.getConnectivityState(false) !== connectivityState.READY) onLost();
-    else channel.watchConnectivityState(connectivityState.READY, Infinity, onLost);
+    if (this.isReady)
+      this.#client.getChannel().watchConnectivityState(connectivityState.READY, Infinity, onLost);
+    else onLost();
   }
 
   close(): void {

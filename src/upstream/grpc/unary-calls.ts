@@ -108,7 +108,9 @@ export class UnaryCalls {
     if (why.reason === 'TIMEOUT' || why.reason === 'BACKEND_AWAY') this.#events.onFault();
     else this.#events.onAnswered();
     call.fail(why);
-    if (error.code === status.UNAVAILABLE) this.#events.onGone(hint(error));
+    // Else it is the backend's own word, or a connection that it has left already, and there is another.
+    if (error.code === status.UNAVAILABLE && !this.#channel.connection.isReady)
+      this.#events.onGone(hint(error));
   }
 
   connect(call: ConnectCall, request: Buffer): void {
