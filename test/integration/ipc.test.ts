@@ -1,7 +1,7 @@
 /** Backends on a Unix socket: the lines both ways, and what happens when they are bad, late, or the socket is away. */
 import { describe, expect, test } from 'vitest';
 
-import { IPC_BAD_LINES_MAX, IPC_LINE_BYTES_MAX } from '../../src/upstream/ipc/ipc-upstream.ts';
+import { IPC_BAD_LINES_MAX } from '../../src/upstream/ipc/ipc-upstream.ts';
 import { TestClient } from '../support/client.ts';
 import { IpcBackend, ipcStage, socketPath, startIpcGateway } from '../support/ipc-backend.ts';
 import { eventually } from '../support/wait.ts';
@@ -316,9 +316,59 @@ describe('the connection', () => {
     const late = client.send('a.b.c', {});
     await backend.nth(1);
     const piece = Buffer.alloc(1024 * 1024, ' ');
-    for (let bytes = 0; bytes <= IPC_LINE_BYTES_MAX; bytes += piece.length) backend.write(piece);
+    for (let bytes = 0; bytes <= 64 * 1024 * 1024; bytes += piece.length) backend.write(piece);
     expect(await client.answer(late)).toMatchObject(AWAY);
     await eventually(() => stand.logged('one JSON object a line is read') === 1, 'the log line');
+  });
+
+  test.each([
+    ['before the payload', (pad: string) => `{"seq_id":1,"payload":"${pad}"}\n`],
+    ['behind it', (pad: string) => `{"payload":{"seq_id":2,"pad":"${pad}"},"seq_id":1}\n`],
+  ])(
+    'an answer of 20 MB is 502 to who asked, and harms no one else: seq_id %s',
+    async (_, line) => {
+      await using stand = await ipcStage(() => null);
+      await using neighbour = await TestClient.connect(stand.gateway.port);
+      const id = stand.client.send('a.b.c', {});
+      await stand.backend.nth(0);
+      const other = neighbour.send('a.b.c', {});
+      await stand.backend.nth(1);
+      stand.backend.write(line('\\"x'.repeat(7_000_000)));
+      stand.backend.write('{"seq_id":2,"payload":{"n":2}}\n');
+      expect(await stand.client.answer(id)).toEqual({
+        code: 502,
+        reason: 'BAD_REPLY',
+        msg: 'the backend answered with more than a packet holds',
+      });
+      expect(await neighbour.answer(other)).toEqual({ n: 2 });
+      expect(stand.backend.connections).toBe(1);
+      await eventually(() => stand.logged('the answer to a.b.c has 210000') === 1, 'the log line');
+    },
+  );
+
+  test('a push of 20 MB is passed over, and the log says so', async () => {
+    await using stand = await ipcStage();
+    await stand.client.request('a.b.c');
+    const pad = 'x'.repeat(20_000_000);
+    stand.backend.write(`{"cmd":"push","route":"onX","all":true,"payload":"${pad}"}\n`);
+    await eventually(() => stand.logged('a line has 200000') === 1, 'the log line');
+    expect(await stand.client.request('a.b.c', { x: 1 })).toEqual({ x: 1 });
+    expect(stand.backend.connections).toBe(1);
+  });
+
+  test('a seq_id that is no number is refused at once, and its request where it is known', async () => {
+    await using stand = await ipcStage(() => null);
+    const id = stand.client.send('a.b.c', {});
+    await stand.backend.nth(0);
+    for (const seqId of ['7.5', '[1]', 'true', '"1.0"', '"1"'])
+      stand.backend.write(`{"seq_id":${seqId},"payload":{}}\n`);
+    expect(await stand.client.answer(id)).toEqual({
+      code: 502,
+      reason: 'BAD_REPLY',
+      msg: 'the backend answered with a seq_id that is no number',
+    });
+    expect(stand.logged('seq_id is no whole number, as it was sent, but 7.5')).toBe(1);
+    expect(stand.logged('seq_id is no whole number, as it was sent, but "1"')).toBe(1);
   });
 
   test('an answer without its newline: a timeout whose log line says so', async () => {

@@ -57,6 +57,18 @@ type MemberName = Parameters<typeof members.get>[0];
 /** Bytes of a seq_id or cmd; what is longer is neither. */
 const NAME_BYTES_MAX = 2_048;
 
+/** A seq_id that is no whole number. */
+export class SeqIdError extends ShapeError {
+  /** The request that is meant, where it is its number as text; null: nobody knows. */
+  readonly meant: number | null;
+
+  constructor(seqId: unknown) {
+    const text = JSON.stringify(seqId).slice(0, 64);
+    super(`seq_id is no whole number, as it was sent, but ${text}`);
+    this.meant = typeof seqId === 'string' && /^[0-9]{1,10}$/.test(seqId) ? Number(seqId) : null;
+  }
+}
+
 /**
  * Reads one line, which is not blank. Its payload stays the bytes that came; of the rest what is needed is parsed, of
  * each at most `convertBytesMax`.
@@ -80,6 +92,7 @@ function readMembers(convertBytesMax: number): BackendLine {
   const command = typeof cmd === 'string' ? COMMANDS.get(cmd) : undefined;
   if (command !== undefined) return command(fieldsOf(OF_COMMAND, convertBytesMax));
   if (Number.isSafeInteger(seqId)) return readAnswer(seqId as number, convertBytesMax);
+  if (!isNothing(seqId)) throw new SeqIdError(seqId);
   if (typeof cmd === 'string') return { kind: 'unknown', cmd };
   throw new ShapeError('it has neither seq_id, as an answer has, nor cmd, as a push has');
 }

@@ -11,14 +11,15 @@ import { type Failure, failure } from '../../errors.ts';
 import { PACKET_BODY_BYTES_MAX } from '../../protocol/packet.ts';
 import type { Push } from '../../session/commands.ts';
 import type { Lane } from '../../session/lane.ts';
-import { Alarm, type TimerWheel } from '../../timer-wheel.ts';
+import type { TimerWheel } from '../../timer-wheel.ts';
 import type { Call } from '../call.ts';
 import { CallTable } from '../call-table.ts';
 import { closedEventJson } from '../closed-event.ts';
 import { ConnectCall } from '../connect-call.ts';
 import type { SessionVerb } from '../grpc/backend-frames.ts';
+import { Reconnect } from '../reconnect.ts';
 import type { Accepted, ClosedSession, ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
-import { type Answer, type BackendLine, readLine } from './backend-lines.ts';
+import { type Answer, type BackendLine, readLine, SeqIdError } from './backend-lines.ts';
 import { sessionTail, writeLine } from './gateway-lines.ts';
 import { faultOfJson } from './json-text.ts';
 import { LineSocket } from './line-socket.ts';
@@ -26,16 +27,18 @@ import { whyNoSocket } from './socket-trouble.ts';
 
 /** How long the gateway waits at its start for the first attempt, before it listens. */
 const FIRST_ATTEMPT_MS = 2_000;
-const RETRY_MS_MIN = 100;
-const RETRY_MS_MAX = 5_000;
 /** Bytes for the backend that the system has not taken; beyond it requests are refused. */
 export const IPC_UNSENT_BYTES_MAX = 16 * 1024 * 1024;
 /** Bytes of one line from the backend: the longest payload, and something around it. */
 export const IPC_LINE_BYTES_MAX = PACKET_BODY_BYTES_MAX + 64 * 1024;
+/** A longer one fails the request that it answers, and nothing else; one beyond this ends the connection. */
+export const IPC_SKIP_BYTES_MAX = 64 * 1024 * 1024;
 /** Lines that cannot be read, on one connection, before it is closed for them. */
 export const IPC_BAD_LINES_MAX = 16;
 /** Numbers fit in the 32 bits with sign that some languages read whole numbers into. */
 const SEQ_ID_MAX = 0x7fff_ffff;
+const TOO_LONG = 'the backend answered with more than a packet holds';
+const WRONG_NUMBER = 'the backend answered with a seq_id that is no number';
 const TOO_DEEP = `the handshake is nested deeper than ${JSON_DEPTH_MAX}`;
 
 export type IpcUpstreamOptions = {
@@ -74,12 +77,11 @@ export class IpcUpstream implements Upstream {
   readonly #downlink: IpcDownlink;
   readonly #events: IpcUpstreamEvents;
   readonly #calls = new CallTable(SEQ_ID_MAX);
-  readonly #retry: Alarm;
+  readonly #reconnect: Reconnect;
   #state: State = 'connecting';
   #socket: LineSocket | null = null;
   /** The socket of the attempt that is under way. */
   #attempt: net.Socket | null = null;
-  #retryMs = RETRY_MS_MIN;
   #badLines = 0;
   #lastWhy = '';
   #settle: () => void = () => {};
@@ -89,7 +91,7 @@ export class IpcUpstream implements Upstream {
     this.#options = options;
     this.#downlink = downlink;
     this.#events = events;
-    this.#retry = new Alarm(() => {
+    this.#reconnect = new Reconnect(options.wheel, () => {
       this.#connect();
     });
   }
@@ -171,7 +173,7 @@ export class IpcUpstream implements Upstream {
 
   async close(ms: number): Promise<void> {
     this.#state = 'stopped';
-    this.#options.wheel.cancel(this.#retry);
+    this.#reconnect.stop();
     this.#attempt?.destroy();
     this.#settle();
     if (this.#socket === null) return;
@@ -232,6 +234,9 @@ export class IpcUpstream implements Upstream {
     } catch (error) {
       if (!(error instanceof ShapeError)) throw error;
       this.#onBadLine(error.message);
+      // Else the request would wait for its time to be over.
+      if (error instanceof SeqIdError && error.meant !== null)
+        this.#calls.take(error.meant)?.fail(failure('BAD_REPLY', WRONG_NUMBER));
       return;
     }
     switch (read.kind) {
@@ -263,6 +268,15 @@ export class IpcUpstream implements Upstream {
     else call.answer(reply);
   }
 
+  #onLongLine(seqId: number | null, bytes: number): void {
+    const call = seqId === null ? null : this.#calls.take(seqId);
+    const what = call === null ? 'a line' : `the answer to ${call.route}`;
+    const why = `${what} has ${bytes} bytes; at most ${IPC_LINE_BYTES_MAX} of a line are read`;
+    this.#events.onTrouble('too long', why);
+    if (call !== null) call.fail(failure('BAD_REPLY', TOO_LONG));
+    else if (seqId !== null) this.#events.onLateReply();
+  }
+
   #onBadLine(why: string): void {
     this.#badLines++;
     this.#events.onTrouble('line', `a line is passed over: ${why}`);
@@ -290,10 +304,17 @@ export class IpcUpstream implements Upstream {
   #onConnected(socket: net.Socket): void {
     this.#attempt = null;
     this.#badLines = 0;
-    const limits = { lineBytesMax: IPC_LINE_BYTES_MAX, unsentBytesMax: IPC_UNSENT_BYTES_MAX };
+    const limits = {
+      lineBytesMax: IPC_LINE_BYTES_MAX,
+      skipBytesMax: IPC_SKIP_BYTES_MAX,
+      unsentBytesMax: IPC_UNSENT_BYTES_MAX,
+    };
     this.#socket = new LineSocket(socket, limits, {
       onLine: (line) => {
         this.#onLine(line);
+      },
+      onLongLine: (seqId, bytes) => {
+        this.#onLongLine(seqId, bytes);
       },
       onEnd: (why) => {
         this.#onLost(why);
@@ -301,7 +322,7 @@ export class IpcUpstream implements Upstream {
     });
     this.#state = 'up';
     this.#lastWhy = '';
-    this.#retryMs = RETRY_MS_MIN;
+    this.#reconnect.up();
     this.#events.onState('connected', 'connected');
     this.#settle();
   }
@@ -312,8 +333,7 @@ export class IpcUpstream implements Upstream {
     this.#socket = null;
     if (!wasStopped) {
       this.#state = 'away';
-      this.#options.wheel.set(this.#retry, this.#retryMs * (0.75 + 0.5 * Math.random()));
-      this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS_MAX);
+      this.#reconnect.later();
       // Each attempt fails for the same reason, mostly.
       if (why !== this.#lastWhy) this.#events.onState('away', why);
       this.#lastWhy = why;

@@ -1,11 +1,15 @@
 /** Lines over one Unix socket: whole ones in, and what a turn of the event loop gathers out together. */
 import type net from 'node:net';
 
+import { LongLine } from './long-line.ts';
+
 const NEWLINE = 0x0a;
 
 export type LineLimits = {
-  /** Bytes of one line from the backend. */
+  /** Bytes of one line from the backend that are kept. A longer one is read to its end, and not used. */
   readonly lineBytesMax: number;
+  /** Bytes of one line, kept or not, after which the connection ends. */
+  readonly skipBytesMax: number;
   /** Bytes that were given and are not with the system yet. */
   readonly unsentBytesMax: number;
 };
@@ -13,6 +17,8 @@ export type LineLimits = {
 export interface LineHandler {
   /** Without its newline; a view, to be read before this returns. */
   onLine(line: Buffer): void;
+  /** One was too long. `seqId`: the request that it answers; null: none. */
+  onLongLine(seqId: number | null, bytes: number): void;
   /** Once: the connection is gone, or of no use. */
   onEnd(why: string): void;
 }
@@ -24,6 +30,8 @@ export class LineSocket {
   /** The beginning of a line whose end has not come. */
   #held: Buffer[] = [];
   #heldBytes = 0;
+  /** Set while a line is longer than is kept. */
+  #long: LongLine | null = null;
   #turn: Buffer[] = [];
   #turnBytes = 0;
   #ended = false;
@@ -77,6 +85,7 @@ export class LineSocket {
     this.#turn = [];
     const held = this.#heldBytes;
     this.#held = [];
+    this.#long = null;
     this.#handler.onEnd(
       held === 0 ? why : `${why}; ${held} bytes without a newline at their end are lost`,
     );
@@ -93,30 +102,47 @@ export class LineSocket {
   #onData(chunk: Buffer): void {
     let start = 0;
     for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, start)) {
-      const line = this.#complete(chunk.subarray(start, end));
+      this.#complete(chunk.subarray(start, end));
       start = end + 1;
-      if (line.length > this.#limits.lineBytesMax) this.#tooLong();
-      else this.#handler.onLine(line);
       if (this.#ended) return;
     }
-    if (start === chunk.length) return;
-    this.#held.push(start === 0 ? chunk : chunk.subarray(start));
-    this.#heldBytes += chunk.length - start;
-    if (this.#heldBytes > this.#limits.lineBytesMax) this.#tooLong();
+    if (start < chunk.length) this.#hold(start === 0 ? chunk : chunk.subarray(start));
   }
 
-  #complete(rest: Buffer): Buffer {
-    if (this.#heldBytes === 0) return rest;
-    const line = Buffer.concat([...this.#held, rest]);
+  #complete(rest: Buffer): void {
+    if (this.#heldBytes === 0 && rest.length <= this.#limits.lineBytesMax) {
+      this.#handler.onLine(rest);
+      return;
+    }
+    this.#hold(rest);
+    if (this.#ended) return;
+    const long = this.#long;
+    const line = long === null ? Buffer.concat(this.#held, this.#heldBytes) : null;
     this.#held = [];
     this.#heldBytes = 0;
-    return line;
+    this.#long = null;
+    if (line !== null) this.#handler.onLine(line);
+    else this.#handler.onLongLine(long!.seqId, long!.bytes);
   }
 
-  #tooLong(): void {
-    this.#heldBytes = 0;
-    this.end(
-      `a line of more than ${this.#limits.lineBytesMax} bytes came; one JSON object a line is read`,
-    );
+  /** More of a line whose end has not come. */
+  #hold(piece: Buffer): void {
+    this.#heldBytes += piece.length;
+    if (this.#long !== null) {
+      this.#long.take(piece);
+    } else {
+      this.#held.push(piece);
+      if (this.#heldBytes > this.#limits.lineBytesMax) this.#skip();
+    }
+    const { skipBytesMax } = this.#limits;
+    if (this.#heldBytes > skipBytesMax)
+      this.end(`a line of more than ${skipBytesMax} bytes came; one JSON object a line is read`);
+  }
+
+  /** The line is too long: what there is of it is looked through, and let go. */
+  #skip(): void {
+    this.#long = new LongLine();
+    for (const piece of this.#held) this.#long.take(piece);
+    this.#held = [];
   }
 }

@@ -1,0 +1,56 @@
+/** How soon a connection is tried again. */
+import { describe, expect, test } from 'vitest';
+
+import { TimerWheel } from '../../../src/timer-wheel.ts';
+import { Reconnect } from '../../../src/upstream/reconnect.ts';
+import { ManualClock } from '../../support/clock.ts';
+
+function stage(): { clock: ManualClock; reconnect: Reconnect; tries: number[] } {
+  const clock = new ManualClock();
+  const tries: number[] = [];
+  const reconnect = new Reconnect(new TimerWheel(clock), () => void tries.push(clock.now()));
+  return { clock, reconnect, tries };
+}
+
+/** How long the next try takes to come, in milliseconds. */
+function pause({ clock, reconnect, tries }: ReturnType<typeof stage>): number {
+  const from = clock.now();
+  reconnect.later();
+  const count = tries.length;
+  while (tries.length === count) clock.advance(20);
+  return tries.at(-1)! - from;
+}
+
+describe('a connection that cannot be made', () => {
+  test('is tried less and less often, up to a bound', () => {
+    const all = stage();
+    const pauses = Array.from({ length: 10 }, () => pause(all));
+    for (const [n, ms] of pauses.entries()) {
+      const middle = Math.min(100 * 2 ** n, 5_000);
+      expect(ms).toBeGreaterThanOrEqual(middle * 0.75);
+      expect(ms).toBeLessThanOrEqual(middle * 1.25 + 40);
+    }
+  });
+});
+
+describe('a connection that is lost', () => {
+  test('is made again at once when it was there for a while', () => {
+    const all = stage();
+    for (let n = 0; n < 5; n++) pause(all);
+    all.reconnect.up();
+    all.clock.advance(1_000);
+    expect(pause(all)).toBeLessThanOrEqual(165);
+  });
+
+  test('is not, when each one ends as soon as it is there', () => {
+    const all = stage();
+    let waited = 0;
+    for (let n = 0; n < 20; n++) {
+      waited += pause(all);
+      all.reconnect.up();
+      all.clock.advance(10);
+    }
+    // Twenty tries in a second and less would be a storm.
+    expect(waited).toBeGreaterThan(60_000);
+  });
+});
