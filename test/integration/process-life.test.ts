@@ -1,7 +1,6 @@
 /** The real process: it lives while whatever it needs is away, and ends with 0 when it is told to, whatever it waits for. */
 import { once } from 'node:events';
 import net from 'node:net';
-import { spawn } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
 
 import { TestClient } from '../support/client.ts';
@@ -10,7 +9,6 @@ import { socketPath } from '../support/ipc-backend.ts';
 import { startNats } from '../support/nats.ts';
 import { freePort, start } from '../support/process.ts';
 import { configFile, ROOT, serve } from '../support/serve.ts';
-import { eventually } from '../support/wait.ts';
 
 const AWAY =
   'the bus is away, and the gateway is not ready until it is there: is nats-server running at ';
@@ -186,98 +184,5 @@ describe('signals', () => {
     expect(served.running.output()).not.toMatch(/debugger/i);
     served.running.kill('SIGTERM');
     expect(await served.running.exited).toBe(0);
-  });
-});
-
-describe('who reads the log', () => {
-  /** A gateway whose stdout the test reads by itself, and a client that has it write lines. */
-  class Noisy {
-    readonly #file = configFile(
-      'listen: [{ url: "auto://127.0.0.1:0" }]\nhealth: { listen: 127.0.0.1:0 }\ncontrol: { listen: 127.0.0.1:0 }\n' +
-        'admin: { listen: 127.0.0.1:0 }\nlog: { level: debug, format: json }\n' +
-        'limits: { messages_per_second: 1000000, burst: 1000000 }\n',
-    );
-    readonly child = spawn(
-      process.execPath,
-      ['src/main.ts', 'serve', '--config', this.#file.path],
-      { cwd: ROOT, stdio: ['ignore', 'pipe', 'ignore'] },
-    );
-    readonly exited = once(this.child, 'exit');
-    client!: TestClient;
-    #healthPort = 0;
-    #text = '';
-
-    async start(): Promise<void> {
-      this.child.stdout.setEncoding('utf8').on('data', (some: string) => (this.#text += some));
-      const listening = await eventually(
-        () => this.lines().find(({ msg }) => msg === 'listening'),
-        'listening',
-      );
-      const [url] = listening['clients'] as string[];
-      this.#healthPort = Number(listening['healthPort']);
-      this.client = await TestClient.connect(Number(url!.split(':').pop()));
-    }
-
-    lines(): LogLine[] {
-      const whole = this.#text.split('\n').slice(0, -1);
-      return whole.map((line) => JSON.parse(line) as LogLine);
-    }
-
-    async dropped(): Promise<number> {
-      const page = await (await fetch(`http://127.0.0.1:${this.#healthPort}/metrics`)).text();
-      return Number(/^pith_log_lines_dropped_total (.*)$/m.exec(page)![1]);
-    }
-
-    [Symbol.dispose](): void {
-      this.#file[Symbol.dispose]();
-      this.child.kill('SIGKILL');
-    }
-  }
-
-  /** Each is answered 404, and logged at debug. */
-  async function ask(client: TestClient, times: number): Promise<void> {
-    const route = `${'x'.repeat(60)}.${'y'.repeat(60)}`;
-    for (let n = 0; n < times; n += 1)
-      expect(await client.request(route)).toMatchObject({ code: 404 });
-  }
-
-  test('stops reading: lines are dropped and counted, the gateway goes on, and the reader is told', async () => {
-    using one = new Noisy();
-    await one.start();
-    one.child.stdout.pause();
-    await eventually(async () => {
-      await ask(one.client, 500);
-      return (await one.dropped()) > 0;
-    }, 'dropped lines');
-    await ask(one.client, 100);
-    const dropped = await one.dropped();
-    expect(dropped).toBeGreaterThanOrEqual(100);
-    one.child.stdout.resume();
-    await eventually(() => one.lines().length > 1_000, 'the lines that were kept');
-    await ask(one.client, 1);
-    const told = await eventually(
-      () => one.lines().find(({ dropped: n }) => n !== undefined),
-      'the line that tells',
-    );
-    expect(told).toMatchObject({
-      level: 'warn',
-      dropped,
-      msg: 'log lines were dropped: nobody read them in time',
-    });
-    one.child.kill('SIGTERM');
-    expect(await one.exited).toEqual([0, null]);
-    expect(one.lines().at(-1)).toMatchObject({ msg: 'stopped' });
-  });
-
-  test('goes away: the gateway goes on, counts, and stops with 0', async () => {
-    using one = new Noisy();
-    await one.start();
-    one.child.stdout.destroy();
-    await eventually(async () => {
-      await ask(one.client, 10);
-      return (await one.dropped()) > 20;
-    }, 'dropped lines');
-    one.child.kill('SIGTERM');
-    expect(await one.exited).toEqual([0, null]);
   });
 });
