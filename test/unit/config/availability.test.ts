@@ -55,16 +55,20 @@ test.each([
 });
 
 // Whoever follows one line must not be stopped by the next.
-test.each(notYetAvailable)('no advice for $path leads to a key that is not there either', (row) => {
-  const lines = problemsOf(around(pathOf(row.path), row.example));
-  const beyond = [
+test('no advice leads to a key that is not there either', () => {
+  const away = notYetAvailable.filter(({ allows }) => allows === undefined);
+  const lines = [
+    ...notYetAvailable.flatMap((row) => problemsOf(around(pathOf(row.path), row.example))),
     ...problemsOf('control: { listen: "0.0.0.0:1" }'),
     ...problemsOf('admin: { listen: "0.0.0.0:1" }'),
     ...problemsOf('auth: { mode: connect }'),
+    ...problemsOf('nats: { password: a }'),
   ];
-  for (const line of [...lines, ...beyond]) {
+  for (const line of lines) {
+    // Behind the file and the key.
     const advice = line.split(': ').slice(2).join(': ');
-    for (const { path } of notYetAvailable) expect(` ${advice} `).not.toContain(` ${path} `);
+    for (const { path } of away)
+      expect(advice).not.toMatch(new RegExp(`(?<![\\w.])${RegExp.escape(path)}(?![\\w.])`));
   }
 });
 
