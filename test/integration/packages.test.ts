@@ -1,6 +1,13 @@
 /** What `npm pack` makes: the gateway as a command, and the client, which is in a package of its own as well. */
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { delimiter, dirname, join } from 'node:path';
@@ -155,9 +162,13 @@ control: { listen: 127.0.0.1:0 }
 admin: { listen: 127.0.0.1:0 }
 backends:
   mock: { grpc: "${address}" }
-  own: { grpc: "${address}", mode: method, services: [pith.v1.Backend], protos: [${packed.pith('proto')}] }
-routes: [{ match: "own.>", backend: own, method: /pith.v1.Backend/Handle }, { match: ">", backend: mock }]
+  own: { grpc: "${address}", mode: method, services: [t.S], protos: [proto] }
+routes: [{ match: "own.>", backend: own, method: /t.S/One }, { match: ">", backend: mock }]
 `);
+    mkdirSync(join(dirname(file.path), 'proto'));
+    const proto =
+      'syntax = "proto3"; package t; message M {} service S { rpc One(M) returns (M); }';
+    writeFileSync(join(dirname(file.path), 'proto/t.proto'), proto);
     await using served = await start(process.execPath, [command, 'serve', file.path], {
       ready: /"listening"/,
     });
