@@ -22,7 +22,7 @@ export interface Watched {
   /** A packet or WebSocket message has begun and is not complete. */
   readonly isIncomplete: boolean;
   /** Something waits for the client to take it. */
-  readonly isBehind: boolean;
+  readonly hasBacklog: boolean;
   /** `onTick` is wanted each time the heartbeat's interval has passed. */
   readonly ticks: boolean;
   /** How long the client has taken nothing although there was something. */
@@ -156,7 +156,7 @@ export class Deadlines {
       this.#lookBy(due > now ? due : now + heartbeatMs);
     }
     const backlogMs = watched.backlogMs(now);
-    if (backlogMs > 0 || watched.isBehind)
+    if (watched.hasBacklog)
       this.#lookBy(now + Math.min(closeAfterMs - backlogMs, closeAfterMs / BACKLOG_LOOKS));
   }
 

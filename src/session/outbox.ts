@@ -128,10 +128,15 @@ export class Outbox {
     return this.#corks > 0;
   }
 
-  /** The client has not taken what it was offered, or half of what may wait must not be sent yet. */
+  /** The client has not taken everything that it was sent. Over TLS nobody has, for a moment. */
+  get hasBacklog(): boolean {
+    return this.#backlogSince !== 0;
+  }
+
+  /** The client does not keep up: it had time to take what waits, or half of what may wait does. */
   get isBehind(): boolean {
-    if (this.#backlogSince !== 0) return true;
-    return this.#corks > 0 && this.#queuedBytes > this.#limits.bytesMax / 2;
+    if (this.behindSinceTurn === 0) return false;
+    return this.#wasOffered || this.#queuedBytes > this.#limits.bytesMax / 2;
   }
 
   /** How many pushes were replaced or expired since the last call. */

@@ -276,9 +276,7 @@ export class Session
   }
 
   #put(encoded: Encoded): Taken {
-    if (this.outbox.put(encoded) === 'full') return this.#closeFull();
-    if (this.outbox.isBehind) this.#onBehind();
-    return 'taken';
+    return this.outbox.put(encoded) === 'full' ? this.#closeFull() : 'taken';
   }
 
   #closeFull(): 'full' {
@@ -292,13 +290,9 @@ export class Session
   }
 
   onFlushed(): void {
-    if (this.outbox.isBehind) this.#onBehind();
-    else if (!this.#intake.isReading) this.#considerReading();
-  }
-
-  #onBehind(): void {
-    this.#deadlines.congested();
-    this.#considerReading();
+    const { hasBacklog, isBehind } = this.outbox;
+    if (hasBacklog) this.#deadlines.congested();
+    if (hasBacklog || isBehind || !this.#intake.isReading) this.#considerReading();
   }
 
   // ---- deadlines ----------------------------------------------------------------------------------------
@@ -311,8 +305,8 @@ export class Session
     return this.#intake.isIncomplete;
   }
 
-  get isBehind(): boolean {
-    return this.outbox.isBehind;
+  get hasBacklog(): boolean {
+    return this.outbox.hasBacklog;
   }
 
   /** Heartbeats of our own go out; the client need not be heard for them. */

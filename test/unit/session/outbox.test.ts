@@ -224,6 +224,42 @@ describe('the bound', () => {
   });
 });
 
+describe('a client', () => {
+  test('is not behind while its socket only takes a little later, as TLS does', async () => {
+    const { connection, outbox, put } = setUp();
+    const behind: boolean[] = [];
+    for (let i = 0; i < 10; i++) {
+      connection.stuck = true;
+      put('x');
+      await turn();
+      behind.push(outbox.isBehind);
+      expect(outbox.hasBacklog).toBe(true);
+      connection.drain();
+      outbox.onDrain();
+      behind.push(outbox.isBehind);
+    }
+    expect(behind).not.toContain(true);
+  });
+
+  test('is behind that has taken nothing for two turns, or of whose outbox half is full', async () => {
+    const { connection, outbox, outboxes, put } = setUp();
+    connection.stuck = true;
+    put('x');
+    await turn();
+    expect(outbox.isBehind).toBe(false);
+    put('half', 501);
+    expect(outbox.isBehind).toBe(true);
+    connection.drain();
+    outbox.onDrain();
+    expect(outbox.isBehind).toBe(false);
+    connection.stuck = true;
+    put('x');
+    await turn();
+    await twoTurns(outboxes);
+    expect(outbox.isBehind).toBe(true);
+  });
+});
+
 describe('all outboxes together', () => {
   /** Clients that take nothing, each with so many bytes waiting since long. */
   async function stuck(allBytesMax: number, ...sizes: number[]) {

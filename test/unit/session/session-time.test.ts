@@ -261,6 +261,7 @@ describe('too much in flight', () => {
     session.outbox.cork();
     session.answer(encodeResponse(1, body)!);
     session.answer(encodeResponse(2, body)!);
+    await turn();
     expect(connection.reading).toBe(false);
     session.outbox.uncork();
     // The socket takes all of it at once: no drain will come, and no time goes by.
