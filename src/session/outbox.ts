@@ -6,7 +6,10 @@
  */
 import type { Encoded } from '../protocol/packet.ts';
 import type { Connection } from '../transport/transport.ts';
+import { OutboxQueue, type Perishable } from './outbox-queue.ts';
 import type { Outboxes } from './outboxes.ts';
+
+export type { Perishable };
 
 export type OutboxLimits = {
   /**
@@ -21,15 +24,6 @@ export type OutboxLimits = {
 /** taken: it will be sent · dropped: as its kind allows · full: it did not fit and may not be dropped. */
 export type Taken = 'taken' | 'dropped' | 'full';
 
-/** A push that need not be sent in every case. */
-export type Perishable = {
-  readonly droppable: boolean;
-  /** On the clock; Infinity: never. */
-  readonly expiresAt: number;
-  /** '' for none; else only the newest unsent one of this key is kept. */
-  readonly latestKey: string;
-};
-
 /** Whose outbox it is. Neither may be called while a message is put. */
 export interface OutboxOwner {
   /** The outbox was flushed, as far as the client takes it: the client may be read from again, or be behind. */
@@ -40,46 +34,18 @@ export interface OutboxOwner {
 
 /** What goes out in one write. */
 const PIECE_BYTES = 65_536;
-/** Entries at the front that are sent, or anywhere that are replaced, before the list is shortened. */
-const COMPACT_AT = 1_024;
-
-type Entry = Encoded | Stale;
-
-/** A push that may spoil before it is sent. */
-class Stale {
-  /** null: a newer one of its key has taken its place. */
-  encoded: Encoded | null;
-  readonly expiresAt: number;
-  readonly latestKey: string;
-
-  constructor(encoded: Encoded, perishable: Perishable) {
-    this.encoded = encoded;
-    this.expiresAt = perishable.expiresAt;
-    this.latestKey = perishable.latestKey;
-  }
-}
-
 export class Outbox {
   readonly #connection: Connection;
   readonly #outboxes: Outboxes;
   readonly #limits: OutboxLimits;
   readonly #owner: OutboxOwner;
-  /** What waits, from `#head` on. */
-  #entries: Entry[] = [];
-  #head = 0;
-  /** Entries from `#head` on that were replaced. */
-  #replaced = 0;
-  #queuedBytes = 0;
-  /** What the socket held when it was last looked at; counted among what all outboxes hold. */
-  #socketBytes = 0;
-  /** The newest unsent push of a key; made at the first such push. */
-  #latest: Map<string, Stale> | null = null;
+  readonly #queue = new OutboxQueue();
+  /** What of the bytes here and in the socket is counted among what all outboxes hold. */
+  #countedBytes = 0;
   #corks = 0;
   #dirty = false;
   #ended = false;
   #released = false;
-  /** Pushes that expired or were replaced before they were sent. */
-  #spoiled = 0;
   /** When the client last took something of the backlog that is there now; 0: no backlog. */
   #backlogSince = 0;
   /** What the client had taken by then. */
@@ -103,12 +69,12 @@ export class Outbox {
 
   /** Bytes that the kernel has not taken yet. */
   get unsentBytes(): number {
-    return this.#queuedBytes + this.#connection.bufferedBytes;
+    return this.#queue.bytes + this.#connection.bufferedBytes;
   }
 
   /** Entries that wait, with those that were replaced. */
   get waitingEntries(): number {
-    return this.#entries.length - this.#head;
+    return this.#queue.length;
   }
 
   /** Milliseconds for which the client has taken nothing although there was something; 0: no backlog. */
@@ -136,13 +102,13 @@ export class Outbox {
   /** The client does not keep up: it had time to take what waits, or half of what may wait does. */
   get isBehind(): boolean {
     if (this.behindSinceTurn === 0) return false;
-    return this.#wasOffered || this.#queuedBytes > this.#limits.bytesMax / 2;
+    return this.#wasOffered || this.#queue.bytes > this.#limits.bytesMax / 2;
   }
 
   /** How many pushes were replaced or expired since the last call. */
   takeSpoiled(): number {
-    const spoiled = this.#spoiled;
-    this.#spoiled = 0;
+    const { spoiled } = this.#queue;
+    this.#queue.spoiled = 0;
     return spoiled;
   }
 
@@ -150,7 +116,8 @@ export class Outbox {
   put(encoded: Encoded): Taken {
     const { length } = encoded;
     if (!this.#fits(length, 0) && !this.#makeRoom(length, '', true)) return 'full';
-    this.#push(encoded, length);
+    this.#queue.push(encoded);
+    this.#onPut();
     return 'taken';
   }
 
@@ -164,18 +131,13 @@ export class Outbox {
     // What may be dropped has nobody closed for it.
     const mustGo = !droppable && latestKey === '';
     if (
-      !this.#fits(length, this.#bytesOf(latestKey)) &&
+      !this.#fits(length, this.#queue.bytesOf(latestKey)) &&
       !this.#makeRoom(length, latestKey, mustGo)
     ) {
       return mustGo ? 'full' : 'dropped';
     }
-    const entry = new Stale(encoded, perishable);
-    if (latestKey !== '') {
-      const older = this.#latest?.get(latestKey);
-      if (older !== undefined) this.#replace(older);
-      (this.#latest ??= new Map()).set(latestKey, entry);
-    }
-    this.#push(entry, length);
+    this.#queue.pushPerishable(encoded, perishable);
+    this.#onPut();
     return 'taken';
   }
 
@@ -219,11 +181,7 @@ export class Outbox {
   /** The session has ended: nothing waits here any more, only in the socket, until `release`. */
   end(): void {
     this.#ended = true;
-    this.#outboxes.count(-this.#queuedBytes);
-    this.#queuedBytes = 0;
-    this.#entries = [];
-    this.#head = 0;
-    this.#latest = null;
+    this.#queue.clear();
     this.#catchUp();
     this.#count();
   }
@@ -231,18 +189,16 @@ export class Outbox {
   /** The socket is gone, with what it held. */
   release(): void {
     this.#released = true;
-    this.#outboxes.count(-this.#socketBytes);
-    this.#socketBytes = 0;
+    this.#outboxes.count(-this.#countedBytes);
+    this.#countedBytes = 0;
   }
 
   get #waits(): boolean {
-    return this.#head < this.#entries.length;
+    return this.#queue.length > 0;
   }
 
-  #push(entry: Entry, bytes: number): void {
-    this.#entries.push(entry);
-    this.#queuedBytes += bytes;
-    this.#outboxes.count(bytes);
+  #onPut(): void {
+    this.#count();
     this.#touch();
   }
 
@@ -262,44 +218,9 @@ export class Outbox {
     }
   }
 
-  /** Sends at most `bytesMax` in one write, or one message that is larger. */
   #send(bytesMax: number): void {
-    const last = this.#entries.at(-1)!;
-    if (this.#entries.length === 1 && !(last instanceof Stale)) {
-      // The usual case. The list keeps its memory.
-      this.#entries.pop();
-      this.#sent([last], last.length);
-      return;
-    }
-    const packets: Encoded[] = [];
-    const now = this.#outboxes.now();
-    let bytes = 0;
-    while (this.#waits && bytes < bytesMax) {
-      const entry = this.#entries[this.#head]!;
-      const fresh = entry instanceof Stale ? this.#fresh(entry, now) : entry;
-      if (fresh !== null) {
-        // It stays what it is: with a key it can still be replaced.
-        if (bytes > 0 && bytes + fresh.length > bytesMax) break;
-        if (entry instanceof Stale) this.#forget(entry);
-        packets.push(fresh);
-        bytes += fresh.length;
-      }
-      this.#head++;
-    }
-    if (!this.#waits) {
-      this.#entries = [];
-      this.#head = 0;
-    } else if (this.#head > COMPACT_AT) {
-      this.#entries.splice(0, this.#head);
-      this.#head = 0;
-    }
-    if (packets.length > 0) this.#sent(packets, bytes);
-  }
-
-  #sent(packets: readonly Encoded[], bytes: number): void {
-    this.#queuedBytes -= bytes;
-    this.#outboxes.count(-bytes);
-    this.#connection.send(packets);
+    const packets = this.#queue.take(bytesMax, this.#outboxes);
+    if (packets.length > 0) this.#connection.send(packets);
     this.#count();
   }
 
@@ -318,7 +239,7 @@ export class Outbox {
   #makeRoom(bytes: number, latestKey: string, mustGo: boolean): boolean {
     if (this.#ended) return false;
     this.#offer();
-    const unsent = this.unsentBytes - this.#bytesOf(latestKey);
+    const unsent = this.unsentBytes - this.#queue.bytesOf(latestKey);
     if (unsent === 0 || unsent + bytes <= this.#limits.bytesMax) this.#overfullSinceTurn = 0;
     else if (this.#wasOffered) return false;
     else if (this.#overfullSinceTurn === 0) this.#overfullSinceTurn = this.#outboxes.turn;
@@ -333,48 +254,6 @@ export class Outbox {
     const since = this.#overfullSinceTurn;
     if (since !== 0 && this.#outboxes.wasOffered(since)) return true;
     return behindSinceTurn !== 0 && this.#outboxes.wasOffered(behindSinceTurn);
-  }
-
-  #bytesOf(latestKey: string): number {
-    if (latestKey === '' || this.#latest === null) return 0;
-    return this.#latest.get(latestKey)?.encoded?.length ?? 0;
-  }
-
-  #replace(older: Stale): void {
-    const { length } = older.encoded!;
-    older.encoded = null;
-    this.#queuedBytes -= length;
-    this.#outboxes.count(-length);
-    this.#spoiled++;
-    this.#replaced++;
-    if (this.#replaced < COMPACT_AT || this.#replaced < (this.#entries.length - this.#head) / 2) {
-      return;
-    }
-    this.#entries = this.#entries
-      .slice(this.#head)
-      .filter((entry) => !(entry instanceof Stale) || entry.encoded !== null);
-    this.#head = 0;
-    this.#replaced = 0;
-  }
-
-  /** What of a perishable push is to be sent now; null: nothing. */
-  #fresh(entry: Stale, now: number): Encoded | null {
-    const { encoded } = entry;
-    if (encoded === null) {
-      this.#replaced--;
-      return null;
-    }
-    if (entry.expiresAt > now) return encoded;
-    this.#forget(entry);
-    this.#queuedBytes -= encoded.length;
-    this.#outboxes.count(-encoded.length);
-    this.#spoiled++;
-    return null;
-  }
-
-  /** It cannot be replaced any more. */
-  #forget({ latestKey }: Stale): void {
-    if (latestKey !== '') this.#latest!.delete(latestKey);
   }
 
   #touch(): void {
@@ -395,11 +274,11 @@ export class Outbox {
     this.#outboxes.removeBehind(this);
   }
 
-  /** Counts what the socket holds now. */
+  /** Counts what is held now, here and in the socket. */
   #count(): void {
-    const bytes = this.#connection.bufferedBytes;
-    if (bytes === this.#socketBytes || this.#released) return;
-    this.#outboxes.count(bytes - this.#socketBytes);
-    this.#socketBytes = bytes;
+    const { unsentBytes } = this;
+    if (unsentBytes === this.#countedBytes || this.#released) return;
+    this.#outboxes.count(unsentBytes - this.#countedBytes);
+    this.#countedBytes = unsentBytes;
   }
 }

@@ -25,6 +25,8 @@ import { actionFor, mayBecome, type State } from './state.ts';
 
 /** Undecodable messages that are dropped before the connection is closed for them. */
 export const MALFORMED_MAX = 16;
+/** After so many packets the others have their turn first: a read may hold ten thousand. */
+const PACKETS_PER_TURN = 256;
 const HEARTBEAT = encodePacket(PacketType.HEARTBEAT);
 
 export class Session
@@ -41,6 +43,10 @@ export class Session
   readonly #message = new Message();
   readonly #deadlines: Deadlines;
   #malformed = 0;
+  /** Packets since the others last had their turn. */
+  #packets = 0;
+  /** They have it now. */
+  #yields = false;
   /** The client has said its handshake; it may say one. */
   #greeted = false;
   /** The client has answered our handshake. A session may be draining without that. */
@@ -116,6 +122,7 @@ export class Session
 
   #onPacket(type: number, body: Buffer): void {
     this.#deadlines.heard();
+    if (++this.#packets >= PACKETS_PER_TURN) this.#yield();
     // Nearly every packet; the table says the same.
     if (type === PacketType.DATA && this.#state === 'active') {
       this.#onMessage(body);
@@ -252,12 +259,29 @@ export class Session
     if (this.#intake.isReading && full) {
       this.#deadlines.rests();
       this.#intake.rest();
-    } else if (!this.#intake.isReading && !full && this.calls.size <= inFlightMax / 2) {
+    } else if (
+      !this.#intake.isReading &&
+      !full &&
+      !this.#yields &&
+      this.calls.size <= inFlightMax / 2
+    ) {
       this.#deadlines.rested();
       const fault = this.#intake.goOn();
       if (fault !== null) this.close(fault);
       else if (this.#intake.isReading) this.#deadlines.bytesCame(this.#intake.isIncomplete);
     }
+  }
+
+  #yield(): void {
+    this.#packets = 0;
+    if (!this.#intake.isReading) return;
+    this.#yields = true;
+    this.#deadlines.rests();
+    this.#intake.rest();
+    setImmediate(() => {
+      this.#yields = false;
+      this.#considerReading();
+    });
   }
 
   // ---- out ----------------------------------------------------------------------------------------------

@@ -43,6 +43,11 @@ export function makeListeners(parts: ListenersParts): Listener[] {
   // What may not be meant in a project's files is said when the configuration is read.
   const speeches = makeSpeeches(config, clock, () => {});
   const door = makeDoor(parts);
+  const { connections } = config.limits;
+  if (connections !== 'auto' && connections > parts.connectionsMax) {
+    const what = 'limits.connections is more than there are file descriptors for: raise ulimit -n';
+    log.warn({ connections, allowed: parts.connectionsMax, what }, 'connections are limited');
+  }
   let sessionsEver = 0;
   const listeners: Listener[] = config.listen.map((listen, i) => {
     const speech = speeches[i]!;

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 
 import { PacketType } from '../../src/protocol/packet.ts';
 import { TestClient } from '../support/client.ts';
+import { fetchOnce } from '../support/fetch-once.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { startLinkBackend } from '../support/link-backend.ts';
 import { ACK, ask, frame, HANDSHAKE, OPCODE, pack, RawSocket, UPGRADE } from '../support/raw.ts';
@@ -129,6 +130,24 @@ describe('a WebSocket message left unfinished', () => {
     await raw.waitFor(/assemble_timeout/);
     await expectClosedAs(gateway, 'assemble_timeout');
   });
+
+  test.each([
+    { name: 'a fragment and no more', bytes: frame(OPCODE.BINARY, HANDSHAKE, { fin: false }) },
+    {
+      name: 'half a packet in a whole message',
+      bytes: frame(OPCODE.BINARY, ask(1, 'echo.a').subarray(0, 8)),
+    },
+  ])('$name, though pings come all the time', async ({ bytes }) => {
+    await using gateway = await startGateway(`${ECHO}limits: { assemble: 300ms }\n`);
+    await using raw = await RawSocket.open(gateway.port, 'ws');
+    await raw.shakeHands('ws');
+    await eventually(() => gateway.log.some(({ msg }) => msg === 'session active'), 'the session');
+    raw.send(bytes);
+    const pinging = setInterval(() => raw.send(frame(OPCODE.PING, Buffer.from('p'))), 50);
+    await raw.waitFor(/assemble_timeout/);
+    clearInterval(pinging);
+    await expectClosedAs(gateway, 'assemble_timeout');
+  });
 });
 
 describe('limits of numbers', () => {
@@ -148,6 +167,17 @@ describe('limits of numbers', () => {
     await eventually(() => gateway.gateway.registry.size === 1, 'the end of the first');
     await using fourth = await TestClient.connect(gateway.port, 'ws');
     expect(await fourth.request('echo.a')).toEqual({ code: 200 });
+  });
+
+  test('connections: more than there are descriptors for are not allowed, and it is said', async () => {
+    await using gateway = await startGateway(`${ECHO}limits: { connections: 5000 }\n`, {
+      resources: { descriptors: 400 },
+    });
+    expect(gateway.log).toContainEqual(
+      expect.objectContaining({ level: 'warn', connections: 5000, allowed: 144 }),
+    );
+    const metrics = await fetchOnce(gateway.healthPort, '/metrics');
+    expect(metrics.body).toContain('\npith_connections_limit 144\n');
   });
 
   test('connections: those that say nothing at first do not get past the limit', async () => {

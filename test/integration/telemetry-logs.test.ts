@@ -41,6 +41,16 @@ const WAYS: readonly Way[] = [
     fields: { error: expect.stringMatching(/ECONNRESET/) as string },
   },
   {
+    reason: 'connection_lost',
+    config: 'heartbeat: 31s',
+    provoke: async (gateway) => {
+      const client = await RawSocket.open(gateway.port, 'ws');
+      await client.shakeHands('ws');
+      client.socket.resetAndDestroy();
+    },
+    fields: { error: expect.stringMatching(/ECONNRESET/) as string },
+  },
+  {
     reason: 'handshake_refused',
     provoke: (gateway) => raw(gateway, pack(1, 'no JSON')),
     fields: { error: expect.stringMatching(/^what came as a handshake is not one: /) as string },

@@ -317,6 +317,35 @@ describe('too much in flight', () => {
   });
 });
 
+describe('a flood of packets in one read', () => {
+  test('is handled a part in each turn, in its order, and nothing is lost', async () => {
+    const { session, connection, host } = activate({ limits: { packetBytesMax: 65_536 } });
+    const ids = Array.from({ length: 1_000 }, (_, i) => i + 1);
+    session.onBytes(Buffer.concat(ids.map((n) => request(1, `a.n${n}`))));
+    const parts = [host.messages.length];
+    expect(connection.reading).toBe(false);
+    while (host.messages.length < 1_000) {
+      await turn();
+      parts.push(host.messages.length - parts.reduce((sum, part) => sum + part, 0));
+    }
+    expect(Math.max(...parts)).toBeLessThanOrEqual(256);
+    expect(host.messages).toEqual(ids.map((n) => `1 a.n${n}`));
+    await turn();
+    expect(connection.reading).toBe(true);
+    session.onBytes(request(1));
+    expect(host.messages).toHaveLength(1_001);
+  });
+
+  test('goes on after a turn with no clock and no answer', async () => {
+    const { session, connection, host } = activate();
+    for (let i = 0; i < 3; i++) session.onBytes(Buffer.concat(Array<Buffer>(300).fill(HEARTBEAT)));
+    for (let i = 0; i < 8; i++) await turn();
+    expect(connection.types).toEqual(Array<number>(900).fill(3));
+    expect(connection.reading).toBe(true);
+    expect(host.ended).toEqual([]);
+  });
+});
+
 describe('what must not reset a deadline', () => {
   test('a ping: a packet or WebSocket message that is begun is due all the same', () => {
     for (const begun of [FIRST_HALF, null]) {
