@@ -1,7 +1,8 @@
 /** By what a backend would be called for a route: a subject, a method, a path. For `pith routes`. */
 import type { Config } from '../config/schema.ts';
 import type { BackendConfig, GrpcBackendConfig } from '../config/schema-backends.ts';
-import { isRoute } from '../routing/route.ts';
+import { isReserved } from '../routing/reserved.ts';
+import { isRoute, RENAMED_BYTES_MAX } from '../routing/route.ts';
 import type { Target } from '../routing/rule.ts';
 import { Paths } from '../upstream/http/path.ts';
 import { Subjects } from '../upstream/nats/subjects.ts';
@@ -17,15 +18,25 @@ export type RouteCall = {
 
 export type Described = { readonly text: string; readonly isReached: boolean };
 
-/** The longest route that a backend is sent, whatever a rule makes of a client's. */
-const RENAMED_BYTES_MAX = 1_024;
-
 export async function describeCall(config: Config, call: RouteCall): Promise<Described> {
   const backend = config.backends[call.target.backend]!;
   if (!isRoute(call.route, RENAMED_BYTES_MAX))
     return missed(`404 NO_ROUTE: "${call.route}" is no route to send it`);
+  if (isReserved(call.route)) return missed(`404 NO_ROUTE: ${OWN_NAMES}`);
+  if (backend.kind === 'http' && isOwnHttpPath(backend.http, call))
+    return missed(
+      `404 NO_ROUTE: its path is one of the gateway's own, /pith/connect and /pith/closed`,
+    );
   if (backend.kind === 'grpc' && backend.mode === 'method') return methodCall(backend, call);
   return { text: callText(config, backend, call), isReached: true };
+}
+
+/** Why a client's route that begins with `pith` goes nowhere. */
+export const OWN_NAMES = "routes that begin with pith are the gateway's own";
+
+function isOwnHttpPath(url: string, { route, target }: RouteCall): boolean {
+  const paths = new Paths(new URL(url).pathname);
+  return paths.isOwn(paths.of(route, target.path));
 }
 
 function callText(config: Config, backend: BackendConfig, call: RouteCall): string {

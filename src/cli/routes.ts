@@ -6,6 +6,7 @@ import { ruleOf } from '../config/rules.ts';
 import type { Config } from '../config/schema.ts';
 import { backendsOf, type RouteConfig } from '../config/schema-routes.ts';
 import { formatDuration } from '../config/units.ts';
+import { isReserved } from '../routing/reserved.ts';
 import { isRoute, namesConstructor } from '../routing/route.ts';
 import {
   chosen,
@@ -16,7 +17,7 @@ import {
   type SessionFacts,
 } from '../routing/route-table.ts';
 import type { Target } from '../routing/rule.ts';
-import { describeCall } from './route-call.ts';
+import { describeCall, OWN_NAMES } from './route-call.ts';
 
 /** One line a rule, in the order in which they are tried. */
 export function describeRoutes(config: Config): string {
@@ -68,6 +69,10 @@ export async function explainRoute(
   if (!isRoute(route, config.limits.route) || namesConstructor(route)) {
     steps.push('400 BAD_ROUTE: segments of A-Z a-z 0-9 _ - joined by dots are expected,');
     steps.push(`at most ${config.limits.route} bytes, and no method "constructor"`);
+    return told(false);
+  }
+  if (isReserved(route)) {
+    steps.push(`404 NO_ROUTE: ${OWN_NAMES}`);
     return told(false);
   }
   const table = new RouteTable(config.routes.map(ruleOf), Object.keys(config.backends));

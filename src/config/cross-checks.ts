@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import { type Address, isLoopback, parseAddress, parseBus, parseListenUrl } from './address.ts';
 import { isAvailable } from './availability.ts';
 import { isConsulService } from './consul-service.ts';
+import { warnOfOwnNames } from './own-names.ts';
 import { didYouMean, type Finding } from './problem.ts';
 import { type Config, configSchema } from './schema.ts';
 import { type BackendConfig, backendSchema } from './schema-backends.ts';
@@ -56,6 +57,7 @@ export function crossCheck(tree: unknown): CrossChecks {
     checkRouteOptions(route, index, sections, report, warn);
   }
   warnOfUnreachable(sections, warn);
+  warnOfOwnNames(sections.routes, sections.backends, warn);
   return found;
 }
 

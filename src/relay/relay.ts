@@ -9,7 +9,8 @@
 import { type Failure, failure, isOwnReason } from '../errors.ts';
 import type { BadSignature } from '../dialect/wire.ts';
 import type { Message } from '../protocol/message.ts';
-import { isRoute, namesConstructor } from '../routing/route.ts';
+import { isReserved } from '../routing/reserved.ts';
+import { isRoute, namesConstructor, RENAMED_BYTES_MAX } from '../routing/route.ts';
 import { chosen, instanceFor, renamed, type RouteTable } from '../routing/route-table.ts';
 import type { Target } from '../routing/rule.ts';
 import type { Close, Patch, Push } from '../session/commands.ts';
@@ -52,6 +53,16 @@ export type RelayParts = {
 
 const NOTHING = Buffer.alloc(0);
 
+const NO_RULE: Failure = { ...failure('NO_ROUTE'), detail: 'no rule of routes takes it' };
+const RESERVED: Failure = {
+  ...failure('NO_ROUTE'),
+  detail: "routes that begin with pith are the gateway's own, and no client's",
+};
+const RENAMED_TO_NONE: Failure = {
+  ...failure('NO_ROUTE'),
+  detail: "its rule's rename makes no route of it",
+};
+
 export class Relay implements CallEnd {
   readonly #table: RouteTable;
   readonly #upstreams: readonly Upstream[];
@@ -87,6 +98,12 @@ export class Relay implements CallEnd {
       this.refuse(session, message, target);
       return;
     }
+    const route = target.rename === '' ? message.route : renamed(target.rename, message.route);
+    const misnamed = target.rename === '' ? null : faultOfRenamed(route);
+    if (misnamed !== null) {
+      this.refuse(session, message, misnamed);
+      return;
+    }
     const open = this.#breakers[target.backendOrdinal]?.refusal(now) ?? null;
     if (open !== null) {
       this.refuse(session, message, open);
@@ -105,6 +122,7 @@ export class Relay implements CallEnd {
     }
     const call = this.#fill(this.#pool.take(), session, message, target, now);
     call.body = body;
+    call.route = route;
     this.#host.onBegin(call);
     session.track(call);
     this.#wheel.setAt(call, call.deadline);
@@ -118,8 +136,9 @@ export class Relay implements CallEnd {
     const { route } = message;
     if (!isRoute(route, this.#routeBytesMax) || namesConstructor(route))
       return failure('BAD_ROUTE');
+    if (isReserved(route)) return RESERVED;
     const target = this.#table.find(route);
-    if (target === null) return failure('NO_ROUTE');
+    if (target === null) return NO_RULE;
     if (target.bound && session.uid === '') return failure('NOT_BOUND');
     return target.choices === null ? target : chosen(target, session);
   }
@@ -132,7 +151,6 @@ export class Relay implements CallEnd {
     call.target = target;
     call.upstream = upstream;
     call.clientRoute = message.route;
-    call.route = target.rename === '' ? message.route : renamed(target.rename, message.route);
     call.rawId = message.rawId;
     call.wantsAnswer = message.wantsAnswer;
     call.seq = ++session.seq;
@@ -262,6 +280,12 @@ export class Relay implements CallEnd {
     }
     this.#host.onRefused(session, message.route, message.wantsAnswer, why);
   }
+}
+
+/** Why a route that its rule has renamed goes nowhere; null: it may go. */
+function faultOfRenamed(route: string): Failure | null {
+  if (isReserved(route)) return RESERVED;
+  return isRoute(route, RENAMED_BYTES_MAX) ? null : RENAMED_TO_NONE;
 }
 
 function answerFailure({ session, rawId, clientRoute, target }: Call, why: Failure): void {

@@ -1,6 +1,8 @@
 /** A client's route: `server.handler.method`. Pure. */
 
 const SEGMENT_BYTES_MAX = 64;
+/** Bytes of a route that a rule has renamed; a client's own has at most `limits.route`. */
+export const RENAMED_BYTES_MAX = 1_024;
 
 /**
  * True for 1 to `bytesMax` bytes of segments `[A-Za-z0-9_-]{1,64}` joined by dots. Nothing else ever reaches a

@@ -45,7 +45,7 @@ export const RULES: Rules = {
   // Pure: no I/O, no logs.
   'protocol/': ['node:buffer', 'node:crypto'],
   'routing/':  ['protocol/exact-json.ts'],
-  'config/':   ['routing/', 'zod', 'yaml', 'node:net', 'node:path', 'node:util'],
+  'config/':   ['routing/', 'upstream/http/path.ts', 'zod', 'yaml', 'node:net', 'node:path', 'node:util'],
   'contract/': ['protocol/', 'type session/'],
 
   // The way of a packet.

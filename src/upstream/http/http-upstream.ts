@@ -131,6 +131,13 @@ export class HttpUpstream implements Upstream, ExchangeEnd {
   }
 
   send(call: Call): void {
+    if (!(call instanceof ConnectCall)) {
+      const path = this.#paths.of(call.route, call.target.path);
+      if (this.#paths.isOwn(path)) {
+        call.fail({ ...failure('NO_ROUTE'), detail: `${path} is the gateway's own path` });
+        return;
+      }
+    }
     if (call.session.state !== 'closed') call.lane.place = this;
     if (this.#inFlight < HTTP_CONNECTIONS_MAX && this.#waiting.isEmpty) {
       this.#dispatch(call);

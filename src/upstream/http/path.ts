@@ -1,4 +1,5 @@
 /** Where on its backend a route is posted to. Pure. */
+import { isOwnPath } from '../../routing/reserved.ts';
 
 /** What a template may name of a route. */
 type Part = 'server' | 'handler' | 'method';
@@ -20,6 +21,11 @@ export class Paths {
   /** A path of our own, as `/pith/closed`. */
   own(path: string): string {
     return this.#base + path;
+  }
+
+  /** True for a path of our own, however it is written: no client's message goes there. */
+  isOwn(path: string): boolean {
+    return isOwnPath(path, this.#base);
   }
 
   /**
@@ -50,7 +56,7 @@ function compile(template: string): Template {
 
 /** As it may stand in a request's first line. What is escaped already stays so. */
 function escaped(text: string): string {
-  return encodeURI(text).replaceAll('%25', '%').replaceAll('#', '%23');
+  return encodeURI(text.toWellFormed()).replaceAll('%25', '%').replaceAll('#', '%23');
 }
 
 function fill(template: Template, route: string): string {

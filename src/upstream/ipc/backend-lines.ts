@@ -26,9 +26,15 @@ export type BackendLine =
   | { readonly kind: 'push'; readonly push: Push }
   | { readonly kind: 'verb'; readonly verb: SessionVerb }
   /** Of a newer contract, maybe. */
-  | { readonly kind: 'unknown'; readonly cmd: string };
+  | { readonly kind: 'unknown'; readonly cmd: string }
+  /** A message of a client, sent back: its `cmd` is the client's word. */
+  | { readonly kind: 'echo'; readonly cmd: string };
 
-/** What a backend may say by itself. An answer needs no `cmd`; many programs repeat that of the request. */
+/**
+ * What a backend may say by itself. An answer is known by its number, and needs no `cmd`; many programs answer by
+ * filling in the request, whose `cmd` a client has chosen. So a line is no command where its number is awaited, or
+ * where it has the `session` that only our lines have.
+ */
 const COMMANDS: ReadonlyMap<string, (fields: Fields) => BackendLine> = new Map([
   ['push', readPush],
   ['patch', readPatchCommand],
@@ -45,6 +51,9 @@ const DELIVERIES: ReadonlyMap<unknown, Delivery> = new Map<unknown, Delivery>([
 const EMPTY_OBJECT = Buffer.from('{}');
 const NULL = Buffer.from('null');
 
+/** A line that is no JSON object, so that nothing is known of what comes after it either. */
+export class UnreadableLine extends ShapeError {}
+
 /** What an answer says beside its number and its payload, and what a command does. */
 const OF_ANSWER = ['error', 'patch', 'close'] as const;
 const OF_COMMAND = [
@@ -52,7 +61,7 @@ const OF_COMMAND = [
   ...(['sid', 'uid', 'group', 'all', 'where', 'except_sids', 'except_uids'] as const),
   ...(['reason', 'code', 'kick', 'retry_after', 'retryAfter'] as const),
 ] as const;
-const members = new Members(['seq_id', 'payload', ...OF_ANSWER, ...OF_COMMAND]);
+const members = new Members(['seq_id', 'payload', 'session', ...OF_ANSWER, ...OF_COMMAND]);
 type MemberName = Parameters<typeof members.get>[0];
 /** Bytes of a seq_id or cmd; what is longer is neither. */
 const NAME_BYTES_MAX = 2_048;
@@ -75,26 +84,51 @@ export class SeqIdError extends ShapeError {
  *
  * @throws {ShapeError} It says what is wrong.
  */
-export function readLine(line: Buffer, convertBytesMax: number): BackendLine {
+export function readLine(
+  line: Buffer,
+  convertBytesMax: number,
+  awaits: (seqId: number) => boolean = () => false,
+): BackendLine {
   if (!members.read(line)) {
-    if (isJson(line)) throw new ShapeError('it is JSON, but no object');
-    throw new ShapeError(`it is not JSON: ${JSON.stringify(line.toString('utf8', 0, 64))}`);
+    if (isJson(line)) throw new UnreadableLine('it is JSON, but no object');
+    throw new UnreadableLine(`it is not JSON: ${JSON.stringify(line.toString('utf8', 0, 64))}`);
   }
   try {
-    return readMembers(convertBytesMax);
+    return readMembers(convertBytesMax, awaits);
   } finally {
     members.forget();
   }
 }
 
-function readMembers(convertBytesMax: number): BackendLine {
+function readMembers(convertBytesMax: number, awaits: (seqId: number) => boolean): BackendLine {
   const { cmd, seq_id: seqId } = fieldsOf(['cmd', 'seq_id'], NAME_BYTES_MAX);
+  // Programs that write every field of a structure write these for none.
+  const number = isNothing(seqId) || seqId === 0 ? 0 : numberOf(seqId);
   const command = typeof cmd === 'string' ? COMMANDS.get(cmd) : undefined;
-  if (command !== undefined) return command(fieldsOf(OF_COMMAND, convertBytesMax));
-  if (Number.isSafeInteger(seqId)) return readAnswer(seqId as number, convertBytesMax);
-  if (!isNothing(seqId)) throw new SeqIdError(seqId);
-  if (typeof cmd === 'string') return { kind: 'unknown', cmd };
+  if (number !== 0 && (command === undefined || awaits(number) || isOurs()))
+    return readAnswer(number, convertBytesMax);
+  if (command === undefined) {
+    if (typeof cmd === 'string') return { kind: isOurs() ? 'echo' : 'unknown', cmd };
+  } else {
+    if (isOurs()) return { kind: 'echo', cmd: cmd as string };
+    try {
+      return command(fieldsOf(OF_COMMAND, convertBytesMax));
+    } catch (error) {
+      // An answer that comes late.
+      if (number !== 0 && error instanceof ShapeError) return readAnswer(number, convertBytesMax);
+      throw error;
+    }
+  }
   throw new ShapeError('it has neither seq_id, as an answer has, nor cmd, as a push has');
+}
+
+function isOurs(): boolean {
+  return members.get('session') !== null;
+}
+
+function numberOf(seqId: unknown): number {
+  if (Number.isSafeInteger(seqId) && (seqId as number) > 0) return seqId as number;
+  throw new SeqIdError(seqId);
 }
 
 /** The values of those members that the line has. @throws {ShapeError} One is too large to be parsed. */

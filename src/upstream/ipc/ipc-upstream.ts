@@ -19,7 +19,13 @@ import { ConnectCall } from '../connect-call.ts';
 import type { SessionVerb } from '../grpc/backend-frames.ts';
 import { Reconnect } from '../reconnect.ts';
 import type { Accepted, ClosedSession, ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
-import { type Answer, type BackendLine, readLine, SeqIdError } from './backend-lines.ts';
+import {
+  type Answer,
+  type BackendLine,
+  readLine,
+  SeqIdError,
+  UnreadableLine,
+} from './backend-lines.ts';
 import { sessionTail, writeLine } from './gateway-lines.ts';
 import { faultOfJson } from './json-text.ts';
 import { LineSocket } from './line-socket.ts';
@@ -33,7 +39,7 @@ export const IPC_UNSENT_BYTES_MAX = 16 * 1024 * 1024;
 export const IPC_LINE_BYTES_MAX = PACKET_BODY_BYTES_MAX + 64 * 1024;
 /** A longer one fails the request that it answers, and nothing else; one beyond this ends the connection. */
 export const IPC_SKIP_BYTES_MAX = 64 * 1024 * 1024;
-/** Lines that cannot be read, on one connection, before it is closed for them. */
+/** Lines in a row that are no JSON object, before the connection is closed for them: something else speaks there. */
 export const IPC_BAD_LINES_MAX = 16;
 /** Numbers fit in the 32 bits with sign that some languages read whole numbers into. */
 const SEQ_ID_MAX = 0x7fff_ffff;
@@ -230,15 +236,17 @@ export class IpcUpstream implements Upstream {
     if (isBlank(line)) return;
     let read: BackendLine;
     try {
-      read = readLine(line, this.#options.convertBytesMax);
+      read = readLine(line, this.#options.convertBytesMax, this.#awaits);
     } catch (error) {
       if (!(error instanceof ShapeError)) throw error;
-      this.#onBadLine(error.message);
+      this.#events.onTrouble('line', `a line is passed over: ${error.message}`);
+      if (error instanceof UnreadableLine) this.#onUnreadable(error.message);
       // Else the request would wait for its time to be over.
       if (error instanceof SeqIdError && error.meant !== null)
         this.#calls.take(error.meant)?.fail(failure('BAD_REPLY', WRONG_NUMBER));
       return;
     }
+    this.#badLines = 0;
     switch (read.kind) {
       case 'answer':
         this.#onAnswer(read);
@@ -249,6 +257,12 @@ export class IpcUpstream implements Upstream {
       case 'verb':
         this.#downlink.verb(read.verb);
         return;
+      case 'echo':
+        this.#events.onTrouble(
+          'echo',
+          `a line with cmd ${JSON.stringify(read.cmd.slice(0, 64))} and a session is one of the gateway's, sent back: a notify gets no answer`,
+        );
+        return;
       case 'unknown':
         this.#events.onTrouble(
           'unknown',
@@ -256,6 +270,8 @@ export class IpcUpstream implements Upstream {
         );
     }
   }
+
+  readonly #awaits = (seqId: number): boolean => this.#calls.find(seqId) !== null;
 
   #onAnswer({ seqId, reply, fault }: Answer): void {
     const call = this.#calls.take(seqId);
@@ -277,9 +293,9 @@ export class IpcUpstream implements Upstream {
     else if (seqId !== null) this.#events.onLateReply();
   }
 
-  #onBadLine(why: string): void {
+  /** A line that only says nonsense is passed over: a client may have caused it, and others share the connection. */
+  #onUnreadable(why: string): void {
     this.#badLines++;
-    this.#events.onTrouble('line', `a line is passed over: ${why}`);
     if (this.#badLines >= IPC_BAD_LINES_MAX)
       this.#socket?.end(`${IPC_BAD_LINES_MAX} lines could not be read; the last: ${why}`);
   }

@@ -3,6 +3,7 @@
  * are looked up; what a route found is remembered.
  */
 import { didYouMean } from '../../config/problem.ts';
+import { isOwnMethod } from '../../routing/reserved.ts';
 import type { Target } from '../../routing/rule.ts';
 import type { Method, Schema } from './schema.ts';
 
@@ -24,7 +25,7 @@ export class Methods {
     if (known !== undefined) return known;
     for (const path of pathsOf(target.method, route)) {
       const method = schema.methods.get(path);
-      if (method === undefined) continue;
+      if (method === undefined || isOwnMethod(path)) continue;
       this.#remember(target.ordinal, route, method);
       return method;
     }
