@@ -30,13 +30,20 @@ export interface RelayHost {
   close(session: Session, close: Close): void;
   /** A message is about to be relayed; this may set `call.trace`. */
   onBegin(call: Call): void;
-  onDone(call: Call, outcome: string): void;
+  /** `why`: the call failed, and not because the backend refused; null: it did not. */
+  onDone(call: Call, outcome: string, why: Failure | null): void;
   /** The answer cannot be said to this client: the backend's programmers should know. */
   onBadReply(call: Call, why: Failure): void;
   /** A message was dropped, or will end its session: its client did not sign it. */
   onBadSignature(session: Session): void;
-  /** An answer, or the failure of a notify, that never reached a backend. */
-  onRefused(session: Session, route: string, wantsAnswer: boolean, why: Failure): void;
+  /** An answer, or the failure of a notify, that never reached a backend. `backendOrdinal`: -1 where none was chosen. */
+  onRefused(
+    session: Session,
+    route: string,
+    wantsAnswer: boolean,
+    why: Failure,
+    backendOrdinal: number,
+  ): void;
 }
 
 export type RelayParts = {
@@ -53,6 +60,10 @@ export type RelayParts = {
 
 const NOTHING = Buffer.alloc(0);
 
+const IN_FLIGHT: Failure = {
+  ...failure('OVERLOADED'),
+  detail: 'limits.in_flight_per_backend is reached',
+};
 const NO_RULE: Failure = { ...failure('NO_ROUTE'), detail: 'no rule of routes takes it' };
 const RESERVED: Failure = {
   ...failure('NO_ROUTE'),
@@ -106,11 +117,11 @@ export class Relay implements CallEnd {
     }
     const open = this.#breakers[target.backendOrdinal]?.refusal(now) ?? null;
     if (open !== null) {
-      this.refuse(session, message, open);
+      this.refuse(session, message, open, target.backendOrdinal);
       return;
     }
     if (!this.#admission.enter(target.backendOrdinal)) {
-      this.refuse(session, message, failure('OVERLOADED'));
+      this.refuse(session, message, IN_FLIGHT, target.backendOrdinal);
       return;
     }
     // The last that may refuse it, and the dearest.
@@ -188,6 +199,7 @@ export class Relay implements CallEnd {
       const encoded = session.wire.answer(call.rawId, route, body, call.target.codec);
       if (!(encoded instanceof Uint8Array)) {
         this.#host.onBadReply(call, encoded);
+        call.told = true;
         this.fail(call, encoded);
         return;
       }
@@ -198,8 +210,17 @@ export class Relay implements CallEnd {
 
   fail(call: Call, why: Failure): void {
     if (call.idempotent && this.#retries.again(call, why)) return;
-    if (call.wantsAnswer && call.session.state !== 'closed') answerFailure(call, why);
-    this.#release(call, isOwnReason(why.reason) ? why.reason : 'BACKEND');
+    this.#endWith(call, why, why);
+  }
+
+  /** The backend has spoken: it is not asked again, and nothing is wrong with it. */
+  #refused(call: Call, why: Failure): void {
+    this.#endWith(call, why, null);
+  }
+
+  #endWith(call: Call, said: Failure, trouble: Failure | null): void {
+    if (call.wantsAnswer && call.session.state !== 'closed') answerFailure(call, said);
+    this.#release(call, isOwnReason(said.reason) ? said.reason : 'BACKEND', trouble);
   }
 
   answer(call: Call, reply: Reply): void {
@@ -213,11 +234,11 @@ export class Relay implements CallEnd {
     // In this order: changes take effect, pushes before the answer, the answer, pushes after it, the close.
     const refused = reply.patch === null ? null : this.#host.patch(session, reply.patch);
     if (refused !== null) {
-      this.fail(call, refused);
+      this.#refused(call, refused);
       return;
     }
     for (const push of reply.pushes) if (!push.afterReply) this.#host.push(push, session);
-    if (reply.failure !== null) this.fail(call, reply.failure);
+    if (reply.failure !== null) this.#refused(call, reply.failure);
     else this.succeed(call, reply.body ?? NOTHING);
     for (const push of reply.pushes) if (push.afterReply) this.#host.push(push, session);
     if (reply.close !== null) this.#host.close(session, reply.close);
@@ -246,14 +267,14 @@ export class Relay implements CallEnd {
     this.#release(call, 'client_gone');
   }
 
-  #release(call: Call, outcome: string): void {
+  #release(call: Call, outcome: string, why: Failure | null = null): void {
     const { lane, session, state, target } = call;
     // An answer that does not fit, or a push before it, closes the session, which ends its calls: this one too.
     if (state === 'free') return;
     this.#wheel.cancel(call);
     this.#admission.leave(target.backendOrdinal);
     this.#breakers[target.backendOrdinal]?.done(outcome, this.#wheel.now());
-    this.#host.onDone(call, outcome);
+    this.#host.onDone(call, outcome, why);
     call.state = 'free';
     // Last of the counts: the session may read on, and send more, when this one is gone.
     session.untrack(call);
@@ -273,12 +294,12 @@ export class Relay implements CallEnd {
   }
 
   /** Answers a message that reached no backend. */
-  refuse(session: Session, message: Message, why: Failure): void {
+  refuse(session: Session, message: Message, why: Failure, backendOrdinal = -1): void {
     if (message.wantsAnswer) {
       const encoded = session.wire.failure(message.rawId, message.route, why);
       if (encoded !== null) session.answer(encoded);
     }
-    this.#host.onRefused(session, message.route, message.wantsAnswer, why);
+    this.#host.onRefused(session, message.route, message.wantsAnswer, why, backendOrdinal);
   }
 }
 

@@ -46,6 +46,10 @@ export const INSTRUMENTS = {
     'Answers that came after the call had ended, and were dropped.',
     ['kind'],
   ),
+  pith_backend_messages_dropped_total: counter(
+    'What backends sent and nobody could use: lines, pushes and session changes; and ends of sessions that they were not told.',
+    ['backend', 'reason'],
+  ),
   pith_bus_refused_total: counter(
     'Messages over the bus that were refused or dropped, or could not be answered.',
     ['reason'],

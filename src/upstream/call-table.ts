@@ -15,6 +15,8 @@ export class CallTable {
   #mask = PLACES_START - 1;
   #next = 1;
   #size = 0;
+  /** The numbers have begun again at 1. */
+  #isRound = false;
 
   /** @param idMax After it numbers begin again at 1: 2^32 - 1 on a Link, 2^53 - 1 in a subject. */
   constructor(idMax: number) {
@@ -45,6 +47,11 @@ export class CallTable {
     return call;
   }
 
+  /** True for a number that was given to a call, be it long ago. */
+  wasGiven(id: number): boolean {
+    return this.#isRound || (id > 0 && id < this.#next);
+  }
+
   find(id: number): Call | null {
     const call = this.#places[id % (this.#mask + 1)];
     return call !== undefined && call !== null && call.slotId === id && call.slot === this
@@ -70,7 +77,9 @@ export class CallTable {
   }
 
   #after(id: number): number {
-    return id >= this.#idMax ? 1 : id + 1;
+    if (id < this.#idMax) return id + 1;
+    this.#isRound = true;
+    return 1;
   }
 
   #grow(): void {

@@ -70,6 +70,8 @@ export class Call extends WheelEntry implements Queued, InFlight {
   idempotent = false;
   /** How often it was sent again. */
   retries = 0;
+  /** The log has been told why it fails. */
+  told = false;
 
   /** Owned by the upstream: where the answer is awaited. */
   slot: unknown = null;
@@ -144,6 +146,7 @@ export class CallPool {
     call.slot = null;
     call.extended = false;
     call.retries = 0;
+    call.told = false;
     call.trace = null;
     this.#free.push(call);
   }

@@ -61,6 +61,8 @@ export interface Upstream {
   connect(ask: ConnectAsk): Promise<Accepted | Failure>;
   /** The session has ended; `lane` is the one that it used here. */
   onSessionClosed(closed: ClosedSession, lane: Lane): void;
+  /** For the log: by what the call goes to its backend, as a subject, a method or a path. */
+  whereTo?(call: Call): Readonly<Record<string, string>>;
   info(): UpstreamInfo;
   /** Ends in an orderly way, within `ms`. */
   close(ms: number): Promise<void>;

@@ -1,19 +1,15 @@
 /** What backends ask for by themselves, on a Link or on the lines of a Unix socket: pushes, and changes to sessions. */
 import { inBackground } from '../background.ts';
 import { FLEET_WAIT_MS, type Reach } from '../bus/reach.ts';
-import type { Clock } from '../clock.ts';
 import { errorText, type Failure, failure, isFailure } from '../errors.ts';
 import { namesNobody, type Push } from '../session/commands.ts';
-import type { Log } from '../telemetry/log.ts';
 import type { SessionVerb } from '../upstream/grpc/backend-frames.ts';
 import type { Downlink } from '../upstream/grpc/downlink.ts';
 import type { DoneFields, PushedFields } from '../upstream/grpc/gateway-frames.ts';
-import { Seldom } from './seldom.ts';
+import { type DroppedParts, droppedTeller } from './dropped.ts';
 
-export type DownlinkParts = {
-  readonly clock: Clock;
+export type DownlinkParts = DroppedParts & {
   readonly reach: Reach;
-  readonly log: Log;
   /** `limits.convert`. */
   readonly convertBytesMax: number;
 };
@@ -21,18 +17,21 @@ export type DownlinkParts = {
 /** What a backend may ask for over its Link. */
 export function makeDownlink(name: string, parts: DownlinkParts): Downlink {
   const { reach, log } = parts;
-  const tell = refusalTeller(name, parts);
+  const tell = droppedTeller(name, parts);
   return {
     convertBytesMax: parts.convertBytesMax,
     push: (push, counted) => {
       if (counted) return pushCounted(push);
       const refused = reach.push(push, null);
-      if (refused !== null) tell('push refused', refused, push.route);
+      if (refused !== null) tell('push', refused.message, ofPush(push, refused));
       return null;
     },
     verb: async (verb) => {
       try {
-        return await runSessionVerb(verb, reach);
+        const done = await runSessionVerb(verb, reach);
+        const { failure: why } = done;
+        if (why !== null) tell('change', why.message, { kind: why.reason });
+        return done;
       } catch (error) {
         log.error({ backend: name, why: errorText(error) }, 'session change failed');
         return { changed: 0, version: 0, failure: failure('INTERNAL', errorText(error)) };
@@ -53,7 +52,7 @@ export function makeDownlink(name: string, parts: DownlinkParts): Downlink {
   }
 
   function toNobody(push: Push, why: Failure): PushedFields {
-    tell('push refused', why, push.route);
+    tell('push', why.message, ofPush(push, why));
     return {
       ...{ delivered: 0, dropped: 0, refused: 0, gateways: 0 },
       ...{ unknownUids: [], unknownSids: [], silentGateways: [] },
@@ -68,16 +67,16 @@ export function makeUncounted(
   parts: DownlinkParts,
 ): { push(push: Push): void; verb(verb: SessionVerb): void } {
   const { reach, log } = parts;
-  const tell = refusalTeller(name, parts);
+  const tell = droppedTeller(name, parts);
   return {
     push: (push) => {
       const refused = reach.push(push, null);
-      if (refused !== null) tell('push refused', refused, push.route);
+      if (refused !== null) tell('push', refused.message, ofPush(push, refused));
     },
     verb: (verb) => {
       const run = async (): Promise<void> => {
         const { failure: refused } = await runSessionVerb(verb, reach);
-        if (refused !== null) tell('session change refused', refused, '');
+        if (refused !== null) tell('change', refused.message, { kind: refused.reason });
       };
       inBackground(run(), (error) => {
         log.error({ backend: name, why: errorText(error) }, 'session change failed');
@@ -86,16 +85,8 @@ export function makeUncounted(
   };
 }
 
-/** A few log lines for each reason. `route`: '' for none. */
-function refusalTeller(
-  backend: string,
-  { clock, log }: DownlinkParts,
-): (what: string, why: Failure, route: string) => void {
-  const seldom = new Seldom(clock);
-  return (what, { reason, message: why }, route) => {
-    const left = seldom.take(`${what} ${reason}`);
-    if (left !== null) log.warn({ backend, ...(route !== '' && { route }), why, ...left }, what);
-  };
+function ofPush({ route }: Push, { reason }: Failure): { route: string; kind: string } {
+  return { route, kind: reason };
 }
 
 /** A patch takes effect at once, in the order of the frames; what it answers waits for the confirmation. */

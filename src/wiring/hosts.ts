@@ -2,11 +2,12 @@
 import type { Delivery } from '../bus/delivery.ts';
 import type { Reach } from '../bus/reach.ts';
 import type { Clock } from '../clock.ts';
-import { type Failure, failure } from '../errors.ts';
+import { type Failure, failure, isOwnReason, REASONS } from '../errors.ts';
 import type { MessageFault } from '../protocol/message.ts';
 import type { Relay, RelayHost } from '../relay/relay.ts';
 import { CLOSE_REASONS } from '../session/close-reason.ts';
 import type { Registry } from '../session/registry.ts';
+import type { Session } from '../session/session.ts';
 import type { SessionHost } from '../session/session-parts.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Histogram } from '../telemetry/histogram.ts';
@@ -142,21 +143,30 @@ export function makeRelayHost(parts: RelayHostParts): RelayHost {
   const { delivery, reach, metrics, log, wheel, traces } = parts;
   const isDebug = log.level === 'debug';
   const seldom = new Seldom(parts.clock);
+  const tellFailed = failureTeller(parts, seldom);
   const counts = parts.backends.map((backend) => new BackendCounts(metrics, backend));
   return {
     patch(session, patch) {
       const changed = delivery.patch(session, patch);
       if (!('code' in changed)) return null;
-      log.warn(
-        { sid: session.sid, why: changed.message },
-        'a reply changes the session in a way that is refused',
-      );
+      const left = seldom.take(`patch ${changed.reason}`);
+      if (left !== null)
+        log.warn(
+          { sid: session.sid, why: changed.message, ...left },
+          'a reply changes the session in a way that is refused',
+        );
       return changed;
     },
     push(push, from) {
       const refused = reach.push(push, from);
-      if (refused !== null)
-        log.warn({ sid: from.sid, route: push.route, why: refused.message }, 'push refused');
+      if (refused === null) return;
+      metrics.add('pith_backend_messages_dropped_total', ['', 'push']);
+      const left = seldom.take('push');
+      if (left !== null)
+        log.warn(
+          { sid: from.sid, route: push.route, why: refused.message, ...left },
+          'push refused',
+        );
     },
     close(session, close) {
       delivery.close([session], close);
@@ -164,7 +174,8 @@ export function makeRelayHost(parts: RelayHostParts): RelayHost {
     onBegin(call) {
       if (traces !== null) traces.begin(call);
     },
-    onDone(call, outcome) {
+    onDone(call, outcome, why) {
+      if (why !== null) tellFailed(call, why);
       const ms = wheel.now() - call.startedAt;
       counts[call.target.backendOrdinal]!.count(call, outcome, ms);
       const traceId = traces === null ? '' : traces.end(call, outcome, ms);
@@ -181,15 +192,52 @@ export function makeRelayHost(parts: RelayHostParts): RelayHost {
       metrics.add('pith_messages_dropped_total', ['bad_signature']);
       log.debug({ sid: session.sid, why: 'bad_signature' }, 'message dropped');
     },
-    onRefused(session, route, wantsAnswer, why) {
+    onRefused(session, route, wantsAnswer, why, backendOrdinal) {
       metrics.add('pith_messages_refused_total', [why.reason]);
-      // The route is the client's own word: cut, and in a field of its own.
-      log.debug(
-        { sid: session.sid, route: route.slice(0, 127), notify: !wantsAnswer, reason: why.reason },
-        'message refused',
-      );
+      const left = isWorthALine(why)
+        ? seldom.take(`${backendOrdinal} refused ${why.reason}`)
+        : null;
+      const fields = refusedFields(session, why, parts.backends[backendOrdinal]);
+      // The client's own word: cut, and in a field of its own.
+      const said = { route: route.slice(0, 127), notify: !wantsAnswer };
+      log[left === null ? 'debug' : 'warn']({ ...fields, ...said, ...left }, 'message refused');
     },
   };
+}
+
+function refusedFields(
+  { sid }: Session,
+  { reason, detail }: Failure,
+  backend: string | undefined,
+): Readonly<Record<string, string>> {
+  return {
+    sid,
+    ...(backend !== undefined && { backend }),
+    reason,
+    ...(detail !== '' && { why: detail }),
+  };
+}
+
+/** One line for each backend and reason, now and then: a backend that is away fails all that is asked. */
+function failureTeller(
+  { backends, log }: RelayHostParts,
+  seldom: Seldom,
+): (call: Call, why: Failure) => void {
+  return (call, why) => {
+    const { target, route, upstream } = call;
+    const { reason, detail, message } = why;
+    if (call.told || !isWorthALine(why)) return;
+    const left = seldom.take(`${target.backendOrdinal} failed ${reason}`);
+    if (left === null) return;
+    const backend = backends[target.backendOrdinal];
+    const where = upstream.whereTo?.(call);
+    log.warn({ backend, reason, route, ...where, why: detail || message, ...left }, 'call failed');
+  };
+}
+
+/** Failures that somebody who runs the gateway should hear of; the others are a client's own. */
+function isWorthALine({ reason }: Failure): boolean {
+  return reason === 'NO_ROUTE' || (isOwnReason(reason) && REASONS[reason].log !== 'debug');
 }
 
 function logMessage(

@@ -14,6 +14,7 @@ import { isConsulService } from '../config/consul-service.ts';
 import { errorText, GatewayError } from '../errors.ts';
 import type { Discovery } from './discovery.ts';
 import { makeDownlink, makeUncounted } from './downlinks.ts';
+import { droppedTeller } from './dropped.ts';
 import type { Nats } from './nats.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -94,20 +95,9 @@ function stateTeller(
   };
 }
 
-/** Logs what a backend sent and nobody could use. */
-function troubleTeller(
-  name: string,
-  { clock, log }: UpstreamParts,
-): (kind: string, why: string) => void {
-  const seldom = new Seldom(clock);
-  return (kind, why) => {
-    const left = seldom.take(kind);
-    if (left !== null) log.warn({ backend: name, why, ...left }, 'backend frame');
-  };
-}
-
 function makeGrpc(name: string, backend: GrpcBackendConfig, parts: UpstreamParts): GrpcUpstream {
   const { gatewayId, version, clock, wheel, metrics } = parts;
+  const tell = droppedTeller(name, parts);
   return new GrpcUpstream(
     {
       name,
@@ -133,7 +123,9 @@ function makeGrpc(name: string, backend: GrpcBackendConfig, parts: UpstreamParts
     makeDownlink(name, parts),
     {
       onState: stateTeller(name, parts),
-      onTrouble: troubleTeller(name, parts),
+      onTrouble: (kind, why) => {
+        tell('frame', why, { kind });
+      },
       onLateReply: () => {
         metrics.add('pith_late_replies_total', ['grpc']);
       },
@@ -150,6 +142,7 @@ function makeMethod(
   const { metadata, services, descriptors, protos, reflection, json, balance, weights, health } =
     backend;
   const seldom = new Seldom(clock);
+  const tell = droppedTeller(name, parts);
   return new MethodUpstream(
     {
       ...{
@@ -176,8 +169,7 @@ function makeMethod(
     {
       push: (push, from) => {
         const refused = reach.push(push, from);
-        if (refused !== null)
-          log.warn({ sid: from.sid, route: push.route, why: refused.message }, 'push refused');
+        if (refused !== null) tell('push', refused.message, { sid: from.sid, route: push.route });
       },
       onState: stateTeller(name, parts),
       onSchema: ({ digest, methods }) => {
@@ -211,6 +203,7 @@ function makeHttp(name: string, backend: HttpBackendConfig, parts: UpstreamParts
   const { clock, wheel, log } = parts;
   const { http: url, headers } = backend;
   const seldom = new Seldom(clock);
+  const tell = droppedTeller(name, parts);
   const tellState = stateTeller(name, parts);
   return new HttpUpstream(
     { name, url, headers, tls: clientTlsOf(['backends', name, 'tls'], backend.tls), clock, wheel },
@@ -223,19 +216,17 @@ function makeHttp(name: string, backend: HttpBackendConfig, parts: UpstreamParts
         if (left !== null) log.warn({ backend: name, route, why, ...left }, 'call failed');
       },
       onUntold: (why, pausedMs) => {
-        const left = seldom.take(`untold ${pausedMs}`);
         const paused = pausedMs > 0 && { notAgainForMs: pausedMs };
-        if (left !== null)
-          log.warn({ backend: name, why, ...paused, ...left }, 'ended sessions untold');
+        tell('untold', why, { kind: String(pausedMs), ...paused });
       },
     },
   );
 }
 
 function makeIpc(name: string, { ipc }: IpcBackendConfig, parts: UpstreamParts): IpcUpstream {
-  const { clock, wheel, log, metrics, convertBytesMax } = parts;
+  const { clock, wheel, metrics, convertBytesMax } = parts;
   const path = ipc.replace(/^unix:(\/\/)?/, '');
-  const seldom = new Seldom(clock);
+  const tell = droppedTeller(name, parts);
   const tellState = stateTeller(name, parts);
   return new IpcUpstream(
     { name, path, convertBytesMax, clock, wheel },
@@ -248,8 +239,7 @@ function makeIpc(name: string, { ipc }: IpcBackendConfig, parts: UpstreamParts):
         metrics.add('pith_late_replies_total', ['ipc']);
       },
       onTrouble: (kind, why) => {
-        const left = seldom.take(kind);
-        if (left !== null) log.warn({ backend: name, why, ...left }, 'backend line');
+        tell(kind === 'untold' ? 'untold' : 'line', why, { kind });
       },
     },
   );
@@ -261,12 +251,15 @@ function makeDialIn(
   parts: UpstreamParts,
 ): DialInUpstream {
   const { gatewayId, version, clock, wheel, metrics } = parts;
+  const tell = droppedTeller(name, parts);
   return new DialInUpstream(
     { name, token, deadAfterMs, gatewayId, version, clock, wheel },
     makeDownlink(name, parts),
     {
       onState: stateTeller(name, parts),
-      onTrouble: troubleTeller(name, parts),
+      onTrouble: (kind, why) => {
+        tell('frame', why, { kind });
+      },
       onLateReply: () => {
         metrics.add('pith_late_replies_total', ['dial_in']);
       },

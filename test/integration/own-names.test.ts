@@ -2,7 +2,15 @@
  * What the gateway says to backends in its own name can be said by no client: by no route, dialect, rule, rename or
  * template. And what a client's route is called says nothing about what a backend's line means.
  */
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
 import { describe, expect, test } from 'vitest';
+
+import { encodeRequest } from '../../src/protocol/message.ts';
+import { packetOffset } from '../../src/protocol/packet.ts';
 
 import { TestClient } from '../support/client.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
@@ -171,30 +179,53 @@ describe('over HTTP', () => {
   });
 });
 
-test.each(['pomelo', 'pitaya', 'nano', 'json'])(
-  'in the dialect %s they are as closed, whatever the backend',
-  async (dialect) => {
-    await using gateway = await startGateway(
-      `listen: [{ url: "ws://127.0.0.1:0", dialect: ${dialect}${dialect === 'nano' ? ', answer_errors: true' : ''} }]
-backends: { fixed: { reply: { ok: 1 } } }
-routes: [{ match: ">", backend: fixed }]`,
-    );
-    if (dialect === 'json') {
-      const socket = new WebSocket(`ws://127.0.0.1:${gateway.port}`);
-      const answers: string[] = [];
-      socket.onmessage = ({ data }) => void answers.push(String(data));
-      await new Promise((resolve) => void socket.addEventListener('open', resolve));
-      socket.send('{"id":1,"route":"pith.closed","body":{}}');
-      socket.send('{"id":2,"route":"a.b","body":{}}');
-      await eventually(() => answers.length === 2, 'both are answered');
-      socket.close();
-      expect(JSON.parse(answers[0]!)).toMatchObject({ id: 1, error: NO_ROUTE });
-      expect(JSON.parse(answers[1]!)).toEqual({ id: 2, body: { ok: 1 } });
-      return;
-    }
-    await using client = await TestClient.connect(gateway.port);
-    const answer = (await client.request('pith.closed', {})) as { code: unknown };
-    expect(answer.code).toBe(dialect === 'pitaya' ? 'PIT-404' : 404);
-    expect(await client.request('a.b', {})).toEqual({ ok: 1 });
-  },
-);
+const FIXED = `backends: { fixed: { reply: { ok: 1 } } }
+routes: [{ match: ">", backend: fixed }]`;
+
+test.each([
+  ['pomelo', 404],
+  ['pitaya', 'PIT-404'],
+  ['nano, answer_errors: true', 404],
+])('in the dialect %s they are as closed, whatever the backend', async (dialect, code) => {
+  await using gateway = await startGateway(
+    `listen: [{ url: "auto://127.0.0.1:0", dialect: ${dialect} }]\n${FIXED}`,
+  );
+  await using client = await TestClient.connect(gateway.port);
+  expect(await client.request('pith.closed', {})).toMatchObject({ code });
+  expect(await client.request('a.b', {})).toEqual({ ok: 1 });
+});
+
+test('and in that of JSON', async () => {
+  await using gateway = await startGateway(
+    `listen: [{ url: "ws://127.0.0.1:0", dialect: json }]\n${FIXED}`,
+  );
+  const socket = new WebSocket(`ws://127.0.0.1:${gateway.port}`);
+  const answers: string[] = [];
+  socket.addEventListener('message', ({ data }) => answers.push(String(data)));
+  await once(socket, 'open');
+  socket.send('{"id":1,"route":"pith.closed","body":{}}');
+  socket.send('{"id":2,"route":"a.b","body":{}}');
+  await eventually(() => answers.length === 2, 'both are answered');
+  socket.close();
+  expect(answers.map((text) => JSON.parse(text) as unknown)).toEqual([
+    { id: 1, error: { code: 404, reason: 'NO_ROUTE', msg: 'no such route' } },
+    { id: 2, body: { ok: 1 } },
+  ]);
+});
+
+/** A dictionary of the project gives the name a code. */
+test('by a code of the dictionary too', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'pith-own-'));
+  writeFileSync(join(folder, 'dictionary.json'), '["pith.closed", "a.b"]');
+  await using gateway = await startGateway(`pomelo: { config_dir: "${folder}" }\n${FIXED}`);
+  await using client = await TestClient.connect(gateway.port);
+  client.raw(messageOf(encodeRequest(1, 1, Buffer.from('{}'))!));
+  expect(await client.answer(1)).toMatchObject(NO_ROUTE);
+  client.raw(messageOf(encodeRequest(2, 2, Buffer.from('{}'))!));
+  expect(await client.answer(2)).toEqual({ ok: 1 });
+  rmSync(folder, { recursive: true });
+});
+
+function messageOf(encoded: Buffer): Buffer {
+  return encoded.subarray(packetOffset(encoded));
+}

@@ -177,6 +177,10 @@ export class DialInUpstream implements Upstream {
     }
   }
 
+  whereTo(): Readonly<Record<string, string>> {
+    return { method: '/pith.v1.Gateway/Attach' };
+  }
+
   info(): UpstreamInfo {
     const healthy = this.#attached.filter(({ serves }) => serves).length;
     return { kind: 'dial_in', addresses: this.#attached.length, healthy };

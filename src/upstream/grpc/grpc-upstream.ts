@@ -165,6 +165,10 @@ export class GrpcUpstream implements Upstream {
     }
   }
 
+  whereTo(): Readonly<Record<string, string>> {
+    return { method: `/pith.v1.Backend/${this.#ways.someHandle ? 'Handle' : 'Link'}` };
+  }
+
   info(): UpstreamInfo {
     return { kind: 'grpc', ...this.#ways.count() };
   }

@@ -107,7 +107,7 @@ export class UnaryCalls {
     const why = failureOfStatus(error);
     if (why.reason === 'TIMEOUT' || why.reason === 'BACKEND_AWAY') this.#events.onFault();
     else this.#events.onAnswered();
-    call.fail(why);
+    call.fail({ ...why, detail: `${status[error.code] ?? error.code}: ${hint(error)}` });
     // Else it is the backend's own word, or a connection that it has left already, and there is another.
     if (error.code === status.UNAVAILABLE && !this.#channel.connection.isReady)
       this.#events.onGone(hint(error));

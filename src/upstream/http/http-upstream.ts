@@ -22,7 +22,7 @@ import { Exchange, type ExchangeEnd, type ExchangeLimits, Held, type Phase } fro
 import { connectorOf } from './interim.ts';
 import { Paths } from './path.ts';
 import { type Pairs, RequestHeaders } from './request-headers.ts';
-import { refusalOf } from './status.ts';
+import { type Refusal, refusalOf } from './status.ts';
 import { badReply, type Trouble, type Where } from './trouble.ts';
 import { Waiting } from '../waiting.ts';
 
@@ -177,6 +177,10 @@ export class HttpUpstream implements Upstream, ExchangeEnd {
     this.#closedEvents.tell(() => closedEventJson(closed));
   }
 
+  whereTo({ route, target }: Call): Readonly<Record<string, string>> {
+    return { path: this.#where.url + this.#paths.of(route, target.path) };
+  }
+
   info(): UpstreamInfo {
     return { kind: 'http', addresses: 1, healthy: this.#away ? 0 : 1 };
   }
@@ -195,6 +199,7 @@ export class HttpUpstream implements Upstream, ExchangeEnd {
   #tellLate(call: Call, phase: Phase | 'busy'): void {
     const ms = Math.round(call.deadline - call.startedAt);
     const why = `no answer from ${this.#where.url} in ${ms} ms: ${LATE[phase]}`;
+    call.told = true;
     this.#events.onTrouble(`late ${phase}`, call.route, why);
   }
 
@@ -250,7 +255,7 @@ export class HttpUpstream implements Upstream, ExchangeEnd {
 
   #answerInFull(
     call: Call,
-    said: { headers: Headers | null; refused: Failure | null; body: Buffer },
+    said: { headers: Headers | null; refused: Refusal | null; body: Buffer },
   ): void {
     const { headers, refused, body } = said;
     let patch: ReturnType<typeof readPatch> = null;
@@ -262,7 +267,10 @@ export class HttpUpstream implements Upstream, ExchangeEnd {
       return;
     }
     const close = headers === null ? null : readClose(headers);
-    call.answer({ body, failure: refused, patch, pushes: [], close });
+    // Nothing but a status: it may be sent again where its route says so.
+    if (refused !== null && !refused.spoken && patch === null && close === null)
+      call.fail(refused.failure);
+    else call.answer({ body, failure: refused?.failure ?? null, patch, pushes: [], close });
   }
 
   #answerConnect(call: ConnectCall, exchange: Exchange): void {
@@ -274,14 +282,14 @@ export class HttpUpstream implements Upstream, ExchangeEnd {
       this.#events.onTrouble('no-connect', call.route, why);
       call.fail(failure('BACKEND_ERROR', 'the backend has no Connect'));
     } else {
-      const refused = this.#refusal(call, exchange, answerHeaders(exchange.headers));
+      const { failure: refused } = this.#refusal(call, exchange, answerHeaders(exchange.headers));
       // A status of 500 or more is nobody's decision.
       if (status < 500) call.answered(refused);
       else call.fail(refused);
     }
   }
 
-  #refusal(call: Call, exchange: Exchange, headers: Headers | null): Failure {
+  #refusal(call: Call, exchange: Exchange, headers: Headers | null): Refusal {
     const { status, body } = exchange;
     const { failure: why, spoken } = refusalOf({
       status,
@@ -294,9 +302,10 @@ export class HttpUpstream implements Upstream, ExchangeEnd {
     if (status >= 500 || (!spoken && hint !== '')) {
       const { path } = this.#request(call);
       const said = `POST ${this.#where.url}${path} answered ${status}${hint}`;
+      call.told = true;
       this.#events.onTrouble(`status ${status}`, call.route, said);
     }
-    return why;
+    return { failure: why, spoken };
   }
 
   /** Statuses that say that the configuration points at something else; null: it does not. */
@@ -327,6 +336,7 @@ export class HttpUpstream implements Upstream, ExchangeEnd {
   }
 
   #fail(call: Call, { kind, why, reason, told }: Trouble): void {
+    call.told = true;
     this.#events.onTrouble(kind, call.route, why);
     call.fail(failure(reason, told));
   }

@@ -173,6 +173,10 @@ export class IpcUpstream implements Upstream {
       );
   }
 
+  whereTo({ route }: Call): Readonly<Record<string, string>> {
+    return { path: this.#options.path, cmd: route };
+  }
+
   info(): UpstreamInfo {
     return { kind: 'ipc', addresses: 1, healthy: this.#state === 'up' ? 1 : 0 };
   }
@@ -271,7 +275,8 @@ export class IpcUpstream implements Upstream {
     }
   }
 
-  readonly #awaits = (seqId: number): boolean => this.#calls.find(seqId) !== null;
+  /** An answer that comes late is one all the same. */
+  readonly #awaits = (seqId: number): boolean => this.#calls.wasGiven(seqId);
 
   #onAnswer({ seqId, reply, fault }: Answer): void {
     const call = this.#calls.take(seqId);

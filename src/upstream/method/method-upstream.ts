@@ -147,6 +147,12 @@ export class MethodUpstream implements Upstream {
     this.#addresses.forget(lane);
   }
 
+  whereTo({ route, target }: Call): Readonly<Record<string, string>> {
+    const { schema } = this.#keeper;
+    const method = schema === null ? null : this.#methods.find(schema, target, route);
+    return { method: method?.path ?? target.method };
+  }
+
   info(): UpstreamInfo {
     return { kind: 'grpc', ...this.#addresses.count() };
   }
@@ -162,6 +168,7 @@ export class MethodUpstream implements Upstream {
     const { route, target } = call;
     const method = this.#methods.find(schema, target, route);
     if (method === null) {
+      call.told = true;
       this.#host.onTrouble('no method', route, () => noMethod(schema, target.method, route));
       return failure('NO_ROUTE', 'the backend has no method for this route');
     }
@@ -247,7 +254,8 @@ export class MethodUpstream implements Upstream {
     const failed = failureOfMethod(ended);
     if (FAULTS.has(failed.code)) address.failed();
     else address.answered();
-    if (!isSpoken(ended))
+    call.told = !isSpoken(ended);
+    if (call.told)
       this.#host.onTrouble(`status ${ended.code}`, call.route, () => {
         return `${method.path} at ${address.label}: ${statusText(ended)}`;
       });
@@ -258,7 +266,9 @@ export class MethodUpstream implements Upstream {
     const { call } = sent;
     const headers = answerHeaders(initial, ended.metadata);
     if (headers === null) {
-      if (why !== null) call.fail(why);
+      if (why !== null && isSpoken(ended))
+        call.answer({ body, failure: why, patch: null, pushes: [], close: null });
+      else if (why !== null) call.fail(why);
       else call.succeed(body!);
       return;
     }
@@ -275,6 +285,7 @@ export class MethodUpstream implements Upstream {
   }
 
   #fail(call: Call, why: Failure, kind: string, text: () => string): void {
+    call.told = true;
     this.#host.onTrouble(kind, call.route, text);
     call.fail(why);
   }

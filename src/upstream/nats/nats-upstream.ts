@@ -207,8 +207,10 @@ export class NatsUpstream implements Upstream {
   cancel(call: Call): void {
     if (call.slot === this.#answers.calls) {
       this.#answers.calls.remove(call);
-      if (call.deadline <= this.#wheel.now())
+      if (call.deadline <= this.#wheel.now()) {
+        call.told = true;
         this.#events.onTrouble('late', this.subjectOf(call), 'the backend did not answer in time');
+      }
       return;
     }
     if (call.slot === this.#answers.held) {
@@ -266,6 +268,7 @@ export class NatsUpstream implements Upstream {
       return;
     }
     this.#nobodyAt = this.#wheel.now();
+    call.told = true;
     this.#events.onTrouble('nobody', this.subjectOf(call), 'nobody subscribes to this subject');
     call.fail(failure('BACKEND_AWAY'));
   }
@@ -290,6 +293,7 @@ export class NatsUpstream implements Upstream {
       };
     } catch (error) {
       if (!(error instanceof HeaderError)) throw error;
+      call.told = true;
       this.#events.onTrouble('answer', this.subjectOf(call), error.message);
       call.fail(failure('BAD_REPLY', error.message));
       return;
@@ -298,6 +302,12 @@ export class NatsUpstream implements Upstream {
   }
 
   /** Healthy is who has answered, unless the server says since then that nobody listens. */
+  whereTo({ route, instance }: Call): Readonly<Record<string, string>> {
+    const subject =
+      instance === '' ? this.#subjects.rpc(route) : this.#subjects.rpcTo(instance, route);
+    return { subject };
+  }
+
   info(): UpstreamInfo {
     const isNew = this.#answeredAt > this.#wheel.now() - HEALTHY_MS;
     const isHealthy = this.#connector.up && (isNew || this.#answeredAt > this.#nobodyAt);
