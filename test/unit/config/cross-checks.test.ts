@@ -1,5 +1,5 @@
 // What no key can be checked for alone.
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { load, problemsOf, warningsOf } from './support.ts';
 
 const nats = 'bus: nats://127.0.0.1:4222\n';
@@ -311,5 +311,49 @@ test('backends are told apart by their kind', () => {
     world: { kind: 'nats', nats: {}, breaker },
     other: { kind: 'nats', nats: { prefix: 'eu.game' }, breaker },
     gate: { kind: 'reply', reply: { code: 200, list: [null], none: null } },
+  });
+});
+
+describe('names of the gateway’s own', () => {
+  test.each([
+    ['{ match: "pith.>", backend: web }', 'match: never reached'],
+    ['{ match: "pith", backend: web }', 'match: never reached'],
+    ['{ match: "pith.closed", backend: web }', 'match: never reached'],
+    ['{ match: "game.>", backend: web, rename: "pith.{method}" }', 'rename: makes pith.x of them'],
+    [
+      '{ match: "game.pith.*", backend: web, rename: "{handler}.{method}" }',
+      'rename: makes pith.x of them',
+    ],
+    ['{ match: "a.closed", backend: web, path: "/pith/{method}" }', 'path: /pith/closed is'],
+    ['{ match: "a.>", backend: web, path: "/%70ith//closed" }', 'path: /%70ith//closed is'],
+    ['{ match: "PITH.connect", backend: web }', 'match: /PITH/connect is'],
+    ['{ match: a, backend: rooms, method: "/pith.v1.Backend/Closed" }', 'method: services of pith'],
+  ])('%s is a warning', (route, words) => {
+    const yaml = [
+      'backends:',
+      '  web: { http: "http://127.0.0.1:1" }',
+      '  rooms: { grpc: "x:1", mode: method, services: [a.B], reflection: true }',
+      `routes: [${route}]`,
+    ];
+    const [warning, ...more] = warningsOf(yaml.join('\n'));
+    expect(warning).toContain(`routes[0].${words}`);
+    expect(more).toEqual([]);
+  });
+
+  test.each([
+    '{ match: ">", backend: web }',
+    '{ match: "*.*", backend: web }',
+    '{ match: "game.>", backend: web, rename: "{handler}.{method}" }',
+    '{ match: ">", backend: web, path: "/pith/{method}" }',
+  ])('%s can make others too', (route) => {
+    const yaml = ['backends: { web: { http: "http://127.0.0.1:1" } }', `routes: [${route}]`];
+    expect(warningsOf(yaml.join('\n'))).toEqual([]);
+  });
+
+  test('services of ours behind mode: method are a warning', () => {
+    const yaml =
+      'backends: { b: { grpc: "x:1", mode: method, services: [a.B, pith.v1.Backend], reflection: true } }';
+    expect(warningsOf(yaml)).toHaveLength(1);
+    expect(warningsOf(yaml)[0]).toContain('backends.b.services[1]: services of pith');
   });
 });

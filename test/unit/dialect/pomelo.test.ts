@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { profileOf, type ProfileName } from '../../../src/dialect/client-profile.ts';
 import { PomeloDialect, type PomeloOptions } from '../../../src/dialect/pomelo.ts';
 import type { Speaker, Wire } from '../../../src/dialect/wire.ts';
-import { failure } from '../../../src/errors.ts';
+import { type Failure, failure } from '../../../src/errors.ts';
 import { type HandshakeRequest, readHandshake } from '../../../src/protocol/handshake.ts';
 import { decodeMessage, Message } from '../../../src/protocol/message.ts';
 import { packetOffset } from '../../../src/protocol/packet.ts';
@@ -256,5 +256,22 @@ describe('signatures', () => {
     const wire = wireOf('pomelo', { signatures: 'error' });
     const outcome = wire.readBody({ wire, publicKey: null }, unsigned, false);
     expect(outcome).toMatchObject({ code: 403 });
+  });
+});
+
+describe('a refusal on a route that serverProtos know', () => {
+  const { wire } = dialect();
+  const said = (more: Partial<Failure>) =>
+    seen(wire.failure(1, 'a.b.c', { ...failure('FORBIDDEN'), ...more }, 'auto')).body;
+
+  test('in protobuf passes as it is', () => {
+    const bytes = Buffer.from('0a0161', 'hex');
+    expect(said({ bytes })).toEqual(bytes);
+  });
+
+  test('in JSON is written in it: the own one with a code, else the standard one', () => {
+    const body = Buffer.from('{"code":7}');
+    expect(said({ body, bytes: body })).toEqual(Buffer.from('0807', 'hex'));
+    expect(said({ bytes: Buffer.from('{}') })).toEqual(Buffer.from('089303', 'hex'));
   });
 });
