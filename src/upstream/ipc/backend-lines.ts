@@ -102,11 +102,12 @@ export function readLine(
 
 function readMembers(convertBytesMax: number, awaits: (seqId: number) => boolean): BackendLine {
   const { cmd, seq_id: seqId } = fieldsOf(['cmd', 'seq_id'], NAME_BYTES_MAX);
-  // Programs that write every field of a structure write these for none.
-  const number = isNothing(seqId) || seqId === 0 ? 0 : numberOf(seqId);
+  if (!isNothing(seqId) && !Number.isSafeInteger(seqId)) throw new SeqIdError(seqId);
   const command = typeof cmd === 'string' ? COMMANDS.get(cmd) : undefined;
-  if (number !== 0 && (command === undefined || awaits(number) || isOurs()))
-    return readAnswer(number, convertBytesMax);
+  // Programs that write every field of a structure write 0 for none.
+  const number = isNothing(seqId) || (seqId === 0 && command !== undefined) ? null : seqId;
+  if (number !== null && (command === undefined || awaits(number as number) || isOurs()))
+    return readAnswer(number as number, convertBytesMax);
   if (command === undefined) {
     if (typeof cmd === 'string') return { kind: isOurs() ? 'echo' : 'unknown', cmd };
   } else {
@@ -115,7 +116,8 @@ function readMembers(convertBytesMax: number, awaits: (seqId: number) => boolean
       return command(fieldsOf(OF_COMMAND, convertBytesMax));
     } catch (error) {
       // An answer that comes late.
-      if (number !== 0 && error instanceof ShapeError) return readAnswer(number, convertBytesMax);
+      if (number !== null && error instanceof ShapeError)
+        return readAnswer(number as number, convertBytesMax);
       throw error;
     }
   }
@@ -124,11 +126,6 @@ function readMembers(convertBytesMax: number, awaits: (seqId: number) => boolean
 
 function isOurs(): boolean {
   return members.get('session') !== null;
-}
-
-function numberOf(seqId: unknown): number {
-  if (Number.isSafeInteger(seqId) && (seqId as number) > 0) return seqId as number;
-  throw new SeqIdError(seqId);
 }
 
 /** The values of those members that the line has. @throws {ShapeError} One is too large to be parsed. */

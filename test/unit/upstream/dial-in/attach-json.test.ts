@@ -100,7 +100,7 @@ describe('what passes is what came', () => {
       't',
       '[-0]',
     ]);
-    expect(Buffer.from(one!.failure!.body!).toString()).toBe('1.50');
+    expect(Buffer.from(one!.failure!.bytes!).toString()).toBe('1.50');
   });
 
   test('many bytes of it too', () => {

@@ -137,7 +137,6 @@ describe('commands', () => {
     '{"seq_id":1.5}',
     '{"cmd":7}',
     '{"cmd":"push","seq_id":"7","route":"x","all":true}',
-    '{"cmd":"kick","seq_id":-1,"all":true}',
     '{"cmd":"push","route":"x","all":"yes"}',
     '{"cmd":"push","route":"x","all":true,"except_sids":"s"}',
     '{"cmd":"push","route":"x","all":true,"where":[]}',
