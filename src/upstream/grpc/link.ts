@@ -74,7 +74,7 @@ export class Link implements IntakeLink {
   readonly #stream: LinkStream;
   readonly #now: () => number;
   readonly #events: LinkEvents;
-  readonly #waiting = new WaitingCalls();
+  readonly #waiting: WaitingCalls;
   readonly #inflow = new Inflow();
   readonly #intake: FrameIntake;
   readonly #out: Outflow;
@@ -96,6 +96,7 @@ export class Link implements IntakeLink {
     this.#stream = stream;
     this.#now = now;
     this.#events = events;
+    this.#waiting = new WaitingCalls(this.#onGivenUp);
     this.#intake = new FrameIntake(stream, this);
     this.#out = new Outflow(stream, () => {
       if (this.#intake.isPaused || this.#isCreditHeld) this.#readOn();
@@ -196,13 +197,17 @@ export class Link implements IntakeLink {
   cancel(call: Call): void {
     const id = call.slotId;
     this.calls.remove(call);
-    // Else the client has left, which says nothing about the backend.
-    if (call.deadline <= this.#now()) this.#events.onFault();
+    this.#onGivenUp(call);
     this.send((writer) => {
       writeCancel(writer, id);
     });
     if (this.#waiting.size > 0) this.#pump();
   }
+
+  readonly #onGivenUp = (call: Call): void => {
+    // Else the client has left, which says nothing about the backend.
+    if (call.deadline <= this.#now()) this.#events.onFault();
+  };
 
   /** Writes any other frame. */
   send(write: (writer: WireWriter) => void): void {

@@ -12,8 +12,14 @@ export const WAITING_BYTES_MAX = 8 * 1024 * 1024;
 export type Waiting = { readonly call: Call; readonly what: RequestFields | Buffer };
 
 export class WaitingCalls implements Slot {
+  readonly #onCancel: (call: Call) => void;
   #calls: Waiting[] = [];
   #bytes = 0;
+
+  /** @param onCancel One is given up before it could be sent. */
+  constructor(onCancel: (call: Call) => void = () => {}) {
+    this.#onCancel = onCancel;
+  }
 
   get size(): number {
     return this.#calls.length;
@@ -44,6 +50,7 @@ export class WaitingCalls implements Slot {
     const [gone] = this.#calls.splice(at, 1);
     this.#bytes -= bytesOf(gone!.what);
     call.slot = null;
+    this.#onCancel(call);
   }
 }
 
