@@ -5,8 +5,8 @@
 import { inBackground } from '../../background.ts';
 import { within } from '../../clock.ts';
 import { errorText } from '../../errors.ts';
-import { Alarm } from '../../timer-wheel.ts';
-import { RESOLVE_EVERY_MS, RESOLVE_SOON_MS, type Resolver, resolverOf } from './resolve.ts';
+import { Names } from './names.ts';
+import { type Resolver, resolverOf } from './resolve.ts';
 import { Spread } from './spread.ts';
 import { Way } from './way.ts';
 import type { WayEvents, WayOptions } from './way-parts.ts';
@@ -46,13 +46,12 @@ export class Ways {
   readonly #events: WaysEvents;
   readonly #wayEvents: WayEvents;
   readonly #resolver: Resolver;
-  readonly #resolveAgain: Alarm;
+  readonly #names: Names;
   readonly #spread: Spread;
   /** Left, or to come: no session gets them. */
   readonly #aside = new Set<Way>();
   /** Ways whose successor is being opened. */
   readonly #replacing = new Set<Way>();
-  #lookedUpAt = 0;
   #closed = false;
 
   constructor(options: WaysOptions, events: WaysEvents) {
@@ -60,20 +59,21 @@ export class Ways {
     this.#events = events;
     this.#wayEvents = this.#makeWayEvents();
     this.#resolver = options.resolver ?? resolverOf(options.url);
-    this.#resolveAgain = new Alarm(() => {
-      inBackground(this.#resolve(), this.#failed);
+    this.#names = new Names(this.#resolver, options.wheel, {
+      onAddresses: (addresses) => {
+        this.#adopt(addresses);
+      },
+      onState: (state, why) => {
+        events.onState(options.url, state, why);
+      },
     });
-    this.#resolver.onChange = () => {
-      if (!this.#closed) options.wheel.set(this.#resolveAgain, 0);
-    };
     this.#spread = new Spread(() => this.list, options.wheel);
   }
 
   /** Resolves when each first attempt has ended, or taken too long. */
   async start(): Promise<void> {
-    await this.#resolve();
-    const settled = Promise.all(this.list.map((way) => way.settled));
-    await within(this.#options.clock, FIRST_ATTEMPT_MS, settled, []);
+    const tried = this.#names.look().then(() => Promise.all(this.list.map((way) => way.settled)));
+    await within<unknown>(this.#options.clock, FIRST_ATTEMPT_MS, tried, []);
   }
 
   /** Different addresses, and how many of them serve. */
@@ -87,7 +87,7 @@ export class Ways {
 
   async close(ms: number): Promise<void> {
     this.#closed = true;
-    this.#options.wheel.cancel(this.#resolveAgain);
+    this.#names.stop();
     this.#spread.stop();
     const all = [...this.list, ...this.#aside];
     const ended = Promise.all(all.map((way) => way.close('the gateway is stopping')));
@@ -97,33 +97,10 @@ export class Ways {
 
   // ---- addresses ----------------------------------------------------------------------------------------
 
-  async #resolve(): Promise<void> {
-    this.#lookedUpAt = this.#options.wheel.now();
-    try {
-      this.#adopt(await this.#resolver.resolve());
-    } catch (error) {
-      // What was known stays: a name server that is away is no reason to leave a backend.
-      this.#events.onState(this.#options.url, 'unresolved', errorText(error));
-    } finally {
-      if (this.#resolver.changes && !this.#closed)
-        this.#options.wheel.set(this.#resolveAgain, RESOLVE_EVERY_MS);
-    }
-  }
-
   /** Work on the ways that ended before it was done. */
   readonly #failed = (error: unknown): void => {
     this.#events.onState(this.#options.url, 'failed', errorText(error));
   };
-
-  /** A way is lost: maybe its address is no longer there, and others are. */
-  #resolveSoon(): void {
-    if (!this.#resolver.changes || this.#closed) return;
-    const now = this.#options.wheel.now();
-    this.#options.wheel.setAt(
-      this.#resolveAgain,
-      Math.max(now, this.#lookedUpAt) + RESOLVE_SOON_MS,
-    );
-  }
 
   #adopt(names: readonly string[]): void {
     if (this.#closed) return;
@@ -195,7 +172,7 @@ export class Ways {
         const said = `${way.condition} ${why}`;
         if (said !== way.told) this.#events.onState(way.name, way.condition, why);
         way.told = said;
-        if (way.state === 'away') this.#resolveSoon();
+        if (way.state === 'away') this.#names.soon();
         this.#changed();
       },
       onFaulty: (way) => {

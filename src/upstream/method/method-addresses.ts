@@ -5,9 +5,9 @@ import { errorText } from '../../errors.ts';
 import { instanceFor } from '../../routing/route-table.ts';
 import type { Lane } from '../../session/lane.ts';
 import type { Session } from '../../session/session.ts';
-import { Alarm } from '../../timer-wheel.ts';
 import { Balancer, type Policy } from '../grpc/balancer.ts';
-import { RESOLVE_EVERY_MS, RESOLVE_SOON_MS, type Resolver, resolverOf } from '../grpc/resolve.ts';
+import { Names } from '../grpc/names.ts';
+import { type Resolver, resolverOf } from '../grpc/resolve.ts';
 import {
   MethodAddress,
   type MethodAddressEvents,
@@ -37,12 +37,11 @@ export class MethodAddresses {
   readonly #onState: OnState;
   readonly #events: MethodAddressEvents;
   readonly #resolver: Resolver;
-  readonly #resolveAgain: Alarm;
+  readonly #names: Names;
   readonly #balancer: Balancer;
   /** null: a session keeps to its address while that is there. */
   readonly #key: readonly { readonly field: string }[] | null;
   #addresses: readonly MethodAddress[] = [];
-  #lookedUpAt = 0;
   #closed = false;
 
   constructor(options: MethodAddressesOptions, onState: OnState) {
@@ -51,15 +50,20 @@ export class MethodAddresses {
     this.#events = {
       onState: (address, why) => {
         onState(address.label, address.condition, why);
-        if (!address.serves) this.#resolveSoon();
+        if (!address.serves) this.#names.soon();
       },
       onFaulty: (address) => {
         if (this.#addresses.some((other) => other !== address && other.isWell)) address.eject();
       },
     };
     this.#resolver = resolverOf(options.url);
-    this.#resolveAgain = new Alarm(() => {
-      inBackground(this.#resolve(), this.#failed);
+    this.#names = new Names(this.#resolver, options.wheel, {
+      onAddresses: (addresses) => {
+        this.#adopt(addresses);
+      },
+      onState: (state, why) => {
+        onState(options.url, state, why);
+      },
     });
     this.#balancer = new Balancer(options.balance);
     this.#key = options.balance === 'hash' ? [{ field: options.hashBy }] : null;
@@ -77,7 +81,7 @@ export class MethodAddresses {
 
   /** Resolves when the first attempt at each has ended, either way. Never rejects. */
   async start(): Promise<void> {
-    await this.#resolve();
+    await this.#names.look();
     await Promise.all(this.#addresses.map(({ settled }) => settled));
   }
 
@@ -104,36 +108,16 @@ export class MethodAddresses {
 
   async close(ms: number): Promise<void> {
     this.#closed = true;
-    this.#options.wheel.cancel(this.#resolveAgain);
+    this.#names.stop();
     const idle = Promise.all(this.#addresses.map((address) => address.retire()));
     await within(this.#options.clock, ms, idle, []);
     for (const address of this.#addresses) address.close();
-  }
-
-  async #resolve(): Promise<void> {
-    const { wheel, url } = this.#options;
-    this.#lookedUpAt = wheel.now();
-    try {
-      this.#adopt(await this.#resolver.resolve());
-    } catch (error) {
-      // What was known stays: a name server that is away is no reason to leave a backend.
-      this.#onState(url, 'unresolved', errorText(error));
-    } finally {
-      if (this.#resolver.changes && !this.#closed) wheel.set(this.#resolveAgain, RESOLVE_EVERY_MS);
-    }
   }
 
   /** Work on the addresses that ended before it was done. */
   readonly #failed = (error: unknown): void => {
     this.#onState(this.#options.url, 'failed', errorText(error));
   };
-
-  /** One is lost: maybe it is no longer there, and others are. */
-  #resolveSoon(): void {
-    if (!this.#resolver.changes || this.#closed) return;
-    const { wheel } = this.#options;
-    wheel.setAt(this.#resolveAgain, Math.max(wheel.now(), this.#lookedUpAt) + RESOLVE_SOON_MS);
-  }
 
   #adopt(names: readonly string[]): void {
     if (this.#closed) return;
