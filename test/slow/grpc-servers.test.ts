@@ -14,14 +14,14 @@ async function hasMaven(): Promise<boolean> {
   return maven !== null && maven.code === 0;
 }
 
-describe.each([
-  ['grpc-go', startAging],
-  ['grpc-java', startJavaAging],
-] as const)('%s', (name, startBackend) => {
-  test.concurrent(
-    'keeps an idle Link, a busy one, and one whose call is unanswered, for ten minutes',
+describe('for ten minutes', () => {
+  test.concurrent.for([
+    ['grpc-go', startAging],
+    ['grpc-java', startJavaAging],
+  ] as const)(
+    '%s keeps an idle Link, a busy one, and one whose call is unanswered',
     { timeout: 1_500_000 },
-    async (ctx) => {
+    async ([name, startBackend], ctx) => {
       if (name === 'grpc-java' && !(await hasMaven())) return ctx.skip('there is no Maven');
       await using backend = await startBackend();
       await using idle = await agingGateway('link', backend.address);

@@ -50,6 +50,7 @@ export function agingGateway(mode: Mode, grpc: string, more = ''): Promise<TestG
 backends: { game: ${keys}${isMethod ? `, services: [pith.v1.Backend], protos: ["${PROTO}"]` : ''} } }
 routes:
   - { match: "game.>", backend: game, timeout: 600s${isMethod ? ', method: /pith.v1.Backend/Handle' : ''} }
+heartbeat: 0s
 limits: { messages_per_second: 100000, burst: 100000 }
 `);
 }
