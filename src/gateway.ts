@@ -169,6 +169,7 @@ export class Gateway {
     });
     this.#control = new ControlServer(
       {
+        convertBytesMax: config.limits.convert,
         reach: this.#reach,
         info: () => this.info(),
         onError: (error) => {

@@ -197,9 +197,12 @@ export function connectJson(facts: ConnectFacts): JsonObject {
 }
 
 /** A ConnectResponse. What cannot be read lets nobody in; the failure's text says what is wrong. */
-export function readConnectResponse(payload: Uint8Array): Accepted | Failure {
+export function readConnectResponse(
+  payload: Uint8Array,
+  convertBytesMax = CONVERT_BYTES,
+): Accepted | Failure {
   try {
-    const fields = readObject(payload);
+    const fields = readObject(payload, convertBytesMax);
     const accept = struct(fields, 'accept');
     const error = struct(fields, 'error');
     if ((accept === undefined) === (error === undefined)) return failure('BAD_REPLY', NO_OUTCOME);

@@ -26,6 +26,8 @@ export type JsonApiParts = {
   readonly service: string;
   readonly definitions: Definitions;
   readonly descriptorSet: Uint8Array;
+  /** `limits.convert`; absent: its default. */
+  readonly convertBytesMax?: number | undefined;
 };
 
 export class JsonApi {
@@ -85,7 +87,12 @@ export class JsonApi {
     // The client left in the middle of it.
     if (body === null) return;
     const { methods, descriptorSet, service, definitions } = this.#parts;
-    this.#messages ??= new JsonMessages(descriptorSet, service, definitions);
+    this.#messages ??= new JsonMessages(
+      descriptorSet,
+      service,
+      definitions,
+      this.#parts.convertBytesMax,
+    );
     const messages = this.#messages;
     const method: Method = methods[name]!;
     const message = messages.request(name, textOf(body));

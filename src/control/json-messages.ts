@@ -14,12 +14,10 @@ import {
 } from '@bufbuild/protobuf';
 import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
 
-import {
-  JSON_DEPTH_MAX,
-  JSON_DEPTH_MAX_TO_BACKENDS as DEPTH_MAX,
-  nestsTooDeep,
-} from '../contract/json-depth.ts';
+import { JSON_DEPTH_MAX, JSON_DEPTH_MAX_TO_BACKENDS as DEPTH_MAX } from '../contract/json-depth.ts';
 import { errorText, GatewayError } from '../errors.ts';
+import { CONVERT_BYTES, tooMuchText, weightOfJson } from '../protocol/convert.ts';
+import { sizeOfJson } from '../protocol/json-scan.ts';
 import { readJson } from '../upstream/method/json-reader.ts';
 
 /** A service as proto-loader describes it: by method. */
@@ -32,13 +30,21 @@ export class JsonMessages {
   readonly #definitions: Definitions;
   readonly #registry: Registry;
   readonly #service: DescService;
+  readonly #convertBytesMax: number;
 
   /**
    * Takes some milliseconds.
    *
    * @param descriptorSet The bytes of a google.protobuf.FileDescriptorSet that has the service.
+   * @param convertBytesMax `limits.convert`.
    */
-  constructor(descriptorSet: Uint8Array, service: string, definitions: Definitions) {
+  constructor(
+    descriptorSet: Uint8Array,
+    service: string,
+    definitions: Definitions,
+    convertBytesMax = CONVERT_BYTES,
+  ) {
+    this.#convertBytesMax = convertBytesMax;
     this.#registry = createFileRegistry(fromBinary(FileDescriptorSetSchema, descriptorSet));
     this.#service = this.#registry.getService(service)!;
     this.#definitions = definitions;
@@ -47,9 +53,9 @@ export class JsonMessages {
   /** @param text Empty: a message without fields. @throws {GatewayError} Says which field is wrong, and how. */
   request(method: string, text: string): unknown {
     const { input } = this.#method(method);
-    const json = text === '' ? '{}' : text;
-    checkShape(json);
-    const bytes = readJson(input, Buffer.from(json), { registry: this.#registry });
+    const json = Buffer.from(text === '' ? '{}' : text);
+    this.#checkShape(json);
+    const bytes = readJson(input, json, { registry: this.#registry });
     if (!(bytes instanceof Uint8Array))
       throw new GatewayError('BAD_ARGUMENT', `the body is not a ${input.typeName}: ${bytes.words}`);
     return this.#definitions[method]!.requestDeserialize(bytes);
@@ -66,21 +72,31 @@ export class JsonMessages {
     }) as JsonValue;
   }
 
+  /** @throws {GatewayError} It is no JSON object, or one that nobody could read. */
+  #checkShape(json: Buffer): void {
+    const weight = weightOfJson(json, this.#convertBytesMax);
+    if (weight > this.#convertBytesMax)
+      throw new GatewayError('BAD_BODY', tooMuchText('the body', weight, this.#convertBytesMax));
+    const size = sizeOfJson(json);
+    const why = size === null ? whyNot(json) : '';
+    if (why !== '') throw new GatewayError('BAD_BODY', `the body is not JSON: ${why}`);
+    if (!/^\s*\{/.test(json.toString('latin1', 0, 64)))
+      throw new GatewayError('BAD_BODY', 'the body is not a JSON object');
+    if (size === null || size.depth > DEPTH_MAX)
+      throw new GatewayError('BAD_BODY', `the body is nested deeper than ${DEPTH_MAX}`);
+  }
+
   #method(name: string): DescService['methods'][number] {
     return this.#service.methods.find((method) => method.name === name)!;
   }
 }
 
-/** @throws {GatewayError} It is no JSON object, or one that nobody could read. */
-function checkShape(text: string): void {
-  let json: unknown;
+/** Where it goes wrong, in the words of JSON.parse; '' where it is only nested deeper than is looked. */
+function whyNot(json: Buffer): string {
   try {
-    json = JSON.parse(text);
+    JSON.parse(json.toString());
+    return '';
   } catch (error) {
-    throw new GatewayError('BAD_BODY', `the body is not JSON: ${errorText(error)}`);
+    return errorText(error);
   }
-  if (typeof json !== 'object' || json === null || Array.isArray(json))
-    throw new GatewayError('BAD_BODY', 'the body is not a JSON object');
-  if (nestsTooDeep(json, DEPTH_MAX))
-    throw new GatewayError('BAD_BODY', `the body is nested deeper than ${DEPTH_MAX}`);
 }

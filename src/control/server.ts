@@ -78,6 +78,7 @@ export class ControlServer {
       service: CONTROL,
       definitions,
       descriptorSet,
+      convertBytesMax: parts.convertBytesMax,
     });
     const descriptors = new Descriptors(descriptorSet);
     const gateway = attach === null ? [] : [GATEWAY];

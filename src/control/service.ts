@@ -49,6 +49,8 @@ export type Errors = {
 };
 
 export type ControlParts = Errors & {
+  /** Bytes of JSON that are converted at once, `limits.convert`; absent: its default. */
+  readonly convertBytesMax?: number;
   readonly reach: Reach;
   info(): Info;
 };

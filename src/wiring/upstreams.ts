@@ -58,6 +58,7 @@ export function makeUpstream(name: string, backend: BackendConfig, parts: Upstre
       const subjects = new Subjects(backend.nats.prefix ?? parts.natsPrefix, gatewayId);
       const seldom = new Seldom(parts.clock);
       return new NatsUpstream(nats!.connector, subjects, nats!.answers, wheel, {
+        convertBytesMax: parts.convertBytesMax,
         onTrouble: (kind, subject, why) => {
           const left = seldom.take(kind);
           if (left !== null)
@@ -200,13 +201,21 @@ function grpcTlsOf(name: string, tls: GrpcBackendConfig['tls']): BackendTls | nu
 }
 
 function makeHttp(name: string, backend: HttpBackendConfig, parts: UpstreamParts): HttpUpstream {
-  const { clock, wheel, log } = parts;
+  const { clock, wheel, log, convertBytesMax } = parts;
   const { http: url, headers } = backend;
   const seldom = new Seldom(clock);
   const tell = droppedTeller(name, parts);
   const tellState = stateTeller(name, parts);
   return new HttpUpstream(
-    { name, url, headers, tls: clientTlsOf(['backends', name, 'tls'], backend.tls), clock, wheel },
+    {
+      name,
+      url,
+      headers,
+      tls: clientTlsOf(['backends', name, 'tls'], backend.tls),
+      convertBytesMax,
+      clock,
+      wheel,
+    },
     {
       onState: (state, why) => {
         tellState(url, state, why);

@@ -51,6 +51,8 @@ export type HttpUpstreamOptions = {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly tls: HttpTls;
+  /** Bytes of an answer to Connect, which is parsed: `limits.convert`; absent: its default. */
+  readonly convertBytesMax?: number;
   readonly clock: Clock;
   readonly wheel: TimerWheel;
 };
@@ -161,7 +163,9 @@ export class HttpUpstream implements Upstream, ExchangeEnd {
 
   async connect(ask: ConnectAsk): Promise<Accepted | Failure> {
     if (nestsTooDeep(ask.user) || nestsTooDeep(ask.sys)) return failure('BAD_BODY', TOO_DEEP);
-    const call = new ConnectCall(ask, this, this.#options.wheel, readConnectResponse);
+    const call = new ConnectCall(ask, this, this.#options.wheel, (body) =>
+      readConnectResponse(body, this.#options.convertBytesMax),
+    );
     call.route = 'pith.connect';
     call.body = Buffer.from(JSON.stringify(connectJson(ask)));
     if (!call.ended) this.send(call);

@@ -151,7 +151,9 @@ export class IpcUpstream implements Upstream {
 
   async connect(ask: ConnectAsk): Promise<Accepted | Failure> {
     if (nestsTooDeep(ask.user) || nestsTooDeep(ask.sys)) return failure('BAD_BODY', TOO_DEEP);
-    const call = new ConnectCall(ask, this, this.#options.wheel, readConnectResponse);
+    const call = new ConnectCall(ask, this, this.#options.wheel, (body) =>
+      readConnectResponse(body, this.#options.convertBytesMax),
+    );
     if (!call.ended) this.#sendConnect(call, ask);
     const outcome = await call.outcome;
     // A session that a backend has refused was never its own: it does not hear of the end.

@@ -160,6 +160,8 @@ export class NatsAnswers {
 type Facts = { readonly version: number; readonly ordinal: number; readonly lines: string };
 
 export type NatsUpstreamEvents = {
+  /** Bytes of an answer to Connect, which is parsed: `limits.convert`; absent: its default. */
+  readonly convertBytesMax?: number;
   /** A call has failed in a way that an operator should look at; `kind` is one of few. */
   onTrouble(kind: 'nobody' | 'late' | 'answer' | 'size', subject: string, why: string): void;
 };
@@ -222,7 +224,9 @@ export class NatsUpstream implements Upstream {
   }
 
   connect(ask: ConnectAsk): Promise<Accepted | Failure> {
-    const call = new ConnectCall(ask, this, this.#wheel, readConnectResponse);
+    const call = new ConnectCall(ask, this, this.#wheel, (body) =>
+      readConnectResponse(body, this.#events.convertBytesMax),
+    );
     call.route = this.#subjects.connect;
     if (!this.#connector.up) call.fail(failure('BUS_AWAY'));
     else if (!call.ended) this.#publishConnect(call, ask);
