@@ -23,7 +23,7 @@ CODE := src test deploy package.json tsconfig.json .oxlintrc.json .oxfmtrc.json
 # Without a terminal vitest colours its output all the same, unless told.
 VITEST := test -t 1 || export NO_COLOR=1; vitest run --config test/vitest.config.ts
 
-.PHONY: help setup run example-ts example-python example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit test test-all consul-test oracle border bench image-test chart-test manifests release gen clean node24 tools
+.PHONY: help setup run example-ts example-python example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit test test-all consul-test oracle border bench bench-stall image-test chart-test manifests release gen clean node24 tools
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -102,6 +102,10 @@ border: node24 tools ## attack every border of a gateway for T seconds (T=600), 
 
 bench: setup ## measure CPU per message against a bare WebSocket echo; some minutes on a quiet machine
 	@node test/bench/run.ts
+	@node test/bench/stall.ts
+
+bench-stall: node24 ## measure how long one message holds the event loop, by its size, in each decoder
+	@node test/bench/stall.ts
 
 release: node24 ## make a release: VERSION=0.2.0; DRY=1 only shows what it would change
 	@node deploy/release/release.ts $(VERSION) $(if $(DRY),--dry-run)

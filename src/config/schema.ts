@@ -172,7 +172,7 @@ const limitsSchema = z
     }),
     convert: size(
       '1MiB',
-      'Largest body that is parsed, transcoded, encoded in base64 or escaped again, 64KiB to 64MiB; an object in it counts at least 32 bytes, any other value 8. What passes as it came is not bound by it.',
+      'Largest body that is parsed, transcoded, encoded in base64 or escaped again, 64KiB to 64MiB; an object in it counts at least 32 bytes, any other value and each key 8. What passes as it came is not bound by it.',
       { min: 64 * 1024, max: 64 * mebibyte },
     ),
     event_loop_lag: duration('200ms', 'Beyond it new requests are shed with 503; 0s: never.', {

@@ -5,7 +5,7 @@ import { clientJsonBytes } from '../protocol/packet.ts';
 import type { Close, Delivery, JsonObject, Patch, Push, Target } from '../session/commands.ts';
 import type { Session } from '../session/session.ts';
 import { refusal } from './refusal.ts';
-import { decodeJsonValue, decodeStruct, StructError } from './struct.ts';
+import { bounded, decodeJsonValue, decodeStruct, StructError } from './struct.ts';
 import { decodeDurationMs, decodeSignedMs, WireReader } from './wire.ts';
 
 const NOTHING = Buffer.alloc(0);
@@ -40,32 +40,25 @@ export function decodeBody(reader: WireReader, convertBytesMax: number): Uint8Ar
   let body: Uint8Array = NOTHING;
   while (reader.next()) {
     if (reader.field === 1 || reader.field === 3) body = reader.bytes();
-    else if (reader.field === 2) body = jsonBody(bounded(reader, 'json', convertBytesMax));
+    else if (reader.field === 2)
+      body = clientJsonBytes(jsonIn(reader, 'json', convertBytesMax, decodeJsonValue));
     else reader.skip();
   }
   return body;
 }
 
-function jsonBody(reader: WireReader): Buffer {
+/** JSON in a Struct or Value that is the field of this name. @throws {StructError} */
+function jsonIn<T>(
+  reader: WireReader,
+  name: string,
+  bytesMax: number,
+  decode: (json: WireReader) => T,
+): T {
+  const json = reader.bytes();
+  if (json.length > bytesMax)
+    throw new StructError(tooMuchText('it', json.length, bytesMax), `${name}:`);
   try {
-    return clientJsonBytes(decodeJsonValue(reader));
-  } catch (error) {
-    if (error instanceof StructError) throw error.under('json');
-    throw error;
-  }
-}
-
-function bounded(reader: WireReader, what: string, bytesMax: number): WireReader {
-  const bytes = reader.bytes();
-  if (bytes.length > bytesMax)
-    throw new StructError(tooMuchText('more than is converted', bytes.length, bytesMax), what);
-  return new WireReader(bytes);
-}
-
-/** A Struct in a field of this name. @throws {StructError} */
-function structIn(reader: WireReader, name: string, convertBytesMax: number): JsonObject {
-  try {
-    return decodeStruct(bounded(reader, '', convertBytesMax));
+    return bounded(new WireReader(json), bytesMax, decode);
   } catch (error) {
     if (error instanceof StructError) throw error.under(name);
     throw error;
@@ -122,7 +115,7 @@ export function decodePatch(reader: WireReader, convertBytesMax: number): Patch 
 
 function readSet(reader: WireReader, patch: Patch, convertBytesMax: number): void {
   try {
-    patch.set = structIn(reader, 'set', convertBytesMax);
+    patch.set = jsonIn(reader, 'set', convertBytesMax, decodeStruct);
   } catch (error) {
     if (!(error instanceof StructError)) throw error;
     patch.fault = error.message;
@@ -156,7 +149,8 @@ export function decodeTarget(reader: WireReader, convertBytesMax: number): Targe
     else if (reader.field === 4) target.all = reader.bool();
     else if (reader.field === 5) exceptSids.push(reader.string());
     else if (reader.field === 6) exceptUids.push(reader.string());
-    else if (reader.field === 7) target.where = structIn(reader, 'where', convertBytesMax);
+    else if (reader.field === 7)
+      target.where = jsonIn(reader, 'where', convertBytesMax, decodeStruct);
     else if (reader.field === 8) target.local = reader.uint() === 1;
     else reader.skip();
   }
@@ -234,7 +228,7 @@ function decodeAccept(reader: WireReader, convertBytesMax: number): Accepted | F
   let expiresInMs = 0;
   while (reader.next()) {
     if (reader.field === 1) patch = decodePatch(reader.message(), convertBytesMax);
-    else if (reader.field === 2) user = structIn(reader, 'user', convertBytesMax);
+    else if (reader.field === 2) user = jsonIn(reader, 'user', convertBytesMax, decodeStruct);
     else if (reader.field === 3) expiresInMs = decodeSignedMs(reader.message());
     else reader.skip();
   }

@@ -1,5 +1,6 @@
 /** google.protobuf.Struct and Value, read and written by hand. */
 import type { Json, JsonObject } from '../session/commands.ts';
+import { CONTAINER_BYTES, VALUE_BYTES } from '../protocol/convert.ts';
 import { doubleOf, isRawNumber, rawNumber, type RawNumber } from '../protocol/exact-json.ts';
 import { JSON_DEPTH_MAX } from './json-depth.ts';
 import { BYTES, fieldBytes, VARINT, WireError, type WireReader, WireWriter } from './wire.ts';
@@ -187,8 +188,23 @@ export function decodeStruct(reader: WireReader, depth = 0): JsonObject {
   return object;
 }
 
+/** What may still be made by the decoding that is going on, as `limits.convert` counts it. */
+let left = Infinity;
+
+/** Decodes with a bound on what it makes. @throws {StructError} It is more. */
+export function bounded<T>(reader: WireReader, bytesMax: number, decode: (of: WireReader) => T): T {
+  left = bytesMax;
+  try {
+    return decode(reader);
+  } finally {
+    left = Infinity;
+  }
+}
+
 /** See `decodeStruct`. */
 export function decodeJsonValue(reader: WireReader, depth = 0): Json {
+  left -= VALUE_BYTES;
+  if (left < 0) throw new StructError('holds more than limits.convert allows');
   if (depth >= JSON_DEPTH_MAX)
     throw new StructError(`is JSON nested deeper than ${JSON_DEPTH_MAX}`);
   let value: Json = null;
@@ -196,11 +212,16 @@ export function decodeJsonValue(reader: WireReader, depth = 0): Json {
     if (reader.field === NUMBER) value = numberOf(reader.double());
     else if (reader.field === STRING) value = reader.string();
     else if (reader.field === BOOL) value = reader.bool();
-    else if (reader.field === STRUCT) value = decodeStruct(reader.message(), depth + 1);
-    else if (reader.field === LIST) value = decodeList(reader.message(), depth + 1);
+    else if (reader.field === STRUCT || reader.field === LIST) value = container(reader, depth + 1);
     else reader.skip();
   }
   return value;
+}
+
+function container(reader: WireReader, depth: number): Json {
+  left -= CONTAINER_BYTES - VALUE_BYTES;
+  const inside = reader.message();
+  return reader.field === STRUCT ? decodeStruct(inside, depth) : decodeList(inside, depth);
 }
 
 function numberOf(double: number): Json {

@@ -40,6 +40,7 @@ export function weightOfJson(json: Uint8Array, bytesMax: number): number {
   if (json.length > bytesMax || isSmall(json.length, bytesMax)) return json.length;
   const size = sizeOfJson(json);
   if (size === null) return json.length;
-  const { containers, values } = size;
-  return Math.max(json.length, values * VALUE_BYTES + containers * (CONTAINER_BYTES - VALUE_BYTES));
+  const { containers, values, keys } = size;
+  const inContainers = containers * (CONTAINER_BYTES - VALUE_BYTES);
+  return Math.max(json.length, (values + keys) * VALUE_BYTES + inContainers);
 }

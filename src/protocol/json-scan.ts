@@ -26,6 +26,12 @@ for (const letter of '"\\/bfnrt') ESCAPED[letter.charCodeAt(0)] = 1;
 const PLAIN = new Uint8Array(256).fill(1, 0x20);
 PLAIN[QUOTE] = 0;
 PLAIN[BACKSLASH] = 0;
+const IS_DIGIT = new Uint8Array(256).fill(1, ZERO, NINE + 1);
+/** By byte: true for what ends a number or a word, and for what is to be looked at within a list or an object. */
+const ENDS_SCALAR = new Uint8Array(256).fill(1, 0, 0x21);
+for (const mark of ',]}') ENDS_SCALAR[mark.charCodeAt(0)] = 1;
+const IS_BRACKET = new Uint8Array(256);
+for (const mark of '"[]{}') IS_BRACKET[mark.charCodeAt(0)] = 1;
 const WORDS: readonly Uint8Array[] = ['true', 'false', 'null'].map((word) => Buffer.from(word));
 
 /** Where a member's value is; both 0 where the object has no such member. */
@@ -39,6 +45,8 @@ class Scanner {
   containers = 0;
   /** All values, these included. */
   values = 0;
+  /** Keys of objects. */
+  keys = 0;
   /** The deepest nesting. */
   depthMax = 0;
   /** 1 for an object, by depth. */
@@ -48,14 +56,18 @@ class Scanner {
   value(bytes: Uint8Array, start: number, wanted: Wanted | null = null): number {
     this.containers = 0;
     this.values = 0;
+    this.keys = 0;
     this.depthMax = 0;
     let at = start;
     let depth = 0;
     let member: Slice | null = null;
     for (;;) {
       // A value is due.
-      at = afterSpace(bytes, at);
-      const first = bytes[at]!;
+      let first = bytes[at]!;
+      if (first <= 0x20) {
+        at = afterSpace(bytes, at);
+        first = bytes[at]!;
+      }
       this.values++;
       if (depth === 1 && member !== null) member.start = at;
       if (first === OPEN_OBJECT || first === OPEN_LIST) {
@@ -67,12 +79,19 @@ class Scanner {
         if (bytes[at] !== first + 2) {
           if (first === OPEN_LIST) continue;
           if (depth === 1) member = wantedAt(bytes, at, wanted);
+          this.keys++;
           at = afterKey(bytes, at);
           if (at < 0) return -1;
           continue;
         }
         at++;
         depth--;
+      } else if (first > ZERO && first <= NINE) {
+        // Nearly every number is digits and no more.
+        do at++;
+        while (IS_DIGIT[bytes[at]!] === 1);
+        if (bytes[at] === POINT || (bytes[at]! | 0x20) === 0x65) at = afterFraction(bytes, at);
+        if (at < 0) return -1;
       } else {
         at = afterScalar(bytes, at);
         if (at < 0) return -1;
@@ -84,14 +103,18 @@ class Scanner {
           member = null;
         }
         if (depth === 0) return at;
-        at = afterSpace(bytes, at);
+        let byte = bytes[at]!;
+        if (byte <= 0x20) {
+          at = afterSpace(bytes, at);
+          byte = bytes[at]!;
+        }
         const isObject = this.#isObject[depth] === 1;
-        const byte = bytes[at];
         if (byte === COMMA) {
           at++;
           if (isObject) {
             at = afterSpace(bytes, at);
             if (depth === 1) member = wantedAt(bytes, at, wanted);
+            this.keys++;
             at = afterKey(bytes, at);
             if (at < 0) return -1;
           }
@@ -151,10 +174,15 @@ function afterString(bytes: Uint8Array, start: number): number {
 }
 
 function afterNumber(bytes: Uint8Array, start: number): number {
-  let at = bytes[start] === MINUS ? start + 1 : start;
+  const at = bytes[start] === MINUS ? start + 1 : start;
   const whole = afterDigits(bytes, at);
   if (whole === at || (bytes[at] === ZERO && whole > at + 1)) return -1;
-  at = whole;
+  return afterFraction(bytes, whole);
+}
+
+/** What may follow the digits of a number. */
+function afterFraction(bytes: Uint8Array, start: number): number {
+  let at = start;
   if (bytes[at] === POINT) {
     const fraction = afterDigits(bytes, at + 1);
     if (fraction === at + 1) return -1;
@@ -228,6 +256,7 @@ export type JsonSize = {
   readonly containers: number;
   /** All values, arrays and objects among them. */
   readonly values: number;
+  readonly keys: number;
   /** How deep arrays and objects are nested. */
   readonly depth: number;
 };
@@ -235,8 +264,8 @@ export type JsonSize = {
 /** null: it is no JSON. */
 export function sizeOfJson(bytes: Uint8Array): JsonSize | null {
   if (!isJson(bytes)) return null;
-  const { containers, values, depthMax: depth } = scanner;
-  return { containers, values, depth };
+  const { containers, values, keys, depthMax: depth } = scanner;
+  return { containers, values, keys, depth };
 }
 
 function isWhole(bytes: Uint8Array, after: number): boolean {
@@ -325,22 +354,26 @@ export function elementsOf(list: Buffer): Buffer[] {
 
 /** Where a value ends that is known to be JSON: brackets are counted, and strings passed over. */
 function afterKnown(bytes: Uint8Array, start: number): number {
+  const end = bytes.length;
   let at = start;
+  const first = bytes[at]!;
+  if (first === QUOTE) return afterString(bytes, at);
+  if (first !== OPEN_OBJECT && first !== OPEN_LIST) {
+    while (at < end && ENDS_SCALAR[bytes[at]!] === 0) at++;
+    return at;
+  }
   let depth = 0;
-  for (; at < bytes.length; at++) {
-    const byte = bytes[at]!;
+  for (;;) {
+    while (at < end && IS_BRACKET[bytes[at]!] === 0) at++;
+    const byte = bytes[at];
     if (byte === QUOTE) {
-      at = afterString(bytes, at) - 1;
-      if (depth === 0) return at + 1;
+      at = afterString(bytes, at);
     } else if (byte === OPEN_LIST || byte === OPEN_OBJECT) {
       depth++;
-    } else if (byte === CLOSE_LIST || byte === CLOSE_OBJECT) {
-      // The bracket of what it stands in, behind a number or a word.
-      if (depth === 0) return at;
-      if (--depth === 0) return at + 1;
-    } else if (depth === 0 && (byte === COMMA || byte <= 0x20)) {
-      return at;
+      at++;
+    } else {
+      at++;
+      if (--depth === 0 || at >= end) return at;
     }
   }
-  return at;
 }

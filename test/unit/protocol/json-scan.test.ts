@@ -54,9 +54,9 @@ test('it is nested as deep as anybody reads it', () => {
 });
 
 test.each([
-  ['5', { containers: 0, values: 1, depth: 0 }],
-  ['[]', { containers: 1, values: 1, depth: 1 }],
-  ['{"a":[1,2,{"b":{}}]}', { containers: 4, values: 6, depth: 4 }],
+  ['5', { containers: 0, values: 1, keys: 0, depth: 0 }],
+  ['[]', { containers: 1, values: 1, keys: 0, depth: 1 }],
+  ['{"a":[1,2,{"b":{}}]}', { containers: 4, values: 6, keys: 2, depth: 4 }],
   ['[1', null],
 ])('the size of %s', (text, expected) => {
   expect(sizeOfJson(Buffer.from(text))).toEqual(expected);
