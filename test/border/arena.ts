@@ -62,6 +62,8 @@ export class Arena {
   readonly nats: NatsWire;
   /** Largest message that this run makes, bytes. */
   readonly largest: number;
+  /** There is time for what is dear. */
+  readonly isLong: boolean;
   readonly plans: Map<number, unknown>;
   readonly tally: Tally = {
     sent: 0,
@@ -83,6 +85,7 @@ export class Arena {
     ports: Ports;
     nats: NatsWire;
     largest: number;
+    isLong: boolean;
     plans: Map<number, unknown>;
     links: ((message: Buffer | Shape) => void)[];
   }) {
@@ -90,6 +93,7 @@ export class Arena {
     this.ports = parts.ports;
     this.nats = parts.nats;
     this.largest = parts.largest;
+    this.isLong = parts.isLong;
     this.plans = parts.plans;
     this.links = parts.links;
   }

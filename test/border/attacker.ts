@@ -32,6 +32,7 @@ export type Told =
       /** No case is begun after this; milliseconds. */
       readonly ms: number;
       readonly largest: number;
+      readonly isLong: boolean;
     };
 export type Said =
   | { readonly said: 'opened'; readonly places: Places['x'] }
@@ -65,9 +66,9 @@ async function open(natsPort: number, ipcPath: string): Promise<Places['x']> {
 }
 
 async function attack(told: Told & { tell: 'attack' }): Promise<Tally> {
-  const { name, seed, cases, ms, largest } = told;
+  const { name, seed, cases, ms, largest, isLong } = told;
   const chance = new Chance(`${seed} ${name}`);
-  const arena = new Arena({ chance, ports, nats: nats.wire, largest, plans, links });
+  const arena = new Arena({ chance, ports, nats: nats.wire, largest, isLong, plans, links });
   const until = performance.now() + ms;
   const attacking = attackOf(name);
   await attacking.first?.(arena);

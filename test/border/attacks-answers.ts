@@ -36,7 +36,8 @@ function answering(over: string, ends: string, most: number, answer: Answer): At
     ends,
     async first(arena) {
       for (const edge of EDGES)
-        if (edge.most <= Math.min(most, arena.largest)) await answer(arena, edge.draw(), false);
+        if (edge.most <= Math.min(most, arena.largest) && (arena.isLong || !edge.isLong))
+          await answer(arena, edge.draw(), false);
     },
     async next(arena) {
       const { chance } = arena;

@@ -9,34 +9,23 @@ import { KINDS, PACKET_BYTES } from './config.ts';
 import { bytesOf, draw } from './replies.ts';
 import { json, length, NAMES, NUMBERS, spoilt, text } from './values.ts';
 
-const PACKETS: readonly (readonly [Speech, Way])[] = [
-  ['pomelo', 'ws'],
-  ['pomelo', 'tcp'],
-  ['pitaya', 'ws'],
-  ['pitaya', 'tcp'],
-  ['nano', 'ws'],
-  ['nano', 'tcp'],
-];
+const DIALECTS = ['pomelo', 'pitaya', 'nano'] as const;
 const PATIENCE_MS = 40_000;
 
 export const clientAttacks: readonly Attack[] = [
-  ...PACKETS.flatMap(([speech, way]): Attack[] => [
-    {
-      what: `requests of ${speech}`,
-      over: way,
-      next: (arena) => request(arena, speech, way),
-    },
-    {
-      what: `packets of ${speech}`,
-      over: way,
-      next: (arena) => bytes(arena, speech, way),
-    },
-    {
-      what: `handshakes of ${speech}`,
-      over: way,
-      next: (arena) => handshake(arena, speech, way),
-    },
-  ]),
+  ...DIALECTS.flatMap((speech) =>
+    (
+      [
+        ['requests', request],
+        ['packets', bytes],
+        ['handshakes', handshake],
+      ] as const
+    ).map(([what, attack]): Attack => {
+      const next = (arena: Arena, n: number): Promise<void> =>
+        attack(arena, speech, n % 2 === 0 ? 'ws' : 'tcp');
+      return { what: `${what} of ${speech}`, over: 'ws and tcp', next };
+    }),
+  ),
   { what: 'requests of json', over: 'ws', next: (arena) => request(arena, 'json', 'ws') },
   { what: 'messages of json', over: 'ws', next: jsonMessage },
   { what: 'frames below the messages', over: 'ws', next: frames },

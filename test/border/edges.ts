@@ -10,11 +10,17 @@ const NOTHING: Drawn = {
   close: null,
 };
 
-export type Edge = { readonly what: string; readonly most: number; draw(): Drawn };
+export type Edge = {
+  readonly what: string;
+  /** Bytes that the transport has to take. */
+  readonly most: number;
+  /** Only where there is time: a dear one, whose like is among the others. */
+  readonly isLong: boolean;
+  draw(): Drawn;
+};
 
-/** @param most Bytes that the transport has to take. */
-function edge(what: string, most: number, draw: () => Partial<Drawn>): Edge {
-  return { what, most, draw: () => ({ ...NOTHING, ...draw() }) };
+function edge(what: string, most: number, draw: () => Partial<Drawn>, isLong = false): Edge {
+  return { what, most, isLong, draw: () => ({ ...NOTHING, ...draw() }) };
 }
 
 const filled = (bytes: number, letter: string): Buffer =>
@@ -32,15 +38,29 @@ const GROWING = [
 ] as const;
 
 export const EDGES: readonly Edge[] = [
-  ...GROWING.flatMap(([name, letter]) => [
-    edge(`a body of ${name}`, 8 * MIB, () => ({ body: filled(8_000_000, letter) })),
-    edge(`an error's own body of ${name}`, 8 * MIB, () => failed('', filled(8_000_000, letter))),
-    edge(`an error's text of ${name}`, 8 * MIB, () =>
-      failed((JSON.parse(`"${letter}"`) as string).repeat(2_000_000), null),
+  ...GROWING.flatMap(([name, letter], i) => [
+    edge(`a body of ${name}`, 8 * MIB, () => ({ body: filled(8_000_000, letter) }), i > 0),
+    edge(
+      `an error's own body of ${name}`,
+      8 * MIB,
+      () => failed('', filled(8_000_000, letter)),
+      i > 0,
+    ),
+    edge(
+      `an error's text of ${name}`,
+      8 * MIB,
+      () => failed((JSON.parse(`"${letter}"`) as string).repeat(2_000_000), null),
+      i > 1,
     ),
   ]),
   ...[0, 1, 65_536, 524_288, MIB, 4 * MIB, 16 * MIB - 40, 16 * MIB, 17_000_000, 32 * MIB].map(
-    (bytes) => edge(`a body of ${bytes} bytes`, bytes, () => ({ body: Buffer.alloc(bytes, 0x61) })),
+    (bytes) =>
+      edge(
+        `a body of ${bytes} bytes`,
+        bytes,
+        () => ({ body: Buffer.alloc(bytes, 0x61) }),
+        bytes > MIB && bytes !== 17_000_000,
+      ),
   ),
   edge('a body 100,000 deep', 200_000, () => ({
     body: Buffer.from('['.repeat(100_000) + ']'.repeat(100_000)),

@@ -39,7 +39,12 @@ export type Row = {
   readonly wall: string[];
 };
 
-export type Size = { readonly cases: number; readonly ms: number; readonly largest: number };
+export type Size = {
+  readonly cases: number;
+  readonly ms: number;
+  readonly largest: number;
+  readonly isLong: boolean;
+};
 
 export async function runRow(stage: Stage, attack: Attack, seed: string, size: Size): Promise<Row> {
   const { bystanders, attacker } = stage;
@@ -48,7 +53,7 @@ export async function runRow(stage: Stage, attack: Attack, seed: string, size: S
   const began = performance.now();
   if (attack.door !== undefined || attack.fleet === true) await stage.openDoor(attack.door ?? null);
   await bystanders.heal();
-  const before = await rest(stage);
+  const before = await rest(stage, size.isLong);
   bystanders.excuse = attack.ends ?? '';
   bystanders.resume();
   const seen = new Watch(stage);
@@ -72,7 +77,7 @@ ${lastWords(stage)}`);
   } finally {
     await seen.stop();
   }
-  const after = await rest(stage);
+  const after = await rest(stage, size.isLong);
   bystanders.excuse = '';
   faults.push(...tally.faults, ...bystanders.takeFaults());
   faults.push(...gaugeFaults(after.metrics, bystanders.count));
@@ -103,7 +108,10 @@ ${lastWords(stage)}`);
 }
 
 /** Nobody asks, and nothing is under way: the gauges and the memory as they are then. */
-async function rest({ bystanders, gateway }: Stage): Promise<{ metrics: Metrics; bytes: number }> {
+async function rest(
+  { bystanders, gateway }: Stage,
+  isLong: boolean,
+): Promise<{ metrics: Metrics; bytes: number }> {
   await bystanders.pause();
   let metrics = await gateway.metrics();
   // The ends of sessions are told to backends, and confirmed, after their clients have gone.
@@ -111,7 +119,7 @@ async function rest({ bystanders, gateway }: Stage): Promise<{ metrics: Metrics;
     await new Promise((resolve) => setTimeout(resolve, 100));
     metrics = await gateway.metrics();
   }
-  const { heapBytes, externalBytes } = await gateway.inside('collect');
+  const { heapBytes, externalBytes } = await gateway.inside(isLong ? 'collect' : 'look');
   return { metrics, bytes: heapBytes + externalBytes };
 }
 

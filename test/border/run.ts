@@ -42,7 +42,7 @@ process.exit(wrong.length === 0 ? 0 : 1);
 async function one(attack: Attack, repeat: number): Promise<void> {
   const name = nameOf(attack);
   try {
-    const size = { cases: Infinity, ms: msEach, largest: LARGEST_BYTES };
+    const size = { cases: Infinity, ms: msEach, largest: LARGEST_BYTES, isLong: true };
     const row = await runRow(stage, attack, `${seed} ${repeat}`, size);
     rows.push({ ...row, name: `${row.name} ${repeat}` });
     for (const fault of [...row.faults, ...row.wall]) wrong.push(`${row.name} ${repeat}: ${fault}`);

@@ -10,8 +10,8 @@ import { runRow } from '../border/row.ts';
 import { Stage } from '../border/stage.ts';
 import { MIB } from '../border/values.ts';
 
-const CASES = 8;
-const SIZE = { cases: CASES, ms: 120_000, largest: 20 * MIB };
+const CASES = 6;
+const SIZE = { cases: CASES, ms: 120_000, largest: 17 * MIB, isLong: false };
 const seed = seedOfRun();
 let stage: Stage | null = null;
 
