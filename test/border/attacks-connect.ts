@@ -11,12 +11,12 @@ import { json, length, MIB, NAMES, spoilt, text } from './values.ts';
 type Word = { readonly fields: Fields; readonly text: string };
 
 const BACK_MS = 30_000;
-const emoji = '😀'.repeat(2_000_000);
+const emoji = '😀'.repeat(1_500_000);
 
 /** What no handshake's answer holds, or would hold before it is escaped. */
 const EDGES: readonly (() => Fields)[] = [
   () => ({ accept: { user: { e: emoji } } }),
-  () => ({ accept: { user: { e: 'x'.repeat(20 * MIB) } } }),
+  () => ({ accept: { user: { e: 'x'.repeat(17 * MIB) } } }),
   () => ({ error: { code: 499, reason: emoji } }),
   () => ({ error: { code: 499, reason: 'TOO_POOR', message: emoji } }),
   () => ({ accept: { patch: { uid: emoji } } }),

@@ -97,7 +97,7 @@ async function post200(arena: Arena, method: string, body: string | Buffer): Pro
     let said = '';
     for await (const part of response) said += String(part);
     if (response.statusCode === 200) arena.tally.answered++;
-    else arena.refuse(/"reason":"([A-Z_]+)"/.exec(said)?.[1] ?? String(response.statusCode));
+    else arena.refuse(`HTTP ${response.statusCode}`);
     if (response.statusCode === 500) arena.fault(`Control's ${method}: 500 ${said.slice(0, 200)}`);
   } catch {
     arena.tally.closed++;

@@ -14,7 +14,6 @@ const SORTS: readonly (readonly [Speech, Way])[] = [
 ];
 /** Beyond the route's own time there is nothing to wait for, however busy the machine. */
 const PATIENCE_MS = 30_000;
-const PAUSE_MS = 400;
 
 /** What may be answered where a carrier was ended on purpose: away, or not in time. */
 const EXCUSED = /"reason":"(BACKEND_AWAY|TIMEOUT|OVERLOADED|BUS_AWAY)"/;
@@ -29,6 +28,7 @@ export class Bystanders {
   /** The hostile backend whose carrier may be ended just now, as xipc; '': none. */
   excuse = '';
   #ports: readonly number[] = [];
+  #pauseMs = 0;
   readonly #clients: Client[] = [];
   readonly #loops: Promise<void>[] = [];
   #paused = true;
@@ -36,9 +36,11 @@ export class Bystanders {
   #open = 0;
   #go: (() => void)[] = [];
 
-  static async start(ports: readonly number[]): Promise<Bystanders> {
+  /** @param pauseMs Between two requests of one of them, half of it or up to one and a half. */
+  static async start(ports: readonly number[], pauseMs: number): Promise<Bystanders> {
     const made = new Bystanders();
     made.#ports = ports;
+    made.#pauseMs = pauseMs;
     for (let i = 0; i < SORTS.length * BYSTANDERS; i++) await made.#join(i);
     return made;
   }
@@ -107,7 +109,7 @@ export class Bystanders {
       this.#open++;
       await this.#ask(client, `${side}${kind}`, `${index}-${turn}`);
       this.#open--;
-      await pause(PAUSE_MS * (0.5 + ((index * 7 + turn * 13) % 16) / 16));
+      await pause(this.#pauseMs * (0.5 + ((index * 7 + turn * 13) % 16) / 16));
     }
   }
 

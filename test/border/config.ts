@@ -39,7 +39,7 @@ drain: { budget: 2s, per_second: 10000 }
 }
 
 /** Routes are <side><kind>.echo.<anything>, as xnats.echo.say. */
-export function configOf(natsPort: number, places: Places, more = ''): string {
+export function configOf(natsPort: number, places: Places): string {
   const backends: string[] = [];
   for (const side of ['a', 'x'] as const) {
     const at = places[side];
@@ -81,5 +81,5 @@ ${routes.join('\n')}
   - { match: ">", backend: xipc, timeout: ${TIMEOUT_MS}ms }
 limits: { packet: ${PACKET_BYTES}, messages_per_second: 100000, burst: 100000 }
 drain: { budget: 3s, per_second: 10000 }
-${more}`;
+`;
 }

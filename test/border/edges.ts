@@ -39,17 +39,17 @@ const GROWING = [
 
 export const EDGES: readonly Edge[] = [
   ...GROWING.flatMap(([name, letter], i) => [
-    edge(`a body of ${name}`, 8 * MIB, () => ({ body: filled(8_000_000, letter) }), i > 0),
+    edge(`a body of ${name}`, 6 * MIB, () => ({ body: filled(6_000_000, letter) }), i > 0),
     edge(
       `an error's own body of ${name}`,
-      8 * MIB,
-      () => failed('', filled(8_000_000, letter)),
+      6 * MIB,
+      () => failed('', filled(6_000_000, letter)),
       i > 0,
     ),
     edge(
       `an error's text of ${name}`,
-      8 * MIB,
-      () => failed((JSON.parse(`"${letter}"`) as string).repeat(2_000_000), null),
+      6 * MIB,
+      () => failed((JSON.parse(`"${letter}"`) as string).repeat(1_500_000), null),
       i > 1,
     ),
   ]),

@@ -12,7 +12,7 @@ import { type Metrics, parseMetrics } from './metrics.ts';
 
 /** The last of what it has printed, for whoever asks why it is gone. */
 const OUTPUT_BYTES = 20_000;
-const PROBE_EVERY_MS = 20;
+const PROBE_EVERY_MS = 30;
 
 type Ports = { readonly clients: number[]; control: number; admin: number; health: number };
 
@@ -73,10 +73,10 @@ health: { listen: 127.0.0.1:0 }
 control: { listen: 127.0.0.1:0 }
 admin: { listen: 127.0.0.1:0 }
 ${yaml}`);
-    const line = await eventually(() => {
-      if (gateway.exit !== null) throw new Error(`${gateway.exit}: ${gateway.output}`);
-      return /\{[^\n]*"msg":"listening"\}\n/.exec(gateway.output)?.[0];
-    }, 'the gateway to listen');
+    const line = await gateway.#listening().catch(async (error: unknown) => {
+      await gateway[Symbol.asyncDispose]();
+      throw error;
+    });
     type Listening = Record<'controlPort' | 'adminPort' | 'healthPort', number> & {
       clients: string[];
       gateway: string;
@@ -93,12 +93,38 @@ ${yaml}`);
     return gateway;
   }
 
+  #listening(): Promise<string> {
+    return eventually(
+      () => {
+        if (this.exit !== null) throw new Error(`${this.exit}: ${this.output}`);
+        return /\{[^\n]*"msg":"listening"\}\n/.exec(this.output)?.[0];
+      },
+      'the gateway to listen',
+      60_000,
+    );
+  }
+
   get pid(): number {
     return this.#child.pid!;
   }
 
   kill(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
+  }
+
+  /** Reads no more of its log, until `readLog`. */
+  leaveLog(): void {
+    this.#child.stdout!.pause();
+  }
+
+  readLog(): void {
+    this.#child.stdout!.resume();
+  }
+
+  /** Heap and external memory after a collection, bytes. */
+  async held(): Promise<number> {
+    const { heapBytes, externalBytes } = await this.inside('collect');
+    return heapBytes + externalBytes;
   }
 
   /** The longest that /livez took since this was asked the last time; milliseconds. */

@@ -12,6 +12,7 @@ import { LEGEND, tableOf } from './table.ts';
 import { MIB } from './values.ts';
 
 const REPEATS = 3;
+const PAUSE_MS = 400;
 const LARGEST_BYTES = 32 * MIB;
 
 putToolsOnPath();
@@ -26,7 +27,7 @@ const attacks = ATTACKS.filter((attack) => nameOf(attack).includes(only));
 const msEach = (seconds * 1_000) / (attacks.length * REPEATS);
 const rows: Row[] = [];
 const wrong: string[] = [];
-let stage = await Stage.start();
+let stage = await Stage.start(PAUSE_MS);
 for (let repeat = 1; repeat <= REPEATS; repeat++)
   for (const attack of attacks) await one(attack, repeat);
 await stage[Symbol.asyncDispose]();
@@ -49,6 +50,6 @@ async function one(attack: Attack, repeat: number): Promise<void> {
   } catch (error) {
     wrong.push(`${name} ${repeat}: ${errorText(error)}`);
     await stage[Symbol.asyncDispose]();
-    stage = await Stage.start();
+    stage = await Stage.start(PAUSE_MS);
   }
 }

@@ -84,8 +84,8 @@ export class Stage implements AsyncDisposable {
     this.#open = opened;
   }
 
-  /** @param more Further keys of the gateway's configuration. */
-  static async start(more = ''): Promise<Stage> {
+  /** @param pauseMs How long a bystander is silent between two requests, about. */
+  static async start(pauseMs: number): Promise<Stage> {
     const nats = await startNats();
     const attacker = new Attacker();
     const sockets = { a: socketPath(), x: socketPath() };
@@ -101,7 +101,7 @@ export class Stage implements AsyncDisposable {
     const a = { link: link.at, handle: handle.at, method: method.at, http: http.at, ipc: ipc.at };
     const told = { tell: 'open', natsPort: nats.port, ipcPath: sockets.x.path } as const;
     const { places: x } = await attacker.tell(told, 'opened');
-    const gateway = await Gateway.start(configOf(nats.port, { a, x }, more));
+    const gateway = await Gateway.start(configOf(nats.port, { a, x }));
     const { ports } = gateway;
     const stage = new Stage(nats, gateway, attacker, x, [
       link,
@@ -118,7 +118,7 @@ export class Stage implements AsyncDisposable {
     try {
       await attacker.tell({ tell: 'attach', ports: stage.#ports() }, 'attached');
       await stage.#ready();
-      stage.bystanders = await Bystanders.start(ports.clients);
+      stage.bystanders = await Bystanders.start(ports.clients, pauseMs);
     } catch (error) {
       await stage[Symbol.asyncDispose]();
       throw error;

@@ -10,7 +10,8 @@ import { runRow } from '../border/row.ts';
 import { Stage } from '../border/stage.ts';
 import { MIB } from '../border/values.ts';
 
-const CASES = 6;
+const CASES = 5;
+const PAUSE_MS = 1_500;
 const SIZE = { cases: CASES, ms: 120_000, largest: 17 * MIB, isLong: false };
 const seed = seedOfRun();
 let stage: Stage | null = null;
@@ -23,7 +24,7 @@ test.each(ATTACKS.map((attack) => [nameOf(attack), attack] as const))(
   '%s',
   { timeout: 180_000 },
   async (_, attack) => {
-    stage ??= await Stage.start();
+    stage ??= await Stage.start(PAUSE_MS);
     try {
       const row = await runRow(stage, attack, String(seed), SIZE);
       expect(row.faults, `TEST_SEED=${seed}`).toEqual([]);
