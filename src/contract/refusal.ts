@@ -169,11 +169,10 @@ function fieldTexts(
   return texts.length === 0 ? null : (Object.fromEntries(texts) as Record<string, string>);
 }
 
-/** Without half a character at its end. */
-export function cut(text: string, max: number): string {
-  if (text.length <= max) return text;
-  const isHalf = (text.charCodeAt(max - 1) & 0xfc00) === 0xd800;
-  return text.slice(0, isHalf ? max - 1 : max);
+/** Without half a character at its end; halves elsewhere, which C clients take for broken JSON, are U+FFFD. */
+function cut(text: string, max: number): string {
+  const isHalf = text.length > max && (text.charCodeAt(max - 1) & 0xfc00) === 0xd800;
+  return text.slice(0, isHalf ? max - 1 : max).toWellFormed();
 }
 
 function jsonObject(bytes: Buffer): Record<string, unknown> | null {

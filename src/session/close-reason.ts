@@ -56,7 +56,7 @@ const WORDS_MAX = 256;
 
 /** What a backend said, cut to what is shown. */
 export function closeWords(text: string, code: number, retryAfterMs: number): CloseWords {
-  return { text: text.slice(0, WORDS_MAX), code, retryAfterMs };
+  return { text: text.slice(0, WORDS_MAX).toWellFormed(), code, retryAfterMs };
 }
 
 /** A backend's own words for a close; they show in the kick body, the close frame and the log. */

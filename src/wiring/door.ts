@@ -14,6 +14,7 @@ import type { Log } from '../telemetry/log.ts';
 import { Alarm, type TimerWheel } from '../timer-wheel.ts';
 import type { Accepted, Upstream } from '../upstream/upstream.ts';
 import type { Speech } from './dialects.ts';
+import type { Seldom } from './seldom.ts';
 
 /** Share of the time for which a backend's word holds after which it is asked again. */
 const REFRESH_AT = 0.8;
@@ -34,6 +35,7 @@ const NO_KEY =
 export type DoorParts = {
   readonly delivery: Delivery;
   readonly log: Log;
+  readonly seldom: Seldom;
   readonly wheel: TimerWheel;
   /** Milliseconds from the connection to the answer of the handshake. */
   readonly handshakeMs: number;
@@ -170,8 +172,13 @@ export class Door {
   #refuse(session: Session, why: Failure): void {
     const { sid, remoteIp } = session;
     const isAway = AWAY.has(why.reason);
-    const level = isAway || why.reason === 'BAD_REPLY' ? 'warn' : 'info';
-    this.#parts.log[level]({ sid, remoteIp, reason: why.reason, why: why.message }, 'not let in');
+    const { reason, detail, message } = why;
+    const isTrouble = isAway || reason === 'BAD_REPLY';
+    // A backend that is away turns everybody away; one that refuses somebody means that one.
+    const left = isTrouble ? this.#parts.seldom.take(reason) : {};
+    const fields = { sid, remoteIp, reason, why: detail || message };
+    if (left !== null)
+      this.#parts.log[isTrouble ? 'warn' : 'info']({ ...fields, ...left }, 'not let in');
     session.refuse(session.server.refuse(isAway ? 503 : 500, why), `${why.reason}: ${why.message}`);
   }
 

@@ -18,6 +18,7 @@ import { makeSpeeches } from './dialects.ts';
 import { Door } from './door.ts';
 import { makeSessionHost } from './hosts.ts';
 import { bound, portAddress, listenerOptions, sessionLimits } from './settings.ts';
+import { Seldom } from './seldom.ts';
 
 export type ListenersParts = {
   readonly config: Config;
@@ -113,11 +114,13 @@ export function listening(
   ];
 }
 
-function makeDoor({ config, delivery, log, wheel, upstreams }: ListenersParts): Door {
+function makeDoor(parts: ListenersParts): Door {
+  const { config, clock, delivery, log, wheel, upstreams } = parts;
   const ordinal = Object.keys(config.backends).indexOf(config.auth.backend);
   return new Door({
     delivery,
     log,
+    seldom: new Seldom(clock),
     wheel,
     handshakeMs: config.limits.handshake,
     asked: config.auth.mode === 'connect' ? { upstream: upstreams[ordinal]!, ordinal } : null,

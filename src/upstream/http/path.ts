@@ -1,6 +1,8 @@
 /** Where on its backend a route is posted to. Pure. */
 import { isOwnPath } from '../../routing/reserved.ts';
 
+const LIKE_OWN = /closed|connect|%/i;
+
 /** What a template may name of a route. */
 type Part = 'server' | 'handler' | 'method';
 
@@ -25,7 +27,8 @@ export class Paths {
 
   /** True for a path of our own, however it is written: no client's message goes there. */
   isOwn(path: string): boolean {
-    return isOwnPath(path, this.#base);
+    // Nearly every other path has nothing of them in it.
+    return LIKE_OWN.test(path) && isOwnPath(path, this.#base);
   }
 
   /**
