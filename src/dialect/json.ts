@@ -5,6 +5,7 @@
 import { isUtf8 } from 'node:buffer';
 
 import { type Failure, failure } from '../errors.ts';
+import { CONVERT_BYTES, weightOfJson } from '../protocol/convert.ts';
 import { isRawNumber, parseAsWritten, parseExact, wholeOf } from '../protocol/exact-json.ts';
 import { type HandshakeCode, type HandshakeRequest, readHandshake } from '../protocol/handshake.ts';
 import { isJson, Members } from '../protocol/json-scan.ts';
@@ -38,10 +39,17 @@ export class JsonDialect implements Dialect {
   };
   readonly packetBytesMax = Infinity;
   readonly wire: Wire = new JsonWire();
+  readonly #convertBytesMax: number;
+
+  /** @param convertBytesMax Bytes of a handshake, which is parsed: `limits.convert`. */
+  constructor(convertBytesMax = CONVERT_BYTES) {
+    this.#convertBytesMax = convertBytesMax;
+  }
 
   /** `{"handshake":{"sys":{…},"user":{…}}}`; both may be left out. */
   readHandshake(body: Buffer): HandshakeRequest | null {
-    const value = parse(body);
+    const weight = weightOfJson(body, this.#convertBytesMax);
+    const value = weight > this.#convertBytesMax ? undefined : parse(body);
     return isObject(value) ? readHandshake(value['handshake'], false) : null;
   }
 

@@ -63,7 +63,7 @@ export class NanoDialect implements Dialect {
   }
 
   readHandshake(body: Buffer): HandshakeRequest | null {
-    return parseHandshake(body, false);
+    return parseHandshake(body, false, this.#options.convertBytesMax);
   }
 
   wireFor(): Wire {

@@ -74,7 +74,7 @@ export class PitayaDialect implements Dialect {
   }
 
   readHandshake(body: Buffer): HandshakeRequest | null {
-    return parseHandshake(body, false);
+    return parseHandshake(body, false, this.#options.convertBytesMax);
   }
 
   wireFor(): Wire {

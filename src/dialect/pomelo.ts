@@ -100,7 +100,7 @@ export class PomeloDialect implements Dialect {
   }
 
   readHandshake(body: Buffer): HandshakeRequest | null {
-    return parseHandshake(body);
+    return parseHandshake(body, true, this.#options.convertBytesMax);
   }
 
   wireFor(request: HandshakeRequest): Wire {

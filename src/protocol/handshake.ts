@@ -1,4 +1,5 @@
 /** The handshake's JSON, both ways. Pure: who may come in is decided elsewhere. */
+import { CONVERT_BYTES, weightOfJson } from './convert.ts';
 import { parseAsWritten } from './exact-json.ts';
 import { encodeJsonPacket, type Encoded, PacketType } from './packet.ts';
 import type { RouteDictionary } from './route-dictionary.ts';
@@ -21,10 +22,15 @@ export type HandshakeRequest = {
 };
 
 /**
- * Reads the request. null: not a JSON object with a `sys` object, which Pomelo answers with code 500; Pitaya and
+ * Reads the request, at most `convertBytesMax` of it. null: not a JSON object with a `sys` object, which Pomelo answers with code 500; Pitaya and
  * Nano do without `sys`.
  */
-export function parseHandshake(body: Buffer, needsSys = true): HandshakeRequest | null {
+export function parseHandshake(
+  body: Buffer,
+  needsSys = true,
+  convertBytesMax = CONVERT_BYTES,
+): HandshakeRequest | null {
+  if (weightOfJson(body, convertBytesMax) > convertBytesMax) return null;
   try {
     return readHandshake(parseAsWritten(textFromClient(body)), needsSys);
   } catch {

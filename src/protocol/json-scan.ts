@@ -2,6 +2,7 @@
  * JSON looked at and not parsed: whether it is JSON, where its members are, and how much there is to convert. One pass
  * over the bytes, without recursion and without making anything, so that text can pass as it came. [RFC 8259]
  */
+import { afterLarge, forgetLarge, remember } from './large-json.ts';
 
 /** Arrays and objects within each other; what is nested deeper counts as no JSON. */
 export const SCAN_DEPTH_MAX = 65_536;
@@ -49,8 +50,16 @@ class Scanner {
   keys = 0;
   /** The deepest nesting. */
   depthMax = 0;
-  /** 1 for an object, by depth. */
+  /** 1 for an object, by depth, and where each began. */
   readonly #isObject = new Uint8Array(SCAN_DEPTH_MAX + 1);
+  readonly #starts = new Uint32Array(SCAN_DEPTH_MAX + 1);
+
+  #open(depth: number, isObject: boolean, start: number): void {
+    if (depth > this.depthMax) this.depthMax = depth;
+    this.containers++;
+    this.#isObject[depth] = isObject ? 1 : 0;
+    this.#starts[depth] = start;
+  }
 
   /** Where the value that begins at or behind `start` has ended; -1: there is none. `wanted`: of that object. */
   value(bytes: Uint8Array, start: number, wanted: Wanted | null = null): number {
@@ -58,6 +67,7 @@ class Scanner {
     this.values = 0;
     this.keys = 0;
     this.depthMax = 0;
+    forgetLarge();
     let at = start;
     let depth = 0;
     let member: Slice | null = null;
@@ -72,9 +82,7 @@ class Scanner {
       if (depth === 1 && member !== null) member.start = at;
       if (first === OPEN_OBJECT || first === OPEN_LIST) {
         if (++depth > SCAN_DEPTH_MAX) return -1;
-        if (depth > this.depthMax) this.depthMax = depth;
-        this.containers++;
-        this.#isObject[depth] = first === OPEN_OBJECT ? 1 : 0;
+        this.#open(depth, first === OPEN_OBJECT, at);
         at = afterSpace(bytes, at + 1);
         if (bytes[at] !== first + 2) {
           if (first === OPEN_LIST) continue;
@@ -122,6 +130,7 @@ class Scanner {
         }
         if (byte !== (isObject ? CLOSE_OBJECT : CLOSE_LIST)) return -1;
         at++;
+        remember(bytes, this.#starts[depth]!, at);
         depth--;
       }
     }
@@ -362,6 +371,8 @@ function afterKnown(bytes: Uint8Array, start: number): number {
     while (at < end && ENDS_SCALAR[bytes[at]!] === 0) at++;
     return at;
   }
+  const known = afterLarge(bytes, at);
+  if (known > 0) return known;
   let depth = 0;
   for (;;) {
     while (at < end && IS_BRACKET[bytes[at]!] === 0) at++;

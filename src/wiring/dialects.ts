@@ -89,6 +89,6 @@ function makeDialect({ config, listen, pomelo, project, clock }: DialectParts): 
         convertBytesMax,
       });
     case 'json':
-      return new JsonDialect();
+      return new JsonDialect(convertBytesMax);
   }
 }

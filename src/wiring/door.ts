@@ -28,7 +28,7 @@ const REFRESH_TIMEOUT_MS = 5_000;
 const AWAY = new Set(['BACKEND_AWAY', 'BUS_AWAY', 'OVERLOADED', 'TIMEOUT', 'DRAINING']);
 
 const NO_HANDSHAKE =
-  'what came as a handshake is not one: {"sys":{"type":"…","version":"…"},"user":{}} is expected, in JSON';
+  'what came as a handshake is not one: {"sys":{"type":"…","version":"…"},"user":{}} is expected, in JSON, or more than limits.convert allows';
 const NO_KEY =
   'use_crypto is on, and the handshake has no RSA key to check signatures with (sys.rsa, rsa_n of 512 to 4096 bits)';
 

@@ -1,7 +1,13 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 
-import { isJson, Members, SCAN_DEPTH_MAX, sizeOfJson } from '../../../src/protocol/json-scan.ts';
+import {
+  elementsOf,
+  isJson,
+  Members,
+  SCAN_DEPTH_MAX,
+  sizeOfJson,
+} from '../../../src/protocol/json-scan.ts';
 
 function parses(text: string): boolean {
   try {
@@ -109,4 +115,31 @@ test.each([
   const members = new Members(['payload']);
   expect(members.read(Buffer.from(text))).toBe(true);
   expect(members.get('payload')?.toString()).toBe(value);
+});
+
+test('where something large ends is remembered for the text that it stands in, and no other', () => {
+  const frames = (list: string): Buffer => {
+    // Memory of its own, so that both texts begin at the same place in it.
+    const text = `{"frames":[${list}],"after":7}`;
+    const bytes = Buffer.from(new Uint8Array(200_000).buffer, 0, text.length);
+    bytes.write(text);
+    return bytes;
+  };
+  const members = new Members(['frames', 'after']);
+  const [long, short] = [frames('1,'.repeat(60_000) + '1'), frames('2')];
+  expect(members.read(long)).toBe(true);
+  expect(members.readKnown(long)).toBe(true);
+  expect(members.get('after')?.toString()).toBe('7');
+  expect(elementsOf(members.get('frames')!)).toHaveLength(60_001);
+  expect(members.readKnown(short)).toBe(true);
+  expect(members.get('frames')?.toString()).toBe('[2]');
+  expect(members.get('after')?.toString()).toBe('7');
+});
+
+test.each([
+  ['[]', []],
+  [' [ 1 , "a]" ,{"b":[2]}, [] ] ', ['1', '"a]"', '{"b":[2]}', '[]']],
+  ['7', []],
+])('the elements of %s', (list, elements) => {
+  expect(elementsOf(Buffer.from(list)).map(String)).toEqual(elements);
 });
