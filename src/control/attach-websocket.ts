@@ -45,8 +45,8 @@ export class AttachWebSockets {
     this.#attach = attach;
   }
 
-  /** Answers an upgrade request of the admin port. */
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  /** Answers an upgrade request of the admin port. `onOpen`: it has become a WebSocket. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, onOpen: () => void): void {
     // A client that goes away meanwhile is nobody's fault.
     socket.on('error', () => {});
     if ((request.url ?? '').split('?', 1)[0] !== ATTACH_PATH) {
@@ -60,6 +60,7 @@ export class AttachWebSockets {
     }
     const { remoteAddress, remotePort } = request.socket;
     this.#server.handleUpgrade(request, socket, head, (ws) => {
+      onOpen();
       this.#open(
         ws,
         request.socket,

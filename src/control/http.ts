@@ -52,11 +52,17 @@ export class HttpServer {
         this.#onRequest(request, response);
       },
     );
-    this.#server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-      this.#port.settle(this.#arrivals.get(socket)!);
-      this.#attach!.upgrade(request, socket, head);
-    });
-    if (attach === null) this.#server.removeAllListeners('upgrade');
+    const webSockets = this.#attach;
+    if (webSockets !== null) {
+      this.#server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+        const arrival = this.#arrivals.get(socket)!;
+        // One that is refused has as long to go as it had to come.
+        arrival.stage = 'kept';
+        webSockets.upgrade(request, socket, head, () => {
+          this.#port.settle(arrival);
+        });
+      });
+    }
     this.#server.on('clientError', (error, socket) => {
       const refused = refuseHttp(error, socket);
       const arrival = this.#arrivals.get(socket);

@@ -11,6 +11,7 @@ export class TextReader {
   readonly #onPacket: OnPacket;
   /** What came behind `hold()`. */
   #kept: Buffer[] = [];
+  #keptBytes = 0;
   #held = false;
   #reading = false;
 
@@ -22,14 +23,13 @@ export class TextReader {
 
   /** Bytes kept behind `hold()`; a message is never incomplete here. */
   get heldBytes(): number {
-    let bytes = 0;
-    for (const message of this.#kept) bytes += message.length;
-    return bytes;
+    return this.#keptBytes;
   }
 
   push(message: Buffer): PacketFault | null {
     if (message.length > this.#bytesMax) return 'packet_too_long';
     this.#kept.push(message);
+    this.#keptBytes += message.length;
     this.#read();
     return null;
   }
@@ -52,6 +52,7 @@ export class TextReader {
     while (!this.#held) {
       const message = this.#kept.shift();
       if (message === undefined) break;
+      this.#keptBytes -= message.length;
       const start = message.toString('latin1', 0, HANDSHAKE_BYTES);
       this.#onPacket(HANDSHAKE.test(start) ? PacketType.HANDSHAKE : PacketType.DATA, message);
     }

@@ -155,7 +155,7 @@ export class Outbox {
   flush(): void {
     this.#dirty = false;
     if (this.#ended) return;
-    this.#offer();
+    this.offer();
     this.#owner.onFlushed();
   }
 
@@ -202,7 +202,8 @@ export class Outbox {
     this.#touch();
   }
 
-  #offer(): void {
+  /** Gives the client what it takes at once. */
+  offer(): void {
     // In pieces: each that the client has taken shows that it reads, and what waits here can still be replaced.
     while (this.#waits && this.#corks === 0 && !this.#connection.congested) this.#send(PIECE_BYTES);
     if (this.#connection.congested) {
@@ -238,14 +239,15 @@ export class Outbox {
    */
   #makeRoom(bytes: number, latestKey: string, mustGo: boolean): boolean {
     if (this.#ended) return false;
-    this.#offer();
+    this.offer();
     const unsent = this.unsentBytes - this.#queue.bytesOf(latestKey);
     if (unsent === 0 || unsent + bytes <= this.#limits.bytesMax) this.#overfullSinceTurn = 0;
     else if (this.#wasOffered) return false;
     else if (this.#overfullSinceTurn === 0) this.#overfullSinceTurn = this.#outboxes.turn;
-    if (this.#outboxes.hasRoom(bytes)) return true;
-    if (mustGo) this.#outboxes.makeRoom(bytes);
-    return mustGo && !this.#ended;
+    // To make room this one may have been closed.
+    return (
+      this.#outboxes.hasRoom(bytes) || (this.#outboxes.makeRoom(bytes, mustGo) && !this.#ended)
+    );
   }
 
   /** The client had its time: it takes nothing, or less than comes. */

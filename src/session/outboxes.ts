@@ -72,17 +72,23 @@ export class Outboxes {
   }
 
   /**
-   * Closes the fullest ones whose clients are behind until there is room for `bytes`. Where none is behind there
-   * may be no room: what one turn brings is taken before anybody can be slow.
+   * Makes room for `bytes`: has everybody offered what waits, and with `mustGo` closes the fullest whose clients are
+   * behind. False: there is none for what may be dropped. Where nobody is behind there is room: what one turn brings
+   * is taken before anybody can be slow.
    */
-  makeRoom(bytes: number): void {
-    if (this.#sortedTurn !== this.#turn) this.#sort();
+  makeRoom(bytes: number, mustGo: boolean): boolean {
+    if (this.#sortedTurn !== this.#turn) {
+      for (const outbox of this.#dirty) outbox.offer();
+      this.#sort();
+    }
+    if (!mustGo) return this.hasRoom(bytes) || this.#fullestLast.length === 0;
     while (!this.hasRoom(bytes)) {
       const fullest = this.#fullestLast.pop();
-      if (fullest === undefined) return;
+      if (fullest === undefined) break;
       // It may have been taken from meanwhile, or be gone.
       if (this.#behind.has(fullest)) fullest.evict();
     }
+    return true;
   }
 
   /** Once per turn: what thousands hold is not looked through for every message. */

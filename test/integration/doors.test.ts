@@ -81,6 +81,23 @@ describe('a connection to another port than the clients’', () => {
     },
   );
 
+  test('admin: an upgrade that is refused and stays is cut', async () => {
+    await using gateway = await startGateway(`${ECHO}limits: { handshake: 300ms }\n`);
+    const socket = net.connect({ port: gateway.adminPort, host: '127.0.0.1', allowHalfOpen: true });
+    socket.on('error', () => {});
+    const closed = new Promise((resolve) => {
+      socket.on('close', resolve);
+    });
+    let answer = '';
+    socket.on('data', (chunk) => (answer += chunk.toString()));
+    socket.write(UPGRADE);
+    // It leaves its side open, and notices the cut when it writes.
+    const writing = setInterval(() => socket.write('x'), 20);
+    await closed;
+    clearInterval(writing);
+    expect(answer).toMatch(/^HTTP\/1\.1 404 /);
+  });
+
   test('that is kept open may ask again', async () => {
     await using gateway = await startGateway(ECHO);
     await using raw = await RawSocket.connect(gateway.healthPort);

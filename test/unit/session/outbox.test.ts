@@ -317,6 +317,22 @@ describe('all outboxes together', () => {
     expect(evicted()).toEqual([]);
   });
 
+  test('drop nothing of what one turn brings, and offer it to everybody before they are full', async () => {
+    const outboxes = new Outboxes(new ManualClock(1_000), 3_000);
+    const clients = Array.from({ length: 100 }, () => setUp({ bytesMax: 10_000 }, outboxes));
+    const droppable = { ...LASTING, droppable: true };
+    for (const { outbox, connection } of clients) {
+      // Every second one is as TLS: it takes everything, a little later.
+      connection.stuck = clients.findIndex((client) => client.outbox === outbox) % 2 === 0;
+      expect(outbox.putPerishable(message('x', 100), droppable)).toBe('taken');
+    }
+    expect(outboxes.heldBytes).toBeLessThanOrEqual(100 * 100);
+    await turn();
+    expect(clients.map(({ connection }) => connection.writes.flat().length)).toEqual(
+      Array<number>(100).fill(1),
+    );
+  });
+
   test('close nobody who had no time to take what one turn brings', async () => {
     const outboxes = new Outboxes(new ManualClock(1_000), 3_000);
     const clients = Array.from({ length: 10 }, () => setUp({ bytesMax: 10_000 }, outboxes));
