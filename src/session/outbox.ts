@@ -72,11 +72,6 @@ export class Outbox {
     return this.#queue.bytes + this.#connection.bufferedBytes;
   }
 
-  /** Entries that wait, with those that were replaced. */
-  get waitingEntries(): number {
-    return this.#queue.length;
-  }
-
   /** Milliseconds for which the client has taken nothing although there was something; 0: no backlog. */
   backlogMs(now: number): number {
     if (this.#backlogSince === 0) return 0;

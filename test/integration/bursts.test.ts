@@ -2,6 +2,7 @@
  * Much at once for clients that read well, and for clients that do not: who reads gets everything, whatever one turn
  * of the event loop brings; what all others hold together is bounded, and is what the metric says.
  */
+import net from 'node:net';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -11,8 +12,9 @@ import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { type LinkBackend, startLinkBackend } from '../support/link-backend.ts';
 import { startNats } from '../support/nats.ts';
 import { headersOf } from '../support/nats-backend.ts';
+import { ACK, ask, HANDSHAKE } from '../support/raw.ts';
 import { serve } from '../support/serve.ts';
-import { Authority, SecretFolder, TlsPipe } from '../support/tls.ts';
+import { Authority, connectTls, SecretFolder, TlsPipe } from '../support/tls.ts';
 import { eventually } from '../support/wait.ts';
 
 setFlagsFromString('--expose-gc');
@@ -51,6 +53,50 @@ async function crowd(port: number, how: (typeof HOSTS)[number], count: number): 
     },
   };
 }
+
+/** Takes some of what comes, and pauses. */
+function readSteadily(socket: net.Socket): void {
+  let taken = 0;
+  socket.on('data', (chunk) => {
+    taken += chunk.length;
+    if (taken < 400_000) return;
+    taken = 0;
+    socket.pause();
+    setTimeout(() => socket.resume(), 100);
+  });
+}
+
+test.each(['tcp', 'tls'] as const)(
+  'a client that reads slowly, but all the time, is not slow, however long one answer is: %s',
+  async (transport) => {
+    await using backend = await startLinkBackend((request) => {
+      request.answer({ padding: 'x'.repeat(12_000_000), end: 'THE END' });
+    });
+    await using gateway = await startGateway(
+      `${routes(backend)}${LISTEN}heartbeat: 0s\nlimits: { slow: { drop_after: 100ms, close_after: 1s } }\n`,
+    );
+    const { port } = gateway;
+    const socket =
+      transport === 'tls'
+        ? await connectTls(port, { ca: authority.cert })
+        : net.connect({ port, host: '127.0.0.1' });
+    let tail = '';
+    const whole = new Promise<void>((resolve, reject) => {
+      socket.on('close', () => {
+        reject(new Error('closed before the end'));
+      });
+      socket.on('data', (chunk) => {
+        tail = (tail + chunk.toString('latin1')).slice(-200);
+        if (tail.includes('THE END')) resolve();
+      });
+    });
+    readSteadily(socket);
+    socket.write(Buffer.concat([HANDSHAKE, ACK, ask(1, 'a.big')]));
+    await whole;
+    expect(slowOnes(gateway)).toBe(0);
+    socket.destroy();
+  },
+);
 
 const numbered = (n: number, bytes: number): Buffer =>
   Buffer.from(JSON.stringify({ n, padding: 'x'.repeat(bytes) }));
