@@ -1,5 +1,8 @@
 /** A gRPC backend that vanishes without a word: its connection stays open, and nothing comes on it any more. */
+import { once } from 'node:events';
+import { Client, credentials } from '@grpc/grpc-js';
 import { describe, expect, test, vi } from 'vitest';
+import { WebSocket } from 'ws';
 
 import { layCable } from '../support/cable.ts';
 import { TestClient } from '../support/client.ts';
@@ -101,4 +104,45 @@ routes: [{ match: "t.>", backend: game, timeout: 20s }]
   await using client = await TestClient.connect(gateway.port);
   expect(await client.request('t.say')).toEqual({ done: true });
   expect(backend.links).toHaveLength(1);
+});
+
+describe('a backend that has dialled in and vanishes is found out without a call', () => {
+  const open = (): Promise<TestGateway> =>
+    startGateway(`
+backends: { game: { dial_in: {}, dead_after: 1s } }
+routes: [{ match: "t.>", backend: game }]
+`);
+  const attached = (gateway: TestGateway): number => gateway.gateway.info().backends[0]!.healthy;
+
+  test('by gRPC', async () => {
+    await using gateway = await open();
+    await using cable = await layCable(gateway.controlPort);
+    const client = new Client(`127.0.0.1:${cable.port}`, credentials.createInsecure());
+    const raw = (bytes: Buffer): Buffer => bytes;
+    const stream = client.makeBidiStreamRequest('/pith.v1.Gateway/Attach', raw, raw);
+    stream.on('error', () => {});
+    // A hello whose field 6, backend, is "game".
+    stream.write(Buffer.from([0x0a, 8, 0x12, 6, 0x32, 4, ...Buffer.from('game')]));
+    await once(stream, 'data');
+    expect(attached(gateway)).toBe(1);
+    cable.freeze();
+    await eventually(() => attached(gateway) === 0, 'it to be gone');
+    stream.cancel();
+    client.close();
+  });
+
+  test('by WebSocket', async () => {
+    await using gateway = await open();
+    await using cable = await layCable(gateway.adminPort);
+    const socket = new WebSocket(`ws://127.0.0.1:${cable.port}/v1/attach`);
+    socket.on('error', () => {});
+    await once(socket, 'open');
+    socket.send('{"frames":[{"hello":{"backend":"game"}}]}');
+    await once(socket, 'message');
+    expect(attached(gateway)).toBe(1);
+    cable.freeze();
+    await eventually(() => attached(gateway) === 0, 'it to be gone');
+    await logged(gateway, /nothing came for 1 s \(dead_after\)/);
+    socket.terminate();
+  });
 });

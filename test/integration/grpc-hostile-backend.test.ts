@@ -4,6 +4,7 @@ import http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, test, vi } from 'vitest';
 
+import { AGING_PROTOS } from '../support/aging.ts';
 import { TestClient } from '../support/client.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { GrpcBackend } from '../support/grpc-backend.ts';
@@ -120,10 +121,10 @@ function framed(message: Buffer): Buffer {
 }
 const HELLO = framed(Buffer.from([0x0a, 5, 0x12, 3, 0x0a, 1, 0x61]));
 
-function gatewayTo(url: string, more = ''): Promise<TestGateway> {
+function gatewayTo(url: string, more = '', route = ''): Promise<TestGateway> {
   return startGateway(`
 backends: { game: { grpc: "${url}"${more} }, here: { reply: { ok: 1 } } }
-routes: [{ match: "here.>", backend: here }, { match: "game.>", backend: game, timeout: 5s }]
+routes: [{ match: "here.>", backend: here }, { match: "game.>", backend: game, timeout: 5s${route} }]
 `);
 }
 
@@ -218,6 +219,35 @@ describe('connections', () => {
     await using client = await TestClient.connect(gateway.port);
     for (let n = 0; n < 3; n++) expect(await client.request('game.x', {})).toEqual({});
     expect(raw.links).toBe(1);
+  });
+
+  test.each([
+    ['handle', ', mode: handle', ''],
+    [
+      'method',
+      `, mode: method, services: [aging.v1.Backend], protos: ${JSON.stringify(AGING_PROTOS)}`,
+      ', method: /aging.v1.Backend/Handle',
+    ],
+  ])('one that lets one stream be open answers calls, mode: %s', async (_, keys, route) => {
+    await using raw = await startRaw(
+      (stream, path) => {
+        stream.respond(RESPONSE, { waitForTrailers: true });
+        // A watch of its health stays open.
+        if (!path.endsWith('/Handle')) return;
+        stream.on('wantTrailers', () => {
+          stream.sendTrailers({ 'grpc-status': '0' });
+        });
+        stream.resume();
+        stream.end(framed(Buffer.alloc(0)));
+      },
+      { settings: { maxConcurrentStreams: 1 } },
+    );
+    await using gateway = await gatewayTo(raw.url, keys, route);
+    await using client = await TestClient.connect(gateway.port);
+    await vi.waitFor(async () => {
+      expect(await client.request('game.room.x', {})).toEqual({});
+    }, SOON);
+    for (let n = 0; n < 5; n++) expect(await client.request('game.room.x', {})).toEqual({});
   });
 
   test('floods of PING and SETTINGS hold nobody up', async () => {

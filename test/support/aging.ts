@@ -9,7 +9,10 @@ import { run, type Running, start } from './process.ts';
 const SOURCE = fileURLToPath(new URL('../backends/aging-go', import.meta.url));
 const JAVA_SOURCE = fileURLToPath(new URL('../backends/aging-java', import.meta.url));
 const BUILT = fileURLToPath(new URL('../../.cache/go/', import.meta.url));
-const PROTO = fileURLToPath(new URL('../../proto', import.meta.url));
+/** Folders of the .proto files of aging.v1.Backend, whose Handle is that of pith.v1.Backend. */
+export const AGING_PROTOS = ['../../proto', '../backends/aging-proto'].map((path) =>
+  fileURLToPath(new URL(path, import.meta.url)),
+);
 let build: Promise<string> | null = null;
 
 export type Aging = Running & { readonly address: string };
@@ -47,9 +50,9 @@ export function agingGateway(mode: Mode, grpc: string, more = ''): Promise<TestG
   const keys = `{ grpc: "${grpc}", mode: ${mode}${more}`;
   const isMethod = mode === 'method';
   return startGateway(`
-backends: { game: ${keys}${isMethod ? `, services: [pith.v1.Backend], protos: ["${PROTO}"]` : ''} } }
+backends: { game: ${keys}${isMethod ? `, services: [aging.v1.Backend], protos: ${JSON.stringify(AGING_PROTOS)}` : ''} } }
 routes:
-  - { match: "game.>", backend: game, timeout: 600s${isMethod ? ', method: /pith.v1.Backend/Handle' : ''} }
+  - { match: "game.>", backend: game, timeout: 600s${isMethod ? ', method: /aging.v1.Backend/Handle' : ''} }
 heartbeat: 0s
 limits: { messages_per_second: 100000, burst: 100000 }
 `);

@@ -67,6 +67,8 @@ export class Connection {
   #asked = 0;
   /** The server takes no more calls on the connection that is there; set by whoever wants to know. */
   onGoaway: (why: string) => void = () => {};
+  /** How many streams the server lets be open at a time; told of each connection, set likewise. */
+  onStreamsMax: (max: number) => void = () => {};
 
   /** @throws when the certificates are none; check them beforehand with `credentialsOf`. */
   constructor(dial: Dial, more: ChannelOptions = {}) {
@@ -156,6 +158,11 @@ export class Connection {
       // With an error the connection ends by itself.
       if (this.#session === session && code === NO_ERROR) this.onGoaway(textOf(data));
     });
+    // The call whose stream this is does not know of it yet, and could not be cancelled.
+    setImmediate(() => {
+      if (!session.destroyed)
+        this.onStreamsMax(session.remoteSettings.maxConcurrentStreams ?? Infinity);
+    });
   }
 
   #open(): Client {
@@ -222,8 +229,9 @@ class OwnCredentials extends ChannelCredentials {
 // The one public way to the session of a stream that somebody else opens. [nodejs.org/api/diagnostics_channel.html]
 subscribe('http2.client.stream.created', (message) => {
   const { session } = (message as { stream: { session?: ClientHttp2Session } }).stream;
-  // Of another library, the socket has no owner.
-  if (session !== undefined) (session.socket as Owned)[OWNER]?.onSession(session);
+  // The socket of a session that has ended cannot be looked at; one of another library has no owner.
+  if (session === undefined || session.destroyed) return;
+  (session.socket as Owned)[OWNER]?.onSession(session);
 });
 
 /** What a server says for people to read, as `max_age`. */

@@ -19,7 +19,7 @@ export type HealthMode = 'auto' | boolean;
 
 /** The connection whose backend is asked. */
 export interface Watched {
-  readonly connection: Pick<Connection, 'watch'>;
+  readonly connection: Pick<Connection, 'watch' | 'onStreamsMax'>;
   watchHealth(): HealthStream;
 }
 
@@ -42,6 +42,10 @@ export class HealthWatch {
     this.#wheel = wheel;
     this.#onChange = onChange;
     this.well = mode !== true;
+    // The one stream that there may be is for calls.
+    channel.connection.onStreamsMax = (max) => {
+      if (max < 2) this.#onFewStreams();
+    };
     this.#again = new Alarm(() => {
       this.start();
     });
@@ -73,6 +77,12 @@ export class HealthWatch {
     this.#drop();
     this.well = this.#mode !== true;
     this.words = '';
+  }
+
+  #onFewStreams(): void {
+    if (this.#stream === null) return;
+    this.#drop();
+    this.#become(this.#mode !== true, 'the server lets one stream be open; health is not watched');
   }
 
   /** Asks no more; what was said holds. */

@@ -98,6 +98,10 @@ func main() {
 	}
 	grpcServer := grpc.NewServer(options...)
 	pith.RegisterBackendServer(grpcServer, server{})
+	// The same under a name that mode: method may call: test/backends/aging-proto.
+	own := pith.Backend_ServiceDesc
+	own.ServiceName = "aging.v1.Backend"
+	grpcServer.RegisterService(&own, server{})
 	go func() {
 		<-ctx.Done()
 		grpcServer.Stop()

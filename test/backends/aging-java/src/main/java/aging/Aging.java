@@ -1,7 +1,9 @@
 package aging;
 
+import io.grpc.ServerServiceDefinition;
 import io.grpc.Status;
 import io.grpc.netty.shaded.io.grpc.netty.NettyServerBuilder;
+import io.grpc.stub.ServerCalls;
 import io.grpc.stub.StreamObserver;
 import java.net.InetSocketAddress;
 import java.time.Duration;
@@ -84,7 +86,13 @@ public final class Aging extends BackendGrpc.BackendImplBase {
   }
 
   public static void main(String[] args) throws Exception {
-    var builder = NettyServerBuilder.forAddress(new InetSocketAddress("127.0.0.1", 0)).addService(new Aging());
+    var aging = new Aging();
+    // The same under a name that mode: method may call: test/backends/aging-proto.
+    String name = "aging.v1.Backend";
+    var handle = BackendGrpc.getHandleMethod().toBuilder().setFullMethodName(name + "/Handle").build();
+    var own = ServerServiceDefinition.builder(name).addMethod(handle, ServerCalls.asyncUnaryCall(aging::handle)).build();
+    var builder =
+        NettyServerBuilder.forAddress(new InetSocketAddress("127.0.0.1", 0)).addService(aging).addService(own);
     String age = System.getenv("MAX_AGE_MS");
     if (age != null) {
       Duration grace = Duration.ofMillis(Long.parseLong(System.getenv("MAX_GRACE_MS")));
