@@ -8,10 +8,12 @@ import type { Chance } from './chance.ts';
 import { EDGES } from './edges.ts';
 import { bytesOf, draw, type Drawn, replyFields, replyJson } from './replies.ts';
 import type { HttpSay } from './servers.ts';
-import { json, MIB, spoilt } from './values.ts';
+import { depthOf, json, MIB, spoilt } from './values.ts';
 
 /** In so many cases the bytes are spoilt after all. */
 const SPOILT = 0.1;
+/** A line of 65,536 is still read. */
+const IPC_DEPTH = 65_000;
 
 /** How one answer goes out; `spoil`: its bytes may be spoilt. */
 type Answer = (arena: Arena, drawn: Drawn, spoil: boolean) => Promise<unknown>;
@@ -117,7 +119,8 @@ function byIpc(arena: Arena, drawn: Drawn, spoil: boolean): Promise<unknown> {
       if (spoil) socket.write(`{"seq_id":${seq},"payload":{}}\n`);
     },
     members.length,
-    { whole: !spoil },
+    // What is deeper counts as no JSON.
+    { whole: !spoil && depthOf(members) < IPC_DEPTH },
   );
 }
 

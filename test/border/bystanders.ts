@@ -109,8 +109,20 @@ export class Bystanders {
       this.#open++;
       await this.#ask(client, `${side}${kind}`, `${index}-${turn}`);
       this.#open--;
-      await pause(this.#pauseMs * (0.5 + ((index * 7 + turn * 13) % 16) / 16));
+      await this.#silence(this.#pauseMs * (0.5 + ((index * 7 + turn * 13) % 16) / 16));
     }
+  }
+
+  /** Ended by `resume`: each asks as soon as an attack begins. */
+  #silence(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(go, ms);
+      function go(): void {
+        clearTimeout(timer);
+        resolve();
+      }
+      this.#go.push(go);
+    });
   }
 
   async #ask(client: Client, backend: string, token: string): Promise<void> {

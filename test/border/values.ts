@@ -180,6 +180,17 @@ function deep(chance: Chance, bytes: number): string {
   return open.repeat(levels) + '1' + (chance.is(0.8) ? close.repeat(levels) : '');
 }
 
+/** How deep brackets are nested in a text, those inside its strings left out. */
+export function depthOf(json: string): number {
+  let depth = 0;
+  let deepest = 0;
+  for (const [token] of json.matchAll(/"(?:[^"\\]|\\.)*"|[[\]{}]/g)) {
+    if (token === '[' || token === '{') deepest = Math.max(deepest, ++depth);
+    else if (token === ']' || token === '}') depth--;
+  }
+  return deepest;
+}
+
 /** So many members, of an array or an object, all of one name or each of its own. */
 function wide(chance: Chance, members: number): string {
   const kind = chance.int(0, 2);
