@@ -184,9 +184,13 @@ function deep(chance: Chance, bytes: number): string {
 export function depthOf(json: string): number {
   let depth = 0;
   let deepest = 0;
-  for (const [token] of json.matchAll(/"(?:[^"\\]|\\.)*"|[[\]{}]/g)) {
-    if (token === '[' || token === '{') deepest = Math.max(deepest, ++depth);
-    else if (token === ']' || token === '}') depth--;
+  let isText = false;
+  for (let at = 0; at < json.length; at++) {
+    const letter = json[at];
+    if (letter === '"') isText = !isText;
+    else if (isText && letter === '\\') at++;
+    else if (!isText && (letter === '[' || letter === '{')) deepest = Math.max(deepest, ++depth);
+    else if (!isText && (letter === ']' || letter === '}')) depth--;
   }
   return deepest;
 }
