@@ -7,7 +7,7 @@ import {
   applyPatch,
   type Changed,
   type ChangeLimits,
-  matches,
+  matcherOf,
   NAME_BYTES_MAX,
 } from '../session/changes.ts';
 import {
@@ -79,11 +79,12 @@ export class Delivery {
   except(sessions: readonly Session[], target: Target): Session[] {
     const sids = new Set(target.exceptSids);
     const uids = new Set(target.exceptUids);
+    const holds = target.where === undefined ? null : matcherOf(target.where);
     return sessions.filter(
       (session) =>
         !sids.has(session.sid) &&
         (session.uid === '' || !uids.has(session.uid)) &&
-        (target.where === undefined || matches(session.data, target.where)),
+        (holds === null || holds(session.data)),
     );
   }
 

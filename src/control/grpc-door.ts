@@ -8,6 +8,7 @@ import type { Socket } from 'node:net';
 import type { Arrival } from '../transport/arrival.ts';
 import type { Port } from '../transport/port.ts';
 import type { MakePort } from './http.ts';
+import { statusText } from './status-text.ts';
 
 /** What a client of HTTP/2 says first. [RFC 9113 section 3.4] */
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
@@ -29,6 +30,10 @@ export class GrpcDoor {
   readonly onCall: ServerInterceptor = (_method, call) => {
     const arrival = this.#callers.get(call.getPeer());
     if (arrival !== undefined) this.port.settle(arrival);
+    const sendStatus = call.sendStatus.bind(call);
+    call.sendStatus = (status) => {
+      sendStatus({ ...status, details: statusText(status.details ?? '') });
+    };
     // As it is: a wrapper would stand in the way of every message of an attached backend.
     return call as ServerInterceptingCall;
   };

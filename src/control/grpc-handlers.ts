@@ -8,6 +8,7 @@ import type {
   UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 
+import { inBackground } from '../background.ts';
 import { REASONS } from '../errors.ts';
 import { controlError, type Errors, type Method, type Methods, notServed } from './service.ts';
 import { sendAll } from './streaming.ts';
@@ -42,14 +43,12 @@ function unserved(details: string, streams: boolean): UntypedHandleCall {
 
 function unary(method: MethodThat<false>, errors: Errors): handleUnaryCall<unknown, object> {
   return (call, callback) => {
-    method.run(call.request).then(
-      (answer) => {
-        callback(null, answer);
-      },
-      (error: unknown) => {
-        callback(statusOf(error, errors));
-      },
-    );
+    const answered = method.run(call.request).then((answer) => {
+      callback(null, answer);
+    });
+    inBackground(answered, (error) => {
+      callback(statusOf(error, errors));
+    });
   };
 }
 

@@ -84,7 +84,7 @@ function valueJson(value: ValueMessage): Json {
 function structMessage(object: JsonObject): StructMessage {
   return {
     fields: Object.fromEntries(
-      Object.entries(object).map(([key, value]) => [key, valueMessage(value)]),
+      Object.entries(object).map(([key, value]) => [key.toWellFormed(), valueMessage(value)]),
     ),
   };
 }
@@ -99,7 +99,8 @@ function valueMessage(value: Json): ValueMessage {
   if (value === null) return { nullValue: 0 };
   if (typeof value === 'number') return { numberValue: value };
   if (isRawNumber(value)) return rawMessage(value);
-  if (typeof value === 'string') return { stringValue: value };
+  // JSON can say half a character, protobuf cannot: it is shown as U+FFFD.
+  if (typeof value === 'string') return { stringValue: value.toWellFormed() };
   if (typeof value === 'boolean') return { boolValue: value };
   if (Array.isArray(value)) return { listValue: { values: value.map(valueMessage) } };
   return { structValue: structMessage(value) };

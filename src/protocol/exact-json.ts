@@ -60,7 +60,13 @@ const keepNumber: Reviver = (_key, value, { source }) =>
     ? RAW.rawJSON(source)
     : value;
 
-/** A number in any of JSON's notations, as sign, digits and exponent: equal numbers are equal texts. */
+/** Digits of an exponent that is computed with: making a number of digits takes time by their square. */
+const EXPONENT_DIGITS_MAX = 18;
+
+/**
+ * A number in any of JSON's notations, as sign, digits and exponent: equal numbers are equal texts, but those with an
+ * exponent that means nothing to anybody, which are equal as they are written.
+ */
 function canonical(source: string): string {
   const [, sign, whole, fraction = '', exponent = '0'] =
     /^(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?$/.exec(source)!;
@@ -70,13 +76,20 @@ function canonical(source: string): string {
   if (start === digits.length) return '0';
   let end = digits.length;
   while (digits[end - 1] === '0') end--;
-  const scale = BigInt(exponent) - BigInt(fraction.length) + BigInt(digits.length - end);
+  const power = exponent.replace(/^([+-]?)0+(?=[0-9])/, '$1');
+  if (power.length > EXPONENT_DIGITS_MAX) return `${sign}${digits.slice(start, end)}e${power}`;
+  const scale = BigInt(power) - BigInt(fraction.length) + BigInt(digits.length - end);
   return `${sign}${digits.slice(start, end)}e${scale}`;
 }
 
+/** Characters of numbers that are compared by what they mean; longer ones are the same where they are written so. */
+const COMPARED_CHARACTERS_MAX = 1_024;
+
 /** True when two numbers in JSON's notation are the same number. */
 export function isSameNumber(a: string, b: string): boolean {
-  return a === b || canonical(a) === canonical(b);
+  if (a === b) return true;
+  const isShort = Math.max(a.length, b.length) <= COMPARED_CHARACTERS_MAX;
+  return isShort && canonical(a) === canonical(b);
 }
 
 /** A number as text that is the same for every notation of it: 1 for 1.0 and 1e0. */

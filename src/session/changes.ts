@@ -106,6 +106,11 @@ function nameRefusal(patch: Patch): Failure | null {
       return failure('TOO_LARGE', `a uid, group or key of more than ${NAME_BYTES_MAX} bytes`);
     }
   }
+  // They become subjects and headers, in which all of these would be one name.
+  for (const name of [patch.uid ?? '', ...(patch.join ?? [])]) {
+    if (!name.isWellFormed())
+      return failure('BAD_ARGUMENT', 'a uid or group holds half a character, which is no UTF-8');
+  }
   if ((patch.join ?? []).includes('')) return failure('BAD_ARGUMENT', 'a group has no name');
   return null;
 }
@@ -184,12 +189,14 @@ function assign(into: JsonObject, set: JsonObject): boolean {
   return changed;
 }
 
-/** True when every key of `where` has the equal value in the session's data. */
-export function matches(data: JsonObject, where: JsonObject): boolean {
-  for (const key of Object.keys(where)) {
-    if (!Object.hasOwn(data, key) || !equal(data[key], where[key]!)) return false;
-  }
-  return true;
+/**
+ * Tells whose session data has the equal value for every key of `where`. What is asked of each session takes time by
+ * the size of its data, however large `where` is.
+ */
+export function matcherOf(where: JsonObject): (data: JsonObject) => boolean {
+  const entries = Object.entries(where);
+  return (data) =>
+    entries.every(([key, value]) => Object.hasOwn(data, key) && equal(data[key], value));
 }
 
 /**
@@ -206,6 +213,20 @@ function equal(a: Json | undefined, b: Json): boolean {
     return a.every((item, i) => equal(item, b[i]!));
   }
   const keys = Object.keys(a);
-  if (keys.length !== Object.keys(b).length) return false;
-  return keys.every((key) => Object.hasOwn(b, key) && equal(a[key], b[key]!));
+  return (
+    keys.length === countOfKeys(b) &&
+    keys.every((key) => Object.hasOwn(b, key) && equal(a[key], b[key]!))
+  );
+}
+
+/** Of what many sessions are compared with. */
+const keyCounts = new WeakMap<object, number>();
+
+function countOfKeys(object: JsonObject): number {
+  let count = keyCounts.get(object);
+  if (count === undefined) {
+    count = Object.keys(object).length;
+    keyCounts.set(object, count);
+  }
+  return count;
 }

@@ -85,3 +85,29 @@ test('numbers are the same in any notation', () => {
   expect(isSameNumber('9007199254740993', '9007199254740992')).toBe(false);
   expect(isSameNumber('1', '-1')).toBe(false);
 });
+
+test('no number is made of an exponent that nobody means', () => {
+  const made: number[] = [];
+  const { BigInt } = globalThis;
+  globalThis.BigInt = new Proxy(BigInt, {
+    apply(target, that, args: [unknown]) {
+      made.push(String(args[0]).length);
+      return Reflect.apply(target, that, args);
+    },
+  });
+  const long = '9'.repeat(1_000_000);
+  try {
+    expect(wholeOf(`1e${long}`)).toBe(null);
+    expect(wholeOf(`1e-${long}`)).toBe(null);
+    expect(doubleOf(`1e-${long}`)).toBe(null);
+    expect(isSameNumber(`1e${long}`, '1e5')).toBe(false);
+    expect(isSameNumber(`1e${long}`, `1e${long}`)).toBe(true);
+    expect(isSameNumber(long, `${long}.0`)).toBe(false);
+    expect(wholeOf(`1e${'0'.repeat(1_000_000)}2`)).toBe(100n);
+    expect(isSameNumber('1e99999999999999999999', '1e+099999999999999999999')).toBe(false);
+    expect(isSameNumber('1e-0000000000000000000000', '1')).toBe(true);
+  } finally {
+    globalThis.BigInt = BigInt;
+  }
+  expect(Math.max(...made)).toBeLessThan(500);
+});
