@@ -105,6 +105,14 @@ export const knownOfProtobuf: readonly Known[] = [
     oursGives: `${SIGNED} for a whole number; no client reads one below -2^52`,
   },
   {
+    what: 'numbers beyond the range of a float',
+    why: 'they are written as infinity, and so another number; ours refuses them',
+    reference: () => readByPinus('float', pinus.encode('float', { v: 1e39 })!),
+    gives: Infinity,
+    ours: () => written('float', { v: 1e39 }),
+    oursGives: '1e+39 is more than a float holds',
+  },
+  {
     what: 'numbers below -2^52, read',
     why: 'they are added up as a float, which loses the last bit, the sign; ours reads them down to -2^53',
     reference: () => readByPinus('whole', bytes(SIGNED_BYTES)),

@@ -194,7 +194,11 @@ export class RandomProtos {
       case 'sInt32':
       case 'sInt64':
         return this.#asPeopleWrite(this.#whole());
-      case 'float':
+      case 'float': {
+        const number = this.#float();
+        // Beyond its range the reference writes infinity.
+        return Number.isFinite(Math.fround(number)) ? number : 1.5;
+      }
       case 'double':
         return this.#float();
       case 'string':
