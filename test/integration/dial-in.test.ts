@@ -53,6 +53,20 @@ async function stage(way: Way, hello: Json = {}) {
 }
 
 describe.each(['gRPC', 'WebSocket'] as const)('a backend that attaches by %s', (way) => {
+  test('answers with more than 16 MiB: that is 502 to who asked, and to nobody else', async () => {
+    const { backend, gateway, client } = await stage(way);
+    const other = keep(await TestClient.connect(gateway.port));
+    backend.handle = (route) =>
+      route === 'game.long'
+        ? { body: { text: 'x'.repeat(17_000_000) } }
+        : { body: { text: '{"ok":1}' } };
+    const long = client.send('game.long', {});
+    expect(await other.request('game.any')).toEqual({ ok: 1 });
+    expect(await client.answer(long)).toMatchObject({ code: 502, reason: 'BAD_REPLY' });
+    expect(await client.request('game.any')).toEqual({ ok: 1 });
+    expect(attached(gateway)).toBe(1);
+  });
+
   test('answers, pushes, changes the session, and hears of its end', async () => {
     const { gateway, backend, client } = await stage(way, { instance: 'laptop' });
     backend.handle = (_, body) => ({
