@@ -82,6 +82,9 @@ export function makeUpstream(name: string, backend: BackendConfig, parts: Upstre
 /** Conditions of an address that somebody should look at. */
 const TROUBLE = new Set(['away', 'ejected', 'unhealthy', 'unresolved', 'failed']);
 
+/** Of a reason, which may be in a backend's words. */
+const WHY_CHARS_MAX = 500;
+
 /** Logs each change of an address; of one that comes and goes all the time only some. */
 function stateTeller(
   name: string,
@@ -92,7 +95,10 @@ function stateTeller(
     const left = seldom.take(`${address} ${state}`);
     if (left === null) return;
     const level = TROUBLE.has(state) ? 'warn' : 'info';
-    log[level]({ backend: name, address, state, why, ...left }, 'backend');
+    log[level](
+      { backend: name, address, state, why: why.slice(0, WHY_CHARS_MAX), ...left },
+      'backend',
+    );
   };
 }
 

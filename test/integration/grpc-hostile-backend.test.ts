@@ -32,6 +32,18 @@ describe('frames', () => {
     expect(link.got('credit')).toHaveLength(1);
   });
 
+  test('a name and a reason of a megabyte are cut', async () => {
+    const long = 'x'.repeat(1_000_000);
+    await using pair = await Pair.start({ instance: long });
+    expect(await pair.logged('link')).toBe(`connected to instance ${'x'.repeat(256)}`);
+    pair.backend.current.send({ goaway: { reason: long } });
+    const said = await eventually(
+      () => pair.gateway.log.find(({ why }) => String(why).startsWith('goaway')),
+      'the goaway',
+    );
+    expect(said['why']).toBe(`goaway: ${'x'.repeat(256)}`);
+  });
+
   test('empty ones, unknown ones and unknown fields are passed over', async () => {
     await using pair = await Pair.start();
     await pair.logged('link');

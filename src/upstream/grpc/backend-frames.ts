@@ -14,6 +14,8 @@ import type { Close, Patch, Push, Target } from '../../session/commands.ts';
 import type { Reply } from '../upstream.ts';
 
 const NOTHING = Buffer.alloc(0);
+/** Bytes of a name or a reason that a backend gives; the rest is not read. */
+const TEXT_BYTES_MAX = 256;
 
 export type BackendHello = { instance: string; version: string; maxInFlight: number };
 /** What one side may send: frames, and bytes in all. */
@@ -115,13 +117,18 @@ function readHello(reader: WireReader, handler: FrameHandler): void {
   const hello = { instance: '', version: '', maxInFlight: 0 };
   const features: string[] = [];
   while (reader.next()) {
-    if (reader.field === 1) hello.instance = reader.string();
-    else if (reader.field === 2) hello.version = reader.string();
+    if (reader.field === 1) hello.instance = shortText(reader);
+    else if (reader.field === 2) hello.version = shortText(reader);
     else if (reader.field === 3) features.push(reader.string());
     else if (reader.field === 5) hello.maxInFlight = reader.uint();
     else reader.skip();
   }
   handler.onHello(hello, features);
+}
+
+/** What is kept, or logged, of a name or a reason. */
+function shortText(reader: WireReader): string {
+  return reader.bytes().toString('utf8', 0, TEXT_BYTES_MAX);
 }
 
 function decodeCredit(reader: WireReader): Credit {
@@ -137,7 +144,7 @@ function decodeCredit(reader: WireReader): Credit {
 function decodeGoaway(reader: WireReader): string {
   let reason = '';
   while (reader.next()) {
-    if (reader.field === 1) reason = reader.string();
+    if (reader.field === 1) reason = shortText(reader);
     else reader.skip();
   }
   return reason;
