@@ -125,7 +125,7 @@ export function isOwnReason(reason: string): reason is Reason {
   return Object.hasOwn(REASONS, reason);
 }
 
-/** Where several rows have one code, the row that means a backend. */
+/** Where several rows have one code, the row that means a backend; what is not here is BACKEND_ERROR. */
 const REASON_OF_CODE: ReadonlyMap<number, Reason> = new Map([
   [400, 'BAD_BODY'],
   [401, 'NOT_BOUND'],
@@ -134,7 +134,6 @@ const REASON_OF_CODE: ReadonlyMap<number, Reason> = new Map([
   [409, 'CONFLICT'],
   [413, 'TOO_LARGE'],
   [429, 'TOO_MANY'],
-  [500, 'BACKEND_ERROR'],
   [501, 'UNSUPPORTED'],
   [502, 'BAD_REPLY'],
   [503, 'BACKEND_AWAY'],

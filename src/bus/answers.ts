@@ -7,9 +7,9 @@ import { send } from '../upstream/nats/outgoing.ts';
 import { answersTo } from '../upstream/nats/subjects.ts';
 
 /** The longest answer, where the server takes longer messages: whoever reads it must be done with it soon. */
-const ANSWER_BYTES_MAX = 1_048_576;
+export const ANSWER_BYTES_MAX = 1_048_576;
 /** Of the text of an error that stands in a header. */
-const ERROR_TEXT_MAX = 1_024;
+export const ERROR_TEXT_MAX = 1_024;
 
 /** A message over the bus is refused or dropped, or its answer is; `reason` is one of few. */
 export type OnRefused = (reason: string, subject: string, why: string) => void;

@@ -47,7 +47,7 @@ function plainPeer(peer: string): string {
   return colon < 0 ? peer : `${plainAddress(peer.slice(0, colon))}${peer.slice(colon)}`;
 }
 
-const CODES: Readonly<Record<Ending['how'], status>> = {
+export const STATUS_OF_ENDING: Readonly<Record<Ending['how'], status>> = {
   done: status.OK,
   unauthenticated: status.UNAUTHENTICATED,
   invalid: status.INVALID_ARGUMENT,
@@ -81,7 +81,7 @@ class GrpcSocket implements AttachSocket {
   end({ how, text }: Ending): void {
     if (how === 'done') this.#call.end();
     // The way to end with a status: it goes out behind what was written.
-    else this.#call.emit('error', { code: CODES[how], details: text });
+    else this.#call.emit('error', { code: STATUS_OF_ENDING[how], details: text });
     // What still comes is not read any more, and must not wait in memory.
     this.#call.resume();
   }

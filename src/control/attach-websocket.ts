@@ -129,7 +129,7 @@ const CLOSE_LATER = 1013;
 /** 1005: the close frame held no code. */
 const CLOSES_IN_ORDER: ReadonlySet<number> = new Set([CLOSE_NORMAL, CLOSE_GOING, 1005]);
 
-const CODES: Readonly<Record<Ending['how'], number>> = {
+export const CLOSE_CODE_OF_ENDING: Readonly<Record<Ending['how'], number>> = {
   done: CLOSE_NORMAL,
   unauthenticated: CLOSE_POLICY,
   invalid: CLOSE_POLICY,
@@ -213,7 +213,7 @@ class JsonSocket implements AttachSocket {
   end({ how, text }: Ending): void {
     // A paused socket would never see the other's close frame.
     this.#ws.resume();
-    this.#ws.close(CODES[how], closeText(text));
+    this.#ws.close(CLOSE_CODE_OF_ENDING[how], closeText(text));
   }
 
   destroy(): void {

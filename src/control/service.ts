@@ -21,10 +21,10 @@ import {
 } from './shapes.ts';
 
 /** Sessions of a ListSessions call that names no limit, and the most that one call gives. */
-const LIST_LIMIT = 1_000;
-const LIST_LIMIT_MAX = 100_000;
+export const LIST_LIMIT = 1_000;
+export const LIST_LIMIT_MAX = 100_000;
 /** The longest that a push may wait for other gateways' counts. */
-const PUSH_WAIT_MS_MAX = 10_000;
+export const PUSH_WAIT_MS_MAX = 10_000;
 
 /** What GetInfo tells. */
 export type Info = {

@@ -7,13 +7,13 @@ import { Alarm, type TimerWheel } from '../timer-wheel.ts';
 import type { Call } from '../upstream/call.ts';
 
 /** Beside the first time. */
-const RETRIES_MAX = 2;
+export const RETRIES_MAX = 2;
 /** Milliseconds before the first, at most; twice that before the second. Each waits a random part of it. */
-const BACKOFF_MS = 100;
+export const BACKOFF_MS = 100;
 /** Messages that may be sent again, for each that is sent. */
-const BUDGET_SHARE = 0.2;
+export const BUDGET_SHARE = 0.2;
 /** What a backend may be owed at most, and is at the start. */
-const BUDGET_MAX = 100;
+export const BUDGET_MAX = 100;
 
 const AGAIN = new Set(['BACKEND_AWAY', 'BUS_AWAY']);
 

@@ -15,7 +15,7 @@ export type ChangeLimits = {
 export const NAME_BYTES_MAX = 256;
 
 /** Nesting of a session's data: every way to a backend can carry it. */
-const DATA_DEPTH_MAX = 32;
+export const DATA_DEPTH_MAX = 32;
 
 /** A key and a value as JSON: `"":1,`. More keys than can go and come are not looked at further. */
 const KEY_BYTES_MIN = 5;

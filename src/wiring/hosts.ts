@@ -33,7 +33,7 @@ export type SessionHostParts = {
 };
 
 /** What a client is told of a message that cannot be relayed. */
-const UNREADABLE: Readonly<Partial<Record<MessageFault | 'before_ack', Failure>>> = {
+export const UNREADABLE: Readonly<Partial<Record<MessageFault | 'before_ack', Failure>>> = {
   truncated: failure('BAD_ROUTE', 'the message is cut off'),
   unknown_route_code: failure('BAD_ROUTE', 'no route has this code'),
   not_json: failure(

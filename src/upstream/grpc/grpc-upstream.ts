@@ -25,7 +25,7 @@ import type { Way } from './way.ts';
 import { Ways, type WaysOptions } from './ways.ts';
 
 /** A backend may ask for more time once, by at most this. */
-const EXTEND_MS_MAX = 300_000;
+export const EXTEND_MS_MAX = 300_000;
 
 export type GrpcUpstreamOptions = Omit<WaysOptions, 'spreads'> & {
   readonly name: string;

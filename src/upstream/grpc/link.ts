@@ -36,13 +36,13 @@ import { answerTooLong, tooLong } from './too-long.ts';
 import { WaitingCalls } from './waiting-calls.ts';
 
 /** Numbers on a Link are 32 bits. */
-const LINK_ID_MAX = 0xffff_ffff;
+export const LINK_ID_MAX = 0xffff_ffff;
 /** Bytes given to the stream and not yet sent; beyond it requests are refused. */
 export const LINK_UNSENT_BYTES_MAX = 16 * 1024 * 1024;
 /** Answers, cancels and ends are not refused: beyond this the link is given up, with all that waits. */
-const LINK_UNSENT_BYTES_END = 2 * LINK_UNSENT_BYTES_MAX;
+export const LINK_UNSENT_BYTES_END = 2 * LINK_UNSENT_BYTES_MAX;
 /** What a backend's hello may name too, and is used then: proto/README.md. */
-const FEATURES = ['credit', 'extend'] as const;
+export const FEATURES = ['credit', 'extend'] as const;
 
 /** What a Link tells its way. */
 export interface LinkEvents extends Pick<FrameHandler, 'convertBytesMax'> {

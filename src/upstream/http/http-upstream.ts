@@ -39,7 +39,7 @@ const CONNECT_WAIT_MS = 5_000;
  * How long an idle connection is kept, unless the backend says longer in Keep-Alive: less than the shortest that is
  * common for servers (gunicorn: 2 s), so that none closes it just as we send.
  */
-const IDLE_MS = 1_500;
+export const IDLE_MS = 1_500;
 const TOO_DEEP = `the handshake is nested deeper than ${JSON_DEPTH_MAX}`;
 
 /** TLS towards the backend: PEM texts; '' for the standard. */

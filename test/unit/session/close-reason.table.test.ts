@@ -1,0 +1,96 @@
+/** Every way in which a session ends: what the client is sent, what it does then, and how loud the log is. */
+import { describe, expect, test } from 'vitest';
+
+import { encodeResponse } from '../../../src/protocol/message.ts';
+import { CLOSE_REASONS, type CloseReason, closeWords } from '../../../src/session/close-reason.ts';
+import { ACK, activate, connect, HANDSHAKE } from './support.ts';
+
+type Row = readonly [
+  reason: CloseReason,
+  webSocketCode: number,
+  kick: string | null,
+  reconnect: string,
+  log: string,
+];
+
+// [RFC 6455 section 7.4; none is above 1011]
+// oxfmt-ignore
+const ROWS: readonly Row[] = [
+  ['client_closed',     1000, null,           'now',     'debug'],
+  ['connection_lost',   1006, null,           'now',     'debug'],
+  ['handshake_refused', 1000, null,           'backoff', 'info'],
+  ['handshake_timeout', 1008, null,           'backoff', 'info'],
+  ['ack_timeout',       1008, null,           'backoff', 'info'],
+  ['assemble_timeout',  1008, null,           'backoff', 'info'],
+  ['heartbeat_timeout', 1008, null,           'now',     'info'],
+  ['bad_packet_type',   1002, null,           'never',   'info'],
+  ['packet_too_long',   1009, null,           'never',   'info'],
+  ['malformed',         1002, null,           'never',   'info'],
+  ['auth_expired',      1008, 'auth_expired', 'backoff', 'info'],
+  ['bad_signature',     1008, null,           'never',   'info'],
+  ['ping_flood',        1008, null,           'backoff', 'info'],
+  ['slow_consumer',     1008, null,           'backoff', 'warn'],
+  ['outbox_full',       1008, null,           'backoff', 'warn'],
+  ['closed',            1000, null,           'backoff', 'info'],
+  ['kick',              1000, 'kick',         'never',   'info'],
+  ['draining',          1001, null,           'now',     'info'],
+  ['drain_kick',        1001, 'draining',     'now',     'info'],
+  ['drain_forced',      1001, null,           'now',     'warn'],
+  ['internal',          1011, null,           'backoff', 'warn'],
+];
+
+test('the reasons are these and no others', () => {
+  const rows = Object.entries(CLOSE_REASONS).map(([reason, row]) => {
+    const { webSocketCode, kick, reconnect, log } = row;
+    return [reason, webSocketCode, kick, reconnect, log];
+  });
+  expect(rows).toEqual(ROWS);
+});
+
+describe('a session that ends', () => {
+  test.each(ROWS)('by %s: code %i, kick %s', (reason, code, kick) => {
+    const { session, connection, host } = activate();
+    session.answer(encodeResponse(1, Buffer.from('last'))!);
+    session.close(reason);
+    session.close('internal');
+    session.onClosed(null);
+    expect(host.ended).toMatchObject([{ reason, cause: '' }]);
+    expect(session.state).toBe('closed');
+    // A slow client is cut off: what is unsent stays so.
+    const cutOff = reason === 'slow_consumer';
+    expect([connection.destroyed, connection.closed]).toEqual([
+      cutOff,
+      cutOff ? null : { code, reason },
+    ]);
+    expect(connection.messages).toEqual(cutOff ? [] : ['#1 last']);
+    const kicks = connection.packets
+      .filter(({ type }) => type === 5)
+      .map(({ body }) => body.toString());
+    expect(kicks).toEqual(kick === null ? [] : [`{"reason":"${kick}"}`]);
+  });
+
+  test.each(ROWS)('by %s before the ack sends no kick', (reason) => {
+    for (const said of [[], [HANDSHAKE]]) {
+      const { session, connection } = connect();
+      for (const bytes of said) session.onBytes(bytes);
+      connection.writes.length = 0;
+      session.close(reason);
+      expect(connection.types).toEqual([]);
+    }
+    const { session, connection } = connect();
+    session.onBytes(HANDSHAKE);
+    connection.writes.length = 0;
+    session.drain();
+    session.close(reason);
+    session.onBytes(ACK);
+    expect(connection.types).toEqual([]);
+  });
+});
+
+test("a backend's words for a close are cut at 256 characters", () => {
+  expect(closeWords('x'.repeat(300), 7, 5)).toEqual({
+    text: 'x'.repeat(256),
+    code: 7,
+    retryAfterMs: 5,
+  });
+});

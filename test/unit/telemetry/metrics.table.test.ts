@@ -1,0 +1,69 @@
+/** The metrics that dashboards and alerts are written for: names, kinds, labels, buckets. */
+import { expect, test } from 'vitest';
+
+import { INSTRUMENTS } from '../../../src/telemetry/metrics.ts';
+
+// oxfmt-ignore
+const ROWS: readonly string[] = `
+ gauge      pith_build_info                                version node
+ gauge      pith_sessions
+ counter    pith_connections_accepted_total                transport
+ counter    pith_connections_refused_total                 reason
+ counter    pith_port_connections_refused_total            port reason
+ gauge      pith_port_connections                          port
+ counter    pith_sessions_closed_total                     reason
+ counter    pith_messages_dropped_total                    reason
+ counter    pith_messages_refused_total                    reason
+ counter    pith_requests_total                            backend outcome
+ histogram  pith_request_duration_seconds                  backend
+ gauge      pith_requests_in_flight                        backend
+ counter    pith_late_replies_total                        kind
+ counter    pith_backend_messages_dropped_total            backend reason
+ counter    pith_bus_refused_total                         reason
+ counter    pith_pushes_total                              outcome
+ histogram  pith_push_fanout
+ counter    pith_pushes_spoiled_total
+ gauge      pith_backend_healthy_addresses                 backend
+ gauge      pith_tls_certificate_expiry_timestamp_seconds  listener
+ gauge      pith_bus_up
+ counter    pith_bus_connects_total                        outcome
+ gauge      pith_bus_unsent_bytes
+ gauge      pith_outbox_bytes
+ gauge      pith_outbox_limit_bytes
+ gauge      pith_connections_limit
+ counter    pith_internal_errors_total
+ counter    pith_log_lines_dropped_total
+ gauge      pith_drain_state
+ counter    pith_spans_total                               state
+ gauge      nodejs_eventloop_lag_p50_seconds
+ gauge      nodejs_eventloop_lag_p99_seconds
+ gauge      nodejs_heap_size_used_bytes
+ gauge      nodejs_heap_size_total_bytes
+ gauge      nodejs_external_memory_bytes
+ gauge      process_resident_memory_bytes
+`
+  .trim()
+  .split('\n');
+
+test('the metrics are these and no others', () => {
+  const rows = Object.entries(INSTRUMENTS).map(([name, { kind, labels }]) =>
+    [kind, name, ...labels].join(' '),
+  );
+  expect(rows).toEqual(ROWS.map((row) => row.trim().replace(/ +/g, ' ')));
+});
+
+test('the buckets', () => {
+  expect(INSTRUMENTS.pith_request_duration_seconds.buckets).toEqual([
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
+  ]);
+  expect(INSTRUMENTS.pith_push_fanout.buckets).toEqual([
+    1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000,
+  ]);
+});
+
+test('none but a histogram has buckets, and each says what it is', () => {
+  for (const [name, { kind, buckets, help }] of Object.entries(INSTRUMENTS)) {
+    expect(buckets.length > 0, name).toBe(kind === 'histogram');
+    expect(help, name).toMatch(/^\S.*\.$/);
+  }
+});
