@@ -23,7 +23,7 @@ CODE := src test deploy package.json tsconfig.json .oxlintrc.json .oxfmtrc.json
 # Without a terminal vitest colours its output all the same, unless told.
 VITEST := test -t 1 || export NO_COLOR=1; vitest run --config test/vitest.config.ts
 
-.PHONY: help setup run example-ts example-python example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit test test-all consul-test oracle border bench bench-stall image-test chart-test manifests release gen clean node24 tools
+.PHONY: help setup run example-ts example-python example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants test test-all consul-test oracle border bench bench-stall image-test chart-test manifests release gen clean node24 tools
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ layers: node24 ## check who imports whom in src/
 
 unit: node24 ## run the fast tests: pure code, no sockets; the layers too
 	@$(VITEST) --project unit
+
+mutants: node24 ## change N rows of the tables by chance (N=20 SEED=1), and tell which no unit test sees
+	@node test/tools/mutants.ts
 
 test: setup ## run all tests: unit, integration, conformance
 	@$(VITEST)

@@ -13,7 +13,7 @@ export const RETRY_AFTER_MS_MAX = 86_400_000;
 /** Characters of a backend's text that are passed on. */
 export const TEXT_CHARACTERS_MAX = 1_024;
 /** Likewise of a reason. */
-const REASON_CHARACTERS_MAX = 128;
+export const REASON_CHARACTERS_MAX = 128;
 /** How many fields of an error are passed on. */
 export const FIELDS_MAX = 64;
 /** A longer body is not parsed, but looked at so far for its code. */
@@ -170,7 +170,7 @@ function fieldTexts(
 }
 
 /** Without half a character at its end; halves elsewhere, which C clients take for broken JSON, are U+FFFD. */
-function cut(text: string, max: number): string {
+export function cut(text: string, max: number): string {
   const isHalf = text.length > max && (text.charCodeAt(max - 1) & 0xfc00) === 0xd800;
   return text.slice(0, isHalf ? max - 1 : max).toWellFormed();
 }

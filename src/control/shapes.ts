@@ -116,8 +116,8 @@ export function targetOf(message: TargetMessage | null): Target {
   };
 }
 
+/** Anything else is DELIVERY_MUST. */
 const DELIVERIES: Readonly<Record<string, Delivery>> = {
-  DELIVERY_MUST: 'must',
   DELIVERY_DROPPABLE: 'droppable',
   DELIVERY_LATEST: 'latest',
 };

@@ -77,6 +77,15 @@ describe('a status is what it means', () => {
     await using client = await pair.join();
     expect(await client.request('t.say')).toEqual({ code: 404, reason: 'NO_ROOM', msg: 'no room' });
   });
+
+  test('x-pith-error-reason is cut at 128 characters, as every reason is', async () => {
+    await using pair = await MethodPair.start((asked) => {
+      const reason = 'R'.repeat(200);
+      asked.fail(status.NOT_FOUND, 'no room', metadata({ 'x-pith-error-reason': reason }));
+    });
+    await using client = await pair.join();
+    expect(await client.request('t.say')).toMatchObject({ reason: 'R'.repeat(128) });
+  });
 });
 
 /** google.rpc.Status with one of each detail that is understood, and one that is not. */

@@ -56,17 +56,25 @@ export const TABLES: readonly Table[] = [
   { file: 'src/upstream/grpc/channel.ts', constants: ['LINK', 'HANDLE', 'CONNECT', 'CLOSED', 'WATCH'] },
   { file: 'src/upstream/method/status-details.ts', at: 'const SPOKEN' },
   { file: 'src/upstream/method/status-details.ts', at: 'const BEFALLEN' },
-  { file: 'src/upstream/method/misfits.ts', constants: ['KEY_MAX'] },
   { file: 'src/upstream/nats/subjects.ts', constants: ['SUBJECT_BYTES_MAX', 'TOKEN_PLAIN', 'TOKEN_RAW_BYTES_MAX'] },
   { file: 'src/upstream/nats/subjects.ts', at: 'get nearMisses' },
   { file: 'src/upstream/nats/subjects.ts', at: 'get notForStreams' },
   { file: 'src/upstream/nats/headers.ts', constants: ['HEADER_LINES_MAX', 'HEADER_BYTES_MAX'] },
   { file: 'src/upstream/nats/headers.ts', at: 'const DELIVERIES' },
+  { file: 'src/upstream/nats/connection.ts', constants: ['NATS_UNSENT_BYTES_MAX'] },
+  { file: 'src/upstream/ipc/ipc-upstream.ts', constants: ['IPC_UNSENT_BYTES_MAX', 'IPC_LINE_BYTES_MAX', 'IPC_SKIP_BYTES_MAX', 'IPC_BAD_LINES_MAX', 'SEQ_ID_MAX'] },
+  { file: 'src/upstream/ipc/json-text.ts', constants: ['PAYLOAD_DEPTH_MAX'] },
+  { file: 'src/upstream/ipc/backend-lines.ts', at: 'const COMMANDS' },
+  { file: 'src/upstream/ipc/backend-lines.ts', at: 'const DELIVERIES' },
+  { file: 'src/upstream/ipc/backend-lines.ts', at: 'const OF_ANSWER' },
+  { file: 'src/routing/route.ts', constants: ['SEGMENT_BYTES_MAX', 'RENAMED_BYTES_MAX'] },
+  { file: 'src/protocol/message.ts', at: 'const MessageKind' },
+  { file: 'src/protocol/message.ts', constants: ['FLAG_ROUTE_CODE', 'FLAG_COMPRESSED', 'FLAG_ERROR', 'ID_BYTES_MAX', 'ROUTE_BYTES_MAX'] },
   { file: 'src/upstream/dial-in/dial-in-upstream.ts', constants: ['ATTACHED_MAX'] },
   { file: 'src/upstream/dial-in/attach-stream.ts', constants: ['ATTACH_MESSAGE_BYTES_MAX'] },
   { file: 'src/control/attach.ts', constants: ['HELLO_WAIT_MS'] },
-  { file: 'src/control/attach-grpc.ts', at: 'CODES: Readonly<Record<Ending' },
-  { file: 'src/control/attach-websocket.ts', at: 'CODES: Readonly<Record<Ending' },
+  { file: 'src/control/attach-grpc.ts', at: 'const STATUS_OF_ENDING' },
+  { file: 'src/control/attach-websocket.ts', at: 'const CLOSE_CODE_OF_ENDING' },
   { file: 'src/control/attach-websocket.ts', constants: ['CLOSE_NORMAL', 'CLOSE_GOING', 'CLOSE_POLICY', 'CLOSE_BROKEN', 'CLOSE_LATER'] },
   { file: 'src/control/json-api.ts', constants: ['API_BODY_BYTES_MAX', 'API_REQUESTS_MAX'] },
   { file: 'src/control/service.ts', constants: ['LIST_LIMIT', 'LIST_LIMIT_MAX', 'PUSH_WAIT_MS_MAX'] },
@@ -98,8 +106,8 @@ export type Row = Span & {
 export type Mutant = {
   readonly file: string;
   readonly line: number;
-  readonly from: string;
-  readonly to: string;
+  /** For people. */
+  readonly what: string;
   readonly text: string;
 };
 
@@ -159,6 +167,7 @@ const KINDS: readonly (readonly [kind: string, pattern: RegExp])[] = [
   ['maker', /\b(?:counter|gauge)\b(?=\()/g],
   ['scopes', /\b(?:EVERYWHERE|ONE)\b/g],
   ['close', /\bCLOSE_[A-Z]+\b/g],
+  ['path', /'\/[\w./]+'/g],
   ['number', /(?<![\w'.*#])(?:0x[0-9a-f_]+|\d[\d_]*(?:\.\d+)?)(?![\w'])/g],
 ];
 
@@ -168,11 +177,11 @@ export function mutationsOf(row: Row): Mutant[] {
   const own = text.slice(start, end);
   const mutants: Mutant[] = [];
   const add = (at: number, from: string, to: string): void => {
+    const changed = own.slice(0, at - start) + to + own.slice(at - start + from.length);
     mutants.push({
       file: table.file,
       line: text.slice(0, at).split('\n').length,
-      from: from === own || own.length > 60 ? from : own.replace(/\s+/g, ' '),
-      to: from === own || own.length > 60 ? to : own.replace(/\s+/g, ' ').replace(from, to),
+      what: `${short(own)} → ${short(changed) || 'nothing'}`,
       text: text.slice(0, at) + to + text.slice(at + from.length),
     });
   };
@@ -193,6 +202,12 @@ export function mutationsOf(row: Row): Mutant[] {
     }
   }
   return mutants;
+}
+
+/** On one line, and not too much. */
+function short(text: string): string {
+  const line = text.replace(/\s+/g, ' ').replace(/^,$/, '');
+  return line.length > 90 ? `${line.slice(0, 45)} … ${line.slice(-45)}` : line;
 }
 
 function wrongNumbers(text: string): string[] {

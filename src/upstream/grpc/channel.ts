@@ -9,11 +9,11 @@ import {
 
 import { Connection, type Dial } from './connection.ts';
 
-const LINK = '/pith.v1.Backend/Link';
-const HANDLE = '/pith.v1.Backend/Handle';
-const CONNECT = '/pith.v1.Backend/Connect';
-const CLOSED = '/pith.v1.Backend/Closed';
-const WATCH = '/grpc.health.v1.Health/Watch';
+export const LINK = '/pith.v1.Backend/Link';
+export const HANDLE = '/pith.v1.Backend/Handle';
+export const CONNECT = '/pith.v1.Backend/Connect';
+export const CLOSED = '/pith.v1.Backend/Closed';
+export const WATCH = '/grpc.health.v1.Health/Watch';
 /** A HealthCheckRequest for the whole server, which is the service ''. */
 const WHOLE_SERVER = Buffer.alloc(0);
 

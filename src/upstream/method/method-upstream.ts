@@ -5,6 +5,7 @@
  */
 import { Metadata, status } from '@grpc/grpc-js';
 
+import { cut, REASON_CHARACTERS_MAX } from '../../contract/refusal.ts';
 import { within } from '../../clock.ts';
 import { type Failure, failure } from '../../errors.ts';
 import type { Push } from '../../session/commands.ts';
@@ -273,7 +274,8 @@ export class MethodUpstream implements Upstream {
       return;
     }
     try {
-      const failed = why === null ? null : { ...why, reason: headers.get(REASON) || why.reason };
+      const reason = cut(headers.get(REASON) ?? '', REASON_CHARACTERS_MAX);
+      const failed = why === null ? null : { ...why, reason: reason || why.reason };
       const patch = readPatch(headers);
       call.answer({ body, failure: failed, patch, pushes: [], close: readClose(headers) });
     } catch (error) {

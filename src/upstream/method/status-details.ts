@@ -4,7 +4,9 @@ import { type Metadata, status } from '@grpc/grpc-js';
 import { decodeDurationMs, WireError, WireReader } from '../../contract/wire.ts';
 import { type Failure, failure, type Reason } from '../../errors.ts';
 import {
+  cut,
   FIELDS_MAX,
+  REASON_CHARACTERS_MAX,
   RETRY_AFTER_MS_MAX,
   TEXT_CHARACTERS_MAX as TEXT_MAX,
 } from '../../contract/refusal.ts';
@@ -68,11 +70,8 @@ export function failureOfMethod(ended: Ended): Failure {
   const { reason, message, retryAfterMs, fields } = detailsOf(ended.metadata);
   return {
     code: spoken?.code ?? standard.code,
-    reason: reason || (spoken?.reason ?? standard.reason),
-    message: (message || (spoken === undefined ? standard.message : ended.details)).slice(
-      0,
-      TEXT_MAX,
-    ),
+    reason: cut(reason, REASON_CHARACTERS_MAX) || (spoken?.reason ?? standard.reason),
+    message: cut(message || (spoken === undefined ? standard.message : ended.details), TEXT_MAX),
     retryAfterMs,
     fields,
     body: null,
@@ -147,7 +146,7 @@ function readViolation(reader: WireReader, into: Details): void {
   }
   const fields = (into.fields ??= Object.create(null) as Record<string, string>);
   if (Object.keys(fields).length < FIELDS_MAX)
-    fields[field.slice(0, TEXT_MAX)] = (localized || what).slice(0, TEXT_MAX);
+    fields[cut(field, TEXT_MAX)] = cut(localized || what, TEXT_MAX);
 }
 
 /** The string of one field of a message. */
@@ -157,5 +156,5 @@ function text(reader: WireReader, field: number): string {
     if (reader.field === field) found = reader.string();
     else reader.skip();
   }
-  return found.slice(0, TEXT_MAX);
+  return cut(found, TEXT_MAX);
 }

@@ -23,8 +23,18 @@ test('the types of packets', () => {
   expect(PacketType).toEqual({ HANDSHAKE: 1, HANDSHAKE_ACK: 2, HEARTBEAT: 3, DATA: 4, KICK: 5 });
 });
 
+type Row = readonly [
+  DialectName,
+  Manners['framing'],
+  Manners['earlyData'],
+  Manners['malformed'],
+  Manners['heartbeat'],
+  activeAtOnce: boolean,
+  packetBytesMax: number,
+];
+
 // oxfmt-ignore
-const MANNERS: readonly (readonly [DialectName, ...Manners[keyof Manners][], packetBytesMax: number])[] = [
+const MANNERS: readonly Row[] = [
   //         framing    earlyData malformed heartbeat activeAtOnce
   ['pomelo', 'packets', 'ignore', 'drop',   'answer', false, Infinity],
   ['pitaya', 'packets', 'close',  'close',  'tick',   false, Infinity],

@@ -1,0 +1,227 @@
+/** The bounds that a backend, a client or an operator may meet; those that can be set are in the configuration. */
+import { describe, expect, test } from 'vitest';
+
+import { ANSWER_BYTES_MAX, ERROR_TEXT_MAX } from '../../src/bus/answers.ts';
+import { PUSH_ROUTE_BYTES_MAX } from '../../src/bus/delivery.ts';
+import { BATCH_PUSHES_MAX } from '../../src/bus/incoming.ts';
+import { readPage } from '../../src/bus/pages.ts';
+import { FLEET_WAIT_MS } from '../../src/bus/reach.ts';
+import { JSON_DEPTH_MAX, JSON_DEPTH_MAX_TO_BACKENDS } from '../../src/contract/json-depth.ts';
+import * as refusals from '../../src/contract/refusal.ts';
+import { HELLO_WAIT_MS, NEWCOMERS_MAX } from '../../src/control/attach.ts';
+import { API_BODY_BYTES_MAX, API_REQUESTS_MAX } from '../../src/control/json-api.ts';
+import * as control from '../../src/control/service.ts';
+import { PitayaDialect } from '../../src/dialect/pitaya.ts';
+import { failure } from '../../src/errors.ts';
+import { PACKET_BODY_BYTES_MAX, packetOffset } from '../../src/protocol/packet.ts';
+import * as retries from '../../src/relay/retries.ts';
+import { isRoute, RENAMED_BYTES_MAX } from '../../src/routing/route.ts';
+import { DATA_DEPTH_MAX, NAME_BYTES_MAX } from '../../src/session/changes.ts';
+import { MALFORMED_MAX } from '../../src/session/session.ts';
+import { LOG_UNREAD_BYTES_MAX } from '../../src/telemetry/log.ts';
+import { HTTP_HEAD_BYTES_MAX } from '../../src/transport/http-refusal.ts';
+import { ATTACH_MESSAGE_BYTES_MAX } from '../../src/upstream/dial-in/attach-stream.ts';
+import { ATTACHED_MAX } from '../../src/upstream/dial-in/dial-in-upstream.ts';
+import { RECEIVE_BYTES_MAX } from '../../src/upstream/grpc/connection.ts';
+import * as ejection from '../../src/upstream/grpc/ejection.ts';
+import { EXTEND_MS_MAX } from '../../src/upstream/grpc/grpc-upstream.ts';
+import * as inflow from '../../src/upstream/grpc/inflow.ts';
+import * as link from '../../src/upstream/grpc/link.ts';
+import { MOVES_PER_SECOND } from '../../src/upstream/grpc/spread.ts';
+import { RESOLVE_EVERY_MS, RESOLVE_SOON_MS } from '../../src/upstream/grpc/resolve.ts';
+import * as waitingCalls from '../../src/upstream/grpc/waiting-calls.ts';
+import { CLOSED_IN_FLIGHT_MAX, CLOSED_PAUSE_MS } from '../../src/upstream/http/closed-events.ts';
+import { HTTP_CONNECTIONS_MAX, IDLE_MS } from '../../src/upstream/http/http-upstream.ts';
+import * as ipc from '../../src/upstream/ipc/ipc-upstream.ts';
+import { PAYLOAD_DEPTH_MAX } from '../../src/upstream/ipc/json-text.ts';
+import { SCHEMA_BYTES_MAX, SCHEMA_FILES_MAX } from '../../src/upstream/method/descriptors.ts';
+import { MISFITS_MAX } from '../../src/upstream/method/json-fields.ts';
+import { LOOK_EVERY_MS, REFLECT_EVERY_MS } from '../../src/upstream/method/schema-keeper.ts';
+import * as nats from '../../src/upstream/nats/connection.ts';
+import { HEADER_BYTES_MAX, HEADER_LINES_MAX } from '../../src/upstream/nats/headers.ts';
+import { SUBJECT_BYTES_MAX } from '../../src/upstream/nats/subjects.ts';
+import { RETRY_MS_MAX, RETRY_MS_MIN } from '../../src/upstream/reconnect.ts';
+
+const KIB = 1_024;
+const MIB = 1_048_576;
+
+/** What there is, what it has to be, and what it bounds. */
+type Row = readonly [is: number, literal: number, what: string];
+
+// oxfmt-ignore
+const LIMITS: Readonly<Record<string, readonly Row[]>> = {
+  'a client': [
+    [PACKET_BODY_BYTES_MAX, 16_777_215, 'bytes of a packet: what three bytes can say'],
+    [MALFORMED_MAX, 16, 'messages that cannot be read; that one closes'],
+    [PUSH_ROUTE_BYTES_MAX, 127, "bytes of a push's route"],
+    [HTTP_HEAD_BYTES_MAX, 16 * KIB, 'bytes of the head of an HTTP request'],
+  ],
+  'a session': [
+    [NAME_BYTES_MAX, 256, 'bytes of a uid, a group, a key'],
+    [DATA_DEPTH_MAX, 32, 'levels of its data'],
+  ],
+  'a route': [
+    [RENAMED_BYTES_MAX, 1_024, 'bytes once it is renamed'],
+  ],
+  'JSON': [
+    [JSON_DEPTH_MAX, 64, 'levels from a backend'],
+    [JSON_DEPTH_MAX_TO_BACKENDS, 32, 'levels to a backend, and to Control over HTTP'],
+    [PAYLOAD_DEPTH_MAX, 256, 'levels to a Unix socket'],
+  ],
+  'a refusal': [
+    [refusals.RETRY_AFTER_MS_MAX, 86_400_000, 'ms of a wait: a day'],
+    [refusals.TEXT_CHARACTERS_MAX, 1_024, 'characters of a text'],
+    [refusals.REASON_CHARACTERS_MAX, 128, 'characters of a reason'],
+    [refusals.FIELDS_MAX, 64, 'fields'],
+  ],
+  'a Link': [
+    [inflow.WINDOW_FRAMES, 4_096, 'pushes and verbs granted at first'],
+    [inflow.WINDOW_BYTES, 4 * MIB, 'bytes of them'],
+    [inflow.ASKED_MAX, 1_024, 'pushes and verbs that wait for their result'],
+    [waitingCalls.WAITING_CALLS_MAX, 1_000, 'calls that wait for credit'],
+    [waitingCalls.WAITING_BYTES_MAX, 8 * MIB, 'bytes of them'],
+    [link.LINK_UNSENT_BYTES_MAX, 16 * MIB, 'bytes unsent; beyond it 503'],
+    [link.LINK_UNSENT_BYTES_END, 32 * MIB, 'bytes unsent; beyond it the link is given up'],
+    [link.LINK_ID_MAX, 4_294_967_295, 'number of a frame'],
+    [RECEIVE_BYTES_MAX, 64 * MIB, 'bytes of a message'],
+    [EXTEND_MS_MAX, 300_000, 'ms that a backend may take longer'],
+  ],
+  'an address': [
+    [ejection.FAILURES_MAX, 5, 'failures in a row'],
+    [ejection.EJECTED_MS_MIN, 5_000, 'ms alone at first'],
+    [ejection.EJECTED_MS_MAX, 60_000, 'ms alone in the end'],
+    [MOVES_PER_SECOND, 500, 'sessions moved in a second'],
+    [RESOLVE_EVERY_MS, 15_000, 'ms between looks at a name'],
+    [RESOLVE_SOON_MS, 1_000, 'ms to the next look when an address is lost'],
+    [RETRY_MS_MIN, 100, 'ms to the first attempt to connect again'],
+    [RETRY_MS_MAX, 5_000, 'ms to the last'],
+  ],
+  'dial-in': [
+    [ATTACHED_MAX, 64, 'processes of one backend'],
+    [NEWCOMERS_MAX, 64, 'connections without a hello'],
+    [HELLO_WAIT_MS, 5_000, 'ms to the hello'],
+    [ATTACH_MESSAGE_BYTES_MAX, 64 * MIB, 'bytes of a message'],
+  ],
+  'a method': [
+    [MISFITS_MAX, 16, 'fields that are named as wrong'],
+    [SCHEMA_BYTES_MAX, 32 * MIB, 'bytes of a schema'],
+    [SCHEMA_FILES_MAX, 10_000, 'files of a schema'],
+    [LOOK_EVERY_MS, 5_000, 'ms between looks at its files'],
+    [REFLECT_EVERY_MS, 60_000, 'ms between questions for it'],
+  ],
+  'HTTP': [
+    [HTTP_CONNECTIONS_MAX, 256, 'requests at once'],
+    [IDLE_MS, 1_500, 'ms that a connection is kept'],
+    [CLOSED_IN_FLIGHT_MAX, 8, 'ends of sessions that are told at once'],
+    [CLOSED_PAUSE_MS, 60_000, 'ms without telling, once it is not served'],
+  ],
+  'a Unix socket': [
+    [ipc.IPC_UNSENT_BYTES_MAX, 16 * MIB, 'bytes unsent'],
+    [ipc.IPC_LINE_BYTES_MAX, 16 * MIB - 1 + 64 * KIB, 'bytes of a line that is read'],
+    [ipc.IPC_SKIP_BYTES_MAX, 64 * MIB, 'bytes of a line that is passed over'],
+    [ipc.IPC_BAD_LINES_MAX, 16, 'lines in a row that are no JSON object'],
+    [ipc.SEQ_ID_MAX, 2_147_483_647, 'seq_id'],
+  ],
+  'NATS': [
+    [SUBJECT_BYTES_MAX, 512, 'bytes of a subject'],
+    [HEADER_LINES_MAX, 256, 'lines of headers'],
+    [HEADER_BYTES_MAX, MIB, 'bytes of headers'],
+    [BATCH_PUSHES_MAX, 1_000, 'pushes in a batch'],
+    [readPage(1e9, '').limit, 1_000, 'sessions on a page'],
+    [readPage(0, '').limit, 1_000, 'sessions on a page where nobody says'],
+    [ANSWER_BYTES_MAX, MIB, 'bytes of an answer'],
+    [ERROR_TEXT_MAX, 1_024, 'characters of an error in a header'],
+    [nats.NATS_UNSENT_BYTES_MAX, 16 * MIB, 'bytes unsent'],
+  ],
+  'Control': [
+    [API_BODY_BYTES_MAX, 4 * MIB, 'bytes of a body over HTTP'],
+    [API_REQUESTS_MAX, 64, 'requests at once over HTTP'],
+    [control.LIST_LIMIT, 1_000, 'sessions of a list where nobody says'],
+    [control.LIST_LIMIT_MAX, 100_000, 'sessions of a list'],
+    [control.PUSH_WAIT_MS_MAX, 10_000, 'ms that a push may wait for counts'],
+    [FLEET_WAIT_MS, 250, 'ms that other gateways are waited for where nobody says'],
+  ],
+  'retries': [
+    [retries.RETRIES_MAX, 2, 'beside the first time'],
+    [retries.BACKOFF_MS, 100, 'ms before the first of them'],
+    [retries.BUDGET_SHARE, 0.2, 'for each message'],
+    [retries.BUDGET_MAX, 100, 'that a backend is owed'],
+  ],
+  'the log': [
+    [LOG_UNREAD_BYTES_MAX, MIB, 'bytes that nobody has read'],
+  ],
+};
+
+for (const [whose, rows] of Object.entries(LIMITS)) {
+  test.each(rows)(`of ${whose}: %i, %i %s`, (is, literal) => {
+    expect(is).toBe(literal);
+  });
+}
+
+test('the features of a Link', () => {
+  expect(link.FEATURES).toEqual(['credit', 'extend']);
+});
+
+test('a segment of a route has at most 64 characters', () => {
+  const lengths = [64, 65].map((length) => isRoute(`a.${'x'.repeat(length)}`, 127));
+  expect(lengths).toEqual([true, false]);
+});
+
+describe('a refusal', () => {
+  const said = (body: object | string) =>
+    refusals.refusal({}, Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)));
+
+  test('is 500 where nothing says a code', () => {
+    expect(refusals.refusal({}, null)).toMatchObject({ code: 500, reason: 'BACKEND_ERROR' });
+  });
+
+  test('has a reason of 128 characters, texts of 1,024, 64 fields, and waits a day', () => {
+    const fields = Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`f${i}`, 'x']));
+    const refused = said({
+      reason: 'R'.repeat(129),
+      msg: 'x'.repeat(1_025),
+      retry_after_ms: 86_400_001,
+      fields,
+    });
+    expect(refused.reason).toBe('R'.repeat(128));
+    expect(refused.message).toBe('x'.repeat(1_024));
+    expect(refused.retryAfterMs).toBe(86_400_000);
+    expect(Object.keys(refused.fields!)).toHaveLength(64);
+  });
+
+  test('is parsed up to 64 KiB, and looked at for its code beyond', () => {
+    const padded = (bytes: number): string => {
+      const json = '{"reason":"R","pad":""}';
+      return json.replace('""', `"${'x'.repeat(bytes - json.length)}"`);
+    };
+    expect(said(padded(65_536)).reason).toBe('R');
+    expect(said(padded(65_537)).reason).toBe('BACKEND_ERROR');
+  });
+});
+
+describe('a Pitaya client', () => {
+  const { wire } = new PitayaDialect({
+    ...{ heartbeatSeconds: 30, dictionary: null, serializer: 'json' },
+    ...{ compress: true, inflateBytesMax: 1_024 },
+  });
+
+  test('gets bodies compressed from 128 bytes on', () => {
+    const flags = [127, 128].map((bytes) => {
+      const encoded = wire.push('onX', Buffer.alloc(bytes, 'x')) as Buffer;
+      return encoded[packetOffset(encoded) + 4];
+    });
+    expect(flags).toEqual([0x06, 0x16]);
+  });
+
+  test("gets a backend's own error of up to 64 KiB by its code", () => {
+    const error = (bytes: number): Buffer => {
+      const json = '{"code":"X-1","pad":""}';
+      return Buffer.from(json.replace('""', `"${'x'.repeat(bytes - json.length)}"`));
+    };
+    const passes = [65_536, 65_537].map((bytes) => {
+      const why = { ...failure('BACKEND_ERROR'), bytes: error(bytes) };
+      return wire.failure(1, 'a.b', why)!.includes('X-1');
+    });
+    expect(passes).toEqual([true, false]);
+  });
+});
