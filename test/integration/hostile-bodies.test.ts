@@ -169,7 +169,7 @@ describe('memory stays flat', () => {
   });
 
   test('against 16 MiB that are announced and never come', async () => {
-    await using gateway = await start('packet: 16777215');
+    await using gateway = await start('packet: 16777215, connections: 200');
     await expectFlat(async () => {
       const sockets: RawSocket[] = [];
       for (let i = 0; i < 100; i++) {

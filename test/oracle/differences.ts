@@ -75,7 +75,7 @@ const OPENING: readonly Difference[] = [
     steps: ['a user that the hook refuses'],
     theirs: ['HANDSHAKE "{"code":500}"', 'END'],
     ours: [
-      'HANDSHAKE "{"code":500,"reason":"BACKEND_ERROR","msg":"the backend failed"}"',
+      'HANDSHAKE "{"code":500,"reason":"FORBIDDEN","msg":"not allowed"}"',
       'END 1000 handshake_refused',
     ],
     why: 'the refusal says what the backend says, beside the code that clients look at',
