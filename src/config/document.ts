@@ -58,6 +58,13 @@ export function parseYaml(text: string, file: string): ParsedDocument {
       : explain(message, lineOf(text, place.line));
     problems.push({ ...place, path: '', message: explained });
   }
+  const endless = problems.length === 0 ? endlessAlias(document) : undefined;
+  if (endless !== undefined)
+    problems.push({
+      ...placeAt(endless),
+      path: '',
+      message: 'an alias stands inside what it names',
+    });
   let tree: unknown = {};
   if (problems.length === 0) {
     try {
@@ -73,6 +80,20 @@ export function parseYaml(text: string, file: string): ParsedDocument {
     locateKey: (path) => placeAt(find(document, path).keyOffset),
     has: (path) => find(document, path).depth === path.length,
   };
+}
+
+/** Where an alias stands that is a part of what it stands for: a tree without an end. */
+function endlessAlias(document: Document.Parsed): number | undefined {
+  let found: number | undefined;
+  visit(document, {
+    Alias(_, alias, ancestors) {
+      const named = alias.resolve(document);
+      if (named === undefined || !ancestors.includes(named)) return undefined;
+      found = offsetOf(alias);
+      return visit.BREAK;
+    },
+  });
+  return found;
 }
 
 interface Found {

@@ -22,12 +22,14 @@ export function isOwnMethod(path: string): boolean {
 
 /**
  * True when a server may take `path` for `/pith/connect` or `/pith/closed` under `base`: escaped or not, in any case,
- * with empty and dotted segments, parameters and a query.
+ * with empty and dotted segments, parameters and a query. A path that leaves `base` by dots is ours under any other.
  */
 export function isOwnPath(path: string, base: string): boolean {
-  const below = segmentsOf(path);
-  for (const segment of segmentsOf(base)) if (below.shift() !== segment) return false;
-  return below.length === 2 && below[0] === OWN && OWN_PATHS.has(below[1]!);
+  const segments = segmentsOf(path);
+  const isOwn = segments.at(-2) === OWN && OWN_PATHS.has(segments.at(-1)!);
+  const above = segmentsOf(base);
+  const isBelow = above.every((segment, i) => segments[i] === segment);
+  return isOwn && (!isBelow || segments.length === above.length + 2);
 }
 
 function segmentsOf(path: string): string[] {

@@ -125,5 +125,5 @@ function isObject(json: JsonValue): json is JsonObject {
 }
 
 function wholeBody(type: DescMessage, error: unknown): string {
-  return `it ${tail(errorText(error))}; expected the JSON of ${type.typeName}`;
+  return `${tail(errorText(error))}; expected the JSON of ${type.typeName}`;
 }

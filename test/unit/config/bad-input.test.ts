@@ -340,6 +340,16 @@ const mistakes: [what: string, yaml: string, ...problems: string[]][] = [
     expect.stringContaining('1: not valid YAML: Unresolved alias') as never,
   ],
   [
+    'an alias inside its own list',
+    'backends:\n  a: &a { reply: [{ x: *a }] }',
+    '2: an alias stands inside what it names',
+  ],
+  [
+    'a list that is its own item',
+    'routes: &a [1, [*a, *a]]',
+    '1: an alias stands inside what it names',
+  ],
+  [
     'a reference without quotes inside braces',
     'nats: { token: ${env:TOKEN} }',
     '1: inside { } write "${…}" in quotes',

@@ -61,8 +61,16 @@ describe('a path', () => {
   });
 
   test('above the base is not below it', () => {
-    expect(isOwnPath('/pith/closed', '/api')).toBe(false);
     expect(isOwnPath('/api/pith/closed', '')).toBe(false);
+    expect(isOwnPath('/pith/closed', '/pith')).toBe(false);
+    expect(isOwnPath('/pith/pith/closed', '/pith')).toBe(true);
+    expect(isOwnPath('/api/../closed', '/api')).toBe(false);
+  });
+
+  test('what leaves the base by dots is ours under any other', () => {
+    expect(isOwnPath('/api/../pith/closed', '/api')).toBe(true);
+    expect(isOwnPath('/api/x/%2e%2e/../other/pith/connect', '/api')).toBe(true);
+    expect(isOwnPath('/api/../pith/other', '/api')).toBe(false);
   });
 });
 

@@ -138,8 +138,8 @@ test.each([
 });
 
 test.each([
-  ['null', 'the body does not fit: it cannot be null; expected the JSON of t.M'],
-  ['7', 'the body does not fit: it cannot be 7; expected the JSON of t.M'],
+  ['null', 'the body does not fit: cannot be null; expected the JSON of t.M'],
+  ['7', 'the body does not fit: cannot be 7; expected the JSON of t.M'],
   ['{"i":1,"\\u0069":2}', 'the body does not fit: duplicate object key "i"'],
 ])('of %s it is said: %s', (json, message) => {
   expect(echo('Call', json)).toMatchObject({ message, fields: null });
