@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 
-import { GATEWAYS_MAX, Others } from '../../../src/bus/others.ts';
+import { Others } from '../../../src/bus/others.ts';
 import { ManualClock } from '../../support/clock.ts';
 
 function make(): { others: Others; clock: ManualClock; names: () => string[] } {
@@ -37,7 +37,7 @@ describe('a gateway that is heard', () => {
 describe('among a thousand', () => {
   test('one more is not kept, unless it has answered and another has not', () => {
     const { others, names } = make();
-    for (let i = 0; i < GATEWAYS_MAX; i++) others.heard(`g${i}`, i === 0);
+    for (let i = 0; i < 1_000; i++) others.heard(`g${i}`, i === 0);
     expect(others.heard('more', false)).toBe(false);
     expect(others.size).toBe(1_000);
     expect(others.heard('more', true)).toBe(true);

@@ -2,7 +2,6 @@
 import { describe, expect, test } from 'vitest';
 
 import { Protos, protosVersion } from '../../../src/protocol/protobuf/protos.ts';
-import { NESTING_MAX } from '../../../src/protocol/protobuf/schema.ts';
 
 const encoded = (protos: Protos, route: string, value: unknown) => {
   const result = protos.encodeValue(route, value, 'utf8');
@@ -301,11 +300,11 @@ test('a definition that holds itself is nested as deep as a body may be, no deep
     for (let i = 0; i < depth; i++) inner = { n: inner };
     return inner;
   };
-  const deepest = protos.encodeValue('r', value(NESTING_MAX), 'utf8') as { bytes: Buffer };
-  expect(protos.decode('r', deepest.bytes)).toMatchObject({ value: value(NESTING_MAX) });
-  const path = Array.from({ length: NESTING_MAX + 1 }, () => 'n').join('.');
-  const fault = { path, message: `messages are nested deeper than ${NESTING_MAX}` };
-  expect(protos.encodeValue('r', value(NESTING_MAX + 1), 'utf8')).toEqual({ fault });
+  const deepest = protos.encodeValue('r', value(32), 'utf8') as { bytes: Buffer };
+  expect(protos.decode('r', deepest.bytes)).toMatchObject({ value: value(32) });
+  const path = Array.from({ length: 33 }, () => 'n').join('.');
+  const fault = { path, message: 'messages are nested deeper than 32' };
+  expect(protos.encodeValue('r', value(33), 'utf8')).toEqual({ fault });
   const tooDeep = Buffer.concat([Buffer.from([0x0a, deepest.bytes.length]), deepest.bytes]);
   expect(protos.decode('r', tooDeep)).toEqual({ fault });
 });
