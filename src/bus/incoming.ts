@@ -1,6 +1,6 @@
 /** What comes to this gateway over NATS: verbs for its sessions, batches of pushes, and what misses every verb. */
 import { inBackground } from '../background.ts';
-import { decodePush } from '../contract/shapes.ts';
+import { decodePush, PUSHES_MAX } from '../contract/shapes.ts';
 import { WireError, WireReader } from '../contract/wire.ts';
 import { errorText, type Failure, failure, isFailure } from '../errors.ts';
 import type { Push, PushCount } from '../session/commands.ts';
@@ -13,9 +13,6 @@ import type { Answers, OnRefused } from './answers.ts';
 import type { Delivery } from './delivery.ts';
 import type { NatsInterest } from './interest.ts';
 import { runVerb, type VerbAnswer } from './verbs.ts';
-
-/** Pushes in one batch: all of them are handled in one turn, so that what comes after them stays after them. */
-export const BATCH_PUSHES_MAX = 1_000;
 
 type Received = Parameters<OnMessage>[1];
 
@@ -153,8 +150,8 @@ function readBatch(data: Uint8Array, convertBytesMax: number): Push[] | Failure 
         batch.skip();
         continue;
       }
-      if (pushes.length === BATCH_PUSHES_MAX)
-        return failure('TOO_LARGE', `more than ${BATCH_PUSHES_MAX} pushes in one batch`);
+      if (pushes.length === PUSHES_MAX)
+        return failure('TOO_LARGE', `more than ${PUSHES_MAX} pushes in one batch`);
       pushes.push(decodePush(batch.message(), convertBytesMax));
     }
     return pushes;

@@ -1,14 +1,17 @@
 /** The shapes that every way in shares, read from protobuf: Body, Error, Patch, Close, Target, Push. */
 import { type Failure, failure } from '../errors.ts';
-import { tooMuchText } from '../protocol/convert.ts';
+import { tooMuchText, VALUE_BYTES } from '../protocol/convert.ts';
 import { clientJsonBytes } from '../protocol/packet.ts';
 import type { Close, Delivery, JsonObject, Patch, Push, Target } from '../session/commands.ts';
 import type { Session } from '../session/session.ts';
-import { refusal } from './refusal.ts';
+import { FIELDS_MAX, refusal } from './refusal.ts';
 import { bounded, decodeJsonValue, decodeStruct, StructError } from './struct.ts';
 import { decodeDurationMs, decodeSignedMs, WireReader } from './wire.ts';
 
 const NOTHING = Buffer.alloc(0);
+
+/** Pushes in one reply or batch: all of them are handled in one turn, so that what comes after them stays after them. */
+export const PUSHES_MAX = 1_000;
 
 /** What a ConnectRequest says. */
 export type ConnectFacts = {
@@ -72,12 +75,13 @@ export function decodeError(reader: WireReader, convertBytesMax: number): Failur
   let retryAfterMs = 0;
   let body: Uint8Array | null = null;
   const fields: Record<string, string> = Object.create(null) as Record<string, string>;
+  let fieldsRead = 0;
   while (reader.next()) {
     if (reader.field === 1) code = reader.int32();
     else if (reader.field === 2) reason = reader.string();
     else if (reader.field === 3) message = reader.string();
     else if (reader.field === 4) retryAfterMs = decodeDurationMs(reader.message());
-    else if (reader.field === 5) decodeField(reader.message(), fields);
+    else if (reader.field === 5 && fieldsRead++ < FIELDS_MAX) decodeField(reader.message(), fields);
     else if (reader.field === 6) body = decodeBody(reader.message(), convertBytesMax);
     else reader.skip();
   }
@@ -95,31 +99,51 @@ function decodeField(reader: WireReader, fields: Record<string, string>): void {
   fields[path] = problem;
 }
 
+/** Reads the names in one message: the strings of lists, which may be millions. */
+class Names {
+  readonly #bytesMax: number;
+  #bytes = 0;
+
+  constructor(convertBytesMax: number) {
+    this.#bytesMax = convertBytesMax;
+  }
+
+  /** @throws {StructError} They are too many. */
+  read(reader: WireReader): string {
+    const name = reader.string();
+    this.#bytes += Math.max(name.length, VALUE_BYTES);
+    if (this.#bytes > this.#bytesMax)
+      throw new StructError(tooMuchText('names', this.#bytes, this.#bytesMax));
+    return name;
+  }
+}
+
 /** A patch whose data cannot be said has a `fault`. */
 export function decodePatch(reader: WireReader, convertBytesMax: number): Patch {
   const patch: Patch = {};
+  try {
+    readPatchInto(patch, reader, convertBytesMax);
+  } catch (error) {
+    if (!(error instanceof StructError)) throw error;
+    patch.fault = error.message;
+  }
+  return patch;
+}
+
+function readPatchInto(patch: Patch, reader: WireReader, convertBytesMax: number): void {
   const join: string[] = [];
   const leave: string[] = [];
+  const names = new Names(convertBytesMax);
   while (reader.next()) {
     if (reader.field === 1) patch.uid = reader.string();
-    else if (reader.field === 2) readSet(reader, patch, convertBytesMax);
-    else if (reader.field === 3) join.push(reader.string());
-    else if (reader.field === 4) leave.push(reader.string());
+    else if (reader.field === 2) patch.set = jsonIn(reader, 'set', convertBytesMax, decodeStruct);
+    else if (reader.field === 3) join.push(names.read(reader));
+    else if (reader.field === 4) leave.push(names.read(reader));
     else if (reader.field === 5) patch.ifVersion = reader.uint();
     else reader.skip();
   }
   if (join.length > 0) patch.join = join;
   if (leave.length > 0) patch.leave = leave;
-  return patch;
-}
-
-function readSet(reader: WireReader, patch: Patch, convertBytesMax: number): void {
-  try {
-    patch.set = jsonIn(reader, 'set', convertBytesMax, decodeStruct);
-  } catch (error) {
-    if (!(error instanceof StructError)) throw error;
-    patch.fault = error.message;
-  }
 }
 
 export function decodeClose(reader: WireReader): Close {
@@ -134,7 +158,7 @@ export function decodeClose(reader: WireReader): Close {
   return close;
 }
 
-/** @throws {StructError} `where` cannot be said. */
+/** @throws {StructError} `where` cannot be said, or there are too many names. */
 export function decodeTarget(reader: WireReader, convertBytesMax: number): Target {
   const sids: string[] = [];
   const uids: string[] = [];
@@ -142,13 +166,14 @@ export function decodeTarget(reader: WireReader, convertBytesMax: number): Targe
   const exceptSids: string[] = [];
   const exceptUids: string[] = [];
   const target: Target = { sids, uids, groups, exceptSids, exceptUids };
+  const names = new Names(convertBytesMax);
   while (reader.next()) {
-    if (reader.field === 1) sids.push(reader.string());
-    else if (reader.field === 2) uids.push(reader.string());
-    else if (reader.field === 3) groups.push(reader.string());
+    if (reader.field === 1) sids.push(names.read(reader));
+    else if (reader.field === 2) uids.push(names.read(reader));
+    else if (reader.field === 3) groups.push(names.read(reader));
     else if (reader.field === 4) target.all = reader.bool();
-    else if (reader.field === 5) exceptSids.push(reader.string());
-    else if (reader.field === 6) exceptUids.push(reader.string());
+    else if (reader.field === 5) exceptSids.push(names.read(reader));
+    else if (reader.field === 6) exceptUids.push(names.read(reader));
     else if (reader.field === 7)
       target.where = jsonIn(reader, 'where', convertBytesMax, decodeStruct);
     else if (reader.field === 8) target.local = reader.uint() === 1;

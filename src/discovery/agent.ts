@@ -3,6 +3,7 @@ import http, { type IncomingMessage, type RequestOptions } from 'node:http';
 import https from 'node:https';
 
 import type { Clock } from '../clock.ts';
+import { Gathered } from '../gathered.ts';
 
 /** Largest answer that is read: some thousands of instances. */
 export const ANSWER_BYTES_MAX = 8 * 1024 * 1024;
@@ -116,16 +117,14 @@ export function refusalOf({ status, text }: Answer): string | null {
 }
 
 async function collect(response: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
+  const body = new Gathered();
   for await (const chunk of response as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > ANSWER_BYTES_MAX)
+    if (body.bytes + chunk.length > ANSWER_BYTES_MAX)
       throw new Error(`an answer of more than ${ANSWER_BYTES_MAX} bytes`);
-    chunks.push(chunk);
+    body.add(chunk);
   }
   if (!response.complete) throw new Error('the answer broke off');
-  return Buffer.concat(chunks).toString('utf8');
+  return body.all().toString('utf8');
 }
 
 function indexOf(response: IncomingMessage): number {

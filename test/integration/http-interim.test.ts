@@ -78,3 +78,16 @@ test('a 100 after which nothing comes is an answer that broke off', async () => 
   await using client = await TestClient.connect(gateway.port);
   expect(await client.request('world.map.look')).toMatchObject({ reason: 'BACKEND_AWAY' });
 });
+
+test.each([
+  [1_000, { ok: 1 }],
+  [1_001, { code: 502, reason: 'BAD_REPLY' }],
+])('of %i before the answer', async (count, answer) => {
+  const interims = 'HTTP/1.1 103 Early\r\n\r\n'.repeat(count);
+  await using backend = await startRawPort(
+    `${interims}HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n{"ok":1}`,
+  );
+  await using gateway = await startHttpGateway(backend.url);
+  await using client = await TestClient.connect(gateway.port);
+  expect(await client.request('world.map.look')).toMatchObject(answer);
+});

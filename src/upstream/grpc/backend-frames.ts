@@ -6,6 +6,7 @@ import {
   decodePatch,
   decodePush,
   decodeTarget,
+  PUSHES_MAX,
 } from '../../contract/shapes.ts';
 import { StructError } from '../../contract/struct.ts';
 import { decodeDurationMs, WireReader } from '../../contract/wire.ts';
@@ -16,6 +17,9 @@ import type { Reply } from '../upstream.ts';
 const NOTHING = Buffer.alloc(0);
 /** Bytes of a name or a reason that a backend gives; the rest is not read. */
 const TEXT_BYTES_MAX = 256;
+
+/** Of a hello, whose features are few; the rest is not read. */
+const FEATURES_MAX = 64;
 
 export type BackendHello = { instance: string; version: string; maxInFlight: number };
 /** What one side may send: frames, and bytes in all. */
@@ -119,7 +123,7 @@ function readHello(reader: WireReader, handler: FrameHandler): void {
   while (reader.next()) {
     if (reader.field === 1) hello.instance = shortText(reader);
     else if (reader.field === 2) hello.version = shortText(reader);
-    else if (reader.field === 3) features.push(reader.string());
+    else if (reader.field === 3 && features.length < FEATURES_MAX) features.push(shortText(reader));
     else if (reader.field === 5) hello.maxInFlight = reader.uint();
     else reader.skip();
   }
@@ -188,13 +192,20 @@ function replyIn(reader: WireReader, convertBytesMax: number): Uint8Array | Repl
     reply ??= { body: null, failure: null, patch: null, pushes, close: null };
     if (reader.field === 2) reply.failure = decodeError(reader.message(), convertBytesMax);
     else if (reader.field === 3) reply.patch = decodePatch(reader.message(), convertBytesMax);
-    else if (reader.field === 4) pushes.push(decodePush(reader.message(), convertBytesMax));
+    else if (reader.field === 4) readReplyPush(reader.message(), pushes, convertBytesMax);
     else if (reader.field === 5) reply.close = decodeClose(reader.message());
     else reader.skip();
   }
   if (reply === null) return body;
   reply.body = body;
   return reply;
+}
+
+/** @throws {StructError} There are too many, or they name too many. */
+function readReplyPush(reader: WireReader, pushes: Push[], convertBytesMax: number): void {
+  if (pushes.length === PUSHES_MAX)
+    throw new StructError(`more than ${PUSHES_MAX} pushes in one reply: push them by themselves`);
+  pushes.push(decodePush(reader, convertBytesMax));
 }
 
 /** A verb whose target cannot be said names nobody, and has a patch with the fault. */

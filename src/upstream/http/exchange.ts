@@ -1,6 +1,7 @@
 /** One POST and its answer, as the HTTP client hands it over. */
 import type { Dispatcher } from 'undici';
 
+import { Gathered } from '../../gathered.ts';
 import { badReply, type Trouble, troubleOf, type Where } from './trouble.ts';
 
 /** unsent: there is no connection for it yet · sent · begun: a byte of the answer has come · headed: its head has. */
@@ -33,10 +34,12 @@ export type ExchangeLimits = {
   readonly held: Held;
 };
 
+/** Answers before the answer. More are no progress that somebody reports, but a loop. */
+export const INTERIMS_MAX = 1_000;
+
 /** What ends a request that nobody waits for; seen by nobody. */
 const CANCELLED = new Error('cancelled');
 const GIVEN_UP = badReply('cancelled', 'nobody waits for it');
-const NOTHING: Buffer = Buffer.alloc(0);
 const NO_HEADERS: AnswerHeaders = {};
 
 export class Exchange implements Dispatcher.DispatchHandler {
@@ -48,8 +51,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
   readonly #end: ExchangeEnd;
   readonly #where: Where;
   readonly #limits: ExchangeLimits;
-  #chunks: Buffer[] = [];
-  #bytes = 0;
+  readonly #body = new Gathered();
+  #interims = 0;
   #controller: Dispatcher.DispatchController | null = null;
   #refused: Trouble | null = null;
   #ended = false;
@@ -62,9 +65,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   /** The body of the answer. */
   get body(): Buffer {
-    const [first] = this.#chunks;
-    if (first === undefined) return NOTHING;
-    return this.#chunks.length === 1 ? first : Buffer.concat(this.#chunks, this.#bytes);
+    return this.#body.all();
   }
 
   /** A byte of the answer has come. */
@@ -101,7 +102,10 @@ export class Exchange implements Dispatcher.DispatchHandler {
     headers: AnswerHeaders,
   ): void {
     // [RFC 9110 section 15.2] An answer before the answer.
-    if (status < 200) return;
+    if (status < 200) {
+      if (++this.#interims > INTERIMS_MAX) this.#refuse(this.#tooManyInterims());
+      return;
+    }
     this.phase = 'headed';
     this.status = status;
     this.headers = headers;
@@ -111,7 +115,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
     const { answerBytesMax, held } = this.#limits;
-    if (this.#bytes + chunk.length > answerBytesMax) {
+    if (this.#body.bytes + chunk.length > answerBytesMax) {
       this.#refuse(this.#tooLong());
       return;
     }
@@ -121,8 +125,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
       return;
     }
     held.bytes += chunk.length;
-    this.#bytes += chunk.length;
-    this.#chunks.push(chunk);
+    this.#body.add(chunk);
   }
 
   onResponseEnd(): void {
@@ -140,7 +143,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     if (this.#ended) return false;
     this.#ended = true;
     this.#controller = null;
-    this.#limits.held.bytes -= this.#bytes;
+    this.#limits.held.bytes -= this.#body.bytes;
     return true;
   }
 
@@ -171,6 +174,11 @@ export class Exchange implements Dispatcher.DispatchHandler {
     return Number(this.header('content-length')) > this.#limits.answerBytesMax
       ? this.#tooLong()
       : null;
+  }
+
+  #tooManyInterims(): Trouble {
+    const why = `${this.#where.url} sent more than ${INTERIMS_MAX} answers of 1xx, and no answer after them`;
+    return badReply('interims', why, 'the backend began to answer, again and again');
   }
 
   #tooLong(): Trouble {

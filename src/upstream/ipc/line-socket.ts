@@ -1,9 +1,14 @@
 /** Lines over one Unix socket: whole ones in, and what a turn of the event loop gathers out together. */
 import type net from 'node:net';
 
+import { Gathered } from '../../gathered.ts';
 import { LongLine } from './long-line.ts';
 
 const NEWLINE = 0x0a;
+/** Lines that are dealt with in one turn of the event loop, and bytes of them; everybody else waits meanwhile. */
+export const LINES_PER_TURN = 500;
+export const LINE_BYTES_PER_TURN = 1024 * 1024;
+const NOTHING: Buffer = Buffer.alloc(0);
 
 export type LineLimits = {
   /** Bytes of one line from the backend that are kept. A longer one is read to its end, and not used. */
@@ -28,8 +33,17 @@ export class LineSocket {
   readonly #handler: LineHandler;
   readonly #limits: LineLimits;
   /** The beginning of a line whose end has not come. */
-  #held: Buffer[] = [];
+  readonly #held = new Gathered();
+  /** Bytes of that line, kept or not. */
   #heldBytes = 0;
+  /** What has come and waits for another turn. Nothing is read until then. */
+  #later: Buffer = NOTHING;
+  #isPaused = false;
+  /** Why the connection is gone, while something that came over it waits for another turn. */
+  #gone: string | null = null;
+  /** Lines of this turn, and bytes of them. */
+  #lines = 0;
+  #lineBytes = 0;
   /** Set while a line is longer than is kept. */
   #long: LongLine | null = null;
   #turn: Buffer[] = [];
@@ -45,13 +59,13 @@ export class LineSocket {
       this.#onData(chunk);
     });
     socket.on('end', () => {
-      this.end('the backend closed the connection');
+      this.#onGone('the backend closed the connection');
     });
     socket.on('error', (error) => {
-      this.end(error.message);
+      this.#onGone(error.message);
     });
     socket.on('close', () => {
-      this.end('the connection was closed');
+      this.#onGone('the connection was closed');
     });
   }
 
@@ -84,11 +98,18 @@ export class LineSocket {
     this.#socket.destroy();
     this.#turn = [];
     const held = this.#heldBytes;
-    this.#held = [];
+    this.#held.clear();
+    this.#later = NOTHING;
     this.#long = null;
     this.#handler.onEnd(
       held === 0 ? why : `${why}; ${held} bytes without a newline at their end are lost`,
     );
+  }
+
+  /** What has come before counts. */
+  #onGone(why: string): void {
+    if (this.#isPaused) this.#gone ??= why;
+    else this.end(why);
   }
 
   readonly #flush = (): void => {
@@ -103,11 +124,37 @@ export class LineSocket {
     let start = 0;
     for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, start)) {
       this.#complete(chunk.subarray(start, end));
-      start = end + 1;
       if (this.#ended) return;
+      this.#lineBytes += end - start;
+      start = end + 1;
+      if (this.#isTurnOver()) {
+        this.#later = chunk.subarray(start);
+        this.#isPaused = true;
+        this.#socket.pause();
+        return;
+      }
     }
     if (start < chunk.length) this.#hold(start === 0 ? chunk : chunk.subarray(start));
   }
+
+  #isTurnOver(): boolean {
+    // One for each turn in which lines come, however many.
+    if (this.#lines++ === 0) setImmediate(this.#nextTurn);
+    return this.#lines >= LINES_PER_TURN || this.#lineBytes >= LINE_BYTES_PER_TURN;
+  }
+
+  readonly #nextTurn = (): void => {
+    this.#lines = 0;
+    this.#lineBytes = 0;
+    if (!this.#isPaused || this.#ended) return;
+    const later = this.#later;
+    this.#later = NOTHING;
+    this.#isPaused = false;
+    this.#onData(later);
+    if (this.#isPaused) return;
+    if (this.#gone !== null) this.end(this.#gone);
+    else if (!this.#ended) this.#socket.resume();
+  };
 
   #complete(rest: Buffer): void {
     if (this.#heldBytes === 0 && rest.length <= this.#limits.lineBytesMax) {
@@ -117,8 +164,8 @@ export class LineSocket {
     this.#hold(rest);
     if (this.#ended) return;
     const long = this.#long;
-    const line = long === null ? Buffer.concat(this.#held, this.#heldBytes) : null;
-    this.#held = [];
+    const line = long === null ? this.#held.all() : null;
+    this.#held.clear();
     this.#heldBytes = 0;
     this.#long = null;
     if (line !== null) this.#handler.onLine(line);
@@ -131,7 +178,7 @@ export class LineSocket {
     if (this.#long !== null) {
       this.#long.take(piece);
     } else {
-      this.#held.push(piece);
+      this.#held.add(piece);
       if (this.#heldBytes > this.#limits.lineBytesMax) this.#skip();
     }
     const { skipBytesMax } = this.#limits;
@@ -142,7 +189,7 @@ export class LineSocket {
   /** The line is too long: what there is of it is looked through, and let go. */
   #skip(): void {
     this.#long = new LongLine();
-    for (const piece of this.#held) this.#long.take(piece);
-    this.#held = [];
+    for (const piece of this.#held.pieces()) this.#long.take(piece);
+    this.#held.clear();
   }
 }

@@ -268,19 +268,20 @@ function plain(got: Got): unknown {
   );
 }
 
+const message = (write: (frame: WireWriter) => void): Buffer => {
+  const frame = new WireWriter();
+  write(frame);
+  const whole = new WireWriter();
+  whole.bytes(1, frame.take());
+  return whole.take();
+};
+const sub = (write: (writer: WireWriter) => void): Buffer => {
+  const writer = new WireWriter();
+  write(writer);
+  return writer.take();
+};
+
 describe('protobuf as other writers may write it', () => {
-  const message = (write: (frame: WireWriter) => void): Buffer => {
-    const frame = new WireWriter();
-    write(frame);
-    const whole = new WireWriter();
-    whole.bytes(1, frame.take());
-    return whole.take();
-  };
-  const sub = (write: (writer: WireWriter) => void): Buffer => {
-    const writer = new WireWriter();
-    write(writer);
-    return writer.take();
-  };
   const body = (words: string) =>
     sub((w) => {
       w.bytes(
@@ -358,5 +359,104 @@ describe('protobuf as other writers may write it', () => {
     expect(got).toMatchObject({ kind: 'reply', id: 5 });
     // An unknown field makes it more than a bare body.
     expect(got!.value).toMatchObject({ body: Buffer.from('known'), failure: null });
+  });
+});
+
+describe('lists without end', () => {
+  /** Read as a frame of the Link is; with nothing of it made that is too much. */
+  const many = (count: number, field: number, value: Buffer): Buffer =>
+    Buffer.alloc(
+      count * (2 + value.length),
+      sub((w) => w.bytes(field, value)),
+    );
+  const inFrame = (kind: number, value: Buffer): Got[] =>
+    read(
+      message((frame) => {
+        frame.uint(1, 3);
+        frame.bytes(kind, value);
+      }),
+    );
+  const own = sub((w) => w.text(2, 'r'));
+
+  test('a reply may hold 1,000 pushes, and with more it is no answer', () => {
+    expect(inFrame(3, many(1_000, 4, own))).toMatchObject([
+      { kind: 'reply', value: { failure: null, pushes: { length: 1_000 } } },
+    ]);
+    expect(inFrame(3, many(1_001, 4, own))).toMatchObject([
+      {
+        kind: 'reply',
+        value: {
+          failure: {
+            reason: 'BAD_REPLY',
+            message: 'the answer: more than 1000 pushes in one reply: push them by themselves',
+          },
+          pushes: [],
+        },
+      },
+    ]);
+  });
+
+  // A name counts at least 8 bytes, and limits.convert is 1 MiB here.
+  test.each([
+    ['sids', 1],
+    ['uids', 2],
+    ['groups', 3],
+    ['except_sids', 5],
+    ['except_uids', 6],
+  ])('the %s of a target', (_, field) => {
+    const push = (count: number): Got[] =>
+      inFrame(
+        5,
+        sub((w) => w.bytes(1, many(count, field, Buffer.from('a')))),
+      );
+    expect(push(131_072)[0]!.value).not.toHaveProperty('fault');
+    expect(push(131_073)[0]!.value).toMatchObject({
+      target: null,
+      fault: expect.stringContaining('limits.convert allows 1048576') as string,
+    });
+    const verb = inFrame(
+      6,
+      sub((w) => w.bytes(1, many(131_073, field, Buffer.from('a')))),
+    );
+    expect(verb[0]!.value).toMatchObject({
+      target: {},
+      patch: { fault: expect.stringContaining('limits.convert') as string },
+    });
+  });
+
+  test.each([
+    ['join', 3],
+    ['leave', 4],
+  ])('the %s of a patch', (_, field) => {
+    const patched = (count: number): unknown =>
+      (
+        inFrame(
+          3,
+          sub((w) => w.bytes(3, many(count, field, Buffer.from('a')))),
+        )[0]!.value as { patch: Patch }
+      ).patch;
+    expect(patched(131_072)).not.toHaveProperty('fault');
+    expect(patched(131_073)).toEqual({
+      fault: expect.stringContaining('limits.convert allows 1048576') as string,
+    });
+  });
+
+  test('the fields of an error are read up to those that are passed on', () => {
+    const fields = Buffer.concat(
+      [...Array(64).keys(), null].map((i) =>
+        sub((w) => w.bytes(5, i === null ? Buffer.from([0xff]) : sub((f) => f.text(1, `f${i}`)))),
+      ),
+    );
+    const [got] = inFrame(
+      3,
+      sub((w) => w.bytes(2, fields)),
+    );
+    const { failure } = got!.value as { failure: { fields: object } };
+    expect(Object.keys(failure.fields)).toHaveLength(64);
+  });
+
+  test('the features of a hello', () => {
+    const [got] = inFrame(2, many(100_000, 3, Buffer.from('a')));
+    expect((got!.value as { features: string[] }).features).toHaveLength(64);
   });
 });

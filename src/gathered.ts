@@ -1,0 +1,71 @@
+/**
+ * Bytes that come in pieces, and are kept until there are enough. What is kept is about what has come: a piece is a
+ * view of what was read with it, and as an object takes a hundred bytes, which is much where it holds one.
+ */
+
+/** Small pieces are copied together into blocks of this many bytes: of as many as there are already, within these. */
+const BLOCK_BYTES_MIN = 1_024;
+const BLOCK_BYTES_MAX = 65_536;
+const NOTHING: Buffer = Buffer.alloc(0);
+
+export class Gathered {
+  /** Bytes that have come. */
+  bytes = 0;
+  #pieces: Buffer[] = [];
+  /** The block that small pieces go to, and how far it is filled; it follows all `#pieces`. */
+  #block: Buffer = NOTHING;
+  #filled = 0;
+
+  /** @param piece A view; it is not to be changed any more. */
+  add(piece: Buffer): void {
+    const isMostOfItsMemory = piece.length * 2 >= piece.buffer.byteLength;
+    if (this.bytes === 0 || isMostOfItsMemory) {
+      this.#seal();
+      this.#pieces.push(piece);
+    } else {
+      this.#copy(piece);
+    }
+    this.bytes += piece.length;
+  }
+
+  /** All of it as one; a view where it came in one piece. */
+  all(): Buffer {
+    this.#seal();
+    if (this.#pieces.length > 1) this.#pieces = [Buffer.concat(this.#pieces, this.bytes)];
+    return this.#pieces[0] ?? NOTHING;
+  }
+
+  /** In their order; not necessarily cut as they came. */
+  pieces(): readonly Buffer[] {
+    this.#seal();
+    return this.#pieces;
+  }
+
+  clear(): void {
+    this.bytes = 0;
+    this.#pieces = [];
+    this.#block = NOTHING;
+    this.#filled = 0;
+  }
+
+  #copy(piece: Buffer): void {
+    for (let at = 0; at < piece.length;) {
+      if (this.#filled === this.#block.length) this.#begin();
+      const copied = piece.copy(this.#block, this.#filled, at);
+      this.#filled += copied;
+      at += copied;
+    }
+  }
+
+  #begin(): void {
+    this.#seal();
+    const size = Math.min(Math.max(this.bytes, BLOCK_BYTES_MIN), BLOCK_BYTES_MAX);
+    this.#block = Buffer.allocUnsafeSlow(size);
+  }
+
+  #seal(): void {
+    if (this.#filled > 0) this.#pieces.push(this.#block.subarray(0, this.#filled));
+    this.#block = NOTHING;
+    this.#filled = 0;
+  }
+}

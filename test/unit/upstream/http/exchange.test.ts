@@ -1,0 +1,34 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { expect, test } from 'vitest';
+
+import { Exchange, Held } from '../../../../src/upstream/http/exchange.ts';
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+const CONTROLLER = { abort() {}, pause() {}, resume() {} } as never;
+
+test('what is held of an answer is what is counted of it, however small its chunks are', async () => {
+  const answers: Buffer[] = [];
+  const exchange = new Exchange(
+    { onAnswer: ({ body }) => answers.push(body), onTrouble: () => {} },
+    { key: 'backends.web.http', url: 'http://127.0.0.1' },
+    { answerBytesMax: 16_777_215, held: new Held(67_108_864) },
+  );
+  exchange.onRequestStart(CONTROLLER);
+  exchange.onResponseStart(CONTROLLER, 200, {});
+  const memory: WeakRef<ArrayBuffer>[] = [];
+  // As a chunk of one byte after a chunk extension of 64 KiB: a view of all that was read with it.
+  for (let n = 0; n < 500; n++) {
+    const read = new ArrayBuffer(65_536);
+    memory.push(new WeakRef(read));
+    exchange.onResponseData(CONTROLLER, Buffer.from(read, 65_535).fill(97));
+  }
+  // A WeakRef holds what it names until the turn is over.
+  await new Promise(setImmediate);
+  collectGarbage();
+  // The first, which may be all that there is, and whatever the machine has not let go of yet.
+  expect(memory.filter((read) => read.deref() !== undefined).length).toBeLessThan(5);
+  exchange.onResponseEnd();
+  expect(answers.map(String)).toEqual(['a'.repeat(500)]);
+});
