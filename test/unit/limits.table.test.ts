@@ -3,10 +3,10 @@ import { describe, expect, test } from 'vitest';
 
 import { ANSWER_BYTES_MAX, ERROR_TEXT_MAX } from '../../src/bus/answers.ts';
 import { PUSH_ROUTE_BYTES_MAX } from '../../src/bus/delivery.ts';
-import { BATCH_PUSHES_MAX } from '../../src/bus/incoming.ts';
 import { readPage } from '../../src/bus/pages.ts';
 import { FLEET_WAIT_MS } from '../../src/bus/reach.ts';
 import { JSON_DEPTH_MAX, JSON_DEPTH_MAX_TO_BACKENDS } from '../../src/contract/json-depth.ts';
+import { PUSHES_MAX } from '../../src/contract/shapes.ts';
 import * as refusals from '../../src/contract/refusal.ts';
 import { HELLO_WAIT_MS, NEWCOMERS_MAX } from '../../src/control/attach.ts';
 import { API_BODY_BYTES_MAX, API_REQUESTS_MAX } from '../../src/control/json-api.ts';
@@ -31,12 +31,14 @@ import { MOVES_PER_SECOND } from '../../src/upstream/grpc/spread.ts';
 import { RESOLVE_EVERY_MS, RESOLVE_SOON_MS } from '../../src/upstream/grpc/resolve.ts';
 import * as waitingCalls from '../../src/upstream/grpc/waiting-calls.ts';
 import { CLOSED_IN_FLIGHT_MAX, CLOSED_PAUSE_MS } from '../../src/upstream/http/closed-events.ts';
+import { INTERIMS_MAX } from '../../src/upstream/http/exchange.ts';
 import { HTTP_CONNECTIONS_MAX, IDLE_MS } from '../../src/upstream/http/http-upstream.ts';
 import * as ipc from '../../src/upstream/ipc/ipc-upstream.ts';
 import { PAYLOAD_DEPTH_MAX } from '../../src/upstream/ipc/json-text.ts';
 import { SCHEMA_BYTES_MAX, SCHEMA_FILES_MAX } from '../../src/upstream/method/descriptors.ts';
 import { MISFITS_MAX } from '../../src/upstream/method/json-fields.ts';
 import { LOOK_EVERY_MS, REFLECT_EVERY_MS } from '../../src/upstream/method/schema-keeper.ts';
+import { LINES_PER_TURN } from '../../src/upstream/ipc/line-socket.ts';
 import * as nats from '../../src/upstream/nats/connection.ts';
 import { HEADER_BYTES_MAX, HEADER_LINES_MAX } from '../../src/upstream/nats/headers.ts';
 import { SUBJECT_BYTES_MAX } from '../../src/upstream/nats/subjects.ts';
@@ -111,6 +113,7 @@ const LIMITS: Readonly<Record<string, readonly Row[]>> = {
   ],
   'HTTP': [
     [HTTP_CONNECTIONS_MAX, 256, 'requests at once'],
+    [INTERIMS_MAX, 1_000, 'answers of 1xx before the answer'],
     [IDLE_MS, 1_500, 'ms that a connection is kept'],
     [CLOSED_IN_FLIGHT_MAX, 8, 'ends of sessions that are told at once'],
     [CLOSED_PAUSE_MS, 60_000, 'ms without telling, once it is not served'],
@@ -120,13 +123,14 @@ const LIMITS: Readonly<Record<string, readonly Row[]>> = {
     [ipc.IPC_LINE_BYTES_MAX, 16 * MIB - 1 + 64 * KIB, 'bytes of a line that is read'],
     [ipc.IPC_SKIP_BYTES_MAX, 64 * MIB, 'bytes of a line that is passed over'],
     [ipc.IPC_BAD_LINES_MAX, 16, 'lines in a row that are no JSON object'],
+    [LINES_PER_TURN, 500, 'lines in one turn of the event loop'],
     [ipc.SEQ_ID_MAX, 2_147_483_647, 'seq_id'],
   ],
   'NATS': [
     [SUBJECT_BYTES_MAX, 512, 'bytes of a subject'],
     [HEADER_LINES_MAX, 256, 'lines of headers'],
     [HEADER_BYTES_MAX, MIB, 'bytes of headers'],
-    [BATCH_PUSHES_MAX, 1_000, 'pushes in a batch'],
+    [PUSHES_MAX, 1_000, 'pushes in a batch, and in a reply'],
     [readPage(1e9, '').limit, 1_000, 'sessions on a page'],
     [readPage(0, '').limit, 1_000, 'sessions on a page where nobody says'],
     [ANSWER_BYTES_MAX, MIB, 'bytes of an answer'],
