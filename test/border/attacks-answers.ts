@@ -7,7 +7,7 @@ import type { Attack } from './attacks.ts';
 import type { Chance } from './chance.ts';
 import { EDGES } from './edges.ts';
 import { bytesOf, draw, type Drawn, replyFields, replyJson } from './replies.ts';
-import type { HttpSay } from './servers.ts';
+import type { HttpSay, LinkSay } from './servers.ts';
 import { depthOf, json, MIB, spoilt } from './values.ts';
 
 /** In so many cases the bytes are spoilt after all. */
@@ -56,7 +56,8 @@ function byLink(kind: 'link' | 'dial'): Answer {
     const { chance } = arena;
     const fields = replyFields(drawn, chance);
     const bytes = bytesOf(drawn);
-    return arena.ask(kind, ({ id, send }) => send(frame(id, fields, chance, spoil)), bytes);
+    const plan = ({ id, send }: LinkSay): void => send(frame(id, fields, chance, spoil));
+    return arena.ask(kind, plan, bytes, { whole: !spoil });
   };
 }
 

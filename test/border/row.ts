@@ -84,6 +84,7 @@ ${lastWords(stage)}`);
   if (stage.door?.exit) faults.push(`the other gateway: ${stage.door.exit}`);
   const more = added(before.metrics, after.metrics);
   faults.push(...countFaults(more, tally));
+  if (total(more, 'pith_internal_errors_total') > 0) faults.push(lastError(stage));
   const remainsBytes = after.bytes - before.bytes;
   const row: Row = {
     name,
@@ -140,6 +141,8 @@ function gaugeFaults(metrics: Metrics, sessions: number): string[] {
 /** What clients were told, and the gateway has not counted; what it was to count, and did not. */
 function countFaults(more: Metrics, tally: Tally): string[] {
   const faults: string[] = [];
+  const internal = total(more, 'pith_internal_errors_total');
+  if (internal > 0) faults.push(`${internal} internal errors`);
   for (const reason of COUNTED) {
     const told = tally.refused[reason] ?? 0;
     const counted =
@@ -168,6 +171,11 @@ function lastWords({ gateway, door }: Stage): string {
   const { output } = door?.exit ? door : gateway;
   const at = output.lastIndexOf('pith: internal error');
   return at < 0 ? output.slice(-1_500) : output.slice(at, at + 1_500);
+}
+
+/** The last fault of its own that it has logged. */
+function lastError({ gateway }: Stage): string {
+  return /[^\n]*"msg":"internal error"/.exec(gateway.output)?.[0].slice(0, 1_500) ?? '';
 }
 
 /** Looks at the process from outside while it is attacked. */

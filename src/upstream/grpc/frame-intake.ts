@@ -19,7 +19,8 @@ export interface IntakeLink extends FrameHandler {
   readonly ended: boolean;
   /** All that has come is read. */
   onRead(): void;
-  onUnreadable(error: WireError): void;
+  /** A frame could not be read, or not be dealt with: the link has to end. */
+  onUnreadable(why: string): void;
 }
 
 export class FrameIntake {
@@ -78,9 +79,11 @@ export class FrameIntake {
         if (this.#rests(++frames, bytes)) return;
       }
     } catch (error) {
-      if (!(error instanceof WireError)) throw error;
       this.#messages = [];
-      this.#link.onUnreadable(error);
+      const isTheirs = error instanceof WireError;
+      // After a fault of ours too: a link that stayed would be deaf, and its backend would look well.
+      this.#link.onUnreadable(isTheirs ? error.message : 'internal error');
+      if (!isTheirs) throw error;
       return;
     }
     this.#onDone?.();

@@ -5,7 +5,7 @@
 import { type ServiceError, status } from '@grpc/grpc-js';
 
 import { decodeConnectResponse } from '../../contract/shapes.ts';
-import type { WireError, WireReader, WireWriter } from '../../contract/wire.ts';
+import type { WireReader, WireWriter } from '../../contract/wire.ts';
 import { failure } from '../../errors.ts';
 import type { Push } from '../../session/commands.ts';
 import type { Call } from '../call.ts';
@@ -348,8 +348,8 @@ export class Link implements IntakeLink {
     if (this.#isCreditHeld && !this.#ended) this.#readOn();
   }
 
-  onUnreadable(error: WireError): void {
-    this.destroy(`a frame could not be read: ${error.message}`);
+  onUnreadable(why: string): void {
+    this.destroy(`a frame could not be read: ${why}`);
   }
 
   /** Reads again when half of what was too much is gone. */

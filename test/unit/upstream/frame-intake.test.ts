@@ -38,7 +38,7 @@ function stage() {
     ended: false,
     onGoaway: (reason: string) => void read.push(Number.parseInt(reason, 10)),
     onRead: nothing,
-    onUnreadable: (error: Error) => void told.push(error.message),
+    onUnreadable: (why: string) => void told.push(why),
     onHello: nothing,
     onReply: nothing,
     onConnect: nothing,
@@ -118,4 +118,16 @@ test('nothing is read behind a frame that cannot be read, or once the link has e
   link.ended = true;
   await turn();
   expect(read).toHaveLength(2 + FRAMES_PER_TURN);
+});
+
+test('a fault of our own ends the link, which would be deaf otherwise', () => {
+  const { intake, link, read, told } = stage();
+  link.onGoaway = (reason) => {
+    if (reason === '1') throw new TypeError('a mistake');
+    read.push(Number.parseInt(reason, 10));
+  };
+  expect(() => intake.take(message(0, 3))).toThrow('a mistake');
+  expect(told).toEqual(['internal error']);
+  expect(read).toEqual([0]);
+  expect(intake.isReading).toBe(false);
 });
