@@ -126,9 +126,11 @@ class JsonWire implements Wire {
   /** Whatever the route says of bytes: here only JSON can stand in a message. */
   failure(rawId: number, _route: string, why: Failure, codec?: Codec): Encoded | null {
     const body = ownBody(why, passesBytes(codec));
-    const own = body === null || body.length > PACKET_BODY_BYTES_MAX ? null : jsonOf(body);
+    // What fits in no packet need not be looked at.
+    const fits = body === null || body.length <= PACKET_BODY_BYTES_MAX;
+    const own = body === null || !fits ? null : jsonOf(body);
     return (
-      encodeError(rawId, own ?? jsonBytes(errorObject(why))) ??
+      (fits ? encodeError(rawId, own ?? jsonBytes(errorObject(why))) : null) ??
       encodeError(rawId, jsonBytes(errorObject(tooLong())))
     );
   }

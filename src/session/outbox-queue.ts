@@ -14,6 +14,13 @@ export type Perishable = {
 /** Entries at the front that were taken, or anywhere that were replaced, before the list is shortened. */
 const COMPACT_AT = 1_024;
 
+/** What an entry takes beside its bytes, which are few in most pushes. */
+const ENTRY_BYTES = 128;
+/** What a key takes beside its characters. */
+const KEY_BYTES = 128;
+/** So much of that counts as the session's own memory, with which `limits.connections` reckons. */
+const SPARE_BYTES = 32_768;
+
 type Entry = Encoded | Stale;
 
 /** A push that may spoil before it is sent. */
@@ -42,10 +49,18 @@ export class OutboxQueue {
   #replaced = 0;
   /** The newest push of a key; made at the first such push. */
   #latest: Map<string, Stale> | null = null;
+  /** What the keys take. */
+  #keyBytes = 0;
 
   /** Entries that wait, with those that were replaced. */
   get length(): number {
     return this.#entries.length - this.#head;
+  }
+
+  /** What all of it takes in memory, about: of many small pushes it is many times their bytes. */
+  get heldBytes(): number {
+    const beside = (this.length - this.#replaced) * ENTRY_BYTES + this.#keyBytes;
+    return this.bytes + Math.max(0, beside - SPARE_BYTES);
   }
 
   /** Bytes that a push with this key would replace. */
@@ -64,7 +79,8 @@ export class OutboxQueue {
     const entry = new Stale(encoded, perishable);
     if (latestKey !== '') {
       const older = this.#latest?.get(latestKey);
-      if (older !== undefined) this.#replace(older);
+      if (older === undefined) this.#keyBytes += KEY_BYTES + latestKey.length;
+      else this.#replace(older);
       (this.#latest ??= new Map()).set(latestKey, entry);
     }
     this.#entries.push(entry);
@@ -111,6 +127,7 @@ export class OutboxQueue {
     this.#head = 0;
     this.#replaced = 0;
     this.#latest = null;
+    this.#keyBytes = 0;
   }
 
   #replace(older: Stale): void {
@@ -142,6 +159,8 @@ export class OutboxQueue {
 
   /** It cannot be replaced any more. */
   #forget({ latestKey }: Stale): void {
-    if (latestKey !== '') this.#latest!.delete(latestKey);
+    if (latestKey === '') return;
+    this.#latest!.delete(latestKey);
+    this.#keyBytes -= KEY_BYTES + latestKey.length;
   }
 }

@@ -40,7 +40,7 @@ export class Outbox {
   readonly #limits: OutboxLimits;
   readonly #owner: OutboxOwner;
   readonly #queue = new OutboxQueue();
-  /** What of the bytes here and in the socket is counted among what all outboxes hold. */
+  /** What of all that is held here and in the socket is counted among what all outboxes hold. */
   #countedBytes = 0;
   #corks = 0;
   #dirty = false;
@@ -70,6 +70,11 @@ export class Outbox {
   /** Bytes that the kernel has not taken yet. */
   get unsentBytes(): number {
     return this.#queue.bytes + this.#connection.bufferedBytes;
+  }
+
+  /** What that takes in memory, about. */
+  get heldBytes(): number {
+    return this.#queue.heldBytes + this.#connection.bufferedBytes;
   }
 
   /** Milliseconds for which the client has taken nothing although there was something; 0: no backlog. */
@@ -273,9 +278,9 @@ export class Outbox {
 
   /** Counts what is held now, here and in the socket. */
   #count(): void {
-    const { unsentBytes } = this;
-    if (unsentBytes === this.#countedBytes || this.#released) return;
-    this.#outboxes.count(unsentBytes - this.#countedBytes);
-    this.#countedBytes = unsentBytes;
+    const { heldBytes } = this;
+    if (heldBytes === this.#countedBytes || this.#released) return;
+    this.#outboxes.count(heldBytes - this.#countedBytes);
+    this.#countedBytes = heldBytes;
   }
 }

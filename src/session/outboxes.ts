@@ -29,7 +29,7 @@ export class Outboxes {
     this.#bytesMax = bytesMax;
   }
 
-  /** Bytes that wait for clients, here and in their sockets. */
+  /** What waits for clients takes so many bytes, here and in their sockets. */
   get heldBytes(): number {
     return this.#heldBytes;
   }
@@ -96,7 +96,7 @@ export class Outboxes {
     this.#sortedTurn = this.#turn;
     this.#fullestLast = [...this.#behind]
       .filter((outbox) => this.wasOffered(outbox.behindSinceTurn))
-      .sort((a, b) => a.unsentBytes - b.unsentBytes);
+      .sort((a, b) => a.heldBytes - b.heldBytes);
   }
 
   readonly #flush = (): void => {

@@ -66,7 +66,7 @@ export const INSTRUMENTS = {
   pith_bus_connects_total: counter('Tries to connect to the bus, by how they ended.', ['outcome']),
   pith_bus_unsent_bytes: gauge('Bytes that wait for the bus to take them.'),
   pith_outbox_bytes: gauge(
-    'Bytes that clients have not taken, over all sessions; those in their sockets included.',
+    'Bytes that clients have not taken, over all sessions; those in their sockets included, and what many small messages take beside their bytes.',
   ),
   pith_outbox_limit_bytes: gauge('How many of them there may be: limits.outboxes.'),
   pith_connections_limit: gauge(

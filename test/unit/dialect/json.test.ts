@@ -149,3 +149,16 @@ test('a handshake says user and sys, or nothing', () => {
     '{"handshake":{"code":500,"reason":"FORBIDDEN","msg":"banned"}}',
   );
 });
+
+test.each([0xffffff - 1, 0xffffff, 0xffffff + 1, 0xffffff + 70_000])(
+  'an error of a backend’s own of %i bytes fits in no message, and says so',
+  (bytes) => {
+    const head = '{"code":403,"m":"';
+    const body = Buffer.from(`${head}${'a'.repeat(bytes - head.length - 2)}"}`);
+    const why = { ...failure('FORBIDDEN'), body, bytes: body };
+    expect(JSON.parse(text(wire.failure(7, 'a.b', why)))).toMatchObject({
+      id: 7,
+      error: { code: 502, reason: 'BAD_REPLY' },
+    });
+  },
+);

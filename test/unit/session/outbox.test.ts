@@ -293,6 +293,26 @@ describe('all outboxes together', () => {
     expect(outboxes.heldBytes).toBe(0);
   });
 
+  test('hold many small pushes, which take many times their bytes, and their keys', () => {
+    const { connection, outbox, outboxes, put } = setUp({ bytesMax: 1e6 });
+    connection.stuck = true;
+    put('in the socket');
+    outbox.flush();
+    const inSocket = outboxes.heldBytes;
+    // Measured of the heap: 100 bytes for each, 500 with a key of 256 characters.
+    for (let i = 0; i < 2_000; i++) put('x', 20);
+    expect(outboxes.heldBytes - inSocket).toBe(2_000 * (20 + 128) - 32_768);
+    for (let i = 0; i < 2_000; i++) {
+      const latestKey = String(i).padStart(256, 'k');
+      outbox.putPerishable(message('x', 20), { ...LASTING, latestKey });
+      outbox.putPerishable(message('x', 20), { ...LASTING, latestKey });
+    }
+    expect(outboxes.heldBytes - inSocket).toBe(4_000 * (20 + 128) + 2_000 * 384 - 32_768);
+    connection.drain();
+    outbox.onDrain();
+    expect(outboxes.heldBytes).toBe(0);
+  });
+
   test('at the bound close the fullest whose client is behind, and no more than have to go', async () => {
     const { clients, evicted, outboxes } = await stuck(3_000, 600, 1_600, 400);
     const reader = setUp({ bytesMax: 10_000 }, outboxes);
@@ -359,7 +379,7 @@ describe('all outboxes together', () => {
     }
     const reader = setUp({ bytesMax: 1e9 }, outboxes);
     reader.connection.stuck = true;
-    for (let i = 0; i < 500; i++) reader.put('x', 100);
+    for (let i = 0; i < 100; i++) reader.put('x', 500);
     expect(evicted()).toHaveLength(500);
     // Sorting a thousand, and what each close looks at.
     expect(looked).toBeLessThan(40_000);
