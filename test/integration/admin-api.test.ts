@@ -171,6 +171,10 @@ describe('the answer is that of gRPC', () => {
       ? { ...answer, uptime: answer['uptime'].replaceAll(/[0-9]+/g, 'n') }
       : answer;
 
+  /** A message that is not set is null in the objects of this gRPC client, and no member in JSON. */
+  const withoutUnset = (answer: Json): Json =>
+    Object.fromEntries(Object.entries(answer).filter(([, value]) => value !== null));
+
   test.each<[string, object]>([
     ['Push', { push: { target: { all: true }, route: 'onX', body: { json: [1, null] } } }],
     ['Push', { push: { target: { uids: ['ann', 'x'], sids: ['g.1'] }, route: 'onX' }, wait: '0s' }],
@@ -193,7 +197,7 @@ describe('the answer is that of gRPC', () => {
     const { status, lines } = await ask(`/v1/${method}`, { body });
     expect(status).toBe(200);
     expect(theirs.length).toBeGreaterThan(0);
-    expect(lines.map(inCamel).map(timeless)).toEqual(theirs.map(timeless));
+    expect(lines.map(inCamel).map(timeless)).toEqual(theirs.map(withoutUnset).map(timeless));
   });
 
   test.each<[string, object, number]>([
