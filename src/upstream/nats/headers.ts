@@ -243,11 +243,17 @@ export function readFailure(headers: Headers, body: Uint8Array): Failure | null 
   const message = headers.get('nats-service-error');
   if (code === undefined && message === undefined) return null;
   const said = {
-    code: /^[0-9]{1,9}$/.test(code ?? '') ? Number(code) : 0,
+    code: codeOf(code ?? ''),
     reason: headers.get('pith-error-reason') ?? '',
     message: message ?? '',
   };
   return refusal(said, body);
+}
+
+/** Any code that the other ways to a backend can say, which is 32 bits with a sign; 0: it is none. */
+function codeOf(text: string): number {
+  const code = /^-?[0-9]{1,10}$/.test(text) ? Number(text) : 0;
+  return code === (code | 0) ? code : 0;
 }
 
 /** The lines of a push as `readPush` reads them; `target` for a push to the whole fleet. */

@@ -181,6 +181,10 @@ describe('a failure', () => {
     [{ 'Nats-Service-Error': 'no' }, '', { code: 500, message: 'no' }],
     [{ 'Nats-Service-Error-Code': '0' }, '', { code: 500, message: '' }],
     [{ 'Nats-Service-Error-Code': 'x' }, '', { code: 500 }],
+    [{ 'Nats-Service-Error-Code': '-1' }, '', { code: -1 }],
+    [{ 'Nats-Service-Error-Code': '2147483647' }, '', { code: 2147483647 }],
+    [{ 'Nats-Service-Error-Code': '2147483648' }, '', { code: 500 }],
+    [{ 'Nats-Service-Error-Code': '1e3' }, '', { code: 500 }],
     [
       { 'Nats-Service-Error-Code': '409', 'Pith-Error-Reason': 'SOLD_OUT' },
       '{}',
