@@ -60,7 +60,7 @@ export const RULES: Rules = {
   'upstream/http/': ['upstream/', ...UPSTREAM, 'undici', 'node:buffer'],
   'upstream/ipc/':  ['upstream/', ...UPSTREAM, 'node:net', 'node:buffer'],
   'upstream/method/': ['upstream/', ...UPSTREAM, ...GRPC, '@bufbuild/protobuf', 'config/problem.ts', 'node:buffer', 'node:crypto', 'node:fs', 'node:path'],
-  'upstream/nats/': ['upstream/', ...UPSTREAM, 'nats', 'node:crypto', 'node:fs'],
+  'upstream/nats/': ['upstream/', ...UPSTREAM, 'nats', 'node:buffer', 'node:crypto', 'node:fs'],
 
   // The way back, and the operator's way in.
   'bus/':     ['contract/', 'session/', 'type dialect/', 'protocol/', 'routing/', 'gen/', 'timer-wheel.ts', 'upstream/nats/connection.ts', 'upstream/nats/headers.ts', 'upstream/nats/outgoing.ts', 'upstream/nats/subjects.ts', 'nats', 'node:crypto', ...SEEN],

@@ -1,7 +1,5 @@
 /** Our own headers of an HTTP answer. */
-import { isUtf8 } from 'node:buffer';
-
-import { decodeValue, type Headers } from '../nats/headers.ts';
+import { decodeValue, type Headers, readable } from '../nats/headers.ts';
 import type { AnswerHeaders } from './exchange.ts';
 
 /** Those that an answer may have; others that begin so are passed over. */
@@ -23,14 +21,8 @@ export function answerHeaders(headers: AnswerHeaders): Headers | null {
     const value = headers[name];
     const first = typeof value === 'string' ? value : (value?.[0] ?? '');
     read ??= new Map();
+    // The client library reads bytes beyond ASCII as latin1; backends that do not escape mean UTF-8, mostly.
     read.set(name, decodeValue(readable(first)));
   }
   return read;
-}
-
-/** The client library reads bytes beyond ASCII as latin1; backends that do not escape mean UTF-8, mostly. */
-function readable(value: string): string {
-  if (!/[\x80-\xff]/.test(value)) return value;
-  const bytes = Buffer.from(value, 'latin1');
-  return isUtf8(bytes) ? bytes.toString('utf8') : value;
 }

@@ -1,4 +1,5 @@
 /** The names and the encoding of NATS headers: `proto/README.md` is the page about them. */
+import { isUtf8 } from 'node:buffer';
 import type { Msg, MsgHdrs } from 'nats';
 
 import { JSON_DEPTH_MAX } from '../../contract/json-depth.ts';
@@ -19,7 +20,7 @@ export function encodeValue(value: string): string {
   );
 }
 
-/** A raw space, or a `%` without two hex digits, stands for itself. */
+/** A raw space, a `%` without two hex digits, and what would not be UTF-8, stand for themselves: no two values become one. */
 export function decodeValue(value: string): string {
   if (!value.includes('%')) return value;
   const bytes = Buffer.from(value);
@@ -31,7 +32,8 @@ export function decodeValue(value: string): string {
     // Never ahead of what is read.
     bytes[length++] = low < 0 ? bytes[i]! : high * 16 + low;
   }
-  return bytes.toString('utf8', 0, length);
+  const decoded = bytes.subarray(0, length);
+  return isUtf8(decoded) ? decoded.toString() : value;
 }
 
 const PERCENT = 0x25;
@@ -135,7 +137,8 @@ function blockOf(message: Msg): Buffer | null {
 export function readBlock(block: Buffer): Headers {
   if (block.length > HEADER_BYTES_MAX)
     throw new HeaderError(`${block.length} bytes of headers; at most ${HEADER_BYTES_MAX} are read`);
-  const text = block.toString('utf8');
+  const isText = isUtf8(block);
+  const text = block.toString(isText ? 'utf8' : 'latin1');
   let at = endOfLine(text, 0);
   if (!text.startsWith(VERSION)) throw new HeaderError(`the headers do not begin with ${VERSION}`);
   const read = new Map<string, string>();
@@ -145,9 +148,16 @@ export function readBlock(block: Buffer): Headers {
     at = end;
     if (line !== '' && lines >= HEADER_LINES_MAX)
       throw new HeaderError(`more than ${HEADER_LINES_MAX} headers`);
-    readLine(line, read);
+    readLine(isText ? line : readable(line), read);
   }
   return read;
+}
+
+/** What was read as latin1, as UTF-8 where it is that. */
+export function readable(text: string): string {
+  if (!/[\x80-\xff]/.test(text)) return text;
+  const bytes = Buffer.from(text, 'latin1');
+  return isUtf8(bytes) ? bytes.toString('utf8') : text;
 }
 
 const LINE_END = '\r\n';
@@ -164,7 +174,8 @@ function readLine(line: string, read: Map<string, string>): void {
   const colon = line.indexOf(':');
   if (colon < 0) return;
   const name = line.slice(0, colon).toLowerCase();
-  if (!/^[\x21-\x7e]*$/.test(name)) throw new HeaderError('a header name that is not ASCII');
+  if (!/^[\x21-\x7e]*$/.test(name))
+    throw new HeaderError('a header name with a space, or with other than ASCII');
   if (/[\r\n]/.test(line))
     throw new HeaderError(`header ${name.slice(0, 64)}: a line break in its value`);
   if (read.has(name)) return;

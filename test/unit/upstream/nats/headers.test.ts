@@ -244,3 +244,41 @@ test('a close has its reason, which may be empty', () => {
   expect(codec.readClose(come({}))).toBeNull();
   expect(codec.readClose(come({ 'Pith-Close': '' }))).toMatchObject({ reason: '', kick: false });
 });
+
+describe('what is not UTF-8', () => {
+  const uidOf = (line: Buffer): string | undefined =>
+    codec
+      .readBlock(Buffer.concat([Buffer.from('NATS/1.0\r\n'), line, Buffer.from('\r\n\r\n')]))
+      .get('pith-bind');
+
+  // Each of these was the same name once, and two players one.
+  test.each([
+    ['%FF', '%FF'],
+    ['%FE', '%FE'],
+    ['a%C3', 'a%C3'],
+    ['%ED%A0%80', '%ED%A0%80'],
+    ['%C3%A9', 'é'],
+    ['%EF%BF%BD', '\ufffd'],
+  ])('%s stands for %s', (written, uid) => {
+    expect(codec.decodeValue(written)).toBe(uid);
+    expect(uidOf(Buffer.from(`Pith-Bind: ${written}`))).toBe(uid);
+  });
+
+  test.each([
+    [Buffer.from([0xff]), 'ÿ'],
+    [Buffer.from([0xfe]), 'þ'],
+    [Buffer.from([0xe9]), 'é'],
+    [Buffer.from('é'), 'é'],
+  ])('and bytes that no percent sign stands before are read as latin1', (bytes, uid) => {
+    expect(uidOf(Buffer.concat([Buffer.from('Pith-Bind: '), bytes]))).toBe(uid);
+  });
+
+  test('in one line changes no other', () => {
+    const lines = Buffer.concat([
+      Buffer.from('Nats-Service-Error: '),
+      Buffer.from([0xe9]),
+      Buffer.from('\r\nPith-Bind: 漢'),
+    ]);
+    expect(uidOf(lines)).toBe('漢');
+  });
+});
