@@ -106,6 +106,8 @@ export type Row = Span & {
 export type Mutant = {
   readonly file: string;
   readonly line: number;
+  /** What was done to the row: left out, a number changed, or a word of some kind. */
+  readonly kind: string;
   /** For people. */
   readonly what: string;
   readonly text: string;
@@ -160,7 +162,8 @@ function bracketed({ file, at = '', depth: wanted = 1 }: Table, text: string): S
 const KINDS: readonly (readonly [kind: string, pattern: RegExp])[] = [
   ['upper', /'[A-Z_0-9]+'/g],
   ['word', /'[a-z][\w.*>-]*'/g],
-  ['sentence', /'[^'\n]* [^'\n]*'/g],
+  // The first quote after one that closes would begin a string that is none.
+  ['sentence', /(?<=(?:^|[(,\[:])\s*)'[^'\n]* [^'\n]*'/g],
   ['member', /(?<=\b(?:status|PacketType)\.)[A-Z_]+/g],
   ['name', /^[A-Za-z_]\w*(?=:)/g],
   ['truth', /\b(?:true|false)\b/g],
@@ -176,10 +179,11 @@ export function mutationsOf(row: Row): Mutant[] {
   const { text, table, start, end, others } = row;
   const own = text.slice(start, end);
   const mutants: Mutant[] = [];
-  const add = (at: number, from: string, to: string): void => {
+  const add = (kind: string, at: number, from: string, to: string): void => {
     const changed = own.slice(0, at - start) + to + own.slice(at - start + from.length);
     mutants.push({
       file: table.file,
+      kind,
       line: text.slice(0, at).split('\n').length,
       what: `${short(own)} → ${short(changed) || 'nothing'}`,
       text: text.slice(0, at) + to + text.slice(at + from.length),
@@ -187,7 +191,7 @@ export function mutationsOf(row: Row): Mutant[] {
   };
   if (table.constants === undefined) {
     const rest = /^\s*,/.exec(text.slice(end))?.[0] ?? '';
-    add(start, own + rest, '');
+    add('left out', start, own + rest, '');
   }
   for (const [kind, pattern] of KINDS) {
     if (kind === 'sentence' && table.sentences === false) continue;
@@ -198,7 +202,7 @@ export function mutationsOf(row: Row): Mutant[] {
     if (kind === 'maker') for (const word of ['counter', 'gauge']) pool.add(word);
     for (const { 0: from, index } of own.matchAll(pattern)) {
       const wrong = kind === 'number' ? wrongNumbers(from) : pool;
-      for (const to of wrong) if (to !== from) add(start + index, from, to);
+      for (const to of wrong) if (to !== from) add(kind, start + index, from, to);
     }
   }
   return mutants;

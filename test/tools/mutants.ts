@@ -50,7 +50,10 @@ function pick(count: number, random: () => number): Mutant[] {
   while (picked.length < count && rows.length > 0) {
     const [row] = rows.splice(Math.floor(random() * rows.length), 1);
     const mutations = mutationsOf(row!);
-    if (mutations.length > 0) picked.push(one(mutations));
+    if (mutations.length === 0) continue;
+    // The kind first: there are many more words than numbers.
+    const kind = one([...new Set(mutations.map((mutation) => mutation.kind))]);
+    picked.push(one(mutations.filter((mutation) => mutation.kind === kind)));
   }
   return picked;
 }
