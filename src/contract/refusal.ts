@@ -19,6 +19,8 @@ export const FIELDS_MAX = 64;
 /** A longer body is not parsed, but looked at so far for its code. */
 const PARSED_BYTES_MAX = 64 * 1024;
 
+/** Clients take an answer with this code for a success, so in a refusal it is no code. */
+const SUCCESS = 200;
 /** Where nothing says a code. */
 const CODE_OTHERWISE = 500;
 
@@ -50,7 +52,8 @@ export type Said = {
 export function refusal(said: Said, body: Uint8Array | null): Failure {
   const own = body === null || body.length === 0 ? NOTHING : read(body);
   const { words } = own;
-  const code = said.code || words.code || said.otherwise || CODE_OTHERWISE;
+  const given = said.code === SUCCESS ? 0 : said.code;
+  const code = given || words.code || said.otherwise || CODE_OTHERWISE;
   const reason = said.reason || words.reason || '';
   // A reason of the backend's own explains itself.
   const quiet = reason === '' ? (TEXTS.get(code) ?? '') : '';
@@ -84,7 +87,7 @@ export type ErrorWords = {
 export function errorWords(error: Readonly<Record<string, unknown>>): ErrorWords {
   const { code, reason, msg, message, retry_after_ms: retryAfter, fields } = error;
   const words: ErrorWords = {};
-  if (Number.isSafeInteger(code) && code !== 0) words.code = code as number;
+  if (Number.isSafeInteger(code) && isCode(code)) words.code = code as number;
   if (typeof reason === 'string' && reason !== '') words.reason = reason;
   if (typeof msg === 'string') words.message = msg;
   else if (typeof message === 'string') words.message = message;
@@ -120,7 +123,7 @@ function read(body: Uint8Array): OwnError {
 
 /** Programs that write every field of a structure write 0 for none. */
 function isCode(code: unknown): boolean {
-  return typeof code === 'number' && code !== 0;
+  return typeof code === 'number' && code !== 0 && code !== SUCCESS;
 }
 
 /** True when the JSON object that begins so has a code among its first members. */
@@ -155,8 +158,8 @@ function afterString(text: Buffer, start: number): number {
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const SPACE = 0x20;
-/** A number that is not 0. */
-const CODE_BEHIND = /^\s*:\s*-?(?:[1-9]|0\.)/;
+/** A number that is neither 0 nor 200. */
+const CODE_BEHIND = /^\s*:\s*(?!200\s*[,}])-?(?:[1-9]|0\.)/;
 
 function fieldTexts(
   fields: Readonly<Record<string, unknown>> | null,

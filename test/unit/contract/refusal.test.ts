@@ -28,6 +28,20 @@ test('texts are cut, without half a character, and halves that came are no half 
   expect(fields).toEqual({ ['p'.repeat(1_024)]: '\ufffdx' });
 });
 
+test.each([
+  ['beside the body', { code: 200 }, null],
+  ['in the body', {}, '{"code":200,"reason":"POOR"}'],
+  ['in both', { code: 200, reason: 'POOR' }, '{"code":200}'],
+  ['under error', {}, '{"error":{"code":200,"reason":"POOR"}}'],
+])('a refusal never looks like a success: 200 %s is no code', (_where, said, body) => {
+  const why = refusal(said, body === null ? null : bytes(body));
+  expect([why.code, why.reason, why.body]).toEqual([
+    500,
+    body === null ? 'BACKEND_ERROR' : 'POOR',
+    null,
+  ]);
+});
+
 test('64 fields and a wait of a day are passed on', () => {
   const many = Object.fromEntries(Array.from({ length: 1_000 }, (_, n) => [`f${n}`, 'x']));
   const why = refusal({ fields: many, retryAfterMs: 1e15 }, null);
@@ -44,6 +58,8 @@ test.each([
   [`{"a":"\\"code\\":7","b":"${LONG}"}`, false],
   [`{"a":{"code":7},"b":"${LONG}"}`, false],
   [`{"code":0,"b":"${LONG}"}`, false],
+  [`{"code":200,"b":"${LONG}"}`, false],
+  [`{"code":2001,"b":"${LONG}"}`, true],
   [`{"code":null,"b":"${LONG}"}`, false],
   [`{"b":"${LONG}","code":7}`, false],
   [`[{"code":7,"b":"${LONG}"}]`, false],
