@@ -212,7 +212,7 @@ export function mutationsOf(row: Row): Mutant[] {
     );
     if (kind === 'truth') for (const word of ['true', 'false']) pool.add(word);
     if (kind === 'maker') for (const word of ['counter', 'gauge']) pool.add(word);
-    for (const { 0: from, index } of own.matchAll(pattern)) {
+    for (const { 0: from, index } of (kind === 'number' ? blank(own) : own).matchAll(pattern)) {
       const wrong = kind === 'number' ? wrongNumbers(from) : pool;
       for (const to of wrong) if (to !== from) add(kind, start + index, from, to);
     }
@@ -224,6 +224,11 @@ export function mutationsOf(row: Row): Mutant[] {
 function short(text: string): string {
   const line = text.replace(/\s+/g, ' ').replace(/^,$/, '');
   return line.length > 90 ? `${line.slice(0, 45)} … ${line.slice(-45)}` : line;
+}
+
+/** Without its strings: a number in one is a part of its words. */
+function blank(text: string): string {
+  return text.replace(/'[^'\n]*'|"[^"\n]*"/g, (string) => ' '.repeat(string.length));
 }
 
 function wrongNumbers(text: string): string[] {
