@@ -8,6 +8,8 @@ const NEWLINE = 0x0a;
 /** Lines that are dealt with in one turn of the event loop, and bytes of them; everybody else waits meanwhile. */
 export const LINES_PER_TURN = 500;
 export const LINE_BYTES_PER_TURN = 1024 * 1024;
+/** From here on a line is looked through as it comes, so that nothing is left to do at once if it gets too long. */
+const LOOKED_AT_FROM_BYTES = 1024 * 1024;
 const NOTHING: Buffer = Buffer.alloc(0);
 
 export type LineLimits = {
@@ -44,7 +46,7 @@ export class LineSocket {
   /** Lines of this turn, and bytes of them. */
   #lines = 0;
   #lineBytes = 0;
-  /** Set while a line is longer than is kept. */
+  /** What was looked at of a line that may become too long. */
   #long: LongLine | null = null;
   #turn: Buffer[] = [];
   #turnBytes = 0;
@@ -163,33 +165,31 @@ export class LineSocket {
     }
     this.#hold(rest);
     if (this.#ended) return;
-    const long = this.#long;
-    const line = long === null ? this.#held.all() : null;
+    const long = this.#heldBytes > this.#limits.lineBytesMax ? this.#long : null;
+    const line = this.#held.all();
     this.#held.clear();
     this.#heldBytes = 0;
     this.#long = null;
-    if (line !== null) this.#handler.onLine(line);
-    else this.#handler.onLongLine(long!.seqId, long!.bytes);
+    if (long === null) this.#handler.onLine(line);
+    else this.#handler.onLongLine(long.seqId, long.bytes);
   }
 
   /** More of a line whose end has not come. */
   #hold(piece: Buffer): void {
+    const { lineBytesMax, skipBytesMax } = this.#limits;
     this.#heldBytes += piece.length;
-    if (this.#long !== null) {
-      this.#long.take(piece);
-    } else {
-      this.#held.add(piece);
-      if (this.#heldBytes > this.#limits.lineBytesMax) this.#skip();
-    }
-    const { skipBytesMax } = this.#limits;
+    if (this.#heldBytes > Math.min(LOOKED_AT_FROM_BYTES, lineBytesMax)) this.#look(piece);
+    if (this.#heldBytes <= lineBytesMax) this.#held.add(piece);
+    else this.#held.clear();
     if (this.#heldBytes > skipBytesMax)
       this.end(`a line of more than ${skipBytesMax} bytes came; one JSON object a line is read`);
   }
 
-  /** The line is too long: what there is of it is looked through, and let go. */
-  #skip(): void {
-    this.#long = new LongLine();
-    for (const piece of this.#held.pieces()) this.#long.take(piece);
-    this.#held.clear();
+  #look(piece: Buffer): void {
+    if (this.#long === null) {
+      this.#long = new LongLine();
+      for (const before of this.#held.pieces()) this.#long.take(before);
+    }
+    this.#long.take(piece);
   }
 }

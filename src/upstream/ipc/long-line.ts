@@ -29,7 +29,8 @@ export class LongLine {
 
   take(chunk: Buffer): void {
     this.bytes += chunk.length;
-    for (const byte of chunk) {
+    for (let at = 0; at < chunk.length; at++) {
+      const byte = chunk[at]!;
       if (this.#isString) this.#inString(byte);
       else this.#outside(byte);
     }
