@@ -155,8 +155,15 @@ describe('a backend that is none', () => {
       },
     });
     await using client = await pair.join();
-    for (const how of ['json', 'error'])
-      expect(await client.request('game.long', { how })).toMatchObject({ reason: 'BAD_REPLY' });
+    expect(await client.request('game.long', { how: 'json' })).toMatchObject({
+      code: 502,
+      reason: 'BAD_REPLY',
+    });
+    // Of an error's text so much is passed on as people read.
+    expect(await client.request('game.long', { how: 'error' })).toMatchObject({
+      code: 418,
+      msg: '\u0001'.repeat(1_024),
+    });
     expect(await client.request('game.long', { how: 'push' })).toEqual({});
   });
 });

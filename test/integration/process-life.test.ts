@@ -78,6 +78,8 @@ describe('without NATS at the start', () => {
       const told = served.log().filter(({ level }) => level === 'warn');
       expect(told).toEqual([
         expect.objectContaining({ msg: `${AWAY}${place.at}?`, why: expect.stringMatching(why) }),
+        // What the request came to, for whoever looks for that.
+        expect.objectContaining({ msg: 'call failed', reason: 'BUS_AWAY', route: 'a.b' }),
       ]);
       served.running.kill('SIGTERM');
       expect(await served.running.exited).toBe(0);
