@@ -33,6 +33,11 @@ export interface Watched {
   onDeadline(reason: CloseReason): void;
 }
 
+/**
+ * How much longer a handshake that has come may wait for its answer: a backend that is asked has its own deadline, at
+ * `limits.handshake`, and the client is to hear what came of it, however busy the gateway was in that moment.
+ */
+export const ANSWER_GRACE_MS = 1_000;
 /** How often a backlog is looked at until it is too old: each look finds whether the client takes some of it. */
 const BACKLOG_LOOKS = 4;
 
@@ -43,6 +48,8 @@ export class Deadlines {
   readonly #openedAt: number;
   readonly #alarm: Alarm;
   #alarmAt = Infinity;
+  /** From the connection on. */
+  #openingMs: number;
   #handshakenAt = 0;
   #lastHeardAt: number;
   /** 0: everything that has come is complete. */
@@ -59,7 +66,8 @@ export class Deadlines {
     this.#alarm = new Alarm(() => {
       this.#look();
     });
-    this.#lookBy(this.#openedAt + limits.handshakeMs);
+    this.#openingMs = limits.handshakeMs;
+    this.#lookBy(this.#openedAt + this.#openingMs);
   }
 
   /** A packet came, whichever: the client lives, and what is incomplete began after it. */
@@ -85,6 +93,11 @@ export class Deadlines {
     if (this.#incompleteSince === 0) return;
     this.#incompleteSince += ms;
     this.#lookBy(this.#incompleteSince + this.#limits.assembleMs);
+  }
+
+  /** The handshake has come; its answer is awaited. */
+  greeted(): void {
+    this.#openingMs = this.#limits.handshakeMs + ANSWER_GRACE_MS;
   }
 
   /** The handshake was accepted; the ack is awaited. */
@@ -142,14 +155,14 @@ export class Deadlines {
     }
     watched.onLooked();
     this.#tick(now);
-    const { handshakeMs, ackMs, assembleMs, heartbeatMs, closeAfterMs } = this.#limits;
+    const { ackMs, assembleMs, heartbeatMs, closeAfterMs } = this.#limits;
     // A WebSocket message that is begun brings no bytes to us: it is found by looking.
     if (this.#incompleteSince === 0 && watched.isReading && watched.isIncomplete)
       this.#incompleteSince = now;
     this.#lookBy(
       (watched.isReading && this.#incompleteSince ? this.#incompleteSince : now) + assembleMs,
     );
-    if (watched.state === 'opening') this.#lookBy(this.#openedAt + handshakeMs);
+    if (watched.state === 'opening') this.#lookBy(this.#openedAt + this.#openingMs);
     else if (watched.state === 'handshaking') this.#lookBy(this.#handshakenAt + ackMs);
     else if (heartbeatMs > 0) {
       const due = this.#lastHeardAt + this.#silenceMs;
@@ -180,10 +193,10 @@ export class Deadlines {
   }
 
   #late(now: number): CloseReason | null {
-    const { handshakeMs, ackMs, assembleMs, heartbeatMs, closeAfterMs } = this.#limits;
+    const { ackMs, assembleMs, heartbeatMs, closeAfterMs } = this.#limits;
     const { state, isReading, isIncomplete } = this.#watched;
     if (state === 'opening')
-      return now >= this.#openedAt + handshakeMs ? 'handshake_timeout' : null;
+      return now >= this.#openedAt + this.#openingMs ? 'handshake_timeout' : null;
     if (state === 'handshaking' && now >= this.#handshakenAt + ackMs) return 'ack_timeout';
     if (this.#watched.backlogMs(now) >= closeAfterMs) return 'slow_consumer';
     if (!isReading) return null;

@@ -159,6 +159,7 @@ export class Session
   #onHandshake(body: Buffer): void {
     if (this.#greeted) return;
     this.#greeted = true;
+    this.#deadlines.greeted();
     // Who it is may have to be asked; what the client sends meanwhile is kept.
     this.#intake.wait();
     this.#host.onHandshake(this, this.server.readHandshake(body));

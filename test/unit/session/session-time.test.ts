@@ -15,6 +15,7 @@ import {
   HANDSHAKE,
   HEARTBEAT,
   LIMITS,
+  POMELO,
   request,
   turn,
 } from './support.ts';
@@ -34,6 +35,24 @@ describe('a deadline', () => {
     const client = connect();
     client.session.onBytes(HANDSHAKE.subarray(0, 6));
     const ended = around(client, LIMITS.handshakeMs);
+    expect(ended).toEqual({ before: [], after: ['handshake_timeout'] });
+  });
+
+  test('for the answer to a handshake leaves it a second more, so that the client hears it', () => {
+    const client = connect();
+    client.host.answersHandshakes = false;
+    client.session.onBytes(HANDSHAKE);
+    client.clock.advance(LIMITS.handshakeMs + WHEEL_TICK_MS);
+    client.session.refuse(POMELO.refuse(503), 'nobody answers');
+    expect(client.host.ended.map(({ reason }) => reason)).toEqual(['handshake_refused']);
+    expect(client.connection.packets.map(({ body }) => body.toString())).toEqual(['{"code":503}']);
+  });
+
+  test('for the answer to a handshake is met, too', () => {
+    const client = connect();
+    client.host.answersHandshakes = false;
+    client.session.onBytes(HANDSHAKE);
+    const ended = around(client, LIMITS.handshakeMs + 1_000);
     expect(ended).toEqual({ before: [], after: ['handshake_timeout'] });
   });
 
