@@ -62,8 +62,9 @@ export class Arena {
   readonly nats: NatsWire;
   /** Largest message that this run makes, bytes. */
   readonly largest: number;
-  /** There is time for what is dear. */
+  /** There is time for what is dear, until `until`. */
   readonly isLong: boolean;
+  readonly until: number;
   readonly plans: Map<number, unknown>;
   readonly tally: Tally = {
     sent: 0,
@@ -86,6 +87,7 @@ export class Arena {
     nats: NatsWire;
     largest: number;
     isLong: boolean;
+    until: number;
     plans: Map<number, unknown>;
     links: ((message: Buffer | Shape) => void)[];
   }) {
@@ -94,8 +96,14 @@ export class Arena {
     this.nats = parts.nats;
     this.largest = parts.largest;
     this.isLong = parts.isLong;
+    this.until = parts.until;
     this.plans = parts.plans;
     this.links = parts.links;
+  }
+
+  /** Whether there is time for a dear case now. */
+  get hasTime(): boolean {
+    return this.isLong && performance.now() < this.until;
   }
 
   port(speech: Speech): number {

@@ -29,7 +29,7 @@ export type Told =
       readonly name: string;
       readonly seed: string;
       readonly cases: number;
-      /** No case is begun after this; milliseconds. */
+      /** Few cases are begun after this; milliseconds. */
       readonly ms: number;
       readonly largest: number;
       readonly isLong: boolean;
@@ -38,6 +38,9 @@ export type Said =
   | { readonly said: 'opened'; readonly places: Places['x'] }
   | { readonly said: 'attached' }
   | { readonly said: 'done'; readonly tally: Tally };
+
+/** What is made by chance comes after what is made on purpose, and is not to be left out for it. */
+const CASES_MIN = 5;
 
 const plans = new Map<number, unknown>();
 const links: ((message: Buffer | Shape) => void)[] = [];
@@ -68,11 +71,12 @@ async function open(natsPort: number, ipcPath: string): Promise<Places['x']> {
 async function attack(told: Told & { tell: 'attack' }): Promise<Tally> {
   const { name, seed, cases, ms, largest, isLong } = told;
   const chance = new Chance(`${seed} ${name}`);
-  const arena = new Arena({ chance, ports, nats: nats.wire, largest, isLong, plans, links });
   const until = performance.now() + ms;
+  const arena = new Arena({ chance, ports, nats: nats.wire, largest, isLong, until, plans, links });
   const attacking = attackOf(name);
   await attacking.first?.(arena);
-  for (let n = 0; n < cases && performance.now() < until; n++) await attacking.next(arena, n);
+  for (let n = 0; n < cases && (n < CASES_MIN || performance.now() < until); n++)
+    await attacking.next(arena, n);
   await attacking.last?.(arena);
   return arena.end();
 }

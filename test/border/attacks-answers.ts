@@ -38,7 +38,7 @@ function answering(over: string, ends: string, most: number, answer: Answer): At
     ends,
     async first(arena) {
       for (const edge of EDGES)
-        if (edge.most <= Math.min(most, arena.largest) && (arena.isLong || !edge.isLong))
+        if (edge.most <= Math.min(most, arena.largest) && (arena.hasTime || !edge.isLong))
           await answer(arena, edge.draw(), false);
     },
     async next(arena) {

@@ -1,6 +1,7 @@
 /** The real process, `node src/main.ts serve`, with what watches it from outside. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync, readdirSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import { join } from 'node:path';
@@ -110,6 +111,12 @@ ${yaml}`);
 
   kill(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
+  }
+
+  /** How many files and sockets it has open; 0 where that cannot be seen. */
+  descriptors(): number {
+    const folder = `/proc/${this.pid}/fd`;
+    return existsSync(folder) ? readdirSync(folder).length : 0;
   }
 
   /** Reads no more of its log, until `readLog`. */

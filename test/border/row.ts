@@ -14,6 +14,8 @@ export const NAMED_MS = 50;
 export const REMAINS_BYTES = 12 * MIB;
 /** The ceiling of resident memory, whatever is sent. */
 export const RESIDENT_BYTES = 1_200 * MIB;
+/** Connections to backends that are kept, or not made yet. */
+const DESCRIPTORS_SPARE = 40;
 const LOOK_EVERY_MS = 250;
 const DEATH_MS = 5_000;
 
@@ -77,10 +79,13 @@ ${lastWords(stage)}`);
   } finally {
     await seen.stop();
   }
-  const after = await rest(stage, size.isLong);
+  const mayBeOpen = before.descriptors + DESCRIPTORS_SPARE;
+  const after = await rest(stage, size.isLong, mayBeOpen);
   bystanders.excuse = '';
   faults.push(...tally.faults, ...bystanders.takeFaults());
   faults.push(...gaugeFaults(after.metrics, bystanders.count));
+  if (after.descriptors > mayBeOpen)
+    faults.push(`${after.descriptors} descriptors are open, ${before.descriptors} were before`);
   if (stage.door?.exit) faults.push(`the other gateway: ${stage.door.exit}`);
   const more = added(before.metrics, after.metrics);
   faults.push(...countFaults(more, tally));
@@ -108,20 +113,30 @@ ${lastWords(stage)}`);
   return row;
 }
 
-/** Nobody asks, and nothing is under way: the gauges and the memory as they are then. */
+/** Nobody asks, and nothing is under way: what there is then. */
+type Rest = { readonly metrics: Metrics; readonly descriptors: number; readonly bytes: number };
+
+/** @param descriptors How many there may be: as many as before, and a few. */
 async function rest(
   { bystanders, gateway }: Stage,
   isLong: boolean,
-): Promise<{ metrics: Metrics; bytes: number }> {
+  descriptors = Infinity,
+): Promise<Rest> {
   await bystanders.pause();
-  let metrics = await gateway.metrics();
+  const look = async () => ({
+    metrics: await gateway.metrics(),
+    descriptors: gateway.descriptors(),
+  });
+  let seen = await look();
   // The ends of sessions are told to backends, and confirmed, after their clients have gone.
-  for (let looks = 0; looks < 40 && gaugeFaults(metrics, bystanders.count).length > 0; looks++) {
+  for (let looks = 0; looks < 40; looks++) {
+    const { length } = gaugeFaults(seen.metrics, bystanders.count);
+    if (length === 0 && seen.descriptors <= descriptors) break;
     await new Promise((resolve) => setTimeout(resolve, 100));
-    metrics = await gateway.metrics();
+    seen = await look();
   }
   const { heapBytes, externalBytes } = await gateway.inside(isLong ? 'collect' : 'look');
-  return { metrics, bytes: heapBytes + externalBytes };
+  return { ...seen, bytes: heapBytes + externalBytes };
 }
 
 /** What is not as it is when nobody but the bystanders is there, and they are silent. */
@@ -134,6 +149,7 @@ function gaugeFaults(metrics: Metrics, sessions: number): string[] {
   expect('pith_sessions', sessions);
   expect('pith_requests_in_flight', 0);
   expect('pith_outbox_bytes', 0);
+  expect('pith_bus_unsent_bytes', 0);
   expect('pith_bus_up', 1);
   return faults;
 }

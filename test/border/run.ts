@@ -43,12 +43,21 @@ process.exit(wrong.length === 0 ? 0 : 1);
 async function one(attack: Attack, repeat: number): Promise<void> {
   const name = nameOf(attack);
   try {
-    const size = { cases: Infinity, ms: msEach, largest: LARGEST_BYTES, isLong: true };
+    const size = {
+      cases: Number.MAX_SAFE_INTEGER,
+      ms: msEach,
+      largest: LARGEST_BYTES,
+      isLong: true,
+    };
     const row = await runRow(stage, attack, `${seed} ${repeat}`, size);
     rows.push({ ...row, name: `${row.name} ${repeat}` });
-    for (const fault of [...row.faults, ...row.wall]) wrong.push(`${row.name} ${repeat}: ${fault}`);
+    const faults = [...row.faults, ...row.wall].map((fault) => `${name} ${repeat}: ${fault}`);
+    console.log([`${repeat} of ${REPEATS}: ${name}`, ...faults].join('\n  '));
+    wrong.push(...faults);
   } catch (error) {
-    wrong.push(`${name} ${repeat}: ${errorText(error)}`);
+    const fault = `${name} ${repeat}: ${errorText(error)}`;
+    console.log(fault);
+    wrong.push(fault);
     await stage[Symbol.asyncDispose]();
     stage = await Stage.start(PAUSE_MS);
   }
