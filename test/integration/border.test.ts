@@ -10,8 +10,8 @@ import { runRow } from '../border/row.ts';
 import { Stage } from '../border/stage.ts';
 import { MIB } from '../border/values.ts';
 
-const CASES = 5;
-const PAUSE_MS = 1_500;
+const CASES = 10;
+const PAUSE_MS = 800;
 const SIZE = { cases: CASES, ms: 120_000, largest: 17 * MIB, isLong: false };
 const seed = seedOfRun();
 let stage: Stage | null = null;
