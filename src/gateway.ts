@@ -47,7 +47,7 @@ import { Trouble } from './wiring/trouble.ts';
 import { makeAttach } from './wiring/attach.ts';
 import { makeUpstream } from './wiring/upstreams.ts';
 
-/** How long the start waits for the bus before it listens all the same. */
+/** How long the start waits for the bus before it listens anyway. */
 const BUS_WAIT_MS = 2_000;
 /** How long it waits for backends; each bounds its own first try, and a name server may not answer. */
 const UPSTREAMS_WAIT_MS = 5_000;
@@ -317,7 +317,7 @@ export class Gateway {
       await sleep(clock, Math.min(ACCEPT_STEP_MS, until - clock.now()));
   }
 
-  /** Lets go of everything that was started; harmless to repeat. */
+  /** Releases everything that was started; harmless to repeat. */
   async #close(): Promise<void> {
     for (const session of [...this.registry.all()]) session.close('drain_forced');
     await Promise.all([

@@ -169,7 +169,7 @@ class Forms {
     this.#events = events;
   }
 
-  /** null: the push cannot be said to this client, or not in one packet. */
+  /** null: the push cannot be encoded for this client, or not in one packet. */
   of(wire: Wire): Encoded | null {
     if (wire === this.#wire) return this.#encoded;
     if (this.#wire !== null) (this.#others ??= new Map()).set(this.#wire, this.#encoded);

@@ -157,7 +157,7 @@ export class Fleet {
     return tooLargeFor(this.#connector, bodyBytes, bytes);
   }
 
-  /** Published whoever is known: what is not known may be there all the same. */
+  /** Published whoever is known: what is not known may be there anyway. */
   #call(verb: Verb, payload: Uint8Array, waitMs: number, headers?: HeaderBlock): FleetCall {
     const missing = new Set(this.#others.names());
     if (!this.#connector.up) return Promise.resolve(this.#ended([], missing));

@@ -81,7 +81,7 @@ export class NatsBus implements Bus {
     return this.#connector.everUp;
   }
 
-  /** Ties the knot: the registry needs the bus for its interest, the bus the registry for its sessions. */
+  /** Breaks the construction cycle: the registry needs the bus for its interest, the bus the registry for its sessions. */
   attach(registry: Registry, delivery: Delivery): void {
     const parts = { ...this.#parts, asks: this.#asks, answers: this.#answers, delivery };
     this.#incoming = new Incoming({ ...parts, registry, interest: this.#interest });

@@ -1,4 +1,4 @@
-/** Who wants to hear of what. */
+/** Which listeners want which event. */
 
 /** Takes a listener off again. */
 export type Off = () => void;

@@ -298,7 +298,7 @@ const maintenanceSchema = z
   .strictObject({
     enabled: flag(false, 'Answer 503 MAINTENANCE.'),
     routes: texts('Only these routes, as in `match`; empty: all.', checkPattern),
-    allow_uids: texts('Uids that are served all the same.'),
+    allow_uids: texts('Uids that are served anyway.'),
     message: text('', 'Text of the answer.'),
   })
   .prefault({})

@@ -38,7 +38,7 @@ export type Accepted = {
 
 // `convertBytesMax`, here and below: bytes of what is made anew, as JSON is of a Struct; see protocol/convert.ts.
 
-/** The bytes that go to the client. @throws {StructError} JSON that cannot be said, or too much of it. */
+/** The bytes that go to the client. @throws {StructError} JSON that cannot be encoded, or too much of it. */
 export function decodeBody(reader: WireReader, convertBytesMax: number): Uint8Array {
   let body: Uint8Array = NOTHING;
   while (reader.next()) {
@@ -118,7 +118,7 @@ class Names {
   }
 }
 
-/** A patch whose data cannot be said has a `fault`. */
+/** A patch whose data cannot be encoded has a `fault`. */
 export function decodePatch(reader: WireReader, convertBytesMax: number): Patch {
   const patch: Patch = {};
   try {
@@ -158,7 +158,7 @@ export function decodeClose(reader: WireReader): Close {
   return close;
 }
 
-/** @throws {StructError} `where` cannot be said, or there are too many names. */
+/** @throws {StructError} `where` cannot be encoded, or there are too many names. */
 export function decodeTarget(reader: WireReader, convertBytesMax: number): Target {
   const sids: string[] = [];
   const uids: string[] = [];
@@ -184,7 +184,7 @@ export function decodeTarget(reader: WireReader, convertBytesMax: number): Targe
 
 const DELIVERIES: readonly Delivery[] = ['must', 'droppable', 'latest'];
 
-/** A push whose body or target cannot be said has a `fault`. */
+/** A push whose body or target cannot be encoded has a `fault`. */
 export function decodePush(reader: WireReader, convertBytesMax: number): Push {
   const push: Push = {
     target: null,
@@ -224,7 +224,7 @@ function readPart(reader: WireReader, push: Push, convertBytesMax: number): void
 export const NO_OUTCOME = 'the answer to Connect must hold accept or error, one of them';
 export const EXPIRED = 'the answer to Connect has an expires_in that is over already';
 
-/** Reads a ConnectResponse; one that cannot be said lets nobody in. @throws {WireError} It cannot be read. */
+/** Reads a ConnectResponse; one that cannot be encoded lets nobody in. @throws {WireError} It cannot be read. */
 export function decodeConnectResponse(
   reader: WireReader,
   convertBytesMax: number,

@@ -112,7 +112,7 @@ export class JsonApi {
   }
 }
 
-/** The whole body; null: the client left. @throws {GatewayError} Too large; it is read to its end all the same. */
+/** The whole body; null: the client left. @throws {GatewayError} Too large; it is read to its end anyway. */
 function readBody(request: IncomingMessage): Promise<Buffer | null> {
   return new Promise((resolve, reject) => {
     const parts: Buffer[] = [];

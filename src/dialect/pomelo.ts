@@ -222,7 +222,7 @@ class PomeloWire implements Wire {
     if (weight > this.#convertBytesMax)
       return tooMuch('BAD_REPLY', what, weight, this.#convertBytesMax);
     const encoded = this.#protos!.server.encode(route, json, this.#profile.strings);
-    return 'fault' in encoded ? unsayable(encoded.fault) : encoded;
+    return 'fault' in encoded ? unencodable(encoded.fault) : encoded;
   }
 
   #tooMuch(what: string, body: Uint8Array): Failure {
@@ -301,7 +301,7 @@ function unreadable(fault: ProtoFaultWords): Failure {
   return failure('BAD_BODY', `${fault.path === '' ? 'the body' : fault.path}: ${fault.message}`);
 }
 
-function unsayable(fault: ProtoFaultWords): Failure {
+function unencodable(fault: ProtoFaultWords): Failure {
   const where = fault.path === '' ? 'the answer' : fault.path;
   return failure(
     'BAD_REPLY',

@@ -56,14 +56,14 @@ export interface Wire {
   idOf(rawId: number): number;
   /** The body as the backend gets it; `raw`: the route wants the bytes as they are. */
   readBody(speaker: Speaker, message: Message, raw: boolean): Buffer | Failure | BadSignature;
-  /** The answer to a request; a failure when the body cannot be said to this client. */
+  /** The answer to a request; a failure when the body cannot be encoded for this client. */
   answer(rawId: number, route: string, body: Uint8Array, codec: Codec): Encoded | Failure;
   /**
    * The answer that says why there is none, whatever `why` holds; null: this dialect says nothing. `codec`: of the
    * route's rule; none where there is no rule.
    */
   failure(rawId: number, route: string, why: Failure, codec?: Codec): Encoded | null;
-  /** A failure when it cannot be said to this client, or not in one packet. */
+  /** A failure when it cannot be encoded for this client, or not in one packet. */
   push(route: string, body: Uint8Array): Encoded | Failure;
 }
 

@@ -77,7 +77,7 @@ export class Registration {
   async #last(verb: string, query: string, ms: number): Promise<void> {
     this.#stopping = true;
     this.#cancelTimer();
-    // What is under way is not aborted: the agent might do it all the same, and later than this.
+    // What is under way is not aborted: the agent might do it anyway, and later than this.
     await within(this.#clock, ms, this.#look, undefined);
     if (!this.#told) return;
     const path = `/v1/agent/service/${verb}/${encodeURIComponent(this.#facts.id)}${query}`;

@@ -32,7 +32,7 @@ export interface RelayHost {
   onBegin(call: Call): void;
   /** `why`: the call failed, and not because the backend refused; null: it did not. */
   onDone(call: Call, outcome: string, why: Failure | null): void;
-  /** The answer cannot be said to this client: the backend's programmers should know. */
+  /** The answer cannot be encoded for this client: the backend's programmers should know. */
   onBadReply(call: Call, why: Failure): void;
   /** A message was dropped, or will end its session: its client did not sign it. */
   onBadSignature(session: Session): void;
@@ -124,7 +124,7 @@ export class Relay implements CallEnd {
       this.refuse(session, message, IN_FLIGHT, target.backendOrdinal);
       return;
     }
-    // The last that may refuse it, and the dearest.
+    // Last check, because it is the most expensive.
     const body = session.wire.readBody(session, message, target.codec !== 'auto');
     if (!(body instanceof Uint8Array)) {
       this.#admission.leave(target.backendOrdinal);

@@ -168,7 +168,7 @@ export class Session
   /** Lets the client in: the host's answer to its handshake. Harmless when closed. */
   accept(answer: Encoded): void {
     if (this.#state === 'active') {
-      // It needed no handshake, and said one all the same.
+      // It needed no handshake, and sent one anyway.
       this.#put(answer);
     } else if (this.#state === 'opening') {
       this.#become('handshaking');

@@ -54,7 +54,7 @@ function working(): Readonly<Record<number, Action>> {
 /** What a packet of `type` means now. What the table does not name closes. */
 export function actionFor(state: State, type: number, manners: Manners): Action {
   if (state === 'closed') return 'ignore';
-  // A client that needs no handshake may say one all the same.
+  // A client that needs no handshake may send one anyway.
   if (type === PacketType.HANDSHAKE && state === 'active' && manners.activeAtOnce)
     return 'handshake';
   // [protocol.md 1.2] Pomelo closes for a kick from a client, Nano and Pitaya do not look at it.

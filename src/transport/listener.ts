@@ -213,7 +213,7 @@ export class Listener {
 
   #shakeHands(arrival: Arrival, first: Buffer): void {
     arrival.stage = 'tls';
-    // Who does not trust our certificate often says no more than that.
+    // A client that does not trust our certificate often says no more than that.
     arrival.onClosed = () => {
       if (arrival.stage === 'tls') this.#port.note(arrival, 'tls_failed', 'the connection ended');
     };

@@ -33,7 +33,8 @@ export function makeDelivery(parts: DeliveryParts): Delivery {
     },
     onUnsayable: (route, why) => {
       const more = seldom.take(route);
-      if (more !== null) log.warn({ route, why, ...more }, 'a push cannot be said to some clients');
+      if (more !== null)
+        log.warn({ route, why, ...more }, 'push cannot be encoded for some clients');
     },
   });
 }

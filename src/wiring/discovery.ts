@@ -86,7 +86,7 @@ export class Discovery {
           log[again ? 'warn' : 'info']({ service, check: facts.check }, text);
         },
         onTrouble: (why) => {
-          log.warn({ service, why }, 'consul does not take our registration; trying on');
+          log.warn({ service, why }, 'Consul rejected our registration; retrying');
         },
         onBack: () => {
           log.info({ service }, 'consul takes our registration again');

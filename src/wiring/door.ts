@@ -178,7 +178,7 @@ export class Door {
     const left = isTrouble ? this.#parts.seldom.take(reason) : {};
     const fields = { sid, remoteIp, reason, why: detail || message };
     if (left !== null)
-      this.#parts.log[isTrouble ? 'warn' : 'info']({ ...fields, ...left }, 'not let in');
+      this.#parts.log[isTrouble ? 'warn' : 'info']({ ...fields, ...left }, 'handshake rejected');
     session.refuse(session.server.refuse(isAway ? 503 : 500, why), `${why.reason}: ${why.message}`);
   }
 
@@ -220,7 +220,7 @@ export class Door {
     }
     log.info(
       { sid: session.sid, reason: refused.reason, why: refused.message },
-      'not let in again',
+      're-authentication rejected',
     );
     session.close('auth_expired');
   }

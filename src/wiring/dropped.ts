@@ -10,7 +10,7 @@ const WORDS = {
   change: 'session change refused',
   line: 'backend line',
   frame: 'backend frame',
-  untold: 'ended sessions untold',
+  untold: 'could not report ended sessions',
 } as const;
 
 export type DroppedParts = {

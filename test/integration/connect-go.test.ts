@@ -62,7 +62,7 @@ backends: { login: { ${nats === null ? `grpc: "ipv4:${login.address}"` : 'nats: 
     const eve = await shake(gateway.port, { name: 'eve' });
     expect(eve.answer).toMatchObject({ code: 500 });
     await eve.client.ended;
-    const refusals = gateway.log.filter(({ msg }) => msg === 'not let in');
+    const refusals = gateway.log.filter(({ msg }) => msg === 'handshake rejected');
     expect(refusals).toMatchObject([{ reason: 'BANNED', why: 'until Monday' }]);
     ann.client.close();
   });

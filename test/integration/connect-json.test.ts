@@ -112,7 +112,7 @@ describe.each([
     const { client, answer } = await shake(stand.gateway.port);
     expect(answer).toMatchObject({ code: 500 });
     await client.ended;
-    expect(stand.gateway.log.find(({ msg }) => msg === 'not let in')).toMatchObject({
+    expect(stand.gateway.log.find(({ msg }) => msg === 'handshake rejected')).toMatchObject({
       reason: 'BANNED',
     });
     await stand.gateway[Symbol.asyncDispose]();
@@ -143,7 +143,7 @@ describe.each([
     const { client, answer } = await shake(gateway.port);
     expect(answer).toMatchObject({ code: 503 });
     await client.ended;
-    expect(gateway.log.find(({ msg }) => msg === 'not let in')).toMatchObject({
+    expect(gateway.log.find(({ msg }) => msg === 'handshake rejected')).toMatchObject({
       reason: 'BACKEND_AWAY',
     });
   });
@@ -162,6 +162,6 @@ describe('http statuses', () => {
     const { client, answer } = await shake(gateway.port);
     expect(answer).toMatchObject({ code });
     await client.ended;
-    expect(gateway.log.find(({ msg }) => msg === 'not let in')).toMatchObject({ reason });
+    expect(gateway.log.find(({ msg }) => msg === 'handshake rejected')).toMatchObject({ reason });
   });
 });

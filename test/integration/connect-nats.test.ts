@@ -46,7 +46,7 @@ function answering(nc: NatsConnection, answer: Answer, subject = 'pith.connect')
 
 function refusals({ log }: TestGateway): unknown[] {
   return log
-    .filter(({ msg }) => msg === 'not let in')
+    .filter(({ msg }) => msg === 'handshake rejected')
     .map(({ reason, why }) => `${String(reason)}: ${String(why)}`);
 }
 

@@ -41,7 +41,7 @@ limits: { handshake: ${handshake} }
 
 /** Why clients were not let in, as logged. */
 function refusals({ log }: TestGateway): unknown[] {
-  return log.filter(({ msg }) => msg === 'not let in').map(({ reason }) => reason);
+  return log.filter(({ msg }) => msg === 'handshake rejected').map(({ reason }) => reason);
 }
 
 const nameOf = (asked: ConnectAsked): string => asked.user['name'] as string;

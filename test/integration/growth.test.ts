@@ -64,7 +64,10 @@ routes: [{ match: ">", backend: fixed }]
     await using client = await TestClient.open(served.port, 'tcp');
     expect(await client.handshake()).toMatchObject({ code: 500, reason: 'BAD_REPLY' });
   }
-  expect(await served.logged('not let in')).toMatchObject({ level: 'warn', reason: 'BAD_REPLY' });
+  expect(await served.logged('handshake rejected')).toMatchObject({
+    level: 'warn',
+    reason: 'BAD_REPLY',
+  });
   login.answering = () => ({ body: JSON.stringify({ error: { code: 403, reason: LONG } }) });
   {
     await using client = await TestClient.open(served.port, 'tcp');

@@ -368,7 +368,7 @@ describe('the end of a session', () => {
     await stand.client.request('world.map.look');
     await leave(stand.gateway, stand.client);
     const line = await stand.logged(`/pith/closed answered ${status}: it is not served`);
-    expect(line).toMatchObject({ msg: 'ended sessions untold', notAgainForMs: 60_000 });
+    expect(line).toMatchObject({ msg: 'could not report ended sessions', notAgainForMs: 60_000 });
     await using other = await TestClient.connect(stand.gateway.port);
     await other.request('world.map.look');
     await leave(stand.gateway, other);

@@ -183,7 +183,7 @@ describe('the gateway as a service', () => {
     await using consul = await startConsul();
     await consul.kill();
     await using gateway = await registered(consul);
-    const said = 'consul does not take our registration; trying on';
+    const said = 'Consul rejected our registration; retrying';
     await eventually(() => gateway.log.some(({ msg }) => msg === said), said);
     await consul.restart();
     const { Service } = await entryOf(consul, isPassing);

@@ -208,7 +208,7 @@ function readReplyPush(reader: WireReader, pushes: Push[], convertBytesMax: numb
   pushes.push(decodePush(reader, convertBytesMax));
 }
 
-/** A verb whose target cannot be said names nobody, and has a patch with the fault. */
+/** A verb whose target cannot be encoded names nobody, and has a patch with the fault. */
 function decodeVerb(reader: WireReader, convertBytesMax: number): SessionVerb {
   const verb: SessionVerb = { target: {}, patch: null, close: null };
   let fault: string | null = null;

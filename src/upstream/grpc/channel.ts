@@ -26,7 +26,7 @@ export class Channel {
   readonly connection: Connection;
   readonly #metadata: Metadata;
 
-  /** @throws when the certificates are none; check them beforehand with `credentialsOf`. */
+  /** @throws if the certificates are invalid; check them beforehand with `credentialsOf`. */
   constructor(dial: Dial & { readonly metadata: Readonly<Record<string, string>> }) {
     this.connection = new Connection(dial);
     this.#metadata = new Metadata();

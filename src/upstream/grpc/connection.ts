@@ -70,7 +70,7 @@ export class Connection {
   /** How many streams the server lets be open at a time; told of each connection, set likewise. */
   onStreamsMax: (max: number) => void = () => {};
 
-  /** @throws when the certificates are none; check them beforehand with `credentialsOf`. */
+  /** @throws if the certificates are invalid; check them beforehand with `credentialsOf`. */
   constructor(dial: Dial, more: ChannelOptions = {}) {
     this.#dial = dial;
     this.#more = more;
@@ -241,7 +241,7 @@ function textOf(data: Uint8Array | undefined): string {
     .replace(/[^ -~]/g, '?');
 }
 
-/** @throws what OpenSSL, or grpc-js, says of certificates that are none. */
+/** @throws what OpenSSL, or grpc-js, says of invalid certificates. */
 export function credentialsOf(tls: BackendTls | null): ChannelCredentials {
   if (tls === null) return credentials.createInsecure();
   const pem = (text: string): Buffer | null => (text === '' ? null : Buffer.from(text));

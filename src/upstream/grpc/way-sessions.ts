@@ -5,7 +5,7 @@ export class WaySessions {
   /** How many are to come here before any other way gets one. */
   owed = 0;
   readonly #kept = new Set<Lane>();
-  /** Those that keep to another way, and will be told of here all the same when they end. */
+  /** Those that keep to another way, and are reported here too when they end. */
   readonly #known = new Set<Lane>();
 
   /** How many keep to this way. */
@@ -23,7 +23,7 @@ export class WaySessions {
     this.#known.add(lane);
   }
 
-  /** The session may go elsewhere; it has nothing in flight. @param known The backend hears of its end all the same. */
+  /** The session may go elsewhere; it has nothing in flight. @param known The backend is told of its end anyway. */
   release(lane: Lane, known: boolean): void {
     if (!this.#kept.delete(lane)) return;
     if (known) this.#known.add(lane);
@@ -33,7 +33,7 @@ export class WaySessions {
   /**
    * Each session is released as soon as it has nothing in flight.
    *
-   * @param isKnown Asked then: the backend hears of its end all the same.
+   * @param isKnown Asked then: the backend is told of its end anyway.
    * @param onReleased Called then.
    */
   shed(isKnown: () => boolean, onReleased?: (lane: Lane) => void): void {

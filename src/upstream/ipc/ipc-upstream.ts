@@ -277,7 +277,7 @@ export class IpcUpstream implements Upstream {
     }
   }
 
-  /** An answer that comes late is one all the same. */
+  /** An answer that comes late is still an answer. */
   readonly #awaits = (seqId: number): boolean => this.#calls.wasGiven(seqId);
 
   #onAnswer({ seqId, reply, fault }: Answer): void {

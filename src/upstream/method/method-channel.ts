@@ -34,7 +34,7 @@ export class MethodChannel {
   #closed = false;
   #onState: (state: 'ready' | 'failing' | 'connecting') => void = () => {};
 
-  /** @throws when the certificates are none; check them beforehand with `credentialsOf`. */
+  /** @throws if the certificates are invalid; check them beforehand with `credentialsOf`. */
   constructor(dial: Dial) {
     this.connection = new Connection(dial, {
       'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,

@@ -175,7 +175,7 @@ function inOrder(
   return ordered;
 }
 
-/** What is not needed and can be linked all the same, each behind what it imports. */
+/** What is not needed and can be linked anyway, each behind what it imports. */
 function alsoSound(
   files: ReadonlyMap<string, FileDescriptorProto>,
   linker: Linker,

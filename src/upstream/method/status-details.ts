@@ -26,7 +26,7 @@ const SPOKEN: ReadonlyMap<number, { readonly code: number; readonly reason: stri
   [status.RESOURCE_EXHAUSTED, { code: 429, reason: 'RESOURCE_EXHAUSTED' }],
 ]);
 
-/** What befell it: the words are for the log. */
+/** What went wrong inside it: the text is for the log. */
 const BEFALLEN: ReadonlyMap<number, Reason> = new Map([
   [status.UNAVAILABLE, 'BACKEND_AWAY'],
   // Nobody here has cancelled it: a server that is going does.

@@ -102,7 +102,7 @@ function connectionOptions(
     timeout: CONNECT_MS_MAX,
     pingInterval: PING_INTERVAL_MS,
     maxPingOut: PINGS_UNANSWERED_MAX,
-    // A stack per request would be the dearest thing that the gateway does.
+    // A stack per request would be the most expensive thing that the gateway does.
     noAsyncTraces: true,
     ...(options.user !== '' && { user: options.user, pass: options.password }),
     ...(options.token !== '' && { token: options.token }),
