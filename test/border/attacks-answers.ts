@@ -86,7 +86,8 @@ function byMethod(arena: Arena, drawn: Drawn, spoil: boolean): Promise<unknown> 
       else say.answer(fields, chance.is(0.2) ? metadata(chance) : undefined);
     },
     bytesOf(drawn),
-    { whole: true },
+    // Status 4 is the method's own DEADLINE_EXCEEDED, which a client reads as TIMEOUT.
+    { whole: code !== 4 },
   );
 }
 
