@@ -12,6 +12,8 @@ import { depthOf, json, MIB, spoilt } from './values.ts';
 
 /** In so many cases the bytes are spoilt after all. */
 const SPOILT = 0.1;
+/** The status that is a timeout by itself. */
+const DEADLINE_EXCEEDED = 4;
 /** A line of 65,536 is still read. */
 const IPC_DEPTH = 65_000;
 
@@ -70,7 +72,7 @@ function byHandle(arena: Arena, drawn: Drawn, spoil: boolean): Promise<unknown> 
     'handle',
     (say) => (code === 0 ? say.reply(bytes) : say.status(code, 'what', metadata(chance))),
     bytes.length,
-    { whole: true },
+    { whole: code !== DEADLINE_EXCEEDED },
   );
 }
 
@@ -86,8 +88,7 @@ function byMethod(arena: Arena, drawn: Drawn, spoil: boolean): Promise<unknown> 
       else say.answer(fields, chance.is(0.2) ? metadata(chance) : undefined);
     },
     bytesOf(drawn),
-    // Status 4 is the method's own DEADLINE_EXCEEDED, which a client reads as TIMEOUT.
-    { whole: code !== 4 },
+    { whole: code !== DEADLINE_EXCEEDED },
   );
 }
 

@@ -9,37 +9,59 @@ export type NatsMessage = {
   readonly body: Buffer;
 };
 
-export class NatsWire {
-  readonly #socket: net.Socket;
-  readonly #subscriptions = new Map<number, (message: NatsMessage) => void>();
-  #rest: Buffer = Buffer.alloc(0);
-  #next = 1;
-  /** What the server said was wrong. */
-  readonly errors: string[] = [];
+/** What the server takes of headers and body together; beyond it, it ends the connection. */
+const PAYLOAD_BYTES = 1_048_576;
+const AGAIN_MS = 50;
 
-  private constructor(socket: net.Socket) {
-    this.#socket = socket;
-    socket.on('error', () => {});
-    socket.on('data', (chunk: Buffer) => this.#onData(chunk));
+type Subscription = {
+  readonly subject: string;
+  readonly queue: string;
+  readonly take: (message: NatsMessage) => void;
+};
+
+/** One connection, made again when the server ends it, as it does for what is no protocol at all. */
+export class NatsWire {
+  readonly #port: number;
+  readonly #subscriptions: Subscription[] = [];
+  #socket!: net.Socket;
+  #rest: Buffer = Buffer.alloc(0);
+  #closed = false;
+
+  private constructor(port: number) {
+    this.#port = port;
   }
 
   static async connect(port: number): Promise<NatsWire> {
-    const socket = net.connect({ port, host: '127.0.0.1', noDelay: true });
-    await once(socket, 'connect');
-    const wire = new NatsWire(socket);
-    socket.write('CONNECT {"verbose":false,"headers":true,"no_responders":true}\r\nPING\r\n');
+    const wire = new NatsWire(port);
+    await wire.#connect();
     return wire;
   }
 
+  async #connect(): Promise<void> {
+    const socket = net.connect({ port: this.#port, host: '127.0.0.1', noDelay: true });
+    this.#socket = socket;
+    this.#rest = Buffer.alloc(0);
+    socket.on('error', () => {});
+    socket.on('data', (chunk: Buffer) => this.#onData(chunk));
+    socket.on('close', () => {
+      if (!this.#closed) setTimeout(() => void this.#connect(), AGAIN_MS).unref();
+    });
+    socket.write('CONNECT {"verbose":false,"headers":true,"no_responders":true}\r\nPING\r\n');
+    for (const [i, { subject, queue }] of this.#subscriptions.entries())
+      socket.write(`SUB ${subject} ${queue} ${i}\r\n`);
+    await once(socket, 'connect').catch(() => {});
+  }
+
   subscribe(subject: string, queue: string, take: (message: NatsMessage) => void): void {
-    const id = this.#next++;
-    this.#subscriptions.set(id, take);
-    this.#socket.write(`SUB ${subject} ${queue} ${id}\r\n`);
+    this.#socket.write(`SUB ${subject} ${queue} ${this.#subscriptions.length}\r\n`);
+    this.#subscriptions.push({ subject, queue, take });
   }
 
   /** `headers`: the lines after NATS/1.0, each ended by \r\n, or any bytes; empty: a message without headers. */
   publish(subject: string, reply: string, headers: Buffer | string, body: Buffer | string): void {
-    const bytes = Buffer.from(body as string);
+    // The rest of a body that is too long is left out.
+    const room = PAYLOAD_BYTES - Buffer.byteLength(headers) - 100;
+    const bytes = Buffer.from(body as string).subarray(0, room);
     if (headers.length === 0) {
       this.#socket.write(`PUB ${subject} ${reply} ${bytes.length}\r\n`);
     } else {
@@ -57,6 +79,7 @@ export class NatsWire {
   }
 
   close(): void {
+    this.#closed = true;
     this.#socket.destroy();
   }
 
@@ -69,7 +92,6 @@ export class NatsWire {
       const [op, ...words] = line.split(' ');
       if (op !== 'MSG' && op !== 'HMSG') {
         if (op === 'PING') this.#socket.write('PONG\r\n');
-        if (op === '-ERR') this.errors.push(line);
         bytes = bytes.subarray(end + 2);
         continue;
       }
@@ -85,7 +107,7 @@ export class NatsWire {
   #onMessage(op: string, words: string[], payload: Buffer): void {
     const headed = op === 'HMSG' ? Number(words.at(-2)) : 0;
     const reply = words.length === (op === 'HMSG' ? 5 : 4) ? words[2]! : '';
-    this.#subscriptions.get(Number(words[1]))?.({
+    this.#subscriptions[Number(words[1])]?.take({
       subject: words[0]!,
       reply,
       headers: payload.subarray(0, headed),

@@ -105,12 +105,27 @@ ${lastWords(stage)}`);
     remainsBytes,
     residentBytes: seen.residentBytes,
     seconds: (performance.now() - began) / 1_000,
-    faults,
+    faults: [],
     wall: [],
   };
   if (row.bystanders.answered === 0) faults.push('no bystander was answered');
+  row.faults.push(...summed(faults));
   row.wall.push(...wallFaults(row));
   return row;
+}
+
+/** Each once, with how often there were more of it; what differs in its numbers only is the same. */
+function summed(faults: readonly string[]): string[] {
+  const alike = new Map<string, { first: string; count: number }>();
+  for (const fault of faults) {
+    const key = fault.replaceAll(/\d+/g, '#');
+    const known = alike.get(key);
+    if (known === undefined) alike.set(key, { first: fault, count: 1 });
+    else known.count++;
+  }
+  return [...alike.values()].map(({ first, count }) =>
+    count === 1 ? first : `${first} (and ${count - 1} like it)`,
+  );
 }
 
 /** Nobody asks, and nothing is under way: what there is then. */
