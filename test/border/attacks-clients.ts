@@ -7,10 +7,12 @@ import type { Chance } from './chance.ts';
 import { Client, message, packet, type Speech, type Way } from './client.ts';
 import { KINDS, PACKET_BYTES } from './config.ts';
 import { bytesOf, draw } from './replies.ts';
-import { json, length, NAMES, NUMBERS, spoilt, text } from './values.ts';
+import { depthOf, json, length, NAMES, NUMBERS, spoilt, text } from './values.ts';
 
 const DIALECTS = ['pomelo', 'pitaya', 'nano'] as const;
 const PATIENCE_MS = 40_000;
+/** Deeper is no JSON to the gateway. */
+const DEPTH = 65_000;
 
 export const clientAttacks: readonly Attack[] = [
   ...DIALECTS.flatMap((speech) =>
@@ -49,9 +51,18 @@ async function request(arena: Arena, speech: Speech, way: Way): Promise<void> {
   const route = chance.is(0.5) ? `${side}${chance.pick(KINDS)}.echo.say` : chance.pick(ROUTES);
   const most = Math.min(arena.largest, PACKET_BYTES + 100_000);
   const drawn = draw(chance, most);
-  const body = speech === 'json' ? Buffer.from(json(chance, length(chance, most))) : drawn.body;
+  const body = speech === 'json' ? jsonBody(chance, most) : drawn.body;
   arena.sends(speech === 'json' ? body.length : bytesOf(drawn));
   arena.settle(await client.ask(route, body, PATIENCE_MS), `${speech}/${way} ${route}`);
+}
+
+/** JSON that can be read: else nobody knows the id beside it. */
+function jsonBody(chance: Chance, most: number): Buffer {
+  const made = json(chance, length(chance, most));
+  const isWhole =
+    depthOf(made) < DEPTH &&
+    (made.match(/[[{]/g)?.length ?? 0) === (made.match(/[\]}]/g)?.length ?? 0);
+  return Buffer.from(isWhole ? made : '[]');
 }
 
 /** Bytes that are nearly packets, on a connection of their own; the gateway may answer, drop, or close. */

@@ -1,7 +1,7 @@
 /** Control by gRPC and by JSON: what an operator's script, or another's page, may send there. */
 import { once } from 'node:events';
 import http from 'node:http';
-import { Client as GrpcClient, credentials, Metadata } from '@grpc/grpc-js';
+import { Client as GrpcClient, credentials, Metadata, status } from '@grpc/grpc-js';
 
 import type { Arena } from './arena.ts';
 import type { Attack } from './attacks.ts';
@@ -105,9 +105,6 @@ async function post200(arena: Arena, method: string, body: string | Buffer): Pro
   clearTimeout(late);
 }
 
-/** How long a stream without an end is kept open. */
-const ENDLESS_MS = 100;
-
 async function grpcCall(arena: Arena): Promise<void> {
   const { chance, ports } = arena;
   const raw = (bytes: Buffer): Buffer => bytes;
@@ -121,23 +118,25 @@ async function grpcCall(arena: Arena): Promise<void> {
     'pith.v1.Gateway',
   ]);
   const path = `/${service}/${chance.pick([...METHODS, 'Check', 'Attach', 'PushMany'])}`;
-  // A stream that has no end of its own.
-  const isEndless = path === '/grpc.health.v1.Health/Watch';
   // A field of a number and a length that may be true, as protobuf begins; or anything.
   const inner = chance.bytes(chance.logarithmic(2_000));
   const bytes = chance.is(0.5)
     ? Buffer.concat([Buffer.from([0x0a, inner.length & 0x7f]), inner])
     : Buffer.alloc(length(chance, Math.min(arena.largest, 20 * MIB)), chance.int(0, 255));
   arena.sends(bytes.length);
-  const deadline = Date.now() + (isEndless ? ENDLESS_MS : PATIENCE_MS);
-  await new Promise<void>((resolve) => {
-    const done = (error: { code?: number } | null): void => {
-      if (error === null) arena.tally.answered++;
-      else arena.refuse(`gRPC ${error.code}`);
-      if (error?.code === 4 && !isEndless) arena.fault(`${path} was never answered`);
-      resolve();
-    };
-    client.makeUnaryRequest(path, raw, raw, bytes, new Metadata(), { deadline }, done);
+  const deadline = Date.now() + PATIENCE_MS;
+  const stream = client.makeServerStreamRequest(path, raw, raw, bytes, new Metadata(), {
+    deadline,
   });
+  stream.on('data', () => {});
+  stream.on('error', () => {});
+  // A watch is answered for ever.
+  if (path.endsWith('/Watch')) stream.once('data', () => stream.cancel());
+  const code = await new Promise<number>((resolve) => {
+    stream.on('status', (ended) => resolve(ended.code));
+  });
+  if (code === status.OK) arena.tally.answered++;
+  else arena.refuse(`gRPC ${code}`);
+  if (code === status.DEADLINE_EXCEEDED) arena.fault(`${path} was never answered`);
   client.close();
 }

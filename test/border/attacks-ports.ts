@@ -30,7 +30,7 @@ async function silent(arena: Arena, port: Port): Promise<void> {
     return socket;
   });
   arena.sends(0);
-  await Promise.all(sockets.map((socket) => Promise.race([opened(socket), closedOf(socket)])));
+  await Promise.all(sockets.map(settled));
   for (const [i, socket] of sockets.entries())
     if (i % 3 === 0)
       socket.write(port === 'control' ? PREFACE.slice(0, 10) : 'GET /livez HTTP/1.1\r\nHos');
@@ -38,22 +38,12 @@ async function silent(arena: Arena, port: Port): Promise<void> {
   for (const socket of sockets) socket.destroy();
 }
 
-/** Not by `once` of node:events, which rejects at an error: a reset is no fault of a port that refuses. */
-function opened(socket: net.Socket): Promise<void> {
-  return new Promise((resolve) => socket.once('connect', resolve));
-}
-
-function closedOf(socket: net.Socket): Promise<void> {
-  return new Promise((resolve) => socket.once('close', () => resolve()));
-}
-
 async function noise(arena: Arena, port: Port): Promise<void> {
   const { chance } = arena;
   const socket = net.connect({ port: arena.ports[port], host: '127.0.0.1' });
   socket.on('error', () => {});
   socket.on('data', () => {});
-  const closed = closedOf(socket);
-  await Promise.race([opened(socket), closed]);
+  await settled(socket);
   const made = port === 'control' ? http2(chance) : http1(chance);
   const sent = chance.is(0.3) ? spoilt(chance, made) : made;
   arena.sends(sent.length);
@@ -62,7 +52,14 @@ async function noise(arena: Arena, port: Port): Promise<void> {
   if (socket.destroyed) arena.tally.closed++;
   else arena.tally.answered++;
   socket.destroy();
-  await closed;
+}
+
+/** It is connected, or has failed to be. */
+function settled(socket: net.Socket): Promise<void> {
+  return new Promise((resolve) => {
+    socket.once('connect', resolve);
+    socket.once('close', () => resolve());
+  });
 }
 
 function http1(chance: Chance): Buffer {
@@ -110,8 +107,6 @@ async function probe(arena: Arena): Promise<void> {
   const ask = async (port: number, path: string): Promise<void> => {
     const request = http.get({ port, host: '127.0.0.1', path, agent: false, timeout: 40_000 });
     request.on('timeout', () => request.destroy());
-    // After the response nobody else listens.
-    request.on('error', () => {});
     try {
       const [response] = (await once(request, 'response')) as [http.IncomingMessage];
       response.resume();

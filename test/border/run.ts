@@ -48,6 +48,7 @@ async function one(attack: Attack, repeat: number): Promise<void> {
       ms: msEach,
       largest: LARGEST_BYTES,
       isLong: true,
+      isWarm: repeat > 1,
     };
     const row = await runRow(stage, attack, `${seed} ${repeat}`, size);
     rows.push({ ...row, name: `${row.name} ${repeat}` });

@@ -12,7 +12,7 @@ import { MIB } from '../border/values.ts';
 
 const CASES = 10;
 const PAUSE_MS = 800;
-const SIZE = { cases: CASES, ms: 120_000, largest: 17 * MIB, isLong: false };
+const SIZE = { cases: CASES, ms: 120_000, largest: 17 * MIB, isLong: false, isWarm: false };
 const seed = Number(process.env['TEST_SEED'] ?? 20_261_126);
 let stage: Stage | null = null;
 
