@@ -75,6 +75,8 @@ describe('without NATS at the start', () => {
       expect(await readyz(served.healthPort)).toEqual([503, 'the bus has not been reached yet\n']);
       await using client = await TestClient.connect(served.port);
       expect(await client.request('a.b')).toMatchObject({ code: 503, reason: 'BUS_AWAY' });
+      // The answer may be here before the line is.
+      await served.logged('call failed');
       const told = served.log().filter(({ level }) => level === 'warn');
       expect(told).toEqual([
         expect.objectContaining({ msg: `${AWAY}${place.at}?`, why: expect.stringMatching(why) }),
