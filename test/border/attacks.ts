@@ -6,6 +6,7 @@ import { clientAttacks } from './attacks-clients.ts';
 import { configAttacks } from './attacks-config.ts';
 import { connectAttacks } from './attacks-connect.ts';
 import { controlAttacks } from './attacks-control.ts';
+import { dialAttacks } from './attacks-dial.ts';
 import { nameAttacks } from './attacks-names.ts';
 import { natsAttacks } from './attacks-nats.ts';
 import { ownAttacks } from './attacks-own.ts';
@@ -31,6 +32,7 @@ export type Attack = {
 export const ATTACKS: readonly Attack[] = [
   ...answerAttacks,
   ...ownAttacks,
+  ...dialAttacks,
   ...natsAttacks,
   ...connectAttacks,
   ...nameAttacks,
