@@ -19,7 +19,8 @@ import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
 import { WireWriter } from '../contract/wire.ts';
 import { failure } from '../errors.ts';
 import { CONVERT_BYTES, tooMuchText, weightOfJson } from '../protocol/convert.ts';
-import { elementsOf, isJson, Members } from '../protocol/json-scan.ts';
+import { Elements, elementsOf } from '../protocol/json-elements.ts';
+import { isJson, Members } from '../protocol/json-scan.ts';
 import { escapeAstral } from '../protocol/text.ts';
 import { bytesOf, readMessage } from '../upstream/method/json-reader.ts';
 
@@ -30,7 +31,32 @@ const RECURSION_MAX = 250;
 /** A text that is no ToGateway; its own text says where, and what to send instead. */
 export class AttachJsonError extends Error {}
 
-/** What came in a message. */
+/** Frames of one message that are converted in one turn: a message may hold a million of them. */
+export const FRAMES_PER_TURN = 500;
+/** Bytes of their text after which a turn ends; the last one may be larger. */
+export const BYTES_PER_TURN = 256 * 1024;
+
+/** The frames of one message, in their order. */
+export class FramesInJson {
+  readonly #elements: Elements;
+  #at = 0;
+
+  constructor(list: Buffer) {
+    this.#elements = new Elements(list);
+  }
+
+  get isAtEnd(): boolean {
+    return this.#elements.isAtEnd;
+  }
+
+  /** null: that was the last one. `at`: its place. */
+  next(): { readonly json: Buffer; readonly at: number } | null {
+    const json = this.#elements.next();
+    return json === null ? null : { json, at: this.#at++ };
+  }
+}
+
+/** What came of a turn's frames. */
 export type FromBackend = {
   /** One ToGateway, as a Link reads it. */
   readonly bytes: Buffer;
@@ -72,19 +98,32 @@ export class AttachJson {
     this.#convertBytesMax = convertBytesMax;
   }
 
-  /** @param text One ToGateway. Fields that it does not know are passed over. @throws {AttachJsonError} */
-  toGateway(text: Buffer): FromBackend {
+  /** @param text One ToGateway. @throws {AttachJsonError} It is none. */
+  open(text: Buffer): FramesInJson {
     if (!message.read(text) && !isJson(text)) throw new AttachJsonError('the message is not JSON');
     const frames = message.get('frames') ?? NOTHING;
     message.forget();
     if (frames[0] !== 0x5b)
       throw new AttachJsonError('a message is {"frames":[…]}, a pith.v1.ToGateway');
+    return new FramesInJson(frames);
+  }
+
+  /**
+   * Converts the next frames, as many as one turn of the event loop may. Fields that it does not know are passed over.
+   *
+   * @throws {AttachJsonError} One of them is none.
+   */
+  toGateway(frames: FramesInJson): FromBackend {
     const writer = new WireWriter(1_024);
     const refused: RefusedFrame[] = [];
-    for (const [at, json] of elementsOf(frames).entries()) {
-      const frame = this.#frameOf(json, `frames[${at}]`);
+    let bytes = 0;
+    for (let count = 0; count < FRAMES_PER_TURN && bytes < BYTES_PER_TURN; count++) {
+      const next = frames.next();
+      if (next === null) break;
+      const frame = this.#frameOf(next.json, `frames[${next.at}]`);
       if (Buffer.isBuffer(frame)) writer.bytes(1, frame);
       else refused.push(frame);
+      bytes += next.json.length;
     }
     return { bytes: writer.take(), refused };
   }

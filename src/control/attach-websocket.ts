@@ -17,6 +17,7 @@ import {
 } from '../upstream/dial-in/attach-stream.ts';
 import { Liveness } from '../upstream/liveness.ts';
 import type { Attach } from './attach.ts';
+import { JsonIntake } from './attach-intake.ts';
 import { AttachJson, AttachJsonError, type RefusedFrame } from './attach-json.ts';
 
 type Socket = IncomingMessage['socket'];
@@ -89,22 +90,34 @@ export class AttachWebSockets {
       ws.terminate();
       stream.fail(why);
     };
-    ws.on('message', (data: Buffer, isBinary: boolean) => {
-      if (isBinary) {
-        stream.fail('a binary message: send JSON as text');
-        return;
-      }
-      try {
-        const { bytes, refused } = json.toGateway(data);
+    const intake = new JsonIntake(json, {
+      get isPaused() {
+        return below.isPaused;
+      },
+      rest: () => {
+        below.rest(true);
+      },
+      readOn: () => {
+        below.rest(false);
+      },
+      onFrames: ({ bytes, refused }) => {
         stream.take(bytes);
         for (const frame of refused) {
           below.refuse(frame);
           this.#attach.refusedFrame(peer, frame.kind, frame.why);
         }
-      } catch (error) {
+      },
+      onUnreadable: (error) => {
+        stream.fail(error instanceof AttachJsonError ? error.message : 'internal error');
         if (!(error instanceof AttachJsonError)) throw error;
-        stream.fail(error.message);
-      }
+      },
+    });
+    below.onResumed = () => {
+      intake.goOn();
+    };
+    ws.on('message', (data: Buffer, isBinary: boolean) => {
+      if (isBinary) stream.fail('a binary message: send JSON as text');
+      else intake.take(data);
     });
     // A message over the limit, or one that is no WebSocket: `ws` closes, and says why.
     ws.on('error', (error) => {
@@ -112,8 +125,10 @@ export class AttachWebSockets {
     });
     ws.on('close', (code) => {
       below.stop();
-      if (CLOSES_IN_ORDER.has(code)) stream.onPeerEnd();
-      else stream.fail(code === CLOSE_LOST ? 'the connection was lost' : `closed with ${code}`);
+      intake.finish(() => {
+        if (CLOSES_IN_ORDER.has(code)) stream.onPeerEnd();
+        else stream.fail(code === CLOSE_LOST ? 'the connection was lost' : `closed with ${code}`);
+      });
     });
     this.#attach.open(stream);
   }
@@ -158,8 +173,13 @@ class JsonSocket implements AttachSocket {
   readonly #socket: Socket;
   readonly #json: AttachJson;
   readonly #wheel: TimerWheel;
+  /** Called when it is no longer paused. */
+  onResumed: () => void = () => {};
   #liveness: Liveness | null = null;
+  /** By the Link, which is full. */
   #paused = false;
+  /** By the intake, which has not converted what came. */
+  #resting = false;
   /** Times that it was looked at while it was paused. */
   #looks = 0;
 
@@ -184,6 +204,10 @@ class JsonSocket implements AttachSocket {
     this.#ws.send(JSON.stringify({ frames: [frame] }));
   }
 
+  get isPaused(): boolean {
+    return this.#paused;
+  }
+
   pause(): void {
     this.#paused = true;
     this.#ws.pause();
@@ -191,7 +215,14 @@ class JsonSocket implements AttachSocket {
 
   resume(): void {
     this.#paused = false;
-    this.#ws.resume();
+    if (!this.#resting) this.#ws.resume();
+    this.onResumed();
+  }
+
+  rest(resting: boolean): void {
+    this.#resting = resting;
+    if (resting) this.#ws.pause();
+    else if (!this.#paused) this.#ws.resume();
   }
 
   watch(deadAfterMs: number): void {
@@ -199,7 +230,8 @@ class JsonSocket implements AttachSocket {
       // Always: nobody dials it again, and what lies between forgets a connection that is silent.
       isAwaited: () => true,
       // What is not read cannot be heard either.
-      heard: () => this.#socket.bytesRead + (this.#paused ? ++this.#looks : this.#looks),
+      heard: () =>
+        this.#socket.bytesRead + (this.#paused || this.#resting ? ++this.#looks : this.#looks),
       ask: () => {
         if (this.#ws.readyState === this.#ws.OPEN) this.#ws.ping();
       },

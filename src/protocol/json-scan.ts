@@ -140,7 +140,7 @@ class Scanner {
 // What stands at `start` must be there: each gives where it has ended, -1 where it is not that. Behind the last byte
 // there is undefined, which is none of those that are looked for.
 
-function afterSpace(bytes: Uint8Array, start: number): number {
+export function afterSpace(bytes: Uint8Array, start: number): number {
   let at = start;
   for (;;) {
     const byte = bytes[at]!;
@@ -346,23 +346,8 @@ export class Members<const Name extends string> {
   }
 }
 
-/** The elements of a list, as views. @param list Known to be JSON; what is no list has none. */
-export function elementsOf(list: Buffer): Buffer[] {
-  const elements: Buffer[] = [];
-  let at = afterSpace(list, 0);
-  if (list[at] !== OPEN_LIST) return elements;
-  at = afterSpace(list, at + 1);
-  while (at < list.length && list[at] !== CLOSE_LIST) {
-    const end = afterKnown(list, at);
-    elements.push(list.subarray(at, end));
-    at = afterSpace(list, end);
-    if (list[at] === COMMA) at = afterSpace(list, at + 1);
-  }
-  return elements;
-}
-
 /** Where a value ends that is known to be JSON: brackets are counted, and strings passed over. */
-function afterKnown(bytes: Uint8Array, start: number): number {
+export function afterKnown(bytes: Uint8Array, start: number): number {
   const end = bytes.length;
   let at = start;
   const first = bytes[at]!;

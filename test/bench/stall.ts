@@ -112,7 +112,7 @@ const read = (wire: Wire, route: string, body: Buffer, more: Partial<Message> = 
 };
 const attached = (frame: string) => {
   const text = Buffer.from(`{"frames":[${frame}]}`);
-  return () => attach.toGateway(text);
+  return () => attach.toGateway(attach.open(text));
 };
 const tried = (run: () => unknown) => () => {
   try {

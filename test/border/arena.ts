@@ -154,12 +154,13 @@ export class Arena {
     return outcome;
   }
 
-  /** Waits until the hostile backend of this kind is answered through again: the next case is to reach the gateway. */
+  /** Waits until the hostile backend of this kind is reached again: the next case is to come to the gateway. */
   async back(kind: keyof Plans): Promise<void> {
     const client = await this.client('pomelo', 'tcp');
     for (const until = performance.now() + BACK_MS; performance.now() < until;) {
       const outcome = await client.ask(`x${kind}.echo.back`, '{}', PATIENCE_MS);
-      if (outcome.kind === 'answer' && reasonOf(outcome.body) === '') return;
+      // Any other refusal is the backend's own: it is there.
+      if (outcome.kind === 'answer' && reasonOf(outcome.body) !== 'BACKEND_AWAY') return;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     this.fault(`x${kind} is still away after ${BACK_MS} ms, though it is there`);

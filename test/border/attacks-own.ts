@@ -81,6 +81,9 @@ const EDGES: readonly (() => readonly Fields[])[] = [
       id: i + 1,
       ...push({}, 'x', { uids: ['nobody'] }),
     })),
+  // Many small ones: no single one is over a bound.
+  () => Array.from({ length: 4_000 }, () => push({}, 'x'.repeat(1_000), { uids: ['nobody'] })),
+  () => Array.from({ length: 40_000 }, () => push({}, 'x', { uids: ['nobody'] })),
   () => [push({ route: 'r'.repeat(200_000) }), push({ route: '' }), push({ route: 'pith.closed' })],
   () => [
     push({ expires_in: { seconds: '315576000000' } }),

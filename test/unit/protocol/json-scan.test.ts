@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 
-import { elementsOf, isJson, Members, sizeOfJson } from '../../../src/protocol/json-scan.ts';
+import { elementsOf } from '../../../src/protocol/json-elements.ts';
+import { isJson, Members, sizeOfJson } from '../../../src/protocol/json-scan.ts';
 
 function parses(text: string): boolean {
   try {

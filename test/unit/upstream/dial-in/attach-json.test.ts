@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
 import { WireWriter } from '../../../../src/contract/wire.ts';
-import { AttachJson } from '../../../../src/control/attach-json.ts';
+import { AttachJson, type RefusedFrame } from '../../../../src/control/attach-json.ts';
 import type { Json, JsonObject } from '../../../../src/session/commands.ts';
 import { decodeReply, readToGateway } from '../../../../src/upstream/grpc/backend-frames.ts';
 import { encodeStruct } from '../../../../src/contract/struct.ts';
@@ -12,10 +12,23 @@ import type { Reply } from '../../../../src/upstream/upstream.ts';
 const json = new AttachJson();
 const ignore = (): void => {};
 
+/** What all turns of a message come to. */
+function converted(text: string): { bytes: Buffer; refused: RefusedFrame[] } {
+  const frames = json.open(Buffer.from(text));
+  const parts: Buffer[] = [];
+  const refused: RefusedFrame[] = [];
+  do {
+    const turn = json.toGateway(frames);
+    parts.push(turn.bytes);
+    refused.push(...turn.refused);
+  } while (!frames.isAtEnd);
+  return { bytes: Buffer.concat(parts), refused };
+}
+
 /** The replies in a text, as a Link reads them. */
 function replies(text: string): (Uint8Array | Reply)[] {
   const found: (Uint8Array | Reply)[] = [];
-  readToGateway(json.toGateway(Buffer.from(text)).bytes, {
+  readToGateway(converted(text).bytes, {
     convertBytesMax: 1_048_576,
     onHello: ignore,
     onReply: (_, reader) => void found.push(decodeReply(reader, 1_048_576)),
@@ -134,7 +147,7 @@ describe('a frame that cannot be read', () => {
     ['push', `{"target":{"all":true},"route":"r","body":{"text":"${large}"}}`],
   ])('as a %s is left out, and named', (kind, frame) => {
     const text = `{"frames":[{"id":7,"${kind}":${frame}},${neighbour}]}`;
-    const { refused } = json.toGateway(Buffer.from(text));
+    const { refused } = converted(text);
     expect(refused).toEqual([
       { id: 7, kind, why: expect.stringMatching(/^frames\[0\]: /) as string },
     ]);
@@ -145,7 +158,7 @@ describe('a frame that cannot be read', () => {
 /** '' where there is none. */
 function errorOf(text: string): string {
   try {
-    json.toGateway(Buffer.from(text));
+    converted(text);
     return '';
   } catch (error) {
     return `${(error as Error).constructor.name}: ${(error as Error).message}`;
