@@ -42,7 +42,7 @@ import { Tracing } from './telemetry/tracing.ts';
 import { TimerWheel } from './timer-wheel.ts';
 import { Listener } from './transport/listener.ts';
 import type { Upstream } from './upstream/upstream.ts';
-import { Traces } from './wiring/traces.ts';
+import { Traces } from './relay/message-traces.ts';
 import { Trouble } from './wiring/trouble.ts';
 import { makeAttach } from './wiring/attach.ts';
 import { makeUpstream } from './wiring/upstreams.ts';

@@ -29,16 +29,16 @@ class Head extends WheelEntry {
 }
 
 /** An entry that calls a function; for the places where one closure per session is fine. */
-export class Alarm extends WheelEntry {
-  readonly #ring: () => void;
+export class Timeout extends WheelEntry {
+  readonly #onTimeout: () => void;
 
-  constructor(ring: () => void) {
+  constructor(onTimeout: () => void) {
     super();
-    this.#ring = ring;
+    this.#onTimeout = onTimeout;
   }
 
   onLate(): void {
-    this.#ring();
+    this.#onTimeout();
   }
 }
 

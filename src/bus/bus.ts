@@ -1,7 +1,7 @@
 /** What the gateway needs of a bus: to hear what backends say to sessions, and to reach the other gateways. */
 import type { ErrorJson, SessionJson } from '../contract/json-shapes.ts';
 import type { Failure } from '../errors.ts';
-import type { Close, Patch, Push, Target } from '../session/commands.ts';
+import type { Close, Patch, Push, Target } from '../contract/commands.ts';
 import type { Interest } from '../session/registry.ts';
 
 /** What became of a push on one gateway, or on all. */

@@ -17,7 +17,7 @@ import {
   type Push,
   type PushCount,
   type Target,
-} from '../session/commands.ts';
+} from '../contract/commands.ts';
 import { closeWords } from '../session/close-reason.ts';
 import type { Perishable } from '../session/outbox.ts';
 import type { Registry } from '../session/registry.ts';

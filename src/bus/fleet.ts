@@ -13,7 +13,7 @@ import {
   targetJson,
 } from '../contract/json-shapes.ts';
 import { errorText, type Failure, isFailure } from '../errors.ts';
-import type { Close, Push, Target } from '../session/commands.ts';
+import type { Close, Push, Target } from '../contract/commands.ts';
 import type { NatsConnector, OnMessage } from '../upstream/nats/connection.ts';
 import {
   HeaderBlock,

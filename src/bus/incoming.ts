@@ -3,7 +3,7 @@ import { inBackground } from '../background.ts';
 import { decodePush, PUSHES_MAX } from '../contract/shapes.ts';
 import { WireError, WireReader } from '../contract/wire.ts';
 import { errorText, type Failure, failure, isFailure } from '../errors.ts';
-import type { Push, PushCount } from '../session/commands.ts';
+import type { Push, PushCount } from '../contract/commands.ts';
 import type { Registry } from '../session/registry.ts';
 import type { Session } from '../session/session.ts';
 import type { OnMessage } from '../upstream/nats/connection.ts';

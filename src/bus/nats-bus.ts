@@ -2,9 +2,9 @@
 import type { Clock } from '../clock.ts';
 import { readObject, type SessionJson } from '../contract/json-shapes.ts';
 import { type Failure, failure, isFailure } from '../errors.ts';
-import type { Close, Patch, Push, Target } from '../session/commands.ts';
+import type { Close, Patch, Push, Target } from '../contract/commands.ts';
 import type { InterestKind, Registry } from '../session/registry.ts';
-import { Alarm, type TimerWheel } from '../timer-wheel.ts';
+import { Timeout, type TimerWheel } from '../timer-wheel.ts';
 import type { NatsConnector } from '../upstream/nats/connection.ts';
 import { HeaderBlock, pushLines } from '../upstream/nats/headers.ts';
 import { send } from '../upstream/nats/outgoing.ts';
@@ -47,7 +47,7 @@ export class NatsBus implements Bus {
   readonly #asks: Asks;
   readonly #interest: NatsInterest;
   readonly #answers: Answers;
-  readonly #helloAgain: Alarm;
+  readonly #helloAgain: Timeout;
   /** Which subjects of ours a stream captures. */
   readonly streams: StreamWatch;
   #incoming!: Incoming;
@@ -64,7 +64,7 @@ export class NatsBus implements Bus {
       this.#incoming.onVerb(error, message);
     });
     this.streams = new StreamWatch(this.#asks, subjects, clock, parts.onError);
-    this.#helloAgain = new Alarm(() => {
+    this.#helloAgain = new Timeout(() => {
       this.#hello();
     });
   }

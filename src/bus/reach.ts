@@ -7,7 +7,7 @@ import {
   type Patch,
   type Push,
   type Target,
-} from '../session/commands.ts';
+} from '../contract/commands.ts';
 import type { Session } from '../session/session.ts';
 import type { Bus, Changes, FleetAnswers, Page, PushOutcome } from './bus.ts';
 import type { Delivery } from './delivery.ts';

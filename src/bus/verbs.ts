@@ -10,7 +10,7 @@ import {
   ShapeError,
 } from '../contract/json-shapes.ts';
 import { type Failure, failure, isFailure } from '../errors.ts';
-import type { Close, Patch } from '../session/commands.ts';
+import type { Close, Patch } from '../contract/commands.ts';
 import type { Session } from '../session/session.ts';
 import { HeaderError, type Headers, readPush } from '../upstream/nats/headers.ts';
 import type { Scope } from '../upstream/nats/subjects.ts';

@@ -96,14 +96,14 @@ export async function explainRoute(
   return told(way.isReached);
 }
 
-type Way = { readonly steps: readonly string[]; readonly isReached: boolean };
+type Endpoint = { readonly steps: readonly string[]; readonly isReached: boolean };
 
 async function describeWay(
   config: Config,
   route: string,
   target: Target,
   session: SessionFacts,
-): Promise<Way> {
+): Promise<Endpoint> {
   const { timeoutMs, order, split, idempotent } = target;
   const one = chosen(target, session);
   const steps: string[] = [];

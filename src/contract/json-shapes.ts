@@ -7,7 +7,7 @@ import { CONVERT_BYTES, tooMuchText, weightOfJson } from '../protocol/convert.ts
 import { parseAsWritten, isRawNumber, wholeOf } from '../protocol/exact-json.ts';
 import { sizeOfJson } from '../protocol/json-scan.ts';
 import { clientJsonBytes } from '../protocol/packet.ts';
-import type { Close, Json, JsonObject, Patch, Target } from '../session/commands.ts';
+import type { Close, Json, JsonObject, Patch, Target } from './commands.ts';
 import type { Session } from '../session/session.ts';
 import { JSON_DEPTH_MAX } from './json-depth.ts';
 import { refusal } from './refusal.ts';

@@ -2,7 +2,7 @@
 import { type Failure, failure } from '../errors.ts';
 import { tooMuchText, VALUE_BYTES } from '../protocol/convert.ts';
 import { clientJsonBytes } from '../protocol/packet.ts';
-import type { Close, Delivery, JsonObject, Patch, Push, Target } from '../session/commands.ts';
+import type { Close, Delivery, JsonObject, Patch, Push, Target } from './commands.ts';
 import type { Session } from '../session/session.ts';
 import { FIELDS_MAX, refusal } from './refusal.ts';
 import { bounded, decodeJsonValue, decodeStruct, StructError } from './struct.ts';

@@ -1,5 +1,5 @@
 /** google.protobuf.Struct and Value, read and written by hand. */
-import type { Json, JsonObject } from '../session/commands.ts';
+import type { Json, JsonObject } from './commands.ts';
 import { CONTAINER_BYTES, VALUE_BYTES } from '../protocol/convert.ts';
 import { doubleOf, isRawNumber, rawNumber, type RawNumber } from '../protocol/exact-json.ts';
 import { JSON_DEPTH_MAX } from './json-depth.ts';

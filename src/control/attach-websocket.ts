@@ -8,7 +8,7 @@ import { type WebSocket, WebSocketServer } from 'ws';
 
 import { errorText, failure } from '../errors.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
-import { plainAddress } from '../transport/arrival.ts';
+import { plainAddress } from '../transport/pending-connection.ts';
 import {
   ATTACH_MESSAGE_BYTES_MAX,
   type AttachSocket,
@@ -17,7 +17,7 @@ import {
 } from '../upstream/dial-in/attach-stream.ts';
 import { Liveness } from '../upstream/liveness.ts';
 import type { Attach } from './attach.ts';
-import { JsonIntake } from './attach-intake.ts';
+import { JsonFrameReader } from './attach-reader.ts';
 import { AttachJson, AttachJsonError, type RefusedFrame } from './attach-json.ts';
 
 type Socket = IncomingMessage['socket'];
@@ -90,7 +90,7 @@ export class AttachWebSockets {
       ws.terminate();
       stream.fail(why);
     };
-    const intake = new JsonIntake(json, {
+    const intake = new JsonFrameReader(json, {
       get isPaused() {
         return below.isPaused;
       },

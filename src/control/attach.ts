@@ -4,7 +4,7 @@
  */
 import { WireError } from '../contract/wire.ts';
 import { CONVERT_BYTES } from '../protocol/convert.ts';
-import { Alarm, type TimerWheel } from '../timer-wheel.ts';
+import { Timeout, type TimerWheel } from '../timer-wheel.ts';
 import { type AttachHello, readAttachHello } from '../upstream/dial-in/attach-hello.ts';
 import type { AttachStream, Ending } from '../upstream/dial-in/attach-stream.ts';
 import type { DialInUpstream } from '../upstream/dial-in/dial-in-upstream.ts';
@@ -70,7 +70,7 @@ export class Attach {
       return;
     }
     this.#newcomers.add(stream);
-    const late = new Alarm(() => {
+    const late = new Timeout(() => {
       leave();
       const text = `no hello within ${HELLO_WAIT_MS} ms; ${NO_HELLO.text}`;
       this.#refuse(stream, '', { how: 'invalid', text });

@@ -3,7 +3,7 @@ import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
-import type { Arrival } from '../transport/arrival.ts';
+import type { PendingConnection } from '../transport/pending-connection.ts';
 import { HTTP_HEAD_BYTES_MAX, refuseHttp } from '../transport/http-refusal.ts';
 import type { Port } from '../transport/port.ts';
 import type { Attach } from './attach.ts';
@@ -22,7 +22,9 @@ export type Probes = {
 const REQUEST_MS = 10_000;
 
 /** Makes the port that a server listens on. */
-export type MakePort = (onFirst: (arrival: Arrival, socket: Socket, first: Buffer) => void) => Port;
+export type MakePort = (
+  onFirst: (pending: PendingConnection, socket: Socket, first: Buffer) => void,
+) => Port;
 
 export class HttpServer {
   readonly #port: Port;
@@ -30,7 +32,7 @@ export class HttpServer {
   readonly #attach: AttachWebSockets | null;
   readonly #api: JsonApi | null;
   readonly #server: http.Server;
-  readonly #arrivals = new WeakMap<Duplex, Arrival>();
+  readonly #connections = new WeakMap<Duplex, PendingConnection>();
 
   /**
    * @param attach Where backends attach by WebSocket; null: they don't, here.
@@ -55,23 +57,23 @@ export class HttpServer {
     const webSockets = this.#attach;
     if (webSockets !== null) {
       this.#server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-        const arrival = this.#arrivals.get(socket)!;
+        const pending = this.#connections.get(socket)!;
         // One that is refused has as long to go as it had to come.
-        arrival.stage = 'kept';
+        pending.stage = 'kept';
         webSockets.upgrade(request, socket, head, () => {
-          this.#port.settle(arrival);
+          this.#port.settle(pending);
         });
       });
     }
     this.#server.on('clientError', (error, socket) => {
       const refused = refuseHttp(error, socket);
-      const arrival = this.#arrivals.get(socket);
-      if (refused !== null && arrival !== undefined)
-        this.#port.note(arrival, refused.why, refused.detail);
+      const pending = this.#connections.get(socket);
+      if (refused !== null && pending !== undefined)
+        this.#port.note(pending, refused.why, refused.detail);
     });
-    this.#port = makePort((arrival, socket, first) => {
-      arrival.stage = 'http';
-      this.#arrivals.set(socket, arrival);
+    this.#port = makePort((pending, socket, first) => {
+      pending.stage = 'http';
+      this.#connections.set(socket, pending);
       socket.unshift(first);
       this.#server.emit('connection', socket);
       socket.resume();
@@ -93,11 +95,11 @@ export class HttpServer {
   }
 
   #onRequest(request: IncomingMessage, response: ServerResponse): void {
-    const arrival = this.#arrivals.get(request.socket)!;
-    this.#port.await(arrival, REQUEST_MS);
+    const pending = this.#connections.get(request.socket)!;
+    this.#port.await(pending, REQUEST_MS);
     response.once('close', () => {
-      arrival.stage = 'kept';
-      this.#port.await(arrival);
+      pending.stage = 'kept';
+      this.#port.await(pending);
     });
     const path = pathOf(request);
     if (this.#attach !== null && path === ATTACH_PATH) {
@@ -105,7 +107,7 @@ export class HttpServer {
     } else if (this.#api !== null && path.startsWith(API_PATH)) {
       // How long it may take to answer, and to be taken, the API knows.
       request.once('end', () => {
-        this.#port.settle(arrival);
+        this.#port.settle(pending);
       });
       this.#api.handle(request, response);
     } else {

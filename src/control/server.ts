@@ -18,7 +18,7 @@ import type { PortAddress } from '../transport/port.ts';
 import { ATTACH_MESSAGE_BYTES_MAX } from '../upstream/dial-in/attach-stream.ts';
 import type { Attach } from './attach.ts';
 import { attachByGrpc, GATEWAY, GATEWAY_SERVICE } from './attach-grpc.ts';
-import { GrpcDoor } from './grpc-door.ts';
+import { GrpcPort } from './grpc-port.ts';
 import { grpcHandlers } from './grpc-handlers.ts';
 import type { MakePort } from './http.ts';
 import { answerReflection, Descriptors, type ReflectionRequest } from './reflection.ts';
@@ -47,7 +47,7 @@ const STREAMS_MAX = 1_000;
 export class ControlServer {
   /** The same methods over HTTP, for the admin port. */
   readonly api: JsonApi;
-  readonly #door: GrpcDoor;
+  readonly #door: GrpcPort;
   readonly #server: Server;
   readonly #health = new HealthImplementation({ '': 'NOT_SERVING', [CONTROL]: 'NOT_SERVING' });
   readonly #clock: Clock;
@@ -55,7 +55,7 @@ export class ControlServer {
   /** @param attach Where backends attach; null: they don't. */
   constructor(parts: ControlParts, clock: Clock, makePort: MakePort, attach: Attach | null = null) {
     this.#clock = clock;
-    this.#door = new GrpcDoor(makePort);
+    this.#door = new GrpcPort(makePort);
     this.#server = new Server({
       'grpc.enable_channelz': 0,
       'grpc.max_receive_message_length':

@@ -3,7 +3,7 @@ import type { PushOutcome } from '../bus/bus.ts';
 import { doubleOf, isRawNumber, type RawNumber } from '../protocol/exact-json.ts';
 import { clientJsonBytes } from '../protocol/packet.ts';
 import type { SessionJson } from '../contract/json-shapes.ts';
-import type { Close, Delivery, Json, JsonObject, Push, Target } from '../session/commands.ts';
+import type { Close, Delivery, Json, JsonObject, Push, Target } from '../contract/commands.ts';
 
 export type DurationMessage = { readonly seconds: number; readonly nanos: number };
 export type StructMessage = { readonly fields?: Readonly<Record<string, ValueMessage>> };

@@ -21,16 +21,16 @@ import {
   type Codec,
   type Dialect,
   handshakeTooLong,
-  type Manners,
+  type DialectTraits,
   pushTooLong,
-  type Speaker,
+  type CodecContext,
   tooLong,
   type Wire,
 } from './wire.ts';
 
 export class JsonDialect implements Dialect {
   readonly name = 'json';
-  readonly manners: Manners = {
+  readonly traits: DialectTraits = {
     framing: 'text',
     earlyData: 'ignore',
     malformed: 'drop',
@@ -111,7 +111,7 @@ class JsonWire implements Wire {
     return rawId;
   }
 
-  readBody(_speaker: Speaker, { body }: Message): Buffer {
+  readBody(_speaker: CodecContext, { body }: Message): Buffer {
     return body;
   }
 

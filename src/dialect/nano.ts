@@ -23,9 +23,9 @@ import {
   type Codec,
   type Dialect,
   handshakeTooLong,
-  type Manners,
+  type DialectTraits,
   pushTooLong,
-  type Speaker,
+  type CodecContext,
   tooLong,
   type Wire,
 } from './wire.ts';
@@ -46,7 +46,7 @@ export type NanoOptions = {
 
 export class NanoDialect implements Dialect {
   readonly name = 'nano';
-  readonly manners: Manners = {
+  readonly traits: DialectTraits = {
     framing: 'packets',
     earlyData: 'close',
     malformed: 'close',
@@ -110,7 +110,7 @@ class NanoWire implements Wire {
     return idOfRaw(rawId);
   }
 
-  readBody(_speaker: Speaker, { body }: Message, raw: boolean): Buffer | Failure {
+  readBody(_speaker: CodecContext, { body }: Message, raw: boolean): Buffer | Failure {
     if (raw) return body;
     const bytesMax = this.#convertBytesMax;
     return bodyFromClient(body, bytesMax) ?? tooMuch('BAD_BODY', 'the body', body.length, bytesMax);

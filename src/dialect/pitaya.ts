@@ -29,9 +29,9 @@ import {
   type Codec,
   type Dialect,
   handshakeTooLong,
-  type Manners,
+  type DialectTraits,
   pushTooLong,
-  type Speaker,
+  type CodecContext,
   tooLong,
   type Wire,
 } from './wire.ts';
@@ -57,7 +57,7 @@ export type PitayaOptions = {
 
 export class PitayaDialect implements Dialect {
   readonly name = 'pitaya';
-  readonly manners: Manners = {
+  readonly traits: DialectTraits = {
     framing: 'packets',
     earlyData: 'close',
     malformed: 'close',
@@ -124,7 +124,7 @@ class PitayaWire implements Wire {
     return idOfRaw(rawId);
   }
 
-  readBody(_speaker: Speaker, { body, compressed }: Message): Buffer | Failure {
+  readBody(_speaker: CodecContext, { body, compressed }: Message): Buffer | Failure {
     if (!compressed) return body;
     const { inflateBytesMax } = this.#options;
     try {

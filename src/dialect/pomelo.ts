@@ -36,9 +36,9 @@ import {
   type Codec,
   type Dialect,
   handshakeTooLong,
-  type Manners,
+  type DialectTraits,
   pushTooLong,
-  type Speaker,
+  type CodecContext,
   tooLong,
   type Wire,
 } from './wire.ts';
@@ -72,7 +72,7 @@ export type PomeloProtos = {
 
 export class PomeloDialect implements Dialect {
   readonly name = 'pomelo';
-  readonly manners: Manners = {
+  readonly traits: DialectTraits = {
     framing: 'packets',
     earlyData: 'ignore',
     malformed: 'drop',
@@ -163,13 +163,13 @@ class PomeloWire implements Wire {
     return idOfRaw(rawId);
   }
 
-  readBody(speaker: Speaker, message: Message, raw: boolean): Buffer | Failure | BadSignature {
+  readBody(context: CodecContext, message: Message, raw: boolean): Buffer | Failure | BadSignature {
     let { body } = message;
     const bytesMax = this.#convertBytesMax;
     if (this.#signatures !== null) {
       if (body.length > bytesMax) return tooMuch('BAD_BODY', 'the body', body.length, bytesMax);
       const signed =
-        speaker.publicKey === null ? null : verified(utf8FromClient(body), speaker.publicKey);
+        context.publicKey === null ? null : verified(utf8FromClient(body), context.publicKey);
       if (signed === null) {
         if (this.#signatures !== 'error') return this.#signatures;
         return failure('FORBIDDEN', 'the message is not signed with the key of the handshake');
@@ -184,20 +184,20 @@ class PomeloWire implements Wire {
       if (body.length > bytesMax) return tooMuch('BAD_BODY', 'the body', body.length, bytesMax);
       const decoded = protos.decodeJson(route, body);
       if ('fault' in decoded) return unreadable(decoded.fault);
-      if (this.#mayChange) this.#learn(speaker, decoded.writtenBy);
+      if (this.#mayChange) this.#learn(context, decoded.writtenBy);
       return decoded.json;
     }
     return bodyFromClient(body, bytesMax) ?? tooMuch('BAD_BODY', 'the body', body.length, bytesMax);
   }
 
   /** How the client writes protobuf tells how it reads strings in it. [protocol.md 6.2: wire types of browsers] */
-  #learn(speaker: Speaker, writtenBy: WrittenBy): void {
-    if (speaker.wire !== this) return;
+  #learn(context: CodecContext, writtenBy: WrittenBy): void {
+    if (context.wire !== this) return;
     const { strings } = this.#profile;
     if (writtenBy === 'browser' && strings === 'utf8' && this === this.#wires.pomelo)
-      speaker.wire = this.#wires.browser;
+      context.wire = this.#wires.browser;
     else if (writtenBy === 'node' && this === this.#wires.browser)
-      speaker.wire = this.#wires.pomelo;
+      context.wire = this.#wires.pomelo;
   }
 
   answer(rawId: number, route: string, body: Uint8Array, codec: Codec): Encoded | Failure {

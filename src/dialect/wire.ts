@@ -42,7 +42,7 @@ export type BadSignature = 'drop' | 'close';
 export type Codec = 'auto' | 'raw' | 'protobuf';
 
 /** Whose message is read: the wire may learn from it how the client writes, and change. */
-export interface Speaker {
+export interface CodecContext {
   wire: Wire;
   /** Verifies the client's signatures; null: it signs nothing. */
   publicKey: KeyObject | null;
@@ -55,7 +55,7 @@ export interface Wire {
   /** The number that the client itself knows as the id of a message, for whoever is told of it. */
   idOf(rawId: number): number;
   /** The body as the backend gets it; `raw`: the route wants the bytes as they are. */
-  readBody(speaker: Speaker, message: Message, raw: boolean): Buffer | Failure | BadSignature;
+  readBody(context: CodecContext, message: Message, raw: boolean): Buffer | Failure | BadSignature;
   /** The answer to a request; a failure when the body cannot be encoded for this client. */
   answer(rawId: number, route: string, body: Uint8Array, codec: Codec): Encoded | Failure;
   /**
@@ -68,7 +68,7 @@ export interface Wire {
 }
 
 /** What a dialect does with packets, beside what is in them. */
-export type Manners = {
+export type DialectTraits = {
   /** Messages come in packets, or each in a WebSocket message of its own, as text. */
   readonly framing: 'packets' | 'text';
   /** DATA before the client's ack is dropped, or ends the connection. */
@@ -87,7 +87,7 @@ export type Manners = {
 /** One dialect on one listener. */
 export interface Dialect {
   readonly name: DialectName;
-  readonly manners: Manners;
+  readonly traits: DialectTraits;
   /** Largest body of a packet from a client, in bytes; Infinity: `limits.packet` decides alone. */
   readonly packetBytesMax: number;
   /** How a client is spoken to before it has said what it is. */

@@ -20,7 +20,7 @@ export type ResolverEvents = {
   onHeld(heldMs: number): void;
 };
 
-/** As the resolvers of `upstream/grpc/resolve.ts`; beyond them it says by itself when something has changed. */
+/** As the resolvers of `upstream/pool/resolver.ts`; beyond them it says by itself when something has changed. */
 export class ConsulResolver {
   /** `resolve` may be asked again; it costs nothing, since it asks nobody. */
   readonly changes = true;

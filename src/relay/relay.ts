@@ -13,7 +13,7 @@ import { isReserved } from '../routing/reserved.ts';
 import { isRoute, namesConstructor, RENAMED_BYTES_MAX } from '../routing/route.ts';
 import { chosen, instanceFor, renamed, type RouteTable } from '../routing/route-table.ts';
 import type { Target } from '../routing/rule.ts';
-import type { Close, Patch, Push } from '../session/commands.ts';
+import type { Close, Patch, Push } from '../contract/commands.ts';
 import type { Session } from '../session/session.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import { type Call, type CallEnd, CallPool } from '../upstream/call.ts';

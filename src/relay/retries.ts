@@ -3,7 +3,7 @@
  * often, and never more than a share of what is asked: a backend that comes back must not drown in what it missed.
  */
 import type { Failure } from '../errors.ts';
-import { Alarm, type TimerWheel } from '../timer-wheel.ts';
+import { Timeout, type TimerWheel } from '../timer-wheel.ts';
 import type { Call } from '../upstream/call.ts';
 
 /** Beside the first time. */
@@ -47,7 +47,7 @@ export class Retries {
     call.retries++;
     call.state = 'retrying';
     const { generation } = call;
-    const alarm = new Alarm(() => {
+    const alarm = new Timeout(() => {
       // Answered with an error meanwhile, or its client has gone: the slot may serve another message by now.
       if (call.generation !== generation || call.state !== 'retrying') return;
       call.state = 'sent';

@@ -1,7 +1,7 @@
 /** Applies a backend's changes to a session: all of them, or none and a reason. */
 import { type Failure, failure } from '../errors.ts';
 import { isRawNumber, isSameNumber } from '../protocol/exact-json.ts';
-import type { Json, JsonObject, Patch } from './commands.ts';
+import type { Json, JsonObject, Patch } from '../contract/commands.ts';
 import type { Registry } from './registry.ts';
 import type { Session } from './session.ts';
 

@@ -1,5 +1,5 @@
 /** Everything about one session that may be late, on one alarm that looks again when the next deadline is due. */
-import { Alarm, type TimerWheel } from '../timer-wheel.ts';
+import { Timeout, type TimerWheel } from '../timer-wheel.ts';
 import type { CloseReason } from './close-reason.ts';
 import type { State } from './state.ts';
 
@@ -46,7 +46,7 @@ export class Deadlines {
   readonly #limits: DeadlineLimits;
   readonly #watched: Watched;
   readonly #openedAt: number;
-  readonly #alarm: Alarm;
+  readonly #alarm: Timeout;
   #alarmAt = Infinity;
   /** From the connection on. */
   #openingMs: number;
@@ -63,7 +63,7 @@ export class Deadlines {
     this.#watched = watched;
     this.#openedAt = wheel.now();
     this.#lastHeardAt = this.#openedAt;
-    this.#alarm = new Alarm(() => {
+    this.#alarm = new Timeout(() => {
       this.#look();
     });
     this.#openingMs = limits.handshakeMs;

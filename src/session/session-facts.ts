@@ -3,7 +3,7 @@ import type { KeyObject } from 'node:crypto';
 
 import type { Dialect, Wire } from '../dialect/wire.ts';
 import type { Connection } from '../transport/transport.ts';
-import type { JsonObject } from './commands.ts';
+import type { JsonObject } from '../contract/commands.ts';
 import { Lane } from './lane.ts';
 import type { SessionParts } from './session-parts.ts';
 

@@ -2,7 +2,7 @@
  * One client: its state, who it is, and the order of what comes and goes. What its messages mean and where
  * they go is the relay's.
  */
-import type { Speaker } from '../dialect/wire.ts';
+import type { CodecContext } from '../dialect/wire.ts';
 import { Message, type MessageFault, MessageKind } from '../protocol/message.ts';
 import { type Encoded, encodePacket, PacketType } from '../protocol/packet.ts';
 import { PacketReader } from '../protocol/packet-reader.ts';
@@ -17,7 +17,7 @@ import {
   NO_WORDS,
 } from './close-reason.ts';
 import { Deadlines, type Watched } from './deadlines.ts';
-import { Intake } from './intake.ts';
+import { ReadGate } from './read-gate.ts';
 import { Outbox, type OutboxOwner, type Perishable, type Taken } from './outbox.ts';
 import { SessionFacts } from './session-facts.ts';
 import type { InFlight, SessionHost, SessionLimits, SessionParts } from './session-parts.ts';
@@ -31,7 +31,7 @@ const HEARTBEAT = encodePacket(PacketType.HEARTBEAT);
 
 export class Session
   extends SessionFacts
-  implements ConnectionHandler, OutboxOwner, Watched, Speaker
+  implements ConnectionHandler, OutboxOwner, Watched, CodecContext
 {
   readonly outbox: Outbox;
   readonly calls = new Calls();
@@ -39,7 +39,7 @@ export class Session
   #state: State = 'opening';
   readonly #host: SessionHost;
   readonly #limits: SessionLimits;
-  readonly #intake: Intake;
+  readonly #readGate: ReadGate;
   readonly #message = new Message();
   readonly #deadlines: Deadlines;
   #malformed = 0;
@@ -60,17 +60,17 @@ export class Session
     // Nothing but the handshake may go out before the client's ack.
     this.outbox.cork();
     const packetBytesMax = Math.min(parts.limits.packetBytesMax, parts.dialect.packetBytesMax);
-    const Reader = parts.dialect.manners.framing === 'text' ? TextReader : PacketReader;
+    const Reader = parts.dialect.traits.framing === 'text' ? TextReader : PacketReader;
     const reader = new Reader(packetBytesMax, (type, body) => {
       this.#onPacket(type, body);
     });
-    this.#intake = new Intake(parts.connection, reader, packetBytesMax);
+    this.#readGate = new ReadGate(parts.connection, reader, packetBytesMax);
     this.#deadlines = new Deadlines(parts.wheel, parts.limits, this);
   }
 
   /** The session is known everywhere now. `mustAsk`: nobody is let in without a handshake. */
   begin(mustAsk: boolean): void {
-    if (mustAsk || !this.server.manners.activeAtOnce) return;
+    if (mustAsk || !this.server.traits.activeAtOnce) return;
     this.#become('handshaking');
     this.#activate();
   }
@@ -88,9 +88,9 @@ export class Session
 
   onBytes(chunk: Buffer): void {
     if (this.#state === 'closed') return;
-    const fault = this.#intake.push(chunk);
+    const fault = this.#readGate.push(chunk);
     if (fault !== null) this.close(fault);
-    else this.#deadlines.bytesCame(this.#intake.isIncomplete);
+    else this.#deadlines.bytesCame(this.#readGate.isIncomplete);
   }
 
   onPartial(): void {
@@ -128,7 +128,7 @@ export class Session
       this.#onMessage(body);
       return;
     }
-    switch (actionFor(this.#state, type, this.server.manners)) {
+    switch (actionFor(this.#state, type, this.server.traits)) {
       case 'message':
         this.#onMessage(body);
         return;
@@ -161,7 +161,7 @@ export class Session
     this.#greeted = true;
     this.#deadlines.greeted();
     // Who it is may have to be asked; what the client sends meanwhile is kept.
-    this.#intake.wait();
+    this.#readGate.wait();
     this.#host.onHandshake(this, this.server.readHandshake(body));
   }
 
@@ -173,10 +173,10 @@ export class Session
     } else if (this.#state === 'opening') {
       this.#become('handshaking');
       this.connection.send([answer]);
-      if (this.server.manners.activeAtOnce) this.#activate();
+      if (this.server.traits.activeAtOnce) this.#activate();
       else this.#deadlines.handshaken();
     }
-    const fault = this.#intake.answered();
+    const fault = this.#readGate.answered();
     if (fault !== null) this.close(fault);
   }
 
@@ -198,7 +198,7 @@ export class Session
   }
 
   #onEarly(body: Buffer): void {
-    const { earlyData, framing } = this.server.manners;
+    const { earlyData, framing } = this.server.traits;
     this.#host.onDropped(this, 'before_ack');
     if (earlyData === 'close') this.close('bad_packet_type');
     else if (framing === 'text' && this.wire.decode(body, this.#message) === null)
@@ -227,7 +227,7 @@ export class Session
   #onMalformed(fault: MessageFault, message: Message): void {
     this.#host.onDropped(this, fault);
     this.#malformed++;
-    const { malformed, framing } = this.server.manners;
+    const { malformed, framing } = this.server.traits;
     const idWasRead = framing === 'text' || fault === 'truncated' || fault === 'unknown_route_code';
     if (this.#malformed >= MALFORMED_MAX || malformed === 'close') this.close('malformed');
     else if (idWasRead && message.wantsAnswer && !this.calls.awaits(message.rawId))
@@ -245,7 +245,7 @@ export class Session
   /** The message is done with. */
   untrack(call: InFlight): void {
     this.calls.remove(call);
-    if (!this.#intake.isReading) this.#considerReading();
+    if (!this.#readGate.isReading) this.#considerReading();
   }
 
   /** True once nothing is in flight and nothing is unsent. */
@@ -257,28 +257,28 @@ export class Session
     if (this.#state === 'closed') return;
     const { inFlightMax, outbox } = this.#limits;
     const full = this.calls.size >= inFlightMax || this.outbox.unsentBytes > outbox.bytesMax / 2;
-    if (this.#intake.isReading && full) {
+    if (this.#readGate.isReading && full) {
       this.#deadlines.rests();
-      this.#intake.rest();
+      this.#readGate.pause();
     } else if (
-      !this.#intake.isReading &&
+      !this.#readGate.isReading &&
       !full &&
       !this.#yields &&
       this.calls.size <= inFlightMax / 2
     ) {
       this.#deadlines.rested();
-      const fault = this.#intake.goOn();
+      const fault = this.#readGate.resume();
       if (fault !== null) this.close(fault);
-      else if (this.#intake.isReading) this.#deadlines.bytesCame(this.#intake.isIncomplete);
+      else if (this.#readGate.isReading) this.#deadlines.bytesCame(this.#readGate.isIncomplete);
     }
   }
 
   #yield(): void {
     this.#packets = 0;
-    if (!this.#intake.isReading) return;
+    if (!this.#readGate.isReading) return;
     this.#yields = true;
     this.#deadlines.rests();
-    this.#intake.rest();
+    this.#readGate.pause();
     setImmediate(() => {
       this.#yields = false;
       this.#considerReading();
@@ -317,17 +317,17 @@ export class Session
   onFlushed(): void {
     const { hasBacklog, isBehind } = this.outbox;
     if (hasBacklog) this.#deadlines.congested();
-    if (hasBacklog || isBehind || !this.#intake.isReading) this.#considerReading();
+    if (hasBacklog || isBehind || !this.#readGate.isReading) this.#considerReading();
   }
 
   // ---- deadlines ----------------------------------------------------------------------------------------
 
   get isReading(): boolean {
-    return this.#intake.isReading;
+    return this.#readGate.isReading;
   }
 
   get isIncomplete(): boolean {
-    return this.#intake.isIncomplete;
+    return this.#readGate.isIncomplete;
   }
 
   get hasBacklog(): boolean {
@@ -336,11 +336,11 @@ export class Session
 
   /** Heartbeats of our own go out; the client need not be heard for them. */
   get ticks(): boolean {
-    return this.server.manners.heartbeat !== 'answer';
+    return this.server.traits.heartbeat !== 'answer';
   }
 
   onTick(): void {
-    if (this.server.manners.heartbeat === 'ping') this.connection.ping();
+    if (this.server.traits.heartbeat === 'ping') this.connection.ping();
     else this.#put(HEARTBEAT);
   }
 
@@ -350,7 +350,7 @@ export class Session
 
   onLooked(): void {
     // What was unsent may be gone without a drain: all of it taken at once, or expired.
-    if (!this.#intake.isReading) this.#considerReading();
+    if (!this.#readGate.isReading) this.#considerReading();
   }
 
   onDeadline(reason: CloseReason): void {

@@ -1,5 +1,5 @@
 /** The life of a session as a table: which packet means what in which state. Pure. */
-import type { Manners } from '../dialect/wire.ts';
+import type { DialectTraits } from '../dialect/wire.ts';
 import type { MessageFault } from '../protocol/message.ts';
 import { PacketType } from '../protocol/packet.ts';
 
@@ -52,13 +52,13 @@ function working(): Readonly<Record<number, Action>> {
 }
 
 /** What a packet of `type` means now. What the table does not name closes. */
-export function actionFor(state: State, type: number, manners: Manners): Action {
+export function actionFor(state: State, type: number, traits: DialectTraits): Action {
   if (state === 'closed') return 'ignore';
   // A client that needs no handshake may send one anyway.
-  if (type === PacketType.HANDSHAKE && state === 'active' && manners.activeAtOnce)
+  if (type === PacketType.HANDSHAKE && state === 'active' && traits.activeAtOnce)
     return 'handshake';
   // [protocol.md 1.2] Pomelo closes for a kick from a client, Nano and Pitaya do not look at it.
-  if (type === PacketType.KICK && manners.earlyData === 'close') return 'ignore';
+  if (type === PacketType.KICK && traits.earlyData === 'close') return 'ignore';
   return ACTIONS[state][type] ?? 'close';
 }
 

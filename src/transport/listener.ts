@@ -8,7 +8,7 @@ import tls from 'node:tls';
 import type { Clock } from '../clock.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
-import type { Arrival } from './arrival.ts';
+import type { PendingConnection } from './pending-connection.ts';
 import { Certificate, type ServerTls } from './certificate.ts';
 import { reasonOf, type TlsPem } from './pem.ts';
 import { Port } from './port.ts';
@@ -64,7 +64,7 @@ export class Listener {
   /** Made with the first certificate. */
   #tls: tls.Server | null = null;
   /** Those in the handshake of TLS, by `peerKey`: what tells of its end has another socket. */
-  readonly #shaking = new Map<string, Arrival>();
+  readonly #shaking = new Map<string, PendingConnection>();
 
   constructor(options: ListenerOptions, parts: ListenerParts, events: ListenerEvents) {
     const { clock, wheel, log } = parts;
@@ -75,8 +75,8 @@ export class Listener {
       { name: () => this.url, waitMs: options.handshakeMs, crowdedAt: Infinity },
       { wheel, log },
       {
-        onFirst: (arrival, socket, first) => {
-          this.#sort(arrival, socket, first);
+        onFirst: (pending, socket, first) => {
+          this.#sort(pending, socket, first);
         },
         mayAccept: () => events.mayAccept(),
         onRefused: (why) => {
@@ -91,11 +91,11 @@ export class Listener {
     }
     this.#web = new Web(options, wheel, {
       accept: events.accept,
-      onUpgraded: (arrival) => {
-        this.#port.settle(arrival);
+      onUpgraded: (pending) => {
+        this.#port.settle(pending);
       },
-      onRefused: (arrival, why, detail) => {
-        this.#port.note(arrival, why, detail);
+      onRefused: (pending, why, detail) => {
+        this.#port.note(pending, why, detail);
       },
     });
   }
@@ -147,19 +147,19 @@ export class Listener {
 
   // ---- the way of a connection --------------------------------------------------------------------------
 
-  #sort(arrival: Arrival, socket: Socket, first: Buffer): void {
+  #sort(pending: PendingConnection, socket: Socket, first: Buffer): void {
     const kind = kindOf(first[0]!);
-    const misfit = this.#misfitOf(kind, arrival.secure);
+    const misfit = this.#misfitOf(kind, pending.secure);
     if (misfit !== null) {
-      this.#port.refuse(arrival, misfit);
-    } else if (kind === 'tls' && !arrival.secure) {
-      this.#shakeHands(arrival, first);
+      this.#port.refuse(pending, misfit);
+    } else if (kind === 'tls' && !pending.secure) {
+      this.#shakeHands(pending, first);
     } else if (kind === 'http') {
-      arrival.stage = 'http';
-      this.#web.serve(arrival, socket, first);
+      pending.stage = 'http';
+      this.#web.serve(pending, socket, first);
     } else {
-      this.#port.settle(arrival);
-      TcpConnection.open(socket, first, arrival, this.#wheel, this.#events.accept);
+      this.#port.settle(pending);
+      TcpConnection.open(socket, first, pending, this.#wheel, this.#events.accept);
     }
   }
 
@@ -192,43 +192,43 @@ export class Listener {
     });
     server.on('secureConnection', (socket) => {
       socket.on('error', ignore);
-      const arrival = this.#shaking.get(peerKey(socket));
-      if (arrival === undefined) {
+      const pending = this.#shaking.get(peerKey(socket));
+      if (pending === undefined) {
         socket.destroy();
         return;
       }
-      this.#endHandshake(arrival);
-      arrival.secure = true;
-      arrival.stage = 'silent';
-      this.#port.sniff(arrival, socket);
+      this.#endHandshake(pending);
+      pending.secure = true;
+      pending.stage = 'silent';
+      this.#port.sniff(pending, socket);
     });
     server.on('tlsClientError', (error, socket) => {
       // Of a connection that is gone the address is not known any more; `#onClosed` has told of it.
-      const arrival = this.#shaking.get(peerKey(socket));
+      const pending = this.#shaking.get(peerKey(socket));
       // Node sends the client its alert and closes.
-      if (arrival !== undefined) this.#port.note(arrival, 'tls_failed', reasonOf(error));
+      if (pending !== undefined) this.#port.note(pending, 'tls_failed', reasonOf(error));
     });
     return server;
   }
 
-  #shakeHands(arrival: Arrival, first: Buffer): void {
-    arrival.stage = 'tls';
+  #shakeHands(pending: PendingConnection, first: Buffer): void {
+    pending.stage = 'tls';
     // A client that does not trust our certificate often says no more than that.
-    arrival.onClosed = () => {
-      if (arrival.stage === 'tls') this.#port.note(arrival, 'tls_failed', 'the connection ended');
+    pending.onClosed = () => {
+      if (pending.stage === 'tls') this.#port.note(pending, 'tls_failed', 'the connection ended');
     };
-    arrival.onSettled = () => {
-      this.#endHandshake(arrival);
+    pending.onSettled = () => {
+      this.#endHandshake(pending);
     };
-    arrival.shakingAs = peerKey(arrival.raw);
-    this.#shaking.set(arrival.shakingAs, arrival);
-    arrival.raw.unshift(first);
-    this.#tls!.emit('connection', arrival.raw);
+    pending.tlsPeerKey = peerKey(pending.raw);
+    this.#shaking.set(pending.tlsPeerKey, pending);
+    pending.raw.unshift(first);
+    this.#tls!.emit('connection', pending.raw);
   }
 
-  #endHandshake(arrival: Arrival): void {
-    if (this.#shaking.get(arrival.shakingAs) === arrival) this.#shaking.delete(arrival.shakingAs);
-    arrival.shakingAs = '';
+  #endHandshake(pending: PendingConnection): void {
+    if (this.#shaking.get(pending.tlsPeerKey) === pending) this.#shaking.delete(pending.tlsPeerKey);
+    pending.tlsPeerKey = '';
   }
 }
 

@@ -6,7 +6,7 @@ import net, { type AddressInfo, type Socket } from 'node:net';
 
 import type { Log } from '../telemetry/log.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
-import { Arrival } from './arrival.ts';
+import { PendingConnection } from './pending-connection.ts';
 import { WRITE_HIGH_WATER_MARK } from './outflow.ts';
 import { RefusalLog, type RefusedConnection } from './refused.ts';
 
@@ -35,8 +35,8 @@ export type PortOptions = {
 export type PortParts = { readonly wheel: TimerWheel; readonly log: Log };
 
 export type PortEvents = {
-  /** The first bytes of `socket`, which is paused: the arrival's, or TLS on it. Whoever takes it over says `settle`. */
-  onFirst(arrival: Arrival, socket: Socket, first: Buffer): void;
+  /** The first bytes of `socket`, which is paused: the pending one, or TLS on it. Whoever takes it over says `settle`. */
+  onFirst(pending: PendingConnection, socket: Socket, first: Buffer): void;
   /** False: there is no place for one more. */
   mayAccept(): boolean;
   onRefused(why: RefusedConnection): void;
@@ -49,7 +49,7 @@ export class Port {
   readonly #refusals: RefusalLog;
   readonly #server: net.Server;
   /** Connections that nobody has taken over yet, the longest wait first; each with what hears of its end. */
-  readonly #arrivals = new Map<Arrival, () => void>();
+  readonly #connections = new Map<PendingConnection, () => void>();
   readonly #sockets = new Set<Socket>();
 
   constructor(options: PortOptions, { wheel, log }: PortParts, events: PortEvents) {
@@ -88,7 +88,7 @@ export class Port {
 
   /** Connections that nobody has taken over. */
   get waiting(): number {
-    return this.#arrivals.size;
+    return this.#connections.size;
   }
 
   /** All connections that are open. */
@@ -104,9 +104,9 @@ export class Port {
   /** Ends what nobody has taken over. */
   closeWaiting(): void {
     this.stopAccepting();
-    for (const arrival of [...this.#arrivals.keys()]) {
-      this.settle(arrival);
-      this.#destroy(arrival.raw);
+    for (const pending of [...this.#connections.keys()]) {
+      this.settle(pending);
+      this.#destroy(pending.raw);
     }
   }
 
@@ -130,90 +130,90 @@ export class Port {
 
   #take(raw: Socket): void {
     raw.on('error', ignore);
-    const arrival = new Arrival(raw, this.#onLate);
+    const pending = new PendingConnection(raw, this.#onLate);
     const { crowdedAt } = this.#options;
     if (this.open >= crowdedAt) this.#crowdOut();
     if (!this.#events.mayAccept()) {
-      this.refuse(arrival, crowdedAt === Infinity ? 'connection_limit' : 'port_full');
+      this.refuse(pending, crowdedAt === Infinity ? 'connection_limit' : 'port_full');
       return;
     }
-    if (crowdedAt !== Infinity) ripen(arrival);
+    if (crowdedAt !== Infinity) ripen(pending);
     this.#sockets.add(raw);
     raw.once('close', () => {
       this.#sockets.delete(raw);
     });
-    this.await(arrival);
-    this.sniff(arrival, raw);
+    this.await(pending);
+    this.sniff(pending, raw);
   }
 
-  /** Waits for the first bytes of `socket`, which is the arrival's, or TLS on it. */
-  sniff(arrival: Arrival, socket: Socket): void {
+  /** Waits for the first bytes of `socket`, which is the pending one, or TLS on it. */
+  sniff(pending: PendingConnection, socket: Socket): void {
     socket.once('data', (first: Buffer) => {
       // Nothing more may come before somebody has taken over.
       socket.pause();
-      this.#events.onFirst(arrival, socket, first);
+      this.#events.onFirst(pending, socket, first);
     });
   }
 
   /** It has so long from now on, `ms` if said; it can be crowded out, and is told of late. */
-  await(arrival: Arrival, ms = this.#options.waitMs): void {
-    this.settle(arrival);
-    if (arrival.raw.destroyed) return;
+  await(pending: PendingConnection, ms = this.#options.waitMs): void {
+    this.settle(pending);
+    if (pending.raw.destroyed) return;
     const onClosed = (): void => {
-      arrival.onClosed();
-      this.settle(arrival);
+      pending.onClosed();
+      this.settle(pending);
     };
-    arrival.raw.once('close', onClosed);
-    this.#arrivals.set(arrival, onClosed);
-    this.#wheel.set(arrival, ms);
+    pending.raw.once('close', onClosed);
+    this.#connections.set(pending, onClosed);
+    this.#wheel.set(pending, ms);
   }
 
   /** It has all the time; it can still be crowded out. */
-  rest(arrival: Arrival): void {
-    this.#wheel.cancel(arrival);
+  rest(pending: PendingConnection): void {
+    this.#wheel.cancel(pending);
   }
 
   /** Somebody has taken it over, or it is on its way out: its deadline is off, and it keeps its place. */
-  settle(arrival: Arrival): void {
-    const onClosed = this.#arrivals.get(arrival);
+  settle(pending: PendingConnection): void {
+    const onClosed = this.#connections.get(pending);
     if (onClosed === undefined) return;
-    arrival.raw.off('close', onClosed);
-    this.#arrivals.delete(arrival);
-    this.#wheel.cancel(arrival);
-    arrival.onSettled();
+    pending.raw.off('close', onClosed);
+    this.#connections.delete(pending);
+    this.#wheel.cancel(pending);
+    pending.onSettled();
   }
 
   /** Turns it away. */
-  refuse(arrival: Arrival, why: RefusedConnection, detail = ''): void {
-    this.note(arrival, why, detail);
-    this.settle(arrival);
-    this.#destroy(arrival.raw);
+  refuse(pending: PendingConnection, why: RefusedConnection, detail = ''): void {
+    this.note(pending, why, detail);
+    this.settle(pending);
+    this.#destroy(pending.raw);
   }
 
   /** Counts and logs that it was turned away, once. */
-  note(arrival: Arrival, why: RefusedConnection, detail: string): void {
-    if (arrival.refused) return;
-    arrival.refused = true;
+  note(pending: PendingConnection, why: RefusedConnection, detail: string): void {
+    if (pending.refused) return;
+    pending.refused = true;
     this.#events.onRefused(why);
-    this.#refusals.note(why, arrival.remoteAddress, detail.slice(0, DETAIL_CHARS_MAX));
+    this.#refusals.note(why, pending.remoteAddress, detail.slice(0, DETAIL_CHARS_MAX));
   }
 
-  readonly #onLate = (arrival: Arrival): void => {
+  readonly #onLate = (pending: PendingConnection): void => {
     // One that was answered before, and asked nothing more, just goes.
-    if (arrival.refused || arrival.stage === 'kept') this.#end(arrival);
-    else this.refuse(arrival, arrival.stage === 'silent' ? 'silent' : 'slow_handshake');
+    if (pending.refused || pending.stage === 'kept') this.#end(pending);
+    else this.refuse(pending, pending.stage === 'silent' ? 'silent' : 'slow_handshake');
   };
 
-  #end(arrival: Arrival): void {
-    this.settle(arrival);
-    this.#destroy(arrival.raw);
+  #end(pending: PendingConnection): void {
+    this.settle(pending);
+    this.#destroy(pending.raw);
   }
 
   #crowdOut(): void {
-    for (const arrival of this.#arrivals.keys()) {
-      if (!arrival.ripe) continue;
-      if (arrival.stage === 'kept') this.#end(arrival);
-      else this.refuse(arrival, 'crowded_out');
+    for (const pending of this.#connections.keys()) {
+      if (!pending.ripe) continue;
+      if (pending.stage === 'kept') this.#end(pending);
+      else this.refuse(pending, 'crowded_out');
       return;
     }
   }
@@ -225,10 +225,10 @@ export class Port {
 }
 
 /** After two turns of the event loop what it had sent with its beginning has been read. */
-function ripen(arrival: Arrival): void {
+function ripen(pending: PendingConnection): void {
   setImmediate(() =>
     setImmediate(() => {
-      arrival.ripe = true;
+      pending.ripe = true;
     }),
   );
 }

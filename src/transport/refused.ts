@@ -1,6 +1,6 @@
 /** Connections that were turned away before they became sessions: why, what to do about it, and their log. */
 import type { Log } from '../telemetry/log.ts';
-import { Alarm, type TimerWheel } from '../timer-wheel.ts';
+import { Timeout, type TimerWheel } from '../timer-wheel.ts';
 
 /** Every reason, with what happened and what to do; the reasons are labels of pith_connections_refused_total. */
 export const REFUSALS = {
@@ -54,7 +54,7 @@ const LINE_EVERY_MS = 1_000;
 /** One reason's lines. */
 class Lines {
   /** Set while no line may be written. */
-  readonly quiet: Alarm;
+  readonly quiet: Timeout;
   isQuiet = false;
   /** Refusals since the last line, and whence the last one came. */
   leftOut = 0;
@@ -62,7 +62,7 @@ class Lines {
   detail = '';
 
   constructor(onQuietOver: (lines: Lines) => void) {
-    this.quiet = new Alarm(() => {
+    this.quiet = new Timeout(() => {
       onQuietOver(this);
     });
   }

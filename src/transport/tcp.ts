@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net';
 
 import { type Encoded, packetOffset } from '../protocol/packet.ts';
-import { Alarm, type TimerWheel } from '../timer-wheel.ts';
+import { Timeout, type TimerWheel } from '../timer-wheel.ts';
 import { Outflow } from './outflow.ts';
 import {
   type Accept,
@@ -102,7 +102,7 @@ export class TcpConnection implements Connection {
     // A paused socket would never see the client's end.
     this.#socket.resume();
     this.#socket.end();
-    const cut = new Alarm(() => {
+    const cut = new Timeout(() => {
       this.#socket.destroy();
     });
     this.#wheel.set(cut, CLOSE_WAIT_MS);

@@ -7,7 +7,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
 import type { TimerWheel } from '../timer-wheel.ts';
-import type { Arrival } from './arrival.ts';
+import type { PendingConnection } from './pending-connection.ts';
 import { answerHttp, HTTP_HEAD_BYTES_MAX, refuseHttp } from './http-refusal.ts';
 import type { RefusedConnection } from './refused.ts';
 import type { Accept } from './transport.ts';
@@ -25,9 +25,9 @@ export type WebOptions = {
 export type WebEvents = {
   readonly accept: Accept;
   /** The connection becomes a session now. */
-  onUpgraded(arrival: Arrival): void;
+  onUpgraded(pending: PendingConnection): void;
   /** It has been told no, and will go. */
-  onRefused(arrival: Arrival, why: RefusedConnection, detail: string): void;
+  onRefused(pending: PendingConnection, why: RefusedConnection, detail: string): void;
 };
 
 type Refusal = { status: number; why: RefusedConnection; detail: string; text: string };
@@ -38,7 +38,7 @@ export class Web {
   readonly #events: WebEvents;
   readonly #server: http.Server;
   readonly #upgrader: WebSocketUpgrader;
-  readonly #arrivals = new WeakMap<Duplex, Arrival>();
+  readonly #connections = new WeakMap<Duplex, PendingConnection>();
 
   constructor(options: WebOptions, wheel: TimerWheel, events: WebEvents) {
     this.#path = options.path;
@@ -56,35 +56,35 @@ export class Web {
     });
     this.#server.on('clientError', (error, socket) => {
       const refused = refuseHttp(error, socket);
-      const arrival = this.#arrivals.get(socket);
-      if (refused !== null && arrival !== undefined)
-        this.#events.onRefused(arrival, refused.why, refused.detail);
+      const pending = this.#connections.get(socket);
+      if (refused !== null && pending !== undefined)
+        this.#events.onRefused(pending, refused.why, refused.detail);
     });
     this.#upgrader.onBadRequest = (what, socket, status) => {
       answerHttp(socket, status, `This is no upgrade to WebSocket: ${what}.\n`);
-      this.#events.onRefused(this.#arrivals.get(socket)!, 'bad_upgrade', what);
+      this.#events.onRefused(this.#connections.get(socket)!, 'bad_upgrade', what);
     };
   }
 
   /** Takes over a connection that is paused; `first` is what was read of it already. */
-  serve(arrival: Arrival, socket: Socket, first: Buffer): void {
-    this.#arrivals.set(socket, arrival);
+  serve(pending: PendingConnection, socket: Socket, first: Buffer): void {
+    this.#connections.set(socket, pending);
     socket.unshift(first);
     this.#server.emit('connection', socket);
     socket.resume();
   }
 
   #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
-    const arrival = this.#arrivals.get(socket)!;
+    const pending = this.#connections.get(socket)!;
     const refusal = this.#refusalOf(request);
     if (refusal !== null) {
       const { status, why, detail, text } = refusal;
       answerHttp(socket, status, text);
-      this.#events.onRefused(arrival, why, detail);
+      this.#events.onRefused(pending, why, detail);
       return;
     }
-    this.#upgrader.upgrade(request, socket, head, arrival, (connection) => {
-      this.#events.onUpgraded(arrival);
+    this.#upgrader.upgrade(request, socket, head, pending, (connection) => {
+      this.#events.onUpgraded(pending);
       return this.#events.accept(connection);
     });
   }
@@ -111,7 +111,7 @@ export class Web {
       response.writeHead(404, headers).end(NOT_HERE);
       return;
     }
-    const scheme = this.#arrivals.get(request.socket)!.secure ? 'wss' : 'ws';
+    const scheme = this.#connections.get(request.socket)!.secure ? 'wss' : 'ws';
     response.writeHead(426, { ...headers, Upgrade: 'websocket' });
     response.end(`This port speaks WebSocket: connect with ${scheme}://.\n`);
   }

@@ -8,7 +8,7 @@ import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 
 import type { Encoded } from '../protocol/packet.ts';
-import { Alarm, type TimerWheel } from '../timer-wheel.ts';
+import { Timeout, type TimerWheel } from '../timer-wheel.ts';
 import { FrameEdge } from './frame-edge.ts';
 import { Outflow } from './outflow.ts';
 import {
@@ -142,7 +142,7 @@ export class WebSocketConnection implements Connection {
     // A paused socket would never see the client's close frame.
     this.#ws.resume();
     this.#ws.close(code, closeText(reason));
-    const cut = new Alarm(() => {
+    const cut = new Timeout(() => {
       this.#ws.terminate();
     });
     this.#wheel.set(cut, CLOSE_WAIT_MS);

@@ -6,7 +6,7 @@
  * at. A peer that is silent is asked for a sign of life after a third of the time, once more after two thirds, and
  * given up when the time is over. A connection that nobody uses is left in peace.
  */
-import { Alarm, type TimerWheel } from '../timer-wheel.ts';
+import { Timeout, type TimerWheel } from '../timer-wheel.ts';
 
 /** Looks in the time after which a silent peer is dead, so that is found at most a sixth of it too late. */
 const LOOKS = 6;
@@ -29,7 +29,7 @@ export class Liveness {
   readonly #deadAfterMs: number;
   readonly #wheel: TimerWheel;
   readonly #peer: Peer;
-  readonly #look: Alarm;
+  readonly #look: Timeout;
   #isWatching = false;
   #heard = 0;
   /** Looks in a row that found nothing new. */
@@ -40,7 +40,7 @@ export class Liveness {
     this.#deadAfterMs = deadAfterMs;
     this.#wheel = wheel;
     this.#peer = peer;
-    this.#look = new Alarm(() => {
+    this.#look = new Timeout(() => {
       this.#onLook();
     });
   }

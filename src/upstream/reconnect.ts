@@ -1,5 +1,5 @@
 /** When a connection that is lost, or could not be made, is tried again: soon at first, then less and less often. */
-import { Alarm, type TimerWheel } from '../timer-wheel.ts';
+import { Timeout, type TimerWheel } from '../timer-wheel.ts';
 
 export const RETRY_MS_MIN = 100;
 export const RETRY_MS_MAX = 5_000;
@@ -8,14 +8,14 @@ const STABLE_MS = 1_000;
 
 export class Reconnect {
   readonly #wheel: TimerWheel;
-  readonly #again: Alarm;
+  readonly #again: Timeout;
   #ms = RETRY_MS_MIN;
   /** On the monotonic clock; null: there is no connection. */
   #upSince: number | null = null;
 
   constructor(wheel: TimerWheel, connect: () => void) {
     this.#wheel = wheel;
-    this.#again = new Alarm(connect);
+    this.#again = new Timeout(connect);
   }
 
   /** It is there. */

@@ -1,7 +1,7 @@
 /** What the relay needs of a backend, whichever way it is reached. */
 import type { Accepted, ConnectFacts } from '../contract/shapes.ts';
 import type { Failure } from '../errors.ts';
-import type { Close, JsonObject, Patch, Push } from '../session/commands.ts';
+import type { Close, JsonObject, Patch, Push } from '../contract/commands.ts';
 import type { Lane } from '../session/lane.ts';
 import type { Session } from '../session/session.ts';
 import type { Call } from './call.ts';

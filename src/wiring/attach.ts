@@ -2,7 +2,7 @@
 import { Attach } from '../control/attach.ts';
 import { DialInUpstream } from '../upstream/dial-in/dial-in-upstream.ts';
 import type { Upstream } from '../upstream/upstream.ts';
-import { Seldom } from './seldom.ts';
+import { LogThrottle } from '../telemetry/log-throttle.ts';
 import type { UpstreamParts } from './upstreams.ts';
 
 /** The door for backends that dial in, to those of `upstreams` that are for them. */
@@ -11,7 +11,7 @@ export function makeAttach(
   parts: Pick<UpstreamParts, 'clock' | 'wheel' | 'log' | 'convertBytesMax'>,
 ): Attach {
   const { clock, wheel, log, convertBytesMax } = parts;
-  const seldom = new Seldom(clock);
+  const seldom = new LogThrottle(clock);
   const backends = upstreams.filter((upstream) => upstream instanceof DialInUpstream);
   return new Attach(backends, wheel, {
     convertBytesMax,

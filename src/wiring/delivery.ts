@@ -6,7 +6,7 @@ import type { Registry } from '../session/registry.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
-import { Seldom } from './seldom.ts';
+import { LogThrottle } from '../telemetry/log-throttle.ts';
 
 export type DeliveryParts = {
   readonly config: Config;
@@ -19,7 +19,7 @@ export type DeliveryParts = {
 
 export function makeDelivery(parts: DeliveryParts): Delivery {
   const { config, clock, log, registry, metrics, wheel } = parts;
-  const seldom = new Seldom(clock);
+  const seldom = new LogThrottle(clock);
   const fanout = metrics.histogram('pith_push_fanout', []);
   const changeLimits = {
     dataBytesMax: config.sessions.data,

@@ -7,10 +7,10 @@ import { NanoDialect } from '../dialect/nano.ts';
 import { PitayaDialect } from '../dialect/pitaya.ts';
 import { PomeloDialect } from '../dialect/pomelo.ts';
 import type { Dialect } from '../dialect/wire.ts';
-import { type PomeloProject, readPomeloProject } from './pomelo-project.ts';
+import { type PomeloProject, readPomeloProject } from '../config/pomelo-project.ts';
 
 /** How the clients of one listener are spoken to, and which of them may come in. */
-export type Speech = {
+export type ListenerDialect = {
   readonly dialect: Dialect;
   readonly clientRules: readonly ClientRule[];
   /** A client without a key in its handshake is refused. */
@@ -24,7 +24,11 @@ const NO_PROJECT: PomeloProject = { dictionary: null, protos: null, warnings: []
  *
  * @throws {PomeloProjectError} when a project's files cannot be used.
  */
-export function makeSpeeches(config: Config, clock: Clock, warn: (text: string) => void): Speech[] {
+export function makeSpeeches(
+  config: Config,
+  clock: Clock,
+  warn: (text: string) => void,
+): ListenerDialect[] {
   const projects = new Map<string, PomeloProject>();
   return config.listen.map((listen) => {
     const own = Object.fromEntries(

@@ -2,10 +2,10 @@
 import { inBackground } from '../background.ts';
 import { FLEET_WAIT_MS, type Reach } from '../bus/reach.ts';
 import { errorText, type Failure, failure, isFailure } from '../errors.ts';
-import { namesNobody, type Push } from '../session/commands.ts';
-import type { SessionVerb } from '../upstream/grpc/backend-frames.ts';
-import type { Downlink } from '../upstream/grpc/downlink.ts';
-import type { DoneFields, PushedFields } from '../upstream/grpc/gateway-frames.ts';
+import { namesNobody, type Push } from '../contract/commands.ts';
+import type { SessionVerb } from '../contract/backend-frames.ts';
+import type { BackendCommands } from '../upstream/link/backend-commands.ts';
+import type { DoneFields, PushedFields } from '../contract/gateway-frames.ts';
 import { type DroppedParts, droppedTeller } from './dropped.ts';
 
 export type DownlinkParts = DroppedParts & {
@@ -15,7 +15,7 @@ export type DownlinkParts = DroppedParts & {
 };
 
 /** What a backend may ask for over its Link. */
-export function makeDownlink(name: string, parts: DownlinkParts): Downlink {
+export function makeBackendCommands(name: string, parts: DownlinkParts): BackendCommands {
   const { reach, log } = parts;
   const tell = droppedTeller(name, parts);
   return {

@@ -2,7 +2,7 @@
 import type { Clock } from '../clock.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import { Seldom } from './seldom.ts';
+import { LogThrottle } from '../telemetry/log-throttle.ts';
 
 /** By the label of the counter: what the log says of it. */
 const WORDS = {
@@ -27,7 +27,7 @@ export type TellDropped = (
 ) => void;
 
 export function droppedTeller(name: string, { clock, log, metrics }: DroppedParts): TellDropped {
-  const seldom = new Seldom(clock);
+  const seldom = new LogThrottle(clock);
   return (what, why, { kind = '', ...more } = {}) => {
     metrics.add('pith_backend_messages_dropped_total', [name, what]);
     const left = seldom.take(`${what} ${kind}`);

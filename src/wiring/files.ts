@@ -13,7 +13,7 @@ import { faultIn } from '../transport/certificate.ts';
 import { TlsFault } from '../transport/pem.ts';
 import { readClientTls } from './client-tls.ts';
 import { makeSpeeches } from './dialects.ts';
-import { PomeloProjectError } from './pomelo-project.ts';
+import { PomeloProjectError } from '../config/pomelo-project.ts';
 import { listenerOptions } from './settings.ts';
 
 export type FileFindings = {

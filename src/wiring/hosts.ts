@@ -15,10 +15,10 @@ import type { Metrics, Series } from '../telemetry/metrics.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import type { Call } from '../upstream/call.ts';
 import type { Upstream } from '../upstream/upstream.ts';
-import type { Speech } from './dialects.ts';
-import type { Door } from './door.ts';
-import { Seldom } from './seldom.ts';
-import type { Traces } from './traces.ts';
+import type { ListenerDialect } from './dialects.ts';
+import type { ConnectAuth } from '../auth/connect-auth.ts';
+import { LogThrottle } from '../telemetry/log-throttle.ts';
+import type { Traces } from '../relay/message-traces.ts';
 
 export type SessionHostParts = {
   readonly registry: Registry;
@@ -27,9 +27,9 @@ export type SessionHostParts = {
   readonly metrics: Metrics;
   readonly log: Log;
   readonly wheel: TimerWheel;
-  readonly door: Door;
+  readonly door: ConnectAuth;
   /** Of the listener that the sessions came by. */
-  readonly speech: Speech;
+  readonly speech: ListenerDialect;
 };
 
 /** What a client is told of a message that cannot be relayed. */
@@ -142,7 +142,7 @@ class BackendCounts {
 export function makeRelayHost(parts: RelayHostParts): RelayHost {
   const { delivery, reach, metrics, log, wheel, traces } = parts;
   const isDebug = log.level === 'debug';
-  const seldom = new Seldom(parts.clock);
+  const seldom = new LogThrottle(parts.clock);
   const tellFailed = failureTeller(parts, seldom);
   const counts = parts.backends.map((backend) => new BackendCounts(metrics, backend));
   return {
@@ -221,7 +221,7 @@ function refusedFields(
 /** One line for each backend and reason, now and then: a backend that is away fails all that is asked. */
 function failureTeller(
   { backends, log }: RelayHostParts,
-  seldom: Seldom,
+  seldom: LogThrottle,
 ): (call: Call, why: Failure) => void {
   return (call, why) => {
     const { target, route, upstream } = call;

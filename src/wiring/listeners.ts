@@ -15,10 +15,10 @@ import type { TimerWheel } from '../timer-wheel.ts';
 import { Listener } from '../transport/listener.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { makeSpeeches } from './dialects.ts';
-import { Door } from './door.ts';
+import { ConnectAuth } from '../auth/connect-auth.ts';
 import { makeSessionHost } from './hosts.ts';
 import { bound, portAddress, listenerOptions, sessionLimits } from './settings.ts';
-import { Seldom } from './seldom.ts';
+import { LogThrottle } from '../telemetry/log-throttle.ts';
 
 export type ListenersParts = {
   readonly config: Config;
@@ -114,13 +114,13 @@ export function listening(
   ];
 }
 
-function makeDoor(parts: ListenersParts): Door {
+function makeDoor(parts: ListenersParts): ConnectAuth {
   const { config, clock, delivery, log, wheel, upstreams } = parts;
   const ordinal = Object.keys(config.backends).indexOf(config.auth.backend);
-  return new Door({
+  return new ConnectAuth({
     delivery,
     log,
-    seldom: new Seldom(clock),
+    seldom: new LogThrottle(clock),
     wheel,
     handshakeMs: config.limits.handshake,
     asked: config.auth.mode === 'connect' ? { upstream: upstreams[ordinal]!, ordinal } : null,

@@ -2,7 +2,7 @@
 import { NatsBus, type NatsBusParts } from '../bus/nats-bus.ts';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config/schema.ts';
-import { Seldom } from './seldom.ts';
+import { LogThrottle } from '../telemetry/log-throttle.ts';
 import { isOlder } from './settings.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -47,7 +47,7 @@ export class Nats {
   /** Resolves at the first connection. */
   readonly firstUp: Promise<void>;
   readonly #options: NatsOptions;
-  readonly #seldom: Seldom;
+  readonly #seldom: LogThrottle;
   #onFirstUp = (): void => {};
   /** Why the last try failed; '': none has. */
   #why = '';
@@ -58,7 +58,7 @@ export class Nats {
     const { servers, config, gatewayId, clock, wheel } = options;
     const { creds, user, password, token, nkey, prefix } = config.nats;
     this.#options = options;
-    this.#seldom = new Seldom(clock);
+    this.#seldom = new LogThrottle(clock);
     this.firstUp = new Promise((resolve) => {
       this.#onFirstUp = resolve;
     });
@@ -162,7 +162,7 @@ export class Nats {
 }
 
 /** Counts what is refused or dropped; tells the log of the first of each reason. */
-function refusals(log: Log, metrics: Metrics, seldom: Seldom): NatsBusParts['onRefused'] {
+function refusals(log: Log, metrics: Metrics, seldom: LogThrottle): NatsBusParts['onRefused'] {
   return (reason, subject, what) => {
     metrics.add('pith_bus_refused_total', [reason]);
     if (ORDINARY.has(reason)) return;

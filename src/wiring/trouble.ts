@@ -3,19 +3,19 @@ import { type Clock, within } from '../clock.ts';
 import { errorText } from '../errors.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import { Seldom } from './seldom.ts';
+import { LogThrottle } from '../telemetry/log-throttle.ts';
 
 export class Trouble {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #metrics: Metrics;
-  readonly #seldom: Seldom;
+  readonly #seldom: LogThrottle;
 
   constructor(clock: Clock, log: Log, metrics: Metrics) {
     this.#clock = clock;
     this.#log = log;
     this.#metrics = metrics;
-    this.#seldom = new Seldom(clock);
+    this.#seldom = new LogThrottle(clock);
   }
 
   /** Some work has failed, and nobody is there to answer for it. */

@@ -13,7 +13,7 @@ import type {
 import { isConsulService } from '../config/consul-service.ts';
 import { errorText, GatewayError } from '../errors.ts';
 import type { Discovery } from './discovery.ts';
-import { makeDownlink, makeUncounted } from './downlinks.ts';
+import { makeBackendCommands, makeUncounted } from './downlinks.ts';
 import { droppedTeller } from './dropped.ts';
 import type { Nats } from './nats.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -30,7 +30,7 @@ import { Subjects } from '../upstream/nats/subjects.ts';
 import { ReplyUpstream } from '../upstream/reply-upstream.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { clientTlsOf } from './client-tls.ts';
-import { Seldom } from './seldom.ts';
+import { LogThrottle } from '../telemetry/log-throttle.ts';
 
 export type UpstreamParts = {
   readonly gatewayId: string;
@@ -56,7 +56,7 @@ export function makeUpstream(name: string, backend: BackendConfig, parts: Upstre
       return new ReplyUpstream(backend.reply);
     case 'nats': {
       const subjects = new Subjects(backend.nats.prefix ?? parts.natsPrefix, gatewayId);
-      const seldom = new Seldom(parts.clock);
+      const seldom = new LogThrottle(parts.clock);
       return new NatsUpstream(nats!.connector, subjects, nats!.answers, wheel, {
         convertBytesMax: parts.convertBytesMax,
         onTrouble: (kind, subject, why) => {
@@ -90,7 +90,7 @@ function stateTeller(
   name: string,
   { clock, log }: UpstreamParts,
 ): (address: string, state: string, why: string) => void {
-  const seldom = new Seldom(clock);
+  const seldom = new LogThrottle(clock);
   return (address, state, why) => {
     const left = seldom.take(`${address} ${state}`);
     if (left === null) return;
@@ -127,7 +127,7 @@ function makeGrpc(name: string, backend: GrpcBackendConfig, parts: UpstreamParts
       clock,
       wheel,
     },
-    makeDownlink(name, parts),
+    makeBackendCommands(name, parts),
     {
       onState: stateTeller(name, parts),
       onTrouble: (kind, why) => {
@@ -148,7 +148,7 @@ function makeMethod(
   const { clock, wheel, reach, log, convertBytesMax } = parts;
   const { metadata, services, descriptors, protos, reflection, json, balance, weights, health } =
     backend;
-  const seldom = new Seldom(clock);
+  const seldom = new LogThrottle(clock);
   const tell = droppedTeller(name, parts);
   return new MethodUpstream(
     {
@@ -209,7 +209,7 @@ function grpcTlsOf(name: string, tls: GrpcBackendConfig['tls']): BackendTls | nu
 function makeHttp(name: string, backend: HttpBackendConfig, parts: UpstreamParts): HttpUpstream {
   const { clock, wheel, log, convertBytesMax } = parts;
   const { http: url, headers } = backend;
-  const seldom = new Seldom(clock);
+  const seldom = new LogThrottle(clock);
   const tell = droppedTeller(name, parts);
   const tellState = stateTeller(name, parts);
   return new HttpUpstream(
@@ -269,7 +269,7 @@ function makeDialIn(
   const tell = droppedTeller(name, parts);
   return new DialInUpstream(
     { name, token, deadAfterMs, gatewayId, version, clock, wheel },
-    makeDownlink(name, parts),
+    makeBackendCommands(name, parts),
     {
       onState: stateTeller(name, parts),
       onTrouble: (kind, why) => {

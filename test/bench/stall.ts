@@ -16,13 +16,13 @@ import type { Wire } from '../../src/dialect/wire.ts';
 import { CONVERT_BYTES } from '../../src/protocol/convert.ts';
 import { Message } from '../../src/protocol/message.ts';
 import { Protos } from '../../src/protocol/protobuf/protos.ts';
-import { decodeReply } from '../../src/upstream/grpc/backend-frames.ts';
+import { decodeReply } from '../../src/contract/backend-frames.ts';
 import { readLine } from '../../src/upstream/ipc/backend-lines.ts';
 import { faultOfJson } from '../../src/upstream/ipc/json-text.ts';
-import { parseProto } from '../../src/upstream/method/proto-parser.ts';
+import { parseProto } from '../../src/upstream/method/proto/parser.ts';
 import { makeSchema } from '../../src/upstream/method/schema.ts';
 import { Transcoder } from '../../src/upstream/method/transcode.ts';
-import { writeRequestFrame } from '../../src/upstream/grpc/gateway-frames.ts';
+import { writeRequestFrame } from '../../src/contract/gateway-frames.ts';
 
 const MIB = 1024 * 1024;
 const SIZES = [64 * 1024, MIB / 2, MIB - 64, 4 * MIB, 16 * MIB - 64];

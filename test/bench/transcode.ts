@@ -4,7 +4,7 @@
  */
 import protobuf from 'protobufjs';
 
-import { parseProto } from '../../src/upstream/method/proto-parser.ts';
+import { parseProto } from '../../src/upstream/method/proto/parser.ts';
 import { makeSchema } from '../../src/upstream/method/schema.ts';
 import { Transcoder } from '../../src/upstream/method/transcode.ts';
 

@@ -1,6 +1,6 @@
 /** What an attack has at hand: clients, its own backends' answers by plan, and a tally of what became of it all. */
 import type { Chance } from './chance.ts';
-import { Client, type Outcome, reasonOf, type Speech, type Way } from './client.ts';
+import { Client, type Outcome, reasonOf, type ListenerDialect, type Endpoint } from './client.ts';
 import { LISTENERS, TIMEOUT_MS } from './config.ts';
 import type { Shape } from '../support/grpc-shapes.ts';
 import type { NatsWire } from './nats-wire.ts';
@@ -48,7 +48,7 @@ export type Ports = {
   gateways: string[];
 };
 
-const SORTS: readonly (readonly [Speech, Way])[] = [
+const SORTS: readonly (readonly [ListenerDialect, Endpoint])[] = [
   ['pomelo', 'ws'],
   ['pomelo', 'tcp'],
   ['pitaya', 'tcp'],
@@ -106,12 +106,12 @@ export class Arena {
     return this.isLong && performance.now() < this.until;
   }
 
-  port(speech: Speech): number {
+  port(speech: ListenerDialect): number {
     return this.ports.clients[LISTENERS.indexOf(speech)]!;
   }
 
   /** A client of this sort that has shaken hands, kept until it is closed. */
-  async client(speech: Speech, way: Way): Promise<Client> {
+  async client(speech: ListenerDialect, way: Endpoint): Promise<Client> {
     const key = `${speech}/${way}`;
     const known = this.#clients.get(key);
     if (known?.isOpen) return known;
@@ -139,7 +139,7 @@ export class Arena {
     kind: K,
     plan: Plans[K],
     bytes: number,
-    { sort, whole = false }: { sort?: readonly [Speech, Way]; whole?: boolean } = {},
+    { sort, whole = false }: { sort?: readonly [ListenerDialect, Endpoint]; whole?: boolean } = {},
   ): Promise<Outcome> {
     const number = this.plan(plan);
     const client = await (sort === undefined ? this.anyClient() : this.client(...sort));

@@ -4,7 +4,7 @@ import { deflateSync } from 'node:zlib';
 import type { Arena } from './arena.ts';
 import type { Attack } from './attacks.ts';
 import type { Chance } from './chance.ts';
-import { Client, message, packet, type Speech, type Way } from './client.ts';
+import { Client, message, packet, type ListenerDialect, type Endpoint } from './client.ts';
 import { KINDS, PACKET_BYTES } from './config.ts';
 import { bytesOf, draw } from './replies.ts';
 import { depthOf, json, length, NAMES, NUMBERS, spoilt, text } from './values.ts';
@@ -44,7 +44,7 @@ const ROUTES = [
 ];
 
 /** A whole request, of a body and route by chance, to any backend: answered once, or the connection is closed. */
-async function request(arena: Arena, speech: Speech, way: Way): Promise<void> {
+async function request(arena: Arena, speech: ListenerDialect, way: Endpoint): Promise<void> {
   const { chance } = arena;
   const client = await arena.client(speech, way);
   const side = chance.pick(['a', 'x']);
@@ -66,7 +66,7 @@ function jsonBody(chance: Chance, most: number): Buffer {
 }
 
 /** Bytes that are nearly packets, on a connection of their own; the gateway may answer, drop, or close. */
-async function bytes(arena: Arena, speech: Speech, way: Way): Promise<void> {
+async function bytes(arena: Arena, speech: ListenerDialect, way: Endpoint): Promise<void> {
   const { chance } = arena;
   const client = chance.is(0.5)
     ? await Client.open(arena.port(speech), way, speech)
@@ -113,7 +113,7 @@ function nearlyPacket(chance: Chance, largest: number): Buffer {
   }
 }
 
-async function handshake(arena: Arena, speech: Speech, way: Way): Promise<void> {
+async function handshake(arena: Arena, speech: ListenerDialect, way: Endpoint): Promise<void> {
   const { chance } = arena;
   const client = await Client.open(arena.port(speech), way, speech);
   const member = (): string =>
@@ -171,7 +171,7 @@ async function frames(arena: Arena): Promise<void> {
 }
 
 /** Closes the connection once what was sent has been read: a request on another one has been answered after it. */
-async function endOf(arena: Arena, client: Client, speech: Speech): Promise<void> {
+async function endOf(arena: Arena, client: Client, speech: ListenerDialect): Promise<void> {
   const other = await arena.client(speech, client.way);
   const outcome = await other.ask('alink.echo.say', '{}', PATIENCE_MS);
   if (outcome.kind === 'silent')

@@ -2,12 +2,12 @@
  * Clients who have nothing to do with it: they ask each backend in turn, the honest ones and the hostile ones, which
  * answer them as if nothing were wrong. Each request is to be answered, once, with what was sent.
  */
-import { Client, type Speech, type Way } from './client.ts';
+import { Client, type ListenerDialect, type Endpoint } from './client.ts';
 import { KINDS, LISTENERS } from './config.ts';
 
 /** Of each kind of client. */
 export const BYSTANDERS = 20;
-const SORTS: readonly (readonly [Speech, Way])[] = [
+const SORTS: readonly (readonly [ListenerDialect, Endpoint])[] = [
   ['pomelo', 'ws'],
   ['pomelo', 'tcp'],
   ['json', 'ws'],

@@ -6,8 +6,8 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { WebSocket } from 'ws';
 
-export type Speech = 'pomelo' | 'pitaya' | 'nano' | 'json';
-export type Way = 'ws' | 'tcp';
+export type ListenerDialect = 'pomelo' | 'pitaya' | 'nano' | 'json';
+export type Endpoint = 'ws' | 'tcp';
 
 /** What became of a request: its answer's body, the connection's end, or nothing in the time given. */
 export type Outcome =
@@ -47,8 +47,8 @@ function groups(id: number): number[] {
 }
 
 export class Client {
-  readonly speech: Speech;
-  readonly way: Way;
+  readonly speech: ListenerDialect;
+  readonly way: Endpoint;
   isOpen = true;
   readonly ended: Promise<void>;
   /** Answers to ids that were not open. */
@@ -63,7 +63,7 @@ export class Client {
   #parts: Buffer[] = [];
   #partBytes = 0;
 
-  private constructor(socket: net.Socket | WebSocket, speech: Speech) {
+  private constructor(socket: net.Socket | WebSocket, speech: ListenerDialect) {
     this.#socket = socket;
     this.speech = speech;
     this.way = socket instanceof WebSocket ? 'ws' : 'tcp';
@@ -86,7 +86,7 @@ export class Client {
   }
 
   /** Connects and says nothing. */
-  static async open(port: number, way: Way, speech: Speech): Promise<Client> {
+  static async open(port: number, way: Endpoint, speech: ListenerDialect): Promise<Client> {
     const socket =
       way === 'ws'
         ? new WebSocket(`ws://127.0.0.1:${port}/`, { maxPayload: 0, perMessageDeflate: false })
@@ -97,7 +97,7 @@ export class Client {
   }
 
   /** Connects and shakes hands. */
-  static async join(port: number, way: Way, speech: Speech): Promise<Client> {
+  static async join(port: number, way: Endpoint, speech: ListenerDialect): Promise<Client> {
     const client = await Client.open(port, way, speech);
     if (speech === 'json') return client;
     await client.handshake(Buffer.from('{"sys":{"type":"border","version":"1"},"user":{}}'));

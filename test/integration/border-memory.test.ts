@@ -74,7 +74,7 @@ async function gauge(gateway: Gateway, name: string): Promise<number> {
   return total(await gateway.metrics(), name);
 }
 
-/** Held beyond the start, once what came has been worked through: the same at two looks. */
+/** ByteBudget beyond the start, once what came has been worked through: the same at two looks. */
 async function heldMore({ gateway, before }: Hall): Promise<number> {
   let last = -1;
   return eventually(

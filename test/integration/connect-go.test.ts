@@ -1,7 +1,7 @@
 /** A backend in Go, with nothing but Go's own gRPC, protobuf and NATS libraries, says who comes in. */
 import { beforeAll, describe, expect, test } from 'vitest';
 
-import type { JsonObject } from '../../src/session/commands.ts';
+import type { JsonObject } from '../../src/contract/commands.ts';
 import { startGateway } from '../support/gateway.ts';
 import { shake } from '../support/handshake.ts';
 import { buildLogin, startLogin } from '../support/login-go.ts';

@@ -2,7 +2,7 @@
 import type { NatsConnection } from 'nats';
 import { describe, expect, test } from 'vitest';
 
-import type { JsonObject } from '../../src/session/commands.ts';
+import type { JsonObject } from '../../src/contract/commands.ts';
 import { TestClient } from '../support/client.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { say, shake } from '../support/handshake.ts';

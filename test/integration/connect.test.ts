@@ -3,7 +3,7 @@ import { status } from '@grpc/grpc-js';
 import { describe, expect, test } from 'vitest';
 
 import { PacketType } from '../../src/protocol/packet.ts';
-import type { JsonObject } from '../../src/session/commands.ts';
+import type { JsonObject } from '../../src/contract/commands.ts';
 import { TestClient } from '../support/client.ts';
 import type { ConnectAsked } from '../support/connect-asked.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';

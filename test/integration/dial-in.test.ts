@@ -21,7 +21,7 @@ import {
   DialIn,
   type Frame,
   type Json,
-  type Way,
+  type Endpoint,
 } from '../unit/upstream/dial-in/dial-in-backend.ts';
 
 const GAME = `
@@ -45,7 +45,7 @@ afterEach(async () => {
   for (const thing of open.splice(0).reverse()) await thing[Symbol.asyncDispose]();
 });
 
-async function stage(way: Way, hello: Json = {}) {
+async function stage(way: Endpoint, hello: Json = {}) {
   const gateway = keep(await startGateway(GAME));
   const backend = keep(await DialIn.attach(way, gateway, hello));
   const client = keep(await TestClient.connect(gateway.port));

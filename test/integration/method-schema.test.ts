@@ -23,11 +23,11 @@ import {
 import { afterEach, describe, expect, test, vi } from 'vitest';
 
 import { TimerWheel } from '../../src/timer-wheel.ts';
-import { bundledFile } from '../../src/upstream/method/bundled.ts';
+import { bundledFile } from '../../src/upstream/method/proto/bundled.ts';
 import { SchemaDisk, type SchemaPaths } from '../../src/upstream/method/descriptors.ts';
 import { MethodChannel } from '../../src/upstream/method/method-channel.ts';
-import { Linker } from '../../src/upstream/method/proto-linker.ts';
-import { parseProto } from '../../src/upstream/method/proto-parser.ts';
+import { Linker } from '../../src/upstream/method/proto/linker.ts';
+import { parseProto } from '../../src/upstream/method/proto/parser.ts';
 import { reflect } from '../../src/upstream/method/reflection.ts';
 import { checkSchema } from '../../src/upstream/method/schema-check.ts';
 import {

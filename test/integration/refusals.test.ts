@@ -17,14 +17,14 @@ type Said = {
   readonly body?: string | Buffer;
 };
 
-type Way = AsyncDisposable & {
+type Endpoint = AsyncDisposable & {
   /** YAML of one backend. */
   readonly backend: string;
   readonly bus?: string;
   refuse(said: Said): void;
 };
 
-const WAYS: Readonly<Record<string, () => Promise<Way>>> = {
+const WAYS: Readonly<Record<string, () => Promise<Endpoint>>> = {
   NATS: async () => {
     const nats = await startNats();
     let next: Said = { code: 0 };
@@ -74,7 +74,7 @@ const WAYS: Readonly<Record<string, () => Promise<Way>>> = {
   Handle: () => grpc('unimplemented'),
 };
 
-async function grpc(link: 'hello' | 'unimplemented'): Promise<Way> {
+async function grpc(link: 'hello' | 'unimplemented'): Promise<Endpoint> {
   const backend = await GrpcBackend.start({ link });
   return {
     backend: `grpc: "${backend.url}"`,
@@ -88,7 +88,7 @@ async function grpc(link: 'hello' | 'unimplemented'): Promise<Way> {
   };
 }
 
-async function start({ backend, bus }: Way, more = ''): Promise<TestGateway> {
+async function start({ backend, bus }: Endpoint, more = ''): Promise<TestGateway> {
   return startGateway(`${bus === undefined ? '' : `bus: ${bus}`}
 backends: { game: { ${backend} } }
 routes:

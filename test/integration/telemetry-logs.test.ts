@@ -9,7 +9,7 @@ import { type Asked, GrpcBackend } from '../support/grpc-backend.ts';
 import { frame, HANDSHAKE, OPCODE, pack, RawSocket } from '../support/raw.ts';
 import { eventually } from '../support/wait.ts';
 
-type Way = {
+type Endpoint = {
   readonly reason: CloseReason;
   readonly config?: string;
   /** Leaves a connection that ends for that reason. */
@@ -29,7 +29,7 @@ async function active(gateway: TestGateway): Promise<TestClient> {
   return client;
 }
 
-const WAYS: readonly Way[] = [
+const WAYS: readonly Endpoint[] = [
   { reason: 'client_closed', provoke: async (gateway) => (await active(gateway)).close() },
   {
     reason: 'connection_lost',

@@ -1,7 +1,7 @@
 /** The servers that the script is played on: the two originals, each world a process of its own, and Pith. */
 import { fileURLToPath } from 'node:url';
 
-import type { JsonObject } from '../../src/session/commands.ts';
+import type { JsonObject } from '../../src/contract/commands.ts';
 import type { ConnectAsked } from '../support/connect-asked.ts';
 import { startGateway } from '../support/gateway.ts';
 import { type Asked, GrpcBackend } from '../support/grpc-backend.ts';

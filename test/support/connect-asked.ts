@@ -1,7 +1,7 @@
 /** A handshake that a gateway asks a gRPC backend about, as the backend got it. */
 import { type sendUnaryData, status } from '@grpc/grpc-js';
 
-import type { JsonObject } from '../../src/session/commands.ts';
+import type { JsonObject } from '../../src/contract/commands.ts';
 import type { BackendLink } from './backend-link.ts';
 import { type ConnectShape, fromStruct, type Shape, toStruct } from './grpc-shapes.ts';
 

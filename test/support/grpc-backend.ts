@@ -12,7 +12,7 @@ import {
 } from '@grpc/grpc-js';
 import { HealthImplementation, type ServingStatus } from 'grpc-health-check';
 
-import type { Json, JsonObject } from '../../src/session/commands.ts';
+import type { Json, JsonObject } from '../../src/contract/commands.ts';
 import { BackendLink, type LinkStream } from './backend-link.ts';
 import { ConnectAsked } from './connect-asked.ts';
 import {

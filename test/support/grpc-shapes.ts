@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { ServiceDefinition } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 
-import type { Json, JsonObject } from '../../src/session/commands.ts';
+import type { Json, JsonObject } from '../../src/contract/commands.ts';
 
 const PROTO_DIR = fileURLToPath(new URL('../../proto', import.meta.url));
 

@@ -47,14 +47,18 @@ export const RULES: Rules = {
   'protocol/': ['node:buffer', 'node:crypto'],
   'routing/':  ['protocol/exact-json.ts'],
   'config/':   ['routing/', 'upstream/http/path.ts', 'zod', 'yaml', 'node:net', 'node:path', 'node:util'],
-  'contract/': ['protocol/', 'type session/'],
+  'config/pomelo-project.ts': ['config/', 'dialect/', 'protocol/', 'node:fs', 'node:path'],
+  'contract/': ['protocol/', 'type session/', 'type upstream/upstream.ts', 'type upstream/call.ts'],
 
   // The way of a packet.
   'transport/':     ['protocol/', 'timer-wheel.ts', 'ws', 'node:net', 'node:http', 'node:tls', 'node:crypto', 'node:stream', ...SEEN],
   'dialect/':       ['protocol/', 'node:buffer', 'node:crypto', 'node:zlib'],
-  'session/':       ['protocol/', 'dialect/', 'transport/', 'timer-wheel.ts', 'type node:crypto', ...SEEN],
-  'relay/':         ['protocol/', 'dialect/', 'routing/', 'session/', 'upstream/upstream.ts', 'upstream/call*', 'timer-wheel.ts', ...SEEN],
+  'session/':       ['protocol/', 'dialect/', 'contract/commands.ts', 'transport/', 'timer-wheel.ts', 'type node:crypto', ...SEEN],
+  'relay/':         ['contract/commands.ts', 'type config/', 'telemetry/tracing.ts', 'protocol/', 'dialect/', 'routing/', 'session/', 'upstream/upstream.ts', 'upstream/call*', 'timer-wheel.ts', ...SEEN],
+  'auth/':          ['bus/delivery.ts', 'dialect/', 'type wiring/dialects.ts', 'contract/', 'protocol/', 'session/', 'upstream/', 'config/', 'timer-wheel.ts', 'telemetry/log-throttle.ts', ...SEEN],
   'upstream/':      [...UPSTREAM],
+  'upstream/pool/': ['upstream/', ...UPSTREAM, 'node:dns'],
+  'upstream/link/': ['upstream/', ...UPSTREAM, ...GRPC],
   'upstream/dial-in/': ['upstream/', ...UPSTREAM, 'node:crypto', 'node:events'],
   'upstream/grpc/': ['upstream/', ...UPSTREAM, ...GRPC, 'node:diagnostics_channel', 'node:dns', 'type node:http2'],
   'upstream/http/': ['upstream/', ...UPSTREAM, 'undici', 'node:buffer'],
@@ -64,8 +68,8 @@ export const RULES: Rules = {
 
   // The way back, and the operator's way in.
   'bus/':     ['contract/', 'session/', 'type dialect/', 'protocol/', 'routing/', 'gen/', 'timer-wheel.ts', 'upstream/nats/connection.ts', 'upstream/nats/headers.ts', 'upstream/nats/outgoing.ts', 'upstream/nats/subjects.ts', 'nats', 'node:crypto', ...SEEN],
-  'control/': ['bus/', 'contract/', 'protocol/', 'session/', 'routing/', 'gen/', 'type config/', ...GRPC, '@bufbuild/protobuf', 'grpc-health-check', 'node:fs', 'node:url', 'node:net', 'node:http', 'type node:stream', 'upstream/dial-in/attach-stream.ts', 'transport/arrival.ts', 'transport/http-refusal.ts', 'type transport/port.ts', 'upstream/method/json-reader.ts', ...SEEN],
-  'control/attach*': ['control/attach*', 'contract/', 'protocol/', 'transport/arrival.ts', 'upstream/method/json-reader.ts', 'upstream/dial-in/', 'upstream/liveness.ts', 'timer-wheel.ts', 'ws', '@bufbuild/protobuf', ...GRPC, 'type node:stream', 'node:fs', 'node:url', 'node:http'],
+  'control/': ['bus/', 'contract/', 'protocol/', 'session/', 'routing/', 'gen/', 'type config/', ...GRPC, '@bufbuild/protobuf', 'grpc-health-check', 'node:fs', 'node:url', 'node:net', 'node:http', 'type node:stream', 'upstream/dial-in/attach-stream.ts', 'transport/pending-connection.ts', 'transport/http-refusal.ts', 'type transport/port.ts', 'upstream/method/json-reader.ts', ...SEEN],
+  'control/attach*': ['control/attach*', 'contract/', 'protocol/', 'transport/pending-connection.ts', 'upstream/method/json-reader.ts', 'upstream/dial-in/', 'upstream/liveness.ts', 'timer-wheel.ts', 'ws', '@bufbuild/protobuf', ...GRPC, 'type node:stream', 'node:fs', 'node:url', 'node:http'],
 
   // Beside the way.
   'discovery/': ['type config/', 'node:http', 'node:https', 'node:net'],

@@ -16,7 +16,7 @@ import {
 } from '@grpc/grpc-js';
 
 import { WireReader, WireWriter } from '../../src/contract/wire.ts';
-import { parseProto } from '../../src/upstream/method/proto-parser.ts';
+import { parseProto } from '../../src/upstream/method/proto/parser.ts';
 import { makeSchema, type Method, type Schema } from '../../src/upstream/method/schema.ts';
 
 type Fields = Record<string, unknown>;

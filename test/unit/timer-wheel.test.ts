@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import fc from 'fast-check';
 
-import { Alarm, TimerWheel, WHEEL_TICK_MS } from '../../src/timer-wheel.ts';
+import { Timeout, TimerWheel, WHEEL_TICK_MS } from '../../src/timer-wheel.ts';
 import { ManualClock } from '../support/clock.ts';
 
 const TURN_MS = 1024 * WHEEL_TICK_MS;
@@ -14,7 +14,7 @@ function setUp(nowMs = 0) {
   const wheel = new TimerWheel(clock);
   const fired: Fired[] = [];
   const alarm = (name: string | number, then: () => void = () => {}) =>
-    new Alarm(() => {
+    new Timeout(() => {
       fired.push({ name, atMs: clock.now() });
       then();
     });

@@ -1,9 +1,9 @@
 /** One attached backend: its Link, and the sessions that keep to it. */
-import { Alarm, type TimerWheel } from '../../timer-wheel.ts';
-import type { BackendHello } from '../grpc/backend-frames.ts';
-import { writeClosed } from '../grpc/gateway-frames.ts';
-import { Link, type LinkEvents } from '../grpc/link.ts';
-import { WaySessions } from '../grpc/way-sessions.ts';
+import { Timeout, type TimerWheel } from '../../timer-wheel.ts';
+import type { BackendHello } from '../../contract/backend-frames.ts';
+import { writeClosed } from '../../contract/gateway-frames.ts';
+import { Link, type LinkEvents } from '../link/link.ts';
+import { EndpointSessions } from '../pool/endpoint-sessions.ts';
 import type { AttachStream } from './attach-stream.ts';
 
 /** How often a link that is being left is looked at. */
@@ -23,7 +23,7 @@ export interface AttachedEvents extends Pick<
 }
 
 export class Attached {
-  readonly sessions = new WaySessions();
+  readonly sessions = new EndpointSessions();
   readonly peer: string;
   readonly link: Link;
   /** Resolves when the link has ended. */
@@ -35,8 +35,8 @@ export class Attached {
   readonly #stream: AttachStream;
   readonly #wheel: TimerWheel;
   readonly #events: AttachedEvents;
-  readonly #idleLook: Alarm;
-  readonly #endLate: Alarm;
+  readonly #idleLook: Timeout;
+  readonly #endLate: Timeout;
   #onEnded: () => void = () => {};
 
   constructor(stream: AttachStream, wheel: TimerWheel, events: AttachedEvents) {
@@ -44,10 +44,10 @@ export class Attached {
     this.#stream = stream;
     this.#wheel = wheel;
     this.#events = events;
-    this.#idleLook = new Alarm(() => {
+    this.#idleLook = new Timeout(() => {
       this.#endWhenIdle();
     });
-    this.#endLate = new Alarm(() => {
+    this.#endLate = new Timeout(() => {
       this.#stream.destroy();
       this.link.destroy('the backend did not end the link');
     });

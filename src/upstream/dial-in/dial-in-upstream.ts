@@ -11,13 +11,13 @@ import type { Lane } from '../../session/lane.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
 import type { Call } from '../call.ts';
 import { ConnectCall } from '../connect-call.ts';
-import { type Downlink, notAReply, takePush, takeVerb } from '../grpc/downlink.ts';
+import { type BackendCommands, notAReply, takePush, takeVerb } from '../link/backend-commands.ts';
 import {
   encodeClosed,
   encodeConnectOr,
   encodeSession,
   encodeSessionOr,
-} from '../grpc/gateway-frames.ts';
+} from '../../contract/gateway-frames.ts';
 import type { Slot } from '../grpc/unary-calls.ts';
 import {
   type Accepted,
@@ -61,7 +61,7 @@ type Facts = { readonly version: number; readonly ordinal: number; readonly byte
 export class DialInUpstream implements Upstream {
   readonly oneAtATime = false;
   readonly #options: DialInOptions;
-  readonly #downlink: Downlink;
+  readonly #downlink: BackendCommands;
   readonly #events: DialInEvents;
   readonly #tokenDigest: Buffer;
   readonly #attachedEvents: AttachedEvents;
@@ -69,7 +69,7 @@ export class DialInUpstream implements Upstream {
   #turn = 0;
   #closed = false;
 
-  constructor(options: DialInOptions, downlink: Downlink, events: DialInEvents) {
+  constructor(options: DialInOptions, downlink: BackendCommands, events: DialInEvents) {
     this.#options = options;
     this.#downlink = downlink;
     this.#events = events;

@@ -17,17 +17,22 @@ import {
   type Upstream,
   type UpstreamInfo,
 } from '../upstream.ts';
-import { Balancer, type Policy } from './balancer.ts';
-import { type Downlink, notAReply, takePush, takeVerb } from './downlink.ts';
-import { encodeClosed, encodeConnectOr, encodeSession, encodeSessionOr } from './gateway-frames.ts';
+import { Balancer, type Policy } from '../pool/balancer.ts';
+import { type BackendCommands, notAReply, takePush, takeVerb } from '../link/backend-commands.ts';
+import {
+  encodeClosed,
+  encodeConnectOr,
+  encodeSession,
+  encodeSessionOr,
+} from '../../contract/gateway-frames.ts';
 import type { Slot } from './unary-calls.ts';
-import type { Way } from './way.ts';
-import { Ways, type WaysOptions } from './ways.ts';
+import type { Endpoint } from '../pool/endpoint.ts';
+import { EndpointPool, type EndpointPoolOptions } from '../pool/endpoint-pool.ts';
 
 /** A backend may ask for more time once, by at most this. */
 export const EXTEND_MS_MAX = 300_000;
 
-export type GrpcUpstreamOptions = Omit<WaysOptions, 'spreads'> & {
+export type GrpcUpstreamOptions = Omit<EndpointPoolOptions, 'spreads'> & {
   readonly name: string;
   readonly balance: Policy;
   /** With `hash`: `uid` or `data.<key>`; where that is empty the sid counts. */
@@ -52,20 +57,20 @@ type Facts = {
 
 export class GrpcUpstream implements Upstream {
   readonly #options: GrpcUpstreamOptions;
-  readonly #downlink: Downlink;
+  readonly #downlink: BackendCommands;
   readonly #balancer: Balancer;
-  readonly #ways: Ways;
+  readonly #ways: EndpointPool;
   /** Compiled from `hashBy`; null: no hash. */
   readonly #key: readonly { readonly field: string }[] | null;
 
-  constructor(options: GrpcUpstreamOptions, downlink: Downlink, events: GrpcUpstreamEvents) {
+  constructor(options: GrpcUpstreamOptions, downlink: BackendCommands, events: GrpcUpstreamEvents) {
     const { balance, hashBy } = options;
     this.#options = options;
     this.#downlink = downlink;
     this.#balancer = new Balancer(balance);
     this.#key = balance === 'hash' ? [{ field: hashBy }] : null;
     const spreads = balance === 'round_robin' || balance === 'least_in_flight';
-    this.#ways = new Ways(
+    this.#ways = new EndpointPool(
       { ...options, spreads },
       {
         convertBytesMax: downlink.convertBytesMax,
@@ -148,7 +153,7 @@ export class GrpcUpstream implements Upstream {
   }
 
   onSessionClosed(closed: ClosedSession, lane: Lane): void {
-    const place = lane.place as Way | null;
+    const place = lane.place as Endpoint | null;
     lane.place = null;
     const { session, reason, code, lastedMs } = closed;
     let event: Buffer | null = null;
@@ -156,7 +161,7 @@ export class GrpcUpstream implements Upstream {
     // First where its messages went; that may be given up already, and no longer listed.
     for (const way of place === null ? this.#ways.list : [place, ...this.#ways.list]) {
       if (!way.sessions.forget(lane)) continue;
-      // Ways to one address usually lead to one instance, which hears of it once.
+      // Endpoints of one address usually lead to one instance, which hears of it once.
       const who = `${way.name} ${way.instance}`;
       if (told.has(who)) continue;
       told.add(who);
@@ -179,9 +184,9 @@ export class GrpcUpstream implements Upstream {
 
   // ---- where to -----------------------------------------------------------------------------------------
 
-  #wayFor(call: Call): Way | null {
+  #wayFor(call: Call): Endpoint | null {
     const { lane } = call;
-    const place = lane.place as Way | null;
+    const place = lane.place as Endpoint | null;
     if (call.instance !== '') {
       const named = this.#wayTo(call.instance, place, call.session);
       if (named !== null) return this.#visit(named, call);
@@ -201,7 +206,7 @@ export class GrpcUpstream implements Upstream {
   }
 
   /** Several ways may lead to an instance: the session's own, or always the same one of the others. */
-  #wayTo(instance: string, place: Way | null, session: Session): Way | null {
+  #wayTo(instance: string, place: Endpoint | null, session: Session): Endpoint | null {
     if (place !== null && place.instance === instance && place.isOpen) return place;
     const { list } = this.#ways;
     const start = this.#options.links === 1 ? 0 : hash(session.sid) % Math.max(1, list.length);
@@ -213,12 +218,12 @@ export class GrpcUpstream implements Upstream {
   }
 
   /** For this message only; but the backend will hear of the session's end. */
-  #visit(way: Way, call: Call): Way {
+  #visit(way: Endpoint, call: Call): Endpoint {
     if (call.session.state !== 'closed') way.sessions.know(call.lane);
     return way;
   }
 
-  #pick(call: Call): Way | null {
+  #pick(call: Call): Endpoint | null {
     return this.#balancer.pick(this.#ways.list, this.#keyOf(call.session));
   }
 
@@ -228,7 +233,7 @@ export class GrpcUpstream implements Upstream {
   }
 
   /** True: the session's key, or the ways, have changed, so it belongs elsewhere, and may go there now. */
-  #moves({ lane, session }: Call, place: Way): boolean {
+  #moves({ lane, session }: Call, place: Endpoint): boolean {
     const known = lane.facts as Facts | null;
     if (known === null) return false;
     if (known.version === session.version && known.epoch === this.#ways.epoch) return false;

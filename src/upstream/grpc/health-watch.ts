@@ -2,7 +2,7 @@
 import { type ServiceError, status } from '@grpc/grpc-js';
 
 import { VARINT, WireError, WireReader } from '../../contract/wire.ts';
-import { Alarm, type TimerWheel } from '../../timer-wheel.ts';
+import { Timeout, type TimerWheel } from '../../timer-wheel.ts';
 import type { HealthStream } from './channel.ts';
 import type { Connection } from './connection.ts';
 
@@ -31,7 +31,7 @@ export class HealthWatch {
   readonly #mode: HealthMode;
   readonly #channel: Watched;
   readonly #wheel: TimerWheel;
-  readonly #again: Alarm;
+  readonly #again: Timeout;
   readonly #onChange: () => void;
   #stream: HealthStream | null = null;
 
@@ -46,7 +46,7 @@ export class HealthWatch {
     channel.connection.onStreamsMax = (max) => {
       if (max < 2) this.#onFewStreams();
     };
-    this.#again = new Alarm(() => {
+    this.#again = new Timeout(() => {
       this.start();
     });
   }

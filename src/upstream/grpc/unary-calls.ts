@@ -7,12 +7,12 @@ import { WireError, WireReader } from '../../contract/wire.ts';
 import { type Failure, failure } from '../../errors.ts';
 import type { Call } from '../call.ts';
 import type { ConnectCall } from '../connect-call.ts';
-import { decodeReply } from './backend-frames.ts';
+import { decodeReply } from '../../contract/backend-frames.ts';
 import type { Channel } from './channel.ts';
 import { RECEIVE_BYTES_MAX } from './connection.ts';
-import { encodeRequest, type RequestFields } from './gateway-frames.ts';
+import { encodeRequest, type RequestFields } from '../../contract/gateway-frames.ts';
 import { failureOfStatus, hint } from './status.ts';
-import { answerTooLong, isRefusedHere, tooLong } from './too-long.ts';
+import { answerTooLong, isRefusedHere, tooLong } from '../link/too-long.ts';
 
 const CLOSED_TIMEOUT_MS = 2_000;
 /** Closed calls in flight; beyond it ends are not told. */

@@ -1,8 +1,8 @@
 /** Tells a backend of the sessions that ended. Nothing waits for it, and what cannot be told is dropped. */
 import type { Dispatcher } from 'undici';
 
-import { Alarm, type TimerWheel } from '../../timer-wheel.ts';
-import { Exchange, type ExchangeEnd, type ExchangeLimits, Held } from './exchange.ts';
+import { Timeout, type TimerWheel } from '../../timer-wheel.ts';
+import { Exchange, type ExchangeEnd, type ExchangeLimits, ByteBudget } from './exchange.ts';
 import type { Pairs } from './request-headers.ts';
 import type { Trouble, Where } from './trouble.ts';
 
@@ -32,12 +32,12 @@ export class ClosedEvents implements ExchangeEnd {
   readonly #parts: ClosedEventsParts;
   readonly #limits: ExchangeLimits = {
     answerBytesMax: ANSWER_BYTES_MAX,
-    held: new Held(CLOSED_IN_FLIGHT_MAX * ANSWER_BYTES_MAX),
+    held: new ByteBudget(CLOSED_IN_FLIGHT_MAX * ANSWER_BYTES_MAX),
   };
   #waiting: string[] = [];
   #head = 0;
   /** With what ends each when it takes too long. */
-  readonly #inFlight = new Map<Exchange, Alarm>();
+  readonly #inFlight = new Map<Exchange, Timeout>();
   #pausedUntil = -Infinity;
   #onIdle: () => void = () => {};
 
@@ -118,7 +118,7 @@ export class ClosedEvents implements ExchangeEnd {
   #send(event: string): void {
     const { pool, path, headers, where, wheel } = this.#parts;
     const exchange = new Exchange(this, where, this.#limits);
-    const alarm = new Alarm(() => {
+    const alarm = new Timeout(() => {
       exchange.cancel();
     });
     this.#inFlight.set(exchange, alarm);

@@ -19,7 +19,7 @@ export interface ExchangeEnd {
 }
 
 /** Bytes of unfinished answers, over all exchanges of a backend. */
-export class Held {
+export class ByteBudget {
   readonly bytesMax: number;
   bytes = 0;
 
@@ -31,7 +31,7 @@ export class Held {
 export type ExchangeLimits = {
   /** Bytes of one answer's body. */
   readonly answerBytesMax: number;
-  readonly held: Held;
+  readonly held: ByteBudget;
 };
 
 /** Answers before the answer. More are no progress that somebody reports, but a loop. */

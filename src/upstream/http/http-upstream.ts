@@ -18,7 +18,13 @@ import { HeaderError, type Headers, readClose, readPatch } from '../nats/headers
 import type { Accepted, ClosedSession, ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
 import { answerHeaders } from './answer-headers.ts';
 import { CLOSED_IN_FLIGHT_MAX, ClosedEvents, NOT_SERVED } from './closed-events.ts';
-import { Exchange, type ExchangeEnd, type ExchangeLimits, Held, type Phase } from './exchange.ts';
+import {
+  Exchange,
+  type ExchangeEnd,
+  type ExchangeLimits,
+  ByteBudget,
+  type Phase,
+} from './exchange.ts';
 import { connectorOf } from './interim.ts';
 import { Paths } from './path.ts';
 import { type Pairs, RequestHeaders } from './request-headers.ts';
@@ -87,7 +93,7 @@ export class HttpUpstream implements Upstream, ExchangeEnd {
   readonly #closedEvents: ClosedEvents;
   readonly #limits: ExchangeLimits = {
     answerBytesMax: PACKET_BODY_BYTES_MAX,
-    held: new Held(HELD_BYTES_MAX),
+    held: new ByteBudget(HELD_BYTES_MAX),
   };
   readonly #waiting = new Waiting(WAITING_BYTES_MAX);
   #inFlight = 0;

@@ -9,14 +9,14 @@ import { JSON_DEPTH_MAX, nestsTooDeep } from '../../contract/json-depth.ts';
 import { connectJson, readConnectResponse, ShapeError } from '../../contract/json-shapes.ts';
 import { type Failure, failure } from '../../errors.ts';
 import { PACKET_BODY_BYTES_MAX } from '../../protocol/packet.ts';
-import type { Push } from '../../session/commands.ts';
+import type { Push } from '../../contract/commands.ts';
 import type { Lane } from '../../session/lane.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
 import type { Call } from '../call.ts';
 import { CallTable } from '../call-table.ts';
 import { closedEventJson } from '../closed-event.ts';
 import { ConnectCall } from '../connect-call.ts';
-import type { SessionVerb } from '../grpc/backend-frames.ts';
+import type { SessionVerb } from '../../contract/backend-frames.ts';
 import { Reconnect } from '../reconnect.ts';
 import type { Accepted, ClosedSession, ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
 import {

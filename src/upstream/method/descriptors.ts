@@ -6,7 +6,7 @@ import { fromBinary } from '@bufbuild/protobuf';
 import { type FileDescriptorProto, FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
 
 import { errorText } from '../../errors.ts';
-import { parseProto } from './proto-parser.ts';
+import { parseProto } from './proto/parser.ts';
 import type { SchemaFiles } from './schema.ts';
 
 /** A schema has at most this many bytes, */

@@ -45,24 +45,24 @@ const DATE = /^([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):/;
 /**
  * Changes what is in `json`, and returns it.
  *
- * @param misfits Gets the path of each value that has no exact form, and why.
+ * @param fieldErrors Gets the path of each value that has no exact form, and why.
  */
 export function ready(
   type: DescMessage,
   registry: Registry,
   json: Value,
-  misfits: Record<string, string>,
+  fieldErrors: Record<string, string>,
 ): Value {
-  return new Preparation(registry, misfits).message(type, json, '');
+  return new Preparation(registry, fieldErrors).message(type, json, '');
 }
 
 class Preparation {
   readonly #registry: Registry;
-  readonly #misfits: Record<string, string>;
+  readonly #fieldErrors: Record<string, string>;
 
-  constructor(registry: Registry, misfits: Record<string, string>) {
+  constructor(registry: Registry, fieldErrors: Record<string, string>) {
     this.#registry = registry;
-    this.#misfits = misfits;
+    this.#fieldErrors = fieldErrors;
   }
 
   message(type: DescMessage, json: Value, path: string): Value {
@@ -215,7 +215,7 @@ class Preparation {
 
   /** What stands there meanwhile is never used. */
   #misfit(path: string, why: string): null {
-    if (Object.keys(this.#misfits).length < MISFITS_MAX) this.#misfits[path] ??= why;
+    if (Object.keys(this.#fieldErrors).length < MISFITS_MAX) this.#fieldErrors[path] ??= why;
     return null;
   }
 }

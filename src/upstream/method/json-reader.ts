@@ -16,7 +16,7 @@ import { errorText } from '../../errors.ts';
 import { parseExact } from '../../protocol/exact-json.ts';
 import { repeatedKey } from '../../protocol/json-keys.ts';
 import { ready, type Value } from './json-fields.ts';
-import { misfits, misfitWords, tail } from './misfits.ts';
+import { fieldErrors, misfitWords, tail } from './field-errors.ts';
 
 export type ReadOptions = Partial<JsonReadOptions> & { readonly registry: Registry };
 
@@ -51,11 +51,12 @@ export function readMessage(
     return { fields: null, words: `duplicate object key ${JSON.stringify(twice)}` };
   const known = Object.create(null) as Record<string, string>;
   const prepared = ready(type, options.registry, value, known) as JsonValue;
-  if (Object.keys(known).length > 0) return misread(misfits(type, prepared, options, known), '');
+  if (Object.keys(known).length > 0)
+    return misread(fieldErrors(type, prepared, options, known), '');
   try {
     return { message: fromJson(type, prepared, options) };
   } catch (error) {
-    return misread(misfits(type, prepared, options), tail(errorText(error)));
+    return misread(fieldErrors(type, prepared, options), tail(errorText(error)));
   }
 }
 

@@ -1,11 +1,11 @@
 /** One address of a backend in method mode: whether it is there, whether it is well, and what is in flight. */
 import type { Clock } from '../../clock.ts';
-import { Alarm, type TimerWheel } from '../../timer-wheel.ts';
-import type { Choice } from '../grpc/balancer.ts';
+import { Timeout, type TimerWheel } from '../../timer-wheel.ts';
+import type { Choice } from '../pool/balancer.ts';
 import type { Dial } from '../grpc/connection.ts';
 import type { HealthMode } from '../grpc/health-watch.ts';
 import { hint } from '../grpc/status.ts';
-import { Wellbeing } from '../grpc/wellbeing.ts';
+import { EndpointHealth } from '../pool/endpoint-health.ts';
 import type { Liveness } from '../liveness.ts';
 import { MethodChannel } from './method-channel.ts';
 
@@ -46,7 +46,7 @@ export class MethodAddress implements Choice {
   readonly settled: Promise<void>;
   readonly #options: MethodAddressOptions;
   readonly #events: MethodAddressEvents;
-  readonly #wellbeing: Wellbeing;
+  readonly #wellbeing: EndpointHealth;
   #settle: () => void = () => {};
   #onIdle: () => void = () => {};
   #isLeaving = false;
@@ -54,7 +54,7 @@ export class MethodAddress implements Choice {
   #isReady = false;
   #why = '';
   readonly #liveness: Liveness;
-  readonly #connectLate: Alarm;
+  readonly #connectLate: Timeout;
 
   constructor(options: MethodAddressOptions, events: MethodAddressEvents) {
     this.label = options.address;
@@ -62,7 +62,7 @@ export class MethodAddress implements Choice {
     this.#options = options;
     this.#events = events;
     this.channel = new MethodChannel(options);
-    this.#wellbeing = new Wellbeing(options.health, this.channel, options.wheel, () => {
+    this.#wellbeing = new EndpointHealth(options.health, this.channel, options.wheel, () => {
       events.onState(this, this.#wellbeing.words);
     });
     this.settled = new Promise((resolve) => {
@@ -74,7 +74,7 @@ export class MethodAddress implements Choice {
         this.#giveUp(why);
       },
     });
-    this.#connectLate = new Alarm(() => {
+    this.#connectLate = new Timeout(() => {
       this.#giveUp(`no connection in ${CONNECT_WAIT_MS / 1_000} s`);
     });
     this.channel.connection.onGoaway = (why) => {

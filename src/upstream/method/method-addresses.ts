@@ -5,9 +5,9 @@ import { errorText } from '../../errors.ts';
 import { instanceFor } from '../../routing/route-table.ts';
 import type { Lane } from '../../session/lane.ts';
 import type { Session } from '../../session/session.ts';
-import { Balancer, type Policy } from '../grpc/balancer.ts';
-import { Names } from '../grpc/names.ts';
-import { type Resolver, resolverOf } from '../grpc/resolve.ts';
+import { Balancer, type Policy } from '../pool/balancer.ts';
+import { Addresses } from '../pool/addresses.ts';
+import { type Resolver, resolverOf } from '../pool/resolver.ts';
 import {
   MethodAddress,
   type MethodAddressEvents,
@@ -37,7 +37,7 @@ export class MethodAddresses {
   readonly #onState: OnState;
   readonly #events: MethodAddressEvents;
   readonly #resolver: Resolver;
-  readonly #names: Names;
+  readonly #names: Addresses;
   readonly #balancer: Balancer;
   /** null: a session keeps to its address while that is there. */
   readonly #key: readonly { readonly field: string }[] | null;
@@ -57,7 +57,7 @@ export class MethodAddresses {
       },
     };
     this.#resolver = resolverOf(options.url);
-    this.#names = new Names(this.#resolver, options.wheel, {
+    this.#names = new Addresses(this.#resolver, options.wheel, {
       onAddresses: (addresses) => {
         this.#adopt(addresses);
       },

@@ -7,7 +7,7 @@ import {
   status,
 } from '@grpc/grpc-js';
 
-import { Alarm, type TimerWheel } from '../../timer-wheel.ts';
+import { Timeout, type TimerWheel } from '../../timer-wheel.ts';
 import type { Call } from '../call.ts';
 import type { MethodAddress } from './method-address.ts';
 import type { MethodRequest } from './method-channel.ts';
@@ -89,7 +89,7 @@ export class StreamInFlight {
   readonly #stream: ClientReadableStream<Buffer>;
   readonly #wheel: TimerWheel;
   /** Waits for a slow client. */
-  readonly #caughtUp: Alarm;
+  readonly #caughtUp: Timeout;
   #initial: Metadata | null = null;
   #ended: Ended | null = null;
   #isRead = false;
@@ -105,7 +105,7 @@ export class StreamInFlight {
     this.#sent = sent;
     this.#wheel = wheel;
     this.#onEnd = onEnd;
-    this.#caughtUp = new Alarm(() => {
+    this.#caughtUp = new Timeout(() => {
       this.#goOn();
     });
     sent.call.slot = this;

@@ -8,7 +8,7 @@ import { Metadata, status } from '@grpc/grpc-js';
 import { cut, REASON_CHARACTERS_MAX } from '../../contract/refusal.ts';
 import { within } from '../../clock.ts';
 import { type Failure, failure } from '../../errors.ts';
-import type { Push } from '../../session/commands.ts';
+import type { Push } from '../../contract/commands.ts';
 import type { Lane } from '../../session/lane.ts';
 import type { Session } from '../../session/session.ts';
 import type { Call } from '../call.ts';

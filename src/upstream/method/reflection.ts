@@ -8,7 +8,7 @@ import { type FileDescriptorProto, FileDescriptorProtoSchema } from '@bufbuild/p
 
 import { WireReader, WireWriter } from '../../contract/wire.ts';
 import { errorText } from '../../errors.ts';
-import { bundledFile } from './bundled.ts';
+import { bundledFile } from './proto/bundled.ts';
 import { SCHEMA_BYTES_MAX, SCHEMA_FILES_MAX } from './descriptors.ts';
 import type { MethodChannel } from './method-channel.ts';
 

@@ -5,7 +5,7 @@
 import { inBackground } from '../../background.ts';
 import { type Clock, within } from '../../clock.ts';
 import { errorText } from '../../errors.ts';
-import { Alarm, type TimerWheel } from '../../timer-wheel.ts';
+import { Timeout, type TimerWheel } from '../../timer-wheel.ts';
 import { SchemaDisk, type SchemaPaths } from './descriptors.ts';
 import type { MethodChannel } from './method-channel.ts';
 import { reflect } from './reflection.ts';
@@ -43,7 +43,7 @@ export class SchemaKeeper {
   readonly #options: SchemaKeeperOptions;
   readonly #host: SchemaKeeperHost;
   readonly #disk: SchemaDisk;
-  readonly #alarm: Alarm;
+  readonly #alarm: Timeout;
   #stamp = '';
   #reflectedAt = -Infinity;
   #said = '';
@@ -55,7 +55,7 @@ export class SchemaKeeper {
     this.#options = options;
     this.#host = host;
     this.#disk = new SchemaDisk(options);
-    this.#alarm = new Alarm(() => {
+    this.#alarm = new Timeout(() => {
       this.lookSoon();
     });
   }

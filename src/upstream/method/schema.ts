@@ -17,8 +17,8 @@ import {
 
 import { didYouMean } from '../../config/problem.ts';
 import { errorText } from '../../errors.ts';
-import { bundledFile } from './bundled.ts';
-import { Linker } from './proto-linker.ts';
+import { bundledFile } from './proto/bundled.ts';
+import { Linker } from './proto/linker.ts';
 
 /** At most this many problems are said at once; the first usually cause the others. */
 const PROBLEMS_MAX = 20;

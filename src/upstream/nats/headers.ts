@@ -8,7 +8,7 @@ import type { Failure } from '../../errors.ts';
 import { CONVERT_BYTES, weightOfJson } from '../../protocol/convert.ts';
 import { parseAsWritten } from '../../protocol/exact-json.ts';
 import { sizeOfJson } from '../../protocol/json-scan.ts';
-import type { Close, Delivery, JsonObject, Patch, Push } from '../../session/commands.ts';
+import type { Close, Delivery, JsonObject, Patch, Push } from '../../contract/commands.ts';
 import type { Session } from '../../session/session.ts';
 import type { Trace } from '../call.ts';
 import { forwarded } from '../upstream.ts';

@@ -3,8 +3,8 @@ import fc from 'fast-check';
 
 import { decodeConnectResponse } from '../../../src/contract/shapes.ts';
 import { WireWriter } from '../../../src/contract/wire.ts';
-import type { Close, Delivery, Patch, Push, Target } from '../../../src/session/commands.ts';
-import { decodeReply, readToGateway } from '../../../src/upstream/grpc/backend-frames.ts';
+import type { Close, Delivery, Patch, Push, Target } from '../../../src/contract/commands.ts';
+import { decodeReply, readToGateway } from '../../../src/contract/backend-frames.ts';
 import * as reference from './reference.ts';
 
 const { bytes, encodeToGateway, jsonObjects, ms, someText, text, toDuration, toStruct, toValue } =

@@ -26,12 +26,12 @@ import { encodeStruct } from '../../../src/contract/struct.ts';
 import { WireReader, WireWriter } from '../../../src/contract/wire.ts';
 import type { Failure } from '../../../src/errors.ts';
 import { parseAsWritten } from '../../../src/protocol/exact-json.ts';
-import type { JsonObject } from '../../../src/session/commands.ts';
+import type { JsonObject } from '../../../src/contract/commands.ts';
 import {
   encodeConnect,
   encodeConnectOr,
   writeConnect,
-} from '../../../src/upstream/grpc/gateway-frames.ts';
+} from '../../../src/contract/gateway-frames.ts';
 import { connect } from '../session/support.ts';
 import { decodeToBackend, jsonObjects, text, uint32 } from './reference.ts';
 

@@ -12,8 +12,8 @@ import { decodeBody, decodePatch, decodePush } from '../../../src/contract/shape
 import { encodeStruct } from '../../../src/contract/struct.ts';
 import { WireReader, WireWriter } from '../../../src/contract/wire.ts';
 import { parseAsWritten } from '../../../src/protocol/exact-json.ts';
-import type { JsonObject } from '../../../src/session/commands.ts';
-import { decodeReply } from '../../../src/upstream/grpc/backend-frames.ts';
+import type { JsonObject } from '../../../src/contract/commands.ts';
+import { decodeReply } from '../../../src/contract/backend-frames.ts';
 import { encodeJsonValue } from '../../../src/upstream/nats/headers.ts';
 
 const MAX = 64 * 1024;

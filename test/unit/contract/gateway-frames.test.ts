@@ -4,8 +4,8 @@ import fc from 'fast-check';
 import { encodeStruct } from '../../../src/contract/struct.ts';
 import { encodeMs, WireWriter } from '../../../src/contract/wire.ts';
 import { failure } from '../../../src/errors.ts';
-import type { JsonObject } from '../../../src/session/commands.ts';
-import * as frames from '../../../src/upstream/grpc/gateway-frames.ts';
+import type { JsonObject } from '../../../src/contract/commands.ts';
+import * as frames from '../../../src/contract/gateway-frames.ts';
 import { connect } from '../session/support.ts';
 import {
   bytes,

@@ -2,7 +2,7 @@
 import { loadSync, type MethodDefinition, type ServiceDefinition } from '@grpc/proto-loader';
 import fc from 'fast-check';
 
-import type { Json, JsonObject } from '../../../src/session/commands.ts';
+import type { Json, JsonObject } from '../../../src/contract/commands.ts';
 
 const definition = loadSync('pith/v1/backend.proto', {
   includeDirs: ['proto'],

@@ -23,8 +23,8 @@ import {
   WireReader,
   WireWriter,
 } from '../../../src/contract/wire.ts';
-import type { JsonObject } from '../../../src/session/commands.ts';
-import { decodeReply, readToGateway } from '../../../src/upstream/grpc/backend-frames.ts';
+import type { JsonObject } from '../../../src/contract/commands.ts';
+import { decodeReply, readToGateway } from '../../../src/contract/backend-frames.ts';
 import { encodeToGateway, toDuration, toStruct, toValue } from './reference.ts';
 
 /** A message with everything that a backend can say. */

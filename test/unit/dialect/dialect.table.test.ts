@@ -5,7 +5,7 @@ import { PROFILES, type ProfileName } from '../../../src/dialect/client-profile.
 import { JsonDialect } from '../../../src/dialect/json.ts';
 import { NanoDialect } from '../../../src/dialect/nano.ts';
 import { PitayaDialect } from '../../../src/dialect/pitaya.ts';
-import type { Dialect, DialectName, Manners } from '../../../src/dialect/wire.ts';
+import type { Dialect, DialectName, DialectTraits } from '../../../src/dialect/wire.ts';
 import { PacketType, packetOffset } from '../../../src/protocol/packet.ts';
 import { ManualClock } from '../../support/clock.ts';
 import { POMELO } from '../session/support.ts';
@@ -25,10 +25,10 @@ test('the types of packets', () => {
 
 type Row = readonly [
   DialectName,
-  Manners['framing'],
-  Manners['earlyData'],
-  Manners['malformed'],
-  Manners['heartbeat'],
+  DialectTraits['framing'],
+  DialectTraits['earlyData'],
+  DialectTraits['malformed'],
+  DialectTraits['heartbeat'],
   activeAtOnce: boolean,
   packetBytesMax: number,
 ];
@@ -43,8 +43,8 @@ const MANNERS: readonly Row[] = [
 ];
 
 test.each(MANNERS)('%s: %s, early data: %s, malformed: %s, heartbeat: %s', (name, ...row) => {
-  const { manners, packetBytesMax } = DIALECTS[name];
-  const { framing, earlyData, malformed, heartbeat, activeAtOnce } = manners;
+  const { traits, packetBytesMax } = DIALECTS[name];
+  const { framing, earlyData, malformed, heartbeat, activeAtOnce } = traits;
   expect([framing, earlyData, malformed, heartbeat, activeAtOnce, packetBytesMax]).toEqual(row);
 });
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 
 import { NanoDialect } from '../../../src/dialect/nano.ts';
 import { PomeloDialect } from '../../../src/dialect/pomelo.ts';
-import type { Speaker, Wire } from '../../../src/dialect/wire.ts';
+import type { CodecContext, Wire } from '../../../src/dialect/wire.ts';
 import { Message } from '../../../src/protocol/message.ts';
 import { packetOffset } from '../../../src/protocol/packet.ts';
 import { Protos } from '../../../src/protocol/protobuf/protos.ts';
@@ -43,8 +43,8 @@ function answered(wire: Wire, route: string, body: Buffer): string {
 /** What the backend gets: the body, or the failure's words. */
 function read(wire: Wire, route: string, body: Buffer): Buffer | string {
   const message = Object.assign(new Message(), { route, body });
-  const speaker: Speaker = { wire, publicKey: null };
-  const got = wire.readBody(speaker, message, false);
+  const context: CodecContext = { wire, publicKey: null };
+  const got = wire.readBody(context, message, false);
   return Buffer.isBuffer(got) ? got : (got as { message: string }).message;
 }
 

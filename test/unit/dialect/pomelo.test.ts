@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 
 import { profileOf, type ProfileName } from '../../../src/dialect/client-profile.ts';
 import { PomeloDialect, type PomeloOptions } from '../../../src/dialect/pomelo.ts';
-import type { Speaker, Wire } from '../../../src/dialect/wire.ts';
+import type { CodecContext, Wire } from '../../../src/dialect/wire.ts';
 import { type Failure, failure } from '../../../src/errors.ts';
 import { type HandshakeRequest, readHandshake } from '../../../src/protocol/handshake.ts';
 import { decodeMessage, Message } from '../../../src/protocol/message.ts';
@@ -78,14 +78,14 @@ test.each<[ProfileName, string, Record<string, unknown>]>([
 
 describe('JSON', () => {
   const wire = wireOf('pomelo', { protos: null });
-  const speaker: Speaker = { wire, publicKey: null };
+  const context: CodecContext = { wire, publicKey: null };
 
   test('from a browser reaches the backend as UTF-8, and what is no JSON as it is', () => {
     const cesu = Buffer.from('7b2278223a22eda0bdedb882227d', 'hex');
-    expect(asText(wire.readBody(speaker, said(cesu), false))).toBe(`{"x":"${EMOJI}"}`);
-    expect(wire.readBody(speaker, said(cesu), true)).toEqual(cesu);
+    expect(asText(wire.readBody(context, said(cesu), false))).toBe(`{"x":"${EMOJI}"}`);
+    expect(wire.readBody(context, said(cesu), true)).toEqual(cesu);
     const bytes = Buffer.from('00eda0bdedb882', 'hex');
-    expect(wire.readBody(speaker, said(bytes), false)).toEqual(bytes);
+    expect(wire.readBody(context, said(bytes), false)).toEqual(bytes);
   });
 
   test('goes out with escapes for what browsers misread, unless the route is raw', () => {
@@ -138,8 +138,8 @@ describe('protobuf', () => {
 
   test('of a client that knows none is JSON all the same', () => {
     const wire = wireOf('plain');
-    const speaker: Speaker = { wire, publicKey: null };
-    expect(asText(wire.readBody(speaker, said('{"n":1}', 'a.b.c'), false))).toBe('{"n":1}');
+    const context: CodecContext = { wire, publicKey: null };
+    expect(asText(wire.readBody(context, said('{"n":1}', 'a.b.c'), false))).toBe('{"n":1}');
     const body = Buffer.from('{"code":200}');
     expect(seen(wire.answer(1, 'a.b.c', body, 'auto')).text).toBe('{"code":200}');
     expect(seen(wire.push('onChat', Buffer.from('{"text":"hi"}')))).toMatchObject({
@@ -181,13 +181,13 @@ describe('protobuf', () => {
 
   test('tells how the client reads strings: its wire changes', () => {
     const pomelo = dialect();
-    const speaker: Speaker = { wire: pomelo.wire, publicKey: null };
+    const context: CodecContext = { wire: pomelo.wire, publicKey: null };
     const emoji = (): string => {
       const body = Buffer.from(JSON.stringify({ text: EMOJI }));
-      return seen(speaker.wire.push('onChat', body)).body.toString('hex');
+      return seen(context.wire.push('onChat', body)).body.toString('hex');
     };
     const write = (hex: string): void => {
-      speaker.wire.readBody(speaker, said(Buffer.from(hex, 'hex'), 'a.b.c'), false);
+      context.wire.readBody(context, said(Buffer.from(hex, 'hex'), 'a.b.c'), false);
     };
     write('0a0161');
     expect(emoji()).toBe('0a04f09f9882');
@@ -196,9 +196,9 @@ describe('protobuf', () => {
     write('1005');
     expect(emoji()).toBe('0a04f09f9882');
     const fixed = dialect({ profile: 'pomelo' });
-    speaker.wire = fixed.wire;
+    context.wire = fixed.wire;
     write('1205');
-    expect(speaker.wire).toBe(fixed.wire);
+    expect(context.wire).toBe(fixed.wire);
   });
 });
 

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { failure, REASONS, type Reason } from '../../../src/errors.ts';
 import { encodeNotify, encodePush, encodeResponse } from '../../../src/protocol/message.ts';
 import { errorJson } from '../../../src/dialect/error-body.ts';
-import type { Push } from '../../../src/session/commands.ts';
+import type { Push } from '../../../src/contract/commands.ts';
 import { bare, request, turn } from '../session/support.ts';
 import { REPLY, setUp } from './support.ts';
 

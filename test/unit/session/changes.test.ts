@@ -3,7 +3,7 @@ import { encodeResponse } from '../../../src/protocol/message.ts';
 import fc from 'fast-check';
 
 import { applyPatch, type Changed, matcherOf } from '../../../src/session/changes.ts';
-import type { JsonObject, Patch } from '../../../src/session/commands.ts';
+import type { JsonObject, Patch } from '../../../src/contract/commands.ts';
 import { parseAsWritten } from '../../../src/protocol/exact-json.ts';
 import { Registry } from '../../../src/session/registry.ts';
 import type { Session } from '../../../src/session/session.ts';

@@ -56,8 +56,8 @@ const ACTIONS: readonly string[] = `
 
 test.each(ACTIONS)('%s', (row) => {
   const [dialect, state, ...actions] = row.trim().split(/\s+/);
-  const { manners } = DIALECTS.find(({ name }) => name === dialect)!;
-  expect(TYPES.map((type) => actionFor(state as State, type, manners))).toEqual(actions);
+  const { traits } = DIALECTS.find(({ name }) => name === dialect)!;
+  expect(TYPES.map((type) => actionFor(state as State, type, traits))).toEqual(actions);
 });
 
 /** A session goes forward only. */

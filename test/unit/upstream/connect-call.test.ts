@@ -1,7 +1,7 @@
 /** How a handshake's call ends: once, whatever comes first, and without leaving anything behind. */
 import { describe, expect, test } from 'vitest';
 
-import type { JsonObject } from '../../../src/session/commands.ts';
+import type { JsonObject } from '../../../src/contract/commands.ts';
 import { type Failure, failure } from '../../../src/errors.ts';
 import { Lane } from '../../../src/session/lane.ts';
 import { TimerWheel, WHEEL_TICK_MS } from '../../../src/timer-wheel.ts';

@@ -2,8 +2,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
-import { Balancer, type Choice, type Policy } from '../../../src/upstream/grpc/balancer.ts';
-import { type Share, spread } from '../../../src/upstream/grpc/spread.ts';
+import { Balancer, type Choice, type Policy } from '../../../src/upstream/pool/balancer.ts';
+import { type Share, spread } from '../../../src/upstream/pool/rebalance.ts';
 
 type Made = { -readonly [K in keyof Choice]: Choice[K] };
 
@@ -103,7 +103,7 @@ describe('hash', () => {
 });
 
 /** A way with idle and with busy sessions. */
-class Way implements Share {
+class Endpoint implements Share {
   readonly weight: number;
   readonly isWell: boolean;
   readonly sessions = {
@@ -130,7 +130,7 @@ describe('the spread of sessions', () => {
   const ways = fc.array(
     fc
       .tuple(fc.nat(300), fc.nat(20), fc.integer({ min: 1, max: 5 }), fc.boolean())
-      .map(([idle, busy, weight, isWell]) => new Way(idle, busy, weight, isWell)),
+      .map(([idle, busy, weight, isWell]) => new Endpoint(idle, busy, weight, isWell)),
     { maxLength: 5 },
   );
 
@@ -157,7 +157,7 @@ describe('the spread of sessions', () => {
   });
 
   test('moves no more than it may in a step', () => {
-    const all = [new Way(300, 0, 1), new Way(0, 0, 1)];
+    const all = [new Endpoint(300, 0, 1), new Endpoint(0, 0, 1)];
     expect(spread(all, 50)).toBe(true);
     expect(all.map(({ sessions }) => [sessions.size, sessions.owed])).toEqual([
       [250, 0],

@@ -2,10 +2,10 @@
 import { describe, expect, test } from 'vitest';
 
 import { Call, type CallEnd } from '../../../src/upstream/call.ts';
-import { Ejection } from '../../../src/upstream/grpc/ejection.ts';
-import { Inflow } from '../../../src/upstream/grpc/inflow.ts';
-import { resolverOf } from '../../../src/upstream/grpc/resolve.ts';
-import { WaitingCalls } from '../../../src/upstream/grpc/waiting-calls.ts';
+import { Ejection } from '../../../src/upstream/pool/ejection.ts';
+import { ReceiveWindow } from '../../../src/upstream/link/receive-window.ts';
+import { resolverOf } from '../../../src/upstream/pool/resolver.ts';
+import { SendQueue } from '../../../src/upstream/link/send-queue.ts';
 
 describe('an ejection', () => {
   test('is due after so many failures in a row', () => {
@@ -49,14 +49,14 @@ describe('an ejection', () => {
 
 describe('what a backend sends by itself', () => {
   test('without credit is counted only', () => {
-    const inflow = new Inflow();
+    const inflow = new ReceiveWindow();
     for (let i = 0; i < 10_000; i++) expect(inflow.take(1_000)).toBe(true);
     expect(inflow.asked).toBe(10_000);
     expect(inflow.grant()).toBeNull();
   });
 
   test('with credit is a window, granted anew in halves', () => {
-    const inflow = new Inflow();
+    const inflow = new ReceiveWindow();
     inflow.useCredit();
     expect(inflow.grant()).toEqual({ frames: 4_096, bytes: 4_194_304 });
     for (let i = 0; i < 4_096; i++) expect(inflow.take(10)).toBe(true);
@@ -69,7 +69,7 @@ describe('what a backend sends by itself', () => {
   });
 
   test('may end with one that is larger than what is left of the bytes', () => {
-    const inflow = new Inflow();
+    const inflow = new ReceiveWindow();
     inflow.useCredit();
     inflow.grant();
     expect(inflow.take(4_194_303)).toBe(true);
@@ -92,7 +92,7 @@ const END: CallEnd = {
 
 describe('calls that wait', () => {
   test('keep their order, and one that is given up is no longer there', () => {
-    const waiting = new WaitingCalls();
+    const waiting = new SendQueue();
     const calls = [new Call(END), new Call(END), new Call(END)];
     for (const call of calls) expect(waiting.add(call, Buffer.alloc(1))).toBe(true);
     waiting.cancel(calls[1]!);
@@ -106,10 +106,10 @@ describe('calls that wait', () => {
   });
 
   test('are bounded in number and in bytes, and make room as they go', () => {
-    const many = new WaitingCalls();
+    const many = new SendQueue();
     for (let i = 0; i < 1_000; i++) many.add(new Call(END), Buffer.alloc(0));
     expect(many.add(new Call(END), Buffer.alloc(0))).toBe(false);
-    const large = new WaitingCalls();
+    const large = new SendQueue();
     const half = Buffer.alloc(4_194_304);
     const [first, second] = [new Call(END), new Call(END)];
     for (const call of [first, second]) expect(large.add(call, half)).toBe(true);

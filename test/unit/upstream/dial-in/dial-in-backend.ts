@@ -18,7 +18,7 @@ import { eventually } from '../../../support/wait.ts';
 export type Json = Record<string, unknown>;
 export type Frame = Json & { id?: number };
 export type Ended = { code: number; text: string };
-export type Way = 'gRPC' | 'WebSocket';
+export type Endpoint = 'gRPC' | 'WebSocket';
 
 const PROTO_DIR = fileURLToPath(new URL('../../../../proto', import.meta.url));
 const OPTIONS = { keepCase: true, longs: Number, enums: String, defaults: true, oneofs: true };
@@ -29,7 +29,7 @@ const Client = (pith['v1'] as GrpcObject)['Gateway'] as ServiceClientConstructor
 
 /** One attached process; requests are answered by `handle`, or never. */
 export class DialIn implements AsyncDisposable {
-  readonly way: Way;
+  readonly way: Endpoint;
   readonly frames: Frame[] = [];
   readonly ended: Promise<Ended>;
   /** Says what a Reply holds; null: nothing is answered. */
@@ -40,7 +40,7 @@ export class DialIn implements AsyncDisposable {
   readonly end: () => void;
   readonly raw: WebSocket | null;
 
-  constructor(way: Way, gateway: TestGateway) {
+  constructor(way: Endpoint, gateway: TestGateway) {
     this.way = way;
     let end: (ended: Ended) => void;
     this.ended = new Promise((resolve) => {
@@ -89,7 +89,7 @@ export class DialIn implements AsyncDisposable {
   }
 
   /** Says hello, and waits until the gateway has done so. */
-  static async attach(way: Way, gateway: TestGateway, hello: Json = {}): Promise<DialIn> {
+  static async attach(way: Endpoint, gateway: TestGateway, hello: Json = {}): Promise<DialIn> {
     const backend = new DialIn(way, gateway);
     backend.send({ hello: { backend: 'game', token: 'secret', ...hello } });
     await eventually(() => backend.frames.length > 0, 'the hello of the gateway');

@@ -2,7 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
 
-import { Exchange, Held } from '../../../../src/upstream/http/exchange.ts';
+import { Exchange, ByteBudget } from '../../../../src/upstream/http/exchange.ts';
 
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
@@ -13,7 +13,7 @@ test('what is held of an answer is what is counted of it, however small its chun
   const exchange = new Exchange(
     { onAnswer: ({ body }) => answers.push(body), onTrouble: () => {} },
     { key: 'backends.web.http', url: 'http://127.0.0.1' },
-    { answerBytesMax: 16_777_215, held: new Held(67_108_864) },
+    { answerBytesMax: 16_777_215, held: new ByteBudget(67_108_864) },
   );
   exchange.onRequestStart(CONTROLLER);
   exchange.onResponseStart(CONTROLLER, 200, {});

@@ -4,7 +4,7 @@ import { fromBinary } from '@bufbuild/protobuf';
 import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
 import { describe, expect, test } from 'vitest';
 
-import { parseProto } from '../../../../src/upstream/method/proto-parser.ts';
+import { parseProto } from '../../../../src/upstream/method/proto/parser.ts';
 import { makeSchema } from '../../../../src/upstream/method/schema.ts';
 import { AnswerError, Transcoder } from '../../../../src/upstream/method/transcode.ts';
 import { AS_IT_IS } from './schemas.ts';

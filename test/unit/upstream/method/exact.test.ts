@@ -1,7 +1,7 @@
 /** Values at their edges, from a client's JSON to a method's message and back: the same, or refused with the path. */
 import { describe, expect, test } from 'vitest';
 
-import { parseProto } from '../../../../src/upstream/method/proto-parser.ts';
+import { parseProto } from '../../../../src/upstream/method/proto/parser.ts';
 import { makeSchema } from '../../../../src/upstream/method/schema.ts';
 import { AnswerError, Transcoder } from '../../../../src/upstream/method/transcode.ts';
 

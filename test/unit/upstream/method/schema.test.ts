@@ -2,7 +2,7 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema, type FileDescriptorProto } from '@bufbuild/protobuf/wkt';
 import { describe, expect, test } from 'vitest';
 
-import { parseProto } from '../../../../src/upstream/method/proto-parser.ts';
+import { parseProto } from '../../../../src/upstream/method/proto/parser.ts';
 import { makeSchema, type Schema } from '../../../../src/upstream/method/schema.ts';
 import { made, schemaOf } from './schemas.ts';
 

@@ -1,5 +1,5 @@
 /** Schemas and options for the tests of mode: method. */
-import { parseProto } from '../../../../src/upstream/method/proto-parser.ts';
+import { parseProto } from '../../../../src/upstream/method/proto/parser.ts';
 import { makeSchema, type Schema } from '../../../../src/upstream/method/schema.ts';
 import type { JsonOptions } from '../../../../src/upstream/method/transcode.ts';
 

@@ -2,7 +2,7 @@ import { headers as newHeaders, type MsgHdrs } from 'nats';
 import { describe, expect, test } from 'vitest';
 import fc from 'fast-check';
 
-import type { Patch } from '../../../../src/session/commands.ts';
+import type { Patch } from '../../../../src/contract/commands.ts';
 import * as codec from '../../../../src/upstream/nats/headers.ts';
 import { activate } from '../../session/support.ts';
 

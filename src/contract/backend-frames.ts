@@ -1,0 +1,237 @@
+/** What a backend sends: the frames of a Link, and the Reply of a Handle call. Shapes: proto/pith/v1. */
+import {
+  decodeBody,
+  decodeClose,
+  decodeError,
+  decodePatch,
+  decodePush,
+  decodeTarget,
+  PUSHES_MAX,
+} from './shapes.ts';
+import { StructError } from './struct.ts';
+import { decodeDurationMs, WireReader } from './wire.ts';
+import { failure } from '../errors.ts';
+import type { Close, Patch, Push, Target } from './commands.ts';
+import type { Reply } from '../upstream/upstream.ts';
+
+const NOTHING = Buffer.alloc(0);
+/** Bytes of a name or a reason that a backend gives; the rest is not read. */
+const TEXT_BYTES_MAX = 256;
+
+/** Of a hello, whose features are few; the rest is not read. */
+const FEATURES_MAX = 64;
+
+export type BackendHello = { instance: string; version: string; maxInFlight: number };
+/** What one side may send: frames, and bytes in all. */
+export type Credit = { readonly frames: number; readonly bytes: number };
+export type SessionVerb = { target: Target; patch: Patch | null; close: Close | null };
+
+/** What a Link gives for every frame, in the order in which they stand. */
+export interface FrameHandler {
+  /** Bytes of JSON in a frame that are made anew: `limits.convert`. */
+  readonly convertBytesMax: number;
+  onHello(hello: BackendHello, features: readonly string[]): void;
+  onReply(id: number, reply: WireReader): void;
+  onConnect(id: number, connect: WireReader): void;
+  /** @param bytes Length of the encoded Push or SessionVerb, which is what credit counts. */
+  onPush(id: number, push: Push, bytes: number): void;
+  onVerb(id: number, verb: SessionVerb, bytes: number): void;
+  onCredit(credit: Credit): void;
+  onGoaway(reason: string): void;
+  onExtend(id: number, timeoutMs: number): void;
+}
+
+/** Reads a ToGateway message, a frame at a time. */
+export class ToGatewayReader {
+  readonly #message: WireReader;
+
+  constructor(bytes: Buffer) {
+    this.#message = new WireReader(bytes);
+  }
+
+  /** Bytes that have been read. */
+  get position(): number {
+    return this.#message.position;
+  }
+
+  /** Reads the next field; false at the end. @throws {WireError} */
+  readFrame(handler: FrameHandler): boolean {
+    if (!this.#message.next()) return false;
+    if (this.#message.field === 1) readFrame(this.#message.message(), handler);
+    else this.#message.skip();
+    return true;
+  }
+}
+
+/** Reads all of a ToGateway message. @throws {WireError} */
+export function readToGateway(bytes: Buffer, handler: FrameHandler): void {
+  const message = new ToGatewayReader(bytes);
+  while (message.readFrame(handler));
+}
+
+/** Field numbers of BackendFrame. */
+const BACKEND_FRAME = {
+  hello: 2,
+  reply: 3,
+  connect: 4,
+  push: 5,
+  verb: 6,
+  credit: 7,
+  goaway: 8,
+  extend: 9,
+} as const;
+const FRAMES: ReadonlySet<number> = new Set(Object.values(BACKEND_FRAME));
+
+function readFrame(frame: WireReader, handler: FrameHandler): void {
+  let id = 0;
+  let kind = 0;
+  let bytes = 0;
+  let message: WireReader | null = null;
+  // Fields may come in any order, the id last.
+  while (frame.next()) {
+    if (frame.field === 1) {
+      id = frame.uint();
+    } else if (FRAMES.has(frame.field)) {
+      kind = frame.field;
+      if (kind === BACKEND_FRAME.push || kind === BACKEND_FRAME.verb) {
+        const view = frame.bytes();
+        bytes = view.length;
+        message = new WireReader(view);
+      } else {
+        message = frame.message();
+      }
+    } else {
+      frame.skip();
+    }
+  }
+  if (message === null) return;
+  if (kind === BACKEND_FRAME.reply) handler.onReply(id, message);
+  else if (kind === BACKEND_FRAME.push)
+    handler.onPush(id, decodePush(message, handler.convertBytesMax), bytes);
+  else if (kind === BACKEND_FRAME.verb)
+    handler.onVerb(id, decodeVerb(message, handler.convertBytesMax), bytes);
+  else if (kind === BACKEND_FRAME.connect) handler.onConnect(id, message);
+  else if (kind === BACKEND_FRAME.hello) readHello(message, handler);
+  else if (kind === BACKEND_FRAME.credit) handler.onCredit(decodeCredit(message));
+  else if (kind === BACKEND_FRAME.goaway) handler.onGoaway(decodeGoaway(message));
+  else if (kind === BACKEND_FRAME.extend) handler.onExtend(id, decodeExtend(message));
+}
+
+function readHello(reader: WireReader, handler: FrameHandler): void {
+  const hello = { instance: '', version: '', maxInFlight: 0 };
+  const features: string[] = [];
+  while (reader.next()) {
+    if (reader.field === 1) hello.instance = shortText(reader);
+    else if (reader.field === 2) hello.version = shortText(reader);
+    else if (reader.field === 3 && features.length < FEATURES_MAX) features.push(shortText(reader));
+    else if (reader.field === 5) hello.maxInFlight = reader.uint();
+    else reader.skip();
+  }
+  handler.onHello(hello, features);
+}
+
+/** What is kept, or logged, of a name or a reason. */
+function shortText(reader: WireReader): string {
+  return reader.bytes().toString('utf8', 0, TEXT_BYTES_MAX);
+}
+
+function decodeCredit(reader: WireReader): Credit {
+  const credit = { frames: 0, bytes: 0 };
+  while (reader.next()) {
+    if (reader.field === 1) credit.frames = reader.uint();
+    else if (reader.field === 2) credit.bytes = reader.uint();
+    else reader.skip();
+  }
+  return credit;
+}
+
+function decodeGoaway(reader: WireReader): string {
+  let reason = '';
+  while (reader.next()) {
+    if (reader.field === 1) reason = shortText(reader);
+    else reader.skip();
+  }
+  return reason;
+}
+
+function decodeExtend(reader: WireReader): number {
+  let ms = 0;
+  while (reader.next()) {
+    if (reader.field === 1) ms = decodeDurationMs(reader.message());
+    else reader.skip();
+  }
+  return ms;
+}
+
+/**
+ * The body of a reply that holds nothing else, which is nearly every one; else the whole reply. One whose body cannot
+ * be said is a failure that says where.
+ *
+ * @throws {WireError} It cannot be read.
+ */
+export function decodeReply(reader: WireReader, convertBytesMax: number): Uint8Array | Reply {
+  try {
+    return replyIn(reader, convertBytesMax);
+  } catch (error) {
+    if (!(error instanceof StructError)) throw error;
+    const bad = failure('BAD_REPLY', `the answer: ${error.message}`);
+    return { body: null, failure: bad, patch: null, pushes: [], close: null };
+  }
+}
+
+function replyIn(reader: WireReader, convertBytesMax: number): Uint8Array | Reply {
+  let body: Uint8Array = NOTHING;
+  let reply: Reply | null = null;
+  const pushes: Push[] = [];
+  while (reader.next()) {
+    if (reader.field === 1) {
+      body = decodeBody(reader.message(), convertBytesMax);
+      if (reply !== null) reply.failure = null;
+      continue;
+    }
+    reply ??= { body: null, failure: null, patch: null, pushes, close: null };
+    if (reader.field === 2) reply.failure = decodeError(reader.message(), convertBytesMax);
+    else if (reader.field === 3) reply.patch = decodePatch(reader.message(), convertBytesMax);
+    else if (reader.field === 4) readReplyPush(reader.message(), pushes, convertBytesMax);
+    else if (reader.field === 5) reply.close = decodeClose(reader.message());
+    else reader.skip();
+  }
+  if (reply === null) return body;
+  reply.body = body;
+  return reply;
+}
+
+/** @throws {StructError} There are too many, or they name too many. */
+function readReplyPush(reader: WireReader, pushes: Push[], convertBytesMax: number): void {
+  if (pushes.length === PUSHES_MAX)
+    throw new StructError(`more than ${PUSHES_MAX} pushes in one reply: push them by themselves`);
+  pushes.push(decodePush(reader, convertBytesMax));
+}
+
+/** A verb whose target cannot be encoded names nobody, and has a patch with the fault. */
+function decodeVerb(reader: WireReader, convertBytesMax: number): SessionVerb {
+  const verb: SessionVerb = { target: {}, patch: null, close: null };
+  let fault: string | null = null;
+  while (reader.next()) {
+    if (reader.field === 1) fault = readVerbTarget(reader.message(), verb, convertBytesMax);
+    else if (reader.field === 2) verb.patch = decodePatch(reader.message(), convertBytesMax);
+    else if (reader.field === 3) verb.close = decodeClose(reader.message());
+    else reader.skip();
+  }
+  return fault === null ? verb : { target: {}, patch: { fault }, close: null };
+}
+
+/** What is wrong with it; null: nothing. */
+function readVerbTarget(
+  reader: WireReader,
+  into: SessionVerb,
+  convertBytesMax: number,
+): string | null {
+  try {
+    into.target = decodeTarget(reader, convertBytesMax);
+    return null;
+  } catch (error) {
+    if (!(error instanceof StructError)) throw error;
+    return error.under('target').message;
+  }
+}

@@ -1,0 +1,298 @@
+/** What the gateway sends: the frames of a Link, and the Request of a Handle call. Shapes: proto/pith/v1. */
+import type { ConnectFacts } from './shapes.ts';
+import { encodeStruct, StructError } from './struct.ts';
+import { BYTES, encodeMs, fieldBytes, varintBytes, WireWriter } from './wire.ts';
+import { type Failure, failure } from '../errors.ts';
+import type { JsonObject } from './commands.ts';
+import type { Session } from '../session/session.ts';
+import type { Trace } from '../upstream/call.ts';
+
+/** A Session as a backend sees it: of its data what the route forwards, and groups only in a ConnectRequest. */
+export function encodeSession(
+  session: Session,
+  data: JsonObject | null,
+  groups: readonly string[] = [],
+): Buffer {
+  const writer = new WireWriter(256);
+  writer.string(1, session.sid);
+  writer.string(2, session.uid);
+  writer.string(3, session.gatewayId);
+  writer.string(4, session.remoteIp);
+  writer.string(5, session.clientType);
+  writer.string(6, session.clientVersion);
+  writer.bytes(7, encodeMs(session.openedAtWall));
+  if (data !== null) writer.bytes(8, within('data', data));
+  writer.uint(9, session.version);
+  writer.strings(10, groups);
+  writer.string(11, session.connection.transport);
+  writer.string(12, session.dialect);
+  return writer.take();
+}
+
+/** @throws {StructError} Its path begins with `name`. */
+function within(name: string, object: JsonObject): Buffer {
+  try {
+    return encodeStruct(object);
+  } catch (error) {
+    if (!(error instanceof StructError)) throw error;
+    throw error.under(name);
+  }
+}
+
+/** The same, with a failure for data that no Struct can say: another backend has set it, in JSON. */
+export function encodeSessionOr(session: Session, data: JsonObject | null): Buffer | Failure {
+  try {
+    return encodeSession(session, data);
+  } catch (error) {
+    if (!(error instanceof StructError)) throw error;
+    return failure('UNSUPPORTED', `session data for this backend: ${error.message}`);
+  }
+}
+
+/** The ConnectRequest, with a failure for what the client or a backend has said and no Struct can say. */
+export function encodeConnectOr(facts: ConnectFacts): Buffer | Failure {
+  try {
+    return encodeConnect(facts);
+  } catch (error) {
+    if (!(error instanceof StructError)) throw error;
+    return failure('BAD_BODY', `the handshake: ${error.message}`);
+  }
+}
+
+/** What a Request says; `session` is encoded already and shared by many. */
+export type RequestFields = {
+  readonly session: Buffer;
+  readonly route: string;
+  readonly notify: boolean;
+  readonly body: Uint8Array;
+  readonly seq: number;
+  readonly timeoutMs: number;
+  readonly to: string;
+  readonly trace: Trace | null;
+};
+
+/** `route` and `to` are ASCII: routes by their grammar, instances by the caller's check of their bytes. */
+function requestBytes(request: RequestFields): number {
+  const { body, notify, route, seq, session, timeoutMs, to } = request;
+  return (
+    fieldBytes(session.length) +
+    fieldBytes(route.length) +
+    (notify ? 2 : 0) +
+    (body.length === 0 ? 0 : fieldBytes(body.length)) +
+    1 +
+    varintBytes(seq) +
+    1 +
+    varintBytes(timeoutMs) +
+    (to === '' ? 0 : fieldBytes(Buffer.byteLength(to))) +
+    traceBytes(request.trace)
+  );
+}
+
+function writeRequest(writer: WireWriter, request: RequestFields): void {
+  writer.bytes(1, request.session);
+  writer.ascii(2, request.route);
+  writer.bool(3, request.notify);
+  if (request.body.length > 0) writer.bytes(4, request.body);
+  writer.tag(5, 0);
+  writer.varint(request.seq);
+  writer.tag(6, 0);
+  writer.varint(request.timeoutMs);
+  if (request.trace !== null) {
+    const { traceparent, tracestate } = request.trace;
+    writeHeader(writer, 'traceparent', traceparent);
+    if (tracestate !== '') writeHeader(writer, 'tracestate', tracestate);
+  }
+  writer.string(8, request.to);
+}
+
+/** Bytes of an entry of Request.headers; both are ASCII. */
+function headerBytes(name: string, value: string): number {
+  return fieldBytes(name.length) + fieldBytes(value.length);
+}
+
+function traceBytes(trace: Trace | null): number {
+  if (trace === null) return 0;
+  const { traceparent, tracestate } = trace;
+  const parent = fieldBytes(headerBytes('traceparent', traceparent));
+  return tracestate === '' ? parent : parent + fieldBytes(headerBytes('tracestate', tracestate));
+}
+
+function writeHeader(writer: WireWriter, name: string, value: string): void {
+  writer.tag(7, BYTES);
+  writer.varint(headerBytes(name, value));
+  writer.text(1, name);
+  writer.text(2, value);
+}
+
+/** The Request of a Handle call. */
+export function encodeRequest(request: RequestFields): Buffer {
+  const writer = new WireWriter(requestBytes(request));
+  writeRequest(writer, request);
+  return writer.take();
+}
+
+/**
+ * Appends a request frame to a ToBackend message: written in place, since there is one per client message.
+ *
+ * @returns The Request's length.
+ */
+export function writeRequestFrame(writer: WireWriter, id: number, request: RequestFields): number {
+  const length = requestBytes(request);
+  const idBytes = id === 0 ? 0 : 1 + varintBytes(id);
+  const frame = idBytes + fieldBytes(length);
+  writer.reserve(frame + 16);
+  writer.tag(1, BYTES);
+  writer.varint(frame);
+  writer.uint(1, id);
+  writer.tag(3, BYTES);
+  writer.varint(length);
+  writeRequest(writer, request);
+  return length;
+}
+
+/** The ConnectRequest of a handshake: everything that is known of the session. @throws {StructError} */
+export function encodeConnect(facts: ConnectFacts): Buffer {
+  const { session, user, sys, headers, resumed, refresh } = facts;
+  const writer = new WireWriter(1_024);
+  writer.bytes(1, encodeSession(session, session.data, [...session.groups]));
+  writer.bytes(2, within('user', user));
+  writer.bytes(3, within('sys', sys));
+  for (const name of Object.keys(headers)) {
+    const entry = new WireWriter();
+    entry.text(1, name);
+    entry.text(2, headers[name]!);
+    writer.bytes(4, entry.take());
+  }
+  writer.bool(5, resumed);
+  writer.bool(6, refresh);
+  return writer.take();
+}
+
+/** Field numbers of GatewayFrame. */
+const GATEWAY_FRAME = {
+  hello: 2,
+  connect: 4,
+  closed: 5,
+  cancel: 6,
+  pushed: 7,
+  credit: 8,
+  goaway: 9,
+  done: 12,
+} as const;
+
+function writeFrame(
+  writer: WireWriter,
+  id: number,
+  kind: keyof typeof GATEWAY_FRAME,
+  message: Buffer,
+): void {
+  const frame = new WireWriter(message.length + 16);
+  frame.uint(1, id);
+  frame.bytes(GATEWAY_FRAME[kind], message);
+  writer.bytes(1, frame.take());
+}
+
+/** @param features What this gateway can beyond the first release of the contract. */
+export function writeHello(
+  writer: WireWriter,
+  gateway: string,
+  version: string,
+  features: readonly string[] = [],
+): void {
+  const hello = new WireWriter();
+  hello.string(1, gateway);
+  hello.string(2, version);
+  hello.strings(3, features);
+  writeFrame(writer, 0, 'hello', hello.take());
+}
+
+export function writeConnect(writer: WireWriter, id: number, connect: Buffer): void {
+  writeFrame(writer, id, 'connect', connect);
+}
+
+export function writeCancel(writer: WireWriter, id: number): void {
+  writeFrame(writer, id, 'cancel', NOTHING);
+}
+
+export function writeCredit(writer: WireWriter, frames: number, bytes: number): void {
+  const credit = new WireWriter();
+  credit.uint(1, frames);
+  credit.uint(2, bytes);
+  writeFrame(writer, 0, 'credit', credit.take());
+}
+
+export function writeGoaway(writer: WireWriter, reason: string): void {
+  const goaway = new WireWriter();
+  goaway.string(1, reason);
+  writeFrame(writer, 0, 'goaway', goaway.take());
+}
+
+export function writeClosed(writer: WireWriter, closed: Buffer): void {
+  writeFrame(writer, 0, 'closed', closed);
+}
+
+export type ClosedFields = {
+  readonly session: Buffer;
+  readonly reason: string;
+  readonly code: number;
+  readonly lastedMs: number;
+};
+
+export function encodeClosed(closed: ClosedFields): Buffer {
+  const writer = new WireWriter();
+  writer.bytes(1, closed.session);
+  writer.string(2, closed.reason);
+  writer.int32(3, closed.code);
+  writer.bytes(4, encodeMs(closed.lastedMs));
+  return writer.take();
+}
+
+/** What became of a push, for the backend that asked. */
+export type PushedFields = {
+  readonly delivered: number;
+  readonly dropped: number;
+  readonly refused: number;
+  readonly gateways: number;
+  readonly unknownUids: readonly string[];
+  readonly unknownSids: readonly string[];
+  readonly silentGateways: readonly string[];
+  /** Why it has gone to nobody. */
+  readonly failure?: Failure;
+};
+
+export function writePushed(writer: WireWriter, id: number, pushed: PushedFields): void {
+  const result = new WireWriter();
+  result.uint(1, pushed.delivered);
+  result.uint(2, pushed.dropped);
+  result.uint(3, pushed.refused);
+  result.uint(4, pushed.gateways);
+  result.strings(5, pushed.unknownUids);
+  result.strings(6, pushed.unknownSids);
+  result.strings(7, pushed.silentGateways);
+  if (pushed.failure !== undefined) result.bytes(8, encodeRefusal(pushed.failure));
+  writeFrame(writer, id, 'pushed', result.take());
+}
+
+export type DoneFields = {
+  readonly changed: number;
+  readonly version: number;
+  readonly failure: Failure | null;
+};
+
+export function writeDone(writer: WireWriter, id: number, done: DoneFields): void {
+  const result = new WireWriter();
+  result.uint(1, done.changed);
+  result.uint(2, done.version);
+  if (done.failure !== null) result.bytes(3, encodeRefusal(done.failure));
+  writeFrame(writer, id, 'done', result.take());
+}
+
+function encodeRefusal({ code, reason, message }: Failure): Buffer {
+  const error = new WireWriter();
+  error.int32(1, code);
+  error.string(2, reason);
+  error.string(3, message);
+  return error.take();
+}
+
+const NOTHING = Buffer.alloc(0);

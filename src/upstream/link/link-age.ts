@@ -1,0 +1,54 @@
+/** When a link is to be replaced by a new one: it is old, or its server wants to be rid of the connection. */
+import { Timeout, type TimerWheel } from '../../timer-wheel.ts';
+
+/** A link that its server leaves is replaced at once, but not one that is younger: else there may be no end to it. */
+export const REPLACE_MS_MIN = 1_000;
+/** How far from `link_age` a link's own age may be, so that they are not all replaced at once. */
+const AGE_JITTER = 0.2;
+
+export class LinkAge {
+  /** The server has said at the level of HTTP/2 that it takes no more calls on this connection. */
+  isGoing = false;
+  readonly #ageMs: number;
+  readonly #wheel: TimerWheel;
+  readonly #old: Timeout;
+  /** On the monotonic clock; null: the link is not open. */
+  #since: number | null = null;
+
+  /** @param ageMs Milliseconds; 0: as old as it gets. */
+  constructor(ageMs: number, wheel: TimerWheel, onOld: () => void) {
+    this.#ageMs = ageMs;
+    this.#wheel = wheel;
+    this.#old = new Timeout(onOld);
+  }
+
+  /** The backend has said hello. */
+  opened(): void {
+    this.#since = this.#wheel.now();
+    if (this.isGoing) this.again(REPLACE_MS_MIN);
+    else if (this.#ageMs > 0) this.again(this.#ageMs * (1 - AGE_JITTER * (2 * Math.random() - 1)));
+  }
+
+  serverGoes(): void {
+    if (this.isGoing) return;
+    this.isGoing = true;
+    if (this.#since !== null) this.again(this.#since + REPLACE_MS_MIN - this.#wheel.now());
+  }
+
+  /** It is old in `ms`. */
+  again(ms: number): void {
+    this.#wheel.set(this.#old, ms);
+  }
+
+  /** Nobody asks any more. */
+  stop(): void {
+    this.#wheel.cancel(this.#old);
+  }
+
+  /** There is no link, or another. */
+  ended(): void {
+    this.stop();
+    this.isGoing = false;
+    this.#since = null;
+  }
+}

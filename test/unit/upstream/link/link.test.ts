@@ -1,0 +1,86 @@
+/** What a Link writes, and when. */
+import { EventEmitter } from 'node:events';
+import { describe, expect, test } from 'vitest';
+
+import { Call, type CallEnd } from '../../../../src/upstream/call.ts';
+import type { LinkStream } from '../../../../src/upstream/grpc/channel.ts';
+import { Link } from '../../../../src/upstream/link/link.ts';
+import { decodeToBackend } from '../../contract/reference.ts';
+
+const nothing = (): void => {};
+const END: CallEnd = {
+  onLate: nothing,
+  onSessionClosed: nothing,
+  giveUp: nothing,
+  start: nothing,
+  succeed: nothing,
+  fail: nothing,
+  answer: nothing,
+  sent: nothing,
+};
+
+/** A stream that keeps what is written to it. */
+class Written extends EventEmitter {
+  readonly messages: Buffer[] = [];
+
+  write(bytes: Buffer, done: () => void): void {
+    this.messages.push(bytes);
+    done();
+  }
+}
+
+function open(): { link: Link; messages: Buffer[] } {
+  const stream = new Written();
+  const link = new Link(stream as unknown as LinkStream, () => 0, {
+    convertBytesMax: 1_048_576,
+    onHello: nothing,
+    onPush: nothing,
+    onVerb: nothing,
+    onGoaway: nothing,
+    onExtend: nothing,
+    onLateReply: nothing,
+    onTrouble: nothing,
+    onFault: nothing,
+    onAnswered: nothing,
+    onEnd: nothing,
+  });
+  return { link, messages: stream.messages };
+}
+
+function request(link: Link, seq: number, bytes: number): void {
+  const call = new Call(END);
+  call.wantsAnswer = true;
+  const body = Buffer.alloc(bytes);
+  const fields = { session: body.subarray(0, 0), route: 'a.b', notify: false, body, seq };
+  link.request(call, { ...fields, timeoutMs: 1_000, to: '', trace: null });
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** The sequence numbers of the requests in each message. */
+function seqsOf(messages: readonly Buffer[]): number[][] {
+  return messages.map((message) =>
+    decodeToBackend(message).map((frame) => (frame['request'] as { seq: number }).seq),
+  );
+}
+
+describe('a turn of the event loop', () => {
+  test('goes out as one message', async () => {
+    const { link, messages } = open();
+    for (let seq = 1; seq <= 100; seq++) request(link, seq, 100);
+    expect(messages).toEqual([]);
+    await turn();
+    expect(messages).toHaveLength(1);
+    expect(seqsOf(messages)[0]).toHaveLength(100);
+  });
+
+  test('with more than servers take in one message goes out in several, in order', async () => {
+    const { link, messages } = open();
+    for (let seq = 1; seq <= 100; seq++) request(link, seq, 65_536);
+    await turn();
+    await turn();
+    expect(messages.length).toBeGreaterThan(1);
+    for (const { length } of messages) expect(length).toBeLessThan(4 * 1024 * 1024);
+    expect(seqsOf(messages).flat()).toEqual(Array.from({ length: 100 }, (_, i) => i + 1));
+  });
+});
