@@ -1,8 +1,10 @@
-// Who may import whom in src/, and the check of it. An allow-list: what no row names is refused, and so is a
-// file that no row covers. The second half of the file finds the imports, with a small scanner and no compiler.
-
+/**
+ * Who may import whom in src/, and the check of it. An allow-list: what no row names is refused, and so is a
+ * file that no row covers.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join, posix, relative, sep } from 'node:path';
+import { findImports } from './syntax.ts';
 
 /**
  * One row per file (`clock.ts`) or folder (`session/`) of src/; the longest that fits a file counts, alone.
@@ -149,7 +151,7 @@ function checkImports(root: string, file: string, rules: Rules): Problem[] {
   if (row.endsWith('/')) allowed.push(row);
 
   const problems: Problem[] = [];
-  for (const found of scanImports(readFileSync(join(root, file), 'utf8'))) {
+  for (const found of findImports(file, readFileSync(join(root, file), 'utf8'))) {
     const { line, name, isType } = found;
     const why =
       name === undefined
@@ -189,165 +191,4 @@ function covers(item: string, target: string): boolean {
 
 function isSource(target: string): boolean {
   return /\.[cm]?[tj]s$/.test(target) && !target.startsWith('../') && !target.startsWith('node:');
-}
-
-// Finding the imports: static, side effect, re-export, dynamic, and import() in a type. It knows just enough
-// of the language not to be fooled by comments, strings, templates and regular expressions.
-
-/** One import. `name` is undefined where a dynamic import computes it. */
-export interface FoundImport {
-  line: number;
-  name: string | undefined;
-  /** `import type` or `export type`: gone at run time. A `type` inside the braces does not count. */
-  isType: boolean;
-}
-
-interface Token {
-  kind: 'word' | 'string' | 'mark';
-  text: string;
-  line: number;
-}
-
-/** All imports of `source`, in order. */
-export function scanImports(source: string): FoundImport[] {
-  const tokens = tokenize(source);
-  const found: FoundImport[] = [];
-  for (const [at, token] of tokens.entries()) {
-    if (token.kind !== 'word' || isText(tokens[at - 1], '.')) continue;
-    if (token.text === 'import') pushIf(found, readImport(tokens, at));
-    else if (token.text === 'export') pushIf(found, readExport(tokens, at));
-  }
-  return found;
-}
-
-function readImport(tokens: readonly Token[], at: number): FoundImport | undefined {
-  const line = tokens[at]?.line ?? 0;
-  const next = tokens[at + 1];
-  if (next?.kind === 'string') return { line, name: next.text, isType: false };
-  if (isText(next, '(')) {
-    const argument = tokens[at + 2];
-    const after = tokens[at + 3];
-    const isPlain = argument?.kind === 'string' && (isText(after, ')') || isText(after, ','));
-    return { line, name: isPlain ? argument.text : undefined, isType: false };
-  }
-  if (next?.kind !== 'word' && !isText(next, '{') && !isText(next, '*')) return undefined;
-  // `import type from './x.ts'` imports a default that is called "type".
-  const isType = isText(next, 'type') && !isText(tokens[at + 2], 'from', ',');
-  return readFrom(tokens, at + 1, line, isType);
-}
-
-function readExport(tokens: readonly Token[], at: number): FoundImport | undefined {
-  const isType = isText(tokens[at + 1], 'type');
-  const start = isType ? at + 2 : at + 1;
-  if (!isText(tokens[start], '{', '*')) return undefined;
-  return readFrom(tokens, start, tokens[at]?.line ?? 0, isType);
-}
-
-/** Reads over the names, `{ a, b as c }`, `* as d`, to `from 'name'`; anything else is no import. */
-function readFrom(
-  tokens: readonly Token[],
-  start: number,
-  line: number,
-  isType: boolean,
-): FoundImport | undefined {
-  for (let at = start; at < tokens.length; at++) {
-    const token = tokens[at];
-    const next = tokens[at + 1];
-    if (isText(token, 'from') && next?.kind === 'string') return { line, name: next.text, isType };
-    const isName = token?.kind === 'word' || token?.kind === 'string';
-    if (!isName && !isText(token, '{', '}', '*', ',')) return undefined;
-    if (isText(token, '}') && !isText(next, 'from')) return undefined;
-  }
-  return undefined;
-}
-
-function pushIf(list: FoundImport[], item: FoundImport | undefined): void {
-  if (item !== undefined) list.push(item);
-}
-
-function isText(token: Token | undefined, ...texts: string[]): boolean {
-  return token !== undefined && token.kind !== 'string' && texts.includes(token.text);
-}
-
-const SPACE = /\s+/y;
-const COMMENT = /\/\/[^\n]*|\/\*[\s\S]*?(?:\*\/|$)/y;
-const STRING = /'(?:[^'\\\n]|\\[\s\S])*'?|"(?:[^"\\\n]|\\[\s\S])*"?/y;
-const REGEXP = /\/(?:[^/\\[\n]|\\.|\[(?:[^\]\\\n]|\\.)*\])+\/[a-z]*/y;
-const WORD = /[\p{L}\p{N}_$#]+/uy;
-const TEMPLATE_TEXT = /(?:[^`\\$]|\\[\s\S]|\$(?!\{))*/y;
-
-/** Words after which a slash begins a regular expression and does not divide. */
-const BEFORE_REGEXP =
-  /^(?:return|typeof|case|in|of|delete|void|throw|new|instanceof|do|else|yield|await)$/;
-
-function tokenize(source: string): Token[] {
-  const tokens: Token[] = [];
-  // For each open template the number of braces open inside its ${}: at 0, a } goes back to the text.
-  const templates: number[] = [];
-  let at = 0;
-  let line = 1;
-
-  const take = (pattern: RegExp): string | undefined => {
-    pattern.lastIndex = at;
-    const text = pattern.exec(source)?.[0];
-    if (text === undefined) return undefined;
-    at += text.length;
-    return text;
-  };
-  const push = (kind: Token['kind'], text: string): void => void tokens.push({ kind, text, line });
-  const countLines = (text: string): void => {
-    line += text.split('\n').length - 1;
-  };
-  /** A template's text up to its end or the next `${`. Without holes the whole template is a plain string. */
-  const takeTemplateText = (isStart: boolean): void => {
-    const text = take(TEMPLATE_TEXT) ?? '';
-    const isHole = source[at] === '$';
-    if (isStart && !isHole) push('string', text);
-    else push('mark', isHole ? '${' : '`');
-    if (!isHole) templates.pop();
-    countLines(text);
-    at += isHole ? 2 : 1;
-  };
-
-  while (at < source.length) {
-    const blank = take(SPACE) ?? take(COMMENT);
-    if (blank !== undefined) {
-      countLines(blank);
-      continue;
-    }
-    const string = take(STRING);
-    if (string !== undefined) {
-      push('string', string.slice(1, -1));
-      countLines(string);
-      continue;
-    }
-    const word = take(WORD);
-    if (word !== undefined) {
-      push('word', word);
-      continue;
-    }
-    if (source[at] === '/' && mayBeginRegexp(tokens.at(-1)) && take(REGEXP) !== undefined) {
-      push('mark', 'regexp');
-      continue;
-    }
-    const mark = source[at++] ?? '';
-    const open = templates.length - 1;
-    if (mark === '`') {
-      templates.push(0);
-      takeTemplateText(true);
-    } else if (mark === '}' && templates[open] === 0) {
-      takeTemplateText(false);
-    } else {
-      if (mark === '{' && open >= 0) templates[open] = (templates[open] ?? 0) + 1;
-      if (mark === '}' && open >= 0) templates[open] = (templates[open] ?? 0) - 1;
-      push('mark', mark);
-    }
-  }
-  return tokens;
-}
-
-function mayBeginRegexp(last: Token | undefined): boolean {
-  if (last === undefined) return true;
-  if (last.kind === 'word') return BEFORE_REGEXP.test(last.text);
-  return last.kind === 'mark' && ![')', ']', '}', '`', 'regexp'].includes(last.text);
 }

@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, test } from 'vitest';
-import { checkLayers, printProblem, scanImports, sourceFiles } from '../support/layers.ts';
+import { CALLBACK_TYPES, checkCallbacks } from '../support/callbacks.ts';
+import { checkLayers, printProblem, sourceFiles } from '../support/layers.ts';
+import { findImports } from '../support/syntax.ts';
 
 const SRC = fileURLToPath(new URL('../../src', import.meta.url));
 const roots: string[] = [];
@@ -32,6 +34,10 @@ function check(file: string, statement: string): string[] {
 describe('src', () => {
   test('keeps to its layers', () => {
     expect(checkLayers(SRC).map(printProblem)).toEqual([]);
+  });
+
+  test('calls upward only where it is listed', () => {
+    expect(checkCallbacks(SRC, CALLBACK_TYPES)).toEqual([]);
   });
 
   test('is really looked at', () => {
@@ -159,9 +165,9 @@ describe('the check allows', () => {
   });
 });
 
-describe('the scanner', () => {
+describe('an import', () => {
   const names = (source: string): (string | undefined)[] =>
-    scanImports(source).map(({ name }) => name);
+    findImports('a.ts', source).map(({ name }) => name);
 
   test('is not fooled by comments, strings, templates and regular expressions', () => {
     const source = [
@@ -179,11 +185,53 @@ describe('the scanner', () => {
 
   test('reads over many lines and tells the line and whether it is only a type', () => {
     const source = `'use strict';\nimport type {\n  A,\n} from './a.ts';\nimport { type B } from './b.ts';\nimport type from './c.ts';\nexport type * from './d.ts';`;
-    expect(scanImports(source)).toEqual([
+    expect(findImports('a.ts', source)).toEqual([
       { line: 2, name: './a.ts', isType: true },
       { line: 5, name: './b.ts', isType: false },
       { line: 6, name: './c.ts', isType: false },
       { line: 7, name: './d.ts', isType: true },
+    ]);
+  });
+
+  test('is found after characters of any width, in a type, and as require', () => {
+    const source = `const s = '😀é';\nlet a: import('./a.ts').A;\nimport b = require('./b.cjs');`;
+    expect(findImports('a.ts', source)).toEqual([
+      { line: 2, name: './a.ts', isType: true },
+      { line: 3, name: './b.cjs', isType: false },
+    ]);
+  });
+
+  test('cannot hide in a file that does not parse', () => {
+    expect(() => findImports('a.ts', 'import {')).toThrow(/^a\.ts: /);
+  });
+});
+
+describe('a callback', () => {
+  const inPlace = 'function f(host: { onC: () => void }): void {}';
+
+  test.each([
+    ['interface A { onB(): void }', 'A'],
+    ['export interface A { readonly onB?: () => void; c: number }', 'A'],
+    ['export type A = { onB: ((c: string) => void) | null };', 'A'],
+    ['type A = Partial<{ onB(): void }>;', 'A'],
+    [inPlace, 'in place: a.ts'],
+    [`type A = string; ${inPlace}`, 'in place: a.ts'],
+  ])('%s', (source, name) => {
+    const root = plant({ 'a.ts': source });
+    expect(checkCallbacks(root, [name])).toEqual([]);
+    expect(checkCallbacks(root, [])).toEqual([
+      expect.stringMatching(/^a\.ts: .* hand over the object .*, return a value, or await/),
+    ]);
+  });
+
+  test('is not what only sounds like one', () => {
+    const source = 'interface A { on: B; once(): void; only: 1; one(onC: () => void): void }';
+    expect(checkCallbacks(plant({ 'a.ts': source }), [])).toEqual([]);
+  });
+
+  test('that is gone leaves the list', () => {
+    expect(checkCallbacks(plant({ 'a.ts': '' }), ['A'])).toEqual([
+      'A has no callbacks any more: delete it from test/support/callbacks.ts',
     ]);
   });
 });

@@ -4,7 +4,8 @@ import { describe, expect, test, vi } from 'vitest';
 import { ClientError, PithClient } from '../../../src/client/client.ts';
 import { CLIENT_VERSION } from '../../../src/client/version.ts';
 import { readFileSync } from 'node:fs';
-import { scanImports, sourceFiles } from '../../support/layers.ts';
+import { sourceFiles } from '../../support/layers.ts';
+import { findImports } from '../../support/syntax.ts';
 import { packet } from './fake-server.ts';
 import { failure, openRig, rig } from './support.ts';
 
@@ -13,7 +14,9 @@ const SRC = new URL('../../../src/client/', import.meta.url);
 describe('the files', () => {
   test('import nothing but each other, and Node in tcp.ts alone', () => {
     const found = sourceFiles(SRC.pathname).flatMap((file) =>
-      scanImports(readFileSync(new URL(file, SRC), 'utf8')).map(({ name }) => `${file} ${name}`),
+      findImports(file, readFileSync(new URL(file, SRC), 'utf8')).map(
+        ({ name }) => `${file} ${name}`,
+      ),
     );
     const foreign = found.filter((line) => !/^[a-z-]+\.ts \.\/[a-z-]+\.ts$/.test(line));
     expect(foreign).toEqual(['tcp.ts node:net', 'tcp.ts node:tls']);

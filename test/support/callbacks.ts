@@ -1,0 +1,82 @@
+/**
+ * The types of src/ that have members named `onSomething`: what a lower part calls in whoever made it. There are
+ * few, because such a call leads a reader to another file to learn who listens; whoever needs one asks first
+ * whether the object itself can be handed over, a value returned, or something awaited.
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { sourceFiles } from './layers.ts';
+import { findCallbackTypes } from './syntax.ts';
+
+/** By name. A list that only gets shorter: what is no longer there is deleted here as well. */
+export const CALLBACK_TYPES: readonly string[] = [
+  'AddressesEvents',
+  'AnswersParts',
+  'AttachEvents',
+  'AttachedEvents',
+  'BackendCommands',
+  'CallEnd',
+  'ClosedEventsParts',
+  'ConnectionEvents',
+  'ConnectionHandler',
+  'DeliveryEvents',
+  'DialInEvents',
+  'EndpointEvents',
+  'EndpointPoolEvents',
+  'Errors',
+  'ExchangeEnd',
+  'FleetParts',
+  'FrameHandler',
+  'FrameReaderLink',
+  'GrpcUpstreamEvents',
+  'HttpUpstreamEvents',
+  'InFlight',
+  'IncomingParts',
+  'IntakeSocket',
+  'IpcUpstreamEvents',
+  'LineHandler',
+  'LinkEvents',
+  'ListenerEvents',
+  'MethodAddressEvents',
+  'MethodUpstreamHost',
+  'NatsAnswersEvents',
+  'NatsBusParts',
+  'NatsEvents',
+  'NatsUpstreamEvents',
+  'OutboxOwner',
+  'Peer',
+  'PortEvents',
+  'RegistrationEvents',
+  'RelayHost',
+  'Resolver',
+  'ResolverEvents',
+  'SchemaKeeperHost',
+  'SessionHost',
+  'TransportEvents',
+  'UnaryEvents',
+  'Wanted',
+  'WatchEvents',
+  'Watched',
+  'WebEvents',
+  'WireEvents',
+  'Upstream',
+  'in place: upstream/grpc/connection.ts',
+];
+
+/** What is wrong with the callbacks of the files under `root`, or with `allowed`; one line for each. */
+export function checkCallbacks(root: string, allowed: readonly string[]): string[] {
+  const found = sourceFiles(root).flatMap((file) =>
+    findCallbackTypes(file, readFileSync(join(root, file), 'utf8')).map((name) => ({ file, name })),
+  );
+  const added = found
+    .filter(({ name }) => !allowed.includes(name))
+    .map(
+      ({ file, name }) =>
+        `${file}: ${name} calls upward through members named on…: hand over the object that is to be told, ` +
+        'return a value, or await it; see test/support/callbacks.ts',
+    );
+  const gone = allowed
+    .filter((name) => !found.some((type) => type.name === name))
+    .map((name) => `${name} has no callbacks any more: delete it from test/support/callbacks.ts`);
+  return [...added, ...gone];
+}
