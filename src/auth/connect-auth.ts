@@ -35,7 +35,7 @@ const NO_KEY =
 export type DoorParts = {
   readonly delivery: Delivery;
   readonly log: Log;
-  readonly seldom: LogThrottle;
+  readonly throttle: LogThrottle;
   readonly wheel: TimerWheel;
   /** Milliseconds from the connection to the answer of the handshake. */
   readonly handshakeMs: number;
@@ -175,7 +175,7 @@ export class ConnectAuth {
     const { reason, detail, message } = why;
     const isTrouble = isAway || reason === 'BAD_REPLY';
     // A backend that is away turns everybody away; one that refuses somebody means that one.
-    const left = isTrouble ? this.#parts.seldom.take(reason) : {};
+    const left = isTrouble ? this.#parts.throttle.allow(reason) : {};
     const fields = { sid, remoteIp, reason, why: detail || message };
     if (left !== null)
       this.#parts.log[isTrouble ? 'warn' : 'info']({ ...fields, ...left }, 'handshake rejected');

@@ -2,11 +2,15 @@
 import type { Clock } from '../clock.ts';
 
 /** How many log lines of one kind there may be in how many milliseconds. */
-const SELDOM_LINES = 5;
-const SELDOM_MS = 10_000;
+const LINES_MAX = 5;
+const PERIOD_MS = 10_000;
+/** While so many kinds are heard of, no line of another is written. */
 const KINDS_MAX = 1_000;
 
-/** Lets a few log lines of each kind through, and says how many it has left out before. Kinds are few: whoever takes makes no kind of what strangers say. */
+/**
+ * Lets the first lines of each kind in each period through, and counts the others. Kinds are few: nobody makes one of
+ * what strangers say.
+ */
 export class LogThrottle {
   readonly #clock: Clock;
   readonly #kinds = new Map<string, { since: number; lines: number; leftOut: number }>();
@@ -15,19 +19,19 @@ export class LogThrottle {
     this.#clock = clock;
   }
 
-  /** What to add to the line; null: not this time. */
-  take(kind: string): { leftOut?: number } | null {
+  /** What to add to the line: how many were left out before it. null: leave this one out too. */
+  allow(kind: string): { leftOut?: number } | null {
     const now = this.#clock.now();
     const known = this.#kinds.get(kind);
     if (known === undefined && this.#kinds.size >= KINDS_MAX) {
       this.#forget(now);
       if (this.#kinds.size >= KINDS_MAX) return null;
     }
-    if (known === undefined || now >= known.since + SELDOM_MS) {
+    if (known === undefined || now >= known.since + PERIOD_MS) {
       this.#kinds.set(kind, { since: now, lines: 1, leftOut: 0 });
       return known === undefined || known.leftOut === 0 ? {} : { leftOut: known.leftOut };
     }
-    if (known.lines < SELDOM_LINES) {
+    if (known.lines < LINES_MAX) {
       known.lines++;
       return {};
     }
@@ -38,6 +42,6 @@ export class LogThrottle {
   /** Those that are quiet; addresses come and go for months. */
   #forget(now: number): void {
     for (const [kind, { since }] of this.#kinds)
-      if (now >= since + SELDOM_MS) this.#kinds.delete(kind);
+      if (now >= since + PERIOD_MS) this.#kinds.delete(kind);
   }
 }

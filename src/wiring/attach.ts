@@ -11,16 +11,16 @@ export function makeAttach(
   parts: Pick<UpstreamParts, 'clock' | 'wheel' | 'log' | 'convertBytesMax'>,
 ): Attach {
   const { clock, wheel, log, convertBytesMax } = parts;
-  const seldom = new LogThrottle(clock);
+  const throttle = new LogThrottle(clock);
   const backends = upstreams.filter((upstream) => upstream instanceof DialInUpstream);
   return new Attach(backends, wheel, {
     convertBytesMax,
     onRefusedFrame: (address, kind, why) => {
-      const left = seldom.take(`refused ${kind}`);
+      const left = throttle.allow(`refused ${kind}`);
       if (left !== null) log.warn({ address, why, ...left }, `${kind} refused`);
     },
     onRefused: (address, backend, why) => {
-      const left = seldom.take('refused');
+      const left = throttle.allow('refused');
       if (left !== null) log.warn({ address, backend, why, ...left }, 'attach refused');
     },
   });

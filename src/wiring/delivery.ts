@@ -19,7 +19,7 @@ export type DeliveryParts = {
 
 export function makeDelivery(parts: DeliveryParts): Delivery {
   const { config, clock, log, registry, metrics, wheel } = parts;
-  const seldom = new LogThrottle(clock);
+  const throttle = new LogThrottle(clock);
   const fanout = metrics.histogram('pith_push_fanout', []);
   const changeLimits = {
     dataBytesMax: config.sessions.data,
@@ -32,7 +32,7 @@ export function makeDelivery(parts: DeliveryParts): Delivery {
       if (outcome === 'delivered') fanout.observe(sessions);
     },
     onUnsayable: (route, why) => {
-      const more = seldom.take(route);
+      const more = throttle.allow(route);
       if (more !== null)
         log.warn({ route, why, ...more }, 'push cannot be encoded for some clients');
     },

@@ -27,10 +27,10 @@ export type TellDropped = (
 ) => void;
 
 export function droppedTeller(name: string, { clock, log, metrics }: DroppedParts): TellDropped {
-  const seldom = new LogThrottle(clock);
+  const throttle = new LogThrottle(clock);
   return (what, why, { kind = '', ...more } = {}) => {
     metrics.add('pith_backend_messages_dropped_total', [name, what]);
-    const left = seldom.take(`${what} ${kind}`);
+    const left = throttle.allow(`${what} ${kind}`);
     if (left !== null) log.warn({ backend: name, ...more, why, ...left }, WORDS[what]);
   };
 }

@@ -142,14 +142,14 @@ class BackendCounts {
 export function makeRelayHost(parts: RelayHostParts): RelayHost {
   const { delivery, reach, metrics, log, wheel, traces } = parts;
   const isDebug = log.level === 'debug';
-  const seldom = new LogThrottle(parts.clock);
-  const tellFailed = failureTeller(parts, seldom);
+  const throttle = new LogThrottle(parts.clock);
+  const tellFailed = failureTeller(parts, throttle);
   const counts = parts.backends.map((backend) => new BackendCounts(metrics, backend));
   return {
     patch(session, patch) {
       const changed = delivery.patch(session, patch);
       if (!('code' in changed)) return null;
-      const left = seldom.take(`patch ${changed.reason}`);
+      const left = throttle.allow(`patch ${changed.reason}`);
       if (left !== null)
         log.warn(
           { sid: session.sid, why: changed.message, ...left },
@@ -161,7 +161,7 @@ export function makeRelayHost(parts: RelayHostParts): RelayHost {
       const refused = reach.push(push, from);
       if (refused === null) return;
       metrics.add('pith_backend_messages_dropped_total', ['', 'push']);
-      const left = seldom.take('push');
+      const left = throttle.allow('push');
       if (left !== null)
         log.warn(
           { sid: from.sid, route: push.route, why: refused.message, ...left },
@@ -183,7 +183,7 @@ export function makeRelayHost(parts: RelayHostParts): RelayHost {
     },
     onBadReply(call, why) {
       const { target, route, session } = call;
-      const more = seldom.take(target.match);
+      const more = throttle.allow(target.match);
       if (more === null) return;
       const backend = parts.backends[target.backendOrdinal];
       log.warn({ sid: session.sid, backend, route, why: why.message, ...more }, 'bad reply');
@@ -195,7 +195,7 @@ export function makeRelayHost(parts: RelayHostParts): RelayHost {
     onRefused(session, route, wantsAnswer, why, backendOrdinal) {
       metrics.add('pith_messages_refused_total', [why.reason]);
       const left = isWorthALine(why)
-        ? seldom.take(`${backendOrdinal} refused ${why.reason}`)
+        ? throttle.allow(`${backendOrdinal} refused ${why.reason}`)
         : null;
       const fields = refusedFields(session, why, parts.backends[backendOrdinal]);
       // The client's own word: cut, and in a field of its own.
@@ -221,13 +221,13 @@ function refusedFields(
 /** One line for each backend and reason, now and then: a backend that is away fails all that is asked. */
 function failureTeller(
   { backends, log }: RelayHostParts,
-  seldom: LogThrottle,
+  throttle: LogThrottle,
 ): (call: Call, why: Failure) => void {
   return (call, why) => {
     const { target, route, upstream } = call;
     const { reason, detail, message } = why;
     if (call.told || !isWorthALine(why)) return;
-    const left = seldom.take(`${target.backendOrdinal} failed ${reason}`);
+    const left = throttle.allow(`${target.backendOrdinal} failed ${reason}`);
     if (left === null) return;
     const backend = backends[target.backendOrdinal];
     const where = upstream.whereTo?.(call);

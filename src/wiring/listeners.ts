@@ -120,7 +120,7 @@ function makeDoor(parts: ListenersParts): ConnectAuth {
   return new ConnectAuth({
     delivery,
     log,
-    seldom: new LogThrottle(clock),
+    throttle: new LogThrottle(clock),
     wheel,
     handshakeMs: config.limits.handshake,
     asked: config.auth.mode === 'connect' ? { upstream: upstreams[ordinal]!, ordinal } : null,

@@ -47,7 +47,7 @@ export class Nats {
   /** Resolves at the first connection. */
   readonly firstUp: Promise<void>;
   readonly #options: NatsOptions;
-  readonly #seldom: LogThrottle;
+  readonly #throttle: LogThrottle;
   #onFirstUp = (): void => {};
   /** Why the last try failed; '': none has. */
   #why = '';
@@ -58,7 +58,7 @@ export class Nats {
     const { servers, config, gatewayId, clock, wheel } = options;
     const { creds, user, password, token, nkey, prefix } = config.nats;
     this.#options = options;
-    this.#seldom = new LogThrottle(clock);
+    this.#throttle = new LogThrottle(clock);
     this.firstUp = new Promise((resolve) => {
       this.#onFirstUp = resolve;
     });
@@ -81,7 +81,7 @@ export class Nats {
       wheel,
       convertBytesMax: config.limits.convert,
       onError: this.#onError,
-      onRefused: refusals(log, metrics, this.#seldom),
+      onRefused: refusals(log, metrics, this.#throttle),
       onStrayAnswer: () => {
         metrics.add('pith_late_replies_total', ['bus']);
       },
@@ -117,7 +117,7 @@ export class Nats {
         this.answers.onDown();
         if (why === null) return;
         this.#told = new Set([this.#why]);
-        const more = this.#seldom.take('lost');
+        const more = this.#throttle.allow('lost');
         if (more !== null) log.warn({ why, ...more }, 'bus lost');
       },
       onRefused: (why) => {
@@ -134,7 +134,7 @@ export class Nats {
     const { log } = this.#options;
     const version = this.connector.serverVersion;
     this.#told = null;
-    const more = this.#seldom.take('up');
+    const more = this.#throttle.allow('up');
     if (more !== null)
       log.info({ server, version, ...more }, first ? 'bus connected' : 'bus connected again');
     if (first && isOlder(version, SAFE_SERVER_VERSION)) {
@@ -156,17 +156,17 @@ export class Nats {
   }
 
   readonly #onError = (what: string): void => {
-    const more = this.#seldom.take('error');
+    const more = this.#throttle.allow('error');
     if (more !== null) this.#options.log.error({ what, ...more }, 'bus');
   };
 }
 
 /** Counts what is refused or dropped; tells the log of the first of each reason. */
-function refusals(log: Log, metrics: Metrics, seldom: LogThrottle): NatsBusParts['onRefused'] {
+function refusals(log: Log, metrics: Metrics, throttle: LogThrottle): NatsBusParts['onRefused'] {
   return (reason, subject, what) => {
     metrics.add('pith_bus_refused_total', [reason]);
     if (ORDINARY.has(reason)) return;
-    const left = seldom.take(reason);
+    const left = throttle.allow(reason);
     if (left === null) return;
     const cut = { subject: subject.slice(0, TOLD_MAX), what: what.slice(0, TOLD_MAX) };
     log.warn({ reason, ...cut, ...left }, 'bus message refused');

@@ -9,20 +9,20 @@ export class Trouble {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #metrics: Metrics;
-  readonly #seldom: LogThrottle;
+  readonly #throttle: LogThrottle;
 
   constructor(clock: Clock, log: Log, metrics: Metrics) {
     this.#clock = clock;
     this.#log = log;
     this.#metrics = metrics;
-    this.#seldom = new LogThrottle(clock);
+    this.#throttle = new LogThrottle(clock);
   }
 
   /** Some work has failed, and nobody is there to answer for it. */
   readonly onFault = (error: unknown): void => {
     this.#metrics.add('pith_internal_errors_total', []);
     const err = error instanceof Error ? error : new Error(String(error));
-    const more = this.#seldom.take('fault');
+    const more = this.#throttle.allow('fault');
     if (more !== null) this.#log.error({ err, ...more }, 'internal error');
   };
 

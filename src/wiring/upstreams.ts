@@ -56,11 +56,11 @@ export function makeUpstream(name: string, backend: BackendConfig, parts: Upstre
       return new ReplyUpstream(backend.reply);
     case 'nats': {
       const subjects = new Subjects(backend.nats.prefix ?? parts.natsPrefix, gatewayId);
-      const seldom = new LogThrottle(parts.clock);
+      const throttle = new LogThrottle(parts.clock);
       return new NatsUpstream(nats!.connector, subjects, nats!.answers, wheel, {
         convertBytesMax: parts.convertBytesMax,
         onTrouble: (kind, subject, why) => {
-          const left = seldom.take(kind);
+          const left = throttle.allow(kind);
           if (left !== null)
             parts.log.warn({ backend: name, subject, why, ...left }, 'call failed');
         },
@@ -90,9 +90,9 @@ function stateTeller(
   name: string,
   { clock, log }: UpstreamParts,
 ): (address: string, state: string, why: string) => void {
-  const seldom = new LogThrottle(clock);
+  const throttle = new LogThrottle(clock);
   return (address, state, why) => {
-    const left = seldom.take(`${address} ${state}`);
+    const left = throttle.allow(`${address} ${state}`);
     if (left === null) return;
     const level = TROUBLE.has(state) ? 'warn' : 'info';
     log[level](
@@ -148,7 +148,7 @@ function makeMethod(
   const { clock, wheel, reach, log, convertBytesMax } = parts;
   const { metadata, services, descriptors, protos, reflection, json, balance, weights, health } =
     backend;
-  const seldom = new LogThrottle(clock);
+  const throttle = new LogThrottle(clock);
   const tell = droppedTeller(name, parts);
   return new MethodUpstream(
     {
@@ -186,7 +186,7 @@ function makeMethod(
         log.error({ backend: name, problems, oldOneStays: hasOld }, 'schema refused');
       },
       onTrouble: (kind, route, why) => {
-        const left = seldom.take(kind);
+        const left = throttle.allow(kind);
         if (left !== null) log.warn({ backend: name, route, why: why(), ...left }, 'call failed');
       },
     },
@@ -209,7 +209,7 @@ function grpcTlsOf(name: string, tls: GrpcBackendConfig['tls']): BackendTls | nu
 function makeHttp(name: string, backend: HttpBackendConfig, parts: UpstreamParts): HttpUpstream {
   const { clock, wheel, log, convertBytesMax } = parts;
   const { http: url, headers } = backend;
-  const seldom = new LogThrottle(clock);
+  const throttle = new LogThrottle(clock);
   const tell = droppedTeller(name, parts);
   const tellState = stateTeller(name, parts);
   return new HttpUpstream(
@@ -227,7 +227,7 @@ function makeHttp(name: string, backend: HttpBackendConfig, parts: UpstreamParts
         tellState(url, state, why);
       },
       onTrouble: (kind, route, why) => {
-        const left = seldom.take(kind);
+        const left = throttle.allow(kind);
         if (left !== null) log.warn({ backend: name, route, why, ...left }, 'call failed');
       },
       onUntold: (why, pausedMs) => {
