@@ -52,7 +52,7 @@ export const RULES: Rules = {
   'config/pomelo-project.ts': ['config/', 'dialect/', 'protocol/', 'node:fs', 'node:path'],
   'contract/': ['protocol/', 'type session/', 'type upstream/upstream.ts', 'type upstream/call.ts'],
 
-  // The way of a packet.
+  // Life of a packet.
   'transport/':     ['protocol/', 'timer-wheel.ts', 'ws', 'node:net', 'node:http', 'node:tls', 'node:crypto', 'node:stream', ...SEEN],
   'dialect/':       ['protocol/', 'node:buffer', 'node:crypto', 'node:zlib'],
   'session/':       ['protocol/', 'dialect/', 'contract/commands.ts', 'transport/', 'timer-wheel.ts', 'type node:crypto', ...SEEN],
@@ -68,12 +68,12 @@ export const RULES: Rules = {
   'upstream/method/': ['upstream/', ...UPSTREAM, ...GRPC, '@bufbuild/protobuf', 'config/problem.ts', 'node:buffer', 'node:crypto', 'node:fs', 'node:path'],
   'upstream/nats/': ['upstream/', ...UPSTREAM, 'nats', 'node:buffer', 'node:crypto', 'node:fs'],
 
-  // The way back, and the operator's way in.
+  // From backends back to clients, and what operators call.
   'bus/':     ['contract/', 'session/', 'type dialect/', 'protocol/', 'routing/', 'gen/', 'timer-wheel.ts', 'upstream/nats/connection.ts', 'upstream/nats/headers.ts', 'upstream/nats/outgoing.ts', 'upstream/nats/subjects.ts', 'nats', 'node:crypto', ...SEEN],
   'control/': ['bus/', 'contract/', 'protocol/', 'session/', 'routing/', 'gen/', 'type config/', ...GRPC, '@bufbuild/protobuf', 'grpc-health-check', 'node:fs', 'node:url', 'node:net', 'node:http', 'type node:stream', 'upstream/dial-in/attach-stream.ts', 'transport/pending-connection.ts', 'transport/http-refusal.ts', 'type transport/port.ts', 'upstream/method/json-reader.ts', ...SEEN],
   'control/attach*': ['control/attach*', 'contract/', 'protocol/', 'transport/pending-connection.ts', 'upstream/method/json-reader.ts', 'upstream/dial-in/', 'upstream/liveness.ts', 'timer-wheel.ts', 'ws', '@bufbuild/protobuf', ...GRPC, 'type node:stream', 'node:fs', 'node:url', 'node:http'],
 
-  // Beside the way.
+  // Beside that path.
   'discovery/': ['type config/', 'node:http', 'node:https', 'node:net'],
   'telemetry/': ['config/', 'pino', '@opentelemetry/api', '@opentelemetry/sdk-node', '@opentelemetry/exporter-trace-otlp-http', 'node:perf_hooks'],
 
