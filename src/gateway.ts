@@ -5,7 +5,7 @@
 import type { Bus } from './bus/bus.ts';
 import type { Delivery } from './bus/delivery.ts';
 import { EmbeddedBus } from './bus/embedded-bus.ts';
-import { Reach } from './bus/reach.ts';
+import { FleetCommands } from './bus/fleet-commands.ts';
 import { inBackground } from './background.ts';
 import { type Clock, sleep, within } from './clock.ts';
 import { parseBus } from './config/address.ts';
@@ -98,7 +98,7 @@ export class Gateway {
   readonly #discovery: Discovery | null;
   readonly #bus: Bus;
   readonly #delivery: Delivery;
-  readonly #reach: Reach;
+  readonly #fleetCommands: FleetCommands;
   readonly #admission: Admission;
   readonly #upstreams: readonly Upstream[];
   readonly #relay: Relay;
@@ -135,7 +135,7 @@ export class Gateway {
     const { registry, metrics } = this;
     this.#delivery = makeDelivery({ ...parts, registry, metrics, wheel: this.#wheel });
     this.#nats?.bus.attach(this.registry, this.#delivery);
-    this.#reach = new Reach(this.id, this.#delivery, this.#bus);
+    this.#fleetCommands = new FleetCommands(this.id, this.#delivery, this.#bus);
 
     this.#discovery = makeDiscovery({ ...parts, gatewayId: this.id });
     const { otlp } = config.telemetry;
@@ -152,7 +152,7 @@ export class Gateway {
       routeBytesMax: config.limits.route,
       host: makeRelayHost({
         delivery: this.#delivery,
-        reach: this.#reach,
+        fleetCommands: this.#fleetCommands,
         metrics: this.metrics,
         log: parts.log,
         clock,
@@ -170,7 +170,7 @@ export class Gateway {
     this.#control = new ControlServer(
       {
         convertBytesMax: config.limits.convert,
-        reach: this.#reach,
+        fleetCommands: this.#fleetCommands,
         info: () => this.info(),
         onError: (error) => {
           parts.log.error({ err: error.cause ?? error }, 'control');
@@ -361,7 +361,7 @@ export class Gateway {
       nats: this.#nats,
       discovery: this.#discovery,
       delivery: this.#delivery,
-      reach: this.#reach,
+      fleetCommands: this.#fleetCommands,
       log,
       metrics: this.metrics,
     });

@@ -17,7 +17,7 @@ import { readErrorOf } from './fleet-answer.ts';
 import { Fleet } from './fleet.ts';
 import { Incoming } from './incoming.ts';
 import { CONFIRM_MS_MAX, NatsInterest } from './interest.ts';
-import { failureOf } from './reach.ts';
+import { failureOf } from './fleet-commands.ts';
 import { StreamWatch } from './stream-watch.ts';
 
 /** Between two greetings: with others, and while nobody else is known, when somebody may have come back unheard. */

@@ -16,7 +16,7 @@ import { HeaderError, type Headers, readPush } from '../upstream/nats/headers.ts
 import type { Scope } from '../upstream/nats/subjects.ts';
 import type { Delivery } from './delivery.ts';
 import { pageOf, readPage } from './pages.ts';
-import { settle } from './reach.ts';
+import { settle } from './fleet-commands.ts';
 
 export type VerbCall = {
   readonly scope: Scope;

@@ -1,8 +1,8 @@
 /**
- * `pith.v1.Control`: each method reads its message, does one thing through the reach, and answers. It is the same
+ * `pith.v1.Control`: each method reads its message, does one thing through FleetCommands, and answers. It is the same
  * whichever way a call comes: `grpc-handlers.ts` on the control port, `json-api.ts` on the admin port.
  */
-import { FLEET_WAIT_MS, type Reach } from '../bus/reach.ts';
+import { FLEET_WAIT_MS, type FleetCommands } from '../bus/fleet-commands.ts';
 import { type Failure, GatewayError, isOwnReason, REASONS } from '../errors.ts';
 import {
   type CloseMessage,
@@ -51,7 +51,7 @@ export type Errors = {
 export type ControlParts = Errors & {
   /** Bytes of JSON that are converted at once, `limits.convert`; absent: its default. */
   readonly convertBytesMax?: number;
-  readonly reach: Reach;
+  readonly fleetCommands: FleetCommands;
   info(): Info;
 };
 
@@ -70,33 +70,33 @@ export function notServed(name: string, methods: Methods): string {
 }
 
 /** The methods that there are; to the others both ways in answer that they are not served. */
-export function controlMethods(parts: Pick<ControlParts, 'reach' | 'info'>): Methods {
-  const { reach } = parts;
+export function controlMethods(parts: Pick<ControlParts, 'fleetCommands' | 'info'>): Methods {
+  const { fleetCommands } = parts;
   return {
     Push: one(
       async ({ push, wait }: { push: PushMessage | null; wait: DurationMessage | null }) => {
         if (push === null) throw new GatewayError('BAD_ARGUMENT', 'push is missing');
         const waitMs = Math.min(durationMs(wait, FLEET_WAIT_MS), PUSH_WAIT_MS_MAX);
-        return pushResult(orThrow(await reach.pushCounted(pushOf(push), waitMs)));
+        return pushResult(orThrow(await fleetCommands.pushCounted(pushOf(push), waitMs)));
       },
     ),
     Kick: one(
       async ({ target, close }: { target: TargetMessage | null; close: CloseMessage | null }) =>
-        orThrow(await reach.close(targetOf(target), kickOf(close))),
+        orThrow(await fleetCommands.close(targetOf(target), kickOf(close))),
     ),
     Bind: one(async ({ sid, uid }: { sid: string; uid: string }) => {
       if (uid === '') throw new GatewayError('BAD_ARGUMENT', 'uid is missing');
-      return change(reach, sid, { uid });
+      return change(fleetCommands, sid, { uid });
     }),
-    Unbind: one(({ sid }: { sid: string }) => change(reach, sid, { uid: '' })),
+    Unbind: one(({ sid }: { sid: string }) => change(fleetCommands, sid, { uid: '' })),
     SetData: one(
       ({ sid, set, ifVersion }: { sid: string; set: StructMessage | null; ifVersion: number }) => {
         if (set === null) throw new GatewayError('BAD_ARGUMENT', 'set is missing');
-        return change(reach, sid, { set: structJson(set), ifVersion });
+        return change(fleetCommands, sid, { set: structJson(set), ifVersion });
       },
     ),
     GetSession: one(async ({ sid }: { sid: string }) =>
-      sessionMessage(orThrow(await reach.get(sid))),
+      sessionMessage(orThrow(await fleetCommands.get(sid))),
     ),
     GetInfo: one(() => {
       const { uptimeMs, ...info } = parts.info();
@@ -104,7 +104,7 @@ export function controlMethods(parts: Pick<ControlParts, 'reach' | 'info'>): Met
     }),
     ListSessions: many(async function* ({ target, limit, pageToken }: ListSessionsMessage) {
       const page = { limit: Math.min(limit || LIST_LIMIT, LIST_LIMIT_MAX), after: pageToken };
-      for (const session of orThrow(await reach.list(targetOf(target), page)))
+      for (const session of orThrow(await fleetCommands.list(targetOf(target), page)))
         yield sessionMessage(session);
     }),
   };
@@ -126,12 +126,12 @@ function many<Request>(run: (request: Request) => AsyncIterable<object>): Method
 }
 
 async function change(
-  reach: Reach,
+  fleetCommands: FleetCommands,
   sid: string,
-  patch: Parameters<Reach['patch']>[1],
+  patch: Parameters<FleetCommands['patch']>[1],
 ): Promise<object> {
-  orThrow(await reach.patch(sid, patch));
-  return sessionMessage(orThrow(await reach.get(sid)));
+  orThrow(await fleetCommands.patch(sid, patch));
+  return sessionMessage(orThrow(await fleetCommands.get(sid)));
 }
 
 /** The value, or its Failure thrown. */

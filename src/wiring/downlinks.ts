@@ -1,6 +1,6 @@
 /** What backends ask for by themselves, on a Link or on the lines of a Unix socket: pushes, and changes to sessions. */
 import { inBackground } from '../background.ts';
-import { FLEET_WAIT_MS, type Reach } from '../bus/reach.ts';
+import { FLEET_WAIT_MS, type FleetCommands } from '../bus/fleet-commands.ts';
 import { errorText, type Failure, failure, isFailure } from '../errors.ts';
 import { namesNobody, type Push } from '../contract/commands.ts';
 import type { SessionVerb } from '../contract/backend-frames.ts';
@@ -9,26 +9,26 @@ import type { DoneFields, PushedFields } from '../contract/gateway-frames.ts';
 import { type DroppedParts, droppedTeller } from './dropped.ts';
 
 export type DownlinkParts = DroppedParts & {
-  readonly reach: Reach;
+  readonly fleetCommands: FleetCommands;
   /** `limits.convert`. */
   readonly convertBytesMax: number;
 };
 
 /** What a backend may ask for over its Link. */
 export function makeBackendCommands(name: string, parts: DownlinkParts): BackendCommands {
-  const { reach, log } = parts;
+  const { fleetCommands, log } = parts;
   const tell = droppedTeller(name, parts);
   return {
     convertBytesMax: parts.convertBytesMax,
     push: (push, counted) => {
       if (counted) return pushCounted(push);
-      const refused = reach.push(push, null);
+      const refused = fleetCommands.push(push, null);
       if (refused !== null) tell('push', refused.message, ofPush(push, refused));
       return null;
     },
     verb: async (verb) => {
       try {
-        const done = await runSessionVerb(verb, reach);
+        const done = await runSessionVerb(verb, fleetCommands);
         const { failure: why } = done;
         if (why !== null) tell('change', why.message, { kind: why.reason });
         return done;
@@ -44,7 +44,7 @@ export function makeBackendCommands(name: string, parts: DownlinkParts): Backend
 
   async function pushCounted(push: Push): Promise<PushedFields> {
     try {
-      const outcome = await reach.pushCounted(push, FLEET_WAIT_MS);
+      const outcome = await fleetCommands.pushCounted(push, FLEET_WAIT_MS);
       return isFailure(outcome) ? toNobody(push, outcome) : outcome;
     } catch (error) {
       return toNobody(push, failure('INTERNAL', errorText(error)));
@@ -66,16 +66,16 @@ export function makeUncounted(
   name: string,
   parts: DownlinkParts,
 ): { push(push: Push): void; verb(verb: SessionVerb): void } {
-  const { reach, log } = parts;
+  const { fleetCommands, log } = parts;
   const tell = droppedTeller(name, parts);
   return {
     push: (push) => {
-      const refused = reach.push(push, null);
+      const refused = fleetCommands.push(push, null);
       if (refused !== null) tell('push', refused.message, ofPush(push, refused));
     },
     verb: (verb) => {
       const run = async (): Promise<void> => {
-        const { failure: refused } = await runSessionVerb(verb, reach);
+        const { failure: refused } = await runSessionVerb(verb, fleetCommands);
         if (refused !== null) tell('change', refused.message, { kind: refused.reason });
       };
       inBackground(run(), (error) => {
@@ -90,7 +90,10 @@ function ofPush({ route }: Push, { reason }: Failure): { route: string; kind: st
 }
 
 /** A patch takes effect at once, in the order of the frames; what it answers waits for the confirmation. */
-async function runSessionVerb(verb: SessionVerb, reach: Reach): Promise<DoneFields> {
+async function runSessionVerb(
+  verb: SessionVerb,
+  fleetCommands: FleetCommands,
+): Promise<DoneFields> {
   const { target, patch, close } = verb;
   if (patch?.fault !== undefined) return refused(failure('BAD_ARGUMENT', patch.fault));
   if (namesNobody(target))
@@ -98,13 +101,13 @@ async function runSessionVerb(verb: SessionVerb, reach: Reach): Promise<DoneFiel
       failure('BAD_ARGUMENT', 'the verb names nobody: give sids, uids, groups or all'),
     );
   if (close !== null) {
-    const outcome = await reach.close(target, close);
+    const outcome = await fleetCommands.close(target, close);
     return isFailure(outcome)
       ? refused(outcome)
       : { changed: outcome.closed, version: 0, failure: null };
   }
   if (patch === null) return { changed: 0, version: 0, failure: null };
-  const outcome = await reach.patchAll(target, patch);
+  const outcome = await fleetCommands.patchAll(target, patch);
   return isFailure(outcome) ? refused(outcome) : { ...outcome, failure: null };
 }
 

@@ -1,6 +1,6 @@
 /** What happens at the edges of a session and of the relay: counted, logged, and passed on to the other parts. */
 import type { Delivery } from '../bus/delivery.ts';
-import type { Reach } from '../bus/reach.ts';
+import type { FleetCommands } from '../bus/fleet-commands.ts';
 import type { Clock } from '../clock.ts';
 import { type Failure, failure, isOwnReason, REASONS } from '../errors.ts';
 import type { MessageFault } from '../protocol/message.ts';
@@ -105,7 +105,7 @@ export function makeSessionHost(parts: SessionHostParts): SessionHost {
 export type RelayHostParts = {
   readonly clock: Clock;
   readonly delivery: Delivery;
-  readonly reach: Reach;
+  readonly fleetCommands: FleetCommands;
   readonly metrics: Metrics;
   readonly log: Log;
   readonly wheel: TimerWheel;
@@ -140,7 +140,7 @@ class BackendCounts {
 }
 
 export function makeRelayHost(parts: RelayHostParts): RelayHost {
-  const { delivery, reach, metrics, log, wheel, traces } = parts;
+  const { delivery, fleetCommands, metrics, log, wheel, traces } = parts;
   const isDebug = log.level === 'debug';
   const throttle = new LogThrottle(parts.clock);
   const tellFailed = failureTeller(parts, throttle);
@@ -158,7 +158,7 @@ export function makeRelayHost(parts: RelayHostParts): RelayHost {
       return changed;
     },
     push(push, from) {
-      const refused = reach.push(push, from);
+      const refused = fleetCommands.push(push, from);
       if (refused === null) return;
       metrics.add('pith_backend_messages_dropped_total', ['', 'push']);
       const left = throttle.allow('push');

@@ -1,7 +1,7 @@
 /** Makes the upstream of each configured backend. */
 
 import type { Delivery } from '../bus/delivery.ts';
-import type { Reach } from '../bus/reach.ts';
+import type { FleetCommands } from '../bus/fleet-commands.ts';
 import type { Clock } from '../clock.ts';
 import type {
   BackendConfig,
@@ -44,7 +44,7 @@ export type UpstreamParts = {
   /** null: no Consul. */
   readonly discovery: Discovery | null;
   readonly delivery: Delivery;
-  readonly reach: Reach;
+  readonly fleetCommands: FleetCommands;
   readonly log: Log;
   readonly metrics: Metrics;
 };
@@ -145,7 +145,7 @@ function makeMethod(
   backend: GrpcBackendConfig,
   parts: UpstreamParts,
 ): MethodUpstream {
-  const { clock, wheel, reach, log, convertBytesMax } = parts;
+  const { clock, wheel, fleetCommands, log, convertBytesMax } = parts;
   const { metadata, services, descriptors, protos, reflection, json, balance, weights, health } =
     backend;
   const throttle = new LogThrottle(clock);
@@ -175,7 +175,7 @@ function makeMethod(
     },
     {
       push: (push, from) => {
-        const refused = reach.push(push, from);
+        const refused = fleetCommands.push(push, from);
         if (refused !== null) tell('push', refused.message, { sid: from.sid, route: push.route });
       },
       onState: stateTeller(name, parts),

@@ -61,7 +61,7 @@ export const TABLES: readonly Table[] = [
   { file: 'src/upstream/method/schema-keeper.ts', constants: ['LOOK_EVERY_MS', 'REFLECT_EVERY_MS'] },
   { file: 'src/transport/http-refusal.ts', constants: ['HTTP_HEAD_BYTES_MAX'] },
   { file: 'src/telemetry/log.ts', constants: ['LOG_UNREAD_BYTES_MAX'] },
-  { file: 'src/bus/reach.ts', constants: ['FLEET_WAIT_MS'] },
+  { file: 'src/bus/fleet-commands.ts', constants: ['FLEET_WAIT_MS'] },
   { file: 'src/upstream/link/link.ts', at: 'const FEATURES' },
   { file: 'src/upstream/grpc/connection.ts', constants: ['RECEIVE_BYTES_MAX'] },
   { file: 'src/upstream/link/send-queue.ts', constants: ['WAITING_CALLS_MAX', 'WAITING_BYTES_MAX'] },

@@ -1,4 +1,4 @@
-/** One command, wherever its sessions are: here at once, and on the other gateways through the bus. */
+/** Commands to sessions of the whole fleet: carried out here at once, and on the other gateways through the bus. */
 import { type ErrorJson, type SessionJson, sessionJson } from '../contract/json-shapes.ts';
 import { type Failure, failure, isFailure } from '../errors.ts';
 import {
@@ -23,7 +23,7 @@ const FAR_PATCHES_MAX = 1_000;
 
 export type KickOutcome = { closed: number; gateways: number; silentGateways: readonly string[] };
 
-export class Reach {
+export class FleetCommands {
   readonly #gatewayId: string;
   readonly #delivery: Delivery;
   readonly #bus: Bus;
