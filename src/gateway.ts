@@ -3,7 +3,7 @@
  * this is the only place that knows everything.
  */
 import type { Bus } from './bus/bus.ts';
-import type { Delivery } from './bus/delivery.ts';
+import type { SessionCommands } from './bus/session-commands.ts';
 import { EmbeddedBus } from './bus/embedded-bus.ts';
 import { FleetCommands } from './bus/fleet-commands.ts';
 import { inBackground } from './background.ts';
@@ -11,7 +11,7 @@ import { type Clock, sleep, within } from './clock.ts';
 import { parseBus } from './config/address.ts';
 import { ruleOf } from './config/rules.ts';
 import type { Config } from './config/schema.ts';
-import { makeDelivery } from './wiring/delivery.ts';
+import { makeSessionCommands } from './wiring/session-commands.ts';
 import { type Discovery, makeDiscovery } from './wiring/discovery.ts';
 import { Nats } from './wiring/nats.ts';
 import { HttpServer, type MakePort } from './control/http.ts';
@@ -97,7 +97,7 @@ export class Gateway {
   /** null: no Consul. */
   readonly #discovery: Discovery | null;
   readonly #bus: Bus;
-  readonly #delivery: Delivery;
+  readonly #sessionCommands: SessionCommands;
   readonly #fleetCommands: FleetCommands;
   readonly #admission: Admission;
   readonly #upstreams: readonly Upstream[];
@@ -133,9 +133,10 @@ export class Gateway {
     this.#bus = this.#nats?.bus ?? new EmbeddedBus();
     this.registry = new Registry(this.id, this.#bus);
     const { registry, metrics } = this;
-    this.#delivery = makeDelivery({ ...parts, registry, metrics, wheel: this.#wheel });
-    this.#nats?.bus.attach(this.registry, this.#delivery);
-    this.#fleetCommands = new FleetCommands(this.id, this.#delivery, this.#bus);
+    const shared = { ...parts, registry, metrics, wheel: this.#wheel };
+    this.#sessionCommands = makeSessionCommands(shared);
+    this.#nats?.bus.attach(this.registry, this.#sessionCommands);
+    this.#fleetCommands = new FleetCommands(this.id, this.#sessionCommands, this.#bus);
 
     this.#discovery = makeDiscovery({ ...parts, gatewayId: this.id });
     const { otlp } = config.telemetry;
@@ -151,12 +152,9 @@ export class Gateway {
       wheel: this.#wheel,
       routeBytesMax: config.limits.route,
       host: makeRelayHost({
-        delivery: this.#delivery,
+        ...shared,
+        sessionCommands: this.#sessionCommands,
         fleetCommands: this.#fleetCommands,
-        metrics: this.metrics,
-        log: parts.log,
-        clock,
-        wheel: this.#wheel,
         backends,
         traces: this.#tracing && new Traces({ config, clock, tracing: this.#tracing }),
       }),
@@ -360,7 +358,7 @@ export class Gateway {
       natsPrefix: config.nats.prefix,
       nats: this.#nats,
       discovery: this.#discovery,
-      delivery: this.#delivery,
+      sessionCommands: this.#sessionCommands,
       fleetCommands: this.#fleetCommands,
       log,
       metrics: this.metrics,
@@ -374,7 +372,7 @@ export class Gateway {
       wheel: this.#wheel,
       outboxes: this.#outboxes,
       registry: this.registry,
-      delivery: this.#delivery,
+      sessionCommands: this.#sessionCommands,
       relay: this.#relay,
       upstreams: this.#upstreams,
       metrics: this.metrics,

@@ -3,7 +3,7 @@
  * is asked, once at the handshake and again before its word expires.
  */
 import { inBackground } from '../background.ts';
-import type { Delivery } from '../bus/delivery.ts';
+import type { SessionCommands } from '../bus/session-commands.ts';
 import { mayConnect } from '../config/client-rules.ts';
 import { readPublicKey } from '../dialect/signature.ts';
 import type { Failure } from '../errors.ts';
@@ -33,7 +33,7 @@ const NO_KEY =
   'use_crypto is on, and the handshake has no RSA key to check signatures with (sys.rsa, rsa_n of 512 to 4096 bits)';
 
 export type DoorParts = {
-  readonly delivery: Delivery;
+  readonly sessionCommands: SessionCommands;
   readonly log: Log;
   readonly throttle: LogThrottle;
   readonly wheel: TimerWheel;
@@ -163,7 +163,7 @@ export class ConnectAuth {
   /** Null when the backend's changes are in force, and pushes by them arrive. */
   async #apply(session: Session, { patch }: Accepted): Promise<Failure | null> {
     if (patch === null) return null;
-    const changed = this.#parts.delivery.patch(session, patch);
+    const changed = this.#parts.sessionCommands.patch(session, patch);
     if ('code' in changed) return changed;
     await changed.confirmed;
     return null;

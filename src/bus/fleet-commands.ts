@@ -10,7 +10,7 @@ import {
 } from '../contract/commands.ts';
 import type { Session } from '../session/session.ts';
 import type { Bus, Changes, FleetAnswers, Page, PushOutcome } from './bus.ts';
-import type { Delivery } from './delivery.ts';
+import type { SessionCommands } from './session-commands.ts';
 import { merged, pageOf } from './pages.ts';
 
 /** How long to wait for other gateways unless the caller says. */
@@ -25,42 +25,42 @@ export type KickOutcome = { closed: number; gateways: number; silentGateways: re
 
 export class FleetCommands {
   readonly #gatewayId: string;
-  readonly #delivery: Delivery;
+  readonly #sessionCommands: SessionCommands;
   readonly #bus: Bus;
 
-  constructor(gatewayId: string, delivery: Delivery, bus: Bus) {
+  constructor(gatewayId: string, sessionCommands: SessionCommands, bus: Bus) {
     this.#gatewayId = gatewayId;
-    this.#delivery = delivery;
+    this.#sessionCommands = sessionCommands;
     this.#bus = bus;
   }
 
   /** Pushes, and does not count. `from`: the session that is meant when the push names nobody. */
   push(push: Push, from: Session | null): Failure | null {
-    const refused = this.#delivery.check(push);
+    const refused = this.#sessionCommands.check(push);
     if (refused !== null) return refused;
     if (push.target === null) {
       if (from === null) return failure('BAD_ARGUMENT', 'push.target is missing');
-      this.#delivery.push([from], push);
+      this.#sessionCommands.push([from], push);
       return null;
     }
     const elsewhere = this.#elsewhere(push.target);
     const unsent = elsewhere === null ? null : this.#bus.push(elsewhere, push);
     if (unsent !== null) return unsent;
-    this.#delivery.push(this.#delivery.select(push.target), push);
+    this.#sessionCommands.push(this.#sessionCommands.select(push.target), push);
     return null;
   }
 
   async pushCounted(push: Push, waitMs: number): Promise<PushOutcome | Failure> {
-    const refused = this.#delivery.check(push);
+    const refused = this.#sessionCommands.check(push);
     if (refused !== null) return refused;
     if (push.target === null) return failure('BAD_ARGUMENT', 'push.target is missing');
     const { target } = push;
     const elsewhere = this.#elsewhere(target);
     const call = elsewhere === null ? NOBODY : this.#bus.pushCounted(elsewhere, push, waitMs);
     if (isFailure(call)) return call;
-    const sessions = this.#delivery.select(target);
+    const sessions = this.#sessionCommands.select(target);
     const outcome: PushOutcome = {
-      ...this.#delivery.push(sessions, push),
+      ...this.#sessionCommands.push(sessions, push),
       gateways: 1,
       unknownUids: [],
       unknownSids: [],
@@ -94,7 +94,7 @@ export class FleetCommands {
     const elsewhere = this.#elsewhere(target);
     const call = elsewhere === null ? NOBODY : this.#bus.kick(elsewhere, close, waitMs);
     if (isFailure(call)) return call;
-    let closed = this.#delivery.close(this.#delivery.select(target), close);
+    let closed = this.#sessionCommands.close(this.#sessionCommands.select(target), close);
     const fleet = await call;
     for (const answer of fleet.answers) closed += answer.closed ?? 0;
     return { closed, gateways: 1 + fleet.answers.length, silentGateways: fleet.silentGateways };
@@ -106,7 +106,7 @@ export class FleetCommands {
     const elsewhere = this.#elsewhere(everybody);
     const call = elsewhere === null ? NOBODY : this.#bus.list(elsewhere, page, FLEET_WAIT_MS);
     if (isFailure(call)) return call;
-    const own = pageOf(this.#delivery.select(everybody), page, Infinity);
+    const own = pageOf(this.#sessionCommands.select(everybody), page, Infinity);
     if (isFailure(own)) return own;
     const { answers } = await call;
     for (const { error } of answers) if (error !== undefined) return failureOf(error);
@@ -114,25 +114,25 @@ export class FleetCommands {
   }
 
   async get(sid: string): Promise<SessionJson | Failure> {
-    const session = this.#delivery.bySid(sid);
+    const session = this.#sessionCommands.bySid(sid);
     if (session !== undefined) return sessionJson(session);
     return this.#isOwn(sid) ? failure('NO_SESSION') : this.#bus.getSession(sid, FLEET_WAIT_MS);
   }
 
   /** Changes one session, and answers when the change is in force everywhere. */
   async patch(sid: string, patch: Patch): Promise<Changes | Failure> {
-    const session = this.#delivery.bySid(sid);
+    const session = this.#sessionCommands.bySid(sid);
     if (session === undefined) {
       return this.#isOwn(sid)
         ? failure('NO_SESSION')
         : this.#bus.patchSession(sid, patch, FLEET_WAIT_MS);
     }
-    return settle(this.#delivery.patch(session, patch));
+    return settle(this.#sessionCommands.patch(session, patch));
   }
 
   /** Changes every session meant: those of other gateways by their sids. */
   async patchAll(target: Target, patch: Patch): Promise<Changes | Failure> {
-    const far = (target.sids ?? []).filter((sid) => this.#delivery.bySid(sid) === undefined);
+    const far = (target.sids ?? []).filter((sid) => this.#sessionCommands.bySid(sid) === undefined);
     if (far.length > FAR_PATCHES_MAX)
       return failure(
         'TOO_LARGE',
@@ -147,9 +147,9 @@ export class FleetCommands {
       if (isFailure(call) && call.reason !== 'NO_SESSION') return call;
       elsewhere.push(call);
     }
-    const own = this.#delivery
+    const own = this.#sessionCommands
       .select(target)
-      .map((session) => settle(this.#delivery.patch(session, patch)));
+      .map((session) => settle(this.#sessionCommands.patch(session, patch)));
     let changed = 0;
     let version = 0;
     for (const outcome of await Promise.all([...own, ...elsewhere])) {
@@ -174,7 +174,9 @@ export class FleetCommands {
 }
 
 /** Waits until a change is in force, pushes by the new uid included. */
-export async function settle(changed: ReturnType<Delivery['patch']>): Promise<Changes | Failure> {
+export async function settle(
+  changed: ReturnType<SessionCommands['patch']>,
+): Promise<Changes | Failure> {
   if ('code' in changed) return changed;
   if (changed.confirmed !== null) await changed.confirmed;
   return { changed: changed.changed, version: changed.version };

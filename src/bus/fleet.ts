@@ -27,7 +27,7 @@ import type { Subjects } from '../upstream/nats/subjects.ts';
 import type { Answers, OnRefused } from './answers.ts';
 import type { Asking, Asks } from './asks.ts';
 import type { FleetAnswer, FleetAnswers, FleetCall, Page } from './bus.ts';
-import type { Delivery } from './delivery.ts';
+import type { SessionCommands } from './session-commands.ts';
 import { readAnswer } from './fleet-answer.ts';
 import { Others } from './others.ts';
 import { pageOf, readPage } from './pages.ts';
@@ -52,7 +52,7 @@ export type FleetParts = {
   readonly convertBytesMax: number;
   readonly asks: Asks;
   readonly answers: Answers;
-  readonly delivery: Delivery;
+  readonly sessionCommands: SessionCommands;
   readonly onRefused: OnRefused;
 };
 
@@ -60,14 +60,14 @@ export class Fleet {
   readonly #parts: FleetParts;
   readonly #connector: NatsConnector;
   readonly #subjects: Subjects;
-  readonly #delivery: Delivery;
+  readonly #sessionCommands: SessionCommands;
   readonly #others: Others;
 
   constructor(parts: FleetParts) {
     this.#parts = parts;
     this.#connector = parts.connector;
     this.#subjects = parts.subjects;
-    this.#delivery = parts.delivery;
+    this.#sessionCommands = parts.sessionCommands;
     this.#others = new Others(parts.gatewayId, parts.clock);
     parts.connector.always(parts.subjects.fleet('*'), this.#onCall);
   }
@@ -252,13 +252,13 @@ export class Fleet {
         return this.#onPush(message);
       case 'kick': {
         const fields = readObject(message.data, this.#parts.convertBytesMax);
-        const sessions = this.#delivery.select(readTarget(fields['target']));
-        return { closed: this.#delivery.close(sessions, readClose(fields)) };
+        const sessions = this.#sessionCommands.select(readTarget(fields['target']));
+        return { closed: this.#sessionCommands.close(sessions, readClose(fields)) };
       }
       case 'list': {
         const fields = readObject(message.data, this.#parts.convertBytesMax);
         const page = readPage(fields['limit'], fields['after']);
-        const sessions = this.#delivery.select(readTarget(fields['target']));
+        const sessions = this.#sessionCommands.select(readTarget(fields['target']));
         const part = pageOf(sessions, page, this.#parts.answers.bytesMax);
         return isFailure(part) ? errorJson(part) : part;
       }
@@ -271,10 +271,10 @@ export class Fleet {
     const headers = readHeaders(message);
     const target = readTarget(readObject(Buffer.from(headers.get('pith-target') ?? '')));
     const push = { ...readPush(headers, message.data), target };
-    const refused = this.#delivery.check({ ...push, target: null });
+    const refused = this.#sessionCommands.check({ ...push, target: null });
     if (refused !== null) throw new ShapeError(refused.message);
-    const sessions = this.#delivery.select(target);
-    const count = this.#delivery.push(sessions, push);
+    const sessions = this.#sessionCommands.select(target);
+    const count = this.#sessionCommands.push(sessions, push);
     const uids = new Set(sessions.map((session) => session.uid));
     const sids = new Set(sessions.map((session) => session.sid));
     return {

@@ -10,7 +10,7 @@ import type { OnMessage } from '../upstream/nats/connection.ts';
 import { readHeaders } from '../upstream/nats/headers.ts';
 import type { Scope, Subjects } from '../upstream/nats/subjects.ts';
 import type { Answers, OnRefused } from './answers.ts';
-import type { Delivery } from './delivery.ts';
+import type { SessionCommands } from './session-commands.ts';
 import type { NatsInterest } from './interest.ts';
 import { runVerb, type VerbAnswer } from './verbs.ts';
 
@@ -19,7 +19,7 @@ type Received = Parameters<OnMessage>[1];
 export type IncomingParts = {
   readonly subjects: Subjects;
   readonly registry: Registry;
-  readonly delivery: Delivery;
+  readonly sessionCommands: SessionCommands;
   readonly interest: Pick<NatsInterest, 'nameOf'>;
   readonly answers: Answers;
   /** `limits.convert`. */
@@ -45,7 +45,7 @@ export class Incoming {
       this.#parts.onError(error.message);
       return;
     }
-    const { subjects, answers, delivery, convertBytesMax } = this.#parts;
+    const { subjects, answers, sessionCommands, convertBytesMax } = this.#parts;
     const to = subjects.parse(message.subject);
     if (to === null || to.scope === 'fleet') return;
     const sessions = this.#sessions(to.scope, to.name, message.subject);
@@ -64,7 +64,7 @@ export class Incoming {
               convertBytesMax,
               answerBytesMax: answers.bytesMax,
             },
-            delivery,
+            sessionCommands,
           );
     // Control asks these two of the gateway that holds the session, and no others.
     const asked = to.scope === 'session' && (to.verb === 'patch' || to.verb === 'get');
@@ -116,23 +116,23 @@ export class Incoming {
 
   readonly onBatch: OnMessage = (error, message) => {
     if (error !== null) return;
-    const pushes = readBatch(message.data, this.#parts.delivery.convertBytesMax);
+    const pushes = readBatch(message.data, this.#parts.sessionCommands.convertBytesMax);
     this.#answer(message, false, isFailure(pushes) ? pushes : this.#pushAll(pushes, message));
   };
 
   #pushAll(pushes: readonly Push[], { subject }: Received): PushCount {
-    const { delivery, onRefused } = this.#parts;
+    const { sessionCommands, onRefused } = this.#parts;
     const total: PushCount = { delivered: 0, dropped: 0, refused: 0 };
     for (const push of pushes) {
       const refused =
         push.target === null
           ? failure('BAD_ARGUMENT', 'push.target is missing')
-          : delivery.check(push);
+          : sessionCommands.check(push);
       if (refused !== null) {
         onRefused(refused.reason, subject, refused.message);
         continue;
       }
-      const count = delivery.push(delivery.select(push.target!), push);
+      const count = sessionCommands.push(sessionCommands.select(push.target!), push);
       for (const outcome of ['delivered', 'dropped', 'refused'] as const)
         total[outcome] += count[outcome];
     }

@@ -12,7 +12,7 @@ import { NEAR_MISS_QUEUE, type Subjects } from '../upstream/nats/subjects.ts';
 import { Answers, type OnRefused } from './answers.ts';
 import { Asks } from './asks.ts';
 import type { Bus, Changes, FleetCall, Page } from './bus.ts';
-import type { Delivery } from './delivery.ts';
+import type { SessionCommands } from './session-commands.ts';
 import { readErrorOf } from './fleet-answer.ts';
 import { Fleet } from './fleet.ts';
 import { Incoming } from './incoming.ts';
@@ -82,8 +82,8 @@ export class NatsBus implements Bus {
   }
 
   /** Breaks the construction cycle: the registry needs the bus for its interest, the bus the registry for its sessions. */
-  attach(registry: Registry, delivery: Delivery): void {
-    const parts = { ...this.#parts, asks: this.#asks, answers: this.#answers, delivery };
+  attach(registry: Registry, sessionCommands: SessionCommands): void {
+    const parts = { ...this.#parts, asks: this.#asks, answers: this.#answers, sessionCommands };
     this.#incoming = new Incoming({ ...parts, registry, interest: this.#interest });
     this.#fleet = new Fleet(parts);
   }

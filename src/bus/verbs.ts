@@ -14,7 +14,7 @@ import type { Close, Patch } from '../contract/commands.ts';
 import type { Session } from '../session/session.ts';
 import { HeaderError, type Headers, readPush } from '../upstream/nats/headers.ts';
 import type { Scope } from '../upstream/nats/subjects.ts';
-import type { Delivery } from './delivery.ts';
+import type { SessionCommands } from './session-commands.ts';
 import { pageOf, readPage } from './pages.ts';
 import { settle } from './fleet-commands.ts';
 
@@ -34,35 +34,43 @@ export type VerbCall = {
 
 /** What is answered, in JSON, or why not. */
 export type VerbAnswer = object | Failure;
-type Verb = (call: VerbCall, delivery: Delivery) => VerbAnswer | Promise<VerbAnswer>;
+type Verb = (call: VerbCall, sessionCommands: SessionCommands) => VerbAnswer | Promise<VerbAnswer>;
 
 const EVERYWHERE: readonly Scope[] = ['session', 'user', 'group', 'all'];
 const ONE: readonly Scope[] = ['session'];
 
 const VERBS: Readonly<Record<string, { readonly scopes: readonly Scope[]; readonly run: Verb }>> = {
   push: { scopes: EVERYWHERE, run: push },
-  kick: { scopes: EVERYWHERE, run: (call, delivery) => close(call, delivery, true) },
+  kick: { scopes: EVERYWHERE, run: (call, sessionCommands) => close(call, sessionCommands, true) },
   get: { scopes: EVERYWHERE, run: get },
   patch: {
     scopes: ['session', 'user'],
-    run: (call, delivery) => patchAll(call, delivery, readPatch(fieldsOf(call))),
+    run: (call, sessionCommands) => patchAll(call, sessionCommands, readPatch(fieldsOf(call))),
   },
   bind: { scopes: ONE, run: bind },
-  unbind: { scopes: ONE, run: (call, delivery) => patchAll(call, delivery, { uid: '' }) },
+  unbind: {
+    scopes: ONE,
+    run: (call, sessionCommands) => patchAll(call, sessionCommands, { uid: '' }),
+  },
   set: { scopes: ONE, run: set },
   join: {
     scopes: ONE,
-    run: (call, delivery) => patchAll(call, delivery, { join: readGroups(fieldsOf(call)) }),
+    run: (call, sessionCommands) =>
+      patchAll(call, sessionCommands, { join: readGroups(fieldsOf(call)) }),
   },
   leave: {
     scopes: ONE,
-    run: (call, delivery) => patchAll(call, delivery, { leave: readGroups(fieldsOf(call)) }),
+    run: (call, sessionCommands) =>
+      patchAll(call, sessionCommands, { leave: readGroups(fieldsOf(call)) }),
   },
-  close: { scopes: ONE, run: (call, delivery) => close(call, delivery, false) },
+  close: { scopes: ONE, run: (call, sessionCommands) => close(call, sessionCommands, false) },
 };
 
 /** Does what a verb says, and returns the answer. Never throws. */
-export function runVerb(call: VerbCall, delivery: Delivery): VerbAnswer | Promise<VerbAnswer> {
+export function runVerb(
+  call: VerbCall,
+  sessionCommands: SessionCommands,
+): VerbAnswer | Promise<VerbAnswer> {
   const verb = Object.hasOwn(VERBS, call.verb) ? VERBS[call.verb] : undefined;
   if (verb === undefined || !verb.scopes.includes(call.scope)) {
     const known = Object.keys(VERBS).filter((name) => VERBS[name]!.scopes.includes(call.scope));
@@ -72,7 +80,7 @@ export function runVerb(call: VerbCall, delivery: Delivery): VerbAnswer | Promis
     );
   }
   try {
-    return verb.run(call, delivery);
+    return verb.run(call, sessionCommands);
   } catch (error) {
     if (error instanceof ShapeError || error instanceof HeaderError)
       return failure('BAD_ARGUMENT', error.message);
@@ -84,18 +92,18 @@ function fieldsOf({ body, convertBytesMax }: VerbCall): ReturnType<typeof readOb
   return readObject(body, convertBytesMax);
 }
 
-function push(call: VerbCall, delivery: Delivery): VerbAnswer {
+function push(call: VerbCall, sessionCommands: SessionCommands): VerbAnswer {
   const message = readPush(call.headers(), call.body);
   const { target } = message;
-  const refused = delivery.check({ ...message, target: null });
+  const refused = sessionCommands.check({ ...message, target: null });
   if (refused !== null) return refused;
-  const sessions = target === null ? call.sessions : delivery.except(call.sessions, target);
-  return { ...delivery.push(sessions, message) };
+  const sessions = target === null ? call.sessions : sessionCommands.except(call.sessions, target);
+  return { ...sessionCommands.push(sessions, message) };
 }
 
-function close(call: VerbCall, delivery: Delivery, kick: boolean): VerbAnswer {
+function close(call: VerbCall, sessionCommands: SessionCommands, kick: boolean): VerbAnswer {
   const words: Close = readClose(fieldsOf(call));
-  return { closed: delivery.close(call.sessions, { ...words, kick: kick || words.kick }) };
+  return { closed: sessionCommands.close(call.sessions, { ...words, kick: kick || words.kick }) };
 }
 
 /** What fits of a page, and whether there is more. */
@@ -108,24 +116,31 @@ function get(call: VerbCall): VerbAnswer {
   return { sessions: part.sessions, ...(part.more && { more: true }) };
 }
 
-function bind(call: VerbCall, delivery: Delivery): VerbAnswer | Promise<VerbAnswer> {
+function bind(call: VerbCall, sessionCommands: SessionCommands): VerbAnswer | Promise<VerbAnswer> {
   const { uid } = readPatch(fieldsOf(call));
   if (uid === undefined || uid === '')
     return failure('BAD_ARGUMENT', 'uid is missing: {"uid":"…"}');
-  return patchAll(call, delivery, { uid });
+  return patchAll(call, sessionCommands, { uid });
 }
 
-function set(call: VerbCall, delivery: Delivery): VerbAnswer | Promise<VerbAnswer> {
+function set(call: VerbCall, sessionCommands: SessionCommands): VerbAnswer | Promise<VerbAnswer> {
   const { set: values, ifVersion } = readPatch(fieldsOf(call));
   if (values === undefined)
     return failure('BAD_ARGUMENT', 'set is missing: {"set":{"key":"value"}}');
-  return patchAll(call, delivery, { set: values, ...(ifVersion !== undefined && { ifVersion }) });
+  return patchAll(call, sessionCommands, {
+    set: values,
+    ...(ifVersion !== undefined && { ifVersion }),
+  });
 }
 
 /** Changes every session at once, and answers when the changes are in force. */
-async function patchAll(call: VerbCall, delivery: Delivery, patch: Patch): Promise<VerbAnswer> {
+async function patchAll(
+  call: VerbCall,
+  sessionCommands: SessionCommands,
+  patch: Patch,
+): Promise<VerbAnswer> {
   const outcomes = await Promise.all(
-    call.sessions.map((session) => settle(delivery.patch(session, patch))),
+    call.sessions.map((session) => settle(sessionCommands.patch(session, patch))),
   );
   let changed = 0;
   let version = 0;

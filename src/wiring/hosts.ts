@@ -1,5 +1,5 @@
 /** What happens at the edges of a session and of the relay: counted, logged, and passed on to the other parts. */
-import type { Delivery } from '../bus/delivery.ts';
+import type { SessionCommands } from '../bus/session-commands.ts';
 import type { FleetCommands } from '../bus/fleet-commands.ts';
 import type { Clock } from '../clock.ts';
 import { type Failure, failure, isOwnReason, REASONS } from '../errors.ts';
@@ -104,7 +104,7 @@ export function makeSessionHost(parts: SessionHostParts): SessionHost {
 
 export type RelayHostParts = {
   readonly clock: Clock;
-  readonly delivery: Delivery;
+  readonly sessionCommands: SessionCommands;
   readonly fleetCommands: FleetCommands;
   readonly metrics: Metrics;
   readonly log: Log;
@@ -140,14 +140,14 @@ class BackendCounts {
 }
 
 export function makeRelayHost(parts: RelayHostParts): RelayHost {
-  const { delivery, fleetCommands, metrics, log, wheel, traces } = parts;
+  const { sessionCommands, fleetCommands, metrics, log, wheel, traces } = parts;
   const isDebug = log.level === 'debug';
   const throttle = new LogThrottle(parts.clock);
   const tellFailed = failureTeller(parts, throttle);
   const counts = parts.backends.map((backend) => new BackendCounts(metrics, backend));
   return {
     patch(session, patch) {
-      const changed = delivery.patch(session, patch);
+      const changed = sessionCommands.patch(session, patch);
       if (!('code' in changed)) return null;
       const left = throttle.allow(`patch ${changed.reason}`);
       if (left !== null)
@@ -169,7 +169,7 @@ export function makeRelayHost(parts: RelayHostParts): RelayHost {
         );
     },
     close(session, close) {
-      delivery.close([session], close);
+      sessionCommands.close([session], close);
     },
     onBegin(call) {
       if (traces !== null) traces.begin(call);

@@ -1,5 +1,5 @@
 /** Makes the listeners for clients, and a session of every connection that they take. */
-import type { Delivery } from '../bus/delivery.ts';
+import type { SessionCommands } from '../bus/session-commands.ts';
 import type { Clock } from '../clock.ts';
 import { parseHostPort } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';
@@ -28,7 +28,7 @@ export type ListenersParts = {
   readonly wheel: TimerWheel;
   readonly outboxes: Outboxes;
   readonly registry: Registry;
-  readonly delivery: Delivery;
+  readonly sessionCommands: SessionCommands;
   readonly relay: Relay;
   /** By the backend's ordinal. */
   readonly upstreams: readonly Upstream[];
@@ -115,10 +115,10 @@ export function listening(
 }
 
 function makeDoor(parts: ListenersParts): ConnectAuth {
-  const { config, clock, delivery, log, wheel, upstreams } = parts;
+  const { config, clock, sessionCommands, log, wheel, upstreams } = parts;
   const ordinal = Object.keys(config.backends).indexOf(config.auth.backend);
   return new ConnectAuth({
-    delivery,
+    sessionCommands,
     log,
     throttle: new LogThrottle(clock),
     wheel,

@@ -1,6 +1,6 @@
 /** Makes the upstream of each configured backend. */
 
-import type { Delivery } from '../bus/delivery.ts';
+import type { SessionCommands } from '../bus/session-commands.ts';
 import type { FleetCommands } from '../bus/fleet-commands.ts';
 import type { Clock } from '../clock.ts';
 import type {
@@ -43,7 +43,7 @@ export type UpstreamParts = {
   readonly nats: Nats | null;
   /** null: no Consul. */
   readonly discovery: Discovery | null;
-  readonly delivery: Delivery;
+  readonly sessionCommands: SessionCommands;
   readonly fleetCommands: FleetCommands;
   readonly log: Log;
   readonly metrics: Metrics;

@@ -19,7 +19,7 @@ export const CALLBACK_TYPES: readonly string[] = [
   'ClosedEventsParts',
   'ConnectionEvents',
   'ConnectionHandler',
-  'DeliveryEvents',
+  'SessionCommandsEvents',
   'DialInEvents',
   'EndpointEvents',
   'EndpointPoolEvents',

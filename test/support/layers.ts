@@ -57,7 +57,7 @@ export const RULES: Rules = {
   'dialect/':       ['protocol/', 'node:buffer', 'node:crypto', 'node:zlib'],
   'session/':       ['protocol/', 'dialect/', 'contract/commands.ts', 'transport/', 'timer-wheel.ts', 'type node:crypto', ...SEEN],
   'relay/':         ['contract/commands.ts', 'type config/', 'telemetry/tracing.ts', 'protocol/', 'dialect/', 'routing/', 'session/', 'upstream/upstream.ts', 'upstream/call*', 'timer-wheel.ts', ...SEEN],
-  'auth/':          ['bus/delivery.ts', 'dialect/', 'type wiring/dialects.ts', 'contract/', 'protocol/', 'session/', 'upstream/', 'config/', 'timer-wheel.ts', 'telemetry/log-throttle.ts', ...SEEN],
+  'auth/':          ['bus/session-commands.ts', 'dialect/', 'type wiring/dialects.ts', 'contract/', 'protocol/', 'session/', 'upstream/', 'config/', 'timer-wheel.ts', 'telemetry/log-throttle.ts', ...SEEN],
   'upstream/':      [...UPSTREAM],
   'upstream/pool/': ['upstream/', ...UPSTREAM, 'node:dns'],
   'upstream/link/': ['upstream/', ...UPSTREAM, ...GRPC],

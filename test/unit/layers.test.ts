@@ -72,9 +72,17 @@ describe('the check refuses', () => {
     ],
     ['upstream/nats/call.ts', 'node:dns', 'upstream/nats/ may not import node:dns'],
     ['relay/relay.ts', '../upstream/grpc/call.ts', 'relay/ may not import upstream/grpc/call.ts'],
-    ['relay/relay.ts', '../bus/delivery.ts', 'relay/ may not import bus/delivery.ts'],
-    ['bus/delivery.ts', '../upstream/nats/call.ts', 'bus/ may not import upstream/nats/call.ts'],
-    ['bus/delivery.ts', '../control/server.ts', 'bus/ may not import control/server.ts'],
+    [
+      'relay/relay.ts',
+      '../bus/session-commands.ts',
+      'relay/ may not import bus/session-commands.ts',
+    ],
+    [
+      'bus/session-commands.ts',
+      '../upstream/nats/call.ts',
+      'bus/ may not import upstream/nats/call.ts',
+    ],
+    ['bus/session-commands.ts', '../control/server.ts', 'bus/ may not import control/server.ts'],
     [
       'control/server.ts',
       '../upstream/upstream.ts',

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 
 import { ANSWER_BYTES_MAX, ERROR_TEXT_MAX } from '../../src/bus/answers.ts';
-import { PUSH_ROUTE_BYTES_MAX } from '../../src/bus/delivery.ts';
+import { PUSH_ROUTE_BYTES_MAX } from '../../src/bus/session-commands.ts';
 import { readPage } from '../../src/bus/pages.ts';
 import { FLEET_WAIT_MS } from '../../src/bus/fleet-commands.ts';
 import { JSON_DEPTH_MAX, JSON_DEPTH_MAX_TO_BACKENDS } from '../../src/contract/json-depth.ts';

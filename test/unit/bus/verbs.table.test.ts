@@ -1,7 +1,7 @@
 /** Which verbs there are, for whom, and what they do and answer: proto/README.md has the same tables. */
 import { describe, expect, test } from 'vitest';
 
-import { Delivery } from '../../../src/bus/delivery.ts';
+import { SessionCommands } from '../../../src/bus/session-commands.ts';
 import { runVerb } from '../../../src/bus/verbs.ts';
 import { Registry } from '../../../src/session/registry.ts';
 import { readBlock } from '../../../src/upstream/nats/headers.ts';
@@ -13,7 +13,10 @@ function setUp() {
   const world = makeWorld();
   const registry = new Registry('g-0123456789', { add: () => null, remove() {} });
   const limits = { dataBytesMax: 1_024, groupsMax: 8 };
-  const delivery = new Delivery(registry, limits, world.wheel, { onPush() {}, onUnsayable() {} });
+  const sessionCommands = new SessionCommands(registry, limits, world.wheel, {
+    onPush() {},
+    onUnsayable() {},
+  });
   const client = activate({ world, n: 7 });
   const { session } = client;
   registry.add(session);
@@ -29,7 +32,7 @@ function setUp() {
         convertBytesMax: 1_048_576,
         answerBytesMax: 1_048_576,
       },
-      delivery,
+      sessionCommands,
     );
   return { ...client, run };
 }

@@ -27,31 +27,31 @@ import type { TimerWheel } from '../timer-wheel.ts';
 /** [libpomelo reads the length of a push's route as a signed byte.] */
 export const PUSH_ROUTE_BYTES_MAX = 127;
 
-export type DeliveryLimits = ChangeLimits & {
+export type SessionCommandsLimits = ChangeLimits & {
   /** Bytes of JSON that are parsed at once: `limits.convert`. */
   readonly convertBytesMax?: number;
 };
 
-export type DeliveryEvents = {
+export type SessionCommandsEvents = {
   /** One push to one session: delivered, dropped or refused. */
   onPush(outcome: keyof PushCount, sessions: number): void;
   /** A push that some clients cannot be told, or that fits in no packet. */
   onUnsayable(route: string, why: string): void;
 };
 
-export class Delivery {
+export class SessionCommands {
   readonly #registry: Registry;
   readonly #limits: ChangeLimits;
   /** Bytes of JSON that are parsed at once: `limits.convert`. */
   readonly convertBytesMax: number;
   readonly #wheel: TimerWheel;
-  readonly #events: DeliveryEvents;
+  readonly #events: SessionCommandsEvents;
 
   constructor(
     registry: Registry,
-    limits: DeliveryLimits,
+    limits: SessionCommandsLimits,
     wheel: TimerWheel,
-    events: DeliveryEvents,
+    events: SessionCommandsEvents,
   ) {
     this.#registry = registry;
     this.#limits = limits;
@@ -158,13 +158,13 @@ export class Delivery {
 /** One push, as each of the wires says it. Nearly always they are one. */
 class Forms {
   readonly #push: Push;
-  readonly #events: DeliveryEvents;
+  readonly #events: SessionCommandsEvents;
   #wire: Wire | null = null;
   #encoded: Encoded | null = null;
   /** Those before the last; made when there is a second. */
   #others: Map<Wire, Encoded | null> | null = null;
 
-  constructor(push: Push, events: DeliveryEvents) {
+  constructor(push: Push, events: SessionCommandsEvents) {
     this.#push = push;
     this.#events = events;
   }

@@ -1,5 +1,5 @@
 /** Makes what delivers pushes to the sessions of this gateway. */
-import { Delivery } from '../bus/delivery.ts';
+import { SessionCommands } from '../bus/session-commands.ts';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config/schema.ts';
 import type { Registry } from '../session/registry.ts';
@@ -8,7 +8,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import { LogThrottle } from '../telemetry/log-throttle.ts';
 
-export type DeliveryParts = {
+export type SessionCommandsParts = {
   readonly config: Config;
   readonly clock: Clock;
   readonly log: Log;
@@ -17,7 +17,7 @@ export type DeliveryParts = {
   readonly wheel: TimerWheel;
 };
 
-export function makeDelivery(parts: DeliveryParts): Delivery {
+export function makeSessionCommands(parts: SessionCommandsParts): SessionCommands {
   const { config, clock, log, registry, metrics, wheel } = parts;
   const throttle = new LogThrottle(clock);
   const fanout = metrics.histogram('pith_push_fanout', []);
@@ -26,7 +26,7 @@ export function makeDelivery(parts: DeliveryParts): Delivery {
     groupsMax: config.sessions.groups,
     convertBytesMax: config.limits.convert,
   };
-  return new Delivery(registry, changeLimits, wheel, {
+  return new SessionCommands(registry, changeLimits, wheel, {
     onPush: (outcome, sessions) => {
       metrics.add('pith_pushes_total', [outcome], sessions);
       if (outcome === 'delivered') fanout.observe(sessions);
