@@ -21,7 +21,7 @@ const commands = readBlocks(page)
   .filter(({ section, lang }) => section === 'Generate code' && lang === 'sh')
   .flatMap((block) => block.commands);
 
-/** What is not run of `once before`, each with the reason. */
+/** What is not run of `first time only`, each with the reason. */
 const NOT_RUN: readonly [RegExp, string][] = [
   [/^go install /, "installed in the versions that proto/gen.sh has, into the tests' tools"],
   [/^python3 -m venv |^\.venv\/bin\/pip /, 'an environment that is kept is linked instead'],

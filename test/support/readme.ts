@@ -32,7 +32,7 @@ export type Command = {
   readonly text: string;
   /** The JSON that it prints, from a comment that begins with an arrow; `…` is anything. '': nothing said. */
   readonly prints: string;
-  /** Commands that are to be run once before, from a comment that says so. */
+  /** Commands to run the first time, before it, from a comment that says so. */
   readonly before: readonly string[];
 };
 
@@ -62,7 +62,8 @@ export function readBlocks(page: string): Block[] {
 function readCommand(line: string): Command {
   const [, text, note] = /^(.*?)(?:\s+# (.*))?$/.exec(line)!;
   const prints = note?.startsWith('→ ') ? note.slice(2) : '';
-  const before = note?.startsWith('once before: ') ? note.slice(13).split(' && ') : [];
+  const first = 'first time only: ';
+  const before = note?.startsWith(first) ? note.slice(first.length).split(' && ') : [];
   return { text: text!, prints, before };
 }
 
