@@ -9,7 +9,6 @@ import type { Config } from '../config/schema.ts';
 import type { BackendConfig } from '../config/schema-backends.ts';
 import type { Attributes, Span, Tracing } from '../telemetry/tracing.ts';
 import type { Call, Trace } from '../upstream/call.ts';
-import { CallTable } from '../upstream/call-table.ts';
 
 /** An outage must not become one of the collector as well: kept for an error or for being slow, per second. */
 const KEPT_PER_SECOND_MAX = 100;
@@ -203,7 +202,7 @@ function wayTo(backend: BackendConfig, natsPrefix: string): Endpoint {
   }
   return (call) => {
     // A request on a Link waits in the link's table, a notify nowhere; what else there is, is a call of Handle.
-    const isLink = call.slot === null || call.slot instanceof CallTable;
+    const isLink = call.pending === null || call.pendingId !== 0;
     const method = `pith.v1.Backend/${isLink ? 'Link' : 'Handle'}`;
     return { name: method, attributes: { 'rpc.system.name': 'grpc', 'rpc.method': method } };
   };

@@ -249,21 +249,21 @@ export class Relay implements CallEnd {
   }
 
   onLate(call: Call): void {
-    if (call.state === 'sent') call.upstream.cancel(call);
+    if (call.state === 'sent') call.pending?.cancel(call);
     this.fail(call, failure('TIMEOUT'));
   }
 
   /** The gateway waits no longer, though the client does. A notify still goes where it was going. */
   giveUp(call: Call, why: Failure): void {
     if (!call.wantsAnswer || call.state === 'free') return;
-    if (call.state === 'sent') call.upstream.cancel(call);
+    if (call.state === 'sent') call.pending?.cancel(call);
     this.fail(call, why);
   }
 
   /** Nobody waits for an answer any more. A notify still goes where it was going. */
   onSessionClosed(call: Call): void {
     if (!call.wantsAnswer || call.state === 'free') return;
-    if (call.state === 'sent') call.upstream.cancel(call);
+    if (call.state === 'sent') call.pending?.cancel(call);
     this.#release(call, 'client_gone');
   }
 

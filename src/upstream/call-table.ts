@@ -5,7 +5,7 @@
  * generation, so a late answer finds either nothing or a call of another number. Places that are still taken
  * are skipped, which takes the longest-free slot first.
  */
-import type { Call } from './call.ts';
+import type { Call, PendingCall } from './call.ts';
 
 const PLACES_START = 256;
 
@@ -27,16 +27,16 @@ export class CallTable {
     return this.#size;
   }
 
-  /** Puts the call in and gives its number, also in `call.slotId`. */
-  add(call: Call): number {
+  /** Puts the call in, where `pending` waits for its answer, and gives its number, also in `call.pendingId`. */
+  add(call: Call, pending: PendingCall): number {
     if (this.#size * 2 >= this.#places.length) this.#grow();
     let id = this.#next;
     while (this.#places[id % (this.#mask + 1)] !== null) id = this.#after(id);
     this.#next = this.#after(id);
     this.#places[id % (this.#mask + 1)] = call;
     this.#size++;
-    call.slot = this;
-    call.slotId = id;
+    call.pending = pending;
+    call.pendingId = id;
     return id;
   }
 
@@ -54,26 +54,27 @@ export class CallTable {
 
   find(id: number): Call | null {
     const call = this.#places[id % (this.#mask + 1)];
-    return call !== undefined && call !== null && call.slotId === id && call.slot === this
-      ? call
-      : null;
+    return call !== undefined && call !== null && call.pendingId === id ? call : null;
   }
 
-  /** Takes a call out that will not be answered. */
-  remove(call: Call): void {
-    if (call.slot !== this) return;
-    this.#places[call.slotId % (this.#mask + 1)] = null;
-    call.slot = null;
+  /** Takes a call out that will not be answered; false: it is not in. */
+  remove(call: Call): boolean {
+    if (!this.#has(call)) return false;
+    this.#places[call.pendingId % (this.#mask + 1)] = null;
+    call.pending = null;
     this.#size--;
+    return true;
   }
 
   /** Empties the table, one call at a time: ending one may end others of its session, and they are left out. */
   *takeAll(): Generator<Call, void> {
     for (const call of this.#places.filter((one) => one !== null)) {
-      if (call.slot !== this) continue;
-      this.remove(call);
-      yield call;
+      if (this.remove(call)) yield call;
     }
+  }
+
+  #has(call: Call): boolean {
+    return this.#places[call.pendingId % (this.#mask + 1)] === call;
   }
 
   #after(id: number): number {
@@ -88,7 +89,7 @@ export class CallTable {
     this.#places = emptyPlaces(places);
     this.#mask = places - 1;
     // Numbers that differ in the low bits differ in more of them, so no two calls meet.
-    for (const call of calls) this.#places[call.slotId % places] = call;
+    for (const call of calls) this.#places[call.pendingId % places] = call;
   }
 }
 

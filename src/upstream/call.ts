@@ -19,6 +19,12 @@ export type Trace = {
   readonly tracestate: string;
 };
 
+/** Where a call waits, with the upstream that has it: a table or a queue, or the request itself. */
+export interface PendingCall {
+  /** Nobody waits for the answer any more: the deadline has passed, or the client is gone. The caller ends the call. */
+  cancel(call: Call): void;
+}
+
 /** What happens when a call ends; the relay. */
 export interface CallEnd {
   onLate(call: Call): void;
@@ -73,10 +79,10 @@ export class Call extends WheelEntry implements Queued, InFlight {
   /** The log has been told why it fails. */
   told = false;
 
-  /** Owned by the upstream: where the answer is awaited. */
-  slot: unknown = null;
-  /** Owned by the upstream: the call's number there. */
-  slotId = 0;
+  /** Set by the upstream: where the call waits, or its answer is awaited; null: nowhere. */
+  pending: PendingCall | null = null;
+  /** Owned by whoever set `pending`: the call's number there. */
+  pendingId = 0;
 
   readonly #end: CallEnd;
 
@@ -143,7 +149,8 @@ export class CallPool {
     call.state = 'free';
     call.generation++;
     call.body = NOTHING;
-    call.slot = null;
+    call.pending = null;
+    call.pendingId = 0;
     call.extended = false;
     call.retries = 0;
     call.told = false;

@@ -87,7 +87,7 @@ export class ConnectCall extends Call {
 
   #giveUp(why: Failure): void {
     this.#settle(why);
-    this.upstream.cancel(this);
+    this.pending?.cancel(this);
   }
 
   #settle(outcome: Accepted | Failure): void {

@@ -21,8 +21,6 @@ export class ReplyUpstream implements Upstream {
     call.succeed(this.#body);
   }
 
-  cancel(_call: Call): void {}
-
   connect(_ask: ConnectAsk): Promise<Failure> {
     return Promise.resolve(failure('UNSUPPORTED', 'a fixed reply cannot say who may come in'));
   }

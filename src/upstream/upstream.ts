@@ -49,11 +49,9 @@ export interface Upstream {
   start(): Promise<void>;
   /**
    * Sends `call`, and ends it exactly once: `answer`, `succeed`, `fail`, or `sent` for a notify that needs no
-   * more. May end it before returning. Never throws.
+   * more. May end it before returning; until it does, `call.pending` says who cancels it. Never throws.
    */
   send(call: Call): void;
-  /** The call is over for the gateway (deadline, client gone): its answer is not wanted any more. */
-  cancel(call: Call): void;
   /**
    * Asks the backend whether a client may come in; a failure is a refusal, or the reason why there is no answer.
    * Never rejects.

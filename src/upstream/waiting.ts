@@ -1,5 +1,5 @@
 /** Calls that wait until a connection can take them, in the order in which they came. */
-import type { Call } from './call.ts';
+import type { Call, PendingCall } from './call.ts';
 
 /** What a waiting call takes beside its body, in bytes. */
 export const CALL_BYTES = 1_024;
@@ -28,15 +28,15 @@ export class Waiting {
     return this.#size === 0;
   }
 
-  /** False: there is no room. */
-  add(call: Call): boolean {
+  /** False: there is no room. @param pending Hears when it is cancelled, and calls `remove`. */
+  add(call: Call, pending: PendingCall): boolean {
     const bytes = CALL_BYTES + call.body.length;
     if (this.#bytes + bytes > this.#bytesMax) return false;
     if (this.#calls.length > 2 * this.#size + GAPS_MAX) this.#closeGaps();
     this.#bytes += bytes;
     this.#size++;
-    call.slot = this;
-    call.slotId = this.#calls.push(call) - 1;
+    call.pending = pending;
+    call.pendingId = this.#calls.push(call) - 1;
     return true;
   }
 
@@ -46,23 +46,25 @@ export class Waiting {
       const call = this.#calls[this.#head]!;
       this.#head++;
       if (call === null) continue;
-      this.cancel(call);
+      this.remove(call);
       return call;
     }
     return null;
   }
 
-  /** Takes out a call that need not be sent any more. */
-  cancel(call: Call): void {
-    this.#calls[call.slotId] = null;
+  /** Takes out a call that need not be sent any more; false: it is not in. */
+  remove(call: Call): boolean {
+    if (this.#calls[call.pendingId] !== call) return false;
+    this.#calls[call.pendingId] = null;
     this.#bytes -= CALL_BYTES + call.body.length;
     this.#size--;
-    call.slot = null;
+    call.pending = null;
+    return true;
   }
 
   #closeGaps(): void {
     this.#calls = this.#calls.filter((call) => call !== null);
     this.#head = 0;
-    for (const [place, call] of this.#calls.entries()) call!.slotId = place;
+    for (const [place, call] of this.#calls.entries()) call!.pendingId = place;
   }
 }

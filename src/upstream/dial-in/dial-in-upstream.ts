@@ -18,7 +18,6 @@ import {
   encodeSession,
   encodeSessionOr,
 } from '../../contract/gateway-frames.ts';
-import type { Slot } from '../grpc/unary-calls.ts';
 import {
   type Accepted,
   type ClosedSession,
@@ -144,10 +143,6 @@ export class DialInUpstream implements Upstream {
       to: call.instance,
       trace: call.trace,
     });
-  }
-
-  cancel(call: Call): void {
-    (call.slot as Slot | null)?.cancel(call);
   }
 
   async connect(ask: ConnectAsk): Promise<Accepted | Failure> {

@@ -25,7 +25,6 @@ import {
   encodeSession,
   encodeSessionOr,
 } from '../../contract/gateway-frames.ts';
-import type { Slot } from './unary-calls.ts';
 import type { Endpoint } from '../pool/endpoint.ts';
 import { EndpointPool, type EndpointPoolOptions } from '../pool/endpoint-pool.ts';
 
@@ -128,11 +127,6 @@ export class GrpcUpstream implements Upstream {
       to: call.instance,
       trace: call.trace,
     });
-  }
-
-  cancel(call: Call): void {
-    // Wherever it was sent: the way may have been given up since.
-    (call.slot as Slot | null)?.cancel(call);
   }
 
   async connect(ask: ConnectAsk): Promise<Accepted | Failure> {

@@ -5,7 +5,7 @@ import type { Clock } from '../../clock.ts';
 import { type Accepted, decodeConnectResponse } from '../../contract/shapes.ts';
 import { WireError, WireReader } from '../../contract/wire.ts';
 import { type Failure, failure } from '../../errors.ts';
-import type { Call } from '../call.ts';
+import type { Call, PendingCall } from '../call.ts';
 import type { ConnectCall } from '../connect-call.ts';
 import { decodeReply } from '../../contract/backend-frames.ts';
 import type { Channel } from './channel.ts';
@@ -17,11 +17,6 @@ import { answerTooLong, isRefusedHere, tooLong } from '../link/too-long.ts';
 const CLOSED_TIMEOUT_MS = 2_000;
 /** Closed calls in flight; beyond it ends are not told. */
 const TELLING_MAX = 1_000;
-
-/** Where a call waits for its answer: a link's table or queue, or a Handle call. */
-export interface Slot {
-  cancel(call: Call): void;
-}
 
 /** What its way hears of. */
 export interface UnaryEvents {
@@ -66,13 +61,13 @@ export class UnaryCalls {
     const deadline = this.#clock.wallNow() + fields.timeoutMs;
     const { generation } = call;
     const unary = new UnaryCall(this.#clock, this.#events);
-    call.slot = unary;
+    call.pending = unary;
     this.inFlight++;
     unary.call = this.#channel.handle(encodeRequest(fields), deadline, (error, bytes) => {
       this.inFlight--;
       // A cancelled call has been given back, and may be another one by now.
-      if (call.generation !== generation || call.slot !== unary) return;
-      call.slot = null;
+      if (call.generation !== generation || call.pending !== unary) return;
+      call.pending = null;
       if (error === null) this.#answer(call, bytes ?? NOTHING);
       else this.#onError(call, error);
     });
@@ -116,7 +111,7 @@ export class UnaryCalls {
   connect(call: ConnectCall, request: Buffer): void {
     const deadline = this.#clock.wallNow() + call.leftMs;
     const unary = new UnaryCall(this.#clock, this.#events);
-    call.slot = unary;
+    call.pending = unary;
     this.inFlight++;
     unary.call = this.#channel.connect(request, deadline, (error, bytes) => {
       this.inFlight--;
@@ -154,8 +149,8 @@ export class UnaryCalls {
   }
 }
 
-/** A call in flight; what `call.slot` holds meanwhile. */
-class UnaryCall implements Slot {
+/** A call in flight. */
+class UnaryCall implements PendingCall {
   call: ClientUnaryCall | null = null;
   readonly #clock: Clock;
   readonly #events: UnaryEvents;

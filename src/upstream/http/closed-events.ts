@@ -119,7 +119,7 @@ export class ClosedEvents implements ExchangeEnd {
     const { pool, path, headers, where, wheel } = this.#parts;
     const exchange = new Exchange(this, where, this.#limits);
     const alarm = new Timeout(() => {
-      exchange.cancel();
+      exchange.abort();
     });
     this.#inFlight.set(exchange, alarm);
     wheel.set(alarm, ANSWER_WAIT_MS);

@@ -80,7 +80,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   /** Nobody waits any more. A connection that is at work on it is closed, which tells the backend. */
-  cancel(): void {
+  abort(): void {
     this.cancelled = true;
     this.#controller?.abort(CANCELLED);
   }

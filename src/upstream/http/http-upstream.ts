@@ -11,7 +11,7 @@ import { type Failure, failure } from '../../errors.ts';
 import { PACKET_BODY_BYTES_MAX } from '../../protocol/packet.ts';
 import type { Lane } from '../../session/lane.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
-import type { Call } from '../call.ts';
+import type { Call, PendingCall } from '../call.ts';
 import { closedEventJson } from '../closed-event.ts';
 import { ConnectCall } from '../connect-call.ts';
 import { HeaderError, type Headers, readClose, readPatch } from '../nats/headers.ts';
@@ -71,17 +71,25 @@ export type HttpUpstreamEvents = {
   onUntold(why: string, pausedMs: number): void;
 };
 
-/** A request and whom its answer is for; what `call.slot` holds meanwhile. */
-class CallExchange extends Exchange {
+/** A request, and whom its answer is for. */
+class CallExchange extends Exchange implements PendingCall {
   readonly call: Call;
+  readonly #upstream: HttpUpstream;
 
-  constructor(call: Call, ...parts: ConstructorParameters<typeof Exchange>) {
-    super(...parts);
+  constructor(call: Call, upstream: HttpUpstream, where: Where, limits: ExchangeLimits) {
+    super(upstream, where, limits);
     this.call = call;
+    this.#upstream = upstream;
+  }
+
+  cancel(call: Call): void {
+    call.pending = null;
+    this.#upstream.cancelled(call, this.phase);
+    this.abort();
   }
 }
 
-export class HttpUpstream implements Upstream, ExchangeEnd {
+export class HttpUpstream implements Upstream, ExchangeEnd, PendingCall {
   /** Requests over several connections have no order among themselves. */
   readonly oneAtATime = true;
   readonly #options: HttpUpstreamOptions;
@@ -149,22 +157,15 @@ export class HttpUpstream implements Upstream, ExchangeEnd {
     if (call.session.state !== 'closed') call.lane.place = this;
     if (this.#inFlight < HTTP_CONNECTIONS_MAX && this.#waiting.isEmpty) {
       this.#dispatch(call);
-    } else if (!this.#waiting.add(call)) {
+    } else if (!this.#waiting.add(call, this)) {
       call.fail(failure('OVERLOADED', 'the backend is busy, and too much waits for it'));
     }
   }
 
+  /** One that waits for a connection. */
   cancel(call: Call): void {
-    const { slot } = call;
-    call.slot = null;
-    const isLate = this.#options.wheel.now() >= call.deadline;
-    if (slot === this.#waiting) {
-      this.#waiting.cancel(call);
-      if (isLate) this.#tellLate(call, 'busy');
-    } else if (slot instanceof CallExchange) {
-      if (isLate) this.#tellLate(call, slot.phase);
-      slot.cancel();
-    }
+    this.#waiting.remove(call);
+    this.cancelled(call, 'busy');
   }
 
   async connect(ask: ConnectAsk): Promise<Accepted | Failure> {
@@ -206,7 +207,9 @@ export class HttpUpstream implements Upstream, ExchangeEnd {
     await this.#pool.destroy();
   }
 
-  #tellLate(call: Call, phase: Phase | 'busy'): void {
+  /** Says what was missing, if it was its time that ended it. */
+  cancelled(call: Call, phase: Phase | 'busy'): void {
+    if (this.#options.wheel.now() < call.deadline) return;
     const ms = Math.round(call.deadline - call.startedAt);
     const why = `no answer from ${this.#where.url} in ${ms} ms: ${LATE[phase]}`;
     call.told = true;
@@ -217,7 +220,7 @@ export class HttpUpstream implements Upstream, ExchangeEnd {
 
   #dispatch(call: Call): void {
     const exchange = new CallExchange(call, this, this.#where, this.#limits);
-    call.slot = exchange;
+    call.pending = exchange;
     this.#inFlight++;
     const { path, headers } = this.#request(call);
     this.#pool.dispatch(
@@ -241,8 +244,8 @@ export class HttpUpstream implements Upstream, ExchangeEnd {
   onAnswer(exchange: CallExchange): void {
     this.#setAway(null);
     const { call } = exchange;
-    if (call.slot === exchange) {
-      call.slot = null;
+    if (call.pending === exchange) {
+      call.pending = null;
       this.#answer(call, exchange);
     }
     this.#over();
@@ -338,8 +341,8 @@ export class HttpUpstream implements Upstream, ExchangeEnd {
   onTrouble(exchange: CallExchange, trouble: Trouble): void {
     if (trouble.away && !exchange.cancelled) this.#setAway(trouble.why);
     const { call } = exchange;
-    if (call.slot === exchange) {
-      call.slot = null;
+    if (call.pending === exchange) {
+      call.pending = null;
       this.#fail(call, trouble);
     }
     this.#over();

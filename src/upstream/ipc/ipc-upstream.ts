@@ -12,7 +12,7 @@ import { PACKET_BODY_BYTES_MAX } from '../../protocol/packet.ts';
 import type { Push } from '../../contract/commands.ts';
 import type { Lane } from '../../session/lane.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
-import type { Call } from '../call.ts';
+import type { Call, PendingCall } from '../call.ts';
 import { CallTable } from '../call-table.ts';
 import { closedEventJson } from '../closed-event.ts';
 import { ConnectCall } from '../connect-call.ts';
@@ -76,7 +76,7 @@ type Facts = { readonly version: number; readonly ordinal: number; readonly tail
 /** connecting · up · away: waits for the next try · stopped. */
 type State = 'connecting' | 'up' | 'away' | 'stopped';
 
-export class IpcUpstream implements Upstream {
+export class IpcUpstream implements Upstream, PendingCall {
   /** One connection, read in its order. */
   readonly oneAtATime = false;
   readonly #options: IpcUpstreamOptions;
@@ -123,7 +123,7 @@ export class IpcUpstream implements Upstream {
     }
     // A notify may outlive its session, which nobody will close a second time.
     if (call.session.state !== 'closed') call.lane.place = socket;
-    const seqId = call.wantsAnswer ? this.#calls.add(call) : 0;
+    const seqId = call.wantsAnswer ? this.#calls.add(call, this) : 0;
     const line = writeLine({
       cmd: call.route,
       payload: call.body,
@@ -206,7 +206,7 @@ export class IpcUpstream implements Upstream {
       return;
     }
     ask.lane.place = socket;
-    const facts = { seqId: this.#calls.add(call), timeoutMs: call.leftMs };
+    const facts = { seqId: this.#calls.add(call, this), timeoutMs: call.leftMs };
     const line = this.#ownLine(
       'pith.connect',
       JSON.stringify(connectJson(ask)),

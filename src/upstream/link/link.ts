@@ -8,7 +8,7 @@ import { decodeConnectResponse } from '../../contract/shapes.ts';
 import type { WireReader, WireWriter } from '../../contract/wire.ts';
 import { failure } from '../../errors.ts';
 import type { Push } from '../../contract/commands.ts';
-import type { Call } from '../call.ts';
+import type { Call, PendingCall } from '../call.ts';
 import { CallTable } from '../call-table.ts';
 import { ConnectCall } from '../connect-call.ts';
 import {
@@ -66,8 +66,8 @@ export interface LinkEvents extends Pick<FrameHandler, 'convertBytesMax'> {
   onEnd(why: { readonly unimplemented: boolean; readonly text: string }): void;
 }
 
-export class Link implements FrameReaderLink {
-  readonly calls: LinkCalls;
+export class Link implements FrameReaderLink, PendingCall {
+  readonly calls = new CallTable(LINK_ID_MAX);
   readonly convertBytesMax: number;
   /** Set by its way while calls fail: the next answer is worth an event. */
   faulty = false;
@@ -92,7 +92,6 @@ export class Link implements FrameReaderLink {
   /** @param now The monotonic clock, milliseconds. */
   constructor(stream: LinkStream, now: () => number, events: LinkEvents) {
     this.convertBytesMax = events.convertBytesMax;
-    this.calls = new LinkCalls(this);
     this.#stream = stream;
     this.#now = now;
     this.#events = events;
@@ -134,7 +133,7 @@ export class Link implements FrameReaderLink {
   }
 
   #request(call: Call, fields: RequestFields): void {
-    const id = call.wantsAnswer ? this.calls.add(call) : 0;
+    const id = call.wantsAnswer ? this.calls.add(call, this) : 0;
     this.#bytes -= writeRequestFrame(this.#out.writer, id, fields);
     this.#frames--;
     this.#out.flushSoon();
@@ -149,7 +148,7 @@ export class Link implements FrameReaderLink {
   }
 
   #connect(call: Call, request: Buffer): void {
-    writeConnect(this.#out.writer, this.calls.add(call), request);
+    writeConnect(this.#out.writer, this.calls.add(call, this), request);
     this.#bytes -= request.length;
     this.#frames--;
     this.#out.flushSoon();
@@ -195,7 +194,7 @@ export class Link implements FrameReaderLink {
   }
 
   cancel(call: Call): void {
-    const id = call.slotId;
+    const id = call.pendingId;
     this.calls.remove(call);
     this.#onGivenUp(call);
     this.send((writer) => {
@@ -382,19 +381,5 @@ export class Link implements FrameReaderLink {
   #failWaiting(): void {
     for (let one = this.#waiting.take(); one !== null; one = this.#waiting.take())
       one.call.fail(failure('BACKEND_AWAY'));
-  }
-}
-
-/** The calls in flight on a link; what `call.slot` holds meanwhile. */
-class LinkCalls extends CallTable {
-  readonly #link: Link;
-
-  constructor(link: Link) {
-    super(LINK_ID_MAX);
-    this.#link = link;
-  }
-
-  cancel(call: Call): void {
-    this.#link.cancel(call);
   }
 }

@@ -1,7 +1,6 @@
 /** Calls that a link cannot take yet, since the backend has set a bound: in their order, and not many. */
-import type { Call } from '../call.ts';
+import type { Call, PendingCall } from '../call.ts';
 import type { RequestFields } from '../../contract/gateway-frames.ts';
-import type { Slot } from '../grpc/unary-calls.ts';
 
 /** Calls that wait on one link; beyond it they are refused. */
 export const WAITING_CALLS_MAX = 1_000;
@@ -11,7 +10,7 @@ export const WAITING_BYTES_MAX = 8 * 1024 * 1024;
 /** A request, or a ConnectRequest that is encoded already. */
 export type Waiting = { readonly call: Call; readonly what: RequestFields | Buffer };
 
-export class SendQueue implements Slot {
+export class SendQueue implements PendingCall {
   readonly #onCancel: (call: Call) => void;
   #calls: Waiting[] = [];
   #bytes = 0;
@@ -31,7 +30,7 @@ export class SendQueue implements Slot {
     if (this.size >= WAITING_CALLS_MAX || this.#bytes + bytes > WAITING_BYTES_MAX) return false;
     this.#calls.push({ call, what });
     this.#bytes += bytes;
-    call.slot = this;
+    call.pending = this;
     return true;
   }
 
@@ -40,7 +39,7 @@ export class SendQueue implements Slot {
     const first = this.#calls.shift();
     if (first === undefined) return null;
     this.#bytes -= bytesOf(first.what);
-    first.call.slot = null;
+    first.call.pending = null;
     return first;
   }
 
@@ -49,7 +48,7 @@ export class SendQueue implements Slot {
     if (at < 0) return;
     const [gone] = this.#calls.splice(at, 1);
     this.#bytes -= bytesOf(gone!.what);
-    call.slot = null;
+    call.pending = null;
     this.#onCancel(call);
   }
 }

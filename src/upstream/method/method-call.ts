@@ -1,4 +1,4 @@
-/** A call to a method in flight: what `call.slot` holds meanwhile. */
+/** A call to a method in flight. */
 import {
   type ClientReadableStream,
   type ClientUnaryCall,
@@ -8,7 +8,7 @@ import {
 } from '@grpc/grpc-js';
 
 import { Timeout, type TimerWheel } from '../../timer-wheel.ts';
-import type { Call } from '../call.ts';
+import type { Call, PendingCall } from '../call.ts';
 import type { MethodAddress } from './method-address.ts';
 import type { MethodRequest } from './method-channel.ts';
 import type { Method, Schema } from './schema.ts';
@@ -35,27 +35,29 @@ export type Outcome = {
   readonly ended: Ended;
 };
 
-/** A call has its slot as long as somebody waits for what comes of it. */
-function isAwaited(sent: Sent, slot: unknown): boolean {
-  return sent.call.slot === slot;
+/** A call is pending as long as somebody waits for what comes of it. */
+function isAwaited(sent: Sent, pending: PendingCall): boolean {
+  return sent.call.pending === pending;
 }
 
 /** The time is over; or the client has left, which says nothing about the backend. */
 function giveUp({ call, address }: Sent, now: number): void {
-  call.slot = null;
+  call.pending = null;
   if (call.deadline <= now) address.failed();
 }
 
-export class UnaryInFlight {
+export class UnaryInFlight implements PendingCall {
   readonly #sent: Sent;
+  readonly #wheel: TimerWheel;
   readonly #emitter: ClientUnaryCall;
   #body: Buffer | null = null;
   #initial: Metadata | null = null;
   #error: ServiceError | null = null;
 
-  constructor(sent: Sent, onEnd: (outcome: Outcome) => void) {
+  constructor(sent: Sent, wheel: TimerWheel, onEnd: (outcome: Outcome) => void) {
     this.#sent = sent;
-    sent.call.slot = this;
+    this.#wheel = wheel;
+    sent.call.pending = this;
     sent.address.enter();
     this.#emitter = sent.address.channel.unary(sent.request, (error, bytes) => {
       this.#error = error;
@@ -68,7 +70,7 @@ export class UnaryInFlight {
     this.#emitter.on('status', (ended) => {
       sent.address.leave();
       if (!isAwaited(sent, this)) return;
-      sent.call.slot = null;
+      sent.call.pending = null;
       onEnd({
         sent: this.#sent,
         body: this.#body,
@@ -78,13 +80,13 @@ export class UnaryInFlight {
     });
   }
 
-  cancel(now: number): void {
-    giveUp(this.#sent, now);
+  cancel(): void {
+    giveUp(this.#sent, this.#wheel.now());
     this.#emitter.cancel();
   }
 }
 
-export class StreamInFlight {
+export class StreamInFlight implements PendingCall {
   readonly #sent: Sent;
   readonly #stream: ClientReadableStream<Buffer>;
   readonly #wheel: TimerWheel;
@@ -108,7 +110,7 @@ export class StreamInFlight {
     this.#caughtUp = new Timeout(() => {
       this.#goOn();
     });
-    sent.call.slot = this;
+    sent.call.pending = this;
     sent.address.enter();
     this.#stream = sent.address.channel.stream(sent.request);
     this.#stream.on('metadata', (metadata) => {
@@ -132,8 +134,8 @@ export class StreamInFlight {
     });
   }
 
-  cancel(now: number): void {
-    giveUp(this.#sent, now);
+  cancel(): void {
+    giveUp(this.#sent, this.#wheel.now());
     this.#wheel.cancel(this.#caughtUp);
     this.#stream.cancel();
   }
@@ -143,7 +145,7 @@ export class StreamInFlight {
     const ended = this.#ended;
     if (ended === null || !isAwaited(this.#sent, this)) return;
     if (!this.#isRead && ended.code === status.OK) return;
-    this.#sent.call.slot = null;
+    this.#sent.call.pending = null;
     this.#wheel.cancel(this.#caughtUp);
     this.#onEnd({ sent: this.#sent, body: null, initial: this.#initial, ended });
   }

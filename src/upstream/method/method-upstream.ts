@@ -134,10 +134,6 @@ export class MethodUpstream implements Upstream {
     this.#start({ call, method, schema, address, request });
   }
 
-  cancel(call: Call): void {
-    (call.slot as UnaryInFlight | StreamInFlight | null)?.cancel(this.#options.wheel.now());
-  }
-
   connect(_ask: ConnectAsk): Promise<Accepted | Failure> {
     const why = `backend ${this.#options.name} has mode: method, and so no Connect; name another in auth.backend`;
     return Promise.resolve(failure('UNSUPPORTED', why));
@@ -189,7 +185,8 @@ export class MethodUpstream implements Upstream {
   }
 
   #start(sent: Sent): void {
-    if (sent.method.kind === 'unary') new UnaryInFlight(sent, this.#onUnaryEnd);
+    if (sent.method.kind === 'unary')
+      new UnaryInFlight(sent, this.#options.wheel, this.#onUnaryEnd);
     else new StreamInFlight(sent, this.#options.wheel, this.#onMessage, this.#onStreamEnd);
   }
 
@@ -214,7 +211,7 @@ export class MethodUpstream implements Upstream {
     const { call } = sent;
     // A notify may outlive its session; nobody hears the rest.
     if (call.session.state === 'closed') {
-      call.slot = null;
+      call.pending = null;
       call.sent();
       return false;
     }
@@ -223,7 +220,7 @@ export class MethodUpstream implements Upstream {
     const route = call.target.pushRoute || call.clientRoute;
     this.#host.push({ ...PUSH, route, body }, call.session);
     // The push may have closed the session, and ended the call with it.
-    return call.slot !== null;
+    return call.pending !== null;
   };
 
   readonly #onStreamEnd = (outcome: Outcome): void => {
@@ -241,7 +238,7 @@ export class MethodUpstream implements Upstream {
       return this.#transcoder.toJson(method.output, schema.registry, bytes);
     } catch (error) {
       if (!(error instanceof AnswerError)) throw error;
-      call.slot = null;
+      call.pending = null;
       address.failed();
       this.#fail(call, failure('BAD_REPLY', error.told || undefined), 'bad reply', () => {
         return `${method.path} answered what is no ${method.output.typeName}: ${error.message}`;

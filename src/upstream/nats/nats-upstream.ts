@@ -8,7 +8,7 @@ import { isPubAck } from '../../contract/pub-ack.ts';
 import { type Failure, failure } from '../../errors.ts';
 import type { Lane } from '../../session/lane.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
-import type { Call } from '../call.ts';
+import type { Call, PendingCall } from '../call.ts';
 import { CallTable } from '../call-table.ts';
 import { ConnectCall } from '../connect-call.ts';
 import { CALL_BYTES, Waiting } from '../waiting.ts';
@@ -89,14 +89,14 @@ export class NatsAnswers {
   }
 
   /** Keeps a call until there is room: what is with the client library cannot be taken back. */
-  hold(call: Call): void {
+  hold(call: Call, pending: PendingCall): void {
     if (this.unsentBytes + CALL_BYTES + call.body.length > NATS_UNSENT_BYTES_MAX) {
       call.fail(failure('OVERLOADED', 'NATS does not take what it is given'));
       return;
     }
     // A small view may hold a large buffer.
     call.body = Buffer.from(call.body);
-    this.held.add(call);
+    this.held.add(call, pending);
   }
 
   /** NATS has taken what it was given. */
@@ -166,7 +166,7 @@ export type NatsUpstreamEvents = {
   onTrouble(kind: 'nobody' | 'late' | 'answer' | 'size', subject: string, why: string): void;
 };
 
-export class NatsUpstream implements Upstream {
+export class NatsUpstream implements Upstream, PendingCall {
   readonly oneAtATime = false;
   readonly #connector: NatsConnector;
   readonly #subjects: Subjects;
@@ -202,23 +202,20 @@ export class NatsUpstream implements Upstream {
       call.fail(failure('BUS_AWAY'));
       return;
     }
+    call.pending = this;
     this.#turn.push(call);
     if (this.#turn.length === 1) setImmediate(this.#publishTurn);
   }
 
   cancel(call: Call): void {
-    if (call.slot === this.#answers.calls) {
-      this.#answers.calls.remove(call);
+    if (this.#answers.calls.remove(call)) {
       if (call.deadline <= this.#wheel.now()) {
         call.told = true;
         this.#events.onTrouble('late', this.subjectOf(call), 'the backend did not answer in time');
       }
       return;
     }
-    if (call.slot === this.#answers.held) {
-      this.#answers.held.cancel(call);
-      return;
-    }
+    if (this.#answers.held.remove(call)) return;
     const at = this.#turn.lastIndexOf(call);
     if (at >= 0) this.#turn[at] = null;
   }
@@ -244,7 +241,7 @@ export class NatsUpstream implements Upstream {
   /** False: it has not left, and the call has failed. */
   #ask(call: Call, what: Omit<Outgoing, 'reply'>): boolean {
     const reply = call.wantsAnswer
-      ? { reply: this.#subjects.answer(this.#answers.calls.add(call)) }
+      ? { reply: this.#subjects.answer(this.#answers.calls.add(call, this)) }
       : {};
     const unsent = send(this.#connector, { ...what, ...reply });
     if (unsent === null) return true;
@@ -328,7 +325,7 @@ export class NatsUpstream implements Upstream {
     for (const call of turn) {
       if (call === null) continue;
       if (this.#answers.hasRoom) this.publish(call);
-      else this.#answers.hold(call);
+      else this.#answers.hold(call, this);
     }
   };
 

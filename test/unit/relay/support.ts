@@ -6,14 +6,14 @@ import { RouteTable } from '../../../src/routing/route-table.ts';
 import type { Rule } from '../../../src/routing/rule.ts';
 import type { Session } from '../../../src/session/session.ts';
 import type { SessionLimits } from '../../../src/session/session-parts.ts';
-import type { Call } from '../../../src/upstream/call.ts';
+import type { Call, PendingCall } from '../../../src/upstream/call.ts';
 import type { Reply, Upstream } from '../../../src/upstream/upstream.ts';
 import { activate, makeWorld, RecordingHost } from '../session/support.ts';
 
 export const REPLY: Reply = { body: null, failure: null, patch: null, pushes: [], close: null };
 
 /** The far end. */
-export class ScriptedBackend implements Upstream {
+export class ScriptedBackend implements Upstream, PendingCall {
   readonly oneAtATime = false;
   /** Sent and not ended, oldest first. */
   readonly calls: Call[] = [];
@@ -28,6 +28,7 @@ export class ScriptedBackend implements Upstream {
 
   send(call: Call): void {
     this.sent++;
+    call.pending = this;
     this.calls.push(call);
     this.onSend(call);
   }

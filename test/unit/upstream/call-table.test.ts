@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import fc from 'fast-check';
 
-import { Call, type CallEnd } from '../../../src/upstream/call.ts';
+import { Call, type CallEnd, type PendingCall } from '../../../src/upstream/call.ts';
 import { CallTable } from '../../../src/upstream/call-table.ts';
 
 const nothing = () => {};
@@ -15,13 +15,14 @@ const END: CallEnd = {
   answer: nothing,
   sent: nothing,
 };
+const PENDING: PendingCall = { cancel: nothing };
 const newCall = () => new Call(END);
 
 describe('numbers', () => {
   test('count up from 1 and find their calls once', () => {
     const table = new CallTable(0xffff_ffff);
     const calls = [newCall(), newCall(), newCall()];
-    expect(calls.map((call) => table.add(call))).toEqual([1, 2, 3]);
+    expect(calls.map((call) => table.add(call, PENDING))).toEqual([1, 2, 3]);
     expect(table.take(2)).toBe(calls[1]);
     expect(table.take(2)).toBeNull();
     expect(table.find(3)).toBe(calls[2]);
@@ -42,7 +43,7 @@ describe('numbers', () => {
     for (let i = 0; i < 1_000_000; i++) {
       if (inFlight.length === 0 || next(1_000) >= 500 + (inFlight.length - 300)) {
         const call = newCall();
-        const id = table.add(call);
+        const id = table.add(call, PENDING);
         if (id <= last) wrong.push(`${id} after ${last}`);
         last = id;
         inFlight.push({ id, call });
@@ -77,7 +78,7 @@ describe('numbers', () => {
           let fits = true;
           if (step === 'add') {
             const added = newCall();
-            const number = table.add(added);
+            const number = table.add(added, PENDING);
             fits = number >= 1 && number <= idMax && !model.has(number);
             model.set(number, added);
           } else if (step === 'take') {
@@ -99,7 +100,7 @@ describe('numbers', () => {
 
   test.each([0, -1, 1.5, Number.NaN, 257, 2 ** 53, Infinity])('%d finds nothing', (id) => {
     const table = new CallTable(0xffff_ffff);
-    table.add(newCall());
+    table.add(newCall(), PENDING);
     expect(table.find(id)).toBeNull();
     expect(table.take(id)).toBeNull();
     expect(table.size).toBe(1);
@@ -110,11 +111,11 @@ describe('at the last number', () => {
   test('it begins again at 1 and passes over what is still taken', () => {
     const table = new CallTable(5);
     const first = newCall();
-    expect(table.add(first)).toBe(1);
+    expect(table.add(first, PENDING)).toBe(1);
     const ids: number[] = [];
     for (let i = 0; i < 10; i++) {
       const call = newCall();
-      ids.push(table.add(call));
+      ids.push(table.add(call, PENDING));
       table.remove(call);
     }
     expect(ids).toEqual([2, 3, 4, 5, 2, 3, 4, 5, 2, 3]);
@@ -124,10 +125,10 @@ describe('at the last number', () => {
   test('a place taken by a number of an earlier round is passed over', () => {
     const table = new CallTable(0xffff_ffff);
     const old = newCall();
-    table.add(old);
-    for (let i = 2; i <= 256; i++) table.take(table.add(newCall()));
+    table.add(old, PENDING);
+    for (let i = 2; i <= 256; i++) table.take(table.add(newCall(), PENDING));
     // 257 would stand where 1 stands.
-    expect(table.add(newCall())).toBe(258);
+    expect(table.add(newCall(), PENDING)).toBe(258);
     expect(table.find(1)).toBe(old);
   });
 });
@@ -136,7 +137,7 @@ describe('growth', () => {
   test('keeps every call, many times over', () => {
     const table = new CallTable(0xffff_ffff);
     const calls = Array.from({ length: 20_000 }, newCall);
-    const ids = calls.map((call) => table.add(call));
+    const ids = calls.map((call) => table.add(call, PENDING));
     expect(table.size).toBe(20_000);
     expect(calls.every((call, i) => table.find(ids[i]!) === call)).toBe(true);
     expect(calls.every((call, i) => table.take(ids[i]!) === call)).toBe(true);
@@ -148,18 +149,18 @@ describe('a call that is taken out', () => {
   test('twice is out once', () => {
     const table = new CallTable(100);
     const call = newCall();
-    table.add(call);
-    table.add(newCall());
+    table.add(call, PENDING);
+    table.add(newCall(), PENDING);
     table.remove(call);
     table.remove(call);
     expect(table.size).toBe(1);
-    expect(call.slot).toBeNull();
+    expect(call.pending).toBeNull();
   });
 
   test('is another table’s own affair', () => {
     const [one, other] = [new CallTable(100), new CallTable(100)];
     const call = newCall();
-    one.add(call);
+    one.add(call, PENDING);
     other.remove(call);
     expect(one.find(1)).toBe(call);
   });
@@ -169,7 +170,7 @@ describe('taking all', () => {
   test('leaves out a call that ended while another was being ended', () => {
     const table = new CallTable(100);
     const calls = [newCall(), newCall(), newCall()];
-    for (const call of calls) table.add(call);
+    for (const call of calls) table.add(call, PENDING);
     const ended: Call[] = [];
     for (const call of table.takeAll()) {
       ended.push(call);

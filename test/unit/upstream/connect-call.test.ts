@@ -5,7 +5,7 @@ import type { JsonObject } from '../../../src/contract/commands.ts';
 import { type Failure, failure } from '../../../src/errors.ts';
 import { Lane } from '../../../src/session/lane.ts';
 import { TimerWheel, WHEEL_TICK_MS } from '../../../src/timer-wheel.ts';
-import type { Call } from '../../../src/upstream/call.ts';
+import type { Call, PendingCall } from '../../../src/upstream/call.ts';
 import { ConnectCall } from '../../../src/upstream/connect-call.ts';
 import { ReplyUpstream } from '../../../src/upstream/reply-upstream.ts';
 import type { Accepted, ConnectAsk } from '../../../src/upstream/upstream.ts';
@@ -15,14 +15,14 @@ import { connect } from '../session/support.ts';
 const ACCEPTED: Accepted = { patch: null, user: { hi: 1 }, expiresInMs: 0 };
 
 /** An upstream that writes down what is cancelled. */
-class Cancels extends ReplyUpstream {
+class Cancels extends ReplyUpstream implements PendingCall {
   readonly calls: Call[] = [];
 
   constructor() {
     super({});
   }
 
-  override cancel(call: Call): void {
+  cancel(call: Call): void {
     this.calls.push(call);
   }
 }
@@ -45,6 +45,7 @@ function stage(more: Partial<ConnectAsk> = {}) {
   const read = (body: Uint8Array): Accepted | Failure =>
     body.length > 0 ? ACCEPTED : failure('BAD_REPLY', 'empty');
   const call = new ConnectCall(ask, upstream, wheel, read);
+  if (!call.ended) call.pending = upstream;
   return { clock, wheel, upstream, call };
 }
 

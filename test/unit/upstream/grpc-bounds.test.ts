@@ -102,7 +102,7 @@ describe('calls that wait', () => {
       calls[2],
       null,
     ]);
-    for (const call of calls) expect(call.slot).toBeNull();
+    for (const call of calls) expect(call.pending).toBeNull();
   });
 
   test('are bounded in number and in bytes, and make room as they go', () => {

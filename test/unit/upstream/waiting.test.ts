@@ -2,8 +2,10 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 
-import { Call, type CallEnd } from '../../../src/upstream/call.ts';
+import { Call, type CallEnd, type PendingCall } from '../../../src/upstream/call.ts';
 import { Waiting } from '../../../src/upstream/waiting.ts';
+
+const PENDING: PendingCall = { cancel: () => {} };
 
 function call(bytes = 0): Call {
   const made = new Call({} as CallEnd);
@@ -16,7 +18,7 @@ type Step = (waiting: Waiting, model: Call[]) => void;
 const STEPS: Readonly<Record<string, Step>> = {
   add(waiting, model) {
     const one = call();
-    expect(waiting.add(one)).toBe(true);
+    expect(waiting.add(one, PENDING)).toBe(true);
     model.push(one);
   },
   take(waiting, model) {
@@ -24,11 +26,11 @@ const STEPS: Readonly<Record<string, Step>> = {
   },
   cancelFirst(waiting, model) {
     const one = model.shift();
-    if (one !== undefined) waiting.cancel(one);
+    if (one !== undefined) waiting.remove(one);
   },
   cancelLast(waiting, model) {
     const one = model.pop();
-    if (one !== undefined) waiting.cancel(one);
+    if (one !== undefined) waiting.remove(one);
   },
 };
 
@@ -41,7 +43,7 @@ test('is a queue whatever is added, taken and cancelled', () => {
       for (const what of steps) {
         STEPS[what]!(waiting, model);
         expect(waiting.isEmpty).toBe(model.length === 0);
-        expect(model.every(({ slot }) => slot === waiting)).toBe(true);
+        expect(model.every(({ pending }) => pending === PENDING)).toBe(true);
       }
       for (const one of model) expect(waiting.take()).toBe(one);
       expect(waiting.take()).toBeNull();
@@ -53,16 +55,16 @@ test('is a queue whatever is added, taken and cancelled', () => {
 test('many pass through it, taken or cancelled, and those that wait keep their order', () => {
   const waiting = new Waiting(10_000_000);
   const stays = Array.from({ length: 5 }, () => call());
-  for (const one of stays) expect(waiting.add(one)).toBe(true);
+  for (const one of stays) expect(waiting.add(one, PENDING)).toBe(true);
   for (let i = 0; i < 10_000; i++) {
     const one = call(1_000);
-    expect(waiting.add(one)).toBe(true);
-    waiting.cancel(one);
+    expect(waiting.add(one, PENDING)).toBe(true);
+    waiting.remove(one);
   }
   for (const one of stays) expect(waiting.take()).toBe(one);
   for (let i = 0; i < 10_000; i++) {
     const one = call(1_000);
-    expect(waiting.add(one)).toBe(true);
+    expect(waiting.add(one, PENDING)).toBe(true);
     expect(waiting.take()).toBe(one);
   }
 });
@@ -70,9 +72,9 @@ test('many pass through it, taken or cancelled, and those that wait keep their o
 test('bytes are bounded, and a place that is cancelled is free again', () => {
   const waiting = new Waiting(10_000);
   const big = call(8_000);
-  expect(waiting.add(big)).toBe(true);
-  expect(waiting.add(call(0))).toBe(false);
-  waiting.cancel(big);
-  expect(big.slot).toBeNull();
-  expect(waiting.add(call(8_000))).toBe(true);
+  expect(waiting.add(big, PENDING)).toBe(true);
+  expect(waiting.add(call(0), PENDING)).toBe(false);
+  waiting.remove(big);
+  expect(big.pending).toBeNull();
+  expect(waiting.add(call(8_000), PENDING)).toBe(true);
 });
