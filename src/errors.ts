@@ -115,9 +115,9 @@ export function reasonOfCode(code: number): Reason {
   return REASON_OF_CODE.get(code) ?? 'BACKEND_ERROR';
 }
 
-/** Tells a reason why not from what was wanted. */
+/** Tells a reason why not from what was wanted: nothing else has a `detail`. */
 export function isFailure(value: object): value is Failure {
-  return 'retryAfterMs' in value && 'reason' in value;
+  return 'detail' in value;
 }
 
 /** True when the gateway itself gives this reason (so it may be a metric label). */

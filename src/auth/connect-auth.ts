@@ -6,7 +6,7 @@ import { inBackground } from '../background.ts';
 import type { SessionCommands } from '../bus/session-commands.ts';
 import { mayConnect } from '../config/client-rules.ts';
 import { readPublicKey } from '../dialect/signature.ts';
-import type { Failure } from '../errors.ts';
+import { type Failure, isFailure } from '../errors.ts';
 import type { HandshakeRequest } from '../protocol/handshake.ts';
 import type { JsonObject } from '../contract/commands.ts';
 import type { Session } from '../session/session.ts';
@@ -78,7 +78,7 @@ export class ConnectAuth {
       return;
     }
     const answer = server.accept(request, undefined);
-    if (answer instanceof Uint8Array) session.accept(answer);
+    if (!isFailure(answer)) session.accept(answer);
     else this.#refuse(session, answer);
   }
 
@@ -120,13 +120,13 @@ export class ConnectAuth {
     const deadline = session.openedAt + this.#parts.handshakeMs;
     const outcome = await this.#ask(session, guest, { refresh: false, deadline });
     if (session.state === 'closed') return;
-    if ('reason' in outcome) {
+    if (isFailure(outcome)) {
       this.#refuse(session, outcome);
       return;
     }
     // Before anything of it is in force: an answer that fits in no packet lets nobody in.
     const answer = session.server.accept(request, outcome.user ?? undefined);
-    if (!(answer instanceof Uint8Array)) {
+    if (isFailure(answer)) {
       this.#refuse(session, answer);
       return;
     }
@@ -164,7 +164,7 @@ export class ConnectAuth {
   async #apply(session: Session, { patch }: Accepted): Promise<Failure | null> {
     if (patch === null) return null;
     const changed = this.#parts.sessionCommands.patch(session, patch);
-    if ('code' in changed) return changed;
+    if (isFailure(changed)) return changed;
     await changed.confirmed;
     return null;
   }
@@ -205,14 +205,14 @@ export class ConnectAuth {
     const deadline = wheel.now() + Math.min(left, REFRESH_TIMEOUT_MS);
     const outcome = await this.#ask(session, guest, { refresh: true, deadline });
     if (session.state === 'closed') return;
-    if ('reason' in outcome && AWAY.has(outcome.reason)) {
+    if (isFailure(outcome) && AWAY.has(outcome.reason)) {
       wheel.set(
         guest.alarm,
         Math.max(1, Math.min(guest.tryAgainMs!, guest.expiresAt - wheel.now())),
       );
       return;
     }
-    const refused = 'reason' in outcome ? outcome : await this.#apply(session, outcome);
+    const refused = isFailure(outcome) ? outcome : await this.#apply(session, outcome);
     if ((session.state as string) === 'closed') return;
     if (refused === null) {
       this.#setExpiry(session, guest, (outcome as Accepted).expiresInMs);

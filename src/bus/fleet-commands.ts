@@ -177,7 +177,7 @@ export class FleetCommands {
 export async function settle(
   changed: ReturnType<SessionCommands['patch']>,
 ): Promise<Changes | Failure> {
-  if ('code' in changed) return changed;
+  if (isFailure(changed)) return changed;
   if (changed.confirmed !== null) await changed.confirmed;
   return { changed: changed.changed, version: changed.version };
 }

@@ -1,6 +1,6 @@
 /** What backends and operators ask of this gateway's sessions, done: push, kick, change, look up. */
 import type { Wire } from '../dialect/wire.ts';
-import { type Failure, failure } from '../errors.ts';
+import { type Failure, failure, isFailure } from '../errors.ts';
 import { CONVERT_BYTES } from '../protocol/convert.ts';
 import type { Encoded } from '../protocol/packet.ts';
 import {
@@ -182,7 +182,7 @@ class Forms {
   #encode(wire: Wire): Encoded | null {
     const { route, body } = this.#push;
     const encoded = wire.push(route, body);
-    if (encoded instanceof Uint8Array) return encoded;
+    if (!isFailure(encoded)) return encoded;
     this.#events.onUnsayable(route, encoded.message);
     return null;
   }

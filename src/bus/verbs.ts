@@ -145,7 +145,7 @@ async function patchAll(
   let changed = 0;
   let version = 0;
   for (const outcome of outcomes) {
-    if ('code' in outcome) return outcome;
+    if (isFailure(outcome)) return outcome;
     changed += outcome.changed;
     version = Math.max(version, outcome.version);
   }

@@ -3,7 +3,7 @@
  * whichever way a call comes: `grpc-handlers.ts` on the control port, `json-api.ts` on the admin port.
  */
 import { FLEET_WAIT_MS, type FleetCommands } from '../bus/fleet-commands.ts';
-import { type Failure, GatewayError, isOwnReason, REASONS } from '../errors.ts';
+import { type Failure, GatewayError, isFailure, isOwnReason, REASONS } from '../errors.ts';
 import {
   type CloseMessage,
   type DurationMessage,
@@ -136,9 +136,9 @@ async function change(
 
 /** The value, or its Failure thrown. */
 function orThrow<T extends object>(value: T | Failure): T {
-  if (!('retryAfterMs' in value && 'reason' in value)) return value;
-  const why = value as Failure;
-  throw new GatewayError(isOwnReason(why.reason) ? why.reason : 'BACKEND_ERROR', why.message);
+  if (!isFailure(value)) return value;
+  const { reason, message } = value;
+  throw new GatewayError(isOwnReason(reason) ? reason : 'BACKEND_ERROR', message);
 }
 
 /** What a caller is told of an error; one that is no caller's fault goes to `onError` as well. */

@@ -6,7 +6,7 @@
  * Every way out of here goes through `#release`, which is where a call leaves the session, the lane and the
  * wheel; so a request is answered once, whatever dies. Guarded by test/integration/invariants.test.ts.
  */
-import { type Failure, failure, isOwnReason } from '../errors.ts';
+import { type Failure, failure, isOwnReason, isFailure } from '../errors.ts';
 import type { BadSignature } from '../dialect/wire.ts';
 import type { Message } from '../protocol/message.ts';
 import { isReserved } from '../routing/reserved.ts';
@@ -105,7 +105,7 @@ export class Relay implements CallEnd {
   onMessage(session: Session, message: Message): void {
     const now = this.#wheel.now();
     const target = this.#target(session, message, now);
-    if ('code' in target) {
+    if (isFailure(target)) {
       this.refuse(session, message, target);
       return;
     }
@@ -197,7 +197,7 @@ export class Relay implements CallEnd {
     const { session, clientRoute: route } = call;
     if (call.wantsAnswer && session.state !== 'closed') {
       const encoded = session.wire.answer(call.rawId, route, body, call.target.codec);
-      if (!(encoded instanceof Uint8Array)) {
+      if (isFailure(encoded)) {
         this.#host.onBadReply(call, encoded);
         call.told = true;
         this.fail(call, encoded);

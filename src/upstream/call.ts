@@ -91,6 +91,11 @@ export class Call extends WheelEntry implements Queued, InFlight {
     this.#end = end;
   }
 
+  /** Milliseconds until the deadline, whole and at least 1. @param now On the monotonic clock. */
+  leftMs(now: number): number {
+    return Math.max(1, Math.round(this.deadline - now));
+  }
+
   start(): void {
     this.#end.start(this);
   }

@@ -3,7 +3,7 @@
  * like any other. But it is one per connection, so it is not pooled, keeps its own deadline, and ends in a promise.
  */
 import { JSON_DEPTH_MAX_TO_BACKENDS as DEPTH_MAX, nestsTooDeep } from '../contract/json-depth.ts';
-import { type Failure, failure } from '../errors.ts';
+import { type Failure, failure, isFailure } from '../errors.ts';
 import { type TimerWheel, WHEEL_TICK_MS } from '../timer-wheel.ts';
 import { Call, type CallEnd } from './call.ts';
 import type { Accepted, ConnectAsk, Reply, Upstream } from './upstream.ts';
@@ -52,15 +52,10 @@ export class ConnectCall extends Call {
     return this.#ended;
   }
 
-  /** Milliseconds until the deadline, at least 1. */
-  get leftMs(): number {
-    return Math.max(1, Math.round(this.deadline - this.#wheel.now()));
-  }
-
   /** What the backend has said. */
   answered(outcome: Accepted | Failure): void {
     if (this.#ended) return;
-    this.refused = 'code' in outcome && outcome.reason !== 'BAD_REPLY';
+    this.refused = isFailure(outcome) && outcome.reason !== 'BAD_REPLY';
     this.#settle(outcome);
   }
 

@@ -2,7 +2,7 @@
 import type { SessionCommands } from '../bus/session-commands.ts';
 import type { FleetCommands } from '../bus/fleet-commands.ts';
 import type { Clock } from '../clock.ts';
-import { type Failure, failure, isOwnReason, REASONS } from '../errors.ts';
+import { type Failure, failure, isOwnReason, REASONS, isFailure } from '../errors.ts';
 import type { MessageFault } from '../protocol/message.ts';
 import type { Relay, RelayHost } from '../relay/relay.ts';
 import { CLOSE_REASONS } from '../session/close-reason.ts';
@@ -148,7 +148,7 @@ export function makeRelayHost(parts: RelayHostParts): RelayHost {
   return {
     patch(session, patch) {
       const changed = sessionCommands.patch(session, patch);
-      if (!('code' in changed)) return null;
+      if (!isFailure(changed)) return null;
       const left = throttle.allow(`patch ${changed.reason}`);
       if (left !== null)
         log.warn(

@@ -13,7 +13,14 @@ import { JsonApi } from '../../src/control/json-api.ts';
 import type { Definitions } from '../../src/control/json-messages.ts';
 import type { Methods } from '../../src/control/service.ts';
 import { PitayaDialect } from '../../src/dialect/pitaya.ts';
-import { failure, GatewayError, type Reason, reasonOfCode, REASONS } from '../../src/errors.ts';
+import {
+  failure,
+  GatewayError,
+  isFailure,
+  type Reason,
+  reasonOfCode,
+  REASONS,
+} from '../../src/errors.ts';
 import { packetOffset } from '../../src/protocol/packet.ts';
 import { POMELO } from './session/support.ts';
 
@@ -61,6 +68,21 @@ test('the reasons are these and no others', () => {
 function bodyOf(encoded: Buffer | null): unknown {
   return JSON.parse(encoded!.subarray(packetOffset(encoded!) + 6).toString());
 }
+
+test.each<readonly [what: string, value: object]>([
+  ['bytes', Buffer.from('{"code":500}')],
+  [
+    'a close, which has a reason and a code too',
+    { reason: 'r', code: 7, kick: false, retryAfterMs: 5 },
+  ],
+  [
+    'a change that says more than it must',
+    { changed: 1, version: 2, reason: 'bound', code: 0, message: '' },
+  ],
+])('a failure is told from %s', (_what, value) => {
+  expect(isFailure(value)).toBe(false);
+  expect(isFailure(failure('CLOSING'))).toBe(true);
+});
 
 describe('a request that fails', () => {
   test.each(ROWS)('for %s: the client is told %i', (reason, code, _grpc, pitayaCode, log, msg) => {

@@ -5,7 +5,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 
 import { type Clock, within } from '../../clock.ts';
-import { type Failure, failure } from '../../errors.ts';
+import { type Failure, failure, isFailure } from '../../errors.ts';
 import { tooMuch } from '../../protocol/convert.ts';
 import type { Lane } from '../../session/lane.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
@@ -129,7 +129,7 @@ export class DialInUpstream implements Upstream {
       return;
     }
     const session = this.#sessionBytes(call);
-    if (!(session instanceof Uint8Array)) {
+    if (isFailure(session)) {
       call.fail(session);
       return;
     }
@@ -139,7 +139,7 @@ export class DialInUpstream implements Upstream {
       notify: !call.wantsAnswer,
       body: call.body,
       seq: call.seq,
-      timeoutMs: Math.max(1, Math.round(call.deadline - this.#options.wheel.now())),
+      timeoutMs: call.leftMs(this.#options.wheel.now()),
       to: call.instance,
       trace: call.trace,
     });
@@ -148,7 +148,7 @@ export class DialInUpstream implements Upstream {
   async connect(ask: ConnectAsk): Promise<Accepted | Failure> {
     const call = new ConnectCall(ask, this, this.#options.wheel, notAReply);
     const bytes = encodeConnectOr(ask);
-    const isSayable = bytes instanceof Uint8Array;
+    const isSayable = !isFailure(bytes);
     const attached = call.ended || !isSayable ? null : this.#placeFor(call);
     if (!isSayable) call.fail(bytes);
     else if (attached === null) call.fail(failure('BACKEND_AWAY'));
@@ -233,7 +233,7 @@ export class DialInUpstream implements Upstream {
     if (known !== null && known.version === session.version && known.ordinal === target.ordinal)
       return known.bytes;
     const bytes = encodeSessionOr(session, forwarded(session.data, target.forward));
-    if (!(bytes instanceof Uint8Array)) return bytes;
+    if (isFailure(bytes)) return bytes;
     const facts: Facts = { version: session.version, ordinal: target.ordinal, bytes };
     lane.facts = facts;
     return bytes;

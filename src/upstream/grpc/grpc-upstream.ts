@@ -3,7 +3,7 @@
  * one address and one link, while that serves, and moves only with nothing in flight, so an instance sees its
  * messages in order.
  */
-import { type Failure, failure } from '../../errors.ts';
+import { type Failure, failure, isFailure } from '../../errors.ts';
 import { hash, instanceFor } from '../../routing/route-table.ts';
 import type { Lane } from '../../session/lane.ts';
 import type { Session } from '../../session/session.ts';
@@ -113,7 +113,7 @@ export class GrpcUpstream implements Upstream {
       return;
     }
     const session = this.#sessionBytes(call);
-    if (!(session instanceof Uint8Array)) {
+    if (isFailure(session)) {
       call.fail(session);
       return;
     }
@@ -123,7 +123,7 @@ export class GrpcUpstream implements Upstream {
       notify: !call.wantsAnswer,
       body: call.body,
       seq: call.seq,
-      timeoutMs: Math.max(1, Math.round(call.deadline - this.#options.wheel.now())),
+      timeoutMs: call.leftMs(this.#options.wheel.now()),
       to: call.instance,
       trace: call.trace,
     });
@@ -132,7 +132,7 @@ export class GrpcUpstream implements Upstream {
   async connect(ask: ConnectAsk): Promise<Accepted | Failure> {
     const call = new ConnectCall(ask, this, this.#options.wheel, notAReply);
     const bytes = encodeConnectOr(ask);
-    const isSayable = bytes instanceof Uint8Array;
+    const isSayable = !isFailure(bytes);
     const way = call.ended || !isSayable ? null : this.#wayFor(call);
     if (!isSayable) call.fail(bytes);
     else if (way === null) call.fail(failure('BACKEND_AWAY'));
@@ -248,7 +248,7 @@ export class GrpcUpstream implements Upstream {
     if (known !== null && known.version === session.version && known.ordinal === target.ordinal)
       return known.bytes;
     const bytes = encodeSessionOr(session, forwarded(session.data, target.forward));
-    if (!(bytes instanceof Uint8Array)) return bytes;
+    if (isFailure(bytes)) return bytes;
     const { epoch } = this.#ways;
     const facts: Facts = { version: session.version, ordinal: target.ordinal, bytes, epoch };
     lane.facts = facts;

@@ -109,7 +109,7 @@ export class UnaryCalls {
   }
 
   connect(call: ConnectCall, request: Buffer): void {
-    const deadline = this.#clock.wallNow() + call.leftMs;
+    const deadline = this.#clock.wallNow() + call.leftMs(this.#clock.now());
     const unary = new UnaryCall(this.#clock, this.#events);
     call.pending = unary;
     this.inFlight++;

@@ -230,11 +230,11 @@ export class HttpUpstream implements Upstream, ExchangeEnd, PendingCall {
   }
 
   #request(call: Call): { path: string; headers: Pairs } {
+    const leftMs = call.leftMs(this.#options.wheel.now());
     if (call instanceof ConnectCall) {
-      const headers = [...this.#headers.own, 'Pith-Timeout-Ms', String(call.leftMs)];
+      const headers = [...this.#headers.own, 'Pith-Timeout-Ms', String(leftMs)];
       return { path: this.#paths.own('/pith/connect'), headers };
     }
-    const leftMs = Math.max(1, Math.round(call.deadline - this.#options.wheel.now()));
     return {
       path: this.#paths.of(call.route, call.target.path),
       headers: this.#headers.of(call, leftMs),

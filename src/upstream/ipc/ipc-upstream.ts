@@ -128,7 +128,7 @@ export class IpcUpstream implements Upstream, PendingCall {
       cmd: call.route,
       payload: call.body,
       seqId,
-      timeoutMs: seqId === 0 ? 0 : this.#leftMs(call),
+      timeoutMs: seqId === 0 ? 0 : call.leftMs(this.#options.wheel.now()),
       trace: call.trace,
       tail: this.#tail(call),
     });
@@ -206,7 +206,10 @@ export class IpcUpstream implements Upstream, PendingCall {
       return;
     }
     ask.lane.place = socket;
-    const facts = { seqId: this.#calls.add(call, this), timeoutMs: call.leftMs };
+    const facts = {
+      seqId: this.#calls.add(call, this),
+      timeoutMs: call.leftMs(this.#options.wheel.now()),
+    };
     const line = this.#ownLine(
       'pith.connect',
       JSON.stringify(connectJson(ask)),
@@ -220,10 +223,6 @@ export class IpcUpstream implements Upstream, PendingCall {
 
   #ownLine(cmd: string, payload: string, tail: string, facts = { seqId: 0, timeoutMs: 0 }): Buffer {
     return writeLine({ cmd, payload: Buffer.from(payload), ...facts, trace: null, tail });
-  }
-
-  #leftMs(call: Call): number {
-    return Math.max(1, Math.round(call.deadline - this.#options.wheel.now()));
   }
 
   #tail({ lane, session, target }: Call): string {

@@ -187,7 +187,7 @@ export class Link implements FrameReaderLink, PendingCall {
   #pump(): void {
     while (this.#waiting.size > 0 && !this.#isSpent && !this.#closed) {
       const { call, what } = this.#waiting.take()!;
-      const timeoutMs = Math.max(1, Math.round(call.deadline - this.#now()));
+      const timeoutMs = call.leftMs(this.#now());
       if ('body' in what) this.#request(call, { ...what, timeoutMs });
       else this.#connect(call, what);
     }

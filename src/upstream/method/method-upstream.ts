@@ -7,7 +7,7 @@ import { Metadata, status } from '@grpc/grpc-js';
 
 import { cut, REASON_CHARACTERS_MAX } from '../../contract/refusal.ts';
 import { within } from '../../clock.ts';
-import { type Failure, failure } from '../../errors.ts';
+import { type Failure, failure, isFailure } from '../../errors.ts';
 import type { Push } from '../../contract/commands.ts';
 import type { Lane } from '../../session/lane.ts';
 import type { Session } from '../../session/session.ts';
@@ -106,7 +106,7 @@ export class MethodUpstream implements Upstream {
       return;
     }
     const method = this.#methodOf(call, schema);
-    if ('code' in method) {
+    if (isFailure(method)) {
       call.fail(method);
       return;
     }
@@ -114,7 +114,7 @@ export class MethodUpstream implements Upstream {
     const message = passesBytes(call)
       ? call.body
       : this.#transcoder.toRequest(method.input, schema.registry, call.body);
-    if (!(message instanceof Uint8Array)) {
+    if (isFailure(message)) {
       call.fail(message);
       return;
     }
@@ -124,7 +124,7 @@ export class MethodUpstream implements Upstream {
       return;
     }
     const { clock, wheel } = this.#options;
-    const leftMs = Math.max(1, Math.round(call.deadline - wheel.now()));
+    const leftMs = call.leftMs(wheel.now());
     const request = {
       path: method.path,
       message,

@@ -234,7 +234,7 @@ export class NatsUpstream implements Upstream, PendingCall {
     this.#ask(call, {
       subject: call.route,
       payload: Buffer.from(JSON.stringify(connectJson(ask))),
-      headers: new HeaderBlock(`Pith-Timeout-Ms: ${call.leftMs}\r\n`),
+      headers: new HeaderBlock(`Pith-Timeout-Ms: ${call.leftMs(this.#wheel.now())}\r\n`),
     });
   }
 
@@ -345,7 +345,7 @@ export class NatsUpstream implements Upstream, PendingCall {
   }
 
   #headers(call: Call): HeaderBlock {
-    const left = Math.max(1, Math.round(call.deadline - this.#wheel.now()));
+    const left = call.leftMs(this.#wheel.now());
     let lines = `${this.#sessionLines(call)}Pith-Seq: ${call.seq}\r\nPith-Route: ${call.route}\r\nPith-Timeout-Ms: ${left}\r\n`;
     if (call.wantsAnswer) lines += `Pith-Id: ${call.session.wire.idOf(call.rawId)}\r\n`;
     if (call.trace !== null) lines += traceLines(call.trace);

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { JsonObject } from '../../../src/contract/commands.ts';
 import { type Failure, failure } from '../../../src/errors.ts';
 import { Lane } from '../../../src/session/lane.ts';
-import { TimerWheel, WHEEL_TICK_MS } from '../../../src/timer-wheel.ts';
+import { TimerWheel } from '../../../src/timer-wheel.ts';
 import type { Call, PendingCall } from '../../../src/upstream/call.ts';
 import { ConnectCall } from '../../../src/upstream/connect-call.ts';
 import { ReplyUpstream } from '../../../src/upstream/reply-upstream.ts';
@@ -66,7 +66,8 @@ describe('it ends', () => {
     const { clock, wheel, upstream, call } = stage();
     clock.advance(4_900);
     expect(call.ended).toBe(false);
-    expect(call.leftMs).toBe(100 - WHEEL_TICK_MS);
+    expect(call.leftMs(clock.now())).toBe(80);
+    expect(call.leftMs(clock.now() + 5_000)).toBe(1);
     clock.advance(100);
     expect(await call.outcome).toMatchObject({ code: 504, reason: 'TIMEOUT' });
     expect(upstream.calls).toEqual([call]);
