@@ -14,7 +14,7 @@ import { Asks } from './asks.ts';
 import type { Bus, Changes, FleetCall, Page } from './bus.ts';
 import type { SessionCommands } from './session-commands.ts';
 import { readErrorOf } from './fleet-answer.ts';
-import { Fleet } from './fleet.ts';
+import { GatewayPeers } from './gateway-peers.ts';
 import { Incoming } from './incoming.ts';
 import { CONFIRM_MS_MAX, NatsInterest } from './interest.ts';
 import { failureOf } from './fleet-commands.ts';
@@ -51,7 +51,7 @@ export class NatsBus implements Bus {
   /** Which subjects of ours a stream captures. */
   readonly streams: StreamWatch;
   #incoming!: Incoming;
-  #fleet!: Fleet;
+  #peers!: GatewayPeers;
 
   constructor(parts: NatsBusParts) {
     const { connector, subjects, clock } = parts;
@@ -85,7 +85,7 @@ export class NatsBus implements Bus {
   attach(registry: Registry, sessionCommands: SessionCommands): void {
     const parts = { ...this.#parts, asks: this.#asks, answers: this.#answers, sessionCommands };
     this.#incoming = new Incoming({ ...parts, registry, interest: this.#interest });
-    this.#fleet = new Fleet(parts);
+    this.#peers = new GatewayPeers(parts);
   }
 
   start(): void {
@@ -105,13 +105,13 @@ export class NatsBus implements Bus {
 
   async close(): Promise<void> {
     this.#parts.wheel.cancel(this.#helloAgain);
-    this.#fleet.bye();
+    this.#peers.bye();
     await this.#connector.drain();
   }
 
   #hello(): void {
-    if (this.#connector.up) this.#fleet.hello();
-    const alone = this.#fleet.size === 0;
+    if (this.#connector.up) this.#peers.hello();
+    const alone = this.#peers.size === 0;
     this.#parts.wheel.set(this.#helloAgain, alone ? HELLO_ALONE_MS : HELLO_EVERY_MS);
   }
 
@@ -139,8 +139,8 @@ export class NatsBus implements Bus {
 
   #pushElsewhere(target: Target, push: Push): Failure | null {
     const subjects = this.#pushSubjects(target);
-    if (subjects === null) return this.#fleet.tell(target, push);
-    const tooLarge = this.#fleet.tooLarge({ ...target, sids: [], uids: [] }, push.body.length);
+    if (subjects === null) return this.#peers.tell(target, push);
+    const tooLarge = this.#peers.tooLarge({ ...target, sids: [], uids: [] }, push.body.length);
     if (tooLarge !== null) return tooLarge;
     const headers = new HeaderBlock(pushLines({ ...push, target }, null));
     for (const subject of subjects) {
@@ -168,15 +168,15 @@ export class NatsBus implements Bus {
   }
 
   pushCounted(target: Target, push: Push, waitMs: number): FleetCall {
-    return this.#fleet.push(target, push, waitMs);
+    return this.#peers.push(target, push, waitMs);
   }
 
   kick(target: Target, close: Close, waitMs: number): FleetCall {
-    return this.#fleet.kick(target, close, waitMs);
+    return this.#peers.kick(target, close, waitMs);
   }
 
   list(target: Target, page: Page, waitMs: number): FleetCall {
-    return this.#fleet.list(target, page, waitMs);
+    return this.#peers.list(target, page, waitMs);
   }
 
   patchSession(sid: string, patch: Patch, waitMs: number): Promise<Changes | Failure> | Failure {

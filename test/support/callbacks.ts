@@ -25,7 +25,7 @@ export const CALLBACK_TYPES: readonly string[] = [
   'EndpointPoolEvents',
   'Errors',
   'ExchangeEnd',
-  'FleetParts',
+  'GatewayPeersParts',
   'FrameHandler',
   'FrameReaderLink',
   'GrpcUpstreamEvents',

@@ -43,7 +43,7 @@ const ANSWER_MARGIN_BYTES = 1_024;
 
 type Verb = 'hello' | 'bye' | 'push' | 'kick' | 'list';
 
-export type FleetParts = {
+export type GatewayPeersParts = {
   readonly gatewayId: string;
   readonly connector: NatsConnector;
   readonly subjects: Subjects;
@@ -56,14 +56,14 @@ export type FleetParts = {
   readonly onRefused: OnRefused;
 };
 
-export class Fleet {
-  readonly #parts: FleetParts;
+export class GatewayPeers {
+  readonly #parts: GatewayPeersParts;
   readonly #connector: NatsConnector;
   readonly #subjects: Subjects;
   readonly #sessionCommands: SessionCommands;
   readonly #others: Others;
 
-  constructor(parts: FleetParts) {
+  constructor(parts: GatewayPeersParts) {
     this.#parts = parts;
     this.#connector = parts.connector;
     this.#subjects = parts.subjects;
