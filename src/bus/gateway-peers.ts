@@ -29,7 +29,7 @@ import type { Asking, Asks } from './asks.ts';
 import type { FleetAnswer, FleetAnswers, FleetCall, Page } from './bus.ts';
 import type { SessionCommands } from './session-commands.ts';
 import { readAnswer } from './fleet-answer.ts';
-import { Others } from './others.ts';
+import { KnownGateways } from './known-gateways.ts';
 import { pageOf, readPage } from './pages.ts';
 
 /** Greetings are answered within this time. */
@@ -61,20 +61,20 @@ export class GatewayPeers {
   readonly #connector: NatsConnector;
   readonly #subjects: Subjects;
   readonly #sessionCommands: SessionCommands;
-  readonly #others: Others;
+  readonly #known: KnownGateways;
 
   constructor(parts: GatewayPeersParts) {
     this.#parts = parts;
     this.#connector = parts.connector;
     this.#subjects = parts.subjects;
     this.#sessionCommands = parts.sessionCommands;
-    this.#others = new Others(parts.gatewayId, parts.clock);
+    this.#known = new KnownGateways(parts.gatewayId, parts.clock);
     parts.connector.always(parts.subjects.fleet('*'), this.#onCall);
   }
 
   /** How many other gateways are known. */
   get size(): number {
-    return this.#others.size;
+    return this.#known.size;
   }
 
   /** Says who we are; the answers say who is there. */
@@ -159,7 +159,7 @@ export class GatewayPeers {
 
   /** Published whoever is known: what is not known may be there anyway. */
   #call(verb: Verb, payload: Uint8Array, waitMs: number, headers?: HeaderBlock): FleetCall {
-    const missing = new Set(this.#others.names());
+    const missing = new Set(this.#known.names());
     if (!this.#connector.up) return Promise.resolve(this.#ended([], missing));
     const tooLarge = tooLargeFor(
       this.#connector,
@@ -177,7 +177,7 @@ export class GatewayPeers {
       return refused ?? Promise.resolve({ answers: [], silentGateways: [] });
     }
     const answers = new Map<string, FleetAnswer>();
-    let waitForUnknown = this.#others.mayBeMore;
+    let waitForUnknown = this.#known.mayBeMore;
     let bytes = 0;
     const asking = this.#parts.asks.ask({
       ...outgoing,
@@ -212,14 +212,14 @@ export class GatewayPeers {
   }
 
   #ended(answers: Iterable<FleetAnswer>, missing: ReadonlySet<string>): FleetAnswers {
-    for (const gateway of missing) this.#others.silent(gateway);
+    for (const gateway of missing) this.#known.silent(gateway);
     return { answers: [...answers], silentGateways: [...missing] };
   }
 
   /** True when the answer names a gateway that we can keep in mind. */
   #hear(answer: FleetAnswer | null, answered: boolean, subject: string): boolean {
     if (answer === null || answer.gateway === this.#parts.gatewayId) return false;
-    if (this.#others.heard(answer.gateway, answered)) return true;
+    if (this.#known.heard(answer.gateway, answered)) return true;
     this.#parts.onRefused('GATEWAYS', subject, 'a name that is none, or too many gateways');
     return false;
   }
@@ -246,7 +246,7 @@ export class GatewayPeers {
         this.#hear(readAnswer(message.data), false, message.subject);
         return {};
       case 'bye':
-        this.#others.left(readAnswer(message.data)?.gateway ?? '');
+        this.#known.left(readAnswer(message.data)?.gateway ?? '');
         return {};
       case 'push':
         return this.#onPush(message);

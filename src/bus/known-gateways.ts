@@ -17,7 +17,7 @@ const GATEWAY_ID = /^[A-Za-z0-9_-]{1,64}$/;
 
 type Known = { silences: number; answered: boolean };
 
-export class Others {
+export class KnownGateways {
   readonly #own: string;
   readonly #clock: Clock;
   readonly #known = new Map<string, Known>();

@@ -1,0 +1,93 @@
+import { describe, expect, test } from 'vitest';
+
+import { KnownGateways } from '../../../src/bus/known-gateways.ts';
+import { ManualClock } from '../../support/clock.ts';
+
+function make(): { known: KnownGateways; clock: ManualClock; names: () => string[] } {
+  const clock = new ManualClock();
+  const known = new KnownGateways('own-0123456789', clock);
+  return { known, clock, names: () => [...known.names()] };
+}
+
+describe('a gateway that is heard', () => {
+  test('is known until it is silent three times in a row', () => {
+    const { known, names } = make();
+    expect(known.heard('a', true)).toBe(true);
+    for (let i = 0; i < 2; i++) known.silent('a');
+    known.heard('a', false);
+    for (let i = 0; i < 2; i++) known.silent('a');
+    expect(names()).toEqual(['a']);
+    known.silent('a');
+    expect(names()).toEqual([]);
+  });
+
+  test.each(['', 'x'.repeat(65), 'a b', 'a.b', '*', 'zoë', 'a\n'])('as %j is none', (name) => {
+    const { known, names } = make();
+    expect(known.heard(name, true)).toBe(false);
+    expect(names()).toEqual([]);
+  });
+
+  test('as ourselves is no other', () => {
+    const { known, names } = make();
+    expect(known.heard('own-0123456789', true)).toBe(true);
+    expect(names()).toEqual([]);
+  });
+});
+
+describe('among a thousand', () => {
+  test('one more is not kept, unless it has answered and another has not', () => {
+    const { known, names } = make();
+    for (let i = 0; i < 1_000; i++) known.heard(`g${i}`, i === 0);
+    expect(known.heard('more', false)).toBe(false);
+    expect(known.size).toBe(1_000);
+    expect(known.heard('more', true)).toBe(true);
+    expect(known.size).toBe(1_000);
+    expect(names()).toContain('g0');
+    expect(names()).not.toContain('g1');
+    for (let i = 0; i < 2_000; i++) known.heard(`h${i}`, true);
+    expect(known.size).toBe(1_000);
+    expect(known.heard('last', true)).toBe(false);
+  });
+});
+
+describe('there may be more than are known', () => {
+  test('while nobody is known', () => {
+    const { known } = make();
+    expect(known.mayBeMore).toBe(true);
+    known.heard('a', false);
+    expect(known.mayBeMore).toBe(false);
+  });
+
+  test('for ten minutes after one that had answered was lost, and not for one that never had', () => {
+    const { known, clock } = make();
+    for (const [name, answered] of [
+      ['a', true],
+      ['b', true],
+      ['c', false],
+    ] as const)
+      // prettier-ignore
+      known.heard(name, answered);
+    for (let i = 0; i < 3; i++) known.silent('c');
+    expect(known.mayBeMore).toBe(false);
+    for (let i = 0; i < 3; i++) known.silent('b');
+    expect(known.mayBeMore).toBe(true);
+    clock.advance(599_999);
+    expect(known.mayBeMore).toBe(true);
+    clock.advance(1);
+    expect(known.mayBeMore).toBe(false);
+  });
+
+  test('for twenty seconds after a goodbye, which anybody may have said, unless it is heard again', () => {
+    const { known, clock } = make();
+    for (const name of ['a', 'b']) known.heard(name, true);
+    known.left('b');
+    known.left('never heard of');
+    expect(known.mayBeMore).toBe(true);
+    known.heard('b', false);
+    expect(known.mayBeMore).toBe(false);
+    known.heard('b', true);
+    known.left('b');
+    clock.advance(20_000);
+    expect(known.mayBeMore).toBe(false);
+  });
+});
