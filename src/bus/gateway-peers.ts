@@ -25,7 +25,7 @@ import {
 import { send, tooLargeFor } from '../upstream/nats/outgoing.ts';
 import type { Subjects } from '../upstream/nats/subjects.ts';
 import type { Answers, OnRefused } from './answers.ts';
-import type { Asking, Asks } from './asks.ts';
+import type { PendingRequest, RequestMany } from './request-many.ts';
 import type { FleetAnswer, FleetAnswers, FleetCall, Page } from './bus.ts';
 import type { SessionCommands } from './session-commands.ts';
 import { readAnswer } from './fleet-answer.ts';
@@ -50,7 +50,7 @@ export type GatewayPeersParts = {
   readonly clock: Clock;
   /** `limits.convert`. */
   readonly convertBytesMax: number;
-  readonly asks: Asks;
+  readonly requests: RequestMany;
   readonly answers: Answers;
   readonly sessionCommands: SessionCommands;
   readonly onRefused: OnRefused;
@@ -79,7 +79,7 @@ export class GatewayPeers {
 
   /** Says who we are; the answers say who is there. */
   hello(): void {
-    this.#parts.asks.ask({
+    this.#parts.requests.ask({
       subject: this.#subjects.fleet('hello'),
       payload: this.#name(),
       waitMs: HELLO_WAIT_MS,
@@ -179,7 +179,7 @@ export class GatewayPeers {
     const answers = new Map<string, FleetAnswer>();
     let waitForUnknown = this.#known.mayBeMore;
     let bytes = 0;
-    const asking = this.#parts.asks.ask({
+    const pending = this.#parts.requests.ask({
       ...outgoing,
       waitMs,
       take: ({ data, subject }) => {
@@ -192,21 +192,21 @@ export class GatewayPeers {
         return bytes > ANSWERS_BYTES_MAX || (missing.size === 0 && !waitForUnknown);
       },
     });
-    if (isFailure(asking)) return asking;
+    if (isFailure(pending)) return pending;
     const cancel = this.#parts.clock.setTimer(Math.min(waitMs, UNKNOWN_WAIT_MS), () => {
       waitForUnknown = false;
-      if (missing.size === 0) asking.end();
+      if (missing.size === 0) pending.end();
     });
-    return this.#gathered(asking, answers, missing, cancel);
+    return this.#gathered(pending, answers, missing, cancel);
   }
 
   async #gathered(
-    asking: Asking,
+    pending: PendingRequest,
     answers: ReadonlyMap<string, FleetAnswer>,
     missing: ReadonlySet<string>,
     cancel: () => void,
   ): Promise<FleetAnswers> {
-    await asking.ended;
+    await pending.ended;
     cancel();
     return this.#ended(answers.values(), missing);
   }

@@ -10,7 +10,7 @@ import { HeaderBlock, pushLines } from '../upstream/nats/headers.ts';
 import { send } from '../upstream/nats/outgoing.ts';
 import { NEAR_MISS_QUEUE, type Subjects } from '../upstream/nats/subjects.ts';
 import { Answers, type OnRefused } from './answers.ts';
-import { Asks } from './asks.ts';
+import { RequestMany } from './request-many.ts';
 import type { Bus, Changes, FleetCall, Page } from './bus.ts';
 import type { SessionCommands } from './session-commands.ts';
 import { readErrorOf } from './fleet-answer.ts';
@@ -36,7 +36,7 @@ export type NatsBusParts = {
   readonly convertBytesMax: number;
   readonly onError: (what: string) => void;
   readonly onRefused: OnRefused;
-  /** An answer came to a question that nobody asks, or not any more. */
+  /** An answer came to a question that nobody requests, or not any more. */
   readonly onStrayAnswer: () => void;
 };
 
@@ -44,7 +44,7 @@ export class NatsBus implements Bus {
   readonly #parts: NatsBusParts;
   readonly #connector: NatsConnector;
   readonly #subjects: Subjects;
-  readonly #asks: Asks;
+  readonly #requests: RequestMany;
   readonly #interest: NatsInterest;
   readonly #answers: Answers;
   readonly #helloAgain: Timeout;
@@ -58,12 +58,12 @@ export class NatsBus implements Bus {
     this.#parts = parts;
     this.#connector = connector;
     this.#subjects = subjects;
-    this.#asks = new Asks(connector, subjects, clock, parts.onStrayAnswer);
+    this.#requests = new RequestMany(connector, subjects, clock, parts.onStrayAnswer);
     this.#answers = new Answers(parts);
     this.#interest = new NatsInterest(connector, subjects, clock, (error, message) => {
       this.#incoming.onVerb(error, message);
     });
-    this.streams = new StreamWatch(this.#asks, subjects, clock, parts.onError);
+    this.streams = new StreamWatch(this.#requests, subjects, clock, parts.onError);
     this.#helloAgain = new Timeout(() => {
       this.#hello();
     });
@@ -83,7 +83,12 @@ export class NatsBus implements Bus {
 
   /** Breaks the construction cycle: the registry needs the bus for its interest, the bus the registry for its sessions. */
   attach(registry: Registry, sessionCommands: SessionCommands): void {
-    const parts = { ...this.#parts, asks: this.#asks, answers: this.#answers, sessionCommands };
+    const parts = {
+      ...this.#parts,
+      requests: this.#requests,
+      answers: this.#answers,
+      sessionCommands,
+    };
     this.#incoming = new Incoming({ ...parts, registry, interest: this.#interest });
     this.#peers = new GatewayPeers(parts);
   }
@@ -195,7 +200,7 @@ export class NatsBus implements Bus {
     });
   }
 
-  /** Asks the gateway that holds the session. `read` gives what it answered; null: that is no answer. */
+  /** RequestMany the gateway that holds the session. `read` gives what it answered; null: that is no answer. */
   #askSession<T extends object>(
     sid: string,
     verb: string,
@@ -208,7 +213,7 @@ export class NatsBus implements Bus {
       return failure('BAD_ARGUMENT', `${JSON.stringify(sid.slice(0, 128))} is no sid`);
     const gateway = sid.slice(0, sid.lastIndexOf('.'));
     let answer: T | Failure | null = null;
-    const asking = this.#asks.ask({
+    const pending = this.#requests.ask({
       subject,
       payload: Buffer.from(JSON.stringify(json)),
       waitMs,
@@ -217,8 +222,8 @@ export class NatsBus implements Bus {
         return answer !== null;
       },
     });
-    if (isFailure(asking)) return asking;
-    return asking.ended.then((outcome) => {
+    if (isFailure(pending)) return pending;
+    return pending.ended.then((outcome) => {
       if (answer !== null) return answer;
       return outcome === 'nobody'
         ? failure('NO_SESSION')

@@ -9,7 +9,7 @@ const PAGE_MAX = 1_000;
 /** What stands around the sessions. */
 const AROUND_BYTES = 256;
 
-/** A page as a backend or another gateway asks for it. @throws {ShapeError} */
+/** A page as a backend or another gateway requests for it. @throws {ShapeError} */
 export function readPage(limit: unknown, after: unknown): Page {
   const number = limit ?? 0;
   if (!Number.isSafeInteger(number) || (number as number) < 0)

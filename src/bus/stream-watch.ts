@@ -8,7 +8,7 @@ import { inBackground } from '../background.ts';
 import { readObject } from '../contract/json-shapes.ts';
 import { errorText, isFailure } from '../errors.ts';
 import { STREAM_NAMES, type Subjects } from '../upstream/nats/subjects.ts';
-import type { Asks } from './asks.ts';
+import type { RequestMany } from './request-many.ts';
 
 const WAIT_MS = 2_000;
 /** So long it is not asked again after a stream was found, or nobody answered. That none was found is never kept. */
@@ -23,7 +23,7 @@ const NO_JETSTREAM = new Set([10_039, 10_076]);
 type Found = readonly string[] | null;
 
 export class StreamWatch {
-  readonly #asks: Asks;
+  readonly #requests: RequestMany;
   readonly #subjects: Subjects;
   readonly #clock: Clock;
   readonly #onError: (what: string) => void;
@@ -33,8 +33,13 @@ export class StreamWatch {
   readonly #next = new Map<string, Promise<boolean>>();
   readonly #under = new Map<string, Promise<boolean>>();
 
-  constructor(asks: Asks, subjects: Subjects, clock: Clock, onError: (what: string) => void) {
-    this.#asks = asks;
+  constructor(
+    requests: RequestMany,
+    subjects: Subjects,
+    clock: Clock,
+    onError: (what: string) => void,
+  ) {
+    this.#requests = requests;
     this.#subjects = subjects;
     this.#clock = clock;
     this.#onError = onError;
@@ -97,7 +102,7 @@ export class StreamWatch {
 
   async #look(subject: string): Promise<Found> {
     let names: string[] | null = null;
-    const asking = this.#asks.ask({
+    const pending = this.#requests.ask({
       subject: STREAM_NAMES,
       payload: Buffer.from(JSON.stringify({ subject })),
       waitMs: WAIT_MS,
@@ -106,9 +111,9 @@ export class StreamWatch {
         return names !== null;
       },
     });
-    if (isFailure(asking)) return null;
+    if (isFailure(pending)) return null;
     // Nobody listens: there is no JetStream, so there are no streams.
-    return (await asking.ended) === 'nobody' ? [] : names;
+    return (await pending.ended) === 'nobody' ? [] : names;
   }
 }
 

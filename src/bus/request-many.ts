@@ -18,7 +18,7 @@ const NUMBER_BYTES = 12;
 
 type Received = Parameters<OnMessage>[1];
 
-export type Question = {
+export type ManyRequest = {
   readonly subject: string;
   readonly payload: Uint8Array;
   readonly headers?: HeaderBlock;
@@ -31,22 +31,22 @@ export type Question = {
 export type Outcome = 'over' | 'nobody';
 
 /** A question under way. */
-export type Asking = {
+export type PendingRequest = {
   readonly ended: Promise<Outcome>;
   /** What came until now is enough. */
   end(): void;
 };
 
-type Ask = Question & { done(outcome: Outcome): void };
+type Ask = ManyRequest & { done(outcome: Outcome): void };
 
-export class Asks {
+export class RequestMany {
   readonly #connector: NatsConnector;
   readonly #subjects: Subjects;
   readonly #clock: Clock;
   readonly #onStray: () => void;
-  readonly #asks = new Map<string, Ask>();
+  readonly #requests = new Map<string, Ask>();
 
-  /** @param onStray An answer came to a question that nobody asks, or not any more. */
+  /** @param onStray An answer came to a question that nobody requests, or not any more. */
   constructor(connector: NatsConnector, subjects: Subjects, clock: Clock, onStray: () => void) {
     this.#connector = connector;
     this.#subjects = subjects;
@@ -55,9 +55,9 @@ export class Asks {
     connector.always(subjects.asked, this.#onAnswer);
   }
 
-  /** Asks. A Failure: the question has not left. */
-  ask(question: Question): Asking | Failure {
-    if (this.#asks.size >= ASKS_MAX)
+  /** RequestMany. A Failure: the question has not left. */
+  ask(question: ManyRequest): PendingRequest | Failure {
+    if (this.#requests.size >= ASKS_MAX)
       return failure('OVERLOADED', `${ASKS_MAX} questions to other gateways are under way`);
     const { subject, payload, headers, waitMs } = question;
     const reply = this.#subjects.ask(randomBytes(NUMBER_BYTES).toString('base64url'));
@@ -75,20 +75,20 @@ export class Asks {
     });
     const done = (outcome: Outcome): void => {
       cancel();
-      this.#asks.delete(reply);
+      this.#requests.delete(reply);
       resolve(outcome);
     };
     const end = (): void => {
       done('over');
     };
     cancel = this.#clock.setTimer(waitMs, end);
-    this.#asks.set(reply, { ...question, done });
+    this.#requests.set(reply, { ...question, done });
     return { ended, end };
   }
 
   readonly #onAnswer: OnMessage = (error, message) => {
     if (error !== null) return;
-    const ask = this.#asks.get(message.subject);
+    const ask = this.#requests.get(message.subject);
     if (ask === undefined) this.#onStray();
     else if (saysNobody(message)) ask.done('nobody');
     else if (ask.take(message)) ask.done('over');
