@@ -45,7 +45,7 @@ export type FleetAnswers = {
   readonly silentGateways: readonly string[];
 };
 
-/** Answers to come; a Failure: the call has gone to nobody. */
+/** Replies to come; a Failure: the call has gone to nobody. */
 export type FleetCall = Promise<FleetAnswers> | Failure;
 
 export interface Bus extends Interest {

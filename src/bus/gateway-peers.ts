@@ -24,7 +24,7 @@ import {
 } from '../upstream/nats/headers.ts';
 import { send, tooLargeFor } from '../upstream/nats/outgoing.ts';
 import type { Subjects } from '../upstream/nats/subjects.ts';
-import type { Answers, OnRefused } from './answers.ts';
+import type { Replies, OnRefused } from './replies.ts';
 import type { PendingRequest, RequestMany } from './request-many.ts';
 import type { FleetAnswer, FleetAnswers, FleetCall, Page } from './bus.ts';
 import type { SessionCommands } from './session-commands.ts';
@@ -36,7 +36,7 @@ import { pageOf, readPage } from './pages.ts';
 const HELLO_WAIT_MS = 1_000;
 /** So long a call waits for gateways that nobody knows of, once all that are known have answered. */
 const UNKNOWN_WAIT_MS = 250;
-/** Answers to one call, all together; what comes beyond is as if it had not come in time. */
+/** Replies to one call, all together; what comes beyond is as if it had not come in time. */
 const ANSWERS_BYTES_MAX = 67_108_864;
 /** Kept free in a call: its answer repeats the names in it, and says a little more. */
 const ANSWER_MARGIN_BYTES = 1_024;
@@ -51,7 +51,7 @@ export type GatewayPeersParts = {
   /** `limits.convert`. */
   readonly convertBytesMax: number;
   readonly requests: RequestMany;
-  readonly answers: Answers;
+  readonly replies: Replies;
   readonly sessionCommands: SessionCommands;
   readonly onRefused: OnRefused;
 };
@@ -237,7 +237,7 @@ export class GatewayPeers {
       this.#parts.onRefused('BAD_ARGUMENT', message.subject, errorText(problem));
       answer = { gateway: this.#parts.gatewayId };
     }
-    this.#parts.answers.send(message, true, answer);
+    this.#parts.replies.send(message, true, answer);
   };
 
   #run(verb: string, message: Parameters<OnMessage>[1]): Omit<FleetAnswer, 'gateway'> {
@@ -259,7 +259,7 @@ export class GatewayPeers {
         const fields = readObject(message.data, this.#parts.convertBytesMax);
         const page = readPage(fields['limit'], fields['after']);
         const sessions = this.#sessionCommands.select(readTarget(fields['target']));
-        const part = pageOf(sessions, page, this.#parts.answers.bytesMax);
+        const part = pageOf(sessions, page, this.#parts.replies.bytesMax);
         return isFailure(part) ? errorJson(part) : part;
       }
       default:

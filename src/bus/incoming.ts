@@ -9,7 +9,7 @@ import type { Session } from '../session/session.ts';
 import type { OnMessage } from '../upstream/nats/connection.ts';
 import { readHeaders } from '../upstream/nats/headers.ts';
 import type { Scope, Subjects } from '../upstream/nats/subjects.ts';
-import type { Answers, OnRefused } from './answers.ts';
+import type { Replies, OnRefused } from './replies.ts';
 import type { SessionCommands } from './session-commands.ts';
 import type { NatsInterest } from './interest.ts';
 import { runVerb, type VerbAnswer } from './verbs.ts';
@@ -21,7 +21,7 @@ export type IncomingParts = {
   readonly registry: Registry;
   readonly sessionCommands: SessionCommands;
   readonly interest: Pick<NatsInterest, 'nameOf'>;
-  readonly answers: Answers;
+  readonly replies: Replies;
   /** `limits.convert`. */
   readonly convertBytesMax: number;
   readonly onRefused: OnRefused;
@@ -45,7 +45,7 @@ export class Incoming {
       this.#parts.onError(error.message);
       return;
     }
-    const { subjects, answers, sessionCommands, convertBytesMax } = this.#parts;
+    const { subjects, replies, sessionCommands, convertBytesMax } = this.#parts;
     const to = subjects.parse(message.subject);
     if (to === null || to.scope === 'fleet') return;
     const sessions = this.#sessions(to.scope, to.name, message.subject);
@@ -62,7 +62,7 @@ export class Incoming {
               headers: () => readHeaders(message),
               body: message.data,
               convertBytesMax,
-              answerBytesMax: answers.bytesMax,
+              answerBytesMax: replies.bytesMax,
             },
             sessionCommands,
           );
@@ -86,7 +86,7 @@ export class Incoming {
 
   #answer(message: Received, asked: boolean, answer: VerbAnswer): void {
     if (isFailure(answer)) this.#parts.onRefused(answer.reason, message.subject, answer.message);
-    this.#parts.answers.send(message, asked, answer);
+    this.#parts.replies.send(message, asked, answer);
   }
 
   /** Those of this gateway that a subject means; null: not ours to answer. */

@@ -9,7 +9,7 @@ import type { NatsConnector } from '../upstream/nats/connection.ts';
 import { HeaderBlock, pushLines } from '../upstream/nats/headers.ts';
 import { send } from '../upstream/nats/outgoing.ts';
 import { NEAR_MISS_QUEUE, type Subjects } from '../upstream/nats/subjects.ts';
-import { Answers, type OnRefused } from './answers.ts';
+import { Replies, type OnRefused } from './replies.ts';
 import { RequestMany } from './request-many.ts';
 import type { Bus, Changes, FleetCall, Page } from './bus.ts';
 import type { SessionCommands } from './session-commands.ts';
@@ -46,7 +46,7 @@ export class NatsBus implements Bus {
   readonly #subjects: Subjects;
   readonly #requests: RequestMany;
   readonly #interest: NatsInterest;
-  readonly #answers: Answers;
+  readonly #replies: Replies;
   readonly #helloAgain: Timeout;
   /** Which subjects of ours a stream captures. */
   readonly streams: StreamWatch;
@@ -59,7 +59,7 @@ export class NatsBus implements Bus {
     this.#connector = connector;
     this.#subjects = subjects;
     this.#requests = new RequestMany(connector, subjects, clock, parts.onStrayAnswer);
-    this.#answers = new Answers(parts);
+    this.#replies = new Replies(parts);
     this.#interest = new NatsInterest(connector, subjects, clock, (error, message) => {
       this.#incoming.onVerb(error, message);
     });
@@ -86,7 +86,7 @@ export class NatsBus implements Bus {
     const parts = {
       ...this.#parts,
       requests: this.#requests,
-      answers: this.#answers,
+      replies: this.#replies,
       sessionCommands,
     };
     this.#incoming = new Incoming({ ...parts, registry, interest: this.#interest });

@@ -11,7 +11,7 @@ import { findCallbackTypes } from './syntax.ts';
 /** By name. A list that only gets shorter: what is no longer there is deleted here as well. */
 export const CALLBACK_TYPES: readonly string[] = [
   'AddressesEvents',
-  'AnswersParts',
+  'RepliesParts',
   'AttachEvents',
   'AttachedEvents',
   'BackendCommands',

@@ -95,7 +95,7 @@ export const TABLES: readonly Table[] = [
   { file: 'src/bus/verbs.ts', at: 'const VERBS' },
   { file: 'src/contract/shapes.ts', constants: ['PUSHES_MAX'] },
   { file: 'src/bus/pages.ts', constants: ['PAGE_MAX'] },
-  { file: 'src/bus/answers.ts', constants: ['ANSWER_BYTES_MAX', 'ERROR_TEXT_MAX'] },
+  { file: 'src/bus/replies.ts', constants: ['REPLY_BYTES_MAX', 'ERROR_TEXT_MAX'] },
   { file: 'src/bus/session-commands.ts', constants: ['PUSH_ROUTE_BYTES_MAX'] },
   { file: 'src/relay/retries.ts', at: 'const AGAIN' },
   { file: 'src/relay/retries.ts', constants: ['RETRIES_MAX', 'BACKOFF_MS', 'BUDGET_SHARE', 'BUDGET_MAX'] },

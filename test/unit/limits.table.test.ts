@@ -1,7 +1,7 @@
 /** The bounds that a backend, a client or an operator may meet; those that can be set are in the configuration. */
 import { describe, expect, test } from 'vitest';
 
-import { ANSWER_BYTES_MAX, ERROR_TEXT_MAX } from '../../src/bus/answers.ts';
+import { REPLY_BYTES_MAX, ERROR_TEXT_MAX } from '../../src/bus/replies.ts';
 import { PUSH_ROUTE_BYTES_MAX } from '../../src/bus/session-commands.ts';
 import { readPage } from '../../src/bus/pages.ts';
 import { FLEET_WAIT_MS } from '../../src/bus/fleet-commands.ts';
@@ -133,7 +133,7 @@ const LIMITS: Readonly<Record<string, readonly Row[]>> = {
     [PUSHES_MAX, 1_000, 'pushes in a batch, and in a reply'],
     [readPage(1e9, '').limit, 1_000, 'sessions on a page'],
     [readPage(0, '').limit, 1_000, 'sessions on a page where nobody says'],
-    [ANSWER_BYTES_MAX, MIB, 'bytes of an answer'],
+    [REPLY_BYTES_MAX, MIB, 'bytes of an answer'],
     [ERROR_TEXT_MAX, 1_024, 'characters of an error in a header'],
     [nats.NATS_UNSENT_BYTES_MAX, 16 * MIB, 'bytes unsent'],
   ],

@@ -1,4 +1,4 @@
-/** Answers to what came over the bus: where they may go, and that they fit. */
+/** Replies to what came over the bus: where they may go, and that they fit. */
 import { errorJson } from '../contract/json-shapes.ts';
 import { type Failure, isFailure } from '../errors.ts';
 import type { NatsConnector, OnMessage } from '../upstream/nats/connection.ts';
@@ -7,33 +7,33 @@ import { send } from '../upstream/nats/outgoing.ts';
 import { answersTo } from '../upstream/nats/subjects.ts';
 
 /** The longest answer, where the server takes longer messages: whoever reads it must be done with it soon. */
-export const ANSWER_BYTES_MAX = 1_048_576;
+export const REPLY_BYTES_MAX = 1_048_576;
 /** Of the text of an error that stands in a header. */
 export const ERROR_TEXT_MAX = 1_024;
 
 /** A message over the bus is refused or dropped, or its answer is; `reason` is one of few. */
 export type OnRefused = (reason: string, subject: string, why: string) => void;
 
-export type AnswersParts = {
+export type RepliesParts = {
   readonly gatewayId: string;
   readonly connector: NatsConnector;
   readonly onRefused: OnRefused;
 };
 
-export class Answers {
-  readonly #parts: AnswersParts;
+export class Replies {
+  readonly #parts: RepliesParts;
 
-  constructor(parts: AnswersParts) {
+  constructor(parts: RepliesParts) {
     this.#parts = parts;
   }
 
   /** How long an answer may be, in bytes. */
   get bytesMax(): number {
-    return Math.min(this.#parts.connector.payloadBytesMax, ANSWER_BYTES_MAX);
+    return Math.min(this.#parts.connector.payloadBytesMax, REPLY_BYTES_MAX);
   }
 
   /**
-   * Answers, if somebody waits where answers may go. `asked`: it is something that gateways ask, so a gateway may
+   * Replies, if somebody waits where answers may go. `asked`: it is something that gateways ask, so a gateway may
    * be answered, and then the answer names its own. One that does not fit becomes an error that says so.
    */
   send(message: Parameters<OnMessage>[1], asked: boolean, answer: object): void {
