@@ -24,7 +24,7 @@ export type Page = { readonly limit: number; readonly after: string };
 export type Changes = { readonly changed: number; readonly version: number };
 
 /** What one gateway answers to a call that concerns the whole fleet. */
-export type FleetAnswer = {
+export type PeerReply = {
   gateway: string;
   delivered?: number;
   dropped?: number;
@@ -40,13 +40,13 @@ export type FleetAnswer = {
   error?: ErrorJson['error'];
 };
 
-export type FleetAnswers = {
-  readonly answers: readonly FleetAnswer[];
+export type PeerReplies = {
+  readonly answers: readonly PeerReply[];
   readonly silentGateways: readonly string[];
 };
 
 /** Replies to come; a Failure: the call has gone to nobody. */
-export type FleetCall = Promise<FleetAnswers> | Failure;
+export type PeerCall = Promise<PeerReplies> | Failure;
 
 export interface Bus extends Interest {
   /** `embedded`, or the server that it is connected to. */
@@ -60,9 +60,9 @@ export interface Bus extends Interest {
   /** Sends a push to the sessions of other gateways; nobody counts them. A Failure: it has gone to nobody. */
   push(target: Target, push: Push): Failure | null;
   /** The same on all other gateways, with their counts. `waitMs`: how long for those that are slow; 0: not. */
-  pushCounted(target: Target, push: Push, waitMs: number): FleetCall;
-  kick(target: Target, close: Close, waitMs: number): FleetCall;
-  list(target: Target, page: Page, waitMs: number): FleetCall;
+  pushCounted(target: Target, push: Push, waitMs: number): PeerCall;
+  kick(target: Target, close: Close, waitMs: number): PeerCall;
+  list(target: Target, page: Page, waitMs: number): PeerCall;
   /** Changes one session of another gateway. A Failure at once: the change has gone to nobody. */
   patchSession(sid: string, patch: Patch, waitMs: number): Promise<Changes | Failure> | Failure;
   getSession(sid: string, waitMs: number): Promise<SessionJson | Failure> | Failure;

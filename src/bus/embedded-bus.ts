@@ -1,9 +1,9 @@
 /** No bus: this gateway is the whole fleet. Everything that needs only one gateway works, with no server at all. */
-import type { Bus, Changes, FleetAnswers } from './bus.ts';
+import type { Bus, Changes, PeerReplies } from './bus.ts';
 import { type Failure, failure } from '../errors.ts';
 import type { SessionJson } from '../contract/json-shapes.ts';
 
-const NOBODY: FleetAnswers = { answers: [], silentGateways: [] };
+const NOBODY: PeerReplies = { answers: [], silentGateways: [] };
 
 export class EmbeddedBus implements Bus {
   readonly name = 'embedded';
@@ -22,15 +22,15 @@ export class EmbeddedBus implements Bus {
     return null;
   }
 
-  pushCounted(): Promise<FleetAnswers> {
+  pushCounted(): Promise<PeerReplies> {
     return Promise.resolve(NOBODY);
   }
 
-  kick(): Promise<FleetAnswers> {
+  kick(): Promise<PeerReplies> {
     return Promise.resolve(NOBODY);
   }
 
-  list(): Promise<FleetAnswers> {
+  list(): Promise<PeerReplies> {
     return Promise.resolve(NOBODY);
   }
 

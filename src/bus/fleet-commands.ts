@@ -9,7 +9,7 @@ import {
   type Target,
 } from '../contract/commands.ts';
 import type { Session } from '../session/session.ts';
-import type { Bus, Changes, FleetAnswers, Page, PushOutcome } from './bus.ts';
+import type { Bus, Changes, PeerReplies, Page, PushOutcome } from './bus.ts';
 import type { SessionCommands } from './session-commands.ts';
 import { merged, pageOf } from './pages.ts';
 
@@ -182,7 +182,7 @@ export async function settle(
   return { changed: changed.changed, version: changed.version };
 }
 
-const NOBODY: FleetAnswers = { answers: [], silentGateways: [] };
+const NOBODY: PeerReplies = { answers: [], silentGateways: [] };
 
 function missing(asked: readonly string[] | undefined, found: ReadonlySet<string>): string[] {
   return (asked ?? []).filter((name) => !found.has(name)).slice(0, UNKNOWN_NAMED_MAX);

@@ -26,9 +26,9 @@ import { send, tooLargeFor } from '../upstream/nats/outgoing.ts';
 import type { Subjects } from '../upstream/nats/subjects.ts';
 import type { Replies, OnRefused } from './replies.ts';
 import type { PendingRequest, RequestMany } from './request-many.ts';
-import type { FleetAnswer, FleetAnswers, FleetCall, Page } from './bus.ts';
+import type { PeerReply, PeerReplies, PeerCall, Page } from './bus.ts';
 import type { SessionCommands } from './session-commands.ts';
-import { readAnswer } from './fleet-answer.ts';
+import { readPeerReply } from './peer-reply.ts';
 import { KnownGateways } from './known-gateways.ts';
 import { pageOf, readPage } from './pages.ts';
 
@@ -84,7 +84,7 @@ export class GatewayPeers {
       payload: this.#name(),
       waitMs: HELLO_WAIT_MS,
       take: ({ data, subject }) => {
-        this.#hear(readAnswer(data), true, subject);
+        this.#hear(readPeerReply(data), true, subject);
         return false;
       },
     });
@@ -98,13 +98,13 @@ export class GatewayPeers {
     return Buffer.from(JSON.stringify({ gateway: this.#parts.gatewayId }));
   }
 
-  push(target: Target, push: Push, waitMs: number): FleetCall {
+  push(target: Target, push: Push, waitMs: number): PeerCall {
     const headers = this.#pushHeaders(target, push);
     if (isFailure(headers)) return headers;
     return this.#call('push', push.body, waitMs, headers);
   }
 
-  kick(target: Target, close: Close, waitMs: number): FleetCall {
+  kick(target: Target, close: Close, waitMs: number): PeerCall {
     const tooLarge = this.tooLarge(target);
     if (tooLarge !== null) return tooLarge;
     const { reason, code, kick, retryAfterMs } = close;
@@ -118,7 +118,7 @@ export class GatewayPeers {
     return this.#call('kick', Buffer.from(JSON.stringify(json)), waitMs);
   }
 
-  list(target: Target, page: Page, waitMs: number): FleetCall {
+  list(target: Target, page: Page, waitMs: number): PeerCall {
     const tooLarge = this.tooLarge(target);
     if (tooLarge !== null) return tooLarge;
     const json = { target: targetJson(target), ...page };
@@ -158,7 +158,7 @@ export class GatewayPeers {
   }
 
   /** Published whoever is known: what is not known may be there anyway. */
-  #call(verb: Verb, payload: Uint8Array, waitMs: number, headers?: HeaderBlock): FleetCall {
+  #call(verb: Verb, payload: Uint8Array, waitMs: number, headers?: HeaderBlock): PeerCall {
     const missing = new Set(this.#known.names());
     if (!this.#connector.up) return Promise.resolve(this.#ended([], missing));
     const tooLarge = tooLargeFor(
@@ -176,14 +176,14 @@ export class GatewayPeers {
       const refused = send(this.#connector, outgoing);
       return refused ?? Promise.resolve({ answers: [], silentGateways: [] });
     }
-    const answers = new Map<string, FleetAnswer>();
+    const answers = new Map<string, PeerReply>();
     let waitForUnknown = this.#known.mayBeMore;
     let bytes = 0;
     const pending = this.#parts.requests.ask({
       ...outgoing,
       waitMs,
       take: ({ data, subject }) => {
-        const answer = readAnswer(data);
+        const answer = readPeerReply(data);
         bytes += data.length;
         if (answer !== null && this.#hear(answer, true, subject)) {
           if (!answers.has(answer.gateway)) answers.set(answer.gateway, answer);
@@ -202,22 +202,22 @@ export class GatewayPeers {
 
   async #gathered(
     pending: PendingRequest,
-    answers: ReadonlyMap<string, FleetAnswer>,
+    answers: ReadonlyMap<string, PeerReply>,
     missing: ReadonlySet<string>,
     cancel: () => void,
-  ): Promise<FleetAnswers> {
+  ): Promise<PeerReplies> {
     await pending.ended;
     cancel();
     return this.#ended(answers.values(), missing);
   }
 
-  #ended(answers: Iterable<FleetAnswer>, missing: ReadonlySet<string>): FleetAnswers {
+  #ended(answers: Iterable<PeerReply>, missing: ReadonlySet<string>): PeerReplies {
     for (const gateway of missing) this.#known.silent(gateway);
     return { answers: [...answers], silentGateways: [...missing] };
   }
 
   /** True when the answer names a gateway that we can keep in mind. */
-  #hear(answer: FleetAnswer | null, answered: boolean, subject: string): boolean {
+  #hear(answer: PeerReply | null, answered: boolean, subject: string): boolean {
     if (answer === null || answer.gateway === this.#parts.gatewayId) return false;
     if (this.#known.heard(answer.gateway, answered)) return true;
     this.#parts.onRefused('GATEWAYS', subject, 'a name that is none, or too many gateways');
@@ -228,7 +228,7 @@ export class GatewayPeers {
     if (error !== null) return;
     const call = this.#subjects.parse(message.subject);
     if (call === null) return;
-    let answer: FleetAnswer;
+    let answer: PeerReply;
     try {
       answer = { gateway: this.#parts.gatewayId, ...this.#run(call.verb, message) };
     } catch (problem) {
@@ -240,13 +240,13 @@ export class GatewayPeers {
     this.#parts.replies.send(message, true, answer);
   };
 
-  #run(verb: string, message: Parameters<OnMessage>[1]): Omit<FleetAnswer, 'gateway'> {
+  #run(verb: string, message: Parameters<OnMessage>[1]): Omit<PeerReply, 'gateway'> {
     switch (verb) {
       case 'hello':
-        this.#hear(readAnswer(message.data), false, message.subject);
+        this.#hear(readPeerReply(message.data), false, message.subject);
         return {};
       case 'bye':
-        this.#known.left(readAnswer(message.data)?.gateway ?? '');
+        this.#known.left(readPeerReply(message.data)?.gateway ?? '');
         return {};
       case 'push':
         return this.#onPush(message);
@@ -267,7 +267,7 @@ export class GatewayPeers {
     }
   }
 
-  #onPush(message: Parameters<OnMessage>[1]): Omit<FleetAnswer, 'gateway'> {
+  #onPush(message: Parameters<OnMessage>[1]): Omit<PeerReply, 'gateway'> {
     const headers = readHeaders(message);
     const target = readTarget(readObject(Buffer.from(headers.get('pith-target') ?? '')));
     const push = { ...readPush(headers, message.data), target };

@@ -66,7 +66,7 @@ export class Incoming {
             },
             sessionCommands,
           );
-    // Control requests these two of the gateway that holds the session, and no others.
+    // Control asks these two of the gateway that holds the session, and no others.
     const asked = to.scope === 'session' && (to.verb === 'patch' || to.verb === 'get');
     if (!(answer instanceof Promise)) this.#answer(message, asked, answer);
     else

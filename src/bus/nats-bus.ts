@@ -11,9 +11,9 @@ import { send } from '../upstream/nats/outgoing.ts';
 import { NEAR_MISS_QUEUE, type Subjects } from '../upstream/nats/subjects.ts';
 import { Replies, type OnRefused } from './replies.ts';
 import { RequestMany } from './request-many.ts';
-import type { Bus, Changes, FleetCall, Page } from './bus.ts';
+import type { Bus, Changes, PeerCall, Page } from './bus.ts';
 import type { SessionCommands } from './session-commands.ts';
-import { readErrorOf } from './fleet-answer.ts';
+import { readErrorOf } from './peer-reply.ts';
 import { GatewayPeers } from './gateway-peers.ts';
 import { Incoming } from './incoming.ts';
 import { CONFIRM_MS_MAX, NatsInterest } from './interest.ts';
@@ -36,7 +36,7 @@ export type NatsBusParts = {
   readonly convertBytesMax: number;
   readonly onError: (what: string) => void;
   readonly onRefused: OnRefused;
-  /** An answer came to a question that nobody requests, or not any more. */
+  /** An answer came to a request that is not under way, or not any more. */
   readonly onStrayAnswer: () => void;
 };
 
@@ -172,15 +172,15 @@ export class NatsBus implements Bus {
       .filter((subject) => subject !== null);
   }
 
-  pushCounted(target: Target, push: Push, waitMs: number): FleetCall {
+  pushCounted(target: Target, push: Push, waitMs: number): PeerCall {
     return this.#peers.push(target, push, waitMs);
   }
 
-  kick(target: Target, close: Close, waitMs: number): FleetCall {
+  kick(target: Target, close: Close, waitMs: number): PeerCall {
     return this.#peers.kick(target, close, waitMs);
   }
 
-  list(target: Target, page: Page, waitMs: number): FleetCall {
+  list(target: Target, page: Page, waitMs: number): PeerCall {
     return this.#peers.list(target, page, waitMs);
   }
 
@@ -200,7 +200,7 @@ export class NatsBus implements Bus {
     });
   }
 
-  /** RequestMany the gateway that holds the session. `read` gives what it answered; null: that is no answer. */
+  /** Asks the gateway that holds the session. `read` gives what it answered; null: that is no answer. */
   #askSession<T extends object>(
     sid: string,
     verb: string,

@@ -2,14 +2,14 @@
 import { type SessionJson, sessionJson, ShapeError } from '../contract/json-shapes.ts';
 import { type Failure, failure } from '../errors.ts';
 import type { Session } from '../session/session.ts';
-import type { FleetAnswer, Page } from './bus.ts';
+import type { PeerReply, Page } from './bus.ts';
 
 /** Sessions on one page that goes over the bus. */
 const PAGE_MAX = 1_000;
 /** What stands around the sessions. */
 const AROUND_BYTES = 256;
 
-/** A page as a backend or another gateway requests for it. @throws {ShapeError} */
+/** A page as a backend or another gateway asks for it. @throws {ShapeError} */
 export function readPage(limit: unknown, after: unknown): Page {
   const number = limit ?? 0;
   if (!Number.isSafeInteger(number) || (number as number) < 0)
@@ -48,7 +48,7 @@ export function pageOf(
 }
 
 /** All parts in order, up to where the first gateway has more than it gave: the next page begins there. */
-export function merged(answers: readonly FleetAnswer[]): SessionJson[] {
+export function merged(answers: readonly PeerReply[]): SessionJson[] {
   const all = answers
     .flatMap((answer) => answer.sessions ?? [])
     .sort((a, b) => compareSids(a.sid, b.sid));

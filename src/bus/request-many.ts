@@ -46,7 +46,7 @@ export class RequestMany {
   readonly #onStray: () => void;
   readonly #requests = new Map<string, Ask>();
 
-  /** @param onStray An answer came to a question that nobody requests, or not any more. */
+  /** @param onStray An answer came to a request that is not under way, or not any more. */
   constructor(connector: NatsConnector, subjects: Subjects, clock: Clock, onStray: () => void) {
     this.#connector = connector;
     this.#subjects = subjects;
@@ -55,7 +55,7 @@ export class RequestMany {
     connector.always(subjects.asked, this.#onAnswer);
   }
 
-  /** RequestMany. A Failure: the question has not left. */
+  /** Sends a request. A Failure: the question has not left. */
   ask(question: ManyRequest): PendingRequest | Failure {
     if (this.#requests.size >= ASKS_MAX)
       return failure('OVERLOADED', `${ASKS_MAX} questions to other gateways are under way`);

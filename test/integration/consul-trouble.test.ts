@@ -1,7 +1,7 @@
 /** Addresses from Consul, when Consul fails: over real HTTP, on a clock set by hand. */
 import { describe, expect, test } from 'vitest';
 
-import { REPLY_BYTES_MAX, ConsulAgent } from '../../src/discovery/agent.ts';
+import { ANSWER_BYTES_MAX, ConsulAgent } from '../../src/discovery/agent.ts';
 import { BACKOFF_CAP_MS } from '../../src/discovery/backoff.ts';
 import { ConsulResolver, EMPTY_HOLD_MS, FIRST_ANSWER_MS } from '../../src/discovery/resolver.ts';
 import { PAUSE_MS } from '../../src/discovery/watch.ts';
@@ -208,7 +208,11 @@ describe('when Consul fails', () => {
     ['no leader', () => ({ status: 500, body: 'No cluster leader' }), /500: No cluster leader/],
     ['no permission', () => ({ status: 403, body: 'ACL not found' }), /403.*give consul\.token/],
     ['another server', () => ({ body: '<html>' }), /is this a Consul agent\?/],
-    ['an endless answer', () => ({ body: 'x'.repeat(REPLY_BYTES_MAX + 1) }), /more than \d+ bytes/],
+    [
+      'an endless answer',
+      () => ({ body: 'x'.repeat(ANSWER_BYTES_MAX + 1) }),
+      /more than \d+ bytes/,
+    ],
   ];
   test.each(bad)('%s', async (_what, say, why) => {
     await using stage = await Stage.start([ONE]);

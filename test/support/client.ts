@@ -33,7 +33,7 @@ export class TestClient implements AsyncDisposable {
   /** Resolves when the connection has ended; over TCP the code is 0. */
   readonly ended: Promise<Ended>;
   isEnded = false;
-  /** Replies each of the gateway's heartbeats this late; -1: never. */
+  /** Answers each of the gateway's heartbeats this late; -1: never. */
   heartbeatAfterMs = -1;
   #nextId = 1;
   readonly #write: (bytes: Buffer) => void;

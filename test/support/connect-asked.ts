@@ -43,7 +43,7 @@ export class ConnectAsked {
     return fromStruct(this.request.user);
   }
 
-  /** Replies with a ConnectResponse, or with bytes that are none. */
+  /** Answers with a ConnectResponse, or with bytes that are none. */
   answer(response: Shape | Buffer): void {
     if ('done' in this.#by) this.#by.done(null, response);
     else this.#by.link.send({ id: this.#by.id, connect: response });

@@ -69,7 +69,7 @@ export class ConsulDouble implements AsyncDisposable {
     await closed;
   }
 
-  /** Replies every question that waits. */
+  /** Answers every question that waits. */
   release(answer: ConsulAnswer): void {
     for (const response of this.#held.keys()) write(response, answer);
     this.#held.clear();

@@ -88,7 +88,7 @@ export class Asked {
     else this.link.send({ id: this.id, reply });
   }
 
-  /** Replies with a JSON body, and whatever else the reply should hold. */
+  /** Answers with a JSON body, and whatever else the reply should hold. */
   answer(body: Json, more: Shape = {}): void {
     this.reply({ body: jsonBytes(body), ...more });
   }
@@ -119,7 +119,7 @@ export type BackendOptions = {
   tls?: { cert: string; key: string; ca?: string };
 };
 
-/** Replies with what came, and who answered. */
+/** Answers with what came, and who answered. */
 export const echo: Handler = (asked) => {
   if (!asked.request.notify) asked.answer({ ...asked.body, instance: asked.instance });
 };

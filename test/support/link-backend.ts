@@ -32,7 +32,7 @@ export type BackendRequest = {
   readonly notify: boolean;
   readonly body: Buffer;
   readonly seq: number;
-  /** Replies with a JSON body, and with what else a Reply holds. */
+  /** Answers with a JSON body, and with what else a Reply holds. */
   answer(body: unknown, more?: Json): void;
   fail(error: { code: number; reason: string; message?: string }): void;
 };

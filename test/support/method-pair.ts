@@ -11,7 +11,7 @@ export const ECHO_PROTO = `syntax = "proto3"; package t;
   service Echo { rpc Say(In) returns (Out); rpc Many(In) returns (stream Out); rpc Up(stream In) returns (Out); }
   service Other { rpc Say(In) returns (Out); }`;
 
-/** Replies with what came. */
+/** Answers with what came. */
 export const echo = (asked: MethodAsked): void => {
   asked.answer({ text: asked.request['text'], big: asked.request['big'] });
 };

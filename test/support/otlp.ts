@@ -35,7 +35,7 @@ export type Collector = AsyncDisposable & {
   readonly spans: readonly SeenSpan[];
   /** Content types that came. */
   readonly types: ReadonlySet<string>;
-  /** Replies a gateway with 400 from now on, which says not to try again. */
+  /** Answers a gateway with 400 from now on, which says not to try again. */
   refuse(refuse: boolean): void;
   /** The spans for which `look` holds, once there are `count`. */
   wait(count: number, look: (span: SeenSpan) => boolean, what: string): Promise<SeenSpan[]>;

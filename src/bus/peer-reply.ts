@@ -1,9 +1,9 @@
 /** What another gateway says to a call, read with care: it comes over a bus that others use too. */
 import { type ErrorJson, readObject, type SessionJson } from '../contract/json-shapes.ts';
-import type { FleetAnswer } from './bus.ts';
+import type { PeerReply } from './bus.ts';
 
 /** null: it names no gateway, or cannot be read. What is of the wrong kind counts as absent. */
-export function readAnswer(payload: Uint8Array): FleetAnswer | null {
+export function readPeerReply(payload: Uint8Array): PeerReply | null {
   let fields: Record<string, unknown>;
   try {
     fields = readObject(payload);
@@ -12,7 +12,7 @@ export function readAnswer(payload: Uint8Array): FleetAnswer | null {
   }
   const { gateway, sessions, more, error } = fields;
   if (typeof gateway !== 'string') return null;
-  const answer: FleetAnswer = { gateway };
+  const answer: PeerReply = { gateway };
   for (const name of ['delivered', 'dropped', 'refused', 'closed'] as const) {
     const count = fields[name];
     if (Number.isSafeInteger(count) && (count as number) > 0) answer[name] = count as number;
