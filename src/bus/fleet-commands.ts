@@ -11,7 +11,7 @@ import {
 import type { Session } from '../session/session.ts';
 import type { Bus, Changes, PeerReplies, Page, PushOutcome } from './bus.ts';
 import type { SessionCommands } from './session-commands.ts';
-import { merged, pageOf } from './pages.ts';
+import { merged, pageOf } from './session-pages.ts';
 
 /** How long to wait for other gateways unless the caller says. */
 export const FLEET_WAIT_MS = 250;

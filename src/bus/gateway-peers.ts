@@ -30,7 +30,7 @@ import type { PeerReply, PeerReplies, PeerCall, Page } from './bus.ts';
 import type { SessionCommands } from './session-commands.ts';
 import { readPeerReply } from './peer-reply.ts';
 import { KnownGateways } from './known-gateways.ts';
-import { pageOf, readPage } from './pages.ts';
+import { pageOf, readPage } from './session-pages.ts';
 
 /** Greetings are answered within this time. */
 const HELLO_WAIT_MS = 1_000;

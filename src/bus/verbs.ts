@@ -15,7 +15,7 @@ import type { Session } from '../session/session.ts';
 import { HeaderError, type Headers, readPush } from '../upstream/nats/headers.ts';
 import type { Scope } from '../upstream/nats/subjects.ts';
 import type { SessionCommands } from './session-commands.ts';
-import { pageOf, readPage } from './pages.ts';
+import { pageOf, readPage } from './session-pages.ts';
 import { settle } from './fleet-commands.ts';
 
 export type VerbCall = {

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 
 import { REPLY_BYTES_MAX, ERROR_TEXT_MAX } from '../../src/bus/replies.ts';
 import { PUSH_ROUTE_BYTES_MAX } from '../../src/bus/session-commands.ts';
-import { readPage } from '../../src/bus/pages.ts';
+import { readPage } from '../../src/bus/session-pages.ts';
 import { FLEET_WAIT_MS } from '../../src/bus/fleet-commands.ts';
 import { JSON_DEPTH_MAX, JSON_DEPTH_MAX_TO_BACKENDS } from '../../src/contract/json-depth.ts';
 import { PUSHES_MAX } from '../../src/contract/shapes.ts';
