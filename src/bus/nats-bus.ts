@@ -15,7 +15,7 @@ import type { Bus, Changes, PeerCall, Page } from './bus.ts';
 import type { SessionCommands } from './session-commands.ts';
 import { readErrorOf } from './peer-reply.ts';
 import { GatewayPeers } from './gateway-peers.ts';
-import { Incoming } from './incoming.ts';
+import { IncomingMessages } from './incoming-messages.ts';
 import { CONFIRM_MS_MAX, NatsInterest } from './interest.ts';
 import { failureOf } from './fleet-commands.ts';
 import { StreamWatch } from './stream-watch.ts';
@@ -50,7 +50,7 @@ export class NatsBus implements Bus {
   readonly #helloAgain: Timeout;
   /** Which subjects of ours a stream captures. */
   readonly streams: StreamWatch;
-  #incoming!: Incoming;
+  #incoming!: IncomingMessages;
   #peers!: GatewayPeers;
 
   constructor(parts: NatsBusParts) {
@@ -89,7 +89,7 @@ export class NatsBus implements Bus {
       replies: this.#replies,
       sessionCommands,
     };
-    this.#incoming = new Incoming({ ...parts, registry, interest: this.#interest });
+    this.#incoming = new IncomingMessages({ ...parts, registry, interest: this.#interest });
     this.#peers = new GatewayPeers(parts);
   }
 

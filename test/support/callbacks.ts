@@ -31,7 +31,7 @@ export const CALLBACK_TYPES: readonly string[] = [
   'GrpcUpstreamEvents',
   'HttpUpstreamEvents',
   'InFlight',
-  'IncomingParts',
+  'IncomingMessagesParts',
   'IntakeSocket',
   'IpcUpstreamEvents',
   'LineHandler',

@@ -16,7 +16,7 @@ import { runVerb, type VerbAnswer } from './verbs.ts';
 
 type Received = Parameters<OnMessage>[1];
 
-export type IncomingParts = {
+export type IncomingMessagesParts = {
   readonly subjects: Subjects;
   readonly registry: Registry;
   readonly sessionCommands: SessionCommands;
@@ -31,12 +31,12 @@ export type IncomingParts = {
 const DEAF =
   'verbs with a wrong number of tokens go unheard: give the gateways the subscriptions of deploy/nats/permissions.conf';
 
-export class Incoming {
-  readonly #parts: IncomingParts;
+export class IncomingMessages {
+  readonly #parts: IncomingMessagesParts;
   /** It was told that near misses may not be subscribed. */
   #isDeaf = false;
 
-  constructor(parts: IncomingParts) {
+  constructor(parts: IncomingMessagesParts) {
     this.#parts = parts;
   }
 
