@@ -12,7 +12,7 @@ import type { Scope, Subjects } from '../upstream/nats/subjects.ts';
 import type { Replies, OnRefused } from './replies.ts';
 import type { SessionCommands } from './session-commands.ts';
 import type { NatsInterest } from './interest.ts';
-import { runVerb, type VerbAnswer } from './verbs.ts';
+import { runVerb, type VerbAnswer } from './session-verbs.ts';
 
 type Received = Parameters<OnMessage>[1];
 

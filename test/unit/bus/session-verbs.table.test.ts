@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 
 import { SessionCommands } from '../../../src/bus/session-commands.ts';
-import { runVerb } from '../../../src/bus/verbs.ts';
+import { runVerb } from '../../../src/bus/session-verbs.ts';
 import { Registry } from '../../../src/session/registry.ts';
 import { readBlock } from '../../../src/upstream/nats/headers.ts';
 import type { Scope } from '../../../src/upstream/nats/subjects.ts';
