@@ -2,7 +2,7 @@
 import type { ErrorJson, SessionJson } from '../contract/json-shapes.ts';
 import type { Failure } from '../errors.ts';
 import type { Close, Patch, Push, Target } from '../contract/commands.ts';
-import type { Interest } from '../session/registry.ts';
+import type { Subscriptions } from '../session/registry.ts';
 
 /** What became of a push on one gateway, or on all. */
 export type PushOutcome = {
@@ -48,7 +48,7 @@ export type PeerReplies = {
 /** Replies to come; a Failure: the call has gone to nobody. */
 export type PeerCall = Promise<PeerReplies> | Failure;
 
-export interface Bus extends Interest {
+export interface Bus extends Subscriptions {
   /** `embedded`, or the server that it is connected to. */
   readonly name: string;
   /** False: only this gateway's sessions can be reached now. */

@@ -11,7 +11,7 @@ import { readHeaders } from '../upstream/nats/headers.ts';
 import type { Scope, Subjects } from '../upstream/nats/subjects.ts';
 import type { Replies, OnRefused } from './replies.ts';
 import type { SessionCommands } from './session-commands.ts';
-import type { NatsInterest } from './interest.ts';
+import type { NatsSubscriptions } from './subscriptions.ts';
 import { runVerb, type VerbAnswer } from './session-verbs.ts';
 
 type Received = Parameters<OnMessage>[1];
@@ -20,7 +20,7 @@ export type IncomingMessagesParts = {
   readonly subjects: Subjects;
   readonly registry: Registry;
   readonly sessionCommands: SessionCommands;
-  readonly interest: Pick<NatsInterest, 'nameOf'>;
+  readonly subscriptions: Pick<NatsSubscriptions, 'nameOf'>;
   readonly replies: Replies;
   /** `limits.convert`. */
   readonly convertBytesMax: number;
@@ -91,13 +91,13 @@ export class IncomingMessages {
 
   /** Those of this gateway that a subject means; null: not ours to answer. */
   #sessions(scope: Scope, token: string, subject: string): readonly Session[] | null {
-    const { registry, interest } = this.#parts;
+    const { registry, subscriptions } = this.#parts;
     if (scope === 'session') {
       const session = registry.bySid(token);
       return session === undefined ? [] : [session];
     }
     if (scope === 'all') return [...registry.all()];
-    const name = interest.nameOf(subject);
+    const name = subscriptions.nameOf(subject);
     if (name === undefined) return null;
     const members = scope === 'user' ? registry.byUid(name) : registry.byGroup(name);
     return members.size === 0 ? null : [...members];

@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts';
 import { readObject, type SessionJson } from '../contract/json-shapes.ts';
 import { type Failure, failure, isFailure } from '../errors.ts';
 import type { Close, Patch, Push, Target } from '../contract/commands.ts';
-import type { InterestKind, Registry } from '../session/registry.ts';
+import type { SubscriptionKind, Registry } from '../session/registry.ts';
 import { Timeout, type TimerWheel } from '../timer-wheel.ts';
 import type { NatsConnector } from '../upstream/nats/connection.ts';
 import { HeaderBlock, pushLines } from '../upstream/nats/headers.ts';
@@ -16,7 +16,7 @@ import type { SessionCommands } from './session-commands.ts';
 import { readErrorOf } from './peer-reply.ts';
 import { GatewayPeers } from './gateway-peers.ts';
 import { IncomingMessages } from './incoming-messages.ts';
-import { CONFIRM_MS_MAX, NatsInterest } from './interest.ts';
+import { CONFIRM_MS_MAX, NatsSubscriptions } from './subscriptions.ts';
 import { failureOf } from './fleet-commands.ts';
 import { StreamWatch } from './stream-watch.ts';
 
@@ -45,7 +45,7 @@ export class NatsBus implements Bus {
   readonly #connector: NatsConnector;
   readonly #subjects: Subjects;
   readonly #requests: RequestMany;
-  readonly #interest: NatsInterest;
+  readonly #subscriptions: NatsSubscriptions;
   readonly #replies: Replies;
   readonly #helloAgain: Timeout;
   /** Which subjects of ours a stream captures. */
@@ -60,7 +60,7 @@ export class NatsBus implements Bus {
     this.#subjects = subjects;
     this.#requests = new RequestMany(connector, subjects, clock, parts.onStrayAnswer);
     this.#replies = new Replies(parts);
-    this.#interest = new NatsInterest(connector, subjects, clock, (error, message) => {
+    this.#subscriptions = new NatsSubscriptions(connector, subjects, clock, (error, message) => {
       this.#incoming.onVerb(error, message);
     });
     this.streams = new StreamWatch(this.#requests, subjects, clock, parts.onError);
@@ -89,7 +89,11 @@ export class NatsBus implements Bus {
       replies: this.#replies,
       sessionCommands,
     };
-    this.#incoming = new IncomingMessages({ ...parts, registry, interest: this.#interest });
+    this.#incoming = new IncomingMessages({
+      ...parts,
+      registry,
+      subscriptions: this.#subscriptions,
+    });
     this.#peers = new GatewayPeers(parts);
   }
 
@@ -120,12 +124,12 @@ export class NatsBus implements Bus {
     this.#parts.wheel.set(this.#helloAgain, alone ? HELLO_ALONE_MS : HELLO_EVERY_MS);
   }
 
-  add(kind: InterestKind, name: string): Promise<void> | null {
-    return this.#interest.add(kind, name);
+  add(kind: SubscriptionKind, name: string): Promise<void> | null {
+    return this.#subscriptions.add(kind, name);
   }
 
-  remove(kind: InterestKind, name: string): void {
-    this.#interest.remove(kind, name);
+  remove(kind: SubscriptionKind, name: string): void {
+    this.#subscriptions.remove(kind, name);
   }
 
   // ---- out: the other gateways --------------------------------------------------------------------------

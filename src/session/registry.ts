@@ -5,22 +5,22 @@ import type { Session } from './session.ts';
  * Where the registry says what it needs to hear of. `add` returns null when the interest holds already, else a
  * promise that resolves when the bus has confirmed it (it never rejects, and is bounded in time).
  */
-export interface Interest {
-  add(kind: InterestKind, name: string): Promise<void> | null;
-  remove(kind: InterestKind, name: string): void;
+export interface Subscriptions {
+  add(kind: SubscriptionKind, name: string): Promise<void> | null;
+  remove(kind: SubscriptionKind, name: string): void;
 }
-export type InterestKind = 'user' | 'group';
+export type SubscriptionKind = 'user' | 'group';
 
 export class Registry {
   readonly #gatewayId: string;
-  readonly #interest: Interest;
+  readonly #subscriptions: Subscriptions;
   readonly #sessions = new Map<number, Session>();
   readonly #users = new Map<string, Set<Session>>();
   readonly #groups = new Map<string, Set<Session>>();
 
-  constructor(gatewayId: string, interest: Interest) {
+  constructor(gatewayId: string, subscriptions: Subscriptions) {
     this.#gatewayId = gatewayId;
-    this.#interest = interest;
+    this.#subscriptions = subscriptions;
   }
 
   get size(): number {
@@ -58,7 +58,7 @@ export class Registry {
     return this.#groups.get(group) ?? NONE;
   }
 
-  /** Changes the session's user; see `Interest.add` for what is returned. */
+  /** Changes the session's user; see `Subscriptions.add` for what is returned. */
   bind(session: Session, uid: string): Promise<void> | null {
     if (session.uid === uid) return null;
     if (session.uid !== '') this.#detach('user', session.uid, session);
@@ -76,11 +76,11 @@ export class Registry {
     if (session.groups.delete(group)) this.#detach('group', group, session);
   }
 
-  #index(kind: InterestKind): Map<string, Set<Session>> {
+  #index(kind: SubscriptionKind): Map<string, Set<Session>> {
     return kind === 'user' ? this.#users : this.#groups;
   }
 
-  #attach(kind: InterestKind, name: string, session: Session): Promise<void> | null {
+  #attach(kind: SubscriptionKind, name: string, session: Session): Promise<void> | null {
     const index = this.#index(kind);
     let members = index.get(name);
     if (members === undefined) {
@@ -89,15 +89,15 @@ export class Registry {
     }
     members.add(session);
     // Asked for every member, not only the first: a second one must wait for the same confirmation.
-    return this.#interest.add(kind, name);
+    return this.#subscriptions.add(kind, name);
   }
 
-  #detach(kind: InterestKind, name: string, session: Session): void {
+  #detach(kind: SubscriptionKind, name: string, session: Session): void {
     const index = this.#index(kind);
     const members = index.get(name);
     if (members === undefined || !members.delete(session) || members.size > 0) return;
     index.delete(name);
-    this.#interest.remove(kind, name);
+    this.#subscriptions.remove(kind, name);
   }
 }
 

@@ -1,6 +1,6 @@
 /** The subscriptions of this gateway's users and groups, and when the server has confirmed them. */
 import { type Clock, within } from '../clock.ts';
-import type { Interest, InterestKind } from '../session/registry.ts';
+import type { Subscriptions, SubscriptionKind } from '../session/registry.ts';
 import type { NatsConnector, OnMessage } from '../upstream/nats/connection.ts';
 import type { Subjects } from '../upstream/nats/subjects.ts';
 
@@ -9,7 +9,7 @@ export const CONFIRM_MS_MAX = 2_000;
 
 type Watched = { readonly name: string; unsubscribe(): void; confirmed: Promise<void> | null };
 
-export class NatsInterest implements Interest {
+export class NatsSubscriptions implements Subscriptions {
   readonly #connector: NatsConnector;
   readonly #subjects: Subjects;
   readonly #clock: Clock;
@@ -25,7 +25,7 @@ export class NatsInterest implements Interest {
     this.#onVerb = onVerb;
   }
 
-  add(kind: InterestKind, name: string): Promise<void> | null {
+  add(kind: SubscriptionKind, name: string): Promise<void> | null {
     const subject = this.#subjects.everyVerb(kind, name);
     const known = this.#watched.get(subject);
     if (known !== undefined) return known.confirmed;
@@ -38,7 +38,7 @@ export class NatsInterest implements Interest {
     return watched.confirmed;
   }
 
-  remove(kind: InterestKind, name: string): void {
+  remove(kind: SubscriptionKind, name: string): void {
     const subject = this.#subjects.everyVerb(kind, name);
     this.#watched.get(subject)?.unsubscribe();
     this.#watched.delete(subject);
