@@ -6,39 +6,39 @@ import { namesNobody, type Push } from '../contract/commands.ts';
 import type { SessionVerb } from '../contract/backend-frames.ts';
 import type { BackendCommands } from '../upstream/link/backend-commands.ts';
 import type { DoneFields, PushedFields } from '../contract/gateway-frames.ts';
-import { type DroppedParts, droppedTeller } from './dropped.ts';
+import type { BackendReport } from '../upstream/backend-report.ts';
 
-export type DownlinkParts = DroppedParts & {
+export type DownlinkParts = {
   readonly fleetCommands: FleetCommands;
   /** `limits.convert`. */
   readonly convertBytesMax: number;
 };
 
 /** What a backend may ask for over its Link. */
-export function makeBackendCommands(name: string, parts: DownlinkParts): BackendCommands {
-  const { fleetCommands, log } = parts;
-  const tell = droppedTeller(name, parts);
+export function makeBackendCommands(report: BackendReport, parts: DownlinkParts): BackendCommands {
+  const { fleetCommands } = parts;
   return {
     convertBytesMax: parts.convertBytesMax,
     push: (push, counted) => {
       if (counted) return pushCounted(push);
       const refused = fleetCommands.push(push, null);
-      if (refused !== null) tell('push', refused.message, ofPush(push, refused));
+      if (refused !== null)
+        report.dropped('push', refused.message, refused.reason, { route: push.route });
       return null;
     },
     verb: async (verb) => {
       try {
         const done = await runSessionVerb(verb, fleetCommands);
         const { failure: why } = done;
-        if (why !== null) tell('change', why.message, { kind: why.reason });
+        if (why !== null) report.dropped('change', why.message, why.reason);
         return done;
       } catch (error) {
-        log.error({ backend: name, why: errorText(error) }, 'session change failed');
+        report.error('session change failed', { why: errorText(error) });
         return { changed: 0, version: 0, failure: failure('INTERNAL', errorText(error)) };
       }
     },
     onUnanswered: (what, error) => {
-      log.error({ backend: name, what, why: errorText(error) }, 'not answered');
+      report.error('not answered', { what, why: errorText(error) });
     },
   };
 
@@ -52,7 +52,7 @@ export function makeBackendCommands(name: string, parts: DownlinkParts): Backend
   }
 
   function toNobody(push: Push, why: Failure): PushedFields {
-    tell('push', why.message, ofPush(push, why));
+    report.dropped('push', why.message, why.reason, { route: push.route });
     return {
       ...{ delivered: 0, dropped: 0, refused: 0, gateways: 0 },
       ...{ unknownUids: [], unknownSids: [], silentGateways: [] },
@@ -63,30 +63,26 @@ export function makeBackendCommands(name: string, parts: DownlinkParts): Backend
 
 /** The same where nothing is answered: what is refused is told in the log alone. */
 export function makeUncounted(
-  name: string,
+  report: BackendReport,
   parts: DownlinkParts,
 ): { push(push: Push): void; verb(verb: SessionVerb): void } {
-  const { fleetCommands, log } = parts;
-  const tell = droppedTeller(name, parts);
+  const { fleetCommands } = parts;
   return {
     push: (push) => {
       const refused = fleetCommands.push(push, null);
-      if (refused !== null) tell('push', refused.message, ofPush(push, refused));
+      if (refused !== null)
+        report.dropped('push', refused.message, refused.reason, { route: push.route });
     },
     verb: (verb) => {
       const run = async (): Promise<void> => {
         const { failure: refused } = await runSessionVerb(verb, fleetCommands);
-        if (refused !== null) tell('change', refused.message, { kind: refused.reason });
+        if (refused !== null) report.dropped('change', refused.message, refused.reason);
       };
       inBackground(run(), (error) => {
-        log.error({ backend: name, why: errorText(error) }, 'session change failed');
+        report.error('session change failed', { why: errorText(error) });
       });
     },
   };
-}
-
-function ofPush({ route }: Push, { reason }: Failure): { route: string; kind: string } {
-  return { route, kind: reason };
 }
 
 /** A patch takes effect at once, in the order of the frames; what it answers waits for the confirmation. */

@@ -12,6 +12,7 @@ import { DialInUpstream } from '../../src/upstream/dial-in/dial-in-upstream.ts';
 import { CHAT_ROUTES, expectChat, expectCorners } from '../support/chat.ts';
 import { TestClient } from '../support/client.ts';
 import { ManualClock } from '../support/clock.ts';
+import { keptReport } from '../support/report.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { buildExample } from '../support/go.ts';
 import { call, control, grpcurl } from '../support/grpcurl.ts';
@@ -371,7 +372,6 @@ describe('time', () => {
   async function still() {
     const clock = new ManualClock();
     const wheel = new TimerWheel(clock);
-    const nothing = { onState: () => {}, onLateReply: () => {}, onTrouble: () => {} };
     const game = new DialInUpstream(
       { name: 'game', token: '', deadAfterMs: 30_000, gatewayId: 'g', version: '1', clock, wheel },
       {
@@ -380,7 +380,7 @@ describe('time', () => {
         verb: () => Promise.reject(new Error('no verbs here')),
         onUnanswered: () => {},
       },
-      nothing,
+      keptReport('game', 'dial_in', clock).report,
     );
     const attach = new Attach([game], wheel, { onRefused: () => {} });
     const server = new HttpServer(

@@ -37,6 +37,7 @@ import {
 } from '../../src/upstream/method/schema-keeper.ts';
 import { makeSchema, type Schema } from '../../src/upstream/method/schema.ts';
 import { ManualClock } from '../support/clock.ts';
+import { keptReport, type LogLine } from '../support/report.ts';
 import { MethodBackend } from '../support/method-backend.ts';
 
 const HEAD = 'syntax = "proto3"; package t;';
@@ -285,8 +286,7 @@ class LookClock extends ManualClock {
 class Kept {
   readonly clock = new LookClock();
   readonly keeper: SchemaKeeper;
-  readonly schemas: Schema[] = [];
-  readonly problems: (readonly string[])[] = [];
+  readonly #report = keptReport('game', 'grpc', this.clock);
   channel: MethodChannel | null = null;
 
   constructor(options: Partial<SchemaPaths> & { reflection?: boolean; digest?: string }) {
@@ -299,12 +299,20 @@ class Kept {
         clock: this.clock,
         wheel,
       },
-      {
-        channel: () => this.channel,
-        onSchema: (schema) => void this.schemas.push(schema),
-        onProblems: (problems) => void this.problems.push(problems),
-      },
+      this.#report.report,
+      () => this.channel,
     );
+  }
+
+  /** Those that were taken. */
+  get schemas(): LogLine[] {
+    return this.#report.lines.filter(({ msg }) => msg === 'schema');
+  }
+
+  /** Those of each schema that was refused. */
+  get problems(): readonly string[][] {
+    const refused = this.#report.lines.filter(({ msg }) => msg === 'schema refused');
+    return refused.map(({ problems }) => problems as string[]);
   }
 
   get methods(): string[] {

@@ -32,6 +32,7 @@ const UPSTREAM = [
   'gen/',
   'type session/',
   'timer-wheel.ts',
+  'telemetry/log-throttle.ts',
   ...SEEN,
 ];
 

@@ -9,6 +9,7 @@ import { type Failure, failure, isFailure } from '../../errors.ts';
 import { tooMuch } from '../../protocol/convert.ts';
 import type { Lane } from '../../session/lane.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
+import type { BackendReport } from '../backend-report.ts';
 import type { Call } from '../call.ts';
 import { ConnectCall } from '../connect-call.ts';
 import { type BackendCommands, notAReply, takePush, takeVerb } from '../link/backend-commands.ts';
@@ -47,13 +48,6 @@ export type DialInOptions = {
   readonly wheel: TimerWheel;
 };
 
-export type DialInEvents = {
-  onState(peer: string, state: 'attached' | 'leaving' | 'away', why: string): void;
-  onLateReply(): void;
-  /** What a backend sent was not used. `kind`: one of a few; `why` is for the log. */
-  onTrouble(kind: string, why: string): void;
-};
-
 /** What a session's messages have in common, encoded, while it does not change. */
 type Facts = { readonly version: number; readonly ordinal: number; readonly bytes: Buffer };
 
@@ -61,17 +55,17 @@ export class DialInUpstream implements Upstream {
   readonly oneAtATime = false;
   readonly #options: DialInOptions;
   readonly #downlink: BackendCommands;
-  readonly #events: DialInEvents;
+  readonly #report: BackendReport;
   readonly #tokenDigest: Buffer;
   readonly #attachedEvents: AttachedEvents;
   #attached: Attached[] = [];
   #turn = 0;
   #closed = false;
 
-  constructor(options: DialInOptions, downlink: BackendCommands, events: DialInEvents) {
+  constructor(options: DialInOptions, downlink: BackendCommands, report: BackendReport) {
     this.#options = options;
     this.#downlink = downlink;
-    this.#events = events;
+    this.#report = report;
     this.#tokenDigest = digest(options.token);
     this.#attachedEvents = this.#makeEvents();
   }
@@ -245,20 +239,20 @@ export class DialInUpstream implements Upstream {
     return {
       convertBytesMax: this.#downlink.convertBytesMax,
       onAttached: ({ peer, instance }) => {
-        this.#events.onState(peer, 'attached', instance === '' ? '' : `instance ${instance}`);
+        this.#report.state(peer, 'attached', instance === '' ? '' : `instance ${instance}`);
       },
       onLeaving: ({ peer }, why) => {
-        this.#events.onState(peer, 'leaving', why);
+        this.#report.state(peer, 'leaving', why);
       },
       onEnd: (attached, why) => {
         this.#attached = this.#attached.filter((other) => other !== attached);
-        this.#events.onState(attached.peer, 'away', why);
+        this.#report.state(attached.peer, 'away', why);
       },
       onLateReply: () => {
-        this.#events.onLateReply();
+        this.#report.lateReply();
       },
       onTrouble: (kind, why) => {
-        this.#events.onTrouble(kind, why);
+        this.#report.dropped('frame', why, kind);
       },
       onExtend: (call, timeoutMs) => {
         if (call.extended) return;

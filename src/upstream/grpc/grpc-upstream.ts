@@ -7,6 +7,7 @@ import { type Failure, failure, isFailure } from '../../errors.ts';
 import { hash, instanceFor } from '../../routing/route-table.ts';
 import type { Lane } from '../../session/lane.ts';
 import type { Session } from '../../session/session.ts';
+import type { BackendReport } from '../backend-report.ts';
 import type { Call } from '../call.ts';
 import { ConnectCall } from '../connect-call.ts';
 import {
@@ -38,13 +39,6 @@ export type GrpcUpstreamOptions = Omit<EndpointPoolOptions, 'spreads'> & {
   readonly hashBy: string;
 };
 
-export type GrpcUpstreamEvents = {
-  onState(address: string, state: string, why: string): void;
-  onLateReply(): void;
-  /** What the backend sent was not used. `kind`: one of a few; `why` is for the log. */
-  onTrouble(kind: string, why: string): void;
-};
-
 /** What a session's messages have in common, encoded, while it does not change. */
 type Facts = {
   readonly version: number;
@@ -62,7 +56,7 @@ export class GrpcUpstream implements Upstream {
   /** Compiled from `hashBy`; null: no hash. */
   readonly #key: readonly { readonly field: string }[] | null;
 
-  constructor(options: GrpcUpstreamOptions, downlink: BackendCommands, events: GrpcUpstreamEvents) {
+  constructor(options: GrpcUpstreamOptions, downlink: BackendCommands, report: BackendReport) {
     const { balance, hashBy } = options;
     this.#options = options;
     this.#downlink = downlink;
@@ -74,13 +68,13 @@ export class GrpcUpstream implements Upstream {
       {
         convertBytesMax: downlink.convertBytesMax,
         onState: (address, state, why) => {
-          events.onState(address, state, why);
+          report.state(address, state, why);
         },
         onLateReply: () => {
-          events.onLateReply();
+          report.lateReply();
         },
         onTrouble: (kind, why) => {
-          events.onTrouble(kind, why);
+          report.dropped('frame', why, kind);
         },
         onExtend: (call, timeoutMs) => {
           if (call.extended) return;

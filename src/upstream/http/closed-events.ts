@@ -2,6 +2,7 @@
 import type { Dispatcher } from 'undici';
 
 import { Timeout, type TimerWheel } from '../../timer-wheel.ts';
+import type { BackendReport } from '../backend-report.ts';
 import { Exchange, type ExchangeEnd, type ExchangeLimits, ByteBudget } from './exchange.ts';
 import type { Pairs } from './request-headers.ts';
 import type { Trouble, Where } from './trouble.ts';
@@ -24,8 +25,7 @@ export type ClosedEventsParts = {
   readonly headers: Pairs;
   readonly where: Where;
   readonly wheel: TimerWheel;
-  /** `pausedMs`: nothing more is sent for so long; 0: this one was not taken. */
-  readonly onUntold: (why: string, pausedMs: number) => void;
+  readonly report: BackendReport;
 };
 
 export class ClosedEvents implements ExchangeEnd {
@@ -49,7 +49,7 @@ export class ClosedEvents implements ExchangeEnd {
   tell(event: () => string): void {
     if (this.#parts.wheel.now() < this.#pausedUntil) return;
     if (this.#waiting.length - this.#head >= WAITING_MAX) {
-      this.#parts.onUntold(`${WAITING_MAX} ends of sessions wait to be told`, 0);
+      this.#parts.report.unreported(`${WAITING_MAX} ends of sessions wait to be told`);
       return;
     }
     this.#waiting.push(event());
@@ -74,14 +74,14 @@ export class ClosedEvents implements ExchangeEnd {
     this.#over(exchange);
     if (NOT_SERVED.has(exchange.status)) this.#pause(exchange.status);
     else if (exchange.status >= 300)
-      this.#parts.onUntold(`${this.#parts.path} answered ${exchange.status}`, 0);
+      this.#parts.report.unreported(`${this.#parts.path} answered ${exchange.status}`);
     this.#sendNext();
   }
 
   onTrouble(exchange: Exchange, trouble: Trouble): void {
     this.#over(exchange);
     const why = exchange.cancelled ? `no answer in ${ANSWER_WAIT_MS} ms` : trouble.why;
-    this.#parts.onUntold(why, 0);
+    this.#parts.report.unreported(why);
     this.#sendNext();
   }
 
@@ -93,13 +93,13 @@ export class ClosedEvents implements ExchangeEnd {
   }
 
   #pause(status: number): void {
-    const { wheel, path, onUntold } = this.#parts;
+    const { wheel, path, report } = this.#parts;
     this.#waiting = [];
     this.#head = 0;
     // Those that were in flight at the same time say the same.
     if (wheel.now() < this.#pausedUntil) return;
     this.#pausedUntil = wheel.now() + CLOSED_PAUSE_MS;
-    onUntold(`${path} answered ${status}: it is not served`, CLOSED_PAUSE_MS);
+    report.unreported(`${path} answered ${status}: it is not served`, CLOSED_PAUSE_MS);
   }
 
   #sendNext(): void {

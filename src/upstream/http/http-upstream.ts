@@ -11,6 +11,7 @@ import { type Failure, failure } from '../../errors.ts';
 import { PACKET_BODY_BYTES_MAX } from '../../protocol/packet.ts';
 import type { Lane } from '../../session/lane.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
+import type { BackendReport } from '../backend-report.ts';
 import type { Call, PendingCall } from '../call.ts';
 import { closedEventJson } from '../closed-event.ts';
 import { ConnectCall } from '../connect-call.ts';
@@ -63,14 +64,6 @@ export type HttpUpstreamOptions = {
   readonly wheel: TimerWheel;
 };
 
-export type HttpUpstreamEvents = {
-  onState(state: 'away' | 'connected', why: string): void;
-  /** A call failed. `kind`: one of a few. */
-  onTrouble(kind: string, route: string, why: string): void;
-  /** `pausedMs`: nothing more is sent for so long. */
-  onUntold(why: string, pausedMs: number): void;
-};
-
 /** A request, and whom its answer is for. */
 class CallExchange extends Exchange implements PendingCall {
   readonly call: Call;
@@ -93,7 +86,7 @@ export class HttpUpstream implements Upstream, ExchangeEnd, PendingCall {
   /** Requests over several connections have no order among themselves. */
   readonly oneAtATime = true;
   readonly #options: HttpUpstreamOptions;
-  readonly #events: HttpUpstreamEvents;
+  readonly #report: BackendReport;
   readonly #where: Where;
   readonly #pool: Pool;
   readonly #paths: Paths;
@@ -109,10 +102,10 @@ export class HttpUpstream implements Upstream, ExchangeEnd, PendingCall {
   #away = false;
   #onIdle: () => void = () => {};
 
-  constructor(options: HttpUpstreamOptions, events: HttpUpstreamEvents) {
+  constructor(options: HttpUpstreamOptions, report: BackendReport) {
     const { origin, pathname } = new URL(options.url);
     this.#options = options;
-    this.#events = events;
+    this.#report = report;
     this.#where = { key: `backends.${options.name}.http`, url: origin };
     this.#paths = new Paths(pathname);
     this.#headers = new RequestHeaders(options.headers);
@@ -136,9 +129,7 @@ export class HttpUpstream implements Upstream, ExchangeEnd, PendingCall {
       headers: this.#headers.own,
       where: this.#where,
       wheel: options.wheel,
-      onUntold: (why, pausedMs) => {
-        events.onUntold(why, pausedMs);
-      },
+      report,
     });
   }
 
@@ -213,7 +204,7 @@ export class HttpUpstream implements Upstream, ExchangeEnd, PendingCall {
     const ms = Math.round(call.deadline - call.startedAt);
     const why = `no answer from ${this.#where.url} in ${ms} ms: ${LATE[phase]}`;
     call.told = true;
-    this.#events.onTrouble(`late ${phase}`, call.route, why);
+    this.#report.trouble(`late ${phase}`, { route: call.route }, why);
   }
 
   // ---- one request --------------------------------------------------------------------------------------
@@ -292,7 +283,7 @@ export class HttpUpstream implements Upstream, ExchangeEnd, PendingCall {
       call.succeed(exchange.body);
     } else if (NOT_SERVED.has(status)) {
       const why = `POST ${this.#where.url}${this.#request(call).path} answered ${status}: the backend that auth.backend names must serve it`;
-      this.#events.onTrouble('no-connect', call.route, why);
+      this.#report.trouble('no-connect', { route: call.route }, why);
       call.fail(failure('BACKEND_ERROR', 'the backend has no Connect'));
     } else {
       const { failure: refused } = this.#refusal(call, exchange, answerHeaders(exchange.headers));
@@ -316,7 +307,7 @@ export class HttpUpstream implements Upstream, ExchangeEnd, PendingCall {
       const { path } = this.#request(call);
       const said = `POST ${this.#where.url}${path} answered ${status}${hint}`;
       call.told = true;
-      this.#events.onTrouble(`status ${status}`, call.route, said);
+      this.#report.trouble(`status ${status}`, { route: call.route }, said);
     }
     return { failure: why, spoken };
   }
@@ -350,7 +341,7 @@ export class HttpUpstream implements Upstream, ExchangeEnd, PendingCall {
 
   #fail(call: Call, { kind, why, reason, told }: Trouble): void {
     call.told = true;
-    this.#events.onTrouble(kind, call.route, why);
+    this.#report.trouble(kind, { route: call.route }, why);
     call.fail(failure(reason, told));
   }
 
@@ -371,7 +362,7 @@ export class HttpUpstream implements Upstream, ExchangeEnd, PendingCall {
   #setAway(why: string | null): void {
     if ((why !== null) === this.#away) return;
     this.#away = why !== null;
-    this.#events.onState(this.#away ? 'away' : 'connected', why ?? 'it answers');
+    this.#report.state(this.#options.url, this.#away ? 'away' : 'connected', why ?? 'it answers');
   }
 }
 

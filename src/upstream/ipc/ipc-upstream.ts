@@ -12,6 +12,7 @@ import { PACKET_BODY_BYTES_MAX } from '../../protocol/packet.ts';
 import type { Push } from '../../contract/commands.ts';
 import type { Lane } from '../../session/lane.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
+import type { BackendReport } from '../backend-report.ts';
 import type { Call, PendingCall } from '../call.ts';
 import { CallTable } from '../call-table.ts';
 import { closedEventJson } from '../closed-event.ts';
@@ -49,8 +50,8 @@ const TOO_DEEP = `the handshake is nested deeper than ${JSON_DEPTH_MAX}`;
 
 export type IpcUpstreamOptions = {
   readonly name: string;
-  /** Of the socket in the file system. */
-  readonly path: string;
+  /** `unix:/path` of the socket, as it is configured. */
+  readonly address: string;
   /** Bytes of JSON that are parsed at once: `limits.convert`. */
   readonly convertBytesMax: number;
   readonly clock: Clock;
@@ -63,13 +64,6 @@ export interface IpcDownlink {
   verb(verb: SessionVerb): void;
 }
 
-export type IpcUpstreamEvents = {
-  onState(state: 'connected' | 'away', why: string): void;
-  onLateReply(): void;
-  /** A line or an answer that could not be used. `kind`: one of a few. */
-  onTrouble(kind: string, why: string): void;
-};
-
 /** What a session's messages have in common, kept while it does not change. */
 type Facts = { readonly version: number; readonly ordinal: number; readonly tail: string };
 
@@ -81,7 +75,8 @@ export class IpcUpstream implements Upstream, PendingCall {
   readonly oneAtATime = false;
   readonly #options: IpcUpstreamOptions;
   readonly #downlink: IpcDownlink;
-  readonly #events: IpcUpstreamEvents;
+  readonly #report: BackendReport;
+  readonly #path: string;
   readonly #calls = new CallTable(SEQ_ID_MAX);
   readonly #reconnect: Reconnect;
   #state: State = 'connecting';
@@ -93,10 +88,11 @@ export class IpcUpstream implements Upstream, PendingCall {
   #settle: () => void = () => {};
   #onEnded: () => void = () => {};
 
-  constructor(options: IpcUpstreamOptions, downlink: IpcDownlink, events: IpcUpstreamEvents) {
+  constructor(options: IpcUpstreamOptions, downlink: IpcDownlink, report: BackendReport) {
     this.#options = options;
     this.#downlink = downlink;
-    this.#events = events;
+    this.#report = report;
+    this.#path = options.address.replace(/^unix:(\/\/)?/, '');
     this.#reconnect = new Reconnect(options.wheel, () => {
       this.#connect();
     });
@@ -145,7 +141,7 @@ export class IpcUpstream implements Upstream, PendingCall {
     const held = this.#socket?.heldBytes ?? 0;
     if (held > 0 && this.#options.wheel.now() >= call.deadline) {
       const why = `${held} bytes wait for the newline that ends a line: each answer must end with one`;
-      this.#events.onTrouble('no-newline', why);
+      this.#report.dropped('line', why, 'no-newline');
     }
   }
 
@@ -169,14 +165,11 @@ export class IpcUpstream implements Upstream, PendingCall {
     const { session } = closed;
     const line = this.#ownLine('pith.closed', closedEventJson(closed), sessionTail(session, []));
     if (!this.#socket.write(line))
-      this.#events.onTrouble(
-        'untold',
-        'the backend does not read, and is not told of ended sessions',
-      );
+      this.#report.unreported('the backend does not read, and is not told of ended sessions');
   }
 
   whereTo({ route }: Call): Readonly<Record<string, string>> {
-    return { path: this.#options.path, cmd: route };
+    return { path: this.#path, cmd: route };
   }
 
   info(): UpstreamInfo {
@@ -244,7 +237,7 @@ export class IpcUpstream implements Upstream, PendingCall {
       read = readLine(line, this.#options.convertBytesMax, this.#awaits);
     } catch (error) {
       if (!(error instanceof ShapeError)) throw error;
-      this.#events.onTrouble('line', `a line is passed over: ${error.message}`);
+      this.#report.dropped('line', `a line is passed over: ${error.message}`, 'line');
       if (error instanceof UnreadableLine) this.#onUnreadable(error.message);
       // Else the request would wait for its time to be over.
       if (error instanceof SeqIdError && error.meant !== null)
@@ -263,15 +256,17 @@ export class IpcUpstream implements Upstream, PendingCall {
         this.#downlink.verb(read.verb);
         return;
       case 'echo':
-        this.#events.onTrouble(
-          'echo',
+        this.#report.dropped(
+          'line',
           `a line with cmd ${JSON.stringify(read.cmd.slice(0, 64))} and a session is one of the gateway's, sent back: a notify gets no answer`,
+          'echo',
         );
         return;
       case 'unknown':
-        this.#events.onTrouble(
-          'unknown',
+        this.#report.dropped(
+          'line',
           `there is no cmd ${JSON.stringify(read.cmd.slice(0, 64))}`,
+          'unknown',
         );
     }
   }
@@ -282,10 +277,11 @@ export class IpcUpstream implements Upstream, PendingCall {
   #onAnswer({ seqId, reply, fault }: Answer): void {
     const call = this.#calls.take(seqId);
     if (call === null) {
-      this.#events.onLateReply();
+      this.#report.lateReply();
       return;
     }
-    if (fault !== '') this.#events.onTrouble('answer', `the answer to ${call.route}: ${fault}`);
+    if (fault !== '')
+      this.#report.dropped('line', `the answer to ${call.route}: ${fault}`, 'answer');
     if (reply instanceof Uint8Array) call.succeed(reply);
     else call.answer(reply);
   }
@@ -294,9 +290,9 @@ export class IpcUpstream implements Upstream, PendingCall {
     const call = seqId === null ? null : this.#calls.take(seqId);
     const what = call === null ? 'a line' : `the answer to ${call.route}`;
     const why = `${what} has ${bytes} bytes; at most ${IPC_LINE_BYTES_MAX} of a line are read`;
-    this.#events.onTrouble('too long', why);
+    this.#report.dropped('line', why, 'too long');
     if (call !== null) call.fail(failure('BAD_REPLY', TOO_LONG));
-    else if (seqId !== null) this.#events.onLateReply();
+    else if (seqId !== null) this.#report.lateReply();
   }
 
   /** A line that only says nonsense is passed over: a client may have caused it, and others share the connection. */
@@ -311,10 +307,10 @@ export class IpcUpstream implements Upstream, PendingCall {
   #connect(): void {
     if (this.#state === 'stopped') return;
     this.#state = 'connecting';
-    const socket = net.connect({ path: this.#options.path });
+    const socket = net.connect({ path: this.#path });
     this.#attempt = socket;
     const onFail = (error: NodeJS.ErrnoException): void => {
-      this.#onLost(whyNoSocket(error, this.#options));
+      this.#onLost(whyNoSocket(error, { name: this.#options.name, path: this.#path }));
     };
     socket.once('error', onFail);
     socket.once('connect', () => {
@@ -345,7 +341,7 @@ export class IpcUpstream implements Upstream, PendingCall {
     this.#state = 'up';
     this.#lastWhy = '';
     this.#reconnect.up();
-    this.#events.onState('connected', 'connected');
+    this.#report.state(this.#options.address, 'connected', 'connected');
     this.#settle();
   }
 
@@ -357,7 +353,7 @@ export class IpcUpstream implements Upstream, PendingCall {
       this.#state = 'away';
       this.#reconnect.later();
       // Each attempt fails for the same reason, mostly.
-      if (why !== this.#lastWhy) this.#events.onState('away', why);
+      if (why !== this.#lastWhy) this.#report.state(this.#options.address, 'away', why);
       this.#lastWhy = why;
     }
     this.#settle();

@@ -11,12 +11,14 @@ import { type Failure, failure, isFailure } from '../../errors.ts';
 import type { Push } from '../../contract/commands.ts';
 import type { Lane } from '../../session/lane.ts';
 import type { Session } from '../../session/session.ts';
+import type { BackendReport } from '../backend-report.ts';
 import type { Call } from '../call.ts';
 import { hint } from '../grpc/status.ts';
 import { HeaderError, readClose, readPatch } from '../nats/headers.ts';
 import type { Accepted, ClosedSession, ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
 import { MethodAddresses, type MethodAddressesOptions } from './method-addresses.ts';
 import { FIRST_ATTEMPT_MS, type MethodAddress } from './method-address.ts';
+import type { MethodChannel } from './method-channel.ts';
 import { type Outcome, type Sent, StreamInFlight, UnaryInFlight } from './method-call.ts';
 import { isCallable, Methods, noMethod } from './methods.ts';
 import { CALLABLE } from './schema-check.ts';
@@ -44,49 +46,36 @@ export type MethodUpstreamOptions = MethodAddressesOptions & {
   readonly convertBytesMax: number;
 };
 
-export interface MethodUpstreamHost {
-  /** A message of a streaming method, for the session that asked for it. */
-  push(push: Push, from: Session): void;
-  /** state: serving, away, unhealthy, ejected, unresolved. */
-  onState(address: string, state: string, why: string): void;
-  /** A new schema is in use. */
-  onSchema(schema: Schema): void;
-  /** A schema was refused; `hasOld`: the one before it stays in use. */
-  onSchemaProblems(problems: readonly string[], hasOld: boolean): void;
-  /** A call failed in a way that somebody should look at. Kinds are few; `why` is only asked for when it is logged. */
-  onTrouble(kind: string, route: string, why: () => string): void;
+/** Takes the messages of streaming methods, for the session that asked. */
+export interface Pusher {
+  push(push: Push, from: Session): Failure | null;
 }
 
 export class MethodUpstream implements Upstream {
   /** Calls have no order among themselves. */
   readonly oneAtATime = true;
   readonly #options: MethodUpstreamOptions;
-  readonly #host: MethodUpstreamHost;
+  readonly #pusher: Pusher;
+  readonly #report: BackendReport;
   readonly #addresses: MethodAddresses;
   readonly #keeper: SchemaKeeper;
   readonly #methods = new Methods();
   readonly #transcoder: Transcoder;
   readonly #fixed = new Metadata();
 
-  constructor(options: MethodUpstreamOptions, host: MethodUpstreamHost) {
+  constructor(options: MethodUpstreamOptions, pusher: Pusher, report: BackendReport) {
     this.#options = options;
-    this.#host = host;
+    this.#pusher = pusher;
+    this.#report = report;
     this.#transcoder = new Transcoder(options.json, options.convertBytesMax);
     for (const [name, value] of Object.entries(options.metadata)) this.#fixed.set(name, value);
     this.#addresses = new MethodAddresses(options, (address, state, why) => {
-      host.onState(address, state, why);
+      report.state(address, state, why);
       // Who could not be asked yet may be asked now.
       if (state === 'serving' && this.#keeper.schema === null) this.#keeper.lookSoon();
     });
-    this.#keeper = new SchemaKeeper(options, {
-      channel: () => this.#addresses.any?.channel ?? null,
-      onSchema: (schema) => {
-        host.onSchema(schema);
-      },
-      onProblems: (problems, hasOld) => {
-        host.onSchemaProblems(problems, hasOld);
-      },
-    });
+    const channel = (): MethodChannel | null => this.#addresses.any?.channel ?? null;
+    this.#keeper = new SchemaKeeper(options, report, channel);
   }
 
   async start(): Promise<void> {
@@ -166,13 +155,13 @@ export class MethodUpstream implements Upstream {
     const method = this.#methods.find(schema, target, route);
     if (method === null) {
       call.told = true;
-      this.#host.onTrouble('no method', route, () => noMethod(schema, target.method, route));
+      this.#report.trouble('no method', { route }, () => noMethod(schema, target.method, route));
       return failure('NO_ROUTE', 'the backend has no method for this route');
     }
     if (isCallable(method)) return method;
-    this.#host.onTrouble(
+    this.#report.trouble(
       'client streaming',
-      route,
+      { route },
       () => `${method.path} is ${method.kind}; ${CALLABLE}`,
     );
     return failure('UNSUPPORTED', 'this route calls a method that takes a stream');
@@ -218,7 +207,10 @@ export class MethodUpstream implements Upstream {
     const body = passesBytes(call) ? bytes : this.#json(sent, bytes);
     if (body === null) return false;
     const route = call.target.pushRoute || call.clientRoute;
-    this.#host.push({ ...PUSH, route, body }, call.session);
+    const { session } = call;
+    const refused = this.#pusher.push({ ...PUSH, route, body }, session);
+    if (refused !== null)
+      this.#report.dropped('push', refused.message, '', { sid: session.sid, route });
     // The push may have closed the session, and ended the call with it.
     return call.pending !== null;
   };
@@ -254,7 +246,7 @@ export class MethodUpstream implements Upstream {
     else address.answered();
     call.told = !isSpoken(ended);
     if (call.told)
-      this.#host.onTrouble(`status ${ended.code}`, call.route, () => {
+      this.#report.trouble(`status ${ended.code}`, { route: call.route }, () => {
         return `${method.path} at ${address.label}: ${statusText(ended)}`;
       });
     this.#answer({ sent, initial, ended, body }, null, failed);
@@ -285,7 +277,7 @@ export class MethodUpstream implements Upstream {
 
   #fail(call: Call, why: Failure, kind: string, text: () => string): void {
     call.told = true;
-    this.#host.onTrouble(kind, call.route, text);
+    this.#report.trouble(kind, { route: call.route }, text);
     call.fail(why);
   }
 }

@@ -6,6 +6,7 @@ import { inBackground } from '../../background.ts';
 import { type Clock, within } from '../../clock.ts';
 import { errorText } from '../../errors.ts';
 import { Timeout, type TimerWheel } from '../../timer-wheel.ts';
+import type { BackendReport } from '../backend-report.ts';
 import { SchemaDisk, type SchemaPaths } from './descriptors.ts';
 import type { MethodChannel } from './method-channel.ts';
 import { reflect } from './reflection.ts';
@@ -27,21 +28,14 @@ export type SchemaKeeperOptions = SchemaPaths & {
   readonly wheel: TimerWheel;
 };
 
-export interface SchemaKeeperHost {
-  /** A channel to a backend that is there; null: none is. */
-  channel(): MethodChannel | null;
-  onSchema(schema: Schema): void;
-  /** What is wrong; said once until it is something else. */
-  onProblems(problems: readonly string[], hasOld: boolean): void;
-}
-
 const NO_FILES: SchemaFiles = { files: [], problems: [] };
 
 export class SchemaKeeper {
   /** null: there is none yet. */
   schema: Schema | null = null;
   readonly #options: SchemaKeeperOptions;
-  readonly #host: SchemaKeeperHost;
+  readonly #report: BackendReport;
+  readonly #channel: () => MethodChannel | null;
   readonly #disk: SchemaDisk;
   readonly #alarm: Timeout;
   #stamp = '';
@@ -51,9 +45,15 @@ export class SchemaKeeper {
   #looking: Promise<void> | null = null;
   #closed = false;
 
-  constructor(options: SchemaKeeperOptions, host: SchemaKeeperHost) {
+  /** @param channel A channel to a backend that is there; null: none is. */
+  constructor(
+    options: SchemaKeeperOptions,
+    report: BackendReport,
+    channel: () => MethodChannel | null,
+  ) {
     this.#options = options;
-    this.#host = host;
+    this.#report = report;
+    this.#channel = channel;
     this.#disk = new SchemaDisk(options);
     this.#alarm = new Timeout(() => {
       this.lookSoon();
@@ -106,7 +106,7 @@ export class SchemaKeeper {
       return;
     }
     const isDue = wheel.now() >= this.#reflectedAt + REFLECT_EVERY_MS || this.schema === null;
-    const channel = this.#host.channel();
+    const channel = this.#channel();
     if ((isSame && !isDue) || channel === null) return;
     this.#reflectedAt = wheel.now();
     const made = await this.#reflected(channel);
@@ -136,13 +136,17 @@ export class SchemaKeeper {
   #take(made: Schema | Problems): void {
     if (this.#closed) return;
     if ('problems' in made) {
-      const said = made.problems.join('\n');
-      if (said !== this.#said) this.#host.onProblems(made.problems, this.schema !== null);
+      const { problems } = made;
+      const said = problems.join('\n');
+      // Once, until it is something else.
+      if (said !== this.#said)
+        this.#report.error('schema refused', { problems, oldOneStays: this.schema !== null });
       this.#said = said;
       return;
     }
     this.#said = '';
     this.schema = made;
-    this.#host.onSchema(made);
+    const { digest, methods } = made;
+    this.#report.info('schema', { methods: methods.size, digest });
   }
 }

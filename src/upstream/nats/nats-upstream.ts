@@ -8,6 +8,7 @@ import { isPubAck } from '../../contract/pub-ack.ts';
 import { type Failure, failure } from '../../errors.ts';
 import type { Lane } from '../../session/lane.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
+import type { BackendReport } from '../backend-report.ts';
 import type { Call, PendingCall } from '../call.ts';
 import { CallTable } from '../call-table.ts';
 import { ConnectCall } from '../connect-call.ts';
@@ -159,11 +160,13 @@ export class NatsAnswers {
 /** What a session's messages have in common, kept while it does not change. */
 type Facts = { readonly version: number; readonly ordinal: number; readonly lines: string };
 
-export type NatsUpstreamEvents = {
-  /** Bytes of an answer to Connect, which is parsed: `limits.convert`; absent: its default. */
-  readonly convertBytesMax?: number;
-  /** A call has failed in a way that an operator should look at; `kind` is one of few. */
-  onTrouble(kind: 'nobody' | 'late' | 'answer' | 'size', subject: string, why: string): void;
+export type NatsUpstreamOptions = {
+  readonly connector: NatsConnector;
+  readonly subjects: Subjects;
+  readonly answers: NatsAnswers;
+  /** Bytes of an answer to Connect, which is parsed: `limits.convert`. */
+  readonly convertBytesMax: number;
+  readonly wheel: TimerWheel;
 };
 
 export class NatsUpstream implements Upstream, PendingCall {
@@ -172,25 +175,21 @@ export class NatsUpstream implements Upstream, PendingCall {
   readonly #subjects: Subjects;
   readonly #answers: NatsAnswers;
   readonly #wheel: TimerWheel;
-  readonly #events: NatsUpstreamEvents;
+  readonly #convertBytesMax: number;
+  readonly #report: BackendReport;
   /** To be published at the end of this turn. */
   #turn: (Call | null)[] = [];
   /** When the backend last answered, and when the server last said that nobody listens. */
   #answeredAt = -Infinity;
   #nobodyAt = -Infinity;
 
-  constructor(
-    connector: NatsConnector,
-    subjects: Subjects,
-    answers: NatsAnswers,
-    wheel: TimerWheel,
-    events: NatsUpstreamEvents,
-  ) {
-    this.#wheel = wheel;
-    this.#connector = connector;
-    this.#subjects = subjects;
-    this.#answers = answers;
-    this.#events = events;
+  constructor(options: NatsUpstreamOptions, report: BackendReport) {
+    this.#connector = options.connector;
+    this.#subjects = options.subjects;
+    this.#answers = options.answers;
+    this.#wheel = options.wheel;
+    this.#convertBytesMax = options.convertBytesMax;
+    this.#report = report;
   }
 
   start(): Promise<void> {
@@ -211,7 +210,7 @@ export class NatsUpstream implements Upstream, PendingCall {
     if (this.#answers.calls.remove(call)) {
       if (call.deadline <= this.#wheel.now()) {
         call.told = true;
-        this.#events.onTrouble('late', this.subjectOf(call), 'the backend did not answer in time');
+        this.#trouble('late', this.subjectOf(call), 'the backend did not answer in time');
       }
       return;
     }
@@ -222,7 +221,7 @@ export class NatsUpstream implements Upstream, PendingCall {
 
   connect(ask: ConnectAsk): Promise<Accepted | Failure> {
     const call = new ConnectCall(ask, this, this.#wheel, (body) =>
-      readConnectResponse(body, this.#events.convertBytesMax),
+      readConnectResponse(body, this.#convertBytesMax),
     );
     call.route = this.#subjects.connect;
     if (!this.#connector.up) call.fail(failure('BUS_AWAY'));
@@ -246,7 +245,7 @@ export class NatsUpstream implements Upstream, PendingCall {
     const unsent = send(this.#connector, { ...what, ...reply });
     if (unsent === null) return true;
     this.#answers.calls.remove(call);
-    if (unsent.reason === 'TOO_LARGE') this.#events.onTrouble('size', what.subject, unsent.message);
+    if (unsent.reason === 'TOO_LARGE') this.#trouble('size', what.subject, unsent.message);
     call.fail(unsent);
     return false;
   }
@@ -270,7 +269,7 @@ export class NatsUpstream implements Upstream, PendingCall {
     }
     this.#nobodyAt = this.#wheel.now();
     call.told = true;
-    this.#events.onTrouble('nobody', this.subjectOf(call), 'nobody subscribes to this subject');
+    this.#trouble('nobody', this.subjectOf(call), 'nobody subscribes to this subject');
     call.fail(failure('BACKEND_AWAY'));
   }
 
@@ -295,7 +294,7 @@ export class NatsUpstream implements Upstream, PendingCall {
     } catch (error) {
       if (!(error instanceof HeaderError)) throw error;
       call.told = true;
-      this.#events.onTrouble('answer', this.subjectOf(call), error.message);
+      this.#trouble('answer', this.subjectOf(call), error.message);
       call.fail(failure('BAD_REPLY', error.message));
       return;
     }
@@ -317,6 +316,10 @@ export class NatsUpstream implements Upstream, PendingCall {
 
   close(): Promise<void> {
     return Promise.resolve();
+  }
+
+  #trouble(kind: string, subject: string, why: string): void {
+    this.#report.trouble(kind, { subject }, why);
   }
 
   readonly #publishTurn = (): void => {

@@ -11,6 +11,7 @@ import {
 } from '../../../../src/upstream/dial-in/attach-stream.ts';
 import { DialInUpstream } from '../../../../src/upstream/dial-in/dial-in-upstream.ts';
 import { ManualClock } from '../../../support/clock.ts';
+import { keptReport } from '../../../support/report.ts';
 
 /** Keeps what it is given. */
 class Socket implements AttachSocket {
@@ -36,7 +37,7 @@ class Socket implements AttachSocket {
 function stage(token = '') {
   const clock = new ManualClock();
   const wheel = new TimerWheel(clock);
-  const states: string[] = [];
+  const { report, lines } = keptReport('game', 'dial_in', clock);
   const refusals: [string, string][] = [];
   const game = new DialInUpstream(
     { name: 'game', token, deadAfterMs: 0, gatewayId: 'g', version: '1', clock, wheel },
@@ -46,11 +47,7 @@ function stage(token = '') {
       verb: () => Promise.reject(new Error('no verbs here')),
       onUnanswered: () => {},
     },
-    {
-      onState: (peer, state) => void states.push(`${peer} ${state}`),
-      onLateReply: () => {},
-      onTrouble: () => {},
-    },
+    report,
   );
   const attach = new Attach([game], wheel, {
     onRefused: (_, backend, why) => void refusals.push([backend, why]),
@@ -61,6 +58,7 @@ function stage(token = '') {
     attach.open(stream);
     return { socket, stream };
   };
+  const states = () => lines.map(({ address, state }) => `${String(address)} ${String(state)}`);
   return { clock, wheel, game, attach, come, states, refusals };
 }
 
@@ -84,13 +82,13 @@ describe('who says hello', () => {
     const { come, game, states, wheel, clock } = stage('secret');
     const { stream, socket } = come('a');
     stream.take(hello('game', 'secret'));
-    expect(states).toEqual(['a attached']);
+    expect(states()).toEqual(['a attached']);
     expect(game.info()).toEqual({ kind: 'dial_in', addresses: 1, healthy: 1 });
     expect(wheel.size).toBe(0);
     clock.advance(10_000);
     expect(socket.ending).toBeNull();
     stream.onPeerEnd();
-    expect(states).toEqual(['a attached', 'a away']);
+    expect(states()).toEqual(['a attached', 'a away']);
     expect(socket.ending).toMatchObject({ how: 'done' });
     expect(game.info()).toMatchObject({ addresses: 0 });
   });
@@ -99,7 +97,7 @@ describe('who says hello', () => {
     const { come, states } = stage();
     come('a').stream.take(hello('game'));
     come('b').stream.take(hello('game', 'whatever'));
-    expect(states).toEqual(['a attached', 'b attached']);
+    expect(states()).toEqual(['a attached', 'b attached']);
   });
 
   test.each([
