@@ -40,13 +40,15 @@ class Stale {
 export class OutboxQueue {
   /** Of what waits. */
   bytes = 0;
-  /** Pushes that expired or were replaced before they were taken. */
-  spoiled = 0;
+  /** Pushes that a newer one of their key replaced before they were taken. */
+  replaced = 0;
+  /** Pushes that expired before they were taken. */
+  expired = 0;
   /** What waits, from `#head` on. */
   #entries: Entry[] = [];
   #head = 0;
-  /** Entries from `#head` on that were replaced. */
-  #replaced = 0;
+  /** Entries from `#head` on that are empty, because they were replaced. */
+  #empty = 0;
   /** The newest push of a key; made at the first such push. */
   #latest: Map<string, Stale> | null = null;
   /** What the keys take. */
@@ -59,7 +61,7 @@ export class OutboxQueue {
 
   /** What all of it takes in memory, about: of many small pushes it is many times their bytes. */
   get heldBytes(): number {
-    const beside = (this.length - this.#replaced) * ENTRY_BYTES + this.#keyBytes;
+    const beside = (this.length - this.#empty) * ENTRY_BYTES + this.#keyBytes;
     return this.bytes + Math.max(0, beside - SPARE_BYTES);
   }
 
@@ -125,7 +127,7 @@ export class OutboxQueue {
     this.bytes = 0;
     this.#entries = [];
     this.#head = 0;
-    this.#replaced = 0;
+    this.#empty = 0;
     this.#latest = null;
     this.#keyBytes = 0;
   }
@@ -133,27 +135,27 @@ export class OutboxQueue {
   #replace(older: Stale): void {
     this.bytes -= older.encoded!.length;
     older.encoded = null;
-    this.spoiled++;
-    this.#replaced++;
-    if (this.#replaced < COMPACT_AT || this.#replaced < this.length / 2) return;
+    this.replaced++;
+    this.#empty++;
+    if (this.#empty < COMPACT_AT || this.#empty < this.length / 2) return;
     this.#entries = this.#entries
       .slice(this.#head)
       .filter((entry) => !(entry instanceof Stale) || entry.encoded !== null);
     this.#head = 0;
-    this.#replaced = 0;
+    this.#empty = 0;
   }
 
   /** What of a perishable push is to be sent now; null: nothing. */
   #fresh(entry: Stale, clock: Pick<Clock, 'now'>): Encoded | null {
     const { encoded } = entry;
     if (encoded === null) {
-      this.#replaced--;
+      this.#empty--;
       return null;
     }
     if (entry.expiresAt === Infinity || entry.expiresAt > clock.now()) return encoded;
     this.#forget(entry);
     this.bytes -= encoded.length;
-    this.spoiled++;
+    this.expired++;
     return null;
   }
 

@@ -105,11 +105,10 @@ export class Outbox {
     return this.#wasOffered || this.#queue.bytes > this.#limits.bytesMax / 2;
   }
 
-  /** How many pushes were replaced or expired since the last call. */
-  takeSpoiled(): number {
-    const { spoiled } = this.#queue;
-    this.#queue.spoiled = 0;
-    return spoiled;
+  /** Pushes of this session that were replaced or expired before they were sent. */
+  get skipped(): { readonly replaced: number; readonly expired: number } {
+    const { replaced, expired } = this.#queue;
+    return { replaced, expired };
   }
 
   /** Puts a message that must be sent. */

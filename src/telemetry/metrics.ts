@@ -56,7 +56,10 @@ export const INSTRUMENTS = {
   ),
   pith_pushes_total: counter('Pushes to sessions of this gateway.', ['outcome']),
   pith_push_fanout: histogram('Sessions of this gateway that a push was delivered to.', SESSIONS),
-  pith_pushes_spoiled_total: counter('Pushes replaced or expired before they were sent.'),
+  pith_pushes_skipped_total: counter(
+    'Pushes that were not sent: a newer one of the same key replaced them, or they expired. Counted when the session ends.',
+    ['reason'],
+  ),
   pith_backend_healthy_addresses: gauge('Addresses that serve.', ['backend']),
   pith_tls_certificate_expiry_timestamp_seconds: gauge(
     'When the certificate of a listener ends, in seconds since 1970.',

@@ -75,8 +75,8 @@ export function makeSessionHost(parts: SessionHostParts): SessionHost {
       registry.remove(session);
       door.left(session);
       metrics.add('pith_sessions_closed_total', [reason]);
-      const spoiled = session.outbox.takeSpoiled();
-      if (spoiled > 0) metrics.add('pith_pushes_spoiled_total', [], spoiled);
+      for (const [why, pushes] of Object.entries(session.outbox.skipped))
+        if (pushes > 0) metrics.add('pith_pushes_skipped_total', [why], pushes);
       const lastedMs = Math.round(wheel.now() - session.openedAt);
       const { sid, uid, remoteIp } = session;
       log[CLOSE_REASONS[reason].log](

@@ -144,7 +144,7 @@ describe.each(['tcp', 'ws'] as const)('over %s', (transport) => {
     expect(replaced).toBeGreaterThanOrEqual(15);
     client.close();
     await eventually(
-      () => gateway.count('pith_pushes_spoiled_total') === replaced,
+      () => gateway.count('pith_pushes_skipped_total', 'replaced') === replaced,
       `${replaced} pushes to be counted as replaced`,
     );
   });

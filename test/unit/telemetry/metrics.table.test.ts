@@ -22,7 +22,7 @@ const ROWS: readonly string[] = `
  counter    pith_bus_refused_total                         reason
  counter    pith_pushes_total                              outcome
  histogram  pith_push_fanout
- counter    pith_pushes_spoiled_total
+ counter    pith_pushes_skipped_total                      reason
  gauge      pith_backend_healthy_addresses                 backend
  gauge      pith_tls_certificate_expiry_timestamp_seconds  listener
  gauge      pith_bus_up
