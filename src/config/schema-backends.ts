@@ -34,15 +34,15 @@ const breaker = z
       min: 0,
       max: 10_000,
     }),
-    open: duration('5s', 'How long nothing is sent then; after that one message tries it.'),
+    open: duration('5s', 'How long it stays open; after that one message tries the backend.'),
   })
   .prefault({})
   .describe('Circuit breaker: a backend that keeps failing is left alone for a while.');
 
 const deadAfter = duration(
   '30s',
-  'A connection on which something is awaited and nothing comes for so long is dead: what is in flight there fails, ' +
-    'and a new one is made. The backend is asked for a sign of life twice before. 0s: never.',
+  'A connection with something in flight on which nothing arrives for this long is dead: what is in flight fails, ' +
+    'and a new connection is made. Before that the backend is asked for a sign of life twice. 0s: never.',
   { min: 1_000, zero: true },
 );
 
@@ -54,21 +54,21 @@ const grpcBackend = z
       'link',
       "link: one stream per gateway and address; handle: one call per message; method: the service's own methods.",
     ),
-    links: integer(1, 'Links per address, 1 to 64; a session keeps to one.', { min: 1, max: 64 }),
+    links: integer(1, 'Links per address, 1 to 64; a session stays on one.', { min: 1, max: 64 }),
     link_age: duration(
       '0s',
-      'How old a link may be, more or less a fifth, before a new one replaces it; 0s: as old as it gets.',
+      'How old a link may be, plus or minus a fifth, before a new one replaces it; 0s: no limit.',
       { min: 1_000, zero: true },
     ),
     dead_after: deadAfter,
     balance: choice(
       ['round_robin', 'least_in_flight', 'hash', 'pick_first'],
       'round_robin',
-      'How a session gets its address: in turn, where least is in flight, by hash_by, or the first that is there.',
+      'How a session gets its address: in turn, the one with the least in flight, by hash_by, or the first that is reachable.',
     ),
     hash_by: text(
       'uid',
-      'With balance: hash, what decides: uid, or data.<key> of the session; where it is empty, the session.',
+      'With balance: hash, the key: uid, or data.<key> of the session; if that is empty, the session id.',
       (value) => (/^(uid|data\..+)$/.test(value) ? undefined : 'expected uid or data.<key>'),
     ),
     weights: z
@@ -80,13 +80,13 @@ const grpcBackend = z
         }
       })
       .prefault({})
-      .describe('Shares of single addresses by host:port, 1 to 1000; the others have 1.'),
+      .describe('Weights of single addresses by host:port, 1 to 1000; the others have 1.'),
     health: autoFlag(
       'Watch grpc.health.v1 of the backend: one that is NOT_SERVING gets no sessions; auto: if it has it; ' +
         'true: no sessions before it says SERVING.',
     ),
     tls: clientTlsSchema.describe(
-      'TLS towards the backend: on when any of its keys is set; ca: system for the authorities of the system.',
+      'TLS towards the backend: on when any of its keys is set; ca: system: the authorities of the system.',
     ),
     metadata: pairs('Metadata sent with every call.', checkMetadata),
     breaker,
@@ -95,7 +95,7 @@ const grpcBackend = z
         ? undefined
         : 'expected the full name of a service, as lobby.v1.Rooms',
     ),
-    descriptors: paths('file', 'Files of FileDescriptorSets that describe the services.'),
+    descriptors: paths('file', 'FileDescriptorSet files that describe the services.'),
     protos: paths('folder', 'Folders of .proto files that describe the services.'),
     reflection: flag(false, 'Ask the backend itself for its descriptors.'),
     ...methodKeys,
@@ -119,7 +119,7 @@ const natsBackend = z
 const httpBackend = z
   .strictObject({
     http: checkedText(checkHttpUrl).describe(
-      'http://host:port or https://host:port; a path stands before all others.',
+      'http://host:port or https://host:port; a path becomes the prefix of all others.',
     ),
     headers: pairs('Headers sent with every request.', checkHttpHeader),
     tls: clientTlsSchema,

@@ -10,19 +10,19 @@ const pomeloKeys = {
   ),
   env: text(
     '',
-    'Folder inside config_dir that is looked into first, as production; empty: none.',
+    'Subfolder of config_dir that is searched first, e.g. production; empty: none.',
     (value) => (/^[\w.-]+$/.test(value) ? undefined : 'expected the name of a folder'),
   ),
   use_dict: flag(true, 'Offer the route dictionary to clients.'),
-  use_protobuf: flag(true, 'Offer protobuf for the routes that the protos know.'),
+  use_protobuf: flag(true, 'Offer protobuf for the routes that the protos cover.'),
   use_crypto: flag(false, "Check clients' signatures, as Pomelo's useCrypto."),
   on_bad_signature: choice(
     ['drop', 'error', 'close'],
     'drop',
-    'What to do with a message signed wrongly: drop it as Pomelo does, answer 403, or close the session.',
+    'What to do with a bad signature: drop the message as Pomelo does, answer 403, or close the session.',
   ),
   client_types: texts(
-    'Clients that may connect, by sys.type and maybe sys.version, as "unity-socket >=0.3.0 <1.0.0"; ' +
+    'Clients that may connect, by sys.type and optionally sys.version, e.g. "unity-socket >=0.3.0 <1.0.0"; ' +
       'others get 501. Empty: any.',
     checkOf(parseClientRule),
   ),
@@ -34,7 +34,7 @@ export const pomeloSchema = z
   .prefault({})
   .describe("What Pomelo's own files and switches decide.");
 
-/** The same for one listener: a key that is left out is as it is for all. */
+/** The same for one listener: an omitted key is as in `pomelo`. */
 const pomeloOfListener = z
   .strictObject({
     config_dir: pomeloKeys.config_dir.unwrap().optional().describe('As pomelo.config_dir.'),
@@ -49,9 +49,9 @@ const pomeloOfListener = z
     client_types: pomeloKeys.client_types.unwrap().optional().describe('As pomelo.client_types.'),
   })
   .prefault({})
-  .describe('What is other than in `pomelo` for this listener; a key left out is as there.');
+  .describe('Overrides of `pomelo` for this listener; an omitted key is as there.');
 
-/** Keys of a listener about the speech of its clients. */
+/** Keys of a listener about the dialect of its clients. */
 export const dialectKeys = {
   dialect: choice(
     ['pomelo', 'pitaya', 'nano', 'json'],
@@ -61,16 +61,19 @@ export const dialectKeys = {
   profile: choice(
     ['auto', 'pomelo', 'browser', 'plain', 'libpomelo', 'libpomelo2'],
     'auto',
-    'With dialect pomelo, what the clients can read; auto: by what they say in the handshake. ' +
-      'browser: stock JavaScript; plain: JSON bodies and no codes of routes.',
+    'With dialect pomelo, what the clients can read; auto: chosen by the handshake. ' +
+      'browser: stock JavaScript; plain: JSON bodies and no route codes.',
   ),
   serializer: choice(
     ['json', 'protobuf'],
     'json',
-    'With dialect pitaya, what the handshake says that bodies are; errors are written so.',
+    'With dialect pitaya, the body format that the handshake announces; errors use it too.',
   ),
   compress: flag(true, 'With dialect pitaya, compress bodies of 128 bytes and more.'),
-  answer_errors: flag(false, 'With dialect nano, answer failed requests, which Nano does not.'),
+  answer_errors: flag(
+    false,
+    'With dialect nano, answer failed requests, which Nano itself does not.',
+  ),
   pomelo: pomeloOfListener,
 };
 

@@ -61,7 +61,7 @@ export const listenSchema = z
     ),
     origins: texts(
       'Pages that browsers may connect from, as https://game.example.com; others get 403. Empty: any. ' +
-        'A client that sends no Origin is let in: only browsers send one.',
+        'A client that sends no Origin is accepted: only browsers send one.',
       (value) =>
         /^[a-z][a-z0-9+.-]*:\/\/[^/\s]+$/.test(value)
           ? undefined
@@ -73,7 +73,7 @@ export const listenSchema = z
       'Whether connections begin with a PROXY header (version 1 or 2).',
     ),
     trusted_proxies: texts(
-      'Networks whose PROXY header, X-Forwarded-For and Forwarded are believed; empty: nobody.',
+      'Networks whose PROXY header, X-Forwarded-For and Forwarded are trusted; empty: none.',
       (value) => (isCidr(value) ? undefined : 'expected a network, as 10.0.0.0/8 or fd00::/8'),
     ),
     tls: serverTlsSchema,

@@ -8,13 +8,13 @@ export const methodKeys = {
     .strictObject({
       always_print_primitive_fields: flag(
         false,
-        'true: answers have fields that are 0, "", false, [] or {} too; else they are left out.',
+        'true: answers have fields that are 0, "", false, [] or {} too; else they are omitted.',
       ),
       always_print_enums_as_ints: flag(false, 'true: enums as numbers; else by name.'),
       preserve_proto_field_names: flag(false, 'true: room_id; else roomId. Both are read.'),
       ignore_unknown_fields: flag(
         false,
-        'true: what the schema does not have is passed over; else it is a 400 that names it.',
+        'true: fields that the schema lacks are ignored; else they are a 400 that names them.',
       ),
       print_int64_as_number: flag(
         false,
@@ -25,7 +25,7 @@ export const methodKeys = {
     .describe('How messages are JSON in mode: method.'),
   reflection_digest: text(
     '',
-    'The only schema that reflection may give, as the log names it: sha256:…; empty: any.',
+    'Accept only this schema from reflection; the log shows the digest: sha256:…; empty: any.',
     (value) =>
       /^sha256:[0-9a-f]{64}$/.test(value) ? undefined : 'expected sha256: and 64 hex digits',
   ),

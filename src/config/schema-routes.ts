@@ -41,13 +41,13 @@ export const routeSchema = z.strictObject({
     .describe('Name of the backend, or a list of { backend, weight }.'),
   split_by: text(
     'sid',
-    'With several backends, what a session is sorted by: sid, uid or data.<key>; empty: the sid counts.',
+    "With several backends, what decides a session's: sid, uid or data.<key>; if that is empty, the sid.",
     (value) =>
       /^(sid|uid|data\.[^{}]+)$/.test(value) ? undefined : 'expected sid, uid or data.<key>',
   ),
   rename: text(
     '',
-    "The route that the backend sees, as v2.{server}.{handler}.{method}; empty: the client's own.",
+    "The route that the backend sees, e.g. v2.{server}.{handler}.{method}; empty: the client's own.",
     checkRename,
   ),
   method: text(
@@ -57,15 +57,19 @@ export const routeSchema = z.strictObject({
   ),
   path: text(
     '',
-    'Path of an http backend, likewise; default: "/" and the route with / for .',
+    'Path of an http backend, with the same placeholders; default: "/" and the route with / for .',
     (value) => (value.startsWith('/') ? checkRouteTemplate(value) : 'expected a path, as /rooms'),
   ),
   to: text(
     '',
-    'One instance of the backend, as {data.roomServer} or {uid}; empty: any.',
+    'One instance of the backend, e.g. {data.roomServer} or {uid}; empty: any.',
     checkInstanceTemplate,
   ),
-  else: choice(['error', 'any'], 'error', 'When that instance is away: error (503), or any other.'),
+  else: choice(
+    ['error', 'any'],
+    'error',
+    'If that instance is unreachable: error (503), or any other.',
+  ),
   timeout: duration('10s', 'How long an answer may take; then 504.'),
   order: choice(
     ['keep', 'serial', 'none'],
@@ -75,8 +79,8 @@ export const routeSchema = z.strictObject({
   codec: choice(
     ['auto', 'raw', 'protobuf'],
     'auto',
-    'auto: JSON where clientProtos or serverProtos know the route, else the bytes as they are; ' +
-      'raw: the bytes; protobuf: in mode: method, where the client already speaks it.',
+    'auto: JSON where clientProtos or serverProtos cover the route, else the bytes unchanged; ' +
+      "raw: the bytes unchanged; protobuf: in mode: method, the client sends the method's own messages.",
   ),
   forward: texts('Keys of the session data that the backend sees; "*": all.', (value) =>
     value === '' ? 'expected a key of the session data, or "*"' : undefined,

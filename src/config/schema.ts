@@ -99,14 +99,14 @@ const sessionsSchema = z
     }),
     resume: z
       .strictObject({
-        window: duration('0s', 'How long a lost session may be taken up again; 0s: never.', {
+        window: duration('0s', 'How long a lost session can be resumed; 0s: never.', {
           zero: true,
         }),
         keys: secrets('Keys that sign resume tokens, the newest first.'),
-        replay: flag(false, 'Send kept pushes that were missed.'),
+        replay: flag(false, 'Send the kept pushes that the client missed.'),
       })
       .prefault({})
-      .describe('Taking up a lost session again.'),
+      .describe('Resuming a lost session.'),
   })
   .prefault({})
   .describe('What a session may hold.');
@@ -123,22 +123,28 @@ const limitsSchema = z
       { min: 1024, max: 1024 * mebibyte },
     ),
     outboxes: autoSize(
-      'Unsent bytes of all sessions together, 1KiB to 1048576MiB; at the bound the fullest client that is behind is closed. auto: a quarter of memory.',
+      'Unsent bytes of all sessions together, 1KiB to 1048576MiB; at the bound the client that is furthest behind is closed. auto: a quarter of memory.',
       { min: 1024, max: 1024 * 1024 * mebibyte },
     ),
     slow: z
       .strictObject({
-        drop_after: duration('2s', 'Droppable pushes are dropped when sending stands this long.'),
-        close_after: duration('10s', 'The session is closed when sending stands this long.'),
+        drop_after: duration(
+          '2s',
+          'Droppable pushes are dropped once the client has taken nothing for this long.',
+        ),
+        close_after: duration(
+          '10s',
+          'The session is closed once the client has taken nothing for this long.',
+        ),
       })
       .prefault({})
       .describe('What happens to clients that do not read.'),
     handshake: duration('5s', 'Time from connection to handshake.'),
     ack: duration('5s', "Time from our handshake to the client's ack."),
-    assemble: duration('10s', 'A packet that has begun must be complete by then.'),
+    assemble: duration('10s', 'Time from the first byte of a packet to its last.'),
     idle: duration(
       '0s',
-      "Close sessions that send nothing for this long, beyond the heartbeat's own timeout of twice its interval; 0s: never.",
+      "Close sessions that send nothing for this long, besides the heartbeat's own timeout of twice its interval; 0s: never.",
       { zero: true },
     ),
     connections: z
@@ -153,7 +159,7 @@ const limitsSchema = z
       manyOrNone,
     ),
     accepts_per_second: integer(500, 'New connections a second; beyond it accepting waits.', many),
-    messages_per_second: integer(100, 'Messages per session; beyond it 429.', many),
+    messages_per_second: integer(100, 'Messages per session and second; beyond it 429.', many),
     burst: integer(500, 'Messages that a session may send at once.', many),
     in_flight_per_session: integer(
       64,
@@ -166,16 +172,16 @@ const limitsSchema = z
       min: 1,
       max: 1000,
     }),
-    inflate: size('1MiB', 'Largest body after inflating, 1KiB to 1024MiB.', {
+    inflate: size('1MiB', 'Largest body after decompression, 1KiB to 1024MiB.', {
       min: 1024,
       max: 1024 * mebibyte,
     }),
     convert: size(
       '1MiB',
-      'Largest body that is parsed, transcoded, encoded in base64 or escaped again, 64KiB to 64MiB; an object in it counts at least 32 bytes, any other value and each key 8. What passes as it came is not bound by it.',
+      'Largest body that is parsed, transcoded, base64-encoded or escaped again, 64KiB to 64MiB; an object in it counts at least 32 bytes, any other value and each key 8. What passes unchanged is not bound by it.',
       { min: 64 * 1024, max: 64 * mebibyte },
     ),
-    event_loop_lag: duration('200ms', 'Beyond it new requests are shed with 503; 0s: never.', {
+    event_loop_lag: duration('200ms', 'Beyond it new requests are rejected with 503; 0s: never.', {
       zero: true,
     }),
   })
@@ -192,7 +198,7 @@ const drainSchema = z
     }),
     per_second: integer(100, 'Sessions closed a second, at least.', many),
     hint_route: text('', 'Push this route to clients before closing; empty: none.', checkRoute),
-    signal: choice(['close', 'kick'], 'close', 'How a session is told: close, or kick first.'),
+    signal: choice(['close', 'kick'], 'close', 'How a session ends: close, or kick first.'),
   })
   .prefault({})
   .describe('Stopping: closes max(per_second, sessions / budget) a second.');
@@ -244,7 +250,7 @@ const consulSchema = z
       (value) => checkOf(parseHostPort)(value.replace(/^https?:\/\//, '')),
     ),
     token: secret(
-      'ACL token: service:read on what is looked for, service:write on our own; empty: none.',
+      "ACL token: service:read for the backends, service:write for this gateway's service; empty: none.",
     ),
     tls: clientTlsSchema,
     register: flag(false, 'Register this gateway as a service.'),
@@ -255,22 +261,22 @@ const consulSchema = z
     ),
     advertise: text(
       '',
-      "host:port that clients dial; empty: the first listener's, with our address as the agent sees it.",
+      "host:port that clients connect to; empty: the first listener's, with our address as the agent sees it.",
       checkDialled,
     ),
     check: choice(
       ['http', 'grpc', 'ttl'],
       'http',
-      'How Consul knows that we live: http asks /readyz of `health`, grpc asks grpc.health.v1 of `control`, ttl is told by us.',
+      'How Consul checks this gateway: http: it asks /readyz of `health`; grpc: grpc.health.v1 of `control`; ttl: the gateway reports.',
     ),
     tags: texts('Tags of the service.'),
     meta: pairs(
-      'Metadata of the service, beside version, control_port and health_port.',
+      'Metadata of the service, besides version, control_port and health_port.',
       checkMeta,
     ),
     deregister_after: duration(
       '1m',
-      'Consul takes us out when the check is critical for so long, 1m to 24h.',
+      'Consul removes the service once it has been critical for this long, 1m to 24h.',
       { min: 60_000 },
     ),
   })
@@ -316,11 +322,15 @@ export const configSchema = z.strictObject({
     .min(1, 'expected at least one listener')
     .prefault([{}])
     .describe('Where clients connect.'),
-  heartbeat: duration('30s', 'Interval that clients are told: whole seconds; 0s: none.', {
-    min: 1000,
-    zero: true,
-    wholeSeconds: true,
-  }),
+  heartbeat: duration(
+    '30s',
+    'Interval that clients get in the handshake: whole seconds; 0s: none.',
+    {
+      min: 1000,
+      zero: true,
+      wholeSeconds: true,
+    },
+  ),
   health: healthSchema,
   control: controlSchema,
   admin: adminSchema,
