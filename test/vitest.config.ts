@@ -48,6 +48,7 @@ export default defineConfig({
           name: 'unit',
           include: ['test/unit/**/*.test.ts'],
           pool: 'threads',
+          isolate: false,
           testTimeout: 5_000,
           sequence: { groupOrder: 0 },
         },

@@ -78,6 +78,14 @@ export function fromDuration(duration: unknown): number {
   return seconds * 1_000 + nanos / 1_000_000;
 }
 
+/** What ours keeps of a value: -0, which `JSON.stringify` would write as 0, is its text. */
+export function kept<T>(value: T): T {
+  if (Object.is(value, -0)) return (JSON as unknown as { rawJSON(text: string): T }).rawJSON('-0');
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value;
+  if (Array.isArray(value)) return value.map(kept) as T;
+  return Object.fromEntries(Object.entries(value).map(([key, of]) => [key, kept(of)])) as T;
+}
+
 // ---- random things --------------------------------------------------------------------------------------
 
 export const text = fc.oneof(
