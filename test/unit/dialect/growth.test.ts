@@ -81,21 +81,28 @@ function expectFits(dialect: Dialect, said: Buffer | Failure | null): void {
   expect(['fits', 'BAD_REPLY', 'TOO_LARGE', 'BAD_ARGUMENT']).toContain(outcome(dialect, said));
 }
 
+/** What is said with a text, made once for all dialects: the long ones take a while. */
+function saying(text: string): { text: string; json: Buffer; errors: Failure[] } {
+  const coded = Buffer.from(JSON.stringify({ code: 402, msg: text }));
+  return {
+    text,
+    json: Buffer.from(JSON.stringify({ msg: text })),
+    errors: [
+      { ...failure('FORBIDDEN', text), fields: { path: text } },
+      { ...failure('FORBIDDEN'), body: coded, bytes: coded },
+      { ...failure('FORBIDDEN'), bytes: Buffer.from(text) },
+    ],
+  };
+}
+
 describe.each(TEXTS)('a text %s', (_what, unit, longest) => {
+  const texts = [0, 1, 1_000, longest].map((length) => saying(unit.repeat(length)));
   for (const [name, dialect] of Object.entries(DIALECTS)) {
     test(`is answered, pushed, refused, kicked and greeted with at any length: ${name}`, () => {
       const { wire } = dialect;
-      for (const length of [0, 1, 1_000, longest]) {
-        const text = unit.repeat(length);
-        const json = Buffer.from(JSON.stringify({ msg: text }));
-        const coded = Buffer.from(JSON.stringify({ code: 402, msg: text }));
-        const errors: Failure[] = [
-          { ...failure('FORBIDDEN', text), fields: { path: text } },
-          { ...failure('FORBIDDEN'), body: coded, bytes: coded },
-          { ...failure('FORBIDDEN'), bytes: Buffer.from(text) },
-        ];
+      for (const { text, json, errors } of texts) {
         // What is long is tried once each: it is the same code.
-        const isLong = length === longest;
+        const isLong = text.length === unit.length * longest;
         for (const codec of isLong ? CODECS.slice(0, 1) : CODECS) {
           for (const route of isLong ? ['x.y.z'] : ['x.y.z', 'known']) {
             expectFits(dialect, wire.answer(1, route, json, codec));
