@@ -4,6 +4,7 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
+import { PATIENCE_MS } from './support/wait.ts';
 import { leftOut } from './tools/left-out.ts';
 import { putToolsOnPath } from './tools/path.ts';
 
@@ -23,8 +24,9 @@ const withServers = {
   exclude,
   pool: 'forks',
   maxWorkers: 2,
-  testTimeout: 30_000,
-  hookTimeout: 120_000,
+  // A test waits for more than one thing, and a wait that is over says what it was for.
+  testTimeout: 3 * PATIENCE_MS,
+  hookTimeout: 3 * PATIENCE_MS,
 } as const;
 
 const slow = {
@@ -48,8 +50,9 @@ export default defineConfig({
           name: 'unit',
           include: ['test/unit/**/*.test.ts'],
           pool: 'threads',
+          // Each worker loads what the tests import once, which is half of their time. They keep nothing in modules.
           isolate: false,
-          testTimeout: 5_000,
+          testTimeout: PATIENCE_MS,
           sequence: { groupOrder: 0 },
         },
       },

@@ -5,7 +5,6 @@ import { Chromium, findChromium } from './browser/chromium.ts';
 import type { PageName } from './browser/site.ts';
 import { describeRow, type Driver, type Place } from './matrix-cells.ts';
 
-const START_MS = 120_000;
 const NAMES = ['jsclient', 'cocos2d-js', 'legacy-bundle', 'starx'] as const;
 
 const path = findChromium();
@@ -13,7 +12,7 @@ let launched: Chromium;
 
 beforeAll(async () => {
   if (path !== undefined) launched = await Chromium.launch(path);
-}, START_MS);
+});
 
 afterAll(async () => {
   if (path !== undefined) await launched[Symbol.asyncDispose]();

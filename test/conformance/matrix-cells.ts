@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Cursor, type Package, PackageType } from '../families/wire.ts';
 import type { TestClient } from '../support/client.ts';
 import { control, loadNpm } from '../support/npm-clients.ts';
+import { SOON } from '../support/wait.ts';
 import { COLUMNS, type Column, type Row, rowOf } from './matrix.ts';
 import {
   type Arena,
@@ -34,10 +35,7 @@ export interface Driver extends AsyncDisposable {
 export type Open = (place: Place) => Promise<Driver>;
 
 const START_MS = 600_000;
-/** A page may have to be bundled, and a browser to be started, by the first cells. */
-const CELL_MS = 90_000;
 const BEATS = 3;
-const BEATS_MS = 40_000;
 
 const CJK = '你好，世界 — 안녕하세요 こんにちは é';
 const EMOJI = '😀 👨‍👩‍👧';
@@ -69,7 +67,7 @@ export function describeRow(id: string, open: Open | string, concurrent = true):
       arena = await sharedArena();
     }, START_MS);
 
-    test.for(columns)('%s', { timeout: CELL_MS }, async (column, ctx) => {
+    test.for(columns)('%s', async (column, ctx) => {
       ctx.task.meta.cell = { row: id, column };
       if (typeof open === 'string') ctx.skip(open);
       else if (column === 'TLS') await expectOverTls(row, arena, open);
@@ -136,7 +134,7 @@ const CELLS: Readonly<Record<Exclude<Column, 'TLS'>, (scene: Scene) => Promise<v
   async heartbeat({ driver, tap: line, name, room }) {
     await driver.request('chat.room.join', { name, room });
     const beats = (): number => line.beats();
-    await expect.poll(beats, { timeout: BEATS_MS, interval: 50 }).toBeGreaterThanOrEqual(BEATS);
+    await expect.poll(beats, SOON).toBeGreaterThanOrEqual(BEATS);
     expect(await driver.request('chat.room.send', { text: 'alive' })).toEqual({ code: 200 });
   },
 

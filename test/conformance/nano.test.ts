@@ -10,8 +10,6 @@ import { type Arena, startArena } from './matrix-arena.ts';
 import { startNano } from './nano.ts';
 
 const path = findChromium();
-/** Four pages are opened, on a machine that may be busy. */
-const TEST_MS = 120_000;
 const missing = skipReason(['go']) ?? (path === undefined ? 'needs chromium' : undefined);
 
 let launched: Chromium;
@@ -58,7 +56,7 @@ function withoutTime(packages: readonly string[]): string[] {
 }
 
 describe.skipIf(missing !== undefined)('beside Nano', () => {
-  test('a client hears the same', { timeout: TEST_MS }, async () => {
+  test('a client hears the same', async () => {
     await using nano = await startNano();
     const fromNano = await session(nano.port, 'same');
     const fromPith = await session(arena.port('nano', 'plain'), 'same');

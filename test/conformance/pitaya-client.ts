@@ -5,8 +5,7 @@ import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 
 import { buildModule } from './go-module.ts';
-
-const WAIT_MS = 15_000;
+import { PATIENCE_MS } from '../support/wait.ts';
 
 export type PitayaAnswer = { readonly body: unknown; readonly isErr: boolean };
 
@@ -108,8 +107,8 @@ export class PitayaClient implements AsyncDisposable {
         reject(new Error(`${what}: ${why}\n${last.join('\n')}\n${this.#errors.slice(-2_000)}`));
       };
       const timer = setTimeout(() => {
-        fail(`did not come in ${WAIT_MS} ms`);
-      }, WAIT_MS);
+        fail(`did not come in ${PATIENCE_MS} ms`);
+      }, PATIENCE_MS);
       const look = (): void => {
         const found = find();
         if (found !== undefined) {

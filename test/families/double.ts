@@ -5,8 +5,7 @@
  */
 import type { Line } from './line.ts';
 import { pack, type Package, PackageType, Trouble, Unpacker } from './wire.ts';
-
-const WAIT_MS = 15_000;
+import { PATIENCE_MS } from '../support/wait.ts';
 
 /** What the application behind the client got. */
 export type Told =
@@ -181,8 +180,8 @@ export abstract class Double implements AsyncDisposable {
         reject(error);
       };
       const timer = setTimeout(() => {
-        fail(new Error(`${what} did not come in ${WAIT_MS} ms`));
-      }, WAIT_MS);
+        fail(new Error(`${what} did not come in ${PATIENCE_MS} ms`));
+      }, PATIENCE_MS);
       const look = (): void => {
         const found = find();
         if (this.trouble !== null) {

@@ -5,9 +5,8 @@ import { TestClient } from '../support/client.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { type Asked, type BackendOptions, echo, GrpcBackend } from '../support/grpc-backend.ts';
 import { toStruct } from '../support/grpc-shapes.ts';
-import { eventually } from '../support/wait.ts';
+import { eventually, SOON } from '../support/wait.ts';
 
-const SOON = { timeout: 15_000, interval: 20 };
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 
 /** Instances `a`, `b`, `c` and a gateway before them. */

@@ -20,18 +20,14 @@ afterAll(async () => {
   await stage?.[Symbol.asyncDispose]();
 });
 
-test.each(ATTACKS.map((attack) => [nameOf(attack), attack] as const))(
-  '%s',
-  { timeout: 180_000 },
-  async (_, attack) => {
-    stage ??= await Stage.start(PAUSE_MS);
-    try {
-      const row = await runRow(stage, attack, String(seed), SIZE);
-      expect(row.faults, `TEST_SEED=${seed}`).toEqual([]);
-    } catch (error) {
-      await stage[Symbol.asyncDispose]();
-      stage = null;
-      throw error;
-    }
-  },
-);
+test.each(ATTACKS.map((attack) => [nameOf(attack), attack] as const))('%s', async (_, attack) => {
+  stage ??= await Stage.start(PAUSE_MS);
+  try {
+    const row = await runRow(stage, attack, String(seed), SIZE);
+    expect(row.faults, `TEST_SEED=${seed}`).toEqual([]);
+  } catch (error) {
+    await stage[Symbol.asyncDispose]();
+    stage = null;
+    throw error;
+  }
+});

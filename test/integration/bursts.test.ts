@@ -103,7 +103,7 @@ const numbered = (n: number, bytes: number): Buffer =>
 
 async function expectAll(client: TestClient, count: number): Promise<void> {
   const pushes = (): number => client.received.filter(({ kind }) => kind === 'push').length;
-  await client.wait(() => (pushes() >= count ? true : undefined), 30_000, `${count} pushes`);
+  await client.wait(() => (pushes() >= count ? true : undefined), `${count} pushes`);
   expect(client.pushes('onTest').map(({ body }) => body['n'])).toEqual(
     Array.from({ length: count }, (_, n) => n),
   );

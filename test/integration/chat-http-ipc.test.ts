@@ -24,7 +24,7 @@ describe('on a Unix socket', () => {
   const startFront = (path: string): Promise<TestGateway> =>
     startGateway(`backends: { chat: { ipc: "unix://${path}" } }\n${CHAT_ROUTES}`);
 
-  test('the chat; SIGTERM ends it with 0', { timeout: 120_000 }, async () => {
+  test('the chat; SIGTERM ends it with 0', async () => {
     using folder = socketPath();
     await using backend = await startChat(folder.path);
     await using gateway = await startFront(folder.path);
@@ -34,7 +34,7 @@ describe('on a Unix socket', () => {
     expect(await backend.exited).toBe(0);
   });
 
-  test('killed and started again: the gateway comes back to it', { timeout: 120_000 }, async () => {
+  test('killed and started again: the gateway comes back to it', async () => {
     using folder = socketPath();
     await using first = await startChat(folder.path);
     await using gateway = await startFront(folder.path);
@@ -67,7 +67,7 @@ routes:
     return Object.assign(running, { url: `http://${match[1]}` });
   }
 
-  test('the chat, and who is where; SIGTERM ends it with 0', { timeout: 120_000 }, async () => {
+  test('the chat, and who is where; SIGTERM ends it with 0', async () => {
     const adminPort = await freePort();
     await using backend = await startChat({ GATEWAY: `http://127.0.0.1:${adminPort}` });
     await using gateway = await startGateway(
@@ -93,7 +93,7 @@ backends: { chat: { http: "${backend.url}" } }\n${ROUTES}`,
     expect(await backend.exited).toBe(0);
   });
 
-  test('stopped, killed, started again', { timeout: 120_000 }, async () => {
+  test('stopped, killed, started again', async () => {
     const port = await freePort();
     const env = { ADDR: `127.0.0.1:${port}` };
     await using first = await startChat(env);

@@ -202,7 +202,6 @@ describe('sessions', () => {
     for (const client of [ann, bob]) {
       await client.wait(
         () => client.received.find((item) => item.kind === 'push' && item.route === 'onBody3'),
-        5_000,
         'the last push',
       );
       const got = client.received.filter((item) => item.kind === 'push').map(({ body }) => body);

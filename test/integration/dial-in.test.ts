@@ -472,72 +472,64 @@ limits: { messages_per_second: 1000000, burst: 1000000 }`;
       }),
     );
 
-  test(
-    'is the chat; SIGTERM ends it with 0, a wrong token with 1',
-    { timeout: 120_000 },
-    async () => {
-      const gateway = keep(await startGateway(YAML));
-      const backend = await startChat(gateway);
-      await backend.waitFor(/attached to/);
-      const [ann, bob, zoe, ben] = await Promise.all(
-        (['tcp', 'ws', 'ws', 'tcp'] as const).map((transport) =>
-          TestClient.connect(gateway.port, transport),
-        ),
-      );
-      await expectChat(keep(ann!), keep(bob!));
-      await expectCorners(keep(zoe!), keep(ben!));
-      ann!.close();
-      await backend.waitFor(/closed: /);
-      backend.kill('SIGTERM');
-      expect(await backend.exited).toBe(0);
-      const lost = await startChat(gateway, { BACKEND: 'chess' });
-      expect(await lost.exited).toBe(1);
-      expect(lost.output()).toContain('no backend that has dial_in: chess');
-    },
-  );
+  test('is the chat; SIGTERM ends it with 0, a wrong token with 1', async () => {
+    const gateway = keep(await startGateway(YAML));
+    const backend = await startChat(gateway);
+    await backend.waitFor(/attached to/);
+    const [ann, bob, zoe, ben] = await Promise.all(
+      (['tcp', 'ws', 'ws', 'tcp'] as const).map((transport) =>
+        TestClient.connect(gateway.port, transport),
+      ),
+    );
+    await expectChat(keep(ann!), keep(bob!));
+    await expectCorners(keep(zoe!), keep(ben!));
+    ann!.close();
+    await backend.waitFor(/closed: /);
+    backend.kill('SIGTERM');
+    expect(await backend.exited).toBe(0);
+    const lost = await startChat(gateway, { BACKEND: 'chess' });
+    expect(await lost.exited).toBe(1);
+    expect(lost.output()).toContain('no backend that has dial_in: chess');
+  });
 
-  test(
-    'killed, stopped and attached again under load: each request is answered once',
-    { timeout: 120_000 },
-    async () => {
-      const gateway = keep(await startGateway(YAML));
-      const chats = [await startChat(gateway), await startChat(gateway), await startChat(gateway)];
-      await eventually(() => attached(gateway) === 3, 'three links');
-      const clients = await Promise.all(
-        Array.from({ length: 10 }, async () => keep(await TestClient.connect(gateway.port))),
-      );
-      const asked: { client: TestClient; id: number; room: string }[] = [];
-      const ask = (each: number): void => {
-        for (const client of clients)
-          for (let i = 0; i < each; i++) {
-            const room = `r${asked.length}`;
-            asked.push({ client, room, id: client.send('chat.room.join', { name: 'x', room }) });
-          }
-      };
-      for (const signal of ['SIGKILL', 'SIGTERM', 'SIGKILL'] as const) {
-        ask(40);
-        await clients[0]!.answer(asked.at(-400)!.id);
-        const victim = chats.shift()!;
-        victim.kill(signal);
-        ask(20);
-        await victim.exited;
-        chats.push(await startChat(gateway));
-        await chats.at(-1)!.waitFor(/attached to/);
-        ask(20);
-      }
-      let right = 0;
-      const wrong: unknown[] = [];
-      for (const { client, id, room } of asked) {
-        const answer = await client.answer(id);
-        if (answer['code'] === 200 && answer['room'] === room) right++;
-        else if (answer['code'] !== 503 || answer['reason'] !== 'BACKEND_AWAY') wrong.push(answer);
-      }
-      expect(wrong).toEqual([]);
-      // What is answered last comes behind any second answer that was sent before.
-      for (const client of clients) await client.request('chat.room.leave', {});
-      expect(asked.filter(({ client, id }) => client.answersTo(id) !== 1)).toEqual([]);
-      expect(right).toBeGreaterThan(asked.length / 2);
-      expect(gateway.count('pith_late_replies_total', 'dial_in')).toBe(0);
-    },
-  );
+  test('killed, stopped and attached again under load: each request is answered once', async () => {
+    const gateway = keep(await startGateway(YAML));
+    const chats = [await startChat(gateway), await startChat(gateway), await startChat(gateway)];
+    await eventually(() => attached(gateway) === 3, 'three links');
+    const clients = await Promise.all(
+      Array.from({ length: 10 }, async () => keep(await TestClient.connect(gateway.port))),
+    );
+    const asked: { client: TestClient; id: number; room: string }[] = [];
+    const ask = (each: number): void => {
+      for (const client of clients)
+        for (let i = 0; i < each; i++) {
+          const room = `r${asked.length}`;
+          asked.push({ client, room, id: client.send('chat.room.join', { name: 'x', room }) });
+        }
+    };
+    for (const signal of ['SIGKILL', 'SIGTERM', 'SIGKILL'] as const) {
+      ask(40);
+      await clients[0]!.answer(asked.at(-400)!.id);
+      const victim = chats.shift()!;
+      victim.kill(signal);
+      ask(20);
+      await victim.exited;
+      chats.push(await startChat(gateway));
+      await chats.at(-1)!.waitFor(/attached to/);
+      ask(20);
+    }
+    let right = 0;
+    const wrong: unknown[] = [];
+    for (const { client, id, room } of asked) {
+      const answer = await client.answer(id);
+      if (answer['code'] === 200 && answer['room'] === room) right++;
+      else if (answer['code'] !== 503 || answer['reason'] !== 'BACKEND_AWAY') wrong.push(answer);
+    }
+    expect(wrong).toEqual([]);
+    // What is answered last comes behind any second answer that was sent before.
+    for (const client of clients) await client.request('chat.room.leave', {});
+    expect(asked.filter(({ client, id }) => client.answersTo(id) !== 1)).toEqual([]);
+    expect(right).toBeGreaterThan(asked.length / 2);
+    expect(gateway.count('pith_late_replies_total', 'dial_in')).toBe(0);
+  });
 });

@@ -188,7 +188,7 @@ ${KINDS.map((kind) => `  - { match: "${kind}.>", backend: ${kind}, forward: ["*"
     return { body: { bytes: body } };
   };
   stack.use(await attachSocket());
-}, 60_000);
+});
 
 afterAll(() => stack.disposeAsync());
 

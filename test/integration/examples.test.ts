@@ -62,7 +62,7 @@ describe('the chat in TypeScript', () => {
 });
 
 describe('the chat in Python', () => {
-  test('on plain NATS; SIGTERM ends it with 0', { timeout: 180_000 }, async (ctx) => {
+  test('on plain NATS; SIGTERM ends it with 0', async (ctx) => {
     const python = await installPython();
     if (python === null) return ctx.skip('there is no Python 3.9 with venv and pip');
     await using nats = await startNats();

@@ -5,8 +5,8 @@ import type { TestClient } from '../support/client.ts';
 import type { Asked } from '../support/grpc-backend.ts';
 import { Pair } from '../support/grpc-pair.ts';
 import { jsonBytes } from '../support/grpc-shapes.ts';
+import { SOON } from '../support/wait.ts';
 
-const SOON = { timeout: 15_000, interval: 20 };
 const CREDIT = { features: ['credit'] };
 const hold = (): void => {};
 

@@ -11,9 +11,8 @@ import { GrpcBackend } from '../support/grpc-backend.ts';
 import { ECHO_PROTO, echo as echoMethod } from '../support/method-pair.ts';
 import { MethodBackend } from '../support/method-backend.ts';
 import { Authority } from '../support/tls.ts';
-import { eventually } from '../support/wait.ts';
+import { eventually, SOON } from '../support/wait.ts';
 
-const SOON = { timeout: 15_000, interval: 20 };
 const authority = new Authority();
 const MODES = ['link', 'handle', 'method', 'link over TLS'] as const;
 type Mode = (typeof MODES)[number];

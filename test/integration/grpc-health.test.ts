@@ -5,9 +5,7 @@ import { TestClient } from '../support/client.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { type Asked, type BackendOptions, echo, GrpcBackend } from '../support/grpc-backend.ts';
 import { Pair } from '../support/grpc-pair.ts';
-import { eventually } from '../support/wait.ts';
-
-const SOON = { timeout: 15_000, interval: 20 };
+import { eventually, SOON } from '../support/wait.ts';
 
 /** Two instances, and a gateway before them. */
 class Two implements AsyncDisposable {

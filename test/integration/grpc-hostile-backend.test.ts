@@ -9,9 +9,7 @@ import { TestClient } from '../support/client.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { GrpcBackend } from '../support/grpc-backend.ts';
 import { Pair } from '../support/grpc-pair.ts';
-import { eventually } from '../support/wait.ts';
-
-const SOON = { timeout: 15_000, interval: 20 };
+import { eventually, SOON } from '../support/wait.ts';
 
 /** Lines of this kind about backends. */
 const lines = (gateway: TestGateway, msg: string): readonly unknown[] =>

@@ -5,9 +5,8 @@ import type { Asked } from '../support/grpc-backend.ts';
 import { Pair } from '../support/grpc-pair.ts';
 import type { MethodAsked } from '../support/method-backend.ts';
 import { MethodPair } from '../support/method-pair.ts';
-import { eventually } from '../support/wait.ts';
+import { eventually, SOON } from '../support/wait.ts';
 
-const SOON = { timeout: 15_000, interval: 20 };
 const MIB = 1024 * 1024;
 const TOLD = {
   code: 502,

@@ -10,8 +10,8 @@ import { describe, expect, test, vi } from 'vitest';
 import type { Asked } from '../support/grpc-backend.ts';
 import { Pair } from '../support/grpc-pair.ts';
 import { duration, toValue } from '../support/grpc-shapes.ts';
+import { SOON } from '../support/wait.ts';
 
-const SOON = { timeout: 15_000, interval: 20 };
 const hold = (): void => {};
 
 describe('how a backend is reached', () => {

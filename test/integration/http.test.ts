@@ -89,7 +89,6 @@ describe('what a backend is sent', () => {
     const id = stand.client.send('raw.in.out', bytes);
     const answer = await stand.client.wait(
       () => stand.client.received.find((item) => item.kind === 'response' && item.id === id),
-      5_000,
       'the answer',
     );
     expect(stand.backend.asked[0]!.body).toEqual(bytes);

@@ -5,14 +5,13 @@ import { TestClient } from '../support/client.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { type GrpcChat, startGrpcChat } from '../support/go.ts';
 import { type Asked, GrpcBackend } from '../support/grpc-backend.ts';
-import { eventually } from '../support/wait.ts';
+import { eventually, SOON } from '../support/wait.ts';
 
 const PLENTY = `
 limits: { messages_per_second: 1000000, burst: 1000000 }
 sessions: { groups: 10000 }
 log: { level: info }
 `;
-const EVENTUALLY = { timeout: 15_000, interval: 20 };
 
 type Body = Record<string, unknown>;
 
@@ -66,7 +65,6 @@ class Player {
   async allAnswered(): Promise<void> {
     await this.client.wait(
       () => (this.answered >= this.asked ? true : undefined),
-      15_000,
       `all answers of ${this.name}`,
     );
   }
@@ -156,7 +154,6 @@ class Crowd implements AsyncDisposable {
         const before = player.answered;
         return player.client.wait(
           () => (player.answered > before ? true : undefined),
-          15_000,
           `an answer to ${player.name}`,
         );
       }),
@@ -260,7 +257,7 @@ routes: [{ match: "chat.>", backend: chat, timeout: 400ms }]
     // Each of them is answered now, and nobody waits any more.
     await vi.waitFor(() => {
       expect(lateReplies(gateway)).toBeGreaterThanOrEqual(timeouts);
-    }, EVENTUALLY);
+    }, SOON);
     await expectWhole(crowd);
   });
 
@@ -310,7 +307,7 @@ routes:
     await expectWhole(crowd, [504]);
     await vi.waitFor(() => {
       expect(lateReplies(gateway)).toBe(extra + late.length);
-    }, EVENTUALLY);
+    }, SOON);
     expectAtMostOnce(a, b);
   });
 
@@ -358,15 +355,11 @@ routes: [{ match: "game.>", backend: game, timeout: 15s }]
     await vi.waitFor(() => {
       const states = [...gateway.gateway.registry.all()].map(({ state }) => state);
       expect(states).toEqual(states.map(() => 'draining'));
-    }, EVENTUALLY);
+    }, SOON);
     crowd.send(10);
     const asked = backend.requests.length;
     for (const player of crowd.players)
-      await player.client.wait(
-        () => (player.answered === 10 ? true : undefined),
-        15_000,
-        'refusals',
-      );
+      await player.client.wait(() => (player.answered === 10 ? true : undefined), 'refusals');
     for (const one of held) one.answer(one.body);
     expect(await drained).toEqual({ closed: 40, forced: 0 });
     for (const player of crowd.players) {

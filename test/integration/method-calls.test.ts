@@ -11,9 +11,7 @@ import { MethodBackend } from '../support/method-backend.ts';
 import { ECHO_PROTO, echo, metadata, MethodPair } from '../support/method-pair.ts';
 import { TestClient } from '../support/client.ts';
 import { Authority } from '../support/tls.ts';
-import { eventually } from '../support/wait.ts';
-
-const SOON = { timeout: 15_000, interval: 20 };
+import { eventually, SOON } from '../support/wait.ts';
 
 describe('what the backend is told', () => {
   test('the session and the message, as metadata; and how long it has', async () => {

@@ -39,11 +39,11 @@ import { makeSchema, type Schema } from '../../src/upstream/method/schema.ts';
 import { ManualClock } from '../support/clock.ts';
 import { keptReport, type LogLine } from '../support/report.ts';
 import { MethodBackend } from '../support/method-backend.ts';
+import { SOON } from '../support/wait.ts';
 
 const HEAD = 'syntax = "proto3"; package t;';
 const ONE = `${HEAD} message M { string a = 1; } service S { rpc One(M) returns (M); }`;
 const TWO = ONE.replace('rpc One', 'rpc Two(M) returns (M); rpc One');
-const WAIT = { timeout: 15_000, interval: 10 };
 
 const dirs: string[] = [];
 const open: { close(): void }[] = [];
@@ -324,7 +324,7 @@ class Kept {
     await vi.waitFor(() => {
       this.clock.advance(stepMs + 20);
       expectation();
-    }, WAIT);
+    }, SOON);
   }
 }
 

@@ -77,7 +77,6 @@ describe('the rooms in Go, described by reflection', () => {
     );
     const answer = await bob.wait(
       () => bob.received.find((one) => one.kind === 'response' && one.id === id),
-      15_000,
       'the bytes',
     );
     expect(fromBinary(output, (answer as { body: Buffer }).body)).toMatchObject({

@@ -88,7 +88,6 @@ describe('what a backend is sent', () => {
     const id = client.send('world.map.raw', bytes);
     const answer = await client.wait(
       () => client.received.find((item) => item.kind === 'response' && item.id === id),
-      5_000,
       'the answer',
     );
     expect(Buffer.from(heard.messages[0]!.data)).toEqual(bytes);

@@ -84,7 +84,7 @@ afterAll(async () => {
   await shell?.[Symbol.asyncDispose]();
 });
 
-test('Run it', { timeout: 120_000 }, async () => {
+test('Run it', async () => {
   // Packages are not installed under the feet of the other tests.
   const { output } = await run('make', ['-n', 'run'], { cwd: ROOT });
   expect(output, 'run `make setup` first').not.toContain('npm ci');
@@ -146,13 +146,9 @@ test('The normal login, Push from a shell', { timeout: 240_000 }, async (ctx) =>
   );
 });
 
-test.each(['The route table', 'Configure it', 'Ship it', 'Work on it'])(
-  '%s',
-  { timeout: 60_000 },
-  async (section) => {
-    await expectAsShown(section);
-  },
-);
+test.each(['The route table', 'Configure it', 'Ship it', 'Work on it'])('%s', async (section) => {
+  await expectAsShown(section);
+});
 
 test.each(blocks.filter(({ lang }) => lang === 'yaml'))(
   'pith check: $section',

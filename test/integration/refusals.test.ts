@@ -185,7 +185,6 @@ test.each(['NATS', 'HTTP', 'a Link', 'Handle'])(
       const id = client.send('a.b', {});
       const response = await client.wait(
         () => client.received.find((item) => item.kind === 'response' && item.id === id),
-        15_000,
         'the answer',
       );
       return (response as { body: Buffer }).body;

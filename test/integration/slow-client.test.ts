@@ -132,11 +132,7 @@ describe.each(['tcp', 'ws'] as const)('over %s', (transport) => {
     const other = await backend.push(push(sid, n, { ...latest, latest_key: 'other' }));
     expect(other).toMatchObject({ delivered: 1 });
     client.pauseReading(false);
-    await client.wait(
-      () => client.pushes().find(({ body }) => body['n'] === n),
-      10_000,
-      'the other key',
-    );
+    await client.wait(() => client.pushes().find(({ body }) => body['n'] === n), 'the other key');
     const numbers = client.pushes().map(({ body }) => body['n'] as number);
     expect(numbers.slice(-2)).toEqual([n - 1, n]);
     expect(numbers).toEqual([...numbers].sort((a, b) => a - b));

@@ -98,7 +98,7 @@ describe('an answer that looks like an acknowledgement', () => {
   const through = async (client: TestClient, answer: string): Promise<string> => {
     const id = client.send('game.say.it', answer);
     const find = () => client.received.find((item) => item.kind === 'response' && item.id === id);
-    const { body } = (await client.wait(find, 15_000, answer.slice(0, 60))) as { body: unknown };
+    const { body } = (await client.wait(find, answer.slice(0, 60))) as { body: unknown };
     const text = body instanceof Uint8Array ? Buffer.from(body).toString() : JSON.stringify(body);
     return text.replaceAll(' ', '');
   };

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 
 import { frame, OPCODE, UPGRADE } from '../support/raw.ts';
+import { PATIENCE_MS } from '../support/wait.ts';
 
 export type Transport = 'ws' | 'tcp';
 
@@ -15,8 +16,6 @@ export type Event =
 /** Code of a close frame that holds none. [RFC 6455 section 7.1.5] */
 const NO_CODE = 1005;
 /** How long to wait for what should come. It is long, since only what is missing takes it. */
-const WAIT_MS = 15_000;
-
 export class Wire implements AsyncDisposable {
   readonly transport: Transport;
   readonly #socket: net.Socket;
@@ -83,7 +82,7 @@ export class Wire implements AsyncDisposable {
         this.#look = () => {};
         resolve();
       };
-      const timer = setTimeout(finish, WAIT_MS);
+      const timer = setTimeout(finish, PATIENCE_MS);
       this.#look = () => {
         if (done()) finish();
       };

@@ -26,11 +26,7 @@ export async function expectChat(ann: TestClient, bob: TestClient): Promise<void
   expect(await ann.request('chat.room.whisper', { to: 'bob', text: 'psst' })).toMatchObject({
     code: 200,
   });
-  await bob.wait(
-    () => bob.pushes().find(({ body }) => body['text'] === 'psst'),
-    5_000,
-    'the whisper',
-  );
+  await bob.wait(() => bob.pushes().find(({ body }) => body['text'] === 'psst'), 'the whisper');
   expect(await bob.request('chat.room.leave', {})).toMatchObject({ code: 200 });
   expect(await ann.push('onLeave')).toEqual({ name: 'bob' });
 }

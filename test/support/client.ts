@@ -17,6 +17,7 @@ import {
 } from '../../src/protocol/message.ts';
 import { encodePacket, packetOffset, PacketType } from '../../src/protocol/packet.ts';
 import { PacketReader } from '../../src/protocol/packet-reader.ts';
+import { PATIENCE_MS } from './wait.ts';
 
 export type Received =
   | { kind: 'handshake'; body: Record<string, unknown> }
@@ -150,11 +151,11 @@ export class TestClient implements AsyncDisposable {
   }
 
   /** The answer to `id`, parsed. */
-  async answer(id: number, ms = 15_000): Promise<Record<string, unknown>> {
+  async answer(id: number, ms = PATIENCE_MS): Promise<Record<string, unknown>> {
     const found = await this.wait(
       () => this.received.find((item) => item.kind === 'response' && item.id === id),
-      ms,
       `the answer to ${id}`,
+      ms,
     );
     return JSON.parse((found as { body: Buffer }).body.toString()) as Record<string, unknown>;
   }
@@ -177,18 +178,12 @@ export class TestClient implements AsyncDisposable {
 
   /** The body of the `n`th push of a route (the first is 0). */
   async push(route: string, n = 0): Promise<Record<string, unknown>> {
-    return this.wait(() => this.pushes(route)[n], 15_000, `push ${n} of ${route}`).then(
-      ({ body }) => body,
-    );
+    return this.wait(() => this.pushes(route)[n], `push ${n} of ${route}`).then(({ body }) => body);
   }
 
   /** The first that came of a kind. */
   async next<K extends Received['kind']>(kind: K): Promise<Extract<Received, { kind: K }>> {
-    const found = await this.wait(
-      () => this.received.find((item) => item.kind === kind),
-      15_000,
-      kind,
-    );
+    const found = await this.wait(() => this.received.find((item) => item.kind === kind), kind);
     return found as Extract<Received, { kind: K }>;
   }
 
@@ -197,7 +192,7 @@ export class TestClient implements AsyncDisposable {
   }
 
   /** Waits until `look` finds something; looks again whenever something comes. */
-  wait<T>(look: () => T | undefined, ms: number, what: string): Promise<T> {
+  wait<T>(look: () => T | undefined, what: string, ms = PATIENCE_MS): Promise<T> {
     return new Promise((resolve, reject) => {
       const finish = (): void => {
         clearTimeout(timer);

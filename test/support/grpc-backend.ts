@@ -25,6 +25,7 @@ import {
   type RequestShape,
   type Shape,
 } from './grpc-shapes.ts';
+import { PATIENCE_MS } from './wait.ts';
 
 type HandleCall = ServerUnaryCall<RequestShape, Shape | Buffer>;
 type ConnectCall = ServerUnaryCall<ConnectShape, Shape | Buffer>;
@@ -252,7 +253,7 @@ export class GrpcBackend implements AsyncDisposable {
   }
 
   /** Waits until `look` finds something; looks again whenever something comes. */
-  wait<T>(look: () => T | undefined, what: string, ms = 15_000): Promise<T> {
+  wait<T>(look: () => T | undefined, what: string, ms = PATIENCE_MS): Promise<T> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#watchers.delete(check);

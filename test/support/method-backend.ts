@@ -18,6 +18,7 @@ import {
 import { WireReader, WireWriter } from '../../src/contract/wire.ts';
 import { parseProto } from '../../src/upstream/method/proto/parser.ts';
 import { makeSchema, type Method, type Schema } from '../../src/upstream/method/schema.ts';
+import { PATIENCE_MS } from './wait.ts';
 
 type Fields = Record<string, unknown>;
 type Unary = ServerUnaryCall<Buffer, Buffer>;
@@ -127,7 +128,7 @@ export class MethodBackend implements AsyncDisposable {
   }
 
   /** Waits until `look` finds something; looks again whenever something comes. */
-  wait<T>(look: () => T | undefined, what: string, ms = 15_000): Promise<T> {
+  wait<T>(look: () => T | undefined, what: string, ms = PATIENCE_MS): Promise<T> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#watchers.delete(check);

@@ -6,6 +6,7 @@ import {
   type NatsConnection,
   RequestError,
 } from 'nats';
+import { PATIENCE_MS } from './wait.ts';
 
 export type Words = Readonly<Record<string, string>>;
 
@@ -68,7 +69,7 @@ export class Heard {
       const timer = setTimeout(() => {
         this.#watchers.delete(look);
         reject(new Error(`waited for ${what}; there were ${this.subjects.join(' ') || 'none'}`));
-      }, 15_000);
+      }, PATIENCE_MS);
       const look = (): void => {
         if (!enough(this.messages)) return;
         clearTimeout(timer);
@@ -123,7 +124,7 @@ export async function tell(
       : JSON.stringify(payload);
   try {
     const answer = await nc.request(subject, body, {
-      timeout: 10_000,
+      timeout: PATIENCE_MS,
       headers: headersOf(words),
     });
     const headers: Record<string, string> = {};

@@ -6,6 +6,7 @@ import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { credentials, loadPackageDefinition, type ServiceClientConstructor } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
+import { PATIENCE_MS } from './wait.ts';
 
 const CHILD = fileURLToPath(new URL('../conformance/npm-client.cjs', import.meta.url));
 const CLIENTS = fileURLToPath(new URL('../clients/package.json', import.meta.url));
@@ -167,7 +168,7 @@ export class NpmClient implements AsyncDisposable {
     for (const look of this.#watchers) look();
   }
 
-  #wait<T>(find: () => T | undefined, what: string, ms = 20_000): Promise<T> {
+  #wait<T>(find: () => T | undefined, what: string, ms = PATIENCE_MS): Promise<T> {
     return new Promise((resolve, reject) => {
       const finish = (): void => {
         clearTimeout(timer);

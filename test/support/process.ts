@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import net from 'node:net';
+import { PATIENCE_MS } from './wait.ts';
 
 export type Running = AsyncDisposable & {
   readonly pid: number;
@@ -54,7 +55,7 @@ function follow(child: ChildProcess, command: string): Running {
     output: () => output,
     exited,
     kill: (signal) => void child.kill(signal),
-    waitFor: (pattern, ms = 20_000) =>
+    waitFor: (pattern, ms = PATIENCE_MS) =>
       new Promise((resolve, reject) => {
         const finish = (): void => {
           clearTimeout(timer);

@@ -1,6 +1,7 @@
 /** Bytes as no proper client sends them: sockets without a protocol of their own, and the parts to build from. */
 import { once } from 'node:events';
 import net from 'node:net';
+import { PATIENCE_MS } from './wait.ts';
 
 export type Transport = 'tcp' | 'ws';
 
@@ -111,7 +112,7 @@ export class RawSocket implements AsyncDisposable {
   }
 
   /** Resolves with the match once what came has it; rejects when the connection ends before that. */
-  waitFor(pattern: RegExp, ms = 10_000): Promise<RegExpExecArray> {
+  waitFor(pattern: RegExp, ms = PATIENCE_MS): Promise<RegExpExecArray> {
     return new Promise((resolve, reject) => {
       const finish = (): void => {
         clearTimeout(timer);

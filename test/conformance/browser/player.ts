@@ -1,9 +1,7 @@
 /** One page of the browser: the client in it, and the bytes on its wire. */
 import type { Page } from 'playwright-core';
 
-import { eventually } from '../../support/wait.ts';
-
-const WAIT_MS = 15_000;
+import { eventually, PATIENCE_MS } from '../../support/wait.ts';
 
 /** Something that happened in the client, with the arguments that it gave. */
 export type PageEvent = { readonly event: string; readonly args: readonly unknown[] };
@@ -104,7 +102,7 @@ export class Player implements AsyncDisposable {
   }
 
   #wait(name: string, n: number): Promise<readonly unknown[]> {
-    return this.#page.evaluate(call('wait', [name, n, WAIT_MS]));
+    return this.#page.evaluate(call('wait', [name, n, PATIENCE_MS]));
   }
 }
 
