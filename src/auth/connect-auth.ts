@@ -8,11 +8,11 @@ import { mayConnect } from '../config/client-rules.ts';
 import { readPublicKey } from '../dialect/signature.ts';
 import { type Failure, isFailure } from '../errors.ts';
 import type { HandshakeRequest } from '../protocol/handshake.ts';
-import type { JsonObject } from '../contract/commands.ts';
+import type { Accepted, JsonObject } from '../contract/commands.ts';
 import type { Session } from '../session/session.ts';
 import type { Log } from '../telemetry/log.ts';
 import { Timeout, type TimerWheel } from '../timer-wheel.ts';
-import type { Accepted, Upstream } from '../upstream/upstream.ts';
+import type { Upstream } from '../upstream/upstream.ts';
 import type { ListenerDialect } from '../wiring/dialects.ts';
 import type { LogThrottle } from '../telemetry/log-throttle.ts';
 

@@ -15,13 +15,7 @@ import {
 import { errorText, type Failure, isFailure } from '../errors.ts';
 import type { Close, Push, Target } from '../contract/commands.ts';
 import type { NatsConnector, OnMessage } from '../upstream/nats/connection.ts';
-import {
-  HeaderBlock,
-  HeaderError,
-  pushLines,
-  readHeaders,
-  readPush,
-} from '../upstream/nats/headers.ts';
+import { HeaderError, pushLines, readPush } from '../contract/headers.ts';
 import { send, tooLargeFor } from '../upstream/nats/outgoing.ts';
 import type { Subjects } from '../upstream/nats/subjects.ts';
 import type { Replies, OnRefused } from './replies.ts';
@@ -31,6 +25,7 @@ import type { SessionCommands } from './session-commands.ts';
 import { readPeerReply } from './peer-reply.ts';
 import { KnownGateways } from './known-gateways.ts';
 import { pageOf, readPage } from './session-pages.ts';
+import { HeaderBlock, readHeaders } from '../upstream/nats/header-block.ts';
 
 /** Greetings are answered within this time. */
 const HELLO_WAIT_MS = 1_000;

@@ -7,12 +7,12 @@ import type { Push, PushCount } from '../contract/commands.ts';
 import type { Registry } from '../session/registry.ts';
 import type { Session } from '../session/session.ts';
 import type { OnMessage } from '../upstream/nats/connection.ts';
-import { readHeaders } from '../upstream/nats/headers.ts';
 import type { Scope, Subjects } from '../upstream/nats/subjects.ts';
 import type { Replies, OnRefused } from './replies.ts';
 import type { SessionCommands } from './session-commands.ts';
 import type { NatsSubscriptions } from './subscriptions.ts';
 import { runVerb, type VerbAnswer } from './session-verbs.ts';
+import { readHeaders } from '../upstream/nats/header-block.ts';
 
 type Received = Parameters<OnMessage>[1];
 

@@ -6,7 +6,7 @@ import type { Close, Patch, Push, Target } from '../contract/commands.ts';
 import type { SubscriptionKind, Registry } from '../session/registry.ts';
 import { Timeout, type TimerWheel } from '../timer-wheel.ts';
 import type { NatsConnector } from '../upstream/nats/connection.ts';
-import { HeaderBlock, pushLines } from '../upstream/nats/headers.ts';
+import { pushLines } from '../contract/headers.ts';
 import { send } from '../upstream/nats/outgoing.ts';
 import { NEAR_MISS_QUEUE, type Subjects } from '../upstream/nats/subjects.ts';
 import { Replies, type OnRefused } from './replies.ts';
@@ -19,6 +19,7 @@ import { IncomingMessages } from './incoming-messages.ts';
 import { CONFIRM_MS_MAX, NatsSubscriptions } from './subscriptions.ts';
 import { failureOf } from './fleet-commands.ts';
 import { StreamWatch } from './stream-watch.ts';
+import { HeaderBlock } from '../upstream/nats/header-block.ts';
 
 /** Between two greetings: with others, and while nobody else is known, when somebody may have come back unheard. */
 const HELLO_EVERY_MS = 15_000;

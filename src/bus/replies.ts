@@ -2,9 +2,9 @@
 import { errorJson } from '../contract/json-shapes.ts';
 import { type Failure, isFailure } from '../errors.ts';
 import type { NatsConnector, OnMessage } from '../upstream/nats/connection.ts';
-import { HeaderBlock } from '../upstream/nats/headers.ts';
 import { send } from '../upstream/nats/outgoing.ts';
 import { answersTo } from '../upstream/nats/subjects.ts';
+import { HeaderBlock } from '../upstream/nats/header-block.ts';
 
 /** The longest answer, where the server takes longer messages: whoever reads it must be done with it soon. */
 export const REPLY_BYTES_MAX = 1_048_576;

@@ -7,9 +7,9 @@ import { randomBytes } from 'node:crypto';
 import type { CancelTimer, Clock } from '../clock.ts';
 import { type Failure, failure } from '../errors.ts';
 import type { NatsConnector, OnMessage } from '../upstream/nats/connection.ts';
-import { type HeaderBlock, saysNobody } from '../upstream/nats/headers.ts';
 import { send } from '../upstream/nats/outgoing.ts';
 import type { Subjects } from '../upstream/nats/subjects.ts';
+import { type HeaderBlock, saysNobody } from '../upstream/nats/header-block.ts';
 
 /** Questions under way; beyond it the next is refused. */
 const ASKS_MAX = 4_096;

@@ -12,7 +12,7 @@ import {
 import { type Failure, failure, isFailure } from '../errors.ts';
 import type { Close, Patch } from '../contract/commands.ts';
 import type { Session } from '../session/session.ts';
-import { HeaderError, type Headers, readPush } from '../upstream/nats/headers.ts';
+import { HeaderError, type Headers, readPush } from '../contract/headers.ts';
 import type { Scope } from '../upstream/nats/subjects.ts';
 import type { SessionCommands } from './session-commands.ts';
 import { pageOf, readPage } from './session-pages.ts';

@@ -1,6 +1,6 @@
 /** What the command line asks for. Pure. */
 import { didYouMean } from '../config/problem.ts';
-import type { SessionFacts } from '../routing/route-table.ts';
+import type { RoutingFacts } from '../routing/route-table.ts';
 import { COMMANDS, HELP, type HelpedCommand, USAGE } from './help.ts';
 import { Options, readOptions, UsageError } from './options.ts';
 
@@ -19,7 +19,7 @@ export type Arguments =
       readonly command: 'routes';
       readonly config: ConfigChoice;
       readonly route: string;
-      readonly session: SessionFacts;
+      readonly session: RoutingFacts;
     }
   /** These read their arguments themselves, so that the rest need not be loaded for them. */
   | { readonly command: 'client' | 'mock-backend'; readonly args: readonly string[] }
@@ -128,7 +128,7 @@ function readSettings(texts: readonly string[]): Record<string, string> {
   return settings;
 }
 
-function readSession(options: Options): SessionFacts {
+function readSession(options: Options): RoutingFacts {
   const text = options.text('data') ?? '{}';
   let data: unknown;
   try {

@@ -14,7 +14,7 @@ import {
   patternTakes,
   renamed,
   RouteTable,
-  type SessionFacts,
+  type RoutingFacts,
 } from '../routing/route-table.ts';
 import type { Target } from '../routing/rule.ts';
 import { describeCall, OWN_NAMES } from './route-call.ts';
@@ -59,7 +59,7 @@ export type Explained = {
 export async function explainRoute(
   config: Config,
   route: string,
-  session: SessionFacts,
+  session: RoutingFacts,
 ): Promise<Explained> {
   const steps: string[] = [];
   const told = (isReached: boolean): Explained => ({
@@ -102,7 +102,7 @@ async function describeWay(
   config: Config,
   route: string,
   target: Target,
-  session: SessionFacts,
+  session: RoutingFacts,
 ): Promise<Endpoint> {
   const { timeoutMs, order, split, idempotent } = target;
   const one = chosen(target, session);
@@ -135,6 +135,6 @@ async function describeWay(
   return { steps, isReached: called.isReached };
 }
 
-function keyText(by: string, { uid, data }: SessionFacts): unknown {
+function keyText(by: string, { uid, data }: RoutingFacts): unknown {
   return by === 'uid' ? uid : (data[by.replace(/^data\./, '')] ?? '');
 }

@@ -11,8 +11,7 @@ import {
 import { StructError } from './struct.ts';
 import { decodeDurationMs, WireReader } from './wire.ts';
 import { failure } from '../errors.ts';
-import type { Close, Patch, Push, Target } from './commands.ts';
-import type { Reply } from '../upstream/upstream.ts';
+import type { Close, Patch, Push, Reply, Target } from './commands.ts';
 
 const NOTHING = Buffer.alloc(0);
 /** Bytes of a name or a reason that a backend gives; the rest is not read. */

@@ -2,6 +2,7 @@
  * What backends and operators may do to sessions: the shapes of `pith.v1` that every way in (Link, NATS,
  * Control) decodes to.
  */
+import type { Failure } from '../errors.ts';
 
 /** JSON. A number that a double would change is a RawNumber of protocol/exact-json.ts, which only looks like an object. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
@@ -62,6 +63,25 @@ export type Push = {
   afterReply: boolean;
   /** Why it cannot be sent as it was said; absent: it can. */
   fault?: string;
+};
+
+/** Everything that a backend may say in answer to one message. */
+export type Reply = {
+  /** null or empty: the client gets `{}`. */
+  body: Uint8Array | null;
+  failure: Failure | null;
+  patch: Patch | null;
+  pushes: readonly Push[];
+  close: Close | null;
+};
+
+/** A ConnectResponse that lets the client in. */
+export type Accepted = {
+  readonly patch: Patch | null;
+  /** The `user` block of the handshake's answer; null: none. */
+  readonly user: JsonObject | null;
+  /** Milliseconds; 0: never. */
+  readonly expiresInMs: number;
 };
 
 /** What became of a push: sessions, not users. */

@@ -1,15 +1,13 @@
 /** What the gateway sends: the frames of a Link, and the Request of a Handle call. Shapes: proto/pith/v1. */
-import type { ConnectFacts } from './shapes.ts';
 import { encodeStruct, StructError } from './struct.ts';
 import { BYTES, encodeMs, fieldBytes, varintBytes, WireWriter } from './wire.ts';
 import { type Failure, failure } from '../errors.ts';
 import type { JsonObject } from './commands.ts';
-import type { Session } from '../session/session.ts';
-import type { Trace } from '../upstream/call.ts';
+import type { ConnectFacts, SessionFacts, Trace } from './facts.ts';
 
 /** A Session as a backend sees it: of its data what the route forwards, and groups only in a ConnectRequest. */
 export function encodeSession(
-  session: Session,
+  session: SessionFacts,
   data: JsonObject | null,
   groups: readonly string[] = [],
 ): Buffer {
@@ -40,7 +38,7 @@ function within(name: string, object: JsonObject): Buffer {
 }
 
 /** The same, with a failure for data that no Struct can say: another backend has set it, in JSON. */
-export function encodeSessionOr(session: Session, data: JsonObject | null): Buffer | Failure {
+export function encodeSessionOr(session: SessionFacts, data: JsonObject | null): Buffer | Failure {
   try {
     return encodeSession(session, data);
   } catch (error) {

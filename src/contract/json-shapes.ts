@@ -7,11 +7,11 @@ import { CONVERT_BYTES, tooMuchText, weightOfJson } from '../protocol/convert.ts
 import { parseAsWritten, isRawNumber, wholeOf } from '../protocol/exact-json.ts';
 import { sizeOfJson } from '../protocol/json-scan.ts';
 import { clientJsonBytes } from '../protocol/packet.ts';
-import type { Close, Json, JsonObject, Patch, Target } from './commands.ts';
-import type { Session } from '../session/session.ts';
+import type { Accepted, Close, Json, JsonObject, Patch, Target } from './commands.ts';
+import type { ClosedSession, ConnectFacts, SessionFacts } from './facts.ts';
 import { JSON_DEPTH_MAX } from './json-depth.ts';
 import { refusal } from './refusal.ts';
-import { type Accepted, type ConnectFacts, EXPIRED, NO_OUTCOME } from './shapes.ts';
+import { EXPIRED, NO_OUTCOME } from './shapes.ts';
 
 /** What a backend or operator sent does not have the shape; the text says where. */
 export class ShapeError extends Error {}
@@ -264,7 +264,7 @@ export type SessionJson = {
   dialect: string;
 };
 
-export function sessionJson(session: Session): SessionJson {
+export function sessionJson(session: SessionFacts): SessionJson {
   return {
     sid: session.sid,
     uid: session.uid,
@@ -279,6 +279,16 @@ export function sessionJson(session: Session): SessionJson {
     transport: session.connection.transport,
     dialect: session.dialect,
   };
+}
+
+/** A ClosedEvent as JSON text; like every event of a session's end, it has neither its data nor its groups. */
+export function closedEventJson({ session, reason, code, lastedMs }: ClosedSession): string {
+  return JSON.stringify({
+    session: { ...sessionJson(session), data: {}, groups: [] },
+    reason,
+    code,
+    lasted: durationText(lastedMs),
+  });
 }
 
 /** The body of a refusal. */

@@ -2,8 +2,7 @@
 import { type Failure, failure } from '../errors.ts';
 import { tooMuchText, VALUE_BYTES } from '../protocol/convert.ts';
 import { clientJsonBytes } from '../protocol/packet.ts';
-import type { Close, Delivery, JsonObject, Patch, Push, Target } from './commands.ts';
-import type { Session } from '../session/session.ts';
+import type { Accepted, Close, Delivery, JsonObject, Patch, Push, Target } from './commands.ts';
 import { FIELDS_MAX, refusal } from './refusal.ts';
 import { bounded, decodeJsonValue, decodeStruct, StructError } from './struct.ts';
 import { decodeDurationMs, decodeSignedMs, WireReader } from './wire.ts';
@@ -12,29 +11,6 @@ const NOTHING = Buffer.alloc(0);
 
 /** Pushes in one reply or batch: all of them are handled in one turn, so that what comes after them stays after them. */
 export const PUSHES_MAX = 1_000;
-
-/** What a ConnectRequest says. */
-export type ConnectFacts = {
-  readonly session: Session;
-  /** The client's own block of the handshake. */
-  readonly user: JsonObject;
-  /** What the client library says about itself. */
-  readonly sys: JsonObject;
-  readonly headers: Readonly<Record<string, string>>;
-  /** The session's uid, data and groups come from a valid resume token. */
-  readonly resumed: boolean;
-  /** Accepted earlier, expires soon. */
-  readonly refresh: boolean;
-};
-
-/** A ConnectResponse that lets the client in. */
-export type Accepted = {
-  readonly patch: Patch | null;
-  /** The `user` block of the handshake's answer; null: none. */
-  readonly user: JsonObject | null;
-  /** Milliseconds; 0: never. */
-  readonly expiresInMs: number;
-};
 
 // `convertBytesMax`, here and below: bytes of what is made anew, as JSON is of a Struct; see protocol/convert.ts.
 

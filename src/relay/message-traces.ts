@@ -8,7 +8,8 @@ import type { Clock } from '../clock.ts';
 import type { Config } from '../config/schema.ts';
 import type { BackendConfig } from '../config/schema-backends.ts';
 import type { Attributes, Span, Tracing } from '../telemetry/tracing.ts';
-import type { Call, Trace } from '../upstream/call.ts';
+import type { Call } from '../upstream/call.ts';
+import type { Trace } from '../contract/facts.ts';
 
 /** An outage must not become one of the collector as well: kept for an error or for being slow, per second. */
 const KEPT_PER_SECOND_MAX = 100;

@@ -103,21 +103,21 @@ export function instanceFor(
 }
 
 /** The facts of a session that a route may look at. */
-export type SessionFacts = {
+export type RoutingFacts = {
   readonly sid: string;
   readonly uid: string;
   readonly data: { readonly [key: string]: unknown };
 };
 
 /** The target of a session where a rule has several backends: the same for the same key, whichever gateway. */
-export function chosen(target: Target, session: SessionFacts): Target {
+export function chosen(target: Target, session: RoutingFacts): Target {
   const { choices, split } = target;
   if (choices === null) return target;
   const point = hash(keyOf(split!.by, session)) % choices.at(-1)!.end;
   return choices.find(({ end }) => point < end)!.target;
 }
 
-function keyOf(by: string, session: SessionFacts): string {
+function keyOf(by: string, session: RoutingFacts): string {
   const key =
     by === 'uid'
       ? session.uid

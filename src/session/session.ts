@@ -19,7 +19,7 @@ import {
 import { Deadlines, type Watched } from './deadlines.ts';
 import { ReadGate } from './read-gate.ts';
 import { Outbox, type OutboxOwner, type Perishable, type Taken } from './outbox.ts';
-import { SessionFacts } from './session-facts.ts';
+import { SessionRecord } from './session-record.ts';
 import type { InFlight, SessionHost, SessionLimits, SessionParts } from './session-parts.ts';
 import { actionFor, mayBecome, type State } from './state.ts';
 
@@ -30,7 +30,7 @@ const PACKETS_PER_TURN = 256;
 const HEARTBEAT = encodePacket(PacketType.HEARTBEAT);
 
 export class Session
-  extends SessionFacts
+  extends SessionRecord
   implements ConnectionHandler, OutboxOwner, Watched, CodecContext
 {
   readonly outbox: Outbox;

@@ -4,20 +4,15 @@
  * A call is taken from the pool, filled, sent, ended once and given back; nothing is allocated per message.
  * Whoever keeps a call beyond its end must compare `generation`, which counts its uses.
  */
+import type { Reply } from '../contract/commands.ts';
+import type { Trace } from '../contract/facts.ts';
 import type { Failure } from '../errors.ts';
 import type { Target } from '../routing/rule.ts';
 import type { Lane, Queued } from '../session/lane.ts';
 import type { InFlight } from '../session/session-parts.ts';
 import type { Session } from '../session/session.ts';
 import { WheelEntry } from '../timer-wheel.ts';
-import type { Reply, Upstream } from './upstream.ts';
-
-/** Where a call belongs in a trace, as W3C Trace Context writes it. [w3.org/TR/trace-context] */
-export type Trace = {
-  readonly traceparent: string;
-  /** '' for none. */
-  readonly tracestate: string;
-};
+import type { Upstream } from './upstream.ts';
 
 /** Where a call waits, with the upstream that has it: a table or a queue, or the request itself. */
 export interface PendingCall {

@@ -6,7 +6,8 @@ import { JSON_DEPTH_MAX_TO_BACKENDS as DEPTH_MAX, nestsTooDeep } from '../contra
 import { type Failure, failure, isFailure } from '../errors.ts';
 import { type TimerWheel, WHEEL_TICK_MS } from '../timer-wheel.ts';
 import { Call, type CallEnd } from './call.ts';
-import type { Accepted, ConnectAsk, Reply, Upstream } from './upstream.ts';
+import type { ConnectAsk, Upstream } from './upstream.ts';
+import type { Accepted, Reply } from '../contract/commands.ts';
 
 /** What the body of an ordinary answer says about a handshake. */
 type Read = (body: Uint8Array) => Accepted | Failure;

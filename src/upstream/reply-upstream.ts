@@ -3,7 +3,8 @@ import { type Failure, failure } from '../errors.ts';
 import { clientJsonBytes } from '../protocol/packet.ts';
 import type { Lane } from '../session/lane.ts';
 import type { Call } from './call.ts';
-import type { ClosedSession, ConnectAsk, Upstream, UpstreamInfo } from './upstream.ts';
+import type { ConnectAsk, Upstream, UpstreamInfo } from './upstream.ts';
+import type { ClosedSession } from '../contract/facts.ts';
 
 export class ReplyUpstream implements Upstream {
   readonly oneAtATime = false;

@@ -1,39 +1,20 @@
 /** What the relay needs of a backend, whichever way it is reached. */
-import type { Accepted, ConnectFacts } from '../contract/shapes.ts';
+import type { Accepted } from '../contract/commands.ts';
+import type { ClosedSession, ConnectFacts } from '../contract/facts.ts';
 import type { Failure } from '../errors.ts';
-import type { Close, JsonObject, Patch, Push } from '../contract/commands.ts';
 import type { Lane } from '../session/lane.ts';
 import type { Session } from '../session/session.ts';
 import type { Call } from './call.ts';
 
-export type { Accepted } from '../contract/shapes.ts';
-
-/** Everything that a backend may say in answer to one message. */
-export type Reply = {
-  /** null or empty: the client gets `{}`. */
-  body: Uint8Array | null;
-  failure: Failure | null;
-  patch: Patch | null;
-  pushes: readonly Push[];
-  close: Close | null;
-};
-
 /** A handshake that waits for a backend's word. */
 export type ConnectAsk = ConnectFacts & {
+  readonly session: Session;
   /** The session's lane at this backend: it goes to where the session's messages will go. */
   readonly lane: Lane;
   /** On the monotonic clock, milliseconds. */
   readonly deadline: number;
   /** Aborted when nobody waits for the answer any more: the client has left. */
   readonly signal?: AbortSignal;
-};
-
-/** A closed session, as its backends hear of it. */
-export type ClosedSession = {
-  readonly session: Session;
-  readonly reason: string;
-  readonly code: number;
-  readonly lastedMs: number;
 };
 
 export type UpstreamInfo = {
@@ -64,13 +45,4 @@ export interface Upstream {
   info(): UpstreamInfo;
   /** Ends in an orderly way, within `ms`. */
   close(ms: number): Promise<void>;
-}
-
-/** The keys of a session's data that a route forwards; null: it forwards none. */
-export function forwarded(data: JsonObject, forward: readonly string[]): JsonObject | null {
-  if (forward.length === 0) return null;
-  if (forward.includes('*')) return data;
-  const chosen = Object.create(null) as JsonObject;
-  for (const key of forward) if (Object.hasOwn(data, key)) chosen[key] = data[key]!;
-  return chosen;
 }

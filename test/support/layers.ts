@@ -51,13 +51,13 @@ export const RULES: Rules = {
   'routing/':  ['protocol/exact-json.ts'],
   'config/':   ['routing/', 'upstream/http/path.ts', 'zod', 'yaml', 'node:net', 'node:path', 'node:util'],
   'config/pomelo-project.ts': ['config/', 'dialect/', 'protocol/', 'node:fs', 'node:path'],
-  'contract/': ['protocol/', 'type session/', 'type upstream/upstream.ts', 'type upstream/call.ts'],
+  'contract/': ['protocol/', 'node:buffer'],
 
   // Life of a packet.
   'transport/':     ['protocol/', 'timer-wheel.ts', 'ws', 'node:net', 'node:http', 'node:tls', 'node:crypto', 'node:stream', ...SEEN],
   'dialect/':       ['protocol/', 'node:buffer', 'node:crypto', 'node:zlib'],
-  'session/':       ['protocol/', 'dialect/', 'contract/commands.ts', 'transport/', 'timer-wheel.ts', 'type node:crypto', ...SEEN],
-  'relay/':         ['contract/commands.ts', 'type config/', 'telemetry/tracing.ts', 'protocol/', 'dialect/', 'routing/', 'session/', 'upstream/upstream.ts', 'upstream/call*', 'timer-wheel.ts', ...SEEN],
+  'session/':       ['protocol/', 'dialect/', 'contract/', 'transport/', 'timer-wheel.ts', 'type node:crypto', ...SEEN],
+  'relay/':         ['contract/', 'type config/', 'telemetry/tracing.ts', 'protocol/', 'dialect/', 'routing/', 'session/', 'upstream/upstream.ts', 'upstream/call*', 'timer-wheel.ts', ...SEEN],
   'auth/':          ['bus/session-commands.ts', 'dialect/', 'type wiring/dialects.ts', 'contract/', 'protocol/', 'session/', 'upstream/', 'config/', 'timer-wheel.ts', 'telemetry/log-throttle.ts', ...SEEN],
   'upstream/':      [...UPSTREAM],
   'upstream/pool/': ['upstream/', ...UPSTREAM, 'node:dns'],
@@ -70,7 +70,7 @@ export const RULES: Rules = {
   'upstream/nats/': ['upstream/', ...UPSTREAM, 'nats', 'node:buffer', 'node:crypto', 'node:fs'],
 
   // From backends back to clients, and what operators call.
-  'bus/':     ['contract/', 'session/', 'type dialect/', 'protocol/', 'routing/', 'gen/', 'timer-wheel.ts', 'upstream/nats/connection.ts', 'upstream/nats/headers.ts', 'upstream/nats/outgoing.ts', 'upstream/nats/subjects.ts', 'nats', 'node:crypto', ...SEEN],
+  'bus/':     ['contract/', 'session/', 'type dialect/', 'protocol/', 'routing/', 'gen/', 'timer-wheel.ts', 'upstream/nats/connection.ts', 'upstream/nats/header-block.ts', 'upstream/nats/outgoing.ts', 'upstream/nats/subjects.ts', 'nats', 'node:crypto', ...SEEN],
   'control/': ['bus/', 'contract/', 'protocol/', 'session/', 'routing/', 'gen/', 'type config/', ...GRPC, '@bufbuild/protobuf', 'grpc-health-check', 'node:fs', 'node:url', 'node:net', 'node:http', 'type node:stream', 'upstream/dial-in/attach-stream.ts', 'transport/pending-connection.ts', 'transport/http-refusal.ts', 'type transport/port.ts', 'upstream/method/json-reader.ts', ...SEEN],
   'control/attach*': ['control/attach*', 'contract/', 'protocol/', 'transport/pending-connection.ts', 'upstream/method/json-reader.ts', 'upstream/dial-in/', 'upstream/liveness.ts', 'timer-wheel.ts', 'ws', '@bufbuild/protobuf', ...GRPC, 'type node:stream', 'node:fs', 'node:url', 'node:http'],
 

@@ -40,9 +40,9 @@ import { MISFITS_MAX } from '../../src/upstream/method/json-fields.ts';
 import { LOOK_EVERY_MS, REFLECT_EVERY_MS } from '../../src/upstream/method/schema-keeper.ts';
 import { LINES_PER_TURN } from '../../src/upstream/ipc/line-socket.ts';
 import * as nats from '../../src/upstream/nats/connection.ts';
-import { HEADER_BYTES_MAX, HEADER_LINES_MAX } from '../../src/upstream/nats/headers.ts';
 import { SUBJECT_BYTES_MAX } from '../../src/upstream/nats/subjects.ts';
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../../src/upstream/reconnect.ts';
+import { HEADER_BYTES_MAX, HEADER_LINES_MAX } from '../../src/upstream/nats/header-block.ts';
 
 const KIB = 1_024;
 const MIB = 1_048_576;

@@ -19,16 +19,11 @@ import {
   encodeSession,
   encodeSessionOr,
 } from '../../contract/gateway-frames.ts';
-import {
-  type Accepted,
-  type ClosedSession,
-  type ConnectAsk,
-  forwarded,
-  type Upstream,
-  type UpstreamInfo,
-} from '../upstream.ts';
+import type { ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
 import type { AttachStream, Ending } from './attach-stream.ts';
 import { Attached, type AttachedEvents } from './attached.ts';
+import type { Accepted } from '../../contract/commands.ts';
+import { type ClosedSession, forwarded } from '../../contract/facts.ts';
 
 /** Links of one backend at a time; the next one is refused. */
 export const ATTACHED_MAX = 64;

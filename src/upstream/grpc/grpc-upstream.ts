@@ -10,14 +10,7 @@ import type { Session } from '../../session/session.ts';
 import type { BackendReport } from '../backend-report.ts';
 import type { Call } from '../call.ts';
 import { ConnectCall } from '../connect-call.ts';
-import {
-  type Accepted,
-  type ClosedSession,
-  type ConnectAsk,
-  forwarded,
-  type Upstream,
-  type UpstreamInfo,
-} from '../upstream.ts';
+import type { ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
 import { Balancer, type Policy } from '../pool/balancer.ts';
 import { type BackendCommands, notAReply, takePush, takeVerb } from '../link/backend-commands.ts';
 import {
@@ -28,6 +21,8 @@ import {
 } from '../../contract/gateway-frames.ts';
 import type { Endpoint } from '../pool/endpoint.ts';
 import { EndpointPool, type EndpointPoolOptions } from '../pool/endpoint-pool.ts';
+import type { Accepted } from '../../contract/commands.ts';
+import { type ClosedSession, forwarded } from '../../contract/facts.ts';
 
 /** A backend may ask for more time once, by at most this. */
 export const EXTEND_MS_MAX = 300_000;

@@ -2,7 +2,7 @@
 import { type ClientUnaryCall, type ServiceError, status } from '@grpc/grpc-js';
 
 import type { Clock } from '../../clock.ts';
-import { type Accepted, decodeConnectResponse } from '../../contract/shapes.ts';
+import { decodeConnectResponse } from '../../contract/shapes.ts';
 import { WireError, WireReader } from '../../contract/wire.ts';
 import { type Failure, failure } from '../../errors.ts';
 import type { Call, PendingCall } from '../call.ts';
@@ -13,6 +13,7 @@ import { RECEIVE_BYTES_MAX } from './connection.ts';
 import { encodeRequest, type RequestFields } from '../../contract/gateway-frames.ts';
 import { failureOfStatus, hint } from './status.ts';
 import { answerTooLong, isRefusedHere, tooLong } from '../link/too-long.ts';
+import type { Accepted } from '../../contract/commands.ts';
 
 const CLOSED_TIMEOUT_MS = 2_000;
 /** Closed calls in flight; beyond it ends are not told. */

@@ -1,5 +1,5 @@
 /** Our own headers of an HTTP answer. */
-import { decodeValue, type Headers, readable } from '../nats/headers.ts';
+import { decodeValue, type Headers, readable } from '../../contract/headers.ts';
 import type { AnswerHeaders } from './exchange.ts';
 
 /** Those that an answer may have; others that begin so are passed over. */

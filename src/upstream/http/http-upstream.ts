@@ -6,17 +6,16 @@ import { Pool } from 'undici';
 
 import { type Clock, within } from '../../clock.ts';
 import { JSON_DEPTH_MAX, nestsTooDeep } from '../../contract/json-depth.ts';
-import { connectJson, readConnectResponse } from '../../contract/json-shapes.ts';
+import { closedEventJson, connectJson, readConnectResponse } from '../../contract/json-shapes.ts';
 import { type Failure, failure } from '../../errors.ts';
 import { PACKET_BODY_BYTES_MAX } from '../../protocol/packet.ts';
 import type { Lane } from '../../session/lane.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
 import type { BackendReport } from '../backend-report.ts';
 import type { Call, PendingCall } from '../call.ts';
-import { closedEventJson } from '../closed-event.ts';
 import { ConnectCall } from '../connect-call.ts';
-import { HeaderError, type Headers, readClose, readPatch } from '../nats/headers.ts';
-import type { Accepted, ClosedSession, ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
+import { HeaderError, type Headers, readClose, readPatch } from '../../contract/headers.ts';
+import type { ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
 import { answerHeaders } from './answer-headers.ts';
 import { CLOSED_IN_FLIGHT_MAX, ClosedEvents, NOT_SERVED } from './closed-events.ts';
 import {
@@ -32,6 +31,8 @@ import { type Pairs, RequestHeaders } from './request-headers.ts';
 import { type Refusal, refusalOf } from './status.ts';
 import { badReply, type Trouble, type Where } from './trouble.ts';
 import { Waiting } from '../waiting.ts';
+import type { Accepted } from '../../contract/commands.ts';
+import type { ClosedSession } from '../../contract/facts.ts';
 
 /** Requests in flight to one backend; each has a connection. */
 export const HTTP_CONNECTIONS_MAX = 256;

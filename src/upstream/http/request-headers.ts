@@ -1,9 +1,7 @@
 /** The headers of a request to an HTTP backend: these and no others. */
-import type { Session } from '../../session/session.ts';
 import type { Call } from '../call.ts';
 import { isJson } from '../../protocol/json-scan.ts';
-import { encodeJsonValue, encodeValue } from '../nats/headers.ts';
-import { forwarded } from '../upstream.ts';
+import { sessionHeaders, traceHeaders } from '../../contract/headers.ts';
 
 /** Names and values in turn. */
 export type Pairs = readonly string[];
@@ -41,10 +39,7 @@ export class RequestHeaders {
       String(leftMs),
     ];
     if (call.wantsAnswer) pairs.push('Pith-Id', String(call.session.wire.idOf(call.rawId)));
-    if (call.trace !== null) {
-      pairs.push('traceparent', call.trace.traceparent);
-      if (call.trace.tracestate !== '') pairs.push('tracestate', call.trace.tracestate);
-    }
+    if (call.trace !== null) pairs.push(...traceHeaders(call.trace));
     return pairs;
   }
 
@@ -52,20 +47,11 @@ export class RequestHeaders {
     const known = lane.facts as Facts | null;
     if (known !== null && known.version === session.version && known.ordinal === target.ordinal)
       return known.pairs;
-    const pairs = [...this.#fixed, ...factsOf(session, target.forward)];
+    const pairs = [...this.#fixed, ...sessionHeaders(session, target.forward)];
     const facts: Facts = { version: session.version, ordinal: target.ordinal, pairs };
     lane.facts = facts;
     return pairs;
   }
-}
-
-function factsOf(session: Session, forward: readonly string[]): Pairs {
-  const pairs = ['Pith-Sid', session.sid];
-  if (session.uid !== '') pairs.push('Pith-Uid', encodeValue(session.uid));
-  pairs.push('Pith-Client-Ip', encodeValue(session.remoteIp));
-  const data = forwarded(session.data, forward);
-  if (data !== null) pairs.push('Pith-Data', encodeJsonValue(data));
-  return pairs;
 }
 
 /** Objects and arrays by their first byte, which no protobuf message has; anything else is looked through. */

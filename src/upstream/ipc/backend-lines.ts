@@ -6,9 +6,8 @@ import { type Failure, failure } from '../../errors.ts';
 import { parseAsWritten } from '../../protocol/exact-json.ts';
 import { tooMuchText, weightOfJson } from '../../protocol/convert.ts';
 import { isJson, Members } from '../../protocol/json-scan.ts';
-import type { Delivery, Push, Target } from '../../contract/commands.ts';
+import type { Delivery, Push, Reply, Target } from '../../contract/commands.ts';
 import type { SessionVerb } from '../../contract/backend-frames.ts';
-import type { Reply } from '../upstream.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 

@@ -1,11 +1,9 @@
 /** The lines that a backend on a Unix socket reads: one JSON object each. Pure. */
-import type { Session } from '../../session/session.ts';
-import type { Trace } from '../call.ts';
-import { forwarded } from '../upstream.ts';
+import { forwarded, type SessionFacts, type Trace } from '../../contract/facts.ts';
 import { copyOnOneLine } from './json-text.ts';
 
 /** The end of every line of a session's messages, while the session does not change: `"session":{…}}` */
-export function sessionTail(session: Session, forward: readonly string[]): string {
+export function sessionTail(session: SessionFacts, forward: readonly string[]): string {
   const { sid, uid, data } = session;
   const facts = { sid, uid, data: forwarded(data, forward) ?? {} };
   return `"session":${JSON.stringify(facts)}}\n`;

@@ -6,20 +6,24 @@ import net from 'node:net';
 
 import { type Clock, within } from '../../clock.ts';
 import { JSON_DEPTH_MAX, nestsTooDeep } from '../../contract/json-depth.ts';
-import { connectJson, readConnectResponse, ShapeError } from '../../contract/json-shapes.ts';
+import {
+  closedEventJson,
+  connectJson,
+  readConnectResponse,
+  ShapeError,
+} from '../../contract/json-shapes.ts';
 import { type Failure, failure } from '../../errors.ts';
 import { PACKET_BODY_BYTES_MAX } from '../../protocol/packet.ts';
-import type { Push } from '../../contract/commands.ts';
+import type { Accepted, Push } from '../../contract/commands.ts';
 import type { Lane } from '../../session/lane.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
 import type { BackendReport } from '../backend-report.ts';
 import type { Call, PendingCall } from '../call.ts';
 import { CallTable } from '../call-table.ts';
-import { closedEventJson } from '../closed-event.ts';
 import { ConnectCall } from '../connect-call.ts';
 import type { SessionVerb } from '../../contract/backend-frames.ts';
 import { Reconnect } from '../reconnect.ts';
-import type { Accepted, ClosedSession, ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
+import type { ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
 import {
   type Answer,
   type BackendLine,
@@ -31,6 +35,7 @@ import { sessionTail, writeLine } from './gateway-lines.ts';
 import { faultOfJson } from './json-text.ts';
 import { LineSocket } from './line-socket.ts';
 import { whyNoSocket } from './socket-trouble.ts';
+import type { ClosedSession } from '../../contract/facts.ts';
 
 /** How long the gateway waits at its start for the first attempt, before it listens. */
 const FIRST_ATTEMPT_MS = 2_000;

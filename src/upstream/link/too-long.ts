@@ -3,7 +3,7 @@ import { type ServiceError, status } from '@grpc/grpc-js';
 
 import { type Failure, failure } from '../../errors.ts';
 import { PACKET_BODY_BYTES_MAX } from '../../protocol/packet.ts';
-import type { Reply } from '../upstream.ts';
+import type { Reply } from '../../contract/commands.ts';
 
 const TOLD = 'the backend answered with more than a packet holds';
 

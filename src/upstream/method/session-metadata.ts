@@ -5,8 +5,7 @@
 import { Metadata } from '@grpc/grpc-js';
 
 import type { Call } from '../call.ts';
-import { decodeValue, encodeJsonValue, encodeValue, type Headers } from '../nats/headers.ts';
-import { forwarded } from '../upstream.ts';
+import { decodeValue, type Headers, sessionHeaders, traceHeaders } from '../../contract/headers.ts';
 
 const PREFIX = 'x-pith-';
 
@@ -19,10 +18,7 @@ export function metadataOf(call: Call, fixed: Metadata): Metadata {
   metadata.set('x-pith-seq', String(call.seq));
   metadata.set('x-pith-route', call.route);
   if (call.wantsAnswer) metadata.set('x-pith-id', String(call.session.wire.idOf(call.rawId)));
-  if (call.trace !== null) {
-    metadata.set('traceparent', call.trace.traceparent);
-    if (call.trace.tracestate !== '') metadata.set('tracestate', call.trace.tracestate);
-  }
+  if (call.trace !== null) set(metadata, '', traceHeaders(call.trace));
   return metadata;
 }
 
@@ -32,14 +28,15 @@ function sessionMetadata(call: Call, fixed: Metadata): Metadata {
   if (known !== null && known.version === session.version && known.ordinal === target.ordinal)
     return known.metadata;
   const metadata = fixed.clone();
-  metadata.set('x-pith-sid', session.sid);
-  if (session.uid !== '') metadata.set('x-pith-uid', encodeValue(session.uid));
-  metadata.set('x-pith-client-ip', encodeValue(session.remoteIp));
-  const data = forwarded(session.data, target.forward);
-  if (data !== null) metadata.set('x-pith-data', encodeJsonValue(data));
+  set(metadata, 'x-', sessionHeaders(session, target.forward));
   const facts: Facts = { version: session.version, ordinal: target.ordinal, metadata };
   lane.facts = facts;
   return metadata;
+}
+
+/** @param pairs Names and values in turn; the library makes the names lower-case. */
+function set(metadata: Metadata, prefix: string, pairs: readonly string[]): void {
+  for (let i = 0; i < pairs.length; i += 2) metadata.set(prefix + pairs[i], pairs[i + 1]!);
 }
 
 /** Our own names among what came back, as `pith-…`, decoded; null: there are none. What comes first counts. */

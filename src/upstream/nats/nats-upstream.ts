@@ -3,6 +3,14 @@
  * subject. What a turn of the event loop gathers is published together.
  */
 import { inBackground } from '../../background.ts';
+import {
+  HeaderError,
+  readClose,
+  readFailure,
+  readPatch,
+  sessionHeaders,
+  traceHeaders,
+} from '../../contract/headers.ts';
 import { connectJson, readConnectResponse } from '../../contract/json-shapes.ts';
 import { isPubAck } from '../../contract/pub-ack.ts';
 import { type Failure, failure } from '../../errors.ts';
@@ -13,34 +21,18 @@ import type { Call, PendingCall } from '../call.ts';
 import { CallTable } from '../call-table.ts';
 import { ConnectCall } from '../connect-call.ts';
 import { CALL_BYTES, Waiting } from '../waiting.ts';
-import type {
-  Accepted,
-  ClosedSession,
-  ConnectAsk,
-  Reply,
-  Upstream,
-  UpstreamInfo,
-} from '../upstream.ts';
+import type { ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
 import {
   NATS_AHEAD_BYTES_MAX,
   NATS_UNSENT_BYTES_MAX,
   type NatsConnector,
   type OnMessage,
 } from './connection.ts';
-import {
-  hasHeaders,
-  HeaderBlock,
-  HeaderError,
-  readClose,
-  readFailure,
-  readHeaders,
-  readPatch,
-  saysNobody,
-  sessionLines,
-  traceLines,
-} from './headers.ts';
+import { hasHeaders, HeaderBlock, linesOf, readHeaders, saysNobody } from './header-block.ts';
 import { type Outgoing, send } from './outgoing.ts';
 import { SUBJECT_BYTES_MAX, type Subjects } from './subjects.ts';
+import type { Accepted, Reply } from '../../contract/commands.ts';
+import type { ClosedSession } from '../../contract/facts.ts';
 
 /** A backend that answered within this time has a subscriber, though nobody may listen to one of its subjects. */
 const HEALTHY_MS = 10_000;
@@ -351,7 +343,7 @@ export class NatsUpstream implements Upstream, PendingCall {
     const left = call.leftMs(this.#wheel.now());
     let lines = `${this.#sessionLines(call)}Pith-Seq: ${call.seq}\r\nPith-Route: ${call.route}\r\nPith-Timeout-Ms: ${left}\r\n`;
     if (call.wantsAnswer) lines += `Pith-Id: ${call.session.wire.idOf(call.rawId)}\r\n`;
-    if (call.trace !== null) lines += traceLines(call.trace);
+    if (call.trace !== null) lines += linesOf(traceHeaders(call.trace));
     return new HeaderBlock(lines);
   }
 
@@ -363,7 +355,7 @@ export class NatsUpstream implements Upstream, PendingCall {
     const facts: Facts = {
       version: session.version,
       ordinal: target.ordinal,
-      lines: sessionLines(session, target.forward),
+      lines: linesOf(sessionHeaders(session, target.forward)),
     };
     lane.facts = facts;
     return facts.lines;

@@ -1,7 +1,7 @@
 /** What goes out over NATS, measured before it does: what is too large is a reason, and never thrown. */
 import { errorText, type Failure, failure, GatewayError } from '../../errors.ts';
 import type { NatsConnector } from './connection.ts';
-import { HEADER_BYTES_MAX, type HeaderBlock } from './headers.ts';
+import { HEADER_BYTES_MAX, type HeaderBlock } from './header-block.ts';
 
 export type Outgoing = {
   readonly subject: string;

@@ -4,9 +4,9 @@ import { describe, expect, test } from 'vitest';
 import { SessionCommands } from '../../../src/bus/session-commands.ts';
 import { runVerb } from '../../../src/bus/session-verbs.ts';
 import { Registry } from '../../../src/session/registry.ts';
-import { readBlock } from '../../../src/upstream/nats/headers.ts';
 import type { Scope } from '../../../src/upstream/nats/subjects.ts';
 import { activate, makeWorld } from '../session/support.ts';
+import { readBlock } from '../../../src/upstream/nats/header-block.ts';
 
 /** A gateway with one session, bound to `ann`, in the group `g`. */
 function setUp() {

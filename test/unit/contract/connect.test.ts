@@ -15,18 +15,12 @@ import { describe, expect, test } from 'vitest';
 
 import { JSON_DEPTH_MAX_TO_BACKENDS, nestsTooDeep } from '../../../src/contract/json-depth.ts';
 import { connectJson, readConnectResponse } from '../../../src/contract/json-shapes.ts';
-import {
-  type Accepted,
-  type ConnectFacts,
-  decodeConnectResponse,
-  EXPIRED,
-  NO_OUTCOME,
-} from '../../../src/contract/shapes.ts';
+import { decodeConnectResponse, EXPIRED, NO_OUTCOME } from '../../../src/contract/shapes.ts';
 import { encodeStruct } from '../../../src/contract/struct.ts';
 import { WireReader, WireWriter } from '../../../src/contract/wire.ts';
 import type { Failure } from '../../../src/errors.ts';
 import { parseAsWritten } from '../../../src/protocol/exact-json.ts';
-import type { JsonObject } from '../../../src/contract/commands.ts';
+import type { Accepted, JsonObject } from '../../../src/contract/commands.ts';
 import {
   encodeConnect,
   encodeConnectOr,
@@ -34,6 +28,7 @@ import {
 } from '../../../src/contract/gateway-frames.ts';
 import { connect } from '../session/support.ts';
 import { decodeToBackend, jsonObjects, text, uint32 } from './reference.ts';
+import type { ConnectFacts } from '../../../src/contract/facts.ts';
 
 const files = createFileRegistry(
   fromBinary(
@@ -45,10 +40,15 @@ const request: DescMessage = files.getMessage('pith.v1.ConnectRequest')!;
 const response: DescMessage = files.getMessage('pith.v1.ConnectResponse')!;
 const inOurNames = { useProtoFieldName: true, alwaysEmitImplicit: true };
 
-function factsOf(more: Partial<ConnectFacts> = {}): ConnectFacts {
+function openSession() {
   const { session } = connect({ n: 12 });
   session.clientType = 'js';
   session.clientVersion = '1.2';
+  return session;
+}
+
+function factsOf(more: Partial<ConnectFacts> = {}): ConnectFacts {
+  const session = openSession();
   return { session, user: {}, sys: {}, headers: {}, resumed: false, refresh: false, ...more };
 }
 
@@ -84,8 +84,12 @@ const readJson = (value: unknown): Accepted | Failure =>
 
 describe('a ConnectRequest', () => {
   test('says everything of the session, in protobuf as in JSON', () => {
-    const facts = factsOf({ resumed: true, headers: { 'User-Agent': 'Unity ä', empty: '' } });
-    const { session } = facts;
+    const session = openSession();
+    const facts = factsOf({
+      session,
+      resumed: true,
+      headers: { 'User-Agent': 'Unity ä', empty: '' },
+    });
     session.uid = 'zoë';
     session.version = 7;
     session.data['room'] = { id: 1 };

@@ -14,7 +14,7 @@ import { WireReader, WireWriter } from '../../../src/contract/wire.ts';
 import { parseAsWritten } from '../../../src/protocol/exact-json.ts';
 import type { JsonObject } from '../../../src/contract/commands.ts';
 import { decodeReply } from '../../../src/contract/backend-frames.ts';
-import { encodeJsonValue } from '../../../src/upstream/nats/headers.ts';
+import { encodeJsonValue } from '../../../src/contract/headers.ts';
 
 const MAX = 64 * 1024;
 

@@ -4,10 +4,9 @@ import { describe, expect, test } from 'vitest';
 
 import { WireWriter } from '../../../src/contract/wire.ts';
 import { AttachJson, type RefusedFrame } from '../../../src/control/attach-json.ts';
-import type { Json, JsonObject } from '../../../src/contract/commands.ts';
+import type { Json, JsonObject, Reply } from '../../../src/contract/commands.ts';
 import { decodeReply, readToGateway } from '../../../src/contract/backend-frames.ts';
 import { encodeStruct } from '../../../src/contract/struct.ts';
-import type { Reply } from '../../../src/upstream/upstream.ts';
 
 const json = new AttachJson();
 const ignore = (): void => {};

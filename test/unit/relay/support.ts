@@ -7,8 +7,9 @@ import type { Rule } from '../../../src/routing/rule.ts';
 import type { Session } from '../../../src/session/session.ts';
 import type { SessionLimits } from '../../../src/session/session-parts.ts';
 import type { Call, PendingCall } from '../../../src/upstream/call.ts';
-import type { Reply, Upstream } from '../../../src/upstream/upstream.ts';
+import type { Upstream } from '../../../src/upstream/upstream.ts';
 import { activate, makeWorld, RecordingHost } from '../session/support.ts';
+import type { Reply } from '../../../src/contract/commands.ts';
 
 export const REPLY: Reply = { body: null, failure: null, patch: null, pushes: [], close: null };
 

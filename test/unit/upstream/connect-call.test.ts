@@ -1,14 +1,14 @@
 /** How a handshake's call ends: once, whatever comes first, and without leaving anything behind. */
 import { describe, expect, test } from 'vitest';
 
-import type { JsonObject } from '../../../src/contract/commands.ts';
+import type { Accepted, JsonObject } from '../../../src/contract/commands.ts';
 import { type Failure, failure } from '../../../src/errors.ts';
 import { Lane } from '../../../src/session/lane.ts';
 import { TimerWheel } from '../../../src/timer-wheel.ts';
 import type { Call, PendingCall } from '../../../src/upstream/call.ts';
 import { ConnectCall } from '../../../src/upstream/connect-call.ts';
 import { ReplyUpstream } from '../../../src/upstream/reply-upstream.ts';
-import type { Accepted, ConnectAsk } from '../../../src/upstream/upstream.ts';
+import type { ConnectAsk } from '../../../src/upstream/upstream.ts';
 import { ManualClock } from '../../support/clock.ts';
 import { connect } from '../session/support.ts';
 

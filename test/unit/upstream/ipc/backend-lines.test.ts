@@ -2,8 +2,8 @@
 import { describe, expect, test } from 'vitest';
 
 import { ShapeError } from '../../../../src/contract/json-shapes.ts';
-import type { Reply } from '../../../../src/upstream/upstream.ts';
 import { type Answer, readLine } from '../../../../src/upstream/ipc/backend-lines.ts';
+import type { Reply } from '../../../../src/contract/commands.ts';
 
 function read(line: object | string) {
   return readLine(Buffer.from(typeof line === 'string' ? line : JSON.stringify(line)), 1_048_576);

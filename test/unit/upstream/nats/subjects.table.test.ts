@@ -6,13 +6,12 @@ import { applyPatch } from '../../../../src/session/changes.ts';
 import { answerHeaders } from '../../../../src/upstream/http/answer-headers.ts';
 import {
   pushLines,
-  readBlock,
   readClose,
   readFailure,
   readPatch,
   readPush,
-  sessionLines,
-} from '../../../../src/upstream/nats/headers.ts';
+  sessionHeaders,
+} from '../../../../src/contract/headers.ts';
 import {
   answersTo,
   encodeToken,
@@ -22,6 +21,7 @@ import {
   Subjects,
 } from '../../../../src/upstream/nats/subjects.ts';
 import { connect } from '../../session/support.ts';
+import { readBlock } from '../../../../src/upstream/nats/header-block.ts';
 
 const subjects = new Subjects('pith', 'gw-0123456789');
 
@@ -97,9 +97,12 @@ test('the headers of a request', () => {
   registry.add(session);
   const limits = { dataBytesMax: 1_024, groupsMax: 8 };
   applyPatch(registry, session, { uid: '42', set: { room: 'lobby', gold: 1 } }, limits);
-  expect(sessionLines(session, ['room'])).toBe(
-    'Pith-Sid: gw-x.7\r\nPith-Uid: 42\r\nPith-Client-Ip: 192.0.2.7\r\nPith-Data: {"room":"lobby"}\r\n',
-  );
+  expect(sessionHeaders(session, ['room'])).toEqual([
+    ...['Pith-Sid', 'gw-x.7'],
+    ...['Pith-Uid', '42'],
+    ...['Pith-Client-Ip', '192.0.2.7'],
+    ...['Pith-Data', '{"room":"lobby"}'],
+  ]);
 });
 
 test('the headers of an answer', () => {

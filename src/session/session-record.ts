@@ -7,7 +7,7 @@ import type { JsonObject } from '../contract/commands.ts';
 import { Lane } from './lane.ts';
 import type { SessionParts } from './session-parts.ts';
 
-export class SessionFacts {
+export class SessionRecord {
   readonly n: number;
   /** `<gateway id>.<n>`: unique for ever. */
   readonly sid: string;

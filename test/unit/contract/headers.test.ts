@@ -2,9 +2,10 @@ import { headers as newHeaders, type MsgHdrs } from 'nats';
 import { describe, expect, test } from 'vitest';
 import fc from 'fast-check';
 
-import type { Patch } from '../../../../src/contract/commands.ts';
-import * as codec from '../../../../src/upstream/nats/headers.ts';
-import { activate } from '../../session/support.ts';
+import type { Patch } from '../../../src/contract/commands.ts';
+import * as codec from '../../../src/contract/headers.ts';
+import { readBlock } from '../../../src/upstream/nats/header-block.ts';
+import { activate } from '../session/support.ts';
 
 /** Headers as they come from a backend: names and values as written. */
 function come(lines: Readonly<Record<string, string>>): codec.Headers {
@@ -17,7 +18,7 @@ function read(headers: MsgHdrs): codec.Headers {
   const lines = headers
     .keys()
     .flatMap((name) => headers.values(name).map((v) => `${name}: ${v}\r\n`));
-  return codec.readBlock(Buffer.from(`NATS/1.0\r\n${lines.join('')}\r\n`));
+  return readBlock(Buffer.from(`NATS/1.0\r\n${lines.join('')}\r\n`));
 }
 
 const wellFormed = fc.oneof(
@@ -88,48 +89,28 @@ describe('what is read', () => {
     headers.append('Pith-Close', 'two');
     expect(codec.readClose(read(headers))).toMatchObject({ reason: 'one' });
   });
+});
 
-  test.each<[string, string]>([
-    ['256 lines', 'X: y\r\n'.repeat(256)],
-    ['a line without a colon', 'nothing\r\nX: y\r\n'],
-    ['a status', ' 503 No Responders\r\nX: y\r\n'],
-    ['1 MiB', `X: ${'y'.repeat(1_048_576 - 17)}\r\n`],
-  ])('may be %s', (_, lines) => {
-    const text = lines.startsWith(' ') ? `NATS/1.0${lines}\r\n` : `NATS/1.0\r\n${lines}\r\n`;
-    expect(codec.readBlock(Buffer.from(text)).get('x')).toMatch(/^y/);
-  });
+test('what is said of a session is ASCII on one line, and of its data what the route forwards', () => {
+  const { session } = activate();
+  session.uid = 'zoë\r\nX: y';
+  Object.assign(session.data, { room: 'Größe', secret: 1 });
+  expect(codec.sessionHeaders(session, ['room', 'missing'])).toEqual([
+    ...['Pith-Sid', 'g-0123456789.1'],
+    ...['Pith-Uid', 'zo%C3%AB%0D%0AX:%20y'],
+    ...['Pith-Client-Ip', '192.0.2.7'],
+    ...['Pith-Data', '{"room":"Gr\\u00f6\\u00dfe"}'],
+  ]);
+  expect(codec.sessionHeaders(session, [])).not.toContain('Pith-Data');
+  expect(codec.sessionHeaders(session, ['*']).at(-1)).toContain('"secret":1');
+});
 
-  test.each<[string, string]>([
-    ['257 lines', `NATS/1.0\r\n${'X: y\r\n'.repeat(257)}\r\n`],
-    [
-      '40,000 names',
-      `NATS/1.0\r\n${Array.from({ length: 40_000 }, (_, i) => `X${i}: y\r\n`).join('')}\r\n`,
-    ],
-    ['more than 1 MiB', `NATS/1.0\r\nX: ${'y'.repeat(1_048_576)}\r\n\r\n`],
-    ['another version', 'HTTP/1.1 200\r\n\r\n'],
-    ['cut off', 'NATS/1.0\r\nX: y'],
-    ['nothing', ''],
-    ['a name with a space', 'NATS/1.0\r\nPith Bind: x\r\n\r\n'],
-    ['a line break in a value', 'NATS/1.0\r\nX: a\nPith-Bind: x\r\n\r\n'],
-  ])('may not be %s', (_, block) => {
-    expect(() => codec.readBlock(Buffer.from(block))).toThrow(codec.HeaderError);
-  });
-
-  test('the lines of a session are lines that a NATS client can read', () => {
-    const { session } = activate();
-    session.uid = 'zoë\r\nX: y';
-    Object.assign(session.data, { room: 'Größe', secret: 1 });
-    const lines = codec.sessionLines(session, ['room', 'missing']).split('\r\n');
-    expect(lines).toEqual([
-      'Pith-Sid: g-0123456789.1',
-      'Pith-Uid: zo%C3%AB%0D%0AX:%20y',
-      'Pith-Client-Ip: 192.0.2.7',
-      'Pith-Data: {"room":"Gr\\u00f6\\u00dfe"}',
-      '',
-    ]);
-    expect(codec.sessionLines(session, [])).not.toContain('Pith-Data');
-    expect(codec.sessionLines(session, ['*'])).toContain('"secret":1');
-  });
+test('a trace has its names in lower case, and no state where there is none', () => {
+  const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+  expect(codec.traceHeaders({ traceparent, tracestate: 'a=1' })).toEqual([
+    ...['traceparent', traceparent, 'tracestate', 'a=1'],
+  ]);
+  expect(codec.traceHeaders({ traceparent, tracestate: '' })).toEqual(['traceparent', traceparent]);
 });
 
 describe('a patch', () => {
@@ -243,42 +224,4 @@ describe('a push', () => {
 test('a close has its reason, which may be empty', () => {
   expect(codec.readClose(come({}))).toBeNull();
   expect(codec.readClose(come({ 'Pith-Close': '' }))).toMatchObject({ reason: '', kick: false });
-});
-
-describe('what is not UTF-8', () => {
-  const uidOf = (line: Buffer): string | undefined =>
-    codec
-      .readBlock(Buffer.concat([Buffer.from('NATS/1.0\r\n'), line, Buffer.from('\r\n\r\n')]))
-      .get('pith-bind');
-
-  // Each of these was the same name once, and two players one.
-  test.each([
-    ['%FF', '%FF'],
-    ['%FE', '%FE'],
-    ['a%C3', 'a%C3'],
-    ['%ED%A0%80', '%ED%A0%80'],
-    ['%C3%A9', 'é'],
-    ['%EF%BF%BD', '\ufffd'],
-  ])('%s stands for %s', (written, uid) => {
-    expect(codec.decodeValue(written)).toBe(uid);
-    expect(uidOf(Buffer.from(`Pith-Bind: ${written}`))).toBe(uid);
-  });
-
-  test.each([
-    [Buffer.from([0xff]), 'ÿ'],
-    [Buffer.from([0xfe]), 'þ'],
-    [Buffer.from([0xe9]), 'é'],
-    [Buffer.from('é'), 'é'],
-  ])('and bytes that no percent sign stands before are read as latin1', (bytes, uid) => {
-    expect(uidOf(Buffer.concat([Buffer.from('Pith-Bind: '), bytes]))).toBe(uid);
-  });
-
-  test('in one line changes no other', () => {
-    const lines = Buffer.concat([
-      Buffer.from('Nats-Service-Error: '),
-      Buffer.from([0xe9]),
-      Buffer.from('\r\nPith-Bind: 漢'),
-    ]);
-    expect(uidOf(lines)).toBe('漢');
-  });
 });

@@ -1,17 +1,14 @@
-/** The names and the encoding of NATS headers: `proto/README.md` is the page about them. */
+/** Our headers, as NATS, HTTP and gRPC metadata carry them: names, encoding, values. See `proto/README.md`. */
 import { isUtf8 } from 'node:buffer';
-import type { Msg, MsgHdrs } from 'nats';
 
-import { JSON_DEPTH_MAX } from '../../contract/json-depth.ts';
-import { refusal } from '../../contract/refusal.ts';
-import type { Failure } from '../../errors.ts';
-import { CONVERT_BYTES, weightOfJson } from '../../protocol/convert.ts';
-import { parseAsWritten } from '../../protocol/exact-json.ts';
-import { sizeOfJson } from '../../protocol/json-scan.ts';
-import type { Close, Delivery, JsonObject, Patch, Push } from '../../contract/commands.ts';
-import type { Session } from '../../session/session.ts';
-import type { Trace } from '../call.ts';
-import { forwarded } from '../upstream.ts';
+import type { Failure } from '../errors.ts';
+import { CONVERT_BYTES, weightOfJson } from '../protocol/convert.ts';
+import { parseAsWritten } from '../protocol/exact-json.ts';
+import { sizeOfJson } from '../protocol/json-scan.ts';
+import type { Close, Delivery, JsonObject, Patch, Push } from './commands.ts';
+import { forwarded, type SessionFacts, type Trace } from './facts.ts';
+import { JSON_DEPTH_MAX } from './json-depth.ts';
+import { refusal } from './refusal.ts';
 
 /** A value of our own headers: printable ASCII but `%` stands for itself, every other byte of UTF-8 as %XX. */
 export function encodeValue(value: string): string {
@@ -55,133 +52,35 @@ export function encodeJsonValue(value: unknown): string {
   return encodeValue(ascii);
 }
 
-/** A block of header lines that is encoded already. `publish` asks nothing of its headers but their bytes. */
-export class HeaderBlock {
-  readonly #bytes: Uint8Array;
-
-  get bytes(): number {
-    return this.#bytes.length;
-  }
-
-  /** @param lines `Name: value\r\n` each, in ASCII. */
-  constructor(lines: string) {
-    this.#bytes = Buffer.from(`NATS/1.0\r\n${lines}\r\n`, 'latin1');
-  }
-
-  encode(): Uint8Array {
-    return this.#bytes;
-  }
-
-  /** As the client library's type has it. Guarded by test/integration/nats.test.ts. */
-  asHeaders(): MsgHdrs {
-    return this as unknown as MsgHdrs;
-  }
-}
-
-/** The trace's lines, in lower case as W3C writes the names. */
-export function traceLines({ traceparent, tracestate }: Trace): string {
-  return `traceparent: ${traceparent}\r\n${tracestate === '' ? '' : `tracestate: ${tracestate}\r\n`}`;
-}
-
-/** The lines that are the same for every message of a session until it changes. */
-export function sessionLines(session: Session, forward: readonly string[]): string {
-  let lines = `Pith-Sid: ${session.sid}\r\n`;
-  if (session.uid !== '') lines += `Pith-Uid: ${encodeValue(session.uid)}\r\n`;
-  lines += `Pith-Client-Ip: ${encodeValue(session.remoteIp)}\r\n`;
+/**
+ * What headers say of a session, the same for all its messages until it changes: names and values in turn.
+ *
+ * @param forward The keys of its data that the route forwards.
+ */
+export function sessionHeaders(session: SessionFacts, forward: readonly string[]): string[] {
+  const pairs = ['Pith-Sid', session.sid];
+  if (session.uid !== '') pairs.push('Pith-Uid', encodeValue(session.uid));
+  pairs.push('Pith-Client-Ip', encodeValue(session.remoteIp));
   const data = forwarded(session.data, forward);
-  if (data !== null) lines += `Pith-Data: ${encodeJsonValue(data)}\r\n`;
-  return lines;
+  if (data !== null) pairs.push('Pith-Data', encodeJsonValue(data));
+  return pairs;
 }
 
-/** Header lines of one message. What has more is refused as a whole. */
-export const HEADER_LINES_MAX = 256;
-/** Bytes of all header lines of one message, in and out. */
-export const HEADER_BYTES_MAX = 1_048_576;
+/** Names and values in turn, in lower case as W3C writes the names. */
+export function traceHeaders({ traceparent, tracestate }: Trace): string[] {
+  const pairs = ['traceparent', traceparent];
+  if (tracestate !== '') pairs.push('tracestate', tracestate);
+  return pairs;
+}
 
 /** Header values by lower-case name, decoded. The first of several counts. */
 export type Headers = ReadonlyMap<string, string>;
-
-const NONE: Headers = new Map();
-
-/** Reads what came with `message`. @throws {HeaderError} when it is too much, or no header block. */
-export function readHeaders(message: Msg): Headers {
-  const block = blockOf(message);
-  return block === null ? NONE : readBlock(block);
-}
-
-/** True when anything stands before the message's data. */
-export function hasHeaders(message: Msg): boolean {
-  return blockOf(message) !== null;
-}
-
-/** True for what the server says where nobody listens to what was asked. */
-export function saysNobody(message: Msg): boolean {
-  if (message.data.length > 0) return false;
-  return blockOf(message)?.toString('latin1', 0, NOBODY.length) === NOBODY;
-}
-
-const VERSION = 'NATS/1.0';
-const NOBODY = `${VERSION} 503`;
-
-/** What the client library keeps of a message; its own reading of the headers takes quadratic time. */
-type Inside = { readonly _msg: { readonly hdr: number }; readonly _rdata: Uint8Array };
-
-/** Guarded by test/integration/nats-headers.test.ts. */
-function blockOf(message: Msg): Buffer | null {
-  const { _msg, _rdata } = message as unknown as Inside;
-  if (_msg.hdr <= 0) return null;
-  return Buffer.from(_rdata.buffer, _rdata.byteOffset, _msg.hdr);
-}
-
-/** In one pass. Our own headers are decoded, other people's left as they are. @throws {HeaderError} */
-export function readBlock(block: Buffer): Headers {
-  if (block.length > HEADER_BYTES_MAX)
-    throw new HeaderError(`${block.length} bytes of headers; at most ${HEADER_BYTES_MAX} are read`);
-  const isText = isUtf8(block);
-  const text = block.toString(isText ? 'utf8' : 'latin1');
-  let at = endOfLine(text, 0);
-  if (!text.startsWith(VERSION)) throw new HeaderError(`the headers do not begin with ${VERSION}`);
-  const read = new Map<string, string>();
-  for (let lines = 0; at < text.length; lines++) {
-    const end = endOfLine(text, at);
-    const line = text.slice(at, end - LINE_END.length);
-    at = end;
-    if (line !== '' && lines >= HEADER_LINES_MAX)
-      throw new HeaderError(`more than ${HEADER_LINES_MAX} headers`);
-    readLine(isText ? line : readable(line), read);
-  }
-  return read;
-}
 
 /** What was read as latin1, as UTF-8 where it is that. */
 export function readable(text: string): string {
   if (!/[\x80-\xff]/.test(text)) return text;
   const bytes = Buffer.from(text, 'latin1');
   return isUtf8(bytes) ? bytes.toString('utf8') : text;
-}
-
-const LINE_END = '\r\n';
-
-/** Where the line after the one at `at` begins. */
-function endOfLine(text: string, at: number): number {
-  const end = text.indexOf(LINE_END, at);
-  if (end < 0) throw new HeaderError('the headers are cut off');
-  return end + LINE_END.length;
-}
-
-/** Lines without a colon say nothing. */
-function readLine(line: string, read: Map<string, string>): void {
-  const colon = line.indexOf(':');
-  if (colon < 0) return;
-  const name = line.slice(0, colon).toLowerCase();
-  if (!/^[\x21-\x7e]*$/.test(name))
-    throw new HeaderError('a header name with a space, or with other than ASCII');
-  if (/[\r\n]/.test(line))
-    throw new HeaderError(`header ${name.slice(0, 64)}: a line break in its value`);
-  if (read.has(name)) return;
-  // A copy: what is cut out of a text holds all of it, and a uid is kept as long as its session.
-  const value = Buffer.from(line.slice(colon + 1).trim()).toString();
-  read.set(name, name.startsWith('pith-') ? decodeValue(value) : value);
 }
 
 /** A value could not be read: what a backend is told, or the log where nobody can be told. */

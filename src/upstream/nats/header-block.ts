@@ -1,0 +1,114 @@
+/** The block of headers of a NATS message, as the client library gives and takes it. */
+import { isUtf8 } from 'node:buffer';
+import type { Msg, MsgHdrs } from 'nats';
+
+import { decodeValue, HeaderError, type Headers, readable } from '../../contract/headers.ts';
+
+/** Header lines of one message. What has more is refused as a whole. */
+export const HEADER_LINES_MAX = 256;
+/** Bytes of all header lines of one message, in and out. */
+export const HEADER_BYTES_MAX = 1_048_576;
+
+const VERSION = 'NATS/1.0';
+const NOBODY = `${VERSION} 503`;
+const LINE_END = '\r\n';
+const NONE: Headers = new Map();
+
+/** A block of header lines that is encoded already. `publish` asks nothing of its headers but their bytes. */
+export class HeaderBlock {
+  readonly #bytes: Uint8Array;
+
+  get bytes(): number {
+    return this.#bytes.length;
+  }
+
+  /** @param lines `Name: value\r\n` each, in ASCII. */
+  constructor(lines: string) {
+    this.#bytes = Buffer.from(`${VERSION}\r\n${lines}\r\n`, 'latin1');
+  }
+
+  encode(): Uint8Array {
+    return this.#bytes;
+  }
+
+  /** As the client library's type has it. Guarded by test/integration/nats.test.ts. */
+  asHeaders(): MsgHdrs {
+    return this as unknown as MsgHdrs;
+  }
+}
+
+/** @param pairs Names and values in turn. */
+export function linesOf(pairs: readonly string[]): string {
+  let lines = '';
+  for (let i = 0; i < pairs.length; i += 2) lines += `${pairs[i]}: ${pairs[i + 1]}${LINE_END}`;
+  return lines;
+}
+
+/** Reads what came with `message`. @throws {HeaderError} It is too much, or not a block of headers. */
+export function readHeaders(message: Msg): Headers {
+  const block = blockOf(message);
+  return block === null ? NONE : readBlock(block);
+}
+
+/** True when anything stands before the message's data. */
+export function hasHeaders(message: Msg): boolean {
+  return blockOf(message) !== null;
+}
+
+/** True for the server's answer where nobody listens to what was asked. */
+export function saysNobody(message: Msg): boolean {
+  if (message.data.length > 0) return false;
+  return blockOf(message)?.toString('latin1', 0, NOBODY.length) === NOBODY;
+}
+
+/** What the client library keeps of a message; its own reading of the headers takes quadratic time. */
+type Inside = { readonly _msg: { readonly hdr: number }; readonly _rdata: Uint8Array };
+
+/** Guarded by test/integration/nats-headers.test.ts. */
+function blockOf(message: Msg): Buffer | null {
+  const { _msg, _rdata } = message as unknown as Inside;
+  if (_msg.hdr <= 0) return null;
+  return Buffer.from(_rdata.buffer, _rdata.byteOffset, _msg.hdr);
+}
+
+/** In one pass. Our own headers are decoded, other people's left as they are. @throws {HeaderError} */
+export function readBlock(block: Buffer): Headers {
+  if (block.length > HEADER_BYTES_MAX)
+    throw new HeaderError(`${block.length} bytes of headers; at most ${HEADER_BYTES_MAX} are read`);
+  const isText = isUtf8(block);
+  const text = block.toString(isText ? 'utf8' : 'latin1');
+  let at = endOfLine(text, 0);
+  if (!text.startsWith(VERSION)) throw new HeaderError(`the headers do not begin with ${VERSION}`);
+  const read = new Map<string, string>();
+  for (let lines = 0; at < text.length; lines++) {
+    const end = endOfLine(text, at);
+    const line = text.slice(at, end - LINE_END.length);
+    at = end;
+    if (line !== '' && lines >= HEADER_LINES_MAX)
+      throw new HeaderError(`more than ${HEADER_LINES_MAX} headers`);
+    readLine(isText ? line : readable(line), read);
+  }
+  return read;
+}
+
+/** Where the line after the one at `at` begins. */
+function endOfLine(text: string, at: number): number {
+  const end = text.indexOf(LINE_END, at);
+  if (end < 0) throw new HeaderError('the headers are cut off');
+  return end + LINE_END.length;
+}
+
+/** Lines without a colon say nothing. */
+function readLine(line: string, read: Map<string, string>): void {
+  const colon = line.indexOf(':');
+  if (colon < 0) return;
+  const name = line.slice(0, colon).toLowerCase();
+  if (!/^[\x21-\x7e]*$/.test(name))
+    throw new HeaderError('a header name with a space, or with other than ASCII');
+  if (/[\r\n]/.test(line))
+    throw new HeaderError(`header ${name.slice(0, 64)}: a line break in its value`);
+  if (read.has(name)) return;
+  // A copy: what is cut out of a text holds all of it, and a uid is kept as long as its session.
+  const value = Buffer.from(line.slice(colon + 1).trim()).toString();
+  read.set(name, name.startsWith('pith-') ? decodeValue(value) : value);
+}
