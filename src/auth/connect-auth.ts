@@ -1,152 +1,170 @@
 /**
- * Who comes in: what a client says in its handshake is looked at, and where `auth.mode` is `connect` the backend
- * is asked, once at the handshake and again before its word expires.
+ * Who may come in at one listener: what a client says in its handshake is checked, and where `auth.mode` is `connect`
+ * the backend is asked, once at the handshake and again before its answer expires.
  */
 import { inBackground } from '../background.ts';
 import type { SessionCommands } from '../bus/session-commands.ts';
-import { mayConnect } from '../config/client-rules.ts';
+import { type ClientRule, mayConnect } from '../config/client-rules.ts';
+import type { Accepted, JsonObject } from '../contract/commands.ts';
 import { readPublicKey } from '../dialect/signature.ts';
 import { type Failure, isFailure } from '../errors.ts';
 import type { HandshakeRequest } from '../protocol/handshake.ts';
-import type { Accepted, JsonObject } from '../contract/commands.ts';
 import type { Session } from '../session/session.ts';
 import type { Log } from '../telemetry/log.ts';
+import type { LogThrottle } from '../telemetry/log-throttle.ts';
 import { Timeout, type TimerWheel } from '../timer-wheel.ts';
 import type { Upstream } from '../upstream/upstream.ts';
-import type { ListenerDialect } from '../wiring/dialects.ts';
-import type { LogThrottle } from '../telemetry/log-throttle.ts';
 
-/** Share of the time for which a backend's word holds after which it is asked again. */
+/** Share of the time for which an answer holds after which the backend is asked again. */
 const REFRESH_AT = 0.8;
 /** Likewise, between one try and the next while the backend is away. */
-const REFRESH_AGAIN = 0.05;
-const REFRESH_AGAIN_MS_MIN = 1_000;
-/** How long an answer may take when a session's time is to be extended. */
+const RETRY_AFTER = 0.05;
+const RETRY_AFTER_MS_MIN = 1_000;
+/** How long the backend may take to extend a session's time. */
 const REFRESH_TIMEOUT_MS = 5_000;
 
 /** Reasons that say nothing about the client: it may try again. */
-const AWAY = new Set(['BACKEND_AWAY', 'BUS_AWAY', 'OVERLOADED', 'TIMEOUT', 'DRAINING']);
+const AWAY: ReadonlySet<string> = new Set([
+  'BACKEND_AWAY',
+  'BUS_AWAY',
+  'OVERLOADED',
+  'TIMEOUT',
+  'DRAINING',
+]);
 
 const NO_HANDSHAKE =
   'what came as a handshake is not one: {"sys":{"type":"…","version":"…"},"user":{}} is expected, in JSON, or more than limits.convert allows';
 const NO_KEY =
   'use_crypto is on, and the handshake has no RSA key to check signatures with (sys.rsa, rsa_n of 512 to 4096 bits)';
 
-export type DoorParts = {
+export type ConnectAuthOptions = {
+  /** Which clients may come in; empty: all. */
+  readonly clientRules: readonly ClientRule[];
+  /** A client without a key in its handshake is refused. */
+  readonly needsKey: boolean;
+  /** The backend that is asked; null: none is, and everyone comes in. */
+  readonly asked: { readonly upstream: Upstream; readonly ordinal: number } | null;
+  /** Milliseconds from the connection to the answer of the handshake. */
+  readonly handshakeMs: number;
   readonly sessionCommands: SessionCommands;
   readonly log: Log;
   readonly throttle: LogThrottle;
   readonly wheel: TimerWheel;
-  /** Milliseconds from the connection to the answer of the handshake. */
-  readonly handshakeMs: number;
-  /** Who is asked; null: nobody, and everybody comes in. */
-  readonly asked: { readonly upstream: Upstream; readonly ordinal: number } | null;
+};
+
+/** A session about which the backend is asked, or will be again. */
+type PendingAuth = {
+  readonly request: HandshakeRequest;
+  readonly controller: AbortController;
+  /** Asks again. */
+  readonly refresh: Timeout;
+  /** When what the backend said expires, on the monotonic clock. */
+  expiresAt: number;
+  /** Milliseconds between tries while the backend is away. */
+  retryAfterMs: number;
 };
 
 export class ConnectAuth {
-  readonly #parts: DoorParts;
-  /** Sessions about which a backend is asked, or will be again. */
-  readonly #guests = new Map<Session, Guest>();
+  readonly #options: ConnectAuthOptions;
+  readonly #pending = new Map<Session, PendingAuth>();
 
-  constructor(parts: DoorParts) {
-    this.#parts = parts;
+  constructor(options: ConnectAuthOptions) {
+    this.#options = options;
   }
 
-  /** A client has said its handshake; null: it was none. */
-  knock(session: Session, request: HandshakeRequest | null, speech: ListenerDialect): void {
+  /** Answers the handshake of a client, now or later. null: what it sent is no handshake. */
+  onHandshake(session: Session, request: HandshakeRequest | null): void {
     const { server } = session;
+    const { clientRules, needsKey, asked } = this.#options;
     if (request === null) {
       session.refuse(server.refuse(500), NO_HANDSHAKE);
       return;
     }
     session.clientType = request.clientType;
     session.clientVersion = request.clientVersion;
-    if (!mayConnect(speech.clientRules, request.clientType, request.clientVersion)) {
-      session.refuse(server.refuse(501), stranger(request));
+    if (!mayConnect(clientRules, request.clientType, request.clientVersion)) {
+      session.refuse(server.refuse(501), noSuchClient(request));
       return;
     }
     session.wire = server.wireFor(request);
-    if (speech.needsKey) {
+    if (needsKey) {
       session.publicKey = readPublicKey(request.sys);
       if (session.publicKey === null) {
         session.refuse(server.refuse(500), NO_KEY);
         return;
       }
     }
-    if (this.#parts.asked !== null) {
-      this.#invite(session, request);
+    if (asked !== null) {
+      this.#begin(session, request);
       return;
     }
     const answer = server.accept(request, undefined);
     if (!isFailure(answer)) session.accept(answer);
-    else this.#refuse(session, answer);
+    else this.#reject(session, answer);
   }
 
-  /** The session has ended: nobody waits for an answer any more. */
-  left(session: Session): void {
-    const guest = this.#guests.get(session);
-    if (guest === undefined) return;
-    this.#guests.delete(session);
-    guest.controller.abort();
-    this.#parts.wheel.cancel(guest.alarm);
+  /** The session has ended: no answer is wanted any more. */
+  onClosed(session: Session): void {
+    const pending = this.#pending.get(session);
+    if (pending === undefined) return;
+    this.#pending.delete(session);
+    pending.controller.abort();
+    this.#options.wheel.cancel(pending.refresh);
   }
 
-  #invite(session: Session, request: HandshakeRequest): void {
-    const guest: Guest = {
+  // ---- the handshake --------------------------------------------------------------------------------------
+
+  #begin(session: Session, request: HandshakeRequest): void {
+    const pending: PendingAuth = {
       request,
       controller: new AbortController(),
-      alarm: new Timeout(() => {
-        inBackground(this.#refresh(session, guest), (error) => {
-          this.#fail(session, error);
+      refresh: new Timeout(() => {
+        inBackground(this.#refresh(session, pending), (error) => {
+          this.#logFault(session, error);
           session.close('auth_expired');
         });
       }),
       expiresAt: Infinity,
+      retryAfterMs: 0,
     };
-    this.#guests.set(session, guest);
-    inBackground(this.#admit(session, guest), (error) => {
-      this.#fail(session, error);
+    this.#pending.set(session, pending);
+    inBackground(this.#authenticate(session, pending), (error) => {
+      this.#logFault(session, error);
       session.refuse(session.server.refuse(500), 'a fault of the gateway: see the line above');
     });
   }
 
-  /** Nobody is let in, or stays, by a fault of ours. */
-  #fail({ sid, remoteIp }: Session, error: unknown): void {
-    this.#parts.log.error({ sid, remoteIp, err: error }, 'the handshake failed');
-  }
-
-  async #admit(session: Session, guest: Guest): Promise<void> {
-    const { request } = guest;
-    const deadline = session.openedAt + this.#parts.handshakeMs;
-    const outcome = await this.#ask(session, guest, { refresh: false, deadline });
-    if (session.state === 'closed') return;
+  async #authenticate(session: Session, pending: PendingAuth): Promise<void> {
+    const deadline = session.openedAt + this.#options.handshakeMs;
+    const outcome = await this.#ask(session, pending, { refresh: false, deadline });
+    if (isClosed(session)) return;
     if (isFailure(outcome)) {
-      this.#refuse(session, outcome);
+      this.#reject(session, outcome);
       return;
     }
-    // Before anything of it is in force: an answer that fits in no packet lets nobody in.
-    const answer = session.server.accept(request, outcome.user ?? undefined);
+    // Before anything of it is in force: an answer that fits in no packet lets no one in.
+    const answer = session.server.accept(pending.request, outcome.user ?? undefined);
     if (isFailure(answer)) {
-      this.#refuse(session, answer);
+      this.#reject(session, answer);
       return;
     }
     const refused = await this.#apply(session, outcome);
     // The client may have gone while the bus confirmed.
-    if ((session.state as string) === 'closed') return;
+    if (isClosed(session)) return;
     if (refused !== null) {
-      this.#refuse(session, refused);
+      this.#reject(session, refused);
       return;
     }
-    this.#setExpiry(session, guest, outcome.expiresInMs);
+    this.#setExpiry(session, pending, outcome.expiresInMs);
     session.accept(answer);
   }
 
   #ask(
     session: Session,
-    { request, controller }: Guest,
+    { request, controller }: PendingAuth,
     { refresh, deadline }: { refresh: boolean; deadline: number },
   ): Promise<Accepted | Failure> {
-    const { upstream, ordinal } = this.#parts.asked!;
+    const { upstream, ordinal } = this.#options.asked!;
     return upstream.connect({
       session,
       lane: session.lane(ordinal),
@@ -163,80 +181,78 @@ export class ConnectAuth {
   /** Null when the backend's changes are in force, and pushes by them arrive. */
   async #apply(session: Session, { patch }: Accepted): Promise<Failure | null> {
     if (patch === null) return null;
-    const changed = this.#parts.sessionCommands.patch(session, patch);
+    const changed = this.#options.sessionCommands.patch(session, patch);
     if (isFailure(changed)) return changed;
     await changed.confirmed;
     return null;
   }
 
-  #refuse(session: Session, why: Failure): void {
+  #reject(session: Session, why: Failure): void {
+    const { log, throttle } = this.#options;
     const { sid, remoteIp } = session;
-    const isAway = AWAY.has(why.reason);
     const { reason, detail, message } = why;
+    const isAway = AWAY.has(reason);
     const isTrouble = isAway || reason === 'BAD_REPLY';
-    // A backend that is away turns everybody away; one that refuses somebody means that one.
-    const left = isTrouble ? this.#parts.throttle.allow(reason) : {};
+    // A backend that is away turns everyone away; one that refuses means this client.
+    const left = isTrouble ? throttle.allow(reason) : {};
     const fields = { sid, remoteIp, reason, why: detail || message };
     if (left !== null)
-      this.#parts.log[isTrouble ? 'warn' : 'info']({ ...fields, ...left }, 'handshake rejected');
-    session.refuse(session.server.refuse(isAway ? 503 : 500, why), `${why.reason}: ${why.message}`);
+      log[isTrouble ? 'warn' : 'info']({ ...fields, ...left }, 'handshake rejected');
+    session.refuse(session.server.refuse(isAway ? 503 : 500, why), `${reason}: ${message}`);
   }
 
-  // ---- a word that expires ----------------------------------------------------------------------------
+  /** No one is let in, or stays, by a fault of ours. */
+  #logFault({ sid, remoteIp }: Session, error: unknown): void {
+    this.#options.log.error({ sid, remoteIp, err: error }, 'the handshake failed');
+  }
 
-  #setExpiry(session: Session, guest: Guest, expiresInMs: number): void {
-    const { wheel } = this.#parts;
+  // ---- an answer that expires -----------------------------------------------------------------------------
+
+  #setExpiry(session: Session, pending: PendingAuth, expiresInMs: number): void {
+    const { wheel } = this.#options;
     if (expiresInMs === 0) {
-      this.#guests.delete(session);
+      this.#pending.delete(session);
       return;
     }
-    guest.expiresAt = wheel.now() + expiresInMs;
-    guest.tryAgainMs = Math.max(REFRESH_AGAIN_MS_MIN, expiresInMs * REFRESH_AGAIN);
-    wheel.set(guest.alarm, expiresInMs * REFRESH_AT);
+    pending.expiresAt = wheel.now() + expiresInMs;
+    pending.retryAfterMs = Math.max(RETRY_AFTER_MS_MIN, expiresInMs * RETRY_AFTER);
+    wheel.set(pending.refresh, expiresInMs * REFRESH_AT);
   }
 
-  async #refresh(session: Session, guest: Guest): Promise<void> {
-    const { wheel, log } = this.#parts;
-    const left = guest.expiresAt - wheel.now();
-    if (left <= 0) {
+  async #refresh(session: Session, pending: PendingAuth): Promise<void> {
+    const { wheel, log } = this.#options;
+    const leftMs = pending.expiresAt - wheel.now();
+    if (leftMs <= 0) {
       session.close('auth_expired');
       return;
     }
-    const deadline = wheel.now() + Math.min(left, REFRESH_TIMEOUT_MS);
-    const outcome = await this.#ask(session, guest, { refresh: true, deadline });
-    if (session.state === 'closed') return;
+    const deadline = wheel.now() + Math.min(leftMs, REFRESH_TIMEOUT_MS);
+    const outcome = await this.#ask(session, pending, { refresh: true, deadline });
+    if (isClosed(session)) return;
     if (isFailure(outcome) && AWAY.has(outcome.reason)) {
-      wheel.set(
-        guest.alarm,
-        Math.max(1, Math.min(guest.tryAgainMs!, guest.expiresAt - wheel.now())),
-      );
+      const ms = Math.min(pending.retryAfterMs, pending.expiresAt - wheel.now());
+      wheel.set(pending.refresh, Math.max(1, ms));
       return;
     }
     const refused = isFailure(outcome) ? outcome : await this.#apply(session, outcome);
-    if ((session.state as string) === 'closed') return;
+    if (isClosed(session)) return;
     if (refused === null) {
-      this.#setExpiry(session, guest, (outcome as Accepted).expiresInMs);
+      this.#setExpiry(session, pending, (outcome as Accepted).expiresInMs);
       return;
     }
-    log.info(
-      { sid: session.sid, reason: refused.reason, why: refused.message },
-      're-authentication rejected',
-    );
+    const { reason, message } = refused;
+    log.info({ sid: session.sid, reason, why: message }, 're-authentication rejected');
     session.close('auth_expired');
   }
 }
 
-type Guest = {
-  readonly request: HandshakeRequest;
-  readonly controller: AbortController;
-  readonly alarm: Timeout;
-  /** On the monotonic clock. */
-  expiresAt: number;
-  tryAgainMs?: number;
-};
+/** Anew each time: a session ends while its backend is awaited. */
+function isClosed({ state }: Session): boolean {
+  return state === 'closed';
+}
 
 /** It shows what the client said, which is cut where it was read. */
-function stranger({ clientType, clientVersion }: HandshakeRequest): string {
+function noSuchClient({ clientType, clientVersion }: HandshakeRequest): string {
   return `pomelo.client_types does not let in type "${clientType}" in version "${clientVersion}"`;
 }
 

@@ -24,7 +24,7 @@ const NO_PROJECT: PomeloProject = { dictionary: null, protos: null, warnings: []
  *
  * @throws {PomeloProjectError} when a project's files cannot be used.
  */
-export function makeSpeeches(
+export function makeListenerDialects(
   config: Config,
   clock: Clock,
   warn: (text: string) => void,

@@ -12,7 +12,7 @@ import { fileErrorText } from '../errors.ts';
 import { faultIn } from '../transport/certificate.ts';
 import { TlsFault } from '../transport/pem.ts';
 import { readClientTls } from './client-tls.ts';
-import { makeSpeeches } from './dialects.ts';
+import { makeListenerDialects } from './dialects.ts';
 import { PomeloProjectError } from '../config/pomelo-project.ts';
 import { listenerOptions } from './settings.ts';
 
@@ -89,7 +89,7 @@ function checkPomeloProject(config: Config): FileFindings {
       : ['pomelo', 'config_dir'];
   const warnings: Finding[] = [];
   try {
-    makeSpeeches(config, systemClock, (message) => warnings.push({ path, message }));
+    makeListenerDialects(config, systemClock, (message) => warnings.push({ path, message }));
     return { problems: [], warnings };
   } catch (error) {
     if (!(error instanceof PomeloProjectError)) throw error;

@@ -15,7 +15,6 @@ import type { Metrics, Series } from '../telemetry/metrics.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import type { Call } from '../upstream/call.ts';
 import type { Upstream } from '../upstream/upstream.ts';
-import type { ListenerDialect } from './dialects.ts';
 import type { ConnectAuth } from '../auth/connect-auth.ts';
 import { LogThrottle } from '../telemetry/log-throttle.ts';
 import type { Traces } from '../relay/message-traces.ts';
@@ -27,9 +26,8 @@ export type SessionHostParts = {
   readonly metrics: Metrics;
   readonly log: Log;
   readonly wheel: TimerWheel;
-  readonly door: ConnectAuth;
   /** Of the listener that the sessions came by. */
-  readonly speech: ListenerDialect;
+  readonly auth: ConnectAuth;
 };
 
 /** What a client is told of a message that cannot be relayed. */
@@ -49,10 +47,10 @@ export const UNREADABLE: Readonly<Partial<Record<MessageFault | 'before_ack', Fa
 };
 
 export function makeSessionHost(parts: SessionHostParts): SessionHost {
-  const { registry, relay, upstreams, metrics, log, wheel, door, speech } = parts;
+  const { registry, relay, upstreams, metrics, log, wheel, auth } = parts;
   return {
     onHandshake(session, request) {
-      door.knock(session, request, speech);
+      auth.onHandshake(session, request);
     },
     onActive(session) {
       const { sid, remoteIp, clientType, clientVersion } = session;
@@ -73,7 +71,7 @@ export function makeSessionHost(parts: SessionHostParts): SessionHost {
     },
     onClosed(session, reason, words, cause) {
       registry.remove(session);
-      door.left(session);
+      auth.onClosed(session);
       metrics.add('pith_sessions_closed_total', [reason]);
       for (const [why, pushes] of Object.entries(session.outbox.skipped))
         if (pushes > 0) metrics.add('pith_pushes_skipped_total', [why], pushes);

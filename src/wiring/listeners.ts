@@ -14,8 +14,8 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import { Listener } from '../transport/listener.ts';
 import type { Upstream } from '../upstream/upstream.ts';
-import { makeSpeeches } from './dialects.ts';
-import { ConnectAuth } from '../auth/connect-auth.ts';
+import { makeListenerDialects } from './dialects.ts';
+import { ConnectAuth, type ConnectAuthOptions } from '../auth/connect-auth.ts';
 import { makeSessionHost } from './hosts.ts';
 import { bound, portAddress, listenerOptions, sessionLimits } from './settings.ts';
 import { LogThrottle } from '../telemetry/log-throttle.ts';
@@ -42,8 +42,9 @@ export function makeListeners(parts: ListenersParts): Listener[] {
   const { config, clock, log, wheel, registry, metrics } = parts;
   const limits = sessionLimits(config);
   // What may not be meant in a project's files is said when the configuration is read.
-  const speeches = makeSpeeches(config, clock, () => {});
-  const door = makeDoor(parts);
+  const dialects = makeListenerDialects(config, clock, () => {});
+  const asked = makeAsked(parts);
+  const throttle = new LogThrottle(clock);
   const { connections } = config.limits;
   if (connections !== 'auto' && connections > parts.connectionsMax) {
     const what = 'limits.connections is more than there are file descriptors for: raise ulimit -n';
@@ -51,8 +52,10 @@ export function makeListeners(parts: ListenersParts): Listener[] {
   }
   let sessionsEver = 0;
   const listeners: Listener[] = config.listen.map((listen, i) => {
-    const speech = speeches[i]!;
-    const host = makeSessionHost({ ...parts, door, speech });
+    const { dialect, ...rules } = dialects[i]!;
+    const { handshake: handshakeMs } = config.limits;
+    const auth = new ConnectAuth({ ...parts, ...rules, asked, handshakeMs, throttle });
+    const host = makeSessionHost({ ...parts, auth });
     return new Listener(
       listenerOptions(config, listen),
       { clock, wheel, log },
@@ -69,7 +72,7 @@ export function makeListeners(parts: ListenersParts): Listener[] {
             ...parts,
             n: ++sessionsEver,
             connection,
-            dialect: speech.dialect,
+            dialect,
             host,
             limits,
             openedAtWall: clock.wallNow(),
@@ -114,15 +117,9 @@ export function listening(
   ];
 }
 
-function makeDoor(parts: ListenersParts): ConnectAuth {
-  const { config, clock, sessionCommands, log, wheel, upstreams } = parts;
+/** The backend that `auth` names. */
+function makeAsked({ config, upstreams }: ListenersParts): ConnectAuthOptions['asked'] {
+  if (config.auth.mode !== 'connect') return null;
   const ordinal = Object.keys(config.backends).indexOf(config.auth.backend);
-  return new ConnectAuth({
-    sessionCommands,
-    log,
-    throttle: new LogThrottle(clock),
-    wheel,
-    handshakeMs: config.limits.handshake,
-    asked: config.auth.mode === 'connect' ? { upstream: upstreams[ordinal]!, ordinal } : null,
-  });
+  return { upstream: upstreams[ordinal]!, ordinal };
 }

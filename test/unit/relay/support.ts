@@ -1,5 +1,5 @@
 /** A relay with backends that answer when the test says so, and clients on byte pipes. */
-import { failure } from '../../../src/errors.ts';
+import { type Failure, failure } from '../../../src/errors.ts';
 import { Admission } from '../../../src/relay/admission.ts';
 import { Relay, type RelayHost } from '../../../src/relay/relay.ts';
 import { RouteTable } from '../../../src/routing/route-table.ts';
@@ -7,9 +7,9 @@ import type { Rule } from '../../../src/routing/rule.ts';
 import type { Session } from '../../../src/session/session.ts';
 import type { SessionLimits } from '../../../src/session/session-parts.ts';
 import type { Call, PendingCall } from '../../../src/upstream/call.ts';
-import type { Upstream } from '../../../src/upstream/upstream.ts';
+import type { ConnectAsk, Upstream } from '../../../src/upstream/upstream.ts';
 import { activate, makeWorld, RecordingHost } from '../session/support.ts';
-import type { Reply } from '../../../src/contract/commands.ts';
+import type { Accepted, Reply } from '../../../src/contract/commands.ts';
 
 export const REPLY: Reply = { body: null, failure: null, patch: null, pushes: [], close: null };
 
@@ -45,7 +45,7 @@ export class ScriptedBackend implements Upstream, PendingCall {
     if (at >= 0) this.calls.splice(at, 1);
   }
 
-  connect(): Promise<never> {
+  connect(_ask: ConnectAsk): Promise<Accepted | Failure> {
     return Promise.reject(new Error('nobody asks'));
   }
 
