@@ -34,7 +34,7 @@ import { makeRelayHost } from './wiring/hosts.ts';
 import { listening, makeListeners } from './wiring/listeners.ts';
 import { makePort, type OwnPort } from './wiring/ports.ts';
 import { type Resources, type Room, roomOf } from './wiring/room.ts';
-import { admissionLimits, breakersOf, randomId } from './wiring/settings.ts';
+import { admissionLimits, breakersOf, randomId, traceOptions } from './wiring/settings.ts';
 import { EventLoopLag } from './telemetry/event-loop.ts';
 import type { Log } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
@@ -42,7 +42,7 @@ import { Tracing } from './telemetry/tracing.ts';
 import { TimerWheel } from './timer-wheel.ts';
 import { Listener } from './transport/listener.ts';
 import type { Upstream } from './upstream/upstream.ts';
-import { Traces } from './relay/message-traces.ts';
+import { MessageTraces } from './relay/message-traces.ts';
 import { Trouble } from './wiring/trouble.ts';
 import { makeAttach } from './wiring/attach.ts';
 import { makeUpstream } from './wiring/upstreams.ts';
@@ -156,7 +156,9 @@ export class Gateway {
         sessionCommands: this.#sessionCommands,
         fleetCommands: this.#fleetCommands,
         backends,
-        traces: this.#tracing && new Traces({ config, clock, tracing: this.#tracing }),
+        traces:
+          this.#tracing &&
+          new MessageTraces({ ...traceOptions(config), clock, tracing: this.#tracing }),
       }),
     });
     this.#listeners = this.#makeListeners();

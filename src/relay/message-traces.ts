@@ -2,11 +2,9 @@
  * Which messages are traced, and what their spans say: a SERVER span for the message, and a CLIENT span for the
  * time that it is with a backend, whose own spans become children of that.
  *
- * Most messages are not traced, and cost one random number here. A trace that a client sends is never gone on with.
+ * Most messages are not traced, and cost one random number here. A trace that a client sends is never continued.
  */
 import type { Clock } from '../clock.ts';
-import type { Config } from '../config/schema.ts';
-import type { BackendConfig } from '../config/schema-backends.ts';
 import type { Attributes, Span, Tracing } from '../telemetry/tracing.ts';
 import type { Call } from '../upstream/call.ts';
 import type { Trace } from '../contract/facts.ts';
@@ -14,38 +12,32 @@ import type { Trace } from '../contract/facts.ts';
 /** An outage must not become one of the collector as well: kept for an error or for being slow, per second. */
 const KEPT_PER_SECOND_MAX = 100;
 
-export type TracesParts = {
-  readonly config: Config;
+export type MessageTracesOptions = {
   readonly tracing: Tracing;
   readonly clock: Clock;
+  /** The share of messages that are traced, 0 to 1: `telemetry.sample`. */
+  readonly sample: number;
+  /** A message that fails is kept, whatever `sample` says: `telemetry.always.errors`. */
+  readonly keepErrors: boolean;
+  /** So is one that takes longer, in milliseconds: `telemetry.always.slower_than`; 0: this rule is off. */
+  readonly keepSlowerThanMs: number;
 };
 
-/** What the CLIENT span of a message is called, and says. */
-type ClientSpan = { readonly name: string; readonly attributes: Attributes };
-/** One per backend. */
-type Endpoint = (call: Call) => ClientSpan;
-type MessageFacts = { way(): ClientSpan; wallNow(): number };
-
-export class Traces {
+export class MessageTraces {
   readonly #tracing: Tracing;
   readonly #clock: Clock;
   readonly #sample: Draw;
   readonly #keepErrors: boolean;
-  /** Milliseconds; infinite: slowness is no reason. */
-  readonly #keepSlowerThan: number;
-  /** By the backend's ordinal. */
-  readonly #ways: readonly Endpoint[];
+  readonly #keepSlowerThanMs: number;
   #keptSince = 0;
   #kept = 0;
 
-  constructor({ config, tracing, clock }: TracesParts) {
-    this.#tracing = tracing;
-    this.#clock = clock;
-    const { sample, always } = config.telemetry;
-    this.#sample = new Draw(sample);
-    this.#keepErrors = always.errors;
-    this.#keepSlowerThan = always.slower_than || Infinity;
-    this.#ways = Object.values(config.backends).map((one) => wayTo(one, config.nats.prefix));
+  constructor(options: MessageTracesOptions) {
+    this.#tracing = options.tracing;
+    this.#clock = options.clock;
+    this.#sample = new Draw(options.sample);
+    this.#keepErrors = options.keepErrors;
+    this.#keepSlowerThanMs = options.keepSlowerThanMs || Infinity;
   }
 
   begin(call: Call): void {
@@ -53,11 +45,7 @@ export class Traces {
     const ahead = this.#wallAhead();
     const server = this.#server(call, ahead, {});
     if (server === null) return;
-    const way = this.#ways[call.target.backendOrdinal]!;
-    call.trace = new MessageTrace(this.#tracing, server, {
-      way: () => way(call),
-      wallNow: () => ahead + this.#clock.now(),
-    });
+    call.trace = new MessageTrace(this.#tracing, call, server, () => ahead + this.#clock.now());
   }
 
   /** Gives the trace's id; '' for a message without a trace. It took `ms`. */
@@ -97,7 +85,7 @@ export class Traces {
 
   #reasonToKeep(outcome: string, ms: number): '' | 'error' | 'slow' {
     if (this.#keepErrors && isError(outcome)) return 'error';
-    return ms > this.#keepSlowerThan ? 'slow' : '';
+    return ms > this.#keepSlowerThanMs ? 'slow' : '';
   }
 
   #mayKeep(): boolean {
@@ -139,23 +127,25 @@ class Draw {
 class MessageTrace implements Trace {
   readonly tracestate = '';
   readonly #tracing: Tracing;
+  readonly #call: Call;
   readonly #server: Span;
-  readonly #facts: MessageFacts;
+  readonly #wallNow: () => number;
   #client: Span | null = null;
   #traceparent = '';
 
-  constructor(tracing: Tracing, server: Span, facts: MessageFacts) {
+  constructor(tracing: Tracing, call: Call, server: Span, wallNow: () => number) {
     this.#tracing = tracing;
+    this.#call = call;
     this.#server = server;
-    this.#facts = facts;
+    this.#wallNow = wallNow;
   }
 
   get traceparent(): string {
     if (this.#traceparent === '') {
       this.#client = this.#tracing.begin({
-        ...this.#facts.way(),
+        ...this.#call.upstream.clientSpan(this.#call),
         kind: 'client',
-        at: this.#facts.wallNow(),
+        at: this.#wallNow(),
         parent: this.#server,
       });
       const { traceId, spanId } = (this.#client ?? this.#server).spanContext();
@@ -165,7 +155,7 @@ class MessageTrace implements Trace {
   }
 
   end(outcome: string): string {
-    const at = this.#facts.wallNow();
+    const at = this.#wallNow();
     if (this.#client !== null) finish(this.#tracing, this.#client, outcome, at);
     finish(this.#tracing, this.#server, outcome, at);
     return this.#server.spanContext().traceId;
@@ -180,31 +170,4 @@ function isError(outcome: string): boolean {
 function finish(tracing: Tracing, span: Span, outcome: string, at: number): void {
   span.setAttribute('pith.outcome', outcome);
   tracing.end(span, at, isError(outcome) ? outcome : '');
-}
-
-/** A fixed reply never asks. [OpenTelemetry semantic conventions: RPC, messaging; there is no page for NATS.] */
-function wayTo(backend: BackendConfig, natsPrefix: string): Endpoint {
-  if (backend.kind === 'nats') {
-    const prefix = backend.nats.prefix ?? natsPrefix;
-    return (call) => {
-      const template =
-        call.instance === '' ? `${prefix}.rpc.{route}` : `${prefix}.to.{instance}.{route}`;
-      const operation = call.wantsAnswer ? 'request' : 'publish';
-      return {
-        name: `${operation} ${template}`,
-        attributes: {
-          'messaging.system': 'nats',
-          'messaging.operation.name': operation,
-          'messaging.operation.type': 'send',
-          'messaging.destination.template': template,
-        },
-      };
-    };
-  }
-  return (call) => {
-    // A request on a Link waits in the link's table, a notify nowhere; what else there is, is a call of Handle.
-    const isLink = call.pending === null || call.pendingId !== 0;
-    const method = `pith.v1.Backend/${isLink ? 'Link' : 'Handle'}`;
-    return { name: method, attributes: { 'rpc.system.name': 'grpc', 'rpc.method': method } };
-  };
 }

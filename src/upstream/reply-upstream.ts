@@ -3,6 +3,7 @@ import { type Failure, failure } from '../errors.ts';
 import { clientJsonBytes } from '../protocol/packet.ts';
 import type { Lane } from '../session/lane.ts';
 import type { Call } from './call.ts';
+import type { ClientSpan } from './client-span.ts';
 import type { ConnectAsk, Upstream, UpstreamInfo } from './upstream.ts';
 import type { ClosedSession } from '../contract/facts.ts';
 
@@ -27,6 +28,11 @@ export class ReplyUpstream implements Upstream {
   }
 
   onSessionClosed(_closed: ClosedSession, _lane: Lane): void {}
+
+  /** Never asked for: nothing is sent. */
+  clientSpan(): ClientSpan {
+    return { name: 'reply', attributes: {} };
+  }
 
   info(): UpstreamInfo {
     return { kind: 'reply', addresses: 1, healthy: 1 };

@@ -5,6 +5,7 @@ import type { Failure } from '../errors.ts';
 import type { Lane } from '../session/lane.ts';
 import type { Session } from '../session/session.ts';
 import type { Call } from './call.ts';
+import type { ClientSpan } from './client-span.ts';
 
 /** A handshake that waits for a backend's word. */
 export type ConnectAsk = ConnectFacts & {
@@ -42,6 +43,8 @@ export interface Upstream {
   onSessionClosed(closed: ClosedSession, lane: Lane): void;
   /** For the log: by what the call goes to its backend, as a subject, a method or a path. */
   whereTo?(call: Call): Readonly<Record<string, string>>;
+  /** For a traced call, while it is being sent. */
+  clientSpan(call: Call): ClientSpan;
   info(): UpstreamInfo;
   /** Ends in an orderly way, within `ms`. */
   close(ms: number): Promise<void>;

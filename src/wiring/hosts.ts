@@ -17,7 +17,7 @@ import type { Call } from '../upstream/call.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { ConnectAuth } from '../auth/connect-auth.ts';
 import { LogThrottle } from '../telemetry/log-throttle.ts';
-import type { Traces } from '../relay/message-traces.ts';
+import type { MessageTraces } from '../relay/message-traces.ts';
 
 export type SessionHostParts = {
   readonly registry: Registry;
@@ -110,7 +110,7 @@ export type RelayHostParts = {
   /** In the order of their ordinals. */
   readonly backends: readonly string[];
   /** null: no message is traced. */
-  readonly traces: Traces | null;
+  readonly traces: MessageTraces | null;
 };
 
 /** What is counted of every message to one backend: found without making a label list or a key. */

@@ -102,7 +102,12 @@ describe('a sampled request', () => {
     ]);
     expect(toBackend).toMatchObject({
       name: 'pith.v1.Backend/Link',
-      attributes: { 'rpc.system.name': 'grpc', 'rpc.method': 'pith.v1.Backend/Link' },
+      attributes: {
+        'rpc.system.name': 'grpc',
+        'rpc.method': 'pith.v1.Backend/Link',
+        'server.address': '127.0.0.1',
+        'server.port': Number(backend.address.split(':')[1]),
+      },
     });
     expect(there).toMatchObject({ name: 'work work.room.join', attributes: { by: 'link' } });
     expect([...collector.types].sort()).toEqual(['application/json', 'application/x-protobuf']);

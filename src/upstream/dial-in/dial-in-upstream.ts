@@ -11,6 +11,7 @@ import type { Lane } from '../../session/lane.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
 import type { BackendReport } from '../backend-report.ts';
 import type { Call } from '../call.ts';
+import { type ClientSpan, grpcSpan } from '../client-span.ts';
 import { ConnectCall } from '../connect-call.ts';
 import { type BackendCommands, notAReply, takePush, takeVerb } from '../link/backend-commands.ts';
 import {
@@ -163,6 +164,10 @@ export class DialInUpstream implements Upstream {
 
   whereTo(): Readonly<Record<string, string>> {
     return { method: '/pith.v1.Gateway/Attach' };
+  }
+
+  clientSpan(): ClientSpan {
+    return grpcSpan('pith.v1.Gateway/Attach', {});
   }
 
   info(): UpstreamInfo {

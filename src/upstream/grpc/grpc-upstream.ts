@@ -9,6 +9,7 @@ import type { Lane } from '../../session/lane.ts';
 import type { Session } from '../../session/session.ts';
 import type { BackendReport } from '../backend-report.ts';
 import type { Call } from '../call.ts';
+import { type ClientSpan, grpcSpan, serverOf } from '../client-span.ts';
 import { ConnectCall } from '../connect-call.ts';
 import type { ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
 import { Balancer, type Policy } from '../pool/balancer.ts';
@@ -19,6 +20,7 @@ import {
   encodeSession,
   encodeSessionOr,
 } from '../../contract/gateway-frames.ts';
+import { UnaryCall } from './unary-calls.ts';
 import type { Endpoint } from '../pool/endpoint.ts';
 import { EndpointPool, type EndpointPoolOptions } from '../pool/endpoint-pool.ts';
 import type { Accepted } from '../../contract/commands.ts';
@@ -48,12 +50,14 @@ export class GrpcUpstream implements Upstream {
   readonly #downlink: BackendCommands;
   readonly #balancer: Balancer;
   readonly #ways: EndpointPool;
+  readonly #server: ClientSpan['attributes'];
   /** Compiled from `hashBy`; null: no hash. */
   readonly #key: readonly { readonly field: string }[] | null;
 
   constructor(options: GrpcUpstreamOptions, downlink: BackendCommands, report: BackendReport) {
     const { balance, hashBy } = options;
     this.#options = options;
+    this.#server = serverOf(options.url);
     this.#downlink = downlink;
     this.#balancer = new Balancer(balance);
     this.#key = balance === 'hash' ? [{ field: hashBy }] : null;
@@ -155,6 +159,12 @@ export class GrpcUpstream implements Upstream {
 
   whereTo(): Readonly<Record<string, string>> {
     return { method: `/pith.v1.Backend/${this.#ways.someHandle ? 'Handle' : 'Link'}` };
+  }
+
+  clientSpan({ pending }: Call): ClientSpan {
+    // Decided with the endpoint: on a Link a request waits in its table, a notify nowhere.
+    const method = pending instanceof UnaryCall ? 'Handle' : 'Link';
+    return grpcSpan(`pith.v1.Backend/${method}`, this.#server);
   }
 
   info(): UpstreamInfo {

@@ -151,7 +151,7 @@ export class UnaryCalls {
 }
 
 /** A call in flight. */
-class UnaryCall implements PendingCall {
+export class UnaryCall implements PendingCall {
   call: ClientUnaryCall | null = null;
   readonly #clock: Clock;
   readonly #events: UnaryEvents;

@@ -13,6 +13,7 @@ import type { Lane } from '../../session/lane.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
 import type { BackendReport } from '../backend-report.ts';
 import type { Call, PendingCall } from '../call.ts';
+import type { ClientSpan } from '../client-span.ts';
 import { ConnectCall } from '../connect-call.ts';
 import { HeaderError, type Headers, readClose, readPatch } from '../../contract/headers.ts';
 import type { ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
@@ -90,6 +91,7 @@ export class HttpUpstream implements Upstream, ExchangeEnd, PendingCall {
   readonly #report: BackendReport;
   readonly #where: Where;
   readonly #pool: Pool;
+  readonly #server: ClientSpan['attributes'];
   readonly #paths: Paths;
   readonly #headers: RequestHeaders;
   readonly #closedEvents: ClosedEvents;
@@ -104,10 +106,14 @@ export class HttpUpstream implements Upstream, ExchangeEnd, PendingCall {
   #onIdle: () => void = () => {};
 
   constructor(options: HttpUpstreamOptions, report: BackendReport) {
-    const { origin, pathname } = new URL(options.url);
+    const { origin, pathname, hostname, port, protocol } = new URL(options.url);
     this.#options = options;
     this.#report = report;
     this.#where = { key: `backends.${options.name}.http`, url: origin };
+    this.#server = {
+      'server.address': hostname,
+      'server.port': Number(port) || (protocol === 'https:' ? 443 : 80),
+    };
     this.#paths = new Paths(pathname);
     this.#headers = new RequestHeaders(options.headers);
     this.#pool = new Pool(origin, {
@@ -182,6 +188,19 @@ export class HttpUpstream implements Upstream, ExchangeEnd, PendingCall {
 
   whereTo({ route, target }: Call): Readonly<Record<string, string>> {
     return { path: this.#where.url + this.#paths.of(route, target.path) };
+  }
+
+  clientSpan({ route, target }: Call): ClientSpan {
+    const template = target.path === '' ? '' : this.#paths.own(target.path);
+    return {
+      name: template === '' ? 'POST' : `POST ${template}`,
+      attributes: {
+        'http.request.method': 'POST',
+        'url.full': this.#where.url + this.#paths.of(route, target.path),
+        ...(template !== '' && { 'url.template': template }),
+        ...this.#server,
+      },
+    };
   }
 
   info(): UpstreamInfo {

@@ -13,6 +13,7 @@ import type { Lane } from '../../session/lane.ts';
 import type { Session } from '../../session/session.ts';
 import type { BackendReport } from '../backend-report.ts';
 import type { Call } from '../call.ts';
+import { type ClientSpan, grpcSpan, serverOf } from '../client-span.ts';
 import { hint } from '../grpc/status.ts';
 import { HeaderError, readClose, readPatch } from '../../contract/headers.ts';
 import type { ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
@@ -63,9 +64,11 @@ export class MethodUpstream implements Upstream {
   readonly #methods = new Methods();
   readonly #transcoder: Transcoder;
   readonly #fixed = new Metadata();
+  readonly #server: ClientSpan['attributes'];
 
   constructor(options: MethodUpstreamOptions, pusher: Pusher, report: BackendReport) {
     this.#options = options;
+    this.#server = serverOf(options.url);
     this.#pusher = pusher;
     this.#report = report;
     this.#transcoder = new Transcoder(options.json, options.convertBytesMax);
@@ -138,6 +141,10 @@ export class MethodUpstream implements Upstream {
     const { schema } = this.#keeper;
     const method = schema === null ? null : this.#methods.find(schema, target, route);
     return { method: method?.path ?? target.method };
+  }
+
+  clientSpan(call: Call): ClientSpan {
+    return grpcSpan(this.whereTo(call)['method']!.replace(/^\//, ''), this.#server);
   }
 
   info(): UpstreamInfo {

@@ -18,6 +18,7 @@ import type { Lane } from '../../session/lane.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
 import type { BackendReport } from '../backend-report.ts';
 import type { Call, PendingCall } from '../call.ts';
+import type { ClientSpan } from '../client-span.ts';
 import { CallTable } from '../call-table.ts';
 import { ConnectCall } from '../connect-call.ts';
 import { CALL_BYTES, Waiting } from '../waiting.ts';
@@ -298,6 +299,21 @@ export class NatsUpstream implements Upstream, PendingCall {
     const subject =
       instance === '' ? this.#subjects.rpc(route) : this.#subjects.rpcTo(instance, route);
     return { subject };
+  }
+
+  /** [OpenTelemetry: messaging; there is no page for NATS.] */
+  clientSpan({ instance, wantsAnswer }: Call): ClientSpan {
+    const template = this.#subjects.template(instance !== '');
+    const operation = wantsAnswer ? 'request' : 'publish';
+    return {
+      name: `${operation} ${template}`,
+      attributes: {
+        'messaging.system': 'nats',
+        'messaging.operation.name': operation,
+        'messaging.operation.type': 'send',
+        'messaging.destination.template': template,
+      },
+    };
   }
 
   info(): UpstreamInfo {

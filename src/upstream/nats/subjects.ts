@@ -59,6 +59,11 @@ export class Subjects {
     return `${this.#prefix}.to.${encodeToken(instance)}.${route}`;
   }
 
+  /** What all of these have in common, for traces. */
+  template(toInstance: boolean): string {
+    return `${this.#prefix}.${toInstance ? 'to.{instance}' : 'rpc'}.{route}`;
+  }
+
   /** The handshake, for the backend that says who may come in. */
   get connect(): string {
     return `${this.#prefix}.connect`;

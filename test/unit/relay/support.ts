@@ -51,6 +51,10 @@ export class ScriptedBackend implements Upstream, PendingCall {
 
   onSessionClosed(): void {}
 
+  clientSpan() {
+    return { name: 'scripted', attributes: { 'scripted.by': 'a test' } };
+  }
+
   info() {
     return { kind: 'reply', addresses: 1, healthy: 1 } as const;
   }
