@@ -29,8 +29,8 @@ import {
 import { connectorOf } from './interim.ts';
 import { Paths } from './path.ts';
 import { type Pairs, RequestHeaders } from './request-headers.ts';
-import { type Refusal, refusalOf } from './status.ts';
-import { badReply, type Trouble, type Where } from './trouble.ts';
+import { HINTS, type Refusal, refusalOf } from './status.ts';
+import { badReply, misledBy, type Trouble, type Where } from './trouble.ts';
 import { Waiting } from '../waiting.ts';
 import type { Accepted } from '../../contract/commands.ts';
 import type { ClosedSession } from '../../contract/facts.ts';
@@ -264,7 +264,7 @@ export class HttpUpstream implements Upstream, ExchangeEnd, PendingCall {
 
   #answer(call: Call, exchange: Exchange): void {
     const { status, body } = exchange;
-    const misled = this.#misled(exchange);
+    const misled = misledBy(status, exchange.header('location'), body, this.#where);
     if (misled !== null) {
       this.#fail(call, misled);
     } else if (call instanceof ConnectCall) {
@@ -332,23 +332,6 @@ export class HttpUpstream implements Upstream, ExchangeEnd, PendingCall {
     return { failure: why, spoken };
   }
 
-  /** Statuses that say that the configuration points at something else; null: it does not. */
-  #misled(exchange: Exchange): Trouble | null {
-    const { status, body } = exchange;
-    const { key, url } = this.#where;
-    if (status >= 300 && status < 400) return this.#redirect(exchange);
-    // [net/http, nginx] What a TLS port answers to plain HTTP.
-    if (status === 400 && /HTTPS (server|port)/.test(body.toString('latin1', 0, 512)))
-      return badReply('tls', `${url} speaks TLS: write https:// in ${key}`);
-    return null;
-  }
-
-  #redirect(exchange: Exchange): Trouble {
-    const to = exchange.header('location').slice(0, 200);
-    const why = `${this.#where.url} answered ${exchange.status}, a redirect${to && ` to ${to}`}; none is followed: correct ${this.#where.key}, or the route's path`;
-    return badReply('redirect', why, 'the backend answered with a redirect');
-  }
-
   onTrouble(exchange: CallExchange, trouble: Trouble): void {
     if (trouble.away && !exchange.cancelled) this.#setAway(trouble.why);
     const { call } = exchange;
@@ -390,16 +373,6 @@ export class HttpUpstream implements Upstream, ExchangeEnd, PendingCall {
 function givenOf(tls: HttpTls): Partial<HttpTls> {
   return Object.fromEntries(Object.entries(tls).filter(([, text]) => text !== ''));
 }
-
-/** What a status usually comes from when the backend says nothing itself. */
-const HINTS: ReadonlyMap<number, string> = new Map([
-  [404, ": it serves no such path; serve it, or set the route's path"],
-  [405, ': it takes no POST there'],
-  [415, ': it does not take this Content-Type'],
-  [426, ': it does not speak HTTP/1.1'],
-  [431, ': the headers are too large for it; forward fewer keys'],
-  [505, ': it does not speak HTTP/1.1'],
-]);
 
 /** What was missing when the time was up. */
 const LATE: Readonly<Record<Phase | 'busy', string>> = {

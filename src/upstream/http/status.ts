@@ -9,6 +9,16 @@ const CODE_OF_STATUS: ReadonlyMap<number, number> = new Map([
   [502, 503],
 ]);
 
+/** What a status usually comes from when the backend says nothing itself. */
+export const HINTS: ReadonlyMap<number, string> = new Map([
+  [404, ": it serves no such path; serve it, or set the route's path"],
+  [405, ': it takes no POST there'],
+  [415, ': it does not take this Content-Type'],
+  [426, ': it does not speak HTTP/1.1'],
+  [431, ': the headers are too large for it; forward fewer keys'],
+  [505, ': it does not speak HTTP/1.1'],
+]);
+
 /** A refusal, and whether the backend itself had something to say. */
 export type Refusal = { readonly failure: Failure; readonly spoken: boolean };
 

@@ -141,3 +141,21 @@ function ownCertificate({ key, url }: Where): string {
 function tlsKey(key: string): string {
   return key.replace(/\.http$/, '.tls');
 }
+
+/** What an answer says if the configuration points at something that is not the backend; null: it does not. */
+export function misledBy(
+  status: number,
+  location: string,
+  body: Buffer,
+  { key, url }: Where,
+): Trouble | null {
+  if (status >= 300 && status < 400) {
+    const to = location === '' ? '' : ` to ${location.slice(0, 200)}`;
+    const why = `${url} answered ${status}, a redirect${to}; none is followed: correct ${key}, or the route's path`;
+    return badReply('redirect', why, 'the backend answered with a redirect');
+  }
+  // [net/http, nginx] What a TLS port answers to plain HTTP.
+  if (status === 400 && /HTTPS (server|port)/.test(body.toString('latin1', 0, 512)))
+    return badReply('tls', `${url} speaks TLS: write https:// in ${key}`);
+  return null;
+}
