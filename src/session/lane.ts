@@ -5,6 +5,14 @@
  * one is in flight; whatever comes behind a waiting one waits too, so nothing overtakes.
  */
 
+import type { ClosedSession } from '../contract/facts.ts';
+
+/** One session at one backend, as the upstream keeps it between messages: where they go, and what they say of it. */
+export interface Peer {
+  /** The session has ended: nothing more is kept of it, and the backend is told if it has had messages of it. */
+  forget(closed: ClosedSession): void;
+}
+
 /** A message that may have to wait for its turn. */
 export interface Queued {
   /** One in flight per lane at a time. */
@@ -18,10 +26,8 @@ export interface Queued {
 export class Lane {
   /** Messages sent and not yet done. */
   inFlight = 0;
-  /** Owned by the upstream: where this session's messages go. */
-  place: unknown = null;
-  /** Owned by the upstream: what it keeps of the session between messages. */
-  facts: unknown = null;
+  /** Owned by the upstream; null: the session has had no messages there. */
+  peer: Peer | null = null;
   #exclusiveInFlight = false;
   #waiting: Queued[] = [];
   #head = 0;

@@ -1,11 +1,9 @@
 /** A backend that is a fixed answer in the configuration: a Pomelo client's first call is usually to a gate. */
 import { type Failure, failure } from '../errors.ts';
 import { clientJsonBytes } from '../protocol/packet.ts';
-import type { Lane } from '../session/lane.ts';
 import type { Call } from './call.ts';
 import type { ClientSpan } from './client-span.ts';
 import type { ConnectAsk, Upstream, UpstreamInfo } from './upstream.ts';
-import type { ClosedSession } from '../contract/facts.ts';
 
 export class ReplyUpstream implements Upstream {
   readonly oneAtATime = false;
@@ -26,8 +24,6 @@ export class ReplyUpstream implements Upstream {
   connect(_ask: ConnectAsk): Promise<Failure> {
     return Promise.resolve(failure('UNSUPPORTED', 'a fixed reply cannot say who may come in'));
   }
-
-  onSessionClosed(_closed: ClosedSession, _lane: Lane): void {}
 
   /** Never asked for: nothing is sent. */
   clientSpan(): ClientSpan {

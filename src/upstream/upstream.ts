@@ -1,6 +1,6 @@
 /** What the relay needs of a backend, whichever way it is reached. */
 import type { Accepted } from '../contract/commands.ts';
-import type { ClosedSession, ConnectFacts } from '../contract/facts.ts';
+import type { ConnectFacts } from '../contract/facts.ts';
 import type { Failure } from '../errors.ts';
 import type { Lane } from '../session/lane.ts';
 import type { Session } from '../session/session.ts';
@@ -39,8 +39,6 @@ export interface Upstream {
    * Never rejects.
    */
   connect(ask: ConnectAsk): Promise<Accepted | Failure>;
-  /** The session has ended; `lane` is the one that it used here. */
-  onSessionClosed(closed: ClosedSession, lane: Lane): void;
   /** For the log: by what the call goes to its backend, as a subject, a method or a path. */
   whereTo?(call: Call): Readonly<Record<string, string>>;
   /** For a traced call, while it is being sent. */

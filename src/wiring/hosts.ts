@@ -14,7 +14,6 @@ import type { Histogram } from '../telemetry/histogram.ts';
 import type { Metrics, Series } from '../telemetry/metrics.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import type { Call } from '../upstream/call.ts';
-import type { Upstream } from '../upstream/upstream.ts';
 import type { ConnectAuth } from '../auth/connect-auth.ts';
 import { LogThrottle } from '../telemetry/log-throttle.ts';
 import type { MessageTraces } from '../relay/message-traces.ts';
@@ -22,7 +21,6 @@ import type { MessageTraces } from '../relay/message-traces.ts';
 export type SessionHostParts = {
   readonly registry: Registry;
   readonly relay: Relay;
-  readonly upstreams: readonly Upstream[];
   readonly metrics: Metrics;
   readonly log: Log;
   readonly wheel: TimerWheel;
@@ -47,7 +45,7 @@ export const UNREADABLE: Readonly<Partial<Record<MessageFault | 'before_ack', Fa
 };
 
 export function makeSessionHost(parts: SessionHostParts): SessionHost {
-  const { registry, relay, upstreams, metrics, log, wheel, auth } = parts;
+  const { registry, relay, metrics, log, wheel, auth } = parts;
   return {
     onHandshake(session, request) {
       auth.onHandshake(session, request);
@@ -89,13 +87,8 @@ export function makeSessionHost(parts: SessionHostParts): SessionHost {
         },
         'session closed',
       );
-      for (const [ordinal, lane] of session.lanes.entries()) {
-        if (lane !== undefined)
-          upstreams[ordinal]!.onSessionClosed(
-            { session, reason: words.text || reason, code: words.code, lastedMs },
-            lane,
-          );
-      }
+      const closed = { session, reason: words.text || reason, code: words.code, lastedMs };
+      for (const lane of session.lanes) lane?.peer?.forget(closed);
     },
   };
 }

@@ -51,7 +51,6 @@ export const CALLBACK_TYPES: readonly string[] = [
   'Watched',
   'WebEvents',
   'WireEvents',
-  'Upstream',
   'in place: upstream/grpc/connection.ts',
 ];
 

@@ -23,7 +23,7 @@ export interface AttachedEvents extends Pick<
 }
 
 export class Attached {
-  readonly sessions = new EndpointSessions();
+  readonly sessions = new EndpointSessions<Attached>();
   readonly peer: string;
   readonly link: Link;
   /** Resolves when the link has ended. */

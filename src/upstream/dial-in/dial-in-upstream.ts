@@ -21,10 +21,12 @@ import {
   encodeSessionOr,
 } from '../../contract/gateway-frames.ts';
 import type { ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
+import { FactsCache } from '../facts-cache.ts';
+import { PooledSession } from '../pool/pooled-session.ts';
 import type { AttachStream, Ending } from './attach-stream.ts';
 import { Attached, type AttachedEvents } from './attached.ts';
 import type { Accepted } from '../../contract/commands.ts';
-import { type ClosedSession, forwarded } from '../../contract/facts.ts';
+import { type ClosedSession, forwarded, type SessionFacts } from '../../contract/facts.ts';
 
 /** Links of one backend at a time; the next one is refused. */
 export const ATTACHED_MAX = 64;
@@ -44,8 +46,19 @@ export type DialInOptions = {
   readonly wheel: TimerWheel;
 };
 
-/** What a session's messages have in common, encoded, while it does not change. */
-type Facts = { readonly version: number; readonly ordinal: number; readonly bytes: Buffer };
+class DialInPeer extends PooledSession<Attached> {
+  readonly facts = new FactsCache(factsOf);
+  readonly #upstream: DialInUpstream;
+
+  constructor(lane: Lane, upstream: DialInUpstream) {
+    super(lane);
+    this.#upstream = upstream;
+  }
+
+  forget(closed: ClosedSession): void {
+    this.#upstream.forget(this, closed);
+  }
+}
 
 export class DialInUpstream implements Upstream {
   readonly oneAtATime = false;
@@ -109,7 +122,8 @@ export class DialInUpstream implements Upstream {
   // ---- messages -------------------------------------------------------------------------------------------
 
   send(call: Call): void {
-    const attached = this.#placeFor(call);
+    const peer = this.#peerOf(call.lane);
+    const attached = this.#placeFor(call, peer);
     if (attached === null) {
       call.fail(failure('BACKEND_AWAY'));
       return;
@@ -118,7 +132,7 @@ export class DialInUpstream implements Upstream {
       call.fail(tooMuch('BAD_BODY', 'the body', call.body.length, attached.bodyBytesMax));
       return;
     }
-    const session = this.#sessionBytes(call);
+    const session = peer.facts.of(call);
     if (isFailure(session)) {
       call.fail(session);
       return;
@@ -139,24 +153,25 @@ export class DialInUpstream implements Upstream {
     const call = new ConnectCall(ask, this, this.#options.wheel, notAReply);
     const bytes = encodeConnectOr(ask);
     const isSayable = !isFailure(bytes);
-    const attached = call.ended || !isSayable ? null : this.#placeFor(call);
+    const peer = this.#peerOf(ask.lane);
+    const attached = call.ended || !isSayable ? null : this.#placeFor(call, peer);
     if (!isSayable) call.fail(bytes);
     else if (attached === null) call.fail(failure('BACKEND_AWAY'));
     else attached.link.connect(call, bytes);
     const outcome = await call.outcome;
     // A session that a backend has refused was never its own: it does not hear of the end.
     if (call.refused && !ask.refresh) {
-      attached?.sessions.forget(ask.lane);
-      ask.lane.place = null;
+      attached?.sessions.forget(peer);
+      peer.endpoint = null;
     }
     return outcome;
   }
 
-  onSessionClosed({ session, reason, code, lastedMs }: ClosedSession, lane: Lane): void {
-    lane.place = null;
+  forget(peer: DialInPeer, { session, reason, code, lastedMs }: ClosedSession): void {
+    peer.endpoint = null;
     let event: Buffer | null = null;
     for (const attached of this.#attached) {
-      if (!attached.sessions.forget(lane)) continue;
+      if (!attached.sessions.forget(peer)) continue;
       event ??= encodeClosed({ session: encodeSession(session, null), reason, code, lastedMs });
       attached.sessionClosed(event);
     }
@@ -186,27 +201,30 @@ export class DialInUpstream implements Upstream {
 
   // ---- where to -------------------------------------------------------------------------------------------
 
-  #placeFor(call: Call): Attached | null {
-    const { lane } = call;
+  #peerOf(lane: Lane): DialInPeer {
+    return lane.peer instanceof DialInPeer ? lane.peer : (lane.peer = new DialInPeer(lane, this));
+  }
+
+  #placeFor(call: Call, peer: DialInPeer): Attached | null {
     if (call.instance !== '') {
       const named = this.#attached.find(
         (attached) => attached.welcomes && attached.instance === call.instance,
       );
-      if (named !== undefined) return visit(named, call);
+      if (named !== undefined) return visit(named, call, peer);
       if (call.target.otherwise === 'error') return null;
     }
-    const place = lane.place as Attached | null;
+    const place = peer.endpoint;
     if (place !== null && place.serves) {
       // What needs no order heeds a goaway at once; the rest moves when nothing is in flight.
       const elsewhere = call.unordered && !place.welcomes ? this.#next() : null;
-      return elsewhere === null ? place : visit(elsewhere, call);
+      return elsewhere === null ? place : visit(elsewhere, call, peer);
     }
     const next = this.#next();
     // A notify may outlive its session, which nobody will forget a second time.
     if (next === null || call.session.state === 'closed') return next;
-    place?.sessions.forget(lane);
-    lane.place = next;
-    next.sessions.add(lane);
+    place?.sessions.forget(peer);
+    peer.endpoint = next;
+    next.sessions.add(peer);
     return next;
   }
 
@@ -220,17 +238,6 @@ export class DialInUpstream implements Upstream {
       return attached;
     }
     return null;
-  }
-
-  #sessionBytes({ lane, session, target }: Call): Buffer | Failure {
-    const known = lane.facts as Facts | null;
-    if (known !== null && known.version === session.version && known.ordinal === target.ordinal)
-      return known.bytes;
-    const bytes = encodeSessionOr(session, forwarded(session.data, target.forward));
-    if (isFailure(bytes)) return bytes;
-    const facts: Facts = { version: session.version, ordinal: target.ordinal, bytes };
-    lane.facts = facts;
-    return bytes;
   }
 
   // ---- what attached backends say -------------------------------------------------------------------------
@@ -270,11 +277,15 @@ export class DialInUpstream implements Upstream {
 }
 
 /** For this message only; but the backend will hear of the session's end. */
-function visit(attached: Attached, call: Call): Attached {
-  if (call.session.state !== 'closed') attached.sessions.know(call.lane);
+function visit(attached: Attached, call: Call, peer: DialInPeer): Attached {
+  if (call.session.state !== 'closed') attached.sessions.know(peer);
   return attached;
 }
 
 function digest(text: string): Buffer {
   return createHash('sha256').update(text).digest();
+}
+
+function factsOf(session: SessionFacts, forward: readonly string[]): Buffer | Failure {
+  return encodeSessionOr(session, forwarded(session.data, forward));
 }

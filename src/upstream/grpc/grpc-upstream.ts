@@ -12,6 +12,7 @@ import type { Call } from '../call.ts';
 import { type ClientSpan, grpcSpan, serverOf } from '../client-span.ts';
 import { ConnectCall } from '../connect-call.ts';
 import type { ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
+import { FactsCache } from '../facts-cache.ts';
 import { Balancer, type Policy } from '../pool/balancer.ts';
 import { type BackendCommands, notAReply, takePush, takeVerb } from '../link/backend-commands.ts';
 import {
@@ -24,7 +25,8 @@ import { UnaryCall } from './unary-calls.ts';
 import type { Endpoint } from '../pool/endpoint.ts';
 import { EndpointPool, type EndpointPoolOptions } from '../pool/endpoint-pool.ts';
 import type { Accepted } from '../../contract/commands.ts';
-import { type ClosedSession, forwarded } from '../../contract/facts.ts';
+import { type ClosedSession, forwarded, type SessionFacts } from '../../contract/facts.ts';
+import { PooledSession } from '../pool/pooled-session.ts';
 
 /** A backend may ask for more time once, by at most this. */
 export const EXTEND_MS_MAX = 300_000;
@@ -36,14 +38,19 @@ export type GrpcUpstreamOptions = Omit<EndpointPoolOptions, 'spreads'> & {
   readonly hashBy: string;
 };
 
-/** What a session's messages have in common, encoded, while it does not change. */
-type Facts = {
-  readonly version: number;
-  readonly ordinal: number;
-  readonly bytes: Buffer;
-  /** Of the ways, when its own was last chosen by its key. */
-  epoch: number;
-};
+class GrpcPeer extends PooledSession<Endpoint> {
+  readonly facts = new FactsCache(factsOf);
+  readonly #upstream: GrpcUpstream;
+
+  constructor(lane: Lane, upstream: GrpcUpstream) {
+    super(lane);
+    this.#upstream = upstream;
+  }
+
+  forget(closed: ClosedSession): void {
+    this.#upstream.forget(this, closed);
+  }
+}
 
 export class GrpcUpstream implements Upstream {
   readonly #options: GrpcUpstreamOptions;
@@ -100,12 +107,13 @@ export class GrpcUpstream implements Upstream {
   }
 
   send(call: Call): void {
-    const way = this.#wayFor(call);
+    const peer = this.#peerOf(call.lane);
+    const way = this.#wayFor(call, peer);
     if (way === null) {
       call.fail(failure('BACKEND_AWAY'));
       return;
     }
-    const session = this.#sessionBytes(call);
+    const session = peer.facts.of(call);
     if (isFailure(session)) {
       call.fail(session);
       return;
@@ -126,28 +134,29 @@ export class GrpcUpstream implements Upstream {
     const call = new ConnectCall(ask, this, this.#options.wheel, notAReply);
     const bytes = encodeConnectOr(ask);
     const isSayable = !isFailure(bytes);
-    const way = call.ended || !isSayable ? null : this.#wayFor(call);
+    const peer = this.#peerOf(ask.lane);
+    const way = call.ended || !isSayable ? null : this.#wayFor(call, peer);
     if (!isSayable) call.fail(bytes);
     else if (way === null) call.fail(failure('BACKEND_AWAY'));
     else way.connect(call, bytes);
     const outcome = await call.outcome;
     // A session that a backend has refused was never its own: it does not hear of the end.
     if (call.refused && !ask.refresh) {
-      way?.sessions.forget(ask.lane);
-      ask.lane.place = null;
+      way?.sessions.forget(peer);
+      peer.endpoint = null;
     }
     return outcome;
   }
 
-  onSessionClosed(closed: ClosedSession, lane: Lane): void {
-    const place = lane.place as Endpoint | null;
-    lane.place = null;
+  forget(peer: GrpcPeer, closed: ClosedSession): void {
+    const place = peer.endpoint;
+    peer.endpoint = null;
     const { session, reason, code, lastedMs } = closed;
     let event: Buffer | null = null;
     const told = new Set<string>();
     // First where its messages went; that may be given up already, and no longer listed.
     for (const way of place === null ? this.#ways.list : [place, ...this.#ways.list]) {
-      if (!way.sessions.forget(lane)) continue;
+      if (!way.sessions.forget(peer)) continue;
       // Endpoints of one address usually lead to one instance, which hears of it once.
       const who = `${way.name} ${way.instance}`;
       if (told.has(who)) continue;
@@ -177,24 +186,29 @@ export class GrpcUpstream implements Upstream {
 
   // ---- where to -----------------------------------------------------------------------------------------
 
-  #wayFor(call: Call): Endpoint | null {
-    const { lane } = call;
-    const place = lane.place as Endpoint | null;
+  #peerOf(lane: Lane): GrpcPeer {
+    return lane.peer instanceof GrpcPeer ? lane.peer : (lane.peer = new GrpcPeer(lane, this));
+  }
+
+  #wayFor(call: Call, peer: GrpcPeer): Endpoint | null {
+    const place = peer.endpoint;
     if (call.instance !== '') {
       const named = this.#wayTo(call.instance, place, call.session);
-      if (named !== null) return this.#visit(named, call);
+      if (named !== null) return visit(named, call, peer);
       if (call.target.otherwise === 'error') return null;
     }
     if (place !== null && place.serves) {
       // What needs no order heeds a goaway at once; the rest moves when nothing is in flight.
-      if (call.unordered && !place.welcomes) return this.#visit(this.#pick(call) ?? place, call);
-      if (this.#key === null || !this.#moves(call, place)) return place;
+      if (call.unordered && !place.welcomes) return visit(this.#pick(call) ?? place, call, peer);
+      if (this.#key === null || !this.#moves(call, peer, place)) return place;
     }
     const next = this.#pick(call);
     // A notify may outlive its session, which nobody will forget a second time.
     if (next === null || call.session.state === 'closed') return next;
-    place?.release(lane);
-    next.take(lane);
+    place?.release(peer);
+    next.take(peer);
+    peer.version = call.session.version;
+    peer.epoch = this.#ways.epoch;
     return next;
   }
 
@@ -210,12 +224,6 @@ export class GrpcUpstream implements Upstream {
     return null;
   }
 
-  /** For this message only; but the backend will hear of the session's end. */
-  #visit(way: Endpoint, call: Call): Endpoint {
-    if (call.session.state !== 'closed') way.sessions.know(call.lane);
-    return way;
-  }
-
   #pick(call: Call): Endpoint | null {
     return this.#balancer.pick(this.#ways.list, this.#keyOf(call.session));
   }
@@ -226,31 +234,27 @@ export class GrpcUpstream implements Upstream {
   }
 
   /** True: the session's key, or the ways, have changed, so it belongs elsewhere, and may go there now. */
-  #moves({ lane, session }: Call, place: Endpoint): boolean {
-    const known = lane.facts as Facts | null;
-    if (known === null) return false;
-    if (known.version === session.version && known.epoch === this.#ways.epoch) return false;
-    known.epoch = this.#ways.epoch;
+  #moves({ lane, session }: Call, peer: GrpcPeer, place: Endpoint): boolean {
+    if (peer.version === session.version && peer.epoch === this.#ways.epoch) return false;
+    peer.version = session.version;
+    peer.epoch = this.#ways.epoch;
     const best = this.#balancer.pick(this.#ways.list, this.#keyOf(session));
     if (best === null || best === place) return false;
     // The message that asks is in flight itself.
     if (lane.inFlight <= 1) return true;
     lane.holdUntilEmpty(() => {
-      place.release(lane);
+      place.release(peer);
     });
     return false;
   }
+}
 
-  #sessionBytes(call: Call): Buffer | Failure {
-    const { lane, session, target } = call;
-    const known = lane.facts as Facts | null;
-    if (known !== null && known.version === session.version && known.ordinal === target.ordinal)
-      return known.bytes;
-    const bytes = encodeSessionOr(session, forwarded(session.data, target.forward));
-    if (isFailure(bytes)) return bytes;
-    const { epoch } = this.#ways;
-    const facts: Facts = { version: session.version, ordinal: target.ordinal, bytes, epoch };
-    lane.facts = facts;
-    return bytes;
-  }
+/** For this message only; but the backend will hear of the session's end. */
+function visit(way: Endpoint, call: Call, peer: GrpcPeer): Endpoint {
+  if (call.session.state !== 'closed') way.sessions.know(peer);
+  return way;
+}
+
+function factsOf(session: SessionFacts, forward: readonly string[]): Buffer | Failure {
+  return encodeSessionOr(session, forwarded(session.data, forward));
 }

@@ -9,7 +9,6 @@ import { JSON_DEPTH_MAX, nestsTooDeep } from '../../contract/json-depth.ts';
 import { closedEventJson, connectJson, readConnectResponse } from '../../contract/json-shapes.ts';
 import { type Failure, failure } from '../../errors.ts';
 import { PACKET_BODY_BYTES_MAX } from '../../protocol/packet.ts';
-import type { Lane } from '../../session/lane.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
 import type { BackendReport } from '../backend-report.ts';
 import type { Call, PendingCall } from '../call.ts';
@@ -27,6 +26,7 @@ import {
   type Phase,
 } from './exchange.ts';
 import { connectorOf } from './interim.ts';
+import { HttpPeers } from './http-peers.ts';
 import { Paths } from './path.ts';
 import { type Pairs, RequestHeaders } from './request-headers.ts';
 import { HINTS, type Refusal, refusalOf } from './status.ts';
@@ -94,6 +94,7 @@ export class HttpUpstream implements Upstream, ExchangeEnd, PendingCall {
   readonly #server: ClientSpan['attributes'];
   readonly #paths: Paths;
   readonly #headers: RequestHeaders;
+  readonly #peers: HttpPeers;
   readonly #closedEvents: ClosedEvents;
   readonly #limits: ExchangeLimits = {
     answerBytesMax: PACKET_BODY_BYTES_MAX,
@@ -116,6 +117,7 @@ export class HttpUpstream implements Upstream, ExchangeEnd, PendingCall {
     };
     this.#paths = new Paths(pathname);
     this.#headers = new RequestHeaders(options.headers);
+    this.#peers = new HttpPeers(this, this.#headers);
     this.#pool = new Pool(origin, {
       connections: HTTP_CONNECTIONS_MAX + CLOSED_IN_FLIGHT_MAX,
       pipelining: 1,
@@ -152,7 +154,7 @@ export class HttpUpstream implements Upstream, ExchangeEnd, PendingCall {
         return;
       }
     }
-    if (call.session.state !== 'closed') call.lane.place = this;
+    if (call.session.state !== 'closed') this.#peers.of(call.lane).isKnown = true;
     if (this.#inFlight < HTTP_CONNECTIONS_MAX && this.#waiting.isEmpty) {
       this.#dispatch(call);
     } else if (!this.#waiting.add(call, this)) {
@@ -176,13 +178,11 @@ export class HttpUpstream implements Upstream, ExchangeEnd, PendingCall {
     if (!call.ended) this.send(call);
     const outcome = await call.outcome;
     // A session that a backend has refused was never its own: it does not hear of the end.
-    if (call.refused && !ask.refresh) ask.lane.place = null;
+    if (call.refused && !ask.refresh) ask.lane.peer = null;
     return outcome;
   }
 
-  onSessionClosed(closed: ClosedSession, lane: Lane): void {
-    if (lane.place !== this) return;
-    lane.place = null;
+  tellClosed(closed: ClosedSession): void {
     this.#closedEvents.tell(() => closedEventJson(closed));
   }
 
@@ -248,7 +248,7 @@ export class HttpUpstream implements Upstream, ExchangeEnd, PendingCall {
     }
     return {
       path: this.#paths.of(call.route, call.target.path),
-      headers: this.#headers.of(call, leftMs),
+      headers: this.#headers.of(call, this.#peers.of(call.lane).headers.of(call), leftMs),
     };
   }
 

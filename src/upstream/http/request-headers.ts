@@ -1,13 +1,11 @@
 /** The headers of a request to an HTTP backend: these and no others. */
+import type { SessionFacts } from '../../contract/facts.ts';
 import type { Call } from '../call.ts';
 import { isJson } from '../../protocol/json-scan.ts';
 import { sessionHeaders, traceHeaders } from '../../contract/headers.ts';
 
 /** Names and values in turn. */
 export type Pairs = readonly string[];
-
-/** What a session's messages have in common, kept while it does not change. */
-type Facts = { readonly version: number; readonly ordinal: number; readonly pairs: Pairs };
 
 const JSON_TYPE: Pairs = ['Content-Type', 'application/json'];
 const BYTES_TYPE: Pairs = ['Content-Type', 'application/octet-stream'];
@@ -25,11 +23,14 @@ export class RequestHeaders {
     return [...this.#fixed, ...JSON_TYPE];
   }
 
-  /** @param leftMs How long the gateway still waits. */
-  of(call: Call, leftMs: number): Pairs {
+  /**
+   * @param session What `ofSession` gave.
+   * @param leftMs How long the gateway still waits.
+   */
+  of(call: Call, session: Pairs, leftMs: number): Pairs {
     const isBytes = call.target.codec === 'raw' || !looksLikeJson(call.body);
     const pairs = [
-      ...this.#sessionPairs(call),
+      ...session,
       ...(isBytes ? BYTES_TYPE : JSON_TYPE),
       'Pith-Seq',
       String(call.seq),
@@ -43,15 +44,11 @@ export class RequestHeaders {
     return pairs;
   }
 
-  #sessionPairs({ lane, session, target }: Call): Pairs {
-    const known = lane.facts as Facts | null;
-    if (known !== null && known.version === session.version && known.ordinal === target.ordinal)
-      return known.pairs;
-    const pairs = [...this.#fixed, ...sessionHeaders(session, target.forward)];
-    const facts: Facts = { version: session.version, ordinal: target.ordinal, pairs };
-    lane.facts = facts;
-    return pairs;
-  }
+  /** What all requests of a session have in common. */
+  readonly ofSession = (session: SessionFacts, forward: readonly string[]): Pairs => [
+    ...this.#fixed,
+    ...sessionHeaders(session, forward),
+  ];
 }
 
 /** Objects and arrays by their first byte, which no protobuf message has; anything else is looked through. */

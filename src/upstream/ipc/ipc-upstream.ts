@@ -15,13 +15,14 @@ import {
 import { type Failure, failure } from '../../errors.ts';
 import { PACKET_BODY_BYTES_MAX } from '../../protocol/packet.ts';
 import type { Accepted, Push } from '../../contract/commands.ts';
-import type { Lane } from '../../session/lane.ts';
+import type { Lane, Peer } from '../../session/lane.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
 import type { BackendReport } from '../backend-report.ts';
 import type { Call, PendingCall } from '../call.ts';
 import type { ClientSpan } from '../client-span.ts';
 import { CallTable } from '../call-table.ts';
 import { ConnectCall } from '../connect-call.ts';
+import { FactsCache } from '../facts-cache.ts';
 import type { SessionVerb } from '../../contract/backend-frames.ts';
 import { Reconnect } from '../reconnect.ts';
 import type { ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
@@ -70,8 +71,22 @@ export interface IpcDownlink {
   verb(verb: SessionVerb): void;
 }
 
-/** What a session's messages have in common, kept while it does not change. */
-type Facts = { readonly version: number; readonly ordinal: number; readonly tail: string };
+/** One session. */
+class IpcPeer implements Peer {
+  readonly tail = new FactsCache(sessionTail);
+  /** To the program that has last had a message of it; one that was started since knows nothing of the session. */
+  socket: LineSocket | null = null;
+  readonly #upstream: IpcUpstream;
+
+  constructor(upstream: IpcUpstream) {
+    this.#upstream = upstream;
+  }
+
+  forget(closed: ClosedSession): void {
+    if (this.socket !== null) this.#upstream.tellClosed(closed, this.socket);
+    this.socket = null;
+  }
+}
 
 /** connecting · up · away: waits for the next try · stopped. */
 type State = 'connecting' | 'up' | 'away' | 'stopped';
@@ -124,7 +139,8 @@ export class IpcUpstream implements Upstream, PendingCall {
       return;
     }
     // A notify may outlive its session, which nobody will close a second time.
-    if (call.session.state !== 'closed') call.lane.place = socket;
+    const peer = this.#peerOf(call.lane);
+    if (call.session.state !== 'closed') peer.socket = socket;
     const seqId = call.wantsAnswer ? this.#calls.add(call, this) : 0;
     const line = writeLine({
       cmd: call.route,
@@ -132,7 +148,7 @@ export class IpcUpstream implements Upstream, PendingCall {
       seqId,
       timeoutMs: seqId === 0 ? 0 : call.leftMs(this.#options.wheel.now()),
       trace: call.trace,
-      tail: this.#tail(call),
+      tail: peer.tail.of(call),
     });
     if (!socket.write(line)) {
       this.#calls.remove(call);
@@ -159,18 +175,16 @@ export class IpcUpstream implements Upstream, PendingCall {
     if (!call.ended) this.#sendConnect(call, ask);
     const outcome = await call.outcome;
     // A session that a backend has refused was never its own: it does not hear of the end.
-    if (call.refused && !ask.refresh) ask.lane.place = null;
+    if (call.refused && !ask.refresh) ask.lane.peer = null;
     return outcome;
   }
 
-  onSessionClosed(closed: ClosedSession, lane: Lane): void {
-    const { place } = lane;
-    lane.place = null;
-    // A backend that was started since has never seen the session.
-    if (place === null || place !== this.#socket) return;
+  /** @param socket That had its messages. */
+  tellClosed(closed: ClosedSession, socket: LineSocket): void {
+    if (socket !== this.#socket) return;
     const { session } = closed;
     const line = this.#ownLine('pith.closed', closedEventJson(closed), sessionTail(session, []));
-    if (!this.#socket.write(line))
+    if (!socket.write(line))
       this.#report.unreported('the backend does not read, and is not told of ended sessions');
   }
 
@@ -217,7 +231,7 @@ export class IpcUpstream implements Upstream, PendingCall {
       call.fail(failure('BACKEND_AWAY'));
       return;
     }
-    ask.lane.place = socket;
+    this.#peerOf(ask.lane).socket = socket;
     const facts = {
       seqId: this.#calls.add(call, this),
       timeoutMs: call.leftMs(this.#options.wheel.now()),
@@ -237,14 +251,8 @@ export class IpcUpstream implements Upstream, PendingCall {
     return writeLine({ cmd, payload: Buffer.from(payload), ...facts, trace: null, tail });
   }
 
-  #tail({ lane, session, target }: Call): string {
-    const known = lane.facts as Facts | null;
-    if (known !== null && known.version === session.version && known.ordinal === target.ordinal)
-      return known.tail;
-    const tail = sessionTail(session, target.forward);
-    const facts: Facts = { version: session.version, ordinal: target.ordinal, tail };
-    lane.facts = facts;
-    return tail;
+  #peerOf(lane: Lane): IpcPeer {
+    return lane.peer instanceof IpcPeer ? lane.peer : (lane.peer = new IpcPeer(this));
   }
 
   // ---- lines from the backend ---------------------------------------------------------------------------

@@ -3,10 +3,10 @@ import { inBackground } from '../../background.ts';
 import { within } from '../../clock.ts';
 import { errorText } from '../../errors.ts';
 import { instanceFor } from '../../routing/route-table.ts';
-import type { Lane } from '../../session/lane.ts';
 import type { Session } from '../../session/session.ts';
 import { Balancer, type Policy } from '../pool/balancer.ts';
 import { Addresses } from '../pool/addresses.ts';
+import type { PooledSession } from '../pool/pooled-session.ts';
 import { type Resolver, resolverOf } from '../pool/resolver.ts';
 import {
   MethodAddress,
@@ -86,23 +86,23 @@ export class MethodAddresses {
   }
 
   /** One message of a session is in flight at a time, so it may move at any; null: there is nobody. */
-  of(lane: Lane, session: Session): MethodAddress | null {
-    const place = lane.place as MethodAddress | null;
+  of(peer: PooledSession<MethodAddress>, session: Session): MethodAddress | null {
+    const place = peer.endpoint;
     if (place !== null && place.isOpen && this.#key === null) return place;
     const key = this.#key === null ? '' : instanceFor(this.#key, session) || session.sid;
     const next = this.#balancer.pick(this.#addresses, key);
     // A notify may outlive its session, which nobody will forget a second time.
     if (next === place || session.state === 'closed') return next;
-    this.forget(lane);
-    lane.place = next;
+    this.forget(peer);
+    peer.endpoint = next;
     if (next !== null) next.sessions.size++;
     return next;
   }
 
   /** The session has ended, or goes elsewhere. */
-  forget(lane: Lane): void {
-    const place = lane.place as MethodAddress | null;
-    lane.place = null;
+  forget(peer: PooledSession<MethodAddress>): void {
+    const place = peer.endpoint;
+    peer.endpoint = null;
     if (place !== null) place.sessions.size--;
   }
 

@@ -12,6 +12,8 @@ import type { Accepted, Push } from '../../contract/commands.ts';
 import type { Lane } from '../../session/lane.ts';
 import type { Session } from '../../session/session.ts';
 import type { BackendReport } from '../backend-report.ts';
+import { type EncodeFacts, FactsCache } from '../facts-cache.ts';
+import { PooledSession } from '../pool/pooled-session.ts';
 import type { Call } from '../call.ts';
 import { type ClientSpan, grpcSpan, serverOf } from '../client-span.ts';
 import { hint } from '../grpc/status.ts';
@@ -25,10 +27,9 @@ import { isCallable, Methods, noMethod } from './methods.ts';
 import { CALLABLE } from './schema-check.ts';
 import { SchemaKeeper } from './schema-keeper.ts';
 import type { Method, Schema } from './schema.ts';
-import { answerHeaders, metadataOf } from './session-metadata.ts';
+import { answerHeaders, metadataOf, sessionMetadata } from './session-metadata.ts';
 import { type Ended, failureOfMethod, isSpoken } from './status-details.ts';
 import { AnswerError, type JsonOptions, Transcoder } from './transcode.ts';
-import type { ClosedSession } from '../../contract/facts.ts';
 
 const EMPTY_OBJECT = Buffer.from('{}');
 const NOTHING = Buffer.alloc(0);
@@ -53,6 +54,22 @@ export interface Pusher {
   push(push: Push, from: Session): Failure | null;
 }
 
+class MethodPeer extends PooledSession<MethodAddress> {
+  readonly metadata: FactsCache<Metadata>;
+  readonly #upstream: MethodUpstream;
+
+  constructor(lane: Lane, upstream: MethodUpstream, encode: EncodeFacts<Metadata>) {
+    super(lane);
+    this.metadata = new FactsCache(encode);
+    this.#upstream = upstream;
+  }
+
+  /** There is nobody to tell: what the backend serves is its own. */
+  forget(): void {
+    this.#upstream.forget(this);
+  }
+}
+
 export class MethodUpstream implements Upstream {
   /** Calls have no order among themselves. */
   readonly oneAtATime = true;
@@ -63,8 +80,8 @@ export class MethodUpstream implements Upstream {
   readonly #keeper: SchemaKeeper;
   readonly #methods = new Methods();
   readonly #transcoder: Transcoder;
-  readonly #fixed = new Metadata();
   readonly #server: ClientSpan['attributes'];
+  readonly #encode: EncodeFacts<Metadata>;
 
   constructor(options: MethodUpstreamOptions, pusher: Pusher, report: BackendReport) {
     this.#options = options;
@@ -72,7 +89,9 @@ export class MethodUpstream implements Upstream {
     this.#pusher = pusher;
     this.#report = report;
     this.#transcoder = new Transcoder(options.json, options.convertBytesMax);
-    for (const [name, value] of Object.entries(options.metadata)) this.#fixed.set(name, value);
+    const fixed = new Metadata();
+    for (const [name, value] of Object.entries(options.metadata)) fixed.set(name, value);
+    this.#encode = (session, forward) => sessionMetadata(fixed, session, forward);
     this.#addresses = new MethodAddresses(options, (address, state, why) => {
       report.state(address, state, why);
       // Who could not be asked yet may be asked now.
@@ -111,7 +130,8 @@ export class MethodUpstream implements Upstream {
       call.fail(message);
       return;
     }
-    const address = this.#addressFor(call);
+    const peer = this.#peerOf(call.lane);
+    const address = this.#addressFor(call, peer);
     if (address === null) {
       call.fail(failure('BACKEND_AWAY'));
       return;
@@ -121,7 +141,7 @@ export class MethodUpstream implements Upstream {
     const request = {
       path: method.path,
       message,
-      metadata: metadataOf(call, this.#fixed),
+      metadata: metadataOf(call, peer.metadata.of(call)),
       deadline: clock.wallNow() + leftMs,
     };
     this.#start({ call, method, schema, address, request });
@@ -132,9 +152,8 @@ export class MethodUpstream implements Upstream {
     return Promise.resolve(failure('UNSUPPORTED', why));
   }
 
-  /** There is nobody to tell: what the backend serves is its own. */
-  onSessionClosed(_closed: ClosedSession, lane: Lane): void {
-    this.#addresses.forget(lane);
+  forget(peer: MethodPeer): void {
+    this.#addresses.forget(peer);
   }
 
   whereTo({ route, target }: Call): Readonly<Record<string, string>> {
@@ -175,10 +194,16 @@ export class MethodUpstream implements Upstream {
     return failure('UNSUPPORTED', 'this route calls a method that takes a stream');
   }
 
-  #addressFor(call: Call): MethodAddress | null {
+  #peerOf(lane: Lane): MethodPeer {
+    return lane.peer instanceof MethodPeer
+      ? lane.peer
+      : (lane.peer = new MethodPeer(lane, this, this.#encode));
+  }
+
+  #addressFor(call: Call, peer: MethodPeer): MethodAddress | null {
     // Nothing tells the names of instances here.
     if (call.instance !== '' && call.target.otherwise === 'error') return null;
-    return this.#addresses.of(call.lane, call.session);
+    return this.#addresses.of(peer, call.session);
   }
 
   #start(sent: Sent): void {

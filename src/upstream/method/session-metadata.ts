@@ -4,17 +4,15 @@
  */
 import { Metadata } from '@grpc/grpc-js';
 
+import type { SessionFacts } from '../../contract/facts.ts';
 import type { Call } from '../call.ts';
 import { decodeValue, type Headers, sessionHeaders, traceHeaders } from '../../contract/headers.ts';
 
 const PREFIX = 'x-pith-';
 
-/** What a session's messages have in common, kept while it does not change. */
-type Facts = { readonly version: number; readonly ordinal: number; readonly metadata: Metadata };
-
-/** @param fixed What the configuration adds to every call. */
-export function metadataOf(call: Call, fixed: Metadata): Metadata {
-  const metadata = sessionMetadata(call, fixed).clone();
+/** @param session What `sessionMetadata` gave. */
+export function metadataOf(call: Call, session: Metadata): Metadata {
+  const metadata = session.clone();
   metadata.set('x-pith-seq', String(call.seq));
   metadata.set('x-pith-route', call.route);
   if (call.wantsAnswer) metadata.set('x-pith-id', String(call.session.wire.idOf(call.rawId)));
@@ -22,15 +20,18 @@ export function metadataOf(call: Call, fixed: Metadata): Metadata {
   return metadata;
 }
 
-function sessionMetadata(call: Call, fixed: Metadata): Metadata {
-  const { lane, session, target } = call;
-  const known = lane.facts as Facts | null;
-  if (known !== null && known.version === session.version && known.ordinal === target.ordinal)
-    return known.metadata;
+/**
+ * What all calls of a session have in common.
+ *
+ * @param fixed What the configuration adds to every call.
+ */
+export function sessionMetadata(
+  fixed: Metadata,
+  session: SessionFacts,
+  forward: readonly string[],
+): Metadata {
   const metadata = fixed.clone();
-  set(metadata, 'x-', sessionHeaders(session, target.forward));
-  const facts: Facts = { version: session.version, ordinal: target.ordinal, metadata };
-  lane.facts = facts;
+  set(metadata, 'x-', sessionHeaders(session, forward));
   return metadata;
 }
 

@@ -14,13 +14,14 @@ import {
 import { connectJson, readConnectResponse } from '../../contract/json-shapes.ts';
 import { isPubAck } from '../../contract/pub-ack.ts';
 import { type Failure, failure } from '../../errors.ts';
-import type { Lane } from '../../session/lane.ts';
+import type { Lane, Peer } from '../../session/lane.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
 import type { BackendReport } from '../backend-report.ts';
 import type { Call, PendingCall } from '../call.ts';
 import type { ClientSpan } from '../client-span.ts';
 import { CallTable } from '../call-table.ts';
 import { ConnectCall } from '../connect-call.ts';
+import { FactsCache } from '../facts-cache.ts';
 import { CALL_BYTES, Waiting } from '../waiting.ts';
 import type { ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
 import {
@@ -33,7 +34,6 @@ import { hasHeaders, HeaderBlock, linesOf, readHeaders, saysNobody } from './hea
 import { type Outgoing, send } from './outgoing.ts';
 import { SUBJECT_BYTES_MAX, type Subjects } from './subjects.ts';
 import type { Accepted, Reply } from '../../contract/commands.ts';
-import type { ClosedSession } from '../../contract/facts.ts';
 
 /** A backend that answered within this time has a subscriber, though nobody may listen to one of its subjects. */
 const HEALTHY_MS = 10_000;
@@ -150,8 +150,12 @@ export class NatsAnswers {
   }
 }
 
-/** What a session's messages have in common, kept while it does not change. */
-type Facts = { readonly version: number; readonly ordinal: number; readonly lines: string };
+/** One session: whoever subscribes gets its messages, and is told of no end. */
+class NatsPeer implements Peer {
+  readonly lines = new FactsCache((session, forward) => linesOf(sessionHeaders(session, forward)));
+
+  forget(): void {}
+}
 
 export type NatsUpstreamOptions = {
   readonly connector: NatsConnector;
@@ -250,8 +254,6 @@ export class NatsUpstream implements Upstream, PendingCall {
       ? this.#subjects.rpc(call.route)
       : this.#subjects.rpcTo(call.instance, call.route);
   }
-
-  onSessionClosed(_closed: ClosedSession, _lane: Lane): void {}
 
   /** No backend listens; the server says so at once, so nobody has seen the message. */
   onNobody(call: Call): void {
@@ -357,23 +359,13 @@ export class NatsUpstream implements Upstream, PendingCall {
 
   #headers(call: Call): HeaderBlock {
     const left = call.leftMs(this.#wheel.now());
-    let lines = `${this.#sessionLines(call)}Pith-Seq: ${call.seq}\r\nPith-Route: ${call.route}\r\nPith-Timeout-Ms: ${left}\r\n`;
+    let lines = `${peerOf(call.lane).lines.of(call)}Pith-Seq: ${call.seq}\r\nPith-Route: ${call.route}\r\nPith-Timeout-Ms: ${left}\r\n`;
     if (call.wantsAnswer) lines += `Pith-Id: ${call.session.wire.idOf(call.rawId)}\r\n`;
     if (call.trace !== null) lines += linesOf(traceHeaders(call.trace));
     return new HeaderBlock(lines);
   }
+}
 
-  #sessionLines(call: Call): string {
-    const { lane, session, target } = call;
-    const known = lane.facts as Facts | null;
-    if (known !== null && known.version === session.version && known.ordinal === target.ordinal)
-      return known.lines;
-    const facts: Facts = {
-      version: session.version,
-      ordinal: target.ordinal,
-      lines: linesOf(sessionHeaders(session, target.forward)),
-    };
-    lane.facts = facts;
-    return facts.lines;
-  }
+function peerOf(lane: Lane): NatsPeer {
+  return lane.peer instanceof NatsPeer ? lane.peer : (lane.peer = new NatsPeer());
 }

@@ -1,33 +1,33 @@
 /** The sessions of one way to a backend: those that keep to it, and those that it has had messages of. */
-import type { Lane } from '../../session/lane.ts';
+import type { PooledSession } from './pooled-session.ts';
 
-export class EndpointSessions {
+export class EndpointSessions<E> {
   /** How many are to come here before any other way gets one. */
   owed = 0;
-  readonly #kept = new Set<Lane>();
+  readonly #kept = new Set<PooledSession<E>>();
   /** Those that keep to another way, and are reported here too when they end. */
-  readonly #known = new Set<Lane>();
+  readonly #known = new Set<PooledSession<E>>();
 
   /** How many keep to this way. */
   get size(): number {
     return this.#kept.size;
   }
 
-  add(lane: Lane): void {
-    this.#kept.add(lane);
+  add(session: PooledSession<E>): void {
+    this.#kept.add(session);
     if (this.owed > 0) this.owed--;
   }
 
   /** The session keeps to another way, and only this message goes here. */
-  know(lane: Lane): void {
-    this.#known.add(lane);
+  know(session: PooledSession<E>): void {
+    this.#known.add(session);
   }
 
   /** The session may go elsewhere; it has nothing in flight. @param known The backend is told of its end anyway. */
-  release(lane: Lane, known: boolean): void {
-    if (!this.#kept.delete(lane)) return;
-    if (known) this.#known.add(lane);
-    lane.place = null;
+  release(session: PooledSession<E>, known: boolean): void {
+    if (!this.#kept.delete(session)) return;
+    if (known) this.#known.add(session);
+    session.endpoint = null;
   }
 
   /**
@@ -36,12 +36,12 @@ export class EndpointSessions {
    * @param isKnown Asked then: the backend is told of its end anyway.
    * @param onReleased Called then.
    */
-  shed(isKnown: () => boolean, onReleased?: (lane: Lane) => void): void {
-    for (const lane of [...this.#kept]) {
-      lane.holdUntilEmpty(() => {
-        if (!this.#kept.has(lane)) return;
-        this.release(lane, isKnown());
-        onReleased?.(lane);
+  shed(isKnown: () => boolean, onReleased?: (session: PooledSession<E>) => void): void {
+    for (const session of [...this.#kept]) {
+      session.lane.holdUntilEmpty(() => {
+        if (!this.#kept.has(session)) return;
+        this.release(session, isKnown());
+        onReleased?.(session);
       });
     }
   }
@@ -53,37 +53,37 @@ export class EndpointSessions {
   releaseIdle(count: number, looks: number): number {
     let released = 0;
     let looked = 0;
-    for (const lane of this.#kept) {
+    for (const session of this.#kept) {
       if (released >= count || looked >= looks) break;
       looked++;
-      if (lane.inFlight === 0 && lane.waiting === 0) {
-        this.release(lane, true);
+      if (session.lane.inFlight === 0 && session.lane.waiting === 0) {
+        this.release(session, true);
         released++;
       } else {
-        this.#kept.delete(lane);
-        this.#kept.add(lane);
+        this.#kept.delete(session);
+        this.#kept.add(session);
       }
     }
     return released;
   }
 
   /** True when the way has had messages of this session. */
-  forget(lane: Lane): boolean {
-    const kept = this.#kept.delete(lane);
-    return this.#known.delete(lane) || kept;
+  forget(session: PooledSession<E>): boolean {
+    const kept = this.#kept.delete(session);
+    return this.#known.delete(session) || kept;
   }
 
   /** The way is lost: each session goes elsewhere with its next message. */
   clear(): void {
-    for (const lane of this.#kept) lane.place = null;
+    for (const session of this.#kept) session.endpoint = null;
     this.#kept.clear();
     this.#known.clear();
     this.owed = 0;
   }
 
   /** The way is replaced by another to the same backend, which tells of the ends instead. */
-  handOver(to: EndpointSessions): void {
-    for (const lane of this.#known) to.know(lane);
+  handOver(to: EndpointSessions<E>): void {
+    for (const session of this.#known) to.know(session);
     this.#known.clear();
   }
 }

@@ -3,7 +3,6 @@
  * there is no Link, and is tried again when it is lost. An address has as many ways as `links` says.
  */
 import { errorText } from '../../errors.ts';
-import type { Lane } from '../../session/lane.ts';
 import { Timeout } from '../../timer-wheel.ts';
 import type { Call } from '../call.ts';
 import type { ConnectCall } from '../connect-call.ts';
@@ -18,6 +17,7 @@ import { hint } from '../grpc/status.ts';
 import { UnaryCalls } from '../grpc/unary-calls.ts';
 import type { EndpointEvents, EndpointOptions, EndpointState } from './endpoint-parts.ts';
 import { EndpointSessions } from './endpoint-sessions.ts';
+import type { PooledSession } from './pooled-session.ts';
 import { EndpointHealth } from './endpoint-health.ts';
 
 /** How long a new link may take to say hello. */
@@ -29,7 +29,7 @@ export class Endpoint implements Left {
   readonly label: string;
   readonly index: number;
   weight: number;
-  readonly sessions = new EndpointSessions();
+  readonly sessions = new EndpointSessions<Endpoint>();
   /** As the backend said in its hello; '' where it did not. */
   instance = '';
   /** Owned by the balancer. */
@@ -141,21 +141,21 @@ export class Endpoint implements Left {
   // ---- its sessions -------------------------------------------------------------------------------------
 
   /** The session keeps to this way from now on. */
-  take(lane: Lane): void {
-    lane.place = this;
-    this.sessions.add(lane);
+  take(session: PooledSession<Endpoint>): void {
+    session.endpoint = this;
+    this.sessions.add(session);
     this.#wellbeing.tried();
   }
 
   /** The session may go elsewhere; it has nothing in flight. */
-  release(lane: Lane): void {
-    this.sessions.release(lane, !this.#leaving.isLeaving);
+  release(session: PooledSession<Endpoint>): void {
+    this.sessions.release(session, !this.#leaving.isLeaving);
   }
 
   #shed(heir: Endpoint | null = null): void {
     this.sessions.shed(
       () => !this.#leaving.isLeaving,
-      (lane) => heir?.take(lane),
+      (session) => heir?.take(session),
     );
   }
 

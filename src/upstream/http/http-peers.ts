@@ -1,0 +1,39 @@
+/** What an HTTP backend's upstream keeps of each session: its headers, and whether the backend knows it. */
+import type { ClosedSession } from '../../contract/facts.ts';
+import type { Lane, Peer } from '../../session/lane.ts';
+import { FactsCache } from '../facts-cache.ts';
+import type { HttpUpstream } from './http-upstream.ts';
+import type { Pairs, RequestHeaders } from './request-headers.ts';
+
+class HttpPeer implements Peer {
+  readonly headers: FactsCache<Pairs>;
+  /** The backend has had messages of it, and is told of its end. */
+  isKnown = false;
+  readonly #upstream: HttpUpstream;
+
+  constructor(upstream: HttpUpstream, headers: RequestHeaders) {
+    this.headers = new FactsCache(headers.ofSession);
+    this.#upstream = upstream;
+  }
+
+  forget(closed: ClosedSession): void {
+    if (this.isKnown) this.#upstream.tellClosed(closed);
+    this.isKnown = false;
+  }
+}
+
+export class HttpPeers {
+  readonly #upstream: HttpUpstream;
+  readonly #headers: RequestHeaders;
+
+  constructor(upstream: HttpUpstream, headers: RequestHeaders) {
+    this.#upstream = upstream;
+    this.#headers = headers;
+  }
+
+  of(lane: Lane): HttpPeer {
+    return lane.peer instanceof HttpPeer
+      ? lane.peer
+      : (lane.peer = new HttpPeer(this.#upstream, this.#headers));
+  }
+}

@@ -1,0 +1,18 @@
+/** One session at a backend that has several endpoints: which of them it keeps to. */
+import type { ClosedSession } from '../../contract/facts.ts';
+import type { Lane, Peer } from '../../session/lane.ts';
+
+export abstract class PooledSession<E> implements Peer {
+  /** null: none yet, or the one that it had is lost or left. */
+  endpoint: E | null = null;
+  readonly lane: Lane;
+  /** Of the session, and of the pool, when its endpoint was last chosen by its key. */
+  version = 0;
+  epoch = 0;
+
+  constructor(lane: Lane) {
+    this.lane = lane;
+  }
+
+  abstract forget(closed: ClosedSession): void;
+}
