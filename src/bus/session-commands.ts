@@ -18,7 +18,7 @@ import {
   type PushCount,
   type Target,
 } from '../contract/commands.ts';
-import { closeWords } from '../session/close-reason.ts';
+import { closeDetails } from '../session/close-reason.ts';
 import type { Perishable } from '../session/outbox.ts';
 import type { Registry } from '../session/registry.ts';
 import type { Session } from '../session/session.ts';
@@ -36,7 +36,7 @@ export type SessionCommandsEvents = {
   /** One push to one session: delivered, dropped or refused. */
   onPush(outcome: keyof PushCount, sessions: number): void;
   /** A push that some clients cannot be told, or that fits in no packet. */
-  onUnsayable(route: string, why: string): void;
+  onUnencodable(route: string, why: string): void;
 };
 
 export class SessionCommands {
@@ -136,8 +136,8 @@ export class SessionCommands {
 
   /** Closes the sessions, with a kick packet first where the close says so. Returns how many. */
   close(sessions: readonly Session[], close: Close): number {
-    const words = closeWords(close.reason, close.code, close.retryAfterMs);
-    for (const session of sessions) session.close(close.kick ? 'kick' : 'closed', words);
+    const details = closeDetails(close.reason, close.code, close.retryAfterMs);
+    for (const session of sessions) session.close(close.kick ? 'kick' : 'closed', details);
     return sessions.length;
   }
 
@@ -183,7 +183,7 @@ class Forms {
     const { route, body } = this.#push;
     const encoded = wire.push(route, body);
     if (!isFailure(encoded)) return encoded;
-    this.#events.onUnsayable(route, encoded.message);
+    this.#events.onUnencodable(route, encoded.message);
     return null;
   }
 }

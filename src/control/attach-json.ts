@@ -139,7 +139,7 @@ export class AttachJson {
       for (const { path, json: body } of bodies) putBody(read.message, path, body);
       return bytesOf(this.#frame, read.message);
     }
-    const why = `${where}: ${read.words}`;
+    const why = `${where}: ${read.problem}`;
     if (kind === undefined || id === null) throw new AttachJsonError(why);
     return kind === 'reply' || kind === 'connect' ? refusal(id, kind, why) : { id, kind, why };
   }
@@ -147,7 +147,7 @@ export class AttachJson {
   #read(json: Buffer): ReturnType<typeof readMessage> {
     const bytesMax = this.#convertBytesMax;
     const weight = weightOfJson(json, bytesMax);
-    if (weight > bytesMax) return { fields: null, words: tooMuchText('it', weight, bytesMax) };
+    if (weight > bytesMax) return { fields: null, problem: tooMuchText('it', weight, bytesMax) };
     return readMessage(this.#frame, json, {
       registry: this.#registry,
       ignoreUnknownFields: true,

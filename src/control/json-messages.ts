@@ -57,7 +57,10 @@ export class JsonMessages {
     this.#checkShape(json);
     const bytes = readJson(input, json, { registry: this.#registry });
     if (!(bytes instanceof Uint8Array))
-      throw new GatewayError('BAD_ARGUMENT', `the body is not a ${input.typeName}: ${bytes.words}`);
+      throw new GatewayError(
+        'BAD_ARGUMENT',
+        `the body is not a ${input.typeName}: ${bytes.problem}`,
+      );
     return this.#definitions[method]!.requestDeserialize(bytes);
   }
 

@@ -199,7 +199,7 @@ export class Relay implements CallEnd {
       const encoded = session.wire.answer(call.rawId, route, body, call.target.codec);
       if (isFailure(encoded)) {
         this.#host.onBadReply(call, encoded);
-        call.told = true;
+        call.reported = true;
         this.fail(call, encoded);
         return;
       }

@@ -55,12 +55,12 @@ function row(
 const WORDS_MAX = 256;
 
 /** What a backend said, cut to what is shown. */
-export function closeWords(text: string, code: number, retryAfterMs: number): CloseWords {
+export function closeDetails(text: string, code: number, retryAfterMs: number): CloseDetails {
   return { text: text.slice(0, WORDS_MAX).toWellFormed(), code, retryAfterMs };
 }
 
-/** A backend's own words for a close; they show in the kick body, the close frame and the log. */
-export type CloseWords = {
+/** A backend's own details of a close; they show in the kick body, the close frame and the log. */
+export type CloseDetails = {
   /** Empty: the reason's own. */
   readonly text: string;
   /** 0: the reason's own. Sent as `code` in the kick body. */
@@ -68,14 +68,17 @@ export type CloseWords = {
   readonly retryAfterMs: number;
 };
 
-export const NO_WORDS: CloseWords = { text: '', code: 0, retryAfterMs: 0 };
+export const NO_DETAILS: CloseDetails = { text: '', code: 0, retryAfterMs: 0 };
 
 /** The kick packet's body; null where the reason has none. Always a JSON object: JS clients parse it. */
-export function kickBody(reason: CloseReason, words: CloseWords): Record<string, unknown> | null {
+export function kickBody(
+  reason: CloseReason,
+  details: CloseDetails,
+): Record<string, unknown> | null {
   const standard = CLOSE_REASONS[reason].kick;
   if (standard === null) return null;
-  const body: Record<string, unknown> = { reason: words.text || standard };
-  if (words.code !== 0) body['code'] = words.code;
-  if (words.retryAfterMs > 0) body['retry_after_ms'] = words.retryAfterMs;
+  const body: Record<string, unknown> = { reason: details.text || standard };
+  if (details.code !== 0) body['code'] = details.code;
+  if (details.retryAfterMs > 0) body['retry_after_ms'] = details.retryAfterMs;
   return body;
 }

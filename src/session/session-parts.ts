@@ -5,7 +5,7 @@ import type { HandshakeRequest } from '../protocol/handshake.ts';
 import type { Message, MessageFault } from '../protocol/message.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import type { Connection } from '../transport/transport.ts';
-import type { CloseReason, CloseWords } from './close-reason.ts';
+import type { CloseReason, CloseDetails } from './close-reason.ts';
 import type { DeadlineLimits } from './deadlines.ts';
 import type { OutboxLimits } from './outbox.ts';
 import type { Outboxes } from './outboxes.ts';
@@ -41,7 +41,7 @@ export interface SessionHost {
   onUnreadable(session: Session, message: Message, fault: MessageFault | 'before_ack'): void;
   onDropped(session: Session, why: Drop): void;
   /** @param cause More than the reason says, for the log: the socket's error, what was wrong with a handshake. */
-  onClosed(session: Session, reason: CloseReason, words: CloseWords, cause: string): void;
+  onClosed(session: Session, reason: CloseReason, details: CloseDetails, cause: string): void;
 }
 
 export type SessionParts = {

@@ -12,9 +12,9 @@ import { Calls } from './calls.ts';
 import {
   CLOSE_REASONS,
   type CloseReason,
-  type CloseWords,
+  type CloseDetails,
   kickBody,
-  NO_WORDS,
+  NO_DETAILS,
 } from './close-reason.ts';
 import { Deadlines, type Watched } from './deadlines.ts';
 import { ReadGate } from './read-gate.ts';
@@ -112,12 +112,12 @@ export class Session
   onFault(fault: SocketFault, error: Error): void {
     if (this.#state === 'closed') return;
     this.connection.close(CLOSE_REASONS[fault].webSocketCode, fault);
-    this.#end(fault, NO_WORDS, error.message);
+    this.#end(fault, NO_DETAILS, error.message);
   }
 
   onClosed(error: Error | null): void {
     this.outbox.release();
-    this.#end(error === null ? 'client_closed' : 'connection_lost', NO_WORDS, error?.message);
+    this.#end(error === null ? 'client_closed' : 'connection_lost', NO_DETAILS, error?.message);
   }
 
   #onPacket(type: number, body: Buffer): void {
@@ -184,7 +184,7 @@ export class Session
   refuse(answer: Encoded | null, cause: string): void {
     if (this.#state === 'closed') return;
     if (answer !== null) this.connection.send([answer]);
-    this.close('handshake_refused', NO_WORDS, cause);
+    this.close('handshake_refused', NO_DETAILS, cause);
   }
 
   #activate(): void {
@@ -366,9 +366,9 @@ export class Session
   }
 
   /** Sends what waits, a kick packet where the reason has one, and closes. Harmless when closed. */
-  close(reason: CloseReason, words: CloseWords = NO_WORDS, cause = ''): void {
+  close(reason: CloseReason, details: CloseDetails = NO_DETAILS, cause = ''): void {
     if (this.#state === 'closed') return;
-    const kick = kickBody(reason, words);
+    const kick = kickBody(reason, details);
     // [protocol.md 3.4] Before the ack a client may not be sent a kick: it just sees the close.
     const encoded = kick === null || !this.#acked ? null : this.server.kick(kick);
     if (encoded !== null) this.outbox.put(encoded);
@@ -377,18 +377,18 @@ export class Session
       this.outbox.release();
     } else {
       if (this.#acked) this.outbox.flushLast();
-      this.connection.close(CLOSE_REASONS[reason].webSocketCode, words.text || reason);
+      this.connection.close(CLOSE_REASONS[reason].webSocketCode, details.text || reason);
     }
-    this.#end(reason, words, cause);
+    this.#end(reason, details, cause);
   }
 
-  #end(reason: CloseReason, words: CloseWords, cause = ''): void {
+  #end(reason: CloseReason, details: CloseDetails, cause = ''): void {
     if (this.#state === 'closed') return;
     this.#become('closed');
     this.#deadlines.stop();
     this.outbox.end();
     this.calls.end();
-    this.#host.onClosed(this, reason, words, cause);
+    this.#host.onClosed(this, reason, details, cause);
   }
 
   #become(next: State): void {

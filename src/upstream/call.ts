@@ -71,8 +71,8 @@ export class Call extends WheelEntry implements Queued, InFlight {
   idempotent = false;
   /** How often it was sent again. */
   retries = 0;
-  /** The log has been told why it fails. */
-  told = false;
+  /** Its failure has been logged already. */
+  reported = false;
 
   /** Set by the upstream: where the call waits, or its answer is awaited; null: nowhere. */
   pending: PendingCall | null = null;
@@ -153,7 +153,7 @@ export class CallPool {
     call.pendingId = 0;
     call.extended = false;
     call.retries = 0;
-    call.told = false;
+    call.reported = false;
     call.trace = null;
     this.#free.push(call);
   }

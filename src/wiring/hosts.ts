@@ -217,7 +217,7 @@ function failureTeller(
   return (call, why) => {
     const { target, route, upstream } = call;
     const { reason, detail, message } = why;
-    if (call.told || !isWorthALine(why)) return;
+    if (call.reported || !isWorthALine(why)) return;
     const left = throttle.allow(`${target.backendOrdinal} failed ${reason}`);
     if (left === null) return;
     const backend = backends[target.backendOrdinal];

@@ -31,7 +31,7 @@ export function makeSessionCommands(parts: SessionCommandsParts): SessionCommand
       metrics.add('pith_pushes_total', [outcome], sessions);
       if (outcome === 'delivered') fanout.observe(sessions);
     },
-    onUnsayable: (route, why) => {
+    onUnencodable: (route, why) => {
       const more = throttle.allow(route);
       if (more !== null)
         log.warn({ route, why, ...more }, 'push cannot be encoded for some clients');

@@ -57,7 +57,7 @@ export const TABLES: readonly Table[] = [
   { file: 'src/upstream/http/exchange.ts', constants: ['INTERIMS_MAX'] },
   { file: 'src/upstream/ipc/line-socket.ts', constants: ['LINES_PER_TURN'] },
   { file: 'src/upstream/method/descriptors.ts', constants: ['SCHEMA_BYTES_MAX', 'SCHEMA_FILES_MAX'] },
-  { file: 'src/upstream/method/json-fields.ts', constants: ['MISFITS_MAX'] },
+  { file: 'src/upstream/method/json-fields.ts', constants: ['FIELD_ERRORS_MAX'] },
   { file: 'src/upstream/method/schema-keeper.ts', constants: ['LOOK_EVERY_MS', 'REFLECT_EVERY_MS'] },
   { file: 'src/transport/http-refusal.ts', constants: ['HTTP_HEAD_BYTES_MAX'] },
   { file: 'src/telemetry/log.ts', constants: ['LOG_UNREAD_BYTES_MAX'] },

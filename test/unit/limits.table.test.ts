@@ -36,7 +36,7 @@ import { HTTP_CONNECTIONS_MAX, IDLE_MS } from '../../src/upstream/http/http-upst
 import * as ipc from '../../src/upstream/ipc/ipc-upstream.ts';
 import { PAYLOAD_DEPTH_MAX } from '../../src/upstream/ipc/json-text.ts';
 import { SCHEMA_BYTES_MAX, SCHEMA_FILES_MAX } from '../../src/upstream/method/descriptors.ts';
-import { MISFITS_MAX } from '../../src/upstream/method/json-fields.ts';
+import { FIELD_ERRORS_MAX } from '../../src/upstream/method/json-fields.ts';
 import { LOOK_EVERY_MS, REFLECT_EVERY_MS } from '../../src/upstream/method/schema-keeper.ts';
 import { LINES_PER_TURN } from '../../src/upstream/ipc/line-socket.ts';
 import * as nats from '../../src/upstream/nats/connection.ts';
@@ -105,7 +105,7 @@ const LIMITS: Readonly<Record<string, readonly Row[]>> = {
     [ATTACH_MESSAGE_BYTES_MAX, 64 * MIB, 'bytes of a message'],
   ],
   'a method': [
-    [MISFITS_MAX, 16, 'fields that are named as wrong'],
+    [FIELD_ERRORS_MAX, 16, 'fields that are named as wrong'],
     [SCHEMA_BYTES_MAX, 32 * MIB, 'bytes of a schema'],
     [SCHEMA_FILES_MAX, 10_000, 'files of a schema'],
     [LOOK_EVERY_MS, 5_000, 'ms between looks at its files'],

@@ -157,11 +157,11 @@ export class Exchange implements Dispatcher.DispatchHandler {
     const { url } = this.#where;
     const type = this.header('content-type');
     if (/^text\/event-stream\b/i.test(type)) {
-      const told = 'the backend answered with an event stream';
+      const message = 'the backend answered with an event stream';
       return badReply(
         'event-stream',
         `${url} answered with an event stream: one body is needed`,
-        told,
+        message,
       );
     }
     const encoding = this.header('content-encoding');

@@ -223,7 +223,7 @@ export class HttpUpstream implements Upstream, ExchangeEnd, PendingCall {
     if (this.#options.wheel.now() < call.deadline) return;
     const ms = Math.round(call.deadline - call.startedAt);
     const why = `no answer from ${this.#where.url} in ${ms} ms: ${LATE[phase]}`;
-    call.told = true;
+    call.reported = true;
     this.#report.trouble(`late ${phase}`, { route: call.route }, why);
   }
 
@@ -326,7 +326,7 @@ export class HttpUpstream implements Upstream, ExchangeEnd, PendingCall {
     if (status >= 500 || (!spoken && hint !== '')) {
       const { path } = this.#request(call);
       const said = `POST ${this.#where.url}${path} answered ${status}${hint}`;
-      call.told = true;
+      call.reported = true;
       this.#report.trouble(`status ${status}`, { route: call.route }, said);
     }
     return { failure: why, spoken };
@@ -342,10 +342,10 @@ export class HttpUpstream implements Upstream, ExchangeEnd, PendingCall {
     this.#over();
   }
 
-  #fail(call: Call, { kind, why, reason, told }: Trouble): void {
-    call.told = true;
+  #fail(call: Call, { kind, why, reason, message }: Trouble): void {
+    call.reported = true;
     this.#report.trouble(kind, { route: call.route }, why);
-    call.fail(failure(reason, told));
+    call.fail(failure(reason, message));
   }
 
   /** A connection is free: what waits longest gets it. */

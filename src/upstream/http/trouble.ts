@@ -4,7 +4,7 @@ import { errorText, type Reason } from '../../errors.ts';
 export type Trouble = {
   readonly reason: Reason;
   /** Shown to the client; undefined: the standard text. Names no address. */
-  readonly told: string | undefined;
+  readonly message: string | undefined;
   /** Names the kind of trouble in the log's rate; a small set. */
   readonly kind: string;
   /** For the log: what failed, and what to do. */
@@ -85,17 +85,17 @@ function broken(error: Error, { url }: Where, began: boolean): string {
   return `${url} closed the connection before it answered (${errorText(error)}); if it always does: does this port speak ${speech}?`;
 }
 
-/** An answer that is refused. `told` may be shown to the client. */
-export function badReply(kind: string, why: string, told?: string): Trouble {
-  return trouble('BAD_REPLY', { kind, why, told });
+/** An answer that is refused. `message` may be shown to the client. */
+export function badReply(kind: string, why: string, message?: string): Trouble {
+  return trouble('BAD_REPLY', { kind, why, message });
 }
 
 function trouble(
   reason: Reason,
-  facts: { kind: string; why: string; told?: string | undefined; away?: boolean },
+  facts: { kind: string; why: string; message?: string | undefined; away?: boolean },
 ): Trouble {
-  const { kind, why, told, away = false } = facts;
-  return { reason, told, kind, why, away };
+  const { kind, why, message, away = false } = facts;
+  return { reason, message, kind, why, away };
 }
 
 /** Several attempts, over IPv6 and IPv4, fail as one error. */

@@ -12,7 +12,7 @@ import {
 
 import { didYouMean } from '../../config/problem.ts';
 import { errorText } from '../../errors.ts';
-import { join, MISFITS_MAX } from './json-fields.ts';
+import { join, FIELD_ERRORS_MAX } from './json-fields.ts';
 
 /** Longer keys of a client are cut. */
 const KEY_MAX = 64;
@@ -41,7 +41,7 @@ export function tail(message: string): string {
 }
 
 /** All that is known to be wrong, in a line; '' for nothing. What is about no field stands for itself. */
-export function misfitWords(fields: Readonly<Record<string, string>>): string {
+export function fieldErrorsText(fields: Readonly<Record<string, string>>): string {
   return Object.entries(fields)
     .map(([path, what]) => (path === '' ? what : `${path}: ${what}`))
     .join(' · ');
@@ -116,7 +116,7 @@ class Search {
   }
 
   #isDone(): boolean {
-    return this.#looks > LOOKS_MAX || Object.keys(this.found).length >= MISFITS_MAX;
+    return this.#looks > LOOKS_MAX || Object.keys(this.found).length >= FIELD_ERRORS_MAX;
   }
 }
 

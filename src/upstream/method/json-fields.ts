@@ -8,7 +8,7 @@ import { type DescField, type DescMessage, type Registry, ScalarType } from '@bu
 import { doubleOf, isRawNumber, wholeOf } from '../../protocol/exact-json.ts';
 
 /** At most so many are said. */
-export const MISFITS_MAX = 16;
+export const FIELD_ERRORS_MAX = 16;
 /** Longer keys of a client are cut, and longer values. */
 const SHOWN_MAX = 64;
 
@@ -129,7 +129,7 @@ class Preparation {
         return this.#float(value, path);
       case 'bytes':
         if (typeof value !== 'string' || isBase64(value)) return value;
-        return this.#misfit(path, `${shown(value)} is no base64`);
+        return this.#fieldError(path, `${shown(value)} is no base64`);
       default:
         return isRawNumber(value) ? this.#free(value, path) : value;
     }
@@ -138,13 +138,13 @@ class Preparation {
   #wholeOrText(value: Value, path: string, is64: boolean): Value {
     if (isRawNumber(value)) return this.#whole(value.rawJSON, path, is64);
     if (typeof value !== 'string' || WHOLE.test(value)) return value;
-    if (!NUMBER.test(value)) return this.#misfit(path, `${shown(value)} is no number`);
+    if (!NUMBER.test(value)) return this.#fieldError(path, `${shown(value)} is no number`);
     return this.#whole(value, path, is64);
   }
 
   #whole(source: string, path: string, is64: boolean): Value {
     const whole = wholeOf(source);
-    if (whole === null) return this.#misfit(path, `${cut(source)} is no whole number`);
+    if (whole === null) return this.#fieldError(path, `${cut(source)} is no whole number`);
     return is64 ? whole : Number(whole);
   }
 
@@ -153,11 +153,11 @@ class Preparation {
     const source = isRawNumber(value) ? value.rawJSON : value;
     if (typeof source !== 'string') return value;
     if (!isRawNumber(value) && NO_NUMBERS.has(source)) return value;
-    if (!NUMBER.test(source)) return this.#misfit(path, `${shown(source)} is no number`);
+    if (!NUMBER.test(source)) return this.#fieldError(path, `${shown(source)} is no number`);
     const number = Number(source);
     const isLost = number === 0 && wholeOf(source) !== 0n;
     if (Number.isFinite(number) && !isLost) return number;
-    return this.#misfit(path, `${cut(source)} is out of range`);
+    return this.#fieldError(path, `${cut(source)} is out of range`);
   }
 
   /** JSON without a message of its own: its numbers are doubles, and its texts UTF-8. */
@@ -166,15 +166,18 @@ class Preparation {
       const number = doubleOf(json.rawJSON);
       if (number !== null) return number;
       const why = 'is more than a double holds here; write it as a string';
-      return this.#misfit(path, `${cut(json.rawJSON)} ${why}`);
+      return this.#fieldError(path, `${cut(json.rawJSON)} ${why}`);
     }
     if (typeof json === 'string')
-      return json.isWellFormed() ? json : this.#misfit(path, 'half a character, which is no UTF-8');
+      return json.isWellFormed()
+        ? json
+        : this.#fieldError(path, 'half a character, which is no UTF-8');
     if (Array.isArray(json)) {
       for (let i = 0; i < json.length; i++) json[i] = this.#free(json[i]!, `${path}[${i}]`);
     } else if (isObject(json)) {
       for (const key of Object.keys(json)) {
-        if (!key.isWellFormed()) this.#misfit(path, 'half a character in a key, which is no UTF-8');
+        if (!key.isWellFormed())
+          this.#fieldError(path, 'half a character in a key, which is no UTF-8');
         set(json, key, this.#free(json[key]!, join(path, key)));
       }
     }
@@ -201,21 +204,24 @@ class Preparation {
     const last = new Date(Date.UTC(2000 + (Number(year) % 400), Number(month), 0)).getUTCDate();
     const isDate = Number(month) >= 1 && Number(month) <= 12 && Number(day) <= last;
     if (isDate && Number(day) >= 1 && Number(hour) <= 23) return json;
-    return this.#misfit(path, `${shown(json)} is no date that there is`);
+    return this.#fieldError(path, `${shown(json)} is no date that there is`);
   }
 
   #duration(json: Value, path: string): Value {
     if (typeof json !== 'string') return isRawNumber(json) ? this.#free(json, path) : json;
     const [, seconds] = DURATION.exec(json) ?? [];
     if (seconds === undefined)
-      return this.#misfit(path, `${shown(json)} is no duration like "1.5s"; nine digits at most`);
+      return this.#fieldError(
+        path,
+        `${shown(json)} is no duration like "1.5s"; nine digits at most`,
+      );
     if (Math.abs(Number(seconds)) <= DURATION_SECONDS_MAX) return json;
-    return this.#misfit(path, `${shown(json)} is longer than ${DURATION_SECONDS_MAX}s`);
+    return this.#fieldError(path, `${shown(json)} is longer than ${DURATION_SECONDS_MAX}s`);
   }
 
   /** What stands there meanwhile is never used. */
-  #misfit(path: string, why: string): null {
-    if (Object.keys(this.#fieldErrors).length < MISFITS_MAX) this.#fieldErrors[path] ??= why;
+  #fieldError(path: string, why: string): null {
+    if (Object.keys(this.#fieldErrors).length < FIELD_ERRORS_MAX) this.#fieldErrors[path] ??= why;
     return null;
   }
 }

@@ -16,7 +16,7 @@ import { errorText } from '../../errors.ts';
 import { parseExact } from '../../protocol/exact-json.ts';
 import { repeatedKey } from '../../protocol/json-keys.ts';
 import { ready, type Value } from './json-fields.ts';
-import { fieldErrors, misfitWords, tail } from './field-errors.ts';
+import { fieldErrors, fieldErrorsText, tail } from './field-errors.ts';
 
 export type ReadOptions = Partial<JsonReadOptions> & { readonly registry: Registry };
 
@@ -25,13 +25,13 @@ export type Misread = {
   /** By their paths; null: it is about no field. */
   readonly fields: Readonly<Record<string, string>> | null;
   /** All of it in a line. */
-  readonly words: string;
+  readonly problem: string;
 };
 
 /** @param json UTF-8. */
 export function readJson(type: DescMessage, json: Buffer, options: ReadOptions): Buffer | Misread {
   const read = readMessage(type, json, options);
-  return 'words' in read ? read : bytesOf(type, read.message);
+  return 'problem' in read ? read : bytesOf(type, read.message);
 }
 
 /** The same, not yet in bytes. */
@@ -44,11 +44,11 @@ export function readMessage(
   try {
     value = parseExact(json.toString('utf8')) as Value;
   } catch (error) {
-    return { fields: null, words: errorText(error) };
+    return { fields: null, problem: errorText(error) };
   }
   const twice = repeatedKey(json);
   if (twice !== null)
-    return { fields: null, words: `duplicate object key ${JSON.stringify(twice)}` };
+    return { fields: null, problem: `duplicate object key ${JSON.stringify(twice)}` };
   const known = Object.create(null) as Record<string, string>;
   const prepared = ready(type, options.registry, value, known) as JsonValue;
   if (Object.keys(known).length > 0)
@@ -65,8 +65,8 @@ export function bytesOf(type: DescMessage, message: Message): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
-/** `words`: what the library says where no field is to blame. */
-function misread(found: Readonly<Record<string, string>>, words: string): Misread {
+/** `problem`: what the library says where no field is to blame. */
+function misread(found: Readonly<Record<string, string>>, problem: string): Misread {
   const isOfFields = Object.keys(found).some((path) => path !== '');
-  return { fields: isOfFields ? found : null, words: misfitWords(found) || words };
+  return { fields: isOfFields ? found : null, problem: fieldErrorsText(found) || problem };
 }

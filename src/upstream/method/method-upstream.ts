@@ -181,7 +181,7 @@ export class MethodUpstream implements Upstream {
     const { route, target } = call;
     const method = this.#methods.find(schema, target, route);
     if (method === null) {
-      call.told = true;
+      call.reported = true;
       this.#report.trouble('no method', { route }, () => noMethod(schema, target.method, route));
       return failure('NO_ROUTE', 'the backend has no method for this route');
     }
@@ -265,7 +265,7 @@ export class MethodUpstream implements Upstream {
       if (!(error instanceof AnswerError)) throw error;
       call.pending = null;
       address.failed();
-      this.#fail(call, failure('BAD_REPLY', error.told || undefined), 'bad reply', () => {
+      this.#fail(call, failure('BAD_REPLY', error.clientText || undefined), 'bad reply', () => {
         return `${method.path} answered what is no ${method.output.typeName}: ${error.message}`;
       });
       return null;
@@ -277,8 +277,8 @@ export class MethodUpstream implements Upstream {
     const failed = failureOfMethod(ended);
     if (FAULTS.has(failed.code)) address.failed();
     else address.answered();
-    call.told = !isSpoken(ended);
-    if (call.told)
+    call.reported = !isSpoken(ended);
+    if (call.reported)
       this.#report.trouble(`status ${ended.code}`, { route: call.route }, () => {
         return `${method.path} at ${address.label}: ${statusText(ended)}`;
       });
@@ -309,7 +309,7 @@ export class MethodUpstream implements Upstream {
   }
 
   #fail(call: Call, why: Failure, kind: string, text: () => string): void {
-    call.told = true;
+    call.reported = true;
     this.#report.trouble(kind, { route: call.route }, text);
     call.fail(why);
   }

@@ -36,12 +36,15 @@ export type JsonOptions = {
 
 /** An answer that cannot be written as JSON; the text is for the log. */
 export class AnswerError extends Error {
-  /** What the client is told too; '' for nothing. */
-  readonly told: string;
+  /** Shown to the client as well; '': the standard text. */
+  readonly clientText: string;
 
-  constructor(text: string, { told = '', cause }: { told?: string; cause?: unknown } = {}) {
+  constructor(
+    text: string,
+    { clientText = '', cause }: { clientText?: string; cause?: unknown } = {},
+  ) {
     super(text, { cause });
-    this.told = told;
+    this.clientText = clientText;
   }
 }
 
@@ -71,10 +74,10 @@ export class Transcoder {
       recursionLimit: JSON_DEPTH_MAX,
     });
     if (message instanceof Uint8Array) return message;
-    const { fields, words } = message;
-    // The first is said in words, all of them are among the fields.
+    const { fields, problem } = message;
+    // `problem` names the first; `fields` has all of them.
     const [path = ''] = Object.keys(fields ?? {});
-    const what = fields === null ? words : `${path}: ${fields[path]}`;
+    const what = fields === null ? problem : `${path}: ${fields[path]}`;
     return { ...failure('BAD_BODY', `the body does not fit: ${what}`), fields };
   }
 
@@ -86,7 +89,7 @@ export class Transcoder {
     const weight = weightOf(type, bytes, { defaults, bytesMax });
     if (weight > bytesMax) {
       const text = tooMuchText('the answer', weight, bytesMax);
-      throw new AnswerError(text, { told: text });
+      throw new AnswerError(text, { clientText: text });
     }
     try {
       const json = toJson(type, fromBinary(type, bytes), {

@@ -206,7 +206,7 @@ export class NatsUpstream implements Upstream, PendingCall {
   cancel(call: Call): void {
     if (this.#answers.calls.remove(call)) {
       if (call.deadline <= this.#wheel.now()) {
-        call.told = true;
+        call.reported = true;
         this.#trouble('late', this.subjectOf(call), 'the backend did not answer in time');
       }
       return;
@@ -263,7 +263,7 @@ export class NatsUpstream implements Upstream, PendingCall {
       return;
     }
     this.#nobodyAt = this.#wheel.now();
-    call.told = true;
+    call.reported = true;
     this.#trouble('nobody', this.subjectOf(call), 'nobody subscribes to this subject');
     call.fail(failure('BACKEND_AWAY'));
   }
@@ -288,7 +288,7 @@ export class NatsUpstream implements Upstream, PendingCall {
       };
     } catch (error) {
       if (!(error instanceof HeaderError)) throw error;
-      call.told = true;
+      call.reported = true;
       this.#trouble('answer', this.subjectOf(call), error.message);
       call.fail(failure('BAD_REPLY', error.message));
       return;

@@ -62,7 +62,7 @@ function stage({ asks = true, ...rules }: Choice = {}) {
     remove: () => {},
   });
   const limits = { dataBytesMax: 200, groupsMax: 3 };
-  const events = { onPush: () => {}, onUnsayable: () => {} };
+  const events = { onPush: () => {}, onUnencodable: () => {} };
   const auth = new ConnectAuth({
     ...{ clientRules: [], needsKey: false, ...rules },
     asked: asks ? { upstream: backend, ordinal: 0 } : null,

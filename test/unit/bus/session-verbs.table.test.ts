@@ -15,7 +15,7 @@ function setUp() {
   const limits = { dataBytesMax: 1_024, groupsMax: 8 };
   const sessionCommands = new SessionCommands(registry, limits, world.wheel, {
     onPush() {},
-    onUnsayable() {},
+    onUnencodable() {},
   });
   const client = activate({ world, n: 7 });
   const { session } = client;

@@ -2,7 +2,11 @@
 import { describe, expect, test } from 'vitest';
 
 import { encodeResponse } from '../../../src/protocol/message.ts';
-import { CLOSE_REASONS, type CloseReason, closeWords } from '../../../src/session/close-reason.ts';
+import {
+  CLOSE_REASONS,
+  type CloseReason,
+  closeDetails,
+} from '../../../src/session/close-reason.ts';
 import { ACK, activate, connect, HANDSHAKE } from './support.ts';
 
 type Row = readonly [
@@ -88,7 +92,7 @@ describe('a session that ends', () => {
 });
 
 test("a backend's words for a close are cut at 256 characters", () => {
-  expect(closeWords('x'.repeat(300), 7, 5)).toEqual({
+  expect(closeDetails('x'.repeat(300), 7, 5)).toEqual({
     text: 'x'.repeat(256),
     code: 7,
     retryAfterMs: 5,

@@ -3,7 +3,7 @@ import { PomeloDialect } from '../../../src/dialect/pomelo.ts';
 import type { Dialect } from '../../../src/dialect/wire.ts';
 import { decodeMessage, encodeRequest, Message, rawIdOf } from '../../../src/protocol/message.ts';
 import { type Encoded, packetOffset, PacketType } from '../../../src/protocol/packet.ts';
-import type { CloseReason, CloseWords } from '../../../src/session/close-reason.ts';
+import type { CloseReason, CloseDetails } from '../../../src/session/close-reason.ts';
 import { Outboxes } from '../../../src/session/outboxes.ts';
 import { Session } from '../../../src/session/session.ts';
 import type { SessionHost, SessionLimits } from '../../../src/session/session-parts.ts';
@@ -103,7 +103,7 @@ export const LIMITS: SessionLimits = {
   outbox: { bytesMax: 65_536, dropAfterMs: 1_000 },
 };
 
-export type Ended = { reason: CloseReason; words: CloseWords; cause: string };
+export type Ended = { reason: CloseReason; words: CloseDetails; cause: string };
 
 /** A host that lets everybody in and writes down what it is told. */
 export class RecordingHost implements SessionHost {
@@ -142,7 +142,7 @@ export class RecordingHost implements SessionHost {
     this.drops.push(why);
   }
 
-  onClosed(_session: Session, reason: CloseReason, words: CloseWords, cause: string): void {
+  onClosed(_session: Session, reason: CloseReason, words: CloseDetails, cause: string): void {
     this.ended.push({ reason, words, cause });
   }
 }
