@@ -9,6 +9,9 @@ import { Gathered } from '../gathered.ts';
 export const ANSWER_BYTES_MAX = 8 * 1024 * 1024;
 /** As much of a refusal's text as goes into a log line. */
 const REFUSAL_CHARS_MAX = 200;
+/** After a failure the agent is asked again within the first of these, and within the second in the end. */
+export const AGAIN_MS_MIN = 500;
+export const AGAIN_MS_MAX = 30_000;
 /** A host that is gone without a word is noticed after some of these. */
 const TCP_KEEP_ALIVE_MS = 15_000;
 

@@ -4,8 +4,15 @@
  */
 import { type CancelTimer, type Clock, within } from '../clock.ts';
 import { errorText } from '../errors.ts';
-import { type Answer, type Ask, type ConsulAgent, refusalOf } from './agent.ts';
-import { Backoff } from './backoff.ts';
+import {
+  AGAIN_MS_MAX,
+  AGAIN_MS_MIN,
+  type Answer,
+  type Ask,
+  type ConsulAgent,
+  refusalOf,
+} from './agent.ts';
+import { Backoff } from '../backoff.ts';
 import { checkIdOf, type ServiceFacts, serviceEntry, TTL_MS } from './service-entry.ts';
 
 /** How often it looks; a ttl check is renewed as often. */
@@ -40,7 +47,7 @@ export class Registration {
   readonly #facts: ServiceFacts;
   readonly #notReady: () => readonly string[];
   readonly #events: RegistrationEvents;
-  readonly #backoff = new Backoff();
+  readonly #backoff = new Backoff(AGAIN_MS_MIN, AGAIN_MS_MAX);
   #cancelTimer: CancelTimer = () => {};
   /** The look that is under way, or the last one. */
   #look: Promise<void> = Promise.resolve();

@@ -6,8 +6,8 @@ import { inBackground } from '../background.ts';
 import type { CancelTimer, Clock } from '../clock.ts';
 import type { ConsulService } from '../config/consul-service.ts';
 import { errorText } from '../errors.ts';
-import { type ConsulAgent, refusalOf } from './agent.ts';
-import { Backoff } from './backoff.ts';
+import { AGAIN_MS_MAX, AGAIN_MS_MIN, type ConsulAgent, refusalOf } from './agent.ts';
+import { Backoff } from '../backoff.ts';
 import { type Instances, readInstances } from './instances.ts';
 
 /** How long the agent may hold a query. [Consul: at most 10 minutes] */
@@ -31,7 +31,7 @@ export class ServiceWatch {
   readonly #clock: Clock;
   readonly #path: string;
   readonly #events: WatchEvents;
-  readonly #backoff: Backoff;
+  readonly #backoff = new Backoff(AGAIN_MS_MIN, AGAIN_MS_MAX);
   readonly #stop = new AbortController();
   #cancelTimer: CancelTimer = () => {};
   /** 0: answered at once. */
@@ -43,7 +43,6 @@ export class ServiceWatch {
     this.#clock = clock;
     this.#path = pathOf(service);
     this.#events = events;
-    this.#backoff = new Backoff();
   }
 
   start(): void {

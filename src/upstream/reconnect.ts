@@ -1,4 +1,5 @@
 /** When a connection that is lost, or could not be made, is tried again: soon at first, then less and less often. */
+import { Backoff } from '../backoff.ts';
 import { Timeout, type TimerWheel } from '../timer-wheel.ts';
 
 export const RETRY_MS_MIN = 100;
@@ -9,7 +10,7 @@ const STABLE_MS = 1_000;
 export class Reconnect {
   readonly #wheel: TimerWheel;
   readonly #again: Timeout;
-  #ms = RETRY_MS_MIN;
+  readonly #backoff = new Backoff(RETRY_MS_MIN, RETRY_MS_MAX);
   /** On the monotonic clock; null: there is no connection. */
   #upSince: number | null = null;
 
@@ -27,10 +28,9 @@ export class Reconnect {
   /** It is lost, or could not be made. */
   later(): void {
     if (this.#upSince !== null && this.#wheel.now() - this.#upSince >= STABLE_MS)
-      this.#ms = RETRY_MS_MIN;
+      this.#backoff.reset();
     this.#upSince = null;
-    this.#wheel.set(this.#again, this.#ms * (0.75 + 0.5 * Math.random()));
-    this.#ms = Math.min(this.#ms * 2, RETRY_MS_MAX);
+    this.#wheel.set(this.#again, this.#backoff.next());
   }
 
   /** Nothing is wrong, but it is worth another try. */

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 
 import { ANSWER_BYTES_MAX, ConsulAgent } from '../../src/discovery/agent.ts';
-import { BACKOFF_CAP_MS } from '../../src/discovery/backoff.ts';
+import { AGAIN_MS_MAX } from '../../src/discovery/agent.ts';
 import { ConsulResolver, EMPTY_HOLD_MS, FIRST_ANSWER_MS } from '../../src/discovery/resolver.ts';
 import { PAUSE_MS } from '../../src/discovery/watch.ts';
 import { ConsulDouble, type Say, healthy } from '../support/consul-double.ts';
@@ -14,7 +14,7 @@ const ONE = healthy('10.0.0.1', 9000);
 const TWO = healthy('10.0.0.2', 9000, 5);
 
 const isPause = (ms: number): boolean => ms <= 2 * PAUSE_MS;
-const isBackoff = (ms: number): boolean => ms <= BACKOFF_CAP_MS && ms !== FIRST_ANSWER_MS;
+const isBackoff = (ms: number): boolean => ms <= AGAIN_MS_MAX && ms !== FIRST_ANSWER_MS;
 
 /** A resolver of the service `chat`, and what it said. */
 class Stage implements AsyncDisposable {

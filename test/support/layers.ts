@@ -16,7 +16,7 @@ import { findImports } from './syntax.ts';
 export type Rules = Readonly<Record<string, readonly string[]>>;
 
 /** Importable from everywhere, except from each other. */
-const FOR_ALL = ['errors.ts', 'clock.ts', 'background.ts', 'gathered.ts'];
+const FOR_ALL = ['errors.ts', 'clock.ts', 'background.ts', 'backoff.ts', 'gathered.ts'];
 
 /** Where a run begins: `*` leaves these out. */
 const ENTRY = ['main.ts', 'gateway.ts', 'wiring/', 'cli/'];
@@ -42,6 +42,7 @@ export const RULES: Rules = {
   'errors.ts':      [],
   'clock.ts':       [],
   'background.ts':  [],
+  'backoff.ts':     [],
   'gathered.ts':    [],
   'timer-wheel.ts': ['clock.ts'],
   'gen/':           ['@bufbuild/protobuf', 'protobufjs', 'long', 'type @grpc/grpc-js', 'type @grpc/proto-loader'],

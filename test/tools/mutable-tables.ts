@@ -53,6 +53,7 @@ export const TABLES: readonly Table[] = [
   { file: 'src/upstream/grpc/grpc-upstream.ts', constants: ['EXTEND_MS_MAX'] },
   { file: 'src/upstream/pool/rebalance.ts', constants: ['MOVES_PER_SECOND'] },
   { file: 'src/upstream/pool/resolver.ts', constants: ['RESOLVE_EVERY_MS', 'RESOLVE_SOON_MS'] },
+  { file: 'src/discovery/agent.ts', constants: ['AGAIN_MS_MIN', 'AGAIN_MS_MAX'] },
   { file: 'src/upstream/reconnect.ts', constants: ['RETRY_MS_MIN', 'RETRY_MS_MAX'] },
   { file: 'src/upstream/http/exchange.ts', constants: ['INTERIMS_MAX'] },
   { file: 'src/upstream/ipc/line-socket.ts', constants: ['LINES_PER_TURN'] },

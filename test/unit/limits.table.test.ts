@@ -41,6 +41,7 @@ import { LOOK_EVERY_MS, REFLECT_EVERY_MS } from '../../src/upstream/method/schem
 import { LINES_PER_TURN } from '../../src/upstream/ipc/line-socket.ts';
 import * as nats from '../../src/upstream/nats/connection.ts';
 import { SUBJECT_BYTES_MAX } from '../../src/upstream/nats/subjects.ts';
+import { AGAIN_MS_MAX, AGAIN_MS_MIN } from '../../src/discovery/agent.ts';
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../../src/upstream/reconnect.ts';
 import { HEADER_BYTES_MAX, HEADER_LINES_MAX } from '../../src/upstream/nats/header-block.ts';
 
@@ -97,6 +98,10 @@ const LIMITS: Readonly<Record<string, readonly Row[]>> = {
     [RESOLVE_SOON_MS, 1_000, 'ms to the next look when an address is lost'],
     [RETRY_MS_MIN, 100, 'ms to the first attempt to connect again'],
     [RETRY_MS_MAX, 5_000, 'ms to the last'],
+  ],
+  Consul: [
+    [AGAIN_MS_MIN, 500, 'ms at most to the first question after a failure'],
+    [AGAIN_MS_MAX, 30_000, 'ms at most to the last'],
   ],
   'dial-in': [
     [ATTACHED_MAX, 64, 'processes of one backend'],

@@ -12,6 +12,7 @@ import {
   type SubscriptionOptions,
 } from 'nats';
 
+import { Backoff } from '../../backoff.ts';
 import { inBackground } from '../../background.ts';
 import { type Clock, sleep } from '../../clock.ts';
 import { errorText, GatewayError } from '../../errors.ts';
@@ -38,7 +39,7 @@ export const SAFE_SERVER_VERSION = '2.12.7';
 export const NATS_UNSENT_BYTES_MAX = 16 * 1024 * 1024;
 /** Beyond so many of them requests wait with us, where they can be taken back when their time is up. */
 export const NATS_AHEAD_BYTES_MAX = 1024 * 1024;
-/** Between one try and the next: up to this, doubled each time up to the cap. */
+/** Between one try and the next at first, and at most. */
 const AGAIN_MS = 250;
 const AGAIN_MS_MAX = 2_000;
 /** A connection that was there for less is no success: the next try waits longer. */
@@ -66,7 +67,7 @@ export class NatsConnector {
   #up = false;
   #everUp = false;
   #closing = false;
-  #failures = 0;
+  readonly #backoff = new Backoff(AGAIN_MS, AGAIN_MS_MAX);
 
   constructor(options: NatsOptions, events: NatsEvents) {
     this.#options = options;
@@ -158,10 +159,7 @@ export class NatsConnector {
       } catch (error) {
         if (!this.#closing) this.#events.onRefused(reasonOf(error));
       }
-      const mostMs = Math.min(AGAIN_MS_MAX, AGAIN_MS * 2 ** Math.min(this.#failures++, 16));
-      // Half of it at least, after the first: a crowd of gateways must not come back at once.
-      const leastMs = this.#failures === 1 ? 0 : mostMs / 2;
-      await sleep(this.#options.clock, leastMs + (mostMs - leastMs) * Math.random());
+      await sleep(this.#options.clock, this.#backoff.next());
     }
   }
 
@@ -192,7 +190,7 @@ export class NatsConnector {
       // What waits for a round trip is told, and the socket let go, however the connection ended.
       nc.protocol.resetOutbound();
       nc.protocol.transport.discard();
-      if (clock.now() - upAt > STEADY_MS) this.#failures = 0;
+      if (clock.now() - upAt > STEADY_MS) this.#backoff.reset();
     }
   }
 

@@ -64,7 +64,7 @@ export function saysNobody(message: Msg): boolean {
 /** What the client library keeps of a message; its own reading of the headers takes quadratic time. */
 type Inside = { readonly _msg: { readonly hdr: number }; readonly _rdata: Uint8Array };
 
-/** Guarded by test/integration/nats-headers.test.ts. */
+/** Guarded by test/integration/nats-replies.test.ts. */
 function blockOf(message: Msg): Buffer | null {
   const { _msg, _rdata } = message as unknown as Inside;
   if (_msg.hdr <= 0) return null;
