@@ -83,7 +83,7 @@ describe('reflection', () => {
     ))
       expect(text).toContain(comment!);
     expect(await grpcurl(gateway, ['describe', 'pith.v1.Control.Push'])).toContain(
-      'says what became of it',
+      'Sends one push and returns its result.',
     );
   });
 

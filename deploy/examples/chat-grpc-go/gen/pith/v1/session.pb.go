@@ -26,7 +26,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// How far a target reaches: sessions of the whole fleet, or only those of the gateway that is asked.
+// How far a target reaches: sessions of the whole fleet, or only those of the called gateway.
 type Scope int32
 
 const (
@@ -73,8 +73,8 @@ func (Scope) EnumDescriptor() ([]byte, []int) {
 	return file_pith_v1_session_proto_rawDescGZIP(), []int{0}
 }
 
-// What may happen to a push whose client reads too slowly: it must go out, it may be dropped, or only the newest
-// of its latest_key matters.
+// What may happen to a push whose client reads too slowly: it must be sent, it may be dropped, or only the newest
+// push with its latest_key matters.
 type Delivery int32
 
 const (
@@ -124,16 +124,16 @@ func (Delivery) EnumDescriptor() ([]byte, []int) {
 	return file_pith_v1_session_proto_rawDescGZIP(), []int{1}
 }
 
-// One handshaken client connection. It dies with the connection.
+// A client connection after its handshake. It ends with the connection.
 type Session struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// "<gateway>.<n>": unique for ever, no credential; the gateway part says where it lives.
+	// "<gateway>.<n>": unique forever, and not a credential; the first part is the gateway that holds it.
 	Sid string `protobuf:"bytes,1,opt,name=sid,proto3" json:"sid,omitempty"`
 	// "" until bound.
 	Uid string `protobuf:"bytes,2,opt,name=uid,proto3" json:"uid,omitempty"`
 	// Id of the gateway that holds the connection.
 	Gateway string `protobuf:"bytes,3,opt,name=gateway,proto3" json:"gateway,omitempty"`
-	// The client's address, after trusted proxies.
+	// The client's address; behind trusted proxies, the one that they report.
 	RemoteIp string `protobuf:"bytes,4,opt,name=remote_ip,json=remoteIp,proto3" json:"remote_ip,omitempty"`
 	// Handshake sys.type, at most 64 bytes.
 	ClientType string `protobuf:"bytes,5,opt,name=client_type,json=clientType,proto3" json:"client_type,omitempty"`
@@ -268,7 +268,7 @@ func (x *Session) GetDialect() string {
 	return ""
 }
 
-// A body in the form that is handy for the caller; exactly one is set.
+// A body in whichever form suits the sender; exactly one is set.
 type Body struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Content:
@@ -350,7 +350,7 @@ type isBody_Content interface {
 }
 
 type Body_Bytes struct {
-	// As it goes to the client, or as it came.
+	// As it goes to the client, or as it came from there.
 	Bytes []byte `protobuf:"bytes,1,opt,name=bytes,proto3,oneof"`
 }
 
@@ -370,22 +370,23 @@ func (*Body_Json) isBody_Content() {}
 
 func (*Body_Text) isBody_Content() {}
 
-// Why a request failed, as the client is told. Transport status stays OK for these.
+// Why a request failed, as the client sees it. The status of the transport stays OK.
 type Error struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Number in the Pomelo body, 400 to 599, or the application's own; 0: 500.
+	// `code` of the Pomelo body: 400 to 599, or the application's own; 0: 500.
 	Code int32 `protobuf:"varint,1,opt,name=code,proto3" json:"code,omitempty"`
-	// UPPER_SNAKE; "": that of the code, as FORBIDDEN for 403.
+	// UPPER_SNAKE; "": the reason that belongs to the code, e.g. FORBIDDEN for 403.
 	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	// For people, at most 1,024 characters; may be empty.
 	Message string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
-	// When trying again makes sense; absent: not said.
+	// When a retry makes sense; absent: unknown.
 	RetryAfter *durationpb.Duration `protobuf:"bytes,4,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
-	// Path of a bad field → what is wrong.
+	// Path of a bad field → what is wrong with it.
 	Fields map[string]string `protobuf:"bytes,5,rep,name=fields,proto3" json:"fields,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// JSON with a `code` is sent to the client as it is, instead of the standard error; JSON without one fills the
-	// standard error with its reason, msg, retry_after_ms and fields. Other bytes go as they are where bytes pass: on
-	// routes with codec raw or protobuf, and to clients that read protobuf; elsewhere they are left out.
+	// JSON with a `code` goes to the client unchanged, instead of the standard error. The reason, msg, retry_after_ms
+	// and fields of JSON without a `code` go into the standard error. Other bytes go to the client unchanged where the
+	// gateway does not look into bodies: on routes with codec raw or protobuf, and to clients that read protobuf.
+	// Elsewhere they are omitted.
 	Body          *Body `protobuf:"bytes,6,opt,name=body,proto3" json:"body,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -463,18 +464,18 @@ func (x *Error) GetBody() *Body {
 	return nil
 }
 
-// Changes to a session that ride on a reply, or come as verbs. Applied all or nothing, before the reply is sent.
+// Changes to a session, in a reply or in a verb. Applied all or nothing, before the answer is sent.
 type Patch struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Bind; "" unbinds.
+	// Binds the session to this uid; "" unbinds it.
 	Uid *string `protobuf:"bytes,1,opt,name=uid,proto3,oneof" json:"uid,omitempty"`
 	// Key → value; null deletes.
 	Set *structpb.Struct `protobuf:"bytes,2,opt,name=set,proto3" json:"set,omitempty"`
-	// Groups to be in.
+	// Groups to join.
 	Join []string `protobuf:"bytes,3,rep,name=join,proto3" json:"join,omitempty"`
-	// Groups to be out of.
+	// Groups to leave.
 	Leave []string `protobuf:"bytes,4,rep,name=leave,proto3" json:"leave,omitempty"`
-	// 0: whatever the version is; else refused unless equal.
+	// 0: any version; otherwise refused unless the session has this version.
 	IfVersion     uint64 `protobuf:"varint,5,opt,name=if_version,json=ifVersion,proto3" json:"if_version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -545,16 +546,16 @@ func (x *Patch) GetIfVersion() uint64 {
 	return 0
 }
 
-// How to end a connection: the reason that is logged and counted, and whether the client is told by a kick.
+// How to end a connection.
 type Close struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Shown to the client (kick body) and in log and metric; empty: "kick" with a kick, "closed" without.
+	// In the body of the kick, in the log and in metrics; empty: "kick" with a kick, "closed" without.
 	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
-	// 0: the default of the reason.
+	// 0: the default code of the reason.
 	Code int32 `protobuf:"varint,2,opt,name=code,proto3" json:"code,omitempty"`
-	// Send a kick packet first; stock clients then don't come back.
+	// Send a kick packet first; stock clients then do not reconnect.
 	Kick bool `protobuf:"varint,3,opt,name=kick,proto3" json:"kick,omitempty"`
-	// When coming back makes sense; absent: not said.
+	// When reconnecting makes sense; absent: unknown.
 	RetryAfter    *durationpb.Duration `protobuf:"bytes,4,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -618,9 +619,9 @@ func (x *Close) GetRetryAfter() *durationpb.Duration {
 	return nil
 }
 
-// Who gets it. sids, uids, groups and all are united, then except_* are taken away, then `where` must hold.
-// Absent, or naming nobody: in ListSessions and Watch everybody (where and except apply); in a Push inside a Reply
-// the requesting session; anywhere else INVALID_ARGUMENT. `where` alone needs all: true.
+// Which sessions are meant: the union of sids, uids, groups and all, without except_*, and only those that match
+// `where`. An absent or empty target means: in ListSessions and Watch, every session (where and except still apply);
+// in a Push inside a Reply, the requesting session; anywhere else it is INVALID_ARGUMENT. `where` alone needs all: true.
 type Target struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Sids       []string               `protobuf:"bytes,1,rep,name=sids,proto3" json:"sids,omitempty"`
@@ -629,7 +630,7 @@ type Target struct {
 	All        bool                   `protobuf:"varint,4,opt,name=all,proto3" json:"all,omitempty"`
 	ExceptSids []string               `protobuf:"bytes,5,rep,name=except_sids,json=exceptSids,proto3" json:"except_sids,omitempty"`
 	ExceptUids []string               `protobuf:"bytes,6,rep,name=except_uids,json=exceptUids,proto3" json:"except_uids,omitempty"`
-	// Session data keys and the values that they must equal.
+	// Session data keys, and the values that they must equal.
 	Where         *structpb.Struct `protobuf:"bytes,7,opt,name=where,proto3" json:"where,omitempty"`
 	Scope         Scope            `protobuf:"varint,8,opt,name=scope,proto3,enum=pith.v1.Scope" json:"scope,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -722,20 +723,20 @@ func (x *Target) GetScope() Scope {
 	return Scope_SCOPE_FLEET
 }
 
-// A message that no client asked for. At most once: a client that is away misses it.
+// A message that no client asked for. Delivered at most once: a client that is offline misses it.
 type Push struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Absent inside a Reply: the requesting session.
 	Target *Target `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
-	// What the client listens to, e.g. "onChat"; at most 127 bytes.
+	// The route that the client listens to, e.g. "onChat"; at most 127 bytes.
 	Route    string   `protobuf:"bytes,2,opt,name=route,proto3" json:"route,omitempty"`
 	Body     *Body    `protobuf:"bytes,3,opt,name=body,proto3" json:"body,omitempty"`
 	Delivery Delivery `protobuf:"varint,4,opt,name=delivery,proto3,enum=pith.v1.Delivery" json:"delivery,omitempty"`
 	// With DELIVERY_LATEST: only the newest unsent push of this key is kept. At most 256 bytes.
 	LatestKey string `protobuf:"bytes,5,opt,name=latest_key,json=latestKey,proto3" json:"latest_key,omitempty"`
-	// Dropped if still unsent by then; absent: never.
+	// Dropped if it is still unsent after this time; absent: never.
 	ExpiresIn *durationpb.Duration `protobuf:"bytes,6,opt,name=expires_in,json=expiresIn,proto3" json:"expires_in,omitempty"`
-	// Inside a Reply: after the answer instead of before it.
+	// Inside a Reply: sent after the answer instead of before it.
 	AfterReply    bool `protobuf:"varint,7,opt,name=after_reply,json=afterReply,proto3" json:"after_reply,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -820,7 +821,7 @@ func (x *Push) GetAfterReply() bool {
 	return false
 }
 
-// Many pushes in one message, for one gateway.
+// Many pushes in one message, for one gateway: at most 1,000.
 type PushBatch struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Pushes        []*Push                `protobuf:"bytes,1,rep,name=pushes,proto3" json:"pushes,omitempty"`
@@ -865,20 +866,20 @@ func (x *PushBatch) GetPushes() []*Push {
 	return nil
 }
 
-// What became of a push. `delivered` means taken into the outbox of an active session.
+// The result of a push. `delivered` means accepted into the outbox of an active session.
 type PushResult struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Delivered uint32                 `protobuf:"varint,1,opt,name=delivered,proto3" json:"delivered,omitempty"`
 	Dropped   uint32                 `protobuf:"varint,2,opt,name=dropped,proto3" json:"dropped,omitempty"`
 	Refused   uint32                 `protobuf:"varint,3,opt,name=refused,proto3" json:"refused,omitempty"`
-	// How many answered.
+	// How many gateways answered.
 	Gateways uint32 `protobuf:"varint,4,opt,name=gateways,proto3" json:"gateways,omitempty"`
-	// Nobody online; at most 1,000 are named.
+	// Uids of which no session is online; at most 1,000 are listed.
 	UnknownUids []string `protobuf:"bytes,5,rep,name=unknown_uids,json=unknownUids,proto3" json:"unknown_uids,omitempty"`
 	UnknownSids []string `protobuf:"bytes,6,rep,name=unknown_sids,json=unknownSids,proto3" json:"unknown_sids,omitempty"`
-	// Known, but did not answer in time: their counts are missing.
+	// Known gateways that did not answer in time: their counts are missing.
 	SilentGateways []string `protobuf:"bytes,7,rep,name=silent_gateways,json=silentGateways,proto3" json:"silent_gateways,omitempty"`
-	// On a Link: why it was refused, and has gone to nobody. Control says it in its status.
+	// On a Link: why the push was refused and delivered to no one. Control uses its status for that.
 	Error         *Error `protobuf:"bytes,8,opt,name=error,proto3" json:"error,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
