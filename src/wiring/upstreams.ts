@@ -13,7 +13,7 @@ import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import { BackendReport } from '../upstream/backend-report.ts';
-import { type BackendTls, credentialsOf } from '../upstream/grpc/connection.ts';
+import { type BackendTls, credentialsOf } from '../upstream/grpc-client/connection.ts';
 import { DialInUpstream } from '../upstream/dial-in/dial-in-upstream.ts';
 import { GrpcUpstream } from '../upstream/grpc/grpc-upstream.ts';
 import { HttpUpstream } from '../upstream/http/http-upstream.ts';

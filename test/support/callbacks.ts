@@ -51,7 +51,7 @@ export const CALLBACK_TYPES: readonly string[] = [
   'Watched',
   'WebEvents',
   'WireEvents',
-  'in place: upstream/grpc/connection.ts',
+  'in place: upstream/grpc-client/connection.ts',
 ];
 
 /** What is wrong with the callbacks of the files under `root`, or with `allowed`; one line for each. */

@@ -161,7 +161,7 @@ describe('the check allows', () => {
     ['session/session.ts', '../transport/transport.ts'],
     ['session/session.ts', '../telemetry/metrics.ts'],
     ['upstream/grpc/channel.ts', '../upstream.ts'],
-    ['upstream/grpc/channel.ts', 'node:dns/promises'],
+    ['upstream/pool/resolver.ts', 'node:dns/promises'],
     ['upstream/nats/call.ts', 'nats'],
     ['relay/relay.ts', '../upstream/call-pool.ts'],
     ['bus/reply-bus.ts', '../upstream/nats/connection.ts'],

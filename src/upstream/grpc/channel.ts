@@ -1,13 +1,13 @@
 /** One gRPC channel to one address: opens a Link, makes Handle, Connect and Closed calls, all in raw bytes. */
 import {
   type ClientDuplexStream,
-  type ClientReadableStream,
   type ClientUnaryCall,
   Metadata,
   type requestCallback,
 } from '@grpc/grpc-js';
 
-import { Connection, type Dial } from './connection.ts';
+import type { HealthStream } from '../grpc-client/health-watch.ts';
+import { Connection, type Dial } from '../grpc-client/connection.ts';
 
 export const LINK = '/pith.v1.Backend/Link';
 export const HANDLE = '/pith.v1.Backend/Handle';
@@ -18,7 +18,6 @@ export const WATCH = '/grpc.health.v1.Health/Watch';
 const WHOLE_SERVER = Buffer.alloc(0);
 
 export type LinkStream = ClientDuplexStream<Buffer, Buffer>;
-export type HealthStream = ClientReadableStream<Buffer>;
 
 const raw = (bytes: Buffer): Buffer => bytes;
 

@@ -9,9 +9,9 @@ import type { Call, PendingCall } from '../call.ts';
 import type { ConnectCall } from '../connect-call.ts';
 import { decodeReply } from '../../contract/backend-frames.ts';
 import type { Channel } from './channel.ts';
-import { RECEIVE_BYTES_MAX } from './connection.ts';
+import { RECEIVE_BYTES_MAX } from '../grpc-client/connection.ts';
 import { encodeRequest, type RequestFields } from '../../contract/gateway-frames.ts';
-import { failureOfStatus, hint } from './status.ts';
+import { failureOfStatus, hint } from '../grpc-client/status.ts';
 import { answerTooLong, isRefusedHere, tooLong } from '../link/too-long.ts';
 import type { Accepted } from '../../contract/commands.ts';
 

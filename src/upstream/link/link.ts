@@ -31,7 +31,7 @@ import {
 } from '../../contract/gateway-frames.ts';
 import { ASKED_MAX, ReceiveWindow } from './receive-window.ts';
 import { Outflow } from './frame-writer.ts';
-import { hint } from '../grpc/status.ts';
+import { hint } from '../grpc-client/status.ts';
 import { answerTooLong, tooLong } from './too-long.ts';
 import { SendQueue } from './send-queue.ts';
 

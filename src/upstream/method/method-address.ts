@@ -2,9 +2,9 @@
 import type { Clock } from '../../clock.ts';
 import { Timeout, type TimerWheel } from '../../timer-wheel.ts';
 import type { Choice } from '../pool/balancer.ts';
-import type { Dial } from '../grpc/connection.ts';
-import type { HealthMode } from '../grpc/health-watch.ts';
-import { hint } from '../grpc/status.ts';
+import type { Dial } from '../grpc-client/connection.ts';
+import type { HealthMode } from '../grpc-client/health-watch.ts';
+import { hint } from '../grpc-client/status.ts';
 import { EndpointHealth } from '../pool/endpoint-health.ts';
 import type { Liveness } from '../liveness.ts';
 import { MethodChannel } from './method-channel.ts';

@@ -9,8 +9,8 @@ import {
   type ServiceError,
 } from '@grpc/grpc-js';
 
-import type { HealthStream } from '../grpc/channel.ts';
-import { Connection, type Dial } from '../grpc/connection.ts';
+import type { HealthStream } from '../grpc-client/health-watch.ts';
+import { Connection, type Dial } from '../grpc-client/connection.ts';
 
 const WATCH = '/grpc.health.v1.Health/Watch';
 const CHECK = '/grpc.health.v1.Health/Check';

@@ -16,7 +16,7 @@ import { type EncodeFacts, FactsCache } from '../facts-cache.ts';
 import { PooledSession } from '../pool/pooled-session.ts';
 import type { Call } from '../call.ts';
 import { type ClientSpan, grpcSpan, serverOf } from '../client-span.ts';
-import { hint } from '../grpc/status.ts';
+import { hint } from '../grpc-client/status.ts';
 import { HeaderError, readClose, readPatch } from '../../contract/headers.ts';
 import type { ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
 import { MethodAddresses, type MethodAddressesOptions } from './method-addresses.ts';

@@ -1,7 +1,7 @@
 /** How one address does: by the ends of its calls, and by what its own health service says. */
 import type { TimerWheel } from '../../timer-wheel.ts';
 import { Ejection } from './ejection.ts';
-import { type HealthMode, HealthWatch, type Watched } from '../grpc/health-watch.ts';
+import { type HealthMode, HealthWatch, type Watched } from '../grpc-client/health-watch.ts';
 
 export class EndpointHealth {
   readonly #wheel: TimerWheel;

@@ -1,8 +1,8 @@
 /** What a way to a backend is given, and what it tells. */
 import type { Clock } from '../../clock.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
-import type { Dial } from '../grpc/connection.ts';
-import type { HealthMode } from '../grpc/health-watch.ts';
+import type { Dial } from '../grpc-client/connection.ts';
+import type { HealthMode } from '../grpc-client/health-watch.ts';
 import type { LinkEvents } from '../link/link.ts';
 import type { Endpoint } from './endpoint.ts';
 

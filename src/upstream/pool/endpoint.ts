@@ -13,7 +13,7 @@ import { type RequestFields, writeClosed } from '../../contract/gateway-frames.t
 import { Leaving, type Left } from './leaving.ts';
 import { Link, type LinkEvents } from '../link/link.ts';
 import { LinkAge } from '../link/link-age.ts';
-import { hint } from '../grpc/status.ts';
+import { hint } from '../grpc-client/status.ts';
 import { UnaryCalls } from '../grpc/unary-calls.ts';
 import type { EndpointEvents, EndpointOptions, EndpointState } from './endpoint-parts.ts';
 import { EndpointSessions } from './endpoint-sessions.ts';

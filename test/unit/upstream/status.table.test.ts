@@ -2,7 +2,7 @@
 import { Metadata, type ServiceError } from '@grpc/grpc-js';
 import { describe, expect, test } from 'vitest';
 
-import { failureOfStatus } from '../../../src/upstream/grpc/status.ts';
+import { failureOfStatus } from '../../../src/upstream/grpc-client/status.ts';
 import { NOT_SERVED } from '../../../src/upstream/http/closed-events.ts';
 import { refusalOf } from '../../../src/upstream/http/status.ts';
 import { failureOfMethod, isSpoken } from '../../../src/upstream/method/status-details.ts';

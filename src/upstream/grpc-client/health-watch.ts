@@ -1,10 +1,12 @@
 /** Active health: what a backend's own grpc.health.v1 says, over one connection to it. */
-import { type ServiceError, status } from '@grpc/grpc-js';
+import { type ClientReadableStream, type ServiceError, status } from '@grpc/grpc-js';
 
 import { VARINT, WireError, WireReader } from '../../contract/wire.ts';
 import { Timeout, type TimerWheel } from '../../timer-wheel.ts';
-import type { HealthStream } from './channel.ts';
+
 import type { Connection } from './connection.ts';
+
+export type HealthStream = ClientReadableStream<Buffer>;
 
 /** How long after its end a watch is begun again, in milliseconds. */
 const WATCH_AGAIN_MS = 1_000;
