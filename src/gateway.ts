@@ -33,7 +33,7 @@ import {
 import { makeRelayHost } from './wiring/hosts.ts';
 import { listening, makeListeners } from './wiring/listeners.ts';
 import { makePort, type OwnPort } from './wiring/ports.ts';
-import { type Resources, type Room, roomOf } from './wiring/room.ts';
+import { type Resources, type Capacity, autoLimits } from './config/auto-limits.ts';
 import { admissionLimits, breakersOf, randomId, traceOptions } from './wiring/settings.ts';
 import { EventLoopLag } from './telemetry/event-loop.ts';
 import type { Log } from './telemetry/log.ts';
@@ -43,7 +43,7 @@ import { TimerWheel } from './timer-wheel.ts';
 import { Listener } from './transport/listener.ts';
 import type { Upstream } from './upstream/upstream.ts';
 import { MessageTraces } from './relay/message-traces.ts';
-import { Trouble } from './wiring/trouble.ts';
+import { Faults } from './faults.ts';
 import { makeAttach } from './wiring/attach.ts';
 import { makeUpstream } from './wiring/upstreams.ts';
 
@@ -106,13 +106,13 @@ export class Gateway {
   readonly #control: ControlServer;
   readonly #health: HttpServer;
   readonly #admin: HttpServer;
-  readonly #room: Room;
+  readonly #capacity: Capacity;
   /** null: no traces. */
   readonly #tracing: Tracing | null = null;
   readonly #lag = new EventLoopLag();
   #state: GatewayState = 'starting';
   #startedAt = 0;
-  readonly #trouble: Trouble;
+  readonly #faults: Faults;
   readonly #stopAsked = Promise.withResolvers<void>();
   #begun: Promise<void> = Promise.resolve();
 
@@ -121,9 +121,9 @@ export class Gateway {
     this.#parts = parts;
     this.id = `${config.id}-${randomId()}`;
     this.#wheel = new TimerWheel(clock);
-    this.#trouble = new Trouble(clock, parts.log, this.metrics);
-    this.#room = roomOf(config.limits, parts.resources);
-    this.#outboxes = new Outboxes(clock, this.#room.outboxesBytes);
+    this.#faults = new Faults(clock, parts.log, this.metrics);
+    this.#capacity = autoLimits(config.limits, parts.resources);
+    this.#outboxes = new Outboxes(clock, this.#capacity.outboxesBytes);
 
     const bus = parseBus(config.bus);
     if (bus.kind === 'nats') {
@@ -267,7 +267,7 @@ export class Gateway {
     const notReady = this.notReady();
     const why = notReady.length > 0 && { notReady };
     log.info({ gateway: this.id, clients, ...others, bus: this.#bus.name, ...why }, 'listening');
-    if (notReady.length > 0) inBackground(this.#tellReady(), this.#trouble.onFault);
+    if (notReady.length > 0) inBackground(this.#tellReady(), this.#faults.onFault);
   }
 
   /** Waits for `work`, for `ms` at most, and no longer than until somebody wants the gateway to stop. */
@@ -291,10 +291,10 @@ export class Gateway {
     this.#state = 'draining';
     this.#stopAsked.resolve();
     // What it could not begin is told to whoever has started it.
-    await this.#trouble.step('start', BEFORE_MS, () => this.#begun.catch(() => {}));
+    await this.#faults.step('start', BEFORE_MS, () => this.#begun.catch(() => {}));
     this.#control.setServing(false);
     log.info({ sessions: this.registry.size }, 'draining');
-    await this.#trouble.step('discovery', BEFORE_MS, async () => this.#discovery?.maintain());
+    await this.#faults.step('discovery', BEFORE_MS, async () => this.#discovery?.maintain());
     await this.#acceptOn(config.drain.accept_for, hurry);
     for (const listener of this.#listeners) listener.stopAccepting();
     const { budget, per_second: perSecond, signal } = config.drain;
@@ -321,15 +321,15 @@ export class Gateway {
   async #close(): Promise<void> {
     for (const session of [...this.registry.all()]) session.close('drain_forced');
     await Promise.all([
-      this.#trouble.step('discovery', CLOSE_MS.others, async () => this.#discovery?.close()),
-      this.#trouble.step('traces', CLOSE_MS.others, async () => this.#tracing?.stop()),
-      this.#trouble.step('backends', CLOSE_MS.others, () =>
+      this.#faults.step('discovery', CLOSE_MS.others, async () => this.#discovery?.close()),
+      this.#faults.step('traces', CLOSE_MS.others, async () => this.#tracing?.stop()),
+      this.#faults.step('backends', CLOSE_MS.others, () =>
         Promise.all(this.#upstreams.map((upstream) => upstream.close(UPSTREAM_CLOSE_MS))),
       ),
     ]);
     for (const listener of this.#listeners) listener.close();
-    await this.#trouble.step('bus', CLOSE_MS.bus, () => this.#bus.close());
-    await this.#trouble.step('control', CLOSE_MS.control, () =>
+    await this.#faults.step('bus', CLOSE_MS.bus, () => this.#bus.close());
+    await this.#faults.step('control', CLOSE_MS.control, () =>
       Promise.all([this.#control.close(), this.#admin.close(), this.#health.close()]),
     );
     this.#lag.stop();
@@ -339,14 +339,19 @@ export class Gateway {
 
   /** Something of ours has failed that nobody waited for. It is counted, and the gateway goes on. */
   onFault(error: unknown): void {
-    this.#trouble.onFault(error);
+    this.#faults.onFault(error);
   }
 
   // ---- building -----------------------------------------------------------------------------------------
 
   #makePort(name: OwnPort): MakePort {
     const { metrics } = this;
-    return makePort(name, { ...this.#parts, wheel: this.#wheel, metrics, room: this.#room });
+    return makePort(name, {
+      ...this.#parts,
+      wheel: this.#wheel,
+      metrics,
+      capacity: this.#capacity,
+    });
   }
 
   #makeUpstream(name: string): Upstream {
@@ -378,7 +383,7 @@ export class Gateway {
       relay: this.#relay,
       upstreams: this.#upstreams,
       metrics: this.metrics,
-      connectionsMax: this.#room.connections,
+      connectionsMax: this.#capacity.connections,
     });
   }
 
@@ -391,7 +396,7 @@ export class Gateway {
     if (logLinesDropped !== undefined)
       metrics.watch('pith_log_lines_dropped_total', [], logLinesDropped);
     metrics.watch('pith_sessions', [], () => this.registry.size);
-    watchOutboxes(metrics, this.#outboxes, this.#room);
+    watchOutboxes(metrics, this.#outboxes, this.#capacity);
     watchBackends(metrics, Object.keys(config.backends), this.#upstreams, this.#admission);
     if (memory !== undefined) watchProcess(metrics, this.#lag, memory);
   }

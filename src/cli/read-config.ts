@@ -6,7 +6,7 @@ import { inOrder, loadConfig } from '../config/load.ts';
 import { formatProblem } from '../config/problem.ts';
 import type { Config } from '../config/schema.ts';
 import { fileErrorText } from '../errors.ts';
-import { checkFiles, checkPath } from '../wiring/files.ts';
+import { checkFiles, checkPath } from './check-files.ts';
 import type { ConfigChoice } from './arguments.ts';
 
 /** What it needs of the process. */

@@ -4,6 +4,7 @@ import https from 'node:https';
 
 import type { Clock } from '../clock.ts';
 import { Gathered } from '../gathered.ts';
+import type { ClientTls } from '../transport/pem.ts';
 
 /** Largest answer that is read: some thousands of instances. */
 export const ANSWER_BYTES_MAX = 8 * 1024 * 1024;
@@ -15,15 +16,12 @@ export const AGAIN_MS_MAX = 30_000;
 /** A host that is gone without a word is noticed after some of these. */
 const TCP_KEEP_ALIVE_MS = 15_000;
 
-/** PEM texts; '' for the standard. */
-export type AgentTls = { readonly ca: string; readonly cert: string; readonly key: string };
-
 export type AgentOptions = {
   /** http://host:port or https://host:port. */
   readonly url: string;
   /** '': none. */
   readonly token: string;
-  readonly tls: AgentTls;
+  readonly tls: ClientTls;
   readonly clock: Clock;
 };
 
@@ -82,7 +80,7 @@ export class ConsulAgent {
       };
       const target = url + ask.path;
       const request = url.startsWith('https:')
-        ? https.request(target, { ...options, ...givenOf(tls) })
+        ? https.request(target, { ...options, ...tls })
         : http.request(target, options);
       const cancelTimer = clock.setTimer(ask.waitMs, () => {
         request.destroy(new Error(`no answer in ${ask.waitMs} ms`));
@@ -133,10 +131,6 @@ async function collect(response: IncomingMessage): Promise<string> {
 function indexOf(response: IncomingMessage): number {
   const index = Number(response.headers['x-consul-index'] ?? 0);
   return Number.isSafeInteger(index) && index > 0 ? index : 0;
-}
-
-function givenOf(tls: AgentTls): Partial<AgentTls> {
-  return Object.fromEntries(Object.entries(tls).filter(([, value]) => value !== ''));
 }
 
 /** Where a name has several addresses, Node puts the reasons into an error without a text. */

@@ -33,9 +33,9 @@ export type ServerTls = TlsFiles & {
  *
  * @returns What is wrong, naming the file; null: nothing.
  */
-export function faultIn(tls: ServerTls): TlsFault | null {
+export function faultIn(tls: TlsFiles, readFile: ReadFile): TlsFault | null {
   try {
-    judge(readTexts(tls, tls.readFile), tls);
+    judge(readTexts(tls, readFile), tls);
     return null;
   } catch (error) {
     if (error instanceof TlsFault) return error;

@@ -10,6 +10,9 @@ import { fileErrorText } from '../errors.ts';
 /** Of a TLS server: each a path or PEM text; empty: none. */
 export type TlsFiles = { readonly cert: string; readonly key: string; readonly ca: string };
 
+/** Of a TLS client of ours, as PEM text. Absent: the system's authorities; no certificate. */
+export type ClientTls = Partial<TlsFiles>;
+
 /** Which of the keys is wrong. */
 export type TlsKey = keyof TlsFiles;
 
@@ -87,13 +90,17 @@ export function judge(texts: TlsFiles, files: TlsFiles): TlsPem {
 }
 
 /**
- * The same for a client, which may have any of authorities, or a certificate with its key, or neither.
+ * Reads and judges what a TLS client of ours is given: any of authorities, or a certificate with its key, or neither.
+ * `ca: system` is the same as none.
  *
  * @throws {TlsFault} for the first thing that is wrong.
  */
-export function judgeClient(texts: TlsFiles, files: TlsFiles): void {
+export function readClientTls(tls: TlsFiles, readFile: ReadFile): ClientTls {
+  const files = tls.ca === 'system' ? { ...tls, ca: '' } : tls;
+  const texts = readTexts(files, readFile);
   if (files.cert !== '' || files.key !== '') judge(texts, files);
   else if (files.ca !== '') certificatesOf(texts, files, 'ca');
+  return Object.fromEntries(Object.entries(texts).filter(([, text]) => text !== ''));
 }
 
 function textOf(files: TlsFiles, key: TlsKey, readFile: ReadFile): string {

@@ -9,7 +9,7 @@ import { Registration } from '../discovery/registration.ts';
 import { ConsulResolver } from '../discovery/resolver.ts';
 import { hostOf, type Place, type ServiceFacts } from '../discovery/service-entry.ts';
 import type { Log } from '../telemetry/log.ts';
-import { clientTlsOf } from './client-tls.ts';
+import { makeClientTls } from './client-tls.ts';
 
 export type DiscoveryParts = {
   readonly config: Config;
@@ -39,7 +39,7 @@ export class Discovery {
     this.#agent = new ConsulAgent({
       url: address.includes('://') ? address : `http://${address}`,
       token,
-      tls: clientTlsOf(['consul', 'tls'], tls),
+      tls: makeClientTls(['consul', 'tls'], tls),
       clock: parts.clock,
     });
   }

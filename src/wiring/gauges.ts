@@ -5,7 +5,7 @@ import type { EventLoopLag } from '../telemetry/event-loop.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Listener } from '../transport/listener.ts';
 import type { Upstream } from '../upstream/upstream.ts';
-import type { Room } from './room.ts';
+import type { Capacity } from '../config/auto-limits.ts';
 
 export type Memory = {
   readonly rss: number;
@@ -15,10 +15,10 @@ export type Memory = {
 };
 
 /** What waits for clients, and how much of it may. */
-export function watchOutboxes(metrics: Metrics, outboxes: Outboxes, room: Room): void {
+export function watchOutboxes(metrics: Metrics, outboxes: Outboxes, capacity: Capacity): void {
   metrics.watch('pith_outbox_bytes', [], () => outboxes.heldBytes);
-  metrics.watch('pith_outbox_limit_bytes', [], () => room.outboxesBytes);
-  metrics.watch('pith_connections_limit', [], () => room.connections);
+  metrics.watch('pith_outbox_limit_bytes', [], () => capacity.outboxesBytes);
+  metrics.watch('pith_connections_limit', [], () => capacity.connections);
 }
 
 /** By the backend's ordinal. */

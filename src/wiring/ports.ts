@@ -6,7 +6,7 @@ import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import { Port } from '../transport/port.ts';
-import type { Room } from './room.ts';
+import type { Capacity } from '../config/auto-limits.ts';
 
 export type OwnPort = 'health' | 'admin' | 'control';
 
@@ -15,18 +15,18 @@ export type OwnPortParts = {
   readonly wheel: TimerWheel;
   readonly log: Log;
   readonly metrics: Metrics;
-  readonly room: Room;
+  readonly capacity: Capacity;
 };
 
 export function makePort(name: OwnPort, parts: OwnPortParts): MakePort {
-  const { config, wheel, log, metrics, room } = parts;
+  const { config, wheel, log, metrics, capacity } = parts;
   const { listen } = config[name];
   // Of a Unix socket nobody knows which connection has made a call.
   const canCrowd = parseAddress(listen).kind === 'tcp';
   const options = {
     name: () => `${name}.listen ${listen}`,
     waitMs: config.limits.handshake,
-    crowdedAt: canCrowd ? room.portCrowdedAt : Infinity,
+    crowdedAt: canCrowd ? capacity.portCrowdedAt : Infinity,
   };
   return (onFirst) => {
     const port: Port = new Port(
@@ -34,7 +34,7 @@ export function makePort(name: OwnPort, parts: OwnPortParts): MakePort {
       { wheel, log },
       {
         onFirst,
-        mayAccept: () => port.open < room.portConnections,
+        mayAccept: () => port.open < capacity.portConnections,
         onRefused: (why) => {
           metrics.add('pith_port_connections_refused_total', [name, why]);
         },

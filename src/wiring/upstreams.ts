@@ -13,7 +13,7 @@ import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import { BackendReport } from '../upstream/backend-report.ts';
-import { type BackendTls, credentialsOf } from '../upstream/grpc-client/connection.ts';
+import { credentialsOf } from '../upstream/grpc-client/connection.ts';
 import { DialInUpstream } from '../upstream/dial-in/dial-in-upstream.ts';
 import { GrpcUpstream } from '../upstream/grpc/grpc-upstream.ts';
 import { HttpUpstream } from '../upstream/http/http-upstream.ts';
@@ -23,7 +23,8 @@ import { NatsUpstream } from '../upstream/nats/nats-upstream.ts';
 import { Subjects } from '../upstream/nats/subjects.ts';
 import { ReplyUpstream } from '../upstream/reply-upstream.ts';
 import type { Upstream } from '../upstream/upstream.ts';
-import { clientTlsOf } from './client-tls.ts';
+import type { ClientTls } from '../transport/pem.ts';
+import { makeClientTls } from './client-tls.ts';
 
 export type UpstreamParts = {
   readonly gatewayId: string;
@@ -59,7 +60,7 @@ export function makeUpstream(name: string, backend: BackendConfig, parts: Upstre
         : makeGrpc(backend, parts, report);
     case 'http': {
       const { http: url, headers } = backend;
-      const tls = clientTlsOf(['backends', name, 'tls'], backend.tls);
+      const tls = makeClientTls(['backends', name, 'tls'], backend.tls);
       return new HttpUpstream({ name, url, headers, tls, convertBytesMax, clock, wheel }, report);
     }
     case 'ipc': {
@@ -151,9 +152,9 @@ function makeMethod(
 }
 
 /** null: in plain text. `ca: system` is TLS with the system's authorities, where nothing else says TLS. */
-function grpcTlsOf(name: string, tls: GrpcBackendConfig['tls']): BackendTls | null {
+function grpcTlsOf(name: string, tls: GrpcBackendConfig['tls']): ClientTls | null {
   if (tls.ca === '' && tls.cert === '' && tls.key === '') return null;
-  const texts = clientTlsOf(['backends', name, 'tls'], tls);
+  const texts = makeClientTls(['backends', name, 'tls'], tls);
   try {
     credentialsOf(texts);
   } catch (error) {

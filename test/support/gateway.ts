@@ -4,7 +4,7 @@ import { loadConfig } from '../../src/config/load.ts';
 import { formatProblem } from '../../src/config/problem.ts';
 import { Gateway } from '../../src/gateway.ts';
 import { makeLog } from '../../src/telemetry/log.ts';
-import type { Resources } from '../../src/wiring/room.ts';
+import type { Resources } from '../../src/config/auto-limits.ts';
 
 export type LogLine = { level: string; msg: string; [field: string]: unknown };
 

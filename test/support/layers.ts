@@ -32,6 +32,7 @@ const UPSTREAM = [
   'gen/',
   'type session/',
   'timer-wheel.ts',
+  'type transport/pem.ts',
   'telemetry/log-throttle.ts',
   ...SEEN,
 ];
@@ -77,7 +78,8 @@ export const RULES: Rules = {
   'control/attach*': ['control/attach*', 'contract/', 'protocol/', 'transport/pending-connection.ts', 'upstream/method/json-reader.ts', 'upstream/dial-in/', 'upstream/liveness.ts', 'timer-wheel.ts', 'ws', '@bufbuild/protobuf', ...GRPC, 'type node:stream', 'node:fs', 'node:url', 'node:http'],
 
   // Beside that path.
-  'discovery/': ['type config/', 'node:http', 'node:https', 'node:net'],
+  'discovery/': ['type config/', 'type transport/pem.ts', 'node:http', 'node:https', 'node:net'],
+  'faults.ts':  ['telemetry/log-throttle.ts', ...SEEN],
   'telemetry/': ['config/', 'pino', '@opentelemetry/api', '@opentelemetry/sdk-node', '@opentelemetry/exporter-trace-otlp-http', 'node:perf_hooks'],
 
   // Our own client: of the gateway's code it has nothing, and browsers have no `node:`.
@@ -87,7 +89,7 @@ export const RULES: Rules = {
   // What puts it together. Nobody imports these but as listed here.
   'wiring/':    ['*', 'node:crypto', 'node:fs', 'node:path'],
   'gateway.ts': ['*', 'wiring/'],
-  'cli/':       ['client/', 'config/', 'routing/', 'protocol/', 'gen/', 'upstream/http/path.ts', 'upstream/method/schema-check.ts', 'upstream/nats/subjects.ts', 'wiring/files.ts', 'ws', 'node:readline', 'node:util', ...GRPC, 'yaml', 'node:fs', 'node:path', 'node:url', ...SEEN],
+  'cli/':       ['client/', 'config/', 'routing/', 'protocol/', 'gen/', 'upstream/http/path.ts', 'upstream/method/schema-check.ts', 'upstream/nats/subjects.ts', 'transport/certificate.ts', 'transport/pem.ts', 'wiring/dialects.ts', 'ws', 'node:readline', 'node:util', ...GRPC, 'yaml', 'node:fs', 'node:path', 'node:url', ...SEEN],
   'main.ts':    ['gateway.ts', 'config/', 'telemetry/', 'cli/', 'node:fs', 'node:os'],
 };
 

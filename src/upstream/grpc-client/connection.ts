@@ -19,15 +19,8 @@ import {
 } from '@grpc/grpc-js';
 
 import type { TimerWheel } from '../../timer-wheel.ts';
+import type { ClientTls } from '../../transport/pem.ts';
 import { Liveness } from '../liveness.ts';
-
-/** TLS towards a backend, as PEM text; '' where there is none. */
-export type BackendTls = {
-  /** '': the system's authorities. */
-  readonly ca: string;
-  readonly cert: string;
-  readonly key: string;
-};
 
 /** How an address is dialled. */
 export type Dial = {
@@ -36,7 +29,7 @@ export type Dial = {
   /** `host:port` of the name that the address was found by, which the backend sees and its certificate bears; '': none. */
   readonly authority: string;
   /** null: in plain text. */
-  readonly tls: BackendTls | null;
+  readonly tls: ClientTls | null;
 };
 
 /**
@@ -242,9 +235,9 @@ function textOf(data: Uint8Array | undefined): string {
 }
 
 /** @throws what OpenSSL, or grpc-js, says of invalid certificates. */
-export function credentialsOf(tls: BackendTls | null): ChannelCredentials {
+export function credentialsOf(tls: ClientTls | null): ChannelCredentials {
   if (tls === null) return credentials.createInsecure();
-  const pem = (text: string): Buffer | null => (text === '' ? null : Buffer.from(text));
+  const pem = (text?: string): Buffer | null => (text === undefined ? null : Buffer.from(text));
   return credentials.createSsl(pem(tls.ca), pem(tls.key), pem(tls.cert));
 }
 

@@ -10,6 +10,7 @@ import { closedEventJson, connectJson, readConnectResponse } from '../../contrac
 import { type Failure, failure } from '../../errors.ts';
 import { PACKET_BODY_BYTES_MAX } from '../../protocol/packet.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
+import type { ClientTls } from '../../transport/pem.ts';
 import type { BackendReport } from '../backend-report.ts';
 import type { Call, PendingCall } from '../call.ts';
 import type { ClientSpan } from '../client-span.ts';
@@ -51,15 +52,12 @@ const CONNECT_WAIT_MS = 5_000;
 export const IDLE_MS = 1_500;
 const TOO_DEEP = `the handshake is nested deeper than ${JSON_DEPTH_MAX}`;
 
-/** TLS towards the backend: PEM texts; '' for the standard. */
-export type HttpTls = { readonly ca: string; readonly cert: string; readonly key: string };
-
 export type HttpUpstreamOptions = {
   readonly name: string;
   /** http or https; a path stands before all others. */
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
-  readonly tls: HttpTls;
+  readonly tls: ClientTls;
   /** Bytes of an answer to Connect, which is parsed: `limits.convert`; absent: its default. */
   readonly convertBytesMax?: number;
   readonly clock: Clock;
@@ -129,7 +127,7 @@ export class HttpUpstream implements Upstream, ExchangeEnd, PendingCall {
       connect: connectorOf({
         allowH2: false,
         timeout: CONNECT_WAIT_MS,
-        ...givenOf(options.tls),
+        ...options.tls,
       }),
     });
     this.#closedEvents = new ClosedEvents({
@@ -367,11 +365,6 @@ export class HttpUpstream implements Upstream, ExchangeEnd, PendingCall {
     this.#away = why !== null;
     this.#report.state(this.#options.url, this.#away ? 'away' : 'connected', why ?? 'it answers');
   }
-}
-
-/** What is set; the rest is Node's own. */
-function givenOf(tls: HttpTls): Partial<HttpTls> {
-  return Object.fromEntries(Object.entries(tls).filter(([, text]) => text !== ''));
 }
 
 /** What was missing when the time was up. */

@@ -4,7 +4,8 @@ import { expect, test } from 'vitest';
 
 import {
   judge,
-  judgeClient,
+  type ClientTls,
+  readClientTls,
   readTexts,
   type TlsFiles,
   TlsFault,
@@ -192,17 +193,21 @@ test.each([
   });
 });
 
-const forClient = (files: Partial<TlsFiles>): void => {
-  const all = { cert: '', key: '', ca: '', ...files };
-  judgeClient(readTexts(all, readFile), all);
-};
+const forClient = (files: Partial<TlsFiles>): ClientTls =>
+  readClientTls({ cert: '', key: '', ca: '', ...files }, readFile);
 
-test.each([{}, { ca: '/chain.crt' }, { cert: '/own.crt', key: '/own.key' }])(
-  'a client may have %j',
-  (files) => {
-    expect(forClient(files)).toBeUndefined();
-  },
-);
+test.each([
+  [{}, {}],
+  [{ ca: 'system' }, {}],
+  [{ ca: '/chain.crt' }, { ca: `${own.cert}${authority.cert}` }],
+  [{ ca: authority.cert }, { ca: authority.cert }],
+  [
+    { cert: '/own.crt', key: '/own.key' },
+    { cert: own.cert, key: own.key },
+  ],
+])('a client may have %j', (files, texts) => {
+  expect(forClient(files)).toEqual(texts);
+});
 
 test.each([
   [{ ca: '/empty' }, 'ca', '/empty has no certificate'],

@@ -1,5 +1,5 @@
 /** What fits on this machine: what `auto` comes to in `limits`, and how many connections each port may have. Pure. */
-import type { LimitsConfig } from '../config/schema.ts';
+import type { LimitsConfig } from './schema.ts';
 
 /** What the process may use. */
 export type Resources = {
@@ -9,7 +9,7 @@ export type Resources = {
   readonly descriptors: number;
 };
 
-export type Room = {
+export type Capacity = {
   /** Connections of clients, over all listeners, those that are no sessions yet included. */
   readonly connections: number;
   /** Connections of each of the ports for probes, operators and backends that dial in. */
@@ -39,7 +39,10 @@ const SPARE_DESCRIPTORS = 64;
 const CONNECTIONS_MIN = 64;
 
 /** A number in `limits` counts as long as there are descriptors for it. */
-export function roomOf(limits: LimitsConfig, { memoryBytes, descriptors }: Resources): Room {
+export function autoLimits(
+  limits: LimitsConfig,
+  { memoryBytes, descriptors }: Resources,
+): Capacity {
   const few = Math.min(PORT_CONNECTIONS_FEW, Math.floor(descriptors * PORT_SHARE_OF_FEW));
   const share = Math.max(few, Math.floor(descriptors * PORT_SHARE));
   const portConnections = Math.min(PORT_CONNECTIONS_MAX, share);

@@ -1,11 +1,11 @@
 /** What must not end the gateway: faults of its own that nobody waits for, and steps of the stop that hang or fail. */
-import { type Clock, within } from '../clock.ts';
-import { errorText } from '../errors.ts';
-import type { Log } from '../telemetry/log.ts';
-import type { Metrics } from '../telemetry/metrics.ts';
-import { LogThrottle } from '../telemetry/log-throttle.ts';
+import { type Clock, within } from './clock.ts';
+import { errorText } from './errors.ts';
+import type { Log } from './telemetry/log.ts';
+import type { Metrics } from './telemetry/metrics.ts';
+import { LogThrottle } from './telemetry/log-throttle.ts';
 
-export class Trouble {
+export class Faults {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #metrics: Metrics;

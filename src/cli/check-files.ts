@@ -1,5 +1,5 @@
 /** Looks at the files that a configuration points to, before anything is started. */
-import { accessSync, constants, statSync } from 'node:fs';
+import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 
 import { systemClock } from '../clock.ts';
 import type { Finding } from '../config/problem.ts';
@@ -10,17 +10,17 @@ import { backendsOf } from '../config/schema-routes.ts';
 import type { Path } from '../config/schema-tree.ts';
 import { fileErrorText } from '../errors.ts';
 import { faultIn } from '../transport/certificate.ts';
-import { TlsFault } from '../transport/pem.ts';
-import { readClientTls } from './client-tls.ts';
-import { makeListenerDialects } from './dialects.ts';
+import { readClientTls, TlsFault } from '../transport/pem.ts';
+import { makeListenerDialects } from '../wiring/dialects.ts';
 import { PomeloProjectError } from '../config/pomelo-project.ts';
-import { listenerOptions } from './settings.ts';
 
 export type FileFindings = {
   readonly problems: readonly Finding[];
   /** What may not be meant. */
   readonly warnings: readonly Finding[];
 };
+
+const readFile = (path: string): string => readFileSync(path, 'utf8');
 
 /** What keeps a file or folder from being read, with its name; undefined: nothing. */
 export function checkPath(location: string, kind: 'file' | 'folder'): string | undefined {
@@ -56,8 +56,7 @@ export async function checkFiles(config: Config): Promise<FileFindings> {
 
 function checkListenerTls(config: Config): Finding[] {
   return config.listen.flatMap((listen, index) => {
-    const { tls } = listenerOptions(config, listen);
-    const fault = tls === null ? null : faultIn(tls);
+    const fault = listen.tls.cert === '' ? null : faultIn(listen.tls, readFile);
     if (fault === null) return [];
     return [{ path: ['listen', index, 'tls', fault.key], message: fault.message }];
   });
@@ -72,7 +71,7 @@ function checkClientTls({ backends, consul }: Config): Finding[] {
   ];
   return all.flatMap(([path, tls]) => {
     try {
-      readClientTls(tls);
+      readClientTls(tls, readFile);
       return [];
     } catch (error) {
       if (!(error instanceof TlsFault)) throw error;

@@ -1,30 +1,33 @@
 import { expect, test } from 'vitest';
 
-import { roomOf } from '../../../src/wiring/room.ts';
-import { load } from '../config/support.ts';
+import { autoLimits } from '../../../src/config/auto-limits.ts';
+import { load } from './support.ts';
 
 const MIB = 1024 * 1024;
 
-function room(limits: string, resources: { memoryBytes: number; descriptors: number }) {
-  return roomOf(load(`limits: ${limits}`).limits, resources);
+function capacity(limits: string, resources: { memoryBytes: number; descriptors: number }) {
+  return autoLimits(load(`limits: ${limits}`).limits, resources);
 }
 
 test('auto: a quarter of memory for outboxes, and connections by what is left', () => {
-  expect(room('{}', { memoryBytes: 512 * MIB, descriptors: 1_000_000 })).toEqual({
+  expect(capacity('{}', { memoryBytes: 512 * MIB, descriptors: 1_000_000 })).toEqual({
     outboxesBytes: 128 * MIB,
     // Two thirds of 384 MiB, at 64 KiB and a packet of 64 KiB each.
     connections: 2_048,
     portConnections: 1_024,
     portCrowdedAt: 512,
   });
-  const large = room('{ packet: 1MiB }', { memoryBytes: 512 * MIB, descriptors: 1_000_000 });
+  const large = capacity('{ packet: 1MiB }', { memoryBytes: 512 * MIB, descriptors: 1_000_000 });
   expect(large.connections).toBe(240);
-  const given = room('{ outboxes: 320MiB }', { memoryBytes: 512 * MIB, descriptors: 1_000_000 });
+  const given = capacity('{ outboxes: 320MiB }', {
+    memoryBytes: 512 * MIB,
+    descriptors: 1_000_000,
+  });
   expect(given).toMatchObject({ outboxesBytes: 320 * MIB, connections: 1_024 });
 });
 
 test('auto: an outbox of one session fits in', () => {
-  const { outboxesBytes } = room('{ outbox: 64MiB }', {
+  const { outboxesBytes } = capacity('{ outbox: 64MiB }', {
     memoryBytes: 64 * MIB,
     descriptors: 1_024,
   });
@@ -39,8 +42,8 @@ test.each([
   { descriptors: 64, connections: 64, portConnections: 10 },
 ])('all ports together leave descriptors: of $descriptors', ({ descriptors, ...expected }) => {
   const memoryBytes = 64 * 1024 * MIB;
-  expect(room('{}', { memoryBytes, descriptors })).toMatchObject(expected);
+  expect(capacity('{}', { memoryBytes, descriptors })).toMatchObject(expected);
   // A number asks for more than there are, or for less.
-  expect(room('{ connections: 100000 }', { memoryBytes, descriptors })).toMatchObject(expected);
-  expect(room('{ connections: 7 }', { memoryBytes, descriptors }).connections).toBe(7);
+  expect(capacity('{ connections: 100000 }', { memoryBytes, descriptors })).toMatchObject(expected);
+  expect(capacity('{ connections: 7 }', { memoryBytes, descriptors }).connections).toBe(7);
 });

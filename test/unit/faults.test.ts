@@ -1,11 +1,11 @@
 /** Faults that nobody waits for, and steps of the stop that hang or fail. */
 import { expect, test } from 'vitest';
 
-import { inBackground } from '../../../src/background.ts';
-import { makeLog } from '../../../src/telemetry/log.ts';
-import { Metrics } from '../../../src/telemetry/metrics.ts';
-import { Trouble } from '../../../src/wiring/trouble.ts';
-import { ManualClock } from '../../support/clock.ts';
+import { inBackground } from '../../src/background.ts';
+import { makeLog } from '../../src/telemetry/log.ts';
+import { Metrics } from '../../src/telemetry/metrics.ts';
+import { Faults } from '../../src/faults.ts';
+import { ManualClock } from '../support/clock.ts';
 
 function stage() {
   const clock = new ManualClock();
@@ -13,7 +13,7 @@ function stage() {
   const lines: Record<string, unknown>[] = [];
   const write = (line: string): void => void lines.push(JSON.parse(line) as never);
   const log = makeLog({ level: 'info', format: 'json', write });
-  return { clock, metrics, lines, trouble: new Trouble(clock, log, metrics) };
+  return { clock, metrics, lines, faults: new Faults(clock, log, metrics) };
 }
 
 test('work that fails in the background is told to whoever was named, and to nobody else', async () => {
@@ -27,9 +27,9 @@ test('work that fails in the background is told to whoever was named, and to nob
 });
 
 test('faults are counted each, and logged a few times', () => {
-  const { metrics, lines, trouble } = stage();
-  for (let n = 0; n < 100; n++) trouble.onFault(new Error('lost'));
-  trouble.onFault('a text');
+  const { metrics, lines, faults } = stage();
+  for (let n = 0; n < 100; n++) faults.onFault(new Error('lost'));
+  faults.onFault('a text');
   expect(metrics.count('pith_internal_errors_total', [])).toBe(101);
   expect(lines).toHaveLength(5);
   expect(lines[0]).toMatchObject({
@@ -40,12 +40,12 @@ test('faults are counted each, and logged a few times', () => {
 });
 
 test('a step of the stop that rejects, throws or never ends is followed by the next', async () => {
-  const { clock, lines, trouble } = stage();
-  await trouble.step('one', 5_000, () => Promise.reject(new Error('refused')));
-  await trouble.step('two', 5_000, () => {
+  const { clock, lines, faults } = stage();
+  await faults.step('one', 5_000, () => Promise.reject(new Error('refused')));
+  await faults.step('two', 5_000, () => {
     throw new Error('broken');
   });
-  const never = trouble.step('three', 5_000, () => new Promise(() => {}));
+  const never = faults.step('three', 5_000, () => new Promise(() => {}));
   clock.advance(5_000);
   await never;
   expect(lines.map(({ what, why, ms }) => [what, why ?? ms])).toEqual([
