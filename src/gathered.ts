@@ -2,11 +2,11 @@
  * Bytes that come in pieces, and are kept until there are enough. What is kept is about what has come: a piece is a
  * view of what was read with it, and as an object takes a hundred bytes, which is much where it holds one.
  */
+import { NOTHING } from './bytes.ts';
 
 /** Small pieces are copied together into blocks of this many bytes: of as many as there are already, within these. */
 const BLOCK_BYTES_MIN = 1_024;
 const BLOCK_BYTES_MAX = 65_536;
-const NOTHING: Buffer = Buffer.alloc(0);
 
 export class Gathered {
   /** Bytes that have come. */

@@ -1,4 +1,5 @@
 /** What comes to this gateway over NATS: verbs for its sessions, batches of pushes, and what misses every verb. */
+import { asBuffer } from '../bytes.ts';
 import { inBackground } from '../background.ts';
 import { decodePush, PUSHES_MAX } from '../contract/shapes.ts';
 import { WireError, WireReader } from '../contract/wire.ts';
@@ -144,7 +145,7 @@ export class IncomingMessages {
 function readBatch(data: Uint8Array, convertBytesMax: number): Push[] | Failure {
   const pushes: Push[] = [];
   try {
-    const batch = new WireReader(Buffer.from(data.buffer, data.byteOffset, data.length));
+    const batch = new WireReader(asBuffer(data));
     while (batch.next()) {
       if (batch.field !== 1) {
         batch.skip();

@@ -1,4 +1,5 @@
 /** What a backend sends: the frames of a Link, and the Reply of a Handle call. Shapes: proto/pith/v1. */
+import { NOTHING } from '../bytes.ts';
 import {
   decodeBody,
   decodeClose,
@@ -12,8 +13,6 @@ import { StructError } from './struct.ts';
 import { decodeDurationMs, WireReader } from './wire.ts';
 import { failure } from '../errors.ts';
 import type { Close, Patch, Push, Reply, Target } from './commands.ts';
-
-const NOTHING = Buffer.alloc(0);
 /** Bytes of a name or a reason that a backend gives; the rest is not read. */
 const TEXT_BYTES_MAX = 256;
 

@@ -1,4 +1,5 @@
 /** What the gateway sends: the frames of a Link, and the Request of a Handle call. Shapes: proto/pith/v1. */
+import { NOTHING } from '../bytes.ts';
 import { encodeStruct, StructError } from './struct.ts';
 import { BYTES, encodeMs, fieldBytes, varintBytes, WireWriter } from './wire.ts';
 import { type Failure, failure } from '../errors.ts';
@@ -292,5 +293,3 @@ function encodeRefusal({ code, reason, message }: Failure): Buffer {
   error.string(3, message);
   return error.take();
 }
-
-const NOTHING = Buffer.alloc(0);

@@ -2,6 +2,7 @@
  * The same shapes in JSON: the proto3 JSON mapping with the names of the .proto; camelCase is accepted too.
  * Reading throws a ShapeError that says which field is wrong.
  */
+import { asBuffer, NOTHING } from '../bytes.ts';
 import { type Failure, failure } from '../errors.ts';
 import { CONVERT_BYTES, tooMuchText, weightOfJson } from '../protocol/convert.ts';
 import { parseAsWritten, isRawNumber, wholeOf } from '../protocol/exact-json.ts';
@@ -31,7 +32,7 @@ export function readObject(payload: Uint8Array, convertBytesMax = CONVERT_BYTES)
   if (size === null) throw new ShapeError('the payload is not JSON');
   if (size.depth > JSON_DEPTH_MAX)
     throw new ShapeError(`the payload is nested deeper than ${JSON_DEPTH_MAX}`);
-  const text = Buffer.from(payload.buffer, payload.byteOffset, payload.length).toString('utf8');
+  const text = asBuffer(payload).toString('utf8');
   return objectOf(parseAsWritten(text), 'the payload');
 }
 
@@ -172,7 +173,7 @@ function readBody(fields: Fields): Uint8Array {
   const plain = text(fields, 'text');
   if (plain !== undefined) return Buffer.from(plain);
   // Here null is a value like any other.
-  return Object.hasOwn(fields, 'json') ? clientJsonBytes(fields['json'] as Json) : Buffer.alloc(0);
+  return Object.hasOwn(fields, 'json') ? clientJsonBytes(fields['json'] as Json) : NOTHING;
 }
 
 /** [proto3 JSON mapping] Either alphabet, with or without padding. */

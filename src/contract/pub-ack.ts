@@ -1,4 +1,5 @@
 /** JetStream acknowledges what a stream captures: to the reply subject, where a backend's answer is awaited. */
+import { asBuffer } from '../bytes.ts';
 
 /** No acknowledgement is longer. */
 const BYTES_MAX = 1_024;
@@ -11,7 +12,7 @@ const MEMBERS = new Set(['stream', 'seq', 'domain', 'duplicate', 'val', 'batch',
  */
 export function isPubAck(body: Uint8Array): boolean {
   if (body.length > BYTES_MAX || body[0] !== 0x7b) return false;
-  const text = Buffer.from(body.buffer, body.byteOffset, body.length).toString('utf8');
+  const text = asBuffer(body).toString('utf8');
   if (!text.includes('"stream"')) return false;
   let fields: Record<string, unknown>;
   try {

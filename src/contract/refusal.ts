@@ -6,6 +6,7 @@
  * fills the standard error with its words. Bytes that the gateway does not read go where bytes pass: by routes with
  * `codec: raw` or `protobuf`, and to clients that read protobuf.
  */
+import { asBuffer } from '../bytes.ts';
 import { type Failure, reasonOfCode, REASONS } from '../errors.ts';
 
 /** The longest wait that a client is told. */
@@ -110,7 +111,7 @@ const NOTHING: OwnError = { words: {}, hasCode: false };
 
 /** `{"code":…,"reason":…,"msg":…}`, at the top or under `error`. */
 function read(body: Uint8Array): OwnError {
-  const bytes = Buffer.from(body.buffer, body.byteOffset, body.length);
+  const bytes = asBuffer(body);
   if (bytes.length > PARSED_BYTES_MAX)
     return { words: {}, hasCode: beginsWithCode(bytes.subarray(0, PARSED_BYTES_MAX)) };
   const top = jsonObject(bytes);

@@ -1,4 +1,5 @@
 /** The shapes that every way in shares, read from protobuf: Body, Error, Patch, Close, Target, Push. */
+import { NOTHING } from '../bytes.ts';
 import { type Failure, failure } from '../errors.ts';
 import { tooMuchText, VALUE_BYTES } from '../protocol/convert.ts';
 import { clientJsonBytes } from '../protocol/packet.ts';
@@ -6,8 +7,6 @@ import type { Accepted, Close, Delivery, JsonObject, Patch, Push, Target } from 
 import { FIELDS_MAX, refusal } from './refusal.ts';
 import { bounded, decodeJsonValue, decodeStruct, StructError } from './struct.ts';
 import { decodeDurationMs, decodeSignedMs, WireReader } from './wire.ts';
-
-const NOTHING = Buffer.alloc(0);
 
 /** Pushes in one reply or batch: all of them are handled in one turn, so that what comes after them stays after them. */
 export const PUSHES_MAX = 1_000;

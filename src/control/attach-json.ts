@@ -16,6 +16,7 @@ import {
 } from '@bufbuild/protobuf';
 import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
 
+import { asBuffer, NOTHING } from '../bytes.ts';
 import { WireWriter } from '../contract/wire.ts';
 import { failure } from '../errors.ts';
 import { CONVERT_BYTES, tooMuchText, weightOfJson } from '../protocol/convert.ts';
@@ -74,7 +75,6 @@ const frameMembers = new Members(['id', 'reply', 'connect', 'push', 'verb']);
 const replyMembers = new Members(['body', 'error', 'pushes']);
 const holderMembers = new Members(['body']);
 const bodyMembers = new Members(['json']);
-const NOTHING = Buffer.alloc(0);
 const NULL = Buffer.from('null');
 const QUOTE = 0x22;
 
@@ -269,8 +269,4 @@ function takeBodies({ frames }: ToBackend): [number, Uint8Array][] {
     frame.value!.body = NOTHING;
   }
   return bodies;
-}
-
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }

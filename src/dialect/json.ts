@@ -4,6 +4,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 
+import { EMPTY_OBJECT } from '../bytes.ts';
 import { type Failure, failure } from '../errors.ts';
 import { CONVERT_BYTES, weightOfJson } from '../protocol/convert.ts';
 import { isRawNumber, parseAsWritten, parseExact, wholeOf } from '../protocol/exact-json.ts';
@@ -74,7 +75,6 @@ export class JsonDialect implements Dialect {
   }
 }
 
-const EMPTY_OBJECT = Buffer.from('{}');
 /** How deep a message may be nested: Go's decoder reads no more, and says so of the whole that it stands in. */
 const DEPTH_MAX = 10_000;
 /** The longest id or route as text: what is longer is none. */

@@ -2,6 +2,7 @@
  * Nano: routes of two parts, no kick packet, and no word about errors unless it is wanted. Clients that were
  * written for it wait for answers without an end, so `answer_errors` is worth a thought.
  */
+import { EMPTY_OBJECT } from '../bytes.ts';
 import type { Clock } from '../clock.ts';
 import type { Failure } from '../errors.ts';
 import { CONVERT_BYTES, tooMuch } from '../protocol/convert.ts';
@@ -32,7 +33,6 @@ import {
 
 /** [nano internal/codec/codec.go: a longer packet ends the connection] */
 const PACKET_BYTES_MAX = 65_536;
-const EMPTY_OBJECT = Buffer.from('{}');
 
 export type NanoOptions = {
   readonly heartbeatSeconds: number;

@@ -4,6 +4,7 @@
  */
 import { deflateSync, unzipSync } from 'node:zlib';
 
+import { EMPTY_OBJECT } from '../bytes.ts';
 import { type Failure, failure, isOwnReason } from '../errors.ts';
 import { CONVERT_BYTES } from '../protocol/convert.ts';
 import {
@@ -40,7 +41,6 @@ import {
 const COMPRESS_BYTES_MIN = 128;
 /** A longer error is not looked at for its code. */
 const OWN_CODE_BYTES_MAX = 64 * 1024;
-const EMPTY_OBJECT = Buffer.from('{}');
 
 export type PitayaOptions = {
   readonly heartbeatSeconds: number;

@@ -1,4 +1,5 @@
 /** Pomelo 2.2.7, and Pinus 1.7.4, which differs from it in nothing that a client sees. */
+import { EMPTY_OBJECT } from '../bytes.ts';
 import { type Failure, failure } from '../errors.ts';
 import {
   encodeHandshakeOk,
@@ -43,7 +44,6 @@ import {
   type Wire,
 } from './wire.ts';
 
-const EMPTY_OBJECT = Buffer.from('{}');
 const BRACE = 0x7b;
 const SPACES = new Set([0x20, 0x0a, 0x0d, 0x09]);
 const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];

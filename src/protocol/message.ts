@@ -4,6 +4,7 @@
  * The id of a request is kept as the bytes in which it came and goes back byte for byte: clients built from
  * Pomelo's old templates write it most significant group first, and both kinds are then served alike.
  */
+import { NOTHING } from '../bytes.ts';
 import { allocatePacket, type Encoded, PacketType } from './packet.ts';
 
 /** Bits 1 to 3 of the flag. */
@@ -44,7 +45,7 @@ export class Message {
   /** Bit 0x20 of a response: Pitaya's error flag. */
   error = false;
   /** A view into the packet. */
-  body: Buffer = Buffer.alloc(0);
+  body: Buffer = NOTHING;
 }
 
 /** Route of a code; undefined where there is none. */

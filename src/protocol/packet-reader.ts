@@ -4,6 +4,7 @@
  * Bodies are views of the chunk they came in; only a packet that spans chunks is copied. Memory grows with
  * the bytes that have come, never with the length that was announced.
  */
+import { NOTHING } from '../bytes.ts';
 import { PACKET_HEAD_BYTES } from './packet.ts';
 
 /** Why the stream cannot go on. The connection must be closed: where the next packet begins is unknown. */
@@ -12,13 +13,11 @@ export type PacketFault = 'bad_packet_type' | 'packet_too_long';
 /** The body is a view; keep it only as long as its chunk may live, and never write to it. */
 export type OnPacket = (type: number, body: Buffer) => void;
 
-const EMPTY = Buffer.alloc(0);
-
 export class PacketReader {
   readonly #bodyBytesMax: number;
   readonly #onPacket: OnPacket;
   /** What has come and is not yet a packet: `#pending[#start, #end)`. */
-  #pending: Buffer = EMPTY;
+  #pending: Buffer = NOTHING;
   #start = 0;
   #end = 0;
   #held = false;
@@ -71,7 +70,7 @@ export class PacketReader {
     const buffer = this.#pending;
     const start = this.#start;
     const end = this.#end;
-    this.#pending = EMPTY;
+    this.#pending = NOTHING;
     this.#start = 0;
     this.#end = 0;
     const used = this.#read(buffer, start, end);
@@ -89,7 +88,7 @@ export class PacketReader {
   #keep(bytes: Buffer, start: number, end: number): PacketFault | null {
     if (start === end && this.#end === 0) return this.#fault;
     const later = this.#pending.subarray(this.#start, this.#end);
-    this.#pending = EMPTY;
+    this.#pending = NOTHING;
     this.#start = 0;
     this.#end = 0;
     if (this.#fault !== null) return this.#fault;

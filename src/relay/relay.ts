@@ -6,6 +6,7 @@
  * Every way out of here goes through `#release`, which is where a call leaves the session, the lane and the
  * wheel; so a request is answered once, whatever dies. Guarded by test/integration/invariants.test.ts.
  */
+import { NOTHING } from '../bytes.ts';
 import { type Failure, failure, isOwnReason, isFailure } from '../errors.ts';
 import type { BadSignature } from '../dialect/wire.ts';
 import type { Message } from '../protocol/message.ts';
@@ -57,8 +58,6 @@ export type RelayParts = {
   readonly routeBytesMax: number;
   readonly host: RelayHost;
 };
-
-const NOTHING = Buffer.alloc(0);
 
 const IN_FLIGHT: Failure = {
   ...failure('OVERLOADED'),

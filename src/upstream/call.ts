@@ -4,6 +4,7 @@
  * A call is taken from the pool, filled, sent, ended once and given back; nothing is allocated per message.
  * Whoever keeps a call beyond its end must compare `generation`, which counts its uses.
  */
+import { NOTHING } from '../bytes.ts';
 import type { Reply } from '../contract/commands.ts';
 import type { Trace } from '../contract/facts.ts';
 import type { Failure } from '../errors.ts';
@@ -158,5 +159,3 @@ export class CallPool {
     this.#free.push(call);
   }
 }
-
-const NOTHING = Buffer.alloc(0);

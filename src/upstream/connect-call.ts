@@ -2,6 +2,7 @@
  * A handshake on its way to a backend and back: a call to whoever carries it, so its answer is found by number
  * like any other. But it is one per connection, so it is not pooled, keeps its own deadline, and ends in a promise.
  */
+import { NOTHING } from '../bytes.ts';
 import { JSON_DEPTH_MAX_TO_BACKENDS as DEPTH_MAX, nestsTooDeep } from '../contract/json-depth.ts';
 import { type Failure, failure, isFailure } from '../errors.ts';
 import { type TimerWheel, WHEEL_TICK_MS } from '../timer-wheel.ts';
@@ -107,4 +108,3 @@ const NO_END: CallEnd = {
   answer: nothing,
   sent: nothing,
 };
-const NOTHING = Buffer.alloc(0);

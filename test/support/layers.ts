@@ -16,7 +16,7 @@ import { findImports } from './syntax.ts';
 export type Rules = Readonly<Record<string, readonly string[]>>;
 
 /** Importable from everywhere, except from each other. */
-const FOR_ALL = ['errors.ts', 'clock.ts', 'background.ts', 'backoff.ts', 'gathered.ts'];
+const FOR_ALL = ['errors.ts', 'clock.ts', 'background.ts', 'backoff.ts', 'bytes.ts', 'gathered.ts'];
 
 /** Where a run begins: `*` leaves these out. */
 const ENTRY = ['main.ts', 'gateway.ts', 'wiring/', 'cli/'];
@@ -44,7 +44,8 @@ export const RULES: Rules = {
   'clock.ts':       [],
   'background.ts':  [],
   'backoff.ts':     [],
-  'gathered.ts':    [],
+  'bytes.ts':       [],
+  'gathered.ts':    ['bytes.ts'],
   'timer-wheel.ts': ['clock.ts'],
   'gen/':           ['@bufbuild/protobuf', 'protobufjs', 'long', 'type @grpc/grpc-js', 'type @grpc/proto-loader'],
 

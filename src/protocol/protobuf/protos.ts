@@ -1,6 +1,7 @@
 /** One file of pomelo-protobuf definitions at work: which routes it knows, their bodies both ways. */
 import { createHash } from 'node:crypto';
 
+import { asBuffer, NOTHING } from '../../bytes.ts';
 import { parseExact, rawNumber } from '../exact-json.ts';
 import type { StringForm } from '../text.ts';
 import { parseProtos, type ProtosDefinition, type ProtosProblem } from './definition.ts';
@@ -14,8 +15,6 @@ export type { Decoded, WrittenBy } from './reader.ts';
 
 /** A body as JSON, and what wrote it. */
 export type DecodedJson = { readonly json: Buffer; readonly writtenBy: WrittenBy };
-
-const EMPTY = Buffer.alloc(0);
 
 /** Shared by all: a body is read or written in one go. */
 const reader = new Reader();
@@ -80,7 +79,7 @@ export class Protos {
   /** What there is of a JSON object in the route's message; see `Writer.encodeLoosely`. Empty for an unknown route. */
   encodeLoosely(route: string, json: Uint8Array, strings: StringForm): Buffer {
     const type = this.#types.get(route);
-    return type === undefined ? EMPTY : writer.encodeLoosely(type, parseJson(json), strings);
+    return type === undefined ? NOTHING : writer.encodeLoosely(type, parseJson(json), strings);
   }
 }
 
@@ -103,7 +102,7 @@ function keepFloats(value: Record<string, unknown> | unknown[]): ProtoFault | nu
 /** undefined: it is no JSON. */
 function parseJson(json: Uint8Array): unknown {
   try {
-    return parseExact(Buffer.from(json.buffer, json.byteOffset, json.length).toString());
+    return parseExact(asBuffer(json).toString());
   } catch {
     return undefined;
   }

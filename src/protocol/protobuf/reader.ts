@@ -3,6 +3,7 @@
  * made of it, so the memory taken grows with the bytes that came. Wire types are passed over: stock browser clients
  * write them wrong.
  */
+import { NOTHING } from '../../bytes.ts';
 import { textFromClient } from '../text.ts';
 import { type Faulty, under } from './fault.ts';
 import {
@@ -48,11 +49,9 @@ const ASTRAL = /[\ud800-\udbff]/;
 const Fields = function () {} as unknown as new () => Record<string, unknown>;
 Fields.prototype = Object.create(null);
 
-const EMPTY = Buffer.alloc(0);
-
 /** Reads a whole body. One is enough for all: it keeps nothing between bodies. */
 export class Reader {
-  #bytes: Buffer = EMPTY;
+  #bytes: Buffer = NOTHING;
   #at = 0;
   #seen = 0;
   #isPlain = true;
@@ -67,7 +66,7 @@ export class Reader {
     this.#isPlain = true;
     this.#path = '';
     const value = this.#message(type, bytes.length, 0);
-    this.#bytes = EMPTY;
+    this.#bytes = NOTHING;
     if (value === undefined) return { fault: { path: this.#path, message: this.#why } };
     return { value, writtenBy: WRITTEN_BY[this.#seen] ?? 'unknown', isPlain: this.#isPlain };
   }

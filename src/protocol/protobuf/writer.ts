@@ -2,6 +2,7 @@
  * Plain values to bodies for clients, byte for byte as Pomelo writes them: fields in the order of the message's own
  * keys, whole numbers by parseInt, wire types as Node's build has them.
  */
+import { NOTHING } from '../../bytes.ts';
 import { doubleOf, isRawNumber, type RawNumber } from '../exact-json.ts';
 import { cesu8, type StringForm } from '../text.ts';
 import { type Faulty, under } from './fault.ts';
@@ -29,7 +30,6 @@ const SHORT_CHARACTERS = 24;
 const NUMBER_SHOWN_MAX = 64;
 
 const SURROGATE = /[\ud800-\udfff]/;
-const EMPTY = Buffer.alloc(0);
 
 /** A body of its own memory; empty where no field is set. */
 export type Written = { readonly bytes: Buffer };
@@ -61,7 +61,7 @@ export class Writer {
    * buffer when a required field is missing, as in Pomelo.
    */
   encodeLoosely(type: MessageType, value: unknown, strings: StringForm): Buffer {
-    if (!isObject(value)) return EMPTY;
+    if (!isObject(value)) return NOTHING;
     this.#begin(strings);
     let required = 0;
     for (const name in value) {
@@ -76,7 +76,7 @@ export class Writer {
         this.#maps = 0;
       }
     }
-    const result = required < type.requiredCount ? EMPTY : this.#take();
+    const result = required < type.requiredCount ? NOTHING : this.#take();
     this.#end();
     return result;
   }
@@ -89,7 +89,7 @@ export class Writer {
   }
 
   #take(): Buffer {
-    return this.#at === 0 ? EMPTY : Buffer.from(this.#bytes.subarray(0, this.#at));
+    return this.#at === 0 ? NOTHING : Buffer.from(this.#bytes.subarray(0, this.#at));
   }
 
   #end(): void {

@@ -1,6 +1,7 @@
 /** Handle, Connect and Closed as calls of their own: where a backend has no Link, or is not to be asked by it. */
 import { type ClientUnaryCall, type ServiceError, status } from '@grpc/grpc-js';
 
+import { NOTHING } from '../../bytes.ts';
 import type { Clock } from '../../clock.ts';
 import { decodeConnectResponse } from '../../contract/shapes.ts';
 import { WireError, WireReader } from '../../contract/wire.ts';
@@ -176,5 +177,3 @@ function readConnectResponse(bytes: Buffer, convertBytesMax: number): Accepted |
     return failure('BAD_REPLY');
   }
 }
-
-const NOTHING = Buffer.alloc(0);

@@ -1,4 +1,5 @@
 /** The lines that a backend on a Unix socket writes: answers, and what it wants of sessions. Pure. */
+import { EMPTY_OBJECT } from '../../bytes.ts';
 import { JSON_DEPTH_MAX, nestsTooDeep } from '../../contract/json-depth.ts';
 import { readClose, readPatch, readTarget, ShapeError } from '../../contract/json-shapes.ts';
 import { errorWords, refusal } from '../../contract/refusal.ts';
@@ -47,7 +48,6 @@ const DELIVERIES: ReadonlyMap<unknown, Delivery> = new Map<unknown, Delivery>([
   ['droppable', 'droppable'],
   ['latest', 'latest'],
 ]);
-const EMPTY_OBJECT = Buffer.from('{}');
 const NULL = Buffer.from('null');
 
 /** A line that is no JSON object, so that nothing is known of what comes after it either. */

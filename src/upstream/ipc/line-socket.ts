@@ -1,6 +1,7 @@
 /** Lines over one Unix socket: whole ones in, and what a turn of the event loop gathers out together. */
 import type net from 'node:net';
 
+import { NOTHING } from '../../bytes.ts';
 import { Gathered } from '../../gathered.ts';
 import { LongLine } from './long-line.ts';
 
@@ -10,7 +11,6 @@ export const LINES_PER_TURN = 500;
 export const LINE_BYTES_PER_TURN = 1024 * 1024;
 /** From here on a line is looked through as it comes, so that nothing is left to do at once if it gets too long. */
 const LOOKED_AT_FROM_BYTES = 1024 * 1024;
-const NOTHING: Buffer = Buffer.alloc(0);
 
 export type LineLimits = {
   /** Bytes of one line from the backend that are kept. A longer one is read to its end, and not used. */

@@ -12,6 +12,7 @@ import {
   toBinary,
 } from '@bufbuild/protobuf';
 
+import { asBuffer } from '../../bytes.ts';
 import { errorText } from '../../errors.ts';
 import { parseExact } from '../../protocol/exact-json.ts';
 import { repeatedKey } from '../../protocol/json-keys.ts';
@@ -62,7 +63,7 @@ export function readMessage(
 
 export function bytesOf(type: DescMessage, message: Message): Buffer {
   const bytes = toBinary(type, message);
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  return asBuffer(bytes);
 }
 
 /** `problem`: what the library says where no field is to blame. */

@@ -5,6 +5,7 @@
  */
 import { Metadata, status } from '@grpc/grpc-js';
 
+import { EMPTY_OBJECT, NOTHING } from '../../bytes.ts';
 import { cut, REASON_CHARACTERS_MAX } from '../../contract/refusal.ts';
 import { within } from '../../clock.ts';
 import { type Failure, failure, isFailure } from '../../errors.ts';
@@ -30,9 +31,6 @@ import type { Method, Schema } from './schema.ts';
 import { answerHeaders, metadataOf, sessionMetadata } from './session-metadata.ts';
 import { type Ended, failureOfMethod, isSpoken } from './status-details.ts';
 import { AnswerError, type JsonOptions, Transcoder } from './transcode.ts';
-
-const EMPTY_OBJECT = Buffer.from('{}');
-const NOTHING = Buffer.alloc(0);
 
 export type MethodUpstreamOptions = MethodAddressesOptions & {
   readonly name: string;

@@ -13,6 +13,7 @@ import {
   toJson,
 } from '@bufbuild/protobuf';
 
+import { asBuffer, NOTHING } from '../../bytes.ts';
 import { JSON_DEPTH_MAX } from '../../contract/json-depth.ts';
 import { errorText, type Failure, failure } from '../../errors.ts';
 import { tooMuch, tooMuchText, weightOfJson } from '../../protocol/convert.ts';
@@ -48,8 +49,6 @@ export class AnswerError extends Error {
   }
 }
 
-const NOTHING = Buffer.alloc(0);
-
 export class Transcoder {
   readonly #options: JsonOptions;
   readonly #convertBytesMax: number;
@@ -67,7 +66,7 @@ export class Transcoder {
     const weight = weightOfJson(body, this.#convertBytesMax);
     if (weight > this.#convertBytesMax)
       return tooMuch('BAD_BODY', 'the body', weight, this.#convertBytesMax);
-    const json = Buffer.from(body.buffer, body.byteOffset, body.length);
+    const json = asBuffer(body);
     const message = readJson(type, json, {
       registry,
       ignoreUnknownFields: this.#options.ignore_unknown_fields,
