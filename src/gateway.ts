@@ -3,7 +3,7 @@
  * this is the only place that knows everything.
  */
 import type { Bus } from './bus/bus.ts';
-import type { SessionCommands } from './bus/session-commands.ts';
+import { SessionCommands } from './bus/session-commands.ts';
 import { EmbeddedBus } from './bus/embedded-bus.ts';
 import { FleetCommands } from './bus/fleet-commands.ts';
 import { inBackground } from './background.ts';
@@ -11,7 +11,6 @@ import { type Clock, sleep, within } from './clock.ts';
 import { parseBus } from './config/address.ts';
 import { ruleOf } from './config/rules.ts';
 import type { Config } from './config/schema.ts';
-import { makeSessionCommands } from './wiring/session-commands.ts';
 import { type Discovery, makeDiscovery } from './wiring/discovery.ts';
 import { Nats } from './wiring/nats.ts';
 import { HttpServer, type MakePort } from './control/http.ts';
@@ -34,7 +33,13 @@ import { makeRelayHost } from './wiring/hosts.ts';
 import { listening, makeListeners } from './wiring/listeners.ts';
 import { makePort, type OwnPort } from './wiring/ports.ts';
 import { type Resources, type Capacity, autoLimits } from './config/auto-limits.ts';
-import { admissionLimits, breakersOf, randomId, traceOptions } from './wiring/settings.ts';
+import {
+  admissionLimits,
+  breakersOf,
+  changeLimits,
+  randomId,
+  traceOptions,
+} from './wiring/settings.ts';
 import { EventLoopLag } from './telemetry/event-loop.ts';
 import type { Log } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
@@ -134,7 +139,7 @@ export class Gateway {
     this.registry = new Registry(this.id, this.#bus);
     const { registry, metrics } = this;
     const shared = { ...parts, registry, metrics, wheel: this.#wheel };
-    this.#sessionCommands = makeSessionCommands(shared);
+    this.#sessionCommands = new SessionCommands({ ...shared, limits: changeLimits(config) });
     this.#nats?.bus.attach(this.registry, this.#sessionCommands);
     this.#fleetCommands = new FleetCommands(this.id, this.#sessionCommands, this.#bus);
 
@@ -365,7 +370,6 @@ export class Gateway {
       natsPrefix: config.nats.prefix,
       nats: this.#nats,
       discovery: this.#discovery,
-      sessionCommands: this.#sessionCommands,
       fleetCommands: this.#fleetCommands,
       log,
       metrics: this.metrics,

@@ -2,6 +2,7 @@
 import type { ErrorJson, SessionJson } from '../contract/json-shapes.ts';
 import type { Failure } from '../errors.ts';
 import type { Close, Patch, Push, Target } from '../contract/commands.ts';
+import type { Changes } from './session-commands.ts';
 import type { Subscriptions } from '../session/registry.ts';
 
 /** What became of a push on one gateway, or on all. */
@@ -20,8 +21,6 @@ export type PushOutcome = {
 
 /** A page of a list: at most `limit` sessions, those that come behind the sid `after` ('' for the first page). */
 export type Page = { readonly limit: number; readonly after: string };
-
-export type Changes = { readonly changed: number; readonly version: number };
 
 /** What one gateway answers to a call that concerns the whole fleet. */
 export type PeerReply = {

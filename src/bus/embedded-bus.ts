@@ -1,5 +1,6 @@
 /** No bus: this gateway is the whole fleet. Everything that needs only one gateway works, with no server at all. */
-import type { Bus, Changes, PeerReplies } from './bus.ts';
+import type { Bus, PeerReplies } from './bus.ts';
+import type { Changes } from './session-commands.ts';
 import { type Failure, failure } from '../errors.ts';
 import type { SessionJson } from '../contract/json-shapes.ts';
 

@@ -9,8 +9,8 @@ import {
   type Target,
 } from '../contract/commands.ts';
 import type { Session } from '../session/session.ts';
-import type { Bus, Changes, PeerReplies, Page, PushOutcome } from './bus.ts';
-import type { SessionCommands } from './session-commands.ts';
+import type { Bus, PeerReplies, Page, PushOutcome } from './bus.ts';
+import { type Changes, type SessionCommands, sumOf } from './session-commands.ts';
 import { merged, pageOf } from './session-pages.ts';
 
 /** How long to wait for other gateways unless the caller says. */
@@ -127,7 +127,7 @@ export class FleetCommands {
         ? failure('NO_SESSION')
         : this.#bus.patchSession(sid, patch, FLEET_WAIT_MS);
     }
-    return settle(this.#sessionCommands.patch(session, patch));
+    return this.#sessionCommands.patchAll([session], patch);
   }
 
   /** Changes every session meant: those of other gateways by their sids. */
@@ -138,26 +138,17 @@ export class FleetCommands {
         'TOO_LARGE',
         `${far.length} sessions of other gateways in one change; at most ${FAR_PATCHES_MAX}`,
       );
-    const elsewhere: ReturnType<Bus['patchSession']>[] = [];
+    const elsewhere: Promise<Changes | Failure>[] = [];
     for (const sid of far) {
       const call = this.#isOwn(sid)
         ? failure('NO_SESSION')
         : this.#bus.patchSession(sid, patch, FLEET_WAIT_MS);
       // What is too large for one is so for all: nothing has changed yet.
       if (isFailure(call) && call.reason !== 'NO_SESSION') return call;
-      elsewhere.push(call);
+      elsewhere.push(isFailure(call) ? Promise.resolve(call) : call);
     }
-    const own = this.#sessionCommands
-      .select(target)
-      .map((session) => settle(this.#sessionCommands.patch(session, patch)));
-    let changed = 0;
-    let version = 0;
-    for (const outcome of await Promise.all([...own, ...elsewhere])) {
-      if (isFailure(outcome)) return outcome;
-      changed += outcome.changed;
-      version = Math.max(version, outcome.version);
-    }
-    return { changed, version };
+    const sessions = this.#sessionCommands.select(target);
+    return sumOf([this.#sessionCommands.patchAll(sessions, patch), ...elsewhere]);
   }
 
   #isOwn(sid: string): boolean {
@@ -171,15 +162,6 @@ export class FleetCommands {
     const rest = { ...target, sids };
     return namesNobody(rest) ? null : rest;
   }
-}
-
-/** Waits until a change is in force, pushes by the new uid included. */
-export async function settle(
-  changed: ReturnType<SessionCommands['patch']>,
-): Promise<Changes | Failure> {
-  if (isFailure(changed)) return changed;
-  if (changed.confirmed !== null) await changed.confirmed;
-  return { changed: changed.changed, version: changed.version };
 }
 
 const NOBODY: PeerReplies = { answers: [], silentGateways: [] };

@@ -117,7 +117,7 @@ export class IncomingMessages {
 
   readonly onBatch: OnMessage = (error, message) => {
     if (error !== null) return;
-    const pushes = readBatch(message.data, this.#parts.sessionCommands.convertBytesMax);
+    const pushes = readBatch(message.data, this.#parts.convertBytesMax);
     this.#answer(message, false, isFailure(pushes) ? pushes : this.#pushAll(pushes, message));
   };
 

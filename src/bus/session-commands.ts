@@ -1,7 +1,7 @@
-/** What backends and operators ask of this gateway's sessions, done: push, kick, change, look up. */
+/** Commands to the sessions of this gateway: find them, push to them, change them, close them. */
+import type { Clock } from '../clock.ts';
 import type { Wire } from '../dialect/wire.ts';
 import { type Failure, failure, isFailure } from '../errors.ts';
-import { CONVERT_BYTES } from '../protocol/convert.ts';
 import type { Encoded } from '../protocol/packet.ts';
 import {
   applyPatch,
@@ -22,42 +22,42 @@ import { closeDetails } from '../session/close-reason.ts';
 import type { Perishable } from '../session/outbox.ts';
 import type { Registry } from '../session/registry.ts';
 import type { Session } from '../session/session.ts';
-import type { TimerWheel } from '../timer-wheel.ts';
+import type { Histogram } from '../telemetry/histogram.ts';
+import type { Log } from '../telemetry/log.ts';
+import { LogThrottle } from '../telemetry/log-throttle.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
 
 /** [libpomelo reads the length of a push's route as a signed byte.] */
 export const PUSH_ROUTE_BYTES_MAX = 127;
 
-export type SessionCommandsLimits = ChangeLimits & {
-  /** Bytes of JSON that are parsed at once: `limits.convert`. */
-  readonly convertBytesMax?: number;
+export type SessionCommandsParts = {
+  readonly registry: Registry;
+  readonly limits: ChangeLimits;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Metrics;
 };
 
-export type SessionCommandsEvents = {
-  /** One push to one session: delivered, dropped or refused. */
-  onPush(outcome: keyof PushCount, sessions: number): void;
-  /** A push that some clients cannot be told, or that fits in no packet. */
-  onUnencodable(route: string, why: string): void;
-};
+/** What a change has done, and the version that it led to; of several sessions the sum, and the highest. */
+export type Changes = { readonly changed: number; readonly version: number };
 
 export class SessionCommands {
   readonly #registry: Registry;
   readonly #limits: ChangeLimits;
-  /** Bytes of JSON that are parsed at once: `limits.convert`. */
-  readonly convertBytesMax: number;
-  readonly #wheel: TimerWheel;
-  readonly #events: SessionCommandsEvents;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #metrics: Metrics;
+  readonly #fanout: Histogram;
+  readonly #throttle: LogThrottle;
 
-  constructor(
-    registry: Registry,
-    limits: SessionCommandsLimits,
-    wheel: TimerWheel,
-    events: SessionCommandsEvents,
-  ) {
+  constructor({ registry, limits, clock, log, metrics }: SessionCommandsParts) {
     this.#registry = registry;
     this.#limits = limits;
-    this.convertBytesMax = limits.convertBytesMax ?? CONVERT_BYTES;
-    this.#wheel = wheel;
-    this.#events = events;
+    this.#clock = clock;
+    this.#log = log;
+    this.#metrics = metrics;
+    this.#fanout = metrics.histogram('pith_push_fanout', []);
+    this.#throttle = new LogThrottle(clock);
   }
 
   /** The sessions of this gateway that `target` means; each once. */
@@ -111,27 +111,40 @@ export class SessionCommands {
     return null;
   }
 
-  /** Puts the push into the outbox of every session given; it is encoded once for all that are spoken to alike. */
+  /** Puts the push into the outbox of every session given. It is encoded once for each wire that they use. */
   push(sessions: readonly Session[], push: Push): PushCount {
     const count: PushCount = { delivered: 0, dropped: 0, refused: 0 };
     if (sessions.length === 0) return count;
     const perishable = this.#perishable(push);
-    const forms = new Forms(push, this.#events);
+    const encodings = new PushEncodings(push);
     for (const session of sessions) {
-      const encoded = forms.of(session.wire);
+      const encoded = encodings.of(session.wire);
       const taken = encoded === null ? 'full' : session.push(encoded, perishable);
       if (taken === 'taken') count.delivered++;
       else if (taken === 'dropped') count.dropped++;
       else count.refused++;
     }
-    for (const outcome of ['delivered', 'dropped', 'refused'] as const) {
-      if (count[outcome] > 0) this.#events.onPush(outcome, count[outcome]);
-    }
+    for (const outcome of ['delivered', 'dropped', 'refused'] as const)
+      if (count[outcome] > 0) this.#metrics.add('pith_pushes_total', [outcome], count[outcome]);
+    if (count.delivered > 0) this.#fanout.observe(count.delivered);
+    if (encodings.failed !== null) this.#reportUnencodable(push.route, encodings.failed);
     return count;
   }
 
+  #reportUnencodable(route: string, { message: why }: Failure): void {
+    const left = this.#throttle.allow(route);
+    if (left === null) return;
+    this.#log.warn({ route, why, ...left }, 'push cannot be encoded for some clients');
+  }
+
+  /** Changes one session at once; `confirmed` says when pushes to its new user or groups reach it. */
   patch(session: Session, patch: Patch): Changed | Failure {
     return applyPatch(this.#registry, session, patch, this.#limits);
+  }
+
+  /** Changes each of them at once, and resolves when the changes are in force everywhere. Never rejects. */
+  patchAll(sessions: readonly Session[], patch: Patch): Promise<Changes | Failure> {
+    return sumOf(sessions.map((session) => inForce(this.patch(session, patch))));
   }
 
   /** Closes the sessions, with a kick packet first where the close says so. Returns how many. */
@@ -149,24 +162,44 @@ export class SessionCommands {
     if (push.delivery === 'must' && push.expiresInMs === 0) return null;
     return {
       droppable: push.delivery === 'droppable',
-      expiresAt: push.expiresInMs === 0 ? Infinity : this.#wheel.now() + push.expiresInMs,
+      expiresAt: push.expiresInMs === 0 ? Infinity : this.#clock.now() + push.expiresInMs,
       latestKey: push.delivery === 'latest' ? push.latestKey || push.route : '',
     };
   }
 }
 
-/** One push, as each of the wires says it. Nearly always they are one. */
-class Forms {
+async function inForce(changed: Changed | Failure): Promise<Changes | Failure> {
+  if (isFailure(changed)) return changed;
+  if (changed.confirmed !== null) await changed.confirmed;
+  return { changed: changed.changed, version: changed.version };
+}
+
+/** The sum of changes to several sessions; the first failure, if there is any. */
+export async function sumOf(
+  changes: readonly Promise<Changes | Failure>[],
+): Promise<Changes | Failure> {
+  let changed = 0;
+  let version = 0;
+  for (const outcome of await Promise.all(changes)) {
+    if (isFailure(outcome)) return outcome;
+    changed += outcome.changed;
+    version = Math.max(version, outcome.version);
+  }
+  return { changed, version };
+}
+
+/** One push, encoded once for each wire; nearly always there is only one. */
+class PushEncodings {
   readonly #push: Push;
-  readonly #events: SessionCommandsEvents;
+  /** Why it could not be encoded for some wire; null: it could for all. */
+  failed: Failure | null = null;
   #wire: Wire | null = null;
   #encoded: Encoded | null = null;
   /** Those before the last; made when there is a second. */
   #others: Map<Wire, Encoded | null> | null = null;
 
-  constructor(push: Push, events: SessionCommandsEvents) {
+  constructor(push: Push) {
     this.#push = push;
-    this.#events = events;
   }
 
   /** null: the push cannot be encoded for this client, or not in one packet. */
@@ -183,7 +216,7 @@ class Forms {
     const { route, body } = this.#push;
     const encoded = wire.push(route, body);
     if (!isFailure(encoded)) return encoded;
-    this.#events.onUnencodable(route, encoded.message);
+    this.failed = encoded;
     return null;
   }
 }

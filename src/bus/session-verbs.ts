@@ -1,6 +1,6 @@
 /**
- * The verbs of the reply bus: what a backend publishes to a session's, user's or group's subject, and what it
- * is answered. `proto/README.md` is the page about them.
+ * What backends do to sessions on their own: over NATS by a verb at the end of a subject, over a Link or a Unix socket
+ * by a SessionVerb. `proto/README.md` describes both.
  */
 import {
   readClose,
@@ -10,13 +10,15 @@ import {
   ShapeError,
 } from '../contract/json-shapes.ts';
 import { type Failure, failure, isFailure } from '../errors.ts';
-import type { Close, Patch } from '../contract/commands.ts';
+import type { SessionVerb } from '../contract/backend-frames.ts';
+import { namesNobody } from '../contract/commands.ts';
+import type { DoneFields } from '../contract/gateway-frames.ts';
 import type { Session } from '../session/session.ts';
 import { HeaderError, type Headers, readPush } from '../contract/headers.ts';
 import type { Scope } from '../upstream/nats/subjects.ts';
 import type { SessionCommands } from './session-commands.ts';
 import { pageOf, readPage } from './session-pages.ts';
-import { settle } from './fleet-commands.ts';
+import type { FleetCommands } from './fleet-commands.ts';
 
 export type VerbCall = {
   readonly scope: Scope;
@@ -32,7 +34,7 @@ export type VerbCall = {
   readonly answerBytesMax: number;
 };
 
-/** What is answered, in JSON, or why not. */
+/** The answer, as JSON; or why the verb was refused. */
 export type VerbAnswer = object | Failure;
 type Verb = (call: VerbCall, sessionCommands: SessionCommands) => VerbAnswer | Promise<VerbAnswer>;
 
@@ -45,28 +47,29 @@ const VERBS: Readonly<Record<string, { readonly scopes: readonly Scope[]; readon
   get: { scopes: EVERYWHERE, run: get },
   patch: {
     scopes: ['session', 'user'],
-    run: (call, sessionCommands) => patchAll(call, sessionCommands, readPatch(fieldsOf(call))),
+    run: (call, sessionCommands) =>
+      sessionCommands.patchAll(call.sessions, readPatch(fieldsOf(call))),
   },
   bind: { scopes: ONE, run: bind },
   unbind: {
     scopes: ONE,
-    run: (call, sessionCommands) => patchAll(call, sessionCommands, { uid: '' }),
+    run: (call, sessionCommands) => sessionCommands.patchAll(call.sessions, { uid: '' }),
   },
   set: { scopes: ONE, run: set },
   join: {
     scopes: ONE,
     run: (call, sessionCommands) =>
-      patchAll(call, sessionCommands, { join: readGroups(fieldsOf(call)) }),
+      sessionCommands.patchAll(call.sessions, { join: readGroups(fieldsOf(call)) }),
   },
   leave: {
     scopes: ONE,
     run: (call, sessionCommands) =>
-      patchAll(call, sessionCommands, { leave: readGroups(fieldsOf(call)) }),
+      sessionCommands.patchAll(call.sessions, { leave: readGroups(fieldsOf(call)) }),
   },
   close: { scopes: ONE, run: (call, sessionCommands) => close(call, sessionCommands, false) },
 };
 
-/** Does what a verb says, and returns the answer. Never throws. */
+/** Carries out a verb that came over NATS, and returns the answer. */
 export function runVerb(
   call: VerbCall,
   sessionCommands: SessionCommands,
@@ -102,8 +105,8 @@ function push(call: VerbCall, sessionCommands: SessionCommands): VerbAnswer {
 }
 
 function close(call: VerbCall, sessionCommands: SessionCommands, kick: boolean): VerbAnswer {
-  const words: Close = readClose(fieldsOf(call));
-  return { closed: sessionCommands.close(call.sessions, { ...words, kick: kick || words.kick }) };
+  const asked = readClose(fieldsOf(call));
+  return { closed: sessionCommands.close(call.sessions, { ...asked, kick: kick || asked.kick }) };
 }
 
 /** What fits of a page, and whether there is more. */
@@ -120,34 +123,39 @@ function bind(call: VerbCall, sessionCommands: SessionCommands): VerbAnswer | Pr
   const { uid } = readPatch(fieldsOf(call));
   if (uid === undefined || uid === '')
     return failure('BAD_ARGUMENT', 'uid is missing: {"uid":"…"}');
-  return patchAll(call, sessionCommands, { uid });
+  return sessionCommands.patchAll(call.sessions, { uid });
 }
 
 function set(call: VerbCall, sessionCommands: SessionCommands): VerbAnswer | Promise<VerbAnswer> {
   const { set: values, ifVersion } = readPatch(fieldsOf(call));
   if (values === undefined)
     return failure('BAD_ARGUMENT', 'set is missing: {"set":{"key":"value"}}');
-  return patchAll(call, sessionCommands, {
-    set: values,
-    ...(ifVersion !== undefined && { ifVersion }),
-  });
+  const version = ifVersion !== undefined && { ifVersion };
+  return sessionCommands.patchAll(call.sessions, { set: values, ...version });
 }
 
-/** Changes every session at once, and answers when the changes are in force. */
-async function patchAll(
-  call: VerbCall,
-  sessionCommands: SessionCommands,
-  patch: Patch,
-): Promise<VerbAnswer> {
-  const outcomes = await Promise.all(
-    call.sessions.map((session) => settle(sessionCommands.patch(session, patch))),
-  );
-  let changed = 0;
-  let version = 0;
-  for (const outcome of outcomes) {
-    if (isFailure(outcome)) return outcome;
-    changed += outcome.changed;
-    version = Math.max(version, outcome.version);
+/**
+ * Runs what a backend asks for over its Link or Unix socket, whichever gateways the sessions are on. A patch takes
+ * effect at once, in the order of the frames; the promise resolves when it is in force.
+ */
+export async function runSessionVerb(verb: SessionVerb, fleet: FleetCommands): Promise<DoneFields> {
+  const { target, patch, close: closing } = verb;
+  if (patch?.fault !== undefined) return notDone(failure('BAD_ARGUMENT', patch.fault));
+  if (namesNobody(target))
+    return notDone(
+      failure('BAD_ARGUMENT', 'the verb names nobody: give sids, uids, groups or all'),
+    );
+  if (closing !== null) {
+    const outcome = await fleet.close(target, closing);
+    return isFailure(outcome)
+      ? notDone(outcome)
+      : { changed: outcome.closed, version: 0, failure: null };
   }
-  return { changed, version };
+  if (patch === null) return { changed: 0, version: 0, failure: null };
+  const outcome = await fleet.patchAll(target, patch);
+  return isFailure(outcome) ? notDone(outcome) : { ...outcome, failure: null };
+}
+
+export function notDone(why: Failure): DoneFields {
+  return { changed: 0, version: 0, failure: why };
 }

@@ -9,6 +9,7 @@ import { PACKET_HEAD_BYTES } from '../protocol/packet.ts';
 import type { AdmissionLimits } from '../relay/admission.ts';
 import type { MessageTracesOptions } from '../relay/message-traces.ts';
 import { Breaker } from '../relay/breaker.ts';
+import type { ChangeLimits } from '../session/changes.ts';
 import type { SessionLimits } from '../session/session-parts.ts';
 import type { ListenerOptions } from '../transport/listener.ts';
 import type { PortAddress } from '../transport/port.ts';
@@ -35,6 +36,10 @@ export function sessionLimits(config: Config): SessionLimits {
     inFlightMax: limits.in_flight_per_session,
     outbox: { bytesMax: limits.outbox, dropAfterMs: limits.slow.drop_after },
   };
+}
+
+export function changeLimits({ sessions }: Config): ChangeLimits {
+  return { dataBytesMax: sessions.data, groupsMax: sessions.groups };
 }
 
 /** Where to listen, of `host:port` or `unix:/path`. */

@@ -1,13 +1,12 @@
 /** Makes the upstream of each configured backend. */
 
-import type { SessionCommands } from '../bus/session-commands.ts';
+import { BackendFleetCommands } from '../bus/backend-commands.ts';
 import type { FleetCommands } from '../bus/fleet-commands.ts';
 import type { Clock } from '../clock.ts';
 import type { BackendConfig, GrpcBackendConfig } from '../config/schema-backends.ts';
 import { isConsulService } from '../config/consul-service.ts';
 import { errorText, GatewayError } from '../errors.ts';
 import type { Discovery } from './discovery.ts';
-import { makeBackendCommands, makeUncounted } from './downlinks.ts';
 import type { Nats } from './nats.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -37,7 +36,6 @@ export type UpstreamParts = {
   readonly nats: Nats | null;
   /** null: no Consul. */
   readonly discovery: Discovery | null;
-  readonly sessionCommands: SessionCommands;
   readonly fleetCommands: FleetCommands;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -46,6 +44,7 @@ export type UpstreamParts = {
 export function makeUpstream(name: string, backend: BackendConfig, parts: UpstreamParts): Upstream {
   const report = new BackendReport(name, backend.kind, parts);
   const { gatewayId, version, clock, wheel, nats, fleetCommands, convertBytesMax } = parts;
+  const commands = new BackendFleetCommands(fleetCommands, report, convertBytesMax);
   switch (backend.kind) {
     case 'reply':
       return new ReplyUpstream(backend.reply);
@@ -57,7 +56,7 @@ export function makeUpstream(name: string, backend: BackendConfig, parts: Upstre
     case 'grpc':
       return backend.mode === 'method'
         ? makeMethod(backend, parts, report)
-        : makeGrpc(backend, parts, report);
+        : makeGrpc(backend, parts, commands);
     case 'http': {
       const { http: url, headers } = backend;
       const tls = makeClientTls(['backends', name, 'tls'], backend.tls);
@@ -65,11 +64,7 @@ export function makeUpstream(name: string, backend: BackendConfig, parts: Upstre
     }
     case 'ipc': {
       const options = { name, address: backend.ipc, convertBytesMax, clock, wheel };
-      return new IpcUpstream(
-        options,
-        makeUncounted(report, { fleetCommands, convertBytesMax }),
-        report,
-      );
+      return new IpcUpstream(options, commands, report);
     }
     case 'dial_in': {
       const {
@@ -78,7 +73,7 @@ export function makeUpstream(name: string, backend: BackendConfig, parts: Upstre
       } = backend;
       return new DialInUpstream(
         { name, token, deadAfterMs, gatewayId, version, clock, wheel },
-        makeBackendCommands(report, { fleetCommands, convertBytesMax }),
+        commands,
         report,
       );
     }
@@ -88,10 +83,10 @@ export function makeUpstream(name: string, backend: BackendConfig, parts: Upstre
 function makeGrpc(
   backend: GrpcBackendConfig,
   parts: UpstreamParts,
-  report: BackendReport,
+  commands: BackendFleetCommands,
 ): GrpcUpstream {
   const { gatewayId, version, clock, wheel, discovery } = parts;
-  const { backend: name } = report;
+  const name = commands.report.backend;
   return new GrpcUpstream(
     {
       name,
@@ -114,8 +109,8 @@ function makeGrpc(
       clock,
       wheel,
     },
-    makeBackendCommands(report, parts),
-    report,
+    commands,
+    commands.report,
   );
 }
 

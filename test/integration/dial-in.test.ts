@@ -372,15 +372,17 @@ describe('time', () => {
   async function still() {
     const clock = new ManualClock();
     const wheel = new TimerWheel(clock);
+    const { report } = keptReport('game', 'dial_in', clock);
     const game = new DialInUpstream(
       { name: 'game', token: '', deadAfterMs: 30_000, gatewayId: 'g', version: '1', clock, wheel },
       {
         convertBytesMax: 1_048_576,
-        push: () => null,
+        report,
+        push: () => {},
+        pushCounted: () => Promise.reject(new Error('no pushes here')),
         verb: () => Promise.reject(new Error('no verbs here')),
-        onUnanswered: () => {},
       },
-      keptReport('game', 'dial_in', clock).report,
+      report,
     );
     const attach = new Attach([game], wheel, { onRefused: () => {} });
     const server = new HttpServer(

@@ -13,7 +13,8 @@ import type { BackendReport } from '../backend-report.ts';
 import type { Call } from '../call.ts';
 import { type ClientSpan, grpcSpan } from '../client-span.ts';
 import { ConnectCall } from '../connect-call.ts';
-import { type BackendCommands, notAReply, takePush, takeVerb } from '../link/backend-commands.ts';
+import type { BackendCommands } from '../backend-commands.ts';
+import { notAReply, takePush, takeVerb } from '../link/backend-commands.ts';
 import {
   encodeClosed,
   encodeConnectOr,
@@ -63,7 +64,7 @@ class DialInPeer extends PooledSession<Attached> {
 export class DialInUpstream implements Upstream {
   readonly oneAtATime = false;
   readonly #options: DialInOptions;
-  readonly #downlink: BackendCommands;
+  readonly #commands: BackendCommands;
   readonly #report: BackendReport;
   readonly #tokenDigest: Buffer;
   readonly #attachedEvents: AttachedEvents;
@@ -71,9 +72,9 @@ export class DialInUpstream implements Upstream {
   #turn = 0;
   #closed = false;
 
-  constructor(options: DialInOptions, downlink: BackendCommands, report: BackendReport) {
+  constructor(options: DialInOptions, commands: BackendCommands, report: BackendReport) {
     this.#options = options;
-    this.#downlink = downlink;
+    this.#commands = commands;
     this.#report = report;
     this.#tokenDigest = digest(options.token);
     this.#attachedEvents = this.#makeEvents();
@@ -244,7 +245,7 @@ export class DialInUpstream implements Upstream {
 
   #makeEvents(): AttachedEvents {
     return {
-      convertBytesMax: this.#downlink.convertBytesMax,
+      convertBytesMax: this.#commands.convertBytesMax,
       onAttached: ({ peer, instance }) => {
         this.#report.state(peer, 'attached', instance === '' ? '' : `instance ${instance}`);
       },
@@ -267,10 +268,10 @@ export class DialInUpstream implements Upstream {
         this.#options.wheel.set(call, Math.min(timeoutMs, EXTEND_MS_MAX));
       },
       onPush: (link, id, push, bytes) => {
-        takePush(this.#downlink, { link, id, bytes }, push);
+        takePush(this.#commands, { link, id, bytes }, push);
       },
       onVerb: (link, id, verb, bytes) => {
-        takeVerb(this.#downlink, { link, id, bytes }, verb);
+        takeVerb(this.#commands, { link, id, bytes }, verb);
       },
     };
   }

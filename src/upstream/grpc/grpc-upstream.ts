@@ -14,7 +14,8 @@ import { ConnectCall } from '../connect-call.ts';
 import type { ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
 import { FactsCache } from '../facts-cache.ts';
 import { Balancer, type Policy } from '../pool/balancer.ts';
-import { type BackendCommands, notAReply, takePush, takeVerb } from '../link/backend-commands.ts';
+import type { BackendCommands } from '../backend-commands.ts';
+import { notAReply, takePush, takeVerb } from '../link/backend-commands.ts';
 import {
   encodeClosed,
   encodeConnectOr,
@@ -54,25 +55,25 @@ class GrpcPeer extends PooledSession<Endpoint> {
 
 export class GrpcUpstream implements Upstream {
   readonly #options: GrpcUpstreamOptions;
-  readonly #downlink: BackendCommands;
+  readonly #commands: BackendCommands;
   readonly #balancer: Balancer;
   readonly #ways: EndpointPool;
   readonly #server: ClientSpan['attributes'];
   /** Compiled from `hashBy`; null: no hash. */
   readonly #key: readonly { readonly field: string }[] | null;
 
-  constructor(options: GrpcUpstreamOptions, downlink: BackendCommands, report: BackendReport) {
+  constructor(options: GrpcUpstreamOptions, commands: BackendCommands, report: BackendReport) {
     const { balance, hashBy } = options;
     this.#options = options;
     this.#server = serverOf(options.url);
-    this.#downlink = downlink;
+    this.#commands = commands;
     this.#balancer = new Balancer(balance);
     this.#key = balance === 'hash' ? [{ field: hashBy }] : null;
     const spreads = balance === 'round_robin' || balance === 'least_in_flight';
     this.#ways = new EndpointPool(
       { ...options, spreads },
       {
-        convertBytesMax: downlink.convertBytesMax,
+        convertBytesMax: commands.convertBytesMax,
         onState: (address, state, why) => {
           report.state(address, state, why);
         },
@@ -88,10 +89,10 @@ export class GrpcUpstream implements Upstream {
           options.wheel.set(call, Math.min(timeoutMs, EXTEND_MS_MAX));
         },
         onPush: (link, id, push, bytes) => {
-          takePush(this.#downlink, { link, id, bytes }, push);
+          takePush(this.#commands, { link, id, bytes }, push);
         },
         onVerb: (link, id, verb, bytes) => {
-          takeVerb(this.#downlink, { link, id, bytes }, verb);
+          takeVerb(this.#commands, { link, id, bytes }, verb);
         },
       },
     );

@@ -4,6 +4,7 @@
  */
 import net from 'node:net';
 
+import { inBackground } from '../../background.ts';
 import { type Clock, within } from '../../clock.ts';
 import { JSON_DEPTH_MAX, nestsTooDeep } from '../../contract/json-depth.ts';
 import {
@@ -12,18 +13,18 @@ import {
   readConnectResponse,
   ShapeError,
 } from '../../contract/json-shapes.ts';
-import { type Failure, failure } from '../../errors.ts';
+import { errorText, type Failure, failure } from '../../errors.ts';
 import { PACKET_BODY_BYTES_MAX } from '../../protocol/packet.ts';
-import type { Accepted, Push } from '../../contract/commands.ts';
+import type { Accepted } from '../../contract/commands.ts';
 import type { Lane, Peer } from '../../session/lane.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
+import type { BackendCommands } from '../backend-commands.ts';
 import type { BackendReport } from '../backend-report.ts';
 import type { Call, PendingCall } from '../call.ts';
 import type { ClientSpan } from '../client-span.ts';
 import { CallTable } from '../call-table.ts';
 import { ConnectCall } from '../connect-call.ts';
 import { FactsCache } from '../facts-cache.ts';
-import type { SessionVerb } from '../../contract/backend-frames.ts';
 import { Reconnect } from '../reconnect.ts';
 import type { ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
 import {
@@ -65,12 +66,6 @@ export type IpcUpstreamOptions = {
   readonly wheel: TimerWheel;
 };
 
-/** What a backend asks for by itself. */
-export interface IpcDownlink {
-  push(push: Push): void;
-  verb(verb: SessionVerb): void;
-}
-
 /** One session. */
 class IpcPeer implements Peer {
   readonly tail = new FactsCache(sessionTail);
@@ -95,7 +90,7 @@ export class IpcUpstream implements Upstream, PendingCall {
   /** One connection, read in its order. */
   readonly oneAtATime = false;
   readonly #options: IpcUpstreamOptions;
-  readonly #downlink: IpcDownlink;
+  readonly #commands: BackendCommands;
   readonly #report: BackendReport;
   readonly #path: string;
   readonly #calls = new CallTable(SEQ_ID_MAX);
@@ -109,9 +104,9 @@ export class IpcUpstream implements Upstream, PendingCall {
   #settle: () => void = () => {};
   #onEnded: () => void = () => {};
 
-  constructor(options: IpcUpstreamOptions, downlink: IpcDownlink, report: BackendReport) {
+  constructor(options: IpcUpstreamOptions, commands: BackendCommands, report: BackendReport) {
     this.#options = options;
-    this.#downlink = downlink;
+    this.#commands = commands;
     this.#report = report;
     this.#path = options.address.replace(/^unix:(\/\/)?/, '');
     this.#reconnect = new Reconnect(options.wheel, () => {
@@ -277,10 +272,12 @@ export class IpcUpstream implements Upstream, PendingCall {
         this.#onAnswer(read);
         return;
       case 'push':
-        this.#downlink.push(read.push);
+        this.#commands.push(read.push);
         return;
       case 'verb':
-        this.#downlink.verb(read.verb);
+        inBackground(this.#commands.verb(read.verb), (error) => {
+          this.#report.error('session change failed', { why: errorText(error) });
+        });
         return;
       case 'echo':
         this.#report.dropped(

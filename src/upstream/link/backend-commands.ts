@@ -1,26 +1,11 @@
-/** What a backend asks for over its Link, done and answered, whichever side opened the Link. */
+/** Carries out what a backend asks for over its Link, and answers it, whichever side opened the Link. */
 import { inBackground } from '../../background.ts';
-import { type Failure, failure } from '../../errors.ts';
+import { errorText, type Failure, failure } from '../../errors.ts';
 import type { Push } from '../../contract/commands.ts';
 import type { SessionVerb } from '../../contract/backend-frames.ts';
-import {
-  type DoneFields,
-  type PushedFields,
-  writeDone,
-  writePushed,
-} from '../../contract/gateway-frames.ts';
+import { writeDone, writePushed } from '../../contract/gateway-frames.ts';
+import type { BackendCommands } from '../backend-commands.ts';
 import type { Link } from './link.ts';
-
-/** What a backend asks for by itself over its Link. */
-export interface BackendCommands {
-  /** Bytes of JSON in what it says that are made anew: `limits.convert`. */
-  readonly convertBytesMax: number;
-  /** `counted`: the backend wants to know what became of it. Neither promise rejects. */
-  push(push: Push, counted: boolean): Promise<PushedFields> | null;
-  verb(verb: SessionVerb): Promise<DoneFields>;
-  /** The answer to one of these could not be made or written. */
-  onUnanswered(what: 'push' | 'verb', error: unknown): void;
-}
 
 /** Where a frame came from. */
 type Origin = {
@@ -31,15 +16,15 @@ type Origin = {
   readonly bytes: number;
 };
 
-export function takePush(downlink: BackendCommands, { link, id, bytes }: Origin, push: Push): void {
-  const counted = downlink.push(push, id !== 0);
-  if (counted === null) {
+export function takePush(commands: BackendCommands, { link, id, bytes }: Origin, push: Push): void {
+  if (id === 0) {
+    commands.push(push);
     link.done(bytes);
     return;
   }
   const answer = async (): Promise<void> => {
     try {
-      const pushed = await counted;
+      const pushed = await commands.pushCounted(push);
       link.send((writer) => {
         writePushed(writer, id, pushed);
       });
@@ -48,18 +33,18 @@ export function takePush(downlink: BackendCommands, { link, id, bytes }: Origin,
     }
   };
   inBackground(answer(), (error) => {
-    downlink.onUnanswered('push', error);
+    unanswered(commands, 'push', error);
   });
 }
 
 export function takeVerb(
-  downlink: BackendCommands,
+  commands: BackendCommands,
   { link, id, bytes }: Origin,
   verb: SessionVerb,
 ): void {
   const answer = async (): Promise<void> => {
     try {
-      const done = await downlink.verb(verb);
+      const done = await commands.verb(verb);
       if (id !== 0)
         link.send((writer) => {
           writeDone(writer, id, done);
@@ -69,8 +54,12 @@ export function takeVerb(
     }
   };
   inBackground(answer(), (error) => {
-    downlink.onUnanswered('verb', error);
+    unanswered(commands, 'verb', error);
   });
+}
+
+function unanswered({ report }: BackendCommands, what: 'push' | 'verb', error: unknown): void {
+  report.error('not answered', { what, why: errorText(error) });
 }
 
 /** On a Link the answer to Connect is a frame of its own. */

@@ -10,6 +10,7 @@ import { type Failure, failure } from '../../../src/errors.ts';
 import { PacketType } from '../../../src/protocol/packet.ts';
 import { Registry } from '../../../src/session/registry.ts';
 import { LogThrottle } from '../../../src/telemetry/log-throttle.ts';
+import { Metrics } from '../../../src/telemetry/metrics.ts';
 import type { TimerWheel } from '../../../src/timer-wheel.ts';
 import { ConnectCall } from '../../../src/upstream/connect-call.ts';
 import type { ConnectAsk } from '../../../src/upstream/upstream.ts';
@@ -62,12 +63,12 @@ function stage({ asks = true, ...rules }: Choice = {}) {
     remove: () => {},
   });
   const limits = { dataBytesMax: 200, groupsMax: 3 };
-  const events = { onPush: () => {}, onUnencodable: () => {} };
+  const metrics = new Metrics();
   const auth = new ConnectAuth({
     ...{ clientRules: [], needsKey: false, ...rules },
     asked: asks ? { upstream: backend, ordinal: 0 } : null,
     handshakeMs: 10_000,
-    sessionCommands: new SessionCommands(registry, limits, wheel, events),
+    sessionCommands: new SessionCommands({ registry, limits, clock, log, metrics }),
     log,
     throttle: new LogThrottle(clock),
     wheel,

@@ -4,7 +4,9 @@ import { describe, expect, test } from 'vitest';
 import { SessionCommands } from '../../../src/bus/session-commands.ts';
 import { runVerb } from '../../../src/bus/session-verbs.ts';
 import { Registry } from '../../../src/session/registry.ts';
+import { Metrics } from '../../../src/telemetry/metrics.ts';
 import type { Scope } from '../../../src/upstream/nats/subjects.ts';
+import { keptLog } from '../../support/report.ts';
 import { activate, makeWorld } from '../session/support.ts';
 import { readBlock } from '../../../src/upstream/nats/header-block.ts';
 
@@ -13,10 +15,10 @@ function setUp() {
   const world = makeWorld();
   const registry = new Registry('g-0123456789', { add: () => null, remove() {} });
   const limits = { dataBytesMax: 1_024, groupsMax: 8 };
-  const sessionCommands = new SessionCommands(registry, limits, world.wheel, {
-    onPush() {},
-    onUnencodable() {},
-  });
+  const { clock } = world;
+  const { log } = keptLog();
+  const metrics = new Metrics();
+  const sessionCommands = new SessionCommands({ registry, limits, clock, log, metrics });
   const client = activate({ world, n: 7 });
   const { session } = client;
   registry.add(session);

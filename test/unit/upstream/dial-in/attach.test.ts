@@ -43,9 +43,10 @@ function stage(token = '') {
     { name: 'game', token, deadAfterMs: 0, gatewayId: 'g', version: '1', clock, wheel },
     {
       convertBytesMax: 1_048_576,
-      push: () => null,
+      report,
+      push: () => {},
+      pushCounted: () => Promise.reject(new Error('no pushes here')),
       verb: () => Promise.reject(new Error('no verbs here')),
-      onUnanswered: () => {},
     },
     report,
   );

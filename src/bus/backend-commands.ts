@@ -1,0 +1,56 @@
+/** The commands of one backend, carried out on all gateways; what is refused is reported as well as answered. */
+import type { SessionVerb } from '../contract/backend-frames.ts';
+import type { Push } from '../contract/commands.ts';
+import type { DoneFields, PushedFields } from '../contract/gateway-frames.ts';
+import { errorText, type Failure, failure, isFailure } from '../errors.ts';
+import type { BackendCommands } from '../upstream/backend-commands.ts';
+import type { BackendReport } from '../upstream/backend-report.ts';
+import { FLEET_WAIT_MS, type FleetCommands } from './fleet-commands.ts';
+import { notDone, runSessionVerb } from './session-verbs.ts';
+
+export class BackendFleetCommands implements BackendCommands {
+  readonly convertBytesMax: number;
+  readonly report: BackendReport;
+  readonly #fleet: FleetCommands;
+
+  constructor(fleet: FleetCommands, report: BackendReport, convertBytesMax: number) {
+    this.#fleet = fleet;
+    this.report = report;
+    this.convertBytesMax = convertBytesMax;
+  }
+
+  push(push: Push): void {
+    const refused = this.#fleet.push(push, null);
+    if (refused !== null) this.#pushRefused(push, refused);
+  }
+
+  async pushCounted(push: Push): Promise<PushedFields> {
+    try {
+      const outcome = await this.#fleet.pushCounted(push, FLEET_WAIT_MS);
+      return isFailure(outcome) ? this.#pushRefused(push, outcome) : outcome;
+    } catch (error) {
+      return this.#pushRefused(push, failure('INTERNAL', errorText(error)));
+    }
+  }
+
+  #pushRefused({ route }: Push, why: Failure): PushedFields {
+    this.report.dropped('push', why.message, why.reason, { route });
+    return {
+      ...{ delivered: 0, dropped: 0, refused: 0, gateways: 0 },
+      ...{ unknownUids: [], unknownSids: [], silentGateways: [] },
+      failure: why,
+    };
+  }
+
+  async verb(verb: SessionVerb): Promise<DoneFields> {
+    try {
+      const done = await runSessionVerb(verb, this.#fleet);
+      const { failure: why } = done;
+      if (why !== null) this.report.dropped('change', why.message, why.reason);
+      return done;
+    } catch (error) {
+      this.report.error('session change failed', { why: errorText(error) });
+      return notDone(failure('INTERNAL', errorText(error)));
+    }
+  }
+}
