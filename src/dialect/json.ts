@@ -1,6 +1,6 @@
 /**
  * Messages as JSON text, one in each WebSocket message: for people, and for clients that know no Pomelo. The
- * form is in src/README.md.
+ * form is in README.md beside this file.
  */
 import { isUtf8 } from 'node:buffer';
 

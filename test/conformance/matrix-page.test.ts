@@ -1,24 +1,13 @@
-/** The page's matrix of clients is that of the tests. With TEST_WRITE_MATRIX set, it is written instead. */
-import { readFileSync, writeFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+/** The page's matrix of clients is that of the tests. */
 import { describe, expect, test } from 'vitest';
 
+import { expectBlock } from '../support/page-block.ts';
 import { COLUMNS, ROWS } from './matrix.ts';
 import { matrixPage } from './matrix-text.ts';
 
-const PAGE = fileURLToPath(new URL('../../src/README.md', import.meta.url));
-const BEGIN = '<!-- matrix: made by test/conformance/matrix-page.test.ts -->';
-const END = '<!-- /matrix -->';
-
 describe('the matrix of clients', () => {
   test('is on the page as the tests have it', () => {
-    const page = readFileSync(PAGE, 'utf8');
-    const [before, rest] = page.split(BEGIN);
-    const [, after] = (rest ?? '').split(END);
-    expect(page, 'the two comments around the matrix').toMatch(new RegExp(`${BEGIN}[^]*${END}`));
-    const made = `${before}${BEGIN}\n\n${matrixPage()}\n\n${END}${after}`;
-    if (process.env['TEST_WRITE_MATRIX']) writeFileSync(PAGE, made);
-    expect(page, 'run it again with TEST_WRITE_MATRIX=1 to write the page').toBe(made);
+    expectBlock('src/dialect/README.md', 'matrix', matrixPage());
   });
 
   test('has a reason for whatever is not in it', () => {

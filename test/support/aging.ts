@@ -73,7 +73,11 @@ export async function asks(
   return isOwn ? true : answer;
 }
 
-/** Two clients each ask `count` times in a row; some of the answers take long. What came that was no answer. */
+/**
+ * Four clients each ask `count` times in a row; each fifth answer takes `slowMs`, the others ten. What came that was
+ * no answer. All of it should take longer than a connection may live with its grace, and a slow answer far shorter
+ * than that grace, or a busy machine loses what nobody else would.
+ */
 export async function askAll(
   gateway: TestGateway,
   mode: Mode,

@@ -16,10 +16,10 @@ import { findImports } from './syntax.ts';
 export type Rules = Readonly<Record<string, readonly string[]>>;
 
 /** Importable from everywhere, except from each other. */
-const FOR_ALL = ['errors.ts', 'clock.ts', 'background.ts', 'backoff.ts', 'bytes.ts', 'gathered.ts'];
+export const FOR_ALL = ['errors.ts', 'clock.ts', 'background.ts', 'backoff.ts', 'bytes.ts', 'gathered.ts'];
 
 /** Where a run begins: `*` leaves these out. */
-const ENTRY = ['main.ts', 'gateway.ts', 'wiring/', 'cli/'];
+export const ENTRY = ['main.ts', 'gateway.ts', 'wiring/', 'cli/'];
 
 /** What counts and logs: for every row but protocol, routing, config and the files that import nothing. */
 const SEEN = ['telemetry/metrics.ts', 'telemetry/log.ts'];
@@ -92,6 +92,55 @@ export const RULES: Rules = {
   'gateway.ts': ['*', 'wiring/'],
   'cli/':       ['client/', 'config/', 'routing/', 'protocol/', 'gen/', 'upstream/http/path.ts', 'upstream/method/schema-check.ts', 'upstream/nats/subjects.ts', 'transport/certificate.ts', 'transport/pem.ts', 'wiring/dialects.ts', 'ws', 'node:readline', 'node:util', ...GRPC, 'yaml', 'node:fs', 'node:path', 'node:url', ...SEEN],
   'main.ts':    ['gateway.ts', 'config/', 'telemetry/', 'cli/', 'node:fs', 'node:os'],
+};
+
+/** What is behind each row of RULES, in a sentence. With RULES it is the table of src/README.md. */
+// oxfmt-ignore
+export const WHAT: Readonly<Record<string, string>> = {
+  'errors.ts':      'the table of errors: code, name, what a client is told',
+  'clock.ts':       'the only place that reads the time or sets a timer',
+  'background.ts':  'work that nothing waits for, with a handler for its error',
+  'backoff.ts':     'pauses between attempts that grow and are spread',
+  'gathered.ts':    'bytes that arrive in pieces, kept in few of them',
+  'timer-wheel.ts': 'one timer for all deadlines',
+  'gen/':           'generated from proto/ by `make gen`; never edited',
+
+  'protocol/': 'the Pomelo wire: packets, messages, protobuf, JSON text; pure',
+  'routing/':  'routes, rules, the route table; pure',
+  'config/':   'every key: type, default, range, meaning; pure',
+  'config/pomelo-project.ts': 'reads the files of an existing Pomelo project',
+  'contract/': 'the shapes of `pith.v1`, in protobuf, JSON and headers',
+
+  'transport/':     'sockets, TLS, listening ports',
+  'dialect/':       'how each family of clients is spoken to; pure',
+  'session/':       'the state and the order of one client; the registry of all',
+  'relay/':         'one message in, at most one answer out; retries, breakers',
+  'auth/':          'asks a backend whether a client may enter',
+  'upstream/':      'calls to backends: what all kinds of backends share',
+  'upstream/pool/': 'the addresses of a backend: resolving, health, ejection, balancing',
+  'upstream/link/': 'a Link, the stream of frames to a backend, whoever has dialled it',
+  'upstream/dial-in/': 'backends that connect to the gateway',
+  'upstream/grpc/': 'backends that serve `pith.v1.Backend`',
+  'upstream/http/': 'backends on HTTP',
+  'upstream/ipc/':  'backends on a Unix socket',
+  'upstream/method/': 'backends with gRPC methods of their own (`mode: method`)',
+  'upstream/nats/': 'backends on NATS; the connection to it',
+
+  'bus/':     'what backends on NATS ask of sessions; the other gateways',
+  'control/': 'the API for operators, on gRPC and on HTTP with JSON; probes',
+  'control/attach*': 'where backends dial in',
+
+  'discovery/': 'Consul: the addresses of backends, and the gateway as a service',
+  'telemetry/': 'log, metrics, traces; OpenTelemetry is loaded only if `telemetry.otlp` is set',
+
+  'client/':       'our own client, for browsers and Node; a package of its own',
+  'client/tcp.ts': 'the same over TCP and TLS, in Node alone',
+
+  'wiring/':    'which setting, counter and log line goes with which part',
+  'faults.ts':  'bugs and losses that end no process: counted and logged at most so often',
+  'gateway.ts': 'builds all parts, starts and stops them in order',
+  'cli/':       'the command line: client, mock backend, what `check` and `routes` print',
+  'main.ts':    'the process: arguments, signals, exit code',
 };
 
 /** Names that say nothing about what is inside, and so collect everything. */

@@ -4,7 +4,9 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, test } from 'vitest';
 import { CALLBACK_TYPES, checkCallbacks } from '../support/callbacks.ts';
-import { checkLayers, printProblem, sourceFiles } from '../support/layers.ts';
+import { checkLayers, printProblem, RULES, sourceFiles, WHAT } from '../support/layers.ts';
+import { layersPage } from '../support/layers-page.ts';
+import { expectBlock } from '../support/page-block.ts';
 import { findImports } from '../support/syntax.ts';
 
 const SRC = fileURLToPath(new URL('../../src', import.meta.url));
@@ -43,6 +45,55 @@ describe('src', () => {
   test('is really looked at', () => {
     expect(sourceFiles(SRC).length).toBeGreaterThan(0);
     expect(() => checkLayers(plant({ 'README.md': 'no code' }))).toThrow(/no source files/);
+  });
+});
+
+describe('the table of src/README.md', () => {
+  test('is what the check allows', () => {
+    expectBlock('src/README.md', 'layers', layersPage());
+  });
+
+  test('has a sentence for each row, and for no other', () => {
+    expect(Object.keys(WHAT)).toEqual(Object.keys(RULES));
+  });
+
+  test('says what may be imported in words', () => {
+    const rules = {
+      'a/': [
+        'b/',
+        'type c/',
+        'd/e.ts',
+        'd/f*',
+        'type d/g.ts',
+        'top.ts',
+        'ws',
+        'type zod',
+        'node:net',
+      ],
+      'b/': ['*'],
+      'c/': [],
+      'd/': ['a/', 'type a/', 'a/b/'],
+      'd/h/': ['b/', 'a/', 'a/b/', 'type a/'],
+      'wiring/': ['*'],
+    };
+    const what = {
+      'a/': 'one',
+      'b/': 'two',
+      'c/': 'three',
+      'd/': 'four',
+      'd/h/': 'five',
+      'wiring/': 'six',
+    };
+    expect(layersPage(rules, what).split('\n').slice(0, 8)).toEqual([
+      '| folder or file | what | may import from | packages |',
+      '| --- | --- | --- | --- |',
+      '| `a/` | one | b, c (types), d (e, f…, types of g), top.ts | ws, zod (types) |',
+      '| `b/` | two | everything but main.ts, gateway.ts, wiring, cli |  |',
+      '| `c/` | three | – |  |',
+      '| `d/` | four | a, a/b |  |',
+      '| `d/h/` | five | what `d/` may, b |  |',
+      '| `wiring/` | six | everything but main.ts, gateway.ts, cli |  |',
+    ]);
   });
 });
 
