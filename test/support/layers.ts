@@ -120,6 +120,7 @@ export const WHAT: Readonly<Record<string, string>> = {
   'upstream/pool/': 'the addresses of a backend: resolving, health, ejection, balancing',
   'upstream/link/': 'a Link, the stream of frames to a backend, whoever has dialled it',
   'upstream/dial-in/': 'backends that connect to the gateway',
+  'upstream/grpc-client/': 'channels, calls and metadata on grpc-js, for all gRPC modes',
   'upstream/grpc/': 'backends that serve `pith.v1.Backend`',
   'upstream/http/': 'backends on HTTP',
   'upstream/ipc/':  'backends on a Unix socket',
