@@ -16,7 +16,14 @@ import { findImports } from './syntax.ts';
 export type Rules = Readonly<Record<string, readonly string[]>>;
 
 /** Importable from everywhere, except from each other. */
-export const FOR_ALL = ['errors.ts', 'clock.ts', 'background.ts', 'backoff.ts', 'bytes.ts', 'gathered.ts'];
+export const FOR_ALL = [
+  'errors.ts',
+  'clock.ts',
+  'background.ts',
+  'backoff.ts',
+  'bytes.ts',
+  'gathered.ts',
+];
 
 /** Where a run begins: `*` leaves these out. */
 export const ENTRY = ['main.ts', 'gateway.ts', 'wiring/', 'cli/'];
@@ -101,6 +108,7 @@ export const WHAT: Readonly<Record<string, string>> = {
   'clock.ts':       'the only place that reads the time or sets a timer',
   'background.ts':  'work that nothing waits for, with a handler for its error',
   'backoff.ts':     'pauses between attempts that grow and are spread',
+  'bytes.ts':       'views of bytes; the empty buffer and the empty object',
   'gathered.ts':    'bytes that arrive in pieces, kept in few of them',
   'timer-wheel.ts': 'one timer for all deadlines',
   'gen/':           'generated from proto/ by `make gen`; never edited',
