@@ -1,4 +1,5 @@
 /** The metrics that dashboards and alerts are written for: names, kinds, labels, buckets. */
+import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 
 import { INSTRUMENTS } from '../../../src/telemetry/metrics.ts';
@@ -50,6 +51,17 @@ test('the metrics are these and no others', () => {
     [kind, name, ...labels].join(' '),
   );
   expect(rows).toEqual(ROWS.map((row) => row.trim().replace(/ +/g, ' ')));
+});
+
+test('deploy/README.md names them all in its table, and the pages name no others', () => {
+  const pages = ['deploy/README.md', 'proto/README.md', 'README.md'].map((name) =>
+    readFileSync(new URL(`../../../${name}`, import.meta.url), 'utf8'),
+  );
+  const namesIn = (text: string) =>
+    new Set(text.match(/\b(?:pith|nodejs|process)_\w+_\w+\b|\bpith_sessions\b/g));
+  const table = pages[0]!.match(/^\| [A-Z].*\? \| `.*$/gm)!.join('\n');
+  expect([...namesIn(table)].sort()).toEqual(Object.keys(INSTRUMENTS).sort());
+  for (const name of namesIn(pages.join('\n'))) expect(INSTRUMENTS).toHaveProperty(name);
 });
 
 test('the buckets', () => {
