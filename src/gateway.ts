@@ -9,7 +9,6 @@ import { FleetCommands } from './bus/fleet-commands.ts';
 import { inBackground } from './background.ts';
 import { type Clock, sleep, within } from './clock.ts';
 import { parseBus } from './config/address.ts';
-import { ruleOf } from './config/rules.ts';
 import type { Config } from './config/schema.ts';
 import { type Discovery, makeDiscovery } from './wiring/discovery.ts';
 import { Nats } from './wiring/nats.ts';
@@ -17,8 +16,7 @@ import { HttpServer, type MakePort } from './control/http.ts';
 import { ControlServer } from './control/server.ts';
 import type { Info } from './control/service.ts';
 import { Admission } from './relay/admission.ts';
-import { Relay } from './relay/relay.ts';
-import { RouteTable } from './routing/route-table.ts';
+import type { Relay } from './relay/relay.ts';
 import { type Drained, drainSessions } from './session/drain.ts';
 import { Outboxes } from './session/outboxes.ts';
 import { Registry } from './session/registry.ts';
@@ -29,17 +27,11 @@ import {
   watchOutboxes,
   watchProcess,
 } from './wiring/gauges.ts';
-import { makeRelayHost } from './wiring/hosts.ts';
 import { listening, makeListeners } from './wiring/listeners.ts';
+import { makeRelay } from './wiring/relay.ts';
 import { makePort, type OwnPort } from './wiring/ports.ts';
 import { type Resources, type Capacity, autoLimits } from './config/auto-limits.ts';
-import {
-  admissionLimits,
-  breakersOf,
-  changeLimits,
-  randomId,
-  traceOptions,
-} from './wiring/settings.ts';
+import { admissionLimits, changeLimits, randomId } from './wiring/settings.ts';
 import { EventLoopLag } from './telemetry/event-loop.ts';
 import type { Log } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
@@ -47,7 +39,6 @@ import { Tracing } from './telemetry/tracing.ts';
 import { TimerWheel } from './timer-wheel.ts';
 import { Listener } from './transport/listener.ts';
 import type { Upstream } from './upstream/upstream.ts';
-import { MessageTraces } from './relay/message-traces.ts';
 import { Faults } from './faults.ts';
 import { makeAttach } from './wiring/attach.ts';
 import { makeUpstream } from './wiring/upstreams.ts';
@@ -149,22 +140,12 @@ export class Gateway {
     const backends = Object.keys(config.backends);
     this.#upstreams = backends.map((name) => this.#makeUpstream(name));
     this.#admission = new Admission(admissionLimits(config), backends.length);
-    this.#relay = new Relay({
-      table: new RouteTable(config.routes.map(ruleOf), backends),
+    this.#relay = makeRelay({
+      ...{ ...parts, metrics, wheel: this.#wheel, admission: this.#admission },
       upstreams: this.#upstreams,
-      admission: this.#admission,
-      breakers: breakersOf(config),
-      wheel: this.#wheel,
-      routeBytesMax: config.limits.route,
-      host: makeRelayHost({
-        ...shared,
-        sessionCommands: this.#sessionCommands,
-        fleetCommands: this.#fleetCommands,
-        backends,
-        traces:
-          this.#tracing &&
-          new MessageTraces({ ...traceOptions(config), clock, tracing: this.#tracing }),
-      }),
+      sessionCommands: this.#sessionCommands,
+      fleetCommands: this.#fleetCommands,
+      tracing: this.#tracing,
     });
     this.#listeners = this.#makeListeners();
     const attach = makeAttach(this.#upstreams, {

@@ -15,37 +15,16 @@ import { isRoute, namesConstructor, RENAMED_BYTES_MAX } from '../routing/route.t
 import { chosen, instanceFor, renamed, type RouteTable } from '../routing/route-table.ts';
 import type { Target } from '../routing/rule.ts';
 import type { Close, Patch, Push, Reply } from '../contract/commands.ts';
+import type { Queued } from '../session/lane.ts';
+import type { InFlight } from '../session/session-parts.ts';
 import type { Session } from '../session/session.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
-import { type Call, type CallEnd, CallPool } from '../upstream/call.ts';
+import { Call } from '../upstream/call.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { Admission } from './admission.ts';
 import type { Breaker } from './breaker.ts';
+import type { MessageReport } from './message-report.ts';
 import { Retries } from './retries.ts';
-
-/** What replies carry beside the answer, and what the rest of the gateway hears of each message. */
-export interface RelayHost {
-  /** Applies the changes; null when they took effect. */
-  patch(session: Session, patch: Patch): Failure | null;
-  push(push: Push, from: Session): void;
-  close(session: Session, close: Close): void;
-  /** A message is about to be relayed; this may set `call.trace`. */
-  onBegin(call: Call): void;
-  /** `why`: the call failed, and not because the backend refused; null: it did not. */
-  onDone(call: Call, outcome: string, why: Failure | null): void;
-  /** The answer cannot be encoded for this client: the backend's programmers should know. */
-  onBadReply(call: Call, why: Failure): void;
-  /** A message was dropped, or will end its session: its client did not sign it. */
-  onBadSignature(session: Session): void;
-  /** An answer, or the failure of a notify, that never reached a backend. `backendOrdinal`: -1 where none was chosen. */
-  onRefused(
-    session: Session,
-    route: string,
-    wantsAnswer: boolean,
-    why: Failure,
-    backendOrdinal: number,
-  ): void;
-}
 
 export type RelayParts = {
   readonly table: RouteTable;
@@ -56,7 +35,13 @@ export type RelayParts = {
   readonly breakers: readonly (Breaker | null)[];
   readonly wheel: TimerWheel;
   readonly routeBytesMax: number;
-  readonly host: RelayHost;
+  /** What replies ask for beside the answer: of the session, and of others anywhere. */
+  readonly sessionCommands: {
+    patch(session: Session, patch: Patch): Failure | object;
+    close(sessions: readonly Session[], close: Close): void;
+  };
+  readonly fleetCommands: { push(push: Push, from: Session): Failure | null };
+  readonly report: MessageReport;
 };
 
 const IN_FLIGHT: Failure = {
@@ -73,36 +58,26 @@ const RENAMED_TO_NONE: Failure = {
   detail: "its rule's rename makes no route of it",
 };
 
-export class Relay implements CallEnd {
-  readonly #table: RouteTable;
-  readonly #upstreams: readonly Upstream[];
-  readonly #admission: Admission;
-  readonly #wheel: TimerWheel;
-  readonly #routeBytesMax: number;
-  readonly #host: RelayHost;
-  readonly #breakers: readonly (Breaker | null)[];
-  readonly #retries: Retries;
-  readonly #pool = new CallPool(this);
+export class Relay {
+  readonly parts: RelayParts;
+  readonly retries: Retries;
+  readonly #free: RelayCall[] = [];
+  #inFlight = 0;
 
   constructor(parts: RelayParts) {
-    this.#table = parts.table;
-    this.#upstreams = parts.upstreams;
-    this.#admission = parts.admission;
-    this.#wheel = parts.wheel;
-    this.#routeBytesMax = parts.routeBytesMax;
-    this.#host = parts.host;
-    this.#breakers = parts.breakers;
-    this.#retries = new Retries(parts.wheel, parts.upstreams.length);
+    this.parts = parts;
+    this.retries = new Retries(parts.wheel, parts.upstreams.length);
   }
 
   /** Messages in flight or waiting. */
   get inFlight(): number {
-    return this.#pool.inUse;
+    return this.#inFlight;
   }
 
   /** Relays one message of an active or draining session. */
   onMessage(session: Session, message: Message): void {
-    const now = this.#wheel.now();
+    const { admission, breakers, report, wheel } = this.parts;
+    const now = wheel.now();
     const target = this.#target(session, message, now);
     if (isFailure(target)) {
       this.refuse(session, message, target);
@@ -114,172 +89,45 @@ export class Relay implements CallEnd {
       this.refuse(session, message, misnamed);
       return;
     }
-    const open = this.#breakers[target.backendOrdinal]?.refusal(now) ?? null;
+    const open = breakers[target.backendOrdinal]?.refusal(now) ?? null;
     if (open !== null) {
       this.refuse(session, message, open, target.backendOrdinal);
       return;
     }
-    if (!this.#admission.enter(target.backendOrdinal)) {
+    if (!admission.enter(target.backendOrdinal)) {
       this.refuse(session, message, IN_FLIGHT, target.backendOrdinal);
       return;
     }
     // Last check, because it is the most expensive.
     const body = session.wire.readBody(session, message, target.codec !== 'auto');
     if (!(body instanceof Uint8Array)) {
-      this.#admission.leave(target.backendOrdinal);
+      admission.leave(target.backendOrdinal);
       this.#unread(session, message, body);
       return;
     }
-    const call = this.#fill(this.#pool.take(), session, message, target, now);
+    const call = this.#free.pop() ?? new RelayCall(this);
+    this.#inFlight++;
+    call.fill(session, message, target, now);
     call.body = body;
     call.route = route;
-    this.#host.onBegin(call);
+    report.begin(call);
     session.track(call);
-    this.#wheel.setAt(call, call.deadline);
+    wheel.setAt(call, call.deadline);
     call.lane.enter(call);
   }
 
   /** Where the message goes, or why it goes nowhere. */
   #target(session: Session, message: Message, now: number): Target | Failure {
-    if (!this.#admission.mayAsk(session, now)) return failure('TOO_MANY');
+    const { admission, routeBytesMax, table } = this.parts;
+    if (!admission.mayAsk(session, now)) return failure('TOO_MANY');
     if (session.state === 'draining') return failure('DRAINING');
     const { route } = message;
-    if (!isRoute(route, this.#routeBytesMax) || namesConstructor(route))
-      return failure('BAD_ROUTE');
+    if (!isRoute(route, routeBytesMax) || namesConstructor(route)) return failure('BAD_ROUTE');
     if (isReserved(route)) return RESERVED;
-    const target = this.#table.find(route);
+    const target = table.find(route);
     if (target === null) return NO_RULE;
     if (target.bound && session.uid === '') return failure('NOT_BOUND');
     return target.choices === null ? target : chosen(target, session);
-  }
-
-  #fill(call: Call, session: Session, message: Message, target: Target, now: number): Call {
-    const upstream = this.#upstreams[target.backendOrdinal]!;
-    call.state = 'waiting';
-    call.session = session;
-    call.lane = session.lane(target.backendOrdinal);
-    call.target = target;
-    call.upstream = upstream;
-    call.clientRoute = message.route;
-    call.rawId = message.rawId;
-    call.wantsAnswer = message.wantsAnswer;
-    call.seq = ++session.seq;
-    call.startedAt = now;
-    call.deadline = now + target.timeoutMs;
-    call.instance = '';
-    call.idempotent = target.idempotent;
-    call.unordered = target.order === 'none';
-    call.exclusive = target.order === 'serial' || (target.order === 'keep' && upstream.oneAtATime);
-    return call;
-  }
-
-  /** The call's turn in its lane has come. */
-  start(call: Call): void {
-    call.state = 'sent';
-    // Its session is ending, and what it waited for was ended a moment ago.
-    if (call.wantsAnswer && call.session.state === 'closed') {
-      this.#release(call, 'client_gone');
-      return;
-    }
-    // Read now, not when the message came: a bind by an earlier answer counts.
-    if (call.target.instance !== null)
-      call.instance = instanceFor(call.target.instance, call.session);
-    // A method may say it too, but only when it is looked up.
-    if (call.idempotent || call.target.method !== '')
-      this.#retries.began(call.target.backendOrdinal);
-    call.upstream.send(call);
-  }
-
-  // ---- ends ---------------------------------------------------------------------------------------------
-
-  succeed(call: Call, body: Uint8Array): void {
-    const { session, clientRoute: route } = call;
-    if (call.wantsAnswer && session.state !== 'closed') {
-      const encoded = session.wire.answer(call.rawId, route, body, call.target.codec);
-      if (isFailure(encoded)) {
-        this.#host.onBadReply(call, encoded);
-        call.reported = true;
-        this.fail(call, encoded);
-        return;
-      }
-      session.answer(encoded);
-    }
-    this.#release(call, 'ok');
-  }
-
-  fail(call: Call, why: Failure): void {
-    if (call.idempotent && this.#retries.again(call, why)) return;
-    this.#endWith(call, why, why);
-  }
-
-  /** The backend has spoken: it is not asked again, and nothing is wrong with it. */
-  #refused(call: Call, why: Failure): void {
-    this.#endWith(call, why, null);
-  }
-
-  #endWith(call: Call, said: Failure, trouble: Failure | null): void {
-    if (call.wantsAnswer && call.session.state !== 'closed') answerFailure(call, said);
-    this.#release(call, isOwnReason(said.reason) ? said.reason : 'BACKEND', trouble);
-  }
-
-  answer(call: Call, reply: Reply): void {
-    const { session } = call;
-    if (session.state === 'closed') {
-      // A notify's client is gone; what the backend says to others still goes out.
-      for (const push of reply.pushes) if (push.target !== null) this.#host.push(push, session);
-      this.#release(call, 'ok');
-      return;
-    }
-    // In this order: changes take effect, pushes before the answer, the answer, pushes after it, the close.
-    const refused = reply.patch === null ? null : this.#host.patch(session, reply.patch);
-    if (refused !== null) {
-      this.#refused(call, refused);
-      return;
-    }
-    for (const push of reply.pushes) if (!push.afterReply) this.#host.push(push, session);
-    if (reply.failure !== null) this.#refused(call, reply.failure);
-    else this.succeed(call, reply.body ?? NOTHING);
-    for (const push of reply.pushes) if (push.afterReply) this.#host.push(push, session);
-    if (reply.close !== null) this.#host.close(session, reply.close);
-  }
-
-  sent(call: Call): void {
-    this.#release(call, 'ok');
-  }
-
-  onLate(call: Call): void {
-    if (call.state === 'sent') call.pending?.cancel(call);
-    this.fail(call, failure('TIMEOUT'));
-  }
-
-  /** The gateway waits no longer, though the client does. A notify still goes where it was going. */
-  giveUp(call: Call, why: Failure): void {
-    if (!call.wantsAnswer || call.state === 'free') return;
-    if (call.state === 'sent') call.pending?.cancel(call);
-    this.fail(call, why);
-  }
-
-  /** Nobody waits for an answer any more. A notify still goes where it was going. */
-  onSessionClosed(call: Call): void {
-    if (!call.wantsAnswer || call.state === 'free') return;
-    if (call.state === 'sent') call.pending?.cancel(call);
-    this.#release(call, 'client_gone');
-  }
-
-  #release(call: Call, outcome: string, why: Failure | null = null): void {
-    const { lane, session, state, target } = call;
-    // An answer that does not fit, or a push before it, closes the session, which ends its calls: this one too.
-    if (state === 'free') return;
-    this.#wheel.cancel(call);
-    this.#admission.leave(target.backendOrdinal);
-    this.#breakers[target.backendOrdinal]?.done(outcome, this.#wheel.now());
-    this.#host.onDone(call, outcome, why);
-    call.state = 'free';
-    // Last of the counts: the session may read on, and send more, when this one is gone.
-    session.untrack(call);
-    if (state === 'waiting') lane.abandon(call);
-    else lane.leave(call);
-    this.#pool.give(call);
   }
 
   /** A body that goes nowhere: answered, or dropped or its session closed as it is configured. */
@@ -288,7 +136,7 @@ export class Relay implements CallEnd {
       this.refuse(session, message, why);
       return;
     }
-    this.#host.onBadSignature(session);
+    this.parts.report.badSignature(session);
     if (why === 'close') session.close('bad_signature');
   }
 
@@ -298,7 +146,195 @@ export class Relay implements CallEnd {
       const encoded = session.wire.failure(message.rawId, message.route, why);
       if (encoded !== null) session.answer(encoded);
     }
-    this.#host.onRefused(session, message.route, message.wantsAnswer, why, backendOrdinal);
+    this.parts.report.refused(session, message, why, backendOrdinal);
+  }
+
+  /** A call has ended: its slot may serve another message. */
+  free(call: RelayCall): void {
+    this.#inFlight--;
+    this.#free.push(call);
+  }
+}
+
+/** free: for the next message · waiting: for its turn in the lane · sent: with the upstream · retrying: will be, again. */
+type CallState = 'free' | 'waiting' | 'sent' | 'retrying';
+
+/**
+ * A message that was admitted, from its turn in the lane to its one end.
+ *
+ * A pooled slot: nothing is allocated per message, and `generation` counts its uses.
+ */
+export class RelayCall extends Call implements Queued, InFlight {
+  state: CallState = 'free';
+  /** Owned by the session. */
+  sessionIndex = -1;
+  exclusive = false;
+  /** How often it was sent again. */
+  retries = 0;
+  readonly #relay: Relay;
+
+  constructor(relay: Relay) {
+    super();
+    this.#relay = relay;
+  }
+
+  fill(session: Session, message: Message, target: Target, now: number): void {
+    const upstream = this.#relay.parts.upstreams[target.backendOrdinal]!;
+    this.state = 'waiting';
+    this.session = session;
+    this.lane = session.lane(target.backendOrdinal);
+    this.target = target;
+    this.upstream = upstream;
+    this.clientRoute = message.route;
+    this.rawId = message.rawId;
+    this.wantsAnswer = message.wantsAnswer;
+    this.seq = ++session.seq;
+    this.startedAt = now;
+    this.deadline = now + target.timeoutMs;
+    this.instance = '';
+    this.idempotent = target.idempotent;
+    this.unordered = target.order === 'none';
+    this.exclusive = target.order === 'serial' || (target.order === 'keep' && upstream.oneAtATime);
+  }
+
+  /** Its turn in the lane has come. */
+  start(): void {
+    this.state = 'sent';
+    const { session, target } = this;
+    // Its session is ending, and what it waited for was ended a moment ago.
+    if (this.wantsAnswer && session.state === 'closed') {
+      this.#release('client_gone');
+      return;
+    }
+    // Read now, not when the message came: a bind by an earlier answer counts.
+    if (target.instance !== null) this.instance = instanceFor(target.instance, session);
+    // A method may say it too, but only when it is looked up.
+    if (this.idempotent || target.method !== '') this.#relay.retries.began(target.backendOrdinal);
+    this.upstream.send(this);
+  }
+
+  // ---- ends ---------------------------------------------------------------------------------------------
+
+  override succeed(body: Uint8Array): void {
+    const { session, clientRoute: route } = this;
+    if (this.wantsAnswer && session.state !== 'closed') {
+      const encoded = session.wire.answer(this.rawId, route, body, this.target.codec);
+      if (isFailure(encoded)) {
+        this.#relay.parts.report.badReply(this, encoded);
+        this.reported = true;
+        this.fail(encoded);
+        return;
+      }
+      session.answer(encoded);
+    }
+    this.#release('ok');
+  }
+
+  override fail(why: Failure): void {
+    if (this.idempotent && this.#relay.retries.again(this, why)) return;
+    this.#endWith(why, why);
+  }
+
+  /** The backend has spoken: it is not asked again, and nothing is wrong with it. */
+  #refused(why: Failure): void {
+    this.#endWith(why, null);
+  }
+
+  #endWith(said: Failure, trouble: Failure | null): void {
+    const { session, rawId, clientRoute, target } = this;
+    if (this.wantsAnswer && session.state !== 'closed') {
+      const encoded = session.wire.failure(rawId, clientRoute, said, target.codec);
+      if (encoded !== null) session.answer(encoded);
+    }
+    this.#release(isOwnReason(said.reason) ? said.reason : 'BACKEND', trouble);
+  }
+
+  override answer(reply: Reply): void {
+    const { session } = this;
+    if (session.state === 'closed') {
+      // A notify's client is gone; what the backend says to others still goes out.
+      for (const push of reply.pushes) if (push.target !== null) this.#push(push, session);
+      this.#release('ok');
+      return;
+    }
+    // In this order: changes take effect, pushes before the answer, the answer, pushes after it, the close.
+    const refused = reply.patch === null ? null : this.#patch(reply.patch);
+    if (refused !== null) {
+      this.#refused(refused);
+      return;
+    }
+    for (const push of reply.pushes) if (!push.afterReply) this.#push(push, session);
+    if (reply.failure !== null) this.#refused(reply.failure);
+    else this.succeed(reply.body ?? NOTHING);
+    for (const push of reply.pushes) if (push.afterReply) this.#push(push, session);
+    if (reply.close !== null) this.#relay.parts.sessionCommands.close([session], reply.close);
+  }
+
+  #patch(patch: Patch): Failure | null {
+    const { report, sessionCommands } = this.#relay.parts;
+    const changed = sessionCommands.patch(this.session, patch);
+    if (!isFailure(changed)) return null;
+    report.patchRefused(this.session, changed);
+    return changed;
+  }
+
+  #push(push: Push, from: Session): void {
+    const { fleetCommands, report } = this.#relay.parts;
+    const refused = fleetCommands.push(push, from);
+    if (refused !== null) report.pushRefused(from, push, refused);
+  }
+
+  override sent(): void {
+    this.#release('ok');
+  }
+
+  override onLate(): void {
+    if (this.state === 'sent') this.pending?.cancel(this);
+    this.fail(failure('TIMEOUT'));
+  }
+
+  /** The gateway waits no longer, though the client does. A notify still goes where it was going. */
+  giveUp(why: Failure): void {
+    if (!this.wantsAnswer || this.state === 'free') return;
+    if (this.state === 'sent') this.pending?.cancel(this);
+    this.fail(why);
+  }
+
+  /** The client is gone, and its answer with it. A notify still goes where it was going. */
+  abandon(): void {
+    if (!this.wantsAnswer || this.state === 'free') return;
+    if (this.state === 'sent') this.pending?.cancel(this);
+    this.#release('client_gone');
+  }
+
+  #release(outcome: string, why: Failure | null = null): void {
+    const { lane, session, state, target } = this;
+    // An answer that does not fit, or a push before it, closes the session, which ends its calls: this one too.
+    if (state === 'free') return;
+    const { admission, breakers, report, wheel } = this.#relay.parts;
+    wheel.cancel(this);
+    admission.leave(target.backendOrdinal);
+    breakers[target.backendOrdinal]?.done(outcome, wheel.now());
+    report.done(this, outcome, why);
+    this.state = 'free';
+    // Last of the counts: the session may read on, and send more, when this one is gone.
+    session.untrack(this);
+    if (state === 'waiting') lane.abandon(this);
+    else lane.leave(this);
+    this.#clear();
+    this.#relay.free(this);
+  }
+
+  /** Of what it held nothing may be held by an idle slot, or be found by the next message. */
+  #clear(): void {
+    this.generation++;
+    this.body = NOTHING;
+    this.pending = null;
+    this.pendingId = 0;
+    this.extended = false;
+    this.retries = 0;
+    this.reported = false;
+    this.trace = null;
   }
 }
 
@@ -306,9 +342,4 @@ export class Relay implements CallEnd {
 function faultOfRenamed(route: string): Failure | null {
   if (isReserved(route)) return RESERVED;
   return isRoute(route, RENAMED_BYTES_MAX) ? null : RENAMED_TO_NONE;
-}
-
-function answerFailure({ session, rawId, clientRoute, target }: Call, why: Failure): void {
-  const encoded = session.wire.failure(rawId, clientRoute, why, target.codec);
-  if (encoded !== null) session.answer(encoded);
 }

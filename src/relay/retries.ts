@@ -4,7 +4,7 @@
  */
 import type { Failure } from '../errors.ts';
 import { Timeout, type TimerWheel } from '../timer-wheel.ts';
-import type { Call } from '../upstream/call.ts';
+import type { RelayCall } from './relay.ts';
 
 /** Beside the first time. */
 export const RETRIES_MAX = 2;
@@ -34,7 +34,7 @@ export class Retries {
   }
 
   /** True: the message will be sent again, and has not failed yet. */
-  again(call: Call, why: Failure): boolean {
+  again(call: RelayCall, why: Failure): boolean {
     const { target, state, retries, session } = call;
     if (!call.idempotent || state !== 'sent' || retries >= RETRIES_MAX) return false;
     if (!AGAIN.has(why.reason) || session.state === 'closed') return false;

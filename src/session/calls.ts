@@ -36,6 +36,6 @@ export class Calls {
 
   /** Tells all of them that the session is closed; each takes itself out, now or later. */
   end(): void {
-    for (const call of [...this.#calls]) call.onSessionClosed();
+    for (const call of [...this.#calls]) call.abandon();
   }
 }

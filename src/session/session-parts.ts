@@ -26,7 +26,8 @@ export interface InFlight {
   readonly wantsAnswer: boolean;
   /** Owned by the session. */
   sessionIndex: number;
-  onSessionClosed(): void;
+  /** Its client is gone, and nobody waits for its answer any longer. */
+  abandon(): void;
   /** Nobody waits for its answer any longer, though its client can be told: it is answered with `why`. */
   giveUp(why: Failure): void;
 }

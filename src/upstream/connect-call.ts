@@ -6,7 +6,7 @@ import { NOTHING } from '../bytes.ts';
 import { JSON_DEPTH_MAX_TO_BACKENDS as DEPTH_MAX, nestsTooDeep } from '../contract/json-depth.ts';
 import { type Failure, failure, isFailure } from '../errors.ts';
 import { type TimerWheel, WHEEL_TICK_MS } from '../timer-wheel.ts';
-import { Call, type CallEnd } from './call.ts';
+import { Call } from './call.ts';
 import type { ConnectAsk, Upstream } from './upstream.ts';
 import type { Accepted, Reply } from '../contract/commands.ts';
 
@@ -25,9 +25,8 @@ export class ConnectCall extends Call {
   #ended = false;
 
   constructor(ask: ConnectAsk, upstream: Upstream, wheel: TimerWheel, read: Read) {
-    super(NO_END);
+    super();
     this.#read = read;
-    this.state = 'sent';
     this.session = ask.session;
     this.lane = ask.lane;
     this.upstream = upstream;
@@ -74,6 +73,9 @@ export class ConnectCall extends Call {
     this.answered(reply.failure ?? this.#read(reply.body ?? NOTHING));
   }
 
+  /** It is no notify. */
+  override sent(): void {}
+
   override onLate(): void {
     this.#giveUp(failure('TIMEOUT'));
   }
@@ -95,16 +97,3 @@ export class ConnectCall extends Call {
     this.#resolve(outcome);
   }
 }
-
-const nothing = (): void => {};
-/** All ends are the call's own. */
-const NO_END: CallEnd = {
-  onLate: nothing,
-  onSessionClosed: nothing,
-  giveUp: nothing,
-  start: nothing,
-  succeed: nothing,
-  fail: nothing,
-  answer: nothing,
-  sent: nothing,
-};

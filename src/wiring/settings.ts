@@ -7,8 +7,6 @@ import type { Config } from '../config/schema.ts';
 import { errorText } from '../errors.ts';
 import { PACKET_HEAD_BYTES } from '../protocol/packet.ts';
 import type { AdmissionLimits } from '../relay/admission.ts';
-import type { MessageTracesOptions } from '../relay/message-traces.ts';
-import { Breaker } from '../relay/breaker.ts';
 import type { ChangeLimits } from '../session/changes.ts';
 import type { SessionLimits } from '../session/session-parts.ts';
 import type { ListenerOptions } from '../transport/listener.ts';
@@ -74,21 +72,6 @@ export function admissionLimits({ limits }: Config): AdmissionLimits {
     burst: limits.burst,
     inFlightPerBackend: limits.in_flight_per_backend,
   };
-}
-
-export function traceOptions({
-  telemetry,
-}: Config): Omit<MessageTracesOptions, 'tracing' | 'clock'> {
-  const { sample, always } = telemetry;
-  return { sample, keepErrors: always.errors, keepSlowerThanMs: always.slower_than };
-}
-
-/** By the backend's ordinal; null: none. */
-export function breakersOf({ backends }: Config): (Breaker | null)[] {
-  return Object.values(backends).map((backend) => {
-    if (!('breaker' in backend) || backend.breaker.failures === 0) return null;
-    return new Breaker({ failures: backend.breaker.failures, openMs: backend.breaker.open });
-  });
 }
 
 export function listenerOptions(config: Config, listen: Config['listen'][number]): ListenerOptions {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 
+import type { RelayCall } from '../../../src/relay/relay.ts';
 import { failure } from '../../../src/errors.ts';
 import { request } from '../session/support.ts';
 import { setUp } from './support.ts';
@@ -63,7 +64,7 @@ describe('a message of an idempotent route whose backend is away', () => {
     const { backend, clock, answers } = asked();
     backend.onSend = (call) => {
       backend.take().fail(AWAY);
-      expect(call.state).not.toBe('free');
+      expect((call as RelayCall).state).not.toBe('free');
       backend.onSend = () => {};
     };
     backend.take().fail(AWAY);

@@ -1,13 +1,18 @@
 /** A relay with backends that answer when the test says so, and clients on byte pipes. */
 import { type Failure, failure } from '../../../src/errors.ts';
 import { Admission } from '../../../src/relay/admission.ts';
-import { Relay, type RelayHost } from '../../../src/relay/relay.ts';
+import { MessageReport } from '../../../src/relay/message-report.ts';
+import type { MessageTraces } from '../../../src/relay/message-traces.ts';
+import { Relay } from '../../../src/relay/relay.ts';
 import { RouteTable } from '../../../src/routing/route-table.ts';
 import type { Rule } from '../../../src/routing/rule.ts';
 import type { Session } from '../../../src/session/session.ts';
 import type { SessionLimits } from '../../../src/session/session-parts.ts';
 import type { Call, PendingCall } from '../../../src/upstream/call.ts';
 import type { ConnectAsk, Upstream } from '../../../src/upstream/upstream.ts';
+import { Metrics } from '../../../src/telemetry/metrics.ts';
+import type { ManualClock } from '../../support/clock.ts';
+import { keptLog } from '../../support/report.ts';
 import { activate, makeWorld, RecordingHost } from '../session/support.ts';
 import type { Accepted, Reply } from '../../../src/contract/commands.ts';
 
@@ -86,30 +91,38 @@ const RULES: readonly Rule[] = [
   { ...STANDARD, match: 'bound.*', backend: 'one', order: 'keep', bound: true },
 ];
 
+/** Writes down how messages end, in a few words. */
+class RecordingReport extends MessageReport {
+  readonly #words: string[];
+
+  constructor(words: string[], clock: ManualClock, traces: MessageTraces | null = null) {
+    super({ clock, metrics: new Metrics(), log: keptLog().log, backends: ['one'], traces });
+    this.#words = words;
+  }
+
+  override done(call: Call, outcome: string, why: Failure | null): void {
+    super.done(call, outcome, why);
+    this.#words.push(`done ${outcome}`);
+  }
+
+  override badReply(call: Call, why: Failure): void {
+    super.badReply(call, why);
+    this.#words.push(`bad reply ${why.message}`);
+  }
+
+  override refused(...refused: Parameters<MessageReport['refused']>): void {
+    super.refused(...refused);
+    const [, { route }, { reason }] = refused;
+    this.#words.push(`refused ${route} ${reason}`);
+  }
+}
+
 export function setUp(more: { messagesPerSecond?: number; inFlightPerBackend?: number } = {}) {
   const world = makeWorld();
   const backend = new ScriptedBackend();
   const log: string[] = [];
   const refusePatch = { now: false };
-  const host: RelayHost = {
-    patch(_session, patch) {
-      log.push(`patch ${patch.uid}`);
-      return refusePatch.now ? failure('CONFLICT') : null;
-    },
-    push(push, from) {
-      log.push(`push ${push.route}`);
-      from.push(Buffer.from(push.body), null);
-    },
-    close(session) {
-      log.push('close');
-      session.close('kick');
-    },
-    onBegin: () => {},
-    onBadReply: (_call, why) => log.push(`bad reply ${why.message}`),
-    onBadSignature: () => log.push('bad signature'),
-    onDone: (_call, outcome) => log.push(`done ${outcome}`),
-    onRefused: (_session, route, _wantsAnswer, why) => log.push(`refused ${route} ${why.reason}`),
-  };
+  const report = new RecordingReport(log, world.clock);
   const limits = { messagesPerSecond: 0, burst: 2, inFlightPerBackend: 1_000, ...more };
   const admission = new Admission(limits, 1);
   const relay = new Relay({
@@ -119,7 +132,25 @@ export function setUp(more: { messagesPerSecond?: number; inFlightPerBackend?: n
     breakers: [null],
     wheel: world.wheel,
     routeBytesMax: 127,
-    host,
+    sessionCommands: {
+      patch: (_session, patch) => {
+        log.push(`patch ${patch.uid}`);
+        if (refusePatch.now) return failure('CONFLICT');
+        return { changed: 1, version: 1, confirmed: null };
+      },
+      close: ([session]) => {
+        log.push('close');
+        session!.close('kick');
+      },
+    },
+    fleetCommands: {
+      push: (push, from) => {
+        log.push(`push ${push.route}`);
+        from.push(Buffer.from(push.body), null);
+        return null;
+      },
+    },
+    report,
   });
   let n = 0;
   const client = (sessionLimits: Partial<SessionLimits> = {}) => {

@@ -170,7 +170,7 @@ describe('a message', () => {
     const { session, host } = activate();
     const tracked: InFlight[] = [];
     host.onMessageDo = (_session, { rawId, wantsAnswer }) => {
-      const call = { rawId, wantsAnswer, sessionIndex: -1, giveUp() {}, onSessionClosed() {} };
+      const call = { rawId, wantsAnswer, sessionIndex: -1, giveUp() {}, abandon() {} };
       tracked.push(call);
       session.track(call);
     };
@@ -252,9 +252,9 @@ describe('the end', () => {
         wantsAnswer: true,
         sessionIndex: -1,
         giveUp: () => {},
-        onSessionClosed: () => {},
+        abandon: () => {},
       };
-      call.onSessionClosed = () => {
+      call.abandon = () => {
         told.push(rawId);
         session.untrack(call);
       };

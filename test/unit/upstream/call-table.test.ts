@@ -1,22 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import fc from 'fast-check';
 
-import { Call, type CallEnd, type PendingCall } from '../../../src/upstream/call.ts';
+import type { Call, PendingCall } from '../../../src/upstream/call.ts';
+import { BareCall } from '../../support/call.ts';
 import { CallTable } from '../../../src/upstream/call-table.ts';
 
 const nothing = () => {};
-const END: CallEnd = {
-  onLate: nothing,
-  onSessionClosed: nothing,
-  giveUp: nothing,
-  start: nothing,
-  succeed: nothing,
-  fail: nothing,
-  answer: nothing,
-  sent: nothing,
-};
 const PENDING: PendingCall = { cancel: nothing };
-const newCall = () => new Call(END);
+const newCall = () => new BareCall();
 
 describe('numbers', () => {
   test('count up from 1 and find their calls once', () => {

@@ -1,7 +1,7 @@
 /** The small parts that bound what a gRPC backend may cost: ejection, credit, waiting calls; and its addresses. */
 import { describe, expect, test } from 'vitest';
 
-import { Call, type CallEnd } from '../../../src/upstream/call.ts';
+import { BareCall } from '../../support/call.ts';
 import { Ejection } from '../../../src/upstream/pool/ejection.ts';
 import { ReceiveWindow } from '../../../src/upstream/link/receive-window.ts';
 import { resolverOf } from '../../../src/upstream/pool/resolver.ts';
@@ -78,22 +78,10 @@ describe('what a backend sends by itself', () => {
   });
 });
 
-const nothing = (): void => {};
-const END: CallEnd = {
-  onLate: nothing,
-  onSessionClosed: nothing,
-  giveUp: nothing,
-  start: nothing,
-  succeed: nothing,
-  fail: nothing,
-  answer: nothing,
-  sent: nothing,
-};
-
 describe('calls that wait', () => {
   test('keep their order, and one that is given up is no longer there', () => {
     const waiting = new SendQueue();
-    const calls = [new Call(END), new Call(END), new Call(END)];
+    const calls = [new BareCall(), new BareCall(), new BareCall()];
     for (const call of calls) expect(waiting.add(call, Buffer.alloc(1))).toBe(true);
     waiting.cancel(calls[1]!);
     waiting.cancel(calls[1]!);
@@ -107,15 +95,15 @@ describe('calls that wait', () => {
 
   test('are bounded in number and in bytes, and make room as they go', () => {
     const many = new SendQueue();
-    for (let i = 0; i < 1_000; i++) many.add(new Call(END), Buffer.alloc(0));
-    expect(many.add(new Call(END), Buffer.alloc(0))).toBe(false);
+    for (let i = 0; i < 1_000; i++) many.add(new BareCall(), Buffer.alloc(0));
+    expect(many.add(new BareCall(), Buffer.alloc(0))).toBe(false);
     const large = new SendQueue();
     const half = Buffer.alloc(4_194_304);
-    const [first, second] = [new Call(END), new Call(END)];
+    const [first, second] = [new BareCall(), new BareCall()];
     for (const call of [first, second]) expect(large.add(call, half)).toBe(true);
-    expect(large.add(new Call(END), half)).toBe(false);
+    expect(large.add(new BareCall(), half)).toBe(false);
     large.cancel(first);
-    expect(large.add(new Call(END), half)).toBe(true);
+    expect(large.add(new BareCall(), half)).toBe(true);
   });
 });
 

@@ -2,13 +2,14 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 
-import { Call, type CallEnd, type PendingCall } from '../../../src/upstream/call.ts';
+import type { Call, PendingCall } from '../../../src/upstream/call.ts';
+import { BareCall } from '../../support/call.ts';
 import { Waiting } from '../../../src/upstream/waiting.ts';
 
 const PENDING: PendingCall = { cancel: () => {} };
 
 function call(bytes = 0): Call {
-  const made = new Call({} as CallEnd);
+  const made = new BareCall();
   made.body = Buffer.alloc(bytes);
   return made;
 }

@@ -5,11 +5,12 @@ import { idOfRaw, rawIdOf } from '../../../../src/protocol/message.ts';
 import { Lane } from '../../../../src/session/lane.ts';
 import type { Session } from '../../../../src/session/session.ts';
 import type { Target } from '../../../../src/routing/rule.ts';
-import { Call, type CallEnd } from '../../../../src/upstream/call.ts';
+import type { Call } from '../../../../src/upstream/call.ts';
+import { BareCall } from '../../../support/call.ts';
 import { RequestHeaders } from '../../../../src/upstream/http/request-headers.ts';
 
 function call(body: string | Buffer, codec: 'auto' | 'raw' = 'auto'): Call {
-  const made = new Call({} as CallEnd);
+  const made = new BareCall();
   made.session = {
     sid: 'g-1.7',
     uid: '',

@@ -2,22 +2,12 @@
 import { EventEmitter } from 'node:events';
 import { describe, expect, test } from 'vitest';
 
-import { Call, type CallEnd } from '../../../../src/upstream/call.ts';
+import { BareCall } from '../../../support/call.ts';
 import type { LinkStream } from '../../../../src/upstream/grpc/channel.ts';
 import { Link } from '../../../../src/upstream/link/link.ts';
 import { decodeToBackend } from '../../contract/reference.ts';
 
 const nothing = (): void => {};
-const END: CallEnd = {
-  onLate: nothing,
-  onSessionClosed: nothing,
-  giveUp: nothing,
-  start: nothing,
-  succeed: nothing,
-  fail: nothing,
-  answer: nothing,
-  sent: nothing,
-};
 
 /** A stream that keeps what is written to it. */
 class Written extends EventEmitter {
@@ -48,7 +38,7 @@ function open(): { link: Link; messages: Buffer[] } {
 }
 
 function request(link: Link, seq: number, bytes: number): void {
-  const call = new Call(END);
+  const call = new BareCall();
   call.wantsAnswer = true;
   const body = Buffer.alloc(bytes);
   const fields = { session: body.subarray(0, 0), route: 'a.b', notify: false, body, seq };

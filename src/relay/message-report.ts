@@ -1,0 +1,173 @@
+/** What is counted, traced and logged of each message, and of what replies ask for and do not get. */
+import type { Push } from '../contract/commands.ts';
+import type { Clock } from '../clock.ts';
+import { type Failure, isOwnReason, REASONS } from '../errors.ts';
+import type { Message } from '../protocol/message.ts';
+import type { Session } from '../session/session.ts';
+import type { Histogram } from '../telemetry/histogram.ts';
+import type { Log } from '../telemetry/log.ts';
+import { LogThrottle } from '../telemetry/log-throttle.ts';
+import type { Metrics, Series } from '../telemetry/metrics.ts';
+import type { Call } from '../upstream/call.ts';
+import type { MessageTraces } from './message-traces.ts';
+
+export type MessageReportParts = {
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+  readonly log: Log;
+  /** In the order of their ordinals. */
+  readonly backends: readonly string[];
+  /** null: no message is traced. */
+  readonly traces: MessageTraces | null;
+};
+
+/** What is counted of every message to one backend: found without making a label list or a key. */
+class BackendCounts {
+  readonly #metrics: Metrics;
+  readonly #backend: string;
+  readonly #outcomes = new Map<string, Series>();
+  readonly #durations: Histogram;
+
+  constructor(metrics: Metrics, backend: string) {
+    this.#metrics = metrics;
+    this.#backend = backend;
+    this.#durations = metrics.histogram('pith_request_duration_seconds', [backend]);
+  }
+
+  count(call: Call, outcome: string, ms: number): void {
+    let series = this.#outcomes.get(outcome);
+    if (series === undefined) {
+      series = this.#metrics.series('pith_requests_total', [this.#backend, outcome]);
+      this.#outcomes.set(outcome, series);
+    }
+    series.add();
+    if (call.wantsAnswer) this.#durations.observe(ms / 1_000);
+  }
+}
+
+export class MessageReport {
+  readonly #clock: Clock;
+  readonly #metrics: Metrics;
+  readonly #log: Log;
+  readonly #isDebug: boolean;
+  readonly #throttle: LogThrottle;
+  readonly #backends: readonly string[];
+  readonly #counts: readonly BackendCounts[];
+  readonly #traces: MessageTraces | null;
+
+  constructor({ clock, metrics, log, backends, traces }: MessageReportParts) {
+    this.#clock = clock;
+    this.#metrics = metrics;
+    this.#log = log;
+    this.#isDebug = log.level === 'debug';
+    this.#throttle = new LogThrottle(clock);
+    this.#backends = backends;
+    this.#counts = backends.map((backend) => new BackendCounts(metrics, backend));
+    this.#traces = traces;
+  }
+
+  /** A message is about to be relayed; this may set `call.trace`. */
+  begin(call: Call): void {
+    this.#traces?.begin(call);
+  }
+
+  /** `why`: the call failed, and not because the backend refused; null: it did not. */
+  done(call: Call, outcome: string, why: Failure | null): void {
+    if (why !== null) this.#failed(call, why);
+    const ms = this.#clock.now() - call.startedAt;
+    this.#counts[call.target.backendOrdinal]!.count(call, outcome, ms);
+    const traceId = this.#traces === null ? '' : this.#traces.end(call, outcome, ms);
+    if (this.#isDebug) logMessage(this.#log, call, { outcome, ms, traceId });
+  }
+
+  /** One line for each backend and reason, now and then: a backend that is away fails all that is asked. */
+  #failed(call: Call, why: Failure): void {
+    const { target, route, upstream } = call;
+    const { reason, detail, message } = why;
+    if (call.reported || !isWorthALine(why)) return;
+    const left = this.#throttle.allow(`${target.backendOrdinal} failed ${reason}`);
+    if (left === null) return;
+    const backend = this.#backends[target.backendOrdinal];
+    const where = upstream.whereTo?.(call);
+    this.#log.warn(
+      { backend, reason, route, ...where, why: detail || message, ...left },
+      'call failed',
+    );
+  }
+
+  /** The answer cannot be encoded for this client: the backend's programmers should know. */
+  badReply({ target, route, session }: Call, why: Failure): void {
+    const more = this.#throttle.allow(target.match);
+    if (more === null) return;
+    const backend = this.#backends[target.backendOrdinal];
+    this.#log.warn({ sid: session.sid, backend, route, why: why.message, ...more }, 'bad reply');
+  }
+
+  /** A message was dropped, or will end its session: its client did not sign it. */
+  badSignature({ sid }: Session): void {
+    this.#metrics.add('pith_messages_dropped_total', ['bad_signature']);
+    this.#log.debug({ sid, why: 'bad_signature' }, 'message dropped');
+  }
+
+  /** A message, or an answer, that never reached a backend. `backendOrdinal`: -1 where none was chosen. */
+  refused(session: Session, message: Message, why: Failure, backendOrdinal: number): void {
+    this.#metrics.add('pith_messages_refused_total', [why.reason]);
+    const left = isWorthALine(why)
+      ? this.#throttle.allow(`${backendOrdinal} refused ${why.reason}`)
+      : null;
+    const fields = refusedFields(session, why, this.#backends[backendOrdinal]);
+    // The client's own word: cut, and in a field of its own.
+    const said = { route: message.route.slice(0, 127), notify: !message.wantsAnswer };
+    this.#log[left === null ? 'debug' : 'warn']({ ...fields, ...said, ...left }, 'message refused');
+  }
+
+  patchRefused({ sid }: Session, { reason, message: why }: Failure): void {
+    const left = this.#throttle.allow(`patch ${reason}`);
+    if (left !== null)
+      this.#log.warn({ sid, why, ...left }, 'a reply changes the session in a way that is refused');
+  }
+
+  pushRefused({ sid }: Session, { route }: Push, { message: why }: Failure): void {
+    this.#metrics.add('pith_backend_messages_dropped_total', ['', 'push']);
+    const left = this.#throttle.allow('push');
+    if (left !== null) this.#log.warn({ sid, route, why, ...left }, 'push refused');
+  }
+}
+
+function refusedFields(
+  { sid }: Session,
+  { reason, detail }: Failure,
+  backend: string | undefined,
+): Readonly<Record<string, string>> {
+  return {
+    sid,
+    ...(backend !== undefined && { backend }),
+    reason,
+    ...(detail !== '' && { why: detail }),
+  };
+}
+
+/** Failures that somebody who runs the gateway should hear of; the others are a client's own. */
+function isWorthALine({ reason }: Failure): boolean {
+  return reason === 'NO_ROUTE' || (isOwnReason(reason) && REASONS[reason].log !== 'debug');
+}
+
+function logMessage(
+  log: Log,
+  call: Call,
+  { outcome, ms, traceId }: { outcome: string; ms: number; traceId: string },
+): void {
+  const { session, route, seq, wantsAnswer } = call;
+  log.debug(
+    {
+      sid: session.sid,
+      route,
+      seq,
+      notify: !wantsAnswer,
+      outcome,
+      ms: Math.round(10 * ms) / 10,
+      ...(traceId !== '' && { trace_id: traceId }),
+    },
+    'message',
+  );
+}
