@@ -1,5 +1,7 @@
-// Where something listens, and the addresses of servers that we dial. Parsers throw a RangeError whose
-// message says what to write instead; the schema has called them before anyone else does.
+/**
+ * Where something listens, and the addresses of servers that we dial. Parsers throw a RangeError whose message says
+ * what to write instead; the schema has called them before anyone else does.
+ */
 import { BlockList, isIP } from 'node:net';
 import { isConsulService, parseConsulService } from './consul-service.ts';
 
@@ -10,22 +12,22 @@ export type Address = { kind: 'tcp'; host: string; port: number } | { kind: 'uni
 export type ListenScheme = 'ws' | 'wss' | 'tcp' | 'tls' | 'auto';
 
 /** A client listener's URL, taken apart. IPv6 hosts come without brackets; port 0 lets the system choose. */
-export interface ListenUrl {
+export type ListenUrl = {
   scheme: ListenScheme;
   host: string;
   port: number;
-}
+};
 
 /** The bus: inside this process, or NATS servers as `host:port` in the order given. */
 export type BusAddress = { kind: 'embedded' } | { kind: 'nats'; servers: string[]; tls: boolean };
 
-// Linux keeps 108 bytes for the path of a Unix socket, the last one a zero.
-const unixPathBytesMax = 107;
-const natsPort = 4222;
+/** Linux keeps 108 bytes for the path of a Unix socket, the last one a zero. */
+const UNIX_PATH_BYTES_MAX = 107;
+const NATS_PORT = 4222;
 
-const loopback = new BlockList();
-loopback.addSubnet('127.0.0.0', 8, 'ipv4');
-loopback.addAddress('::1', 'ipv6');
+const LOOPBACK = new BlockList();
+LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
+LOOPBACK.addAddress('::1', 'ipv6');
 
 /** Reads `host:port`, `[::1]:port` or `unix:/path`. */
 export function parseAddress(text: string): Address {
@@ -34,8 +36,8 @@ export function parseAddress(text: string): Address {
   if (!path.startsWith('/') || path === '/') {
     throw new RangeError('expected an absolute path: unix:/run/pith.sock');
   }
-  if (Buffer.byteLength(path) > unixPathBytesMax) {
-    throw new RangeError(`the path of a Unix socket has at most ${unixPathBytesMax} bytes`);
+  if (Buffer.byteLength(path) > UNIX_PATH_BYTES_MAX) {
+    throw new RangeError(`the path of a Unix socket has at most ${UNIX_PATH_BYTES_MAX} bytes`);
   }
   return { kind: 'unix', path };
 }
@@ -84,7 +86,7 @@ export function isLoopback(address: Address): boolean {
   if (address.kind === 'unix') return true;
   const family = isIP(address.host);
   if (family === 0) return address.host.toLowerCase() === 'localhost';
-  return loopback.check(address.host, family === 6 ? 'ipv6' : 'ipv4');
+  return LOOPBACK.check(address.host, family === 6 ? 'ipv6' : 'ipv4');
 }
 
 /** True for `10.0.0.0/8`, `fd00::/8`, or one address without a prefix length. */
@@ -126,7 +128,7 @@ function parseNatsUrl(url: string): string {
     throw new RangeError('user and password go to nats.user and nats.password, not into the URL');
   }
   const { host, port } = parseHostPort(
-    /:\d+$/.test(authority) ? authority : `${authority}:${natsPort}`,
+    /:\d+$/.test(authority) ? authority : `${authority}:${NATS_PORT}`,
   );
   return isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -1,5 +1,7 @@
-// The keys whose part is not built yet. They are known to the schema, so a file can be checked against what
-// is to come, but a value other than the default is refused instead of being ignored.
+/**
+ * The keys whose part is not built yet. They are known to the schema, so a file can be checked against what is to
+ * come, but a value other than the default is refused instead of being ignored.
+ */
 import { isDeepStrictEqual } from 'node:util';
 import type { z } from 'zod';
 import type { Finding } from './problem.ts';
@@ -7,7 +9,7 @@ import { type Path, schemasAt } from './schema-tree.ts';
 import { getAt, isMap } from './tree.ts';
 
 /** A key that is not available in this release. */
-export interface NotYet {
+export type NotYet = {
   /** As `limits.idle`; `[]` is every entry of a list, `*` every name of a map. */
   path: string;
   /** A value that is refused, as it would be written in YAML; the tests set it. */
@@ -20,10 +22,10 @@ export interface NotYet {
   always?: boolean;
   /** What to do. Default: leave it out. */
   instead?: string;
-}
+};
 
 /** Every key that is not available in this release; remove a row when its part is built. */
-export const notYetAvailable: readonly NotYet[] = [
+export const NOT_YET_AVAILABLE: readonly NotYet[] = [
   { path: 'listen[].proxy_protocol', example: 'required' },
   { path: 'listen[].trusted_proxies', example: ['10.0.0.0/8'] },
   { path: 'control.token', example: 'secret' },
@@ -72,12 +74,12 @@ export const notYetAvailable: readonly NotYet[] = [
 
 /** True where a key may be recommended to somebody. */
 export function isAvailable(path: string): boolean {
-  return notYetAvailable.every((row) => row.path !== path);
+  return NOT_YET_AVAILABLE.every((row) => row.path !== path);
 }
 
 /** Refuses every key of a tree that is not available and has a value other than its default. */
 export function findUnavailable(tree: unknown, root: z.core.$ZodType): Finding[] {
-  return notYetAvailable.flatMap((row) =>
+  return NOT_YET_AVAILABLE.flatMap((row) =>
     pathsIn(tree, row.path)
       .filter((path) => !isExempt(row, tree, path))
       .filter((path) => isRefused(row, getAt(tree, path), path, root))
@@ -103,7 +105,7 @@ function isRefused(row: NotYet, raw: unknown, path: Path, root: z.core.$ZodType)
   return false;
 }
 
-// The paths in a tree that a row's path stands for.
+/** The paths in a tree that a row's path stands for. */
 function pathsIn(tree: unknown, pattern: string): Path[] {
   let paths: Path[] = [[]];
   for (const segment of pattern.replaceAll('[]', '.[]').split('.')) {

@@ -1,4 +1,4 @@
-// Which clients may connect: rules as `js-websocket` or `unity-socket >=0.3.0 <1.0.0`.
+/** Which clients may connect: rules as `js-websocket` or `unity-socket >=0.3.0 <1.0.0`. */
 
 type Bound = { readonly operator: '>=' | '>' | '<=' | '<' | '='; readonly version: string };
 

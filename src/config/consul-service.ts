@@ -1,15 +1,15 @@
-// The address of a backend that Consul knows: consul:///service?tag=…&dc=….
+/** The address of a backend that Consul knows: consul:///service?tag=…&dc=…. */
 
 /** A service as it is asked for. */
-export interface ConsulService {
+export type ConsulService = {
   name: string;
   /** Instances must have all of them. */
   tags: string[];
   /** Data centre; empty: the agent's own. */
   dc: string;
-}
+};
 
-const expected = 'expected consul:///service, with ?tag=… and &dc=… if you like';
+const EXPECTED = 'expected consul:///service, with ?tag=… and &dc=… if you like';
 
 /** True for an address that `parseConsulService` should read. */
 export function isConsulService(text: string): boolean {
@@ -19,7 +19,7 @@ export function isConsulService(text: string): boolean {
 /** Reads `consul:///chat?tag=blue&dc=dc1`; throws a RangeError that says what to write. */
 export function parseConsulService(text: string): ConsulService {
   const [, name, query = ''] = /^consul:\/\/\/([^/?#]*)(?:\?([^#]*))?$/.exec(text) ?? [];
-  if (name === undefined) throw new RangeError(expected);
+  if (name === undefined) throw new RangeError(EXPECTED);
   if (!/^[A-Za-z0-9_.-]{1,127}$/.test(name)) {
     throw new RangeError("a service's name is 1 to 127 of A-Z a-z 0-9 _ . -");
   }

@@ -1,5 +1,7 @@
-// What no key can be checked for alone: names that must exist, keys that go together, ports that collide.
-// Each section is read by itself, so one bad key does not hide what is wrong elsewhere.
+/**
+ * What no key can be checked for alone: names that must exist, keys that go together, ports that collide. Each
+ * section is read by itself, so one bad key does not hide what is wrong elsewhere.
+ */
 import type { z } from 'zod';
 import { type Address, isLoopback, parseAddress, parseBus, parseListenUrl } from './address.ts';
 import { isAvailable } from './availability.ts';
@@ -20,20 +22,20 @@ import { covers } from './syntax.ts';
 import { getAt, isMap } from './tree.ts';
 
 /** What the checks found. */
-export interface CrossChecks {
+export type CrossChecks = {
   problems: Finding[];
   /** Nothing that keeps the gateway from starting, but hardly meant. */
   warnings: Finding[];
-}
+};
 
-interface Sections {
+type Sections = {
   /** A section that has mistakes of its own is missing here. */
   known: Partial<Config>;
   /** Entries with mistakes of their own are undefined. */
   listen: (ListenConfig | undefined)[];
   backends: Map<string, BackendConfig | undefined>;
   routes: (RouteConfig | undefined)[];
-}
+};
 
 type Report = (path: Path, message: string) => void;
 
@@ -178,7 +180,7 @@ function checkTls({ known, listen, backends }: Sections, report: Report): void {
   }
 }
 
-// Port 0 never collides: the system chooses another one each time.
+/** Port 0 never collides: the system chooses another one each time. */
 function checkPorts({ known, listen }: Sections, report: Report): void {
   const taken: { path: string; address: Address }[] = [];
   const take = (path: Path, name: string, address: Address) => {

@@ -1,4 +1,4 @@
-// Reads YAML text into a plain tree, and finds the line of every key in it.
+/** Reads YAML text into a plain tree, and finds the line of every key in it. */
 import {
   type Document,
   isAlias,
@@ -16,11 +16,11 @@ import {
 import type { Place, Problem } from './problem.ts';
 import type { Path } from './schema-tree.ts';
 
-// Aliases may be followed this often, so a small file cannot become a huge tree.
-const aliasCountMax = 100;
+/** Aliases may be followed this often, so a small file cannot become a huge tree. */
+const ALIAS_COUNT_MAX = 100;
 
 /** YAML text as a tree, with the places of its keys. */
-export interface ParsedDocument {
+export type ParsedDocument = {
   /** Maps, lists and scalars; an empty map for an empty file. */
   tree: unknown;
   /** Syntax errors; the tree means nothing if there are any. */
@@ -31,7 +31,7 @@ export interface ParsedDocument {
   locateKey(path: Path): Place;
   /** True if the file has this key. */
   has(path: Path): boolean;
-}
+};
 
 /** Parses YAML 1.2 with unique keys; never throws. */
 export function parseYaml(text: string, file: string): ParsedDocument {
@@ -68,7 +68,7 @@ export function parseYaml(text: string, file: string): ParsedDocument {
   let tree: unknown = {};
   if (problems.length === 0) {
     try {
-      tree = document.toJS({ maxAliasCount: aliasCountMax }) ?? {};
+      tree = document.toJS({ maxAliasCount: ALIAS_COUNT_MAX }) ?? {};
     } catch (error) {
       problems.push({ ...placeAt(0), path: '', message: `not valid YAML: ${messageOf(error)}` });
     }
@@ -96,12 +96,12 @@ function endlessAlias(document: Document.Parsed): number | undefined {
   return found;
 }
 
-interface Found {
+type Found = {
   /** How many segments of the path the file has. */
   depth: number;
   keyOffset: number;
   valueOffset: number;
-}
+};
 
 function find(document: Document.Parsed, path: Path): Found {
   let node = document.contents as Node | null;

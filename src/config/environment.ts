@@ -1,4 +1,4 @@
-// Settings from outside the file: PITH_A__B=… variables and --a.b=… flags, each a path and a value.
+/** Settings from outside the file: PITH_A__B=… variables and --a.b=… flags, each a path and a value. */
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
 import { didYouMean, formatPath, type Problem } from './problem.ts';
@@ -6,28 +6,28 @@ import { keysAt, listKeys, optionsOf, type Path, schemasAt } from './schema-tree
 import { getAt, isMap, withValueAt } from './tree.ts';
 
 /** One setting from outside the file. */
-export interface Assignment {
+export type Assignment = {
   /** The variable, or `--set` and the key. */
   source: string;
   path: Path;
-}
+};
 
 /** A tree with settings put in, and where they went. */
-export interface Applied {
+export type Applied = {
   tree: unknown;
   /** In the order in which they were put in; a later one wins. */
   assignments: Assignment[];
   problems: Problem[];
-}
+};
 
-interface Setting {
+type Setting = {
   source: string;
   segments: string[];
   text: string;
-}
+};
 
-// What Kubernetes puts into every pod for a Service named pith or pith-x.
-const kubernetesPattern = /^PITH(_[A-Z0-9]+)*_(SERVICE_.+|PORT(_.+)?)$/;
+/** What Kubernetes puts into every pod for a Service named pith or pith-x. */
+const KUBERNETES_PATTERN = /^PITH(_[A-Z0-9]+)*_(SERVICE_.+|PORT(_.+)?)$/;
 
 /** Puts the PITH_ variables into a tree; empty ones count as unset. */
 export function applyEnvironment(
@@ -42,7 +42,7 @@ export function applyEnvironment(
   }
   const applied = apply(tree, root, settings);
   applied.problems = applied.problems.filter(({ file, path }) => {
-    return path !== '' || !kubernetesPattern.test(file);
+    return path !== '' || !KUBERNETES_PATTERN.test(file);
   });
   return applied;
 }
@@ -122,7 +122,7 @@ function apply(tree: unknown, root: z.core.$ZodType, settings: readonly Setting[
   return applied;
 }
 
-// Names are compared without regard to case; a name that users chose is looked for among those in the file.
+/** Names are compared without regard to case; a name that users chose is looked for among those in the file. */
 function resolve(tree: unknown, root: z.core.$ZodType, segments: string[]): Path | undefined {
   const path: (string | number)[] = [];
   for (const segment of segments) {
@@ -151,7 +151,7 @@ function nameInUse(map: unknown, name: string): string | undefined {
   );
 }
 
-// A setting reaches into what is there, and puts nothing in its place.
+/** A setting reaches into what is there, and puts nothing in its place. */
 function findGap(tree: unknown, path: Path): string | undefined {
   for (const [depth, segment] of path.entries()) {
     const parent = path.slice(0, depth);

@@ -1,14 +1,16 @@
-// The kinds of keys that the schema is made of. Each says in its text what it is, its unit, and what 0 means;
-// defaults are written as in the YAML file, and parsed like everything else.
+/**
+ * The kinds of keys that the schema is made of. Each says in its text what it is, its unit, and what 0 means;
+ * defaults are written as in the YAML file, and parsed like everything else.
+ */
 import { z } from 'zod';
 import type { PathKind } from './paths.ts';
 import {
-  durationPattern,
+  DURATION_PATTERN,
   formatDuration,
   formatSize,
   parseDuration,
   parseSize,
-  sizePattern,
+  SIZE_PATTERN,
 } from './units.ts';
 
 declare module 'zod' {
@@ -25,21 +27,21 @@ declare module 'zod' {
 /** Says what is wrong with a value, or nothing. */
 export type Check = (value: string) => string | undefined;
 
-interface Range {
+type Range = {
   /** Smallest value that is allowed. */
   min: number;
   /** Largest value that is allowed. */
   max: number;
-}
+};
 
-interface DurationRange extends Partial<Range> {
+type DurationRange = Partial<Range> & {
   /** True: 0s is allowed too, below `min`. */
   zero?: boolean;
   /** True: only whole seconds. */
   wholeSeconds?: boolean;
-}
+};
 
-const dayMs = 86_400_000;
+const DAY_MS = 86_400_000;
 
 /** Makes a check of a parser that throws: its message is what is wrong. */
 export function checkOf(parse: (text: string) => unknown): Check {
@@ -148,7 +150,7 @@ export function integer(fallback: number, about: string, range: Range) {
 
 /** A duration, parsed to milliseconds. Range: 1ms to 24h unless said otherwise. */
 export function duration(fallback: string, about: string, range: DurationRange = {}) {
-  const { min = 1, max = dayMs, zero = false, wholeSeconds = false } = range;
+  const { min = 1, max = DAY_MS, zero = false, wholeSeconds = false } = range;
   const span =
     `expected ${wholeSeconds ? 'whole seconds, ' : ''}${formatDuration(min)} to ` +
     `${formatDuration(max)}${zero ? ', or 0s' : ''}`;
@@ -157,7 +159,7 @@ export function duration(fallback: string, about: string, range: DurationRange =
   const syntax = 'expected a duration: a whole number with its unit, as 250ms, 3s, 1m or 1h';
   return z
     .string({ error: (issue) => durationTypeError(issue.input) ?? syntax })
-    .regex(durationPattern, { error: (issue) => durationTypeError(issue.input) ?? syntax })
+    .regex(DURATION_PATTERN, { error: (issue) => durationTypeError(issue.input) ?? syntax })
     .transform(parseDuration)
     .refine(isInRange, { error: span })
     .meta({ unit: 'duration' })
@@ -169,7 +171,7 @@ export function duration(fallback: string, about: string, range: DurationRange =
 export function size(fallback: string, about: string, { min, max }: Range) {
   const error = 'expected a size: bytes as a whole number, or with B, KiB or MiB, as 64KiB';
   return z
-    .union([z.int().nonnegative({ error }), z.string().regex(sizePattern, { error })], { error })
+    .union([z.int().nonnegative({ error }), z.string().regex(SIZE_PATTERN, { error })], { error })
     .transform((value) => (typeof value === 'number' ? value : parseSize(value)))
     .refine((bytes) => bytes >= min && bytes <= max, {
       error: `expected ${formatSize(min)} to ${formatSize(max)}`,
@@ -182,7 +184,7 @@ export function size(fallback: string, about: string, { min, max }: Range) {
 /** `auto`, or a size, parsed to bytes. */
 export function autoSize(about: string, { min, max }: Range) {
   const error = `expected auto, or a size from ${formatSize(min)} to ${formatSize(max)}, as 64MiB`;
-  const written = z.union([z.int().nonnegative(), z.string().regex(sizePattern)]);
+  const written = z.union([z.int().nonnegative(), z.string().regex(SIZE_PATTERN)]);
   return z
     .union([z.literal('auto'), written], { error })
     .transform((value) =>
@@ -208,7 +210,7 @@ export function pairs(about: string, check: (name: string, value: string) => str
     .describe(about);
 }
 
-// A bare number is the most common mistake, and it is never clear which unit was meant.
+/** A bare number is the most common mistake, and it is never clear which unit was meant. */
 function durationTypeError(input: unknown): string | undefined {
   const isBareNumber =
     typeof input === 'number' || (typeof input === 'string' && /^\d+(\.\d+)?$/.test(input));

@@ -1,4 +1,4 @@
-// Puts the values of ${env:NAME} and ${file:/path} into the strings of a tree.
+/** Puts the values of ${env:NAME} and ${file:/path} into the strings of a tree. */
 import type { z } from 'zod';
 import { fileErrorText } from '../errors.ts';
 import { coerce } from './environment.ts';
@@ -7,13 +7,13 @@ import type { Path } from './schema-tree.ts';
 import { isMap } from './tree.ts';
 
 /** Where the values come from. */
-export interface Values {
+export type Values = {
   env: Readonly<Record<string, string | undefined>>;
   /** Where the file of a reference at this key is. */
   locate(name: string, path: Path): string;
   /** Reads a file as text; throws if it cannot be read. */
   readFile(location: string): string;
-}
+};
 
 /**
  * Copies a tree with every `${env:NAME}` and `${file:/path}` replaced, once: what is put in is not looked at
@@ -91,7 +91,7 @@ function lookUp(
   };
 }
 
-// A fixed answer is JSON of the user's own, where null is a value.
+/** A fixed answer is JSON of the user's own, where null is a value. */
 function isInsideReply(path: Path): boolean {
   return path[0] === 'backends' && path[2] === 'reply';
 }

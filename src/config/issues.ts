@@ -1,7 +1,7 @@
-// Turns what zod found into findings for people.
+/** Turns what zod found into findings for people. */
 import type { z } from 'zod';
 import { didYouMean, type Finding } from './problem.ts';
-import { type BackendKind, backendKinds, kindsOf } from './schema-backends.ts';
+import { type BackendKind, BACKEND_KINDS, kindsOf } from './schema-backends.ts';
 import { keysAt, listKeys, optionsOf, type Path, schemasAt } from './schema-tree.ts';
 import { getAt } from './tree.ts';
 
@@ -9,8 +9,8 @@ import { getAt } from './tree.ts';
 export const schemaErrors: z.core.$ZodErrorMap = (issue) => {
   if (issue.code === 'invalid_type') {
     if (issue.input === undefined) return 'missing';
-    const hint = issue.expected === 'string' && typeof issue.input !== 'object' ? quoteHint : '';
-    return `expected ${typeNames[issue.expected] ?? issue.expected}, got ${nameOf(issue.input)}${hint}`;
+    const hint = issue.expected === 'string' && typeof issue.input !== 'object' ? QUOTE_HINT : '';
+    return `expected ${TYPE_NAMES[issue.expected] ?? issue.expected}, got ${nameOf(issue.input)}${hint}`;
   }
   if (issue.code === 'invalid_value') {
     const values = issue.values.map(String);
@@ -21,9 +21,9 @@ export const schemaErrors: z.core.$ZodErrorMap = (issue) => {
   return undefined;
 };
 
-const quoteHint = '; put it in quotes';
+const QUOTE_HINT = '; put it in quotes';
 
-const typeNames: Readonly<Record<string, string>> = {
+const TYPE_NAMES: Readonly<Record<string, string>> = {
   string: 'text',
   boolean: 'true or false',
   array: 'a list',
@@ -61,7 +61,7 @@ function flatten(
   return [{ path, message: issue.message }];
 }
 
-// Of the alternatives, the one that was meant: of the right type, with the fewest mistakes.
+/** Of the alternatives, the one that was meant: of the right type, with the fewest mistakes. */
 function bestBranch(branches: readonly z.core.$ZodIssue[][]): z.core.$ZodIssue[] | undefined {
   const isWrongType = (issue: z.core.$ZodIssue) =>
     issue.path.length === 0 && (issue.code === 'invalid_type' || issue.code === 'invalid_value');
@@ -69,7 +69,7 @@ function bestBranch(branches: readonly z.core.$ZodIssue[][]): z.core.$ZodIssue[]
   const isWrongKind = (issue: z.core.$ZodIssue) =>
     issue.code === 'unrecognized_keys' &&
     issue.path.length === 0 &&
-    issue.keys.some((key) => backendKinds.includes(key as BackendKind));
+    issue.keys.some((key) => BACKEND_KINDS.includes(key as BackendKind));
   return branches
     .filter((issues) => !issues.some((issue) => isWrongType(issue) || isWrongKind(issue)))
     .toSorted((a, b) => a.length - b.length)[0];
@@ -83,7 +83,7 @@ function unknownKey(path: Path, root: z.core.$ZodType, tree: unknown): Finding {
   return { path, message, isKey: true };
 }
 
-// The keys of one kind of backend, not of all.
+/** The keys of one kind of backend, not of all. */
 function knownKeys(parent: Path, root: z.core.$ZodType, tree: unknown): string[] {
   const isBackend = parent.length === 2 && parent[0] === 'backends';
   const [kind] = isBackend ? kindsOf(getAt(tree, parent)) : [];

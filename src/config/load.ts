@@ -1,4 +1,4 @@
-// YAML text, PITH_ variables and flags in; a checked, frozen configuration out, or everything that is wrong.
+/** YAML text, PITH_ variables and flags in; a checked, frozen configuration out, or everything that is wrong. */
 import { isAbsolute, join } from 'node:path';
 import { findUnavailable } from './availability.ts';
 import { crossCheck } from './cross-checks.ts';
@@ -13,7 +13,7 @@ import type { Path } from './schema-tree.ts';
 import { isMap, startsWith } from './tree.ts';
 
 /** What a configuration is made of; flags beat the environment, the environment beats the file. */
-export interface ConfigSources {
+export type ConfigSources = {
   /** The YAML text; empty: only defaults. */
   text: string;
   /** The file's name, for messages. */
@@ -30,18 +30,18 @@ export interface ConfigSources {
   settingsFolder?: string;
   /** Says what keeps a file or folder from being read, or nothing. Default: nobody looks. */
   checkPath?: (location: string, kind: 'file' | 'folder') => string | undefined;
-}
+};
 
 /** A configuration, or everything that is wrong with it; `'config' in result` tells which. */
 export type LoadResult = Loaded | { problems: Problem[] };
 
 /** A configuration that is right. */
-export interface Loaded {
+export type Loaded = {
   config: Config;
   warnings: Problem[];
   /** Gives what is found later the place of its key. */
   readonly place: (finding: Finding) => Problem;
-}
+};
 
 /** Reads a configuration. Pure but for `readFile` and `checkPath`; never throws; the configuration is deeply frozen. */
 export function loadConfig(sources: ConfigSources): LoadResult {

@@ -1,4 +1,4 @@
-// The configuration as YAML for people: units written out, secrets covered.
+/** The configuration as YAML for people: units written out, secrets covered. */
 import { stringify } from 'yaml';
 import { z } from 'zod';
 import { type Config, configSchema } from './schema.ts';
@@ -7,7 +7,7 @@ import { isMap } from './tree.ts';
 import { formatDuration, formatSize } from './units.ts';
 
 /** What stands for a secret that is set. */
-export const maskedSecret = '***';
+export const MASKED_SECRET = '***';
 
 /**
  * Writes a configuration as YAML that `loadConfig` reads again, with every token, password, credential and
@@ -17,7 +17,7 @@ export function maskSecrets(config: Config): string {
   return stringify(written(configSchema, config), { lineWidth: 0 });
 }
 
-// The way back from parsed values to what is written in YAML.
+/** The way back from parsed values to what is written in YAML. */
 function written(schema: z.core.$ZodType, value: unknown): unknown {
   const { inner, unit, isSecret } = inspect(schema);
   if (isSecret) return Array.isArray(value) ? value.map((item) => cover(item)) : cover(value);
@@ -54,7 +54,7 @@ function takes(option: z.core.$ZodType, value: Record<string, unknown>): boolean
 }
 
 function cover(value: unknown): unknown {
-  return value === '' ? '' : maskedSecret;
+  return value === '' ? '' : MASKED_SECRET;
 }
 
 function soundsSecret(name: string): boolean {

@@ -1,4 +1,4 @@
-// Rules that lead nowhere because all that they can make are names of the gateway's own.
+/** Rules that lead nowhere because all that they can make are names of the gateway's own. */
 import { isOwnMethod, isReserved } from '../routing/reserved.ts';
 import { renamed } from '../routing/route-table.ts';
 import { Paths } from '../upstream/http/path.ts';

@@ -1,4 +1,4 @@
-// Finds the paths in a tree, and takes the relative ones from the folder that they are meant from. Pure.
+/** Finds the paths in a tree, and takes the relative ones from the folder that they are meant from. Pure. */
 import { isAbsolute, join } from 'node:path';
 import type { z } from 'zod';
 import { inspect, optionsOf, type Path, schemasAt } from './schema-tree.ts';
@@ -8,7 +8,7 @@ import { isMap } from './tree.ts';
 export type PathKind = 'file' | 'folder' | 'pem';
 
 /** A file or folder that a configuration names. */
-export interface NamedPath {
+export type NamedPath = {
   /** The key. */
   path: Path;
   /** What is there: `pem` is a file here. */
@@ -17,7 +17,7 @@ export interface NamedPath {
   location: string;
   /** As it stands in the configuration. */
   written: string;
-}
+};
 
 /** PEM text, and what the authorities of the system are called. */
 const NO_PATH = /-----BEGIN |[\r\n\0]|^system$/;

@@ -1,8 +1,8 @@
-// What is wrong with a configuration, and how it is said.
+/** What is wrong with a configuration, and how it is said. */
 import type { Path } from './schema-tree.ts';
 
 /** One thing that is wrong, and where. */
-export interface Problem {
+export type Problem = {
   /** The YAML file, or the environment variable (`PITH_ID`), or the flag (`--set log.level`). */
   file: string;
   /** Line in the file, from 1; 0 for a variable or a flag. */
@@ -13,18 +13,18 @@ export interface Problem {
   path: string;
   /** What is wrong, and what to do. */
   message: string;
-}
+};
 
 /** Where a problem is, before it has its text. */
 export type Place = Pick<Problem, 'file' | 'line' | 'column'>;
 
 /** Something found at a path; load.ts adds the place. */
-export interface Finding {
+export type Finding = {
   path: Path;
   message: string;
   /** True where the key itself is wrong, not its value. */
   isKey?: boolean;
-}
+};
 
 /** One line for people: `pith.yaml:12: routes[0].backend: no backend named "chta"; did you mean "chat"?` */
 export function formatProblem(problem: Problem): string {
@@ -57,7 +57,7 @@ export function didYouMean(name: string, candidates: readonly string[]): string 
   return best === undefined ? '' : `; did you mean "${best}"?`;
 }
 
-// Insertions, deletions, substitutions, and swaps of neighbours.
+/** Insertions, deletions, substitutions, and swaps of neighbours. */
 function editDistance(left: string, right: string): number {
   let before: number[] = [];
   let previous = Array.from({ length: right.length + 1 }, (_, index) => index);

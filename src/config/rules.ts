@@ -1,4 +1,4 @@
-// The configured routes as the route table takes them.
+/** The configured routes as the route table takes them. */
 import type { Rule } from '../routing/rule.ts';
 import { backendsOf, type RouteConfig } from './schema-routes.ts';
 

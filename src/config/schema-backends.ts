@@ -1,4 +1,4 @@
-// Backends: each entry is one of six kinds, told apart by the key that it has.
+/** Backends: each entry is one of six kinds, told apart by the key that it has. */
 import { z } from 'zod';
 import { checkGrpcAddress, parseHostPort } from './address.ts';
 import {
@@ -23,10 +23,10 @@ import { keysAt } from './schema-tree.ts';
 import { checkHeader, checkMetadata, checkSubjectPrefix } from './syntax.ts';
 
 /** The kinds of backends; each is also the key that makes an entry one of that kind. */
-export const backendKinds = ['grpc', 'nats', 'http', 'ipc', 'reply', 'dial_in'] as const;
+export const BACKEND_KINDS = ['grpc', 'nats', 'http', 'ipc', 'reply', 'dial_in'] as const;
 
 /** One of the kinds of backends. */
-export type BackendKind = (typeof backendKinds)[number];
+export type BackendKind = (typeof BACKEND_KINDS)[number];
 
 const breaker = z
   .strictObject({
@@ -160,7 +160,7 @@ const kindSchema = z.union([
   replyBackend,
   dialInBackend,
 ]);
-const knownKeys = new Set(keysAt(kindSchema, []));
+const KNOWN_KEYS = new Set(keysAt(kindSchema, []));
 
 /** One backend. */
 export const backendSchema = z.preprocess((value, context) => {
@@ -199,7 +199,7 @@ export type ReplyBackendConfig = Extract<BackendConfig, { kind: 'reply' }>;
 /** Which kinds of backend an entry claims to be; exactly one for a valid entry. */
 export function kindsOf(entry: unknown): BackendKind[] {
   if (typeof entry !== 'object' || entry === null) return [];
-  return backendKinds.filter((kind) => Object.hasOwn(entry, kind));
+  return BACKEND_KINDS.filter((kind) => Object.hasOwn(entry, kind));
 }
 
 function checkKind(entry: unknown): string | undefined {
@@ -208,11 +208,11 @@ function checkKind(entry: unknown): string | undefined {
   }
   const kinds = kindsOf(entry);
   if (kinds.length === 1) return undefined;
-  const expected = `expected exactly one of ${backendKinds.join(', ')}`;
+  const expected = `expected exactly one of ${BACKEND_KINDS.join(', ')}`;
   if (kinds.length > 1) return `${expected}; got ${kinds.join(' and ')}`;
-  const unknown = Object.keys(entry).filter((key) => !knownKeys.has(key));
+  const unknown = Object.keys(entry).filter((key) => !KNOWN_KEYS.has(key));
   for (const key of unknown) {
-    const near = didYouMean(key, backendKinds);
+    const near = didYouMean(key, BACKEND_KINDS);
     if (near !== '') return `unknown kind of backend ${JSON.stringify(key)}${near}`;
   }
   const got = unknown.map((key) => JSON.stringify(key)).join(' and ');
@@ -238,7 +238,7 @@ function checkHttpHeader(name: string, value: string): string | undefined {
     : checkHeader(name, value);
 }
 
-// [unix(7)] The kernel's limit, with the zero at its end.
+/** [unix(7)] The kernel's limit, with the zero at its end. */
 const SOCKET_PATH_BYTES_MAX = 107;
 
 function checkSocket(value: string): string | undefined {
@@ -250,7 +250,7 @@ function checkSocket(value: string): string | undefined {
     : undefined;
 }
 
-// YAML has .inf and .nan, JSON does not.
+/** YAML has .inf and .nan, JSON does not. */
 function isJson(value: unknown): boolean {
   if (typeof value === 'number') return Number.isFinite(value);
   if (typeof value !== 'object' || value === null) return typeof value !== 'bigint';

@@ -1,4 +1,4 @@
-// What clients were written for: Pomelo's own files and switches, and how a listener speaks to its clients.
+/** What clients were written for: Pomelo's own files and switches, and how a listener speaks to its clients. */
 import { z } from 'zod';
 import { parseClientRule } from './client-rules.ts';
 import { checkOf, choice, flag, path, text, texts } from './fields.ts';

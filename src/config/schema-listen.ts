@@ -1,4 +1,4 @@
-// Keys about listening: for clients, for health and metrics, for control and for administration.
+/** Keys about listening: for clients, for health and metrics, for control and for administration. */
 import { z } from 'zod';
 import { isCidr, parseAddress, parseHostPort, parseListenUrl } from './address.ts';
 import {

@@ -1,4 +1,4 @@
-// mode: method of a gRPC backend: how JSON becomes its messages and back, and which schema is taken.
+/** mode: method of a gRPC backend: how JSON becomes its messages and back, and which schema is taken. */
 import { z } from 'zod';
 import { flag, text } from './fields.ts';
 

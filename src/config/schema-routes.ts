@@ -1,4 +1,4 @@
-// Routes: which backend answers what, and how.
+/** Routes: which backend answers what, and how. */
 import { z } from 'zod';
 import {
   checkedText,

@@ -1,5 +1,7 @@
-// Walks the schema by path: which keys there are, what they are called in the environment, and what kind of
-// value one wants. Knows zod's wrappers so that nobody else has to.
+/**
+ * Walks the schema by path: which keys there are, what they are called in the environment, and what kind of value
+ * one wants. Knows zod's wrappers so that nobody else has to.
+ */
 import { z } from 'zod';
 import type { PathKind } from './paths.ts';
 
@@ -7,7 +9,7 @@ import type { PathKind } from './paths.ts';
 export type Path = readonly (string | number)[];
 
 /** A schema without its wrappers, and what the wrappers said. */
-export interface Inspected {
+export type Inspected = {
   inner: z.core.$ZodType;
   about: string;
   /** The default as it would be written in YAML; undefined if there is none. */
@@ -15,10 +17,10 @@ export interface Inspected {
   unit?: 'duration' | 'size';
   names?: PathKind;
   isSecret: boolean;
-}
+};
 
 /** One key of the configuration, for reference pages and for suggestions. */
-export interface KeyInfo {
+export type KeyInfo = {
   /** As `limits.packet`, `listen[].url`, `backends.<name>.links`. */
   path: string;
   /** As `PITH_LIMITS__PACKET`, `PITH_LISTEN__0__URL`, `PITH_BACKENDS__<NAME>__LINKS`. */
@@ -26,7 +28,7 @@ export interface KeyInfo {
   about: string;
   /** The default as it would be written in YAML; undefined if there is none. */
   fallback: unknown;
-}
+};
 
 /** Takes the wrappers off a schema. */
 export function inspect(schema: z.core.$ZodType): Inspected {
@@ -118,7 +120,7 @@ function collectKeys(
   }
 }
 
-// Lists of words and maps of words count as one key: they are written as one value.
+/** Lists of words and maps of words count as one key: they are written as one value. */
 function isLeaf(option: z.core.$ZodType): boolean {
   if (option instanceof z.ZodObject) return false;
   const element =

@@ -1,5 +1,7 @@
-// Every key of the configuration: its name, type, default, range and meaning. Types, environment names,
-// the JSON Schema for editors and the reference page all come from here.
+/**
+ * Every key of the configuration: its name, type, default, range and meaning. Types, environment names, the JSON
+ * Schema for editors and the reference page all come from here.
+ */
 import { z } from 'zod';
 import { parseBus, parseHostPort } from './address.ts';
 import {
@@ -30,11 +32,11 @@ import {
 import { routesSchema } from './schema-routes.ts';
 import { checkPattern, checkRoute, checkSubjectPrefix } from './syntax.ts';
 
-const mebibyte = 1024 * 1024;
-// The length of a packet is written in three bytes.
-const packetBytesMax = 16_777_215;
-const many = { min: 1, max: 1_000_000 };
-const manyOrNone = { min: 0, max: 1_000_000 };
+const MEBIBYTE = 1024 * 1024;
+/** The length of a packet is written in three bytes. */
+const PACKET_BYTES_MAX = 16_777_215;
+const MANY = { min: 1, max: 1_000_000 };
+const MANY_OR_NONE = { min: 0, max: 1_000_000 };
 
 const natsSchema = z
   .strictObject({
@@ -82,7 +84,7 @@ const authSchema = z
       'many',
       'What happens when a uid is bound a second time.',
     ),
-    max_sessions_per_uid: integer(0, 'With many: sessions per uid; 0: no limit.', manyOrNone),
+    max_sessions_per_uid: integer(0, 'With many: sessions per uid; 0: no limit.', MANY_OR_NONE),
   })
   .prefault({})
   .describe('Who may connect, and as whom.');
@@ -91,7 +93,7 @@ const sessionsSchema = z
   .strictObject({
     data: size('4KiB', 'Largest session data, as JSON; 0: none may be set. At most 1MiB.', {
       min: 0,
-      max: mebibyte,
+      max: MEBIBYTE,
     }),
     groups: integer(64, 'Groups per session, 0 to 10000; 0: none.', { min: 0, max: 10_000 }),
     group_ttl: duration('0s', 'How long an empty group is remembered; 0s: not at all.', {
@@ -115,16 +117,16 @@ const limitsSchema = z
   .strictObject({
     packet: size('64KiB', 'Largest packet from a client: 64B to 16777215 bytes.', {
       min: 64,
-      max: packetBytesMax,
+      max: PACKET_BYTES_MAX,
     }),
     outbox: size(
       '1MiB',
       'Unsent bytes per session, 1KiB to 1024MiB; one message may exceed an empty outbox.',
-      { min: 1024, max: 1024 * mebibyte },
+      { min: 1024, max: 1024 * MEBIBYTE },
     ),
     outboxes: autoSize(
       'Unsent bytes of all sessions together, 1KiB to 1048576MiB; at the bound the client that is furthest behind is closed. auto: a quarter of memory.',
-      { min: 1024, max: 1024 * 1024 * mebibyte },
+      { min: 1024, max: 1024 * 1024 * MEBIBYTE },
     ),
     slow: z
       .strictObject({
@@ -156,17 +158,17 @@ const limitsSchema = z
     connections_per_address: integer(
       0,
       'Connections from one address; 0: no limit, as players share addresses.',
-      manyOrNone,
+      MANY_OR_NONE,
     ),
-    accepts_per_second: integer(500, 'New connections a second; beyond it accepting waits.', many),
-    messages_per_second: integer(100, 'Messages per session and second; beyond it 429.', many),
-    burst: integer(500, 'Messages that a session may send at once.', many),
+    accepts_per_second: integer(500, 'New connections a second; beyond it accepting waits.', MANY),
+    messages_per_second: integer(100, 'Messages per session and second; beyond it 429.', MANY),
+    burst: integer(500, 'Messages that a session may send at once.', MANY),
     in_flight_per_session: integer(
       64,
       'Unanswered requests per session, 1 to 100000; beyond it the gateway stops reading from that client.',
       { min: 1, max: 100_000 },
     ),
-    in_flight_per_backend: integer(10_000, 'Unanswered requests per backend; beyond it 503.', many),
+    in_flight_per_backend: integer(10_000, 'Unanswered requests per backend; beyond it 503.', MANY),
     route: integer(127, 'Longest route in bytes, 1 to 127.', { min: 1, max: 127 }),
     json_depth: integer(32, 'How deep JSON from clients may nest, 1 to 1000.', {
       min: 1,
@@ -174,12 +176,12 @@ const limitsSchema = z
     }),
     inflate: size('1MiB', 'Largest body after decompression, 1KiB to 1024MiB.', {
       min: 1024,
-      max: 1024 * mebibyte,
+      max: 1024 * MEBIBYTE,
     }),
     convert: size(
       '1MiB',
       'Largest body that is parsed, transcoded, base64-encoded or escaped again, 64KiB to 64MiB; an object in it counts at least 32 bytes, any other value and each key 8. What passes unchanged is not bound by it.',
-      { min: 64 * 1024, max: 64 * mebibyte },
+      { min: 64 * 1024, max: 64 * MEBIBYTE },
     ),
     event_loop_lag: duration('200ms', 'Beyond it new requests are rejected with 503; 0s: never.', {
       zero: true,
@@ -196,7 +198,7 @@ const drainSchema = z
     accept_for: duration('0s', 'Keep accepting this long after the signal; 0s: stop at once.', {
       zero: true,
     }),
-    per_second: integer(100, 'Sessions closed a second, at least.', many),
+    per_second: integer(100, 'Sessions closed a second, at least.', MANY),
     hint_route: text('', 'Push this route to clients before closing; empty: none.', checkRoute),
     signal: choice(['close', 'kick'], 'close', 'How a session ends: close, or kick first.'),
   })
@@ -293,7 +295,7 @@ function checkDialled(value: string): string | undefined {
   return parseHostPort(value).port === 0 ? 'the port that clients dial is 1 to 65535' : undefined;
 }
 
-// [Consul: metadata of a service]
+/** [Consul: metadata of a service] */
 function checkMeta(name: string, value: string): string | undefined {
   if (!/^[A-Za-z0-9_-]{1,128}$/.test(name)) return 'expected a name of 1 to 128 of A-Z a-z 0-9 _ -';
   if (/^(version|control_port|health_port)$/.test(name)) return 'this one is set by the gateway';

@@ -1,16 +1,18 @@
-// The small languages inside strings: route patterns, templates, NATS tokens, header names.
-// Every check answers with what is wrong, or with nothing.
+/**
+ * The small languages inside strings: route patterns, templates, NATS tokens, header names. Every check answers
+ * with what is wrong, or with nothing.
+ */
 
-const segmentPattern = /^[A-Za-z0-9_-]{1,64}$/;
-const routeBytesMax = 127;
+const SEGMENT_PATTERN = /^[A-Za-z0-9_-]{1,64}$/;
+const ROUTE_BYTES_MAX = 127;
 
 /** Checks `match`: segments joined by dots, `*` for any one, `>` as the last for one or more. */
 export function checkPattern(text: string): string | undefined {
   if (text === '') return 'expected a route or a pattern, as chat.> or *.entryHandler.enter';
-  if (text.length > routeBytesMax) return `a route has at most ${routeBytesMax} bytes`;
+  if (text.length > ROUTE_BYTES_MAX) return `a route has at most ${ROUTE_BYTES_MAX} bytes`;
   const segments = text.split('.');
   for (const [index, segment] of segments.entries()) {
-    if (segment === '*' || segmentPattern.test(segment)) continue;
+    if (segment === '*' || SEGMENT_PATTERN.test(segment)) continue;
     if (segment === '>') {
       if (index === segments.length - 1) continue;
       return '">" stands only at the end; "*" is one segment';

@@ -1,4 +1,4 @@
-// The configuration as plain maps, lists and scalars, before the schema has seen it.
+/** The configuration as plain maps, lists and scalars, before the schema has seen it. */
 import type { Path } from './schema-tree.ts';
 
 /** True for a map as YAML makes it. */

@@ -1,6 +1,6 @@
 // Keys whose part is not built yet are refused, row by row of the table.
 import { expect, test } from 'vitest';
-import { notYetAvailable } from '../../../src/config/availability.ts';
+import { NOT_YET_AVAILABLE } from '../../../src/config/availability.ts';
 import { schemasAt } from '../../../src/config/schema-tree.ts';
 import { configSchema } from '../../../src/config/schema.ts';
 import { withValueAt } from '../../../src/config/tree.ts';
@@ -22,7 +22,7 @@ function around(path: (string | number)[], value: unknown): string {
   return JSON.stringify(withValueAt(base, path, value));
 }
 
-test.each(notYetAvailable)('$path', (row) => {
+test.each(NOT_YET_AVAILABLE)('$path', (row) => {
   const path = pathOf(row.path);
   expect(schemasAt(configSchema, path)).not.toEqual([]);
   const problems = problemObjectsOf(around(path, row.example));
@@ -56,9 +56,9 @@ test.each([
 
 // Whoever follows one line must not be stopped by the next.
 test('no advice leads to a key that is not there either', () => {
-  const away = notYetAvailable.filter(({ allows }) => allows === undefined);
+  const away = NOT_YET_AVAILABLE.filter(({ allows }) => allows === undefined);
   const lines = [
-    ...notYetAvailable.flatMap((row) => problemsOf(around(pathOf(row.path), row.example))),
+    ...NOT_YET_AVAILABLE.flatMap((row) => problemsOf(around(pathOf(row.path), row.example))),
     ...problemsOf('control: { listen: "0.0.0.0:1" }'),
     ...problemsOf('admin: { listen: "0.0.0.0:1" }'),
     ...problemsOf('auth: { mode: connect }'),
@@ -73,7 +73,7 @@ test('no advice leads to a key that is not there either', () => {
 });
 
 test('the table names each key once', () => {
-  const paths = notYetAvailable.map(({ path }) => path);
+  const paths = NOT_YET_AVAILABLE.map(({ path }) => path);
   expect(new Set(paths).size).toBe(paths.length);
 });
 

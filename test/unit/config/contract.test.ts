@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { isNode, LineCounter, parse, parseDocument } from 'yaml';
 import { z } from 'zod';
-import { notYetAvailable } from '../../../src/config/availability.ts';
+import { NOT_YET_AVAILABLE } from '../../../src/config/availability.ts';
 import { type Config, configSchema } from '../../../src/config/schema.ts';
 import { listKeys } from '../../../src/config/schema-tree.ts';
 import { loadConfig } from '../../../src/config/load.ts';
@@ -85,7 +85,7 @@ test('pith.yaml marks as later what this release does not have, and nothing else
     return isNode(node) ? lineCounter.linePos(node.range![0]).line : 0;
   };
   const later = text.split('\n').flatMap((line, at) => (/#.*\blater\b/.test(line) ? at + 1 : []));
-  const unavailable = new Set(notYetAvailable.map(({ path }) => lineOf(path)));
+  const unavailable = new Set(NOT_YET_AVAILABLE.map(({ path }) => lineOf(path)));
   // The first line explains the mark.
   expect(later.slice(1)).toEqual([...unavailable].sort((a, b) => a - b));
 });
