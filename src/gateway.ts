@@ -10,7 +10,7 @@ import { inBackground } from './background.ts';
 import { type Clock, sleep, within } from './clock.ts';
 import { parseBus } from './config/address.ts';
 import type { Config } from './config/schema.ts';
-import { type Discovery, makeDiscovery } from './wiring/discovery.ts';
+import type { Consul } from './discovery/consul.ts';
 import { Nats } from './wiring/nats.ts';
 import { HttpServer, type MakePort } from './control/http.ts';
 import { ControlServer } from './control/server.ts';
@@ -41,7 +41,7 @@ import { Listener } from './transport/listener.ts';
 import type { Upstream } from './upstream/upstream.ts';
 import { Faults } from './faults.ts';
 import { makeAttach } from './wiring/attach.ts';
-import { makeUpstream } from './wiring/upstreams.ts';
+import { makeConsul, makeUpstream } from './wiring/upstreams.ts';
 
 /** How long the start waits for the bus before it listens anyway. */
 const BUS_WAIT_MS = 2_000;
@@ -91,7 +91,7 @@ export class Gateway {
   /** null: no server at all. */
   readonly #nats: Nats | null = null;
   /** null: no Consul. */
-  readonly #discovery: Discovery | null;
+  readonly #consul: Consul | null;
   readonly #bus: Bus;
   readonly #sessionCommands: SessionCommands;
   readonly #fleetCommands: FleetCommands;
@@ -134,7 +134,7 @@ export class Gateway {
     this.#nats?.bus.attach(this.registry, this.#sessionCommands);
     this.#fleetCommands = new FleetCommands(this.id, this.#sessionCommands, this.#bus);
 
-    this.#discovery = makeDiscovery({ ...parts, gatewayId: this.id });
+    this.#consul = makeConsul(config, { ...parts, gatewayId: this.id });
     const { otlp } = config.telemetry;
     if (otlp !== '') this.#tracing = new Tracing({ ...parts, otlp, gatewayId: this.id, metrics });
     const backends = Object.keys(config.backends);
@@ -248,7 +248,7 @@ export class Gateway {
     watchCertificates(this.metrics, this.#listeners);
     this.#state = 'ready';
     this.#control.setServing(true);
-    this.#discovery?.start(this.addresses, () => this.notReady());
+    this.#consul?.start(this.addresses, () => this.notReady());
     const { clients, ...others } = this.addresses;
     const notReady = this.notReady();
     const why = notReady.length > 0 && { notReady };
@@ -280,7 +280,7 @@ export class Gateway {
     await this.#faults.step('start', BEFORE_MS, () => this.#begun.catch(() => {}));
     this.#control.setServing(false);
     log.info({ sessions: this.registry.size }, 'draining');
-    await this.#faults.step('discovery', BEFORE_MS, async () => this.#discovery?.maintain());
+    await this.#faults.step('discovery', BEFORE_MS, async () => this.#consul?.maintain());
     await this.#acceptOn(config.drain.accept_for, hurry);
     for (const listener of this.#listeners) listener.stopAccepting();
     const { budget, per_second: perSecond, signal } = config.drain;
@@ -307,7 +307,7 @@ export class Gateway {
   async #close(): Promise<void> {
     for (const session of [...this.registry.all()]) session.close('drain_forced');
     await Promise.all([
-      this.#faults.step('discovery', CLOSE_MS.others, async () => this.#discovery?.close()),
+      this.#faults.step('discovery', CLOSE_MS.others, async () => this.#consul?.close()),
       this.#faults.step('traces', CLOSE_MS.others, async () => this.#tracing?.stop()),
       this.#faults.step('backends', CLOSE_MS.others, () =>
         Promise.all(this.#upstreams.map((upstream) => upstream.close(UPSTREAM_CLOSE_MS))),
@@ -350,7 +350,7 @@ export class Gateway {
       convertBytesMax: config.limits.convert,
       natsPrefix: config.nats.prefix,
       nats: this.#nats,
-      discovery: this.#discovery,
+      consul: this.#consul,
       fleetCommands: this.#fleetCommands,
       log,
       metrics: this.metrics,

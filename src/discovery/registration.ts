@@ -4,6 +4,7 @@
  */
 import { type CancelTimer, type Clock, within } from '../clock.ts';
 import { errorText } from '../errors.ts';
+import type { Log } from '../telemetry/log.ts';
 import {
   AGAIN_MS_MAX,
   AGAIN_MS_MIN,
@@ -27,18 +28,10 @@ const LEAVE_MS = 2_000;
 export type RegistrationParts = {
   readonly agent: ConsulAgent;
   readonly clock: Clock;
+  readonly log: Log;
   readonly facts: ServiceFacts;
   /** Why the gateway should get no new clients; empty when it is ready. */
   readonly notReady: () => readonly string[];
-};
-
-export type RegistrationEvents = {
-  /** `again`: the agent had forgotten it. */
-  onRegistered(again: boolean): void;
-  /** Told once for each different reason; it goes on trying. */
-  onTrouble(why: string): void;
-  onBack(): void;
-  onLeft(): void;
 };
 
 export class Registration {
@@ -46,7 +39,7 @@ export class Registration {
   readonly #clock: Clock;
   readonly #facts: ServiceFacts;
   readonly #notReady: () => readonly string[];
-  readonly #events: RegistrationEvents;
+  readonly #log: Log;
   readonly #backoff = new Backoff(AGAIN_MS_MIN, AGAIN_MS_MAX);
   #cancelTimer: CancelTimer = () => {};
   /** The look that is under way, or the last one. */
@@ -57,12 +50,12 @@ export class Registration {
   #trouble = '';
   #stopping = false;
 
-  constructor(parts: RegistrationParts, events: RegistrationEvents) {
+  constructor(parts: RegistrationParts) {
     this.#agent = parts.agent;
     this.#clock = parts.clock;
     this.#facts = parts.facts;
     this.#notReady = parts.notReady;
-    this.#events = events;
+    this.#log = parts.log;
   }
 
   /** Begins, and goes on in the background. */
@@ -93,9 +86,10 @@ export class Registration {
       // It is gone already.
       if (answer.status === 404) return;
       must(answer);
-      if (verb === 'deregister') this.#events.onLeft();
+      if (verb === 'deregister')
+        this.#log.info({ service: this.#facts.name }, 'deregistered from consul');
     } catch (error) {
-      this.#events.onTrouble(`${verb}: ${errorText(error)}`);
+      this.#warn(`${verb}: ${errorText(error)}`);
     }
   }
 
@@ -105,12 +99,13 @@ export class Registration {
       await this.#registerIfUnknown();
       if (this.#facts.check === 'ttl') await this.#renew();
       this.#backoff.reset();
-      if (this.#trouble !== '') this.#events.onBack();
+      if (this.#trouble !== '')
+        this.#log.info({ service: this.#facts.name }, 'consul takes our registration again');
       this.#trouble = '';
     } catch (error) {
       waitMs = Math.min(this.#backoff.next(), LOOK_EVERY_MS);
       const why = errorText(error);
-      if (why !== this.#trouble) this.#events.onTrouble(why);
+      if (why !== this.#trouble) this.#warn(why);
       this.#trouble = why;
     }
     if (this.#stopping) return;
@@ -130,8 +125,18 @@ export class Registration {
     this.#told = true;
     const body = serviceEntry(this.#facts, this.#agent.localAddress);
     must(await this.#ask({ method: 'PUT', path: '/v1/agent/service/register', body }));
-    this.#events.onRegistered(this.#registered);
+    const { name: service, check } = this.#facts;
+    if (this.#registered)
+      this.#log.warn({ service, check }, 'consul had forgotten us; registered again');
+    else this.#log.info({ service, check }, 'registered in consul');
     this.#registered = true;
+  }
+
+  #warn(why: string): void {
+    this.#log.warn(
+      { service: this.#facts.name, why },
+      'Consul rejected our registration; retrying',
+    );
   }
 
   async #renew(): Promise<void> {

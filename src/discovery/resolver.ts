@@ -1,23 +1,29 @@
 /** The addresses of a backend that Consul knows, for a gRPC upstream. */
+import { Backoff } from '../backoff.ts';
+import { inBackground } from '../background.ts';
 import type { CancelTimer, Clock } from '../clock.ts';
-import type { ConsulService } from '../config/consul-service.ts';
-import type { ConsulAgent } from './agent.ts';
+import { parseConsulService } from '../config/consul-service.ts';
+import { errorText } from '../errors.ts';
+import type { Log } from '../telemetry/log.ts';
+import { AGAIN_MS_MAX, AGAIN_MS_MIN, type ConsulAgent } from './agent.ts';
 import type { Instance, Instances } from './instances.ts';
-import { ServiceWatch } from './watch.ts';
+import { ServiceQuery } from './service-query.ts';
 
 /** How long the first `resolve` waits for Consul. */
 export const FIRST_ANSWER_MS = 2_000;
 /** A list that has become empty is believed after this, if it still is: a check that flaps, or servers that were restarted, must not take a working backend away. */
 export const EMPTY_HOLD_MS = 15_000;
+/** Between an answer and the next query, twice this at most: an index that moves on and on must not become a loop. */
+export const PAUSE_MS = 100;
 
-export type ResolverEvents = {
-  /** Consul cannot be asked; what is known stays. Told once for each different reason. */
-  onTrouble(why: string): void;
-  onBack(): void;
-  /** `leftOut`: entries that could not be used. */
-  onAddresses(addresses: readonly string[], leftOut: number): void;
-  /** None is healthy; the last addresses are held for so long. */
-  onHeld(heldMs: number): void;
+export type ConsulResolverParts = {
+  readonly agent: ConsulAgent;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Whose addresses they are. */
+  readonly backend: string;
+  /** `consul:///service`, as `backends.<backend>.grpc` has it. */
+  readonly url: string;
 };
 
 /** As the resolvers of `upstream/pool/resolver.ts`; beyond them it says by itself when something has changed. */
@@ -28,35 +34,23 @@ export class ConsulResolver {
   readonly authority = '';
   /** Called when addresses or weights have changed. Set by the upstream that uses it. */
   onChange: () => void = () => {};
-  readonly #clock: Clock;
-  readonly #watch: ServiceWatch;
-  readonly #events: ResolverEvents;
+  readonly #parts: ConsulResolverParts;
+  readonly #query: ServiceQuery;
+  readonly #backoff = new Backoff(AGAIN_MS_MIN, AGAIN_MS_MAX);
+  readonly #stop = new AbortController();
   readonly #waiting = new Set<() => void>();
   /** null: Consul has not answered yet. */
   #instances: readonly Instance[] | null = null;
   #leftOut = 0;
+  #cancelNext: CancelTimer = () => {};
   #cancelHold: CancelTimer | null = null;
-  #trouble = 'Consul has not answered yet';
+  /** Why Consul cannot be asked; '': it can. */
+  #trouble = '';
   #started = false;
 
-  constructor(agent: ConsulAgent, clock: Clock, service: ConsulService, events: ResolverEvents) {
-    this.#clock = clock;
-    this.#events = events;
-    this.#watch = new ServiceWatch(agent, clock, service, {
-      onInstances: (instances) => {
-        this.#take(instances);
-      },
-      onTrouble: (why, again) => {
-        this.#trouble = why;
-        // What was said last cannot be confirmed: the first answer after this decides.
-        this.#endHold();
-        if (!again) events.onTrouble(why);
-        this.#release();
-      },
-      onBack: () => {
-        events.onBack();
-      },
-    });
+  constructor(parts: ConsulResolverParts) {
+    this.#parts = parts;
+    this.#query = new ServiceQuery(parts.agent, parseConsulService(parts.url));
   }
 
   /**
@@ -68,10 +62,10 @@ export class ConsulResolver {
     if (!this.#started) {
       this.#started = true;
       const first = this.#firstAnswer();
-      this.#watch.start();
+      this.#ask();
       await first;
     }
-    if (this.#instances === null) throw new Error(this.#trouble);
+    if (this.#instances === null) throw new Error(this.#trouble || 'Consul has not answered yet');
     return this.#instances.map(({ address }) => address);
   }
 
@@ -81,14 +75,15 @@ export class ConsulResolver {
   }
 
   close(): void {
-    this.#watch.close();
+    this.#stop.abort();
+    this.#cancelNext();
     this.#endHold();
     this.#release();
   }
 
   #firstAnswer(): Promise<void> {
     return new Promise((resolve) => {
-      const cancelTimer = this.#clock.setTimer(FIRST_ANSWER_MS, resolve);
+      const cancelTimer = this.#parts.clock.setTimer(FIRST_ANSWER_MS, resolve);
       this.#waiting.add(() => {
         cancelTimer();
         resolve();
@@ -101,12 +96,52 @@ export class ConsulResolver {
     this.#waiting.clear();
   }
 
+  // ---- what Consul says -----------------------------------------------------------------------------------
+
+  /** One query, and then the next: it goes on until it is closed, whatever an answer is. */
+  #ask(): void {
+    const next = async (): Promise<void> => {
+      this.#take(await this.#query.next(this.#stop.signal));
+      this.#askIn(PAUSE_MS * (1 + Math.random()));
+    };
+    inBackground(next(), (error) => {
+      if (this.#stop.signal.aborted) return;
+      this.#failed(errorText(error));
+      this.#askIn(this.#backoff.next());
+    });
+  }
+
+  #askIn(ms: number): void {
+    if (this.#stop.signal.aborted) return;
+    this.#cancelNext = this.#parts.clock.setTimer(ms, () => {
+      this.#ask();
+    });
+  }
+
+  #failed(why: string): void {
+    const { log, backend } = this.#parts;
+    // What was said last cannot be confirmed: the first answer after this decides.
+    this.#endHold();
+    if (why !== this.#trouble)
+      log.warn({ backend, why }, 'consul cannot be asked; the last known addresses stay');
+    this.#trouble = why;
+    this.#release();
+  }
+
   #take({ list, leftOut }: Instances): void {
+    if (this.#stop.signal.aborted) return;
+    const { log, backend, clock } = this.#parts;
+    this.#backoff.reset();
+    if (this.#trouble !== '') log.info({ backend }, 'consul answers again');
+    this.#trouble = '';
     const isLoss = list.length === 0 && (this.#instances?.length ?? 0) > 0;
     if (isLoss) {
       if (this.#cancelHold !== null) return;
-      this.#events.onHeld(EMPTY_HOLD_MS);
-      this.#cancelHold = this.#clock.setTimer(EMPTY_HOLD_MS, () => {
+      log.warn(
+        { backend, heldMs: EMPTY_HOLD_MS },
+        'consul lists no healthy instance any more; the last ones are used if that was a moment only',
+      );
+      this.#cancelHold = clock.setTimer(EMPTY_HOLD_MS, () => {
         this.#cancelHold = null;
         this.#adopt([], leftOut);
       });
@@ -123,16 +158,20 @@ export class ConsulResolver {
 
   #adopt(list: readonly Instance[], leftOut: number): void {
     const same = this.#instances !== null && isSame(this.#instances, list);
-    if (!same || this.#leftOut !== leftOut) {
-      this.#events.onAddresses(
-        list.map(({ address }) => address),
-        leftOut,
-      );
-    }
+    if (!same || this.#leftOut !== leftOut) this.#log(list, leftOut);
     this.#instances = list;
     this.#leftOut = leftOut;
     this.#release();
     if (!same) this.onChange();
+  }
+
+  #log(list: readonly Instance[], leftOut: number): void {
+    const { log, backend, url } = this.#parts;
+    if (leftOut > 0)
+      log.warn({ backend, leftOut }, 'consul lists instances without a port, or too many');
+    const addresses = list.map(({ address }) => address);
+    if (addresses.length > 0) log.info({ backend, addresses }, 'addresses from consul');
+    else log.warn({ backend, service: url }, 'consul lists no healthy instance');
   }
 }
 

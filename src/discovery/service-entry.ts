@@ -1,6 +1,9 @@
 /** What the gateway says of itself when it registers. Pure. */
 import { isIP } from 'node:net';
 
+import { parseAddress, parseHostPort } from '../config/address.ts';
+import type { Config } from '../config/schema.ts';
+
 /** How often the agent looks at the gateway. */
 const CHECK_EVERY = '5s';
 const CHECK_WAIT = '2s';
@@ -30,8 +33,51 @@ export type ServiceFacts = {
   readonly deregisterAfterMs: number;
 };
 
+/** Where the gateway listens, with the real ports. */
+export type Listening = {
+  /** URLs. */
+  readonly clients: readonly string[];
+  readonly controlPort: number;
+  readonly healthPort: number;
+};
+
+/** @param gatewayId Of this process: the service's id. */
+export function serviceFacts(
+  config: Config,
+  gatewayId: string,
+  version: string,
+  { clients, controlPort, healthPort }: Listening,
+): ServiceFacts {
+  const { consul, control } = config;
+  const controlAt = parseAddress(control.listen);
+  const onTcp = controlAt.kind === 'tcp';
+  return {
+    id: gatewayId,
+    name: consul.service,
+    tags: consul.tags,
+    meta: {
+      ...consul.meta,
+      version,
+      ...(onTcp && { control_port: String(controlPort) }),
+      health_port: String(healthPort),
+    },
+    clients: consul.advertise === '' ? placeOf(clients[0]!) : parseHostPort(consul.advertise),
+    check: consul.check,
+    health: { host: hostOf(parseHostPort(config.health.listen).host), port: healthPort },
+    control: onTcp ? { host: hostOf(controlAt.host), port: controlPort } : null,
+    controlTls: control.tls.cert !== '',
+    deregisterAfterMs: consul.deregister_after,
+  };
+}
+
+/** Of a listener's URL. */
+function placeOf(url: string): Place {
+  const { host, port } = parseHostPort(url.replace(/^[a-z]+:\/\//, ''));
+  return { host: hostOf(host), port };
+}
+
 /** A listener's host as a place has it: '' for a wildcard. */
-export function hostOf(host: string): string {
+function hostOf(host: string): string {
   return host === '0.0.0.0' || host === '::' ? '' : host;
 }
 

@@ -1,12 +1,17 @@
-/** Makes the upstream of each configured backend. */
+/** Makes what is dialled: the upstream of each configured backend, and Consul. */
+import { readFileSync } from 'node:fs';
 
 import { BackendFleetCommands } from '../bus/backend-commands.ts';
 import type { FleetCommands } from '../bus/fleet-commands.ts';
 import type { Clock } from '../clock.ts';
 import type { BackendConfig, GrpcBackendConfig } from '../config/schema-backends.ts';
+import { formatPath } from '../config/problem.ts';
+import type { ClientTlsConfig } from '../config/schema-listen.ts';
+import type { Path } from '../config/schema-tree.ts';
+import type { Config } from '../config/schema.ts';
 import { isConsulService } from '../config/consul-service.ts';
 import { errorText, GatewayError } from '../errors.ts';
-import type { Discovery } from './discovery.ts';
+import { Consul, type ConsulParts } from '../discovery/consul.ts';
 import type { Nats } from './nats.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -22,8 +27,18 @@ import { NatsUpstream } from '../upstream/nats/nats-upstream.ts';
 import { Subjects } from '../upstream/nats/subjects.ts';
 import { ReplyUpstream } from '../upstream/reply-upstream.ts';
 import type { Upstream } from '../upstream/upstream.ts';
-import type { ClientTls } from '../transport/pem.ts';
-import { makeClientTls } from './client-tls.ts';
+import { type ClientTls, readClientTls, TlsFault } from '../transport/pem.ts';
+
+/** null: no Consul. */
+export function makeConsul(
+  config: Config,
+  parts: Omit<ConsulParts, 'config' | 'tls'>,
+): Consul | null {
+  const { address, tls } = config.consul;
+  return address === ''
+    ? null
+    : new Consul({ ...parts, config, tls: makeClientTls(['consul', 'tls'], tls) });
+}
 
 export type UpstreamParts = {
   readonly gatewayId: string;
@@ -35,7 +50,7 @@ export type UpstreamParts = {
   readonly convertBytesMax: number;
   readonly nats: Nats | null;
   /** null: no Consul. */
-  readonly discovery: Discovery | null;
+  readonly consul: Consul | null;
   readonly fleetCommands: FleetCommands;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -85,14 +100,14 @@ function makeGrpc(
   parts: UpstreamParts,
   commands: BackendFleetCommands,
 ): GrpcUpstream {
-  const { gatewayId, version, clock, wheel, discovery } = parts;
+  const { gatewayId, version, clock, wheel, consul } = parts;
   const name = commands.report.backend;
   return new GrpcUpstream(
     {
       name,
       url: backend.grpc,
       ...(isConsulService(backend.grpc) && {
-        resolver: discovery!.resolverOf(name, backend.grpc),
+        resolver: consul!.resolverOf(name, backend.grpc),
       }),
       mode: backend.mode === 'handle' ? 'handle' : 'link',
       metadata: backend.metadata,
@@ -157,4 +172,15 @@ function grpcTlsOf(name: string, tls: GrpcBackendConfig['tls']): ClientTls | nul
     throw new GatewayError('BAD_ARGUMENT', message, { cause: error });
   }
   return texts;
+}
+
+/** @throws {GatewayError} BAD_ARGUMENT, naming the key below `path`. */
+function makeClientTls(path: Path, tls: ClientTlsConfig): ClientTls {
+  try {
+    return readClientTls(tls, (file) => readFileSync(file, 'utf8'));
+  } catch (error) {
+    if (!(error instanceof TlsFault)) throw error;
+    const why = `${formatPath([...path, error.key])}: ${error.message}`;
+    throw new GatewayError('BAD_ARGUMENT', why, { cause: error });
+  }
 }

@@ -5,10 +5,10 @@ import { ConsulAgent } from '../../src/discovery/agent.ts';
 import { ANSWER_MS, LOOK_EVERY_MS, Registration } from '../../src/discovery/registration.ts';
 import type { ServiceFacts } from '../../src/discovery/service-entry.ts';
 import { ConsulDouble, type Say } from '../support/consul-double.ts';
+import { keptLog } from '../support/report.ts';
 import { PacedClock } from '../support/paced-clock.ts';
 import { eventually } from '../support/wait.ts';
 
-const NO_TLS = { ca: '', cert: '', key: '' };
 const isLook = (ms: number): boolean => ms <= LOOK_EVERY_MS && ms !== ANSWER_MS;
 
 const FACTS: ServiceFacts = {
@@ -24,10 +24,19 @@ const FACTS: ServiceFacts = {
   deregisterAfterMs: 60_000,
 };
 
+/** Lines of the log, by what they are called here. */
+const SAID: ReadonlyMap<string, string> = new Map([
+  ['info pith: registered in consul', 'registered'],
+  ['warn pith: consul had forgotten us; registered again', 'registered again'],
+  ['info pith: consul takes our registration again', 'back'],
+  ['info pith: deregistered from consul', 'left'],
+]);
+const TROUBLE = 'Consul rejected our registration; retrying';
+
 /** A registration, and what it said. */
 class Registering implements AsyncDisposable {
   readonly clock = new PacedClock();
-  readonly said: string[] = [];
+  readonly #kept = keptLog();
   readonly consul: ConsulDouble;
   readonly registration: Registration;
   notReady: string[] = [];
@@ -38,16 +47,10 @@ class Registering implements AsyncDisposable {
     this.consul = consul;
     consul.say = (ask) => this.answer(ask);
     const { clock } = this;
-    const agent = new ConsulAgent({ url: consul.url, token: '', tls: NO_TLS, clock });
-    this.registration = new Registration(
-      { agent, clock, facts: FACTS, notReady: () => this.notReady },
-      {
-        onRegistered: (again) => this.said.push(again ? 'registered again' : 'registered'),
-        onTrouble: (why) => this.said.push(why),
-        onBack: () => this.said.push('back'),
-        onLeft: () => this.said.push('left'),
-      },
-    );
+    const agent = new ConsulAgent({ url: consul.url, token: '', tls: {}, clock });
+    const { log } = this.#kept;
+    const notReady = (): string[] => this.notReady;
+    this.registration = new Registration({ agent, clock, log, facts: FACTS, notReady });
   }
 
   static async start(): Promise<Registering> {
@@ -59,6 +62,15 @@ class Registering implements AsyncDisposable {
     if (path.startsWith('/v1/agent/service/deregister/')) this.known = false;
     return this.known || path.includes('/deregister/') ? {} : { status: 404, body: 'unknown' };
   };
+
+  /** What the log says, briefly; of trouble the reason. */
+  get said(): string[] {
+    return this.#kept.lines.map(({ level, service, msg, why }) => {
+      if (msg === TROUBLE && level === 'warn') return String(why);
+      const line = `${String(level)} ${String(service)}: ${String(msg)}`;
+      return SAID.get(line) ?? line;
+    });
+  }
 
   get verbs(): string[] {
     return this.consul.asks.map(

@@ -3,37 +3,54 @@ import { describe, expect, test } from 'vitest';
 
 import { ANSWER_BYTES_MAX, ConsulAgent } from '../../src/discovery/agent.ts';
 import { AGAIN_MS_MAX } from '../../src/discovery/agent.ts';
-import { ConsulResolver, EMPTY_HOLD_MS, FIRST_ANSWER_MS } from '../../src/discovery/resolver.ts';
-import { PAUSE_MS } from '../../src/discovery/watch.ts';
+import {
+  ConsulResolver,
+  EMPTY_HOLD_MS,
+  FIRST_ANSWER_MS,
+  PAUSE_MS,
+} from '../../src/discovery/resolver.ts';
 import { ConsulDouble, type Say, healthy } from '../support/consul-double.ts';
+import { keptLog, type LogLine } from '../support/report.ts';
 import { PacedClock } from '../support/paced-clock.ts';
 import { eventually } from '../support/wait.ts';
 
-const NO_TLS = { ca: '', cert: '', key: '' };
 const ONE = healthy('10.0.0.1', 9000);
 const TWO = healthy('10.0.0.2', 9000, 5);
 
 const isPause = (ms: number): boolean => ms <= 2 * PAUSE_MS;
 const isBackoff = (ms: number): boolean => ms <= AGAIN_MS_MAX && ms !== FIRST_ANSWER_MS;
 
+function brief({ level, backend, msg, addresses, why, heldMs }: LogLine): string {
+  expect(backend).toBe('game');
+  switch (`${String(level)} ${String(msg)}`) {
+    case 'info addresses from consul':
+      return (addresses as string[]).join(' ');
+    case 'warn consul cannot be asked; the last known addresses stay':
+      return String(why);
+    case 'info consul answers again':
+      return 'back';
+    case 'warn consul lists no healthy instance any more; the last ones are used if that was a moment only':
+      return `held ${String(heldMs)}`;
+    default:
+      return String(msg);
+  }
+}
+
 /** A resolver of the service `chat`, and what it said. */
 class Stage implements AsyncDisposable {
   readonly clock = new PacedClock();
-  readonly said: string[] = [];
+  readonly #kept = keptLog();
   readonly consul: ConsulDouble;
   readonly resolver: ConsulResolver;
   changes = 0;
 
   private constructor(consul: ConsulDouble, token: string) {
     this.consul = consul;
-    const agent = new ConsulAgent({ url: consul.url, token, tls: NO_TLS, clock: this.clock });
-    const service = { name: 'chat', tags: ['blue', 'a b'], dc: 'dc2' };
-    this.resolver = new ConsulResolver(agent, this.clock, service, {
-      onTrouble: (why) => this.said.push(why),
-      onBack: () => this.said.push('back'),
-      onAddresses: (addresses) => this.said.push(addresses.join(' ')),
-      onHeld: (ms) => this.said.push(`held ${ms}`),
-    });
+    const agent = new ConsulAgent({ url: consul.url, token, tls: {}, clock: this.clock });
+    const { clock } = this;
+    const url = 'consul:///chat?tag=blue&tag=a%20b&dc=dc2';
+    const { log } = this.#kept;
+    this.resolver = new ConsulResolver({ agent, clock, log, backend: 'game', url });
     this.resolver.onChange = () => {
       this.changes++;
     };
@@ -45,6 +62,11 @@ class Stage implements AsyncDisposable {
       query.has('index') ? null : { index: 7, body: first },
     );
     return new Stage(consul, token);
+  }
+
+  /** What the log says, briefly: addresses, of trouble the reason. */
+  get said(): string[] {
+    return this.#kept.lines.map(brief);
   }
 
   /** Goes on to the next query, once the answer to the last one has been taken. */

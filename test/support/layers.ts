@@ -86,7 +86,7 @@ export const RULES: Rules = {
   'control/attach*': ['control/attach*', 'contract/', 'protocol/', 'transport/pending-connection.ts', 'upstream/method/json-reader.ts', 'upstream/dial-in/', 'upstream/liveness.ts', 'timer-wheel.ts', 'ws', '@bufbuild/protobuf', ...GRPC, 'type node:stream', 'node:fs', 'node:url', 'node:http'],
 
   // Beside that path.
-  'discovery/': ['type config/', 'type transport/pem.ts', 'node:http', 'node:https', 'node:net'],
+  'discovery/': ['type config/', 'config/address.ts', 'config/consul-service.ts', 'type transport/pem.ts', 'type telemetry/log.ts', 'node:http', 'node:https', 'node:net'],
   'faults.ts':  ['telemetry/log-throttle.ts', ...SEEN],
   'telemetry/': ['config/', 'pino', '@opentelemetry/api', '@opentelemetry/sdk-node', '@opentelemetry/exporter-trace-otlp-http', 'node:perf_hooks'],
 

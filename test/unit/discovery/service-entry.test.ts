@@ -1,7 +1,12 @@
 /** What the gateway says of itself to Consul. */
 import { expect, test } from 'vitest';
 
-import { hostOf, type ServiceFacts, serviceEntry } from '../../../src/discovery/service-entry.ts';
+import {
+  serviceEntry,
+  type ServiceFacts,
+  serviceFacts,
+} from '../../../src/discovery/service-entry.ts';
+import { load } from '../config/support.ts';
 
 const FACTS: ServiceFacts = {
   id: 'pith-a1b2c3d4e5',
@@ -85,11 +90,53 @@ test('a ttl check asks nobody', () => {
   });
 });
 
-test('wildcards are no host', () => {
-  expect(['0.0.0.0', '::', '10.0.0.1', 'localhost'].map(hostOf)).toEqual([
-    '',
-    '',
-    '10.0.0.1',
-    'localhost',
+const LISTENING = {
+  clients: ['ws://0.0.0.0:3010', 'tcp://10.0.0.9:3011'],
+  controlPort: 7070,
+  healthPort: 7072,
+};
+
+function factsOf(yaml: string, listening = LISTENING): ServiceFacts {
+  return serviceFacts(load(yaml), 'pith-a1b2c3d4e5', '1.2.3', listening);
+}
+
+test('what a configuration says is what is registered, with the real ports', () => {
+  const facts = factsOf(`
+consul: { address: "127.0.0.1:8500", register: true, service: edge, tags: [eu], meta: { zone: a }, check: grpc, deregister_after: 5m }
+control: { listen: "127.0.0.1:0" }
+`);
+  expect(facts).toEqual({
+    id: 'pith-a1b2c3d4e5',
+    name: 'edge',
+    tags: ['eu'],
+    meta: { zone: 'a', version: '1.2.3', control_port: '7070', health_port: '7072' },
+    clients: { host: '', port: 3010 },
+    check: 'grpc',
+    health: { host: '', port: 7072 },
+    control: { host: '127.0.0.1', port: 7070 },
+    controlTls: false,
+    deregisterAfterMs: 300_000,
+  });
+});
+
+test('clients dial what consul.advertise says, and else the first listener', () => {
+  const consul = 'consul: { address: "127.0.0.1:8500", advertise: "game.example.com:443" }';
+  expect(factsOf(consul).clients).toEqual({ host: 'game.example.com', port: 443 });
+  const own = { ...LISTENING, clients: ['wss://10.0.0.9:3010'] };
+  expect(factsOf('', own).clients).toEqual({ host: '10.0.0.9', port: 3010 });
+});
+
+test.each(['0.0.0.0', '[::]'])('%s is no host that somebody could dial', (host) => {
+  const clients = [`ws://${host}:3010`];
+  const facts = factsOf(`health: { listen: "${host}:7072" }`, { ...LISTENING, clients });
+  expect([facts.health, facts.clients]).toEqual([
+    { host: '', port: 7072 },
+    { host: '', port: 3010 },
   ]);
+});
+
+test('a Control on a Unix socket is nothing that Consul could ask', () => {
+  const facts = factsOf('control: { listen: "unix:/run/pith.sock" }');
+  expect(facts.control).toBe(null);
+  expect(facts.meta).toEqual({ version: '1.2.3', health_port: '7072' });
 });

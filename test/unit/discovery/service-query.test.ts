@@ -1,7 +1,7 @@
 /** Which index a blocking query goes on from. */
 import { expect, test } from 'vitest';
 
-import { nextIndex } from '../../../src/discovery/watch.ts';
+import { nextIndex } from '../../../src/discovery/service-query.ts';
 
 test.each([
   [0, 14, 14],

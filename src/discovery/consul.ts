@@ -1,0 +1,61 @@
+/** Consul, as the configuration wants it: addresses of backends, and this gateway as a service. */
+import type { Clock } from '../clock.ts';
+import type { Config } from '../config/schema.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { ClientTls } from '../transport/pem.ts';
+import { ConsulAgent } from './agent.ts';
+import { Registration } from './registration.ts';
+import { ConsulResolver } from './resolver.ts';
+import { type Listening, serviceFacts } from './service-entry.ts';
+
+export type ConsulParts = {
+  readonly config: Config;
+  /** Of `consul.tls`. */
+  readonly tls: ClientTls;
+  readonly gatewayId: string;
+  readonly version: string;
+  readonly clock: Clock;
+  readonly log: Log;
+};
+
+export class Consul {
+  readonly #parts: ConsulParts;
+  readonly #agent: ConsulAgent;
+  readonly #resolvers: ConsulResolver[] = [];
+  #registration: Registration | null = null;
+
+  constructor(parts: ConsulParts) {
+    const { address, token } = parts.config.consul;
+    const url = address.includes('://') ? address : `http://${address}`;
+    this.#parts = parts;
+    this.#agent = new ConsulAgent({ url, token, tls: parts.tls, clock: parts.clock });
+  }
+
+  /** @param url `consul:///service`, as `backends.<backend>.grpc` has it. */
+  resolverOf(backend: string, url: string): ConsulResolver {
+    const { clock, log } = this.#parts;
+    const resolver = new ConsulResolver({ agent: this.#agent, clock, log, backend, url });
+    this.#resolvers.push(resolver);
+    return resolver;
+  }
+
+  /** Registers the gateway, if it is to be; in the background. Once everything listens. */
+  start(listening: Listening, notReady: () => readonly string[]): void {
+    const { config, gatewayId, version, clock, log } = this.#parts;
+    if (!config.consul.register) return;
+    const facts = serviceFacts(config, gatewayId, version, listening);
+    this.#registration = new Registration({ agent: this.#agent, clock, log, facts, notReady });
+    this.#registration.start();
+  }
+
+  /** The drain begins. Bounded in time. */
+  async maintain(): Promise<void> {
+    await this.#registration?.maintain();
+  }
+
+  /** The gateway ends. Bounded in time. */
+  async close(): Promise<void> {
+    for (const resolver of this.#resolvers) resolver.close();
+    await this.#registration?.leave();
+  }
+}
