@@ -469,7 +469,7 @@ describe('refused, with the reason', () => {
     [
       'a container named as the gateway',
       { mode: 'sidecar', sidecar: { containers: [{ name: 'pith' }] } },
-      /the name pith is the gateway's/,
+      /the name pith is reserved for the gateway/,
     ],
     [
       'a network policy for a sidecar',
@@ -479,7 +479,7 @@ describe('refused, with the reason', () => {
     [
       'autoscaling of pods that it does not make',
       { mode: 'sidecar', autoscaling: { enabled: true } },
-      /your own chart's/,
+      /your own chart creates the Deployment/,
     ],
     [
       'autoscaling upside down',

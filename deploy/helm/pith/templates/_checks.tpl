@@ -1,4 +1,4 @@
-{{/* Combinations that the schema cannot refuse. Each says what to do. */}}
+{{/* Combinations that the schema cannot reject. Each message says what to do. */}}
 {{- define "pith.checks" -}}
 {{- $values := .Values -}}
 {{- if and (eq (include "pith.busIsEmbedded" .) "true") (gt (int (include "pith.replicasMax" .)) 1) (not $values.allowEmbeddedBusWithReplicas) -}}
@@ -6,12 +6,12 @@
 {{- end -}}
 {{- $needed := int (include "pith.neededGraceSeconds" .) -}}
 {{- if lt (int $values.terminationGracePeriodSeconds) $needed -}}
-{{- fail (printf "terminationGracePeriodSeconds is %d: it needs at least %d, for preStopSeconds (%d), the drain (config.drain.accept_for, config.drain.budget and 5 for letting go: %s)%s" (int $values.terminationGracePeriodSeconds) $needed (int $values.preStopSeconds) (include "pith.drainSeconds" .) (ternary (printf " and sidecar.stopSeconds (%d)" (int $values.sidecar.stopSeconds)) "" (eq $values.mode "sidecar"))) -}}
+{{- fail (printf "terminationGracePeriodSeconds is %d: it needs at least %d, for preStopSeconds (%d), the drain (config.drain.accept_for, config.drain.budget and 5 to release everything: %s)%s" (int $values.terminationGracePeriodSeconds) $needed (int $values.preStopSeconds) (include "pith.drainSeconds" .) (ternary (printf " and sidecar.stopSeconds (%d)" (int $values.sidecar.stopSeconds)) "" (eq $values.mode "sidecar"))) -}}
 {{- end -}}
 {{- range $key := list "control" "admin" -}}
 {{- $address := dig $key "listen" "127.0.0.1:0" $values.config -}}
 {{- if ne (include "pith.isLoopback" $address) "true" -}}
-{{- fail (printf "config.%s.listen is %q: it stays on loopback in a pod; reach it with kubectl port-forward" $key $address) -}}
+{{- fail (printf "config.%s.listen is %q: it must stay on loopback in a pod; reach it with kubectl port-forward" $key $address) -}}
 {{- end -}}
 {{- end -}}
 {{- if eq (include "pith.isLoopback" (dig "health" "listen" "0.0.0.0:7072" $values.config)) "true" -}}
@@ -24,11 +24,11 @@
 {{- fail "networkPolicy.enabled is for mode: fleet; in a sidecar's pod it would close your own container's ports" -}}
 {{- end -}}
 {{- if and (eq $values.mode "sidecar") $values.autoscaling.enabled (not $values.sidecar.containers) -}}
-{{- fail "autoscaling.enabled without sidecar.containers: the Deployment is your own chart's, and so is its autoscaling" -}}
+{{- fail "autoscaling.enabled needs sidecar.containers: without them your own chart creates the Deployment, and its autoscaler" -}}
 {{- end -}}
 {{- range $values.sidecar.containers -}}
 {{- if eq .name "pith" -}}
-{{- fail "sidecar.containers: the name pith is the gateway's" -}}
+{{- fail "sidecar.containers: the name pith is reserved for the gateway; choose another" -}}
 {{- end -}}
 {{- end -}}
 {{- if and $values.autoscaling.enabled (lt (int $values.autoscaling.maxReplicas) (int $values.autoscaling.minReplicas)) -}}
@@ -40,7 +40,7 @@
 {{- if and $values.autoscaling.enabled (not (dig "requests" "cpu" "" $values.resources)) -}}
 {{- range $values.autoscaling.metrics -}}
 {{- if and (eq .type "Resource") (eq .resource.name "cpu") (eq .resource.target.type "Utilization") -}}
-{{- fail "autoscaling by cpu utilization needs resources.requests.cpu" -}}
+{{- fail "autoscaling by CPU utilization needs resources.requests.cpu" -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -1,4 +1,4 @@
-{{/* The gateway's container and what its pod needs. What begins with pith.sidecar. is for other charts too. */}}
+{{/* The gateway's container and what its pod needs. Other charts may include templates named pith.sidecar.… */}}
 
 {{- define "pith.configMapName" -}}
 {{ .Values.existingConfigMap | default (include "pith.fullname" .) }}
@@ -52,7 +52,7 @@ volumeMounts:
   {{- end }}
 {{- end -}}
 
-{{/* The kubelet's own sleep, since the image has no shell. */}}
+{{/* The kubelet's own sleep, because the image may have no shell. */}}
 {{- define "pith.sleepBeforeStop" -}}
 {{- if gt (int .Values.preStopSeconds) 0 -}}
 lifecycle:
@@ -64,7 +64,7 @@ lifecycle:
 {{/*
 The gateway as a list item: for `initContainers` when sidecar.native, else for `containers`.
 A native sidecar gets SIGTERM only after the other containers have ended, but its preStop runs as soon as the pod
-is to go: it starts the drain itself, so that players still have their backend.
+is deleted: it starts the drain itself, so that players still have their backend.
 */}}
 {{- define "pith.sidecar.container" -}}
 {{- $container := include "pith.container" . | fromYaml -}}
@@ -88,7 +88,7 @@ is to go: it starts the drain itself, so that players still have their backend.
 - name: pith-secret
   secret:
     secretName: {{ .Values.existingSecret }}
-    # 0444: readable for the gateway's user, whoever owns it.
+    # 0444: readable for the gateway's user, whoever owns the files.
     defaultMode: 292
 {{- end }}
 {{- with .Values.extraVolumes }}
@@ -96,12 +96,12 @@ is to go: it starts the drain itself, so that players still have their backend.
 {{- end }}
 {{- end -}}
 
-{{/* Annotations of the pod: a change of the configuration rolls it. */}}
+{{/* Annotations for the pod: a change of the configuration rolls it. */}}
 {{- define "pith.sidecar.annotations" -}}
 checksum/config: {{ .Values.config | toJson | sha256sum }}
 {{- end -}}
 
-{{/* The least that the pod's terminationGracePeriodSeconds may be. */}}
+{{/* The minimum of the pod's terminationGracePeriodSeconds. */}}
 {{- define "pith.sidecar.graceSeconds" -}}
 {{- max (int .Values.terminationGracePeriodSeconds) (int (include "pith.neededGraceSeconds" .)) -}}
 {{- end -}}

@@ -31,7 +31,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end -}}
 
-{{/* The labels of the pods that hold a gateway; empty where they are another chart's and it has not said. */}}
+{{/* The labels of the pods with a gateway; empty if another chart creates them and sidecar.selector is not set. */}}
 {{- define "pith.podSelector" -}}
 {{- if eq (include "pith.makesPods" .) "true" -}}
 {{ include "pith.selectorLabels" . }}
