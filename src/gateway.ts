@@ -11,7 +11,7 @@ import { type Clock, sleep, within } from './clock.ts';
 import { parseBus } from './config/address.ts';
 import type { Config } from './config/schema.ts';
 import type { Consul } from './discovery/consul.ts';
-import { Nats } from './wiring/nats.ts';
+import { makeNats, type Nats } from './wiring/nats.ts';
 import { HttpServer, type MakePort } from './control/http.ts';
 import { ControlServer } from './control/server.ts';
 import type { Info } from './control/service.ts';
@@ -124,7 +124,7 @@ export class Gateway {
     const bus = parseBus(config.bus);
     if (bus.kind === 'nats') {
       const more = { servers: bus.servers, gatewayId: this.id, metrics: this.metrics };
-      this.#nats = new Nats({ ...parts, ...more, wheel: this.#wheel });
+      this.#nats = makeNats({ ...parts, ...more, wheel: this.#wheel });
     }
     this.#bus = this.#nats?.bus ?? new EmbeddedBus();
     this.registry = new Registry(this.id, this.#bus);
@@ -233,9 +233,10 @@ export class Gateway {
     await this.#tracing?.start();
     this.#bus.start();
     if (this.#nats !== null) {
-      this.#nats.connector.start();
-      await this.#unlessStopped(BUS_WAIT_MS, this.#nats.firstUp);
-      if (this.#state === 'starting') this.#nats.tellAway();
+      const { connector, report } = this.#nats;
+      connector.start();
+      await this.#unlessStopped(BUS_WAIT_MS, connector.firstUp);
+      if (this.#state === 'starting' && !connector.up) report.unreachable();
     }
     const begun = Promise.all(this.#upstreams.map((upstream) => upstream.start()));
     await this.#unlessStopped(UPSTREAMS_WAIT_MS, begun);
@@ -262,7 +263,7 @@ export class Gateway {
   }
 
   async #tellReady(): Promise<void> {
-    await this.#nats?.firstUp;
+    await this.#nats?.connector.firstUp;
     if (this.#state === 'ready') this.#parts.log.info({ gateway: this.id }, 'ready');
   }
 

@@ -14,11 +14,12 @@ import {
 } from '../contract/json-shapes.ts';
 import { errorText, type Failure, isFailure } from '../errors.ts';
 import type { Close, Push, Target } from '../contract/commands.ts';
+import type { NatsReport } from '../upstream/nats/nats-report.ts';
 import type { NatsConnector, OnMessage } from '../upstream/nats/connection.ts';
 import { HeaderError, pushLines, readPush } from '../contract/headers.ts';
 import { send, tooLargeFor } from '../upstream/nats/outgoing.ts';
 import type { Subjects } from '../upstream/nats/subjects.ts';
-import type { Replies, OnRefused } from './replies.ts';
+import type { Replies } from './replies.ts';
 import type { PendingRequest, RequestMany } from './request-many.ts';
 import type { PeerReply, PeerReplies, PeerCall, Page } from './bus.ts';
 import type { SessionCommands } from './session-commands.ts';
@@ -48,7 +49,7 @@ export type GatewayPeersParts = {
   readonly requests: RequestMany;
   readonly replies: Replies;
   readonly sessionCommands: SessionCommands;
-  readonly onRefused: OnRefused;
+  readonly report: NatsReport;
 };
 
 export class GatewayPeers {
@@ -215,7 +216,7 @@ export class GatewayPeers {
   #hear(answer: PeerReply | null, answered: boolean, subject: string): boolean {
     if (answer === null || answer.gateway === this.#parts.gatewayId) return false;
     if (this.#known.heard(answer.gateway, answered)) return true;
-    this.#parts.onRefused('GATEWAYS', subject, 'a name that is none, or too many gateways');
+    this.#parts.report.refused('GATEWAYS', subject, 'a name that is none, or too many gateways');
     return false;
   }
 
@@ -229,7 +230,7 @@ export class GatewayPeers {
     } catch (problem) {
       // Another version's call that we can't read: say that we are here, and no more.
       if (!(problem instanceof ShapeError) && !(problem instanceof HeaderError)) throw problem;
-      this.#parts.onRefused('BAD_ARGUMENT', message.subject, errorText(problem));
+      this.#parts.report.refused('BAD_ARGUMENT', message.subject, errorText(problem));
       answer = { gateway: this.#parts.gatewayId };
     }
     this.#parts.replies.send(message, true, answer);

@@ -1,4 +1,5 @@
 /** What comes to this gateway over NATS: verbs for its sessions, batches of pushes, and what misses every verb. */
+import type { NatsReport } from '../upstream/nats/nats-report.ts';
 import { asBuffer } from '../bytes.ts';
 import { inBackground } from '../background.ts';
 import { decodePush, PUSHES_MAX } from '../contract/shapes.ts';
@@ -9,7 +10,7 @@ import type { Registry } from '../session/registry.ts';
 import type { Session } from '../session/session.ts';
 import type { OnMessage } from '../upstream/nats/connection.ts';
 import type { Scope, Subjects } from '../upstream/nats/subjects.ts';
-import type { Replies, OnRefused } from './replies.ts';
+import type { Replies } from './replies.ts';
 import type { SessionCommands } from './session-commands.ts';
 import type { NatsSubscriptions } from './subscriptions.ts';
 import { runVerb, type VerbAnswer } from './session-verbs.ts';
@@ -25,8 +26,7 @@ export type IncomingMessagesParts = {
   readonly replies: Replies;
   /** `limits.convert`. */
   readonly convertBytesMax: number;
-  readonly onRefused: OnRefused;
-  readonly onError: (what: string) => void;
+  readonly report: NatsReport;
 };
 
 const DEAF =
@@ -43,7 +43,7 @@ export class IncomingMessages {
 
   readonly onVerb: OnMessage = (error, message) => {
     if (error !== null) {
-      this.#parts.onError(error.message);
+      this.#parts.report.error(error.message);
       return;
     }
     const { subjects, replies, sessionCommands, convertBytesMax } = this.#parts;
@@ -72,21 +72,22 @@ export class IncomingMessages {
     if (!(answer instanceof Promise)) this.#answer(message, asked, answer);
     else
       inBackground(this.#settled(message, asked, answer), (problem) => {
-        this.#parts.onError(`a verb was not answered: ${errorText(problem)}`);
+        this.#parts.report.error(`a verb was not answered: ${errorText(problem)}`);
       });
   };
 
   /** A verb must not end the gateway, whatever goes wrong in it. */
   async #settled(message: Received, asked: boolean, answer: Promise<VerbAnswer>): Promise<void> {
     const settled = await answer.catch((error: unknown) => {
-      this.#parts.onError(`a verb failed: ${errorText(error)}`);
+      this.#parts.report.error(`a verb failed: ${errorText(error)}`);
       return failure('INTERNAL');
     });
     this.#answer(message, asked, settled);
   }
 
   #answer(message: Received, asked: boolean, answer: VerbAnswer): void {
-    if (isFailure(answer)) this.#parts.onRefused(answer.reason, message.subject, answer.message);
+    if (isFailure(answer))
+      this.#parts.report.refused(answer.reason, message.subject, answer.message);
     this.#parts.replies.send(message, asked, answer);
   }
 
@@ -107,7 +108,7 @@ export class IncomingMessages {
   /** A subject that is nearly one of ours: whoever published there should know. */
   readonly onNearMiss: OnMessage = (error, message) => {
     if (error !== null) {
-      if (!this.#isDeaf) this.#parts.onRefused('NEAR_MISSES', '', `${DEAF}: ${error.message}`);
+      if (!this.#isDeaf) this.#parts.report.refused('NEAR_MISSES', '', `${DEAF}: ${error.message}`);
       this.#isDeaf = true;
       return;
     }
@@ -122,7 +123,7 @@ export class IncomingMessages {
   };
 
   #pushAll(pushes: readonly Push[], { subject }: Received): PushCount {
-    const { sessionCommands, onRefused } = this.#parts;
+    const { sessionCommands, report } = this.#parts;
     const total: PushCount = { delivered: 0, dropped: 0, refused: 0 };
     for (const push of pushes) {
       const refused =
@@ -130,7 +131,7 @@ export class IncomingMessages {
           ? failure('BAD_ARGUMENT', 'push.target is missing')
           : sessionCommands.check(push);
       if (refused !== null) {
-        onRefused(refused.reason, subject, refused.message);
+        report.refused(refused.reason, subject, refused.message);
         continue;
       }
       const count = sessionCommands.push(sessionCommands.select(push.target!), push);

@@ -5,11 +5,12 @@ import { type Failure, failure, isFailure } from '../errors.ts';
 import type { Close, Patch, Push, Target } from '../contract/commands.ts';
 import type { SubscriptionKind, Registry } from '../session/registry.ts';
 import { Timeout, type TimerWheel } from '../timer-wheel.ts';
-import type { NatsConnector } from '../upstream/nats/connection.ts';
+import type { NatsReport } from '../upstream/nats/nats-report.ts';
+import type { ConnectionListener, NatsConnector } from '../upstream/nats/connection.ts';
 import { pushLines } from '../contract/headers.ts';
 import { send } from '../upstream/nats/outgoing.ts';
 import { NEAR_MISS_QUEUE, type Subjects } from '../upstream/nats/subjects.ts';
-import { Replies, type OnRefused } from './replies.ts';
+import { Replies } from './replies.ts';
 import { RequestMany } from './request-many.ts';
 import type { Bus, PeerCall, Page } from './bus.ts';
 import type { Changes, SessionCommands } from './session-commands.ts';
@@ -35,13 +36,10 @@ export type NatsBusParts = {
   readonly wheel: TimerWheel;
   /** `limits.convert`. */
   readonly convertBytesMax: number;
-  readonly onError: (what: string) => void;
-  readonly onRefused: OnRefused;
-  /** An answer came to a request that is not under way, or not any more. */
-  readonly onStrayAnswer: () => void;
+  readonly report: NatsReport;
 };
 
-export class NatsBus implements Bus {
+export class NatsBus implements Bus, ConnectionListener {
   readonly #parts: NatsBusParts;
   readonly #connector: NatsConnector;
   readonly #subjects: Subjects;
@@ -59,15 +57,16 @@ export class NatsBus implements Bus {
     this.#parts = parts;
     this.#connector = connector;
     this.#subjects = subjects;
-    this.#requests = new RequestMany(connector, subjects, clock, parts.onStrayAnswer);
+    this.#requests = new RequestMany(connector, subjects, clock, parts.report);
     this.#replies = new Replies(parts);
     this.#subscriptions = new NatsSubscriptions(connector, subjects, clock, (error, message) => {
       this.#incoming.onVerb(error, message);
     });
-    this.streams = new StreamWatch(this.#requests, subjects, clock, parts.onError);
+    this.streams = new StreamWatch(this.#requests, subjects, clock, parts.report);
     this.#helloAgain = new Timeout(() => {
       this.#hello();
     });
+    connector.listen(this);
   }
 
   get name(): string {
@@ -107,7 +106,6 @@ export class NatsBus implements Bus {
       this.#connector.always(subject, onNearMiss, NEAR_MISS_QUEUE);
   }
 
-  /** The connection is there, for the first time or again. */
   onUp(first: boolean): void {
     if (first) this.streams.lookAtAll();
     this.#hello();
@@ -137,13 +135,17 @@ export class NatsBus implements Bus {
 
   push(target: Target, push: Push): Failure | null {
     if (!this.#connector.up) {
-      this.#parts.onRefused('BUS_AWAY', push.route, 'a push reaches only sessions of this gateway');
+      this.#parts.report.refused(
+        'BUS_AWAY',
+        push.route,
+        'a push reaches only sessions of this gateway',
+      );
       return null;
     }
     const unsent = this.#pushElsewhere(target, push);
     if (unsent === null || unsent.reason === 'TOO_LARGE') return unsent;
     // NATS takes no more for a moment: the sessions of this gateway get theirs.
-    this.#parts.onRefused(unsent.reason, push.route, unsent.message);
+    this.#parts.report.refused(unsent.reason, push.route, unsent.message);
     return null;
   }
 

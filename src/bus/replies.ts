@@ -1,6 +1,7 @@
 /** Replies to what came over the bus: where they may go, and that they fit. */
 import { errorJson } from '../contract/json-shapes.ts';
 import { type Failure, isFailure } from '../errors.ts';
+import type { NatsReport } from '../upstream/nats/nats-report.ts';
 import type { NatsConnector, OnMessage } from '../upstream/nats/connection.ts';
 import { send } from '../upstream/nats/outgoing.ts';
 import { answersTo } from '../upstream/nats/subjects.ts';
@@ -11,13 +12,10 @@ export const REPLY_BYTES_MAX = 1_048_576;
 /** Of the text of an error that stands in a header. */
 export const ERROR_TEXT_MAX = 1_024;
 
-/** A message over the bus is refused or dropped, or its answer is; `reason` is one of few. */
-export type OnRefused = (reason: string, subject: string, why: string) => void;
-
 export type RepliesParts = {
   readonly gatewayId: string;
   readonly connector: NatsConnector;
-  readonly onRefused: OnRefused;
+  readonly report: NatsReport;
 };
 
 export class Replies {
@@ -42,13 +40,13 @@ export class Replies {
     const to = answersTo(reply);
     if (to === null || (to === 'gateway' && !asked)) {
       const why = `answers go to inboxes under _INBOX. only, not to ${reply.slice(0, 128)}`;
-      this.#parts.onRefused('REPLY_SUBJECT', subject, why);
+      this.#parts.report.refused('REPLY_SUBJECT', subject, why);
       return;
     }
     const more = to === 'gateway' ? { gateway: this.#parts.gatewayId } : {};
     const unsent = this.#publish(reply, answer, more);
     if (unsent === null) return;
-    this.#parts.onRefused('UNANSWERED', subject, unsent.message);
+    this.#parts.report.refused('UNANSWERED', subject, unsent.message);
     if (unsent.reason === 'TOO_LARGE') this.#publish(reply, unsent, more);
   }
 

@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 
 import type { CancelTimer, Clock } from '../clock.ts';
 import { type Failure, failure } from '../errors.ts';
+import type { NatsReport } from '../upstream/nats/nats-report.ts';
 import type { NatsConnector, OnMessage } from '../upstream/nats/connection.ts';
 import { send } from '../upstream/nats/outgoing.ts';
 import type { Subjects } from '../upstream/nats/subjects.ts';
@@ -43,15 +44,15 @@ export class RequestMany {
   readonly #connector: NatsConnector;
   readonly #subjects: Subjects;
   readonly #clock: Clock;
-  readonly #onStray: () => void;
+  readonly #report: NatsReport;
   readonly #requests = new Map<string, Ask>();
 
   /** @param onStray An answer came to a request that is not under way, or not any more. */
-  constructor(connector: NatsConnector, subjects: Subjects, clock: Clock, onStray: () => void) {
+  constructor(connector: NatsConnector, subjects: Subjects, clock: Clock, report: NatsReport) {
     this.#connector = connector;
     this.#subjects = subjects;
     this.#clock = clock;
-    this.#onStray = onStray;
+    this.#report = report;
     connector.always(subjects.asked, this.#onAnswer);
   }
 
@@ -89,7 +90,7 @@ export class RequestMany {
   readonly #onAnswer: OnMessage = (error, message) => {
     if (error !== null) return;
     const ask = this.#requests.get(message.subject);
-    if (ask === undefined) this.#onStray();
+    if (ask === undefined) this.#report.lateReply('bus');
     else if (saysNobody(message)) ask.done('nobody');
     else if (ask.take(message)) ask.done('over');
   };

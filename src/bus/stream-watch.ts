@@ -3,6 +3,7 @@
  * awaited. Looked at when the gateway starts, and again for whatever looks like an acknowledgement: a stream may
  * have been made since.
  */
+import type { NatsReport } from '../upstream/nats/nats-report.ts';
 import type { Clock } from '../clock.ts';
 import { inBackground } from '../background.ts';
 import { readObject } from '../contract/json-shapes.ts';
@@ -26,29 +27,24 @@ export class StreamWatch {
   readonly #requests: RequestMany;
   readonly #subjects: Subjects;
   readonly #clock: Clock;
-  readonly #onError: (what: string) => void;
+  readonly #report: NatsReport;
   /** Until when these subjects count as captured. */
   readonly #captured = new Map<string, number>();
   /** Looks that have not begun: whoever comes later waits for the same one. */
   readonly #next = new Map<string, Promise<boolean>>();
   readonly #under = new Map<string, Promise<boolean>>();
 
-  constructor(
-    requests: RequestMany,
-    subjects: Subjects,
-    clock: Clock,
-    onError: (what: string) => void,
-  ) {
+  constructor(requests: RequestMany, subjects: Subjects, clock: Clock, report: NatsReport) {
     this.#requests = requests;
     this.#subjects = subjects;
     this.#clock = clock;
-    this.#onError = onError;
+    this.#report = report;
   }
 
   /** Says which streams capture what none must, if there are any. */
   lookAtAll(): void {
     inBackground(this.#lookAtAll(), (error) => {
-      this.#onError(`whether a stream captures subjects is not known: ${errorText(error)}`);
+      this.#report.error(`whether a stream captures subjects is not known: ${errorText(error)}`);
     });
   }
 
@@ -64,7 +60,7 @@ export class StreamWatch {
       }),
     );
     if (streams.size === 0) return;
-    this.#onError(
+    this.#report.error(
       `JetStream captures ${captured.sort().join(', ')} in the stream${streams.size === 1 ? '' : 's'} ` +
         `${[...streams].sort().join(', ')}, whose acknowledgements come where answers are awaited: take these ` +
         'subjects out of the stream; only what is under keep may be in one',

@@ -57,15 +57,6 @@ export async function bound(key: string, address: string, listening: Promise<voi
   }
 }
 
-export function isOlder(version: string, than: string): boolean {
-  const a = version.split('.').map(Number);
-  const b = than.split('.').map(Number);
-  for (let i = 0; i < 3; i++) {
-    if ((a[i] ?? 0) !== (b[i] ?? 0)) return (a[i] ?? 0) < (b[i] ?? 0);
-  }
-  return false;
-}
-
 export function admissionLimits({ limits }: Config): AdmissionLimits {
   return {
     messagesPerSecond: limits.messages_per_second,

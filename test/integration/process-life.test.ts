@@ -11,7 +11,7 @@ import { freePort, start } from '../support/process.ts';
 import { configFile, ROOT, serve } from '../support/serve.ts';
 
 const AWAY =
-  'the bus is away, and the gateway is not ready until it is there: is nats-server running at ';
+  'bus unreachable; listening anyway and retrying, and not ready until it is reached: is nats-server running at ';
 
 /** Takes connections, reads nothing, says nothing. */
 async function blackHole(): Promise<{ port: number } & AsyncDisposable> {

@@ -17,24 +17,21 @@ import { inBackground } from '../../background.ts';
 import { type Clock, sleep } from '../../clock.ts';
 import { errorText, GatewayError } from '../../errors.ts';
 import { dial, ENDED, type DialOptions, reasonOf, socketOf } from './dial.ts';
+import type { NatsReport } from './nats-report.ts';
 import { NEAR_MISS_QUEUE, STREAM_NAMES } from './subjects.ts';
 
 export type NatsOptions = DialOptions & { readonly clock: Clock };
 
-export type NatsEvents = {
-  /** Each time that the connection is there; `first` once. */
-  onUp(first: boolean, server: string): void;
-  /** It was there, and is no more. `why` null: we have left. */
-  onDown(why: string | null): void;
-  /** It could not be made, and is tried again. */
-  onRefused(why: string): void;
+/** A part that acts when the state of the connection changes. */
+export interface ConnectionListener {
+  /** Connected; `first`: for the first time. */
+  onUp?(first: boolean): void;
+  /** The connection is lost, or was closed by the gateway. */
+  onDown?(): void;
   /** NATS has taken what it was given: there is room again. */
-  onRoom(): void;
-  onError(what: string): void;
-};
+  onRoom?(): void;
+}
 
-/** Below this version nats-server has known holes; the gateway works from 2.9 on and warns. */
-export const SAFE_SERVER_VERSION = '2.12.7';
 /** Bytes that were given to NATS and not taken; beyond it nothing more is. */
 export const NATS_UNSENT_BYTES_MAX = 16 * 1024 * 1024;
 /** Beyond so many of them requests wait with us, where they can be taken back when their time is up. */
@@ -60,7 +57,9 @@ type Wanted = {
 
 export class NatsConnector {
   readonly #options: NatsOptions;
-  readonly #events: NatsEvents;
+  readonly #report: NatsReport;
+  readonly #listeners: ConnectionListener[] = [];
+  readonly #firstUp = Promise.withResolvers<void>();
   readonly #wanted = new Set<Wanted>();
   #discovered: readonly string[] = [];
   #nc: NatsConnectionImpl | null = null;
@@ -69,9 +68,18 @@ export class NatsConnector {
   #closing = false;
   readonly #backoff = new Backoff(AGAIN_MS, AGAIN_MS_MAX);
 
-  constructor(options: NatsOptions, events: NatsEvents) {
+  constructor(options: NatsOptions, report: NatsReport) {
     this.#options = options;
-    this.#events = events;
+    this.#report = report;
+  }
+
+  listen(listener: ConnectionListener): void {
+    this.#listeners.push(listener);
+  }
+
+  /** Resolves at the first connection. */
+  get firstUp(): Promise<void> {
+    return this.#firstUp.promise;
   }
 
   /** True while connected. What is published while it is false is refused, so callers look first. */
@@ -103,7 +111,7 @@ export class NatsConnector {
   /** Goes on for ever, in the background. */
   start(): void {
     inBackground(this.#run(), (error) => {
-      this.#events.onError(`the connection is given up: ${errorText(error)}`);
+      this.#report.error(`the connection is given up: ${errorText(error)}`);
     });
   }
 
@@ -157,7 +165,7 @@ export class NatsConnector {
         if (this.#closing) await nc.close();
         else await this.#use(nc);
       } catch (error) {
-        if (!this.#closing) this.#events.onRefused(reasonOf(error));
+        if (!this.#closing) this.#report.notConnected(reasonOf(error));
       }
       await sleep(this.#options.clock, this.#backoff.next());
     }
@@ -171,10 +179,10 @@ export class NatsConnector {
     this.#nc = nc;
     try {
       inBackground(this.#listen(nc, server), (error) => {
-        this.#events.onError(errorText(error));
+        this.#report.error(errorText(error));
       });
       socketOf(nc)?.on('drain', () => {
-        this.#events.onRoom();
+        for (const listener of this.#listeners) listener.onRoom?.();
       });
       for (const wanted of this.#wanted) this.#subscribe(wanted);
       await Promise.race([nc.flush(), ended(nc)]);
@@ -208,9 +216,9 @@ export class NatsConnector {
       // The library would wait until what is unsent is sent.
       await nc.close();
     } else if (status.type === 'ldm') {
-      this.#events.onError(`${server} is about to stop (lame duck mode)`);
+      this.#report.error(`${server} is about to stop (lame duck mode)`);
     } else if (status.type === 'error' && !isExpected(status.error)) {
-      this.#events.onError(status.error.message);
+      this.#report.error(status.error.message);
     }
   }
 
@@ -225,13 +233,16 @@ export class NatsConnector {
     this.#up = true;
     this.#everUp = true;
     this.#remember(this.#nc!);
-    this.#events.onUp(first, server);
+    this.#report.connected(first, server, this.serverVersion);
+    for (const listener of this.#listeners) listener.onUp?.(first);
+    this.#firstUp.resolve();
   }
 
   #setDown(why: string): void {
     if (!this.#up) return;
     this.#up = false;
-    this.#events.onDown(this.#closing ? null : why);
+    for (const listener of this.#listeners) listener.onDown?.();
+    if (!this.#closing) this.#report.lost(why);
   }
 
   // ---- subscriptions ------------------------------------------------------------------------------------
@@ -257,7 +268,7 @@ export class NatsConnector {
       try {
         onMessage(error, message);
       } catch (problem) {
-        this.#events.onError(
+        this.#report.error(
           `a message on ${message.subject} could not be handled: ${errorText(problem)}`,
         );
       }

@@ -26,11 +26,13 @@ import { CALL_BYTES, Waiting } from '../waiting.ts';
 import type { ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
 import {
   NATS_AHEAD_BYTES_MAX,
+  type ConnectionListener,
   NATS_UNSENT_BYTES_MAX,
   type NatsConnector,
   type OnMessage,
 } from './connection.ts';
 import { hasHeaders, HeaderBlock, linesOf, readHeaders, saysNobody } from './header-block.ts';
+import type { NatsReport } from './nats-report.ts';
 import { type Outgoing, send } from './outgoing.ts';
 import { SUBJECT_BYTES_MAX, type Subjects } from './subjects.ts';
 import type { Accepted, Reply } from '../../contract/commands.ts';
@@ -40,29 +42,36 @@ const HEALTHY_MS = 10_000;
 
 type Received = Parameters<OnMessage>[1];
 
-export type NatsAnswersEvents = {
-  /** An answer nobody waits for any more. */
-  onLateReply(): void;
-  /** A stream's acknowledgement came where an answer was awaited. */
-  onPubAck(route: string, subject: string): void;
+/** Knows which subjects a stream captures. */
+export interface CapturedSubjects {
   /** True when a stream captures the subject, or may. Never rejects. */
   captures(subject: string): boolean | Promise<boolean>;
+}
+
+export type NatsAnswersParts = {
+  readonly connector: NatsConnector;
+  readonly subjects: Subjects;
+  readonly streams: CapturedSubjects;
+  readonly report: NatsReport;
 };
 
 /** All answers from NATS, for every NATS backend of the gateway. */
-export class NatsAnswers {
+export class NatsAnswers implements ConnectionListener {
   readonly calls = new CallTable(Number.MAX_SAFE_INTEGER);
   /** What NATS cannot take yet, of all backends, in its order. */
   readonly held = new Waiting(NATS_UNSENT_BYTES_MAX);
   readonly #connector: NatsConnector;
   readonly #subjects: Subjects;
-  readonly #events: NatsAnswersEvents;
+  readonly #streams: CapturedSubjects;
+  readonly #report: NatsReport;
 
-  constructor(connector: NatsConnector, subjects: Subjects, events: NatsAnswersEvents) {
+  constructor({ connector, subjects, streams, report }: NatsAnswersParts) {
     this.#connector = connector;
     this.#subjects = subjects;
-    this.#events = events;
+    this.#streams = streams;
+    this.#report = report;
     connector.always(subjects.answers, this.#onAnswer);
+    connector.listen(this);
   }
 
   /** The connection broke: what was sent may have arrived, so it is answered and not sent again. */
@@ -106,7 +115,7 @@ export class NatsAnswers {
     if (error !== null) return;
     const call = this.calls.find(this.#subjects.answerId(message.subject));
     if (call === null) {
-      this.#events.onLateReply();
+      this.#report.lateReply('nats');
       return;
     }
     const body = message.data;
@@ -127,25 +136,25 @@ export class NatsAnswers {
   #doubt(call: Call, { subject: reply, data }: Received): void {
     const { route } = call;
     const subject = (call.upstream as NatsUpstream).subjectOf(call);
-    const captured = this.#events.captures(subject);
+    const captured = this.#streams.captures(subject);
     if (captured === true) {
-      this.#events.onPubAck(route, subject);
+      this.#report.pubAck(route, subject);
       return;
     }
     const body = Buffer.from(data);
     const settle = async (): Promise<void> => {
-      if (await captured) this.#events.onPubAck(route, subject);
+      if (await captured) this.#report.pubAck(route, subject);
       else this.#believe(this.#subjects.answerId(reply), body);
     };
     inBackground(settle(), () => {
-      this.#events.onPubAck(route, subject);
+      this.#report.pubAck(route, subject);
     });
   }
 
   /** It was an answer. The call may have ended meanwhile; its number is not used again. */
   #believe(id: number, body: Buffer): void {
     const call = this.calls.take(id);
-    if (call === null) this.#events.onLateReply();
+    if (call === null) this.#report.lateReply('nats');
     else (call.upstream as NatsUpstream).onAnswer(call, body);
   }
 }

@@ -1,0 +1,129 @@
+/** Where the NATS connection and the bus report what happens: to the log, and to the metrics. */
+import type { Clock } from '../../clock.ts';
+import type { Log } from '../../telemetry/log.ts';
+import { LogThrottle } from '../../telemetry/log-throttle.ts';
+import type { Metrics } from '../../telemetry/metrics.ts';
+import { ENDED } from './dial.ts';
+
+/** Below this version nats-server has known security holes; the gateway works from 2.9 on and warns. */
+const SAFE_SERVER_VERSION = '2.12.7';
+/** Routes that are reported as captured by a stream. */
+const CAPTURED_REPORTED_MAX = 64;
+/** Reasons that say no more than that NATS is unreachable. */
+const UNREACHABLE: ReadonlySet<string> = new Set(['connection refused', 'timeout', ENDED]);
+/** Other reasons that are reported until NATS is reached again. */
+const REASONS_REPORTED_MAX = 8;
+/** Refusals that are normal while sessions come and go. */
+const ORDINARY: ReadonlySet<string> = new Set(['NO_SESSION', 'CONFLICT', 'CLOSING']);
+/** Characters of a stranger's text in a log line. */
+const TEXT_CHARS_MAX = 300;
+
+export type NatsReportParts = {
+  readonly servers: readonly string[];
+  /** A backend is on NATS, so `bus: embedded` would not do. */
+  readonly isNeeded: boolean;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Metrics;
+};
+
+export class NatsReport {
+  readonly #parts: Pick<NatsReportParts, 'servers' | 'isNeeded'>;
+  readonly #log: Log;
+  readonly #metrics: Metrics;
+  readonly #throttle: LogThrottle;
+  /** Why the last attempt failed; '': none has. */
+  #why = '';
+  /** Reasons reported since NATS became unreachable; null: it is reachable, or that it is not was never reported. */
+  #reported: Set<string> | null = null;
+  readonly #captured = new Set<string>();
+
+  constructor(parts: NatsReportParts) {
+    this.#parts = parts;
+    this.#log = parts.log;
+    this.#metrics = parts.metrics;
+    this.#throttle = new LogThrottle(parts.clock);
+  }
+
+  /** NATS was not reached while the gateway waited for it at its start. */
+  unreachable(): void {
+    const { servers, isNeeded } = this.#parts;
+    this.#reported = new Set([this.#why]);
+    this.#log.warn(
+      { bus: servers.join(','), why: this.#why || 'no answer yet' },
+      'bus unreachable; listening anyway and retrying, and not ready until it is reached: ' +
+        `is nats-server running at ${servers.join(', ')}?` +
+        (isNeeded ? '' : ' "bus: embedded" needs none'),
+    );
+  }
+
+  connected(first: boolean, server: string, version: string): void {
+    this.#metrics.add('pith_bus_connects_total', ['connected']);
+    this.#reported = null;
+    const left = this.#throttle.allow('up');
+    if (left !== null)
+      this.#log.info({ server, version, ...left }, first ? 'bus connected' : 'bus connected again');
+    if (first && isOlder(version, SAFE_SERVER_VERSION))
+      this.#log.warn(
+        { version },
+        `nats-server below ${SAFE_SERVER_VERSION} has known security holes; update it`,
+      );
+  }
+
+  lost(why: string): void {
+    this.#reported = new Set([this.#why]);
+    const left = this.#throttle.allow('lost');
+    if (left !== null) this.#log.warn({ why, ...left }, 'bus lost');
+  }
+
+  /** An attempt to connect has failed. */
+  notConnected(why: string): void {
+    this.#metrics.add('pith_bus_connects_total', ['refused']);
+    this.#why = why;
+    const reported = this.#reported;
+    if (reported === null || UNREACHABLE.has(why) || reported.has(why)) return;
+    if (reported.size > REASONS_REPORTED_MAX) return;
+    reported.add(why);
+    this.#log.warn({ why }, 'bus unreachable');
+  }
+
+  error(what: string): void {
+    const left = this.#throttle.allow('error');
+    if (left !== null) this.#log.error({ what, ...left }, 'bus');
+  }
+
+  /** A message was refused or dropped, or its answer was. @param reason One of few: it is a label. */
+  refused(reason: string, subject: string, why: string): void {
+    this.#metrics.add('pith_bus_refused_total', [reason]);
+    if (ORDINARY.has(reason)) return;
+    const left = this.#throttle.allow(reason);
+    if (left === null) return;
+    const cut = { subject: subject.slice(0, TEXT_CHARS_MAX), what: why.slice(0, TEXT_CHARS_MAX) };
+    this.#log.warn({ reason, ...cut, ...left }, 'bus message refused');
+  }
+
+  /** An answer came that nothing waits for any more: a backend's, or one to a request on the bus. */
+  lateReply(kind: 'nats' | 'bus'): void {
+    this.#metrics.add('pith_late_replies_total', [kind]);
+  }
+
+  /** A stream's acknowledgement came where a backend's answer was expected. */
+  pubAck(route: string, subject: string): void {
+    this.#metrics.add('pith_bus_refused_total', ['PUB_ACK']);
+    if (this.#captured.has(route) || this.#captured.size >= CAPTURED_REPORTED_MAX) return;
+    this.#captured.add(route);
+    this.#log.error(
+      { route, subject },
+      'a JetStream stream captures request subjects and acknowledges them in place of backends: remove these subjects from the stream',
+    );
+  }
+}
+
+function isOlder(version: string, than: string): boolean {
+  const a = version.split('.').map(Number);
+  const b = than.split('.').map(Number);
+  for (let i = 0; i < 3; i++) {
+    if ((a[i] ?? 0) !== (b[i] ?? 0)) return (a[i] ?? 0) < (b[i] ?? 0);
+  }
+  return false;
+}
