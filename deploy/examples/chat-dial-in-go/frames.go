@@ -1,9 +1,9 @@
-// What of pith.v1 this chat needs, as its JSON: names as in the .proto, bytes in base64.
+// The part of pith.v1 that this chat needs, as JSON: names as in the .proto, bytes in base64.
 package main
 
 import "fmt"
 
-// message is a ToBackend when it comes, and a ToGateway when it goes.
+// message is a ToBackend when received, and a ToGateway when sent.
 type message struct {
 	Frames []frame `json:"frames"`
 }
@@ -19,7 +19,7 @@ type frame struct {
 	Goaway  *goaway  `json:"goaway,omitempty"`
 }
 
-// hello is the gateway's too, which has a name and a version.
+// hello is also the gateway's, with its name and version.
 type hello struct {
 	Gateway  string `json:"gateway,omitempty"`
 	Backend  string `json:"backend,omitempty"`
@@ -95,7 +95,7 @@ type goaway struct {
 	Reason string `json:"reason"`
 }
 
-// framesFor answers the frames of one message, in their order.
+// framesFor answers the frames of one message, in order.
 func framesFor(in message) (out []frame) {
 	for _, f := range in.Frames {
 		switch {
@@ -112,7 +112,7 @@ func framesFor(in message) (out []frame) {
 	return out
 }
 
-// unasked sends what a reply would have carried, as frames of their own: a notify has no reply on a Link.
+// unasked sends what a reply would have carried in frames of its own: a notify has no reply on a Link.
 func unasked(sid string, r *reply) (out []frame) {
 	if r.Patch != nil {
 		out = append(out, frame{Verb: &verb{&target{SIDs: []string{sid}}, r.Patch}})

@@ -1,5 +1,5 @@
-// The chat as a WebSocket client of the gateway, for a machine that cannot be dialled: it attaches, and gets and
-// answers the frames of a Link as JSON. Nothing of Pith's code, and nothing generated.
+// The chat as a WebSocket client of the gateway, for a machine that the gateway cannot connect to: it attaches, and
+// answers the frames of a Link as JSON. None of Pith's code, and nothing generated.
 package main
 
 import (
@@ -19,7 +19,7 @@ import (
 
 type obj = map[string]any
 
-// chat does the work of one request or notify. What changes in the session and what is pushed rides on the reply.
+// chat handles one request or notify. The reply carries the changes of the session, and the pushes.
 func chat(req *request) *reply {
 	var b struct{ Name, Room, Text, To string }
 	sid, uid, room := req.Session.SID, req.Session.UID, req.Session.Data.Room // Room is there because the route forwards it
@@ -66,7 +66,7 @@ func serve(ctx context.Context, url string, stop context.Context) error {
 	if err := wsjson.Write(ctx, conn, message{[]frame{{Hello: &first}}}); err != nil {
 		return err
 	}
-	// At the end the gateway sends new work elsewhere, waits for its answers, and closes.
+	// After the goaway the gateway sends new work elsewhere, waits for our answers, and closes.
 	defer context.AfterFunc(stop, func() {
 		wsjson.Write(ctx, conn, message{[]frame{{Goaway: &goaway{"shutdown"}}}})
 	})()
@@ -95,7 +95,7 @@ func main() {
 		began := time.Now()
 		err := serve(ctx, url, stop)
 		switch websocket.CloseStatus(err) {
-		case websocket.StatusPolicyViolation: // trying again would change nothing
+		case websocket.StatusPolicyViolation: // a retry would not help
 			log.Fatal(err)
 		case websocket.StatusNormalClosure:
 		default:

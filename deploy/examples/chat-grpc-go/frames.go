@@ -1,4 +1,4 @@
-// Shapes of the contract that main.go is made of.
+// Helpers that build the messages of the contract for main.go.
 package main
 
 import (
@@ -10,7 +10,7 @@ import (
 	pith "chat-grpc-go/gen/pith/v1"
 )
 
-// framesFor answers the frames of one message; last says that the gateway is about to go.
+// framesFor answers the frames of one message; last: the gateway is about to stop.
 func framesFor(in *pith.ToBackend) (out []*pith.BackendFrame, last bool) {
 	for _, f := range in.Frames {
 		switch {
@@ -27,7 +27,7 @@ func framesFor(in *pith.ToBackend) (out []*pith.BackendFrame, last bool) {
 	return out, last
 }
 
-// unasked sends what a reply would have carried, as frames of their own: a notify has no reply on a Link.
+// unasked sends what a reply would have carried in frames of its own: a notify has no reply on a Link.
 func unasked(sid string, r *pith.Reply) (out []*pith.BackendFrame) {
 	if r.Patch != nil {
 		verb := &pith.SessionVerb{Target: &pith.Target{Sids: []string{sid}}, Verb: &pith.SessionVerb_Patch{Patch: r.Patch}}
@@ -55,7 +55,7 @@ func set(key string, v *structpb.Value) *structpb.Struct {
 	return &structpb.Struct{Fields: map[string]*structpb.Value{key: v}}
 }
 
-// body writes v, which is made of maps and strings, as JSON.
+// body encodes v, which consists of maps and strings, as JSON.
 func body(v any) *pith.Body {
 	b, err := json.Marshal(v)
 	if err != nil {

@@ -1,4 +1,4 @@
-// The chat as a gRPC backend: one function behind both Handle (a call a request) and Link (one stream for all).
+// The chat as a gRPC backend: one function behind both Handle (one call per request) and Link (one stream for all).
 package main
 
 import (
@@ -34,7 +34,7 @@ type server struct {
 	stopping chan struct{} // closed at SIGTERM
 }
 
-// chat does the work of one request or notify. What changes in the session and what is pushed rides on the reply.
+// chat handles one request or notify. The reply carries the changes of the session, and the pushes.
 func chat(req *pith.Request) *pith.Reply {
 	var b struct{ Name, Room, Text, To string }
 	sid, uid := req.GetSession().GetSid(), req.GetSession().GetUid()
@@ -54,7 +54,7 @@ func chat(req *pith.Request) *pith.Reply {
 			r.Pushes = append(r.Pushes, toRoom(room, "onLeave", obj{"name": b.Name}))
 		}
 		return r
-	case req.Route == "chat.room.whisper": // whether `to` is online only Link's PushResult or Control would tell
+	case req.Route == "chat.room.whisper": // only Link's PushResult or Control can tell whether `to` is online
 		return answer(obj{"code": 200}, push(&pith.Target{Uids: []string{b.To}}, "onWhisper", obj{"from": uid, "text": b.Text}))
 	case room == "" && (req.Route == "chat.room.send" || req.Route == "chat.room.leave"):
 		return fail(400, "NOT_IN_ROOM", "join a room first")
@@ -72,13 +72,13 @@ func (s *server) Handle(_ context.Context, req *pith.Request) (*pith.Reply, erro
 	return chat(req), nil
 }
 
-// Link handles requests in the order in which they come, and answers a message's frames in one message.
+// Link handles requests in the order in which they arrive, and answers all frames of a message in one message.
 func (s *server) Link(stream grpc.BidiStreamingServer[pith.ToBackend, pith.ToGateway]) error {
 	if os.Getenv("LINK") == "off" {
 		return status.Error(codes.Unimplemented, "LINK=off")
 	}
 	host, _ := os.Hostname()
-	var one sync.Mutex // a stream takes one Send at a time
+	var one sync.Mutex // a stream allows one Send at a time
 	send := func(frames ...*pith.BackendFrame) error {
 		one.Lock()
 		defer one.Unlock()
@@ -90,7 +90,7 @@ func (s *server) Link(stream grpc.BidiStreamingServer[pith.ToBackend, pith.ToGat
 	}
 	go func() {
 		select {
-		case <-s.stopping: // the gateway goes elsewhere, waits for its answers, and ends the stream
+		case <-s.stopping: // the gateway sends new work elsewhere, waits for our answers, and ends the stream
 			send(&pith.BackendFrame{Frame: &pith.BackendFrame_Goaway{Goaway: &pith.Goaway{Reason: "shutdown"}}})
 		case <-stream.Context().Done():
 		}

@@ -1,4 +1,4 @@
-// The chat as an ordinary HTTP service: net/http and JSON, and nothing of Pith's code.
+// The chat as an ordinary HTTP service: net/http and JSON, and none of Pith's code.
 package main
 
 import (
@@ -23,7 +23,7 @@ type obj = map[string]any
 
 type body struct{ Name, Room, Text, To, UID string }
 
-// failure is an application error: the client gets code, reason and msg. The code is the status too.
+// failure is an application error: the client gets code, reason and msg. The code is also the status.
 type failure struct {
 	Code   int    `json:"code"`
 	Reason string `json:"reason"`
@@ -38,13 +38,13 @@ var (
 	rooms     sync.Map // uid → room, for /status
 )
 
-// request is what the gateway posted: who asks, from the headers, and the body.
+// request is what the gateway posted: the sender, from the headers, and the body.
 type request struct {
 	sid, uid, room string
 	body           body
 }
 
-// changes ride on the answer, in its headers: they are in force before the client has it.
+// changes go into the headers of the answer; they take effect before the client gets it.
 func changes(w http.ResponseWriter, values obj) {
 	for name, v := range values {
 		w.Header().Set(name, escape(encode(v)))
@@ -95,13 +95,13 @@ func whisper(_ http.ResponseWriter, r request) (any, *failure) {
 	return obj{"code": 200}, nil
 }
 
-// status says where somebody is; a browser may ask too, with /status?uid=ann.
+// status says where a player is; a browser may ask, too, with /status?uid=ann.
 func status(_ http.ResponseWriter, r request) (any, *failure) {
 	room, online := rooms.Load(r.body.UID)
 	return obj{"code": 200, "uid": r.body.UID, "online": online, "room": room}, nil
 }
 
-// closed hears of sessions that have ended.
+// closed is notified of sessions that have ended.
 func closed(w http.ResponseWriter, r *http.Request) {
 	var event struct{ Session struct{ UID string } }
 	json.NewDecoder(r.Body).Decode(&event)
@@ -109,7 +109,7 @@ func closed(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// route makes an HTTP handler of what does the work of one route.
+// route turns the function of one route into an HTTP handler.
 func route(do func(http.ResponseWriter, request) (any, *failure)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var data struct{ Room string }
@@ -131,12 +131,12 @@ func route(do func(http.ResponseWriter, request) (any, *failure)) http.HandlerFu
 	}
 }
 
-// toRoom pushes to everybody in a room but one session.
+// toRoom pushes to everyone in a room except one session.
 func toRoom(room, except, event string, v any) {
 	push(obj{"groups": []string{"room." + room}, "except_sids": []string{except}}, event, v)
 }
 
-// push asks a gateway to push, wherever in the fleet the target is, and says to how many sessions it went.
+// push asks a gateway to push, wherever in the fleet the target is, and returns how many sessions got it.
 func push(target obj, event string, v any) (delivered int) {
 	ask := encode(obj{"push": obj{"target": target, "route": event, "body": obj{"json": v}}})
 	answer, err := client.Post(gateway+"/v1/Push", "application/json", bytes.NewBufferString(ask))
@@ -161,10 +161,10 @@ func fact(r *http.Request, name string) string {
 	return value
 }
 
-// escape writes what is not plain ASCII as %XX; more than has to be does no harm.
+// escape writes everything but plain ASCII as %XX; escaping more than necessary does no harm.
 func escape(value string) string { return url.PathEscape(value) }
 
-// encode writes v, which is made of maps, lists and strings, as JSON.
+// encode encodes v, which consists of maps, lists and strings, as JSON.
 func encode(v any) string {
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -193,5 +193,5 @@ func main() {
 	<-stop
 	patience, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	server.Shutdown(patience) // answers what it has
+	server.Shutdown(patience) // answers what is in flight
 }

@@ -1,4 +1,4 @@
-// The chat on a Unix socket: one JSON object a line, and nothing of Pith's code.
+// The chat on a Unix socket: one JSON object per line, and none of Pith's code.
 package main
 
 import (
@@ -15,7 +15,7 @@ import (
 
 type obj = map[string]any
 
-// line is what the gateway writes: a request, or without a seq_id a notify.
+// line is what the gateway writes: a request, or a notify if it has no seq_id.
 type line struct {
 	Cmd     string          `json:"cmd"`
 	Payload json.RawMessage `json:"payload"`
@@ -27,7 +27,7 @@ type line struct {
 	} `json:"session"`
 }
 
-// answer goes back with the number of its request. The patch is in force before the client has it.
+// answer goes back with the number of its request. The patch takes effect before the client gets the answer.
 type answer struct {
 	SeqID   int      `json:"seq_id"`
 	Payload any      `json:"payload,omitempty"`
@@ -35,7 +35,7 @@ type answer struct {
 	Patch   obj      `json:"patch,omitempty"`
 }
 
-// failure is an application error: the client gets code, reason and text.
+// failure is an application error: the client gets code, reason and message.
 type failure struct {
 	Code   int    `json:"code"`
 	Reason string `json:"reason"`
@@ -49,7 +49,7 @@ var (
 	notInRoom = &failure{400, "NOT_IN_ROOM", "join a room first"}
 )
 
-// gateway is one connection; each gateway makes its own. Handlers of one line after another write to it.
+// gateway is one connection; each gateway opens its own. Handlers of several lines write to it.
 type gateway struct{ out *json.Encoder }
 
 func (g gateway) say(v any) {
@@ -58,7 +58,7 @@ func (g gateway) say(v any) {
 	}
 }
 
-// push says something to a target, which is one of sid, uid, group and all.
+// push sends a push to a target, which is one of sid, uid, group and all.
 func (g gateway) push(target obj, route string, payload any) {
 	push := obj{"cmd": "push", "route": route, "payload": payload}
 	for name, value := range target {
@@ -67,12 +67,12 @@ func (g gateway) push(target obj, route string, payload any) {
 	g.say(push)
 }
 
-// toRoom pushes to everybody in a room but one session.
+// toRoom pushes to everyone in a room except one session.
 func (g gateway) toRoom(room, except, route string, payload any) {
 	g.push(obj{"group": "room." + room, "except_sids": []string{except}}, route, payload)
 }
 
-// chat does the work of one route and says what the client gets and what changes in its session.
+// chat handles one route, and returns what the client gets and what changes in its session.
 func (g gateway) chat(in line, b body) (payload any, patch obj, fail *failure) {
 	sid, uid := in.Session.SID, in.Session.UID
 	room, _ := in.Session.Data["room"].(string) // there because the route forwards it
@@ -87,7 +87,7 @@ func (g gateway) chat(in line, b body) (payload any, patch obj, fail *failure) {
 		}
 		g.toRoom(b.Room, sid, "onJoin", obj{"name": b.Name})
 		return obj{"code": 200, "room": b.Room}, patch, nil
-	case in.Cmd == "chat.room.whisper": // nobody says whether `to` is online
+	case in.Cmd == "chat.room.whisper": // nothing tells whether `to` is online
 		g.push(obj{"uid": b.To}, "onWhisper", obj{"from": uid, "text": b.Text})
 		return obj{"code": 200}, nil, nil
 	case room == "" && (in.Cmd == "chat.room.send" || in.Cmd == "chat.room.leave"):
@@ -102,13 +102,13 @@ func (g gateway) chat(in line, b body) (payload any, patch obj, fail *failure) {
 	return nil, nil, &failure{404, "NO_ROUTE", "no such route: " + in.Cmd}
 }
 
-// serve reads the lines of one gateway until it goes, or until we stop reading.
+// serve reads the lines of one gateway until it disconnects, or until we stop reading.
 func serve(conn net.Conn) {
 	defer conn.Close()
 	g, lines := gateway{json.NewEncoder(conn)}, json.NewDecoder(conn)
 	for {
 		var in line
-		if lines.Decode(&in) != nil { // io.EOF, mostly: the gateway, or we, have stopped
+		if lines.Decode(&in) != nil { // usually io.EOF: the gateway has stopped, or we have
 			return
 		}
 		if in.Cmd == "pith.closed" {
@@ -121,7 +121,7 @@ func serve(conn net.Conn) {
 		}
 		if in.SeqID != 0 {
 			g.say(out)
-		} else if out.Patch != nil { // a notify has no answer for the patch to ride on
+		} else if out.Patch != nil { // a notify has no answer that could carry the patch
 			g.say(obj{"cmd": "patch", "sid": in.Session.SID, "patch": out.Patch})
 		}
 	}
@@ -152,7 +152,7 @@ func main() {
 		work.Go(func() { serve(conn); open.Delete(conn) })
 	}
 	open.Range(func(conn, _ any) bool {
-		conn.(*net.UnixConn).CloseRead() // what has been read is answered
+		conn.(*net.UnixConn).CloseRead() // what was read is still answered
 		return true
 	})
 	work.Wait()

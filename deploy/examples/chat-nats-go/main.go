@@ -1,4 +1,4 @@
-// A small chat on plain NATS: Pith's subjects and headers, and nothing of Pith's code.
+// A small chat on plain NATS: Pith's subjects and headers, and none of Pith's code.
 package main
 
 import (
@@ -29,7 +29,7 @@ type patch struct {
 	Leave []string `json:"leave,omitempty"`
 }
 
-// failure is an application error: the client gets code, reason and text.
+// failure is an application error: the client gets code, reason and message.
 type failure struct {
 	code         int
 	reason, text string
@@ -41,7 +41,7 @@ var (
 	notInRoom = &failure{400, "NOT_IN_ROOM", "join a room first"}
 )
 
-// chat does the work of one route and says what the client gets and what changes in its session.
+// chat handles one route, and returns what the client gets and what changes in its session.
 func chat(route, sid, uid, room string, b body) (any, patch, *failure) {
 	switch {
 	case route == "chat.room.join" && (b.Name == "" || b.Room == ""), route == "chat.room.whisper" && b.To == "":
@@ -54,7 +54,7 @@ func chat(route, sid, uid, room string, b body) (any, patch, *failure) {
 		}
 		toRoom(b.Room, sid, "onJoin", obj{"name": b.Name})
 		return obj{"code": 200, "room": b.Room}, p, nil
-	case route == "chat.room.whisper": // answered by every gateway that holds `to`; the first answer will do
+	case route == "chat.room.whisper": // every gateway with a session of `to` answers; the first answer will do
 		m := push("pith.user."+token(b.To)+".push", "onWhisper", obj{"from": uid, "text": b.Text})
 		if _, err := nc.RequestMsg(m, time.Second); errors.Is(err, nats.ErrNoResponders) {
 			return obj{"code": 404, "reason": "OFFLINE"}, patch{}, nil
@@ -108,7 +108,7 @@ func handle(m *nats.Msg) {
 	report(nc.PublishMsg(out))
 }
 
-// toRoom pushes to everybody in a room but one session.
+// toRoom pushes to everyone in a room except one session.
 func toRoom(room, except, route string, v any) {
 	m := push("pith.group."+token("room."+room)+".push", route, v)
 	m.Header.Set("Pith-Except-Sids", headerJSON([]string{except}))
@@ -136,7 +136,7 @@ func main() {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM, os.Interrupt)
 	<-stop
-	if nc.Drain() != nil { // not connected just now
+	if nc.Drain() != nil { // currently not connected
 		nc.Close()
 	}
 	<-closed

@@ -1,4 +1,4 @@
-// How Pith writes subject tokens, header values and pushes.
+// How Pith encodes subject tokens, header values and pushes.
 package main
 
 import (
@@ -17,7 +17,7 @@ import (
 
 var plain = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
-// token makes one subject token of any string.
+// token turns any string into one subject token.
 func token(s string) string {
 	if plain.MatchString(s) {
 		return s
@@ -38,7 +38,7 @@ func header(m *nats.Msg, name string) string {
 	return ""
 }
 
-// escape keeps 0x21 to 0x7E but %, and writes every other byte of the UTF-8 as %XX.
+// escape keeps 0x21 to 0x7E except %, and writes every other byte of the UTF-8 as %XX.
 func escape(s string) string {
 	var out strings.Builder
 	for i := range len(s) {
@@ -67,7 +67,7 @@ func unescape(s string) string {
 	return out.String()
 }
 
-// headerJSON writes v as JSON in ASCII, escaped for a header.
+// headerJSON encodes v as JSON in ASCII, escaped for a header.
 func headerJSON(v any) string {
 	var out strings.Builder
 	for _, r := range string(encode(v)) {
@@ -82,7 +82,7 @@ func headerJSON(v any) string {
 	return escape(out.String())
 }
 
-// encode writes v, which is made of maps, lists and strings, as JSON.
+// encode encodes v, which consists of maps, lists and strings, as JSON.
 func encode(v any) []byte {
 	b, err := json.Marshal(v)
 	if err != nil {

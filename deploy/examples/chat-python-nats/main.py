@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote
 import nats
 from nats.errors import NoRespondersError, TimeoutError
 
-# Header values keep 0x21 to 0x7E but %, and have every other byte of the UTF-8 as %XX.
+# Header values keep 0x21 to 0x7E except %, and have every other byte of the UTF-8 as %XX.
 PLAIN = "".join(chr(c) for c in range(0x21, 0x7F) if chr(c) != "%")
 
 
@@ -43,7 +43,7 @@ class Chat:
 
     async def on_message(self, msg):
         """Reads what the gateway sent, and answers unless it is a notify."""
-        # The case of names does not matter; a % without two hex digits stands for itself, as unquote has it.
+        # The case of names does not matter; a % without two hex digits stands for itself, as in unquote.
         facts = {name.lower(): unquote(value) for name, value in (msg.headers or {}).items()}
         sid, uid = facts.get("pith-sid", ""), facts.get("pith-uid", "")
         room = json.loads(facts.get("pith-data", "{}")).get("room", "")  # there because the route forwards it
@@ -136,7 +136,7 @@ async def main():
     url, stop = os.environ.get("NATS_URL", "nats://127.0.0.1:4222"), asyncio.Event()
     login = {"user": os.environ.get("NATS_USER"), "password": os.environ.get("NATS_PASSWORD")}
     options = {"max_reconnect_attempts": -1, "drain_timeout": 5, "error_cb": report}
-    nc = await nats.connect(url, name="chat", **options, **login)  # waits for the server, and comes back
+    nc = await nats.connect(url, name="chat", **options, **login)  # waits for the server, and reconnects
     await nc.subscribe("pith.rpc.chat.>", queue="chat", cb=Chat(nc).on_message)
     await nc.flush()
     for number in (signal.SIGTERM, signal.SIGINT):

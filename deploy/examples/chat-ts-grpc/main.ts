@@ -1,11 +1,11 @@
-/** The chat as a gRPC backend: one function behind both Handle (a call a request) and Link (one stream for all). */
+/** The chat as a gRPC backend: one function behind both Handle (one call per request) and Link (one stream for all). */
 import { rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import * as grpc from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 
-// The shapes are those of proto/pith/v1, names in camelCase.
+// The messages of proto/pith/v1, with names in camelCase.
 type Json = Record<string, unknown>;
 type Data = { fields: Record<string, { stringValue?: string }> };
 type Session = { sid: string; uid: string; data: Data | null };
@@ -23,7 +23,7 @@ const STOP_MS = 5_000;
 const BAD_BODY = fail(400, 'BAD_BODY', 'a JSON object with the fields of this route is needed');
 const NOT_IN_ROOM = fail(400, 'NOT_IN_ROOM', 'join a room first');
 
-/** Does the work of one request or notify. What changes in the session and what is pushed rides on the reply. */
+/** Handles one request or notify. The reply carries the changes of the session, and the pushes. */
 function chat({ session, route, body }: Request): Reply {
   const { sid, uid, data } = session ?? { sid: '', uid: '', data: null };
   const was = data?.fields['room']?.stringValue ?? ''; // there because the route forwards it
@@ -44,7 +44,7 @@ function chat({ session, route, body }: Request): Reply {
         patch: { uid: name, set: now, join: [`room.${room}`], leave },
       };
     }
-    case 'chat.room.whisper': // whether `to` is online only Link's PushResult or Control would tell
+    case 'chat.room.whisper': // only Link's PushResult or Control can tell whether `to` is online
       if (to === '') return BAD_BODY;
       return answer({ code: 200 }, push({ uids: [to] }, 'onWhisper', { from: uid, text }));
     case 'chat.room.send':
@@ -60,16 +60,16 @@ function chat({ session, route, body }: Request): Reply {
   }
 }
 
-/** Handles requests in the order in which they come, and answers a message's frames in one message. */
+/** Handles requests in the order in which they arrive, and answers all frames of a message in one message. */
 function link(stream: Link): void {
   links.add(stream);
   stream.on('data', (message: { frames: GatewayFrame[] }) => {
     const frames = message.frames.flatMap(framesFor);
     if (frames.length > 0) stream.write({ frames });
-    if (message.frames.some(({ goaway }) => goaway)) stream.end(); // the gateway is about to go
+    if (message.frames.some(({ goaway }) => goaway)) stream.end(); // the gateway is about to stop
   });
   stream.on('end', () => stream.end());
-  stream.on('error', () => {}); // the gateway is gone; it comes back by itself
+  stream.on('error', () => {}); // the gateway is gone; it reconnects on its own
   stream.on('close', () => links.delete(stream));
   const hello = { instance: process.env['INSTANCE'] || hostname(), version: '1.0.0' };
   stream.write({ frames: [{ hello }] });
@@ -80,13 +80,13 @@ function framesFor({ id, request, closed }: GatewayFrame): Json[] {
   if (!request) return [];
   const reply = chat(request);
   if (!request.notify) return [{ id, reply }];
-  // A notify has no reply on a Link: what it would have carried goes as frames of their own.
+  // A notify has no reply on a Link: what it would have carried goes into frames of its own.
   const { patch, pushes = [] } = reply;
   const verb = { target: { sids: [request.session?.sid] }, patch };
   return [...(patch ? [{ verb }] : []), ...pushes.map((one) => ({ push: one }))];
 }
 
-/** The fields, all of them texts; null where the body is anything else. */
+/** The fields, all of them strings; null if the body is anything else. */
 function readBody(body: Buffer): Record<string, string> | null {
   try {
     const value = JSON.parse(body.toString()) as unknown;
@@ -125,12 +125,12 @@ const server = new grpc.Server();
 server.addService(definition['pith.v1.Backend'] as grpc.ServiceDefinition, {
   Handle: (call: { request: Request }, done: grpc.sendUnaryData<Reply>) =>
     done(null, chat(call.request)),
-  // Without it the gateway is told UNIMPLEMENTED, and calls Handle.
+  // Without it the gateway gets UNIMPLEMENTED, and calls Handle.
   ...(process.env['LINK'] !== 'off' && { Link: link }),
 });
 
 const addr = process.env['ADDR'] || '127.0.0.1:9000';
-if (addr.startsWith('unix:')) rmSync(addr.slice(5), { force: true }); // left by one that was killed
+if (addr.startsWith('unix:')) rmSync(addr.slice(5), { force: true }); // left by a process that was killed
 server.bindAsync(addr, grpc.ServerCredentials.createInsecure(), (error, port) => {
   if (error) {
     console.error(`chat on gRPC: ${error.message}`);
@@ -141,7 +141,7 @@ server.bindAsync(addr, grpc.ServerCredentials.createInsecure(), (error, port) =>
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   process.once(signal, () => {
-    // The gateway goes elsewhere, waits for its answers, and ends the streams.
+    // The gateway sends new work elsewhere, waits for our answers, and ends the streams.
     for (const stream of links) stream.write({ frames: [{ goaway: { reason: 'shutdown' } }] });
     server.tryShutdown(() => process.exit(0));
     setTimeout(() => process.exit(0), STOP_MS);

@@ -1,5 +1,5 @@
-// Rooms of a lobby as an ordinary gRPC service. Pith calls its methods: JSON of the clients comes as these messages,
-// session facts come as metadata, and changes of the session go back as metadata.
+// Rooms of a lobby as an ordinary gRPC service. Pith calls its methods: the clients' JSON arrives as these messages,
+// the facts about the session as metadata, and changes of the session go back as metadata.
 package main
 
 import (
@@ -36,7 +36,7 @@ type rooms struct {
 	joined atomic.Int64
 }
 
-// fact is what the gateway says of the session: sid, uid, client-ip, route, seq, data.
+// fact reads what the gateway sends about the session: sid, uid, client-ip, route, seq, data.
 func fact(ctx context.Context, name string) string {
 	values := metadata.ValueFromIncomingContext(ctx, "x-pith-"+name)
 	if len(values) == 0 {
@@ -49,7 +49,7 @@ func fact(ctx context.Context, name string) string {
 	return values[0]
 }
 
-// change tells the gateway what becomes of the session; it takes effect before the client has its answer.
+// change changes the session; it takes effect before the client gets its answer.
 func change(ctx context.Context, name, value string) {
 	grpc.SetHeader(ctx, metadata.Pairs("x-pith-"+name, url.PathEscape(value)))
 }
@@ -109,7 +109,7 @@ func (r *rooms) Countdown(in *lobby.CountdownRequest, out grpc.ServerStreamingSe
 		}
 		select {
 		case <-time.After(in.Every.AsDuration()):
-		case <-out.Context().Done(): // the client has gone, or its time is over
+		case <-out.Context().Done(): // the client has left, or the timeout is over
 			return out.Context().Err()
 		}
 	}

@@ -16,7 +16,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
 
-# The code of the messages is made from the .proto when this starts: nothing is generated beforehand.
+# The code of the messages is generated from the .proto at the start, not beforehand.
 sys.path.insert(0, str(Path(__file__).parent / "proto"))
 rooms_pb2, rooms_pb2_grpc = grpc.protos_and_services("lobby/v1/rooms.proto")
 
@@ -75,7 +75,7 @@ class Rooms(rooms_pb2_grpc.RoomsServicer):
         if not 1 <= getattr(request, "from") <= 100:
             refuse(context, code_pb2.OUT_OF_RANGE, "from is 1 to 100")
         over = threading.Event()
-        context.add_callback(over.set)  # the client has gone, or its time is over
+        context.add_callback(over.set)  # the client has left, or the timeout is over
         for left in range(getattr(request, "from"), -1, -1):
             yield rooms_pb2.CountdownTick(left=left)
             if left > 0 and over.wait(request.every.ToTimedelta().total_seconds()):

@@ -136,7 +136,7 @@ type JoinResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Room  string                 `protobuf:"bytes,1,opt,name=room,proto3" json:"room,omitempty"`
 	Mode  Mode                   `protobuf:"varint,2,opt,name=mode,proto3,enum=lobby.v1.Mode" json:"mode,omitempty"`
-	// Players that have joined since the service started, this one too.
+	// Players that have joined since the service started, including this one.
 	Number        int64                  `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"`
 	JoinedAt      *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=joined_at,json=joinedAt,proto3" json:"joined_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -285,7 +285,7 @@ type CountdownRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 1 to 100.
 	From int32 `protobuf:"varint,1,opt,name=from,proto3" json:"from,omitempty"`
-	// Between two ticks.
+	// Time between two ticks.
 	Every         *durationpb.Duration `protobuf:"bytes,2,opt,name=every,proto3" json:"every,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -28,11 +28,11 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Rooms of a lobby: an ordinary service. It has nothing of Pith; what the gateway tells and is told is metadata.
+// Rooms of a lobby: an ordinary service, with nothing of Pith in it. What it exchanges with the gateway is metadata.
 type RoomsClient interface {
 	// Seats the player in a room, and binds the session to the player's name.
 	Join(ctx context.Context, in *JoinRequest, opts ...grpc.CallOption) (*JoinResponse, error)
-	// Leaves the room that the session's data names.
+	// Leaves the room that is in the session's data.
 	Leave(ctx context.Context, in *LeaveRequest, opts ...grpc.CallOption) (*LeaveResponse, error)
 	// Counts down to zero; each number is pushed to the client that asked.
 	Countdown(ctx context.Context, in *CountdownRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CountdownTick], error)
@@ -89,11 +89,11 @@ type Rooms_CountdownClient = grpc.ServerStreamingClient[CountdownTick]
 // All implementations must embed UnimplementedRoomsServer
 // for forward compatibility.
 //
-// Rooms of a lobby: an ordinary service. It has nothing of Pith; what the gateway tells and is told is metadata.
+// Rooms of a lobby: an ordinary service, with nothing of Pith in it. What it exchanges with the gateway is metadata.
 type RoomsServer interface {
 	// Seats the player in a room, and binds the session to the player's name.
 	Join(context.Context, *JoinRequest) (*JoinResponse, error)
-	// Leaves the room that the session's data names.
+	// Leaves the room that is in the session's data.
 	Leave(context.Context, *LeaveRequest) (*LeaveResponse, error)
 	// Counts down to zero; each number is pushed to the client that asked.
 	Countdown(*CountdownRequest, grpc.ServerStreamingServer[CountdownTick]) error

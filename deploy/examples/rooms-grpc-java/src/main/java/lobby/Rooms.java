@@ -43,8 +43,8 @@ import lobby.v1.LeaveResponse;
 import lobby.v1.RoomsGrpc;
 
 /**
- * Rooms of a lobby as an ordinary gRPC service. Pith calls its methods: JSON of the clients comes as these messages,
- * session facts come as metadata, and changes of the session go back as metadata.
+ * Rooms of a lobby as an ordinary gRPC service. Pith calls its methods: the clients' JSON arrives as these messages,
+ * the facts about the session as metadata, and changes of the session go back as metadata.
  */
 public final class Rooms extends RoomsGrpc.RoomsImplBase {
   private static final Gson GSON = new Gson();
@@ -104,13 +104,13 @@ public final class Rooms extends RoomsGrpc.RoomsImplBase {
   }
 
   private void tick(ServerCallStreamObserver<CountdownTick> out, int left, long everyMs) {
-    if (out.isCancelled()) return; // the client has gone, or its time is over
+    if (out.isCancelled()) return; // the client has left, or the timeout is over
     out.onNext(CountdownTick.newBuilder().setLeft(left).build());
     if (left == 0) out.onCompleted();
     else clock.schedule(() -> tick(out, left - 1, everyMs), everyMs, TimeUnit.MILLISECONDS);
   }
 
-  // ---- what comes from the gateway, and goes back to it
+  // ---- what comes from the gateway, and what goes back
 
   private static final Context.Key<Metadata> FACTS = Context.key("facts");
   private static final Context.Key<Metadata> CHANGES = Context.key("changes");
@@ -119,18 +119,18 @@ public final class Rooms extends RoomsGrpc.RoomsImplBase {
     return Metadata.Key.of("x-pith-" + name, Metadata.ASCII_STRING_MARSHALLER);
   }
 
-  /** What the gateway says of the session: sid, uid, client-ip, route, seq, data. Some bytes come as %XX. */
+  /** What the gateway sends about the session: sid, uid, client-ip, route, seq, data. Some bytes come as %XX. */
   private static String fact(String name) {
     String value = FACTS.get().get(key(name));
     return value == null ? "" : URLDecoder.decode(value.replace("+", "%2B"), StandardCharsets.UTF_8);
   }
 
-  /** Tells the gateway what becomes of the session; it takes effect before the client has its answer. */
+  /** Changes the session; it takes effect before the client gets its answer. */
   private static void change(String name, String value) {
     CHANGES.get().put(key(name), URLEncoder.encode(value, StandardCharsets.UTF_8).replace("+", "%20"));
   }
 
-  /** Keeps a call's metadata for `fact`, and sends what `change` has gathered before its first message. */
+  /** Keeps a call's metadata for `fact`, and sends what `change` has collected before the first message. */
   private static final class SessionMetadata implements ServerInterceptor {
     @Override
     public <In, Out> ServerCall.Listener<In> interceptCall(
@@ -177,7 +177,7 @@ public final class Rooms extends RoomsGrpc.RoomsImplBase {
     server.awaitTermination();
   }
 
-  /** What is in flight may take five seconds to end. */
+  /** Calls in flight have five seconds to end. */
   private static void stop(Server server) {
     try {
       server.shutdown().awaitTermination(5, TimeUnit.SECONDS);
