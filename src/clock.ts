@@ -16,8 +16,8 @@ export const systemClock: Clock = {
   now: () => performance.now(),
   wallNow: () => Date.now(),
   setTimer(ms, fn) {
-    // Through setImmediate: after a stall of the process, what clients sent meanwhile is read before anybody is
-    // found late.
+    // Through setImmediate: after a stall of the process, what clients sent meanwhile is read before any of them
+    // is considered late.
     const timer = setTimeout(() => setImmediate(fn), ms);
     timer.unref();
     return () => {
@@ -27,8 +27,8 @@ export const systemClock: Clock = {
 };
 
 /**
- * Keeps the process alive until the result is called. No timer of the clock does, and what waits for time alone
- * would end the process: a start that waits for NATS before anything listens, a stop after everything is closed.
+ * Keeps the process alive until the returned function is called. The clock's timers do not, so code that only waits
+ * for time would let the process end: a start that waits for NATS before anything listens, or the last part of a stop.
  */
 export function holdProcess(): () => void {
   const timer = setInterval(() => {}, HOLD_MS);
@@ -37,7 +37,7 @@ export function holdProcess(): () => void {
   };
 }
 
-/** Any; a timer that is never set off is as good, and this is the longest there is. */
+/** Any period would do; this is the longest that a timer can have. */
 const HOLD_MS = 0x7fffffff;
 
 /** Resolves after `ms`. */
@@ -47,7 +47,7 @@ export function sleep(clock: Clock, ms: number): Promise<void> {
   });
 }
 
-/** The value of `promise`, or `fallback` when it takes longer than `ms`. A rejection is passed on. */
+/** The value of `promise`, or `fallback` if it takes longer than `ms`. A rejection is passed on. */
 export async function within<T>(
   clock: Clock,
   ms: number,

@@ -1,33 +1,33 @@
 /**
  * The one table of everything that can go wrong with a request, and the error class of the slow paths.
  *
- * On the hot path an error is a value (`Failure`), never thrown. Code, reason and meaning are promises to
- * clients; the log level and the gRPC status are for operators.
+ * On the hot path an error is a value (`Failure`) and is never thrown. Code, reason and meaning are part of the
+ * contract with clients; the log level and the gRPC status are for operators.
  */
 
-/** What a failed request tells its client; the body is `{code, reason, msg, retry_after_ms?, fields?}`. */
+/** What the client of a failed request gets; the body is `{code, reason, msg, retry_after_ms?, fields?}`. */
 export type Failure = {
   readonly code: number;
   /** UPPER_SNAKE. One of the rows below, or the backend's own. */
   readonly reason: string;
   readonly message: string;
-  /** Milliseconds; 0: nothing said. */
+  /** Milliseconds; 0: not given. */
   readonly retryAfterMs: number;
-  /** Path of a bad field to what is wrong with it. */
+  /** What is wrong with each bad field, by its path. */
   readonly fields: Readonly<Record<string, string>> | null;
-  /** Sent to the client as it is, instead of the standard error body. */
+  /** Sent to the client unchanged, instead of the standard error body. */
   readonly body: Uint8Array | null;
-  /** All that the backend wrote, for routes and clients to which bytes pass as they are; null: nothing. */
+  /** The backend's answer as it came, for routes and clients that get bytes unchanged; null: nothing. */
   readonly bytes: Uint8Array | null;
-  /** For the log alone: what failed, in words that a client has no use for; '' where the message says it. */
+  /** For the log only: what failed, in terms that are no use to a client; '' where the message says it. */
   readonly detail: string;
 };
 
 type Row = {
   readonly code: number;
-  /** Shown to the client when nothing better is known. Says what to do where there is something to do. */
+  /** Shown to the client when nothing better is known; says what to do about it where something can be done. */
   readonly message: string;
-  /** gRPC status number with which Control answers the same failure. */
+  /** The gRPC status that Control answers with for the same failure. */
   readonly grpcStatus: number;
   readonly log: 'debug' | 'warn' | 'error';
 };
@@ -45,22 +45,17 @@ const GRPC = {
   UNAUTHENTICATED: 16,
 } as const;
 
-/** Every reason that the gateway itself gives, and no other. */
+/** Every reason that the gateway itself gives; backends may give others. */
 export const REASONS = {
   BAD_ROUTE: row(
     400,
-    'the route is not segments of A-Z a-z 0-9 _ - joined by dots',
+    'invalid route: expected segments of A-Z a-z 0-9 _ - joined by dots',
     'INVALID_ARGUMENT',
     'debug',
   ),
   BAD_BODY: row(400, 'the body could not be read', 'INVALID_ARGUMENT', 'debug'),
   BAD_ARGUMENT: row(400, 'an argument is missing or wrong', 'INVALID_ARGUMENT', 'debug'),
-  NOT_BOUND: row(
-    401,
-    'this route needs a session that is bound to a user',
-    'UNAUTHENTICATED',
-    'debug',
-  ),
+  NOT_BOUND: row(401, 'this route needs a session bound to a user', 'UNAUTHENTICATED', 'debug'),
   FORBIDDEN: row(403, 'not allowed', 'PERMISSION_DENIED', 'debug'),
   NO_ROUTE: row(404, 'no such route', 'NOT_FOUND', 'debug'),
   NO_SESSION: row(404, 'no such session', 'NOT_FOUND', 'debug'),
@@ -71,19 +66,14 @@ export const REASONS = {
     'debug',
   ),
   CLOSING: row(409, 'the session is closing', 'FAILED_PRECONDITION', 'debug'),
-  TOO_LARGE: row(413, 'over a limit of this gateway', 'RESOURCE_EXHAUSTED', 'warn'),
+  TOO_LARGE: row(413, 'a limit of this gateway is exceeded', 'RESOURCE_EXHAUSTED', 'warn'),
   TOO_MANY: row(429, 'too many messages; slow down', 'RESOURCE_EXHAUSTED', 'debug'),
   BACKEND_ERROR: row(500, 'the backend failed', 'INTERNAL', 'warn'),
   INTERNAL: row(500, 'the gateway failed', 'INTERNAL', 'error'),
-  UNSUPPORTED: row(501, 'this gateway does not do that', 'UNIMPLEMENTED', 'debug'),
-  BAD_REPLY: row(
-    502,
-    'the backend answered with something that could not be read',
-    'INTERNAL',
-    'error',
-  ),
-  BACKEND_AWAY: row(503, 'the backend is away; try again', 'UNAVAILABLE', 'warn'),
-  BUS_AWAY: row(503, 'the bus is away; try again', 'UNAVAILABLE', 'warn'),
+  UNSUPPORTED: row(501, 'not supported by this gateway', 'UNIMPLEMENTED', 'debug'),
+  BAD_REPLY: row(502, "the backend's answer could not be read", 'INTERNAL', 'error'),
+  BACKEND_AWAY: row(503, 'the backend is unavailable; try again', 'UNAVAILABLE', 'warn'),
+  BUS_AWAY: row(503, 'the bus is unavailable; try again', 'UNAVAILABLE', 'warn'),
   OVERLOADED: row(503, 'too much is in flight; try again', 'UNAVAILABLE', 'warn'),
   DRAINING: row(503, 'this gateway is stopping; connect again', 'UNAVAILABLE', 'debug'),
   TIMEOUT: row(504, 'the backend did not answer in time', 'DEADLINE_EXCEEDED', 'warn'),
@@ -95,7 +85,7 @@ function row(code: number, message: string, status: keyof typeof GRPC, log: Row[
   return { code, message, grpcStatus: GRPC[status], log };
 }
 
-/** A failure with the standard code of its reason; `message` replaces the standard text. */
+/** A failure with the standard code of its reason. `message` replaces the standard text; `retryAfterMs` 0: not given. */
 export function failure(reason: Reason, message?: string, retryAfterMs = 0): Failure {
   const { code, message: standard } = REASONS[reason];
   return {
@@ -110,7 +100,7 @@ export function failure(reason: Reason, message?: string, retryAfterMs = 0): Fai
   };
 }
 
-/** The reason of a code of which nothing more is known: 403 is FORBIDDEN, whichever way it came. */
+/** The reason for a code about which nothing else is known: 403 is FORBIDDEN, whatever the transport. */
 export function reasonOfCode(code: number): Reason {
   return REASON_OF_CODE.get(code) ?? 'BACKEND_ERROR';
 }
@@ -125,7 +115,7 @@ export function isOwnReason(reason: string): reason is Reason {
   return Object.hasOwn(REASONS, reason);
 }
 
-/** Where several rows have one code, the row that means a backend; what is not here is BACKEND_ERROR. */
+/** Where several rows share a code, the row that is about a backend; any other code is BACKEND_ERROR. */
 const REASON_OF_CODE: ReadonlyMap<number, Reason> = new Map([
   [400, 'BAD_BODY'],
   [401, 'NOT_BOUND'],
@@ -140,7 +130,7 @@ const REASON_OF_CODE: ReadonlyMap<number, Reason> = new Map([
   [504, 'TIMEOUT'],
 ]);
 
-/** Thrown on the slow paths only: configuration, control, start and stop. */
+/** Thrown on the slow paths only: configuration, Control, start and stop. */
 export class GatewayError extends Error {
   readonly reason: Reason;
 
@@ -150,7 +140,7 @@ export class GatewayError extends Error {
     this.reason = reason;
   }
 
-  /** The only conversion: strangers become INTERNAL, their text kept as the cause for the log. */
+  /** The only conversion: any other error becomes INTERNAL, and is kept as the cause for the log. */
   static from(error: unknown): GatewayError {
     if (error instanceof GatewayError) return error;
     return new GatewayError('INTERNAL', undefined, { cause: error });
@@ -163,11 +153,11 @@ export function errorText(error: unknown): string {
 }
 
 const FILE_ERRORS: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such file or folder',
-  ENOTDIR: 'there is no such file or folder',
+  ENOENT: 'no such file or folder',
+  ENOTDIR: 'no such file or folder',
   EACCES: 'permission denied',
   EISDIR: 'it is a folder',
-  ELOOP: 'its symbolic links go in a circle',
+  ELOOP: 'its symbolic links form a loop',
 };
 
 /** Why a file could not be read, without its name. */

@@ -1,22 +1,22 @@
 /**
- * Bytes that come in pieces, and are kept until there are enough. What is kept is about what has come: a piece is a
- * view of what was read with it, and as an object takes a hundred bytes, which is much where it holds one.
+ * Bytes that arrive in pieces and are kept until there are enough. Memory stays close to the bytes received: a piece
+ * pins the whole chunk it was read in, and is itself an object of about a hundred bytes, even where it holds one byte.
  */
 import { NOTHING } from './bytes.ts';
 
-/** Small pieces are copied together into blocks of this many bytes: of as many as there are already, within these. */
+/** Small pieces are copied into blocks, each as large as what is held already, within these bounds. */
 const BLOCK_BYTES_MIN = 1_024;
 const BLOCK_BYTES_MAX = 65_536;
 
 export class Gathered {
-  /** Bytes that have come. */
+  /** Bytes received. */
   bytes = 0;
   #pieces: Buffer[] = [];
   /** The block that small pieces go to, and how far it is filled; it follows all `#pieces`. */
   #block: Buffer = NOTHING;
   #filled = 0;
 
-  /** @param piece A view; it is not to be changed any more. */
+  /** @param piece A view; must not be changed afterwards. */
   add(piece: Buffer): void {
     const isMostOfItsMemory = piece.length * 2 >= piece.buffer.byteLength;
     if (this.bytes === 0 || isMostOfItsMemory) {
@@ -28,14 +28,14 @@ export class Gathered {
     this.bytes += piece.length;
   }
 
-  /** All of it as one; a view where it came in one piece. */
+  /** All of it as one buffer; a view if it came in one piece. */
   all(): Buffer {
     this.#seal();
     if (this.#pieces.length > 1) this.#pieces = [Buffer.concat(this.#pieces, this.bytes)];
     return this.#pieces[0] ?? NOTHING;
   }
 
-  /** In their order; not necessarily cut as they came. */
+  /** In order, but not necessarily cut as they came. */
   pieces(): readonly Buffer[] {
     this.#seal();
     return this.#pieces;

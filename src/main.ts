@@ -10,12 +10,12 @@ import type { Config } from './config/schema.ts';
 import { errorText } from './errors.ts';
 import type { GatewayParts } from './gateway.ts';
 
-// What only one command needs is imported there: `pith client` need not wait for the gateway's libraries.
+// What only one command needs is imported by it: `pith client` need not wait for the gateway's libraries.
 
 /** Exit codes. [sysexits.h] */
 const EXIT = { OK: 0, NOT_FOUND: 1, USAGE: 64, SOFTWARE: 70, OS: 71, CONFIG: 78 } as const;
 
-/** How long a stop waits for somebody to read the last lines of the log. */
+/** How long a stop waits for the last lines of the log to be read. */
 const FLUSH_MS = 500;
 
 const VERSION = (
@@ -24,7 +24,7 @@ const VERSION = (
   }
 ).version;
 
-/** How long a reader of stderr that reads nothing more is waited for, milliseconds. */
+/** Milliseconds to wait for a reader of stderr that has stopped reading. */
 const READER_MS = 2_000;
 const READER_LOOK_MS = 5;
 
@@ -32,7 +32,7 @@ await main(process.argv.slice(2));
 
 async function main(args: readonly string[]): Promise<void> {
   const asked = readArgumentsOrFail(args);
-  // Whoever reads what we print may go, as `head` does.
+  // The reader of our output may close the pipe, as `head` does.
   if (asked.command !== 'serve') process.stdout.on('error', () => process.exit(EXIT.OK));
   switch (asked.command) {
     case 'serve': {
@@ -77,7 +77,7 @@ function readArgumentsOrFail(args: readonly string[]): Arguments {
   }
 }
 
-/** Says what is wrong with the configuration, and ends the process; or what may not be meant. */
+/** Prints warnings about the configuration; ends the process if it has errors. */
 async function configOf(choice: ConfigChoice, isEmptyWrong = false): Promise<Config> {
   const { readConfig } = await import('./cli/read-config.ts');
   const read = await readConfig(choice, { env: process.env, folder: process.cwd() });
@@ -105,18 +105,18 @@ function counted(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? '' : 's'}`;
 }
 
-/** What is done when a signal comes. */
+/** What each signal does. */
 type Signals = {
   /** Once for each SIGTERM and SIGINT. */
   stop(): void;
   reload(): void;
-  /** Of those that others act on, and we do not. */
+  /** For signals that other programs act on, and Pith does not. */
   unused(name: string): void;
 };
 
 /**
- * Before everything else: as the first process of a container we are not stopped by a signal that nothing listens
- * to. That we listen to SIGUSR1 keeps Node from opening its debugger to whoever sends it; `node --inspect` still does.
+ * Called before anything else: the first process of a container is not stopped by a signal that it does not handle.
+ * Handling SIGUSR1 keeps Node from opening its debugger to anyone who sends it; `node --inspect` still does.
  */
 function listenToSignals(): Signals {
   const signals: Signals = {
@@ -133,7 +133,7 @@ function listenToSignals(): Signals {
 }
 
 async function serve(config: Config, signals: Signals): Promise<void> {
-  // To the end, which is always an exit: the stop waits for time when nothing is open any more.
+  // Until the end, which is always an exit: a stop still waits for timers after everything is closed.
   holdProcess();
   const { level, format } = config.log;
   const [{ Gateway }, { LogSink, makeLog }, { describeRoutes }] = await Promise.all([
@@ -142,12 +142,12 @@ async function serve(config: Config, signals: Signals): Promise<void> {
     import('./cli/routes.ts'),
   ]);
   process.on('uncaughtException', (error) =>
-    // A fault of ours: say so, and let the container start anew rather than go on in an unknown state.
+    // A bug in the gateway: report it, and let the container restart rather than carry on in an unknown state.
     fail(EXIT.SOFTWARE, `pith: internal error\n${error.stack ?? String(error)}\n`),
   );
   const { stdout } = process;
   const sink = new LogSink(stdout, (dropped) => {
-    log.warn({ dropped }, 'log lines were dropped: nobody read them in time');
+    log.warn({ dropped }, 'log lines dropped; stdout was not read in time');
   });
   const log = makeLog({
     level,
@@ -156,7 +156,7 @@ async function serve(config: Config, signals: Signals): Promise<void> {
       sink.write(line);
     },
   });
-  // A reader of the log that goes away must not take the clients with it.
+  // A reader of the log that goes away must not take the gateway down.
   stdout.on('error', () => {});
   neverWaitFor(stdout);
   const gateway = new Gateway({
@@ -174,9 +174,7 @@ async function serve(config: Config, signals: Signals): Promise<void> {
   });
   signals.reload = () => {
     gateway.reloadCertificates();
-    log.warn(
-      'SIGHUP: certificates are read again; for the rest of the configuration this release needs a restart',
-    );
+    log.warn('SIGHUP: reloading certificates; other configuration changes need a restart');
   };
   signals.unused = (name) => {
     log.warn(`${name} is ignored`);
@@ -188,7 +186,7 @@ async function serve(config: Config, signals: Signals): Promise<void> {
     const stopped = gateway.drain(() => stops > 1).then(() => sink.flush(systemClock, FLUSH_MS));
     inBackground(
       stopped.then(() => process.exit(EXIT.OK)),
-      (error) => fail(EXIT.SOFTWARE, `pith: it could not stop in order: ${errorText(error)}\n`),
+      (error) => fail(EXIT.SOFTWARE, `pith: could not stop cleanly: ${errorText(error)}\n`),
     );
   };
   if (level === 'debug')
@@ -230,7 +228,7 @@ function resources(): GatewayParts['resources'] {
   };
 }
 
-/** A terminal that is stopped by Ctrl-S would stop the whole process: Node waits for terminals. */
+/** A terminal paused with Ctrl-S would block the whole process: Node writes to terminals synchronously. */
 function neverWaitFor(stdout: NodeJS.WriteStream): void {
   const { _handle: handle } = stdout as { _handle?: { setBlocking?(on: boolean): void } };
   if (stdout.isTTY) handle?.setBlocking?.(false);
@@ -240,7 +238,7 @@ function print(text: string): void {
   process.stdout.write(text);
 }
 
-/** Writes all of it to stderr: a pipe takes 64 KiB at once, and refuses more until that is read. */
+/** Writes all of it to stderr: a pipe takes 64 KiB at once, and no more until some of that is read. */
 function complain(text: string): void {
   const bytes = Buffer.from(text);
   const pause = new Int32Array(new SharedArrayBuffer(4));
@@ -250,7 +248,7 @@ function complain(text: string): void {
       at += writeSync(2, bytes, at);
       waitedMs = 0;
     } catch (error) {
-      // Nobody reads it. The exit code says it too.
+      // There is no reader; the exit code reports the failure too.
       if ((error as { code?: unknown }).code !== 'EAGAIN') return;
       Atomics.wait(pause, 0, 0, READER_LOOK_MS);
       waitedMs += READER_LOOK_MS;

@@ -7,7 +7,7 @@
  */
 import type { CancelTimer, Clock } from './clock.ts';
 
-/** Milliseconds between two looks at the wheel. */
+/** Milliseconds between two checks of the wheel. */
 export const WHEEL_TICK_MS = 20;
 const SLOTS = 1024;
 
@@ -45,7 +45,7 @@ export class Timeout extends WheelEntry {
 export class TimerWheel {
   readonly #clock: Clock;
   readonly #slots: Head[] = [];
-  /** What is late in the slot that is being fired. */
+  /** The due entries of the slot that is being fired. */
   readonly #late = emptySlot();
   #tick: number;
   #size = 0;
@@ -57,7 +57,7 @@ export class TimerWheel {
     for (let i = 0; i < SLOTS; i++) this.#slots.push(emptySlot());
   }
 
-  /** Entries that wait; when 0, no timer is armed from the next tick on. */
+  /** Pending entries; at 0, no timer is armed from the next tick on. */
   get size(): number {
     return this.#size;
   }
@@ -66,12 +66,12 @@ export class TimerWheel {
     return this.#clock.now();
   }
 
-  /** Fires `entry` in `ms` milliseconds (0 and less: at the next tick). Moves it when it is already set. */
+  /** Fires `entry` in `ms` milliseconds (0 or less: at the next tick). Moves it if it is already set. */
   set(entry: WheelEntry, ms: number): void {
     this.setAt(entry, this.#clock.now() + Math.max(ms, 0));
   }
 
-  /** The same at a time on the clock. */
+  /** Fires `entry` at a time of the clock, in milliseconds. */
   setAt(entry: WheelEntry, at: number): void {
     if (entry.wheelTick >= 0) this.cancel(entry);
     if (this.#size === 0) this.#tick = this.#tickOf(this.#clock.now());
@@ -87,7 +87,7 @@ export class TimerWheel {
     if (this.#cancelTimer === null) this.#arm();
   }
 
-  /** Takes `entry` out; harmless when it is not in. */
+  /** Takes `entry` out; harmless if it is not set. */
   cancel(entry: WheelEntry): void {
     if (entry.wheelTick < 0) return;
     entry.wheelPrevious!.wheelNext = entry.wheelNext;
@@ -98,7 +98,7 @@ export class TimerWheel {
     this.#size--;
   }
 
-  /** Forgets everything without firing it. */
+  /** Drops all entries without firing them. */
   stop(): void {
     this.#cancelTimer?.();
     this.#cancelTimer = null;
@@ -112,7 +112,7 @@ export class TimerWheel {
   }
 
   #arm(): void {
-    // At the very tick, not some time in it: else an entry would be up to two ticks late.
+    // Exactly at the tick, not somewhere within it: otherwise an entry would be up to two ticks late.
     const now = this.#clock.now();
     const ms = Math.ceil((this.#tickOf(now) + 1) * WHEEL_TICK_MS - now);
     this.#cancelTimer = this.#clock.setTimer(ms, () => {
@@ -124,14 +124,14 @@ export class TimerWheel {
 
   #turn(): void {
     const until = this.#tickOf(this.#clock.now());
-    // After a pause longer than a whole turn every slot is looked at once, which is enough.
+    // After a pause longer than a whole turn of the wheel, checking each slot once is enough.
     let tick = Math.max(this.#tick + 1, until - SLOTS + 1);
-    // Before anything fires: what is set meanwhile must go behind this look, or it waits for a whole turn.
+    // Set before anything fires: an entry that is set meanwhile must land after this check, or it waits a whole turn.
     this.#tick = Math.max(this.#tick, until);
     for (; tick <= until; tick++) this.#fireSlot(this.#slots[tick % SLOTS]!, until);
   }
 
-  /** Two passes: what is late is moved aside first, because firing may set and cancel entries of this slot. */
+  /** Two passes: due entries are moved aside first, because firing may set and cancel entries of this slot. */
   #fireSlot(head: Head, until: number): void {
     const late = this.#late;
     for (let entry = head.wheelNext!; entry !== head;) {

@@ -225,7 +225,7 @@ function container(reader: WireReader, depth: number): Json {
 }
 
 function numberOf(double: number): Json {
-  if (!Number.isFinite(double)) throw new StructError(`is ${double}, which JSON cannot say`);
+  if (!Number.isFinite(double)) throw new StructError(`is ${double}, which JSON cannot represent`);
   // Written as JSON a -0 would lose its sign.
   return Object.is(double, -0) ? (rawNumber('-0') as unknown as Json) : double;
 }

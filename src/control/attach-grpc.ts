@@ -89,7 +89,7 @@ class GrpcSocket implements AttachSocket {
   destroy(): void {
     this.#call.emit('error', {
       code: status.ABORTED,
-      details: 'the gateway has given up the link',
+      details: 'the gateway dropped the link',
     });
     this.#call.destroy();
   }

@@ -26,8 +26,7 @@ export const ATTACH_PATH = '/v1/attach';
 const FRAGMENTS_MAX = 1_024;
 const BUFFERED_CHUNKS_MAX = 65_536;
 
-const NO_BROWSERS =
-  'A page in a browser may not attach. A program that is none leaves the header Origin out.\n';
+const NO_BROWSERS = 'Browsers may not attach. Other clients must not send an Origin header.\n';
 
 export class AttachWebSockets {
   readonly #attach: Attach;

@@ -140,7 +140,7 @@ export class Attach {
 function noBackend(name: string): Ending {
   const text =
     name === ''
-      ? 'hello.backend is empty: name one of backends that has dial_in'
+      ? 'hello.backend is empty: name a backend that has dial_in'
       : `hello.backend names no backend that has dial_in: ${name.slice(0, NAME_CHARS_MAX)}`;
   return { how: 'invalid', text };
 }

@@ -13,9 +13,9 @@ const HEADER_CHARS_MAX = 64;
 export function refusedCaller({ host, origin }: IncomingHttpHeaders): string | null {
   if (host === undefined) return 'the header Host is missing: send an address or localhost';
   if (!isLocalName(host))
-    return `the header Host is ${shown(host)}: ask by an address or localhost, not by a name`;
+    return `the header Host is ${shown(host)}: use an address or localhost, not a name`;
   if (origin !== undefined && origin !== `http://${host}`)
-    return `the header Origin is ${shown(origin)}: pages of other sites may not call; a program leaves it out`;
+    return `the header Origin is ${shown(origin)}: pages of other sites may not call; other clients must not send it`;
   return null;
 }
 

@@ -148,7 +148,7 @@ function answer(request: IncomingMessage, response: ServerResponse, probes: Prob
     }
     case '/metrics': {
       const metrics = probes.metrics();
-      if (metrics === null) send(response, 404, 'metrics are off: telemetry.metrics\n');
+      if (metrics === null) send(response, 404, 'metrics are off; set telemetry.metrics: true\n');
       else send(response, 200, metrics, 'text/plain; version=0.0.4; charset=utf-8');
       return;
     }
@@ -156,7 +156,7 @@ function answer(request: IncomingMessage, response: ServerResponse, probes: Prob
       send(
         response,
         404,
-        'there are /livez, /readyz and /metrics here; on the admin port POST /v1/<Method> too\n',
+        'this port serves /livez, /readyz and /metrics; the admin port also serves POST /v1/<Method>\n',
       );
   }
 }

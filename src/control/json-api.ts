@@ -78,7 +78,10 @@ export class JsonApi {
       return { ...failure('UNSUPPORTED', `use POST: ${API_PATH}${name} is a method`), code: 405 };
     if (!Object.hasOwn(methods, name)) return failure('UNSUPPORTED', notServed(name, methods));
     if (this.#requests > API_REQUESTS_MAX)
-      return failure('OVERLOADED', `${API_REQUESTS_MAX} requests at once are the most; try again`);
+      return failure(
+        'OVERLOADED',
+        `${API_REQUESTS_MAX} requests are in progress already; try again`,
+      );
     return null;
   }
 

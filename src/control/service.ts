@@ -66,7 +66,7 @@ export type Methods = Readonly<Record<string, Method>>;
 /** What a method of a later release is answered with. */
 export function notServed(name: string, methods: Methods): string {
   const served = Object.keys(methods).join(', ');
-  return `${name} is not served by this release; served are ${served}`;
+  return `${name} is not in this release, which serves ${served}`;
 }
 
 /** The methods that there are; to the others both ways in answer that they are not served. */

@@ -1,10 +1,10 @@
-/** What a failed request tells its client, as JSON. */
+/** The error body that a failed request is answered with, as JSON. */
 import { type Failure, isOwnReason, REASONS } from '../errors.ts';
 import { clientJsonBytes } from '../protocol/packet.ts';
 import type { Codec } from './wire.ts';
 
 /**
- * What the backend wrote itself, where this client is sent it instead of the standard error; null: nothing.
+ * The backend's own error body, where this client gets it instead of the standard one; null: there is none.
  *
  * @param takesBytes The client and the backend understand each other without the gateway.
  */
@@ -13,7 +13,7 @@ export function ownBody({ body, bytes }: Failure, takesBytes: boolean): Uint8Arr
   return own === null || own.length === 0 ? null : own;
 }
 
-/** `raw` and `protobuf`: the route's bytes pass as they are, both ways. */
+/** `raw` and `protobuf`: the route's bytes pass unchanged, both ways. */
 export function passesBytes(codec: Codec = 'auto'): boolean {
   return codec !== 'auto';
 }
@@ -32,8 +32,8 @@ export function errorObject(why: Failure): Record<string, unknown> {
   return body;
 }
 
-/** What a handshake that a backend refuses says beside its code: `{reason, msg, retry_after_ms?}`. */
-export function refusalWords(why: Failure): Record<string, unknown> {
+/** What a handshake answer has besides its code when a backend refuses it: `{reason, msg, retry_after_ms?}`. */
+export function refusalFields(why: Failure): Record<string, unknown> {
   const { reason, msg, retry_after_ms: retryAfterMs } = errorObject(why);
   return { reason, msg, ...(retryAfterMs !== undefined && { retry_after_ms: retryAfterMs }) };
 }

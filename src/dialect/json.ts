@@ -1,6 +1,6 @@
 /**
- * Messages as JSON text, one in each WebSocket message: for people, and for clients that know no Pomelo. The
- * form is in README.md beside this file.
+ * Messages as JSON text, one in each WebSocket message: for people, and for clients without the Pomelo protocol. The
+ * format is in README.md beside this file.
  */
 import { isUtf8 } from 'node:buffer';
 
@@ -17,7 +17,7 @@ import {
   encodeTextAround,
   PACKET_BODY_BYTES_MAX,
 } from '../protocol/packet.ts';
-import { errorObject, ownBody, passesBytes, refusalWords } from './error-body.ts';
+import { errorObject, ownBody, passesBytes, refusalFields } from './error-body.ts';
 import {
   type Codec,
   type Dialect,
@@ -42,12 +42,12 @@ export class JsonDialect implements Dialect {
   readonly wire: Wire = new JsonWire();
   readonly #convertBytesMax: number;
 
-  /** @param convertBytesMax Bytes of a handshake, which is parsed: `limits.convert`. */
+  /** @param convertBytesMax Largest handshake, in bytes, since it is parsed: `limits.convert`. */
   constructor(convertBytesMax = CONVERT_BYTES) {
     this.#convertBytesMax = convertBytesMax;
   }
 
-  /** `{"handshake":{"sys":{…},"user":{…}}}`; both may be left out. */
+  /** `{"handshake":{"sys":{…},"user":{…}}}`; both may be omitted. */
   readHandshake(body: Buffer): HandshakeRequest | null {
     const weight = weightOfJson(body, this.#convertBytesMax);
     const value = weight > this.#convertBytesMax ? undefined : parse(body);
@@ -63,9 +63,9 @@ export class JsonDialect implements Dialect {
   }
 
   refuse(code: HandshakeCode, why?: Failure): Encoded | null {
-    const words = why === undefined ? {} : refusalWords(why);
+    const fields = why === undefined ? {} : refusalFields(why);
     return (
-      encodeText(JSON.stringify({ handshake: { code, ...words } })) ??
+      encodeText(JSON.stringify({ handshake: { code, ...fields } })) ??
       encodeText(JSON.stringify({ handshake: { code } }))
     );
   }
@@ -75,15 +75,15 @@ export class JsonDialect implements Dialect {
   }
 }
 
-/** How deep a message may be nested: Go's decoder reads no more, and says so of the whole that it stands in. */
+/** How deep a message may be nested. Go's decoder reads no deeper, and rejects the whole document otherwise. */
 const DEPTH_MAX = 10_000;
-/** The longest id or route as text: what is longer is none. */
+/** Bytes of the longest id or route as JSON; a longer one is invalid. */
 const MEMBER_BYTES_MAX = 2_048;
-/** What a message of a client may have. */
+/** The members of a client's message. */
 const message = new Members(['id', 'route', 'body']);
 
 class JsonWire implements Wire {
-  /** Any fault leaves `into` answerable: with the id where there is one. The body stays the bytes that came. */
+  /** After any fault `into` can still be answered, with the id if there is one. The body stays as the bytes that came. */
   decode(bytes: Buffer, into: Message): MessageFault | null {
     into.kind = MessageKind.NOTIFY;
     into.rawId = 0;
@@ -106,27 +106,26 @@ class JsonWire implements Wire {
     return null;
   }
 
-  /** The number itself: here an id is no bytes of a packet. */
+  /** The number itself: in this dialect an id is a JSON number, not bytes of a packet. */
   idOf(rawId: number): number {
     return rawId;
   }
 
-  readBody(_speaker: CodecContext, { body }: Message): Buffer {
+  readBody(_context: CodecContext, { body }: Message): Buffer {
     return body;
   }
 
   answer(rawId: number, _route: string, body: Uint8Array): Encoded | Failure {
     if (body.length > PACKET_BODY_BYTES_MAX) return tooLong();
     const json = jsonOf(body);
-    if (json === null)
-      return failure('BAD_REPLY', 'the backend answered with something that is not JSON');
+    if (json === null) return failure('BAD_REPLY', "the backend's answer is not JSON");
     return encodeTextAround(`{"id":${rawId},"body":`, json, '}') ?? tooLong();
   }
 
-  /** Whatever the route says of bytes: here only JSON can stand in a message. */
+  /** Whatever the route's codec: in this dialect a message can only hold JSON. */
   failure(rawId: number, _route: string, why: Failure, codec?: Codec): Encoded | null {
     const body = ownBody(why, passesBytes(codec));
-    // What fits in no packet need not be looked at.
+    // What does not fit into a packet need not be checked.
     const fits = body === null || body.length <= PACKET_BODY_BYTES_MAX;
     const own = body === null || !fits ? null : jsonOf(body);
     return (
@@ -141,7 +140,7 @@ class JsonWire implements Wire {
     if (json === null)
       return failure(
         'BAD_ARGUMENT',
-        `the push ${route} is not JSON, and its client reads nothing else`,
+        `the push ${route} is not JSON, which is all that its client reads`,
       );
     const head = `{"route":${JSON.stringify(route)},"body":`;
     return encodeTextAround(head, json, '}') ?? pushTooLong(route);
@@ -156,13 +155,13 @@ function jsonBytes(value: unknown): Buffer {
   return Buffer.from(JSON.stringify(value));
 }
 
-/** The body as it is, `{}` for none; null: it is no JSON, which would spoil what it stands in. */
+/** The body unchanged, `{}` for none; null: not JSON, which would break the message around it. */
 function jsonOf(body: Uint8Array): Uint8Array | null {
   if (body.length === 0) return EMPTY_OBJECT;
   return isUtf8(body) && isJson(body) ? body : null;
 }
 
-/** 0 for none; null: it is no whole number that answers can repeat. Other notations of one (1.0, 1e2) are it too. */
+/** 0 for none; null: not a whole number that answers can repeat. Other notations (1.0, 1e2) are accepted. */
 function idOf(json: Buffer | null): number | null {
   const id = small(json, parseExact);
   if (id === undefined || id === null) return 0;
@@ -172,13 +171,13 @@ function idOf(json: Buffer | null): number | null {
     : null;
 }
 
-/** The value of a member that is short; undefined for none, false for one that is too long. */
+/** The value of a short member; undefined: there is none; false: it is too long. */
 function small(json: Buffer | null, parse: (text: string) => unknown = JSON.parse): unknown {
   if (json === null) return undefined;
   return json.length <= MEMBER_BYTES_MAX && parse(json.toString());
 }
 
-/** undefined: it is no JSON. */
+/** undefined: not JSON. */
 function parse(bytes: Buffer): unknown {
   try {
     return parseAsWritten(bytes.toString());

@@ -1,6 +1,6 @@
 /**
- * Nano: routes of two parts, no kick packet, and no word about errors unless it is wanted. Clients that were
- * written for it wait for answers without an end, so `answer_errors` is worth a thought.
+ * Nano: routes of two parts, no kick packet, and no error answers unless they are configured. Clients that were
+ * written for it wait for an answer indefinitely, so consider `answer_errors`.
  */
 import { EMPTY_OBJECT } from '../bytes.ts';
 import type { Clock } from '../clock.ts';
@@ -40,7 +40,7 @@ export type NanoOptions = {
   /** Answer failed requests, which Nano does not. */
   readonly answerErrors: boolean;
   readonly clock: Clock;
-  /** Bytes that are converted at once, `limits.convert`; absent: its default. */
+  /** Largest body that is converted, in bytes: `limits.convert`; absent: its default. */
   readonly convertBytesMax?: number;
 };
 
@@ -70,7 +70,7 @@ export class NanoDialect implements Dialect {
     return this.wire;
   }
 
-  /** [nano cluster/handler.go cache: Go writes the keys of a map in their order] */
+  /** [nano cluster/handler.go cache: Go writes the keys of a map in sorted order] */
   accept(_request: HandshakeRequest, user: unknown): Encoded | Failure {
     const { dictionary, heartbeatSeconds, clock } = this.#options;
     const sys = {
@@ -110,19 +110,19 @@ class NanoWire implements Wire {
     return idOfRaw(rawId);
   }
 
-  readBody(_speaker: CodecContext, { body }: Message, raw: boolean): Buffer | Failure {
+  readBody(_context: CodecContext, { body }: Message, raw: boolean): Buffer | Failure {
     if (raw) return body;
     const bytesMax = this.#convertBytesMax;
     return bodyFromClient(body, bytesMax) ?? tooMuch('BAD_BODY', 'the body', body.length, bytesMax);
   }
 
-  /** Never empty: its codec takes an answer without a body for a broken one. */
+  /** Never empty: Nano's codec treats an answer without a body as broken. */
   answer(rawId: number, _route: string, body: Uint8Array, codec: Codec): Encoded | Failure {
     if (codec === 'protobuf') return encodeResponse(rawId, body) ?? tooLong();
-    const said = codec === 'raw' && body.length > 0 ? body : this.#readable(body);
-    return said === null
+    const readable = codec === 'raw' && body.length > 0 ? body : this.#readable(body);
+    return readable === null
       ? this.#tooMuch('the answer', body)
-      : (encodeResponse(rawId, said) ?? tooLong());
+      : (encodeResponse(rawId, readable) ?? tooLong());
   }
 
   failure(rawId: number, _route: string, why: Failure, codec?: Codec): Encoded | null {
@@ -132,9 +132,9 @@ class NanoWire implements Wire {
   }
 
   push(route: string, body: Uint8Array): Encoded | Failure {
-    const said = this.#readable(body);
-    if (said === null) return this.#tooMuch(`the push ${route}`, body);
-    return encodePush(route, said) ?? pushTooLong(route);
+    const readable = this.#readable(body);
+    if (readable === null) return this.#tooMuch(`the push ${route}`, body);
+    return encodePush(route, readable) ?? pushTooLong(route);
   }
 
   #readable(body: Uint8Array): Uint8Array | null {

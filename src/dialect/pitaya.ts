@@ -1,6 +1,6 @@
 /**
  * Pitaya 2 and 3: bodies and handshakes may be compressed, errors have a flag and codes of their own, heartbeats
- * tick. Its clients ignore the dictionary or fail at it, so no push is sent by code. [protocol.md 2.3, 3.2, 9]
+ * tick. Its clients ignore the dictionary or fail on it, so pushes never use route codes. [protocol.md 2.3, 3.2, 9]
  */
 import { deflateSync, unzipSync } from 'node:zlib';
 
@@ -37,21 +37,21 @@ import {
   type Wire,
 } from './wire.ts';
 
-/** Smaller bodies hardly shrink, and cost as much to try. */
+/** Smaller bodies hardly shrink, and cost as much to compress. */
 const COMPRESS_BYTES_MIN = 128;
-/** A longer error is not looked at for its code. */
+/** A longer error is not parsed for its code. */
 const OWN_CODE_BYTES_MAX = 64 * 1024;
 
 export type PitayaOptions = {
   readonly heartbeatSeconds: number;
   readonly dictionary: RouteDictionary | null;
-  /** What the handshake tells clients that bodies are; errors are written in it. */
+  /** The body format that the handshake announces; errors are written in it. */
   readonly serializer: 'json' | 'protobuf';
-  /** Compress what gets smaller by it. */
+  /** Compress bodies that get smaller. */
   readonly compress: boolean;
   /** Largest body after inflating, in bytes. */
   readonly inflateBytesMax: number;
-  /** What is larger is not compressed, `limits.convert`; absent: its default. */
+  /** Larger bodies are not compressed: `limits.convert`; absent: its default. */
   readonly convertBytesMax?: number;
 };
 
@@ -89,12 +89,12 @@ export class PitayaDialect implements Dialect {
     return this.#answer(code === 503 ? 503 : 400, undefined);
   }
 
-  /** Its clients look at nothing in it. */
+  /** Empty: its clients ignore the body. */
   kick(): Encoded {
     return encodePacket(PacketType.KICK);
   }
 
-  /** [pitaya agent.go hbdEncode: Go writes the keys of a map in their order] */
+  /** [pitaya agent.go hbdEncode: Go writes the keys of a map in sorted order] */
   #answer(code: number, user: unknown): Encoded | null {
     const { dictionary, heartbeatSeconds, serializer, compress } = this.#options;
     const sys = {
@@ -124,7 +124,7 @@ class PitayaWire implements Wire {
     return idOfRaw(rawId);
   }
 
-  readBody(_speaker: CodecContext, { body, compressed }: Message): Buffer | Failure {
+  readBody(_context: CodecContext, { body, compressed }: Message): Buffer | Failure {
     if (!compressed) return body;
     const { inflateBytesMax } = this.#options;
     try {
@@ -134,8 +134,8 @@ class PitayaWire implements Wire {
       return failure(
         'BAD_BODY',
         tooMuch
-          ? `the body is more than ${inflateBytesMax} bytes when it is inflated`
-          : 'the body is marked as compressed, and is neither zlib nor gzip',
+          ? `the body is more than ${inflateBytesMax} bytes when inflated`
+          : 'the body is flagged as compressed but is neither zlib nor gzip',
       );
     }
   }
@@ -148,7 +148,7 @@ class PitayaWire implements Wire {
     return encodeResponse(rawId, isEmpty ? EMPTY_OBJECT : body) ?? tooLong();
   }
 
-  /** Never empty: the C client ends its program over an empty error. */
+  /** Never empty: the C client aborts on an empty error. */
   failure(rawId: number, _route: string, why: Failure, codec?: Codec): Encoded | null {
     const takesBytes =
       this.#options.serializer === 'protobuf' || passesBytes(codec) || hasOwnCode(why.bytes);
@@ -173,7 +173,7 @@ class PitayaWire implements Wire {
   }
 }
 
-/** Pitaya's own errors have a text for a code. */
+/** Pitaya's own errors have a string as their code. */
 function hasOwnCode(bytes: Uint8Array | null): boolean {
   if (bytes === null || bytes.length > OWN_CODE_BYTES_MAX) return false;
   try {
@@ -189,7 +189,7 @@ function smaller(
   body: Uint8Array,
   { convertBytesMax = CONVERT_BYTES }: PitayaOptions,
 ): Buffer | null {
-  // Larger ones would hold up everybody while they are compressed; they go out as they are.
+  // Compressing larger ones would block the event loop for too long; they go out uncompressed.
   if (body.length < COMPRESS_BYTES_MIN || body.length > convertBytesMax) return null;
   const shrunk = deflateSync(body);
   return shrunk.length < body.length ? shrunk : null;
@@ -201,7 +201,7 @@ type PitayaError = {
   readonly metadata?: Readonly<Record<string, string>>;
 };
 
-/** [pitaya errors.go: PIT- and the number; PIT-000 for what it does not know] */
+/** [pitaya errors.go: PIT- and the number; PIT-000 for anything unknown] */
 function pitayaError(why: Failure): PitayaError {
   const known = isOwnReason(why.reason) || (why.code >= 400 && why.code <= 599);
   const { msg } = errorObject(why);

@@ -1,4 +1,4 @@
-/** Pomelo 2.2.7, and Pinus 1.7.4, which differs from it in nothing that a client sees. */
+/** Pomelo 2.2.7, and Pinus 1.7.4, which looks the same to clients. */
 import { EMPTY_OBJECT } from '../bytes.ts';
 import { type Failure, failure } from '../errors.ts';
 import {
@@ -26,11 +26,12 @@ import {
 } from '../protocol/packet.ts';
 import { CONVERT_BYTES, tooMuch, weightOfJson } from '../protocol/convert.ts';
 import { isJson } from '../protocol/json-scan.ts';
+import type { ProtoFault } from '../protocol/protobuf/fault.ts';
 import type { Protos, WrittenBy } from '../protocol/protobuf/protos.ts';
 import type { RouteDictionary } from '../protocol/route-dictionary.ts';
 import { bodyForClient, bodyFromClient, utf8FromClient } from '../protocol/text.ts';
 import { type ClientProfile, profileOf, type ProfileName, PROFILES } from './client-profile.ts';
-import { errorJson, ownBody, passesBytes, refusalWords } from './error-body.ts';
+import { errorJson, ownBody, passesBytes, refusalFields } from './error-body.ts';
 import { verified } from './signature.ts';
 import {
   type BadSignature,
@@ -53,13 +54,13 @@ export type PomeloOptions = {
   readonly heartbeatSeconds: number;
   /** null: no route has a code. */
   readonly dictionary: RouteDictionary | null;
-  /** What clients send in protobuf, and what they are sent; null: nothing. */
+  /** What is protobuf, from clients and to clients; null: nothing. */
   readonly protos: PomeloProtos | null;
-  /** Whose bodies must be signed, and what happens to one that is not; null: nobody's. */
+  /** What happens to a body without a valid signature; null: bodies are not signed. */
   readonly signatures: 'drop' | 'error' | 'close' | null;
-  /** auto: by what the client says of itself. */
+  /** auto: chosen by the client's handshake. */
   readonly profile: ProfileName | 'auto';
-  /** Bytes that are converted at once, `limits.convert`; absent: its default. */
+  /** Largest body that is converted, in bytes: `limits.convert`; absent: its default. */
   readonly convertBytesMax?: number;
 };
 
@@ -120,7 +121,7 @@ export class PomeloDialect implements Dialect {
   }
 
   refuse(code: HandshakeCode, why?: Failure): Encoded | null {
-    return encodeHandshakeRefusal(code, why && refusalWords(why)) ?? encodeHandshakeRefusal(code);
+    return encodeHandshakeRefusal(code, why && refusalFields(why)) ?? encodeHandshakeRefusal(code);
   }
 
   /** Always a JSON object: JS clients parse it. */
@@ -172,14 +173,14 @@ class PomeloWire implements Wire {
         context.publicKey === null ? null : verified(utf8FromClient(body), context.publicKey);
       if (signed === null) {
         if (this.#signatures !== 'error') return this.#signatures;
-        return failure('FORBIDDEN', 'the message is not signed with the key of the handshake');
+        return failure('FORBIDDEN', 'the message is not signed with the key from the handshake');
       }
       body = signed;
     }
     if (raw) return body;
     const { route } = message;
     const protos = this.#protos?.client;
-    // No encoder of theirs begins a message with this byte, but what knows no protobuf begins JSON with it.
+    // No protobuf message of a client begins with this byte, but JSON from clients without protobuf does.
     if (protos?.knows(route) === true && body[0] !== BRACE) {
       if (body.length > bytesMax) return tooMuch('BAD_BODY', 'the body', body.length, bytesMax);
       const decoded = protos.decodeJson(route, body);
@@ -190,7 +191,7 @@ class PomeloWire implements Wire {
     return bodyFromClient(body, bytesMax) ?? tooMuch('BAD_BODY', 'the body', body.length, bytesMax);
   }
 
-  /** How the client writes protobuf tells how it reads strings in it. [protocol.md 6.2: wire types of browsers] */
+  /** How the client writes protobuf shows how it reads strings. [protocol.md 6.2: wire types of browsers] */
   #learn(context: CodecContext, writtenBy: WrittenBy): void {
     if (context.wire !== this) return;
     const { strings } = this.#profile;
@@ -208,11 +209,11 @@ class PomeloWire implements Wire {
       const encoded = this.#encode(route, json, 'the answer');
       return 'message' in encoded ? encoded : fitting(rawId, encoded.bytes, true);
     }
-    const said = bodyForClient(body, this.#convertBytesMax);
-    return said === null ? this.#tooMuch('the answer', body) : fitting(rawId, said);
+    const readable = bodyForClient(body, this.#convertBytesMax);
+    return readable === null ? this.#tooMuch('the answer', body) : fitting(rawId, readable);
   }
 
-  /** The JSON of a body that the protos know; null: it goes out as it is, as what they know in protobuf already. */
+  /** The JSON of a body that the protos cover; null: it goes out unchanged, as does what is protobuf already. */
   #jsonFor(route: string, body: Uint8Array): Uint8Array | null {
     return this.#protos?.server.knows(route) === true ? objectIn(body) : null;
   }
@@ -241,12 +242,12 @@ class PomeloWire implements Wire {
     const protos =
       protobufAnswers && this.#protos?.server.knows(route) ? this.#protos.server : null;
     const { body, bytes } = why;
-    // A backend may speak the client's protobuf itself: with errors too.
+    // A backend may write the client's protobuf itself, errors included.
     const isProtobuf =
       protos !== null && body === null && bytes !== null && objectIn(bytes) === null;
     const takesBytes = passesBytes(codec) || isProtobuf;
     const own = ownBody(why, takesBytes);
-    // What fits in no packet need not be looked at.
+    // What does not fit into a packet need not be checked.
     if (own !== null && (takesBytes || own.length > PACKET_BODY_BYTES_MAX)) return own;
     const json = own ?? errorJson(why);
     if (protos === null)
@@ -254,8 +255,8 @@ class PomeloWire implements Wire {
         bodyForClient(json, this.#convertBytesMax) ?? errorJson(this.#tooMuch('the error', json))
       );
     const isMuch = weightOfJson(json, this.#convertBytesMax) > this.#convertBytesMax;
-    const said = isMuch ? errorJson(this.#tooMuch('the error', json)) : json;
-    return protos.encodeLoosely(route, said, strings);
+    const encodable = isMuch ? errorJson(this.#tooMuch('the error', json)) : json;
+    return protos.encodeLoosely(route, encodable, strings);
   }
 
   push(route: string, body: Uint8Array): Encoded | Failure {
@@ -269,10 +270,10 @@ class PomeloWire implements Wire {
       if ('message' in encoded) return encoded;
       return encodePush(name, encoded.bytes) ?? pushTooLong(route);
     }
-    // JS clients parse every body: an empty one would throw in them.
-    const said = body.length === 0 ? EMPTY_OBJECT : bodyForClient(body, this.#convertBytesMax);
-    if (said === null) return this.#tooMuch(`the push ${route}`, body);
-    return encodePush(name, said) ?? pushTooLong(route);
+    // JavaScript clients parse every body, and throw on an empty one.
+    const readable = body.length === 0 ? EMPTY_OBJECT : bodyForClient(body, this.#convertBytesMax);
+    if (readable === null) return this.#tooMuch(`the push ${route}`, body);
+    return encodePush(name, readable) ?? pushTooLong(route);
   }
 }
 
@@ -281,8 +282,9 @@ function fitting(rawId: number, body: Uint8Array, mayBeEmpty = false): Encoded |
 }
 
 /**
- * The JSON object that a body is, for a route that the protos know, `{}` for none; null: it must be protobuf already,
- * which a backend may speak itself. A brace begins no message; white space before one does, where the whole is no JSON.
+ * The body as a JSON object, for a route that the protos cover; `{}` for an empty one; null: it must be protobuf
+ * already, which a backend may write itself. No protobuf message begins with a brace; one may begin with white space
+ * and a brace, so then the whole body is checked to be JSON.
  */
 function objectIn(body: Uint8Array): Uint8Array | null {
   if (body.length === 0) return EMPTY_OBJECT;
@@ -292,21 +294,19 @@ function objectIn(body: Uint8Array): Uint8Array | null {
   return body[at] === BRACE && isJson(body.subarray(at)) ? body.subarray(at) : null;
 }
 
-/** As some programs write before any text in UTF-8. */
+/** True with a byte order mark, which some programs write before UTF-8 text. */
 function isMarked(body: Uint8Array): boolean {
   return BYTE_ORDER_MARK.every((byte, i) => body[i] === byte);
 }
 
-function unreadable(fault: ProtoFaultWords): Failure {
+function unreadable(fault: ProtoFault): Failure {
   return failure('BAD_BODY', `${fault.path === '' ? 'the body' : fault.path}: ${fault.message}`);
 }
 
-function unencodable(fault: ProtoFaultWords): Failure {
+function unencodable(fault: ProtoFault): Failure {
   const where = fault.path === '' ? 'the answer' : fault.path;
   return failure(
     'BAD_REPLY',
     `the backend's answer does not fit serverProtos: ${where}: ${fault.message}`,
   );
 }
-
-type ProtoFaultWords = { readonly path: string; readonly message: string };

@@ -1,16 +1,16 @@
 /**
- * Pomelo's useCrypto: a client signs what it sends with a key that it made itself and named in the handshake.
- * It shows that one client sent all messages of a session, and nothing about who that is.
+ * Pomelo's useCrypto: a client signs what it sends with a key that it generated and announced in the handshake. This
+ * proves that one client sent all messages of a session, and nothing about who that client is.
  */
 import { createPublicKey, type KeyObject, verify } from 'node:crypto';
 
-/** Bits of a client's key: stock clients make 1024. Longer ones cost us time for each message. */
+/** Bits of a client's key: stock clients use 1024. Longer keys cost the gateway time for each message. */
 const KEY_BITS_MIN = 512;
 const KEY_BITS_MAX = 4_096;
 
 const FIELD = Buffer.from('"__crypto__":"');
 
-/** The key in `sys.rsa`: `rsa_n` in hex, `rsa_e` a number. null: there is none that can be used. */
+/** The key in `sys.rsa`: `rsa_n` in hex, `rsa_e` a number. null: there is no usable key. */
 export function readPublicKey(sys: Readonly<Record<string, unknown>>): KeyObject | null {
   const rsa = sys['rsa'];
   if (typeof rsa !== 'object' || rsa === null) return null;
@@ -35,11 +35,11 @@ function base64url(hex: string): string {
 }
 
 /**
- * The body without its signature, or null when it is not signed rightly. `body` is JSON in UTF-8.
+ * The body without its signature, or null if the signature is missing or wrong. `body` is JSON in UTF-8.
  *
- * The client signed the JSON text that stood there before the signature was added as the last key, so that text
- * is looked at as it came. Pomelo looks at what parsing and writing it again gives, and so do we where the first
- * fails. [pomelo components/connector.js verifyMessage; there, text with CJK in it fails on any newer Node]
+ * The client signed the JSON text as it was before the signature was added as the last key, so that text is verified
+ * first, byte for byte. Pomelo verifies the text after parsing and stringifying it, so that is tried second.
+ * [pomelo components/connector.js verifyMessage; there, text with CJK characters fails on any newer Node]
  */
 export function verified(body: Buffer, key: KeyObject): Buffer | null {
   const at = body.lastIndexOf(FIELD);
@@ -56,7 +56,7 @@ export function verified(body: Buffer, key: KeyObject): Buffer | null {
   return again !== null && verify('sha256', again, key, signature) ? again : null;
 }
 
-/** The text before the field was added; null when the field is not the last one. */
+/** The text before the field was added; null if the field is not the last one. */
 function withoutField(body: Buffer, at: number, end: number): Buffer | null {
   if (end !== body.length - 1 || body[end] !== 0x7d) return null;
   const before = body[at - 1];

@@ -1,7 +1,7 @@
 /**
- * What a session needs to know of how its client speaks. A dialect is a family of servers that clients were
- * written for, as one listener serves it; a wire is how one profile of its clients is spoken to. Both are made
- * at start, never change, and are shared by all sessions that are alike.
+ * What a session needs to know about its client's protocol. A dialect is a family of servers that clients were
+ * written for, as one listener serves it; a wire is the encoding for one profile of its clients. Both are made at
+ * start, never change, and are shared by all sessions of the same kind.
  */
 import type { KeyObject } from 'node:crypto';
 
@@ -12,19 +12,19 @@ import { type Encoded, PACKET_BODY_BYTES_MAX } from '../protocol/packet.ts';
 
 export type DialectName = 'pomelo' | 'pitaya' | 'nano' | 'json';
 
-const TOO_LONG = 'the backend answered with more than a packet holds';
+const TOO_LONG = "the backend's answer does not fit into a packet";
 
-/** The failure that stands for an answer that does not fit: in the form in which the client would read it. */
+/** The failure that replaces an answer that does not fit, in the form in which the client would read it. */
 export function tooLong(): Failure {
   return failure('BAD_REPLY', TOO_LONG);
 }
 
-/** The failure that stands for a push that does not fit. */
+/** The failure for a push that does not fit. */
 export function pushTooLong(route: string): Failure {
-  return failure('TOO_LARGE', `the push ${route.slice(0, 127)} is more than a packet holds`);
+  return failure('TOO_LARGE', `the push ${route.slice(0, 127)} does not fit into a packet`);
 }
 
-/** The failure that stands for an answer to a handshake that does not fit. */
+/** The failure for a handshake answer that does not fit. */
 export function handshakeTooLong(): Failure {
   return failure(
     'BAD_REPLY',
@@ -32,55 +32,55 @@ export function handshakeTooLong(): Failure {
   );
 }
 
-/** A message that its sender could not have signed: what happens to it. */
+/** What happens to a message with a missing or wrong signature. */
 export type BadSignature = 'drop' | 'close';
 
 /**
- * auto: JSON is made readable, and protobuf where the protos know the route · raw: the bytes as they are · protobuf: the
- * same, and none at all is a message too.
+ * auto: JSON is made readable, and protobuf where the protos cover the route · raw: the bytes unchanged · protobuf: the
+ * same, and an empty body is a message too.
  */
 export type Codec = 'auto' | 'raw' | 'protobuf';
 
-/** Whose message is read: the wire may learn from it how the client writes, and change. */
+/** The codec state of one client. Reading a message may show how the client writes, and change its wire. */
 export interface CodecContext {
   wire: Wire;
-  /** Verifies the client's signatures; null: it signs nothing. */
+  /** Verifies the client's signatures; null: it does not sign. */
   publicKey: KeyObject | null;
 }
 
-/** How one profile of clients is spoken to. */
+/** The encoding for one profile of clients. */
 export interface Wire {
-  /** Decodes a message. Returns what is wrong, and then `into` means nothing but its id. */
+  /** Decodes a message. Returns what is wrong; then only the id in `into` is valid. */
   decode(bytes: Buffer, into: Message): MessageFault | null;
-  /** The number that the client itself knows as the id of a message, for whoever is told of it. */
+  /** A message's id as the client knows it, for backends and logs. */
   idOf(rawId: number): number;
-  /** The body as the backend gets it; `raw`: the route wants the bytes as they are. */
+  /** The body as the backend gets it; `raw`: the route wants the bytes unchanged. */
   readBody(context: CodecContext, message: Message, raw: boolean): Buffer | Failure | BadSignature;
-  /** The answer to a request; a failure when the body cannot be encoded for this client. */
+  /** The answer to a request; a failure if the body cannot be encoded for this client. */
   answer(rawId: number, route: string, body: Uint8Array, codec: Codec): Encoded | Failure;
   /**
-   * The answer that says why there is none, whatever `why` holds; null: this dialect says nothing. `codec`: of the
-   * route's rule; none where there is no rule.
+   * The error answer, whatever `why` holds; null: this dialect has none. `codec`: of the route's rule; absent where
+   * there is no rule.
    */
   failure(rawId: number, route: string, why: Failure, codec?: Codec): Encoded | null;
-  /** A failure when it cannot be encoded for this client, or not in one packet. */
+  /** A failure if it cannot be encoded for this client, or does not fit into one packet. */
   push(route: string, body: Uint8Array): Encoded | Failure;
 }
 
-/** What a dialect does with packets, beside what is in them. */
+/** How a dialect handles packets, apart from their contents. */
 export type DialectTraits = {
-  /** Messages come in packets, or each in a WebSocket message of its own, as text. */
+  /** Messages come in packets, or each as the text of one WebSocket message. */
   readonly framing: 'packets' | 'text';
-  /** DATA before the client's ack is dropped, or ends the connection. */
+  /** DATA before the client's ack is dropped, or closes the connection. */
   readonly earlyData: 'ignore' | 'close';
-  /** A message that cannot be decoded is dropped (and answered where it can be), or ends the connection. */
+  /** A message that cannot be decoded is dropped (and answered where possible), or closes the connection. */
   readonly malformed: 'drop' | 'close';
   /**
-   * answer: one at the ack, and one for each of the client's · tick: on our own clock · ping: likewise, by
-   * WebSocket.
+   * answer: one at the ack, and one for each of the client's · tick: at a fixed interval · ping: likewise, as a
+   * WebSocket ping.
    */
   readonly heartbeat: 'answer' | 'tick' | 'ping';
-  /** A session is active as soon as it is connected, unless who it is must be asked. */
+  /** A session is active as soon as it is connected, unless a backend has to authenticate it. */
   readonly activeAtOnce: boolean;
 };
 
@@ -88,17 +88,17 @@ export type DialectTraits = {
 export interface Dialect {
   readonly name: DialectName;
   readonly traits: DialectTraits;
-  /** Largest body of a packet from a client, in bytes; Infinity: `limits.packet` decides alone. */
+  /** Largest body of a packet from a client, in bytes; Infinity: only `limits.packet` applies. */
   readonly packetBytesMax: number;
-  /** How a client is spoken to before it has said what it is. */
+  /** The encoding for a client before its handshake. */
   readonly wire: Wire;
-  /** null: no handshake of this dialect. */
+  /** null: not a handshake of this dialect. */
   readHandshake(body: Buffer): HandshakeRequest | null;
-  /** How a client that says this of itself is spoken to. */
+  /** The encoding for a client with this handshake. */
   wireFor(request: HandshakeRequest): Wire;
-  /** `user`: the application's own block; undefined: none. A failure when the whole fits in no packet. */
+  /** `user`: the application's own block; undefined: none. A failure if the whole does not fit into a packet. */
   accept(request: HandshakeRequest, user: unknown): Encoded | Failure;
-  /** `why`: a backend's own words, which are left out where they fit in no packet. null: this dialect just closes. */
+  /** `why`: a backend's own reason, omitted if it does not fit into a packet. null: this dialect just closes. */
   refuse(code: HandshakeCode, why?: Failure): Encoded | null;
   /** null: this dialect has no kick packet, or it does not fit. */
   kick(body: Readonly<Record<string, unknown>>): Encoded | null;

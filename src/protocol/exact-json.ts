@@ -1,21 +1,21 @@
 /**
- * JSON whose numbers stay what they were: JavaScript has doubles alone, and reads 9007199254740993 as ...992 and 1e400
- * as Infinity. Here such a number is kept as its text, which `JSON.stringify` writes as it is. Pure.
+ * JSON whose numbers stay exact: JavaScript only has doubles, and reads 9007199254740993 as ...992 and 1e400 as
+ * Infinity. Here such a number is kept as its text, which `JSON.stringify` writes unchanged. Pure.
  */
 
 /** A number as it was written. [ECMAScript JSON.rawJSON] */
 export type RawNumber = { readonly rawJSON: string };
 
 type Reviver = (key: string, value: unknown, context: { source?: string }) => unknown;
-/** What TypeScript's library does not have yet. */
+/** Not yet in TypeScript's library. */
 const RAW = JSON as unknown as {
   isRawJSON(value: unknown): boolean;
   rawJSON(text: string): RawNumber;
 };
 
-/** What has no number that a double, written again, could change; also true of some that have one in a string. */
+/** Matches text with a number that could change when read as a double and written again; digits in strings match too. */
 const MAY_CHANGE = /[0-9]{16}|[0-9][eE.]|-0/;
-/** The same, of a number whose value a double could change. */
+/** Matches text with a number whose value could change when read as a double. */
 const MAY_LOSE = /[0-9.]{16}|[0-9][eE]|-0(?:\.0*)?(?![0-9.])/;
 
 export function isRawNumber(value: unknown): value is RawNumber {
@@ -28,7 +28,7 @@ export function rawNumber(text: string): RawNumber {
 }
 
 /**
- * `JSON.parse`, but that each number that would be written otherwise than it came is a RawNumber: 1.0, 1E2 and -0 too.
+ * `JSON.parse`, except that each number that would be written differently is a RawNumber; 1.0, 1E2 and -0 too.
  *
  * @throws {SyntaxError} Not JSON, or nested deeper than can be walked.
  */
@@ -36,12 +36,12 @@ export function parseAsWritten(text: string): unknown {
   return MAY_CHANGE.test(text) ? parseRaw(text) : (JSON.parse(text) as unknown);
 }
 
-/** The same for what is converted: only numbers that a double may not hold are looked at, which is cheaper. */
+/** The same for bodies that are converted: only numbers that a double may not hold are kept, which is cheaper. */
 export function parseExact(text: string): unknown {
   return MAY_LOSE.test(text) ? parseRaw(text) : (JSON.parse(text) as unknown);
 }
 
-/** True when the text may hold a number of which `JSON.parse` would keep something else. */
+/** True if the text may hold a number whose value `JSON.parse` would change. */
 export function mayLose(text: string): boolean {
   return MAY_LOSE.test(text);
 }
@@ -50,7 +50,7 @@ function parseRaw(text: string): unknown {
   try {
     return JSON.parse(text, keepNumber as Reviver as (key: string, value: unknown) => unknown);
   } catch (error) {
-    if (error instanceof RangeError) throw new SyntaxError('nested too deep', { cause: error });
+    if (error instanceof RangeError) throw new SyntaxError('nested too deeply', { cause: error });
     throw error;
   }
 }
@@ -60,12 +60,12 @@ const keepNumber: Reviver = (_key, value, { source }) =>
     ? RAW.rawJSON(source)
     : value;
 
-/** Digits of an exponent that is computed with: making a number of digits takes time by their square. */
+/** Digits of an exponent up to which it is computed: parsing digits takes time by their square. */
 const EXPONENT_DIGITS_MAX = 18;
 
 /**
- * A number in any of JSON's notations, as sign, digits and exponent: equal numbers are equal texts, but those with an
- * exponent that means nothing to anybody, which are equal as they are written.
+ * A number in any of JSON's notations, as sign, digits and exponent: equal numbers give equal texts. Numbers with an
+ * absurdly long exponent are equal only if written alike.
  */
 function canonical(source: string): string {
   const [, sign, whole, fraction = '', exponent = '0'] =
@@ -82,10 +82,10 @@ function canonical(source: string): string {
   return `${sign}${digits.slice(start, end)}e${scale}`;
 }
 
-/** Characters of numbers that are compared by what they mean; longer ones are the same where they are written so. */
+/** Characters up to which numbers are compared by value; longer ones are equal only if written alike. */
 const COMPARED_CHARACTERS_MAX = 1_024;
 
-/** True when two numbers in JSON's notation are the same number. */
+/** True if two numbers in JSON's notation are equal. */
 export function isSameNumber(a: string, b: string): boolean {
   if (a === b) return true;
   const isShort = Math.max(a.length, b.length) <= COMPARED_CHARACTERS_MAX;
@@ -97,10 +97,10 @@ export function plainText({ rawJSON }: RawNumber): string {
   return String(wholeOf(rawJSON) ?? doubleOf(rawJSON) ?? rawJSON);
 }
 
-/** Digits that a whole number of any use has, at most; beyond it none is made of a notation with an exponent. */
+/** Digits of the longest whole number that is expanded from a notation with an exponent. */
 const WHOLE_DIGITS_MAX = 400;
 
-/** The whole number that the text is in any of JSON's notations (1e2, 1.0); null: it is none, or absurdly long. */
+/** The whole number in any of JSON's notations (1e2, 1.0); null: not a whole number, or absurdly long. */
 export function wholeOf(source: string): bigint | null {
   const [digits, exponent] = canonical(source).split('e') as [string, string | undefined];
   if (exponent === undefined) return 0n;
@@ -110,8 +110,8 @@ export function wholeOf(source: string): bigint | null {
 }
 
 /**
- * The double for a number in JSON's notation; null: there is none. A whole number must come out as it went in; of a
- * fraction the nearest is taken, as everywhere; what is too large, or so small that only 0 is left, has none.
+ * The double for a number in JSON's notation; null: there is none. A whole number must be exact; a fraction gets the
+ * nearest double, as usual; numbers that overflow, or underflow to 0, have none.
  */
 export function doubleOf(source: string): number | null {
   const number = Number(source);

@@ -1,4 +1,4 @@
-/** The handshake's JSON, both ways. Pure: who may come in is decided elsewhere. */
+/** The handshake's JSON, both ways. Pure: who may connect is decided elsewhere. */
 import { CONVERT_BYTES, weightOfJson } from './convert.ts';
 import { parseAsWritten } from './exact-json.ts';
 import { encodeJsonPacket, type Encoded, PacketType } from './packet.ts';
@@ -8,11 +8,11 @@ import { textFromClient } from './text.ts';
 /** Bytes of a client's type or version that are kept; the rest is cut off. */
 const CLIENT_NAME_BYTES_MAX = 64;
 
-/** What a client says of itself. All of it is its own word and proves nothing. */
+/** A client's handshake. A client may claim anything: none of it is proof. */
 export type HandshakeRequest = {
   readonly clientType: string;
   readonly clientVersion: string;
-  /** '' where the client holds none. */
+  /** '': the client has no dictionary. */
   readonly dictVersion: string;
   readonly protoVersion: string;
   /** The client library's own block, as it came. */
@@ -22,8 +22,8 @@ export type HandshakeRequest = {
 };
 
 /**
- * Reads the request, at most `convertBytesMax` of it. null: not a JSON object with a `sys` object, which Pomelo answers with code 500; Pitaya and
- * Nano do without `sys`.
+ * Reads a request of at most `convertBytesMax` bytes. null: not a JSON object with a `sys` object, which Pomelo answers
+ * with code 500; Pitaya and Nano do not need `sys`.
  */
 export function parseHandshake(
   body: Buffer,
@@ -75,17 +75,17 @@ export type HandshakeProtos = {
 };
 
 export type HandshakeAnswer = {
-  /** Whole seconds: the C clients read an integer. 0: none. */
+  /** Whole seconds, since the C clients read an integer; 0: none. */
   readonly heartbeatSeconds: number;
   readonly dictionary?: RouteDictionary;
   readonly protos?: HandshakeProtos;
-  /** The application's own block; left out when undefined. */
+  /** The application's own block; omitted if undefined. */
   readonly user?: unknown;
 };
 
 /**
- * The accepting answer, null when it is longer than a packet, with the keys in the order in which Pomelo 2.2.7 writes them. Dictionary and protos are
- * left out, all their keys together, only when the client said the equal version.
+ * The answer that accepts a client, with its keys in Pomelo 2.2.7's order; null: longer than a packet. Dictionary and
+ * protos are omitted, with all their keys, only if the client already has the same version.
  */
 export function encodeHandshakeOk(
   request: HandshakeRequest,
@@ -112,13 +112,13 @@ export function encodeHandshakeOk(
   return encodeJsonPacket(PacketType.HANDSHAKE, body);
 }
 
-/** Why a client is not let in: 500 for anything, 501 for a client type or version that is not wanted. */
+/** Why a client is rejected: 501 for a client type or version that is not allowed, 500 for anything else. */
 export type HandshakeCode = 400 | 500 | 501 | 503;
 
-/** The refusing answer; null: with these words it is too long. [pomelo connectors/commands/handshake.js: the code and nothing else] */
+/** The answer that rejects a client; null: too long with these fields. [pomelo connectors/commands/handshake.js: only the code] */
 export function encodeHandshakeRefusal(
   code: HandshakeCode,
-  words: Readonly<Record<string, unknown>> = {},
+  fields: Readonly<Record<string, unknown>> = {},
 ): Encoded | null {
-  return encodeJsonPacket(PacketType.HANDSHAKE, { code, ...words });
+  return encodeJsonPacket(PacketType.HANDSHAKE, { code, ...fields });
 }

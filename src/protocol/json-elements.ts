@@ -1,16 +1,16 @@
-/** A list that is known to be JSON, cut into its elements without looking at what is in them. */
+/** Splits a list that is known to be valid JSON into its elements, without parsing them. */
 import { afterKnown, afterSpace } from './json-scan.ts';
 
 const COMMA = 0x2c;
 const OPEN_LIST = 0x5b;
 const CLOSE_LIST = 0x5d;
 
-/** The elements of a list, as views, one after the other. What is no list has none. */
+/** The elements of a list, as views, one after the other. Anything but a list has none. */
 export class Elements {
   readonly #list: Buffer;
   #at: number;
 
-  /** @param list Known to be JSON. */
+  /** @param list Known to be valid JSON. */
   constructor(list: Buffer) {
     const at = afterSpace(list, 0);
     this.#list = list;
@@ -33,7 +33,7 @@ export class Elements {
   }
 }
 
-/** All elements of a list, as views. @param list Known to be JSON; what is no list has none. */
+/** All elements of a list, as views. @param list Known to be valid JSON; anything but a list has none. */
 export function elementsOf(list: Buffer): Buffer[] {
   const all = new Elements(list);
   const elements: Buffer[] = [];

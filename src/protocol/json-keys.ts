@@ -1,9 +1,9 @@
-/** Names that stand twice in one object of a JSON text: `JSON.parse` keeps the last without a word. Pure. */
+/** Duplicate keys in an object of a JSON text, of which `JSON.parse` silently keeps the last. Pure. */
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
-/** @param json JSON: nothing else may be asked. @returns The first name that is there twice; null: none is. */
+/** @param json Must be valid JSON. @returns The first duplicate key; null: there is none. */
 export function repeatedKey(json: Buffer): string | null {
   /** The names of each open object; null for a list. */
   const open: (Set<string> | null)[] = [];
@@ -36,7 +36,7 @@ export function repeatedKey(json: Buffer): string | null {
   return null;
 }
 
-/** Where the closing quote is. */
+/** Index of the closing quote. */
 function endOfString(json: Buffer, start: number): number {
   let at = start + 1;
   while (json[at] !== QUOTE) at += json[at] === BACKSLASH ? 2 : 1;

@@ -1,10 +1,10 @@
 /**
- * JSON looked at and not parsed: whether it is JSON, where its members are, and how much there is to convert. One pass
- * over the bytes, without recursion and without making anything, so that text can pass as it came. [RFC 8259]
+ * Scans JSON without parsing it: whether it is valid, where its members are, and how much there is to convert. One pass
+ * over the bytes, without recursion or allocation, so that the text can pass unchanged. [RFC 8259]
  */
 import { afterLarge, forgetLarge, remember } from './large-json.ts';
 
-/** Arrays and objects within each other; what is nested deeper counts as no JSON. */
+/** How deep arrays and objects may be nested; anything deeper counts as invalid. */
 export const SCAN_DEPTH_MAX = 65_536;
 
 const QUOTE = 0x22;
@@ -20,25 +20,25 @@ const CLOSE_LIST = 0x5d;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 
-/** By byte: true for what may follow a backslash, but `u`. */
+/** By byte: 1 for what may follow a backslash, except `u`. */
 const ESCAPED = new Uint8Array(256);
 for (const letter of '"\\/bfnrt') ESCAPED[letter.charCodeAt(0)] = 1;
-/** By byte: true for what may stand in a string as it is. Bytes beyond ASCII are not looked at. */
+/** By byte: 1 for what a string may hold unescaped. Bytes beyond ASCII are not checked. */
 const PLAIN = new Uint8Array(256).fill(1, 0x20);
 PLAIN[QUOTE] = 0;
 PLAIN[BACKSLASH] = 0;
 const IS_DIGIT = new Uint8Array(256).fill(1, ZERO, NINE + 1);
-/** By byte: true for what ends a number or a word, and for what is to be looked at within a list or an object. */
+/** By byte: 1 for what ends a number or a word; and for what opens or closes something within a list or an object. */
 const ENDS_SCALAR = new Uint8Array(256).fill(1, 0, 0x21);
 for (const mark of ',]}') ENDS_SCALAR[mark.charCodeAt(0)] = 1;
 const IS_BRACKET = new Uint8Array(256);
 for (const mark of '"[]{}') IS_BRACKET[mark.charCodeAt(0)] = 1;
-const WORDS: readonly Uint8Array[] = ['true', 'false', 'null'].map((word) => Buffer.from(word));
+const LITERALS: readonly Uint8Array[] = ['true', 'false', 'null'].map((word) => Buffer.from(word));
 
-/** Where a member's value is; both 0 where the object has no such member. */
+/** Where a member's value is; both 0: the object has no such member. */
 export type Slice = { start: number; end: number };
 
-/** The members of an object that somebody asked for, by the order in which they were asked for. */
+/** The members to find in an object, and where their values are put. */
 type Wanted = { readonly names: readonly Uint8Array[]; readonly slices: readonly Slice[] };
 
 class Scanner {
@@ -50,7 +50,7 @@ class Scanner {
   keys = 0;
   /** The deepest nesting. */
   depthMax = 0;
-  /** 1 for an object, by depth, and where each began. */
+  /** By depth: 1 for an object, and where each container began. */
   readonly #isObject = new Uint8Array(SCAN_DEPTH_MAX + 1);
   readonly #starts = new Uint32Array(SCAN_DEPTH_MAX + 1);
 
@@ -61,7 +61,7 @@ class Scanner {
     this.#starts[depth] = start;
   }
 
-  /** Where the value that begins at or behind `start` has ended; -1: there is none. `wanted`: of that object. */
+  /** End of the value that begins at or after `start`; -1: not valid. `wanted`: members to find in that object. */
   value(bytes: Uint8Array, start: number, wanted: Wanted | null = null): number {
     this.containers = 0;
     this.values = 0;
@@ -72,7 +72,7 @@ class Scanner {
     let depth = 0;
     let member: Slice | null = null;
     for (;;) {
-      // A value is due.
+      // A value is expected.
       let first = bytes[at]!;
       if (first <= 0x20) {
         at = afterSpace(bytes, at);
@@ -95,7 +95,7 @@ class Scanner {
         at++;
         depth--;
       } else if (first > ZERO && first <= NINE) {
-        // Nearly every number is digits and no more.
+        // Nearly every number is only digits.
         do at++;
         while (IS_DIGIT[bytes[at]!] === 1);
         if (bytes[at] === POINT || (bytes[at]! | 0x20) === 0x65) at = afterFraction(bytes, at);
@@ -104,7 +104,7 @@ class Scanner {
         at = afterScalar(bytes, at);
         if (at < 0) return -1;
       }
-      // A value has ended, and maybe what it stood in.
+      // A value has ended, and perhaps its containers as well.
       for (;;) {
         if (depth === 1 && member !== null) {
           member.end = at;
@@ -137,8 +137,8 @@ class Scanner {
   }
 }
 
-// What stands at `start` must be there: each gives where it has ended, -1 where it is not that. Behind the last byte
-// there is undefined, which is none of those that are looked for.
+// Each of these expects something at `start` and returns where it ends, or -1 if it is not there. Beyond the last byte
+// reads give undefined, which matches nothing.
 
 export function afterSpace(bytes: Uint8Array, start: number): number {
   let at = start;
@@ -163,7 +163,7 @@ function afterScalar(bytes: Uint8Array, start: number): number {
   const first = bytes[start]!;
   if (first === QUOTE) return afterString(bytes, start);
   if (first === MINUS || (first >= ZERO && first <= NINE)) return afterNumber(bytes, start);
-  for (const word of WORDS) if (first === word[0]) return afterWord(bytes, start, word);
+  for (const word of LITERALS) if (first === word[0]) return afterWord(bytes, start, word);
   return -1;
 }
 
@@ -226,7 +226,7 @@ function isHex4(bytes: Uint8Array, start: number): boolean {
   return true;
 }
 
-/** The slice for the key that begins at `start`; null: nobody asked for it. */
+/** The slice for the key that begins at `start`; null: not wanted. */
 function wantedAt(bytes: Uint8Array, start: number, wanted: Wanted | null): Slice | null {
   if (wanted === null || bytes[start] !== QUOTE) return null;
   const end = afterString(bytes, start);
@@ -236,7 +236,7 @@ function wantedAt(bytes: Uint8Array, start: number, wanted: Wanted | null): Slic
   return null;
 }
 
-/** Also when it is written with escapes. */
+/** Also true if the key is written with escapes. */
 function isKey(bytes: Uint8Array, start: number, end: number, name: Uint8Array): boolean {
   const length = end - start - 2;
   if (length === name.length) {
@@ -251,15 +251,15 @@ function isKey(bytes: Uint8Array, start: number, end: number, name: Uint8Array):
 }
 
 const EMPTY = new Uint8Array(0);
-/** Shared: a scan is done in one go. */
+/** Shared: a scan is synchronous. */
 const scanner = new Scanner();
 
-/** True for JSON text and nothing else, white space around it allowed. Strings are not looked at for UTF-8. */
+/** True for valid JSON text, with white space around it allowed. Strings are not checked for valid UTF-8. */
 export function isJson(bytes: Uint8Array): boolean {
   return isWhole(bytes, scanner.value(bytes, 0));
 }
 
-/** What there is in a JSON text. */
+/** How much a JSON text holds. */
 export type JsonSize = {
   /** Arrays and objects. */
   readonly containers: number;
@@ -270,7 +270,7 @@ export type JsonSize = {
   readonly depth: number;
 };
 
-/** null: it is no JSON. */
+/** null: not valid JSON. */
 export function sizeOfJson(bytes: Uint8Array): JsonSize | null {
   if (!isJson(bytes)) return null;
   const { containers, values, keys, depthMax: depth } = scanner;
@@ -283,8 +283,8 @@ function isWhole(bytes: Uint8Array, after: number): boolean {
 }
 
 /**
- * Finds the members of an object that is looked at often, by their names. Of several with one name the last counts, as
- * in `JSON.parse`; names with escapes are found too.
+ * Finds members of objects by name; made once, for use on many objects. Of duplicates the last one counts, as in
+ * `JSON.parse`; names with escapes are found too.
  */
 export class Members<const Name extends string> {
   readonly #wanted: Wanted;
@@ -292,7 +292,7 @@ export class Members<const Name extends string> {
   #bytes: Uint8Array = EMPTY;
   #depth = 0;
 
-  /** @param named In ASCII, without what JSON escapes. */
+  /** @param named In ASCII, without characters that JSON escapes. */
   constructor(named: readonly Name[]) {
     const names = [...new Set(named)];
     const slices = names.map(() => ({ start: 0, end: 0 }));
@@ -300,7 +300,7 @@ export class Members<const Name extends string> {
     this.#places = new Map(names.map((name, i) => [name, slices[i]!]));
   }
 
-  /** False: it is no JSON, or no object. The members are views that hold until the next call. */
+  /** False: not valid JSON, or not an object. The members are views, valid until the next call. */
   read(bytes: Uint8Array): boolean {
     for (const slice of this.#wanted.slices) slice.start = slice.end = 0;
     this.#bytes = bytes;
@@ -310,7 +310,7 @@ export class Members<const Name extends string> {
     return bytes[afterSpace(bytes, 0)] === OPEN_OBJECT;
   }
 
-  /** The same, of what is known to be JSON, which is quicker. */
+  /** The same for what is known to be valid JSON, which is faster. */
   readKnown(bytes: Uint8Array): boolean {
     for (const slice of this.#wanted.slices) slice.start = slice.end = 0;
     this.#bytes = bytes;
@@ -328,7 +328,7 @@ export class Members<const Name extends string> {
     return true;
   }
 
-  /** How deep what was read is nested. */
+  /** How deep the last object read is nested. */
   get depth(): number {
     return this.#depth;
   }
@@ -340,13 +340,13 @@ export class Members<const Name extends string> {
     return end === 0 ? null : Buffer.from(buffer, byteOffset + start, end - start);
   }
 
-  /** The bytes that were read are not kept any longer. */
+  /** Releases the bytes that were read. */
   forget(): void {
     this.#bytes = EMPTY;
   }
 }
 
-/** Where a value ends that is known to be JSON: brackets are counted, and strings passed over. */
+/** End of a value that is known to be valid JSON: brackets are counted, and strings skipped. */
 export function afterKnown(bytes: Uint8Array, start: number): number {
   const end = bytes.length;
   let at = start;

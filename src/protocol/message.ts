@@ -1,8 +1,8 @@
 /**
  * The inner Pomelo message of a DATA packet: flag, id, route, body.
  *
- * The id of a request is kept as the bytes in which it came and goes back byte for byte: clients built from
- * Pomelo's old templates write it most significant group first, and both kinds are then served alike.
+ * A request's id is kept as the bytes that came and goes back byte for byte: clients built from Pomelo's old templates
+ * write it most significant group first, and this way both kinds work.
  */
 import { NOTHING } from '../bytes.ts';
 import { allocatePacket, type Encoded, PacketType } from './packet.ts';
@@ -16,9 +16,9 @@ const FLAG_ROUTE_CODE = 0x01;
 export const FLAG_COMPRESSED = 0x10;
 /** Pitaya: the response is an error. */
 export const FLAG_ERROR = 0x20;
-/** Groups of seven bits in an id: 35 bits, more than any known client counts to. */
+/** Groups of seven bits in an id: 35 bits, more than any known client uses. */
 const ID_BYTES_MAX = 5;
-/** What one byte of length can say. */
+/** What one byte of length can express. */
 export const ROUTE_BYTES_MAX = 255;
 
 export type MessageFault =
@@ -35,7 +35,7 @@ export class Message {
   kind: MessageKind = MessageKind.REQUEST;
   /** The id's bytes as they came, first byte lowest (base 256); 0 where the message has none. */
   rawId = 0;
-  /** True for a request whose id is not zero: an answer is due. [pomelo connector.js: an id of 0 is a notify] */
+  /** True for a request whose id is not zero: the client expects an answer. [pomelo connector.js: an id of 0 is a notify] */
   wantsAnswer = false;
   route = '';
   /** The route came as a code of the dictionary. */
@@ -48,10 +48,10 @@ export class Message {
   body: Buffer = NOTHING;
 }
 
-/** Route of a code; undefined where there is none. */
+/** The route of a code; undefined: unknown code. */
 export type RouteOfCode = (code: number) => string | undefined;
 
-/** Decodes the body of a DATA packet into `into`. Returns what is wrong, and then `into` means nothing. */
+/** Decodes the body of a DATA packet into `into`. Returns what is wrong; then `into` is invalid. */
 export function decodeMessage(
   bytes: Buffer,
   routeOfCode: RouteOfCode,
@@ -88,7 +88,7 @@ export function decodeMessage(
       const length = bytes[at]!;
       at++;
       if (bytes.length - at < length) return 'truncated';
-      // A client mostly asks the same again: the string that is there already needs no making, nor hashing.
+      // Clients often repeat a route: reusing the string saves creating and hashing it.
       into.route = isText(bytes, at, length, previous)
         ? previous
         : readText(bytes, at, at + length);
@@ -99,7 +99,7 @@ export function decodeMessage(
   return null;
 }
 
-/** Returns where the id ends, -1 when it is cut off, -2 when it is too long. */
+/** Returns where the id ends; -1: truncated; -2: too long. */
 function readId(bytes: Buffer, start: number, into: Message): number {
   let raw = 0;
   let scale = 1;
@@ -119,7 +119,7 @@ function readId(bytes: Buffer, start: number, into: Message): number {
   return -2;
 }
 
-/** True when the bytes are exactly the ASCII string `text`. */
+/** True if the bytes are exactly the ASCII string `text`. */
 function isText(bytes: Buffer, start: number, length: number, text: string): boolean {
   if (text.length !== length) return false;
   for (let i = 0; i < length; i++) {
@@ -136,7 +136,7 @@ function readText(bytes: Buffer, start: number, end: number): string {
   return bytes.toString('latin1', start, end);
 }
 
-/** The id `id` as a client of today writes it (least significant group first), in the form of `Message.rawId`. */
+/** `id` as current clients write it (least significant group first), in the form of `Message.rawId`. */
 export function rawIdOf(id: number): number {
   let raw = 0;
   let scale = 1;
@@ -149,7 +149,7 @@ export function rawIdOf(id: number): number {
   return raw + rest * scale;
 }
 
-/** The number in `rawId`, read least significant group first. For people: answers carry the bytes. */
+/** The number in `rawId`, read least significant group first. For backends and logs: answers carry the raw bytes. */
 export function idOfRaw(rawId: number): number {
   let id = 0;
   let scale = 1;
@@ -177,7 +177,7 @@ function writeId(into: Buffer, start: number, rawId: number): number {
   }
 }
 
-/** The answer to the request that came with `rawId`, as one packet; null: it is too long. `flags`: none, or Pitaya's. */
+/** The answer to the request that came with `rawId`, as one packet; null: too long. `flags`: 0, or Pitaya's. */
 export function encodeResponse(rawId: number, body: Uint8Array, flags = 0): Encoded | null {
   const headBytes = 1 + idBytes(rawId);
   const encoded = allocatePacket(PacketType.DATA, headBytes + body.length);
@@ -194,7 +194,7 @@ export function encodePush(route: string | number, body: Uint8Array, flags = 0):
   return encodeRouted({ kind: MessageKind.PUSH, rawId: 0, route, flags }, body);
 }
 
-/** A request or notify as a client sends it: for our own clients and tests. `rawId` is read for requests alone. */
+/** A request as a client sends it; used by tests. null: too long. */
 export function encodeRequest(
   rawId: number,
   route: string | number,

@@ -1,8 +1,8 @@
 /**
- * Bytes in, packets out, whatever way they were cut: TCP segments, WebSocket messages, single bytes.
+ * Bytes in, packets out, however they were cut: TCP segments, WebSocket messages, single bytes.
  *
- * Bodies are views of the chunk they came in; only a packet that spans chunks is copied. Memory grows with
- * the bytes that have come, never with the length that was announced.
+ * Bodies are views of the chunk they came in; only a packet that spans chunks is copied. Memory grows with the bytes
+ * received, never with the length that was announced.
  */
 import { NOTHING } from '../bytes.ts';
 import { PACKET_HEAD_BYTES } from './packet.ts';
@@ -10,13 +10,13 @@ import { PACKET_HEAD_BYTES } from './packet.ts';
 /** Why the stream cannot go on. The connection must be closed: where the next packet begins is unknown. */
 export type PacketFault = 'bad_packet_type' | 'packet_too_long';
 
-/** The body is a view; keep it only as long as its chunk may live, and never write to it. */
+/** The body is a view: it keeps its chunk in memory, and must not be written to. */
 export type OnPacket = (type: number, body: Buffer) => void;
 
 export class PacketReader {
   readonly #bodyBytesMax: number;
   readonly #onPacket: OnPacket;
-  /** What has come and is not yet a packet: `#pending[#start, #end)`. */
+  /** Bytes received that are not yet a packet: `#pending[#start, #end)`. */
   #pending: Buffer = NOTHING;
   #start = 0;
   #end = 0;
@@ -30,12 +30,12 @@ export class PacketReader {
     this.#onPacket = onPacket;
   }
 
-  /** Bytes held here: of an incomplete packet, or behind `hold()`. */
+  /** Bytes held here: of an incomplete packet, or because of `hold()`. */
   get heldBytes(): number {
     return this.#end - this.#start;
   }
 
-  /** Takes bytes and gives every packet that is now complete. After a fault it takes nothing more. */
+  /** Takes bytes and emits every packet that is now complete. After a fault, all further bytes are ignored. */
   push(chunk: Buffer): PacketFault | null {
     if (this.#fault !== null) return this.#fault;
     if (this.#held || this.#reading || this.heldBytes > 0) {
@@ -46,19 +46,19 @@ export class PacketReader {
     return this.#keep(chunk, used, chunk.length);
   }
 
-  /** Gives no packet until `release()`. May be called from inside the packet handler. */
+  /** Emits no packets until `release()`. May be called from inside the packet handler. */
   hold(): void {
     this.#held = true;
   }
 
-  /** Goes on with what has come meanwhile. */
+  /** Resumes with what was received in the meantime. */
   release(): PacketFault | null {
     this.#held = false;
     if (this.#reading || this.#fault !== null) return this.#fault;
     return this.#readPending();
   }
 
-  /** Forgets one to three zero bytes that are all that is held: no packet begins with one. */
+  /** Drops one to three zero bytes if nothing else is held: no packet begins with a zero. */
   forgetPadding(): void {
     if (this.#held || this.#reading || this.heldBytes >= PACKET_HEAD_BYTES) return;
     for (let at = this.#start; at < this.#end; at++) if (this.#pending[at] !== 0) return;
@@ -66,7 +66,7 @@ export class PacketReader {
   }
 
   #readPending(): PacketFault | null {
-    // Packets given out are views of this buffer, so its bytes are left alone and a new one is begun for the rest.
+    // Emitted packets are views of this buffer, so it is left alone, and the rest goes into a new one.
     const buffer = this.#pending;
     const start = this.#start;
     const end = this.#end;
@@ -75,7 +75,7 @@ export class PacketReader {
     this.#end = 0;
     const used = this.#read(buffer, start, end);
     if (used === start && this.#end === 0 && this.#fault === null) {
-      // Nothing was given out: the buffer is still ours to grow.
+      // Nothing was emitted: the buffer may still be appended to.
       this.#pending = buffer;
       this.#start = start;
       this.#end = end;
@@ -84,7 +84,7 @@ export class PacketReader {
     return this.#keep(buffer, used, end);
   }
 
-  /** Keeps what is no packet yet, in front of what the handler pushed meanwhile, and goes on with the latter. */
+  /** Keeps an incomplete packet, in front of what the handler pushed in the meantime, and continues with the latter. */
   #keep(bytes: Buffer, start: number, end: number): PacketFault | null {
     if (start === end && this.#end === 0) return this.#fault;
     const later = this.#pending.subarray(this.#start, this.#end);
@@ -98,7 +98,7 @@ export class PacketReader {
     return this.#held ? null : this.#readPending();
   }
 
-  /** Gives the complete packets of `bytes[start, end)` and returns where the first incomplete one begins. */
+  /** Emits the complete packets of `bytes[start, end)` and returns where the first incomplete one begins. */
   #read(bytes: Buffer, start: number, end: number): number {
     this.#reading = true;
     let at = start;
@@ -125,7 +125,7 @@ export class PacketReader {
   #append(chunk: Buffer): void {
     const size = this.heldBytes + chunk.length;
     if (this.#end + chunk.length > this.#pending.length) {
-      // Doubling keeps the cost of single bytes linear; the capacity stays within twice what has come.
+      // Doubling keeps the cost of single bytes linear; the capacity stays within twice the bytes received.
       const grown = Buffer.allocUnsafe(Math.max(size, 2 * this.heldBytes, 64));
       this.#pending.copy(grown, 0, this.#start, this.#end);
       this.#end = this.heldBytes;

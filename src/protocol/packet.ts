@@ -22,13 +22,13 @@ const FRAME_BINARY = 0x82;
 const FRAME_TEXT = 0x81;
 
 export const PACKET_HEAD_BYTES = 4;
-/** What three bytes of length can say. */
+/** What three bytes of length can express. */
 export const PACKET_BODY_BYTES_MAX = 0xffffff;
 
-/** One packet behind its WebSocket frame head. Never changed once made: it may be in many outboxes. */
+/** One packet with its WebSocket frame head in front. Never changed once made: it may be in many outboxes. */
 export type Encoded = Buffer;
 
-/** Where the packet begins in `encoded`: what a raw TCP client gets is everything from here. */
+/** Where the packet begins in `encoded`: a raw TCP client gets everything from here. */
 export function packetOffset(encoded: Encoded): number {
   const length = encoded[1]!;
   if (length < 126) return 2;
@@ -36,11 +36,11 @@ export function packetOffset(encoded: Encoded): number {
 }
 
 /**
- * Allocates a packet of `bodyBytes` and writes both heads. The caller fills the body, which begins
- * `bodyBytes` before the end.
+ * Allocates a packet of `bodyBytes` and writes both heads. The caller fills in the body, which begins `bodyBytes`
+ * before the end.
  *
- * @returns null when the body is longer than three bytes can say; the reference wraps to 0 instead. What a body
- * comes to is often known only here, so every encoder below hands this on, and none throws.
+ * @returns null if the body is longer than three bytes can express; Pomelo wraps to 0 instead. The length of a body is
+ * often known only here, so every encoder below returns null too, and none throws.
  */
 export function allocatePacket(type: PacketType, bodyBytes: number): Encoded | null {
   if (bodyBytes > PACKET_BODY_BYTES_MAX) return null;
@@ -54,7 +54,7 @@ export function allocatePacket(type: PacketType, bodyBytes: number): Encoded | n
   return encoded;
 }
 
-/** A whole WebSocket frame of `bytes`, of which the head is written. */
+/** A WebSocket frame for `bytes` of payload, with its head written. */
 function allocateFrame(firstByte: number, bytes: number): Encoded {
   const at = bytes < 126 ? 2 : bytes < 65_536 ? 4 : 10;
   const encoded = Buffer.allocUnsafe(at + bytes);
@@ -74,8 +74,8 @@ function allocateFrame(firstByte: number, bytes: number): Encoded {
 }
 
 /**
- * A WebSocket text frame, for the json dialect: there is no packet in it. null: it is longer than a packet may be,
- * which is the bound in every dialect.
+ * A WebSocket text frame, for the json dialect, which has no packets. null: longer than a packet may be, which is the
+ * bound in every dialect.
  */
 export function encodeText(text: string): Encoded | null {
   const bytes = Buffer.byteLength(text);
@@ -85,7 +85,7 @@ export function encodeText(text: string): Encoded | null {
   return encoded;
 }
 
-/** The same, of bytes between two texts: UTF-8 that is not looked at. */
+/** The same for bytes between two texts; the bytes must be UTF-8, which is not checked. */
 export function encodeTextAround(before: string, body: Uint8Array, after: string): Encoded | null {
   const beforeBytes = Buffer.byteLength(before);
   const bytes = beforeBytes + body.length + Buffer.byteLength(after);
@@ -98,7 +98,7 @@ export function encodeTextAround(before: string, body: Uint8Array, after: string
   return encoded;
 }
 
-/** A packet; null: the body is longer than three bytes can say. */
+/** A packet; null: the body is too long. */
 export function encodePacket(type: PacketType, body?: undefined): Encoded;
 export function encodePacket(type: PacketType, body: Uint8Array | undefined): Encoded | null;
 export function encodePacket(type: PacketType, body?: Uint8Array): Encoded | null {
@@ -107,20 +107,20 @@ export function encodePacket(type: PacketType, body?: Uint8Array): Encoded | nul
   return encoded;
 }
 
-/** A packet whose body is `value` as JSON; see `clientJson`. null: it is too long. */
+/** A packet whose body is `value` as JSON; see `clientJson`. null: too long. */
 export function encodeJsonPacket(type: PacketType, value: unknown): Encoded | null {
   return encodePacket(type, clientJsonBytes(value));
 }
 
 /**
- * JSON as every known client reads it: characters beyond the basic plane are escaped, because stock browser
- * clients read UTF-8 of at most three bytes. Otherwise what `JSON.stringify` gives.
+ * JSON that every known client can read: characters beyond the basic plane are escaped, because stock browser clients
+ * read UTF-8 of at most three bytes. Otherwise as `JSON.stringify` writes it.
  */
 export function clientJson(value: unknown): string {
   return clientJsonBytes(value).toString();
 }
 
-/** See `clientJson`. Lone halves of characters are escaped by `JSON.stringify` itself. */
+/** See `clientJson`. Unpaired surrogates are escaped by `JSON.stringify` itself. */
 export function clientJsonBytes(value: unknown): Buffer {
   return escapeAstral(Buffer.from(JSON.stringify(value)));
 }

@@ -4,12 +4,12 @@ import { createHash } from 'node:crypto';
 export class RouteDictionary {
   /** Route to code, in the order of the codes: what the handshake sends as `dict`. */
   readonly codes: Readonly<Record<string, number>>;
-  /** base64(md5(JSON of `codes`)), as Pomelo computes it, so that clients keep what they have. */
+  /** base64(md5(JSON of `codes`)), as Pomelo computes it, so that clients can keep a dictionary they have. */
   readonly version: string;
   readonly #routes = new Map<number, string>();
   readonly #codes = new Map<string, number>();
 
-  /** @throws {RangeError} on a code outside 1 to 65535 (0 is never valid) or one that stands for two routes. */
+  /** @throws {RangeError} A code is outside 1 to 65535 (0 is never valid), or stands for two routes. */
   constructor(codes: Readonly<Record<string, number>>) {
     for (const [route, code] of Object.entries(codes)) {
       if (!Number.isInteger(code) || code < 1 || code > 0xffff) {

@@ -2,26 +2,26 @@
 import { PacketType } from './packet.ts';
 import type { OnPacket, PacketFault } from './packet-reader.ts';
 
-/** A handshake is the only message with this key, and has no other before it. */
+/** Only a handshake has this key, and it is the first key there. */
 const HANDSHAKE = /^\s*\{\s*"handshake"\s*:/;
 const HANDSHAKE_BYTES = 64;
 
 export class TextReader {
   readonly #bytesMax: number;
   readonly #onPacket: OnPacket;
-  /** What came behind `hold()`. */
+  /** What came while held by `hold()`. */
   #kept: Buffer[] = [];
   #keptBytes = 0;
   #held = false;
   #reading = false;
 
-  /** @param bytesMax A longer message is a fault. */
+  /** @param bytesMax Bytes of a message; a longer one is a fault. */
   constructor(bytesMax: number, onPacket: OnPacket) {
     this.#bytesMax = bytesMax;
     this.#onPacket = onPacket;
   }
 
-  /** Bytes kept behind `hold()`; a message is never incomplete here. */
+  /** Bytes kept because of `hold()`; a message is never incomplete here. */
   get heldBytes(): number {
     return this.#keptBytes;
   }

@@ -1,6 +1,6 @@
 /**
- * Strings as Pomelo's clients write and read them. Stock browser clients encode every UTF-16 unit by itself
- * (CESU-8: six bytes for one character beyond the basic plane) and misread UTF-8 of four bytes; all others use UTF-8.
+ * Strings as Pomelo's clients write and read them. Stock browser clients encode each UTF-16 unit separately (CESU-8:
+ * six bytes for one character beyond the basic plane) and misread UTF-8 of four bytes; all others use UTF-8.
  */
 import { isAscii, isUtf8 } from 'node:buffer';
 
@@ -14,13 +14,13 @@ const UTF8_BYTES = 4;
 const CESU8_BYTES = 6;
 const ESCAPED_BYTES = 12;
 
-/** Bytes of a text that is first looked at for ASCII alone, which is cheaper to read. */
+/** Bytes up to which a text is first tried as ASCII, which is cheaper to read. */
 const SHORT_BYTES = 32;
 
 const HEX = Buffer.from('0123456789abcdef');
 const SURROGATE = /[\ud800-\udfff]/;
 
-/** The text in `bytes` from `start` to `end`: UTF-8 with CESU-8 pairs in it, U+FFFD for what is neither. */
+/** The text in `bytes` from `start` to `end`: UTF-8 that may contain CESU-8 pairs; U+FFFD for anything else. */
 export function textFromClient(bytes: Buffer, start = 0, end: number = bytes.length): string {
   if (end - start <= SHORT_BYTES) {
     let at = start;
@@ -28,24 +28,24 @@ export function textFromClient(bytes: Buffer, start = 0, end: number = bytes.len
     if (at === end) return bytes.toString('latin1', start, end);
   }
   const text = bytes.toString('utf8', start, end);
-  // A pair is no valid UTF-8, so only a text with U+FFFD can hold one.
+  // A pair is not valid UTF-8, so only a text with U+FFFD can contain one.
   if (!text.includes('\ufffd')) return text;
   return joinPairs(bytes.subarray(start, end)).toString('utf8');
 }
 
-/** A client's JSON as UTF-8: the same buffer when it is that already, else with CESU-8 pairs joined. */
+/** A client's JSON as UTF-8: the same buffer if it is that already, otherwise with CESU-8 pairs joined. */
 export function utf8FromClient(json: Buffer): Buffer {
   return isUtf8(json) ? json : joinPairs(json);
 }
 
 const BRACE = 0x7b;
 const BRACKET = 0x5b;
-/** White space that is looked over for where JSON begins. */
+/** White space that is skipped to find where JSON begins. */
 const SPACES_MAX = 16;
 
 /**
- * A body of a client, as a backend reads it: JSON in UTF-8, anything else the bytes that came. A JSON object or list is
- * told from other bytes, which may begin alike, by being one to its end. null: there is more than `bytesMax` to change.
+ * A client's body as a backend reads it: JSON in UTF-8, anything else unchanged. Other bytes may begin like a JSON
+ * object or list, so the whole body is checked to be one. null: more than `bytesMax` to convert.
  */
 export function bodyFromClient(body: Buffer, bytesMax: number): Buffer | null {
   if (!beginsAsJson(body) || isUtf8(body) || !isJson(body)) return body;
@@ -53,9 +53,9 @@ export function bodyFromClient(body: Buffer, bytesMax: number): Buffer | null {
 }
 
 /**
- * A body of a backend, as every client reads it: JSON without characters of four bytes and without white space at its
- * end (libpomelo2 takes that of Go's encoder for broken JSON), anything else as it is; see `bodyFromClient`. null:
- * there is more than `bytesMax` to escape.
+ * A backend's body as every client can read it: JSON without characters of four bytes and without trailing white space
+ * (libpomelo2 takes the newline of Go's encoder for broken JSON); anything else unchanged, see `bodyFromClient`. null:
+ * more than `bytesMax` to escape.
  */
 export function bodyForClient<T extends Uint8Array>(body: T, bytesMax: number): T | Buffer | null {
   if (!beginsAsJson(body)) return body;
@@ -66,7 +66,7 @@ export function bodyForClient<T extends Uint8Array>(body: T, bytesMax: number): 
   return body.length > bytesMax ? null : escapeAstral(trimmed);
 }
 
-/** An object or a list; other bodies are the application's own bytes. */
+/** True if it may be an object or a list; other bodies are the application's own bytes. */
 export function beginsAsJson(body: Uint8Array): boolean {
   let at = 0;
   while (isSpace(body[at]) && at < SPACES_MAX) at++;
@@ -83,7 +83,7 @@ function isSpace(byte: number | undefined): boolean {
   return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
 }
 
-/** Joins CESU-8 pairs; other bytes stay, valid or not. The same buffer when there is no pair. */
+/** Joins CESU-8 pairs; other bytes stay, valid or not. The same buffer if there is no pair. */
 function joinPairs(bytes: Buffer): Buffer {
   let joined: Buffer | null = null;
   let written = 0;
@@ -130,8 +130,8 @@ function writeAstral(into: Buffer, start: number, codePoint: number): number {
 }
 
 /**
- * JSON for any client: every character of four bytes as its two escapes, as `clientJson` writes them. The same
- * buffer when there is none. What is no UTF-8 stays as it is.
+ * JSON for any client: every character of four bytes as two escapes, as `clientJson` writes them. The same buffer if
+ * there is none. Invalid UTF-8 stays unchanged.
  */
 export function escapeAstral<T extends Uint8Array>(json: T): T | Buffer {
   if (isAscii(json)) return json;
@@ -144,7 +144,7 @@ export function escapeAstral<T extends Uint8Array>(json: T): T | Buffer {
   let written = 0;
   let copied = 0;
   for (let at = nextAstral(json, 0); at < json.length; at = nextAstral(json, copied)) {
-    // Often one follows the other.
+    // Often one immediately follows another.
     if (at > copied) escaped.set(json.subarray(copied, at), written);
     written += at - copied;
     const offset = codePointAt(json, at) - 0x10000;
@@ -156,7 +156,7 @@ export function escapeAstral<T extends Uint8Array>(json: T): T | Buffer {
   return escaped;
 }
 
-/** Where the next character of four bytes begins; the length when there is none. */
+/** Where the next character of four bytes begins; the length if there is none. */
 function nextAstral(bytes: Uint8Array, start: number): number {
   const { length } = bytes;
   for (let at = start; at < length; at++) {
@@ -165,7 +165,7 @@ function nextAstral(bytes: Uint8Array, start: number): number {
   return length;
 }
 
-/** The character of four bytes at `at`; 0 when there is none. */
+/** The character of four bytes at `at`; 0: there is none. */
 function codePointAt(bytes: Uint8Array, at: number): number {
   const b = bytes[at + 1]!;
   const c = bytes[at + 2]!;
@@ -186,7 +186,7 @@ function writeEscape(into: Buffer, start: number, unit: number): number {
   return start + 6;
 }
 
-/** `text` as stock browser clients write it: each UTF-16 unit by itself, also one that lacks its pair. */
+/** `text` as stock browser clients write it: each UTF-16 unit separately, unpaired ones too. */
 export function cesu8(text: string): Buffer {
   if (!SURROGATE.test(text)) return Buffer.from(text);
   const bytes = Buffer.allocUnsafe(text.length * 3);

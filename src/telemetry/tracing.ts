@@ -145,7 +145,7 @@ export class Tracing {
         exporter.export(spans, (result) => {
           if (result.code === 0) {
             exported.add(spans.length);
-            if (lost > 0) log.info({ collector, lost }, 'traces are sent again');
+            if (lost > 0) log.info({ collector, lost }, 'traces exported again');
             lost = 0;
             saidAt = Number.NEGATIVE_INFINITY;
           } else {
@@ -153,7 +153,10 @@ export class Tracing {
             lost += spans.length;
             if (clock.now() - saidAt >= SAY_AGAIN_MS) {
               saidAt = clock.now();
-              log.warn({ collector, lost, why: errorText(result.error) }, 'traces are not sent');
+              log.warn(
+                { collector, lost, why: errorText(result.error) },
+                'traces cannot be exported',
+              );
             }
           }
           done(result);

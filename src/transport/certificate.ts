@@ -124,14 +124,14 @@ export class Certificate {
       this.#onChanged(pem);
       this.#serve(pem);
       const expires = new Date(pem.expiresAt).toISOString();
-      this.#log.info({ key: this.#tls.name, expires }, 'certificate read again');
+      this.#log.info({ key: this.#tls.name, expires }, 'certificate reloaded');
     } catch (error) {
       this.#keepOld(faultText(this.#tls, error));
     }
   }
 
   #keepOld(fault: string): void {
-    this.#log.warn({ fault }, 'the new certificate is not used, the old one goes on');
+    this.#log.warn({ fault }, 'new certificate rejected; still serving the old one');
   }
 
   #serve({ expiresAt }: TlsPem): void {
@@ -140,7 +140,7 @@ export class Certificate {
     const expires = new Date(expiresAt).toISOString();
     this.#log.warn(
       { key: this.#tls.name, expires },
-      'the certificate has expired: clients that check it turn away',
+      'certificate expired; clients that verify it refuse to connect',
     );
   }
 }

@@ -29,7 +29,7 @@ export function refuseHttp(error: ParserError, socket: Duplex): HttpRefusal | nu
     answerHttp(socket, 431, `The head of a request may have ${HTTP_HEAD_BYTES_MAX} bytes.\n`);
     return { why: 'http_head_too_large', detail: `over ${HTTP_HEAD_BYTES_MAX} bytes` };
   }
-  answerHttp(socket, 400, 'This is not HTTP/1.1 as it should be.\n');
+  answerHttp(socket, 400, 'This is not a valid HTTP/1.1 request.\n');
   return { why: 'bad_http', detail: `${error.reason ?? error.message}${beginning(error)}` };
 }
 
@@ -51,8 +51,8 @@ function beginning({ rawPacket }: ParserError): string {
   if (rawPacket === undefined || rawPacket.length === 0) return '';
   const text = rawPacket.toString('latin1', 0, SHOWN_BYTES).replace(/[^ -~]/g, '.');
   if (text.startsWith('PROXY '))
-    return ': it begins with a PROXY header, which this port does not take';
+    return ': it begins with a PROXY header, which this port does not accept';
   if (text.startsWith('PRI * HTTP/2'))
-    return ': it is HTTP/2, and WebSocket is spoken over HTTP/1.1 here';
+    return ': it is HTTP/2, but this port speaks WebSocket over HTTP/1.1';
   return `, in a read that begins with: ${text}`;
 }

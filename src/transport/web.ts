@@ -61,7 +61,7 @@ export class Web {
         this.#events.onRefused(pending, refused.why, refused.detail);
     });
     this.#upgrader.onBadRequest = (what, socket, status) => {
-      answerHttp(socket, status, `This is no upgrade to WebSocket: ${what}.\n`);
+      answerHttp(socket, status, `This is not a WebSocket upgrade: ${what}.\n`);
       this.#events.onRefused(this.#connections.get(socket)!, 'bad_upgrade', what);
     };
   }

@@ -87,7 +87,7 @@ export class WebSocketConnection implements Connection {
   #onPing(data: Buffer): void {
     if (this.#closing) return;
     if (this.#pongsUnsent >= PONGS_UNSENT_MAX) {
-      const what = `over ${PONGS_UNSENT_MAX} pings at once, or none of the pongs was taken`;
+      const what = `over ${PONGS_UNSENT_MAX} pings at once, or no pong was read`;
       this.#handler!.onFault('ping_flood', new Error(what));
       return;
     }

@@ -293,14 +293,14 @@ describe('refused', () => {
       options,
       501,
       'UNSUPPORTED',
-      /not served by this .* are Push, /,
+      /not in this release, which serves Push, /,
     );
   });
 
   test.each([
     [{ origin: 'https://evil.example' }, /the header Origin is "https:\/\/evil.example"/],
     [{ origin: 'null' }, /the header Origin is "null"/],
-    [{ host: 'evil.example' }, /the header Host is "evil.example": ask by an address/],
+    [{ host: 'evil.example' }, /the header Host is "evil.example": use an address/],
     [{ host: 'evil.example', origin: 'http://evil.example' }, /the header Host/],
   ])('a page of another site: %j', async (headers, msg) => {
     const push = { target: { all: true }, route: 'onEvil' };

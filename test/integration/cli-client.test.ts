@@ -101,10 +101,7 @@ describe('pith client --request', () => {
     [['tls://a'], 'is not the URL of a server'],
     [['ws://a', '--insecure'], '--insecure goes with wss:// or tls://'],
     [['--ca', 'ca.pem'], '--ca goes with wss:// or tls://'],
-    [
-      ['wss://a', '--ca', '/no/such/file'],
-      '--ca /no/such/file cannot be read: there is no such file',
-    ],
+    [['wss://a', '--ca', '/no/such/file'], '--ca /no/such/file cannot be read: no such file'],
     [['--colour'], 'there is no option --colour'],
     [['--ca'], '--ca: FILE is missing after it'],
     [['--dta', '{}'], 'there is no option --dta; did you mean "--data"?'],

@@ -293,7 +293,7 @@ pomelo: { config_dir: game }
     });
     expect(await pith('check', '/nowhere/pith.yaml')).toEqual({
       code: 78,
-      output: '/nowhere/pith.yaml: cannot be read: there is no such file or folder\n',
+      output: '/nowhere/pith.yaml: cannot be read: no such file or folder\n',
     });
   });
 

@@ -298,7 +298,7 @@ describe('errors', () => {
     expect(await call(gateway, method)).toEqual({
       status: 'Unimplemented',
       text:
-        `UNSUPPORTED: ${method} is not served by this release; served are ` +
+        `UNSUPPORTED: ${method} is not in this release, which serves ` +
         'Push, Kick, Bind, Unbind, SetData, GetSession, GetInfo, ListSessions',
       answers: [],
     });

@@ -11,7 +11,7 @@ const MIB = 1024 * 1024;
 const TOLD = {
   code: 502,
   reason: 'BAD_REPLY',
-  msg: 'the backend answered with more than a packet holds',
+  msg: "the backend's answer does not fit into a packet",
 };
 
 /** Answers with so many bytes, or when it is told to. */

@@ -12,7 +12,7 @@ import { freePort } from '../support/process.ts';
 import { Authority } from '../support/tls.ts';
 import { eventually } from '../support/wait.ts';
 
-const AWAY = { code: 503, reason: 'BACKEND_AWAY', msg: 'the backend is away; try again' };
+const AWAY = { code: 503, reason: 'BACKEND_AWAY', msg: 'the backend is unavailable; try again' };
 const BAD = { code: 502, reason: 'BAD_REPLY' };
 
 /** What a client is answered, and the operator told, where `url` is the backend's. */
@@ -106,7 +106,7 @@ describe('TLS', () => {
   test('a file that is not there names its key', async () => {
     await expect(
       startHttpGateway('https://127.0.0.1:1', 'tls: { ca: /no/ca.pem }'),
-    ).rejects.toThrow(/backends\.web\.tls\.ca: \S+ cannot be read: there is no such file/);
+    ).rejects.toThrow(/backends\.web\.tls\.ca: \S+ cannot be read: no such file/);
   });
 });
 
@@ -206,7 +206,7 @@ describe('answers that are none', () => {
 
   test('more than a packet holds, said beforehand and not', async () => {
     await using stand = await httpStage();
-    const tooLong = { ...BAD, msg: 'the backend answered with more than a packet holds' };
+    const tooLong = { ...BAD, msg: "the backend's answer does not fit into a packet" };
     stand.backend.answering = (_asked, response) => {
       response.writeHead(200, { 'Content-Length': String(17 * 1024 * 1024) });
       response.write('{');

@@ -337,7 +337,7 @@ describe('the connection', () => {
       expect(await stand.client.answer(id)).toEqual({
         code: 502,
         reason: 'BAD_REPLY',
-        msg: 'the backend answered with more than a packet holds',
+        msg: "the backend's answer does not fit into a packet",
       });
       expect(await neighbour.answer(other)).toEqual({ n: 2 });
       expect(stand.backend.connections).toBe(1);

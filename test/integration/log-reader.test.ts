@@ -103,7 +103,7 @@ describe('a reader that', () => {
     expect(told).toMatchObject({
       level: 'warn',
       dropped,
-      msg: 'log lines were dropped: nobody read them in time',
+      msg: 'log lines dropped; stdout was not read in time',
     });
     one.child.kill('SIGTERM');
     expect(await one.exited).toEqual([0, null]);

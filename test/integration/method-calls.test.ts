@@ -239,7 +239,7 @@ describe('what cannot be', () => {
     ['null', 'null'],
     ['a bad number', '{"big":1.5}'],
     ['a name twice', '{"text":"a","text":"b"}'],
-    ['nested too deep', `${'{"text":'.repeat(200)}1${'}'.repeat(200)}`],
+    ['nested too deeply', `${'{"text":'.repeat(200)}1${'}'.repeat(200)}`],
   ])('a body that is %s is 400, and goes nowhere', async (_, body) => {
     await using pair = await MethodPair.start();
     await using client = await pair.join();

@@ -21,8 +21,8 @@ describe('a status is what it means', () => {
     [status.INTERNAL, 500, 'BACKEND_ERROR', 'the backend failed'],
     [status.DATA_LOSS, 500, 'BACKEND_ERROR', 'the backend failed'],
     [status.UNIMPLEMENTED, 501, 'UNSUPPORTED', 'the backend does not have this method'],
-    [status.UNAVAILABLE, 503, 'BACKEND_AWAY', 'the backend is away; try again'],
-    [status.CANCELLED, 503, 'BACKEND_AWAY', 'the backend is away; try again'],
+    [status.UNAVAILABLE, 503, 'BACKEND_AWAY', 'the backend is unavailable; try again'],
+    [status.CANCELLED, 503, 'BACKEND_AWAY', 'the backend is unavailable; try again'],
     [status.DEADLINE_EXCEEDED, 504, 'TIMEOUT', 'the backend did not answer in time'],
   ])('%i is %i %s, of unary methods and of streams', async (code, number, reason, msg) => {
     await using pair = await MethodPair.start((asked) => {

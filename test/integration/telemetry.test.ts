@@ -283,8 +283,13 @@ test('a collector that refuses is said once, and so is its return', async () => 
   await eventually(() => spans(gateway, 'exported') === 2, 'spans to arrive again');
   const told = gateway.log.filter(({ msg }) => /traces/.test(msg));
   expect(told).toMatchObject([
-    { level: 'warn', msg: 'traces are not sent', lost: 2, collector: new URL(collector.url).host },
-    { level: 'info', msg: 'traces are sent again', lost: 6 },
+    {
+      level: 'warn',
+      msg: 'traces cannot be exported',
+      lost: 2,
+      collector: new URL(collector.url).host,
+    },
+    { level: 'info', msg: 'traces exported again', lost: 6 },
   ]);
 });
 

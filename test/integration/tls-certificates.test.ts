@@ -117,7 +117,7 @@ describe('a new certificate', () => {
       () => gateway.log.find(({ level }) => level === 'warn'),
       'the warning',
     );
-    expect(warned).toMatchObject({ msg: 'the new certificate is not used, the old one goes on' });
+    expect(warned).toMatchObject({ msg: 'new certificate rejected; still serving the old one' });
     expect(warned['fault']).toContain(`listen[0].tls.key: ${folder.key} does not belong`);
     expect(await shown()).toBe('server');
 
@@ -128,7 +128,7 @@ describe('a new certificate', () => {
     await using after = await TestClient.connect(pipe.port, 'ws');
     expect(await after.request('echo.a')).toEqual({ code: 200 });
     expect(gateway.log).toContainEqual(
-      expect.objectContaining({ key: 'listen[0].tls', msg: 'certificate read again' }),
+      expect.objectContaining({ key: 'listen[0].tls', msg: 'certificate reloaded' }),
     );
   });
 
@@ -139,6 +139,6 @@ describe('a new certificate', () => {
     );
     await expect(
       startTlsGateway('wss', { cert: '/nowhere/tls.crt', key: folder.key }),
-    ).rejects.toThrow('listen[0].tls.cert: /nowhere/tls.crt cannot be read: there is no such file');
+    ).rejects.toThrow('listen[0].tls.cert: /nowhere/tls.crt cannot be read: no such file');
   });
 });

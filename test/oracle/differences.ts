@@ -37,7 +37,7 @@ const CUT_OFF = 'DATA "\\x04\\x01{"code":400,"reason":"BAD_ROUTE","msg":"the mes
 const NO_CODE = 'DATA "\\x04\\x01{"code":400,"reason":"BAD_ROUTE","msg":"no route has this code"}"';
 const BAD_ROUTE =
   'DATA "\\x04\\x01{"code":400,"reason":"BAD_ROUTE",' +
-  '"msg":"the route is not segments of A-Z a-z 0-9 _ - joined by dots"}"';
+  '"msg":"invalid route: expected segments of A-Z a-z 0-9 _ - joined by dots"}"';
 const GOT_1 = 'DATA "\\x04\\x01{"n":1}"';
 const GOT_2 = 'DATA "\\x04\\x02{"n":2}"';
 const ANSWER_2 = 'DATA "\\x04\\x02{"code":200}"';

@@ -1,16 +1,16 @@
 /**
- * serverProtos.json and clientProtos.json: the file's content becomes fields and messages, and the parsed form that
- * goes to clients in the handshake, exactly as Pomelo's own parser makes it: clients keep it by its version.
+ * serverProtos.json and clientProtos.json: the file's content becomes fields and messages, and the parsed form that goes
+ * to clients in the handshake. That form is exactly what Pomelo's parser makes, because clients cache it by its version.
  *
- * A key is `<option> <type> <name>` with the tag as its value, or `message <Name>` with an object of the same make.
+ * A key is `<option> <type> <name>` with the tag as its value, or `message <Name>` with an object of the same form.
  * [pomelo-protobuf 0.4.0, pinus-protobuf 1.7.4]
  */
 
-/** Messages within messages in a definition. */
+/** How deep messages may be nested in a definition. */
 const DEFINITION_DEPTH_MAX = 32;
-/** What a field's tag may be: 29 bits. */
+/** The largest tag of a field: 29 bits. */
 const TAG_MAX = 2 ** 29 - 1;
-/** The largest tag that Pomelo's own encoder can write: it shifts as a signed number of 32 bits. */
+/** The largest tag that Pomelo's own encoder can write: it shifts tags as signed 32-bit numbers. */
 const TAG_OF_POMELO_MAX = 2 ** 28 - 1;
 
 const OPTIONS = ['required', 'optional', 'repeated', 'map', 'obj'] as const;
@@ -27,10 +27,10 @@ const SCALARS = [
   'uInt64',
   'sInt64',
 ] as const;
-/** `bool` and those of 64 bits are Pinus's, as are the options `map` and `obj`. */
+/** `bool` and the 64-bit types are Pinus's, as are the options `map` and `obj`. */
 export type Scalar = (typeof SCALARS)[number];
 
-/** Pomelo keeps its own two keys among the fields, and the third would change the object itself. */
+/** Pomelo keeps the first two as keys of its own among the fields; the third would change the object's prototype. */
 const NAMES_REFUSED = ['__messages', '__tags', '__proto__'];
 
 export type FieldDefinition = {
@@ -42,13 +42,13 @@ export type FieldDefinition = {
 };
 
 export type MessageDefinition = {
-  /** The keys that lead to it. */
+  /** The keys of the file that lead to it. */
   readonly keys: readonly string[];
   readonly fields: readonly FieldDefinition[];
   readonly messages: ReadonlyMap<string, MessageDefinition>;
 };
 
-/** One thing that is wrong in a file of definitions. */
+/** One problem in a file of definitions. */
 export type ProtosProblem = {
   /** The keys that lead to it, as `onMove > message Pos > required uInt32 x`; empty for the whole file. */
   readonly path: string;
@@ -61,15 +61,15 @@ export type ProtosDefinition = {
   readonly routes: ReadonlyMap<string, MessageDefinition>;
   /** By name: the messages at the top of the file, which all others may use. */
   readonly messages: ReadonlyMap<string, MessageDefinition>;
-  /** What Pomelo's parser makes of the file, its keys in their order: sent to clients as JSON. */
+  /** What Pomelo's parser makes of the file, with its keys in order: sent to clients as JSON. */
   readonly parsed: object;
-  /** What cannot work. A field of these is left out of what is read and written. */
+  /** Errors. A field with one is neither read nor written. */
   readonly problems: readonly ProtosProblem[];
-  /** What Pomelo passes over without a word, and what not every client bears. */
+  /** What Pomelo silently ignores, and what not every client supports. */
   readonly warnings: readonly ProtosProblem[];
 };
 
-/** Reads the JSON value of one file. Never throws: what is wrong is in `problems`. */
+/** Reads the JSON value of one file. Never throws: errors are in `problems`. */
 export function parseProtos(definition: unknown): ProtosDefinition {
   const parser = new Parser();
   const routes = new Map<string, MessageDefinition>();
@@ -82,7 +82,7 @@ export function parseProtos(definition: unknown): ProtosDefinition {
     if (word === 'message' && name !== undefined && more === undefined) messages.set(name, message);
     else routes.set(key, message);
     if (key.includes(' ') && routes.has(key)) {
-      parser.warn([key], 'a route has no spaces: no client asks for this one');
+      parser.warn([key], 'a route has no spaces, so no client can ask for this one');
     }
   }
   parser.checkTypes([...routes.values()], messages);
@@ -94,7 +94,7 @@ export function isScalar(type: string): type is Scalar {
   return (SCALARS as readonly string[]).includes(type);
 }
 
-/** The message that `type` means in a field of `within`: Pomelo looks in that message and at the top, nowhere else. */
+/** The message that `type` names in a field of `within`: Pomelo only looks in that message and at the top level. */
 export function findMessage(
   type: string,
   within: MessageDefinition,
@@ -118,7 +118,7 @@ class Parser {
     this.warnings.push({ path: keys.join(' > '), message });
   }
 
-  /** The keys and values of an object; none of anything else. */
+  /** The keys and values of an object; for anything else none, and a problem. */
   entries(value: unknown, keys: Keys): [string, unknown][] {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
       this.refuse(keys, `expected an object, found ${describe(value)}`);
@@ -129,7 +129,8 @@ class Parser {
       return [];
     }
     return Object.entries(value).filter(([key]) => {
-      if (key === '__proto__') this.refuse([...keys, key], 'not a name that JavaScript can hold');
+      if (key === '__proto__')
+        this.refuse([...keys, key], 'not a name that a JavaScript object can have');
       return key !== '__proto__';
     });
   }
@@ -146,23 +147,23 @@ class Parser {
       const option = OPTIONS.find((one) => one === words[0]);
       if (words[0] === 'message') {
         if (words.length !== 2) {
-          this.warn(path, 'Pomelo passes over it; expected "message <Name>"');
+          this.warn(path, 'Pomelo ignores it; expected "message <Name>"');
           continue;
         }
         const name = words[1]!;
-        if (isScalar(name)) this.refuse(path, `${name} is a type of its own; name it otherwise`);
+        if (isScalar(name)) this.refuse(path, `${name} is a built-in type; choose another name`);
         const message = this.message(inner, path);
         messages.set(name, message);
         nested[name] = message.parsed;
       } else if (option === undefined || words.length !== 3) {
         const expected = `"<option> <type> <name>" with an option of ${OPTIONS.join(', ')}`;
-        this.warn(path, `Pomelo passes over it; expected ${expected}, or "message <Name>"`);
+        this.warn(path, `Pomelo ignores it; expected ${expected}, or "message <Name>"`);
       } else {
         const field = { key, option, type: words[1]!, name: words[2]!, tag: inner as number };
         this.#field(field, path, { fields, parsed, tags });
       }
     }
-    // Last, as Pomelo has it.
+    // Last, as in Pomelo.
     parsed['__messages'] = nested;
     parsed['__tags'] = tags;
     return { keys, fields: [...fields.values()], messages, parsed };
@@ -181,25 +182,28 @@ class Parser {
     const { fields, parsed, tags } = into;
     const tag = this.#tag(field.tag, path);
     if (NAMES_REFUSED.includes(name) || name === '') {
-      this.refuse(path, `${name === '' ? 'no name' : `${name} is no name`} for a field`);
+      this.refuse(path, `${name === '' ? 'an empty name' : name} cannot be a field's name`);
       return;
     }
     if (Object.hasOwn(tags, String(field.tag))) {
-      this.refuse(path, `tag ${tag} is that of ${tags[String(field.tag)]} already`);
+      this.refuse(path, `tag ${tag} is already used by ${tags[String(field.tag)]}`);
       return;
     }
-    if (fields.has(name)) this.refuse(path, `there is a field ${name} already`);
+    if (fields.has(name)) this.refuse(path, `there is already a field ${name}`);
     parsed[name] = { option, type, tag: field.tag };
     tags[String(field.tag)] = name;
     if (tag > 0 && !fields.has(name)) fields.set(name, { ...field, tag });
   }
 
-  /** The tag as a number; 0 for what is none. */
+  /** The tag as a number; 0: not a tag. */
   #tag(value: unknown, path: Keys): number {
     const isText = typeof value === 'string' && /^[1-9][0-9]{0,8}$/.test(value);
     const tag = isText ? Number(value) : value;
     if (typeof tag !== 'number' || !Number.isInteger(tag) || tag < 1 || tag > TAG_MAX) {
-      this.refuse(path, `${describe(value)} is no tag; expected a whole number, 1 to ${TAG_MAX}`);
+      this.refuse(
+        path,
+        `${describe(value)} is not a tag; expected a whole number, 1 to ${TAG_MAX}`,
+      );
       return 0;
     }
     if (isText)
@@ -210,7 +214,7 @@ class Parser {
     return tag;
   }
 
-  /** Of the fields of `messages`, and of all that they hold: what is only declared may be an entry of a map. */
+  /** Checks the fields of `messages`, and of all messages that they hold; a message that is only declared may be a map entry. */
   checkTypes(
     messages: readonly MessageDefinition[],
     top: ReadonlyMap<string, MessageDefinition>,
@@ -226,7 +230,7 @@ class Parser {
   }
 }
 
-/** The message that a field of `within` holds, in a map as its values. */
+/** The message that a field of `within` holds; for a map, the one of its values. */
 function heldMessage(
   { option, type }: FieldDefinition,
   within: MessageDefinition,
@@ -238,7 +242,7 @@ function heldMessage(
   return isScalar(value.type) ? undefined : findMessage(value.type, within, top);
 }
 
-/** Why a field of `within` cannot be read nor written; null if it can. */
+/** Why a field of `within` can be neither read nor written; null: it can. */
 export function whyNotUsable(
   field: FieldDefinition,
   within: MessageDefinition,
@@ -254,16 +258,16 @@ export function whyNotUsable(
   const isSingle = (part: FieldDefinition | undefined) =>
     part?.option === 'required' || part?.option === 'optional';
   if (!isSingle(key) || !isScalar(key!.type) || !isSingle(value)) {
-    return `message ${type} is no entry of a map; expected a field key of a simple type and a field value`;
+    return `message ${type} is not a map entry; expected a field key of a scalar type and a field value`;
   }
-  // The value's message is looked for where the map is, not where the entry is: so Pinus does.
+  // The value's message is resolved where the map is, not where the entry is, as in Pinus.
   if (isScalar(value!.type) || findMessage(value!.type, within, top) !== undefined) return null;
   return unknownType(value!.type);
 }
 
 function unknownType(type: string): string {
   const messages = 'a message declared in the same message or at the top of the file';
-  return `no type ${JSON.stringify(type)}; expected ${SCALARS.join(', ')}, or ${messages}`;
+  return `unknown type ${JSON.stringify(type)}; expected ${SCALARS.join(', ')}, or ${messages}`;
 }
 
 function describe(value: unknown): string {

@@ -1,12 +1,12 @@
-/** What could not be read or written, as a value: bytes of clients and bodies of backends are often wrong. */
+/** What could not be read or written, as a value: invalid bytes of clients and bodies of backends are common. */
 
-/** Characters of a map's key that a path shows; the rest of a longer one is cut off. */
+/** Characters of a map's key that a path shows; the rest is cut off. */
 const KEY_CHARACTERS_MAX = 64;
 
 export type ProtoFault = {
-  /** The field, as `path[2].x` or `items.sword`; empty where it is about the whole body. */
+  /** The field, as `path[2].x` or `items.sword`; empty: the whole body. */
   readonly path: string;
-  /** What is wrong, beginning in lower case and without the path. */
+  /** What is wrong, in lower case and without the path. */
   readonly message: string;
 };
 

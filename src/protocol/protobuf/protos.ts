@@ -1,4 +1,4 @@
-/** One file of pomelo-protobuf definitions at work: which routes it knows, their bodies both ways. */
+/** One file of pomelo-protobuf definitions, compiled: which routes it covers, and their bodies both ways. */
 import { createHash } from 'node:crypto';
 
 import { asBuffer, NOTHING } from '../../bytes.ts';
@@ -13,19 +13,19 @@ import { Writer, type Written } from './writer.ts';
 export type { ProtosProblem } from './definition.ts';
 export type { Decoded, WrittenBy } from './reader.ts';
 
-/** A body as JSON, and what wrote it. */
+/** A body as JSON, and which kind of client wrote it. */
 export type DecodedJson = { readonly json: Buffer; readonly writtenBy: WrittenBy };
 
-/** Shared by all: a body is read or written in one go. */
+/** Shared by all: a body is read or written synchronously. */
 const reader = new Reader();
 const writer = new Writer();
 
 export class Protos {
-  /** What the handshake sends, as Pomelo's parser makes it. */
+  /** What the handshake sends: the output of Pomelo's parser. */
   readonly parsed: object;
-  /** What cannot work. A field of these is left out of what is read and written. */
+  /** Errors. A field with one is neither read nor written. */
   readonly problems: readonly ProtosProblem[];
-  /** What Pomelo passes over without a word, and what not every client bears. */
+  /** What Pomelo silently ignores, and what not every client supports. */
   readonly warnings: readonly ProtosProblem[];
   readonly #types: ReadonlyMap<string, MessageType>;
 
@@ -36,7 +36,7 @@ export class Protos {
     this.#types = compile(definition);
   }
 
-  /** Of the JSON value of clientProtos.json or serverProtos.json; see `problems`. */
+  /** @param definition The JSON value of clientProtos.json or serverProtos.json; errors are in `problems`. */
   static of(definition: unknown): Protos {
     return new Protos(parseProtos(definition));
   }
@@ -45,13 +45,13 @@ export class Protos {
     return this.#types.has(route);
   }
 
-  /** The value of a body, which shares no memory with it. An unknown route is a fault. */
+  /** The decoded body, which shares no memory with it. An unknown route is a fault. */
   decode(route: string, body: Buffer): Decoded | Faulty {
     const type = this.#types.get(route);
     return type === undefined ? noProto(route) : reader.decode(type, body);
   }
 
-  /** The same as JSON; a fault, with its path, for what JSON cannot say: NaN and the infinities. */
+  /** The same as JSON. What JSON cannot represent, NaN and the infinities, is a fault with its path. */
   decodeJson(route: string, body: Buffer): DecodedJson | Faulty {
     const decoded = this.decode(route, body);
     if ('fault' in decoded) return decoded;
@@ -63,33 +63,33 @@ export class Protos {
     return { json: Buffer.from(JSON.stringify(value)), writtenBy };
   }
 
-  /** The body of a JSON object; see `encodeValue`. */
+  /** The body for a JSON object; see `encodeValue`. */
   encode(route: string, json: Uint8Array, strings: StringForm): Written | Faulty {
     const value = parseJson(json);
     if (value === undefined) return { fault: { path: '', message: 'not JSON' } };
     return this.encodeValue(route, value, strings);
   }
 
-  /** The body of a value as JSON.parse gives one; see `Writer.encode`. An unknown route is a fault. */
+  /** The body for a value from `JSON.parse`; see `Writer.encode`. An unknown route is a fault. */
   encodeValue(route: string, value: unknown, strings: StringForm): Written | Faulty {
     const type = this.#types.get(route);
     return type === undefined ? noProto(route) : writer.encode(type, value, strings);
   }
 
-  /** What there is of a JSON object in the route's message; see `Writer.encodeLoosely`. Empty for an unknown route. */
+  /** As much of a JSON object as fits the route's message; see `Writer.encodeLoosely`. Empty for an unknown route. */
   encodeLoosely(route: string, json: Uint8Array, strings: StringForm): Buffer {
     const type = this.#types.get(route);
     return type === undefined ? NOTHING : writer.encodeLoosely(type, parseJson(json), strings);
   }
 }
 
-/** Keeps each -0 in a value of `decode`; what cannot be kept is the fault. */
+/** Keeps each -0 in a value of `decode`; returns the fault for a number that JSON cannot hold. */
 function keepFloats(value: Record<string, unknown> | unknown[]): ProtoFault | null {
   for (const [key, inner] of Object.entries(value)) {
     const name = Array.isArray(value) ? `[${key}]` : key;
     if (typeof inner === 'number') {
       if (!Number.isFinite(inner))
-        return { path: name, message: `${inner}, which JSON cannot say` };
+        return { path: name, message: `${inner}, which JSON cannot represent` };
       if (Object.is(inner, -0)) (value as Record<string, unknown>)[key] = rawNumber('-0');
     } else if (typeof inner === 'object' && inner !== null) {
       const fault = keepFloats(inner as Record<string, unknown>);
@@ -99,7 +99,7 @@ function keepFloats(value: Record<string, unknown> | unknown[]): ProtoFault | nu
   return null;
 }
 
-/** undefined: it is no JSON. */
+/** undefined: not JSON. */
 function parseJson(json: Uint8Array): unknown {
   try {
     return parseExact(asBuffer(json).toString());
@@ -113,8 +113,8 @@ function noProto(route: string): Faulty {
 }
 
 /**
- * The version by which clients keep both parsed forms; that of a file that is not there is `{}`. base64 of the MD5
- * of their JSON, those of clients first. [pomelo 2.2.7 components/protobuf.js]
+ * The version by which clients cache both parsed forms; a missing file counts as `{}`. base64 of the MD5 of their JSON,
+ * clientProtos first. [pomelo 2.2.7 components/protobuf.js]
  */
 export function protosVersion(
   client: Pick<Protos, 'parsed'>,

@@ -1,7 +1,7 @@
 /**
- * Bodies of clients to plain values. Every length and count is checked against what is there before anything is
- * made of it, so the memory taken grows with the bytes that came. Wire types are passed over: stock browser clients
- * write them wrong.
+ * Decodes clients' bodies to plain values. Every length and count is checked against the bytes that are left before
+ * anything is allocated, so memory grows with the bytes that came. Wire types are ignored: stock browser clients write
+ * them wrong.
  */
 import { NOTHING } from '../../bytes.ts';
 import { textFromClient } from '../text.ts';
@@ -15,41 +15,41 @@ import {
   type ValueType,
 } from './schema.ts';
 
-/** Groups of seven bits in one number: 70 bits, of which 53 may be used. */
+/** Groups of seven bits in one number: 70 bits, of which 53 can be used. */
 const VARINT_BYTES_MAX = 10;
 /** A head is a tag of 29 bits and a wire type of three. */
 const HEAD_MAX = 0xffffffff;
 
 /**
- * What wrote a body: stock browser builds give varints the wire type 2 and write a character beyond the basic plane in
- * six bytes, all others give them 0 and take four.
+ * Which kind of client wrote a body: stock browser builds give varints wire type 2 and write a character beyond the
+ * basic plane in six bytes; all others use wire type 0 and four bytes.
  */
 export type WrittenBy = 'browser' | 'node' | 'unknown';
 
 export type Decoded = {
-  /** Only what came: a required field may be missing. A float may be NaN or infinite, which is null in JSON. */
+  /** Only the fields that came: a required one may be missing. A float may be NaN or infinite, which is null in JSON. */
   readonly value: Record<string, unknown>;
   readonly writtenBy: WrittenBy;
-  /** False: a float in it is NaN, infinite, or -0, which JSON.stringify would make something else of. */
+  /** False: a float in it is NaN, infinite or -0, which JSON.stringify would change. */
   readonly isPlain: boolean;
 };
 
-/** What was seen, as bits. */
+/** Signs of either kind that were seen, as bits. */
 const NODE = 1;
 const BROWSER = 2;
 const NEITHER = 4;
 
-/** By the bits. */
+/** By those bits. */
 const WRITTEN_BY: readonly WrittenBy[] = ['unknown', 'node', 'browser'];
 
 /** Half of a character beyond the basic plane. */
 const ASTRAL = /[\ud800-\udbff]/;
 
-/** Objects as quick as any, which inherit nothing: a field may be called `constructor` or `__proto__`. */
+/** As fast as ordinary objects, but without a prototype: a field may be called `constructor` or `__proto__`. */
 const Fields = function () {} as unknown as new () => Record<string, unknown>;
 Fields.prototype = Object.create(null);
 
-/** Reads a whole body. One is enough for all: it keeps nothing between bodies. */
+/** Reads a whole body. One instance can be shared: it keeps nothing between bodies. */
 export class Reader {
   #bytes: Buffer = NOTHING;
   #at = 0;
@@ -71,7 +71,7 @@ export class Reader {
     return { value, writtenBy: WRITTEN_BY[this.#seen] ?? 'unknown', isPlain: this.#isPlain };
   }
 
-  /** undefined, here and below: it went wrong, and `#why` says how. */
+  /** undefined, here and below: it failed, and `#why` says how. */
   #message(type: MessageType, end: number, depth: number): Record<string, unknown> | undefined {
     if (depth > NESTING_MAX) return this.#fail(`messages are nested deeper than ${NESTING_MAX}`);
     const into = new Fields();
@@ -182,7 +182,7 @@ export class Reader {
     const bytes = this.#bytes;
     let at = this.#at;
     let value = 0;
-    // Four groups fit a number of 32 bits with its sign.
+    // Four groups fit a signed 32-bit number.
     for (let shift = 0; shift < 28 && at < end; shift += 7) {
       const byte = bytes[at++]!;
       value |= (byte & 0x7f) << shift;
@@ -211,7 +211,7 @@ export class Reader {
     }
     const high = this.#highGroups(at, end);
     if (high === undefined) return undefined;
-    // Halved before it is put together: so 54 bits are read without loss.
+    // Halved before the parts are combined, so that 54 bits are read without loss.
     const half = high * 2 ** 27 + (low >>> 1);
     const value = (low & 1) === 0 ? half : -half - 1;
     if (Number.isSafeInteger(value)) return value;

@@ -1,4 +1,4 @@
-/** Definitions made ready for the hot path: every name looked up once, every tag encoded. */
+/** Definitions compiled for the hot path: every name resolved, every tag encoded. */
 import {
   type FieldDefinition,
   findMessage,
@@ -9,7 +9,7 @@ import {
   whyNotUsable,
 } from './definition.ts';
 
-/** Messages within messages in one body, both ways. More is refused. */
+/** How deep messages may be nested in a body, both ways. */
 export const NESTING_MAX = 32;
 
 /** How a value is laid out. */
@@ -28,21 +28,21 @@ export type Kind = (typeof Kind)[keyof typeof Kind];
 /** How many values a field has. */
 export const Shape = {
   ONE: 0,
-  /** A tag, a count, and values without tags of their own: simple types but strings. */
+  /** A tag, a count, and values without tags of their own: scalar types except strings. */
   PACKED: 1,
   /** A tag before each value. */
   LIST: 2,
-  /** A tag, a count, and keys and values in turn. */
+  /** A tag, a count, and alternating keys and values. */
   MAP: 3,
 } as const;
 export type Shape = (typeof Shape)[keyof typeof Shape];
 
-/** What a value is; of a map, its keys or its values. */
+/** The type of a value, or of a map's keys or values. */
 export type ValueType = {
   readonly kind: Kind;
-  /** Of a MESSAGE. */
+  /** For a MESSAGE. */
   readonly message: MessageType | null;
-  /** Bytes of the shortest value: what a count is checked against. */
+  /** Bytes of the shortest value, for checking counts. */
   readonly bytesMin: number;
 };
 
@@ -51,13 +51,13 @@ export type Field = {
   readonly isRequired: boolean;
   readonly shape: Shape;
   readonly value: ValueType;
-  /** Of a MAP. */
+  /** For a MAP. */
   readonly key: ValueType | null;
-  /** True for a MAP of Pinus's `map`, which is written when it is empty; all others are not. */
+  /** True for Pinus's `map`, which is written even if it is empty; no other field is. */
   readonly isWrittenEmpty: boolean;
   /** Tag and wire type as one number, at most 2^32 - 1. */
   readonly head: number;
-  /** The wire type says which build wrote it: 0 for Node's, 2 for browsers'. */
+  /** The wire type shows which build wrote it: 0 for Node's, 2 for browsers'. */
   readonly isVarint: boolean;
 };
 
@@ -82,7 +82,7 @@ const KINDS: Readonly<Record<Scalar, Kind>> = {
 /** By kind. */
 const WIRE_TYPES = [0, 0, 0, 5, 1, 2, 2];
 const BYTES_MIN = [1, 1, 1, 4, 8, 1, 1];
-/** By kind, of simple types: all but messages. */
+/** By kind: scalar types, which are all but messages. */
 const SCALAR_TYPES: readonly ValueType[] = BYTES_MIN.slice(0, Kind.MESSAGE).map(
   (bytesMin, kind) => ({
     kind: kind as Kind,
@@ -91,7 +91,7 @@ const SCALAR_TYPES: readonly ValueType[] = BYTES_MIN.slice(0, Kind.MESSAGE).map(
   }),
 );
 
-/** The messages of a definition, by route. A field with a problem is left out. */
+/** The messages of a definition, by route. Fields with a problem are omitted. */
 export function compile(definition: ProtosDefinition): Map<string, MessageType> {
   const compiler = new Compiler(definition.messages);
   const types = new Map<string, MessageType>();
@@ -102,7 +102,7 @@ export function compile(definition: ProtosDefinition): Map<string, MessageType> 
 
 class Compiler {
   readonly #top: ReadonlyMap<string, MessageDefinition>;
-  /** Each message once: they may hold themselves. */
+  /** Each message once: messages may be recursive. */
   readonly #types = new Map<MessageDefinition, MessageType>();
 
   constructor(top: ReadonlyMap<string, MessageDefinition>) {
@@ -120,7 +120,7 @@ class Compiler {
   }
 
   fill(): void {
-    // What is found on the way comes at the end of the map, and so gets its turn.
+    // Messages found on the way are appended to the map, so the loop reaches them too.
     for (const [definition, type] of this.#types) {
       for (const field of definition.fields) {
         if (whyNotUsable(field, definition, this.#top) !== null) continue;

@@ -1,6 +1,6 @@
 /**
- * Plain values to bodies for clients, byte for byte as Pomelo writes them: fields in the order of the message's own
- * keys, whole numbers by parseInt, wire types as Node's build has them.
+ * Encodes plain values as bodies for clients, byte for byte as Pomelo does: fields in the order of the value's keys,
+ * whole numbers by parseInt, wire types as in Node's build.
  */
 import { NOTHING } from '../../bytes.ts';
 import { doubleOf, isRawNumber, type RawNumber } from '../exact-json.ts';
@@ -15,26 +15,26 @@ import {
   type ValueType,
 } from './schema.ts';
 
-/** Bytes of one encoded body: what a packet can hold. */
+/** Bytes of one encoded body: what fits into a packet. */
 export const ENCODED_BYTES_MAX = 0xffffff;
-/** Bytes of working memory that are kept between bodies; more is given back. */
+/** Bytes of working memory that are kept between bodies; more is released. */
 const SCRATCH_BYTES = 65_536;
-/** Of a number below 1e21 doubled, which parseInt gives at most. */
+/** For numbers below 2e21: parseInt gives at most 1e21, which zigzag doubles. */
 const VARINT_BYTES_MAX = 11;
-/** A negative number from here down is doubled with loss, so that no client would read what was meant. */
+/** Below this, doubling a negative number loses bits, so no client would read the right value. */
 const SIGNED_MIN = -(2 ** 52);
-/** Characters of a string that are first tried one by one as ASCII. */
+/** Characters up to which a string is first tried one by one as ASCII. */
 const SHORT_CHARACTERS = 24;
 
-/** Characters of a number that are shown. */
+/** Characters of a number that an error shows. */
 const NUMBER_SHOWN_MAX = 64;
 
 const SURROGATE = /[\ud800-\udfff]/;
 
-/** A body of its own memory; empty where no field is set. */
+/** A body in its own memory; empty if no field is set. */
 export type Written = { readonly bytes: Buffer };
 
-/** Writes whole bodies, one after the other. Its memory is used again, each result is a buffer of its own. */
+/** Writes whole bodies, one after the other. It reuses its memory; each result is a buffer of its own. */
 export class Writer {
   #bytes = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
   #at = 0;
@@ -45,7 +45,7 @@ export class Writer {
   #why = '';
   #path = '';
 
-  /** `null` is as if the field were not there. */
+  /** A field that is `null` counts as absent. */
   encode(type: MessageType, value: unknown, strings: StringForm): Written | Faulty {
     this.#begin(strings);
     const isWritten = this.#message(type, value, 0);
@@ -57,8 +57,8 @@ export class Writer {
   }
 
   /**
-   * For bodies that were not made for this message, as errors of ours: what cannot be written is left out. An empty
-   * buffer when a required field is missing, as in Pomelo.
+   * For bodies that were not made for this message, such as the gateway's errors: fields that cannot be written are
+   * omitted. An empty buffer if a required field is missing, as in Pomelo.
    */
   encodeLoosely(type: MessageType, value: unknown, strings: StringForm): Buffer {
     if (!isObject(value)) return NOTHING;
@@ -96,7 +96,7 @@ export class Writer {
     if (this.#bytes.length > SCRATCH_BYTES) this.#bytes = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
   }
 
-  /** False, here and below: it went wrong, and `#why` says how. */
+  /** False, here and below: it failed, and `#why` says how. */
   #message(type: MessageType, value: unknown, depth: number): boolean {
     if (depth > NESTING_MAX) return this.#fail(`messages are nested deeper than ${NESTING_MAX}`);
     if (!isObject(value)) return this.#fail(`${describe(value)} for a message; expected an object`);
@@ -113,7 +113,7 @@ export class Writer {
     for (const [name, field] of type.byName) {
       if (!field.isRequired) continue;
       if (Object.hasOwn(value, name) && (value[name] ?? null) !== null) continue;
-      this.#fail('required, and it is not there');
+      this.#fail('required but missing');
       return this.#failAt(name);
     }
     return true;
@@ -152,7 +152,8 @@ export class Writer {
 
   #key(type: ValueType, key: string): boolean {
     if (type.kind !== Kind.BOOL) return this.#value(type, key, 0);
-    if (key !== 'true' && key !== 'false') return this.#fail('no true or false for a key');
+    if (key !== 'true' && key !== 'false')
+      return this.#fail('a key that is neither true nor false');
     return this.#varint(key === 'true' ? 1 : 0);
   }
 
@@ -162,7 +163,7 @@ export class Writer {
       case Kind.UNSIGNED: {
         const number = wholeNumber(value);
         if (number >= 0) return this.#varint(number);
-        return this.#fail(`${describe(value)} for a number without a sign`);
+        return this.#fail(`${describe(value)} for an unsigned number`);
       }
       case Kind.SIGNED: {
         const number = wholeNumber(value);
@@ -187,20 +188,20 @@ export class Writer {
     }
   }
 
-  /** A number that JavaScript would read as another one: a whole number is kept, or refused. */
+  /** A number that JavaScript might change when reading it: a whole number is kept exact, or rejected. */
   #raw(type: ValueType, { rawJSON }: RawNumber, depth: number): boolean {
     const number = Number(rawJSON);
     const isFloat = type.kind === Kind.FLOAT || type.kind === Kind.DOUBLE;
     const isLost = isFloat ? !Number.isFinite(number) : doubleOf(rawJSON) === null;
     if (!isLost) return this.#value(type, number, depth);
-    return this.#fail(`${rawJSON.slice(0, NUMBER_SHOWN_MAX)} is more than a client reads`);
+    return this.#fail(`${rawJSON.slice(0, NUMBER_SHOWN_MAX)} is more than a client can read`);
   }
 
   #float(kind: Kind, value: unknown): boolean {
     const number = typeof value === 'object' ? NaN : Number(value);
     if (Number.isNaN(number)) return this.#fail(`${describe(value)} for a number`);
     if (kind === Kind.FLOAT && Number.isFinite(number) && !Number.isFinite(Math.fround(number)))
-      return this.#fail(`${number} is more than a float holds`);
+      return this.#fail(`${number} does not fit into a float`);
     if (!this.#reserve(8)) return false;
     const at = this.#at;
     this.#at =
@@ -225,7 +226,7 @@ export class Writer {
     return true;
   }
 
-  /** Cheaper than a call of the native encoder. False where there is more than ASCII; then nothing is written. */
+  /** Cheaper than calling the native encoder. False if there is more than ASCII; then nothing is written. */
   #shortAscii(text: string): boolean {
     const bytes = this.#bytes;
     let at = this.#at;
@@ -239,7 +240,7 @@ export class Writer {
     return true;
   }
 
-  /** One byte is left for the length, which nearly always does; else what was written moves on. */
+  /** Leaves one byte for the length, which is nearly always enough; otherwise the message is moved. */
   #nested(type: MessageType, value: unknown, depth: number): boolean {
     if (!this.#reserve(VARINT_BYTES_MAX)) return false;
     const start = ++this.#at;
@@ -282,7 +283,7 @@ export class Writer {
     const needed = this.#at + count;
     if (needed <= this.#bytes.length) return true;
     if (needed > ENCODED_BYTES_MAX) {
-      return this.#fail(`the whole is longer than ${ENCODED_BYTES_MAX} bytes`);
+      return this.#fail(`the body is longer than ${ENCODED_BYTES_MAX} bytes`);
     }
     const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.#bytes.length * 2));
     this.#bytes.copy(grown, 0, 0, this.#at);
@@ -301,7 +302,7 @@ export class Writer {
   }
 }
 
-/** As parseInt reads it: 3.9 is 3, '12abc' is 12, 1e21 is 1. NaN for what is none. */
+/** As parseInt reads it: 3.9 is 3, '12abc' is 12, 1e21 is 1. NaN: not a number. */
 function wholeNumber(value: unknown): number {
   if (typeof value === 'number') {
     return Number.isSafeInteger(value) ? value : Number.parseInt(String(value));

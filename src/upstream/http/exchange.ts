@@ -183,6 +183,6 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   #tooLong(): Trouble {
     const why = `${this.#where.url} answered with more than the ${this.#limits.answerBytesMax} bytes that a packet holds`;
-    return badReply('too-long', why, 'the backend answered with more than a packet holds');
+    return badReply('too-long', why, "the backend's answer does not fit into a packet");
   }
 }

@@ -52,7 +52,7 @@ export const IPC_SKIP_BYTES_MAX = 64 * 1024 * 1024;
 export const IPC_BAD_LINES_MAX = 16;
 /** Numbers fit in the 32 bits with sign that some languages read whole numbers into. */
 export const SEQ_ID_MAX = 0x7fff_ffff;
-const TOO_LONG = 'the backend answered with more than a packet holds';
+const TOO_LONG = "the backend's answer does not fit into a packet";
 const WRONG_NUMBER = 'the backend answered with a seq_id that is no number';
 const TOO_DEEP = `the handshake is nested deeper than ${JSON_DEPTH_MAX}`;
 

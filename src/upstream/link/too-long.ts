@@ -5,7 +5,7 @@ import { type Failure, failure } from '../../errors.ts';
 import { PACKET_BODY_BYTES_MAX } from '../../protocol/packet.ts';
 import type { Reply } from '../../contract/commands.ts';
 
-const TOLD = 'the backend answered with more than a packet holds';
+const TOLD = "the backend's answer does not fit into a packet";
 
 /** What the client gets instead. */
 export const answerTooLong = (): Failure => failure('BAD_REPLY', TOLD);

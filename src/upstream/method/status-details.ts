@@ -61,7 +61,7 @@ export function failureOfMethod(ended: Ended): Failure {
     ended.code === status.RESOURCE_EXHAUSTED &&
     ended.details.startsWith('Received message larger')
   )
-    return failure('BAD_REPLY', 'the backend answered with more than a packet holds');
+    return failure('BAD_REPLY', "the backend's answer does not fit into a packet");
   const spoken = SPOKEN.get(ended.code);
   const standard = failure(
     BEFALLEN.get(ended.code) ?? 'BACKEND_ERROR',

@@ -280,7 +280,7 @@ describe('a ConnectResponse', () => {
     ['a duration in another unit', '{"accept":{"expires_in":"1h"}}', 'expires_in is not'],
     ['a duration that is a number', '{"accept":{"expiresIn":5}}', 'expires_in is not'],
     ['fields that are no strings', '{"error":{"fields":{"a":1}}}', 'fields.a is not'],
-    ['nested too deep', `{"accept":{"user":{"a":${'['.repeat(70)}${']'.repeat(70)}}}}`, 'nested'],
+    ['nested too deeply', `{"accept":{"user":{"a":${'['.repeat(70)}${']'.repeat(70)}}}}`, 'nested'],
   ])('that cannot be read says what is wrong: %s', ([, payload, words]) => {
     const outcome = readConnectResponse(Buffer.from(payload!));
     expect(outcome).toMatchObject({ code: 502, reason: 'BAD_REPLY' });

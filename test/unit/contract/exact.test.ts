@@ -58,7 +58,7 @@ describe('what JSON cannot say of a Struct', () => {
   test.each([Number.NaN, Infinity, -Infinity])('%s fails the answer, with its path', (number) => {
     const inner = message(5, struct('b', value(number)));
     const body = message(2, message(5, struct('a', inner)));
-    const words = `json.a.b is ${number}, which JSON cannot say`;
+    const words = `json.a.b is ${number}, which JSON cannot represent`;
     expect(() => decodeBody(new WireReader(body), MAX)).toThrow(words);
     expect(decodeReply(new WireReader(message(1, body)), MAX)).toMatchObject({
       failure: { code: 502, message: `the answer: ${words}` },
@@ -68,11 +68,11 @@ describe('what JSON cannot say of a Struct', () => {
   test('fails the push and the patch that hold it, and nothing beside them', () => {
     const push = message(3, message(2, value(Number.NaN)));
     expect(decodePush(new WireReader(push), MAX)).toMatchObject({
-      fault: 'push.body.json is NaN, which JSON cannot say',
+      fault: 'push.body.json is NaN, which JSON cannot represent',
     });
     const patch = message(2, struct('hp', value(Infinity)));
     expect(decodePatch(new WireReader(patch), MAX)).toEqual({
-      fault: 'set.hp is Infinity, which JSON cannot say',
+      fault: 'set.hp is Infinity, which JSON cannot represent',
     });
   });
 

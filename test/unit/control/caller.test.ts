@@ -25,9 +25,7 @@ describe('Host', () => {
     ],
     ...['localhost:7071/x', ' localhost', '[]'],
   ])('%j is refused', (host) => {
-    expect(refusedCaller({ host })).toMatch(
-      /^the header Host is ".*": ask by an address or localh/,
-    );
+    expect(refusedCaller({ host })).toMatch(/^the header Host is ".*": use an address or localh/);
   });
 
   test('none is refused', () => {

@@ -114,11 +114,11 @@ describe('what the protos know', () => {
   });
 
   test.each([
-    ['{"u":9007199254740993}', 'u: 9007199254740993 is more than a client reads'],
-    ['{"s":-1234567890123456789}', 's: -1234567890123456789 is more than a client reads'],
-    ['{"d":1e400}', 'd: 1e400 is more than a client reads'],
-    ['{"f":1e39}', 'f: 1e+39 is more than a float holds'],
-    ['{"in":{"x":[1,1e999]}}', 'in.x[1]: 1e999 is more than a client reads'],
+    ['{"u":9007199254740993}', 'u: 9007199254740993 is more than a client can read'],
+    ['{"s":-1234567890123456789}', 's: -1234567890123456789 is more than a client can read'],
+    ['{"d":1e400}', 'd: 1e400 is more than a client can read'],
+    ['{"f":1e39}', 'f: 1e+39 does not fit into a float'],
+    ['{"in":{"x":[1,1e999]}}', 'in.x[1]: 1e999 is more than a client can read'],
     [`{"list":[${Array(9_000).fill('1').join(',')}]}`, 'limits.convert allows 65536'],
   ])('%.40s is refused with its path', (json, words) => {
     expect(answered(pomelo, 'known', Buffer.from(json))).toContain(words);
@@ -141,9 +141,9 @@ describe('what the protos know', () => {
   });
 
   test.each([
-    ['21000000000000f07f', 'd: Infinity, which JSON cannot say'],
-    ['1d0000c07f', 'f: NaN, which JSON cannot say'],
-    ['32120a02000000000000f03f000000000000f0ff', 'in.x[1]: -Infinity, which JSON cannot say'],
+    ['21000000000000f07f', 'd: Infinity, which JSON cannot represent'],
+    ['1d0000c07f', 'f: NaN, which JSON cannot represent'],
+    ['32120a02000000000000f03f000000000000f0ff', 'in.x[1]: -Infinity, which JSON cannot represent'],
   ])('%s is refused: %s', (hex, words) => {
     expect(read(pomelo, 'known', Buffer.from(hex, 'hex'))).toBe(words);
   });

@@ -94,12 +94,12 @@ describe('a message type', () => {
 
 const TYPES = 'uInt32, int32, sInt32, float, double, string, bool, uInt64, sInt64';
 const noType = (name: string) =>
-  `no type "${name}"; expected ${TYPES}, or a message declared in the same message or at the top of the file`;
-const noTag = (value: string) => `${value} is no tag; expected a whole number, 1 to 536870911`;
+  `unknown type "${name}"; expected ${TYPES}, or a message declared in the same message or at the top of the file`;
+const noTag = (value: string) => `${value} is not a tag; expected a whole number, 1 to 536870911`;
 const noEntry = (name: string) =>
-  `message ${name} is no entry of a map; expected a field key of a simple type and a field value`;
+  `message ${name} is not a map entry; expected a field key of a scalar type and a field value`;
 const passedOver =
-  'Pomelo passes over it; expected "<option> <type> <name>" with an option of required, optional, repeated, map, obj, or "message <Name>"';
+  'Pomelo ignores it; expected "<option> <type> <name>" with an option of required, optional, repeated, map, obj, or "message <Name>"';
 
 describe('a mistake', () => {
   test.each<[string, unknown, string, string]>([
@@ -146,26 +146,31 @@ describe('a mistake', () => {
       'a tag twice',
       { r: { 'optional bool a': 1, 'optional bool b': 1 } },
       'r > optional bool b',
-      'tag 1 is that of a already',
+      'tag 1 is already used by a',
     ],
     [
       'a name twice',
       { r: { 'optional bool a': 1, 'required bool a': 2 } },
       'r > required bool a',
-      'there is a field a already',
+      'there is already a field a',
     ],
-    ['no name', { r: { 'optional bool ': 1 } }, 'r > optional bool ', 'no name for a field'],
+    [
+      'no name',
+      { r: { 'optional bool ': 1 } },
+      'r > optional bool ',
+      "an empty name cannot be a field's name",
+    ],
     [
       'a name of Pomelo',
       { r: { 'optional bool __tags': 1 } },
       'r > optional bool __tags',
-      '__tags is no name for a field',
+      "__tags cannot be a field's name",
     ],
     [
       'a message called as a type',
       { r: { 'message string': {} } },
       'r > message string',
-      'string is a type of its own; name it otherwise',
+      'string is a built-in type; choose another name',
     ],
     ['a map of no message', { r: { 'map string a': 1 } }, 'r > map string a', noType('string')],
     [
@@ -210,7 +215,7 @@ describe('a mistake', () => {
       '{"__proto__":{"optional bool a":1},"r":{"__proto__":1}}',
     );
     const { problems, parsed } = Protos.of(definition);
-    const message = 'not a name that JavaScript can hold';
+    const message = 'not a name that a JavaScript object can have';
     expect(problems).toEqual([
       { path: '__proto__', message },
       { path: 'r > __proto__', message },
@@ -256,13 +261,13 @@ describe('a warning', () => {
       'a message without a name',
       { r: { message: {} } },
       'r > message',
-      'Pomelo passes over it; expected "message <Name>"',
+      'Pomelo ignores it; expected "message <Name>"',
     ],
     [
       'a route that is none',
       { 'message A B': {} },
       'message A B',
-      'a route has no spaces: no client asks for this one',
+      'a route has no spaces, so no client can ask for this one',
     ],
     [
       'a tag in quotes',

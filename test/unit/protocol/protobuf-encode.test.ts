@@ -136,9 +136,9 @@ describe('a fault', () => {
     ['nothing', null, '', 'null for a message; expected an object'],
     ['a list', [], '', 'an array for a message; expected an object'],
     ['text', 'x', '', 'a string for a message; expected an object'],
-    ['a negative number', { u: -1 }, 'u', '-1 for a number without a sign'],
-    ['no number', { u: 'abc' }, 'u', 'a string for a number without a sign'],
-    ['an object for a number', { u: {} }, 'u', 'an object for a number without a sign'],
+    ['a negative number', { u: -1 }, 'u', '-1 for an unsigned number'],
+    ['no number', { u: 'abc' }, 'u', 'a string for an unsigned number'],
+    ['an object for a number', { u: {} }, 'u', 'an object for an unsigned number'],
     ['a list for a number', { i: [5] }, 'i', 'an array for a whole number'],
     ['truth for a whole number', { i: true }, 'i', 'true for a whole number'],
     ['infinity for a whole number', { i: Infinity }, 'i', 'Infinity for a whole number'],
@@ -164,13 +164,13 @@ describe('a fault', () => {
       'ps[1]',
       'null for a message; expected an object',
     ],
-    ['nothing among numbers', { us: [1, null] }, 'us[1]', 'null for a number without a sign'],
-    ['what is required', { p: { y: 1 } }, 'p.x', 'required, and it is not there'],
+    ['nothing among numbers', { us: [1, null] }, 'us[1]', 'null for an unsigned number'],
+    ['what is required', { p: { y: 1 } }, 'p.x', 'required but missing'],
     [
       'null for what is required',
       { ps: [{ x: 1 }, { x: null }] },
       'ps[1].x',
-      'required, and it is not there',
+      'required but missing',
     ],
     ['a list for a map', { named: [] }, 'named', 'an array for a map; expected an object'],
     ['a value in a map', { named: { a: { x: 'z' } } }, 'named.a.x', 'a string for a whole number'],
@@ -178,13 +178,13 @@ describe('a fault', () => {
       'a key that is no number',
       { counted: { k: 1 } },
       'counted.k',
-      'a string for a number without a sign',
+      'a string for an unsigned number',
     ],
     [
       'a key that is no truth',
       { flagged: { yes: true } },
       'flagged.yes',
-      'no true or false for a key',
+      'a key that is neither true nor false',
     ],
   ])('for %s', (_what, value, path, message) => {
     expect(encode(value)).toEqual({ path, message });
@@ -193,7 +193,7 @@ describe('a fault', () => {
   test('for what is required and only inherited', () => {
     expect(encode({ a: 1 }, 'utf8', 'strict')).toEqual({
       path: 'toString',
-      message: 'required, and it is not there',
+      message: 'required but missing',
     });
     expect(encode({ a: 1, toString: 'x' }, 'utf8', 'strict')).toBe('0801120178');
   });
@@ -203,7 +203,7 @@ describe('a fault', () => {
     expect((ALL.encodeValue('r', { s: fits }, 'utf8') as { bytes: Buffer }).bytes).toHaveLength(
       fits.length + 5,
     );
-    const message = 'the whole is longer than 16777215 bytes';
+    const message = 'the body is longer than 16777215 bytes';
     expect(encode({ s: `${fits}${'a'.repeat(100)}` })).toEqual({ path: 's', message });
     expect(encode({ ss: Array.from({ length: 20 }, () => 'a'.repeat(1_000_000)) })).toEqual({
       path: 'ss[16]',

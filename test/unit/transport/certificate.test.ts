@@ -59,7 +59,7 @@ describe('a certificate', () => {
       expect.objectContaining({
         level: 'info',
         key: 'listen[0].tls',
-        msg: 'certificate read again',
+        msg: 'certificate reloaded',
       }),
     ]);
     certificate.stop();
@@ -88,7 +88,7 @@ describe('a certificate', () => {
     expect(lines).toEqual([
       expect.objectContaining({
         level: 'warn',
-        msg: 'the new certificate is not used, the old one goes on',
+        msg: 'new certificate rejected; still serving the old one',
         fault: expect.stringMatching(
           `^listen\\[0\\]\\.tls\\.key: ${folder.key} does not belong to the first certificate in ${folder.cert}`,
         ) as string,
@@ -108,9 +108,7 @@ describe('a certificate', () => {
     looks(5);
     expect(served).toEqual([]);
     expect(lines.map(({ fault }) => fault)).toEqual([
-      expect.stringContaining(
-        `listen[0].tls.key: ${folder.key} cannot be read: there is no such file`,
-      ),
+      expect.stringContaining(`listen[0].tls.key: ${folder.key} cannot be read: no such file`),
     ]);
     certificate.stop();
   });

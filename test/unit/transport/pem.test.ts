@@ -82,25 +82,15 @@ test('an RSA key that is in the older format', () => {
 });
 
 test.each<[string, Partial<TlsFiles>, key: string, message: string]>([
-  [
-    'no such file',
-    { cert: '/none' },
-    'cert',
-    '/none cannot be read: there is no such file or folder',
-  ],
-  ['no such key', { key: '/none' }, 'key', '/none cannot be read: there is no such file or folder'],
+  ['no such file', { cert: '/none' }, 'cert', '/none cannot be read: no such file or folder'],
+  ['no such key', { key: '/none' }, 'key', '/none cannot be read: no such file or folder'],
   [
     'authorities in an empty file',
     { ca: '/empty' },
     'ca',
     '/empty has no certificate; expected PEM, "-----BEGIN CERTIFICATE-----"',
   ],
-  [
-    'no such authorities',
-    { ca: '/none' },
-    'ca',
-    '/none cannot be read: there is no such file or folder',
-  ],
+  ['no such authorities', { ca: '/none' }, 'ca', '/none cannot be read: no such file or folder'],
   [
     'an empty file',
     { cert: '/empty' },

@@ -110,7 +110,7 @@ export const knownOfProtobuf: readonly Known[] = [
     reference: () => readByPinus('float', pinus.encode('float', { v: 1e39 })!),
     gives: Infinity,
     ours: () => written('float', { v: 1e39 }),
-    oursGives: '1e+39 is more than a float holds',
+    oursGives: '1e+39 does not fit into a float',
   },
   {
     what: 'numbers below -2^52, read',
