@@ -14,6 +14,7 @@ import type { Log } from '../telemetry/log.ts';
 import type { LogThrottle } from '../telemetry/log-throttle.ts';
 import { Timeout, type TimerWheel } from '../timer-wheel.ts';
 import type { Upstream } from '../upstream/upstream.ts';
+import { isObject } from '../protocol/exact-json.ts';
 
 /** Share of the time for which an answer holds after which the backend is asked again. */
 const REFRESH_AT = 0.8;
@@ -258,6 +259,5 @@ function noSuchClient({ clientType, clientVersion }: HandshakeRequest): string {
 
 /** The application's block as the contract has it: an object. */
 function objectOf(user: unknown): JsonObject {
-  const isObject = typeof user === 'object' && user !== null && !Array.isArray(user);
-  return isObject ? (user as JsonObject) : {};
+  return isObject(user) ? (user as JsonObject) : {};
 }

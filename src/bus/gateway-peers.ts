@@ -9,14 +9,13 @@ import {
   readClose,
   readObject,
   readTarget,
-  ShapeError,
   targetJson,
 } from '../contract/json-shapes.ts';
 import { errorText, type Failure, isFailure } from '../errors.ts';
 import type { Close, Push, Target } from '../contract/commands.ts';
 import type { NatsReport } from '../upstream/nats/nats-report.ts';
 import type { NatsConnector, OnMessage } from '../upstream/nats/connection.ts';
-import { HeaderError, pushLines, readPush } from '../contract/headers.ts';
+import { pushLines, readPush } from '../contract/headers.ts';
 import { send, tooLargeFor } from '../upstream/nats/outgoing.ts';
 import type { Subjects } from '../upstream/nats/subjects.ts';
 import type { Replies } from './replies.ts';
@@ -27,6 +26,7 @@ import { readPeerReply } from './peer-reply.ts';
 import { KnownGateways } from './known-gateways.ts';
 import { pageOf, readPage } from './session-pages.ts';
 import { HeaderBlock, readHeaders } from '../upstream/nats/header-block.ts';
+import { ShapeError } from '../contract/json.ts';
 
 /** Greetings are answered within this time. */
 const HELLO_WAIT_MS = 1_000;
@@ -229,7 +229,7 @@ export class GatewayPeers {
       answer = { gateway: this.#parts.gatewayId, ...this.#run(call.verb, message) };
     } catch (problem) {
       // Another version's call that we can't read: say that we are here, and no more.
-      if (!(problem instanceof ShapeError) && !(problem instanceof HeaderError)) throw problem;
+      if (!(problem instanceof ShapeError)) throw problem;
       this.#parts.report.refused('BAD_ARGUMENT', message.subject, errorText(problem));
       answer = { gateway: this.#parts.gatewayId };
     }

@@ -1,6 +1,7 @@
 /** What another gateway says to a call, read with care: it comes over a bus that others use too. */
 import { type ErrorJson, readObject, type SessionJson } from '../contract/json-shapes.ts';
 import type { PeerReply } from './bus.ts';
+import { isObject } from '../protocol/exact-json.ts';
 
 /** null: it names no gateway, or cannot be read. What is of the wrong kind counts as absent. */
 export function readPeerReply(payload: Uint8Array): PeerReply | null {
@@ -30,8 +31,8 @@ export function readPeerReply(payload: Uint8Array): PeerReply | null {
 
 /** The error of a refusal, as `errorJson` writes it; null: there is none. */
 export function readErrorOf(error: unknown): ErrorJson['error'] | null {
-  if (typeof error !== 'object' || error === null) return null;
-  const { code, reason, msg } = error as Record<string, unknown>;
+  if (!isObject(error)) return null;
+  const { code, reason, msg } = error;
   return {
     code: typeof code === 'number' ? code : 500,
     reason: typeof reason === 'string' ? reason : 'INTERNAL',
@@ -40,9 +41,5 @@ export function readErrorOf(error: unknown): ErrorJson['error'] | null {
 }
 
 function isSession(value: unknown): value is SessionJson {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    typeof (value as { sid?: unknown }).sid === 'string'
-  );
+  return isObject(value) && typeof value['sid'] === 'string';
 }

@@ -1,8 +1,9 @@
 /** Lists of sessions in pages: in the order of their gateways' ids, then of their opening. */
-import { type SessionJson, sessionJson, ShapeError } from '../contract/json-shapes.ts';
+import { type SessionJson, sessionJson } from '../contract/json-shapes.ts';
 import { type Failure, failure } from '../errors.ts';
 import type { Session } from '../session/session.ts';
 import type { PeerReply, Page } from './bus.ts';
+import { ShapeError } from '../contract/json.ts';
 
 /** Sessions on one page that goes over the bus. */
 const PAGE_MAX = 1_000;

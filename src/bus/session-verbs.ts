@@ -2,30 +2,25 @@
  * What backends do to sessions on their own: over NATS by a verb at the end of a subject, over a Link or a Unix socket
  * by a SessionVerb. `proto/README.md` describes both.
  */
-import {
-  readClose,
-  readGroups,
-  readObject,
-  readPatch,
-  ShapeError,
-} from '../contract/json-shapes.ts';
+import { readClose, readGroups, readObject, readPatch } from '../contract/json-shapes.ts';
 import { type Failure, failure, isFailure } from '../errors.ts';
 import type { SessionVerb } from '../contract/backend-frames.ts';
 import { namesNobody } from '../contract/commands.ts';
 import type { DoneFields } from '../contract/gateway-frames.ts';
 import type { Session } from '../session/session.ts';
-import { HeaderError, type Headers, readPush } from '../contract/headers.ts';
+import { type Headers, readPush } from '../contract/headers.ts';
 import type { Scope } from '../upstream/nats/subjects.ts';
 import type { SessionCommands } from './session-commands.ts';
 import { pageOf, readPage } from './session-pages.ts';
 import type { FleetCommands } from './fleet-commands.ts';
+import { ShapeError } from '../contract/json.ts';
 
 export type VerbCall = {
   readonly scope: Scope;
   readonly verb: string;
   /** Those of this gateway that the subject means; at least one, but for `all`. */
   readonly sessions: readonly Session[];
-  /** @throws {HeaderError} */
+  /** @throws {ShapeError} */
   headers(): Headers;
   readonly body: Uint8Array;
   /** `limits.convert`. */
@@ -85,8 +80,7 @@ export function runVerb(
   try {
     return verb.run(call, sessionCommands);
   } catch (error) {
-    if (error instanceof ShapeError || error instanceof HeaderError)
-      return failure('BAD_ARGUMENT', error.message);
+    if (error instanceof ShapeError) return failure('BAD_ARGUMENT', error.message);
     throw error;
   }
 }

@@ -3,6 +3,7 @@ import { didYouMean } from '../config/problem.ts';
 import type { RoutingFacts } from '../routing/route-table.ts';
 import { COMMANDS, HELP, type HelpedCommand, USAGE } from './help.ts';
 import { Options, readOptions, UsageError } from './options.ts';
+import { isObject } from '../protocol/exact-json.ts';
 
 /** Where a configuration comes from. */
 export type ConfigChoice = {
@@ -136,7 +137,7 @@ function readSession(options: Options): RoutingFacts {
   } catch {
     data = null;
   }
-  if (typeof data !== 'object' || data === null || Array.isArray(data))
+  if (!isObject(data))
     throw new UsageError(`--data ${text}: a JSON object is expected, as {"room":"r1"}`);
   return {
     uid: options.text('uid') ?? '',

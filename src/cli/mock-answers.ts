@@ -3,6 +3,7 @@ import { parse } from 'yaml';
 import { checkPattern } from '../config/syntax.ts';
 import { parseDuration } from '../config/units.ts';
 import { patternTakes } from '../routing/route-table.ts';
+import { isObject } from '../protocol/exact-json.ts';
 
 export type Json = Record<string, unknown>;
 
@@ -147,8 +148,4 @@ function lookUp(path: string, asked: Asked): unknown {
   for (const key of rest)
     value = isObject(value) && Object.hasOwn(value, key) ? value[key] : undefined;
   return value;
-}
-
-function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

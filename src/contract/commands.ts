@@ -45,10 +45,11 @@ export type Target = {
 };
 
 /**
- * must: the session is closed when it does not fit · droppable: dropped when the client is slow · latest: only
- * the newest unsent push of its key is kept.
+ * By their numbers in `pith.v1.Delivery`. must: the session is closed when it does not fit · droppable: dropped when
+ * the client is slow · latest: only the newest unsent push of its key is kept.
  */
-export type Delivery = 'must' | 'droppable' | 'latest';
+export const DELIVERIES = ['must', 'droppable', 'latest'] as const;
+export type Delivery = (typeof DELIVERIES)[number];
 
 export type Push = {
   /** null: the session whose request is being answered. */

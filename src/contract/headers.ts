@@ -2,12 +2,9 @@
 import { isUtf8 } from 'node:buffer';
 
 import type { Failure } from '../errors.ts';
-import { CONVERT_BYTES, weightOfJson } from '../protocol/convert.ts';
-import { parseAsWritten } from '../protocol/exact-json.ts';
-import { sizeOfJson } from '../protocol/json-scan.ts';
-import type { Close, Delivery, JsonObject, Patch, Push } from './commands.ts';
+import type { Close, JsonObject, Patch, Push } from './commands.ts';
 import { forwarded, type SessionFacts, type Trace } from './facts.ts';
-import { JSON_DEPTH_MAX } from './json-depth.ts';
+import { deliveryOf, objectOf, parseJson, ShapeError, textsOf, wholeNumberOf } from './json.ts';
 import { refusal } from './refusal.ts';
 
 /** A value of our own headers: printable ASCII but `%` stands for itself, every other byte of UTF-8 as %XX. */
@@ -83,55 +80,33 @@ export function readable(text: string): string {
   return isUtf8(bytes) ? bytes.toString('utf8') : text;
 }
 
-/** A value could not be read: what a backend is told, or the log where nobody can be told. */
-export class HeaderError extends Error {}
-
-function json(headers: Headers, name: string): unknown {
+/** The JSON in a header; undefined: there is none. @throws {ShapeError} */
+function json<T>(
+  headers: Headers,
+  name: string,
+  shape: (value: unknown, name: string) => T,
+): T | undefined {
   const value = headers.get(name);
   if (value === undefined || value === '') return undefined;
-  const bytes = Buffer.from(value);
-  const weight = weightOfJson(bytes, CONVERT_BYTES);
-  if (weight > CONVERT_BYTES)
-    throw new HeaderError(`header ${name}: ${weight} bytes of JSON; at most ${CONVERT_BYTES}`);
-  const size = sizeOfJson(bytes);
-  if (size === null) throw new HeaderError(`header ${name}: not JSON`);
-  if (size.depth > JSON_DEPTH_MAX)
-    throw new HeaderError(`header ${name}: nested deeper than ${JSON_DEPTH_MAX}`);
-  return parseAsWritten(value);
+  const header = `header ${name}`;
+  return shape(parseJson(Buffer.from(value), header), header);
 }
 
 function object(headers: Headers, name: string): JsonObject | undefined {
-  const value = json(headers, name);
-  if (value === undefined) return undefined;
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new HeaderError(`header ${name}: not a JSON object`);
-  }
-  return value as JsonObject;
-}
-
-function strings(headers: Headers, name: string): string[] | undefined {
-  const value = json(headers, name);
-  if (value === undefined) return undefined;
-  if (!Array.isArray(value) || value.some((item) => typeof item !== 'string')) {
-    throw new HeaderError(`header ${name}: not a JSON array of strings`);
-  }
-  return value as string[];
+  return json(headers, name, objectOf) as JsonObject | undefined;
 }
 
 function wholeNumber(headers: Headers, name: string): number {
-  const value = headers.get(name);
-  if (value === undefined || value === '') return 0;
-  if (!/^[0-9]{1,15}$/.test(value)) throw new HeaderError(`header ${name}: not a whole number`);
-  return Number(value);
+  return wholeNumberOf(headers.get(name) || '0', `header ${name}`);
 }
 
-/** Session changes in the headers of a reply; null: none. @throws {HeaderError} */
+/** Session changes in the headers of a reply; null: none. @throws {ShapeError} */
 export function readPatch(headers: Headers): Patch | null {
   const patch: Patch = {};
   const uid = headers.get('pith-bind');
   const set = object(headers, 'pith-set');
-  const join = strings(headers, 'pith-join');
-  const leave = strings(headers, 'pith-leave');
+  const join = json(headers, 'pith-join', textsOf);
+  const leave = json(headers, 'pith-leave', textsOf);
   if (uid !== undefined) patch.uid = uid;
   if (set !== undefined) patch.set = set;
   if (join !== undefined) patch.join = join;
@@ -153,17 +128,11 @@ export function readFailure(headers: Headers, body: Uint8Array): Failure | null 
   const message = headers.get('nats-service-error');
   if (code === undefined && message === undefined) return null;
   const said = {
-    code: codeOf(code ?? ''),
+    code: Number(/^-?[0-9]{1,10}$/.exec(code ?? '')?.[0] ?? 0),
     reason: headers.get('pith-error-reason') ?? '',
     message: message ?? '',
   };
   return refusal(said, body);
-}
-
-/** Any code that the other ways to a backend can say, which is 32 bits with a sign; 0: it is none. */
-function codeOf(text: string): number {
-  const code = /^-?[0-9]{1,10}$/.test(text) ? Number(text) : 0;
-  return code === (code | 0) ? code : 0;
 }
 
 /** The lines of a push as `readPush` reads them; `target` for a push to the whole fleet. */
@@ -180,22 +149,14 @@ export function pushLines(push: Push, target: JsonObject | null): string {
   return lines;
 }
 
-const DELIVERIES: ReadonlyMap<string, Delivery> = new Map([
-  ['must', 'must'],
-  ['droppable', 'droppable'],
-  ['latest', 'latest'],
-]);
-
-/** The push in a verb's headers and body, its target to be filled in from the subject. @throws {HeaderError} */
+/** The push in a verb's headers and body, its target to be filled in from the subject. @throws {ShapeError} */
 export function readPush(headers: Headers, body: Uint8Array): Push {
   const route = headers.get('pith-route');
   if (route === undefined || route === '')
-    throw new HeaderError('header Pith-Route is missing: what the client listens to');
-  const delivery = DELIVERIES.get(headers.get('pith-delivery') ?? 'must');
-  if (delivery === undefined)
-    throw new HeaderError('header Pith-Delivery: must, droppable or latest');
-  const exceptSids = strings(headers, 'pith-except-sids');
-  const exceptUids = strings(headers, 'pith-except-uids');
+    throw new ShapeError('header Pith-Route is missing: what the client listens to');
+  const delivery = deliveryOf(headers.get('pith-delivery') ?? 'must', 'header pith-delivery');
+  const exceptSids = json(headers, 'pith-except-sids', textsOf);
+  const exceptUids = json(headers, 'pith-except-uids', textsOf);
   const where = object(headers, 'pith-where');
   return {
     target: {

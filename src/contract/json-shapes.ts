@@ -4,42 +4,20 @@
  */
 import { asBuffer, NOTHING } from '../bytes.ts';
 import { type Failure, failure } from '../errors.ts';
-import { CONVERT_BYTES, tooMuchText, weightOfJson } from '../protocol/convert.ts';
-import { parseAsWritten, isRawNumber, wholeOf } from '../protocol/exact-json.ts';
-import { sizeOfJson } from '../protocol/json-scan.ts';
+import { CONVERT_BYTES } from '../protocol/convert.ts';
 import { clientJsonBytes } from '../protocol/packet.ts';
 import type { Accepted, Close, Json, JsonObject, Patch, Target } from './commands.ts';
 import type { ClosedSession, ConnectFacts, SessionFacts } from './facts.ts';
-import { JSON_DEPTH_MAX } from './json-depth.ts';
+import { INT32, objectOf, parseJson, ShapeError, textOf, textsOf, wholeNumberOf } from './json.ts';
 import { refusal } from './refusal.ts';
 import { EXPIRED, NO_OUTCOME } from './shapes.ts';
 
-/** What a backend or operator sent does not have the shape; the text says where. */
-export class ShapeError extends Error {}
-
 type Fields = Record<string, unknown>;
 
-/**
- * Parses a payload that is a JSON object, or empty. What there is in it is known before it is parsed: at most
- * `convertBytesMax` are, as `limits.convert` counts them. @throws {ShapeError}
- */
+/** Parses a payload that is a JSON object, or empty. @param convertBytesMax `limits.convert`. @throws {ShapeError} */
 export function readObject(payload: Uint8Array, convertBytesMax = CONVERT_BYTES): Fields {
   if (payload.length === 0) return {};
-  const weight = weightOfJson(payload, convertBytesMax);
-  if (weight > convertBytesMax)
-    throw new ShapeError(tooMuchText('the payload', weight, convertBytesMax));
-  const size = sizeOfJson(payload);
-  if (size === null) throw new ShapeError('the payload is not JSON');
-  if (size.depth > JSON_DEPTH_MAX)
-    throw new ShapeError(`the payload is nested deeper than ${JSON_DEPTH_MAX}`);
-  const text = asBuffer(payload).toString('utf8');
-  return objectOf(parseAsWritten(text), 'the payload');
-}
-
-function objectOf(value: unknown, where: string): Fields {
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new ShapeError(`${where} is not a JSON object`);
-  return value as Fields;
+  return objectOf(parseJson(asBuffer(payload), 'the payload', convertBytesMax), 'the payload');
 }
 
 /** The field by its name in the .proto or in camelCase; null and absent are the same. */
@@ -55,9 +33,7 @@ function field(fields: Fields, name: string): unknown {
 
 function text(fields: Fields, name: string): string | undefined {
   const value = field(fields, name);
-  if (value !== undefined && typeof value !== 'string')
-    throw new ShapeError(`${name} is not a string`);
-  return value;
+  return value === undefined ? undefined : textOf(value, name);
 }
 
 function bool(fields: Fields, name: string): boolean {
@@ -66,23 +42,9 @@ function bool(fields: Fields, name: string): boolean {
   return value;
 }
 
-/** A whole number, also as a string, as 64-bit numbers are written. */
-function wholeNumber(fields: Fields, name: string): number {
-  const value = field(fields, name) ?? 0;
-  let number = value;
-  if (typeof value === 'string' && /^-?[0-9]{1,15}$/.test(value)) number = Number(value);
-  else if (isRawNumber(value)) number = Number(wholeOf(value.rawJSON) ?? Number.NaN);
-  if (!Number.isSafeInteger(number)) throw new ShapeError(`${name} is not a whole number`);
-  return number as number;
-}
-
 function texts(fields: Fields, name: string): string[] | undefined {
   const value = field(fields, name);
-  if (value === undefined) return undefined;
-  if (!Array.isArray(value) || value.some((item) => typeof item !== 'string')) {
-    throw new ShapeError(`${name} is not an array of strings`);
-  }
-  return value as string[];
+  return value === undefined ? undefined : textsOf(value, name);
 }
 
 function struct(fields: Fields, name: string): JsonObject | undefined {
@@ -118,7 +80,7 @@ export function readPatch(fields: Fields): Patch {
   const set = struct(fields, 'set');
   const join = texts(fields, 'join');
   const leave = texts(fields, 'leave');
-  const ifVersion = wholeNumber(fields, 'if_version');
+  const ifVersion = wholeNumberOf(field(fields, 'if_version') ?? 0, 'if_version');
   if (uid !== undefined) patch.uid = uid;
   if (set !== undefined) patch.set = set;
   if (join !== undefined) patch.join = join;
@@ -139,7 +101,7 @@ export function readGroups(fields: Fields): string[] {
 export function readClose(fields: Fields): Close {
   return {
     reason: text(fields, 'reason') ?? '',
-    code: wholeNumber(fields, 'code'),
+    code: wholeNumberOf(field(fields, 'code') ?? 0, 'code', INT32),
     kick: bool(fields, 'kick'),
     retryAfterMs: durationMs(fields, 'retry_after'),
   };
@@ -149,7 +111,7 @@ export function readClose(fields: Fields): Close {
 export function readError(fields: Fields): Failure {
   const body = field(fields, 'body');
   const said = {
-    code: wholeNumber(fields, 'code'),
+    code: wholeNumberOf(field(fields, 'code') ?? 0, 'code', INT32),
     reason: text(fields, 'reason') ?? '',
     message: text(fields, 'message') ?? '',
     retryAfterMs: durationMs(fields, 'retry_after'),

@@ -1,5 +1,6 @@
 /** JetStream acknowledges what a stream captures: to the reply subject, where a backend's answer is awaited. */
 import { asBuffer } from '../bytes.ts';
+import { isObject } from '../protocol/exact-json.ts';
 
 /** No acknowledgement is longer. */
 const BYTES_MAX = 1_024;
@@ -28,7 +29,7 @@ export function isPubAck(body: Uint8Array): boolean {
 /** Absent, or as JetStream writes one. */
 function isErrorOrAbsent(error: unknown): boolean {
   if (error === undefined) return true;
-  if (typeof error !== 'object' || error === null) return false;
-  const { code, err_code: number } = error as Record<string, unknown>;
+  if (!isObject(error)) return false;
+  const { code, err_code: number } = error;
   return typeof code === 'number' && typeof number === 'number';
 }

@@ -8,6 +8,7 @@
  */
 import { asBuffer } from '../bytes.ts';
 import { type Failure, reasonOfCode, REASONS } from '../errors.ts';
+import { isObject } from '../protocol/exact-json.ts';
 
 /** The longest wait that a client is told. */
 export const RETRY_AFTER_MS_MAX = 86_400_000;
@@ -53,8 +54,7 @@ export type Said = {
 export function refusal(said: Said, body: Uint8Array | null): Failure {
   const own = body === null || body.length === 0 ? NOTHING : read(body);
   const { words } = own;
-  const given = said.code === SUCCESS ? 0 : said.code;
-  const code = given || words.code || said.otherwise || CODE_OTHERWISE;
+  const code = codeIn(said.code) || words.code || said.otherwise || CODE_OTHERWISE;
   const reason = said.reason || words.reason || '';
   // A reason of the backend's own explains itself.
   const quiet = reason === '' ? (TEXTS.get(code) ?? '') : '';
@@ -88,7 +88,8 @@ export type ErrorWords = {
 export function errorWords(error: Readonly<Record<string, unknown>>): ErrorWords {
   const { code, reason, msg, message, retry_after_ms: retryAfter, fields } = error;
   const words: ErrorWords = {};
-  if (Number.isSafeInteger(code) && isCode(code)) words.code = code as number;
+  const given = codeIn(code);
+  if (given !== 0) words.code = given;
   if (typeof reason === 'string' && reason !== '') words.reason = reason;
   if (typeof msg === 'string') words.message = msg;
   else if (typeof message === 'string') words.message = message;
@@ -122,8 +123,13 @@ function read(body: Uint8Array): OwnError {
   return { words: errorWords(isObject(under) ? under : top), hasCode: false };
 }
 
+/** A code as every form can say it, an int32; 0: it is none. */
+function codeIn(code: unknown): number {
+  return isCode(code) && code === (code | 0) ? code : 0;
+}
+
 /** Programs that write every field of a structure write 0 for none. */
-function isCode(code: unknown): boolean {
+function isCode(code: unknown): code is number {
   return typeof code === 'number' && code !== 0 && code !== SUCCESS;
 }
 
@@ -186,8 +192,4 @@ function jsonObject(bytes: Buffer): Record<string, unknown> | null {
   } catch {
     return null;
   }
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -3,7 +3,15 @@ import { NOTHING } from '../bytes.ts';
 import { type Failure, failure } from '../errors.ts';
 import { tooMuchText, VALUE_BYTES } from '../protocol/convert.ts';
 import { clientJsonBytes } from '../protocol/packet.ts';
-import type { Accepted, Close, Delivery, JsonObject, Patch, Push, Target } from './commands.ts';
+import {
+  type Accepted,
+  type Close,
+  DELIVERIES,
+  type JsonObject,
+  type Patch,
+  type Push,
+  type Target,
+} from './commands.ts';
 import { FIELDS_MAX, refusal } from './refusal.ts';
 import { bounded, decodeJsonValue, decodeStruct, StructError } from './struct.ts';
 import { decodeDurationMs, decodeSignedMs, WireReader } from './wire.ts';
@@ -156,8 +164,6 @@ export function decodeTarget(reader: WireReader, convertBytesMax: number): Targe
   }
   return target;
 }
-
-const DELIVERIES: readonly Delivery[] = ['must', 'droppable', 'latest'];
 
 /** A push whose body or target cannot be encoded has a `fault`. */
 export function decodePush(reader: WireReader, convertBytesMax: number): Push {

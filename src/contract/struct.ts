@@ -2,7 +2,7 @@
 import type { Json, JsonObject } from './commands.ts';
 import { CONTAINER_BYTES, VALUE_BYTES } from '../protocol/convert.ts';
 import { doubleOf, isRawNumber, rawNumber, type RawNumber } from '../protocol/exact-json.ts';
-import { JSON_DEPTH_MAX } from './json-depth.ts';
+import { JSON_DEPTH_MAX } from './json.ts';
 import { BYTES, fieldBytes, VARINT, WireError, type WireReader, WireWriter } from './wire.ts';
 
 /** Fields of Value. */

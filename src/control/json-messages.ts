@@ -14,7 +14,7 @@ import {
 } from '@bufbuild/protobuf';
 import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
 
-import { JSON_DEPTH_MAX, JSON_DEPTH_MAX_TO_BACKENDS as DEPTH_MAX } from '../contract/json-depth.ts';
+import { JSON_DEPTH_MAX, JSON_DEPTH_MAX_TO_BACKENDS as DEPTH_MAX } from '../contract/json.ts';
 import { errorText, GatewayError } from '../errors.ts';
 import { CONVERT_BYTES, tooMuchText, weightOfJson } from '../protocol/convert.ts';
 import { sizeOfJson } from '../protocol/json-scan.ts';

@@ -7,7 +7,13 @@ import { isUtf8 } from 'node:buffer';
 import { EMPTY_OBJECT } from '../bytes.ts';
 import { type Failure, failure } from '../errors.ts';
 import { CONVERT_BYTES, weightOfJson } from '../protocol/convert.ts';
-import { isRawNumber, parseAsWritten, parseExact, wholeOf } from '../protocol/exact-json.ts';
+import {
+  isObject,
+  isRawNumber,
+  parseAsWritten,
+  parseExact,
+  wholeOf,
+} from '../protocol/exact-json.ts';
 import { type HandshakeCode, type HandshakeRequest, readHandshake } from '../protocol/handshake.ts';
 import { isJson, Members } from '../protocol/json-scan.ts';
 import { type Message, type MessageFault, MessageKind } from '../protocol/message.ts';
@@ -184,8 +190,4 @@ function parse(bytes: Buffer): unknown {
   } catch {
     return undefined;
   }
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

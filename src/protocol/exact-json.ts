@@ -22,6 +22,13 @@ export function isRawNumber(value: unknown): value is RawNumber {
   return RAW.isRawJSON(value);
 }
 
+/** True for a JSON object: a RawNumber only looks like one. */
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return (
+    typeof value === 'object' && value !== null && !Array.isArray(value) && !isRawNumber(value)
+  );
+}
+
 /** @param text A number as JSON writes one. */
 export function rawNumber(text: string): RawNumber {
   return RAW.rawJSON(text);

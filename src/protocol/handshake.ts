@@ -1,6 +1,6 @@
 /** The handshake's JSON, both ways. Pure: who may connect is decided elsewhere. */
 import { CONVERT_BYTES, weightOfJson } from './convert.ts';
-import { parseAsWritten } from './exact-json.ts';
+import { isObject, parseAsWritten } from './exact-json.ts';
 import { encodeJsonPacket, type Encoded, PacketType } from './packet.ts';
 import type { RouteDictionary } from './route-dictionary.ts';
 import { textFromClient } from './text.ts';
@@ -51,10 +51,6 @@ export function readHandshake(value: unknown, needsSys: boolean): HandshakeReque
     sys,
     user: value['user'],
   };
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function text(value: unknown): string {

@@ -2,6 +2,7 @@
 import { type Failure, failure } from '../errors.ts';
 import { isRawNumber, isSameNumber } from '../protocol/exact-json.ts';
 import type { Json, JsonObject, Patch } from '../contract/commands.ts';
+import { JSON_DEPTH_MAX_TO_BACKENDS, nestsTooDeep } from '../contract/json.ts';
 import type { Registry } from './registry.ts';
 import type { Session } from './session.ts';
 
@@ -13,9 +14,6 @@ export type ChangeLimits = {
 
 /** Bytes of UTF-8 in a uid, a group's name or a data key. */
 export const NAME_BYTES_MAX = 256;
-
-/** Nesting of a session's data: every way to a backend can carry it. */
-export const DATA_DEPTH_MAX = 32;
 
 /** A key and a value as JSON: `"":1,`. More keys than can go and come are not looked at further. */
 const KEY_BYTES_MIN = 5;
@@ -139,9 +137,8 @@ function dataRefusal(
       'TOO_LARGE',
       `${keys} keys of session data; sessions.data allows ${limits.dataBytesMax} bytes`,
     );
-  if (isDeeperThan(set, DATA_DEPTH_MAX)) {
-    return failure('TOO_LARGE', `session data nested deeper than ${DATA_DEPTH_MAX}`);
-  }
+  if (nestsTooDeep(set))
+    return failure('TOO_LARGE', `session data nested deeper than ${JSON_DEPTH_MAX_TO_BACKENDS}`);
   const after = Object.assign(Object.create(null), session.data) as JsonObject;
   assign(after, set);
   const bytes = Buffer.byteLength(JSON.stringify(after));
@@ -150,18 +147,6 @@ function dataRefusal(
     'TOO_LARGE',
     `${bytes} bytes of session data; sessions.data allows ${limits.dataBytesMax}`,
   );
-}
-
-/** Without recursion: what is asked about may be as deep as it likes. */
-function isDeeperThan(value: Json, depthMax: number): boolean {
-  let level: Json[] = [value];
-  for (let depth = 0; level.length > 0; depth++) {
-    if (depth > depthMax) return true;
-    level = level.flatMap((item) =>
-      typeof item === 'object' && item !== null && !isRawNumber(item) ? Object.values(item) : [],
-    );
-  }
-  return false;
 }
 
 function numberText(value: Json | undefined): string | null {

@@ -3,7 +3,7 @@
  * like any other. But it is one per connection, so it is not pooled, keeps its own deadline, and ends in a promise.
  */
 import { NOTHING } from '../bytes.ts';
-import { JSON_DEPTH_MAX_TO_BACKENDS as DEPTH_MAX, nestsTooDeep } from '../contract/json-depth.ts';
+import { JSON_DEPTH_MAX_TO_BACKENDS as DEPTH_MAX, nestsTooDeep } from '../contract/json.ts';
 import { type Failure, failure, isFailure } from '../errors.ts';
 import { type TimerWheel, WHEEL_TICK_MS } from '../timer-wheel.ts';
 import { Call } from './call.ts';
@@ -44,7 +44,7 @@ export class ConnectCall extends Call {
     wheel.setAt(this, this.deadline);
     this.#signal?.addEventListener('abort', this.#onAbort);
     if (this.#signal?.aborted) this.#settle(failure('CLOSING'));
-    else if (nestsTooDeep(ask.user, DEPTH_MAX) || nestsTooDeep(ask.sys, DEPTH_MAX))
+    else if (nestsTooDeep(ask.user) || nestsTooDeep(ask.sys))
       this.#settle(failure('BAD_BODY', `the handshake is nested deeper than ${DEPTH_MAX}`));
   }
 

@@ -184,10 +184,10 @@ describe('answers', () => {
     expect(answer).toMatchObject({
       code: 502,
       reason: 'BAD_REPLY',
-      msg: 'header pith-set: not JSON',
+      msg: 'header pith-set is not JSON',
     });
     expect(stand.session().uid).toBe('');
-    await stand.logged('header pith-set: not JSON');
+    await stand.logged('header pith-set is not JSON');
   });
 });
 

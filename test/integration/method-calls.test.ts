@@ -111,7 +111,7 @@ describe('what comes back', () => {
     expect(await client.request('t.say')).toMatchObject({ code: 502, reason: 'BAD_REPLY' });
     expect(await control(pair.gateway, 'ListSessions')).not.toHaveProperty('uid');
     expect(pair.gateway.log.find(({ msg }) => msg === 'call failed')).toMatchObject({
-      why: '/t.Echo/Say: header x-pith-set: not JSON',
+      why: '/t.Echo/Say: header x-pith-set is not JSON',
     });
   });
 

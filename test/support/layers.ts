@@ -68,7 +68,7 @@ export const RULES: Rules = {
   'dialect/':       ['protocol/', 'node:buffer', 'node:crypto', 'node:zlib'],
   'session/':       ['protocol/', 'dialect/', 'contract/', 'transport/', 'timer-wheel.ts', 'type node:crypto', ...SEEN],
   'relay/':         ['contract/', 'telemetry/log-throttle.ts', 'type telemetry/histogram.ts', 'type telemetry/tracing.ts', 'protocol/', 'dialect/', 'routing/', 'session/', 'upstream/upstream.ts', 'upstream/call*', 'timer-wheel.ts', ...SEEN],
-  'auth/':          ['type bus/session-commands.ts', 'config/client-rules.ts', 'type contract/', 'dialect/signature.ts', 'type protocol/', 'type session/', 'type upstream/upstream.ts', 'timer-wheel.ts', 'telemetry/log-throttle.ts', ...SEEN],
+  'auth/':          ['type bus/session-commands.ts', 'config/client-rules.ts', 'type contract/', 'dialect/signature.ts', 'protocol/', 'type session/', 'type upstream/upstream.ts', 'timer-wheel.ts', 'telemetry/log-throttle.ts', ...SEEN],
   'upstream/':      [...UPSTREAM],
   'upstream/pool/': ['upstream/', ...UPSTREAM, 'node:dns'],
   'upstream/link/': ['upstream/', ...UPSTREAM, ...GRPC],

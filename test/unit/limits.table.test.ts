@@ -5,7 +5,7 @@ import { REPLY_BYTES_MAX, ERROR_TEXT_MAX } from '../../src/bus/replies.ts';
 import { PUSH_ROUTE_BYTES_MAX } from '../../src/bus/session-commands.ts';
 import { readPage } from '../../src/bus/session-pages.ts';
 import { FLEET_WAIT_MS } from '../../src/bus/fleet-commands.ts';
-import { JSON_DEPTH_MAX, JSON_DEPTH_MAX_TO_BACKENDS } from '../../src/contract/json-depth.ts';
+import { JSON_DEPTH_MAX, JSON_DEPTH_MAX_TO_BACKENDS } from '../../src/contract/json.ts';
 import { PUSHES_MAX } from '../../src/contract/shapes.ts';
 import * as refusals from '../../src/contract/refusal.ts';
 import { HELLO_WAIT_MS, NEWCOMERS_MAX } from '../../src/control/attach.ts';
@@ -16,7 +16,7 @@ import { failure } from '../../src/errors.ts';
 import { PACKET_BODY_BYTES_MAX, packetOffset } from '../../src/protocol/packet.ts';
 import * as retries from '../../src/relay/retries.ts';
 import { isRoute, RENAMED_BYTES_MAX } from '../../src/routing/route.ts';
-import { DATA_DEPTH_MAX, NAME_BYTES_MAX } from '../../src/session/changes.ts';
+import { NAME_BYTES_MAX } from '../../src/session/changes.ts';
 import { MALFORMED_MAX } from '../../src/session/session.ts';
 import { LOG_UNREAD_BYTES_MAX } from '../../src/telemetry/log.ts';
 import { HTTP_HEAD_BYTES_MAX } from '../../src/transport/http-refusal.ts';
@@ -61,14 +61,13 @@ const LIMITS: Readonly<Record<string, readonly Row[]>> = {
   ],
   'a session': [
     [NAME_BYTES_MAX, 256, 'bytes of a uid, a group, a key'],
-    [DATA_DEPTH_MAX, 32, 'levels of its data'],
   ],
   'a route': [
     [RENAMED_BYTES_MAX, 1_024, 'bytes once it is renamed'],
   ],
   'JSON': [
     [JSON_DEPTH_MAX, 64, 'levels from a backend'],
-    [JSON_DEPTH_MAX_TO_BACKENDS, 32, 'levels to a backend, and to Control over HTTP'],
+    [JSON_DEPTH_MAX_TO_BACKENDS, 32, "levels to a backend, to Control over HTTP, and of a session's data"],
     [PAYLOAD_DEPTH_MAX, 256, 'levels to a Unix socket'],
   ],
   'a refusal': [

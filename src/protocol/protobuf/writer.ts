@@ -3,7 +3,7 @@
  * whole numbers by parseInt, wire types as in Node's build.
  */
 import { NOTHING } from '../../bytes.ts';
-import { doubleOf, isRawNumber, type RawNumber } from '../exact-json.ts';
+import { doubleOf, isObject, isRawNumber, type RawNumber } from '../exact-json.ts';
 import { cesu8, type StringForm } from '../text.ts';
 import { type Faulty, under } from './fault.ts';
 import {
@@ -308,10 +308,6 @@ function wholeNumber(value: unknown): number {
     return Number.isSafeInteger(value) ? value : Number.parseInt(String(value));
   }
   return typeof value === 'string' ? Number.parseInt(value) : NaN;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function describe(value: unknown): string {

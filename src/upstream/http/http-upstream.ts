@@ -5,7 +5,7 @@
 import { Pool } from 'undici';
 
 import { type Clock, within } from '../../clock.ts';
-import { JSON_DEPTH_MAX, nestsTooDeep } from '../../contract/json-depth.ts';
+import { ShapeError } from '../../contract/json.ts';
 import { closedEventJson, connectJson, readConnectResponse } from '../../contract/json-shapes.ts';
 import { type Failure, failure } from '../../errors.ts';
 import { PACKET_BODY_BYTES_MAX } from '../../protocol/packet.ts';
@@ -15,7 +15,7 @@ import type { BackendReport } from '../backend-report.ts';
 import type { Call, PendingCall } from '../call.ts';
 import type { ClientSpan } from '../client-span.ts';
 import { ConnectCall } from '../connect-call.ts';
-import { HeaderError, type Headers, readClose, readPatch } from '../../contract/headers.ts';
+import { type Headers, readClose, readPatch } from '../../contract/headers.ts';
 import type { ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
 import { answerHeaders } from './answer-headers.ts';
 import { CLOSED_IN_FLIGHT_MAX, ClosedEvents, NOT_SERVED } from './closed-events.ts';
@@ -50,7 +50,6 @@ const CONNECT_WAIT_MS = 5_000;
  * common for servers (gunicorn: 2 s), so that none closes it just as we send.
  */
 export const IDLE_MS = 1_500;
-const TOO_DEEP = `the handshake is nested deeper than ${JSON_DEPTH_MAX}`;
 
 export type HttpUpstreamOptions = {
   readonly name: string;
@@ -167,13 +166,14 @@ export class HttpUpstream implements Upstream, ExchangeEnd, PendingCall {
   }
 
   async connect(ask: ConnectAsk): Promise<Accepted | Failure> {
-    if (nestsTooDeep(ask.user) || nestsTooDeep(ask.sys)) return failure('BAD_BODY', TOO_DEEP);
     const call = new ConnectCall(ask, this, this.#options.wheel, (body) =>
       readConnectResponse(body, this.#options.convertBytesMax),
     );
     call.route = 'pith.connect';
-    call.body = Buffer.from(JSON.stringify(connectJson(ask)));
-    if (!call.ended) this.send(call);
+    if (!call.ended) {
+      call.body = Buffer.from(JSON.stringify(connectJson(ask)));
+      this.send(call);
+    }
     const outcome = await call.outcome;
     // A session that a backend has refused was never its own: it does not hear of the end.
     if (call.refused && !ask.refresh) ask.lane.peer = null;
@@ -284,7 +284,7 @@ export class HttpUpstream implements Upstream, ExchangeEnd, PendingCall {
     try {
       if (headers !== null) patch = readPatch(headers);
     } catch (error) {
-      if (!(error instanceof HeaderError)) throw error;
+      if (!(error instanceof ShapeError)) throw error;
       this.#fail(call, badReply('header', error.message, error.message));
       return;
     }

@@ -1,13 +1,19 @@
 /** The lines that a backend on a Unix socket writes: answers, and what it wants of sessions. Pure. */
 import { EMPTY_OBJECT } from '../../bytes.ts';
-import { JSON_DEPTH_MAX, nestsTooDeep } from '../../contract/json-depth.ts';
-import { readClose, readPatch, readTarget, ShapeError } from '../../contract/json-shapes.ts';
+import {
+  deliveryOf,
+  objectOf,
+  parseJson,
+  ShapeError,
+  textOf,
+  wholeNumberOf,
+} from '../../contract/json.ts';
+import { readClose, readPatch, readTarget } from '../../contract/json-shapes.ts';
 import { errorWords, refusal } from '../../contract/refusal.ts';
 import { type Failure, failure } from '../../errors.ts';
-import { parseAsWritten } from '../../protocol/exact-json.ts';
-import { tooMuchText, weightOfJson } from '../../protocol/convert.ts';
+import { isObject, parseAsWritten } from '../../protocol/exact-json.ts';
 import { isJson, Members } from '../../protocol/json-scan.ts';
-import type { Delivery, Push, Reply, Target } from '../../contract/commands.ts';
+import type { Push, Reply, Target } from '../../contract/commands.ts';
 import type { SessionVerb } from '../../contract/backend-frames.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -42,12 +48,6 @@ const COMMANDS: ReadonlyMap<string, (fields: Fields) => BackendLine> = new Map([
   ['close', readKick],
 ]);
 
-const DELIVERIES: ReadonlyMap<unknown, Delivery> = new Map<unknown, Delivery>([
-  [undefined, 'must'],
-  ['must', 'must'],
-  ['droppable', 'droppable'],
-  ['latest', 'latest'],
-]);
 const NULL = Buffer.from('null');
 
 /** A line that is no JSON object, so that nothing is known of what comes after it either. */
@@ -133,12 +133,9 @@ function fieldsOf(names: readonly MemberName[], bytesMax: number): Fields {
   for (const name of names) {
     const json = members.get(name);
     if (json === null) continue;
-    const weight = weightOfJson(json, bytesMax);
-    if (weight > bytesMax) throw new ShapeError(tooMuchText(name, weight, bytesMax));
-    const text = json.toString();
     // Session data goes out again as it came in.
-    fields[name] =
-      name === 'patch' || name === 'where' ? parseAsWritten(text) : (JSON.parse(text) as unknown);
+    const parse = name === 'patch' || name === 'where' ? parseAsWritten : JSON.parse;
+    fields[name] = parseJson(json, name, bytesMax, parse);
   }
   return fields;
 }
@@ -164,9 +161,9 @@ function replyOf({ error, patch, close }: Fields, body: Buffer): Reply {
   return {
     body,
     failure: isNoError(error) ? null : failureOf(error, body),
-    patch: isNothing(patch) ? null : readPatch(shallow(patch, 'patch')),
+    patch: isNothing(patch) ? null : readPatch(objectOf(patch, 'patch')),
     pushes: [],
-    close: isNothing(close) ? null : readClose(shallow(close, 'close')),
+    close: isNothing(close) ? null : readClose(objectOf(close, 'close')),
   };
 }
 
@@ -186,9 +183,9 @@ function isNoError(error: unknown): boolean {
 function failureOf(error: unknown, payload: Buffer): Failure {
   const body = payload.equals(EMPTY_OBJECT) ? null : payload;
   if (typeof error === 'string') return refusal({ message: error }, body);
-  if (typeof error !== 'object' || error === null || Array.isArray(error))
+  if (!isObject(error))
     throw new ShapeError('error is neither an object, {"code":…,"reason":…,"msg":…}, nor a text');
-  return refusal(errorWords(error as Fields), body);
+  return refusal(errorWords(error), body);
 }
 
 /** The payload's bytes as they are; none, or null, is an empty object. */
@@ -200,28 +197,28 @@ function payloadOf(): Buffer {
 // ---- what a backend says by itself ----------------------------------------------------------------------
 
 function readPush(fields: Fields): BackendLine {
-  const { route, latest_key: latestKey = '', expires_ms: expiresMs = 0 } = fields;
+  const {
+    route,
+    delivery = 'must',
+    latest_key: latestKey = '',
+    expires_ms: expiresMs = 0,
+  } = fields;
   if (typeof route !== 'string' || route === '')
     throw new ShapeError('route is missing: what the client listens to');
-  const delivery = DELIVERIES.get(fields['delivery']);
-  if (delivery === undefined) throw new ShapeError('delivery is not must, droppable or latest');
-  if (typeof latestKey !== 'string') throw new ShapeError('latest_key is not a string');
-  if (!Number.isSafeInteger(expiresMs) || (expiresMs as number) < 0)
-    throw new ShapeError('expires_ms is not a whole number of milliseconds');
   const push: Push = {
     target: targetOf(fields),
     route,
     body: payloadOf(),
-    delivery,
-    latestKey,
-    expiresInMs: expiresMs as number,
+    delivery: deliveryOf(delivery, 'delivery'),
+    latestKey: textOf(latestKey, 'latest_key'),
+    expiresInMs: wholeNumberOf(expiresMs, 'expires_ms'),
     afterReply: false,
   };
   return { kind: 'push', push };
 }
 
 function readPatchCommand(fields: Fields): BackendLine {
-  const patch = readPatch(shallow(fields['patch'], 'patch'));
+  const patch = readPatch(objectOf(fields['patch'], 'patch'));
   return { kind: 'verb', verb: { target: targetOf(fields), patch, close: null } };
 }
 
@@ -240,21 +237,12 @@ function targetOf(fields: Fields): Target {
   if (name === undefined) throw new ShapeError('it names nobody: give one of sid, uid, group, all');
   if (names.length > 1)
     throw new ShapeError(`give one of sid, uid, group, all; there are ${names.join(' and ')}`);
-  if (name !== 'all' && typeof fields[name] !== 'string')
-    throw new ShapeError(`${name} is not a string`);
+  if (name !== 'all') textOf(fields[name], name);
   const { where, except_sids: exceptSids, except_uids: exceptUids } = fields;
-  if (where !== undefined) shallow(where, 'where');
   return readTarget({
     ...(name === 'all' ? { all: fields['all'] } : { [`${name}s`]: [fields[name]] }),
     except_sids: exceptSids,
     except_uids: exceptUids,
     where,
   });
-}
-
-function shallow(value: unknown, name: string): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new ShapeError(`${name} is not a JSON object`);
-  if (nestsTooDeep(value)) throw new ShapeError(`${name} is nested deeper than ${JSON_DEPTH_MAX}`);
-  return value as Record<string, unknown>;
 }

@@ -6,13 +6,8 @@ import net from 'node:net';
 
 import { inBackground } from '../../background.ts';
 import { type Clock, within } from '../../clock.ts';
-import { JSON_DEPTH_MAX, nestsTooDeep } from '../../contract/json-depth.ts';
-import {
-  closedEventJson,
-  connectJson,
-  readConnectResponse,
-  ShapeError,
-} from '../../contract/json-shapes.ts';
+import { ShapeError } from '../../contract/json.ts';
+import { closedEventJson, connectJson, readConnectResponse } from '../../contract/json-shapes.ts';
 import { errorText, type Failure, failure } from '../../errors.ts';
 import { PACKET_BODY_BYTES_MAX } from '../../protocol/packet.ts';
 import type { Accepted } from '../../contract/commands.ts';
@@ -54,7 +49,6 @@ export const IPC_BAD_LINES_MAX = 16;
 export const SEQ_ID_MAX = 0x7fff_ffff;
 const TOO_LONG = "the backend's answer does not fit into a packet";
 const WRONG_NUMBER = 'the backend answered with a seq_id that is no number';
-const TOO_DEEP = `the handshake is nested deeper than ${JSON_DEPTH_MAX}`;
 
 export type IpcUpstreamOptions = {
   readonly name: string;
@@ -163,7 +157,6 @@ export class IpcUpstream implements Upstream, PendingCall {
   }
 
   async connect(ask: ConnectAsk): Promise<Accepted | Failure> {
-    if (nestsTooDeep(ask.user) || nestsTooDeep(ask.sys)) return failure('BAD_BODY', TOO_DEEP);
     const call = new ConnectCall(ask, this, this.#options.wheel, (body) =>
       readConnectResponse(body, this.#options.convertBytesMax),
     );

@@ -13,13 +13,12 @@ import {
 import { didYouMean } from '../../config/problem.ts';
 import { errorText } from '../../errors.ts';
 import { join, FIELD_ERRORS_MAX } from './json-fields.ts';
+import { isObject } from '../../protocol/exact-json.ts';
 
 /** Longer keys of a client are cut. */
 const KEY_MAX = 64;
 /** Values that are looked at, until all is said. */
 const LOOKS_MAX = 10_000;
-
-type JsonObject = { [key: string]: JsonValue };
 
 /** Path, as `room.seats[2].name`, to what is wrong there; empty where it is about no field. */
 export function fieldErrors(
@@ -118,10 +117,6 @@ class Search {
   #isDone(): boolean {
     return this.#looks > LOOKS_MAX || Object.keys(this.found).length >= FIELD_ERRORS_MAX;
   }
-}
-
-function isObject(json: JsonValue): json is JsonObject {
-  return typeof json === 'object' && json !== null && !Array.isArray(json);
 }
 
 function wholeBody(type: DescMessage, error: unknown): string {

@@ -5,7 +5,7 @@
  */
 import { type DescField, type DescMessage, type Registry, ScalarType } from '@bufbuild/protobuf';
 
-import { doubleOf, isRawNumber, wholeOf } from '../../protocol/exact-json.ts';
+import { doubleOf, isObject, isRawNumber, wholeOf } from '../../protocol/exact-json.ts';
 
 /** At most so many are said. */
 export const FIELD_ERRORS_MAX = 16;
@@ -253,10 +253,6 @@ function isBase64(text: string): boolean {
 /** Not by assignment: a key may be __proto__. */
 function set(object: Fields, key: string, value: Value): void {
   if (object[key] !== value) Object.defineProperty(object, key, { value });
-}
-
-function isObject(json: Value): json is Fields {
-  return typeof json === 'object' && json !== null && !Array.isArray(json) && !isRawNumber(json);
 }
 
 export function join(path: string, key: string): string {

@@ -18,7 +18,7 @@ import { PooledSession } from '../pool/pooled-session.ts';
 import type { Call } from '../call.ts';
 import { type ClientSpan, grpcSpan, serverOf } from '../client-span.ts';
 import { hint } from '../grpc-client/status.ts';
-import { HeaderError, readClose, readPatch } from '../../contract/headers.ts';
+import { readClose, readPatch } from '../../contract/headers.ts';
 import type { ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
 import { MethodAddresses, type MethodAddressesOptions } from './method-addresses.ts';
 import { FIRST_ATTEMPT_MS, type MethodAddress } from './method-address.ts';
@@ -31,6 +31,7 @@ import type { Method, Schema } from './schema.ts';
 import { answerHeaders, metadataOf, sessionMetadata } from './session-metadata.ts';
 import { type Ended, failureOfMethod, isSpoken } from './status-details.ts';
 import { AnswerError, type JsonOptions, Transcoder } from './transcode.ts';
+import { ShapeError } from '../../contract/json.ts';
 
 export type MethodUpstreamOptions = MethodAddressesOptions & {
   readonly name: string;
@@ -299,7 +300,7 @@ export class MethodUpstream implements Upstream {
       const patch = readPatch(headers);
       call.answer({ body, failure: failed, patch, pushes: [], close: readClose(headers) });
     } catch (error) {
-      if (!(error instanceof HeaderError)) throw error;
+      if (!(error instanceof ShapeError)) throw error;
       const text = (): string =>
         `${sent.method.path}: ${error.message.replace('pith-', 'x-pith-')}`;
       this.#fail(call, failure('BAD_REPLY'), 'bad metadata', text);

@@ -2,7 +2,7 @@
 import type { DescField, DescMessage, JsonValue, Registry } from '@bufbuild/protobuf';
 import { ScalarType } from '@bufbuild/protobuf';
 
-import { rawNumber } from '../../protocol/exact-json.ts';
+import { isObject, rawNumber } from '../../protocol/exact-json.ts';
 
 const INT64: ReadonlySet<ScalarType | undefined> = new Set([
   ScalarType.INT64,
@@ -85,8 +85,4 @@ function walkFree(json: Value, change: Change): Value {
 /** Not by assignment: a key may be __proto__. */
 function set(object: Fields, key: string, value: Value): void {
   Object.defineProperty(object, key, { value });
-}
-
-function isObject(json: Value): json is Fields {
-  return typeof json === 'object' && json !== null && !Array.isArray(json);
 }

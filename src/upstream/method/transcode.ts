@@ -14,7 +14,7 @@ import {
 } from '@bufbuild/protobuf';
 
 import { asBuffer, NOTHING } from '../../bytes.ts';
-import { JSON_DEPTH_MAX } from '../../contract/json-depth.ts';
+import { JSON_DEPTH_MAX } from '../../contract/json.ts';
 import { errorText, type Failure, failure } from '../../errors.ts';
 import { tooMuch, tooMuchText, weightOfJson } from '../../protocol/convert.ts';
 import { clientJsonBytes } from '../../protocol/packet.ts';

@@ -2,7 +2,8 @@
 import { isUtf8 } from 'node:buffer';
 import type { Msg, MsgHdrs } from 'nats';
 
-import { decodeValue, HeaderError, type Headers, readable } from '../../contract/headers.ts';
+import { decodeValue, type Headers, readable } from '../../contract/headers.ts';
+import { ShapeError } from '../../contract/json.ts';
 
 /** Header lines of one message. What has more is refused as a whole. */
 export const HEADER_LINES_MAX = 256;
@@ -44,7 +45,7 @@ export function linesOf(pairs: readonly string[]): string {
   return lines;
 }
 
-/** Reads what came with `message`. @throws {HeaderError} It is too much, or not a block of headers. */
+/** Reads what came with `message`. @throws {ShapeError} It is too much, or not a block of headers. */
 export function readHeaders(message: Msg): Headers {
   const block = blockOf(message);
   return block === null ? NONE : readBlock(block);
@@ -71,21 +72,21 @@ function blockOf(message: Msg): Buffer | null {
   return Buffer.from(_rdata.buffer, _rdata.byteOffset, _msg.hdr);
 }
 
-/** In one pass. Our own headers are decoded, other people's left as they are. @throws {HeaderError} */
+/** In one pass. Our own headers are decoded, other people's left as they are. @throws {ShapeError} */
 export function readBlock(block: Buffer): Headers {
   if (block.length > HEADER_BYTES_MAX)
-    throw new HeaderError(`${block.length} bytes of headers; at most ${HEADER_BYTES_MAX} are read`);
+    throw new ShapeError(`${block.length} bytes of headers; at most ${HEADER_BYTES_MAX} are read`);
   const isText = isUtf8(block);
   const text = block.toString(isText ? 'utf8' : 'latin1');
   let at = endOfLine(text, 0);
-  if (!text.startsWith(VERSION)) throw new HeaderError(`the headers do not begin with ${VERSION}`);
+  if (!text.startsWith(VERSION)) throw new ShapeError(`the headers do not begin with ${VERSION}`);
   const read = new Map<string, string>();
   for (let lines = 0; at < text.length; lines++) {
     const end = endOfLine(text, at);
     const line = text.slice(at, end - LINE_END.length);
     at = end;
     if (line !== '' && lines >= HEADER_LINES_MAX)
-      throw new HeaderError(`more than ${HEADER_LINES_MAX} headers`);
+      throw new ShapeError(`more than ${HEADER_LINES_MAX} headers`);
     readLine(isText ? line : readable(line), read);
   }
   return read;
@@ -94,7 +95,7 @@ export function readBlock(block: Buffer): Headers {
 /** Where the line after the one at `at` begins. */
 function endOfLine(text: string, at: number): number {
   const end = text.indexOf(LINE_END, at);
-  if (end < 0) throw new HeaderError('the headers are cut off');
+  if (end < 0) throw new ShapeError('the headers are cut off');
   return end + LINE_END.length;
 }
 
@@ -104,9 +105,9 @@ function readLine(line: string, read: Map<string, string>): void {
   if (colon < 0) return;
   const name = line.slice(0, colon).toLowerCase();
   if (!/^[\x21-\x7e]*$/.test(name))
-    throw new HeaderError('a header name with a space, or with other than ASCII');
+    throw new ShapeError('a header name with a space, or with other than ASCII');
   if (/[\r\n]/.test(line))
-    throw new HeaderError(`header ${name.slice(0, 64)}: a line break in its value`);
+    throw new ShapeError(`header ${name.slice(0, 64)}: a line break in its value`);
   if (read.has(name)) return;
   // A copy: what is cut out of a text holds all of it, and a uid is kept as long as its session.
   const value = Buffer.from(line.slice(colon + 1).trim()).toString();

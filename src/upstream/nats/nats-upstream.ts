@@ -4,7 +4,6 @@
  */
 import { inBackground } from '../../background.ts';
 import {
-  HeaderError,
   readClose,
   readFailure,
   readPatch,
@@ -36,6 +35,7 @@ import type { NatsReport } from './nats-report.ts';
 import { type Outgoing, send } from './outgoing.ts';
 import { SUBJECT_BYTES_MAX, type Subjects } from './subjects.ts';
 import type { Accepted, Reply } from '../../contract/commands.ts';
+import { ShapeError } from '../../contract/json.ts';
 
 /** A backend that answered within this time has a subscriber, though nobody may listen to one of its subjects. */
 const HEALTHY_MS = 10_000;
@@ -296,7 +296,7 @@ export class NatsUpstream implements Upstream, PendingCall {
         close: readClose(headers),
       };
     } catch (error) {
-      if (!(error instanceof HeaderError)) throw error;
+      if (!(error instanceof ShapeError)) throw error;
       call.reported = true;
       this.#trouble('answer', this.subjectOf(call), error.message);
       call.fail(failure('BAD_REPLY', error.message));

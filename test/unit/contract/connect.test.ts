@@ -13,7 +13,7 @@ import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
-import { JSON_DEPTH_MAX_TO_BACKENDS, nestsTooDeep } from '../../../src/contract/json-depth.ts';
+import { JSON_DEPTH_MAX_TO_BACKENDS, nestsTooDeep } from '../../../src/contract/json.ts';
 import { connectJson, readConnectResponse } from '../../../src/contract/json-shapes.ts';
 import { decodeConnectResponse, EXPIRED, NO_OUTCOME } from '../../../src/contract/shapes.ts';
 import { encodeStruct } from '../../../src/contract/struct.ts';

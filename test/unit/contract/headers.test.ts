@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import fc from 'fast-check';
 
 import type { Patch } from '../../../src/contract/commands.ts';
+import { ShapeError } from '../../../src/contract/json.ts';
 import * as codec from '../../../src/contract/headers.ts';
 import { readBlock } from '../../../src/upstream/nats/header-block.ts';
 import { activate } from '../session/support.ts';
@@ -146,7 +147,7 @@ describe('a patch', () => {
     { 'Pith-Set': `{"a":${'['.repeat(64)}${']'.repeat(64)}}` },
     { 'Pith-Join': `[${'[],'.repeat(100_000)}[]]` },
   ])('%j cannot be read', (lines) => {
-    expect(() => codec.readPatch(come(lines))).toThrow(codec.HeaderError);
+    expect(() => codec.readPatch(come(lines))).toThrow(ShapeError);
   });
 });
 
@@ -217,7 +218,7 @@ describe('a push', () => {
     { 'Pith-Route': 'r', 'Pith-Except-Sids': '"g.1"' },
     { 'Pith-Route': 'r', 'Pith-Expires-Ms': 'soon' },
   ])('%j cannot be read', (lines) => {
-    expect(() => codec.readPush(come(lines), NOTHING)).toThrow(codec.HeaderError);
+    expect(() => codec.readPush(come(lines), NOTHING)).toThrow(ShapeError);
   });
 });
 

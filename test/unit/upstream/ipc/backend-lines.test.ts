@@ -1,9 +1,9 @@
 /** What the lines of a backend mean. What becomes of them: test/integration/ipc.test.ts. */
 import { describe, expect, test } from 'vitest';
 
-import { ShapeError } from '../../../../src/contract/json-shapes.ts';
 import { type Answer, readLine } from '../../../../src/upstream/ipc/backend-lines.ts';
 import type { Reply } from '../../../../src/contract/commands.ts';
+import { ShapeError } from '../../../../src/contract/json.ts';
 
 function read(line: object | string) {
   return readLine(Buffer.from(typeof line === 'string' ? line : JSON.stringify(line)), 1_048_576);

@@ -1,8 +1,9 @@
 /** The block of headers of a NATS message. What its headers say: test/unit/contract/headers.test.ts. */
 import { describe, expect, test } from 'vitest';
 
-import { decodeValue, HeaderError } from '../../../../src/contract/headers.ts';
+import { decodeValue } from '../../../../src/contract/headers.ts';
 import { linesOf, readBlock } from '../../../../src/upstream/nats/header-block.ts';
+import { ShapeError } from '../../../../src/contract/json.ts';
 
 test('pairs are written as lines', () => {
   expect(linesOf(['Pith-Sid', 'g.1', 'traceparent', '00-x'])).toBe(
@@ -34,7 +35,7 @@ describe('a block', () => {
     ['a name with a space', 'NATS/1.0\r\nPith Bind: x\r\n\r\n'],
     ['a line break in a value', 'NATS/1.0\r\nX: a\nPith-Bind: x\r\n\r\n'],
   ])('may not be %s', (_, block) => {
-    expect(() => readBlock(Buffer.from(block))).toThrow(HeaderError);
+    expect(() => readBlock(Buffer.from(block))).toThrow(ShapeError);
   });
 });
 
