@@ -1,5 +1,5 @@
-// Run by make after `npm ci`, with the version of the machine's own Node: says which one the project uses where that
-// is too old. Plain JavaScript, so that an old Node can run it as well.
+// Run by make after `npm ci`, with the version of the machine's Node: if that is too old, prints which one the project
+// uses. Plain JavaScript, so that an old Node can run it, too.
 const WANTED_MAJOR = 24;
 const major = (version) => Number(version.replace(/^v/, '').split('.')[0]);
 
@@ -8,7 +8,7 @@ const project = process.versions.node;
 if (major(project) < WANTED_MAJOR) {
   console.error(
     `pith: Node ${WANTED_MAJOR} or newer is needed and this is v${project}; npm installed none for ` +
-      `${process.platform}-${process.arch}. Install it and run this again.`,
+      `${process.platform}-${process.arch}. Install it, then run this again.`,
   );
   process.exitCode = 1;
 } else if (major(machine) < WANTED_MAJOR) {

@@ -1,6 +1,6 @@
 /**
- * Builds what `npm pack` puts into an archive; nothing is built to develop. Plain JavaScript, so that a machine whose
- * Node is older than ours gets as far as the sentence below.
+ * Builds what `npm pack` puts into an archive; development needs no build. Plain JavaScript, so that an older Node gets
+ * as far as the message below.
  *   node build.mjs pith      dist/: the gateway and the client, for the package `pith`
  *   node build.mjs client    src/client/dist: the client alone, for the package `pith-client` (npm pack ./src/client)
  *   node build.mjs clean     removes what `client` made, so that only sources are among the sources

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// The command `pith` of the published package. Plain JavaScript that Node 14 reads too, so that an older Node than
-// ours gets a sentence and not a syntax error.
+// The command `pith` of the published package. Plain JavaScript that Node 14 can read, so that an older Node gets a
+// message instead of a syntax error.
 const WANTED = [24, 12];
 
 const [major, minor] = process.versions.node.split('.').map(Number);
