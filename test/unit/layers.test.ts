@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -40,6 +40,23 @@ describe('src', () => {
 
   test('calls upward only where it is listed', () => {
     expect(checkCallbacks(SRC, CALLBACK_TYPES)).toEqual([]);
+  });
+
+  test('begins each file with a comment of its own style', () => {
+    const others = sourceFiles(SRC)
+      .filter((file) => !file.startsWith('gen/'))
+      .filter((file) => readFileSync(join(SRC, file), 'utf8').startsWith('//'));
+    expect(others, 'begin with /** … */').toEqual([]);
+  });
+
+  test('gives the unit tests their folders', () => {
+    const unit = fileURLToPath(new URL('.', import.meta.url));
+    // What is shared there has folders of its own.
+    const tested = sourceFiles(unit)
+      .filter((file) => file.endsWith('.test.ts'))
+      .map(dirname);
+    const strange = [...new Set(tested)].filter((folder) => !existsSync(join(SRC, folder)));
+    expect(strange, 'folders of test/unit that src/ does not have').toEqual(['deploy']);
   });
 
   test('is really looked at', () => {
