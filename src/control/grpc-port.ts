@@ -64,7 +64,7 @@ export class GrpcPort {
     pending.onSettled = () => {
       this.#callers.delete(name);
     };
-    this.port.rest(pending);
+    this.port.clearDeadline(pending);
     socket.unshift(bytes);
     this.#injector!.injectConnection(socket);
   }

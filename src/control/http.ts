@@ -96,10 +96,10 @@ export class HttpServer {
 
   #onRequest(request: IncomingMessage, response: ServerResponse): void {
     const pending = this.#connections.get(request.socket)!;
-    this.#port.await(pending, REQUEST_MS);
+    this.#port.setDeadline(pending, REQUEST_MS);
     response.once('close', () => {
       pending.stage = 'kept';
-      this.#port.await(pending);
+      this.#port.setDeadline(pending);
     });
     const path = pathOf(request);
     if (this.#attach !== null && path === ATTACH_PATH) {

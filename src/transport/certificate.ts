@@ -9,7 +9,7 @@ import type { CancelTimer, Clock } from '../clock.ts';
 import type { Log } from '../telemetry/log.ts';
 import {
   isPem,
-  judge,
+  validate,
   type ReadFile,
   readTexts,
   TlsFault,
@@ -18,7 +18,7 @@ import {
 } from './pem.ts';
 
 /** Milliseconds between two looks at the files. A change counts once two looks have found the same. */
-export const CERTIFICATE_LOOK_MS = 2_000;
+export const CERTIFICATE_CHECK_MS = 2_000;
 
 export type ServerTls = TlsFiles & {
   /** Refuse clients without a certificate that `ca` has signed. */
@@ -35,7 +35,7 @@ export type ServerTls = TlsFiles & {
  */
 export function faultIn(tls: TlsFiles, readFile: ReadFile): TlsFault | null {
   try {
-    judge(readTexts(tls, readFile), tls);
+    validate(readTexts(tls, readFile), tls);
     return null;
   } catch (error) {
     if (error instanceof TlsFault) return error;
@@ -49,11 +49,11 @@ export class Certificate {
   readonly #log: Log;
   readonly #onChanged: (pem: TlsPem) => void;
   /** What the files held when they were last judged. */
-  #judged = '';
+  #checked = '';
   /** What the last look found. */
   #seen = '';
   #expiresAt = 0;
-  #cancelLook: CancelTimer = () => {};
+  #cancelCheck: CancelTimer = () => {};
 
   /** @param onChanged Called with every good pair that comes after the first. */
   constructor(tls: ServerTls, clock: Clock, log: Log, onChanged: (pem: TlsPem) => void) {
@@ -73,34 +73,34 @@ export class Certificate {
     let pem: TlsPem;
     try {
       const texts = readTexts(this.#tls, this.#tls.readFile);
-      this.#judged = this.#seen = JSON.stringify(texts);
-      pem = judge(texts, this.#tls);
+      this.#checked = this.#seen = JSON.stringify(texts);
+      pem = validate(texts, this.#tls);
     } catch (error) {
       throw new Error(faultText(this.#tls, error), { cause: error });
     }
     this.#serve(pem);
-    if ([this.#tls.cert, this.#tls.key, this.#tls.ca].some(isPath)) this.#lookLater();
+    if ([this.#tls.cert, this.#tls.key, this.#tls.ca].some(isPath)) this.#checkLater();
     return pem;
   }
 
   /** Looks no more. */
   stop(): void {
-    this.#cancelLook();
+    this.#cancelCheck();
   }
 
   /** Reads the files now, changed or not. A bad pair is logged, and the old one goes on. */
   reload(): void {
-    this.#look(true);
+    this.#check(true);
   }
 
-  #lookLater(): void {
-    this.#cancelLook = this.#clock.setTimer(CERTIFICATE_LOOK_MS, () => {
-      this.#lookLater();
-      this.#look(false);
+  #checkLater(): void {
+    this.#cancelCheck = this.#clock.setTimer(CERTIFICATE_CHECK_MS, () => {
+      this.#checkLater();
+      this.#check(false);
     });
   }
 
-  #look(atOnce: boolean): void {
+  #check(atOnce: boolean): void {
     let texts: TlsFiles | null = null;
     let found: string;
     try {
@@ -112,15 +112,15 @@ export class Certificate {
     // Whoever writes certificate and key one after the other is given time to end.
     const isSettled = atOnce || found === this.#seen;
     this.#seen = found;
-    if (!isSettled || (found === this.#judged && !atOnce)) return;
-    this.#judged = found;
+    if (!isSettled || (found === this.#checked && !atOnce)) return;
+    this.#checked = found;
     if (texts === null) this.#keepOld(found);
     else this.#take(texts);
   }
 
   #take(texts: TlsFiles): void {
     try {
-      const pem = judge(texts, this.#tls);
+      const pem = validate(texts, this.#tls);
       this.#onChanged(pem);
       this.#serve(pem);
       const expires = new Date(pem.expiresAt).toISOString();

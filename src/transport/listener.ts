@@ -64,7 +64,7 @@ export class Listener {
   /** Made with the first certificate. */
   #tls: tls.Server | null = null;
   /** Those in the handshake of TLS, by `peerKey`: what tells of its end has another socket. */
-  readonly #shaking = new Map<string, PendingConnection>();
+  readonly #handshaking = new Map<string, PendingConnection>();
 
   constructor(options: ListenerOptions, parts: ListenerParts, events: ListenerEvents) {
     const { clock, wheel, log } = parts;
@@ -76,7 +76,7 @@ export class Listener {
       { wheel, log },
       {
         onFirst: (pending, socket, first) => {
-          this.#sort(pending, socket, first);
+          this.#dispatch(pending, socket, first);
         },
         mayAccept: () => events.mayAccept(),
         onRefused: (why) => {
@@ -147,13 +147,13 @@ export class Listener {
 
   // ---- the way of a connection --------------------------------------------------------------------------
 
-  #sort(pending: PendingConnection, socket: Socket, first: Buffer): void {
+  #dispatch(pending: PendingConnection, socket: Socket, first: Buffer): void {
     const kind = kindOf(first[0]!);
-    const misfit = this.#misfitOf(kind, pending.secure);
-    if (misfit !== null) {
-      this.#port.refuse(pending, misfit);
+    const refusal = this.#refusalOf(kind, pending.secure);
+    if (refusal !== null) {
+      this.#port.refuse(pending, refusal);
     } else if (kind === 'tls' && !pending.secure) {
-      this.#shakeHands(pending, first);
+      this.#startTls(pending, first);
     } else if (kind === 'http') {
       pending.stage = 'http';
       this.#web.serve(pending, socket, first);
@@ -164,7 +164,7 @@ export class Listener {
   }
 
   /** Why this kind of client is wrong here; null: it is not. */
-  #misfitOf(kind: Kind, isSecure: boolean): RefusedConnection | null {
+  #refusalOf(kind: Kind, isSecure: boolean): RefusedConnection | null {
     const { scheme, webSocketOnly, tls: secured } = this.#options;
     if (!isSecure) {
       if (kind === 'tls') return secured === null ? 'tls_on_plain_port' : null;
@@ -192,7 +192,7 @@ export class Listener {
     });
     server.on('secureConnection', (socket) => {
       socket.on('error', ignore);
-      const pending = this.#shaking.get(peerKey(socket));
+      const pending = this.#handshaking.get(peerKey(socket));
       if (pending === undefined) {
         socket.destroy();
         return;
@@ -204,14 +204,14 @@ export class Listener {
     });
     server.on('tlsClientError', (error, socket) => {
       // Of a connection that is gone the address is not known any more; `#onClosed` has told of it.
-      const pending = this.#shaking.get(peerKey(socket));
+      const pending = this.#handshaking.get(peerKey(socket));
       // Node sends the client its alert and closes.
       if (pending !== undefined) this.#port.note(pending, 'tls_failed', reasonOf(error));
     });
     return server;
   }
 
-  #shakeHands(pending: PendingConnection, first: Buffer): void {
+  #startTls(pending: PendingConnection, first: Buffer): void {
     pending.stage = 'tls';
     // A client that does not trust our certificate often says no more than that.
     pending.onClosed = () => {
@@ -221,13 +221,14 @@ export class Listener {
       this.#endHandshake(pending);
     };
     pending.tlsPeerKey = peerKey(pending.raw);
-    this.#shaking.set(pending.tlsPeerKey, pending);
+    this.#handshaking.set(pending.tlsPeerKey, pending);
     pending.raw.unshift(first);
     this.#tls!.emit('connection', pending.raw);
   }
 
   #endHandshake(pending: PendingConnection): void {
-    if (this.#shaking.get(pending.tlsPeerKey) === pending) this.#shaking.delete(pending.tlsPeerKey);
+    if (this.#handshaking.get(pending.tlsPeerKey) === pending)
+      this.#handshaking.delete(pending.tlsPeerKey);
     pending.tlsPeerKey = '';
   }
 }

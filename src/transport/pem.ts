@@ -67,7 +67,7 @@ export function readTexts(files: TlsFiles, readFile: ReadFile): TlsFiles {
  * @param files Where they come from, for the messages.
  * @throws {TlsFault} for the first thing that is wrong.
  */
-export function judge(texts: TlsFiles, files: TlsFiles): TlsPem {
+export function validate(texts: TlsFiles, files: TlsFiles): TlsPem {
   // Of the files and not of their texts: an empty file is no wish for the system's authorities.
   if (files.ca !== '') certificatesOf(texts, files, 'ca');
   const own = certificatesOf(texts, files, 'cert')[0]!;
@@ -98,7 +98,7 @@ export function judge(texts: TlsFiles, files: TlsFiles): TlsPem {
 export function readClientTls(tls: TlsFiles, readFile: ReadFile): ClientTls {
   const files = tls.ca === 'system' ? { ...tls, ca: '' } : tls;
   const texts = readTexts(files, readFile);
-  if (files.cert !== '' || files.key !== '') judge(texts, files);
+  if (files.cert !== '' || files.key !== '') validate(texts, files);
   else if (files.ca !== '') certificatesOf(texts, files, 'ca');
   return Object.fromEntries(Object.entries(texts).filter(([, text]) => text !== ''));
 }

@@ -142,7 +142,7 @@ export class Port {
     raw.once('close', () => {
       this.#sockets.delete(raw);
     });
-    this.await(pending);
+    this.setDeadline(pending);
     this.sniff(pending, raw);
   }
 
@@ -156,7 +156,7 @@ export class Port {
   }
 
   /** It has so long from now on, `ms` if said; it can be crowded out, and is told of late. */
-  await(pending: PendingConnection, ms = this.#options.waitMs): void {
+  setDeadline(pending: PendingConnection, ms = this.#options.waitMs): void {
     this.settle(pending);
     if (pending.raw.destroyed) return;
     const onClosed = (): void => {
@@ -169,7 +169,7 @@ export class Port {
   }
 
   /** It has all the time; it can still be crowded out. */
-  rest(pending: PendingConnection): void {
+  clearDeadline(pending: PendingConnection): void {
     this.#wheel.cancel(pending);
   }
 

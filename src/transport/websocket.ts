@@ -9,7 +9,7 @@ import { type WebSocket, WebSocketServer } from 'ws';
 
 import type { Encoded } from '../protocol/packet.ts';
 import { Timeout, type TimerWheel } from '../timer-wheel.ts';
-import { FrameEdge } from './frame-edge.ts';
+import { FrameTracker } from './frame-tracker.ts';
 import { Outflow } from './outflow.ts';
 import {
   type Accept,
@@ -35,7 +35,7 @@ export class WebSocketConnection implements Connection {
   readonly #socket: Socket;
   readonly #outflow: Outflow;
   readonly #wheel: TimerWheel;
-  readonly #edge = new FrameEdge();
+  readonly #frames = new FrameTracker();
   #handler: ConnectionHandler | null = null;
   #pongsUnsent = 0;
   #closing = false;
@@ -57,8 +57,8 @@ export class WebSocketConnection implements Connection {
     let failed: Error | null = null;
     // Before `ws` has it: when a message comes, what is behind it in the same read is known.
     this.#socket.prependListener('data', (chunk: Buffer) => {
-      this.#edge.push(chunk);
-      if (this.#edge.isWithin && !this.#closing) handler.onPartial?.();
+      this.#frames.push(chunk);
+      if (this.#frames.isWithin && !this.#closing) handler.onPartial?.();
     });
     // Text frames are taken like binary ones: some clients send them, and Pomelo reads them. [protocol.md 1.2]
     this.#ws.on('message', (data: Buffer) => {
@@ -115,7 +115,7 @@ export class WebSocketConnection implements Connection {
   }
 
   get assembling(): boolean {
-    return this.#edge.isWithin;
+    return this.#frames.isWithin;
   }
 
   send(packets: readonly Encoded[]): void {

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { makeLog } from '../../../src/telemetry/log.ts';
 import {
   Certificate,
-  CERTIFICATE_LOOK_MS,
+  CERTIFICATE_CHECK_MS,
   faultIn,
   type ServerTls,
 } from '../../../src/transport/certificate.ts';
@@ -36,7 +36,7 @@ function watch(files: { cert: string; key: string }) {
   };
   const certificate = new Certificate(tls, clock, log, (pem) => void served.push(pem));
   const looks = (n: number): void => {
-    for (let i = 0; i < n; i++) clock.advance(CERTIFICATE_LOOK_MS);
+    for (let i = 0; i < n; i++) clock.advance(CERTIFICATE_CHECK_MS);
   };
   return { tls, clock, certificate, served, lines, looks };
 }

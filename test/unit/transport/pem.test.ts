@@ -3,7 +3,7 @@ import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
 import { expect, test } from 'vitest';
 
 import {
-  judge,
+  validate,
   type ClientTls,
   readClientTls,
   readTexts,
@@ -46,7 +46,7 @@ function readFile(path: string): string {
 
 function load(files: Partial<TlsFiles>) {
   const all = { cert: '/own.crt', key: '/own.key', ca: '', ...files };
-  return judge(readTexts(all, readFile), all);
+  return validate(readTexts(all, readFile), all);
 }
 
 function faultOf(files: Partial<TlsFiles>): { key: string; message: string } {

@@ -2,14 +2,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
-import { FrameEdge } from '../../../src/transport/frame-edge.ts';
+import { FrameTracker } from '../../../src/transport/frame-tracker.ts';
 import { frame, OPCODE } from '../../support/raw.ts';
 
 const PAYLOAD_BYTES = [0, 1, 125, 126, 127, 65_535, 65_536];
 
 /** After which byte of `bytes` an edge says that all that came is whole. */
 function wholeAfter(bytes: Buffer, cuts: Iterable<number>): number[] {
-  const edge = new FrameEdge();
+  const edge = new FrameTracker();
   const whole: number[] = [];
   let at = 0;
   for (const bytesOfChunk of cuts) {
@@ -29,7 +29,7 @@ function oneByOne(bytes: Buffer): number[] {
 
 describe('the edge of frames', () => {
   test('nothing has come: nothing is begun', () => {
-    expect(new FrameEdge().isWithin).toBe(false);
+    expect(new FrameTracker().isWithin).toBe(false);
   });
 
   test.each(PAYLOAD_BYTES)('a message of %i bytes is whole with its last one', (payloadBytes) => {
@@ -50,7 +50,7 @@ describe('the edge of frames', () => {
 
   test('what is begun behind a whole message in the same chunk is seen', () => {
     const whole = frame(OPCODE.BINARY, Buffer.from('whole'));
-    const edge = new FrameEdge();
+    const edge = new FrameTracker();
     edge.push(Buffer.concat([whole, whole.subarray(0, 1)]));
     expect(edge.isWithin).toBe(true);
     edge.push(whole.subarray(1));

@@ -10,7 +10,7 @@ const FIN = 0x80;
 const MASKED = 0x80;
 const FIRST_CONTROL_OPCODE = 8;
 
-export class FrameEdge {
+export class FrameTracker {
   /** Bytes of the frame's head so far. */
   #headBytes = 0;
   #headBytesNeeded = 2;
