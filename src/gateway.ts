@@ -12,8 +12,6 @@ import { parseBus } from './config/address.ts';
 import type { Config } from './config/schema.ts';
 import type { Consul } from './discovery/consul.ts';
 import { makeNats, type Nats } from './wiring/nats.ts';
-import { HttpServer, type MakePort } from './control/http.ts';
-import { ControlServer } from './control/server.ts';
 import type { Info } from './control/service.ts';
 import { Admission } from './relay/admission.ts';
 import type { Relay } from './relay/relay.ts';
@@ -29,7 +27,7 @@ import {
 } from './wiring/gauges.ts';
 import { listening, makeListeners } from './wiring/listeners.ts';
 import { makeRelay } from './wiring/relay.ts';
-import { makePort, type OwnPort } from './wiring/ports.ts';
+import { type ControlPorts, makeControl } from './wiring/control.ts';
 import { type Resources, type Capacity, autoLimits } from './config/auto-limits.ts';
 import { admissionLimits, changeLimits, randomId } from './wiring/settings.ts';
 import { EventLoopLag } from './telemetry/event-loop.ts';
@@ -40,7 +38,6 @@ import { TimerWheel } from './timer-wheel.ts';
 import { Listener } from './transport/listener.ts';
 import type { Upstream } from './upstream/upstream.ts';
 import { Faults } from './faults.ts';
-import { makeAttach } from './wiring/attach.ts';
 import { makeConsul, makeUpstream } from './wiring/upstreams.ts';
 
 /** How long the start waits for the bus before it listens anyway. */
@@ -99,9 +96,7 @@ export class Gateway {
   readonly #upstreams: readonly Upstream[];
   readonly #relay: Relay;
   readonly #listeners: readonly Listener[];
-  readonly #control: ControlServer;
-  readonly #health: HttpServer;
-  readonly #admin: HttpServer;
+  readonly #ports: ControlPorts;
   readonly #capacity: Capacity;
   /** null: no traces. */
   readonly #tracing: Tracing | null = null;
@@ -148,30 +143,14 @@ export class Gateway {
       tracing: this.#tracing,
     });
     this.#listeners = this.#makeListeners();
-    const attach = makeAttach(this.#upstreams, {
-      ...parts,
-      wheel: this.#wheel,
-      convertBytesMax: parts.config.limits.convert,
-    });
-    this.#control = new ControlServer(
-      {
-        convertBytesMax: config.limits.convert,
-        fleetCommands: this.#fleetCommands,
-        info: () => this.info(),
-        onError: (error) => {
-          parts.log.error({ err: error.cause ?? error }, 'control');
-        },
-      },
-      clock,
-      this.#makePort('control'),
-      attach,
-    );
-    const probes = {
+    this.#ports = makeControl({
+      ...shared,
+      capacity: this.#capacity,
+      upstreams: this.#upstreams,
+      fleetCommands: this.#fleetCommands,
+      info: () => this.info(),
       notReady: () => this.notReady(),
-      metrics: () => (config.telemetry.metrics ? this.metrics.render() : null),
-    };
-    this.#health = new HttpServer(probes, this.#makePort('health'));
-    this.#admin = new HttpServer(probes, this.#makePort('admin'), attach, this.#control.api);
+    });
     this.#watchMetrics();
   }
 
@@ -207,9 +186,9 @@ export class Gateway {
   get addresses(): Addresses {
     return {
       clients: this.#listeners.map((listener) => listener.url),
-      controlPort: this.#control.port,
-      adminPort: this.#admin.port,
-      healthPort: this.#health.port,
+      controlPort: this.#ports.control.port,
+      adminPort: this.#ports.admin.port,
+      healthPort: this.#ports.health.port,
     };
   }
 
@@ -240,15 +219,14 @@ export class Gateway {
     }
     const begun = Promise.all(this.#upstreams.map((upstream) => upstream.start()));
     await this.#unlessStopped(UPSTREAMS_WAIT_MS, begun);
-    const ports = { health: this.#health, admin: this.#admin, control: this.#control };
-    for (const listen of listening(config, ports, this.#listeners)) {
+    for (const listen of listening(config, this.#ports, this.#listeners)) {
       if (this.#state !== 'starting') return;
       await listen();
     }
     if (this.#state !== 'starting') return;
     watchCertificates(this.metrics, this.#listeners);
     this.#state = 'ready';
-    this.#control.setServing(true);
+    this.#ports.control.setServing(true);
     this.#consul?.start(this.addresses, () => this.notReady());
     const { clients, ...others } = this.addresses;
     const notReady = this.notReady();
@@ -279,7 +257,7 @@ export class Gateway {
     this.#stopAsked.resolve();
     // What it could not begin is told to whoever has started it.
     await this.#faults.step('start', BEFORE_MS, () => this.#begun.catch(() => {}));
-    this.#control.setServing(false);
+    this.#ports.control.setServing(false);
     log.info({ sessions: this.registry.size }, 'draining');
     await this.#faults.step('discovery', BEFORE_MS, async () => this.#consul?.maintain());
     await this.#acceptOn(config.drain.accept_for, hurry);
@@ -317,7 +295,11 @@ export class Gateway {
     for (const listener of this.#listeners) listener.close();
     await this.#faults.step('bus', CLOSE_MS.bus, () => this.#bus.close());
     await this.#faults.step('control', CLOSE_MS.control, () =>
-      Promise.all([this.#control.close(), this.#admin.close(), this.#health.close()]),
+      Promise.all([
+        this.#ports.control.close(),
+        this.#ports.admin.close(),
+        this.#ports.health.close(),
+      ]),
     );
     this.#lag.stop();
     this.#wheel.stop();
@@ -330,16 +312,6 @@ export class Gateway {
   }
 
   // ---- building -----------------------------------------------------------------------------------------
-
-  #makePort(name: OwnPort): MakePort {
-    const { metrics } = this;
-    return makePort(name, {
-      ...this.#parts,
-      wheel: this.#wheel,
-      metrics,
-      capacity: this.#capacity,
-    });
-  }
 
   #makeUpstream(name: string): Upstream {
     const { config, clock, log, version } = this.#parts;

@@ -4,29 +4,29 @@
  */
 import type { AttachJson, FramesInJson, FromBackend } from './attach-json.ts';
 
-/** The socket, as its intake sees it. */
-export interface IntakeSocket {
+/** Where the messages come from, and their frames go. */
+export interface FrameSocket {
   /** Nothing is wanted just now: the Link is full. */
   readonly isPaused: boolean;
-  /** Nothing more is read, until `readOn`: what has come is not converted yet. */
-  rest(): void;
+  /** Reads nothing more, until `readOn`: what has come is not converted yet. */
+  hold(): void;
   readOn(): void;
-  /** What a turn's frames have come to. */
-  onFrames(frames: FromBackend): void;
-  /** A message, or a frame in it, cannot be read. Nothing that came behind it counts. */
-  onUnreadable(error: unknown): void;
+  /** Takes what a turn's frames have come to. */
+  take(frames: FromBackend): void;
+  /** Ends it: a message, or a frame in it, cannot be read. Nothing that came behind it counts. */
+  fail(error: unknown): void;
 }
 
 export class JsonFrameReader {
   readonly #json: AttachJson;
-  readonly #socket: IntakeSocket;
+  readonly #socket: FrameSocket;
   /** Messages of which something is left to convert, the first one begun. */
   #messages: (Buffer | FramesInJson)[] = [];
   #scheduled = false;
-  #isResting = false;
+  #isHolding = false;
   #onDone: (() => void) | null = null;
 
-  constructor(json: AttachJson, socket: IntakeSocket) {
+  constructor(json: AttachJson, socket: FrameSocket) {
     this.#json = json;
     this.#socket = socket;
   }
@@ -38,7 +38,7 @@ export class JsonFrameReader {
   }
 
   /** The socket is no longer paused. */
-  goOn(): void {
+  resume(): void {
     if (!this.#scheduled && this.#messages.length > 0) this.#turn();
   }
 
@@ -59,12 +59,12 @@ export class JsonFrameReader {
     if (this.#socket.isPaused && this.#onDone === null) return;
     if (this.#messages.length > 0) this.#convert();
     if (this.#messages.length > 0) {
-      this.#rest();
+      this.#hold();
     } else {
       this.#onDone?.();
       this.#onDone = null;
-      if (this.#isResting) {
-        this.#isResting = false;
+      if (this.#isHolding) {
+        this.#isHolding = false;
         this.#socket.readOn();
       }
     }
@@ -77,16 +77,16 @@ export class JsonFrameReader {
       const turn = this.#json.toGateway(frames);
       if (frames.isAtEnd) this.#messages.shift();
       else this.#messages[0] = frames;
-      this.#socket.onFrames(turn);
+      this.#socket.take(turn);
     } catch (error) {
       this.#messages = [];
-      this.#socket.onUnreadable(error);
+      this.#socket.fail(error);
     }
   }
 
-  #rest(): void {
-    if (!this.#isResting) this.#socket.rest();
-    this.#isResting = true;
+  #hold(): void {
+    if (!this.#isHolding) this.#socket.hold();
+    this.#isHolding = true;
     if (this.#socket.isPaused && this.#onDone === null) return;
     this.#scheduled = true;
     setImmediate(this.#turn);

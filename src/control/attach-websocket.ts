@@ -7,7 +7,6 @@ import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 
 import { errorText, failure } from '../errors.ts';
-import type { TimerWheel } from '../timer-wheel.ts';
 import { plainAddress } from '../transport/pending-connection.ts';
 import {
   ATTACH_MESSAGE_BYTES_MAX,
@@ -15,10 +14,10 @@ import {
   AttachStream,
   type Ending,
 } from '../upstream/dial-in/attach-stream.ts';
-import { Liveness } from '../upstream/liveness.ts';
+import { Liveness, type Peer } from '../upstream/liveness.ts';
 import type { Attach } from './attach.ts';
-import { JsonFrameReader } from './attach-reader.ts';
-import { AttachJson, AttachJsonError, type RefusedFrame } from './attach-json.ts';
+import { type FrameSocket, JsonFrameReader } from './attach-reader.ts';
+import { AttachJson, AttachJsonError, type FromBackend, type RefusedFrame } from './attach-json.ts';
 
 type Socket = IncomingMessage['socket'];
 
@@ -77,58 +76,7 @@ export class AttachWebSockets {
 
   #open(ws: WebSocket, socket: Socket, peer: string): void {
     this.#json ??= new AttachJson(this.#attach.convertBytesMax);
-    const json = this.#json;
-    const below = new JsonSocket(ws, {
-      socket,
-      json,
-      wheel: this.#attach.wheel,
-      bodyBytesMax: this.#attach.convertBytesMax,
-    });
-    const stream = new AttachStream(peer, below);
-    below.onDead = (why) => {
-      ws.terminate();
-      stream.fail(why);
-    };
-    const intake = new JsonFrameReader(json, {
-      get isPaused() {
-        return below.isPaused;
-      },
-      rest: () => {
-        below.rest(true);
-      },
-      readOn: () => {
-        below.rest(false);
-      },
-      onFrames: ({ bytes, refused }) => {
-        stream.take(bytes);
-        for (const frame of refused) {
-          below.refuse(frame);
-          this.#attach.refusedFrame(peer, frame.kind, frame.why);
-        }
-      },
-      onUnreadable: (error) => {
-        stream.fail(error instanceof AttachJsonError ? error.message : 'internal error');
-        if (!(error instanceof AttachJsonError)) throw error;
-      },
-    });
-    below.onResumed = () => {
-      intake.goOn();
-    };
-    ws.on('message', (data: Buffer, isBinary: boolean) => {
-      if (isBinary) stream.fail('a binary message: send JSON as text');
-      else intake.take(data);
-    });
-    // A message over the limit, or one that is no WebSocket: `ws` closes, and says why.
-    ws.on('error', (error) => {
-      stream.fail(errorText(error));
-    });
-    ws.on('close', (code) => {
-      below.stop();
-      intake.finish(() => {
-        if (CLOSES_IN_ORDER.has(code)) stream.onPeerEnd();
-        else stream.fail(code === CLOSE_LOST ? 'the connection was lost' : `closed with ${code}`);
-      });
-    });
+    const { stream } = new JsonSocket(ws, { socket, peer, json: this.#json, attach: this.#attach });
     this.#attach.open(stream);
   }
 }
@@ -158,49 +106,90 @@ const NOTHING = { changed: 0, version: '0' };
 
 type SocketParts = {
   readonly socket: Socket;
+  /** For the log. */
+  readonly peer: string;
   readonly json: AttachJson;
-  readonly wheel: TimerWheel;
-  /** Bytes of a body, which goes out in base64. */
-  readonly bodyBytesMax: number;
+  readonly attach: Attach;
 };
 
-class JsonSocket implements AttachSocket {
+/** One backend: what comes from it is converted for `stream`, and the other way round. */
+class JsonSocket implements AttachSocket, FrameSocket, Peer {
+  /** Of a body, which goes out in base64. */
   readonly bodyBytesMax: number;
-  /** Called once, when nothing has come for too long. */
-  onDead: (why: string) => void = () => {};
+  readonly stream: AttachStream;
   readonly #ws: WebSocket;
-  readonly #socket: Socket;
-  readonly #json: AttachJson;
-  readonly #wheel: TimerWheel;
-  /** Called when it is no longer paused. */
-  onResumed: () => void = () => {};
+  readonly #parts: SocketParts;
+  readonly #reader: JsonFrameReader;
   #liveness: Liveness | null = null;
   /** By the Link, which is full. */
   #paused = false;
-  /** By the intake, which has not converted what came. */
-  #resting = false;
-  /** Times that it was looked at while it was paused. */
+  /** By the reader, which has not converted what came. */
+  #held = false;
+  /** Times that it was looked at while nothing was read. */
   #looks = 0;
 
   constructor(ws: WebSocket, parts: SocketParts) {
     this.#ws = ws;
-    this.bodyBytesMax = parts.bodyBytesMax;
-    this.#socket = parts.socket;
-    this.#json = parts.json;
-    this.#wheel = parts.wheel;
+    this.#parts = parts;
+    this.bodyBytesMax = parts.attach.convertBytesMax;
+    this.stream = new AttachStream(parts.peer, this);
+    this.#reader = new JsonFrameReader(parts.json, this);
+    ws.on('message', (data: Buffer, isBinary: boolean) => {
+      if (isBinary) this.stream.fail('a binary message: send JSON as text');
+      else this.#reader.take(data);
+    });
+    // A message over the limit, or one that is no WebSocket: `ws` closes, and says why.
+    ws.on('error', (error) => {
+      this.stream.fail(errorText(error));
+    });
+    ws.on('close', (code) => {
+      this.#liveness?.stop();
+      this.#reader.finish(() => {
+        if (CLOSES_IN_ORDER.has(code)) this.stream.onPeerEnd();
+        else
+          this.stream.fail(code === CLOSE_LOST ? 'the connection was lost' : `closed with ${code}`);
+      });
+    });
   }
 
-  send(message: Buffer, done: () => void): void {
-    this.#ws.send(this.#json.toBackend(message), done);
+  // ---- from the backend -----------------------------------------------------------------------------------
+
+  take({ bytes, refused }: FromBackend): void {
+    this.stream.take(bytes);
+    for (const frame of refused) {
+      this.#refuse(frame);
+      this.#parts.attach.refusedFrame(this.#parts.peer, frame.kind, frame.why);
+    }
+  }
+
+  fail(error: unknown): void {
+    this.stream.fail(error instanceof AttachJsonError ? error.message : 'internal error');
+    if (!(error instanceof AttachJsonError)) throw error;
   }
 
   /** Answers a push or a verb that nobody above has seen; nothing where no answer is wanted. */
-  refuse({ id, kind, why }: RefusedFrame): void {
+  #refuse({ id, kind, why }: RefusedFrame): void {
     if (id === 0) return;
     const { code, reason } = failure('BAD_ARGUMENT');
     const error = { code, reason, message: why };
     const frame = kind === 'push' ? { id, pushed: NOBODY } : { id, done: { ...NOTHING, error } };
     this.#ws.send(JSON.stringify({ frames: [frame] }));
+  }
+
+  hold(): void {
+    this.#held = true;
+    this.#ws.pause();
+  }
+
+  readOn(): void {
+    this.#held = false;
+    if (!this.#paused) this.#ws.resume();
+  }
+
+  // ---- from the Link --------------------------------------------------------------------------------------
+
+  send(message: Buffer, done: () => void): void {
+    this.#ws.send(this.#parts.json.toBackend(message), done);
   }
 
   get isPaused(): boolean {
@@ -214,30 +203,12 @@ class JsonSocket implements AttachSocket {
 
   resume(): void {
     this.#paused = false;
-    if (!this.#resting) this.#ws.resume();
-    this.onResumed();
-  }
-
-  rest(resting: boolean): void {
-    this.#resting = resting;
-    if (resting) this.#ws.pause();
-    else if (!this.#paused) this.#ws.resume();
+    if (!this.#held) this.#ws.resume();
+    this.#reader.resume();
   }
 
   watch(deadAfterMs: number): void {
-    this.#liveness = new Liveness(deadAfterMs, this.#wheel, {
-      // Always: nobody dials it again, and what lies between forgets a connection that is silent.
-      isAwaited: () => true,
-      // What is not read cannot be heard either.
-      heard: () =>
-        this.#socket.bytesRead + (this.#paused || this.#resting ? ++this.#looks : this.#looks),
-      ask: () => {
-        if (this.#ws.readyState === this.#ws.OPEN) this.#ws.ping();
-      },
-      onDead: (why) => {
-        this.onDead(why);
-      },
-    });
+    this.#liveness = new Liveness(deadAfterMs, this.#parts.attach.wheel, this);
     this.#liveness.begin();
   }
 
@@ -251,9 +222,26 @@ class JsonSocket implements AttachSocket {
     this.#ws.terminate();
   }
 
-  /** The connection has ended. */
-  stop(): void {
-    this.#liveness?.stop();
+  // ---- whether it lives -----------------------------------------------------------------------------------
+
+  /** Always: nobody dials it again, and what lies between forgets a connection that is silent. */
+  isAwaited(): boolean {
+    return true;
+  }
+
+  heard(): number {
+    // What is not read cannot be heard either.
+    if (this.#paused || this.#held) this.#looks++;
+    return this.#parts.socket.bytesRead + this.#looks;
+  }
+
+  ask(): void {
+    if (this.#ws.readyState === this.#ws.OPEN) this.#ws.ping();
+  }
+
+  giveUp(why: string): void {
+    this.#ws.terminate();
+    this.stream.fail(why);
   }
 }
 

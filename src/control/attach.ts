@@ -1,9 +1,11 @@
 /**
- * The door for backends that cannot be dialled (`backends.<name>.dial_in`), whichever way they come: the first
+ * Where backends attach that cannot be dialled (`backends.<name>.dial_in`), whichever way they come: the first
  * frame says which backend they serve and shows its token; then the stream is a Link like any other.
  */
+import type { Clock } from '../clock.ts';
 import { WireError } from '../contract/wire.ts';
-import { CONVERT_BYTES } from '../protocol/convert.ts';
+import type { Log } from '../telemetry/log.ts';
+import { LogThrottle } from '../telemetry/log-throttle.ts';
 import { Timeout, type TimerWheel } from '../timer-wheel.ts';
 import { type AttachHello, readAttachHello } from '../upstream/dial-in/attach-hello.ts';
 import type { AttachStream, Ending } from '../upstream/dial-in/attach-stream.ts';
@@ -21,38 +23,34 @@ const NO_HELLO: Ending = {
   text: 'the first frame must be hello: {"frames":[{"hello":{"backend":"…","token":"…"}}]}',
 };
 
-export type AttachEvents = {
-  /** `limits.convert`. */
-  readonly convertBytesMax?: number;
-  /** A backend was turned away. `backend`: which one it asked for, '' where it did not. */
-  onRefused(peer: string, backend: string, why: string): void;
-  /** A push or a verb could not be read, and was passed over. */
-  onRefusedFrame?(peer: string, kind: string, why: string): void;
+export type AttachParts = {
+  /** Bytes that are converted at once: `limits.convert`. */
+  readonly convertBytesMax: number;
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+  readonly log: Log;
 };
 
 export class Attach {
   readonly #backends: ReadonlyMap<string, DialInUpstream>;
-  readonly #wheel: TimerWheel;
-  readonly #events: AttachEvents;
+  readonly convertBytesMax: number;
+  readonly wheel: TimerWheel;
+  readonly #log: Log;
+  readonly #throttle: LogThrottle;
   readonly #newcomers = new Set<AttachStream>();
 
-  constructor(backends: readonly DialInUpstream[], wheel: TimerWheel, events: AttachEvents) {
+  constructor(backends: readonly DialInUpstream[], parts: AttachParts) {
     this.#backends = new Map(backends.map((backend) => [backend.name, backend]));
-    this.#wheel = wheel;
-    this.#events = events;
+    this.convertBytesMax = parts.convertBytesMax;
+    this.wheel = parts.wheel;
+    this.#log = parts.log;
+    this.#throttle = new LogThrottle(parts.clock);
   }
 
-  get wheel(): TimerWheel {
-    return this.#wheel;
-  }
-
-  /** Bytes that are converted at once: `limits.convert`. */
-  get convertBytesMax(): number {
-    return this.#events.convertBytesMax ?? CONVERT_BYTES;
-  }
-
-  refusedFrame(peer: string, kind: string, why: string): void {
-    this.#events.onRefusedFrame?.(peer, kind, why);
+  /** A push or a verb of a backend could not be read, and was passed over. */
+  refusedFrame(address: string, kind: string, why: string): void {
+    const left = this.#throttle.allow(`refused ${kind}`);
+    if (left !== null) this.#log.warn({ address, why, ...left }, `${kind} refused`);
   }
 
   /** The shortest silence, in milliseconds, after which one of the backends wants to be given up; 0: none does. */
@@ -77,7 +75,7 @@ export class Attach {
     });
     const leave = (): void => {
       this.#newcomers.delete(stream);
-      this.#wheel.cancel(late);
+      this.wheel.cancel(late);
       stream.off('data', onFirst);
       stream.off('error', onError);
       stream.off('end', onEnd);
@@ -94,7 +92,7 @@ export class Attach {
       leave();
       stream.end();
     };
-    this.#wheel.set(late, HELLO_WAIT_MS);
+    this.wheel.set(late, HELLO_WAIT_MS);
     stream.on('data', onFirst);
     stream.on('error', onError);
     stream.on('end', onEnd);
@@ -133,7 +131,10 @@ export class Attach {
     // What comes after this is nobody's, errors too.
     stream.on('error', () => {});
     stream.finish(ending);
-    this.#events.onRefused(stream.peer, backend.slice(0, NAME_CHARS_MAX), ending.text);
+    const left = this.#throttle.allow('refused');
+    if (left === null) return;
+    const fields = { address: stream.peer, backend: backend.slice(0, NAME_CHARS_MAX) };
+    this.#log.warn({ ...fields, why: ending.text, ...left }, 'attach refused');
   }
 }
 

@@ -10,7 +10,8 @@ import type {
 
 import { inBackground } from '../background.ts';
 import { REASONS } from '../errors.ts';
-import { controlError, type Errors, type Method, type Methods, notServed } from './service.ts';
+import type { Log } from '../telemetry/log.ts';
+import { controlError, type Method, type Methods, notServed } from './service.ts';
 import { sendAll } from './streaming.ts';
 
 type MethodThat<Streams> = Extract<Method, { streams: Streams }>;
@@ -19,13 +20,13 @@ type MethodThat<Streams> = Extract<Method, { streams: Streams }>;
 export function grpcHandlers(
   definitions: ServiceDefinition,
   methods: Methods,
-  errors: Errors,
+  log: Log,
 ): UntypedServiceImplementation {
   return Object.fromEntries(
     Object.entries(definitions).map(([name, { responseStream }]) => {
       const method = Object.hasOwn(methods, name) ? methods[name]! : null;
       if (method === null) return [name, unserved(notServed(name, methods), responseStream)];
-      return [name, method.streams ? streaming(method, errors) : unary(method, errors)];
+      return [name, method.streams ? streaming(method, log) : unary(method, log)];
     }),
   );
 }
@@ -41,21 +42,18 @@ function unserved(details: string, streams: boolean): UntypedHandleCall {
   return streams ? stream : single;
 }
 
-function unary(method: MethodThat<false>, errors: Errors): handleUnaryCall<unknown, object> {
+function unary(method: MethodThat<false>, log: Log): handleUnaryCall<unknown, object> {
   return (call, callback) => {
     const answered = method.run(call.request).then((answer) => {
       callback(null, answer);
     });
     inBackground(answered, (error) => {
-      callback(statusOf(error, errors));
+      callback(statusOf(error, log));
     });
   };
 }
 
-function streaming(
-  method: MethodThat<true>,
-  errors: Errors,
-): handleServerStreamingCall<unknown, object> {
+function streaming(method: MethodThat<true>, log: Log): handleServerStreamingCall<unknown, object> {
   return (call) => {
     sendAll(
       () => method.run(call.request),
@@ -66,13 +64,13 @@ function streaming(
         call.end();
       },
       (error: unknown) => {
-        call.destroy(Object.assign(new Error(), statusOf(error, errors)));
+        call.destroy(Object.assign(new Error(), statusOf(error, log)));
       },
     );
   };
 }
 
-function statusOf(error: unknown, errors: Errors): { code: status; details: string } {
-  const { reason, message } = controlError(error, errors);
+function statusOf(error: unknown, log: Log): { code: status; details: string } {
+  const { reason, message } = controlError(error, log);
   return { code: REASONS[reason].grpcStatus, details: `${reason}: ${message}` };
 }

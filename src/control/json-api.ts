@@ -5,7 +5,8 @@ import { errorJson } from '../contract/json-shapes.ts';
 import { failure, type Failure, GatewayError } from '../errors.ts';
 import { refusedCaller } from './caller.ts';
 import { type Definitions, JsonMessages } from './json-messages.ts';
-import { controlError, type Errors, type Method, type Methods, notServed } from './service.ts';
+import type { Log } from '../telemetry/log.ts';
+import { controlError, type Method, type Methods, notServed } from './service.ts';
 import { sendAll } from './streaming.ts';
 
 /** Where the methods are. */
@@ -21,7 +22,7 @@ const NO_STORE = { 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosni
 
 export type JsonApiParts = {
   readonly methods: Methods;
-  readonly errors: Errors;
+  readonly log: Log;
   /** Full name of the service, its methods as proto-loader has them, and the descriptor set that describes it. */
   readonly service: string;
   readonly definitions: Definitions;
@@ -61,7 +62,7 @@ export class JsonApi {
       return;
     }
     this.#run(name, request, response).catch((error: unknown) => {
-      sendError(response, controlError(error, this.#parts.errors));
+      sendError(response, controlError(error, this.#parts.log));
     });
   }
 

@@ -69,12 +69,12 @@ export class ControlServer {
     const services = loadServices();
     const methods = controlMethods(parts);
     const definitions = services(CONTROL).service;
-    this.#server.addService(bounded(definitions), grpcHandlers(definitions, methods, parts));
+    this.#server.addService(bounded(definitions), grpcHandlers(definitions, methods, parts.log));
     this.#health.addToServer(this.#server);
     const descriptorSet = readFileSync(DESCRIPTOR_SET);
     this.api = new JsonApi({
       methods,
-      errors: parts,
+      log: parts.log,
       service: CONTROL,
       definitions,
       descriptorSet,

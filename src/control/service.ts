@@ -4,6 +4,7 @@
  */
 import { FLEET_WAIT_MS, type FleetCommands } from '../bus/fleet-commands.ts';
 import { type Failure, GatewayError, isFailure, isOwnReason, REASONS } from '../errors.ts';
+import type { Log } from '../telemetry/log.ts';
 import {
   type CloseMessage,
   type DurationMessage,
@@ -43,15 +44,12 @@ export type Info = {
   readonly uptimeMs: number;
 };
 
-/** Where trouble that is no caller's fault goes. */
-export type Errors = {
-  onError(error: GatewayError): void;
-};
-
-export type ControlParts = Errors & {
+export type ControlParts = {
   /** Bytes of JSON that are converted at once, `limits.convert`; absent: its default. */
   readonly convertBytesMax?: number;
   readonly fleetCommands: FleetCommands;
+  /** Gets the errors that are no caller's fault. */
+  readonly log: Log;
   info(): Info;
 };
 
@@ -141,9 +139,9 @@ function orThrow<T extends object>(value: T | Failure): T {
   throw new GatewayError(isOwnReason(reason) ? reason : 'BACKEND_ERROR', message);
 }
 
-/** What a caller is told of an error; one that is no caller's fault goes to `onError` as well. */
-export function controlError(error: unknown, errors: Errors): GatewayError {
+/** What a caller is told of an error; one that is no caller's fault is logged as well. */
+export function controlError(error: unknown, log: Log): GatewayError {
   const known = GatewayError.from(error);
-  if (REASONS[known.reason].log === 'error') errors.onError(known);
+  if (REASONS[known.reason].log === 'error') log.error({ err: known.cause ?? known }, 'control');
   return known;
 }

@@ -21,8 +21,8 @@ export interface Peer {
   heard(): number;
   /** Makes it say something, if it lives. */
   ask(): void;
-  /** It has been silent for too long. `why` is for the log. */
-  onDead(why: string): void;
+  /** Gives the connection up: the peer has been silent for too long. `why` is for the log. */
+  giveUp(why: string): void;
 }
 
 export class Liveness {
@@ -71,7 +71,7 @@ export class Liveness {
     } else if (this.#silent >= LOOKS) {
       this.#isWatching = false;
       const seconds = this.#deadAfterMs / 1_000;
-      this.#peer.onDead(`nothing came for ${seconds} s (dead_after) although it was asked`);
+      this.#peer.giveUp(`nothing came for ${seconds} s (dead_after) although it was asked`);
     } else {
       if (ASK_AT.has(this.#silent)) this.#peer.ask();
       this.#wheel.set(this.#look, this.#deadAfterMs / LOOKS);

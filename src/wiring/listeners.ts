@@ -3,8 +3,6 @@ import type { SessionCommands } from '../bus/session-commands.ts';
 import type { Clock } from '../clock.ts';
 import { parseHostPort } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';
-import type { HttpServer } from '../control/http.ts';
-import type { ControlServer } from '../control/server.ts';
 import type { Relay } from '../relay/relay.ts';
 import type { Outboxes } from '../session/outboxes.ts';
 import type { Registry } from '../session/registry.ts';
@@ -14,6 +12,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import { Listener } from '../transport/listener.ts';
 import type { Upstream } from '../upstream/upstream.ts';
+import type { ControlPorts } from './control.ts';
 import { makeListenerDialects } from './dialects.ts';
 import { ConnectAuth, type ConnectAuthOptions } from '../auth/connect-auth.ts';
 import { makeSessionHost } from './hosts.ts';
@@ -88,17 +87,10 @@ export function makeListeners(parts: ListenersParts): Listener[] {
   return listeners;
 }
 
-/** Those that listen beside the clients' listeners. */
-export type Ports = {
-  readonly health: HttpServer;
-  readonly admin: HttpServer;
-  readonly control: ControlServer;
-};
-
 /** Each begins one to listen, in the order in which they should; clients come last. */
 export function listening(
   config: Config,
-  ports: Ports,
+  ports: ControlPorts,
   listeners: readonly Listener[],
 ): (() => Promise<void>)[] {
   const http = (name: 'health' | 'admin') => async () => {

@@ -17,6 +17,7 @@ import { grpcHandlers } from '../../src/control/grpc-handlers.ts';
 import { systemClock } from '../../src/clock.ts';
 import { HttpServer } from '../../src/control/http.ts';
 import { TimerWheel } from '../../src/timer-wheel.ts';
+import { keptLog } from '../support/report.ts';
 import { openPort } from '../support/open-port.ts';
 import { JsonApi } from '../../src/control/json-api.ts';
 import type { Definitions } from '../../src/control/json-messages.ts';
@@ -46,10 +47,10 @@ function counting() {
 
 /** The admin port with a ListSessions of our own, and what went wrong on it. */
 async function serve(run: () => AsyncIterable<object>) {
-  const errors: unknown[] = [];
+  const { log, lines } = keptLog();
   const api = new JsonApi({
     methods: { ListSessions: { streams: true, run } },
-    errors: { onError: (error) => errors.push(error.cause) },
+    log,
     service: CONTROL,
     definitions: definition[CONTROL] as unknown as Definitions,
     descriptorSet: readFileSync(DESCRIPTORS),
@@ -62,7 +63,7 @@ async function serve(run: () => AsyncIterable<object>) {
   );
   await server.listen('127.0.0.1', 0);
   return {
-    errors,
+    lines,
     adminPort: server.port,
     [Symbol.asyncDispose]: () => server.close(),
   };
@@ -84,7 +85,7 @@ test('waits for a client that does not read, and ends when it leaves', async () 
   socket.destroy();
   await eventually(() => state.over, 'the end of the list');
   expect(state.asked).toBeLessThan(LINES);
-  expect(port.errors).toEqual([]);
+  expect(port.lines).toEqual([]);
 });
 
 test('that fails in the middle says so in its last line', async () => {
@@ -99,7 +100,7 @@ test('that fails in the middle says so in its last line', async () => {
     expect.objectContaining({ sid: 'g.1' }),
     { error: { code: 500, reason: 'INTERNAL', msg: 'the gateway failed' } },
   ]);
-  expect(port.errors).toEqual([lost]);
+  expect(port.lines).toMatchObject([{ msg: 'control', err: { message: lost.message } }]);
 });
 
 test('that fails before its first line has the status', async () => {
@@ -109,19 +110,16 @@ test('that fails before its first line has the status', async () => {
   const { status, lines } = await list(port.adminPort);
   expect(status).toBe(503);
   expect(lines).toMatchObject([{ error: { code: 503, reason: 'BUS_AWAY' } }]);
-  expect(port.errors).toEqual([]);
+  expect(port.lines).toEqual([]);
 });
 
 test('over gRPC as well waits for a caller that does not read, and ends when it cancels', async () => {
   const { state, run } = counting();
   const methods = { ListSessions: { streams: true as const, run } };
-  const errors: GatewayError[] = [];
+  const { log, lines } = keptLog();
   const server = new Server();
   const service = definition[CONTROL] as ServiceDefinition;
-  server.addService(
-    service,
-    grpcHandlers(service, methods, { onError: (error) => errors.push(error) }),
-  );
+  server.addService(service, grpcHandlers(service, methods, log));
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) => {
       if (error) reject(error);
@@ -139,7 +137,7 @@ test('over gRPC as well waits for a caller that does not read, and ends when it 
   expect(await ended).toMatchObject({ code: status.CANCELLED });
   await eventually(() => state.over, 'the end of the list');
   expect(state.asked).toBeLessThan(LINES);
-  expect(errors).toEqual([]);
+  expect(lines).toEqual([]);
   client.close();
   server.forceShutdown();
 });

@@ -12,7 +12,7 @@ import { DialInUpstream } from '../../src/upstream/dial-in/dial-in-upstream.ts';
 import { CHAT_ROUTES, expectChat, expectCorners } from '../support/chat.ts';
 import { TestClient } from '../support/client.ts';
 import { ManualClock } from '../support/clock.ts';
-import { keptReport } from '../support/report.ts';
+import { keptLog, keptReport } from '../support/report.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { buildExample } from '../support/go.ts';
 import { call, control, grpcurl } from '../support/grpcurl.ts';
@@ -384,7 +384,12 @@ describe('time', () => {
       },
       report,
     );
-    const attach = new Attach([game], wheel, { onRefused: () => {} });
+    const attach = new Attach([game], {
+      convertBytesMax: 1_048_576,
+      clock,
+      wheel,
+      log: keptLog().log,
+    });
     const server = new HttpServer(
       { notReady: () => [], metrics: () => null },
       openPort(wheel),

@@ -8,6 +8,7 @@ import type { ServiceDefinition } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { describe, expect, test } from 'vitest';
 
+import { keptLog } from '../support/report.ts';
 import { grpcHandlers } from '../../src/control/grpc-handlers.ts';
 import { JsonApi } from '../../src/control/json-api.ts';
 import type { Definitions } from '../../src/control/json-messages.ts';
@@ -128,8 +129,8 @@ const definition = loadSync('pith/v1/control.proto', { includeDirs: [`${ROOT}pro
 
 /** Control with one method, which fails for `reason`. */
 function controlThat(reason: Reason) {
-  const logged: string[] = [];
-  const errors = { onError: (error: GatewayError) => logged.push(error.reason) };
+  const { log, lines } = keptLog();
+  const logged = () => lines.map(({ err }) => (err as { reason: string }).reason);
   const methods: Methods = {
     GetInfo: {
       streams: false,
@@ -140,12 +141,12 @@ function controlThat(reason: Reason) {
   };
   const api = new JsonApi({
     methods,
-    errors,
+    log,
     service: CONTROL,
     definitions: definition as unknown as Definitions,
     descriptorSet: readFileSync(`${ROOT}src/gen/pith.binpb`),
   });
-  return { methods, errors, logged, api };
+  return { methods, log, logged, api };
 }
 
 type Asked = { method?: string; path?: string; host?: string; body?: string | Buffer };
@@ -166,22 +167,22 @@ async function statusOf(api: JsonApi, asked: Asked = {}): Promise<number> {
 describe('a call of Control that fails', () => {
   test.each(ROWS)(
     'for %s: HTTP %i, gRPC %i',
-    async (reason, status, grpc, _pitaya, log, message) => {
-      const { api, methods, errors, logged } = controlThat(reason);
+    async (reason, status, grpc, _pitaya, level, message) => {
+      const { api, methods, log, logged } = controlThat(reason);
       expect(await statusOf(api)).toBe(status);
-      const handlers = grpcHandlers(definition as ServiceDefinition, methods, errors);
+      const handlers = grpcHandlers(definition as ServiceDefinition, methods, log);
       const handle = handlers['GetInfo'] as (call: object, done: (why: object) => void) => void;
       const why = await new Promise<object>((resolve) => {
         handle({ request: {} }, resolve);
       });
       expect(why).toEqual({ code: grpc, details: `${reason}: ${message}` });
-      expect(logged).toEqual(log === 'error' ? [reason, reason] : []);
+      expect(logged()).toEqual(level === 'error' ? [reason, reason] : []);
     },
   );
 
   test('that is not served: gRPC 12', async () => {
-    const { methods, errors } = controlThat('TIMEOUT');
-    const handlers = grpcHandlers(definition as ServiceDefinition, methods, errors);
+    const { methods, log } = controlThat('TIMEOUT');
+    const handlers = grpcHandlers(definition as ServiceDefinition, methods, log);
     const handle = handlers['Bind'] as (call: object, done: (why: object) => void) => void;
     const why = await new Promise<object>((resolve) => {
       handle({ request: {} }, resolve);

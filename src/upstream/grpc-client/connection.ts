@@ -95,11 +95,11 @@ export class Connection {
     });
   }
 
-  /** Watches over this connection. `onDead` gives it up; `renew` makes another. */
+  /** Watches over this connection. `giveUp` gives it up; `renew` makes another. */
   liveness(
     deadAfterMs: number,
     wheel: TimerWheel,
-    on: { isAwaited(): boolean; onDead(why: string): void },
+    on: { isAwaited(): boolean; giveUp(why: string): void },
   ): Liveness {
     return new Liveness(deadAfterMs, wheel, {
       ...on,

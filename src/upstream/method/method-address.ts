@@ -70,7 +70,7 @@ export class MethodAddress implements Choice {
     });
     this.#liveness = this.channel.connection.liveness(options.deadAfterMs, options.wheel, {
       isAwaited: () => this.inFlight > 0,
-      onDead: (why) => {
+      giveUp: (why) => {
         this.#giveUp(why);
       },
     });

@@ -73,7 +73,7 @@ export class Endpoint implements Left {
     this.#reconnect = new Reconnect(options.wheel, this.#connect);
     this.#liveness = this.#channel.connection.liveness(options.deadAfterMs, options.wheel, {
       isAwaited: () => this.inFlight > 0,
-      onDead: this.#onDead,
+      giveUp: this.#onDead,
     });
     this.#helloLate = new Timeout(this.#onHelloLate);
     this.#leaving = new Leaving(options.wheel, this);

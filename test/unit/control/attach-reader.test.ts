@@ -1,7 +1,7 @@
 /** How what dials in by WebSocket is converted: in order, not all in one turn, and not while the Link is full. */
 import { describe, expect, test } from 'vitest';
 
-import { type IntakeSocket, JsonFrameReader } from '../../../src/control/attach-reader.ts';
+import { type FrameSocket, JsonFrameReader } from '../../../src/control/attach-reader.ts';
 import {
   AttachJson,
   AttachJsonError,
@@ -27,9 +27,9 @@ function stage() {
   const told: string[] = [];
   const socket = {
     isPaused: false,
-    rest: () => void told.push('rest'),
+    hold: () => void told.push('hold'),
     readOn: () => void told.push('read on'),
-    onFrames: ({ bytes }) => {
+    take: ({ bytes }) => {
       readToGateway(bytes, {
         convertBytesMax: 1_048_576,
         onHello: ignore,
@@ -42,29 +42,29 @@ function stage() {
         onExtend: ignore,
       });
     },
-    onUnreadable: (error) => void told.push((error as Error).constructor.name),
-  } satisfies IntakeSocket as IntakeSocket & { isPaused: boolean };
-  return { intake: new JsonFrameReader(json, socket), socket, read, told };
+    fail: (error) => void told.push((error as Error).constructor.name),
+  } satisfies FrameSocket as FrameSocket & { isPaused: boolean };
+  return { reader: new JsonFrameReader(json, socket), socket, read, told };
 }
 
 const numbers = (count: number): number[] => Array.from({ length: count }, (_, n) => n);
 
 describe('a message with many frames', () => {
   test('is converted over several turns, in order; meanwhile the socket is not read', async () => {
-    const { intake, read, told } = stage();
-    intake.take(message(0, 3 * FRAMES_PER_TURN));
+    const { reader, read, told } = stage();
+    reader.take(message(0, 3 * FRAMES_PER_TURN));
     expect(read).toEqual(numbers(FRAMES_PER_TURN));
-    expect(told).toEqual(['rest']);
+    expect(told).toEqual(['hold']);
     // One that was on its way.
-    intake.take(message(3 * FRAMES_PER_TURN, 1));
+    reader.take(message(3 * FRAMES_PER_TURN, 1));
     for (let turns = 0; turns < 10 && told.length < 2; turns++) await turn();
     expect(read).toEqual(numbers(3 * FRAMES_PER_TURN + 1));
-    expect(told).toEqual(['rest', 'read on']);
+    expect(told).toEqual(['hold', 'read on']);
   });
 
   test('that are large ends its turn by their bytes', async () => {
-    const { intake, read } = stage();
-    intake.take(message(0, 3, ' '.repeat(BYTES_PER_TURN)));
+    const { reader, read } = stage();
+    reader.take(message(0, 3, ' '.repeat(BYTES_PER_TURN)));
     expect(read).toEqual([0]);
     await turn();
     expect(read).toEqual([0, 1]);
@@ -74,39 +74,39 @@ describe('a message with many frames', () => {
 });
 
 test('a few frames are converted at once, and the socket is not touched', () => {
-  const { intake, read, told } = stage();
-  intake.take(message(0, 10));
-  intake.take(message(10, 1));
+  const { reader, read, told } = stage();
+  reader.take(message(0, 10));
+  reader.take(message(10, 1));
   expect(read).toEqual(numbers(11));
   expect(told).toEqual([]);
 });
 
 test('nothing is converted while the Link is full; then it goes on where it was', async () => {
-  const { intake, socket, read } = stage();
-  intake.take(message(0, 2 * FRAMES_PER_TURN));
+  const { reader, socket, read } = stage();
+  reader.take(message(0, 2 * FRAMES_PER_TURN));
   socket.isPaused = true;
   for (let turns = 0; turns < 3; turns++) await turn();
   expect(read).toHaveLength(FRAMES_PER_TURN);
   socket.isPaused = false;
-  intake.goOn();
+  reader.resume();
   expect(read).toEqual(numbers(2 * FRAMES_PER_TURN));
 });
 
 test('what came before the end of the connection counts, and the end comes after it', async () => {
-  const { intake, socket, read } = stage();
+  const { reader, socket, read } = stage();
   let readAtEnd = -1;
-  intake.take(message(0, 2 * FRAMES_PER_TURN + 1));
+  reader.take(message(0, 2 * FRAMES_PER_TURN + 1));
   socket.isPaused = true;
-  intake.finish(() => (readAtEnd = read.length));
+  reader.finish(() => (readAtEnd = read.length));
   expect(readAtEnd).toBe(-1);
   for (let turns = 0; turns < 10 && readAtEnd < 0; turns++) await turn();
   expect(readAtEnd).toBe(2 * FRAMES_PER_TURN + 1);
 });
 
 test('nothing counts that comes behind what cannot be read', async () => {
-  const { intake, read, told } = stage();
-  intake.take(message(0, 2));
-  intake.take(Buffer.from('{"frames":[{"goaway":{"reason":7}}]}'));
+  const { reader, read, told } = stage();
+  reader.take(message(0, 2));
+  reader.take(Buffer.from('{"frames":[{"goaway":{"reason":7}}]}'));
   expect(told).toEqual([AttachJsonError.name]);
   await turn();
   expect(read).toEqual(numbers(2));

@@ -23,7 +23,7 @@ function watch(deadAfterMs = 30_000): {
       log.push(`asked ${second()}`);
       if (peer.answers) peer.bytes += 9;
     },
-    onDead(why) {
+    giveUp(why) {
       log.push(`dead ${second()}: ${why}`);
     },
   });

@@ -11,7 +11,7 @@ import {
 } from '../../../../src/upstream/dial-in/attach-stream.ts';
 import { DialInUpstream } from '../../../../src/upstream/dial-in/dial-in-upstream.ts';
 import { ManualClock } from '../../../support/clock.ts';
-import { keptReport } from '../../../support/report.ts';
+import { keptLog, keptReport } from '../../../support/report.ts';
 
 /** Keeps what it is given. */
 class Socket implements AttachSocket {
@@ -38,7 +38,9 @@ function stage(token = '') {
   const clock = new ManualClock();
   const wheel = new TimerWheel(clock);
   const { report, lines } = keptReport('game', 'dial_in', clock);
-  const refusals: [string, string][] = [];
+  const door = keptLog();
+  const refusals = () =>
+    door.lines.map(({ backend, why }) => [String(backend), String(why)] as const);
   const game = new DialInUpstream(
     { name: 'game', token, deadAfterMs: 0, gatewayId: 'g', version: '1', clock, wheel },
     {
@@ -50,9 +52,7 @@ function stage(token = '') {
     },
     report,
   );
-  const attach = new Attach([game], wheel, {
-    onRefused: (_, backend, why) => void refusals.push([backend, why]),
-  });
+  const attach = new Attach([game], { convertBytesMax: 1_048_576, clock, wheel, log: door.log });
   const come = (name: string): { socket: Socket; stream: AttachStream } => {
     const socket = new Socket();
     const stream = new AttachStream(name, socket);
@@ -112,7 +112,7 @@ describe('who says hello', () => {
     stream.take(hello('game', token));
     expect(socket.ending).toMatchObject({ how: 'unauthenticated' });
     expect(socket.ending!.text).toContain(words);
-    expect(refusals).toEqual([['game', socket.ending!.text]]);
+    expect(refusals()).toEqual([['game', socket.ending!.text]]);
     stream.take(hello('game', 'secret'));
     expect(game.info().addresses).toBe(0);
   });
@@ -120,8 +120,8 @@ describe('who says hello', () => {
   test('cannot fill the log with its name', () => {
     const { come, refusals } = stage();
     come('a').stream.take(hello('x'.repeat(100_000)));
-    expect(refusals[0]![0]).toHaveLength(64);
-    expect(refusals[0]![1].length).toBeLessThan(200);
+    expect(refusals()[0]![0]).toHaveLength(64);
+    expect(refusals()[0]![1].length).toBeLessThan(200);
   });
 });
 
@@ -135,7 +135,7 @@ describe('who does not', () => {
     const { stream, socket } = come('a');
     stream.take(bytes);
     expect(socket.ending!.how).toBe('invalid');
-    expect(refusals[0]![1]).toContain(words);
+    expect(refusals()[0]![1]).toContain(words);
   });
 
   test('in time, is sent away; who leaves before is forgotten', () => {
@@ -149,7 +149,7 @@ describe('who does not', () => {
     clock.advance(5_100);
     expect(socket.ending!.text).toContain('no hello within 5000 ms');
     expect(gone.socket.ending).toMatchObject({ how: 'done' });
-    expect(refusals.map(([, why]) => why)).toEqual([
+    expect(refusals().map(([, why]) => why)).toEqual([
       'the connection was lost',
       socket.ending!.text,
     ]);

@@ -1,0 +1,86 @@
+/** Makes the ports that are not for clients: control, admin and health, and where backends attach. */
+import type { FleetCommands } from '../bus/fleet-commands.ts';
+import type { Clock } from '../clock.ts';
+import { parseAddress } from '../config/address.ts';
+import type { Capacity } from '../config/auto-limits.ts';
+import type { Config } from '../config/schema.ts';
+import { Attach } from '../control/attach.ts';
+import { HttpServer, type MakePort } from '../control/http.ts';
+import { ControlServer } from '../control/server.ts';
+import type { Info } from '../control/service.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { TimerWheel } from '../timer-wheel.ts';
+import { Port } from '../transport/port.ts';
+import { DialInUpstream } from '../upstream/dial-in/dial-in-upstream.ts';
+import type { Upstream } from '../upstream/upstream.ts';
+
+export type ControlParts = {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly capacity: Capacity;
+  readonly upstreams: readonly Upstream[];
+  readonly fleetCommands: FleetCommands;
+  /** Of the gateway. */
+  readonly info: () => Info;
+  readonly notReady: () => readonly string[];
+};
+
+export type ControlPorts = {
+  readonly control: ControlServer;
+  readonly admin: HttpServer;
+  readonly health: HttpServer;
+};
+
+export function makeControl(parts: ControlParts): ControlPorts {
+  const { config, clock, metrics, notReady } = parts;
+  const convertBytesMax = config.limits.convert;
+  const dialIn = parts.upstreams.filter((upstream) => upstream instanceof DialInUpstream);
+  const attach = new Attach(dialIn, { ...parts, convertBytesMax });
+  const control = new ControlServer(
+    { ...parts, convertBytesMax },
+    clock,
+    makePort('control', parts),
+    attach,
+  );
+  const probes = {
+    notReady,
+    metrics: () => (config.telemetry.metrics ? metrics.render() : null),
+  };
+  return {
+    control,
+    admin: new HttpServer(probes, makePort('admin', parts), attach, control.api),
+    health: new HttpServer(probes, makePort('health', parts)),
+  };
+}
+
+/** As many connections as there is room for, and so long to say what they want. */
+function makePort(name: keyof ControlPorts, parts: ControlParts): MakePort {
+  const { config, wheel, log, metrics, capacity } = parts;
+  const { listen } = config[name];
+  // Of a Unix socket nobody knows which connection has made a call.
+  const canCrowd = parseAddress(listen).kind === 'tcp';
+  const options = {
+    name: () => `${name}.listen ${listen}`,
+    waitMs: config.limits.handshake,
+    crowdedAt: canCrowd ? capacity.portCrowdedAt : Infinity,
+  };
+  return (onFirst) => {
+    const port: Port = new Port(
+      options,
+      { wheel, log },
+      {
+        onFirst,
+        mayAccept: () => port.open < capacity.portConnections,
+        onRefused: (why) => {
+          metrics.add('pith_port_connections_refused_total', [name, why]);
+        },
+      },
+    );
+    metrics.watch('pith_port_connections', [name], () => port.open);
+    return port;
+  };
+}
