@@ -65,6 +65,25 @@ describe('src', () => {
   });
 });
 
+test('no kind of backend knows another', () => {
+  const kinds = ['dial-in', 'grpc', 'http', 'ipc', 'method', 'nats'].map(
+    (kind) => `upstream/${kind}/`,
+  );
+  const known = Object.entries(RULES)
+    .filter(([row]) => row.startsWith('upstream/'))
+    .flatMap(([row, allowed]) =>
+      allowed
+        .filter((item) => kinds.some((kind) => item.includes(kind)))
+        .map((item) => `${row} ${item}`),
+    );
+  expect(known).toEqual([
+    'upstream/pool/ upstream/grpc/channel.ts',
+    'upstream/pool/ upstream/grpc/unary-calls.ts',
+    'upstream/link/ upstream/grpc/channel.ts',
+    'upstream/dial-in/ upstream/grpc/channel.ts',
+  ]);
+});
+
 describe('the table of src/README.md', () => {
   test('is what the check allows', () => {
     expectBlock('src/README.md', 'layers', layersPage());
@@ -139,6 +158,12 @@ describe('the check refuses', () => {
       'upstream/grpc/ may not import grpc-health-check',
     ],
     ['upstream/nats/call.ts', 'node:dns', 'upstream/nats/ may not import node:dns'],
+    ['upstream/http/a.ts', '../nats/b.ts', 'upstream/http/ may not import upstream/nats/b.ts'],
+    ['upstream/ipc/a.ts', '../link/b.ts', 'upstream/ipc/ may not import upstream/link/b.ts'],
+    ['upstream/call.ts', './nats/b.ts', 'upstream/ may not import upstream/nats/b.ts'],
+    ['contract/a.ts', '../upstream/call.ts', 'contract/ may not import upstream/call.ts'],
+    ['contract/a.ts', '../session/b.ts', 'contract/ may not import session/b.ts'],
+    ['control/server.ts', '../client/tcp.ts', 'control/ may not import client/tcp.ts'],
     ['relay/relay.ts', '../upstream/grpc/call.ts', 'relay/ may not import upstream/grpc/call.ts'],
     [
       'relay/relay.ts',
