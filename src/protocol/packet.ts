@@ -107,6 +107,8 @@ export function encodePacket(type: PacketType, body?: Uint8Array): Encoded | nul
   return encoded;
 }
 
+export const HEARTBEAT: Encoded = encodePacket(PacketType.HEARTBEAT);
+
 /** A packet whose body is `value` as JSON; see `clientJson`. null: too long. */
 export function encodeJsonPacket(type: PacketType, value: unknown): Encoded | null {
   return encodePacket(type, clientJsonBytes(value));

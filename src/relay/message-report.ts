@@ -103,12 +103,6 @@ export class MessageReport {
     this.#log.warn({ sid: session.sid, backend, route, why: why.message, ...more }, 'bad reply');
   }
 
-  /** A message was dropped, or will end its session: its client did not sign it. */
-  badSignature({ sid }: Session): void {
-    this.#metrics.add('pith_messages_dropped_total', ['bad_signature']);
-    this.#log.debug({ sid, why: 'bad_signature' }, 'message dropped');
-  }
-
   /** A message, or an answer, that never reached a backend. `backendOrdinal`: -1 where none was chosen. */
   refused(session: Session, message: Message, why: Failure, backendOrdinal: number): void {
     this.#metrics.add('pith_messages_refused_total', [why.reason]);

@@ -16,7 +16,7 @@ import { chosen, instanceFor, renamed, type RouteTable } from '../routing/route-
 import type { Target } from '../routing/rule.ts';
 import type { Close, Patch, Push, Reply } from '../contract/commands.ts';
 import type { Queued } from '../session/lane.ts';
-import type { InFlight } from '../session/session-parts.ts';
+import type { InFlight, MessageSink } from '../session/session-parts.ts';
 import type { Session } from '../session/session.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import { Call } from '../upstream/call.ts';
@@ -58,7 +58,7 @@ const RENAMED_TO_NONE: Failure = {
   detail: "its rule's rename makes no route of it",
 };
 
-export class Relay {
+export class Relay implements MessageSink {
   readonly parts: RelayParts;
   readonly retries: Retries;
   readonly #free: RelayCall[] = [];
@@ -75,7 +75,7 @@ export class Relay {
   }
 
   /** Relays one message of an active or draining session. */
-  onMessage(session: Session, message: Message): void {
+  receive(session: Session, message: Message): void {
     const { admission, breakers, report, wheel } = this.parts;
     const now = wheel.now();
     const target = this.#target(session, message, now);
@@ -136,7 +136,7 @@ export class Relay {
       this.refuse(session, message, why);
       return;
     }
-    this.parts.report.badSignature(session);
+    session.drop('bad_signature');
     if (why === 'close') session.close('bad_signature');
   }
 
@@ -144,7 +144,7 @@ export class Relay {
   refuse(session: Session, message: Message, why: Failure, backendOrdinal = -1): void {
     if (message.wantsAnswer) {
       const encoded = session.wire.failure(message.rawId, message.route, why);
-      if (encoded !== null) session.answer(encoded);
+      if (encoded !== null) session.send(encoded);
     }
     this.parts.report.refused(session, message, why, backendOrdinal);
   }
@@ -225,7 +225,7 @@ export class RelayCall extends Call implements Queued, InFlight {
         this.fail(encoded);
         return;
       }
-      session.answer(encoded);
+      session.send(encoded);
     }
     this.#release('ok');
   }
@@ -244,7 +244,7 @@ export class RelayCall extends Call implements Queued, InFlight {
     const { session, rawId, clientRoute, target } = this;
     if (this.wantsAnswer && session.state !== 'closed') {
       const encoded = session.wire.failure(rawId, clientRoute, said, target.codec);
-      if (encoded !== null) session.answer(encoded);
+      if (encoded !== null) session.send(encoded);
     }
     this.#release(isOwnReason(said.reason) ? said.reason : 'BACKEND', trouble);
   }

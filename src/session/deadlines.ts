@@ -1,37 +1,19 @@
 /** Everything about one session that may be late, on one alarm that looks again when the next deadline is due. */
+import { HEARTBEAT } from '../protocol/packet.ts';
 import { Timeout, type TimerWheel } from '../timer-wheel.ts';
 import type { CloseReason } from './close-reason.ts';
-import type { State } from './state.ts';
+import type { Session } from './session.ts';
 
 export type DeadlineLimits = {
   readonly handshakeMs: number;
   readonly ackMs: number;
   /** A packet begun must be complete by then. */
   readonly assembleMs: number;
-  /** The client must be heard within twice this, three times where it `ticks`; 0: no heartbeats. */
+  /** The client must be heard within twice this, three times where heartbeats go out on our own clock; 0: no heartbeats. */
   readonly heartbeatMs: number;
   /** Milliseconds without the client taking anything after which it is closed. */
   readonly closeAfterMs: number;
 };
-
-/** What is looked at. */
-export interface Watched {
-  readonly state: State;
-  /** False while the client is not read from: it cannot be heard then, and its deadlines rest. */
-  readonly isReading: boolean;
-  /** A packet or WebSocket message has begun and is not complete. */
-  readonly isIncomplete: boolean;
-  /** Something waits for the client to take it. */
-  readonly hasBacklog: boolean;
-  /** `onTick` is wanted each time the heartbeat's interval has passed. */
-  readonly ticks: boolean;
-  /** How long the client has taken nothing although there was something. */
-  backlogMs(now: number): number;
-  /** Nothing was late this time. */
-  onLooked(): void;
-  onTick(): void;
-  onDeadline(reason: CloseReason): void;
-}
 
 /**
  * How much longer a handshake that has come may wait for its answer: a backend that is asked has its own deadline, at
@@ -44,7 +26,7 @@ const BACKLOG_LOOKS = 4;
 export class Deadlines {
   readonly #wheel: TimerWheel;
   readonly #limits: DeadlineLimits;
-  readonly #watched: Watched;
+  readonly #session: Session;
   readonly #openedAt: number;
   readonly #alarm: Timeout;
   #alarmAt = Infinity;
@@ -57,10 +39,10 @@ export class Deadlines {
   #restsSince = 0;
   #tickAt = Infinity;
 
-  constructor(wheel: TimerWheel, limits: DeadlineLimits, watched: Watched) {
+  constructor(wheel: TimerWheel, limits: DeadlineLimits, session: Session) {
     this.#wheel = wheel;
     this.#limits = limits;
-    this.#watched = watched;
+    this.#session = session;
     this.#openedAt = wheel.now();
     this.#lastHeardAt = this.#openedAt;
     this.#alarm = new Timeout(() => {
@@ -111,7 +93,7 @@ export class Deadlines {
     this.#lookBy(now + this.#limits.assembleMs);
     if (this.#limits.heartbeatMs === 0) return;
     this.#lookBy(now + this.#silenceMs);
-    if (!this.#watched.ticks) return;
+    if (!this.#ticks) return;
     this.#tickAt = now + this.#limits.heartbeatMs;
     this.#lookBy(this.#tickAt);
   }
@@ -119,7 +101,7 @@ export class Deadlines {
   /** Bytes came; `partial` when they end inside a packet, which must then be completed in time. */
   bytesCame(partial: boolean): void {
     // What is kept meanwhile may be whole.
-    if (!this.#watched.isReading) return;
+    if (!this.#session.readGate.isReading) return;
     if (!partial) {
       this.#incompleteSince = 0;
     } else if (this.#incompleteSince === 0) {
@@ -147,29 +129,30 @@ export class Deadlines {
   #look(): void {
     this.#alarmAt = Infinity;
     const now = this.#wheel.now();
-    const watched = this.#watched;
+    const { outbox, readGate } = this.#session;
     const late = this.#late(now);
     if (late !== null) {
-      watched.onDeadline(late);
+      this.#session.close(late);
       return;
     }
-    watched.onLooked();
+    // What was unsent may be gone without a drain: all of it taken at once, or expired.
+    if (!readGate.isReading) readGate.consider();
     this.#tick(now);
     const { ackMs, assembleMs, heartbeatMs, closeAfterMs } = this.#limits;
     // A WebSocket message that is begun brings no bytes to us: it is found by looking.
-    if (this.#incompleteSince === 0 && watched.isReading && watched.isIncomplete)
+    if (this.#incompleteSince === 0 && readGate.isReading && readGate.isIncomplete)
       this.#incompleteSince = now;
-    this.#lookBy(
-      (watched.isReading && this.#incompleteSince ? this.#incompleteSince : now) + assembleMs,
-    );
-    if (watched.state === 'opening') this.#lookBy(this.#openedAt + this.#openingMs);
-    else if (watched.state === 'handshaking') this.#lookBy(this.#handshakenAt + ackMs);
+    const isBegun = readGate.isReading && this.#incompleteSince !== 0;
+    this.#lookBy((isBegun ? this.#incompleteSince : now) + assembleMs);
+    const { state } = this.#session;
+    if (state === 'opening') this.#lookBy(this.#openedAt + this.#openingMs);
+    else if (state === 'handshaking') this.#lookBy(this.#handshakenAt + ackMs);
     else if (heartbeatMs > 0) {
       const due = this.#lastHeardAt + this.#silenceMs;
       this.#lookBy(due > now ? due : now + heartbeatMs);
     }
-    const backlogMs = watched.backlogMs(now);
-    if (watched.hasBacklog)
+    const backlogMs = outbox.backlogMs(now);
+    if (outbox.hasBacklog)
       this.#lookBy(now + Math.min(closeAfterMs - backlogMs, closeAfterMs / BACKLOG_LOOKS));
   }
 
@@ -178,7 +161,12 @@ export class Deadlines {
    * later and pass over the next, which comes meanwhile, so that they are heard every second interval.
    */
   get #silenceMs(): number {
-    return (this.#watched.ticks ? 3 : 2) * this.#limits.heartbeatMs;
+    return (this.#ticks ? 3 : 2) * this.#limits.heartbeatMs;
+  }
+
+  /** Heartbeats of our own go out; the client need not be heard for them. */
+  get #ticks(): boolean {
+    return this.#session.server.traits.heartbeat !== 'answer';
   }
 
   #tick(now: number): void {
@@ -189,18 +177,19 @@ export class Deadlines {
     // From now, not from when it was due: a gateway that was held up sends one, not many.
     this.#tickAt = now + this.#limits.heartbeatMs;
     this.#lookBy(this.#tickAt);
-    this.#watched.onTick();
+    if (this.#session.server.traits.heartbeat === 'ping') this.#session.connection.ping();
+    else this.#session.send(HEARTBEAT);
   }
 
   #late(now: number): CloseReason | null {
     const { ackMs, assembleMs, heartbeatMs, closeAfterMs } = this.#limits;
-    const { state, isReading, isIncomplete } = this.#watched;
+    const { outbox, readGate, state } = this.#session;
     if (state === 'opening')
       return now >= this.#openedAt + this.#openingMs ? 'handshake_timeout' : null;
     if (state === 'handshaking' && now >= this.#handshakenAt + ackMs) return 'ack_timeout';
-    if (this.#watched.backlogMs(now) >= closeAfterMs) return 'slow_consumer';
-    if (!isReading) return null;
-    if (!isIncomplete) this.#incompleteSince = 0;
+    if (outbox.backlogMs(now) >= closeAfterMs) return 'slow_consumer';
+    if (!readGate.isReading) return null;
+    if (!readGate.isIncomplete) this.#incompleteSince = 0;
     if (this.#incompleteSince !== 0 && now >= this.#incompleteSince + assembleMs)
       return 'assemble_timeout';
     const silent = heartbeatMs > 0 && now >= this.#lastHeardAt + this.#silenceMs;

@@ -45,7 +45,7 @@ export async function drainSessions(
   const forced = registry.size;
   for (const session of [...registry.all()]) {
     // The backends are not waited for any longer, and the client hears it while it can.
-    session.calls.giveUp(failure('DRAINING'));
+    session.giveUp(failure('DRAINING'));
     session.close('drain_forced');
   }
   return { closed: total - forced, forced };
@@ -58,7 +58,7 @@ function next(registry: Registry, count: number): Session[] {
   const busy: Session[] = [];
   for (const session of registry.all()) {
     if (session.state === 'draining') continue;
-    if (session.idle) idle.push(session);
+    if (isIdle(session)) idle.push(session);
     else if (busy.length < count) busy.push(session);
     if (idle.length >= count) break;
   }
@@ -67,6 +67,11 @@ function next(registry: Registry, count: number): Session[] {
 
 function closeFinished(registry: Registry, reason: CloseReason): void {
   for (const session of [...registry.all()]) {
-    if (session.state === 'draining' && session.idle) session.close(reason);
+    if (session.state === 'draining' && isIdle(session)) session.close(reason);
   }
+}
+
+/** Nothing is in flight and nothing is unsent. */
+function isIdle({ inFlight, outbox }: Session): boolean {
+  return inFlight === 0 && outbox.unsentBytes === 0;
 }

@@ -8,6 +8,7 @@ import type { Encoded } from '../protocol/packet.ts';
 import type { Connection } from '../transport/transport.ts';
 import { OutboxQueue, type Perishable } from './outbox-queue.ts';
 import type { Outboxes } from './outboxes.ts';
+import type { Session } from './session.ts';
 
 export type { Perishable };
 
@@ -25,12 +26,7 @@ export type OutboxLimits = {
 export type Taken = 'taken' | 'dropped' | 'full';
 
 /** Whose outbox it is. Neither may be called while a message is put. */
-export interface OutboxOwner {
-  /** The outbox was flushed, as far as the client takes it: the client may be read from again, or be behind. */
-  onFlushed(): void;
-  /** All outboxes together are full, and this one is the fullest whose client is behind: close. */
-  onEvicted(): void;
-}
+type Owner = Pick<Session, 'flushed' | 'evict'>;
 
 /** What goes out in one write. */
 const PIECE_BYTES = 65_536;
@@ -38,7 +34,7 @@ export class Outbox {
   readonly #connection: Connection;
   readonly #outboxes: Outboxes;
   readonly #limits: OutboxLimits;
-  readonly #owner: OutboxOwner;
+  readonly #owner: Owner;
   readonly #queue = new OutboxQueue();
   /** What of all that is held here and in the socket is counted among what all outboxes hold. */
   #countedBytes = 0;
@@ -55,12 +51,7 @@ export class Outbox {
   /** The turn since which something waits for the client, or for the cork; 0: nothing does. */
   behindSinceTurn = 0;
 
-  constructor(
-    connection: Connection,
-    outboxes: Outboxes,
-    limits: OutboxLimits,
-    owner: OutboxOwner,
-  ) {
+  constructor(connection: Connection, outboxes: Outboxes, limits: OutboxLimits, owner: Owner) {
     this.#connection = connection;
     this.#outboxes = outboxes;
     this.#limits = limits;
@@ -155,7 +146,7 @@ export class Outbox {
     this.#dirty = false;
     if (this.#ended) return;
     this.offer();
-    this.#owner.onFlushed();
+    this.#owner.flushed();
   }
 
   /** Sends everything, whatever keeps it back: the connection is closed next. */
@@ -172,9 +163,9 @@ export class Outbox {
     this.flush();
   }
 
-  /** See `OutboxOwner.onEvicted`. */
+  /** All outboxes together are full, and this one is the fullest whose client is behind. */
   evict(): void {
-    this.#owner.onEvicted();
+    this.#owner.evict();
   }
 
   /** The session has ended: nothing waits here any more, only in the socket, until `release`. */

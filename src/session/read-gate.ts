@@ -1,6 +1,8 @@
 /** Whether a client is read from, and what has come of it that is not handled yet. */
 import type { PacketFault } from '../protocol/packet-reader.ts';
-import type { Connection } from '../transport/transport.ts';
+import type { Deadlines } from './deadlines.ts';
+import type { Session } from './session.ts';
+import type { SessionLimits } from './session-parts.ts';
 
 /** Makes messages of bytes; gives none while it is held. */
 export interface Reader {
@@ -12,61 +14,96 @@ export interface Reader {
 }
 
 export class ReadGate {
-  readonly #connection: Connection;
+  readonly #session: Session;
   readonly #reader: Reader;
-  /** What may come while an answer is awaited before the next message may be handled. */
-  readonly #keptBytesMax: number;
-  #reading = true;
-  #waiting = false;
+  readonly #deadlines: Deadlines;
+  readonly #limits: SessionLimits;
+  #isReading = true;
+  /** An answer is awaited before the next message may be handled. */
+  #isWaiting = false;
+  /** Others have their turn. */
+  #isYielding = false;
 
-  constructor(connection: Connection, reader: Reader, keptBytesMax: number) {
-    this.#connection = connection;
+  constructor(session: Session, reader: Reader, deadlines: Deadlines, limits: SessionLimits) {
+    this.#session = session;
     this.#reader = reader;
-    this.#keptBytesMax = keptBytesMax;
+    this.#deadlines = deadlines;
+    this.#limits = limits;
   }
 
   get isReading(): boolean {
-    return this.#reading;
+    return this.#isReading;
   }
 
   /** A packet has begun, or a WebSocket message, and is not complete. */
   get isIncomplete(): boolean {
-    return !this.#waiting && (this.#reader.heldBytes > 0 || this.#connection.assembling);
+    return !this.#isWaiting && (this.#reader.heldBytes > 0 || this.#session.connection.assembling);
   }
 
-  push(chunk: Buffer): PacketFault | null {
+  push(chunk: Buffer): void {
+    const { connection } = this.#session;
     const fault = this.#reader.push(chunk);
     // [protocol.md 9] Some WebSocket clients send a buffer that is longer than the packet in it.
-    if (this.#connection.transport === 'ws' || this.#connection.transport === 'wss')
+    if (connection.transport === 'ws' || connection.transport === 'wss')
       this.#reader.forgetPadding();
-    if (this.#waiting && this.#reader.heldBytes > this.#keptBytesMax) this.#connection.pause();
-    return fault;
+    if (this.#isWaiting && this.#reader.heldBytes > this.#limits.packetBytesMax) connection.pause();
+    if (fault === null) this.#deadlines.bytesCame(this.isIncomplete);
+    else this.#session.close(fault);
   }
 
-  /** Reads nothing more from the client. */
-  pause(): void {
-    this.#reading = false;
-    this.#connection.pause();
-    this.#reader.hold();
+  /** Reads, or not, by how much the client has in flight and has not taken. */
+  consider(): void {
+    const { inFlight, outbox, state } = this.#session;
+    if (state === 'closed') return;
+    const { inFlightMax, outbox: limits } = this.#limits;
+    const isFull = inFlight >= inFlightMax || outbox.unsentBytes > limits.bytesMax / 2;
+    if (this.#isReading && isFull) {
+      this.#pause();
+    } else if (!this.#isReading && !isFull && !this.#isYielding && inFlight <= inFlightMax / 2) {
+      this.#deadlines.rested();
+      this.#resume();
+    }
   }
 
-  /** Reads again, first what has come meanwhile, which may make it rest again. */
-  resume(): PacketFault | null {
-    this.#reading = true;
-    const fault = this.#reader.release();
-    if (fault === null && this.#reading) this.#connection.resume();
-    return fault;
+  /** Lets others have their turn first. */
+  yield(): void {
+    if (!this.#isReading) return;
+    this.#isYielding = true;
+    this.#pause();
+    setImmediate(() => {
+      this.#isYielding = false;
+      this.consider();
+    });
   }
 
   /** Keeps what comes, and notices when the client goes, until `answered`. */
   wait(): void {
-    this.#waiting = true;
+    this.#isWaiting = true;
     this.#reader.hold();
   }
 
-  answered(): PacketFault | null {
-    if (!this.#waiting) return null;
-    this.#waiting = false;
-    return this.resume();
+  answered(): void {
+    if (!this.#isWaiting) return;
+    this.#isWaiting = false;
+    this.#resume();
+  }
+
+  #pause(): void {
+    this.#deadlines.rests();
+    this.#isReading = false;
+    this.#session.connection.pause();
+    this.#reader.hold();
+  }
+
+  /** First what has come meanwhile, which may make it pause again. */
+  #resume(): void {
+    this.#isReading = true;
+    const fault = this.#reader.release();
+    if (fault !== null) {
+      this.#session.close(fault);
+    } else if (this.#isReading) {
+      this.#session.connection.resume();
+      this.#deadlines.bytesCame(this.isIncomplete);
+    }
   }
 }

@@ -1,16 +1,16 @@
-/** What a session is made of, and what it tells the rest of the gateway. */
+/** What a session is made of, and whom it speaks to. */
 import type { Dialect } from '../dialect/wire.ts';
 import type { Failure } from '../errors.ts';
 import type { HandshakeRequest } from '../protocol/handshake.ts';
-import type { Message, MessageFault } from '../protocol/message.ts';
+import type { Message } from '../protocol/message.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import type { Connection } from '../transport/transport.ts';
-import type { CloseReason, CloseDetails } from './close-reason.ts';
 import type { DeadlineLimits } from './deadlines.ts';
 import type { OutboxLimits } from './outbox.ts';
 import type { Outboxes } from './outboxes.ts';
+import type { Registry } from './registry.ts';
 import type { Session } from './session.ts';
-import type { Drop } from './state.ts';
+import type { SessionReport } from './session-report.ts';
 
 export type SessionLimits = DeadlineLimits & {
   /** Body bytes of a packet from the client. */
@@ -32,17 +32,20 @@ export interface InFlight {
   giveUp(why: Failure): void;
 }
 
-/** What the session tells the rest of the gateway. */
-export interface SessionHost {
+/** Where the messages of sessions go: the relay. */
+export interface MessageSink {
+  /** A message of an active or draining session. */
+  receive(session: Session, message: Message): void;
+  /** A message that goes nowhere: it is answered with `why`. */
+  refuse(session: Session, message: Message, why: Failure): void;
+}
+
+/** Who may come in, as one listener has it. */
+export interface Handshakes {
   /** Calls `accept` or `refuse` of the session, now or later. null: it was no handshake. */
   onHandshake(session: Session, request: HandshakeRequest | null): void;
-  onActive(session: Session): void;
-  onMessage(session: Session, message: Message): void;
-  /** A request that cannot be relayed, though it can be answered: do so. */
-  onUnreadable(session: Session, message: Message, fault: MessageFault | 'before_ack'): void;
-  onDropped(session: Session, why: Drop): void;
-  /** @param cause More than the reason says, for the log: the socket's error, what was wrong with a handshake. */
-  onClosed(session: Session, reason: CloseReason, details: CloseDetails, cause: string): void;
+  /** The session has ended, maybe before it was answered. */
+  onClosed(session: Session): void;
 }
 
 export type SessionParts = {
@@ -50,7 +53,11 @@ export type SessionParts = {
   readonly gatewayId: string;
   readonly connection: Connection;
   readonly dialect: Dialect;
-  readonly host: SessionHost;
+  readonly auth: Handshakes;
+  readonly relay: MessageSink;
+  /** The session takes itself out when it ends. */
+  readonly registry: Registry;
+  readonly report: SessionReport;
   readonly wheel: TimerWheel;
   readonly outboxes: Outboxes;
   readonly limits: SessionLimits;

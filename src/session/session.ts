@@ -3,12 +3,12 @@
  * they go is the relay's.
  */
 import type { CodecContext } from '../dialect/wire.ts';
+import type { Failure } from '../errors.ts';
 import { Message, type MessageFault, MessageKind } from '../protocol/message.ts';
-import { type Encoded, encodePacket, PacketType } from '../protocol/packet.ts';
+import { type Encoded, HEARTBEAT, PacketType } from '../protocol/packet.ts';
 import { PacketReader } from '../protocol/packet-reader.ts';
 import { TextReader } from '../protocol/text-reader.ts';
 import type { ConnectionHandler, SocketFault } from '../transport/transport.ts';
-import { Calls } from './calls.ts';
 import {
   CLOSE_REASONS,
   type CloseReason,
@@ -16,37 +16,31 @@ import {
   kickBody,
   NO_DETAILS,
 } from './close-reason.ts';
-import { Deadlines, type Watched } from './deadlines.ts';
+import { Deadlines } from './deadlines.ts';
 import { ReadGate } from './read-gate.ts';
-import { Outbox, type OutboxOwner, type Perishable, type Taken } from './outbox.ts';
+import { Outbox, type Perishable, type Taken } from './outbox.ts';
 import { SessionRecord } from './session-record.ts';
-import type { InFlight, SessionHost, SessionLimits, SessionParts } from './session-parts.ts';
-import { actionFor, mayBecome, type State } from './state.ts';
+import type { InFlight, SessionParts } from './session-parts.ts';
+import { actionFor, type Drop, mayBecome, type State } from './state.ts';
+import { mayAnswer, unreadable } from './unreadable.ts';
 
 /** Undecodable messages that are dropped before the connection is closed for them. */
 export const MALFORMED_MAX = 16;
 /** After so many packets the others have their turn first: a read may hold ten thousand. */
 const PACKETS_PER_TURN = 256;
-const HEARTBEAT = encodePacket(PacketType.HEARTBEAT);
 
-export class Session
-  extends SessionRecord
-  implements ConnectionHandler, OutboxOwner, Watched, CodecContext
-{
+export class Session extends SessionRecord implements ConnectionHandler, CodecContext {
   readonly outbox: Outbox;
-  readonly calls = new Calls();
+  readonly readGate: ReadGate;
 
   #state: State = 'opening';
-  readonly #host: SessionHost;
-  readonly #limits: SessionLimits;
-  readonly #readGate: ReadGate;
-  readonly #message = new Message();
+  readonly #parts: SessionParts;
   readonly #deadlines: Deadlines;
+  readonly #message = new Message();
+  readonly #inFlight: InFlight[] = [];
   #malformed = 0;
   /** Packets since the others last had their turn. */
   #packets = 0;
-  /** They have it now. */
-  #yields = false;
   /** The client has said its handshake; it may say one. */
   #greeted = false;
   /** The client has answered our handshake. A session may be draining without that. */
@@ -54,18 +48,18 @@ export class Session
 
   constructor(parts: SessionParts) {
     super(parts);
-    this.#host = parts.host;
-    this.#limits = parts.limits;
-    this.outbox = new Outbox(parts.connection, parts.outboxes, parts.limits.outbox, this);
+    const packetBytesMax = Math.min(parts.limits.packetBytesMax, parts.dialect.packetBytesMax);
+    const limits = { ...parts.limits, packetBytesMax };
+    this.#parts = parts;
+    this.outbox = new Outbox(parts.connection, parts.outboxes, limits.outbox, this);
     // Nothing but the handshake may go out before the client's ack.
     this.outbox.cork();
-    const packetBytesMax = Math.min(parts.limits.packetBytesMax, parts.dialect.packetBytesMax);
+    this.#deadlines = new Deadlines(parts.wheel, limits, this);
     const Reader = parts.dialect.traits.framing === 'text' ? TextReader : PacketReader;
     const reader = new Reader(packetBytesMax, (type, body) => {
       this.#onPacket(type, body);
     });
-    this.#readGate = new ReadGate(parts.connection, reader, packetBytesMax);
-    this.#deadlines = new Deadlines(parts.wheel, parts.limits, this);
+    this.readGate = new ReadGate(this, reader, this.#deadlines, limits);
   }
 
   /** The session is known everywhere now. `mustAsk`: nobody is let in without a handshake. */
@@ -81,16 +75,13 @@ export class Session
 
   /** Requests in flight or waiting. */
   get inFlight(): number {
-    return this.calls.size;
+    return this.#inFlight.length;
   }
 
   // ---- in -----------------------------------------------------------------------------------------------
 
   onBytes(chunk: Buffer): void {
-    if (this.#state === 'closed') return;
-    const fault = this.#readGate.push(chunk);
-    if (fault !== null) this.close(fault);
-    else this.#deadlines.bytesCame(this.#readGate.isIncomplete);
+    if (this.#state !== 'closed') this.readGate.push(chunk);
   }
 
   onPartial(): void {
@@ -122,7 +113,10 @@ export class Session
 
   #onPacket(type: number, body: Buffer): void {
     this.#deadlines.heard();
-    if (++this.#packets >= PACKETS_PER_TURN) this.#yield();
+    if (++this.#packets >= PACKETS_PER_TURN) {
+      this.#packets = 0;
+      this.readGate.yield();
+    }
     // Nearly every packet; the table says the same.
     if (type === PacketType.DATA && this.#state === 'active') {
       this.#onMessage(body);
@@ -134,7 +128,7 @@ export class Session
         return;
       case 'heartbeat':
         // [protocol.md 4.3] Some clients must get a heartbeat for each of theirs.
-        if (this.#answersHeartbeats) this.#put(HEARTBEAT);
+        if (this.#answersHeartbeats) this.send(HEARTBEAT);
         return;
       case 'handshake':
         this.#onHandshake(body);
@@ -153,7 +147,7 @@ export class Session
   }
 
   get #answersHeartbeats(): boolean {
-    return this.#limits.heartbeatMs > 0 && !this.ticks;
+    return this.#parts.limits.heartbeatMs > 0 && this.server.traits.heartbeat === 'answer';
   }
 
   #onHandshake(body: Buffer): void {
@@ -161,23 +155,22 @@ export class Session
     this.#greeted = true;
     this.#deadlines.greeted();
     // Who it is may have to be asked; what the client sends meanwhile is kept.
-    this.#readGate.wait();
-    this.#host.onHandshake(this, this.server.readHandshake(body));
+    this.readGate.wait();
+    this.#parts.auth.onHandshake(this, this.server.readHandshake(body));
   }
 
   /** Lets the client in: the host's answer to its handshake. Harmless when closed. */
   accept(answer: Encoded): void {
     if (this.#state === 'active') {
       // It needed no handshake, and sent one anyway.
-      this.#put(answer);
+      this.send(answer);
     } else if (this.#state === 'opening') {
       this.#become('handshaking');
       this.connection.send([answer]);
       if (this.server.traits.activeAtOnce) this.#activate();
       else this.#deadlines.handshaken();
     }
-    const fault = this.#readGate.answered();
-    if (fault !== null) this.close(fault);
+    this.readGate.answered();
   }
 
   /** Turns the client away; `answer` null: without a word; `cause`: what the log says. Harmless when closed. */
@@ -193,16 +186,16 @@ export class Session
     this.#deadlines.activated();
     // JS clients send no heartbeat before they have got one. [protocol.md 4.3]
     if (this.#answersHeartbeats) this.connection.send([HEARTBEAT]);
-    this.#host.onActive(this);
+    this.#parts.report.active(this);
     this.outbox.uncork();
   }
 
   #onEarly(body: Buffer): void {
     const { earlyData, framing } = this.server.traits;
-    this.#host.onDropped(this, 'before_ack');
+    this.drop('before_ack');
     if (earlyData === 'close') this.close('bad_packet_type');
     else if (framing === 'text' && this.wire.decode(body, this.#message) === null)
-      this.#host.onUnreadable(this, this.#message, 'before_ack');
+      this.#parts.relay.refuse(this, this.#message, unreadable('before_ack'));
   }
 
   #onMessage(body: Buffer): void {
@@ -213,148 +206,89 @@ export class Session
       return;
     }
     if (message.kind === MessageKind.RESPONSE) {
-      this.#host.onDropped(this, 'unexpected_kind');
+      this.drop('unexpected_kind');
       return;
     }
-    if (message.wantsAnswer && this.calls.awaits(message.rawId)) {
+    if (message.wantsAnswer && this.#awaits(message.rawId)) {
       // One answer for both would be one too few or one too many: the client counts on the first.
-      this.#host.onDropped(this, 'duplicate_id');
+      this.drop('duplicate_id');
       return;
     }
-    this.#host.onMessage(this, message);
+    this.#parts.relay.receive(this, message);
   }
 
   #onMalformed(fault: MessageFault, message: Message): void {
-    this.#host.onDropped(this, fault);
+    this.drop(fault);
     this.#malformed++;
     const { malformed, framing } = this.server.traits;
-    const idWasRead = framing === 'text' || fault === 'truncated' || fault === 'unknown_route_code';
     if (this.#malformed >= MALFORMED_MAX || malformed === 'close') this.close('malformed');
-    else if (idWasRead && message.wantsAnswer && !this.calls.awaits(message.rawId))
-      this.#host.onUnreadable(this, message, fault);
+    else if (mayAnswer(fault, framing) && message.wantsAnswer && !this.#awaits(message.rawId))
+      this.#parts.relay.refuse(this, message, unreadable(fault));
+  }
+
+  /** Counts a message that gets no answer. */
+  drop(why: Drop): void {
+    this.#parts.report.dropped(this, why);
   }
 
   // ---- in flight ----------------------------------------------------------------------------------------
 
   /** Counts a message as in flight; at the limit the client is not read from. */
   track(call: InFlight): void {
-    this.calls.add(call);
-    if (this.calls.size >= this.#limits.inFlightMax) this.#considerReading();
+    call.sessionIndex = this.#inFlight.push(call) - 1;
+    if (this.#inFlight.length >= this.#parts.limits.inFlightMax) this.readGate.consider();
   }
 
   /** The message is done with. */
   untrack(call: InFlight): void {
-    this.calls.remove(call);
-    if (!this.#readGate.isReading) this.#considerReading();
-  }
-
-  /** True once nothing is in flight and nothing is unsent. */
-  get idle(): boolean {
-    return this.calls.size === 0 && this.outbox.unsentBytes === 0;
-  }
-
-  #considerReading(): void {
-    if (this.#state === 'closed') return;
-    const { inFlightMax, outbox } = this.#limits;
-    const full = this.calls.size >= inFlightMax || this.outbox.unsentBytes > outbox.bytesMax / 2;
-    if (this.#readGate.isReading && full) {
-      this.#deadlines.rests();
-      this.#readGate.pause();
-    } else if (
-      !this.#readGate.isReading &&
-      !full &&
-      !this.#yields &&
-      this.calls.size <= inFlightMax / 2
-    ) {
-      this.#deadlines.rested();
-      const fault = this.#readGate.resume();
-      if (fault !== null) this.close(fault);
-      else if (this.#readGate.isReading) this.#deadlines.bytesCame(this.#readGate.isIncomplete);
+    const last = this.#inFlight.pop()!;
+    if (last !== call) {
+      this.#inFlight[call.sessionIndex] = last;
+      last.sessionIndex = call.sessionIndex;
     }
+    if (!this.readGate.isReading) this.readGate.consider();
   }
 
-  #yield(): void {
-    this.#packets = 0;
-    if (!this.#readGate.isReading) return;
-    this.#yields = true;
-    this.#deadlines.rests();
-    this.#readGate.pause();
-    setImmediate(() => {
-      this.#yields = false;
-      this.#considerReading();
-    });
+  /** True while the request that came with `rawId` waits for its answer. */
+  #awaits(rawId: number): boolean {
+    for (const call of this.#inFlight) if (call.rawId === rawId && call.wantsAnswer) return true;
+    return false;
+  }
+
+  /** Answers all that is in flight with an error. */
+  giveUp(why: Failure): void {
+    for (const call of [...this.#inFlight]) call.giveUp(why);
   }
 
   // ---- out ----------------------------------------------------------------------------------------------
 
-  /** Sends the answer to a request. The caller answers each request once. */
-  answer(encoded: Encoded): void {
-    this.#put(encoded);
+  /** Sends what must be sent: the answer to a request, which gets one, or a heartbeat. */
+  send(encoded: Encoded): Taken {
+    const taken = this.outbox.put(encoded);
+    if (taken === 'full') this.evict();
+    return taken;
   }
 
   /** Puts a push that is encoded already and maybe shared with other sessions. */
   push(encoded: Encoded, perishable: Perishable | null): Taken | 'closed' {
     if (this.#state === 'closed') return 'closed';
-    if (perishable === null) return this.#put(encoded);
+    if (perishable === null) return this.send(encoded);
     const taken = this.outbox.putPerishable(encoded, perishable);
-    return taken === 'full' ? this.#closeFull() : taken;
+    if (taken === 'full') this.evict();
+    return taken;
   }
 
-  #put(encoded: Encoded): Taken {
-    return this.outbox.put(encoded) === 'full' ? this.#closeFull() : 'taken';
-  }
-
-  #closeFull(): 'full' {
+  /** There is no room for what must be sent, here, or in all outboxes together, of which this is the fullest. */
+  evict(): void {
     // Slow is who was offered something.
     this.close(this.outbox.isCorked ? 'outbox_full' : 'slow_consumer');
-    return 'full';
   }
 
-  onEvicted(): void {
-    this.#closeFull();
-  }
-
-  onFlushed(): void {
+  /** The outbox was flushed as far as the client takes it: it may be read from again, or be behind. */
+  flushed(): void {
     const { hasBacklog, isBehind } = this.outbox;
     if (hasBacklog) this.#deadlines.congested();
-    if (hasBacklog || isBehind || !this.#readGate.isReading) this.#considerReading();
-  }
-
-  // ---- deadlines ----------------------------------------------------------------------------------------
-
-  get isReading(): boolean {
-    return this.#readGate.isReading;
-  }
-
-  get isIncomplete(): boolean {
-    return this.#readGate.isIncomplete;
-  }
-
-  get hasBacklog(): boolean {
-    return this.outbox.hasBacklog;
-  }
-
-  /** Heartbeats of our own go out; the client need not be heard for them. */
-  get ticks(): boolean {
-    return this.server.traits.heartbeat !== 'answer';
-  }
-
-  onTick(): void {
-    if (this.server.traits.heartbeat === 'ping') this.connection.ping();
-    else this.#put(HEARTBEAT);
-  }
-
-  backlogMs(now: number): number {
-    return this.outbox.backlogMs(now);
-  }
-
-  onLooked(): void {
-    // What was unsent may be gone without a drain: all of it taken at once, or expired.
-    if (!this.#readGate.isReading) this.#considerReading();
-  }
-
-  onDeadline(reason: CloseReason): void {
-    this.close(reason);
+    if (hasBacklog || isBehind || !this.readGate.isReading) this.readGate.consider();
   }
 
   // ---- end ----------------------------------------------------------------------------------------------
@@ -387,8 +321,15 @@ export class Session
     this.#become('closed');
     this.#deadlines.stop();
     this.outbox.end();
-    this.calls.end();
-    this.#host.onClosed(this, reason, details, cause);
+    // Each takes itself out, now or later.
+    for (const call of [...this.#inFlight]) call.abandon();
+    const { auth, registry, report, wheel } = this.#parts;
+    registry.remove(this);
+    auth.onClosed(this);
+    const lastedMs = Math.round(wheel.now() - this.openedAt);
+    report.closed(this, { reason, details, cause, lastedMs });
+    const closed = { session: this, reason: details.text || reason, code: details.code, lastedMs };
+    for (const lane of this.lanes) lane?.peer?.forget(closed);
   }
 
   #become(next: State): void {

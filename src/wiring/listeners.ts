@@ -15,7 +15,7 @@ import type { Upstream } from '../upstream/upstream.ts';
 import type { ControlPorts } from './control.ts';
 import { makeListenerDialects } from './dialects.ts';
 import { ConnectAuth, type ConnectAuthOptions } from '../auth/connect-auth.ts';
-import { makeSessionHost } from './hosts.ts';
+import { SessionReport } from '../session/session-report.ts';
 import { bound, portAddress, listenerOptions, sessionLimits } from './settings.ts';
 import { LogThrottle } from '../telemetry/log-throttle.ts';
 
@@ -49,12 +49,12 @@ export function makeListeners(parts: ListenersParts): Listener[] {
     const what = 'limits.connections is more than there are file descriptors for: raise ulimit -n';
     log.warn({ connections, allowed: parts.connectionsMax, what }, 'connections are limited');
   }
+  const report = new SessionReport(parts);
   let sessionsEver = 0;
   const listeners: Listener[] = config.listen.map((listen, i) => {
     const { dialect, ...rules } = dialects[i]!;
     const { handshake: handshakeMs } = config.limits;
     const auth = new ConnectAuth({ ...parts, ...rules, asked, handshakeMs, throttle });
-    const host = makeSessionHost({ ...parts, auth });
     return new Listener(
       listenerOptions(config, listen),
       { clock, wheel, log },
@@ -72,7 +72,8 @@ export function makeListeners(parts: ListenersParts): Listener[] {
             n: ++sessionsEver,
             connection,
             dialect,
-            host,
+            auth,
+            report,
             limits,
             openedAtWall: clock.wallNow(),
           });

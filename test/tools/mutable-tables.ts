@@ -34,7 +34,7 @@ export const TABLES: readonly Table[] = [
   { file: 'src/dialect/client-profile.ts', at: 'const PROFILES' },
   { file: 'src/protocol/packet.ts', at: 'const PacketType' },
   { file: 'src/protocol/packet.ts', constants: ['PACKET_BODY_BYTES_MAX'] },
-  { file: 'src/wiring/hosts.ts', at: 'const UNREADABLE' },
+  { file: 'src/session/unreadable.ts', at: 'const UNREADABLE' },
   { file: 'src/contract/refusal.ts', at: 'const TEXTS' },
   { file: 'src/contract/refusal.ts', constants: ['RETRY_AFTER_MS_MAX', 'TEXT_CHARACTERS_MAX', 'REASON_CHARACTERS_MAX', 'FIELDS_MAX', 'PARSED_BYTES_MAX', 'CODE_OTHERWISE'] },
   { file: 'src/contract/json.ts', constants: ['JSON_DEPTH_MAX', 'JSON_DEPTH_MAX_TO_BACKENDS'] },

@@ -74,19 +74,10 @@ function stage({ asks = true, ...rules }: Choice = {}) {
     wheel,
   });
   const host = new RecordingHost();
-  host.onHandshake = (session, request) => {
-    auth.onHandshake(session, request);
-  };
-  const onClosed = host.onClosed.bind(host);
-  host.onClosed = (session, ...more) => {
-    registry.remove(session);
-    auth.onClosed(session);
-    onClosed(session, ...more);
-  };
   let n = 0;
   /** A client that has said its handshake. */
   const greet = (body: unknown = { sys: { type: 'js', version: '1.0' } }) => {
-    const client = connect({ world, host, n: ++n });
+    const client = connect({ world: { ...world, registry }, host, auth, n: ++n });
     registry.add(client.session);
     const text = typeof body === 'string' ? body : JSON.stringify(body);
     client.session.onBytes(packetBytes(PacketType.HANDSHAKE, Buffer.from(text)));

@@ -112,7 +112,7 @@ describe('what they do', () => {
     const { run, connection, host } = setUp();
     await run('session', verb, '{"reason":"bye"}');
     expect(connection.packets.map(({ body }) => body.toString())).toEqual(kicks);
-    expect(host.ended).toMatchObject([{ reason, words: { text: 'bye' } }]);
+    expect(host.ended).toMatchObject([{ reason, details: { text: 'bye' } }]);
   });
 
   test('get: the sessions; of all, how many', async () => {

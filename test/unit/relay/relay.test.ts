@@ -80,7 +80,7 @@ describe('an answer', () => {
       session.onBytes(Buffer.concat([request(1, 'keep.a'), request(2, 'keep.a')]));
       connection.stuck = true;
       for (let id = 97; id < 100; id++) {
-        session.answer(encodeResponse(id, Buffer.alloc(10))!);
+        session.send(encodeResponse(id, Buffer.alloc(10))!);
         await turn();
       }
       if (what === 'answer') backend.take().succeed(Buffer.alloc(70_000));

@@ -6,14 +6,13 @@ import type { MessageTraces } from '../../../src/relay/message-traces.ts';
 import { Relay } from '../../../src/relay/relay.ts';
 import { RouteTable } from '../../../src/routing/route-table.ts';
 import type { Rule } from '../../../src/routing/rule.ts';
-import type { Session } from '../../../src/session/session.ts';
 import type { SessionLimits } from '../../../src/session/session-parts.ts';
 import type { Call, PendingCall } from '../../../src/upstream/call.ts';
 import type { ConnectAsk, Upstream } from '../../../src/upstream/upstream.ts';
 import { Metrics } from '../../../src/telemetry/metrics.ts';
 import type { ManualClock } from '../../support/clock.ts';
 import { keptLog } from '../../support/report.ts';
-import { activate, makeWorld, RecordingHost } from '../session/support.ts';
+import { activate, makeWorld } from '../session/support.ts';
 import type { Accepted, Reply } from '../../../src/contract/commands.ts';
 
 export const REPLY: Reply = { body: null, failure: null, patch: null, pushes: [], close: null };
@@ -154,14 +153,10 @@ export function setUp(more: { messagesPerSecond?: number; inFlightPerBackend?: n
   });
   let n = 0;
   const client = (sessionLimits: Partial<SessionLimits> = {}) => {
-    const recording = new RecordingHost();
-    recording.onMessageDo = (session: Session, message) => {
-      relay.onMessage(session, message);
-    };
     return activate({
       world,
       n: ++n,
-      host: recording,
+      relay,
       limits: { inFlightMax: 100, ...sessionLimits },
     });
   };

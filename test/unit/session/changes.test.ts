@@ -204,7 +204,7 @@ describe('the outbox', () => {
     const { session, connection } = join(1);
     confirmLater();
     const { confirmed } = apply(session, { uid: 'u', join: ['g'] }) as Changed;
-    session.answer(encodeResponse(1, Buffer.from('done'))!);
+    session.send(encodeResponse(1, Buffer.from('done'))!);
     await turn();
     confirm[0]!();
     await turn();
@@ -220,7 +220,7 @@ describe('the outbox', () => {
     const { session, connection } = join(1);
     confirmLater();
     expect(apply(session, { set: { a: 1 }, leave: ['g'] })).toMatchObject({ confirmed: null });
-    session.answer(encodeResponse(1, Buffer.from('done'))!);
+    session.send(encodeResponse(1, Buffer.from('done'))!);
     await turn();
     expect(connection.messages).toEqual(['#1 done']);
   });
@@ -230,7 +230,7 @@ describe('the outbox', () => {
     const { session, connection } = join(1);
     confirmLater();
     const { confirmed } = apply(session, { uid: 'u' }) as Changed;
-    session.answer(encodeResponse(1, Buffer.from('done'))!);
+    session.send(encodeResponse(1, Buffer.from('done'))!);
     session.close('kick');
     expect(connection.messages).toEqual(['#1 done']);
     expect(connection.types.at(-1)).toBe(5);

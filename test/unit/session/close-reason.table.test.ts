@@ -54,7 +54,7 @@ test('the reasons are these and no others', () => {
 describe('a session that ends', () => {
   test.each(ROWS)('by %s: code %i, kick %s', (reason, code, kick) => {
     const { session, connection, host } = activate();
-    session.answer(encodeResponse(1, Buffer.from('last'))!);
+    session.send(encodeResponse(1, Buffer.from('last'))!);
     session.close(reason);
     session.close('internal');
     session.onClosed(null);

@@ -18,10 +18,10 @@ function setUp({ bytesMax = BYTES_MAX, allBytesMax = 1e9 } = {}, shared?: Outbox
   const outboxes = shared ?? new Outboxes(clock, allBytesMax);
   const events: string[] = [];
   const owner = {
-    onFlushed() {
+    flushed() {
       events.push('flushed');
     },
-    onEvicted() {
+    evict() {
       events.push('evicted');
       connection.destroyed = true;
       outbox.end();

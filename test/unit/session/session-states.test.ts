@@ -154,8 +154,8 @@ describe('the handshake', () => {
   test('pushes before the ack come right after it, in order', () => {
     const { session, connection } = connect();
     session.onBytes(HANDSHAKE);
-    session.answer(encodeResponse(1, Buffer.from('a'))!);
-    session.answer(encodeResponse(2, Buffer.from('b'))!);
+    session.send(encodeResponse(1, Buffer.from('a'))!);
+    session.send(encodeResponse(2, Buffer.from('b'))!);
     session.outbox.flush();
     expect(connection.types).toEqual([1]);
     session.onBytes(ACK);
@@ -203,7 +203,10 @@ describe('a message', () => {
     const { session, host } = activate();
     session.onBytes(data(Buffer.from([0x00, 7, 40, 1])));
     session.onBytes(data(Buffer.from([0x01, 8, 0, 9])));
-    expect(host.unreadable).toEqual(['7 truncated', '8 unknown_route_code']);
+    expect(host.refusals).toEqual([
+      '7: 400 the message is cut off',
+      '8: 400 no route has this code',
+    ]);
   });
 });
 
@@ -236,9 +239,9 @@ describe('the end', () => {
   test('sends what waits for a client that is slow just now', () => {
     const { session, connection } = activate();
     connection.stuck = true;
-    session.answer(encodeResponse(1, Buffer.from('a'))!);
+    session.send(encodeResponse(1, Buffer.from('a'))!);
     session.outbox.flush();
-    session.answer(encodeResponse(2, Buffer.from('b'))!);
+    session.send(encodeResponse(2, Buffer.from('b'))!);
     session.close('kick');
     expect(connection.types).toEqual([4, 4, 5]);
   });

@@ -100,9 +100,9 @@ describe('a deadline', () => {
   test('for a client that takes nothing', () => {
     const client = activate();
     client.connection.stuck = true;
-    client.session.answer(encodeResponse(1, Buffer.from('a'))!);
+    client.session.send(encodeResponse(1, Buffer.from('a'))!);
     client.session.outbox.flush();
-    client.session.answer(encodeResponse(2, Buffer.from('b'))!);
+    client.session.send(encodeResponse(2, Buffer.from('b'))!);
     const ended = around(client, LIMITS.closeAfterMs);
     expect(ended).toEqual({ before: [], after: ['slow_consumer'] });
     expect(client.connection.destroyed).toBe(true);
@@ -112,7 +112,7 @@ describe('a deadline', () => {
     const client = activate();
     for (let i = 0; i < 10; i++) {
       client.connection.stuck = true;
-      client.session.answer(encodeResponse(1, Buffer.from('a'))!);
+      client.session.send(encodeResponse(1, Buffer.from('a'))!);
       client.session.outbox.flush();
       client.clock.advance(LIMITS.closeAfterMs - 1_000);
       client.connection.drain();
@@ -264,8 +264,8 @@ describe('too much in flight', () => {
     const { session, connection } = activate();
     const body = Buffer.alloc(20_000);
     connection.stuck = true;
-    session.answer(encodeResponse(1, body)!);
-    session.answer(encodeResponse(2, body)!);
+    session.send(encodeResponse(1, body)!);
+    session.send(encodeResponse(2, body)!);
     expect(connection.reading).toBe(true);
     await turn();
     expect(connection.reading).toBe(false);
@@ -278,8 +278,8 @@ describe('too much in flight', () => {
     const { session, connection } = activate();
     const body = Buffer.alloc(20_000);
     session.outbox.cork();
-    session.answer(encodeResponse(1, body)!);
-    session.answer(encodeResponse(2, body)!);
+    session.send(encodeResponse(1, body)!);
+    session.send(encodeResponse(2, body)!);
     await turn();
     expect(connection.reading).toBe(false);
     session.outbox.uncork();
@@ -293,7 +293,7 @@ describe('too much in flight', () => {
     const { session, connection } = activate();
     const paused: boolean[] = [];
     for (let i = 0; i < 100; i++) {
-      session.answer(encodeResponse(i, Buffer.alloc(20_000))!);
+      session.send(encodeResponse(i, Buffer.alloc(20_000))!);
       paused.push(!connection.reading);
     }
     await turn();
@@ -424,7 +424,7 @@ describe('what must not reset a deadline', () => {
     const client = activate();
     const { session, connection, clock, host } = client;
     connection.stuck = true;
-    session.answer(encodeResponse(1, Buffer.alloc(50_000))!);
+    session.send(encodeResponse(1, Buffer.alloc(50_000))!);
     session.outbox.flush();
     for (let i = 0; i < 20; i++) {
       clock.advance(LIMITS.closeAfterMs / 2);

@@ -3,10 +3,14 @@ import { PomeloDialect } from '../../../src/dialect/pomelo.ts';
 import type { Dialect } from '../../../src/dialect/wire.ts';
 import { decodeMessage, encodeRequest, Message, rawIdOf } from '../../../src/protocol/message.ts';
 import { type Encoded, packetOffset, PacketType } from '../../../src/protocol/packet.ts';
-import type { CloseReason, CloseDetails } from '../../../src/session/close-reason.ts';
 import { Outboxes } from '../../../src/session/outboxes.ts';
 import { Session } from '../../../src/session/session.ts';
-import type { SessionHost, SessionLimits } from '../../../src/session/session-parts.ts';
+import { Registry } from '../../../src/session/registry.ts';
+import type { Handshakes, MessageSink, SessionLimits } from '../../../src/session/session-parts.ts';
+import { type SessionEnd, SessionReport } from '../../../src/session/session-report.ts';
+import { Metrics } from '../../../src/telemetry/metrics.ts';
+import type { Failure } from '../../../src/errors.ts';
+import { keptLog } from '../../support/report.ts';
 import type { Drop } from '../../../src/session/state.ts';
 import { TimerWheel } from '../../../src/timer-wheel.ts';
 import type { Connection } from '../../../src/transport/transport.ts';
@@ -103,14 +107,12 @@ export const LIMITS: SessionLimits = {
   outbox: { bytesMax: 65_536, dropAfterMs: 1_000 },
 };
 
-export type Ended = { reason: CloseReason; words: CloseDetails; cause: string };
-
-/** A host that lets everybody in and writes down what it is told. */
-export class RecordingHost implements SessionHost {
+/** Lets everyone in, and writes down what a session does with it: in place of the gateway around a session. */
+export class RecordingHost extends SessionReport implements Handshakes, MessageSink {
   readonly messages: string[] = [];
   readonly drops: Drop[] = [];
-  readonly unreadable: string[] = [];
-  readonly ended: Ended[] = [];
+  readonly refusals: string[] = [];
+  readonly ended: SessionEnd[] = [];
   activations = 0;
   onMessageDo: (session: Session, message: Message) => void = () => {};
   onActiveDo: (session: Session) => void = () => {};
@@ -118,32 +120,41 @@ export class RecordingHost implements SessionHost {
   /** False: the client waits for an answer to its handshake. */
   answersHandshakes = true;
 
-  onHandshake(...[session, request]: Parameters<SessionHost['onHandshake']>): void {
+  constructor() {
+    super({ metrics: new Metrics(), log: keptLog().log });
+  }
+
+  onHandshake(...[session, request]: Parameters<Handshakes['onHandshake']>): void {
     if (!this.answersHandshakes) return;
     if (request === null) session.refuse(session.server.refuse(500), 'no handshake');
     else session.accept(session.server.accept(request, undefined) as Buffer);
   }
 
-  onActive(session: Session): void {
-    this.activations++;
-    this.onActiveDo(session);
-  }
+  onClosed(): void {}
 
-  onMessage(session: Session, message: Message): void {
+  receive(session: Session, message: Message): void {
     this.messages.push(`${message.wantsAnswer ? message.rawId : 'notify'} ${message.route}`);
     this.onMessageDo(session, message);
   }
 
-  onUnreadable(_session: Session, message: Message, fault: string): void {
-    this.unreadable.push(`${message.rawId} ${fault}`);
+  refuse(_session: Session, { rawId }: Message, { code, message }: Failure): void {
+    this.refusals.push(`${rawId}: ${code} ${message}`);
   }
 
-  onDropped(_session: Session, why: Drop): void {
+  override active(session: Session): void {
+    super.active(session);
+    this.activations++;
+    this.onActiveDo(session);
+  }
+
+  override dropped(session: Session, why: Drop): void {
+    super.dropped(session, why);
     this.drops.push(why);
   }
 
-  onClosed(_session: Session, reason: CloseReason, words: CloseDetails, cause: string): void {
-    this.ended.push({ reason, words, cause });
+  override closed(session: Session, end: SessionEnd): void {
+    super.closed(session, end);
+    this.ended.push(end);
   }
 }
 
@@ -180,12 +191,17 @@ export type World = ReturnType<typeof makeWorld>;
 export function makeWorld(outboxesBytesMax = 1e9) {
   const clock = new ManualClock(1_000);
   const outboxes = new Outboxes(clock, outboxesBytesMax);
-  return { clock, wheel: new TimerWheel(clock), outboxes };
+  const registry = new Registry('g-0123456789', { add: () => null, remove() {} });
+  return { clock, wheel: new TimerWheel(clock), outboxes, registry };
 }
 
 type Choice = {
   readonly limits?: Partial<SessionLimits>;
-  readonly host?: SessionHost;
+  readonly host?: RecordingHost;
+  /** Default: the host lets everyone in. */
+  readonly auth?: Handshakes;
+  /** Default: the host writes messages down. */
+  readonly relay?: MessageSink;
   readonly world?: World;
   readonly n?: number;
   readonly gatewayId?: string;
@@ -205,13 +221,16 @@ export const POMELO = new PomeloDialect({
 export function connect(choice: Choice = {}) {
   const world = choice.world ?? makeWorld();
   const connection = new FakeConnection();
-  const host = new RecordingHost();
+  const host = choice.host ?? new RecordingHost();
   const session = new Session({
     n: choice.n ?? 1,
     gatewayId: choice.gatewayId ?? 'g-0123456789',
     connection,
     dialect: choice.dialect ?? POMELO,
-    host: choice.host ?? host,
+    auth: choice.auth ?? host,
+    relay: choice.relay ?? host,
+    registry: world.registry,
+    report: host,
     wheel: world.wheel,
     outboxes: world.outboxes,
     limits: { ...LIMITS, ...choice.limits },

@@ -1,7 +1,7 @@
 /** What a client is told of a message that cannot be relayed. */
 import { expect, test } from 'vitest';
 
-import { UNREADABLE } from '../../../src/wiring/hosts.ts';
+import { UNREADABLE } from '../../../src/session/unreadable.ts';
 
 test('what is wrong with a message: code, reason and text', () => {
   const rows = Object.entries(UNREADABLE).map(([fault, { code, reason, message }]) => {

@@ -1,0 +1,47 @@
+/** What is counted and logged of sessions. */
+import type { Log } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import { CLOSE_REASONS, type CloseDetails, type CloseReason } from './close-reason.ts';
+import type { Session } from './session.ts';
+import type { Drop } from './state.ts';
+
+/** How a session has ended. */
+export type SessionEnd = {
+  readonly reason: CloseReason;
+  readonly details: CloseDetails;
+  /** More than the reason says: the socket's error, what was wrong with a handshake; '' for nothing. */
+  readonly cause: string;
+  readonly lastedMs: number;
+};
+
+export class SessionReport {
+  readonly #metrics: Metrics;
+  readonly #log: Log;
+
+  constructor({ metrics, log }: { readonly metrics: Metrics; readonly log: Log }) {
+    this.#metrics = metrics;
+    this.#log = log;
+  }
+
+  active({ sid, remoteIp, connection, clientType, clientVersion }: Session): void {
+    const { transport } = connection;
+    this.#log.debug({ sid, remoteIp, transport, clientType, clientVersion }, 'session active');
+  }
+
+  /** A message was dropped without an answer. */
+  dropped({ sid }: Session, why: Drop): void {
+    this.#metrics.add('pith_messages_dropped_total', [why]);
+    this.#log.debug({ sid, why }, 'message dropped');
+  }
+
+  closed({ sid, uid, remoteIp, outbox }: Session, end: SessionEnd): void {
+    const { reason, details, cause, lastedMs } = end;
+    this.#metrics.add('pith_sessions_closed_total', [reason]);
+    for (const [why, pushes] of Object.entries(outbox.skipped))
+      if (pushes > 0) this.#metrics.add('pith_pushes_skipped_total', [why], pushes);
+    const said = details.text !== '' && { words: details.text };
+    const error = cause !== '' && { error: cause };
+    const fields = { sid, uid, remoteIp, reason, ...said, ...error, lastedMs };
+    this.#log[CLOSE_REASONS[reason].log](fields, 'session closed');
+  }
+}
