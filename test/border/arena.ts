@@ -1,7 +1,7 @@
 /** What an attack has at hand: clients, its own backends' answers by plan, and a tally of what became of it all. */
 import type { Chance } from './chance.ts';
 import { Client, type Outcome, reasonOf, type ListenerDialect, type Endpoint } from './client.ts';
-import { LISTENERS, TIMEOUT_MS } from './config.ts';
+import { ANSWER_TIMEOUT_MS, LISTENERS } from './config.ts';
 import type { Shape } from '../support/grpc-shapes.ts';
 import type { NatsWire } from './nats-wire.ts';
 import type { DialSay, HttpSay, IpcSay, LinkSay, MethodSay, NatsSay, UnarySay } from './servers.ts';
@@ -19,7 +19,7 @@ export type Plans = {
 };
 
 /** Long enough for the route's own time, and for a machine that does much else. */
-const PATIENCE_MS = TIMEOUT_MS + 30_000;
+const PATIENCE_MS = ANSWER_TIMEOUT_MS + 30_000;
 /** A carrier that was ended is made again within this. */
 const BACK_MS = 30_000;
 
@@ -144,7 +144,8 @@ export class Arena {
     const number = this.plan(plan);
     const client = await (sort === undefined ? this.anyClient() : this.client(...sort));
     this.sends(bytes);
-    const outcome = await client.ask(`x${kind}.echo.case`, `{"case":${number}}`, PATIENCE_MS);
+    const route = `x${kind}.echo.${whole ? 'whole' : 'case'}`;
+    const outcome = await client.ask(route, `{"case":${number}}`, PATIENCE_MS);
     this.plans.delete(number);
     this.settle(outcome, `${client.speech}/${client.way}`);
     const reason = outcome.kind === 'answer' ? reasonOf(outcome.body) : '';

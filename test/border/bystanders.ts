@@ -3,7 +3,7 @@
  * answer them as if nothing were wrong. Each request is to be answered, once, with what was sent.
  */
 import { Client, type ListenerDialect, type Endpoint } from './client.ts';
-import { KINDS, LISTENERS } from './config.ts';
+import { ANSWER_TIMEOUT_MS, KINDS, LISTENERS } from './config.ts';
 
 /** Of each kind of client. */
 export const BYSTANDERS = 20;
@@ -13,7 +13,7 @@ const SORTS: readonly (readonly [ListenerDialect, Endpoint])[] = [
   ['json', 'ws'],
 ];
 /** Beyond the route's own time there is nothing to wait for, however busy the machine. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = ANSWER_TIMEOUT_MS + 30_000;
 
 /** What may be answered where a carrier was ended on purpose: away, or not in time. */
 const EXCUSED = /"reason":"(BACKEND_AWAY|TIMEOUT|OVERLOADED|BUS_AWAY)"/;

@@ -13,10 +13,10 @@ export const LISTENERS = ['pomelo', 'pitaya', 'nano', 'json'] as const;
 
 /** What a client of the gateway may send at most; beyond it the connection is closed. */
 export const PACKET_BYTES = 4 * 1_048_576;
-/** How long a backend has, and how long after that no answer is one that will never come. */
-export const TIMEOUT_MS = 3_000;
-/** Long: a machine that does much else is no fault of the gateway. */
-const BYSTANDER_TIMEOUT_MS = 20_000;
+/** How long a backend has that may well give no answer. */
+const TIMEOUT_MS = 3_000;
+/** How long it has where an answer has to come. Long: a machine that does much else is no fault of the gateway. */
+export const ANSWER_TIMEOUT_MS = 60_000;
 
 /** The gateway beside it, which asks a hostile backend who may come in; it has no port that is known before. */
 export function doorConfigOf(natsPort: number, places: Places['x'], kind: Kind): string {
@@ -59,7 +59,8 @@ export function configOf(natsPort: number, places: Places): string {
       const method = kind === 'method' ? ', method: /border.Say/Echo' : '';
       const to = `backend: ${side}${kind}${method}, forward: ["*"]`;
       return [
-        `  - { match: "${side}${kind}.echo.say", ${to}, timeout: ${BYSTANDER_TIMEOUT_MS}ms }`,
+        `  - { match: "${side}${kind}.echo.say", ${to}, timeout: ${ANSWER_TIMEOUT_MS}ms }`,
+        `  - { match: "${side}${kind}.echo.whole", ${to}, timeout: ${ANSWER_TIMEOUT_MS}ms }`,
         `  - { match: "${side}${kind}.>", ${to}, timeout: ${TIMEOUT_MS}ms }`,
       ].join('\n');
     }),

@@ -292,6 +292,8 @@ export async function httpServer(serve: Serve<HttpSay>): Promise<Running> {
     });
     request.on('error', () => {});
   });
+  // A server that ends idle connections may end one in the moment in which a request is on its way: a 503 by right.
+  server.keepAliveTimeout = 0;
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const at = `http://127.0.0.1:${(server.address() as net.AddressInfo).port}`;

@@ -10,12 +10,15 @@ export type Cable = AsyncDisposable & {
   mend(): void;
   /** Holds back everything, both ways, without ending anything. */
   freeze(): void;
+  /** Takes nothing more from the near end, and tells it `signOfLife` again and again; returns what ends it all. */
+  choke(signOfLife: string): () => void;
   /** The next connections, so many, are taken and lead nowhere. */
   swallow(count: number): void;
 };
 
 export async function layCable(to: number): Promise<Cable> {
   const sockets = new Set<net.Socket>();
+  const nearEnds = new Set<net.Socket>();
   let whole = true;
   let toSwallow = 0;
   const server = net.createServer((near) => {
@@ -34,11 +37,13 @@ export async function layCable(to: number): Promise<Cable> {
     }
     const far = net.connect({ port: to, host: '127.0.0.1', noDelay: true });
     near.setNoDelay(true);
+    nearEnds.add(near);
     for (const socket of [near, far]) {
       sockets.add(socket);
       socket.on('error', () => {});
       socket.on('close', () => {
         sockets.delete(socket);
+        nearEnds.delete(socket);
         near.destroy();
         far.destroy();
       });
@@ -62,6 +67,16 @@ export async function layCable(to: number): Promise<Cable> {
         socket.unpipe();
         socket.pause();
       }
+    },
+    choke(signOfLife) {
+      for (const socket of nearEnds) socket.unpipe().pause();
+      const timer = setInterval(() => {
+        for (const socket of nearEnds) socket.write(signOfLife);
+      }, 500);
+      return () => {
+        clearInterval(timer);
+        for (const socket of nearEnds) socket.destroy();
+      };
     },
     swallow(count) {
       toSwallow = count;

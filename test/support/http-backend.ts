@@ -48,6 +48,8 @@ export class HttpBackend implements AsyncDisposable {
     };
     this.#server = tls === null ? http.createServer(listener) : https.createServer(tls, listener);
     this.#scheme = tls === null ? 'http' : 'https';
+    // One that is ended while a request is on its way is a 503 by right, on a busy machine more often.
+    this.#server.keepAliveTimeout = 0;
     this.#server.on(tls === null ? 'connection' : 'secureConnection', (socket: net.Socket) => {
       Object.assign(socket, { connectionNumber: ++this.#connections });
       this.#sockets.add(socket);
