@@ -1,14 +1,14 @@
-# What a person does with the project. `make help` prints it; CI calls only these targets.
+# The commands for people; `make help` lists them. CI calls only these targets.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
-# The machine's own, for the note after an installation; asked before PATH changes.
+# The machine's own Node, for the note after an installation; read before PATH changes.
 ifeq ($(wildcard node_modules/.package-lock.json),)
 MACHINE_NODE := $(shell node -p process.versions.node 2>/dev/null)
 endif
 
-# Node from npm goes before the machine's own, which may be too old; it changes nothing outside this folder.
+# Node from npm takes precedence over the machine's own, which may be too old; only in this folder.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
 NODE_MODULES := node_modules/.package-lock.json
@@ -20,26 +20,26 @@ ROOMS_VENV := .cache/python-rooms
 ROOMS_MODULES := $(ROOMS_VENV)/.installed
 CODE := src test deploy package.json tsconfig.json .oxlintrc.json .oxfmtrc.json
 
-# Without a terminal vitest colours its output all the same, unless told.
+# Without a terminal vitest would still colour its output.
 VITEST := test -t 1 || export NO_COLOR=1; vitest run --config test/vitest.config.ts
 
 .PHONY: help setup run example-ts example-python example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants test test-all consul-test oracle border bench bench-stall image-test chart-test manifests release gen clean node24 tools
 
-help: ## print this
+help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: node24 tools $(CLIENT_MODULES) $(ORACLE_MODULES) ## install everything: Node 24 and packages, and what the tests need
+setup: node24 tools $(CLIENT_MODULES) $(ORACLE_MODULES) ## install everything: Node 24, packages, and what the tests need
 
-run: node24 ## start a gateway with a chat behind it, and say how to talk to it; Ctrl-C stops both
+run: node24 ## start a gateway with a chat behind it, and show how to use it; Ctrl-C stops both
 	@node deploy/demo/run.ts
 
-example-ts: node24 ## start the chat in TypeScript alone, on gRPC
+example-ts: node24 ## start only the chat in TypeScript, on gRPC
 	@node deploy/examples/chat-ts-grpc/main.ts
 
-example-python: $(PYTHON_MODULES) ## start the chat in Python alone, on NATS; needs Python 3.9 or newer
+example-python: $(PYTHON_MODULES) ## start only the chat in Python, on NATS; needs Python 3.9 or newer
 	@$(PYTHON_VENV)/bin/python deploy/examples/chat-python-nats/main.py
 
-example-method-go: ## start a service of its own in Go, whose methods a gateway calls; needs Go 1.26
+example-method-go: ## start a Go service whose own methods the gateway calls; needs Go 1.26
 	@cd deploy/examples/rooms-grpc-go && exec go run .
 
 example-method-python: $(ROOMS_MODULES) ## the same in Python; needs Python 3.9 or newer
@@ -53,44 +53,44 @@ check: fmt-check lint types unit ## run before every commit: format, lint, types
 fmt: node24 ## format the code
 	@oxfmt $(CODE)
 
-fmt-check: node24 ## is the code formatted
+fmt-check: node24 ## check the format of the code
 	@oxfmt --check $(CODE)
 
-lint: node24 ## find mistakes (oxlint with types; warnings fail)
+lint: node24 ## find mistakes (type-aware oxlint; warnings fail)
 	@oxlint src test deploy
 
 types: node24 ## check the types
 	@tsc --noEmit
 
-layers: node24 ## check who imports whom in src/
+layers: node24 ## check which folder of src/ imports which
 	@$(VITEST) --project unit test/unit/layers.test.ts
 
-unit: node24 ## run the fast tests: pure code, no sockets; the layers too
+unit: node24 ## run the fast tests: no sockets; includes the layers
 	@$(VITEST) --project unit
 
-mutants: node24 ## change N rows of the tables by chance (N=20 SEED=1), and tell which no unit test sees
+mutants: node24 ## change N random rows of the tables (N=20 SEED=1), and report which no unit test notices
 	@node test/tools/mutants.ts
 
 test: setup ## run all tests: unit, integration, conformance
 	@$(VITEST)
 
-test-all: setup ## run all tests, and the slow ones of test/slow
+test-all: setup ## run all tests and the slow ones in test/slow
 	@sh test/tools/install-consul.sh
 	@export TEST_ALL=1; $(VITEST)
 
-consul-test: node24 ## test with a real Consul agent; the first time builds it, ten minutes
+consul-test: node24 ## test with a real Consul agent; building it takes ten minutes the first time
 	@sh test/tools/install-consul.sh
 	@export TEST_ALL=1; $(VITEST) --project slow test/slow/consul.test.ts
 
-oracle: node24 $(ORACLE_MODULES) ## play one script on Pomelo, on Pinus and on a gateway, and print what differs
+oracle: node24 $(ORACLE_MODULES) ## play one script to Pomelo, Pinus and Pith, and print what differs
 	@node test/oracle/run.ts
 
-image-test: node24 ## build the image and try it as a cluster runs it; Linux, root
+image-test: node24 ## build the image and test it as a cluster would run it; needs Linux and root
 	@sh test/image/tools.sh
 	@test -t 1 || export NO_COLOR=1; vitest run --config test/image/vitest.config.ts
 	@echo 'image-test: passed'
 
-chart-test: node24 ## test the Helm chart on what it renders
+chart-test: node24 ## test what the Helm chart renders
 	@sh test/tools/install-helm.sh
 	@test -t 1 || export NO_COLOR=1; vitest run --config test/chart/vitest.config.ts
 
@@ -100,30 +100,30 @@ manifests: ## render deploy/manifests from the chart
 
 T ?= 300
 
-border: node24 tools ## attack every border of a gateway for T seconds (T=600), and print what it cost
+border: node24 tools ## attack every input of a gateway for T seconds (T=600), and print the cost
 	@T=$(T) node test/border/run.ts
 
-bench: setup ## measure CPU per message against a bare WebSocket echo; some minutes on a quiet machine
+bench: setup ## measure CPU per message against a bare WebSocket echo; takes minutes, needs a quiet machine
 	@node test/bench/run.ts
 	@node test/bench/stall.ts
 
-bench-stall: node24 ## measure how long one message holds the event loop, by its size, in each decoder
+bench-stall: node24 ## measure how long one message blocks the event loop, by size, in each decoder
 	@node test/bench/stall.ts
 
-release: node24 ## make a release: VERSION=0.2.0; DRY=1 only shows what it would change
+release: node24 ## make a release: VERSION=0.2.0; DRY=1 only shows what would change
 	@node deploy/release/release.ts $(VERSION) $(if $(DRY),--dry-run)
 
-gen: node24 ## generate src/gen from proto/
+gen: node24 ## generate src/gen and the Go example's code from proto/
 	@sh proto/gen.sh
 
-clean: ## remove what was installed or made in this folder
+clean: ## remove everything that was installed or built in this folder
 	rm -rf node_modules test/clients/node_modules test/oracle/node_modules dist coverage .cache
 
-# --- What the targets above stand on.
+# --- What the targets above depend on.
 
-# After an `npm install` that changes the lock run test/tools/complete-lock.mjs: it says why.
+# After an `npm install` that changes the lock file, run test/tools/complete-lock.mjs; it explains why.
 $(NODE_MODULES): package.json package-lock.json .npmrc deploy/node-runtime/package.json
-	@command -v npm >/dev/null || { echo 'npm is needed to begin: install Node.js (any version, npm 10 or newer)' >&2; exit 1; }
+	@command -v npm >/dev/null || { echo 'npm is required: install Node.js (any version, npm 10 or newer)' >&2; exit 1; }
 	npm ci --loglevel=error
 	@node deploy/node-runtime/announce.mjs $(MACHINE_NODE)
 	@touch $@
@@ -137,20 +137,20 @@ $(ORACLE_MODULES): test/oracle/package.json test/oracle/package-lock.json test/o
 	@touch $@
 
 $(PYTHON_MODULES): deploy/examples/chat-python-nats/requirements.txt
-	@command -v python3 >/dev/null || { echo 'python3 is needed for this example: install Python 3.9 or newer' >&2; exit 1; }
+	@command -v python3 >/dev/null || { echo 'python3 is required for this example: install Python 3.9 or newer' >&2; exit 1; }
 	python3 -m venv $(PYTHON_VENV)
 	$(PYTHON_VENV)/bin/python -m pip install -q --disable-pip-version-check -r $<
 	@touch $@
 
 $(ROOMS_MODULES): deploy/examples/rooms-grpc-python/requirements.txt
-	@command -v python3 >/dev/null || { echo 'python3 is needed for this example: install Python 3.9 or newer' >&2; exit 1; }
+	@command -v python3 >/dev/null || { echo 'python3 is required for this example: install Python 3.9 or newer' >&2; exit 1; }
 	python3 -m venv $(ROOMS_VENV)
 	$(ROOMS_VENV)/bin/python -m pip install -q --disable-pip-version-check -r $<
 	@touch $@
 
 node24: $(NODE_MODULES)
 	@node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 24 || (a === 24 && b >= 12) ? 0 : 1)' || \
-	  { echo "Node 24.12 or newer is needed, this is $$(node -v), and npm installed none here. Install it and run make again." >&2; exit 1; }
+	  { echo "Node 24.12 or newer is required. This is $$(node -v), and npm has no Node for this machine: install one, then run make again." >&2; exit 1; }
 
 tools: test/tools/install.sh test/tools/install-chromium.sh
 	@sh test/tools/install.sh
