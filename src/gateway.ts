@@ -122,7 +122,7 @@ export class Gateway {
       this.#nats = makeNats({ ...parts, ...more, wheel: this.#wheel });
     }
     this.#bus = this.#nats?.bus ?? new EmbeddedBus();
-    this.registry = new Registry(this.id, this.#bus);
+    this.registry = new Registry(this.id, this.#bus.subscriptions);
     const { registry, metrics } = this;
     const shared = { ...parts, registry, metrics, wheel: this.#wheel };
     this.#sessionCommands = new SessionCommands({ ...shared, limits: changeLimits(config) });

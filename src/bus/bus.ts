@@ -1,4 +1,4 @@
-/** What the gateway needs of a bus: to hear what backends say to sessions, and to reach the other gateways. */
+/** What the gateway needs of a bus: messages for its own sessions, and a way to the other gateways. */
 import type { ErrorJson, SessionJson } from '../contract/json-shapes.ts';
 import type { Failure } from '../errors.ts';
 import type { Close, Patch, Push, Target } from '../contract/commands.ts';
@@ -12,24 +12,24 @@ export type PushOutcome = {
   refused: number;
   /** How many gateways answered. */
   gateways: number;
-  /** Of those asked for: who is nowhere. At most 1,000 of each are named. */
+  /** Of the users and sessions asked for: those found nowhere. At most 1,000 of each are named. */
   unknownUids: string[];
   unknownSids: string[];
   /** Gateways that are known and did not answer in time. */
   silentGateways: string[];
 };
 
-/** A page of a list: at most `limit` sessions, those that come behind the sid `after` ('' for the first page). */
+/** A page of a list: at most `limit` sessions, those that follow the sid `after` ('' for the first page). */
 export type Page = { readonly limit: number; readonly after: string };
 
-/** What one gateway answers to a call that concerns the whole fleet. */
+/** What one gateway answers to a call to all gateways. */
 export type PeerReply = {
   gateway: string;
   delivered?: number;
   dropped?: number;
   refused?: number;
   closed?: number;
-  /** Of those asked for: who is here. */
+  /** Of the users and sessions asked for: those that are there. */
   uids?: string[];
   sids?: string[];
   sessions?: SessionJson[];
@@ -44,28 +44,35 @@ export type PeerReplies = {
   readonly silentGateways: readonly string[];
 };
 
-/** Replies to come; a Failure: the call has gone to nobody. */
+/** The replies when they are complete, or the time is up. A Failure: the call was not sent to any gateway. */
 export type PeerCall = Promise<PeerReplies> | Failure;
 
-export interface Bus extends Subscriptions {
+/** All other gateways. `waitMs` is how long to wait for the slow ones; 0: not at all. */
+export interface Peers {
+  /** Pushes without counting. A Failure: the push was not sent to any gateway. */
+  push(target: Target, push: Push): Failure | null;
+  pushCounted(target: Target, push: Push, waitMs: number): PeerCall;
+  kick(target: Target, close: Close, waitMs: number): PeerCall;
+  list(target: Target, page: Page, waitMs: number): PeerCall;
+}
+
+/** Sessions that another gateway holds, by sid. A Failure at once: the request was not sent. */
+export interface RemoteSessions {
+  patch(sid: string, patch: Patch, waitMs: number): Promise<Changes | Failure> | Failure;
+  get(sid: string, waitMs: number): Promise<SessionJson | Failure> | Failure;
+}
+
+export interface Bus {
   /** `embedded`, or the server that it is connected to. */
   readonly name: string;
   /** False: only this gateway's sessions can be reached now. */
   readonly up: boolean;
   /** False until the first connection; the gateway is not ready before. */
   readonly everUp: boolean;
+  readonly subscriptions: Subscriptions;
+  readonly peers: Peers;
+  readonly remoteSessions: RemoteSessions;
   start(): void;
-
-  /** Sends a push to the sessions of other gateways; nobody counts them. A Failure: it has gone to nobody. */
-  push(target: Target, push: Push): Failure | null;
-  /** The same on all other gateways, with their counts. `waitMs`: how long for those that are slow; 0: not. */
-  pushCounted(target: Target, push: Push, waitMs: number): PeerCall;
-  kick(target: Target, close: Close, waitMs: number): PeerCall;
-  list(target: Target, page: Page, waitMs: number): PeerCall;
-  /** Changes one session of another gateway. A Failure at once: the change has gone to nobody. */
-  patchSession(sid: string, patch: Patch, waitMs: number): Promise<Changes | Failure> | Failure;
-  getSession(sid: string, waitMs: number): Promise<SessionJson | Failure> | Failure;
-
-  /** Leaves in an orderly way. */
+  /** Says goodbye to the other gateways, and sends what is still to be sent. */
   close(): Promise<void>;
 }

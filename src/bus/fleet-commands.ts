@@ -1,5 +1,5 @@
 /** Commands to sessions of the whole fleet: carried out here at once, and on the other gateways through the bus. */
-import { type ErrorJson, type SessionJson, sessionJson } from '../contract/json-shapes.ts';
+import { type SessionJson, sessionJson } from '../contract/json-shapes.ts';
 import { type Failure, failure, isFailure } from '../errors.ts';
 import {
   type Close,
@@ -9,7 +9,9 @@ import {
   type Target,
 } from '../contract/commands.ts';
 import type { Session } from '../session/session.ts';
-import type { Bus, PeerReplies, Page, PushOutcome } from './bus.ts';
+import type { Bus, Page, PushOutcome } from './bus.ts';
+import { noReplies } from './embedded-bus.ts';
+import { failureOf } from './peer-reply.ts';
 import { type Changes, type SessionCommands, sumOf } from './session-commands.ts';
 import { merged, pageOf } from './session-pages.ts';
 
@@ -44,7 +46,7 @@ export class FleetCommands {
       return null;
     }
     const elsewhere = this.#elsewhere(push.target);
-    const unsent = elsewhere === null ? null : this.#bus.push(elsewhere, push);
+    const unsent = elsewhere === null ? null : this.#bus.peers.push(elsewhere, push);
     if (unsent !== null) return unsent;
     this.#sessionCommands.push(this.#sessionCommands.select(push.target), push);
     return null;
@@ -56,7 +58,8 @@ export class FleetCommands {
     if (push.target === null) return failure('BAD_ARGUMENT', 'push.target is missing');
     const { target } = push;
     const elsewhere = this.#elsewhere(target);
-    const call = elsewhere === null ? NOBODY : this.#bus.pushCounted(elsewhere, push, waitMs);
+    const call =
+      elsewhere === null ? noReplies() : this.#bus.peers.pushCounted(elsewhere, push, waitMs);
     if (isFailure(call)) return call;
     const sessions = this.#sessionCommands.select(target);
     const outcome: PushOutcome = {
@@ -92,7 +95,7 @@ export class FleetCommands {
     if (namesNobody(target))
       return failure('BAD_ARGUMENT', 'target names nobody: give sids, uids, groups or all');
     const elsewhere = this.#elsewhere(target);
-    const call = elsewhere === null ? NOBODY : this.#bus.kick(elsewhere, close, waitMs);
+    const call = elsewhere === null ? noReplies() : this.#bus.peers.kick(elsewhere, close, waitMs);
     if (isFailure(call)) return call;
     let closed = this.#sessionCommands.close(this.#sessionCommands.select(target), close);
     const fleet = await call;
@@ -104,7 +107,8 @@ export class FleetCommands {
   async list(target: Target, page: Page): Promise<SessionJson[] | Failure> {
     const everybody = namesNobody(target) ? { ...target, all: true } : target;
     const elsewhere = this.#elsewhere(everybody);
-    const call = elsewhere === null ? NOBODY : this.#bus.list(elsewhere, page, FLEET_WAIT_MS);
+    const call =
+      elsewhere === null ? noReplies() : this.#bus.peers.list(elsewhere, page, FLEET_WAIT_MS);
     if (isFailure(call)) return call;
     const own = pageOf(this.#sessionCommands.select(everybody), page, Infinity);
     if (isFailure(own)) return own;
@@ -116,7 +120,9 @@ export class FleetCommands {
   async get(sid: string): Promise<SessionJson | Failure> {
     const session = this.#sessionCommands.bySid(sid);
     if (session !== undefined) return sessionJson(session);
-    return this.#isOwn(sid) ? failure('NO_SESSION') : this.#bus.getSession(sid, FLEET_WAIT_MS);
+    return this.#isOwn(sid)
+      ? failure('NO_SESSION')
+      : this.#bus.remoteSessions.get(sid, FLEET_WAIT_MS);
   }
 
   /** Changes one session, and answers when the change is in force everywhere. */
@@ -125,7 +131,7 @@ export class FleetCommands {
     if (session === undefined) {
       return this.#isOwn(sid)
         ? failure('NO_SESSION')
-        : this.#bus.patchSession(sid, patch, FLEET_WAIT_MS);
+        : this.#bus.remoteSessions.patch(sid, patch, FLEET_WAIT_MS);
     }
     return this.#sessionCommands.patchAll([session], patch);
   }
@@ -142,7 +148,7 @@ export class FleetCommands {
     for (const sid of far) {
       const call = this.#isOwn(sid)
         ? failure('NO_SESSION')
-        : this.#bus.patchSession(sid, patch, FLEET_WAIT_MS);
+        : this.#bus.remoteSessions.patch(sid, patch, FLEET_WAIT_MS);
       // What is too large for one is so for all: nothing has changed yet.
       if (isFailure(call) && call.reason !== 'NO_SESSION') return call;
       elsewhere.push(isFailure(call) ? Promise.resolve(call) : call);
@@ -164,13 +170,6 @@ export class FleetCommands {
   }
 }
 
-const NOBODY: PeerReplies = { answers: [], silentGateways: [] };
-
 function missing(asked: readonly string[] | undefined, found: ReadonlySet<string>): string[] {
   return (asked ?? []).filter((name) => !found.has(name)).slice(0, UNKNOWN_NAMED_MAX);
-}
-
-/** What another gateway gave as the reason. */
-export function failureOf({ code, reason, msg }: ErrorJson['error']): Failure {
-  return { ...failure('INTERNAL', msg), code, reason };
 }

@@ -1,5 +1,4 @@
 /** What comes to this gateway over NATS: verbs for its sessions, batches of pushes, and what misses every verb. */
-import type { NatsReport } from '../upstream/nats/nats-report.ts';
 import { asBuffer } from '../bytes.ts';
 import { inBackground } from '../background.ts';
 import { decodePush, PUSHES_MAX } from '../contract/shapes.ts';
@@ -9,7 +8,8 @@ import type { Push, PushCount } from '../contract/commands.ts';
 import type { Registry } from '../session/registry.ts';
 import type { Session } from '../session/session.ts';
 import type { OnMessage } from '../upstream/nats/connection.ts';
-import type { Scope, Subjects } from '../upstream/nats/subjects.ts';
+import type { Scope } from '../upstream/nats/subjects.ts';
+import type { BusParts } from './bus-parts.ts';
 import type { Replies } from './replies.ts';
 import type { SessionCommands } from './session-commands.ts';
 import type { NatsSubscriptions } from './subscriptions.ts';
@@ -18,15 +18,11 @@ import { readHeaders } from '../upstream/nats/header-block.ts';
 
 type Received = Parameters<OnMessage>[1];
 
-export type IncomingMessagesParts = {
-  readonly subjects: Subjects;
+export type IncomingMessagesParts = BusParts & {
   readonly registry: Registry;
   readonly sessionCommands: SessionCommands;
-  readonly subscriptions: Pick<NatsSubscriptions, 'nameOf'>;
+  readonly subscriptions: NatsSubscriptions;
   readonly replies: Replies;
-  /** `limits.convert`. */
-  readonly convertBytesMax: number;
-  readonly report: NatsReport;
 };
 
 const DEAF =

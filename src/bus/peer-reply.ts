@@ -1,9 +1,10 @@
-/** What another gateway says to a call, read with care: it comes over a bus that others use too. */
+/** Reads what another gateway answers to a call. Nothing in it is trusted: others use the bus too. */
 import { type ErrorJson, readObject, type SessionJson } from '../contract/json-shapes.ts';
+import { type Failure, failure } from '../errors.ts';
 import type { PeerReply } from './bus.ts';
 import { isObject } from '../protocol/exact-json.ts';
 
-/** null: it names no gateway, or cannot be read. What is of the wrong kind counts as absent. */
+/** null: it names no gateway, or cannot be read. A field of the wrong type counts as absent. */
 export function readPeerReply(payload: Uint8Array): PeerReply | null {
   let fields: Record<string, unknown>;
   try {
@@ -38,6 +39,11 @@ export function readErrorOf(error: unknown): ErrorJson['error'] | null {
     reason: typeof reason === 'string' ? reason : 'INTERNAL',
     msg: typeof msg === 'string' ? msg : '',
   };
+}
+
+/** The failure that the other gateway gave as the reason. */
+export function failureOf({ code, reason, msg }: ErrorJson['error']): Failure {
+  return { ...failure('INTERNAL', msg), code, reason };
 }
 
 function isSession(value: unknown): value is SessionJson {

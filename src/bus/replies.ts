@@ -1,27 +1,21 @@
-/** Replies to what came over the bus: where they may go, and that they fit. */
+/** Replies to messages over the bus: where they may be sent, and that they fit. */
 import { errorJson } from '../contract/json-shapes.ts';
 import { type Failure, isFailure } from '../errors.ts';
-import type { NatsReport } from '../upstream/nats/nats-report.ts';
-import type { NatsConnector, OnMessage } from '../upstream/nats/connection.ts';
+import type { OnMessage } from '../upstream/nats/connection.ts';
 import { send } from '../upstream/nats/outgoing.ts';
 import { answersTo } from '../upstream/nats/subjects.ts';
+import type { BusParts } from './bus-parts.ts';
 import { HeaderBlock } from '../upstream/nats/header-block.ts';
 
-/** The longest answer, where the server takes longer messages: whoever reads it must be done with it soon. */
+/** The longest reply, even where the server takes longer messages: it is read in one turn of the event loop. */
 export const REPLY_BYTES_MAX = 1_048_576;
-/** Of the text of an error that stands in a header. */
+/** Characters of an error's text in a header. */
 export const ERROR_TEXT_MAX = 1_024;
 
-export type RepliesParts = {
-  readonly gatewayId: string;
-  readonly connector: NatsConnector;
-  readonly report: NatsReport;
-};
-
 export class Replies {
-  readonly #parts: RepliesParts;
+  readonly #parts: BusParts;
 
-  constructor(parts: RepliesParts) {
+  constructor(parts: BusParts) {
     this.#parts = parts;
   }
 

@@ -1,20 +1,21 @@
 /**
- * Questions to other gateways over NATS: an own inbox, a number per question that nobody can guess, a bound in
- * time. Off the hot path: promises are fine here.
+ * Requests over NATS that several may answer: other gateways, or JetStream. Off the hot path: promises are fine here.
+ *
+ * Not the client library's `requestMany`: its inboxes have no `.ask.`, by which permissions and other gateways tell a
+ * gateway's from a backend's, its numbers can be guessed from one another, and it neither bounds nor counts late replies.
  */
 import { randomBytes } from 'node:crypto';
 
-import type { CancelTimer, Clock } from '../clock.ts';
+import type { CancelTimer } from '../clock.ts';
 import { type Failure, failure } from '../errors.ts';
-import type { NatsReport } from '../upstream/nats/nats-report.ts';
-import type { NatsConnector, OnMessage } from '../upstream/nats/connection.ts';
-import { send } from '../upstream/nats/outgoing.ts';
-import type { Subjects } from '../upstream/nats/subjects.ts';
+import type { OnMessage } from '../upstream/nats/connection.ts';
 import { type HeaderBlock, saysNobody } from '../upstream/nats/header-block.ts';
+import { send } from '../upstream/nats/outgoing.ts';
+import type { BusParts } from './bus-parts.ts';
 
-/** Questions under way; beyond it the next is refused. */
-const ASKS_MAX = 4_096;
-/** 96 bits. */
+/** Requests under way; beyond it the next is refused. */
+const REQUESTS_MAX = 4_096;
+/** 96 bits of chance: whoever knows a request's number can answer it. */
 const NUMBER_BYTES = 12;
 
 type Received = Parameters<OnMessage>[1];
@@ -24,74 +25,64 @@ export type ManyRequest = {
   readonly payload: Uint8Array;
   readonly headers?: HeaderBlock;
   readonly waitMs: number;
-  /** Hears each answer; true: that is enough. It keeps no more of them than it can bound. */
-  take(answer: Received): boolean;
+  /** Called with each reply; true: no more are needed. It bounds what it keeps of them. */
+  take(reply: Received): boolean;
 };
 
-/** over: it was enough, or the time is up · nobody: the server says that nobody listens. */
+/** over: no more replies are needed, or the time is up · nobody: the server says that there is no subscriber. */
 export type Outcome = 'over' | 'nobody';
 
-/** A question under way. */
 export type PendingRequest = {
   readonly ended: Promise<Outcome>;
-  /** What came until now is enough. */
+  /** No more replies are needed. */
   end(): void;
 };
 
-type Ask = ManyRequest & { done(outcome: Outcome): void };
+type Open = { readonly request: ManyRequest; end(outcome: Outcome): void };
 
 export class RequestMany {
-  readonly #connector: NatsConnector;
-  readonly #subjects: Subjects;
-  readonly #clock: Clock;
-  readonly #report: NatsReport;
-  readonly #requests = new Map<string, Ask>();
+  readonly #parts: BusParts;
+  /** By the subject of their replies. */
+  readonly #open = new Map<string, Open>();
 
-  /** @param onStray An answer came to a request that is not under way, or not any more. */
-  constructor(connector: NatsConnector, subjects: Subjects, clock: Clock, report: NatsReport) {
-    this.#connector = connector;
-    this.#subjects = subjects;
-    this.#clock = clock;
-    this.#report = report;
-    connector.always(subjects.asked, this.#onAnswer);
+  constructor(parts: BusParts) {
+    this.#parts = parts;
+    parts.connector.always(parts.subjects.asked, this.#onReply);
   }
 
-  /** Sends a request. A Failure: the question has not left. */
-  ask(question: ManyRequest): PendingRequest | Failure {
-    if (this.#requests.size >= ASKS_MAX)
-      return failure('OVERLOADED', `${ASKS_MAX} questions to other gateways are under way`);
-    const { subject, payload, headers, waitMs } = question;
-    const reply = this.#subjects.ask(randomBytes(NUMBER_BYTES).toString('base64url'));
-    const refused = send(this.#connector, {
-      subject,
-      payload,
-      reply,
-      ...(headers !== undefined && { headers }),
-    });
-    if (refused !== null) return refused;
+  /** A Failure: the request was not sent. */
+  send(request: ManyRequest): PendingRequest | Failure {
+    const { connector, subjects, clock } = this.#parts;
+    if (this.#open.size >= REQUESTS_MAX)
+      return failure('OVERLOADED', `${REQUESTS_MAX} requests to other gateways are under way`);
+    const { subject, payload, headers, waitMs } = request;
+    const reply = subjects.ask(randomBytes(NUMBER_BYTES).toString('base64url'));
+    const unsent = send(connector, { subject, payload, reply, ...(headers && { headers }) });
+    if (unsent !== null) return unsent;
+    const { promise, resolve } = Promise.withResolvers<Outcome>();
     let cancel: CancelTimer = () => {};
-    let resolve!: (outcome: Outcome) => void;
-    const ended = new Promise<Outcome>((settle) => {
-      resolve = settle;
-    });
-    const done = (outcome: Outcome): void => {
+    const end = (outcome: Outcome): void => {
       cancel();
-      this.#requests.delete(reply);
+      this.#open.delete(reply);
       resolve(outcome);
     };
-    const end = (): void => {
-      done('over');
+    cancel = clock.setTimer(waitMs, () => {
+      end('over');
+    });
+    this.#open.set(reply, { request, end });
+    return {
+      ended: promise,
+      end: () => {
+        end('over');
+      },
     };
-    cancel = this.#clock.setTimer(waitMs, end);
-    this.#requests.set(reply, { ...question, done });
-    return { ended, end };
   }
 
-  readonly #onAnswer: OnMessage = (error, message) => {
+  readonly #onReply: OnMessage = (error, message) => {
     if (error !== null) return;
-    const ask = this.#requests.get(message.subject);
-    if (ask === undefined) this.#report.lateReply('bus');
-    else if (saysNobody(message)) ask.done('nobody');
-    else if (ask.take(message)) ask.done('over');
+    const open = this.#open.get(message.subject);
+    if (open === undefined) this.#parts.report.lateReply('bus');
+    else if (saysNobody(message)) open.end('nobody');
+    else if (open.request.take(message)) open.end('over');
   };
 }

@@ -9,6 +9,7 @@ import { inBackground } from '../background.ts';
 import { readObject } from '../contract/json-shapes.ts';
 import { errorText, isFailure } from '../errors.ts';
 import { STREAM_NAMES, type Subjects } from '../upstream/nats/subjects.ts';
+import type { BusParts } from './bus-parts.ts';
 import type { RequestMany } from './request-many.ts';
 
 const WAIT_MS = 2_000;
@@ -34,7 +35,7 @@ export class StreamWatch {
   readonly #next = new Map<string, Promise<boolean>>();
   readonly #under = new Map<string, Promise<boolean>>();
 
-  constructor(requests: RequestMany, subjects: Subjects, clock: Clock, report: NatsReport) {
+  constructor({ subjects, clock, report }: BusParts, requests: RequestMany) {
     this.#requests = requests;
     this.#subjects = subjects;
     this.#clock = clock;
@@ -98,7 +99,7 @@ export class StreamWatch {
 
   async #look(subject: string): Promise<Found> {
     let names: string[] | null = null;
-    const pending = this.#requests.ask({
+    const pending = this.#requests.send({
       subject: STREAM_NAMES,
       payload: Buffer.from(JSON.stringify({ subject })),
       waitMs: WAIT_MS,

@@ -1,8 +1,9 @@
 /** The subscriptions of this gateway's users and groups, and when the server has confirmed them. */
 import { type Clock, within } from '../clock.ts';
 import type { Subscriptions, SubscriptionKind } from '../session/registry.ts';
-import type { NatsConnector, OnMessage } from '../upstream/nats/connection.ts';
+import type { OnMessage } from '../upstream/nats/connection.ts';
 import type { Subjects } from '../upstream/nats/subjects.ts';
+import type { BusConnection, BusParts } from './bus-parts.ts';
 
 /** How long a change may wait for its subscription's confirmation before it is answered without. */
 export const CONFIRM_MS_MAX = 2_000;
@@ -10,7 +11,7 @@ export const CONFIRM_MS_MAX = 2_000;
 type Watched = { readonly name: string; unsubscribe(): void; confirmed: Promise<void> | null };
 
 export class NatsSubscriptions implements Subscriptions {
-  readonly #connector: NatsConnector;
+  readonly #connector: BusConnection;
   readonly #subjects: Subjects;
   readonly #clock: Clock;
   readonly #onVerb: OnMessage;
@@ -18,7 +19,7 @@ export class NatsSubscriptions implements Subscriptions {
   readonly #watched = new Map<string, Watched>();
   #confirming: Promise<void> | null = null;
 
-  constructor(connector: NatsConnector, subjects: Subjects, clock: Clock, onVerb: OnMessage) {
+  constructor({ connector, subjects, clock }: BusParts, onVerb: OnMessage) {
     this.#connector = connector;
     this.#subjects = subjects;
     this.#clock = clock;

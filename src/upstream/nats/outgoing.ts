@@ -10,8 +10,11 @@ export type Outgoing = {
   readonly headers?: HeaderBlock;
 };
 
-/** Publishes it; else why not, and then nothing has left. Never throws. */
-export function send(connector: NatsConnector, outgoing: Outgoing): Failure | null {
+/** The connection, as far as sending needs it. */
+type Connection = Pick<NatsConnector, 'up' | 'payloadBytesMax' | 'publish'>;
+
+/** Publishes it. Returns why it could not, and then nothing has been sent; it never throws. */
+export function send(connector: Connection, outgoing: Outgoing): Failure | null {
   const { subject, payload, reply, headers } = outgoing;
   if (!connector.up) return failure('BUS_AWAY');
   const tooLarge = tooLargeFor(connector, payload.length, headers?.bytes ?? 0);
@@ -31,7 +34,7 @@ export function send(connector: NatsConnector, outgoing: Outgoing): Failure | nu
 
 /** Why a message of this size cannot be sent; null: it can. */
 export function tooLargeFor(
-  connector: NatsConnector,
+  connector: Pick<Connection, 'payloadBytesMax'>,
   payloadBytes: number,
   headerBytes: number,
 ): Failure | null {

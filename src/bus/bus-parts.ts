@@ -1,0 +1,32 @@
+/** What the parts of the bus over NATS have in common. */
+import type { Clock } from '../clock.ts';
+import type { TimerWheel } from '../timer-wheel.ts';
+import type { NatsConnector } from '../upstream/nats/connection.ts';
+import type { NatsReport } from '../upstream/nats/nats-report.ts';
+import type { Subjects } from '../upstream/nats/subjects.ts';
+
+/** The connection, as far as the bus uses it. */
+export type BusConnection = Pick<
+  NatsConnector,
+  | 'up'
+  | 'everUp'
+  | 'payloadBytesMax'
+  | 'serverVersion'
+  | 'always'
+  | 'subscribe'
+  | 'publish'
+  | 'flush'
+  | 'listen'
+  | 'drain'
+>;
+
+export type BusParts = {
+  readonly gatewayId: string;
+  readonly connector: BusConnection;
+  readonly subjects: Subjects;
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+  /** `limits.convert`. */
+  readonly convertBytesMax: number;
+  readonly report: NatsReport;
+};

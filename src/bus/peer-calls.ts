@@ -1,0 +1,95 @@
+/** Calls of other gateways to this one, carried out and answered. `gateway-peers.ts` is the other end. */
+import { ShapeError } from '../contract/json.ts';
+import { errorJson, readClose, readObject, readTarget } from '../contract/json-shapes.ts';
+import { errorText, isFailure } from '../errors.ts';
+import type { OnMessage } from '../upstream/nats/connection.ts';
+import type { PeerReply } from './bus.ts';
+import type { BusParts } from './bus-parts.ts';
+import type { GatewayPeers } from './gateway-peers.ts';
+import { readPeerPush } from './peer-push.ts';
+import { readPeerReply } from './peer-reply.ts';
+import type { Replies } from './replies.ts';
+import type { SessionCommands } from './session-commands.ts';
+import { pageOf, readPage } from './session-pages.ts';
+
+export type PeerCallsParts = BusParts & {
+  readonly sessionCommands: SessionCommands;
+  readonly replies: Replies;
+  readonly peers: GatewayPeers;
+};
+
+type Received = Parameters<OnMessage>[1];
+type Outcome = Omit<PeerReply, 'gateway'>;
+
+export class PeerCalls {
+  readonly #parts: PeerCallsParts;
+
+  constructor(parts: PeerCallsParts) {
+    this.#parts = parts;
+  }
+
+  readonly onCall: OnMessage = (error, message) => {
+    if (error !== null) return;
+    const { subjects, gatewayId, report, replies } = this.#parts;
+    const call = subjects.parse(message.subject);
+    if (call === null) return;
+    let outcome: Outcome = {};
+    try {
+      outcome = this.#run(call.verb, message);
+    } catch (problem) {
+      // Another version's call that we can't read: the reply says that we are here, and no more.
+      if (!(problem instanceof ShapeError)) throw problem;
+      report.refused('BAD_ARGUMENT', message.subject, errorText(problem));
+    }
+    replies.send(message, true, { gateway: gatewayId, ...outcome });
+  };
+
+  #run(verb: string, message: Received): Outcome {
+    const { peers, sessionCommands, replies } = this.#parts;
+    switch (verb) {
+      case 'hello':
+        peers.hear(readPeerReply(message.data), false, message.subject);
+        return {};
+      case 'bye':
+        peers.left(readPeerReply(message.data)?.gateway ?? '');
+        return {};
+      case 'push':
+        return this.#push(message);
+      case 'kick': {
+        const fields = this.#fieldsOf(message);
+        const sessions = sessionCommands.select(readTarget(fields['target']));
+        return { closed: sessionCommands.close(sessions, readClose(fields)) };
+      }
+      case 'list': {
+        const fields = this.#fieldsOf(message);
+        const page = readPage(fields['limit'], fields['after']);
+        const sessions = sessionCommands.select(readTarget(fields['target']));
+        const part = pageOf(sessions, page, replies.bytesMax);
+        return isFailure(part) ? errorJson(part) : part;
+      }
+      default:
+        return {};
+    }
+  }
+
+  #fieldsOf({ data }: Received): Record<string, unknown> {
+    return readObject(data, this.#parts.convertBytesMax);
+  }
+
+  #push(message: Received): Outcome {
+    const { sessionCommands } = this.#parts;
+    const push = readPeerPush(message);
+    const { target } = push;
+    const refused = sessionCommands.check({ ...push, target: null });
+    if (refused !== null) throw new ShapeError(refused.message);
+    const sessions = sessionCommands.select(target);
+    const count = sessionCommands.push(sessions, push);
+    const uids = new Set(sessions.map((session) => session.uid));
+    const sids = new Set(sessions.map((session) => session.sid));
+    return {
+      ...count,
+      uids: (target.uids ?? []).filter((uid) => uids.has(uid)),
+      sids: (target.sids ?? []).filter((sid) => sids.has(sid)),
+    };
+  }
+}
