@@ -7,7 +7,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import { NatsConnector } from '../upstream/nats/connection.ts';
 import { NatsReport } from '../upstream/nats/nats-report.ts';
-import { NatsAnswers } from '../upstream/nats/nats-upstream.ts';
+import { NatsAnswers } from '../upstream/nats/nats-answers.ts';
 import { Subjects } from '../upstream/nats/subjects.ts';
 
 export type NatsOptions = {

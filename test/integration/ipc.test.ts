@@ -1,7 +1,7 @@
 /** Backends on a Unix socket: the lines both ways, and what happens when they are bad, late, or the socket is away. */
 import { describe, expect, test } from 'vitest';
 
-import { IPC_BAD_LINES_MAX } from '../../src/upstream/ipc/ipc-upstream.ts';
+import { IPC_BAD_LINES_MAX } from '../../src/upstream/ipc/line-reader.ts';
 import { TestClient } from '../support/client.ts';
 import { IpcBackend, ipcStage, socketPath, startIpcGateway } from '../support/ipc-backend.ts';
 import { eventually } from '../support/wait.ts';

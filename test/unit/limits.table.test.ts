@@ -34,6 +34,7 @@ import { CLOSED_IN_FLIGHT_MAX, CLOSED_PAUSE_MS } from '../../src/upstream/http/c
 import { INTERIMS_MAX } from '../../src/upstream/http/exchange.ts';
 import { HTTP_CONNECTIONS_MAX, IDLE_MS } from '../../src/upstream/http/http-upstream.ts';
 import * as ipc from '../../src/upstream/ipc/ipc-upstream.ts';
+import * as ipcLines from '../../src/upstream/ipc/line-reader.ts';
 import { PAYLOAD_DEPTH_MAX } from '../../src/upstream/ipc/json-text.ts';
 import { SCHEMA_BYTES_MAX, SCHEMA_FILES_MAX } from '../../src/upstream/method/descriptors.ts';
 import { FIELD_ERRORS_MAX } from '../../src/upstream/method/json-fields.ts';
@@ -124,9 +125,9 @@ const LIMITS: Readonly<Record<string, readonly Row[]>> = {
   ],
   'a Unix socket': [
     [ipc.IPC_UNSENT_BYTES_MAX, 16 * MIB, 'bytes unsent'],
-    [ipc.IPC_LINE_BYTES_MAX, 16 * MIB - 1 + 64 * KIB, 'bytes of a line that is read'],
+    [ipcLines.IPC_LINE_BYTES_MAX, 16 * MIB - 1 + 64 * KIB, 'bytes of a line that is read'],
     [ipc.IPC_SKIP_BYTES_MAX, 64 * MIB, 'bytes of a line that is passed over'],
-    [ipc.IPC_BAD_LINES_MAX, 16, 'lines in a row that are no JSON object'],
+    [ipcLines.IPC_BAD_LINES_MAX, 16, 'lines in a row that are no JSON object'],
     [LINES_PER_TURN, 500, 'lines in one turn of the event loop'],
     [ipc.SEQ_ID_MAX, 2_147_483_647, 'seq_id'],
   ],

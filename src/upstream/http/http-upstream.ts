@@ -5,7 +5,6 @@
 import { Pool } from 'undici';
 
 import { type Clock, within } from '../../clock.ts';
-import { ShapeError } from '../../contract/json.ts';
 import { closedEventJson, connectJson, readConnectResponse } from '../../contract/json-shapes.ts';
 import { type Failure, failure } from '../../errors.ts';
 import { PACKET_BODY_BYTES_MAX } from '../../protocol/packet.ts';
@@ -15,10 +14,8 @@ import type { BackendReport } from '../backend-report.ts';
 import type { Call, PendingCall } from '../call.ts';
 import type { ClientSpan } from '../client-span.ts';
 import { ConnectCall } from '../connect-call.ts';
-import { type Headers, readClose, readPatch } from '../../contract/headers.ts';
 import type { ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
-import { answerHeaders } from './answer-headers.ts';
-import { CLOSED_IN_FLIGHT_MAX, ClosedEvents, NOT_SERVED } from './closed-events.ts';
+import { CLOSED_IN_FLIGHT_MAX, ClosedEvents } from './closed-events.ts';
 import {
   Exchange,
   type ExchangeEnd,
@@ -27,11 +24,11 @@ import {
   type Phase,
 } from './exchange.ts';
 import { connectorOf } from './interim.ts';
+import { HttpAnswers } from './http-answers.ts';
 import { HttpPeers } from './http-peers.ts';
 import { Paths } from './path.ts';
 import { type Pairs, RequestHeaders } from './request-headers.ts';
-import { HINTS, type Refusal, refusalOf } from './status.ts';
-import { badReply, misledBy, type Trouble, type Where } from './trouble.ts';
+import type { Trouble, Where } from './trouble.ts';
 import { Waiting } from '../waiting.ts';
 import type { Accepted } from '../../contract/commands.ts';
 import type { ClosedSession } from '../../contract/facts.ts';
@@ -92,6 +89,7 @@ export class HttpUpstream implements Upstream, ExchangeEnd, PendingCall {
   readonly #paths: Paths;
   readonly #headers: RequestHeaders;
   readonly #peers: HttpPeers;
+  readonly #answers: HttpAnswers;
   readonly #closedEvents: ClosedEvents;
   readonly #limits: ExchangeLimits = {
     answerBytesMax: PACKET_BODY_BYTES_MAX,
@@ -115,6 +113,7 @@ export class HttpUpstream implements Upstream, ExchangeEnd, PendingCall {
     this.#paths = new Paths(pathname);
     this.#headers = new RequestHeaders(options.headers);
     this.#peers = new HttpPeers(this, this.#headers);
+    this.#answers = new HttpAnswers(this.#where, options.clock, report);
     this.#pool = new Pool(origin, {
       connections: HTTP_CONNECTIONS_MAX + CLOSED_IN_FLIGHT_MAX,
       pipelining: 1,
@@ -231,23 +230,24 @@ export class HttpUpstream implements Upstream, ExchangeEnd, PendingCall {
     const exchange = new CallExchange(call, this, this.#where, this.#limits);
     call.pending = exchange;
     this.#inFlight++;
-    const { path, headers } = this.#request(call);
+    const headers = this.#headersOf(call) as string[];
     this.#pool.dispatch(
-      { method: 'POST', path, headers: headers as string[], body: call.body },
+      { method: 'POST', path: this.#pathOf(call), headers, body: call.body },
       exchange,
     );
   }
 
-  #request(call: Call): { path: string; headers: Pairs } {
+  #pathOf(call: Call): string {
+    return call instanceof ConnectCall
+      ? this.#paths.own('/pith/connect')
+      : this.#paths.of(call.route, call.target.path);
+  }
+
+  #headersOf(call: Call): Pairs {
     const leftMs = call.leftMs(this.#options.wheel.now());
-    if (call instanceof ConnectCall) {
-      const headers = [...this.#headers.own, 'Pith-Timeout-Ms', String(leftMs)];
-      return { path: this.#paths.own('/pith/connect'), headers };
-    }
-    return {
-      path: this.#paths.of(call.route, call.target.path),
-      headers: this.#headers.of(call, this.#peers.of(call.lane).headers.of(call), leftMs),
-    };
+    return call instanceof ConnectCall
+      ? [...this.#headers.own, 'Pith-Timeout-Ms', String(leftMs)]
+      : this.#headers.of(call, this.#peers.of(call.lane).headers.of(call), leftMs);
   }
 
   onAnswer(exchange: CallExchange): void {
@@ -255,79 +255,9 @@ export class HttpUpstream implements Upstream, ExchangeEnd, PendingCall {
     const { call } = exchange;
     if (call.pending === exchange) {
       call.pending = null;
-      this.#answer(call, exchange);
+      this.#answers.end(call, exchange, this.#pathOf(call));
     }
     this.#over();
-  }
-
-  #answer(call: Call, exchange: Exchange): void {
-    const { status, body } = exchange;
-    const misled = misledBy(status, exchange.header('location'), body, this.#where);
-    if (misled !== null) {
-      this.#fail(call, misled);
-    } else if (call instanceof ConnectCall) {
-      this.#answerConnect(call, exchange);
-    } else {
-      const headers = answerHeaders(exchange.headers);
-      const refused = status < 300 ? null : this.#refusal(call, exchange, headers);
-      if (headers === null && refused === null) call.succeed(body);
-      else this.#answerInFull(call, { headers, refused, body });
-    }
-  }
-
-  #answerInFull(
-    call: Call,
-    said: { headers: Headers | null; refused: Refusal | null; body: Buffer },
-  ): void {
-    const { headers, refused, body } = said;
-    let patch: ReturnType<typeof readPatch> = null;
-    try {
-      if (headers !== null) patch = readPatch(headers);
-    } catch (error) {
-      if (!(error instanceof ShapeError)) throw error;
-      this.#fail(call, badReply('header', error.message, error.message));
-      return;
-    }
-    const close = headers === null ? null : readClose(headers);
-    // Nothing but a status: it may be sent again where its route says so.
-    if (refused !== null && !refused.spoken && patch === null && close === null)
-      call.fail(refused.failure);
-    else call.answer({ body, failure: refused?.failure ?? null, patch, pushes: [], close });
-  }
-
-  #answerConnect(call: ConnectCall, exchange: Exchange): void {
-    const { status } = exchange;
-    if (status < 300) {
-      call.succeed(exchange.body);
-    } else if (NOT_SERVED.has(status)) {
-      const why = `POST ${this.#where.url}${this.#request(call).path} answered ${status}: the backend that auth.backend names must serve it`;
-      this.#report.trouble('no-connect', { route: call.route }, why);
-      call.fail(failure('BACKEND_ERROR', 'the backend has no Connect'));
-    } else {
-      const { failure: refused } = this.#refusal(call, exchange, answerHeaders(exchange.headers));
-      // A status of 500 or more is nobody's decision.
-      if (status < 500) call.answered(refused);
-      else call.fail(refused);
-    }
-  }
-
-  #refusal(call: Call, exchange: Exchange, headers: Headers | null): Refusal {
-    const { status, body } = exchange;
-    const { failure: why, spoken } = refusalOf({
-      status,
-      body,
-      reason: headers?.get('pith-error-reason') ?? '',
-      retryAfter: exchange.header('retry-after'),
-      wallNow: this.#options.clock.wallNow(),
-    });
-    const hint = HINTS.get(status) ?? '';
-    if (status >= 500 || (!spoken && hint !== '')) {
-      const { path } = this.#request(call);
-      const said = `POST ${this.#where.url}${path} answered ${status}${hint}`;
-      call.reported = true;
-      this.#report.trouble(`status ${status}`, { route: call.route }, said);
-    }
-    return { failure: why, spoken };
   }
 
   onTrouble(exchange: CallExchange, trouble: Trouble): void {
@@ -335,15 +265,9 @@ export class HttpUpstream implements Upstream, ExchangeEnd, PendingCall {
     const { call } = exchange;
     if (call.pending === exchange) {
       call.pending = null;
-      this.#fail(call, trouble);
+      this.#answers.fail(call, trouble);
     }
     this.#over();
-  }
-
-  #fail(call: Call, { kind, why, reason, message }: Trouble): void {
-    call.reported = true;
-    this.#report.trouble(kind, { route: call.route }, why);
-    call.fail(failure(reason, message));
   }
 
   /** A connection is free: what waits longest gets it. */

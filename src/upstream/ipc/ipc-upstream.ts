@@ -4,12 +4,9 @@
  */
 import net from 'node:net';
 
-import { inBackground } from '../../background.ts';
 import { type Clock, within } from '../../clock.ts';
-import { ShapeError } from '../../contract/json.ts';
 import { closedEventJson, connectJson, readConnectResponse } from '../../contract/json-shapes.ts';
-import { errorText, type Failure, failure } from '../../errors.ts';
-import { PACKET_BODY_BYTES_MAX } from '../../protocol/packet.ts';
+import { type Failure, failure } from '../../errors.ts';
 import type { Accepted } from '../../contract/commands.ts';
 import type { Lane, Peer } from '../../session/lane.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
@@ -22,15 +19,9 @@ import { ConnectCall } from '../connect-call.ts';
 import { FactsCache } from '../facts-cache.ts';
 import { Reconnect } from '../reconnect.ts';
 import type { ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
-import {
-  type Answer,
-  type BackendLine,
-  readLine,
-  SeqIdError,
-  UnreadableLine,
-} from './backend-lines.ts';
 import { sessionTail, writeLine } from './gateway-lines.ts';
 import { faultOfJson } from './json-text.ts';
+import { IPC_LINE_BYTES_MAX, LineReader } from './line-reader.ts';
 import { LineSocket } from './line-socket.ts';
 import { whyNoSocket } from './socket-trouble.ts';
 import type { ClosedSession } from '../../contract/facts.ts';
@@ -39,16 +30,10 @@ import type { ClosedSession } from '../../contract/facts.ts';
 const FIRST_ATTEMPT_MS = 2_000;
 /** Bytes for the backend that the system has not taken; beyond it requests are refused. */
 export const IPC_UNSENT_BYTES_MAX = 16 * 1024 * 1024;
-/** Bytes of one line from the backend: the longest payload, and something around it. */
-export const IPC_LINE_BYTES_MAX = PACKET_BODY_BYTES_MAX + 64 * 1024;
 /** A longer one fails the request that it answers, and nothing else; one beyond this ends the connection. */
 export const IPC_SKIP_BYTES_MAX = 64 * 1024 * 1024;
-/** Lines in a row that are no JSON object, before the connection is closed for them: something else speaks there. */
-export const IPC_BAD_LINES_MAX = 16;
 /** Numbers fit in the 32 bits with sign that some languages read whole numbers into. */
 export const SEQ_ID_MAX = 0x7fff_ffff;
-const TOO_LONG = "the backend's answer does not fit into a packet";
-const WRONG_NUMBER = 'the backend answered with a seq_id that is no number';
 
 export type IpcUpstreamOptions = {
   readonly name: string;
@@ -93,7 +78,6 @@ export class IpcUpstream implements Upstream, PendingCall {
   #socket: LineSocket | null = null;
   /** The socket of the attempt that is under way. */
   #attempt: net.Socket | null = null;
-  #badLines = 0;
   #lastWhy = '';
   #settle: () => void = () => {};
   #onEnded: () => void = () => {};
@@ -243,82 +227,6 @@ export class IpcUpstream implements Upstream, PendingCall {
     return lane.peer instanceof IpcPeer ? lane.peer : (lane.peer = new IpcPeer(this));
   }
 
-  // ---- lines from the backend ---------------------------------------------------------------------------
-
-  #onLine(line: Buffer): void {
-    if (isBlank(line)) return;
-    let read: BackendLine;
-    try {
-      read = readLine(line, this.#options.convertBytesMax, this.#awaits);
-    } catch (error) {
-      if (!(error instanceof ShapeError)) throw error;
-      this.#report.dropped('line', `a line is passed over: ${error.message}`, 'line');
-      if (error instanceof UnreadableLine) this.#onUnreadable(error.message);
-      // Else the request would wait for its time to be over.
-      if (error instanceof SeqIdError && error.meant !== null)
-        this.#calls.take(error.meant)?.fail(failure('BAD_REPLY', WRONG_NUMBER));
-      return;
-    }
-    this.#badLines = 0;
-    switch (read.kind) {
-      case 'answer':
-        this.#onAnswer(read);
-        return;
-      case 'push':
-        this.#commands.push(read.push);
-        return;
-      case 'verb':
-        inBackground(this.#commands.verb(read.verb), (error) => {
-          this.#report.error('session change failed', { why: errorText(error) });
-        });
-        return;
-      case 'echo':
-        this.#report.dropped(
-          'line',
-          `a line with cmd ${JSON.stringify(read.cmd.slice(0, 64))} and a session is one of the gateway's, sent back: a notify gets no answer`,
-          'echo',
-        );
-        return;
-      case 'unknown':
-        this.#report.dropped(
-          'line',
-          `there is no cmd ${JSON.stringify(read.cmd.slice(0, 64))}`,
-          'unknown',
-        );
-    }
-  }
-
-  /** An answer that comes late is still an answer. */
-  readonly #awaits = (seqId: number): boolean => this.#calls.wasGiven(seqId);
-
-  #onAnswer({ seqId, reply, fault }: Answer): void {
-    const call = this.#calls.take(seqId);
-    if (call === null) {
-      this.#report.lateReply();
-      return;
-    }
-    if (fault !== '')
-      this.#report.dropped('line', `the answer to ${call.route}: ${fault}`, 'answer');
-    if (reply instanceof Uint8Array) call.succeed(reply);
-    else call.answer(reply);
-  }
-
-  #onLongLine(seqId: number | null, bytes: number): void {
-    const call = seqId === null ? null : this.#calls.take(seqId);
-    const what = call === null ? 'a line' : `the answer to ${call.route}`;
-    const why = `${what} has ${bytes} bytes; at most ${IPC_LINE_BYTES_MAX} of a line are read`;
-    this.#report.dropped('line', why, 'too long');
-    if (call !== null) call.fail(failure('BAD_REPLY', TOO_LONG));
-    else if (seqId !== null) this.#report.lateReply();
-  }
-
-  /** A line that only says nonsense is passed over: a client may have caused it, and others share the connection. */
-  #onUnreadable(why: string): void {
-    this.#badLines++;
-    if (this.#badLines >= IPC_BAD_LINES_MAX)
-      this.#socket?.end(`${IPC_BAD_LINES_MAX} lines could not be read; the last: ${why}`);
-  }
-
   // ---- the connection -----------------------------------------------------------------------------------
 
   #connect(): void {
@@ -338,28 +246,29 @@ export class IpcUpstream implements Upstream, PendingCall {
 
   #onConnected(socket: net.Socket): void {
     this.#attempt = null;
-    this.#badLines = 0;
     const limits = {
       lineBytesMax: IPC_LINE_BYTES_MAX,
       skipBytesMax: IPC_SKIP_BYTES_MAX,
       unsentBytesMax: IPC_UNSENT_BYTES_MAX,
     };
-    this.#socket = new LineSocket(socket, limits, {
-      onLine: (line) => {
-        this.#onLine(line);
-      },
-      onLongLine: (seqId, bytes) => {
-        this.#onLongLine(seqId, bytes);
-      },
-      onEnd: (why) => {
-        this.#onLost(why);
-      },
-    });
+    this.#socket = new LineSocket(socket, limits, this.#newReader());
     this.#state = 'up';
     this.#lastWhy = '';
     this.#reconnect.up();
     this.#report.state(this.#options.address, 'connected', 'connected');
     this.#settle();
+  }
+
+  #newReader(): LineReader {
+    const parts = {
+      calls: this.#calls,
+      commands: this.#commands,
+      report: this.#report,
+      convertBytesMax: this.#options.convertBytesMax,
+    };
+    return new LineReader(parts, (why) => {
+      this.#onLost(why);
+    });
   }
 
   #onLost(why: string): void {
@@ -378,8 +287,4 @@ export class IpcUpstream implements Upstream, PendingCall {
     // Sent, so maybe done: answered, and never sent again.
     for (const call of this.#calls.takeAll()) call.fail(failure('BACKEND_AWAY'));
   }
-}
-
-function isBlank(line: Buffer): boolean {
-  return line.length < 2 && (line.length === 0 || line[0] === 0x0d);
 }

@@ -22,8 +22,8 @@ export type LineLimits = {
 };
 
 export interface LineHandler {
-  /** Without its newline; a view, to be read before this returns. */
-  onLine(line: Buffer): void;
+  /** Without its newline; a view, to be read before this returns. @returns Why the connection must end; null: it need not. */
+  onLine(line: Buffer): string | null;
   /** One was too long. `seqId`: the request that it answers; null: none. */
   onLongLine(seqId: number | null, bytes: number): void;
   /** Once: the connection is gone, or of no use. */
@@ -160,7 +160,7 @@ export class LineSocket {
 
   #complete(rest: Buffer): void {
     if (this.#heldBytes === 0 && rest.length <= this.#limits.lineBytesMax) {
-      this.#handler.onLine(rest);
+      this.#handle(rest);
       return;
     }
     this.#hold(rest);
@@ -170,8 +170,13 @@ export class LineSocket {
     this.#held.clear();
     this.#heldBytes = 0;
     this.#long = null;
-    if (long === null) this.#handler.onLine(line);
+    if (long === null) this.#handle(line);
     else this.#handler.onLongLine(long.seqId, long.bytes);
+  }
+
+  #handle(line: Buffer): void {
+    const why = this.#handler.onLine(line);
+    if (why !== null) this.end(why);
   }
 
   /** More of a line whose end has not come. */

@@ -2,7 +2,6 @@
  * Backends on NATS: one publish per message, answers to one subscription of our own, the call's number in the
  * subject. What a turn of the event loop gathers is published together.
  */
-import { inBackground } from '../../background.ts';
 import {
   readClose,
   readFailure,
@@ -11,27 +10,18 @@ import {
   traceHeaders,
 } from '../../contract/headers.ts';
 import { connectJson, readConnectResponse } from '../../contract/json-shapes.ts';
-import { isPubAck } from '../../contract/pub-ack.ts';
 import { type Failure, failure } from '../../errors.ts';
 import type { Lane, Peer } from '../../session/lane.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
 import type { BackendReport } from '../backend-report.ts';
 import type { Call, PendingCall } from '../call.ts';
 import type { ClientSpan } from '../client-span.ts';
-import { CallTable } from '../call-table.ts';
 import { ConnectCall } from '../connect-call.ts';
 import { FactsCache } from '../facts-cache.ts';
-import { CALL_BYTES, Waiting } from '../waiting.ts';
 import type { ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
-import {
-  NATS_AHEAD_BYTES_MAX,
-  type ConnectionListener,
-  NATS_UNSENT_BYTES_MAX,
-  type NatsConnector,
-  type OnMessage,
-} from './connection.ts';
-import { hasHeaders, HeaderBlock, linesOf, readHeaders, saysNobody } from './header-block.ts';
-import type { NatsReport } from './nats-report.ts';
+import type { NatsConnector } from './connection.ts';
+import { HeaderBlock, linesOf, readHeaders } from './header-block.ts';
+import type { NatsAnswers, Received } from './nats-answers.ts';
 import { type Outgoing, send } from './outgoing.ts';
 import { SUBJECT_BYTES_MAX, type Subjects } from './subjects.ts';
 import type { Accepted, Reply } from '../../contract/commands.ts';
@@ -39,125 +29,6 @@ import { ShapeError } from '../../contract/json.ts';
 
 /** A backend that answered within this time has a subscriber, though nobody may listen to one of its subjects. */
 const HEALTHY_MS = 10_000;
-
-type Received = Parameters<OnMessage>[1];
-
-/** Knows which subjects a stream captures. */
-export interface CapturedSubjects {
-  /** True when a stream captures the subject, or may. Never rejects. */
-  captures(subject: string): boolean | Promise<boolean>;
-}
-
-export type NatsAnswersParts = {
-  readonly connector: NatsConnector;
-  readonly subjects: Subjects;
-  readonly streams: CapturedSubjects;
-  readonly report: NatsReport;
-};
-
-/** All answers from NATS, for every NATS backend of the gateway. */
-export class NatsAnswers implements ConnectionListener {
-  readonly calls = new CallTable(Number.MAX_SAFE_INTEGER);
-  /** What NATS cannot take yet, of all backends, in its order. */
-  readonly held = new Waiting(NATS_UNSENT_BYTES_MAX);
-  readonly #connector: NatsConnector;
-  readonly #subjects: Subjects;
-  readonly #streams: CapturedSubjects;
-  readonly #report: NatsReport;
-
-  constructor({ connector, subjects, streams, report }: NatsAnswersParts) {
-    this.#connector = connector;
-    this.#subjects = subjects;
-    this.#streams = streams;
-    this.#report = report;
-    connector.always(subjects.answers, this.#onAnswer);
-    connector.listen(this);
-  }
-
-  /** The connection broke: what was sent may have arrived, so it is answered and not sent again. */
-  onDown(): void {
-    for (const call of this.calls.takeAll()) call.fail(failure('BUS_AWAY'));
-    for (let call = this.held.take(); call !== null; call = this.held.take())
-      call.fail(failure('BUS_AWAY'));
-  }
-
-  /** Bytes that wait, here and on the connection. */
-  get unsentBytes(): number {
-    return this.held.bytes + this.#connector.unsentBytes;
-  }
-
-  /** What comes now need not wait. */
-  get hasRoom(): boolean {
-    return this.held.isEmpty && this.#connector.unsentBytes < NATS_AHEAD_BYTES_MAX;
-  }
-
-  /** Keeps a call until there is room: what is with the client library cannot be taken back. */
-  hold(call: Call, pending: PendingCall): void {
-    if (this.unsentBytes + CALL_BYTES + call.body.length > NATS_UNSENT_BYTES_MAX) {
-      call.fail(failure('OVERLOADED', 'NATS does not take what it is given'));
-      return;
-    }
-    // A small view may hold a large buffer.
-    call.body = Buffer.from(call.body);
-    this.held.add(call, pending);
-  }
-
-  /** NATS has taken what it was given. */
-  onRoom(): void {
-    while (this.#connector.unsentBytes < NATS_AHEAD_BYTES_MAX) {
-      const call = this.held.take();
-      if (call === null) return;
-      (call.upstream as NatsUpstream).publish(call);
-    }
-  }
-
-  readonly #onAnswer: OnMessage = (error, message) => {
-    if (error !== null) return;
-    const call = this.calls.find(this.#subjects.answerId(message.subject));
-    if (call === null) {
-      this.#report.lateReply('nats');
-      return;
-    }
-    const body = message.data;
-    if (hasHeaders(message)) {
-      this.calls.remove(call);
-      const upstream = call.upstream as NatsUpstream;
-      if (saysNobody(message)) upstream.onNobody(call);
-      else upstream.onAnswerWithHeaders(call, message);
-    } else if (isPubAck(body)) {
-      this.#doubt(call, message);
-    } else {
-      this.calls.remove(call);
-      (call.upstream as NatsUpstream).onAnswer(call, body);
-    }
-  };
-
-  /** It looks like an acknowledgement, and is one only if there is a stream to give it. */
-  #doubt(call: Call, { subject: reply, data }: Received): void {
-    const { route } = call;
-    const subject = (call.upstream as NatsUpstream).subjectOf(call);
-    const captured = this.#streams.captures(subject);
-    if (captured === true) {
-      this.#report.pubAck(route, subject);
-      return;
-    }
-    const body = Buffer.from(data);
-    const settle = async (): Promise<void> => {
-      if (await captured) this.#report.pubAck(route, subject);
-      else this.#believe(this.#subjects.answerId(reply), body);
-    };
-    inBackground(settle(), () => {
-      this.#report.pubAck(route, subject);
-    });
-  }
-
-  /** It was an answer. The call may have ended meanwhile; its number is not used again. */
-  #believe(id: number, body: Buffer): void {
-    const call = this.calls.take(id);
-    if (call === null) this.#report.lateReply('nats');
-    else (call.upstream as NatsUpstream).onAnswer(call, body);
-  }
-}
 
 /** One session: whoever subscribes gets its messages, and is told of no end. */
 class NatsPeer implements Peer {
@@ -305,7 +176,6 @@ export class NatsUpstream implements Upstream, PendingCall {
     call.answer(reply);
   }
 
-  /** Healthy is who has answered, unless the server says since then that nobody listens. */
   whereTo({ route, instance }: Call): Readonly<Record<string, string>> {
     const subject =
       instance === '' ? this.#subjects.rpc(route) : this.#subjects.rpcTo(instance, route);
@@ -327,6 +197,7 @@ export class NatsUpstream implements Upstream, PendingCall {
     };
   }
 
+  /** A backend is healthy if it has answered, unless the server has said since then that no one listens. */
   info(): UpstreamInfo {
     const isNew = this.#answeredAt > this.#wheel.now() - HEALTHY_MS;
     const isHealthy = this.#connector.up && (isNew || this.#answeredAt > this.#nobodyAt);

@@ -29,6 +29,7 @@ async function read(bytes: string): Promise<{
         // A turn ends before what it has put off is done.
         if (turns.at(-1)! === 0) setImmediate(() => turns.push(0));
         turns[turns.length - 1]!++;
+        return null;
       },
       onLongLine: (seqId, size) => {
         long.push([seqId, size]);

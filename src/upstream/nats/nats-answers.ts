@@ -1,0 +1,137 @@
+/** All answers from NATS, for every NATS backend of the gateway, and the calls that wait until NATS takes them. */
+import { inBackground } from '../../background.ts';
+import { isPubAck } from '../../contract/pub-ack.ts';
+import { failure } from '../../errors.ts';
+import type { Call, PendingCall } from '../call.ts';
+import { CallTable } from '../call-table.ts';
+import { CALL_BYTES, Waiting } from '../waiting.ts';
+import {
+  NATS_AHEAD_BYTES_MAX,
+  type ConnectionListener,
+  NATS_UNSENT_BYTES_MAX,
+  type NatsConnector,
+  type OnMessage,
+} from './connection.ts';
+import { hasHeaders, saysNobody } from './header-block.ts';
+import type { NatsReport } from './nats-report.ts';
+import type { NatsUpstream } from './nats-upstream.ts';
+import type { Subjects } from './subjects.ts';
+
+/** A message, as the connection gives it. */
+export type Received = Parameters<OnMessage>[1];
+
+/** Knows which subjects a stream captures. */
+export interface CapturedSubjects {
+  /** True when a stream captures the subject, or may. Never rejects. */
+  captures(subject: string): boolean | Promise<boolean>;
+}
+
+export type NatsAnswersParts = {
+  readonly connector: NatsConnector;
+  readonly subjects: Subjects;
+  readonly streams: CapturedSubjects;
+  readonly report: NatsReport;
+};
+
+export class NatsAnswers implements ConnectionListener {
+  readonly calls = new CallTable(Number.MAX_SAFE_INTEGER);
+  /** What NATS cannot take yet, of all backends, in its order. */
+  readonly held = new Waiting(NATS_UNSENT_BYTES_MAX);
+  readonly #connector: NatsConnector;
+  readonly #subjects: Subjects;
+  readonly #streams: CapturedSubjects;
+  readonly #report: NatsReport;
+
+  constructor({ connector, subjects, streams, report }: NatsAnswersParts) {
+    this.#connector = connector;
+    this.#subjects = subjects;
+    this.#streams = streams;
+    this.#report = report;
+    connector.always(subjects.answers, this.#onAnswer);
+    connector.listen(this);
+  }
+
+  /** The connection broke: what was sent may have arrived, so it is answered and not sent again. */
+  onDown(): void {
+    for (const call of this.calls.takeAll()) call.fail(failure('BUS_AWAY'));
+    for (let call = this.held.take(); call !== null; call = this.held.take())
+      call.fail(failure('BUS_AWAY'));
+  }
+
+  /** Bytes that wait, here and on the connection. */
+  get unsentBytes(): number {
+    return this.held.bytes + this.#connector.unsentBytes;
+  }
+
+  /** What comes now need not wait. */
+  get hasRoom(): boolean {
+    return this.held.isEmpty && this.#connector.unsentBytes < NATS_AHEAD_BYTES_MAX;
+  }
+
+  /** Keeps a call until there is room: what is with the client library cannot be taken back. */
+  hold(call: Call, pending: PendingCall): void {
+    if (this.unsentBytes + CALL_BYTES + call.body.length > NATS_UNSENT_BYTES_MAX) {
+      call.fail(failure('OVERLOADED', 'NATS does not take what it is given'));
+      return;
+    }
+    // A small view may hold a large buffer.
+    call.body = Buffer.from(call.body);
+    this.held.add(call, pending);
+  }
+
+  /** NATS has taken what it was given. */
+  onRoom(): void {
+    while (this.#connector.unsentBytes < NATS_AHEAD_BYTES_MAX) {
+      const call = this.held.take();
+      if (call === null) return;
+      (call.upstream as NatsUpstream).publish(call);
+    }
+  }
+
+  readonly #onAnswer: OnMessage = (error, message) => {
+    if (error !== null) return;
+    const call = this.calls.find(this.#subjects.answerId(message.subject));
+    if (call === null) {
+      this.#report.lateReply('nats');
+      return;
+    }
+    const body = message.data;
+    if (hasHeaders(message)) {
+      this.calls.remove(call);
+      const upstream = call.upstream as NatsUpstream;
+      if (saysNobody(message)) upstream.onNobody(call);
+      else upstream.onAnswerWithHeaders(call, message);
+    } else if (isPubAck(body)) {
+      this.#doubt(call, message);
+    } else {
+      this.calls.remove(call);
+      (call.upstream as NatsUpstream).onAnswer(call, body);
+    }
+  };
+
+  /** It looks like an acknowledgement, and is one only if there is a stream to give it. */
+  #doubt(call: Call, { subject: reply, data }: Received): void {
+    const { route } = call;
+    const subject = (call.upstream as NatsUpstream).subjectOf(call);
+    const captured = this.#streams.captures(subject);
+    if (captured === true) {
+      this.#report.pubAck(route, subject);
+      return;
+    }
+    const body = Buffer.from(data);
+    const settle = async (): Promise<void> => {
+      if (await captured) this.#report.pubAck(route, subject);
+      else this.#believe(this.#subjects.answerId(reply), body);
+    };
+    inBackground(settle(), () => {
+      this.#report.pubAck(route, subject);
+    });
+  }
+
+  /** It was an answer. The call may have ended meanwhile; its number is not used again. */
+  #believe(id: number, body: Buffer): void {
+    const call = this.calls.take(id);
+    if (call === null) this.#report.lateReply('nats');
+    else (call.upstream as NatsUpstream).onAnswer(call, body);
+  }
+}
