@@ -16,7 +16,7 @@ export function matrixPage(): string {
     '',
     ...notes.map((note, i) => `${i + 1}. ${note}`),
     '',
-    'Left out:',
+    'Not in the table:',
     '',
     ...leftOut,
   ].join('\n');

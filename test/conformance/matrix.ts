@@ -52,16 +52,16 @@ export type Row = {
   readonly hearsWhy?: boolean;
 };
 
-const WS_ONLY = 'It always connects by ws://.';
-const TCP_ONLY = 'It knows no TLS.';
-const OWN_BODIES = "In this dialect protobuf is the application's affair: bodies pass as they are.";
-const READS_CODES = 'It reads codes, and writes routes as text.';
+const WS_ONLY = 'It connects by ws:// only.';
+const TCP_ONLY = 'It has no TLS.';
+const OWN_BODIES = 'In this dialect protobuf is up to the application: bodies pass unchanged.';
+const READS_CODES = 'It reads codes, but writes routes as text.';
 const NANO_ERRORS = 'Nano leaves failed requests unanswered, unless `answer_errors` is set.';
 const NANO_KICK = 'Nano has no kick: the connection is closed.';
-const SILENT_KICK = 'The application is told of the kick, and not why.';
+const SILENT_KICK = 'The application learns of the kick, but not of the reason.';
 const PITAYA_CODES =
-  'It writes codes. Pushes have their routes as text, since libpitaya would end its program over a code.';
-const NO_CODES = 'It knows none, and is sent none.';
+  'It writes codes. Pushes have their routes as text, because a code would crash libpitaya.';
+const NO_CODES = 'It supports none, and gets none.';
 
 const noTls = { TLS: WS_ONLY };
 const everything = { lacks: {}, notes: {} };
@@ -75,8 +75,7 @@ const POMELO: readonly Row[] = [
     transport: 'WebSocket',
     lacks: noTls,
     notes: {
-      protobuf:
-        'With `decodeStr`, which it calls and its library for browsers lacks, set to `decode`.',
+      protobuf: 'With `decodeStr`, which it calls but its browser library lacks, set to `decode`.',
     },
   },
   {
@@ -87,7 +86,7 @@ const POMELO: readonly Row[] = [
     transport: 'WebSocket',
     lacks: noTls,
     notes: {
-      protobuf: 'It writes other characters than it is given beyond U+1FFFF, which no emoji is.',
+      protobuf: 'It corrupts characters beyond U+1FFFF, which no emoji is.',
     },
   },
   {
@@ -141,7 +140,7 @@ const POMELO: readonly Row[] = [
     dialect: 'pomelo',
     transport: 'WebSocket',
     lacks: {},
-    notes: { dictionary: NO_CODES, protobuf: 'It knows none, and is sent JSON.' },
+    notes: { dictionary: NO_CODES, protobuf: 'It supports none, and gets JSON.' },
     codes: { sends: false, gets: false },
     protobuf: { sends: false, answers: false, gets: false },
   },
@@ -163,7 +162,7 @@ const POMELO: readonly Row[] = [
     transport: 'TCP',
     lacks: {},
     notes: {
-      protobuf: 'Its answers are JSON: it cannot read any other.',
+      protobuf: 'It gets answers in JSON, because it can read no others.',
       kick: SILENT_KICK,
     },
     protobuf: { sends: true, answers: false, gets: true },
@@ -208,7 +207,7 @@ const PITAYA: readonly Row[] = [
     dialect: 'pitaya',
     transport: 'TCP',
     ...pitaya,
-    notes: { ...pitaya.notes, kick: 'It closes the connection, and tells nobody.' },
+    notes: { ...pitaya.notes, kick: 'It closes the connection without notifying the application.' },
     codes: pitayaCodes,
     hearsWhy: false,
   },
@@ -219,7 +218,7 @@ const PITAYA: readonly Row[] = [
     dialect: 'pitaya',
     transport: 'WebSocket',
     ...pitaya,
-    notes: { ...pitaya.notes, kick: 'It closes the connection, and tells nobody.' },
+    notes: { ...pitaya.notes, kick: 'It closes the connection without notifying the application.' },
     codes: pitayaCodes,
     hearsWhy: false,
   },
@@ -313,11 +312,11 @@ export const ROWS: readonly Row[] = [...POMELO, ...PITAYA, ...OTHERS];
 export const LEFT_OUT: readonly { readonly client: string; readonly why: string }[] = [
   {
     client: 'pomelo-creator 1.3.7',
-    why: 'its own encoder throws where the server has no dictionary, and sends no body where it has one',
+    why: 'its encoder throws if the server has no dictionary, and sends no body if it has one',
   },
   {
-    client: 'the clients for socket.io',
-    why: 'another protocol, which Pith does not speak',
+    client: 'the socket.io clients',
+    why: 'a different protocol, which Pith does not speak',
   },
 ];
 
