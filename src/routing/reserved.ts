@@ -1,28 +1,28 @@
 /**
- * Names under which the gateway itself speaks to backends: `pith.connect` and `pith.closed` on a Unix socket, the
- * paths of the same names over HTTP, the services of `pith.v1` over gRPC. What no client may say, no rule, rename or
- * template can make of a client's message. Pure.
+ * Names that the gateway itself uses towards backends: `pith.connect` and `pith.closed` on a Unix socket, the paths of
+ * the same names over HTTP, the services of `pith.v1` over gRPC. Clients may not use them, and no rule, rename or
+ * template can turn a client's message into one. Pure.
  */
 
-/** The first segment of routes that are the gateway's own. */
+/** The first segment of reserved routes. */
 const OWN = 'pith';
 const OWN_PATHS: ReadonlySet<string> = new Set(['connect', 'closed']);
-/** How often a path is unescaped: servers behind proxies do it more than once. */
+/** How many times a path is unescaped: servers behind proxies do it more than once. */
 const UNESCAPES_MAX = 4;
 
-/** True for `pith` and `pith.…`: also of a route that a rule renames. */
+/** True for `pith` and `pith.…`; to be asked after a rename as well. */
 export function isReserved(route: string): boolean {
   return route.startsWith(OWN) && (route.length === OWN.length || route[OWN.length] === '.');
 }
 
-/** True for a method of a service that is ours, as `/pith.v1.Backend/Closed`. */
+/** True for a method of the gateway's own services, such as `/pith.v1.Backend/Closed`. */
 export function isOwnMethod(path: string): boolean {
   return /^\/?pith\./.test(path);
 }
 
 /**
- * True when a server may take `path` for `/pith/connect` or `/pith/closed` under `base`: escaped or not, in any case,
- * with empty and dotted segments, parameters and a query. A path that leaves `base` by dots is ours under any other.
+ * True if a server might read `path` as `/pith/connect` or `/pith/closed` under `base`: escaped or not, in upper or lower
+ * case, with empty and dotted segments, parameters and a query. For a path that leaves `base` by dots, under any base.
  */
 export function isOwnPath(path: string, base: string): boolean {
   const segments = segmentsOf(path);
@@ -35,7 +35,7 @@ export function isOwnPath(path: string, base: string): boolean {
 function segmentsOf(path: string): string[] {
   const segments: string[] = [];
   for (const raw of unescaped(path.replace(/[?#].*$/s, '')).split(/[/\\]/)) {
-    // `;` begins parameters of a segment, and dots or spaces at its end mean nothing to some servers.
+    // `;` begins a segment's parameters, and some servers ignore dots or spaces at its end.
     const segment = raw.replace(/;.*$/s, '').toLowerCase();
     if (segment === '..') segments.pop();
     else if (segment !== '' && segment !== '.') segments.push(segment.replace(/[\s.]+$/, ''));
@@ -43,7 +43,7 @@ function segmentsOf(path: string): string[] {
   return segments;
 }
 
-/** All that is escaped of ASCII. */
+/** Unescapes ASCII characters. */
 function unescaped(path: string): string {
   let text = path;
   for (let i = 0; i < UNESCAPES_MAX && text.includes('%'); i++) {

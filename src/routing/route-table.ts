@@ -1,8 +1,8 @@
-/** The route table, compiled at load: which rule takes a route. The first match wins. Pure. */
+/** The route table, compiled at load: which rule matches a route. The first match wins. Pure. */
 import { isRawNumber, plainText } from '../protocol/exact-json.ts';
 import type { InstanceTemplate, Rule, Target } from './rule.ts';
 
-/** Routes whose target is remembered. Only routes that a rule takes are, so clients cannot fill it with noise. */
+/** Routes whose target is cached. Only routes that match a rule are, so clients cannot fill the cache with noise. */
 const REMEMBERED_MAX = 8_192;
 
 type Pattern = { readonly segments: readonly string[]; readonly open: boolean };
@@ -18,7 +18,7 @@ export class RouteTable {
     this.#patterns = this.targets.map((target) => ({ ...parsePattern(target.match), target }));
   }
 
-  /** The target of a well-formed route; null: no rule takes it. */
+  /** The target of a well-formed route; null: no rule matches it. */
   find(route: string): Target | null {
     const known = this.#remembered.get(route);
     if (known !== undefined) return known;
@@ -58,7 +58,7 @@ function parsePattern(match: string): Pattern {
   return { segments: open ? segments.slice(0, -1) : segments, open };
 }
 
-/** True when the pattern of a rule takes the route. */
+/** True if the pattern of a rule matches the route. */
 export function patternTakes(match: string, route: string): boolean {
   return takes(parsePattern(match), route.split('.'));
 }
@@ -69,7 +69,7 @@ function takes(pattern: Pattern, route: readonly string[]): boolean {
   return segments.every((segment, i) => segment === '*' || segment === route[i]);
 }
 
-/** `{data.key}` and `{uid}` stand for the session's; everything else for itself. */
+/** `{data.key}` and `{uid}` are replaced with the session's values; the rest is literal. */
 function parseInstance(to: string): InstanceTemplate | null {
   if (to === '') return null;
   const parts: (string | { field: string })[] = [];
@@ -83,7 +83,7 @@ function parseInstance(to: string): InstanceTemplate | null {
   return parts;
 }
 
-/** The instance's name for a session; '' means any: a field is missing or empty. */
+/** The instance's name for a session; '': any, because a field is missing or empty. */
 export function instanceFor(
   template: InstanceTemplate,
   session: { readonly uid: string; readonly data: { readonly [key: string]: unknown } },
@@ -102,14 +102,14 @@ export function instanceFor(
   return name;
 }
 
-/** The facts of a session that a route may look at. */
+/** The facts of a session that routing may use. */
 export type RoutingFacts = {
   readonly sid: string;
   readonly uid: string;
   readonly data: { readonly [key: string]: unknown };
 };
 
-/** The target of a session where a rule has several backends: the same for the same key, whichever gateway. */
+/** The target for a session where a rule has several backends: the same for the same key, on every gateway. */
 export function chosen(target: Target, session: RoutingFacts): Target {
   const { choices, split } = target;
   if (choices === null) return target;
@@ -127,7 +127,7 @@ function keyOf(by: string, session: RoutingFacts): string {
   return key || session.sid;
 }
 
-/** FNV-1a with the final mixing of Murmur3: near keys land far from each other. */
+/** FNV-1a with the final mixing of Murmur3, so that similar keys spread well. */
 export function hash(text: string): number {
   let h = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193);
@@ -137,8 +137,8 @@ export function hash(text: string): number {
 }
 
 /**
- * The route that the backend sees: {server} is the first segment, {method} the last, {handler} what is between;
- * where nothing is, its dot goes too.
+ * The route that the backend sees: {server} is the first segment, {method} the last, {handler} what is in between;
+ * an empty part is dropped together with its dot.
  */
 export function renamed(template: string, route: string): string {
   const first = route.indexOf('.');

@@ -1,11 +1,11 @@
 /** A client's route: `server.handler.method`. Pure. */
 
 const SEGMENT_BYTES_MAX = 64;
-/** Bytes of a route that a rule has renamed; a client's own has at most `limits.route`. */
+/** Bytes of a route that a rule has renamed; a client's own is bound by `limits.route`. */
 export const RENAMED_BYTES_MAX = 1_024;
 
 /**
- * True for 1 to `bytesMax` bytes of segments `[A-Za-z0-9_-]{1,64}` joined by dots. Nothing else ever reaches a
+ * True for 1 to `bytesMax` bytes of segments `[A-Za-z0-9_-]{1,64}` joined by dots. Nothing else ever gets into a
  * subject, a method or a header, whatever the rules match.
  */
 export function isRoute(route: string, bytesMax: number): boolean {
@@ -32,7 +32,7 @@ export function isRoute(route: string, bytesMax: number): boolean {
   return segment > 0;
 }
 
-/** [pomelo server.js globalHandle] The one method name that Pomelo refuses, since it is no handler's own. */
+/** True for the one method name that Pomelo rejects, since every object inherits it. [pomelo server.js globalHandle] */
 export function namesConstructor(route: string): boolean {
   return route === 'constructor' || route.endsWith('.constructor');
 }

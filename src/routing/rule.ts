@@ -4,32 +4,32 @@ export type Rule = {
   /** `*` is one segment, `>` one or more, last. */
   readonly match: string;
   readonly backend: string;
-  /** More than one backend: a session goes where its key leads, in these shares; null: `backend` takes all. */
+  /** Several backends, among which a session's key chooses by these shares; null: `backend` gets everything. */
   readonly split: Split | null;
-  /** The route that the backend sees, with {server} {handler} {method}; '': the client's own. */
+  /** The route that the backend sees, with {server} {handler} {method}; '': the client's route. */
   readonly rename: string;
   /** Milliseconds from the message to its answer. */
   readonly timeoutMs: number;
-  /** keep: as sent, per instance · serial: one in flight per session · none. */
+  /** keep: in order, per instance · serial: one in flight per session · none: they may overlap. */
   readonly order: 'keep' | 'serial' | 'none';
-  /** One instance, e.g. `{data.roomServer}`; '' or an empty value: any. */
+  /** Name of one instance, e.g. `{data.roomServer}`; '' or an empty value: any. */
   readonly to: string;
-  /** When that instance is away. */
+  /** What to do if that instance is unreachable. */
   readonly otherwise: 'error' | 'any';
   /** Session data keys that the backend sees; `*`: all. */
   readonly forward: readonly string[];
   /** Only for sessions with a uid. */
   readonly bound: boolean;
   /**
-   * auto: what clients say in pomelo-protobuf is JSON to the backend, and text is made readable both ways ·
-   * raw: the bytes as they are · protobuf: the client speaks the method's own messages.
+   * auto: pomelo-protobuf from clients becomes JSON for the backend, and text is made readable both ways ·
+   * raw: the bytes unchanged · protobuf: the client sends the method's own messages.
    */
   readonly codec: 'auto' | 'raw' | 'protobuf';
   /** Method of a gRPC backend in mode: method, with {server} {handler} {method}; '' elsewhere. */
   readonly method: string;
-  /** Path of an http backend, likewise; '': made of the route. */
+  /** Path of an http backend, with the same placeholders; '': made from the route. */
   readonly path: string;
-  /** Where a streaming method's messages are pushed; '': the route itself. */
+  /** Route of the pushes with a streaming method's messages; '': the route itself. */
   readonly pushRoute: string;
   /** May be sent again within its timeout. */
   readonly idempotent: boolean;
@@ -38,19 +38,19 @@ export type Rule = {
 /** A rule's backends and their shares, relative to each other. */
 export type Split = {
   readonly shares: readonly { readonly backend: string; readonly weight: number }[];
-  /** sid, uid, or data.<key>; where it is empty the sid counts. */
+  /** sid, uid, or data.<key>; if that is empty, the sid is used. */
   readonly by: string;
 };
 
-/** What a route resolves to. One object per rule and backend; `ordinal` is the rule's place in the table. */
+/** What a route resolves to. One object per rule and backend; `ordinal` is the rule's index in the table. */
 export type Target = Rule & {
   readonly ordinal: number;
   readonly backendOrdinal: number;
   /** Compiled from `to`; null: any instance. */
   readonly instance: InstanceTemplate | null;
-  /** One for each of the rule's backends, with where its share ends; null: there is one. */
+  /** One for each of the rule's backends, with where its share ends; null: the rule has one backend. */
   readonly choices: readonly { readonly target: Target; readonly end: number }[] | null;
 };
 
-/** Text and session fields in turn. */
+/** Literal text and session fields. */
 export type InstanceTemplate = readonly (string | { readonly field: string })[];

@@ -1,9 +1,9 @@
 /**
- * The certificate of one listener: read at the start, and again when its files change, so that a new one is
- * served without a restart.
+ * The certificate of one listener: read at the start, and again when its files change, so that a new one is served
+ * without a restart.
  *
- * The files are looked at, and their text compared: a notification of the file system would miss how
- * Kubernetes changes a mounted Secret, by swapping a symbolic link above it.
+ * The files are polled and their text compared: file system notifications would miss how Kubernetes updates a mounted
+ * Secret, by swapping a symbolic link above it.
  */
 import type { CancelTimer, Clock } from '../clock.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -17,19 +17,19 @@ import {
   type TlsPem,
 } from './pem.ts';
 
-/** Milliseconds between two looks at the files. A change counts once two looks have found the same. */
+/** Milliseconds between two checks of the files. A change counts once two checks have found the same. */
 export const CERTIFICATE_CHECK_MS = 2_000;
 
 export type ServerTls = TlsFiles & {
-  /** Refuse clients without a certificate that `ca` has signed. */
+  /** Reject clients without a certificate signed by `ca`. */
   readonly requireClientCert: boolean;
-  /** The key of the configuration, for messages: `listen[0].tls`. */
+  /** The key in the configuration, for messages: `listen[0].tls`. */
   readonly name: string;
   readonly readFile: ReadFile;
 };
 
 /**
- * Reads and judges a certificate without serving it.
+ * Reads and validates a certificate without serving it.
  *
  * @returns What is wrong, naming the file; null: nothing.
  */
@@ -48,14 +48,14 @@ export class Certificate {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #onChanged: (pem: TlsPem) => void;
-  /** What the files held when they were last judged. */
+  /** What the files held when they were last validated. */
   #checked = '';
-  /** What the last look found. */
+  /** What the last check found. */
   #seen = '';
   #expiresAt = 0;
   #cancelCheck: CancelTimer = () => {};
 
-  /** @param onChanged Called with every good pair that comes after the first. */
+  /** @param onChanged Called with every valid certificate and key after the first. */
   constructor(tls: ServerTls, clock: Clock, log: Log, onChanged: (pem: TlsPem) => void) {
     this.#tls = tls;
     this.#clock = clock;
@@ -63,12 +63,12 @@ export class Certificate {
     this.#onChanged = onChanged;
   }
 
-  /** When the certificate that is served ends, in milliseconds since the Unix epoch. */
+  /** When the certificate that is served expires, in milliseconds since the Unix epoch. */
   get expiresAt(): number {
     return this.#expiresAt;
   }
 
-  /** Reads for the first time and looks at the files from then on. Throws what is wrong, naming key and file. */
+  /** Reads the files, and polls them from then on. @throws {Error} Says what is wrong, naming key and file. */
   start(): TlsPem {
     let pem: TlsPem;
     try {
@@ -83,12 +83,12 @@ export class Certificate {
     return pem;
   }
 
-  /** Looks no more. */
+  /** Stops polling. */
   stop(): void {
     this.#cancelCheck();
   }
 
-  /** Reads the files now, changed or not. A bad pair is logged, and the old one goes on. */
+  /** Reads the files now, changed or not. If they are invalid, that is logged and the old certificate stays. */
   reload(): void {
     this.#check(true);
   }
@@ -109,7 +109,7 @@ export class Certificate {
     } catch (error) {
       found = faultText(this.#tls, error);
     }
-    // Whoever writes certificate and key one after the other is given time to end.
+    // Certificate and key may be written one after the other, so wait until the files are stable.
     const isSettled = atOnce || found === this.#seen;
     this.#seen = found;
     if (!isSettled || (found === this.#checked && !atOnce)) return;

@@ -1,6 +1,6 @@
 /**
- * Follows the frames of a WebSocket client, head by head, only to know whether what has come ends with a whole
- * message. `ws` reads them; it does not tell. [RFC 6455 section 5.2]
+ * Follows the frame heads of a WebSocket client, only to know whether the bytes so far end with a whole message. `ws`
+ * parses the frames too, but does not expose that. [RFC 6455 section 5.2]
  */
 
 /** Length 126: two bytes of length follow; 127: eight. */
@@ -26,7 +26,7 @@ export class FrameTracker {
     return this.#headBytes > 0 || this.#payloadBytesLeft > 0 || this.#inMessage;
   }
 
-  /** Takes what came next, cut anyhow. */
+  /** Takes the next bytes, cut in any way. */
   push(chunk: Uint8Array): void {
     if (isOneFrame(chunk) && !this.isWithin) return;
     let at = 0;
@@ -61,7 +61,7 @@ export class FrameTracker {
   }
 }
 
-/** Nearly always: a small message in a segment of its own. */
+/** True in nearly every case: a small message in a segment of its own. */
 function isOneFrame(chunk: Uint8Array): boolean {
   if (chunk.length < 6) return false;
   const length = chunk[1]! - MASKED;

@@ -1,12 +1,12 @@
-/** What Node's HTTP parser refuses: told to the client in words, and what the log says of it. */
+/** What Node's HTTP parser rejects: the client gets a text, and the log a reason. */
 import http from 'node:http';
 import type { Duplex } from 'node:stream';
 
 import type { RefusedConnection } from './refused.ts';
 
-/** The whole head of a request, as Node has it by itself and Pomelo had it. */
+/** Bytes of a request's whole head: Node's own default, and Pomelo's. */
 export const HTTP_HEAD_BYTES_MAX = 16_384;
-/** How much of what came is said again. */
+/** How much of the input the log shows. */
 const SHOWN_BYTES = 24;
 
 type ParserError = Error & {
@@ -17,7 +17,7 @@ type ParserError = Error & {
 
 export type HttpRefusal = { readonly why: RefusedConnection; readonly detail: string };
 
-/** Answers and ends the connection. null: nobody was refused, the client has gone. */
+/** Answers and ends the connection. null: there is nothing to refuse, the client has gone. */
 export function refuseHttp(error: ParserError, socket: Duplex): HttpRefusal | null {
   const { code = '' } = error;
   // [llhttp] The parser's own codes; all others are the socket's.
@@ -26,14 +26,14 @@ export function refuseHttp(error: ParserError, socket: Duplex): HttpRefusal | nu
     return null;
   }
   if (code === 'HPE_HEADER_OVERFLOW') {
-    answerHttp(socket, 431, `The head of a request may have ${HTTP_HEAD_BYTES_MAX} bytes.\n`);
+    answerHttp(socket, 431, `A request head may have at most ${HTTP_HEAD_BYTES_MAX} bytes.\n`);
     return { why: 'http_head_too_large', detail: `over ${HTTP_HEAD_BYTES_MAX} bytes` };
   }
   answerHttp(socket, 400, 'This is not a valid HTTP/1.1 request.\n');
   return { why: 'bad_http', detail: `${error.reason ?? error.message}${beginning(error)}` };
 }
 
-/** A short answer before there is a response to write it to; the connection ends with it. */
+/** A short answer where there is no response object yet; it ends the connection. */
 export function answerHttp(socket: Duplex, status: number, text: string): void {
   if (!socket.writable) {
     socket.destroy();
@@ -43,7 +43,7 @@ export function answerHttp(socket: Duplex, status: number, text: string): void {
     `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\nContent-Type: text/plain\r\n` +
       `Content-Length: ${Buffer.byteLength(text)}\r\nConnection: close\r\n\r\n${text}`,
   );
-  // What comes behind the request is not read; but its end is.
+  // Anything after the request is discarded, until the client closes.
   socket.resume();
 }
 

@@ -1,6 +1,6 @@
 /**
- * One listening port. Who comes is told by the first byte: packet types are 1 to 5, HTTP begins with a capital
- * letter, TLS with 0x16. Inside TLS the first byte is looked at again, so that `auto` takes both there too.
+ * One listening port. The first byte shows the kind of client: packet types are 1 to 5, HTTP begins with a capital
+ * letter, TLS with 0x16. Inside TLS the first byte is examined again, so that `auto` takes both there too.
  */
 import type { AddressInfo, Socket } from 'node:net';
 import tls from 'node:tls';
@@ -22,16 +22,16 @@ const TLS_HANDSHAKE = 0x16;
 const TLS_MIN_VERSION = 'TLSv1.2';
 
 export type ListenerOptions = {
-  /** How clients speak; `auto` takes WebSocket and TCP, plain and, with `tls`, over TLS. */
+  /** The transport of clients; `auto` takes WebSocket and TCP, plain and, with `tls`, over TLS. */
   readonly scheme: 'ws' | 'wss' | 'tcp' | 'tls' | 'auto';
   readonly host: string;
-  /** 0: any free one. */
+  /** 0: any free port. */
   readonly port: number;
-  /** Largest packet, head included. */
+  /** Largest packet in bytes, head included. */
   readonly packetBytesMax: number;
   /** Milliseconds from accepting to the first byte of raw TCP or a whole HTTP request, TLS included. */
   readonly handshakeMs: number;
-  /** True refuses raw TCP under `auto` as well. */
+  /** True: `auto` does not take raw TCP. */
   readonly webSocketOnly: boolean;
   /** Path of WebSocket; `*`: any. */
   readonly path: string;
@@ -49,7 +49,7 @@ export type ListenerParts = {
 
 export type ListenerEvents = {
   readonly accept: Accept;
-  /** False refuses the next connection: the gateway is full. Those in `Listener.waiting` have their place. */
+  /** False: the gateway is full, and the next connection is refused. Those in `Listener.waiting` are counted already. */
   mayAccept(): boolean;
   onRefused(why: RefusedConnection): void;
 };
@@ -63,7 +63,7 @@ export class Listener {
   readonly #certificate: Certificate | null = null;
   /** Made with the first certificate. */
   #tls: tls.Server | null = null;
-  /** Those in the handshake of TLS, by `peerKey`: what tells of its end has another socket. */
+  /** Connections in their TLS handshake, by `peerKey`: the event at its end has another socket object. */
   readonly #handshaking = new Map<string, PendingConnection>();
 
   constructor(options: ListenerOptions, parts: ListenerParts, events: ListenerEvents) {
@@ -89,25 +89,17 @@ export class Listener {
         this.#tls!.setSecureContext(contextOf(pem));
       });
     }
-    this.#web = new Web(options, wheel, {
-      accept: events.accept,
-      onUpgraded: (pending) => {
-        this.#port.settle(pending);
-      },
-      onRefused: (pending, why, detail) => {
-        this.#port.note(pending, why, detail);
-      },
-    });
+    this.#web = new Web(options, wheel, this.#port, events.accept);
   }
 
-  /** Reads the certificate and binds. Rejects with what is wrong with it, or the operating system's error. */
+  /** Reads the certificate and binds. Rejects with the certificate's fault, or the operating system's error. */
   async listen(): Promise<void> {
     const { host, port } = this.#options;
     if (this.#certificate !== null) this.#tls = this.#makeTls(this.#certificate.start());
     await this.#port.listen({ host, port });
   }
 
-  /** Where it listens, with the real port once it is bound. */
+  /** The URL it listens on, with the actual port once it is bound. */
   get url(): string {
     const { scheme, host, port } = this.#options;
     const { address, port: realPort } = this.#port.address ?? { address: host, port };
@@ -118,34 +110,34 @@ export class Listener {
     return (this.#port.address as AddressInfo).port;
   }
 
-  /** Connections that are not sessions yet: silent ones, and those in the handshake of TLS or in an HTTP request. */
+  /** Connections that are not sessions yet: silent ones, and those in a TLS handshake or an HTTP request. */
   get waiting(): number {
     return this.#port.waiting;
   }
 
-  /** When the certificate ends, in milliseconds since the Unix epoch; null: no TLS. */
+  /** When the certificate expires, in milliseconds since the Unix epoch; null: no TLS. */
   get certificateExpiresAt(): number | null {
     return this.#certificate?.expiresAt ?? null;
   }
 
-  /** Reads the certificate's files now instead of at the next look; a bad one is logged, and the old one goes on. */
+  /** Reads the certificate's files now instead of at the next check; if they are invalid, the old certificate stays. */
   reloadCertificate(): void {
     this.#certificate?.reload();
   }
 
-  /** Takes no new connections; those that are open live on. */
+  /** Takes no new connections; open ones stay. */
   stopAccepting(): void {
     this.#certificate?.stop();
     this.#port.stopAccepting();
   }
 
-  /** Ends what has not become a session. */
+  /** Closes connections that have not become sessions. */
   close(): void {
     this.stopAccepting();
     this.#port.closeWaiting();
   }
 
-  // ---- the way of a connection --------------------------------------------------------------------------
+  // ---- a new connection ---------------------------------------------------------------------------------
 
   #dispatch(pending: PendingConnection, socket: Socket, first: Buffer): void {
     const kind = kindOf(first[0]!);
@@ -163,12 +155,12 @@ export class Listener {
     }
   }
 
-  /** Why this kind of client is wrong here; null: it is not. */
+  /** Why this kind of client may not connect here; null: it may. */
   #refusalOf(kind: Kind, isSecure: boolean): RefusedConnection | null {
     const { scheme, webSocketOnly, tls: secured } = this.#options;
     if (!isSecure) {
       if (kind === 'tls') return secured === null ? 'tls_on_plain_port' : null;
-      // A plain connection shows no certificate.
+      // A connection without TLS cannot show a certificate.
       const isSecureOnly = scheme === 'wss' || scheme === 'tls' || secured?.requireClientCert;
       if (isSecureOnly) return 'plain_on_tls_port';
     }
@@ -178,7 +170,7 @@ export class Listener {
 
   // ---- TLS ----------------------------------------------------------------------------------------------
 
-  /** A server that never listens: connections are given to it when they turn out to speak TLS. */
+  /** A server that never listens: it is given the connections that turn out to speak TLS. */
   #makeTls(pem: TlsPem): tls.Server {
     const { scheme, handshakeMs } = this.#options;
     const requireClientCert = this.#options.tls?.requireClientCert ?? false;
@@ -203,7 +195,7 @@ export class Listener {
       this.#port.sniff(pending, socket);
     });
     server.on('tlsClientError', (error, socket) => {
-      // Of a connection that is gone the address is not known any more; `#onClosed` has told of it.
+      // The address of a closed connection is no longer known; its `onClosed` has reported it.
       const pending = this.#handshaking.get(peerKey(socket));
       // Node sends the client its alert and closes.
       if (pending !== undefined) this.#port.note(pending, 'tls_failed', reasonOf(error));
@@ -213,7 +205,7 @@ export class Listener {
 
   #startTls(pending: PendingConnection, first: Buffer): void {
     pending.stage = 'tls';
-    // A client that does not trust our certificate often says no more than that.
+    // A client that does not trust our certificate often just closes.
     pending.onClosed = () => {
       if (pending.stage === 'tls') this.#port.note(pending, 'tls_failed', 'the connection ended');
     };
@@ -235,7 +227,7 @@ export class Listener {
 
 function ignore(): void {}
 
-/** No two connections that are open have the same. */
+/** Unique among open connections. */
 function peerKey(socket: Socket): string {
   return `${socket.remoteAddress} ${socket.remotePort} ${socket.localAddress}`;
 }
@@ -253,7 +245,7 @@ function contextOf({ cert, key, ca }: TlsPem): tls.SecureContextOptions {
     key,
     ...(ca !== '' && { ca }),
     minVersion: TLS_MIN_VERSION,
-    // Without it a client that shows a certificate cannot resume.
+    // Without it a client with a certificate cannot resume its TLS session.
     sessionIdContext: 'pith',
   };
 }

@@ -1,6 +1,6 @@
 /**
- * Certificates and keys as the configuration gives them, each a path or PEM text: read, and judged before
- * anything uses them. Pure but for `readFile`.
+ * Certificates and keys as the configuration gives them, each a path or PEM text: read, and validated before anything
+ * uses them. Pure except for `readFile`.
  */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
@@ -10,19 +10,19 @@ import { fileErrorText } from '../errors.ts';
 /** Of a TLS server: each a path or PEM text; empty: none. */
 export type TlsFiles = { readonly cert: string; readonly key: string; readonly ca: string };
 
-/** Of a TLS client of ours, as PEM text. Absent: the system's authorities; no certificate. */
+/** For a TLS client of the gateway, as PEM text. Absent: the system's authorities; no certificate. */
 export type ClientTls = Partial<TlsFiles>;
 
 /** Which of the keys is wrong. */
 export type TlsKey = keyof TlsFiles;
 
-/** A certificate and its key that go together, as PEM text. */
+/** A certificate and its matching key, as PEM text. */
 export type TlsPem = TlsFiles & {
-  /** When the server's own certificate ends, in milliseconds since the Unix epoch. */
+  /** When the server's own certificate expires, in milliseconds since the Unix epoch. */
   readonly expiresAt: number;
 };
 
-/** What is wrong, and in which key of the configuration; the message names the file and never shows a key. */
+/** What is wrong, and with which key of the configuration; the message names the file and never shows a private key. */
 export class TlsFault extends Error {
   readonly key: TlsKey;
 
@@ -36,19 +36,19 @@ export class TlsFault extends Error {
 /** Reads a file as text; throws if it cannot. */
 export type ReadFile = (path: string) => string;
 
-/** Lengths beyond this are no path. [PATH_MAX of Linux] */
+/** Longer values are not paths. [PATH_MAX of Linux] */
 const PATH_BYTES_MAX = 4_096;
 const BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----[^]*?-----END \1-----/g;
-/** DER in base64 begins so, be it a certificate or a key. */
+/** How DER in base64 begins, for certificates and keys alike. */
 const BARE_BASE64 = /^MI[A-Za-z0-9+/]{40,}/;
 
-/** True for PEM text, false for what is taken as a path. */
+/** True for PEM text; anything else is taken as a path. */
 export function isPem(value: string): boolean {
   return value.includes('-----BEGIN ');
 }
 
 /**
- * Puts the texts in the place of the paths.
+ * Replaces the paths with the texts of their files.
  *
  * @throws {TlsFault} for a file that cannot be read.
  */
@@ -61,14 +61,14 @@ export function readTexts(files: TlsFiles, readFile: ReadFile): TlsFiles {
 }
 
 /**
- * Judges texts that were read: certificates that can be read, a key without a passphrase that belongs to the
- * first of them, and all of it to OpenSSL's liking.
+ * Validates texts that were read: readable certificates, a key without a passphrase that belongs to the first of them,
+ * and all of it accepted by OpenSSL.
  *
  * @param files Where they come from, for the messages.
  * @throws {TlsFault} for the first thing that is wrong.
  */
 export function validate(texts: TlsFiles, files: TlsFiles): TlsPem {
-  // Of the files and not of their texts: an empty file is no wish for the system's authorities.
+  // Checks the setting and not the text: an empty file does not mean the system's authorities.
   if (files.ca !== '') certificatesOf(texts, files, 'ca');
   const own = certificatesOf(texts, files, 'cert')[0]!;
   const key = privateKeyOf(texts, files);
@@ -76,7 +76,7 @@ export function validate(texts: TlsFiles, files: TlsFiles): TlsPem {
     const message = `${nameOf(files, 'key')} does not belong to the first certificate in ${nameOf(files, 'cert')}`;
     throw new TlsFault(
       'key',
-      `${message}; give the key of that one, and its own certificate first`,
+      `${message}; give that certificate's key, with the server's own certificate first`,
     );
   }
   try {
@@ -90,8 +90,8 @@ export function validate(texts: TlsFiles, files: TlsFiles): TlsPem {
 }
 
 /**
- * Reads and judges what a TLS client of ours is given: any of authorities, or a certificate with its key, or neither.
- * `ca: system` is the same as none.
+ * Reads and validates the files of a TLS client of the gateway: authorities, a certificate with its key, both or
+ * neither. `ca: system` is the same as none.
  *
  * @throws {TlsFault} for the first thing that is wrong.
  */
@@ -106,7 +106,7 @@ export function readClientTls(tls: TlsFiles, readFile: ReadFile): ClientTls {
 function textOf(files: TlsFiles, key: TlsKey, readFile: ReadFile): string {
   const value = files[key];
   if (value === '' || isPem(value)) return value;
-  // Said without the value, which may be a key.
+  // The message does not show the value, which may be a private key.
   if (value.length > PATH_BYTES_MAX || /[\r\n\0]/.test(value) || BARE_BASE64.test(value)) {
     throw new TlsFault(key, 'expected a path, or PEM text with its "-----BEGIN …-----" line');
   }
@@ -163,7 +163,7 @@ function nameOf(files: TlsFiles, key: TlsKey): string {
   return isPem(files[key]) ? 'the PEM text' : files[key];
 }
 
-/** OpenSSL's own words, without its error queue around them. */
+/** OpenSSL's own reason, without its error queue around it. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { reason } = error as { reason?: unknown };

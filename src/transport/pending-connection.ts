@@ -1,12 +1,12 @@
-/** A connection that nobody has taken over yet: it counts, and it has only so long. */
+/** A connection that has not been taken over yet: it counts against the limits and has a deadline. */
 import type { Socket } from 'node:net';
 
 import { WheelEntry } from '../timer-wheel.ts';
 import type { Peer } from './transport.ts';
 
 /**
- * silent: its first byte is awaited, or the first one inside TLS · tls: in its handshake · http: in its request, or
- * in the preface of HTTP/2 · kept: it has been answered, and may ask again.
+ * silent: waiting for its first byte, or the first one inside TLS · tls: in the TLS handshake · http: in a request, or
+ * in the preface of HTTP/2 · kept: it has been answered, and may send another request.
  */
 export type Stage = 'silent' | 'tls' | 'http' | 'kept';
 
@@ -16,15 +16,15 @@ export class PendingConnection extends WheelEntry implements Peer {
   readonly remoteAddress: string;
   secure = false;
   stage: Stage = 'silent';
-  /** What its handshake of TLS is known by; empty before and after. */
+  /** Identifies its TLS handshake; empty before and after. */
   tlsPeerKey = '';
-  /** It was told no, and has yet to go. */
+  /** It has been refused, and is not closed yet. */
   refused = false;
-  /** It was here long enough to be crowded out. */
+  /** It has been here long enough to be crowded out. */
   ripe = false;
-  /** It ended before anybody had taken it over. */
+  /** Called if it closes before it is taken over. */
   onClosed: () => void = ignore;
-  /** Somebody has taken it over, or it is on its way out. */
+  /** Called when it has been taken over, or is being closed. */
   onSettled: () => void = ignore;
   readonly #onLate: (pending: PendingConnection) => void;
 
@@ -40,7 +40,7 @@ export class PendingConnection extends WheelEntry implements Peer {
   }
 }
 
-/** A client of IPv4 is known by one address, whichever port it came to: `::ffff:192.0.2.1` is 192.0.2.1. [RFC 4291 2.5.5.2] */
+/** An IPv4 client has the same address on IPv6 sockets too: `::ffff:192.0.2.1` is 192.0.2.1. [RFC 4291 2.5.5.2] */
 export function plainAddress(address: string): string {
   return /^::ffff:(?=\d+\.\d+\.\d+\.\d+)/i.test(address) ? address.slice(7) : address;
 }

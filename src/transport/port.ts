@@ -1,6 +1,6 @@
 /**
- * One listening port, whoever speaks there. A connection has so long to say what it wants, and there are so many
- * places; the same holds for the ports of clients and for all others.
+ * One listening port, whatever protocol it speaks. A connection has a deadline to show what it wants, and their number
+ * is limited; the same code serves the ports for clients and all others.
  */
 import net, { type AddressInfo, type Socket } from 'node:net';
 
@@ -10,24 +10,24 @@ import { PendingConnection } from './pending-connection.ts';
 import { WRITE_HIGH_WATER_MARK } from './outflow.ts';
 import { RefusalLog, type RefusedConnection } from './refused.ts';
 
-/** Waiting connections that the kernel keeps for us: a restart of a fleet sends thousands at once. */
+/** Connections that the kernel queues for us: the restart of a fleet sends thousands at once. */
 const BACKLOG = 4_096;
-/** Longer texts of a client are cut in the log. */
+/** Longer texts from a client are cut in the log. */
 const DETAIL_CHARS_MAX = 200;
 
-/** Where a port listens; a path: a Unix socket. */
+/** Where a port listens; `path`: a Unix socket. */
 export type PortAddress =
   | { readonly host: string; readonly port: number }
   | { readonly path: string };
 
 export type PortOptions = {
-  /** What the log calls it. */
+  /** Its name in the log. */
   readonly name: () => string;
-  /** Milliseconds from accepting until it is known what the connection wants: `limits.handshake`. */
+  /** Milliseconds from accepting a connection until it must have shown what it wants: `limits.handshake`. */
   readonly waitMs: number;
   /**
-   * From so many connections on, the one that has waited longest makes place for the next; the kernel keeps half as
-   * many, so that all that come at once are looked at before any of them has to go. Infinity: never.
+   * From this many connections on, the one that has waited longest makes room for the next. The kernel queues half as
+   * many, so that all that come at once are read from before any of them has to go. Infinity: never.
    */
   readonly crowdedAt: number;
 };
@@ -35,9 +35,9 @@ export type PortOptions = {
 export type PortParts = { readonly wheel: TimerWheel; readonly log: Log };
 
 export type PortEvents = {
-  /** The first bytes of `socket`, which is paused: the pending one, or TLS on it. Whoever takes it over says `settle`. */
+  /** The first bytes of `socket`, which is paused: the pending one, or TLS on it. To take it over, call `settle`. */
   onFirst(pending: PendingConnection, socket: Socket, first: Buffer): void;
-  /** False: there is no place for one more. */
+  /** False: there is no room for one more. */
   mayAccept(): boolean;
   onRefused(why: RefusedConnection): void;
 };
@@ -48,7 +48,7 @@ export class Port {
   readonly #wheel: TimerWheel;
   readonly #refusals: RefusalLog;
   readonly #server: net.Server;
-  /** Connections that nobody has taken over yet, the longest wait first; each with what hears of its end. */
+  /** Connections that have not been taken over, the longest wait first; each with its `close` listener. */
   readonly #connections = new Map<PendingConnection, () => void>();
   readonly #sockets = new Set<Socket>();
 
@@ -70,7 +70,7 @@ export class Port {
       const backlog = Math.min(BACKLOG, Math.ceil(this.#options.crowdedAt / 2));
       this.#server.listen({ ...address, backlog }, () => {
         this.#server.off('error', reject);
-        // Else one connection that the system cannot hand over would end the process. [accept(2)]
+        // Otherwise one connection that the system cannot hand over would end the process. [accept(2)]
         this.#server.on('error', (error) => {
           this.#events.onRefused('accept_failed');
           this.#refusals.note('accept_failed', '', error.message);
@@ -86,22 +86,22 @@ export class Port {
     return typeof address === 'string' ? null : address;
   }
 
-  /** Connections that nobody has taken over. */
+  /** Connections that have not been taken over. */
   get waiting(): number {
     return this.#connections.size;
   }
 
-  /** All connections that are open. */
+  /** All open connections. */
   get open(): number {
     return this.#sockets.size;
   }
 
-  /** Takes no new connections; those that are open live on. */
+  /** Takes no new connections; open ones stay. */
   stopAccepting(): void {
     this.#server.close();
   }
 
-  /** Ends what nobody has taken over. */
+  /** Closes connections that have not been taken over. */
   closeWaiting(): void {
     this.stopAccepting();
     for (const pending of [...this.#connections.keys()]) {
@@ -110,14 +110,14 @@ export class Port {
     }
   }
 
-  /** Ends every connection, and resolves when they are gone. */
+  /** Closes every connection, and resolves when they are gone. */
   async close(): Promise<void> {
     this.closeWaiting();
     for (const socket of [...this.#sockets]) this.#destroy(socket);
     await this.ended();
   }
 
-  /** Resolves when no connection is left and none can come. */
+  /** Resolves when no connection is left and no new one can come. */
   ended(): Promise<void> {
     return new Promise((resolve) => {
       this.#server.close(() => {
@@ -126,7 +126,7 @@ export class Port {
     });
   }
 
-  // ---- the way of a connection --------------------------------------------------------------------------
+  // ---- a new connection ---------------------------------------------------------------------------------
 
   #take(raw: Socket): void {
     raw.on('error', ignore);
@@ -149,13 +149,13 @@ export class Port {
   /** Waits for the first bytes of `socket`, which is the pending one, or TLS on it. */
   sniff(pending: PendingConnection, socket: Socket): void {
     socket.once('data', (first: Buffer) => {
-      // Nothing more may come before somebody has taken over.
+      // Nothing more may be read before the connection is taken over.
       socket.pause();
       this.#events.onFirst(pending, socket, first);
     });
   }
 
-  /** It has so long from now on, `ms` if said; it can be crowded out, and is told of late. */
+  /** Gives the connection `ms` from now on, after which it is closed; until it is settled it can be crowded out. */
   setDeadline(pending: PendingConnection, ms = this.#options.waitMs): void {
     this.settle(pending);
     if (pending.raw.destroyed) return;
@@ -168,12 +168,12 @@ export class Port {
     this.#wheel.set(pending, ms);
   }
 
-  /** It has all the time; it can still be crowded out. */
+  /** Removes the deadline; the connection can still be crowded out. */
   clearDeadline(pending: PendingConnection): void {
     this.#wheel.cancel(pending);
   }
 
-  /** Somebody has taken it over, or it is on its way out: its deadline is off, and it keeps its place. */
+  /** The connection has been taken over, or is being closed: it has no deadline any more, and cannot be crowded out. */
   settle(pending: PendingConnection): void {
     const onClosed = this.#connections.get(pending);
     if (onClosed === undefined) return;
@@ -183,14 +183,14 @@ export class Port {
     pending.onSettled();
   }
 
-  /** Turns it away. */
+  /** Refuses and closes it. */
   refuse(pending: PendingConnection, why: RefusedConnection, detail = ''): void {
     this.note(pending, why, detail);
     this.settle(pending);
     this.#destroy(pending.raw);
   }
 
-  /** Counts and logs that it was turned away, once. */
+  /** Counts and logs once that it is refused. */
   note(pending: PendingConnection, why: RefusedConnection, detail: string): void {
     if (pending.refused) return;
     pending.refused = true;
@@ -199,7 +199,7 @@ export class Port {
   }
 
   readonly #onLate = (pending: PendingConnection): void => {
-    // One that was answered before, and asked nothing more, just goes.
+    // One that was answered before and has not asked anything since is just closed.
     if (pending.refused || pending.stage === 'kept') this.#end(pending);
     else this.refuse(pending, pending.stage === 'silent' ? 'silent' : 'slow_handshake');
   };
@@ -224,7 +224,7 @@ export class Port {
   }
 }
 
-/** After two turns of the event loop what it had sent with its beginning has been read. */
+/** After two turns of the event loop, what it sent right after connecting has been read. */
 function ripen(pending: PendingConnection): void {
   setImmediate(() =>
     setImmediate(() => {

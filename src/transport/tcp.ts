@@ -34,7 +34,7 @@ export class TcpConnection implements Connection {
     this.remoteAddress = peer.remoteAddress;
   }
 
-  /** Takes over a connected socket that is paused; `first` is what was read of it already. */
+  /** Takes over a connected socket that is paused; `first`: the bytes already read from it. */
   static open(
     socket: Socket,
     first: Buffer | null,
@@ -83,7 +83,7 @@ export class TcpConnection implements Connection {
     this.#outflow.write(bare.length === 1 ? bare[0]! : Buffer.concat(bare));
   }
 
-  /** Raw TCP has none. */
+  /** Raw TCP has no pings. */
   ping(): void {}
 
   pause(): void {
@@ -99,7 +99,7 @@ export class TcpConnection implements Connection {
   close(): void {
     if (this.#closing) return;
     this.#closing = true;
-    // A paused socket would never see the client's end.
+    // A paused socket would never see the client close.
     this.#socket.resume();
     this.#socket.end();
     const cut = new Timeout(() => {

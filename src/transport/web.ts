@@ -1,6 +1,6 @@
 /**
- * The HTTP side of a port: upgrades to WebSocket, and a sentence for everybody else. It never listens, and so
- * has no deadlines of its own: the listener's hold.
+ * The HTTP side of a port: upgrades to WebSocket, and a plain-text answer for anything else. It never listens itself,
+ * and so needs no deadlines of its own: the port's apply.
  */
 import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -9,6 +9,7 @@ import type { Duplex } from 'node:stream';
 import type { TimerWheel } from '../timer-wheel.ts';
 import type { PendingConnection } from './pending-connection.ts';
 import { answerHttp, HTTP_HEAD_BYTES_MAX, refuseHttp } from './http-refusal.ts';
+import type { Port } from './port.ts';
 import type { RefusedConnection } from './refused.ts';
 import type { Accept } from './transport.ts';
 import { WebSocketUpgrader } from './websocket.ts';
@@ -22,28 +23,22 @@ export type WebOptions = {
   readonly packetBytesMax: number;
 };
 
-export type WebEvents = {
-  readonly accept: Accept;
-  /** The connection becomes a session now. */
-  onUpgraded(pending: PendingConnection): void;
-  /** It has been told no, and will go. */
-  onRefused(pending: PendingConnection, why: RefusedConnection, detail: string): void;
-};
-
 type Refusal = { status: number; why: RefusedConnection; detail: string; text: string };
 
 export class Web {
   readonly #path: string;
   readonly #origins: ReadonlySet<string>;
-  readonly #events: WebEvents;
+  readonly #port: Port;
+  readonly #accept: Accept;
   readonly #server: http.Server;
   readonly #upgrader: WebSocketUpgrader;
   readonly #connections = new WeakMap<Duplex, PendingConnection>();
 
-  constructor(options: WebOptions, wheel: TimerWheel, events: WebEvents) {
+  constructor(options: WebOptions, wheel: TimerWheel, port: Port, accept: Accept) {
     this.#path = options.path;
     this.#origins = new Set(options.origins.map((origin) => origin.toLowerCase()));
-    this.#events = events;
+    this.#port = port;
+    this.#accept = accept;
     this.#upgrader = new WebSocketUpgrader(options.packetBytesMax, wheel);
     this.#server = http.createServer(
       { maxHeaderSize: HTTP_HEAD_BYTES_MAX },
@@ -58,15 +53,15 @@ export class Web {
       const refused = refuseHttp(error, socket);
       const pending = this.#connections.get(socket);
       if (refused !== null && pending !== undefined)
-        this.#events.onRefused(pending, refused.why, refused.detail);
+        this.#port.note(pending, refused.why, refused.detail);
     });
     this.#upgrader.onBadRequest = (what, socket, status) => {
       answerHttp(socket, status, `This is not a WebSocket upgrade: ${what}.\n`);
-      this.#events.onRefused(this.#connections.get(socket)!, 'bad_upgrade', what);
+      this.#port.note(this.#connections.get(socket)!, 'bad_upgrade', what);
     };
   }
 
-  /** Takes over a connection that is paused; `first` is what was read of it already. */
+  /** Takes over a connection that is paused; `first`: the bytes already read from it. */
   serve(pending: PendingConnection, socket: Socket, first: Buffer): void {
     this.#connections.set(socket, pending);
     socket.unshift(first);
@@ -80,12 +75,12 @@ export class Web {
     if (refusal !== null) {
       const { status, why, detail, text } = refusal;
       answerHttp(socket, status, text);
-      this.#events.onRefused(pending, why, detail);
+      this.#port.note(pending, why, detail);
       return;
     }
     this.#upgrader.upgrade(request, socket, head, pending, (connection) => {
-      this.#events.onUpgraded(pending);
-      return this.#events.accept(connection);
+      this.#port.settle(pending);
+      return this.#accept(connection);
     });
   }
 
@@ -94,7 +89,7 @@ export class Web {
       return { status: 404, why: 'wrong_path', detail: request.url ?? '', text: NOT_HERE };
     }
     const { origin } = request.headers;
-    // Only browsers send one, and only they have to be kept from following other people's pages.
+    // Only browsers send an Origin, and only they must be kept from being used by other sites' pages.
     if (origin === undefined || this.#origins.size === 0) return null;
     if (this.#origins.has(origin.toLowerCase())) return null;
     const text = 'Pages from this origin may not connect here.\n';

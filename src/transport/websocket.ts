@@ -1,6 +1,6 @@
 /**
- * WebSocket: `ws` reads and speaks the protocol; data frames go straight to the socket, framed once for
- * everybody. Mixing the two keeps its order only while no compression is negotiated, so there is none.
+ * WebSocket: `ws` handles the protocol, but data frames are written straight to the socket, since they are framed once
+ * for all clients. Mixing the two keeps the order only without compression, so none is negotiated.
  */
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
@@ -21,11 +21,11 @@ import {
   type TransportName,
 } from './transport.ts';
 
-/** Beyond one largest packet: room for small packets in the same WebSocket message. */
+/** Room beyond one largest packet, for small packets in the same WebSocket message. */
 const MESSAGE_ROOM_BYTES = 65_536;
 const FRAGMENTS_MAX = 128;
 const BUFFERED_CHUNKS_MAX = 16_384;
-/** Pings in one read, or while the client takes no pongs, after which the connection is closed for them. */
+/** Unsent pongs after which the connection is closed: many pings in one read, or from a client that reads no pongs. */
 const PONGS_UNSENT_MAX = 60;
 
 export class WebSocketConnection implements Connection {
@@ -55,12 +55,12 @@ export class WebSocketConnection implements Connection {
     const handler = accept(this);
     this.#handler = handler;
     let failed: Error | null = null;
-    // Before `ws` has it: when a message comes, what is behind it in the same read is known.
+    // Runs before `ws` reads it: when a message arrives, it is known what follows it in the same read.
     this.#socket.prependListener('data', (chunk: Buffer) => {
       this.#frames.push(chunk);
       if (this.#frames.isWithin && !this.#closing) handler.onPartial?.();
     });
-    // Text frames are taken like binary ones: some clients send them, and Pomelo reads them. [protocol.md 1.2]
+    // Text frames are treated like binary ones: some clients send them, and Pomelo accepts them. [protocol.md 1.2]
     this.#ws.on('message', (data: Buffer) => {
       if (!this.#closing) handler.onBytes(data);
     });
@@ -75,7 +75,7 @@ export class WebSocketConnection implements Connection {
       const fault = faultOf(error.code ?? '');
       if (fault !== null) handler.onFault(fault, error);
     });
-    // `ws` keeps these to itself.
+    // `ws` does not expose these.
     this.#socket.on('error', (error) => {
       failed = error;
     });
@@ -119,7 +119,7 @@ export class WebSocketConnection implements Connection {
   }
 
   send(packets: readonly Encoded[]): void {
-    // After a close frame nothing may follow, though the socket would still take it. [RFC 6455 section 5.5.1]
+    // Nothing may follow a close frame, though the socket would still take it. [RFC 6455 section 5.5.1]
     if (!this.#isOpen) return;
     this.#outflow.write(packets.length === 1 ? packets[0]! : Buffer.concat(packets));
   }
@@ -161,7 +161,7 @@ export class WebSocketConnection implements Connection {
   }
 }
 
-/** What the client did, by the code of `ws`; null: it did nothing, the socket failed. */
+/** The client's fault, by the code of `ws`; null: not its fault, the socket failed. */
 function faultOf(code: string): SocketFault | null {
   if (!code.startsWith('WS_ERR_')) return null;
   return code.startsWith('WS_ERR_UNSUPPORTED_') ? 'packet_too_long' : 'malformed';
@@ -178,14 +178,14 @@ function closeText(reason: string): string {
         .replace(/\ufffd+$/, '');
 }
 
-/** Makes WebSocket connections of HTTP upgrade requests. */
+/** Turns HTTP upgrade requests into WebSocket connections. */
 export class WebSocketUpgrader {
   readonly #server: WebSocketServer;
   readonly #wheel: TimerWheel;
-  /** The request is no upgrade as it should be: answer it with this status. */
+  /** Called for an invalid upgrade request, which must be answered with this status. */
   onBadRequest: (what: string, socket: Duplex, status: number) => void = () => {};
 
-  /** @param packetBytesMax The largest packet, head included. */
+  /** @param packetBytesMax The largest packet in bytes, head included. */
   constructor(packetBytesMax: number, wheel: TimerWheel) {
     this.#wheel = wheel;
     this.#server = new WebSocketServer({
@@ -204,7 +204,7 @@ export class WebSocketUpgrader {
     });
   }
 
-  /** Answers the request; one that is not as WebSocket wants it is answered 4xx, and `accept` is not called. */
+  /** Answers the upgrade request. For an invalid one `onBadRequest` is called instead of `accept`. */
   upgrade(
     request: IncomingMessage,
     socket: Socket,

@@ -30,7 +30,6 @@ export const CALLBACK_TYPES: readonly string[] = [
   'TransportEvents',
   'UnaryEvents',
   'Wanted',
-  'WebEvents',
   'WireEvents',
 ];
 

@@ -125,13 +125,13 @@ test.each<[string, Partial<TlsFiles>, key: string, message: string]>([
     "somebody else's key",
     { key: '/other.key' },
     'key',
-    '/other.key does not belong to the first certificate in /own.crt; give the key of that one, and its own certificate first',
+    "/other.key does not belong to the first certificate in /own.crt; give that certificate's key, with the server's own certificate first",
   ],
   [
     'a chain upside down',
     { cert: '/upside-down.crt' },
     'key',
-    '/own.key does not belong to the first certificate in /upside-down.crt; give the key of that one, and its own certificate first',
+    "/own.key does not belong to the first certificate in /upside-down.crt; give that certificate's key, with the server's own certificate first",
   ],
   [
     'authorities that are none',

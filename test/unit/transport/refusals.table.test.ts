@@ -5,19 +5,19 @@ import { REFUSALS } from '../../../src/transport/refused.ts';
 
 // Each with a word of its advice.
 const REASONS: readonly (readonly [reason: string, advice: string])[] = [
-  ['accept_failed', 'too few open files'],
+  ['accept_failed', 'too few file descriptors'],
   ['connection_limit', 'limits.connections'],
   ['tls_on_plain_port', 'set `tls`'],
   ['plain_on_tls_port', 'wss://'],
   ['tls_failed', 'TLS 1.2'],
   ['http_on_tcp_port', 'a TCP port'],
   ['tcp_on_ws_port', 'a WebSocket port'],
-  ['bad_http', 'no HTTP request'],
+  ['bad_http', 'not a valid HTTP request'],
   ['http_head_too_large', '16 KiB'],
   ['bad_upgrade', 'RFC 6455'],
   ['not_grpc', 'gRPC'],
   ['port_full', 'as it may'],
-  ['crowded_out', 'made place'],
+  ['crowded_out', 'made room'],
   ['wrong_path', '`path`'],
   ['wrong_origin', '`origins`'],
   ['silent', 'nothing was sent'],
