@@ -8,7 +8,7 @@ import type { ConnectFacts, SessionFacts, Trace } from './facts.ts';
 
 /** A Session as a backend sees it: of its data what the route forwards, and groups only in a ConnectRequest. */
 export function encodeSession(
-  session: SessionFacts,
+  session: Omit<SessionFacts, 'data' | 'groups'>,
   data: JsonObject | null,
   groups: readonly string[] = [],
 ): Buffer {
@@ -259,17 +259,21 @@ export type PushedFields = {
   readonly failure?: Failure;
 };
 
+export function encodePushed(pushed: PushedFields): Buffer {
+  const writer = new WireWriter();
+  writer.uint(1, pushed.delivered);
+  writer.uint(2, pushed.dropped);
+  writer.uint(3, pushed.refused);
+  writer.uint(4, pushed.gateways);
+  writer.strings(5, pushed.unknownUids);
+  writer.strings(6, pushed.unknownSids);
+  writer.strings(7, pushed.silentGateways);
+  if (pushed.failure !== undefined) writer.bytes(8, encodeRefusal(pushed.failure));
+  return writer.take();
+}
+
 export function writePushed(writer: WireWriter, id: number, pushed: PushedFields): void {
-  const result = new WireWriter();
-  result.uint(1, pushed.delivered);
-  result.uint(2, pushed.dropped);
-  result.uint(3, pushed.refused);
-  result.uint(4, pushed.gateways);
-  result.strings(5, pushed.unknownUids);
-  result.strings(6, pushed.unknownSids);
-  result.strings(7, pushed.silentGateways);
-  if (pushed.failure !== undefined) result.bytes(8, encodeRefusal(pushed.failure));
-  writeFrame(writer, id, 'pushed', result.take());
+  writeFrame(writer, id, 'pushed', encodePushed(pushed));
 }
 
 export type DoneFields = {

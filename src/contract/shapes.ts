@@ -34,7 +34,7 @@ export function decodeBody(reader: WireReader, convertBytesMax: number): Uint8Ar
 }
 
 /** JSON in a Struct or Value that is the field of this name. @throws {StructError} */
-function jsonIn<T>(
+export function jsonIn<T>(
   reader: WireReader,
   name: string,
   bytesMax: number,

@@ -14,6 +14,9 @@ import type { Log } from '../telemetry/log.ts';
 import { controlError, type Method, type Methods, notServed } from './service.ts';
 import { sendAll } from './streaming.ts';
 
+/** Largest message of Control. Only what attaches may send more. */
+export const MESSAGE_BYTES_MAX = 16 * 1024 * 1024;
+
 type MethodThat<Streams> = Extract<Method, { streams: Streams }>;
 
 /** A handler for every method of the service; those that are not in `methods` say that they are not served. */
@@ -33,16 +36,16 @@ export function grpcHandlers(
 
 function unserved(details: string, streams: boolean): UntypedHandleCall {
   const refusal = { code: REASONS.UNSUPPORTED.grpcStatus, details: `UNSUPPORTED: ${details}` };
-  const stream: handleServerStreamingCall<unknown, object> = (call) => {
+  const stream: handleServerStreamingCall<Buffer, Buffer> = (call) => {
     call.emit('error', refusal);
   };
-  const single: handleUnaryCall<unknown, object> = (_, callback) => {
+  const single: handleUnaryCall<Buffer, Buffer> = (_, callback) => {
     callback(refusal);
   };
   return streams ? stream : single;
 }
 
-function unary(method: MethodThat<false>, log: Log): handleUnaryCall<unknown, object> {
+function unary(method: MethodThat<false>, log: Log): handleUnaryCall<Buffer, Buffer> {
   return (call, callback) => {
     const answered = method.run(call.request).then((answer) => {
       callback(null, answer);
@@ -53,7 +56,7 @@ function unary(method: MethodThat<false>, log: Log): handleUnaryCall<unknown, ob
   };
 }
 
-function streaming(method: MethodThat<true>, log: Log): handleServerStreamingCall<unknown, object> {
+function streaming(method: MethodThat<true>, log: Log): handleServerStreamingCall<Buffer, Buffer> {
   return (call) => {
     sendAll(
       () => method.run(call.request),
@@ -74,3 +77,19 @@ function statusOf(error: unknown, log: Log): { code: status; details: string } {
   const { reason, message } = controlError(error, log);
   return { code: REASONS[reason].grpcStatus, details: `${reason}: ${message}` };
 }
+
+/** The same service, whose messages stay bytes, and whose requests are at most so long. */
+export function inBytes(definitions: ServiceDefinition): ServiceDefinition {
+  return Object.fromEntries(
+    Object.entries(definitions).map(([name, method]) => {
+      const read = (bytes: Buffer): Buffer => {
+        if (bytes.length > MESSAGE_BYTES_MAX)
+          throw new Error(`a message of at most ${MESSAGE_BYTES_MAX} bytes is read`);
+        return bytes;
+      };
+      return [name, { ...method, requestDeserialize: read, responseSerialize: raw }];
+    }),
+  );
+}
+
+const raw = (bytes: Buffer): Buffer => bytes;

@@ -1,10 +1,11 @@
 /** `POST /v1/<Method>`: the methods of Control in JSON, for people and programs without gRPC or NATS. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ServiceDefinition } from '@grpc/grpc-js';
 
 import { errorJson } from '../contract/json-shapes.ts';
 import { failure, type Failure, GatewayError } from '../errors.ts';
 import { refusedCaller } from './caller.ts';
-import { type Definitions, JsonMessages } from './json-messages.ts';
+import { JsonMessages } from './json-messages.ts';
 import type { Log } from '../telemetry/log.ts';
 import { controlError, type Method, type Methods, notServed } from './service.ts';
 import { sendAll } from './streaming.ts';
@@ -25,7 +26,7 @@ export type JsonApiParts = {
   readonly log: Log;
   /** Full name of the service, its methods as proto-loader has them, and the descriptor set that describes it. */
   readonly service: string;
-  readonly definitions: Definitions;
+  readonly definitions: ServiceDefinition;
   readonly descriptorSet: Uint8Array;
   /** `limits.convert`; absent: its default. */
   readonly convertBytesMax?: number | undefined;
@@ -90,25 +91,20 @@ export class JsonApi {
     const body = await readBody(request);
     // The client left in the middle of it.
     if (body === null) return;
-    const { methods, descriptorSet, service, definitions } = this.#parts;
-    this.#messages ??= new JsonMessages(
-      descriptorSet,
-      service,
-      definitions,
-      this.#parts.convertBytesMax,
-    );
+    const { methods, descriptorSet, service, convertBytesMax } = this.#parts;
+    this.#messages ??= new JsonMessages(descriptorSet, service, convertBytesMax);
     const messages = this.#messages;
     const method: Method = methods[name]!;
     const message = messages.request(name, textOf(body));
     if (!method.streams) {
-      sendJson(response, 200, messages.answer(name, await method.run(message)));
+      sendJson(response, 200, messages.answer(name, await method.run(message, Infinity)));
       return;
     }
     // The head goes out with the first line: until then a failure still has its status.
     response.setHeader('Content-Type', 'application/x-ndjson');
     for (const [header, value] of Object.entries(NO_STORE)) response.setHeader(header, value);
     await sendAll(
-      () => method.run(message),
+      () => method.run(message, Infinity),
       response,
       (answer) => response.write(`${JSON.stringify(messages.answer(name, answer))}\n`),
     );

@@ -1,9 +1,7 @@
 /**
  * Control's messages in JSON: the proto3 JSON mapping with the names of the .proto and zero values written; camelCase
- * is read too. [protobuf.dev/programming-guides/json] The methods take and give what proto-loader makes, so a
- * message goes through its bytes: both ways in then mean the same.
+ * is read too. [protobuf.dev/programming-guides/json] The methods take and give bytes.
  */
-import type { MethodDefinition } from '@grpc/grpc-js';
 import {
   createFileRegistry,
   type DescService,
@@ -20,14 +18,10 @@ import { CONVERT_BYTES, tooMuchText, weightOfJson } from '../protocol/convert.ts
 import { sizeOfJson } from '../protocol/json-scan.ts';
 import { readJson } from '../upstream/method/json-reader.ts';
 
-/** A service as proto-loader describes it: by method. */
-export type Definitions = Readonly<Record<string, MethodDefinition<object, object>>>;
-
 /** Messages in each other when an answer is read: each level of JSON in a Struct takes three. */
 const RECURSION_MAX = 4 * JSON_DEPTH_MAX;
 
 export class JsonMessages {
-  readonly #definitions: Definitions;
   readonly #registry: Registry;
   readonly #service: DescService;
   readonly #convertBytesMax: number;
@@ -38,20 +32,14 @@ export class JsonMessages {
    * @param descriptorSet The bytes of a google.protobuf.FileDescriptorSet that has the service.
    * @param convertBytesMax `limits.convert`.
    */
-  constructor(
-    descriptorSet: Uint8Array,
-    service: string,
-    definitions: Definitions,
-    convertBytesMax = CONVERT_BYTES,
-  ) {
+  constructor(descriptorSet: Uint8Array, service: string, convertBytesMax = CONVERT_BYTES) {
     this.#convertBytesMax = convertBytesMax;
     this.#registry = createFileRegistry(fromBinary(FileDescriptorSetSchema, descriptorSet));
     this.#service = this.#registry.getService(service)!;
-    this.#definitions = definitions;
   }
 
   /** @param text Empty: a message without fields. @throws {GatewayError} Says which field is wrong, and how. */
-  request(method: string, text: string): unknown {
+  request(method: string, text: string): Buffer {
     const { input } = this.#method(method);
     const json = Buffer.from(text === '' ? '{}' : text);
     this.#checkShape(json);
@@ -61,12 +49,11 @@ export class JsonMessages {
         'BAD_ARGUMENT',
         `the body is not a ${input.typeName}: ${bytes.problem}`,
       );
-    return this.#definitions[method]!.requestDeserialize(bytes);
+    return bytes;
   }
 
-  answer(method: string, message: object): JsonValue {
+  answer(method: string, bytes: Buffer): JsonValue {
     const { output } = this.#method(method);
-    const bytes = this.#definitions[method]!.responseSerialize(message);
     const answer = fromBinary(output, bytes, { recursionLimit: RECURSION_MAX });
     return toJson(output, answer, {
       registry: this.#registry,

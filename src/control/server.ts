@@ -8,7 +8,6 @@ import {
   ServerCredentials,
   type ServerOptions,
   type ServiceClientConstructor,
-  type ServiceDefinition,
 } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { HealthImplementation } from 'grpc-health-check';
@@ -19,7 +18,7 @@ import { ATTACH_MESSAGE_BYTES_MAX } from '../upstream/dial-in/attach-stream.ts';
 import type { Attach } from './attach.ts';
 import { attachByGrpc, GATEWAY, GATEWAY_SERVICE } from './attach-grpc.ts';
 import { GrpcPort } from './grpc-port.ts';
-import { grpcHandlers } from './grpc-handlers.ts';
+import { grpcHandlers, inBytes, MESSAGE_BYTES_MAX } from './grpc-handlers.ts';
 import type { MakePort } from './http.ts';
 import { answerReflection, Descriptors, type ReflectionRequest } from './reflection.ts';
 import { JsonApi } from './json-api.ts';
@@ -37,8 +36,6 @@ const HEALTH = 'grpc.health.v1.Health';
 const SHUTDOWN_MS = 500;
 /** Where no backend attaches: how long a connection may be silent, as `dead_after` says elsewhere. */
 const DEAD_AFTER_MS = 30_000;
-/** Largest message of Control. Only what attaches may send more. */
-const MESSAGE_BYTES_MAX = 16 * 1024 * 1024;
 /** A connection without a call for so long is told to go; gRPC clients connect again for their next one. */
 const IDLE_MS = 300_000;
 /** Calls at once on one connection. */
@@ -69,7 +66,7 @@ export class ControlServer {
     const services = loadServices();
     const methods = controlMethods(parts);
     const definitions = services(CONTROL).service;
-    this.#server.addService(bounded(definitions), grpcHandlers(definitions, methods, parts.log));
+    this.#server.addService(inBytes(definitions), grpcHandlers(definitions, methods, parts.log));
     this.#health.addToServer(this.#server);
     const descriptorSet = readFileSync(DESCRIPTOR_SET);
     this.api = new JsonApi({
@@ -135,21 +132,6 @@ function pings(deadAfterMs: number): ServerOptions {
     'grpc.keepalive_time_ms': everyMs,
     'grpc.keepalive_timeout_ms': deadAfterMs - everyMs,
   };
-}
-
-/** The same service, whose requests are at most so long. */
-function bounded(definitions: ServiceDefinition): ServiceDefinition {
-  return Object.fromEntries(
-    Object.entries(definitions).map(([name, method]) => {
-      const { requestDeserialize } = method;
-      const read = (bytes: Buffer): unknown => {
-        if (bytes.length > MESSAGE_BYTES_MAX)
-          throw new Error(`a message of at most ${MESSAGE_BYTES_MAX} bytes is read`);
-        return requestDeserialize(bytes);
-      };
-      return [name, { ...method, requestDeserialize: read }];
-    }),
-  );
 }
 
 function loadServices(): (name: string) => ServiceClientConstructor {

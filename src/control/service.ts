@@ -3,23 +3,12 @@
  * whichever way a call comes: `grpc-handlers.ts` on the control port, `json-api.ts` on the admin port.
  */
 import { FLEET_WAIT_MS, type FleetCommands } from '../bus/fleet-commands.ts';
+import type { Close, Patch } from '../contract/commands.ts';
+import { encodePushed } from '../contract/gateway-frames.ts';
 import { type Failure, GatewayError, isFailure, isOwnReason, REASONS } from '../errors.ts';
+import { CONVERT_BYTES } from '../protocol/convert.ts';
 import type { Log } from '../telemetry/log.ts';
-import {
-  type CloseMessage,
-  type DurationMessage,
-  durationMessage,
-  durationMs,
-  kickOf,
-  type PushMessage,
-  pushOf,
-  pushResult,
-  sessionMessage,
-  type StructMessage,
-  structJson,
-  type TargetMessage,
-  targetOf,
-} from './shapes.ts';
+import { infoMessage, kickResult, readRequest, type Request, sessionMessage } from './messages.ts';
 
 /** Sessions of a ListSessions call that names no limit, and the most that one call gives. */
 export const LIST_LIMIT = 1_000;
@@ -53,12 +42,17 @@ export type ControlParts = {
   info(): Info;
 };
 
-/** What one method does. It throws; `controlError` says what the caller is told then. */
+/**
+ * What one method does, from bytes to bytes. `convertBytesMax` is infinite for a request that was measured before. It
+ * throws; `controlError` says what the caller is told then.
+ */
 export type Method =
-  | { readonly streams: false; run(request: unknown): Promise<object> }
-  | { readonly streams: true; run(request: unknown): AsyncIterable<object> };
+  | { readonly streams: false; run(request: Buffer, convertBytesMax?: number): Promise<Buffer> }
+  | {
+      readonly streams: true;
+      run(request: Buffer, convertBytesMax?: number): AsyncIterable<Buffer>;
+    };
 
-/** By name. Messages are as proto-loader makes and takes them. */
 export type Methods = Readonly<Record<string, Method>>;
 
 /** What a method of a later release is answered with. */
@@ -68,69 +62,56 @@ export function notServed(name: string, methods: Methods): string {
 }
 
 /** The methods that there are; to the others both ways in answer that they are not served. */
-export function controlMethods(parts: Pick<ControlParts, 'fleetCommands' | 'info'>): Methods {
-  const { fleetCommands } = parts;
+export function controlMethods({
+  fleetCommands,
+  info,
+  convertBytesMax = CONVERT_BYTES,
+}: Omit<ControlParts, 'log'>): Methods {
+  const one = (name: string, run: (request: Request) => Promise<Buffer> | Buffer): Method => ({
+    streams: false,
+    // Synchronous trouble becomes a rejection too.
+    run: async (bytes, bytesMax = convertBytesMax) => run(readRequest(name, bytes, bytesMax)),
+  });
+  const change = async (sid: string, patch: Patch): Promise<Buffer> => {
+    orThrow(await fleetCommands.patch(sid, patch));
+    return sessionMessage(orThrow(await fleetCommands.get(sid)));
+  };
   return {
-    Push: one(
-      async ({ push, wait }: { push: PushMessage | null; wait: DurationMessage | null }) => {
-        if (push === null) throw new GatewayError('BAD_ARGUMENT', 'push is missing');
-        const waitMs = Math.min(durationMs(wait, FLEET_WAIT_MS), PUSH_WAIT_MS_MAX);
-        return pushResult(orThrow(await fleetCommands.pushCounted(pushOf(push), waitMs)));
-      },
-    ),
-    Kick: one(
-      async ({ target, close }: { target: TargetMessage | null; close: CloseMessage | null }) =>
-        orThrow(await fleetCommands.close(targetOf(target), kickOf(close))),
-    ),
-    Bind: one(async ({ sid, uid }: { sid: string; uid: string }) => {
-      if (uid === '') throw new GatewayError('BAD_ARGUMENT', 'uid is missing');
-      return change(fleetCommands, sid, { uid });
+    Push: one('Push', async ({ push, waitMs = FLEET_WAIT_MS }) => {
+      if (push === undefined) throw new GatewayError('BAD_ARGUMENT', 'push is missing');
+      const most = Math.min(waitMs, PUSH_WAIT_MS_MAX);
+      return encodePushed(orThrow(await fleetCommands.pushCounted(push, most)));
     }),
-    Unbind: one(({ sid }: { sid: string }) => change(fleetCommands, sid, { uid: '' })),
-    SetData: one(
-      ({ sid, set, ifVersion }: { sid: string; set: StructMessage | null; ifVersion: number }) => {
-        if (set === null) throw new GatewayError('BAD_ARGUMENT', 'set is missing');
-        return change(fleetCommands, sid, { set: structJson(set), ifVersion });
-      },
+    Kick: one('Kick', async ({ target = {}, close = NO_CLOSE }) =>
+      kickResult(orThrow(await fleetCommands.close(target, { ...close, kick: true }))),
     ),
-    GetSession: one(async ({ sid }: { sid: string }) =>
+    Bind: one('Bind', ({ sid = '', uid = '' }) => {
+      if (uid === '') throw new GatewayError('BAD_ARGUMENT', 'uid is missing');
+      return change(sid, { uid });
+    }),
+    Unbind: one('Unbind', ({ sid = '' }) => change(sid, { uid: '' })),
+    SetData: one('SetData', ({ sid = '', set, ifVersion = 0 }) => {
+      if (set === undefined) throw new GatewayError('BAD_ARGUMENT', 'set is missing');
+      return change(sid, { set, ifVersion });
+    }),
+    GetSession: one('GetSession', async ({ sid = '' }) =>
       sessionMessage(orThrow(await fleetCommands.get(sid))),
     ),
-    GetInfo: one(() => {
-      const { uptimeMs, ...info } = parts.info();
-      return { ...info, uptime: durationMessage(uptimeMs) };
-    }),
-    ListSessions: many(async function* ({ target, limit, pageToken }: ListSessionsMessage) {
-      const page = { limit: Math.min(limit || LIST_LIMIT, LIST_LIMIT_MAX), after: pageToken };
-      for (const session of orThrow(await fleetCommands.list(targetOf(target), page)))
-        yield sessionMessage(session);
-    }),
+    GetInfo: one('GetInfo', () => infoMessage(info())),
+    ListSessions: {
+      streams: true,
+      async *run(bytes, bytesMax = convertBytesMax) {
+        const request = readRequest('ListSessions', bytes, bytesMax);
+        const { target = {}, limit = 0, pageToken = '' } = request;
+        const page = { limit: Math.min(limit || LIST_LIMIT, LIST_LIMIT_MAX), after: pageToken };
+        for (const session of orThrow(await fleetCommands.list(target, page)))
+          yield sessionMessage(session);
+      },
+    },
   };
 }
 
-type ListSessionsMessage = {
-  readonly target: TargetMessage | null;
-  readonly limit: number;
-  readonly pageToken: string;
-};
-
-function one<Request>(run: (request: Request) => Promise<object> | object): Method {
-  // Synchronous trouble becomes a rejection too.
-  return { streams: false, run: async (request) => run(request as Request) };
-}
-
-function many<Request>(run: (request: Request) => AsyncIterable<object>): Method {
-  return { streams: true, run: (request) => run(request as Request) };
-}
-
-async function change(
-  fleetCommands: FleetCommands,
-  sid: string,
-  patch: Parameters<FleetCommands['patch']>[1],
-): Promise<object> {
-  orThrow(await fleetCommands.patch(sid, patch));
-  return sessionMessage(orThrow(await fleetCommands.get(sid)));
-}
+const NO_CLOSE: Close = { reason: '', code: 0, kick: true, retryAfterMs: 0 };
 
 /** The value, or its Failure thrown. */
 function orThrow<T extends object>(value: T | Failure): T {

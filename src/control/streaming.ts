@@ -17,10 +17,10 @@ const GO_ON = ['drain', 'close', 'cancelled', 'error'];
  *
  * @param write Writes one; false: the taker wants no more until it has drained.
  */
-export async function sendAll(
-  answers: () => AsyncIterable<object>,
+export async function sendAll<T>(
+  answers: () => AsyncIterable<T>,
   taker: Taker,
-  write: (answer: object) => boolean,
+  write: (answer: T) => boolean,
 ): Promise<void> {
   for await (const answer of answers()) {
     if (hasGone(taker)) return;

@@ -13,14 +13,14 @@ import {
 import { loadSync } from '@grpc/proto-loader';
 import { expect, test } from 'vitest';
 
-import { grpcHandlers } from '../../src/control/grpc-handlers.ts';
+import { WireWriter } from '../../src/contract/wire.ts';
+import { grpcHandlers, inBytes } from '../../src/control/grpc-handlers.ts';
 import { systemClock } from '../../src/clock.ts';
 import { HttpServer } from '../../src/control/http.ts';
 import { TimerWheel } from '../../src/timer-wheel.ts';
 import { keptLog } from '../support/report.ts';
 import { openPort } from '../support/open-port.ts';
 import { JsonApi } from '../../src/control/json-api.ts';
-import type { Definitions } from '../../src/control/json-messages.ts';
 import { GatewayError } from '../../src/errors.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -31,13 +31,21 @@ const CONTROL = 'pith.v1.Control';
 const LINES = 5_000;
 const LINE = 'x'.repeat(64 * 1024);
 const definition = loadSync('pith/v1/control.proto', { includeDirs: [PROTO] });
+const service = definition[CONTROL] as ServiceDefinition;
+
+/** A pith.v1.Session. */
+function sessionOf(sid: string): Buffer {
+  const writer = new WireWriter();
+  writer.string(1, sid);
+  return writer.take();
+}
 
 /** All lines, how many were asked for, and whether the rest was let go. */
 function counting() {
   const state = { asked: 0, over: false };
-  async function* run(): AsyncIterable<object> {
+  async function* run(): AsyncIterable<Buffer> {
     try {
-      while (state.asked < LINES) yield { sid: `${++state.asked} ${LINE}` };
+      while (state.asked < LINES) yield sessionOf(`${++state.asked} ${LINE}`);
     } finally {
       state.over = true;
     }
@@ -46,13 +54,13 @@ function counting() {
 }
 
 /** The admin port with a ListSessions of our own, and what went wrong on it. */
-async function serve(run: () => AsyncIterable<object>) {
+async function serve(run: () => AsyncIterable<Buffer>) {
   const { log, lines } = keptLog();
   const api = new JsonApi({
     methods: { ListSessions: { streams: true, run } },
     log,
     service: CONTROL,
-    definitions: definition[CONTROL] as unknown as Definitions,
+    definitions: service,
     descriptorSet: readFileSync(DESCRIPTORS),
   });
   const server = new HttpServer(
@@ -91,7 +99,7 @@ test('waits for a client that does not read, and ends when it leaves', async () 
 test('that fails in the middle says so in its last line', async () => {
   const lost = new Error('lost');
   await using port = await serve(async function* () {
-    yield { sid: 'g.1' };
+    yield sessionOf('g.1');
     throw lost;
   });
   const { status, lines } = await list(port.adminPort);
@@ -118,8 +126,7 @@ test('over gRPC as well waits for a caller that does not read, and ends when it 
   const methods = { ListSessions: { streams: true as const, run } };
   const { log, lines } = keptLog();
   const server = new Server();
-  const service = definition[CONTROL] as ServiceDefinition;
-  server.addService(service, grpcHandlers(service, methods, log));
+  server.addService(inBytes(service), grpcHandlers(service, methods, log));
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) => {
       if (error) reject(error);

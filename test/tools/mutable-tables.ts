@@ -90,7 +90,7 @@ export const TABLES: readonly Table[] = [
   { file: 'src/control/attach-websocket.ts', constants: ['CLOSE_NORMAL', 'CLOSE_GOING', 'CLOSE_POLICY', 'CLOSE_BROKEN', 'CLOSE_LATER'] },
   { file: 'src/control/json-api.ts', constants: ['API_BODY_BYTES_MAX', 'API_REQUESTS_MAX'] },
   { file: 'src/control/service.ts', constants: ['LIST_LIMIT', 'LIST_LIMIT_MAX', 'PUSH_WAIT_MS_MAX'] },
-  { file: 'src/control/shapes.ts', at: 'const DELIVERIES' },
+  { file: 'src/control/messages.ts', at: 'const FIELDS' },
   { file: 'src/bus/session-verbs.ts', at: 'const EVERYWHERE' },
   { file: 'src/bus/session-verbs.ts', at: 'const VERBS' },
   { file: 'src/contract/shapes.ts', constants: ['PUSHES_MAX'] },

@@ -11,7 +11,6 @@ import { describe, expect, test } from 'vitest';
 import { keptLog } from '../support/report.ts';
 import { grpcHandlers } from '../../src/control/grpc-handlers.ts';
 import { JsonApi } from '../../src/control/json-api.ts';
-import type { Definitions } from '../../src/control/json-messages.ts';
 import type { Methods } from '../../src/control/service.ts';
 import { PitayaDialect } from '../../src/dialect/pitaya.ts';
 import {
@@ -125,7 +124,9 @@ describe('a request that fails', () => {
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const CONTROL = 'pith.v1.Control';
-const definition = loadSync('pith/v1/control.proto', { includeDirs: [`${ROOT}proto`] })[CONTROL];
+const definition = loadSync('pith/v1/control.proto', { includeDirs: [`${ROOT}proto`] })[
+  CONTROL
+] as ServiceDefinition;
 
 /** Control with one method, which fails for `reason`. */
 function controlThat(reason: Reason) {
@@ -143,7 +144,7 @@ function controlThat(reason: Reason) {
     methods,
     log,
     service: CONTROL,
-    definitions: definition as unknown as Definitions,
+    definitions: definition,
     descriptorSet: readFileSync(`${ROOT}src/gen/pith.binpb`),
   });
   return { methods, log, logged, api };
@@ -170,10 +171,10 @@ describe('a call of Control that fails', () => {
     async (reason, status, grpc, _pitaya, level, message) => {
       const { api, methods, log, logged } = controlThat(reason);
       expect(await statusOf(api)).toBe(status);
-      const handlers = grpcHandlers(definition as ServiceDefinition, methods, log);
+      const handlers = grpcHandlers(definition, methods, log);
       const handle = handlers['GetInfo'] as (call: object, done: (why: object) => void) => void;
       const why = await new Promise<object>((resolve) => {
-        handle({ request: {} }, resolve);
+        handle({ request: Buffer.alloc(0) }, resolve);
       });
       expect(why).toEqual({ code: grpc, details: `${reason}: ${message}` });
       expect(logged()).toEqual(level === 'error' ? [reason, reason] : []);
@@ -182,10 +183,10 @@ describe('a call of Control that fails', () => {
 
   test('that is not served: gRPC 12', async () => {
     const { methods, log } = controlThat('TIMEOUT');
-    const handlers = grpcHandlers(definition as ServiceDefinition, methods, log);
+    const handlers = grpcHandlers(definition, methods, log);
     const handle = handlers['Bind'] as (call: object, done: (why: object) => void) => void;
     const why = await new Promise<object>((resolve) => {
-      handle({ request: {} }, resolve);
+      handle({ request: Buffer.alloc(0) }, resolve);
     });
     expect(why).toMatchObject({ code: 12 });
   });

@@ -1,35 +1,21 @@
-/** Control's messages in JSON, as the methods take and give them. */
+/** Control's messages in JSON, as the methods take and give them: in bytes. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { loadSync } from '@grpc/proto-loader';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
-import { type Definitions, JsonMessages } from '../../../src/control/json-messages.ts';
-import {
-  type PushMessage,
-  pushOf,
-  sessionMessage,
-  type StructMessage,
-  structJson,
-} from '../../../src/control/shapes.ts';
+import { JsonMessages } from '../../../src/control/json-messages.ts';
+import { readRequest, type Request, sessionMessage } from '../../../src/control/messages.ts';
+import { encodePushed } from '../../../src/contract/gateway-frames.ts';
 import { GatewayError, type Reason } from '../../../src/errors.ts';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const CONTROL = 'pith.v1.Control';
-// As the control port loads it.
-const definition = loadSync('pith/v1/control.proto', {
-  includeDirs: [`${ROOT}proto`],
-  longs: Number,
-  enums: String,
-  defaults: true,
-  oneofs: true,
-});
-const messages = new JsonMessages(
-  readFileSync(`${ROOT}src/gen/pith.binpb`),
-  CONTROL,
-  definition[CONTROL] as unknown as Definitions,
-);
+const messages = new JsonMessages(readFileSync(`${ROOT}src/gen/pith.binpb`), CONTROL);
+
+function request(method: string, text: string): Request {
+  return readRequest(method, messages.request(method, text), Infinity);
+}
 
 function refusal(method: string, text: string): { reason: Reason; message: string } {
   try {
@@ -44,8 +30,7 @@ function refusal(method: string, text: string): { reason: Reason; message: strin
 /** What a client gets that is pushed this body. */
 function pushed(body: unknown): string {
   const text = JSON.stringify({ push: { target: { all: true }, route: 'onX', body } });
-  const { push } = messages.request('Push', text) as { push: PushMessage };
-  return Buffer.from(pushOf(push).body).toString();
+  return Buffer.from(request('Push', text).push!.body).toString();
 }
 
 describe('requests', () => {
@@ -66,12 +51,13 @@ describe('requests', () => {
       push: { ...rest, target: { all, where, exceptSids }, latestKey, expiresIn },
       wait: '0.1s',
     };
-    const read = messages.request('Push', JSON.stringify(names)) as { push: PushMessage };
-    expect(messages.request('Push', JSON.stringify(camel))).toEqual(read);
-    expect(pushOf(read.push)).toEqual({
+    const read = request('Push', JSON.stringify(names));
+    expect(request('Push', JSON.stringify(camel))).toEqual(read);
+    expect(read.waitMs).toBe(100);
+    expect(read.push).toEqual({
       target: {
         ...{ sids: [], uids: [], groups: [], exceptUids: [] },
-        ...{ all: true, exceptSids: ['g.1'], local: false, where: { room_id: 1 } },
+        ...{ all: true, exceptSids: ['g.1'], where: { room_id: 1 } },
       },
       route: 'onX',
       body: Buffer.alloc(0),
@@ -83,8 +69,8 @@ describe('requests', () => {
   });
 
   test('without a body have no fields', () => {
-    expect(messages.request('Push', '')).toEqual(messages.request('Push', '{}'));
-    expect(messages.request('Push', '{}')).toEqual({ push: null, wait: null });
+    expect(request('Push', '')).toEqual({});
+    expect(request('Push', '{}')).toEqual({});
   });
 
   test.each([
@@ -156,8 +142,7 @@ describe('requests', () => {
     ['objects', `{"set":${nested('{"a":', '}', 31)}}`],
     ['lists', `{"set":{"a":${nested('[', ']', 30)}}}`],
   ])('with %s as deep as may be', (_what, text) => {
-    const { set } = messages.request('SetData', text) as { set: StructMessage };
-    expect(structJson(set)).toEqual((JSON.parse(text) as { set: unknown }).set);
+    expect(request('SetData', text).set).toEqual((JSON.parse(text) as { set: unknown }).set);
   });
 });
 
@@ -168,7 +153,9 @@ function nested(open: string, close: string, times: number): string {
 
 describe('answers', () => {
   test('have the names of the .proto, and zero values', () => {
-    expect(messages.answer('Push', { delivered: 2, unknownUids: ['x'] })).toEqual({
+    const none = { dropped: 0, refused: 0, gateways: 0, unknownSids: [], silentGateways: [] };
+    const pushed = encodePushed({ ...none, delivered: 2, unknownUids: ['x'] });
+    expect(messages.answer('Push', pushed)).toEqual({
       delivered: 2,
       dropped: 0,
       refused: 0,

@@ -1,0 +1,126 @@
+/** Control's messages as bytes: requests are read and answers written by the contract's codec, whoever calls. */
+import type { KickOutcome } from '../bus/fleet-commands.ts';
+import type { Close, Json, JsonObject, Push, Target } from '../contract/commands.ts';
+import { encodeSession } from '../contract/gateway-frames.ts';
+import type { SessionJson } from '../contract/json-shapes.ts';
+import { decodeClose, decodePush, decodeTarget, jsonIn } from '../contract/shapes.ts';
+import { decodeStruct } from '../contract/struct.ts';
+import { decodeDurationMs, encodeMs, WireError, WireReader, WireWriter } from '../contract/wire.ts';
+import { GatewayError } from '../errors.ts';
+import { doubleOf, isRawNumber } from '../protocol/exact-json.ts';
+import type { Info } from './service.ts';
+
+/** Whatever a request may hold. Absent: it does not say so. */
+export type Request = {
+  readonly sid?: string;
+  readonly uid?: string;
+  readonly push?: Push;
+  readonly waitMs?: number;
+  readonly target?: Target;
+  readonly close?: Close;
+  readonly set?: JsonObject;
+  readonly ifVersion?: number;
+  readonly limit?: number;
+  readonly pageToken?: string;
+};
+
+type Field = readonly [
+  name: keyof Request,
+  read: (reader: WireReader, convertBytesMax: number) => unknown,
+];
+
+const text = (reader: WireReader): string => reader.string();
+const number = (reader: WireReader): number => reader.uint();
+const SID: Field = ['sid', text];
+const TARGET: Field = ['target', (reader, max) => decodeTarget(reader.message(), max)];
+
+/** By method, its request's fields by their numbers. [proto/pith/v1/control.proto] */
+const FIELDS: Readonly<Record<string, Readonly<Record<number, Field>>>> = {
+  Push: {
+    1: ['push', (reader, max) => decodePush(reader.message(), max)],
+    2: ['waitMs', (reader) => decodeDurationMs(reader.message())],
+  },
+  Kick: { 1: TARGET, 2: ['close', (reader) => decodeClose(reader.message())] },
+  Bind: { 1: SID, 2: ['uid', text] },
+  Unbind: { 1: SID },
+  SetData: {
+    1: SID,
+    2: ['set', (reader, max) => jsonIn(reader, 'set', max, decodeStruct)],
+    3: ['ifVersion', number],
+  },
+  GetSession: { 1: SID },
+  ListSessions: { 1: TARGET, 2: ['limit', number], 3: ['pageToken', text] },
+};
+
+/** @param convertBytesMax `limits.convert`. @throws {GatewayError} It cannot be read. */
+export function readRequest(method: string, bytes: Buffer, convertBytesMax: number): Request {
+  const request: Record<string, unknown> = {};
+  const reader = new WireReader(bytes);
+  try {
+    while (reader.next()) {
+      const field = FIELDS[method]?.[reader.field];
+      if (field === undefined) reader.skip();
+      else request[field[0]] = field[1](reader, convertBytesMax);
+    }
+  } catch (error) {
+    if (!(error instanceof WireError)) throw error;
+    throw new GatewayError('BAD_ARGUMENT', `the request cannot be read: ${error.message}`);
+  }
+  return request;
+}
+
+export function kickResult({ closed, gateways, silentGateways }: KickOutcome): Buffer {
+  const writer = new WireWriter();
+  writer.uint(1, closed);
+  writer.uint(2, gateways);
+  writer.strings(3, silentGateways);
+  return writer.take();
+}
+
+export function infoMessage(info: Info): Buffer {
+  const writer = new WireWriter();
+  writer.string(1, info.gateway);
+  writer.string(2, info.version);
+  writer.string(3, info.state);
+  writer.uint(4, info.sessions);
+  writer.string(5, info.bus);
+  for (const { name, kind, addresses, healthy, inFlight } of info.backends) {
+    const backend = new WireWriter();
+    backend.string(1, name);
+    backend.string(2, kind);
+    backend.uint(3, addresses);
+    backend.uint(4, healthy);
+    backend.uint(5, inFlight);
+    writer.bytes(6, backend.take());
+  }
+  writer.bytes(7, encodeMs(info.uptimeMs));
+  return writer.take();
+}
+
+export function sessionMessage(session: SessionJson): Buffer {
+  const facts = {
+    ...session,
+    gatewayId: session.gateway,
+    remoteIp: session.remote_ip,
+    clientType: session.client_type,
+    clientVersion: session.client_version,
+    openedAtWall: Date.parse(session.opened_at),
+    version: Number(session.version),
+    connection: { transport: session.transport },
+  };
+  return encodeSession(facts, shown(session.data) as JsonObject, session.groups);
+}
+
+/**
+ * As a Struct can hold it: what no double holds is shown by its digits, as 64-bit integers are, and half a character,
+ * which JSON can say and protobuf cannot, as U+FFFD.
+ */
+function shown(value: Json): Json {
+  if (typeof value === 'string') return value.toWellFormed();
+  if (isRawNumber(value)) return doubleOf(value.rawJSON) ?? value.rawJSON;
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map(shown);
+  const object = Object.create(null) as JsonObject;
+  for (const key of Object.keys(value)) object[key.toWellFormed()] = shown(value[key]!);
+  return object;
+}
