@@ -1,25 +1,17 @@
 /**
- * What no key can be checked for alone: names that must exist, keys that go together, ports that collide. Each
- * section is read by itself, so one bad key does not hide what is wrong elsewhere.
+ * What no key can be checked for alone: names that must exist, keys that go together, ports that collide.
  */
-import type { z } from 'zod';
 import { type Address, isLoopback, parseAddress, parseBus, parseListenUrl } from './address.ts';
 import { isAvailable } from './availability.ts';
 import { isConsulService } from './consul-service.ts';
 import { warnOfOwnNames } from './own-names.ts';
 import { didYouMean, type Finding } from './problem.ts';
-import { type Config, configSchema } from './schema.ts';
-import { type BackendConfig, backendSchema } from './schema-backends.ts';
-import {
-  type ClientTlsConfig,
-  type ListenConfig,
-  listenSchema,
-  type ServerTlsConfig,
-} from './schema-listen.ts';
-import { backendsOf, type RouteConfig, routeSchema } from './schema-routes.ts';
+import type { BackendConfig } from './schema-backends.ts';
+import type { ClientTlsConfig, ServerTlsConfig } from './schema-listen.ts';
+import { backendsOf, type RouteConfig } from './schema-routes.ts';
 import type { Path } from './schema-tree.ts';
+import { readSections, type Report, type Sections } from './sections.ts';
 import { covers } from './syntax.ts';
-import { getAt, isMap } from './tree.ts';
 
 /** What the checks found. */
 export type CrossChecks = {
@@ -27,17 +19,6 @@ export type CrossChecks = {
   /** Nothing that keeps the gateway from starting, but hardly meant. */
   warnings: Finding[];
 };
-
-type Sections = {
-  /** A section that has mistakes of its own is missing here. */
-  known: Partial<Config>;
-  /** Entries with mistakes of their own are undefined. */
-  listen: (ListenConfig | undefined)[];
-  backends: Map<string, BackendConfig | undefined>;
-  routes: (RouteConfig | undefined)[];
-};
-
-type Report = (path: Path, message: string) => void;
 
 /** Checks a tree across its keys. */
 export function crossCheck(tree: unknown): CrossChecks {
@@ -61,32 +42,6 @@ export function crossCheck(tree: unknown): CrossChecks {
   warnOfUnreachable(sections, warn);
   warnOfOwnNames(sections.routes, sections.backends, warn);
   return found;
-}
-
-function readSections(tree: unknown): Sections {
-  const known: Record<string, unknown> = {};
-  for (const [name, schema] of Object.entries(configSchema.shape)) {
-    const value = read(schema, getAt(tree, [name]));
-    if (value !== undefined) known[name] = value;
-  }
-  const listen = getAt(tree, ['listen']);
-  const backends = getAt(tree, ['backends']);
-  const routes = getAt(tree, ['routes']);
-  return {
-    known,
-    listen: (Array.isArray(listen) ? listen : [{}]).map((entry) => read(listenSchema, entry)),
-    backends: new Map(
-      Object.entries(isMap(backends) ? backends : {}).map(([name, entry]) => {
-        return [name, read(backendSchema, entry)];
-      }),
-    ),
-    routes: (Array.isArray(routes) ? routes : []).map((entry) => read(routeSchema, entry)),
-  };
-}
-
-function read<Schema extends z.ZodType>(schema: Schema, value: unknown) {
-  const parsed = schema.safeParse(value);
-  return parsed.success ? parsed.data : undefined;
 }
 
 /** Keys that mean something in one dialect only. */

@@ -1,5 +1,6 @@
 /** Splits a list that is known to be valid JSON into its elements, without parsing them. */
-import { afterKnown, afterSpace } from './json-scan.ts';
+import { afterKnown } from './json-scan.ts';
+import { afterSpace } from './json-tokens.ts';
 
 const COMMA = 0x2c;
 const OPEN_LIST = 0x5b;
