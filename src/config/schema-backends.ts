@@ -46,6 +46,18 @@ const deadAfter = duration(
   { min: 1_000, zero: true },
 );
 
+const balance = choice(
+  ['round_robin', 'least_in_flight', 'hash', 'pick_first'],
+  'round_robin',
+  'How a session gets its address: in turn, the one with the least in flight, by hash_by, or the first that is reachable.',
+);
+
+const hashBy = text(
+  'uid',
+  'With balance: hash, the key: uid, or data.<key> of the session; if that is empty, the session id.',
+  (value) => (/^(uid|data\..+)$/.test(value) ? undefined : 'expected uid or data.<key>'),
+);
+
 const grpcBackend = z
   .strictObject({
     grpc: checkedText(checkGrpcAddress).describe('dns:///host:port, unix:///path or host:port.'),
@@ -61,16 +73,8 @@ const grpcBackend = z
       { min: 1_000, zero: true },
     ),
     dead_after: deadAfter,
-    balance: choice(
-      ['round_robin', 'least_in_flight', 'hash', 'pick_first'],
-      'round_robin',
-      'How a session gets its address: in turn, the one with the least in flight, by hash_by, or the first that is reachable.',
-    ),
-    hash_by: text(
-      'uid',
-      'With balance: hash, the key: uid, or data.<key> of the session; if that is empty, the session id.',
-      (value) => (/^(uid|data\..+)$/.test(value) ? undefined : 'expected uid or data.<key>'),
-    ),
+    balance,
+    hash_by: hashBy,
     weights: z
       .record(z.string(), wholeNumber({ min: 1, max: 1_000 }))
       .superRefine((record, context) => {
@@ -148,6 +152,8 @@ const dialInBackend = z
       .prefault({})
       .describe('The backend opens the Link itself.'),
     dead_after: deadAfter,
+    balance,
+    hash_by: hashBy,
     breaker,
   })
   .transform((entry) => ({ kind: 'dial_in' as const, ...entry }));

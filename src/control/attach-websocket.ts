@@ -14,7 +14,7 @@ import {
   AttachStream,
   type Ending,
 } from '../upstream/dial-in/attach-stream.ts';
-import { Liveness, type Peer } from '../upstream/liveness.ts';
+import { Liveness, type Watched } from '../upstream/liveness.ts';
 import type { Attach } from './attach.ts';
 import { type FrameSocket, JsonFrameReader } from './attach-reader.ts';
 import { AttachJson, AttachJsonError, type FromBackend, type RefusedFrame } from './attach-json.ts';
@@ -113,7 +113,7 @@ type SocketParts = {
 };
 
 /** One backend: what comes from it is converted for `stream`, and the other way round. */
-class JsonSocket implements AttachSocket, FrameSocket, Peer {
+class JsonSocket implements AttachSocket, FrameSocket, Watched {
   /** Of a body, which goes out in base64. */
   readonly bodyBytesMax: number;
   readonly stream: AttachStream;

@@ -13,8 +13,8 @@ const LOOKS = 6;
 /** At which of them a silent peer is asked. */
 const ASK_AT: ReadonlySet<number> = new Set([LOOKS / 3, (2 * LOOKS) / 3]);
 
-/** One connection to a peer. */
-export interface Peer {
+/** A connection that is watched. */
+export interface Watched {
   /** Something is due from it: more will have to be heard. */
   isAwaited(): boolean;
   /** Another number whenever something has come; bytes received, usually. */
@@ -28,7 +28,7 @@ export interface Peer {
 export class Liveness {
   readonly #deadAfterMs: number;
   readonly #wheel: TimerWheel;
-  readonly #peer: Peer;
+  readonly #peer: Watched;
   readonly #look: Timeout;
   #isWatching = false;
   #heard = 0;
@@ -36,7 +36,7 @@ export class Liveness {
   #silent = 0;
 
   /** @param deadAfterMs Milliseconds of silence; 0: never dead. */
-  constructor(deadAfterMs: number, wheel: TimerWheel, peer: Peer) {
+  constructor(deadAfterMs: number, wheel: TimerWheel, peer: Watched) {
     this.#deadAfterMs = deadAfterMs;
     this.#wheel = wheel;
     this.#peer = peer;

@@ -19,6 +19,7 @@ import type { TimerWheel } from '../timer-wheel.ts';
 import { BackendReport } from '../upstream/backend-report.ts';
 import { credentialsOf } from '../upstream/grpc-client/connection.ts';
 import { DialInUpstream } from '../upstream/dial-in/dial-in-upstream.ts';
+import { type GrpcPoolOptions } from '../upstream/grpc-client/grpc-pool.ts';
 import { GrpcUpstream } from '../upstream/grpc/grpc-upstream.ts';
 import { HttpUpstream } from '../upstream/http/http-upstream.ts';
 import { IpcUpstream } from '../upstream/ipc/ipc-upstream.ts';
@@ -60,6 +61,7 @@ export function makeUpstream(name: string, backend: BackendConfig, parts: Upstre
   const report = new BackendReport(name, backend.kind, parts);
   const { gatewayId, version, clock, wheel, nats, fleetCommands, convertBytesMax } = parts;
   const commands = new BackendFleetCommands(fleetCommands, report, convertBytesMax);
+  const links = { gatewayId, version, commands, wheel };
   switch (backend.kind) {
     case 'reply':
       return new ReplyUpstream(backend.reply);
@@ -71,7 +73,7 @@ export function makeUpstream(name: string, backend: BackendConfig, parts: Upstre
     case 'grpc':
       return backend.mode === 'method'
         ? makeMethod(backend, parts, report)
-        : makeGrpc(backend, parts, commands);
+        : new GrpcUpstream({ ...grpcPoolOptions(backend, parts, name), mode: backend.mode }, links);
     case 'http': {
       const { http: url, headers } = backend;
       const tls = makeClientTls(['backends', name, 'tls'], backend.tls);
@@ -85,78 +87,54 @@ export function makeUpstream(name: string, backend: BackendConfig, parts: Upstre
       const {
         dial_in: { token },
         dead_after: deadAfterMs,
+        balance,
+        hash_by: hashBy,
       } = backend;
-      return new DialInUpstream(
-        { name, token, deadAfterMs, gatewayId, version, clock, wheel },
-        commands,
-        report,
-      );
+      return new DialInUpstream({ name, token, deadAfterMs, balance, hashBy, clock }, links);
     }
   }
 }
 
-function makeGrpc(
+/** What every mode of gRPC has. */
+function grpcPoolOptions(
   backend: GrpcBackendConfig,
-  parts: UpstreamParts,
-  commands: BackendFleetCommands,
-): GrpcUpstream {
-  const { gatewayId, version, clock, wheel, consul } = parts;
-  const name = commands.report.backend;
-  return new GrpcUpstream(
-    {
-      name,
-      url: backend.grpc,
-      ...(isConsulService(backend.grpc) && {
-        resolver: consul!.resolverOf(name, backend.grpc),
-      }),
-      mode: backend.mode === 'handle' ? 'handle' : 'link',
-      metadata: backend.metadata,
-      links: backend.links,
-      linkAgeMs: backend.link_age,
-      deadAfterMs: backend.dead_after,
-      balance: backend.balance,
-      hashBy: backend.hash_by,
-      weights: backend.weights,
-      health: backend.health,
-      tls: grpcTlsOf(name, backend.tls),
-      gatewayId,
-      version,
-      clock,
-      wheel,
-    },
-    commands,
-    commands.report,
-  );
+  { clock, wheel, consul }: UpstreamParts,
+  name: string,
+): GrpcPoolOptions {
+  return {
+    url: backend.grpc,
+    resolver: isConsulService(backend.grpc) ? consul!.resolverOf(name, backend.grpc) : null,
+    metadata: backend.metadata,
+    links: backend.links,
+    ageMs: backend.link_age,
+    deadAfterMs: backend.dead_after,
+    balance: backend.balance,
+    hashBy: backend.hash_by,
+    weights: backend.weights,
+    health: backend.health,
+    tls: grpcTlsOf(name, backend.tls),
+    clock,
+    wheel,
+  };
 }
 
 function makeMethod(
   backend: GrpcBackendConfig,
-  { clock, wheel, fleetCommands, convertBytesMax }: UpstreamParts,
+  parts: UpstreamParts,
   report: BackendReport,
 ): MethodUpstream {
-  const { backend: name } = report;
   return new MethodUpstream(
     {
-      name,
-      url: backend.grpc,
-      metadata: backend.metadata,
+      ...grpcPoolOptions(backend, parts, report.backend),
       services: backend.services,
       descriptors: backend.descriptors,
       protos: backend.protos,
       reflection: backend.reflection,
       digest: backend.reflection_digest,
       json: backend.json,
-      balance: backend.balance,
-      hashBy: backend.hash_by,
-      weights: backend.weights,
-      health: backend.health,
-      deadAfterMs: backend.dead_after,
-      convertBytesMax,
-      tls: grpcTlsOf(name, backend.tls),
-      clock,
-      wheel,
+      convertBytesMax: parts.convertBytesMax,
     },
-    fleetCommands,
+    parts.fleetCommands,
     report,
   );
 }

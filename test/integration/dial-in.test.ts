@@ -13,6 +13,7 @@ import { CHAT_ROUTES, expectChat, expectCorners } from '../support/chat.ts';
 import { TestClient } from '../support/client.ts';
 import { ManualClock } from '../support/clock.ts';
 import { keptLog, keptReport } from '../support/report.ts';
+import { linkParts } from '../support/link-parts.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { buildExample } from '../support/go.ts';
 import { call, control, grpcurl } from '../support/grpcurl.ts';
@@ -374,15 +375,8 @@ describe('time', () => {
     const wheel = new TimerWheel(clock);
     const { report } = keptReport('game', 'dial_in', clock);
     const game = new DialInUpstream(
-      { name: 'game', token: '', deadAfterMs: 30_000, gatewayId: 'g', version: '1', clock, wheel },
-      {
-        convertBytesMax: 1_048_576,
-        report,
-        push: () => {},
-        pushCounted: () => Promise.reject(new Error('no pushes here')),
-        verb: () => Promise.reject(new Error('no verbs here')),
-      },
-      report,
+      { name: 'game', token: '', deadAfterMs: 30_000, balance: 'round_robin', hashBy: '', clock },
+      linkParts(wheel, report),
     );
     const attach = new Attach([game], {
       convertBytesMax: 1_048_576,

@@ -25,7 +25,7 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import { TimerWheel } from '../../src/timer-wheel.ts';
 import { bundledFile } from '../../src/upstream/method/proto/bundled.ts';
 import { SchemaDisk, type SchemaPaths } from '../../src/upstream/method/descriptors.ts';
-import { MethodChannel } from '../../src/upstream/method/method-channel.ts';
+import { Connection } from '../../src/upstream/grpc-client/connection.ts';
 import { Linker } from '../../src/upstream/method/proto/linker.ts';
 import { parseProto } from '../../src/upstream/method/proto/parser.ts';
 import { reflect } from '../../src/upstream/method/reflection.ts';
@@ -54,8 +54,8 @@ afterEach(() => {
 });
 
 /** In plain text. */
-function dial(address: string): MethodChannel {
-  return new MethodChannel({ address, authority: '', tls: null });
+function dial(address: string): Connection {
+  return new Connection({ address, authority: '', tls: null });
 }
 
 /** A folder with these files. */
@@ -287,7 +287,7 @@ class Kept {
   readonly clock = new LookClock();
   readonly keeper: SchemaKeeper;
   readonly #report = keptReport('game', 'grpc', this.clock);
-  channel: MethodChannel | null = null;
+  channel: Connection | null = null;
 
   constructor(options: Partial<SchemaPaths> & { reflection?: boolean; digest?: string }) {
     const wheel = new TimerWheel(this.clock);

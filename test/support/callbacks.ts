@@ -10,25 +10,19 @@ import { findCallbackTypes } from './syntax.ts';
 
 /** By name. A list that only gets shorter: what is no longer there is deleted here as well. */
 export const CALLBACK_TYPES: readonly string[] = [
-  'AddressesEvents',
-  'AttachedEvents',
   'ConnectionEvents',
   'ConnectionHandler',
-  'EndpointEvents',
-  'EndpointPoolEvents',
   'ExchangeEnd',
   'FrameHandler',
   'FrameReaderLink',
   'Handshakes',
   'LineHandler',
-  'LinkEvents',
+  'LinkOwner',
   'ListenerEvents',
-  'MethodAddressEvents',
   'ConnectionListener',
   'PortEvents',
   'Resolver',
   'TransportEvents',
-  'UnaryEvents',
   'Wanted',
   'WireEvents',
 ];

@@ -65,7 +65,6 @@ export const TABLES: readonly Table[] = [
   { file: 'src/bus/fleet-commands.ts', constants: ['FLEET_WAIT_MS'] },
   { file: 'src/upstream/link/link.ts', at: 'const FEATURES' },
   { file: 'src/upstream/grpc-client/connection.ts', constants: ['RECEIVE_BYTES_MAX'] },
-  { file: 'src/upstream/link/send-queue.ts', constants: ['WAITING_CALLS_MAX', 'WAITING_BYTES_MAX'] },
   { file: 'src/upstream/grpc/channel.ts', constants: ['LINK', 'HANDLE', 'CONNECT', 'CLOSED', 'WATCH'] },
   { file: 'src/upstream/method/status-details.ts', at: 'const SPOKEN' },
   { file: 'src/upstream/method/status-details.ts', at: 'const BEFALLEN' },

@@ -24,12 +24,10 @@ import { ATTACH_MESSAGE_BYTES_MAX } from '../../src/upstream/dial-in/attach-stre
 import { ATTACHED_MAX } from '../../src/upstream/dial-in/dial-in-upstream.ts';
 import { RECEIVE_BYTES_MAX } from '../../src/upstream/grpc-client/connection.ts';
 import * as ejection from '../../src/upstream/pool/ejection.ts';
-import { EXTEND_MS_MAX } from '../../src/upstream/grpc/grpc-upstream.ts';
 import * as inflow from '../../src/upstream/link/receive-window.ts';
 import * as link from '../../src/upstream/link/link.ts';
 import { MOVES_PER_SECOND } from '../../src/upstream/pool/rebalance.ts';
 import { RESOLVE_EVERY_MS, RESOLVE_SOON_MS } from '../../src/upstream/pool/resolver.ts';
-import * as waitingCalls from '../../src/upstream/link/send-queue.ts';
 import { CLOSED_IN_FLIGHT_MAX, CLOSED_PAUSE_MS } from '../../src/upstream/http/closed-events.ts';
 import { INTERIMS_MAX } from '../../src/upstream/http/exchange.ts';
 import { HTTP_CONNECTIONS_MAX, IDLE_MS } from '../../src/upstream/http/http-upstream.ts';
@@ -81,13 +79,13 @@ const LIMITS: Readonly<Record<string, readonly Row[]>> = {
     [inflow.WINDOW_FRAMES, 4_096, 'pushes and verbs granted at first'],
     [inflow.WINDOW_BYTES, 4 * MIB, 'bytes of them'],
     [inflow.ASKED_MAX, 1_024, 'pushes and verbs that wait for their result'],
-    [waitingCalls.WAITING_CALLS_MAX, 1_000, 'calls that wait for credit'],
-    [waitingCalls.WAITING_BYTES_MAX, 8 * MIB, 'bytes of them'],
+    [link.WAITING_CALLS_MAX, 1_000, 'calls that wait for credit'],
+    [link.WAITING_BYTES_MAX, 8 * MIB, 'bytes of them'],
     [link.LINK_UNSENT_BYTES_MAX, 16 * MIB, 'bytes unsent; beyond it 503'],
     [link.LINK_UNSENT_BYTES_END, 32 * MIB, 'bytes unsent; beyond it the link is given up'],
     [link.LINK_ID_MAX, 4_294_967_295, 'number of a frame'],
     [RECEIVE_BYTES_MAX, 64 * MIB, 'bytes of a message'],
-    [EXTEND_MS_MAX, 300_000, 'ms that a backend may take longer'],
+    [link.EXTEND_MS_MAX, 300_000, 'ms that a backend may take longer'],
   ],
   'an address': [
     [ejection.FAILURES_MAX, 5, 'failures in a row'],

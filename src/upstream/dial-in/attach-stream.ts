@@ -4,7 +4,7 @@
  */
 import { EventEmitter } from 'node:events';
 
-import type { LinkStream } from '../grpc/channel.ts';
+import type { LinkStream } from '../link/link-transport.ts';
 
 /** Largest message of a backend: a turn's frames. In JSON that many bytes of text. */
 export const ATTACH_MESSAGE_BYTES_MAX = 64 * 1024 * 1024;
@@ -37,7 +37,7 @@ export interface AttachSocket {
 }
 
 /** Emits `data` (one ToGateway), then once either `end` or `error`. */
-export class AttachStream extends EventEmitter {
+export class AttachStream extends EventEmitter implements LinkStream {
   /** For the log: the way, and from where. */
   readonly peer: string;
   /** What the backend is told when the Link ends on our side; null: all went well. */
@@ -59,11 +59,6 @@ export class AttachStream extends EventEmitter {
     return this.#socket.bodyBytesMax ?? Infinity;
   }
 
-  /** The type that a Link asks for is grpc-js's; of it a Link uses what is here. */
-  get asLinkStream(): LinkStream {
-    return this as unknown as LinkStream;
-  }
-
   // ---- from above -----------------------------------------------------------------------------------------
 
   /** The Link counts what is not done, and gives up where it is too much. */
@@ -71,14 +66,12 @@ export class AttachStream extends EventEmitter {
     if (!this.#finished) this.#socket.send(message, done);
   }
 
-  pause(): this {
+  pause(): void {
     this.#socket.pause();
-    return this;
   }
 
-  resume(): this {
+  resume(): void {
     this.#socket.resume();
-    return this;
   }
 
   watch(deadAfterMs: number): void {
@@ -123,7 +116,7 @@ export class AttachStream extends EventEmitter {
   fail(why: string): void {
     if (this.#over) return;
     this.#over = true;
-    this.emit('error', Object.assign(new Error(why), { details: why }));
+    this.emit('error', new Error(why));
   }
 }
 

@@ -18,9 +18,7 @@ import {
   credentials,
 } from '@grpc/grpc-js';
 
-import type { TimerWheel } from '../../timer-wheel.ts';
 import type { ClientTls } from '../../transport/pem.ts';
-import { Liveness } from '../liveness.ts';
 
 /** How an address is dialled. */
 export type Dial = {
@@ -92,21 +90,6 @@ export class Connection {
     this.#asked++;
     session.settings({}, () => {
       if (this.#session === session) this.#asked--;
-    });
-  }
-
-  /** Watches over this connection. `giveUp` gives it up; `renew` makes another. */
-  liveness(
-    deadAfterMs: number,
-    wheel: TimerWheel,
-    on: { isAwaited(): boolean; giveUp(why: string): void },
-  ): Liveness {
-    return new Liveness(deadAfterMs, wheel, {
-      ...on,
-      heard: () => this.heard,
-      ask: () => {
-        this.ask();
-      },
     });
   }
 

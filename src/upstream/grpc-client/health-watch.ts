@@ -1,12 +1,11 @@
 /** Active health: what a backend's own grpc.health.v1 says, over one connection to it. */
-import { type ClientReadableStream, type ServiceError, status } from '@grpc/grpc-js';
+import { type ClientReadableStream, type Metadata, type ServiceError, status } from '@grpc/grpc-js';
 
 import { VARINT, WireError, WireReader } from '../../contract/wire.ts';
 import { Timeout, type TimerWheel } from '../../timer-wheel.ts';
 
+import type { Health, TransportOwner } from '../pool/transport.ts';
 import type { Connection } from './connection.ts';
-
-export type HealthStream = ClientReadableStream<Buffer>;
 
 /** How long after its end a watch is begun again, in milliseconds. */
 const WATCH_AGAIN_MS = 1_000;
@@ -19,33 +18,41 @@ const NOT_SERVING = 2;
 /** auto: only a backend that says NOT_SERVING is not well · true: only one that says SERVING is. */
 export type HealthMode = 'auto' | boolean;
 
-/** The connection whose backend is asked. */
-export interface Watched {
-  readonly connection: Pick<Connection, 'watch' | 'onStreamsMax'>;
-  watchHealth(): HealthStream;
-}
+export const WATCH = '/grpc.health.v1.Health/Watch';
+/** A HealthCheckRequest for the whole server, which is the service ''. */
+const WHOLE_SERVER = Buffer.alloc(0);
+const raw = (bytes: Buffer): Buffer => bytes;
 
-export class HealthWatch {
+export type HealthWatchOptions = {
+  readonly mode: HealthMode;
+  /** Sent with every call. */
+  readonly metadata: Metadata;
+  readonly wheel: TimerWheel;
+};
+
+export class HealthWatch implements Health {
   /** False: no new sessions. */
   well: boolean;
   /** What was said last, or why nothing is; '' before that. */
   words = '';
   readonly #mode: HealthMode;
-  readonly #channel: Watched;
+  readonly #metadata: Metadata;
   readonly #wheel: TimerWheel;
+  readonly #connection: Connection;
+  readonly #endpoint: TransportOwner;
   readonly #again: Timeout;
-  readonly #onChange: () => void;
-  #stream: HealthStream | null = null;
+  #stream: ClientReadableStream<Buffer> | null = null;
 
-  /** @param onChange `well` is another. */
-  constructor(mode: HealthMode, channel: Watched, wheel: TimerWheel, onChange: () => void) {
-    this.#mode = mode;
-    this.#channel = channel;
-    this.#wheel = wheel;
-    this.#onChange = onChange;
-    this.well = mode !== true;
+  /** @param endpoint Whose backend is asked over `connection`. */
+  constructor(options: HealthWatchOptions, connection: Connection, endpoint: TransportOwner) {
+    this.#mode = options.mode;
+    this.#metadata = options.metadata;
+    this.#wheel = options.wheel;
+    this.#connection = connection;
+    this.#endpoint = endpoint;
+    this.well = options.mode !== true;
     // The one stream that there may be is for calls.
-    channel.connection.onStreamsMax = (max) => {
+    connection.onStreamsMax = (max) => {
       if (max < 2) this.#onFewStreams();
     };
     this.#again = new Timeout(() => {
@@ -57,7 +64,13 @@ export class HealthWatch {
   start(): void {
     if (this.#mode === false) return;
     this.#drop();
-    const stream = this.#channel.watchHealth();
+    const stream = this.#connection.client.makeServerStreamRequest(
+      WATCH,
+      raw,
+      raw,
+      WHOLE_SERVER,
+      this.#metadata,
+    );
     this.#stream = stream;
     stream.on('data', (bytes: Buffer) => {
       if (this.#stream === stream) this.#onStatus(bytes);
@@ -67,7 +80,7 @@ export class HealthWatch {
     });
     stream.on('end', () => {});
     // A server that stops in good order waits for its streams: this one must not be what it waits for.
-    this.#channel.connection.watch(() => {
+    this.#connection.watch(() => {
       if (this.#stream !== stream) return;
       this.#drop();
       this.#wheel.set(this.#again, WATCH_AGAIN_MS);
@@ -131,7 +144,7 @@ export class HealthWatch {
     this.well = well;
     this.words = words;
     // Why it is not used is worth a line each time that the words are others.
-    if (changed || (!well && said)) this.#onChange();
+    if (changed || (!well && said)) this.#endpoint.healthChanged();
   }
 }
 

@@ -19,6 +19,15 @@ export function failureOfStatus(error: ServiceError): Failure {
   return failure(REASON_OF_STATUS[error.code] ?? 'BACKEND_ERROR');
 }
 
+/** True when our own side has refused a message for its size. A server that refuses ours says it of its own bound. */
+export function isRefusedHere({ code, details }: ServiceError, bytesMax: number): boolean {
+  return (
+    code === status.RESOURCE_EXHAUSTED &&
+    details.startsWith('Received message larger than max') &&
+    details.endsWith(`vs ${bytesMax})`)
+  );
+}
+
 /** What grpc-js says when it could not connect, and about which error of the system. */
 const NOT_CONNECTED = /^No connection established\. Last error: (.*?)(?:\. Resolution note:.*)?$/s;
 /** The time that it adds, which makes each attempt look like news. */

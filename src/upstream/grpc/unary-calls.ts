@@ -1,56 +1,66 @@
 /** Handle, Connect and Closed as calls of their own: where a backend has no Link, or is not to be asked by it. */
-import { type ClientUnaryCall, type ServiceError, status } from '@grpc/grpc-js';
+import {
+  type ClientUnaryCall,
+  type Metadata,
+  type requestCallback,
+  type ServiceError,
+  status,
+} from '@grpc/grpc-js';
 
 import { NOTHING } from '../../bytes.ts';
 import type { Clock } from '../../clock.ts';
 import { decodeConnectResponse } from '../../contract/shapes.ts';
 import { WireError, WireReader } from '../../contract/wire.ts';
 import { type Failure, failure } from '../../errors.ts';
+import type { BackendReport } from '../backend-report.ts';
 import type { Call, PendingCall } from '../call.ts';
 import type { ConnectCall } from '../connect-call.ts';
 import { decodeReply } from '../../contract/backend-frames.ts';
-import type { Channel } from './channel.ts';
 import { RECEIVE_BYTES_MAX } from '../grpc-client/connection.ts';
 import { encodeRequest, type RequestFields } from '../../contract/gateway-frames.ts';
-import { failureOfStatus, hint } from '../grpc-client/status.ts';
-import { answerTooLong, isRefusedHere, tooLong } from '../link/too-long.ts';
+import type { GrpcTransport, GrpcTransportOptions } from '../grpc-client/grpc-transport.ts';
+import { failureOfStatus, hint, isRefusedHere } from '../grpc-client/status.ts';
+import type { LinkParts } from '../link/link-transport.ts';
+import type { TransportOwner } from '../pool/transport.ts';
+import { answerTooLong, tooLong } from '../too-long.ts';
 import type { Accepted } from '../../contract/commands.ts';
 
 const CLOSED_TIMEOUT_MS = 2_000;
 /** Closed calls in flight; beyond it ends are not told. */
 const TELLING_MAX = 1_000;
 
-/** What its way hears of. */
-export interface UnaryEvents {
-  /** Bytes of JSON in an answer that are made anew: `limits.convert`. */
-  readonly convertBytesMax: number;
-  /** The way is well: there was an answer. */
-  onAnswered(): void;
-  /** There was none, or none that can be read. */
-  onFault(): void;
-  /** The backend cannot be reached any more. */
-  onGone(why: string): void;
-  /** What it answered was not used. `kind`: one of a few; `why` is for the log. */
-  onTrouble(kind: string, why: string): void;
-  /** A call of Connect found that there is none; once. */
-  onNoConnect(): void;
-}
+export const HANDLE = '/pith.v1.Backend/Handle';
+export const CONNECT = '/pith.v1.Backend/Connect';
+export const CLOSED = '/pith.v1.Backend/Closed';
+const NO_CONNECT =
+  'Connect is UNIMPLEMENTED: the backend that auth.backend names must serve pith.v1.Backend/Connect';
+const raw = (bytes: Buffer): Buffer => bytes;
 
 export class UnaryCalls {
   /** Handle and Connect. */
   inFlight = 0;
-  readonly #channel: Channel;
+  readonly #transport: GrpcTransport;
+  readonly #endpoint: TransportOwner;
   readonly #clock: Clock;
-  readonly #events: UnaryEvents;
+  readonly #metadata: Metadata;
+  readonly #report: BackendReport;
+  readonly #convertBytesMax: number;
   #closedUnimplemented = false;
   #noConnectTold = false;
   /** Closed calls in flight. */
   readonly #telling = new Set<Promise<void>>();
 
-  constructor(channel: Channel, clock: Clock, events: UnaryEvents) {
-    this.#channel = channel;
+  constructor(
+    transport: GrpcTransport,
+    { clock, metadata }: GrpcTransportOptions,
+    { commands }: LinkParts,
+  ) {
+    this.#transport = transport;
+    this.#endpoint = transport.endpoint;
     this.#clock = clock;
-    this.#events = events;
+    this.#metadata = metadata;
+    this.#report = commands.report;
+    this.#convertBytesMax = commands.convertBytesMax;
   }
 
   /** A backend that is started again may have what it had not. */
@@ -62,10 +72,10 @@ export class UnaryCalls {
   handle(call: Call, fields: RequestFields): void {
     const deadline = this.#clock.wallNow() + fields.timeoutMs;
     const { generation } = call;
-    const unary = new UnaryCall(this.#clock, this.#events);
+    const unary = new UnaryCall(this.#clock, this.#endpoint);
     call.pending = unary;
     this.inFlight++;
-    unary.call = this.#channel.handle(encodeRequest(fields), deadline, (error, bytes) => {
+    unary.call = this.#call(HANDLE, encodeRequest(fields), deadline, (error, bytes) => {
       this.inFlight--;
       // A cancelled call has been given back, and may be another one by now.
       if (call.generation !== generation || call.pending !== unary) return;
@@ -78,17 +88,17 @@ export class UnaryCalls {
   #answer(call: Call, bytes: Buffer): void {
     let reply: ReturnType<typeof decodeReply>;
     try {
-      reply = decodeReply(new WireReader(bytes), this.#events.convertBytesMax);
+      reply = decodeReply(new WireReader(bytes), this.#convertBytesMax);
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
-      this.#events.onFault();
+      this.#endpoint.failed();
       call.fail(failure('BAD_REPLY'));
       return;
     }
-    this.#events.onAnswered();
+    this.#endpoint.answered();
     const why = tooLong(reply, call.route);
     if (why !== '') {
-      this.#events.onTrouble('too long', why);
+      this.#report.dropped('frame', why, 'too long');
       call.fail(answerTooLong());
     } else if (reply instanceof Uint8Array) call.succeed(reply);
     else call.answer(reply);
@@ -96,34 +106,35 @@ export class UnaryCalls {
 
   #onError(call: Call, error: ServiceError): void {
     if (isRefusedHere(error, RECEIVE_BYTES_MAX)) {
-      this.#events.onAnswered();
-      this.#events.onTrouble('too long', `the answer to ${call.route}: ${error.details}`);
+      this.#endpoint.answered();
+      this.#report.dropped('frame', `the answer to ${call.route}: ${error.details}`, 'too long');
       call.fail(answerTooLong());
       return;
     }
     const why = failureOfStatus(error);
-    if (why.reason === 'TIMEOUT' || why.reason === 'BACKEND_AWAY') this.#events.onFault();
-    else this.#events.onAnswered();
+    if (why.reason === 'TIMEOUT' || why.reason === 'BACKEND_AWAY') this.#endpoint.failed();
+    else this.#endpoint.answered();
     call.fail({ ...why, detail: `${status[error.code] ?? error.code}: ${hint(error)}` });
     // Else it is the backend's own word, or a connection that it has left already, and there is another.
-    if (error.code === status.UNAVAILABLE && !this.#channel.connection.isReady)
-      this.#events.onGone(hint(error));
+    if (error.code === status.UNAVAILABLE && !this.#transport.connection.isReady)
+      this.#transport.gone(hint(error));
   }
 
   connect(call: ConnectCall, request: Buffer): void {
     const deadline = this.#clock.wallNow() + call.leftMs(this.#clock.now());
-    const unary = new UnaryCall(this.#clock, this.#events);
+    const unary = new UnaryCall(this.#clock, this.#endpoint);
     call.pending = unary;
     this.inFlight++;
-    unary.call = this.#channel.connect(request, deadline, (error, bytes) => {
+    unary.call = this.#call(CONNECT, request, deadline, (error, bytes) => {
       this.inFlight--;
       if (call.ended) return;
       if (error === null) {
-        this.#events.onAnswered();
-        call.answered(readConnectResponse(bytes ?? NOTHING, this.#events.convertBytesMax));
+        this.#endpoint.answered();
+        call.answered(readConnectResponse(bytes ?? NOTHING, this.#convertBytesMax));
       } else if (error.code === status.UNIMPLEMENTED) {
         call.fail(failure('BACKEND_ERROR', 'the backend has no Connect'));
-        if (!this.#noConnectTold) this.#events.onNoConnect();
+        if (!this.#noConnectTold)
+          this.#report.state(this.#endpoint.name, this.#endpoint.condition, NO_CONNECT);
         this.#noConnectTold = true;
       } else {
         this.#onError(call, error);
@@ -136,13 +147,24 @@ export class UnaryCalls {
     if (this.#closedUnimplemented || this.#telling.size >= TELLING_MAX) return;
     const deadline = this.#clock.wallNow() + CLOSED_TIMEOUT_MS;
     const told = new Promise<void>((resolve) => {
-      this.#channel.closed(event, deadline, (error) => {
+      this.#call(CLOSED, event, deadline, (error) => {
         if (error?.code === status.UNIMPLEMENTED) this.#closedUnimplemented = true;
         this.#telling.delete(told);
         resolve();
       });
     });
     this.#telling.add(told);
+  }
+
+  /** @param deadline Milliseconds since the epoch; travels as grpc-timeout. */
+  #call(
+    path: string,
+    message: Buffer,
+    deadline: number,
+    done: requestCallback<Buffer>,
+  ): ClientUnaryCall {
+    const { client } = this.#transport.connection;
+    return client.makeUnaryRequest(path, raw, raw, message, this.#metadata, { deadline }, done);
   }
 
   /** Resolves when every end has been heard of, or given up. */
@@ -155,16 +177,16 @@ export class UnaryCalls {
 export class UnaryCall implements PendingCall {
   call: ClientUnaryCall | null = null;
   readonly #clock: Clock;
-  readonly #events: UnaryEvents;
+  readonly #endpoint: TransportOwner;
 
-  constructor(clock: Clock, events: UnaryEvents) {
+  constructor(clock: Clock, endpoint: TransportOwner) {
     this.#clock = clock;
-    this.#events = events;
+    this.#endpoint = endpoint;
   }
 
   cancel(call: Call): void {
     // Else the client has left, which says nothing about the backend.
-    if (call.deadline <= this.#clock.now()) this.#events.onFault();
+    if (call.deadline <= this.#clock.now()) this.#endpoint.failed();
     this.call?.cancel();
   }
 }

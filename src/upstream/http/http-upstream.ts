@@ -29,7 +29,7 @@ import { HttpPeers } from './http-peers.ts';
 import { Paths } from './path.ts';
 import { type Pairs, RequestHeaders } from './request-headers.ts';
 import type { Trouble, Where } from './trouble.ts';
-import { Waiting } from '../waiting.ts';
+import { CallQueue } from '../call-queue.ts';
 import type { Accepted } from '../../contract/commands.ts';
 import type { ClosedSession } from '../../contract/facts.ts';
 
@@ -95,7 +95,7 @@ export class HttpUpstream implements Upstream, ExchangeEnd, PendingCall {
     answerBytesMax: PACKET_BODY_BYTES_MAX,
     held: new ByteBudget(HELD_BYTES_MAX),
   };
-  readonly #waiting = new Waiting(WAITING_BYTES_MAX);
+  readonly #waiting = new CallQueue(WAITING_BYTES_MAX);
   #inFlight = 0;
   #starting = false;
   #away = false;
@@ -151,9 +151,9 @@ export class HttpUpstream implements Upstream, ExchangeEnd, PendingCall {
       }
     }
     if (call.session.state !== 'closed') this.#peers.of(call.lane).isKnown = true;
-    if (this.#inFlight < HTTP_CONNECTIONS_MAX && this.#waiting.isEmpty) {
+    if (this.#inFlight < HTTP_CONNECTIONS_MAX && this.#waiting.size === 0) {
       this.#dispatch(call);
-    } else if (!this.#waiting.add(call, this)) {
+    } else if (!this.#waiting.add(call, this, null)) {
       call.fail(failure('OVERLOADED', 'the backend is busy, and too much waits for it'));
     }
   }
@@ -278,7 +278,7 @@ export class HttpUpstream implements Upstream, ExchangeEnd, PendingCall {
     while (this.#inFlight < HTTP_CONNECTIONS_MAX) {
       const next = this.#waiting.take();
       if (next === null) break;
-      this.#dispatch(next);
+      this.#dispatch(next.call);
     }
     this.#starting = false;
     if (this.#inFlight === 0) this.#onIdle();

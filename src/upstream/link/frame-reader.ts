@@ -4,7 +4,7 @@
  */
 import { WireError } from '../../contract/wire.ts';
 import { type FrameHandler, ToGatewayReader } from '../../contract/backend-frames.ts';
-import type { LinkStream } from '../grpc/channel.ts';
+import type { LinkStream } from './link-transport.ts';
 
 /** Frames that are dealt with in one turn. */
 export const FRAMES_PER_TURN = 500;

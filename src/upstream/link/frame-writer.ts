@@ -1,11 +1,11 @@
 /** What goes out on a Link: everything that a turn of the event loop gathers leaves as one message. */
 import { WireWriter } from '../../contract/wire.ts';
-import type { LinkStream } from '../grpc/channel.ts';
+import type { LinkStream } from './link-transport.ts';
 
 /** A turn that has gathered more goes out in several messages: servers refuse one beyond 4 MiB, and end the stream. */
 const MESSAGE_BYTES_AIM = 1024 * 1024;
 
-export class Outflow {
+export class FrameWriter {
   /** Frames are written here; call `flushSoon` after each. */
   readonly writer = new WireWriter(4_096);
   readonly #stream: LinkStream;

@@ -2,24 +2,13 @@
  * A Link: one long-lived stream to one address, for all sessions. What a turn of the event loop gathers goes
  * out as one message; answers find their calls by number. Both sides may bound what the other sends.
  */
-import { type ServiceError, status } from '@grpc/grpc-js';
-
-import { decodeConnectResponse } from '../../contract/shapes.ts';
-import type { WireReader, WireWriter } from '../../contract/wire.ts';
-import { failure } from '../../errors.ts';
-import type { Push } from '../../contract/commands.ts';
-import type { Call, PendingCall } from '../call.ts';
-import { CallTable } from '../call-table.ts';
-import { ConnectCall } from '../connect-call.ts';
 import {
   type BackendHello,
   type Credit,
   decodeReply,
-  type FrameHandler,
   type SessionVerb,
 } from '../../contract/backend-frames.ts';
-import type { LinkStream } from '../grpc/channel.ts';
-import { FrameReader, type FrameReaderLink } from './frame-reader.ts';
+import type { Push } from '../../contract/commands.ts';
 import {
   type RequestFields,
   writeCancel,
@@ -29,11 +18,20 @@ import {
   writeHello,
   writeRequestFrame,
 } from '../../contract/gateway-frames.ts';
+import { decodeConnectResponse } from '../../contract/shapes.ts';
+import type { WireReader, WireWriter } from '../../contract/wire.ts';
+import { failure } from '../../errors.ts';
+import type { Call, PendingCall } from '../call.ts';
+import { CallQueue } from '../call-queue.ts';
+import { CallTable } from '../call-table.ts';
+import { ConnectCall } from '../connect-call.ts';
+import { answerTooLong, tooLong } from '../too-long.ts';
+import { takePush, takeVerb } from './backend-commands.ts';
+import { FrameReader, type FrameReaderLink } from './frame-reader.ts';
+import { FrameWriter } from './frame-writer.ts';
+import type { LinkOwner, LinkParts, LinkStream } from './link-transport.ts';
 import { ASKED_MAX, ReceiveWindow } from './receive-window.ts';
-import { Outflow } from './frame-writer.ts';
-import { hint } from '../grpc-client/status.ts';
-import { answerTooLong, tooLong } from './too-long.ts';
-import { SendQueue } from './send-queue.ts';
+import { SendWindow } from './send-window.ts';
 
 /** Numbers on a Link are 32 bits. */
 export const LINK_ID_MAX = 0xffff_ffff;
@@ -44,44 +42,25 @@ export const LINK_UNSENT_BYTES_END = 2 * LINK_UNSENT_BYTES_MAX;
 /** What a backend's hello may name too, and is used then: proto/README.md. */
 export const FEATURES = ['credit', 'extend'] as const;
 
-/** What a Link tells its way. */
-export interface LinkEvents extends Pick<FrameHandler, 'convertBytesMax'> {
-  onHello(hello: BackendHello): void;
-  /** Call `link.done(bytes)` when the push, the verb, has been dealt with. */
-  onPush(link: Link, id: number, push: Push, bytes: number): void;
-  onVerb(link: Link, id: number, verb: SessionVerb, bytes: number): void;
-  onGoaway(reason: string): void;
-  onExtend(call: Call, timeoutMs: number): void;
-  onLateReply(): void;
-  /** What the backend sent was not used. `kind`: one of a few; `why` is for the log. */
-  onTrouble(kind: string, why: string): void;
-  /** A call has had no answer in time. */
-  onFault(): void;
-  /** While `faulty` is set, an answer. */
-  onAnswered(): void;
-  /**
-   * Once. The calls in flight are failed after it, so that what waited behind them finds the link gone.
-   * `unimplemented`: there is no Link here.
-   */
-  onEnd(why: { readonly unimplemented: boolean; readonly text: string }): void;
-}
+/** Calls that wait for a backend's credit on one link; beyond it they are refused. */
+export const WAITING_CALLS_MAX = 1_000;
+/** The same, in bytes of their bodies. */
+export const WAITING_BYTES_MAX = 8 * 1024 * 1024;
+/** A backend may ask for more time once, by at most this. */
+export const EXTEND_MS_MAX = 300_000;
 
 export class Link implements FrameReaderLink, PendingCall {
   readonly calls = new CallTable(LINK_ID_MAX);
   readonly convertBytesMax: number;
-  /** Set by its way while calls fail: the next answer is worth an event. */
-  faulty = false;
   readonly #stream: LinkStream;
-  readonly #now: () => number;
-  readonly #events: LinkEvents;
-  readonly #waiting: SendQueue;
-  readonly #inflow = new ReceiveWindow();
-  readonly #intake: FrameReader;
-  readonly #out: Outflow;
-  /** What the backend lets us send: requests and handshakes. */
-  #frames = Infinity;
-  #bytes = Infinity;
-  #inFlightMax = Infinity;
+  readonly #parts: LinkParts;
+  readonly #owner: LinkOwner;
+  /** Requests, and ConnectRequests that are encoded already. */
+  readonly #waiting = new CallQueue<RequestFields | Buffer>(WAITING_BYTES_MAX, WAITING_CALLS_MAX);
+  readonly #window = new ReceiveWindow();
+  readonly #reader: FrameReader;
+  readonly #out: FrameWriter;
+  readonly #credit = new SendWindow();
   #helloCame = false;
   /** The backend gets no credit until it has read more of what it asked for. */
   #isCreditHeld = false;
@@ -89,25 +68,14 @@ export class Link implements FrameReaderLink, PendingCall {
   #closed = false;
   #ended = false;
 
-  /** @param now The monotonic clock, milliseconds. */
-  constructor(stream: LinkStream, now: () => number, events: LinkEvents) {
-    this.convertBytesMax = events.convertBytesMax;
+  constructor(stream: LinkStream, parts: LinkParts, owner: LinkOwner) {
+    this.convertBytesMax = parts.commands.convertBytesMax;
     this.#stream = stream;
-    this.#now = now;
-    this.#events = events;
-    this.#waiting = new SendQueue(this.#onGivenUp);
-    this.#intake = new FrameReader(stream, this);
-    this.#out = new Outflow(stream, () => {
-      if (this.#intake.isPaused || this.#isCreditHeld) this.#readOn();
-    });
-    stream.on('data', (bytes: Buffer) => {
-      this.#intake.take(bytes);
-    });
-    stream.on('error', (error: ServiceError) => {
-      this.#onStreamEnd(error.code === status.UNIMPLEMENTED, hint(error));
-    });
-    stream.on('end', () => {
-      this.#onStreamEnd(false, 'the backend ended the link');
+    this.#parts = parts;
+    this.#owner = owner;
+    this.#reader = new FrameReader(stream, this);
+    this.#out = new FrameWriter(stream, () => {
+      if (this.#reader.isPaused || this.#isCreditHeld) this.#readOn();
     });
   }
 
@@ -120,8 +88,9 @@ export class Link implements FrameReaderLink, PendingCall {
     return this.calls.size + this.#waiting.size;
   }
 
-  hello(gateway: string, version: string): void {
-    writeHello(this.#out.writer, gateway, version, FEATURES);
+  hello(): void {
+    const { gatewayId, version } = this.#parts;
+    writeHello(this.#out.writer, gatewayId, version, FEATURES);
     this.#out.flushSoon();
   }
 
@@ -134,8 +103,7 @@ export class Link implements FrameReaderLink, PendingCall {
 
   #request(call: Call, fields: RequestFields): void {
     const id = call.wantsAnswer ? this.calls.add(call, this) : 0;
-    this.#bytes -= writeRequestFrame(this.#out.writer, id, fields);
-    this.#frames--;
+    this.#credit.spend(writeRequestFrame(this.#out.writer, id, fields));
     this.#out.flushSoon();
     if (!call.wantsAnswer) call.sent();
   }
@@ -149,8 +117,7 @@ export class Link implements FrameReaderLink, PendingCall {
 
   #connect(call: Call, request: Buffer): void {
     writeConnect(this.#out.writer, this.calls.add(call, this), request);
-    this.#bytes -= request.length;
-    this.#frames--;
+    this.#credit.spend(request.length);
     this.#out.flushSoon();
   }
 
@@ -169,25 +136,21 @@ export class Link implements FrameReaderLink, PendingCall {
 
   // ---- what the backend bounds --------------------------------------------------------------------------
 
-  /** The last that fits may be larger than what is left: else a large one might never go. */
-  get #isSpent(): boolean {
-    return this.#frames < 1 || this.#bytes < 1 || this.calls.size >= this.#inFlightMax;
-  }
-
   get #mustWait(): boolean {
-    return this.#isSpent || this.#waiting.size > 0;
+    return this.#waiting.size > 0 || this.#credit.isSpent(this.calls.size);
   }
 
   #wait(call: Call, what: RequestFields | Buffer): void {
-    if (!this.#waiting.add(call, what))
+    const bytes = 'body' in what ? what.body.length + what.session.length : what.length;
+    if (!this.#waiting.add(call, this, what, bytes))
       call.fail(failure('OVERLOADED', 'the backend takes no more'));
   }
 
   /** Sends what waits, as far as it may. */
   #pump(): void {
-    while (this.#waiting.size > 0 && !this.#isSpent && !this.#closed) {
+    while (this.#waiting.size > 0 && !this.#credit.isSpent(this.calls.size) && !this.#closed) {
       const { call, what } = this.#waiting.take()!;
-      const timeoutMs = call.leftMs(this.#now());
+      const timeoutMs = call.leftMs(this.#parts.wheel.now());
       if ('body' in what) this.#request(call, { ...what, timeoutMs });
       else this.#connect(call, what);
     }
@@ -195,18 +158,14 @@ export class Link implements FrameReaderLink, PendingCall {
 
   cancel(call: Call): void {
     const id = call.pendingId;
-    this.calls.remove(call);
-    this.#onGivenUp(call);
+    // Else the client has left, which says nothing about the backend.
+    if (call.deadline <= this.#parts.wheel.now()) this.#owner.endpoint.failed();
+    if (this.#waiting.remove(call) || !this.calls.remove(call)) return;
     this.send((writer) => {
       writeCancel(writer, id);
     });
     if (this.#waiting.size > 0) this.#pump();
   }
-
-  readonly #onGivenUp = (call: Call): void => {
-    // Else the client has left, which says nothing about the backend.
-    if (call.deadline <= this.#now()) this.#events.onFault();
-  };
 
   /** Writes any other frame. */
   send(write: (writer: WireWriter) => void): void {
@@ -230,7 +189,7 @@ export class Link implements FrameReaderLink, PendingCall {
   destroy(why: string): void {
     if (this.#ended) return;
     this.#stream.cancel();
-    this.#end(false, why);
+    this.#end(why);
   }
 
   // ---- frames from the backend --------------------------------------------------------------------------
@@ -238,23 +197,25 @@ export class Link implements FrameReaderLink, PendingCall {
   onHello(hello: BackendHello, features: readonly string[]): void {
     if (this.#helloCame) {
       // Taken, it would grant credit anew, and take away what was granted to us.
-      this.#events.onTrouble('hello', 'a second hello on one link is passed over');
+      this.#parts.commands.report.dropped(
+        'frame',
+        'a second hello on one link is passed over',
+        'hello',
+      );
       return;
     }
     this.#helloCame = true;
-    if (hello.maxInFlight > 0) this.#inFlightMax = hello.maxInFlight;
+    if (hello.maxInFlight > 0) this.#credit.inFlightMax = hello.maxInFlight;
     if (features.includes('credit')) {
-      this.#frames = 0;
-      this.#bytes = 0;
-      this.#inflow.useCredit();
+      this.#credit.useCredit();
+      this.#window.useCredit();
       this.#grant();
     }
-    this.#events.onHello(hello);
+    this.#owner.onHello(hello);
   }
 
-  onCredit({ frames, bytes }: Credit): void {
-    this.#frames += frames;
-    this.#bytes += bytes;
+  onCredit(credit: Credit): void {
+    this.#credit.grant(credit);
     this.#pump();
   }
 
@@ -264,7 +225,7 @@ export class Link implements FrameReaderLink, PendingCall {
     const reply = this.#decoded(call, reader, decodeReply);
     const why = tooLong(reply, call.route);
     if (why !== '') {
-      this.#events.onTrouble('too long', why);
+      this.#parts.commands.report.dropped('frame', why, 'too long');
       call.fail(answerTooLong());
     } else if (reply instanceof Uint8Array) call.succeed(reply);
     else call.answer(reply);
@@ -293,37 +254,37 @@ export class Link implements FrameReaderLink, PendingCall {
   /** The call of this number; a late answer is a sign of life too. */
   #answered(id: number): Call | null {
     const call = this.calls.take(id);
-    if (this.faulty) this.#events.onAnswered();
-    if (call === null) this.#events.onLateReply();
+    this.#owner.endpoint.answered();
+    if (call === null) this.#parts.commands.report.lateReply();
     return call;
   }
 
   onPush(id: number, push: Push, bytes: number): void {
-    if (this.#mayCome(bytes)) this.#events.onPush(this, id, push, bytes);
+    if (this.#mayCome(bytes)) takePush(this.#parts.commands, { link: this, id, bytes }, push);
   }
 
   onVerb(id: number, verb: SessionVerb, bytes: number): void {
-    if (this.#mayCome(bytes)) this.#events.onVerb(this, id, verb, bytes);
+    if (this.#mayCome(bytes)) takeVerb(this.#parts.commands, { link: this, id, bytes }, verb);
   }
 
   /** What came by the backend's own will has been dealt with: more of it may come. */
   done(bytes: number): void {
-    this.#inflow.done(bytes);
+    this.#window.done(bytes);
     this.#grant();
-    if (this.#intake.isPaused) this.#readOn();
+    if (this.#reader.isPaused) this.#readOn();
   }
 
   #mayCome(bytes: number): boolean {
     if (this.#ended) return false;
-    if (this.#inflow.take(bytes)) return true;
+    if (this.#window.take(bytes)) return true;
     this.destroy('the backend sent more pushes than it has credit for');
     return false;
   }
 
   #grant(): void {
     // Nor while it has sent what is not read yet, which would count against what it gets now.
-    this.#isCreditHeld = this.#intake.isReading || this.#out.given > LINK_UNSENT_BYTES_MAX;
-    const grant = this.#isCreditHeld ? null : this.#inflow.grant();
+    this.#isCreditHeld = this.#reader.isReading || this.#out.given > LINK_UNSENT_BYTES_MAX;
+    const grant = this.#isCreditHeld ? null : this.#window.grant();
     if (grant === null) return;
     this.send((writer) => {
       writeCredit(writer, grant.frames, grant.bytes);
@@ -331,16 +292,18 @@ export class Link implements FrameReaderLink, PendingCall {
   }
 
   onGoaway(reason: string): void {
-    this.#events.onGoaway(reason);
+    this.#owner.endpoint.goaway(reason);
   }
 
   onExtend(id: number, timeoutMs: number): void {
     const call = this.calls.find(id);
-    if (call !== null) this.#events.onExtend(call, timeoutMs);
+    if (call === null || call.extended) return;
+    call.extended = true;
+    this.#parts.wheel.set(call, Math.min(timeoutMs, EXTEND_MS_MAX));
   }
 
   get isFull(): boolean {
-    return this.#inflow.asked > ASKED_MAX || this.#out.given > LINK_UNSENT_BYTES_MAX;
+    return this.#window.asked > ASKED_MAX || this.#out.given > LINK_UNSENT_BYTES_MAX;
   }
 
   onRead(): void {
@@ -353,26 +316,31 @@ export class Link implements FrameReaderLink, PendingCall {
 
   /** Reads again when half of what was too much is gone. */
   #readOn(): void {
-    if (this.#inflow.asked > ASKED_MAX / 2 || this.#out.given > LINK_UNSENT_BYTES_MAX / 2) return;
-    if (this.#intake.isPaused) this.#intake.readOn();
+    if (this.#window.asked > ASKED_MAX / 2 || this.#out.given > LINK_UNSENT_BYTES_MAX / 2) return;
+    if (this.#reader.isPaused) this.#reader.readOn();
     this.#grant();
   }
 
-  /** Nothing more comes; what has come may have to be read yet. */
-  #onStreamEnd(unimplemented: boolean, text: string): void {
+  /** @param message A ToGateway. */
+  take(message: Buffer): void {
+    this.#reader.take(message);
+  }
+
+  /** Nothing more comes; what has come may have to be read yet. @param unimplemented There is no Link here. */
+  streamEnded(why: string, unimplemented = false): void {
     this.#closed = true;
     this.#out.close();
-    this.#intake.finish(() => {
-      this.#end(unimplemented, text);
+    this.#reader.finish(() => {
+      this.#end(why, unimplemented);
     });
   }
 
-  #end(unimplemented: boolean, text: string): void {
+  #end(why: string, unimplemented = false): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#closed = true;
     this.#out.close();
-    this.#events.onEnd({ unimplemented, text });
+    this.#owner.onEnd(this, why, unimplemented);
     // Sent, so maybe done: answered, and never sent again.
     for (const call of this.calls.takeAll()) call.fail(failure('BACKEND_AWAY'));
     this.#failWaiting();

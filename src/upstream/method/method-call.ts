@@ -9,8 +9,8 @@ import {
 
 import { Timeout, type TimerWheel } from '../../timer-wheel.ts';
 import type { Call, PendingCall } from '../call.ts';
-import type { MethodAddress } from './method-address.ts';
-import type { MethodRequest } from './method-channel.ts';
+import type { Endpoint } from '../pool/endpoint.ts';
+import type { MethodRequest, MethodTransport } from './method-transport.ts';
 import type { Method, Schema } from './schema.ts';
 import type { Ended } from './status-details.ts';
 
@@ -22,7 +22,7 @@ export type Sent = {
   readonly call: Call;
   readonly method: Method;
   readonly schema: Schema;
-  readonly address: MethodAddress;
+  readonly endpoint: Endpoint<MethodTransport>;
   readonly request: MethodRequest;
 };
 
@@ -41,9 +41,9 @@ function isAwaited(sent: Sent, pending: PendingCall): boolean {
 }
 
 /** The time is over; or the client has left, which says nothing about the backend. */
-function giveUp({ call, address }: Sent, now: number): void {
+function giveUp({ call, endpoint }: Sent, now: number): void {
   call.pending = null;
-  if (call.deadline <= now) address.failed();
+  if (call.deadline <= now) endpoint.failed();
 }
 
 export class UnaryInFlight implements PendingCall {
@@ -58,8 +58,8 @@ export class UnaryInFlight implements PendingCall {
     this.#sent = sent;
     this.#wheel = wheel;
     sent.call.pending = this;
-    sent.address.enter();
-    this.#emitter = sent.address.channel.unary(sent.request, (error, bytes) => {
+    sent.endpoint.transport.enter();
+    this.#emitter = sent.endpoint.transport.unary(sent.request, (error, bytes) => {
       this.#error = error;
       this.#body = bytes ?? null;
     });
@@ -68,7 +68,7 @@ export class UnaryInFlight implements PendingCall {
     });
     // Comes after all the rest, with the trailing metadata.
     this.#emitter.on('status', (ended) => {
-      sent.address.leave();
+      sent.endpoint.transport.leave();
       if (!isAwaited(sent, this)) return;
       sent.call.pending = null;
       onEnd({
@@ -111,8 +111,8 @@ export class StreamInFlight implements PendingCall {
       this.#goOn();
     });
     sent.call.pending = this;
-    sent.address.enter();
-    this.#stream = sent.address.channel.stream(sent.request);
+    sent.endpoint.transport.enter();
+    this.#stream = sent.endpoint.transport.stream(sent.request);
     this.#stream.on('metadata', (metadata) => {
       this.#initial = metadata;
     });
@@ -128,7 +128,7 @@ export class StreamInFlight implements PendingCall {
       this.#finish();
     });
     this.#stream.on('status', (ended) => {
-      sent.address.leave();
+      sent.endpoint.transport.leave();
       this.#ended = ended;
       this.#finish();
     });

@@ -3,7 +3,7 @@
  * request by the proto3 JSON mapping, or protobuf bytes pass as they are. The messages of a streaming method are
  * pushed, and its end is the answer.
  */
-import { Metadata, status } from '@grpc/grpc-js';
+import { type Metadata, status } from '@grpc/grpc-js';
 
 import { EMPTY_OBJECT, NOTHING } from '../../bytes.ts';
 import { cut, REASON_CHARACTERS_MAX } from '../../contract/refusal.ts';
@@ -17,12 +17,14 @@ import { type EncodeFacts, FactsCache } from '../facts-cache.ts';
 import { PooledSession } from '../pool/pooled-session.ts';
 import type { Call } from '../call.ts';
 import { type ClientSpan, grpcSpan, serverOf } from '../client-span.ts';
+import type { Connection } from '../grpc-client/connection.ts';
+import { type GrpcPoolOptions, makeGrpcPool, fixedMetadata } from '../grpc-client/grpc-pool.ts';
 import { hint } from '../grpc-client/status.ts';
 import { readClose, readPatch } from '../../contract/headers.ts';
+import { type EndpointPool, FIRST_ATTEMPT_MS } from '../pool/endpoint-pool.ts';
+import { SessionAffinity } from '../pool/session-affinity.ts';
 import type { ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
-import { MethodAddresses, type MethodAddressesOptions } from './method-addresses.ts';
-import { FIRST_ATTEMPT_MS, type MethodAddress } from './method-address.ts';
-import type { MethodChannel } from './method-channel.ts';
+import { MethodTransport } from './method-transport.ts';
 import { type Outcome, type Sent, StreamInFlight, UnaryInFlight } from './method-call.ts';
 import { isCallable, Methods, noMethod } from './methods.ts';
 import { CALLABLE } from './schema-check.ts';
@@ -33,9 +35,7 @@ import { type Ended, failureOfMethod, isSpoken } from './status-details.ts';
 import { AnswerError, type JsonOptions, Transcoder } from './transcode.ts';
 import { ShapeError } from '../../contract/json.ts';
 
-export type MethodUpstreamOptions = MethodAddressesOptions & {
-  readonly name: string;
-  readonly metadata: Readonly<Record<string, string>>;
+export type MethodUpstreamOptions = GrpcPoolOptions & {
   /** The only services that are called. */
   readonly services: readonly string[];
   readonly descriptors: readonly string[];
@@ -53,7 +53,7 @@ export interface Pusher {
   push(push: Push, from: Session): Failure | null;
 }
 
-class MethodPeer extends PooledSession<MethodAddress> {
+class MethodPeer extends PooledSession<MethodTransport> {
   readonly metadata: FactsCache<Metadata>;
   readonly #upstream: MethodUpstream;
 
@@ -75,7 +75,8 @@ export class MethodUpstream implements Upstream {
   readonly #options: MethodUpstreamOptions;
   readonly #pusher: Pusher;
   readonly #report: BackendReport;
-  readonly #addresses: MethodAddresses;
+  readonly #pool: EndpointPool<MethodTransport>;
+  readonly #affinity: SessionAffinity<MethodTransport>;
   readonly #keeper: SchemaKeeper;
   readonly #methods = new Methods();
   readonly #transcoder: Transcoder;
@@ -88,26 +89,23 @@ export class MethodUpstream implements Upstream {
     this.#pusher = pusher;
     this.#report = report;
     this.#transcoder = new Transcoder(options.json, options.convertBytesMax);
-    const fixed = new Metadata();
-    for (const [name, value] of Object.entries(options.metadata)) fixed.set(name, value);
+    const fixed = fixedMetadata(options.metadata);
     this.#encode = (session, forward) => sessionMetadata(fixed, session, forward);
-    this.#addresses = new MethodAddresses(options, (address, state, why) => {
-      report.state(address, state, why);
-      // Who could not be asked yet may be asked now.
-      if (state === 'serving' && this.#keeper.schema === null) this.#keeper.lookSoon();
-    });
-    const channel = (): MethodChannel | null => this.#addresses.any?.channel ?? null;
-    this.#keeper = new SchemaKeeper(options, report, channel);
+    const anyConnection = (): Connection | null =>
+      this.#pool.list.find(({ serves }) => serves)?.transport.connection ?? null;
+    this.#keeper = new SchemaKeeper(options, report, anyConnection);
+    this.#pool = makeGrpcPool(
+      options,
+      report,
+      (endpoint, transport) => new MethodTransport(endpoint, transport, this.#keeper),
+    );
+    this.#affinity = new SessionAffinity(options, this.#pool);
   }
 
   async start(): Promise<void> {
-    const begun = Promise.all([this.#addresses.start(), this.#keeper.look()]);
-    await within(
-      this.#options.clock,
-      FIRST_ATTEMPT_MS,
-      begun.then(() => this.#keeper.look()),
-      undefined,
-    );
+    const tried = Promise.all([this.#pool.start(), this.#keeper.look()]);
+    const known = tried.then(() => this.#keeper.look());
+    await within(this.#options.clock, FIRST_ATTEMPT_MS, known, undefined);
   }
 
   send(call: Call): void {
@@ -130,8 +128,8 @@ export class MethodUpstream implements Upstream {
       return;
     }
     const peer = this.#peerOf(call.lane);
-    const address = this.#addressFor(call, peer);
-    if (address === null) {
+    const endpoint = this.#affinity.endpointFor(call, peer);
+    if (endpoint === null) {
       call.fail(failure('BACKEND_AWAY'));
       return;
     }
@@ -143,16 +141,16 @@ export class MethodUpstream implements Upstream {
       metadata: metadataOf(call, peer.metadata.of(call)),
       deadline: clock.wallNow() + leftMs,
     };
-    this.#start({ call, method, schema, address, request });
+    this.#start({ call, method, schema, endpoint, request });
   }
 
   connect(_ask: ConnectAsk): Promise<Accepted | Failure> {
-    const why = `backend ${this.#options.name} has mode: method, and so no Connect; name another in auth.backend`;
+    const why = `backend ${this.#report.backend} has mode: method, and so no Connect; name another in auth.backend`;
     return Promise.resolve(failure('UNSUPPORTED', why));
   }
 
   forget(peer: MethodPeer): void {
-    this.#addresses.forget(peer);
+    this.#affinity.forget(peer);
   }
 
   whereTo({ route, target }: Call): Readonly<Record<string, string>> {
@@ -166,12 +164,12 @@ export class MethodUpstream implements Upstream {
   }
 
   info(): UpstreamInfo {
-    return { kind: 'grpc', ...this.#addresses.count() };
+    return { kind: 'grpc', ...this.#pool.count() };
   }
 
   async close(ms: number): Promise<void> {
     this.#keeper.close();
-    await this.#addresses.close(ms);
+    await this.#pool.close(ms, 'the gateway is stopping');
   }
 
   // ---- there ------------------------------------------------------------------------------------------
@@ -199,12 +197,6 @@ export class MethodUpstream implements Upstream {
       : (lane.peer = new MethodPeer(lane, this, this.#encode));
   }
 
-  #addressFor(call: Call, peer: MethodPeer): MethodAddress | null {
-    // Nothing tells the names of instances here.
-    if (call.instance !== '' && call.target.otherwise === 'error') return null;
-    return this.#addresses.of(peer, call.session);
-  }
-
   #start(sent: Sent): void {
     if (sent.method.kind === 'unary')
       new UnaryInFlight(sent, this.#options.wheel, this.#onUnaryEnd);
@@ -223,7 +215,7 @@ export class MethodUpstream implements Upstream {
     const isPlain = passesBytes(sent.call) || !sent.call.wantsAnswer;
     const printed = isPlain ? answer : this.#json(sent, answer);
     if (printed === null) return;
-    sent.address.answered();
+    sent.endpoint.answered();
     this.#answer(outcome, printed, null);
   };
 
@@ -252,18 +244,18 @@ export class MethodUpstream implements Upstream {
       this.#failed(outcome);
       return;
     }
-    outcome.sent.address.answered();
+    outcome.sent.endpoint.answered();
     this.#answer(outcome, EMPTY_OBJECT, null);
   };
 
   /** null: it cannot be written as JSON, and the call has failed. */
-  #json({ call, method, schema, address }: Sent, bytes: Buffer): Buffer | null {
+  #json({ call, method, schema, endpoint }: Sent, bytes: Buffer): Buffer | null {
     try {
       return this.#transcoder.toJson(method.output, schema.registry, bytes);
     } catch (error) {
       if (!(error instanceof AnswerError)) throw error;
       call.pending = null;
-      address.failed();
+      endpoint.failed();
       this.#fail(call, failure('BAD_REPLY', error.clientText || undefined), 'bad reply', () => {
         return `${method.path} answered what is no ${method.output.typeName}: ${error.message}`;
       });
@@ -272,14 +264,14 @@ export class MethodUpstream implements Upstream {
   }
 
   #failed({ sent, initial, ended, body }: Outcome): void {
-    const { call, method, address } = sent;
+    const { call, method, endpoint } = sent;
     const failed = failureOfMethod(ended);
-    if (FAULTS.has(failed.code)) address.failed();
-    else address.answered();
+    if (FAULTS.has(failed.code)) endpoint.failed();
+    else endpoint.answered();
     call.reported = !isSpoken(ended);
     if (call.reported)
       this.#report.trouble(`status ${ended.code}`, { route: call.route }, () => {
-        return `${method.path} at ${address.label}: ${statusText(ended)}`;
+        return `${method.path} at ${endpoint.name}: ${statusText(ended)}`;
       });
     this.#answer({ sent, initial, ended, body }, null, failed);
   }

@@ -2,7 +2,7 @@
  * Asks a backend to describe its own services: grpc.reflection.v1, and v1alpha where that is all there is.
  * Only the listed services are asked for, and the files that these need.
  */
-import { type ClientDuplexStream, type ServiceError, status } from '@grpc/grpc-js';
+import { type ClientDuplexStream, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { fromBinary } from '@bufbuild/protobuf';
 import { type FileDescriptorProto, FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 
@@ -10,7 +10,7 @@ import { WireReader, WireWriter } from '../../contract/wire.ts';
 import { errorText } from '../../errors.ts';
 import { bundledFile } from './proto/bundled.ts';
 import { SCHEMA_BYTES_MAX, SCHEMA_FILES_MAX } from './descriptors.ts';
-import type { MethodChannel } from './method-channel.ts';
+import type { Connection } from '../grpc-client/connection.ts';
 
 const V1 = '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo';
 const V1_ALPHA = '/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo';
@@ -19,6 +19,8 @@ const V1_ALPHA = '/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo
 type Question = { readonly by: 3 | 4; readonly name: string };
 const BY_FILE = 3;
 const BY_SYMBOL = 4;
+
+const raw = (bytes: Buffer): Buffer => bytes;
 
 type Answer = { readonly files: readonly Buffer[]; readonly error: string };
 
@@ -29,12 +31,15 @@ type Answer = { readonly files: readonly Buffer[]; readonly error: string };
  * @throws {Error} It has no reflection, or none of the services, or did not answer.
  */
 export async function reflect(
-  channel: MethodChannel,
+  connection: Connection,
   services: readonly string[],
   deadline: number,
 ): Promise<FileDescriptorProto[]> {
   for (const path of [V1, V1_ALPHA]) {
-    const talk = new Talk(channel.talk(path, deadline));
+    const { client } = connection;
+    const talk = new Talk(
+      client.makeBidiStreamRequest(path, raw, raw, new Metadata(), { deadline }),
+    );
     try {
       return await collect(talk, services);
     } catch (error) {

@@ -8,7 +8,7 @@ import { errorText } from '../../errors.ts';
 import { Timeout, type TimerWheel } from '../../timer-wheel.ts';
 import type { BackendReport } from '../backend-report.ts';
 import { SchemaDisk, type SchemaPaths } from './descriptors.ts';
-import type { MethodChannel } from './method-channel.ts';
+import type { Connection } from '../grpc-client/connection.ts';
 import { reflect } from './reflection.ts';
 import { makeSchema, type Problems, type Schema, type SchemaFiles } from './schema.ts';
 
@@ -35,7 +35,7 @@ export class SchemaKeeper {
   schema: Schema | null = null;
   readonly #options: SchemaKeeperOptions;
   readonly #report: BackendReport;
-  readonly #channel: () => MethodChannel | null;
+  readonly #connection: () => Connection | null;
   readonly #disk: SchemaDisk;
   readonly #alarm: Timeout;
   #stamp = '';
@@ -45,15 +45,15 @@ export class SchemaKeeper {
   #looking: Promise<void> | null = null;
   #closed = false;
 
-  /** @param channel A channel to a backend that is there; null: none is. */
+  /** @param connection A connection to a backend that is there; null: none is. */
   constructor(
     options: SchemaKeeperOptions,
     report: BackendReport,
-    channel: () => MethodChannel | null,
+    connection: () => Connection | null,
   ) {
     this.#options = options;
     this.#report = report;
-    this.#channel = channel;
+    this.#connection = connection;
     this.#disk = new SchemaDisk(options);
     this.#alarm = new Timeout(() => {
       this.lookSoon();
@@ -106,16 +106,16 @@ export class SchemaKeeper {
       return;
     }
     const isDue = wheel.now() >= this.#reflectedAt + REFLECT_EVERY_MS || this.schema === null;
-    const channel = this.#channel();
-    if ((isSame && !isDue) || channel === null) return;
+    const connection = this.#connection();
+    if ((isSame && !isDue) || connection === null) return;
     this.#reflectedAt = wheel.now();
-    const made = await this.#reflected(channel);
+    const made = await this.#reflected(connection);
     if (!isSame || !('digest' in made) || made.digest !== this.schema?.digest) this.#take(made);
   }
 
-  async #reflected(channel: MethodChannel): Promise<Schema | Problems> {
+  async #reflected(connection: Connection): Promise<Schema | Problems> {
     const { clock, services } = this.#options;
-    const asked = reflect(channel, services, clock.wallNow() + REFLECT_WAIT_MS).then(
+    const asked = reflect(connection, services, clock.wallNow() + REFLECT_WAIT_MS).then(
       (protos) => protos.map((proto) => ({ proto, from: 'the reflection of the backend' })),
       (error: unknown): Problems => ({ problems: [errorText(error)] }),
     );

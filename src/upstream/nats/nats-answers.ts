@@ -4,7 +4,7 @@ import { isPubAck } from '../../contract/pub-ack.ts';
 import { failure } from '../../errors.ts';
 import type { Call, PendingCall } from '../call.ts';
 import { CallTable } from '../call-table.ts';
-import { CALL_BYTES, Waiting } from '../waiting.ts';
+import { CALL_BYTES, CallQueue } from '../call-queue.ts';
 import {
   NATS_AHEAD_BYTES_MAX,
   type ConnectionListener,
@@ -36,7 +36,7 @@ export type NatsAnswersParts = {
 export class NatsAnswers implements ConnectionListener {
   readonly calls = new CallTable(Number.MAX_SAFE_INTEGER);
   /** What NATS cannot take yet, of all backends, in its order. */
-  readonly held = new Waiting(NATS_UNSENT_BYTES_MAX);
+  readonly held = new CallQueue(NATS_UNSENT_BYTES_MAX);
   readonly #connector: NatsConnector;
   readonly #subjects: Subjects;
   readonly #streams: CapturedSubjects;
@@ -54,8 +54,8 @@ export class NatsAnswers implements ConnectionListener {
   /** The connection broke: what was sent may have arrived, so it is answered and not sent again. */
   onDown(): void {
     for (const call of this.calls.takeAll()) call.fail(failure('BUS_AWAY'));
-    for (let call = this.held.take(); call !== null; call = this.held.take())
-      call.fail(failure('BUS_AWAY'));
+    for (let one = this.held.take(); one !== null; one = this.held.take())
+      one.call.fail(failure('BUS_AWAY'));
   }
 
   /** Bytes that wait, here and on the connection. */
@@ -65,7 +65,7 @@ export class NatsAnswers implements ConnectionListener {
 
   /** What comes now need not wait. */
   get hasRoom(): boolean {
-    return this.held.isEmpty && this.#connector.unsentBytes < NATS_AHEAD_BYTES_MAX;
+    return this.held.size === 0 && this.#connector.unsentBytes < NATS_AHEAD_BYTES_MAX;
   }
 
   /** Keeps a call until there is room: what is with the client library cannot be taken back. */
@@ -76,14 +76,14 @@ export class NatsAnswers implements ConnectionListener {
     }
     // A small view may hold a large buffer.
     call.body = Buffer.from(call.body);
-    this.held.add(call, pending);
+    this.held.add(call, pending, null);
   }
 
   /** NATS has taken what it was given. */
   onRoom(): void {
     while (this.#connector.unsentBytes < NATS_AHEAD_BYTES_MAX) {
-      const call = this.held.take();
-      if (call === null) return;
+      const call = this.held.take()?.call;
+      if (call === undefined) return;
       (call.upstream as NatsUpstream).publish(call);
     }
   }

@@ -5,22 +5,25 @@
 import { inBackground } from '../../background.ts';
 import { errorText } from '../../errors.ts';
 import { Timeout, type TimerWheel } from '../../timer-wheel.ts';
+import type { BackendReport } from '../backend-report.ts';
 import { RESOLVE_EVERY_MS, RESOLVE_SOON_MS, type Resolver } from './resolver.ts';
 
 /** Addresses of one backend; more are not used. */
 export const ADDRESSES_MAX = 1_000;
 
-export interface AddressesEvents {
-  /** The addresses, as they are now. */
-  onAddresses(addresses: readonly string[]): void;
-  /** `state`: unresolved, resolved, failed. */
-  onState(state: string, why: string): void;
-}
+export type AddressesOptions = {
+  /** For the log. */
+  readonly url: string;
+  readonly resolver: Resolver;
+  readonly wheel: TimerWheel;
+  readonly report: BackendReport;
+};
 
 export class Addresses {
+  readonly #options: AddressesOptions;
   readonly #resolver: Resolver;
   readonly #wheel: TimerWheel;
-  readonly #events: AddressesEvents;
+  readonly #adopt: (addresses: readonly string[]) => void;
   readonly #again: Timeout;
   #lookup: Promise<void> | null = null;
   #lookedUpAt = 0;
@@ -28,13 +31,16 @@ export class Addresses {
   #trouble = '';
   #isStopped = false;
 
-  constructor(resolver: Resolver, wheel: TimerWheel, events: AddressesEvents) {
+  /** @param adopt Takes the addresses, as they are now. */
+  constructor(options: AddressesOptions, adopt: (addresses: readonly string[]) => void) {
+    const { resolver, wheel } = options;
+    this.#options = options;
     this.#resolver = resolver;
     this.#wheel = wheel;
-    this.#events = events;
+    this.#adopt = adopt;
     this.#again = new Timeout(() => {
       inBackground(this.look(), (error) => {
-        events.onState('failed', errorText(error));
+        this.#report('failed', errorText(error));
       });
     });
     resolver.onChange = () => {
@@ -42,7 +48,7 @@ export class Addresses {
     };
   }
 
-  /** Resolves when the addresses have been told, or there is no way to know them now. */
+  /** Resolves when the addresses have been adopted, or cannot be known now. */
   look(): Promise<void> {
     this.#lookup ??= this.#look().finally(() => {
       this.#lookup = null;
@@ -63,6 +69,10 @@ export class Addresses {
     this.#wheel.cancel(this.#again);
   }
 
+  #report(state: string, why: string): void {
+    this.#options.report.state(this.#options.url, state, why);
+  }
+
   async #look(): Promise<void> {
     this.#lookedUpAt = this.#wheel.now();
     let addresses: readonly string[];
@@ -75,15 +85,15 @@ export class Addresses {
     if (this.#isStopped) return;
     const count = addresses.length;
     this.#tell(count > ADDRESSES_MAX ? `${count} addresses; ${ADDRESSES_MAX} are used` : '');
-    this.#events.onAddresses(addresses.slice(0, ADDRESSES_MAX));
+    this.#adopt(addresses.slice(0, ADDRESSES_MAX));
   }
 
   /** Each lookup fails for the same reason, mostly. */
   #tell(trouble: string): void {
     if (trouble === this.#trouble || this.#isStopped) return;
     this.#trouble = trouble;
-    if (trouble === '') this.#events.onState('resolved', 'the name is known again');
-    else this.#events.onState('unresolved', trouble);
+    if (trouble === '') this.#report('resolved', 'the name is known again');
+    else this.#report('unresolved', trouble);
   }
 }
 

@@ -1,10 +1,15 @@
-/** Which way a session takes, by the backend's policy. Pure. */
+/** Which endpoint a session gets, by the backend's policy. Pure. */
 import { hash } from '../../routing/route-table.ts';
 
 /** round_robin: in turn, by weight · least_in_flight · hash: where its key leads · pick_first: the first that is there. */
 export type Policy = 'round_robin' | 'least_in_flight' | 'hash' | 'pick_first';
 
-/** What is known of a way to a backend. */
+/** Whether a session may be brought to an endpoint that has come later: not where a key, or the order, decides. */
+export function rebalances(balance: Policy): boolean {
+  return balance === 'round_robin' || balance === 'least_in_flight';
+}
+
+/** What is known of an endpoint. */
 export interface Choice {
   /** The same on every gateway. */
   readonly label: string;
@@ -28,8 +33,8 @@ export class Balancer {
   }
 
   /**
-   * The way for one session; null: there is none. Where none is well, all that are open count: a wrong verdict
-   * must not close a backend down.
+   * The endpoint for one session; null: there is none. Where none is well, all that are open count: a false alarm
+   * must not take a whole backend out.
    *
    * @param key What a hash goes by; '' elsewhere.
    */
@@ -76,8 +81,8 @@ function leastBusy<C extends Choice>(choices: readonly C[]): C[] {
 }
 
 /**
- * Rendezvous hashing: each key has an order of its own over all ways, so one that goes or comes moves only the
- * keys that were or will be its own. A way of weight w is first for w shares of the keys.
+ * Rendezvous hashing: each key has an order of its own over all endpoints, so one that goes or comes moves only the
+ * keys that were or will be its own. An endpoint of weight w is first for w shares of the keys.
  */
 function distance(choice: Choice, key: string): number {
   const point = (hash(`${choice.label} ${key}`) + 1) / 2 ** 32;

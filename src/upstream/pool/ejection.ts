@@ -1,5 +1,5 @@
 /**
- * Passive health: how one way to a backend does, by the ends of its calls alone. A way that keeps failing is
+ * Passive health: how an endpoint does, by the ends of its calls alone. One that keeps failing is
  * left alone for a while, and then tried with one session at a time until one of its calls is answered.
  */
 

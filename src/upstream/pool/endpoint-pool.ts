@@ -1,155 +1,180 @@
 /**
- * All ways to one backend: as many as `links` says to each address that its name has now. They come and go with
- * the addresses, and are replaced when they are old.
+ * All endpoints of one backend: as many as `links` says for each address that its name has now, or those that have
+ * attached. They come and go with the addresses, and are replaced when they are old.
  */
 import { inBackground } from '../../background.ts';
-import { within } from '../../clock.ts';
+import { type Clock, within } from '../../clock.ts';
 import { errorText } from '../../errors.ts';
+import type { TimerWheel } from '../../timer-wheel.ts';
+import type { BackendReport } from '../backend-report.ts';
 import { Addresses } from './addresses.ts';
-import { type Resolver, resolverOf } from './resolver.ts';
-import { Rebalance } from './rebalance.ts';
+import { type Policy, rebalances } from './balancer.ts';
 import { Endpoint } from './endpoint.ts';
-import type { EndpointEvents, EndpointOptions } from './endpoint-parts.ts';
+import { Rebalance } from './rebalance.ts';
+import type { Resolver } from './resolver.ts';
+import type { Transport, TransportOwner } from './transport.ts';
 
 /** How long the gateway waits at its start for the first attempts, before it listens. */
-const FIRST_ATTEMPT_MS = 2_000;
-/** How long a backend may take to end a link that was left, and on which nothing is in flight. */
+export const FIRST_ATTEMPT_MS = 2_000;
+/** How long a backend may take to end a connection that was left, and on which nothing is in flight. */
 const RETIRE_MS = 5_000;
-/** How long after its replacement could not be opened an old link is replaced again. */
+/** How long after its replacement could not be opened an old endpoint is replaced again. */
 const REPLACE_AGAIN_MS = 5_000;
 
-export type EndpointPoolOptions = Omit<
-  EndpointOptions,
-  'address' | 'authority' | 'index' | 'weight'
-> & {
-  /** `backends.<name>.grpc` */
+/** Makes what carries an endpoint's calls. */
+export type MakeTransport<T extends Transport> = (owner: TransportOwner) => T;
+
+export type PoolOptions = {
+  /** Where the addresses come from, for the log. */
   readonly url: string;
-  /** Absent: as the URL says. */
-  readonly resolver?: Resolver;
   /** Endpoints of each address. */
   readonly links: number;
-  /** By host:port; 1 for those that are not named. */
+  /** By host:port; those that are not named have what the resolver says, or 1. */
   readonly weights: Readonly<Record<string, number>>;
-  /** False: sessions stay where they are when ways come. */
-  readonly spreads: boolean;
+  readonly balance: Policy;
+  /** Milliseconds after which an endpoint is to be replaced; 0: never. */
+  readonly ageMs: number;
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
 };
 
-export type EndpointPoolEvents = Omit<EndpointEvents, 'onState' | 'onFaulty' | 'onOld'> & {
-  onState(address: string, state: string, why: string): void;
+/** What a pool needs to dial. */
+export type Dialling<T extends Transport> = {
+  readonly resolver: Resolver;
+  readonly makeTransport: MakeTransport<T>;
 };
 
-export class EndpointPool {
-  /** In the order of the addresses: the first way of each, then the second of each. */
-  list: readonly Endpoint[] = [];
-  /** Another whenever the best way for a key may be another. */
+export class EndpointPool<T extends Transport = Transport> {
+  /** In the order of the addresses: the first of each, then the second of each. */
+  list: readonly Endpoint<T>[] = [];
+  /** Another whenever the best endpoint for a key may be another. */
   epoch = 0;
-  /** No Link anywhere, or not everywhere. */
-  someHandle = false;
-  readonly #options: EndpointPoolOptions;
-  readonly #events: EndpointPoolEvents;
-  readonly #wayEvents: EndpointEvents;
-  readonly #resolver: Resolver;
-  readonly #names: Addresses;
-  readonly #spread: Rebalance;
+  /** All endpoints keep the order in which they are sent something. */
+  keepsOrder = true;
+  readonly report: BackendReport;
+  readonly wheel: TimerWheel;
+  readonly ageMs: number;
+  readonly #options: PoolOptions;
+  readonly #addresses: Addresses | null;
+  readonly #rebalance: Rebalance;
   /** Left, or to come: no session gets them. */
-  readonly #aside = new Set<Endpoint>();
-  /** Endpoints whose successor is being opened. */
-  readonly #replacing = new Set<Endpoint>();
+  readonly #aside = new Set<Endpoint<T>>();
+  /** Those whose successor is being opened. */
+  readonly #replacing = new Set<Endpoint<T>>();
   #closed = false;
 
-  constructor(options: EndpointPoolOptions, events: EndpointPoolEvents) {
+  /** @param dialling null: nothing is dialled, its endpoints come by themselves: `attach`. */
+  constructor(options: PoolOptions, report: BackendReport, dialling: Dialling<T> | null) {
+    const { url, wheel } = options;
+    this.report = report;
+    this.wheel = wheel;
+    this.ageMs = options.ageMs;
     this.#options = options;
-    this.#events = events;
-    this.#wayEvents = this.#makeWayEvents();
-    this.#resolver = options.resolver ?? resolverOf(options.url);
-    this.#names = new Addresses(this.#resolver, options.wheel, {
-      onAddresses: (addresses) => {
-        this.#adopt(addresses);
-      },
-      onState: (state, why) => {
-        events.onState(options.url, state, why);
-      },
-    });
-    this.#spread = new Rebalance(() => this.list, options.wheel);
+    this.#addresses =
+      dialling &&
+      new Addresses({ url, resolver: dialling.resolver, wheel, report }, (addresses) => {
+        this.#adopt(dialling, addresses);
+      });
+    this.#rebalance = new Rebalance(() => this.list, wheel);
   }
 
   /** Resolves when each first attempt has ended, or taken too long. */
   async start(): Promise<void> {
-    const tried = this.#names.look().then(() => Promise.all(this.list.map((way) => way.settled)));
-    await within<unknown>(this.#options.clock, FIRST_ATTEMPT_MS, tried, []);
+    const tried = this.#addresses
+      ?.look()
+      .then(() => Promise.all(this.list.map(({ settled }) => settled)));
+    await within<unknown>(this.#options.clock, FIRST_ATTEMPT_MS, tried ?? Promise.resolve(), null);
+  }
+
+  /** An endpoint that has come by itself, and is gone when it is lost. */
+  attach(name: string, makeTransport: MakeTransport<T>): Endpoint<T> {
+    const spec = { name, index: 0, weight: 1, isDialled: false, makeTransport };
+    const endpoint = new Endpoint(spec, this);
+    this.list = [...this.list, endpoint];
+    return endpoint;
   }
 
   /** Different addresses, and how many of them serve. */
   count(): { addresses: number; healthy: number } {
-    const names = (ways: readonly Endpoint[]): number => new Set(ways.map(({ name }) => name)).size;
-    return {
-      addresses: names(this.list),
-      healthy: names(this.list.filter((way) => way.serves && way.isWell)),
-    };
+    const names = (of: readonly Endpoint<T>[]): number => new Set(of.map(({ name }) => name)).size;
+    return { addresses: names(this.list), healthy: names(this.list.filter((one) => one.isWell)) };
   }
 
-  async close(ms: number): Promise<void> {
+  async close(ms: number, reason: string): Promise<void> {
     this.#closed = true;
-    this.#names.stop();
-    this.#spread.stop();
+    this.#addresses?.stop();
+    this.#rebalance.stop();
     const all = [...this.list, ...this.#aside];
-    const ended = Promise.all(all.map((way) => way.close('the gateway is stopping')));
-    await within(this.#options.clock, ms, ended, []);
-    for (const way of all) way.destroy();
+    const ended = Promise.all(all.map((endpoint) => endpoint.close(reason)));
+    await within<unknown>(this.#options.clock, ms, ended, null);
+    for (const endpoint of all) endpoint.destroy();
+    this.list = [];
+  }
+
+  // ---- what its endpoints say ---------------------------------------------------------------------------
+
+  /** Whether an endpoint serves, or takes new sessions, is otherwise. */
+  changed(endpoint: Endpoint<T>): void {
+    if (endpoint.condition === 'away') this.#addresses?.soon();
+    this.#changed();
+  }
+
+  /** The sessions of `endpoint` have somewhere else to go. */
+  hasOther(endpoint: Endpoint<T>): boolean {
+    return this.list.some((other) => other !== endpoint && other.isWell);
+  }
+
+  /** An attached one is lost. */
+  remove(endpoint: Endpoint<T>): void {
+    this.list = this.list.filter((other) => other !== endpoint);
+    this.#changed();
+  }
+
+  /** It is as old as it may be. */
+  replace(old: Endpoint<T>): void {
+    if (this.#replacing.has(old) || !this.list.includes(old)) return;
+    this.#inBackground(this.#replace(old));
   }
 
   // ---- addresses ----------------------------------------------------------------------------------------
 
-  /** Work on the ways that ended before it was done. */
-  readonly #failed = (error: unknown): void => {
-    this.#events.onState(this.#options.url, 'failed', errorText(error));
-  };
-
-  #adopt(names: readonly string[]): void {
+  #adopt({ resolver, makeTransport }: Dialling<T>, names: readonly string[]): void {
     if (this.#closed) return;
     const gone = this.list.filter(({ name }) => !names.includes(name));
-    const list: Endpoint[] = [];
+    const list: Endpoint<T>[] = [];
     for (let index = 0; index < this.#options.links; index++) {
-      for (const address of names) {
-        const known = this.list.find((way) => way.name === address && way.index === index);
-        if (known !== undefined) known.weight = this.#weightOf(address);
-        list.push(known ?? this.#open(address, index));
+      for (const name of names) {
+        const known = this.list.find((one) => one.name === name && one.index === index);
+        // As configured, else as the resolver has it.
+        const configured = this.#options.weights[name.replace(/^ipv[46]:/, '')];
+        const weight = configured ?? resolver.weights?.().get(name) ?? 1;
+        if (known !== undefined) known.weight = weight;
+        const spec = { name, index, weight, isDialled: true, makeTransport };
+        list.push(known ?? new Endpoint(spec, this));
       }
     }
     this.list = list;
-    for (const way of gone) inBackground(this.#retire(way, null, 'no longer listed'), this.#failed);
+    for (const endpoint of gone)
+      this.#inBackground(this.#retire(endpoint, null, 'no longer listed'));
     this.#changed();
   }
 
-  /** As configured, else as the resolver has it. */
-  #weightOf(address: string): number {
-    const configured = this.#options.weights[address.replace(/^ipv[46]:/, '')];
-    return configured ?? this.#resolver.weights?.().get(address) ?? 1;
-  }
-
-  #open(address: string, index: number): Endpoint {
-    const weight = this.#weightOf(address);
-    const { authority } = this.#resolver;
-    return new Endpoint({ ...this.#options, address, authority, index, weight }, this.#wayEvents);
-  }
-
   /** What is in flight there is still answered, and then its backend is asked to end it. */
-  async #retire(way: Endpoint, heir: Endpoint | null, why: string): Promise<void> {
-    this.#aside.add(way);
-    await way.idle(heir);
-    await within(this.#options.clock, RETIRE_MS, way.close(why), undefined);
-    way.destroy();
-    this.#aside.delete(way);
+  async #retire(endpoint: Endpoint<T>, heir: Endpoint<T> | null, why: string): Promise<void> {
+    this.#aside.add(endpoint);
+    await endpoint.idle(heir);
+    await within(this.#options.clock, RETIRE_MS, endpoint.close(why), undefined);
+    endpoint.destroy();
+    this.#aside.delete(endpoint);
   }
 
   /**
-   * The new one is open before the old one is left. Where there will be none, a server that goes is left all the
-   * same, so that it may: its sessions go to other addresses, or wait for it to come back.
+   * The new one is open before the old one is left. Where there will be none, a server that goes is left anyway, so
+   * that it may: its sessions go to other addresses, or wait for it to come back.
    */
-  async #replace(old: Endpoint): Promise<void> {
-    if (this.#replacing.has(old) || !this.list.includes(old)) return;
+  async #replace(old: Endpoint<T>): Promise<void> {
     this.#replacing.add(old);
-    const next = this.#open(old.name, old.index);
+    const next = new Endpoint({ ...old.spec, weight: old.weight }, this);
     this.#aside.add(next);
     await next.settled;
     this.#aside.delete(next);
@@ -160,36 +185,24 @@ export class EndpointPool {
       else old.oldAgainIn(REPLACE_AGAIN_MS);
       return;
     }
-    this.list = this.list.map((way) => (way === old ? next : way));
+    this.list = this.list.map((endpoint) => (endpoint === old ? next : endpoint));
     next.sessions.owed = old.sessions.owed;
     old.sessions.handOver(next.sessions);
     this.#changed();
     await this.#retire(old, next, 'replaced by a new link');
   }
 
-  #makeWayEvents(): EndpointEvents {
-    return {
-      ...this.#events,
-      onState: (way, why) => {
-        // Each attempt fails for the same reason, mostly.
-        const said = `${way.condition} ${why}`;
-        if (said !== way.told) this.#events.onState(way.name, way.condition, why);
-        way.told = said;
-        if (way.state === 'away') this.#names.soon();
-        this.#changed();
-      },
-      onFaulty: (way) => {
-        if (this.list.some((other) => other !== way && other.isWell)) way.eject();
-      },
-      onOld: (way) => {
-        inBackground(this.#replace(way), this.#failed);
-      },
-    };
+  /** Work on the endpoints that ended before it was done is reported. */
+  #inBackground(work: Promise<void>): void {
+    inBackground(work, (error) => {
+      this.report.state(this.#options.url, 'failed', errorText(error));
+    });
   }
 
   #changed(): void {
     this.epoch++;
-    this.someHandle = this.list.some((way) => way.state === 'handle');
-    if (this.#options.spreads && !this.#closed) this.#spread.begin();
+    this.keepsOrder = this.list.every(({ transport }) => transport.keepsOrder);
+    const mayMove = this.list.length > 1 && rebalances(this.#options.balance);
+    if (mayMove && !this.#closed) this.#rebalance.begin();
   }
 }

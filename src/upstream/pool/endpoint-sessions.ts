@@ -1,30 +1,31 @@
-/** The sessions of one way to a backend: those that keep to it, and those that it has had messages of. */
+/** The sessions of one endpoint: those that keep to it, and those that it has had messages of. */
 import type { PooledSession } from './pooled-session.ts';
+import type { Transport } from './transport.ts';
 
-export class EndpointSessions<E> {
-  /** How many are to come here before any other way gets one. */
+export class EndpointSessions<T extends Transport> {
+  /** How many are to come here before any other endpoint gets one. */
   owed = 0;
-  readonly #kept = new Set<PooledSession<E>>();
-  /** Those that keep to another way, and are reported here too when they end. */
-  readonly #known = new Set<PooledSession<E>>();
+  readonly #kept = new Set<PooledSession<T>>();
+  /** Those that keep to another endpoint, and are reported here too when they end. */
+  readonly #known = new Set<PooledSession<T>>();
 
-  /** How many keep to this way. */
+  /** How many keep to this endpoint. */
   get size(): number {
     return this.#kept.size;
   }
 
-  add(session: PooledSession<E>): void {
+  add(session: PooledSession<T>): void {
     this.#kept.add(session);
     if (this.owed > 0) this.owed--;
   }
 
-  /** The session keeps to another way, and only this message goes here. */
-  know(session: PooledSession<E>): void {
+  /** The session keeps to another endpoint, and only this message goes here. */
+  know(session: PooledSession<T>): void {
     this.#known.add(session);
   }
 
   /** The session may go elsewhere; it has nothing in flight. @param known The backend is told of its end anyway. */
-  release(session: PooledSession<E>, known: boolean): void {
+  release(session: PooledSession<T>, known: boolean): void {
     if (!this.#kept.delete(session)) return;
     if (known) this.#known.add(session);
     session.endpoint = null;
@@ -36,7 +37,7 @@ export class EndpointSessions<E> {
    * @param isKnown Asked then: the backend is told of its end anyway.
    * @param onReleased Called then.
    */
-  shed(isKnown: () => boolean, onReleased?: (session: PooledSession<E>) => void): void {
+  shed(isKnown: () => boolean, onReleased?: (session: PooledSession<T>) => void): void {
     for (const session of [...this.#kept]) {
       session.lane.holdUntilEmpty(() => {
         if (!this.#kept.has(session)) return;
@@ -67,13 +68,13 @@ export class EndpointSessions<E> {
     return released;
   }
 
-  /** True when the way has had messages of this session. */
-  forget(session: PooledSession<E>): boolean {
+  /** True if the endpoint has had messages of this session. */
+  forget(session: PooledSession<T>): boolean {
     const kept = this.#kept.delete(session);
     return this.#known.delete(session) || kept;
   }
 
-  /** The way is lost: each session goes elsewhere with its next message. */
+  /** The endpoint is lost: each session goes elsewhere with its next message. */
   clear(): void {
     for (const session of this.#kept) session.endpoint = null;
     this.#kept.clear();
@@ -81,8 +82,8 @@ export class EndpointSessions<E> {
     this.owed = 0;
   }
 
-  /** The way is replaced by another to the same backend, which tells of the ends instead. */
-  handOver(to: EndpointSessions<E>): void {
+  /** The endpoint is replaced by another to the same backend, which is told of the ends instead. */
+  handOver(to: EndpointSessions<T>): void {
     for (const session of this.#known) to.know(session);
     this.#known.clear();
   }

@@ -1,118 +1,118 @@
 /**
- * One way to a backend: a connection to one of its addresses, which keeps a Link open, or calls Handle where
- * there is no Link, and is tried again when it is lost. An address has as many ways as `links` says.
+ * One address of a backend, or one of several connections to it, or one backend that has attached: whether it
+ * serves and is well, and which sessions keep to it. How calls get there is its transport's.
  */
-import { errorText } from '../../errors.ts';
-import { Timeout } from '../../timer-wheel.ts';
-import type { Call } from '../call.ts';
-import type { ConnectCall } from '../connect-call.ts';
-import type { Liveness } from '../liveness.ts';
+import { Timeout, type TimerWheel } from '../../timer-wheel.ts';
 import { Reconnect } from '../reconnect.ts';
-import { Channel } from '../grpc/channel.ts';
-import { type RequestFields, writeClosed } from '../../contract/gateway-frames.ts';
-import { Leaving, type Left } from './leaving.ts';
-import { Link, type LinkEvents } from '../link/link.ts';
-import { LinkAge } from '../link/link-age.ts';
-import { hint } from '../grpc-client/status.ts';
-import { UnaryCalls } from '../grpc/unary-calls.ts';
-import type { EndpointEvents, EndpointOptions, EndpointState } from './endpoint-parts.ts';
+import { Ejection } from './ejection.ts';
+import { EndpointAge } from './endpoint-age.ts';
+import type { EndpointPool } from './endpoint-pool.ts';
 import { EndpointSessions } from './endpoint-sessions.ts';
 import type { PooledSession } from './pooled-session.ts';
-import { EndpointHealth } from './endpoint-health.ts';
+import type { Transport, TransportOwner } from './transport.ts';
 
-/** How long a new link may take to say hello. */
-const HELLO_WAIT_MS = 5_000;
+/** How often an endpoint that is being left is looked at. */
+const IDLE_LOOK_MS = 20;
 
-export class Endpoint implements Left {
+/** connecting · up: it serves · away: waits for the next attempt · stopped. */
+type State = 'connecting' | 'up' | 'away' | 'stopped';
+
+export type EndpointSpec<T extends Transport> = {
+  /** Its address, or where an attached backend comes from. */
   readonly name: string;
-  /** Distinguishes the ways to one address; the same for the one that replaces it. */
-  readonly label: string;
+  /** From 0, among those of the same name. */
   readonly index: number;
+  /** Its share of the sessions, relative to the others'. */
+  readonly weight: number;
+  /** It is connected to by us, so again when it is lost; else it is gone then. */
+  readonly isDialled: boolean;
+  readonly makeTransport: (owner: TransportOwner) => T;
+};
+
+export class Endpoint<T extends Transport = Transport> {
+  readonly name: string;
+  readonly index: number;
+  /** What it was made from: so is its successor. */
+  readonly spec: EndpointSpec<T>;
+  /** Distinguishes the endpoints of a pool, on every gateway alike; the same for the one that replaces it. */
+  label: string;
   weight: number;
-  readonly sessions = new EndpointSessions<Endpoint>();
+  readonly sessions = new EndpointSessions<T>();
   /** As the backend said in its hello; '' where it did not. */
   instance = '';
   /** Owned by the balancer. */
   turn = 0;
-  #state: EndpointState = 'connecting';
-  #link: Link | null = null;
-  /** What was last said of it; owned by whoever says it. */
-  told = '';
-  readonly #reconnect: Reconnect;
-  readonly #liveness: Liveness;
-  readonly #helloLate: Timeout;
-  /** The backend asked for new work to go elsewhere, or the way is given up. */
-  readonly #leaving: Leaving;
-  readonly #age: LinkAge;
-  readonly #wellbeing: EndpointHealth;
-  readonly #options: EndpointOptions;
-  readonly #events: EndpointEvents;
-  readonly #channel: Channel;
-  readonly #unary: UnaryCalls;
-  #onEnded: () => void = () => {};
-  #settle: () => void = () => {};
-  /** Resolves when the first attempt has ended, either way. */
+  readonly transport: T;
+  /** Resolves when the first attempt to connect has ended, either way. */
   readonly settled: Promise<void>;
+  readonly #pool: EndpointPool<T>;
+  readonly #wheel: TimerWheel;
+  #state: State = 'connecting';
+  /** In which way it serves, for the log. */
+  #how = '';
+  /** What was last reported. */
+  #reported = '';
+  readonly #ejection = new Ejection();
+  readonly #reconnect: Reconnect;
+  readonly #age: EndpointAge;
+  /** New work goes elsewhere: the backend has asked for that, or the endpoint is given up. */
+  #isLeaving = false;
+  readonly #idleLook: Timeout;
+  /** Set when it is left for good: called when it is idle, or lost. */
+  #onIdle: (() => void) | null = null;
+  #settle: () => void = () => {};
 
-  constructor(options: EndpointOptions, events: EndpointEvents) {
-    this.name = options.address;
-    this.index = options.index;
-    this.label = `${options.address}#${options.index}`;
-    this.weight = options.weight;
-    this.#options = options;
-    this.#events = events;
-    this.#channel = new Channel(options);
-    this.#channel.connection.onGoaway = this.#onServerGoing;
-    this.#wellbeing = new EndpointHealth(
-      options.health,
-      this.#channel,
-      options.wheel,
-      this.#onHealth,
-    );
-    this.#unary = this.#makeUnary();
-    this.#reconnect = new Reconnect(options.wheel, this.#connect);
-    this.#liveness = this.#channel.connection.liveness(options.deadAfterMs, options.wheel, {
-      isAwaited: () => this.inFlight > 0,
-      giveUp: this.#onDead,
+  constructor(spec: EndpointSpec<T>, pool: EndpointPool<T>) {
+    this.spec = spec;
+    this.name = spec.name;
+    this.index = spec.index;
+    this.label = `${spec.name}#${spec.index}`;
+    this.weight = spec.weight;
+    this.#pool = pool;
+    this.#wheel = pool.wheel;
+    this.#reconnect = new Reconnect(pool.wheel, () => {
+      this.#connect();
     });
-    this.#helloLate = new Timeout(this.#onHelloLate);
-    this.#leaving = new Leaving(options.wheel, this);
-    this.#age = new LinkAge(options.linkAgeMs, options.wheel, () => {
-      events.onOld(this);
+    this.#age = new EndpointAge(pool.ageMs, pool.wheel, () => {
+      pool.replace(this);
+    });
+    this.#idleLook = new Timeout(() => {
+      this.#lookIdle();
     });
     this.settled = new Promise((resolve) => {
       this.#settle = resolve;
     });
+    this.transport = spec.makeTransport(this);
     this.#connect();
   }
 
-  get state(): EndpointState {
-    return this.#state;
-  }
-
-  /** As in the log: the state, or what keeps new sessions away from one that serves. */
-  get condition(): EndpointState | 'unhealthy' | 'ejected' {
-    return (this.serves ? this.#wellbeing.complaint : null) ?? this.#state;
+  /** For the log: in which way it serves, or what keeps new sessions away. */
+  get condition(): string {
+    if (this.#state !== 'up') return this.#state;
+    const { health } = this.transport;
+    if (health !== null && !health.well && health.words !== '') return 'unhealthy';
+    if (this.#ejection.ejected) return 'ejected';
+    return this.#isLeaving ? 'leaving' : this.#how;
   }
 
   /** Serves requests of sessions that are here already. */
   get serves(): boolean {
-    return this.#state === 'link' || this.#state === 'handle';
+    return this.#state === 'up';
   }
 
   /** Takes new sessions, if there is no better. */
   get isOpen(): boolean {
-    return this.serves && !this.#leaving.isLeaving;
+    return this.#state === 'up' && !this.#isLeaving;
   }
 
   /** Takes new sessions too. */
   get welcomes(): boolean {
-    return this.isOpen && this.#wellbeing.admits;
+    return this.isOpen && this.#isHealthy && this.#ejection.admits(this.#wheel.now());
   }
 
   /** It does as it should: sessions may be brought here, not only come. */
   get isWell(): boolean {
-    return this.isOpen && this.#wellbeing.isWell;
+    return this.isOpen && this.#isHealthy && !this.#ejection.ejected;
   }
 
   /** Its server takes no more calls on this connection. */
@@ -120,286 +120,183 @@ export class Endpoint implements Left {
     return this.#age.isGoing;
   }
 
-  /** Calls that wait for an answer. */
   get inFlight(): number {
-    return (this.#link?.inFlight ?? 0) + this.#unary.inFlight;
+    return this.transport.inFlight;
   }
 
-  send(call: Call, fields: RequestFields): void {
-    this.#liveness.begin();
-    if (this.#link !== null && this.#state === 'link') this.#link.request(call, fields);
-    else this.#unary.handle(call, fields);
-  }
-
-  /** Asks about a handshake. @param request A ConnectRequest. */
-  connect(call: ConnectCall, request: Buffer): void {
-    this.#liveness.begin();
-    if (this.#link !== null && this.#state === 'link') this.#link.connect(call, request);
-    else this.#unary.connect(call, request);
+  get #isHealthy(): boolean {
+    return this.transport.health?.well ?? true;
   }
 
   // ---- its sessions -------------------------------------------------------------------------------------
 
-  /** The session keeps to this way from now on. */
-  take(session: PooledSession<Endpoint>): void {
+  /** The session keeps to this endpoint from now on. */
+  take(session: PooledSession<T>): void {
     session.endpoint = this;
     this.sessions.add(session);
-    this.#wellbeing.tried();
+    this.#ejection.tried(this.#wheel.now());
   }
 
   /** The session may go elsewhere; it has nothing in flight. */
-  release(session: PooledSession<Endpoint>): void {
-    this.sessions.release(session, !this.#leaving.isLeaving);
+  release(session: PooledSession<T>): void {
+    this.sessions.release(session, !this.#isLeaving);
   }
 
-  #shed(heir: Endpoint | null = null): void {
+  #shed(heir: Endpoint<T> | null = null): void {
     this.sessions.shed(
-      () => !this.#leaving.isLeaving,
+      () => !this.#isLeaving,
       (session) => heir?.take(session),
     );
   }
 
-  /** Tells the backend that a session ended. */
-  sessionClosed(event: Buffer): void {
-    if (this.#link !== null && this.#state === 'link') {
-      this.#link.send((writer) => {
-        writeClosed(writer, event);
-      });
-    } else if (this.#state === 'handle') {
-      this.#unary.closed(event);
-    }
+  // ---- what its transport says --------------------------------------------------------------------------
+
+  /**
+   * It serves.
+   *
+   * @param how For the log: by a link, …
+   * @param more.ages It is replaced when it is as old as the pool lets it get.
+   */
+  up(how: string, why: string, more: { instance?: string; ages?: boolean } = {}): void {
+    if (this.#state === 'stopped') return;
+    this.#wheel.cancel(this.#idleLook);
+    this.instance = more.instance ?? '';
+    this.#how = how;
+    if (more.ages === true) this.#age.opened();
+    this.#reconnect.up();
+    this.#become('up', why);
+    if (this.#isLeaving) this.#lookIdle();
   }
 
-  // ---- how it does --------------------------------------------------------------------------------------
+  /** It does not serve, or no longer: what is in flight fails after this, and sessions go elsewhere. */
+  lost(why: string): void {
+    this.#wheel.cancel(this.#idleLook);
+    this.#age.ended();
+    if (this.#state === 'stopped') return;
+    this.instance = '';
+    this.#become('away', why);
+    this.sessions.clear();
+    if (this.#onIdle !== null) this.#lookIdle();
+    else if (this.spec.isDialled) this.#reconnect.later();
+    else this.#pool.remove(this);
+  }
 
-  /** Left alone for a while; its sessions go elsewhere. */
-  eject(): void {
-    this.#events.onState(this, this.#wellbeing.eject());
+  /** It serves, but an attempt to serve in a better way is worth it. */
+  retrySoon(): void {
+    if (this.#state === 'up') this.#reconnect.soon();
+  }
+
+  /** The backend wants new work to go elsewhere. */
+  goaway(reason: string): void {
+    if (this.#isLeaving) return;
+    this.leave();
+    this.#report(`goaway: ${reason || 'no reason given'}`);
+  }
+
+  /** The server takes no more calls on this connection. @param isBound Calls go by this connection alone. */
+  serverGoes(why: string, isBound: boolean): void {
+    if (this.serves) this.#report(`the server wants a new connection${why && `: ${why}`}`);
+    if (isBound) this.#age.serverGoes();
+  }
+
+  /** `transport.health` is another. */
+  healthChanged(): void {
+    if (!this.serves) return;
+    this.#report(`health: ${this.transport.health?.words ?? ''}`);
+    if (!this.#isHealthy) this.#shed();
+  }
+
+  /** A call was answered, whatever the answer, and be it late. */
+  answered(): void {
+    if (this.#ejection.failures === 0) return;
+    if (this.#ejection.answered()) this.#report('it answers again');
+  }
+
+  /** A call had no answer, or none that can be read. */
+  failed(): void {
+    const now = this.#wheel.now();
+    if (!this.#ejection.failed(now) || !this.#pool.hasOther(this)) return;
+    const { failures, ms } = this.#ejection;
+    this.#ejection.eject(now);
+    this.#report(`${failures} failures in a row; no sessions for ${ms} ms`);
     this.#shed();
   }
-
-  readonly #onFault = (): void => {
-    if (this.#link !== null) this.#link.faulty = true;
-    if (this.#wellbeing.failed()) this.#events.onFaulty(this);
-  };
-
-  readonly #onAnswered = (): void => {
-    if (this.#link !== null) this.#link.faulty = false;
-    if (this.#wellbeing.answered()) this.#events.onState(this, 'it answers again');
-  };
-
-  readonly #onHealth = (): void => {
-    if (!this.serves) return;
-    this.#events.onState(this, `health: ${this.#wellbeing.words}`);
-    if (!this.#wellbeing.isHealthy) this.#shed();
-  };
 
   // ---- leaving ------------------------------------------------------------------------------------------
 
   /** New sessions go elsewhere, and those here move when they have nothing in flight. */
-  leave(heir: Endpoint | null = null): void {
-    this.#leaving.begin();
+  leave(heir: Endpoint<T> | null = null): void {
+    this.#isLeaving = true;
+    this.#lookIdle();
     this.#shed(heir);
   }
 
-  /** The same, for good: resolves when nothing is in flight. @param heir Gets the sessions; null: any way does. */
-  async idle(heir: Endpoint | null): Promise<void> {
+  /** The same, for good: resolves when nothing is in flight. @param heir Gets the sessions; null: any does. */
+  idle(heir: Endpoint<T> | null): Promise<void> {
     this.#age.stop();
-    await this.#leaving.idle(() => {
+    return new Promise((resolve) => {
+      this.#onIdle = resolve;
       this.leave(heir);
     });
   }
 
   /** Its replacement could not be opened: it goes on, and is old again after `ms`. */
   oldAgainIn(ms: number): void {
-    if (this.#state === 'link' && !this.#leaving.isForGood) this.#age.again(ms);
+    if (this.serves && this.#onIdle === null) this.#age.again(ms);
   }
 
-  get isIdle(): boolean {
-    return this.inFlight === 0 && this.sessions.size === 0;
-  }
-
-  get hasLink(): boolean {
-    return this.#state === 'link';
-  }
-
-  /** Ends the link of a backend that asked for it; everything there has been answered. */
-  endLink(): void {
-    this.#link?.close('moved');
-  }
-
-  /** Asks the backend to finish; resolves when its side of the link has ended, and it has heard of all ends. */
-  async close(reason: string): Promise<void> {
-    const link = this.#link;
+  /** Asks the backend to finish; resolves when it has. */
+  close(reason: string): Promise<void> {
     this.#stop(reason);
-    const ended = new Promise<void>((resolve) => {
-      this.#onEnded = resolve;
-      link?.close(reason);
-      if (link === null || link.ended) resolve();
-    });
-    await Promise.all([ended, this.#unary.told()]);
+    return this.transport.close(reason);
   }
 
   destroy(): void {
     this.#stop('stopped');
-    this.#link?.destroy('the gateway stopped');
-    this.#channel.close();
-    this.#onEnded();
+    this.transport.destroy();
+  }
+
+  #lookIdle(): void {
+    const isIdle = this.inFlight === 0 && this.sessions.size === 0;
+    if (!isIdle && this.serves) {
+      this.#wheel.set(this.#idleLook, IDLE_LOOK_MS);
+    } else if (this.#onIdle !== null) {
+      this.#onIdle();
+    } else if (this.serves) {
+      this.transport.endIdle();
+    }
   }
 
   #stop(reason: string): void {
     this.#become('stopped', reason);
-    this.#wellbeing.lost();
     this.#reconnect.stop();
-    this.#liveness.stop();
     this.#age.ended();
-    this.#leaving.stop();
-    this.#options.wheel.cancel(this.#helloLate);
+    this.#wheel.cancel(this.#idleLook);
   }
 
-  // ---- connecting ---------------------------------------------------------------------------------------
+  // ---- its state ----------------------------------------------------------------------------------------
 
-  readonly #connect = (): void => {
+  #connect(): void {
     if (this.#state === 'stopped') return;
-    this.#leaving.beginAgain();
-    this.#unary.startAgain();
-    // Handle goes on serving while a Link is tried again.
-    if (this.#state !== 'handle') this.#state = 'connecting';
-    if (this.#options.mode === 'handle') this.#connectWithoutLink();
-    else this.#openLink();
-  };
-
-  #connectWithoutLink(): void {
-    this.#channel.ready(this.#options.clock.wallNow() + HELLO_WAIT_MS).then(
-      () => {
-        this.#wellbeing.connected();
-        this.#become('handle', 'connected');
-      },
-      (error: unknown) => {
-        this.#channel.connection.renew();
-        this.#lost(hint({ details: '', message: errorText(error) }));
-      },
-    );
+    // The backend may be another one by now.
+    if (this.#onIdle === null) this.#isLeaving = false;
+    // What serves goes on serving while a better way is tried.
+    if (this.#state !== 'up') this.#state = 'connecting';
+    this.transport.connect();
   }
 
-  #openLink(): void {
-    const before = this.#link;
-    this.#link = null;
-    before?.destroy('tried again');
-    this.#options.wheel.set(this.#helloLate, HELLO_WAIT_MS);
-    const link: Link = new Link(this.#channel.openLink(), () => this.#options.wheel.now(), {
-      ...this.#linkEvents(),
-      onEnd: ({ unimplemented, text }) => {
-        if (this.#link === link) this.#onLinkEnd(unimplemented, text);
-      },
-    });
-    this.#link = link;
-    link.hello(this.#options.gatewayId, this.#options.version);
-  }
-
-  #linkEvents(): Omit<LinkEvents, 'onEnd'> {
-    return {
-      ...this.#events,
-      onFault: this.#onFault,
-      onAnswered: this.#onAnswered,
-      onHello: (hello) => {
-        this.#options.wheel.cancel(this.#helloLate);
-        this.#leaving.stop();
-        this.instance = hello.instance;
-        this.#wellbeing.connected();
-        this.#age.opened();
-        this.#become(
-          'link',
-          hello.instance === '' ? 'connected' : `connected to instance ${hello.instance}`,
-        );
-      },
-      onGoaway: (reason) => {
-        if (this.#leaving.isLeaving) return;
-        this.leave();
-        this.#events.onState(this, `goaway: ${reason || 'no reason given'}`);
-      },
-    };
-  }
-
-  readonly #onHelloLate = (): void => {
-    this.#link?.destroy(
-      `no hello within ${HELLO_WAIT_MS} ms; a Link's first frame must be BackendHello`,
-    );
-    // The connection may be one that goes nowhere.
-    this.#channel.connection.renew();
-  };
-
-  /** HTTP/2's own goaway: of a server that limits the age of connections, of a proxy that drains. */
-  readonly #onServerGoing = (why: string): void => {
-    if (this.serves)
-      this.#events.onState(this, `the server wants a new connection${why && `: ${why}`}`);
-    // Of calls to Handle the next one opens another connection, and those that are there are still answered.
-    if (this.#link === null) return;
-    this.#wellbeing.rest();
-    this.#age.serverGoes();
-  };
-
-  readonly #onDead = (why: string): void => {
-    if (this.#link === null) this.#lost(why);
-    else this.#link.destroy(why);
-    this.#channel.connection.renew();
-  };
-
-  #onLinkEnd(unimplemented: boolean, text: string): void {
-    this.#options.wheel.cancel(this.#helloLate);
-    this.#leaving.stop();
-    this.#age.ended();
-    this.#link = null;
-    this.#onEnded();
-    if (unimplemented) this.#withoutLink();
-    else this.#lost(text);
-  }
-
-  /** A backend that has no Link may have one when it is started again. */
-  #withoutLink(): void {
-    if (this.#state !== 'handle') {
-      this.#wellbeing.connected();
-      this.#become('handle', 'the backend has no Link; Handle is called instead');
-    }
-    this.#channel.connection.watch(() => {
-      if (this.#state === 'handle') this.#reconnect.soon();
-    });
-  }
-
-  #lost(why: string): void {
-    if (this.#state === 'stopped') return;
-    this.#wellbeing.lost();
-    this.#liveness.stop();
-    this.#become('away', why);
-    this.sessions.clear();
-    if (this.#leaving.isForGood) this.#leaving.look();
-    else this.#reconnect.later();
-  }
-
-  #become(state: EndpointState, why: string): void {
+  #become(state: State, why: string): void {
     if (this.#state === 'stopped') return;
     this.#state = state;
-    if (this.serves) this.#reconnect.up();
-    if (state !== 'link') this.instance = '';
-    this.#events.onState(this, why);
+    this.#report(why);
     this.#settle();
   }
 
-  #makeUnary(): UnaryCalls {
-    return new UnaryCalls(this.#channel, this.#options.clock, {
-      ...this.#events,
-      onAnswered: this.#onAnswered,
-      onFault: this.#onFault,
-      // The address is away, or has changed: begin again with a Link.
-      onGone: (why) => {
-        if (this.#state === 'handle') this.#lost(why);
-      },
-      onNoConnect: () => {
-        this.#events.onState(
-          this,
-          'Connect is UNIMPLEMENTED: the backend that auth.backend names must serve pith.v1.Backend/Connect',
-        );
-      },
-    });
+  /** Each attempt fails for the same reason, mostly: that is said once. */
+  #report(why: string): void {
+    const news = `${this.condition} ${why}`;
+    if (news !== this.#reported) this.#pool.report.state(this.name, this.condition, why);
+    this.#reported = news;
+    this.#pool.changed(this);
   }
 }

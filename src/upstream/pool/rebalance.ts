@@ -1,6 +1,6 @@
 /**
- * Brings sessions to ways that came later: those that have nothing in flight move, a few at a time, until each
- * way has its share by weight.
+ * Brings sessions to endpoints that came later: those that have nothing in flight move, a few at a time, until each
+ * endpoint has its share by weight.
  */
 import { Timeout, type TimerWheel } from '../../timer-wheel.ts';
 
@@ -11,7 +11,7 @@ const MOVES_PER_STEP = (MOVES_PER_SECOND * STEP_MS) / 1_000;
 /** Sessions that are looked at in a step at most; busy ones stay for the next. */
 const LOOKS_PER_STEP = 1_000;
 
-/** What is known of a way to a backend. */
+/** What is known of an endpoint. */
 export interface Share {
   readonly weight: number;
   /** Sessions may be brought there. */
@@ -24,19 +24,19 @@ export interface Share {
 }
 
 export class Rebalance {
-  readonly #ways: () => readonly Share[];
+  readonly #endpoints: () => readonly Share[];
   readonly #wheel: TimerWheel;
   readonly #step: Timeout;
 
-  constructor(ways: () => readonly Share[], wheel: TimerWheel) {
-    this.#ways = ways;
+  constructor(endpoints: () => readonly Share[], wheel: TimerWheel) {
+    this.#endpoints = endpoints;
     this.#wheel = wheel;
     this.#step = new Timeout(() => {
-      if (spread(this.#ways(), MOVES_PER_STEP)) this.begin();
+      if (rebalance(this.#endpoints(), MOVES_PER_STEP)) this.begin();
     });
   }
 
-  /** A way has come; harmless to repeat. */
+  /** An endpoint has come; harmless to repeat. */
   begin(): void {
     this.#wheel.set(this.#step, STEP_MS);
   }
@@ -47,24 +47,25 @@ export class Rebalance {
 }
 
 /** One step. True: there is more to move. */
-export function spread(all: readonly Share[], moves: number): boolean {
-  const ways = all.filter((way) => way.isWell);
-  if (ways.length < 2) return false;
-  const weights = ways.reduce((sum, { weight }) => sum + weight, 0);
-  const total = ways.reduce((sum, { sessions }) => sum + sessions.size + sessions.owed, 0);
+export function rebalance(all: readonly Share[], moves: number): boolean {
+  const endpoints = all.filter((endpoint) => endpoint.isWell);
+  if (endpoints.length < 2) return false;
+  const weights = endpoints.reduce((sum, { weight }) => sum + weight, 0);
+  const total = endpoints.reduce((sum, { sessions }) => sum + sessions.size + sessions.owed, 0);
   const shareOf = ({ weight }: Share): number => Math.ceil((total * weight) / weights);
   let released = 0;
   let excess = 0;
-  for (const way of ways) {
-    const tooMany = way.sessions.size + way.sessions.owed - shareOf(way);
+  for (const endpoint of endpoints) {
+    const tooMany = endpoint.sessions.size + endpoint.sessions.owed - shareOf(endpoint);
     if (tooMany <= 0) continue;
     excess += tooMany;
-    released += way.sessions.releaseIdle(Math.min(tooMany, moves - released), LOOKS_PER_STEP);
+    released += endpoint.sessions.releaseIdle(Math.min(tooMany, moves - released), LOOKS_PER_STEP);
   }
   // Whoever lacks most gets the next: these sessions, when they have something to say, or new ones.
-  const lacking = (way: Share): number =>
-    (total * way.weight) / weights - way.sessions.size - way.sessions.owed;
+  const lacking = (endpoint: Share): number =>
+    (total * endpoint.weight) / weights - endpoint.sessions.size - endpoint.sessions.owed;
   for (let i = 0; i < released; i++)
-    ways.reduce((most, way) => (lacking(way) > lacking(most) ? way : most)).sessions.owed++;
+    endpoints.reduce((most, endpoint) => (lacking(endpoint) > lacking(most) ? endpoint : most))
+      .sessions.owed++;
   return excess > released;
 }

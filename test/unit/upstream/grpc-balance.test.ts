@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
 import { Balancer, type Choice, type Policy } from '../../../src/upstream/pool/balancer.ts';
-import { type Share, spread } from '../../../src/upstream/pool/rebalance.ts';
+import { rebalance, type Share } from '../../../src/upstream/pool/rebalance.ts';
 
 type Made = { -readonly [K in keyof Choice]: Choice[K] };
 
@@ -141,7 +141,7 @@ describe('the spread of sessions', () => {
           all.reduce((total, { sessions }) => total + sessions.size + sessions.owed, 0);
         const before = sum();
         let steps = 0;
-        while (spread(all, 50) && steps < 200) steps++;
+        while (rebalance(all, 50) && steps < 200) steps++;
         expect(sum()).toBe(before);
         const well = all.filter(({ isWell }) => isWell);
         fc.pre(well.length > 1);
@@ -158,7 +158,7 @@ describe('the spread of sessions', () => {
 
   test('moves no more than it may in a step', () => {
     const all = [new Endpoint(300, 0, 1), new Endpoint(0, 0, 1)];
-    expect(spread(all, 50)).toBe(true);
+    expect(rebalance(all, 50)).toBe(true);
     expect(all.map(({ sessions }) => [sessions.size, sessions.owed])).toEqual([
       [250, 0],
       [0, 50],

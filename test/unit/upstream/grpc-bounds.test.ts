@@ -1,11 +1,9 @@
-/** The small parts that bound what a gRPC backend may cost: ejection, credit, waiting calls; and its addresses. */
+/** The small parts that bound what a gRPC backend may cost: ejection and credit; and its addresses. */
 import { describe, expect, test } from 'vitest';
 
-import { BareCall } from '../../support/call.ts';
 import { Ejection } from '../../../src/upstream/pool/ejection.ts';
 import { ReceiveWindow } from '../../../src/upstream/link/receive-window.ts';
 import { resolverOf } from '../../../src/upstream/pool/resolver.ts';
-import { SendQueue } from '../../../src/upstream/link/send-queue.ts';
 
 describe('an ejection', () => {
   test('is due after so many failures in a row', () => {
@@ -75,35 +73,6 @@ describe('what a backend sends by itself', () => {
     expect(inflow.take(4_194_303)).toBe(true);
     expect(inflow.take(5_000)).toBe(true);
     expect(inflow.take(1)).toBe(false);
-  });
-});
-
-describe('calls that wait', () => {
-  test('keep their order, and one that is given up is no longer there', () => {
-    const waiting = new SendQueue();
-    const calls = [new BareCall(), new BareCall(), new BareCall()];
-    for (const call of calls) expect(waiting.add(call, Buffer.alloc(1))).toBe(true);
-    waiting.cancel(calls[1]!);
-    waiting.cancel(calls[1]!);
-    expect([waiting.take()!.call, waiting.take()!.call, waiting.take()]).toEqual([
-      calls[0],
-      calls[2],
-      null,
-    ]);
-    for (const call of calls) expect(call.pending).toBeNull();
-  });
-
-  test('are bounded in number and in bytes, and make room as they go', () => {
-    const many = new SendQueue();
-    for (let i = 0; i < 1_000; i++) many.add(new BareCall(), Buffer.alloc(0));
-    expect(many.add(new BareCall(), Buffer.alloc(0))).toBe(false);
-    const large = new SendQueue();
-    const half = Buffer.alloc(4_194_304);
-    const [first, second] = [new BareCall(), new BareCall()];
-    for (const call of [first, second]) expect(large.add(call, half)).toBe(true);
-    expect(large.add(new BareCall(), half)).toBe(false);
-    large.cancel(first);
-    expect(large.add(new BareCall(), half)).toBe(true);
   });
 });
 

@@ -4,14 +4,16 @@ import { expect, test } from 'vitest';
 import { GATEWAY, GATEWAY_SERVICE } from '../../../src/control/attach-grpc.ts';
 import { ATTACH_PATH } from '../../../src/control/attach-websocket.ts';
 import { API_PATH } from '../../../src/control/json-api.ts';
-import * as channel from '../../../src/upstream/grpc/channel.ts';
+import { WATCH } from '../../../src/upstream/grpc-client/health-watch.ts';
+import { LINK } from '../../../src/upstream/grpc/dialled-link.ts';
+import { CLOSED, CONNECT, HANDLE } from '../../../src/upstream/grpc/unary-calls.ts';
 
 test.each<readonly [string, string]>([
-  ['/pith.v1.Backend/Link', channel.LINK],
-  ['/pith.v1.Backend/Handle', channel.HANDLE],
-  ['/pith.v1.Backend/Connect', channel.CONNECT],
-  ['/pith.v1.Backend/Closed', channel.CLOSED],
-  ['/grpc.health.v1.Health/Watch', channel.WATCH],
+  ['/pith.v1.Backend/Link', LINK],
+  ['/pith.v1.Backend/Handle', HANDLE],
+  ['/pith.v1.Backend/Connect', CONNECT],
+  ['/pith.v1.Backend/Closed', CLOSED],
+  ['/grpc.health.v1.Health/Watch', WATCH],
   ['pith.v1.Gateway', GATEWAY],
   ['/pith.v1.Gateway/Attach', GATEWAY_SERVICE['Attach']!.path],
   ['/v1/attach', ATTACH_PATH],

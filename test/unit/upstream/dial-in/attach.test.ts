@@ -12,6 +12,7 @@ import {
 import { DialInUpstream } from '../../../../src/upstream/dial-in/dial-in-upstream.ts';
 import { ManualClock } from '../../../support/clock.ts';
 import { keptLog, keptReport } from '../../../support/report.ts';
+import { linkParts } from '../../../support/link-parts.ts';
 
 /** Keeps what it is given. */
 class Socket implements AttachSocket {
@@ -42,15 +43,8 @@ function stage(token = '') {
   const refusals = () =>
     door.lines.map(({ backend, why }) => [String(backend), String(why)] as const);
   const game = new DialInUpstream(
-    { name: 'game', token, deadAfterMs: 0, gatewayId: 'g', version: '1', clock, wheel },
-    {
-      convertBytesMax: 1_048_576,
-      report,
-      push: () => {},
-      pushCounted: () => Promise.reject(new Error('no pushes here')),
-      verb: () => Promise.reject(new Error('no verbs here')),
-    },
-    report,
+    { name: 'game', token, deadAfterMs: 0, balance: 'round_robin', hashBy: '', clock },
+    linkParts(wheel, report),
   );
   const attach = new Attach([game], { convertBytesMax: 1_048_576, clock, wheel, log: door.log });
   const come = (name: string): { socket: Socket; stream: AttachStream } => {

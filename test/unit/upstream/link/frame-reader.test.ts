@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 
 import { WireWriter } from '../../../../src/contract/wire.ts';
-import type { LinkStream } from '../../../../src/upstream/grpc/channel.ts';
+import type { LinkStream } from '../../../../src/upstream/link/link-transport.ts';
 import {
   FrameReader,
   FRAMES_PER_TURN,

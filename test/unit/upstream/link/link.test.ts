@@ -1,40 +1,35 @@
 /** What a Link writes, and when. */
-import { EventEmitter } from 'node:events';
 import { describe, expect, test } from 'vitest';
 
 import { BareCall } from '../../../support/call.ts';
-import type { LinkStream } from '../../../../src/upstream/grpc/channel.ts';
+import type { LinkStream } from '../../../../src/upstream/link/link-transport.ts';
 import { Link } from '../../../../src/upstream/link/link.ts';
+import { TimerWheel } from '../../../../src/timer-wheel.ts';
+import { linkParts } from '../../../support/link-parts.ts';
+import { keptReport } from '../../../support/report.ts';
 import { decodeToBackend } from '../../contract/reference.ts';
 
 const nothing = (): void => {};
 
-/** A stream that keeps what is written to it. */
-class Written extends EventEmitter {
-  readonly messages: Buffer[] = [];
-
-  write(bytes: Buffer, done: () => void): void {
-    this.messages.push(bytes);
-    done();
-  }
-}
-
 function open(): { link: Link; messages: Buffer[] } {
-  const stream = new Written();
-  const link = new Link(stream as unknown as LinkStream, () => 0, {
-    convertBytesMax: 1_048_576,
+  const messages: Buffer[] = [];
+  const stream: LinkStream = {
+    write(bytes, done) {
+      messages.push(bytes);
+      done();
+    },
+    pause: nothing,
+    resume: nothing,
+    end: nothing,
+    cancel: nothing,
+  };
+  const { clock, report } = keptReport('game', 'grpc');
+  const link = new Link(stream, linkParts(new TimerWheel(clock), report), {
+    endpoint: { answered: nothing, failed: nothing, goaway: nothing },
     onHello: nothing,
-    onPush: nothing,
-    onVerb: nothing,
-    onGoaway: nothing,
-    onExtend: nothing,
-    onLateReply: nothing,
-    onTrouble: nothing,
-    onFault: nothing,
-    onAnswered: nothing,
     onEnd: nothing,
   });
-  return { link, messages: stream.messages };
+  return { link, messages };
 }
 
 function request(link: Link, seq: number, bytes: number): void {

@@ -4,10 +4,10 @@ import { describe, expect, test } from 'vitest';
 import { TimerWheel } from '../../../../src/timer-wheel.ts';
 import { ADDRESSES_MAX, Addresses } from '../../../../src/upstream/pool/addresses.ts';
 import { ManualClock } from '../../../support/clock.ts';
+import { keptReport } from '../../../support/report.ts';
 
 function stage() {
   const clock = new ManualClock();
-  const told: string[] = [];
   const lookups: ((addresses: readonly string[] | Error) => void)[] = [];
   const resolver = {
     changes: true,
@@ -20,10 +20,14 @@ function stage() {
         });
       }),
   };
-  const names = new Addresses(resolver, new TimerWheel(clock), {
-    onAddresses: (addresses) => void told.push(addresses.join(' ')),
-    onState: (state, why) => void told.push(`${state}: ${why}`),
-  });
+  const { report, lines } = keptReport('chat', 'grpc', clock);
+  const options = { url: 'dns:///chat:9000', resolver, wheel: new TimerWheel(clock), report };
+  const names = new Addresses(options, (addresses) => void lines.push({ addresses }));
+  /** Lines of the log, and addresses that were adopted. */
+  const told = (): string[] =>
+    lines.map(({ addresses, state, why }) =>
+      Array.isArray(addresses) ? addresses.join(' ') : `${String(state)}: ${String(why)}`,
+    );
   const unknown = Object.assign(new Error('getaddrinfo ENOTFOUND chat'), {
     code: 'ENOTFOUND',
     hostname: 'chat',
@@ -45,7 +49,7 @@ describe('a name', () => {
     await first;
     clock.advance(15_020);
     expect(lookups).toHaveLength(2);
-    expect(told).toEqual(['a']);
+    expect(told()).toEqual(['a']);
   });
 
   test('that is unknown keeps its addresses, and is logged once', async () => {
@@ -59,11 +63,11 @@ describe('a name', () => {
       await settled();
     }
     const why = 'the name chat is unknown: correct the address, or the name server';
-    expect(told).toEqual(['a b', `unresolved: ${why}`]);
+    expect(told()).toEqual(['a b', `unresolved: ${why}`]);
     clock.advance(15_020);
     lookups[6]!(['b']);
     await settled();
-    expect(told.slice(2)).toEqual(['resolved: the name is known again', 'b']);
+    expect(told().slice(2)).toEqual(['resolved: the name is known again', 'b']);
   });
 
   test('is looked up within a second when an address is lost', async () => {
@@ -82,8 +86,8 @@ describe('a name', () => {
     const first = names.look();
     lookups[0]!(Array.from({ length: ADDRESSES_MAX + 5 }, (_, n) => String(n)));
     await first;
-    expect(told[0]).toBe('unresolved: 1005 addresses; 1000 are used');
-    expect(told[1]!.split(' ')).toHaveLength(1_000);
+    expect(told()[0]).toBe('unresolved: 1005 addresses; 1000 are used');
+    expect(told()[1]!.split(' ')).toHaveLength(1_000);
   });
 
   test('is not looked up any more once nobody wants it', async () => {
@@ -93,7 +97,7 @@ describe('a name', () => {
     lookups[0]!(['a']);
     await first;
     clock.advance(60_000);
-    expect(told).toEqual([]);
+    expect(told()).toEqual([]);
     expect(lookups).toHaveLength(1);
     expect(clock.timerCount).toBe(0);
   });

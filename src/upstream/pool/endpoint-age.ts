@@ -1,18 +1,18 @@
-/** When a link is to be replaced by a new one: it is old, or its server wants to be rid of the connection. */
+/** When an endpoint is to be replaced by a new one: it is old, or its server wants to be rid of the connection. */
 import { Timeout, type TimerWheel } from '../../timer-wheel.ts';
 
-/** A link that its server leaves is replaced at once, but not one that is younger: else there may be no end to it. */
+/** One that its server leaves is replaced at once, but not one that is younger: else there may be no end to it. */
 export const REPLACE_MS_MIN = 1_000;
-/** How far from `link_age` a link's own age may be, so that they are not all replaced at once. */
+/** How far from `link_age` its own age may be, so that they are not all replaced at once. */
 const AGE_JITTER = 0.2;
 
-export class LinkAge {
+export class EndpointAge {
   /** The server has said at the level of HTTP/2 that it takes no more calls on this connection. */
   isGoing = false;
   readonly #ageMs: number;
   readonly #wheel: TimerWheel;
   readonly #old: Timeout;
-  /** On the monotonic clock; null: the link is not open. */
+  /** On the monotonic clock; null: it is not open. */
   #since: number | null = null;
 
   /** @param ageMs Milliseconds; 0: as old as it gets. */
@@ -22,7 +22,7 @@ export class LinkAge {
     this.#old = new Timeout(onOld);
   }
 
-  /** The backend has said hello. */
+  /** It serves. */
   opened(): void {
     this.#since = this.#wheel.now();
     if (this.isGoing) this.again(REPLACE_MS_MIN);
@@ -45,7 +45,7 @@ export class LinkAge {
     this.#wheel.cancel(this.#old);
   }
 
-  /** There is no link, or another. */
+  /** It is lost. */
   ended(): void {
     this.stop();
     this.isGoing = false;

@@ -1,9 +1,7 @@
 /** Answers that no packet holds. They are refused alone: whatever else came with them, or comes after, is not harmed. */
-import { type ServiceError, status } from '@grpc/grpc-js';
-
-import { type Failure, failure } from '../../errors.ts';
-import { PACKET_BODY_BYTES_MAX } from '../../protocol/packet.ts';
-import type { Reply } from '../../contract/commands.ts';
+import { type Failure, failure } from '../errors.ts';
+import { PACKET_BODY_BYTES_MAX } from '../protocol/packet.ts';
+import type { Reply } from '../contract/commands.ts';
 
 const TOLD = "the backend's answer does not fit into a packet";
 
@@ -16,13 +14,4 @@ export function tooLong(reply: Uint8Array | Reply, route: string): string {
   return bytes > PACKET_BODY_BYTES_MAX
     ? `the answer to ${route} has ${bytes} bytes; a packet holds ${PACKET_BODY_BYTES_MAX}`
     : '';
-}
-
-/** True when our own side has refused a message for its size. A server that refuses ours says it of its own bound. */
-export function isRefusedHere({ code, details }: ServiceError, bytesMax: number): boolean {
-  return (
-    code === status.RESOURCE_EXHAUSTED &&
-    details.startsWith('Received message larger than max') &&
-    details.endsWith(`vs ${bytesMax})`)
-  );
 }

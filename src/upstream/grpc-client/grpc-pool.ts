@@ -1,0 +1,47 @@
+/** The endpoints of a backend that is dialled by gRPC, in whichever mode. */
+import { Metadata } from '@grpc/grpc-js';
+
+import type { BackendReport } from '../backend-report.ts';
+import { EndpointPool, type PoolOptions } from '../pool/endpoint-pool.ts';
+import { type Resolver, resolverOf } from '../pool/resolver.ts';
+import type { AffinityOptions } from '../pool/session-affinity.ts';
+import type { Transport, TransportOwner } from '../pool/transport.ts';
+import type { ClientTls } from '../../transport/pem.ts';
+import type { GrpcTransportOptions } from './grpc-transport.ts';
+import type { HealthMode } from './health-watch.ts';
+
+export type GrpcPoolOptions = PoolOptions &
+  AffinityOptions & {
+    /** null: by what `url` says. */
+    readonly resolver: Resolver | null;
+    /** Sent with every call. */
+    readonly metadata: Readonly<Record<string, string>>;
+    /** null: in plain text. */
+    readonly tls: ClientTls | null;
+    readonly health: HealthMode;
+    readonly deadAfterMs: number;
+  };
+
+export function makeGrpcPool<T extends Transport>(
+  options: GrpcPoolOptions,
+  report: BackendReport,
+  make: (owner: TransportOwner, options: GrpcTransportOptions) => T,
+): EndpointPool<T> {
+  const resolver = options.resolver ?? resolverOf(options.url);
+  const transport = {
+    ...options,
+    metadata: fixedMetadata(options.metadata),
+    authority: resolver.authority,
+  };
+  return new EndpointPool<T>(options, report, {
+    resolver,
+    makeTransport: (owner) => make(owner, transport),
+  });
+}
+
+/** What the configuration adds to every call. */
+export function fixedMetadata(record: Readonly<Record<string, string>>): Metadata {
+  const metadata = new Metadata();
+  for (const [name, value] of Object.entries(record)) metadata.set(name, value);
+  return metadata;
+}

@@ -1,0 +1,46 @@
+/** One address that is called by Handle, Connect and Closed alone. */
+import type { RequestFields } from '../../contract/gateway-frames.ts';
+import type { Call } from '../call.ts';
+import type { ConnectCall } from '../connect-call.ts';
+import type { GrpcTransportOptions } from '../grpc-client/grpc-transport.ts';
+import { KeptTransport } from '../grpc-client/kept-transport.ts';
+import type { LinkParts, LinkTransport } from '../link/link-transport.ts';
+import type { TransportOwner } from '../pool/transport.ts';
+import { UnaryCalls } from './unary-calls.ts';
+
+export class HandleTransport extends KeptTransport implements LinkTransport {
+  readonly #unary: UnaryCalls;
+
+  constructor(endpoint: TransportOwner, options: GrpcTransportOptions, parts: LinkParts) {
+    super(endpoint, 'handle', options);
+    this.#unary = new UnaryCalls(this, options, parts);
+  }
+
+  get inFlight(): number {
+    return this.#unary.inFlight;
+  }
+
+  override connect(): void {
+    this.#unary.startAgain();
+    super.connect();
+  }
+
+  send(call: Call, fields: RequestFields): void {
+    this.liveness.begin();
+    this.#unary.handle(call, fields);
+  }
+
+  handshake(call: ConnectCall, request: Buffer): void {
+    this.liveness.begin();
+    this.#unary.connect(call, request);
+  }
+
+  sessionClosed(event: Buffer): void {
+    this.#unary.closed(event);
+  }
+
+  close(): Promise<void> {
+    this.stop();
+    return this.#unary.told();
+  }
+}

@@ -1,0 +1,49 @@
+/** What carries the calls of a backend that serves `pith.v1`, and what a Link needs of it. */
+import type { BackendHello } from '../../contract/backend-frames.ts';
+import type { RequestFields } from '../../contract/gateway-frames.ts';
+import type { TimerWheel } from '../../timer-wheel.ts';
+import type { Call } from '../call.ts';
+import type { ConnectCall } from '../connect-call.ts';
+import type { BackendCommands } from '../backend-commands.ts';
+import type { Transport, TransportOwner } from '../pool/transport.ts';
+import type { Link } from './link.ts';
+
+/** By a Link, or by calls of their own. */
+export interface LinkTransport extends Transport {
+  send(call: Call, fields: RequestFields): void;
+  /** Asks about a handshake. @param request A ConnectRequest. */
+  handshake(call: ConnectCall, request: Buffer): void;
+  /** Tells the backend that a session has ended. @param event A ClosedEvent. */
+  sessionClosed(event: Buffer): void;
+}
+
+/** Carries messages, each of one turn's frames. What comes is passed on by the link's owner: `take`, `streamEnded`. */
+export interface LinkStream {
+  /** `done`: the system has taken it. */
+  write(message: Buffer, done: () => void): void;
+  pause(): void;
+  resume(): void;
+  /** Our side is done. */
+  end(): void;
+  /** Both are, at once. */
+  cancel(): void;
+}
+
+/** What all links of one backend have in common. */
+export type LinkParts = {
+  readonly gatewayId: string;
+  readonly version: string;
+  readonly commands: BackendCommands;
+  readonly wheel: TimerWheel;
+};
+
+/** The transport whose link it is. */
+export interface LinkOwner {
+  readonly endpoint: Pick<TransportOwner, 'answered' | 'failed' | 'goaway'>;
+  onHello(hello: BackendHello): void;
+  /**
+   * Once. The calls in flight are failed after it, so that what waited behind them finds the link gone.
+   * `unimplemented`: there is no Link here.
+   */
+  onEnd(link: Link, why: string, unimplemented: boolean): void;
+}

@@ -1,0 +1,123 @@
+/** A backend that serves `pith.v1`, whichever side opened the connections to it. */
+import {
+  encodeClosed,
+  encodeConnectOr,
+  encodeSession,
+  encodeSessionOr,
+} from '../../contract/gateway-frames.ts';
+import type { Accepted } from '../../contract/commands.ts';
+import { type ClosedSession, forwarded, type SessionFacts } from '../../contract/facts.ts';
+import { type Failure, failure, isFailure } from '../../errors.ts';
+import type { Lane } from '../../session/lane.ts';
+import type { TimerWheel } from '../../timer-wheel.ts';
+import type { Call } from '../call.ts';
+import type { ClientSpan } from '../client-span.ts';
+import { ConnectCall } from '../connect-call.ts';
+import { FactsCache } from '../facts-cache.ts';
+import type { EndpointPool } from '../pool/endpoint-pool.ts';
+import { PooledSession } from '../pool/pooled-session.ts';
+import { type AffinityOptions, SessionAffinity } from '../pool/session-affinity.ts';
+import type { ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
+import type { LinkTransport } from './link-transport.ts';
+
+class LinkPeer extends PooledSession<LinkTransport> {
+  readonly facts = new FactsCache(factsOf);
+  readonly #upstream: LinkUpstream;
+
+  constructor(lane: Lane, upstream: LinkUpstream) {
+    super(lane);
+    this.#upstream = upstream;
+  }
+
+  forget(closed: ClosedSession): void {
+    this.#upstream.forget(this, closed);
+  }
+}
+
+export abstract class LinkUpstream implements Upstream {
+  protected readonly pool: EndpointPool<LinkTransport>;
+  readonly #affinity: SessionAffinity<LinkTransport>;
+  readonly #wheel: TimerWheel;
+
+  constructor(pool: EndpointPool<LinkTransport>, options: AffinityOptions) {
+    this.pool = pool;
+    this.#wheel = pool.wheel;
+    this.#affinity = new SessionAffinity(options, pool);
+  }
+
+  get oneAtATime(): boolean {
+    return !this.pool.keepsOrder;
+  }
+
+  abstract clientSpan(call: Call): ClientSpan;
+  abstract whereTo(): Readonly<Record<string, string>>;
+  abstract info(): UpstreamInfo;
+
+  start(): Promise<void> {
+    return this.pool.start();
+  }
+
+  send(call: Call): void {
+    const peer = this.#peerOf(call.lane);
+    const endpoint = this.#affinity.endpointFor(call, peer);
+    if (endpoint === null) {
+      call.fail(failure('BACKEND_AWAY'));
+      return;
+    }
+    const session = peer.facts.of(call);
+    if (isFailure(session)) {
+      call.fail(session);
+      return;
+    }
+    endpoint.transport.send(call, {
+      session,
+      route: call.route,
+      notify: !call.wantsAnswer,
+      body: call.body,
+      seq: call.seq,
+      timeoutMs: call.leftMs(this.#wheel.now()),
+      to: call.instance,
+      trace: call.trace,
+    });
+  }
+
+  async connect(ask: ConnectAsk): Promise<Accepted | Failure> {
+    const call = new ConnectCall(ask, this, this.#wheel, notAReply);
+    const peer = this.#peerOf(ask.lane);
+    const request = encodeConnectOr(ask);
+    const endpoint =
+      call.ended || isFailure(request) ? null : this.#affinity.endpointFor(call, peer);
+    if (isFailure(request)) call.fail(request);
+    else if (endpoint === null) call.fail(failure('BACKEND_AWAY'));
+    else endpoint.transport.handshake(call, request);
+    const outcome = await call.outcome;
+    // A session that a backend has refused was never its own: it does not hear of the end.
+    if (call.refused && !ask.refresh) {
+      endpoint?.sessions.forget(peer);
+      peer.endpoint = null;
+    }
+    return outcome;
+  }
+
+  forget(peer: LinkPeer, { session, reason, code, lastedMs }: ClosedSession): void {
+    const had = this.#affinity.forget(peer);
+    if (had.length === 0) return;
+    const event = encodeClosed({ session: encodeSession(session, null), reason, code, lastedMs });
+    for (const { transport } of had) transport.sessionClosed(event);
+  }
+
+  abstract close(ms: number): Promise<void>;
+
+  #peerOf(lane: Lane): LinkPeer {
+    return lane.peer instanceof LinkPeer ? lane.peer : (lane.peer = new LinkPeer(lane, this));
+  }
+}
+
+function factsOf(session: SessionFacts, forward: readonly string[]): Buffer | Failure {
+  return encodeSessionOr(session, forwarded(session.data, forward));
+}
+
+/** On a Link the answer to Connect is a frame of its own. */
+function notAReply(): Failure {
+  return failure('BAD_REPLY', 'the backend answered Connect as if it were a request');
+}

@@ -1,0 +1,30 @@
+/** What the backend lets us send on a Link, requests and handshakes: all, until it says otherwise. */
+import type { Credit } from '../../contract/backend-frames.ts';
+
+export class SendWindow {
+  /** Calls that may wait for their answer. */
+  inFlightMax = Infinity;
+  #frames = Infinity;
+  #bytes = Infinity;
+
+  /** The backend grants what may be sent. */
+  useCredit(): void {
+    this.#frames = 0;
+    this.#bytes = 0;
+  }
+
+  grant({ frames, bytes }: Credit): void {
+    this.#frames += frames;
+    this.#bytes += bytes;
+  }
+
+  spend(bytes: number): void {
+    this.#frames--;
+    this.#bytes -= bytes;
+  }
+
+  /** The last that fits may be larger than what is left: else a large one might never go. */
+  isSpent(inFlight: number): boolean {
+    return this.#frames < 1 || this.#bytes < 1 || inFlight >= this.inFlightMax;
+  }
+}

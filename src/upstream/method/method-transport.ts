@@ -1,0 +1,74 @@
+/** One address of a backend in mode: method, which calls of any service go to, all in raw bytes. */
+import type {
+  ClientReadableStream,
+  ClientUnaryCall,
+  Metadata,
+  requestCallback,
+} from '@grpc/grpc-js';
+
+import type { GrpcTransportOptions } from '../grpc-client/grpc-transport.ts';
+import { KeptTransport } from '../grpc-client/kept-transport.ts';
+import type { TransportOwner } from '../pool/transport.ts';
+import type { SchemaKeeper } from './schema-keeper.ts';
+
+/** Largest message from a backend: no packet holds more, and a call has its stream for itself. */
+const MESSAGE_BYTES_MAX = 16 * 1024 * 1024;
+
+const raw = (bytes: Buffer): Buffer => bytes;
+
+/** One message to a method. `deadline`: milliseconds since the epoch; travels as grpc-timeout. */
+export type MethodRequest = {
+  readonly path: string;
+  readonly message: Buffer;
+  readonly metadata: Metadata;
+  readonly deadline: number;
+};
+
+export class MethodTransport extends KeptTransport {
+  /** Counted by the calls: `enter`, `leave`. */
+  inFlight = 0;
+  readonly #keeper: SchemaKeeper;
+  #onIdle: () => void = () => {};
+
+  constructor(endpoint: TransportOwner, options: GrpcTransportOptions, keeper: SchemaKeeper) {
+    super(endpoint, 'serving', options, { 'grpc.max_receive_message_length': MESSAGE_BYTES_MAX });
+    this.#keeper = keeper;
+  }
+
+  enter(): void {
+    this.inFlight++;
+    this.liveness.begin();
+  }
+
+  leave(): void {
+    this.inFlight--;
+    if (this.inFlight === 0) this.#onIdle();
+  }
+
+  unary(request: MethodRequest, done: requestCallback<Buffer>): ClientUnaryCall {
+    const { path, message, metadata, deadline } = request;
+    const { client } = this.connection;
+    return client.makeUnaryRequest(path, raw, raw, message, metadata, { deadline }, done);
+  }
+
+  stream(request: MethodRequest): ClientReadableStream<Buffer> {
+    const { path, message, metadata, deadline } = request;
+    const { client } = this.connection;
+    return client.makeServerStreamRequest(path, raw, raw, message, metadata, { deadline });
+  }
+
+  protected override ready(): void {
+    super.ready();
+    // Who could not be asked yet may be asked now.
+    if (this.#keeper.schema === null) this.#keeper.lookSoon();
+  }
+
+  /** What is in flight is still answered. */
+  close(): Promise<void> {
+    this.stop();
+    return new Promise((resolve) => {
+      this.#onIdle = resolve;
+      if (this.inFlight === 0) resolve();
+    });
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * Which endpoint a session's messages go to. A session keeps to one while that serves, and moves only with nothing
+ * in flight, so an instance sees its messages in order.
+ */
+import { hash, instanceFor } from '../../routing/route-table.ts';
+import type { Session } from '../../session/session.ts';
+import type { Call } from '../call.ts';
+import { Balancer, type Policy } from './balancer.ts';
+import type { Endpoint } from './endpoint.ts';
+import type { EndpointPool } from './endpoint-pool.ts';
+import type { PooledSession } from './pooled-session.ts';
+import type { Transport } from './transport.ts';
+
+export type AffinityOptions = {
+  readonly balance: Policy;
+  /** With `hash`: `uid` or `data.<key>`; where that is empty the sid counts. */
+  readonly hashBy: string;
+};
+
+export class SessionAffinity<T extends Transport> {
+  readonly #pool: EndpointPool<T>;
+  readonly #balancer: Balancer;
+  /** Compiled from `hashBy`; null: no hash. */
+  readonly #key: readonly { readonly field: string }[] | null;
+
+  constructor({ balance, hashBy }: AffinityOptions, pool: EndpointPool<T>) {
+    this.#pool = pool;
+    this.#balancer = new Balancer(balance);
+    this.#key = balance === 'hash' ? [{ field: hashBy }] : null;
+  }
+
+  /** Where `call` goes; null: nowhere now. */
+  endpointFor(call: Call, session: PooledSession<T>): Endpoint<T> | null {
+    const { endpoint } = session;
+    if (call.instance !== '') {
+      const named = this.#named(call, endpoint);
+      if (named !== null) return visit(named, call, session);
+      if (call.target.otherwise === 'error') return null;
+    }
+    if (endpoint !== null && endpoint.serves) {
+      // What needs no order heeds a goaway at once; the rest moves when nothing is in flight.
+      if (call.unordered && !endpoint.welcomes)
+        return visit(this.#pick(call.session) ?? endpoint, call, session);
+      if (this.#key === null || !this.#moves(call, session, endpoint)) return endpoint;
+    }
+    const next = this.#pick(call.session);
+    // A notify may outlive its session, which nobody will forget a second time.
+    if (next === null || call.session.state === 'closed') return next;
+    endpoint?.release(session);
+    next.take(session);
+    session.version = call.session.version;
+    session.epoch = this.#pool.epoch;
+    return next;
+  }
+
+  /** The session has ended. Gives the endpoints that have had messages of it, one of each instance. */
+  forget(session: PooledSession<T>): Endpoint<T>[] {
+    const { endpoint } = session;
+    session.endpoint = null;
+    // First where its messages went; that may be given up already, and no longer listed.
+    const all = endpoint === null ? this.#pool.list : [endpoint, ...this.#pool.list];
+    const had = all.filter(({ sessions }) => sessions.forget(session));
+    if (had.length < 2) return had;
+    const who = ({ name, instance }: Endpoint<T>): string => `${name} ${instance}`;
+    return had.filter((one, i) => had.findIndex((other) => who(other) === who(one)) === i);
+  }
+
+  /** Several may lead to an instance: the session's own, or always the same one of the others. */
+  #named({ instance, session }: Call, own: Endpoint<T> | null): Endpoint<T> | null {
+    if (own !== null && own.instance === instance && own.isOpen) return own;
+    const named = this.#pool.list.filter((one) => one.instance === instance && one.isOpen);
+    return named[named.length < 2 ? 0 : hash(session.sid) % named.length] ?? null;
+  }
+
+  #pick(session: Session): Endpoint<T> | null {
+    const key = this.#key === null ? '' : instanceFor(this.#key, session) || session.sid;
+    return this.#balancer.pick(this.#pool.list, key);
+  }
+
+  /** True: the session's key, or the pool, has changed, so it belongs elsewhere, and may go there now. */
+  #moves({ lane, session }: Call, known: PooledSession<T>, from: Endpoint<T>): boolean {
+    if (known.version === session.version && known.epoch === this.#pool.epoch) return false;
+    known.version = session.version;
+    known.epoch = this.#pool.epoch;
+    const best = this.#pick(session);
+    if (best === null || best === from) return false;
+    // The message that asks is in flight itself.
+    if (lane.inFlight <= 1) return true;
+    lane.holdUntilEmpty(() => {
+      from.release(known);
+    });
+    return false;
+  }
+}
+
+/** For this message only; but the backend will hear of the session's end. */
+function visit<T extends Transport>(
+  endpoint: Endpoint<T>,
+  call: Call,
+  session: PooledSession<T>,
+): Endpoint<T> {
+  if (call.session.state !== 'closed') endpoint.sessions.know(session);
+  return endpoint;
+}
