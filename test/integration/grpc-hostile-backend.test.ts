@@ -150,9 +150,9 @@ describe('streams', () => {
     });
     await using gateway = await gatewayTo(raw.url, ', health: false');
     await eventually(() => opened.length >= 5, 'five links');
-    // After 100, 200, 400 and 800 ms, more or less a quarter.
-    expect(opened[4]! - opened[3]!).toBeGreaterThan(590);
-    expect(opened[3]! - opened[2]!).toBeGreaterThan(290);
+    // After at most 100, 200, 400 and 800 ms, and at least half of that.
+    expect(opened[4]! - opened[3]!).toBeGreaterThan(390);
+    expect(opened[3]! - opened[2]!).toBeGreaterThan(190);
     await using client = await TestClient.connect(gateway.port);
     expect(await client.request('here.x')).toEqual({ ok: 1 });
     expect(lines(gateway, 'backend').length).toBeLessThanOrEqual(10);
