@@ -1,9 +1,9 @@
 #!/bin/sh
-# Writes what is generated from the .proto files, all of it committed:
+# Generates these from the .proto files; all of them are committed:
 #   src/gen/pith.binpb                    descriptors with comments and imports; the gateway loads and reflects them
-#   deploy/examples/chat-grpc-go/gen/     Go code of pith.v1; skipped where there is no Go
-# The same input gives the same bytes. Needs `npm ci` first; for Go also the two plugins, which it installs once
-# into ${TEST_TOOLS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/pith/bin}.
+#   deploy/examples/chat-grpc-go/gen/     Go code of pith.v1; skipped without Go
+# The same input gives the same bytes. Needs `npm ci` first, and two plugins for Go, which it installs once into
+# ${TEST_TOOLS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/pith/bin}.
 set -eu
 
 protoc_gen_go=v1.36.12
@@ -15,7 +15,7 @@ cd "$(dirname "$0")"
 PATH=$tools:$(cd .. && pwd)/node_modules/.bin:$PATH
 export PATH
 
-# plugin NAME VERSION MODULE: installs it unless that very version is in $tools.
+# plugin NAME VERSION MODULE: installs it unless this version is already in $tools.
 plugin() {
   case $("$tools/$1" --version 2>/dev/null || true) in
     *" ${2#v}" | *" $2") ;;
@@ -33,7 +33,7 @@ buf build . --as-file-descriptor-set -o ../src/gen/pith.binpb
 echo "wrote src/gen/pith.binpb"
 
 if ! command -v go >/dev/null; then
-  echo "no Go here: deploy/examples/chat-grpc-go/gen is left as it is"
+  echo "no Go here: deploy/examples/chat-grpc-go/gen is not updated"
   exit 0
 fi
 mkdir -p "$tools"

@@ -21,12 +21,12 @@ import { fileURLToPath } from 'node:url';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const DIST = join(ROOT, 'dist');
 const CLIENT_DIST = join(ROOT, 'src/client/dist');
-/** npm packs what is in the folder, and links to files outside it are left out. */
+/** npm packs the files of the folder; links to files outside are omitted. */
 const CLIENT_LICENSE = join(ROOT, 'src/client/LICENSE');
 const TSC = join(ROOT, 'node_modules/.bin/tsc');
 
 if (!existsSync(TSC)) {
-  console.error('npm pack compiles with what npm ci installs: run npm ci in the clone first.');
+  console.error('npm pack needs the compiler that npm ci installs: run npm ci in the clone first.');
   process.exit(1);
 }
 switch (process.argv[2]) {
@@ -67,7 +67,7 @@ function compile(project, to) {
   });
 }
 
-/** Declarations name each other by `.ts`, which TypeScript before 5 does not follow; `.js` all do. */
+/** Declarations import each other as `.ts`, which TypeScript before 5 does not resolve; every version resolves `.js`. */
 function withOldImports(declarations) {
   return declarations.replace(/(from\s+|import\()(['"])(\.[^'"]*)\.ts\2/g, '$1$2$3.js$2');
 }

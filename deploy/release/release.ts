@@ -2,7 +2,7 @@
  * Makes a release: `node deploy/release/release.ts VERSION [--dry-run] [--no-checks]`, or `make release VERSION=…`.
  *
  * It sets the version everywhere, closes the changelog's Unreleased section, runs the checks, commits and tags.
- * It pushes nothing. When a check fails, the files are put back. `--dry-run` prints the change and puts it back too.
+ * It pushes nothing. If a check fails, the files are restored. `--dry-run` prints the change and restores the files.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -47,7 +47,7 @@ function main(): void {
   console.log(`released ${version}: push it with  git push origin main v${version}`);
 }
 
-/** Writes the new version into every file that names one; all are computed before any is written. */
+/** Writes the new version into every file that contains it; all are computed before any is written. */
 function setVersion(old: string, version: string): string[] {
   const files = new Map<string, string>();
   for (const { file, texts } of PLACES) {

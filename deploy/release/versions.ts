@@ -1,10 +1,10 @@
-/** Where the version stands, and what a release does to the changelog. Pure. */
+/** Which files contain the version, and what a release changes in the changelog. Pure. */
 
-/** The form of https://semver.org without build metadata, which tags of images do not take. */
+/** The form of https://semver.org without build metadata, which image tags do not allow. */
 export const SEMVER =
   /^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$/;
 
-/** Every file that names the version, with each text in it that does. A test holds this list to the tree. */
+/** Every file that contains the version, with the texts around it. A test checks that the list is complete. */
 export const PLACES: readonly { file: string; texts: (version: string) => readonly string[] }[] = [
   { file: 'package.json', texts: (v) => [`  "version": "${v}",`] },
   {
@@ -27,7 +27,7 @@ export const PLACES: readonly { file: string; texts: (version: string) => readon
   })),
 ];
 
-/** The text of one of the files with the new version; a string that says what is missing, if something is. */
+/** The text of a file with the new version; or what is missing in it. */
 export function withVersion(
   text: string,
   texts: (version: string) => readonly string[],
@@ -74,7 +74,7 @@ function comparePre(a: string | undefined, b: string | undefined): number {
   return a < b ? -1 : 1;
 }
 
-/** The changelog with what was unreleased under a heading of its own; null: nothing was. */
+/** The changelog with the unreleased changes under the new version's heading; null: there are none. */
 export function closeUnreleased(text: string, version: string, date: string): string | null {
   const heading = '## [Unreleased]\n';
   const start = text.indexOf(heading);

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Makes the two base images of deploy/Dockerfile from what this machine has, so that no registry of images is needed:
+# Builds the two base images of deploy/Dockerfile from this machine's files, so that no image registry is needed:
 #   base.sh <build image> <runtime image>
-# The runtime image is Node 24 with the libraries it needs and nothing else, no shell. The build image has a shell,
-# a few programs and npm besides. Linux, root.
+# The runtime image has Node 24 and the libraries that it needs, and no shell. The build image also has a shell, a few
+# programs and npm. Needs Linux and root.
 set -eu
 
 build=$1
@@ -13,7 +13,7 @@ npm=$(dirname "$(dirname "$(readlink -f "$(command -v npm)")")")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# with_libraries <folder> <program> <place>: copies a program and the libraries that it is linked with.
+# with_libraries <folder> <program> <place>: copies a program and the libraries that it is linked to.
 with_libraries() {
   mkdir -p "$1$(dirname "$3")"
   cp -L "$2" "$1$3"
@@ -51,7 +51,7 @@ mkdir -p "$root/usr/bin"
 ln -s /bin/env "$root/usr/bin/env"
 cp -R "$npm" "$root/usr/local/lib/node_modules/npm"
 ln -s ../lib/node_modules/npm/bin/npm-cli.js "$root/usr/local/bin/npm"
-# What this machine's Node trusts besides its own authorities, npm in the build has to trust too.
+# npm in the build has to trust the same extra authorities as this machine's Node.
 if [ -n "${NODE_EXTRA_CA_CERTS:-}" ]; then
   cp -L "$NODE_EXTRA_CA_CERTS" "$root/etc/ssl/extra.pem"
   commit "$root" "$build" --env NODE_EXTRA_CA_CERTS=/etc/ssl/extra.pem

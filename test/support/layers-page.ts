@@ -15,8 +15,8 @@ export function layersPage(rules = RULES, what = WHAT): string {
   return [
     ...table,
     '',
-    `Everything may import ${all.slice(0, -1).join(', ')} and ${all.at(-1)}, and its own folder; a folder does not stand for those below it that have a row. ` +
-      'In parentheses: these files alone. Modules of Node are listed in `test/support/layers.ts`.',
+    `Everything may import ${all.slice(0, -1).join(', ')} and ${all.at(-1)}, and its own folder; a folder does not include its subfolders that have their own row. ` +
+      'In parentheses: only these files. For modules of Node see `test/support/layers.ts`.',
   ].join('\n');
 }
 

@@ -107,10 +107,10 @@ export const RULES: Rules = {
 /** What is behind each row of RULES, in a sentence. With RULES it is the table of src/README.md. */
 // oxfmt-ignore
 export const WHAT: Readonly<Record<string, string>> = {
-  'errors.ts':      'the table of errors: code, name, what a client is told',
+  'errors.ts':      'the table of errors: code, reason, message',
   'clock.ts':       'the only place that reads the time or sets a timer',
   'background.ts':  'work that nothing waits for, with a handler for its error',
-  'backoff.ts':     'pauses between attempts that grow and are spread',
+  'backoff.ts':     'growing pauses between attempts, with jitter',
   'bytes.ts':       'views of bytes; the empty buffer and the empty object',
   'gathered.ts':    'bytes that arrive in pieces, kept in few of them',
   'timer-wheel.ts': 'one timer for all deadlines',
@@ -123,13 +123,13 @@ export const WHAT: Readonly<Record<string, string>> = {
   'contract/': 'the shapes of `pith.v1`, in protobuf, JSON and headers',
 
   'transport/':     'sockets, TLS, listening ports',
-  'dialect/':       'how each family of clients is spoken to; pure',
+  'dialect/':       'what differs between the families of clients; pure',
   'session/':       'the state and the order of one client; the registry of all',
   'relay/':         'one message in, at most one answer out; retries, breakers',
-  'auth/':          'asks a backend whether a client may enter',
+  'auth/':          'asks a backend whether a client may connect',
   'upstream/':      'calls to backends: what all kinds of backends share',
   'upstream/pool/': 'the addresses of a backend: resolving, health, ejection, balancing',
-  'upstream/link/': 'a Link, the stream of frames to a backend, whoever has dialled it',
+  'upstream/link/': 'a Link, the stream of frames to a backend, whichever side opened it',
   'upstream/dial-in/': 'backends that connect to the gateway',
   'upstream/grpc-client/': 'channels, calls and metadata on grpc-js, for all gRPC modes',
   'upstream/grpc/': 'backends that serve `pith.v1.Backend`',
@@ -145,11 +145,11 @@ export const WHAT: Readonly<Record<string, string>> = {
   'discovery/': 'Consul: the addresses of backends, and the gateway as a service',
   'telemetry/': 'log, metrics, traces; OpenTelemetry is loaded only if `telemetry.otlp` is set',
 
-  'client/':       'our own client, for browsers and Node; a package of its own',
+  'client/':       'our own client, for browsers and Node; also a separate package',
   'client/tcp.ts': 'the same over TCP and TLS, in Node alone',
 
   'wiring/':    'which setting, counter and log line goes with which part',
-  'faults.ts':  'bugs and losses that end no process: counted and logged at most so often',
+  'faults.ts':  'faults that the process survives: counted, and logged at a limited rate',
   'gateway.ts': 'builds all parts, starts and stops them in order',
   'cli/':       'the command line: client, mock backend, what `check` and `routes` print',
   'main.ts':    'the process: arguments, signals, exit code',

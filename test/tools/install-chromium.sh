@@ -1,7 +1,7 @@
 #!/bin/sh
-# Brings Chromium for test/conformance/browser.test.ts: $TEST_CHROMIUM, or `chromium` on the PATH, or
-# /usr/bin/chromium. Where there is none, and this is root on Debian, its package is installed, system-wide.
-# Never fails: without Chromium those tests are left out (and `make test` fails if CI is set).
+# Finds Chromium for test/conformance/browser.test.ts: $TEST_CHROMIUM, or `chromium` on the PATH, or
+# /usr/bin/chromium. If there is none, and this is root on Debian, its package is installed system-wide.
+# Never fails: without Chromium those tests are skipped (and `make test` fails if CI is set).
 set -eu
 
 say() { echo "tools: $*" >&2; }
@@ -25,9 +25,9 @@ if [ -z "${TEST_CHROMIUM:-}" ] && as_root; then
 fi
 
 if [ -n "${TEST_CHROMIUM:-}" ]; then
-  say "TEST_CHROMIUM is $TEST_CHROMIUM, which is no program"
+  say "TEST_CHROMIUM is $TEST_CHROMIUM, which is not a program"
 else
-  say "no chromium: install it (on Debian the package chromium), or give its path as TEST_CHROMIUM"
+  say "no chromium: install it (on Debian the package chromium), or set TEST_CHROMIUM to its path"
 fi
-say "left out without it:"
+say "skipped without it:"
 say "  test/conformance/browser.test.ts"

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Builds test/backends/consul-agent, a Consul agent in the version that its go.mod names, to where install.sh puts
+# Builds test/backends/consul-agent, a Consul agent in the version of its go.mod, and puts it where install.sh puts
 # the other programs of the tests. Does nothing if it is there in that version. The first build takes many minutes,
-# so only what tests Consul itself asks for it; it fails when it cannot be built.
+# so only the tests of Consul itself run this; it fails if the agent cannot be built.
 set -eu
 
 dir=${TEST_TOOLS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/pith/bin}

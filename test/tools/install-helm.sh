@@ -1,12 +1,12 @@
 #!/bin/sh
-# Brings helm, in the version below, to where install.sh puts the other programs of the tests. Does nothing if it
-# is there; without Go a helm 3 on the PATH does as well. Unlike install.sh it fails when there is none: who asks
-# for the chart's tests wants them run.
+# Installs helm, in the version below, where install.sh puts the other programs of the tests. Does nothing if it is
+# there; without Go, a helm 3 on the PATH will do. Unlike install.sh it fails if there is none: without helm the
+# chart's tests cannot run.
 set -eu
 
 HELM=helm.sh/helm/v3/cmd/helm@v3.22.0
-# The Kubernetes that helm assumes without a cluster, as its releases are built: that of its own k8s.io modules.
-# Without these it is 1.20.
+# The version of Kubernetes that helm assumes without a cluster, set as in its releases: that of its k8s.io modules.
+# Otherwise it is 1.20.
 KUBE=helm.sh/helm/v3/pkg/chartutil.k8sVersion
 LDFLAGS="-s -w -X ${KUBE}Major=1 -X ${KUBE}Minor=37"
 

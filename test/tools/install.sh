@@ -1,7 +1,7 @@
 #!/bin/sh
-# Brings the outside programs of the tests, in the versions below, into a cache outside the clone:
+# Installs the external programs of the tests, in the versions below, into a cache outside the clone:
 # $TEST_TOOLS_DIR, or ~/.cache/pith/bin. Does nothing if they are there; another version here reinstalls.
-# Never fails: without a program the tests that need it are left out by name (and `make test` fails if CI is set).
+# Never fails: without a program the tests that need it are skipped by name (and `make test` fails if CI is set).
 set -eu
 
 NATS_SERVER=github.com/nats-io/nats-server/v2@v2.15.2
@@ -16,7 +16,7 @@ say() { echo "tools: $*" >&2; }
 # The version in a Go program's own build information: `go version -m` has a line "mod <module> <version> …".
 built_version() { go version -m "$1" 2>/dev/null | awk '$1 == "mod" { print $3; exit }'; }
 
-# install <program> <package@version>: builds beside the goal, then moves, so that no run sees half a program.
+# install <program> <package@version>: builds next to the target, then moves, so that no run sees half a program.
 install() {
   if [ "$(built_version "$dir/$1")" = "${2##*@}" ]; then return 0; fi
   say "installing $1 ${2##*@} into $dir"

@@ -1,4 +1,4 @@
-"""A small chat on plain NATS: Pith's subjects and headers, and nothing of Pith's code."""
+"""A small chat on plain NATS: Pith's subjects and headers, and none of Pith's code."""
 import asyncio
 import base64
 import hashlib
@@ -17,14 +17,14 @@ PLAIN = "".join(chr(c) for c in range(0x21, 0x7F) if chr(c) != "%")
 
 
 class Failure(Exception):
-    """An application error: the client gets code, reason and text."""
+    """An application error: the client gets code, reason and message."""
     def __init__(self, code, reason, text):
         super().__init__(text)
         self.code, self.reason = code, reason
 
 
 def token(text):
-    """Makes one subject token of any string."""
+    """Turns any string into one subject token."""
     data = text.encode()
     if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", text):
         return text
@@ -69,7 +69,7 @@ class Chat:
             await self.nc.publish(f"pith.session.{sid}.patch", json.dumps(patch).encode())
 
     async def chat(self, route, sid, uid, room, body):
-        """Does the work of one route; gives the answer and what changes in the session."""
+        """Handles one route; returns the answer and what changes in the session."""
         name, to, text = body.get("name", ""), body.get("to", ""), body.get("text", "")
         if route == "chat.room.join":
             new = body.get("room", "")
@@ -96,7 +96,7 @@ class Chat:
         return {"code": 200}, {"set": {"room": None}, "leave": ["room." + room]}
 
     async def whisper(self, to, value):
-        """Every gateway that holds `to` answers; the first answer will do."""
+        """Every gateway with a session of `to` answers; the first answer will do."""
         subject, headers = f"pith.user.{token(to)}.push", {"Pith-Route": "onWhisper"}
         try:
             await self.nc.request(subject, json.dumps(value).encode(), 1, headers=headers)
@@ -107,7 +107,7 @@ class Chat:
         return {"code": 200}
 
     async def to_room(self, room, but, route, value):
-        """Pushes to everybody in a room but one session."""
+        """Pushes to everyone in a room except one session."""
         headers = {"Pith-Route": route, "Pith-Except-Sids": escape(json.dumps([but]))}
         subject = f"pith.group.{token('room.' + room)}.push"
         await self.nc.publish(subject, json.dumps(value).encode(), headers=headers)

@@ -1,5 +1,5 @@
-"""Rooms of a lobby as an ordinary gRPC service. Pith calls its methods: JSON of the clients comes as these messages,
-session facts come as metadata, and changes of the session go back as metadata."""
+"""Rooms of a lobby as an ordinary gRPC service. Pith calls its methods: the clients' JSON arrives as these messages,
+the facts about the session as metadata, and changes of the session go back as metadata."""
 import itertools
 import json
 import os
@@ -22,7 +22,7 @@ rooms_pb2, rooms_pb2_grpc = grpc.protos_and_services("lobby/v1/rooms.proto")
 
 
 def fact(context, name):
-    """What the gateway says of the session: sid, uid, client-ip, route, seq, data. Some bytes come as %XX."""
+    """What the gateway sends about the session: sid, uid, client-ip, route, seq, data. Some bytes come as %XX."""
     for key, value in context.invocation_metadata():
         if key == "x-pith-" + name:
             return unquote(value)
@@ -30,7 +30,7 @@ def fact(context, name):
 
 
 def change(context, **changes):
-    """Tells the gateway what becomes of the session; it takes effect before the client has its answer."""
+    """Changes the session; it takes effect before the client gets its answer."""
     context.send_initial_metadata([("x-pith-" + name, quote(value, safe="")) for name, value in changes.items()])
 
 
