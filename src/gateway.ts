@@ -2,43 +2,30 @@
  * The composition root: builds the parts, starts them, stops them in the reverse order. No rules of its own;
  * this is the only place that knows everything.
  */
-import type { Bus } from './bus/bus.ts';
-import { SessionCommands } from './bus/session-commands.ts';
-import { EmbeddedBus } from './bus/embedded-bus.ts';
-import { FleetCommands } from './bus/fleet-commands.ts';
 import { inBackground } from './background.ts';
 import { type Clock, sleep, within } from './clock.ts';
-import { parseBus } from './config/address.ts';
+import { autoLimits, type Resources } from './config/auto-limits.ts';
 import type { Config } from './config/schema.ts';
-import type { Consul } from './discovery/consul.ts';
-import { makeNats, type Nats } from './wiring/nats.ts';
 import type { Info } from './control/service.ts';
-import { Admission } from './relay/admission.ts';
-import type { Relay } from './relay/relay.ts';
+import type { Consul } from './discovery/consul.ts';
+import { Faults } from './faults.ts';
+import type { Admission } from './relay/admission.ts';
 import { type Drained, drainSessions } from './session/drain.ts';
 import { Outboxes } from './session/outboxes.ts';
-import { Registry } from './session/registry.ts';
-import {
-  type Memory,
-  watchBackends,
-  watchCertificates,
-  watchOutboxes,
-  watchProcess,
-} from './wiring/gauges.ts';
-import { listening, makeListeners } from './wiring/listeners.ts';
-import { makeRelay } from './wiring/relay.ts';
-import { type ControlPorts, makeControl } from './wiring/control.ts';
-import { type Resources, type Capacity, autoLimits } from './config/auto-limits.ts';
-import { admissionLimits, changeLimits, randomId } from './wiring/settings.ts';
+import type { Registry } from './session/registry.ts';
 import { EventLoopLag } from './telemetry/event-loop.ts';
 import type { Log } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
-import { Tracing } from './telemetry/tracing.ts';
+import type { Tracing } from './telemetry/tracing.ts';
 import { TimerWheel } from './timer-wheel.ts';
-import { Listener } from './transport/listener.ts';
+import type { Listener } from './transport/listener.ts';
 import type { Upstream } from './upstream/upstream.ts';
-import { Faults } from './faults.ts';
-import { makeConsul, makeUpstream } from './wiring/upstreams.ts';
+import { type BusParts, makeBus, makeGatewayId } from './wiring/bus.ts';
+import { type ControlPorts, makeControl } from './wiring/control.ts';
+import { makeCertificateGauges, makeGauges, type Memory } from './wiring/gauges.ts';
+import { makeListeners, makeListenSteps } from './wiring/listeners.ts';
+import { makeAdmission, makeRelay, makeTracing } from './wiring/relay.ts';
+import { makeConsul, makeUpstreams } from './wiring/upstreams.ts';
 
 /** How long the start waits for the bus before it listens anyway. */
 const BUS_WAIT_MS = 2_000;
@@ -84,74 +71,53 @@ export class Gateway {
   readonly registry: Registry;
   readonly #parts: GatewayParts;
   readonly #wheel: TimerWheel;
-  readonly #outboxes: Outboxes;
-  /** null: no server at all. */
-  readonly #nats: Nats | null = null;
+  readonly #faults: Faults;
+  readonly #bus: BusParts;
   /** null: no Consul. */
   readonly #consul: Consul | null;
-  readonly #bus: Bus;
-  readonly #sessionCommands: SessionCommands;
-  readonly #fleetCommands: FleetCommands;
-  readonly #admission: Admission;
+  /** null: no traces. */
+  readonly #tracing: Tracing | null;
   readonly #upstreams: readonly Upstream[];
-  readonly #relay: Relay;
+  readonly #admission: Admission;
   readonly #listeners: readonly Listener[];
   readonly #ports: ControlPorts;
-  readonly #capacity: Capacity;
-  /** null: no traces. */
-  readonly #tracing: Tracing | null = null;
   readonly #lag = new EventLoopLag();
   #state: GatewayState = 'starting';
   #startedAt = 0;
-  readonly #faults: Faults;
   readonly #stopAsked = Promise.withResolvers<void>();
   #begun: Promise<void> = Promise.resolve();
 
+  /** Makes every part, each with those that it needs. @throws {Error} when a file that it needs cannot be used. */
   constructor(parts: GatewayParts) {
-    const { config, clock } = parts;
+    const { config, clock, log } = parts;
+    const { metrics } = this;
     this.#parts = parts;
-    this.id = `${config.id}-${randomId()}`;
+    this.id = makeGatewayId(config.id);
     this.#wheel = new TimerWheel(clock);
-    this.#faults = new Faults(clock, parts.log, this.metrics);
-    this.#capacity = autoLimits(config.limits, parts.resources);
-    this.#outboxes = new Outboxes(clock, this.#capacity.outboxesBytes);
+    this.#faults = new Faults(clock, log, metrics);
+    const shared = { ...parts, gatewayId: this.id, wheel: this.#wheel, metrics };
+    const capacity = autoLimits(config.limits, parts.resources);
+    const outboxes = new Outboxes(clock, capacity.outboxesBytes);
+    const bus = makeBus(shared);
+    const consul = makeConsul(shared);
+    const tracing = makeTracing(shared);
+    const admission = makeAdmission(config);
+    const upstreams = makeUpstreams({ ...shared, ...bus, consul });
+    const made = { ...shared, ...bus, capacity, outboxes, admission, upstreams };
+    const relay = makeRelay({ ...made, tracing });
+    const info = (): Info => this.info();
+    const notReady = (): string[] => this.notReady();
+    this.#listeners = makeListeners({ ...made, relay });
+    this.#ports = makeControl({ ...made, info, notReady });
+    const isDraining = (): boolean => this.#state === 'draining';
+    makeGauges({ ...made, lag: this.#lag, isDraining });
 
-    const bus = parseBus(config.bus);
-    if (bus.kind === 'nats') {
-      const more = { servers: bus.servers, gatewayId: this.id, metrics: this.metrics };
-      this.#nats = makeNats({ ...parts, ...more, wheel: this.#wheel });
-    }
-    this.#bus = this.#nats?.bus ?? new EmbeddedBus();
-    this.registry = new Registry(this.id, this.#bus.subscriptions);
-    const { registry, metrics } = this;
-    const shared = { ...parts, registry, metrics, wheel: this.#wheel };
-    this.#sessionCommands = new SessionCommands({ ...shared, limits: changeLimits(config) });
-    this.#nats?.bus.attach(this.registry, this.#sessionCommands);
-    this.#fleetCommands = new FleetCommands(this.id, this.#sessionCommands, this.#bus);
-
-    this.#consul = makeConsul(config, { ...parts, gatewayId: this.id });
-    const { otlp } = config.telemetry;
-    if (otlp !== '') this.#tracing = new Tracing({ ...parts, otlp, gatewayId: this.id, metrics });
-    const backends = Object.keys(config.backends);
-    this.#upstreams = backends.map((name) => this.#makeUpstream(name));
-    this.#admission = new Admission(admissionLimits(config), backends.length);
-    this.#relay = makeRelay({
-      ...{ ...parts, metrics, wheel: this.#wheel, admission: this.#admission },
-      upstreams: this.#upstreams,
-      sessionCommands: this.#sessionCommands,
-      fleetCommands: this.#fleetCommands,
-      tracing: this.#tracing,
-    });
-    this.#listeners = this.#makeListeners();
-    this.#ports = makeControl({
-      ...shared,
-      capacity: this.#capacity,
-      upstreams: this.#upstreams,
-      fleetCommands: this.#fleetCommands,
-      info: () => this.info(),
-      notReady: () => this.notReady(),
-    });
-    this.#watchMetrics();
+    this.registry = bus.registry;
+    this.#bus = bus;
+    this.#consul = consul;
+    this.#tracing = tracing;
+    this.#upstreams = upstreams;
+    this.#admission = admission;
   }
 
   get state(): GatewayState {
@@ -162,7 +128,7 @@ export class Gateway {
   notReady(): string[] {
     const why: string[] = [];
     if (this.#state !== 'ready') why.push(this.#state);
-    if (!this.#bus.everUp) why.push('the bus has not been reached yet');
+    if (!this.#bus.bus.everUp) why.push('the bus has not been reached yet');
     return why;
   }
 
@@ -173,7 +139,7 @@ export class Gateway {
       version: this.#parts.version,
       state: this.#state,
       sessions: this.registry.size,
-      bus: this.#bus.name,
+      bus: this.#bus.bus.name,
       backends: this.#upstreams.map((upstream, ordinal) => ({
         name: names[ordinal]!,
         ...upstream.info(),
@@ -210,28 +176,32 @@ export class Gateway {
     const { config, log } = this.#parts;
     if (config.telemetry.metrics) this.#lag.start();
     await this.#tracing?.start();
-    this.#bus.start();
-    if (this.#nats !== null) {
-      const { connector, report } = this.#nats;
+    this.#bus.bus.start();
+    const { nats } = this.#bus;
+    if (nats !== null) {
+      const { connector, report } = nats;
       connector.start();
       await this.#unlessStopped(BUS_WAIT_MS, connector.firstUp);
       if (this.#state === 'starting' && !connector.up) report.unreachable();
     }
     const begun = Promise.all(this.#upstreams.map((upstream) => upstream.start()));
     await this.#unlessStopped(UPSTREAMS_WAIT_MS, begun);
-    for (const listen of listening(config, this.#ports, this.#listeners)) {
+    for (const listen of makeListenSteps(config, this.#ports, this.#listeners)) {
       if (this.#state !== 'starting') return;
       await listen();
     }
     if (this.#state !== 'starting') return;
-    watchCertificates(this.metrics, this.#listeners);
+    makeCertificateGauges(this.metrics, this.#listeners);
     this.#state = 'ready';
     this.#ports.control.setServing(true);
     this.#consul?.start(this.addresses, () => this.notReady());
     const { clients, ...others } = this.addresses;
     const notReady = this.notReady();
     const why = notReady.length > 0 && { notReady };
-    log.info({ gateway: this.id, clients, ...others, bus: this.#bus.name, ...why }, 'listening');
+    log.info(
+      { gateway: this.id, clients, ...others, bus: this.#bus.bus.name, ...why },
+      'listening',
+    );
     if (notReady.length > 0) inBackground(this.#tellReady(), this.#faults.onFault);
   }
 
@@ -241,7 +211,7 @@ export class Gateway {
   }
 
   async #tellReady(): Promise<void> {
-    await this.#nats?.connector.firstUp;
+    await this.#bus.nats?.connector.firstUp;
     if (this.#state === 'ready') this.#parts.log.info({ gateway: this.id }, 'ready');
   }
 
@@ -293,7 +263,7 @@ export class Gateway {
       ),
     ]);
     for (const listener of this.#listeners) listener.close();
-    await this.#faults.step('bus', CLOSE_MS.bus, () => this.#bus.close());
+    await this.#faults.step('bus', CLOSE_MS.bus, () => this.#bus.bus.close());
     await this.#faults.step('control', CLOSE_MS.control, () =>
       Promise.all([
         this.#ports.control.close(),
@@ -309,53 +279,5 @@ export class Gateway {
   /** Something of ours has failed that nobody waited for. It is counted, and the gateway goes on. */
   onFault(error: unknown): void {
     this.#faults.onFault(error);
-  }
-
-  // ---- building -----------------------------------------------------------------------------------------
-
-  #makeUpstream(name: string): Upstream {
-    const { config, clock, log, version } = this.#parts;
-    return makeUpstream(name, config.backends[name]!, {
-      gatewayId: this.id,
-      version,
-      clock,
-      wheel: this.#wheel,
-      convertBytesMax: config.limits.convert,
-      natsPrefix: config.nats.prefix,
-      nats: this.#nats,
-      consul: this.#consul,
-      fleetCommands: this.#fleetCommands,
-      log,
-      metrics: this.metrics,
-    });
-  }
-
-  #makeListeners(): Listener[] {
-    return makeListeners({
-      ...this.#parts,
-      gatewayId: this.id,
-      wheel: this.#wheel,
-      outboxes: this.#outboxes,
-      registry: this.registry,
-      sessionCommands: this.#sessionCommands,
-      relay: this.#relay,
-      upstreams: this.#upstreams,
-      metrics: this.metrics,
-      connectionsMax: this.#capacity.connections,
-    });
-  }
-
-  #watchMetrics(): void {
-    const { version, nodeVersion, logLinesDropped, memory, config } = this.#parts;
-    const { metrics } = this;
-    metrics.watch('pith_build_info', [version, nodeVersion], () => 1);
-    metrics.watch('pith_bus_up', [], () => (this.#bus.up ? 1 : 0));
-    metrics.watch('pith_drain_state', [], () => (this.#state === 'draining' ? 1 : 0));
-    if (logLinesDropped !== undefined)
-      metrics.watch('pith_log_lines_dropped_total', [], logLinesDropped);
-    metrics.watch('pith_sessions', [], () => this.registry.size);
-    watchOutboxes(metrics, this.#outboxes, this.#capacity);
-    watchBackends(metrics, Object.keys(config.backends), this.#upstreams, this.#admission);
-    if (memory !== undefined) watchProcess(metrics, this.#lag, memory);
   }
 }

@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream';
 
 import type { PendingConnection } from '../transport/pending-connection.ts';
 import { HTTP_HEAD_BYTES_MAX, refuseHttp } from '../transport/http-refusal.ts';
-import type { Port } from '../transport/port.ts';
+import type { Port, PortAddress } from '../transport/port.ts';
 import type { Attach } from './attach.ts';
 import { ATTACH_PATH, AttachWebSockets } from './attach-websocket.ts';
 import { API_PATH, type JsonApi } from './json-api.ts';
@@ -80,8 +80,8 @@ export class HttpServer {
     });
   }
 
-  listen(host: string, port: number): Promise<void> {
-    return this.#port.listen({ host, port });
+  listen(address: PortAddress): Promise<void> {
+    return this.#port.listen(address);
   }
 
   get port(): number {

@@ -4,6 +4,7 @@
  */
 import net, { type AddressInfo, type Socket } from 'node:net';
 
+import { errorText } from '../errors.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import { PendingConnection } from './pending-connection.ts';
@@ -19,6 +20,19 @@ const DETAIL_CHARS_MAX = 200;
 export type PortAddress =
   | { readonly host: string; readonly port: number }
   | { readonly path: string };
+
+/** Waits until something listens. @throws {Error} naming `key` of the configuration, whose address cannot be bound. */
+export async function listenOrExplain(
+  key: string,
+  address: string,
+  listening: Promise<void>,
+): Promise<void> {
+  try {
+    await listening;
+  } catch (error) {
+    throw new Error(`${key}: cannot listen on ${address}: ${errorText(error)}`, { cause: error });
+  }
+}
 
 export type PortOptions = {
   /** Its name in the log. */

@@ -1,26 +1,17 @@
 /** Makes the ports that are not for clients: control, admin and health, and where backends attach. */
 import type { FleetCommands } from '../bus/fleet-commands.ts';
-import type { Clock } from '../clock.ts';
 import { parseAddress } from '../config/address.ts';
 import type { Capacity } from '../config/auto-limits.ts';
-import type { Config } from '../config/schema.ts';
 import { Attach } from '../control/attach.ts';
 import { HttpServer, type MakePort } from '../control/http.ts';
 import { ControlServer } from '../control/server.ts';
 import type { Info } from '../control/service.ts';
-import type { Log } from '../telemetry/log.ts';
-import type { Metrics } from '../telemetry/metrics.ts';
-import type { TimerWheel } from '../timer-wheel.ts';
 import { Port } from '../transport/port.ts';
 import { DialInUpstream } from '../upstream/dial-in/dial-in-upstream.ts';
 import type { Upstream } from '../upstream/upstream.ts';
+import type { Shared } from './shared.ts';
 
-export type ControlParts = {
-  readonly config: Config;
-  readonly clock: Clock;
-  readonly wheel: TimerWheel;
-  readonly log: Log;
-  readonly metrics: Metrics;
+export type ControlParts = Shared & {
   readonly capacity: Capacity;
   readonly upstreams: readonly Upstream[];
   readonly fleetCommands: FleetCommands;

@@ -1,12 +1,16 @@
-/** The gauges that are read when somebody scrapes: of sessions, and of the process. */
+/** Makes the gauges that are read when somebody scrapes: of sessions, of backends, and of the process. */
+import type { Bus } from '../bus/bus.ts';
+import type { Capacity } from '../config/auto-limits.ts';
 import type { Admission } from '../relay/admission.ts';
 import type { Outboxes } from '../session/outboxes.ts';
+import type { Registry } from '../session/registry.ts';
 import type { EventLoopLag } from '../telemetry/event-loop.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Listener } from '../transport/listener.ts';
 import type { Upstream } from '../upstream/upstream.ts';
-import type { Capacity } from '../config/auto-limits.ts';
+import type { Shared } from './shared.ts';
 
+/** Bytes. */
 export type Memory = {
   readonly rss: number;
   readonly heapUsed: number;
@@ -14,32 +18,46 @@ export type Memory = {
   readonly external: number;
 };
 
-/** What waits for clients, and how much of it may. */
-export function watchOutboxes(metrics: Metrics, outboxes: Outboxes, capacity: Capacity): void {
+export type GaugesParts = Shared & {
+  /** Node's. */
+  readonly nodeVersion: string;
+  readonly registry: Registry;
+  readonly outboxes: Outboxes;
+  readonly capacity: Capacity;
+  readonly bus: Bus;
+  /** By the backend's ordinal. */
+  readonly upstreams: readonly Upstream[];
+  readonly admission: Admission;
+  readonly lag: EventLoopLag;
+  /** What the process has of memory; without it that is not among the metrics. */
+  readonly memory?: () => Memory;
+  /** Lines of the log that nobody has read in time; without it that is not among the metrics. */
+  readonly logLinesDropped?: () => number;
+  readonly isDraining: () => boolean;
+};
+
+export function makeGauges(parts: GaugesParts): void {
+  const { config, metrics, registry, outboxes, capacity, bus, upstreams, admission } = parts;
+  const { version, nodeVersion, lag, memory, logLinesDropped, isDraining } = parts;
+  metrics.watch('pith_build_info', [version, nodeVersion], () => 1);
+  metrics.watch('pith_bus_up', [], () => (bus.up ? 1 : 0));
+  metrics.watch('pith_drain_state', [], () => (isDraining() ? 1 : 0));
+  if (logLinesDropped !== undefined)
+    metrics.watch('pith_log_lines_dropped_total', [], logLinesDropped);
+  metrics.watch('pith_sessions', [], () => registry.size);
   metrics.watch('pith_outbox_bytes', [], () => outboxes.heldBytes);
   metrics.watch('pith_outbox_limit_bytes', [], () => capacity.outboxesBytes);
   metrics.watch('pith_connections_limit', [], () => capacity.connections);
-}
-
-/** By the backend's ordinal. */
-export function watchBackends(
-  metrics: Metrics,
-  names: readonly string[],
-  upstreams: readonly Upstream[],
-  admission: Admission,
-): void {
-  for (const [ordinal, name] of names.entries()) {
+  for (const [ordinal, name] of Object.keys(config.backends).entries()) {
+    const upstream = upstreams[ordinal]!;
     metrics.watch('pith_requests_in_flight', [name], () => admission.inFlight(ordinal));
-    metrics.watch(
-      'pith_backend_healthy_addresses',
-      [name],
-      () => upstreams[ordinal]!.info().healthy,
-    );
+    metrics.watch('pith_backend_healthy_addresses', [name], () => upstream.info().healthy);
   }
+  if (memory !== undefined) makeProcessGauges(metrics, lag, memory);
 }
 
-/** One for each listener with a certificate, by the address in its configuration. */
-export function watchCertificates(metrics: Metrics, listeners: readonly Listener[]): void {
+/** One for each listener with a certificate, by the address at which it listens. */
+export function makeCertificateGauges(metrics: Metrics, listeners: readonly Listener[]): void {
   for (const listener of listeners) {
     if (listener.certificateExpiresAt === null) continue;
     metrics.watch('pith_tls_certificate_expiry_timestamp_seconds', [listener.url], () =>
@@ -48,7 +66,7 @@ export function watchCertificates(metrics: Metrics, listeners: readonly Listener
   }
 }
 
-export function watchProcess(metrics: Metrics, lag: EventLoopLag, memory: () => Memory): void {
+function makeProcessGauges(metrics: Metrics, lag: EventLoopLag, memory: () => Memory): void {
   metrics.watch('nodejs_eventloop_lag_p50_seconds', [], () => lag.percentile(50));
   // Rendered after the median, as in the table.
   metrics.watch('nodejs_eventloop_lag_p99_seconds', [], () => {

@@ -1,80 +1,73 @@
 /** Makes the listeners for clients, and a session of every connection that they take. */
+import { readFileSync } from 'node:fs';
+
 import type { SessionCommands } from '../bus/session-commands.ts';
-import type { Clock } from '../clock.ts';
-import { parseHostPort } from '../config/address.ts';
+import { parseAddress, parseHostPort, parseListenUrl } from '../config/address.ts';
+import type { Capacity } from '../config/auto-limits.ts';
 import type { Config } from '../config/schema.ts';
+import { PACKET_HEAD_BYTES } from '../protocol/packet.ts';
 import type { Relay } from '../relay/relay.ts';
 import type { Outboxes } from '../session/outboxes.ts';
 import type { Registry } from '../session/registry.ts';
 import { Session } from '../session/session.ts';
-import type { Log } from '../telemetry/log.ts';
-import type { Metrics } from '../telemetry/metrics.ts';
-import type { TimerWheel } from '../timer-wheel.ts';
-import { Listener } from '../transport/listener.ts';
+import type { SessionLimits } from '../session/session-parts.ts';
+import { Listener, type ListenerOptions } from '../transport/listener.ts';
+import { listenOrExplain } from '../transport/port.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { ControlPorts } from './control.ts';
 import { makeListenerDialects } from './dialects.ts';
 import { ConnectAuth, type ConnectAuthOptions } from '../auth/connect-auth.ts';
 import { SessionReport } from '../session/session-report.ts';
-import { bound, portAddress, listenerOptions, sessionLimits } from './settings.ts';
+import type { Shared } from './shared.ts';
 import { LogThrottle } from '../telemetry/log-throttle.ts';
 
-export type ListenersParts = {
-  readonly config: Config;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly gatewayId: string;
-  readonly wheel: TimerWheel;
+export type ListenersParts = Shared & {
   readonly outboxes: Outboxes;
   readonly registry: Registry;
   readonly sessionCommands: SessionCommands;
   readonly relay: Relay;
   /** By the backend's ordinal. */
   readonly upstreams: readonly Upstream[];
-  readonly metrics: Metrics;
-  /** Connections of all listeners together. */
-  readonly connectionsMax: number;
+  readonly capacity: Capacity;
 };
 
 /** One for each entry of `listen`, in its order. Throws when a Pomelo project's files cannot be used. */
 export function makeListeners(parts: ListenersParts): Listener[] {
-  const { config, clock, log, wheel, registry, metrics } = parts;
-  const limits = sessionLimits(config);
+  const { config, clock, log, wheel, metrics, registry, capacity } = parts;
+  const limits = limitsOf(config);
   // What may not be meant in a project's files is said when the configuration is read.
   const dialects = makeListenerDialects(config, clock, () => {});
   const asked = makeAsked(parts);
   const throttle = new LogThrottle(clock);
   const { connections } = config.limits;
-  if (connections !== 'auto' && connections > parts.connectionsMax) {
+  if (connections !== 'auto' && connections > capacity.connections) {
     const what = 'limits.connections is more than there are file descriptors for: raise ulimit -n';
-    log.warn({ connections, allowed: parts.connectionsMax, what }, 'connections are limited');
+    log.warn({ connections, allowed: capacity.connections, what }, 'connections are limited');
   }
   const report = new SessionReport(parts);
+  const { gatewayId, relay, outboxes } = parts;
+  const common = { gatewayId, wheel, relay, registry, report, outboxes, limits };
   let sessionsEver = 0;
   const listeners: Listener[] = config.listen.map((listen, i) => {
     const { dialect, ...rules } = dialects[i]!;
     const { handshake: handshakeMs } = config.limits;
     const auth = new ConnectAuth({ ...parts, ...rules, asked, handshakeMs, throttle });
     return new Listener(
-      listenerOptions(config, listen),
+      optionsOf(config, listen),
       { clock, wheel, log },
       {
         // Those that are not sessions yet have their place.
         mayAccept: () =>
           listeners.reduce((sum, { waiting }) => sum + waiting, registry.size) <
-          parts.connectionsMax,
+          capacity.connections,
         onRefused: (why) => {
           metrics.add('pith_connections_refused_total', [why]);
         },
         accept: (connection) => {
           const session = new Session({
-            ...parts,
+            ...common,
+            ...{ dialect, auth, connection },
             n: ++sessionsEver,
-            connection,
-            dialect,
-            auth,
-            report,
-            limits,
             openedAtWall: clock.wallNow(),
           });
           registry.add(session);
@@ -89,23 +82,22 @@ export function makeListeners(parts: ListenersParts): Listener[] {
 }
 
 /** Each begins one to listen, in the order in which they should; clients come last. */
-export function listening(
+export function makeListenSteps(
   config: Config,
   ports: ControlPorts,
   listeners: readonly Listener[],
 ): (() => Promise<void>)[] {
-  const http = (name: 'health' | 'admin') => async () => {
-    const where = config[name].listen;
-    const { host, port } = parseHostPort(where);
-    await bound(`${name}.listen`, where, ports[name].listen(host, port));
-  };
-  const control = config.control.listen;
+  const step = (key: string, address: string, listen: () => Promise<void>) => () =>
+    listenOrExplain(key, address, listen());
+  const { health, admin, control } = config;
   return [
-    http('health'),
-    http('admin'),
-    () => bound('control.listen', control, ports.control.listen(portAddress(control))),
-    ...listeners.map(
-      (listener, i) => () => bound(`listen[${i}].url`, config.listen[i]!.url, listener.listen()),
+    step('health.listen', health.listen, () => ports.health.listen(parseHostPort(health.listen))),
+    step('admin.listen', admin.listen, () => ports.admin.listen(parseHostPort(admin.listen))),
+    step('control.listen', control.listen, () =>
+      ports.control.listen(parseAddress(control.listen)),
+    ),
+    ...listeners.map((listener, i) =>
+      step(`listen[${i}].url`, config.listen[i]!.url, () => listener.listen()),
     ),
   ];
 }
@@ -115,4 +107,37 @@ function makeAsked({ config, upstreams }: ListenersParts): ConnectAuthOptions['a
   if (config.auth.mode !== 'connect') return null;
   const ordinal = Object.keys(config.backends).indexOf(config.auth.backend);
   return { upstream: upstreams[ordinal]!, ordinal };
+}
+
+function limitsOf(config: Config): SessionLimits {
+  const { limits } = config;
+  return {
+    packetBytesMax: limits.packet,
+    handshakeMs: limits.handshake,
+    ackMs: limits.ack,
+    assembleMs: limits.assemble,
+    heartbeatMs: config.heartbeat,
+    closeAfterMs: limits.slow.close_after,
+    inFlightMax: limits.in_flight_per_session,
+    outbox: { bytesMax: limits.outbox, dropAfterMs: limits.slow.drop_after },
+  };
+}
+
+function optionsOf(config: Config, listen: Config['listen'][number]): ListenerOptions {
+  const { cert, key, ca, require_client_cert: requireClientCert } = listen.tls;
+  const name = `listen[${config.listen.indexOf(listen)}].tls`;
+  return {
+    ...parseListenUrl(listen.url),
+    packetBytesMax: config.limits.packet + PACKET_HEAD_BYTES,
+    handshakeMs: config.limits.handshake,
+    webSocketOnly: listen.dialect === 'json',
+    path: listen.path,
+    origins: listen.origins,
+    tls: cert === '' ? null : { cert, key, ca, requireClientCert, name, readFile },
+  };
+}
+
+/** For the parts that read a file now and then, while the gateway runs. */
+function readFile(path: string): string {
+  return readFileSync(path, 'utf8');
 }

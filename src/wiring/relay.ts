@@ -1,31 +1,34 @@
 /** Makes the relay, with what it counts, logs and traces. */
-import type { Clock } from '../clock.ts';
 import { ruleOf } from '../config/rules.ts';
 import type { Config } from '../config/schema.ts';
-import type { Admission } from '../relay/admission.ts';
+import { Admission } from '../relay/admission.ts';
 import { Breaker } from '../relay/breaker.ts';
 import { MessageReport } from '../relay/message-report.ts';
 import { MessageTraces } from '../relay/message-traces.ts';
 import { Relay, type RelayParts } from '../relay/relay.ts';
 import { RouteTable } from '../routing/route-table.ts';
-import type { Log } from '../telemetry/log.ts';
-import type { Metrics } from '../telemetry/metrics.ts';
-import type { Tracing } from '../telemetry/tracing.ts';
-import type { TimerWheel } from '../timer-wheel.ts';
-import type { Upstream } from '../upstream/upstream.ts';
+import { Tracing } from '../telemetry/tracing.ts';
+import type { Shared } from './shared.ts';
 
-export type MakeRelayParts = Pick<RelayParts, 'sessionCommands' | 'fleetCommands'> & {
-  readonly config: Config;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly metrics: Metrics;
-  readonly wheel: TimerWheel;
-  readonly admission: Admission;
-  /** By the backend's ordinal. */
-  readonly upstreams: readonly Upstream[];
-  /** null: no traces. */
-  readonly tracing: Tracing | null;
-};
+/** `limits`, for each backend. */
+export function makeAdmission({ limits, backends }: Config): Admission {
+  const { messages_per_second: messagesPerSecond, burst } = limits;
+  const { in_flight_per_backend: inFlightPerBackend } = limits;
+  const count = Object.keys(backends).length;
+  return new Admission({ messagesPerSecond, burst, inFlightPerBackend }, count);
+}
+
+/** null: no traces. */
+export function makeTracing(shared: Shared): Tracing | null {
+  const { otlp } = shared.config.telemetry;
+  return otlp === '' ? null : new Tracing({ ...shared, otlp });
+}
+
+export type MakeRelayParts = Shared &
+  Pick<RelayParts, 'sessionCommands' | 'fleetCommands' | 'admission' | 'upstreams'> & {
+    /** null: no traces. */
+    readonly tracing: Tracing | null;
+  };
 
 export function makeRelay(parts: MakeRelayParts): Relay {
   const { config, tracing } = parts;

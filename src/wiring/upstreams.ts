@@ -3,19 +3,15 @@ import { readFileSync } from 'node:fs';
 
 import { BackendFleetCommands } from '../bus/backend-commands.ts';
 import type { FleetCommands } from '../bus/fleet-commands.ts';
-import type { Clock } from '../clock.ts';
 import type { BackendConfig, GrpcBackendConfig } from '../config/schema-backends.ts';
 import { formatPath } from '../config/problem.ts';
 import type { ClientTlsConfig } from '../config/schema-listen.ts';
 import type { Path } from '../config/schema-tree.ts';
-import type { Config } from '../config/schema.ts';
 import { isConsulService } from '../config/consul-service.ts';
 import { errorText, GatewayError } from '../errors.ts';
-import { Consul, type ConsulParts } from '../discovery/consul.ts';
-import type { Nats } from './nats.ts';
-import type { Log } from '../telemetry/log.ts';
-import type { Metrics } from '../telemetry/metrics.ts';
-import type { TimerWheel } from '../timer-wheel.ts';
+import { Consul } from '../discovery/consul.ts';
+import type { Nats } from './bus.ts';
+import type { Shared } from './shared.ts';
 import { BackendReport } from '../upstream/backend-report.ts';
 import { credentialsOf } from '../upstream/grpc-client/connection.ts';
 import { DialInUpstream } from '../upstream/dial-in/dial-in-upstream.ts';
@@ -31,42 +27,37 @@ import type { Upstream } from '../upstream/upstream.ts';
 import { type ClientTls, readClientTls, TlsFault } from '../transport/pem.ts';
 
 /** null: no Consul. */
-export function makeConsul(
-  config: Config,
-  parts: Omit<ConsulParts, 'config' | 'tls'>,
-): Consul | null {
-  const { address, tls } = config.consul;
-  return address === ''
-    ? null
-    : new Consul({ ...parts, config, tls: makeClientTls(['consul', 'tls'], tls) });
+export function makeConsul(shared: Shared): Consul | null {
+  const { address, tls } = shared.config.consul;
+  if (address === '') return null;
+  return new Consul({ ...shared, tls: makeClientTls(['consul', 'tls'], tls) });
 }
 
-export type UpstreamParts = {
-  readonly gatewayId: string;
-  readonly version: string;
-  readonly clock: Clock;
-  readonly wheel: TimerWheel;
-  readonly natsPrefix: string;
-  /** `limits.convert`. */
-  readonly convertBytesMax: number;
+export type UpstreamParts = Shared & {
   readonly nats: Nats | null;
   /** null: no Consul. */
   readonly consul: Consul | null;
   readonly fleetCommands: FleetCommands;
-  readonly log: Log;
-  readonly metrics: Metrics;
 };
 
-export function makeUpstream(name: string, backend: BackendConfig, parts: UpstreamParts): Upstream {
+/** One for each of `backends`, in their order. */
+export function makeUpstreams(parts: UpstreamParts): Upstream[] {
+  return Object.entries(parts.config.backends).map(([name, backend]) =>
+    makeUpstream(name, backend, parts),
+  );
+}
+
+function makeUpstream(name: string, backend: BackendConfig, parts: UpstreamParts): Upstream {
   const report = new BackendReport(name, backend.kind, parts);
-  const { gatewayId, version, clock, wheel, nats, fleetCommands, convertBytesMax } = parts;
+  const { config, gatewayId, version, clock, wheel, nats, fleetCommands } = parts;
+  const convertBytesMax = config.limits.convert;
   const commands = new BackendFleetCommands(fleetCommands, report, convertBytesMax);
   const links = { gatewayId, version, commands, wheel };
   switch (backend.kind) {
     case 'reply':
       return new ReplyUpstream(backend.reply);
     case 'nats': {
-      const subjects = new Subjects(backend.nats.prefix ?? parts.natsPrefix, gatewayId);
+      const subjects = new Subjects(backend.nats.prefix ?? config.nats.prefix, gatewayId);
       const { connector, answers } = nats!;
       return new NatsUpstream({ connector, subjects, answers, convertBytesMax, wheel }, report);
     }
@@ -132,7 +123,7 @@ function makeMethod(
       reflection: backend.reflection,
       digest: backend.reflection_digest,
       json: backend.json,
-      convertBytesMax: parts.convertBytesMax,
+      convertBytesMax: parts.config.limits.convert,
     },
     parts.fleetCommands,
     report,

@@ -69,7 +69,7 @@ async function serve(run: () => AsyncIterable<Buffer>) {
     null,
     api,
   );
-  await server.listen('127.0.0.1', 0);
+  await server.listen({ host: '127.0.0.1', port: 0 });
   return {
     lines,
     adminPort: server.port,

@@ -389,7 +389,7 @@ describe('time', () => {
       openPort(wheel),
       attach,
     );
-    await server.listen('127.0.0.1', 0);
+    await server.listen({ host: '127.0.0.1', port: 0 });
     keep({ [Symbol.asyncDispose]: () => server.close() });
     return { clock, game, adminPort: server.port };
   }

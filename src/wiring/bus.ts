@@ -1,0 +1,76 @@
+/** Makes the bus, and what is done over it: commands to the sessions of this gateway, and to those of the whole fleet. */
+import { randomBytes } from 'node:crypto';
+
+import type { Bus } from '../bus/bus.ts';
+import { EmbeddedBus } from '../bus/embedded-bus.ts';
+import { FleetCommands } from '../bus/fleet-commands.ts';
+import { NatsBus } from '../bus/nats-bus.ts';
+import { SessionCommands } from '../bus/session-commands.ts';
+import { parseBus } from '../config/address.ts';
+import { Registry } from '../session/registry.ts';
+import { NatsConnector } from '../upstream/nats/connection.ts';
+import { NatsReport } from '../upstream/nats/nats-report.ts';
+import { NatsAnswers } from '../upstream/nats/nats-answers.ts';
+import { Subjects } from '../upstream/nats/subjects.ts';
+import type { Shared } from './shared.ts';
+
+const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
+const RANDOM_LETTERS = 10;
+
+/** NATS as the gateway uses it. */
+export type Nats = {
+  readonly connector: NatsConnector;
+  readonly report: NatsReport;
+  readonly answers: NatsAnswers;
+  readonly bus: NatsBus;
+};
+
+export type BusParts = {
+  readonly bus: Bus;
+  /** null: no server at all. */
+  readonly nats: Nats | null;
+  readonly registry: Registry;
+  readonly sessionCommands: SessionCommands;
+  readonly fleetCommands: FleetCommands;
+};
+
+/** `prefix`, and letters that no other gateway has. */
+export function makeGatewayId(prefix: string): string {
+  let letters = '';
+  // 248 is the largest multiple of 62 in a byte: no letter is likelier than another.
+  while (letters.length < RANDOM_LETTERS)
+    for (const byte of randomBytes(16)) if (byte < 248) letters += BASE62[byte % 62];
+  return `${prefix}-${letters.slice(0, RANDOM_LETTERS)}`;
+}
+
+export function makeBus(shared: Shared): BusParts {
+  const { config, gatewayId } = shared;
+  const { data: dataBytesMax, groups: groupsMax } = config.sessions;
+  const address = parseBus(config.bus);
+  const nats = address.kind === 'nats' ? makeNats(address.servers, shared) : null;
+  const bus = nats?.bus ?? new EmbeddedBus();
+  const registry = new Registry(gatewayId, bus.subscriptions);
+  const limits = { dataBytesMax, groupsMax };
+  const sessionCommands = new SessionCommands({ ...shared, registry, limits });
+  nats?.bus.attach(registry, sessionCommands);
+  const fleetCommands = new FleetCommands(gatewayId, sessionCommands, bus);
+  return { bus, nats, registry, sessionCommands, fleetCommands };
+}
+
+function makeNats(servers: readonly string[], shared: Shared): Nats {
+  const { config, gatewayId, clock, metrics } = shared;
+  const { creds, user, password, token, nkey, prefix } = config.nats;
+  const subjects = new Subjects(prefix, gatewayId);
+  const { inboxPrefix } = subjects;
+  const isNeeded = Object.values(config.backends).some(({ kind }) => kind === 'nats');
+  const report = new NatsReport({ ...shared, servers, isNeeded });
+  const connector = new NatsConnector(
+    { servers, gatewayId, clock, inboxPrefix, creds, user, password, token, nkey },
+    report,
+  );
+  const convertBytesMax = config.limits.convert;
+  const bus = new NatsBus({ ...shared, connector, subjects, convertBytesMax, report });
+  const answers = new NatsAnswers({ connector, subjects, streams: bus.streams, report });
+  metrics.watch('pith_bus_unsent_bytes', [], () => answers.unsentBytes);
+  return { connector, report, answers, bus };
+}

@@ -1,0 +1,18 @@
+/** What nearly every part of a gateway is made with. */
+import type { Clock } from '../clock.ts';
+import type { Config } from '../config/schema.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { TimerWheel } from '../timer-wheel.ts';
+
+export type Shared = {
+  readonly config: Config;
+  /** Of this process; no other has it. */
+  readonly gatewayId: string;
+  /** Of the program. */
+  readonly version: string;
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+  readonly log: Log;
+  readonly metrics: Metrics;
+};
