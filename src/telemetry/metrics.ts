@@ -18,78 +18,79 @@ const SESSIONS = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_00
 
 export const INSTRUMENTS = {
   pith_build_info: gauge('Always 1.', ['version', 'node']),
-  pith_sessions: gauge('Sessions that are open.'),
+  pith_sessions: gauge('Open sessions.'),
   pith_connections_accepted_total: counter('Connections that became sessions.', ['transport']),
-  pith_connections_refused_total: counter('Connections turned away before that.', ['reason']),
+  pith_connections_refused_total: counter('Connections rejected before they became sessions.', [
+    'reason',
+  ]),
   pith_port_connections_refused_total: counter(
-    'The same for the ports health, admin and control.',
+    'Connections rejected on the health, admin and control ports.',
     ['port', 'reason'],
   ),
-  pith_port_connections: gauge('Connections that are open there.', ['port']),
-  pith_sessions_closed_total: counter(
-    'Sessions that ended, by reason (src/session/close-reason.ts).',
-    ['reason'],
-  ),
+  pith_port_connections: gauge('Open connections on the health, admin and control ports.', [
+    'port',
+  ]),
+  pith_sessions_closed_total: counter('Sessions that ended, by close reason.', ['reason']),
   pith_messages_dropped_total: counter('Client messages dropped without an answer.', ['reason']),
   pith_messages_refused_total: counter(
-    'Client messages answered with an error before any backend.',
+    'Client messages answered with an error before they reached a backend.',
     ['reason'],
   ),
-  pith_requests_total: counter('Messages relayed, by how they ended.', ['backend', 'outcome']),
+  pith_requests_total: counter('Messages relayed, by outcome.', ['backend', 'outcome']),
   pith_request_duration_seconds: histogram(
-    'From a request to its answer, whichever way it ended.',
+    'Time from a request to its answer, whatever the outcome.',
     SECONDS,
     ['backend'],
   ),
-  pith_requests_in_flight: gauge('Messages in flight or waiting.', ['backend']),
+  pith_requests_in_flight: gauge('Messages in flight or waiting in the gateway.', ['backend']),
   pith_late_replies_total: counter(
-    'Answers that came after the call had ended, and were dropped.',
+    'Answers that arrived after the call had ended, and were dropped.',
     ['kind'],
   ),
   pith_backend_messages_dropped_total: counter(
-    'What backends sent and nobody could use: lines, pushes and session changes; and ends of sessions that they were not told.',
+    'Lines, frames, pushes and session changes from backends that could not be used; and ends of sessions that could not be reported to them.',
     ['backend', 'reason'],
   ),
   pith_bus_refused_total: counter(
-    'Messages over the bus that were refused or dropped, or could not be answered.',
+    'Messages on the bus that were refused or dropped, or could not be answered.',
     ['reason'],
   ),
   pith_pushes_total: counter('Pushes to sessions of this gateway.', ['outcome']),
-  pith_push_fanout: histogram('Sessions of this gateway that a push was delivered to.', SESSIONS),
+  pith_push_fanout: histogram('Sessions of this gateway to which a push was delivered.', SESSIONS),
   pith_pushes_skipped_total: counter(
-    'Pushes that were not sent: a newer one of the same key replaced them, or they expired. Counted when the session ends.',
+    'Pushes that were not sent because a newer one with the same key replaced them, or because they expired; counted when the session ends.',
     ['reason'],
   ),
-  pith_backend_healthy_addresses: gauge('Addresses that serve.', ['backend']),
+  pith_backend_healthy_addresses: gauge('Addresses of the backend that can serve.', ['backend']),
   pith_tls_certificate_expiry_timestamp_seconds: gauge(
-    'When the certificate of a listener ends, in seconds since 1970.',
+    "When a listener's certificate expires, in seconds since 1970.",
     ['listener'],
   ),
   pith_bus_up: gauge('1 while the bus is connected.'),
-  pith_bus_connects_total: counter('Tries to connect to the bus, by how they ended.', ['outcome']),
-  pith_bus_unsent_bytes: gauge('Bytes that wait for the bus to take them.'),
+  pith_bus_connects_total: counter('Attempts to connect to the bus, by outcome.', ['outcome']),
+  pith_bus_unsent_bytes: gauge('Bytes that wait to be sent to the bus.'),
   pith_outbox_bytes: gauge(
-    'Bytes that clients have not taken, over all sessions; those in their sockets included, and what many small messages take beside their bytes.',
+    'Unsent bytes of all sessions, including those in sockets and the overhead of many small messages.',
   ),
-  pith_outbox_limit_bytes: gauge('How many of them there may be: limits.outboxes.'),
+  pith_outbox_limit_bytes: gauge('The maximum of pith_outbox_bytes: limits.outboxes.'),
   pith_connections_limit: gauge(
-    'Connections of clients that there may be: limits.connections, as far as there are descriptors.',
+    'The maximum number of client connections: limits.connections, capped by the file descriptors.',
   ),
-  pith_internal_errors_total: counter(
-    'Faults of the gateway itself that ended some work of its own.',
-  ),
-  pith_log_lines_dropped_total: counter('Log lines that nobody read in time.'),
-  pith_drain_state: gauge('0 in service, 1 once the gateway is stopping.'),
+  pith_internal_errors_total: counter('Faults of the gateway itself that it survived.'),
+  pith_log_lines_dropped_total: counter('Log lines dropped because stdout was not read.'),
+  pith_drain_state: gauge('1 while the gateway is stopping, otherwise 0.'),
   pith_spans_total: counter(
-    'Spans of traces: made, exported, failed; what is in no end waits, or was dropped as too many waited.',
+    'Trace spans: made, exported, failed. The others are waiting, or were dropped because too many waited.',
     ['state'],
   ),
-  // The names that other Node.js services have, so that dashboards fit.
+  // The usual names of Node.js services, so that existing dashboards work.
   nodejs_eventloop_lag_p50_seconds: gauge('Median lag of the event loop since the last scrape.'),
-  nodejs_eventloop_lag_p99_seconds: gauge('99th percentile of it.'),
-  nodejs_heap_size_used_bytes: gauge("V8's heap that is in use."),
-  nodejs_heap_size_total_bytes: gauge("V8's heap."),
-  nodejs_external_memory_bytes: gauge('Memory outside the heap that belongs to objects in it.'),
+  nodejs_eventloop_lag_p99_seconds: gauge(
+    '99th percentile of the lag of the event loop since the last scrape.',
+  ),
+  nodejs_heap_size_used_bytes: gauge("Used bytes of V8's heap."),
+  nodejs_heap_size_total_bytes: gauge("Size of V8's heap."),
+  nodejs_external_memory_bytes: gauge('Memory outside the heap that objects in the heap own.'),
   process_resident_memory_bytes: gauge('Resident memory of the process.'),
 } as const satisfies Record<string, Instrument>;
 
