@@ -16,39 +16,43 @@ export function layersPage(rules = RULES, what = WHAT): string {
     ...table,
     '',
     `Everything may import ${all.slice(0, -1).join(', ')} and ${all.at(-1)}, and its own folder; a folder does not include its subfolders that have their own row. ` +
-      'In parentheses: only these files. For modules of Node see `test/support/layers.ts`.',
+      'Which parts, and which modules of Node: see `test/support/layers.ts`.',
   ].join('\n');
 }
 
-/** The imports from src/, each folder once: `session (types), upstream (call…, upstream), …`. */
+/** The imports from src/, each folder once: `protocol, session; parts of telemetry; types of config`. */
 function folders(row: string, allowed: readonly string[], rules: Rules): string {
+  if (allowed.includes('*')) return everything(row, allowed);
   const parent = Object.keys(rules).find(
     (name) => name !== row && name.endsWith('/') && row.startsWith(name),
   );
   const inherited = parent === undefined ? [] : (rules[parent] ?? []);
   const isLikeParent = inherited.length > 0 && inherited.every((item) => allowed.includes(item));
   const own = isLikeParent ? allowed.filter((item) => !inherited.includes(item)) : allowed;
-  const words = ownFolders(row, own);
+  const words = groups(row, own);
   if (isLikeParent) words.unshift(`what \`${parent}\` may`);
-  return words.length === 0 ? '–' : words.join(', ');
+  return words.length === 0 ? '–' : words.join('; ');
 }
 
-function ownFolders(row: string, allowed: readonly string[]): string[] {
-  const parts = new Map<string, Set<string>>();
+/** Whole folders and files at the top; folders of which some files, or types alone, may be imported. */
+function groups(row: string, allowed: readonly string[]): string[] {
+  const whole = new Set<string>();
+  const parts = new Set<string>();
+  const types = new Set<string>();
   for (const item of allowed) {
     const { isType, target } = read(item);
     if (!isSource(target) || target === row) continue;
-    if (target === '*') return [everything(row, allowed)];
     const [, folder = '', file = ''] = /^(.*?)([^/]*)$/.exec(target)!;
-    // Files at the top have names of their own.
     const name = nameOf(folder || file);
-    const part = folder === '' ? '' : file.replace(/\.ts$/, '').replace(/\*$/, '…');
-    const of = isType ? `types${part && ` of ${part}`}` : part;
-    parts.set(name, (parts.get(name) ?? new Set()).add(of));
+    (isType ? types : folder === '' || file === '' ? whole : parts).add(name);
   }
-  return [...parts]
-    .map(([name, of]) => (of.has('') ? name : `${name} (${[...of].join(', ')})`))
-    .toSorted();
+  const list = (names: Set<string>, ...others: Set<string>[]): string =>
+    [...names.difference(new Set(others.flatMap((other) => [...other])))].toSorted().join(', ');
+  return [
+    list(whole),
+    list(parts, whole).replace(/^(?=.)/, 'parts of '),
+    list(types, whole, parts).replace(/^(?=.)/, 'types of '),
+  ].filter((words) => words !== '');
 }
 
 function everything(row: string, allowed: readonly string[]): string {
