@@ -53,7 +53,8 @@ export class MessageReport {
   readonly #throttle: LogThrottle;
   readonly #backends: readonly string[];
   readonly #counts: readonly BackendCounts[];
-  readonly #traces: MessageTraces | null;
+  /** null: no message is traced. */
+  readonly traces: MessageTraces | null;
 
   constructor({ clock, metrics, log, backends, traces }: MessageReportParts) {
     this.#clock = clock;
@@ -63,12 +64,7 @@ export class MessageReport {
     this.#throttle = new LogThrottle(clock);
     this.#backends = backends;
     this.#counts = backends.map((backend) => new BackendCounts(metrics, backend));
-    this.#traces = traces;
-  }
-
-  /** A message is about to be relayed; this may set `call.trace`. */
-  begin(call: Call): void {
-    this.#traces?.begin(call);
+    this.traces = traces;
   }
 
   /** `why`: the call failed, and not because the backend refused; null: it did not. */
@@ -76,7 +72,7 @@ export class MessageReport {
     if (why !== null) this.#failed(call, why);
     const ms = this.#clock.now() - call.startedAt;
     this.#counts[call.target.backendOrdinal]!.count(call, outcome, ms);
-    const traceId = this.#traces === null ? '' : this.#traces.end(call, outcome, ms);
+    const traceId = this.traces === null ? '' : this.traces.end(call, outcome, ms);
     if (this.#isDebug) logMessage(this.#log, call, { outcome, ms, traceId });
   }
 

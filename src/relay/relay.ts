@@ -10,9 +10,7 @@ import { NOTHING } from '../bytes.ts';
 import { type Failure, failure, isOwnReason, isFailure } from '../errors.ts';
 import type { BadSignature } from '../dialect/wire.ts';
 import type { Message } from '../protocol/message.ts';
-import { isReserved } from '../routing/reserved.ts';
-import { isRoute, namesConstructor, RENAMED_BYTES_MAX } from '../routing/route.ts';
-import { chosen, instanceFor, renamed, type RouteTable } from '../routing/route-table.ts';
+import { chosen, instanceFor, renamedOr, type RouteTable } from '../routing/route-table.ts';
 import type { Target } from '../routing/rule.ts';
 import type { Close, Patch, Push, Reply } from '../contract/commands.ts';
 import type { Queued } from '../session/lane.ts';
@@ -34,7 +32,6 @@ export type RelayParts = {
   /** By the backend's ordinal; null: none. */
   readonly breakers: readonly (Breaker | null)[];
   readonly wheel: TimerWheel;
-  readonly routeBytesMax: number;
   /** What replies ask for beside the answer: of the session, and of others anywhere. */
   readonly sessionCommands: {
     patch(session: Session, patch: Patch): Failure | object;
@@ -48,16 +45,6 @@ const IN_FLIGHT: Failure = {
   ...failure('OVERLOADED'),
   detail: 'limits.in_flight_per_backend is reached',
 };
-const NO_RULE: Failure = { ...failure('NO_ROUTE'), detail: 'no rule of routes takes it' };
-const RESERVED: Failure = {
-  ...failure('NO_ROUTE'),
-  detail: "routes that begin with pith are the gateway's own, and no client's",
-};
-const RENAMED_TO_NONE: Failure = {
-  ...failure('NO_ROUTE'),
-  detail: "its rule's rename makes no route of it",
-};
-
 export class Relay implements MessageSink {
   readonly parts: RelayParts;
   readonly retries: Retries;
@@ -83,10 +70,9 @@ export class Relay implements MessageSink {
       this.refuse(session, message, target);
       return;
     }
-    const route = target.rename === '' ? message.route : renamed(target.rename, message.route);
-    const misnamed = target.rename === '' ? null : faultOfRenamed(route);
-    if (misnamed !== null) {
-      this.refuse(session, message, misnamed);
+    const route = target.rename === '' ? message.route : renamedOr(target.rename, message.route);
+    if (typeof route !== 'string') {
+      this.refuse(session, message, route);
       return;
     }
     const open = breakers[target.backendOrdinal]?.refusal(now) ?? null;
@@ -110,7 +96,7 @@ export class Relay implements MessageSink {
     call.fill(session, message, target, now);
     call.body = body;
     call.route = route;
-    report.begin(call);
+    report.traces?.begin(call);
     session.track(call);
     wheel.setAt(call, call.deadline);
     call.lane.enter(call);
@@ -118,14 +104,11 @@ export class Relay implements MessageSink {
 
   /** Where the message goes, or why it goes nowhere. */
   #target(session: Session, message: Message, now: number): Target | Failure {
-    const { admission, routeBytesMax, table } = this.parts;
+    const { admission, table } = this.parts;
     if (!admission.mayAsk(session, now)) return failure('TOO_MANY');
     if (session.state === 'draining') return failure('DRAINING');
-    const { route } = message;
-    if (!isRoute(route, routeBytesMax) || namesConstructor(route)) return failure('BAD_ROUTE');
-    if (isReserved(route)) return RESERVED;
-    const target = table.find(route);
-    if (target === null) return NO_RULE;
+    const target = table.resolve(message.route);
+    if (isFailure(target)) return target;
     if (target.bound && session.uid === '') return failure('NOT_BOUND');
     return target.choices === null ? target : chosen(target, session);
   }
@@ -336,10 +319,4 @@ export class RelayCall extends Call implements Queued, InFlight {
     this.reported = false;
     this.trace = null;
   }
-}
-
-/** Why a route that its rule has renamed goes nowhere; null: it may go. */
-function faultOfRenamed(route: string): Failure | null {
-  if (isReserved(route)) return RESERVED;
-  return isRoute(route, RENAMED_BYTES_MAX) ? null : RENAMED_TO_NONE;
 }

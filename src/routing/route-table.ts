@@ -1,35 +1,60 @@
 /** The route table, compiled at load: which rule matches a route. The first match wins. Pure. */
+import { type Failure, failure } from '../errors.ts';
 import { isRawNumber, plainText } from '../protocol/exact-json.ts';
+import { isReserved } from './reserved.ts';
+import { isRoute, namesConstructor, RENAMED_BYTES_MAX } from './route.ts';
 import type { InstanceTemplate, Rule, Target } from './rule.ts';
 
 /** Routes whose target is cached. Only routes that match a rule are, so clients cannot fill the cache with noise. */
 const REMEMBERED_MAX = 8_192;
+
+const NO_RULE: Failure = { ...failure('NO_ROUTE'), detail: 'no rule of routes takes it' };
+const RESERVED: Failure = {
+  ...failure('NO_ROUTE'),
+  detail: "routes that begin with pith are the gateway's own, and no client's",
+};
+const RENAMED_TO_NONE: Failure = {
+  ...failure('NO_ROUTE'),
+  detail: "its rule's rename makes no route of it",
+};
 
 type Pattern = { readonly segments: readonly string[]; readonly open: boolean };
 
 export class RouteTable {
   readonly targets: readonly Target[];
   readonly #patterns: readonly (Pattern & { readonly target: Target })[];
+  readonly #routeBytesMax: number;
   #remembered = new Map<string, Target>();
 
-  /** @param backends Names of the configured backends; their order gives the ordinals. */
-  constructor(rules: readonly Rule[], backends: readonly string[]) {
+  /**
+   * @param backends Names of the configured backends; their order gives the ordinals.
+   * @param routeBytesMax Of a client's route: `limits.route`.
+   */
+  constructor(rules: readonly Rule[], backends: readonly string[], routeBytesMax = 127) {
+    this.#routeBytesMax = routeBytesMax;
     this.targets = rules.map((rule, ordinal) => makeTarget(rule, ordinal, backends));
     this.#patterns = this.targets.map((target) => ({ ...parsePattern(target.match), target }));
   }
 
-  /** The target of a well-formed route; null: no rule matches it. */
-  find(route: string): Target | null {
+  /** Where a client's route goes, or why it goes nowhere. */
+  resolve(route: string): Target | Failure {
+    // What is cached was checked when it came first.
     const known = this.#remembered.get(route);
     if (known !== undefined) return known;
+    if (!isRoute(route, this.#routeBytesMax) || namesConstructor(route))
+      return failure('BAD_ROUTE');
+    if (isReserved(route)) return RESERVED;
+    const target = this.find(route);
+    if (target === null) return NO_RULE;
+    if (this.#remembered.size >= REMEMBERED_MAX) this.#remembered = new Map();
+    this.#remembered.set(route, target);
+    return target;
+  }
+
+  /** The target of a well-formed route; null: no rule matches it. */
+  find(route: string): Target | null {
     const segments = route.split('.');
-    for (const pattern of this.#patterns) {
-      if (!takes(pattern, segments)) continue;
-      if (this.#remembered.size >= REMEMBERED_MAX) this.#remembered = new Map();
-      this.#remembered.set(route, pattern.target);
-      return pattern.target;
-    }
-    return null;
+    return this.#patterns.find((pattern) => takes(pattern, segments))?.target ?? null;
   }
 }
 
@@ -152,6 +177,13 @@ export function renamed(template: string, route: string): string {
     .replace(/\{(server|handler|method)\}/g, (_all, name: string) => parts[name]!)
     .replace(/\.{2,}/g, '.')
     .replace(/^\.|\.$/g, '');
+}
+
+/** The same as the backend may be sent it, or why it is sent nothing. */
+export function renamedOr(template: string, route: string): string | Failure {
+  const name = renamed(template, route);
+  if (isReserved(name)) return RESERVED;
+  return isRoute(name, RENAMED_BYTES_MAX) ? name : RENAMED_TO_NONE;
 }
 
 function fieldOf(data: { readonly [key: string]: unknown }, key: string): string {

@@ -38,12 +38,11 @@ export function makeRelay(parts: MakeRelayParts): Relay {
   const traces = tracing && new MessageTraces({ ...kept, tracing, clock: parts.clock });
   return new Relay({
     ...parts,
-    table: new RouteTable(config.routes.map(ruleOf), backends),
+    table: new RouteTable(config.routes.map(ruleOf), backends, config.limits.route),
     breakers: Object.values(config.backends).map((backend) => {
       if (!('breaker' in backend) || backend.breaker.failures === 0) return null;
       return new Breaker({ failures: backend.breaker.failures, openMs: backend.breaker.open });
     }),
-    routeBytesMax: config.limits.route,
     report: new MessageReport({ ...parts, backends, traces }),
   });
 }

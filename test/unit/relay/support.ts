@@ -130,7 +130,6 @@ export function setUp(more: { messagesPerSecond?: number; inFlightPerBackend?: n
     admission,
     breakers: [null],
     wheel: world.wheel,
-    routeBytesMax: 127,
     sessionCommands: {
       patch: (_session, patch) => {
         log.push(`patch ${patch.uid}`);
