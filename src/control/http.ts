@@ -1,11 +1,10 @@
 /** The small HTTP servers: probes and metrics, on the health port and on the admin port, where backends attach too. */
 import http, { type IncomingMessage, type ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
 import type { PendingConnection } from '../transport/pending-connection.ts';
 import { HTTP_HEAD_BYTES_MAX, refuseHttp } from '../transport/http-refusal.ts';
-import type { Port, PortAddress } from '../transport/port.ts';
+import type { Port, PortAddress, Serve } from '../transport/port.ts';
 import type { Attach } from './attach.ts';
 import { ATTACH_PATH, AttachWebSockets } from './attach-websocket.ts';
 import { API_PATH, type JsonApi } from './json-api.ts';
@@ -22,9 +21,7 @@ export type Probes = {
 const REQUEST_MS = 10_000;
 
 /** Makes the port that a server listens on. */
-export type MakePort = (
-  onFirst: (pending: PendingConnection, socket: Socket, first: Buffer) => void,
-) => Port;
+export type MakePort = (serve: Serve) => Port;
 
 export class HttpServer {
   readonly #port: Port;

@@ -7,6 +7,7 @@ import tls from 'node:tls';
 
 import type { Clock } from '../clock.ts';
 import type { Log } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import type { PendingConnection } from './pending-connection.ts';
 import { Certificate, type ServerTls } from './certificate.ts';
@@ -45,18 +46,15 @@ export type ListenerParts = {
   readonly clock: Clock;
   readonly wheel: TimerWheel;
   readonly log: Log;
-};
-
-export type ListenerEvents = {
+  readonly metrics: Metrics;
   readonly accept: Accept;
   /** False: the gateway is full, and the next connection is refused. Those in `Listener.waiting` are counted already. */
-  mayAccept(): boolean;
-  onRefused(why: RefusedConnection): void;
+  readonly mayAccept: () => boolean;
 };
 
 export class Listener {
   readonly #options: ListenerOptions;
-  readonly #events: ListenerEvents;
+  readonly #accept: Accept;
   readonly #wheel: TimerWheel;
   readonly #port: Port;
   readonly #web: Web;
@@ -66,30 +64,25 @@ export class Listener {
   /** Connections in their TLS handshake, by `peerKey`: the event at its end has another socket object. */
   readonly #handshaking = new Map<string, PendingConnection>();
 
-  constructor(options: ListenerOptions, parts: ListenerParts, events: ListenerEvents) {
-    const { clock, wheel, log } = parts;
+  constructor(options: ListenerOptions, parts: ListenerParts) {
+    const { accept, clock, log, mayAccept, wheel } = parts;
+    const { handshakeMs: waitMs } = options;
     this.#options = options;
-    this.#events = events;
+    this.#accept = accept;
     this.#wheel = wheel;
     this.#port = new Port(
-      { name: () => this.url, waitMs: options.handshakeMs, crowdedAt: Infinity },
-      { wheel, log },
-      {
-        onFirst: (pending, socket, first) => {
-          this.#dispatch(pending, socket, first);
-        },
-        mayAccept: () => events.mayAccept(),
-        onRefused: (why) => {
-          events.onRefused(why);
-        },
+      { name: () => this.url, waitMs, crowdedAt: Infinity, mayAccept, label: '' },
+      parts,
+      (pending, socket, first) => {
+        this.#dispatch(pending, socket, first);
       },
     );
+    this.#web = new Web(options, wheel, this.#port, accept);
     if (options.tls !== null) {
       this.#certificate = new Certificate(options.tls, clock, log, (pem) => {
         this.#tls!.setSecureContext(contextOf(pem));
       });
     }
-    this.#web = new Web(options, wheel, this.#port, events.accept);
   }
 
   /** Reads the certificate and binds. Rejects with the certificate's fault, or the operating system's error. */
@@ -151,7 +144,7 @@ export class Listener {
       this.#web.serve(pending, socket, first);
     } else {
       this.#port.settle(pending);
-      TcpConnection.open(socket, first, pending, this.#wheel, this.#events.accept);
+      TcpConnection.open(socket, first, pending, this.#wheel, this.#accept);
     }
   }
 

@@ -6,6 +6,7 @@ import net, { type AddressInfo, type Socket } from 'node:net';
 
 import { errorText } from '../errors.ts';
 import type { Log } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import { PendingConnection } from './pending-connection.ts';
 import { WRITE_HIGH_WATER_MARK } from './outflow.ts';
@@ -44,21 +45,25 @@ export type PortOptions = {
    * many, so that all that come at once are read from before any of them has to go. Infinity: never.
    */
   readonly crowdedAt: number;
+  /** False: there is no room for one more. @param open Connections that are open here. */
+  readonly mayAccept: (open: number) => boolean;
+  /** The label under which its refused connections are counted; '': the port is for clients. */
+  readonly label: '' | 'health' | 'admin' | 'control';
 };
 
-export type PortParts = { readonly wheel: TimerWheel; readonly log: Log };
-
-export type PortEvents = {
-  /** The first bytes of `socket`, which is paused: the pending one, or TLS on it. To take it over, call `settle`. */
-  onFirst(pending: PendingConnection, socket: Socket, first: Buffer): void;
-  /** False: there is no room for one more. */
-  mayAccept(): boolean;
-  onRefused(why: RefusedConnection): void;
+export type PortParts = {
+  readonly wheel: TimerWheel;
+  readonly log: Log;
+  readonly metrics: Metrics;
 };
+
+/** The first bytes of `socket`, which is paused: the pending one, or TLS on it. To take it over, call `settle`. */
+export type Serve = (pending: PendingConnection, socket: Socket, first: Buffer) => void;
 
 export class Port {
   readonly #options: PortOptions;
-  readonly #events: PortEvents;
+  readonly #serve: Serve;
+  readonly #metrics: Metrics;
   readonly #wheel: TimerWheel;
   readonly #refusals: RefusalLog;
   readonly #server: net.Server;
@@ -66,9 +71,10 @@ export class Port {
   readonly #connections = new Map<PendingConnection, () => void>();
   readonly #sockets = new Set<Socket>();
 
-  constructor(options: PortOptions, { wheel, log }: PortParts, events: PortEvents) {
+  constructor(options: PortOptions, { wheel, log, metrics }: PortParts, serve: Serve) {
     this.#options = options;
-    this.#events = events;
+    this.#serve = serve;
+    this.#metrics = metrics;
     this.#wheel = wheel;
     this.#refusals = new RefusalLog(options.name, log, wheel);
     const given = { noDelay: true, highWaterMark: WRITE_HIGH_WATER_MARK };
@@ -86,8 +92,7 @@ export class Port {
         this.#server.off('error', reject);
         // Otherwise one connection that the system cannot hand over would end the process. [accept(2)]
         this.#server.on('error', (error) => {
-          this.#events.onRefused('accept_failed');
-          this.#refusals.note('accept_failed', '', error.message);
+          this.#noteRefusal('accept_failed', '', error.message);
         });
         resolve();
       });
@@ -145,9 +150,9 @@ export class Port {
   #take(raw: Socket): void {
     raw.on('error', ignore);
     const pending = new PendingConnection(raw, this.#onLate);
-    const { crowdedAt } = this.#options;
+    const { crowdedAt, mayAccept } = this.#options;
     if (this.open >= crowdedAt) this.#crowdOut();
-    if (!this.#events.mayAccept()) {
+    if (!mayAccept(this.open)) {
       this.refuse(pending, crowdedAt === Infinity ? 'connection_limit' : 'port_full');
       return;
     }
@@ -165,7 +170,7 @@ export class Port {
     socket.once('data', (first: Buffer) => {
       // Nothing more may be read before the connection is taken over.
       socket.pause();
-      this.#events.onFirst(pending, socket, first);
+      this.#serve(pending, socket, first);
     });
   }
 
@@ -208,8 +213,14 @@ export class Port {
   note(pending: PendingConnection, why: RefusedConnection, detail: string): void {
     if (pending.refused) return;
     pending.refused = true;
-    this.#events.onRefused(why);
-    this.#refusals.note(why, pending.remoteAddress, detail.slice(0, DETAIL_CHARS_MAX));
+    this.#noteRefusal(why, pending.remoteAddress, detail.slice(0, DETAIL_CHARS_MAX));
+  }
+
+  #noteRefusal(why: RefusedConnection, remoteAddress: string, detail: string): void {
+    const { label } = this.#options;
+    if (label === '') this.#metrics.add('pith_connections_refused_total', [why]);
+    else this.#metrics.add('pith_port_connections_refused_total', [label, why]);
+    this.#refusals.note(why, remoteAddress, detail);
   }
 
   readonly #onLate = (pending: PendingConnection): void => {

@@ -50,7 +50,7 @@ export function makeControl(parts: ControlParts): ControlPorts {
 
 /** As many connections as there is room for, and so long to say what they want. */
 function makePort(name: keyof ControlPorts, parts: ControlParts): MakePort {
-  const { config, wheel, log, metrics, capacity } = parts;
+  const { config, metrics, capacity } = parts;
   const { listen } = config[name];
   // Of a Unix socket nobody knows which connection has made a call.
   const canCrowd = parseAddress(listen).kind === 'tcp';
@@ -58,19 +58,11 @@ function makePort(name: keyof ControlPorts, parts: ControlParts): MakePort {
     name: () => `${name}.listen ${listen}`,
     waitMs: config.limits.handshake,
     crowdedAt: canCrowd ? capacity.portCrowdedAt : Infinity,
+    mayAccept: (open: number) => open < capacity.portConnections,
+    label: name,
   };
-  return (onFirst) => {
-    const port: Port = new Port(
-      options,
-      { wheel, log },
-      {
-        onFirst,
-        mayAccept: () => port.open < capacity.portConnections,
-        onRefused: (why) => {
-          metrics.add('pith_port_connections_refused_total', [name, why]);
-        },
-      },
-    );
+  return (serve) => {
+    const port = new Port(options, parts, serve);
     metrics.watch('pith_port_connections', [name], () => port.open);
     return port;
   };

@@ -13,6 +13,7 @@ import { Session } from '../session/session.ts';
 import type { SessionLimits } from '../session/session-parts.ts';
 import { Listener, type ListenerOptions } from '../transport/listener.ts';
 import { listenOrExplain } from '../transport/port.ts';
+import type { Accept } from '../transport/transport.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { ControlPorts } from './control.ts';
 import { makeListenerDialects } from './dialects.ts';
@@ -48,35 +49,25 @@ export function makeListeners(parts: ListenersParts): Listener[] {
   const { gatewayId, relay, outboxes } = parts;
   const common = { gatewayId, wheel, relay, registry, report, outboxes, limits };
   let sessionsEver = 0;
+  // Those that are not sessions yet have their place.
+  const mayAccept = (): boolean =>
+    listeners.reduce((sum, { waiting }) => sum + waiting, registry.size) < capacity.connections;
   const listeners: Listener[] = config.listen.map((listen, i) => {
     const { dialect, ...rules } = dialects[i]!;
     const { handshake: handshakeMs } = config.limits;
     const auth = new ConnectAuth({ ...parts, ...rules, asked, handshakeMs, throttle });
-    return new Listener(
-      optionsOf(config, listen),
-      { clock, wheel, log },
-      {
-        // Those that are not sessions yet have their place.
-        mayAccept: () =>
-          listeners.reduce((sum, { waiting }) => sum + waiting, registry.size) <
-          capacity.connections,
-        onRefused: (why) => {
-          metrics.add('pith_connections_refused_total', [why]);
-        },
-        accept: (connection) => {
-          const session = new Session({
-            ...common,
-            ...{ dialect, auth, connection },
-            n: ++sessionsEver,
-            openedAtWall: clock.wallNow(),
-          });
-          registry.add(session);
-          metrics.add('pith_connections_accepted_total', [connection.transport]);
-          session.begin(config.auth.mode !== 'none');
-          return session;
-        },
-      },
-    );
+    const accept: Accept = (connection) => {
+      const session = new Session({
+        ...common,
+        ...{ auth, connection, dialect, n: ++sessionsEver },
+        openedAtWall: clock.wallNow(),
+      });
+      registry.add(session);
+      metrics.add('pith_connections_accepted_total', [connection.transport]);
+      session.begin(config.auth.mode !== 'none');
+      return session;
+    };
+    return new Listener(optionsOf(config, listen), { ...parts, accept, mayAccept });
   });
   return listeners;
 }

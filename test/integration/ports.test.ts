@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 
 import { systemClock } from '../../src/clock.ts';
 import { encodePacket, PacketType } from '../../src/protocol/packet.ts';
+import { Metrics } from '../../src/telemetry/metrics.ts';
 import { makeLog } from '../../src/telemetry/log.ts';
 import { TimerWheel } from '../../src/timer-wheel.ts';
 import { Listener } from '../../src/transport/listener.ts';
@@ -187,10 +188,12 @@ describe('WebSocket pings and text', () => {
         origins: [],
         tls: null,
       },
-      { clock: systemClock, wheel, log: makeLog({ level: 'error', format: 'json', write() {} }) },
       {
+        clock: systemClock,
+        wheel,
+        log: makeLog({ level: 'error', format: 'json', write() {} }),
+        metrics: new Metrics(),
         mayAccept: () => true,
-        onRefused() {},
         accept(connection) {
           connections.push(connection);
           return {
