@@ -4,7 +4,6 @@ import type { Failure } from '../errors.ts';
 import type { HandshakeRequest } from '../protocol/handshake.ts';
 import type { Message } from '../protocol/message.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
-import type { Connection } from '../transport/transport.ts';
 import type { DeadlineLimits } from './deadlines.ts';
 import type { OutboxLimits } from './outbox.ts';
 import type { Outboxes } from './outboxes.ts';
@@ -48,18 +47,16 @@ export interface Handshakes {
   onClosed(session: Session): void;
 }
 
+/** What the sessions of one listener share. */
 export type SessionParts = {
-  readonly n: number;
   readonly gatewayId: string;
-  readonly connection: Connection;
   readonly dialect: Dialect;
+  readonly limits: SessionLimits;
   readonly auth: Handshakes;
   readonly relay: MessageSink;
-  /** The session takes itself out when it ends. */
+  /** A session takes itself out when it ends. */
   readonly registry: Registry;
   readonly report: SessionReport;
   readonly wheel: TimerWheel;
   readonly outboxes: Outboxes;
-  readonly limits: SessionLimits;
-  readonly openedAtWall: number;
 };

@@ -40,13 +40,13 @@ export class SessionRecord {
   /** One per backend, by the backend's ordinal. */
   readonly lanes: Lane[] = [];
 
-  constructor(parts: SessionParts) {
-    this.n = parts.n;
+  constructor(parts: SessionParts, connection: Connection, n: number, openedAtWall: number) {
+    this.n = n;
     this.gatewayId = parts.gatewayId;
-    this.sid = `${parts.gatewayId}.${parts.n}`;
-    this.connection = parts.connection;
-    this.remoteIp = parts.connection.remoteAddress;
-    this.openedAtWall = parts.openedAtWall;
+    this.sid = `${parts.gatewayId}.${n}`;
+    this.connection = connection;
+    this.remoteIp = connection.remoteAddress;
+    this.openedAtWall = openedAtWall;
     this.openedAt = parts.wheel.now();
     this.server = parts.dialect;
     this.wire = parts.dialect.wire;

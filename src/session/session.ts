@@ -8,7 +8,7 @@ import { Message, type MessageFault, MessageKind } from '../protocol/message.ts'
 import { type Encoded, HEARTBEAT, PacketType } from '../protocol/packet.ts';
 import { PacketReader } from '../protocol/packet-reader.ts';
 import { TextReader } from '../protocol/text-reader.ts';
-import type { ConnectionHandler, SocketFault } from '../transport/transport.ts';
+import type { Connection, ConnectionHandler, SocketFault } from '../transport/transport.ts';
 import {
   CLOSE_REASONS,
   type CloseReason,
@@ -46,17 +46,20 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
   /** The client has answered our handshake. A session may be draining without that. */
   #acked = false;
 
-  constructor(parts: SessionParts) {
-    super(parts);
-    const packetBytesMax = Math.min(parts.limits.packetBytesMax, parts.dialect.packetBytesMax);
-    const limits = { ...parts.limits, packetBytesMax };
+  /**
+   * @param n The gateway's own count of connections.
+   * @param openedAtWall Milliseconds since the epoch.
+   */
+  constructor(parts: SessionParts, connection: Connection, n: number, openedAtWall: number) {
+    super(parts, connection, n, openedAtWall);
+    const { limits, outboxes, wheel } = parts;
     this.#parts = parts;
-    this.outbox = new Outbox(parts.connection, parts.outboxes, limits.outbox, this);
+    this.outbox = new Outbox(connection, outboxes, limits.outbox, this);
     // Nothing but the handshake may go out before the client's ack.
     this.outbox.cork();
-    this.#deadlines = new Deadlines(parts.wheel, limits, this);
+    this.#deadlines = new Deadlines(wheel, limits, this);
     const Reader = parts.dialect.traits.framing === 'text' ? TextReader : PacketReader;
-    const reader = new Reader(packetBytesMax, (type, body) => {
+    const reader = new Reader(limits.packetBytesMax, (type, body) => {
       this.#onPacket(type, body);
     });
     this.readGate = new ReadGate(this, reader, this.#deadlines, limits);

@@ -6,6 +6,7 @@ import { parseAddress, parseHostPort, parseListenUrl } from '../config/address.t
 import type { Capacity } from '../config/auto-limits.ts';
 import type { Config } from '../config/schema.ts';
 import { PACKET_HEAD_BYTES } from '../protocol/packet.ts';
+import type { Dialect } from '../dialect/wire.ts';
 import type { Relay } from '../relay/relay.ts';
 import type { Outboxes } from '../session/outboxes.ts';
 import type { Registry } from '../session/registry.ts';
@@ -35,7 +36,6 @@ export type ListenersParts = Shared & {
 /** One for each entry of `listen`, in its order. Throws when a Pomelo project's files cannot be used. */
 export function makeListeners(parts: ListenersParts): Listener[] {
   const { config, clock, log, wheel, metrics, registry, capacity } = parts;
-  const limits = limitsOf(config);
   // What may not be meant in a project's files is said when the configuration is read.
   const dialects = makeListenerDialects(config, clock, () => {});
   const asked = makeAsked(parts);
@@ -47,7 +47,7 @@ export function makeListeners(parts: ListenersParts): Listener[] {
   }
   const report = new SessionReport(parts);
   const { gatewayId, relay, outboxes } = parts;
-  const common = { gatewayId, wheel, relay, registry, report, outboxes, limits };
+  const common = { gatewayId, wheel, relay, registry, report, outboxes };
   let sessionsEver = 0;
   // Those that are not sessions yet have their place.
   const mayAccept = (): boolean =>
@@ -56,12 +56,9 @@ export function makeListeners(parts: ListenersParts): Listener[] {
     const { dialect, ...rules } = dialects[i]!;
     const { handshake: handshakeMs } = config.limits;
     const auth = new ConnectAuth({ ...parts, ...rules, asked, handshakeMs, throttle });
+    const shared = { ...common, auth, dialect, limits: limitsOf(config, dialect) };
     const accept: Accept = (connection) => {
-      const session = new Session({
-        ...common,
-        ...{ auth, connection, dialect, n: ++sessionsEver },
-        openedAtWall: clock.wallNow(),
-      });
+      const session = new Session(shared, connection, ++sessionsEver, clock.wallNow());
       registry.add(session);
       metrics.add('pith_connections_accepted_total', [connection.transport]);
       session.begin(config.auth.mode !== 'none');
@@ -100,10 +97,10 @@ function makeAsked({ config, upstreams }: ListenersParts): ConnectAuthOptions['a
   return { upstream: upstreams[ordinal]!, ordinal };
 }
 
-function limitsOf(config: Config): SessionLimits {
+function limitsOf(config: Config, dialect: Dialect): SessionLimits {
   const { limits } = config;
   return {
-    packetBytesMax: limits.packet,
+    packetBytesMax: Math.min(limits.packet, dialect.packetBytesMax),
     handshakeMs: limits.handshake,
     ackMs: limits.ack,
     assembleMs: limits.assemble,

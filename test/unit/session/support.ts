@@ -222,20 +222,20 @@ export function connect(choice: Choice = {}) {
   const world = choice.world ?? makeWorld();
   const connection = new FakeConnection();
   const host = choice.host ?? new RecordingHost();
-  const session = new Session({
-    n: choice.n ?? 1,
+  const dialect = choice.dialect ?? POMELO;
+  const limits = { ...LIMITS, ...choice.limits };
+  const parts = {
     gatewayId: choice.gatewayId ?? 'g-0123456789',
-    connection,
-    dialect: choice.dialect ?? POMELO,
+    dialect,
+    limits: { ...limits, packetBytesMax: Math.min(limits.packetBytesMax, dialect.packetBytesMax) },
     auth: choice.auth ?? host,
     relay: choice.relay ?? host,
     registry: world.registry,
     report: host,
     wheel: world.wheel,
     outboxes: world.outboxes,
-    limits: { ...LIMITS, ...choice.limits },
-    openedAtWall: world.clock.wallNow(),
-  });
+  };
+  const session = new Session(parts, connection, choice.n ?? 1, world.clock.wallNow());
   return { ...world, connection, host, session };
 }
 
