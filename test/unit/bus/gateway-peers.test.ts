@@ -1,0 +1,400 @@
+/** Gateways on one bus: how they learn of each other, what they send each other, and for whom they wait. */
+import { describe, expect, test } from 'vitest';
+
+import { isFailure } from '../../../src/errors.ts';
+import type { PeerCall, PeerReplies } from '../../../src/bus/bus.ts';
+import type { Push } from '../../../src/contract/commands.ts';
+import { ManualClock } from '../../support/clock.ts';
+import { turn } from '../session/support.ts';
+import { Exchange, makeGateway } from './support.ts';
+
+const PUSH: Push = {
+  target: null,
+  route: 'onChat',
+  body: Buffer.from('{"n":1}'),
+  delivery: 'must',
+  latestKey: '',
+  expiresInMs: 0,
+  afterReply: false,
+};
+const A = 'a-0123456789';
+const B = 'b-0123456789';
+const C = 'c-0123456789';
+
+/** Gateways that have been connected, and have heard of each other unless `greeted` is false. */
+function stage({ ids = [A, B], greeted = true }: { ids?: string[]; greeted?: boolean } = {}) {
+  const exchange = new Exchange();
+  const clock = new ManualClock(1_000);
+  const gateways = ids.map((id) => makeGateway(id, exchange, clock));
+  if (greeted) {
+    for (const { bus } of gateways) bus.onUp(false);
+    exchange.deliver();
+    clock.advance(1_000);
+    exchange.deliver();
+  }
+  exchange.takeSent();
+  const [a, b, c] = gateways;
+  return { exchange, clock, a: a!, b: b!, c: c! };
+}
+
+/** The replies if they are complete, else null. */
+async function settled(call: PeerCall): Promise<PeerReplies | null> {
+  if (isFailure(call)) throw new Error(call.message);
+  return Promise.race([call, turn().then(() => null)]);
+}
+
+describe('a greeting', () => {
+  test('is this message, when the connection is there; each answers with its name', () => {
+    const { exchange, a } = stage({ greeted: false });
+    a.bus.onUp(false);
+    exchange.deliver();
+    expect(exchange.sent).toEqual([
+      {
+        subject: 'pith.fleet.hello',
+        reply: expect.stringMatching(/^_INBOX\.a-0123456789\.ask\./) as string,
+        headers: [],
+        payload: '{"gateway":"a-0123456789"}',
+      },
+      ...[A, B].map((gateway) => ({
+        subject: exchange.sent[0]!.reply,
+        reply: '',
+        headers: [],
+        payload: `{"gateway":"${gateway}"}`,
+      })),
+    ]);
+  });
+
+  test('comes each second to a gateway that knows no other, and each 15 s then', () => {
+    const { exchange, clock, a } = stage({ ids: [A], greeted: false });
+    a.bus.onUp(false);
+    exchange.deliver();
+    const greetings = () =>
+      exchange.takeSent().filter(({ subject }) => subject === 'pith.fleet.hello').length;
+    greetings();
+    clock.advance(1_000);
+    expect(greetings()).toBe(1);
+    makeGateway(B, exchange, clock);
+    exchange.publish('pith.fleet.hello', `{"gateway":"${B}"}`);
+    exchange.deliver();
+    clock.advance(1_000);
+    expect(greetings()).toBe(2);
+    clock.advance(14_000);
+    expect(greetings()).toBe(0);
+    clock.advance(1_000);
+    expect(greetings()).toBe(1);
+  });
+
+  test('waits while there is no connection', () => {
+    const { exchange, clock, a } = stage({ ids: [A], greeted: false });
+    a.bus.onUp(false);
+    exchange.takeSent();
+    a.connector.up = false;
+    clock.advance(3_000);
+    expect(exchange.sent).toEqual([]);
+    a.connector.up = true;
+    clock.advance(1_000);
+    expect(exchange.sent).toHaveLength(1);
+  });
+
+  test('with a name that is none is refused, and counted', () => {
+    const { exchange, a } = stage();
+    exchange.publish('pith.fleet.hello', '{"gateway":"a b"}');
+    exchange.deliver();
+    expect(a.metrics.count('pith_bus_refused_total', ['GATEWAYS'])).toBe(1);
+  });
+});
+
+describe('a goodbye', () => {
+  test('is this message; nobody waits for the gateway then, and it greets no more', async () => {
+    const { exchange, clock, a, b } = stage();
+    await b.bus.close();
+    expect(exchange.sent).toEqual([
+      { subject: 'pith.fleet.bye', reply: '', headers: [], payload: `{"gateway":"${B}"}` },
+    ]);
+    expect(b.connector.drained).toBe(true);
+    b.connector.up = false;
+    exchange.deliver();
+    // It is doubted for 20 s, so there may be one more than is known.
+    clock.advance(20_000);
+    exchange.deliver();
+    exchange.takeSent();
+    const call = a.bus.peers.kick({ all: true }, { reason: 'x', code: 0, kick: true, retryAfterMs: 0 }, 500); // prettier-ignore
+    exchange.deliver();
+    clock.advance(250);
+    expect(await settled(call)).toEqual({ answers: [], silentGateways: [] });
+    clock.advance(60_000);
+    expect(exchange.sent.filter(({ payload }) => payload.includes(B))).toEqual([]);
+  });
+});
+
+describe('what goes to the others', () => {
+  test('a counted push: its headers as to one session, and the target in one more', () => {
+    const { exchange, a } = stage();
+    const target = { sids: [`${B}.1`], uids: ['zoë'], exceptUids: ['bob'], where: { hp: 1 } };
+    void a.bus.peers.pushCounted(target, { ...PUSH, delivery: 'latest', latestKey: 'k' }, 0);
+    expect(exchange.sent).toEqual([
+      {
+        subject: 'pith.fleet.push',
+        reply: '',
+        headers: [
+          'Pith-Route: onChat',
+          'Pith-Delivery: latest',
+          'Pith-Latest-Key: k',
+          'Pith-Target: {"sids":["b-0123456789.1"],"uids":["zo\\u00eb"],"except_uids":["bob"],"where":{"hp":1}}',
+        ],
+        payload: '{"n":1}',
+      },
+    ]);
+  });
+
+  test('a kick and a list', () => {
+    const { exchange, a } = stage();
+    const close = { reason: 'bye', code: 7, kick: true, retryAfterMs: 1_500 };
+    void a.bus.peers.kick({ groups: ['g'] }, close, 0);
+    void a.bus.peers.list({ all: true }, { limit: 10, after: `${A}.3` }, 0);
+    expect(exchange.sent.map(({ subject, payload }) => [subject, payload])).toEqual([
+      [
+        'pith.fleet.kick',
+        '{"target":{"groups":["g"]},"reason":"bye","code":7,"kick":true,"retry_after":"1.5s"}',
+      ],
+      ['pith.fleet.list', `{"target":{"all":true},"limit":10,"after":"${A}.3"}`],
+    ]);
+  });
+
+  test.each([
+    ['all', { all: true }, ['pith.all.push']],
+    ['a group', { groups: ['room.1'] }, ['pith.group.=cm9vbS4x.push']],
+    [
+      'users, each once',
+      { uids: ['ann', 'bob', 'ann'] },
+      ['pith.user.ann.push', 'pith.user.bob.push'],
+    ],
+    ['a session', { sids: [`${B}.7`] }, [`pith.session.${B}.7.push`]],
+    ['64 users', { uids: users(64) }, users(64).map((uid) => `pith.user.${uid}.push`)],
+    ['65 users', { uids: users(65) }, ['pith.fleet.push']],
+    ['two groups', { groups: ['g', 'h'] }, ['pith.fleet.push']],
+    ['a user and a group', { uids: ['ann'], groups: ['g'] }, ['pith.fleet.push']],
+  ])('a push that is not counted, to %s', (_, target, subjects) => {
+    const { exchange, a } = stage();
+    expect(a.bus.peers.push(target, PUSH)).toBe(null);
+    expect(exchange.sent.map(({ subject }) => subject)).toEqual(subjects);
+    for (const { headers } of exchange.sent)
+      expect(headers.some((line) => line.startsWith('Pith-Target'))).toBe(
+        subjects[0]!.includes('fleet'),
+      );
+  });
+
+  test('reaches each session once, by whichever subject', async () => {
+    for (const target of [
+      { all: true },
+      { uids: ['ann'] },
+      { groups: ['g'] },
+      { groups: ['g', 'h'] },
+    ]) {
+      const { exchange, a, b } = stage();
+      const { session, connection } = b.client(1, 'ann', 'g', 'h');
+      a.bus.peers.push(target, PUSH);
+      exchange.deliver();
+      // What was subscribed is confirmed.
+      await turn();
+      for (const { resolve } of b.connector.flushes) resolve();
+      await turn();
+      session.outbox.flush();
+      expect(connection.messages).toEqual(['onChat {"n":1}']);
+    }
+  });
+
+  test('larger than NATS takes is refused before it is sent', () => {
+    const { exchange, a } = stage();
+    a.connector.payloadBytesMax = 2_000;
+    const uids = users(200);
+    const close = { reason: '', code: 0, kick: true, retryAfterMs: 0 };
+    const tooLarge = expect.objectContaining({ code: 413, reason: 'TOO_LARGE' }) as unknown;
+    const big = { ...PUSH, body: Buffer.alloc(1_000) };
+    expect([
+      a.bus.peers.push({ uids }, PUSH),
+      a.bus.peers.push({ all: true }, big),
+      a.bus.peers.pushCounted({ all: true }, big, 250),
+      a.bus.peers.kick({ uids }, close, 250),
+      a.bus.peers.list({ uids }, { limit: 1, after: '' }, 250),
+    ]).toEqual([tooLarge, tooLarge, tooLarge, tooLarge, tooLarge]);
+    expect(exchange.sent).toEqual([]);
+  });
+
+  test('without a connection: a push is counted as refused, and known gateways are silent', async () => {
+    const { exchange, a } = stage();
+    a.connector.up = false;
+    expect(a.bus.peers.push({ all: true }, PUSH)).toBe(null);
+    expect(a.metrics.count('pith_bus_refused_total', ['BUS_AWAY'])).toBe(1);
+    const call = a.bus.peers.pushCounted({ all: true }, PUSH, 250);
+    expect(await settled(call)).toEqual({ answers: [], silentGateways: [B] });
+    expect(exchange.sent).toEqual([]);
+  });
+});
+
+describe('a call', () => {
+  const count = (a: ReturnType<typeof makeGateway>, waitMs = 500) =>
+    a.bus.peers.pushCounted({ all: true }, PUSH, waitMs);
+
+  test('ends as soon as all that are known have answered', async () => {
+    const { exchange, a, b, c } = stage({ ids: [A, B, C] });
+    b.client(1);
+    c.client(1);
+    c.client(2);
+    const call = count(a);
+    expect(await settled(call)).toBe(null);
+    exchange.deliver();
+    const { answers, silentGateways } = (await settled(call))!;
+    expect(answers).toEqual([
+      { gateway: B, delivered: 1, uids: [], sids: [] },
+      { gateway: C, delivered: 2, uids: [], sids: [] },
+    ]);
+    expect(silentGateways).toEqual([]);
+  });
+
+  test('waits for a silent one until the time is up, and names it', async () => {
+    const { exchange, clock, a, b } = stage({ ids: [A, B, C] });
+    b.connector.up = false;
+    const call = count(a);
+    exchange.deliver();
+    clock.advance(499);
+    expect(await settled(call)).toBe(null);
+    clock.advance(1);
+    const { answers, silentGateways } = (await settled(call))!;
+    expect([answers.map(({ gateway }) => gateway), silentGateways]).toEqual([[C], [B]]);
+  });
+
+  test('waits for one that was silent three times no more, but 250 ms for those that are not known', async () => {
+    const { exchange, clock, a, b } = stage({ ids: [A, B, C] });
+    b.connector.up = false;
+    for (let i = 0; i < 3; i++) {
+      const call = count(a);
+      exchange.deliver();
+      clock.advance(500);
+      expect((await settled(call))!.silentGateways).toEqual([B]);
+    }
+    const call = count(a);
+    exchange.deliver();
+    clock.advance(249);
+    expect(await settled(call)).toBe(null);
+    clock.advance(1);
+    expect((await settled(call))!.silentGateways).toEqual([]);
+  });
+
+  test('counts a gateway that nobody knew, in its first 250 ms', async () => {
+    const { exchange, clock, a, b } = stage({ greeted: false });
+    b.client(1);
+    const call = count(a);
+    exchange.deliver();
+    expect(await settled(call)).toBe(null);
+    clock.advance(250);
+    expect((await settled(call))!.answers.map(({ gateway }) => gateway)).toEqual([B]);
+  });
+
+  test('takes the first answer of a gateway, none of its own, and none that is unreadable', async () => {
+    const { exchange, clock, a } = stage({ ids: [A] });
+    exchange.hear('pith.fleet.push');
+    const call = count(a);
+    const { reply } = exchange.sent[0]!;
+    for (const answer of [
+      `{"gateway":"${B}","delivered":1}`,
+      `{"gateway":"${B}","delivered":5}`,
+      `{"gateway":"${A}","delivered":7}`,
+      '{"gateway":"no gateway"}',
+      '{"delivered":7}',
+      'nonsense',
+    ])
+      exchange.publish(reply, answer);
+    exchange.deliver();
+    clock.advance(250);
+    expect((await settled(call))!.answers).toEqual([{ gateway: B, delivered: 1 }]);
+    expect(a.metrics.count('pith_bus_refused_total', ['GATEWAYS'])).toBe(1);
+  });
+
+  test('that waits for nobody is over at once', async () => {
+    const { exchange, a } = stage();
+    expect(await settled(count(a, 0))).toEqual({ answers: [], silentGateways: [] });
+    expect(exchange.sent.map(({ reply }) => reply)).toEqual(['']);
+  });
+
+  test('is over once its answers have more than 64 MiB', async () => {
+    const { exchange, a, b, c } = stage({ ids: [A, B, C] });
+    for (const { connector } of [b, c]) connector.up = false;
+    const call = count(a);
+    const { reply } = exchange.sent.at(-1)!;
+    exchange.deliver();
+    // The gateway's answer to itself is one of them.
+    const own = exchange.sent.at(-1)!.payload.length;
+    exchange.publish(reply, Buffer.alloc(67_108_864 - own, ' '));
+    exchange.deliver();
+    expect(await settled(call)).toBe(null);
+    exchange.publish(reply, ' ');
+    exchange.deliver();
+    expect(await settled(call)).toEqual({ answers: [], silentGateways: [B, C] });
+  });
+});
+
+describe('a call of another gateway', () => {
+  const ask = (exchange: Exchange, verb: string, payload: string, head = '') => {
+    const answers = exchange.hear('_INBOX.z-0123456789.ask.1');
+    exchange.publish(`pith.fleet.${verb}`, payload, '_INBOX.z-0123456789.ask.1', Buffer.from(head));
+    exchange.deliver();
+    return answers;
+  };
+
+  test('push: sessions, users and sids that are here', () => {
+    const { exchange, a: b } = stage({ ids: [B] });
+    b.client(1, 'ann');
+    b.client(2, 'bob');
+    const target = `{"uids":["ann","zed"],"sids":["${B}.2","${B}.9"]}`;
+    const head = `NATS/1.0\r\nPith-Route: onX\r\nPith-Target: ${target}\r\n\r\n`;
+    expect(ask(exchange, 'push', '{}', head)).toEqual([
+      `{"gateway":"${B}","delivered":2,"dropped":0,"refused":0,"uids":["ann"],"sids":["${B}.2"]}`,
+    ]);
+  });
+
+  test('kick: how many were closed', () => {
+    const { exchange, a: b } = stage({ ids: [B] });
+    const { connection } = b.client(1, 'ann');
+    b.client(2, 'bob');
+    const kick = '{"target":{"uids":["ann"]},"reason":"bye","kick":true}';
+    expect(ask(exchange, 'kick', kick)).toEqual([`{"gateway":"${B}","closed":1}`]);
+    expect(connection.packets.map(({ body }) => body.toString())).toEqual(['{"reason":"bye"}']);
+  });
+
+  test('list: a page of sessions, and whether there are more', () => {
+    const { exchange, a: b } = stage({ ids: [B] });
+    for (const n of [3, 1, 2]) b.client(n);
+    const read = (text: string) => {
+      const { sessions, ...rest } = JSON.parse(text) as { sessions: { sid: string }[] };
+      return [sessions.map(({ sid }) => sid), rest];
+    };
+    const list = '{"target":{"all":true},"limit":2,"after":""}';
+    expect(ask(exchange, 'list', list).map(read)).toEqual([
+      [[`${B}.1`, `${B}.2`], { gateway: B, more: true }],
+    ]);
+    const next = `{"target":{"all":true},"limit":2,"after":"${B}.2"}`;
+    expect(ask(exchange, 'list', next).map(read)).toEqual([
+      [[`${B}.3`], { gateway: B, more: false }],
+    ]);
+  });
+
+  test.each([
+    ['a verb of a later version', 'dance', '{"x":1}', ''],
+    ['one that cannot be read', 'kick', 'nonsense', ''],
+    ['a push without a route', 'push', '', 'NATS/1.0\r\nPith-Target: {"all":true}\r\n\r\n'],
+  ])('%s is answered with the name alone', (_, verb, payload, head) => {
+    const { exchange, a: b } = stage({ ids: [B] });
+    const { session, connection } = b.client(1);
+    expect(ask(exchange, verb, payload, head)).toEqual([`{"gateway":"${B}"}`]);
+    session.outbox.flush();
+    expect(connection.writes).toEqual([]);
+    expect(b.metrics.count('pith_bus_refused_total', ['BAD_ARGUMENT'])).toBe(
+      verb === 'dance' ? 0 : 1,
+    );
+  });
+});
+
+function users(count: number): string[] {
+  return Array.from({ length: count }, (_, i) => `u${i}`);
+}
