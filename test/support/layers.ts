@@ -4,7 +4,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join, posix, relative, sep } from 'node:path';
-import { findImports } from './syntax.ts';
+import { findBehaviour, findImports } from './syntax.ts';
 
 /**
  * One row per file (`clock.ts`) or folder (`session/`) of src/; the longest that fits a file counts, alone.
@@ -43,7 +43,6 @@ const UPSTREAM = [
   'type session/',
   'timer-wheel.ts',
   'type transport/pem.ts',
-  'telemetry/log-throttle.ts',
   ...SEEN,
 ];
 
@@ -63,7 +62,7 @@ export const RULES: Rules = {
   'protocol/': ['node:buffer', 'node:crypto'],
   'routing/':  ['protocol/exact-json.ts'],
   'config/':   ['routing/', 'upstream/http/path.ts', 'zod', 'yaml', 'node:net', 'node:path', 'node:util'],
-  'config/pomelo-project.ts': ['config/', 'dialect/', 'protocol/', 'node:fs', 'node:path'],
+  'config/pomelo-project.ts': ['type dialect/pomelo.ts', 'protocol/', 'node:fs', 'node:path'],
   'contract/': ['protocol/', 'node:buffer'],
 
   // Life of a packet.
@@ -72,7 +71,7 @@ export const RULES: Rules = {
   'session/':       ['protocol/', 'dialect/', 'contract/', 'transport/', 'timer-wheel.ts', 'type node:crypto', ...SEEN],
   'relay/':         ['contract/', 'telemetry/log-throttle.ts', 'type telemetry/histogram.ts', 'type telemetry/tracing.ts', 'protocol/', 'dialect/', 'routing/', 'session/', 'upstream/upstream.ts', 'upstream/call*', 'timer-wheel.ts', ...SEEN],
   'auth/':          ['type bus/session-commands.ts', 'config/client-rules.ts', 'type contract/', 'dialect/signature.ts', 'protocol/', 'type session/', 'type upstream/upstream.ts', 'timer-wheel.ts', 'telemetry/log-throttle.ts', ...SEEN],
-  'upstream/':      [...UPSTREAM],
+  'upstream/':      [...UPSTREAM, 'telemetry/log-throttle.ts'],
   'upstream/pool/': ['upstream/', ...UPSTREAM, 'node:dns'],
   'upstream/link/': ['upstream/', 'upstream/pool/', ...UPSTREAM],
   'upstream/dial-in/': ['upstream/', 'upstream/link/', 'upstream/pool/', ...UPSTREAM, 'node:crypto', 'node:events'],
@@ -98,7 +97,7 @@ export const RULES: Rules = {
   'client/tcp.ts': ['client/', 'node:net', 'node:tls'],
 
   // What puts it together. Nobody imports these but as listed here.
-  'wiring/':    ['*', 'node:crypto', 'node:fs', 'node:path'],
+  'wiring/':    ['*', 'node:crypto', 'node:fs'],
   'gateway.ts': ['*', 'wiring/'],
   'cli/':       ['client/', 'client/tcp.ts', 'config/', 'config/pomelo-project.ts', 'routing/', 'protocol/', 'gen/', 'upstream/http/path.ts', 'upstream/method/schema-check.ts', 'upstream/nats/subjects.ts', 'transport/certificate.ts', 'transport/pem.ts', 'wiring/dialects.ts', 'ws', 'node:readline', 'node:util', ...GRPC, 'yaml', 'node:fs', 'node:path', 'node:url', ...SEEN],
   'main.ts':    ['gateway.ts', 'config/', 'telemetry/', 'cli/', 'node:fs', 'node:os'],
@@ -148,7 +147,7 @@ export const WHAT: Readonly<Record<string, string>> = {
   'client/':       'our own client, for browsers and Node; also a separate package',
   'client/tcp.ts': 'the same over TCP and TLS, in Node alone',
 
-  'wiring/':    'which setting, counter and log line goes with which part',
+  'wiring/':    'makes the parts as the configuration wants them: functions `make…` and types alone',
   'faults.ts':  'faults that the process survives: counted, and logged at a limited rate',
   'gateway.ts': 'builds all parts, starts and stops them in order',
   'cli/':       'the command line: client, mock backend, what `check` and `routes` print',
@@ -182,7 +181,11 @@ export function printProblem(problem: Problem): string {
 export function checkLayers(root: string, rules: Rules = RULES): Problem[] {
   const files = sourceFiles(root);
   if (files.length === 0) throw new Error(`no source files under ${root}`);
-  return files.flatMap((file) => [...checkName(file), ...checkImports(root, file, rules)]);
+  return files.flatMap((file) => [
+    ...checkName(file),
+    ...checkImports(root, file, rules),
+    ...checkMakers(root, file),
+  ]);
 }
 
 /** The source files under `root`, relative to it, with `/` on every platform, sorted. */
@@ -191,6 +194,18 @@ export function sourceFiles(root: string): string[] {
     .filter((entry) => entry.isFile() && /\.(?:[cm]?ts|[cm]?js)$/.test(entry.name))
     .map((entry) => relative(root, join(entry.parentPath, entry.name)).split(sep).join('/'))
     .sort();
+}
+
+/** What puts the parts together holds none itself: no test would reach it. */
+function checkMakers(root: string, file: string): Problem[] {
+  if (!file.startsWith('wiring/')) return [];
+  const why =
+    'wiring/ holds functions make… and types alone: move it to the folder that it belongs to';
+  return findBehaviour(file, readFileSync(join(root, file), 'utf8')).map(({ line, what }) => ({
+    file,
+    line,
+    why: `${what}: ${why}`,
+  }));
 }
 
 function checkName(file: string): Problem[] {

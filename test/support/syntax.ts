@@ -60,6 +60,57 @@ export function findCallbackTypes(file: string, source: string): string[] {
   return found;
 }
 
+/** What `source` has beside functions that make something, which is all that a file of wiring/ may give away. */
+export interface FoundBehaviour {
+  /** From 1. */
+  line: number;
+  /** As `class Cache`, `export of describe`. */
+  what: string;
+}
+
+/** Its classes, exported or not, and its exports that are neither types nor functions named `make…`. Throws what `walk` throws. */
+export function findBehaviour(file: string, source: string): FoundBehaviour[] {
+  const found: FoundBehaviour[] = [];
+  const take = (node: ESTree.Span, what: string): void => {
+    found.push({ line: lineOf(source, node.start), what });
+  };
+  const takeClass = (node: ESTree.Class): void => take(node, `class ${node.id?.name ?? ''}`.trim());
+  walk(file, source, {
+    ClassDeclaration: takeClass,
+    ClassExpression: takeClass,
+    ExportDefaultDeclaration: (node) => take(node, 'export by default'),
+    ExportAllDeclaration: (node) => {
+      if (node.exportKind !== 'type') take(node, 'export of all that another file has');
+    },
+    ExportNamedDeclaration: (node) => {
+      const { declaration, specifiers } = node;
+      if (node.exportKind === 'type' || declaration?.type === 'ClassDeclaration') return;
+      const isMaker =
+        declaration?.type === 'FunctionDeclaration' &&
+        /^make[A-Z]/.test(declaration.id?.name ?? '');
+      if (isMaker) return;
+      const names =
+        declaration === null
+          ? specifiers.map(({ exported }) => nameOf(exported))
+          : namesOf(declaration);
+      take(node, `export of ${names.join(', ')}`);
+    },
+  });
+  return found.sort((a, b) => a.line - b.line);
+}
+
+function namesOf(declaration: ESTree.Declaration): string[] {
+  if (declaration.type === 'VariableDeclaration')
+    return declaration.declarations.map(({ id }) => (id.type === 'Identifier' ? id.name : '…'));
+  return 'id' in declaration && declaration.id?.type === 'Identifier'
+    ? [declaration.id.name]
+    : ['…'];
+}
+
+function nameOf(name: ESTree.ModuleExportName): string {
+  return name.type === 'Literal' ? name.value : name.name;
+}
+
 /** @throws {SyntaxError} where `source` is not TypeScript, or has JavaScript that `file`'s extension forbids. */
 function walk(file: string, source: string, visitor: VisitorObject): void {
   const { program, errors } = parseSync(file, source);

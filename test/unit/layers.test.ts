@@ -227,6 +227,27 @@ describe('the check refuses', () => {
     expect(check('session/utils/a.ts', '')).toEqual([expect.stringMatching(/named 'utils'/)]);
   });
 
+  test.each([
+    ['class Cache {}', 'class Cache'],
+    ['export class Cache {}', 'class Cache'],
+    ['export function makeCache() { return new (class {})(); }', 'class'],
+    ['export function describe() {}', 'export of describe'],
+    ['export function maker() {}', 'export of maker'],
+    ['export async function* pages() {}', 'export of pages'],
+    ['export const LIMIT = 5, makeCache = () => 5;', 'export of LIMIT, makeCache'],
+    ['export enum Kind { A }', 'export of Kind'],
+    ['const LIMIT = 5; export { LIMIT as limit };', 'export of limit'],
+    [`export { makeTable } from '../routing/table.ts';`, 'export of makeTable'],
+    [`export * from '../routing/table.ts';`, 'export of all that another file has'],
+    ['export default function makeCache() {}', 'export by default'],
+  ])('in wiring/: %s', (statement, what) => {
+    expect(check('wiring/cache.ts', statement)).toEqual([
+      `wiring/cache.ts:2: ${what}: wiring/ holds functions make… and types alone: move it to the folder that it belongs to`,
+    ]);
+    // Elsewhere it is what files are for.
+    expect(check('session/cache.ts', statement.replace('routing/', 'session/'))).toEqual([]);
+  });
+
   test('all that is wrong, not only the first of it', () => {
     const root = plant({
       'protocol/packet.ts': `import 'ws';\nimport './message.ts';\n\nimport 'nats';\n`,
@@ -241,6 +262,21 @@ describe('the check refuses', () => {
 });
 
 describe('the check allows', () => {
+  test('in wiring/: functions that make something, types, and what stays in the file', () => {
+    const root = plant({
+      'wiring/cache.ts': `
+        export type { Table } from '../routing/table.ts';
+        export interface CacheParts { size: number }
+        export type Cache = { of(key: string): string };
+        const SIZE_MAX = 5;
+        function sizeOf({ size }: CacheParts): number { return Math.min(size, SIZE_MAX); }
+        export function makeCache(parts: CacheParts): number { return sizeOf(parts); }
+        export async function makeSlowCache(): Promise<number> { return SIZE_MAX; }
+      `,
+    });
+    expect(checkLayers(root).map(printProblem)).toEqual([]);
+  });
+
   test.each([
     ['protocol/packet.ts', '../errors.ts'],
     ['protocol/packet.ts', './message.ts'],
