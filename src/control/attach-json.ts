@@ -5,16 +5,7 @@
  * A message is cut into its frames, and JSON that a frame has for a client is cut out of it and passes as it came; what
  * is left of a frame is converted, as much as `limits.convert` allows.
  */
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import {
-  createFileRegistry,
-  type DescMessage,
-  fromBinary,
-  type Registry,
-  toJson,
-} from '@bufbuild/protobuf';
-import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
+import { type DescMessage, fromBinary, toJson } from '@bufbuild/protobuf';
 
 import { asBuffer, NOTHING } from '../bytes.ts';
 import { WireWriter } from '../contract/wire.ts';
@@ -23,9 +14,9 @@ import { CONVERT_BYTES, tooMuchText, weightOfJson } from '../protocol/convert.ts
 import { Elements, elementsOf } from '../protocol/json-elements.ts';
 import { isJson, Members } from '../protocol/json-scan.ts';
 import { escapeAstral } from '../protocol/text.ts';
+import { contractFiles } from './contract-files.ts';
 import { bytesOf, readMessage } from '../upstream/method/json-reader.ts';
 
-const DESCRIPTOR_SET = fileURLToPath(new URL('../gen/pith.binpb', import.meta.url));
 /** Messages in each other: JSON 64 deep in a Struct takes three for each, and some stand around it. */
 const RECURSION_MAX = 250;
 
@@ -81,7 +72,6 @@ const QUOTE = 0x22;
 export class AttachJson {
   readonly #frame: DescMessage;
   readonly #toBackend: DescMessage;
-  readonly #registry: Registry;
   readonly #convertBytesMax: number;
 
   /**
@@ -90,11 +80,8 @@ export class AttachJson {
    * @param convertBytesMax `limits.convert`.
    */
   constructor(convertBytesMax = CONVERT_BYTES) {
-    const set = fromBinary(FileDescriptorSetSchema, readFileSync(DESCRIPTOR_SET));
-    const registry = createFileRegistry(set);
-    this.#registry = registry;
-    this.#frame = registry.getMessage('pith.v1.BackendFrame')!;
-    this.#toBackend = registry.getMessage('pith.v1.ToBackend')!;
+    this.#frame = contractFiles().getMessage('pith.v1.BackendFrame')!;
+    this.#toBackend = contractFiles().getMessage('pith.v1.ToBackend')!;
     this.#convertBytesMax = convertBytesMax;
   }
 
@@ -149,7 +136,7 @@ export class AttachJson {
     const weight = weightOfJson(json, bytesMax);
     if (weight > bytesMax) return { fields: null, problem: tooMuchText('it', weight, bytesMax) };
     return readMessage(this.#frame, json, {
-      registry: this.#registry,
+      registry: contractFiles(),
       ignoreUnknownFields: true,
       recursionLimit: RECURSION_MAX,
     });

@@ -24,10 +24,9 @@ const NO_STORE = { 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosni
 export type JsonApiParts = {
   readonly methods: Methods;
   readonly log: Log;
-  /** Full name of the service, its methods as proto-loader has them, and the descriptor set that describes it. */
+  /** Full name of the service, and its methods as proto-loader has them. */
   readonly service: string;
   readonly definitions: ServiceDefinition;
-  readonly descriptorSet: Uint8Array;
   /** `limits.convert`; absent: its default. */
   readonly convertBytesMax?: number | undefined;
 };
@@ -91,8 +90,8 @@ export class JsonApi {
     const body = await readBody(request);
     // The client left in the middle of it.
     if (body === null) return;
-    const { methods, descriptorSet, service, convertBytesMax } = this.#parts;
-    this.#messages ??= new JsonMessages(descriptorSet, service, convertBytesMax);
+    const { methods, service, convertBytesMax } = this.#parts;
+    this.#messages ??= new JsonMessages(service, convertBytesMax);
     const messages = this.#messages;
     const method: Method = methods[name]!;
     const message = messages.request(name, textOf(body));

@@ -2,40 +2,30 @@
  * Control's messages in JSON: the proto3 JSON mapping with the names of the .proto and zero values written; camelCase
  * is read too. [protobuf.dev/programming-guides/json] The methods take and give bytes.
  */
-import {
-  createFileRegistry,
-  type DescService,
-  fromBinary,
-  type JsonValue,
-  type Registry,
-  toJson,
-} from '@bufbuild/protobuf';
-import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
+import { type DescService, fromBinary, type JsonValue, toJson } from '@bufbuild/protobuf';
 
 import { JSON_DEPTH_MAX, JSON_DEPTH_MAX_TO_BACKENDS as DEPTH_MAX } from '../contract/json.ts';
 import { errorText, GatewayError } from '../errors.ts';
 import { CONVERT_BYTES, tooMuchText, weightOfJson } from '../protocol/convert.ts';
 import { sizeOfJson } from '../protocol/json-scan.ts';
+import { contractFiles } from './contract-files.ts';
 import { readJson } from '../upstream/method/json-reader.ts';
 
 /** Messages in each other when an answer is read: each level of JSON in a Struct takes three. */
 const RECURSION_MAX = 4 * JSON_DEPTH_MAX;
 
 export class JsonMessages {
-  readonly #registry: Registry;
   readonly #service: DescService;
   readonly #convertBytesMax: number;
 
   /**
    * Takes some milliseconds.
    *
-   * @param descriptorSet The bytes of a google.protobuf.FileDescriptorSet that has the service.
    * @param convertBytesMax `limits.convert`.
    */
-  constructor(descriptorSet: Uint8Array, service: string, convertBytesMax = CONVERT_BYTES) {
+  constructor(service: string, convertBytesMax = CONVERT_BYTES) {
     this.#convertBytesMax = convertBytesMax;
-    this.#registry = createFileRegistry(fromBinary(FileDescriptorSetSchema, descriptorSet));
-    this.#service = this.#registry.getService(service)!;
+    this.#service = contractFiles().getService(service)!;
   }
 
   /** @param text Empty: a message without fields. @throws {GatewayError} Says which field is wrong, and how. */
@@ -43,7 +33,7 @@ export class JsonMessages {
     const { input } = this.#method(method);
     const json = Buffer.from(text === '' ? '{}' : text);
     this.#checkShape(json);
-    const bytes = readJson(input, json, { registry: this.#registry });
+    const bytes = readJson(input, json, { registry: contractFiles() });
     if (!(bytes instanceof Uint8Array))
       throw new GatewayError(
         'BAD_ARGUMENT',
@@ -56,7 +46,7 @@ export class JsonMessages {
     const { output } = this.#method(method);
     const answer = fromBinary(output, bytes, { recursionLimit: RECURSION_MAX });
     return toJson(output, answer, {
-      registry: this.#registry,
+      registry: contractFiles(),
       alwaysEmitImplicit: true,
       useProtoFieldName: true,
     }) as JsonValue;

@@ -1,88 +1,42 @@
 /**
- * gRPC server reflection, v1 and v1alpha, from the descriptor set that `make gen` writes: comments and imports
- * come along, so `grpcurl describe` shows what the .proto files say.
+ * gRPC server reflection, v1 and v1alpha: comments and imports come along, so `grpcurl describe` shows what the .proto
+ * files say.
  */
+import { type DescFile, toBinary } from '@bufbuild/protobuf';
+import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import { status } from '@grpc/grpc-js';
 
-import { WireReader } from '../contract/wire.ts';
+import { contractFiles } from './contract-files.ts';
 
-type File = { readonly name: string; readonly bytes: Buffer; readonly imports: readonly string[] };
+/** The file of a service, method, message, field, enum or enum value, fully qualified. */
+function fileOfSymbol(symbol: string): DescFile | undefined {
+  const name = symbol.replace(/^\./, '');
+  const whole = contractFiles().get(name);
+  if (whole !== undefined) return whole.file;
+  const dot = name.lastIndexOf('.');
+  const holder = contractFiles().get(name.slice(0, Math.max(dot, 0)));
+  return membersOf(holder).includes(name.slice(dot + 1)) ? holder?.file : undefined;
+}
 
-/** The files of a FileDescriptorSet, by name and by every symbol that they define. */
-export class Descriptors {
-  readonly #files = new Map<string, File>();
-  readonly #symbols = new Map<string, File>();
-
-  /** @param set The bytes of a google.protobuf.FileDescriptorSet. */
-  constructor(set: Buffer) {
-    const reader = new WireReader(set);
-    while (reader.next()) {
-      if (reader.field === 1) this.#add(reader.bytes());
-      else reader.skip();
-    }
-  }
-
-  byName(name: string): File | undefined {
-    return this.#files.get(name);
-  }
-
-  /** A service, method, message, field, enum or enum value, fully qualified. */
-  bySymbol(symbol: string): File | undefined {
-    return this.#symbols.get(symbol.replace(/^\./, ''));
-  }
-
-  /** The file and all that it imports, so that a client can link it without asking again. */
-  closure(file: File): Buffer[] {
-    const found = new Map<string, File>([[file.name, file]]);
-    for (const { imports } of found.values()) {
-      for (const name of imports) {
-        const imported = this.#files.get(name);
-        if (imported !== undefined) found.set(name, imported);
-      }
-    }
-    return [...found.values()].map(({ bytes }) => bytes);
-  }
-
-  #add(bytes: Buffer): void {
-    let name = '';
-    let scope = '';
-    const imports: string[] = [];
-    const symbols: string[] = [];
-    const reader = new WireReader(bytes);
-    while (reader.next()) {
-      if (reader.field === 1) name = reader.string();
-      else if (reader.field === 2) scope = `${reader.string()}.`;
-      else if (reader.field === 3) imports.push(reader.string());
-      else if (reader.field === 4) symbolsOf(reader.message(), scope, MESSAGE, symbols);
-      else if (reader.field === 5) symbolsOf(reader.message(), scope, LEAVES, symbols);
-      else if (reader.field === 6) symbolsOf(reader.message(), scope, LEAVES, symbols);
-      else reader.skip();
-    }
-    const file = { name, bytes, imports };
-    this.#files.set(name, file);
-    for (const symbol of symbols) this.#symbols.set(symbol, file);
+/** What is named inside it, and has no description of its own. */
+function membersOf(holder: ReturnType<ReturnType<typeof contractFiles>['get']>): string[] {
+  switch (holder?.kind) {
+    case 'message':
+      return [...holder.proto.field, ...holder.proto.nestedType].map(({ name }) => name);
+    case 'enum':
+      return holder.proto.value.map(({ name }) => name);
+    case 'service':
+      return holder.proto.method.map(({ name }) => name);
+    default:
+      return [];
   }
 }
 
-/** Which fields of a descriptor hold named things, and what those hold. [descriptor.proto] */
-type Shape = { readonly [field: number]: Shape };
-const NAME_ONLY: Shape = {};
-/** Enum values and service methods. */
-const LEAVES: Shape = { 2: NAME_ONLY };
-/** Fields, nested messages, nested enums. */
-const MESSAGE: Shape = { 2: NAME_ONLY, get 3() { return MESSAGE; }, 4: LEAVES }; // prettier-ignore
-
-function symbolsOf(reader: WireReader, scope: string, shape: Shape, into: string[]): void {
-  let name = '';
-  const inner: { readonly reader: WireReader; readonly shape: Shape }[] = [];
-  while (reader.next()) {
-    const of = shape[reader.field];
-    if (reader.field === 1) name = scope + reader.string();
-    else if (of !== undefined) inner.push({ reader: reader.message(), shape: of });
-    else reader.skip();
-  }
-  into.push(name);
-  for (const { reader: part, shape: of } of inner) symbolsOf(part, `${name}.`, of, into);
+/** The file and all that it imports, so that a client can link it without asking again. */
+function closure(file: DescFile): Uint8Array[] {
+  const found = new Set([file]);
+  for (const { dependencies } of found) for (const imported of dependencies) found.add(imported);
+  return [...found].map(({ proto }) => toBinary(FileDescriptorProtoSchema, proto));
 }
 
 /** A request of either version, as proto-loader gives it. */
@@ -94,27 +48,18 @@ export type ReflectionRequest = {
 };
 
 /** Answers one reflection request; `services` are those that the server has. */
-export function answerReflection(
-  request: ReflectionRequest,
-  descriptors: Descriptors,
-  services: readonly string[],
-): object {
+export function answerReflection(request: ReflectionRequest, services: readonly string[]): object {
   const base = { validHost: request.host, originalRequest: request };
   switch (request.messageRequest) {
     case 'listServices':
       return { ...base, listServicesResponse: { service: services.map((name) => ({ name })) } };
-    case 'fileByFilename':
-      return {
-        ...base,
-        ...fileResponse(
-          descriptors,
-          descriptors.byName(request.fileByFilename ?? ''),
-          request.fileByFilename,
-        ),
-      };
+    case 'fileByFilename': {
+      const name = request.fileByFilename ?? '';
+      return { ...base, ...fileResponse(contractFiles().getFile(name), name) };
+    }
     case 'fileContainingSymbol': {
-      const symbol = request.fileContainingSymbol;
-      return { ...base, ...fileResponse(descriptors, descriptors.bySymbol(symbol ?? ''), symbol) };
+      const symbol = request.fileContainingSymbol ?? '';
+      return { ...base, ...fileResponse(fileOfSymbol(symbol), symbol) };
     }
     default:
       return {
@@ -127,14 +72,8 @@ export function answerReflection(
   }
 }
 
-function fileResponse(
-  descriptors: Descriptors,
-  file: File | undefined,
-  asked: string | undefined,
-): object {
+function fileResponse(file: DescFile | undefined, asked: string): object {
   if (file === undefined)
-    return {
-      errorResponse: { errorCode: status.NOT_FOUND, errorMessage: `not found: ${asked ?? ''}` },
-    };
-  return { fileDescriptorResponse: { fileDescriptorProto: descriptors.closure(file) } };
+    return { errorResponse: { errorCode: status.NOT_FOUND, errorMessage: `not found: ${asked}` } };
+  return { fileDescriptorResponse: { fileDescriptorProto: closure(file) } };
 }

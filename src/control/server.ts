@@ -1,5 +1,4 @@
 /** The control port: pith.v1.Control, pith.v1.Gateway, health and reflection over gRPC. */
-import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import {
   type GrpcObject,
@@ -20,12 +19,11 @@ import { attachByGrpc, GATEWAY, GATEWAY_SERVICE } from './attach-grpc.ts';
 import { GrpcPort } from './grpc-port.ts';
 import { grpcHandlers, inBytes, MESSAGE_BYTES_MAX } from './grpc-handlers.ts';
 import type { MakePort } from './http.ts';
-import { answerReflection, Descriptors, type ReflectionRequest } from './reflection.ts';
+import { answerReflection, type ReflectionRequest } from './reflection.ts';
 import { JsonApi } from './json-api.ts';
 import { controlMethods, type ControlParts } from './service.ts';
 
 const PROTO_DIR = fileURLToPath(new URL('../../proto', import.meta.url));
-const DESCRIPTOR_SET = fileURLToPath(new URL('../gen/pith.binpb', import.meta.url));
 const CONTROL = 'pith.v1.Control';
 const REFLECTION = {
   v1: 'grpc.reflection.v1.ServerReflection',
@@ -68,16 +66,13 @@ export class ControlServer {
     const definitions = services(CONTROL).service;
     this.#server.addService(inBytes(definitions), grpcHandlers(definitions, methods, parts.log));
     this.#health.addToServer(this.#server);
-    const descriptorSet = readFileSync(DESCRIPTOR_SET);
     this.api = new JsonApi({
       methods,
       log: parts.log,
       service: CONTROL,
       definitions,
-      descriptorSet,
       convertBytesMax: parts.convertBytesMax,
     });
-    const descriptors = new Descriptors(descriptorSet);
     const gateway = attach === null ? [] : [GATEWAY];
     const served = [CONTROL, HEALTH, REFLECTION.v1, REFLECTION.v1alpha, ...gateway].sort();
     for (const name of [REFLECTION.v1, REFLECTION.v1alpha]) {
@@ -88,7 +83,7 @@ export class ControlServer {
           end(): void;
         }) {
           call.on('data', (request) => {
-            call.write(answerReflection(request, descriptors, served));
+            call.write(answerReflection(request, served));
           });
           call.on('end', () => {
             call.end();

@@ -1,5 +1,4 @@
 /** What a stream of answers does on the admin and the control port: it waits for who takes it, and says how it failed. */
-import { readFileSync } from 'node:fs';
 import net from 'node:net';
 import { fileURLToPath } from 'node:url';
 import {
@@ -25,7 +24,6 @@ import { GatewayError } from '../../src/errors.ts';
 import { eventually } from '../support/wait.ts';
 
 const PROTO = fileURLToPath(new URL('../../proto', import.meta.url));
-const DESCRIPTORS = new URL('../../src/gen/pith.binpb', import.meta.url);
 const CONTROL = 'pith.v1.Control';
 /** Far more than sockets hold, all together. */
 const LINES = 5_000;
@@ -61,7 +59,6 @@ async function serve(run: () => AsyncIterable<Buffer>) {
     log,
     service: CONTROL,
     definitions: service,
-    descriptorSet: readFileSync(DESCRIPTORS),
   });
   const server = new HttpServer(
     { notReady: () => [], metrics: () => null },

@@ -1,5 +1,4 @@
 /** Every reason that the gateway gives, as a client, an operator and each way into the gateway see it. */
-import { readFileSync } from 'node:fs';
 import { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -145,7 +144,6 @@ function controlThat(reason: Reason) {
     log,
     service: CONTROL,
     definitions: definition,
-    descriptorSet: readFileSync(`${ROOT}src/gen/pith.binpb`),
   });
   return { methods, log, logged, api };
 }

@@ -1,6 +1,4 @@
 /** Control's messages in JSON, as the methods take and give them: in bytes. */
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
@@ -9,9 +7,7 @@ import { readRequest, type Request, sessionMessage } from '../../../src/control/
 import { encodePushed } from '../../../src/contract/gateway-frames.ts';
 import { GatewayError, type Reason } from '../../../src/errors.ts';
 
-const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
-const CONTROL = 'pith.v1.Control';
-const messages = new JsonMessages(readFileSync(`${ROOT}src/gen/pith.binpb`), CONTROL);
+const messages = new JsonMessages('pith.v1.Control');
 
 function request(method: string, text: string): Request {
   return readRequest(method, messages.request(method, text), Infinity);
