@@ -161,7 +161,14 @@ ${yaml}`);
     const { health: port } = this.ports;
     const request = http.get({ port, host: '127.0.0.1', path, agent: this.#agent, timeout: ms });
     request.on('timeout', () => request.destroy(new Error(`${path}: nothing in ${ms} ms`)));
-    const [response] = (await once(request, 'response')) as [http.IncomingMessage];
+    let response: http.IncomingMessage;
+    try {
+      [response] = (await once(request, 'response')) as [http.IncomingMessage];
+    } catch (error) {
+      // It was idle for as long as the gateway keeps one, which ended it while this was on its way.
+      if (request.reusedSocket && isReset(error)) return this.get(path, ms);
+      throw error;
+    }
     let body = '';
     for await (const part of response) body += String(part);
     return body;
@@ -200,4 +207,8 @@ ${yaml}`);
     }
     agent.destroy();
   }
+}
+
+function isReset(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ECONNRESET';
 }
