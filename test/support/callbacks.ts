@@ -12,7 +12,6 @@ import { findCallbackTypes } from './syntax.ts';
 export const CALLBACK_TYPES: readonly string[] = [
   'ConnectionEvents',
   'ConnectionHandler',
-  'ExchangeEnd',
   'FrameHandler',
   'FrameReaderLink',
   'Handshakes',
@@ -21,7 +20,6 @@ export const CALLBACK_TYPES: readonly string[] = [
   'ConnectionListener',
   'Resolver',
   'TransportEvents',
-  'Wanted',
   'WireEvents',
 ];
 

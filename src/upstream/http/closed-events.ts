@@ -3,7 +3,7 @@ import type { Dispatcher } from 'undici';
 
 import { Timeout, type TimerWheel } from '../../timer-wheel.ts';
 import type { BackendReport } from '../backend-report.ts';
-import { Exchange, type ExchangeEnd, type ExchangeLimits, ByteBudget } from './exchange.ts';
+import { Exchange, type ExchangeLimits, ByteBudget } from './exchange.ts';
 import type { Pairs } from './request-headers.ts';
 import type { Trouble, Where } from './trouble.ts';
 
@@ -28,7 +28,28 @@ export type ClosedEventsParts = {
   readonly report: BackendReport;
 };
 
-export class ClosedEvents implements ExchangeEnd {
+/** One event on its way, until it is answered or takes too long. */
+class ClosedExchange extends Exchange {
+  readonly late = new Timeout(() => {
+    this.abort();
+  });
+  readonly #events: ClosedEvents;
+
+  constructor(events: ClosedEvents, where: Where, limits: ExchangeLimits) {
+    super(where, limits);
+    this.#events = events;
+  }
+
+  protected answered(): void {
+    this.#events.answered(this);
+  }
+
+  protected failed(trouble: Trouble): void {
+    this.#events.failed(this, trouble);
+  }
+}
+
+export class ClosedEvents {
   readonly #parts: ClosedEventsParts;
   readonly #limits: ExchangeLimits = {
     answerBytesMax: ANSWER_BYTES_MAX,
@@ -36,8 +57,7 @@ export class ClosedEvents implements ExchangeEnd {
   };
   #waiting: string[] = [];
   #head = 0;
-  /** With what ends each when it takes too long. */
-  readonly #inFlight = new Map<Exchange, Timeout>();
+  readonly #inFlight = new Set<ClosedExchange>();
   #pausedUntil = -Infinity;
   #onIdle: () => void = () => {};
 
@@ -67,10 +87,10 @@ export class ClosedEvents implements ExchangeEnd {
   stop(): void {
     this.#waiting = [];
     this.#head = 0;
-    for (const alarm of this.#inFlight.values()) this.#parts.wheel.cancel(alarm);
+    for (const { late } of this.#inFlight) this.#parts.wheel.cancel(late);
   }
 
-  onAnswer(exchange: Exchange): void {
+  answered(exchange: ClosedExchange): void {
     this.#over(exchange);
     if (NOT_SERVED.has(exchange.status)) this.#pause(exchange.status);
     else if (exchange.status >= 300)
@@ -78,16 +98,15 @@ export class ClosedEvents implements ExchangeEnd {
     this.#sendNext();
   }
 
-  onTrouble(exchange: Exchange, trouble: Trouble): void {
+  failed(exchange: ClosedExchange, trouble: Trouble): void {
     this.#over(exchange);
     const why = exchange.cancelled ? `no answer in ${ANSWER_WAIT_MS} ms` : trouble.why;
     this.#parts.report.unreported(why);
     this.#sendNext();
   }
 
-  #over(exchange: Exchange): void {
-    const alarm = this.#inFlight.get(exchange);
-    if (alarm !== undefined) this.#parts.wheel.cancel(alarm);
+  #over(exchange: ClosedExchange): void {
+    this.#parts.wheel.cancel(exchange.late);
     this.#inFlight.delete(exchange);
     this.#lookIdle();
   }
@@ -117,12 +136,9 @@ export class ClosedEvents implements ExchangeEnd {
 
   #send(event: string): void {
     const { pool, path, headers, where, wheel } = this.#parts;
-    const exchange = new Exchange(this, where, this.#limits);
-    const alarm = new Timeout(() => {
-      exchange.abort();
-    });
-    this.#inFlight.set(exchange, alarm);
-    wheel.set(alarm, ANSWER_WAIT_MS);
+    const exchange = new ClosedExchange(this, where, this.#limits);
+    this.#inFlight.add(exchange);
+    wheel.set(exchange.late, ANSWER_WAIT_MS);
     pool.dispatch({ method: 'POST', path, headers: [...headers], body: event }, exchange);
   }
 

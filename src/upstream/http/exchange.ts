@@ -10,14 +10,6 @@ export type Phase = 'unsent' | 'sent' | 'begun' | 'headed';
 /** Headers of an answer, names in lower case; values in latin1. */
 export type AnswerHeaders = Readonly<Record<string, string | string[] | undefined>>;
 
-/** Hears how an exchange ended; once. */
-export interface ExchangeEnd {
-  /** All of the answer is here. */
-  onAnswer(exchange: Exchange): void;
-  /** There is none. Also called for a cancelled one, which nobody waits for. */
-  onTrouble(exchange: Exchange, trouble: Trouble): void;
-}
-
 /** Bytes of unfinished answers, over all exchanges of a backend. */
 export class ByteBudget {
   readonly bytesMax: number;
@@ -42,13 +34,13 @@ const CANCELLED = new Error('cancelled');
 const GIVEN_UP = badReply('cancelled', 'nobody waits for it');
 const NO_HEADERS: AnswerHeaders = {};
 
-export class Exchange implements Dispatcher.DispatchHandler {
+/** Ends once, as `answered` or `failed`. */
+export abstract class Exchange implements Dispatcher.DispatchHandler {
   status = 0;
   headers: AnswerHeaders = NO_HEADERS;
   /** How far it has come, for whoever has to say why there is no answer. */
   phase: Phase = 'unsent';
   cancelled = false;
-  readonly #end: ExchangeEnd;
   readonly #where: Where;
   readonly #limits: ExchangeLimits;
   readonly #body = new Gathered();
@@ -57,11 +49,16 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #refused: Trouble | null = null;
   #ended = false;
 
-  constructor(end: ExchangeEnd, where: Where, limits: ExchangeLimits) {
-    this.#end = end;
+  constructor(where: Where, limits: ExchangeLimits) {
     this.#where = where;
     this.#limits = limits;
   }
+
+  /** All of the answer is here. */
+  protected abstract answered(): void;
+
+  /** There is none. Also called for a cancelled one, which nobody waits for. */
+  protected abstract failed(trouble: Trouble): void;
 
   /** The body of the answer. */
   get body(): Buffer {
@@ -130,13 +127,13 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   onResponseEnd(): void {
     if (!this.#finish()) return;
-    this.#end.onAnswer(this);
+    this.answered();
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
     if (!this.#finish()) return;
     const why = error === CANCELLED ? GIVEN_UP : troubleOf(error, this.#where, this.began);
-    this.#end.onTrouble(this, this.#refused ?? why);
+    this.failed(this.#refused ?? why);
   }
 
   #finish(): boolean {

@@ -16,13 +16,7 @@ import type { ClientSpan } from '../client-span.ts';
 import { ConnectCall } from '../connect-call.ts';
 import type { ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
 import { CLOSED_IN_FLIGHT_MAX, ClosedEvents } from './closed-events.ts';
-import {
-  Exchange,
-  type ExchangeEnd,
-  type ExchangeLimits,
-  ByteBudget,
-  type Phase,
-} from './exchange.ts';
+import { Exchange, type ExchangeLimits, ByteBudget, type Phase } from './exchange.ts';
 import { connectorOf } from './interim.ts';
 import { HttpAnswers } from './http-answers.ts';
 import { HttpPeers } from './http-peers.ts';
@@ -66,9 +60,17 @@ class CallExchange extends Exchange implements PendingCall {
   readonly #upstream: HttpUpstream;
 
   constructor(call: Call, upstream: HttpUpstream, where: Where, limits: ExchangeLimits) {
-    super(upstream, where, limits);
+    super(where, limits);
     this.call = call;
     this.#upstream = upstream;
+  }
+
+  protected answered(): void {
+    this.#upstream.answered(this);
+  }
+
+  protected failed(trouble: Trouble): void {
+    this.#upstream.failed(this, trouble);
   }
 
   cancel(call: Call): void {
@@ -78,7 +80,7 @@ class CallExchange extends Exchange implements PendingCall {
   }
 }
 
-export class HttpUpstream implements Upstream, ExchangeEnd, PendingCall {
+export class HttpUpstream implements Upstream, PendingCall {
   /** Requests over several connections have no order among themselves. */
   readonly oneAtATime = true;
   readonly #options: HttpUpstreamOptions;
@@ -250,7 +252,8 @@ export class HttpUpstream implements Upstream, ExchangeEnd, PendingCall {
       : this.#headers.of(call, this.#peers.of(call.lane).headers.of(call), leftMs);
   }
 
-  onAnswer(exchange: CallExchange): void {
+  /** All of an answer is here. */
+  answered(exchange: CallExchange): void {
     this.#setAway(null);
     const { call } = exchange;
     if (call.pending === exchange) {
@@ -260,7 +263,8 @@ export class HttpUpstream implements Upstream, ExchangeEnd, PendingCall {
     this.#over();
   }
 
-  onTrouble(exchange: CallExchange, trouble: Trouble): void {
+  /** There is no answer. */
+  failed(exchange: CallExchange, trouble: Trouble): void {
     if (trouble.away && !exchange.cancelled) this.#setAway(trouble.why);
     const { call } = exchange;
     if (call.pending === exchange) {

@@ -49,8 +49,7 @@ export type OnMessage = (...args: Parameters<NonNullable<SubscriptionOptions['ca
 
 type Wanted = {
   readonly subject: string;
-  readonly onMessage: OnMessage;
-  readonly queue: string;
+  readonly options: SubscriptionOptions;
   /** On the connection of now; null: there is none. */
   live: Subscription | null;
 };
@@ -248,18 +247,16 @@ export class NatsConnector {
   // ---- subscriptions ------------------------------------------------------------------------------------
 
   #want(subject: string, onMessage: OnMessage, queue: string): Wanted {
-    const wanted = { subject, onMessage: this.#guarded(onMessage), queue, live: null };
+    const callback = this.#guarded(onMessage);
+    const options = { callback, ...(queue !== '' && { queue }) };
+    const wanted: Wanted = { subject, options, live: null };
     this.#wanted.add(wanted);
     if (this.#nc !== null && !this.#nc.isClosed()) this.#subscribe(wanted);
     return wanted;
   }
 
   #subscribe(wanted: Wanted): void {
-    const { subject, onMessage, queue } = wanted;
-    wanted.live = this.#nc!.subscribe(subject, {
-      callback: onMessage,
-      ...(queue !== '' && { queue }),
-    });
+    wanted.live = this.#nc!.subscribe(wanted.subject, wanted.options);
   }
 
   /** One message that cannot be handled must not end the subscription. */

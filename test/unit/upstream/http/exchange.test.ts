@@ -10,8 +10,14 @@ const CONTROLLER = { abort() {}, pause() {}, resume() {} } as never;
 
 test('what is held of an answer is what is counted of it, however small its chunks are', async () => {
   const answers: Buffer[] = [];
-  const exchange = new Exchange(
-    { onAnswer: ({ body }) => answers.push(body), onTrouble: () => {} },
+  class Kept extends Exchange {
+    protected answered(): void {
+      answers.push(this.body);
+    }
+
+    protected failed(): void {}
+  }
+  const exchange = new Kept(
     { key: 'backends.web.http', url: 'http://127.0.0.1' },
     { answerBytesMax: 16_777_215, held: new ByteBudget(67_108_864) },
   );
