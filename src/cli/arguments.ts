@@ -1,14 +1,14 @@
-/** What the command line asks for. Pure. */
+/** Parses the command line. Pure. */
 import { didYouMean } from '../config/problem.ts';
 import type { RoutingFacts } from '../routing/route-table.ts';
 import { COMMANDS, HELP, type HelpedCommand, USAGE } from './help.ts';
 import { Options, readOptions, UsageError } from './options.ts';
 import { isObject } from '../protocol/exact-json.ts';
 
-/** Where a configuration comes from. */
+/** Where the configuration comes from. */
 export type ConfigChoice = {
   readonly file: string;
-  /** The file was named; else it is the default, which need not be there. */
+  /** The file was given; false: it is the default, which need not exist. */
   readonly isNamed: boolean;
   /** Values by path, from --set. */
   readonly settings: Readonly<Record<string, string>>;
@@ -22,7 +22,7 @@ export type Arguments =
       readonly route: string;
       readonly session: RoutingFacts;
     }
-  /** These read their arguments themselves, so that the rest need not be loaded for them. */
+  /** These parse their own arguments, so that only what they need is loaded. */
   | { readonly command: 'client' | 'mock-backend'; readonly args: readonly string[] }
   | { readonly command: 'version' }
   | { readonly command: 'help'; readonly text: string };
@@ -39,7 +39,7 @@ const SESSION_OPTIONS = {
 } as const;
 const SAMPLE_SID = 'pith-0000000000.1';
 
-/** @throws {UsageError} which says what is wrong, and where to read on. */
+/** @throws {UsageError} Says what is wrong, and where to find help. */
 export function readArguments(args: readonly string[]): Arguments {
   const [command = 'help', ...rest] = args;
   switch (command) {
@@ -65,7 +65,7 @@ export function readArguments(args: readonly string[]): Arguments {
 
 function readHelp([about, ...more]: readonly string[]): Arguments {
   if (about === undefined) return { command: 'help', text: USAGE };
-  if (more.length > 0) throw new UsageError('help takes one command, as pith help serve');
+  if (more.length > 0) throw new UsageError('help takes one command, as in pith help serve');
   if (about === 'client' || about === 'mock-backend') return { command: about, args: ['--help'] };
   if (about in HELP) return { command: 'help', text: HELP[about as HelpedCommand] };
   throw unknownCommand(about);
@@ -73,12 +73,10 @@ function readHelp([about, ...more]: readonly string[]): Arguments {
 
 function unknownCommand(command: string): UsageError {
   if (command.startsWith('-'))
-    return new UsageError(
-      `there is no option ${command} before the command; a command comes first, as pith serve\n\n${USAGE}`,
-    );
+    return new UsageError(`expected a command before ${command}, as in pith serve\n\n${USAGE}`);
   const near = didYouMean(command, COMMANDS);
   return new UsageError(
-    `there is no command ${command}${near === '' ? `\n\n${USAGE}` : `${near}\npith help lists the commands`}`,
+    `unknown command ${command}${near === '' ? `\n\n${USAGE}` : `${near}\nsee pith help for the commands`}`,
   );
 }
 
@@ -97,18 +95,18 @@ function readOwn(command: HelpedCommand, args: readonly string[]): Arguments {
   if (command !== 'routes') return { command, config: readConfigChoice(options, positionals) };
   const [route, ...more] = positionals;
   if (route === undefined)
-    throw new UsageError('the route is missing; write it as pith routes chat.room.join');
-  if (more.length > 0) throw new UsageError(`one route is expected, not ${positionals.join(' ')}`);
+    throw new UsageError('the route is missing; as in pith routes chat.room.join');
+  if (more.length > 0) throw new UsageError(`expected one route, not ${positionals.join(' ')}`);
   const config = readConfigChoice(options, []);
   return { command, config, route, session: readSession(options) };
 }
 
 function readConfigChoice(options: Options, files: readonly string[]): ConfigChoice {
-  if (files.length > 1) throw new UsageError(`one FILE is expected, not ${files.join(' ')}`);
+  if (files.length > 1) throw new UsageError(`expected one FILE, not ${files.join(' ')}`);
   const [file] = files;
   const flagged = options.text('config');
   if (file !== undefined && flagged !== undefined)
-    throw new UsageError(`one FILE is expected, not ${file} and --config ${flagged}`);
+    throw new UsageError(`expected one FILE, not ${file} and --config ${flagged}`);
   const named = file ?? flagged;
   if (named === '') throw new UsageError('FILE is empty');
   return {
@@ -123,7 +121,7 @@ function readSettings(texts: readonly string[]): Record<string, string> {
   for (const text of texts) {
     const equals = text.indexOf('=');
     if (equals < 1)
-      throw new UsageError(`--set ${text}: KEY=VALUE is expected, as --set log.level=debug`);
+      throw new UsageError(`--set ${text}: expected KEY=VALUE, as in --set log.level=debug`);
     settings[text.slice(0, equals)] = text.slice(equals + 1);
   }
   return settings;
@@ -138,7 +136,7 @@ function readSession(options: Options): RoutingFacts {
     data = null;
   }
   if (!isObject(data))
-    throw new UsageError(`--data ${text}: a JSON object is expected, as {"room":"r1"}`);
+    throw new UsageError(`--data ${text}: expected a JSON object, as in {"room":"r1"}`);
   return {
     uid: options.text('uid') ?? '',
     sid: options.text('sid') ?? SAMPLE_SID,
@@ -151,6 +149,6 @@ function withAdvice(command: string, read: () => Arguments): Arguments {
     return read();
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    throw new UsageError(`${error.message}\npith ${command} --help says more`);
+    throw new UsageError(`${error.message}\nsee pith ${command} --help`);
   }
 }

@@ -1,4 +1,4 @@
-/** Looks at the files that a configuration points to, before anything is started. */
+/** Checks the files that a configuration refers to, before anything is started. */
 import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 
 import { systemClock } from '../clock.ts';
@@ -16,18 +16,18 @@ import { PomeloProjectError } from '../config/pomelo-project.ts';
 
 export type FileFindings = {
   readonly problems: readonly Finding[];
-  /** What may not be meant. */
+  /** What is probably not intended. */
   readonly warnings: readonly Finding[];
 };
 
 const readFile = (path: string): string => readFileSync(path, 'utf8');
 
-/** What keeps a file or folder from being read, with its name; undefined: nothing. */
+/** Why a file or folder cannot be read, with its name; undefined: it can. */
 export function checkPath(location: string, kind: 'file' | 'folder'): string | undefined {
   try {
     const isFolder = statSync(location).isDirectory();
-    if (kind === 'file' && isFolder) return `${location} is a folder; a file is expected`;
-    if (kind === 'folder' && !isFolder) return `${location} is a file; a folder is expected`;
+    if (kind === 'file' && isFolder) return `${location} is a folder; expected a file`;
+    if (kind === 'folder' && !isFolder) return `${location} is a file; expected a folder`;
     accessSync(location, kind === 'folder' ? constants.R_OK | constants.X_OK : constants.R_OK);
     return undefined;
   } catch (error) {
@@ -37,7 +37,7 @@ export function checkPath(location: string, kind: 'file' | 'folder'): string | u
   }
 }
 
-/** What is wrong with what is in the files; each message names its file. */
+/** Checks the contents of the files; each message names its file. */
 export async function checkFiles(config: Config): Promise<FileFindings> {
   const project = checkPomeloProject(config);
   const schemas = Object.entries(config.backends).map(([name, backend]) =>

@@ -1,4 +1,4 @@
-/** What `pith client` is told on its command line, and how it dials. */
+/** The command line of `pith client`, and how it connects. */
 import { readFileSync } from 'node:fs';
 import { WebSocket } from 'ws';
 
@@ -10,31 +10,31 @@ import { fileErrorText } from '../errors.ts';
 import { type Options, readOptions, UsageError } from './options.ts';
 
 export const DEFAULT_URL = 'ws://127.0.0.1:3010';
-/** Longer than the gateway takes to answer 504 for a backend, so that it is the gateway that says what happened. */
+/** Longer than the gateway waits before it answers 504 for a backend, so that the gateway reports what happened. */
 const DEFAULT_TIMEOUT = '15s';
 const URL_FORMS = 'ws://host:port, wss://host, tcp://host:port or tls://host:port';
 const DIALECTS: readonly Dialect[] = ['pomelo', 'pitaya', 'nano', 'json'];
-/** The longest wait that a timer can be set to. */
+/** The longest wait of a timer. */
 const TIMEOUT_MS_MAX = 0x7fffffff;
 
 export const USAGE = `pith client [URL]                                 reads commands; "help" lists them
 pith client [URL] --request ROUTE [--data JSON]   sends one request and prints the answer
 
-  --data JSON        the body of the request; {} unless given
-  --dialect pomelo   or pitaya, nano, json: what the listener at URL speaks
-  --timeout ${DEFAULT_TIMEOUT}      for the connection, and for each answer; longer than a route's own default of 10s
-  --wait-pushes 0s   how long to go on printing pushes at the end
-  --ca FILE          authorities (PEM) that the server's certificate is checked against, for wss:// and tls://
+  --data JSON        the body of the request; default {}
+  --dialect pomelo   or pitaya, nano, json: the dialect of the listener at URL
+  --timeout ${DEFAULT_TIMEOUT}      for connecting, and for each answer; longer than a route's own default of 10s
+  --wait-pushes 0s   how long to keep printing pushes at the end
+  --ca FILE          authorities (PEM) to verify the server's certificate with, for wss:// and tls://
   --insecure         accept any certificate
   -h, --help         print this
 
-URL is ${DEFAULT_URL} unless given: ${URL_FORMS}.
+URL defaults to ${DEFAULT_URL}; it is ${URL_FORMS}.
 Exit code: 0 answered; 1 an error (code 400 or more), or no answer in time; 69 no connection.
 `;
 
 export type Settings = {
   readonly url: URL;
-  /** The URL as it was typed. */
+  /** The URL as typed. */
   readonly where: string;
   readonly dialect: Dialect;
   readonly dial: Dial;
@@ -55,31 +55,31 @@ const OPTIONS = {
   insecure: {},
 } as const;
 
-/** null: help is wanted. Throws with what is wrong. */
+/** null: help is requested. @throws {UsageError} Says what is wrong. */
 export function readSettings(args: readonly string[]): Settings | null {
   const options = readOptions(args, OPTIONS);
   if (options.wantsHelp) return null;
   const { positionals } = options;
   const [where = DEFAULT_URL, ...more] = positionals;
-  if (more.length > 0) throw new UsageError(`one URL is expected, not ${positionals.join(' ')}`);
+  if (more.length > 0) throw new UsageError(`expected one URL, not ${positionals.join(' ')}`);
   const url = parseServerUrl(where);
   if (url === null)
-    throw new UsageError(`${where} is not the URL of a server: ${URL_FORMS} is expected`);
+    throw new UsageError(`${where} is not the URL of a server: expected ${URL_FORMS}`);
   const spoken = options.text('dialect') ?? 'pomelo';
   const dialect = DIALECTS.find((name) => name === spoken);
   if (dialect === undefined)
-    throw new UsageError(`--dialect ${spoken}: one of ${DIALECTS.join(', ')} is expected`);
+    throw new UsageError(`--dialect ${spoken}: expected one of ${DIALECTS.join(', ')}`);
   if (dialect === 'json' && isRaw(url))
     throw new UsageError(
-      `--dialect json goes over WebSocket: ws:// or wss:// is expected, not ${where}`,
+      `--dialect json goes over WebSocket: expected ws:// or wss://, not ${where}`,
     );
   const route = options.text('request') ?? '';
   if (options.has('request') && route === '')
-    throw new UsageError('--request: a route is expected, as chat.room.join');
+    throw new UsageError('--request: expected a route, as in chat.room.join');
   if (options.has('data') && route === '') throw new UsageError('--data goes with --request');
   const timeout = options.text('timeout') ?? DEFAULT_TIMEOUT;
   const timeoutMs = readDuration('--timeout', timeout);
-  if (timeoutMs < 1) throw new UsageError(`--timeout ${timeout}: more than nothing is expected`);
+  if (timeoutMs < 1) throw new UsageError(`--timeout ${timeout}: expected more than 0`);
   return {
     url,
     where,
@@ -92,18 +92,18 @@ export function readSettings(args: readonly string[]): Settings | null {
   };
 }
 
-/** The body as it was typed, `{}` for none. Throws when it is not JSON. */
+/** The body as typed, `{}` for none. @throws {UsageError} It is not JSON. */
 export function jsonBody(text: string): string {
   if (text === '') return '{}';
   try {
     JSON.parse(text);
   } catch {
-    throw new UsageError(`${text} is not JSON, as {"text":"hi"} is`);
+    throw new UsageError(`${text} is not JSON; expected something like {"text":"hi"}`);
   }
   return text;
 }
 
-/** null: it is none of `URL_FORMS`. */
+/** null: not one of `URL_FORMS`. */
 function parseServerUrl(text: string): URL | null {
   if (!URL.canParse(text)) return null;
   const url = new URL(text);
@@ -141,7 +141,7 @@ function readCa(file: string): string {
 function readDuration(name: string, text: string): number {
   const ms = parseDuration(text);
   if (Number.isNaN(ms))
-    throw new UsageError(`${name} ${text}: a duration is expected, as 500ms or 5s`);
-  if (ms > TIMEOUT_MS_MAX) throw new UsageError(`${name} ${text}: at most 24 days are possible`);
+    throw new UsageError(`${name} ${text}: expected a duration, as in 500ms or 5s`);
+  if (ms > TIMEOUT_MS_MAX) throw new UsageError(`${name} ${text}: expected at most 24 days`);
   return ms;
 }

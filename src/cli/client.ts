@@ -1,6 +1,6 @@
 /**
- * `pith client`: a Pomelo client at the command line. With --request it asks once; without, it reads commands,
- * from a person or from a pipe. Answers and pushes go to stdout, what becomes of the connection to stderr.
+ * `pith client`: a Pomelo client on the command line. With --request it sends one request; otherwise it reads commands,
+ * from a person or a pipe. Answers and pushes go to stdout, everything about the connection to stderr.
  */
 import readline from 'node:readline';
 
@@ -13,17 +13,17 @@ import { jsonBody, readSettings, type Settings, USAGE } from './client-settings.
 
 const PROMPT = '> ';
 
-/** UNAVAILABLE: no connection, or none any more. [sysexits.h] */
+/** UNAVAILABLE: no connection, or it was lost. [sysexits.h] */
 const EXIT = { OK: 0, FAILED: 1, USAGE: 64, UNAVAILABLE: 69 } as const;
 
 const HELP = `ROUTE {"some":"json"}            a request, e.g. chat.room.join {"name":"ann","room":"lobby"}
 request ROUTE {"some":"json"}    the same, also for routes without a dot
-notify ROUTE {"some":"json"}     no answer comes
+notify ROUTE {"some":"json"}     a message without an answer
 quit
-Without JSON the body is {}. Lines that begin with # are passed over.
+Without JSON the body is {}. Lines that begin with # are ignored.
 `;
 
-/** What a server tells of its project in `sys`, and what it counts in. */
+/** Parts of a handshake's `sys` that may be long, and what their entries are called. */
 const LONG_PARTS: Readonly<Record<string, string>> = {
   dict: 'routes',
   routeToCode: 'routes',
@@ -31,7 +31,7 @@ const LONG_PARTS: Readonly<Record<string, string>> = {
   server: 'messages',
   client: 'messages',
 };
-/** Characters of a handshake that are printed; a `user` block may be of any length. */
+/** Characters of a handshake that are printed; a `user` block may have any length. */
 const HANDSHAKE_SHOWN_MAX = 1_000;
 
 /** What the client needs of the process. */
@@ -44,13 +44,13 @@ export type ClientIo = {
   readonly version: string;
 };
 
-/** Runs until the end of the input, or of the connection; gives the exit code. */
+/** Runs until the end of the input or the connection. @returns The exit code. */
 export async function runClient(io: ClientIo): Promise<number> {
   let settings: Settings | null;
   try {
     settings = readSettings(io.args);
   } catch (error) {
-    io.stderr.write(`pith: ${errorText(error)}\npith client --help says more\n`);
+    io.stderr.write(`pith: ${errorText(error)}\nsee pith client --help\n`);
     return EXIT.USAGE;
   }
   if (settings === null) {
@@ -86,7 +86,7 @@ class Terminal {
       timeoutMs,
       connectTimeoutMs: timeoutMs,
       sys: { version },
-      // Whoever typed the command sees what became of the connection, and decides.
+      // The user sees that the connection was lost, and decides.
       reconnect: false,
       raw: true,
     });
@@ -114,7 +114,7 @@ class Terminal {
   #listen(client: PithClient): void {
     client.onState(({ state }) => {
       if (state !== 'open') return;
-      // Before any push that follows in the same segment.
+      // Printed before any push that follows in the same segment.
       this.#isConnected = true;
       const handshake = handshakeText(client.handshake);
       this.#say(`connected to ${this.#settings.where}, handshake ${handshake}`);
@@ -156,13 +156,13 @@ class Terminal {
     for await (const line of lines) {
       if (this.#lines === null || line.trim() === 'quit' || line.trim() === 'exit') break;
       const done = this.#command(client, line.trim());
-      // A script's commands wait for each other; a person goes on typing.
+      // A script's commands run one after another; a person can keep typing.
       if (!isPerson) await Promise.race([done, lost]);
       else if (this.#hasPrompt) lines.prompt();
     }
     this.#leavePrompt();
     lines.close();
-    // What a person typed may have been wrong: that is no failure of the run.
+    // A person's typing errors do not make the run fail.
     if (isPerson) this.#exitCode = EXIT.OK;
   }
 
@@ -182,12 +182,12 @@ class Terminal {
     }
     const isNamed = word === 'request' || word === 'notify';
     if (!isNamed && !(word!.includes('.') && isRoute(word!, ROUTE_BYTES_MAX))) {
-      this.#fail(`there is no command ${word}; try help`);
+      this.#fail(`unknown command ${word}; try help`);
       return;
     }
     const [, route = '', data = ''] = /^(\S*)\s*(.*)$/s.exec(isNamed ? rest! : line)!;
     if (route === '') {
-      this.#fail(`${word} ROUTE JSON is expected`);
+      this.#fail(`expected ${word} ROUTE JSON`);
       return;
     }
     try {
@@ -204,7 +204,7 @@ class Terminal {
     try {
       answer = await client.ask(route, bodyOf(client, route, data));
     } catch (error) {
-      // Not in time, too long for the protocol, or the connection ended.
+      // Timed out, too long for the protocol, or the connection was lost.
       const isLate = error instanceof ClientError && error.reason === 'TIMEOUT';
       const text = errorText(error);
       this.#fail(isLate ? text : `${route} was not answered: ${text}`);
@@ -228,7 +228,7 @@ class Terminal {
     this.#write(this.#io.stderr, oneLine(line));
   }
 
-  /** A whole line, above what a person is just typing. */
+  /** Writes a whole line above what a person is typing. */
   #write(stream: NodeJS.WritableStream, line: string): void {
     if (this.#hasPrompt) {
       readline.cursorTo(this.#io.stdout, 0);
@@ -239,12 +239,12 @@ class Terminal {
   }
 }
 
-/** As it was typed, or as a value where the server's definitions make protobuf of it. */
+/** The body as typed; as a value if the server's definitions encode it as protobuf. */
 function bodyOf(client: PithClient, route: string, json: string): unknown {
   return client.encodesProtobuf(route) ? JSON.parse(json) : Buffer.from(json);
 }
 
-/** The handshake as JSON, but of what may be long only how much there is. */
+/** The handshake as JSON, with only the size of parts that may be long. */
 export function handshakeText(handshake: unknown): string {
   const text = JSON.stringify(handshake, (key, value: unknown) => {
     if (typeof value !== 'object' || value === null) return value;
@@ -254,25 +254,25 @@ export function handshakeText(handshake: unknown): string {
   return text.length <= HANDSHAKE_SHOWN_MAX ? text : `${text.slice(0, HANDSHAKE_SHOWN_MAX)}…`;
 }
 
-/** Why there is no connection; what a socket says in codes in words. */
+/** Why it could not connect, with the socket's error codes in words. */
 function connectText(error: unknown): string {
   const { cause, message } = error as ClientError;
   const code = (cause as { code?: string } | undefined)?.code ?? '';
   if (code === 'ECONNREFUSED') return 'connection refused';
-  if (code === 'ENOTFOUND') return 'there is no such host';
+  if (code === 'ENOTFOUND') return 'no such host';
   // [Node: codes of X.509 verification]
   if (/CERT|ISSUER|LEAF_SIGNATURE/.test(code))
-    return `${message}: name the authority that signed it with --ca, or accept any certificate with --insecure`;
+    return `${message}: give the authority that signed it with --ca, or accept any certificate with --insecure`;
   return message;
 }
 
-/** Error by the message itself, or by a `code` of 400 or more in its body. */
+/** True for an answer that is marked as an error, or has a `code` of 400 or more in its body. */
 function isErrorAnswer(answer: Received): boolean {
   const value = valueOf(answer) as { code?: unknown } | null | undefined;
   return answer.isError || (typeof value?.code === 'number' && value.code >= 400);
 }
 
-/** What came over the wire, on one line; protobuf as JSON, and what is no text as hex. */
+/** The message on one line; protobuf as JSON, and anything but text as hex. */
 function printable(received: Received): string {
   const bytes = Buffer.from(received.bytes);
   const value = valueOf(received);
@@ -282,7 +282,7 @@ function printable(received: Received): string {
   return oneLine(/[\r\n\t]/.test(text) && value !== undefined ? JSON.stringify(value) : text);
 }
 
-/** The body, read; undefined: it cannot be. */
+/** The decoded body; undefined: it cannot be decoded. */
 function valueOf(received: Received): unknown {
   try {
     return received.body;
@@ -291,7 +291,7 @@ function valueOf(received: Received): unknown {
   }
 }
 
-/** Without anything that a terminal obeys. */
+/** Escapes control characters, which a terminal would interpret. */
 function oneLine(text: string): string {
   return text.replace(
     /[\u0000-\u001f\u007f-\u009f]/g,

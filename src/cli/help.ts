@@ -20,52 +20,52 @@ export const USAGE = `pith: a gateway between Pomelo clients and backends in any
   pith version                print the version
   pith help [COMMAND]         print this, or what a command's --help prints
 
-FILE is ./pith.yaml unless it is given. deploy/pith.yaml shows every key; PITH_A__B=… in the environment sets the
+FILE defaults to ./pith.yaml. deploy/pith.yaml shows every key; PITH_A__B=… in the environment sets the
 key a.b, and --set a.b=… overrides both.
 `;
 
-const SETTINGS = `  --set KEY=VALUE                   overrides one key, as --set log.level=debug; may be repeated
+const SETTINGS = `  --set KEY=VALUE                   overrides one key, as in --set log.level=debug; may be repeated
   -h, --help                        print this
 
 PITH_A__B=… in the environment sets the key a.b. --set overrides the environment, which overrides FILE. A relative
-path in FILE is taken from FILE's folder; one in --set or a PITH_ variable, from the current folder.
+path in FILE is relative to FILE's folder; one in --set or a PITH_ variable, to the current folder.
 `;
 
-const CONFIG = `  FILE, or --config FILE, -c FILE   the configuration; ./pith.yaml unless it is given
+const CONFIG = `  FILE, or --config FILE, -c FILE   the configuration; default ./pith.yaml
 ${SETTINGS}`;
 
 const CHECKED = '64 wrong arguments; 78 wrong configuration';
 
-/** By command; `client` and `mock-backend` have theirs with them. */
+/** By command; `client` and `mock-backend` have their own. */
 export const HELP = {
   serve: `pith serve [FILE] [--set KEY=VALUE …]
 
-Runs the gateway until SIGTERM or Ctrl-C; either drains it. A second one ends the drain.
+Runs the gateway until SIGTERM or Ctrl-C, which drains it. A second one ends the drain.
 
 ${CONFIG}
 Without FILE and without a ./pith.yaml the environment and --set are the whole configuration.
-Exit code: 0 stopped; ${CHECKED}; 71 an address that cannot be listened on;
+Exit code: 0 stopped; ${CHECKED}; 71 cannot listen on an address;
 70 an internal error.
 `,
   check: `pith check [FILE] [--set KEY=VALUE …]
 
-Checks a configuration and the files that it names, and prints the route table. Everything that is wrong is printed
-at once, with file, line and key. Nothing is started, and no backend is asked.
+Checks a configuration and the files that it names, and prints the route table. All mistakes are reported at once,
+with file, line and key. Nothing is started, and no backend is contacted.
 
 ${CONFIG}
-Exit code: 0 right; ${CHECKED}.
+Exit code: 0 valid; ${CHECKED}.
 `,
   routes: `pith routes ROUTE [--uid UID] [--data JSON] [--config FILE] [--set KEY=VALUE …]
 
-Shows where a client's message on ROUTE would go, and why: the rules in their order, the backend, and the subject,
-method or path that it would be called by. No backend is asked.
+Shows where a client's message on ROUTE would go, and why: the rules in order, the backend, and the subject, method or
+path that would be called. No backend is contacted.
 
-  --uid UID                         the session is bound to this uid; none unless given
-  --data JSON                       the session's data, as '{"room":"r1"}'
+  --uid UID                         the session is bound to this uid; default none
+  --data JSON                       the session's data, as in '{"room":"r1"}'
   --sid SID                         the session's id; it decides where a rule has several backends
-  --config FILE, -c FILE            the configuration; ./pith.yaml unless it is given
+  --config FILE, -c FILE            the configuration; default ./pith.yaml
 ${SETTINGS}
-Exit code: 0 it reaches a backend; 1 it reaches none, and the client is answered with an error;
+Exit code: 0 it reaches a backend; 1 it reaches none, and the client gets an error;
 ${CHECKED}.
 `,
   version: `pith version

@@ -1,18 +1,18 @@
-/** What `pith mock-backend` answers: a YAML file of canned answers, the first rule that matches. Pure. */
+/** The answers of `pith mock-backend`, from a YAML file of rules, of which the first match counts. Pure. */
 import { parse } from 'yaml';
 import { checkPattern } from '../config/syntax.ts';
 import { parseDuration } from '../config/units.ts';
-import { patternTakes } from '../routing/route-table.ts';
+import { patternMatches } from '../routing/route-table.ts';
 import { isObject } from '../protocol/exact-json.ts';
 
 export type Json = Record<string, unknown>;
 
-/** What is known of one request. */
+/** One request. */
 export type Asked = {
   readonly route: string;
   readonly uid: string;
   readonly sid: string;
-  /** The body as JSON; null where it is none. */
+  /** The parsed body; null: not JSON. */
   readonly body: unknown;
 };
 
@@ -22,17 +22,17 @@ export type MockPush = {
   readonly afterMs: number;
 };
 
-/** What becomes of one request. */
+/** What to do with one request. */
 export type MockAnswer = {
   readonly delayMs: number;
   readonly answer: unknown;
-  /** null: it is answered. */
+  /** null: no error, `answer` is sent. */
   readonly error: {
     readonly code: number;
     readonly reason: string;
     readonly message: string;
   } | null;
-  /** '' binds nobody. */
+  /** The uid to bind the session to; '': none. */
   readonly bind: string;
   readonly pushes: readonly MockPush[];
 };
@@ -55,23 +55,23 @@ export class MockAnswers {
     this.#rules = rules;
   }
 
-  /** Without a file: every request is answered with what it said. */
+  /** Without a file: every request is echoed. */
   static echo(): MockAnswers {
     return new MockAnswers([]);
   }
 
-  /** @throws {Error} that says what is wrong, and in which entry. */
+  /** @throws {Error} Says what is wrong, and in which entry. */
   static of(yaml: string): MockAnswers {
     const list = parse(yaml) as unknown;
     if (!Array.isArray(list))
       throw new Error(
-        'expected a list, as\n  - { match: "chat.room.join", answer: { code: 200 } }',
+        'expected a list, as in\n  - { match: "chat.room.join", answer: { code: 200 } }',
       );
     return new MockAnswers(list.map(readRule));
   }
 
   of(asked: Asked): MockAnswer {
-    const rule = this.#rules.find(({ match }) => patternTakes(match, asked.route));
+    const rule = this.#rules.find(({ match }) => patternMatches(match, asked.route));
     const fill = (value: unknown): unknown => filled(value, asked);
     if (rule === undefined) {
       const { route, uid, body } = asked;
@@ -95,7 +95,8 @@ function readRule(entry: unknown, i: number): Rule {
   const wrong = (what: string): Error => new Error(`entry ${i + 1}: ${what}`);
   if (!isObject(entry)) throw wrong('expected a map with `match`');
   const unknownKey = Object.keys(entry).find((key) => !KEYS.includes(key));
-  if (unknownKey !== undefined) throw wrong(`no key "${unknownKey}"; there are ${KEYS.join(', ')}`);
+  if (unknownKey !== undefined)
+    throw wrong(`unknown key "${unknownKey}"; known keys: ${KEYS.join(', ')}`);
   const { match, answer = {}, error = null, delay = '0s', bind, pushes = [] } = entry;
   const isPattern = typeof match === 'string' ? checkPattern(match) : 'is missing';
   if (isPattern !== undefined) throw wrong(`match: ${isPattern}`);
@@ -120,11 +121,11 @@ function readRule(entry: unknown, i: number): Rule {
 
 function readDuration(value: unknown, wrong: (what: string) => Error): number {
   const ms = parseDuration(String(value));
-  if (Number.isNaN(ms)) throw wrong('expected a duration, as 250ms or 2s');
+  if (Number.isNaN(ms)) throw wrong('expected a duration, as in 250ms or 2s');
   return ms;
 }
 
-/** `{body.name}`, `{uid}`, `{sid}` and `{route}` stand for the request's; alone in a text, with their type. */
+/** Replaces `{body.name}`, `{uid}`, `{sid}` and `{route}` with the request's values; a text that is only one keeps its type. */
 function filled(value: unknown, asked: Asked): unknown {
   if (Array.isArray(value)) return value.map((item) => filled(item, asked));
   if (isObject(value))

@@ -1,6 +1,6 @@
 /**
- * `pith mock-backend`: a backend on gRPC that answers every route with what a file says, for those who build the
- * client before there is a server. It says on stdout what it was asked.
+ * `pith mock-backend`: a gRPC backend that answers every route from a file, for building a client before there is a
+ * server. It prints every request on stdout.
  */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -18,8 +18,8 @@ const EXIT = { OK: 0, USAGE: 64, OS: 71, CONFIG: 78 } as const;
 
 const USAGE = `pith mock-backend [--listen ADDRESS] [--answers FILE]
 
-Answers every request with its own body, or as FILE says: a YAML list, of which the first entry that matches counts.
-ADDRESS is 127.0.0.1:9000 unless given. It prints what it is asked.
+Answers every request with its own body, or from FILE: a YAML list, of which the first entry that matches counts.
+ADDRESS defaults to 127.0.0.1:9000. Every request is printed.
 
   - match: chat.room.join               # as in routes: * is one segment, > the rest
     answer: { code: 200, you: "{body.name}", uid: "{uid}" }
@@ -50,7 +50,7 @@ type Request = {
 type Frame = { id: number; request?: Request; connect?: object };
 type Link = grpc.ServerDuplexStream<{ frames: Frame[] }, { frames: Json[] }>;
 
-/** Serves until it is told to stop; gives the exit code. */
+/** Serves until `stopped` resolves. @returns The exit code. */
 export async function runMockBackend(io: MockIo): Promise<number> {
   const say = (code: number, text: string): number => {
     io.stderr.write(`pith mock-backend: ${text}\n`);
@@ -60,7 +60,7 @@ export async function runMockBackend(io: MockIo): Promise<number> {
   try {
     flags = readFlags(io.args);
   } catch (error) {
-    return say(EXIT.USAGE, `${errorText(error)}\npith mock-backend --help says more`);
+    return say(EXIT.USAGE, `${errorText(error)}\nsee pith mock-backend --help`);
   }
   if (flags === null) {
     io.stdout.write(USAGE);
@@ -93,13 +93,13 @@ export async function runMockBackend(io: MockIo): Promise<number> {
 
 type Flags = { readonly listen: string; readonly answers: string | undefined };
 
-/** null: help is wanted. Throws with what is wrong. */
+/** null: help is requested. @throws {UsageError} Says what is wrong. */
 function readFlags(args: readonly string[]): Flags | null {
   const options = readOptions(args, { listen: { value: 'ADDRESS' }, answers: { value: 'FILE' } });
   if (options.wantsHelp) return null;
   if (options.positionals.length > 0)
     throw new UsageError(
-      `${options.positionals.join(' ')} is not expected; answers come from --answers FILE`,
+      `${options.positionals.join(' ')} was not expected; answers come from --answers FILE`,
     );
   const listen = options.text('listen') ?? '127.0.0.1:9000';
   try {
@@ -180,11 +180,11 @@ class MockServer {
     write({ hello: { instance: 'mock', version: '1' } });
   }
 
-  /** `push` is absent where only the reply can carry pushes; then none comes later. */
+  /** `push` is absent if only the reply can carry pushes; then later ones are sent with it too. */
   #answer(request: Request, reply: (reply: Json) => void, push?: (push: Json) => void): void {
     const { session, route, notify, body } = request;
     const { sid, uid } = session ?? { sid: '', uid: '' };
-    const said = this.#answers.of({ route, uid, sid, body: jsonOf(body) });
+    const mocked = this.#answers.of({ route, uid, sid, body: jsonOf(body) });
     this.#say(`${notify ? 'notify' : 'request'} ${route} ${body.toString()} from ${uid || sid}`);
     const pushed = ({ route: name, body: value }: MockAnswer['pushes'][number]): Json => ({
       target: { sids: [sid] },
@@ -193,21 +193,21 @@ class MockServer {
     });
     const answer = (): void => {
       reply({
-        ...(said.error === null
-          ? { body: { bytes: bytesOf(said.answer) } }
-          : { error: said.error }),
-        ...(said.bind !== '' && { patch: { uid: said.bind } }),
-        pushes: said.pushes.filter(({ afterMs }) => afterMs === 0 || !push).map(pushed),
+        ...(mocked.error === null
+          ? { body: { bytes: bytesOf(mocked.answer) } }
+          : { error: mocked.error }),
+        ...(mocked.bind !== '' && { patch: { uid: mocked.bind } }),
+        pushes: mocked.pushes.filter(({ afterMs }) => afterMs === 0 || !push).map(pushed),
       });
-      for (const late of said.pushes) {
+      for (const late of mocked.pushes) {
         if (late.afterMs === 0 || !push) continue;
         this.#io.clock.setTimer(late.afterMs, () => {
           push(pushed(late));
         });
       }
     };
-    if (said.delayMs === 0) answer();
-    else this.#io.clock.setTimer(said.delayMs, answer);
+    if (mocked.delayMs === 0) answer();
+    else this.#io.clock.setTimer(mocked.delayMs, answer);
   }
 
   #say(text: string): void {

@@ -1,9 +1,9 @@
-/** Reads options and what stands beside them off a command line, and says what is wrong in words of ours. */
+/** Parses the options and positional arguments of a command line, with error messages of our own. */
 import { parseArgs } from 'node:util';
 
 import { didYouMean } from '../config/problem.ts';
 
-/** What is wrong with a command line; the message says what to write instead. */
+/** A mistake in a command line; the message says what to write instead. */
 export class UsageError extends Error {
   constructor(message: string) {
     super(message);
@@ -11,7 +11,7 @@ export class UsageError extends Error {
   }
 }
 
-/** An option by its long name: what its value is called in a message, or nothing for one without a value. */
+/** Options by their long name. `value`: what the value is called in messages; absent: the option takes none. */
 export type OptionRules = Readonly<
   Record<string, { readonly value?: string; readonly short?: string; readonly many?: true }>
 >;
@@ -20,7 +20,7 @@ export type OptionRules = Readonly<
 const HELP: OptionRules = { help: { short: 'h' } };
 
 export class Options {
-  /** What stands beside the options, in its order. */
+  /** Positional arguments, in order. */
   readonly positionals: readonly string[];
   readonly #values: ReadonlyMap<string, readonly string[]>;
 
@@ -37,7 +37,7 @@ export class Options {
     return this.#values.has(name);
   }
 
-  /** undefined: it was not given. */
+  /** undefined: not given. */
   text(name: string): string | undefined {
     return this.#values.get(name)?.[0];
   }
@@ -48,9 +48,9 @@ export class Options {
 }
 
 /**
- * Reads `args`. What is wrong with them does not matter where they ask for help.
+ * Parses `args`. Mistakes are ignored if help is requested.
  *
- * @throws {UsageError} for the first thing that is wrong.
+ * @throws {UsageError} For the first mistake.
  */
 export function readOptions(args: readonly string[], own: OptionRules): Options {
   const rules = { ...own, ...HELP };
@@ -94,15 +94,15 @@ function faultOf(token: OptionToken, rules: OptionRules, isRepeated: boolean): U
       rawName,
       Object.keys(rules).map((one) => `--${one}`),
     );
-    return new UsageError(`there is no option ${rawName}${near}`);
+    return new UsageError(`unknown option ${rawName}${near}`);
   }
   if (isRepeated && rule.many !== true) return new UsageError(`${rawName} is given twice`);
   if (rule.value === undefined)
     return value === undefined ? null : new UsageError(`${rawName} takes no value`);
-  if (value === undefined) return new UsageError(`${rawName}: ${rule.value} is missing after it`);
+  if (value === undefined) return new UsageError(`${rawName} needs ${rule.value}`);
   if (inlineValue !== true && value.length > 1 && value.startsWith('-'))
     return new UsageError(
-      `${rawName}: ${rule.value} is missing after it; if ${value} is meant, write --${name}=${value}`,
+      `${rawName} needs ${rule.value}; if that is ${value}, write --${name}=${value}`,
     );
   return null;
 }

@@ -1,4 +1,4 @@
-/** Finds the configuration that a command line names, and checks it with the files that it names itself. */
+/** Reads the configuration that a command line refers to, and checks it and the files that it refers to. */
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 
@@ -19,12 +19,12 @@ export type ConfigIo = {
 export type ReadConfig =
   | {
       readonly config: Config;
-      /** A line each. */
+      /** One line each. */
       readonly warnings: readonly string[];
       /** Nothing was configured: there is no file, no PITH_ variable and no --set. */
       readonly isEmpty: boolean;
     }
-  /** A line each. */
+  /** One line each. */
   | { readonly problems: readonly string[] };
 
 /** Reads and checks. Never rejects. */
@@ -35,7 +35,7 @@ export async function readConfig(choice: ConfigChoice, io: ConfigIo): Promise<Re
   try {
     text = readFileSync(resolve(io.folder, file), 'utf8');
   } catch (error) {
-    // Without a file the environment may be the configuration, as containers like it.
+    // Without a file the environment can be the whole configuration, as is common in containers.
     const isOptional = !isNamed && (error as NodeJS.ErrnoException).code === 'ENOENT';
     if (!isOptional) return { problems: [`${file}: cannot be read: ${fileErrorText(error)}`] };
     warnings.push(
@@ -66,7 +66,7 @@ function hasSettings(env: ConfigIo['env']): boolean {
   return Object.entries(env).some(([name, value]) => /^PITH_/i.test(name) && value);
 }
 
-/** Where relative paths in a file are taken from. A pipe, as /dev/stdin, has no folder of its own. */
+/** The folder that relative paths in a file refer to. A pipe such as /dev/stdin has no folder of its own. */
 function folderOf(file: string, current: string): string {
   if (file.startsWith('/dev/') || file.startsWith('/proc/')) return current;
   return dirname(resolve(current, file));

@@ -1,4 +1,4 @@
-/** By what a backend would be called for a route: a subject, a method, a path. For `pith routes`. */
+/** What of a backend would be called for a route: a subject, a method, a path. For `pith routes`. */
 import type { Config } from '../config/schema.ts';
 import type { BackendConfig, GrpcBackendConfig } from '../config/schema-backends.ts';
 import { isReserved } from '../routing/reserved.ts';
@@ -7,7 +7,7 @@ import type { Target } from '../routing/rule.ts';
 import { Paths } from '../upstream/http/path.ts';
 import { Subjects } from '../upstream/nats/subjects.ts';
 
-/** What goes out, to whom. */
+/** The call that a message would lead to. */
 export type RouteCall = {
   readonly target: Target;
   /** As the backend sees it. */
@@ -21,18 +21,18 @@ export type Described = { readonly text: string; readonly isReached: boolean };
 export async function describeCall(config: Config, call: RouteCall): Promise<Described> {
   const backend = config.backends[call.target.backend]!;
   if (!isRoute(call.route, RENAMED_BYTES_MAX))
-    return missed(`404 NO_ROUTE: "${call.route}" is no route to send it`);
+    return missed(`404 NO_ROUTE: "${call.route}" is not a valid route`);
   if (isReserved(call.route)) return missed(`404 NO_ROUTE: ${OWN_NAMES}`);
   if (backend.kind === 'http' && isOwnHttpPath(backend.http, call))
     return missed(
-      `404 NO_ROUTE: its path is one of the gateway's own, /pith/connect and /pith/closed`,
+      `404 NO_ROUTE: its path is one of the gateway's own, /pith/connect or /pith/closed`,
     );
   if (backend.kind === 'grpc' && backend.mode === 'method') return methodCall(backend, call);
   return { text: callText(config, backend, call), isReached: true };
 }
 
 /** Why a client's route that begins with `pith` goes nowhere. */
-export const OWN_NAMES = "routes that begin with pith are the gateway's own";
+export const OWN_NAMES = 'routes that begin with pith are reserved for the gateway';
 
 function isOwnHttpPath(url: string, { route, target }: RouteCall): boolean {
   const paths = new Paths(new URL(url).pathname);
@@ -44,7 +44,7 @@ function callText(config: Config, backend: BackendConfig, call: RouteCall): stri
   switch (backend.kind) {
     case 'grpc':
       return backend.mode === 'link'
-        ? `grpc ${backend.grpc}, in the stream of method /pith.v1.Backend/Link, or by /pith.v1.Backend/Handle where it has no Link`
+        ? `grpc ${backend.grpc}, on the stream of method /pith.v1.Backend/Link, or method /pith.v1.Backend/Handle if it has no Link`
         : `grpc ${backend.grpc}, method /pith.v1.Backend/Handle`;
     case 'nats': {
       const subjects = new Subjects(backend.nats.prefix ?? config.nats.prefix, config.id);
@@ -60,18 +60,18 @@ function callText(config: Config, backend: BackendConfig, call: RouteCall): stri
     case 'reply':
       return `a fixed answer, ${JSON.stringify(backend.reply)}`;
     case 'dial_in':
-      return 'in the stream of /pith.v1.Gateway/Attach, which the backend opens itself';
+      return 'on the stream of /pith.v1.Gateway/Attach, which the backend opens itself';
   }
 }
 
 async function methodCall(backend: GrpcBackendConfig, call: RouteCall): Promise<Described> {
-  // Loaded where it is needed: it brings a protobuf library.
+  // Loaded only here, because it brings in a protobuf library.
   const { findMethod } = await import('../upstream/method/schema-check.ts');
   const found = await findMethod(backend, call.target.method, call.route);
   if ('why' in found) return missed(`404 NO_ROUTE: ${found.why}`);
   const kind =
     found.kind === null
-      ? ', if the backend has it: its reflection is not asked here'
+      ? ', if the backend has it (its reflection is not queried here)'
       : found.kind === 'unary'
         ? ''
         : ', server-streaming';

@@ -1,18 +1,18 @@
-/** How long to wait before the next try to come back. */
+/** How long to wait before the next attempt to reconnect. */
 
-/** When the client comes back by itself. */
+/** How the client reconnects automatically. */
 export type ReconnectOptions = {
-  /** The first wait is 0 to this; each failure doubles it. Default 500. */
+  /** Milliseconds. The first wait is between 0 and this; each failure doubles it. Default 500. */
   readonly baseMs?: number;
-  /** A wait is never longer. Default 30000. */
+  /** Milliseconds of the longest wait. Default 30000. */
   readonly capMs?: number;
-  /** Tries that fail one after another before it gives up. Default: no end. */
+  /** Failed attempts in a row after which it gives up. Default: it never does. */
   readonly attemptsMax?: number;
-  /** 0 to 1, below 1. Default `Math.random`. */
+  /** Gives a number from 0 up to, not including, 1. Default `Math.random`. */
   readonly random?: () => number;
 };
 
-/** A connection must have been open so long for the waits to begin anew: a server that accepts and closes is not stormed. */
+/** How long a connection must have been open to reset the waits, so that a server that accepts and closes is not flooded. */
 export const STABLE_MS = 10_000;
 
 export class Backoff {
@@ -29,7 +29,7 @@ export class Backoff {
     this.#random = options.random ?? Math.random;
   }
 
-  /** Milliseconds from 0 to the doubled base or the cap ("full jitter", so that a crowd spreads); null: give up. */
+  /** Milliseconds from 0 to the doubled base or the cap ("full jitter", so that many clients spread out); null: give up. */
   next(): number | null {
     if (this.#attempts >= this.#attemptsMax) return null;
     const mostMs = Math.min(this.#capMs, this.#baseMs * 2 ** this.#attempts++);

@@ -1,28 +1,28 @@
-/** What goes wrong, in one class: what the server answered, and what the client itself finds. */
+/** One class for all errors: those that the server answers, and those of the client itself. */
 
 /** Reasons of the client's own errors, whose `code` is 0. A server's error answer has the server's reason. */
 export type OwnReason =
-  /** No answer in time, or no connection in time. */
+  /** There was no answer, or no connection, in time. */
   | 'TIMEOUT'
   /** `close()` was called. */
   | 'CLOSED'
-  /** The connection ended under a request, or while it was open. */
+  /** The connection was lost, with requests pending or not. */
   | 'LOST'
-  /** There is no connection now: nothing was sent. */
+  /** Not connected: nothing was sent. */
   | 'NOT_OPEN'
   /** The server cannot be reached. */
   | 'UNREACHABLE'
   | 'BAD_URL'
   /** The server ended the session on purpose. */
   | 'KICKED'
-  /** `inFlightMax` requests wait already. */
+  /** `inFlightMax` requests are already pending. */
   | 'TOO_MANY'
-  /** `bufferedBytesMax` wait to be sent already. */
+  /** `bufferedBytesMax` are waiting to be sent already. */
   | 'BUFFER_FULL'
   /** Longer than `packetBytesMax`. */
   | 'TOO_LONG'
   | 'BAD_ROUTE'
-  /** A body that cannot be written, or one that came and cannot be read. */
+  /** A body cannot be encoded, or one that was received cannot be read. */
   | 'BAD_BODY'
   /** The server does not speak this dialect. */
   | 'BAD_SERVER';
@@ -30,13 +30,13 @@ export type OwnReason =
 /** Why a request, a connection or a message failed. */
 export class ClientError extends Error {
   override readonly name = 'ClientError';
-  /** An `OwnReason` where `code` is 0; `REFUSED` for a handshake; else the server's word, e.g. `NO_ROUTE`. */
+  /** An `OwnReason` if `code` is 0; `REFUSED` for a handshake; otherwise the server's reason, e.g. `NO_ROUTE`. */
   readonly reason: string;
-  /** The server's code, e.g. 503 or `PIT-404`; 0: the server did not say this, the client did. */
+  /** The server's code, e.g. 503 or `PIT-404`; 0: the error is the client's own. */
   readonly code: number | string;
-  /** The body of the error answer, of the refusal or of the kick; undefined: there is none. */
+  /** The body of the error answer, the refused handshake or the kick; undefined: there is none. */
   readonly body: unknown;
-  /** When the server would like to be asked again; 0: it did not say. */
+  /** Milliseconds after which the server wants to be asked again; 0: not given. */
   readonly retryAfterMs: number;
 
   constructor(
@@ -57,7 +57,7 @@ export function ownError(reason: OwnReason, message: string, cause?: unknown): C
   return new ClientError(reason, message, { cause });
 }
 
-/** What an error answer says: `{code, reason, msg}`, or Pitaya's `{code, msg, metadata}`. */
+/** The error for an error answer: `{code, reason, msg}`, or Pitaya's `{code, msg, metadata}`. */
 export function errorOfAnswer(body: unknown): ClientError {
   const { code = 'unknown', reason = code, msg } = isObject(body) ? body : {};
   const word = String(reason);
@@ -67,9 +67,9 @@ export function errorOfAnswer(body: unknown): ClientError {
   });
 }
 
-/** @throws {ClientError} of this reason, when it is longer than that. */
+/** @throws {ClientError} With this reason, if `length` is more than `most`. */
 export function expectFits(reason: OwnReason, what: string, length: number, most: number): void {
-  if (length > most) throw ownError(reason, `${what} of ${length} bytes; at most ${most} fit`);
+  if (length > most) throw ownError(reason, `${what} has ${length} bytes; at most ${most} fit`);
 }
 
 /** True for a JSON object. */

@@ -1,13 +1,13 @@
 /**
- * A client of Pith, and of Pomelo's, Pinus's, Pitaya's and Nano's own servers, for browsers and Node: requests as
- * promises, pushes, and coming back after a loss. A request is sent once or not at all, never again by itself.
+ * A client for Pith, and for Pomelo's, Pinus's, Pitaya's and Nano's own servers, in browsers and Node: requests as
+ * promises, pushes, and automatic reconnection. A request is sent at most once: it is never repeated automatically.
  */
 import { Backoff, STABLE_MS } from './backoff.ts';
 import { ClientError, errorOfAnswer, isObject, ownError } from './client-error.ts';
 import { NUMBER_MAX } from './clock.ts';
 import { Connection } from './connection.ts';
 import type { Handshake, Kick } from './handshake.ts';
-import { Learned } from './learned.ts';
+import { DefinitionCache } from './definition-cache.ts';
 import { Listeners, type Off } from './listeners.ts';
 import { ID_MAX } from './messages.ts';
 import { type ClientOptions, expectInRange, type Options, withDefaults } from './options.ts';
@@ -19,7 +19,7 @@ export type { ReconnectOptions } from './backoff.ts';
 export { ClientError, type OwnReason } from './client-error.ts';
 export type { ClientClock } from './clock.ts';
 export type { Handshake, Kick } from './handshake.ts';
-export type { ClientCache } from './learned.ts';
+export type { ClientCache } from './definition-cache.ts';
 export type { Off } from './listeners.ts';
 export type { ClientOptions } from './options.ts';
 export type { Received } from './received.ts';
@@ -28,8 +28,8 @@ export { webSocket, type WebSocketLike } from './websocket.ts';
 export type { Dialect } from './wire.ts';
 
 /**
- * `idle` before the first `connect()`; `reconnecting` while it waits to come back, and tries; `closed` by
- * `close()`, by a kick or a refusal, or when there are no tries left. `connect()` leads out of it.
+ * `idle` before the first `connect()`; `reconnecting` while it waits for the next attempt, and during it; `closed` after
+ * `close()`, a kick or a refusal, or when there are no attempts left. `connect()` starts again from `closed`.
  */
 export type ClientState = 'idle' | 'connecting' | 'open' | 'reconnecting' | 'closed';
 
@@ -37,14 +37,14 @@ export type StateChange = {
   readonly state: ClientState;
   /** Why; undefined: nothing went wrong. */
   readonly error?: ClientError;
-  /** In `reconnecting`: how long until the next try. */
+  /** In `reconnecting`: milliseconds until the next attempt. */
   readonly retryInMs?: number;
 };
 
 export type RequestOptions = {
-  /** Default: the client's. */
+  /** Milliseconds. Default: the client's. */
   readonly timeoutMs?: number;
-  /** Stops the waiting; the promise rejects with the signal's reason. What was sent stays sent. */
+  /** Stops waiting; the promise rejects with the signal's reason. What was sent cannot be taken back. */
   readonly signal?: AbortSignal;
   /** Default: the client's. */
   readonly raw?: boolean;
@@ -52,31 +52,31 @@ export type RequestOptions = {
   readonly throwOnError?: boolean;
 };
 
-type Waiting = {
+type PendingRequest = {
   readonly route: string;
   readonly settle: (outcome: Received | ClientError) => void;
 };
 
-/** Reasons of an end after which another try makes sense. */
-const PASSING: readonly string[] = ['LOST', 'UNREACHABLE', 'TIMEOUT'];
-/** How Pith's kick reads when it drains: the next gateway is there. */
+/** Reasons after which it makes sense to reconnect. */
+const RETRYABLE: readonly string[] = ['LOST', 'UNREACHABLE', 'TIMEOUT'];
+/** The reason of Pith's kick when it drains: another gateway is available. */
 const DRAINING = 'draining';
 const UNAVAILABLE = 503;
 
 export class PithClient {
   readonly url: string;
   readonly #options: Options;
-  readonly #learned: Learned;
+  readonly #definitions: DefinitionCache;
   readonly #backoff: Backoff;
-  readonly #waiting = new Map<number, Waiting>();
-  /** By route; `*` hears all. */
+  readonly #pending = new Map<number, PendingRequest>();
+  /** By route; `*`: all routes. */
   readonly #onPush = new Map<string, Listeners<[body: never, push: Received]>>();
   readonly #onState = new Listeners<[StateChange]>();
   readonly #onKick = new Listeners<[Kick]>();
   readonly #onError = new Listeners<[ClientError]>();
   #state: ClientState = 'idle';
   #connection: Connection | null = null;
-  /** Who waits in `connect()`. */
+  /** Pending calls of `connect()`. */
   readonly #callers: ((error: ClientError | null) => void)[] = [];
   #handshake: Handshake | null = null;
   #lastId = 0;
@@ -85,12 +85,12 @@ export class PithClient {
 
   /**
    * @param url `ws://` or `wss://`; with `tcp()` as `dial`, `tcp://host:port` or `tls://host:port`.
-   * @throws {RangeError} an option is out of its range.
+   * @throws {RangeError} An option is out of range.
    */
   constructor(url: string, options: ClientOptions = {}) {
     this.url = url;
     this.#options = withDefaults(options);
-    this.#learned = new Learned(options.cache, url);
+    this.#definitions = new DefinitionCache(options.cache, url);
     this.#backoff = new Backoff(options.reconnect || {});
   }
 
@@ -98,14 +98,14 @@ export class PithClient {
     return this.#state;
   }
 
-  /** The last answer to a handshake; null before. */
+  /** The last handshake that was accepted; null: none yet. */
   get handshake(): Handshake | null {
     return this.#handshake;
   }
 
   /**
-   * Connects, once: it does not try again by itself before the first success. In `reconnecting` it tries at once,
-   * as is good when a browser comes `online`. Resolves when open; rejects with a `ClientError`. Aborting closes.
+   * Connects; before the first success it tries only once. In `reconnecting` it tries immediately, which is useful when
+   * a browser fires `online`. Resolves when open; rejects with a `ClientError`. Aborting closes the client.
    */
   connect(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     return new Promise((resolve, reject) => {
@@ -126,19 +126,19 @@ export class PithClient {
       });
       if (this.#state !== 'connecting' && this.#state !== 'reconnecting') {
         this.#backoff.reset();
-        this.#become({ state: 'connecting' });
+        this.#setState({ state: 'connecting' });
       }
-      // A listener may have closed it; a try may be under way.
+      // A listener may have closed it; an attempt may be in progress.
       if (this.#callers.length > 0 && this.#connection === null) this.#dial();
     });
   }
 
   /**
-   * Asks, and resolves with the answer's body. A body that is a Uint8Array is sent as it is; where the server's
-   * definitions know the route it is encoded by them; else it is JSON, `{}` for none.
+   * Sends a request and resolves with the answer's body. A Uint8Array is sent unchanged; if the server's protobuf
+   * definitions cover the route, the body is encoded with them; otherwise it is sent as JSON, `{}` for none.
    *
-   * Rejects with a `ClientError`: the server's error (flag or `error`; see also `throwOnError`), TIMEOUT, LOST the
-   * moment the connection ends, NOT_OPEN when there is none, TOO_MANY, BUFFER_FULL, TOO_LONG, BAD_ROUTE, BAD_BODY.
+   * Rejects with a `ClientError`: the server's error (flag or `error`; see also `throwOnError`), TIMEOUT, LOST as soon as
+   * the connection is lost, NOT_OPEN without one, TOO_MANY, BUFFER_FULL, TOO_LONG, BAD_ROUTE, BAD_BODY.
    */
   async request<T = unknown>(
     route: string,
@@ -154,21 +154,21 @@ export class PithClient {
     return value as T;
   }
 
-  /** As `request`, but resolves with whatever answer comes, errors too, and its bytes. */
+  /** Like `request`, but resolves with any answer, errors included, and its bytes. */
   ask(route: string, body?: unknown, options: RequestOptions = {}): Promise<Received> {
     return new Promise((resolve, reject) => {
       const { signal, timeoutMs = this.#options.timeoutMs } = options;
       signal?.throwIfAborted();
       expectInRange('timeoutMs', timeoutMs);
-      if (this.#waiting.size >= this.#options.inFlightMax) {
-        throw ownError('TOO_MANY', `${this.#waiting.size} requests wait already`);
+      if (this.#pending.size >= this.#options.inFlightMax) {
+        throw ownError('TOO_MANY', `${this.#pending.size} requests are already pending`);
       }
       const id = this.#nextId();
       const [connection, data] = this.#encode(id, route, body);
       const finish = (): void => {
         cancel();
         signal?.removeEventListener('abort', abort);
-        this.#waiting.delete(id);
+        this.#pending.delete(id);
       };
       const abort = (): void => {
         finish();
@@ -183,13 +183,13 @@ export class PithClient {
         settle(ownError('TIMEOUT', `${route} was not answered in ${timeoutMs} ms`));
       });
       signal?.addEventListener('abort', abort, { once: true });
-      this.#waiting.set(id, { route, settle });
+      this.#pending.set(id, { route, settle });
       connection.send(data);
     });
   }
 
   /**
-   * Sends without an answer.
+   * Sends a message that is not answered.
    *
    * @throws {ClientError} NOT_OPEN, BUFFER_FULL, TOO_LONG, BAD_ROUTE, BAD_BODY.
    */
@@ -198,12 +198,12 @@ export class PithClient {
     connection.send(data);
   }
 
-  /** True: a body for this route goes out in pomelo-protobuf, unless it is bytes. Known once open. */
+  /** True if a body for this route is sent as pomelo-protobuf, unless it is bytes. Known once open. */
   encodesProtobuf(route: string): boolean {
     return this.#connection?.encodesProtobuf(route) ?? false;
   }
 
-  /** Calls the listener with the body of every push of a route; `*`: of all. */
+  /** Calls the listener with the body of every push on a route; `*`: on all routes. */
   onPush<T = unknown>(route: string, listener: (body: T, push: Received) => void): Off {
     let listeners = this.#onPush.get(route);
     if (listeners === undefined) this.#onPush.set(route, (listeners = new Listeners()));
@@ -214,17 +214,17 @@ export class PithClient {
     return this.#onState.add(listener);
   }
 
-  /** The server ends the session on purpose; `closed` follows, or `reconnecting` if it named a time to come back. */
+  /** The server is ending the session; `closed` follows, or `reconnecting` if it gave a time to retry or is draining. */
   onKick(listener: (kick: Kick) => void): Off {
     return this.#onKick.add(listener);
   }
 
-  /** A message that was lost because it could not be read, and errors that belong to no request. */
+  /** Messages that were lost because they could not be read, and errors that belong to no request. */
   onError(listener: (error: ClientError) => void): Off {
     return this.#onError.add(listener);
   }
 
-  /** Fails what waits with CLOSED, sends what is unsent, closes. Resolves when it is done, within a second. */
+  /** Fails pending requests with CLOSED, sends unsent data and closes. Resolves when done, within a second. */
   close(): Promise<void> {
     return new Promise((resolve) => {
       this.#closeThen(resolve);
@@ -235,8 +235,8 @@ export class PithClient {
     const why = ownError('CLOSED', 'the client was closed');
     const connection = this.#connection;
     this.#connection = null;
-    this.#settleDown(why);
-    if (this.#state !== 'closed') this.#become({ state: 'closed' });
+    this.#failPending(why);
+    if (this.#state !== 'closed') this.#setState({ state: 'closed' });
     if (connection === null) done();
     else connection.close(why, done);
   }
@@ -248,19 +248,19 @@ export class PithClient {
       {
         ...this.#options,
         url: this.url,
-        learned: this.#learned,
+        definitions: this.#definitions,
         sys: { ...ownSys(dialect), ...sys },
       },
       {
         onOpen: (handshake) => {
           this.#handshake = handshake;
           this.#openedMs = this.#options.clock.now();
-          this.#become({ state: 'open' });
+          this.#setState({ state: 'open' });
           this.#answerCallers(null);
         },
-        routeOf: (id) => this.#waiting.get(id)?.route,
+        routeOf: (id) => this.#pending.get(id)?.route,
         onAnswer: (id, answer) => {
-          this.#waiting.get(id)?.settle(answer);
+          this.#pending.get(id)?.settle(answer);
         },
         onPush: (push) => {
           this.#push(push);
@@ -272,7 +272,7 @@ export class PithClient {
           this.#onError.emit(error);
         },
         onEnd: (error) => {
-          if (this.#connection === connection) this.#ended(error);
+          if (this.#connection === connection) this.#onEnded(error);
         },
       },
     );
@@ -280,41 +280,41 @@ export class PithClient {
     connection.open();
   }
 
-  #ended(error: ClientError): void {
+  #onEnded(error: ClientError): void {
     this.#connection = null;
-    this.#settleDown(error);
+    this.#failPending(error);
     if (this.#state === 'connecting') {
-      this.#become({ state: 'closed', error });
+      this.#setState({ state: 'closed', error });
       return;
     }
     const isStable = this.#options.clock.now() - this.#openedMs >= STABLE_MS;
     if (this.#state === 'open' && isStable) this.#backoff.reset();
-    this.#comeBack(error);
+    this.#reconnect(error);
   }
 
-  #comeBack(error: ClientError): void {
-    const waitMs = this.#mayComeBack(error) ? this.#backoff.next() : null;
+  #reconnect(error: ClientError): void {
+    const waitMs = this.#mayReconnect(error) ? this.#backoff.next() : null;
     if (waitMs === null) {
-      this.#become({ state: 'closed', error });
+      this.#setState({ state: 'closed', error });
       return;
     }
     const retryInMs = Math.min(waitMs + error.retryAfterMs, NUMBER_MAX);
     this.#cancelRetry = this.#options.clock.setTimer(retryInMs, () => {
       this.#dial();
     });
-    this.#become({ state: 'reconnecting', error, retryInMs });
+    this.#setState({ state: 'reconnecting', error, retryInMs });
   }
 
-  #mayComeBack({ reason, code, body, retryAfterMs }: ClientError): boolean {
+  #mayReconnect({ reason, code, body, retryAfterMs }: ClientError): boolean {
     if (this.#options.reconnect === false) return false;
-    if (PASSING.includes(reason) || retryAfterMs > 0) return true;
+    if (RETRYABLE.includes(reason) || retryAfterMs > 0) return true;
     if (reason === 'KICKED') return isObject(body) && body['reason'] === DRAINING;
     return reason === 'REFUSED' && code === UNAVAILABLE;
   }
 
   #nextId(): number {
     do this.#lastId = (this.#lastId % ID_MAX) + 1;
-    while (this.#waiting.has(this.#lastId));
+    while (this.#pending.has(this.#lastId));
     return this.#lastId;
   }
 
@@ -322,20 +322,20 @@ export class PithClient {
     const connection = this.#connection;
     if (connection === null || !connection.isOpen) {
       const why = this.#state === 'open' ? 'closing' : this.#state;
-      throw ownError('NOT_OPEN', `there is no connection: ${why}`);
+      throw ownError('NOT_OPEN', `not connected: ${why}`);
     }
-    if (route === '') throw ownError('BAD_ROUTE', 'a route is expected');
+    if (route === '') throw ownError('BAD_ROUTE', 'the route is empty');
     const data = connection.encode(id, route, body);
     const { bufferedBytes } = connection;
     if (bufferedBytes > 0 && bufferedBytes + data.length > this.#options.bufferedBytesMax) {
-      throw ownError('BUFFER_FULL', `${bufferedBytes} bytes wait already`);
+      throw ownError('BUFFER_FULL', `${bufferedBytes} bytes are already waiting to be sent`);
     }
     return [connection, data];
   }
 
   #push(push: Received): void {
     const listeners = [this.#onPush.get(push.route), this.#onPush.get('*')];
-    // A body that nobody wants is not read.
+    // A body without a listener is not decoded.
     if (listeners.every((one) => one === undefined || one.size === 0)) return;
     let body: unknown;
     try {
@@ -347,10 +347,10 @@ export class PithClient {
     for (const one of listeners) one?.emit(body as never, push);
   }
 
-  /** Nothing and nobody waits any more. */
-  #settleDown(why: ClientError): void {
+  /** Fails everything that is pending, and cancels a reconnection. */
+  #failPending(why: ClientError): void {
     this.#cancelRetry();
-    for (const { settle } of [...this.#waiting.values()]) settle(why);
+    for (const { settle } of [...this.#pending.values()]) settle(why);
     this.#answerCallers(why);
   }
 
@@ -358,13 +358,13 @@ export class PithClient {
     for (const answer of this.#callers.splice(0)) answer(error);
   }
 
-  #become(change: StateChange): void {
+  #setState(change: StateChange): void {
     this.#state = change.state;
     this.#onState.emit(change);
   }
 }
 
-/** What the client says of itself, in the words that the dialect's servers read. */
+/** The client's description in the handshake, with the keys that the dialect's servers read. */
 function ownSys(dialect: Dialect): Record<string, unknown> {
   const [type, version] = ['pith-client', CLIENT_VERSION];
   return dialect === 'pitaya'

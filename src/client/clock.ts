@@ -1,12 +1,12 @@
-/** The client's own time: it runs in browsers, where the gateway's clock does not, and a test can own it. */
+/** The client's own clock: it runs in browsers, where the gateway's does not, and tests can replace it. */
 
-/** The longest wait that a timer can be set to, in ms; and of every option that is a number. */
+/** The longest wait of a timer, in milliseconds, and the largest value of every numeric option. */
 export const NUMBER_MAX = 0x7fffffff;
 
 export type ClientClock = {
   /** Milliseconds that never go back. */
   now(): number;
-  /** Calls `fn` once, `ms` from now; the result stops that. */
+  /** Calls `fn` once, `ms` from now; the returned function cancels that. */
   setTimer(ms: number, fn: () => void): () => void;
 };
 

@@ -1,26 +1,21 @@
-/** One connection, from the dial to its end: a transport, a dialect on it, and the time that each step may take. */
+/** One connection, from dialling to its end: a transport, a dialect on it, and a time limit for each step. */
 import { ClientError, ownError } from './client-error.ts';
 import type { Kick } from './handshake.ts';
 import { JsonWire } from './json-wire.ts';
 import { PacketWire } from './packet-wire.ts';
 import type { Dial, Transport } from './transport.ts';
-import type { Wire, WireEvents, WireSettings } from './wire.ts';
+import type { ConnectionEvents, Wire, WireOutput, WireSettings } from './wire.ts';
 
-/** How long the other side may take to close after us, or after its kick. */
+/** How long the server may take to answer our close, or to close after its kick. */
 export const CLOSE_MS = 1_000;
 
 export type ConnectionSettings = WireSettings & {
   readonly url: string;
   readonly dial: Dial;
-  /** For the transport and the handshake, together. */
+  /** For the transport and the handshake together. */
   readonly connectTimeoutMs: number;
-  /** The handshake's `user`, or what gives it. */
+  /** The handshake's `user` block, or a function that returns it. */
   readonly user?: unknown;
-};
-
-export type ConnectionEvents = Omit<WireEvents, 'write' | 'onFault'> & {
-  /** Comes once, and nothing after it. */
-  onEnd(error: ClientError): void;
 };
 
 export class Connection {
@@ -30,15 +25,15 @@ export class Connection {
   #transport: Transport | null = null;
   #isOpen = false;
   #isEnded = false;
-  /** Closing, by us or by a kick: what comes is passed over, and this is why it ends. */
-  #last: ClientError | null = null;
+  /** Set while closing, by us or after a kick: why. What is received then is ignored. */
+  #closeReason: ClientError | null = null;
   #cancelTimer: () => void = () => {};
   #onClosed: () => void = () => {};
 
   constructor(settings: ConnectionSettings, events: ConnectionEvents) {
     this.#settings = settings;
     this.#events = events;
-    const out: WireEvents = {
+    const out: WireOutput = {
       ...events,
       write: (data) => {
         this.#transport?.send(data);
@@ -51,7 +46,7 @@ export class Connection {
       onKick: (kick) => {
         this.#onKick(kick);
       },
-      onFault: (error) => {
+      fail: (error) => {
         this.fail(error);
       },
     };
@@ -59,11 +54,11 @@ export class Connection {
       settings.dialect === 'json' ? new JsonWire(settings, out) : new PacketWire(settings, out);
   }
 
-  /** Begins it. The end may come from inside the call. */
+  /** Starts connecting. `onEnd` may be called during the call. */
   open(): void {
     const { clock, connectTimeoutMs, user } = this.#settings;
     this.#cancelTimer = clock.setTimer(connectTimeoutMs, () => {
-      this.fail(ownError('TIMEOUT', `no handshake in ${connectTimeoutMs} ms`));
+      this.fail(ownError('TIMEOUT', `no handshake within ${connectTimeoutMs} ms`));
     });
     if (typeof user !== 'function') {
       this.#dial(user);
@@ -81,9 +76,9 @@ export class Connection {
       );
   }
 
-  /** Open, and neither closing nor kicked. */
+  /** True if open, and neither closing nor kicked. */
   get isOpen(): boolean {
-    return this.#isOpen && this.#last === null && !this.#isEnded;
+    return this.#isOpen && this.#closeReason === null && !this.#isEnded;
   }
 
   get bufferedBytes(): number {
@@ -104,14 +99,14 @@ export class Connection {
     this.#transport?.send(data);
   }
 
-  /** Sends what is unsent and closes. Calls `onClosed` when it is done, at the latest after `CLOSE_MS`. */
+  /** Sends unsent data and closes. Calls `onClosed` when done, after `CLOSE_MS` at the latest. */
   close(why: ClientError, onClosed: () => void): void {
     this.#onClosed = onClosed;
-    if (this.#isOpen) this.#closeSoon(why, 0);
+    if (this.#isOpen) this.#closeAfter(why, 0);
     else this.fail(why);
   }
 
-  /** Ends at once. */
+  /** Ends the connection immediately. */
   fail(why: ClientError): void {
     if (this.#isEnded) return;
     this.#end(why);
@@ -124,10 +119,10 @@ export class Connection {
     try {
       this.#transport = dial(url, {
         onOpen: () => {
-          this.#hello(user);
+          this.#sendHandshake(user);
         },
         onData: (data) => {
-          if (this.#last === null && !this.#isEnded) this.#wire.receive(data);
+          if (this.#closeReason === null && !this.#isEnded) this.#wire.receive(data);
         },
         onEnd: (why, cause) => {
           this.#wire.whenRead(() => {
@@ -140,16 +135,16 @@ export class Connection {
     }
   }
 
-  #hello(user: unknown): void {
+  #sendHandshake(user: unknown): void {
     if (this.#isEnded) return;
     try {
-      this.#wire.hello(user);
+      this.#wire.sendHandshake(user);
     } catch (error) {
       this.#failWith(error);
     }
   }
 
-  /** Of what others threw. */
+  /** For anything that was thrown. */
   #failWith(error: unknown): void {
     const isOwn = error instanceof ClientError;
     this.fail(isOwn ? error : ownError('UNREACHABLE', String(error), error));
@@ -157,19 +152,19 @@ export class Connection {
 
   #onKick(kick: Kick): void {
     this.#events.onKick(kick);
-    // The server closes next, and its words on that are worth waiting for.
-    this.#closeSoon(new ClientError('KICKED', 'kicked', { body: kick.body }), CLOSE_MS);
+    // The server closes next, and its close may say more.
+    this.#closeAfter(new ClientError('KICKED', 'kicked', { body: kick.body }), CLOSE_MS);
   }
 
-  /** @param waitMs How long the server may take to do it itself. */
-  #closeSoon(why: ClientError, waitMs: number): void {
+  /** @param waitMs How long to wait for the server to close first. */
+  #closeAfter(why: ClientError, waitMs: number): void {
     if (this.#isEnded) return;
-    this.#last ??= why;
+    this.#closeReason ??= why;
     this.#cancelTimer();
     const { clock } = this.#settings;
     const close = (): void => {
       this.#cancelTimer = clock.setTimer(CLOSE_MS, () => {
-        this.fail(this.#last ?? why);
+        this.fail(this.#closeReason ?? why);
       });
       this.#transport?.close();
     };
@@ -182,12 +177,15 @@ export class Connection {
     this.#isEnded = true;
     this.#cancelTimer();
     this.#wire.stop();
-    const last = this.#last;
-    // How the transport ended says most; why, and what the kick said, was known before.
+    const closeReason = this.#closeReason;
+    // The message says how the transport ended; reason and body, of a kick for example, were known before.
     this.#events.onEnd(
-      last === null || last === error
+      closeReason === null || closeReason === error
         ? error
-        : new ClientError(last.reason, error.message, { body: last.body, cause: last }),
+        : new ClientError(closeReason.reason, error.message, {
+            body: closeReason.body,
+            cause: closeReason,
+          }),
     );
     this.#onClosed();
   }

@@ -1,4 +1,4 @@
-/** What a server says of the session itself: whether it lets the client in, and why it ends it. */
+/** What a server sends about the session itself: its answer to the handshake, and kicks. */
 import { ClientError, isObject } from './client-error.ts';
 
 /** The server's answer to the handshake. */
@@ -11,16 +11,16 @@ export type Handshake = {
 
 /** Why the server ended the session. */
 export type Kick = {
-  /** '': it did not say. */
+  /** '': not given. */
   readonly reason: string;
-  /** As it came, read; undefined: it was empty. */
+  /** The parsed body; undefined: it was empty. */
   readonly body: unknown;
 };
 
-/** Of a refusal, for people. */
+/** Characters of a refusal that the message shows. */
 const SHOWN_CHARS_MAX = 500;
 
-/** @param text As it came; it is shown to people. */
+/** @param text The answer as it came, for the error message. */
 export function readHandshake(value: unknown, text: string): Handshake | ClientError {
   const { code } = isObject(value) ? value : {};
   if (code === 200) return value as Handshake;

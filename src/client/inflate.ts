@@ -1,4 +1,4 @@
-/** Pitaya's compressed bodies: zlib, whatever its source calls it, and gzip from some of its relatives. */
+/** Pitaya's compressed bodies: zlib (whatever its source calls it), and gzip from some of its variants. */
 
 /** [RFC 1950: a first byte of 78, a second that makes both a multiple of 31. RFC 1952: 1F 8B] */
 export function isDeflated(bytes: Uint8Array): boolean {
@@ -8,8 +8,8 @@ export function isDeflated(bytes: Uint8Array): boolean {
 }
 
 /**
- * @returns The bytes, whole.
- * @throws {Error} when they are not what they seem, or come to more than `bytesMax`.
+ * @returns The inflated bytes.
+ * @throws {Error} They are corrupt, or inflate to more than `bytesMax`.
  */
 export async function inflate(bytes: Uint8Array, bytesMax: number): Promise<Uint8Array> {
   const format = bytes[0] === 0x1f ? 'gzip' : 'deflate';

@@ -1,22 +1,22 @@
-/** The json dialect: one JSON object in each WebSocket message, nothing else. */
+/** The json dialect: one JSON object in each WebSocket message. */
 import { ClientError, errorOfAnswer, expectFits, isObject, ownError } from './client-error.ts';
 import { readHandshake, readKick } from './handshake.ts';
 import { fromJson, parseJson, toJson } from './json.ts';
 import { Received } from './received.ts';
 import { asBytes, decodeText, encodeText } from './text.ts';
-import type { Wire, WireEvents, WireSettings } from './wire.ts';
+import type { Wire, WireOutput, WireSettings } from './wire.ts';
 
 export class JsonWire implements Wire {
   readonly #settings: WireSettings;
-  readonly #out: WireEvents;
-  #isShaken = false;
+  readonly #out: WireOutput;
+  #isHandshakeDone = false;
 
-  constructor(settings: WireSettings, out: WireEvents) {
+  constructor(settings: WireSettings, out: WireOutput) {
     this.#settings = settings;
     this.#out = out;
   }
 
-  hello(user: unknown): void {
+  sendHandshake(user: unknown): void {
     const handshake = { sys: this.#settings.sys, user: user ?? {} };
     this.#out.write(toJson('the handshake', { handshake }));
   }
@@ -24,12 +24,12 @@ export class JsonWire implements Wire {
   encode(id: number, route: string, body: unknown): string {
     const bytes = asBytes(body);
     const json = bytes === null ? toJson(route, body) : decodeText(bytes);
-    // Bytes must not be able to end the message and begin another.
+    // Bytes must be valid JSON, so that they cannot break out of the message.
     if (bytes !== null) fromJson(route, json);
     const head = id > 0 ? `"id":${id},` : '';
     const text = `{${head}"route":${JSON.stringify(route)},"body":${json}}`;
     const { packetBytesMax } = this.#settings;
-    // A UTF-16 unit is at most three bytes.
+    // A UTF-16 unit takes at most three bytes.
     const length = text.length * 3 > packetBytesMax ? encodeText(text).length : 0;
     expectFits('TOO_LONG', 'a message', length, packetBytesMax);
     return text;
@@ -42,9 +42,9 @@ export class JsonWire implements Wire {
   receive(data: Uint8Array | string): void {
     const message = parseJson(data);
     if (!isObject(message)) {
-      this.#out.onFault(ownError('BAD_SERVER', 'the server does not speak the json dialect'));
+      this.#out.fail(ownError('BAD_SERVER', 'the server does not speak the json dialect'));
     } else if (isObject(message['handshake'])) {
-      if (!this.#isShaken) this.#shake(message['handshake']);
+      if (!this.#isHandshakeDone) this.#onHandshake(message['handshake']);
     } else {
       this.#take(message);
     }
@@ -58,13 +58,13 @@ export class JsonWire implements Wire {
     // It has no timers.
   }
 
-  #shake(value: unknown): void {
+  #onHandshake(value: unknown): void {
     const handshake = readHandshake(value, JSON.stringify(value));
     if (handshake instanceof ClientError) {
-      this.#out.onFault(handshake);
+      this.#out.fail(handshake);
       return;
     }
-    this.#isShaken = true;
+    this.#isHandshakeDone = true;
     this.#out.onOpen(handshake);
   }
 

@@ -1,4 +1,4 @@
-/** JSON, with errors that say where. */
+/** JSON, with errors that name the route. */
 import { ownError } from './client-error.ts';
 import { decodeText } from './text.ts';
 
@@ -12,7 +12,7 @@ export function toJson(route: string, body: unknown): string {
   try {
     text = JSON.stringify(body === undefined ? {} : body);
   } catch {
-    // As a function, which has no JSON either.
+    // Treated like a function, which has no JSON either.
   }
   return text ?? notJson(route);
 }
@@ -23,7 +23,7 @@ export function fromJson(route: string, text: string): unknown {
   return value === undefined ? notJson(route) : value;
 }
 
-/** undefined: it is no JSON. */
+/** undefined: not JSON. */
 export function parseJson(bytes: Uint8Array | string): unknown {
   try {
     return JSON.parse(typeof bytes === 'string' ? bytes : decodeText(bytes));

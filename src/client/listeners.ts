@@ -1,12 +1,12 @@
-/** Which listeners want which event. */
+/** A set of listeners for one event. */
 
-/** Takes a listener off again. */
+/** Removes a listener. */
 export type Off = () => void;
 
 export class Listeners<Args extends readonly unknown[]> {
   readonly #all = new Set<(...args: Args) => void>();
 
-  /** The same function twice is one listener. */
+  /** Adding the same function twice adds one listener. */
   add(listener: (...args: Args) => void): Off {
     this.#all.add(listener);
     return () => {
@@ -18,7 +18,7 @@ export class Listeners<Args extends readonly unknown[]> {
     return this.#all.size;
   }
 
-  /** Calls all. What one throws is the application's to see: it is thrown again later, and breaks nothing here. */
+  /** Calls all listeners. An error that one throws is thrown again in a microtask, for the application to see. */
   emit(...args: Args): void {
     for (const listener of [...this.#all]) {
       try {

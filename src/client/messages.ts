@@ -12,12 +12,12 @@ const FLAG_ROUTE_CODE = 0x01;
 const FLAG_COMPRESSED = 0x10;
 const FLAG_ERROR = 0x20;
 const ID_BYTES_MAX = 5;
-/** What one byte of length can say. */
+/** What one byte of length can express. */
 export const ROUTE_BYTES_MAX = 255;
-/** Servers sort ids with 32-bit arithmetic; beyond this they wrap. */
+/** Servers handle ids with 32-bit arithmetic, which wraps beyond this. */
 export const ID_MAX = 0x7fffffff;
 
-/** What a server sends. */
+/** A message from a server. */
 export type Message = {
   readonly kind: number;
   /** 0: none. */
@@ -58,7 +58,7 @@ export function encodeMessage(id: number, route: string | number, body: Uint8Arr
 /** What is wrong with a message. */
 export type MessageFault = 'bad_kind' | 'bad_id' | 'truncated';
 
-/** Reads what a server sent. */
+/** Decodes a message from a server. */
 export function decodeMessage(bytes: Uint8Array): Message | MessageFault {
   if (bytes.length === 0) return 'truncated';
   const flag = bytes[0]!;

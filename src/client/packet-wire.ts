@@ -8,34 +8,34 @@ import { encodePacket, PacketReader, HANDSHAKE, ACK, HEARTBEAT, DATA, KICK } fro
 import { Protos } from './protobuf.ts';
 import { Received } from './received.ts';
 import { asBytes, decodeText, encodeText } from './text.ts';
-import type { Wire, WireEvents, WireSettings } from './wire.ts';
+import type { Wire, WireOutput, WireSettings } from './wire.ts';
 
-/** A heartbeat may be this late beyond twice the interval. [pomelo-jsclient-websocket: gapThreshold] */
+/** How late a heartbeat may be, beyond twice the interval. [pomelo-jsclient-websocket: gapThreshold] */
 const HEARTBEAT_GAP_MS = 100;
-/** What may wait behind a body that is being inflated, in packets' bytes. */
+/** Bytes of packets that may wait while a body is being inflated. */
 const QUEUED_BYTES_MAX = 33_554_432;
 
 export class PacketWire implements Wire {
   readonly #settings: WireSettings;
-  readonly #out: WireEvents;
+  readonly #out: WireOutput;
   readonly #reader: PacketReader;
-  #isShaken = false;
+  #isHandshakeDone = false;
   #isStopped = false;
   #codes: ReadonlyMap<string, number> = new Map();
   #routes: ReadonlyMap<number, string> = new Map();
   #toServer = new Protos(null);
   #fromServer = new Protos(null);
-  /** The server said that bodies are Google's protobuf: they are the application's to read. */
+  /** The server has said that bodies are Google's protobuf, which the application has to decode. */
   #isForeign = false;
   #heartbeatMs = 0;
   #heardMs = 0;
   #cancelBeat: (() => void) | null = null;
   #cancelSilence: () => void = () => {};
-  /** What waits until a body is inflated, in its order; null: nothing is being inflated. */
+  /** What waits for a body to be inflated, in order; null: nothing is being inflated. */
   #queue: (() => void)[] | null = null;
   #queuedBytes = 0;
 
-  constructor(settings: WireSettings, out: WireEvents) {
+  constructor(settings: WireSettings, out: WireOutput) {
     this.#settings = settings;
     this.#out = out;
     this.#reader = new PacketReader(settings.packetBytesMax, (type, body) => {
@@ -45,10 +45,10 @@ export class PacketWire implements Wire {
     });
   }
 
-  hello(user: unknown): void {
-    const { sys, learned } = this.#settings;
-    const said = { sys: { ...sys, ...learned.versions }, user: user ?? {} };
-    const body = encodeText(toJson('the handshake', said));
+  sendHandshake(user: unknown): void {
+    const { sys, definitions } = this.#settings;
+    const handshake = { sys: { ...sys, ...definitions.versions }, user: user ?? {} };
+    const body = encodeText(toJson('the handshake', handshake));
     this.#out.write(encodePacket(HANDSHAKE, body));
   }
 
@@ -65,7 +65,7 @@ export class PacketWire implements Wire {
 
   receive(data: Uint8Array | string): void {
     if (typeof data === 'string') {
-      this.#fail('text came, as in the json dialect');
+      this.#fail('it sent text, as in the json dialect');
       return;
     }
     this.#heardMs = this.#settings.clock.now();
@@ -93,7 +93,7 @@ export class PacketWire implements Wire {
     if (bytes !== null) return bytes;
     if (this.#toServer.knows(route)) return this.#toServer.encode(route, body ?? {});
     if (this.#isForeign) {
-      throw ownError('BAD_BODY', `the body of ${route} must be a Uint8Array, of protobuf`);
+      throw ownError('BAD_BODY', `the body of ${route} must be a Uint8Array with protobuf`);
     }
     return encodeText(toJson(route, body));
   }
@@ -102,13 +102,13 @@ export class PacketWire implements Wire {
     if (type === HEARTBEAT) {
       if (this.#settings.dialect === 'pomelo') this.#beatLater();
     } else if (type === HANDSHAKE) {
-      if (this.#isShaken) return;
+      if (this.#isHandshakeDone) return;
       this.#inflated(isDeflated(body), body, (bytes) => {
-        this.#shake(bytes);
+        this.#onHandshake(bytes);
       });
     } else if (type === KICK) {
       this.#out.onKick(readKick(parseJson(body)));
-    } else if (type === DATA && this.#isShaken) {
+    } else if (type === DATA && this.#isHandshakeDone) {
       const message = decodeMessage(body);
       if (typeof message === 'string') this.#fail(`message ${message}`);
       else this.#takeMessage(message);
@@ -116,7 +116,7 @@ export class PacketWire implements Wire {
   }
 
   #takeMessage({ kind, id, route: named, isCompressed, isError, body }: Message): void {
-    // Pomelo has the flag too, but never compresses.
+    // Only Pitaya compresses: Pomelo ignores the flag.
     this.#inflated(isCompressed && this.#settings.dialect === 'pitaya', body, (bytes) => {
       const isAnswer = kind === RESPONSE;
       const route = isAnswer ? this.#out.routeOf(id) : (this.#routes.get(named as number) ?? named);
@@ -141,17 +141,17 @@ export class PacketWire implements Wire {
     return new Received(route, { bytes, read }, { isError, isProtobuf });
   }
 
-  #shake(body: Uint8Array): void {
+  #onHandshake(body: Uint8Array): void {
     const text = decodeText(body);
     const handshake = readHandshake(parseJson(text), text);
     if (handshake instanceof ClientError) {
-      this.#out.onFault(handshake);
+      this.#out.fail(handshake);
       return;
     }
-    this.#isShaken = true;
-    const { clock, dialect, learned } = this.#settings;
+    this.#isHandshakeDone = true;
+    const { clock, dialect, definitions } = this.#settings;
     const sys = isObject(handshake.sys) ? handshake.sys : {};
-    const { dict, protos } = learned.learn(sys);
+    const { dict, protos } = definitions.update(sys);
     const codes = Object.entries(dict).map(([route, code]) => [route, Number(code)] as const);
     this.#codes = new Map(codes);
     this.#routes = new Map(codes.map(([route, code]) => [code, route]));
@@ -170,8 +170,8 @@ export class PacketWire implements Wire {
   }
 
   /**
-   * As stock clients do it: Pomelo's send one an interval after each of the server's, and never the first; those of
-   * Pitaya and Nano by their own clock.
+   * As stock clients do: Pomelo's send a heartbeat one interval after each of the server's, never the first one;
+   * Pitaya's and Nano's send them at a fixed interval.
    */
   #beatLater(): void {
     const { clock, dialect } = this.#settings;
@@ -192,19 +192,19 @@ export class PacketWire implements Wire {
         this.#watch();
         return;
       }
-      // After a sleep of the machine timers come first: what has arrived meanwhile is heard in the gap.
+      // After the machine has slept, timers fire first: the gap gives time to read what has arrived meanwhile.
       this.#cancelSilence = clock.setTimer(HEARTBEAT_GAP_MS, () => {
         if (quietMs() < limitMs) {
           this.#watch();
           return;
         }
         const silentMs = limitMs + HEARTBEAT_GAP_MS;
-        this.#out.onFault(ownError('LOST', `nothing was heard from the server in ${silentMs} ms`));
+        this.#out.fail(ownError('LOST', `nothing came from the server for ${silentMs} ms`));
       });
     });
   }
 
-  /** Runs `fn` now, or behind what is being inflated. */
+  /** Runs `fn` now, or after what is being inflated. */
   #inTurn(bytes: number, fn: () => void): void {
     if (this.#isStopped) return;
     if (this.#queue === null) {
@@ -213,7 +213,7 @@ export class PacketWire implements Wire {
     }
     this.#queuedBytes += bytes;
     if (this.#queuedBytes > QUEUED_BYTES_MAX) {
-      this.#fail('too much came at once');
+      this.#fail('it sent too much at once');
       return;
     }
     this.#queue.push(() => {
@@ -222,7 +222,7 @@ export class PacketWire implements Wire {
     });
   }
 
-  /** Gives the bytes, inflated if they must be; what comes meanwhile waits, so that the order stays. */
+  /** Passes on the bytes, inflated if necessary; what comes meanwhile waits, to keep the order. */
   #inflated(isDeflated: boolean, bytes: Uint8Array, then: (bytes: Uint8Array) => void): void {
     if (!isDeflated) {
       then(bytes);
@@ -250,6 +250,6 @@ export class PacketWire implements Wire {
   }
 
   #fail(why: string): void {
-    this.#out.onFault(ownError('BAD_SERVER', `the server does not speak Pomelo: ${why}`));
+    this.#out.fail(ownError('BAD_SERVER', `the server does not speak Pomelo: ${why}`));
   }
 }

@@ -8,12 +8,12 @@ export const DATA = 4;
 export const KICK = 5;
 
 const HEAD_BYTES = 4;
-/** What three bytes of length can say. */
+/** What three bytes of length can express. */
 export const PACKET_BYTES_MAX = 0xffffff;
 
 const EMPTY = new Uint8Array(0);
 
-/** @param body At most `PACKET_BYTES_MAX`; the caller has looked. */
+/** @param body At most `PACKET_BYTES_MAX` bytes; checked by the caller. */
 export function encodePacket(type: number, body: Uint8Array = EMPTY): Uint8Array {
   const bytes = new Uint8Array(HEAD_BYTES + body.length);
   bytes[0] = type;
@@ -28,13 +28,13 @@ export function encodePacket(type: number, body: Uint8Array = EMPTY): Uint8Array
 export type PacketFault = 'bad_packet_type' | 'packet_too_long';
 
 /**
- * Bytes in, packets out, whatever way they were cut. Bodies are views; memory grows with the bytes that have
- * come, never with the length that was announced.
+ * Bytes in, packets out, however they were cut. Bodies are views; memory grows with the bytes received, never with the
+ * length that was announced.
  */
 export class PacketReader {
   readonly #bodyBytesMax: number;
   readonly #onPacket: (type: number, body: Uint8Array) => void;
-  /** What has come and is no packet yet: `#held[0, #end)`. */
+  /** Bytes received that are not yet a packet: `#held[0, #end)`. */
   #held: Uint8Array = EMPTY;
   #end = 0;
 
@@ -43,7 +43,7 @@ export class PacketReader {
     this.#onPacket = onPacket;
   }
 
-  /** Gives every packet that is now complete. After a fault nothing more may be pushed. */
+  /** Emits every packet that is now complete. After a fault nothing more may be pushed. */
   push(chunk: Uint8Array): PacketFault | null {
     const bytes = this.#end === 0 ? chunk : this.#append(chunk);
     let at = 0;
@@ -57,7 +57,7 @@ export class PacketReader {
       this.#onPacket(type, bytes.subarray(at + HEAD_BYTES, end));
       at = end;
     }
-    // Packets given out are views of these bytes, so what is left moves to bytes of its own.
+    // Emitted packets are views of these bytes, so the rest is copied.
     if (at > 0 || this.#end === 0) {
       this.#held = bytes.slice(at);
       this.#end = this.#held.length;

@@ -1,4 +1,4 @@
-/** The scalars of pomelo-protobuf, written and read; every read is held to its bounds. */
+/** The scalars of pomelo-protobuf, written and read; every read is checked against its bounds. */
 import { decodeText } from './text.ts';
 
 /** Appends a whole number from 0 to 2^53. */
@@ -22,7 +22,7 @@ export function writeBlock(into: number[], bytes: Iterable<number> & { length: n
   for (const byte of bytes) into.push(byte);
 }
 
-/** Reads bytes up to `end`, and throws a RangeError rather than go beyond. */
+/** Reads bytes up to `end`. Every method throws a RangeError rather than read beyond it. */
 export class ProtoReader {
   readonly #bytes: Uint8Array;
   /** Where this message ends. */
@@ -39,7 +39,7 @@ export class ProtoReader {
     for (let scale = 1; ; scale *= 128) {
       const byte = this.take(1)[0]!;
       value += (byte & 0x7f) * scale;
-      if (value > Number.MAX_SAFE_INTEGER) throw new RangeError('a whole number beyond 2^53');
+      if (value > Number.MAX_SAFE_INTEGER) throw new RangeError('a number beyond 2^53');
       if (byte < 0x80) return value;
     }
   }
@@ -55,7 +55,7 @@ export class ProtoReader {
     return decodeText(this.take(this.varint()));
   }
 
-  /** A count or length that what is left can hold: it is the server's word, and the memory is ours. */
+  /** A count or length, checked against the bytes that are left, so that a server cannot make us allocate too much. */
   count(bytesEach: number): number {
     const count = this.varint();
     this.#expect(count * bytesEach);
@@ -71,6 +71,6 @@ export class ProtoReader {
 
   #expect(count: number): void {
     const left = this.end - this.at;
-    if (count > left) throw new RangeError(`${count} bytes are due and ${left} are left`);
+    if (count > left) throw new RangeError(`${count} bytes expected, but ${left} are left`);
   }
 }

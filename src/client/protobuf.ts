@@ -1,22 +1,22 @@
 /**
  * pomelo-protobuf with Pinus's additions, from the definitions that the server sends in its handshake. It is not
- * Google's: int32 is zigzag, arrays are counted, a field's type comes from the definition and never from the wire.
+ * Google's: int32 is zigzag, arrays are counted, and a field's type comes from the definition, never from the wire.
  */
 import { isObject, ownError } from './client-error.ts';
 import { ProtoReader, writeBlock, writeFloat, writeVarint } from './proto-bytes.ts';
 import { encodeText } from './text.ts';
 
-/** How deep fields may lie in each other; definitions may be recursive. */
+/** How deep messages may be nested; definitions may be recursive. */
 export const PROTO_DEPTH_MAX = 32;
 
-/** What is defined under names; `__tags` and `__messages` of a message among its fields. */
+/** Definitions by name; a message's `__tags` and `__messages` are among its fields. */
 type Names = Readonly<Record<string, unknown>>;
 type Field = { readonly option: string; readonly type: string; readonly tag: number };
 
-/** What is being written or read: all definitions, and where it has come to. */
+/** What is being written or read: all definitions, and the path of the current field. */
 type Work = { readonly root: Names; readonly path: string[] };
 
-/** Every type that is no message, with the low bits of its tag as Pomelo's own writes them; nobody reads them. */
+/** Every scalar type, with its wire type as Pomelo's encoder writes it; no decoder reads those. */
 const SCALARS: ReadonlyMap<string, number> = new Map([
   ['uInt32', 0],
   ['uInt64', 0],
@@ -29,11 +29,11 @@ const SCALARS: ReadonlyMap<string, number> = new Map([
   ['float', 5],
 ]);
 
-/** The definitions of one direction: routes, and messages that any route may use. */
+/** The definitions for one direction: routes, and messages that any route may use. */
 export class Protos {
   readonly #root: Names;
 
-  /** @param parsed As it comes in the handshake, e.g. `sys.protos.server`. Anything else knows no route. */
+  /** @param parsed As in the handshake, e.g. `sys.protos.server`. Anything else covers no route. */
   constructor(parsed: unknown) {
     this.#root = isObject(parsed) ? parsed : {};
   }
@@ -43,7 +43,7 @@ export class Protos {
   }
 
   /**
-   * The body of a route that is known.
+   * Encodes the body for a route that is covered.
    *
    * @throws {ClientError} BAD_BODY, with the path of the field.
    */
@@ -52,7 +52,7 @@ export class Protos {
   }
 
   /**
-   * The value of a route that is known.
+   * Decodes the body for a route that is covered.
    *
    * @throws {ClientError} BAD_BODY, with the path of the field.
    */
@@ -71,7 +71,7 @@ export class Protos {
 }
 
 function encodeFields(work: Work, fields: Names, value: unknown): number[] {
-  if (!isObject(value)) fail('an object is expected');
+  if (!isObject(value)) fail('expected an object');
   for (const name of Object.keys(fields)) {
     const isMissing = value[name] === undefined || value[name] === null;
     if (isMissing && fieldIn(fields, name)?.option === 'required') fail(`${name} is required`);
@@ -125,7 +125,7 @@ function decodeFields(work: Work, fields: Names, from: ProtoReader): Record<stri
   while (from.at < from.end) {
     const tag = Math.floor(from.varint() / 8);
     const name = String(own(namesIn(fields, '__tags') ?? {}, String(tag)));
-    const field = fieldIn(fields, name) ?? fail(`there is no field with tag ${tag}`);
+    const field = fieldIn(fields, name) ?? fail(`no field has tag ${tag}`);
     enter(work, name);
     put(into, name, decodeField(work, fields, field, own(into, name), from));
     work.path.pop();
@@ -133,7 +133,7 @@ function decodeFields(work: Work, fields: Names, from: ProtoReader): Record<stri
   return into;
 }
 
-/** @param before What the field held already: a list or a map goes on, anything else is replaced. */
+/** @param before What the field holds so far: a list or a map is extended, anything else is replaced. */
 function decodeField(
   work: Work,
   inside: Names,
@@ -173,7 +173,7 @@ function enter(work: Work, name: string): void {
   if (work.path.push(name) > PROTO_DEPTH_MAX) fail('nested too deeply');
 }
 
-/** A property that is not inherited: names come over the wire. */
+/** An own property: names come over the wire, so inherited ones must not be found. */
 function own(names: Names, name: string): unknown {
   return Object.hasOwn(names, name) ? names[name] : undefined;
 }
@@ -188,17 +188,17 @@ function fieldIn(fields: Names, name: string): Field | null {
   return typeof field?.['tag'] === 'number' ? (field as Field) : null;
 }
 
-/** The message `type` as seen from a field of `inside`. */
+/** The message that `type` names in a field of `inside`. */
 function messageOf({ root }: Work, inside: Names, type: string): Names {
   const near = namesIn(namesIn(inside, '__messages') ?? {}, type);
-  return near ?? namesIn(root, `message ${type}`) ?? fail(`there is no type ${type}`);
+  return near ?? namesIn(root, `message ${type}`) ?? fail(`unknown type ${type}`);
 }
 
-/** Of one element: its type, or of a map's the two that its message says. [pinus-protobuf: `key` and `value`] */
+/** The type of an element; for a map, the types of its key and value. [pinus-protobuf: `key` and `value`] */
 function typesOf(work: Work, inside: Names, field: Field): string[] {
   if (!isMap(field)) return [field.type];
   const fields = messageOf(work, inside, field.type);
-  return ['key', 'value'].map((name) => fieldIn(fields, name)?.type ?? fail('it is no map'));
+  return ['key', 'value'].map((name) => fieldIn(fields, name)?.type ?? fail('not a map'));
 }
 
 function isList({ option }: Field): boolean {
@@ -210,7 +210,7 @@ function isMap({ option }: Field): boolean {
   return option === 'map' || option === 'obj';
 }
 
-/** Maps, and lists of numbers: the elements stand back to back behind one tag and their count. */
+/** True for maps and lists of numbers: their elements follow one tag and a count. */
 function hasCount(field: Field): boolean {
   return isMap(field) || (isList(field) && SCALARS.has(field.type) && field.type !== 'string');
 }
@@ -226,23 +226,23 @@ function isZigzag(type: string): boolean {
 }
 
 function listOf(value: unknown): unknown[] {
-  return Array.isArray(value) ? value : fail('an array is expected');
+  return Array.isArray(value) ? value : fail('expected an array');
 }
 
 function writeScalar(into: number[], type: string, value: unknown): void {
   if (type === 'string') {
-    writeBlock(into, encodeText(typeof value === 'string' ? value : fail('a string is expected')));
+    writeBlock(into, encodeText(typeof value === 'string' ? value : fail('expected a string')));
     return;
   }
-  // Pomelo takes numbers in strings too, and cuts a fraction off.
+  // Pomelo accepts numbers in strings too, and truncates fractions.
   const number = type === 'bool' ? (value ? 1 : 0) : Number(value);
-  if (Number.isNaN(number) || typeof value === 'object') fail('a number is expected');
+  if (Number.isNaN(number) || typeof value === 'object') fail('expected a number');
   if (type === 'float') writeFloat(into, number, 4);
   else if (type === 'double') writeFloat(into, number, 8);
   else {
     const whole = Math.trunc(number);
     const coded = !isZigzag(type) ? whole : whole < 0 ? -2 * whole - 1 : 2 * whole;
-    if (!(coded >= 0 && coded <= Number.MAX_SAFE_INTEGER)) fail('it is out of range');
+    if (!(coded >= 0 && coded <= Number.MAX_SAFE_INTEGER)) fail('out of range');
     writeVarint(into, coded);
   }
 }
@@ -257,7 +257,7 @@ function readScalar(from: ProtoReader, type: string): unknown {
   return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
 }
 
-/** Sets a field, be it called `__proto__`. */
+/** Sets a field, even one called `__proto__`. */
 function put(into: object, name: string, value: unknown): void {
   Object.defineProperty(into, name, {
     value,

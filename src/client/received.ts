@@ -1,16 +1,16 @@
-/** One message of the server, read when somebody asks for its body. */
+/** One message from the server, decoded when its body is first used. */
 import { encodeText } from './text.ts';
 
-/** What came: bytes and how to read them, or a value that was read already. */
+/** Bytes and how to decode them, or a value that has been decoded already. */
 export type Source =
   | { readonly bytes: Uint8Array; readonly read: (bytes: Uint8Array) => unknown }
   | { readonly value: unknown };
 
 /** An answer or a push. */
 export class Received {
-  /** Of the push, or of the request that this answers. */
+  /** The route of the push, or of the request that this answers. */
   readonly route: string;
-  /** An error answer: Pitaya's flag, or the json dialect's `error`. Pomelo's servers have no such thing. */
+  /** True for an error answer: Pitaya's flag, or the json dialect's `error`. Pomelo does not mark errors. */
   readonly isError: boolean;
   /** The body came in pomelo-protobuf. */
   readonly isProtobuf: boolean;
@@ -28,16 +28,16 @@ export class Received {
     this.isProtobuf = kind.isProtobuf === true;
   }
 
-  /** As they came, inflated. In the json dialect: the body as JSON. Not yours to change. */
+  /** As they came, but inflated. In the json dialect: the body as JSON. Must not be modified. */
   get bytes(): Uint8Array {
     if ('bytes' in this.#source) return this.#source.bytes;
     return encodeText(JSON.stringify(this.#source.value) ?? '');
   }
 
   /**
-   * The body, read. An empty one is `{}`, as in Pomelo.
+   * The decoded body. An empty one is `{}`, as in Pomelo.
    *
-   * @throws {ClientError} BAD_BODY when it is not what it should be.
+   * @throws {ClientError} BAD_BODY: it cannot be decoded.
    */
   get body(): unknown {
     const source = this.#source;

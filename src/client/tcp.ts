@@ -1,4 +1,4 @@
-/** The transport over plain TCP and over TLS, for Node: a file of its own, so that a browser's bundle has none of it. */
+/** The transport over plain TCP and over TLS, for Node: in a file of its own, so that browser bundles do not include it. */
 import net from 'node:net';
 import tls from 'node:tls';
 
@@ -7,18 +7,18 @@ import type { Dial } from './transport.ts';
 
 type Pem = string | Uint8Array;
 
-/** What `tls://` may need, as `tls.connect` of Node takes it; written out, so that no types of Node's are needed. */
+/** Options for `tls://`, as for Node's `tls.connect`; written out, so that Node's types are not needed. */
 export type TcpOptions = {
-  /** Authorities that the server is checked against, in PEM. Default: those that Node knows. */
+  /** Authorities to verify the server with, in PEM. Default: those of Node. */
   readonly ca?: Pem | readonly Pem[] | undefined;
-  /** A certificate of the client's own, in PEM; needs `key`. */
+  /** A client certificate, in PEM; needs `key`. */
   readonly cert?: Pem | undefined;
   readonly key?: Pem | undefined;
-  /** Of the key. */
+  /** Passphrase of the key. */
   readonly passphrase?: string | undefined;
-  /** The name that the server's certificate must have. Default: the URL's host. */
+  /** The name that the server's certificate must match. Default: the URL's host. */
   readonly servername?: string | undefined;
-  /** false: any certificate is taken. Default true. */
+  /** false: accept any certificate. Default true. */
   readonly rejectUnauthorized?: boolean | undefined;
 };
 
@@ -28,7 +28,7 @@ export function tcp(options: TcpOptions = {}): Dial {
     const { protocol, hostname, port } = new URL(url);
     const isTls = protocol === 'tls:';
     if ((!isTls && protocol !== 'tcp:') || hostname === '' || port === '') {
-      throw ownError('BAD_URL', `TCP goes to tcp://host:port or tls://host:port, not to ${url}`);
+      throw ownError('BAD_URL', `expected tcp://host:port or tls://host:port, not ${url}`);
     }
     const host = hostname.replace(/^\[|\]$/g, '');
     const to = { host, port: Number(port), noDelay: true };

@@ -1,4 +1,4 @@
-/** Text to bytes and back: UTF-8, and on reading also what stock browser clients make of an emoji. */
+/** Text to bytes and back: UTF-8, and when reading also CESU-8, which stock browser clients write for emoji. */
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
@@ -7,13 +7,13 @@ export function encodeText(text: string): Uint8Array {
   return encoder.encode(text);
 }
 
-/** A body that is bytes, to be sent as they are; null: it is something else. */
+/** The bytes of a body that is to be sent unchanged; null: the body is not bytes. */
 export function asBytes(body: unknown): Uint8Array | null {
   if (body instanceof ArrayBuffer) return new Uint8Array(body);
   return body instanceof Uint8Array ? body : null;
 }
 
-/** Bytes that are no UTF-8 become U+FFFD; a surrogate pair of three bytes each becomes its character. */
+/** Invalid UTF-8 becomes U+FFFD; a surrogate pair of three bytes each becomes its character. */
 export function decodeText(bytes: Uint8Array): string {
   for (let at = bytes.indexOf(0xed); at >= 0; at = bytes.indexOf(0xed, at + 1)) {
     if (bytes[at + 1]! >= 0xa0) return decodeHalves(bytes);
@@ -21,7 +21,7 @@ export function decodeText(bytes: Uint8Array): string {
   return decoder.decode(bytes);
 }
 
-/** [CESU-8: each half of a surrogate pair in three bytes. In a string of JavaScript two halves are the character.] */
+/** [CESU-8: each half of a surrogate pair in three bytes. In a JavaScript string the two halves are the character.] */
 function decodeHalves(bytes: Uint8Array): string {
   let text = '';
   for (let at = 0; at < bytes.length;) {

@@ -1,24 +1,24 @@
-/** What carries the bytes: a WebSocket unless something else is given, such as `tcp()` of `pith/client/tcp`. */
+/** The transport: a WebSocket unless another one is given, such as `tcp()` from `pith/client/tcp`. */
 
-/** An open or opening connection. Its methods are not called once it has ended. */
+/** An open or opening connection. Its methods are not called after it has ended. */
 export type Transport = {
-  /** Bytes that were given to `send` and have not left yet. */
+  /** Bytes passed to `send` that have not been sent yet. */
   readonly bufferedBytes: number;
-  /** Strings only in the json dialect: each is one message. Not called before `onOpen`. */
+  /** A string is one message of the json dialect. Not called before `onOpen`. */
   send(data: Uint8Array | string): void;
-  /** Sends what is unsent, then closes; may be called before `onOpen`. */
+  /** Sends unsent data, then closes; may be called before `onOpen`. */
   close(): void;
-  /** Ends at once. */
+  /** Closes immediately. */
   destroy(): void;
 };
 
 export type TransportEvents = {
   onOpen(): void;
-  /** Bytes cut in any way, or one message of text. The client keeps the bytes: they must not change. */
+  /** Bytes, cut in any way, or one text message. The client keeps the bytes: they must not be modified. */
   onData(data: Uint8Array | string): void;
-  /** It has ended, or could not begin. May be called more than once; the first tells most. */
+  /** The connection has ended or could not be opened. May be called more than once; the first call counts. */
   onEnd(why: string, cause?: unknown): void;
 };
 
-/** Begins a connection. The events come later, never from inside the call; what it throws is a failure to connect. */
+/** Starts a connection. The events come later, never during the call; throwing means that it could not connect. */
 export type Dial = (url: string, events: TransportEvents) => Transport;

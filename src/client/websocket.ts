@@ -1,8 +1,8 @@
-/** The transport of browsers, and of Node: a WebSocket. */
+/** The transport for browsers and Node: a WebSocket. */
 import { ownError } from './client-error.ts';
 import type { Dial } from './transport.ts';
 
-/** What is used of a WebSocket: the browser's, Node's own, and the one of the package `ws` all have it. */
+/** The part of a WebSocket that is used; the browser's, Node's own, and that of the package `ws` all have it. */
 export type WebSocketLike = {
   binaryType: string;
   readonly bufferedAmount: number;
@@ -14,30 +14,30 @@ export type WebSocketLike = {
   // oxlint-disable-next-line typescript/no-explicit-any -- and its own idea of what may be sent
   send(data: any): void;
   close(code?: number, reason?: string): void;
-  /** The package `ws` has it, browsers have not. */
+  /** Only in the package `ws`. */
   terminate?(): void;
 };
 
-/** No close frame came. [RFC 6455 section 7.1.5] */
+/** Closed without a close frame. [RFC 6455 section 7.1.5] */
 const CODE_LOST = 1006;
 
 function openGlobal(url: string): WebSocketLike {
   if (typeof WebSocket === 'undefined')
     throw ownError(
       'UNREACHABLE',
-      'there is no global WebSocket here: give one, as webSocket((url) => new WS(url)) of the package ws',
+      'there is no global WebSocket: pass one, as in webSocket((url) => new WS(url)) with the package ws',
     );
   return new WebSocket(url);
 }
 
 /**
- * @param open Makes the WebSocket, for one that needs more than a URL, such as `(url) => new WS(url, { ca })` with
- * the package `ws` for a certificate that Node does not know. Default: the global WebSocket.
+ * @param open Creates the WebSocket, if it needs more than a URL: `(url) => new WS(url, { ca })` with the package `ws`
+ * for an authority that Node does not know, for example. Default: the global WebSocket.
  */
 export function webSocket(open: (url: string) => WebSocketLike = openGlobal): Dial {
   return (url, events) => {
     if (!/^(ws|http)s?:/.test(url)) {
-      throw ownError('BAD_URL', `ws:// or wss:// is expected, not ${url}`);
+      throw ownError('BAD_URL', `expected ws:// or wss://, not ${url}`);
     }
     const socket = open(url);
     socket.binaryType = 'arraybuffer';
@@ -50,7 +50,7 @@ export function webSocket(open: (url: string) => WebSocketLike = openGlobal): Di
     socket.addEventListener(
       'error',
       ({ message, error }: { message?: string; error?: unknown }) => {
-        // A browser does not say why.
+        // Browsers do not say why.
         events.onEnd(message || 'the WebSocket failed', error);
       },
     );

@@ -1,52 +1,59 @@
-/** What every dialect does: how a connection is begun, what is sent and what is made of what comes. */
+/** What every dialect implements: the handshake, encoding what is sent, and decoding what is received. */
 import type { ClientError } from './client-error.ts';
 import type { ClientClock } from './clock.ts';
 import type { Handshake, Kick } from './handshake.ts';
-import type { Learned } from './learned.ts';
+import type { DefinitionCache } from './definition-cache.ts';
 import type { Received } from './received.ts';
 
-/** Which server this is for. Pinus speaks `pomelo`; `json` is Pith's own, over WebSocket alone. */
+/** The kind of server. Pinus speaks `pomelo`; `json` is Pith's own, over WebSocket only. */
 export type Dialect = 'pomelo' | 'pitaya' | 'nano' | 'json';
 
 export type WireSettings = {
   readonly dialect: Dialect;
   readonly clock: ClientClock;
-  /** What the client says of itself. */
+  /** The handshake's `sys` block. */
   readonly sys: Readonly<Record<string, unknown>>;
-  /** Of a packet's body, both ways; after inflating too. */
+  /** Largest body of a packet in bytes, both ways, and after inflating. */
   readonly packetBytesMax: number;
-  /** What servers have told before; filled by the handshake. */
-  readonly learned: Learned;
+  /** What this server sent before; updated by the handshake. */
+  readonly definitions: DefinitionCache;
 };
 
-export type WireEvents = {
-  write(data: Uint8Array | string): void;
+/** What a connection reports to the client. */
+export type ConnectionEvents = {
   onOpen(handshake: Handshake): void;
-  /** The route of a request that waits; undefined: none does. */
+  /** The route of a pending request; undefined: there is no such request. */
   routeOf(id: number): string | undefined;
   onAnswer(id: number, answer: Received): void;
   onPush(push: Received): void;
   onKick(kick: Kick): void;
-  /** A message that is lost, and nothing else. */
+  /** A message was lost; the connection goes on. */
   onProblem(error: ClientError): void;
+  /** Called once, last. */
+  onEnd(error: ClientError): void;
+};
+
+/** What a wire needs from its connection. */
+export type WireOutput = Omit<ConnectionEvents, 'onEnd'> & {
+  write(data: Uint8Array | string): void;
   /** The connection cannot go on. */
-  onFault(error: ClientError): void;
+  fail(error: ClientError): void;
 };
 
 export type Wire = {
   /** Sends the handshake. */
-  hello(user: unknown): void;
+  sendHandshake(user: unknown): void;
   /**
    * A request, or a notify where `id` is 0.
    *
    * @throws {ClientError} BAD_ROUTE, BAD_BODY, TOO_LONG.
    */
   encode(id: number, route: string, body: unknown): Uint8Array | string;
-  /** True: the body of a request to this route goes in pomelo-protobuf. */
+  /** True if a body for this route is encoded as pomelo-protobuf. */
   encodesProtobuf(route: string): boolean;
   /** Not called after `stop`. */
   receive(data: Uint8Array | string): void;
-  /** Calls `fn` once all that was received has been read: now, or when it is inflated. */
+  /** Calls `fn` once everything received has been decoded: now, or when it is inflated. */
   whenRead(fn: () => void): void;
   stop(): void;
 };

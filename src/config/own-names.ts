@@ -6,7 +6,7 @@ import type { BackendConfig } from './schema-backends.ts';
 import { backendsOf, type RouteConfig } from './schema-routes.ts';
 import type { Path } from './schema-tree.ts';
 
-const OWN = "routes that begin with pith are the gateway's own";
+const OWN = 'routes that begin with pith are reserved for the gateway';
 
 /** Says so of each rule, and of each backend that offers such methods. */
 export function warnOfOwnNames(

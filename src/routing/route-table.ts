@@ -8,14 +8,14 @@ import type { InstanceTemplate, Rule, Target } from './rule.ts';
 /** Routes whose target is cached. Only routes that match a rule are, so clients cannot fill the cache with noise. */
 const REMEMBERED_MAX = 8_192;
 
-const NO_RULE: Failure = { ...failure('NO_ROUTE'), detail: 'no rule of routes takes it' };
+const NO_RULE: Failure = { ...failure('NO_ROUTE'), detail: 'no rule in routes matches it' };
 const RESERVED: Failure = {
   ...failure('NO_ROUTE'),
-  detail: "routes that begin with pith are the gateway's own, and no client's",
+  detail: 'routes that begin with pith are reserved for the gateway',
 };
 const RENAMED_TO_NONE: Failure = {
   ...failure('NO_ROUTE'),
-  detail: "its rule's rename makes no route of it",
+  detail: 'the rename of its rule gives an invalid route',
 };
 
 type Pattern = { readonly segments: readonly string[]; readonly open: boolean };
@@ -54,7 +54,7 @@ export class RouteTable {
   /** The target of a well-formed route; null: no rule matches it. */
   find(route: string): Target | null {
     const segments = route.split('.');
-    return this.#patterns.find((pattern) => takes(pattern, segments))?.target ?? null;
+    return this.#patterns.find((pattern) => matches(pattern, segments))?.target ?? null;
   }
 }
 
@@ -84,11 +84,11 @@ function parsePattern(match: string): Pattern {
 }
 
 /** True if the pattern of a rule matches the route. */
-export function patternTakes(match: string, route: string): boolean {
-  return takes(parsePattern(match), route.split('.'));
+export function patternMatches(match: string, route: string): boolean {
+  return matches(parsePattern(match), route.split('.'));
 }
 
-function takes(pattern: Pattern, route: readonly string[]): boolean {
+function matches(pattern: Pattern, route: readonly string[]): boolean {
   const { segments, open } = pattern;
   if (open ? route.length <= segments.length : route.length !== segments.length) return false;
   return segments.every((segment, i) => segment === '*' || segment === route[i]);

@@ -99,7 +99,7 @@ admin: { listen: 127.0.0.1:0 }
   test('an unknown command ends with 64 and says which there are', async () => {
     const { code, output } = await pith('serf');
     expect(code).toBe(64);
-    expect(output).toContain('there is no command serf');
+    expect(output).toContain('unknown command serf');
     expect(output).toContain('pith serve');
   });
 });
@@ -142,22 +142,22 @@ describe('help', () => {
 
 describe('wrong arguments end with 64 and say what to write', () => {
   test.each([
-    [['srve'], 'pith: there is no command srve; did you mean "serve"?\n'],
-    [['help', 'chek'], 'pith: there is no command chek; did you mean "check"?\n'],
-    [['--config', 'a', 'serve'], 'pith: there is no option --config before the command'],
-    [['check', '--confg', 'a'], 'pith: there is no option --confg; did you mean "--config"?\n'],
-    [['check', '--config'], 'pith: --config: FILE is missing after it\n'],
-    [['check', '--config', '--set', 'a=b'], 'pith: --config: FILE is missing after it; if --set'],
-    [['check', 'a', 'b'], 'pith: one FILE is expected, not a b\n'],
-    [['check', 'a', '-c', 'b'], 'pith: one FILE is expected, not a and --config b\n'],
+    [['srve'], 'pith: unknown command srve; did you mean "serve"?\n'],
+    [['help', 'chek'], 'pith: unknown command chek; did you mean "check"?\n'],
+    [['--config', 'a', 'serve'], 'pith: expected a command before --config, as in pith serve'],
+    [['check', '--confg', 'a'], 'pith: unknown option --confg; did you mean "--config"?\n'],
+    [['check', '--config'], 'pith: --config needs FILE\n'],
+    [['check', '--config', '--set', 'a=b'], 'pith: --config needs FILE; if that is --set'],
+    [['check', 'a', 'b'], 'pith: expected one FILE, not a b\n'],
+    [['check', 'a', '-c', 'b'], 'pith: expected one FILE, not a and --config b\n'],
     [['check', '-c', 'a', '-c', 'b'], 'pith: -c is given twice\n'],
-    [['check', '--set', '=x'], 'pith: --set =x: KEY=VALUE is expected, as --set log.level=debug\n'],
-    [['routes'], 'pith: the route is missing; write it as pith routes chat.room.join\n'],
-    [['routes', 'a.b', 'c.d'], 'pith: one route is expected, not a.b c.d\n'],
-    [['routes', 'a.b', '--data', '{'], 'pith: --data {: a JSON object is expected'],
-    [['routes', 'a.b', '--data', '[1]'], 'pith: --data [1]: a JSON object is expected'],
+    [['check', '--set', '=x'], 'pith: --set =x: expected KEY=VALUE, as in --set log.level=debug\n'],
+    [['routes'], 'pith: the route is missing; as in pith routes chat.room.join\n'],
+    [['routes', 'a.b', 'c.d'], 'pith: expected one route, not a.b c.d\n'],
+    [['routes', 'a.b', '--data', '{'], 'pith: --data {: expected a JSON object'],
+    [['routes', 'a.b', '--data', '[1]'], 'pith: --data [1]: expected a JSON object'],
     [['version', 'now'], 'pith: version takes no arguments\n'],
-    [['mock-backend', 'a.yaml'], 'pith mock-backend: a.yaml is not expected; answers come from'],
+    [['mock-backend', 'a.yaml'], 'pith mock-backend: a.yaml was not expected; answers come from'],
     [['mock-backend', '--listen', '9000'], 'pith mock-backend: --listen 9000: expected host:port'],
   ])('%j', async (args, said) => {
     const { code, output } = await pith(...args);

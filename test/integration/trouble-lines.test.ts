@@ -31,7 +31,7 @@ test('a route that no rule takes', async () => {
     msg: 'message refused',
     route: 'a.b',
     reason: 'NO_ROUTE',
-    why: 'no rule of routes takes it',
+    why: 'no rule in routes matches it',
   });
 });
 

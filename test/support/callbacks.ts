@@ -20,7 +20,6 @@ export const CALLBACK_TYPES: readonly string[] = [
   'ConnectionListener',
   'Resolver',
   'TransportEvents',
-  'WireEvents',
 ];
 
 /** What is wrong with the callbacks of the files under `root`, or with `allowed`; one line for each. */

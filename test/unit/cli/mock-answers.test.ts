@@ -60,7 +60,7 @@ test.each([
   ['[1]', 'entry 1: expected a map'],
   ['[{ answer: 1 }]', 'entry 1: match: is missing'],
   ['[{ match: ">" }, { match: "a..b" }]', 'entry 2: match:'],
-  ['[{ match: ">", answers: 1 }]', 'no key "answers"'],
+  ['[{ match: ">", answers: 1 }]', 'unknown key "answers"'],
   ['[{ match: ">", delay: 5 }]', 'delay: expected a duration'],
   ['[{ match: ">", error: no }]', 'error: expected'],
   ['[{ match: ">", pushes: [{}] }]', 'pushes[0]'],

@@ -46,11 +46,11 @@ test('the rules before the one that takes it, the backend, and what it is sent',
     isReached: true,
     text: `chat.room.join
   routes[0] chat.admin.*: does not match
-  routes[1] chat.>: takes it
+  routes[1] chat.>: matches
   the backend sees v2.join
-  to {data.room}: the instance r1, 503 when it is away
-  backend chat: grpc dns:///chat:9000, in the stream of method /pith.v1.Backend/Link, or by /pith.v1.Backend/Handle where it has no Link
-  10s for the answer, order keep, may be sent again
+  to {data.room}: the instance r1; 503 if unreachable
+  backend chat: grpc dns:///chat:9000, on the stream of method /pith.v1.Backend/Link, or method /pith.v1.Backend/Handle if it has no Link
+  10s for the answer, order keep, may be retried
 `,
   });
 });
@@ -62,7 +62,7 @@ test('a session without the key goes to any instance', async () => {
 
 test('which of several backends, and by what', async () => {
   const { text } = await explain('split.a', { uid: '42' });
-  expect(text).toMatch(/shares chat 1, world 3: uid "42" leads to (chat|world)\n/);
+  expect(text).toMatch(/shares chat 1, world 3: uid "42" selects (chat|world)\n/);
 });
 
 test.each([
@@ -73,10 +73,10 @@ test.each([
   ['shop.list', 'backend shop: http, POST http://127.0.0.1:8080/api/v2/list'],
   ['old.a.b', 'backend old: ipc unix:///tmp/pomelo.sock, a line with "cmd":"old.a.b"'],
   ['gate.a', 'backend gate: a fixed answer, {"code":200}'],
-  ['laptop.a', 'backend laptop: in the stream of /pith.v1.Gateway/Attach'],
+  ['laptop.a', 'backend laptop: on the stream of /pith.v1.Gateway/Attach'],
   [
     'lobby.rooms.join_room',
-    'backend lobby: grpc 127.0.0.1:9001, method /lobby.v1.Rooms/JoinRoom, if the backend has it: its reflection is not asked here',
+    'backend lobby: grpc 127.0.0.1:9001, method /lobby.v1.Rooms/JoinRoom, if the backend has it (its reflection is not queried here)',
   ],
 ])('%s is called as the page says: %s', async (route, called) => {
   const { isReached, text } = await explain(route);
@@ -90,12 +90,12 @@ test('one instance of a NATS backend has a subject of its own', async () => {
 });
 
 test.each([
-  ['no.such.route', '404 NO_ROUTE: no rule takes it'],
+  ['no.such.route', '404 NO_ROUTE: no rule matches it'],
   ['chat..join', '400 BAD_ROUTE'],
   ['chat.room.constructor', '400 BAD_ROUTE'],
   ['chat.admin.kick', '401 NOT_BOUND'],
   ['other.v1.rooms.join', '404 NO_ROUTE: no method /other.v1.rooms/join'],
-  ['bare.b', '404 NO_ROUTE: "" is no route'],
+  ['bare.b', '404 NO_ROUTE: "" is not a valid route'],
 ])('%s goes nowhere: %s', async (route, why) => {
   const { isReached, text } = await explain(route);
   expect([isReached, text]).toEqual([false, expect.stringContaining(why)]);

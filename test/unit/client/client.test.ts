@@ -91,7 +91,7 @@ describe('connect', () => {
     [() => packet(1, 'x'.repeat(101)), 'the server does not speak Pomelo: packet_too_long'],
     [
       () => '{"handshake":{}}',
-      'the server does not speak Pomelo: text came, as in the json dialect',
+      'the server does not speak Pomelo: it sent text, as in the json dialect',
     ],
   ])('fails when something else comes: %s', async (data, message) => {
     const { client, server } = rig({ packetBytesMax: 100 });
@@ -106,7 +106,10 @@ describe('connect', () => {
     const failed = failure(client.connect());
     server.last.open();
     clock.advance(300);
-    expect(await failed).toMatchObject({ reason: 'TIMEOUT', message: 'no handshake in 300 ms' });
+    expect(await failed).toMatchObject({
+      reason: 'TIMEOUT',
+      message: 'no handshake within 300 ms',
+    });
     expect(server.last.isDestroyed).toBe(true);
     expect(clock.timerCount).toBe(0);
   });
@@ -173,7 +176,7 @@ describe('connect', () => {
     const plain = new PithClient('tcp://127.0.0.1:3010');
     expect(await failure(plain.connect())).toMatchObject({
       reason: 'BAD_URL',
-      message: 'ws:// or wss:// is expected, not tcp://127.0.0.1:3010',
+      message: 'expected ws:// or wss://, not tcp://127.0.0.1:3010',
     });
     for (const timeoutMs of [0, -1, NaN, 2 ** 31]) {
       expect(() => new PithClient('ws://a', { timeoutMs })).toThrow(RangeError);
@@ -291,21 +294,19 @@ describe('a request', () => {
     const { client, server } = rig();
     expect(await failure(client.request('a.b'))).toMatchObject({
       reason: 'NOT_OPEN',
-      message: 'there is no connection: idle',
+      message: 'not connected: idle',
     });
     const failed = failure(client.connect());
-    expect((await failure(client.request('a.b'))).message).toBe(
-      'there is no connection: connecting',
-    );
+    expect((await failure(client.request('a.b'))).message).toBe('not connected: connecting');
     expect(() => client.notify('a.b')).toThrow(ClientError);
     server.last.end();
     await failed;
   });
 
   test.each([
-    ['', {}, 'BAD_ROUTE', 'a route is expected'],
-    ['r'.repeat(256), {}, 'BAD_ROUTE', 'a route of 256 bytes; at most 255 fit'],
-    ['a.b', 'x'.repeat(60), 'TOO_LONG', 'a packet of 68 bytes; at most 64 fit'],
+    ['', {}, 'BAD_ROUTE', 'the route is empty'],
+    ['r'.repeat(256), {}, 'BAD_ROUTE', 'a route has 256 bytes; at most 255 fit'],
+    ['a.b', 'x'.repeat(60), 'TOO_LONG', 'a packet has 68 bytes; at most 64 fit'],
     ['a.b', () => 1, 'BAD_BODY', 'the body of a.b is not JSON'],
     ['a.b', { n: 1n }, 'BAD_BODY', 'the body of a.b is not JSON'],
   ])('is refused: %s %o', async (route, body, reason, message) => {
@@ -332,7 +333,7 @@ describe('a request', () => {
     const { client, server } = await openRig({ bufferedBytesMax: 100 });
     client.notify('a.b', 'x'.repeat(200));
     server.last.bufferedBytes = 90;
-    expect(() => client.notify('a.b')).toThrow('90 bytes wait already');
+    expect(() => client.notify('a.b')).toThrow('90 bytes are already waiting to be sent');
     expect(await failure(client.request('a.b'))).toMatchObject({ reason: 'BUFFER_FULL' });
     server.last.bufferedBytes = 40;
     client.notify('a.b');

@@ -118,7 +118,7 @@ describe('pitaya', () => {
     const { client, server } = await open({ serializer: 'protobuf' });
     expect(await failure(client.request('a.b', { n: 1 }))).toMatchObject({
       reason: 'BAD_BODY',
-      message: 'the body of a.b must be a Uint8Array, of protobuf',
+      message: 'the body of a.b must be a Uint8Array with protobuf',
     });
     const answer = client.request('a.b', Uint8Array.of(8, 1));
     // The refused one was the first.
@@ -239,7 +239,7 @@ describe('json', () => {
     await opened;
     small.client.notify('a', 'x'.repeat(15));
     expect(() => small.client.notify('a', 'ö'.repeat(15))).toThrow(
-      'a message of 53 bytes; at most 40 fit',
+      'a message has 53 bytes; at most 40 fit',
     );
   });
 });

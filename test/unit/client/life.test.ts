@@ -57,7 +57,7 @@ describe('heartbeats', () => {
     all.clock.advance(1);
     expect(await failed).toMatchObject({
       reason: 'LOST',
-      message: 'nothing was heard from the server in 2100 ms',
+      message: 'nothing came from the server for 2100 ms',
     });
     expect(all.server.last.isDestroyed).toBe(true);
     expect(all.clock.timerCount).toBe(0);
@@ -209,9 +209,7 @@ describe('a kick', () => {
     const failed = failure(all.client.request('a.b'));
     all.server.last.packet(5, '{"reason":"again elsewhere","code":4001}');
     expect(all.told.at(-1)).toBe('kick again elsewhere');
-    expect((await failure(all.client.request('a.b'))).message).toBe(
-      'there is no connection: closing',
-    );
+    expect((await failure(all.client.request('a.b'))).message).toBe('not connected: closing');
     all.server.last.push('onChat', '{');
     all.server.last.end('closed by the server, 1000');
     expect(await failed).toMatchObject({
@@ -374,9 +372,9 @@ describe('what a server has told', () => {
     expect(await empty).toEqual({});
     const bad = failure(client.request('a.b'));
     server.last.answer(3, Buffer.from('0a09', 'hex'));
-    expect((await bad).message).toBe('the body of a.b.text: 9 bytes are due and 0 are left');
+    expect((await bad).message).toBe('the body of a.b.text: 9 bytes expected, but 0 are left');
     expect((await failure(client.request('a.c', { n: 'x' }))).message).toBe(
-      'the body of a.c.n: a number is expected',
+      'the body of a.c.n: expected a number',
     );
     expect(server.last.asked.length).toBe(3);
   });

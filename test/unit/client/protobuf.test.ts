@@ -63,16 +63,16 @@ describe('what is written', () => {
   test.each([
     [{ a: 'x', n: { b: 1 } }, 'the body of r.n: c is required'],
     [{ n: { b: 1, c: 'x' } }, 'the body of r: a is required'],
-    [{ a: 7, n: { b: 1, c: 'x' } }, 'the body of r.a: a string is expected'],
-    [{ a: 'x', n: 7 }, 'the body of r.n: an object is expected'],
-    [{ a: 'x', n: { b: 'x', c: 'x' } }, 'the body of r.n.b: a number is expected'],
-    [{ a: 'x', n: { b: [], c: 'x' } }, 'the body of r.n.b: a number is expected'],
-    [{ a: 'x', n: { b: -1, c: 'x' } }, 'the body of r.n.b: it is out of range'],
-    [{ a: 'x', n: { b: 2 ** 53, c: 'x' } }, 'the body of r.n.b: it is out of range'],
-    [{ a: 'x', n: { b: Infinity, c: 'x' } }, 'the body of r.n.b: it is out of range'],
-    [{ a: 'x', n: { b: 1, c: 'x' }, l: 7 }, 'the body of r.l: an array is expected'],
-    [{ a: 'x', n: { b: 1, c: 'x' }, u: 7 }, 'the body of r.u: there is no type Nowhere'],
-    ['x', 'the body of r: an object is expected'],
+    [{ a: 7, n: { b: 1, c: 'x' } }, 'the body of r.a: expected a string'],
+    [{ a: 'x', n: 7 }, 'the body of r.n: expected an object'],
+    [{ a: 'x', n: { b: 'x', c: 'x' } }, 'the body of r.n.b: expected a number'],
+    [{ a: 'x', n: { b: [], c: 'x' } }, 'the body of r.n.b: expected a number'],
+    [{ a: 'x', n: { b: -1, c: 'x' } }, 'the body of r.n.b: out of range'],
+    [{ a: 'x', n: { b: 2 ** 53, c: 'x' } }, 'the body of r.n.b: out of range'],
+    [{ a: 'x', n: { b: Infinity, c: 'x' } }, 'the body of r.n.b: out of range'],
+    [{ a: 'x', n: { b: 1, c: 'x' }, l: 7 }, 'the body of r.l: expected an array'],
+    [{ a: 'x', n: { b: 1, c: 'x' }, u: 7 }, 'the body of r.u: unknown type Nowhere'],
+    ['x', 'the body of r: expected an object'],
   ])('not: %j', (value, why) => {
     const protos = make({
       r: {
@@ -122,7 +122,7 @@ describe('what is read', () => {
     const row = vector('pb-realistic');
     const cut = bytesOf(row.hex!.slice(0, -2));
     expect(() => protosOf(row).decode(row.input.route, cut)).toThrow(
-      'the body of onUpdateAll.name: 6 bytes are due and 5 are left',
+      'the body of onUpdateAll.name: 6 bytes expected, but 5 are left',
     );
   });
 
@@ -210,9 +210,9 @@ describe('what is read', () => {
     expect(new Protos([{}]).knows('0')).toBe(false);
     expect(new Protos({}).knows('constructor')).toBe(false);
     expect(new Protos({ r: 7 }).knows('r')).toBe(false);
-    expect(() => new Protos({ r: {} }).decode('r', bytesOf('0801'))).toThrow('no field with tag 1');
+    expect(() => new Protos({ r: {} }).decode('r', bytesOf('0801'))).toThrow('no field has tag 1');
     const odd = new Protos({ r: { v: { tag: 1, type: 'constructor' }, __tags: { 1: 'v' } } });
-    expect(() => odd.decode('r', bytesOf('0a00'))).toThrow('there is no type constructor');
+    expect(() => odd.decode('r', bytesOf('0a00'))).toThrow('unknown type constructor');
   });
 });
 

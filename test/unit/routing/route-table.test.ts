@@ -28,14 +28,14 @@ const found = (table: RouteTable, route: string) => table.find(route)?.match ?? 
 describe('a route of a client', () => {
   test.for<[route: string, goes: string]>([
     ['chat.room.join', 'chat.>'],
-    ['a'.repeat(20), 'no rule of routes takes it'],
+    ['a'.repeat(20), 'no rule in routes matches it'],
     ['a'.repeat(21), 'BAD_ROUTE'],
     ['chat..join', 'BAD_ROUTE'],
     ['chat.room.constructor', 'BAD_ROUTE'],
     ['', 'BAD_ROUTE'],
-    ['pith', "routes that begin with pith are the gateway's own, and no client's"],
-    ['pith.connect', "routes that begin with pith are the gateway's own, and no client's"],
-    ['pithy.a', 'no rule of routes takes it'],
+    ['pith', 'routes that begin with pith are reserved for the gateway'],
+    ['pith.connect', 'routes that begin with pith are reserved for the gateway'],
+    ['pithy.a', 'no rule in routes matches it'],
   ])('%s: %s, every time', ([route, goes]) => {
     const table = new RouteTable([rule('chat.>')], ['main'], 20);
     for (let time = 0; time < 3; time++) {
