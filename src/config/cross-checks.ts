@@ -227,8 +227,6 @@ function checkBackend(
     if (sources.length === 0 && !backend.reflection) {
       report([...path, 'mode'], 'method needs descriptors, protos or reflection: true');
     }
-    if (isConsulService(backend.grpc))
-      report([...path, 'grpc'], 'consul:/// is not there for mode: method; name an address');
   } else {
     const given: readonly string[] = [
       ...(backend.services.length > 0 ? ['services'] : []),
