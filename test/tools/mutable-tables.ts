@@ -211,6 +211,7 @@ export function mutationsOf(row: Row): Mutant[] {
     const pool = new Set(
       others.flatMap((span) => text.slice(span.start, span.end).match(pattern) ?? []),
     );
+    if (kind === 'path') pool.add("'/another/path'");
     if (kind === 'truth') for (const word of ['true', 'false']) pool.add(word);
     if (kind === 'maker') for (const word of ['counter', 'gauge']) pool.add(word);
     for (const { 0: from, index } of (kind === 'number' ? blank(own) : own).matchAll(pattern)) {
