@@ -15,12 +15,11 @@ import { failureOf } from './peer-reply.ts';
 import { type Changes, type SessionCommands, sumOf } from './session-commands.ts';
 import { merged, pageOf } from './session-pages.ts';
 
-/** How long to wait for other gateways unless the caller says. */
+/** How long to wait for other gateways unless the caller decides, in milliseconds. */
 export const FLEET_WAIT_MS = 250;
 /** How many unknown users or sessions are named in an answer. */
 const UNKNOWN_NAMED_MAX = 1_000;
-
-/** Sessions of other gateways that one change may name: each is a question of its own. */
+/** Sessions of other gateways that one change may name: each takes a request of its own. */
 const FAR_PATCHES_MAX = 1_000;
 
 export type KickOutcome = { closed: number; gateways: number; silentGateways: readonly string[] };
@@ -36,7 +35,7 @@ export class FleetCommands {
     this.#bus = bus;
   }
 
-  /** Pushes, and does not count. `from`: the session that is meant when the push names nobody. */
+  /** Pushes without counting. @param from The session that a push without a target is for. */
   push(push: Push, from: Session | null): Failure | null {
     const refused = this.#sessionCommands.check(push);
     if (refused !== null) return refused;
@@ -86,7 +85,7 @@ export class FleetCommands {
     return outcome;
   }
 
-  /** Closes, with a kick packet first where the close says so. */
+  /** Closes sessions, each with a kick packet first if `close` says so. */
   async close(
     target: Target,
     close: Close,
@@ -103,7 +102,7 @@ export class FleetCommands {
     return { closed, gateways: 1 + fleet.answers.length, silentGateways: fleet.silentGateways };
   }
 
-  /** Sessions in the order of their gateways' ids and of their opening; `target` naming nobody means all. */
+  /** Sessions, sorted by the id of their gateway, then by when they were opened. A target that names nobody means all. */
   async list(target: Target, page: Page): Promise<SessionJson[] | Failure> {
     const everybody = namesNobody(target) ? { ...target, all: true } : target;
     const elsewhere = this.#elsewhere(everybody);
@@ -125,7 +124,7 @@ export class FleetCommands {
       : this.#bus.remoteSessions.get(sid, FLEET_WAIT_MS);
   }
 
-  /** Changes one session, and answers when the change is in force everywhere. */
+  /** Changes one session, and resolves when the change is in force everywhere. */
   async patch(sid: string, patch: Patch): Promise<Changes | Failure> {
     const session = this.#sessionCommands.bySid(sid);
     if (session === undefined) {
@@ -136,7 +135,7 @@ export class FleetCommands {
     return this.#sessionCommands.patchAll([session], patch);
   }
 
-  /** Changes every session meant: those of other gateways by their sids. */
+  /** Changes every session that is named; on other gateways only those named by sid. */
   async patchAll(target: Target, patch: Patch): Promise<Changes | Failure> {
     const far = (target.sids ?? []).filter((sid) => this.#sessionCommands.bySid(sid) === undefined);
     if (far.length > FAR_PATCHES_MAX)
@@ -149,7 +148,7 @@ export class FleetCommands {
       const call = this.#isOwn(sid)
         ? failure('NO_SESSION')
         : this.#bus.remoteSessions.patch(sid, patch, FLEET_WAIT_MS);
-      // What is too large for one is so for all: nothing has changed yet.
+      // If it is too large for the first, nothing has changed yet: it is too large for all.
       if (isFailure(call) && call.reason !== 'NO_SESSION') return call;
       elsewhere.push(isFailure(call) ? Promise.resolve(call) : call);
     }
@@ -161,7 +160,7 @@ export class FleetCommands {
     return sid.slice(0, sid.lastIndexOf('.')) === this.#gatewayId;
   }
 
-  /** What of the target other gateways may hold; null: nothing. */
+  /** The part of the target that other gateways may hold; null: nothing. */
   #elsewhere(target: Target): Target | null {
     if (target.local) return null;
     const sids = (target.sids ?? []).filter((sid) => !this.#isOwn(sid));

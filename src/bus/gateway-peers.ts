@@ -98,7 +98,7 @@ export class GatewayPeers implements Peers {
     }
     const unsent = this.#publish(target, push);
     if (unsent === null || unsent.reason === 'TOO_LARGE') return unsent;
-    // NATS takes no more for a moment: sessions of this gateway get the push all the same.
+    // NATS takes nothing more for a moment: sessions of this gateway still get the push.
     report.refused(unsent.reason, push.route, unsent.message);
     return null;
   }

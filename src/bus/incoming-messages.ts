@@ -1,4 +1,4 @@
-/** What comes to this gateway over NATS: verbs for its sessions, batches of pushes, and what misses every verb. */
+/** Messages to this gateway over NATS: verbs for its sessions, batches of pushes, and subjects that match no verb. */
 import { asBuffer } from '../bytes.ts';
 import { inBackground } from '../background.ts';
 import { decodePush, PUSHES_MAX } from '../contract/shapes.ts';
@@ -26,11 +26,11 @@ export type IncomingMessagesParts = BusParts & {
 };
 
 const DEAF =
-  'verbs with a wrong number of tokens go unheard: give the gateways the subscriptions of deploy/nats/permissions.conf';
+  'verbs with a wrong number of tokens are not noticed: allow gateways the subscriptions of deploy/nats/permissions.conf';
 
 export class IncomingMessages {
   readonly #parts: IncomingMessagesParts;
-  /** It was told that near misses may not be subscribed. */
+  /** The server does not allow the gateway to subscribe to near misses, and that was reported. */
   #isDeaf = false;
 
   constructor(parts: IncomingMessagesParts) {
@@ -46,7 +46,7 @@ export class IncomingMessages {
     const to = subjects.parse(message.subject);
     if (to === null || to.scope === 'fleet') return;
     const sessions = this.#sessions(to.scope, to.name, message.subject);
-    // Only those that hold a match answer: "no responders" then means that nobody is online.
+    // Only gateways that hold a match answer: so "no responders" means that nobody is online.
     if (sessions === null) return;
     const answer =
       sessions.length === 0 && to.scope === 'session'
@@ -63,16 +63,16 @@ export class IncomingMessages {
             },
             sessionCommands,
           );
-    // Control asks these two of the gateway that holds the session, and no others.
+    // These two, and no others, are sent by gateways on behalf of Control.
     const asked = to.scope === 'session' && (to.verb === 'patch' || to.verb === 'get');
     if (!(answer instanceof Promise)) this.#answer(message, asked, answer);
     else
       inBackground(this.#settled(message, asked, answer), (problem) => {
-        this.#parts.report.error(`a verb was not answered: ${errorText(problem)}`);
+        this.#parts.report.error(`the answer to a verb could not be sent: ${errorText(problem)}`);
       });
   };
 
-  /** A verb must not end the gateway, whatever goes wrong in it. */
+  /** Whatever goes wrong in a verb, the gateway goes on. */
   async #settled(message: Received, asked: boolean, answer: Promise<VerbAnswer>): Promise<void> {
     const settled = await answer.catch((error: unknown) => {
       this.#parts.report.error(`a verb failed: ${errorText(error)}`);
@@ -87,7 +87,7 @@ export class IncomingMessages {
     this.#parts.replies.send(message, asked, answer);
   }
 
-  /** Those of this gateway that a subject means; null: not ours to answer. */
+  /** The sessions of this gateway that a subject means; null: the message is not for this gateway. */
   #sessions(scope: Scope, token: string, subject: string): readonly Session[] | null {
     const { registry, subscriptions } = this.#parts;
     if (scope === 'session') {
@@ -101,14 +101,14 @@ export class IncomingMessages {
     return members.size === 0 ? null : [...members];
   }
 
-  /** A subject that is nearly one of ours: whoever published there should know. */
+  /** A subject with a wrong number of tokens: its publisher should know. */
   readonly onNearMiss: OnMessage = (error, message) => {
     if (error !== null) {
       if (!this.#isDeaf) this.#parts.report.refused('NEAR_MISSES', '', `${DEAF}: ${error.message}`);
       this.#isDeaf = true;
       return;
     }
-    const why = `nobody is meant by ${message.subject}: a user or group is one token, a session two, and a name with other than A-Z a-z 0-9 _ - is encoded`;
+    const why = `the subject ${message.subject} names nobody: a user or group is one token, a session two; encode names with characters other than A-Z a-z 0-9 _ -`;
     this.#answer(message, false, failure('BAD_ARGUMENT', why));
   };
 
@@ -138,7 +138,7 @@ export class IncomingMessages {
   }
 }
 
-/** All of it, or why none of it. */
+/** All pushes of the batch; or why it is refused as a whole. */
 function readBatch(data: Uint8Array, convertBytesMax: number): Push[] | Failure {
   const pushes: Push[] = [];
   try {

@@ -1,16 +1,16 @@
 /**
- * Which other gateways there are, as far as is known. Anybody who may publish on the bus can say a name, so names
- * are bounded; whoever has answered us goes before whoever has only said so.
+ * The other gateways that this one knows of. Anyone who may publish on the bus can claim to be a gateway, so their
+ * number is bounded, and one that has answered a request takes precedence over one that has only said its name.
  */
 import type { Clock } from '../clock.ts';
 
-/** Names that are kept, of gateways that are here and of those that may come back. */
+/** Gateways that are known; and as many that may come back. */
 export const GATEWAYS_MAX = 1_000;
-/** A gateway that was silent this often in a row is not waited for any more. */
+/** After so many calls in a row that it did not answer, calls no longer wait for a gateway. */
 const SILENCES_MAX = 3;
-/** So long it may come back: a cut between NATS servers heals, and nobody is told. */
+/** How long it may still come back: a split between NATS servers heals without notice. */
 const LOST_MS = 600_000;
-/** So long a goodbye is doubted: whoever is still there greets again within that time. */
+/** How long a goodbye is doubted: a gateway that is still there greets again within that time. */
 const LEFT_MS = 20_000;
 /** A configured id, `-`, and ten characters. */
 const GATEWAY_ID = /^[A-Za-z0-9_-]{1,64}$/;
@@ -21,7 +21,7 @@ export class KnownGateways {
   readonly #own: string;
   readonly #clock: Clock;
   readonly #known = new Map<string, Known>();
-  /** By when they are given up. */
+  /** Gateways that may come back, and until when. */
   readonly #lost = new Map<string, number>();
 
   constructor(own: string, clock: Clock) {
@@ -37,14 +37,14 @@ export class KnownGateways {
     return this.#known.keys();
   }
 
-  /** True when one may be there that is not among the names. */
+  /** True when there may be gateways beyond those that are known. */
   get mayBeMore(): boolean {
     const now = this.#clock.now();
     for (const [gateway, until] of this.#lost) if (until <= now) this.#lost.delete(gateway);
     return this.#known.size === 0 || this.#lost.size > 0;
   }
 
-  /** A gateway is there. False: no room for its name, or it is none. */
+  /** A gateway has spoken; `answered`: in reply to a request. False: not the id of a gateway, or no room for it. */
   heard(gateway: string, answered: boolean): boolean {
     if (gateway === this.#own) return true;
     if (!GATEWAY_ID.test(gateway)) return false;
@@ -77,7 +77,7 @@ export class KnownGateways {
     this.#lost.set(gateway, this.#clock.now() + ms);
   }
 
-  /** Puts out one that has never answered. */
+  /** Forgets one that has never answered. */
   #makeRoom(): boolean {
     for (const [gateway, { answered }] of this.#known)
       if (!answered) return this.#known.delete(gateway);

@@ -19,21 +19,21 @@ export class Replies {
     this.#parts = parts;
   }
 
-  /** How long an answer may be, in bytes. */
+  /** The most bytes that a reply may have. */
   get bytesMax(): number {
     return Math.min(this.#parts.connector.payloadBytesMax, REPLY_BYTES_MAX);
   }
 
   /**
-   * Replies, if somebody waits where answers may go. `asked`: it is something that gateways ask, so a gateway may
-   * be answered, and then the answer names its own. One that does not fit becomes an error that says so.
+   * Replies, if a reply is wanted, and on a subject where gateways may reply. `asked`: gateways send such messages,
+   * so a gateway may get the reply, which then names this one. A reply that does not fit becomes an error that says so.
    */
   send(message: Parameters<OnMessage>[1], asked: boolean, answer: object): void {
     const { subject, reply } = message;
     if (!reply) return;
     const to = answersTo(reply);
     if (to === null || (to === 'gateway' && !asked)) {
-      const why = `answers go to inboxes under _INBOX. only, not to ${reply.slice(0, 128)}`;
+      const why = `replies are sent to inboxes under _INBOX. only, not to ${reply.slice(0, 128)}`;
       this.#parts.report.refused('REPLY_SUBJECT', subject, why);
       return;
     }
@@ -55,7 +55,7 @@ export class Replies {
   }
 }
 
-/** As NATS services say it. */
+/** The headers of an error, as NATS services send them. */
 function errorHeaders({ code, message }: Failure): HeaderBlock {
   const text = message.slice(0, ERROR_TEXT_MAX).replace(/[^\x20-\x7e]/g, '?');
   return new HeaderBlock(`Nats-Service-Error-Code: ${code}\r\nNats-Service-Error: ${text}\r\n`);

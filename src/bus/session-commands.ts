@@ -60,7 +60,7 @@ export class SessionCommands {
     this.#throttle = new LogThrottle(clock);
   }
 
-  /** The sessions of this gateway that `target` means; each once. */
+  /** The sessions of this gateway that `target` names; each once. */
   select(target: Target): Session[] {
     const chosen = new Set<Session>();
     if (target.all) for (const session of this.#registry.all()) chosen.add(session);
@@ -75,7 +75,7 @@ export class SessionCommands {
     return this.except([...chosen], target);
   }
 
-  /** Without those that `except…` names and those for which `where` does not hold. */
+  /** Leaves out the sessions that `except…` names, and those that `where` does not match. */
   except(sessions: readonly Session[], target: Target): Session[] {
     const sids = new Set(target.exceptSids);
     const uids = new Set(target.exceptUids);
@@ -88,7 +88,7 @@ export class SessionCommands {
     );
   }
 
-  /** Why a push cannot be sent to anybody; null: it can. */
+  /** Why a push cannot be sent at all; null: it can. */
   check(push: Push): Failure | null {
     if (push.fault !== undefined) return failure('BAD_ARGUMENT', push.fault);
     const routeBytes = Buffer.byteLength(push.route);
@@ -147,7 +147,7 @@ export class SessionCommands {
     return sumOf(sessions.map((session) => inForce(this.patch(session, patch))));
   }
 
-  /** Closes the sessions, with a kick packet first where the close says so. Returns how many. */
+  /** Closes the sessions, each with a kick packet first if `close` says so. Returns how many. */
   close(sessions: readonly Session[], close: Close): number {
     const details = closeDetails(close.reason, close.code, close.retryAfterMs);
     for (const session of sessions) session.close(close.kick ? 'kick' : 'closed', details);

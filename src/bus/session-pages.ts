@@ -1,16 +1,16 @@
-/** Lists of sessions in pages: in the order of their gateways' ids, then of their opening. */
+/** Pages of sessions, sorted by the id of their gateway, then by when they were opened. */
 import { type SessionJson, sessionJson } from '../contract/json-shapes.ts';
 import { type Failure, failure } from '../errors.ts';
 import type { Session } from '../session/session.ts';
 import type { PeerReply, Page } from './bus.ts';
 import { ShapeError } from '../contract/json.ts';
 
-/** Sessions on one page that goes over the bus. */
+/** Sessions on one page. */
 const PAGE_MAX = 1_000;
-/** What stands around the sessions. */
+/** Bytes of a reply beside its sessions. */
 const AROUND_BYTES = 256;
 
-/** A page as a backend or another gateway asks for it. @throws {ShapeError} */
+/** Reads which page is asked for. @throws {ShapeError} */
 export function readPage(limit: unknown, after: unknown): Page {
   const number = limit ?? 0;
   if (!Number.isSafeInteger(number) || (number as number) < 0)
@@ -20,7 +20,7 @@ export function readPage(limit: unknown, after: unknown): Page {
   return { limit: Math.min((number as number) || PAGE_MAX, PAGE_MAX), after: after ?? '' };
 }
 
-/** One gateway's part of a page: what fits. A Failure: not even the first session does. */
+/** One gateway's part of a page: the sessions that fit. A Failure: not even the first one does. */
 export function pageOf(
   sessions: readonly Session[],
   { limit, after }: Page,
@@ -40,7 +40,7 @@ export function pageOf(
       if (page.length > 0) break;
       return failure(
         'TOO_LARGE',
-        `the session ${session.sid} takes ${bytes} bytes, and NATS ${bytesMax} in one message: raise max_payload of nats-server`,
+        `the session ${session.sid} takes ${bytes} bytes, but a message may have ${bytesMax}: raise max_payload of nats-server`,
       );
     }
     page.push(json);
@@ -48,7 +48,7 @@ export function pageOf(
   return { sessions: page, more: page.length < rest.length };
 }
 
-/** All parts in order, up to where the first gateway has more than it gave: the next page begins there. */
+/** All parts in order, up to the first point where a gateway has more sessions than it gave: the next page begins there. */
 export function merged(answers: readonly PeerReply[]): SessionJson[] {
   const all = answers
     .flatMap((answer) => answer.sessions ?? [])
@@ -61,7 +61,7 @@ export function merged(answers: readonly PeerReply[]): SessionJson[] {
   return all.slice(0, end);
 }
 
-/** By gateway, then by number: ids of one gateway count up. */
+/** By gateway, then by number: a gateway numbers its sessions as they are opened. */
 export function compareSids(a: string, b: string): number {
   const [gatewayA, nA] = splitSid(a);
   const [gatewayB, nB] = splitSid(b);

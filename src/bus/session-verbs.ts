@@ -18,14 +18,14 @@ import { ShapeError } from '../contract/json.ts';
 export type VerbCall = {
   readonly scope: Scope;
   readonly verb: string;
-  /** Those of this gateway that the subject means; at least one, but for `all`. */
+  /** The sessions of this gateway that the subject means; at least one, except for `all`. */
   readonly sessions: readonly Session[];
   /** @throws {ShapeError} */
   headers(): Headers;
   readonly body: Uint8Array;
   /** `limits.convert`. */
   readonly convertBytesMax: number;
-  /** How long the answer may be. */
+  /** The most bytes that the answer may have. */
   readonly answerBytesMax: number;
 };
 
@@ -103,7 +103,7 @@ function close(call: VerbCall, sessionCommands: SessionCommands, kick: boolean):
   return { closed: sessionCommands.close(call.sessions, { ...asked, kick: kick || asked.kick }) };
 }
 
-/** What fits of a page, and whether there is more. */
+/** The sessions of a page that fit, and whether there are more. */
 function get(call: VerbCall): VerbAnswer {
   if (call.scope === 'all') return { sessions: call.sessions.length };
   const fields = fieldsOf(call);

@@ -1,7 +1,7 @@
 /**
- * Which subjects of the gateway a JetStream stream captures: it acknowledges what it captures, where an answer is
- * awaited. Looked at when the gateway starts, and again for whatever looks like an acknowledgement: a stream may
- * have been made since.
+ * Which subjects of the gateway a JetStream stream captures. A stream acknowledges what it captures, and the gateway
+ * would take that for an answer. Checked when the gateway starts, and again for each answer that looks like an
+ * acknowledgement, since a stream may have been created in the meantime.
  */
 import type { NatsReport } from '../upstream/nats/nats-report.ts';
 import type { Clock } from '../clock.ts';
@@ -13,15 +13,15 @@ import type { BusParts } from './bus-parts.ts';
 import type { RequestMany } from './request-many.ts';
 
 const WAIT_MS = 2_000;
-/** So long it is not asked again after a stream was found, or nobody answered. That none was found is never kept. */
+/** How long it is remembered that a stream was found, or that nobody answered. That none was found is never remembered. */
 const KEPT_MS = 10_000;
-/** Subjects that are kept, and looks that are under way. */
+/** Subjects that are remembered, and checks that are under way. */
 const SUBJECTS_MAX = 1_000;
 
 /** JetStream is off for this account, or altogether. [github.com/nats-io/nats-server, server/errors.json] */
 const NO_JETSTREAM = new Set([10_039, 10_076]);
 
-/** The streams that capture a subject; null: nobody may or can say. */
+/** The streams that capture a subject; null: this could not be found out. */
 type Found = readonly string[] | null;
 
 export class StreamWatch {
@@ -31,7 +31,7 @@ export class StreamWatch {
   readonly #report: NatsReport;
   /** Until when these subjects count as captured. */
   readonly #captured = new Map<string, number>();
-  /** Looks that have not begun: whoever comes later waits for the same one. */
+  /** Checks that have not begun: later callers wait for the same one. */
   readonly #next = new Map<string, Promise<boolean>>();
   readonly #under = new Map<string, Promise<boolean>>();
 
@@ -42,10 +42,12 @@ export class StreamWatch {
     this.#report = report;
   }
 
-  /** Says which streams capture what none must, if there are any. */
+  /** Reports the streams that capture subjects that none may capture, if there are any. */
   lookAtAll(): void {
     inBackground(this.#lookAtAll(), (error) => {
-      this.#report.error(`whether a stream captures subjects is not known: ${errorText(error)}`);
+      this.#report.error(
+        `could not check whether a stream captures subjects of the gateway: ${errorText(error)}`,
+      );
     });
   }
 
@@ -63,14 +65,14 @@ export class StreamWatch {
     if (streams.size === 0) return;
     this.#report.error(
       `JetStream captures ${captured.sort().join(', ')} in the stream${streams.size === 1 ? '' : 's'} ` +
-        `${[...streams].sort().join(', ')}, whose acknowledgements come where answers are awaited: take these ` +
-        'subjects out of the stream; only what is under keep may be in one',
+        `${[...streams].sort().join(', ')}, which acknowledges messages in place of those who should answer them: ` +
+        'remove these subjects from the stream; a stream may capture only subjects under keep',
     );
   }
 
   /**
-   * True when a stream captures `subject`, or may: nobody can say. Asked anew unless it was found a moment ago,
-   * so that a stream that was made meanwhile is seen. Never rejects.
+   * True when a stream captures `subject`, or when that could not be found out. Checked anew unless one was found a
+   * moment ago, so that a new stream is noticed. Never rejects.
    */
   captures(subject: string): boolean | Promise<boolean> {
     const until = this.#captured.get(subject);
@@ -109,12 +111,12 @@ export class StreamWatch {
       },
     });
     if (isFailure(pending)) return null;
-    // Nobody listens: there is no JetStream, so there are no streams.
+    // No responders: there is no JetStream, so there are no streams.
     return (await pending.ended) === 'nobody' ? [] : names;
   }
 }
 
-/** null: that does not say which there are. */
+/** null: the answer does not say which streams there are. */
 function streamNames(answer: Uint8Array): string[] | null {
   try {
     const { streams, error } = readObject(answer);

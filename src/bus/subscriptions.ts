@@ -5,7 +5,7 @@ import type { OnMessage } from '../upstream/nats/connection.ts';
 import type { Subjects } from '../upstream/nats/subjects.ts';
 import type { BusConnection, BusParts } from './bus-parts.ts';
 
-/** How long a change may wait for its subscription's confirmation before it is answered without. */
+/** How long a change waits for the confirmation of its subscription; then it is answered without. */
 export const CONFIRM_MS_MAX = 2_000;
 
 type Watched = { readonly name: string; unsubscribe(): void; confirmed: Promise<void> | null };
@@ -45,7 +45,7 @@ export class NatsSubscriptions implements Subscriptions {
     this.#watched.delete(subject);
   }
 
-  /** The user or group of a verb's subject; undefined: nobody here is meant. */
+  /** The user or group of a verb's subject; undefined: no session here belongs to it. */
   nameOf(verbSubject: string): string | undefined {
     return this.#watched.get(`${verbSubject.slice(0, verbSubject.lastIndexOf('.'))}.*`)?.name;
   }
@@ -57,7 +57,7 @@ export class NatsSubscriptions implements Subscriptions {
     };
   }
 
-  /** One round trip to the server for all that was subscribed in this turn. Never rejects. */
+  /** One round trip to the server for all subscriptions of this turn. Never rejects. */
   #confirm(): Promise<void> {
     this.#confirming ??= this.#flushTurn();
     return this.#confirming;
@@ -68,7 +68,7 @@ export class NatsSubscriptions implements Subscriptions {
       setImmediate(resolve);
     });
     this.#confirming = null;
-    // A connection that breaks meanwhile subscribes anew when it is back: nothing is gained by waiting for that.
+    // A connection that breaks in the meantime subscribes again once it is back: there is no point in waiting for it.
     const flushed = this.#connector.flush().catch(() => {});
     await within(this.#clock, CONFIRM_MS_MAX, flushed, undefined);
   }

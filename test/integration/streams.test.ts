@@ -174,7 +174,7 @@ describe('the look at the start', () => {
     expect(text).toContain('pith.event.>');
     expect(text).toContain('ONE_ROUTE');
     expect(text).toContain('pith.rpc.>');
-    expect(text).toContain('take these subjects out');
+    expect(text).toContain('remove these subjects from the stream');
     expect(text).not.toMatch(/ELSE|KEEP|pith\.user/);
     expect(complaints(gateway)).toHaveLength(1);
   });

@@ -1,6 +1,6 @@
 /**
- * The gateway's one connection to NATS: for the bus and for backends on NATS. It is made, used until it ends, and
- * made again, for as long as the gateway runs; whatever ends it, and at whichever step.
+ * The gateway's one connection to NATS, for the bus and for backends on NATS. As long as the gateway runs it is made
+ * again whenever it ends, whatever the reason.
  */
 import {
   type NatsConnectionImpl,
@@ -32,16 +32,16 @@ export interface ConnectionListener {
   onRoom?(): void;
 }
 
-/** Bytes that were given to NATS and not taken; beyond it nothing more is. */
+/** Bytes that were published and not yet taken by NATS; beyond it publishing is refused. */
 export const NATS_UNSENT_BYTES_MAX = 16 * 1024 * 1024;
-/** Beyond so many of them requests wait with us, where they can be taken back when their time is up. */
+/** Beyond so many of them requests wait in the gateway, where they can be withdrawn when their time is up. */
 export const NATS_AHEAD_BYTES_MAX = 1024 * 1024;
-/** Between one try and the next at first, and at most. */
+/** Between one attempt and the next: at first, and at most. */
 const AGAIN_MS = 250;
 const AGAIN_MS_MAX = 2_000;
-/** A connection that was there for less is no success: the next try waits longer. */
+/** A connection that lasted less than this does not count as a success: the next attempt waits longer. */
 const STEADY_MS = 5_000;
-/** Other servers of the cluster that are remembered, as the server names them. */
+/** Other servers of the cluster that are remembered, by the names that the server gives. */
 const DISCOVERED_MAX = 64;
 
 /** How a subscriber is called; the message's data is a view. */
@@ -50,7 +50,7 @@ export type OnMessage = (...args: Parameters<NonNullable<SubscriptionOptions['ca
 type Wanted = {
   readonly subject: string;
   readonly options: SubscriptionOptions;
-  /** On the connection of now; null: there is none. */
+  /** On the present connection; null: there is none. */
   live: Subscription | null;
 };
 
@@ -81,12 +81,12 @@ export class NatsConnector {
     return this.#firstUp.promise;
   }
 
-  /** True while connected. What is published while it is false is refused, so callers look first. */
+  /** True while connected. Publishing is refused otherwise, so callers check first. */
   get up(): boolean {
     return this.#up;
   }
 
-  /** True once the first connection was made: readiness asks for this and no more. */
+  /** True once the first connection was made, which is all that readiness needs. */
   get everUp(): boolean {
     return this.#everUp;
   }
@@ -100,17 +100,17 @@ export class NatsConnector {
     return this.#nc?.info?.version ?? '';
   }
 
-  /** Bytes that were published and are not with the system yet. */
+  /** Bytes that were published and that the operating system has not taken yet. */
   get unsentBytes(): number {
     const nc = this.#nc;
     if (nc === null) return 0;
     return nc.protocol.outbound.size() + (socketOf(nc)?.writableLength ?? 0);
   }
 
-  /** Goes on for ever, in the background. */
+  /** Connects, and reconnects for as long as the gateway runs, in the background. */
   start(): void {
     inBackground(this.#run(), (error) => {
-      this.#report.error(`the connection is given up: ${errorText(error)}`);
+      this.#report.error(`the gateway no longer tries to connect: ${errorText(error)}`);
     });
   }
 
@@ -119,7 +119,7 @@ export class NatsConnector {
     this.#want(subject, onMessage, queue);
   }
 
-  /** The same until it is called off. */
+  /** The same until it is unsubscribed. */
   subscribe(subject: string, onMessage: OnMessage): { unsubscribe(): void } {
     const wanted = this.#want(subject, onMessage, '');
     return {
@@ -147,7 +147,7 @@ export class NatsConnector {
     this.#nc.publish(subject, payload, options);
   }
 
-  /** Leaves in an orderly way: what was received is still handled, what was published is sent. */
+  /** Closes the connection: what was received is still handled, and what was published is still sent. */
   async drain(): Promise<void> {
     this.#closing = true;
     if (this.#nc === null || this.#nc.isClosed()) return;
@@ -170,7 +170,7 @@ export class NatsConnector {
     }
   }
 
-  /** Resolves when a connection that was there has ended. Rejects when it never came to be of use. */
+  /** Resolves when a connection that was usable has ended. Rejects when it never became usable. */
   async #use(nc: NatsConnectionImpl): Promise<void> {
     const { clock } = this.#options;
     const server = nc.getServer();
@@ -194,14 +194,14 @@ export class NatsConnector {
     } finally {
       this.#nc = null;
       for (const wanted of this.#wanted) wanted.live = null;
-      // What waits for a round trip is told, and the socket let go, however the connection ended.
+      // However the connection ended: those who wait for a round trip are released, and so is the socket.
       nc.protocol.resetOutbound();
       nc.protocol.transport.discard();
       if (clock.now() - upAt > STEADY_MS) this.#backoff.reset();
     }
   }
 
-  /** What the server says of itself while the connection lasts. */
+  /** Follows what the server says about itself while the connection lasts. */
   async #listen(nc: NatsConnectionImpl, server: string): Promise<void> {
     for await (const status of nc.status()) {
       this.#remember(nc);
@@ -212,7 +212,7 @@ export class NatsConnector {
   async #onStatus(status: Status, nc: NatsConnectionImpl, server: string): Promise<void> {
     if (status.type === 'staleConnection') {
       this.#setDown(`${server} has stopped answering`);
-      // The library would wait until what is unsent is sent.
+      // The library would wait until everything unsent has been sent.
       await nc.close();
     } else if (status.type === 'ldm') {
       this.#report.error(`${server} is about to stop (lame duck mode)`);
@@ -221,7 +221,7 @@ export class NatsConnector {
     }
   }
 
-  /** The other servers of the cluster: when this one is gone they are asked too. */
+  /** The other servers of the cluster: they are tried too when this one is gone. */
   #remember(nc: NatsConnectionImpl): void {
     const urls = nc.info?.connect_urls;
     if (urls !== undefined) this.#discovered = urls.slice(0, DISCOVERED_MAX);
@@ -259,7 +259,7 @@ export class NatsConnector {
     wanted.live = this.#nc!.subscribe(wanted.subject, wanted.options);
   }
 
-  /** One message that cannot be handled must not end the subscription. */
+  /** A message that cannot be handled must not end the subscription. */
   #guarded(onMessage: OnMessage): OnMessage {
     return (error, message) => {
       try {
@@ -274,15 +274,15 @@ export class NatsConnector {
 }
 
 /**
- * Which streams there are may be asked where it is allowed, and near misses heard; nobody has to allow it. Who may not
- * hear them says so itself.
+ * Listing streams and subscribing to near misses are optional: permissions need not allow them. A gateway that may not
+ * subscribe to near misses reports that itself.
  */
 function isExpected(error: Error): boolean {
   if (!(error instanceof PermissionViolationError)) return false;
   return error.subject === STREAM_NAMES || error.queue === NEAR_MISS_QUEUE;
 }
 
-/** Rejects when the connection ends: whoever waits for a round trip then is not told by the library. */
+/** Rejects when the connection ends: the library leaves those who wait for a round trip waiting. */
 async function ended(nc: NatsConnectionImpl): Promise<never> {
   const error = await nc.closed();
   throw error instanceof Error ? error : new Error(ENDED);

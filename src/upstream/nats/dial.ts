@@ -23,17 +23,17 @@ export type DialOptions = {
   readonly nkey: string;
 };
 
-/** How long one server may take to let us in. */
+/** How long one server may take to accept the connection. */
 const CONNECT_MS_MAX = 5_000;
-/** A server that answers nothing is found within three times this. */
+/** A server that stops answering is noticed within three times this. */
 const PING_INTERVAL_MS = 2_500;
 const PINGS_UNANSWERED_MAX = 2;
 
-/** Why a connection ended, where nobody has said it. */
+/** Why a connection ended, if neither side gave a reason. */
 export const ENDED = 'the server closed the connection before it was of use';
 
 /**
- * Asks the configured servers and then the `others`, each list in an order of its own, until one lets us in.
+ * Tries the configured servers and then the `others`, each list in random order, until one accepts the connection.
  * Rejects when none does.
  */
 export async function dial(
@@ -42,7 +42,7 @@ export async function dial(
 ): Promise<NatsConnectionImpl> {
   const { servers } = options;
   const transports: NodeTransport[] = [];
-  // As the library's own `connect` does it, but we keep hold of the sockets: it forgets those that say nothing.
+  // As the library's own `connect` does it, but sockets are kept track of: the library forgets silent ones.
   setTransportFactory({
     factory: () => {
       const transport = new NodeTransport();
@@ -63,12 +63,12 @@ export async function dial(
   }
 }
 
-/** The socket of a connection; undefined when it has none any more. */
+/** The socket of a connection; undefined when it no longer has one. */
 export function socketOf(nc: NatsConnectionImpl): NodeTransport['socket'] | undefined {
   return (nc.protocol.transport as NodeTransport).socket;
 }
 
-/** In the words of somebody who looks for what to do. */
+/** The reason, as an operator can act on it. */
 export function reasonOf(error: unknown): string {
   const text = errorText(error ?? '');
   return text === '' || text.includes('undefined error') ? ENDED : text;
@@ -91,18 +91,18 @@ function connectionOptions(
   if (options.nkey !== '') authenticator.push(nkeyAuthenticator(Buffer.from(options.nkey)));
   return {
     servers: [...servers],
-    // Those that are configured come before those that a server has named.
+    // Configured servers come before those that a server has named.
     noRandomize: true,
     name: `pith/${options.gatewayId}`,
     inboxPrefix: options.inboxPrefix,
-    // Our own pushes to the fleet must not come back to us.
+    // The gateway's own pushes to all gateways must not come back to it.
     noEcho: true,
-    // A connection that has ended is replaced by us: then it is the same each time, and nothing old is in it.
+    // The gateway itself makes a new connection in place of one that ended: nothing old is left in it.
     reconnect: false,
     timeout: CONNECT_MS_MAX,
     pingInterval: PING_INTERVAL_MS,
     maxPingOut: PINGS_UNANSWERED_MAX,
-    // A stack per request would be the most expensive thing that the gateway does.
+    // Capturing a stack for each request would be the most expensive thing that the gateway does.
     noAsyncTraces: true,
     ...(options.user !== '' && { user: options.user, pass: options.password }),
     ...(options.token !== '' && { token: options.token }),

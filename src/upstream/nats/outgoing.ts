@@ -1,4 +1,4 @@
-/** What goes out over NATS, measured before it does: what is too large is a reason, and never thrown. */
+/** Sends messages over NATS. Their size is checked first: one that is too large is a failure, never an exception. */
 import { errorText, type Failure, failure, GatewayError } from '../../errors.ts';
 import type { NatsConnector } from './connection.ts';
 import { HEADER_BYTES_MAX, type HeaderBlock } from './header-block.ts';
@@ -43,12 +43,12 @@ export function tooLargeFor(
   if (bytes > bytesMax)
     return failure(
       'TOO_LARGE',
-      `${bytes} bytes, and NATS takes ${bytesMax} in one message: send less, or raise max_payload of nats-server`,
+      `${bytes} bytes, but NATS takes at most ${bytesMax} in one message: send less, or raise max_payload of nats-server`,
     );
   if (headerBytes > HEADER_BYTES_MAX)
     return failure(
       'TOO_LARGE',
-      `${headerBytes} bytes of names and conditions; ${HEADER_BYTES_MAX} are sent in one message`,
+      `${headerBytes} bytes of names and conditions, but at most ${HEADER_BYTES_MAX} are sent in one message`,
     );
   return null;
 }

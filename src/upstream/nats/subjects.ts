@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 
 /** nats-server closes a connection whose control line is too long; this is well below. */
 export const SUBJECT_BYTES_MAX = 512;
-/** Asked which streams there are; a part of JetStream's API. */
+/** A request to it lists the streams; part of JetStream's API. */
 export const STREAM_NAMES = '$JS.API.STREAM.NAMES';
 const TOKEN_PLAIN = /^[A-Za-z0-9_-]{1,64}$/;
 const TOKEN_RAW_BYTES_MAX = 96;
@@ -22,9 +22,9 @@ export function encodeToken(name: string): string {
 export const NEAR_MISS_QUEUE = 'pith';
 
 /**
- * Whom an answer to this reply subject goes to: a client with an inbox, or another gateway that has asked. null:
- * nobody. A gateway may publish what others may not, so it answers nowhere but under `_INBOX.`, and never where
- * gateways await the answers of backends.
+ * Who gets a reply on this subject: a client with an inbox, or another gateway that has sent a request. null: no one
+ * may. A gateway may publish what others may not, so it replies only under `_INBOX.`, and never where gateways wait
+ * for the answers of backends.
  */
 export function answersTo(reply: string): 'inbox' | 'gateway' | null {
   if (reply.length > SUBJECT_BYTES_MAX || !/^_INBOX(\.[^.*>\s\p{Cc}]+)+$/u.test(reply)) return null;
@@ -39,7 +39,7 @@ export type Scope = 'session' | 'user' | 'group' | 'all' | 'gateway';
 export class Subjects {
   readonly #prefix: string;
   readonly #gatewayId: string;
-  /** What comes before the number in the subject of an answer. */
+  /** The first tokens of the subjects on which this gateway gets answers. */
   readonly inboxPrefix: string;
 
   /** @param prefix Tokens joined by dots; `pith` unless configured. */
@@ -64,12 +64,12 @@ export class Subjects {
     return `${this.#prefix}.${toInstance ? 'to.{instance}' : 'rpc'}.{route}`;
   }
 
-  /** The handshake, for the backend that says who may come in. */
+  /** The handshake, for the backend that decides who may come in. */
   get connect(): string {
     return `${this.#prefix}.connect`;
   }
 
-  /** Where all answers come. */
+  /** All answers of backends. */
   get answers(): string {
     return `${this.inboxPrefix}.rpc.*`;
   }
@@ -84,12 +84,12 @@ export class Subjects {
     return Number.isSafeInteger(id) ? id : 0;
   }
 
-  /** Where what gateways ask is answered. */
+  /** All replies to what this gateway has requested of others. */
   get asked(): string {
     return `${this.inboxPrefix}.ask.*`;
   }
 
-  /** @param number Nobody may guess it: whoever knows it can answer. */
+  /** @param number It must not be guessable: anyone who knows it can reply. */
   ask(number: string): string {
     return `${this.inboxPrefix}.ask.${number}`;
   }
@@ -120,8 +120,8 @@ export class Subjects {
   }
 
   /**
-   * What misses every verb by its number of tokens, most often because a name with a dot in it was not encoded.
-   * One gateway of `NEAR_MISS_QUEUE` hears it, and says so.
+   * Subjects with a wrong number of tokens for any verb, most often because a name with a dot was not encoded. One
+   * gateway of `NEAR_MISS_QUEUE` gets such a message, and answers that it is wrong.
    */
   get nearMisses(): string[] {
     const kinds = ['session.*', 'session.*.*', 'session.*.*.*.>', 'all.*.>'];
@@ -129,18 +129,18 @@ export class Subjects {
     return kinds.map((kind) => `${this.#prefix}.${kind}`);
   }
 
-  /** Between gateways only: Control's calls that concern the whole fleet. */
+  /** Between gateways only: calls to all of them. */
   fleet(verb: string): string {
     return `${this.#prefix}.fleet.${verb}`;
   }
 
-  /** What no stream may capture: everything that is ours but what is meant to be kept. */
+  /** What no stream may capture: all subjects of the gateway except those under `keep`. */
   get notForStreams(): string[] {
     const kinds = ['rpc', 'to', 'session', 'user', 'group', 'all', 'gateway', 'control', 'event', 'fleet']; // prettier-ignore
     return [this.connect, ...kinds.map((kind) => `${this.#prefix}.${kind}.>`)];
   }
 
-  /** What a subject that came in is about. `name` is the token as it stands, for sessions the sid. */
+  /** Takes the subject of a message apart. `name` is the token as it stands; for a session it is the sid. */
   parse(subject: string): { scope: Scope | 'fleet'; name: string; verb: string } | null {
     const tokens = subject.slice(this.#prefix.length + 1).split('.');
     const scope = tokens[0];
