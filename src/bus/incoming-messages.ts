@@ -1,7 +1,7 @@
 /** Messages to this gateway over NATS: verbs for its sessions, batches of pushes, and subjects that match no verb. */
 import { asBuffer } from '../bytes.ts';
 import { inBackground } from '../background.ts';
-import { decodePush, PUSHES_MAX } from '../contract/shapes.ts';
+import { decodePush, PUSHES_MAX } from '../contract/protobuf-shapes.ts';
 import { WireError, WireReader } from '../contract/wire.ts';
 import { errorText, type Failure, failure, isFailure } from '../errors.ts';
 import type { Push, PushCount } from '../contract/commands.ts';

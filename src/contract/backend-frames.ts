@@ -8,15 +8,15 @@ import {
   decodePush,
   decodeTarget,
   PUSHES_MAX,
-} from './shapes.ts';
+} from './protobuf-shapes.ts';
 import { StructError } from './struct.ts';
 import { decodeDurationMs, WireReader } from './wire.ts';
 import { failure } from '../errors.ts';
 import type { Close, Patch, Push, Reply, Target } from './commands.ts';
-/** Bytes of a name or a reason that a backend gives; the rest is not read. */
+/** Bytes that are read of a backend's name or reason; the rest is ignored. */
 const TEXT_BYTES_MAX = 256;
 
-/** Of a hello, whose features are few; the rest is not read. */
+/** Features that are read of a hello; the rest is ignored. */
 const FEATURES_MAX = 64;
 
 export type BackendHello = { instance: string; version: string; maxInFlight: number };
@@ -24,9 +24,9 @@ export type BackendHello = { instance: string; version: string; maxInFlight: num
 export type Credit = { readonly frames: number; readonly bytes: number };
 export type SessionVerb = { target: Target; patch: Patch | null; close: Close | null };
 
-/** What a Link gives for every frame, in the order in which they stand. */
+/** Called for every frame of a message, in order. */
 export interface FrameHandler {
-  /** Bytes of JSON in a frame that are made anew: `limits.convert`. */
+  /** Bytes of JSON that may be made of one frame: `limits.convert`. */
   readonly convertBytesMax: number;
   onHello(hello: BackendHello, features: readonly string[]): void;
   onReply(id: number, reply: WireReader): void;
@@ -47,7 +47,7 @@ export class ToGatewayReader {
     this.#message = new WireReader(bytes);
   }
 
-  /** Bytes that have been read. */
+  /** Bytes read so far. */
   get position(): number {
     return this.#message.position;
   }
@@ -128,7 +128,7 @@ function readHello(reader: WireReader, handler: FrameHandler): void {
   handler.onHello(hello, features);
 }
 
-/** What is kept, or logged, of a name or a reason. */
+/** As much of a name or a reason as is kept or logged. */
 function shortText(reader: WireReader): string {
   return reader.bytes().toString('utf8', 0, TEXT_BYTES_MAX);
 }
@@ -162,10 +162,10 @@ function decodeExtend(reader: WireReader): number {
 }
 
 /**
- * The body of a reply that holds nothing else, which is nearly every one; else the whole reply. One whose body cannot
- * be said is a failure that says where.
+ * The body alone, if the reply holds nothing else, as nearly all do; otherwise the whole reply. A body that cannot be
+ * converted makes it a failure whose text says where.
  *
- * @throws {WireError} It cannot be read.
+ * @throws {WireError} It is not valid protobuf.
  */
 export function decodeReply(reader: WireReader, convertBytesMax: number): Uint8Array | Reply {
   try {
@@ -199,14 +199,16 @@ function replyIn(reader: WireReader, convertBytesMax: number): Uint8Array | Repl
   return reply;
 }
 
-/** @throws {StructError} There are too many, or they name too many. */
+/** @throws {StructError} Too many pushes, or too many names in one. */
 function readReplyPush(reader: WireReader, pushes: Push[], convertBytesMax: number): void {
   if (pushes.length === PUSHES_MAX)
-    throw new StructError(`more than ${PUSHES_MAX} pushes in one reply: push them by themselves`);
+    throw new StructError(
+      `more than ${PUSHES_MAX} pushes in one reply: send the rest outside a reply`,
+    );
   pushes.push(decodePush(reader, convertBytesMax));
 }
 
-/** A verb whose target cannot be encoded names nobody, and has a patch with the fault. */
+/** A verb whose target cannot be converted reaches no session, and has a patch that carries the fault. */
 function decodeVerb(reader: WireReader, convertBytesMax: number): SessionVerb {
   const verb: SessionVerb = { target: {}, patch: null, close: null };
   let fault: string | null = null;
@@ -219,7 +221,7 @@ function decodeVerb(reader: WireReader, convertBytesMax: number): SessionVerb {
   return fault === null ? verb : { target: {}, patch: { fault }, close: null };
 }
 
-/** What is wrong with it; null: nothing. */
+/** What is wrong with the target; null: nothing. */
 function readVerbTarget(
   reader: WireReader,
   into: SessionVerb,

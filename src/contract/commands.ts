@@ -1,6 +1,6 @@
 /**
- * What backends and operators may do to sessions: the shapes of `pith.v1` that every way in (Link, NATS,
- * Control) decodes to.
+ * What backends and operators may do to sessions, and what backends answer: every form of `pith.v1` (protobuf, JSON,
+ * headers) is read into these types.
  */
 import type { Failure } from '../errors.ts';
 
@@ -8,7 +8,7 @@ import type { Failure } from '../errors.ts';
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 export type JsonObject = { [key: string]: Json };
 
-/** Changes to a session, applied all or nothing. */
+/** Changes to a session: all are applied, or none. */
 export type Patch = {
   /** Binds; '' unbinds; undefined leaves it. */
   uid?: string;
@@ -16,9 +16,9 @@ export type Patch = {
   set?: JsonObject;
   join?: readonly string[];
   leave?: readonly string[];
-  /** 0 or absent: whatever the version is; else refused unless equal. */
+  /** 0 or absent: any version; otherwise the patch is refused unless the session has this one. */
   ifVersion?: number;
-  /** Why it cannot be applied as it was said; absent: it can. */
+  /** Why it cannot be applied; absent: it can. */
   fault?: string;
 };
 
@@ -30,7 +30,7 @@ export type Close = {
   retryAfterMs: number;
 };
 
-/** Who is meant: sids, uids, groups and all are united, `except…` taken away, then `where` must hold. */
+/** Which sessions: the union of sids, uids, groups and all, minus `except…`, of those the ones for which `where` holds. */
 export type Target = {
   sids?: readonly string[];
   uids?: readonly string[];
@@ -38,15 +38,15 @@ export type Target = {
   all?: boolean;
   exceptSids?: readonly string[];
   exceptUids?: readonly string[];
-  /** Session data keys and the values that they must equal. */
+  /** Keys of the session's data, and the values that they must have. */
   where?: JsonObject;
   /** Only sessions of this gateway. */
   local?: boolean;
 };
 
 /**
- * By their numbers in `pith.v1.Delivery`. must: the session is closed when it does not fit · droppable: dropped when
- * the client is slow · latest: only the newest unsent push of its key is kept.
+ * By their numbers in `pith.v1.Delivery`. must: if it does not fit, the session is closed · droppable: dropped if the
+ * client is slow · latest: of the unsent pushes with its key only the newest is kept.
  */
 export const DELIVERIES = ['must', 'droppable', 'latest'] as const;
 export type Delivery = (typeof DELIVERIES)[number];
@@ -62,11 +62,11 @@ export type Push = {
   expiresInMs: number;
   /** On a reply: after the answer instead of before it. */
   afterReply: boolean;
-  /** Why it cannot be sent as it was said; absent: it can. */
+  /** Why it cannot be sent; absent: it can. */
   fault?: string;
 };
 
-/** Everything that a backend may say in answer to one message. */
+/** Everything that the answer to one message may hold. */
 export type Reply = {
   /** null or empty: the client gets `{}`. */
   body: Uint8Array | null;
@@ -76,7 +76,7 @@ export type Reply = {
   close: Close | null;
 };
 
-/** A ConnectResponse that lets the client in. */
+/** A ConnectResponse that admits the client. */
 export type Accepted = {
   readonly patch: Patch | null;
   /** The `user` block of the handshake's answer; null: none. */
@@ -85,16 +85,16 @@ export type Accepted = {
   readonly expiresInMs: number;
 };
 
-/** What became of a push: sessions, not users. */
+/** The outcome of a push, in sessions, not users. */
 export type PushCount = {
-  /** Taken into the outbox. */
+  /** Put into the outbox. */
   delivered: number;
   dropped: number;
-  /** The session was closing, or was closed by this push not fitting. */
+  /** The session was closing, or was closed because the push did not fit. */
   refused: number;
 };
 
-/** True when the target names nobody. */
+/** True if the target can match no session. */
 export function namesNobody(target: Target): boolean {
   return !target.all && !target.sids?.length && !target.uids?.length && !target.groups?.length;
 }

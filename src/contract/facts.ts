@@ -1,4 +1,4 @@
-/** What backends are told: about a session, a handshake, a session's end, and where a message belongs in a trace. */
+/** What backends learn: about a session, a handshake, a session's end, and the trace that a message belongs to. */
 import type { JsonObject } from './commands.ts';
 
 /** A session as backends know it. */
@@ -20,21 +20,21 @@ export type SessionFacts = {
   readonly dialect: string;
 };
 
-/** What a ConnectRequest says. */
+/** The fields of a ConnectRequest. */
 export type ConnectFacts = {
   readonly session: SessionFacts;
   /** The client's own block of the handshake. */
   readonly user: JsonObject;
-  /** What the client library says about itself. */
+  /** What the client library reports about itself. */
   readonly sys: JsonObject;
   readonly headers: Readonly<Record<string, string>>;
   /** The session's uid, data and groups come from a valid resume token. */
   readonly resumed: boolean;
-  /** Accepted earlier, expires soon. */
+  /** The client was accepted earlier, and what was granted expires soon. */
   readonly refresh: boolean;
 };
 
-/** A closed session, as its backends hear of it. */
+/** A closed session, as its backends learn of it. */
 export type ClosedSession = {
   readonly session: SessionFacts;
   readonly reason: string;
@@ -42,14 +42,14 @@ export type ClosedSession = {
   readonly lastedMs: number;
 };
 
-/** Where a message belongs in a trace, as W3C Trace Context writes it. [w3.org/TR/trace-context] */
+/** The trace that a message belongs to, as W3C Trace Context writes it. [w3.org/TR/trace-context] */
 export type Trace = {
   readonly traceparent: string;
   /** '' for none. */
   readonly tracestate: string;
 };
 
-/** The keys of a session's data that a route forwards; null: it forwards none. */
+/** The part of a session's data that a route forwards; null: none. */
 export function forwarded(data: JsonObject, forward: readonly string[]): JsonObject | null {
   if (forward.length === 0) return null;
   if (forward.includes('*')) return data;

@@ -6,7 +6,7 @@ import { type Failure, failure } from '../errors.ts';
 import type { JsonObject } from './commands.ts';
 import type { ConnectFacts, SessionFacts, Trace } from './facts.ts';
 
-/** A Session as a backend sees it: of its data what the route forwards, and groups only in a ConnectRequest. */
+/** A Session as a backend sees it: the part of its data that the route forwards, and groups only in a ConnectRequest. */
 export function encodeSession(
   session: Omit<SessionFacts, 'data' | 'groups'>,
   data: JsonObject | null,
@@ -28,7 +28,7 @@ export function encodeSession(
   return writer.take();
 }
 
-/** @throws {StructError} Its path begins with `name`. */
+/** @throws {StructError} The path in its text begins with `name`. */
 function within(name: string, object: JsonObject): Buffer {
   try {
     return encodeStruct(object);
@@ -38,7 +38,7 @@ function within(name: string, object: JsonObject): Buffer {
   }
 }
 
-/** The same, with a failure for data that no Struct can say: another backend has set it, in JSON. */
+/** The same, with a failure for data that no Struct can hold: another backend has set it, in JSON. */
 export function encodeSessionOr(session: SessionFacts, data: JsonObject | null): Buffer | Failure {
   try {
     return encodeSession(session, data);
@@ -48,7 +48,7 @@ export function encodeSessionOr(session: SessionFacts, data: JsonObject | null):
   }
 }
 
-/** The ConnectRequest, with a failure for what the client or a backend has said and no Struct can say. */
+/** The ConnectRequest, with a failure for what no Struct can hold, from the client or from another backend. */
 export function encodeConnectOr(facts: ConnectFacts): Buffer | Failure {
   try {
     return encodeConnect(facts);
@@ -58,7 +58,7 @@ export function encodeConnectOr(facts: ConnectFacts): Buffer | Failure {
   }
 }
 
-/** What a Request says; `session` is encoded already and shared by many. */
+/** The fields of a Request; `session` is encoded already, and shared by many. */
 export type RequestFields = {
   readonly session: Buffer;
   readonly route: string;
@@ -191,7 +191,7 @@ function writeFrame(
   writer.bytes(1, frame.take());
 }
 
-/** @param features What this gateway can beyond the first release of the contract. */
+/** @param features What this gateway supports beyond the first release of the contract. */
 export function writeHello(
   writer: WireWriter,
   gateway: string,
@@ -255,7 +255,7 @@ export type PushedFields = {
   readonly unknownUids: readonly string[];
   readonly unknownSids: readonly string[];
   readonly silentGateways: readonly string[];
-  /** Why it has gone to nobody. */
+  /** Why no session got it. */
   readonly failure?: Failure;
 };
 

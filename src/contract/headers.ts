@@ -1,4 +1,4 @@
-/** Our headers, as NATS, HTTP and gRPC metadata carry them: names, encoding, values. See `proto/README.md`. */
+/** Our headers, in NATS, HTTP and gRPC metadata: names, encoding, values. `proto/README.md` documents them. */
 import { isUtf8 } from 'node:buffer';
 
 import type { Failure } from '../errors.ts';
@@ -7,14 +7,14 @@ import { forwarded, type SessionFacts, type Trace } from './facts.ts';
 import { deliveryOf, objectOf, parseJson, ShapeError, textsOf, wholeNumberOf } from './json.ts';
 import { refusal } from './refusal.ts';
 
-/** A value of our own headers: printable ASCII but `%` stands for itself, every other byte of UTF-8 as %XX. */
+/** Encodes a value of our own headers: printable ASCII except `%` stays, every other byte of UTF-8 becomes %XX. */
 export function encodeValue(value: string): string {
   return value.replace(/[^\x21-\x24\x26-\x7e]+/g, (run) =>
     Buffer.from(run).toString('hex').toUpperCase().replace(/../g, '%$&'),
   );
 }
 
-/** A raw space, a `%` without two hex digits, and what would not be UTF-8, stand for themselves: no two values become one. */
+/** A raw space, a `%` without two hex digits, and what would not be UTF-8, stay as they are, so no two values become one. */
 export function decodeValue(value: string): string {
   if (!value.includes('%')) return value;
   const bytes = Buffer.from(value);
@@ -32,7 +32,7 @@ export function decodeValue(value: string): string {
 
 const PERCENT = 0x25;
 
-/** -1: it is none. */
+/** -1: it is not one. */
 function hexDigit(byte: number | undefined): number {
   if (byte === undefined) return -1;
   if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
@@ -50,7 +50,7 @@ export function encodeJsonValue(value: unknown): string {
 }
 
 /**
- * What headers say of a session, the same for all its messages until it changes: names and values in turn.
+ * The headers about a session, the same for all its messages until it changes: names and values in turn.
  *
  * @param forward The keys of its data that the route forwards.
  */
@@ -73,7 +73,7 @@ export function traceHeaders({ traceparent, tracestate }: Trace): string[] {
 /** Header values by lower-case name, decoded. The first of several counts. */
 export type Headers = ReadonlyMap<string, string>;
 
-/** What was read as latin1, as UTF-8 where it is that. */
+/** Text that was read as latin1, as UTF-8 if it is that. */
 export function readable(text: string): string {
   if (!/[\x80-\xff]/.test(text)) return text;
   const bytes = Buffer.from(text, 'latin1');
@@ -135,7 +135,7 @@ export function readFailure(headers: Headers, body: Uint8Array): Failure | null 
   return refusal(said, body);
 }
 
-/** The lines of a push as `readPush` reads them; `target` for a push to the whole fleet. */
+/** The lines of a push, as `readPush` reads them. @param target For a push to the whole fleet; null: the subject has it. */
 export function pushLines(push: Push, target: JsonObject | null): string {
   let lines = `Pith-Route: ${encodeValue(push.route)}\r\n`;
   if (push.delivery !== 'must') lines += `Pith-Delivery: ${push.delivery}\r\n`;
@@ -149,11 +149,11 @@ export function pushLines(push: Push, target: JsonObject | null): string {
   return lines;
 }
 
-/** The push in a verb's headers and body, its target to be filled in from the subject. @throws {ShapeError} */
+/** The push in a verb's headers and body; the rest of its target is in the subject. @throws {ShapeError} */
 export function readPush(headers: Headers, body: Uint8Array): Push {
   const route = headers.get('pith-route');
   if (route === undefined || route === '')
-    throw new ShapeError('header Pith-Route is missing: what the client listens to');
+    throw new ShapeError('header Pith-Route is missing: the route that the client listens to');
   const delivery = deliveryOf(headers.get('pith-delivery') ?? 'must', 'header pith-delivery');
   const exceptSids = json(headers, 'pith-except-sids', textsOf);
   const exceptUids = json(headers, 'pith-except-uids', textsOf);

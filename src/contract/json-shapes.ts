@@ -1,6 +1,6 @@
 /**
- * The same shapes in JSON: the proto3 JSON mapping with the names of the .proto; camelCase is accepted too.
- * Reading throws a ShapeError that says which field is wrong.
+ * The shapes of the contract in JSON: the proto3 JSON mapping with the names of the .proto; camelCase is read too.
+ * A ShapeError says which field is wrong.
  */
 import { asBuffer, NOTHING } from '../bytes.ts';
 import { type Failure, failure } from '../errors.ts';
@@ -10,11 +10,11 @@ import type { Accepted, Close, Json, JsonObject, Patch, Target } from './command
 import type { ClosedSession, ConnectFacts, SessionFacts } from './facts.ts';
 import { INT32, objectOf, parseJson, ShapeError, textOf, textsOf, wholeNumberOf } from './json.ts';
 import { refusal } from './refusal.ts';
-import { EXPIRED, NO_OUTCOME } from './shapes.ts';
+import { EXPIRED, NO_OUTCOME } from './protobuf-shapes.ts';
 
 type Fields = Record<string, unknown>;
 
-/** Parses a payload that is a JSON object, or empty. @param convertBytesMax `limits.convert`. @throws {ShapeError} */
+/** Parses a payload: a JSON object, or nothing. @param convertBytesMax `limits.convert`. @throws {ShapeError} */
 export function readObject(payload: Uint8Array, convertBytesMax = CONVERT_BYTES): Fields {
   if (payload.length === 0) return {};
   return objectOf(parseJson(asBuffer(payload), 'the payload', convertBytesMax), 'the payload');
@@ -55,7 +55,7 @@ function struct(fields: Fields, name: string): JsonObject | undefined {
 /** [google/protobuf/duration.proto] */
 const DURATION_SECONDS_MAX = 315_576_000_000;
 
-/** A Duration as JSON has it: `"1.5s"`; in milliseconds. One that is not 0 is at least 1. */
+/** A Duration, `"1.5s"`, in milliseconds: 0, or at least 1. */
 function durationMs(fields: Fields, name: string): number {
   const seconds = durationSeconds(fields, name);
   if (seconds < 0) throw new ShapeError(`${name} is negative`);
@@ -147,19 +147,19 @@ function bytesOf(base64: string): Buffer {
   return Buffer.from(base64, 'base64');
 }
 
-/** Milliseconds as a Duration in JSON: at most nine digits behind the point, and never an exponent. */
+/** Milliseconds as a Duration in JSON: at most nine digits after the point, and never an exponent. */
 export function durationText(ms: number): string {
   const text = (ms / 1_000).toFixed(9).replace(/\.?0+$/, '');
   return `${text}s`;
 }
 
-/** A ConnectRequest: the handshake, for a backend that is asked in JSON. */
+/** A ConnectRequest. */
 export function connectJson(facts: ConnectFacts): JsonObject {
   const { session, user, sys, headers, resumed, refresh } = facts;
   return { session: sessionJson(session), user, sys, headers: { ...headers }, resumed, refresh };
 }
 
-/** A ConnectResponse. What cannot be read lets nobody in; the failure's text says what is wrong. */
+/** Reads a ConnectResponse; one that cannot be read admits no client, and the failure's text says what is wrong. */
 export function readConnectResponse(
   payload: Uint8Array,
   convertBytesMax = CONVERT_BYTES,
@@ -186,7 +186,7 @@ function readAccept(fields: Fields): Accepted | Failure {
   };
 }
 
-/** A Target between gateways: our own names. @throws {ShapeError} */
+/** @throws {ShapeError} */
 export function readTarget(value: unknown): Target {
   const fields = objectOf(value, 'target');
   const target: Target = { all: bool(fields, 'all') };
@@ -210,7 +210,7 @@ export function targetJson(target: Target): JsonObject {
   return json;
 }
 
-/** A session as `pith.v1.Session` in JSON, zero values written; 64-bit numbers are strings. */
+/** `pith.v1.Session` in JSON: zero values are written, 64-bit numbers are strings. */
 export type SessionJson = {
   sid: string;
   uid: string;
@@ -244,7 +244,7 @@ export function sessionJson(session: SessionFacts): SessionJson {
   };
 }
 
-/** A ClosedEvent as JSON text; like every event of a session's end, it has neither its data nor its groups. */
+/** A ClosedEvent as JSON text; in no form does it have the session's data or groups. */
 export function closedEventJson({ session, reason, code, lastedMs }: ClosedSession): string {
   return JSON.stringify({
     session: { ...sessionJson(session), data: {}, groups: [] },

@@ -1,13 +1,13 @@
-/** JSON from others: how deep it may be nested, how it is parsed, and what a value of it must be. */
+/** JSON from outside: how it is parsed, how deep it may be nested, and the checks of its values. */
 import { CONVERT_BYTES, tooMuchText, weightOfJson } from '../protocol/convert.ts';
 import { isObject, isRawNumber, parseAsWritten, wholeOf } from '../protocol/exact-json.ts';
 import { sizeOfJson } from '../protocol/json-scan.ts';
 import { DELIVERIES, type Delivery } from './commands.ts';
 
-/** What a backend or operator sent does not have the shape; the text says where. */
+/** What a backend or operator sent does not have the expected shape; the text says where. */
 export class ShapeError extends Error {}
 
-/** How deep JSON from a backend may be nested, in whichever form it comes: what walks it later may recurse. */
+/** How deep JSON from a backend may be nested, in any form: code that walks it later may recurse. */
 export const JSON_DEPTH_MAX = 64;
 
 /**
@@ -30,9 +30,9 @@ export function nestsTooDeep(value: unknown, depthMax = JSON_DEPTH_MAX_TO_BACKEN
 }
 
 /**
- * Parses JSON whose size and depth are known before: nothing is made of what is over a limit.
+ * Parses JSON, whose size and depth are checked first: nothing is made of what is over a limit.
  *
- * @param name What it is, for the error's text.
+ * @param name For the error's text.
  * @param bytesMax `limits.convert`.
  * @throws {ShapeError}
  */
@@ -70,14 +70,14 @@ export function textsOf(value: unknown, name: string): string[] {
   return value as string[];
 }
 
-/** Of codes, which are an int32 in the contract. */
+/** The range of codes: an int32 in the contract. */
 export const INT32 = [-0x8000_0000, 0x7fff_ffff] as const;
 const NATURAL = [0, Number.MAX_SAFE_INTEGER] as const;
 
 /**
- * A whole number, also as a string, as 64-bit numbers and headers are written.
+ * A whole number, or a string that holds one: 64-bit numbers and headers are written like that.
  *
- * @param range The least and the largest that it may be.
+ * @param range The smallest and the largest value allowed.
  * @throws {ShapeError}
  */
 export function wholeNumberOf(

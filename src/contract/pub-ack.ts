@@ -4,12 +4,12 @@ import { isObject } from '../protocol/exact-json.ts';
 
 /** No acknowledgement is longer. */
 const BYTES_MAX = 1_024;
-/** What one has, and nothing else. [github.com/nats-io/nats-server, server/stream.go: PubAck] */
+/** The members that one may have. [github.com/nats-io/nats-server, server/stream.go: PubAck] */
 const MEMBERS = new Set(['stream', 'seq', 'domain', 'duplicate', 'val', 'batch', 'count', 'error']);
 
 /**
- * True for what is exactly a stream's acknowledgement, or its refusal. A backend may say the same, so this alone
- * does not tell who has said it.
+ * True for exactly what a stream sends as an acknowledgement or a refusal. A backend may send the same, so this alone
+ * does not tell which of them has.
  */
 export function isPubAck(body: Uint8Array): boolean {
   if (body.length > BYTES_MAX || body[0] !== 0x7b) return false;

@@ -1,16 +1,16 @@
 /**
- * A refusal as a backend says it. Each way to a backend reads what it has of code, reason, text and body, and what
- * a client is told follows here, by one rule for all of them. Pure.
+ * What a client gets when a backend refuses. Each kind of upstream reads code, reason, message and body in its own form;
+ * what becomes of them is decided here, by one rule for all. Pure.
  *
  * The rule [proto/README.md, Refusals]: a body of JSON with a `code` goes to the client as it is. One without it
- * fills the standard error with its words. Bytes that the gateway does not read go where bytes pass: by routes with
+ * fills the standard error with its reason and message. Bytes that the gateway does not read go where bytes pass: on routes with
  * `codec: raw` or `protobuf`, and to clients that read protobuf.
  */
 import { asBuffer } from '../bytes.ts';
 import { type Failure, reasonOfCode, REASONS } from '../errors.ts';
 import { isObject } from '../protocol/exact-json.ts';
 
-/** The longest wait that a client is told. */
+/** The longest wait that is passed on, in milliseconds. */
 export const RETRY_AFTER_MS_MAX = 86_400_000;
 /** Characters of a backend's text that are passed on. */
 export const TEXT_CHARACTERS_MAX = 1_024;
@@ -18,15 +18,15 @@ export const TEXT_CHARACTERS_MAX = 1_024;
 export const REASON_CHARACTERS_MAX = 128;
 /** How many fields of an error are passed on. */
 export const FIELDS_MAX = 64;
-/** A longer body is not parsed, but looked at so far for its code. */
+/** A longer body is not parsed; its code is looked for in as many bytes. */
 const PARSED_BYTES_MAX = 64 * 1024;
 
-/** Clients take an answer with this code for a success, so in a refusal it is no code. */
+/** Clients take this code for success, so in a refusal it does not count as one. */
 const SUCCESS = 200;
-/** Where nothing says a code. */
+/** Used if there is no code anywhere. */
 const CODE_OTHERWISE = 500;
 
-/** What a client reads where the standard text speaks of the gateway. */
+/** Messages for codes whose standard text is about the gateway. */
 const TEXTS: ReadonlyMap<number, string> = new Map([
   [400, 'the backend could not read the body'],
   [401, 'the backend needs to know who asks'],
@@ -35,28 +35,28 @@ const TEXTS: ReadonlyMap<number, string> = new Map([
   [413, 'the backend refused: too large'],
 ]);
 
-/** What a backend has said, beside its body. */
+/** What a backend has sent, apart from its body. */
 export type Said = {
   /** 0: none. */
   readonly code?: number;
-  /** The code where neither this nor the body says one; 500. */
+  /** The code if neither this nor the body has one; absent: 500. */
   readonly otherwise?: number;
-  /** UPPER_SNAKE; '' for none. It goes before that of the body. */
+  /** UPPER_SNAKE; '' for none. It takes precedence over the body's. */
   readonly reason?: string;
-  /** '' for none. That of the body goes before it. */
+  /** '' for none. The body's takes precedence over it. */
   readonly message?: string;
   /** 0: none. */
   readonly retryAfterMs?: number;
   readonly fields?: Readonly<Record<string, string>> | null;
 };
 
-/** What the client is told. `body`: as it came; empty or null for none. */
+/** What the client gets. @param body As it came; empty or null for none. */
 export function refusal(said: Said, body: Uint8Array | null): Failure {
   const own = body === null || body.length === 0 ? NOTHING : read(body);
   const { words } = own;
   const code = codeIn(said.code) || words.code || said.otherwise || CODE_OTHERWISE;
   const reason = said.reason || words.reason || '';
-  // A reason of the backend's own explains itself.
+  // A reason that the backend gives explains itself.
   const quiet = reason === '' ? (TEXTS.get(code) ?? '') : '';
   return {
     code,
@@ -70,12 +70,12 @@ export function refusal(said: Said, body: Uint8Array | null): Failure {
   };
 }
 
-/** What a client reads of a code of which the backend says nothing. */
+/** The message for a code without one. */
 export function textOf(code: number): string {
   return TEXTS.get(code) ?? REASONS[reasonOfCode(code)].message;
 }
 
-/** What a refusal's JSON says; what it does not say is not there. */
+/** What the JSON of a refusal holds; what it does not hold is absent. */
 export type ErrorWords = {
   code?: number;
   reason?: string;
@@ -99,13 +99,13 @@ export function errorWords(error: Readonly<Record<string, unknown>>): ErrorWords
   return words;
 }
 
-/** True when a failure has words of its backend's, and not only a code. */
+/** True if a body explains the failure, and it is not the status alone that does. */
 export function speaks(body: Uint8Array): boolean {
   const { words, hasCode } = body.length === 0 ? NOTHING : read(body);
   return hasCode || words.code !== undefined || (words.reason ?? words.message) !== undefined;
 }
 
-/** What a body says of itself. */
+/** What a body holds. */
 type OwnError = { readonly words: ErrorWords; readonly hasCode: boolean };
 
 const NOTHING: OwnError = { words: {}, hasCode: false };
@@ -117,23 +117,23 @@ function read(body: Uint8Array): OwnError {
     return { words: {}, hasCode: beginsWithCode(bytes.subarray(0, PARSED_BYTES_MAX)) };
   const top = jsonObject(bytes);
   if (top === null) return NOTHING;
-  // What has a code is what clients look for: it may say more than we know, and passes as it is.
+  // Clients look for a code. Such a body may hold more than we know of, and passes unchanged.
   if (isCode(top['code'])) return { words: errorWords(top), hasCode: true };
   const under = top['error'];
   return { words: errorWords(isObject(under) ? under : top), hasCode: false };
 }
 
-/** A code as every form can say it, an int32; 0: it is none. */
+/** A code that every form can carry, an int32; 0: there is none. */
 function codeIn(code: unknown): number {
   return isCode(code) && code === (code | 0) ? code : 0;
 }
 
-/** Programs that write every field of a structure write 0 for none. */
+/** Programs that write every field of a struct write 0 for none. */
 function isCode(code: unknown): code is number {
   return typeof code === 'number' && code !== 0 && code !== SUCCESS;
 }
 
-/** True when the JSON object that begins so has a code among its first members. */
+/** True if the JSON object that begins like this has a code among its first members. */
 function beginsWithCode(head: Buffer): boolean {
   let depth = 0;
   for (let at = 0; at < head.length; at++) {
@@ -153,7 +153,7 @@ function beginsWithCode(head: Buffer): boolean {
   return false;
 }
 
-/** Where the string that begins at `start` has ended. */
+/** Where the string that begins at `start` ends. */
 function afterString(text: Buffer, start: number): number {
   for (let at = start + 1; at < text.length; at++) {
     if (text[at] === QUOTE) return at + 1;

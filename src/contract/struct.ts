@@ -13,7 +13,7 @@ const BOOL = 4;
 const STRUCT = 5;
 const LIST = 6;
 
-/** JSON that no Struct can say, or a Struct that JSON cannot: its text is the path and what is wrong there. */
+/** JSON that no Struct can hold, or a Struct that JSON cannot: its text is the path and what is wrong there. */
 export class StructError extends WireError {
   readonly #path: string;
   readonly #what: string;
@@ -24,7 +24,7 @@ export class StructError extends WireError {
     this.#path = path;
   }
 
-  /** The same, seen from what holds it. */
+  /** The same, with the key of what holds it in front of its path. */
   under(key: string): StructError {
     const path = this.#path;
     const isIndex = path === '' || path.startsWith('[');
@@ -35,7 +35,7 @@ export class StructError extends WireError {
 /**
  * The bytes of a Struct, whose numbers are doubles and whose texts are UTF-8.
  *
- * @throws {StructError} A number that a double does not hold, half a character, or nested deeper than JSON_DEPTH_MAX.
+ * @throws {StructError} A number that no double holds, half a character, or nesting deeper than JSON_DEPTH_MAX.
  */
 export function encodeStruct(object: JsonObject): Buffer {
   const lengths = new Lengths();
@@ -47,12 +47,12 @@ export function encodeStruct(object: JsonObject): Buffer {
   return writer.take();
 }
 
-/** What each length-delimited part takes, in the order in which they are written: so each byte is written once. */
+/** The length of each length-delimited part, in the order of writing, so that each byte is written once. */
 class Lengths {
   readonly #bytes: number[] = [];
   #at = 0;
 
-  /** Keeps a place, since a part's length is known after those inside it. */
+  /** Reserves a place: the length of a part is known only after the lengths inside it. */
   place(): number {
     return this.#bytes.push(0) - 1;
   }
@@ -86,7 +86,7 @@ function measureValue(value: Json, lengths: Lengths, depth: number): number {
   if (typeof value === 'number' || isRawNumber(value)) {
     if (doubleIn(value) === null) {
       const text = JSON.stringify(value).slice(0, NUMBER_MAX);
-      throw new StructError(`is ${text}, more than a Struct's double holds; say it as a string`);
+      throw new StructError(`is ${text}, which a Struct's double cannot hold; send it as a string`);
     }
     return lengths.set(place, 9);
   }
@@ -125,7 +125,8 @@ function doubleIn(value: number | RawNumber): number | null {
 }
 
 function textBytes(text: string): number {
-  if (!text.isWellFormed()) throw new StructError('holds half a character, which is no UTF-8');
+  if (!text.isWellFormed())
+    throw new StructError('holds half a character, which is not valid UTF-8');
   return Buffer.byteLength(text);
 }
 
@@ -165,8 +166,8 @@ function writeValue(writer: WireWriter, field: number, value: Json, lengths: Len
 /**
  * Reads a Struct into an object without a prototype.
  *
- * @throws {WireError} It cannot be read; a StructError, with the path, for what JSON cannot say: NaN and the infinities,
- * or nested deeper than JSON_DEPTH_MAX.
+ * @throws {WireError} It is not valid protobuf; a StructError, with the path, for what JSON cannot represent (NaN and the
+ * infinities) and for nesting deeper than JSON_DEPTH_MAX.
  */
 export function decodeStruct(reader: WireReader, depth = 0): JsonObject {
   const object = Object.create(null) as JsonObject;
@@ -188,10 +189,10 @@ export function decodeStruct(reader: WireReader, depth = 0): JsonObject {
   return object;
 }
 
-/** What may still be made by the decoding that is going on, as `limits.convert` counts it. */
+/** What the current decoding may still make, as `limits.convert` counts it. */
 let left = Infinity;
 
-/** Decodes with a bound on what it makes. @throws {StructError} It is more. */
+/** Decodes with a bound on what is made. @throws {StructError} It would be more. */
 export function bounded<T>(reader: WireReader, bytesMax: number, decode: (of: WireReader) => T): T {
   left = bytesMax;
   try {

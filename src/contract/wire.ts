@@ -1,9 +1,9 @@
 /**
- * Protobuf wire format by hand, for the frames of a Link: several times cheaper than a general library, and
- * bodies stay views. [protobuf.dev/programming-guides/encoding] Unknown fields are skipped; every length is
- * checked against what is there.
+ * The protobuf wire format, read and written by hand: several times cheaper than a general library, and bodies stay
+ * views. Unknown fields are skipped; every length is checked against the bytes that are there.
+ * [protobuf.dev/programming-guides/encoding]
  */
-/** What came cannot be read. */
+/** The bytes are not valid protobuf. */
 export class WireError extends Error {}
 
 export const VARINT = 0;
@@ -22,7 +22,7 @@ export function fieldBytes(length: number): number {
   return 1 + varintBytes(length) + length;
 }
 
-/** Appends to a buffer that grows. Numbers are not negative and at most 2^53 - 1, but for `int32`. */
+/** Appends to a buffer that grows. Numbers are 0 to 2^53 - 1, except in `int32`. */
 export class WireWriter {
   #bytes: Buffer;
   #at = 0;
@@ -35,7 +35,7 @@ export class WireWriter {
     return this.#at;
   }
 
-  /** What was written. The writer begins anew with memory of its own, so the bytes are the caller's. */
+  /** What was written; the bytes are the caller's, since the writer starts again with memory of its own. */
   take(): Buffer {
     const written = this.#bytes.subarray(0, this.#at);
     this.#bytes = Buffer.allocUnsafe(Math.min(Math.max(256, this.#at), 65_536));
@@ -43,7 +43,7 @@ export class WireWriter {
     return written;
   }
 
-  /** Makes room, so that the writes that follow need not look. */
+  /** Makes room for the writes that follow. */
   reserve(bytes: number): void {
     if (this.#at + bytes <= this.#bytes.length) return;
     const grown = Buffer.allocUnsafe(Math.max(this.#bytes.length * 2, this.#at + bytes));
@@ -65,7 +65,7 @@ export class WireWriter {
     this.varint(field * 8 + type);
   }
 
-  /** A number field; nothing for 0, as proto3 has it. */
+  /** A number field; nothing for 0, as in proto3. */
   uint(field: number, value: number): void {
     if (value === 0) return;
     this.tag(field, VARINT);
@@ -122,7 +122,7 @@ export class WireWriter {
     this.#at += this.#bytes.write(value, this.#at);
   }
 
-  /** A string field of ASCII alone, also when empty. */
+  /** A string field that holds only ASCII, also when empty. */
   ascii(field: number, value: string): void {
     const { length } = value;
     this.tag(field, BYTES);
@@ -150,7 +150,7 @@ export class WireReader {
     this.#end = end;
   }
 
-  /** Bytes of what it reads that are behind it. */
+  /** Where it is in the bytes that it reads. */
   get position(): number {
     return this.#at;
   }
@@ -181,7 +181,7 @@ export class WireReader {
 
   int32(): number {
     this.#expect(VARINT);
-    // Ten bytes for a negative number: what counts is the low 32 bits.
+    // A negative number takes ten bytes, of which the low 32 bits count.
     return Number(BigInt.asIntN(32, this.#varint64()));
   }
 

@@ -1,16 +1,16 @@
-/** Control's messages as bytes: requests are read and answers written by the contract's codec, whoever calls. */
+/** Control's messages as bytes: requests are read and answers written by the contract's own codec, over gRPC and HTTP. */
 import type { KickOutcome } from '../bus/fleet-commands.ts';
 import type { Close, Json, JsonObject, Push, Target } from '../contract/commands.ts';
 import { encodeSession } from '../contract/gateway-frames.ts';
 import type { SessionJson } from '../contract/json-shapes.ts';
-import { decodeClose, decodePush, decodeTarget, jsonIn } from '../contract/shapes.ts';
+import { decodeClose, decodePush, decodeTarget, jsonIn } from '../contract/protobuf-shapes.ts';
 import { decodeStruct } from '../contract/struct.ts';
 import { decodeDurationMs, encodeMs, WireError, WireReader, WireWriter } from '../contract/wire.ts';
 import { GatewayError } from '../errors.ts';
 import { doubleOf, isRawNumber } from '../protocol/exact-json.ts';
 import type { Info } from './service.ts';
 
-/** Whatever a request may hold. Absent: it does not say so. */
+/** The fields of all requests; a request has those of its method, if they were sent. */
 export type Request = {
   readonly sid?: string;
   readonly uid?: string;
@@ -34,7 +34,7 @@ const number = (reader: WireReader): number => reader.uint();
 const SID: Field = ['sid', text];
 const TARGET: Field = ['target', (reader, max) => decodeTarget(reader.message(), max)];
 
-/** By method, its request's fields by their numbers. [proto/pith/v1/control.proto] */
+/** By method, the fields of its request by their numbers. [proto/pith/v1/control.proto] */
 const FIELDS: Readonly<Record<string, Readonly<Record<number, Field>>>> = {
   Push: {
     1: ['push', (reader, max) => decodePush(reader.message(), max)],
@@ -52,7 +52,7 @@ const FIELDS: Readonly<Record<string, Readonly<Record<number, Field>>>> = {
   ListSessions: { 1: TARGET, 2: ['limit', number], 3: ['pageToken', text] },
 };
 
-/** @param convertBytesMax `limits.convert`. @throws {GatewayError} It cannot be read. */
+/** @param convertBytesMax `limits.convert`. @throws {GatewayError} It is not valid. */
 export function readRequest(method: string, bytes: Buffer, convertBytesMax: number): Request {
   const request: Record<string, unknown> = {};
   const reader = new WireReader(bytes);
@@ -112,8 +112,8 @@ export function sessionMessage(session: SessionJson): Buffer {
 }
 
 /**
- * As a Struct can hold it: what no double holds is shown by its digits, as 64-bit integers are, and half a character,
- * which JSON can say and protobuf cannot, as U+FFFD.
+ * As a Struct can hold it: a number that no double holds becomes a string, as 64-bit integers do, and half a character,
+ * which protobuf cannot encode, U+FFFD.
  */
 function shown(value: Json): Json {
   if (typeof value === 'string') return value.toWellFormed();

@@ -107,7 +107,10 @@ function nameRefusal(patch: Patch): Failure | null {
   // They become subjects and headers, in which all of these would be one name.
   for (const name of [patch.uid ?? '', ...(patch.join ?? [])]) {
     if (!name.isWellFormed())
-      return failure('BAD_ARGUMENT', 'a uid or group holds half a character, which is no UTF-8');
+      return failure(
+        'BAD_ARGUMENT',
+        'a uid or group holds half a character, which is not valid UTF-8',
+      );
   }
   if ((patch.join ?? []).includes('')) return failure('BAD_ARGUMENT', 'a group has no name');
   return null;

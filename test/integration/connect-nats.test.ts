@@ -197,7 +197,7 @@ describe('a client that is not let in', () => {
     ['says both', json({ accept: {}, error: {} }), 'accept or error'],
     ['is of another kind', json({ ok: true }), 'accept or error'],
     ['has a uid that is no string', json({ accept: { patch: { uid: 7 } } }), 'uid is not'],
-    ['has a time that is over', json({ accept: { expires_in: '-1s' } }), 'over already'],
+    ['has a time that is over', json({ accept: { expires_in: '-1s' } }), 'in the past'],
   ] as const)('because the answer %s', async ([, answer, words]) => {
     await using stand = await stage();
     await answering(stand.nc, answer);

@@ -224,15 +224,15 @@ describe('what a backend says by itself', () => {
 
   test.each([
     [{ cmd: 'push', payload: {}, all: true }, 'route is missing'],
-    [{ cmd: 'push', route: 'x' }, 'it names nobody: give one of sid, uid, group, all'],
+    [{ cmd: 'push', route: 'x' }, 'it has no target: give one of sid, uid, group, all'],
     [{ cmd: 'push', route: 'x', sid: 'a', uid: 'b' }, 'there are sid and uid'],
     [{ cmd: 'push', route: 'x', uid: 7 }, 'uid is not a string'],
     [{ cmd: 'push', route: 'x', all: true, delivery: 'soon' }, 'delivery is not must'],
     [{ cmd: 'patch', uid: 'a' }, 'patch is not a JSON object'],
     [{ cmd: 'dance' }, 'there is no cmd "dance"'],
-    [{ hello: 1 }, 'it has neither seq_id, as an answer has, nor cmd'],
+    [{ hello: 1 }, 'it has neither seq_id, like an answer, nor cmd'],
     ['what?', 'it is not JSON: "what?"'],
-    ['[1]', 'it is JSON, but no object'],
+    ['[1]', 'it is JSON, but not an object'],
   ])('%j is passed over and logged', async (line, words) => {
     await using stand = await ipcStage();
     await stand.client.request('a.b.c');
@@ -366,8 +366,8 @@ describe('the connection', () => {
       reason: 'BAD_REPLY',
       msg: 'the backend answered with a seq_id that is no number',
     });
-    expect(stand.logged('seq_id is no whole number, as it was sent, but 7.5')).toBe(1);
-    expect(stand.logged('seq_id is no whole number, as it was sent, but "1"')).toBe(1);
+    expect(stand.logged('seq_id is 7.5, not a whole number as it was sent')).toBe(1);
+    expect(stand.logged('seq_id is "1", not a whole number as it was sent')).toBe(1);
   });
 
   test('an answer without its newline: a timeout whose log line says so', async () => {

@@ -94,7 +94,7 @@ export const TABLES: readonly Table[] = [
   { file: 'src/control/messages.ts', at: 'const FIELDS' },
   { file: 'src/bus/session-verbs.ts', at: 'const EVERYWHERE' },
   { file: 'src/bus/session-verbs.ts', at: 'const VERBS' },
-  { file: 'src/contract/shapes.ts', constants: ['PUSHES_MAX'] },
+  { file: 'src/contract/protobuf-shapes.ts', constants: ['PUSHES_MAX'] },
   { file: 'src/bus/session-pages.ts', constants: ['PAGE_MAX'] },
   { file: 'src/bus/replies.ts', constants: ['REPLY_BYTES_MAX', 'ERROR_TEXT_MAX'] },
   { file: 'src/bus/session-commands.ts', constants: ['PUSH_ROUTE_BYTES_MAX'] },

@@ -6,7 +6,7 @@ import { PUSH_ROUTE_BYTES_MAX } from '../../src/bus/session-commands.ts';
 import { readPage } from '../../src/bus/session-pages.ts';
 import { FLEET_WAIT_MS } from '../../src/bus/fleet-commands.ts';
 import { JSON_DEPTH_MAX, JSON_DEPTH_MAX_TO_BACKENDS } from '../../src/contract/json.ts';
-import { PUSHES_MAX } from '../../src/contract/shapes.ts';
+import { PUSHES_MAX } from '../../src/contract/protobuf-shapes.ts';
 import * as refusals from '../../src/contract/refusal.ts';
 import { HELLO_WAIT_MS, NEWCOMERS_MAX } from '../../src/control/attach.ts';
 import { API_BODY_BYTES_MAX, API_REQUESTS_MAX } from '../../src/control/json-api.ts';

@@ -1,4 +1,4 @@
-/** The lines that a backend on a Unix socket writes: answers, and what it wants of sessions. Pure. */
+/** Lines from a backend on a Unix socket: answers, and commands for sessions. Pure. */
 import { EMPTY_OBJECT } from '../../bytes.ts';
 import {
   deliveryOf,
@@ -18,12 +18,12 @@ import type { SessionVerb } from '../../contract/backend-frames.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** `reply` is the payload alone, which is the common case, or all that an answer may say. */
+/** `reply` is the payload alone, as mostly, or everything that an answer may hold. */
 export type Answer = {
   readonly kind: 'answer';
   readonly seqId: number;
   readonly reply: Uint8Array | Reply;
-  /** For the log: what of it could not be read; '' for nothing. */
+  /** For the log: what could not be read; '' for nothing. */
   readonly fault: string;
 };
 
@@ -31,15 +31,15 @@ export type BackendLine =
   | Answer
   | { readonly kind: 'push'; readonly push: Push }
   | { readonly kind: 'verb'; readonly verb: SessionVerb }
-  /** Of a newer contract, maybe. */
+  /** Perhaps of a newer contract. */
   | { readonly kind: 'unknown'; readonly cmd: string }
-  /** A message of a client, sent back: its `cmd` is the client's word. */
+  /** A client's message, sent back: a client has chosen its `cmd`. */
   | { readonly kind: 'echo'; readonly cmd: string };
 
 /**
- * What a backend may say by itself. An answer is known by its number, and needs no `cmd`; many programs answer by
- * filling in the request, whose `cmd` a client has chosen. So a line is no command where its number is awaited, or
- * where it has the `session` that only our lines have.
+ * What a backend may send on its own. An answer is known by its number and needs no `cmd`; many programs answer by
+ * filling in the request, whose `cmd` a client has chosen. So a line is not a command if an answer with its number is
+ * awaited, or if it has `session`, which only our lines have.
  */
 const COMMANDS: ReadonlyMap<string, (fields: Fields) => BackendLine> = new Map([
   ['push', readPush],
@@ -50,10 +50,10 @@ const COMMANDS: ReadonlyMap<string, (fields: Fields) => BackendLine> = new Map([
 
 const NULL = Buffer.from('null');
 
-/** A line that is no JSON object, so that nothing is known of what comes after it either. */
+/** A line that is not a JSON object, so the lines after it may be anything, too. */
 export class UnreadableLine extends ShapeError {}
 
-/** What an answer says beside its number and its payload, and what a command does. */
+/** The members of an answer besides its number and its payload, and those of a command. */
 const OF_ANSWER = ['error', 'patch', 'close'] as const;
 const OF_COMMAND = [
   ...(['cmd', 'route', 'delivery', 'latest_key', 'expires_ms', 'patch'] as const),
@@ -62,26 +62,28 @@ const OF_COMMAND = [
 ] as const;
 const members = new Members(['seq_id', 'payload', 'session', ...OF_ANSWER, ...OF_COMMAND]);
 type MemberName = Parameters<typeof members.get>[0];
-/** Bytes of a seq_id or cmd; what is longer is neither. */
+/** Bytes of a seq_id or cmd; a longer one is refused. */
 const NAME_BYTES_MAX = 2_048;
 
-/** A seq_id that is no whole number. */
+/** A seq_id that is not a whole number. */
 export class SeqIdError extends ShapeError {
-  /** The request that is meant, where it is its number as text; null: nobody knows. */
+  /** The request that is meant, if it is the number as text; null: unknown. */
   readonly meant: number | null;
 
   constructor(seqId: unknown) {
     const text = JSON.stringify(seqId).slice(0, 64);
-    super(`seq_id is no whole number, as it was sent, but ${text}`);
+    super(`seq_id is ${text}, not a whole number as it was sent`);
     this.meant = typeof seqId === 'string' && /^[0-9]{1,10}$/.test(seqId) ? Number(seqId) : null;
   }
 }
 
 /**
- * Reads one line, which is not blank. Its payload stays the bytes that came; of the rest what is needed is parsed, of
- * each at most `convertBytesMax`.
+ * Reads one line, which is not blank. Its payload stays the bytes that came; of the other members only what is needed
+ * is parsed.
  *
- * @throws {ShapeError} It says what is wrong.
+ * @param convertBytesMax Of each of them: `limits.convert`.
+ * @param awaits True if an answer with this number is awaited.
+ * @throws {ShapeError}
  */
 export function readLine(
   line: Buffer,
@@ -89,7 +91,7 @@ export function readLine(
   awaits: (seqId: number) => boolean = () => false,
 ): BackendLine {
   if (!members.read(line)) {
-    if (isJson(line)) throw new UnreadableLine('it is JSON, but no object');
+    if (isJson(line)) throw new UnreadableLine('it is JSON, but not an object');
     throw new UnreadableLine(`it is not JSON: ${JSON.stringify(line.toString('utf8', 0, 64))}`);
   }
   try {
@@ -103,7 +105,7 @@ function readMembers(convertBytesMax: number, awaits: (seqId: number) => boolean
   const { cmd, seq_id: seqId } = fieldsOf(['cmd', 'seq_id'], NAME_BYTES_MAX);
   if (!isNothing(seqId) && !Number.isSafeInteger(seqId)) throw new SeqIdError(seqId);
   const command = typeof cmd === 'string' ? COMMANDS.get(cmd) : undefined;
-  // Programs that write every field of a structure write 0 for none.
+  // Programs that write every field of a struct write 0 for none.
   const number = isNothing(seqId) || (seqId === 0 && command !== undefined) ? null : seqId;
   if (number !== null && (command === undefined || awaits(number as number) || isOurs()))
     return readAnswer(number as number, convertBytesMax);
@@ -120,14 +122,14 @@ function readMembers(convertBytesMax: number, awaits: (seqId: number) => boolean
       throw error;
     }
   }
-  throw new ShapeError('it has neither seq_id, as an answer has, nor cmd, as a push has');
+  throw new ShapeError('it has neither seq_id, like an answer, nor cmd, like a push');
 }
 
 function isOurs(): boolean {
   return members.get('session') !== null;
 }
 
-/** The values of those members that the line has. @throws {ShapeError} One is too large to be parsed. */
+/** The values of those of these members that the line has. @throws {ShapeError} */
 function fieldsOf(names: readonly MemberName[], bytesMax: number): Fields {
   const fields: Record<string, unknown> = {};
   for (const name of names) {
@@ -167,34 +169,34 @@ function replyOf({ error, patch, close }: Fields, body: Buffer): Reply {
   };
 }
 
-/** Programs that write every field of a structure write these for "none". */
+/** Programs that write every field of a struct write these for "none". */
 function isNothing(value: unknown): boolean {
   return value === undefined || value === null || value === '';
 }
 
-/** The same for an error that is a structure in a structure. */
+/** The same for an error that is a struct within a struct. */
 function isNoError(error: unknown): boolean {
   if (typeof error !== 'object' || error === null) return isNothing(error);
   const { code, reason, msg } = error as Fields;
   return code === 0 && isNothing(reason) && isNothing(msg);
 }
 
-/** `{"code":…,"reason":…,"msg":…}`, or a text; the payload beside it is its body. */
+/** `{"code":…,"reason":…,"msg":…}`, or a string; the payload is its body. */
 function failureOf(error: unknown, payload: Buffer): Failure {
   const body = payload.equals(EMPTY_OBJECT) ? null : payload;
   if (typeof error === 'string') return refusal({ message: error }, body);
   if (!isObject(error))
-    throw new ShapeError('error is neither an object, {"code":…,"reason":…,"msg":…}, nor a text');
+    throw new ShapeError('error is neither an object, {"code":…,"reason":…,"msg":…}, nor a string');
   return refusal(errorWords(error), body);
 }
 
-/** The payload's bytes as they are; none, or null, is an empty object. */
+/** The payload, byte for byte; an empty object if there is none, or null. */
 function payloadOf(): Buffer {
   const payload = members.get('payload');
   return payload === null || payload.equals(NULL) ? EMPTY_OBJECT : payload;
 }
 
-// ---- what a backend says by itself ----------------------------------------------------------------------
+// ---- what a backend sends on its own ----------------------------------------------------------------------
 
 function readPush(fields: Fields): BackendLine {
   const {
@@ -204,7 +206,7 @@ function readPush(fields: Fields): BackendLine {
     expires_ms: expiresMs = 0,
   } = fields;
   if (typeof route !== 'string' || route === '')
-    throw new ShapeError('route is missing: what the client listens to');
+    throw new ShapeError('route is missing: the one that the client listens to');
   const push: Push = {
     target: targetOf(fields),
     route,
@@ -227,14 +229,15 @@ function readKick(fields: Fields): BackendLine {
   return { kind: 'verb', verb: { target: targetOf(fields), patch: null, close } };
 }
 
-/** Exactly one of sid, uid, group and all; a push may leave some out. */
+/** Exactly one of sid, uid, group and all; `except_…` and `where` may narrow it. */
 function targetOf(fields: Fields): Target {
   const names = (['sid', 'uid', 'group', 'all'] as const).filter((name) => {
     const value = fields[name];
     return !isNothing(value) && value !== false;
   });
   const [name] = names;
-  if (name === undefined) throw new ShapeError('it names nobody: give one of sid, uid, group, all');
+  if (name === undefined)
+    throw new ShapeError('it has no target: give one of sid, uid, group, all');
   if (names.length > 1)
     throw new ShapeError(`give one of sid, uid, group, all; there are ${names.join(' and ')}`);
   if (name !== 'all') textOf(fields[name], name);

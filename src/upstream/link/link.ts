@@ -18,7 +18,7 @@ import {
   writeHello,
   writeRequestFrame,
 } from '../../contract/gateway-frames.ts';
-import { decodeConnectResponse } from '../../contract/shapes.ts';
+import { decodeConnectResponse } from '../../contract/protobuf-shapes.ts';
 import type { WireReader, WireWriter } from '../../contract/wire.ts';
 import { failure } from '../../errors.ts';
 import type { Call, PendingCall } from '../call.ts';

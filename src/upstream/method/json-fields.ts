@@ -171,13 +171,13 @@ class Preparation {
     if (typeof json === 'string')
       return json.isWellFormed()
         ? json
-        : this.#fieldError(path, 'half a character, which is no UTF-8');
+        : this.#fieldError(path, 'half a character, which is not valid UTF-8');
     if (Array.isArray(json)) {
       for (let i = 0; i < json.length; i++) json[i] = this.#free(json[i]!, `${path}[${i}]`);
     } else if (isObject(json)) {
       for (const key of Object.keys(json)) {
         if (!key.isWellFormed())
-          this.#fieldError(path, 'half a character in a key, which is no UTF-8');
+          this.#fieldError(path, 'half a character in a key, which is not valid UTF-8');
         set(json, key, this.#free(json[key]!, join(path, key)));
       }
     }

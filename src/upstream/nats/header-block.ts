@@ -1,13 +1,13 @@
-/** The block of headers of a NATS message, as the client library gives and takes it. */
+/** The headers of a NATS message, as the client library gives and takes them. */
 import { isUtf8 } from 'node:buffer';
 import type { Msg, MsgHdrs } from 'nats';
 
 import { decodeValue, type Headers, readable } from '../../contract/headers.ts';
 import { ShapeError } from '../../contract/json.ts';
 
-/** Header lines of one message. What has more is refused as a whole. */
+/** Header lines of one message; one with more is refused. */
 export const HEADER_LINES_MAX = 256;
-/** Bytes of all header lines of one message, in and out. */
+/** Bytes of all header lines of one message, incoming or outgoing. */
 export const HEADER_BYTES_MAX = 1_048_576;
 
 const VERSION = 'NATS/1.0';
@@ -15,7 +15,7 @@ const NOBODY = `${VERSION} 503`;
 const LINE_END = '\r\n';
 const NONE: Headers = new Map();
 
-/** A block of header lines that is encoded already. `publish` asks nothing of its headers but their bytes. */
+/** Header lines that are encoded already: `publish` uses nothing of its headers but their bytes. */
 export class HeaderBlock {
   readonly #bytes: Uint8Array;
 
@@ -45,18 +45,18 @@ export function linesOf(pairs: readonly string[]): string {
   return lines;
 }
 
-/** Reads what came with `message`. @throws {ShapeError} It is too much, or not a block of headers. */
+/** Reads what came with `message`. @throws {ShapeError} They are too large, or malformed. */
 export function readHeaders(message: Msg): Headers {
   const block = blockOf(message);
   return block === null ? NONE : readBlock(block);
 }
 
-/** True when anything stands before the message's data. */
+/** True if the message has headers, or a status. */
 export function hasHeaders(message: Msg): boolean {
   return blockOf(message) !== null;
 }
 
-/** True for the server's answer where nobody listens to what was asked. */
+/** True for the server's answer to a request that has no subscriber. */
 export function saysNobody(message: Msg): boolean {
   if (message.data.length > 0) return false;
   return blockOf(message)?.toString('latin1', 0, NOBODY.length) === NOBODY;
@@ -72,7 +72,7 @@ function blockOf(message: Msg): Buffer | null {
   return Buffer.from(_rdata.buffer, _rdata.byteOffset, _msg.hdr);
 }
 
-/** In one pass. Our own headers are decoded, other people's left as they are. @throws {ShapeError} */
+/** Reads in one pass; our own headers are decoded, others left as they are. @throws {ShapeError} */
 export function readBlock(block: Buffer): Headers {
   if (block.length > HEADER_BYTES_MAX)
     throw new ShapeError(`${block.length} bytes of headers; at most ${HEADER_BYTES_MAX} are read`);
@@ -99,17 +99,17 @@ function endOfLine(text: string, at: number): number {
   return end + LINE_END.length;
 }
 
-/** Lines without a colon say nothing. */
+/** Lines without a colon are ignored. */
 function readLine(line: string, read: Map<string, string>): void {
   const colon = line.indexOf(':');
   if (colon < 0) return;
   const name = line.slice(0, colon).toLowerCase();
   if (!/^[\x21-\x7e]*$/.test(name))
-    throw new ShapeError('a header name with a space, or with other than ASCII');
+    throw new ShapeError('the name of a header has a space or is not ASCII');
   if (/[\r\n]/.test(line))
-    throw new ShapeError(`header ${name.slice(0, 64)}: a line break in its value`);
+    throw new ShapeError(`header ${name.slice(0, 64)} has a line break in its value`);
   if (read.has(name)) return;
-  // A copy: what is cut out of a text holds all of it, and a uid is kept as long as its session.
+  // A copy: a slice of a string keeps all of it in memory, and a uid is kept as long as its session.
   const value = Buffer.from(line.slice(colon + 1).trim()).toString();
   read.set(name, name.startsWith('pith-') ? decodeValue(value) : value);
 }

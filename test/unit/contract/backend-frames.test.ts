@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import fc from 'fast-check';
 
-import { decodeConnectResponse } from '../../../src/contract/shapes.ts';
+import { decodeConnectResponse } from '../../../src/contract/protobuf-shapes.ts';
 import { WireWriter } from '../../../src/contract/wire.ts';
 import type { Close, Delivery, Patch, Push, Target } from '../../../src/contract/commands.ts';
 import { decodeReply, readToGateway } from '../../../src/contract/backend-frames.ts';
@@ -400,7 +400,8 @@ describe('lists without end', () => {
         value: {
           failure: {
             reason: 'BAD_REPLY',
-            message: 'the answer: more than 1000 pushes in one reply: push them by themselves',
+            message:
+              'the answer: more than 1000 pushes in one reply: send the rest outside a reply',
           },
           pushes: [],
         },

@@ -15,7 +15,11 @@ import { describe, expect, test } from 'vitest';
 
 import { JSON_DEPTH_MAX_TO_BACKENDS, nestsTooDeep } from '../../../src/contract/json.ts';
 import { connectJson, readConnectResponse } from '../../../src/contract/json-shapes.ts';
-import { decodeConnectResponse, EXPIRED, NO_OUTCOME } from '../../../src/contract/shapes.ts';
+import {
+  decodeConnectResponse,
+  EXPIRED,
+  NO_OUTCOME,
+} from '../../../src/contract/protobuf-shapes.ts';
 import { encodeStruct } from '../../../src/contract/struct.ts';
 import { WireReader, WireWriter } from '../../../src/contract/wire.ts';
 import type { Failure } from '../../../src/errors.ts';
@@ -148,9 +152,9 @@ describe('a ConnectRequest', () => {
   });
 
   test.each([
-    ['{"a":9007199254740993}', 'user.a is 9007199254740993, more than'],
-    ['{"a":[{"b":1e400}]}', 'user.a[0].b is 1e400, more than'],
-    ['{"a":[1,-1e-400]}', 'user.a[1] is -1e-400, more than'],
+    ['{"a":9007199254740993}', "user.a is 9007199254740993, which a Struct's"],
+    ['{"a":[{"b":1e400}]}', "user.a[0].b is 1e400, which a Struct's"],
+    ['{"a":[1,-1e-400]}', "user.a[1] is -1e-400, which a Struct's"],
     ['{"a":{"b":"\\ud800"}}', 'user.a.b holds half a character'],
     ['{"\\udc00":1}', 'user holds half a character'],
   ])('%s cannot be said in a Struct, and passes in JSON', (said, words) => {

@@ -5,7 +5,12 @@ import type { SessionFacts } from '../../../src/contract/facts.ts';
 import { encodeSession } from '../../../src/contract/gateway-frames.ts';
 import * as headers from '../../../src/contract/headers.ts';
 import * as json from '../../../src/contract/json-shapes.ts';
-import { decodeClose, decodeError, decodePatch, decodePush } from '../../../src/contract/shapes.ts';
+import {
+  decodeClose,
+  decodeError,
+  decodePatch,
+  decodePush,
+} from '../../../src/contract/protobuf-shapes.ts';
 import { WireReader } from '../../../src/contract/wire.ts';
 import { readLine } from '../../../src/upstream/ipc/backend-lines.ts';
 import { sessionTail } from '../../../src/upstream/ipc/gateway-lines.ts';

@@ -7,7 +7,7 @@ import {
   decodePatch,
   decodePush,
   decodeTarget,
-} from '../../../src/contract/shapes.ts';
+} from '../../../src/contract/protobuf-shapes.ts';
 import {
   decodeJsonValue,
   decodeStruct,

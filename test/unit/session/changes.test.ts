@@ -77,7 +77,7 @@ test.each([{ uid: 'x\ud83d' }, { join: ['g\udc00'] }])(
     const { session } = join(1);
     expect(apply(session, patch)).toMatchObject({
       reason: 'BAD_ARGUMENT',
-      message: 'a uid or group holds half a character, which is no UTF-8',
+      message: 'a uid or group holds half a character, which is not valid UTF-8',
     });
     expect([session.uid, session.groups.size]).toEqual(['', 0]);
   },

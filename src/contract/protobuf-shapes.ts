@@ -1,4 +1,4 @@
-/** The shapes that every way in shares, read from protobuf: Body, Error, Patch, Close, Target, Push. */
+/** Body, Error, Patch, Close, Target, Push and ConnectResponse, read from protobuf. */
 import { NOTHING } from '../bytes.ts';
 import { type Failure, failure } from '../errors.ts';
 import { tooMuchText, VALUE_BYTES } from '../protocol/convert.ts';
@@ -16,12 +16,12 @@ import { FIELDS_MAX, refusal } from './refusal.ts';
 import { bounded, decodeJsonValue, decodeStruct, StructError } from './struct.ts';
 import { decodeDurationMs, decodeSignedMs, WireReader } from './wire.ts';
 
-/** Pushes in one reply or batch: all of them are handled in one turn, so that what comes after them stays after them. */
+/** Pushes in one reply or batch: all are handled in one turn, so that whatever follows them stays behind them. */
 export const PUSHES_MAX = 1_000;
 
-// `convertBytesMax`, here and below: bytes of what is made anew, as JSON is of a Struct; see protocol/convert.ts.
+// `convertBytesMax`, here and below: `limits.convert`, how much may be made of a message; see protocol/convert.ts.
 
-/** The bytes that go to the client. @throws {StructError} JSON that cannot be encoded, or too much of it. */
+/** The bytes that go to the client. @throws {StructError} JSON that cannot be converted, or too much of it. */
 export function decodeBody(reader: WireReader, convertBytesMax: number): Uint8Array {
   let body: Uint8Array = NOTHING;
   while (reader.next()) {
@@ -33,7 +33,7 @@ export function decodeBody(reader: WireReader, convertBytesMax: number): Uint8Ar
   return body;
 }
 
-/** JSON in a Struct or Value that is the field of this name. @throws {StructError} */
+/** The JSON in a Struct or Value; `name` is the field's. @throws {StructError} */
 export function jsonIn<T>(
   reader: WireReader,
   name: string,
@@ -82,7 +82,7 @@ function decodeField(reader: WireReader, fields: Record<string, string>): void {
   fields[path] = problem;
 }
 
-/** Reads the names in one message: the strings of lists, which may be millions. */
+/** Reads the lists of names in one message, which may hold millions. */
 class Names {
   readonly #bytesMax: number;
   #bytes = 0;
@@ -91,7 +91,7 @@ class Names {
     this.#bytesMax = convertBytesMax;
   }
 
-  /** @throws {StructError} They are too many. */
+  /** @throws {StructError} There are too many. */
   read(reader: WireReader): string {
     const name = reader.string();
     this.#bytes += Math.max(name.length, VALUE_BYTES);
@@ -101,7 +101,7 @@ class Names {
   }
 }
 
-/** A patch whose data cannot be encoded has a `fault`. */
+/** A patch whose data cannot be converted has a `fault`. */
 export function decodePatch(reader: WireReader, convertBytesMax: number): Patch {
   const patch: Patch = {};
   try {
@@ -141,7 +141,7 @@ export function decodeClose(reader: WireReader): Close {
   return close;
 }
 
-/** @throws {StructError} `where` cannot be encoded, or there are too many names. */
+/** @throws {StructError} `where` cannot be converted, or there are too many names. */
 export function decodeTarget(reader: WireReader, convertBytesMax: number): Target {
   const sids: string[] = [];
   const uids: string[] = [];
@@ -165,7 +165,7 @@ export function decodeTarget(reader: WireReader, convertBytesMax: number): Targe
   return target;
 }
 
-/** A push whose body or target cannot be encoded has a `fault`. */
+/** A push whose body or target cannot be converted has a `fault`. */
 export function decodePush(reader: WireReader, convertBytesMax: number): Push {
   const push: Push = {
     target: null,
@@ -201,11 +201,11 @@ function readPart(reader: WireReader, push: Push, convertBytesMax: number): void
   }
 }
 
-/** Why a ConnectResponse lets nobody in, though the backend may have meant to. */
-export const NO_OUTCOME = 'the answer to Connect must hold accept or error, one of them';
-export const EXPIRED = 'the answer to Connect has an expires_in that is over already';
+/** Why a ConnectResponse admits no client, though the backend may have meant it to. */
+export const NO_OUTCOME = 'the answer to Connect must hold either accept or error';
+export const EXPIRED = 'the answer to Connect has an expires_in in the past';
 
-/** Reads a ConnectResponse; one that cannot be encoded lets nobody in. @throws {WireError} It cannot be read. */
+/** Reads a ConnectResponse; one that cannot be converted admits no client. @throws {WireError} It is not valid protobuf. */
 export function decodeConnectResponse(
   reader: WireReader,
   convertBytesMax: number,
@@ -238,6 +238,6 @@ function decodeAccept(reader: WireReader, convertBytesMax: number): Accepted | F
     else if (reader.field === 3) expiresInMs = decodeSignedMs(reader.message());
     else reader.skip();
   }
-  // A time that is over must not be read as the 0 that means for ever.
+  // A time in the past must not be read as 0, which means never.
   return expiresInMs < 0 ? failure('BAD_REPLY', EXPIRED) : { patch, user, expiresInMs };
 }
