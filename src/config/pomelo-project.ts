@@ -99,7 +99,7 @@ function readDictionary(json: JsonFile | null, problems: string[]): RouteDiction
 }
 
 function numbered(routes: readonly unknown[]): Record<string, number> {
-  const codes: Record<string, number> = {};
+  const codes = Object.create(null) as Record<string, number>;
   let code = 0;
   for (const [i, route] of routes.entries()) {
     if (typeof route !== 'string' || route === '')
