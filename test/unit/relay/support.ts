@@ -116,12 +116,18 @@ class RecordingReport extends MessageReport {
   }
 }
 
-export function setUp(more: { messagesPerSecond?: number; inFlightPerBackend?: number } = {}) {
+type Choice = {
+  readonly messagesPerSecond?: number;
+  readonly inFlightPerBackend?: number;
+  readonly traces?: (clock: ManualClock) => MessageTraces;
+};
+
+export function setUp({ traces, ...more }: Choice = {}) {
   const world = makeWorld();
   const backend = new ScriptedBackend();
   const log: string[] = [];
   const refusePatch = { now: false };
-  const report = new RecordingReport(log, world.clock);
+  const report = new RecordingReport(log, world.clock, traces?.(world.clock));
   const limits = { messagesPerSecond: 0, burst: 2, inFlightPerBackend: 1_000, ...more };
   const admission = new Admission(limits, 1);
   const relay = new Relay({
