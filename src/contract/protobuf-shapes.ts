@@ -41,8 +41,10 @@ export function jsonIn<T>(
   decode: (json: WireReader) => T,
 ): T {
   const json = reader.bytes();
-  if (json.length > bytesMax)
-    throw new StructError(tooMuchText('it', json.length, bytesMax), `${name}:`);
+  if (json.length > bytesMax) {
+    const what = `has ${json.length} bytes to convert; limits.convert allows ${bytesMax}`;
+    throw new StructError(what, name);
+  }
   try {
     return bounded(new WireReader(json), bytesMax, decode);
   } catch (error) {

@@ -12,7 +12,9 @@ import {
   type Request,
   sessionMessage,
 } from '../../../src/control/messages.ts';
-import { GatewayError } from '../../../src/errors.ts';
+import { controlMethods } from '../../../src/control/service.ts';
+import type { FleetCommands } from '../../../src/bus/fleet-commands.ts';
+import { failure, GatewayError } from '../../../src/errors.ts';
 import { rawNumber } from '../../../src/protocol/exact-json.ts';
 
 const NO_TARGET = { sids: [], uids: [], groups: [], exceptSids: [], exceptUids: [] };
@@ -78,7 +80,26 @@ describe('a request', () => {
 
   test('with more to convert than is allowed is refused', () => {
     const hex = '0a03672e3112090a070a0161120208001803';
-    expect(() => read('SetData', hex, 8)).toThrow('limits.convert allows 8');
+    expect(() => read('SetData', hex, 8)).toThrow(
+      'the request cannot be read: set has 9 bytes to convert; limits.convert allows 8',
+    );
+    expect(read('SetData', hex, 64).set).toEqual({ a: null });
+  });
+
+  test('is bound by limits.convert where it was not measured before', async () => {
+    const patches: object[] = [];
+    const patch = (sid: string, change: object) => {
+      patches.push({ sid, change });
+      return Promise.resolve(failure('NO_SESSION'));
+    };
+    const fleetCommands = { patch } as unknown as FleetCommands;
+    const { SetData } = controlMethods({ fleetCommands, info: () => null!, convertBytesMax: 8 });
+    const request = Buffer.from('0a03672e3112090a070a0161120208001803', 'hex');
+    const run = SetData!.run as (request: Buffer, bytesMax?: number) => Promise<Buffer>;
+    await expect(run(request)).rejects.toMatchObject({ reason: 'BAD_ARGUMENT' });
+    expect(patches).toEqual([]);
+    await expect(run(request, Infinity)).rejects.toMatchObject({ reason: 'NO_SESSION' });
+    expect(patches).toEqual([{ sid: 'g.1', change: { set: { a: null }, ifVersion: 3 } }]);
   });
 });
 
