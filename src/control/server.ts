@@ -42,7 +42,7 @@ const STREAMS_MAX = 1_000;
 export class ControlServer {
   /** The same methods over HTTP, for the admin port. */
   readonly api: JsonApi;
-  readonly #door: GrpcPort;
+  readonly #grpcPort: GrpcPort;
   readonly #server: Server;
   readonly #health = new HealthImplementation({ '': 'NOT_SERVING', [CONTROL]: 'NOT_SERVING' });
   readonly #clock: Clock;
@@ -50,7 +50,7 @@ export class ControlServer {
   /** @param attach Where backends attach; null: they don't. */
   constructor(parts: ControlParts, clock: Clock, makePort: MakePort, attach: Attach | null = null) {
     this.#clock = clock;
-    this.#door = new GrpcPort(makePort);
+    this.#grpcPort = new GrpcPort(makePort);
     this.#server = new Server({
       'grpc.enable_channelz': 0,
       'grpc.max_receive_message_length':
@@ -58,7 +58,7 @@ export class ControlServer {
       ...pings(attach === null ? DEAD_AFTER_MS : attach.deadAfterMs),
       'grpc.max_connection_idle_ms': IDLE_MS,
       'grpc.max_concurrent_streams': STREAMS_MAX,
-      interceptors: [this.#door.onCall],
+      interceptors: [this.#grpcPort.onCall],
     });
     if (attach !== null) this.#server.addService(GATEWAY_SERVICE, { Attach: attachByGrpc(attach) });
     const services = loadServices();
@@ -95,13 +95,13 @@ export class ControlServer {
 
   /** Rejects with the reason. */
   async listen(address: PortAddress): Promise<void> {
-    this.#door.serve(this.#server.createConnectionInjector(ServerCredentials.createInsecure()));
-    await this.#door.port.listen(address);
+    this.#grpcPort.serve(this.#server.createConnectionInjector(ServerCredentials.createInsecure()));
+    await this.#grpcPort.port.listen(address);
   }
 
   /** The port that it got; 0 on a Unix socket. */
   get port(): number {
-    return this.#door.port.address?.port ?? 0;
+    return this.#grpcPort.port.address?.port ?? 0;
   }
 
   setServing(serving: boolean): void {
@@ -110,12 +110,12 @@ export class ControlServer {
   }
 
   async close(): Promise<void> {
-    this.#door.port.closeWaiting();
+    this.#grpcPort.port.closeWaiting();
     this.#server.tryShutdown(() => {});
     // Open streams, a health Watch for one, are waited for, so it is bounded.
-    await within(this.#clock, SHUTDOWN_MS, this.#door.port.ended(), undefined);
+    await within(this.#clock, SHUTDOWN_MS, this.#grpcPort.port.ended(), undefined);
     this.#server.forceShutdown();
-    await this.#door.port.close();
+    await this.#grpcPort.port.close();
   }
 }
 

@@ -1,6 +1,6 @@
 /**
  * The stream of a backend that has connected by itself, as a Link needs it, whichever way the bytes travel. Below
- * it is a socket (src/control/attach-*.ts), above it first the door, then a Link.
+ * it is a socket (src/control/attach-*.ts), above it first `control/attach.ts`, then a Link.
  */
 import { EventEmitter } from 'node:events';
 

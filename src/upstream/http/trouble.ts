@@ -81,8 +81,8 @@ export function troubleOf(error: Error, where: Where, began: boolean): Trouble {
 
 function broken(error: Error, { url }: Where, began: boolean): string {
   if (began) return `${url} closed the connection in the middle of its answer`;
-  const speech = url.startsWith('https:') ? 'HTTP/1.1 over TLS' : 'HTTP/1.1 without TLS';
-  return `${url} closed the connection before it answered (${errorText(error)}); if it always does: does this port speak ${speech}?`;
+  const spoken = url.startsWith('https:') ? 'HTTP/1.1 over TLS' : 'HTTP/1.1 without TLS';
+  return `${url} closed the connection before it answered (${errorText(error)}); if it always does: does this port speak ${spoken}?`;
 }
 
 /** An answer that is refused. `message` may be shown to the client. */

@@ -37,7 +37,7 @@ export class SchemaKeeper {
   readonly #report: BackendReport;
   readonly #connection: () => Connection | null;
   readonly #disk: SchemaDisk;
-  readonly #alarm: Timeout;
+  readonly #nextLook: Timeout;
   #stamp = '';
   #reflectedAt = -Infinity;
   #said = '';
@@ -55,7 +55,7 @@ export class SchemaKeeper {
     this.#report = report;
     this.#connection = connection;
     this.#disk = new SchemaDisk(options);
-    this.#alarm = new Timeout(() => {
+    this.#nextLook = new Timeout(() => {
       this.lookSoon();
     });
   }
@@ -82,7 +82,7 @@ export class SchemaKeeper {
       this.#failed(error);
     } finally {
       this.#looking = null;
-      if (!this.#closed) this.#options.wheel.set(this.#alarm, LOOK_EVERY_MS);
+      if (!this.#closed) this.#options.wheel.set(this.#nextLook, LOOK_EVERY_MS);
     }
   }
 
@@ -92,7 +92,7 @@ export class SchemaKeeper {
 
   close(): void {
     this.#closed = true;
-    this.#options.wheel.cancel(this.#alarm);
+    this.#options.wheel.cancel(this.#nextLook);
   }
 
   async #look(): Promise<void> {
