@@ -73,6 +73,11 @@ export class ConnectAuth {
     this.#options = options;
   }
 
+  /** Sessions about which the backend is asked, or will be again. What their clients said is kept meanwhile. */
+  get pending(): number {
+    return this.#pending.size;
+  }
+
   /** Answers the handshake of a client, now or later. null: what it sent is no handshake. */
   onHandshake(session: Session, request: HandshakeRequest | null): void {
     const { server } = session;

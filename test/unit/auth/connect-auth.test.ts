@@ -188,7 +188,8 @@ describe('the backend', () => {
   });
 
   test('is believed once, where its answer does not expire', async () => {
-    const { backend, pass, session } = await comeIn(0);
+    const { auth, backend, pass, session } = await comeIn(0);
+    expect(auth.pending).toBe(0);
     for (let n = 0; n < 100; n++) {
       await pass(20_000);
       session.onPong();
@@ -290,13 +291,16 @@ describe('a handshake without an answer', () => {
   });
 
   test('of a client that leaves while the bus confirms', async () => {
-    const { greet, backend, confirm, registry, lines } = stage();
+    const { auth, greet, backend, confirm, pass, registry, lines } = stage();
     const client = greet();
     await backend.answer({ ...FOR_EVER, patch: { uid: 'ann' }, expiresInMs: 1_000 });
     client.session.onEnd();
     await confirm();
     expect(client.answer()).toBe(undefined);
     expect(registry.byUid('ann').size).toBe(0);
+    await pass(2_000);
+    expect(backend.asked).toHaveLength(1);
+    expect(auth.pending).toBe(0);
     expect(lines).toEqual([]);
   });
 
@@ -403,8 +407,10 @@ describe('an answer that expires', () => {
   });
 
   test('of a client that has left is asked for no more', async () => {
-    const { backend, pass, session, wheel } = await comeIn(10_000);
+    const { auth, backend, pass, session, wheel } = await comeIn(10_000);
+    expect(auth.pending).toBe(1);
     session.onEnd();
+    expect(auth.pending).toBe(0);
     expect(wheel.size).toBe(0);
     await pass(20_000);
     expect(backend.asked).toHaveLength(1);
