@@ -1,4 +1,4 @@
-/** `pith.v1.Gateway/Attach` on the control port: backends that open their Link by gRPC. */
+/** `pith.v1.Gateway/Attach` on the control port, for backends that open their Link over gRPC. */
 import { type ServerDuplexStream, type ServiceDefinition, status } from '@grpc/grpc-js';
 
 import { plainAddress } from '../transport/pending-connection.ts';
@@ -11,7 +11,7 @@ type Call = ServerDuplexStream<Buffer, Buffer>;
 
 const raw = (bytes: Buffer): Buffer => bytes;
 
-/** Bytes as they come: a Link reads and writes them itself. */
+/** Raw bytes: a Link encodes and decodes them itself. */
 export const GATEWAY_SERVICE: ServiceDefinition = {
   Attach: {
     path: `/${GATEWAY}/Attach`,
@@ -35,13 +35,13 @@ export function attachByGrpc(attach: Attach): (call: Call) => void {
       stream.onPeerEnd();
     });
     call.on('cancelled', () => {
-      stream.fail('the connection was lost, or the backend has cancelled the call');
+      stream.fail('the connection was lost, or the backend cancelled the call');
     });
     attach.open(stream);
   };
 }
 
-/** `address:port`, IPv4 without its prefix of IPv6. */
+/** `address:port`, IPv4 without the IPv6 prefix. */
 function plainPeer(peer: string): string {
   const colon = peer.lastIndexOf(':');
   return colon < 0 ? peer : `${plainAddress(peer.slice(0, colon))}${peer.slice(colon)}`;
@@ -80,9 +80,9 @@ class GrpcSocket implements AttachSocket {
 
   end({ how, text }: Ending): void {
     if (how === 'done') this.#call.end();
-    // The way to end with a status: it goes out behind what was written.
+    // This is how to end with a status: it is sent after what was written.
     else this.#call.emit('error', { code: STATUS_OF_ENDING[how], details: text });
-    // What still comes is not read any more, and must not wait in memory.
+    // Whatever else arrives is discarded, and must not pile up in memory.
     this.#call.resume();
   }
 

@@ -1,9 +1,9 @@
 /**
- * The frames of a Link as JSON text, for backends that attach by WebSocket: the proto3 JSON mapping with the names
- * of the .proto and zero values written; camelCase is read too. [protobuf.dev/programming-guides/json]
+ * The frames of a Link as JSON text, for backends that attach over WebSocket: the proto3 JSON mapping, written with the
+ * names of the .proto and with zero values; camelCase is read too. [protobuf.dev/programming-guides/json]
  *
- * A message is cut into its frames, and JSON that a frame has for a client is cut out of it and passes as it came; what
- * is left of a frame is converted, as much as `limits.convert` allows.
+ * A message is split into its frames. JSON for a client is cut out of a frame and passes unchanged; the rest of the frame
+ * is converted, up to `limits.convert`.
  */
 import { type DescMessage, fromBinary, toJson } from '@bufbuild/protobuf';
 
@@ -17,18 +17,18 @@ import { escapeAstral } from '../protocol/text.ts';
 import { contractFiles } from './contract-files.ts';
 import { bytesOf, readMessage } from '../upstream/method/json-reader.ts';
 
-/** Messages in each other: JSON 64 deep in a Struct takes three for each, and some stand around it. */
+/** How deep messages may be nested: JSON 64 deep in a Struct takes three for each level, plus those around it. */
 const RECURSION_MAX = 250;
 
-/** A text that is no ToGateway; its own text says where, and what to send instead. */
+/** A text that is not a ToGateway. The message says where, and what is expected. */
 export class AttachJsonError extends Error {}
 
-/** Frames of one message that are converted in one turn: a message may hold a million of them. */
+/** Frames of a message that are converted in one turn of the event loop: a message may hold a million. */
 export const FRAMES_PER_TURN = 500;
-/** Bytes of their text after which a turn ends; the last one may be larger. */
+/** Bytes of text after which a turn ends; the last frame may exceed it. */
 export const BYTES_PER_TURN = 256 * 1024;
 
-/** The frames of one message, in their order. */
+/** The frames of one message, in order. */
 export class FramesInJson {
   readonly #elements: Elements;
   #at = 0;
@@ -41,18 +41,18 @@ export class FramesInJson {
     return this.#elements.isAtEnd;
   }
 
-  /** null: that was the last one. `at`: its place. */
+  /** null: that was the last one. `at`: its index. */
   next(): { readonly json: Buffer; readonly at: number } | null {
     const json = this.#elements.next();
     return json === null ? null : { json, at: this.#at++ };
   }
 }
 
-/** What came of a turn's frames. */
+/** The converted frames of one turn. */
 export type FromBackend = {
   /** One ToGateway, as a Link reads it. */
   readonly bytes: Buffer;
-  /** Frames that are left out of it, which must be answered as what they are. */
+  /** Frames that are not in it, because they could not be read, and must be answered. */
   readonly refused: readonly RefusedFrame[];
 };
 export type RefusedFrame = {
@@ -85,20 +85,20 @@ export class AttachJson {
     this.#convertBytesMax = convertBytesMax;
   }
 
-  /** @param text One ToGateway. @throws {AttachJsonError} It is none. */
+  /** @param text One ToGateway. @throws {AttachJsonError} It is not one. */
   open(text: Buffer): FramesInJson {
     if (!message.read(text) && !isJson(text)) throw new AttachJsonError('the message is not JSON');
     const frames = message.get('frames') ?? NOTHING;
     message.forget();
     if (frames[0] !== 0x5b)
-      throw new AttachJsonError('a message is {"frames":[…]}, a pith.v1.ToGateway');
+      throw new AttachJsonError('expected {"frames":[…]}, a pith.v1.ToGateway');
     return new FramesInJson(frames);
   }
 
   /**
-   * Converts the next frames, as many as one turn of the event loop may. Fields that it does not know are passed over.
+   * Converts the next frames, as many as one turn of the event loop may take. Unknown fields are ignored.
    *
-   * @throws {AttachJsonError} One of them is none.
+   * @throws {AttachJsonError} One of them is not a frame.
    */
   toGateway(frames: FramesInJson): FromBackend {
     const writer = new WireWriter(1_024);
@@ -116,7 +116,7 @@ export class AttachJson {
   }
 
   #frameOf(json: Buffer, where: string): Buffer | RefusedFrame {
-    if (!frameMembers.readKnown(json)) throw new AttachJsonError(`${where} is no object`);
+    if (!frameMembers.readKnown(json)) throw new AttachJsonError(`${where} is not an object`);
     const id = idOf(frameMembers.get('id'));
     const kind = KINDS.find((name) => frameMembers.get(name) !== null);
     const bodies = bodiesIn(frameMembers.get('reply'), frameMembers.get('push'));
@@ -158,10 +158,10 @@ export class AttachJson {
 
 const KINDS = ['reply', 'connect', 'push', 'verb'] as const;
 
-/** JSON that is a client's, and where it was found. */
+/** JSON for a client, and where in the frame it was. */
 type BodyJson = { readonly path: readonly (string | number)[]; readonly json: Buffer };
 
-/** `reply.body`, `reply.error.body`, `reply.pushes[].body` and `push.body`, where they are `json`. */
+/** `reply.body`, `reply.error.body`, `reply.pushes[].body` and `push.body`, if they are `json`. */
 function bodiesIn(reply: Buffer | null, push: Buffer | null): BodyJson[] {
   const found: BodyJson[] = [];
   if (push !== null) addHeld(found, ['push', 'body'], push);
@@ -187,7 +187,7 @@ function addBody(found: BodyJson[], path: BodyJson['path'], body: Buffer | null)
   if (json !== null) found.push({ path, json });
 }
 
-/** The frame with null for each of them, so that it is known where they were. */
+/** The frame with null in place of each of them, which marks where they were. */
 function without(frame: Buffer, bodies: readonly BodyJson[]): Buffer {
   const parts: Buffer[] = [];
   let at = 0;
@@ -206,7 +206,7 @@ function putBody(frame: unknown, path: BodyJson['path'], json: Buffer): void {
   // A oneof is held as its case and its value.
   let inner: unknown = (frame as Holder).frame.value;
   for (const step of path.slice(1)) inner = inOneof(inner, step);
-  // Alone it is read by no parser of JSON that knows how a client wants its text; in an object it is made so later.
+  // A bare string is made readable for clients here; objects and lists are handled when they are encoded for a client.
   const value = json[0] === QUOTE ? escapeAstral(json) : json;
   (inner as BodyMessage).content = { case: 'bytes', value };
 }
@@ -217,7 +217,7 @@ function inOneof(message: unknown, step: string | number): unknown {
   return outcome?.case === step ? outcome.value : fields[step];
 }
 
-/** Stands for an answer that cannot be read: its request fails, and nothing beside it. */
+/** Replaces an answer that cannot be read: only its request fails. */
 function refusal(id: number, kind: 'reply' | 'connect', why: string): Buffer {
   const { code, reason } = failure('BAD_REPLY');
   const error = new WireWriter();
@@ -232,21 +232,21 @@ function refusal(id: number, kind: 'reply' | 'connect', why: string): Buffer {
   return frame.take();
 }
 
-/** null: it is none, so nobody can be told. */
+/** null: not an id, so nothing can be answered. */
 function idOf(json: Buffer | null): number | null {
   const id = json === null ? 0 : Number(json.toString('latin1').replaceAll('"', ''));
   return Number.isSafeInteger(id) && id >= 0 && id <= 0xffff_ffff ? id : null;
 }
 
-/** What is looked at here of a pith.v1.ToBackend, and of its JSON. */
+/** The parts of a pith.v1.ToBackend, and of its JSON, that are used here. */
 type ToBackend = {
   frames: { frame: { case: string | undefined; value?: { body?: Uint8Array } } }[];
 };
 type ToBackendJson = { frames: { request?: { body: string } }[] };
 
 /**
- * Takes the bodies of requests out, by the place of their frame: the library writes base64 so slowly that a turn
- * of large ones would hold up everybody.
+ * Takes out the bodies of requests, by the index of their frame: the library encodes base64 so slowly that a turn with
+ * large ones would block the event loop.
  */
 function takeBodies({ frames }: ToBackend): [number, Uint8Array][] {
   const bodies: [number, Uint8Array][] = [];

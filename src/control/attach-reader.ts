@@ -1,26 +1,26 @@
 /**
- * What a backend sends in JSON, converted in order and not too much in one turn of the event loop: a message may hold
- * a million frames, and everybody else would have to wait.
+ * Converts what a backend sends in JSON, in order, and a limited amount in each turn of the event loop: a message may
+ * hold a million frames, which would block it.
  */
 import type { AttachJson, FramesInJson, FromBackend } from './attach-json.ts';
 
-/** Where the messages come from, and their frames go. */
+/** Where the messages come from, and where their frames go. */
 export interface FrameSocket {
-  /** Nothing is wanted just now: the Link is full. */
+  /** True while the Link is full. */
   readonly isPaused: boolean;
-  /** Reads nothing more, until `readOn`: what has come is not converted yet. */
+  /** Stops reading until `readOn`, because what has come is not converted yet. */
   hold(): void;
   readOn(): void;
-  /** Takes what a turn's frames have come to. */
+  /** Takes the converted frames of one turn. */
   take(frames: FromBackend): void;
-  /** Ends it: a message, or a frame in it, cannot be read. Nothing that came behind it counts. */
+  /** Ends the connection: a message, or a frame in it, cannot be read. Everything after it is ignored. */
   fail(error: unknown): void;
 }
 
 export class JsonFrameReader {
   readonly #json: AttachJson;
   readonly #socket: FrameSocket;
-  /** Messages of which something is left to convert, the first one begun. */
+  /** Messages that are not converted yet; the first may be in progress. */
   #messages: (Buffer | FramesInJson)[] = [];
   #scheduled = false;
   #isHolding = false;
@@ -42,20 +42,20 @@ export class JsonFrameReader {
     if (!this.#scheduled && this.#messages.length > 0) this.#turn();
   }
 
-  /** Calls `onDone` when all that has come is converted: the connection has ended, but its last frames count. */
+  /** Calls `onDone` when everything received is converted: the connection has ended, but its last frames still count. */
   finish(onDone: () => void): void {
     this.#onDone ??= onDone;
     if (!this.#scheduled) this.#turn();
   }
 
-  /** Forgets what has come. */
+  /** Discards what has come. */
   stop(): void {
     this.#messages = [];
   }
 
   readonly #turn = (): void => {
     this.#scheduled = false;
-    // Who has left is no longer held back, and cannot be told to wait.
+    // After the end of the connection it is too late to hold the backend back.
     if (this.#socket.isPaused && this.#onDone === null) return;
     if (this.#messages.length > 0) this.#convert();
     if (this.#messages.length > 0) {

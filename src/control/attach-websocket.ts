@@ -1,5 +1,5 @@
 /**
- * `/v1/attach` on the admin port: backends that open their Link by WebSocket. Each text message is one ToGateway,
+ * `/v1/attach` on the admin port, for backends that open their Link over WebSocket. Each text message is one ToGateway,
  * or one ToBackend, in JSON.
  */
 import http, { type IncomingMessage } from 'node:http';
@@ -37,22 +37,22 @@ export class AttachWebSockets {
     maxFragments: FRAGMENTS_MAX,
     maxBufferedChunks: BUFFERED_CHUNKS_MAX,
   });
-  /** Made when the first backend comes. */
+  /** Made when the first backend attaches. */
   #json: AttachJson | null = null;
 
   constructor(attach: Attach) {
     this.#attach = attach;
   }
 
-  /** Answers an upgrade request of the admin port. `onOpen`: it has become a WebSocket. */
+  /** Answers an upgrade request on the admin port. `onOpen`: it has become a WebSocket. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, onOpen: () => void): void {
-    // A client that goes away meanwhile is nobody's fault.
+    // A client may go away at any time.
     socket.on('error', () => {});
     if ((request.url ?? '').split('?', 1)[0] !== ATTACH_PATH) {
       refuse(socket, 404, `Backends attach at ${ATTACH_PATH}.\n`);
       return;
     }
-    // Any page may open a WebSocket to this machine, and a browser says so with this header.
+    // Any web page could open a WebSocket to this machine; browsers always send this header.
     if (request.headers.origin !== undefined) {
       refuse(socket, 403, NO_BROWSERS);
       return;
@@ -68,7 +68,7 @@ export class AttachWebSockets {
     });
   }
 
-  /** Cuts off whoever is still there. */
+  /** Cuts off all remaining connections. */
   close(): void {
     this.#attach.close();
     for (const ws of this.#server.clients) ws.terminate();
@@ -100,7 +100,7 @@ export const CLOSE_CODE_OF_ENDING: Readonly<Record<Ending['how'], number>> = {
   broken: CLOSE_BROKEN,
 };
 
-/** A PushResult, and a VerbResult, of nothing. */
+/** An empty PushResult, and an empty VerbResult. */
 const NOBODY = { delivered: 0, dropped: 0, refused: 0, gateways: 0 };
 const NOTHING = { changed: 0, version: '0' };
 
@@ -112,20 +112,20 @@ type SocketParts = {
   readonly attach: Attach;
 };
 
-/** One backend: what comes from it is converted for `stream`, and the other way round. */
+/** One backend: converts what comes from it for `stream`, and the other way round. */
 class JsonSocket implements AttachSocket, FrameSocket, Watched {
-  /** Of a body, which goes out in base64. */
+  /** Largest body of a request, since it is sent in base64. */
   readonly bodyBytesMax: number;
   readonly stream: AttachStream;
   readonly #ws: WebSocket;
   readonly #parts: SocketParts;
   readonly #reader: JsonFrameReader;
   #liveness: Liveness | null = null;
-  /** By the Link, which is full. */
+  /** Paused by the Link, which is full. */
   #paused = false;
-  /** By the reader, which has not converted what came. */
+  /** Held by the reader, which has not converted everything yet. */
   #held = false;
-  /** Times that it was looked at while nothing was read. */
+  /** How often liveness was checked while reading was paused. */
   #looks = 0;
 
   constructor(ws: WebSocket, parts: SocketParts) {
@@ -138,7 +138,7 @@ class JsonSocket implements AttachSocket, FrameSocket, Watched {
       if (isBinary) this.stream.fail('a binary message: send JSON as text');
       else this.#reader.take(data);
     });
-    // A message over the limit, or one that is no WebSocket: `ws` closes, and says why.
+    // A message over the limit, or invalid WebSocket: `ws` closes, with the reason.
     ws.on('error', (error) => {
       this.stream.fail(errorText(error));
     });
@@ -167,7 +167,7 @@ class JsonSocket implements AttachSocket, FrameSocket, Watched {
     if (!(error instanceof AttachJsonError)) throw error;
   }
 
-  /** Answers a push or a verb that nobody above has seen; nothing where no answer is wanted. */
+  /** Answers a push or a verb that was refused here; does nothing if no answer is wanted. */
   #refuse({ id, kind, why }: RefusedFrame): void {
     if (id === 0) return;
     const { code, reason } = failure('BAD_ARGUMENT');
@@ -213,7 +213,7 @@ class JsonSocket implements AttachSocket, FrameSocket, Watched {
   }
 
   end({ how, text }: Ending): void {
-    // A paused socket would never see the other's close frame.
+    // A paused socket would never see the backend's close frame.
     this.#ws.resume();
     this.#ws.close(CLOSE_CODE_OF_ENDING[how], closeText(text));
   }
@@ -222,15 +222,15 @@ class JsonSocket implements AttachSocket, FrameSocket, Watched {
     this.#ws.terminate();
   }
 
-  // ---- whether it lives -----------------------------------------------------------------------------------
+  // ---- liveness -------------------------------------------------------------------------------------------
 
-  /** Always: nobody dials it again, and what lies between forgets a connection that is silent. */
+  /** Always: the gateway cannot dial it again, and middleboxes drop silent connections. */
   isAwaited(): boolean {
     return true;
   }
 
   heard(): number {
-    // What is not read cannot be heard either.
+    // While reading is paused, nothing can be heard.
     if (this.#paused || this.#held) this.#looks++;
     return this.#parts.socket.bytesRead + this.#looks;
   }
@@ -249,7 +249,7 @@ class JsonSocket implements AttachSocket, FrameSocket, Watched {
 function closeText(text: string): string {
   const bytes = Buffer.from(text);
   if (bytes.length <= 123) return text;
-  // A character that was cut in two is left out.
+  // Drop a character that was cut in two.
   return `${bytes
     .subarray(0, 120)
     .toString('utf8')
@@ -261,6 +261,6 @@ function refuse(socket: Duplex, code: number, text: string): void {
     `HTTP/1.1 ${code} ${http.STATUS_CODES[code]}\r\nContent-Type: text/plain\r\n` +
       `Content-Length: ${Buffer.byteLength(text)}\r\nConnection: close\r\n\r\n${text}`,
   );
-  // What comes behind the request is not read; but its end is.
+  // Anything after the request is discarded, until the client closes.
   socket.resume();
 }

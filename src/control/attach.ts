@@ -1,6 +1,6 @@
 /**
- * Where backends attach that cannot be dialled (`backends.<name>.dial_in`), whichever way they come: the first
- * frame says which backend they serve and shows its token; then the stream is a Link like any other.
+ * Where backends that cannot be dialled attach (`backends.<name>.dial_in`), over gRPC or WebSocket: the first frame names
+ * the backend that they serve and has its token; from then on the stream is a Link like any other.
  */
 import type { Clock } from '../clock.ts';
 import { WireError } from '../contract/wire.ts';
@@ -11,11 +11,11 @@ import { type AttachHello, readAttachHello } from '../upstream/dial-in/attach-he
 import type { AttachStream, Ending } from '../upstream/dial-in/attach-stream.ts';
 import type { DialInUpstream } from '../upstream/dial-in/dial-in-upstream.ts';
 
-/** How long a new stream may take to say hello. */
+/** How long a new stream may take to send its hello. */
 export const HELLO_WAIT_MS = 5_000;
-/** Streams that have not said hello; the next one is refused. */
+/** Streams without a hello so far; the next one is refused. */
 export const NEWCOMERS_MAX = 64;
-/** What a refused backend calls itself goes to the log, so far. */
+/** Characters of a refused backend's name that the log shows. */
 const NAME_CHARS_MAX = 64;
 
 const NO_HELLO: Ending = {
@@ -24,7 +24,7 @@ const NO_HELLO: Ending = {
 };
 
 export type AttachParts = {
-  /** Bytes that are converted at once: `limits.convert`. */
+  /** Largest body that is converted, in bytes: `limits.convert`. */
   readonly convertBytesMax: number;
   readonly clock: Clock;
   readonly wheel: TimerWheel;
@@ -47,23 +47,23 @@ export class Attach {
     this.#throttle = new LogThrottle(parts.clock);
   }
 
-  /** A push or a verb of a backend could not be read, and was passed over. */
+  /** Logs that a push or a verb of a backend could not be read, and was ignored. */
   refusedFrame(address: string, kind: string, why: string): void {
     const left = this.#throttle.allow(`refused ${kind}`);
     if (left !== null) this.#log.warn({ address, why, ...left }, `${kind} refused`);
   }
 
-  /** The shortest silence, in milliseconds, after which one of the backends wants to be given up; 0: none does. */
+  /** The shortest `dead_after` of the backends, in milliseconds; 0: none has one. */
   get deadAfterMs(): number {
     const all = [...this.#backends.values()].map(({ deadAfterMs }) => deadAfterMs);
     const given = all.filter((ms) => ms > 0);
     return given.length === 0 ? 0 : Math.min(...given);
   }
 
-  /** Somebody has connected. */
+  /** Takes a new stream. */
   open(stream: AttachStream): void {
     if (this.#newcomers.size >= NEWCOMERS_MAX) {
-      const text = `${NEWCOMERS_MAX} streams have not said hello yet; try again`;
+      const text = `${NEWCOMERS_MAX} streams have not sent hello yet; try again`;
       this.#refuse(stream, '', { how: 'full', text });
       return;
     }
@@ -98,7 +98,7 @@ export class Attach {
     stream.on('end', onEnd);
   }
 
-  /** Turns away whoever has not said hello; harmless to repeat. */
+  /** Refuses streams without a hello; harmless to repeat. */
   close(): void {
     for (const stream of this.#newcomers) {
       stream.finish({ how: 'stopping', text: 'the gateway is stopping' });
@@ -128,7 +128,7 @@ export class Attach {
   }
 
   #refuse(stream: AttachStream, backend: string, ending: Ending): void {
-    // What comes after this is nobody's, errors too.
+    // Nothing after this is handled, errors included.
     stream.on('error', () => {});
     stream.finish(ending);
     const left = this.#throttle.allow('refused');
@@ -142,6 +142,6 @@ function noBackend(name: string): Ending {
   const text =
     name === ''
       ? 'hello.backend is empty: name a backend that has dial_in'
-      : `hello.backend names no backend that has dial_in: ${name.slice(0, NAME_CHARS_MAX)}`;
+      : `hello.backend is not a backend that has dial_in: ${name.slice(0, NAME_CHARS_MAX)}`;
   return { how: 'invalid', text };
 }

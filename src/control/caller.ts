@@ -1,15 +1,15 @@
 /**
- * Who may call over HTTP without a token. The port listens on loopback, but a page in a browser on the same machine
- * reaches it too: by a request across origins, or by a name of its own that it lets point to 127.0.0.1 (DNS
- * rebinding). A browser says both, in Origin and in Host. [RFC 6454 section 7, RFC 9110 section 7.2]
+ * Who may call over HTTP without a token. The port listens on loopback, but a web page in a browser on the same machine
+ * can reach it too: with a cross-origin request, or with a name of its own that resolves to 127.0.0.1 (DNS rebinding).
+ * Browsers reveal both, in Origin and Host. [RFC 6454 section 7, RFC 9110 section 7.2]
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import { isIP } from 'node:net';
 
-/** So much of a header is said again. */
+/** Characters of a header that an answer repeats. */
 const HEADER_CHARS_MAX = 64;
 
-/** Why the caller is refused; null: it is not. */
+/** Why the caller is rejected; null: it is not. */
 export function refusedCaller({ host, origin }: IncomingHttpHeaders): string | null {
   if (host === undefined) return 'the header Host is missing: send an address or localhost';
   if (!isLocalName(host))
@@ -19,7 +19,7 @@ export function refusedCaller({ host, origin }: IncomingHttpHeaders): string | n
   return null;
 }
 
-/** An IP address or localhost, with a port or without. */
+/** True for an IP address or localhost, with or without a port. */
 function isLocalName(host: string): boolean {
   const name = /^(?:\[([^\]]*)\]|([^:]*))(?::[0-9]*)?$/.exec(host);
   if (name === null) return false;

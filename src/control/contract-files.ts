@@ -6,7 +6,7 @@ import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
 const DESCRIPTOR_SET = new URL('../gen/pith.binpb', import.meta.url);
 let files: FileRegistry | null = null;
 
-/** Read when somebody asks for the first time, which takes some milliseconds: most gateways are never asked. */
+/** Read on first use, which takes some milliseconds: most gateways never need them. */
 export function contractFiles(): FileRegistry {
   files ??= createFileRegistry(fromBinary(FileDescriptorSetSchema, readFileSync(DESCRIPTOR_SET)));
   return files;

@@ -14,12 +14,12 @@ import type { Log } from '../telemetry/log.ts';
 import { controlError, type Method, type Methods, notServed } from './service.ts';
 import { sendAll } from './streaming.ts';
 
-/** Largest message of Control. Only what attaches may send more. */
+/** Largest message of Control, in bytes. Only backends that attach may send more. */
 export const MESSAGE_BYTES_MAX = 16 * 1024 * 1024;
 
 type MethodThat<Streams> = Extract<Method, { streams: Streams }>;
 
-/** A handler for every method of the service; those that are not in `methods` say that they are not served. */
+/** A handler for every method of the service; those that are not in `methods` are answered UNIMPLEMENTED. */
 export function grpcHandlers(
   definitions: ServiceDefinition,
   methods: Methods,
@@ -78,13 +78,13 @@ function statusOf(error: unknown, log: Log): { code: status; details: string } {
   return { code: REASONS[reason].grpcStatus, details: `${reason}: ${message}` };
 }
 
-/** The same service, whose messages stay bytes, and whose requests are at most so long. */
+/** The same service with messages left as bytes, and requests bounded. */
 export function inBytes(definitions: ServiceDefinition): ServiceDefinition {
   return Object.fromEntries(
     Object.entries(definitions).map(([name, method]) => {
       const read = (bytes: Buffer): Buffer => {
         if (bytes.length > MESSAGE_BYTES_MAX)
-          throw new Error(`a message of at most ${MESSAGE_BYTES_MAX} bytes is read`);
+          throw new Error(`the message is over ${MESSAGE_BYTES_MAX} bytes`);
         return bytes;
       };
       return [name, { ...method, requestDeserialize: read, responseSerialize: raw }];

@@ -1,5 +1,5 @@
 /**
- * Hands connections of a port to a gRPC server once they have begun as HTTP/2 does. One that has made no call yet
+ * Hands a port's connections to a gRPC server once they have begun like HTTP/2. A connection that has not made a call yet
  * can be crowded out by a new one.
  */
 import type { ConnectionInjector, ServerInterceptingCall, ServerInterceptor } from '@grpc/grpc-js';
@@ -10,12 +10,12 @@ import type { Port } from '../transport/port.ts';
 import type { MakePort } from './http.ts';
 import { statusText } from './status-text.ts';
 
-/** What a client of HTTP/2 says first. [RFC 9113 section 3.4] */
+/** How HTTP/2 clients begin. [RFC 9113 section 3.4] */
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 
 export class GrpcPort {
   readonly port: Port;
-  /** Connections that have made no call, by the name that a call gives its peer. */
+  /** Connections that have not made a call, by the peer name that a call would have. */
   readonly #callers = new Map<string, PendingConnection>();
   #injector: ConnectionInjector | null = null;
 
@@ -34,11 +34,11 @@ export class GrpcPort {
     call.sendStatus = (status) => {
       sendStatus({ ...status, details: statusText(status.details ?? '') });
     };
-    // As it is: a wrapper would stand in the way of every message of an attached backend.
+    // Returned unwrapped: a wrapper would add work to every message of an attached backend.
     return call as ServerInterceptingCall;
   };
 
-  /** Connections go there from now on. */
+  /** Hands connections to `injector` from now on. */
   serve(injector: ConnectionInjector): void {
     this.#injector = injector;
   }

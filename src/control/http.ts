@@ -1,4 +1,4 @@
-/** The small HTTP servers: probes and metrics, on the health port and on the admin port, where backends attach too. */
+/** The HTTP servers of the health and admin ports: probes and metrics; on the admin port also Control and Attach. */
 import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 
@@ -9,15 +9,15 @@ import type { Attach } from './attach.ts';
 import { ATTACH_PATH, AttachWebSockets } from './attach-websocket.ts';
 import { API_PATH, type JsonApi } from './json-api.ts';
 
-/** What the probes ask. */
+/** What the probes need to know. */
 export type Probes = {
-  /** Why the gateway should get no new clients; empty when it is ready. */
+  /** Why the gateway should get no new clients; empty: it is ready. */
   notReady(): readonly string[];
   /** Prometheus text; null: metrics are off. */
   metrics(): string | null;
 };
 
-/** How long a request with its body may take to come, and the answer of a probe to be taken. */
+/** How long a request with its body may take to arrive, and a probe to take its answer. */
 const REQUEST_MS = 10_000;
 
 /** Makes the port that a server listens on. */
@@ -32,8 +32,8 @@ export class HttpServer {
   readonly #connections = new WeakMap<Duplex, PendingConnection>();
 
   /**
-   * @param attach Where backends attach by WebSocket; null: they don't, here.
-   * @param api Control's methods; null: none here.
+   * @param attach Where backends attach over WebSocket; null: not on this port.
+   * @param api Control's methods; null: not on this port.
    */
   constructor(
     probes: Probes,
@@ -44,7 +44,7 @@ export class HttpServer {
     this.#probes = probes;
     this.#attach = attach && new AttachWebSockets(attach);
     this.#api = api;
-    // It never listens, and so has no deadlines of its own: the port's hold.
+    // It never listens itself, and so needs no deadlines of its own: the port's apply.
     this.#server = http.createServer(
       { maxHeaderSize: HTTP_HEAD_BYTES_MAX },
       (request, response) => {
@@ -55,7 +55,7 @@ export class HttpServer {
     if (webSockets !== null) {
       this.#server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
         const pending = this.#connections.get(socket)!;
-        // One that is refused has as long to go as it had to come.
+        // A refused one gets the usual time to close.
         pending.stage = 'kept';
         webSockets.upgrade(request, socket, head, () => {
           this.#port.settle(pending);
@@ -85,7 +85,7 @@ export class HttpServer {
     return this.#port.address!.port;
   }
 
-  /** Cuts off whoever is still there. */
+  /** Cuts off all remaining connections. */
   async close(): Promise<void> {
     this.#attach?.close();
     await this.#port.close();
@@ -102,7 +102,7 @@ export class HttpServer {
     if (this.#attach !== null && path === ATTACH_PATH) {
       answerAttach(response);
     } else if (this.#api !== null && path.startsWith(API_PATH)) {
-      // How long it may take to answer, and to be taken, the API knows.
+      // The API has its own time limits for answering, and for the answer to be taken.
       request.once('end', () => {
         this.#port.settle(pending);
       });
@@ -117,7 +117,7 @@ function pathOf({ url = '' }: IncomingMessage): string {
   return url.split('?', 1)[0]!;
 }
 
-/** A request that wants no upgrade. */
+/** Answers a request without an upgrade. */
 function answerAttach(response: ServerResponse): void {
   response.setHeader('Upgrade', 'websocket');
   send(response, 426, `backends attach here by WebSocket: ws://…${ATTACH_PATH}\n`);

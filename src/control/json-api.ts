@@ -1,4 +1,4 @@
-/** `POST /v1/<Method>`: the methods of Control in JSON, for people and programs without gRPC or NATS. */
+/** `POST /v1/<Method>`: the methods of Control in JSON, for use without gRPC or NATS. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ServiceDefinition } from '@grpc/grpc-js';
 
@@ -12,12 +12,12 @@ import { sendAll } from './streaming.ts';
 
 /** Where the methods are. */
 export const API_PATH = '/v1/';
-/** The longest body; the longest message of a gRPC server unless it is told otherwise. */
+/** Bytes of the longest body: a gRPC server's default limit. */
 export const API_BODY_BYTES_MAX = 4 * 1024 * 1024;
-/** Requests at once; each may hold a body. */
+/** Concurrent requests; each may hold a body. */
 export const API_REQUESTS_MAX = 64;
-/** How long a connection may stand still while it is answered: longer than any method waits. */
-const STILL_MS = 30_000;
+/** How long a connection may be idle while it is answered: longer than any method waits. */
+const IDLE_MS = 30_000;
 
 const NO_STORE = { 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' };
 
@@ -33,7 +33,7 @@ export type JsonApiParts = {
 
 export class JsonApi {
   readonly #parts: JsonApiParts;
-  /** Made for the first call: most gateways never get one here. */
+  /** Made for the first call: most gateways never get one. */
   #messages: JsonMessages | null = null;
   #requests = 0;
 
@@ -43,9 +43,9 @@ export class JsonApi {
 
   /** Answers a request whose path begins with `API_PATH`. */
   handle(request: IncomingMessage, response: ServerResponse): void {
-    // Who goes away while being answered is nobody's fault.
+    // A client may go away while it is answered.
     response.on('error', () => {});
-    response.setTimeout(STILL_MS, () => {
+    response.setTimeout(IDLE_MS, () => {
       response.destroy();
     });
     this.#requests++;
@@ -66,10 +66,10 @@ export class JsonApi {
     });
   }
 
-  /** Why the request is refused before its body is read. */
+  /** Why the request is refused before its body is read; null: it is not. */
   #refusal(request: IncomingMessage, name: string): Failure | null {
-    const stranger = refusedCaller(request.headers);
-    if (stranger !== null) return failure('FORBIDDEN', stranger);
+    const callerRefusal = refusedCaller(request.headers);
+    if (callerRefusal !== null) return failure('FORBIDDEN', callerRefusal);
     const { definitions, methods } = this.#parts;
     if (!Object.hasOwn(definitions, name)) {
       const served = Object.keys(methods).join(', ');
@@ -88,7 +88,7 @@ export class JsonApi {
 
   async #run(name: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const body = await readBody(request);
-    // The client left in the middle of it.
+    // The client left before the end of its body.
     if (body === null) return;
     const { methods, service, convertBytesMax } = this.#parts;
     this.#messages ??= new JsonMessages(service, convertBytesMax);
@@ -99,7 +99,7 @@ export class JsonApi {
       sendJson(response, 200, messages.answer(name, await method.run(message, Infinity)));
       return;
     }
-    // The head goes out with the first line: until then a failure still has its status.
+    // The head is sent with the first line: until then a failure still gets its own status.
     response.setHeader('Content-Type', 'application/x-ndjson');
     for (const [header, value] of Object.entries(NO_STORE)) response.setHeader(header, value);
     await sendAll(
@@ -118,7 +118,7 @@ function readBody(request: IncomingMessage): Promise<Buffer | null> {
     let length = 0;
     request.on('data', (part: Buffer) => {
       length += part.length;
-      // A client that is cut off while it writes never reads why. How long this may take, the server bounds.
+      // A client that is cut off while it writes never reads the answer. The port bounds how long this may take.
       if (length > API_BODY_BYTES_MAX) parts.length = 0;
       else parts.push(part);
     });
@@ -135,7 +135,7 @@ function readBody(request: IncomingMessage): Promise<Buffer | null> {
   });
 }
 
-const TOO_LARGE = `the body is over ${API_BODY_BYTES_MAX} bytes: send it in parts`;
+const TOO_LARGE = `the body is over ${API_BODY_BYTES_MAX} bytes: split the request`;
 
 function textOf(body: Buffer): string {
   try {
@@ -149,7 +149,7 @@ const UTF_8 = new TextDecoder('utf-8', { fatal: true });
 
 function sendError(response: ServerResponse, error: GatewayError): void {
   const why = failure(error.reason, error.message);
-  // After the first line of a stream the status is out: the error is the last line.
+  // After the first line of a stream the status has been sent, so the error becomes the last line.
   if (response.headersSent) response.end(`${JSON.stringify(errorJson(why))}\n`);
   else sendJson(response, why.code, errorJson(why));
 }

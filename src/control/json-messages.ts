@@ -1,6 +1,6 @@
 /**
- * Control's messages in JSON: the proto3 JSON mapping with the names of the .proto and zero values written; camelCase
- * is read too. [protobuf.dev/programming-guides/json] The methods take and give bytes.
+ * Control's messages in JSON: the proto3 JSON mapping, written with the names of the .proto and with zero values;
+ * camelCase is read too. [protobuf.dev/programming-guides/json] The methods take and return bytes.
  */
 import { type DescService, fromBinary, type JsonValue, toJson } from '@bufbuild/protobuf';
 
@@ -11,7 +11,7 @@ import { sizeOfJson } from '../protocol/json-scan.ts';
 import { contractFiles } from './contract-files.ts';
 import { readJson } from '../upstream/method/json-reader.ts';
 
-/** Messages in each other when an answer is read: each level of JSON in a Struct takes three. */
+/** How deep messages may be nested in an answer: each level of JSON in a Struct takes three. */
 const RECURSION_MAX = 4 * JSON_DEPTH_MAX;
 
 export class JsonMessages {
@@ -52,7 +52,7 @@ export class JsonMessages {
     }) as JsonValue;
   }
 
-  /** @throws {GatewayError} It is no JSON object, or one that nobody could read. */
+  /** @throws {GatewayError} It is not a JSON object, or is nested too deeply. */
   #checkShape(json: Buffer): void {
     const weight = weightOfJson(json, this.#convertBytesMax);
     if (weight > this.#convertBytesMax)
@@ -71,7 +71,7 @@ export class JsonMessages {
   }
 }
 
-/** Where it goes wrong, in the words of JSON.parse; '' where it is only nested deeper than is looked. */
+/** The error of JSON.parse; '': valid, but nested deeper than the scan goes. */
 function whyNot(json: Buffer): string {
   try {
     JSON.parse(json.toString());

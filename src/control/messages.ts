@@ -1,4 +1,4 @@
-/** Control's messages as bytes: requests are read and answers written by the contract's own codec, over gRPC and HTTP. */
+/** Control's messages as bytes: the contract's codec reads requests and writes answers, over gRPC and HTTP alike. */
 import type { KickOutcome } from '../bus/fleet-commands.ts';
 import type { Close, Json, JsonObject, Push, Target } from '../contract/commands.ts';
 import { encodeSession } from '../contract/gateway-frames.ts';
@@ -10,7 +10,7 @@ import { GatewayError } from '../errors.ts';
 import { doubleOf, isRawNumber } from '../protocol/exact-json.ts';
 import type { Info } from './service.ts';
 
-/** The fields of all requests; a request has those of its method, if they were sent. */
+/** All fields that a request may have. Absent: not given. */
 export type Request = {
   readonly sid?: string;
   readonly uid?: string;
@@ -34,7 +34,7 @@ const number = (reader: WireReader): number => reader.uint();
 const SID: Field = ['sid', text];
 const TARGET: Field = ['target', (reader, max) => decodeTarget(reader.message(), max)];
 
-/** By method, the fields of its request by their numbers. [proto/pith/v1/control.proto] */
+/** By method: the fields of its request, by number. [proto/pith/v1/control.proto] */
 const FIELDS: Readonly<Record<string, Readonly<Record<number, Field>>>> = {
   Push: {
     1: ['push', (reader, max) => decodePush(reader.message(), max)],
@@ -112,8 +112,8 @@ export function sessionMessage(session: SessionJson): Buffer {
 }
 
 /**
- * As a Struct can hold it: a number that no double holds becomes a string, as 64-bit integers do, and half a character,
- * which protobuf cannot encode, U+FFFD.
+ * A value as a Struct can hold it: a number that is not exact as a double becomes a string of its digits, like 64-bit
+ * integers; an unpaired surrogate, which JSON allows and protobuf does not, becomes U+FFFD.
  */
 function shown(value: Json): Json {
   if (typeof value === 'string') return value.toWellFormed();

@@ -1,5 +1,5 @@
 /**
- * gRPC server reflection, v1 and v1alpha: comments and imports come along, so `grpcurl describe` shows what the .proto
+ * gRPC server reflection, v1 and v1alpha. Comments and imports are included, so `grpcurl describe` shows what the .proto
  * files say.
  */
 import { type DescFile, toBinary } from '@bufbuild/protobuf';
@@ -18,7 +18,7 @@ function fileOfSymbol(symbol: string): DescFile | undefined {
   return membersOf(holder).includes(name.slice(dot + 1)) ? holder?.file : undefined;
 }
 
-/** What is named inside it, and has no description of its own. */
+/** The names inside it that have no descriptor of their own. */
 function membersOf(holder: ReturnType<ReturnType<typeof contractFiles>['get']>): string[] {
   switch (holder?.kind) {
     case 'message':
@@ -32,14 +32,14 @@ function membersOf(holder: ReturnType<ReturnType<typeof contractFiles>['get']>):
   }
 }
 
-/** The file and all that it imports, so that a client can link it without asking again. */
+/** The file and all its imports, so that a client need not ask again. */
 function closure(file: DescFile): Uint8Array[] {
   const found = new Set([file]);
   for (const { dependencies } of found) for (const imported of dependencies) found.add(imported);
   return [...found].map(({ proto }) => toBinary(FileDescriptorProtoSchema, proto));
 }
 
-/** A request of either version, as proto-loader gives it. */
+/** A request of either version, as decoded by proto-loader. */
 export type ReflectionRequest = {
   readonly host: string;
   readonly messageRequest?: string;
@@ -47,7 +47,7 @@ export type ReflectionRequest = {
   readonly fileContainingSymbol?: string;
 };
 
-/** Answers one reflection request; `services` are those that the server has. */
+/** Answers one reflection request. `services`: those that the server has. */
 export function answerReflection(request: ReflectionRequest, services: readonly string[]): object {
   const base = { validHost: request.host, originalRequest: request };
   switch (request.messageRequest) {
@@ -66,7 +66,7 @@ export function answerReflection(request: ReflectionRequest, services: readonly 
         ...base,
         errorResponse: {
           errorCode: status.NOT_FOUND,
-          errorMessage: 'there are no extensions here',
+          errorMessage: 'extensions are not supported',
         },
       };
   }

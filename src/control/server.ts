@@ -30,13 +30,13 @@ const REFLECTION = {
   v1alpha: 'grpc.reflection.v1alpha.ServerReflection',
 };
 const HEALTH = 'grpc.health.v1.Health';
-/** How long open streams may take to end when the server stops. */
+/** How long open streams may take to end when the server stops, in milliseconds. */
 const SHUTDOWN_MS = 500;
-/** Where no backend attaches: how long a connection may be silent, as `dead_after` says elsewhere. */
+/** How long a connection may be silent if no backend has `dead_after`. */
 const DEAD_AFTER_MS = 30_000;
-/** A connection without a call for so long is told to go; gRPC clients connect again for their next one. */
+/** A connection without a call for this long is closed; gRPC clients reconnect for their next call. */
 const IDLE_MS = 300_000;
-/** Calls at once on one connection. */
+/** Concurrent calls on one connection. */
 const STREAMS_MAX = 1_000;
 
 export class ControlServer {
@@ -47,7 +47,7 @@ export class ControlServer {
   readonly #health = new HealthImplementation({ '': 'NOT_SERVING', [CONTROL]: 'NOT_SERVING' });
   readonly #clock: Clock;
 
-  /** @param attach Where backends attach; null: they don't. */
+  /** @param attach Where backends attach; null: none do. */
   constructor(parts: ControlParts, clock: Clock, makePort: MakePort, attach: Attach | null = null) {
     this.#clock = clock;
     this.#grpcPort = new GrpcPort(makePort);
@@ -93,13 +93,13 @@ export class ControlServer {
     }
   }
 
-  /** Rejects with the reason. */
+  /** Rejects with the operating system's error. */
   async listen(address: PortAddress): Promise<void> {
     this.#grpcPort.serve(this.#server.createConnectionInjector(ServerCredentials.createInsecure()));
     await this.#grpcPort.port.listen(address);
   }
 
-  /** The port that it got; 0 on a Unix socket. */
+  /** The actual port; 0 on a Unix socket. */
   get port(): number {
     return this.#grpcPort.port.address?.port ?? 0;
   }
@@ -112,14 +112,14 @@ export class ControlServer {
   async close(): Promise<void> {
     this.#grpcPort.port.closeWaiting();
     this.#server.tryShutdown(() => {});
-    // Open streams, a health Watch for one, are waited for, so it is bounded.
+    // Waits for open streams, such as a health Watch, and so is bounded.
     await within(this.#clock, SHUTDOWN_MS, this.#grpcPort.port.ended(), undefined);
     this.#server.forceShutdown();
     await this.#grpcPort.port.close();
   }
 }
 
-/** Each connection is pinged, by which it stays known to whatever lies between; who does not answer is gone. */
+/** Connections are pinged, which keeps middleboxes from dropping them; one that does not answer is closed. */
 function pings(deadAfterMs: number): ServerOptions {
   if (deadAfterMs === 0) return {};
   const everyMs = Math.round(deadAfterMs / 3);

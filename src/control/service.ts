@@ -1,6 +1,6 @@
 /**
  * `pith.v1.Control`: each method reads its message, does one thing through FleetCommands, and answers. It is the same
- * whichever way a call comes: `grpc-handlers.ts` on the control port, `json-api.ts` on the admin port.
+ * over both transports: `grpc-handlers.ts` on the control port, `json-api.ts` on the admin port.
  */
 import { FLEET_WAIT_MS, type FleetCommands } from '../bus/fleet-commands.ts';
 import type { Close, Patch } from '../contract/commands.ts';
@@ -10,13 +10,13 @@ import { CONVERT_BYTES } from '../protocol/convert.ts';
 import type { Log } from '../telemetry/log.ts';
 import { infoMessage, kickResult, readRequest, type Request, sessionMessage } from './messages.ts';
 
-/** Sessions of a ListSessions call that names no limit, and the most that one call gives. */
+/** Default and maximum of sessions that one ListSessions call returns. */
 export const LIST_LIMIT = 1_000;
 export const LIST_LIMIT_MAX = 100_000;
-/** The longest that a push may wait for other gateways' counts. */
+/** The longest time that a push may wait for other gateways' counts. */
 export const PUSH_WAIT_MS_MAX = 10_000;
 
-/** What GetInfo tells. */
+/** The answer of GetInfo. */
 export type Info = {
   readonly gateway: string;
   readonly version: string;
@@ -37,14 +37,14 @@ export type ControlParts = {
   /** Bytes of JSON that are converted at once, `limits.convert`; absent: its default. */
   readonly convertBytesMax?: number;
   readonly fleetCommands: FleetCommands;
-  /** Gets the errors that are no caller's fault. */
+  /** For errors that are not the caller's fault. */
   readonly log: Log;
   info(): Info;
 };
 
 /**
- * What one method does, from bytes to bytes. `convertBytesMax` is infinite for a request that was measured before. It
- * throws; `controlError` says what the caller is told then.
+ * One method, from bytes to bytes. `convertBytesMax` is infinite for a request that has been checked before. It throws;
+ * `controlError` makes the caller's error of that.
  */
 export type Method =
   | { readonly streams: false; run(request: Buffer, convertBytesMax?: number): Promise<Buffer> }
@@ -55,13 +55,13 @@ export type Method =
 
 export type Methods = Readonly<Record<string, Method>>;
 
-/** What a method of a later release is answered with. */
+/** The answer for a method of a later release. */
 export function notServed(name: string, methods: Methods): string {
   const served = Object.keys(methods).join(', ');
   return `${name} is not in this release, which serves ${served}`;
 }
 
-/** The methods that there are; to the others both ways in answer that they are not served. */
+/** The methods of this release; all others are answered as not served. */
 export function controlMethods({
   fleetCommands,
   info,
@@ -69,7 +69,7 @@ export function controlMethods({
 }: Omit<ControlParts, 'log'>): Methods {
   const one = (name: string, run: (request: Request) => Promise<Buffer> | Buffer): Method => ({
     streams: false,
-    // Synchronous trouble becomes a rejection too.
+    // A synchronous error becomes a rejection too.
     run: async (bytes, bytesMax = convertBytesMax) => run(readRequest(name, bytes, bytesMax)),
   });
   const change = async (sid: string, patch: Patch): Promise<Buffer> => {
@@ -120,9 +120,10 @@ function orThrow<T extends object>(value: T | Failure): T {
   throw new GatewayError(isOwnReason(reason) ? reason : 'BACKEND_ERROR', message);
 }
 
-/** What a caller is told of an error; one that is no caller's fault is logged as well. */
+/** The caller's error; one that is not the caller's fault is logged as well. */
 export function controlError(error: unknown, log: Log): GatewayError {
   const known = GatewayError.from(error);
-  if (REASONS[known.reason].log === 'error') log.error({ err: known.cause ?? known }, 'control');
+  if (REASONS[known.reason].log === 'error')
+    log.error({ err: known.cause ?? known }, 'control call failed');
   return known;
 }

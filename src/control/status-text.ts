@@ -1,12 +1,12 @@
-/** The text of a gRPC status, as it can be sent. Pure. */
+/** Makes the text of a gRPC status safe to send. Pure. */
 
 const CHARACTERS_MAX = 1_024;
-/** What it comes to in the header that carries it: servers and clients of Java and C++ read 8 KiB of headers in all. */
+/** Bytes of the encoded header: Java and C++ implementations read 8 KiB of headers in all. */
 const HEADER_BYTES_MAX = 4_096;
 
 /**
- * `details` as the library can send them: it escapes them as a URI, which throws over half a character, and then
- * nobody is answered. Texts of others have such, and so has what was cut from them.
+ * `details` as the gRPC library can send them: it URI-encodes them, which throws on an unpaired surrogate, and then the
+ * call is never answered. Texts from others may contain one, and so may texts that were cut.
  */
 export function statusText(details: string): string {
   let text = details.slice(0, CHARACTERS_MAX).toWellFormed();

@@ -1,48 +1,48 @@
-/** A stream of answers to somebody who takes them at their own pace. */
+/** Streams answers to a client at the client's pace. */
 
-/** What is written to: a gRPC call, or an HTTP response. */
-export type Taker = {
+/** The stream to write to: a gRPC call or an HTTP response. */
+export type Sink = {
   readonly destroyed: boolean;
-  /** A gRPC call that its caller has given up. */
+  /** True for a gRPC call that its caller has cancelled. */
   readonly cancelled?: boolean;
   once(event: string, listener: () => void): unknown;
   off(event: string, listener: () => void): unknown;
 };
 
-/** Room is there again, or never will be. */
-const GO_ON = ['drain', 'close', 'cancelled', 'error'];
+/** Events after which there is room again, or never will be. */
+const WAKE_EVENTS = ['drain', 'close', 'cancelled', 'error'];
 
 /**
- * Writes each answer when the one before it was taken; stops when the taker has gone.
+ * Writes each answer once there is room for it; stops when the client has gone.
  *
- * @param write Writes one; false: the taker wants no more until it has drained.
+ * @param write Writes one answer; returns false if the stream must drain before the next.
  */
 export async function sendAll<T>(
   answers: () => AsyncIterable<T>,
-  taker: Taker,
+  sink: Sink,
   write: (answer: T) => boolean,
 ): Promise<void> {
   for await (const answer of answers()) {
-    if (hasGone(taker)) return;
-    if (!write(answer)) await roomIn(taker);
-    if (hasGone(taker)) return;
+    if (hasGone(sink)) return;
+    if (!write(answer)) await drained(sink);
+    if (hasGone(sink)) return;
   }
 }
 
-function hasGone({ destroyed, cancelled }: Taker): boolean {
+function hasGone({ destroyed, cancelled }: Sink): boolean {
   return destroyed || cancelled === true;
 }
 
-function roomIn(taker: Taker): Promise<void> {
+function drained(sink: Sink): Promise<void> {
   return new Promise((resolve) => {
-    if (hasGone(taker)) {
+    if (hasGone(sink)) {
       resolve();
       return;
     }
-    const goOn = (): void => {
-      for (const event of GO_ON) taker.off(event, goOn);
+    const wake = (): void => {
+      for (const event of WAKE_EVENTS) sink.off(event, wake);
       resolve();
     };
-    for (const event of GO_ON) taker.once(event, goOn);
+    for (const event of WAKE_EVENTS) sink.once(event, wake);
   });
 }

@@ -6,20 +6,20 @@ import type { Clock } from '../clock.ts';
 import { Gathered } from '../gathered.ts';
 import type { ClientTls } from '../transport/pem.ts';
 
-/** Largest answer that is read: some thousands of instances. */
+/** Largest answer that is read, in bytes: some thousands of instances. */
 export const ANSWER_BYTES_MAX = 8 * 1024 * 1024;
-/** As much of a refusal's text as goes into a log line. */
+/** Characters of an error answer that go into a log line. */
 const REFUSAL_CHARS_MAX = 200;
-/** After a failure the agent is asked again within the first of these, and within the second in the end. */
+/** Milliseconds until the agent is asked again after a failure: at first, and at most. */
 export const AGAIN_MS_MIN = 500;
 export const AGAIN_MS_MAX = 30_000;
-/** A host that is gone without a word is noticed after some of these. */
+/** A host that vanishes without closing is noticed after a few of these. */
 const TCP_KEEP_ALIVE_MS = 15_000;
 
 export type AgentOptions = {
   /** http://host:port or https://host:port. */
   readonly url: string;
-  /** '': none. */
+  /** ACL token; '': none. */
   readonly token: string;
   readonly tls: ClientTls;
   readonly clock: Clock;
@@ -27,7 +27,7 @@ export type AgentOptions = {
 
 export type Ask = {
   readonly method: 'GET' | 'PUT';
-  /** Escaped, with its query. */
+  /** Escaped, with the query. */
   readonly path: string;
   /** Sent as JSON; absent: no body. */
   readonly body?: unknown;
@@ -37,7 +37,7 @@ export type Ask = {
 
 export type Answer = {
   readonly status: number;
-  /** X-Consul-Index; 0: there is none that can be used. */
+  /** X-Consul-Index; 0: there is no usable one. */
   readonly index: number;
   readonly text: string;
 };
@@ -58,9 +58,9 @@ export class ConsulAgent {
   }
 
   /**
-   * Any status is an answer; see `refusalOf`.
+   * Asks once. Any status counts as an answer; see `refusalOf`.
    *
-   * @throws {Error} without an answer: not reached, too late, too large, aborted.
+   * @throws {Error} There is no answer: unreachable, too late, too large, aborted.
    */
   ask(ask: Ask): Promise<Answer> {
     return new Promise((resolve, reject) => {
@@ -68,7 +68,7 @@ export class ConsulAgent {
       const body = ask.body === undefined ? '' : JSON.stringify(ask.body);
       const options: RequestOptions = {
         method: ask.method,
-        // A connection for each: they are few, and none can turn out to be dead when it is used again.
+        // A new connection for each: requests are few, and a reused connection might turn out to be dead.
         agent: false,
         headers: {
           Accept: 'application/json',
@@ -87,7 +87,7 @@ export class ConsulAgent {
       });
       const fail = (error: Error): void => {
         cancelTimer();
-        reject(new Error(`Consul at ${url}: ${wordsOf(error)}`, { cause: error }));
+        reject(new Error(`Consul at ${url}: ${messageOf(error)}`, { cause: error }));
       };
       request.setSocketKeepAlive(true, TCP_KEEP_ALIVE_MS);
       request.once('socket', (socket) => {
@@ -108,13 +108,15 @@ export class ConsulAgent {
   }
 }
 
-/** Why an answer is no success, and what to do about it where that is known; null: it is one. */
+/** Why an answer is not a success, and what to do about it if known; null: it is a success. */
 export function refusalOf({ status, text }: Answer): string | null {
   if (status >= 200 && status < 300) return null;
-  const said = text.trim().slice(0, REFUSAL_CHARS_MAX);
+  const detail = text.trim().slice(0, REFUSAL_CHARS_MAX);
   const hint =
-    status === 401 || status === 403 ? '; give consul.token what it needs, or set it' : '';
-  return `Consul answered ${status}${said === '' ? '' : `: ${said}`}${hint}`;
+    status === 401 || status === 403
+      ? '; set consul.token, or give it the permissions it needs'
+      : '';
+  return `Consul answered ${status}${detail === '' ? '' : `: ${detail}`}${hint}`;
 }
 
 async function collect(response: IncomingMessage): Promise<string> {
@@ -124,7 +126,7 @@ async function collect(response: IncomingMessage): Promise<string> {
       throw new Error(`an answer of more than ${ANSWER_BYTES_MAX} bytes`);
     body.add(chunk);
   }
-  if (!response.complete) throw new Error('the answer broke off');
+  if (!response.complete) throw new Error('the answer was cut off');
   return body.all().toString('utf8');
 }
 
@@ -133,8 +135,8 @@ function indexOf(response: IncomingMessage): number {
   return Number.isSafeInteger(index) && index > 0 ? index : 0;
 }
 
-/** Where a name has several addresses, Node puts the reasons into an error without a text. */
-function wordsOf(error: Error): string {
+/** If a name has several addresses, Node puts the reasons into an error without a message. */
+function messageOf(error: Error): string {
   if (error instanceof AggregateError && error.message === '')
     return error.errors.map((one: Error) => one.message).join(', ');
   return error.message;

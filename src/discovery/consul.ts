@@ -1,4 +1,4 @@
-/** Consul, as the configuration wants it: addresses of backends, and this gateway as a service. */
+/** Everything about Consul: addresses of backends, and this gateway as a service. */
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config/schema.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -10,7 +10,7 @@ import { type Listening, serviceFacts } from './service-entry.ts';
 
 export type ConsulParts = {
   readonly config: Config;
-  /** Of `consul.tls`. */
+  /** From `consul.tls`. */
   readonly tls: ClientTls;
   readonly gatewayId: string;
   readonly version: string;
@@ -31,7 +31,7 @@ export class Consul {
     this.#agent = new ConsulAgent({ url, token, tls: parts.tls, clock: parts.clock });
   }
 
-  /** @param url `consul:///service`, as `backends.<backend>.grpc` has it. */
+  /** @param url `consul:///service`, the value of `backends.<backend>.grpc`. */
   resolverOf(backend: string, url: string): ConsulResolver {
     const { clock, log } = this.#parts;
     const resolver = new ConsulResolver({ agent: this.#agent, clock, log, backend, url });
@@ -39,7 +39,7 @@ export class Consul {
     return resolver;
   }
 
-  /** Registers the gateway, if it is to be; in the background. Once everything listens. */
+  /** Registers the gateway in the background, if configured. To be called once everything listens. */
   start(listening: Listening, notReady: () => readonly string[]): void {
     const { config, gatewayId, version, clock, log } = this.#parts;
     if (!config.consul.register) return;
@@ -48,12 +48,12 @@ export class Consul {
     this.#registration.start();
   }
 
-  /** The drain begins. Bounded in time. */
+  /** To be called when the drain begins. Bounded in time. */
   async maintain(): Promise<void> {
     await this.#registration?.maintain();
   }
 
-  /** The gateway ends. Bounded in time. */
+  /** To be called when the gateway stops. Bounded in time. */
   async close(): Promise<void> {
     for (const resolver of this.#resolvers) resolver.close();
     await this.#registration?.leave();

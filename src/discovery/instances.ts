@@ -1,13 +1,13 @@
-/** What Consul's health endpoint says of a service, as addresses that gRPC takes. Pure. */
+/** Reads the answer of Consul's health endpoint as gRPC addresses. Pure. */
 import { isIP } from 'node:net';
 
-/** Instances of one service that are used; the rest is left out, and told. */
+/** Instances of one service that are used; the rest is ignored, and logged. */
 export const INSTANCES_MAX = 1_000;
-/** [Consul: weights of a service are at most this, as in DNS SRV records] */
+/** The largest weight. [Consul: as in DNS SRV records] */
 const WEIGHT_MAX = 65_535;
 
 export type Instance = {
-  /** As grpc-js takes it: `ipv4:10.0.0.1:9000`, `ipv6:[::1]:9000`, `dns:host:9000`. */
+  /** In grpc-js syntax: `ipv4:10.0.0.1:9000`, `ipv6:[::1]:9000`, `dns:host:9000`. */
   readonly address: string;
   /** 1 to 65535. */
   readonly weight: number;
@@ -16,15 +16,15 @@ export type Instance = {
 export type Instances = {
   /** Sorted by address, each once. */
   readonly list: readonly Instance[];
-  /** Entries that could not be used: without a port, beyond the bound. */
+  /** Entries that could not be used: without a port, or over the limit. */
   readonly leftOut: number;
 };
 
 /**
- * Reads an answer of `/v1/health/service/<name>`: the service's own address, or its node's where it has none.
+ * Reads an answer of `/v1/health/service/<name>`: the service's own address, or its node's if it has none.
  * Two services at one address are one instance, with the larger weight.
  *
- * @throws {Error} when it is not such an answer.
+ * @throws {Error} It is not such an answer.
  */
 export function readInstances(text: string): Instances {
   const entries = parse(text);
@@ -56,9 +56,9 @@ function parse(text: string): unknown[] {
   } catch {
     entries = undefined;
   }
-  // An agent says null for an empty list in some versions.
+  // Some versions of the agent send null for an empty list.
   if (entries === null) return [];
-  if (!Array.isArray(entries)) throw new Error('the answer is no list: is this a Consul agent?');
+  if (!Array.isArray(entries)) throw new Error('the answer is not a list: is this a Consul agent?');
   return entries;
 }
 

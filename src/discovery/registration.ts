@@ -1,6 +1,6 @@
 /**
- * The gateway as a service in Consul. It looks again and again whether the agent still knows it, since an agent that
- * was restarted may have forgotten; what fails is told and tried again, and the gateway serves meanwhile.
+ * The gateway as a service in Consul. It checks periodically whether the agent still knows it, since an agent may forget
+ * it after a restart; failures are logged and retried while the gateway serves.
  */
 import { type CancelTimer, type Clock, within } from '../clock.ts';
 import { errorText } from '../errors.ts';
@@ -16,9 +16,9 @@ import {
 import { Backoff } from '../backoff.ts';
 import { checkIdOf, type ServiceFacts, serviceEntry, TTL_MS } from './service-entry.ts';
 
-/** How often it looks; a ttl check is renewed as often. */
-export const LOOK_EVERY_MS = TTL_MS / 3;
-/** How long one question to the agent may take. */
+/** How often it checks; a ttl check is renewed as often. */
+export const CHECK_EVERY_MS = TTL_MS / 3;
+/** How long one request to the agent may take. */
 export const ANSWER_MS = 3_000;
 /** How long the drain waits for the maintenance mode to be set. */
 const MAINTENANCE_MS = 1_000;
@@ -30,7 +30,7 @@ export type RegistrationParts = {
   readonly clock: Clock;
   readonly log: Log;
   readonly facts: ServiceFacts;
-  /** Why the gateway should get no new clients; empty when it is ready. */
+  /** Why the gateway should get no new clients; empty: it is ready. */
   readonly notReady: () => readonly string[];
 };
 
@@ -42,10 +42,10 @@ export class Registration {
   readonly #log: Log;
   readonly #backoff = new Backoff(AGAIN_MS_MIN, AGAIN_MS_MAX);
   #cancelTimer: CancelTimer = () => {};
-  /** The look that is under way, or the last one. */
-  #look: Promise<void> = Promise.resolve();
-  /** The agent was told at least once, though perhaps without an answer. */
-  #told = false;
+  /** The check in progress, or the last one. */
+  #check: Promise<void> = Promise.resolve();
+  /** The gateway was registered at least once, though perhaps without an answer. */
+  #isAnnounced = false;
   #registered = false;
   #trouble = '';
   #stopping = false;
@@ -58,52 +58,52 @@ export class Registration {
     this.#log = parts.log;
   }
 
-  /** Begins, and goes on in the background. */
+  /** Starts, and continues in the background. */
   start(): void {
-    this.#look = this.#lookOnce();
+    this.#check = this.#checkOnce();
   }
 
-  /** Says that the gateway is stopping, to those who choose by health. It looks no more then. Bounded in time. */
+  /** Marks the gateway as stopping, for clients that choose by health. It stops checking. Bounded in time. */
   maintain(): Promise<void> {
-    return this.#last('maintenance', '?enable=true&reason=draining', MAINTENANCE_MS);
+    return this.#lastRequest('maintenance', '?enable=true&reason=draining', MAINTENANCE_MS);
   }
 
-  /** Takes the service out. Bounded in time; where it fails, the agent does it later by itself. */
+  /** Deregisters the service. Bounded in time; if it fails, the agent removes the service later. */
   leave(): Promise<void> {
-    return this.#last('deregister', '', LEAVE_MS);
+    return this.#lastRequest('deregister', '', LEAVE_MS);
   }
 
-  /** Stops looking, and says one more thing if the agent may know the service at all. */
-  async #last(verb: string, query: string, ms: number): Promise<void> {
+  /** Stops checking, and makes one last request if the agent may know the service. */
+  async #lastRequest(verb: string, query: string, ms: number): Promise<void> {
     this.#stopping = true;
     this.#cancelTimer();
-    // What is under way is not aborted: the agent might do it anyway, and later than this.
-    await within(this.#clock, ms, this.#look, undefined);
-    if (!this.#told) return;
+    // A request in progress is not aborted: the agent might carry it out anyway, and after this one.
+    await within(this.#clock, ms, this.#check, undefined);
+    if (!this.#isAnnounced) return;
     const path = `/v1/agent/service/${verb}/${encodeURIComponent(this.#facts.id)}${query}`;
     try {
       const answer = await this.#agent.ask({ method: 'PUT', path, waitMs: ms });
       // It is gone already.
       if (answer.status === 404) return;
-      must(answer);
+      expectSuccess(answer);
       if (verb === 'deregister')
-        this.#log.info({ service: this.#facts.name }, 'deregistered from consul');
+        this.#log.info({ service: this.#facts.name }, 'deregistered from Consul');
     } catch (error) {
       this.#warn(`${verb}: ${errorText(error)}`);
     }
   }
 
-  async #lookOnce(): Promise<void> {
-    let waitMs = LOOK_EVERY_MS;
+  async #checkOnce(): Promise<void> {
+    let waitMs = CHECK_EVERY_MS;
     try {
       await this.#registerIfUnknown();
       if (this.#facts.check === 'ttl') await this.#renew();
       this.#backoff.reset();
       if (this.#trouble !== '')
-        this.#log.info({ service: this.#facts.name }, 'consul takes our registration again');
+        this.#log.info({ service: this.#facts.name }, 'Consul accepts our registration again');
       this.#trouble = '';
     } catch (error) {
-      waitMs = Math.min(this.#backoff.next(), LOOK_EVERY_MS);
+      waitMs = Math.min(this.#backoff.next(), CHECK_EVERY_MS);
       const why = errorText(error);
       if (why !== this.#trouble) this.#warn(why);
       this.#trouble = why;
@@ -116,19 +116,19 @@ export class Registration {
 
   async #registerIfUnknown(): Promise<void> {
     const path = `/v1/agent/service/${encodeURIComponent(this.#facts.id)}`;
-    // Asked before the first time too: the connection shows which address of ours the agent sees.
+    // Asked even before the first registration: the connection shows which of our addresses the agent sees.
     const known = await this.#ask({ method: 'GET', path });
     if (known.status !== 404) {
-      must(known);
+      expectSuccess(known);
       return;
     }
-    this.#told = true;
+    this.#isAnnounced = true;
     const body = serviceEntry(this.#facts, this.#agent.localAddress);
-    must(await this.#ask({ method: 'PUT', path: '/v1/agent/service/register', body }));
+    expectSuccess(await this.#ask({ method: 'PUT', path: '/v1/agent/service/register', body }));
     const { name: service, check } = this.#facts;
     if (this.#registered)
-      this.#log.warn({ service, check }, 'consul had forgotten us; registered again');
-    else this.#log.info({ service, check }, 'registered in consul');
+      this.#log.warn({ service, check }, 'Consul had lost our registration; registered again');
+    else this.#log.info({ service, check }, 'registered in Consul');
     this.#registered = true;
   }
 
@@ -143,7 +143,7 @@ export class Registration {
     const why = this.#notReady();
     const path = `/v1/agent/check/update/${encodeURIComponent(checkIdOf(this.#facts.id))}`;
     const body = { Status: why.length === 0 ? 'passing' : 'critical', Output: why.join('; ') };
-    must(await this.#ask({ method: 'PUT', path, body }));
+    expectSuccess(await this.#ask({ method: 'PUT', path, body }));
   }
 
   #ask(ask: Pick<Ask, 'method' | 'path' | 'body'>): Promise<Answer> {
@@ -151,7 +151,7 @@ export class Registration {
   }
 }
 
-function must(answer: Answer): void {
+function expectSuccess(answer: Answer): void {
   const refusal = refusalOf(answer);
   if (refusal !== null) throw new Error(refusal);
 }

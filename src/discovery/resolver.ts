@@ -11,28 +11,31 @@ import { ServiceQuery } from './service-query.ts';
 
 /** How long the first `resolve` waits for Consul. */
 export const FIRST_ANSWER_MS = 2_000;
-/** A list that has become empty is believed after this, if it still is: a check that flaps, or servers that were restarted, must not take a working backend away. */
+/**
+ * An empty list counts only if it still is empty after this: flapping checks, or restarted Consul servers, must not take
+ * a working backend out.
+ */
 export const EMPTY_HOLD_MS = 15_000;
-/** Between an answer and the next query, twice this at most: an index that moves on and on must not become a loop. */
+/** Pause between an answer and the next query, at most doubled: an index that keeps changing must not cause a busy loop. */
 export const PAUSE_MS = 100;
 
 export type ConsulResolverParts = {
   readonly agent: ConsulAgent;
   readonly clock: Clock;
   readonly log: Log;
-  /** Whose addresses they are. */
+  /** The backend that the addresses belong to. */
   readonly backend: string;
-  /** `consul:///service`, as `backends.<backend>.grpc` has it. */
+  /** `consul:///service`, the value of `backends.<backend>.grpc`. */
   readonly url: string;
 };
 
-/** As the resolvers of `upstream/pool/resolver.ts`; beyond them it says by itself when something has changed. */
+/** Like the resolvers of `upstream/pool/resolver.ts`; in addition, it reports changes on its own. */
 export class ConsulResolver {
-  /** `resolve` may be asked again; it costs nothing, since it asks nobody. */
+  /** `resolve` may be called again: it costs nothing, since it uses what is known. */
   readonly changes = true;
-  /** Addresses that Consul lists have no name that a certificate would bear. */
+  /** Consul lists addresses, which have no name that a certificate could match. */
   readonly authority = '';
-  /** Called when addresses or weights have changed. Set by the upstream that uses it. */
+  /** Called when addresses or weights have changed. Set by the upstream. */
   onChange: () => void = () => {};
   readonly #parts: ConsulResolverParts;
   readonly #query: ServiceQuery;
@@ -44,7 +47,7 @@ export class ConsulResolver {
   #leftOut = 0;
   #cancelNext: CancelTimer = () => {};
   #cancelHold: CancelTimer | null = null;
-  /** Why Consul cannot be asked; '': it can. */
+  /** Why the last query failed; '': it did not. */
   #trouble = '';
   #started = false;
 
@@ -54,9 +57,9 @@ export class ConsulResolver {
   }
 
   /**
-   * The last known addresses. The first call begins to follow the service and waits for its first answer.
+   * The last known addresses. The first call starts watching the service and waits for the first answer.
    *
-   * @throws {Error} when Consul has never answered.
+   * @throws {Error} Consul has never answered.
    */
   async resolve(): Promise<readonly string[]> {
     if (!this.#started) {
@@ -69,7 +72,7 @@ export class ConsulResolver {
     return this.#instances.map(({ address }) => address);
   }
 
-  /** By address, as `resolve` gives it: what Consul says a healthy instance is worth, 1 to 65535. */
+  /** By address, as in `resolve`: Consul's weight of the healthy instance, 1 to 65535. */
   weights(): ReadonlyMap<string, number> {
     return new Map((this.#instances ?? []).map(({ address, weight }) => [address, weight]));
   }
@@ -96,9 +99,9 @@ export class ConsulResolver {
     this.#waiting.clear();
   }
 
-  // ---- what Consul says -----------------------------------------------------------------------------------
+  // ---- answers of Consul ----------------------------------------------------------------------------------
 
-  /** One query, and then the next: it goes on until it is closed, whatever an answer is. */
+  /** One query after another, until it is closed, whatever the answers are. */
   #ask(): void {
     const next = async (): Promise<void> => {
       this.#take(await this.#query.next(this.#stop.signal));
@@ -120,10 +123,10 @@ export class ConsulResolver {
 
   #failed(why: string): void {
     const { log, backend } = this.#parts;
-    // What was said last cannot be confirmed: the first answer after this decides.
+    // The last answer cannot be confirmed: the first one after this decides.
     this.#endHold();
     if (why !== this.#trouble)
-      log.warn({ backend, why }, 'consul cannot be asked; the last known addresses stay');
+      log.warn({ backend, why }, 'Consul query failed; keeping the last known addresses');
     this.#trouble = why;
     this.#release();
   }
@@ -132,14 +135,14 @@ export class ConsulResolver {
     if (this.#stop.signal.aborted) return;
     const { log, backend, clock } = this.#parts;
     this.#backoff.reset();
-    if (this.#trouble !== '') log.info({ backend }, 'consul answers again');
+    if (this.#trouble !== '') log.info({ backend }, 'Consul answers again');
     this.#trouble = '';
     const isLoss = list.length === 0 && (this.#instances?.length ?? 0) > 0;
     if (isLoss) {
       if (this.#cancelHold !== null) return;
       log.warn(
         { backend, heldMs: EMPTY_HOLD_MS },
-        'consul lists no healthy instance any more; the last ones are used if that was a moment only',
+        'Consul no longer lists a healthy instance; keeping the last ones in case it is brief',
       );
       this.#cancelHold = clock.setTimer(EMPTY_HOLD_MS, () => {
         this.#cancelHold = null;
@@ -168,10 +171,10 @@ export class ConsulResolver {
   #log(list: readonly Instance[], leftOut: number): void {
     const { log, backend, url } = this.#parts;
     if (leftOut > 0)
-      log.warn({ backend, leftOut }, 'consul lists instances without a port, or too many');
+      log.warn({ backend, leftOut }, 'Consul lists instances without a port, or too many');
     const addresses = list.map(({ address }) => address);
-    if (addresses.length > 0) log.info({ backend, addresses }, 'addresses from consul');
-    else log.warn({ backend, service: url }, 'consul lists no healthy instance');
+    if (addresses.length > 0) log.info({ backend, addresses }, 'addresses from Consul');
+    else log.warn({ backend, service: url }, 'Consul lists no healthy instance');
   }
 }
 

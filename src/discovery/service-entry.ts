@@ -1,27 +1,27 @@
-/** What the gateway says of itself when it registers. Pure. */
+/** The gateway's registration as a service. Pure. */
 import { isIP } from 'node:net';
 
 import { parseAddress, parseHostPort } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';
 
-/** How often the agent looks at the gateway. */
+/** How often the agent checks the gateway. */
 const CHECK_EVERY = '5s';
 const CHECK_WAIT = '2s';
-/** Without a word from the gateway for so long a ttl check turns critical. */
+/** Without a report from the gateway for this long, a ttl check turns critical. */
 export const TTL_MS = 15_000;
 
-/** Where something listens, with its real port; a wildcard is an empty host. */
+/** Where something listens, with the actual port; `host` is empty for a wildcard. */
 export type Place = { readonly host: string; readonly port: number };
 
 export type CheckKind = 'http' | 'grpc' | 'ttl';
 
 export type ServiceFacts = {
-  /** The gateway's. */
+  /** The gateway's id. */
   readonly id: string;
   readonly name: string;
   readonly tags: readonly string[];
   readonly meta: Readonly<Record<string, string>>;
-  /** What clients should dial; an empty host: found out. */
+  /** What clients should dial; an empty host: detected. */
   readonly clients: Place;
   readonly check: CheckKind;
   readonly health: Place;
@@ -29,11 +29,11 @@ export type ServiceFacts = {
   readonly control: Place | null;
   /** Control speaks TLS. */
   readonly controlTls: boolean;
-  /** A gateway that is critical for so long is taken out by the agent. */
+  /** The agent removes a gateway that has been critical for this long. */
   readonly deregisterAfterMs: number;
 };
 
-/** Where the gateway listens, with the real ports. */
+/** Where the gateway listens, with the actual ports. */
 export type Listening = {
   /** URLs. */
   readonly clients: readonly string[];
@@ -41,7 +41,7 @@ export type Listening = {
   readonly healthPort: number;
 };
 
-/** @param gatewayId Of this process: the service's id. */
+/** @param gatewayId Id of this process, which becomes the service's id. */
 export function serviceFacts(
   config: Config,
   gatewayId: string,
@@ -70,18 +70,18 @@ export function serviceFacts(
   };
 }
 
-/** Of a listener's URL. */
+/** The place of a listener's URL. */
 function placeOf(url: string): Place {
   const { host, port } = parseHostPort(url.replace(/^[a-z]+:\/\//, ''));
   return { host: hostOf(host), port };
 }
 
-/** A listener's host as a place has it: '' for a wildcard. */
+/** A listener's host for a place: '' for a wildcard. */
 function hostOf(host: string): string {
   return host === '0.0.0.0' || host === '::' ? '' : host;
 }
 
-/** The one check that the gateway brings with it. */
+/** Id of the gateway's one check. */
 export function checkIdOf(id: string): string {
   return `service:${id}`;
 }
@@ -89,8 +89,8 @@ export function checkIdOf(id: string): string {
 /**
  * The body of `/v1/agent/service/register`.
  *
- * @param localAddress Ours, as the agent sees it. It stands where a listener takes every interface: the agent can
- *   reach it, so others mostly can. On loopback nothing is said, and the agent's own node stands for the gateway.
+ * @param localAddress The gateway's address as the agent sees it. It is used where a listener takes every interface: the
+ *   agent can reach it, so others probably can. On loopback it is omitted, and the agent's own node address applies.
  */
 export function serviceEntry(facts: ServiceFacts, localAddress: string): Record<string, unknown> {
   const { id, name, tags, meta, clients, deregisterAfterMs } = facts;

@@ -5,13 +5,13 @@ import { type Instances, readInstances } from './instances.ts';
 
 /** How long the agent may hold a query. [Consul: at most 10 minutes] */
 export const QUERY_WAIT_MS = 300_000;
-/** [Consul: up to a sixteenth is added to the wait, so that queries do not end together]; and some time to answer. */
+/** Up to a sixteenth of the wait, which Consul adds so that queries do not end together, and time to answer. */
 const QUERY_LATE_MS = QUERY_WAIT_MS / 16 + 10_000;
 
 export class ServiceQuery {
   readonly #agent: ConsulAgent;
   readonly #path: string;
-  /** 0: answered at once. */
+  /** 0: the query is answered immediately. */
   #index = 0;
 
   constructor(agent: ConsulAgent, service: ConsulService) {
@@ -20,14 +20,14 @@ export class ServiceQuery {
   }
 
   /**
-   * The instances, once they may differ from the last ones: the first query is answered at once, and so is the one
-   * after an error.
+   * The instances, as soon as they may have changed: the first query is answered immediately, and so is the one after an
+   * error.
    *
-   * @throws {Error} Consul cannot be asked, or its answer cannot be used.
+   * @throws {Error} Consul cannot be reached, or its answer cannot be used.
    */
   async next(signal: AbortSignal): Promise<Instances> {
     const index = this.#index;
-    // What has changed by the time that an error is over is in the first answer, whatever its index.
+    // After an error the next answer must be immediate: it has everything that changed meanwhile.
     this.#index = 0;
     const answer = await this.#agent.ask({
       method: 'GET',
@@ -43,9 +43,9 @@ export class ServiceQuery {
   }
 }
 
-/** From where the next query waits. An index that went back means another state of the servers: begin anew. */
-export function nextIndex(last: number, said: number): number {
-  return said < last ? 0 : said;
+/** The index for the next query. An index that went back means that the servers' state was replaced: start over. */
+export function nextIndex(last: number, index: number): number {
+  return index < last ? 0 : index;
 }
 
 function pathOf({ name, tags, dc }: ConsulService): string {

@@ -1,9 +1,9 @@
-/** How late the event loop is: everything else waits as long. */
+/** The lag of the event loop, which delays everything else. */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 
 const RESOLUTION_MS = 20;
 
-/** A timer of Node's own, which does not keep the process alive. */
+/** Uses Node's own monitor, which does not keep the process alive. */
 export class EventLoopLag {
   readonly #delays = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
 
@@ -15,14 +15,14 @@ export class EventLoopLag {
     this.#delays.disable();
   }
 
-  /** Seconds; `percent` of the looks since `forget` were not later than this. */
+  /** A percentile of the lag since the last reset, in seconds. */
   percentile(percent: number): number {
     if (this.#delays.count === 0) return 0;
-    // Node measures from one look to the next.
+    // Node measures the whole time between two samples.
     return Math.max(0, this.#delays.percentile(percent) / 1e9 - RESOLUTION_MS / 1e3);
   }
 
-  forget(): void {
+  reset(): void {
     this.#delays.reset();
   }
 }

@@ -1,9 +1,9 @@
-/** How often a value fell into which range. Observing allocates nothing. */
+/** Counts how many values fell into each bucket. Observing allocates nothing. */
 
 export class Histogram {
-  /** The upper bounds, rising; what is above the last goes into one more bucket. */
+  /** Ascending upper bounds; values above the last go into one more bucket. */
   readonly bounds: Float64Array;
-  /** How many fell into each bucket alone. */
+  /** Values in each bucket, not cumulative. */
   readonly counts: Float64Array;
   readonly #sum = new Float64Array(1);
 

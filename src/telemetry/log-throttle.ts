@@ -1,15 +1,15 @@
-/** Keeps the log readable, and the disk from filling, when one thing goes wrong again and again. */
+/** Keeps the log readable, and the disk from filling up, when the same thing goes wrong over and over. */
 import type { Clock } from '../clock.ts';
 
 /** How many log lines of one kind there may be in how many milliseconds. */
 const LINES_MAX = 5;
 const PERIOD_MS = 10_000;
-/** While so many kinds are heard of, no line of another is written. */
+/** While there are this many kinds, lines of new kinds are dropped. */
 const KINDS_MAX = 1_000;
 
 /**
- * Lets the first lines of each kind in each period through, and counts the others. Kinds are few: nobody makes one of
- * what strangers say.
+ * Lets the first lines of each kind in each period through, and counts the others. There are few kinds: callers never
+ * derive one from untrusted input.
  */
 export class LogThrottle {
   readonly #clock: Clock;
@@ -19,7 +19,7 @@ export class LogThrottle {
     this.#clock = clock;
   }
 
-  /** What to add to the line: how many were left out before it. null: leave this one out too. */
+  /** Fields to add to the line: how many were dropped before it. null: drop this line. */
   allow(kind: string): { leftOut?: number } | null {
     const now = this.#clock.now();
     const known = this.#kinds.get(kind);
@@ -39,7 +39,7 @@ export class LogThrottle {
     return null;
   }
 
-  /** Those that are quiet; addresses come and go for months. */
+  /** Removes quiet kinds: addresses come and go over months. */
   #forget(now: number): void {
     for (const [kind, { since }] of this.#kinds)
       if (now >= since + PERIOD_MS) this.#kinds.delete(kind);

@@ -4,30 +4,30 @@ import { pino, type Logger } from 'pino';
 import { type Clock, within } from '../clock.ts';
 
 export type Log = Pick<Logger, 'debug' | 'info' | 'warn' | 'error' | 'level' | 'flush'>;
-/** Bytes of lines that were written and not read; beyond it lines are dropped. */
+/** Bytes of lines written but not read; beyond this, lines are dropped. */
 export const LOG_UNREAD_BYTES_MAX = 1024 * 1024;
 
-/** Where lines are written: stdout. */
+/** The stream that lines are written to: stdout. */
 export type LogOutput = {
-  /** Bytes that nobody has taken yet. */
+  /** Bytes that have not been read yet. */
   readonly writableLength: number;
   write(line: string, done: (error?: Error | null) => void): unknown;
 };
 
 /**
- * Writes lines for as long as somebody reads them. A reader that stops, or has gone, costs lines and nothing else:
- * they are counted, and it is told how many when it reads again.
+ * Writes lines as long as they are read. A reader that stops or goes away only costs lines: they are counted, and a line
+ * says how many once it reads again.
  */
 export class LogSink {
-  /** Lines that were not written, since the start. */
+  /** Lines dropped since the start. */
   dropped = 0;
-  #untold = 0;
-  /** The last line that was written has been taken. */
+  #unreported = 0;
+  /** The last line written has been read. */
   #isTaken = true;
   readonly #out: LogOutput;
   readonly #onAgain: (dropped: number) => void;
 
-  /** @param onAgain Lines are taken again; so many were dropped before. It may log. */
+  /** @param onAgain Called when lines are read again, with the number of dropped ones. It may log. */
   constructor(out: LogOutput, onAgain: (dropped: number) => void) {
     this.#out = out;
     this.#onAgain = onAgain;
@@ -38,15 +38,15 @@ export class LogSink {
       this.#drop();
       return;
     }
-    if (this.#untold > 0 && this.#isTaken) {
-      const dropped = this.#untold;
-      this.#untold = 0;
+    if (this.#unreported > 0 && this.#isTaken) {
+      const dropped = this.#unreported;
+      this.#unreported = 0;
       this.#onAgain(dropped);
     }
     this.#out.write(line, this.#onWritten);
   }
 
-  /** Resolves when what was written has been taken, or after `ms`. */
+  /** Resolves when everything written has been read, or after `ms`. */
   async flush(clock: Clock, ms: number): Promise<void> {
     const taken = new Promise<void>((resolve) => {
       this.#out.write('', () => {
@@ -58,7 +58,7 @@ export class LogSink {
 
   #drop(): void {
     this.dropped++;
-    this.#untold++;
+    this.#unreported++;
     this.#isTaken = false;
   }
 

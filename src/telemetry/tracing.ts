@@ -1,6 +1,6 @@
 /**
- * OpenTelemetry's SDK, and nothing else of the gateway: loaded only where traces are wanted, since that alone
- * takes half a second. Which messages are traced is decided before anything here is touched.
+ * OpenTelemetry's SDK, and nothing else: loaded only if traces are wanted, since loading takes half a second. Which
+ * messages are traced is decided elsewhere.
  */
 import type { Attributes, Span, Tracer } from '@opentelemetry/api';
 import type { NodeSDK } from '@opentelemetry/sdk-node';
@@ -10,15 +10,15 @@ import { errorText } from '../errors.ts';
 import type { Log } from './log.ts';
 import type { Metrics, Series } from './metrics.ts';
 
-/** How long a stop waits for the collector to take what is left. */
+/** How long a stop waits for the collector to take the rest. */
 const FLUSH_MS = 3_000;
-/** A collector that does not take a batch within this, retries included, does not get it. */
+/** How long a collector may take for a batch, retries included; then the batch is lost. */
 const EXPORT_MS = 10_000;
-/** A collector that is away is said again after this. */
-const SAY_AGAIN_MS = 60_000;
+/** How often an unreachable collector is logged, in milliseconds. */
+const LOG_AGAIN_MS = 60_000;
 
 export type TracingParts = {
-  /** As `http://collector:4318`, or with the path `/v1/traces`. */
+  /** `http://collector:4318`, with or without the path `/v1/traces`. */
   readonly otlp: string;
   readonly gatewayId: string;
   readonly version: string;
@@ -36,7 +36,7 @@ export type { Attributes, Span };
 
 export type SpanStart = {
   readonly name: string;
-  /** server: of a message · client: of its call to a backend. */
+  /** server: a message · client: its call to a backend. */
   readonly kind: 'server' | 'client';
   /** Milliseconds since the epoch, with fractions. */
   readonly at: number;
@@ -67,7 +67,7 @@ export class Tracing {
     const exporter = new OTLPTraceExporter({ url: url.href, timeoutMillis: EXPORT_MS });
     const sdk = new NodeSDK({
       serviceName: 'pith',
-      // Only this: what the SDK would find by itself has the command line in it, which may hold secrets.
+      // Only this: the SDK's own detectors include the command line, which may hold secrets.
       resourceDetectors: [
         {
           detect: () => ({
@@ -89,12 +89,12 @@ export class Tracing {
       instrumentations: [],
     });
     sdk.start();
-    // The SDK's own tracer; the rest of what it has set for the whole process is not used, and taken back.
+    // Keep the SDK's tracer; the other globals that it has set are not used, and are removed again.
     this.#live = { api, sdk, tracer: api.trace.getTracer('pith', version) };
     for (const global of [api.trace, api.context, api.propagation, api.logs]) global.disable();
   }
 
-  /** Spans end at the latest before this. */
+  /** Exports what is left. All spans must have ended before. */
   async stop(): Promise<void> {
     const live = this.#live;
     this.#live = null;
@@ -132,13 +132,13 @@ export class Tracing {
     span.end(at);
   }
 
-  /** The exporter, counted; what goes wrong is said when it begins, once in a while, and when it is over. */
+  /** The exporter with counters; failures are logged when they begin, once in a while, and when they are over. */
   #watched(exporter: Exporter, url: URL): Exporter {
     const { clock, log, metrics } = this.#parts;
     const exported = metrics.series('pith_spans_total', ['exported']);
     const failed = metrics.series('pith_spans_total', ['failed']);
     const collector = url.host;
-    let saidAt = Number.NEGATIVE_INFINITY;
+    let loggedAt = Number.NEGATIVE_INFINITY;
     let lost = 0;
     return {
       export: (spans, done) => {
@@ -147,12 +147,12 @@ export class Tracing {
             exported.add(spans.length);
             if (lost > 0) log.info({ collector, lost }, 'traces exported again');
             lost = 0;
-            saidAt = Number.NEGATIVE_INFINITY;
+            loggedAt = Number.NEGATIVE_INFINITY;
           } else {
             failed.add(spans.length);
             lost += spans.length;
-            if (clock.now() - saidAt >= SAY_AGAIN_MS) {
-              saidAt = clock.now();
+            if (clock.now() - loggedAt >= LOG_AGAIN_MS) {
+              loggedAt = clock.now();
               log.warn(
                 { collector, lost, why: errorText(result.error) },
                 'traces cannot be exported',

@@ -71,7 +71,7 @@ function makeProcessGauges(metrics: Metrics, lag: EventLoopLag, memory: () => Me
   // Rendered after the median, as in the table.
   metrics.watch('nodejs_eventloop_lag_p99_seconds', [], () => {
     const seconds = lag.percentile(99);
-    lag.forget();
+    lag.reset();
     return seconds;
   });
   metrics.watch('process_resident_memory_bytes', [], () => memory().rss);

@@ -265,7 +265,7 @@ describe('refused', () => {
     const fits = JSON.stringify({ push });
     expect(fits).toHaveLength(API_BODY_BYTES_MAX);
     expect((await ask('/v1/Push', { body: fits })).lines[0]).not.toMatchObject({
-      error: { msg: expect.stringContaining('bytes: send it in parts') as unknown },
+      error: { msg: expect.stringContaining('bytes: split the request') as unknown },
     });
     await expectRefused('/v1/Push', { body: `${fits} ` }, 413, 'TOO_LARGE', /over 4194304 bytes/);
     const far = Buffer.alloc(5 * API_BODY_BYTES_MAX, 0x20);

@@ -105,7 +105,9 @@ test('that fails in the middle says so in its last line', async () => {
     expect.objectContaining({ sid: 'g.1' }),
     { error: { code: 500, reason: 'INTERNAL', msg: 'the gateway failed' } },
   ]);
-  expect(port.lines).toMatchObject([{ msg: 'control', err: { message: lost.message } }]);
+  expect(port.lines).toMatchObject([
+    { msg: 'control call failed', err: { message: lost.message } },
+  ]);
 });
 
 test('that fails before its first line has the status', async () => {

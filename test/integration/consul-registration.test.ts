@@ -2,14 +2,14 @@
 import { describe, expect, test } from 'vitest';
 
 import { ConsulAgent } from '../../src/discovery/agent.ts';
-import { ANSWER_MS, LOOK_EVERY_MS, Registration } from '../../src/discovery/registration.ts';
+import { ANSWER_MS, CHECK_EVERY_MS, Registration } from '../../src/discovery/registration.ts';
 import type { ServiceFacts } from '../../src/discovery/service-entry.ts';
 import { ConsulDouble, type Say } from '../support/consul-double.ts';
 import { keptLog } from '../support/report.ts';
 import { PacedClock } from '../support/paced-clock.ts';
 import { eventually } from '../support/wait.ts';
 
-const isLook = (ms: number): boolean => ms <= LOOK_EVERY_MS && ms !== ANSWER_MS;
+const isLook = (ms: number): boolean => ms <= CHECK_EVERY_MS && ms !== ANSWER_MS;
 
 const FACTS: ServiceFacts = {
   id: 'pith-abc',
@@ -26,10 +26,10 @@ const FACTS: ServiceFacts = {
 
 /** Lines of the log, by what they are called here. */
 const SAID: ReadonlyMap<string, string> = new Map([
-  ['info pith: registered in consul', 'registered'],
-  ['warn pith: consul had forgotten us; registered again', 'registered again'],
-  ['info pith: consul takes our registration again', 'back'],
-  ['info pith: deregistered from consul', 'left'],
+  ['info pith: registered in Consul', 'registered'],
+  ['warn pith: Consul had lost our registration; registered again', 'registered again'],
+  ['info pith: Consul accepts our registration again', 'back'],
+  ['info pith: deregistered from Consul', 'left'],
 ]);
 const TROUBLE = 'Consul rejected our registration; retrying';
 
@@ -126,7 +126,7 @@ describe('registering', () => {
     ]);
     expect(stage.said).toEqual(['registered', 'left']);
     // It looks no more.
-    stage.clock.advance(10 * LOOK_EVERY_MS);
+    stage.clock.advance(10 * CHECK_EVERY_MS);
     expect(stage.clock.timerCount).toBe(0);
   });
 
@@ -157,7 +157,7 @@ describe('registering', () => {
     stage.consul.say = ({ method }) =>
       method === 'GET' ? { status: 404 } : { status: 403, body: 'Permission denied' };
     stage.registration.start();
-    await stage.heard(/403: Permission denied; give consul\.token/);
+    await stage.heard(/403: Permission denied; set consul\.token/);
     expect(stage.said).toHaveLength(1);
   });
 

@@ -23,13 +23,13 @@ const isBackoff = (ms: number): boolean => ms <= AGAIN_MS_MAX && ms !== FIRST_AN
 function brief({ level, backend, msg, addresses, why, heldMs }: LogLine): string {
   expect(backend).toBe('game');
   switch (`${String(level)} ${String(msg)}`) {
-    case 'info addresses from consul':
+    case 'info addresses from Consul':
       return (addresses as string[]).join(' ');
-    case 'warn consul cannot be asked; the last known addresses stay':
+    case 'warn Consul query failed; keeping the last known addresses':
       return String(why);
-    case 'info consul answers again':
+    case 'info Consul answers again':
       return 'back';
-    case 'warn consul lists no healthy instance any more; the last ones are used if that was a moment only':
+    case 'warn Consul no longer lists a healthy instance; keeping the last ones in case it is brief':
       return `held ${String(heldMs)}`;
     default:
       return String(msg);
@@ -228,7 +228,7 @@ describe('when Consul fails', () => {
 
   const bad: [string, Say, RegExp][] = [
     ['no leader', () => ({ status: 500, body: 'No cluster leader' }), /500: No cluster leader/],
-    ['no permission', () => ({ status: 403, body: 'ACL not found' }), /403.*give consul\.token/],
+    ['no permission', () => ({ status: 403, body: 'ACL not found' }), /403.*set consul\.token/],
     ['another server', () => ({ body: '<html>' }), /is this a Consul agent\?/],
     [
       'an endless answer',

@@ -53,7 +53,7 @@ test('a Consul that is away at the start keeps nothing from starting', async () 
     expect.objectContaining({
       level: 'warn',
       backend: 'chat',
-      msg: 'consul cannot be asked; the last known addresses stay',
+      msg: 'Consul query failed; keeping the last known addresses',
     }),
   );
   await consul.listen();
@@ -107,5 +107,5 @@ test('it registers once it listens, and leaves when it has drained', async () =>
     `/v1/agent/service/maintenance/${id}`,
     `/v1/agent/service/deregister/${id}`,
   ]);
-  expect(gateway.log.map(({ msg }) => msg)).toContain('deregistered from consul');
+  expect(gateway.log.map(({ msg }) => msg)).toContain('deregistered from Consul');
 });

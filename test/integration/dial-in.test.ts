@@ -147,7 +147,11 @@ describe.each(['gRPC', 'WebSocket'] as const)('a backend that attaches by %s', (
     const cases: [Frame, number, string][] = [
       [{ hello: { backend: 'game' } }, unauthenticated, 'backends.game.dial_in.token'],
       [{ hello: { backend: 'game', token: 'Secret' } }, unauthenticated, 'a wrong token'],
-      [{ hello: { backend: 'gam', token: 'secret' } }, invalid, 'no backend that has dial_in: gam'],
+      [
+        { hello: { backend: 'gam', token: 'secret' } },
+        invalid,
+        'not a backend that has dial_in: gam',
+      ],
       [{ hello: {} }, invalid, 'hello.backend is empty'],
       [{ id: 1, reply: {} }, invalid, 'the first frame must be hello'],
     ];
@@ -300,7 +304,7 @@ describe('the WebSocket', () => {
     ['[]', '{"frames":[…]}'],
     ['{"frames":[{"id":"x"}]}', 'frames[0]: id: "x" is no number'],
     ['{"frames":[{"hello":{},"goaway":{}}]}', 'hello and goaway'],
-    ['{"frames":[7]}', 'frames[0] is no object'],
+    ['{"frames":[7]}', 'frames[0] is not an object'],
     [Buffer.from([8, 1]), 'send JSON as text'],
   ])('closes at %j, which is told and logged, and costs what is in flight', async (bad, words) => {
     const { gateway, backend, client } = await stage('WebSocket');
@@ -490,7 +494,7 @@ limits: { messages_per_second: 1000000, burst: 1000000 }`;
     expect(await backend.exited).toBe(0);
     const lost = await startChat(gateway, { BACKEND: 'chess' });
     expect(await lost.exited).toBe(1);
-    expect(lost.output()).toContain('no backend that has dial_in: chess');
+    expect(lost.output()).toContain('not a backend that has dial_in: chess');
   });
 
   test('killed, stopped and attached again under load: each request is answered once', async () => {

@@ -46,6 +46,6 @@ routes: [{ match: ">", backend: chat }]`);
     await call(gateway, 'pith.v1.Gateway/Attach', { frames: [{ hello: { backend } }] }),
   ).toMatchObject({
     status: 'InvalidArgument',
-    text: `hello.backend names no backend that has dial_in: ${'a'.repeat(63)}\ufffd`,
+    text: `hello.backend is not a backend that has dial_in: ${'a'.repeat(63)}\ufffd`,
   });
 });

@@ -95,13 +95,13 @@ describe('backends that Consul knows', () => {
     await using gateway = await startWith(consul);
     await answeredBy(gateway, 'a');
     await consul.kill();
-    const said = 'consul cannot be asked; the last known addresses stay';
+    const said = 'Consul query failed; keeping the last known addresses';
     await eventually(() => gateway.log.some(({ msg }) => msg === said), said);
     await answeredBy(gateway, 'a');
     // Its memory is empty now; that alone does not take the backend away.
     await consul.restart();
     await eventually(
-      () => gateway.log.some(({ msg }) => msg === 'consul answers again'),
+      () => gateway.log.some(({ msg }) => msg === 'Consul answers again'),
       'back',
       60_000,
     );
@@ -164,7 +164,7 @@ describe('the gateway as a service', () => {
     const maintenance = seen.Checks.find(({ CheckID }) => CheckID.startsWith('_service_m'));
     expect(maintenance).toMatchObject({ Status: 'critical', Notes: 'draining' });
     await eventually(async () => (await consul.health('pith')).length === 0, 'no entry');
-    expect(gateway.log.map(({ msg }) => msg)).toContain('deregistered from consul');
+    expect(gateway.log.map(({ msg }) => msg)).toContain('deregistered from Consul');
   });
 
   test('registers again where it was forgotten', async () => {
@@ -175,7 +175,7 @@ describe('the gateway as a service', () => {
     await consul.restart();
     await entryOf(consul, isPassing);
     expect(gateway.log.map(({ msg }) => msg)).toContain(
-      'consul had forgotten us; registered again',
+      'Consul had lost our registration; registered again',
     );
   });
 
