@@ -58,50 +58,54 @@ export function encodeConnectOr(facts: ConnectFacts): Buffer | Failure {
   }
 }
 
-/** The fields of a Request; `session` is encoded already, and shared by many. */
+/** The fields of a Request but for the session, which is encoded already and shared by many, and the time that is left. */
 export type RequestFields = {
-  readonly session: Buffer;
   readonly route: string;
-  readonly notify: boolean;
+  readonly wantsAnswer: boolean;
   readonly body: Uint8Array;
   readonly seq: number;
-  readonly timeoutMs: number;
-  readonly to: string;
+  /** '' for any. */
+  readonly instance: string;
   readonly trace: Trace | null;
 };
 
-/** `route` and `to` are ASCII: routes by their grammar, instances by the caller's check of their bytes. */
-function requestBytes(request: RequestFields): number {
-  const { body, notify, route, seq, session, timeoutMs, to } = request;
+/** `route` and `instance` are ASCII: routes by their grammar, instances by the caller's check of their bytes. */
+function requestBytes(request: RequestFields, session: Buffer, timeoutMs: number): number {
+  const { body, instance, route, seq, trace, wantsAnswer } = request;
   return (
     fieldBytes(session.length) +
     fieldBytes(route.length) +
-    (notify ? 2 : 0) +
+    (wantsAnswer ? 0 : 2) +
     (body.length === 0 ? 0 : fieldBytes(body.length)) +
     1 +
     varintBytes(seq) +
     1 +
     varintBytes(timeoutMs) +
-    (to === '' ? 0 : fieldBytes(Buffer.byteLength(to))) +
-    traceBytes(request.trace)
+    (instance === '' ? 0 : fieldBytes(Buffer.byteLength(instance))) +
+    traceBytes(trace)
   );
 }
 
-function writeRequest(writer: WireWriter, request: RequestFields): void {
-  writer.bytes(1, request.session);
+function writeRequest(
+  writer: WireWriter,
+  request: RequestFields,
+  session: Buffer,
+  timeoutMs: number,
+): void {
+  writer.bytes(1, session);
   writer.ascii(2, request.route);
-  writer.bool(3, request.notify);
+  writer.bool(3, !request.wantsAnswer);
   if (request.body.length > 0) writer.bytes(4, request.body);
   writer.tag(5, 0);
   writer.varint(request.seq);
   writer.tag(6, 0);
-  writer.varint(request.timeoutMs);
+  writer.varint(timeoutMs);
   if (request.trace !== null) {
     const { traceparent, tracestate } = request.trace;
     writeHeader(writer, 'traceparent', traceparent);
     if (tracestate !== '') writeHeader(writer, 'tracestate', tracestate);
   }
-  writer.string(8, request.to);
+  writer.string(8, request.instance);
 }
 
 /** Bytes of an entry of Request.headers; both are ASCII. */
@@ -124,9 +128,9 @@ function writeHeader(writer: WireWriter, name: string, value: string): void {
 }
 
 /** The Request of a Handle call. */
-export function encodeRequest(request: RequestFields): Buffer {
-  const writer = new WireWriter(requestBytes(request));
-  writeRequest(writer, request);
+export function encodeRequest(request: RequestFields, session: Buffer, timeoutMs: number): Buffer {
+  const writer = new WireWriter(requestBytes(request, session, timeoutMs));
+  writeRequest(writer, request, session, timeoutMs);
   return writer.take();
 }
 
@@ -135,8 +139,14 @@ export function encodeRequest(request: RequestFields): Buffer {
  *
  * @returns The Request's length.
  */
-export function writeRequestFrame(writer: WireWriter, id: number, request: RequestFields): number {
-  const length = requestBytes(request);
+export function writeRequestFrame(
+  writer: WireWriter,
+  id: number,
+  request: RequestFields,
+  session: Buffer,
+  timeoutMs: number,
+): number {
+  const length = requestBytes(request, session, timeoutMs);
   const idBytes = id === 0 ? 0 : 1 + varintBytes(id);
   const frame = idBytes + fieldBytes(length);
   writer.reserve(frame + 16);
@@ -145,7 +155,7 @@ export function writeRequestFrame(writer: WireWriter, id: number, request: Reque
   writer.uint(1, id);
   writer.tag(3, BYTES);
   writer.varint(length);
-  writeRequest(writer, request);
+  writeRequest(writer, request, session, timeoutMs);
   return length;
 }
 

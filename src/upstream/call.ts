@@ -1,4 +1,5 @@
 /** What an upstream is given to send: a client's message, or a handshake. It ends it once. */
+import { NOTHING } from '../bytes.ts';
 import type { Reply } from '../contract/commands.ts';
 import type { Trace } from '../contract/facts.ts';
 import type { Failure } from '../errors.ts';
@@ -30,7 +31,7 @@ export abstract class Call extends WheelEntry {
   /** False for a notify. */
   wantsAnswer = false;
   /** As the client sent it: a view. */
-  body!: Buffer;
+  body: Buffer = NOTHING;
   /** The gateway's own count of this session's messages. */
   seq = 0;
   /** On the monotonic clock, milliseconds. */

@@ -243,16 +243,8 @@ const ROWS: readonly Row[] = [
     (n) => {
       const writer = new WireWriter(n + 64);
       const body = Buffer.alloc(Math.min(n, CONVERT_BYTES), 7);
-      writeRequestFrame(writer, 1, {
-        session: Buffer.alloc(0),
-        route: 'a.b',
-        notify: false,
-        body,
-        seq: 1,
-        timeoutMs: 1,
-        to: '',
-        trace: null,
-      });
+      const request = { route: 'a.b', wantsAnswer: true, body, seq: 1, instance: '', trace: null };
+      writeRequestFrame(writer, 1, request, Buffer.alloc(0), 1);
       const bytes = writer.take();
       return () => attach.toBackend(bytes);
     },

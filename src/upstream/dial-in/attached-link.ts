@@ -1,6 +1,6 @@
 /** The Link of one backend that has attached. */
 import type { BackendHello } from '../../contract/backend-frames.ts';
-import { type RequestFields, writeClosed } from '../../contract/gateway-frames.ts';
+import { writeClosed } from '../../contract/gateway-frames.ts';
 import { tooMuch } from '../../protocol/convert.ts';
 import { Timeout, type TimerWheel } from '../../timer-wheel.ts';
 import type { Call } from '../call.ts';
@@ -53,11 +53,11 @@ export class AttachedLink implements LinkTransport, LinkOwner {
     this.#link.hello();
   }
 
-  send(call: Call, fields: RequestFields): void {
+  send(call: Call, session: Buffer): void {
     const { bodyBytesMax } = this.#stream;
-    const { length } = fields.body;
+    const { length } = call.body;
     if (length > bodyBytesMax) call.fail(tooMuch('BAD_BODY', 'the body', length, bodyBytesMax));
-    else this.#link.request(call, fields);
+    else this.#link.request(call, session);
   }
 
   handshake(call: ConnectCall, request: Buffer): void {

@@ -5,7 +5,7 @@
 import { type ServiceError, status } from '@grpc/grpc-js';
 
 import type { BackendHello } from '../../contract/backend-frames.ts';
-import { type RequestFields, writeClosed } from '../../contract/gateway-frames.ts';
+import { writeClosed } from '../../contract/gateway-frames.ts';
 import { Timeout } from '../../timer-wheel.ts';
 import type { Call } from '../call.ts';
 import type { ConnectCall } from '../connect-call.ts';
@@ -57,10 +57,10 @@ export class DialledLink extends GrpcTransport implements LinkTransport, LinkOwn
 
   // ---- calls --------------------------------------------------------------------------------------------
 
-  send(call: Call, fields: RequestFields): void {
+  send(call: Call, session: Buffer): void {
     this.liveness.begin();
-    if (this.#link !== null && this.#by === 'link') this.#link.request(call, fields);
-    else this.#unary.handle(call, fields);
+    if (this.#link !== null && this.#by === 'link') this.#link.request(call, session);
+    else this.#unary.handle(call, session);
   }
 
   handshake(call: ConnectCall, request: Buffer): void {

@@ -1,5 +1,4 @@
 /** One address that is called by Handle, Connect and Closed alone. */
-import type { RequestFields } from '../../contract/gateway-frames.ts';
 import type { Call } from '../call.ts';
 import type { ConnectCall } from '../connect-call.ts';
 import type { GrpcTransportOptions } from '../grpc-client/grpc-transport.ts';
@@ -25,9 +24,9 @@ export class HandleTransport extends KeptTransport implements LinkTransport {
     super.connect();
   }
 
-  send(call: Call, fields: RequestFields): void {
+  send(call: Call, session: Buffer): void {
     this.liveness.begin();
-    this.#unary.handle(call, fields);
+    this.#unary.handle(call, session);
   }
 
   handshake(call: ConnectCall, request: Buffer): void {

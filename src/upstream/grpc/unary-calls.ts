@@ -17,7 +17,7 @@ import type { Call, PendingCall } from '../call.ts';
 import type { ConnectCall } from '../connect-call.ts';
 import { decodeReply } from '../../contract/backend-frames.ts';
 import { RECEIVE_BYTES_MAX } from '../grpc-client/connection.ts';
-import { encodeRequest, type RequestFields } from '../../contract/gateway-frames.ts';
+import { encodeRequest } from '../../contract/gateway-frames.ts';
 import type { GrpcTransport, GrpcTransportOptions } from '../grpc-client/grpc-transport.ts';
 import { failureOfStatus, hint, isRefusedHere } from '../grpc-client/status.ts';
 import type { LinkParts } from '../link/link-transport.ts';
@@ -69,20 +69,26 @@ export class UnaryCalls {
     this.#noConnectTold = false;
   }
 
-  handle(call: Call, fields: RequestFields): void {
-    const deadline = this.#clock.wallNow() + fields.timeoutMs;
+  handle(call: Call, session: Buffer): void {
+    const leftMs = call.leftMs(this.#clock.now());
+    const deadline = this.#clock.wallNow() + leftMs;
     const { generation } = call;
     const unary = new UnaryCall(this.#clock, this.#endpoint);
     call.pending = unary;
     this.inFlight++;
-    unary.call = this.#call(HANDLE, encodeRequest(fields), deadline, (error, bytes) => {
-      this.inFlight--;
-      // A cancelled call has been given back, and may be another one by now.
-      if (call.generation !== generation || call.pending !== unary) return;
-      call.pending = null;
-      if (error === null) this.#answer(call, bytes ?? NOTHING);
-      else this.#onError(call, error);
-    });
+    unary.call = this.#call(
+      HANDLE,
+      encodeRequest(call, session, leftMs),
+      deadline,
+      (error, bytes) => {
+        this.inFlight--;
+        // A cancelled call has been given back, and may be another one by now.
+        if (call.generation !== generation || call.pending !== unary) return;
+        call.pending = null;
+        if (error === null) this.#answer(call, bytes ?? NOTHING);
+        else this.#onError(call, error);
+      },
+    );
   }
 
   #answer(call: Call, bytes: Buffer): void {

@@ -1,6 +1,5 @@
 /** What carries the calls of a backend that serves `pith.v1`, and what a Link needs of it. */
 import type { BackendHello } from '../../contract/backend-frames.ts';
-import type { RequestFields } from '../../contract/gateway-frames.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
 import type { Call } from '../call.ts';
 import type { ConnectCall } from '../connect-call.ts';
@@ -10,7 +9,8 @@ import type { Link } from './link.ts';
 
 /** By a Link, or by calls of their own. */
 export interface LinkTransport extends Transport {
-  send(call: Call, fields: RequestFields): void;
+  /** @param session Encoded. */
+  send(call: Call, session: Buffer): void;
   /** Asks about a handshake. @param request A ConnectRequest. */
   handshake(call: ConnectCall, request: Buffer): void;
   /** Tells the backend that a session has ended. @param event A ClosedEvent. */

@@ -69,16 +69,7 @@ export abstract class LinkUpstream implements Upstream {
       call.fail(session);
       return;
     }
-    endpoint.transport.send(call, {
-      session,
-      route: call.route,
-      notify: !call.wantsAnswer,
-      body: call.body,
-      seq: call.seq,
-      timeoutMs: call.leftMs(this.#wheel.now()),
-      to: call.instance,
-      trace: call.trace,
-    });
+    endpoint.transport.send(call, session);
   }
 
   async connect(ask: ConnectAsk): Promise<Accepted | Failure> {

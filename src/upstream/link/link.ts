@@ -10,7 +10,6 @@ import {
 } from '../../contract/backend-frames.ts';
 import type { Push } from '../../contract/commands.ts';
 import {
-  type RequestFields,
   writeCancel,
   writeConnect,
   writeCredit,
@@ -56,7 +55,7 @@ export class Link implements FrameReaderLink, PendingCall {
   readonly #parts: LinkParts;
   readonly #owner: LinkOwner;
   /** Requests, and ConnectRequests that are encoded already. */
-  readonly #waiting = new CallQueue<RequestFields | Buffer>(WAITING_BYTES_MAX, WAITING_CALLS_MAX);
+  readonly #waiting = new CallQueue<Buffer>(WAITING_BYTES_MAX, WAITING_CALLS_MAX);
   readonly #window = new ReceiveWindow();
   readonly #reader: FrameReader;
   readonly #out: FrameWriter;
@@ -95,15 +94,16 @@ export class Link implements FrameReaderLink, PendingCall {
   }
 
   /** Sends a request, or has it wait for the backend's credit; a notify is done with that. */
-  request(call: Call, fields: RequestFields): void {
+  request(call: Call, session: Buffer): void {
     if (!this.#takes(call)) return;
-    if (this.#mustWait) this.#wait(call, fields);
-    else this.#request(call, fields);
+    if (this.#mustWait) this.#wait(call, session);
+    else this.#request(call, session);
   }
 
-  #request(call: Call, fields: RequestFields): void {
+  #request(call: Call, session: Buffer): void {
     const id = call.wantsAnswer ? this.calls.add(call, this) : 0;
-    this.#credit.spend(writeRequestFrame(this.#out.writer, id, fields));
+    const leftMs = call.leftMs(this.#parts.wheel.now());
+    this.#credit.spend(writeRequestFrame(this.#out.writer, id, call, session, leftMs));
     this.#out.flushSoon();
     if (!call.wantsAnswer) call.sent();
   }
@@ -140,9 +140,9 @@ export class Link implements FrameReaderLink, PendingCall {
     return this.#waiting.size > 0 || this.#credit.isSpent(this.calls.size);
   }
 
-  #wait(call: Call, what: RequestFields | Buffer): void {
-    const bytes = 'body' in what ? what.body.length + what.session.length : what.length;
-    if (!this.#waiting.add(call, this, what, bytes))
+  /** @param what The session of a request, or a ConnectRequest. */
+  #wait(call: Call, what: Buffer): void {
+    if (!this.#waiting.add(call, this, what, call.body.length + what.length))
       call.fail(failure('OVERLOADED', 'the backend takes no more'));
   }
 
@@ -150,9 +150,8 @@ export class Link implements FrameReaderLink, PendingCall {
   #pump(): void {
     while (this.#waiting.size > 0 && !this.#credit.isSpent(this.calls.size) && !this.#closed) {
       const { call, what } = this.#waiting.take()!;
-      const timeoutMs = call.leftMs(this.#parts.wheel.now());
-      if ('body' in what) this.#request(call, { ...what, timeoutMs });
-      else this.#connect(call, what);
+      if (call instanceof ConnectCall) this.#connect(call, what);
+      else this.#request(call, what);
     }
   }
 

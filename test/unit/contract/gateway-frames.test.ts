@@ -31,23 +31,23 @@ function sessionBytes(data: JsonObject | null = null): Buffer {
 }
 
 const REQUEST: frames.RequestFields = {
-  session: Buffer.alloc(0),
   route: 'chat.room.join',
-  notify: false,
+  wantsAnswer: true,
   body: Buffer.from('{"a":1}'),
   seq: 7,
-  timeoutMs: 5_000,
-  to: '',
+  instance: '',
   trace: null,
 };
+const NO_SESSION = Buffer.alloc(0);
+/** The same with a session, as Handle is sent it. */
+const requestOf = (session: Buffer): Buffer => frames.encodeRequest(REQUEST, session, 5_000);
 
 const requests = fc.record({
   route: fc.stringMatching(/^[A-Za-z0-9_.-]{1,127}$/),
-  notify: fc.boolean(),
+  wantsAnswer: fc.boolean(),
   body: bytes,
   seq: fc.maxSafeNat(),
-  timeoutMs: uint32,
-  to: text,
+  instance: text,
   trace: fc.option(
     fc.record({
       traceparent: fc.stringMatching(/^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/),
@@ -57,40 +57,40 @@ const requests = fc.record({
 });
 
 /** The fields of a request that were sent, as they are read. */
-function fieldsOf({
-  route,
-  notify,
-  body,
-  seq,
-  timeoutMs,
-  to,
-  trace,
-}: Omit<frames.RequestFields, 'session'>) {
+function fieldsOf(
+  { route, wantsAnswer, body, seq, instance, trace }: frames.RequestFields,
+  timeoutMs: number,
+) {
   const { traceparent, tracestate } = trace ?? { traceparent: '', tracestate: '' };
   const headers = {
     ...(traceparent !== '' && { traceparent }),
     ...(tracestate !== '' && { tracestate }),
   };
-  return { route, notify, body: Buffer.from(body), seq, timeout_ms: timeoutMs, to, headers };
+  const said = { route, notify: !wantsAnswer, body: Buffer.from(body), seq, to: instance };
+  return { ...said, timeout_ms: timeoutMs, headers };
 }
 
 describe('a request frame', () => {
   test('is read alike, alone and among others, on a Link and by Handle', () => {
     const session = sessionBytes();
     fc.assert(
-      fc.property(fc.array(fc.tuple(uint32, requests), { minLength: 1, maxLength: 4 }), (sent) => {
-        const got = read((writer) => {
-          for (const [id, request] of sent) {
-            frames.writeRequestFrame(writer, id, { ...request, session });
+      fc.property(
+        fc.array(fc.tuple(uint32, requests, uint32), { minLength: 1, maxLength: 4 }),
+        (sent) => {
+          const got = read((writer) => {
+            for (const [id, request, leftMs] of sent) {
+              frames.writeRequestFrame(writer, id, request, session, leftMs);
+            }
+          });
+          expect(got).toHaveLength(sent.length);
+          for (const [i, [id, request, leftMs]] of sent.entries()) {
+            const fields = fieldsOf(request, leftMs);
+            expect(got[i]).toMatchObject({ id, frame: 'request', request: fields });
+            const alone = decodeRequest(frames.encodeRequest(request, session, leftMs));
+            expect(alone).toMatchObject(fields);
           }
-        });
-        expect(got).toHaveLength(sent.length);
-        for (const [i, [id, request]] of sent.entries()) {
-          const whole = { ...request, session };
-          expect(got[i]).toMatchObject({ id, frame: 'request', request: fieldsOf(request) });
-          expect(decodeRequest(frames.encodeRequest(whole))).toMatchObject(fieldsOf(request));
-        }
-      }),
+        },
+      ),
     );
   });
 
@@ -99,7 +99,7 @@ describe('a request frame', () => {
     (size) => {
       const body = Buffer.alloc(size, 'pith');
       const got = read((writer) => {
-        frames.writeRequestFrame(writer, 0xffff_ffff, { ...REQUEST, body });
+        frames.writeRequestFrame(writer, 0xffff_ffff, { ...REQUEST, body }, NO_SESSION, 5_000);
         frames.writeCancel(writer, 9);
       });
       expect(got.map(({ id, frame }) => `${id} ${String(frame)}`)).toEqual([
@@ -111,16 +111,17 @@ describe('a request frame', () => {
   );
 
   test('with nothing in it is still a request', () => {
-    const empty = { ...REQUEST, route: '', body: Buffer.alloc(0), seq: 0, timeoutMs: 0 };
+    const empty = { ...REQUEST, route: '', wantsAnswer: false, body: Buffer.alloc(0), seq: 0 };
     const [got] = read((writer) => {
-      frames.writeRequestFrame(writer, 0, { ...empty, notify: true });
+      frames.writeRequestFrame(writer, 0, empty, NO_SESSION, 0);
     });
-    expect(got).toMatchObject({ id: 0, request: fieldsOf({ ...empty, notify: true }) });
+    expect(got).toMatchObject({ id: 0, request: fieldsOf(empty, 0) });
   });
 
   test('names an instance in any script', () => {
     const [got] = read((writer) => {
-      frames.writeRequestFrame(writer, 1, { ...REQUEST, to: 'zoë-你好-😀' });
+      const named = { ...REQUEST, instance: 'zoë-你好-😀' };
+      frames.writeRequestFrame(writer, 1, named, NO_SESSION, 5_000);
     });
     expect(got).toMatchObject({ request: { to: 'zoë-你好-😀', body: REQUEST.body } });
   });
@@ -134,7 +135,7 @@ describe('a session', () => {
     session.clientVersion = '1.2';
     session.version = 2 ** 40;
     const encoded = frames.encodeSession(session, { room: 1 });
-    const got = decodeRequest(frames.encodeRequest({ ...REQUEST, session: encoded }));
+    const got = decodeRequest(requestOf(encoded));
     const read = got['session'] as Record<string, unknown>;
     expect(read).toMatchObject({
       sid: 'g-0123456789.12',
@@ -154,7 +155,7 @@ describe('a session', () => {
 
   test('without forwarded data has none, which is not the same as empty data', () => {
     const dataOf = (data: JsonObject | null) => {
-      const got = decodeRequest(frames.encodeRequest({ ...REQUEST, session: sessionBytes(data) }));
+      const got = decodeRequest(requestOf(sessionBytes(data)));
       return (got['session'] as { data: unknown }).data;
     };
     expect(dataOf(null)).toBeNull();
@@ -173,14 +174,14 @@ describe('a session', () => {
       list: [1, [], [null, { x: [] }]],
       map: { '': {}, nested: { a: 'b' } },
     };
-    const got = decodeRequest(frames.encodeRequest({ ...REQUEST, session: sessionBytes(data) }));
+    const got = decodeRequest(requestOf(sessionBytes(data)));
     expect(fromStruct((got['session'] as { data: unknown }).data)).toEqual(data);
   });
 
   test('has the same data for both sides, whatever it is', () => {
     fc.assert(
       fc.property(jsonObjects, (data) => {
-        const request = frames.encodeRequest({ ...REQUEST, session: sessionBytes(data) });
+        const request = requestOf(sessionBytes(data));
         const got = decodeRequest(request)['session'] as { data: unknown };
         expect(fromStruct(got.data)).toEqual(data);
       }),

@@ -35,9 +35,10 @@ function open(): { link: Link; messages: Buffer[] } {
 function request(link: Link, seq: number, bytes: number): void {
   const call = new BareCall();
   call.wantsAnswer = true;
-  const body = Buffer.alloc(bytes);
-  const fields = { session: body.subarray(0, 0), route: 'a.b', notify: false, body, seq };
-  link.request(call, { ...fields, timeoutMs: 1_000, to: '', trace: null });
+  call.route = 'a.b';
+  call.body = Buffer.alloc(bytes);
+  call.seq = seq;
+  link.request(call, Buffer.alloc(0));
 }
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
