@@ -107,7 +107,8 @@ export function reasonOfCode(code: number): Reason {
 
 /** Tells a reason why not from what was wanted: nothing else has a `detail`. */
 export function isFailure(value: object): value is Failure {
-  return 'detail' in value;
+  // Read, not asked for with `in`: that takes five times as long for values of many shapes, and every message asks.
+  return (value as Partial<Failure>).detail !== undefined;
 }
 
 /** True when the gateway itself gives this reason (so it may be a metric label). */
