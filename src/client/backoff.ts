@@ -1,4 +1,5 @@
-/** How long to wait before the next attempt to reconnect. */
+/** Whether to reconnect, and how long to wait before the next attempt. */
+import { type ClientError, isObject } from './client-error.ts';
 
 /** How the client reconnects automatically. */
 export type ReconnectOptions = {
@@ -14,6 +15,19 @@ export type ReconnectOptions = {
 
 /** How long a connection must have been open to reset the waits, so that a server that accepts and closes is not flooded. */
 export const STABLE_MS = 10_000;
+
+/** Reasons after which it makes sense to reconnect. */
+const RETRYABLE: readonly string[] = ['LOST', 'UNREACHABLE', 'TIMEOUT'];
+/** The reason of Pith's kick when it drains: another gateway is available. */
+const DRAINING = 'draining';
+const UNAVAILABLE = 503;
+
+/** Whether it makes sense to connect again after this end. */
+export function mayReconnect({ reason, code, body, retryAfterMs }: ClientError): boolean {
+  if (RETRYABLE.includes(reason) || retryAfterMs > 0) return true;
+  if (reason === 'KICKED') return isObject(body) && body['reason'] === DRAINING;
+  return reason === 'REFUSED' && code === UNAVAILABLE;
+}
 
 export class Backoff {
   readonly #baseMs: number;

@@ -67,6 +67,12 @@ export function errorOfAnswer(body: unknown): ClientError {
   });
 }
 
+/** True for a body that has the form of Pith's errors. */
+export function isFailure(body: unknown): boolean {
+  if (!isObject(body)) return false;
+  return Number(body['code']) >= 400 && typeof body['reason'] === 'string';
+}
+
 /** @throws {ClientError} With this reason, if `length` is more than `most`. */
 export function expectFits(reason: OwnReason, what: string, length: number, most: number): void {
   if (length > most) throw ownError(reason, `${what} has ${length} bytes; at most ${most} fit`);

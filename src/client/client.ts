@@ -2,18 +2,22 @@
  * A client for Pith, and for Pomelo's, Pinus's, Pitaya's and Nano's own servers, in browsers and Node: requests as
  * promises, pushes, and automatic reconnection. A request is sent at most once: it is never repeated automatically.
  */
-import { Backoff, STABLE_MS } from './backoff.ts';
-import { ClientError, errorOfAnswer, isObject, ownError } from './client-error.ts';
+import { Backoff, mayReconnect, STABLE_MS } from './backoff.ts';
+import { ClientError, errorOfAnswer, isFailure, ownError } from './client-error.ts';
 import { NUMBER_MAX } from './clock.ts';
 import { Connection } from './connection.ts';
-import type { Handshake, Kick } from './handshake.ts';
+import { type Handshake, type Kick, ownSys } from './handshake.ts';
 import { DefinitionCache } from './definition-cache.ts';
 import { Listeners, type Off } from './listeners.ts';
 import { ID_MAX } from './messages.ts';
-import { type ClientOptions, expectInRange, type Options, withDefaults } from './options.ts';
+import {
+  type ClientOptions,
+  expectInRange,
+  type Options,
+  type RequestOptions,
+  withDefaults,
+} from './options.ts';
 import type { Received } from './received.ts';
-import { CLIENT_VERSION } from './version.ts';
-import type { Dialect } from './wire.ts';
 
 export type { ReconnectOptions } from './backoff.ts';
 export { ClientError, type OwnReason } from './client-error.ts';
@@ -21,7 +25,7 @@ export type { ClientClock } from './clock.ts';
 export type { Handshake, Kick } from './handshake.ts';
 export type { ClientCache } from './definition-cache.ts';
 export type { Off } from './listeners.ts';
-export type { ClientOptions } from './options.ts';
+export type { ClientOptions, RequestOptions } from './options.ts';
 export type { Received } from './received.ts';
 export type { Dial, Transport, TransportEvents } from './transport.ts';
 export { webSocket, type WebSocketLike } from './websocket.ts';
@@ -41,27 +45,10 @@ export type StateChange = {
   readonly retryInMs?: number;
 };
 
-export type RequestOptions = {
-  /** Milliseconds. Default: the client's. */
-  readonly timeoutMs?: number;
-  /** Stops waiting; the promise rejects with the signal's reason. What was sent cannot be taken back. */
-  readonly signal?: AbortSignal;
-  /** Default: the client's. */
-  readonly raw?: boolean;
-  /** Default: the client's. */
-  readonly throwOnError?: boolean;
-};
-
 type PendingRequest = {
   readonly route: string;
   readonly settle: (outcome: Received | ClientError) => void;
 };
-
-/** Reasons after which it makes sense to reconnect. */
-const RETRYABLE: readonly string[] = ['LOST', 'UNREACHABLE', 'TIMEOUT'];
-/** The reason of Pith's kick when it drains: another gateway is available. */
-const DRAINING = 'draining';
-const UNAVAILABLE = 503;
 
 export class PithClient {
   readonly url: string;
@@ -293,7 +280,8 @@ export class PithClient {
   }
 
   #reconnect(error: ClientError): void {
-    const waitMs = this.#mayReconnect(error) ? this.#backoff.next() : null;
+    const isRetried = this.#options.reconnect !== false && mayReconnect(error);
+    const waitMs = isRetried ? this.#backoff.next() : null;
     if (waitMs === null) {
       this.#setState({ state: 'closed', error });
       return;
@@ -303,13 +291,6 @@ export class PithClient {
       this.#dial();
     });
     this.#setState({ state: 'reconnecting', error, retryInMs });
-  }
-
-  #mayReconnect({ reason, code, body, retryAfterMs }: ClientError): boolean {
-    if (this.#options.reconnect === false) return false;
-    if (RETRYABLE.includes(reason) || retryAfterMs > 0) return true;
-    if (reason === 'KICKED') return isObject(body) && body['reason'] === DRAINING;
-    return reason === 'REFUSED' && code === UNAVAILABLE;
   }
 
   #nextId(): number {
@@ -362,17 +343,4 @@ export class PithClient {
     this.#state = change.state;
     this.#onState.emit(change);
   }
-}
-
-/** The client's description in the handshake, with the keys that the dialect's servers read. */
-function ownSys(dialect: Dialect): Record<string, unknown> {
-  const [type, version] = ['pith-client', CLIENT_VERSION];
-  return dialect === 'pitaya'
-    ? { platform: type, libVersion: version, clientBuildNumber: '1', clientVersion: version }
-    : { type, version };
-}
-
-function isFailure(body: unknown): boolean {
-  if (!isObject(body)) return false;
-  return Number(body['code']) >= 400 && typeof body['reason'] === 'string';
 }

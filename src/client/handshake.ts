@@ -1,5 +1,7 @@
-/** What a server sends about the session itself: its answer to the handshake, and kicks. */
+/** What is said about the session itself: by the client in its handshake, by the server in its answer, and kicks. */
 import { ClientError, isObject } from './client-error.ts';
+import { CLIENT_VERSION } from './version.ts';
+import type { Dialect } from './wire.ts';
 
 /** The server's answer to the handshake. */
 export type Handshake = {
@@ -19,6 +21,14 @@ export type Kick = {
 
 /** Characters of a refusal that the message shows. */
 const SHOWN_CHARS_MAX = 500;
+
+/** The client's description in the handshake, with the keys that the dialect's servers read. */
+export function ownSys(dialect: Dialect): Record<string, unknown> {
+  const [type, version] = ['pith-client', CLIENT_VERSION];
+  return dialect === 'pitaya'
+    ? { platform: type, libVersion: version, clientBuildNumber: '1', clientVersion: version }
+    : { type, version };
+}
 
 /** @param text The answer as it came, for the error message. */
 export function readHandshake(value: unknown, text: string): Handshake | ClientError {

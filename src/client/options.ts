@@ -1,4 +1,4 @@
-/** The client's options, with their defaults. */
+/** The options of the client and of its requests, with their defaults. */
 import type { ReconnectOptions } from './backoff.ts';
 import { type ClientClock, NUMBER_MAX, realClock } from './clock.ts';
 import type { ClientCache } from './definition-cache.ts';
@@ -40,6 +40,18 @@ export type ClientOptions = {
   readonly packetBytesMax?: number;
   /** Replaces the clock, for tests. */
   readonly clock?: ClientClock;
+};
+
+/** Of one request; what is absent is as for all. */
+export type RequestOptions = {
+  /** Milliseconds. Default: the client's. */
+  readonly timeoutMs?: number;
+  /** Stops waiting; the promise rejects with the signal's reason. What was sent cannot be taken back. */
+  readonly signal?: AbortSignal;
+  /** Default: the client's. */
+  readonly raw?: boolean;
+  /** Default: the client's. */
+  readonly throwOnError?: boolean;
 };
 
 export type Options = Required<Omit<ClientOptions, 'cache' | 'user'>> &
