@@ -8,9 +8,9 @@ export abstract class PooledSession<T extends Transport> implements Peer {
   /** null: none yet, or the one that it had is lost or left. */
   endpoint: Endpoint<T> | null = null;
   readonly lane: Lane;
-  /** Of the session, and of the pool, when its endpoint was last chosen by its key. */
-  version = 0;
-  epoch = 0;
+  /** Of the session, and of the pool, when its key was last looked at. */
+  version = -1;
+  epoch = -1;
 
   constructor(lane: Lane) {
     this.lane = lane;

@@ -48,8 +48,6 @@ export class SessionAffinity<T extends Transport> {
     if (next === null || call.session.state === 'closed') return next;
     endpoint?.release(session);
     next.take(session);
-    session.version = call.session.version;
-    session.epoch = this.#pool.epoch;
     return next;
   }
 

@@ -2,8 +2,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
-import { Balancer, type Choice, type Policy } from '../../../src/upstream/pool/balancer.ts';
-import { rebalance, type Share } from '../../../src/upstream/pool/rebalance.ts';
+import { Balancer, type Choice, type Policy } from '../../../../src/upstream/pool/balancer.ts';
+import { rebalance, type Share } from '../../../../src/upstream/pool/rebalance.ts';
 
 type Made = { -readonly [K in keyof Choice]: Choice[K] };
 

@@ -1,0 +1,197 @@
+/** Which endpoint a session's messages go to, and when it moves: never with something in flight. */
+import { describe, expect, test } from 'vitest';
+
+import type { Policy } from '../../../../src/upstream/pool/balancer.ts';
+import { SessionAffinity } from '../../../../src/upstream/pool/session-affinity.ts';
+import { BareCall } from '../../../support/call.ts';
+import { type Pipe, PoolStage, Session } from './pool-stage.ts';
+
+type Facts = { sid: string; uid: string; data: object; version: number; state: string };
+
+/** One session with its messages. */
+class Client {
+  readonly kept = new Session();
+  readonly facts: Facts;
+  readonly #affinity: SessionAffinity<Pipe>;
+
+  constructor(affinity: SessionAffinity<Pipe>, sid: string) {
+    this.#affinity = affinity;
+    this.facts = { sid, uid: '', data: {}, version: 0, state: 'active' };
+  }
+
+  /** Where a message goes; it is answered at once. */
+  send(more: { instance?: string; otherwise?: string; unordered?: boolean } = {}): string | null {
+    const done = this.kept.send();
+    const call = new BareCall();
+    const target = { otherwise: more.otherwise ?? 'any' };
+    Object.assign(call, { session: this.facts, lane: this.kept.lane, target });
+    call.instance = more.instance ?? '';
+    call.unordered = more.unordered ?? false;
+    const endpoint = this.#affinity.endpointFor(call, this.kept);
+    done();
+    return endpoint?.name ?? null;
+  }
+
+  bind(uid: string): void {
+    this.facts.uid = uid;
+    this.facts.version++;
+  }
+
+  /** The endpoints that hear of its end. */
+  close(): string[] {
+    this.facts.state = 'closed';
+    return this.#affinity.forget(this.kept).map(({ name }) => name);
+  }
+}
+
+async function stageWith(balance: Policy, ...addresses: string[]) {
+  const stage = await PoolStage.up(addresses, { balance });
+  const affinity = new SessionAffinity({ balance, hashBy: 'uid' }, stage.pool);
+  let clients = 0;
+  return { stage, join: () => new Client(affinity, `g.${++clients}`) };
+}
+
+const upTo = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
+
+describe('a session', () => {
+  test('keeps to its endpoint, and goes elsewhere when that is lost; nowhere is an answer too', async () => {
+    const { stage, join } = await stageWith('round_robin', 'a', 'b');
+    const [one, two] = [join(), join()];
+    for (const _ of upTo(3)) expect([one.send(), two.send()]).toEqual(['a', 'b']);
+    stage.pipe('a').endpoint.lost('gone');
+    expect([one.send(), two.send()]).toEqual(['b', 'b']);
+    stage.pipe('b').endpoint.lost('gone');
+    expect([one.send(), join().send()]).toEqual([null, null]);
+  });
+
+  test('stays while something is in flight, though it is to move', async () => {
+    const { stage, join } = await stageWith('round_robin', 'a', 'b');
+    const one = join();
+    expect(one.send()).toBe('a');
+    const answer = one.kept.send();
+    stage.pipe('a').endpoint.goaway('');
+    expect(one.kept.endpoint?.name).toBe('a');
+    // What needs no order need not wait for that.
+    expect(one.send({ unordered: true })).toBe('b');
+    answer();
+    expect([one.kept.endpoint, one.send()]).toEqual([null, 'b']);
+  });
+
+  test('is forgotten by every endpoint that had messages of it, one of each instance', async () => {
+    const { stage, join } = await stageWith('round_robin', 'a', 'b', 'c');
+    for (const [name, instance] of [
+      ['a', 'x'],
+      ['b', 'y'],
+      ['c', 'z'],
+    ] as const)
+      stage.pipe(name).endpoint.up('link', 'again', { instance });
+    const one = join();
+    expect([one.send(), one.send({ instance: 'z' }), one.send()]).toEqual(['a', 'c', 'a']);
+    expect(one.close()).toEqual(['a', 'c']);
+    expect(one.close()).toEqual([]);
+    // A notify may come after the end: nobody keeps anything of it.
+    expect(one.send()).not.toBeNull();
+    expect([one.close(), one.kept.endpoint]).toEqual([[], null]);
+  });
+
+  test('is forgotten once by an instance that it reached over two links', async () => {
+    const stage = await PoolStage.up(['a'], { links: 2 });
+    const affinity = new SessionAffinity({ balance: 'pick_first', hashBy: 'uid' }, stage.pool);
+    for (const pipe of stage.pipes) pipe.endpoint.up('link', 'again', { instance: 'x' });
+    const one = new Client(affinity, 'g.1');
+    for (const endpoint of stage.pool.list) endpoint.sessions.know(one.kept);
+    expect(one.close()).toEqual(['a']);
+  });
+
+  test('whose endpoint has left it is still its own for the end', async () => {
+    const { stage, join } = await stageWith('round_robin', 'a', 'b');
+    const one = join();
+    expect(one.send()).toBe('a');
+    stage.pipe('a').health = { well: false, words: 'NOT_SERVING' };
+    stage.pipe('a').endpoint.healthChanged();
+    expect(one.send()).toBe('b');
+    expect(one.close().toSorted()).toEqual(['a', 'b']);
+  });
+});
+
+describe('a message to an instance', () => {
+  test('goes there alone, and to no other unless it may', async () => {
+    const { stage, join } = await stageWith('round_robin', 'a', 'b');
+    stage.pipe('b').endpoint.up('link', 'again', { instance: 'y' });
+    const one = join();
+    expect(one.send()).toBe('a');
+    expect(one.send({ instance: 'y', otherwise: 'error' })).toBe('b');
+    expect(one.send({ instance: 'none', otherwise: 'error' })).toBeNull();
+    expect(one.send({ instance: 'none' })).toBe('a');
+    stage.pipe('b').endpoint.goaway('');
+    expect(one.send({ instance: 'y', otherwise: 'error' })).toBeNull();
+  });
+
+  test('goes by the session’s own endpoint if that leads there, else always by the same one', async () => {
+    const { stage, join } = await stageWith('round_robin', 'a', 'b', 'c', 'd');
+    for (const name of ['b', 'c', 'd'])
+      stage.pipe(name).endpoint.up('link', 'again', { instance: 'y' });
+    const clients = upTo(40).map(join);
+    const used = new Set<string | null>();
+    for (const client of clients) {
+      const own = client.send();
+      const named = client.send({ instance: 'y' });
+      expect(own === 'a' || own === named).toBe(true);
+      for (const _ of upTo(3)) expect(client.send({ instance: 'y' })).toBe(named);
+      if (own === 'a') used.add(named);
+    }
+    expect(used.size).toBeGreaterThan(1);
+  });
+});
+
+describe('a session with a key', () => {
+  const ADDRESSES = ['a', 'b', 'c'];
+
+  test('goes where the key leads, also when it is bound later, however many there are', async () => {
+    const { join } = await stageWith('hash', ...ADDRESSES);
+    const homes = upTo(30).map((n) => {
+      const early = join();
+      early.bind(`player-${n % 10}`);
+      const late = join();
+      late.send();
+      late.bind(`player-${n % 10}`);
+      const home = early.send();
+      expect(late.send()).toBe(home);
+      return home;
+    });
+    expect(homes.slice(10, 20)).toEqual(homes.slice(0, 10));
+    expect(new Set(homes).size).toBe(3);
+  });
+
+  test('whose home comes moves there with its next message, but not with one in flight', async () => {
+    const { stage, join } = await stageWith('hash', 'a', 'b');
+    const clients = upTo(30).map((n) => {
+      const client = join();
+      client.bind(`player-${n}`);
+      return client;
+    });
+    const before = clients.map((client) => client.send());
+    await stage.resolve('a', 'b', 'c');
+    stage.pipe('c').endpoint.up('link', 'connected');
+    const answers = clients.map(({ kept }) => kept.send());
+    expect(clients.map((client) => client.send())).toEqual(before);
+    for (const answer of answers) answer();
+    const after = clients.map((client) => client.send());
+    const moved = after.filter((home, i) => home !== before[i]);
+    expect(moved.length).toBeGreaterThan(0);
+    expect(new Set(moved)).toEqual(new Set(['c']));
+  });
+
+  test('whose home is away goes to another, always the same, and back when it is there again', async () => {
+    const { stage, join } = await stageWith('hash', ...ADDRESSES);
+    const one = join();
+    one.bind('ann');
+    const home = one.send()!;
+    stage.pipe(home).endpoint.lost('gone');
+    const other = one.send();
+    expect(other).not.toBe(home);
+    for (const _ of upTo(3)) expect(one.send()).toBe(other);
+    stage.pipe(home).endpoint.up('link', 'connected');
+    expect(one.send()).toBe(home);
+  });
+});
