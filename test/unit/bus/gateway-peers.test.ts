@@ -105,7 +105,15 @@ describe('a greeting', () => {
 });
 
 describe('a goodbye', () => {
-  test('is this message; nobody waits for the gateway then, and it greets no more', async () => {
+  test('is the last that a gateway says', async () => {
+    const { exchange, clock, b } = stage();
+    await b.bus.close();
+    exchange.takeSent();
+    clock.advance(60_000);
+    expect(exchange.sent.filter(({ payload }) => payload.includes(B))).toEqual([]);
+  });
+
+  test('is this message; nobody waits for the gateway then', async () => {
     const { exchange, clock, a, b } = stage();
     await b.bus.close();
     expect(exchange.sent).toEqual([
@@ -122,8 +130,6 @@ describe('a goodbye', () => {
     exchange.deliver();
     clock.advance(250);
     expect(await settled(call)).toEqual({ answers: [], silentGateways: [] });
-    clock.advance(60_000);
-    expect(exchange.sent.filter(({ payload }) => payload.includes(B))).toEqual([]);
   });
 });
 
@@ -169,7 +175,7 @@ describe('what goes to the others', () => {
       { uids: ['ann', 'bob', 'ann'] },
       ['pith.user.ann.push', 'pith.user.bob.push'],
     ],
-    ['a session', { sids: [`${B}.7`] }, [`pith.session.${B}.7.push`]],
+    ['a session, named twice', { sids: [`${B}.7`, `${B}.7`] }, [`pith.session.${B}.7.push`]],
     ['64 users', { uids: users(64) }, users(64).map((uid) => `pith.user.${uid}.push`)],
     ['65 users', { uids: users(65) }, ['pith.fleet.push']],
     ['two groups', { groups: ['g', 'h'] }, ['pith.fleet.push']],
@@ -219,6 +225,15 @@ describe('what goes to the others', () => {
       a.bus.peers.list({ uids }, { limit: 1, after: '' }, 250),
     ]).toEqual([tooLarge, tooLarge, tooLarge, tooLarge, tooLarge]);
     expect(exchange.sent).toEqual([]);
+  });
+
+  test('when NATS takes nothing more: a push is counted as refused, and a counted one is refused', () => {
+    const { a } = stage();
+    a.connector.overloaded = true;
+    expect(a.bus.peers.push({ all: true }, PUSH)).toBe(null);
+    expect(a.metrics.count('pith_bus_refused_total', ['OVERLOADED'])).toBe(1);
+    const call = a.bus.peers.pushCounted({ all: true }, PUSH, 250);
+    expect(call).toMatchObject({ code: 503, reason: 'OVERLOADED' });
   });
 
   test('without a connection: a push is counted as refused, and known gateways are silent', async () => {
@@ -382,6 +397,12 @@ describe('a call of another gateway', () => {
   test.each([
     ['a verb of a later version', 'dance', '{"x":1}', ''],
     ['one that cannot be read', 'kick', 'nonsense', ''],
+    [
+      'a push that may not be sent',
+      'push',
+      '',
+      `NATS/1.0\r\nPith-Route: ${'r'.repeat(128)}\r\nPith-Target: {"all":true}\r\n\r\n`,
+    ],
     ['a push without a route', 'push', '', 'NATS/1.0\r\nPith-Target: {"all":true}\r\n\r\n'],
   ])('%s is answered with the name alone', (_, verb, payload, head) => {
     const { exchange, a: b } = stage({ ids: [B] });

@@ -121,6 +121,13 @@ describe('where the reply subject is', () => {
     expect([refused('REPLY_SUBJECT'), pushed()]).toEqual([1, [['onX {}'], []]]);
   });
 
+  test('another gateway, for a verb to a session that gateways do not send, it is not answered', async () => {
+    const { request, refused } = stage();
+    const reply = '_INBOX.a-0123456789.ask.1';
+    expect(await request(`pith.session.${G}.1.set`, '{"set":{}}', '', reply)).toEqual([]);
+    expect(refused('REPLY_SUBJECT')).toBe(1);
+  });
+
   test('another gateway, for what it asks, the answer names this one', async () => {
     const { request } = stage();
     const reply = '_INBOX.a-0123456789.ask.1';
@@ -138,6 +145,16 @@ describe('an answer that does not fit', () => {
     const [gone] = await request('pith.user.ann.get');
     expect(gone!.headers[0]).toBe('Nats-Service-Error-Code: 413');
     expect(refused('TOO_LARGE')).toBe(1);
+  });
+
+  test('becomes 413 where it is a refusal as well', async () => {
+    const { request, connector, refused } = stage();
+    connector.payloadBytesMax = 700;
+    const answers = await request(`pith.user.${'x'.repeat(400)}.b.push`);
+    expect(answers).toMatchObject([
+      { headers: ['Nats-Service-Error-Code: 413', expect.any(String)] },
+    ]);
+    expect([refused('BAD_ARGUMENT'), refused('UNANSWERED')]).toEqual([1, 1]);
   });
 
   test('has a text of 1,024 characters of ASCII in its header', async () => {

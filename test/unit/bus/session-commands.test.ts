@@ -268,7 +268,7 @@ describe('changes and closes', () => {
     const [a, b, c] = clients.map(({ session }) => session);
     await sessionCommands.patchAll([c!], { set: { x: 1 } });
     await sessionCommands.patchAll([c!], { set: { x: 2 } });
-    expect(await sessionCommands.patchAll([a!, b!, c!], { set: { x: 2 } })).toEqual({
+    expect(await sessionCommands.patchAll([c!, a!, b!], { set: { x: 2 } })).toEqual({
       changed: 2,
       version: 2,
     });

@@ -76,6 +76,11 @@ describe('a verb', () => {
       { patch: { fault: 'set is no object' } },
       { code: 400, message: 'set is no object' },
     ],
+    [
+      'with a fault, for a session elsewhere',
+      { target: { sids: ['x.1'] }, patch: { fault: 'set is no object' } },
+      { code: 400, message: 'set is no object' },
+    ],
     ['of a session that is nowhere', { target: { sids: ['x.1'] }, patch: {} }, { code: 404 }],
     ['against another version', { patch: { ifVersion: 3 } }, { code: 409, reason: 'CONFLICT' }],
   ])('%s is refused, counted and logged', async (_, more, why) => {

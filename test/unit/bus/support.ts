@@ -6,6 +6,7 @@ import { FleetCommands } from '../../../src/bus/fleet-commands.ts';
 import type { BusConnection, BusParts } from '../../../src/bus/bus-parts.ts';
 import { NatsBus } from '../../../src/bus/nats-bus.ts';
 import { SessionCommands } from '../../../src/bus/session-commands.ts';
+import { GatewayError } from '../../../src/errors.ts';
 import { Outboxes } from '../../../src/session/outboxes.ts';
 import { Registry } from '../../../src/session/registry.ts';
 import { Metrics } from '../../../src/telemetry/metrics.ts';
@@ -71,6 +72,12 @@ export class Exchange {
       this.#deliverOne(next);
   }
 
+  /** Delivers only what was published last. */
+  deliverLast(): void {
+    const last = this.#waiting.pop();
+    if (last !== undefined) this.#deliverOne(last);
+  }
+
   /** The messages that were published since the last call. */
   takeSent(): Sent[] {
     const { sent } = this;
@@ -128,6 +135,8 @@ export class TestConnection implements BusConnection {
   /** Round trips that the test has not confirmed. */
   readonly flushes: PromiseWithResolvers<void>[] = [];
   drained = false;
+  /** NATS takes nothing more. */
+  overloaded = false;
   readonly #exchange: Exchange;
 
   constructor(exchange: Exchange) {
@@ -145,6 +154,8 @@ export class TestConnection implements BusConnection {
   }
 
   publish(...[subject, payload, options]: Parameters<BusConnection['publish']>): void {
+    if (this.overloaded)
+      throw new GatewayError('OVERLOADED', 'NATS does not take what it is given');
     const head = (options?.headers as { encode(): Uint8Array } | undefined)?.encode();
     this.#exchange.publish(subject, payload as Uint8Array, options?.reply, head);
   }
