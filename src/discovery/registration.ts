@@ -34,6 +34,12 @@ export type RegistrationParts = {
   readonly notReady: () => readonly string[];
 };
 
+/** What the log says where a last request fails. */
+const FAILED = {
+  maintenance: 'could not enter maintenance in Consul',
+  deregister: 'could not deregister from Consul',
+} as const;
+
 export class Registration {
   readonly #agent: ConsulAgent;
   readonly #clock: Clock;
@@ -74,7 +80,7 @@ export class Registration {
   }
 
   /** Stops checking, and makes one last request if the agent may know the service. */
-  async #lastRequest(verb: string, query: string, ms: number): Promise<void> {
+  async #lastRequest(verb: keyof typeof FAILED, query: string, ms: number): Promise<void> {
     this.#stopping = true;
     this.#cancelTimer();
     // A request in progress is not aborted: the agent might carry it out anyway, and after this one.
@@ -89,7 +95,9 @@ export class Registration {
       if (verb === 'deregister')
         this.#log.info({ service: this.#facts.name }, 'deregistered from Consul');
     } catch (error) {
-      this.#warn(`${verb}: ${errorText(error)}`);
+      // Not tried again: `deregister_after` cleans up.
+      const fields = { service: this.#facts.name, why: errorText(error) };
+      this.#log.warn(fields, FAILED[verb]);
     }
   }
 
@@ -105,7 +113,9 @@ export class Registration {
     } catch (error) {
       waitMs = Math.min(this.#backoff.next(), CHECK_EVERY_MS);
       const why = errorText(error);
-      if (why !== this.#trouble) this.#warn(why);
+      const fields = { service: this.#facts.name, why };
+      if (why !== this.#trouble)
+        this.#log.warn(fields, 'Consul rejected our registration; retrying');
       this.#trouble = why;
     }
     if (this.#stopping) return;
@@ -130,13 +140,6 @@ export class Registration {
       this.#log.warn({ service, check }, 'Consul had lost our registration; registered again');
     else this.#log.info({ service, check }, 'registered in Consul');
     this.#registered = true;
-  }
-
-  #warn(why: string): void {
-    this.#log.warn(
-      { service: this.#facts.name, why },
-      'Consul rejected our registration; retrying',
-    );
   }
 
   async #renew(): Promise<void> {

@@ -47,13 +47,13 @@ export class Retries {
     call.retries++;
     call.state = 'retrying';
     const { generation } = call;
-    const alarm = new Timeout(() => {
+    const timeout = new Timeout(() => {
       // Answered with an error meanwhile, or its client has gone: the slot may serve another message by now.
       if (call.generation !== generation || call.state !== 'retrying') return;
       call.state = 'sent';
       call.upstream.send(call);
     });
-    this.#wheel.set(alarm, waitMs);
+    this.#wheel.set(timeout, waitMs);
     return true;
   }
 }

@@ -1,4 +1,4 @@
-/** Everything about one session that may be late, on one alarm that looks again when the next deadline is due. */
+/** Everything about one session that may be late, on one timeout that looks again when the next deadline is due. */
 import { HEARTBEAT } from '../protocol/packet.ts';
 import { Timeout, type TimerWheel } from '../timer-wheel.ts';
 import type { CloseReason } from './close-reason.ts';
@@ -28,8 +28,8 @@ export class Deadlines {
   readonly #limits: DeadlineLimits;
   readonly #session: Session;
   readonly #openedAt: number;
-  readonly #alarm: Timeout;
-  #alarmAt = Infinity;
+  readonly #timeout: Timeout;
+  #timeoutAt = Infinity;
   /** From the connection on. */
   #openingMs: number;
   #handshakenAt = 0;
@@ -45,7 +45,7 @@ export class Deadlines {
     this.#session = session;
     this.#openedAt = wheel.now();
     this.#lastHeardAt = this.#openedAt;
-    this.#alarm = new Timeout(() => {
+    this.#timeout = new Timeout(() => {
       this.#look();
     });
     this.#openingMs = limits.handshakeMs;
@@ -116,18 +116,18 @@ export class Deadlines {
   }
 
   stop(): void {
-    this.#wheel.cancel(this.#alarm);
-    this.#alarmAt = -Infinity;
+    this.#wheel.cancel(this.#timeout);
+    this.#timeoutAt = -Infinity;
   }
 
   #lookBy(at: number): void {
-    if (at >= this.#alarmAt) return;
-    this.#alarmAt = at;
-    this.#wheel.set(this.#alarm, at - this.#wheel.now());
+    if (at >= this.#timeoutAt) return;
+    this.#timeoutAt = at;
+    this.#wheel.set(this.#timeout, at - this.#wheel.now());
   }
 
   #look(): void {
-    this.#alarmAt = Infinity;
+    this.#timeoutAt = Infinity;
     const now = this.#wheel.now();
     const { outbox, readGate } = this.#session;
     const late = this.#late(now);

@@ -1,6 +1,6 @@
 /** What an attack has at hand: clients, its own backends' answers by plan, and a tally of what became of it all. */
 import type { Chance } from './chance.ts';
-import { Client, type Outcome, reasonOf, type ListenerDialect, type Endpoint } from './client.ts';
+import { Client, type Outcome, reasonOf, type Dialect, type Transport } from './client.ts';
 import { ANSWER_TIMEOUT_MS, LISTENERS } from './config.ts';
 import type { Shape } from '../support/grpc-shapes.ts';
 import type { NatsWire } from './nats-wire.ts';
@@ -48,7 +48,7 @@ export type Ports = {
   gateways: string[];
 };
 
-const SORTS: readonly (readonly [ListenerDialect, Endpoint])[] = [
+const CLIENTS: readonly (readonly [Dialect, Transport])[] = [
   ['pomelo', 'ws'],
   ['pomelo', 'tcp'],
   ['pitaya', 'tcp'],
@@ -106,22 +106,22 @@ export class Arena {
     return this.isLong && performance.now() < this.until;
   }
 
-  port(speech: ListenerDialect): number {
-    return this.ports.clients[LISTENERS.indexOf(speech)]!;
+  port(dialect: Dialect): number {
+    return this.ports.clients[LISTENERS.indexOf(dialect)]!;
   }
 
-  /** A client of this sort that has shaken hands, kept until it is closed. */
-  async client(speech: ListenerDialect, way: Endpoint): Promise<Client> {
-    const key = `${speech}/${way}`;
+  /** A client of this kind that has shaken hands, kept until it is closed. */
+  async client(dialect: Dialect, transport: Transport): Promise<Client> {
+    const key = `${dialect}/${transport}`;
     const known = this.#clients.get(key);
     if (known?.isOpen) return known;
-    const client = await Client.join(this.port(speech), way, speech);
+    const client = await Client.join(this.port(dialect), transport, dialect);
     this.#clients.set(key, client);
     return client;
   }
 
   anyClient(): Promise<Client> {
-    return this.client(...this.chance.pick(SORTS));
+    return this.client(...this.chance.pick(CLIENTS));
   }
 
   /** Counts what is about to go out. */
@@ -139,15 +139,15 @@ export class Arena {
     kind: K,
     plan: Plans[K],
     bytes: number,
-    { sort, whole = false }: { sort?: readonly [ListenerDialect, Endpoint]; whole?: boolean } = {},
+    { from, whole = false }: { from?: readonly [Dialect, Transport]; whole?: boolean } = {},
   ): Promise<Outcome> {
     const number = this.plan(plan);
-    const client = await (sort === undefined ? this.anyClient() : this.client(...sort));
+    const client = await (from === undefined ? this.anyClient() : this.client(...from));
     this.sends(bytes);
     const route = `x${kind}.echo.${whole ? 'whole' : 'case'}`;
     const outcome = await client.ask(route, `{"case":${number}}`, PATIENCE_MS);
     this.plans.delete(number);
-    this.settle(outcome, `${client.speech}/${client.way}`);
+    this.settle(outcome, `${client.dialect}/${client.transport}`);
     const reason = outcome.kind === 'answer' ? reasonOf(outcome.body) : '';
     if (reason === 'TIMEOUT' && whole)
       this.fault(`x${kind}: an answer (case ${number}, ${bytes} bytes) got lost`);

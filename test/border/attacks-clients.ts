@@ -4,7 +4,7 @@ import { deflateSync } from 'node:zlib';
 import type { Arena } from './arena.ts';
 import type { Attack } from './attacks.ts';
 import type { Chance } from './chance.ts';
-import { Client, message, packet, type ListenerDialect, type Endpoint } from './client.ts';
+import { Client, message, packet, type Dialect, type Transport } from './client.ts';
 import { KINDS, PACKET_BYTES } from './config.ts';
 import { bytesOf, draw } from './replies.ts';
 import { depthOf, json, length, NAMES, NUMBERS, spoilt, text } from './values.ts';
@@ -15,7 +15,7 @@ const PATIENCE_MS = 40_000;
 const DEPTH = 65_000;
 
 export const clientAttacks: readonly Attack[] = [
-  ...DIALECTS.flatMap((speech) =>
+  ...DIALECTS.flatMap((dialect) =>
     (
       [
         ['requests', request],
@@ -24,8 +24,8 @@ export const clientAttacks: readonly Attack[] = [
       ] as const
     ).map(([what, attack]): Attack => {
       const next = (arena: Arena, n: number): Promise<void> =>
-        attack(arena, speech, n % 2 === 0 ? 'ws' : 'tcp');
-      return { what: `${what} of ${speech}`, over: 'ws and tcp', next };
+        attack(arena, dialect, n % 2 === 0 ? 'ws' : 'tcp');
+      return { what: `${what} of ${dialect}`, over: 'ws and tcp', next };
     }),
   ),
   { what: 'requests of json', over: 'ws', next: (arena) => request(arena, 'json', 'ws') },
@@ -44,16 +44,16 @@ const ROUTES = [
 ];
 
 /** A whole request, of a body and route by chance, to any backend: answered once, or the connection is closed. */
-async function request(arena: Arena, speech: ListenerDialect, way: Endpoint): Promise<void> {
+async function request(arena: Arena, dialect: Dialect, transport: Transport): Promise<void> {
   const { chance } = arena;
-  const client = await arena.client(speech, way);
+  const client = await arena.client(dialect, transport);
   const side = chance.pick(['a', 'x']);
   const route = chance.is(0.5) ? `${side}${chance.pick(KINDS)}.echo.say` : chance.pick(ROUTES);
   const most = Math.min(arena.largest, PACKET_BYTES + 100_000);
   const drawn = draw(chance, most);
-  const body = speech === 'json' ? jsonBody(chance, most) : drawn.body;
-  arena.sends(speech === 'json' ? body.length : bytesOf(drawn));
-  arena.settle(await client.ask(route, body, PATIENCE_MS), `${speech}/${way} ${route}`);
+  const body = dialect === 'json' ? jsonBody(chance, most) : drawn.body;
+  arena.sends(dialect === 'json' ? body.length : bytesOf(drawn));
+  arena.settle(await client.ask(route, body, PATIENCE_MS), `${dialect}/${transport} ${route}`);
 }
 
 /** JSON that can be read: else nobody knows the id beside it. */
@@ -66,17 +66,17 @@ function jsonBody(chance: Chance, most: number): Buffer {
 }
 
 /** Bytes that are nearly packets, on a connection of their own; the gateway may answer, drop, or close. */
-async function bytes(arena: Arena, speech: ListenerDialect, way: Endpoint): Promise<void> {
+async function bytes(arena: Arena, dialect: Dialect, transport: Transport): Promise<void> {
   const { chance } = arena;
   const client = chance.is(0.5)
-    ? await Client.open(arena.port(speech), way, speech)
-    : await Client.join(arena.port(speech), way, speech);
+    ? await Client.open(arena.port(dialect), transport, dialect)
+    : await Client.join(arena.port(dialect), transport, dialect);
   for (let parts = chance.int(1, 6); parts > 0; parts--) {
     const made = nearlyPacket(chance, arena.largest);
     arena.sends(made.length);
     client.raw(made);
   }
-  await endOf(arena, client, speech);
+  await endOf(arena, client, dialect);
 }
 
 function nearlyPacket(chance: Chance, largest: number): Buffer {
@@ -113,9 +113,9 @@ function nearlyPacket(chance: Chance, largest: number): Buffer {
   }
 }
 
-async function handshake(arena: Arena, speech: ListenerDialect, way: Endpoint): Promise<void> {
+async function handshake(arena: Arena, dialect: Dialect, transport: Transport): Promise<void> {
   const { chance } = arena;
-  const client = await Client.open(arena.port(speech), way, speech);
+  const client = await Client.open(arena.port(dialect), transport, dialect);
   const member = (): string =>
     chance.is(0.5)
       ? json(chance, length(chance, 4_000))
@@ -128,7 +128,7 @@ async function handshake(arena: Arena, speech: ListenerDialect, way: Endpoint): 
   client.raw(packet(1, body));
   if (chance.is(0.3)) client.raw(packet(1, body));
   client.raw(packet(2));
-  await endOf(arena, client, speech);
+  await endOf(arena, client, dialect);
 }
 
 async function jsonMessage(arena: Arena): Promise<void> {
@@ -171,11 +171,11 @@ async function frames(arena: Arena): Promise<void> {
 }
 
 /** Closes the connection once what was sent has been read: a request on another one has been answered after it. */
-async function endOf(arena: Arena, client: Client, speech: ListenerDialect): Promise<void> {
-  const other = await arena.client(speech, client.way);
+async function endOf(arena: Arena, client: Client, dialect: Dialect): Promise<void> {
+  const other = await arena.client(dialect, client.transport);
   const outcome = await other.ask('alink.echo.say', '{}', PATIENCE_MS);
   if (outcome.kind === 'silent')
-    arena.fault(`${speech}/${client.way}: another client's request was never answered`);
+    arena.fault(`${dialect}/${client.transport}: another client's request was never answered`);
   if (client.isOpen) arena.tally.answered++;
   else arena.tally.closed++;
   await client.close();

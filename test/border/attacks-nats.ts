@@ -172,7 +172,7 @@ async function forged(arena: Arena): Promise<void> {
 /** What was published before is read when this is answered: on one connection, in order. */
 async function settled(arena: Arena): Promise<void> {
   await arena.ask('nats', ({ reply, wire }) => wire.publish(reply, '', '', '{}'), 2, {
-    sort: ['pomelo', 'tcp'],
+    from: ['pomelo', 'tcp'],
     whole: true,
   });
 }

@@ -41,7 +41,7 @@ export async function join(arena: Arena): Promise<void> {
     'ipc',
     ({ seq, socket }) => void socket.write(`${say},"seq_id":${seq}}\n`),
     say.length,
-    { sort: ['pomelo', 'ws'] },
+    { from: ['pomelo', 'ws'] },
   );
 }
 

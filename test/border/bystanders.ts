@@ -2,12 +2,12 @@
  * Clients who have nothing to do with it: they ask each backend in turn, the honest ones and the hostile ones, which
  * answer them as if nothing were wrong. Each request is to be answered, once, with what was sent.
  */
-import { Client, type ListenerDialect, type Endpoint } from './client.ts';
+import { Client, type Dialect, type Transport } from './client.ts';
 import { ANSWER_TIMEOUT_MS, KINDS, LISTENERS } from './config.ts';
 
 /** Of each kind of client. */
 export const BYSTANDERS = 20;
-const SORTS: readonly (readonly [ListenerDialect, Endpoint])[] = [
+const CLIENTS: readonly (readonly [Dialect, Transport])[] = [
   ['pomelo', 'ws'],
   ['pomelo', 'tcp'],
   ['json', 'ws'],
@@ -41,7 +41,7 @@ export class Bystanders {
     const made = new Bystanders();
     made.#ports = ports;
     made.#pauseMs = pauseMs;
-    for (let i = 0; i < SORTS.length * BYSTANDERS; i++) await made.#join(i);
+    for (let i = 0; i < CLIENTS.length * BYSTANDERS; i++) await made.#join(i);
     return made;
   }
 
@@ -51,10 +51,10 @@ export class Bystanders {
   }
 
   async #join(index: number): Promise<void> {
-    const [speech, way] = SORTS[index % SORTS.length]!;
-    const client = await Client.join(this.#ports[LISTENERS.indexOf(speech)]!, way, speech);
+    const [dialect, transport] = CLIENTS[index % CLIENTS.length]!;
+    const client = await Client.join(this.#ports[LISTENERS.indexOf(dialect)]!, transport, dialect);
     this.#clients[index] = client;
-    this.#loops.push(this.#live(client, Math.floor(index / SORTS.length)));
+    this.#loops.push(this.#live(client, Math.floor(index / CLIENTS.length)));
   }
 
   get count(): number {
@@ -133,14 +133,14 @@ export class Bystanders {
     if (this.#stopped) return;
     this.worstMs = Math.max(this.worstMs, performance.now() - before);
     if (outcome.kind !== 'answer') {
-      this.faults.push(`${client.speech}/${client.way} by ${backend}: ${outcome.kind}`);
+      this.faults.push(`${client.dialect}/${client.transport} by ${backend}: ${outcome.kind}`);
       return;
     }
     const answer = outcome.body.toString('utf8', 0, 300);
     if (answer.includes(`"bystander-${token}"`)) this.answered++;
     else if ((backend === excuse || backend === this.excuse) && EXCUSED.test(answer))
       this.excused++;
-    else this.faults.push(`${client.speech}/${client.way} by ${backend}: ${answer}`);
+    else this.faults.push(`${client.dialect}/${client.transport} by ${backend}: ${answer}`);
   }
 }
 

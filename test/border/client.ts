@@ -6,8 +6,8 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { WebSocket } from 'ws';
 
-export type ListenerDialect = 'pomelo' | 'pitaya' | 'nano' | 'json';
-export type Endpoint = 'ws' | 'tcp';
+export type Dialect = 'pomelo' | 'pitaya' | 'nano' | 'json';
+export type Transport = 'ws' | 'tcp';
 
 /** What became of a request: its answer's body, the connection's end, or nothing in the time given. */
 export type Outcome =
@@ -47,8 +47,8 @@ function groups(id: number): number[] {
 }
 
 export class Client {
-  readonly speech: ListenerDialect;
-  readonly way: Endpoint;
+  readonly dialect: Dialect;
+  readonly transport: Transport;
   isOpen = true;
   readonly ended: Promise<void>;
   /** Answers to ids that were not open. */
@@ -63,14 +63,14 @@ export class Client {
   #parts: Buffer[] = [];
   #partBytes = 0;
 
-  private constructor(socket: net.Socket | WebSocket, speech: ListenerDialect) {
+  private constructor(socket: net.Socket | WebSocket, dialect: Dialect) {
     this.#socket = socket;
-    this.speech = speech;
-    this.way = socket instanceof WebSocket ? 'ws' : 'tcp';
+    this.dialect = dialect;
+    this.transport = socket instanceof WebSocket ? 'ws' : 'tcp';
     socket.on('error', () => {});
     if (socket instanceof WebSocket)
       socket.on('message', (data: Buffer) => {
-        if (speech === 'json') this.#onText(data.toString());
+        if (dialect === 'json') this.#onText(data.toString());
         else this.#onBytes(data);
       });
     else socket.on('data', (data: Buffer) => this.#onBytes(data));
@@ -86,20 +86,20 @@ export class Client {
   }
 
   /** Connects and says nothing. */
-  static async open(port: number, way: Endpoint, speech: ListenerDialect): Promise<Client> {
+  static async open(port: number, transport: Transport, dialect: Dialect): Promise<Client> {
     const socket =
-      way === 'ws'
+      transport === 'ws'
         ? new WebSocket(`ws://127.0.0.1:${port}/`, { maxPayload: 0, perMessageDeflate: false })
         : net.connect({ port, host: '127.0.0.1', noDelay: true });
-    const client = new Client(socket, speech);
-    await Promise.race([once(socket, way === 'ws' ? 'open' : 'connect'), client.ended]);
+    const client = new Client(socket, dialect);
+    await Promise.race([once(socket, transport === 'ws' ? 'open' : 'connect'), client.ended]);
     return client;
   }
 
   /** Connects and shakes hands. */
-  static async join(port: number, way: Endpoint, speech: ListenerDialect): Promise<Client> {
-    const client = await Client.open(port, way, speech);
-    if (speech === 'json') return client;
+  static async join(port: number, transport: Transport, dialect: Dialect): Promise<Client> {
+    const client = await Client.open(port, transport, dialect);
+    if (dialect === 'json') return client;
     await client.handshake(Buffer.from('{"sys":{"type":"border","version":"1"},"user":{}}'));
     client.raw(packet(ACK));
     return client;
@@ -110,7 +110,7 @@ export class Client {
     const answered = new Promise<void>((resolve) => {
       this.#onHandshake.push(resolve);
     });
-    if (this.speech === 'json') this.raw(`{"handshake":${body.toString()}}`);
+    if (this.dialect === 'json') this.raw(`{"handshake":${body.toString()}}`);
     else this.raw(packet(HANDSHAKE, body));
     if (this.isOpen) await answered;
   }
@@ -133,7 +133,7 @@ export class Client {
     const id = this.#nextId++;
     const bytes = Buffer.from(body as string);
     const sent =
-      this.speech === 'json'
+      this.dialect === 'json'
         ? `{"id":${id},"route":${JSON.stringify(route)},"body":${bytes.toString() || '{}'}}`
         : packet(DATA, message(id, route, bytes));
     return this.outcome(id, sent, ms);
@@ -158,7 +158,7 @@ export class Client {
 
   notify(route: string, body: Buffer | string): void {
     const bytes = Buffer.from(body as string);
-    if (this.speech === 'json')
+    if (this.dialect === 'json')
       this.raw(`{"route":${JSON.stringify(route)},"body":${bytes.toString() || '{}'}}`);
     else this.raw(packet(DATA, message(0, route, bytes)));
   }

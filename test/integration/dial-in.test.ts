@@ -23,7 +23,7 @@ import {
   DialIn,
   type Frame,
   type Json,
-  type Endpoint,
+  type Transport,
 } from '../unit/upstream/dial-in/dial-in-backend.ts';
 
 const GAME = `
@@ -47,16 +47,16 @@ afterEach(async () => {
   for (const thing of open.splice(0).reverse()) await thing[Symbol.asyncDispose]();
 });
 
-async function stage(way: Endpoint, hello: Json = {}) {
+async function stage(transport: Transport, hello: Json = {}) {
   const gateway = keep(await startGateway(GAME));
-  const backend = keep(await DialIn.attach(way, gateway, hello));
+  const backend = keep(await DialIn.attach(transport, gateway, hello));
   const client = keep(await TestClient.connect(gateway.port));
   return { gateway, backend, client };
 }
 
-describe.each(['gRPC', 'WebSocket'] as const)('a backend that attaches by %s', (way) => {
+describe.each(['gRPC', 'WebSocket'] as const)('a backend that attaches by %s', (transport) => {
   test('answers with more than 16 MiB: that is 502 to who asked, and to nobody else', async () => {
-    const { backend, gateway, client } = await stage(way);
+    const { backend, gateway, client } = await stage(transport);
     const other = keep(await TestClient.connect(gateway.port));
     backend.handle = (route) =>
       route === 'game.long'
@@ -70,13 +70,13 @@ describe.each(['gRPC', 'WebSocket'] as const)('a backend that attaches by %s', (
   });
 
   test('answers, pushes, changes the session, and hears of its end', async () => {
-    const { gateway, backend, client } = await stage(way, { instance: 'laptop' });
+    const { gateway, backend, client } = await stage(transport, { instance: 'laptop' });
     backend.handle = (_, body) => ({
       ...backend.body({ got: body }),
       patch: { uid: 'ann', set: { fields: { room: { stringValue: 'x' } } }, join: ['g'] },
     });
     // The two JSON forms of a Struct: proto-loader's, and the mapping's.
-    if (way === 'WebSocket')
+    if (transport === 'WebSocket')
       backend.handle = (_, body) => ({
         ...backend.body({ got: body }),
         patch: { uid: 'ann', set: { room: 'x' }, join: ['g'] },
@@ -106,7 +106,7 @@ describe.each(['gRPC', 'WebSocket'] as const)('a backend that attaches by %s', (
   });
 
   test('is told that nobody waits any more, may ask for more time once, and may fail', async () => {
-    const { gateway, backend, client } = await stage(way);
+    const { gateway, backend, client } = await stage(transport);
     backend.handle = () => null;
     expect(await client.request('game.short', {})).toMatchObject({ reason: 'TIMEOUT' });
     await backend.got('cancel');
@@ -115,7 +115,7 @@ describe.each(['gRPC', 'WebSocket'] as const)('a backend that attaches by %s', (
     await eventually(() => gateway.count('pith_late_replies_total', 'dial_in') === 1, 'the count');
 
     backend.handle = (_, body, { id }) => {
-      const timeout = way === 'gRPC' ? { seconds: 10 } : '10s';
+      const timeout = transport === 'gRPC' ? { seconds: 10 } : '10s';
       backend.send({ id: id!, extend: { timeout } });
       setTimeout(() => {
         backend.send({ id: id!, reply: backend.body(body) });
@@ -131,7 +131,7 @@ describe.each(['gRPC', 'WebSocket'] as const)('a backend that attaches by %s', (
     const gateway = keep(await startGateway(`${GAME}\nauth: { mode: connect, backend: game }`));
     const early = keep(await TestClient.open(gateway.port));
     expect(await early.handshake()).toMatchObject({ code: 503 });
-    const backend = keep(await DialIn.attach(way, gateway));
+    const backend = keep(await DialIn.attach(transport, gateway));
     const client = keep(await TestClient.open(gateway.port));
     const answer = client.handshake();
     await backend.got('connect');
@@ -143,7 +143,7 @@ describe.each(['gRPC', 'WebSocket'] as const)('a backend that attaches by %s', (
 
   test('is turned away where its first frame is wrong, and told what to do', async () => {
     const gateway = keep(await startGateway(GAME));
-    const [invalid, unauthenticated] = way === 'gRPC' ? [3, 16] : [1008, 1008];
+    const [invalid, unauthenticated] = transport === 'gRPC' ? [3, 16] : [1008, 1008];
     const cases: [Frame, number, string][] = [
       [{ hello: { backend: 'game' } }, unauthenticated, 'backends.game.dial_in.token'],
       [{ hello: { backend: 'game', token: 'Secret' } }, unauthenticated, 'a wrong token'],
@@ -156,7 +156,7 @@ describe.each(['gRPC', 'WebSocket'] as const)('a backend that attaches by %s', (
       [{ id: 1, reply: {} }, invalid, 'the first frame must be hello'],
     ];
     for (const [frame, code, words] of cases) {
-      const backend = keep(new DialIn(way, gateway));
+      const backend = keep(new DialIn(transport, gateway));
       backend.send(frame);
       const ended = await backend.ended;
       expect(ended).toMatchObject({ code, text: expect.stringContaining(words) as string });
@@ -170,8 +170,8 @@ describe.each(['gRPC', 'WebSocket'] as const)('a backend that attaches by %s', (
   });
 
   test('shares the sessions with others; they move when it is killed, or wants to go', async () => {
-    const { gateway, backend: a, client } = await stage(way);
-    const b = keep(await DialIn.attach(way, gateway));
+    const { gateway, backend: a, client } = await stage(transport);
+    const b = keep(await DialIn.attach(transport, gateway));
     const other = keep(await TestClient.connect(gateway.port));
     for (const one of [a, b]) one.handle = () => one.body({ at: one === a ? 'a' : 'b' });
     for (let i = 0; i < 3; i++) {
@@ -187,7 +187,7 @@ describe.each(['gRPC', 'WebSocket'] as const)('a backend that attaches by %s', (
     expect(await client.request('game.where')).toEqual({ at: 'b' });
 
     // What is in flight is answered first, and what comes behind it waits for that.
-    const c = keep(await DialIn.attach(way, gateway));
+    const c = keep(await DialIn.attach(transport, gateway));
     c.handle = () => c.body({ at: 'c' });
     b.handle = () => null;
     const held = client.send('game.where', {});
@@ -203,7 +203,7 @@ describe.each(['gRPC', 'WebSocket'] as const)('a backend that attaches by %s', (
     b.send({ id: id!, reply: b.body({ at: 'b' }) });
     expect(await client.answer(held)).toEqual({ at: 'b' });
     expect(await client.answer(behind)).toEqual({ at: 'c' });
-    expect((await b.ended).code).toBe(way === 'gRPC' ? 0 : 1000);
+    expect((await b.ended).code).toBe(transport === 'gRPC' ? 0 : 1000);
     expect(b.all('goaway')).toHaveLength(1);
 
     c.kill();
@@ -212,8 +212,8 @@ describe.each(['gRPC', 'WebSocket'] as const)('a backend that attaches by %s', (
   });
 
   test('is picked by its name where the route says so', async () => {
-    const { gateway, backend: a, client } = await stage(way, { instance: 'a' });
-    const b = keep(await DialIn.attach(way, gateway, { instance: 'b' }));
+    const { gateway, backend: a, client } = await stage(transport, { instance: 'a' });
+    const b = keep(await DialIn.attach(transport, gateway, { instance: 'b' }));
     for (const one of [a, b]) one.handle = () => one.body({ at: one === a ? 'a' : 'b' });
     const [session] = [...gateway.gateway.registry.all()];
     for (const room of ['b', 'a', 'b']) {
@@ -225,7 +225,7 @@ describe.each(['gRPC', 'WebSocket'] as const)('a backend that attaches by %s', (
   });
 
   test('gets an answer to each of many pushes, however fast they come', async () => {
-    const { backend, client } = await stage(way);
+    const { backend, client } = await stage(transport);
     await client.request('game.any');
     const push = { target: { all: true }, route: 'onX', ...backend.body({}) };
     for (let i = 0; i < 8; i++)
@@ -236,18 +236,18 @@ describe.each(['gRPC', 'WebSocket'] as const)('a backend that attaches by %s', (
   });
 
   test('may end the link by itself', async () => {
-    const { gateway, backend } = await stage(way);
+    const { gateway, backend } = await stage(transport);
     backend.end();
-    expect((await backend.ended).code).toBe(way === 'gRPC' ? 0 : 1005);
+    expect((await backend.ended).code).toBe(transport === 'gRPC' ? 0 : 1005);
     await eventually(() => attached(gateway) === 0, 'the end');
     const [line] = gateway.log.filter(({ state }) => state === 'away');
     expect(line).toMatchObject({ why: 'the backend ended the link' });
   });
 
   test('is told when the gateway stops, and not let in any more', async () => {
-    const { gateway, backend } = await stage(way);
+    const { gateway, backend } = await stage(transport);
     await gateway.gateway.drain(() => true);
-    expect((await backend.ended).code).toBe(way === 'gRPC' ? 14 : 1001);
+    expect((await backend.ended).code).toBe(transport === 'gRPC' ? 14 : 1001);
     expect(backend.all('goaway')).toEqual([{ reason: 'the gateway is stopping' }]);
   });
 });

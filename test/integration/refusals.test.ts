@@ -1,4 +1,4 @@
-/** What a client is told when its backend refuses: one rule, whichever way the backend is reached. */
+/** What a client is told when its backend refuses: one rule, however the backend is reached. */
 import { describe, expect, test } from 'vitest';
 
 import { TestClient } from '../support/client.ts';
@@ -9,7 +9,7 @@ import { IpcBackend, socketPath } from '../support/ipc-backend.ts';
 import { startNats } from '../support/nats.ts';
 import { serve } from '../support/nats-backend.ts';
 
-/** A refusal, as each way says it. */
+/** A refusal, as each kind of backend says it. */
 type Said = {
   readonly code: number;
   readonly reason?: string;
@@ -17,14 +17,14 @@ type Said = {
   readonly body?: string | Buffer;
 };
 
-type Endpoint = AsyncDisposable & {
+type Refuser = AsyncDisposable & {
   /** YAML of one backend. */
   readonly backend: string;
   readonly bus?: string;
   refuse(said: Said): void;
 };
 
-const WAYS: Readonly<Record<string, () => Promise<Endpoint>>> = {
+const REFUSERS: Readonly<Record<string, () => Promise<Refuser>>> = {
   NATS: async () => {
     const nats = await startNats();
     let next: Said = { code: 0 };
@@ -74,7 +74,7 @@ const WAYS: Readonly<Record<string, () => Promise<Endpoint>>> = {
   Handle: () => grpc('unimplemented'),
 };
 
-async function grpc(link: 'hello' | 'unimplemented'): Promise<Endpoint> {
+async function grpc(link: 'hello' | 'unimplemented'): Promise<Refuser> {
   const backend = await GrpcBackend.start({ link });
   return {
     backend: `grpc: "${backend.url}"`,
@@ -88,7 +88,7 @@ async function grpc(link: 'hello' | 'unimplemented'): Promise<Endpoint> {
   };
 }
 
-async function start({ backend, bus }: Endpoint, more = ''): Promise<TestGateway> {
+async function start({ backend, bus }: Refuser, more = ''): Promise<TestGateway> {
   return startGateway(`${bus === undefined ? '' : `bus: ${bus}`}
 backends: { game: { ${backend} } }
 routes:
@@ -97,13 +97,13 @@ routes:
 ${more}`);
 }
 
-describe.each(Object.keys(WAYS))('over %s', (name) => {
+describe.each(Object.keys(REFUSERS))('over %s', (name) => {
   test('a refusal is told by one rule, once, and never asked again', async () => {
-    await using way = await WAYS[name]!();
-    await using gateway = await start(way);
+    await using refuser = await REFUSERS[name]!();
+    await using gateway = await start(refuser);
     await using client = await TestClient.connect(gateway.port);
     const told = (said: Said, route = 'a.b') => {
-      way.refuse(said);
+      refuser.refuse(said);
       return client.request(route);
     };
     // An own body with a code passes as it is; 0 is none.
@@ -160,10 +160,10 @@ describe.each(Object.keys(WAYS))('over %s', (name) => {
 test.each(['NATS', 'a Link', 'a Unix socket'])(
   'a refusal with 503 over %s is the backend’s word, and not sent again',
   async (name) => {
-    await using way = await WAYS[name]!();
-    await using gateway = await start(way);
+    await using refuser = await REFUSERS[name]!();
+    await using gateway = await start(refuser);
     await using client = await TestClient.connect(gateway.port);
-    way.refuse({ code: 503 });
+    refuser.refuse({ code: 503 });
     expect(await client.request('a.b')).toMatchObject({ code: 503, reason: 'BACKEND_AWAY' });
     expect(gateway.log.filter(({ msg }) => msg === 'call failed')).toEqual([]);
     expect(gateway.count('pith_requests_total', 'game', 'BACKEND_AWAY')).toBe(1);
@@ -173,15 +173,15 @@ test.each(['NATS', 'a Link', 'a Unix socket'])(
 test.each(['NATS', 'HTTP', 'a Link', 'Handle'])(
   'Pitaya’s protobuf gets the bytes of a refusal over %s, and its JSON by the rule',
   async (name) => {
-    await using way = await WAYS[name]!();
+    await using refuser = await REFUSERS[name]!();
     const bytes = Buffer.from('0a07502d31', 'hex');
     const answered = async (serializer: string, body: string | Buffer): Promise<Buffer> => {
       await using gateway = await start(
-        way,
+        refuser,
         `listen: [{ url: "auto://127.0.0.1:0", dialect: pitaya, serializer: ${serializer}, compress: false }]`,
       );
       await using client = await TestClient.connect(gateway.port);
-      way.refuse({ code: 403, body });
+      refuser.refuse({ code: 403, body });
       const id = client.send('a.b', {});
       const response = await client.wait(
         () => client.received.find((item) => item.kind === 'response' && item.id === id),

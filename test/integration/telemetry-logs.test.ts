@@ -9,7 +9,7 @@ import { type Asked, GrpcBackend } from '../support/grpc-backend.ts';
 import { frame, HANDSHAKE, OPCODE, pack, RawSocket } from '../support/raw.ts';
 import { eventually } from '../support/wait.ts';
 
-type Endpoint = {
+type Ending = {
   readonly reason: CloseReason;
   readonly config?: string;
   /** Leaves a connection that ends for that reason. */
@@ -29,7 +29,7 @@ async function active(gateway: TestGateway): Promise<TestClient> {
   return client;
 }
 
-const WAYS: readonly Endpoint[] = [
+const ENDINGS: readonly Ending[] = [
   { reason: 'client_closed', provoke: async (gateway) => (await active(gateway)).close() },
   {
     reason: 'connection_lost',
@@ -195,7 +195,7 @@ function connect(asked: ConnectAsked): void {
   else asked.accept(null, { expires_in: { seconds: 1, nanos: 0 } });
 }
 
-test.each(WAYS)('$reason, $config', async ({ reason, config = '', provoke, fields = {} }) => {
+test.each(ENDINGS)('$reason, $config', async ({ reason, config = '', provoke, fields = {} }) => {
   await using backend = await GrpcBackend.start({ handler: answer, connect });
   await using gateway = await startGateway(`${config}
 backends: { chat: { grpc: "${backend.url}" }, fix: { reply: {} } }
@@ -219,8 +219,8 @@ routes: [{ match: "chat.>", backend: chat }, { match: "fix.>", backend: fix }]`)
   expect(gateway.count('pith_sessions_closed_total', reason)).toBe(1);
 });
 
-test('every reason has a way here, but the one that no one can cause', () => {
-  const ways = new Set(WAYS.map(({ reason }) => reason));
+test('every reason is provoked here, except the one that no one can cause', () => {
+  const ways = new Set(ENDINGS.map(({ reason }) => reason));
   expect(Object.keys(CLOSE_REASONS).filter((reason) => !ways.has(reason as CloseReason))).toEqual([
     'internal',
   ]);

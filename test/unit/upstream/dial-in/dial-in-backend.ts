@@ -18,7 +18,7 @@ import { eventually } from '../../../support/wait.ts';
 export type Json = Record<string, unknown>;
 export type Frame = Json & { id?: number };
 export type Ended = { code: number; text: string };
-export type Endpoint = 'gRPC' | 'WebSocket';
+export type Transport = 'gRPC' | 'WebSocket';
 
 const PROTO_DIR = fileURLToPath(new URL('../../../../proto', import.meta.url));
 const OPTIONS = { keepCase: true, longs: Number, enums: String, defaults: true, oneofs: true };
@@ -29,7 +29,7 @@ const Client = (pith['v1'] as GrpcObject)['Gateway'] as ServiceClientConstructor
 
 /** One attached process; requests are answered by `handle`, or never. */
 export class DialIn implements AsyncDisposable {
-  readonly way: Endpoint;
+  readonly transport: Transport;
   readonly frames: Frame[] = [];
   readonly ended: Promise<Ended>;
   /** Says what a Reply holds; null: nothing is answered. */
@@ -40,13 +40,13 @@ export class DialIn implements AsyncDisposable {
   readonly end: () => void;
   readonly raw: WebSocket | null;
 
-  constructor(way: Endpoint, gateway: TestGateway) {
-    this.way = way;
+  constructor(transport: Transport, gateway: TestGateway) {
+    this.transport = transport;
     let end: (ended: Ended) => void;
     this.ended = new Promise((resolve) => {
       end = resolve;
     });
-    if (way === 'WebSocket') {
+    if (transport === 'WebSocket') {
       const socket = new WebSocket(`ws://127.0.0.1:${gateway.adminPort}/v1/attach`);
       const open = once(socket, 'open');
       socket.on('message', (data: Buffer) => {
@@ -89,8 +89,12 @@ export class DialIn implements AsyncDisposable {
   }
 
   /** Says hello, and waits until the gateway has done so. */
-  static async attach(way: Endpoint, gateway: TestGateway, hello: Json = {}): Promise<DialIn> {
-    const backend = new DialIn(way, gateway);
+  static async attach(
+    transport: Transport,
+    gateway: TestGateway,
+    hello: Json = {},
+  ): Promise<DialIn> {
+    const backend = new DialIn(transport, gateway);
     backend.send({ hello: { backend: 'game', token: 'secret', ...hello } });
     await eventually(() => backend.frames.length > 0, 'the hello of the gateway');
     return backend;
@@ -102,7 +106,7 @@ export class DialIn implements AsyncDisposable {
 
   body(json: unknown): Json {
     const bytes = Buffer.from(JSON.stringify(json));
-    return { body: this.way === 'gRPC' ? { bytes } : { json } };
+    return { body: this.transport === 'gRPC' ? { bytes } : { json } };
   }
 
   all(kind: string): Json[] {
