@@ -4,7 +4,6 @@ import { writeClosed } from '../../contract/gateway-frames.ts';
 import { tooMuch } from '../../protocol/convert.ts';
 import { Timeout, type TimerWheel } from '../../timer-wheel.ts';
 import type { Call } from '../call.ts';
-import type { ConnectCall } from '../connect-call.ts';
 import { Link } from '../link/link.ts';
 import type { LinkOwner, LinkParts, LinkTransport } from '../link/link-transport.ts';
 import type { TransportOwner } from '../pool/transport.ts';
@@ -53,15 +52,11 @@ export class AttachedLink implements LinkTransport, LinkOwner {
     this.#link.hello();
   }
 
-  send(call: Call, session: Buffer): void {
+  send(call: Call, what: Buffer): void {
     const { bodyBytesMax } = this.#stream;
     const { length } = call.body;
     if (length > bodyBytesMax) call.fail(tooMuch('BAD_BODY', 'the body', length, bodyBytesMax));
-    else this.#link.request(call, session);
-  }
-
-  handshake(call: ConnectCall, request: Buffer): void {
-    this.#link.connect(call, request);
+    else this.#link.request(call, what);
   }
 
   sessionClosed(event: Buffer): void {

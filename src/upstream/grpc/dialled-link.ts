@@ -8,7 +8,6 @@ import type { BackendHello } from '../../contract/backend-frames.ts';
 import { writeClosed } from '../../contract/gateway-frames.ts';
 import { Timeout } from '../../timer-wheel.ts';
 import type { Call } from '../call.ts';
-import type { ConnectCall } from '../connect-call.ts';
 import { GrpcTransport, type GrpcTransportOptions } from '../grpc-client/grpc-transport.ts';
 import { hint } from '../grpc-client/status.ts';
 import { Link } from '../link/link.ts';
@@ -57,16 +56,10 @@ export class DialledLink extends GrpcTransport implements LinkTransport, LinkOwn
 
   // ---- calls --------------------------------------------------------------------------------------------
 
-  send(call: Call, session: Buffer): void {
+  send(call: Call, what: Buffer): void {
     this.liveness.begin();
-    if (this.#link !== null && this.#by === 'link') this.#link.request(call, session);
-    else this.#unary.handle(call, session);
-  }
-
-  handshake(call: ConnectCall, request: Buffer): void {
-    this.liveness.begin();
-    if (this.#link !== null && this.#by === 'link') this.#link.connect(call, request);
-    else this.#unary.connect(call, request);
+    if (this.#link !== null && this.#by === 'link') this.#link.request(call, what);
+    else this.#unary.send(call, what);
   }
 
   sessionClosed(event: Buffer): void {

@@ -1,6 +1,5 @@
 /** One address that is called by Handle, Connect and Closed alone. */
 import type { Call } from '../call.ts';
-import type { ConnectCall } from '../connect-call.ts';
 import type { GrpcTransportOptions } from '../grpc-client/grpc-transport.ts';
 import { KeptTransport } from '../grpc-client/kept-transport.ts';
 import type { LinkParts, LinkTransport } from '../link/link-transport.ts';
@@ -24,14 +23,9 @@ export class HandleTransport extends KeptTransport implements LinkTransport {
     super.connect();
   }
 
-  send(call: Call, session: Buffer): void {
+  send(call: Call, what: Buffer): void {
     this.liveness.begin();
-    this.#unary.handle(call, session);
-  }
-
-  handshake(call: ConnectCall, request: Buffer): void {
-    this.liveness.begin();
-    this.#unary.connect(call, request);
+    this.#unary.send(call, what);
   }
 
   sessionClosed(event: Buffer): void {

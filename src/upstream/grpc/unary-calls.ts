@@ -14,7 +14,7 @@ import { WireError, WireReader } from '../../contract/wire.ts';
 import { type Failure, failure } from '../../errors.ts';
 import type { BackendReport } from '../backend-report.ts';
 import type { Call, PendingCall } from '../call.ts';
-import type { ConnectCall } from '../connect-call.ts';
+import { ConnectCall } from '../connect-call.ts';
 import { decodeReply } from '../../contract/backend-frames.ts';
 import { RECEIVE_BYTES_MAX } from '../grpc-client/connection.ts';
 import { encodeRequest } from '../../contract/gateway-frames.ts';
@@ -69,7 +69,13 @@ export class UnaryCalls {
     this.#noConnectTold = false;
   }
 
-  handle(call: Call, session: Buffer): void {
+  /** @param what The session, encoded; of a ConnectCall the whole ConnectRequest. */
+  send(call: Call, what: Buffer): void {
+    if (call instanceof ConnectCall) this.#connect(call, what);
+    else this.#handle(call, what);
+  }
+
+  #handle(call: Call, session: Buffer): void {
     const leftMs = call.leftMs(this.#clock.now());
     const deadline = this.#clock.wallNow() + leftMs;
     const { generation } = call;
@@ -126,7 +132,7 @@ export class UnaryCalls {
       this.#transport.gone(hint(error));
   }
 
-  connect(call: ConnectCall, request: Buffer): void {
+  #connect(call: ConnectCall, request: Buffer): void {
     const deadline = this.#clock.wallNow() + call.leftMs(this.#clock.now());
     const unary = new UnaryCall(this.#clock, this.#endpoint);
     call.pending = unary;

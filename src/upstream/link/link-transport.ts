@@ -2,17 +2,14 @@
 import type { BackendHello } from '../../contract/backend-frames.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
 import type { Call } from '../call.ts';
-import type { ConnectCall } from '../connect-call.ts';
 import type { BackendCommands } from '../backend-commands.ts';
 import type { Transport, TransportOwner } from '../pool/transport.ts';
 import type { Link } from './link.ts';
 
 /** By a Link, or by calls of their own. */
 export interface LinkTransport extends Transport {
-  /** @param session Encoded. */
-  send(call: Call, session: Buffer): void;
-  /** Asks about a handshake. @param request A ConnectRequest. */
-  handshake(call: ConnectCall, request: Buffer): void;
+  /** @param what The session, encoded; of a ConnectCall the whole ConnectRequest. */
+  send(call: Call, what: Buffer): void;
   /** Tells the backend that a session has ended. @param event A ClosedEvent. */
   sessionClosed(event: Buffer): void;
 }

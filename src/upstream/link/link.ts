@@ -54,7 +54,6 @@ export class Link implements FrameReaderLink, PendingCall {
   readonly #stream: LinkStream;
   readonly #parts: LinkParts;
   readonly #owner: LinkOwner;
-  /** Requests, and ConnectRequests that are encoded already. */
   readonly #waiting = new CallQueue<Buffer>(WAITING_BYTES_MAX, WAITING_CALLS_MAX);
   readonly #window = new ReceiveWindow();
   readonly #reader: FrameReader;
@@ -93,65 +92,40 @@ export class Link implements FrameReaderLink, PendingCall {
     this.#out.flushSoon();
   }
 
-  /** Sends a request, or has it wait for the backend's credit; a notify is done with that. */
-  request(call: Call, session: Buffer): void {
-    if (!this.#takes(call)) return;
-    if (this.#mustWait) this.#wait(call, session);
-    else this.#request(call, session);
+  /**
+   * Sends a request, or has it wait for the backend's credit; a notify is done with that.
+   *
+   * @param what Its session, encoded; of a handshake the whole ConnectRequest.
+   */
+  request(call: Call, what: Buffer): void {
+    if (this.#ended || this.#closed) call.fail(failure('BACKEND_AWAY'));
+    else if (this.#out.unsent > LINK_UNSENT_BYTES_MAX)
+      call.fail(failure('OVERLOADED', 'the backend does not read'));
+    else if (this.#waiting.size === 0 && !this.#credit.isSpent(this.calls.size))
+      this.#request(call, what);
+    else if (!this.#waiting.add(call, this, what, call.body.length + what.length))
+      call.fail(failure('OVERLOADED', 'the backend takes no more'));
   }
 
-  #request(call: Call, session: Buffer): void {
+  #request(call: Call, what: Buffer): void {
+    if (call instanceof ConnectCall) {
+      writeConnect(this.#out.writer, this.calls.add(call, this), what);
+      this.#credit.spend(what.length);
+      this.#out.flushSoon();
+      return;
+    }
     const id = call.wantsAnswer ? this.calls.add(call, this) : 0;
     const leftMs = call.leftMs(this.#parts.wheel.now());
-    this.#credit.spend(writeRequestFrame(this.#out.writer, id, call, session, leftMs));
+    this.#credit.spend(writeRequestFrame(this.#out.writer, id, call, what, leftMs));
     this.#out.flushSoon();
     if (!call.wantsAnswer) call.sent();
-  }
-
-  /** Asks about a handshake. @param request A ConnectRequest. */
-  connect(call: ConnectCall, request: Buffer): void {
-    if (!this.#takes(call)) return;
-    if (this.#mustWait) this.#wait(call, request);
-    else this.#connect(call, request);
-  }
-
-  #connect(call: Call, request: Buffer): void {
-    writeConnect(this.#out.writer, this.calls.add(call, this), request);
-    this.#credit.spend(request.length);
-    this.#out.flushSoon();
-  }
-
-  /** False: nothing more can be sent, and the call has been failed. */
-  #takes(call: Call): boolean {
-    if (this.#ended || this.#closed) {
-      call.fail(failure('BACKEND_AWAY'));
-      return false;
-    }
-    if (this.#out.unsent > LINK_UNSENT_BYTES_MAX) {
-      call.fail(failure('OVERLOADED', 'the backend does not read'));
-      return false;
-    }
-    return true;
-  }
-
-  // ---- what the backend bounds --------------------------------------------------------------------------
-
-  get #mustWait(): boolean {
-    return this.#waiting.size > 0 || this.#credit.isSpent(this.calls.size);
-  }
-
-  /** @param what The session of a request, or a ConnectRequest. */
-  #wait(call: Call, what: Buffer): void {
-    if (!this.#waiting.add(call, this, what, call.body.length + what.length))
-      call.fail(failure('OVERLOADED', 'the backend takes no more'));
   }
 
   /** Sends what waits, as far as it may. */
   #pump(): void {
     while (this.#waiting.size > 0 && !this.#credit.isSpent(this.calls.size) && !this.#closed) {
       const { call, what } = this.#waiting.take()!;
-      if (call instanceof ConnectCall) this.#connect(call, what);
-      else this.#request(call, what);
+      this.#request(call, what);
     }
   }
 

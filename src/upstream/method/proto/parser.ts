@@ -1,9 +1,7 @@
 /**
- * Reads one .proto file to a descriptor whose type names are as they were written: proto-linker.ts finds what
- * they mean. proto2, proto3 and editions. [protobuf.dev/reference/protobuf, the three "Language Specification"]
- *
- * Why not protobufjs, the parser of @grpc/proto-loader: it refuses files that protoc takes (a list of messages in
- * a custom option, an empty statement), and its descriptors cannot be linked.
+ * Reads one .proto file to a descriptor whose type names are as they were written: linker.ts finds what they
+ * mean. proto2, proto3 and editions. [protobuf.dev/reference/protobuf, the three "Language Specification"; why this is
+ * written by hand: README.md]
  */
 import { create } from '@bufbuild/protobuf';
 import {
