@@ -31,9 +31,9 @@ export class Faults {
     try {
       const ended = work().then(() => true);
       if (!(await within(this.#clock, ms, ended, false)))
-        this.#log.warn({ what, ms }, 'not closed in time; the stop goes on');
+        this.#log.warn({ what, ms }, 'shutdown step not finished in time; continuing');
     } catch (error) {
-      this.#log.error({ what, why: errorText(error) }, 'not closed in order; the stop goes on');
+      this.#log.error({ what, why: errorText(error) }, 'shutdown step failed; continuing');
     }
   }
 }

@@ -128,7 +128,7 @@ export class Gateway {
   notReady(): string[] {
     const why: string[] = [];
     if (this.#state !== 'ready') why.push(this.#state);
-    if (!this.#bus.bus.everUp) why.push('the bus has not been reached yet');
+    if (!this.#bus.bus.everUp) why.push('not connected to the bus yet');
     return why;
   }
 

@@ -34,9 +34,9 @@ const AWAY: ReadonlySet<string> = new Set([
 ]);
 
 const NO_HANDSHAKE =
-  'what came as a handshake is not one: {"sys":{"type":"…","version":"…"},"user":{}} is expected, in JSON, or more than limits.convert allows';
+  'not a valid handshake: expected JSON such as {"sys":{"type":"…","version":"…"},"user":{}}, within limits.convert';
 const NO_KEY =
-  'use_crypto is on, and the handshake has no RSA key to check signatures with (sys.rsa, rsa_n of 512 to 4096 bits)';
+  'use_crypto is on, but the handshake has no RSA key to verify signatures with (sys.rsa, rsa_n of 512 to 4096 bits)';
 
 export type ConnectAuthOptions = {
   /** Which clients may come in; empty: all. */
@@ -136,7 +136,7 @@ export class ConnectAuth {
     this.#pending.set(session, pending);
     inBackground(this.#authenticate(session, pending), (error) => {
       this.#logFault(session, error);
-      session.refuse(session.server.refuse(500), 'a fault of the gateway: see the line above');
+      session.refuse(session.server.refuse(500), 'internal error: see the line above');
     });
   }
 
@@ -209,7 +209,7 @@ export class ConnectAuth {
 
   /** No one is let in, or stays, by a fault of ours. */
   #logFault({ sid, remoteIp }: Session, error: unknown): void {
-    this.#options.log.error({ sid, remoteIp, err: error }, 'the handshake failed');
+    this.#options.log.error({ sid, remoteIp, err: error }, 'handshake failed');
   }
 
   // ---- an answer that expires -----------------------------------------------------------------------------
@@ -259,7 +259,7 @@ function isClosed({ state }: Session): boolean {
 
 /** It shows what the client said, which is cut where it was read. */
 function noSuchClient({ clientType, clientVersion }: HandshakeRequest): string {
-  return `pomelo.client_types does not let in type "${clientType}" in version "${clientVersion}"`;
+  return `pomelo.client_types does not allow type "${clientType}" in version "${clientVersion}"`;
 }
 
 /** The application's block as the contract has it: an object. */

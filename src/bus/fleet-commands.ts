@@ -92,7 +92,7 @@ export class FleetCommands {
     waitMs = FLEET_WAIT_MS,
   ): Promise<KickOutcome | Failure> {
     if (namesNobody(target))
-      return failure('BAD_ARGUMENT', 'target names nobody: give sids, uids, groups or all');
+      return failure('BAD_ARGUMENT', 'target is empty: give sids, uids, groups or all');
     const elsewhere = this.#elsewhere(target);
     const call = elsewhere === null ? noReplies() : this.#bus.peers.kick(elsewhere, close, waitMs);
     if (isFailure(call)) return call;

@@ -106,7 +106,7 @@ export class SessionCommands {
       );
     }
     if (push.target !== null && namesNobody(push.target)) {
-      return failure('BAD_ARGUMENT', 'push.target names nobody: give sids, uids, groups or all');
+      return failure('BAD_ARGUMENT', 'push.target is empty: give sids, uids, groups or all');
     }
     return null;
   }

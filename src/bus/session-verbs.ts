@@ -137,7 +137,7 @@ export async function runSessionVerb(verb: SessionVerb, fleet: FleetCommands): P
   if (patch?.fault !== undefined) return notDone(failure('BAD_ARGUMENT', patch.fault));
   if (namesNobody(target))
     return notDone(
-      failure('BAD_ARGUMENT', 'the verb names nobody: give sids, uids, groups or all'),
+      failure('BAD_ARGUMENT', 'the verb has no target: give sids, uids, groups or all'),
     );
   if (closing !== null) {
     const outcome = await fleet.close(target, closing);

@@ -32,7 +32,7 @@ export function checkPath(location: string, kind: 'file' | 'folder'): string | u
     return undefined;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return `there is no ${kind} ${location}`;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return `no such ${kind}: ${location}`;
     return `${location} cannot be read: ${fileErrorText(error)}`;
   }
 }

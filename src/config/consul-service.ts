@@ -25,10 +25,10 @@ export function parseConsulService(text: string): ConsulService {
   }
   const given = new URLSearchParams(query);
   const unknown = [...given.keys()].find((key) => key !== 'tag' && key !== 'dc');
-  if (unknown !== undefined) throw new RangeError(`unknown "${unknown}"; there are tag and dc`);
+  if (unknown !== undefined) throw new RangeError(`unknown "${unknown}"; tag and dc are known`);
   const tags = given.getAll('tag');
   const dcs = given.getAll('dc');
-  if (dcs.length > 1) throw new RangeError('dc stands once');
+  if (dcs.length > 1) throw new RangeError('dc may be given only once');
   if ([...tags, ...dcs].includes('')) throw new RangeError('tag and dc must not be empty');
   return { name, tags, dc: dcs[0] ?? '' };
 }

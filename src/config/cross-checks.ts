@@ -284,14 +284,17 @@ function checkRouteOptions(
       report([...path, 'method'], `backend "${name}" has no mode: method`);
     }
     if (!isMethod && route.codec === 'protobuf') {
-      report([...path, 'codec'], `protobuf needs a backend with mode: method; "${name}" has not`);
+      report(
+        [...path, 'codec'],
+        `protobuf needs a backend with mode: method; "${name}" does not have it`,
+      );
     }
     if (backend.kind !== 'http' && route.path !== '') {
       report([...path, 'path'], `backend "${name}" is not an http backend`);
     }
     if (route.to === '') continue;
     if (backend.kind === 'grpc' && backend.mode !== 'link') {
-      warn([...path, 'to'], `backend "${name}" says its instance's name only in mode: link`);
+      warn([...path, 'to'], `backend "${name}" only reports its instance's name in mode: link`);
     } else if (['http', 'ipc', 'reply'].includes(backend.kind)) {
       report([...path, 'to'], `an ${backend.kind} backend has no instances`.replace('an r', 'a r'));
     }

@@ -63,7 +63,7 @@ export function parseYaml(text: string, file: string): ParsedDocument {
     problems.push({
       ...placeAt(endless),
       path: '',
-      message: 'an alias stands inside what it names',
+      message: 'an alias refers to something that contains it',
     });
   let tree: unknown = {};
   if (problems.length === 0) {
@@ -159,7 +159,7 @@ function explainTwice(
   offset: number,
   lineAt: (offset: number) => number,
 ): string {
-  let message = 'this key is there twice';
+  let message = 'duplicate key';
   visit(document, {
     Map(_, { items }) {
       const twice = items.find(({ key }) => offsetOf(key as Node) === offset);
@@ -167,7 +167,7 @@ function explainTwice(
       const name = keyText(twice as Pair);
       const first = items.find((pair) => keyText(pair as Pair) === name)!;
       const line = lineAt(offsetOf(first.key as Node) ?? 0);
-      message = `${JSON.stringify(name)} is there twice; the first is in line ${line}`;
+      message = `${JSON.stringify(name)} is a duplicate; the first is in line ${line}`;
       return visit.BREAK;
     },
   });

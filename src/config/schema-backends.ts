@@ -140,7 +140,7 @@ const replyBackend = z
   .strictObject({
     reply: z
       .record(z.string(), z.unknown())
-      .refine((value) => isJson(value), { error: 'expected values that JSON has' })
+      .refine((value) => isJson(value), { error: 'expected JSON values' })
       .describe('The answer to every request: a JSON object.'),
   })
   .transform((entry) => ({ kind: 'reply' as const, ...entry }));

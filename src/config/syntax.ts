@@ -15,7 +15,7 @@ export function checkPattern(text: string): string | undefined {
     if (segment === '*' || SEGMENT_PATTERN.test(segment)) continue;
     if (segment === '>') {
       if (index === segments.length - 1) continue;
-      return '">" stands only at the end; "*" is one segment';
+      return '">" may only be at the end; "*" is one segment';
     }
     if (segment === '') return 'a segment is empty; segments are joined by single dots';
     return `bad segment "${segment}"; a segment is 1 to 64 of A-Z a-z 0-9 _ -, or * or >`;

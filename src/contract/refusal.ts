@@ -29,10 +29,10 @@ const CODE_OTHERWISE = 500;
 /** Messages for codes whose standard text is about the gateway. */
 const TEXTS: ReadonlyMap<number, string> = new Map([
   [400, 'the backend could not read the body'],
-  [401, 'the backend needs to know who asks'],
+  [401, 'the backend requires a user'],
   [404, 'the backend has no such route'],
-  [409, 'the backend refused: a conflict'],
-  [413, 'the backend refused: too large'],
+  [409, 'the backend reported a conflict'],
+  [413, 'too large for the backend'],
 ]);
 
 /** What a backend has sent, apart from its body. */

@@ -35,7 +35,10 @@ export class Breaker {
     if (this.#openUntil === 0) return null;
     if (now < this.#openUntil || this.#trying) {
       const waitMs = Math.max(1, Math.ceil(this.#openUntil - now));
-      return { ...failure('BACKEND_AWAY', undefined, waitMs), detail: 'its breaker is open' };
+      return {
+        ...failure('BACKEND_AWAY', undefined, waitMs),
+        detail: 'its circuit breaker is open',
+      };
     }
     this.#trying = true;
     return null;

@@ -113,8 +113,7 @@ export class MessageReport {
 
   patchRefused({ sid }: Session, { reason, message: why }: Failure): void {
     const left = this.#throttle.allow(`patch ${reason}`);
-    if (left !== null)
-      this.#log.warn({ sid, why, ...left }, 'a reply changes the session in a way that is refused');
+    if (left !== null) this.#log.warn({ sid, why, ...left }, 'session change in a reply refused');
   }
 
   pushRefused({ sid }: Session, { route }: Push, { message: why }: Failure): void {

@@ -4,8 +4,8 @@ import { type Failure, failure } from '../errors.ts';
 import type { MessageFault } from '../protocol/message.ts';
 
 export const UNREADABLE: Readonly<Partial<Record<MessageFault | 'before_ack', Failure>>> = {
-  truncated: failure('BAD_ROUTE', 'the message is cut off'),
-  unknown_route_code: failure('BAD_ROUTE', 'no route has this code'),
+  truncated: failure('BAD_ROUTE', 'the message is truncated'),
+  unknown_route_code: failure('BAD_ROUTE', 'unknown route code'),
   not_json: failure(
     'BAD_BODY',
     'expected a JSON object, as {"id":1,"route":"chat.room.join","body":{}}',
@@ -15,7 +15,7 @@ export const UNREADABLE: Readonly<Partial<Record<MessageFault | 'before_ack', Fa
     'BAD_ROUTE',
     'expected a route and a body, as {"route":"chat.room.join","body":{}}',
   ),
-  before_ack: failure('NOT_BOUND', 'the handshake comes first: {"handshake":{"user":{}}}'),
+  before_ack: failure('NOT_BOUND', 'send the handshake first: {"handshake":{"user":{}}}'),
 };
 
 export function unreadable(fault: MessageFault | 'before_ack'): Failure {

@@ -22,7 +22,7 @@ export class ReplyUpstream implements Upstream {
   }
 
   connect(_ask: ConnectAsk): Promise<Failure> {
-    return Promise.resolve(failure('UNSUPPORTED', 'a fixed reply cannot say who may come in'));
+    return Promise.resolve(failure('UNSUPPORTED', 'a fixed reply cannot decide who may connect'));
   }
 
   /** Never asked for: nothing is sent. */

@@ -251,7 +251,7 @@ describe('refused', () => {
       'a wrong field',
       '{"wait":"soon"}',
       'BAD_ARGUMENT',
-      /Request: wait: "soon" is no duration like "1\.5s"/,
+      /Request: wait: "soon" is not a duration such as "1\.5s"/,
     ],
     ['too deep', `${'{"push":'.repeat(99)}{}${'}'.repeat(99)}`, 'BAD_BODY', /deeper than 32/],
   ])('%s', async (_what, body, reason, msg) => {

@@ -211,7 +211,7 @@ describe('the file', () => {
     expect(await check(['../pith.yaml', '--set', 'pomelo.config_dir=mine'])).toMatchObject({
       code: 0,
     });
-    const gone = `there is no folder ${home}/other/game\n`;
+    const gone = `no such folder: ${home}/other/game\n`;
     expect(await check(['../pith.yaml', '--set', 'pomelo.config_dir=game'])).toEqual({
       code: 78,
       output: `--set pomelo.config_dir: pomelo.config_dir: ${gone}`,
@@ -235,13 +235,13 @@ backends:
     const home = dirname(file.path);
     const { code, output } = await pith(command, file.path);
     expect(output.trimEnd().split('\n')).toEqual([
-      `${file.path}:3: listen[0].tls.cert: there is no file ${home}/a.crt`,
-      `${file.path}:3: listen[0].tls.key: there is no file ${home}/a.key`,
-      `${file.path}:4: pomelo.config_dir: there is no folder ${home}/game`,
-      `${file.path}:5: nats.creds: there is no file ${home}/a.creds`,
-      `${file.path}:7: backends.web.tls.ca: there is no file ${home}/ca.pem`,
-      `${file.path}:8: backends.lobby.descriptors[0]: there is no file ${home}/a.binpb`,
-      `${file.path}:8: backends.lobby.protos[0]: there is no folder ${home}/proto`,
+      `${file.path}:3: listen[0].tls.cert: no such file: ${home}/a.crt`,
+      `${file.path}:3: listen[0].tls.key: no such file: ${home}/a.key`,
+      `${file.path}:4: pomelo.config_dir: no such folder: ${home}/game`,
+      `${file.path}:5: nats.creds: no such file: ${home}/a.creds`,
+      `${file.path}:7: backends.web.tls.ca: no such file: ${home}/ca.pem`,
+      `${file.path}:8: backends.lobby.descriptors[0]: no such file: ${home}/a.binpb`,
+      `${file.path}:8: backends.lobby.protos[0]: no such folder: ${home}/proto`,
     ]);
     expect(code).toBe(78);
   });

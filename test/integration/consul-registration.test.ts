@@ -102,7 +102,7 @@ describe('registering', () => {
     stage.registration.start();
     await stage.consul.asked(3);
     await stage.heard('registered');
-    stage.notReady = ['the bus has not been reached yet'];
+    stage.notReady = ['not connected to the bus yet'];
     await stage.look(2);
     await stage.registration.maintain();
     await stage.registration.leave();
@@ -118,7 +118,7 @@ describe('registering', () => {
     expect(stage.consul.asks[2]!.body).toEqual({ Status: 'passing', Output: '' });
     expect(stage.consul.asks[4]!.body).toEqual({
       Status: 'critical',
-      Output: 'the bus has not been reached yet',
+      Output: 'not connected to the bus yet',
     });
     expect([...stage.consul.asks[5]!.query]).toEqual([
       ['enable', 'true'],

@@ -271,10 +271,10 @@ describe('errors', () => {
   test.each([
     ['Push', {}, 'InvalidArgument', /push is missing/],
     ['Push', { push: { route: 'onHi' } }, 'InvalidArgument', /target/],
-    ['Push', { push: { route: 'onHi', target: {} } }, 'InvalidArgument', /names nobody/],
+    ['Push', { push: { route: 'onHi', target: {} } }, 'InvalidArgument', /is empty/],
     ['Push', { push: { target: { all: true } } }, 'InvalidArgument', /route is 0 bytes/],
     ['Push', { push: { target: { all: true }, route: 'x'.repeat(128) } }, 'InvalidArgument', /128/],
-    ['Kick', {}, 'InvalidArgument', /names nobody/],
+    ['Kick', {}, 'InvalidArgument', /is empty/],
     ['Bind', { sid: 'S' }, 'InvalidArgument', /uid is missing/],
     ['SetData', { sid: 'S' }, 'InvalidArgument', /set is missing/],
     ['GetSession', { sid: 'nobody.1' }, 'NotFound', /no such session/],

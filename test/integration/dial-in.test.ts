@@ -302,7 +302,7 @@ describe('the WebSocket', () => {
   test.each([
     ['{"frames":[', 'not JSON'],
     ['[]', '{"frames":[…]}'],
-    ['{"frames":[{"id":"x"}]}', 'frames[0]: id: "x" is no number'],
+    ['{"frames":[{"id":"x"}]}', 'frames[0]: id: "x" is not a number'],
     ['{"frames":[{"hello":{},"goaway":{}}]}', 'hello and goaway'],
     ['{"frames":[7]}', 'frames[0] is not an object'],
     [Buffer.from([8, 1]), 'send JSON as text'],

@@ -212,7 +212,7 @@ describe('gateways come and go', () => {
     await using _bob = await player(two, { uid: 'bob' });
     expect(await control(one, 'Push', toAll)).toEqual({ delivered: 2, gateways: 2 });
     cable.cut();
-    await eventually(() => two.log.some(({ msg }) => msg === 'bus lost'), 'the loss');
+    await eventually(() => two.log.some(({ msg }) => msg === 'bus connection lost'), 'the loss');
     const silent = { delivered: 1, gateways: 1, silentGateways: [two.gateway.id] };
     for (let i = 0; i < 3; i++) expect(await control(one, 'Push', toAllInHaste)).toEqual(silent);
     expect(await control(one, 'Push', toAll)).toEqual({ delivered: 1, gateways: 1 });

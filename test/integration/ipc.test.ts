@@ -229,7 +229,7 @@ describe('what a backend says by itself', () => {
     [{ cmd: 'push', route: 'x', uid: 7 }, 'uid is not a string'],
     [{ cmd: 'push', route: 'x', all: true, delivery: 'soon' }, 'delivery is not must'],
     [{ cmd: 'patch', uid: 'a' }, 'patch is not a JSON object'],
-    [{ cmd: 'dance' }, 'there is no cmd "dance"'],
+    [{ cmd: 'dance' }, 'unknown cmd "dance"'],
     [{ hello: 1 }, 'it has neither seq_id, like an answer, nor cmd'],
     ['what?', 'it is not JSON: "what?"'],
     ['[1]', 'it is JSON, but not an object'],
@@ -364,7 +364,7 @@ describe('the connection', () => {
     expect(await stand.client.answer(id)).toEqual({
       code: 502,
       reason: 'BAD_REPLY',
-      msg: 'the backend answered with a seq_id that is no number',
+      msg: 'the backend answered with a seq_id that is not a number',
     });
     expect(stand.logged('seq_id is 7.5, not a whole number as it was sent')).toBe(1);
     expect(stand.logged('seq_id is "1", not a whole number as it was sent')).toBe(1);

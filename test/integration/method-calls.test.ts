@@ -122,7 +122,7 @@ describe('what comes back', () => {
     await using client = await pair.join();
     expect(await client.request('t.say')).toMatchObject({ code: 502, reason: 'BAD_REPLY' });
     expect(pair.gateway.log.find(({ msg }) => msg === 'call failed')?.['why']).toContain(
-      '/t.Echo/Say answered what is no t.Out',
+      '/t.Echo/Say sent an answer that is not a t.Out',
     );
   });
 

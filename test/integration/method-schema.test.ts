@@ -261,7 +261,7 @@ describe('by reflection', () => {
       // What everybody has is not asked for.
       expect(backend.reflected).toEqual(['t.S']);
       await expect(ask(backend, ['t.Gone'])).rejects.toThrow(
-        'reflection knows no service t.Gone: no t.Gone',
+        'reflection does not know service t.Gone: no t.Gone',
       );
     },
   );

@@ -134,8 +134,8 @@ describe('a connection that ends', () => {
       push(await nats.connect(), 'pith.user.ann.push', `onNews${n}`, { n });
       expect(await client.push(`onNews${n}`)).toEqual({ n });
     }
-    expect(gateway.log.filter(({ msg }) => msg === 'bus lost')).toHaveLength(3);
-    expect(gateway.log.filter(({ msg }) => msg === 'bus connected again')).toHaveLength(3);
+    expect(gateway.log.filter(({ msg }) => msg === 'bus connection lost')).toHaveLength(3);
+    expect(gateway.log.filter(({ msg }) => msg === 'bus reconnected')).toHaveLength(3);
   });
 });
 
@@ -191,13 +191,13 @@ describe('a nats-server that', { concurrent: true }, () => {
     // What was late is taken back, but for what the client library has begun.
     expect(await metric(served.healthPort, 'pith_bus_unsent_bytes')).toBeLessThan(2 * MIB);
 
-    await served.logged('bus lost');
+    await served.logged('bus connection lost');
     expect(await metric(served.healthPort, 'pith_bus_up')).toBe(0);
     expect(await metric(served.healthPort, 'pith_bus_unsent_bytes')).toBe(0);
     expect(await clients[0]!.request('game.echo', {})).toMatchObject({ reason: 'BUS_AWAY' });
     expect((await fetch(`http://127.0.0.1:${served.healthPort}/readyz`)).status).toBe(200);
     nats.signal('SIGCONT');
-    await served.logged('bus connected again');
+    await served.logged('bus reconnected');
     expect(served.log().filter(({ msg }) => msg.startsWith('bus '))).toHaveLength(3);
     expect(await clients[0]!.request('game.last', {})).toEqual({ ok: true });
     const taken = heard.messages.filter(({ subject }) => subject === 'pith.rpc.game.echo').length;
@@ -254,8 +254,8 @@ describe('a nats-server that', { concurrent: true }, () => {
     expect(about.map(({ msg }) => msg)).toEqual([
       'bus connected',
       'bus',
-      'bus lost',
-      'bus connected again',
+      'bus connection lost',
+      'bus reconnected',
     ]);
   });
 });

@@ -72,7 +72,7 @@ describe('without NATS at the start', () => {
     async (_, make, why) => {
       await using place = await make();
       await using served = await serve(`bus: nats://${place.at}\n${NATS}`);
-      expect(await readyz(served.healthPort)).toEqual([503, 'the bus has not been reached yet\n']);
+      expect(await readyz(served.healthPort)).toEqual([503, 'not connected to the bus yet\n']);
       await using client = await TestClient.connect(served.port);
       expect(await client.request('a.b')).toMatchObject({ code: 503, reason: 'BUS_AWAY' });
       // The answer may be here before the line is.

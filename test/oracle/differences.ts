@@ -33,8 +33,9 @@ export const ENDS: Readonly<Record<string, string>> = {
 
 const FAILED = 'DATA "\\x04\\x01{"code":500}"';
 const NO_ROUTE = 'DATA "\\x04\\x01{"code":404,"reason":"NO_ROUTE","msg":"no such route"}"';
-const CUT_OFF = 'DATA "\\x04\\x01{"code":400,"reason":"BAD_ROUTE","msg":"the message is cut off"}"';
-const NO_CODE = 'DATA "\\x04\\x01{"code":400,"reason":"BAD_ROUTE","msg":"no route has this code"}"';
+const CUT_OFF =
+  'DATA "\\x04\\x01{"code":400,"reason":"BAD_ROUTE","msg":"the message is truncated"}"';
+const NO_CODE = 'DATA "\\x04\\x01{"code":400,"reason":"BAD_ROUTE","msg":"unknown route code"}"';
 const BAD_ROUTE =
   'DATA "\\x04\\x01{"code":400,"reason":"BAD_ROUTE",' +
   '"msg":"invalid route: expected segments of A-Z a-z 0-9 _ - joined by dots"}"';

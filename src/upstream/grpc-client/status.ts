@@ -37,9 +37,9 @@ const TIME = / ?\(\d{4}-\d\d-\d\dT[\d:.]+Z\)/g;
 const WORDS: readonly (readonly [RegExp, string])[] = [
   [/ECONNREFUSED/, 'nothing listens there: start the backend, or correct its address'],
   [/ENOENT/, 'there is no socket: start the backend, or correct its path'],
-  [/EACCES|EPERM/, 'the socket may not be opened: give this user the right to write to it'],
-  [/ETIMEDOUT/, 'it did not take a connection in time: look at firewalls, or correct its address'],
-  [/EHOSTUNREACH|ENETUNREACH/, 'there is no way to it: look at the network'],
+  [/EACCES|EPERM/, 'no permission to open the socket: give this user write access'],
+  [/ETIMEDOUT/, 'it did not accept a connection in time: check firewalls, or correct its address'],
+  [/EHOSTUNREACH|ENETUNREACH/, 'no route to it: check the network'],
   [/wrong version number|packet length too long/i, 'it does not speak TLS: leave tls out'],
   [/altname/i, 'its certificate is for another name: write that name into the address'],
   [/certificate has expired/i, 'its certificate has expired: renew it'],
@@ -51,7 +51,7 @@ const WORDS: readonly (readonly [RegExp, string])[] = [
     /certificate required|handshake failure/i,
     'it refused the TLS handshake: if it asks for a certificate, set tls.cert and tls.key',
   ],
-  [/protocol error/i, 'what it sent is no HTTP/2 (does this port speak gRPC?)'],
+  [/protocol error/i, 'what it sent is not HTTP/2 (does this port speak gRPC?)'],
   [
     /ECONNRESET|EPIPE|hang up|socket closed|disconnected|failed to connect/i,
     'it closed the connection at once',

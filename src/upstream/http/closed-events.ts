@@ -69,7 +69,7 @@ export class ClosedEvents {
   tell(event: () => string): void {
     if (this.#parts.wheel.now() < this.#pausedUntil) return;
     if (this.#waiting.length - this.#head >= WAITING_MAX) {
-      this.#parts.report.unreported(`${WAITING_MAX} ends of sessions wait to be told`);
+      this.#parts.report.unreported(`${WAITING_MAX} ended sessions are waiting to be reported`);
       return;
     }
     this.#waiting.push(event());

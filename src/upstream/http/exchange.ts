@@ -31,7 +31,7 @@ export const INTERIMS_MAX = 1_000;
 
 /** What ends a request that nobody waits for; seen by nobody. */
 const CANCELLED = new Error('cancelled');
-const GIVEN_UP = badReply('cancelled', 'nobody waits for it');
+const GIVEN_UP = badReply('cancelled', 'no one is waiting for it');
 const NO_HEADERS: AnswerHeaders = {};
 
 /** Ends once, as `answered` or `failed`. */
@@ -175,7 +175,7 @@ export abstract class Exchange implements Dispatcher.DispatchHandler {
 
   #tooManyInterims(): Trouble {
     const why = `${this.#where.url} sent more than ${INTERIMS_MAX} answers of 1xx, and no answer after them`;
-    return badReply('interims', why, 'the backend began to answer, again and again');
+    return badReply('interims', why, 'the backend kept sending interim answers');
   }
 
   #tooLong(): Trouble {

@@ -156,7 +156,7 @@ export class HttpUpstream implements Upstream, PendingCall {
     if (this.#inFlight < HTTP_CONNECTIONS_MAX && this.#waiting.size === 0) {
       this.#dispatch(call);
     } else if (!this.#waiting.add(call, this, null)) {
-      call.fail(failure('OVERLOADED', 'the backend is busy, and too much waits for it'));
+      call.fail(failure('OVERLOADED', 'the backend is busy and its queue is full'));
     }
   }
 

@@ -21,12 +21,11 @@ type Hint = (where: Where) => string;
 /** Connections that could not be made, by Node's code. */
 const NOT_MADE: Readonly<Record<string, Hint>> = {
   ECONNREFUSED: ({ key, url }) => `nothing listens at ${url}: start the backend, or correct ${key}`,
-  ENOTFOUND: ({ key, url }) => `the name in ${url} is unknown: correct ${key}, or the name server`,
+  ENOTFOUND: ({ key, url }) =>
+    `the name in ${url} does not resolve: correct ${key}, or check the name server`,
   EAI_AGAIN: ({ url }) => `the name server did not answer for ${url}`,
-  EHOSTUNREACH: ({ key, url }) =>
-    `there is no way to ${url}: look at the network, or correct ${key}`,
-  ENETUNREACH: ({ key, url }) =>
-    `there is no way to ${url}: look at the network, or correct ${key}`,
+  EHOSTUNREACH: ({ key, url }) => `no route to ${url}: check the network, or correct ${key}`,
+  ENETUNREACH: ({ key, url }) => `no route to ${url}: check the network, or correct ${key}`,
   UND_ERR_CONNECT_TIMEOUT: silentPort,
   ETIMEDOUT: silentPort,
   EPROTO: noTls,
@@ -40,7 +39,7 @@ const NOT_MADE: Readonly<Record<string, Hint>> = {
   UNABLE_TO_GET_ISSUER_CERT: unknownAuthority,
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: unknownAuthority,
   CERT_HAS_EXPIRED: ({ url }) => `the certificate of ${url} has expired: renew it`,
-  CERT_NOT_YET_VALID: ({ url }) => `the certificate of ${url} is not valid yet: look at the clocks`,
+  CERT_NOT_YET_VALID: ({ url }) => `the certificate of ${url} is not valid yet: check the clocks`,
   ERR_TLS_CERT_ALTNAME_INVALID: ({ key, url }) =>
     `the certificate of ${url} is for another name: write that name into ${key}`,
   ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: ownCertificate,
@@ -123,7 +122,7 @@ function notHttp(error: Error, { key, url }: Where): Trouble {
 }
 
 function silentPort({ key, url }: Where): string {
-  return `${url} did not take a connection in time: look at firewalls, or correct ${key}`;
+  return `${url} did not accept a connection in time: check firewalls, or correct ${key}`;
 }
 
 function noTls({ key, url }: Where): string {

@@ -157,7 +157,7 @@ export class IpcUpstream implements Upstream, PendingCall {
     const { session } = closed;
     const line = this.#ownLine('pith.closed', closedEventJson(closed), sessionTail(session, []));
     if (!socket.write(line))
-      this.#report.unreported('the backend does not read, and is not told of ended sessions');
+      this.#report.unreported('the backend is not reading; ended sessions were not reported');
   }
 
   whereTo({ route }: Call): Readonly<Record<string, string>> {

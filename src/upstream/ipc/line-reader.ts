@@ -22,7 +22,7 @@ export const IPC_BAD_LINES_MAX = 16;
 /** Characters of a cmd that nobody knows, in the log. */
 const CMD_CHARS_MAX = 64;
 const TOO_LONG = "the backend's answer does not fit into a packet";
-const WRONG_NUMBER = 'the backend answered with a seq_id that is no number';
+const WRONG_NUMBER = 'the backend answered with a seq_id that is not a number';
 
 export type LineReaderParts = {
   /** The calls that wait for an answer. */
@@ -80,7 +80,7 @@ export class LineReader implements LineHandler {
         );
         break;
       case 'unknown':
-        report.dropped('line', `there is no cmd ${shown(read.cmd)}`, 'unknown');
+        report.dropped('line', `unknown cmd ${shown(read.cmd)}`, 'unknown');
     }
     return null;
   }

@@ -10,12 +10,12 @@ export function whyNoSocket(
     case 'ENOENT':
       return `there is no socket at ${path}: start the backend, or correct ${key}`;
     case 'ECONNREFUSED':
-      return `nobody listens at ${path}, though there is a file: start the backend, or correct ${key}`;
+      return `nothing listens at ${path}, though the file exists: start the backend, or correct ${key}`;
     case 'EACCES':
     case 'EPERM':
-      return `${path} may not be opened: give this user the right to write to it`;
+      return `${path} cannot be opened for lack of permission: give this user write access`;
     case 'EPROTOTYPE':
-      return `${path} is no stream socket: correct ${key}`;
+      return `${path} is not a stream socket: correct ${key}`;
     default:
       return `${path}: ${errorText(error)}`;
   }

@@ -172,7 +172,7 @@ export class Link implements FrameReaderLink, PendingCall {
       // Taken, it would grant credit anew, and take away what was granted to us.
       this.#parts.commands.report.dropped(
         'frame',
-        'a second hello on one link is passed over',
+        'a second hello on one link is ignored',
         'hello',
       );
       return;

@@ -129,7 +129,7 @@ class Preparation {
         return this.#float(value, path);
       case 'bytes':
         if (typeof value !== 'string' || isBase64(value)) return value;
-        return this.#fieldError(path, `${shown(value)} is no base64`);
+        return this.#fieldError(path, `${shown(value)} is not base64`);
       default:
         return isRawNumber(value) ? this.#free(value, path) : value;
     }
@@ -138,13 +138,13 @@ class Preparation {
   #wholeOrText(value: Value, path: string, is64: boolean): Value {
     if (isRawNumber(value)) return this.#whole(value.rawJSON, path, is64);
     if (typeof value !== 'string' || WHOLE.test(value)) return value;
-    if (!NUMBER.test(value)) return this.#fieldError(path, `${shown(value)} is no number`);
+    if (!NUMBER.test(value)) return this.#fieldError(path, `${shown(value)} is not a number`);
     return this.#whole(value, path, is64);
   }
 
   #whole(source: string, path: string, is64: boolean): Value {
     const whole = wholeOf(source);
-    if (whole === null) return this.#fieldError(path, `${cut(source)} is no whole number`);
+    if (whole === null) return this.#fieldError(path, `${cut(source)} is not a whole number`);
     return is64 ? whole : Number(whole);
   }
 
@@ -153,7 +153,7 @@ class Preparation {
     const source = isRawNumber(value) ? value.rawJSON : value;
     if (typeof source !== 'string') return value;
     if (!isRawNumber(value) && NO_NUMBERS.has(source)) return value;
-    if (!NUMBER.test(source)) return this.#fieldError(path, `${shown(source)} is no number`);
+    if (!NUMBER.test(source)) return this.#fieldError(path, `${shown(source)} is not a number`);
     const number = Number(source);
     const isLost = number === 0 && wholeOf(source) !== 0n;
     if (Number.isFinite(number) && !isLost) return number;
@@ -165,7 +165,7 @@ class Preparation {
     if (isRawNumber(json)) {
       const number = doubleOf(json.rawJSON);
       if (number !== null) return number;
-      const why = 'is more than a double holds here; write it as a string';
+      const why = 'does not fit a double; write it as a string';
       return this.#fieldError(path, `${cut(json.rawJSON)} ${why}`);
     }
     if (typeof json === 'string')
@@ -204,7 +204,7 @@ class Preparation {
     const last = new Date(Date.UTC(2000 + (Number(year) % 400), Number(month), 0)).getUTCDate();
     const isDate = Number(month) >= 1 && Number(month) <= 12 && Number(day) <= last;
     if (isDate && Number(day) >= 1 && Number(hour) <= 23) return json;
-    return this.#fieldError(path, `${shown(json)} is no date that there is`);
+    return this.#fieldError(path, `${shown(json)} is not a valid date`);
   }
 
   #duration(json: Value, path: string): Value {
@@ -213,7 +213,7 @@ class Preparation {
     if (seconds === undefined)
       return this.#fieldError(
         path,
-        `${shown(json)} is no duration like "1.5s"; nine digits at most`,
+        `${shown(json)} is not a duration such as "1.5s" with at most nine decimals`,
       );
     if (Math.abs(Number(seconds)) <= DURATION_SECONDS_MAX) return json;
     return this.#fieldError(path, `${shown(json)} is longer than ${DURATION_SECONDS_MAX}s`);

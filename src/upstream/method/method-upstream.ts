@@ -145,7 +145,7 @@ export class MethodUpstream implements Upstream {
   }
 
   connect(_ask: ConnectAsk): Promise<Accepted | Failure> {
-    const why = `backend ${this.#report.backend} has mode: method, and so no Connect; name another in auth.backend`;
+    const why = `backend ${this.#report.backend} has mode: method, which has no Connect; name another in auth.backend`;
     return Promise.resolve(failure('UNSUPPORTED', why));
   }
 
@@ -257,7 +257,7 @@ export class MethodUpstream implements Upstream {
       call.pending = null;
       endpoint.failed();
       this.#fail(call, failure('BAD_REPLY', error.clientText || undefined), 'bad reply', () => {
-        return `${method.path} answered what is no ${method.output.typeName}: ${error.message}`;
+        return `${method.path} sent an answer that is not a ${method.output.typeName}: ${error.message}`;
       });
       return null;
     }

@@ -67,7 +67,7 @@ async function collect(talk: Talk, services: readonly string[]): Promise<FileDes
     asked.add(name);
     const answer = await talk.ask(question);
     if (answer.error !== '' && by === BY_SYMBOL)
-      throw new Error(`reflection knows no service ${name}: ${answer.error}`);
+      throw new Error(`reflection does not know service ${name}: ${answer.error}`);
     for (const bytes of answer.files) {
       bytesLeft -= bytes.length;
       const file = fromBinary(FileDescriptorProtoSchema, bytes);
@@ -96,14 +96,14 @@ class Talk {
       try {
         this.#resolve(readAnswer(new WireReader(bytes)));
       } catch (error) {
-        this.#fail(new Error(`reflection answered what cannot be read: ${errorText(error)}`));
+        this.#fail(new Error(`the reflection answer cannot be read: ${errorText(error)}`));
       }
     });
     stream.on('error', (error) => {
       this.#fail(error);
     });
     stream.on('end', () => {
-      this.#fail(new Error('reflection ended before it had answered'));
+      this.#fail(new Error('reflection ended before it answered'));
     });
   }
 

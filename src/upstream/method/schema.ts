@@ -162,7 +162,7 @@ function inOrder(
     const file = files.get(name);
     if (file === undefined || done.has(name)) return;
     if (way.includes(name)) {
-      problems.push(`imports in a circle: ${[...way.slice(way.indexOf(name)), name].join(', ')}`);
+      problems.push(`circular imports: ${[...way.slice(way.indexOf(name)), name].join(', ')}`);
       return;
     }
     way.push(name);

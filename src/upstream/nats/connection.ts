@@ -143,7 +143,7 @@ export class NatsConnector {
   publish(subject: string, payload: Payload, options?: PublishOptions): void {
     if (this.#nc === null) throw new GatewayError('BUS_AWAY');
     if (this.unsentBytes + payload.length > NATS_UNSENT_BYTES_MAX)
-      throw new GatewayError('OVERLOADED', 'NATS does not take what it is given');
+      throw new GatewayError('OVERLOADED', 'NATS does not read what it is sent');
     this.#nc.publish(subject, payload, options);
   }
 

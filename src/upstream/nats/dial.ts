@@ -30,7 +30,7 @@ const PING_INTERVAL_MS = 2_500;
 const PINGS_UNANSWERED_MAX = 2;
 
 /** Why a connection ended, if neither side gave a reason. */
-export const ENDED = 'the server closed the connection before it was of use';
+export const ENDED = 'the server closed the connection before it was ready';
 
 /**
  * Tries the configured servers and then the `others`, each list in random order, until one accepts the connection.

@@ -95,7 +95,7 @@ export function readBlock(block: Buffer): Headers {
 /** Where the line after the one at `at` begins. */
 function endOfLine(text: string, at: number): number {
   const end = text.indexOf(LINE_END, at);
-  if (end < 0) throw new ShapeError('the headers are cut off');
+  if (end < 0) throw new ShapeError('the headers are truncated');
   return end + LINE_END.length;
 }
 

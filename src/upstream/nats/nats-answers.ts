@@ -71,7 +71,7 @@ export class NatsAnswers implements ConnectionListener {
   /** Keeps a call until there is room: what is with the client library cannot be taken back. */
   hold(call: Call, pending: PendingCall): void {
     if (this.unsentBytes + CALL_BYTES + call.body.length > NATS_UNSENT_BYTES_MAX) {
-      call.fail(failure('OVERLOADED', 'NATS does not take what it is given'));
+      call.fail(failure('OVERLOADED', 'NATS does not read what it is sent'));
       return;
     }
     // A small view may hold a large buffer.

@@ -62,7 +62,7 @@ export class NatsReport {
     this.#reported = null;
     const left = this.#throttle.allow('up');
     if (left !== null)
-      this.#log.info({ server, version, ...left }, first ? 'bus connected' : 'bus connected again');
+      this.#log.info({ server, version, ...left }, first ? 'bus connected' : 'bus reconnected');
     if (first && isOlder(version, SAFE_SERVER_VERSION))
       this.#log.warn(
         { version },
@@ -73,7 +73,7 @@ export class NatsReport {
   lost(why: string): void {
     this.#reported = new Set([this.#why]);
     const left = this.#throttle.allow('lost');
-    if (left !== null) this.#log.warn({ why, ...left }, 'bus lost');
+    if (left !== null) this.#log.warn({ why, ...left }, 'bus connection lost');
   }
 
   /** An attempt to connect has failed. */

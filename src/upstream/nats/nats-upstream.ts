@@ -144,7 +144,7 @@ export class NatsUpstream implements Upstream, PendingCall {
     }
     this.#nobodyAt = this.#wheel.now();
     call.reported = true;
-    this.#trouble('nobody', this.subjectOf(call), 'nobody subscribes to this subject');
+    this.#trouble('nobody', this.subjectOf(call), 'no subscribers on this subject');
     call.fail(failure('BACKEND_AWAY'));
   }
 

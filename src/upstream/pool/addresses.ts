@@ -92,7 +92,7 @@ export class Addresses {
   #tell(trouble: string): void {
     if (trouble === this.#trouble || this.#isStopped) return;
     this.#trouble = trouble;
-    if (trouble === '') this.#report('resolved', 'the name is known again');
+    if (trouble === '') this.#report('resolved', 'the name resolves again');
     else this.#report('unresolved', trouble);
   }
 }
@@ -100,7 +100,7 @@ export class Addresses {
 function whyUnresolved(error: unknown): string {
   const { code, hostname = '' } = error as { code?: string; hostname?: string };
   if (code === 'ENOTFOUND' || code === 'ENODATA')
-    return `the name ${hostname} is unknown: correct the address, or the name server`;
+    return `the name ${hostname} does not resolve: correct the address, or check the name server`;
   if (code === 'EAI_AGAIN' || code === 'ETIMEOUT' || code === 'ETIMEDOUT')
     return `the name server did not answer for ${hostname}`;
   return errorText(error);

@@ -195,7 +195,7 @@ export class Endpoint<T extends Transport = Transport> {
 
   /** The server takes no more calls on this connection. @param isBound Calls go by this connection alone. */
   serverGoes(why: string, isBound: boolean): void {
-    if (this.serves) this.#report(`the server wants a new connection${why && `: ${why}`}`);
+    if (this.serves) this.#report(`the server asked for a new connection${why && `: ${why}`}`);
     if (isBound) this.#age.serverGoes();
   }
 

@@ -137,7 +137,7 @@ describe('a push', () => {
 
   test.each([
     [{ target: null }, 'push.target is missing'],
-    [{ target: {} }, 'push.target names nobody: give sids, uids, groups or all'],
+    [{ target: {} }, 'push.target is empty: give sids, uids, groups or all'],
     [{ route: '' }, 'push.route is 0 bytes; 1 to 127 are allowed'],
   ])('with %o is refused, and goes nowhere', async (more, message) => {
     const { fleet, others, sent } = stage();
@@ -195,7 +195,7 @@ describe('a close', () => {
   });
 
   test('of nobody is refused', async () => {
-    const message = 'target names nobody: give sids, uids, groups or all';
+    const message = 'target is empty: give sids, uids, groups or all';
     expect(await stage().fleet.close({}, KICK)).toMatchObject({ reason: 'BAD_ARGUMENT', message });
   });
 });

@@ -231,7 +231,7 @@ describe('its delivery', () => {
 });
 
 describe('is checked first', () => {
-  const NOBODY = 'push.target names nobody: give sids, uids, groups or all';
+  const NOBODY = 'push.target is empty: give sids, uids, groups or all';
   test.each<readonly [string, Partial<Push>, string]>([
     ['a fault of its own', { fault: 'expires_in is negative' }, 'expires_in is negative'],
     ['no route', { route: '' }, 'push.route is 0 bytes; 1 to 127 are allowed'],

@@ -69,7 +69,7 @@ describe('a verb', () => {
     [
       'that names nobody',
       { target: { exceptUids: ['bob'] }, patch: { uid: '' } },
-      { code: 400, message: 'the verb names nobody: give sids, uids, groups or all' },
+      { code: 400, message: 'the verb has no target: give sids, uids, groups or all' },
     ],
     [
       'with a fault',

@@ -237,7 +237,7 @@ const mistakes: [what: string, yaml: string, ...problems: string[]][] = [
   [
     'a reply that JSON cannot say',
     'backends:\n  gate: { reply: { a: .inf } }',
-    '2: backends.gate.reply: expected values that JSON has',
+    '2: backends.gate.reply: expected JSON values',
   ],
   [
     'a route without match and backend',
@@ -253,7 +253,7 @@ const mistakes: [what: string, yaml: string, ...problems: string[]][] = [
   [
     '> in the middle',
     `${chat}routes:\n  - { match: "chat.>.send", backend: chat }`,
-    '3: routes[0].match: ">" stands only at the end; "*" is one segment',
+    '3: routes[0].match: ">" may only be at the end; "*" is one segment',
   ],
   [
     'an empty segment',
@@ -293,22 +293,22 @@ const mistakes: [what: string, yaml: string, ...problems: string[]][] = [
   [
     'the same key twice',
     'id: a\nheartbeat: 3s\nid: b',
-    '3: "id" is there twice; the first is in line 1',
+    '3: "id" is a duplicate; the first is in line 1',
   ],
   [
     'the same backend twice',
     'backends:\n  chat: { reply: {} }\n  world: { reply: {} }\n  chat: { grpc: "chat:9000" }',
-    '4: "chat" is there twice; the first is in line 2',
+    '4: "chat" is a duplicate; the first is in line 2',
   ],
   [
     'the same backend twice, in braces',
     'backends: {\n  chat: { reply: {} },\n  chat: { grpc: "chat:9000" } }',
-    '3: "chat" is there twice; the first is in line 2',
+    '3: "chat" is a duplicate; the first is in line 2',
   ],
   [
     'a number and the same as text',
     'backends:\n  1: { reply: {} }\n  "1": { reply: {} }',
-    '3: "1" is there twice; the first is in line 2',
+    '3: "1" is a duplicate; the first is in line 2',
   ],
   [
     'a backend of an unknown kind',
@@ -342,12 +342,12 @@ const mistakes: [what: string, yaml: string, ...problems: string[]][] = [
   [
     'an alias inside its own list',
     'backends:\n  a: &a { reply: [{ x: *a }] }',
-    '2: an alias stands inside what it names',
+    '2: an alias refers to something that contains it',
   ],
   [
     'a list that is its own item',
     'routes: &a [1, [*a, *a]]',
-    '1: an alias stands inside what it names',
+    '1: an alias refers to something that contains it',
   ],
   [
     'a reference without quotes inside braces',

@@ -69,7 +69,7 @@ const mistakes: [what: string, yaml: string, expected: string][] = [
   [
     'protobuf without mode: method',
     'backends: { chat: { reply: {} } }\nroutes: [{ match: a, backend: chat, codec: protobuf }]',
-    '2: routes[0].codec: protobuf needs a backend with mode: method; "chat" has not',
+    '2: routes[0].codec: protobuf needs a backend with mode: method; "chat" does not have it',
   ],
   [
     'an instance of a fixed answer',
@@ -266,7 +266,7 @@ test('an instance of a backend without links is a warning', () => {
     'routes: [{ match: a, backend: chat, to: "{data.room}" }]',
   ];
   expect(warningsOf(yaml.join('\n'))).toEqual([
-    'pith.yaml:2: routes[0].to: backend "chat" says its instance\'s name only in mode: link',
+    'pith.yaml:2: routes[0].to: backend "chat" only reports its instance\'s name in mode: link',
   ]);
 });
 

@@ -147,7 +147,7 @@ test('${file:…} is taken from where the text stands', () => {
 });
 
 test('all that are missing are said at once, beside what else is wrong', () => {
-  const checkPath = (location: string, kind: string) => `there is no ${kind} ${location}`;
+  const checkPath = (location: string, kind: string) => `no such ${kind}: ${location}`;
   const yaml = `listen:
   - url: wss://0.0.0.0:3010
     tls: { cert: a.crt, key: a.key }
@@ -161,19 +161,19 @@ backends:
     protos: [proto]
 `;
   expect(problemsOf(yaml, { ...FOLDERS, checkPath })).toEqual([
-    'pith.yaml:3: listen[0].tls.cert: there is no file /etc/game/a.crt',
-    'pith.yaml:3: listen[0].tls.key: there is no file /etc/game/a.key',
+    'pith.yaml:3: listen[0].tls.cert: no such file: /etc/game/a.crt',
+    'pith.yaml:3: listen[0].tls.key: no such file: /etc/game/a.key',
     'pith.yaml:4: heartbeat: write the unit: 30ms or 30s',
-    'pith.yaml:10: backends.lobby.descriptors[0]: there is no file /etc/game/a.binpb',
-    'pith.yaml:10: backends.lobby.descriptors[1]: there is no file /etc/game/b.binpb',
-    'pith.yaml:11: backends.lobby.protos[0]: there is no folder /etc/game/proto',
+    'pith.yaml:10: backends.lobby.descriptors[0]: no such file: /etc/game/a.binpb',
+    'pith.yaml:10: backends.lobby.descriptors[1]: no such file: /etc/game/b.binpb',
+    'pith.yaml:11: backends.lobby.protos[0]: no such folder: /etc/game/proto',
   ]);
 });
 
 test('a tilde is said not to be a home', () => {
-  const checkPath = (location: string) => `there is no file ${location}`;
+  const checkPath = (location: string) => `no such file: ${location}`;
   expect(problemsOf('nats: { creds: ~/a.creds }', { ...FOLDERS, checkPath })).toEqual([
-    'pith.yaml:1: nats.creds: there is no file /etc/game/~/a.creds; "~" does not stand for a home here',
+    'pith.yaml:1: nats.creds: no such file: /etc/game/~/a.creds; "~" does not stand for a home here',
   ]);
 });
 

@@ -128,9 +128,9 @@ describe('a frame that cannot be read', () => {
   test.each([
     [
       '{"patch":{"set":{"guild":1234567890123456789}}}',
-      'reply.patch.set.guild: 1234567890123456789 is more than a double holds',
+      'reply.patch.set.guild: 1234567890123456789 does not fit a double',
     ],
-    ['{"close":{"retry_after":"1sx"}}', 'reply.close.retry_after: "1sx" is no duration'],
+    ['{"close":{"retry_after":"1sx"}}', 'reply.close.retry_after: "1sx" is not a duration'],
     [`{"body":{"text":"${large}"}}`, 'limits.convert allows 1048576'],
   ])('as an answer fails its request alone: %.40s', (reply, words) => {
     const [bad, good] = replies(`{"frames":[{"id":1,"reply":${reply}},${neighbour}]}`);

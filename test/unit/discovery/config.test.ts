@@ -23,7 +23,7 @@ test.each([
   [`consul:///${'a'.repeat(128)}`, "a service's name"],
   ['consul:///chat?near=me', 'unknown "near"'],
   ['consul:///chat?tag=', 'must not be empty'],
-  ['consul:///chat?dc=a&dc=b', 'dc stands once'],
+  ['consul:///chat?dc=a&dc=b', 'dc may be given only once'],
 ])('%s: %s', (url, why) => {
   expect(() => parseConsulService(url)).toThrow(why);
 });

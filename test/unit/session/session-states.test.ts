@@ -203,10 +203,7 @@ describe('a message', () => {
     const { session, host } = activate();
     session.onBytes(data(Buffer.from([0x00, 7, 40, 1])));
     session.onBytes(data(Buffer.from([0x01, 8, 0, 9])));
-    expect(host.refusals).toEqual([
-      '7: 400 the message is cut off',
-      '8: 400 no route has this code',
-    ]);
+    expect(host.refusals).toEqual(['7: 400 the message is truncated', '8: 400 unknown route code']);
   });
 });
 

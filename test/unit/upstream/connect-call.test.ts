@@ -132,7 +132,7 @@ describe('an answer as requests get it', () => {
   });
 });
 
-test('a fixed reply cannot say who may come in', async () => {
+test('a fixed reply cannot decide who may connect', async () => {
   expect(await new ReplyUpstream({ code: 200 }).connect({} as ConnectAsk)).toMatchObject({
     code: 501,
     reason: 'UNSUPPORTED',

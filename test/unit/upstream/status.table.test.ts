@@ -11,15 +11,15 @@ describe('HTTP', () => {
   // Where the standard text would speak of the gateway, it speaks of the backend.
   test.each<readonly [status: number, code: number, reason: string, message: string]>([
     [400, 400, 'BAD_BODY', 'the backend could not read the body'],
-    [401, 401, 'NOT_BOUND', 'the backend needs to know who asks'],
+    [401, 401, 'NOT_BOUND', 'the backend requires a user'],
     [402, 500, 'BACKEND_ERROR', 'the backend failed'],
     [403, 403, 'FORBIDDEN', 'not allowed'],
     [404, 404, 'NO_ROUTE', 'the backend has no such route'],
     [405, 500, 'BACKEND_ERROR', 'the backend failed'],
     [408, 504, 'TIMEOUT', 'the backend did not answer in time'],
-    [409, 409, 'CONFLICT', 'the backend refused: a conflict'],
+    [409, 409, 'CONFLICT', 'the backend reported a conflict'],
     [410, 500, 'BACKEND_ERROR', 'the backend failed'],
-    [413, 413, 'TOO_LARGE', 'the backend refused: too large'],
+    [413, 413, 'TOO_LARGE', 'too large for the backend'],
     [418, 500, 'BACKEND_ERROR', 'the backend failed'],
     [422, 500, 'BACKEND_ERROR', 'the backend failed'],
     [429, 429, 'TOO_MANY', 'too many messages; slow down'],

@@ -154,7 +154,7 @@ describe('what is wrong is said', () => {
         'b.proto': 'import "a.proto";',
       },
       ['t.Rooms'],
-      ['imports in a circle: a.proto, b.proto, a.proto'],
+      ['circular imports: a.proto, b.proto, a.proto'],
     ],
     [
       'a type in two files',

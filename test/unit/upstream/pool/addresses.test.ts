@@ -62,12 +62,12 @@ describe('a name', () => {
       lookups[n]!(unknown);
       await settled();
     }
-    const why = 'the name chat is unknown: correct the address, or the name server';
+    const why = 'the name chat does not resolve: correct the address, or check the name server';
     expect(told()).toEqual(['a b', `unresolved: ${why}`]);
     clock.advance(15_020);
     lookups[6]!(['b']);
     await settled();
-    expect(told().slice(2)).toEqual(['resolved: the name is known again', 'b']);
+    expect(told().slice(2)).toEqual(['resolved: the name resolves again', 'b']);
   });
 
   test('is looked up within a second when an address is lost', async () => {
