@@ -1,5 +1,5 @@
 /** What the gateway needs of a bus: messages for its own sessions, and a way to the other gateways. */
-import type { ErrorJson, SessionJson } from '../contract/json-shapes.ts';
+import type { SessionJson } from '../contract/json-shapes.ts';
 import type { Failure } from '../errors.ts';
 import type { Close, Patch, Push, Target } from '../contract/commands.ts';
 import type { Changes } from './session-commands.ts';
@@ -36,7 +36,7 @@ export type PeerReply = {
   /** There are more sessions than `sessions` holds. */
   more?: boolean;
   /** Why it did nothing, and gives nothing. */
-  error?: ErrorJson['error'];
+  failure?: Failure;
 };
 
 export type PeerReplies = {

@@ -11,7 +11,6 @@ import {
 import type { Session } from '../session/session.ts';
 import type { Bus, Page, PushOutcome } from './bus.ts';
 import { noReplies } from './embedded-bus.ts';
-import { failureOf } from './peer-reply.ts';
 import { type Changes, type SessionCommands, sumOf } from './session-commands.ts';
 import { merged, pageOf } from './session-pages.ts';
 
@@ -112,7 +111,7 @@ export class FleetCommands {
     const own = pageOf(this.#sessionCommands.select(everybody), page, Infinity);
     if (isFailure(own)) return own;
     const { answers } = await call;
-    for (const { error } of answers) if (error !== undefined) return failureOf(error);
+    for (const { failure: why } of answers) if (why !== undefined) return why;
     return merged([{ gateway: this.#gatewayId, ...own }, ...answers]).slice(0, page.limit);
   }
 

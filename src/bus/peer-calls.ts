@@ -1,6 +1,12 @@
 /** Calls of other gateways to this one, carried out and answered. `gateway-peers.ts` is the other end. */
 import { ShapeError } from '../contract/json.ts';
-import { errorJson, readClose, readObject, readTarget } from '../contract/json-shapes.ts';
+import {
+  type ErrorJson,
+  errorJson,
+  readClose,
+  readObject,
+  readTarget,
+} from '../contract/json-shapes.ts';
 import { errorText, isFailure } from '../errors.ts';
 import type { OnMessage } from '../upstream/nats/connection.ts';
 import type { PeerReply } from './bus.ts';
@@ -19,7 +25,8 @@ export type PeerCallsParts = BusParts & {
 };
 
 type Received = Parameters<OnMessage>[1];
-type Outcome = Omit<PeerReply, 'gateway'>;
+/** What is answered, as JSON. */
+type Outcome = Omit<PeerReply, 'gateway' | 'failure'> | ErrorJson;
 
 export class PeerCalls {
   readonly #parts: PeerCallsParts;

@@ -1,5 +1,5 @@
 /** Reads what another gateway answers to a call. Nothing in it is trusted: others use the bus too. */
-import { type ErrorJson, readObject, type SessionJson } from '../contract/json-shapes.ts';
+import { readObject, type SessionJson } from '../contract/json-shapes.ts';
 import { type Failure, failure } from '../errors.ts';
 import type { PeerReply } from './bus.ts';
 import { isObject } from '../protocol/exact-json.ts';
@@ -25,25 +25,20 @@ export function readPeerReply(payload: Uint8Array): PeerReply | null {
   }
   if (Array.isArray(sessions)) answer.sessions = sessions.filter(isSession);
   if (more === true) answer.more = true;
-  const why = readErrorOf(error);
-  if (why !== null) answer.error = why;
+  const why = readFailure(error);
+  if (why !== null) answer.failure = why;
   return answer;
 }
 
-/** The error of a refusal, as `errorJson` writes it; null: there is none. */
-export function readErrorOf(error: unknown): ErrorJson['error'] | null {
+/** Reads the error of a refusal, as `errorJson` writes it; null: there is none. */
+export function readFailure(error: unknown): Failure | null {
   if (!isObject(error)) return null;
   const { code, reason, msg } = error;
   return {
+    ...failure('INTERNAL', typeof msg === 'string' ? msg : ''),
     code: typeof code === 'number' ? code : 500,
     reason: typeof reason === 'string' ? reason : 'INTERNAL',
-    msg: typeof msg === 'string' ? msg : '',
   };
-}
-
-/** The failure that the other gateway gave as the reason. */
-export function failureOf({ code, reason, msg }: ErrorJson['error']): Failure {
-  return { ...failure('INTERNAL', msg), code, reason };
 }
 
 function isSession(value: unknown): value is SessionJson {

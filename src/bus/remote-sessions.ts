@@ -4,7 +4,7 @@ import { readObject, type SessionJson } from '../contract/json-shapes.ts';
 import { type Failure, failure, isFailure } from '../errors.ts';
 import type { RemoteSessions } from './bus.ts';
 import type { BusParts } from './bus-parts.ts';
-import { failureOf, readErrorOf } from './peer-reply.ts';
+import { readFailure } from './peer-reply.ts';
 import type { RequestMany } from './request-many.ts';
 import type { Changes } from './session-commands.ts';
 import { CONFIRM_MS_MAX } from './subscriptions.ts';
@@ -77,8 +77,7 @@ function readFrom<T extends object>(
   try {
     const fields = readObject(data);
     if (fields['gateway'] !== gateway) return null;
-    const error = readErrorOf(fields['error']);
-    return error === null ? read(fields) : failureOf(error);
+    return readFailure(fields['error']) ?? read(fields);
   } catch {
     return null;
   }

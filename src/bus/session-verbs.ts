@@ -31,43 +31,41 @@ export type VerbCall = {
 
 /** The answer, as JSON; or why the verb was refused. */
 export type VerbAnswer = object | Failure;
-type Verb = (call: VerbCall, sessionCommands: SessionCommands) => VerbAnswer | Promise<VerbAnswer>;
+type Verb = (call: VerbCall, commands: SessionCommands) => VerbAnswer | Promise<VerbAnswer>;
 
 const EVERYWHERE: readonly Scope[] = ['session', 'user', 'group', 'all'];
 const ONE: readonly Scope[] = ['session'];
 
 const VERBS: Readonly<Record<string, { readonly scopes: readonly Scope[]; readonly run: Verb }>> = {
   push: { scopes: EVERYWHERE, run: push },
-  kick: { scopes: EVERYWHERE, run: (call, sessionCommands) => close(call, sessionCommands, true) },
+  kick: { scopes: EVERYWHERE, run: (call, commands) => close(call, commands, true) },
   get: { scopes: EVERYWHERE, run: get },
   patch: {
     scopes: ['session', 'user'],
-    run: (call, sessionCommands) =>
-      sessionCommands.patchAll(call.sessions, readPatch(fieldsOf(call))),
+    run: (call, commands) => commands.patchAll(call.sessions, readPatch(fieldsOf(call))),
   },
   bind: { scopes: ONE, run: bind },
   unbind: {
     scopes: ONE,
-    run: (call, sessionCommands) => sessionCommands.patchAll(call.sessions, { uid: '' }),
+    run: (call, commands) => commands.patchAll(call.sessions, { uid: '' }),
   },
   set: { scopes: ONE, run: set },
   join: {
     scopes: ONE,
-    run: (call, sessionCommands) =>
-      sessionCommands.patchAll(call.sessions, { join: readGroups(fieldsOf(call)) }),
+    run: (call, commands) => commands.patchAll(call.sessions, { join: readGroups(fieldsOf(call)) }),
   },
   leave: {
     scopes: ONE,
-    run: (call, sessionCommands) =>
-      sessionCommands.patchAll(call.sessions, { leave: readGroups(fieldsOf(call)) }),
+    run: (call, commands) =>
+      commands.patchAll(call.sessions, { leave: readGroups(fieldsOf(call)) }),
   },
-  close: { scopes: ONE, run: (call, sessionCommands) => close(call, sessionCommands, false) },
+  close: { scopes: ONE, run: (call, commands) => close(call, commands, false) },
 };
 
 /** Carries out a verb that came over NATS, and returns the answer. */
 export function runVerb(
   call: VerbCall,
-  sessionCommands: SessionCommands,
+  commands: SessionCommands,
 ): VerbAnswer | Promise<VerbAnswer> {
   const verb = Object.hasOwn(VERBS, call.verb) ? VERBS[call.verb] : undefined;
   if (verb === undefined || !verb.scopes.includes(call.scope)) {
@@ -78,7 +76,7 @@ export function runVerb(
     );
   }
   try {
-    return verb.run(call, sessionCommands);
+    return verb.run(call, commands);
   } catch (error) {
     if (error instanceof ShapeError) return failure('BAD_ARGUMENT', error.message);
     throw error;
@@ -89,18 +87,18 @@ function fieldsOf({ body, convertBytesMax }: VerbCall): ReturnType<typeof readOb
   return readObject(body, convertBytesMax);
 }
 
-function push(call: VerbCall, sessionCommands: SessionCommands): VerbAnswer {
+function push(call: VerbCall, commands: SessionCommands): VerbAnswer {
   const message = readPush(call.headers(), call.body);
   const { target } = message;
-  const refused = sessionCommands.check({ ...message, target: null });
+  const refused = commands.check({ ...message, target: null });
   if (refused !== null) return refused;
-  const sessions = target === null ? call.sessions : sessionCommands.except(call.sessions, target);
-  return { ...sessionCommands.push(sessions, message) };
+  const sessions = target === null ? call.sessions : commands.except(call.sessions, target);
+  return { ...commands.push(sessions, message) };
 }
 
-function close(call: VerbCall, sessionCommands: SessionCommands, kick: boolean): VerbAnswer {
+function close(call: VerbCall, commands: SessionCommands, kick: boolean): VerbAnswer {
   const asked = readClose(fieldsOf(call));
-  return { closed: sessionCommands.close(call.sessions, { ...asked, kick: kick || asked.kick }) };
+  return { closed: commands.close(call.sessions, { ...asked, kick: kick || asked.kick }) };
 }
 
 /** The sessions of a page that fit, and whether there are more. */
@@ -113,19 +111,19 @@ function get(call: VerbCall): VerbAnswer {
   return { sessions: part.sessions, ...(part.more && { more: true }) };
 }
 
-function bind(call: VerbCall, sessionCommands: SessionCommands): VerbAnswer | Promise<VerbAnswer> {
+function bind(call: VerbCall, commands: SessionCommands): VerbAnswer | Promise<VerbAnswer> {
   const { uid } = readPatch(fieldsOf(call));
   if (uid === undefined || uid === '')
     return failure('BAD_ARGUMENT', 'uid is missing: {"uid":"…"}');
-  return sessionCommands.patchAll(call.sessions, { uid });
+  return commands.patchAll(call.sessions, { uid });
 }
 
-function set(call: VerbCall, sessionCommands: SessionCommands): VerbAnswer | Promise<VerbAnswer> {
+function set(call: VerbCall, commands: SessionCommands): VerbAnswer | Promise<VerbAnswer> {
   const { set: values, ifVersion } = readPatch(fieldsOf(call));
   if (values === undefined)
     return failure('BAD_ARGUMENT', 'set is missing: {"set":{"key":"value"}}');
   const version = ifVersion !== undefined && { ifVersion };
-  return sessionCommands.patchAll(call.sessions, { set: values, ...version });
+  return commands.patchAll(call.sessions, { set: values, ...version });
 }
 
 /**

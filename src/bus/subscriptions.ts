@@ -8,7 +8,12 @@ import type { BusConnection, BusParts } from './bus-parts.ts';
 /** How long a change waits for the confirmation of its subscription; then it is answered without. */
 export const CONFIRM_MS_MAX = 2_000;
 
-type Watched = { readonly name: string; unsubscribe(): void; confirmed: Promise<void> | null };
+type Watched = {
+  readonly name: string;
+  readonly subscription: ReturnType<BusConnection['subscribe']>;
+  /** null: the server has confirmed the subscription, or will make it with the next connection. */
+  confirmed: Promise<void> | null;
+};
 
 export class NatsSubscriptions implements Subscriptions {
   readonly #connector: BusConnection;
@@ -30,7 +35,8 @@ export class NatsSubscriptions implements Subscriptions {
     const subject = this.#subjects.everyVerb(kind, name);
     const known = this.#watched.get(subject);
     if (known !== undefined) return known.confirmed;
-    const watched: Watched = { name, unsubscribe: this.#subscribe(subject), confirmed: null };
+    const subscription = this.#connector.subscribe(subject, this.#onVerb);
+    const watched: Watched = { name, subscription, confirmed: null };
     this.#watched.set(subject, watched);
     if (!this.#connector.up) return null;
     watched.confirmed = this.#confirm().then(() => {
@@ -41,20 +47,13 @@ export class NatsSubscriptions implements Subscriptions {
 
   remove(kind: SubscriptionKind, name: string): void {
     const subject = this.#subjects.everyVerb(kind, name);
-    this.#watched.get(subject)?.unsubscribe();
+    this.#watched.get(subject)?.subscription.unsubscribe();
     this.#watched.delete(subject);
   }
 
   /** The user or group of a verb's subject; undefined: no session here belongs to it. */
   nameOf(verbSubject: string): string | undefined {
     return this.#watched.get(`${verbSubject.slice(0, verbSubject.lastIndexOf('.'))}.*`)?.name;
-  }
-
-  #subscribe(subject: string): () => void {
-    const subscription = this.#connector.subscribe(subject, this.#onVerb);
-    return () => {
-      subscription.unsubscribe();
-    };
   }
 
   /** One round trip to the server for all subscriptions of this turn. Never rejects. */

@@ -233,8 +233,8 @@ describe('a list', () => {
 
   test('is refused where one gateway refuses its part', async () => {
     const { fleet, others } = stage();
-    const error = { code: 413, reason: 'TOO_LARGE', msg: 'one session is too large' };
-    others.replies = { answers: [{ gateway: OTHER, error }], silentGateways: [] };
+    const why = failure('TOO_LARGE', 'one session is too large');
+    others.replies = { answers: [{ gateway: OTHER, failure: why }], silentGateways: [] };
     expect(await fleet.list({}, { limit: 1, after: '' })).toMatchObject({
       code: 413,
       reason: 'TOO_LARGE',

@@ -326,6 +326,24 @@ describe('a call', () => {
     expect(a.metrics.count('pith_bus_refused_total', ['GATEWAYS'])).toBe(1);
   });
 
+  test('takes a refusal for one, and what is of the wrong type for absent', async () => {
+    const { exchange, clock, a } = stage({ ids: [A] });
+    const call = a.bus.peers.list({ all: true }, { limit: 1, after: '' }, 250);
+    const { reply } = exchange.sent[0]!;
+    const error = { code: 413, reason: 'TOO_LARGE', msg: 'too large' };
+    exchange.publish(reply, JSON.stringify({ gateway: B, error, closed: -1, sessions: {} }));
+    exchange.publish(
+      reply,
+      `{"gateway":"${C}","sessions":[{"sid":"${C}.1"},{"sid":7},null],"more":1}`,
+    );
+    exchange.deliver();
+    clock.advance(250);
+    expect((await settled(call))!.answers).toMatchObject([
+      { gateway: B, failure: { code: 413, reason: 'TOO_LARGE', message: 'too large' } },
+      { gateway: C, sessions: [{ sid: `${C}.1` }] },
+    ]);
+  });
+
   test('that waits for nobody is over at once', async () => {
     const { exchange, a } = stage();
     expect(await settled(count(a, 0))).toEqual({ answers: [], silentGateways: [] });
