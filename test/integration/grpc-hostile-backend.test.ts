@@ -158,6 +158,35 @@ describe('streams', () => {
     expect(lines(gateway, 'backend').length).toBeLessThanOrEqual(10);
   });
 
+  test.each(['handle', 'method'])(
+    'a backend that ends each connection as soon as it is made is dialled once a second (mode: %s)',
+    async (mode) => {
+      const made: number[] = [];
+      const server = http2.createServer();
+      server.on('session', (session) => {
+        made.push(performance.now());
+        session.once('remoteSettings', () => {
+          session.destroy();
+        });
+      });
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const { port } = server.address() as AddressInfo;
+      const how = mode === 'method' ? ', services: [t.Echo], descriptors: [none.binpb]' : '';
+      await using gateway = await startGateway(`
+backends:
+  bad: { grpc: "127.0.0.1:${port}", mode: ${mode}, health: false${how} }
+  here: { reply: { ok: 1 } }
+routes: [{ match: here.x, backend: here }]
+`);
+      await eventually(() => made.length >= 3, 'three connections');
+      for (const n of [1, 2]) expect(made[n]! - made[n - 1]!).toBeGreaterThan(900);
+      await using client = await TestClient.connect(gateway.port);
+      expect(await client.request('here.x')).toEqual({ ok: 1 });
+      server.close();
+    },
+  );
+
   test.each<[string, (stream: http2.ServerHttp2Stream) => void, RegExp]>([
     [
       'ends in the middle of a message',

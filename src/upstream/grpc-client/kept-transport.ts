@@ -5,10 +5,13 @@
 import { type ChannelOptions, connectivityState, Metadata, type ServiceError } from '@grpc/grpc-js';
 
 import { Timeout } from '../../timer-wheel.ts';
+import { FIRST_ATTEMPT_MS } from '../pool/endpoint-pool.ts';
 import type { TransportOwner } from '../pool/transport.ts';
 import { GrpcTransport, type GrpcTransportOptions } from './grpc-transport.ts';
 import { hint } from './status.ts';
 
+/** A connection that ends sooner is not made again at once: a server that cuts each one must not be dialled all the time. */
+const STABLE_MS = 1_000;
 /** How long an attempt to connect may take before another is begun. */
 const CONNECT_WAIT_MS = 5_000;
 /** How long an address that fails may take to say why. */
@@ -22,6 +25,9 @@ export abstract class KeptTransport extends GrpcTransport {
   readonly #how: string;
   readonly #options: GrpcTransportOptions;
   readonly #connectLate: Timeout;
+  readonly #reconnect: Timeout;
+  /** On the monotonic clock. */
+  #readyAt = -Infinity;
   #isAsking = false;
   #isFirst = true;
   #stopped = false;
@@ -39,18 +45,22 @@ export abstract class KeptTransport extends GrpcTransport {
     this.#connectLate = new Timeout(() => {
       this.giveUp(`no connection in ${CONNECT_WAIT_MS / 1_000} s`);
     });
+    this.#reconnect = new Timeout(() => {
+      this.connection.client.getChannel().getConnectivityState(true);
+    });
   }
 
   connect(): void {
     const { client } = this.connection;
     const channel = client.getChannel();
     // An idle channel keeps no process alive, and while it starts there may be nothing else that does.
-    let until = this.#isFirst ? this.#options.clock.wallNow() + CONNECT_WAIT_MS : Infinity;
+    let until = this.#isFirst ? this.#options.clock.wallNow() + FIRST_ATTEMPT_MS : Infinity;
     this.#isFirst = false;
     const look = (late?: Error): void => {
       if (late !== undefined) until = Infinity;
       if (this.#stopped || this.connection.client !== client) return;
-      const state = channel.getConnectivityState(true);
+      const isStable = this.#options.wheel.now() - this.#readyAt >= STABLE_MS;
+      const state = channel.getConnectivityState(isStable);
       this.#onState(state);
       if (this.connection.client === client) channel.watchConnectivityState(state, until, look);
     };
@@ -58,13 +68,18 @@ export abstract class KeptTransport extends GrpcTransport {
   }
 
   #onState(state: connectivityState): void {
-    this.#options.wheel.cancel(this.#connectLate);
+    const { wheel } = this.#options;
+    wheel.cancel(this.#connectLate);
+    wheel.cancel(this.#reconnect);
     if (state === connectivityState.READY) {
+      this.#readyAt = wheel.now();
       this.ready();
     } else if (state === connectivityState.TRANSIENT_FAILURE) {
       this.#askWhy();
+    } else if (state === connectivityState.IDLE) {
+      wheel.set(this.#reconnect, STABLE_MS);
     } else {
-      this.#options.wheel.set(this.#connectLate, CONNECT_WAIT_MS);
+      wheel.set(this.#connectLate, CONNECT_WAIT_MS);
     }
   }
 
@@ -98,6 +113,7 @@ export abstract class KeptTransport extends GrpcTransport {
 
   protected override stop(): void {
     this.#options.wheel.cancel(this.#connectLate);
+    this.#options.wheel.cancel(this.#reconnect);
     super.stop();
   }
 
