@@ -136,7 +136,10 @@ export class FleetCommands {
 
   /** Changes every session that is named; on other gateways only those named by sid. */
   async patchAll(target: Target, patch: Patch): Promise<Changes | Failure> {
-    const far = (target.sids ?? []).filter((sid) => this.#sessionCommands.bySid(sid) === undefined);
+    const excepted = new Set(target.exceptSids);
+    const far = (target.sids ?? []).filter(
+      (sid) => !excepted.has(sid) && this.#sessionCommands.bySid(sid) === undefined,
+    );
     if (far.length > FAR_PATCHES_MAX)
       return failure(
         'TOO_LARGE',
@@ -144,7 +147,8 @@ export class FleetCommands {
       );
     const elsewhere: Promise<Changes | Failure>[] = [];
     for (const sid of far) {
-      const call = this.#isOwn(sid)
+      const isNowhere = target.local === true || this.#isOwn(sid);
+      const call = isNowhere
         ? failure('NO_SESSION')
         : this.#bus.remoteSessions.patch(sid, patch, FLEET_WAIT_MS);
       // If it is too large for the first, nothing has changed yet: it is too large for all.

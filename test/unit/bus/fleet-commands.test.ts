@@ -271,6 +271,16 @@ describe('a change', () => {
     expect(ann.session.data).toEqual({ x: 1 });
   });
 
+  test('does not reach a session elsewhere that is excepted, or beyond a target of this gateway alone', async () => {
+    const { fleet, others, ann } = stage();
+    const sids = [`${G}.1`, `${OTHER}.1`];
+    const excepted = { sids, exceptSids: [`${OTHER}.1`] };
+    expect(await fleet.patchAll(excepted, { set: { x: 1 } })).toEqual({ changed: 1, version: 1 });
+    const local = { sids, local: true };
+    expect(await fleet.patchAll(local, { set: { x: 2 } })).toMatchObject({ reason: 'NO_SESSION' });
+    expect([others.calls, ann.session.data]).toEqual([[], { x: 2 }]);
+  });
+
   test('of 1,001 sessions elsewhere is refused before any is changed', async () => {
     const { fleet, others, ann } = stage();
     const far = Array.from({ length: 1_001 }, (_, i) => `${OTHER}.${i + 1}`);
