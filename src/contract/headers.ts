@@ -127,12 +127,12 @@ export function readFailure(headers: Headers, body: Uint8Array): Failure | null 
   const code = headers.get('nats-service-error-code');
   const message = headers.get('nats-service-error');
   if (code === undefined && message === undefined) return null;
-  const said = {
+  const given = {
     code: Number(/^-?[0-9]{1,10}$/.exec(code ?? '')?.[0] ?? 0),
     reason: headers.get('pith-error-reason') ?? '',
     message: message ?? '',
   };
-  return refusal(said, body);
+  return refusal(given, body);
 }
 
 /** The lines of a push, as `readPush` reads them. @param target For a push to the whole fleet; null: the subject has it. */

@@ -110,14 +110,14 @@ export function readClose(fields: Fields): Close {
 /** @throws {ShapeError} */
 export function readError(fields: Fields): Failure {
   const body = field(fields, 'body');
-  const said = {
+  const given = {
     code: wholeNumberOf(field(fields, 'code') ?? 0, 'code', INT32),
     reason: text(fields, 'reason') ?? '',
     message: text(fields, 'message') ?? '',
     retryAfterMs: durationMs(fields, 'retry_after'),
     fields: textsByName(fields, 'fields'),
   };
-  return refusal(said, body === undefined ? null : readBody(objectOf(body, 'body')));
+  return refusal(given, body === undefined ? null : readBody(objectOf(body, 'body')));
 }
 
 function textsByName(fields: Fields, name: string): Record<string, string> {

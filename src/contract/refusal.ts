@@ -36,7 +36,7 @@ const TEXTS: ReadonlyMap<number, string> = new Map([
 ]);
 
 /** What a backend has sent, apart from its body. */
-export type Said = {
+export type Refusal = {
   /** 0: none. */
   readonly code?: number;
   /** The code if neither this nor the body has one; absent: 500. */
@@ -51,19 +51,19 @@ export type Said = {
 };
 
 /** What the client gets. @param body As it came; empty or null for none. */
-export function refusal(said: Said, body: Uint8Array | null): Failure {
+export function refusal(given: Refusal, body: Uint8Array | null): Failure {
   const own = body === null || body.length === 0 ? NOTHING : read(body);
-  const { words } = own;
-  const code = codeIn(said.code) || words.code || said.otherwise || CODE_OTHERWISE;
-  const reason = said.reason || words.reason || '';
+  const { error } = own;
+  const code = codeIn(given.code) || error.code || given.otherwise || CODE_OTHERWISE;
+  const reason = given.reason || error.reason || '';
   // A reason that the backend gives explains itself.
   const quiet = reason === '' ? (TEXTS.get(code) ?? '') : '';
   return {
     code,
     reason: cut(reason, REASON_CHARACTERS_MAX) || reasonOfCode(code),
-    message: cut(words.message ?? (said.message || quiet), TEXT_CHARACTERS_MAX),
-    retryAfterMs: Math.min(words.retryAfterMs ?? said.retryAfterMs ?? 0, RETRY_AFTER_MS_MAX),
-    fields: fieldTexts(words.fields ?? said.fields ?? null),
+    message: cut(error.message ?? (given.message || quiet), TEXT_CHARACTERS_MAX),
+    retryAfterMs: Math.min(error.retryAfterMs ?? given.retryAfterMs ?? 0, RETRY_AFTER_MS_MAX),
+    fields: fieldTexts(error.fields ?? given.fields ?? null),
     body: own.hasCode ? body : null,
     bytes: body === null || body.length === 0 ? null : body,
     detail: '',
@@ -76,7 +76,7 @@ export function textOf(code: number): string {
 }
 
 /** What the JSON of a refusal holds; what it does not hold is absent. */
-export type ErrorWords = {
+export type ErrorFields = {
   code?: number;
   reason?: string;
   message?: string;
@@ -85,42 +85,42 @@ export type ErrorWords = {
 };
 
 /** Reads `{"code":…,"reason":…,"msg":…,"retry_after_ms":…,"fields":{…}}`; `message` is read too. */
-export function errorWords(error: Readonly<Record<string, unknown>>): ErrorWords {
-  const { code, reason, msg, message, retry_after_ms: retryAfter, fields } = error;
-  const words: ErrorWords = {};
-  const given = codeIn(code);
-  if (given !== 0) words.code = given;
-  if (typeof reason === 'string' && reason !== '') words.reason = reason;
-  if (typeof msg === 'string') words.message = msg;
-  else if (typeof message === 'string') words.message = message;
-  if (typeof retryAfter === 'number' && retryAfter > 0) words.retryAfterMs = Math.round(retryAfter);
-  const texts = isObject(fields) ? fieldTexts(fields) : null;
-  if (texts !== null) words.fields = texts;
-  return words;
+export function errorFields(json: Readonly<Record<string, unknown>>): ErrorFields {
+  const { reason, msg, message, retry_after_ms: retryAfter } = json;
+  const error: ErrorFields = {};
+  const code = codeIn(json['code']);
+  if (code !== 0) error.code = code;
+  if (typeof reason === 'string' && reason !== '') error.reason = reason;
+  if (typeof msg === 'string') error.message = msg;
+  else if (typeof message === 'string') error.message = message;
+  if (typeof retryAfter === 'number' && retryAfter > 0) error.retryAfterMs = Math.round(retryAfter);
+  const fields = isObject(json['fields']) ? fieldTexts(json['fields']) : null;
+  if (fields !== null) error.fields = fields;
+  return error;
 }
 
 /** True if a body explains the failure, and it is not the status alone that does. */
 export function speaks(body: Uint8Array): boolean {
-  const { words, hasCode } = body.length === 0 ? NOTHING : read(body);
-  return hasCode || words.code !== undefined || (words.reason ?? words.message) !== undefined;
+  const { error, hasCode } = body.length === 0 ? NOTHING : read(body);
+  return hasCode || error.code !== undefined || (error.reason ?? error.message) !== undefined;
 }
 
 /** What a body holds. */
-type OwnError = { readonly words: ErrorWords; readonly hasCode: boolean };
+type OwnError = { readonly error: ErrorFields; readonly hasCode: boolean };
 
-const NOTHING: OwnError = { words: {}, hasCode: false };
+const NOTHING: OwnError = { error: {}, hasCode: false };
 
 /** `{"code":…,"reason":…,"msg":…}`, at the top or under `error`. */
 function read(body: Uint8Array): OwnError {
   const bytes = asBuffer(body);
   if (bytes.length > PARSED_BYTES_MAX)
-    return { words: {}, hasCode: beginsWithCode(bytes.subarray(0, PARSED_BYTES_MAX)) };
+    return { error: {}, hasCode: beginsWithCode(bytes.subarray(0, PARSED_BYTES_MAX)) };
   const top = jsonObject(bytes);
   if (top === null) return NOTHING;
   // Clients look for a code. Such a body may hold more than we know of, and passes unchanged.
-  if (isCode(top['code'])) return { words: errorWords(top), hasCode: true };
+  if (isCode(top['code'])) return { error: errorFields(top), hasCode: true };
   const under = top['error'];
-  return { words: errorWords(isObject(under) ? under : top), hasCode: false };
+  return { error: errorFields(isObject(under) ? under : top), hasCode: false };
 }
 
 /** A code that every form can carry, an int32; 0: there is none. */

@@ -107,8 +107,11 @@ export class MessageReport {
       : null;
     const fields = refusedFields(session, why, this.#backends[backendOrdinal]);
     // The client's own word: cut, and in a field of its own.
-    const said = { route: message.route.slice(0, 127), notify: !message.wantsAnswer };
-    this.#log[left === null ? 'debug' : 'warn']({ ...fields, ...said, ...left }, 'message refused');
+    const where = { route: message.route.slice(0, 127), notify: !message.wantsAnswer };
+    this.#log[left === null ? 'debug' : 'warn'](
+      { ...fields, ...where, ...left },
+      'message refused',
+    );
   }
 
   patchRefused({ sid }: Session, { reason, message: why }: Failure): void {

@@ -223,13 +223,13 @@ export class RelayCall extends Call implements Queued, InFlight {
     this.#endWith(why, null);
   }
 
-  #endWith(said: Failure, trouble: Failure | null): void {
+  #endWith(answer: Failure, trouble: Failure | null): void {
     const { session, rawId, clientRoute, target } = this;
     if (this.wantsAnswer && session.state !== 'closed') {
-      const encoded = session.wire.failure(rawId, clientRoute, said, target.codec);
+      const encoded = session.wire.failure(rawId, clientRoute, answer, target.codec);
       if (encoded !== null) session.send(encoded);
     }
-    this.#release(isOwnReason(said.reason) ? said.reason : 'BACKEND', trouble);
+    this.#release(isOwnReason(answer.reason) ? answer.reason : 'BACKEND', trouble);
   }
 
   override answer(reply: Reply): void {

@@ -39,9 +39,9 @@ export class SessionReport {
     this.#metrics.add('pith_sessions_closed_total', [reason]);
     for (const [why, pushes] of Object.entries(outbox.skipped))
       if (pushes > 0) this.#metrics.add('pith_pushes_skipped_total', [why], pushes);
-    const said = details.text !== '' && { words: details.text };
+    const words = details.text !== '' && { words: details.text };
     const error = cause !== '' && { error: cause };
-    const fields = { sid, uid, remoteIp, reason, ...said, ...error, lastedMs };
+    const fields = { sid, uid, remoteIp, reason, ...words, ...error, lastedMs };
     this.#log[CLOSE_REASONS[reason].log](fields, 'session closed');
   }
 }

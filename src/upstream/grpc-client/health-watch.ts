@@ -33,8 +33,8 @@ export type HealthWatchOptions = {
 export class HealthWatch implements Health {
   /** False: no new sessions. */
   well: boolean;
-  /** What was said last, or why nothing is; '' before that. */
-  words = '';
+  /** The last message of the backend, or why there is none; '' before that. */
+  message = '';
   readonly #mode: HealthMode;
   readonly #metadata: Metadata;
   readonly #wheel: TimerWheel;
@@ -91,7 +91,7 @@ export class HealthWatch implements Health {
   stop(): void {
     this.#drop();
     this.well = this.#mode !== true;
-    this.words = '';
+    this.message = '';
   }
 
   #onFewStreams(): void {
@@ -100,7 +100,7 @@ export class HealthWatch implements Health {
     this.#become(this.#mode !== true, 'the server lets one stream be open; health is not watched');
   }
 
-  /** Asks no more; what was said holds. */
+  /** Stops asking; the last state stays. */
   rest(): void {
     this.#drop();
   }
@@ -133,18 +133,18 @@ export class HealthWatch implements Health {
       this.#become(this.#mode !== true, 'the backend has no grpc.health.v1.Health');
       return;
     }
-    // What it said last holds until it says otherwise, or the connection is a new one.
+    // The last state stays until there is another, or a new connection.
     this.#become(this.well, error.details || error.message);
     this.#wheel.set(this.#again, WATCH_AGAIN_MS);
   }
 
-  #become(well: boolean, words: string): void {
+  #become(well: boolean, message: string): void {
     const changed = well !== this.well;
-    const said = words !== this.words;
+    const isNew = message !== this.message;
     this.well = well;
-    this.words = words;
-    // Why it is not used is worth a line each time that the words are others.
-    if (changed || (!well && said)) this.#endpoint.healthChanged();
+    this.message = message;
+    // Each new reason for not using it is worth a log line.
+    if (changed || (!well && isNew)) this.#endpoint.healthChanged();
   }
 }
 

@@ -159,7 +159,7 @@ export class DialledLink extends GrpcTransport implements LinkTransport, LinkOwn
       link?.close(reason);
       if (link === null || link.ended) resolve();
     });
-    await Promise.all([ended, this.#unary.told()]);
+    await Promise.all([ended, this.#unary.closedAll()]);
   }
 
   override destroy(): void {

@@ -34,6 +34,6 @@ export class HandleTransport extends KeptTransport implements LinkTransport {
 
   close(): Promise<void> {
     this.stop();
-    return this.#unary.told();
+    return this.#unary.closedAll();
   }
 }

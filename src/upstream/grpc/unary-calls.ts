@@ -27,7 +27,7 @@ import type { Accepted } from '../../contract/commands.ts';
 
 const CLOSED_TIMEOUT_MS = 2_000;
 /** Closed calls in flight; beyond it ends are not told. */
-const TELLING_MAX = 1_000;
+const CLOSED_IN_FLIGHT_MAX = 1_000;
 
 export const HANDLE = '/pith.v1.Backend/Handle';
 export const CONNECT = '/pith.v1.Backend/Connect';
@@ -46,9 +46,9 @@ export class UnaryCalls {
   readonly #report: BackendReport;
   readonly #convertBytesMax: number;
   #closedUnimplemented = false;
-  #noConnectTold = false;
+  #noConnectReported = false;
   /** Closed calls in flight. */
-  readonly #telling = new Set<Promise<void>>();
+  readonly #closing = new Set<Promise<void>>();
 
   constructor(
     transport: GrpcTransport,
@@ -66,7 +66,7 @@ export class UnaryCalls {
   /** A backend that is started again may have what it had not. */
   startAgain(): void {
     this.#closedUnimplemented = false;
-    this.#noConnectTold = false;
+    this.#noConnectReported = false;
   }
 
   /** @param what The session, encoded; of a ConnectCall the whole ConnectRequest. */
@@ -145,9 +145,9 @@ export class UnaryCalls {
         call.answered(readConnectResponse(bytes ?? NOTHING, this.#convertBytesMax));
       } else if (error.code === status.UNIMPLEMENTED) {
         call.fail(failure('BACKEND_ERROR', 'the backend has no Connect'));
-        if (!this.#noConnectTold)
+        if (!this.#noConnectReported)
           this.#report.state(this.#endpoint.name, this.#endpoint.condition, NO_CONNECT);
-        this.#noConnectTold = true;
+        this.#noConnectReported = true;
       } else {
         this.#onError(call, error);
       }
@@ -156,16 +156,16 @@ export class UnaryCalls {
 
   /** Tells that a session ended. */
   closed(event: Buffer): void {
-    if (this.#closedUnimplemented || this.#telling.size >= TELLING_MAX) return;
+    if (this.#closedUnimplemented || this.#closing.size >= CLOSED_IN_FLIGHT_MAX) return;
     const deadline = this.#clock.wallNow() + CLOSED_TIMEOUT_MS;
-    const told = new Promise<void>((resolve) => {
+    const done = new Promise<void>((resolve) => {
       this.#call(CLOSED, event, deadline, (error) => {
         if (error?.code === status.UNIMPLEMENTED) this.#closedUnimplemented = true;
-        this.#telling.delete(told);
+        this.#closing.delete(done);
         resolve();
       });
     });
-    this.#telling.add(told);
+    this.#closing.add(done);
   }
 
   /** @param deadline Milliseconds since the epoch; travels as grpc-timeout. */
@@ -179,9 +179,9 @@ export class UnaryCalls {
     return client.makeUnaryRequest(path, raw, raw, message, this.#metadata, { deadline }, done);
   }
 
-  /** Resolves when every end has been heard of, or given up. */
-  async told(): Promise<void> {
-    await Promise.all(this.#telling);
+  /** Resolves when every Closed call has ended. */
+  async closedAll(): Promise<void> {
+    await Promise.all(this.#closing);
   }
 }
 

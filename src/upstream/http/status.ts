@@ -36,13 +36,13 @@ export type RefusalFacts = {
 export function refusalOf(facts: RefusalFacts): Refusal {
   const { status, body, reason, retryAfter, wallNow } = facts;
   const otherwise = SAME.has(status) ? status : (CODE_OF_STATUS.get(status) ?? 500);
-  const said = {
+  const given = {
     otherwise,
     reason,
     message: textOf(otherwise),
     retryAfterMs: retryAfter === '' ? 0 : retryAfterMs(retryAfter, wallNow),
   };
-  return { failure: refusal(said, body), spoken: reason !== '' || speaks(body) };
+  return { failure: refusal(given, body), spoken: reason !== '' || speaks(body) };
 }
 
 /** [RFC 9110 section 10.2.3] Seconds, or a date; 0: it says neither. */

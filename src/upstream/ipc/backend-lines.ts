@@ -9,7 +9,7 @@ import {
   wholeNumberOf,
 } from '../../contract/json.ts';
 import { readClose, readPatch, readTarget } from '../../contract/json-shapes.ts';
-import { errorWords, refusal } from '../../contract/refusal.ts';
+import { errorFields, refusal } from '../../contract/refusal.ts';
 import { type Failure, failure } from '../../errors.ts';
 import { isObject, parseAsWritten } from '../../protocol/exact-json.ts';
 import { isJson, Members } from '../../protocol/json-scan.ts';
@@ -187,7 +187,7 @@ function failureOf(error: unknown, payload: Buffer): Failure {
   if (typeof error === 'string') return refusal({ message: error }, body);
   if (!isObject(error))
     throw new ShapeError('error is neither an object, {"code":…,"reason":…,"msg":…}, nor a string');
-  return refusal(errorWords(error), body);
+  return refusal(errorFields(error), body);
 }
 
 /** The payload, byte for byte; an empty object if there is none, or null. */

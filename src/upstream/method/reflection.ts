@@ -139,11 +139,11 @@ function readAnswer(reader: WireReader): Answer {
         else list.skip();
       }
     } else if (reader.field === 7) {
-      const words = reader.message();
+      const failure = reader.message();
       error = 'unknown';
-      while (words.next()) {
-        if (words.field === 2) error = words.string();
-        else words.skip();
+      while (failure.next()) {
+        if (failure.field === 2) error = failure.string();
+        else failure.skip();
       }
     } else {
       reader.skip();

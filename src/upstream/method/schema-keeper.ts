@@ -40,7 +40,7 @@ export class SchemaKeeper {
   readonly #nextLook: Timeout;
   #stamp = '';
   #reflectedAt = -Infinity;
-  #said = '';
+  #reported = '';
   #isAsked = false;
   #looking: Promise<void> | null = null;
   #closed = false;
@@ -137,14 +137,14 @@ export class SchemaKeeper {
     if (this.#closed) return;
     if ('problems' in made) {
       const { problems } = made;
-      const said = problems.join('\n');
+      const text = problems.join('\n');
       // Once, until it is something else.
-      if (said !== this.#said)
+      if (text !== this.#reported)
         this.#report.error('schema refused', { problems, oldOneStays: this.schema !== null });
-      this.#said = said;
+      this.#reported = text;
       return;
     }
-    this.#said = '';
+    this.#reported = '';
     this.schema = made;
     const { digest, methods } = made;
     this.#report.info('schema', { methods: methods.size, digest });

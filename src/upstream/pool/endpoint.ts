@@ -90,7 +90,7 @@ export class Endpoint<T extends Transport = Transport> {
   get condition(): string {
     if (this.#state !== 'up') return this.#state;
     const { health } = this.transport;
-    if (health !== null && !health.well && health.words !== '') return 'unhealthy';
+    if (health !== null && !health.well && health.message !== '') return 'unhealthy';
     if (this.#ejection.ejected) return 'ejected';
     return this.#isLeaving ? 'leaving' : this.#how;
   }
@@ -202,7 +202,7 @@ export class Endpoint<T extends Transport = Transport> {
   /** `transport.health` is another. */
   healthChanged(): void {
     if (!this.serves) return;
-    this.#report(`health: ${this.transport.health?.words ?? ''}`);
+    this.#report(`health: ${this.transport.health?.message ?? ''}`);
     if (!this.#isHealthy) this.#shed();
   }
 

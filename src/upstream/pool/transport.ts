@@ -34,10 +34,10 @@ export type TransportOwner = Pick<
   | 'failed'
 >;
 
-/** As the backend's own health service has it. */
+/** The state of the backend's own health service. */
 export interface Health {
   /** False: no new sessions. */
   readonly well: boolean;
-  /** What was said last, or why nothing is; '' before that. */
-  readonly words: string;
+  /** The last message of the backend, or why there is none; '' before that. */
+  readonly message: string;
 }

@@ -155,7 +155,7 @@ describe('an endpoint that is old', () => {
     expect(stage.pipes).toHaveLength(1);
     stage.clock.advance(200);
     expect(stage.pipes).toHaveLength(2);
-    expect(stage.reported().at(-1)).toBe('a link: the server wants a new connection: max_age');
+    expect(stage.reported().at(-1)).toBe('a link: the server asked for a new connection: max_age');
   });
 
   test('is replaced a second after it was opened if its server went meanwhile, and once', async () => {

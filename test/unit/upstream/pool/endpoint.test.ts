@@ -174,7 +174,7 @@ describe('an endpoint that reports its health', () => {
   test('gets no new sessions while it is not well, and lets go of those that it has', async () => {
     const on = await serving('b');
     const session = keeping(on);
-    on.pipe.health = { well: false, words: 'NOT_SERVING' };
+    on.pipe.health = { well: false, message: 'NOT_SERVING' };
     on.pipe.endpoint.healthChanged();
     expect([on.a.condition, on.a.welcomes, on.a.isOpen, session.endpoint]).toEqual([
       'unhealthy',
@@ -182,7 +182,7 @@ describe('an endpoint that reports its health', () => {
       true,
       null,
     ]);
-    on.pipe.health = { well: true, words: 'SERVING' };
+    on.pipe.health = { well: true, message: 'SERVING' };
     on.pipe.endpoint.healthChanged();
     expect([on.a.condition, on.a.welcomes]).toEqual(['link', true]);
     expect(on.stage.reported().slice(2)).toEqual([
@@ -193,7 +193,7 @@ describe('an endpoint that reports its health', () => {
 
   test('is not unhealthy for the log before it has said anything', async () => {
     const { a, pipe } = await serving();
-    pipe.health = { well: false, words: '' };
+    pipe.health = { well: false, message: '' };
     expect([a.condition, a.welcomes]).toEqual(['link', false]);
   });
 });

@@ -107,7 +107,7 @@ describe('a session', () => {
     const { stage, join } = await stageWith('round_robin', 'a', 'b');
     const one = join();
     expect(one.send()).toBe('a');
-    stage.pipe('a').health = { well: false, words: 'NOT_SERVING' };
+    stage.pipe('a').health = { well: false, message: 'NOT_SERVING' };
     stage.pipe('a').endpoint.healthChanged();
     expect(one.send()).toBe('b');
     expect(one.close().toSorted()).toEqual(['a', 'b']);
