@@ -1,4 +1,4 @@
-/** What must not end the gateway: faults of its own that nobody waits for, and steps of the stop that hang or fail. */
+/** What must not end the gateway: internal faults in background work, and steps of the shutdown that hang or fail. */
 import { type Clock, within } from './clock.ts';
 import { errorText } from './errors.ts';
 import type { Log } from './telemetry/log.ts';
@@ -18,7 +18,7 @@ export class Faults {
     this.#throttle = new LogThrottle(clock);
   }
 
-  /** Some work has failed, and nobody is there to answer for it. */
+  /** Counts and logs the failure of background work. */
   readonly onFault = (error: unknown): void => {
     this.#metrics.add('pith_internal_errors_total', []);
     const err = error instanceof Error ? error : new Error(String(error));

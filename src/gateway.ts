@@ -51,7 +51,7 @@ export type GatewayParts = {
   /** Node's version, for pith_build_info. */
   readonly nodeVersion: string;
   readonly resources: Resources;
-  /** Lines of the log that nobody has read in time; without it that is not among the metrics. */
+  /** Log lines dropped because stdout was not read; absent: no such metric. */
   readonly logLinesDropped?: () => number;
   /** What the process has of memory; without it that is not among the metrics. */
   readonly memory?: () => Memory;
@@ -225,7 +225,7 @@ export class Gateway {
     if (this.#state === 'draining' || this.#state === 'stopped') return { closed: 0, forced: 0 };
     this.#state = 'draining';
     this.#stopAsked.resolve();
-    // What it could not begin is told to whoever has started it.
+    // A failed start is reported to the caller.
     await this.#faults.step('start', BEFORE_MS, () => this.#begun.catch(() => {}));
     this.#ports.control.setServing(false);
     log.info({ sessions: this.registry.size }, 'draining');
@@ -276,7 +276,7 @@ export class Gateway {
     this.#state = 'stopped';
   }
 
-  /** Something of ours has failed that nobody waited for. It is counted, and the gateway goes on. */
+  /** Background work of the gateway has failed. It is counted and logged, and the gateway carries on. */
   onFault(error: unknown): void {
     this.#faults.onFault(error);
   }

@@ -18,7 +18,7 @@ import { isObject } from '../protocol/exact-json.ts';
 
 /** Share of the time for which an answer holds after which the backend is asked again. */
 const REFRESH_AT = 0.8;
-/** Likewise, between one try and the next while the backend is away. */
+/** Likewise, between one attempt and the next while the backend is unreachable. */
 const RETRY_AFTER = 0.05;
 const RETRY_AFTER_MS_MIN = 1_000;
 /** How long the backend may take to extend a session's time. */
@@ -59,9 +59,9 @@ type PendingAuth = {
   readonly controller: AbortController;
   /** Asks again. */
   readonly refresh: Timeout;
-  /** When what the backend said expires, on the monotonic clock. */
+  /** When the backend's answer expires, on the monotonic clock. */
   expiresAt: number;
-  /** Milliseconds between tries while the backend is away. */
+  /** Milliseconds between attempts while the backend is unreachable. */
   retryAfterMs: number;
 };
 
@@ -73,7 +73,7 @@ export class ConnectAuth {
     this.#options = options;
   }
 
-  /** Sessions about which the backend is asked, or will be again. What their clients said is kept meanwhile. */
+  /** Sessions that the backend is asked about, or will be asked about again; with their handshakes. */
   get pending(): number {
     return this.#pending.size;
   }
@@ -199,7 +199,7 @@ export class ConnectAuth {
     const { reason, detail, message } = why;
     const isAway = AWAY.has(reason);
     const isTrouble = isAway || reason === 'BAD_REPLY';
-    // A backend that is away turns everyone away; one that refuses means this client.
+    // An unreachable backend affects every client; a refusal is about this one.
     const left = isTrouble ? throttle.allow(reason) : {};
     const fields = { sid, remoteIp, reason, why: detail || message };
     if (left !== null)
@@ -257,7 +257,7 @@ function isClosed({ state }: Session): boolean {
   return state === 'closed';
 }
 
-/** It shows what the client said, which is cut where it was read. */
+/** Shows the client's own values, which were cut when they were read. */
 function noSuchClient({ clientType, clientVersion }: HandshakeRequest): string {
   return `pomelo.client_types does not allow type "${clientType}" in version "${clientVersion}"`;
 }

@@ -101,7 +101,7 @@ export class FleetCommands {
     return { closed, gateways: 1 + fleet.answers.length, silentGateways: fleet.silentGateways };
   }
 
-  /** Sessions, sorted by the id of their gateway, then by when they were opened. A target that names nobody means all. */
+  /** Sessions, sorted by the id of their gateway, then by when they were opened. An empty target means all. */
   async list(target: Target, page: Page): Promise<SessionJson[] | Failure> {
     const everybody = namesNobody(target) ? { ...target, all: true } : target;
     const elsewhere = this.#elsewhere(everybody);

@@ -83,7 +83,7 @@ export class GatewayPeers implements Peers {
     return false;
   }
 
-  /** A gateway has said goodbye. */
+  /** A gateway has announced that it is leaving. */
   left(gateway: string): void {
     this.#known.left(gateway);
   }

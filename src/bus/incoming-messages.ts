@@ -46,7 +46,7 @@ export class IncomingMessages {
     const to = subjects.parse(message.subject);
     if (to === null || to.scope === 'fleet') return;
     const sessions = this.#sessions(to.scope, to.name, message.subject);
-    // Only gateways that hold a match answer: so "no responders" means that nobody is online.
+    // Only gateways that hold a match answer, so "no responders" means that no one is online.
     if (sessions === null) return;
     const answer =
       sessions.length === 0 && to.scope === 'session'

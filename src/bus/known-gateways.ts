@@ -6,7 +6,7 @@ import type { Clock } from '../clock.ts';
 
 /** Gateways that are known; and as many that may come back. */
 export const GATEWAYS_MAX = 1_000;
-/** After so many calls in a row that it did not answer, calls no longer wait for a gateway. */
+/** Unanswered calls in a row after which calls no longer wait for a gateway. */
 const SILENCES_MAX = 3;
 /** How long it may still come back: a split between NATS servers heals without notice. */
 const LOST_MS = 600_000;
@@ -63,7 +63,7 @@ export class KnownGateways {
     this.#forget(gateway, LOST_MS);
   }
 
-  /** It said goodbye. */
+  /** It has announced that it is leaving. */
   left(gateway: string): void {
     this.#forget(gateway, LEFT_MS);
   }

@@ -15,7 +15,7 @@ import type { BusParts } from './bus-parts.ts';
 
 /** Requests under way; beyond it the next is refused. */
 const REQUESTS_MAX = 4_096;
-/** 96 bits of chance: whoever knows a request's number can answer it. */
+/** 96 random bits: anyone who knows a request's number can answer it. */
 const NUMBER_BYTES = 12;
 
 type Received = Parameters<OnMessage>[1];
@@ -29,7 +29,7 @@ export type ManyRequest = {
   take(reply: Received): boolean;
 };
 
-/** over: no more replies are needed, or the time is up · nobody: the server says that there is no subscriber. */
+/** over: no more replies are needed, or the time is up · nobody: the server reports that there are no subscribers. */
 export type Outcome = 'over' | 'nobody';
 
 export type PendingRequest = {

@@ -7,7 +7,7 @@ import { ShapeError } from '../contract/json.ts';
 
 /** Sessions on one page. */
 const PAGE_MAX = 1_000;
-/** Bytes of a reply beside its sessions. */
+/** Bytes of a reply besides its sessions. */
 const AROUND_BYTES = 256;
 
 /** Reads which page is asked for. @throws {ShapeError} */

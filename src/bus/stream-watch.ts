@@ -13,7 +13,7 @@ import type { BusParts } from './bus-parts.ts';
 import type { RequestMany } from './request-many.ts';
 
 const WAIT_MS = 2_000;
-/** How long it is remembered that a stream was found, or that nobody answered. That none was found is never remembered. */
+/** How long it is remembered that a stream was found, or that there was no answer. Finding none is never remembered. */
 const KEPT_MS = 10_000;
 /** Subjects that are remembered, and checks that are under way. */
 const SUBJECTS_MAX = 1_000;

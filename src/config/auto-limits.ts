@@ -14,7 +14,7 @@ export type Capacity = {
   readonly connections: number;
   /** Connections of each of the ports for probes, operators and backends that dial in. */
   readonly portConnections: number;
-  /** From so many on, one that has asked nothing makes place for the next. */
+  /** From this many on, one that has not asked anything makes room for the next. */
   readonly portCrowdedAt: number;
   /** Bytes that wait in all outboxes together. */
   readonly outboxesBytes: number;

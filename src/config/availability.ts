@@ -14,9 +14,9 @@ export type NotYet = {
   path: string;
   /** A value that is refused, as it would be written in YAML; the tests set it. */
   example: unknown;
-  /** Values beside the default that are available. Default: none. */
+  /** Values besides the default that are available. Default: none. */
   allows?: (value: unknown) => boolean;
-  /** A key beside it: entries that have it may have this one too. */
+  /** A sibling key: entries that have it may have this one too. */
   unless?: string;
   /** True: the key is refused whatever its value. Default: false. */
   always?: boolean;
@@ -101,7 +101,7 @@ function isRefused(row: NotYet, raw: unknown, path: Path, root: z.core.$ZodType)
     const isDefault = fallback.success && isDeepStrictEqual(parsed.data, fallback.data);
     return !isDefault && row.allows?.(parsed.data) !== true;
   }
-  // The schema has said already what is wrong with it.
+  // The schema has already reported what is wrong with it.
   return false;
 }
 

@@ -8,7 +8,7 @@ export type ClientRule = { readonly type: string; readonly bounds: readonly Boun
 const RULE = /^(\S+?)((?:\s+(?:>=|<=|>|<|=)\s*\d+(?:\.\d+)*)*)$/;
 const BOUND = /(>=|<=|>|<|=)\s*(\d+(?:\.\d+)*)/g;
 
-/** @throws {Error} when it is no rule; the message says what is expected. */
+/** @throws {Error} It is not a rule; the message says what is expected. */
 export function parseClientRule(text: string): ClientRule {
   const found = RULE.exec(text);
   if (found === null)
@@ -29,7 +29,7 @@ export function mayConnect(rules: readonly ClientRule[], type: string, version: 
 }
 
 function holds({ operator, version: bound }: Bound, version: string): boolean {
-  // A version that is none is older than all.
+  // An invalid version is older than all others.
   const order = /^\d+(\.\d+)*/.test(version) ? compare(version, bound) : -1;
   switch (operator) {
     case '>=':

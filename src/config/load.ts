@@ -28,7 +28,7 @@ export type ConfigSources = {
   folder?: string;
   /** Folder that relative paths in variables and flags are taken from. Default: as `folder`. */
   settingsFolder?: string;
-  /** Says what keeps a file or folder from being read, or nothing. Default: nobody looks. */
+  /** Returns why a file or folder cannot be read, or nothing. Default: not checked. */
   checkPath?: (location: string, kind: 'file' | 'folder') => string | undefined;
 };
 
@@ -77,7 +77,7 @@ export function loadConfig(sources: ConfigSources): LoadResult {
     ...crossChecks.problems,
     ...unreadable(named, sources.checkPath),
   ];
-  // What follows from a reference without a value, an unknown key, or one of a later release is not said as well.
+  // Consequences of a reference without a value, an unknown key, or one of a later release are not reported as well.
   const isCause = (finding: Finding): boolean => finding.isKey === true;
   const causes = [...refused, ...unavailable, ...findings.filter(isCause)];
   const meant = findings.filter(
@@ -132,7 +132,7 @@ function assignmentOf(
   return assignments.find((assignment) => startsWith(assignment.path, parent));
 }
 
-/** By line; what has no line comes last. The same sentence about the same key is said once. */
+/** By line, problems without a line last. The same message about the same key is reported once. */
 export function inOrder(problems: readonly Problem[]): Problem[] {
   const rank = ({ line }: Problem) => (line === 0 ? Number.MAX_SAFE_INTEGER : line);
   const isFirst = (problem: Problem, index: number) =>

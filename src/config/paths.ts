@@ -21,7 +21,7 @@ export type NamedPath = {
 
 /** PEM text, and what the authorities of the system are called. */
 const NO_PATH = /-----BEGIN |[\r\n\0]|^system$/;
-/** DER in base64 begins so: whoever wrote it forgot the lines around it, and it may be a key. */
+/** How DER in base64 begins: the lines around it are missing, and it may be a private key. */
 const BARE_BASE64 = /^MI[A-Za-z0-9+/]{40,}/;
 /** Lengths beyond this are no path. [PATH_MAX of Linux] */
 const PATH_BYTES_MAX = 4_096;

@@ -1,4 +1,4 @@
-/** What is wrong with a configuration, and how it is said. */
+/** Problems of a configuration, and how they are worded. */
 import type { Path } from './schema-tree.ts';
 
 /** One thing that is wrong, and where. */

@@ -1,4 +1,4 @@
-/** Backends: each entry is one of six kinds, told apart by the key that it has. */
+/** Backends: each entry is one of six kinds, which its key shows. */
 import { z } from 'zod';
 import { checkGrpcAddress, parseHostPort } from './address.ts';
 import {

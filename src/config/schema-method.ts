@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { flag, text } from './fields.ts';
 
-/** Keys of a gRPC backend that only mode: method has, beside services, descriptors, protos and reflection. */
+/** Keys of a gRPC backend that only mode: method has, besides services, descriptors, protos and reflection. */
 export const methodKeys = {
   json: z
     .strictObject({

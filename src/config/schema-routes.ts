@@ -114,7 +114,7 @@ export type RouteConfig = z.output<typeof routeSchema>;
 /** One of several backends of a rule, with its share. */
 export type WeightedBackend = z.output<typeof weightedBackend>;
 
-/** The backends of a rule as a list, whichever way they were written. */
+/** The backends of a rule as a list, however they were written. */
 export function backendsOf(route: Pick<RouteConfig, 'backend'>): WeightedBackend[] {
   return typeof route.backend === 'string'
     ? [{ backend: route.backend, weight: 1 }]

@@ -8,7 +8,7 @@ import type { PathKind } from './paths.ts';
 /** A place in the configuration: keys of maps and indices of lists. */
 export type Path = readonly (string | number)[];
 
-/** A schema without its wrappers, and what the wrappers said. */
+/** A schema without its wrappers, and what the wrappers add. */
 export type Inspected = {
   inner: z.core.$ZodType;
   about: string;
@@ -53,7 +53,7 @@ export function schemasAt(root: z.core.$ZodType, path: Path): z.core.$ZodType[] 
   return schemas;
 }
 
-/** Names of the keys that a map at this path may have; none if it is no map or takes any name. */
+/** Names of the keys that a map at this path may have; empty if it is not a map, or takes any name. */
 export function keysAt(root: z.core.$ZodType, path: Path): string[] {
   const keys = schemasAt(root, path).flatMap((schema) =>
     optionsOf(schema).flatMap((option) =>

@@ -1,4 +1,4 @@
-/** The sections of a configuration tree, each read by itself, so one bad key does not hide what is wrong elsewhere. */
+/** The sections of a configuration tree, each read separately, so that one bad key does not hide problems elsewhere. */
 import type { z } from 'zod';
 import { type Config, configSchema } from './schema.ts';
 import { type BackendConfig, backendSchema } from './schema-backends.ts';

@@ -18,7 +18,7 @@ export const TEXT_CHARACTERS_MAX = 1_024;
 export const REASON_CHARACTERS_MAX = 128;
 /** How many fields of an error are passed on. */
 export const FIELDS_MAX = 64;
-/** A longer body is not parsed; its code is looked for in as many bytes. */
+/** A longer body is not parsed; its code is searched for in its first bytes, this many. */
 const PARSED_BYTES_MAX = 64 * 1024;
 
 /** Clients take this code for success, so in a refusal it does not count as one. */

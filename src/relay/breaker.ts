@@ -19,7 +19,7 @@ export class Breaker {
   #failures = 0;
   /** On the monotonic clock; 0: closed. */
   #openUntil = 0;
-  /** The one message that finds out whether the backend is well again has been sent. */
+  /** The one message that tests whether the backend has recovered has been sent. */
   #trying = false;
 
   constructor(limits: BreakerLimits) {

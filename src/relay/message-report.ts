@@ -76,7 +76,7 @@ export class MessageReport {
     if (this.#isDebug) logMessage(this.#log, call, { outcome, ms, traceId });
   }
 
-  /** One line for each backend and reason, now and then: a backend that is away fails all that is asked. */
+  /** Throttled per backend and reason: an unreachable backend fails every request. */
   #failed(call: Call, why: Failure): void {
     const { target, route, upstream } = call;
     const { reason, detail, message } = why;

@@ -97,7 +97,7 @@ export class MessageTraces {
     return this.#kept++ < KEPT_PER_SECOND_MAX;
   }
 
-  /** What wall time has ahead of the monotonic clock. Read anew for each trace: wall time is set now and then. */
+  /** Wall time minus the monotonic clock. Read again for each trace, because wall time may be adjusted. */
   #wallAhead(): number {
     return this.#clock.wallNow() - this.#clock.now();
   }

@@ -32,7 +32,7 @@ export type RelayParts = {
   /** By the backend's ordinal; null: none. */
   readonly breakers: readonly (Breaker | null)[];
   readonly wheel: TimerWheel;
-  /** What replies ask for beside the answer: of the session, and of others anywhere. */
+  /** What replies ask for besides the answer: of the session, and of other sessions anywhere. */
   readonly sessionCommands: {
     patch(session: Session, patch: Patch): Failure | object;
     close(sessions: readonly Session[], close: Close): void;

@@ -51,10 +51,10 @@ function row(
   return { webSocketCode, kick, reconnect, log };
 }
 
-/** A reason must fit in a close frame beside others, and in a log line. */
+/** A reason must fit in a close frame, and in a log line. */
 const WORDS_MAX = 256;
 
-/** What a backend said, cut to what is shown. */
+/** A backend's details, cut to what is shown. */
 export function closeDetails(text: string, code: number, retryAfterMs: number): CloseDetails {
   return { text: text.slice(0, WORDS_MAX).toWellFormed(), code, retryAfterMs };
 }

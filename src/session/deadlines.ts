@@ -20,7 +20,7 @@ export type DeadlineLimits = {
  * `limits.handshake`, and the client is to hear what came of it, however busy the gateway was in that moment.
  */
 export const ANSWER_GRACE_MS = 1_000;
-/** How often a backlog is looked at until it is too old: each look finds whether the client takes some of it. */
+/** How often a backlog is checked until it is too old: each check finds out whether the client takes some of it. */
 const BACKLOG_LOOKS = 4;
 
 export class Deadlines {

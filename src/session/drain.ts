@@ -14,7 +14,7 @@ const STEP_MS = 50;
 export type DrainOptions = {
   /** Milliseconds after which the rest is closed at once. */
   readonly budgetMs: number;
-  /** At least so many sessions a second; more where the budget needs it. */
+  /** Sessions closed per second, at least; more if the budget needs it. */
   readonly perSecond: number;
   /** Whether clients are sent a kick packet before the close. */
   readonly signal: 'close' | 'kick';

@@ -9,7 +9,7 @@ import type { ClosedSession } from '../contract/facts.ts';
 
 /** One session at one backend, as the upstream keeps it between messages: where they go, and what they say of it. */
 export interface Peer {
-  /** The session has ended: nothing more is kept of it, and the backend is told if it has had messages of it. */
+  /** The session has ended: its state is dropped, and the backend is notified if it has had messages of the session. */
   forget(closed: ClosedSession): void;
 }
 

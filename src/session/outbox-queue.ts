@@ -14,9 +14,9 @@ export type Perishable = {
 /** Entries at the front that were taken, or anywhere that were replaced, before the list is shortened. */
 const COMPACT_AT = 1_024;
 
-/** What an entry takes beside its bytes, which are few in most pushes. */
+/** Bytes that an entry takes besides its body, which is short in most pushes. */
 const ENTRY_BYTES = 128;
-/** What a key takes beside its characters. */
+/** Bytes that a key takes besides its characters. */
 const KEY_BYTES = 128;
 /** So much of that counts as the session's own memory, with which `limits.connections` reckons. */
 const SPARE_BYTES = 32_768;

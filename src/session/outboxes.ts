@@ -29,7 +29,7 @@ export class Outboxes {
     this.#bytesMax = bytesMax;
   }
 
-  /** What waits for clients takes so many bytes, here and in their sockets. */
+  /** Bytes that wait for clients, here and in their sockets. */
   get heldBytes(): number {
     return this.#heldBytes;
   }
@@ -91,7 +91,7 @@ export class Outboxes {
     return true;
   }
 
-  /** Once per turn: what thousands hold is not looked through for every message. */
+  /** Once per turn: the outboxes of thousands are not searched for every message. */
   #sort(): void {
     this.#sortedTurn = this.#turn;
     this.#fullestLast = [...this.#behind]

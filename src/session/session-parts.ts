@@ -25,9 +25,9 @@ export interface InFlight {
   readonly wantsAnswer: boolean;
   /** Owned by the session. */
   sessionIndex: number;
-  /** Its client is gone, and nobody waits for its answer any longer. */
+  /** Its client is gone, so its answer is no longer needed. */
   abandon(): void;
-  /** Nobody waits for its answer any longer, though its client can be told: it is answered with `why`. */
+  /** Its answer is no longer needed, but its client can be answered with `why`. */
   giveUp(why: Failure): void;
 }
 

@@ -9,7 +9,7 @@ import type { SessionParts } from './session-parts.ts';
 
 export class SessionRecord {
   readonly n: number;
-  /** `<gateway id>.<n>`: unique for ever. */
+  /** `<gateway id>.<n>`: never used again. */
   readonly sid: string;
   readonly gatewayId: string;
   readonly remoteIp: string;

@@ -26,7 +26,7 @@ import { mayAnswer, unreadable } from './unreadable.ts';
 
 /** Undecodable messages that are dropped before the connection is closed for them. */
 export const MALFORMED_MAX = 16;
-/** After so many packets the others have their turn first: a read may hold ten thousand. */
+/** Packets after which other work gets its turn: one read may hold ten thousand. */
 const PACKETS_PER_TURN = 256;
 
 export class Session extends SessionRecord implements ConnectionHandler, CodecContext {
@@ -41,7 +41,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
   #malformed = 0;
   /** Packets since the others last had their turn. */
   #packets = 0;
-  /** The client has said its handshake; it may say one. */
+  /** The client has sent its handshake; only one is allowed. */
   #greeted = false;
   /** The client has answered our handshake. A session may be draining without that. */
   #acked = false;
@@ -65,7 +65,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
     this.readGate = new ReadGate(this, reader, this.#deadlines, limits);
   }
 
-  /** The session is known everywhere now. `mustAsk`: nobody is let in without a handshake. */
+  /** The session is registered now. `mustAsk`: a handshake is required, because a backend authenticates it. */
   begin(mustAsk: boolean): void {
     if (mustAsk || !this.server.traits.activeAtOnce) return;
     this.#become('handshaking');

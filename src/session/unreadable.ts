@@ -1,4 +1,4 @@
-/** What a client is told of a message that cannot be relayed. */
+/** The answers to messages that cannot be relayed. */
 import type { DialectTraits } from '../dialect/wire.ts';
 import { type Failure, failure } from '../errors.ts';
 import type { MessageFault } from '../protocol/message.ts';

@@ -1,4 +1,4 @@
-/** What a backend may ask for on its own, whichever way it is connected. */
+/** What a backend may ask for on its own, over any transport. */
 import type { SessionVerb } from '../contract/backend-frames.ts';
 import type { Push } from '../contract/commands.ts';
 import type { DoneFields, PushedFields } from '../contract/gateway-frames.ts';

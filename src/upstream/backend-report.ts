@@ -92,7 +92,7 @@ export class BackendReport {
     this.#log.info({ backend: this.backend, ...fields }, text);
   }
 
-  /** The backend could not be notified of a session's end. `pausedMs`: nor will it be of others for so long. */
+  /** The backend could not be notified of a session's end. `pausedMs`: how long it will not be notified of others either. */
   unreported(why: string, pausedMs = 0): void {
     const paused = pausedMs > 0 ? { notAgainForMs: pausedMs } : {};
     this.dropped('untold', why, String(pausedMs), paused);

@@ -1,9 +1,9 @@
 /** Calls that wait until a connection can take them, in the order in which they came. */
 import type { Call, PendingCall } from './call.ts';
 
-/** What a waiting call takes beside its body, in bytes. */
+/** Bytes that a waiting call takes besides its body. */
 export const CALL_BYTES = 1_024;
-/** Places of calls that have left, before all places are made anew. */
+/** Empty places, left by cancelled calls, after which the queue is compacted. */
 const GAPS_MAX = 1_024;
 
 /** @typeParam T What is to be sent, where it is made before there is room. */
@@ -33,7 +33,7 @@ export class CallQueue<T = null> {
     return this.#bytes;
   }
 
-  /** False: there is no room. @param pending Is told when the call is cancelled, and calls `remove`. */
+  /** False: there is no room. @param pending Notified when the call is cancelled; it calls `remove`. */
   add(call: Call, pending: PendingCall, what: T, bytes = CALL_BYTES + call.body.length): boolean {
     if (this.#size >= this.#callsMax || this.#bytes + bytes > this.#bytesMax) return false;
     if (this.#places.length > 2 * this.#size + GAPS_MAX) this.#closeGaps();

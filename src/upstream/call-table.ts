@@ -47,7 +47,7 @@ export class CallTable {
     return call;
   }
 
-  /** True for a number that was given to a call, be it long ago. */
+  /** True for a number that was given to a call at any time. */
   wasGiven(id: number): boolean {
     return this.#isRound || (id > 0 && id < this.#next);
   }

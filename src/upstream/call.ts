@@ -16,7 +16,7 @@ export interface PendingCall {
 }
 
 export abstract class Call extends WheelEntry {
-  /** Counts the uses of a slot that is used again: whoever keeps a call beyond its end must compare it. */
+  /** Counts the uses of a pooled slot: code that keeps a call beyond its end must compare it. */
   generation = 0;
 
   session!: Session;
@@ -25,7 +25,7 @@ export abstract class Call extends WheelEntry {
   upstream!: Upstream;
   /** As the backend sees it. */
   route = '';
-  /** As the client said it. */
+  /** As the client sent it. */
   clientRoute = '';
   rawId = 0;
   /** False for a notify. */
@@ -40,7 +40,7 @@ export abstract class Call extends WheelEntry {
   /** '' for any instance. */
   instance = '';
   unordered = false;
-  /** What the backend is told of the trace; null: it is not traced. */
+  /** The trace that is propagated to the backend; null: not traced. */
   trace: Trace | null = null;
   /** The backend has had more time once. */
   extended = false;
@@ -51,7 +51,7 @@ export abstract class Call extends WheelEntry {
 
   /** Set by the upstream: where the call waits, or its answer is awaited; null: nowhere. */
   pending: PendingCall | null = null;
-  /** Owned by whoever set `pending`: the call's number there. */
+  /** Owned by the object that set `pending`: the call's number there. */
   pendingId = 0;
 
   /** Milliseconds until the deadline, whole and at least 1. @param now On the monotonic clock. */

@@ -9,7 +9,7 @@ export type ClientSpan = {
   readonly attributes: Readonly<Record<string, string | number>>;
 };
 
-/** @param method In full, as `pith.v1.Backend/Link`. @param server What `serverOf` gave; empty: nobody was dialled. */
+/** @param method In full, as `pith.v1.Backend/Link`. @param server What `serverOf` gave; empty: nothing was dialled. */
 export function grpcSpan(method: string, server: ClientSpan['attributes']): ClientSpan {
   return {
     name: method,

@@ -16,7 +16,7 @@ type Read = (body: Uint8Array) => Accepted | Failure;
 export class ConnectCall extends Call {
   /** Resolves once, with the first of: an answer, the reason why there will be none, the deadline, the abort. */
   readonly outcome: Promise<Accepted | Failure>;
-  /** The backend itself has said no. */
+  /** The backend itself has refused. */
   refused = false;
   readonly #wheel: TimerWheel;
   readonly #read: Read;
@@ -53,7 +53,7 @@ export class ConnectCall extends Call {
     return this.#ended;
   }
 
-  /** What the backend has said. */
+  /** The backend's answer. */
   answered(outcome: Accepted | Failure): void {
     if (this.#ended) return;
     this.refused = isFailure(outcome) && outcome.reason !== 'BAD_REPLY';

@@ -8,7 +8,7 @@ const TOLD = "the backend's answer does not fit into a packet";
 /** What the client gets instead. */
 export const answerTooLong = (): Failure => failure('BAD_REPLY', TOLD);
 
-/** For the log: why this answer is refused; '' where its length is well. */
+/** For the log: why this answer is refused; '' if its length is fine. */
 export function tooLong(reply: Uint8Array | Reply, route: string): string {
   const bytes = (reply instanceof Uint8Array ? reply : reply.body)?.length ?? 0;
   return bytes > PACKET_BODY_BYTES_MAX

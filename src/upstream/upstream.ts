@@ -1,4 +1,4 @@
-/** What the relay needs of a backend, whichever way it is reached. */
+/** What the relay needs from a backend, whatever its transport. */
 import type { Accepted } from '../contract/commands.ts';
 import type { ConnectFacts } from '../contract/facts.ts';
 import type { Failure } from '../errors.ts';
@@ -14,7 +14,7 @@ export type ConnectAsk = ConnectFacts & {
   readonly lane: Lane;
   /** On the monotonic clock, milliseconds. */
   readonly deadline: number;
-  /** Aborted when nobody waits for the answer any more: the client has left. */
+  /** Aborted when the answer is no longer needed, because the client has left. */
   readonly signal?: AbortSignal;
 };
 

@@ -48,11 +48,11 @@ export function makeControl(parts: ControlParts): ControlPorts {
   };
 }
 
-/** As many connections as there is room for, and so long to say what they want. */
+/** Bounded in connections, and in the time that each has to show what it wants. */
 function makePort(name: keyof ControlPorts, parts: ControlParts): MakePort {
   const { config, metrics, capacity } = parts;
   const { listen } = config[name];
-  // Of a Unix socket nobody knows which connection has made a call.
+  // On a Unix socket it is unknown which connection has made a call.
   const canCrowd = parseAddress(listen).kind === 'tcp';
   const options = {
     name: () => `${name}.listen ${listen}`,

@@ -31,7 +31,7 @@ export type GaugesParts = Shared & {
   readonly lag: EventLoopLag;
   /** What the process has of memory; without it that is not among the metrics. */
   readonly memory?: () => Memory;
-  /** Lines of the log that nobody has read in time; without it that is not among the metrics. */
+  /** Log lines dropped because stdout was not read; absent: no such metric. */
   readonly logLinesDropped?: () => number;
   readonly isDraining: () => boolean;
 };

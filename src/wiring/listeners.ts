@@ -36,7 +36,7 @@ export type ListenersParts = Shared & {
 /** One for each entry of `listen`, in its order. Throws when a Pomelo project's files cannot be used. */
 export function makeListeners(parts: ListenersParts): Listener[] {
   const { config, clock, log, wheel, metrics, registry, capacity } = parts;
-  // What may not be meant in a project's files is said when the configuration is read.
+  // Warnings about a project's files are given when the configuration is read.
   const dialects = makeListenerDialects(config, clock, () => {});
   const asked = makeAsked(parts);
   const throttle = new LogThrottle(clock);

@@ -28,7 +28,7 @@ export interface AttachSocket {
   /** Nothing more is read, until `resume`. */
   pause(): void;
   resume(): void;
-  /** Gives up a backend of which nothing is heard for so long; 0: never. Where nothing is due it is asked, too. */
+  /** Gives up a backend after this much silence; 0: never. An idle backend is pinged. */
   watch(deadAfterMs: number): void;
   /** Ends; what was sent before still leaves. Harmless when it has ended. */
   end(ending: Ending): void;
@@ -40,12 +40,12 @@ export interface AttachSocket {
 export class AttachStream extends EventEmitter implements LinkStream {
   /** For the log: the way, and from where. */
   readonly peer: string;
-  /** What the backend is told when the Link ends on our side; null: all went well. */
+  /** What the backend gets when the gateway ends the Link; null: a normal end. */
   farewell: Ending | null = null;
   readonly #socket: AttachSocket;
   /** Our side has ended. */
   #finished = false;
-  /** Either side has, as was told above. */
+  /** Either side has ended it, as described above. */
   #over = false;
 
   constructor(peer: string, socket: AttachSocket) {
@@ -82,7 +82,7 @@ export class AttachStream extends EventEmitter implements LinkStream {
     this.finish(this.farewell ?? DONE);
   }
 
-  /** The Link gives up; it says why right after this, to whoever calls `finish` then. */
+  /** The Link gives up; `finish` follows immediately with the reason. */
   cancel(): void {}
 
   /** Ends our side. The first one counts. */

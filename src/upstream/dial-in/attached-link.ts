@@ -83,7 +83,7 @@ export class AttachedLink implements LinkTransport, LinkOwner {
     this.#link.close('moved');
   }
 
-  /** The gateway stops: the backend is told to look elsewhere. */
+  /** The gateway stops: the backend is asked to attach elsewhere. */
   close(reason: string): Promise<void> {
     this.#stream.farewell = { how: 'stopping', text: reason };
     this.#wheel.set(this.#endLate, END_WAIT_MS);

@@ -56,9 +56,9 @@ export class Connection {
   #socket: Socket | null = null;
   #session: ClientHttp2Session | null = null;
   #asked = 0;
-  /** The server takes no more calls on the connection that is there; set by whoever wants to know. */
+  /** Called when the server takes no more calls on the present connection. */
   onGoaway: (why: string) => void = () => {};
-  /** How many streams the server lets be open at a time; told of each connection, set likewise. */
+  /** Called for each connection with the number of concurrent streams that the server allows. */
   onStreamsMax: (max: number) => void = () => {};
 
   /** @throws if the certificates are invalid; check them beforehand with `credentialsOf`. */
@@ -98,7 +98,7 @@ export class Connection {
     this.#socket?.destroy();
   }
 
-  /** Gives up whatever attempt to connect is under way; the next call begins anew. */
+  /** Aborts an attempt to connect; the next call starts another. */
   renew(): void {
     const before = this.#client;
     this.drop();
@@ -131,7 +131,7 @@ export class Connection {
     if (this.#session === session) return;
     this.#session = session;
     session.on('goaway', (code, _lastStream, data) => {
-      // With an error the connection ends by itself.
+      // After an error the connection ends on its own.
       if (this.#session === session && code === NO_ERROR) this.onGoaway(textOf(data));
     });
     // The call whose stream this is does not know of it yet, and could not be cancelled.
@@ -205,7 +205,7 @@ class OwnCredentials extends ChannelCredentials {
 // The one public way to the session of a stream that somebody else opens. [nodejs.org/api/diagnostics_channel.html]
 subscribe('http2.client.stream.created', (message) => {
   const { session } = (message as { stream: { session?: ClientHttp2Session } }).stream;
-  // The socket of a session that has ended cannot be looked at; one of another library has no owner.
+  // The socket of an ended session is not accessible; one of another library has no owner.
   if (session === undefined || session.destroyed) return;
   (session.socket as Owned)[OWNER]?.onSession(session);
 });

@@ -45,7 +45,7 @@ export abstract class GrpcTransport implements Transport, Watched {
   abstract readonly keepsOrder: boolean;
   abstract connect(): void;
   abstract close(reason: string): Promise<void>;
-  /** The connection is silent, or cannot be made: begins anew. */
+  /** The connection is silent, or cannot be made: reconnects. */
   abstract giveUp(why: string): void;
 
   /** A call has found that there is no connection. */

@@ -60,7 +60,7 @@ export class HealthWatch implements Health {
     });
   }
 
-  /** Begins, or begins anew on a new connection. */
+  /** Starts watching, also again on a new connection. */
   start(): void {
     if (this.#mode === false) return;
     this.#drop();

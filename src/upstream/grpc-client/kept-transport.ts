@@ -108,7 +108,7 @@ export abstract class KeptTransport extends GrpcTransport {
     this.lost(why);
   }
 
-  /** The connection is looked at anyway. */
+  /** The connection is checked anyway. */
   gone(): void {}
 
   protected override stop(): void {

@@ -141,7 +141,7 @@ export class DialledLink extends GrpcTransport implements LinkTransport, LinkOwn
 
   override serverGoes(why: string): void {
     this.endpoint.serverGoes(why, this.#link !== null);
-    // What was said of the health holds.
+    // The last known health stays.
     if (this.#link !== null) this.health.rest();
   }
 

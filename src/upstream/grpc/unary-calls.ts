@@ -26,7 +26,7 @@ import { answerTooLong, tooLong } from '../too-long.ts';
 import type { Accepted } from '../../contract/commands.ts';
 
 const CLOSED_TIMEOUT_MS = 2_000;
-/** Closed calls in flight; beyond it ends are not told. */
+/** Closed calls in flight; beyond this, ends of sessions are not reported. */
 const CLOSED_IN_FLIGHT_MAX = 1_000;
 
 export const HANDLE = '/pith.v1.Backend/Handle';

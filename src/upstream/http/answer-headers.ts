@@ -2,7 +2,7 @@
 import { decodeValue, type Headers, readable } from '../../contract/headers.ts';
 import type { AnswerHeaders } from './exchange.ts';
 
-/** Those that an answer may have; others that begin so are passed over. */
+/** Those that an answer may have; others with this prefix are ignored. */
 const KNOWN = new Set([
   'pith-bind',
   'pith-set',

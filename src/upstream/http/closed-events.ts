@@ -1,4 +1,4 @@
-/** Tells a backend of the sessions that ended. Nothing waits for it, and what cannot be told is dropped. */
+/** Notifies a backend of ended sessions. Nothing waits for it, and what cannot be sent is dropped. */
 import type { Dispatcher } from 'undici';
 
 import { Timeout, type TimerWheel } from '../../timer-wheel.ts';
@@ -7,7 +7,7 @@ import { Exchange, type ExchangeLimits, ByteBudget } from './exchange.ts';
 import type { Pairs } from './request-headers.ts';
 import type { Trouble, Where } from './trouble.ts';
 
-/** Connections that this may take beside those of requests. */
+/** Connections that this may use besides those of requests. */
 export const CLOSED_IN_FLIGHT_MAX = 8;
 /** Events that wait; beyond it the newest is dropped. */
 const WAITING_MAX = 10_000;

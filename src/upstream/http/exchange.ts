@@ -29,7 +29,7 @@ export type ExchangeLimits = {
 /** Answers before the answer. More are no progress that somebody reports, but a loop. */
 export const INTERIMS_MAX = 1_000;
 
-/** What ends a request that nobody waits for; seen by nobody. */
+/** Ends a cancelled request; never shown. */
 const CANCELLED = new Error('cancelled');
 const GIVEN_UP = badReply('cancelled', 'no one is waiting for it');
 const NO_HEADERS: AnswerHeaders = {};
@@ -38,7 +38,7 @@ const NO_HEADERS: AnswerHeaders = {};
 export abstract class Exchange implements Dispatcher.DispatchHandler {
   status = 0;
   headers: AnswerHeaders = NO_HEADERS;
-  /** How far it has come, for whoever has to say why there is no answer. */
+  /** How far it has come, for explaining why there is no answer. */
   phase: Phase = 'unsent';
   cancelled = false;
   readonly #where: Where;
@@ -57,7 +57,7 @@ export abstract class Exchange implements Dispatcher.DispatchHandler {
   /** All of the answer is here. */
   protected abstract answered(): void;
 
-  /** There is none. Also called for a cancelled one, which nobody waits for. */
+  /** There is no answer. Also called for a cancelled request. */
   protected abstract failed(trouble: Trouble): void;
 
   /** The body of the answer. */

@@ -7,7 +7,7 @@ import type { Pairs, RequestHeaders } from './request-headers.ts';
 
 class HttpPeer implements Peer {
   readonly headers: FactsCache<Pairs>;
-  /** The backend has had messages of it, and is told of its end. */
+  /** The backend has had messages of it, and is notified of its end. */
   isKnown = false;
   readonly #upstream: HttpUpstream;
 

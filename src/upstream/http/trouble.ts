@@ -1,4 +1,4 @@
-/** Why there is no answer over HTTP: what the client is told, and what the operator should look at. Pure. */
+/** Why there is no answer over HTTP: what the client gets, and what the operator should check. Pure. */
 import { errorText, type Reason } from '../../errors.ts';
 
 export type Trouble = {

@@ -111,7 +111,7 @@ export class IpcUpstream implements Upstream, PendingCall {
       call.fail(failure('BAD_BODY', `the body cannot be sent to this backend: ${fault}`));
       return;
     }
-    // A notify may outlive its session, which nobody will close a second time.
+    // A notify may outlive its session, which is not closed a second time.
     const peer = this.#peerOf(call.lane);
     if (call.session.state !== 'closed') peer.socket = socket;
     const seqId = call.wantsAnswer ? this.#calls.add(call, this) : 0;

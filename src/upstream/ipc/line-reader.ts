@@ -19,7 +19,7 @@ import type { LineHandler } from './line-socket.ts';
 export const IPC_LINE_BYTES_MAX = PACKET_BODY_BYTES_MAX + 64 * 1024;
 /** Lines in a row that are no JSON object, before the connection is closed for them: something else speaks there. */
 export const IPC_BAD_LINES_MAX = 16;
-/** Characters of a cmd that nobody knows, in the log. */
+/** Characters of an unknown cmd that the log shows. */
 const CMD_CHARS_MAX = 64;
 const TOO_LONG = "the backend's answer does not fit into a packet";
 const WRONG_NUMBER = 'the backend answered with a seq_id that is not a number';

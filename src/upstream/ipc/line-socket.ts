@@ -46,7 +46,7 @@ export class LineSocket {
   /** Lines of this turn, and bytes of them. */
   #lines = 0;
   #lineBytes = 0;
-  /** What was looked at of a line that may become too long. */
+  /** How much has been scanned of a line that may become too long. */
   #long: LongLine | null = null;
   #turn: Buffer[] = [];
   #turnBytes = 0;

@@ -6,7 +6,7 @@ const COMMA = 0x2c;
 const COLON = 0x3a;
 const [BRACE, BRACE_END, BRACKET, BRACKET_END] = [0x7b, 0x7d, 0x5b, 0x5d] as const;
 const NAME = 'seq_id';
-/** Bytes of a name or a number of the outermost object that are looked at. */
+/** Bytes of a name or a number of the outermost object that are read. */
 const TEXT_BYTES_MAX = 20;
 
 export class LongLine {

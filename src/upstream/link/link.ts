@@ -62,7 +62,7 @@ export class Link implements FrameReaderLink, PendingCall {
   #helloCame = false;
   /** The backend gets no credit until it has read more of what it asked for. */
   #isCreditHeld = false;
-  /** Our side has said its last. */
+  /** The gateway's side has ended. */
   #closed = false;
   #ended = false;
 
@@ -169,7 +169,7 @@ export class Link implements FrameReaderLink, PendingCall {
 
   onHello(hello: BackendHello, features: readonly string[]): void {
     if (this.#helloCame) {
-      // Taken, it would grant credit anew, and take away what was granted to us.
+      // Accepting it would grant credit twice, and reset what was granted to us.
       this.#parts.commands.report.dropped(
         'frame',
         'a second hello on one link is ignored',

@@ -16,7 +16,7 @@ export class ReceiveWindow {
   /** Left of what was granted. */
   #frames = 0;
   #bytes = 0;
-  /** Dealt with, and not granted anew. */
+  /** Handled, and not granted again yet. */
   #doneFrames = 0;
   #doneBytes = 0;
 

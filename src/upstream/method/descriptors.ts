@@ -19,7 +19,7 @@ const FOLDER_DEPTH_MAX = 32;
 export type SchemaPaths = {
   /** Files. */
   readonly descriptors: readonly string[];
-  /** Folders: imports are looked for in each, as with protoc's -I. */
+  /** Folders to search for imports, as with protoc's -I. */
   readonly protos: readonly string[];
 };
 

@@ -17,7 +17,7 @@ import { isObject } from '../../protocol/exact-json.ts';
 
 /** Longer keys of a client are cut. */
 const KEY_MAX = 64;
-/** Values that are looked at, until all is said. */
+/** Values that are checked at most. */
 const LOOKS_MAX = 10_000;
 
 /** Path, as `room.seats[2].name`, to what is wrong there; empty where it is about no field. */

@@ -7,7 +7,7 @@ import { type DescField, type DescMessage, type Registry, ScalarType } from '@bu
 
 import { doubleOf, isObject, isRawNumber, wholeOf } from '../../protocol/exact-json.ts';
 
-/** At most so many are said. */
+/** At most this many are reported. */
 export const FIELD_ERRORS_MAX = 16;
 /** Longer keys of a client are cut, and longer values. */
 const SHOWN_MAX = 64;
@@ -75,7 +75,7 @@ class Preparation {
     const byKey = fieldsOf(type);
     for (const key of Object.keys(json)) {
       const field = byKey.get(key);
-      // What is unknown is the library's to refuse, or passed over.
+      // Unknown fields are rejected by the library, or ignored.
       if (field !== undefined) set(json, key, this.#field(field, json[key]!, join(path, key)));
     }
     return json;

@@ -63,7 +63,7 @@ class MethodPeer extends PooledSession<MethodTransport> {
     this.#upstream = upstream;
   }
 
-  /** There is nobody to tell: what the backend serves is its own. */
+  /** The backend is not notified: its own services have no method for that. */
   forget(): void {
     this.#upstream.forget(this);
   }
@@ -222,7 +222,7 @@ export class MethodUpstream implements Upstream {
   /** One message of a stream. */
   readonly #onMessage = (sent: Sent, bytes: Buffer): boolean => {
     const { call } = sent;
-    // A notify may outlive its session; nobody hears the rest.
+    // A notify may outlive its session; the rest is discarded.
     if (call.session.state === 'closed') {
       call.pending = null;
       call.sent();
@@ -323,7 +323,7 @@ function passesBytes({ target }: Call): boolean {
   return target.codec !== 'auto';
 }
 
-/** The status, and what to look at where it does not tell by itself. */
+/** The status, and what to check if it does not explain itself. */
 function statusText({ code, details }: Ended): string {
   const text = hint({ details, message: details });
   const advice =

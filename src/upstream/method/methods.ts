@@ -9,7 +9,7 @@ import type { Method, Schema } from './schema.ts';
 
 /** Routes that are remembered; clients choose them. When there are more they are all forgotten. */
 const REMEMBERED_MAX = 4_096;
-/** Beyond so many methods no near name is looked for. */
+/** With more methods than this, no similar name is suggested. */
 const COMPARED_MAX = 1_000;
 
 export class Methods {

@@ -14,7 +14,7 @@ const INT64: ReadonlySet<ScalarType | undefined> = new Set([
 
 type Value = JsonValue;
 type Fields = { [key: string]: Value };
-/** What becomes of a value that is no message, list or map. */
+/** What becomes of a value that is not a message, list or map. */
 type Change = (value: Value, isInt64: boolean) => Value;
 
 /** -0 as a double, and as a float. */

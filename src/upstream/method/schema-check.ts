@@ -1,4 +1,4 @@
-/** What can be said of a backend in mode: method without asking it: for `pith check`. */
+/** What can be checked of a backend in mode: method without contacting it, for `pith check`. */
 import { SchemaDisk, type SchemaPaths } from './descriptors.ts';
 import { isCallable, noMethod, pathsOf } from './methods.ts';
 import { makeSchema, type Method } from './schema.ts';

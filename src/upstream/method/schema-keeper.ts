@@ -12,7 +12,7 @@ import type { Connection } from '../grpc-client/connection.ts';
 import { reflect } from './reflection.ts';
 import { makeSchema, type Problems, type Schema, type SchemaFiles } from './schema.ts';
 
-/** How often files are looked at; and how often a backend that has given no schema yet is asked again. */
+/** How often files are checked, and a backend that has not given a schema yet is asked again. */
 export const LOOK_EVERY_MS = 5_000;
 /** How often a backend is asked whether its schema has changed. */
 export const REFLECT_EVERY_MS = 60_000;

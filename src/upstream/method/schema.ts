@@ -20,7 +20,7 @@ import { errorText } from '../../errors.ts';
 import { bundledFile } from './proto/bundled.ts';
 import { Linker } from './proto/linker.ts';
 
-/** At most this many problems are said at once; the first usually cause the others. */
+/** At most this many problems are reported at once; the first usually cause the others. */
 const PROBLEMS_MAX = 20;
 
 export type Method = {
@@ -46,7 +46,7 @@ export type Schema = {
 export type SchemaFiles = {
   /** `from` is a descriptor set, a folder, or a backend. */
   readonly files: readonly { readonly proto: FileDescriptorProto; readonly from: string }[];
-  /** What could not be read; said if a service is not found in the rest. */
+  /** What could not be read; reported if a service is not found in the rest. */
   readonly problems: readonly string[];
 };
 

@@ -59,7 +59,7 @@ export class Transcoder {
     this.#convertBytesMax = convertBytesMax;
   }
 
-  /** @param body JSON; empty: a message without fields. @returns The request's bytes, or what the client is told. */
+  /** @param body JSON; empty: a message without fields. @returns The request's bytes, or the client's error. */
   toRequest(type: DescMessage, registry: Registry, body: Uint8Array): Buffer | Failure {
     if (body.length === 0) return NOTHING;
     if (!isUtf8(body)) return failure('BAD_BODY', 'the body is not UTF-8');

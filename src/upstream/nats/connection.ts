@@ -34,7 +34,7 @@ export interface ConnectionListener {
 
 /** Bytes that were published and not yet taken by NATS; beyond it publishing is refused. */
 export const NATS_UNSENT_BYTES_MAX = 16 * 1024 * 1024;
-/** Beyond so many of them requests wait in the gateway, where they can be withdrawn when their time is up. */
+/** Beyond this many, requests wait in the gateway, where they can be withdrawn when they time out. */
 export const NATS_AHEAD_BYTES_MAX = 1024 * 1024;
 /** Between one attempt and the next: at first, and at most. */
 const AGAIN_MS = 250;
@@ -91,7 +91,7 @@ export class NatsConnector {
     return this.#everUp;
   }
 
-  /** Largest message that the server takes, headers included; 1 MiB unless it said otherwise. */
+  /** Largest message that the server takes, headers included; 1 MiB until it announces another size. */
   get payloadBytesMax(): number {
     return this.#nc?.info?.max_payload ?? 1_048_576;
   }

@@ -27,10 +27,10 @@ import { SUBJECT_BYTES_MAX, type Subjects } from './subjects.ts';
 import type { Accepted, Reply } from '../../contract/commands.ts';
 import { ShapeError } from '../../contract/json.ts';
 
-/** A backend that answered within this time has a subscriber, though nobody may listen to one of its subjects. */
+/** A backend that answered within this time has subscribers, though perhaps not on each of its subjects. */
 const HEALTHY_MS = 10_000;
 
-/** One session: whoever subscribes gets its messages, and is told of no end. */
+/** One session: any subscriber gets its messages, and none is notified of its end. */
 class NatsPeer implements Peer {
   readonly lines = new FactsCache((session, forward) => linesOf(sessionHeaders(session, forward)));
 
@@ -56,7 +56,7 @@ export class NatsUpstream implements Upstream, PendingCall {
   readonly #report: BackendReport;
   /** To be published at the end of this turn. */
   #turn: (Call | null)[] = [];
-  /** When the backend last answered, and when the server last said that nobody listens. */
+  /** When the backend last answered, and when the server last reported no subscribers. */
   #answeredAt = -Infinity;
   #nobodyAt = -Infinity;
 
@@ -135,7 +135,7 @@ export class NatsUpstream implements Upstream, PendingCall {
       : this.#subjects.rpcTo(call.instance, call.route);
   }
 
-  /** No backend listens; the server says so at once, so nobody has seen the message. */
+  /** There are no subscribers; the server reports that immediately, so no backend has seen the message. */
   onNobody(call: Call): void {
     if (call.instance !== '' && call.target.otherwise === 'any') {
       call.instance = '';

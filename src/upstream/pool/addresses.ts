@@ -58,7 +58,7 @@ export class Addresses {
     return this.#lookup;
   }
 
-  /** An address is lost: maybe it is no longer there, and others are. */
+  /** An address was lost: perhaps the list has changed. */
   soon(): void {
     if (!this.#resolver.changes || this.#isStopped) return;
     this.#wheel.setAt(this.#again, Math.max(this.#wheel.now(), this.#lookedUpAt) + RESOLVE_SOON_MS);

@@ -5,7 +5,7 @@
 
 /** Failures in a row (no answer in time, no answer that can be read, the connection lost) that are too many. */
 export const FAILURES_MAX = 5;
-/** Milliseconds for which nobody is sent there the first time; each time that it goes on doubles them. */
+/** Milliseconds of the first ejection; each further one doubles them. */
 export const EJECTED_MS_MIN = 5_000;
 export const EJECTED_MS_MAX = 60_000;
 
@@ -51,7 +51,7 @@ export class Ejection {
     this.#until = now + this.#ms;
   }
 
-  /** A call was answered, be it late. True: it was ejected, and is no longer. */
+  /** A call was answered, even if late. True: this ended an ejection. */
   answered(): boolean {
     this.failures = 0;
     const was = this.ejected;

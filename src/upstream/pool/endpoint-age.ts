@@ -7,7 +7,7 @@ export const REPLACE_MS_MIN = 1_000;
 const AGE_JITTER = 0.2;
 
 export class EndpointAge {
-  /** The server has said at the level of HTTP/2 that it takes no more calls on this connection. */
+  /** The server has announced by HTTP/2's GOAWAY that it takes no more calls on this connection. */
   isGoing = false;
   readonly #ageMs: number;
   readonly #wheel: TimerWheel;

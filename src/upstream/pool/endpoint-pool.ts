@@ -86,7 +86,7 @@ export class EndpointPool<T extends Transport = Transport> {
     await within<unknown>(this.#options.clock, FIRST_ATTEMPT_MS, tried ?? Promise.resolve(), null);
   }
 
-  /** An endpoint that has come by itself, and is gone when it is lost. */
+  /** An endpoint that has connected on its own, and is removed when it is lost. */
   attach(name: string, makeTransport: MakeTransport<T>): Endpoint<T> {
     const spec = { name, index: 0, weight: 1, isDialled: false, makeTransport };
     const endpoint = new Endpoint(spec, this);

@@ -24,7 +24,7 @@ export class EndpointSessions<T extends Transport> {
     this.#known.add(session);
   }
 
-  /** The session may go elsewhere; it has nothing in flight. @param known The backend is told of its end anyway. */
+  /** The session may go elsewhere; it has nothing in flight. @param known The backend is notified of its end anyway. */
   release(session: PooledSession<T>, known: boolean): void {
     if (!this.#kept.delete(session)) return;
     if (known) this.#known.add(session);
@@ -34,7 +34,7 @@ export class EndpointSessions<T extends Transport> {
   /**
    * Each session is released as soon as it has nothing in flight.
    *
-   * @param isKnown Asked then: the backend is told of its end anyway.
+   * @param isKnown Asked then: whether the backend is notified of its end anyway.
    * @param onReleased Called then.
    */
   shed(isKnown: () => boolean, onReleased?: (session: PooledSession<T>) => void): void {
@@ -82,7 +82,7 @@ export class EndpointSessions<T extends Transport> {
     this.owed = 0;
   }
 
-  /** The endpoint is replaced by another to the same backend, which is told of the ends instead. */
+  /** The endpoint is replaced by another to the same backend, which is notified of the ends instead. */
   handOver(to: EndpointSessions<T>): void {
     for (const session of this.#known) to.know(session);
     this.#known.clear();

@@ -11,7 +11,7 @@ import { EndpointSessions } from './endpoint-sessions.ts';
 import type { PooledSession } from './pooled-session.ts';
 import type { Transport, TransportOwner } from './transport.ts';
 
-/** How often an endpoint that is being left is looked at. */
+/** How often an endpoint that is being drained is checked. */
 const IDLE_LOOK_MS = 20;
 
 /** connecting · up: it serves · away: waits for the next attempt · stopped. */
@@ -38,7 +38,7 @@ export class Endpoint<T extends Transport = Transport> {
   label: string;
   weight: number;
   readonly sessions = new EndpointSessions<T>();
-  /** As the backend said in its hello; '' where it did not. */
+  /** The backend's name in its hello; '': it gave none. */
   instance = '';
   /** Owned by the balancer. */
   turn = 0;
@@ -206,7 +206,7 @@ export class Endpoint<T extends Transport = Transport> {
     if (!this.#isHealthy) this.#shed();
   }
 
-  /** A call was answered, whatever the answer, and be it late. */
+  /** A call was answered, whatever the answer, even if late. */
   answered(): void {
     if (this.#ejection.failures === 0) return;
     if (this.#ejection.answered()) this.#report('it answers again');
@@ -292,7 +292,7 @@ export class Endpoint<T extends Transport = Transport> {
     this.#settle();
   }
 
-  /** Each attempt fails for the same reason, mostly: that is said once. */
+  /** Attempts usually fail for the same reason, which is reported once. */
   #report(why: string): void {
     const news = `${this.condition} ${why}`;
     if (news !== this.#reported) this.#pool.report.state(this.name, this.condition, why);

@@ -8,7 +8,7 @@ export abstract class PooledSession<T extends Transport> implements Peer {
   /** null: none yet, or the one that it had is lost or left. */
   endpoint: Endpoint<T> | null = null;
   readonly lane: Lane;
-  /** Of the session, and of the pool, when its key was last looked at. */
+  /** Of the session, and of the pool, when its key was last read. */
   version = -1;
   epoch = -1;
 

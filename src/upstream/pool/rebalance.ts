@@ -8,7 +8,7 @@ import { Timeout, type TimerWheel } from '../../timer-wheel.ts';
 export const MOVES_PER_SECOND = 500;
 const STEP_MS = 100;
 const MOVES_PER_STEP = (MOVES_PER_SECOND * STEP_MS) / 1_000;
-/** Sessions that are looked at in a step at most; busy ones stay for the next. */
+/** Sessions that a step examines at most; busy ones are left for the next. */
 const LOOKS_PER_STEP = 1_000;
 
 /** What is known of an endpoint. */
@@ -61,7 +61,7 @@ export function rebalance(all: readonly Share[], moves: number): boolean {
     excess += tooMany;
     released += endpoint.sessions.releaseIdle(Math.min(tooMany, moves - released), LOOKS_PER_STEP);
   }
-  // Whoever lacks most gets the next: these sessions, when they have something to say, or new ones.
+  // The endpoint that lacks most gets the next session: one of these, at its next message, or a new one.
   const lacking = (endpoint: Share): number =>
     (total * endpoint.weight) / weights - endpoint.sessions.size - endpoint.sessions.owed;
   for (let i = 0; i < released; i++)

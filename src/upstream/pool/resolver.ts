@@ -18,7 +18,7 @@ export type Resolver = {
   readonly changes: boolean;
   /** host:port of the name, which the addresses don't say; '' for addresses that were given. */
   readonly authority: string;
-  /** Called when there are others; set by who uses it. Absent: it never knows by itself. */
+  /** Called when the addresses have changed; set by the user. Absent: it never notices changes on its own. */
   onChange?: () => void;
   /** By address, 1 or more; an address that is missing has 1. */
   weights?(): ReadonlyMap<string, number>;

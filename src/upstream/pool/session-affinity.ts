@@ -44,7 +44,7 @@ export class SessionAffinity<T extends Transport> {
       if (this.#key === null || !this.#moves(call, session, endpoint)) return endpoint;
     }
     const next = this.#pick(call.session);
-    // A notify may outlive its session, which nobody will forget a second time.
+    // A notify may outlive its session, which is not dropped a second time.
     if (next === null || call.session.state === 'closed') return next;
     endpoint?.release(session);
     next.take(session);

@@ -12,7 +12,7 @@ export interface Transport {
   connect(): void;
   /** The backend has asked for it, and nothing is in flight: ends the connection. `lost` follows. */
   endIdle(): void;
-  /** Ends in order. Resolves when the backend has ended its side, and has been told of all sessions' ends. */
+  /** Ends in order. Resolves when the backend has ended its side, and has been notified of all sessions' ends. */
   close(reason: string): Promise<void>;
   /** Ends at once, whatever is in flight. */
   destroy(): void;
