@@ -4,7 +4,7 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
-import { PATIENCE_MS } from './support/wait.ts';
+import { PATIENCE_MS, SOON } from './support/wait.ts';
 import { leftOut } from './tools/left-out.ts';
 import { putToolsOnPath } from './tools/path.ts';
 
@@ -27,6 +27,7 @@ const withServers = {
   // A test waits for more than one thing, and a wait that is over says what it was for.
   testTimeout: 3 * PATIENCE_MS,
   hookTimeout: 3 * PATIENCE_MS,
+  expect: { poll: SOON },
 } as const;
 
 const slow = {

@@ -62,7 +62,7 @@ async function expectNoTrouble(player: Player): Promise<void> {
 }
 
 async function expectSessions(chat: Pick<Chat, 'gateway'>, count: number): Promise<void> {
-  await expect.poll(() => chat.gateway.gateway.registry.size, { interval: 5 }).toBe(count);
+  await expect.poll(() => chat.gateway.gateway.registry.size).toBe(count);
 }
 
 describe('the connection', () => {

@@ -70,7 +70,7 @@ describe.each(CASES)('%s over %s', (name, scheme) => {
     });
     client.notify(ask('kick'), { reason: 'elsewhere' });
     expect(await kicked).toBe('elsewhere');
-    await expect.poll(() => client.state, { interval: 5 }).toBe('closed');
+    await expect.poll(() => client.state).toBe('closed');
   });
 
   test('uses dictionary and protobuf, also those that it had before', async () => {

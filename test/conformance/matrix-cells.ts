@@ -4,7 +4,6 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Cursor, type Package, PackageType } from '../families/wire.ts';
 import type { TestClient } from '../support/client.ts';
 import { control, loadNpm } from '../support/npm-clients.ts';
-import { SOON } from '../support/wait.ts';
 import { COLUMNS, type Column, type Row, rowOf } from './matrix.ts';
 import {
   type Arena,
@@ -134,7 +133,7 @@ const CELLS: Readonly<Record<Exclude<Column, 'TLS'>, (scene: Scene) => Promise<v
   async heartbeat({ driver, tap: line, name, room }) {
     await driver.request('chat.room.join', { name, room });
     const beats = (): number => line.beats();
-    await expect.poll(beats, SOON).toBeGreaterThanOrEqual(BEATS);
+    await expect.poll(beats).toBeGreaterThanOrEqual(BEATS);
     expect(await driver.request('chat.room.send', { text: 'alive' })).toEqual({ code: 200 });
   },
 

@@ -139,7 +139,7 @@ describe.each(CHAT_BACKENDS)('the chat on $name', ({ needs, start }) => {
       await join(bob, 'bob');
       bob.disconnect();
       await bob.event('close');
-      await expect.poll(() => chat.gateway.gateway.registry.size, { interval: 5 }).toBe(1);
+      await expect.poll(() => chat.gateway.gateway.registry.size).toBe(1);
       const push = {
         target: { groups: [`room.${ROOM}`] },
         route: 'onChat',

@@ -108,7 +108,7 @@ describe.each(PUBLISHED_CLIENTS)('$name', ({ name, callbackArgs, limits }) => {
     await using client = await NpmClient.connect(name, gateway.port);
     client.disconnect();
     await client.event('close');
-    await expect.poll(() => gateway.gateway.registry.size, { interval: 5 }).toBe(0);
+    await expect.poll(() => gateway.gateway.registry.size).toBe(0);
     expect(gateway.log.find(({ msg }) => msg === 'session closed')).toMatchObject({
       reason: 'client_closed',
     });
@@ -118,7 +118,7 @@ describe.each(PUBLISHED_CLIENTS)('$name', ({ name, callbackArgs, limits }) => {
     await using gateway = await startGateway(GATE);
     const client = await NpmClient.connect(name, gateway.port);
     await client[Symbol.asyncDispose]();
-    await expect.poll(() => gateway.gateway.registry.size, { interval: 5 }).toBe(0);
+    await expect.poll(() => gateway.gateway.registry.size).toBe(0);
   });
 
   test('sees the close of a drain', async () => {

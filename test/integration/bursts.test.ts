@@ -169,7 +169,7 @@ test('clients that read get what comes over NATS in one flush, also after a paus
   };
   await flood(0, 60, 20_000);
   for (const client of readers.clients) await expectAll(client, 60);
-  gateway.running.kill('SIGSTOP');
+  await gateway.running.freeze();
   await flood(60, 1_200, 1_000);
   const since = performance.now();
   await eventually(() => performance.now() - since > 1_000, 'a second of pause');

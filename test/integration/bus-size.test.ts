@@ -19,7 +19,7 @@ const BIG = 'x'.repeat(20_000);
 const NAMES = Array.from({ length: 2_000 }, (_, i) => `nobody-${i}`);
 const PLAIN = `
 backends: { game: { nats: {} } }
-routes: [{ match: ">", backend: game, timeout: 5s, forward: ["*"] }]
+routes: [{ match: ">", backend: game, timeout: 60s, forward: ["*"] }]
 sessions: { data: 32KiB }
 `;
 

@@ -9,7 +9,7 @@ import { Heard, push, tell, tellJson, type Words } from '../support/nats-backend
 
 const CONFIG = `
 backends: { game: { nats: {} } }
-routes: [{ match: ">", backend: game, timeout: 5s }]
+routes: [{ match: ">", backend: game, timeout: 60s }]
 sessions: { data: 1KiB, groups: 8 }
 limits: { messages_per_second: 100000, burst: 100000, outbox: 64KiB, slow: { drop_after: 1ms, close_after: 30s } }
 `;

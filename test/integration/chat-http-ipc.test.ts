@@ -41,7 +41,7 @@ describe('on a Unix socket', () => {
     await using ann = await TestClient.connect(gateway.port);
     const join = { name: 'ann', room: 'lobby' };
     expect(await ann.request('chat.room.join', join)).toMatchObject({ code: 200 });
-    first.kill('SIGSTOP');
+    await first.freeze();
     const ids = Array.from({ length: 10 }, () => ann.send('chat.room.send', { text: 'x' }));
     first.kill('SIGKILL');
     for (const id of ids) expect(await ann.answer(id)).toMatchObject({ reason: 'BACKEND_AWAY' });
@@ -104,7 +104,7 @@ routes: [{ match: "status.user.get", backend: chat, path: "/status", timeout: 50
     await using ann = await TestClient.connect(gateway.port);
     const ask = () => ann.request('status.user.get', { uid: 'x' });
     expect(await ask()).toMatchObject({ code: 200 });
-    first.kill('SIGSTOP');
+    await first.freeze();
     expect(await ask()).toMatchObject({ code: 504, reason: 'TIMEOUT' });
     const ids = Array.from({ length: 10 }, () => ann.send('status.user.get', {}));
     first.kill('SIGKILL');

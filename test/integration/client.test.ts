@@ -284,7 +284,7 @@ describe('a gateway that goes away and comes back', () => {
     });
 
     await using _second = await startGateway(yaml);
-    await expect.poll(() => one.client.state, { interval: 5 }).toBe('open');
+    await expect.poll(() => one.client.state).toBe('open');
     expect(await one.client.request('chat.room.say', { text: 'again' })).toEqual({ text: 'again' });
     expect(await one.push()).toEqual(['onChat', { text: 'again' }]);
     expect(backend.requests.slice(before).map(({ route }) => route)).toEqual([
@@ -307,7 +307,7 @@ describe('a gateway that goes away and comes back', () => {
       const { error } = await one.reaches('reconnecting');
       expect(error?.reason).toBe(signal === 'kick' ? 'KICKED' : 'LOST');
       await using _second = await startGateway(yaml);
-      await expect.poll(() => one.client.state, { interval: 5 }).toBe('open');
+      await expect.poll(() => one.client.state).toBe('open');
     }
   });
 });
@@ -373,7 +373,7 @@ describe('in the dialect', () => {
       reason: 'KICKED',
       retryAfterMs: 20,
     });
-    await expect.poll(() => one.client.state, { interval: 5 }).toBe('open');
+    await expect.poll(() => one.client.state).toBe('open');
   });
 
   test('of another server is noticed', async () => {

@@ -134,7 +134,7 @@ const HELLO = framed(Buffer.from([0x0a, 5, 0x12, 3, 0x0a, 1, 0x61]));
 function gatewayTo(url: string, more = '', route = ''): Promise<TestGateway> {
   return startGateway(`
 backends: { game: { grpc: "${url}"${more} }, here: { reply: { ok: 1 } } }
-routes: [{ match: "here.>", backend: here }, { match: "game.>", backend: game, timeout: 5s${route} }]
+routes: [{ match: "here.>", backend: here }, { match: "game.>", backend: game, timeout: 60s${route} }]
 `);
 }
 

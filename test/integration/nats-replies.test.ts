@@ -24,7 +24,7 @@ async function stage(nats: TestNats): Promise<
   const gateway = await startGateway(
     `bus: ${nats.url}
 backends: { game: { nats: {} } }
-routes: [{ match: ">", backend: game, timeout: 5s, forward: ["*"] }]
+routes: [{ match: ">", backend: game, timeout: 60s, forward: ["*"] }]
 sessions: { data: 100B, groups: 3 }
 `,
   );
@@ -213,7 +213,7 @@ describe('replies that cannot be read', () => {
     await using gateway = await startGateway(
       `bus: ${nats.url}
 backends: { game: { nats: {} } }
-routes: [{ match: ">", backend: game, timeout: 5s }]`,
+routes: [{ match: ">", backend: game, timeout: 60s }]`,
     );
     const nc = await nats.connect();
     const socket = net.connect(nats.port, '127.0.0.1');

@@ -15,7 +15,7 @@ function start(url: string): Promise<TestGateway> {
   return startGateway(
     `bus: ${url}
 backends: { game: { nats: {} } }
-routes: [{ match: "hasty.>", backend: game, timeout: 300ms }, { match: ">", backend: game, timeout: 5s }]`,
+routes: [{ match: "hasty.>", backend: game, timeout: 300ms }, { match: ">", backend: game, timeout: 60s }]`,
   );
 }
 

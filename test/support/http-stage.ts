@@ -11,9 +11,9 @@ routes:
   - { match: "shop.>", backend: web, path: "/v1/{server}/{method}?in={handler}" }
   - { match: "raw.>", backend: web, codec: raw }
   - { match: "hasty.>", backend: web, timeout: 300ms }
-  - { match: "free.>", backend: web, order: none, timeout: 5s }
-  - { match: "again.>", backend: web, idempotent: true, timeout: 5s }
-  - { match: ">", backend: web, forward: [room, level], timeout: 5s }
+  - { match: "free.>", backend: web, order: none, timeout: 60s }
+  - { match: "again.>", backend: web, idempotent: true, timeout: 60s }
+  - { match: ">", backend: web, forward: [room, level], timeout: 60s }
 limits: { messages_per_second: 100000, burst: 100000 }
 `;
 

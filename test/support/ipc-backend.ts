@@ -119,7 +119,7 @@ export class IpcBackend implements AsyncDisposable {
 const ROUTES = `
 routes:
   - { match: "hasty.>", backend: game, timeout: 300ms }
-  - { match: ">", backend: game, forward: [room, level], timeout: 5s }
+  - { match: ">", backend: game, forward: [room, level], timeout: 60s }
 limits: { messages_per_second: 100000, burst: 100000, packet: 1MiB }
 `;
 

@@ -1,8 +1,9 @@
 /** Other programs, started on this machine and stopped by their pid. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import net from 'node:net';
-import { PATIENCE_MS } from './wait.ts';
+import { eventually, PATIENCE_MS } from './wait.ts';
 
 export type Running = AsyncDisposable & {
   readonly pid: number;
@@ -10,6 +11,8 @@ export type Running = AsyncDisposable & {
   /** Exit code, or the signal that ended it. */
   readonly exited: Promise<number | string>;
   kill(signal: NodeJS.Signals): void;
+  /** SIGSTOP, and waits until none of its threads runs any more, which the signal alone does not. */
+  freeze(): Promise<void>;
   /** Resolves with the match once the output has it. */
   waitFor(pattern: RegExp, ms?: number): Promise<RegExpExecArray>;
 };
@@ -55,6 +58,10 @@ function follow(child: ChildProcess, command: string): Running {
     output: () => output,
     exited,
     kill: (signal) => void child.kill(signal),
+    async freeze() {
+      child.kill('SIGSTOP');
+      await eventually(() => isStopped(child.pid!), `${command} to stop`);
+    },
     waitFor: (pattern, ms = PATIENCE_MS) =>
       new Promise((resolve, reject) => {
         const finish = (): void => {
@@ -90,6 +97,16 @@ function follow(child: ChildProcess, command: string): Running {
   };
 }
 
+/** Only Linux can be asked; elsewhere it is as good as done. */
+function isStopped(pid: number): boolean {
+  const tasks = `/proc/${pid}/task`;
+  if (!existsSync(tasks)) return true;
+  // [proc(5)] The state stands behind the name, which is in parentheses and may have any of its own.
+  return readdirSync(tasks).every((id) =>
+    /\) T [^)]*$/.test(readFileSync(`${tasks}/${id}/stat`, 'utf8')),
+  );
+}
+
 /** Runs a program to its end. */
 export async function run(
   command: string,
@@ -100,12 +117,21 @@ export async function run(
   return { code: await running.exited, output: running.output() };
 }
 
-/** A port that was free a moment ago, for programs that cannot say which one they got. */
+/**
+ * A port that nobody has. Not one of those that the system gives to outgoing connections: on a machine that makes
+ * many, one of them would have it before it is used.
+ */
 export async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as net.AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 20_000);
+    const server = net.createServer().listen(port, '127.0.0.1');
+    try {
+      await once(server, 'listening');
+    } catch {
+      continue;
+    }
+    server.close();
+    await once(server, 'close');
+    return port;
+  }
 }

@@ -6,6 +6,7 @@ import { CLIENT_VERSION } from '../../../src/client/version.ts';
 import { readFileSync } from 'node:fs';
 import { sourceFiles } from '../../support/layers.ts';
 import { findImports } from '../../support/syntax.ts';
+import { SOON } from '../../support/wait.ts';
 import { packet } from './fake-server.ts';
 import { failure, openRig, rig } from './support.ts';
 
@@ -53,7 +54,7 @@ describe('connect', () => {
     const { client, server } = rig({ user: async () => ({ n: ++n }) });
     for (const expected of [1, 2]) {
       const opened = client.connect();
-      await vi.waitFor(() => expect(server.connections.length).toBe(expected));
+      await vi.waitFor(() => expect(server.connections.length).toBe(expected), SOON);
       server.last.accept();
       await opened;
       expect(server.last.hello.user).toEqual({ n: expected });

@@ -4,6 +4,7 @@ import { describe, expect, test, vi } from 'vitest';
 
 import { CLIENT_VERSION } from '../../../src/client/version.ts';
 import { vector } from '../protocol/vectors.ts';
+import { SOON } from '../../support/wait.ts';
 import type { FakeConnection } from './fake-server.ts';
 import { failure, openRig, type Rig, rig } from './support.ts';
 
@@ -53,7 +54,7 @@ describe('pitaya', () => {
     expect(hex!.slice(0, 4)).toBe('1405');
     server.last.packet(4, bytesOf(`1401${hex!.slice(4)}`));
     server.last.push('onNext', '"last"');
-    await vi.waitFor(() => expect(came.length).toBe(6));
+    await vi.waitFor(() => expect(came.length).toBe(6), SOON);
     await answer;
     expect(came).toEqual(['first', 'second', 'third', 'fourth', 'last', input.bodyJson]);
   });
@@ -65,7 +66,7 @@ describe('pitaya', () => {
     server.last.packet(4, message(0x16, '\u0001p', deflateSync('1')));
     server.last.packet(5, '');
     server.last.end('closed by the server');
-    await vi.waitFor(() => expect(client.state).toBe('closed'));
+    await vi.waitFor(() => expect(client.state).toBe('closed'), SOON);
     expect(heard).toEqual([1, 'open']);
     expect(told.slice(2)).toEqual(['kick ', 'closed KICKED']);
   });
