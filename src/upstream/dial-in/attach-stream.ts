@@ -1,5 +1,5 @@
 /**
- * The stream of a backend that has connected by itself, as a Link needs it, whichever way the bytes travel. Below
+ * The stream of a backend that has connected on its own, as a Link needs it, whichever way the bytes travel. Below
  * it is a socket (src/control/attach-*.ts), above it first `control/attach.ts`, then a Link.
  */
 import { EventEmitter } from 'node:events';
@@ -10,7 +10,7 @@ import type { LinkStream } from '../link/link-transport.ts';
 export const ATTACH_MESSAGE_BYTES_MAX = 64 * 1024 * 1024;
 
 /**
- * How a stream ends: in order, or for a reason that the backend is told. Who is turned away as `unauthenticated` or
+ * How a stream ends: in order, or for a reason that the backend is told. A backend that is turned away as `unauthenticated` or
  * `invalid` need not come again as it is; a Link that is `broken` may be opened anew.
  */
 export type Ending = {

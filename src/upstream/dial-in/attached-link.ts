@@ -15,7 +15,7 @@ const END_WAIT_MS = 2_000;
 export class AttachedLink implements LinkTransport, LinkOwner {
   readonly endpoint: TransportOwner;
   readonly keepsOrder = true;
-  /** Nobody asks it: the backend would have to be dialled. */
+  /** Not asked for: the backend would have to be dialled. */
   readonly health = null;
   readonly #stream: AttachStream;
   readonly #link: Link;

@@ -1,5 +1,5 @@
 /**
- * What a backend sends by itself over a Link (pushes and verbs), and how it is made to wait. One that knows
+ * What a backend sends on its own over a Link (pushes and verbs), and how it is made to wait. One that knows
  * credit is granted as much as has been dealt with; of another no more is read while too much is not.
  */
 

@@ -59,7 +59,7 @@ export class MethodTransport extends KeptTransport {
 
   protected override ready(): void {
     super.ready();
-    // Who could not be asked yet may be asked now.
+    // There may have been nowhere to ask for the schema until now.
     if (this.#keeper.schema === null) this.#keeper.lookSoon();
   }
 

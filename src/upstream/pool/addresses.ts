@@ -1,6 +1,6 @@
 /**
  * Looks a backend's name up, again and again where that may give other addresses: one lookup at a time, however slow
- * the name server is, and what was known stays while it says nothing.
+ * the name server is, and what was known stays in use while it does not answer.
  */
 import { inBackground } from '../../background.ts';
 import { errorText } from '../../errors.ts';
@@ -79,17 +79,19 @@ export class Addresses {
     try {
       addresses = await this.#resolver.resolve();
     } catch (error) {
-      this.#tell(whyUnresolved(error));
+      this.#reportTrouble(whyUnresolved(error));
       return;
     }
     if (this.#isStopped) return;
     const count = addresses.length;
-    this.#tell(count > ADDRESSES_MAX ? `${count} addresses; ${ADDRESSES_MAX} are used` : '');
+    this.#reportTrouble(
+      count > ADDRESSES_MAX ? `${count} addresses; ${ADDRESSES_MAX} are used` : '',
+    );
     this.#adopt(addresses.slice(0, ADDRESSES_MAX));
   }
 
   /** Each lookup fails for the same reason, mostly. */
-  #tell(trouble: string): void {
+  #reportTrouble(trouble: string): void {
     if (trouble === this.#trouble || this.#isStopped) return;
     this.#trouble = trouble;
     if (trouble === '') this.#report('resolved', 'the name resolves again');

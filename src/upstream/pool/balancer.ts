@@ -55,7 +55,7 @@ export class Balancer {
   }
 }
 
-/** Each gets its weight at every turn, and who has most pays for all: turns of the heavy do not come in a row. */
+/** Each gets its weight at every turn, and the one that has most pays for all, so a heavy one does not get several turns in a row. */
 function inTurn<C extends Choice>(choices: readonly C[]): C {
   let total = 0;
   let first = choices[0]!;

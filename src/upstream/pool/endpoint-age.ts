@@ -40,7 +40,7 @@ export class EndpointAge {
     this.#wheel.set(this.#old, ms);
   }
 
-  /** Nobody asks any more. */
+  /** It is not replaced any more. */
   stop(): void {
     this.#wheel.cancel(this.#old);
   }

@@ -63,7 +63,7 @@ export class EndpointPool<T extends Transport = Transport> {
   readonly #replacing = new Set<Endpoint<T>>();
   #closed = false;
 
-  /** @param dialling null: nothing is dialled, its endpoints come by themselves: `attach`. */
+  /** @param dialling null: nothing is dialled, its endpoints attach. */
   constructor(options: PoolOptions, report: BackendReport, dialling: Dialling<T> | null) {
     const { url, wheel } = options;
     this.report = report;
