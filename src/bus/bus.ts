@@ -57,7 +57,7 @@ export interface Peers {
 }
 
 /** Sessions that another gateway holds, by sid. A Failure at once: the request was not sent. */
-export interface RemoteSessions {
+export interface RequestsBySid {
   patch(sid: string, patch: Patch, waitMs: number): Promise<Changes | Failure> | Failure;
   get(sid: string, waitMs: number): Promise<SessionJson | Failure> | Failure;
 }
@@ -71,7 +71,7 @@ export interface Bus {
   readonly everUp: boolean;
   readonly subscriptions: Subscriptions;
   readonly peers: Peers;
-  readonly remoteSessions: RemoteSessions;
+  readonly bySid: RequestsBySid;
   start(): void;
   /** Says goodbye to the other gateways, and sends what is still to be sent. */
   close(): Promise<void>;

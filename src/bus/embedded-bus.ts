@@ -1,5 +1,5 @@
 /** No bus: this gateway is the only one. Everything that needs one gateway works, without any server. */
-import type { Bus, PeerReplies, Peers, RemoteSessions } from './bus.ts';
+import type { Bus, PeerReplies, Peers, RequestsBySid } from './bus.ts';
 import { type Failure, failure } from '../errors.ts';
 import type { Subscriptions } from '../session/registry.ts';
 
@@ -14,7 +14,7 @@ export class EmbeddedBus implements Bus {
     kick: noReplies,
     list: noReplies,
   };
-  readonly remoteSessions: RemoteSessions = { patch: noSession, get: noSession };
+  readonly bySid: RequestsBySid = { patch: noSession, get: noSession };
 
   start(): void {}
 

@@ -120,7 +120,7 @@ export class FleetCommands {
     if (session !== undefined) return sessionJson(session);
     return this.#isOwn(sid)
       ? failure('NO_SESSION')
-      : this.#bus.remoteSessions.get(sid, FLEET_WAIT_MS);
+      : this.#bus.bySid.get(sid, FLEET_WAIT_MS);
   }
 
   /** Changes one session, and resolves when the change is in force everywhere. */
@@ -129,7 +129,7 @@ export class FleetCommands {
     if (session === undefined) {
       return this.#isOwn(sid)
         ? failure('NO_SESSION')
-        : this.#bus.remoteSessions.patch(sid, patch, FLEET_WAIT_MS);
+        : this.#bus.bySid.patch(sid, patch, FLEET_WAIT_MS);
     }
     return this.#sessionCommands.patchAll([session], patch);
   }
@@ -150,7 +150,7 @@ export class FleetCommands {
       const isNowhere = target.local === true || this.#isOwn(sid);
       const call = isNowhere
         ? failure('NO_SESSION')
-        : this.#bus.remoteSessions.patch(sid, patch, FLEET_WAIT_MS);
+        : this.#bus.bySid.patch(sid, patch, FLEET_WAIT_MS);
       // If it is too large for the first, nothing has changed yet: it is too large for all.
       if (isFailure(call) && call.reason !== 'NO_SESSION') return call;
       elsewhere.push(isFailure(call) ? Promise.resolve(call) : call);

@@ -1,6 +1,6 @@
 /**
  * The other gateways: which there are, and calls to all of them. Between gateways only, under `pith.fleet.>`; each
- * answers every call, so a silent one is noticed. `peer-calls.ts` is the other end.
+ * answers every call, so a silent one is noticed. `incoming-peer-calls.ts` is the other end.
  */
 import type { Close, Push, Target } from '../contract/commands.ts';
 import { pushLines } from '../contract/headers.ts';
@@ -12,7 +12,7 @@ import { send, tooLargeFor } from '../upstream/nats/outgoing.ts';
 import type { Page, PeerCall, PeerReplies, PeerReply, Peers } from './bus.ts';
 import type { BusParts } from './bus-parts.ts';
 import { GATEWAYS_MAX, KnownGateways } from './known-gateways.ts';
-import { peerPushHeaders } from './peer-push.ts';
+import { peerPushHeaders } from './peer-push-codec.ts';
 import { readPeerReply } from './peer-reply.ts';
 import type { PendingRequest, RequestMany } from './request-many.ts';
 

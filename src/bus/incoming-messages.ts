@@ -2,7 +2,7 @@
 import { asBuffer } from '../bytes.ts';
 import { inBackground } from '../background.ts';
 import { decodePush, PUSHES_MAX } from '../contract/protobuf-shapes.ts';
-import { WireError, WireReader } from '../contract/wire.ts';
+import { WireError, WireReader } from '../contract/protobuf-wire.ts';
 import { errorText, type Failure, failure, isFailure } from '../errors.ts';
 import type { Push, PushCount } from '../contract/commands.ts';
 import type { Registry } from '../session/registry.ts';

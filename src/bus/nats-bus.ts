@@ -6,8 +6,8 @@ import type { Bus } from './bus.ts';
 import type { BusParts } from './bus-parts.ts';
 import { GatewayPeers } from './gateway-peers.ts';
 import { IncomingMessages } from './incoming-messages.ts';
-import { NatsRemoteSessions } from './remote-sessions.ts';
-import { PeerCalls } from './peer-calls.ts';
+import { NatsRequestsBySid } from './requests-by-sid.ts';
+import { IncomingPeerCalls } from './incoming-peer-calls.ts';
 import { Replies } from './replies.ts';
 import { RequestMany } from './request-many.ts';
 import type { SessionCommands } from './session-commands.ts';
@@ -17,7 +17,7 @@ import { NatsSubscriptions } from './subscriptions.ts';
 export class NatsBus implements Bus, ConnectionListener {
   readonly subscriptions: NatsSubscriptions;
   readonly peers: GatewayPeers;
-  readonly remoteSessions: NatsRemoteSessions;
+  readonly bySid: NatsRequestsBySid;
   /** Which subjects of the gateway a stream captures. */
   readonly streams: StreamWatch;
   readonly #parts: BusParts;
@@ -27,7 +27,7 @@ export class NatsBus implements Bus, ConnectionListener {
     this.#parts = parts;
     const requests = new RequestMany(parts);
     this.peers = new GatewayPeers(parts, requests);
-    this.remoteSessions = new NatsRemoteSessions(parts, requests);
+    this.bySid = new NatsRequestsBySid(parts, requests);
     this.streams = new StreamWatch(parts, requests);
     this.subscriptions = new NatsSubscriptions(parts, (error, message) => {
       this.#incoming.onVerb(error, message);
@@ -53,7 +53,7 @@ export class NatsBus implements Bus, ConnectionListener {
     const { subscriptions, peers } = this;
     const more = { registry, sessionCommands, subscriptions, replies };
     this.#incoming = new IncomingMessages({ ...this.#parts, ...more });
-    const calls = new PeerCalls({ ...this.#parts, sessionCommands, replies, peers });
+    const calls = new IncomingPeerCalls({ ...this.#parts, sessionCommands, replies, peers });
     this.#parts.connector.always(this.#parts.subjects.fleet('*'), calls.onCall);
   }
 

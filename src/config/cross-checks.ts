@@ -2,7 +2,7 @@
  * What no key can be checked for alone: names that must exist, keys that go together, ports that collide.
  */
 import { type Address, isLoopback, parseAddress, parseBus, parseListenUrl } from './address.ts';
-import { isAvailable } from './availability.ts';
+import { isAvailable } from './unavailable-keys.ts';
 import { isConsulService } from './consul-service.ts';
 import { warnOfOwnNames } from './own-names.ts';
 import { didYouMean, type Finding } from './problem.ts';

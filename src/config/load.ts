@@ -1,6 +1,6 @@
 /** YAML text, PITH_ variables and flags in; a checked, frozen configuration out, or everything that is wrong. */
 import { isAbsolute, join } from 'node:path';
-import { findUnavailable } from './availability.ts';
+import { findUnavailable } from './unavailable-keys.ts';
 import { crossCheck } from './cross-checks.ts';
 import { type ParsedDocument, parseYaml } from './document.ts';
 import { applyEnvironment, applyFlags, type Assignment } from './environment.ts';

@@ -10,7 +10,7 @@ import {
   PUSHES_MAX,
 } from './protobuf-shapes.ts';
 import { StructError } from './struct.ts';
-import { decodeDurationMs, WireReader } from './wire.ts';
+import { decodeDurationMs, WireReader } from './protobuf-wire.ts';
 import { failure } from '../errors.ts';
 import type { Close, Patch, Push, Reply, Target } from './commands.ts';
 /** Bytes that are read of a backend's name or reason; the rest is ignored. */

@@ -1,7 +1,7 @@
 /** What the gateway sends: the frames of a Link, and the Request of a Handle call. Shapes: proto/pith/v1. */
 import { NOTHING } from '../bytes.ts';
 import { encodeStruct, StructError } from './struct.ts';
-import { BYTES, encodeMs, fieldBytes, varintBytes, WireWriter } from './wire.ts';
+import { BYTES, encodeMs, fieldBytes, varintBytes, WireWriter } from './protobuf-wire.ts';
 import { type Failure, failure } from '../errors.ts';
 import type { JsonObject } from './commands.ts';
 import type { ConnectFacts, SessionFacts, Trace } from './facts.ts';

@@ -4,7 +4,7 @@
  */
 import { asBuffer, NOTHING } from '../bytes.ts';
 import { type Failure, failure } from '../errors.ts';
-import { CONVERT_BYTES } from '../protocol/convert.ts';
+import { CONVERT_BYTES } from '../protocol/conversion-limit.ts';
 import { clientJsonBytes } from '../protocol/packet.ts';
 import type { Accepted, Close, Json, JsonObject, Patch, Target } from './commands.ts';
 import type { ClosedSession, ConnectFacts, SessionFacts } from './facts.ts';

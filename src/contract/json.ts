@@ -1,5 +1,5 @@
 /** JSON from outside: how it is parsed, how deep it may be nested, and the checks of its values. */
-import { CONVERT_BYTES, tooMuchText, weightOfJson } from '../protocol/convert.ts';
+import { CONVERT_BYTES, tooMuchText, weightOfJson } from '../protocol/conversion-limit.ts';
 import { isObject, isRawNumber, parseAsWritten, wholeOf } from '../protocol/exact-json.ts';
 import { sizeOfJson } from '../protocol/json-scan.ts';
 import { DELIVERIES, type Delivery } from './commands.ts';

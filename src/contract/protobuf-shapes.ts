@@ -1,7 +1,7 @@
 /** Body, Error, Patch, Close, Target, Push and ConnectResponse, read from protobuf. */
 import { NOTHING } from '../bytes.ts';
 import { type Failure, failure } from '../errors.ts';
-import { tooMuchText, VALUE_BYTES } from '../protocol/convert.ts';
+import { tooMuchText, VALUE_BYTES } from '../protocol/conversion-limit.ts';
 import { clientJsonBytes } from '../protocol/packet.ts';
 import {
   type Accepted,
@@ -14,12 +14,12 @@ import {
 } from './commands.ts';
 import { FIELDS_MAX, refusal } from './refusal.ts';
 import { bounded, decodeJsonValue, decodeStruct, StructError } from './struct.ts';
-import { decodeDurationMs, decodeSignedMs, WireReader } from './wire.ts';
+import { decodeDurationMs, decodeSignedMs, WireReader } from './protobuf-wire.ts';
 
 /** Pushes in one reply or batch: all are handled in one turn, so that whatever follows them stays behind them. */
 export const PUSHES_MAX = 1_000;
 
-// `convertBytesMax`, here and below: `limits.convert`, how much may be made of a message; see protocol/convert.ts.
+// `convertBytesMax`, here and below: `limits.convert`, how much may be made of a message; see protocol/conversion-limit.ts.
 
 /** The bytes that go to the client. @throws {StructError} JSON that cannot be converted, or too much of it. */
 export function decodeBody(reader: WireReader, convertBytesMax: number): Uint8Array {

@@ -8,9 +8,9 @@
 import { type DescMessage, fromBinary, toJson } from '@bufbuild/protobuf';
 
 import { asBuffer, NOTHING } from '../bytes.ts';
-import { WireWriter } from '../contract/wire.ts';
+import { WireWriter } from '../contract/protobuf-wire.ts';
 import { failure } from '../errors.ts';
-import { CONVERT_BYTES, tooMuchText, weightOfJson } from '../protocol/convert.ts';
+import { CONVERT_BYTES, tooMuchText, weightOfJson } from '../protocol/conversion-limit.ts';
 import { Elements, elementsOf } from '../protocol/json-elements.ts';
 import { isJson, Members } from '../protocol/json-scan.ts';
 import { escapeAstral } from '../protocol/text.ts';

@@ -3,7 +3,7 @@
  * the backend that they serve and has its token; from then on the stream is a Link like any other.
  */
 import type { Clock } from '../clock.ts';
-import { WireError } from '../contract/wire.ts';
+import { WireError } from '../contract/protobuf-wire.ts';
 import type { Log } from '../telemetry/log.ts';
 import { LogThrottle } from '../telemetry/log-throttle.ts';
 import { Timeout, type TimerWheel } from '../timer-wheel.ts';

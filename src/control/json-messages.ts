@@ -6,7 +6,7 @@ import { type DescService, fromBinary, type JsonValue, toJson } from '@bufbuild/
 
 import { JSON_DEPTH_MAX, JSON_DEPTH_MAX_TO_BACKENDS as DEPTH_MAX } from '../contract/json.ts';
 import { errorText, GatewayError } from '../errors.ts';
-import { CONVERT_BYTES, tooMuchText, weightOfJson } from '../protocol/convert.ts';
+import { CONVERT_BYTES, tooMuchText, weightOfJson } from '../protocol/conversion-limit.ts';
 import { sizeOfJson } from '../protocol/json-scan.ts';
 import { contractFiles } from './contract-files.ts';
 import { readJson } from '../upstream/method/json-reader.ts';

@@ -6,7 +6,7 @@ import { FLEET_WAIT_MS, type FleetCommands } from '../bus/fleet-commands.ts';
 import type { Close, Patch } from '../contract/commands.ts';
 import { encodePushed } from '../contract/gateway-frames.ts';
 import { type Failure, GatewayError, isFailure, isOwnReason, REASONS } from '../errors.ts';
-import { CONVERT_BYTES } from '../protocol/convert.ts';
+import { CONVERT_BYTES } from '../protocol/conversion-limit.ts';
 import type { Log } from '../telemetry/log.ts';
 import { infoMessage, kickResult, readRequest, type Request, sessionMessage } from './messages.ts';
 

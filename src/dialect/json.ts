@@ -6,7 +6,7 @@ import { isUtf8 } from 'node:buffer';
 
 import { EMPTY_OBJECT } from '../bytes.ts';
 import { type Failure, failure } from '../errors.ts';
-import { CONVERT_BYTES, weightOfJson } from '../protocol/convert.ts';
+import { CONVERT_BYTES, weightOfJson } from '../protocol/conversion-limit.ts';
 import {
   isObject,
   isRawNumber,

@@ -5,7 +5,7 @@
 import { EMPTY_OBJECT } from '../bytes.ts';
 import type { Clock } from '../clock.ts';
 import type { Failure } from '../errors.ts';
-import { CONVERT_BYTES, tooMuch } from '../protocol/convert.ts';
+import { CONVERT_BYTES, tooMuch } from '../protocol/conversion-limit.ts';
 import { type HandshakeRequest, parseHandshake } from '../protocol/handshake.ts';
 import {
   decodeMessage,

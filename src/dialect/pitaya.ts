@@ -6,7 +6,7 @@ import { deflateSync, unzipSync } from 'node:zlib';
 
 import { EMPTY_OBJECT } from '../bytes.ts';
 import { type Failure, failure, isOwnReason } from '../errors.ts';
-import { CONVERT_BYTES } from '../protocol/convert.ts';
+import { CONVERT_BYTES } from '../protocol/conversion-limit.ts';
 import {
   type HandshakeCode,
   type HandshakeRequest,

@@ -24,7 +24,7 @@ import {
   PACKET_BODY_BYTES_MAX,
   PacketType,
 } from '../protocol/packet.ts';
-import { CONVERT_BYTES, tooMuch, weightOfJson } from '../protocol/convert.ts';
+import { CONVERT_BYTES, tooMuch, weightOfJson } from '../protocol/conversion-limit.ts';
 import { isJson } from '../protocol/json-scan.ts';
 import type { ProtoFault } from '../protocol/protobuf/fault.ts';
 import type { Protos, WrittenBy } from '../protocol/protobuf/protos.ts';

@@ -1,5 +1,5 @@
 /** The handshake's JSON, both ways. Pure: who may connect is decided elsewhere. */
-import { CONVERT_BYTES, weightOfJson } from './convert.ts';
+import { CONVERT_BYTES, weightOfJson } from './conversion-limit.ts';
 import { isObject, parseAsWritten } from './exact-json.ts';
 import { encodeJsonPacket, type Encoded, PacketType } from './packet.ts';
 import type { RouteDictionary } from './route-dictionary.ts';

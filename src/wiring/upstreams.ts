@@ -1,7 +1,7 @@
 /** Makes what is dialled: the upstream of each configured backend, and Consul. */
 import { readFileSync } from 'node:fs';
 
-import { BackendFleetCommands } from '../bus/backend-commands.ts';
+import { BackendFleetCommands } from '../bus/backend-fleet-commands.ts';
 import type { FleetCommands } from '../bus/fleet-commands.ts';
 import type { BackendConfig, GrpcBackendConfig } from '../config/schema-backends.ts';
 import { formatPath } from '../config/problem.ts';
@@ -22,7 +22,7 @@ import { IpcUpstream } from '../upstream/ipc/ipc-upstream.ts';
 import { MethodUpstream } from '../upstream/method/method-upstream.ts';
 import { NatsUpstream } from '../upstream/nats/nats-upstream.ts';
 import { Subjects } from '../upstream/nats/subjects.ts';
-import { ReplyUpstream } from '../upstream/reply-upstream.ts';
+import { FixedReply } from '../upstream/fixed-reply.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { type ClientTls, readClientTls, TlsFault } from '../transport/pem.ts';
 
@@ -55,7 +55,7 @@ function makeUpstream(name: string, backend: BackendConfig, parts: UpstreamParts
   const links = { gatewayId, version, commands, wheel };
   switch (backend.kind) {
     case 'reply':
-      return new ReplyUpstream(backend.reply);
+      return new FixedReply(backend.reply);
     case 'nats': {
       const subjects = new Subjects(backend.nats.prefix ?? config.nats.prefix, gatewayId);
       const { connector, answers } = nats!;

@@ -7,13 +7,13 @@ import { generateKeyPairSync, sign } from 'node:crypto';
 import { deflateSync, gzipSync } from 'node:zlib';
 
 import { readConnectResponse, readObject } from '../../src/contract/json-shapes.ts';
-import { WireReader, WireWriter } from '../../src/contract/wire.ts';
+import { WireReader, WireWriter } from '../../src/contract/protobuf-wire.ts';
 import { AttachJson } from '../../src/control/attach-json.ts';
 import { JsonDialect } from '../../src/dialect/json.ts';
 import { PitayaDialect } from '../../src/dialect/pitaya.ts';
 import { PomeloDialect } from '../../src/dialect/pomelo.ts';
 import type { Wire } from '../../src/dialect/wire.ts';
-import { CONVERT_BYTES } from '../../src/protocol/convert.ts';
+import { CONVERT_BYTES } from '../../src/protocol/conversion-limit.ts';
 import { Message } from '../../src/protocol/message.ts';
 import { Protos } from '../../src/protocol/protobuf/protos.ts';
 import { decodeReply } from '../../src/contract/backend-frames.ts';

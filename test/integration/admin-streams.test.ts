@@ -12,7 +12,7 @@ import {
 import { loadSync } from '@grpc/proto-loader';
 import { expect, test } from 'vitest';
 
-import { WireWriter } from '../../src/contract/wire.ts';
+import { WireWriter } from '../../src/contract/protobuf-wire.ts';
 import { grpcHandlers, inBytes } from '../../src/control/grpc-handlers.ts';
 import { systemClock } from '../../src/clock.ts';
 import { HttpServer } from '../../src/control/http.ts';

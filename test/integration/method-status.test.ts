@@ -2,7 +2,7 @@
 import { status } from '@grpc/grpc-js';
 import { describe, expect, test } from 'vitest';
 
-import { WireWriter } from '../../src/contract/wire.ts';
+import { WireWriter } from '../../src/contract/protobuf-wire.ts';
 import { control } from '../support/grpcurl.ts';
 import { metadata, MethodPair } from '../support/method-pair.ts';
 

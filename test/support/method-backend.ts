@@ -15,7 +15,7 @@ import {
   status,
 } from '@grpc/grpc-js';
 
-import { WireReader, WireWriter } from '../../src/contract/wire.ts';
+import { WireReader, WireWriter } from '../../src/contract/protobuf-wire.ts';
 import { parseProto } from '../../src/upstream/method/proto/parser.ts';
 import { makeSchema, type Method, type Schema } from '../../src/upstream/method/schema.ts';
 import { PATIENCE_MS } from './wait.ts';

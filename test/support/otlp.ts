@@ -5,7 +5,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 
-import { WireReader } from '../../src/contract/wire.ts';
+import { WireReader } from '../../src/contract/protobuf-wire.ts';
 import { run, type Running, start } from './process.ts';
 import { eventually } from './wait.ts';
 

@@ -1,5 +1,5 @@
 /** The first frame of a backend that attaches: who it is, and what it shows for it. Pure. */
-import { WireReader } from '../../contract/wire.ts';
+import { WireReader } from '../../contract/protobuf-wire.ts';
 
 export type AttachHello = {
   /** Which of the configured backends it serves. */

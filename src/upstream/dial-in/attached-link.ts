@@ -1,7 +1,7 @@
 /** The Link of one backend that has attached. */
 import type { BackendHello } from '../../contract/backend-frames.ts';
 import { writeClosed } from '../../contract/gateway-frames.ts';
-import { tooMuch } from '../../protocol/convert.ts';
+import { tooMuch } from '../../protocol/conversion-limit.ts';
 import { Timeout, type TimerWheel } from '../../timer-wheel.ts';
 import type { Call } from '../call.ts';
 import { Link } from '../link/link.ts';

@@ -1,7 +1,7 @@
 /** Active health: what a backend's own grpc.health.v1 says, over one connection to it. */
 import { type ClientReadableStream, type Metadata, type ServiceError, status } from '@grpc/grpc-js';
 
-import { VARINT, WireError, WireReader } from '../../contract/wire.ts';
+import { VARINT, WireError, WireReader } from '../../contract/protobuf-wire.ts';
 import { Timeout, type TimerWheel } from '../../timer-wheel.ts';
 
 import type { Health, TransportOwner } from '../pool/transport.ts';

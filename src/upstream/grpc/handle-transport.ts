@@ -1,12 +1,12 @@
 /** One address that is called by Handle, Connect and Closed alone. */
 import type { Call } from '../call.ts';
 import type { GrpcTransportOptions } from '../grpc-client/grpc-transport.ts';
-import { KeptTransport } from '../grpc-client/kept-transport.ts';
+import { RpcTransport } from '../grpc-client/rpc-transport.ts';
 import type { LinkParts, LinkTransport } from '../link/link-transport.ts';
 import type { TransportOwner } from '../pool/transport.ts';
 import { UnaryCalls } from './unary-calls.ts';
 
-export class HandleTransport extends KeptTransport implements LinkTransport {
+export class HandleTransport extends RpcTransport implements LinkTransport {
   readonly #unary: UnaryCalls;
 
   constructor(endpoint: TransportOwner, options: GrpcTransportOptions, parts: LinkParts) {

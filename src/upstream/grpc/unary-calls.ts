@@ -10,7 +10,7 @@ import {
 import { NOTHING } from '../../bytes.ts';
 import type { Clock } from '../../clock.ts';
 import { decodeConnectResponse } from '../../contract/protobuf-shapes.ts';
-import { WireError, WireReader } from '../../contract/wire.ts';
+import { WireError, WireReader } from '../../contract/protobuf-wire.ts';
 import { type Failure, failure } from '../../errors.ts';
 import type { BackendReport } from '../backend-report.ts';
 import type { Call, PendingCall } from '../call.ts';

@@ -2,7 +2,7 @@
  * The frames that come on a Link, in their order, and not too many in one turn of the event loop: a message may hold
  * millions of them, and everybody else would have to wait.
  */
-import { WireError } from '../../contract/wire.ts';
+import { WireError } from '../../contract/protobuf-wire.ts';
 import { type FrameHandler, ToGatewayReader } from '../../contract/backend-frames.ts';
 import type { LinkStream } from './link-transport.ts';
 

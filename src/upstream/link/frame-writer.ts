@@ -1,5 +1,5 @@
 /** What goes out on a Link: everything that a turn of the event loop gathers leaves as one message. */
-import { WireWriter } from '../../contract/wire.ts';
+import { WireWriter } from '../../contract/protobuf-wire.ts';
 import type { LinkStream } from './link-transport.ts';
 
 /** A turn that has gathered more goes out in several messages: servers refuse one beyond 4 MiB, and end the stream. */

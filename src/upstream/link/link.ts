@@ -18,14 +18,14 @@ import {
   writeRequestFrame,
 } from '../../contract/gateway-frames.ts';
 import { decodeConnectResponse } from '../../contract/protobuf-shapes.ts';
-import type { WireReader, WireWriter } from '../../contract/wire.ts';
+import type { WireReader, WireWriter } from '../../contract/protobuf-wire.ts';
 import { failure } from '../../errors.ts';
 import type { Call, PendingCall } from '../call.ts';
 import { CallQueue } from '../call-queue.ts';
 import { CallTable } from '../call-table.ts';
 import { ConnectCall } from '../connect-call.ts';
 import { answerTooLong, tooLong } from '../too-long.ts';
-import { takePush, takeVerb } from './backend-commands.ts';
+import { takePush, takeVerb } from './command-results.ts';
 import { FrameReader, type FrameReaderLink } from './frame-reader.ts';
 import { FrameWriter } from './frame-writer.ts';
 import type { LinkOwner, LinkParts, LinkStream } from './link-transport.ts';

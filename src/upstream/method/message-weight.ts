@@ -1,8 +1,8 @@
 /** What a message counts for `limits.convert`, seen before anything is made of it. */
 import { type DescField, type DescMessage, ScalarType } from '@bufbuild/protobuf';
 
-import { WireError, WireReader } from '../../contract/wire.ts';
-import { CONTAINER_BYTES, isSmall, VALUE_BYTES } from '../../protocol/convert.ts';
+import { WireError, WireReader } from '../../contract/protobuf-wire.ts';
+import { CONTAINER_BYTES, isSmall, VALUE_BYTES } from '../../protocol/conversion-limit.ts';
 
 /** Messages within each other that are looked into; the library reads no more. */
 const DEPTH_MAX = 100;

@@ -7,7 +7,7 @@ import type {
 } from '@grpc/grpc-js';
 
 import type { GrpcTransportOptions } from '../grpc-client/grpc-transport.ts';
-import { KeptTransport } from '../grpc-client/kept-transport.ts';
+import { RpcTransport } from '../grpc-client/rpc-transport.ts';
 import type { TransportOwner } from '../pool/transport.ts';
 import type { SchemaKeeper } from './schema-keeper.ts';
 
@@ -24,7 +24,7 @@ export type MethodRequest = {
   readonly deadline: number;
 };
 
-export class MethodTransport extends KeptTransport {
+export class MethodTransport extends RpcTransport {
   /** Counted by the calls: `enter`, `leave`. */
   inFlight = 0;
   readonly #keeper: SchemaKeeper;

@@ -6,7 +6,7 @@ import { type ClientDuplexStream, Metadata, type ServiceError, status } from '@g
 import { fromBinary } from '@bufbuild/protobuf';
 import { type FileDescriptorProto, FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 
-import { WireReader, WireWriter } from '../../contract/wire.ts';
+import { WireReader, WireWriter } from '../../contract/protobuf-wire.ts';
 import { errorText } from '../../errors.ts';
 import { bundledFile } from './proto/bundled.ts';
 import { SCHEMA_BYTES_MAX, SCHEMA_FILES_MAX } from './descriptors.ts';

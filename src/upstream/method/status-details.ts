@@ -1,7 +1,7 @@
 /** What a status other than OK means to the client, with the details that google.rpc.Status may carry. */
 import { type Metadata, status } from '@grpc/grpc-js';
 
-import { decodeDurationMs, WireError, WireReader } from '../../contract/wire.ts';
+import { decodeDurationMs, WireError, WireReader } from '../../contract/protobuf-wire.ts';
 import { type Failure, failure, type Reason } from '../../errors.ts';
 import {
   cut,

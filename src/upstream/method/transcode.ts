@@ -16,7 +16,7 @@ import {
 import { asBuffer, NOTHING } from '../../bytes.ts';
 import { JSON_DEPTH_MAX } from '../../contract/json.ts';
 import { errorText, type Failure, failure } from '../../errors.ts';
-import { tooMuch, tooMuchText, weightOfJson } from '../../protocol/convert.ts';
+import { tooMuch, tooMuchText, weightOfJson } from '../../protocol/conversion-limit.ts';
 import { clientJsonBytes } from '../../protocol/packet.ts';
 import { readJson } from './json-reader.ts';
 import { weightOf } from './message-weight.ts';

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 
 import { EmbeddedBus } from '../../../src/bus/embedded-bus.ts';
 import { FleetCommands } from '../../../src/bus/fleet-commands.ts';
-import type { PeerReplies, Peers, RemoteSessions } from '../../../src/bus/bus.ts';
+import type { PeerReplies, Peers, RequestsBySid } from '../../../src/bus/bus.ts';
 import type { Push } from '../../../src/contract/commands.ts';
 import { type Failure, failure } from '../../../src/errors.ts';
 import { makeGateway } from './support.ts';
@@ -23,7 +23,7 @@ const KICK = { reason: 'bye', code: 0, kick: true, retryAfterMs: 0 };
 const NOBODY_ELSE: PeerReplies = { answers: [], silentGateways: [] };
 
 /** Calls to the other gateways, which answer what the test says. */
-class RecordedBus implements Peers, RemoteSessions {
+class RecordedBus implements Peers, RequestsBySid {
   readonly calls: [string, unknown][] = [];
   replies: PeerReplies | Failure = NOBODY_ELSE;
   refused: Failure | null = null;
@@ -51,12 +51,12 @@ class RecordedBus implements Peers, RemoteSessions {
     return this.refused ?? Promise.resolve(this.replies as PeerReplies);
   }
 
-  patch(...[sid]: Parameters<RemoteSessions['patch']>) {
+  patch(...[sid]: Parameters<RequestsBySid['patch']>) {
     this.calls.push(['patch', sid]);
     return this.refused ?? Promise.resolve(this.remote);
   }
 
-  get(...[sid]: Parameters<RemoteSessions['get']>) {
+  get(...[sid]: Parameters<RequestsBySid['get']>) {
     this.calls.push(['get', sid]);
     return Promise.resolve(failure('NO_SESSION'));
   }
@@ -65,7 +65,7 @@ class RecordedBus implements Peers, RemoteSessions {
 function stage() {
   const gateway = makeGateway(G);
   const others = new RecordedBus();
-  const bus = Object.assign(new EmbeddedBus(), { peers: others, remoteSessions: others });
+  const bus = Object.assign(new EmbeddedBus(), { peers: others, bySid: others });
   const fleet = new FleetCommands(G, gateway.sessionCommands, bus);
   const ann = gateway.client(1, 'ann', 'r');
   const bob = gateway.client(2, 'bob', 'r');

@@ -1,7 +1,7 @@
 /** What a backend commands over its Link or Unix socket: carried out, answered, and reported where it is refused. */
 import { describe, expect, test } from 'vitest';
 
-import { BackendFleetCommands } from '../../../src/bus/backend-commands.ts';
+import { BackendFleetCommands } from '../../../src/bus/backend-fleet-commands.ts';
 import { EmbeddedBus } from '../../../src/bus/embedded-bus.ts';
 import { FleetCommands } from '../../../src/bus/fleet-commands.ts';
 import type { SessionVerb } from '../../../src/contract/backend-frames.ts';

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { isNode, LineCounter, parse, parseDocument } from 'yaml';
 import { z } from 'zod';
-import { NOT_YET_AVAILABLE } from '../../../src/config/availability.ts';
+import { NOT_YET_AVAILABLE } from '../../../src/config/unavailable-keys.ts';
 import { type Config, configSchema } from '../../../src/config/schema.ts';
 import { listKeys } from '../../../src/config/schema-tree.ts';
 import { loadConfig } from '../../../src/config/load.ts';

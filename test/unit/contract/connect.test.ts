@@ -21,7 +21,7 @@ import {
   NO_OUTCOME,
 } from '../../../src/contract/protobuf-shapes.ts';
 import { encodeStruct } from '../../../src/contract/struct.ts';
-import { WireReader, WireWriter } from '../../../src/contract/wire.ts';
+import { WireReader, WireWriter } from '../../../src/contract/protobuf-wire.ts';
 import type { Failure } from '../../../src/errors.ts';
 import { parseAsWritten } from '../../../src/protocol/exact-json.ts';
 import type { Accepted, JsonObject } from '../../../src/contract/commands.ts';

@@ -11,7 +11,7 @@ import {
   decodePatch,
   decodePush,
 } from '../../../src/contract/protobuf-shapes.ts';
-import { WireReader } from '../../../src/contract/wire.ts';
+import { WireReader } from '../../../src/contract/protobuf-wire.ts';
 import { readLine } from '../../../src/upstream/ipc/backend-lines.ts';
 import { sessionTail } from '../../../src/upstream/ipc/gateway-lines.ts';
 import { linesOf, readBlock } from '../../../src/upstream/nats/header-block.ts';

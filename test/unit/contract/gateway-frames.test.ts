@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import fc from 'fast-check';
 
 import { encodeStruct } from '../../../src/contract/struct.ts';
-import { encodeMs, WireWriter } from '../../../src/contract/wire.ts';
+import { encodeMs, WireWriter } from '../../../src/contract/protobuf-wire.ts';
 import { failure } from '../../../src/errors.ts';
 import type { JsonObject } from '../../../src/contract/commands.ts';
 import * as frames from '../../../src/contract/gateway-frames.ts';

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
-import { WireWriter } from '../../../src/contract/wire.ts';
+import { WireWriter } from '../../../src/contract/protobuf-wire.ts';
 import { AttachJson, type RefusedFrame } from '../../../src/control/attach-json.ts';
 import type { Json, JsonObject, Reply } from '../../../src/contract/commands.ts';
 import { decodeReply, readToGateway } from '../../../src/contract/backend-frames.ts';

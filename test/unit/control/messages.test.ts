@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { encodePushed } from '../../../src/contract/gateway-frames.ts';
 import type { Json, JsonObject } from '../../../src/contract/commands.ts';
 import { decodeStruct } from '../../../src/contract/struct.ts';
-import { WireReader } from '../../../src/contract/wire.ts';
+import { WireReader } from '../../../src/contract/protobuf-wire.ts';
 import {
   infoMessage,
   kickResult,

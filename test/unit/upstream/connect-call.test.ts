@@ -7,7 +7,7 @@ import { Lane } from '../../../src/session/lane.ts';
 import { TimerWheel } from '../../../src/timer-wheel.ts';
 import type { Call, PendingCall } from '../../../src/upstream/call.ts';
 import { ConnectCall } from '../../../src/upstream/connect-call.ts';
-import { ReplyUpstream } from '../../../src/upstream/reply-upstream.ts';
+import { FixedReply } from '../../../src/upstream/fixed-reply.ts';
 import type { ConnectAsk } from '../../../src/upstream/upstream.ts';
 import { ManualClock } from '../../support/clock.ts';
 import { connect } from '../session/support.ts';
@@ -15,7 +15,7 @@ import { connect } from '../session/support.ts';
 const ACCEPTED: Accepted = { patch: null, user: { hi: 1 }, expiresInMs: 0 };
 
 /** An upstream that writes down what is cancelled. */
-class Cancels extends ReplyUpstream implements PendingCall {
+class Cancels extends FixedReply implements PendingCall {
   readonly calls: Call[] = [];
 
   constructor() {
@@ -133,7 +133,7 @@ describe('an answer as requests get it', () => {
 });
 
 test('a fixed reply cannot decide who may connect', async () => {
-  expect(await new ReplyUpstream({ code: 200 }).connect({} as ConnectAsk)).toMatchObject({
+  expect(await new FixedReply({ code: 200 }).connect({} as ConnectAsk)).toMatchObject({
     code: 501,
     reason: 'UNSUPPORTED',
   });

@@ -1,7 +1,7 @@
 /** Who may attach, and who is sent away, whatever carries the bytes. */
 import { describe, expect, test } from 'vitest';
 
-import { WireWriter } from '../../../../src/contract/wire.ts';
+import { WireWriter } from '../../../../src/contract/protobuf-wire.ts';
 import { Attach } from '../../../../src/control/attach.ts';
 import { TimerWheel } from '../../../../src/timer-wheel.ts';
 import {

@@ -1,7 +1,7 @@
 /** How a Link reads what comes: in order, not all in one turn, and no further than it can bear. */
 import { describe, expect, test } from 'vitest';
 
-import { WireWriter } from '../../../../src/contract/wire.ts';
+import { WireWriter } from '../../../../src/contract/protobuf-wire.ts';
 import type { LinkStream } from '../../../../src/upstream/link/link-transport.ts';
 import {
   FrameReader,

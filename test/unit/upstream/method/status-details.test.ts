@@ -2,7 +2,7 @@ import { Metadata, status } from '@grpc/grpc-js';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
-import { WireWriter } from '../../../../src/contract/wire.ts';
+import { WireWriter } from '../../../../src/contract/protobuf-wire.ts';
 import { failureOfMethod, isSpoken } from '../../../../src/upstream/method/status-details.ts';
 
 function ended(code: number, details: string, bytes?: Buffer) {

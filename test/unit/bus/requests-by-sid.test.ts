@@ -15,7 +15,7 @@ function stage() {
   const a = makeGateway(A, exchange, clock);
   const b = makeGateway(B, exchange, clock);
   const ann = b.client(7, 'ann');
-  return { exchange, clock, a, b, ann, remote: a.bus.remoteSessions };
+  return { exchange, clock, a, b, ann, remote: a.bus.bySid };
 }
 
 /** What it has resolved with; null: it has not yet. */

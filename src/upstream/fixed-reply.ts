@@ -5,7 +5,7 @@ import type { Call } from './call.ts';
 import type { ClientSpan } from './client-span.ts';
 import type { ConnectAsk, Upstream, UpstreamInfo } from './upstream.ts';
 
-export class ReplyUpstream implements Upstream {
+export class FixedReply implements Upstream {
   readonly oneAtATime = false;
   readonly #body: Buffer;
 

@@ -22,7 +22,7 @@ import {
   WireError,
   WireReader,
   WireWriter,
-} from '../../../src/contract/wire.ts';
+} from '../../../src/contract/protobuf-wire.ts';
 import type { JsonObject } from '../../../src/contract/commands.ts';
 import { decodeReply, readToGateway } from '../../../src/contract/backend-frames.ts';
 import { encodeToGateway, toDuration, toStruct, toValue } from './reference.ts';

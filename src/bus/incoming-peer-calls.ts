@@ -12,13 +12,13 @@ import type { OnMessage } from '../upstream/nats/connection.ts';
 import type { PeerReply } from './bus.ts';
 import type { BusParts } from './bus-parts.ts';
 import type { GatewayPeers } from './gateway-peers.ts';
-import { readPeerPush } from './peer-push.ts';
+import { readPeerPush } from './peer-push-codec.ts';
 import { readPeerReply } from './peer-reply.ts';
 import type { Replies } from './replies.ts';
 import type { SessionCommands } from './session-commands.ts';
 import { pageOf, readPage } from './session-pages.ts';
 
-export type PeerCallsParts = BusParts & {
+export type IncomingPeerCallsParts = BusParts & {
   readonly sessionCommands: SessionCommands;
   readonly replies: Replies;
   readonly peers: GatewayPeers;
@@ -28,10 +28,10 @@ type Received = Parameters<OnMessage>[1];
 /** What is answered, as JSON. */
 type Outcome = Omit<PeerReply, 'gateway' | 'failure'> | ErrorJson;
 
-export class PeerCalls {
-  readonly #parts: PeerCallsParts;
+export class IncomingPeerCalls {
+  readonly #parts: IncomingPeerCallsParts;
 
-  constructor(parts: PeerCallsParts) {
+  constructor(parts: IncomingPeerCallsParts) {
     this.#parts = parts;
   }
 

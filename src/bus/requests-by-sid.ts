@@ -2,7 +2,7 @@
 import type { Patch } from '../contract/commands.ts';
 import { readObject, type SessionJson } from '../contract/json-shapes.ts';
 import { type Failure, failure, isFailure } from '../errors.ts';
-import type { RemoteSessions } from './bus.ts';
+import type { RequestsBySid } from './bus.ts';
 import type { BusParts } from './bus-parts.ts';
 import { readFailure } from './peer-reply.ts';
 import type { RequestMany } from './request-many.ts';
@@ -11,7 +11,7 @@ import { CONFIRM_MS_MAX } from './subscriptions.ts';
 
 type Fields = Record<string, unknown>;
 
-export class NatsRemoteSessions implements RemoteSessions {
+export class NatsRequestsBySid implements RequestsBySid {
   readonly #subjects: BusParts['subjects'];
   readonly #requests: RequestMany;
 

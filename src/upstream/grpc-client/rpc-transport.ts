@@ -20,7 +20,7 @@ const CHECK = '/grpc.health.v1.Health/Check';
 const raw = (bytes: Buffer): Buffer => bytes;
 const NOTHING = Buffer.alloc(0);
 
-export abstract class KeptTransport extends GrpcTransport {
+export abstract class RpcTransport extends GrpcTransport {
   readonly keepsOrder = false;
   readonly #how: string;
   readonly #options: GrpcTransportOptions;

@@ -1,6 +1,6 @@
 // Keys whose part is not built yet are refused, row by row of the table.
 import { expect, test } from 'vitest';
-import { NOT_YET_AVAILABLE } from '../../../src/config/availability.ts';
+import { NOT_YET_AVAILABLE } from '../../../src/config/unavailable-keys.ts';
 import { schemasAt } from '../../../src/config/schema-tree.ts';
 import { configSchema } from '../../../src/config/schema.ts';
 import { withValueAt } from '../../../src/config/tree.ts';
