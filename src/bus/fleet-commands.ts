@@ -118,9 +118,7 @@ export class FleetCommands {
   async get(sid: string): Promise<SessionJson | Failure> {
     const session = this.#sessionCommands.bySid(sid);
     if (session !== undefined) return sessionJson(session);
-    return this.#isOwn(sid)
-      ? failure('NO_SESSION')
-      : this.#bus.bySid.get(sid, FLEET_WAIT_MS);
+    return this.#isOwn(sid) ? failure('NO_SESSION') : this.#bus.bySid.get(sid, FLEET_WAIT_MS);
   }
 
   /** Changes one session, and resolves when the change is in force everywhere. */

@@ -265,6 +265,16 @@ function noBackend(name: string, backends: ReadonlyMap<string, unknown>): string
   return `no backend named "${name}"${didYouMean(name, names) || known}`;
 }
 
+/** By the kind of a backend: whether a route's `to` can name one of its instances. */
+const HAS_INSTANCES: Readonly<Record<BackendConfig['kind'], boolean>> = {
+  grpc: true,
+  nats: true,
+  dial_in: true,
+  http: false,
+  ipc: false,
+  reply: false,
+};
+
 function checkRouteOptions(
   route: RouteConfig,
   index: number,
@@ -295,8 +305,8 @@ function checkRouteOptions(
     if (route.to === '') continue;
     if (backend.kind === 'grpc' && backend.mode !== 'link') {
       warn([...path, 'to'], `backend "${name}" only reports its instance's name in mode: link`);
-    } else if (['http', 'ipc', 'reply'].includes(backend.kind)) {
-      report([...path, 'to'], `an ${backend.kind} backend has no instances`.replace('an r', 'a r'));
+    } else if (!HAS_INSTANCES[backend.kind]) {
+      report([...path, 'to'], `backend "${name}" has no instances: it is ${backend.kind}`);
     }
   }
 }

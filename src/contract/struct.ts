@@ -3,7 +3,14 @@ import type { Json, JsonObject } from './commands.ts';
 import { CONTAINER_BYTES, VALUE_BYTES } from '../protocol/conversion-limit.ts';
 import { doubleOf, isRawNumber, rawNumber, type RawNumber } from '../protocol/exact-json.ts';
 import { JSON_DEPTH_MAX } from './json.ts';
-import { BYTES, fieldBytes, VARINT, WireError, type WireReader, WireWriter } from './protobuf-wire.ts';
+import {
+  BYTES,
+  fieldBytes,
+  VARINT,
+  WireError,
+  type WireReader,
+  WireWriter,
+} from './protobuf-wire.ts';
 
 /** Fields of Value. */
 const NULL = 1;

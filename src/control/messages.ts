@@ -5,7 +5,13 @@ import { encodeSession } from '../contract/gateway-frames.ts';
 import type { SessionJson } from '../contract/json-shapes.ts';
 import { decodeClose, decodePush, decodeTarget, jsonIn } from '../contract/protobuf-shapes.ts';
 import { decodeStruct } from '../contract/struct.ts';
-import { decodeDurationMs, encodeMs, WireError, WireReader, WireWriter } from '../contract/protobuf-wire.ts';
+import {
+  decodeDurationMs,
+  encodeMs,
+  WireError,
+  WireReader,
+  WireWriter,
+} from '../contract/protobuf-wire.ts';
 import { GatewayError } from '../errors.ts';
 import { doubleOf, isRawNumber } from '../protocol/exact-json.ts';
 import type { Info } from './service.ts';

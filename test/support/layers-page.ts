@@ -15,7 +15,7 @@ export function layersPage(rules = RULES, what = WHAT): string {
   return [
     ...table,
     '',
-    `Everything may import ${all.slice(0, -1).join(', ')} and ${all.at(-1)}, and its own folder; a folder does not include its subfolders that have their own row. ` +
+    `Everything may import ${all.slice(0, -1).join(', ')} and ${all.at(-1)}, and the files of its own folder, but not those of a subfolder with a row of its own. ` +
       'Which parts, and which modules of Node: see `test/support/layers.ts`.',
   ].join('\n');
 }

@@ -284,7 +284,7 @@ export class IpcUpstream implements Upstream, PendingCall {
     }
     this.#settle();
     this.#onEnded();
-    // Sent, so maybe done: answered, and never sent again.
+    // They may have been carried out: only the relay decides whether one is sent again.
     for (const call of this.#calls.takeAll()) call.fail(failure('BACKEND_AWAY'));
   }
 }

@@ -314,7 +314,7 @@ export class Link implements FrameReaderLink, PendingCall {
     this.#closed = true;
     this.#out.close();
     this.#owner.onEnd(this, why, unimplemented);
-    // Sent, so maybe done: answered, and never sent again.
+    // They may have been carried out: only the relay decides whether one is sent again.
     for (const call of this.calls.takeAll()) call.fail(failure('BACKEND_AWAY'));
     this.#failWaiting();
   }

@@ -51,7 +51,7 @@ export class NatsAnswers implements ConnectionListener {
     connector.listen(this);
   }
 
-  /** The connection broke: what was sent may have arrived, so it is answered and not sent again. */
+  /** The connection broke: what was sent may have been carried out, so only the relay decides whether it is sent again. */
   onDown(): void {
     for (const call of this.calls.takeAll()) call.fail(failure('BUS_AWAY'));
     for (let one = this.held.take(); one !== null; one = this.held.take())

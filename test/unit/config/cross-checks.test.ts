@@ -74,7 +74,17 @@ const mistakes: [what: string, yaml: string, expected: string][] = [
   [
     'an instance of a fixed answer',
     'backends: { chat: { reply: {} } }\nroutes: [{ match: a, backend: chat, to: "{uid}" }]',
-    '2: routes[0].to: a reply backend has no instances',
+    '2: routes[0].to: backend "chat" has no instances: it is reply',
+  ],
+  [
+    'an instance over HTTP',
+    'backends: { chat: { http: "http://a" } }\nroutes: [{ match: a, backend: chat, to: "{uid}" }]',
+    '2: routes[0].to: backend "chat" has no instances: it is http',
+  ],
+  [
+    'an instance on a Unix socket',
+    'backends: { chat: { ipc: "unix:/a" } }\nroutes: [{ match: a, backend: chat, to: "{uid}" }]',
+    '2: routes[0].to: backend "chat" has no instances: it is ipc',
   ],
   [
     'control beyond loopback',

@@ -1,4 +1,4 @@
-/** Every way in which a session ends: what the client is sent, what it does then, and how loud the log is. */
+/** Every way in which a session ends: what the client is sent, and at which level it is logged. */
 import { describe, expect, test } from 'vitest';
 
 import { encodeResponse } from '../../../src/protocol/message.ts';
@@ -9,44 +9,38 @@ import {
 } from '../../../src/session/close-reason.ts';
 import { ACK, activate, connect, HANDSHAKE } from './support.ts';
 
-type Row = readonly [
-  reason: CloseReason,
-  webSocketCode: number,
-  kick: string | null,
-  reconnect: string,
-  log: string,
-];
+type Row = readonly [reason: CloseReason, webSocketCode: number, kick: string | null, log: string];
 
 // [RFC 6455 section 7.4; none is above 1011]
 // oxfmt-ignore
 const ROWS: readonly Row[] = [
-  ['client_closed',     1000, null,           'now',     'debug'],
-  ['connection_lost',   1006, null,           'now',     'debug'],
-  ['handshake_refused', 1000, null,           'backoff', 'info'],
-  ['handshake_timeout', 1008, null,           'backoff', 'info'],
-  ['ack_timeout',       1008, null,           'backoff', 'info'],
-  ['assemble_timeout',  1008, null,           'backoff', 'info'],
-  ['heartbeat_timeout', 1008, null,           'now',     'info'],
-  ['bad_packet_type',   1002, null,           'never',   'info'],
-  ['packet_too_long',   1009, null,           'never',   'info'],
-  ['malformed',         1002, null,           'never',   'info'],
-  ['auth_expired',      1008, 'auth_expired', 'backoff', 'info'],
-  ['bad_signature',     1008, null,           'never',   'info'],
-  ['ping_flood',        1008, null,           'backoff', 'info'],
-  ['slow_consumer',     1008, null,           'backoff', 'warn'],
-  ['outbox_full',       1008, null,           'backoff', 'warn'],
-  ['closed',            1000, null,           'backoff', 'info'],
-  ['kick',              1000, 'kick',         'never',   'info'],
-  ['draining',          1001, null,           'now',     'info'],
-  ['drain_kick',        1001, 'draining',     'now',     'info'],
-  ['drain_forced',      1001, null,           'now',     'warn'],
-  ['internal',          1011, null,           'backoff', 'warn'],
+  ['client_closed',     1000, null,           'debug'],
+  ['connection_lost',   1006, null,           'debug'],
+  ['handshake_refused', 1000, null,           'info'],
+  ['handshake_timeout', 1008, null,           'info'],
+  ['ack_timeout',       1008, null,           'info'],
+  ['assemble_timeout',  1008, null,           'info'],
+  ['heartbeat_timeout', 1008, null,           'info'],
+  ['bad_packet_type',   1002, null,           'info'],
+  ['packet_too_long',   1009, null,           'info'],
+  ['malformed',         1002, null,           'info'],
+  ['auth_expired',      1008, 'auth_expired', 'info'],
+  ['bad_signature',     1008, null,           'info'],
+  ['ping_flood',        1008, null,           'info'],
+  ['slow_consumer',     1008, null,           'warn'],
+  ['outbox_full',       1008, null,           'warn'],
+  ['closed',            1000, null,           'info'],
+  ['kick',              1000, 'kick',         'info'],
+  ['draining',          1001, null,           'info'],
+  ['drain_kick',        1001, 'draining',     'info'],
+  ['drain_forced',      1001, null,           'warn'],
+  ['internal',          1011, null,           'warn'],
 ];
 
 test('the reasons are these and no others', () => {
   const rows = Object.entries(CLOSE_REASONS).map(([reason, row]) => {
-    const { webSocketCode, kick, reconnect, log } = row;
-    return [reason, webSocketCode, kick, reconnect, log];
+    const { webSocketCode, kick, log } = row;
+    return [reason, webSocketCode, kick, log];
   });
   expect(rows).toEqual(ROWS);
 });
