@@ -49,7 +49,7 @@ const deadAfter = duration(
 const balance = choice(
   ['round_robin', 'least_in_flight', 'hash', 'pick_first'],
   'round_robin',
-  'How a session gets its address: in turn, the one with the least in flight, by hash_by, or the first that is reachable.',
+  'How a session gets its address, or its attached process: in turn, the one with the least in flight, by hash_by, or the first that is reachable.',
 );
 
 const hashBy = text(

@@ -66,8 +66,13 @@ export class SessionAffinity<T extends Transport> {
   /** Several may lead to an instance: the session's own, or always the same one of the others. */
   #named({ instance, session }: Call, own: Endpoint<T> | null): Endpoint<T> | null {
     if (own !== null && own.instance === instance && own.isOpen) return own;
-    const named = this.#pool.list.filter((one) => one.instance === instance && one.isOpen);
-    return named[named.length < 2 ? 0 : hash(session.sid) % named.length] ?? null;
+    const { list } = this.#pool;
+    const start = list.length < 2 ? 0 : hash(session.sid) % list.length;
+    for (let i = 0; i < list.length; i++) {
+      const one = list[(start + i) % list.length]!;
+      if (one.instance === instance && one.isOpen) return one;
+    }
+    return null;
   }
 
   #pick(session: Session): Endpoint<T> | null {
