@@ -19,7 +19,7 @@ export const FLEET_WAIT_MS = 250;
 /** How many unknown users or sessions are named in an answer. */
 const UNKNOWN_NAMED_MAX = 1_000;
 /** Sessions of other gateways that one change may name: each takes a request of its own. */
-const FAR_PATCHES_MAX = 1_000;
+const REMOTE_PATCHES_MAX = 1_000;
 
 export type KickOutcome = { closed: number; gateways: number; silentGateways: readonly string[] };
 
@@ -135,26 +135,26 @@ export class FleetCommands {
   /** Changes every session that is named; on other gateways only those named by sid. */
   async patchAll(target: Target, patch: Patch): Promise<Changes | Failure> {
     const excepted = new Set(target.exceptSids);
-    const far = (target.sids ?? []).filter(
+    const remoteSids = (target.sids ?? []).filter(
       (sid) => !excepted.has(sid) && this.#sessionCommands.bySid(sid) === undefined,
     );
-    if (far.length > FAR_PATCHES_MAX)
+    if (remoteSids.length > REMOTE_PATCHES_MAX)
       return failure(
         'TOO_LARGE',
-        `${far.length} sessions of other gateways in one change; at most ${FAR_PATCHES_MAX}`,
+        `the change names ${remoteSids.length} sessions of other gateways; at most ${REMOTE_PATCHES_MAX} are allowed`,
       );
-    const elsewhere: Promise<Changes | Failure>[] = [];
-    for (const sid of far) {
-      const isNowhere = target.local === true || this.#isOwn(sid);
-      const call = isNowhere
+    const results: Promise<Changes | Failure>[] = [];
+    for (const sid of remoteSids) {
+      const cannotExist = target.local === true || this.#isOwn(sid);
+      const call = cannotExist
         ? failure('NO_SESSION')
         : this.#bus.bySid.patch(sid, patch, FLEET_WAIT_MS);
       // If it is too large for the first, nothing has changed yet: it is too large for all.
       if (isFailure(call) && call.reason !== 'NO_SESSION') return call;
-      elsewhere.push(isFailure(call) ? Promise.resolve(call) : call);
+      results.push(isFailure(call) ? Promise.resolve(call) : call);
     }
     const sessions = this.#sessionCommands.select(target);
-    return sumOf([this.#sessionCommands.patchAll(sessions, patch), ...elsewhere]);
+    return sumOf([this.#sessionCommands.patchAll(sessions, patch), ...results]);
   }
 
   #isOwn(sid: string): boolean {

@@ -1,18 +1,19 @@
 /**
- * Sends a message again whose backend was away, where the route, or the method it calls, says that this does no harm. Not at once, not
- * often, and never more than a share of what is asked: a backend that comes back must not drown in what it missed.
+ * Sends a message again whose backend was unreachable, where the route, or the method that it calls, is idempotent. Not
+ * at once, not often, and never more than a share of all messages: a backend that comes back must not drown in what it
+ * missed.
  */
 import type { Failure } from '../errors.ts';
 import { Timeout, type TimerWheel } from '../timer-wheel.ts';
 import type { RelayCall } from './relay.ts';
 
-/** Beside the first time. */
+/** How often one message is sent again, not counting the first time. */
 export const RETRIES_MAX = 2;
 /** Milliseconds before the first, at most; twice that before the second. Each waits a random part of it. */
 export const BACKOFF_MS = 100;
 /** Messages that may be sent again, for each that is sent. */
 export const BUDGET_SHARE = 0.2;
-/** What a backend may be owed at most, and is at the start. */
+/** The budget of a backend: its maximum, and what it starts with. */
 export const BUDGET_MAX = 100;
 
 const AGAIN = new Set(['BACKEND_AWAY', 'BUS_AWAY']);
@@ -38,7 +39,7 @@ export class Retries {
     const { target, state, retries, session } = call;
     if (!call.idempotent || state !== 'sent' || retries >= RETRIES_MAX) return false;
     if (!AGAIN.has(why.reason) || session.state === 'closed') return false;
-    // The backend has spoken: it says when to come again, or what the client is to hear.
+    // The backend itself has answered: when to come again, or what to tell the client.
     if (why.retryAfterMs > 0 || why.body !== null) return false;
     const ordinal = target.backendOrdinal;
     const waitMs = Math.random() * BACKOFF_MS * 2 ** retries;

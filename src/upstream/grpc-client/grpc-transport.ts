@@ -35,7 +35,7 @@ export abstract class GrpcTransport implements Transport, Watched {
     this.endpoint = endpoint;
     this.connection = new Connection({ address: endpoint.name, authority, tls }, more);
     this.connection.onGoaway = (why) => {
-      this.serverGoes(why);
+      this.http2Goaway(why);
     };
     this.health = new HealthWatch({ mode, metadata, wheel }, this.connection, endpoint);
     this.liveness = new Liveness(deadAfterMs, wheel, this);
@@ -52,8 +52,8 @@ export abstract class GrpcTransport implements Transport, Watched {
   abstract gone(why: string): void;
 
   /** Calls of their own: the next one opens another connection, and those that are there are still answered. */
-  serverGoes(why: string): void {
-    this.endpoint.serverGoes(why, false);
+  http2Goaway(why: string): void {
+    this.endpoint.http2Goaway(why, false);
   }
 
   endIdle(): void {}

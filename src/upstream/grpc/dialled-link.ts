@@ -139,8 +139,8 @@ export class DialledLink extends GrpcTransport implements LinkTransport, LinkOwn
     this.connection.renew();
   }
 
-  override serverGoes(why: string): void {
-    this.endpoint.serverGoes(why, this.#link !== null);
+  override http2Goaway(why: string): void {
+    this.endpoint.http2Goaway(why, this.#link !== null);
     // The last known health stays.
     if (this.#link !== null) this.health.rest();
   }

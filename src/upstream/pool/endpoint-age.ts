@@ -8,7 +8,7 @@ const AGE_JITTER = 0.2;
 
 export class EndpointAge {
   /** The server has announced by HTTP/2's GOAWAY that it takes no more calls on this connection. */
-  isGoing = false;
+  isConnectionClosing = false;
   readonly #ageMs: number;
   readonly #wheel: TimerWheel;
   readonly #old: Timeout;
@@ -25,13 +25,13 @@ export class EndpointAge {
   /** It serves. */
   opened(): void {
     this.#since = this.#wheel.now();
-    if (this.isGoing) this.again(REPLACE_MS_MIN);
+    if (this.isConnectionClosing) this.again(REPLACE_MS_MIN);
     else if (this.#ageMs > 0) this.again(this.#ageMs * (1 - AGE_JITTER * (2 * Math.random() - 1)));
   }
 
-  serverGoes(): void {
-    if (this.isGoing) return;
-    this.isGoing = true;
+  http2Goaway(): void {
+    if (this.isConnectionClosing) return;
+    this.isConnectionClosing = true;
     if (this.#since !== null) this.again(this.#since + REPLACE_MS_MIN - this.#wheel.now());
   }
 
@@ -48,7 +48,7 @@ export class EndpointAge {
   /** It is lost. */
   ended(): void {
     this.stop();
-    this.isGoing = false;
+    this.isConnectionClosing = false;
     this.#since = null;
   }
 }

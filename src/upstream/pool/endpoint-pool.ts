@@ -181,8 +181,8 @@ export class EndpointPool<T extends Transport = Transport> {
     this.#replacing.delete(old);
     if (this.#closed || !next.serves || !this.list.includes(old)) {
       next.destroy();
-      if (old.isGoing) old.leave();
-      else old.oldAgainIn(REPLACE_AGAIN_MS);
+      if (old.isConnectionClosing) old.leave();
+      else old.retryReplacementIn(REPLACE_AGAIN_MS);
       return;
     }
     this.list = this.list.map((endpoint) => (endpoint === old ? next : endpoint));

@@ -12,7 +12,7 @@ import type { PooledSession } from './pooled-session.ts';
 import type { Transport, TransportOwner } from './transport.ts';
 
 /** How often an endpoint that is being drained is checked. */
-const IDLE_LOOK_MS = 20;
+const IDLE_POLL_MS = 20;
 
 /** connecting · up: it serves · away: waits for the next attempt · stopped. */
 type State = 'connecting' | 'up' | 'away' | 'stopped';
@@ -57,7 +57,7 @@ export class Endpoint<T extends Transport = Transport> {
   readonly #age: EndpointAge;
   /** New work goes elsewhere: the backend has asked for that, or the endpoint is given up. */
   #isLeaving = false;
-  readonly #idleLook: Timeout;
+  readonly #idlePoll: Timeout;
   /** Set when it is left for good: called when it is idle, or lost. */
   #onIdle: (() => void) | null = null;
   #settle: () => void = () => {};
@@ -76,8 +76,8 @@ export class Endpoint<T extends Transport = Transport> {
     this.#age = new EndpointAge(pool.ageMs, pool.wheel, () => {
       pool.replace(this);
     });
-    this.#idleLook = new Timeout(() => {
-      this.#lookIdle();
+    this.#idlePoll = new Timeout(() => {
+      this.#checkIdle();
     });
     this.settled = new Promise((resolve) => {
       this.#settle = resolve;
@@ -100,24 +100,24 @@ export class Endpoint<T extends Transport = Transport> {
     return this.#state === 'up';
   }
 
-  /** Takes new sessions, if there is no better. */
+  /** A last resort for new sessions: it may be unhealthy or ejected. */
   get isOpen(): boolean {
     return this.#state === 'up' && !this.#isLeaving;
   }
 
-  /** Takes new sessions too. */
+  /** Takes new sessions; ejected, it takes one now and then, to see whether it answers again. */
   get welcomes(): boolean {
     return this.isOpen && this.#isHealthy && this.#ejection.admits(this.#wheel.now());
   }
 
-  /** It does as it should: sessions may be brought here, not only come. */
+  /** Healthy and not ejected: existing sessions may be moved here as well. */
   get isWell(): boolean {
     return this.isOpen && this.#isHealthy && !this.#ejection.ejected;
   }
 
-  /** Its server takes no more calls on this connection. */
-  get isGoing(): boolean {
-    return this.#age.isGoing;
+  /** Its server has sent HTTP/2's GOAWAY: no more calls on this connection. (`goaway` is Pith's own, on a Link.) */
+  get isConnectionClosing(): boolean {
+    return this.#age.isConnectionClosing;
   }
 
   get inFlight(): number {
@@ -159,29 +159,29 @@ export class Endpoint<T extends Transport = Transport> {
    */
   up(how: string, why: string, more: { instance?: string; ages?: boolean } = {}): void {
     if (this.#state === 'stopped') return;
-    this.#wheel.cancel(this.#idleLook);
+    this.#wheel.cancel(this.#idlePoll);
     this.instance = more.instance ?? '';
     this.#how = how;
     if (more.ages === true) this.#age.opened();
     this.#reconnect.up();
     this.#become('up', why);
-    if (this.#isLeaving) this.#lookIdle();
+    if (this.#isLeaving) this.#checkIdle();
   }
 
-  /** It does not serve, or no longer: what is in flight fails after this, and sessions go elsewhere. */
+  /** It does not serve, or no longer does. Its transport fails what is in flight after this, and sessions go elsewhere. */
   lost(why: string): void {
-    this.#wheel.cancel(this.#idleLook);
+    this.#wheel.cancel(this.#idlePoll);
     this.#age.ended();
     if (this.#state === 'stopped') return;
     this.instance = '';
     this.#become('away', why);
     this.sessions.clear();
-    if (this.#onIdle !== null) this.#lookIdle();
+    if (this.#onIdle !== null) this.#checkIdle();
     else if (this.spec.isDialled) this.#reconnect.later();
     else this.#pool.remove(this);
   }
 
-  /** It serves, but an attempt to serve in a better way is worth it. */
+  /** It serves, but may serve better after another attempt: by a Link instead of Handle. */
   retrySoon(): void {
     if (this.#state === 'up') this.#reconnect.soon();
   }
@@ -194,12 +194,12 @@ export class Endpoint<T extends Transport = Transport> {
   }
 
   /** The server takes no more calls on this connection. @param isBound Calls go by this connection alone. */
-  serverGoes(why: string, isBound: boolean): void {
+  http2Goaway(why: string, isBound: boolean): void {
     if (this.serves) this.#report(`the server asked for a new connection${why && `: ${why}`}`);
-    if (isBound) this.#age.serverGoes();
+    if (isBound) this.#age.http2Goaway();
   }
 
-  /** `transport.health` is another. */
+  /** `transport.health` has changed. */
   healthChanged(): void {
     if (!this.serves) return;
     this.#report(`health: ${this.transport.health?.message ?? ''}`);
@@ -227,7 +227,7 @@ export class Endpoint<T extends Transport = Transport> {
   /** New sessions go elsewhere, and those here move when they have nothing in flight. */
   leave(heir: Endpoint<T> | null = null): void {
     this.#isLeaving = true;
-    this.#lookIdle();
+    this.#checkIdle();
     this.#shed(heir);
   }
 
@@ -240,8 +240,8 @@ export class Endpoint<T extends Transport = Transport> {
     });
   }
 
-  /** Its replacement could not be opened: it goes on, and is old again after `ms`. */
-  oldAgainIn(ms: number): void {
+  /** Its replacement could not be opened: it goes on, and the next attempt follows after `ms`. */
+  retryReplacementIn(ms: number): void {
     if (this.serves && this.#onIdle === null) this.#age.again(ms);
   }
 
@@ -256,10 +256,10 @@ export class Endpoint<T extends Transport = Transport> {
     this.transport.destroy();
   }
 
-  #lookIdle(): void {
+  #checkIdle(): void {
     const isIdle = this.inFlight === 0 && this.sessions.size === 0;
     if (!isIdle && this.serves) {
-      this.#wheel.set(this.#idleLook, IDLE_LOOK_MS);
+      this.#wheel.set(this.#idlePoll, IDLE_POLL_MS);
     } else if (this.#onIdle !== null) {
       this.#onIdle();
     } else if (this.serves) {
@@ -271,7 +271,7 @@ export class Endpoint<T extends Transport = Transport> {
     this.#become('stopped', reason);
     this.#reconnect.stop();
     this.#age.ended();
-    this.#wheel.cancel(this.#idleLook);
+    this.#wheel.cancel(this.#idlePoll);
   }
 
   // ---- its state ----------------------------------------------------------------------------------------
@@ -294,9 +294,9 @@ export class Endpoint<T extends Transport = Transport> {
 
   /** Attempts usually fail for the same reason, which is reported once. */
   #report(why: string): void {
-    const news = `${this.condition} ${why}`;
-    if (news !== this.#reported) this.#pool.report.state(this.name, this.condition, why);
-    this.#reported = news;
+    const summary = `${this.condition} ${why}`;
+    if (summary !== this.#reported) this.#pool.report.state(this.name, this.condition, why);
+    this.#reported = summary;
     this.#pool.changed(this);
   }
 }

@@ -28,7 +28,7 @@ export type TransportOwner = Pick<
   | 'lost'
   | 'retrySoon'
   | 'goaway'
-  | 'serverGoes'
+  | 'http2Goaway'
   | 'healthChanged'
   | 'answered'
   | 'failed'

@@ -149,8 +149,8 @@ describe('an endpoint that is old', () => {
   test('is replaced at once if its server goes, but no sooner than a second after it was opened', async () => {
     const stage = await PoolStage.up(['a']);
     const { endpoint } = stage.pipe('a');
-    endpoint.serverGoes('max_age', true);
-    endpoint.serverGoes('max_age', true);
+    endpoint.http2Goaway('max_age', true);
+    endpoint.http2Goaway('max_age', true);
     stage.clock.advance(900);
     expect(stage.pipes).toHaveLength(1);
     stage.clock.advance(200);
@@ -161,7 +161,7 @@ describe('an endpoint that is old', () => {
   test('is replaced a second after it was opened if its server went meanwhile, and once', async () => {
     const stage = await PoolStage.start(['a'], { ageMs: HOUR });
     const { endpoint } = stage.pipe('a');
-    endpoint.serverGoes('', true);
+    endpoint.http2Goaway('', true);
     stage.clock.advance(5_000);
     endpoint.up('link', 'connected', { ages: true });
     stage.clock.advance(900);
@@ -174,7 +174,7 @@ describe('an endpoint that is old', () => {
     const stage = await PoolStage.up(['a'], { ageMs: HOUR });
     const { endpoint } = stage.pipe('a');
     stage.clock.advance(HOUR * 1.21);
-    endpoint.serverGoes('', true);
+    endpoint.http2Goaway('', true);
     stage.clock.advance(2_000);
     expect(stage.pipes).toHaveLength(2);
   });
@@ -182,7 +182,7 @@ describe('an endpoint that is old', () => {
   test('whose server goes is left, even if there is no successor', async () => {
     const stage = await PoolStage.up(['a', 'b']);
     const [a, pipe] = [stage.endpoint('a'), stage.pipe('a')];
-    pipe.endpoint.serverGoes('', true);
+    pipe.endpoint.http2Goaway('', true);
     stage.clock.advance(1_100);
     stage.pipe('a').endpoint.lost('nothing listens there');
     await settled();
@@ -215,7 +215,7 @@ describe('sessions', () => {
     sessions.forget(one);
 
     // Its successor is owed them then.
-    stage.pipe('b').endpoint.serverGoes('', true);
+    stage.pipe('b').endpoint.http2Goaway('', true);
     stage.clock.advance(1_100);
     stage.pipe('b').endpoint.up('link', 'connected');
     await settled();
