@@ -114,7 +114,6 @@ const natsBackend = z
           .optional()
           .describe('First tokens of the subjects; default: nats.prefix.'),
       })
-      .prefault({})
       .describe('Subscribers on the bus; needs a NATS bus.'),
     breaker,
   })
@@ -149,7 +148,6 @@ const dialInBackend = z
   .strictObject({
     dial_in: z
       .strictObject({ token: secret('Token that the backend shows; empty: none.') })
-      .prefault({})
       .describe('The backend opens the Link itself.'),
     dead_after: deadAfter,
     balance,
@@ -171,10 +169,20 @@ const KNOWN_KEYS = new Set(keysAt(kindSchema, []));
 /** One backend. */
 export const backendSchema = z.preprocess((value, context) => {
   const message = checkKind(value);
-  if (message === undefined) return value;
+  if (message === undefined) return withKindsMap(value as Readonly<Record<string, unknown>>);
   context.addIssue({ code: 'custom', message });
   return z.NEVER;
 }, kindSchema);
+
+/**
+ * `nats:` alone is an empty map. Not by a default of the schema: a kind whose own key may be missing fits any entry, so
+ * a wrong value in another kind would read as unknown keys of this one.
+ */
+function withKindsMap(entry: Readonly<Record<string, unknown>>): unknown {
+  const [kind] = kindsOf(entry);
+  const isEmpty = (kind === 'nats' || kind === 'dial_in') && entry[kind] === undefined;
+  return isEmpty ? { ...entry, [kind]: {} } : entry;
+}
 
 /** All backends by name. */
 export const backendsSchema = z

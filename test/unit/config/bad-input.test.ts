@@ -190,6 +190,31 @@ const mistakes: [what: string, yaml: string, ...problems: string[]][] = [
     '2: backends.chat: expected a backend, as { grpc: "dns:///chat:9000" }',
   ],
   [
+    'a wrong balance of a gRPC backend',
+    'backends:\n  chat: { grpc: "chat:9000", balance: random }',
+    '2: backends.chat.balance: expected one of round_robin, least_in_flight, hash, pick_first',
+  ],
+  [
+    'a wrong balance of a backend that dials in',
+    'backends:\n  chat: { dial_in: {}, balance: random }',
+    '2: backends.chat.balance: expected one of round_robin, least_in_flight, hash, pick_first',
+  ],
+  [
+    'a wrong hash_by of a backend that dials in',
+    'backends:\n  chat: { dial_in: {}, balance: hash, hash_by: room }',
+    '2: backends.chat.hash_by: expected uid or data.<key>',
+  ],
+  [
+    'a key of mode: link for a backend that dials in',
+    'backends:\n  chat: { dial_in: {}, links: 2 }',
+    '2: backends.chat.links: unknown key; known here: dial_in, dead_after, balance, hash_by, breaker',
+  ],
+  [
+    'a Consul service without an agent, in mode: method',
+    'backends:\n  chat: { grpc: "consul:///chat", mode: method, services: [t.Echo], reflection: true }',
+    '2: backends.chat.grpc: needs a Consul agent; set consul.address',
+  ],
+  [
     'a misspelt key of a backend',
     'backends:\n  chat:\n    grpc: chat:9000\n    mod: link',
     '4: backends.chat.mod: unknown key; did you mean "mode"?',
