@@ -1,18 +1,9 @@
-/** What a backend sends: the frames of a Link, and the Reply of a Handle call. Shapes: proto/pith/v1. */
-import { NOTHING } from '../bytes.ts';
-import {
-  decodeBody,
-  decodeClose,
-  decodeError,
-  decodePatch,
-  decodePush,
-  decodeTarget,
-  PUSHES_MAX,
-} from './protobuf-shapes.ts';
+/** The frames that a backend sends on a Link. Shapes: proto/pith/v1. */
+import { decodeClose, decodePatch, decodePush, decodeTarget } from './protobuf-shapes.ts';
 import { StructError } from './struct.ts';
 import { decodeDurationMs, WireReader } from './protobuf-wire.ts';
-import { failure } from '../errors.ts';
-import type { Close, Patch, Push, Reply, Target } from './commands.ts';
+import type { Close, Patch, Push, Target } from './commands.ts';
+
 /** Bytes that are read of a backend's name or reason; the rest is ignored. */
 const TEXT_BYTES_MAX = 256;
 
@@ -159,53 +150,6 @@ function decodeExtend(reader: WireReader): number {
     else reader.skip();
   }
   return ms;
-}
-
-/**
- * The body alone, if the reply holds nothing else, as nearly all do; otherwise the whole reply. A body that cannot be
- * converted makes it a failure whose text says where.
- *
- * @throws {WireError} It is not valid protobuf.
- */
-export function decodeReply(reader: WireReader, convertBytesMax: number): Uint8Array | Reply {
-  try {
-    return replyIn(reader, convertBytesMax);
-  } catch (error) {
-    if (!(error instanceof StructError)) throw error;
-    const bad = failure('BAD_REPLY', `the answer: ${error.message}`);
-    return { body: null, failure: bad, patch: null, pushes: [], close: null };
-  }
-}
-
-function replyIn(reader: WireReader, convertBytesMax: number): Uint8Array | Reply {
-  let body: Uint8Array = NOTHING;
-  let reply: Reply | null = null;
-  const pushes: Push[] = [];
-  while (reader.next()) {
-    if (reader.field === 1) {
-      body = decodeBody(reader.message(), convertBytesMax);
-      if (reply !== null) reply.failure = null;
-      continue;
-    }
-    reply ??= { body: null, failure: null, patch: null, pushes, close: null };
-    if (reader.field === 2) reply.failure = decodeError(reader.message(), convertBytesMax);
-    else if (reader.field === 3) reply.patch = decodePatch(reader.message(), convertBytesMax);
-    else if (reader.field === 4) readReplyPush(reader.message(), pushes, convertBytesMax);
-    else if (reader.field === 5) reply.close = decodeClose(reader.message());
-    else reader.skip();
-  }
-  if (reply === null) return body;
-  reply.body = body;
-  return reply;
-}
-
-/** @throws {StructError} Too many pushes, or too many names in one. */
-function readReplyPush(reader: WireReader, pushes: Push[], convertBytesMax: number): void {
-  if (pushes.length === PUSHES_MAX)
-    throw new StructError(
-      `more than ${PUSHES_MAX} pushes in one reply: send the rest outside a reply`,
-    );
-  pushes.push(decodePush(reader, convertBytesMax));
 }
 
 /** A verb whose target cannot be converted reaches no session, and has a patch that carries the fault. */

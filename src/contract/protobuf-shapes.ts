@@ -1,4 +1,4 @@
-/** Body, Error, Patch, Close, Target, Push and ConnectResponse, read from protobuf. */
+/** Body, Error, Patch, Close, Target, Push, Reply and ConnectResponse, read from protobuf. */
 import { NOTHING } from '../bytes.ts';
 import { type Failure, failure } from '../errors.ts';
 import { tooMuchText, VALUE_BYTES } from '../protocol/conversion-limit.ts';
@@ -10,6 +10,7 @@ import {
   type JsonObject,
   type Patch,
   type Push,
+  type Reply,
   type Target,
 } from './commands.ts';
 import { FIELDS_MAX, refusal } from './refusal.ts';
@@ -201,6 +202,53 @@ function readPart(reader: WireReader, push: Push, convertBytesMax: number): void
     if (!(error instanceof StructError)) throw error;
     push.fault = error.under(isTarget ? 'push.target' : 'push.body').message;
   }
+}
+
+/**
+ * The body alone, if the reply holds nothing else, as nearly all do; otherwise the whole reply. A body that cannot be
+ * converted makes it a failure whose text says where.
+ *
+ * @throws {WireError} It is not valid protobuf.
+ */
+export function decodeReply(reader: WireReader, convertBytesMax: number): Uint8Array | Reply {
+  try {
+    return replyIn(reader, convertBytesMax);
+  } catch (error) {
+    if (!(error instanceof StructError)) throw error;
+    const bad = failure('BAD_REPLY', `the answer: ${error.message}`);
+    return { body: null, failure: bad, patch: null, pushes: [], close: null };
+  }
+}
+
+function replyIn(reader: WireReader, convertBytesMax: number): Uint8Array | Reply {
+  let body: Uint8Array = NOTHING;
+  let reply: Reply | null = null;
+  const pushes: Push[] = [];
+  while (reader.next()) {
+    if (reader.field === 1) {
+      body = decodeBody(reader.message(), convertBytesMax);
+      if (reply !== null) reply.failure = null;
+      continue;
+    }
+    reply ??= { body: null, failure: null, patch: null, pushes, close: null };
+    if (reader.field === 2) reply.failure = decodeError(reader.message(), convertBytesMax);
+    else if (reader.field === 3) reply.patch = decodePatch(reader.message(), convertBytesMax);
+    else if (reader.field === 4) readReplyPush(reader.message(), pushes, convertBytesMax);
+    else if (reader.field === 5) reply.close = decodeClose(reader.message());
+    else reader.skip();
+  }
+  if (reply === null) return body;
+  reply.body = body;
+  return reply;
+}
+
+/** @throws {StructError} Too many pushes, or too many names in one. */
+function readReplyPush(reader: WireReader, pushes: Push[], convertBytesMax: number): void {
+  if (pushes.length === PUSHES_MAX)
+    throw new StructError(
+      `more than ${PUSHES_MAX} pushes in one reply: send the rest outside a reply`,
+    );
+  pushes.push(decodePush(reader, convertBytesMax));
 }
 
 /** Why a ConnectResponse admits no client, though the backend may have meant it to. */

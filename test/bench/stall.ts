@@ -16,7 +16,7 @@ import type { Wire } from '../../src/dialect/wire.ts';
 import { CONVERT_BYTES } from '../../src/protocol/conversion-limit.ts';
 import { Message } from '../../src/protocol/message.ts';
 import { Protos } from '../../src/protocol/protobuf/protos.ts';
-import { decodeReply } from '../../src/contract/backend-frames.ts';
+import { decodeReply } from '../../src/contract/protobuf-shapes.ts';
 import { readLine } from '../../src/upstream/ipc/backend-lines.ts';
 import { faultOfJson } from '../../src/upstream/ipc/json-text.ts';
 import { parseProto } from '../../src/upstream/method/proto/parser.ts';

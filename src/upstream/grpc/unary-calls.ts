@@ -9,13 +9,12 @@ import {
 
 import { NOTHING } from '../../bytes.ts';
 import type { Clock } from '../../clock.ts';
-import { decodeConnectResponse } from '../../contract/protobuf-shapes.ts';
+import { decodeConnectResponse, decodeReply } from '../../contract/protobuf-shapes.ts';
 import { WireError, WireReader } from '../../contract/protobuf-wire.ts';
 import { type Failure, failure } from '../../errors.ts';
 import type { BackendReport } from '../backend-report.ts';
 import type { Call, PendingCall } from '../call.ts';
 import { ConnectCall } from '../connect-call.ts';
-import { decodeReply } from '../../contract/backend-frames.ts';
 import { RECEIVE_BYTES_MAX } from '../grpc-client/connection.ts';
 import { encodeRequest } from '../../contract/gateway-frames.ts';
 import type { GrpcTransport, GrpcTransportOptions } from '../grpc-client/grpc-transport.ts';

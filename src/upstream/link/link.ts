@@ -2,12 +2,7 @@
  * A Link: one long-lived stream to one address, for all sessions. What a turn of the event loop gathers goes
  * out as one message; answers find their calls by number. Both sides may bound what the other sends.
  */
-import {
-  type BackendHello,
-  type Credit,
-  decodeReply,
-  type SessionVerb,
-} from '../../contract/backend-frames.ts';
+import type { BackendHello, Credit, SessionVerb } from '../../contract/backend-frames.ts';
 import type { Push } from '../../contract/commands.ts';
 import {
   writeCancel,
@@ -17,7 +12,7 @@ import {
   writeHello,
   writeRequestFrame,
 } from '../../contract/gateway-frames.ts';
-import { decodeConnectResponse } from '../../contract/protobuf-shapes.ts';
+import { decodeConnectResponse, decodeReply } from '../../contract/protobuf-shapes.ts';
 import type { WireReader, WireWriter } from '../../contract/protobuf-wire.ts';
 import { failure } from '../../errors.ts';
 import type { Call, PendingCall } from '../call.ts';

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import fc from 'fast-check';
 
-import { decodeConnectResponse } from '../../../src/contract/protobuf-shapes.ts';
+import { decodeConnectResponse, decodeReply } from '../../../src/contract/protobuf-shapes.ts';
 import { WireWriter } from '../../../src/contract/protobuf-wire.ts';
 import type { Close, Delivery, Patch, Push, Target } from '../../../src/contract/commands.ts';
-import { decodeReply, readToGateway } from '../../../src/contract/backend-frames.ts';
+import { readToGateway } from '../../../src/contract/backend-frames.ts';
 import * as reference from './reference.ts';
 
 const {

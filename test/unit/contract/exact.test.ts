@@ -8,12 +8,16 @@ import {
   readObject,
   readPatch,
 } from '../../../src/contract/json-shapes.ts';
-import { decodeBody, decodePatch, decodePush } from '../../../src/contract/protobuf-shapes.ts';
+import {
+  decodeBody,
+  decodePatch,
+  decodePush,
+  decodeReply,
+} from '../../../src/contract/protobuf-shapes.ts';
 import { encodeStruct } from '../../../src/contract/struct.ts';
 import { WireReader, WireWriter } from '../../../src/contract/protobuf-wire.ts';
 import { parseAsWritten } from '../../../src/protocol/exact-json.ts';
 import type { JsonObject } from '../../../src/contract/commands.ts';
-import { decodeReply } from '../../../src/contract/backend-frames.ts';
 import { encodeJsonValue } from '../../../src/contract/headers.ts';
 
 const MAX = 64 * 1024;

@@ -6,6 +6,7 @@ import {
   decodeError,
   decodePatch,
   decodePush,
+  decodeReply,
   decodeTarget,
 } from '../../../src/contract/protobuf-shapes.ts';
 import {
@@ -24,7 +25,7 @@ import {
   WireWriter,
 } from '../../../src/contract/protobuf-wire.ts';
 import type { JsonObject } from '../../../src/contract/commands.ts';
-import { decodeReply, readToGateway } from '../../../src/contract/backend-frames.ts';
+import { readToGateway } from '../../../src/contract/backend-frames.ts';
 import { encodeToGateway, toDuration, toStruct, toValue } from './reference.ts';
 
 /** A message with everything that a backend can say. */

@@ -5,7 +5,8 @@ import { describe, expect, test } from 'vitest';
 import { WireWriter } from '../../../src/contract/protobuf-wire.ts';
 import { AttachJson, type RefusedFrame } from '../../../src/control/attach-json.ts';
 import type { Json, JsonObject, Reply } from '../../../src/contract/commands.ts';
-import { decodeReply, readToGateway } from '../../../src/contract/backend-frames.ts';
+import { readToGateway } from '../../../src/contract/backend-frames.ts';
+import { decodeReply } from '../../../src/contract/protobuf-shapes.ts';
 import { encodeStruct } from '../../../src/contract/struct.ts';
 
 const json = new AttachJson();
