@@ -37,9 +37,8 @@ export class Admission {
 
   /** Counts a message to the backend; false: it has too much in flight, and nothing was counted. */
   enter(backendOrdinal: number): boolean {
-    const inFlight = this.#inFlight[backendOrdinal]!;
-    if (inFlight >= this.#limits.inFlightPerBackend) return false;
-    this.#inFlight[backendOrdinal] = inFlight + 1;
+    if (this.#inFlight[backendOrdinal]! >= this.#limits.inFlightPerBackend) return false;
+    this.#inFlight[backendOrdinal]!++;
     return true;
   }
 

@@ -149,8 +149,6 @@ type CallState = 'free' | 'waiting' | 'sent' | 'retrying';
  */
 export class RelayCall extends Call implements Queued, InFlight {
   state: CallState = 'free';
-  /** Owned by the session. */
-  sessionIndex = -1;
   exclusive = false;
   /** How often it was sent again. */
   retries = 0;

@@ -39,8 +39,10 @@ export class RouteTable {
   /** Where a client's route goes, or why it goes nowhere. */
   resolve(route: string): Target | Failure {
     // What is cached was checked when it came first.
-    const known = this.#remembered.get(route);
-    if (known !== undefined) return known;
+    return this.#remembered.get(route) ?? this.#resolveNew(route);
+  }
+
+  #resolveNew(route: string): Target | Failure {
     if (!isRoute(route, this.#routeBytesMax) || namesConstructor(route))
       return failure('BAD_ROUTE');
     if (isReserved(route)) return RESERVED;

@@ -102,12 +102,14 @@ export class Deadlines {
   bytesCame(partial: boolean): void {
     // What is kept meanwhile may be whole.
     if (!this.#session.readGate.isReading) return;
-    if (!partial) {
-      this.#incompleteSince = 0;
-    } else if (this.#incompleteSince === 0) {
-      this.#incompleteSince = this.#wheel.now();
-      this.#lookBy(this.#incompleteSince + this.#limits.assembleMs);
-    }
+    if (partial) this.#noteIncomplete();
+    else this.#incompleteSince = 0;
+  }
+
+  #noteIncomplete(): void {
+    if (this.#incompleteSince !== 0) return;
+    this.#incompleteSince = this.#wheel.now();
+    this.#lookBy(this.#incompleteSince + this.#limits.assembleMs);
   }
 
   /** The client does not take what it is sent. */

@@ -40,15 +40,13 @@ export class ReadGate {
     return !this.#isWaiting && (this.#reader.heldBytes > 0 || this.#session.connection.assembling);
   }
 
-  push(chunk: Buffer): void {
+  /** What has just come could not all be handled. */
+  kept(): void {
     const { connection } = this.#session;
-    const fault = this.#reader.push(chunk);
     // [protocol.md 9] Some WebSocket clients send a buffer that is longer than the packet in it.
     if (connection.transport === 'ws' || connection.transport === 'wss')
       this.#reader.forgetPadding();
     if (this.#isWaiting && this.#reader.heldBytes > this.#limits.packetBytesMax) connection.pause();
-    if (fault === null) this.#deadlines.bytesCame(this.isIncomplete);
-    else this.#session.close(fault);
   }
 
   /** Reads, or not, by how much the client has in flight and has not taken. */

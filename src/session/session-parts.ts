@@ -23,8 +23,6 @@ export type SessionLimits = DeadlineLimits & {
 export interface InFlight {
   readonly rawId: number;
   readonly wantsAnswer: boolean;
-  /** Owned by the session. */
-  sessionIndex: number;
   /** Its client is gone, so its answer is no longer needed. */
   abandon(): void;
   /** Its answer is no longer needed, but its client can be answered with `why`. */

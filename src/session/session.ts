@@ -36,8 +36,9 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
   #state: State = 'opening';
   readonly #parts: SessionParts;
   readonly #deadlines: Deadlines;
+  readonly #reader: PacketReader | TextReader;
   readonly #message = new Message();
-  readonly #inFlight: InFlight[] = [];
+  readonly #inFlight = new Set<InFlight>();
   #malformed = 0;
   /** Packets since the others last had their turn. */
   #packets = 0;
@@ -59,10 +60,10 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
     this.outbox.cork();
     this.#deadlines = new Deadlines(wheel, limits, this);
     const Reader = parts.dialect.traits.framing === 'text' ? TextReader : PacketReader;
-    const reader = new Reader(limits.packetBytesMax, (type, body) => {
+    this.#reader = new Reader(limits.packetBytesMax, (type, body) => {
       this.#onPacket(type, body);
     });
-    this.readGate = new ReadGate(this, reader, this.#deadlines, limits);
+    this.readGate = new ReadGate(this, this.#reader, this.#deadlines, limits);
   }
 
   /** The session is registered now. `mustAsk`: a handshake is required, because a backend authenticates it. */
@@ -78,13 +79,20 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
 
   /** Requests in flight or waiting. */
   get inFlight(): number {
-    return this.#inFlight.length;
+    return this.#inFlight.size;
   }
 
   // ---- in -----------------------------------------------------------------------------------------------
 
   onBytes(chunk: Buffer): void {
-    if (this.#state !== 'closed') this.readGate.push(chunk);
+    if (this.#state === 'closed') return;
+    const fault = this.#reader.push(chunk);
+    if (fault !== null) {
+      this.close(fault);
+      return;
+    }
+    if (this.#reader.heldBytes > 0) this.readGate.kept();
+    this.#deadlines.bytesCame(this.readGate.isIncomplete);
   }
 
   onPartial(): void {
@@ -238,17 +246,13 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
 
   /** Counts a message as in flight; at the limit the client is not read from. */
   track(call: InFlight): void {
-    call.sessionIndex = this.#inFlight.push(call) - 1;
-    if (this.#inFlight.length >= this.#parts.limits.inFlightMax) this.readGate.consider();
+    this.#inFlight.add(call);
+    if (this.#inFlight.size >= this.#parts.limits.inFlightMax) this.readGate.consider();
   }
 
   /** The message is done with. */
   untrack(call: InFlight): void {
-    const last = this.#inFlight.pop()!;
-    if (last !== call) {
-      this.#inFlight[call.sessionIndex] = last;
-      last.sessionIndex = call.sessionIndex;
-    }
+    this.#inFlight.delete(call);
     if (!this.readGate.isReading) this.readGate.consider();
   }
 

@@ -1,5 +1,6 @@
 /** What all messages of a session to one backend have in common, encoded: once, and not for each message. */
 import type { SessionFacts } from '../contract/facts.ts';
+import type { Target } from '../routing/rule.ts';
 import type { Call } from './call.ts';
 
 /** @param forward The keys of the session's data that the backend gets. */
@@ -7,9 +8,9 @@ export type EncodeFacts<T> = (session: SessionFacts, forward: readonly string[])
 
 export class FactsCache<T> {
   readonly #encode: EncodeFacts<T>;
-  #facts: T | null = null;
-  #version = 0;
-  #ordinal = 0;
+  #facts!: T;
+  #version = -1;
+  #ordinal = -1;
 
   constructor(encode: EncodeFacts<T>) {
     this.#encode = encode;
@@ -17,15 +18,14 @@ export class FactsCache<T> {
 
   /** Encoded again when the session has changed, or the route forwards something else. */
   of({ session, target }: Call): T {
-    if (
-      this.#facts === null ||
-      this.#version !== session.version ||
-      this.#ordinal !== target.ordinal
-    ) {
-      this.#facts = this.#encode(session, target.forward);
-      this.#version = session.version;
-      this.#ordinal = target.ordinal;
-    }
+    const isFresh = this.#version === session.version && this.#ordinal === target.ordinal;
+    return isFresh ? this.#facts : this.#renew(session, target);
+  }
+
+  #renew(session: SessionFacts, target: Target): T {
+    this.#facts = this.#encode(session, target.forward);
+    this.#version = session.version;
+    this.#ordinal = target.ordinal;
     return this.#facts;
   }
 }

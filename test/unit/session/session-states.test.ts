@@ -170,7 +170,7 @@ describe('a message', () => {
     const { session, host } = activate();
     const tracked: InFlight[] = [];
     host.onMessageDo = (_session, { rawId, wantsAnswer }) => {
-      const call = { rawId, wantsAnswer, sessionIndex: -1, giveUp() {}, abandon() {} };
+      const call = { rawId, wantsAnswer, giveUp() {}, abandon() {} };
       tracked.push(call);
       session.track(call);
     };
@@ -250,7 +250,6 @@ describe('the end', () => {
       const call = {
         rawId,
         wantsAnswer: true,
-        sessionIndex: -1,
         giveUp: () => {},
         abandon: () => {},
       };

@@ -180,7 +180,7 @@ function busy(inFlightMax: number) {
   const { session, host } = client;
   const tracked: InFlight[] = [];
   host.onMessageDo = (_session, { rawId, wantsAnswer }) => {
-    const call = { rawId, wantsAnswer, sessionIndex: -1, giveUp() {}, abandon() {} };
+    const call = { rawId, wantsAnswer, giveUp() {}, abandon() {} };
     tracked.push(call);
     session.track(call);
   };
