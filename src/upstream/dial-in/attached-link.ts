@@ -1,9 +1,7 @@
 /** The Link of one backend that has attached. */
 import type { BackendHello } from '../../contract/backend-frames.ts';
 import { writeClosed } from '../../contract/gateway-frames.ts';
-import { tooMuch } from '../../protocol/conversion-limit.ts';
 import { Timeout, type TimerWheel } from '../../timer-wheel.ts';
-import type { Call } from '../call.ts';
 import { Link } from '../link/link.ts';
 import type { LinkOwner, LinkParts, LinkTransport } from '../link/link-transport.ts';
 import type { TransportOwner } from '../pool/transport.ts';
@@ -17,8 +15,9 @@ export class AttachedLink implements LinkTransport, LinkOwner {
   readonly keepsOrder = true;
   /** Not asked for: the backend would have to be dialled. */
   readonly health = null;
+  readonly liveness = null;
   readonly #stream: AttachStream;
-  readonly #link: Link;
+  readonly carrier: Link;
   readonly #wheel: TimerWheel;
   readonly #endLate: Timeout;
   #onEnded: () => void = () => {};
@@ -29,38 +28,25 @@ export class AttachedLink implements LinkTransport, LinkOwner {
     this.#wheel = parts.wheel;
     this.#endLate = new Timeout(() => {
       this.#stream.destroy();
-      this.#link.destroy('the backend did not end the link');
+      this.carrier.destroy('the backend did not end the link');
     });
     const link = new Link(stream, parts, this);
-    this.#link = link;
-    stream.on('data', (message: Buffer) => {
-      link.take(message);
-    });
+    this.carrier = link;
     stream.on('error', ({ message }: Error) => {
       link.streamEnded(message);
-    });
-    stream.on('end', () => {
-      link.streamEnded('the backend ended the link');
     });
   }
 
   get inFlight(): number {
-    return this.#link.inFlight;
+    return this.carrier.inFlight;
   }
 
   connect(): void {
-    this.#link.hello();
-  }
-
-  send(call: Call, what: Buffer): void {
-    const { bodyBytesMax } = this.#stream;
-    const { length } = call.body;
-    if (length > bodyBytesMax) call.fail(tooMuch('BAD_BODY', 'the body', length, bodyBytesMax));
-    else this.#link.request(call, what);
+    this.carrier.hello();
   }
 
   sessionClosed(event: Buffer): void {
-    this.#link.send((writer) => {
+    this.carrier.send((writer) => {
       writeClosed(writer, event);
     });
   }
@@ -80,7 +66,7 @@ export class AttachedLink implements LinkTransport, LinkOwner {
 
   endIdle(): void {
     this.#wheel.set(this.#endLate, END_WAIT_MS);
-    this.#link.close('moved');
+    this.carrier.close('moved');
   }
 
   /** The gateway stops: the backend is asked to attach elsewhere. */
@@ -89,13 +75,13 @@ export class AttachedLink implements LinkTransport, LinkOwner {
     this.#wheel.set(this.#endLate, END_WAIT_MS);
     return new Promise((resolve) => {
       this.#onEnded = resolve;
-      this.#link.close(reason);
-      if (this.#link.ended) resolve();
+      this.carrier.close(reason);
+      if (this.carrier.ended) resolve();
     });
   }
 
   destroy(): void {
     this.#stream.destroy();
-    this.#link.destroy('the gateway is stopping');
+    this.carrier.destroy('the gateway is stopping');
   }
 }

@@ -7,11 +7,10 @@ import { type ServiceError, status } from '@grpc/grpc-js';
 import type { BackendHello } from '../../contract/backend-frames.ts';
 import { writeClosed } from '../../contract/gateway-frames.ts';
 import { Timeout } from '../../timer-wheel.ts';
-import type { Call } from '../call.ts';
 import { GrpcTransport, type GrpcTransportOptions } from '../grpc-client/grpc-transport.ts';
 import { hint } from '../grpc-client/status.ts';
 import { Link } from '../link/link.ts';
-import type { LinkOwner, LinkParts, LinkTransport } from '../link/link-transport.ts';
+import type { Carrier, LinkOwner, LinkParts, LinkTransport } from '../link/link-transport.ts';
 import type { TransportOwner } from '../pool/transport.ts';
 import { UnaryCalls } from './unary-calls.ts';
 
@@ -56,10 +55,8 @@ export class DialledLink extends GrpcTransport implements LinkTransport, LinkOwn
 
   // ---- calls --------------------------------------------------------------------------------------------
 
-  send(call: Call, what: Buffer): void {
-    this.liveness.begin();
-    if (this.#link !== null && this.#by === 'link') this.#link.request(call, what);
-    else this.#unary.send(call, what);
+  get carrier(): Carrier {
+    return this.#link !== null && this.#by === 'link' ? this.#link : this.#unary;
   }
 
   sessionClosed(event: Buffer): void {
@@ -81,14 +78,8 @@ export class DialledLink extends GrpcTransport implements LinkTransport, LinkOwn
     const { client } = this.connection;
     const stream = client.makeBidiStreamRequest(LINK, raw, raw, this.#options.metadata);
     const link = new Link(stream, this.#parts, this);
-    stream.on('data', (message: Buffer) => {
-      link.take(message);
-    });
     stream.on('error', (error: ServiceError) => {
       link.streamEnded(hint(error), error.code === status.UNIMPLEMENTED);
-    });
-    stream.on('end', () => {
-      link.streamEnded('the backend ended the link');
     });
     this.#link = link;
     link.hello();

@@ -19,7 +19,7 @@ import { RECEIVE_BYTES_MAX } from '../grpc-client/connection.ts';
 import { encodeRequest } from '../../contract/gateway-frames.ts';
 import type { GrpcTransport, GrpcTransportOptions } from '../grpc-client/grpc-transport.ts';
 import { failureOfStatus, hint, isRefusedHere } from '../grpc-client/status.ts';
-import type { LinkParts } from '../link/link-transport.ts';
+import type { Carrier, LinkParts } from '../link/link-transport.ts';
 import type { TransportOwner } from '../pool/transport.ts';
 import { answerTooLong, tooLong } from '../too-long.ts';
 import type { Accepted } from '../../contract/commands.ts';
@@ -35,7 +35,7 @@ const NO_CONNECT =
   'Connect is UNIMPLEMENTED: the backend that auth.backend names must serve pith.v1.Backend/Connect';
 const raw = (bytes: Buffer): Buffer => bytes;
 
-export class UnaryCalls {
+export class UnaryCalls implements Carrier {
   /** Handle and Connect. */
   inFlight = 0;
   readonly #transport: GrpcTransport;
@@ -68,8 +68,8 @@ export class UnaryCalls {
     this.#noConnectReported = false;
   }
 
-  /** @param what The session, encoded; of a ConnectCall the whole ConnectRequest. */
-  send(call: Call, what: Buffer): void {
+  request(call: Call, what: Buffer): void {
+    this.#transport.liveness.begin();
     if (call instanceof ConnectCall) this.#connect(call, what);
     else this.#handle(call, what);
   }

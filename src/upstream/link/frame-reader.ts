@@ -37,6 +37,9 @@ export class FrameReader {
   constructor(stream: LinkStream, link: FrameReaderLink) {
     this.#stream = stream;
     this.#link = link;
+    stream.on('data', (message) => {
+      this.#take(message);
+    });
   }
 
   /** Something that has come is not read yet. */
@@ -45,7 +48,7 @@ export class FrameReader {
   }
 
   /** @param bytes A ToGateway. */
-  take(bytes: Buffer): void {
+  #take(bytes: Buffer): void {
     if (this.#link.ended) return;
     this.#messages.push(new ToGatewayReader(bytes));
     if (!this.isPaused && !this.#scheduled) this.#read();

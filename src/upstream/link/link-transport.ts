@@ -3,19 +3,31 @@ import type { BackendHello } from '../../contract/backend-frames.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
 import type { Call } from '../call.ts';
 import type { BackendCommands } from '../backend-commands.ts';
+import type { Liveness } from '../liveness.ts';
 import type { Transport, TransportOwner } from '../pool/transport.ts';
 import type { Link } from './link.ts';
 
-/** By a Link, or by calls of their own. */
-export interface LinkTransport extends Transport {
+/** A Link, or calls of their own. */
+export interface Carrier {
   /** @param what The session, encoded; of a ConnectCall the whole ConnectRequest. */
-  send(call: Call, what: Buffer): void;
+  request(call: Call, what: Buffer): void;
+}
+
+export interface LinkTransport extends Transport {
+  /** What takes the next call. */
+  readonly carrier: Carrier;
   /** Tells the backend that a session has ended. @param event A ClosedEvent. */
   sessionClosed(event: Buffer): void;
 }
 
-/** Carries messages, each of one turn's frames. What comes is passed on by the link's owner: `take`, `streamEnded`. */
+/** Carries messages, each of one turn's frames. Why it has failed is read by the link's owner: `streamEnded`. */
 export interface LinkStream {
+  /** Bytes of a client's body that it can carry; absent: any. */
+  readonly bodyBytesMax?: number;
+  /** A ToGateway has come. */
+  on(event: 'data', listener: (message: Buffer) => void): unknown;
+  /** The backend has ended its side. */
+  on(event: 'end', listener: () => void): unknown;
   /** `done`: the system has taken it. */
   write(message: Buffer, done: () => void): void;
   pause(): void;
@@ -37,6 +49,8 @@ export type LinkParts = {
 /** The transport whose link it is. */
 export interface LinkOwner {
   readonly endpoint: Pick<TransportOwner, 'answered' | 'failed' | 'goaway'>;
+  /** Told of each request; null: the stream finds out for itself that its peer is gone. */
+  readonly liveness: Pick<Liveness, 'begin'> | null;
   onHello(hello: BackendHello): void;
   /**
    * Once. The calls in flight are failed after it, so that what waited behind them finds the link gone.

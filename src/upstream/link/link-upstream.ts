@@ -69,7 +69,7 @@ export abstract class LinkUpstream implements Upstream {
       call.fail(session);
       return;
     }
-    endpoint.transport.send(call, session);
+    endpoint.transport.carrier.request(call, session);
   }
 
   async connect(ask: ConnectAsk): Promise<Accepted | Failure> {
@@ -80,7 +80,7 @@ export abstract class LinkUpstream implements Upstream {
       call.ended || isFailure(request) ? null : this.#affinity.endpointFor(call, peer);
     if (isFailure(request)) call.fail(request);
     else if (endpoint === null) call.fail(failure('BACKEND_AWAY'));
-    else endpoint.transport.send(call, request);
+    else endpoint.transport.carrier.request(call, request);
     const outcome = await call.outcome;
     // A session that a backend has refused was never its own: it does not hear of the end.
     if (call.refused && !ask.refresh) {

@@ -15,6 +15,7 @@ import {
 import { decodeConnectResponse, decodeReply } from '../../contract/protobuf-shapes.ts';
 import type { WireReader, WireWriter } from '../../contract/protobuf-wire.ts';
 import { failure } from '../../errors.ts';
+import { tooMuch } from '../../protocol/conversion-limit.ts';
 import type { Call, PendingCall } from '../call.ts';
 import { CallQueue } from '../call-queue.ts';
 import { CallTable } from '../call-table.ts';
@@ -23,7 +24,7 @@ import { answerTooLong, tooLong } from '../too-long.ts';
 import { takePush, takeVerb } from './command-results.ts';
 import { FrameReader, type FrameReaderLink } from './frame-reader.ts';
 import { FrameWriter } from './frame-writer.ts';
-import type { LinkOwner, LinkParts, LinkStream } from './link-transport.ts';
+import type { Carrier, LinkOwner, LinkParts, LinkStream } from './link-transport.ts';
 import { ASKED_MAX, ReceiveWindow } from './receive-window.ts';
 import { SendWindow } from './send-window.ts';
 
@@ -43,10 +44,11 @@ export const WAITING_BYTES_MAX = 8 * 1024 * 1024;
 /** A backend may ask for more time once, by at most this. */
 export const EXTEND_MS_MAX = 300_000;
 
-export class Link implements FrameReaderLink, PendingCall {
+export class Link implements Carrier, FrameReaderLink, PendingCall {
   readonly calls = new CallTable(LINK_ID_MAX);
   readonly convertBytesMax: number;
   readonly #stream: LinkStream;
+  readonly #bodyBytesMax: number;
   readonly #parts: LinkParts;
   readonly #owner: LinkOwner;
   readonly #waiting = new CallQueue<Buffer>(WAITING_BYTES_MAX, WAITING_CALLS_MAX);
@@ -64,11 +66,15 @@ export class Link implements FrameReaderLink, PendingCall {
   constructor(stream: LinkStream, parts: LinkParts, owner: LinkOwner) {
     this.convertBytesMax = parts.commands.convertBytesMax;
     this.#stream = stream;
+    this.#bodyBytesMax = stream.bodyBytesMax ?? Infinity;
     this.#parts = parts;
     this.#owner = owner;
     this.#reader = new FrameReader(stream, this);
     this.#out = new FrameWriter(stream, () => {
       if (this.#reader.isPaused || this.#isCreditHeld) this.#readOn();
+    });
+    stream.on('end', () => {
+      this.streamEnded('the backend ended the link');
     });
   }
 
@@ -87,18 +93,18 @@ export class Link implements FrameReaderLink, PendingCall {
     this.#out.flushSoon();
   }
 
-  /**
-   * Sends a request, or has it wait for the backend's credit; a notify is done with that.
-   *
-   * @param what Its session, encoded; of a handshake the whole ConnectRequest.
-   */
+  /** Sends a request, or has it wait for the backend's credit; a notify is done with that. */
   request(call: Call, what: Buffer): void {
-    if (this.#ended || this.#closed) call.fail(failure('BACKEND_AWAY'));
+    const { length } = call.body;
+    this.#owner.liveness?.begin();
+    if (length > this.#bodyBytesMax)
+      call.fail(tooMuch('BAD_BODY', 'the body', length, this.#bodyBytesMax));
+    else if (this.#ended || this.#closed) call.fail(failure('BACKEND_AWAY'));
     else if (this.#out.unsent > LINK_UNSENT_BYTES_MAX)
       call.fail(failure('OVERLOADED', 'the backend does not read'));
     else if (this.#waiting.size === 0 && !this.#credit.isSpent(this.calls.size))
       this.#request(call, what);
-    else if (!this.#waiting.add(call, this, what, call.body.length + what.length))
+    else if (!this.#waiting.add(call, this, what, length + what.length))
       call.fail(failure('OVERLOADED', 'the backend takes no more'));
   }
 
@@ -287,11 +293,6 @@ export class Link implements FrameReaderLink, PendingCall {
     if (this.#window.asked > ASKED_MAX / 2 || this.#out.given > LINK_UNSENT_BYTES_MAX / 2) return;
     if (this.#reader.isPaused) this.#reader.readOn();
     this.#grant();
-  }
-
-  /** @param message A ToGateway. */
-  take(message: Buffer): void {
-    this.#reader.take(message);
   }
 
   /** Nothing more comes; what has come may have to be read yet. @param unimplemented There is no Link here. */

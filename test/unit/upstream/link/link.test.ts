@@ -18,6 +18,7 @@ function open(): { link: Link; messages: Buffer[] } {
       messages.push(bytes);
       done();
     },
+    on: nothing,
     pause: nothing,
     resume: nothing,
     end: nothing,
@@ -26,6 +27,7 @@ function open(): { link: Link; messages: Buffer[] } {
   const { clock, report } = keptReport('game', 'grpc');
   const link = new Link(stream, linkParts(new TimerWheel(clock), report), {
     endpoint: { answered: nothing, failed: nothing, goaway: nothing },
+    liveness: null,
     onHello: nothing,
     onEnd: nothing,
   });
