@@ -300,10 +300,11 @@ export class RelayCall extends Call implements Queued, InFlight {
     this.state = 'free';
     // Last of the counts: the session may read on, and send more, when this one is gone.
     session.untrack(this);
-    if (state === 'waiting') lane.abandon(this);
-    else lane.leave(this);
     this.#clear();
     this.#relay.free(this);
+    // Last of all: what comes next in the lane starts here.
+    if (state === 'waiting') lane.abandon(this);
+    else lane.leave(this);
   }
 
   /** Of what it held nothing may be held by an idle slot, or be found by the next message. */
