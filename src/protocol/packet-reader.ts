@@ -16,6 +16,7 @@ export type OnPacket = (type: number, body: Buffer) => void;
 export class PacketReader {
   readonly #bodyBytesMax: number;
   readonly #onPacket: OnPacket;
+  readonly #isPadded: boolean;
   /** Bytes received that are not yet a packet: `#pending[#start, #end)`. */
   #pending: Buffer = NOTHING;
   #start = 0;
@@ -24,10 +25,14 @@ export class PacketReader {
   #reading = false;
   #fault: PacketFault | null = null;
 
-  /** @param bodyBytesMax 0 to 16777215; a longer body is a fault as soon as its head is read. */
-  constructor(bodyBytesMax: number, onPacket: OnPacket) {
+  /**
+   * @param bodyBytesMax 0 to 16777215; a longer body is a fault as soon as its head is read.
+   * @param isPadded One to three zero bytes behind a packet are nothing.
+   */
+  constructor(bodyBytesMax: number, onPacket: OnPacket, isPadded = false) {
     this.#bodyBytesMax = bodyBytesMax;
     this.#onPacket = onPacket;
+    this.#isPadded = isPadded;
   }
 
   /** Bytes held here: of an incomplete packet, or because of `hold()`. */
@@ -56,13 +61,6 @@ export class PacketReader {
     this.#held = false;
     if (this.#reading || this.#fault !== null) return this.#fault;
     return this.#readPending();
-  }
-
-  /** Drops one to three zero bytes if nothing else is held: no packet begins with a zero. */
-  forgetPadding(): void {
-    if (this.#held || this.#reading || this.heldBytes >= PACKET_HEAD_BYTES) return;
-    for (let at = this.#start; at < this.#end; at++) if (this.#pending[at] !== 0) return;
-    this.#start = this.#end;
   }
 
   #readPending(): PacketFault | null {
@@ -101,7 +99,7 @@ export class PacketReader {
   /** Emits the complete packets of `bytes[start, end)` and returns where the first incomplete one begins. */
   #read(bytes: Buffer, start: number, end: number): number {
     this.#reading = true;
-    let at = start;
+    let at = this.#isPadded ? behindPadding(bytes, start, end) : start;
     while (!this.#held && end - at >= PACKET_HEAD_BYTES) {
       const type = bytes[at]!;
       if (type < 1 || type > 5) {
@@ -117,6 +115,7 @@ export class PacketReader {
       if (end - bodyAt < length) break;
       at = bodyAt + length;
       this.#onPacket(type, bytes.subarray(bodyAt, at));
+      if (this.#isPadded) at = behindPadding(bytes, at, end);
     }
     this.#reading = false;
     return at;
@@ -135,4 +134,11 @@ export class PacketReader {
     chunk.copy(this.#pending, this.#end);
     this.#end += chunk.length;
   }
+}
+
+/** Where the next packet begins: none begins with a zero, and four zeros are no padding. */
+function behindPadding(bytes: Buffer, start: number, end: number): number {
+  let at = start;
+  while (at < end && bytes[at] === 0) at++;
+  return at - start < PACKET_HEAD_BYTES ? at : start;
 }

@@ -44,8 +44,6 @@ export class TextReader {
     return null;
   }
 
-  forgetPadding(): void {}
-
   #read(): void {
     if (this.#reading) return;
     this.#reading = true;

@@ -10,7 +10,6 @@ export interface Reader {
   push(chunk: Buffer): PacketFault | null;
   hold(): void;
   release(): PacketFault | null;
-  forgetPadding(): void;
 }
 
 export class ReadGate {
@@ -42,11 +41,8 @@ export class ReadGate {
 
   /** What has just come could not all be handled. */
   kept(): void {
-    const { connection } = this.#session;
-    // [protocol.md 9] Some WebSocket clients send a buffer that is longer than the packet in it.
-    if (connection.transport === 'ws' || connection.transport === 'wss')
-      this.#reader.forgetPadding();
-    if (this.#isWaiting && this.#reader.heldBytes > this.#limits.packetBytesMax) connection.pause();
+    if (this.#isWaiting && this.#reader.heldBytes > this.#limits.packetBytesMax)
+      this.#session.connection.pause();
   }
 
   /** Reads, or not, by how much the client has in flight and has not taken. */

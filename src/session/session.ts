@@ -59,10 +59,12 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
     // Nothing but the handshake may go out before the client's ack.
     this.outbox.cork();
     this.#deadlines = new Deadlines(wheel, limits, this);
-    const Reader = parts.dialect.traits.framing === 'text' ? TextReader : PacketReader;
-    this.#reader = new Reader(limits.packetBytesMax, (type, body) => {
-      this.#onPacket(type, body);
-    });
+    const isText = parts.dialect.traits.framing === 'text';
+    // [protocol.md 9] Some WebSocket clients send a buffer that is longer than the packet in it.
+    const isPadded = connection.transport === 'ws' || connection.transport === 'wss';
+    this.#reader = isText
+      ? new TextReader(limits.packetBytesMax, this.#onPacket)
+      : new PacketReader(limits.packetBytesMax, this.#onPacket, isPadded);
     this.readGate = new ReadGate(this, this.#reader, this.#deadlines, limits);
   }
 
@@ -122,7 +124,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
     this.#end(error === null ? 'client_closed' : 'connection_lost', NO_DETAILS, error?.message);
   }
 
-  #onPacket(type: number, body: Buffer): void {
+  readonly #onPacket = (type: number, body: Buffer): void => {
     this.#deadlines.heard();
     if (++this.#packets >= PACKETS_PER_TURN) {
       this.#packets = 0;
@@ -155,7 +157,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
       case 'close':
         this.close('bad_packet_type');
     }
-  }
+  };
 
   get #answersHeartbeats(): boolean {
     return this.#parts.limits.heartbeatMs > 0 && this.server.traits.heartbeat === 'answer';

@@ -152,6 +152,30 @@ describe('a fault', () => {
   });
 });
 
+describe('zero bytes behind a packet, where there may be padding', () => {
+  const packet = packetBytes(3);
+
+  for (const zeros of [1, 2, 3]) {
+    test(`${zeros} are nothing, also behind packets that were held`, () => {
+      const packets: number[] = [];
+      const reader = new PacketReader(LIMIT, (type) => packets.push(type), true);
+      const message = Buffer.concat([packet, Buffer.alloc(zeros)]);
+      expect([reader.push(message), packets.length, reader.heldBytes]).toEqual([null, 1, 0]);
+      reader.hold();
+      for (let i = 0; i < 3; i++) expect(reader.push(message)).toBeNull();
+      expect([reader.release(), packets.length, reader.heldBytes]).toEqual([null, 4, 0]);
+      expect([reader.push(message), packets.length, reader.heldBytes]).toEqual([null, 5, 0]);
+    });
+  }
+
+  test('four are a packet of a type that there is not; so is one where there is no padding', () => {
+    const four = new PacketReader(LIMIT, () => {}, true);
+    expect(four.push(Buffer.concat([packet, Buffer.alloc(4)]))).toBe('bad_packet_type');
+    const bare = new PacketReader(LIMIT, () => {});
+    expect(bare.push(Buffer.concat([packet, Buffer.alloc(1), packet]))).toBe('bad_packet_type');
+  });
+});
+
 describe('hold and release', () => {
   const bytes = Buffer.concat([
     data('a'),
