@@ -80,23 +80,23 @@ export class ConnectAuth {
 
   /** Answers the handshake of a client, now or later. null: what it sent is no handshake. */
   onHandshake(session: Session, request: HandshakeRequest | null): void {
-    const { server } = session;
+    const { listenerDialect } = session;
     const { clientRules, needsKey, asked } = this.#options;
     if (request === null) {
-      session.refuse(server.refuse(500), NO_HANDSHAKE);
+      session.refuse(listenerDialect.refuse(500), NO_HANDSHAKE);
       return;
     }
     session.clientType = request.clientType;
     session.clientVersion = request.clientVersion;
     if (!mayConnect(clientRules, request.clientType, request.clientVersion)) {
-      session.refuse(server.refuse(501), noSuchClient(request));
+      session.refuse(listenerDialect.refuse(501), noSuchClient(request));
       return;
     }
-    session.wire = server.wireFor(request);
+    session.wire = listenerDialect.wireFor(request);
     if (needsKey) {
       session.publicKey = readPublicKey(request.sys);
       if (session.publicKey === null) {
-        session.refuse(server.refuse(500), NO_KEY);
+        session.refuse(listenerDialect.refuse(500), NO_KEY);
         return;
       }
     }
@@ -104,7 +104,7 @@ export class ConnectAuth {
       this.#begin(session, request);
       return;
     }
-    const answer = server.accept(request, undefined);
+    const answer = listenerDialect.accept(request, undefined);
     if (!isFailure(answer)) session.accept(answer);
     else this.#reject(session, answer);
   }
@@ -136,7 +136,7 @@ export class ConnectAuth {
     this.#pending.set(session, pending);
     inBackground(this.#authenticate(session, pending), (error) => {
       this.#logFault(session, error);
-      session.refuse(session.server.refuse(500), 'internal error: see the line above');
+      session.refuse(session.listenerDialect.refuse(500), 'internal error: see the line above');
     });
   }
 
@@ -149,7 +149,7 @@ export class ConnectAuth {
       return;
     }
     // Before anything of it is in force: an answer that fits in no packet lets no one in.
-    const answer = session.server.accept(pending.request, outcome.user ?? undefined);
+    const answer = session.listenerDialect.accept(pending.request, outcome.user ?? undefined);
     if (isFailure(answer)) {
       this.#reject(session, answer);
       return;
@@ -204,7 +204,10 @@ export class ConnectAuth {
     const fields = { sid, remoteIp, reason, why: detail || message };
     if (left !== null)
       log[isTrouble ? 'warn' : 'info']({ ...fields, ...left }, 'handshake rejected');
-    session.refuse(session.server.refuse(isAway ? 503 : 500, why), `${reason}: ${message}`);
+    session.refuse(
+      session.listenerDialect.refuse(isAway ? 503 : 500, why),
+      `${reason}: ${message}`,
+    );
   }
 
   /** No one is let in, or stays, by a fault of ours. */

@@ -216,7 +216,7 @@ export class RelayCall extends Call implements Queued, InFlight {
     this.#endWith(why, why);
   }
 
-  /** The backend has spoken: it is not asked again, and nothing is wrong with it. */
+  /** The backend itself has refused: that is not its fault, and is not tried again. */
   #refused(why: Failure): void {
     this.#endWith(why, null);
   }
@@ -307,7 +307,7 @@ export class RelayCall extends Call implements Queued, InFlight {
     else lane.leave(this);
   }
 
-  /** Of what it held nothing may be held by an idle slot, or be found by the next message. */
+  /** An idle slot must keep nothing alive, and leak nothing into the next message. */
   #clear(): void {
     this.generation++;
     this.body = NOTHING;

@@ -168,7 +168,7 @@ export class Deadlines {
 
   /** Heartbeats of our own go out; the client need not be heard for them. */
   get #ticks(): boolean {
-    return this.#session.server.traits.heartbeat !== 'answer';
+    return this.#session.listenerDialect.traits.heartbeat !== 'answer';
   }
 
   #tick(now: number): void {
@@ -179,7 +179,7 @@ export class Deadlines {
     // From now, not from when it was due: a gateway that was held up sends one, not many.
     this.#tickAt = now + this.#limits.heartbeatMs;
     this.#lookBy(this.#tickAt);
-    if (this.#session.server.traits.heartbeat === 'ping') this.#session.connection.ping();
+    if (this.#session.listenerDialect.traits.heartbeat === 'ping') this.#session.connection.ping();
     else this.#session.send(HEARTBEAT);
   }
 

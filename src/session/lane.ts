@@ -8,7 +8,7 @@
 import type { ClosedSession } from '../contract/facts.ts';
 
 /** One session at one backend, as the upstream keeps it between messages: where they go, and what they say of it. */
-export interface Peer {
+export interface BackendSession {
   /** The session has ended: its state is dropped, and the backend is notified if it has had messages of the session. */
   forget(closed: ClosedSession): void;
 }
@@ -27,7 +27,7 @@ export class Lane {
   /** Messages sent and not yet done. */
   inFlight = 0;
   /** Owned by the upstream; null: the session has had no messages there. */
-  peer: Peer | null = null;
+  backendSession: BackendSession | null = null;
   #exclusiveInFlight = false;
   #waiting: Queued[] = [];
   #head = 0;

@@ -19,7 +19,7 @@ export class SessionRecord {
   readonly openedAt: number;
   readonly connection: Connection;
   /** What the client was written for. */
-  readonly server: Dialect;
+  readonly listenerDialect: Dialect;
   /** How this client is spoken to; known better after its handshake. */
   wire: Wire;
   publicKey: KeyObject | null = null;
@@ -48,12 +48,12 @@ export class SessionRecord {
     this.remoteIp = connection.remoteAddress;
     this.openedAtWall = openedAtWall;
     this.openedAt = parts.wheel.now();
-    this.server = parts.dialect;
+    this.listenerDialect = parts.dialect;
     this.wire = parts.dialect.wire;
   }
 
   get dialect(): Dialect['name'] {
-    return this.server.name;
+    return this.listenerDialect.name;
   }
 
   lane(backendOrdinal: number): Lane {

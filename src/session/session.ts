@@ -43,7 +43,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
   /** Packets since the others last had their turn. */
   #packets = 0;
   /** The client has sent its handshake; only one is allowed. */
-  #greeted = false;
+  #handshakeCame = false;
   /** The client has answered our handshake. A session may be draining without that. */
   #acked = false;
 
@@ -70,7 +70,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
 
   /** The session is registered now. `mustAsk`: a handshake is required, because a backend authenticates it. */
   begin(mustAsk: boolean): void {
-    if (mustAsk || !this.server.traits.activeAtOnce) return;
+    if (mustAsk || !this.listenerDialect.traits.activeAtOnce) return;
     this.#become('handshaking');
     this.#activate();
   }
@@ -135,7 +135,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
       this.#onMessage(body);
       return;
     }
-    switch (actionFor(this.#state, type, this.server.traits)) {
+    switch (actionFor(this.#state, type, this.listenerDialect.traits)) {
       case 'message':
         this.#onMessage(body);
         return;
@@ -160,19 +160,19 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
   };
 
   get #answersHeartbeats(): boolean {
-    return this.#parts.limits.heartbeatMs > 0 && this.server.traits.heartbeat === 'answer';
+    return this.#parts.limits.heartbeatMs > 0 && this.listenerDialect.traits.heartbeat === 'answer';
   }
 
   #onHandshake(body: Buffer): void {
-    if (this.#greeted) return;
-    this.#greeted = true;
+    if (this.#handshakeCame) return;
+    this.#handshakeCame = true;
     this.#deadlines.greeted();
     // Who it is may have to be asked; what the client sends meanwhile is kept.
     this.readGate.wait();
-    this.#parts.auth.onHandshake(this, this.server.readHandshake(body));
+    this.#parts.auth.onHandshake(this, this.listenerDialect.readHandshake(body));
   }
 
-  /** Lets the client in: the host's answer to its handshake. Harmless when closed. */
+  /** Sends the answer that accepts its handshake. Harmless when closed. */
   accept(answer: Encoded): void {
     if (this.#state === 'active') {
       // It needed no handshake, and sent one anyway.
@@ -180,7 +180,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
     } else if (this.#state === 'opening') {
       this.#become('handshaking');
       this.connection.send([answer]);
-      if (this.server.traits.activeAtOnce) this.#activate();
+      if (this.listenerDialect.traits.activeAtOnce) this.#activate();
       else this.#deadlines.handshaken();
     }
     this.readGate.answered();
@@ -204,7 +204,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
   }
 
   #onEarly(body: Buffer): void {
-    const { earlyData, framing } = this.server.traits;
+    const { earlyData, framing } = this.listenerDialect.traits;
     this.drop('before_ack');
     if (earlyData === 'close') this.close('bad_packet_type');
     else if (framing === 'text' && this.wire.decode(body, this.#message) === null)
@@ -223,7 +223,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
       return;
     }
     if (message.wantsAnswer && this.#awaits(message.rawId)) {
-      // One answer for both would be one too few or one too many: the client counts on the first.
+      // The client can match one answer to an id, so the second request is dropped.
       this.drop('duplicate_id');
       return;
     }
@@ -233,7 +233,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
   #onMalformed(fault: MessageFault, message: Message): void {
     this.drop(fault);
     this.#malformed++;
-    const { malformed, framing } = this.server.traits;
+    const { malformed, framing } = this.listenerDialect.traits;
     if (this.#malformed >= MALFORMED_MAX || malformed === 'close') this.close('malformed');
     else if (mayAnswer(fault, framing) && message.wantsAnswer && !this.#awaits(message.rawId))
       this.#parts.relay.refuse(this, message, unreadable(fault));
@@ -289,7 +289,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
 
   /** There is no room for what must be sent, here, or in all outboxes together, of which this is the fullest. */
   evict(): void {
-    // Slow is who was offered something.
+    // Only a client that was offered something can be called slow.
     this.close(this.outbox.isCorked ? 'outbox_full' : 'slow_consumer');
   }
 
@@ -313,7 +313,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
     if (this.#state === 'closed') return;
     const kick = kickBody(reason, details);
     // [protocol.md 3.4] Before the ack a client may not be sent a kick: it just sees the close.
-    const encoded = kick === null || !this.#acked ? null : this.server.kick(kick);
+    const encoded = kick === null || !this.#acked ? null : this.listenerDialect.kick(kick);
     if (encoded !== null) this.outbox.put(encoded);
     if (reason === 'slow_consumer') {
       this.connection.destroy();
@@ -338,7 +338,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
     const lastedMs = Math.round(wheel.now() - this.openedAt);
     report.closed(this, { reason, details, cause, lastedMs });
     const closed = { session: this, reason: details.text || reason, code: details.code, lastedMs };
-    for (const lane of this.lanes) lane?.peer?.forget(closed);
+    for (const lane of this.lanes) lane?.backendSession?.forget(closed);
   }
 
   #become(next: State): void {

@@ -19,7 +19,7 @@ import { CLOSED_IN_FLIGHT_MAX, ClosedEvents } from './closed-events.ts';
 import { Exchange, type ExchangeLimits, ByteBudget, type Phase } from './exchange.ts';
 import { connectorOf } from './interim.ts';
 import { HttpAnswers } from './http-answers.ts';
-import { HttpPeers } from './http-peers.ts';
+import { HttpSessions } from './http-sessions.ts';
 import { Paths } from './path.ts';
 import { type Pairs, RequestHeaders } from './request-headers.ts';
 import type { Trouble, Where } from './trouble.ts';
@@ -90,7 +90,7 @@ export class HttpUpstream implements Upstream, PendingCall {
   readonly #server: ClientSpan['attributes'];
   readonly #paths: Paths;
   readonly #headers: RequestHeaders;
-  readonly #peers: HttpPeers;
+  readonly #sessions: HttpSessions;
   readonly #answers: HttpAnswers;
   readonly #closedEvents: ClosedEvents;
   readonly #limits: ExchangeLimits = {
@@ -114,7 +114,7 @@ export class HttpUpstream implements Upstream, PendingCall {
     };
     this.#paths = new Paths(pathname);
     this.#headers = new RequestHeaders(options.headers);
-    this.#peers = new HttpPeers(this, this.#headers);
+    this.#sessions = new HttpSessions(this, this.#headers);
     this.#answers = new HttpAnswers(this.#where, options.clock, report);
     this.#pool = new Pool(origin, {
       connections: HTTP_CONNECTIONS_MAX + CLOSED_IN_FLIGHT_MAX,
@@ -152,7 +152,7 @@ export class HttpUpstream implements Upstream, PendingCall {
         return;
       }
     }
-    if (call.session.state !== 'closed') this.#peers.of(call.lane).isKnown = true;
+    if (call.session.state !== 'closed') this.#sessions.of(call.lane).isKnown = true;
     if (this.#inFlight < HTTP_CONNECTIONS_MAX && this.#waiting.size === 0) {
       this.#dispatch(call);
     } else if (!this.#waiting.add(call, this, null)) {
@@ -177,7 +177,7 @@ export class HttpUpstream implements Upstream, PendingCall {
     }
     const outcome = await call.outcome;
     // A session that a backend has refused was never its own: it does not hear of the end.
-    if (call.refused && !ask.refresh) ask.lane.peer = null;
+    if (call.refused && !ask.refresh) ask.lane.backendSession = null;
     return outcome;
   }
 
@@ -249,7 +249,7 @@ export class HttpUpstream implements Upstream, PendingCall {
     const leftMs = call.leftMs(this.#options.wheel.now());
     return call instanceof ConnectCall
       ? [...this.#headers.own, 'Pith-Timeout-Ms', String(leftMs)]
-      : this.#headers.of(call, this.#peers.of(call.lane).headers.of(call), leftMs);
+      : this.#headers.of(call, this.#sessions.of(call.lane).headers.of(call), leftMs);
   }
 
   /** All of an answer is here. */

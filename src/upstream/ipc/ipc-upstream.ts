@@ -8,7 +8,7 @@ import { type Clock, within } from '../../clock.ts';
 import { closedEventJson, connectJson, readConnectResponse } from '../../contract/json-shapes.ts';
 import { type Failure, failure } from '../../errors.ts';
 import type { Accepted } from '../../contract/commands.ts';
-import type { Lane, Peer } from '../../session/lane.ts';
+import type { Lane, BackendSession } from '../../session/lane.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
 import type { BackendCommands } from '../backend-commands.ts';
 import type { BackendReport } from '../backend-report.ts';
@@ -46,7 +46,7 @@ export type IpcUpstreamOptions = {
 };
 
 /** One session. */
-class IpcPeer implements Peer {
+class IpcSession implements BackendSession {
   readonly tail = new FactsCache(sessionTail);
   /** To the program that has last had a message of it; one that was started since knows nothing of the session. */
   socket: LineSocket | null = null;
@@ -112,8 +112,8 @@ export class IpcUpstream implements Upstream, PendingCall {
       return;
     }
     // A notify may outlive its session, which is not closed a second time.
-    const peer = this.#peerOf(call.lane);
-    if (call.session.state !== 'closed') peer.socket = socket;
+    const backendSession = this.#sessionOf(call.lane);
+    if (call.session.state !== 'closed') backendSession.socket = socket;
     const seqId = call.wantsAnswer ? this.#calls.add(call, this) : 0;
     const line = writeLine({
       cmd: call.route,
@@ -121,11 +121,11 @@ export class IpcUpstream implements Upstream, PendingCall {
       seqId,
       timeoutMs: seqId === 0 ? 0 : call.leftMs(this.#options.wheel.now()),
       trace: call.trace,
-      tail: peer.tail.of(call),
+      tail: backendSession.tail.of(call),
     });
     if (!socket.write(line)) {
       this.#calls.remove(call);
-      call.fail(failure('OVERLOADED', 'the backend does not read'));
+      call.fail(failure('OVERLOADED', 'the backend is not keeping up'));
     } else if (seqId === 0) {
       call.sent();
     }
@@ -147,7 +147,7 @@ export class IpcUpstream implements Upstream, PendingCall {
     if (!call.ended) this.#sendConnect(call, ask);
     const outcome = await call.outcome;
     // A session that a backend has refused was never its own: it does not hear of the end.
-    if (call.refused && !ask.refresh) ask.lane.peer = null;
+    if (call.refused && !ask.refresh) ask.lane.backendSession = null;
     return outcome;
   }
 
@@ -203,7 +203,7 @@ export class IpcUpstream implements Upstream, PendingCall {
       call.fail(failure('BACKEND_AWAY'));
       return;
     }
-    this.#peerOf(ask.lane).socket = socket;
+    this.#sessionOf(ask.lane).socket = socket;
     const facts = {
       seqId: this.#calls.add(call, this),
       timeoutMs: call.leftMs(this.#options.wheel.now()),
@@ -216,15 +216,17 @@ export class IpcUpstream implements Upstream, PendingCall {
     );
     if (socket.write(line)) return;
     this.#calls.remove(call);
-    call.fail(failure('OVERLOADED', 'the backend does not read'));
+    call.fail(failure('OVERLOADED', 'the backend is not keeping up'));
   }
 
   #ownLine(cmd: string, payload: string, tail: string, facts = { seqId: 0, timeoutMs: 0 }): Buffer {
     return writeLine({ cmd, payload: Buffer.from(payload), ...facts, trace: null, tail });
   }
 
-  #peerOf(lane: Lane): IpcPeer {
-    return lane.peer instanceof IpcPeer ? lane.peer : (lane.peer = new IpcPeer(this));
+  #sessionOf(lane: Lane): IpcSession {
+    return lane.backendSession instanceof IpcSession
+      ? lane.backendSession
+      : (lane.backendSession = new IpcSession(this));
   }
 
   // ---- the connection -----------------------------------------------------------------------------------

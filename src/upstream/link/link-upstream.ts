@@ -20,7 +20,7 @@ import { type AffinityOptions, SessionAffinity } from '../pool/session-affinity.
 import type { ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
 import type { LinkTransport } from './link-transport.ts';
 
-class LinkPeer extends PooledSession<LinkTransport> {
+class LinkSession extends PooledSession<LinkTransport> {
   readonly facts = new FactsCache(factsOf);
   readonly #upstream: LinkUpstream;
 
@@ -58,13 +58,13 @@ export abstract class LinkUpstream implements Upstream {
   }
 
   send(call: Call): void {
-    const peer = this.#peerOf(call.lane);
-    const endpoint = this.#affinity.endpointFor(call, peer);
+    const backendSession = this.#sessionOf(call.lane);
+    const endpoint = this.#affinity.endpointFor(call, backendSession);
     if (endpoint === null) {
       call.fail(failure('BACKEND_AWAY'));
       return;
     }
-    const session = peer.facts.of(call);
+    const session = backendSession.facts.of(call);
     if (isFailure(session)) {
       call.fail(session);
       return;
@@ -74,24 +74,24 @@ export abstract class LinkUpstream implements Upstream {
 
   async connect(ask: ConnectAsk): Promise<Accepted | Failure> {
     const call = new ConnectCall(ask, this, this.#wheel, notAReply);
-    const peer = this.#peerOf(ask.lane);
+    const backendSession = this.#sessionOf(ask.lane);
     const request = encodeConnectOr(ask);
     const endpoint =
-      call.ended || isFailure(request) ? null : this.#affinity.endpointFor(call, peer);
+      call.ended || isFailure(request) ? null : this.#affinity.endpointFor(call, backendSession);
     if (isFailure(request)) call.fail(request);
     else if (endpoint === null) call.fail(failure('BACKEND_AWAY'));
     else endpoint.transport.carrier.request(call, request);
     const outcome = await call.outcome;
     // A session that a backend has refused was never its own: it does not hear of the end.
     if (call.refused && !ask.refresh) {
-      endpoint?.sessions.forget(peer);
-      peer.endpoint = null;
+      endpoint?.sessions.forget(backendSession);
+      backendSession.endpoint = null;
     }
     return outcome;
   }
 
-  forget(peer: LinkPeer, { session, reason, code, lastedMs }: ClosedSession): void {
-    const had = this.#affinity.forget(peer);
+  forget(backendSession: LinkSession, { session, reason, code, lastedMs }: ClosedSession): void {
+    const had = this.#affinity.forget(backendSession);
     if (had.length === 0) return;
     const event = encodeClosed({ session: encodeSession(session, null), reason, code, lastedMs });
     for (const { transport } of had) transport.sessionClosed(event);
@@ -99,8 +99,10 @@ export abstract class LinkUpstream implements Upstream {
 
   abstract close(ms: number): Promise<void>;
 
-  #peerOf(lane: Lane): LinkPeer {
-    return lane.peer instanceof LinkPeer ? lane.peer : (lane.peer = new LinkPeer(lane, this));
+  #sessionOf(lane: Lane): LinkSession {
+    return lane.backendSession instanceof LinkSession
+      ? lane.backendSession
+      : (lane.backendSession = new LinkSession(lane, this));
   }
 }
 

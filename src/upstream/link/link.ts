@@ -101,11 +101,11 @@ export class Link implements Carrier, FrameReaderLink, PendingCall {
       call.fail(tooMuch('BAD_BODY', 'the body', length, this.#bodyBytesMax));
     else if (this.#ended || this.#closed) call.fail(failure('BACKEND_AWAY'));
     else if (this.#out.unsent > LINK_UNSENT_BYTES_MAX)
-      call.fail(failure('OVERLOADED', 'the backend does not read'));
+      call.fail(failure('OVERLOADED', 'the backend is not keeping up'));
     else if (this.#waiting.size === 0 && !this.#credit.isSpent(this.calls.size))
       this.#request(call, what);
     else if (!this.#waiting.add(call, this, what, length + what.length))
-      call.fail(failure('OVERLOADED', 'the backend takes no more'));
+      call.fail(failure('OVERLOADED', 'the backend is at its limit'));
   }
 
   #request(call: Call, what: Buffer): void {

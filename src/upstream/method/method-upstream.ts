@@ -53,7 +53,7 @@ export interface Pusher {
   push(push: Push, from: Session): Failure | null;
 }
 
-class MethodPeer extends PooledSession<MethodTransport> {
+class MethodSession extends PooledSession<MethodTransport> {
   readonly metadata: FactsCache<Metadata>;
   readonly #upstream: MethodUpstream;
 
@@ -127,8 +127,8 @@ export class MethodUpstream implements Upstream {
       call.fail(message);
       return;
     }
-    const peer = this.#peerOf(call.lane);
-    const endpoint = this.#affinity.endpointFor(call, peer);
+    const backendSession = this.#sessionOf(call.lane);
+    const endpoint = this.#affinity.endpointFor(call, backendSession);
     if (endpoint === null) {
       call.fail(failure('BACKEND_AWAY'));
       return;
@@ -138,7 +138,7 @@ export class MethodUpstream implements Upstream {
     const request = {
       path: method.path,
       message,
-      metadata: metadataOf(call, peer.metadata.of(call)),
+      metadata: metadataOf(call, backendSession.metadata.of(call)),
       deadline: clock.wallNow() + leftMs,
     };
     this.#start({ call, method, schema, endpoint, request });
@@ -149,8 +149,8 @@ export class MethodUpstream implements Upstream {
     return Promise.resolve(failure('UNSUPPORTED', why));
   }
 
-  forget(peer: MethodPeer): void {
-    this.#affinity.forget(peer);
+  forget(backendSession: MethodSession): void {
+    this.#affinity.forget(backendSession);
   }
 
   whereTo({ route, target }: Call): Readonly<Record<string, string>> {
@@ -191,10 +191,10 @@ export class MethodUpstream implements Upstream {
     return failure('UNSUPPORTED', 'this route calls a method that takes a stream');
   }
 
-  #peerOf(lane: Lane): MethodPeer {
-    return lane.peer instanceof MethodPeer
-      ? lane.peer
-      : (lane.peer = new MethodPeer(lane, this, this.#encode));
+  #sessionOf(lane: Lane): MethodSession {
+    return lane.backendSession instanceof MethodSession
+      ? lane.backendSession
+      : (lane.backendSession = new MethodSession(lane, this, this.#encode));
   }
 
   #start(sent: Sent): void {

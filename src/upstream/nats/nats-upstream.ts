@@ -11,7 +11,7 @@ import {
 } from '../../contract/headers.ts';
 import { connectJson, readConnectResponse } from '../../contract/json-shapes.ts';
 import { type Failure, failure } from '../../errors.ts';
-import type { Lane, Peer } from '../../session/lane.ts';
+import type { Lane, BackendSession } from '../../session/lane.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
 import type { BackendReport } from '../backend-report.ts';
 import type { Call, PendingCall } from '../call.ts';
@@ -31,7 +31,7 @@ import { ShapeError } from '../../contract/json.ts';
 const HEALTHY_MS = 10_000;
 
 /** One session: any subscriber gets its messages, and none is notified of its end. */
-class NatsPeer implements Peer {
+class NatsSession implements BackendSession {
   readonly lines = new FactsCache((session, forward) => linesOf(sessionHeaders(session, forward)));
 
   forget(): void {}
@@ -239,13 +239,15 @@ export class NatsUpstream implements Upstream, PendingCall {
 
   #headers(call: Call): HeaderBlock {
     const left = call.leftMs(this.#wheel.now());
-    let lines = `${peerOf(call.lane).lines.of(call)}Pith-Seq: ${call.seq}\r\nPith-Route: ${call.route}\r\nPith-Timeout-Ms: ${left}\r\n`;
+    let lines = `${sessionOf(call.lane).lines.of(call)}Pith-Seq: ${call.seq}\r\nPith-Route: ${call.route}\r\nPith-Timeout-Ms: ${left}\r\n`;
     if (call.wantsAnswer) lines += `Pith-Id: ${call.session.wire.idOf(call.rawId)}\r\n`;
     if (call.trace !== null) lines += linesOf(traceHeaders(call.trace));
     return new HeaderBlock(lines);
   }
 }
 
-function peerOf(lane: Lane): NatsPeer {
-  return lane.peer instanceof NatsPeer ? lane.peer : (lane.peer = new NatsPeer());
+function sessionOf(lane: Lane): NatsSession {
+  return lane.backendSession instanceof NatsSession
+    ? lane.backendSession
+    : (lane.backendSession = new NatsSession());
 }

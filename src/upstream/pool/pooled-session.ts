@@ -1,10 +1,10 @@
 /** One session at a backend that has several endpoints: which of them it keeps to. */
 import type { ClosedSession } from '../../contract/facts.ts';
-import type { Lane, Peer } from '../../session/lane.ts';
+import type { Lane, BackendSession } from '../../session/lane.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { Transport } from './transport.ts';
 
-export abstract class PooledSession<T extends Transport> implements Peer {
+export abstract class PooledSession<T extends Transport> implements BackendSession {
   /** null: none yet, or the one that it had is lost or left. */
   endpoint: Endpoint<T> | null = null;
   readonly lane: Lane;

@@ -126,8 +126,8 @@ export class RecordingHost extends SessionReport implements Handshakes, MessageS
 
   onHandshake(...[session, request]: Parameters<Handshakes['onHandshake']>): void {
     if (!this.answersHandshakes) return;
-    if (request === null) session.refuse(session.server.refuse(500), 'no handshake');
-    else session.accept(session.server.accept(request, undefined) as Buffer);
+    if (request === null) session.refuse(session.listenerDialect.refuse(500), 'no handshake');
+    else session.accept(session.listenerDialect.accept(request, undefined) as Buffer);
   }
 
   onClosed(): void {}

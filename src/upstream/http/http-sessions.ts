@@ -1,11 +1,11 @@
 /** What an HTTP backend's upstream keeps of each session: its headers, and whether the backend knows it. */
 import type { ClosedSession } from '../../contract/facts.ts';
-import type { Lane, Peer } from '../../session/lane.ts';
+import type { Lane, BackendSession } from '../../session/lane.ts';
 import { FactsCache } from '../facts-cache.ts';
 import type { HttpUpstream } from './http-upstream.ts';
 import type { Pairs, RequestHeaders } from './request-headers.ts';
 
-class HttpPeer implements Peer {
+class HttpSession implements BackendSession {
   readonly headers: FactsCache<Pairs>;
   /** The backend has had messages of it, and is notified of its end. */
   isKnown = false;
@@ -22,7 +22,7 @@ class HttpPeer implements Peer {
   }
 }
 
-export class HttpPeers {
+export class HttpSessions {
   readonly #upstream: HttpUpstream;
   readonly #headers: RequestHeaders;
 
@@ -31,9 +31,9 @@ export class HttpPeers {
     this.#headers = headers;
   }
 
-  of(lane: Lane): HttpPeer {
-    return lane.peer instanceof HttpPeer
-      ? lane.peer
-      : (lane.peer = new HttpPeer(this.#upstream, this.#headers));
+  of(lane: Lane): HttpSession {
+    return lane.backendSession instanceof HttpSession
+      ? lane.backendSession
+      : (lane.backendSession = new HttpSession(this.#upstream, this.#headers));
   }
 }
