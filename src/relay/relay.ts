@@ -184,7 +184,7 @@ export class RelayCall extends Call implements Queued, InFlight {
     const { session, target } = this;
     // Its session is ending, and what it waited for was ended a moment ago.
     if (this.wantsAnswer && session.state === 'closed') {
-      this.#release('client_gone');
+      this.#release(this.generation, 'client_gone');
       return;
     }
     // Read now, not when the message came: a bind by an earlier answer counts.
@@ -196,8 +196,11 @@ export class RelayCall extends Call implements Queued, InFlight {
 
   // ---- ends ---------------------------------------------------------------------------------------------
 
+  // What is sent, pushed or cancelled here may end the session, and this call with it, and others may go on: then the
+  // slot serves another client's message before the line that follows. So each end is of one `generation`.
+
   override succeed(body: Uint8Array): void {
-    const { session, clientRoute: route } = this;
+    const { generation, session, clientRoute: route } = this;
     if (this.wantsAnswer && session.state !== 'closed') {
       const encoded = session.wire.answer(this.rawId, route, body, this.target.codec);
       if (isFailure(encoded)) {
@@ -208,7 +211,7 @@ export class RelayCall extends Call implements Queued, InFlight {
       }
       session.send(encoded);
     }
-    this.#release('ok');
+    this.#release(generation, 'ok');
   }
 
   override fail(why: Failure): void {
@@ -222,20 +225,21 @@ export class RelayCall extends Call implements Queued, InFlight {
   }
 
   #endWith(answer: Failure, trouble: Failure | null): void {
-    const { session, rawId, clientRoute, target } = this;
+    const { generation, session, rawId, clientRoute, target } = this;
     if (this.wantsAnswer && session.state !== 'closed') {
       const encoded = session.wire.failure(rawId, clientRoute, answer, target.codec);
       if (encoded !== null) session.send(encoded);
     }
-    this.#release(isOwnReason(answer.reason) ? answer.reason : 'BACKEND', trouble);
+    const outcome = isOwnReason(answer.reason) ? answer.reason : 'BACKEND';
+    this.#release(generation, outcome, trouble);
   }
 
   override answer(reply: Reply): void {
-    const { session } = this;
+    const { generation, session } = this;
     if (session.state === 'closed') {
       // A notify's client is gone; what the backend says to others still goes out.
       for (const push of reply.pushes) if (push.target !== null) this.#push(push, session);
-      this.#release('ok');
+      this.#release(generation, 'ok');
       return;
     }
     // In this order: changes take effect, pushes before the answer, the answer, pushes after it, the close.
@@ -245,8 +249,10 @@ export class RelayCall extends Call implements Queued, InFlight {
       return;
     }
     for (const push of reply.pushes) if (!push.afterReply) this.#push(push, session);
-    if (reply.failure !== null) this.#refused(reply.failure);
-    else this.succeed(reply.body ?? NOTHING);
+    if (this.generation === generation) {
+      if (reply.failure !== null) this.#refused(reply.failure);
+      else this.succeed(reply.body ?? NOTHING);
+    }
     for (const push of reply.pushes) if (push.afterReply) this.#push(push, session);
     if (reply.close !== null) this.#relay.parts.sessionCommands.close([session], reply.close);
   }
@@ -266,38 +272,41 @@ export class RelayCall extends Call implements Queued, InFlight {
   }
 
   override sent(): void {
-    this.#release('ok');
+    this.#release(this.generation, 'ok');
   }
 
   override onLate(): void {
-    if (this.state === 'sent') this.pending?.cancel(this);
-    this.fail(failure('TIMEOUT'));
+    if (this.#takeBack()) this.fail(failure('TIMEOUT'));
   }
 
   /** The gateway waits no longer, though the client does. A notify still goes where it was going. */
   giveUp(why: Failure): void {
-    if (!this.wantsAnswer || this.state === 'free') return;
-    if (this.state === 'sent') this.pending?.cancel(this);
-    this.fail(why);
+    if (this.wantsAnswer && this.#takeBack()) this.fail(why);
   }
 
   /** The client is gone, and its answer with it. A notify still goes where it was going. */
   abandon(): void {
-    if (!this.wantsAnswer || this.state === 'free') return;
-    if (this.state === 'sent') this.pending?.cancel(this);
-    this.#release('client_gone');
+    if (this.wantsAnswer && this.#takeBack()) this.#release(this.generation, 'client_gone');
   }
 
-  #release(outcome: string, why: Failure | null = null): void {
+  /** Takes it back from the upstream; false: it has ended meanwhile, and its slot may be in use again. */
+  #takeBack(): boolean {
+    const { generation } = this;
+    if (this.state === 'sent') this.pending?.cancel(this);
+    return this.generation === generation;
+  }
+
+  /** Harmless if it has ended since it was of this `generation`. */
+  #release(generation: number, outcome: string, why: Failure | null = null): void {
     const { lane, session, state, target } = this;
-    // An answer that does not fit, or a push before it, closes the session, which ends its calls: this one too.
-    if (state === 'free') return;
+    if (state === 'free' || this.generation !== generation) return;
     const { admission, breakers, report, wheel } = this.#relay.parts;
     wheel.cancel(this);
     admission.leave(target.backendOrdinal);
     breakers[target.backendOrdinal]?.done(outcome, wheel.now());
     report.done(this, outcome, why);
     this.state = 'free';
+    this.generation++;
     // Last of the counts: the session may read on, and send more, when this one is gone.
     session.untrack(this);
     this.#clear();
@@ -309,7 +318,6 @@ export class RelayCall extends Call implements Queued, InFlight {
 
   /** An idle slot must keep nothing alive, and leak nothing into the next message. */
   #clear(): void {
-    this.generation++;
     this.body = NOTHING;
     this.pending = null;
     this.pendingId = 0;

@@ -266,7 +266,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
 
   /** Answers all that is in flight with an error. */
   giveUp(why: Failure): void {
-    for (const call of [...this.#inFlight]) call.giveUp(why);
+    for (const call of this.#inFlight) call.giveUp(why);
   }
 
   // ---- out ----------------------------------------------------------------------------------------------
@@ -330,8 +330,8 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
     this.#become('closed');
     this.#deadlines.stop();
     this.outbox.end();
-    // Each takes itself out, now or later.
-    for (const call of [...this.#inFlight]) call.abandon();
+    // Not of a copy: each takes itself out, now or later, and what is out may be another session's message by now.
+    for (const call of this.#inFlight) call.abandon();
     const { auth, registry, report, wheel } = this.#parts;
     registry.remove(this);
     auth.onClosed(this);

@@ -93,6 +93,75 @@ describe('an answer', () => {
   );
 });
 
+/**
+ * One client's message waits behind its notify, which leaves when the other client's second request is cancelled. It
+ * then gets the slot of the first one, which is being ended at that moment.
+ */
+type World = Pick<ReturnType<typeof setUpReuse>, 'clock' | 'one'>;
+
+function setUpReuse() {
+  const world = setUp();
+  const { backend, client } = world;
+  const one = client();
+  one.session.onBytes(Buffer.concat([request(1, 'keep.a'), request(2, 'keep.a')]));
+  const other = client({ inFlightMax: 1 });
+  other.session.onBytes(Buffer.concat([notify('keep.b'), request(7, 'keep.c')]));
+  const first = backend.take();
+  backend.onCancel = () => {
+    backend.onCancel = () => {};
+    backend.take(backend.calls.findIndex(({ route }) => route === 'keep.b')).sent();
+  };
+  /** The other client's message is in flight, and is answered when the backend answers it. */
+  const expectOtherUntouched = (): void => {
+    expect(backend.calls.map(({ route }) => route)).toEqual(['keep.c']);
+    expect(backend.calls[0] === first, 'the slot is used again').toBe(true);
+    other.session.outbox.flush();
+    expect(other.connection.messages).toEqual([]);
+    expect([world.relay.inFlight, world.admission.inFlight(0)]).toEqual([1, 1]);
+    expect(other.session.inFlight).toBe(1);
+    backend.take().succeed(Buffer.from('its own'));
+    other.session.outbox.flush();
+    expect(other.connection.messages).toEqual(['#7 its own']);
+    expect(world.relay.inFlight).toBe(0);
+  };
+  return { ...world, one, first, expectOtherUntouched };
+}
+
+describe('a message that gets the slot of one that is being ended', () => {
+  test.each([
+    ['an answer', { body: Buffer.alloc(70_000) }],
+    ['an error', { failure: { ...failure('BACKEND_ERROR'), body: Buffer.alloc(70_000) } }],
+    ['a push before the answer', { pushes: [push('big', false, 70_000)], body: Buffer.from('a') }],
+    [
+      'a push before an error',
+      { pushes: [push('big', false, 70_000)], failure: failure('FORBIDDEN') },
+    ],
+  ] as const)('is not ended by %s that ends the session', async (_what, reply) => {
+    const { one, first, expectOtherUntouched } = setUpReuse();
+    one.connection.stuck = true;
+    for (let id = 97; id < 100; id++) {
+      one.session.send(encodeResponse(id, Buffer.alloc(10))!);
+      await turn();
+    }
+    first.answer({ ...REPLY, ...reply });
+    expect(one.session.state).toBe('closed');
+    expectOtherUntouched();
+  });
+
+  test.each([
+    ['the deadline', ({ clock }: World) => clock.advance(5_020)],
+    ['the drain', ({ one }: World) => one.session.giveUp(failure('DRAINING'))],
+  ])('is not ended by %s, if the session ends while the first is cancelled', (_what, end) => {
+    const { one, first, expectOtherUntouched, ...world } = setUpReuse();
+    const { backend } = world;
+    const leave = backend.onCancel;
+    first.pending = { cancel: () => one.session.close('closed') };
+    end({ ...world, one });
+    expect(backend.onCancel).not.toBe(leave);
+    expectOtherUntouched();
+  });
+});
+
 describe('every error', () => {
   for (const reason of Object.keys(REASONS) as Reason[]) {
     test(`${reason} reaches the client with its code and words`, () => {

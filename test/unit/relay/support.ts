@@ -26,6 +26,8 @@ export class ScriptedBackend implements Upstream, PendingCall {
   sent = 0;
   /** What becomes of a call while it is being sent. */
   onSend: (call: Call) => void = () => {};
+  /** What becomes of others while a call is cancelled: there is room for them. */
+  onCancel: () => void = () => {};
 
   start(): Promise<void> {
     return Promise.resolve();
@@ -40,13 +42,17 @@ export class ScriptedBackend implements Upstream, PendingCall {
 
   /** The call is the backend's no more: end it next. */
   take(at = 0): Call {
-    return this.calls.splice(at, 1)[0]!;
+    const call = this.calls.splice(at, 1)[0]!;
+    call.pending = null;
+    return call;
   }
 
   cancel(call: Call): void {
     this.cancelled.push(call.rawId);
+    call.pending = null;
     const at = this.calls.indexOf(call);
     if (at >= 0) this.calls.splice(at, 1);
+    this.onCancel();
   }
 
   connect(_ask: ConnectAsk): Promise<Accepted | Failure> {

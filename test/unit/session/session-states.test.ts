@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { encodeResponse } from '../../../src/protocol/message.ts';
 
+import { failure } from '../../../src/errors.ts';
+import { encodeResponse } from '../../../src/protocol/message.ts';
 import { kickBody } from '../../../src/session/close-reason.ts';
 import type { InFlight } from '../../../src/session/session-parts.ts';
 import type { State } from '../../../src/session/state.ts';
@@ -264,4 +265,25 @@ describe('the end', () => {
     expect(session.inFlight).toBe(0);
     expect(wheel.size).toBe(0);
   });
+
+  test.each(['close', 'giveUp'] as const)(
+    'tells no call that has ended with one before it: %s',
+    (how) => {
+      const { session } = activate();
+      const told: number[] = [];
+      const calls = [1, 2, 3].map((rawId): InFlight => {
+        const end = (): void => {
+          told.push(rawId);
+          session.untrack(calls[rawId - 1]!);
+          // It was waiting for the first, and is another session's message by now.
+          if (rawId === 1) session.untrack(calls[1]!);
+        };
+        return { rawId, wantsAnswer: true, giveUp: end, abandon: end };
+      });
+      for (const call of calls) session.track(call);
+      if (how === 'close') session.close('closed');
+      else session.giveUp(failure('DRAINING'));
+      expect(told).toEqual([1, 3]);
+    },
+  );
 });
