@@ -26,8 +26,11 @@ export interface CapturedSubjects {
   captures(subject: string): boolean | Promise<boolean>;
 }
 
+/** The connection, as far as answers need it. */
+type AnswersConnection = Pick<NatsConnector, 'unsentBytes' | 'always' | 'listen'>;
+
 export type NatsAnswersParts = {
-  readonly connector: NatsConnector;
+  readonly connector: AnswersConnection;
   readonly subjects: Subjects;
   readonly streams: CapturedSubjects;
   readonly report: NatsReport;
@@ -37,7 +40,7 @@ export class NatsAnswers implements ConnectionListener {
   readonly calls = new CallTable(Number.MAX_SAFE_INTEGER);
   /** What NATS cannot take yet, of all backends, in its order. */
   readonly held = new CallQueue(NATS_UNSENT_BYTES_MAX);
-  readonly #connector: NatsConnector;
+  readonly #connector: AnswersConnection;
   readonly #subjects: Subjects;
   readonly #streams: CapturedSubjects;
   readonly #report: NatsReport;

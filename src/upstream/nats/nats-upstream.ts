@@ -19,10 +19,9 @@ import type { ClientSpan } from '../client-span.ts';
 import { ConnectCall } from '../connect-call.ts';
 import { FactsCache } from '../facts-cache.ts';
 import type { ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
-import type { NatsConnector } from './connection.ts';
 import { HeaderBlock, linesOf, readHeaders } from './header-block.ts';
 import type { NatsAnswers, Received } from './nats-answers.ts';
-import { type Outgoing, send } from './outgoing.ts';
+import { type Outgoing, send, type SendConnection } from './outgoing.ts';
 import { SUBJECT_BYTES_MAX, type Subjects } from './subjects.ts';
 import type { Accepted, Reply } from '../../contract/commands.ts';
 import { ShapeError } from '../../contract/json.ts';
@@ -38,7 +37,7 @@ class NatsSession implements BackendSession {
 }
 
 export type NatsUpstreamOptions = {
-  readonly connector: NatsConnector;
+  readonly connector: SendConnection;
   readonly subjects: Subjects;
   readonly answers: NatsAnswers;
   /** Bytes of an answer to Connect, which is parsed: `limits.convert`. */
@@ -48,7 +47,7 @@ export type NatsUpstreamOptions = {
 
 export class NatsUpstream implements Upstream, PendingCall {
   readonly oneAtATime = false;
-  readonly #connector: NatsConnector;
+  readonly #connector: SendConnection;
   readonly #subjects: Subjects;
   readonly #answers: NatsAnswers;
   readonly #wheel: TimerWheel;
@@ -56,6 +55,8 @@ export class NatsUpstream implements Upstream, PendingCall {
   readonly #report: BackendReport;
   /** To be published at the end of this turn. */
   #turn: (Call | null)[] = [];
+  /** What is left of the turn that is being published: one that fails may end others of it. */
+  #publishing: (Call | null)[] = [];
   /** When the backend last answered, and when the server last reported no subscribers. */
   #answeredAt = -Infinity;
   #nobodyAt = -Infinity;
@@ -92,8 +93,10 @@ export class NatsUpstream implements Upstream, PendingCall {
       return;
     }
     if (this.#answers.held.remove(call)) return;
-    const at = this.#turn.lastIndexOf(call);
-    if (at >= 0) this.#turn[at] = null;
+    for (const turn of [this.#turn, this.#publishing]) {
+      const at = turn.lastIndexOf(call);
+      if (at >= 0) turn[at] = null;
+    }
   }
 
   connect(ask: ConnectAsk): Promise<Accepted | Failure> {
@@ -215,11 +218,15 @@ export class NatsUpstream implements Upstream, PendingCall {
   readonly #publishTurn = (): void => {
     const turn = this.#turn;
     this.#turn = [];
-    for (const call of turn) {
+    this.#publishing = turn;
+    for (let i = 0; i < turn.length; i++) {
+      const call = turn[i]!;
       if (call === null) continue;
+      turn[i] = null;
       if (this.#answers.hasRoom) this.publish(call);
       else this.#answers.hold(call, this);
     }
+    this.#publishing = [];
   };
 
   /** Sends it now. */

@@ -11,10 +11,10 @@ export type Outgoing = {
 };
 
 /** The connection, as far as sending needs it. */
-type Connection = Pick<NatsConnector, 'up' | 'payloadBytesMax' | 'publish'>;
+export type SendConnection = Pick<NatsConnector, 'up' | 'payloadBytesMax' | 'publish'>;
 
 /** Publishes it. Returns why it could not, and then nothing has been sent; it never throws. */
-export function send(connector: Connection, outgoing: Outgoing): Failure | null {
+export function send(connector: SendConnection, outgoing: Outgoing): Failure | null {
   const { subject, payload, reply, headers } = outgoing;
   if (!connector.up) return failure('BUS_AWAY');
   const tooLarge = tooLargeFor(connector, payload.length, headers?.bytes ?? 0);
@@ -34,7 +34,7 @@ export function send(connector: Connection, outgoing: Outgoing): Failure | null 
 
 /** Why a message of this size cannot be sent; null: it can. */
 export function tooLargeFor(
-  connector: Pick<Connection, 'payloadBytesMax'>,
+  connector: Pick<SendConnection, 'payloadBytesMax'>,
   payloadBytes: number,
   headerBytes: number,
 ): Failure | null {

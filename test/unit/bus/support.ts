@@ -135,6 +135,8 @@ export class TestConnection implements BusConnection {
   /** Round trips that the test has not confirmed. */
   readonly flushes: PromiseWithResolvers<void>[] = [];
   drained = false;
+  /** Bytes that NATS has not taken yet. */
+  unsentBytes = 0;
   /** NATS takes nothing more. */
   overloaded = false;
   readonly #exchange: Exchange;
