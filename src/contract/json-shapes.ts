@@ -8,7 +8,16 @@ import { CONVERT_BYTES } from '../protocol/conversion-limit.ts';
 import { clientJsonBytes } from '../protocol/packet.ts';
 import type { Accepted, Close, Json, JsonObject, Patch, Target } from './commands.ts';
 import type { ClosedSession, ConnectFacts, SessionFacts } from './facts.ts';
-import { INT32, objectOf, parseJson, ShapeError, textOf, textsOf, wholeNumberOf } from './json.ts';
+import {
+  INT32,
+  objectOf,
+  parseJson,
+  SAFE,
+  ShapeError,
+  textOf,
+  textsOf,
+  wholeNumberOf,
+} from './json.ts';
 import { refusal } from './refusal.ts';
 import { EXPIRED, NO_OUTCOME } from './protobuf-shapes.ts';
 
@@ -111,7 +120,8 @@ export function readClose(fields: Fields): Close {
 export function readError(fields: Fields): Failure {
   const body = field(fields, 'body');
   const given = {
-    code: wholeNumberOf(field(fields, 'code') ?? 0, 'code', INT32),
+    // One beyond an int32 counts as none, like in every other form of a refusal.
+    code: wholeNumberOf(field(fields, 'code') ?? 0, 'code', SAFE),
     reason: text(fields, 'reason') ?? '',
     message: text(fields, 'message') ?? '',
     retryAfterMs: durationMs(fields, 'retry_after'),

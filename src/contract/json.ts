@@ -72,6 +72,8 @@ export function textsOf(value: unknown, name: string): string[] {
 
 /** The range of codes: an int32 in the contract. */
 export const INT32 = [-0x8000_0000, 0x7fff_ffff] as const;
+/** Any whole number that is exact. */
+export const SAFE = [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER] as const;
 const NATURAL = [0, Number.MAX_SAFE_INTEGER] as const;
 
 /**

@@ -253,6 +253,18 @@ describe('a ConnectResponse', () => {
     }
   });
 
+  test.each(['2147483648', '-2147483649', '"2147483648"', '9007199254740991'])(
+    'that refuses with the code %s, beyond 32 bits, refuses without a code',
+    (code) => {
+      const json = `{"error":{"code":${code},"reason":"BANNED","message":"until Monday"}}`;
+      expect(readConnectResponse(Buffer.from(json))).toMatchObject({
+        code: 500,
+        reason: 'BANNED',
+        message: 'until Monday',
+      });
+    },
+  );
+
   test('may refuse without a word', () => {
     const bare = { code: 500, reason: 'BACKEND_ERROR', message: '', retryAfterMs: 0, body: null };
     for (const outcome of outcomes({ error: {} })) expect(outcome).toMatchObject(bare);
