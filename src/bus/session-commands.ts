@@ -142,8 +142,8 @@ export class SessionCommands {
     return applyPatch(this.#registry, session, patch, this.#limits);
   }
 
-  /** Changes each of them at once, and resolves when the changes are in force everywhere. Never rejects. */
-  patchAll(sessions: readonly Session[], patch: Patch): Promise<Changes | Failure> {
+  /** Changes each of them at once, and resolves when the changes are in force everywhere; a fault rejects. */
+  async patchAll(sessions: readonly Session[], patch: Patch): Promise<Changes | Failure> {
     return sumOf(sessions.map((session) => inForce(this.patch(session, patch))));
   }
 

@@ -97,6 +97,21 @@ describe('a verb is answered', () => {
     expect(refused('UNSUPPORTED')).toBe(1);
   });
 
+  test('500 where the gateway itself fails, and the fault is logged', async () => {
+    const { request, connector, refused, lines } = stage();
+    connector.subscribe = () => {
+      throw new Error('no more subscriptions');
+    };
+    expect(await request(`pith.session.${G}.1.join`, '{"groups":["s"]}')).toEqual(
+      refusal(500, 'INTERNAL', 'the gateway failed'),
+    );
+    expect(refused('INTERNAL')).toBe(1);
+    expect(lines).toMatchObject([
+      { level: 'error', what: 'a verb failed: no more subscriptions', msg: 'bus' },
+      { level: 'warn', reason: 'INTERNAL', msg: 'bus message refused' },
+    ]);
+  });
+
   test('not at all, but done, where no answer is wanted', () => {
     const { exchange, pushed } = stage();
     exchange.publish('pith.all.push', '{}', '', Buffer.from(`NATS/1.0\r\n${ROUTE}\r\n`));
