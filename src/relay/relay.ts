@@ -307,13 +307,14 @@ export class RelayCall extends Call implements Queued, InFlight {
     report.done(this, outcome, why);
     this.state = 'free';
     this.generation++;
+    // Before the session reads on, and maybe ends: the lane would start what it finds waiting.
+    if (state === 'waiting') lane.abandon(this);
     // Last of the counts: the session may read on, and send more, when this one is gone.
     session.untrack(this);
     this.#clear();
     this.#relay.free(this);
     // Last of all: what comes next in the lane starts here.
-    if (state === 'waiting') lane.abandon(this);
-    else lane.leave(this);
+    if (state !== 'waiting') lane.leave(this);
   }
 
   /** An idle slot must keep nothing alive, and leak nothing into the next message. */

@@ -5,6 +5,7 @@ import { failure, REASONS, type Reason } from '../../../src/errors.ts';
 import { encodeNotify, encodePush, encodeResponse } from '../../../src/protocol/message.ts';
 import { errorJson } from '../../../src/dialect/error-body.ts';
 import type { Push } from '../../../src/contract/commands.ts';
+import { packetBytes } from '../protocol/wire.ts';
 import { bare, request, turn } from '../session/support.ts';
 import { REPLY, setUp } from './support.ts';
 
@@ -246,6 +247,25 @@ describe('order', () => {
     backend.onSend = () => backend.take().fail(failure('BACKEND_AWAY'));
     session.onClosed(null);
     expect(backend.sent).toBe(1);
+    expect([relay.inFlight, admission.inFlight(0), session.inFlight]).toEqual([0, 0, 0]);
+  });
+
+  test('what waited too long is ended once, though the client says something bad just then', () => {
+    const { admission, backend, client, clock, log, relay, wheel } = setUp();
+    const { session } = client({ inFlightMax: 4 });
+    const requests = [1, 2, 3, 4].map((id) => request(id, 'serial.a'));
+    // Not read before half of those are done.
+    session.onBytes(Buffer.concat([...requests, packetBytes(99)]));
+    // The first has more time than those that wait for it.
+    wheel.set(backend.calls[0]!, 60_000);
+    clock.advance(5_020);
+    expect(session.state).toBe('closed');
+    expect(log.toSorted()).toEqual([
+      'done TIMEOUT',
+      'done TIMEOUT',
+      'done client_gone',
+      'done client_gone',
+    ]);
     expect([relay.inFlight, admission.inFlight(0), session.inFlight]).toEqual([0, 0, 0]);
   });
 
