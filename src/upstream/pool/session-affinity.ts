@@ -58,9 +58,7 @@ export class SessionAffinity<T extends Transport> {
     // First where its messages went; that may be given up already, and no longer listed.
     const all = endpoint === null ? this.#pool.list : [endpoint, ...this.#pool.list];
     const had = all.filter(({ sessions }) => sessions.forget(session));
-    if (had.length < 2) return had;
-    const who = ({ name, instance }: Endpoint<T>): string => `${name} ${instance}`;
-    return had.filter((one, i) => had.findIndex((other) => who(other) === who(one)) === i);
+    return had.filter((one, i) => had.findIndex((other) => isSameInstance(other, one)) === i);
   }
 
   /** Several may lead to an instance: the session's own, or always the same one of the others. */
@@ -94,6 +92,13 @@ export class SessionAffinity<T extends Transport> {
     });
     return false;
   }
+}
+
+/** Links to one address lead to one instance, but several backends may attach by one connection of a proxy. */
+function isSameInstance<T extends Transport>(one: Endpoint<T>, other: Endpoint<T>): boolean {
+  if (one === other) return true;
+  const isKnown = one.spec.isDialled || one.instance !== '';
+  return isKnown && one.name === other.name && one.instance === other.instance;
 }
 
 /** For this message only; but the backend will hear of the session's end. */

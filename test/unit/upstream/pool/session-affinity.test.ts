@@ -103,6 +103,18 @@ describe('a session', () => {
     expect(one.close()).toEqual(['a']);
   });
 
+  test('is forgotten by each that has attached by one connection, unless they are one instance', () => {
+    const stage = new PoolStage();
+    const affinity = new SessionAffinity({ balance: 'pick_first', hashBy: 'uid' }, stage.pool);
+    const one = new Client(affinity, 'g.1');
+    for (const instance of ['', '', 'x', 'x']) {
+      const { endpoint } = stage.attach('proxy');
+      endpoint.up('attached', '', { instance });
+    }
+    for (const { sessions } of stage.pool.list) sessions.know(one.kept);
+    expect(one.close()).toEqual(['proxy', 'proxy', 'proxy']);
+  });
+
   test('whose endpoint has left it is still its own for the end', async () => {
     const { stage, join } = await stageWith('round_robin', 'a', 'b');
     const one = join();
