@@ -163,6 +163,7 @@ export class Endpoint<T extends Transport = Transport> {
     this.instance = more.instance ?? '';
     this.#how = how;
     if (more.ages === true) this.#age.opened();
+    else this.#age.ended();
     this.#reconnect.up();
     this.#become('up', why);
     if (this.#isLeaving) this.#checkIdle();

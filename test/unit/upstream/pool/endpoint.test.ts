@@ -69,6 +69,18 @@ describe('an endpoint', () => {
   });
 });
 
+describe('an endpoint that serves on without its link', () => {
+  test('is not replaced for the age of that link, nor for a goaway of its connection', async () => {
+    const stage = await PoolStage.up(['a'], { ageMs: 60_000 });
+    const { endpoint } = stage.pipe('a');
+    endpoint.http2Goaway('max_age', true);
+    endpoint.up('handle', 'the backend has no Link');
+    expect(stage.endpoint('a').isConnectionClosing).toBe(false);
+    stage.clock.advance(120_000);
+    expect(stage.pipes).toHaveLength(1);
+  });
+});
+
 describe('an endpoint that a backend wants to be left', () => {
   test('gets no new sessions, lets go of those that are idle, and ends when none is left', async () => {
     const on = await serving('b');
