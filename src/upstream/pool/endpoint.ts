@@ -145,7 +145,10 @@ export class Endpoint<T extends Transport = Transport> {
   #shed(heir: Endpoint<T> | null = null): void {
     this.sessions.shed(
       () => !this.#isLeaving,
-      (session) => heir?.take(session),
+      (session) => {
+        // Not if that is being left itself by now, or lost: nothing would make it let go of the session.
+        if (heir?.isOpen) heir.take(session);
+      },
     );
   }
 

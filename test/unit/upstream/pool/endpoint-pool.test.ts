@@ -1,7 +1,7 @@
 /** How endpoints come, go and are replaced, and what becomes of their sessions. */
 import { describe, expect, test } from 'vitest';
 
-import { PoolStage, Session, settled } from './pool-stage.ts';
+import { type Pipe, PoolStage, Session, settled } from './pool-stage.ts';
 
 const names = ({ pool }: PoolStage): string[] => pool.list.map(({ label }) => label);
 
@@ -126,6 +126,23 @@ describe('an endpoint that is old', () => {
     await settled();
     expect(first.asked).toEqual(['connect', 'close: replaced by a new link']);
     for (const session of [idle, busy, known]) expect(next.sessions.forget(session)).toBe(true);
+  });
+
+  test.each([
+    ['is to be left by then', ({ endpoint }: Pipe) => endpoint.goaway('update')],
+    ['is lost by then', ({ endpoint }: Pipe) => endpoint.lost('gone')],
+  ])('gives its sessions to any endpoint if its successor %s', async (_what, leave) => {
+    const stage = await PoolStage.up(['a'], { ageMs: HOUR });
+    const [old, busy] = [stage.endpoint('a'), new Session()];
+    old.take(busy);
+    const answer = busy.send();
+    stage.clock.advance(HOUR * 1.21);
+    stage.pipe('a').endpoint.up('link', 'connected', { ages: true });
+    await settled();
+    expect(stage.endpoint('a')).not.toBe(old);
+    leave(stage.pipe('a'));
+    answer();
+    expect([busy.endpoint, stage.endpoint('a').sessions.size]).toEqual([null, 0]);
   });
 
   test('goes on if its successor cannot be opened, and is replaced 5 s later', async () => {
