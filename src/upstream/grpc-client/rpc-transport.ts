@@ -56,12 +56,15 @@ export abstract class RpcTransport extends GrpcTransport {
     // An idle channel keeps no process alive, and while it starts there may be nothing else that does.
     let until = this.#isFirst ? this.#options.clock.wallNow() + FIRST_ATTEMPT_MS : Infinity;
     this.#isFirst = false;
+    let before: connectivityState | null = null;
     const look = (late?: Error): void => {
       if (late !== undefined) until = Infinity;
       if (this.#stopped || this.connection.client !== client) return;
       const isStable = this.#options.wheel.now() - this.#readyAt >= STABLE_MS;
       const state = channel.getConnectivityState(isStable);
-      this.#onState(state);
+      // It is what it was when the first attempt has had its time.
+      if (state !== before) this.#onState(state);
+      before = state;
       if (this.connection.client === client) channel.watchConnectivityState(state, until, look);
     };
     look();
