@@ -319,6 +319,9 @@ export class RelayCall extends Call implements Queued, InFlight {
 
   /** An idle slot must keep nothing alive, and leak nothing into the next message. */
   #clear(): void {
+    // After a burst it may be long until the slot is used again.
+    this.session = undefined!;
+    this.lane = undefined!;
     this.body = NOTHING;
     this.pending = null;
     this.pendingId = 0;

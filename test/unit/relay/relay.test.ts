@@ -46,6 +46,21 @@ describe('an answer', () => {
     expect(relay.inFlight).toBe(0);
   });
 
+  test('leaves nothing of its message in the slot, which may be idle for long', () => {
+    const { backend, client } = setUp();
+    client().session.onBytes(request(1, 'keep.a', 'question'));
+    const call = backend.take();
+    call.succeed(Buffer.from('answer'));
+    const { session, lane, body, pending, trace } = call;
+    expect([session, lane, body.length, pending, trace]).toEqual([
+      undefined,
+      undefined,
+      0,
+      null,
+      null,
+    ]);
+  });
+
   test('comes after the patch and its pushes, before the later pushes and the close', () => {
     const { backend, client, log } = setUp();
     const { session, connection } = client();
