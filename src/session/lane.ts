@@ -83,16 +83,19 @@ export class Lane {
     // A message may end while it is being started; the loop that started it goes on.
     if (this.#starting || (this.waiting === 0 && this.#onEmpty === null)) return;
     this.#starting = true;
-    if (this.#onEmpty !== null && this.inFlight === 0) {
-      const onEmpty = this.#onEmpty;
-      this.#onEmpty = null;
-      onEmpty();
-    }
-    while (this.waiting > 0 && this.#mayStart(this.#waiting[this.#head]!)) {
-      const next = this.#waiting[this.#head]!;
-      this.#head++;
-      this.#start(next);
-    }
+    do {
+      if (this.#onEmpty !== null && this.inFlight === 0) {
+        const onEmpty = this.#onEmpty;
+        this.#onEmpty = null;
+        onEmpty();
+      }
+      while (this.waiting > 0 && this.#mayStart(this.#waiting[this.#head]!)) {
+        const next = this.#waiting[this.#head]!;
+        this.#head++;
+        this.#start(next);
+      }
+      // One that has just started may hold the lane, and end.
+    } while (this.#onEmpty !== null && this.inFlight === 0);
     if (this.#head === this.#waiting.length) {
       this.#waiting.length = 0;
       this.#head = 0;

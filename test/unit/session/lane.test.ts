@@ -125,6 +125,19 @@ describe('a held lane', () => {
     expect([calls, started]).toEqual([1, ['a']]);
   });
 
+  test('that is held by a message which ends while it starts goes on', () => {
+    const { lane, started, enter, item } = setUp();
+    let calls = 0;
+    enter('a', 'exclusive');
+    enter('b', 'exclusive', (one) => {
+      lane.holdUntilEmpty(() => calls++);
+      lane.leave(one);
+    });
+    enter('c', 'exclusive');
+    lane.leave(item('a'));
+    expect([calls, started]).toEqual([1, ['a', 'b', 'c']]);
+  });
+
   test('lets a waiting message be abandoned', () => {
     const { lane, started, enter, item } = setUp();
     enter('a');
