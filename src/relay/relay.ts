@@ -293,7 +293,7 @@ export class RelayCall extends Call implements Queued, InFlight {
   #takeBack(): boolean {
     const { generation } = this;
     if (this.state === 'sent') this.pending?.cancel(this);
-    return this.generation === generation;
+    return this.state !== 'free' && this.generation === generation;
   }
 
   /** Harmless if it has ended since it was of this `generation`. */
