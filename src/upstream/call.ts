@@ -40,6 +40,8 @@ export abstract class Call extends WheelEntry {
   /** '' for any instance. */
   instance = '';
   unordered = false;
+  /** It is one of its lane's messages in flight. */
+  readonly isInLane: boolean = true;
   /** The trace that is propagated to the backend; null: not traced. */
   trace: Trace | null = null;
   /** The backend has had more time once. */

@@ -18,6 +18,7 @@ export class ConnectCall extends Call {
   readonly outcome: Promise<Accepted | Failure>;
   /** The backend itself has refused. */
   refused = false;
+  override readonly isInLane = false;
   readonly #wheel: TimerWheel;
   readonly #read: Read;
   readonly #signal: AbortSignal | undefined;

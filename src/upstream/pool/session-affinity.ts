@@ -79,14 +79,15 @@ export class SessionAffinity<T extends Transport> {
   }
 
   /** True: the session's key, or the pool, has changed, so it belongs elsewhere, and may go there now. */
-  #moves({ lane, session }: Call, known: PooledSession<T>, from: Endpoint<T>): boolean {
+  #moves(call: Call, known: PooledSession<T>, from: Endpoint<T>): boolean {
+    const { isInLane, lane, session } = call;
     if (known.version === session.version && known.epoch === this.#pool.epoch) return false;
     known.version = session.version;
     known.epoch = this.#pool.epoch;
     const best = this.#pick(session);
     if (best === null || best === from) return false;
-    // The message that asks is in flight itself.
-    if (lane.inFlight <= 1) return true;
+    // The message that asks is in flight itself; a handshake, which is repeated before it expires, is not.
+    if (lane.inFlight <= (isInLane ? 1 : 0)) return true;
     lane.holdUntilEmpty(() => {
       from.release(known);
     });

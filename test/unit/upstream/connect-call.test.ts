@@ -49,6 +49,10 @@ function stage(more: Partial<ConnectAsk> = {}) {
   return { clock, wheel, upstream, call };
 }
 
+test('it is not among the messages of its lane, which has its own in flight', () => {
+  expect(stage().call.isInLane).toBe(false);
+});
+
 describe('it ends', () => {
   test('with what the backend said first, and hears nothing more', async () => {
     const { clock, wheel, upstream, call } = stage();

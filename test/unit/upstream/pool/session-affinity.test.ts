@@ -22,14 +22,21 @@ class Client {
   /** Where a message goes; it is answered at once. */
   send(more: { instance?: string; otherwise?: string; unordered?: boolean } = {}): string | null {
     const done = this.kept.send();
-    const call = new BareCall();
-    const target = { otherwise: more.otherwise ?? 'any' };
-    Object.assign(call, { session: this.facts, lane: this.kept.lane, target });
-    call.instance = more.instance ?? '';
-    call.unordered = more.unordered ?? false;
-    const endpoint = this.#affinity.endpointFor(call, this.kept);
+    const { instance = '', otherwise = 'any', unordered = false } = more;
+    const name = this.#nameFor({ instance, target: { otherwise }, unordered });
     done();
-    return endpoint?.name ?? null;
+    return name;
+  }
+
+  /** Where a handshake goes. */
+  shakeHands(): string | null {
+    return this.#nameFor({ isInLane: false });
+  }
+
+  #nameFor(more: object): string | null {
+    const call = Object.assign(new BareCall(), more);
+    Object.assign(call, { session: this.facts, lane: this.kept.lane });
+    return this.#affinity.endpointFor(call, this.kept)?.name ?? null;
   }
 
   bind(uid: string): void {
@@ -192,6 +199,20 @@ describe('a session with a key', () => {
     const moved = after.filter((home, i) => home !== before[i]);
     expect(moved.length).toBeGreaterThan(0);
     expect(new Set(moved)).toEqual(new Set(['c']));
+  });
+
+  test('whose home comes does not move there by a handshake while a message is in flight', async () => {
+    const { stage, join } = await stageWith('hash', 'a', 'b');
+    const clients = upTo(30).map(join);
+    const before = clients.map((client) => client.send());
+    await stage.resolve('a', 'b', 'c');
+    stage.pipe('c').endpoint.up('link', 'connected');
+    const answers = clients.map(({ kept }) => kept.send());
+    expect(clients.map((client) => client.shakeHands())).toEqual(before);
+    expect(clients.map(({ kept }) => kept.endpoint?.name)).toEqual(before);
+    for (const answer of answers) answer();
+    const after = clients.map((client) => client.shakeHands());
+    expect(after.filter((home, i) => home !== before[i])).toContain('c');
   });
 
   test('whose home is away goes to another, always the same, and back when it is there again', async () => {
