@@ -6,6 +6,7 @@ import { totalmem } from 'node:os';
 import { inBackground } from './background.ts';
 import { type Arguments, type ConfigChoice, readArguments } from './cli/arguments.ts';
 import { holdProcess, systemClock } from './clock.ts';
+import { isAvailable } from './config/unavailable-keys.ts';
 import type { Config } from './config/schema.ts';
 import { errorText } from './errors.ts';
 import type { GatewayParts } from './gateway.ts';
@@ -93,7 +94,8 @@ async function check(choice: ConfigChoice): Promise<void> {
   const config = await configOf(choice, true);
   const backends = counted(Object.keys(config.backends).length, 'backend');
   print(`ok: ${backends}, ${counted(config.routes.length, 'route')}\n`);
-  if (config.limits.connections_per_address === 0) {
+  const isSettable = isAvailable('limits.connections_per_address');
+  if (isSettable && config.limits.connections_per_address === 0) {
     print(
       'note: limits.connections_per_address is 0: one address may open any number of connections\n',
     );
