@@ -17,9 +17,9 @@ export class HandleTransport extends RpcTransport implements LinkTransport {
     return this.carrier.inFlight;
   }
 
-  override connect(): void {
+  protected override ready(): void {
     this.carrier.startAgain();
-    super.connect();
+    super.ready();
   }
 
   sessionClosed(event: Buffer): void {

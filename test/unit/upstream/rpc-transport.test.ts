@@ -1,4 +1,4 @@
-/** What keeps an address connected for calls of their own, with a real channel to a server that answers nothing. */
+/** What keeps an address connected for calls of their own, with a real channel to a server that has nothing to call. */
 import { once } from 'node:events';
 import http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
@@ -6,9 +6,14 @@ import { connectivityState, Metadata } from '@grpc/grpc-js';
 import { expect, test } from 'vitest';
 
 import { TimerWheel } from '../../../src/timer-wheel.ts';
+import { HandleTransport } from '../../../src/upstream/grpc/handle-transport.ts';
+import type { GrpcTransportOptions } from '../../../src/upstream/grpc-client/grpc-transport.ts';
 import { RpcTransport } from '../../../src/upstream/grpc-client/rpc-transport.ts';
 import { FIRST_ATTEMPT_MS } from '../../../src/upstream/pool/endpoint-pool.ts';
+import type { TransportOwner } from '../../../src/upstream/pool/transport.ts';
 import { ManualClock } from '../../support/clock.ts';
+import { linkParts } from '../../support/link-parts.ts';
+import { keptReport } from '../../support/report.ts';
 
 class Bare extends RpcTransport {
   readonly inFlight = 0;
@@ -18,40 +23,96 @@ class Bare extends RpcTransport {
   }
 }
 
-test('a connection is up once, though the time of the first attempt ends after that', async () => {
-  const server = http2.createServer();
+/** A server that has no Closed, and what was called there. */
+async function serve() {
+  const paths: string[] = [];
+  const sessions = new Set<http2.ServerHttp2Session>();
+  const server = http2
+    .createServer()
+    .on('session', (session) => sessions.add(session))
+    .on('stream', (stream, headers) => {
+      paths.push(String(headers[':path']));
+      const unimplemented = { 'content-type': 'application/grpc', 'grpc-status': '12' };
+      stream.respond({ ':status': 200, ...unimplemented }, { endStream: true });
+    });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const until = Date.now() + 300;
-  const clock = Object.assign(new ManualClock(), { wallNow: () => until - FIRST_ATTEMPT_MS });
+  const close = async (): Promise<void> => {
+    server.close();
+    await once(server, 'close');
+  };
+  return {
+    close,
+    name: `ipv4:127.0.0.1:${(server.address() as AddressInfo).port}`,
+    paths,
+    sessions,
+  };
+}
+
+/** The endpoint at `name`, as far as a transport needs it here. */
+function endpointAt(name: string) {
   const ups: string[] = [];
-  const endpoint = { name: `ipv4:127.0.0.1:${(server.address() as AddressInfo).port}` };
-  const up = Promise.withResolvers<void>();
-  const owner = Object.assign(endpoint, {
+  let next = Promise.withResolvers<void>();
+  const owner = {
+    name,
     up: (how: string, why: string) => {
       ups.push(`${how} ${why}`);
-      up.resolve();
+      next.resolve();
+      next = Promise.withResolvers();
     },
-  });
+    http2Goaway: () => {},
+  } as unknown as TransportOwner;
+  return { owner, ups, isUp: () => next.promise };
+}
+
+function optionsWith(clock: ManualClock): GrpcTransportOptions {
   const wheel = new TimerWheel(clock);
-  const transport = new Bare(owner as never, 'serving', {
-    authority: '',
-    tls: null,
-    metadata: new Metadata(),
-    health: 'auto',
-    deadAfterMs: 0,
-    clock,
-    wheel,
-  });
+  const metadata = new Metadata();
+  return { authority: '', tls: null, metadata, health: false, deadAfterMs: 0, clock, wheel };
+}
+
+test('a connection is up once, though the time of the first attempt ends after that', async () => {
+  const server = await serve();
+  const { owner, ups, isUp } = endpointAt(server.name);
+  const until = Date.now() + 300;
+  const clock = Object.assign(new ManualClock(), { wallNow: () => until - FIRST_ATTEMPT_MS });
+  const transport = new Bare(owner, 'serving', optionsWith(clock));
+  const up = isUp();
   transport.connect();
-  await up.promise;
+  await up;
   // The channel's own timer, which fires after the one of the first attempt.
   const channel = transport.connection.client.getChannel();
   await new Promise((resolve) => {
     channel.watchConnectivityState(connectivityState.READY, until + 100, resolve);
   });
   transport.destroy();
-  server.close();
-  await once(server, 'close');
+  await server.close();
   expect(ups).toEqual(['serving connected']);
+});
+
+test('a backend that is connected to again may have Closed by now', async () => {
+  const server = await serve();
+  const { owner, isUp } = endpointAt(server.name);
+  const { report } = keptReport('game', 'grpc');
+  const clock = Object.assign(new ManualClock(), { wallNow: () => Date.now() });
+  const options = optionsWith(clock);
+  const transport = new HandleTransport(owner, options, linkParts(options.wheel, report));
+  let up = isUp();
+  transport.connect();
+  await up;
+  for (const _ of [1, 2]) {
+    transport.sessionClosed(Buffer.alloc(0));
+    await transport.carrier.closedAll();
+  }
+  expect(server.paths).toEqual(['/pith.v1.Backend/Closed']);
+  // One that has lasted for a while is made again at once.
+  clock.advance(1_000);
+  up = isUp();
+  for (const session of server.sessions) session.close();
+  await up;
+  transport.sessionClosed(Buffer.alloc(0));
+  await transport.carrier.closedAll();
+  expect(server.paths).toHaveLength(2);
+  transport.destroy();
+  await server.close();
 });
