@@ -16,7 +16,7 @@ const DESCRIPTORS = 400;
 const CONFIG = `
 backends: { echo: { reply: { code: 200 } } }
 routes: [{ match: "echo.>", backend: echo }]
-limits: { handshake: 2s }
+limits: { handshake: 2s, messages_per_second: 100000, burst: 100000 }
 `;
 
 /** What a stranger says, and then no more. */
