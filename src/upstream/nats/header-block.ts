@@ -40,9 +40,10 @@ export class HeaderBlock {
 
 /** @param pairs Names and values in turn. */
 export function linesOf(pairs: readonly string[]): string {
-  let lines = '';
-  for (let i = 0; i < pairs.length; i += 2) lines += `${pairs[i]}: ${pairs[i + 1]}${LINE_END}`;
-  return lines;
+  const parts: string[] = [];
+  for (let i = 0; i < pairs.length; i += 2) parts.push(pairs[i]!, ': ', pairs[i + 1]!, LINE_END);
+  // Joined, it is one flat string: what is kept for a session is copied into each of its messages.
+  return parts.join('');
 }
 
 /** Reads what came with `message`. @throws {ShapeError} They are too large, or malformed. */
