@@ -74,7 +74,7 @@ function comparePre(a: string | undefined, b: string | undefined): number {
   return a < b ? -1 : 1;
 }
 
-/** The changelog with the unreleased changes under the new version's heading; null: there are none. */
+/** The changelog with the unreleased changes under the new version's heading; null if there is nothing unreleased. */
 export function closeUnreleased(text: string, version: string, date: string): string | null {
   const heading = '## [Unreleased]\n';
   const start = text.indexOf(heading);

@@ -45,7 +45,7 @@ export class Bystanders {
     return made;
   }
 
-  /** Who has lost the connection comes again: one fault is not to be found in every attack after it. */
+  /** Reconnects the clients that lost their connection, so that one fault is not reported by every later attack. */
   async heal(): Promise<void> {
     for (const [i, client] of this.#clients.entries()) if (!client.isOpen) await this.#join(i);
   }

@@ -18,6 +18,8 @@ export const RESIDENT_BYTES = 768 * MIB;
 const DESCRIPTORS_SPARE = 40;
 const LOOK_EVERY_MS = 250;
 const DEATH_MS = 5_000;
+/** How long what an attack leaves behind may take to go away. */
+const QUIET_WAIT_MS = 4_000;
 
 /** Reasons that the gateway gives when a backend or a client is at fault; what a client was told was counted. */
 const COUNTED = ['BAD_REPLY', 'BAD_ROUTE', 'OVERLOADED', 'TOO_MANY', 'TIMEOUT', 'BACKEND_AWAY'];
@@ -146,13 +148,14 @@ async function rest(
     descriptors: gateway.descriptors(),
   });
   let seen = await look();
-  // The ends of sessions are told to backends, and confirmed, after their clients have gone.
-  for (let looks = 0; looks < 40; looks++) {
-    const { length } = gaugeFaults(seen.metrics, bystanders.count);
-    if (length === 0 && seen.descriptors <= descriptors) break;
-    await new Promise((resolve) => setTimeout(resolve, 100));
+  // Backends are notified of the ends of sessions, and confirm them, after the clients have gone.
+  const isQuiet = async (): Promise<boolean> => {
     seen = await look();
-  }
+    const faults = gaugeFaults(seen.metrics, bystanders.count);
+    return faults.length === 0 && seen.descriptors <= descriptors;
+  };
+  // What is not quiet by then is the row's finding, and not an error of the wait.
+  await eventually(isQuiet, 'a quiet gateway', QUIET_WAIT_MS).catch(() => {});
   const { heapBytes, externalBytes } = await gateway.inside(isLong ? 'collect' : 'look');
   return { ...seen, bytes: heapBytes + externalBytes };
 }

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { type Running, start } from '../support/process.ts';
+import { eventually } from '../support/wait.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const HERE = fileURLToPath(new URL('.', import.meta.url));
@@ -122,14 +123,11 @@ async function until(running: Running, url: string): Promise<void> {
   void running.exited.then(() => {
     ended = true;
   });
-  for (let tries = 0; tries < 300; tries++) {
-    const ready = await fetch(url).then(
+  const isReady = (): Promise<boolean> =>
+    fetch(url).then(
       (response) => response.ok,
       () => false,
     );
-    if (ready) return;
-    if (ended) break;
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  throw new Error(`${url} did not answer 200:\n${running.output()}`);
+  await eventually(async () => ended || (await isReady()), `200 of ${url}`);
+  if (ended) throw new Error(`${url} did not answer 200:\n${running.output()}`);
 }

@@ -108,7 +108,7 @@ test('Python: it can be imported', async (ctx) => {
   );
 });
 
-// What needs a plugin that no package of the tests has is left out: the messages are generated all the same.
+// Code that needs a plugin which no test package provides is not generated; the messages are.
 test.each([
   ['Java', 2, /--plugin=\S+ --grpc-java_out=gen /, 'gen/pith/v1/Request.java'],
   ['C#', 3, /--plugin=.*? --grpc_out=gen /, 'gen/Backend.cs'],

@@ -341,7 +341,7 @@ describe('nano', () => {
     expect(await client.next(PacketType.KICK)).toBeNull();
   });
 
-  test('answer_errors: an error is answered all the same', async () => {
+  test('answer_errors: errors are answered, too', async () => {
     await using gateway = await start('dialect: nano, answer_errors: true');
     using client = rawClient(gateway.port);
     client.send(PacketType.HANDSHAKE, Buffer.from('{}'));

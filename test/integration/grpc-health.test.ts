@@ -87,7 +87,7 @@ describe('a backend that has grpc.health.v1', () => {
     }, SOON);
   });
 
-  test('is used all the same when no address is SERVING', async () => {
+  test('is used anyway when no address is SERVING', async () => {
     await using two = await Two.set({ health: 'NOT_SERVING' });
     await two.logged('unhealthy', /NOT_SERVING/);
     await using client = await two.join();

@@ -13,7 +13,7 @@ const KNOWN = new Set([
   'pith-error-reason',
 ]);
 
-/** By lower-case name, decoded; the first of several counts. null: there are none. */
+/** By lower-case name, decoded; the first of several counts. null if the answer has none of them. */
 export function answerHeaders(headers: AnswerHeaders): Headers | null {
   let read: Map<string, string> | null = null;
   for (const name in headers) {

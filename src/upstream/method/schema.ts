@@ -145,7 +145,7 @@ function ownersOf(files: ReadonlyMap<string, FileDescriptorProto>): Map<string, 
 
 function noService(service: string, known: readonly string[]): string {
   const near = didYouMean(service, known);
-  const all = known.length === 0 ? 'there are none' : `there are ${known.join(', ')}`;
+  const all = known.length === 0 ? 'the schema has no services' : `there are ${known.join(', ')}`;
   return `no service ${service}${near === '' ? `; ${all}` : near}`;
 }
 

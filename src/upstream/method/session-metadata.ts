@@ -40,7 +40,7 @@ function set(metadata: Metadata, prefix: string, pairs: readonly string[]): void
   for (let i = 0; i < pairs.length; i += 2) metadata.set(prefix + pairs[i], pairs[i + 1]!);
 }
 
-/** The gateway's own names in the returned metadata, as `pith-…`, decoded; null: there are none. The first counts. */
+/** The gateway's own names in the returned metadata, as `pith-…`, decoded; of duplicates the first. null if the backend returned none. */
 export function answerHeaders(initial: Metadata | null, trailing: Metadata | null): Headers | null {
   let headers: Map<string, string> | null = null;
   for (const metadata of [initial, trailing]) {

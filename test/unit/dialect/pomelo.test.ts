@@ -136,7 +136,7 @@ describe('protobuf', () => {
     expect((why as { message: string }).message).toContain('text');
   });
 
-  test('of a client that knows none is JSON all the same', () => {
+  test('of a client that knows none is still JSON', () => {
     const wire = wireOf('plain');
     const context: CodecContext = { wire, publicKey: null };
     expect(asText(wire.readBody(context, said('{"n":1}', 'a.b.c'), false))).toBe('{"n":1}');

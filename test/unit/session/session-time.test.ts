@@ -366,7 +366,7 @@ describe('a flood of packets in one read', () => {
 });
 
 describe('what must not reset a deadline', () => {
-  test('a ping: a packet or WebSocket message that is begun is due all the same', () => {
+  test('a ping: a packet or WebSocket message that has begun is still due', () => {
     for (const begun of [FIRST_HALF, null]) {
       const client = activate();
       if (begun === null) client.session.onPartial();

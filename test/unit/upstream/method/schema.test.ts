@@ -118,7 +118,7 @@ describe('what is wrong is said', () => {
       ['x.y.Z'],
       ['no service x.y.Z; there are t.Rooms'],
     ],
-    ['nothing at all', {}, ['t.Rooms'], ['no service t.Rooms; there are none']],
+    ['nothing at all', {}, ['t.Rooms'], ['no service t.Rooms; the schema has no services']],
     [
       'an import that is lacking',
       {
@@ -203,7 +203,10 @@ describe('what is wrong is said', () => {
   test('files that could not be read, when a service was not found in the rest', () => {
     const sources = { files: [], problems: ['/protos/b.proto:1:2: expected "="'] };
     expect(makeSchema(sources, ['t.Rooms'])).toEqual({
-      problems: ['no service t.Rooms; there are none', '/protos/b.proto:1:2: expected "="'],
+      problems: [
+        'no service t.Rooms; the schema has no services',
+        '/protos/b.proto:1:2: expected "="',
+      ],
     });
   });
 
