@@ -1,7 +1,7 @@
 /** What the parts of the bus over NATS have in common. */
 import type { Clock } from '../clock.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
-import type { NatsConnector } from '../upstream/nats/connection.ts';
+import type { NatsConnector } from '../upstream/nats/nats-connector.ts';
 import type { NatsReport } from '../upstream/nats/nats-report.ts';
 import type { Subjects } from '../upstream/nats/subjects.ts';
 

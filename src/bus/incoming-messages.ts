@@ -7,7 +7,7 @@ import { errorText, type Failure, failure, isFailure } from '../errors.ts';
 import type { Push, PushCount } from '../contract/commands.ts';
 import type { Registry } from '../session/registry.ts';
 import type { Session } from '../session/session.ts';
-import type { OnMessage } from '../upstream/nats/connection.ts';
+import type { OnMessage } from '../upstream/nats/nats-connector.ts';
 import type { Scope } from '../upstream/nats/subjects.ts';
 import type { BusParts } from './bus-parts.ts';
 import type { Replies } from './replies.ts';

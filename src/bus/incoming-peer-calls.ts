@@ -8,7 +8,7 @@ import {
   readTarget,
 } from '../contract/json-shapes.ts';
 import { errorText, isFailure } from '../errors.ts';
-import type { OnMessage } from '../upstream/nats/connection.ts';
+import type { OnMessage } from '../upstream/nats/nats-connector.ts';
 import type { PeerReply } from './bus.ts';
 import type { BusParts } from './bus-parts.ts';
 import type { GatewayPeers } from './gateway-peers.ts';

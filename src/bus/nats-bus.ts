@@ -1,6 +1,6 @@
 /** The bus over NATS: its parts, and when they begin and end. */
 import type { Registry } from '../session/registry.ts';
-import type { ConnectionListener } from '../upstream/nats/connection.ts';
+import type { ConnectionListener } from '../upstream/nats/nats-connector.ts';
 import { NEAR_MISS_QUEUE } from '../upstream/nats/subjects.ts';
 import type { Bus } from './bus.ts';
 import type { BusParts } from './bus-parts.ts';

@@ -2,7 +2,7 @@
 import type { Push, Target } from '../contract/commands.ts';
 import { pushLines, readPush } from '../contract/headers.ts';
 import { readObject, readTarget, targetJson } from '../contract/json-shapes.ts';
-import type { OnMessage } from '../upstream/nats/connection.ts';
+import type { OnMessage } from '../upstream/nats/nats-connector.ts';
 import { HeaderBlock, readHeaders } from '../upstream/nats/header-block.ts';
 
 export function peerPushHeaders(target: Target, push: Push): HeaderBlock {

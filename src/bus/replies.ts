@@ -1,7 +1,7 @@
 /** Replies to messages over the bus: where they may be sent, and that they fit. */
 import { errorJson } from '../contract/json-shapes.ts';
 import { type Failure, isFailure } from '../errors.ts';
-import type { OnMessage } from '../upstream/nats/connection.ts';
+import type { OnMessage } from '../upstream/nats/nats-connector.ts';
 import { send } from '../upstream/nats/outgoing.ts';
 import { answersTo } from '../upstream/nats/subjects.ts';
 import type { BusParts } from './bus-parts.ts';

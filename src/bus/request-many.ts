@@ -8,7 +8,7 @@ import { randomBytes } from 'node:crypto';
 
 import type { CancelTimer } from '../clock.ts';
 import { type Failure, failure } from '../errors.ts';
-import type { OnMessage } from '../upstream/nats/connection.ts';
+import type { OnMessage } from '../upstream/nats/nats-connector.ts';
 import { type HeaderBlock, saysNobody } from '../upstream/nats/header-block.ts';
 import { send } from '../upstream/nats/outgoing.ts';
 import type { BusParts } from './bus-parts.ts';

@@ -8,7 +8,7 @@ import { NatsBus } from '../bus/nats-bus.ts';
 import { SessionCommands } from '../bus/session-commands.ts';
 import { parseBus } from '../config/address.ts';
 import { Registry } from '../session/registry.ts';
-import { NatsConnector } from '../upstream/nats/connection.ts';
+import { NatsConnector } from '../upstream/nats/nats-connector.ts';
 import { NatsReport } from '../upstream/nats/nats-report.ts';
 import { NatsAnswers } from '../upstream/nats/nats-answers.ts';
 import { Subjects } from '../upstream/nats/subjects.ts';

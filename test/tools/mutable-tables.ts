@@ -74,7 +74,7 @@ export const TABLES: readonly Table[] = [
   { file: 'src/upstream/nats/subjects.ts', at: 'get nearMisses' },
   { file: 'src/upstream/nats/subjects.ts', at: 'get notForStreams' },
   { file: 'src/upstream/nats/header-block.ts', constants: ['HEADER_LINES_MAX', 'HEADER_BYTES_MAX'] },
-  { file: 'src/upstream/nats/connection.ts', constants: ['NATS_UNSENT_BYTES_MAX'] },
+  { file: 'src/upstream/nats/nats-connector.ts', constants: ['NATS_UNSENT_BYTES_MAX'] },
   { file: 'src/upstream/ipc/ipc-upstream.ts', constants: ['IPC_UNSENT_BYTES_MAX', 'IPC_SKIP_BYTES_MAX', 'SEQ_ID_MAX'] },
   { file: 'src/upstream/ipc/line-reader.ts', constants: ['IPC_LINE_BYTES_MAX', 'IPC_BAD_LINES_MAX'] },
   { file: 'src/upstream/ipc/json-text.ts', constants: ['PAYLOAD_DEPTH_MAX'] },

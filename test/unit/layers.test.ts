@@ -300,7 +300,7 @@ describe('the check allows', () => {
     ['upstream/pool/resolver.ts', 'node:dns/promises'],
     ['upstream/nats/call.ts', 'nats'],
     ['relay/relay.ts', '../upstream/call-pool.ts'],
-    ['bus/reply-bus.ts', '../upstream/nats/connection.ts'],
+    ['bus/reply-bus.ts', '../upstream/nats/nats-connector.ts'],
     ['control/server.ts', 'grpc-health-check'],
     ['gateway.ts', './upstream/grpc/channel.ts'],
     ['main.ts', './gateway.ts'],

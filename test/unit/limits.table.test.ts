@@ -38,7 +38,7 @@ import { SCHEMA_BYTES_MAX, SCHEMA_FILES_MAX } from '../../src/upstream/method/de
 import { FIELD_ERRORS_MAX } from '../../src/upstream/method/json-fields.ts';
 import { LOOK_EVERY_MS, REFLECT_EVERY_MS } from '../../src/upstream/method/schema-keeper.ts';
 import { LINES_PER_TURN } from '../../src/upstream/ipc/line-socket.ts';
-import * as nats from '../../src/upstream/nats/connection.ts';
+import * as nats from '../../src/upstream/nats/nats-connector.ts';
 import { SUBJECT_BYTES_MAX } from '../../src/upstream/nats/subjects.ts';
 import { AGAIN_MS_MAX, AGAIN_MS_MIN } from '../../src/discovery/agent.ts';
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../../src/upstream/reconnect.ts';

@@ -11,7 +11,7 @@ import {
   NATS_UNSENT_BYTES_MAX,
   type NatsConnector,
   type OnMessage,
-} from './connection.ts';
+} from './nats-connector.ts';
 import { hasHeaders, saysNobody } from './header-block.ts';
 import type { NatsReport } from './nats-report.ts';
 import type { NatsUpstream } from './nats-upstream.ts';

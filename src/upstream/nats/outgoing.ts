@@ -1,6 +1,6 @@
 /** Sends messages over NATS. Their size is checked first: one that is too large is a failure, never an exception. */
 import { errorText, type Failure, failure, GatewayError } from '../../errors.ts';
-import type { NatsConnector } from './connection.ts';
+import type { NatsConnector } from './nats-connector.ts';
 import { HEADER_BYTES_MAX, type HeaderBlock } from './header-block.ts';
 
 export type Outgoing = {

@@ -11,7 +11,7 @@ import { Outboxes } from '../../../src/session/outboxes.ts';
 import { Registry } from '../../../src/session/registry.ts';
 import { Metrics } from '../../../src/telemetry/metrics.ts';
 import { TimerWheel } from '../../../src/timer-wheel.ts';
-import type { ConnectionListener, OnMessage } from '../../../src/upstream/nats/connection.ts';
+import type { ConnectionListener, OnMessage } from '../../../src/upstream/nats/nats-connector.ts';
 import { NatsReport } from '../../../src/upstream/nats/nats-report.ts';
 import { Subjects } from '../../../src/upstream/nats/subjects.ts';
 import { ManualClock } from '../../support/clock.ts';

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 
 import type { Call } from '../../../../src/upstream/call.ts';
-import { NATS_AHEAD_BYTES_MAX } from '../../../../src/upstream/nats/connection.ts';
+import { NATS_AHEAD_BYTES_MAX } from '../../../../src/upstream/nats/nats-connector.ts';
 import { NatsAnswers } from '../../../../src/upstream/nats/nats-answers.ts';
 import { NatsUpstream } from '../../../../src/upstream/nats/nats-upstream.ts';
 import { BareCall } from '../../../support/call.ts';
