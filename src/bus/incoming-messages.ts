@@ -7,7 +7,7 @@ import { errorText, type Failure, failure, isFailure } from '../errors.ts';
 import type { Push, PushCount } from '../contract/commands.ts';
 import type { Registry } from '../session/registry.ts';
 import type { Session } from '../session/session.ts';
-import type { OnMessage } from '../upstream/nats/nats-connector.ts';
+import type { NatsMessage, OnMessage } from '../upstream/nats/nats-connection.ts';
 import type { Scope } from '../upstream/nats/subjects.ts';
 import type { BusParts } from './bus-parts.ts';
 import type { Replies } from './replies.ts';
@@ -15,8 +15,6 @@ import type { SessionCommands } from './session-commands.ts';
 import type { NatsSubscriptions } from './subscriptions.ts';
 import { runVerb, type VerbAnswer } from './session-verbs.ts';
 import { readHeaders } from '../upstream/nats/header-block.ts';
-
-type Received = Parameters<OnMessage>[1];
 
 export type IncomingMessagesParts = BusParts & {
   readonly registry: Registry;
@@ -73,7 +71,7 @@ export class IncomingMessages {
   };
 
   /** Whatever goes wrong in a verb, the gateway goes on. */
-  async #settled(message: Received, asked: boolean, answer: Promise<VerbAnswer>): Promise<void> {
+  async #settled(message: NatsMessage, asked: boolean, answer: Promise<VerbAnswer>): Promise<void> {
     const settled = await answer.catch((error: unknown) => {
       this.#parts.report.error(`a verb failed: ${errorText(error)}`);
       return failure('INTERNAL');
@@ -81,7 +79,7 @@ export class IncomingMessages {
     this.#answer(message, asked, settled);
   }
 
-  #answer(message: Received, asked: boolean, answer: VerbAnswer): void {
+  #answer(message: NatsMessage, asked: boolean, answer: VerbAnswer): void {
     if (isFailure(answer))
       this.#parts.report.refused(answer.reason, message.subject, answer.message);
     this.#parts.replies.send(message, asked, answer);
@@ -118,7 +116,7 @@ export class IncomingMessages {
     this.#answer(message, false, isFailure(pushes) ? pushes : this.#pushAll(pushes, message));
   };
 
-  #pushAll(pushes: readonly Push[], { subject }: Received): PushCount {
+  #pushAll(pushes: readonly Push[], { subject }: NatsMessage): PushCount {
     const { sessionCommands, report } = this.#parts;
     const total: PushCount = { delivered: 0, dropped: 0, refused: 0 };
     for (const push of pushes) {

@@ -8,7 +8,7 @@ import {
   readTarget,
 } from '../contract/json-shapes.ts';
 import { errorText, isFailure } from '../errors.ts';
-import type { OnMessage } from '../upstream/nats/nats-connector.ts';
+import type { NatsMessage, OnMessage } from '../upstream/nats/nats-connection.ts';
 import type { PeerReply } from './bus.ts';
 import type { BusParts } from './bus-parts.ts';
 import type { GatewayPeers } from './gateway-peers.ts';
@@ -24,7 +24,6 @@ export type IncomingPeerCallsParts = BusParts & {
   readonly peers: GatewayPeers;
 };
 
-type Received = Parameters<OnMessage>[1];
 /** What is answered, as JSON. */
 type Outcome = Omit<PeerReply, 'gateway' | 'failure'> | ErrorJson;
 
@@ -51,7 +50,7 @@ export class IncomingPeerCalls {
     replies.send(message, true, { gateway: gatewayId, ...outcome });
   };
 
-  #run(verb: string, message: Received): Outcome {
+  #run(verb: string, message: NatsMessage): Outcome {
     const { peers, sessionCommands, replies } = this.#parts;
     switch (verb) {
       case 'hello':
@@ -79,11 +78,11 @@ export class IncomingPeerCalls {
     }
   }
 
-  #fieldsOf({ data }: Received): Record<string, unknown> {
+  #fieldsOf({ data }: NatsMessage): Record<string, unknown> {
     return readObject(data, this.#parts.convertBytesMax);
   }
 
-  #push(message: Received): Outcome {
+  #push(message: NatsMessage): Outcome {
     const { sessionCommands } = this.#parts;
     const push = readPeerPush(message);
     const { target } = push;

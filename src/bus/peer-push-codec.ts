@@ -2,7 +2,7 @@
 import type { Push, Target } from '../contract/commands.ts';
 import { pushLines, readPush } from '../contract/headers.ts';
 import { readObject, readTarget, targetJson } from '../contract/json-shapes.ts';
-import type { OnMessage } from '../upstream/nats/nats-connector.ts';
+import type { NatsMessage } from '../upstream/nats/nats-connection.ts';
 import { HeaderBlock, readHeaders } from '../upstream/nats/header-block.ts';
 
 export function peerPushHeaders(target: Target, push: Push): HeaderBlock {
@@ -10,7 +10,7 @@ export function peerPushHeaders(target: Target, push: Push): HeaderBlock {
 }
 
 /** @throws {ShapeError} */
-export function readPeerPush(message: Parameters<OnMessage>[1]): Push & { target: Target } {
+export function readPeerPush(message: NatsMessage): Push & { target: Target } {
   const headers = readHeaders(message);
   const target = readTarget(readObject(Buffer.from(headers.get('pith-target') ?? '')));
   return { ...readPush(headers, message.data), target };

@@ -1,7 +1,7 @@
 /** Replies to messages over the bus: where they may be sent, and that they fit. */
 import { errorJson } from '../contract/json-shapes.ts';
 import { type Failure, isFailure } from '../errors.ts';
-import type { OnMessage } from '../upstream/nats/nats-connector.ts';
+import type { NatsMessage } from '../upstream/nats/nats-connection.ts';
 import { send } from '../upstream/nats/outgoing.ts';
 import { answersTo } from '../upstream/nats/subjects.ts';
 import type { BusParts } from './bus-parts.ts';
@@ -28,7 +28,7 @@ export class Replies {
    * Replies, if a reply is wanted, and on a subject where gateways may reply. `asked`: gateways send such messages,
    * so a gateway may get the reply, which then names this one. A reply that does not fit becomes an error that says so.
    */
-  send(message: Parameters<OnMessage>[1], asked: boolean, answer: object): void {
+  send(message: NatsMessage, asked: boolean, answer: object): void {
     const { subject, reply } = message;
     if (!reply) return;
     const to = answersTo(reply);

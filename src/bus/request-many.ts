@@ -8,7 +8,7 @@ import { randomBytes } from 'node:crypto';
 
 import type { CancelTimer } from '../clock.ts';
 import { type Failure, failure } from '../errors.ts';
-import type { OnMessage } from '../upstream/nats/nats-connector.ts';
+import type { NatsMessage, OnMessage } from '../upstream/nats/nats-connection.ts';
 import { type HeaderBlock, saysNobody } from '../upstream/nats/header-block.ts';
 import { send } from '../upstream/nats/outgoing.ts';
 import type { BusParts } from './bus-parts.ts';
@@ -18,15 +18,13 @@ const REQUESTS_MAX = 4_096;
 /** 96 random bits: anyone who knows a request's number can answer it. */
 const NUMBER_BYTES = 12;
 
-type Received = Parameters<OnMessage>[1];
-
 export type ManyRequest = {
   readonly subject: string;
   readonly payload: Uint8Array;
   readonly headers?: HeaderBlock;
   readonly waitMs: number;
   /** Called with each reply; true: no more are needed. It bounds what it keeps of them. */
-  take(reply: Received): boolean;
+  take(reply: NatsMessage): boolean;
 };
 
 /** over: no more replies are needed, or the time is up · nobody: the server reports that there are no subscribers. */

@@ -1,7 +1,7 @@
 /** The subscriptions of this gateway's users and groups, and when the server has confirmed them. */
 import { type Clock, within } from '../clock.ts';
 import type { Subscriptions, SubscriptionKind } from '../session/registry.ts';
-import type { OnMessage } from '../upstream/nats/nats-connector.ts';
+import type { OnMessage } from '../upstream/nats/nats-connection.ts';
 import type { Subjects } from '../upstream/nats/subjects.ts';
 import type { BusConnection, BusParts } from './bus-parts.ts';
 

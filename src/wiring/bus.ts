@@ -8,6 +8,7 @@ import { NatsBus } from '../bus/nats-bus.ts';
 import { SessionCommands } from '../bus/session-commands.ts';
 import { parseBus } from '../config/address.ts';
 import { Registry } from '../session/registry.ts';
+import { dialNats } from '../upstream/nats/dial.ts';
 import { NatsConnector } from '../upstream/nats/nats-connector.ts';
 import { NatsReport } from '../upstream/nats/nats-report.ts';
 import { NatsAnswers } from '../upstream/nats/nats-answers.ts';
@@ -65,7 +66,7 @@ function makeNats(servers: readonly string[], shared: Shared): Nats {
   const isNeeded = Object.values(config.backends).some(({ kind }) => kind === 'nats');
   const report = new NatsReport({ ...shared, servers, isNeeded });
   const connector = new NatsConnector(
-    { servers, gatewayId, clock, inboxPrefix, creds, user, password, token, nkey },
+    { servers, dial: dialNats, gatewayId, clock, inboxPrefix, creds, user, password, token, nkey },
     report,
   );
   const convertBytesMax = config.limits.convert;

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { describe, expect, test } from 'vitest';
 
-import { dial } from '../../src/upstream/nats/dial.ts';
+import { dialNats } from '../../src/upstream/nats/dial.ts';
 import { TestClient } from '../support/client.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { startNats, type TestNats } from '../support/nats.ts';
@@ -150,8 +150,8 @@ test.concurrent('a server that takes the connection and says nothing costs one s
   await once(silent, 'listening');
   const url = `127.0.0.1:${(silent.address() as net.AddressInfo).port}`;
   const none = { creds: '', user: '', password: '', token: '', nkey: '' };
-  const options = { servers: [url], gatewayId: 'g', inboxPrefix: '_INBOX.g', ...none };
-  await expect(dial(options, [])).rejects.toThrow('timeout');
+  const options = { gatewayId: 'g', inboxPrefix: '_INBOX.g', ...none };
+  await expect(dialNats(options, [url])).rejects.toThrow('timeout');
   await eventually(() => sockets.size === 0, 'the end of the socket');
   silent.close();
 });

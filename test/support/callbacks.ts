@@ -18,6 +18,7 @@ export const CALLBACK_TYPES: readonly string[] = [
   'Handshakes',
   'LineHandler',
   'LinkOwner',
+  'NatsConnectionHandler',
   'Resolver',
   'TransportEvents',
 ];

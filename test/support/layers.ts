@@ -80,10 +80,11 @@ export const RULES: Rules = {
   'upstream/http/': ['upstream/', ...UPSTREAM, 'undici', 'node:buffer'],
   'upstream/ipc/':  ['upstream/', ...UPSTREAM, 'node:net', 'node:buffer'],
   'upstream/method/': ['upstream/', 'upstream/grpc-client/', 'upstream/pool/', ...UPSTREAM, ...GRPC, '@bufbuild/protobuf', 'config/problem.ts', 'node:buffer', 'node:crypto', 'node:fs', 'node:path'],
-  'upstream/nats/': ['upstream/', ...UPSTREAM, 'telemetry/log-throttle.ts', 'nats', 'node:buffer', 'node:crypto', 'node:fs'],
+  'upstream/nats/': ['upstream/', ...UPSTREAM, 'telemetry/log-throttle.ts', 'node:buffer', 'node:crypto'],
+  'upstream/nats/dial.ts': ['upstream/nats/', 'nats', 'node:fs'],
 
   // From backends back to clients, and what operators call.
-  'bus/':     ['contract/', 'session/', 'type dialect/', 'protocol/', 'timer-wheel.ts', 'type upstream/backend-commands.ts', 'type upstream/backend-report.ts', 'telemetry/log-throttle.ts', 'type telemetry/histogram.ts', 'upstream/nats/nats-connector.ts', 'type upstream/nats/nats-report.ts', 'upstream/nats/header-block.ts', 'upstream/nats/outgoing.ts', 'upstream/nats/subjects.ts', 'nats', 'node:crypto', ...SEEN],
+  'bus/':     ['contract/', 'session/', 'type dialect/', 'protocol/', 'timer-wheel.ts', 'type upstream/backend-commands.ts', 'type upstream/backend-report.ts', 'telemetry/log-throttle.ts', 'type telemetry/histogram.ts', 'type upstream/nats/nats-connection.ts', 'type upstream/nats/nats-connector.ts', 'type upstream/nats/nats-report.ts', 'upstream/nats/header-block.ts', 'upstream/nats/outgoing.ts', 'upstream/nats/subjects.ts', 'node:crypto', ...SEEN],
   'control/': ['control/attach*', 'bus/', 'contract/', 'protocol/', 'session/', 'routing/', 'gen/', 'type config/', ...GRPC, '@bufbuild/protobuf', 'grpc-health-check', 'node:fs', 'node:url', 'node:net', 'node:http', 'type node:stream', 'upstream/dial-in/attach-stream.ts', 'transport/pending-connection.ts', 'transport/http-refusal.ts', 'type transport/port.ts', 'upstream/method/json-reader.ts', ...SEEN],
   'control/attach*': ['control/attach*', 'control/contract-files.ts', 'type telemetry/log.ts', 'telemetry/log-throttle.ts', 'contract/', 'protocol/', 'transport/pending-connection.ts', 'upstream/method/json-reader.ts', 'upstream/dial-in/', 'upstream/liveness.ts', 'timer-wheel.ts', 'ws', '@bufbuild/protobuf', ...GRPC, 'type node:stream', 'node:fs', 'node:url', 'node:http'],
 
@@ -136,6 +137,7 @@ export const WHAT: Readonly<Record<string, string>> = {
   'upstream/ipc/':  'backends on a Unix socket',
   'upstream/method/': 'backends with gRPC methods of their own (`mode: method`)',
   'upstream/nats/': 'backends on NATS; the connection to it',
+  'upstream/nats/dial.ts': 'makes that connection with the client library',
 
   'bus/':     'what backends on NATS ask of sessions; the other gateways',
   'control/': 'the API for operators, on gRPC and on HTTP with JSON; probes',

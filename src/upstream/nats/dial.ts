@@ -1,27 +1,30 @@
-/** Makes a connection to NATS, once. */
+/** Makes a connection to NATS with the client library, which nothing else uses. */
 import { readFileSync } from 'node:fs';
 import {
   credsAuthenticator,
   NatsConnectionImpl,
   type NodeConnectionOptions,
   nkeyAuthenticator,
+  PermissionViolationError,
+  type PublishOptions,
   setTransportFactory,
+  type Status,
+  type SubscriptionOptions,
 } from 'nats';
 import { nodeResolveHost, NodeTransport } from 'nats/lib/node_transport.js';
 
+import { inBackground } from '../../background.ts';
 import { errorText } from '../../errors.ts';
-
-export type DialOptions = {
-  readonly servers: readonly string[];
-  readonly gatewayId: string;
-  readonly inboxPrefix: string;
-  /** Path of a credentials file; '' for none. So with the others. */
-  readonly creds: string;
-  readonly user: string;
-  readonly password: string;
-  readonly token: string;
-  readonly nkey: string;
-};
+import {
+  type DialOptions,
+  ENDED,
+  type NatsConnection,
+  type NatsConnectionHandler,
+  type NatsPublishOptions,
+  type NatsRefusal,
+  type NatsSubscription,
+  type OnMessage,
+} from './nats-connection.ts';
 
 /** How long one server may take to accept the connection. */
 const CONNECT_MS_MAX = 5_000;
@@ -29,18 +32,14 @@ const CONNECT_MS_MAX = 5_000;
 const PING_INTERVAL_MS = 2_500;
 const PINGS_UNANSWERED_MAX = 2;
 
-/** Why a connection ended, if neither side gave a reason. */
-export const ENDED = 'the server closed the connection before it was ready';
+/** What the server takes until it has announced another size. */
+const PAYLOAD_BYTES_MAX = 1_048_576;
 
-/**
- * Tries the configured servers and then the `others`, each list in random order, until one accepts the connection.
- * Rejects when none does.
- */
-export async function dial(
+/** See `DialNats`. Bounded in time: each server may take 5 s. */
+export async function dialNats(
   options: DialOptions,
-  others: readonly string[],
-): Promise<NatsConnectionImpl> {
-  const { servers } = options;
+  servers: readonly string[],
+): Promise<NatsConnection> {
   const transports: NodeTransport[] = [];
   // As the library's own `connect` does it, but sockets are kept track of: the library forgets silent ones.
   setTransportFactory({
@@ -52,33 +51,122 @@ export async function dial(
     dnsResolveFn: nodeResolveHost,
   });
   try {
-    const more = others.filter((server) => !servers.includes(server));
-    const asked = [...shuffled(servers), ...shuffled(more)];
-    return (await NatsConnectionImpl.connect(
-      connectionOptions(options, asked),
-    )) as NatsConnectionImpl;
+    const nc = await NatsConnectionImpl.connect(connectionOptions(options, servers));
+    return new LibraryConnection(nc as NatsConnectionImpl);
   } catch (error) {
     for (const transport of transports) transport.discard();
-    throw error;
+    throw new Error(reasonOf(error), { cause: error });
   }
 }
 
-/** The socket of a connection; undefined when it no longer has one. */
-export function socketOf(nc: NatsConnectionImpl): NodeTransport['socket'] | undefined {
+class LibraryConnection implements NatsConnection {
+  readonly server: string;
+  otherServers: readonly string[] = [];
+  readonly #nc: NatsConnectionImpl;
+
+  constructor(nc: NatsConnectionImpl) {
+    this.#nc = nc;
+    this.server = nc.getServer();
+    this.#remember();
+  }
+
+  get serverVersion(): string {
+    return this.#nc.info?.version ?? '';
+  }
+
+  get payloadBytesMax(): number {
+    return this.#nc.info?.max_payload ?? PAYLOAD_BYTES_MAX;
+  }
+
+  get isClosed(): boolean {
+    return this.#nc.isClosed();
+  }
+
+  get unsentBytes(): number {
+    const { protocol } = this.#nc;
+    return protocol.outbound.size() + (socketOf(this.#nc)?.writableLength ?? 0);
+  }
+
+  listen(handler: NatsConnectionHandler): void {
+    inBackground(this.#follow(handler), (error) => {
+      handler.onError(errorText(error), null);
+    });
+    socketOf(this.#nc)?.on('drain', () => {
+      handler.onRoom();
+    });
+  }
+
+  publish(subject: string, payload: Uint8Array, options?: NatsPublishOptions): void {
+    // Of the headers the library uses nothing but their bytes. Guarded by test/integration/nats.test.ts.
+    this.#nc.publish(subject, payload, options as PublishOptions | undefined);
+  }
+
+  subscribe(subject: string, onMessage: OnMessage, queue: string): NatsSubscription {
+    const callback = onMessage as unknown as NonNullable<SubscriptionOptions['callback']>;
+    return this.#nc.subscribe(subject, { callback, ...(queue !== '' && { queue }) });
+  }
+
+  flush(): Promise<void> {
+    return this.#nc.flush();
+  }
+
+  async closed(): Promise<Error | null> {
+    return (await this.#nc.closed()) ?? null;
+  }
+
+  drain(): Promise<void> {
+    return this.#nc.drain();
+  }
+
+  close(): Promise<void> {
+    return this.#nc.close();
+  }
+
+  discard(): void {
+    const { protocol } = this.#nc;
+    protocol.resetOutbound();
+    protocol.transport.discard();
+  }
+
+  /** Follows what the server says about itself while the connection lasts. */
+  async #follow(handler: NatsConnectionHandler): Promise<void> {
+    for await (const status of this.#nc.status()) {
+      this.#remember();
+      await this.#onStatus(status, handler);
+    }
+  }
+
+  async #onStatus(status: Status, handler: NatsConnectionHandler): Promise<void> {
+    if (status.type === 'staleConnection') {
+      handler.onStale();
+      // The library would wait until everything unsent has been sent.
+      await this.#nc.close();
+    } else if (status.type === 'ldm') {
+      handler.onLameDuck();
+    } else if (status.type === 'error') {
+      handler.onError(status.error.message, refusalOf(status.error));
+    }
+  }
+
+  #remember(): void {
+    this.otherServers = this.#nc.info?.connect_urls ?? this.otherServers;
+  }
+}
+
+/** undefined when the connection no longer has one. */
+function socketOf(nc: NatsConnectionImpl): NodeTransport['socket'] | undefined {
   return (nc.protocol.transport as NodeTransport).socket;
 }
 
-/** The reason, as an operator can act on it. */
-export function reasonOf(error: unknown): string {
-  const text = errorText(error ?? '');
-  return text === '' || text.includes('undefined error') ? ENDED : text;
+function refusalOf(error: Error): NatsRefusal | null {
+  if (!(error instanceof PermissionViolationError)) return null;
+  return { subject: error.subject, queue: error.queue ?? '' };
 }
 
-function shuffled(names: readonly string[]): string[] {
-  return names
-    .map((name) => ({ name, at: Math.random() }))
-    .sort((a, b) => a.at - b.at)
-    .map(({ name }) => name);
+/** The reason, as an operator can act on it. */
+function reasonOf(error: unknown): string {
+  const text = errorText(error ?? '');
+  return text === '' || text.includes('undefined error') ? ENDED : text;
 }
 
 function connectionOptions(

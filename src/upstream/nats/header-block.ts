@@ -1,9 +1,9 @@
 /** The headers of a NATS message, as the client library gives and takes them. */
 import { isUtf8 } from 'node:buffer';
-import type { Msg, MsgHdrs } from 'nats';
 
 import { decodeValue, type Headers, readable } from '../../contract/headers.ts';
 import { ShapeError } from '../../contract/json.ts';
+import type { NatsMessage } from './nats-connection.ts';
 
 /** Header lines of one message; one with more is refused. */
 export const HEADER_LINES_MAX = 256;
@@ -31,11 +31,6 @@ export class HeaderBlock {
   encode(): Uint8Array {
     return this.#bytes;
   }
-
-  /** As the client library's type has it. Guarded by test/integration/nats.test.ts. */
-  asHeaders(): MsgHdrs {
-    return this as unknown as MsgHdrs;
-  }
 }
 
 /** @param pairs Names and values in turn. */
@@ -47,28 +42,23 @@ export function linesOf(pairs: readonly string[]): string {
 }
 
 /** Reads what came with `message`. @throws {ShapeError} They are too large, or malformed. */
-export function readHeaders(message: Msg): Headers {
+export function readHeaders(message: NatsMessage): Headers {
   const block = blockOf(message);
   return block === null ? NONE : readBlock(block);
 }
 
 /** True if the message has headers, or a status. */
-export function hasHeaders(message: Msg): boolean {
+export function hasHeaders(message: NatsMessage): boolean {
   return blockOf(message) !== null;
 }
 
 /** True for the server's answer to a request that has no subscriber. */
-export function saysNobody(message: Msg): boolean {
+export function saysNobody(message: NatsMessage): boolean {
   if (message.data.length > 0) return false;
   return blockOf(message)?.toString('latin1', 0, NOBODY.length) === NOBODY;
 }
 
-/** What the client library keeps of a message; its own reading of the headers takes quadratic time. */
-type Inside = { readonly _msg: { readonly hdr: number }; readonly _rdata: Uint8Array };
-
-/** Guarded by test/integration/nats-replies.test.ts. */
-function blockOf(message: Msg): Buffer | null {
-  const { _msg, _rdata } = message as unknown as Inside;
+function blockOf({ _msg, _rdata }: NatsMessage): Buffer | null {
   if (_msg.hdr <= 0) return null;
   return Buffer.from(_rdata.buffer, _rdata.byteOffset, _msg.hdr);
 }

@@ -10,15 +10,12 @@ import {
   type ConnectionListener,
   NATS_UNSENT_BYTES_MAX,
   type NatsConnector,
-  type OnMessage,
 } from './nats-connector.ts';
 import { hasHeaders, saysNobody } from './header-block.ts';
+import type { NatsMessage, OnMessage } from './nats-connection.ts';
 import type { NatsReport } from './nats-report.ts';
 import type { NatsUpstream } from './nats-upstream.ts';
 import type { Subjects } from './subjects.ts';
-
-/** A message, as the connection gives it. */
-export type Received = Parameters<OnMessage>[1];
 
 /** Knows which subjects a stream captures. */
 export interface CapturedSubjects {
@@ -113,7 +110,7 @@ export class NatsAnswers implements ConnectionListener {
   };
 
   /** It looks like an acknowledgement, and is one only if there is a stream to give it. */
-  #doubt(call: Call, { subject: reply, data }: Received): void {
+  #doubt(call: Call, { subject: reply, data }: NatsMessage): void {
     const { route } = call;
     const subject = (call.upstream as NatsUpstream).subjectOf(call);
     const captured = this.#streams.captures(subject);

@@ -2,25 +2,29 @@
  * The gateway's one connection to NATS, for the bus and for backends on NATS. As long as the gateway runs it is made
  * again whenever it ends, whatever the reason.
  */
-import {
-  type NatsConnectionImpl,
-  type Payload,
-  PermissionViolationError,
-  type PublishOptions,
-  type Status,
-  type Subscription,
-  type SubscriptionOptions,
-} from 'nats';
-
 import { Backoff } from '../../backoff.ts';
 import { inBackground } from '../../background.ts';
 import { type Clock, sleep } from '../../clock.ts';
 import { errorText, GatewayError } from '../../errors.ts';
-import { dial, ENDED, type DialOptions, reasonOf, socketOf } from './dial.ts';
+import {
+  type DialNats,
+  type DialOptions,
+  ENDED,
+  type NatsConnection,
+  type NatsPublishOptions,
+  type NatsRefusal,
+  type NatsSubscription,
+  type OnMessage,
+} from './nats-connection.ts';
 import type { NatsReport } from './nats-report.ts';
 import { NEAR_MISS_QUEUE, STREAM_NAMES } from './subjects.ts';
 
-export type NatsOptions = DialOptions & { readonly clock: Clock };
+export type NatsOptions = DialOptions & {
+  /** URLs, at least one. */
+  readonly servers: readonly string[];
+  readonly dial: DialNats;
+  readonly clock: Clock;
+};
 
 /** A part that acts when the state of the connection changes. */
 export interface ConnectionListener {
@@ -41,17 +45,18 @@ const AGAIN_MS = 250;
 const AGAIN_MS_MAX = 2_000;
 /** A connection that lasted less than this does not count as a success: the next attempt waits longer. */
 const STEADY_MS = 5_000;
+/** Bytes of one message, as long as no server has announced another size. */
+const PAYLOAD_BYTES_MAX = 1_048_576;
 /** Other servers of the cluster that are remembered, by the names that the server gives. */
 const DISCOVERED_MAX = 64;
 
-/** How a subscriber is called; the message's data is a view. */
-export type OnMessage = (...args: Parameters<NonNullable<SubscriptionOptions['callback']>>) => void;
-
 type Wanted = {
   readonly subject: string;
-  readonly options: SubscriptionOptions;
+  readonly subscriber: OnMessage;
+  /** '': every gateway gets each message. */
+  readonly queue: string;
   /** On the present connection; null: there is none. */
-  live: Subscription | null;
+  live: NatsSubscription | null;
 };
 
 export class NatsConnector {
@@ -61,7 +66,7 @@ export class NatsConnector {
   readonly #firstUp = Promise.withResolvers<void>();
   readonly #wanted = new Set<Wanted>();
   #discovered: readonly string[] = [];
-  #nc: NatsConnectionImpl | null = null;
+  #nc: NatsConnection | null = null;
   #up = false;
   #everUp = false;
   #closing = false;
@@ -93,18 +98,16 @@ export class NatsConnector {
 
   /** Largest message that the server takes, headers included; 1 MiB until it announces another size. */
   get payloadBytesMax(): number {
-    return this.#nc?.info?.max_payload ?? 1_048_576;
+    return this.#nc?.payloadBytesMax ?? PAYLOAD_BYTES_MAX;
   }
 
   get serverVersion(): string {
-    return this.#nc?.info?.version ?? '';
+    return this.#nc?.serverVersion ?? '';
   }
 
   /** Bytes that were published and that the operating system has not taken yet. */
   get unsentBytes(): number {
-    const nc = this.#nc;
-    if (nc === null) return 0;
-    return nc.protocol.outbound.size() + (socketOf(nc)?.writableLength ?? 0);
+    return this.#nc?.unsentBytes ?? 0;
   }
 
   /** Connects, and reconnects for as long as the gateway runs, in the background. */
@@ -120,7 +123,7 @@ export class NatsConnector {
   }
 
   /** The same until it is unsubscribed. */
-  subscribe(subject: string, onMessage: OnMessage): { unsubscribe(): void } {
+  subscribe(subject: string, onMessage: OnMessage): NatsSubscription {
     const wanted = this.#want(subject, onMessage, '');
     return {
       unsubscribe: () => {
@@ -140,7 +143,7 @@ export class NatsConnector {
    * @throws GatewayError BUS_AWAY without a connection, OVERLOADED when NATS does not take what it has been given;
    * and another error when the message is larger than the server takes.
    */
-  publish(subject: string, payload: Payload, options?: PublishOptions): void {
+  publish(subject: string, payload: Uint8Array, options?: NatsPublishOptions): void {
     if (this.#nc === null) throw new GatewayError('BUS_AWAY');
     if (this.unsentBytes + payload.length > NATS_UNSENT_BYTES_MAX)
       throw new GatewayError('OVERLOADED', 'NATS does not read what it is sent');
@@ -150,7 +153,7 @@ export class NatsConnector {
   /** Closes the connection: what was received is still handled, and what was published is still sent. */
   async drain(): Promise<void> {
     this.#closing = true;
-    if (this.#nc === null || this.#nc.isClosed()) return;
+    if (this.#nc === null || this.#nc.isClosed) return;
     if (this.#up) await this.#nc.drain();
     else await this.#nc.close();
   }
@@ -160,79 +163,70 @@ export class NatsConnector {
   async #run(): Promise<void> {
     while (!this.#closing) {
       try {
-        const nc = await dial(this.#options, this.#discovered);
+        const nc = await this.#options.dial(this.#options, this.#toTry());
         if (this.#closing) await nc.close();
         else await this.#use(nc);
       } catch (error) {
-        if (!this.#closing) this.#report.notConnected(reasonOf(error));
+        if (!this.#closing) this.#report.notConnected(errorText(error));
       }
       await sleep(this.#options.clock, this.#backoff.next());
     }
   }
 
+  /** Configured servers come before those that a server has named. */
+  #toTry(): string[] {
+    const { servers } = this.#options;
+    const more = this.#discovered.filter((server) => !servers.includes(server));
+    return [...shuffled(servers), ...shuffled(more)];
+  }
+
   /** Resolves when a connection that was usable has ended. Rejects when it never became usable. */
-  async #use(nc: NatsConnectionImpl): Promise<void> {
+  async #use(nc: NatsConnection): Promise<void> {
     const { clock } = this.#options;
-    const server = nc.getServer();
+    const { server } = nc;
     let upAt = Infinity;
     this.#nc = nc;
     try {
-      inBackground(this.#listen(nc, server), (error) => {
-        this.#report.error(errorText(error));
-      });
-      socketOf(nc)?.on('drain', () => {
-        for (const listener of this.#listeners) listener.onRoom?.();
-      });
+      this.#listen(nc);
       for (const wanted of this.#wanted) this.#subscribe(wanted);
       await Promise.race([nc.flush(), ended(nc)]);
-      this.#setUp(server);
+      this.#setUp(nc);
       upAt = clock.now();
       const error = await nc.closed();
-      this.#setDown(
-        `disconnected from ${server}${error instanceof Error ? `: ${error.message}` : ''}`,
-      );
+      this.#setDown(`disconnected from ${server}${error === null ? '' : `: ${error.message}`}`);
     } finally {
       this.#nc = null;
       for (const wanted of this.#wanted) wanted.live = null;
+      if (nc.otherServers.length > 0) this.#discovered = nc.otherServers.slice(0, DISCOVERED_MAX);
       // However the connection ended: those who wait for a round trip are released, and so is the socket.
-      nc.protocol.resetOutbound();
-      nc.protocol.transport.discard();
+      nc.discard();
       if (clock.now() - upAt > STEADY_MS) this.#backoff.reset();
     }
   }
 
-  /** Follows what the server says about itself while the connection lasts. */
-  async #listen(nc: NatsConnectionImpl, server: string): Promise<void> {
-    for await (const status of nc.status()) {
-      this.#remember(nc);
-      await this.#onStatus(status, nc, server);
-    }
+  #listen(nc: NatsConnection): void {
+    const { server } = nc;
+    nc.listen({
+      onRoom: () => {
+        for (const listener of this.#listeners) listener.onRoom?.();
+      },
+      onStale: () => {
+        this.#setDown(`${server} has stopped answering`);
+      },
+      onLameDuck: () => {
+        this.#report.error(`${server} is about to stop (lame duck mode)`);
+      },
+      onError: (what, refused) => {
+        if (!isExpected(refused)) this.#report.error(what);
+      },
+    });
   }
 
-  async #onStatus(status: Status, nc: NatsConnectionImpl, server: string): Promise<void> {
-    if (status.type === 'staleConnection') {
-      this.#setDown(`${server} has stopped answering`);
-      // The library would wait until everything unsent has been sent.
-      await nc.close();
-    } else if (status.type === 'ldm') {
-      this.#report.error(`${server} is about to stop (lame duck mode)`);
-    } else if (status.type === 'error' && !isExpected(status.error)) {
-      this.#report.error(status.error.message);
-    }
-  }
-
-  /** The other servers of the cluster: they are tried too when this one is gone. */
-  #remember(nc: NatsConnectionImpl): void {
-    const urls = nc.info?.connect_urls;
-    if (urls !== undefined) this.#discovered = urls.slice(0, DISCOVERED_MAX);
-  }
-
-  #setUp(server: string): void {
+  #setUp({ server, serverVersion }: NatsConnection): void {
     const first = !this.#everUp;
     this.#up = true;
     this.#everUp = true;
-    this.#remember(this.#nc!);
-    this.#report.connected(first, server, this.serverVersion);
+    this.#report.connected(first, server, serverVersion);
     for (const listener of this.#listeners) listener.onUp?.(first);
     this.#firstUp.resolve();
   }
@@ -247,16 +241,15 @@ export class NatsConnector {
   // ---- subscriptions ------------------------------------------------------------------------------------
 
   #want(subject: string, onMessage: OnMessage, queue: string): Wanted {
-    const callback = this.#guarded(onMessage);
-    const options = { callback, ...(queue !== '' && { queue }) };
-    const wanted: Wanted = { subject, options, live: null };
+    const wanted: Wanted = { subject, subscriber: this.#guarded(onMessage), queue, live: null };
     this.#wanted.add(wanted);
-    if (this.#nc !== null && !this.#nc.isClosed()) this.#subscribe(wanted);
+    if (this.#nc !== null && !this.#nc.isClosed) this.#subscribe(wanted);
     return wanted;
   }
 
   #subscribe(wanted: Wanted): void {
-    wanted.live = this.#nc!.subscribe(wanted.subject, wanted.options);
+    const { subject, subscriber, queue } = wanted;
+    wanted.live = this.#nc!.subscribe(subject, subscriber, queue);
   }
 
   /** A message that cannot be handled must not end the subscription. */
@@ -277,13 +270,19 @@ export class NatsConnector {
  * Listing streams and subscribing to near misses are optional: permissions need not allow them. A gateway that may not
  * subscribe to near misses reports that itself.
  */
-function isExpected(error: Error): boolean {
-  if (!(error instanceof PermissionViolationError)) return false;
-  return error.subject === STREAM_NAMES || error.queue === NEAR_MISS_QUEUE;
+function isExpected(refused: NatsRefusal | null): boolean {
+  if (refused === null) return false;
+  return refused.subject === STREAM_NAMES || refused.queue === NEAR_MISS_QUEUE;
 }
 
-/** Rejects when the connection ends: the library leaves those who wait for a round trip waiting. */
-async function ended(nc: NatsConnectionImpl): Promise<never> {
-  const error = await nc.closed();
-  throw error instanceof Error ? error : new Error(ENDED);
+/** Rejects when the connection ends: a round trip may stay open then. */
+async function ended(nc: NatsConnection): Promise<never> {
+  throw (await nc.closed()) ?? new Error(ENDED);
+}
+
+function shuffled(names: readonly string[]): string[] {
+  return names
+    .map((name) => ({ name, at: Math.random() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ name }) => name);
 }

@@ -3,7 +3,7 @@ import type { Clock } from '../../clock.ts';
 import type { Log } from '../../telemetry/log.ts';
 import { LogThrottle } from '../../telemetry/log-throttle.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
-import { ENDED } from './dial.ts';
+import { ENDED } from './nats-connection.ts';
 
 /** Below this version nats-server has known security holes; the gateway works from 2.9 on and warns. */
 const SAFE_SERVER_VERSION = '2.12.7';

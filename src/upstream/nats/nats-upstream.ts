@@ -20,7 +20,8 @@ import { ConnectCall } from '../connect-call.ts';
 import { FactsCache } from '../facts-cache.ts';
 import type { ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
 import { HeaderBlock, linesOf, readHeaders } from './header-block.ts';
-import type { NatsAnswers, Received } from './nats-answers.ts';
+import type { NatsAnswers } from './nats-answers.ts';
+import type { NatsMessage } from './nats-connection.ts';
 import { type Outgoing, send, type SendConnection } from './outgoing.ts';
 import { SUBJECT_BYTES_MAX, type Subjects } from './subjects.ts';
 import type { Accepted, Reply } from '../../contract/commands.ts';
@@ -156,7 +157,7 @@ export class NatsUpstream implements Upstream, PendingCall {
     call.succeed(body);
   }
 
-  onAnswerWithHeaders(call: Call, message: Received): void {
+  onAnswerWithHeaders(call: Call, message: NatsMessage): void {
     this.#answeredAt = this.#wheel.now();
     const body = message.data;
     let reply: Reply;

@@ -22,7 +22,7 @@ export function send(connector: SendConnection, outgoing: Outgoing): Failure | n
   try {
     connector.publish(subject, payload, {
       ...(reply !== undefined && { reply }),
-      ...(headers !== undefined && { headers: headers.asHeaders() }),
+      ...(headers !== undefined && { headers }),
     });
     return null;
   } catch (error) {

@@ -11,7 +11,8 @@ import { Outboxes } from '../../../src/session/outboxes.ts';
 import { Registry } from '../../../src/session/registry.ts';
 import { Metrics } from '../../../src/telemetry/metrics.ts';
 import { TimerWheel } from '../../../src/timer-wheel.ts';
-import type { ConnectionListener, OnMessage } from '../../../src/upstream/nats/nats-connector.ts';
+import type { NatsMessage, OnMessage } from '../../../src/upstream/nats/nats-connection.ts';
+import type { ConnectionListener } from '../../../src/upstream/nats/nats-connector.ts';
 import { NatsReport } from '../../../src/upstream/nats/nats-report.ts';
 import { Subjects } from '../../../src/upstream/nats/subjects.ts';
 import { ManualClock } from '../../support/clock.ts';
@@ -27,7 +28,6 @@ export type Sent = {
   readonly payload: string;
 };
 
-type Message = Parameters<OnMessage>[1];
 type Subscriber = {
   readonly subject: string;
   readonly queue: string;
@@ -119,10 +119,10 @@ function matches(pattern: string, subject: string): boolean {
 }
 
 /** A message as the client library gives it, as far as the gateway reads it. */
-function messageOf({ subject, reply, head, payload: data }: Published): Message {
+function messageOf({ subject, reply, head, payload: data }: Published): NatsMessage {
   const hdr = head.length === 0 ? -1 : head.length;
   const inside = { _msg: { hdr }, _rdata: head };
-  return { subject, reply, data, ...inside } as unknown as Message;
+  return { subject, reply, data, ...inside } as unknown as NatsMessage;
 }
 
 /** One gateway's connection to the exchange. */
