@@ -25,7 +25,11 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import { TimerWheel } from '../../src/timer-wheel.ts';
 import { bundledFile } from '../../src/upstream/method/proto/bundled.ts';
 import { SchemaDisk, type SchemaPaths } from '../../src/upstream/method/descriptors.ts';
-import { Connection } from '../../src/upstream/grpc-client/connection.ts';
+import { connectGrpc } from '../../src/upstream/grpc-client/connection.ts';
+import {
+  type GrpcConnection,
+  RECEIVE_BYTES_MAX,
+} from '../../src/upstream/grpc-client/grpc-connection.ts';
 import { Linker } from '../../src/upstream/method/proto/linker.ts';
 import { parseProto } from '../../src/upstream/method/proto/parser.ts';
 import { reflect } from '../../src/upstream/method/reflection.ts';
@@ -54,8 +58,8 @@ afterEach(() => {
 });
 
 /** In plain text. */
-function dial(address: string): Connection {
-  return new Connection({ address, authority: '', tls: null });
+function dial(address: string): GrpcConnection {
+  return connectGrpc({ address, authority: '', tls: null, receiveBytesMax: RECEIVE_BYTES_MAX });
 }
 
 /** A folder with these files. */
@@ -287,7 +291,7 @@ class Kept {
   readonly clock = new LookClock();
   readonly keeper: SchemaKeeper;
   readonly #report = keptReport('game', 'grpc', this.clock);
-  channel: Connection | null = null;
+  channel: GrpcConnection | null = null;
 
   constructor(options: Partial<SchemaPaths> & { reflection?: boolean; digest?: string }) {
     const wheel = new TimerWheel(this.clock);

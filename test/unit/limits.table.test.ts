@@ -22,7 +22,7 @@ import { LOG_UNREAD_BYTES_MAX } from '../../src/telemetry/log.ts';
 import { HTTP_HEAD_BYTES_MAX } from '../../src/transport/http-refusal.ts';
 import { ATTACH_MESSAGE_BYTES_MAX } from '../../src/upstream/dial-in/attach-stream.ts';
 import { ATTACHED_MAX } from '../../src/upstream/dial-in/dial-in-upstream.ts';
-import { RECEIVE_BYTES_MAX } from '../../src/upstream/grpc-client/connection.ts';
+import { RECEIVE_BYTES_MAX } from '../../src/upstream/grpc-client/grpc-connection.ts';
 import * as ejection from '../../src/upstream/pool/ejection.ts';
 import * as inflow from '../../src/upstream/link/receive-window.ts';
 import * as link from '../../src/upstream/link/link.ts';

@@ -14,27 +14,22 @@ import {
   ChannelCredentials,
   type ChannelOptions,
   Client,
-  connectivityState,
   credentials,
+  type Metadata,
 } from '@grpc/grpc-js';
 
 import type { ClientTls } from '../../transport/pem.ts';
+import type {
+  ConnectGrpc,
+  ConnectionState,
+  Dial,
+  GrpcConnection,
+  MessageSource,
+  MessageStream,
+  OnAnswer,
+  UnaryRequest,
+} from './grpc-connection.ts';
 
-/** How an address is dialled. */
-export type Dial = {
-  /** As grpc-js takes it: `ipv4:127.0.0.1:9000`, `unix:/run/chat.sock`. */
-  readonly address: string;
-  /** `host:port` of the name that the address was found by, which the backend sees and its certificate bears; '': none. */
-  readonly authority: string;
-  /** null: in plain text. */
-  readonly tls: ClientTls | null;
-};
-
-/**
- * Largest message from a backend: an answer fits in 16 MiB, and one that does not is refused alone, without the
- * connection that it came on. Beyond this the stream ends.
- */
-export const RECEIVE_BYTES_MAX = 64 * 1024 * 1024;
 /** Requests for a sign of life that are not acknowledged; no more are sent. */
 const ASKED_MAX = 2;
 /** [RFC 9113 section 7] */
@@ -48,42 +43,65 @@ const OWNER = Symbol('connection');
 type Socket = ClientHttp2Session['socket'];
 type Owned = { [OWNER]?: Connection };
 
-export class Connection {
+/** By grpc-js's numbers. */
+const STATES: readonly ConnectionState[] = ['idle', 'connecting', 'ready', 'failing', 'closed'];
+const raw = (bytes: Buffer): Buffer => bytes;
+
+export const connectGrpc: ConnectGrpc = (dial) => new Connection(dial);
+
+class Connection implements GrpcConnection {
   readonly #dial: Dial;
-  readonly #more: ChannelOptions;
+  /** Another one after `renew`. */
   #client: Client;
   /** Of the newest attempt, until it is lost. */
   #socket: Socket | null = null;
   #session: ClientHttp2Session | null = null;
   #asked = 0;
-  /** Called when the server takes no more calls on the present connection. */
   onGoaway: (why: string) => void = () => {};
-  /** Called for each connection with the number of concurrent streams that the server allows. */
   onStreamsMax: (max: number) => void = () => {};
 
-  /** @throws if the certificates are invalid; check them beforehand with `credentialsOf`. */
-  constructor(dial: Dial, more: ChannelOptions = {}) {
+  constructor(dial: Dial) {
     this.#dial = dial;
-    this.#more = more;
     this.#client = this.#open();
   }
 
-  /** Another one after `renew`. */
-  get client(): Client {
-    return this.#client;
+  unary(
+    path: string,
+    message: Buffer,
+    metadata: Metadata,
+    deadline: number,
+    onAnswer: OnAnswer,
+  ): UnaryRequest {
+    const options = { deadline };
+    return this.#client.makeUnaryRequest(path, raw, raw, message, metadata, options, onAnswer);
   }
 
-  /** There is a connection that takes calls. */
+  serverStream(path: string, message: Buffer, metadata: Metadata, deadline: number): MessageSource {
+    return this.#client.makeServerStreamRequest(path, raw, raw, message, metadata, { deadline });
+  }
+
+  bidiStream(path: string, metadata: Metadata, deadline: number): MessageStream {
+    return this.#client.makeBidiStreamRequest(path, raw, raw, metadata, { deadline });
+  }
+
   get isReady(): boolean {
-    return this.#client.getChannel().getConnectivityState(false) === connectivityState.READY;
+    return this.state(false) === 'ready';
   }
 
-  /** Bytes that have come on the connection that is there; 0 without one. */
+  state(connects: boolean): ConnectionState {
+    return STATES[this.#client.getChannel().getConnectivityState(connects)]!;
+  }
+
+  watchState(from: ConnectionState, until: number, onChange: (isLate: boolean) => void): void {
+    this.#client.getChannel().watchConnectivityState(STATES.indexOf(from), until, (late) => {
+      onChange(late !== undefined);
+    });
+  }
+
   get heard(): number {
     return this.#socket?.bytesRead ?? 0;
   }
 
-  /** Makes the server say something. */
   ask(): void {
     const session = this.#session;
     if (session === null || session.destroyed || this.#asked >= ASKED_MAX) return;
@@ -93,26 +111,13 @@ export class Connection {
     });
   }
 
-  /** Ends the connection, and fails what is in flight on it. The next call makes another. */
-  drop(): void {
-    this.#socket?.destroy();
-  }
-
-  /** Aborts an attempt to connect; the next call starts another. */
   renew(): void {
     const before = this.#client;
-    this.drop();
+    this.#socket?.destroy();
     this.#socket = null;
     this.#session = null;
     this.#client = this.#open();
     before.close();
-  }
-
-  /** Calls `onLost` once, when there is no connection any more, or the server takes no new calls on it. */
-  watch(onLost: () => void): void {
-    if (this.isReady)
-      this.#client.getChannel().watchConnectivityState(connectivityState.READY, Infinity, onLost);
-    else onLost();
   }
 
   close(): void {
@@ -142,11 +147,11 @@ export class Connection {
   }
 
   #open(): Client {
-    const { address, authority, tls } = this.#dial;
+    const { address, authority, tls, receiveBytesMax } = this.#dial;
     return new Client(address, new OwnCredentials(credentialsOf(tls), this), {
       ...namesOf(authority),
       'grpc.enable_channelz': 0,
-      'grpc.max_receive_message_length': RECEIVE_BYTES_MAX,
+      'grpc.max_receive_message_length': receiveBytesMax,
       // Each address is tried by us, at our pace; the channel itself should not wait longer.
       'grpc.initial_reconnect_backoff_ms': 100,
       'grpc.max_reconnect_backoff_ms': 1_000,
@@ -155,7 +160,6 @@ export class Connection {
       'grpc.service_config_disable_resolution': 1,
       // An address is one backend: its channel must not be shared with another upstream's.
       'grpc.use_local_subchannel_pool': 1,
-      ...this.#more,
     });
   }
 }

@@ -7,11 +7,13 @@ import { type Resolver, resolverOf } from '../pool/resolver.ts';
 import type { AffinityOptions } from '../pool/session-affinity.ts';
 import type { Transport, TransportOwner } from '../pool/transport.ts';
 import type { ClientTls } from '../../transport/pem.ts';
+import type { ConnectGrpc } from './grpc-connection.ts';
 import type { GrpcTransportOptions } from './grpc-transport.ts';
 import type { HealthMode } from './health-watch.ts';
 
 export type GrpcPoolOptions = PoolOptions &
   AffinityOptions & {
+    readonly connect: ConnectGrpc;
     /** null: by what `url` says. */
     readonly resolver: Resolver | null;
     /** Sent with every call. */

@@ -1,15 +1,16 @@
 /** What all transports that dial by gRPC have: one connection, its health, and an eye on whether it is alive. */
-import { type ChannelOptions, type Metadata } from '@grpc/grpc-js';
+import type { Metadata } from '@grpc/grpc-js';
 
 import type { Clock } from '../../clock.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
 import type { ClientTls } from '../../transport/pem.ts';
 import { Liveness, type Watched } from '../liveness.ts';
 import type { Transport, TransportOwner } from '../pool/transport.ts';
-import { Connection } from './connection.ts';
+import { type ConnectGrpc, type GrpcConnection, RECEIVE_BYTES_MAX } from './grpc-connection.ts';
 import { type HealthMode, HealthWatch } from './health-watch.ts';
 
 export type GrpcTransportOptions = {
+  readonly connect: ConnectGrpc;
   /** `host:port` of the name that the addresses were found by; '': none. */
   readonly authority: string;
   /** null: in plain text. */
@@ -25,15 +26,20 @@ export type GrpcTransportOptions = {
 
 export abstract class GrpcTransport implements Transport, Watched {
   readonly endpoint: TransportOwner;
-  readonly connection: Connection;
+  readonly connection: GrpcConnection;
   readonly health: HealthWatch;
   /** Call its `begin` whenever something is sent. */
   readonly liveness: Liveness;
 
-  constructor(endpoint: TransportOwner, options: GrpcTransportOptions, more: ChannelOptions = {}) {
-    const { authority, tls, metadata, health: mode, deadAfterMs, wheel } = options;
+  /** @param receiveBytesMax Largest message from the backend. */
+  constructor(
+    endpoint: TransportOwner,
+    options: GrpcTransportOptions,
+    receiveBytesMax = RECEIVE_BYTES_MAX,
+  ) {
+    const { connect, authority, tls, metadata, health: mode, deadAfterMs, wheel } = options;
     this.endpoint = endpoint;
-    this.connection = new Connection({ address: endpoint.name, authority, tls }, more);
+    this.connection = connect({ address: endpoint.name, authority, tls, receiveBytesMax });
     this.connection.onGoaway = (why) => {
       this.http2Goaway(why);
     };

@@ -1,11 +1,16 @@
 /** Active health: what a backend's own grpc.health.v1 says, over one connection to it. */
-import { type ClientReadableStream, type Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import { type Metadata, status } from '@grpc/grpc-js';
 
 import { VARINT, WireError, WireReader } from '../../contract/protobuf-wire.ts';
 import { Timeout, type TimerWheel } from '../../timer-wheel.ts';
 
 import type { Health, TransportOwner } from '../pool/transport.ts';
-import type { Connection } from './connection.ts';
+import {
+  type CallError,
+  type GrpcConnection,
+  type MessageSource,
+  onceLost,
+} from './grpc-connection.ts';
 
 /** How long after its end a watch is begun again, in milliseconds. */
 const WATCH_AGAIN_MS = 1_000;
@@ -21,7 +26,6 @@ export type HealthMode = 'auto' | boolean;
 export const WATCH = '/grpc.health.v1.Health/Watch';
 /** A HealthCheckRequest for the whole server, which is the service ''. */
 const WHOLE_SERVER = Buffer.alloc(0);
-const raw = (bytes: Buffer): Buffer => bytes;
 
 export type HealthWatchOptions = {
   readonly mode: HealthMode;
@@ -38,13 +42,13 @@ export class HealthWatch implements Health {
   readonly #mode: HealthMode;
   readonly #metadata: Metadata;
   readonly #wheel: TimerWheel;
-  readonly #connection: Connection;
+  readonly #connection: GrpcConnection;
   readonly #endpoint: TransportOwner;
   readonly #again: Timeout;
-  #stream: ClientReadableStream<Buffer> | null = null;
+  #stream: MessageSource | null = null;
 
   /** @param endpoint Whose backend is asked over `connection`. */
-  constructor(options: HealthWatchOptions, connection: Connection, endpoint: TransportOwner) {
+  constructor(options: HealthWatchOptions, connection: GrpcConnection, endpoint: TransportOwner) {
     this.#mode = options.mode;
     this.#metadata = options.metadata;
     this.#wheel = options.wheel;
@@ -64,23 +68,18 @@ export class HealthWatch implements Health {
   start(): void {
     if (this.#mode === false) return;
     this.#drop();
-    const stream = this.#connection.client.makeServerStreamRequest(
-      WATCH,
-      raw,
-      raw,
-      WHOLE_SERVER,
-      this.#metadata,
-    );
+    const connection = this.#connection;
+    const stream = connection.serverStream(WATCH, WHOLE_SERVER, this.#metadata, Infinity);
     this.#stream = stream;
-    stream.on('data', (bytes: Buffer) => {
+    stream.on('data', (bytes) => {
       if (this.#stream === stream) this.#onStatus(bytes);
     });
-    stream.on('error', (error: ServiceError) => {
+    stream.on('error', (error) => {
       if (this.#stream === stream) this.#onEnd(error);
     });
     stream.on('end', () => {});
     // A server that stops in good order waits for its streams: this one must not be what it waits for.
-    this.#connection.watch(() => {
+    onceLost(connection, () => {
       if (this.#stream !== stream) return;
       this.#drop();
       this.#wheel.set(this.#again, WATCH_AGAIN_MS);
@@ -126,7 +125,7 @@ export class HealthWatch implements Health {
     );
   }
 
-  #onEnd(error: ServiceError): void {
+  #onEnd(error: CallError): void {
     this.#stream = null;
     // Not asked again on this connection: it will not learn it.
     if (error.code === status.UNIMPLEMENTED) {

@@ -2,11 +2,12 @@
  * A transport of calls that need nothing but a connection. One that is lost is made again at once, and calls wait for
  * it; only when that fails the endpoint is away.
  */
-import { type ChannelOptions, connectivityState, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { Metadata } from '@grpc/grpc-js';
 
 import { Timeout } from '../../timer-wheel.ts';
 import { FIRST_ATTEMPT_MS } from '../pool/endpoint-pool.ts';
 import type { TransportOwner } from '../pool/transport.ts';
+import type { CallError, ConnectionState } from './grpc-connection.ts';
 import { GrpcTransport, type GrpcTransportOptions } from './grpc-transport.ts';
 import { hint } from './status.ts';
 
@@ -17,7 +18,6 @@ const CONNECT_WAIT_MS = 5_000;
 /** How long an address that fails may take to say why. */
 const WHY_WAIT_MS = 2_000;
 const CHECK = '/grpc.health.v1.Health/Check';
-const raw = (bytes: Buffer): Buffer => bytes;
 const NOTHING = Buffer.alloc(0);
 
 export abstract class RpcTransport extends GrpcTransport {
@@ -28,6 +28,8 @@ export abstract class RpcTransport extends GrpcTransport {
   readonly #reconnect: Timeout;
   /** On the monotonic clock. */
   #readyAt = -Infinity;
+  /** Counts up with each that is given up. */
+  #attempt = 0;
   #isAsking = false;
   #isFirst = true;
   #stopped = false;
@@ -37,49 +39,49 @@ export abstract class RpcTransport extends GrpcTransport {
     endpoint: TransportOwner,
     how: string,
     options: GrpcTransportOptions,
-    more: ChannelOptions = {},
+    receiveBytesMax?: number,
   ) {
-    super(endpoint, options, more);
+    super(endpoint, options, receiveBytesMax);
     this.#how = how;
     this.#options = options;
     this.#connectLate = new Timeout(() => {
       this.giveUp(`no connection in ${CONNECT_WAIT_MS / 1_000} s`);
     });
     this.#reconnect = new Timeout(() => {
-      this.connection.client.getChannel().getConnectivityState(true);
+      this.connection.state(true);
     });
   }
 
   connect(): void {
-    const { client } = this.connection;
-    const channel = client.getChannel();
+    const { connection } = this;
+    const attempt = this.#attempt;
     // An idle channel keeps no process alive, and while it starts there may be nothing else that does.
     let until = this.#isFirst ? this.#options.clock.wallNow() + FIRST_ATTEMPT_MS : Infinity;
     this.#isFirst = false;
-    let before: connectivityState | null = null;
-    const look = (late?: Error): void => {
-      if (late !== undefined) until = Infinity;
-      if (this.#stopped || this.connection.client !== client) return;
+    let before: ConnectionState | null = null;
+    const look = (isLate: boolean): void => {
+      if (isLate) until = Infinity;
+      if (this.#stopped || attempt !== this.#attempt) return;
       const isStable = this.#options.wheel.now() - this.#readyAt >= STABLE_MS;
-      const state = channel.getConnectivityState(isStable);
+      const state = connection.state(isStable);
       // It is what it was when the first attempt has had its time.
       if (state !== before) this.#onState(state);
       before = state;
-      if (this.connection.client === client) channel.watchConnectivityState(state, until, look);
+      if (attempt === this.#attempt) connection.watchState(state, until, look);
     };
-    look();
+    look(false);
   }
 
-  #onState(state: connectivityState): void {
+  #onState(state: ConnectionState): void {
     const { wheel } = this.#options;
     wheel.cancel(this.#connectLate);
     wheel.cancel(this.#reconnect);
-    if (state === connectivityState.READY) {
+    if (state === 'ready') {
       this.#readyAt = wheel.now();
       this.ready();
-    } else if (state === connectivityState.TRANSIENT_FAILURE) {
+    } else if (state === 'failing') {
       this.#askWhy();
-    } else if (state === connectivityState.IDLE) {
+    } else if (state === 'idle') {
       wheel.set(this.#reconnect, STABLE_MS);
     } else {
       wheel.set(this.#connectLate, CONNECT_WAIT_MS);
@@ -96,17 +98,17 @@ export abstract class RpcTransport extends GrpcTransport {
     if (this.#isAsking) return;
     this.#isAsking = true;
     const deadline = this.#options.clock.wallNow() + WHY_WAIT_MS;
-    const done = (error: ServiceError | null): void => {
+    const done = (error: CallError | null): void => {
       this.#isAsking = false;
       if (error !== null && !this.connection.isReady) this.giveUp(hint(error));
     };
-    const { client } = this.connection;
-    client.makeUnaryRequest(CHECK, raw, raw, NOTHING, new Metadata(), { deadline }, done);
+    this.connection.unary(CHECK, NOTHING, new Metadata(), deadline, done);
   }
 
   giveUp(why: string): void {
     if (this.#stopped) return;
     this.#options.wheel.cancel(this.#connectLate);
+    this.#attempt++;
     this.connection.renew();
     this.lost(why);
   }

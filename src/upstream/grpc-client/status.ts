@@ -1,7 +1,8 @@
 /** What a gRPC status other than OK means to the client. The status is infrastructure: application errors ride in a Reply. */
-import { type ServiceError, status } from '@grpc/grpc-js';
+import { status } from '@grpc/grpc-js';
 
 import { type Failure, failure, type Reason } from '../../errors.ts';
+import type { CallError } from './grpc-connection.ts';
 
 const REASON_OF_STATUS: Readonly<Record<number, Reason>> = {
   [status.INVALID_ARGUMENT]: 'BAD_BODY',
@@ -15,12 +16,12 @@ const REASON_OF_STATUS: Readonly<Record<number, Reason>> = {
 };
 
 /** The failure of a Handle call. The backend's own words go to the log, not to the client. */
-export function failureOfStatus(error: ServiceError): Failure {
+export function failureOfStatus(error: CallError): Failure {
   return failure(REASON_OF_STATUS[error.code] ?? 'BACKEND_ERROR');
 }
 
 /** True when our own side has refused a message for its size. A server that refuses ours says it of its own bound. */
-export function isRefusedHere({ code, details }: ServiceError, bytesMax: number): boolean {
+export function isRefusedHere({ code, details }: CallError, bytesMax: number): boolean {
   return (
     code === status.RESOURCE_EXHAUSTED &&
     details.startsWith('Received message larger than max') &&
@@ -59,7 +60,7 @@ const WORDS: readonly (readonly [RegExp, string])[] = [
 ];
 
 /** Why a call or a stream ended, for the log: in our words where grpc-js's own say less, the same for the same cause. */
-export function hint(error: Pick<ServiceError, 'details' | 'message'>): string {
+export function hint(error: Pick<CallError, 'details' | 'message'>): string {
   const text = (error.details || error.message).replace(TIME, '');
   const [, cause] = NOT_CONNECTED.exec(text) ?? [];
   if (cause !== undefined) return WORDS.find(([pattern]) => pattern.test(cause))?.[1] ?? cause;

@@ -2,11 +2,12 @@
  * One address with a Link that is kept open, or Handle while there is none: a backend that has no Link may have one
  * when it is started again.
  */
-import { type ServiceError, status } from '@grpc/grpc-js';
+import { status } from '@grpc/grpc-js';
 
 import type { BackendHello } from '../../contract/backend-frames.ts';
 import { writeClosed } from '../../contract/gateway-frames.ts';
 import { Timeout } from '../../timer-wheel.ts';
+import { onceLost } from '../grpc-client/grpc-connection.ts';
 import { GrpcTransport, type GrpcTransportOptions } from '../grpc-client/grpc-transport.ts';
 import { hint } from '../grpc-client/status.ts';
 import { Link } from '../link/link.ts';
@@ -17,7 +18,6 @@ import { UnaryCalls } from './unary-calls.ts';
 export const LINK = '/pith.v1.Backend/Link';
 /** How long a new link may take to say hello. */
 const HELLO_WAIT_MS = 5_000;
-const raw = (bytes: Buffer): Buffer => bytes;
 
 export class DialledLink extends GrpcTransport implements LinkTransport, LinkOwner {
   readonly #options: GrpcTransportOptions;
@@ -75,10 +75,9 @@ export class DialledLink extends GrpcTransport implements LinkTransport, LinkOwn
     this.#link = null;
     before?.destroy('tried again');
     this.#options.wheel.set(this.#helloLate, HELLO_WAIT_MS);
-    const { client } = this.connection;
-    const stream = client.makeBidiStreamRequest(LINK, raw, raw, this.#options.metadata);
+    const stream = this.connection.bidiStream(LINK, this.#options.metadata, Infinity);
     const link = new Link(stream, this.#parts, this);
-    stream.on('error', (error: ServiceError) => {
+    stream.on('error', (error) => {
       link.streamEnded(hint(error), error.code === status.UNIMPLEMENTED);
     });
     this.#link = link;
@@ -109,7 +108,7 @@ export class DialledLink extends GrpcTransport implements LinkTransport, LinkOwn
       this.health.start();
       this.endpoint.up('handle', 'the backend has no Link; Handle is called instead');
     }
-    this.connection.watch(() => {
+    onceLost(this.connection, () => {
       if (this.#by === 'handle') this.endpoint.retrySoon();
     });
   }

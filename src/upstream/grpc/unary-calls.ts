@@ -1,11 +1,5 @@
 /** Handle, Connect and Closed as calls of their own: where a backend has no Link, or is not to be asked by it. */
-import {
-  type ClientUnaryCall,
-  type Metadata,
-  type requestCallback,
-  type ServiceError,
-  status,
-} from '@grpc/grpc-js';
+import { type Metadata, status } from '@grpc/grpc-js';
 
 import { NOTHING } from '../../bytes.ts';
 import type { Clock } from '../../clock.ts';
@@ -15,7 +9,12 @@ import { type Failure, failure } from '../../errors.ts';
 import type { BackendReport } from '../backend-report.ts';
 import type { Call, PendingCall } from '../call.ts';
 import { ConnectCall } from '../connect-call.ts';
-import { RECEIVE_BYTES_MAX } from '../grpc-client/connection.ts';
+import {
+  type CallError,
+  type OnAnswer,
+  RECEIVE_BYTES_MAX,
+  type UnaryRequest,
+} from '../grpc-client/grpc-connection.ts';
 import { encodeRequest } from '../../contract/gateway-frames.ts';
 import type { GrpcTransport, GrpcTransportOptions } from '../grpc-client/grpc-transport.ts';
 import { failureOfStatus, hint, isRefusedHere } from '../grpc-client/status.ts';
@@ -33,7 +32,6 @@ export const CONNECT = '/pith.v1.Backend/Connect';
 export const CLOSED = '/pith.v1.Backend/Closed';
 const NO_CONNECT =
   'Connect is UNIMPLEMENTED: the backend that auth.backend names must serve pith.v1.Backend/Connect';
-const raw = (bytes: Buffer): Buffer => bytes;
 
 export class UnaryCalls implements Carrier {
   /** Handle and Connect. */
@@ -115,7 +113,7 @@ export class UnaryCalls implements Carrier {
     else call.answer(reply);
   }
 
-  #onError(call: Call, error: ServiceError): void {
+  #onError(call: Call, error: CallError): void {
     if (isRefusedHere(error, RECEIVE_BYTES_MAX)) {
       this.#endpoint.answered();
       this.#report.dropped('frame', `the answer to ${call.route}: ${error.details}`, 'too long');
@@ -168,14 +166,8 @@ export class UnaryCalls implements Carrier {
   }
 
   /** @param deadline Milliseconds since the epoch; travels as grpc-timeout. */
-  #call(
-    path: string,
-    message: Buffer,
-    deadline: number,
-    done: requestCallback<Buffer>,
-  ): ClientUnaryCall {
-    const { client } = this.#transport.connection;
-    return client.makeUnaryRequest(path, raw, raw, message, this.#metadata, { deadline }, done);
+  #call(path: string, message: Buffer, deadline: number, done: OnAnswer): UnaryRequest {
+    return this.#transport.connection.unary(path, message, this.#metadata, deadline, done);
   }
 
   /** Resolves when every Closed call has ended. */
@@ -186,7 +178,7 @@ export class UnaryCalls implements Carrier {
 
 /** A call in flight. */
 export class UnaryCall implements PendingCall {
-  call: ClientUnaryCall | null = null;
+  call: UnaryRequest | null = null;
   readonly #clock: Clock;
   readonly #endpoint: TransportOwner;
 

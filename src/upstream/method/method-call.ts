@@ -1,18 +1,17 @@
 /** A call to a method in flight. */
-import {
-  type ClientReadableStream,
-  type ClientUnaryCall,
-  type Metadata,
-  type ServiceError,
-  status,
-} from '@grpc/grpc-js';
+import { type Metadata, status } from '@grpc/grpc-js';
 
 import { Timeout, type TimerWheel } from '../../timer-wheel.ts';
 import type { Call, PendingCall } from '../call.ts';
+import type {
+  CallError,
+  CallStatus,
+  MessageSource,
+  UnaryRequest,
+} from '../grpc-client/grpc-connection.ts';
 import type { Endpoint } from '../pool/endpoint.ts';
 import type { MethodRequest, MethodTransport } from './method-transport.ts';
 import type { Method, Schema } from './schema.ts';
-import type { Ended } from './status-details.ts';
 
 /** How often a stream that waits for a slow client looks whether it has caught up. */
 const CAUGHT_UP_LOOK_MS = 40;
@@ -32,7 +31,7 @@ export type Outcome = {
   /** Of a unary method; null: none came. */
   readonly body: Buffer | null;
   readonly initial: Metadata | null;
-  readonly ended: Ended;
+  readonly ended: CallStatus;
 };
 
 /** A call is pending as long as somebody waits for what comes of it. */
@@ -49,10 +48,10 @@ function giveUp({ call, endpoint }: Sent, now: number): void {
 export class UnaryInFlight implements PendingCall {
   readonly #sent: Sent;
   readonly #wheel: TimerWheel;
-  readonly #emitter: ClientUnaryCall;
+  readonly #emitter: UnaryRequest;
   #body: Buffer | null = null;
   #initial: Metadata | null = null;
-  #error: ServiceError | null = null;
+  #error: CallError | null = null;
 
   constructor(sent: Sent, wheel: TimerWheel, onEnd: (outcome: Outcome) => void) {
     this.#sent = sent;
@@ -88,12 +87,12 @@ export class UnaryInFlight implements PendingCall {
 
 export class StreamInFlight implements PendingCall {
   readonly #sent: Sent;
-  readonly #stream: ClientReadableStream<Buffer>;
+  readonly #stream: MessageSource;
   readonly #wheel: TimerWheel;
   /** Waits for a slow client. */
   readonly #caughtUp: Timeout;
   #initial: Metadata | null = null;
-  #ended: Ended | null = null;
+  #ended: CallStatus | null = null;
   #isRead = false;
   readonly #onEnd: (outcome: Outcome) => void;
 
@@ -116,7 +115,7 @@ export class StreamInFlight implements PendingCall {
     this.#stream.on('metadata', (metadata) => {
       this.#initial = metadata;
     });
-    this.#stream.on('data', (bytes: Buffer) => {
+    this.#stream.on('data', (bytes) => {
       if (!isAwaited(sent, this)) return;
       if (!onMessage(sent, bytes)) this.#stream.cancel();
       else if (sent.call.session.outbox.isBehind) this.#wait();

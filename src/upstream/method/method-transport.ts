@@ -1,11 +1,7 @@
 /** One address of a backend in mode: method, which calls of any service go to, all in raw bytes. */
-import type {
-  ClientReadableStream,
-  ClientUnaryCall,
-  Metadata,
-  requestCallback,
-} from '@grpc/grpc-js';
+import type { Metadata } from '@grpc/grpc-js';
 
+import type { MessageSource, OnAnswer, UnaryRequest } from '../grpc-client/grpc-connection.ts';
 import type { GrpcTransportOptions } from '../grpc-client/grpc-transport.ts';
 import { RpcTransport } from '../grpc-client/rpc-transport.ts';
 import type { TransportOwner } from '../pool/transport.ts';
@@ -13,8 +9,6 @@ import type { SchemaKeeper } from './schema-keeper.ts';
 
 /** Largest message from a backend: no packet holds more, and a call has its stream for itself. */
 const MESSAGE_BYTES_MAX = 16 * 1024 * 1024;
-
-const raw = (bytes: Buffer): Buffer => bytes;
 
 /** One message to a method. `deadline`: milliseconds since the epoch; travels as grpc-timeout. */
 export type MethodRequest = {
@@ -31,7 +25,7 @@ export class MethodTransport extends RpcTransport {
   #onIdle: () => void = () => {};
 
   constructor(endpoint: TransportOwner, options: GrpcTransportOptions, keeper: SchemaKeeper) {
-    super(endpoint, 'serving', options, { 'grpc.max_receive_message_length': MESSAGE_BYTES_MAX });
+    super(endpoint, 'serving', options, MESSAGE_BYTES_MAX);
     this.#keeper = keeper;
   }
 
@@ -45,16 +39,14 @@ export class MethodTransport extends RpcTransport {
     if (this.inFlight === 0) this.#onIdle();
   }
 
-  unary(request: MethodRequest, done: requestCallback<Buffer>): ClientUnaryCall {
+  unary(request: MethodRequest, done: OnAnswer): UnaryRequest {
     const { path, message, metadata, deadline } = request;
-    const { client } = this.connection;
-    return client.makeUnaryRequest(path, raw, raw, message, metadata, { deadline }, done);
+    return this.connection.unary(path, message, metadata, deadline, done);
   }
 
-  stream(request: MethodRequest): ClientReadableStream<Buffer> {
+  stream(request: MethodRequest): MessageSource {
     const { path, message, metadata, deadline } = request;
-    const { client } = this.connection;
-    return client.makeServerStreamRequest(path, raw, raw, message, metadata, { deadline });
+    return this.connection.serverStream(path, message, metadata, deadline);
   }
 
   protected override ready(): void {

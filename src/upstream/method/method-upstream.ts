@@ -17,7 +17,7 @@ import { type EncodeFacts, FactsCache } from '../facts-cache.ts';
 import { PooledSession } from '../pool/pooled-session.ts';
 import type { Call } from '../call.ts';
 import { type ClientSpan, grpcSpan, serverOf } from '../client-span.ts';
-import type { Connection } from '../grpc-client/connection.ts';
+import type { CallStatus, GrpcConnection } from '../grpc-client/grpc-connection.ts';
 import { type GrpcPoolOptions, makeGrpcPool, fixedMetadata } from '../grpc-client/grpc-pool.ts';
 import { hint } from '../grpc-client/status.ts';
 import { readClose, readPatch } from '../../contract/headers.ts';
@@ -31,7 +31,7 @@ import { CALLABLE } from './schema-check.ts';
 import { SchemaKeeper } from './schema-keeper.ts';
 import type { Method, Schema } from './schema.ts';
 import { answerHeaders, metadataOf, sessionMetadata } from './session-metadata.ts';
-import { type Ended, failureOfMethod, isSpoken } from './status-details.ts';
+import { failureOfMethod, isSpoken } from './status-details.ts';
 import { AnswerError, type JsonOptions, Transcoder } from './transcode.ts';
 import { ShapeError } from '../../contract/json.ts';
 
@@ -91,7 +91,7 @@ export class MethodUpstream implements Upstream {
     this.#transcoder = new Transcoder(options.json, options.convertBytesMax);
     const fixed = fixedMetadata(options.metadata);
     this.#encode = (session, forward) => sessionMetadata(fixed, session, forward);
-    const anyConnection = (): Connection | null =>
+    const anyConnection = (): GrpcConnection | null =>
       this.#pool.list.find(({ serves }) => serves)?.transport.connection ?? null;
     this.#keeper = new SchemaKeeper(options, report, anyConnection);
     this.#pool = makeGrpcPool(
@@ -324,7 +324,7 @@ function passesBytes({ target }: Call): boolean {
 }
 
 /** The status, and what to check if it does not explain itself. */
-function statusText({ code, details }: Ended): string {
+function statusText({ code, details }: CallStatus): string {
   const text = hint({ details, message: details });
   const advice =
     code === status.UNIMPLEMENTED ? ' (is the service in the program at this port?)' : '';

@@ -2,7 +2,7 @@
  * Asks a backend to describe its own services: grpc.reflection.v1, and v1alpha where that is all there is.
  * Only the listed services are asked for, and the files that these need.
  */
-import { type ClientDuplexStream, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import { Metadata, status } from '@grpc/grpc-js';
 import { fromBinary } from '@bufbuild/protobuf';
 import { type FileDescriptorProto, FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 
@@ -10,7 +10,7 @@ import { WireReader, WireWriter } from '../../contract/protobuf-wire.ts';
 import { errorText } from '../../errors.ts';
 import { bundledFile } from './proto/bundled.ts';
 import { SCHEMA_BYTES_MAX, SCHEMA_FILES_MAX } from './descriptors.ts';
-import type { Connection } from '../grpc-client/connection.ts';
+import type { CallError, GrpcConnection, MessageStream } from '../grpc-client/grpc-connection.ts';
 
 const V1 = '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo';
 const V1_ALPHA = '/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo';
@@ -19,8 +19,6 @@ const V1_ALPHA = '/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo
 type Question = { readonly by: 3 | 4; readonly name: string };
 const BY_FILE = 3;
 const BY_SYMBOL = 4;
-
-const raw = (bytes: Buffer): Buffer => bytes;
 
 type Answer = { readonly files: readonly Buffer[]; readonly error: string };
 
@@ -31,19 +29,16 @@ type Answer = { readonly files: readonly Buffer[]; readonly error: string };
  * @throws {Error} It has no reflection, or none of the services, or did not answer.
  */
 export async function reflect(
-  connection: Connection,
+  connection: GrpcConnection,
   services: readonly string[],
   deadline: number,
 ): Promise<FileDescriptorProto[]> {
   for (const path of [V1, V1_ALPHA]) {
-    const { client } = connection;
-    const talk = new Talk(
-      client.makeBidiStreamRequest(path, raw, raw, new Metadata(), { deadline }),
-    );
+    const talk = new Talk(connection.bidiStream(path, new Metadata(), deadline));
     try {
       return await collect(talk, services);
     } catch (error) {
-      const isUnknown = (error as Partial<ServiceError>).code === status.UNIMPLEMENTED;
+      const isUnknown = (error as Partial<CallError>).code === status.UNIMPLEMENTED;
       if (isUnknown && path === V1) continue;
       throw isUnknown ? new Error(NO_REFLECTION, { cause: error }) : error;
     } finally {
@@ -85,14 +80,14 @@ async function collect(talk: Talk, services: readonly string[]): Promise<FileDes
 
 /** One stream: a question, then its answer. */
 class Talk {
-  readonly #stream: ClientDuplexStream<Buffer, Buffer>;
+  readonly #stream: MessageStream;
   #resolve: (answer: Answer) => void = () => {};
   #reject: (error: Error) => void = () => {};
   #ended: Error | null = null;
 
-  constructor(stream: ClientDuplexStream<Buffer, Buffer>) {
+  constructor(stream: MessageStream) {
     this.#stream = stream;
-    stream.on('data', (bytes: Buffer) => {
+    stream.on('data', (bytes) => {
       try {
         this.#resolve(readAnswer(new WireReader(bytes)));
       } catch (error) {

@@ -8,7 +8,7 @@ import { errorText } from '../../errors.ts';
 import { Timeout, type TimerWheel } from '../../timer-wheel.ts';
 import type { BackendReport } from '../backend-report.ts';
 import { SchemaDisk, type SchemaPaths } from './descriptors.ts';
-import type { Connection } from '../grpc-client/connection.ts';
+import type { GrpcConnection } from '../grpc-client/grpc-connection.ts';
 import { reflect } from './reflection.ts';
 import { makeSchema, type Problems, type Schema, type SchemaFiles } from './schema.ts';
 
@@ -35,7 +35,7 @@ export class SchemaKeeper {
   schema: Schema | null = null;
   readonly #options: SchemaKeeperOptions;
   readonly #report: BackendReport;
-  readonly #connection: () => Connection | null;
+  readonly #connection: () => GrpcConnection | null;
   readonly #disk: SchemaDisk;
   readonly #nextLook: Timeout;
   #stamp = '';
@@ -49,7 +49,7 @@ export class SchemaKeeper {
   constructor(
     options: SchemaKeeperOptions,
     report: BackendReport,
-    connection: () => Connection | null,
+    connection: () => GrpcConnection | null,
   ) {
     this.#options = options;
     this.#report = report;
@@ -113,7 +113,7 @@ export class SchemaKeeper {
     if (!isSame || !('digest' in made) || made.digest !== this.schema?.digest) this.#take(made);
   }
 
-  async #reflected(connection: Connection): Promise<Schema | Problems> {
+  async #reflected(connection: GrpcConnection): Promise<Schema | Problems> {
     const { clock, services } = this.#options;
     const asked = reflect(connection, services, clock.wallNow() + REFLECT_WAIT_MS).then(
       (protos) => protos.map((proto) => ({ proto, from: 'the reflection of the backend' })),

@@ -3,6 +3,7 @@ import { type Metadata, status } from '@grpc/grpc-js';
 
 import { decodeDurationMs, WireError, WireReader } from '../../contract/protobuf-wire.ts';
 import { type Failure, failure, type Reason } from '../../errors.ts';
+import type { CallStatus } from '../grpc-client/grpc-connection.ts';
 import {
   cut,
   FIELDS_MAX,
@@ -35,13 +36,6 @@ const BEFALLEN: ReadonlyMap<number, Reason> = new Map([
   [status.UNIMPLEMENTED, 'UNSUPPORTED'],
 ]);
 
-/** How a call ended, as grpc-js says it. */
-export type Ended = {
-  readonly code: number;
-  readonly details: string;
-  readonly metadata: Metadata;
-};
-
 /** What the details of a Status say; empty where they say nothing. */
 type Details = {
   reason: string;
@@ -51,11 +45,11 @@ type Details = {
 };
 
 /** True when the status is the method's own word and not an accident. */
-export function isSpoken({ code }: Ended): boolean {
+export function isSpoken({ code }: CallStatus): boolean {
   return SPOKEN.has(code);
 }
 
-export function failureOfMethod(ended: Ended): Failure {
+export function failureOfMethod(ended: CallStatus): Failure {
   // grpc-js itself says RESOURCE_EXHAUSTED of a message that it does not take.
   if (
     ended.code === status.RESOURCE_EXHAUSTED &&

@@ -2,11 +2,12 @@
 import { once } from 'node:events';
 import http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
-import { connectivityState, Metadata } from '@grpc/grpc-js';
+import { Metadata } from '@grpc/grpc-js';
 import { expect, test } from 'vitest';
 
 import { TimerWheel } from '../../../src/timer-wheel.ts';
 import { HandleTransport } from '../../../src/upstream/grpc/handle-transport.ts';
+import { connectGrpc } from '../../../src/upstream/grpc-client/connection.ts';
 import type { GrpcTransportOptions } from '../../../src/upstream/grpc-client/grpc-transport.ts';
 import { RpcTransport } from '../../../src/upstream/grpc-client/rpc-transport.ts';
 import { FIRST_ATTEMPT_MS } from '../../../src/upstream/pool/endpoint-pool.ts';
@@ -68,7 +69,8 @@ function endpointAt(name: string) {
 function optionsWith(clock: ManualClock): GrpcTransportOptions {
   const wheel = new TimerWheel(clock);
   const metadata = new Metadata();
-  return { authority: '', tls: null, metadata, health: false, deadAfterMs: 0, clock, wheel };
+  const dialled = { connect: connectGrpc, authority: '', tls: null };
+  return { ...dialled, metadata, health: false, deadAfterMs: 0, clock, wheel };
 }
 
 test('a connection is up once, though the time of the first attempt ends after that', async () => {
@@ -81,9 +83,8 @@ test('a connection is up once, though the time of the first attempt ends after t
   transport.connect();
   await up;
   // The channel's own timer, which fires after the one of the first attempt.
-  const channel = transport.connection.client.getChannel();
   await new Promise((resolve) => {
-    channel.watchConnectivityState(connectivityState.READY, until + 100, resolve);
+    transport.connection.watchState('ready', until + 100, resolve);
   });
   transport.destroy();
   await server.close();
