@@ -59,7 +59,8 @@ afterEach(() => {
 
 /** In plain text. */
 function dial(address: string): GrpcConnection {
-  return connectGrpc({ address, authority: '', tls: null, receiveBytesMax: RECEIVE_BYTES_MAX });
+  const plain = { address, authority: '', tls: null, receiveBytesMax: RECEIVE_BYTES_MAX };
+  return connectGrpc(plain, { http2Goaway: () => {}, streamsMax: () => {} });
 }
 
 /** A folder with these files. */

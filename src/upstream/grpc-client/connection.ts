@@ -21,6 +21,7 @@ import {
 import type { ClientTls } from '../../transport/pem.ts';
 import type {
   ConnectGrpc,
+  ConnectionOwner,
   ConnectionState,
   Dial,
   GrpcConnection,
@@ -47,21 +48,21 @@ type Owned = { [OWNER]?: Connection };
 const STATES: readonly ConnectionState[] = ['idle', 'connecting', 'ready', 'failing', 'closed'];
 const raw = (bytes: Buffer): Buffer => bytes;
 
-export const connectGrpc: ConnectGrpc = (dial) => new Connection(dial);
+export const connectGrpc: ConnectGrpc = (dial, owner) => new Connection(dial, owner);
 
 class Connection implements GrpcConnection {
   readonly #dial: Dial;
+  readonly #owner: ConnectionOwner;
   /** Another one after `renew`. */
   #client: Client;
   /** Of the newest attempt, until it is lost. */
   #socket: Socket | null = null;
   #session: ClientHttp2Session | null = null;
   #asked = 0;
-  onGoaway: (why: string) => void = () => {};
-  onStreamsMax: (max: number) => void = () => {};
 
-  constructor(dial: Dial) {
+  constructor(dial: Dial, owner: ConnectionOwner) {
     this.#dial = dial;
+    this.#owner = owner;
     this.#client = this.#open();
   }
 
@@ -137,12 +138,12 @@ class Connection implements GrpcConnection {
     this.#session = session;
     session.on('goaway', (code, _lastStream, data) => {
       // After an error the connection ends on its own.
-      if (this.#session === session && code === NO_ERROR) this.onGoaway(textOf(data));
+      if (this.#session === session && code === NO_ERROR) this.#owner.http2Goaway(textOf(data));
     });
     // The call whose stream this is does not know of it yet, and could not be cancelled.
     setImmediate(() => {
       if (!session.destroyed)
-        this.onStreamsMax(session.remoteSettings.maxConcurrentStreams ?? Infinity);
+        this.#owner.streamsMax(session.remoteSettings.maxConcurrentStreams ?? Infinity);
     });
   }
 

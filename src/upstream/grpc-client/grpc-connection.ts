@@ -22,7 +22,15 @@ export type Dial = {
 };
 
 /** @throws if the certificates are invalid. */
-export type ConnectGrpc = (dial: Dial) => GrpcConnection;
+export type ConnectGrpc = (dial: Dial, owner: ConnectionOwner) => GrpcConnection;
+
+/** Whose connection it is. */
+export interface ConnectionOwner {
+  /** The server takes no more calls on the present connection. */
+  http2Goaway(why: string): void;
+  /** How many concurrent streams the server allows; said once of each connection, at its first call. */
+  streamsMax(max: number): void;
+}
 
 /** As gRPC has them: failing is TRANSIENT_FAILURE, closed is SHUTDOWN. */
 export type ConnectionState = 'idle' | 'connecting' | 'ready' | 'failing' | 'closed';
@@ -84,10 +92,6 @@ export type OnAnswer = (error: CallError | null, message?: Buffer) => void;
  * The deadlines of calls are milliseconds since the epoch, and travel as grpc-timeout; Infinity: none.
  */
 export interface GrpcConnection {
-  /** Called when the server takes no more calls on the present connection. */
-  onGoaway: (why: string) => void;
-  /** Called for each connection with the number of concurrent streams that the server allows. */
-  onStreamsMax: (max: number) => void;
   /** There is a connection that takes calls. */
   readonly isReady: boolean;
   /** Bytes that have come on the connection that is there; 0 without one. */

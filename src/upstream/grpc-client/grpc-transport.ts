@@ -6,7 +6,12 @@ import type { TimerWheel } from '../../timer-wheel.ts';
 import type { ClientTls } from '../../transport/pem.ts';
 import { Liveness, type Watched } from '../liveness.ts';
 import type { Transport, TransportOwner } from '../pool/transport.ts';
-import { type ConnectGrpc, type GrpcConnection, RECEIVE_BYTES_MAX } from './grpc-connection.ts';
+import {
+  type ConnectGrpc,
+  type ConnectionOwner,
+  type GrpcConnection,
+  RECEIVE_BYTES_MAX,
+} from './grpc-connection.ts';
 import { type HealthMode, HealthWatch } from './health-watch.ts';
 
 export type GrpcTransportOptions = {
@@ -24,7 +29,7 @@ export type GrpcTransportOptions = {
   readonly wheel: TimerWheel;
 };
 
-export abstract class GrpcTransport implements Transport, Watched {
+export abstract class GrpcTransport implements Transport, Watched, ConnectionOwner {
   readonly endpoint: TransportOwner;
   readonly connection: GrpcConnection;
   readonly health: HealthWatch;
@@ -39,10 +44,7 @@ export abstract class GrpcTransport implements Transport, Watched {
   ) {
     const { connect, authority, tls, metadata, health: mode, deadAfterMs, wheel } = options;
     this.endpoint = endpoint;
-    this.connection = connect({ address: endpoint.name, authority, tls, receiveBytesMax });
-    this.connection.onGoaway = (why) => {
-      this.http2Goaway(why);
-    };
+    this.connection = connect({ address: endpoint.name, authority, tls, receiveBytesMax }, this);
     this.health = new HealthWatch({ mode, metadata, wheel }, this.connection, endpoint);
     this.liveness = new Liveness(deadAfterMs, wheel, this);
   }
@@ -56,11 +58,6 @@ export abstract class GrpcTransport implements Transport, Watched {
 
   /** A call has found that there is no connection. */
   abstract gone(why: string): void;
-
-  /** Calls of their own: the next one opens another connection, and those that are there are still answered. */
-  http2Goaway(why: string): void {
-    this.endpoint.http2Goaway(why, false);
-  }
 
   endIdle(): void {}
 
@@ -79,6 +76,17 @@ export abstract class GrpcTransport implements Transport, Watched {
   protected lost(why: string): void {
     this.stop();
     this.endpoint.lost(why);
+  }
+
+  // ---- for its connection -------------------------------------------------------------------------------
+
+  /** Calls of their own: the next one opens another connection, and those that are there are still answered. */
+  http2Goaway(why: string): void {
+    this.endpoint.http2Goaway(why, false);
+  }
+
+  streamsMax(max: number): void {
+    this.health.streamsMax(max);
   }
 
   // ---- for liveness -------------------------------------------------------------------------------------

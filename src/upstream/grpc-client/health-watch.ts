@@ -55,10 +55,6 @@ export class HealthWatch implements Health {
     this.#connection = connection;
     this.#endpoint = endpoint;
     this.well = options.mode !== true;
-    // The one stream that there may be is for calls.
-    connection.onStreamsMax = (max) => {
-      if (max < 2) this.#onFewStreams();
-    };
     this.#again = new Timeout(() => {
       this.start();
     });
@@ -93,8 +89,9 @@ export class HealthWatch implements Health {
     this.message = '';
   }
 
-  #onFewStreams(): void {
-    if (this.#stream === null) return;
+  /** So many streams may be open at a time. One is for calls. */
+  streamsMax(max: number): void {
+    if (max > 1 || this.#stream === null) return;
     this.#drop();
     this.#become(this.#mode !== true, 'the server lets one stream be open; health is not watched');
   }
