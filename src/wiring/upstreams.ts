@@ -13,7 +13,7 @@ import { Consul } from '../discovery/consul.ts';
 import type { Nats } from './bus.ts';
 import type { Shared } from './shared.ts';
 import { BackendReport } from '../upstream/backend-report.ts';
-import { connectGrpc, credentialsOf } from '../upstream/grpc-client/connection.ts';
+import { connectGrpc, credentialsOf } from '../upstream/grpc-client/grpc-js-connection.ts';
 import { DialInUpstream } from '../upstream/dial-in/dial-in-upstream.ts';
 import { type GrpcPoolOptions } from '../upstream/grpc-client/grpc-pool.ts';
 import { GrpcUpstream } from '../upstream/grpc/grpc-upstream.ts';

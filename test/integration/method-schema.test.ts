@@ -25,7 +25,7 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import { TimerWheel } from '../../src/timer-wheel.ts';
 import { bundledFile } from '../../src/upstream/method/proto/bundled.ts';
 import { SchemaDisk, type SchemaPaths } from '../../src/upstream/method/descriptors.ts';
-import { connectGrpc } from '../../src/upstream/grpc-client/connection.ts';
+import { connectGrpc } from '../../src/upstream/grpc-client/grpc-js-connection.ts';
 import {
   type GrpcConnection,
   RECEIVE_BYTES_MAX,

@@ -64,7 +64,7 @@ export const TABLES: readonly Table[] = [
   { file: 'src/telemetry/log.ts', constants: ['LOG_UNREAD_BYTES_MAX'] },
   { file: 'src/bus/fleet-commands.ts', constants: ['FLEET_WAIT_MS'] },
   { file: 'src/upstream/link/link.ts', at: 'const FEATURES' },
-  { file: 'src/upstream/grpc-client/connection.ts', constants: ['RECEIVE_BYTES_MAX'] },
+  { file: 'src/upstream/grpc-client/grpc-connection.ts', constants: ['RECEIVE_BYTES_MAX'] },
   { file: 'src/upstream/grpc/dialled-link.ts', constants: ['LINK'] },
   { file: 'src/upstream/grpc/unary-calls.ts', constants: ['HANDLE', 'CONNECT', 'CLOSED'] },
   { file: 'src/upstream/grpc-client/health-watch.ts', constants: ['WATCH'] },

@@ -7,7 +7,7 @@ import { expect, test } from 'vitest';
 
 import { TimerWheel } from '../../../src/timer-wheel.ts';
 import { HandleTransport } from '../../../src/upstream/grpc/handle-transport.ts';
-import { connectGrpc } from '../../../src/upstream/grpc-client/connection.ts';
+import { connectGrpc } from '../../../src/upstream/grpc-client/grpc-js-connection.ts';
 import type { GrpcTransportOptions } from '../../../src/upstream/grpc-client/grpc-transport.ts';
 import { RpcTransport } from '../../../src/upstream/grpc-client/rpc-transport.ts';
 import { FIRST_ATTEMPT_MS } from '../../../src/upstream/pool/endpoint-pool.ts';
