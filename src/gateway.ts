@@ -18,12 +18,13 @@ import type { Log } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
 import type { Tracing } from './telemetry/tracing.ts';
 import { TimerWheel } from './timer-wheel.ts';
-import type { Listener } from './transport/listener.ts';
+import type { ClientListener } from './transport/listener.ts';
 import type { Upstream } from './upstream/upstream.ts';
 import { type BusParts, makeBus, makeGatewayId } from './wiring/bus.ts';
-import { type ControlPorts, makeControl } from './wiring/control.ts';
+import type { ControlPorts } from './wiring/control.ts';
 import { makeCertificateGauges, makeGauges, type Memory } from './wiring/gauges.ts';
 import { makeListeners, makeListenSteps } from './wiring/listeners.ts';
+import type { Network } from './wiring/network.ts';
 import { makeAdmission, makeRelay, makeTracing } from './wiring/relay.ts';
 import { makeConsul, makeUpstreams } from './wiring/upstreams.ts';
 
@@ -46,6 +47,7 @@ export type GatewayState = 'starting' | 'ready' | 'draining' | 'stopped';
 export type GatewayParts = {
   readonly config: Config;
   readonly clock: Clock;
+  readonly network: Network;
   readonly log: Log;
   readonly version: string;
   /** Node's version, for pith_build_info. */
@@ -79,7 +81,7 @@ export class Gateway {
   readonly #tracing: Tracing | null;
   readonly #upstreams: readonly Upstream[];
   readonly #admission: Admission;
-  readonly #listeners: readonly Listener[];
+  readonly #listeners: readonly ClientListener[];
   readonly #ports: ControlPorts;
   readonly #lag = new EventLoopLag();
   #state: GatewayState = 'starting';
@@ -108,7 +110,7 @@ export class Gateway {
     const info = (): Info => this.info();
     const notReady = (): string[] => this.notReady();
     this.#listeners = makeListeners({ ...made, relay });
-    this.#ports = makeControl({ ...made, info, notReady });
+    this.#ports = parts.network.makeControlPorts({ ...made, info, notReady });
     const isDraining = (): boolean => this.#state === 'draining';
     makeGauges({ ...made, lag: this.#lag, isDraining });
 

@@ -138,11 +138,13 @@ async function serve(config: Config, signals: Signals): Promise<void> {
   // Until the end, which is always an exit: a stop still waits for timers after everything is closed.
   holdProcess();
   const { level, format } = config.log;
-  const [{ Gateway }, { LogSink, makeLog }, { describeRoutes }] = await Promise.all([
-    import('./gateway.ts'),
-    import('./telemetry/log.ts'),
-    import('./cli/routes.ts'),
-  ]);
+  const [{ Gateway }, { makeSystemNetwork }, { LogSink, makeLog }, { describeRoutes }] =
+    await Promise.all([
+      import('./gateway.ts'),
+      import('./wiring/network.ts'),
+      import('./telemetry/log.ts'),
+      import('./cli/routes.ts'),
+    ]);
   process.on('uncaughtException', (error) =>
     // A bug in the gateway: report it, and let the container restart rather than carry on in an unknown state.
     fail(EXIT.SOFTWARE, `pith: internal error\n${error.stack ?? String(error)}\n`),
@@ -164,6 +166,7 @@ async function serve(config: Config, signals: Signals): Promise<void> {
   const gateway = new Gateway({
     config,
     clock: systemClock,
+    network: makeSystemNetwork(),
     log,
     version: VERSION,
     nodeVersion: process.versions.node,

@@ -52,7 +52,25 @@ export type ListenerParts = {
   readonly mayAccept: () => boolean;
 };
 
-export class Listener {
+/** A listening port for clients. */
+export interface ClientListener {
+  /** The URL it listens on, with the actual port once it is bound. */
+  readonly url: string;
+  /** Connections that are not sessions yet. */
+  readonly waiting: number;
+  /** When the certificate expires, in milliseconds since the Unix epoch; null: no TLS. */
+  readonly certificateExpiresAt: number | null;
+  /** Reads the certificate and binds. Rejects with the certificate's fault, or the operating system's error. */
+  listen(): Promise<void>;
+  /** Reads the certificate's files now instead of at the next check; if they are invalid, the old certificate stays. */
+  reloadCertificate(): void;
+  /** Takes no new connections; open ones stay. */
+  stopAccepting(): void;
+  /** Closes connections that have not become sessions. */
+  close(): void;
+}
+
+export class Listener implements ClientListener {
   readonly #options: ListenerOptions;
   readonly #accept: Accept;
   readonly #wheel: TimerWheel;
@@ -85,14 +103,12 @@ export class Listener {
     }
   }
 
-  /** Reads the certificate and binds. Rejects with the certificate's fault, or the operating system's error. */
   async listen(): Promise<void> {
     const { host, port } = this.#options;
     if (this.#certificate !== null) this.#tls = this.#makeTls(this.#certificate.start());
     await this.#port.listen({ host, port });
   }
 
-  /** The URL it listens on, with the actual port once it is bound. */
   get url(): string {
     const { scheme, host, port } = this.#options;
     const { address, port: realPort } = this.#port.address ?? { address: host, port };
@@ -103,28 +119,24 @@ export class Listener {
     return (this.#port.address as AddressInfo).port;
   }
 
-  /** Connections that are not sessions yet: silent ones, and those in a TLS handshake or an HTTP request. */
+  /** Silent ones, and those in a TLS handshake or an HTTP request. */
   get waiting(): number {
     return this.#port.waiting;
   }
 
-  /** When the certificate expires, in milliseconds since the Unix epoch; null: no TLS. */
   get certificateExpiresAt(): number | null {
     return this.#certificate?.expiresAt ?? null;
   }
 
-  /** Reads the certificate's files now instead of at the next check; if they are invalid, the old certificate stays. */
   reloadCertificate(): void {
     this.#certificate?.reload();
   }
 
-  /** Takes no new connections; open ones stay. */
   stopAccepting(): void {
     this.#certificate?.stop();
     this.#port.stopAccepting();
   }
 
-  /** Closes connections that have not become sessions. */
   close(): void {
     this.stopAccepting();
     this.#port.closeWaiting();

@@ -8,7 +8,6 @@ import { NatsBus } from '../bus/nats-bus.ts';
 import { SessionCommands } from '../bus/session-commands.ts';
 import { parseBus } from '../config/address.ts';
 import { Registry } from '../session/registry.ts';
-import { dialNats } from '../upstream/nats/dial.ts';
 import { NatsConnector } from '../upstream/nats/nats-connector.ts';
 import { NatsReport } from '../upstream/nats/nats-report.ts';
 import { NatsAnswers } from '../upstream/nats/nats-answers.ts';
@@ -59,14 +58,25 @@ export function makeBus(shared: Shared): BusParts {
 }
 
 function makeNats(servers: readonly string[], shared: Shared): Nats {
-  const { config, gatewayId, clock, metrics } = shared;
+  const { config, gatewayId, clock, metrics, network } = shared;
   const { creds, user, password, token, nkey, prefix } = config.nats;
   const subjects = new Subjects(prefix, gatewayId);
   const { inboxPrefix } = subjects;
   const isNeeded = Object.values(config.backends).some(({ kind }) => kind === 'nats');
   const report = new NatsReport({ ...shared, servers, isNeeded });
   const connector = new NatsConnector(
-    { servers, dial: dialNats, gatewayId, clock, inboxPrefix, creds, user, password, token, nkey },
+    {
+      servers,
+      dial: network.dialNats,
+      gatewayId,
+      clock,
+      inboxPrefix,
+      creds,
+      user,
+      password,
+      token,
+      nkey,
+    },
     report,
   );
   const convertBytesMax = config.limits.convert;

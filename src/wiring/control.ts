@@ -6,7 +6,7 @@ import { Attach } from '../control/attach.ts';
 import { HttpServer, type MakePort } from '../control/http.ts';
 import { ControlServer } from '../control/server.ts';
 import type { Info } from '../control/service.ts';
-import { Port } from '../transport/port.ts';
+import { Port, type PortAddress } from '../transport/port.ts';
 import { DialInUpstream } from '../upstream/dial-in/dial-in-upstream.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { Shared } from './shared.ts';
@@ -20,13 +20,26 @@ export type ControlParts = Shared & {
   readonly notReady: () => readonly string[];
 };
 
+/** A port that is not for clients. */
+export interface ServicePort {
+  /** The actual one once it listens; 0 on a Unix socket. */
+  readonly port: number;
+  /** Rejects with the operating system's error. */
+  listen(address: PortAddress): Promise<void>;
+  /** Resolves once nothing is open here any more. */
+  close(): Promise<void>;
+}
+
 export type ControlPorts = {
-  readonly control: ControlServer;
-  readonly admin: HttpServer;
-  readonly health: HttpServer;
+  readonly control: ServicePort & {
+    /** What the health service answers. */
+    setServing(serving: boolean): void;
+  };
+  readonly admin: ServicePort;
+  readonly health: ServicePort;
 };
 
-export function makeControl(parts: ControlParts): ControlPorts {
+export function makeControlPorts(parts: ControlParts): ControlPorts {
   const { config, clock, metrics, notReady } = parts;
   const convertBytesMax = config.limits.convert;
   const dialIn = parts.upstreams.filter((upstream) => upstream instanceof DialInUpstream);

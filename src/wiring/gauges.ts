@@ -6,7 +6,7 @@ import type { Outboxes } from '../session/outboxes.ts';
 import type { Registry } from '../session/registry.ts';
 import type { EventLoopLag } from '../telemetry/event-loop.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import type { Listener } from '../transport/listener.ts';
+import type { ClientListener } from '../transport/listener.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { Shared } from './shared.ts';
 
@@ -57,7 +57,10 @@ export function makeGauges(parts: GaugesParts): void {
 }
 
 /** One for each listener with a certificate, by the address at which it listens. */
-export function makeCertificateGauges(metrics: Metrics, listeners: readonly Listener[]): void {
+export function makeCertificateGauges(
+  metrics: Metrics,
+  listeners: readonly ClientListener[],
+): void {
   for (const listener of listeners) {
     if (listener.certificateExpiresAt === null) continue;
     metrics.watch('pith_tls_certificate_expiry_timestamp_seconds', [listener.url], () =>

@@ -12,7 +12,7 @@ import type { Outboxes } from '../session/outboxes.ts';
 import type { Registry } from '../session/registry.ts';
 import { Session } from '../session/session.ts';
 import type { SessionLimits } from '../session/session-parts.ts';
-import { Listener, type ListenerOptions } from '../transport/listener.ts';
+import type { ClientListener, ListenerOptions } from '../transport/listener.ts';
 import { listenOrExplain } from '../transport/port.ts';
 import type { Accept } from '../transport/transport.ts';
 import type { Upstream } from '../upstream/upstream.ts';
@@ -34,7 +34,7 @@ export type ListenersParts = Shared & {
 };
 
 /** One for each entry of `listen`, in its order. Throws when a Pomelo project's files cannot be used. */
-export function makeListeners(parts: ListenersParts): Listener[] {
+export function makeListeners(parts: ListenersParts): ClientListener[] {
   const { config, clock, log, wheel, metrics, registry, capacity } = parts;
   // Warnings about a project's files are given when the configuration is read.
   const dialects = makeListenerDialects(config, clock, () => {});
@@ -46,13 +46,13 @@ export function makeListeners(parts: ListenersParts): Listener[] {
     log.warn({ connections, allowed: capacity.connections, what }, 'connections are limited');
   }
   const report = new SessionReport(parts);
-  const { gatewayId, relay, outboxes } = parts;
+  const { gatewayId, relay, outboxes, network } = parts;
   const common = { gatewayId, wheel, relay, registry, report, outboxes };
   let sessionsEver = 0;
   // Those that are not sessions yet have their place.
   const mayAccept = (): boolean =>
     listeners.reduce((sum, { waiting }) => sum + waiting, registry.size) < capacity.connections;
-  const listeners: Listener[] = config.listen.map((listen, i) => {
+  const listeners: ClientListener[] = config.listen.map((listen, i) => {
     const { dialect, ...rules } = dialects[i]!;
     const { handshake: handshakeMs } = config.limits;
     const auth = new ConnectAuth({ ...parts, ...rules, asked, handshakeMs, throttle });
@@ -64,7 +64,7 @@ export function makeListeners(parts: ListenersParts): Listener[] {
       session.begin(config.auth.mode !== 'none');
       return session;
     };
-    return new Listener(optionsOf(config, listen), { ...parts, accept, mayAccept });
+    return network.makeListener(optionsOf(config, listen), { ...parts, accept, mayAccept });
   });
   return listeners;
 }
@@ -73,7 +73,7 @@ export function makeListeners(parts: ListenersParts): Listener[] {
 export function makeListenSteps(
   config: Config,
   ports: ControlPorts,
-  listeners: readonly Listener[],
+  listeners: readonly ClientListener[],
 ): (() => Promise<void>)[] {
   const step = (key: string, address: string, listen: () => Promise<void>) => () =>
     listenOrExplain(key, address, listen());

@@ -4,6 +4,7 @@ import type { Config } from '../config/schema.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
+import type { Network } from './network.ts';
 
 export type Shared = {
   readonly config: Config;
@@ -15,4 +16,5 @@ export type Shared = {
   readonly wheel: TimerWheel;
   readonly log: Log;
   readonly metrics: Metrics;
+  readonly network: Network;
 };

@@ -4,6 +4,7 @@ import { loadConfig } from '../../src/config/load.ts';
 import { formatProblem } from '../../src/config/problem.ts';
 import { Gateway } from '../../src/gateway.ts';
 import { makeLog } from '../../src/telemetry/log.ts';
+import { makeSystemNetwork } from '../../src/wiring/network.ts';
 import type { Resources } from '../../src/config/auto-limits.ts';
 
 export type LogLine = { level: string; msg: string; [field: string]: unknown };
@@ -44,6 +45,7 @@ export async function startGateway(
   const gateway = new Gateway({
     config: result.config,
     clock: systemClock,
+    network: makeSystemNetwork(),
     log: makeLog({
       level: result.config.log.level,
       format: 'json',
