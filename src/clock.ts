@@ -1,4 +1,4 @@
-/** Time. The only file that reads the clock or sets a timer, so that a test can own time. */
+/** Time. The only file that reads the clock, sets a timer or waits for a turn, so that a test can own time. */
 
 /** Stops the timer; harmless when it has fired. */
 export type CancelTimer = () => void;
@@ -10,6 +10,8 @@ export type Clock = {
   wallNow(): number;
   /** Calls `fn` once, `ms` from now. The timer alone does not keep the process alive. */
   setTimer(ms: number, fn: () => void): CancelTimer;
+  /** Calls `fn` in the next turn of the event loop, once what has come meanwhile is read; in the order of the calls. */
+  soon(fn: () => void): void;
 };
 
 export const systemClock: Clock = {
@@ -23,6 +25,9 @@ export const systemClock: Clock = {
     return () => {
       clearTimeout(timer);
     };
+  },
+  soon(fn) {
+    setImmediate(fn);
   },
 };
 

@@ -9,6 +9,7 @@ import type { Config } from './config/schema.ts';
 import type { Info } from './control/service.ts';
 import type { Consul } from './discovery/consul.ts';
 import { Faults } from './faults.ts';
+import type { Random } from './random.ts';
 import type { Admission } from './relay/admission.ts';
 import { type Drained, drainSessions } from './session/drain.ts';
 import { Outboxes } from './session/outboxes.ts';
@@ -47,6 +48,7 @@ export type GatewayState = 'starting' | 'ready' | 'draining' | 'stopped';
 export type GatewayParts = {
   readonly config: Config;
   readonly clock: Clock;
+  readonly random: Random;
   readonly network: Network;
   readonly log: Log;
   readonly version: string;
@@ -94,7 +96,7 @@ export class Gateway {
     const { config, clock, log } = parts;
     const { metrics } = this;
     this.#parts = parts;
-    this.id = makeGatewayId(config.id);
+    this.id = makeGatewayId(config.id, parts.random);
     this.#wheel = new TimerWheel(clock);
     this.#faults = new Faults(clock, log, metrics);
     const shared = { ...parts, gatewayId: this.id, wheel: this.#wheel, metrics };

@@ -10,6 +10,7 @@ import { isAvailable } from './config/unavailable-keys.ts';
 import type { Config } from './config/schema.ts';
 import { errorText } from './errors.ts';
 import type { GatewayParts } from './gateway.ts';
+import { systemRandom } from './random.ts';
 
 // What only one command needs is imported by it: `pith client` need not wait for the gateway's libraries.
 
@@ -166,6 +167,7 @@ async function serve(config: Config, signals: Signals): Promise<void> {
   const gateway = new Gateway({
     config,
     clock: systemClock,
+    random: systemRandom,
     network: makeSystemNetwork(),
     log,
     version: VERSION,

@@ -66,6 +66,11 @@ export class TimerWheel {
     return this.#clock.now();
   }
 
+  /** As the clock's. */
+  soon(fn: () => void): void {
+    this.#clock.soon(fn);
+  }
+
   /** Fires `entry` in `ms` milliseconds (0 or less: at the next tick). Moves it if it is already set. */
   set(entry: WheelEntry, ms: number): void {
     this.setAt(entry, this.#clock.now() + Math.max(ms, 0));

@@ -1,5 +1,6 @@
 /** What the parts of the bus over NATS have in common. */
 import type { Clock } from '../clock.ts';
+import type { Random } from '../random.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import type { NatsConnector } from '../upstream/nats/nats-connector.ts';
 import type { NatsReport } from '../upstream/nats/nats-report.ts';
@@ -26,6 +27,7 @@ export type BusParts = {
   readonly subjects: Subjects;
   readonly clock: Clock;
   readonly wheel: TimerWheel;
+  readonly random: Random;
   /** `limits.convert`. */
   readonly convertBytesMax: number;
   readonly report: NatsReport;

@@ -4,8 +4,6 @@
  * Not the client library's `requestMany`: its inboxes have no `.ask.`, by which permissions and other gateways tell a
  * gateway's from a backend's, its numbers can be guessed from one another, and it neither bounds nor counts late replies.
  */
-import { randomBytes } from 'node:crypto';
-
 import type { CancelTimer } from '../clock.ts';
 import { type Failure, failure } from '../errors.ts';
 import type { NatsMessage, OnMessage } from '../upstream/nats/nats-connection.ts';
@@ -50,11 +48,11 @@ export class RequestMany {
 
   /** A Failure: the request was not sent. */
   send(request: ManyRequest): PendingRequest | Failure {
-    const { connector, subjects, clock } = this.#parts;
+    const { connector, subjects, clock, random } = this.#parts;
     if (this.#open.size >= REQUESTS_MAX)
       return failure('OVERLOADED', `${REQUESTS_MAX} requests to other gateways are under way`);
     const { subject, payload, headers, waitMs } = request;
-    const reply = subjects.ask(randomBytes(NUMBER_BYTES).toString('base64url'));
+    const reply = subjects.ask(random.bytes(NUMBER_BYTES).toString('base64url'));
     const unsent = send(connector, { subject, payload, reply, ...(headers && { headers }) });
     if (unsent !== null) return unsent;
     const { promise, resolve } = Promise.withResolvers<Outcome>();

@@ -63,8 +63,8 @@ export class NatsSubscriptions implements Subscriptions {
   }
 
   async #flushTurn(): Promise<void> {
-    await new Promise((resolve) => {
-      setImmediate(resolve);
+    await new Promise<void>((resolve) => {
+      this.#clock.soon(resolve);
     });
     this.#confirming = null;
     // A connection that breaks in the meantime subscribes again once it is back: there is no point in waiting for it.

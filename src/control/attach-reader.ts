@@ -2,6 +2,7 @@
  * Converts what a backend sends in JSON, in order, and a limited amount in each turn of the event loop: a message may
  * hold a million frames, which would block it.
  */
+import type { TimerWheel } from '../timer-wheel.ts';
 import type { AttachJson, FramesInJson, FromBackend } from './attach-json.ts';
 
 /** Where the messages come from, and where their frames go. */
@@ -20,15 +21,17 @@ export interface FrameSocket {
 export class JsonFrameReader {
   readonly #json: AttachJson;
   readonly #socket: FrameSocket;
+  readonly #wheel: TimerWheel;
   /** Messages that are not converted yet; the first may be in progress. */
   #messages: (Buffer | FramesInJson)[] = [];
   #scheduled = false;
   #isHolding = false;
   #onDone: (() => void) | null = null;
 
-  constructor(json: AttachJson, socket: FrameSocket) {
+  constructor(json: AttachJson, socket: FrameSocket, wheel: TimerWheel) {
     this.#json = json;
     this.#socket = socket;
+    this.#wheel = wheel;
   }
 
   /** @param text One message. */
@@ -89,6 +92,6 @@ export class JsonFrameReader {
     this.#isHolding = true;
     if (this.#socket.isPaused && this.#onDone === null) return;
     this.#scheduled = true;
-    setImmediate(this.#turn);
+    this.#wheel.soon(this.#turn);
   }
 }

@@ -133,7 +133,7 @@ class JsonSocket implements AttachSocket, FrameSocket, Watched {
     this.#parts = parts;
     this.bodyBytesMax = parts.attach.convertBytesMax;
     this.stream = new AttachStream(parts.peer, this);
-    this.#reader = new JsonFrameReader(parts.json, this);
+    this.#reader = new JsonFrameReader(parts.json, this, parts.attach.wheel);
     ws.on('message', (data: Buffer, isBinary: boolean) => {
       if (isBinary) this.stream.fail('a binary message: send JSON as text');
       else this.#reader.take(data);

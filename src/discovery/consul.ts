@@ -1,6 +1,7 @@
 /** Everything about Consul: addresses of backends, and this gateway as a service. */
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config/schema.ts';
+import type { Random } from '../random.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { ClientTls } from '../transport/pem.ts';
 import { ConsulAgent } from './agent.ts';
@@ -15,6 +16,7 @@ export type ConsulParts = {
   readonly gatewayId: string;
   readonly version: string;
   readonly clock: Clock;
+  readonly random: Random;
   readonly log: Log;
 };
 
@@ -33,18 +35,20 @@ export class Consul {
 
   /** @param url `consul:///service`, the value of `backends.<backend>.grpc`. */
   resolverOf(backend: string, url: string): ConsulResolver {
-    const { clock, log } = this.#parts;
-    const resolver = new ConsulResolver({ agent: this.#agent, clock, log, backend, url });
+    const { clock, random, log } = this.#parts;
+    const agent = this.#agent;
+    const resolver = new ConsulResolver({ agent, clock, random, log, backend, url });
     this.#resolvers.push(resolver);
     return resolver;
   }
 
   /** Registers the gateway in the background, if configured. To be called once everything listens. */
   start(listening: Listening, notReady: () => readonly string[]): void {
-    const { config, gatewayId, version, clock, log } = this.#parts;
+    const { config, gatewayId, version, clock, random, log } = this.#parts;
     if (!config.consul.register) return;
     const facts = serviceFacts(config, gatewayId, version, listening);
-    this.#registration = new Registration({ agent: this.#agent, clock, log, facts, notReady });
+    const agent = this.#agent;
+    this.#registration = new Registration({ agent, clock, random, log, facts, notReady });
     this.#registration.start();
   }
 

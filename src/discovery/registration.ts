@@ -4,6 +4,7 @@
  */
 import { type CancelTimer, type Clock, within } from '../clock.ts';
 import { errorText } from '../errors.ts';
+import type { Random } from '../random.ts';
 import type { Log } from '../telemetry/log.ts';
 import {
   AGAIN_MS_MAX,
@@ -28,6 +29,7 @@ const LEAVE_MS = 2_000;
 export type RegistrationParts = {
   readonly agent: ConsulAgent;
   readonly clock: Clock;
+  readonly random: Random;
   readonly log: Log;
   readonly facts: ServiceFacts;
   /** Why the gateway should get no new clients; empty: it is ready. */
@@ -46,7 +48,7 @@ export class Registration {
   readonly #facts: ServiceFacts;
   readonly #notReady: () => readonly string[];
   readonly #log: Log;
-  readonly #backoff = new Backoff(AGAIN_MS_MIN, AGAIN_MS_MAX);
+  readonly #backoff: Backoff;
   #cancelTimer: CancelTimer = () => {};
   /** The check in progress, or the last one. */
   #check: Promise<void> = Promise.resolve();
@@ -62,6 +64,7 @@ export class Registration {
     this.#facts = parts.facts;
     this.#notReady = parts.notReady;
     this.#log = parts.log;
+    this.#backoff = new Backoff(AGAIN_MS_MIN, AGAIN_MS_MAX, parts.random);
   }
 
   /** Starts, and continues in the background. */

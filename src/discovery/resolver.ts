@@ -4,6 +4,7 @@ import { inBackground } from '../background.ts';
 import type { CancelTimer, Clock } from '../clock.ts';
 import { parseConsulService } from '../config/consul-service.ts';
 import { errorText } from '../errors.ts';
+import type { Random } from '../random.ts';
 import type { Log } from '../telemetry/log.ts';
 import { AGAIN_MS_MAX, AGAIN_MS_MIN, type ConsulAgent } from './agent.ts';
 import type { Instance, Instances } from './instances.ts';
@@ -22,6 +23,7 @@ export const PAUSE_MS = 100;
 export type ConsulResolverParts = {
   readonly agent: ConsulAgent;
   readonly clock: Clock;
+  readonly random: Random;
   readonly log: Log;
   /** The backend that the addresses belong to. */
   readonly backend: string;
@@ -39,7 +41,7 @@ export class ConsulResolver {
   onChange: () => void = () => {};
   readonly #parts: ConsulResolverParts;
   readonly #query: ServiceQuery;
-  readonly #backoff = new Backoff(AGAIN_MS_MIN, AGAIN_MS_MAX);
+  readonly #backoff: Backoff;
   readonly #stop = new AbortController();
   readonly #waiting = new Set<() => void>();
   /** null: Consul has not answered yet. */
@@ -53,6 +55,7 @@ export class ConsulResolver {
 
   constructor(parts: ConsulResolverParts) {
     this.#parts = parts;
+    this.#backoff = new Backoff(AGAIN_MS_MIN, AGAIN_MS_MAX, parts.random);
     this.#query = new ServiceQuery(parts.agent, parseConsulService(parts.url));
   }
 
@@ -105,7 +108,7 @@ export class ConsulResolver {
   #ask(): void {
     const next = async (): Promise<void> => {
       this.#take(await this.#query.next(this.#stop.signal));
-      this.#askIn(PAUSE_MS * (1 + Math.random()));
+      this.#askIn(PAUSE_MS * (1 + this.#parts.random.number()));
     };
     inBackground(next(), (error) => {
       if (this.#stop.signal.aborted) return;

@@ -5,6 +5,7 @@
  * Most messages are not traced, and cost one random number here. A trace that a client sends is never continued.
  */
 import type { Clock } from '../clock.ts';
+import type { Random } from '../random.ts';
 import type { Attributes, Span, Tracing } from '../telemetry/tracing.ts';
 import type { Call } from '../upstream/call.ts';
 import type { Trace } from '../contract/facts.ts';
@@ -15,6 +16,7 @@ const KEPT_PER_SECOND_MAX = 100;
 export type MessageTracesOptions = {
   readonly tracing: Tracing;
   readonly clock: Clock;
+  readonly random: Random;
   /** The share of messages that are traced, 0 to 1: `telemetry.sample`. */
   readonly sample: number;
   /** A message that fails is kept, whatever `sample` says: `telemetry.always.errors`. */
@@ -35,7 +37,7 @@ export class MessageTraces {
   constructor(options: MessageTracesOptions) {
     this.#tracing = options.tracing;
     this.#clock = options.clock;
-    this.#sample = new Draw(options.sample);
+    this.#sample = new Draw(options.sample, options.random);
     this.#keepErrors = options.keepErrors;
     this.#keepSlowerThanMs = options.keepSlowerThanMs || Infinity;
   }
@@ -106,10 +108,11 @@ export class MessageTraces {
 /** Says yes to a share of the questions, by chance. Whole numbers only: no object is made for a fraction. */
 class Draw {
   /** Never 0. [Marsaglia 2003, xorshift; from -2^31 to 2^31 - 1] */
-  #state = Math.floor(Math.random() * 0x7fffffff) + 1;
+  #state: number;
   readonly #below: number;
 
-  constructor(share: number) {
+  constructor(share: number, random: Random) {
+    this.#state = Math.floor(random.number() * 0x7fffffff) + 1;
     this.#below = Math.round(share * 2 ** 32 - 2 ** 31);
   }
 

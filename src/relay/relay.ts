@@ -12,6 +12,7 @@ import type { BadSignature } from '../dialect/wire.ts';
 import type { Message } from '../protocol/message.ts';
 import { chosen, instanceFor, renamedOr, type RouteTable } from '../routing/route-table.ts';
 import type { Target } from '../routing/rule.ts';
+import type { Random } from '../random.ts';
 import type { Close, Patch, Push, Reply } from '../contract/commands.ts';
 import type { Queued } from '../session/lane.ts';
 import type { InFlight, MessageSink } from '../session/session-parts.ts';
@@ -32,6 +33,7 @@ export type RelayParts = {
   /** By the backend's ordinal; null: none. */
   readonly breakers: readonly (Breaker | null)[];
   readonly wheel: TimerWheel;
+  readonly random: Random;
   /** What replies ask for besides the answer: of the session, and of other sessions anywhere. */
   readonly sessionCommands: {
     patch(session: Session, patch: Patch): Failure | object;
@@ -53,7 +55,7 @@ export class Relay implements MessageSink {
 
   constructor(parts: RelayParts) {
     this.parts = parts;
-    this.retries = new Retries(parts.wheel, parts.upstreams.length);
+    this.retries = new Retries(parts.wheel, parts.random, parts.upstreams.length);
   }
 
   /** Messages in flight or waiting. */

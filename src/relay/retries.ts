@@ -4,6 +4,7 @@
  * missed.
  */
 import type { Failure } from '../errors.ts';
+import type { Random } from '../random.ts';
 import { Timeout, type TimerWheel } from '../timer-wheel.ts';
 import type { RelayCall } from './relay.ts';
 
@@ -20,11 +21,13 @@ const AGAIN = new Set(['BACKEND_AWAY', 'BUS_AWAY']);
 
 export class Retries {
   readonly #wheel: TimerWheel;
+  readonly #random: Random;
   /** By the backend's ordinal: how many more may be sent again. */
   readonly #budgets: number[];
 
-  constructor(wheel: TimerWheel, backends: number) {
+  constructor(wheel: TimerWheel, random: Random, backends: number) {
     this.#wheel = wheel;
+    this.#random = random;
     this.#budgets = Array.from({ length: backends }, () => BUDGET_MAX);
   }
 
@@ -42,7 +45,7 @@ export class Retries {
     // The backend itself has answered: when to come again, or what to tell the client.
     if (why.retryAfterMs > 0 || why.body !== null) return false;
     const ordinal = target.backendOrdinal;
-    const waitMs = Math.random() * BACKOFF_MS * 2 ** retries;
+    const waitMs = this.#random.number() * BACKOFF_MS * 2 ** retries;
     if (this.#budgets[ordinal]! < 1 || this.#wheel.now() + waitMs >= call.deadline) return false;
     this.#budgets[ordinal]!--;
     call.retries++;

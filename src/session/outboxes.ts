@@ -51,7 +51,7 @@ export class Outboxes {
   /** Flushes `outbox` at the end of this turn. */
   touch(outbox: Outbox): void {
     this.#dirty.push(outbox);
-    if (this.#dirty.length === 1) setImmediate(this.#flush);
+    if (this.#dirty.length === 1) this.#clock.soon(this.#flush);
   }
 
   /** An outbox holds `bytes` more, or less. */

@@ -1,8 +1,9 @@
 /** Whether a client is read from, and what has come of it that is not handled yet. */
 import type { PacketFault } from '../protocol/packet-reader.ts';
+import type { TimerWheel } from '../timer-wheel.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Session } from './session.ts';
-import type { SessionLimits } from './session-parts.ts';
+import type { SessionLimits, SessionParts } from './session-parts.ts';
 
 /** Makes messages of bytes; gives none while it is held. */
 export interface Reader {
@@ -17,17 +18,24 @@ export class ReadGate {
   readonly #reader: Reader;
   readonly #deadlines: Deadlines;
   readonly #limits: SessionLimits;
+  readonly #wheel: TimerWheel;
   #isReading = true;
   /** An answer is awaited before the next message may be handled. */
   #isWaiting = false;
   /** Others have their turn. */
   #isYielding = false;
 
-  constructor(session: Session, reader: Reader, deadlines: Deadlines, limits: SessionLimits) {
+  constructor(
+    session: Session,
+    reader: Reader,
+    deadlines: Deadlines,
+    { limits, wheel }: Pick<SessionParts, 'limits' | 'wheel'>,
+  ) {
     this.#session = session;
     this.#reader = reader;
     this.#deadlines = deadlines;
     this.#limits = limits;
+    this.#wheel = wheel;
   }
 
   get isReading(): boolean {
@@ -64,7 +72,7 @@ export class ReadGate {
     if (!this.#isReading) return;
     this.#isYielding = true;
     this.#pause();
-    setImmediate(() => {
+    this.#wheel.soon(() => {
       this.#isYielding = false;
       this.consider();
     });

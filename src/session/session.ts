@@ -65,7 +65,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
     this.#reader = isText
       ? new TextReader(limits.packetBytesMax, this.#onPacket)
       : new PacketReader(limits.packetBytesMax, this.#onPacket, isPadded);
-    this.readGate = new ReadGate(this, this.#reader, this.#deadlines, limits);
+    this.readGate = new ReadGate(this, this.#reader, this.#deadlines, parts);
   }
 
   /** The session is registered now. `mustAsk`: a handshake is required, because a backend authenticates it. */

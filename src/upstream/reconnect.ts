@@ -1,5 +1,6 @@
 /** When a connection that is lost, or could not be made, is tried again: soon at first, then less and less often. */
 import { Backoff } from '../backoff.ts';
+import type { Random } from '../random.ts';
 import { Timeout, type TimerWheel } from '../timer-wheel.ts';
 
 export const RETRY_MS_MIN = 100;
@@ -10,13 +11,14 @@ const STABLE_MS = 1_000;
 export class Reconnect {
   readonly #wheel: TimerWheel;
   readonly #again: Timeout;
-  readonly #backoff = new Backoff(RETRY_MS_MIN, RETRY_MS_MAX);
+  readonly #backoff: Backoff;
   /** On the monotonic clock; null: there is no connection. */
   #upSince: number | null = null;
 
-  constructor(wheel: TimerWheel, connect: () => void) {
+  constructor(wheel: TimerWheel, random: Random, connect: () => void) {
     this.#wheel = wheel;
     this.#again = new Timeout(connect);
+    this.#backoff = new Backoff(RETRY_MS_MIN, RETRY_MS_MAX, random);
   }
 
   /** It is there. */

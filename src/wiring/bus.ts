@@ -1,12 +1,11 @@
 /** Makes the bus, and what is done over it: commands to the sessions of this gateway, and to those of the whole fleet. */
-import { randomBytes } from 'node:crypto';
-
 import type { Bus } from '../bus/bus.ts';
 import { EmbeddedBus } from '../bus/embedded-bus.ts';
 import { FleetCommands } from '../bus/fleet-commands.ts';
 import { NatsBus } from '../bus/nats-bus.ts';
 import { SessionCommands } from '../bus/session-commands.ts';
 import { parseBus } from '../config/address.ts';
+import type { Random } from '../random.ts';
 import { Registry } from '../session/registry.ts';
 import { NatsConnector } from '../upstream/nats/nats-connector.ts';
 import { NatsReport } from '../upstream/nats/nats-report.ts';
@@ -35,11 +34,11 @@ export type BusParts = {
 };
 
 /** `prefix`, and letters that no other gateway has. */
-export function makeGatewayId(prefix: string): string {
+export function makeGatewayId(prefix: string, random: Random): string {
   let letters = '';
   // 248 is the largest multiple of 62 in a byte: no letter is likelier than another.
   while (letters.length < RANDOM_LETTERS)
-    for (const byte of randomBytes(16)) if (byte < 248) letters += BASE62[byte % 62];
+    for (const byte of random.bytes(16)) if (byte < 248) letters += BASE62[byte % 62];
   return `${prefix}-${letters.slice(0, RANDOM_LETTERS)}`;
 }
 
@@ -58,7 +57,7 @@ export function makeBus(shared: Shared): BusParts {
 }
 
 function makeNats(servers: readonly string[], shared: Shared): Nats {
-  const { config, gatewayId, clock, metrics, network } = shared;
+  const { config, gatewayId, clock, random, metrics, network } = shared;
   const { creds, user, password, token, nkey, prefix } = config.nats;
   const subjects = new Subjects(prefix, gatewayId);
   const { inboxPrefix } = subjects;
@@ -70,6 +69,7 @@ function makeNats(servers: readonly string[], shared: Shared): Nats {
       dial: network.dialNats,
       gatewayId,
       clock,
+      random,
       inboxPrefix,
       creds,
       user,

@@ -31,11 +31,11 @@ export type MakeRelayParts = Shared &
   };
 
 export function makeRelay(parts: MakeRelayParts): Relay {
-  const { config, tracing } = parts;
+  const { config, tracing, clock, random } = parts;
   const backends = Object.keys(config.backends);
   const { sample, always } = config.telemetry;
   const kept = { sample, keepErrors: always.errors, keepSlowerThanMs: always.slower_than };
-  const traces = tracing && new MessageTraces({ ...kept, tracing, clock: parts.clock });
+  const traces = tracing && new MessageTraces({ ...kept, tracing, clock, random });
   return new Relay({
     ...parts,
     table: new RouteTable(config.routes.map(ruleOf), backends, config.limits.route),

@@ -2,6 +2,7 @@
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config/schema.ts';
 import type { Log } from '../telemetry/log.ts';
+import type { Random } from '../random.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import type { Network } from './network.ts';
@@ -14,6 +15,7 @@ export type Shared = {
   readonly version: string;
   readonly clock: Clock;
   readonly wheel: TimerWheel;
+  readonly random: Random;
   readonly log: Log;
   readonly metrics: Metrics;
   readonly network: Network;

@@ -49,7 +49,7 @@ export function makeUpstreams(parts: UpstreamParts): Upstream[] {
 
 function makeUpstream(name: string, backend: BackendConfig, parts: UpstreamParts): Upstream {
   const report = new BackendReport(name, backend.kind, parts);
-  const { config, gatewayId, version, clock, wheel, nats, fleetCommands } = parts;
+  const { config, gatewayId, version, clock, wheel, random, nats, fleetCommands } = parts;
   const convertBytesMax = config.limits.convert;
   const commands = new BackendFleetCommands(fleetCommands, report, convertBytesMax);
   const links = { gatewayId, version, commands, wheel };
@@ -71,7 +71,7 @@ function makeUpstream(name: string, backend: BackendConfig, parts: UpstreamParts
       return new HttpUpstream({ name, url, headers, tls, convertBytesMax, clock, wheel }, report);
     }
     case 'ipc': {
-      const options = { name, address: backend.ipc, convertBytesMax, clock, wheel };
+      const options = { name, address: backend.ipc, convertBytesMax, clock, wheel, random };
       return new IpcUpstream(options, commands, report);
     }
     case 'dial_in': {
@@ -81,7 +81,10 @@ function makeUpstream(name: string, backend: BackendConfig, parts: UpstreamParts
         balance,
         hash_by: hashBy,
       } = backend;
-      return new DialInUpstream({ name, token, deadAfterMs, balance, hashBy, clock }, links);
+      return new DialInUpstream(
+        { name, token, deadAfterMs, balance, hashBy, clock, random },
+        links,
+      );
     }
   }
 }
@@ -89,7 +92,7 @@ function makeUpstream(name: string, backend: BackendConfig, parts: UpstreamParts
 /** What every mode of gRPC has. */
 function grpcPoolOptions(
   backend: GrpcBackendConfig,
-  { clock, wheel, consul }: UpstreamParts,
+  { clock, wheel, random, consul }: UpstreamParts,
   name: string,
 ): GrpcPoolOptions {
   return {
@@ -107,6 +110,7 @@ function grpcPoolOptions(
     tls: grpcTlsOf(name, backend.tls),
     clock,
     wheel,
+    random,
   };
 }
 

@@ -5,6 +5,7 @@ import { ConsulAgent } from '../../src/discovery/agent.ts';
 import { ANSWER_MS, CHECK_EVERY_MS, Registration } from '../../src/discovery/registration.ts';
 import type { ServiceFacts } from '../../src/discovery/service-entry.ts';
 import { ConsulDouble, type Say } from '../support/consul-double.ts';
+import { seededRandom } from '../support/random.ts';
 import { keptLog } from '../support/report.ts';
 import { PacedClock } from '../support/paced-clock.ts';
 import { eventually } from '../support/wait.ts';
@@ -50,7 +51,8 @@ class Registering implements AsyncDisposable {
     const agent = new ConsulAgent({ url: consul.url, token: '', tls: {}, clock });
     const { log } = this.#kept;
     const notReady = (): string[] => this.notReady;
-    this.registration = new Registration({ agent, clock, log, facts: FACTS, notReady });
+    const random = seededRandom();
+    this.registration = new Registration({ agent, clock, random, log, facts: FACTS, notReady });
   }
 
   static async start(): Promise<Registering> {

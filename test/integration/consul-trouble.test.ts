@@ -10,6 +10,7 @@ import {
   PAUSE_MS,
 } from '../../src/discovery/resolver.ts';
 import { ConsulDouble, type Say, healthy } from '../support/consul-double.ts';
+import { seededRandom } from '../support/random.ts';
 import { keptLog, type LogLine } from '../support/report.ts';
 import { PacedClock } from '../support/paced-clock.ts';
 import { eventually } from '../support/wait.ts';
@@ -50,7 +51,8 @@ class Stage implements AsyncDisposable {
     const { clock } = this;
     const url = 'consul:///chat?tag=blue&tag=a%20b&dc=dc2';
     const { log } = this.#kept;
-    this.resolver = new ConsulResolver({ agent, clock, log, backend: 'game', url });
+    const random = seededRandom();
+    this.resolver = new ConsulResolver({ agent, clock, random, log, backend: 'game', url });
     this.resolver.onChange = () => {
       this.changes++;
     };

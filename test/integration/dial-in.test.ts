@@ -12,6 +12,7 @@ import { DialInUpstream } from '../../src/upstream/dial-in/dial-in-upstream.ts';
 import { CHAT_ROUTES, expectChat, expectCorners } from '../support/chat.ts';
 import { TestClient } from '../support/client.ts';
 import { ManualClock } from '../support/clock.ts';
+import { seededRandom } from '../support/random.ts';
 import { keptLog, keptReport } from '../support/report.ts';
 import { linkParts } from '../support/link-parts.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
@@ -379,7 +380,15 @@ describe('time', () => {
     const wheel = new TimerWheel(clock);
     const { report } = keptReport('game', 'dial_in', clock);
     const game = new DialInUpstream(
-      { name: 'game', token: '', deadAfterMs: 30_000, balance: 'round_robin', hashBy: '', clock },
+      {
+        name: 'game',
+        token: '',
+        deadAfterMs: 30_000,
+        balance: 'round_robin',
+        hashBy: '',
+        clock,
+        random: seededRandom(),
+      },
       linkParts(wheel, report),
     );
     const attach = new Attach([game], {

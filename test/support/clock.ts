@@ -1,4 +1,4 @@
-/** A clock that moves only when a test says so. */
+/** A clock that moves only when a test says so. Turns of the event loop are Node's: a test awaits those. */
 import type { CancelTimer, Clock } from '../../src/clock.ts';
 
 type Timer = { readonly dueMs: number; readonly fn: () => void };
@@ -29,6 +29,10 @@ export class ManualClock implements Clock {
     return () => {
       this.#timers.delete(timer);
     };
+  }
+
+  soon(fn: () => void): void {
+    setImmediate(fn);
   }
 
   /** Timers that are armed. */

@@ -3,6 +3,7 @@ import { systemClock } from '../../src/clock.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { formatProblem } from '../../src/config/problem.ts';
 import { Gateway } from '../../src/gateway.ts';
+import { systemRandom } from '../../src/random.ts';
 import { makeLog } from '../../src/telemetry/log.ts';
 import { makeSystemNetwork } from '../../src/wiring/network.ts';
 import type { Resources } from '../../src/config/auto-limits.ts';
@@ -45,6 +46,7 @@ export async function startGateway(
   const gateway = new Gateway({
     config: result.config,
     clock: systemClock,
+    random: systemRandom,
     network: makeSystemNetwork(),
     log: makeLog({
       level: result.config.log.level,

@@ -22,6 +22,7 @@ export type Rules = Readonly<Record<string, readonly string[]>>;
 export const FOR_ALL = [
   'errors.ts',
   'clock.ts',
+  'random.ts',
   'background.ts',
   'backoff.ts',
   'bytes.ts',
@@ -51,8 +52,9 @@ export const RULES: Rules = {
   // Nothing below these.
   'errors.ts':      [],
   'clock.ts':       [],
+  'random.ts':      ['node:crypto'],
   'background.ts':  [],
-  'backoff.ts':     [],
+  'backoff.ts':     ['type random.ts'],
   'bytes.ts':       [],
   'gathered.ts':    ['bytes.ts'],
   'timer-wheel.ts': ['clock.ts'],
@@ -84,7 +86,7 @@ export const RULES: Rules = {
   'upstream/nats/dial.ts': ['upstream/nats/', 'nats', 'node:fs'],
 
   // From backends back to clients, and what operators call.
-  'bus/':     ['contract/', 'session/', 'type dialect/', 'protocol/', 'timer-wheel.ts', 'type upstream/backend-commands.ts', 'type upstream/backend-report.ts', 'telemetry/log-throttle.ts', 'type telemetry/histogram.ts', 'type upstream/nats/nats-connection.ts', 'type upstream/nats/nats-connector.ts', 'type upstream/nats/nats-report.ts', 'upstream/nats/header-block.ts', 'upstream/nats/outgoing.ts', 'upstream/nats/subjects.ts', 'node:crypto', ...SEEN],
+  'bus/':     ['contract/', 'session/', 'type dialect/', 'protocol/', 'timer-wheel.ts', 'type upstream/backend-commands.ts', 'type upstream/backend-report.ts', 'telemetry/log-throttle.ts', 'type telemetry/histogram.ts', 'type upstream/nats/nats-connection.ts', 'type upstream/nats/nats-connector.ts', 'type upstream/nats/nats-report.ts', 'upstream/nats/header-block.ts', 'upstream/nats/outgoing.ts', 'upstream/nats/subjects.ts', ...SEEN],
   'control/': ['control/attach*', 'bus/', 'contract/', 'protocol/', 'session/', 'routing/', 'gen/', 'type config/', ...GRPC, '@bufbuild/protobuf', 'grpc-health-check', 'node:fs', 'node:url', 'node:net', 'node:http', 'type node:stream', 'upstream/dial-in/attach-stream.ts', 'transport/pending-connection.ts', 'transport/http-refusal.ts', 'type transport/port.ts', 'upstream/method/json-reader.ts', ...SEEN],
   'control/attach*': ['control/attach*', 'control/contract-files.ts', 'type telemetry/log.ts', 'telemetry/log-throttle.ts', 'contract/', 'protocol/', 'transport/pending-connection.ts', 'upstream/method/json-reader.ts', 'upstream/dial-in/', 'upstream/liveness.ts', 'timer-wheel.ts', 'ws', '@bufbuild/protobuf', ...GRPC, 'type node:stream', 'node:fs', 'node:url', 'node:http'],
 
@@ -98,7 +100,7 @@ export const RULES: Rules = {
   'client/tcp.ts': ['client/', 'node:net', 'node:tls'],
 
   // What puts it together. Nobody imports these but as listed here.
-  'wiring/':    ['*', 'node:crypto', 'node:fs'],
+  'wiring/':    ['*', 'node:fs'],
   'gateway.ts': ['*', 'wiring/'],
   'cli/':       ['client/', 'client/tcp.ts', 'config/', 'config/pomelo-project.ts', 'routing/', 'protocol/', 'gen/', 'upstream/http/path.ts', 'upstream/method/schema-check.ts', 'upstream/nats/subjects.ts', 'transport/certificate.ts', 'transport/pem.ts', 'wiring/dialects.ts', 'ws', 'node:readline', 'node:util', ...GRPC, 'yaml', 'node:fs', 'node:path', 'node:url', ...SEEN],
   'main.ts':    ['gateway.ts', 'wiring/network.ts', 'config/', 'telemetry/', 'cli/', 'node:fs', 'node:os'],
@@ -108,7 +110,8 @@ export const RULES: Rules = {
 // oxfmt-ignore
 export const WHAT: Readonly<Record<string, string>> = {
   'errors.ts':      'the table of errors: code, reason, message',
-  'clock.ts':       'the only place that reads the time or sets a timer',
+  'clock.ts':       'the only place that reads the time, sets a timer or waits for a turn of the event loop',
+  'random.ts':      'the only place that draws random numbers',
   'background.ts':  'work that nothing waits for, with a handler for its error',
   'backoff.ts':     'growing pauses between attempts, with jitter',
   'bytes.ts':       'views of bytes; the empty buffer and the empty object',

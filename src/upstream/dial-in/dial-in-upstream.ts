@@ -5,6 +5,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 
 import type { Clock } from '../../clock.ts';
+import type { Random } from '../../random.ts';
 import { type ClientSpan, grpcSpan } from '../client-span.ts';
 import { EndpointPool } from '../pool/endpoint-pool.ts';
 import type { AffinityOptions } from '../pool/session-affinity.ts';
@@ -25,6 +26,7 @@ export type DialInOptions = AffinityOptions & {
   /** Milliseconds of silence after which a process that is attached is given up; 0: never. */
   readonly deadAfterMs: number;
   readonly clock: Clock;
+  readonly random: Random;
 };
 
 export class DialInUpstream extends LinkUpstream {
@@ -45,6 +47,7 @@ export class DialInUpstream extends LinkUpstream {
         balance: options.balance,
         clock: options.clock,
         wheel: parts.wheel,
+        random: options.random,
       },
       parts.commands.report,
       null,

@@ -9,6 +9,7 @@ import { closedEventJson, connectJson, readConnectResponse } from '../../contrac
 import { type Failure, failure } from '../../errors.ts';
 import type { Accepted } from '../../contract/commands.ts';
 import type { Lane, BackendSession } from '../../session/lane.ts';
+import type { Random } from '../../random.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
 import type { BackendCommands } from '../backend-commands.ts';
 import type { BackendReport } from '../backend-report.ts';
@@ -43,6 +44,7 @@ export type IpcUpstreamOptions = {
   readonly convertBytesMax: number;
   readonly clock: Clock;
   readonly wheel: TimerWheel;
+  readonly random: Random;
 };
 
 /** One session. */
@@ -87,7 +89,7 @@ export class IpcUpstream implements Upstream, PendingCall {
     this.#commands = commands;
     this.#report = report;
     this.#path = options.address.replace(/^unix:(\/\/)?/, '');
-    this.#reconnect = new Reconnect(options.wheel, () => {
+    this.#reconnect = new Reconnect(options.wheel, options.random, () => {
       this.#connect();
     });
   }
@@ -253,7 +255,7 @@ export class IpcUpstream implements Upstream, PendingCall {
       skipBytesMax: IPC_SKIP_BYTES_MAX,
       unsentBytesMax: IPC_UNSENT_BYTES_MAX,
     };
-    this.#socket = new LineSocket(socket, limits, this.#newReader());
+    this.#socket = new LineSocket(socket, limits, this.#newReader(), this.#options.wheel);
     this.#state = 'up';
     this.#lastWhy = '';
     this.#reconnect.up();

@@ -3,6 +3,7 @@ import type net from 'node:net';
 
 import { NOTHING } from '../../bytes.ts';
 import { Gathered } from '../../gathered.ts';
+import type { TimerWheel } from '../../timer-wheel.ts';
 import { LongLine } from './long-line.ts';
 
 const NEWLINE = 0x0a;
@@ -34,6 +35,7 @@ export class LineSocket {
   readonly #socket: net.Socket;
   readonly #handler: LineHandler;
   readonly #limits: LineLimits;
+  readonly #wheel: TimerWheel;
   /** The beginning of a line whose end has not come. */
   readonly #held = new Gathered();
   /** Bytes of that line, kept or not. */
@@ -53,10 +55,11 @@ export class LineSocket {
   #ended = false;
 
   /** @param socket Connected. */
-  constructor(socket: net.Socket, limits: LineLimits, handler: LineHandler) {
+  constructor(socket: net.Socket, limits: LineLimits, handler: LineHandler, wheel: TimerWheel) {
     this.#socket = socket;
     this.#limits = limits;
     this.#handler = handler;
+    this.#wheel = wheel;
     socket.on('data', (chunk: Buffer) => {
       this.#onData(chunk);
     });
@@ -82,7 +85,7 @@ export class LineSocket {
     if (this.#ended || unsent + line.length > this.#limits.unsentBytesMax) return false;
     this.#turn.push(line);
     this.#turnBytes += line.length;
-    if (this.#turn.length === 1) setImmediate(this.#flush);
+    if (this.#turn.length === 1) this.#wheel.soon(this.#flush);
     return true;
   }
 
@@ -141,7 +144,7 @@ export class LineSocket {
 
   #isTurnOver(): boolean {
     // One for each turn in which lines come, however many.
-    if (this.#lines++ === 0) setImmediate(this.#nextTurn);
+    if (this.#lines++ === 0) this.#wheel.soon(this.#nextTurn);
     return this.#lines >= LINES_PER_TURN || this.#lineBytes >= LINE_BYTES_PER_TURN;
   }
 

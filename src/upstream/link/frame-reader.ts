@@ -4,6 +4,7 @@
  */
 import { WireError } from '../../contract/protobuf-wire.ts';
 import { type FrameHandler, ToGatewayReader } from '../../contract/backend-frames.ts';
+import type { TimerWheel } from '../../timer-wheel.ts';
 import type { LinkStream } from './link-transport.ts';
 
 /** Frames that are dealt with in one turn. */
@@ -28,15 +29,17 @@ export class FrameReader {
   #messages: ToGatewayReader[] = [];
   readonly #stream: LinkStream;
   readonly #link: FrameReaderLink;
+  readonly #wheel: TimerWheel;
   /** Not read from, because the link is full. */
   isPaused = false;
   #scheduled = false;
   #stopped = false;
   #onDone: (() => void) | null = null;
 
-  constructor(stream: LinkStream, link: FrameReaderLink) {
+  constructor(stream: LinkStream, link: FrameReaderLink, wheel: TimerWheel) {
     this.#stream = stream;
     this.#link = link;
+    this.#wheel = wheel;
     stream.on('data', (message) => {
       this.#take(message);
     });
@@ -109,7 +112,7 @@ export class FrameReader {
 
   #readSoon(): void {
     this.#scheduled = true;
-    setImmediate(this.#turn);
+    this.#wheel.soon(this.#turn);
   }
 
   readonly #turn = (): void => {

@@ -1,5 +1,6 @@
 /** What goes out on a Link: everything that a turn of the event loop gathers leaves as one message. */
 import { WireWriter } from '../../contract/protobuf-wire.ts';
+import type { TimerWheel } from '../../timer-wheel.ts';
 import type { LinkStream } from './link-transport.ts';
 
 /** A turn that has gathered more goes out in several messages: servers refuse one beyond 4 MiB, and end the stream. */
@@ -10,14 +11,16 @@ export class FrameWriter {
   readonly writer = new WireWriter(4_096);
   readonly #stream: LinkStream;
   readonly #onSent: () => void;
+  readonly #wheel: TimerWheel;
   #scheduled = false;
   #bytes = 0;
   #closed = false;
 
   /** @param onSent The system has taken some of it. */
-  constructor(stream: LinkStream, onSent: () => void) {
+  constructor(stream: LinkStream, wheel: TimerWheel, onSent: () => void) {
     this.#stream = stream;
     this.#onSent = onSent;
+    this.#wheel = wheel;
   }
 
   /** Bytes that the stream was given and has not sent. */
@@ -37,7 +40,7 @@ export class FrameWriter {
     }
     if (this.#scheduled) return;
     this.#scheduled = true;
-    setImmediate(this.#turn);
+    this.#wheel.soon(this.#turn);
   }
 
   flush(): void {

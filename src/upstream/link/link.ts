@@ -69,8 +69,8 @@ export class Link implements Carrier, FrameReaderLink, PendingCall {
     this.#bodyBytesMax = stream.bodyBytesMax ?? Infinity;
     this.#parts = parts;
     this.#owner = owner;
-    this.#reader = new FrameReader(stream, this);
-    this.#out = new FrameWriter(stream, () => {
+    this.#reader = new FrameReader(stream, this, parts.wheel);
+    this.#out = new FrameWriter(stream, parts.wheel, () => {
       if (this.#reader.isPaused || this.#isCreditHeld) this.#readOn();
     });
     stream.on('end', () => {

@@ -6,6 +6,7 @@ import { Backoff } from '../../backoff.ts';
 import { inBackground } from '../../background.ts';
 import { type Clock, sleep } from '../../clock.ts';
 import { errorText, GatewayError } from '../../errors.ts';
+import type { Random } from '../../random.ts';
 import {
   type DialNats,
   type DialOptions,
@@ -24,6 +25,7 @@ export type NatsOptions = DialOptions & {
   readonly servers: readonly string[];
   readonly dial: DialNats;
   readonly clock: Clock;
+  readonly random: Random;
 };
 
 /** A part that acts when the state of the connection changes. */
@@ -70,11 +72,12 @@ export class NatsConnector {
   #up = false;
   #everUp = false;
   #closing = false;
-  readonly #backoff = new Backoff(AGAIN_MS, AGAIN_MS_MAX);
+  readonly #backoff: Backoff;
 
   constructor(options: NatsOptions, report: NatsReport) {
     this.#options = options;
     this.#report = report;
+    this.#backoff = new Backoff(AGAIN_MS, AGAIN_MS_MAX, options.random);
   }
 
   listen(listener: ConnectionListener): void {
@@ -175,9 +178,9 @@ export class NatsConnector {
 
   /** Configured servers come before those that a server has named. */
   #toTry(): string[] {
-    const { servers } = this.#options;
+    const { servers, random } = this.#options;
     const more = this.#discovered.filter((server) => !servers.includes(server));
-    return [...shuffled(servers), ...shuffled(more)];
+    return [...shuffled(servers, random), ...shuffled(more, random)];
   }
 
   /** Resolves when a connection that was usable has ended. Rejects when it never became usable. */
@@ -280,9 +283,9 @@ async function ended(nc: NatsConnection): Promise<never> {
   throw (await nc.closed()) ?? new Error(ENDED);
 }
 
-function shuffled(names: readonly string[]): string[] {
+function shuffled(names: readonly string[], random: Random): string[] {
   return names
-    .map((name) => ({ name, at: Math.random() }))
+    .map((name) => ({ name, at: random.number() }))
     .sort((a, b) => a.at - b.at)
     .map(({ name }) => name);
 }

@@ -82,7 +82,7 @@ export class NatsUpstream implements Upstream, PendingCall {
     }
     call.pending = this;
     this.#turn.push(call);
-    if (this.#turn.length === 1) setImmediate(this.#publishTurn);
+    if (this.#turn.length === 1) this.#wheel.soon(this.#publishTurn);
   }
 
   cancel(call: Call): void {

@@ -1,4 +1,5 @@
 /** When an endpoint is to be replaced by a new one: it is old, or its server wants to be rid of the connection. */
+import type { Random } from '../../random.ts';
 import { Timeout, type TimerWheel } from '../../timer-wheel.ts';
 
 /** One that its server leaves is replaced at once, but not one that is younger: else there may be no end to it. */
@@ -11,14 +12,16 @@ export class EndpointAge {
   isConnectionClosing = false;
   readonly #ageMs: number;
   readonly #wheel: TimerWheel;
+  readonly #random: Random;
   readonly #old: Timeout;
   /** On the monotonic clock; null: it is not open. */
   #since: number | null = null;
 
   /** @param ageMs Milliseconds; 0: as old as it gets. */
-  constructor(ageMs: number, wheel: TimerWheel, onOld: () => void) {
+  constructor(ageMs: number, wheel: TimerWheel, random: Random, onOld: () => void) {
     this.#ageMs = ageMs;
     this.#wheel = wheel;
+    this.#random = random;
     this.#old = new Timeout(onOld);
   }
 
@@ -26,7 +29,8 @@ export class EndpointAge {
   opened(): void {
     this.#since = this.#wheel.now();
     if (this.isConnectionClosing) this.again(REPLACE_MS_MIN);
-    else if (this.#ageMs > 0) this.again(this.#ageMs * (1 - AGE_JITTER * (2 * Math.random() - 1)));
+    else if (this.#ageMs > 0)
+      this.again(this.#ageMs * (1 - AGE_JITTER * (2 * this.#random.number() - 1)));
   }
 
   http2Goaway(): void {

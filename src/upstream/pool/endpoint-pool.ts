@@ -5,6 +5,7 @@
 import { inBackground } from '../../background.ts';
 import { type Clock, within } from '../../clock.ts';
 import { errorText } from '../../errors.ts';
+import type { Random } from '../../random.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
 import type { BackendReport } from '../backend-report.ts';
 import { Addresses } from './addresses.ts';
@@ -36,6 +37,7 @@ export type PoolOptions = {
   readonly ageMs: number;
   readonly clock: Clock;
   readonly wheel: TimerWheel;
+  readonly random: Random;
 };
 
 /** What a pool needs to dial. */
@@ -53,6 +55,7 @@ export class EndpointPool<T extends Transport = Transport> {
   keepsOrder = true;
   readonly report: BackendReport;
   readonly wheel: TimerWheel;
+  readonly random: Random;
   readonly ageMs: number;
   readonly #options: PoolOptions;
   readonly #addresses: Addresses | null;
@@ -68,6 +71,7 @@ export class EndpointPool<T extends Transport = Transport> {
     const { url, wheel } = options;
     this.report = report;
     this.wheel = wheel;
+    this.random = options.random;
     this.ageMs = options.ageMs;
     this.#options = options;
     this.#addresses =

@@ -70,10 +70,10 @@ export class Endpoint<T extends Transport = Transport> {
     this.weight = spec.weight;
     this.#pool = pool;
     this.#wheel = pool.wheel;
-    this.#reconnect = new Reconnect(pool.wheel, () => {
+    this.#reconnect = new Reconnect(pool.wheel, pool.random, () => {
       this.#connect();
     });
-    this.#age = new EndpointAge(pool.ageMs, pool.wheel, () => {
+    this.#age = new EndpointAge(pool.ageMs, pool.wheel, pool.random, () => {
       pool.replace(this);
     });
     this.#idlePoll = new Timeout(() => {

@@ -16,6 +16,7 @@ import type { ConnectionListener } from '../../../src/upstream/nats/nats-connect
 import { NatsReport } from '../../../src/upstream/nats/nats-report.ts';
 import { Subjects } from '../../../src/upstream/nats/subjects.ts';
 import { ManualClock } from '../../support/clock.ts';
+import { seededRandom } from '../../support/random.ts';
 import { keptLog } from '../../support/report.ts';
 import { activate } from '../session/support.ts';
 
@@ -204,6 +205,7 @@ export function makeParts(
     subjects: new Subjects('pith', gatewayId),
     clock,
     wheel: new TimerWheel(clock),
+    random: seededRandom(),
     convertBytesMax: 1_048_576,
     report: new NatsReport({ clock, log, metrics, servers, isNeeded: false }),
   };

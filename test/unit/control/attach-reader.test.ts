@@ -9,6 +9,8 @@ import {
   FRAMES_PER_TURN,
 } from '../../../src/control/attach-json.ts';
 import { readToGateway } from '../../../src/contract/backend-frames.ts';
+import { TimerWheel } from '../../../src/timer-wheel.ts';
+import { ManualClock } from '../../support/clock.ts';
 
 const json = new AttachJson();
 const ignore = (): void => {};
@@ -44,7 +46,8 @@ function stage() {
     },
     fail: (error) => void told.push((error as Error).constructor.name),
   } satisfies FrameSocket as FrameSocket & { isPaused: boolean };
-  return { reader: new JsonFrameReader(json, socket), socket, read, told };
+  const wheel = new TimerWheel(new ManualClock());
+  return { reader: new JsonFrameReader(json, socket, wheel), socket, read, told };
 }
 
 const numbers = (count: number): number[] => Array.from({ length: count }, (_, n) => n);

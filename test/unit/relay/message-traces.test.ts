@@ -8,6 +8,7 @@ import { Tracing } from '../../../src/telemetry/tracing.ts';
 import type { Call } from '../../../src/upstream/call.ts';
 import { ManualClock } from '../../support/clock.ts';
 import { type Collector, type SeenSpan, startCollector } from '../../support/otlp.ts';
+import { seededRandom } from '../../support/random.ts';
 import { keptLog } from '../../support/report.ts';
 import { request } from '../session/support.ts';
 import { REPLY, setUp } from './support.ts';
@@ -46,7 +47,13 @@ async function stage(choice: Choice = {}) {
   });
   tracing = live;
   await live.start();
-  const kept = { sample: 0, keepErrors: false, keepSlowerThanMs: 0, ...choice };
+  const kept = {
+    sample: 0,
+    keepErrors: false,
+    keepSlowerThanMs: 0,
+    random: seededRandom(),
+    ...choice,
+  };
   const world = setUp({ traces: (clock) => new MessageTraces({ ...kept, tracing: live, clock }) });
   const told: string[] = [];
   world.backend.onSend = ({ trace }: Call) => {

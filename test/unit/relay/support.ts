@@ -11,6 +11,7 @@ import type { Call, PendingCall } from '../../../src/upstream/call.ts';
 import type { ConnectAsk, Upstream } from '../../../src/upstream/upstream.ts';
 import { Metrics } from '../../../src/telemetry/metrics.ts';
 import type { ManualClock } from '../../support/clock.ts';
+import { seededRandom } from '../../support/random.ts';
 import { keptLog } from '../../support/report.ts';
 import { activate, makeWorld } from '../session/support.ts';
 import type { Accepted, Reply } from '../../../src/contract/commands.ts';
@@ -142,6 +143,7 @@ export function setUp({ traces, ...more }: Choice = {}) {
     admission,
     breakers: [null],
     wheel: world.wheel,
+    random: seededRandom(),
     sessionCommands: {
       patch: (_session, patch) => {
         log.push(`patch ${patch.uid}`);

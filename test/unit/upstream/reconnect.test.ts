@@ -4,11 +4,13 @@ import { describe, expect, test } from 'vitest';
 import { TimerWheel } from '../../../src/timer-wheel.ts';
 import { Reconnect } from '../../../src/upstream/reconnect.ts';
 import { ManualClock } from '../../support/clock.ts';
+import { seededRandom } from '../../support/random.ts';
 
 function stage(): { clock: ManualClock; reconnect: Reconnect; tries: number[] } {
   const clock = new ManualClock();
   const tries: number[] = [];
-  const reconnect = new Reconnect(new TimerWheel(clock), () => void tries.push(clock.now()));
+  const wheel = new TimerWheel(clock);
+  const reconnect = new Reconnect(wheel, seededRandom(), () => void tries.push(clock.now()));
   return { clock, reconnect, tries };
 }
 

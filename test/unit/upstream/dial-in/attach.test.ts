@@ -11,6 +11,7 @@ import {
 } from '../../../../src/upstream/dial-in/attach-stream.ts';
 import { DialInUpstream } from '../../../../src/upstream/dial-in/dial-in-upstream.ts';
 import { ManualClock } from '../../../support/clock.ts';
+import { seededRandom } from '../../../support/random.ts';
 import { keptLog, keptReport } from '../../../support/report.ts';
 import { linkParts } from '../../../support/link-parts.ts';
 
@@ -43,7 +44,15 @@ function stage(token = '') {
   const refusals = () =>
     door.lines.map(({ backend, why }) => [String(backend), String(why)] as const);
   const game = new DialInUpstream(
-    { name: 'game', token, deadAfterMs: 0, balance: 'round_robin', hashBy: '', clock },
+    {
+      name: 'game',
+      token,
+      deadAfterMs: 0,
+      balance: 'round_robin',
+      hashBy: '',
+      clock,
+      random: seededRandom(),
+    },
     linkParts(wheel, report),
   );
   const attach = new Attach([game], { convertBytesMax: 1_048_576, clock, wheel, log: door.log });

@@ -2,7 +2,9 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { expect, test } from 'vitest';
 
-import { LineSocket } from '../../../../src/upstream/ipc/line-socket.ts';
+import { TimerWheel } from '../../../../src/timer-wheel.ts';
+import { type LineHandler, LineSocket } from '../../../../src/upstream/ipc/line-socket.ts';
+import { ManualClock } from '../../../support/clock.ts';
 import { socketPath } from '../../../support/ipc-backend.ts';
 
 const LIMITS = { lineBytesMax: 2_097_152, skipBytesMax: 4_194_304, unsentBytesMax: 1_048_576 };
@@ -23,7 +25,7 @@ async function read(bytes: string): Promise<{
   const long: [number | null, number][] = [];
   const turns: number[] = [0];
   const end = await new Promise<string>((resolve) => {
-    const made: LineSocket = new LineSocket(socket, LIMITS, {
+    const handler: LineHandler = {
       onLine: (line) => {
         lines.push(line.toString());
         // A turn ends before what it has put off is done.
@@ -35,7 +37,8 @@ async function read(bytes: string): Promise<{
         long.push([seqId, size]);
       },
       onEnd: resolve,
-    });
+    };
+    const made = new LineSocket(socket, LIMITS, handler, new TimerWheel(new ManualClock()));
     expect(made.heldBytes).toBe(0);
   });
   server.close();

@@ -4,12 +4,14 @@ import { EventEmitter } from 'node:events';
 import { describe, expect, test } from 'vitest';
 
 import { WireWriter } from '../../../../src/contract/protobuf-wire.ts';
+import { TimerWheel } from '../../../../src/timer-wheel.ts';
 import type { LinkStream } from '../../../../src/upstream/link/link-transport.ts';
 import {
   FrameReader,
   FRAMES_PER_TURN,
   type FrameReaderLink,
 } from '../../../../src/upstream/link/frame-reader.ts';
+import { ManualClock } from '../../../support/clock.ts';
 
 const nothing = (): void => {};
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -51,7 +53,8 @@ function stage() {
     onCredit: nothing,
     onExtend: nothing,
   };
-  const intake = new FrameReader(stream, link satisfies FrameReaderLink);
+  const wheel = new TimerWheel(new ManualClock());
+  const intake = new FrameReader(stream, link satisfies FrameReaderLink, wheel);
   return { intake, take, link, read, told };
 }
 

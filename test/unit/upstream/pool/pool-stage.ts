@@ -6,6 +6,7 @@ import { EndpointPool, type PoolOptions } from '../../../../src/upstream/pool/en
 import { PooledSession } from '../../../../src/upstream/pool/pooled-session.ts';
 import type { Health, Transport, TransportOwner } from '../../../../src/upstream/pool/transport.ts';
 import { ManualClock } from '../../../support/clock.ts';
+import { seededRandom } from '../../../support/random.ts';
 import { keptReport } from '../../../support/report.ts';
 
 export class Pipe implements Transport {
@@ -100,6 +101,7 @@ export class PoolStage {
         ageMs: 0,
         clock: this.clock,
         wheel: this.wheel,
+        random: seededRandom(),
         ...options,
       },
       report,
