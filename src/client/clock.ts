@@ -11,10 +11,8 @@ export type ClientClock = {
 };
 
 export const realClock: ClientClock = {
-  // oxlint-disable-next-line no-restricted-properties -- the only place of the client that reads the clock
   now: () => performance.now(),
   setTimer(ms, fn) {
-    // oxlint-disable-next-line no-restricted-globals -- the only place of the client that sets a timer
     const timer = setTimeout(fn, Math.min(ms, NUMBER_MAX));
     return () => {
       clearTimeout(timer);

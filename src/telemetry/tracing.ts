@@ -91,7 +91,7 @@ export class Tracing {
     sdk.start();
     // Keep the SDK's tracer; the other globals that it has set are not used, and are removed again.
     this.#live = { api, sdk, tracer: api.trace.getTracer('pith', version) };
-    for (const global of [api.trace, api.context, api.propagation, api.logs]) global.disable();
+    for (const one of [api.trace, api.context, api.propagation, api.logs]) one.disable();
   }
 
   /** Exports what is left. All spans must have ended before. */

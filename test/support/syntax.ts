@@ -99,6 +99,105 @@ export function findBehaviour(file: string, source: string): FoundBehaviour[] {
   return found.sort((a, b) => a.line - b.line);
 }
 
+/** The time, a turn of the event loop, chance, or what the garbage collector has left, that `source` takes by itself. */
+export interface FoundAmbient {
+  /** From 1. */
+  line: number;
+  /** As `Date.now`, `setTimeout`, `randomBytes`, `socket.setTimeout`. */
+  what: string;
+}
+
+const GLOBAL_OBJECT = /^global(?:This)?$/;
+const AMBIENT_NAME =
+  /^(?:set(?:Timeout|Interval|Immediate)|queueMicrotask|performance|crypto|WeakRef|FinalizationRegistry|system(?:Clock|Random))$/;
+/** Of these objects only some members are; an object that is handed on, or asked for a computed name, may be any. */
+const AMBIENT_MEMBERS: Readonly<Record<string, RegExp>> = {
+  AbortSignal: /^timeout$/,
+  Atomics: /^wait/,
+  Date: /^now$/,
+  Math: /^random$/,
+  process: /^(?:hrtime|nextTick|uptime)$/,
+};
+const CHANCE_OF_CRYPTO = /^(?:random|pseudoRandom|prng|rng|getRandom|generate|subtle|webcrypto)/;
+
+/**
+ * All of it, in order. A member, a key and a type are not what they are named after; but a member `setTimeout` is, as
+ * sockets have it. Throws what `walk` throws.
+ */
+export function findAmbient(file: string, source: string): FoundAmbient[] {
+  const found: { at: number; what: string }[] = [];
+  const names: { at: number; name: string }[] = [];
+  /** Where those names begin that are looked at elsewhere, or stand for nothing. */
+  const others = new Set<number>();
+  const take = ({ start }: ESTree.Span, what: string): void => void found.push({ at: start, what });
+  const skip = ({ start }: ESTree.Span): void => void others.add(start);
+  const skipKey = (node: { computed: boolean; key: ESTree.Span }): void => {
+    if (!node.computed) skip(node.key);
+  };
+  walk(file, source, {
+    Identifier: ({ start, name }) => void names.push({ at: start, name }),
+    MemberExpression: (node) => {
+      const { object, computed, property } = node;
+      if (!computed) skip(property);
+      const name = computed ? textOf(property) : 'name' in property ? property.name : undefined;
+      const of = globalName(object);
+      if (name === undefined) return;
+      if (of === null) {
+        if (name === 'setTimeout') take(node, 'socket.setTimeout');
+      } else if (GLOBAL_OBJECT.test(of)) {
+        skip(object);
+        if (AMBIENT_NAME.test(name)) take(node, name);
+      } else if (Object.hasOwn(AMBIENT_MEMBERS, of)) {
+        skip(object);
+        if (AMBIENT_MEMBERS[of]!.test(name)) take(node, `${of}.${name}`);
+      } else if (name === 'setTimeout') take(node, 'socket.setTimeout');
+    },
+    CallExpression: (node) => {
+      if (globalName(node.callee) === 'Date') take(node, 'Date()');
+    },
+    NewExpression: (node) => {
+      if (globalName(node.callee) !== 'Date') return;
+      skip(node.callee);
+      if (node.arguments.length === 0) take(node, 'new Date()');
+    },
+    BinaryExpression: ({ operator, right }) => {
+      if (operator === 'instanceof') skip(right);
+    },
+    ImportDeclaration: ({ source: from, specifiers, importKind }) => {
+      if (!/^(?:node:)?crypto$/.test(from.value) || importKind === 'type') return;
+      for (const one of specifiers) {
+        const name = one.type === 'ImportSpecifier' ? nameOf(one.imported) : 'crypto';
+        if (name === 'crypto' || CHANCE_OF_CRYPTO.test(name)) take(one, name);
+      }
+    },
+    Property: (node) => {
+      if (!node.shorthand) skipKey(node);
+    },
+    PropertyDefinition: skipKey,
+    MethodDefinition: skipKey,
+    TSPropertySignature: skipKey,
+    TSMethodSignature: skipKey,
+    TSTypeReference: ({ typeName }) => skip(typeName),
+  });
+  for (const { at, name } of names) {
+    const isOne =
+      AMBIENT_NAME.test(name) || GLOBAL_OBJECT.test(name) || Object.hasOwn(AMBIENT_MEMBERS, name);
+    if (isOne && !others.has(at)) found.push({ at, what: name });
+  }
+  return found
+    .sort((a, b) => a.at - b.at)
+    .map(({ at, what }) => ({ line: lineOf(source, at), what }));
+}
+
+/** `Date` of `Date` and of `globalThis.Date`; null: it is no name, or a member of something else. */
+function globalName(node: ESTree.Node): string | null {
+  if (node.type === 'Identifier') return node.name;
+  if (node.type !== 'MemberExpression' || node.computed || node.object.type !== 'Identifier')
+    return null;
+  const isGlobal = GLOBAL_OBJECT.test(node.object.name) && node.property.type === 'Identifier';
+  return isGlobal ? node.property.name : null;
+}
+
 function namesOf(declaration: ESTree.Declaration): string[] {
   if (declaration.type === 'VariableDeclaration')
     return declaration.declarations.map(({ id }) => (id.type === 'Identifier' ? id.name : '…'));

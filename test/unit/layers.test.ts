@@ -11,11 +11,12 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, test } from 'vitest';
+import { AMBIENT_ALLOWED, checkAmbient } from '../support/ambient.ts';
 import { CALLBACK_TYPES, checkCallbacks } from '../support/callbacks.ts';
 import { checkLayers, printProblem, RULES, sourceFiles, WHAT } from '../support/layers.ts';
 import { layersPage } from '../support/layers-page.ts';
 import { expectBlock } from '../support/page-block.ts';
-import { findImports } from '../support/syntax.ts';
+import { findAmbient, findImports } from '../support/syntax.ts';
 
 const SRC = fileURLToPath(new URL('../../src', import.meta.url));
 const roots: string[] = [];
@@ -49,6 +50,10 @@ describe('src', () => {
   test('calls upward only where it is listed', () => {
     expect(checkCallbacks(SRC, CALLBACK_TYPES)).toEqual([]);
     expect(CALLBACK_TYPES.length).toBeLessThanOrEqual(12);
+  });
+
+  test('takes time and chance from a Clock and a Random', () => {
+    expect(checkAmbient(SRC, AMBIENT_ALLOWED)).toEqual([]);
   });
 
   test('begins each file with a comment of its own style', () => {
@@ -376,6 +381,69 @@ describe('a callback', () => {
   test('that is gone leaves the list', () => {
     expect(checkCallbacks(plant({ 'a.ts': '' }), ['A'])).toEqual([
       'A has no callbacks any more: delete it from test/support/callbacks.ts',
+    ]);
+  });
+});
+
+describe('time and chance', () => {
+  test.each([
+    ['setTimeout(f, 1);', 'setTimeout'],
+    ['const later = { setTimeout };', 'setTimeout'],
+    ['globalThis.setInterval(f, 1);', 'setInterval'],
+    ['this.#socket.setTimeout(1_000);', 'socket.setTimeout'],
+    ['socket?.setTimeout(1_000);', 'socket.setTimeout'],
+    ['setImmediate(f);', 'setImmediate'],
+    [`global['queueMicrotask'](f);`, 'queueMicrotask'],
+    ['const ms = performance.now();', 'performance'],
+    ['const { now } = performance;', 'performance'],
+    ['const ms = Date.now();', 'Date.now'],
+    ['const ms = globalThis.Date?.now();', 'Date.now'],
+    ['const { now } = Date;', 'Date'],
+    ['const at = new Date();', 'new Date()'],
+    ['const text = Date();', 'Date()'],
+    ['const at = process.hrtime.bigint();', 'process.hrtime'],
+    ['process.nextTick(f);', 'process.nextTick'],
+    ['const signal = AbortSignal.timeout(1_000);', 'AbortSignal.timeout'],
+    ['Atomics.waitAsync(array, 0, 0, 1_000);', 'Atomics.waitAsync'],
+    ['const x = Math.random();', 'Math.random'],
+    ['const x = Math[name]();', 'Math'],
+    ['const { random } = Math;', 'Math'],
+    ['const id = crypto.randomUUID();', 'crypto'],
+    [`import { createHash, randomInt as any } from 'node:crypto';`, 'randomInt'],
+    [`import { generateKeyPairSync } from 'crypto';`, 'generateKeyPairSync'],
+    [`import * as lib from 'node:crypto';`, 'crypto'],
+    ['const kept = new WeakRef(this);', 'WeakRef'],
+    ['run({ clock: systemClock });', 'systemClock'],
+    ['const { a = systemRandom } = parts;', 'systemRandom'],
+  ])('%s', (source, what) => {
+    const all = findAmbient('a.ts', source);
+    expect(all.map((one) => one.what)).toContain(what);
+    const root = plant({ 'a.ts': `\n${source}` });
+    expect(checkAmbient(root, { 'a.ts': all.map((one) => one.what) })).toEqual([]);
+    expect(checkAmbient(root, {})).toContain(
+      `a.ts:2: ${what}: take a Clock (src/clock.ts) or a Random (src/random.ts) from whoever makes this`,
+    );
+  });
+
+  test('are not what only sounds like them', () => {
+    const source = `
+      // setTimeout(f), Math.random()
+      import { createHash, timingSafeEqual, verify } from 'node:crypto';
+      import type { KeyObject, webcrypto } from 'node:crypto';
+      const text = 'Date.now()';
+      clock.now(); clock.setTimer(1, f); wheel.soon(f); random.number(); this.performance.now();
+      const at = new Date(0), first = Math.max(1, Date.parse(text), Date.UTC(2026, 0));
+      const isDate = at instanceof Date || signal.aborted;
+      const o = { setImmediate: 1, crypto() {} };
+      class A { performance = 1; Date() {} }
+      interface B { setTimeout: number; signal: AbortSignal; kept: WeakRef<A> | null }
+    `;
+    expect(findAmbient('a.ts', source)).toEqual([]);
+  });
+
+  test('that are gone leave the list', () => {
+    expect(checkAmbient(plant({ 'a.ts': '' }), { 'a.ts': ['Date.now'] })).toEqual([
+      'a.ts has no Date.now any more: delete it from test/support/ambient.ts',
     ]);
   });
 });
