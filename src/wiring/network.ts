@@ -5,11 +5,14 @@ import {
   type ListenerOptions,
   type ListenerParts,
 } from '../transport/listener.ts';
+import type { ConnectGrpc } from '../upstream/grpc-client/grpc-connection.ts';
+import { connectGrpc } from '../upstream/grpc-client/grpc-js-connection.ts';
 import { dialNats } from '../upstream/nats/dial.ts';
 import type { DialNats } from '../upstream/nats/nats-connection.ts';
 import { type ControlParts, type ControlPorts, makeControlPorts } from './control.ts';
 
 export type Network = {
+  readonly connectGrpc: ConnectGrpc;
   readonly dialNats: DialNats;
   readonly makeListener: (options: ListenerOptions, parts: ListenerParts) => ClientListener;
   /** Control, admin and health. None listens before it is asked to. */
@@ -19,6 +22,7 @@ export type Network = {
 /** That of the machine. */
 export function makeSystemNetwork(): Network {
   return {
+    connectGrpc,
     dialNats,
     makeListener: (options, parts) => new Listener(options, parts),
     makeControlPorts,

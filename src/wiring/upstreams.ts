@@ -13,7 +13,7 @@ import { Consul } from '../discovery/consul.ts';
 import type { Nats } from './bus.ts';
 import type { Shared } from './shared.ts';
 import { BackendReport } from '../upstream/backend-report.ts';
-import { connectGrpc, credentialsOf } from '../upstream/grpc-client/grpc-js-connection.ts';
+import { credentialsOf } from '../upstream/grpc-client/grpc-js-connection.ts';
 import { DialInUpstream } from '../upstream/dial-in/dial-in-upstream.ts';
 import { type GrpcPoolOptions } from '../upstream/grpc-client/grpc-pool.ts';
 import { GrpcUpstream } from '../upstream/grpc/grpc-upstream.ts';
@@ -92,11 +92,11 @@ function makeUpstream(name: string, backend: BackendConfig, parts: UpstreamParts
 /** What every mode of gRPC has. */
 function grpcPoolOptions(
   backend: GrpcBackendConfig,
-  { clock, wheel, random, consul }: UpstreamParts,
+  { clock, wheel, random, consul, network }: UpstreamParts,
   name: string,
 ): GrpcPoolOptions {
   return {
-    connect: connectGrpc,
+    connect: network.connectGrpc,
     url: backend.grpc,
     resolver: isConsulService(backend.grpc) ? consul!.resolverOf(name, backend.grpc) : null,
     metadata: backend.metadata,
