@@ -1,0 +1,112 @@
+/** Who is fuzzed next: first everybody, then in turn who found something new lately and who had least. */
+import type { Report } from './worker.ts';
+
+const SLICE_MS = { min: 1_000, max: 30_000 };
+/** Part of the time that is spent on everybody once. */
+const FIRST_PART = 0.5;
+
+export type Slice = { readonly target: string; readonly ms: number; readonly number: number };
+
+/** What came of one target, in all. */
+export type Row = {
+  readonly target: string;
+  executions: number;
+  ms: number;
+  edgesBefore: number;
+  edges: number;
+  /** Of this target's own time, since it last reached a new block. */
+  dryMs: number;
+  kept: number;
+  steps: number;
+  allocated: number;
+  findings: number;
+};
+
+type State = Row & { slices: number; isRunning: boolean; rate: number };
+
+export class Schedule {
+  readonly #states: Map<string, State>;
+  readonly #limit: { ms?: number; dryMs?: number };
+  readonly #start = performance.now();
+  readonly #firstMs: number;
+  #lastNewAt = performance.now();
+  #turn = 0;
+
+  /** @param limit For how long, or until so long nothing new came. */
+  constructor(names: readonly string[], limit: { ms?: number; dryMs?: number }, jobs: number) {
+    this.#limit = limit;
+    const all = limit.ms ?? limit.dryMs!;
+    this.#firstMs = bounded((all * FIRST_PART * jobs) / names.length);
+    this.#states = new Map(names.map((target) => [target, newState(target)]));
+  }
+
+  /** null: the time is over. */
+  next(): Slice | null {
+    const left = this.#leftMs();
+    if (left <= 0) return null;
+    const free = [...this.#states.values()].filter((state) => !state.isRunning);
+    if (free.length === 0) return null;
+    const state = this.#pick(free);
+    state.isRunning = true;
+    const ms = state.slices === 0 ? this.#firstMs : bounded(2 * this.#firstMs);
+    return { target: state.target, ms: Math.min(ms, left), number: state.slices };
+  }
+
+  #pick(free: readonly State[]): State {
+    const fresh = free.find(({ slices }) => slices === 0);
+    if (fresh !== undefined) return fresh;
+    const byRate = free.toSorted((a, b) => b.rate - a.rate);
+    const byTime = free.toSorted((a, b) => a.ms - b.ms);
+    return this.#turn++ % 2 === 0 && byRate[0]!.rate > 0 ? byRate[0]! : byTime[0]!;
+  }
+
+  #leftMs(): number {
+    const now = performance.now();
+    if (this.#limit.ms !== undefined) return this.#limit.ms - (now - this.#start);
+    return this.#limit.dryMs! - (now - this.#lastNewAt);
+  }
+
+  done(report: Report): void {
+    const state = this.#states.get(report.target)!;
+    state.isRunning = false;
+    if (state.slices === 0) state.edgesBefore = report.edgesBefore;
+    state.slices++;
+    state.executions += report.executions;
+    state.ms += report.ms;
+    const fresh = report.edges - Math.max(state.edges, state.edgesBefore);
+    state.edges = Math.max(state.edges, report.edges);
+    state.rate = Math.max(0, fresh) / Math.max(1, report.ms);
+    state.dryMs = report.newEdgeMs ?? state.dryMs + report.ms;
+    if (fresh > 0) this.#lastNewAt = performance.now();
+    state.kept = report.kept;
+    state.steps = Math.max(state.steps, report.worst.steps);
+    state.allocated = Math.max(state.allocated, report.worst.allocated);
+    state.findings += report.findings.length;
+  }
+
+  rows(): readonly Row[] {
+    return [...this.#states.values()].filter(({ slices }) => slices > 0);
+  }
+}
+
+function newState(target: string): State {
+  return {
+    target,
+    executions: 0,
+    ms: 0,
+    edgesBefore: 0,
+    edges: 0,
+    dryMs: 0,
+    kept: 0,
+    steps: 0,
+    allocated: 0,
+    findings: 0,
+    slices: 0,
+    isRunning: false,
+    rate: 0,
+  };
+}
+
+function bounded(ms: number): number {
+  return Math.min(SLICE_MS.max, Math.max(SLICE_MS.min, ms));
+}

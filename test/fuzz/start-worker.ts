@@ -1,0 +1,51 @@
+/** Starts a worker, and gives what it reports; one that dies or stays silent is a finding itself. */
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+import type { Order, Report } from './worker.ts';
+
+const WORKER = fileURLToPath(new URL('worker.ts', import.meta.url));
+/** What a worker may take beyond its time: to load, to run what is kept, to shrink, and to notice that it hangs. */
+const BEYOND_MS = 120_000;
+const HEAP_MB = 1_024;
+
+export function startWorker(order: Order): Promise<Report> {
+  const { promise, resolve } = Promise.withResolvers<Report>();
+  const flags = [`--max-old-space-size=${HEAP_MB}`, '--no-warnings'];
+  const worker = spawn(process.execPath, [...flags, WORKER, JSON.stringify(order)], {
+    stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
+  });
+  const start = performance.now();
+  let said = '';
+  let report: Report | null = null;
+  worker.stderr!.on('data', (part: Buffer) => {
+    said = (said + part.toString()).slice(-4_000);
+  });
+  const timer = setTimeout(() => worker.kill('SIGKILL'), (order.ms ?? BEYOND_MS) + BEYOND_MS);
+  worker.on('message', (message) => {
+    report = message as Report;
+    worker.disconnect();
+  });
+  worker.on('exit', (code, signal) => {
+    clearTimeout(timer);
+    resolve(
+      report ?? died(order, performance.now() - start, `ended with ${signal ?? code}\n${said}`),
+    );
+  });
+  return promise;
+}
+
+function died({ target }: Order, ms: number, text: string): Report {
+  return {
+    target,
+    executions: 0,
+    ms,
+    edgesBefore: 0,
+    edges: 0,
+    features: 0,
+    newEdgeMs: null,
+    kept: 0,
+    worst: { steps: 0, allocated: 0 },
+    findings: [{ key: 'the process died', text: `the process ${text}`, input: '' }],
+  };
+}
