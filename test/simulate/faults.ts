@@ -1,0 +1,141 @@
+/** What goes wrong, and when: a list that a seed makes, and that can be read, cut down and played again. */
+import { SeededRandom } from './random.ts';
+
+/** Every kind of fault, how often it comes in an hour of storm, and how long it lasts, in milliseconds. */
+export const FAULTS = {
+  'client: connection cut': { perHour: 40, ms: [0, 0] },
+  'client: vanishes': { perHour: 25, ms: [0, 0] },
+  'client: does not read': { perHour: 25, ms: [500, 40_000] },
+  'client: partition': { perHour: 20, ms: [500, 60_000] },
+  'gateway: kill -9': { perHour: 5, ms: [500, 20_000] },
+  'gateway: machine lost': { perHour: 3, ms: [2_000, 40_000] },
+  'gateway: pause': { perHour: 12, ms: [50, 20_000] },
+  'gateway: drain and restart': { perHour: 4, ms: [500, 5_000] },
+  'gateway: other configuration': { perHour: 3, ms: [500, 5_000] },
+  'gateway: clock jumps': { perHour: 8, ms: [0, 0] },
+  'backend: kill -9': { perHour: 10, ms: [200, 20_000] },
+  'backend: machine lost': { perHour: 4, ms: [2_000, 60_000] },
+  'backend: pause': { perHour: 12, ms: [50, 45_000] },
+  'backend: stop and restart': { perHour: 8, ms: [200, 5_000] },
+  'backend: misbehaves': { perHour: 40, ms: [1_000, 30_000] },
+  'bus: connection cut': { perHour: 15, ms: [0, 0] },
+  'bus: server killed': { perHour: 4, ms: [200, 10_000] },
+  'bus: server pause': { perHour: 5, ms: [50, 15_000] },
+  'bus: server lame duck': { perHour: 3, ms: [500, 5_000] },
+  'bus: partition': { perHour: 12, ms: [200, 30_000] },
+  'link: partition': { perHour: 12, ms: [200, 60_000] },
+  'link: connection cut': { perHour: 20, ms: [0, 0] },
+  'network: slow': { perHour: 8, ms: [1_000, 30_000] },
+} as const satisfies Record<string, { perHour: number; ms: readonly [number, number] }>;
+
+export type FaultKind = keyof typeof FAULTS;
+
+export type Fault = {
+  readonly atMs: number;
+  readonly kind: FaultKind;
+  /** How long it lasts; 0: it has no length. */
+  readonly ms: number;
+  /** The place that it befalls, `g1`, `c17`, `rooms-1`, `n1`. */
+  readonly target: string;
+  /** The other place of a partition; how a backend misbehaves; which configuration; by how much a clock jumps. */
+  readonly more?: string;
+};
+
+/** A storm, and the rest of the round, in which all is mended and checked. */
+export const ROUND_MS = 600_000;
+export const STORM_MS = 400_000;
+/** When it must work again, and be checked. */
+export const CALM_MS = 510_000;
+
+export type Places = {
+  readonly gateways: readonly string[];
+  readonly clients: readonly string[];
+  readonly backends: readonly {
+    readonly place: string;
+    readonly wrongs: readonly string[];
+    readonly isOnBus: boolean;
+  }[];
+  readonly servers: readonly string[];
+  readonly configurations: number;
+};
+
+export function planFaults(seed: string, hours: number, places: Places): Fault[] {
+  const random = new SeededRandom(`${seed}/faults`);
+  const faults: Fault[] = [];
+  const untilMs = hours * 3_600_000;
+  for (const kind of Object.keys(FAULTS) as FaultKind[]) {
+    const { perHour, ms } = FAULTS[kind];
+    let atMs = 60_000;
+    for (;;) {
+      atMs += random.exponential(3_600_000 / perHour);
+      if (atMs > untilMs) break;
+      const one = aim(kind, random, places);
+      const inRound = atMs % ROUND_MS;
+      const wanted = Math.round(random.between(ms[0], ms[1]));
+      if (one === null || inRound >= STORM_MS) continue;
+      const length = Math.min(wanted, Math.max(0, Math.round(STORM_MS - inRound)));
+      faults.push({ atMs: Math.round(atMs), kind, ms: length, ...one });
+    }
+  }
+  return faults.sort((a, b) => a.atMs - b.atMs);
+}
+
+function aim(
+  kind: FaultKind,
+  random: SeededRandom,
+  places: Places,
+): Pick<Fault, 'target' | 'more'> | null {
+  const { gateways, clients, backends, servers, configurations } = places;
+  const backend = random.pick(backends);
+  if (backend === undefined) return null;
+  switch (kind) {
+    case 'client: connection cut':
+    case 'client: vanishes':
+    case 'client: does not read':
+      return { target: random.pick(clients) };
+    case 'client: partition':
+      return { target: random.pick(clients), more: random.pick(gateways) };
+    case 'gateway: kill -9':
+    case 'gateway: machine lost':
+    case 'gateway: pause':
+    case 'gateway: drain and restart':
+      return { target: random.pick(gateways) };
+    case 'gateway: other configuration':
+      return { target: random.pick(gateways), more: String(random.int(0, configurations - 1)) };
+    case 'gateway: clock jumps':
+      return {
+        target: random.pick(gateways),
+        more: String(random.pick([-86_400_000, -5_000, 700, 60_000, 31_536_000_000])),
+      };
+    case 'backend: kill -9':
+    case 'backend: machine lost':
+    case 'backend: pause':
+    case 'backend: stop and restart':
+      return { target: backend.place };
+    case 'backend: misbehaves':
+      return backend.wrongs.length === 0
+        ? null
+        : { target: backend.place, more: random.pick(backend.wrongs) };
+    case 'bus: connection cut':
+      return { target: random.chance(0.7) ? random.pick(gateways) : backend.place };
+    case 'bus: server killed':
+    case 'bus: server pause':
+    case 'bus: server lame duck':
+      return { target: random.pick(servers) };
+    case 'bus: partition': {
+      const other = random.chance(0.6)
+        ? random.pick(gateways)
+        : random.chance(0.5)
+          ? backend.place
+          : random.pick(servers);
+      const target = random.pick(servers);
+      return target === other ? null : { target, more: other };
+    }
+    case 'link: partition':
+      return { target: backend.place, more: random.pick(gateways) };
+    case 'link: connection cut':
+      return { target: backend.place, more: random.pick(gateways) };
+    case 'network: slow':
+      return { target: 'all', more: String(random.int(2, 40)) };
+  }
+}

@@ -1,0 +1,489 @@
+/**
+ * What happened, as clients and backends see it, and the rules that it is held against. It knows nothing of the
+ * gateways but their names: a rule is about what went in and what came out.
+ */
+import type { World } from './world.ts';
+
+/** What a backend does with a request, decided by the client before it sends it. */
+export type Plan = {
+  /** Binds the session; '' unbinds it. */
+  readonly bind?: string;
+  readonly set?: Readonly<Record<string, unknown>>;
+  readonly join?: readonly string[];
+  readonly leave?: readonly string[];
+  /** Sent before the reply, over the same connection. */
+  readonly before?: readonly PushPlan[];
+  /** In the reply itself, where the transport has it; else like `before`. */
+  readonly inReply?: readonly PushPlan[];
+  /** Sent after the reply. */
+  readonly after?: readonly PushPlan[];
+  /** The reply closes the session. */
+  readonly closes?: boolean;
+  /** Answered with an error of the backend's own: 555 PLANNED. */
+  readonly fails?: boolean;
+  /** How long the backend takes, in milliseconds. */
+  readonly delayMs?: number;
+};
+
+export type PushPlan = {
+  readonly to: {
+    readonly kind: 'session' | 'all' | 'user' | 'group';
+    /** Of the user or the group; '' for the others. */
+    readonly name: string;
+  };
+  /** The backend asks what became of it. */
+  readonly counted: boolean;
+  readonly delivery: 'must' | 'droppable' | 'latest';
+};
+
+/** One connection of a client: what it knows of itself. */
+export type Client = {
+  /** `c17/3`: the third connection of client 17. */
+  readonly name: string;
+  /** Learnt from the first backend that its messages reach; '' before that. */
+  sid: string;
+  /** By the last answer; null: a bind is in flight, or its answer was lost. */
+  uid: string | null;
+  /** Ever bound, or asked to be. */
+  readonly uids: Set<string>;
+  readonly groups: Set<string>;
+  /** A backend has bound it, or unbound it, of its own will. */
+  isMeddled: boolean;
+  /** The other side has not ended it, nor this one. */
+  isOpen: boolean;
+};
+
+export type Ask = {
+  readonly n: number;
+  readonly client: Client;
+  /** Counts the messages of this connection. */
+  readonly k: number;
+  readonly route: string;
+  readonly body: string;
+  readonly plan: Plan;
+  readonly sentMs: number;
+  readonly isNotify: boolean;
+  /** Which uid a backend must see; null: not known. */
+  readonly uid: string | null;
+  /** Backend processes that got it, once for each time. */
+  readonly reached: string[];
+  /** By which it may be answered. */
+  readonly stamps: string[];
+  /** It was answered, or nobody waits for an answer. */
+  isDone: boolean;
+};
+
+/** What a backend is told of a request, by whichever transport. */
+export type Facts = {
+  readonly n: number;
+  readonly sid: string;
+  readonly uid: string;
+  readonly gateway: string;
+  readonly route: string;
+  readonly body: string;
+  readonly seq: number;
+  /** Milliseconds; 0: it was not told. */
+  readonly timeoutMs: number;
+  readonly wantsAnswer: boolean;
+};
+
+/** A way between a backend process and one gateway, or the bus, from its beginning to its end. */
+export type Way = {
+  /** `rooms#2/link/g1-x`: of one process and one connection. */
+  readonly name: string;
+  /** The backend's process. */
+  readonly process: string;
+  /** What is sent in an order arrives in it: requests by one way reach the backend as the client sent them. */
+  readonly keepsOrder: boolean;
+  /** Counts what is sent on it. */
+  order: number;
+};
+
+export type Pushed = {
+  readonly p: number;
+  readonly way: Way;
+  readonly plan: PushPlan;
+  /** Of the session that `session` means. */
+  readonly sid: string;
+  readonly order: number;
+  readonly sentMs: number;
+  readonly body: string;
+  /** Connections that got it. */
+  readonly received: Set<string>;
+  /** What the backend was answered; null: nothing yet, or it did not ask. */
+  outcome: Outcome | null;
+};
+
+export type Outcome = {
+  readonly delivered: number;
+  readonly dropped: number;
+  readonly refused: number;
+  /** Gateways that did not answer, or an answer that was lost: the count may be too small. */
+  readonly isPartial: boolean;
+};
+
+export type RouteRules = {
+  /** Milliseconds. */
+  readonly timeoutMs: number;
+  /** May be sent again. */
+  readonly idempotent: boolean;
+  /** All its messages of one session reach a backend process in their order. */
+  readonly ordered: boolean;
+};
+
+/** How long a push is remembered: longer than anything can hold it back. */
+const PUSH_KEPT_MS = 600_000;
+/** Longer than any request can be sent again, or be answered late. */
+const ASK_KEPT_MS = 300_000;
+const SWEEP_MS = 10_000;
+
+export class Ledger {
+  readonly world: World;
+  readonly asks = new Map<number, Ask>();
+  readonly pushes = new Map<number, Pushed>();
+  readonly counts = {
+    asked: 0,
+    answered: 0,
+    refused: 0,
+    lost: 0,
+    pushed: 0,
+    received: 0,
+    closed: 0,
+  };
+  readonly #routes: ReadonlyMap<string, RouteRules>;
+  readonly #bySid = new Map<string, Client>();
+  /** The order of the last that a client got, by way and connection. */
+  readonly #orders = new WeakMap<Client, Map<string, number>>();
+  /** The last of a session that reached a backend process in order. */
+  readonly #lastK = new Map<string, Map<string, number>>();
+  /** By process and sid: when it last got something of it. */
+  readonly #seen = new Map<string, Map<string, number>>();
+  #calmSinceMs = 0;
+  #n = 0;
+  #p = 0;
+
+  constructor(world: World, routes: ReadonlyMap<string, RouteRules>) {
+    this.world = world;
+    this.#routes = routes;
+    this.#sweepLater();
+  }
+
+  // ---- the client's side --------------------------------------------------------------------------------
+
+  asking(
+    client: Client,
+    what: Pick<Ask, 'k' | 'route' | 'plan' | 'isNotify'> & { padding: string },
+  ): Ask {
+    const n = ++this.#n;
+    const { padding, ...rest } = what;
+    const { isNotify } = what;
+    const body = padding === '' ? `{"n":${n}}` : `{"n":${n},"padding":"${padding}"}`;
+    const { bind, join = [] } = what.plan;
+    const ask: Ask = {
+      ...rest,
+      n,
+      client,
+      body,
+      sentMs: this.world.nowMs,
+      uid: client.uid,
+      reached: [],
+      stamps: [],
+      isDone: isNotify,
+    };
+    if (bind !== undefined) {
+      client.uid = null;
+      if (bind !== '') client.uids.add(bind);
+    }
+    for (const group of join) client.groups.add(group);
+    this.asks.set(n, ask);
+    this.counts.asked++;
+    return ask;
+  }
+
+  /** @param stamp What the backend wrote into its answer; '': an error of the gateway. */
+  answered(ask: Ask, code: number, reason: string, stamp: string): void {
+    this.counts.answered++;
+    const { n, plan, client } = ask;
+    const late = this.world.nowMs - ask.sentMs;
+    this.world.trace(`${client.name} ${n} ${code} ${reason} ${Math.round(late)}`);
+    if (ask.isDone) this.world.violate('each request is answered once', `${n} again: ${code}`);
+    if (code === 200 || code === 555) {
+      if (!ask.stamps.includes(stamp))
+        this.world.violate(
+          'an answer is a backend’s',
+          `${n} was answered by ${stamp}, of ${ask.stamps.join()}`,
+        );
+      if (plan.bind !== undefined && code === 200 && !client.isMeddled) client.uid = plan.bind;
+      this.#inOrder(client, stamp);
+    } else {
+      this.counts.refused++;
+      if (!GATEWAY_CODES.has(`${code} ${reason}`))
+        this.world.violate('errors are of the table', `${n} was answered ${code} ${reason}`);
+      if (code === 400 || code === 404 || code === 401)
+        this.world.violate(
+          'errors are true',
+          `${n} to ${ask.route} was answered ${code} ${reason}`,
+        );
+    }
+    ask.isDone = true;
+  }
+
+  /** The connection has ended, or the client does not wait for it any longer. */
+  lost(ask: Ask): void {
+    this.counts.lost++;
+    ask.isDone = true;
+  }
+
+  received(client: Client, p: number, body: string): void {
+    this.counts.received++;
+    const push = this.pushes.get(p);
+    this.world.trace(`${client.name} push ${p}`);
+    if (push === undefined) {
+      this.world.violate('a push is somebody’s', `${client.name} got push ${p}, which nobody sent`);
+      return;
+    }
+    if (body !== push.body) this.world.violate('bodies are opaque', `push ${p} arrived as ${body}`);
+    if (push.received.has(client.name))
+      this.world.violate('a push arrives once', `${client.name} got push ${p} twice`);
+    push.received.add(client.name);
+    if (!this.#isMeant(client, push))
+      this.world.violate(
+        'a push reaches those it is for',
+        `${client.name} got push ${p} for ${JSON.stringify(push.plan.to)}`,
+      );
+    if (push.plan.delivery === 'must') this.#inOrder(client, `${push.way.name}!${push.order}`);
+  }
+
+  closed(client: Client, why: string): void {
+    if (!client.isOpen) return;
+    client.isOpen = false;
+    this.counts.closed++;
+    this.world.trace(`${client.name} closed ${why}`);
+  }
+
+  // ---- the backend's side -------------------------------------------------------------------------------
+
+  /** A request has reached a backend. null: nobody sent it. */
+  reached(way: Way, facts: Facts): Ask | null {
+    const ask = this.asks.get(facts.n);
+    this.world.trace(`${way.name} got ${facts.n}`);
+    if (ask === undefined) return this.#gone(facts);
+    const { client, route, body, isNotify, uid } = ask;
+    const wrong = (rule: string, what: string): void => {
+      this.world.violate(rule, `${facts.n} of ${client.name} at ${way.name}: ${what}`);
+    };
+    if (facts.body !== body) wrong('bodies are opaque', `arrived as ${facts.body}`);
+    if (facts.route !== route) wrong('routes are kept', `${route} arrived as ${facts.route}`);
+    if (facts.wantsAnswer === isNotify) wrong('kinds are kept', 'a notify is no request');
+    const { timeoutMs, idempotent, ordered } = this.#routes.get(route)!;
+    if (!isNotify && (facts.timeoutMs <= 0 || facts.timeoutMs > timeoutMs))
+      wrong('backends are told the deadline', `${facts.timeoutMs} ms of ${timeoutMs}`);
+    this.#know(client, facts.sid, wrong);
+    if (uid !== null && facts.uid !== uid)
+      wrong('a bind is seen by what follows', `uid ${facts.uid}, bound ${uid}`);
+    if (!idempotent && ask.reached.length > 0)
+      wrong('a request goes to a backend once', `it was at ${ask.reached.join(', ')} already`);
+    ask.reached.push(way.process);
+    if (ordered && way.keepsOrder && !idempotent) this.#checkOrder(way, ask, wrong);
+    this.sawSession(way.process, facts.sid);
+    return ask;
+  }
+
+  /** What the backend writes into its answer. */
+  answering(way: Way, ask: Ask): string {
+    const stamp = `${way.name}!${++way.order}`;
+    ask.stamps.push(stamp);
+    return stamp;
+  }
+
+  pushing(way: Way, plan: PushPlan, sid: string): Pushed {
+    const p = ++this.#p;
+    const order = ++way.order;
+    const body = `{"p":${p}}`;
+    const sentMs = this.world.nowMs;
+    const push: Pushed = {
+      p,
+      way,
+      plan,
+      sid,
+      order,
+      body,
+      sentMs,
+      received: new Set(),
+      outcome: null,
+    };
+    this.pushes.set(p, push);
+    this.counts.pushed++;
+    return push;
+  }
+
+  /** What became of a push that was counted. */
+  pushed(push: Pushed, outcome: Outcome): void {
+    push.outcome = outcome;
+    this.world.trace(`push ${push.p} ${outcome.delivered} ${outcome.dropped} ${outcome.refused}`);
+  }
+
+  /** A backend is told that a session has ended. */
+  ended(way: Way, sid: string): void {
+    this.world.trace(`${way.name} ended ${sid}`);
+    this.#seen.get(way.process)?.delete(sid);
+    const client = this.#bySid.get(sid);
+    if (client === undefined)
+      this.world.violate('ends are of sessions that were seen', `${sid} to ${way.name}`);
+    else if (client.isOpen && !this.mayEndBefore(client))
+      this.world.violate('ends are true', `${sid} to ${way.name}, and ${client.name} is connected`);
+  }
+
+  /** A backend process has got something of a session: it is to be told of its end. */
+  sawSession(process: string, sid: string): void {
+    let sids = this.#seen.get(process);
+    if (sids === undefined) this.#seen.set(process, (sids = new Map()));
+    sids.set(sid, this.world.nowMs);
+  }
+
+  /** From now on nothing goes wrong. */
+  calm(): void {
+    this.#calmSinceMs = this.world.nowMs;
+  }
+
+  /** Sessions that a backend process saw while nothing went wrong, and was not told the end of. */
+  openAt(process: string): string[] {
+    const seen = [...(this.#seen.get(process) ?? [])];
+    return seen.filter(([, ms]) => ms >= this.#calmSinceMs).map(([sid]) => sid);
+  }
+
+  /** The gateway may know of an end before the client does; overridden by who knows what is on its way. */
+  mayEndBefore: (client: Client) => boolean = () => true;
+
+  clientOf(sid: string): Client | undefined {
+    return this.#bySid.get(sid);
+  }
+
+  // ---- rules --------------------------------------------------------------------------------------------
+
+  #gone({ n, sid }: Facts): null {
+    if (n > this.#n || n < 1)
+      this.world.violate('a request is somebody’s', `${n} of ${sid} was never sent`);
+    return null;
+  }
+
+  #know(client: Client, sid: string, wrong: (rule: string, what: string) => void): void {
+    if (sid === '') wrong('backends are told who asks', 'no sid');
+    if (client.sid === '') {
+      const other = this.#bySid.get(sid);
+      if (other !== undefined && other !== client)
+        wrong('sids are not used again', `${sid} was ${other.name}'s`);
+      client.sid = sid;
+      this.#bySid.set(sid, client);
+    } else if (client.sid !== sid)
+      wrong('nobody is taken for another', `${sid}, and it was ${client.sid}`);
+  }
+
+  #checkOrder(way: Way, { client, k }: Ask, wrong: (rule: string, what: string) => void): void {
+    let last = this.#lastK.get(way.process);
+    if (last === undefined) this.#lastK.set(way.process, (last = new Map()));
+    const before = last.get(client.name) ?? 0;
+    if (k <= before)
+      wrong('a backend sees messages in their order', `message ${k} after ${before}`);
+    last.set(client.name, k);
+  }
+
+  /** @param stamp The way, `!`, and the order. */
+  #inOrder(client: Client, stamp: string): void {
+    const mark = stamp.lastIndexOf('!');
+    const way = stamp.slice(0, mark);
+    const order = Number(stamp.slice(mark + 1));
+    let orders = this.#orders.get(client);
+    if (orders === undefined) this.#orders.set(client, (orders = new Map()));
+    const before = orders.get(way) ?? 0;
+    if (order <= before)
+      this.world.violate(
+        'what one backend sends arrives in its order',
+        `${client.name} got ${order} of ${way} after ${before}`,
+      );
+    orders.set(way, order);
+  }
+
+  #isMeant(client: Client, { plan: { to }, sid }: Pushed): boolean {
+    if (to.kind === 'all') return true;
+    if (to.kind === 'session') return client.sid === sid;
+    return (to.kind === 'user' ? client.uids : client.groups).has(to.name);
+  }
+
+  /** A push that must arrive, and was said to be delivered once to whom it is for, was. */
+  #checkDelivered(push: Pushed): void {
+    const { outcome, received, plan, p, sid } = push;
+    if (outcome === null) return;
+    if (received.size > outcome.delivered && !outcome.isPartial)
+      this.world.violate(
+        'counts are true',
+        `push ${p} was delivered ${outcome.delivered} times, and received ${received.size} times`,
+      );
+    if (plan.to.kind !== 'session' || plan.delivery !== 'must') return;
+    const client = this.#bySid.get(sid);
+    if (outcome.delivered > 0 && received.size === 0 && client?.isOpen === true)
+      this.world.violate('what is delivered arrives', `push ${p} did not reach ${client.name}`);
+  }
+
+  #sweepLater(): void {
+    this.world.after(SWEEP_MS, () => {
+      const before = this.world.nowMs - PUSH_KEPT_MS;
+      for (const [p, push] of this.pushes) {
+        if (push.sentMs > before) break;
+        this.#checkDelivered(push);
+        this.pushes.delete(p);
+      }
+      for (const [n, ask] of this.asks) {
+        if (ask.sentMs > this.world.nowMs - ASK_KEPT_MS) break;
+        // One that is still waited for is the client's to complain of.
+        this.asks.delete(n);
+      }
+      this.#sweepLater();
+    });
+  }
+
+  /** A connection is over, and nothing can come of it any more. */
+  forgetClient(client: Client): void {
+    this.#bySid.delete(client.sid);
+    for (const last of this.#lastK.values()) last.delete(client.name);
+  }
+
+  /** A gateway process is over: nobody can be told of its sessions' ends. */
+  gatewayEnded(gatewayId: string): void {
+    for (const sids of this.#seen.values())
+      for (const sid of sids.keys()) if (sid.startsWith(`${gatewayId}.`)) sids.delete(sid);
+  }
+
+  /** A backend has changed, of its own will, who a session belongs to: the client does not know any more. */
+  meddled(sid: string): void {
+    const client = this.#bySid.get(sid);
+    if (client === undefined) return;
+    client.uid = null;
+    client.isMeddled = true;
+  }
+
+  /** A process is over. */
+  forgetProcess(name: string): void {
+    this.#lastK.delete(name);
+    this.#seen.delete(name);
+  }
+}
+
+/** What the gateway itself may answer; proto/README.md and src/errors.ts say when. */
+const GATEWAY_CODES = new Set([
+  '400 BAD_ROUTE',
+  '400 BAD_BODY',
+  '401 NOT_BOUND',
+  '404 NO_ROUTE',
+  '409 CONFLICT',
+  '409 CLOSING',
+  '413 TOO_LARGE',
+  '429 TOO_MANY',
+  '500 BACKEND_ERROR',
+  '502 BAD_REPLY',
+  '503 BACKEND_AWAY',
+  '503 BUS_AWAY',
+  '503 OVERLOADED',
+  '503 DRAINING',
+  '504 TIMEOUT',
+]);

@@ -1,0 +1,235 @@
+/**
+ * Each round is a storm, then calm: everything is mended, and has time to recover. Then it must work as if nothing had
+ * happened, and what the gateways hold must equal what is there; in the end, when all have left, nothing.
+ */
+import { CALM_MS, ROUND_MS, STORM_MS } from './faults.ts';
+import type { SimGateway } from './gateway.ts';
+import type { Stage } from './stage.ts';
+import { type Node, World } from './world.ts';
+
+/** From the calm on, in milliseconds. */
+const PROBES_MS = 12_000;
+const STILL_MS = 18_000;
+const LEAVE_MS = 30_000;
+const EMPTY_MS = 70_000;
+/** Within this a player must get in, once it is calm. */
+const CONNECT_MS_MAX = 45_000;
+
+/** What the bus knows of one gateway. */
+export type BusView = {
+  /** Subjects that the process subscribes to, with how often. */
+  subscriptions(node: Node): ReadonlyMap<string, number>;
+};
+
+export class Rounds {
+  readonly checks: Record<string, number> = {};
+  readonly #stage: Stage;
+  readonly #world: World;
+  readonly #bus: BusView | null;
+  #round = 0;
+
+  /** @param bus null: there is none. */
+  constructor(stage: Stage, bus: BusView | null) {
+    this.#stage = stage;
+    this.#world = stage.world;
+    this.#bus = bus;
+    this.#begin();
+  }
+
+  #begin(): void {
+    const { players } = this.#stage;
+    const at = (ms: number, what: () => void): void => {
+      this.#world.after(ms, what);
+    };
+    at(STORM_MS, () => {
+      this.#world.trace('CALM');
+      this.#stage.mend();
+    });
+    at(CALM_MS - 1_000, () => {
+      for (const player of players) player.isResting = true;
+    });
+    at(CALM_MS, () => {
+      this.#stage.ledger.calm();
+      this.#expectConnected();
+      this.#probe();
+    });
+    at(CALM_MS + STILL_MS, () => {
+      this.#expectStill();
+    });
+    at(CALM_MS + LEAVE_MS, () => {
+      for (const player of players) player.ban();
+    });
+    at(CALM_MS + EMPTY_MS, () => {
+      this.#expectEmpty();
+      for (const player of players) {
+        player.isResting = false;
+        player.invite();
+      }
+    });
+    at(ROUND_MS, () => {
+      this.#round++;
+      this.#world.trace(`ROUND ${this.#round}`);
+      this.#begin();
+    });
+  }
+
+  #check(rule: string, isHeld: boolean, what: string): void {
+    this.checks[rule] = (this.checks[rule] ?? 0) + 1;
+    if (!isHeld) this.#world.violate(rule, what);
+  }
+
+  // ---- it works again -----------------------------------------------------------------------------------
+
+  #expectConnected(): void {
+    for (const { name, triesSinceMs } of this.#stage.players) {
+      const sinceMs = Math.max(triesSinceMs, this.#world.nowMs - (CALM_MS - STORM_MS));
+      const isWell = triesSinceMs < 0 || this.#world.nowMs - sinceMs < CONNECT_MS_MAX;
+      this.#check(
+        'when it is calm, everybody gets in',
+        isWell,
+        `${name} tries since ${Math.round(triesSinceMs)}`,
+      );
+    }
+    for (const { place, current } of this.#stage.gateways)
+      this.#check('when it is calm, every gateway is ready', current?.isReady === true, place);
+  }
+
+  #probe(): void {
+    const rule = 'when it is calm, everything is answered';
+    let asked = 0;
+    let answered = 0;
+    for (const player of this.#stage.players) {
+      const before = player.client;
+      asked += player.probe((route, code, reason) => {
+        answered++;
+        this.#check(
+          rule,
+          code === 200,
+          `${before?.name} at ${player.address}: ${route}: ${code} ${reason}`,
+        );
+      });
+    }
+    this.#world.after(PROBES_MS, () => {
+      this.#check(rule, answered === asked, `${asked - answered} of ${asked} were not answered`);
+    });
+  }
+
+  // ---- what is held is what is there --------------------------------------------------------------------
+
+  #expectStill(): void {
+    for (const gateway of this.#stage.running) {
+      const { name } = gateway.node;
+      const here = this.#stage.players.filter(({ address }) => address === gateway.address);
+      const { size } = gateway.gateway.registry;
+      this.#check(
+        'sessions are the clients',
+        size === here.length,
+        `${name}: ${size} sessions, ${here.length} clients`,
+      );
+      this.#expectIdle(gateway);
+      this.#expectSubscriptions(gateway);
+    }
+    this.#stage.pushToAll((problem) => {
+      this.#check('a push to all reaches all', problem === '', problem);
+    });
+  }
+
+  #expectIdle(gateway: SimGateway): void {
+    const { name } = gateway.node;
+    const info = gateway.gateway.info();
+    for (const backend of info.backends)
+      this.#check(
+        'nothing stays in flight',
+        backend.inFlight === 0,
+        `${name}: ${backend.inFlight} at ${backend.name}`,
+      );
+    const bytes = gateway.gauge('pith_outbox_bytes');
+    this.#check('nothing stays in an outbox', bytes === 0, `${name}: ${bytes} bytes`);
+    const accepted =
+      gateway.count('pith_connections_accepted_total', 'ws') +
+      gateway.count('pith_connections_accepted_total', 'tcp');
+    this.#check(
+      'counters are what happened',
+      accepted === gateway.accepted,
+      `${name}: ${accepted} accepted, ${gateway.accepted} were`,
+    );
+    const closed = gateway.closed();
+    const { size } = gateway.gateway.registry;
+    this.#check(
+      'counters are what happened',
+      closed + size === accepted,
+      `${name}: ${accepted} accepted, ${closed} closed, ${size} there`,
+    );
+    this.#check('no internal error', gateway.count('pith_internal_errors_total') === 0, name);
+  }
+
+  /** One for each user and group that the gateway has a session of, and the fixed ones. */
+  #expectSubscriptions(gateway: SimGateway): void {
+    if (this.#bus === null) return;
+    const uids = new Set<string>();
+    const groups = new Set<string>();
+    for (const session of gateway.gateway.registry.all()) {
+      if (session.uid !== '') uids.add(session.uid);
+      for (const group of session.groups) groups.add(group);
+    }
+    const there = this.#bus.subscriptions(gateway.node);
+    let users = 0;
+    let rooms = 0;
+    for (const [subject, times] of there) {
+      if (subject.startsWith('pith.user.')) users += times;
+      if (subject.startsWith('pith.group.')) rooms += times;
+    }
+    const { name } = gateway.node;
+    this.#check(
+      'subscriptions are the users',
+      users === uids.size,
+      `${name}: ${users} subscriptions, ${uids.size} users`,
+    );
+    this.#check(
+      'subscriptions are the groups',
+      rooms === groups.size,
+      `${name}: ${rooms} subscriptions, ${groups.size} groups`,
+    );
+    for (const player of this.#stage.players) {
+      const { client } = player;
+      if (
+        client === null ||
+        player.address !== gateway.address ||
+        client.uid === null ||
+        client.sid === ''
+      )
+        continue;
+      const uid = gateway.gateway.registry.bySid(client.sid)?.uid;
+      this.#check(
+        'who is bound is who was bound',
+        uid === client.uid,
+        `${name}: ${client.name} is ${uid}, was bound as ${client.uid}`,
+      );
+    }
+  }
+
+  // ---- when all have left -------------------------------------------------------------------------------
+
+  #expectEmpty(): void {
+    const { ledger } = this.#stage;
+    for (const gateway of this.#stage.running) {
+      const { size } = gateway.gateway.registry;
+      this.#check(
+        'when all have left, no session is left',
+        size === 0,
+        `${gateway.node.name}: ${size}`,
+      );
+      this.#expectIdle(gateway);
+      this.#expectSubscriptions(gateway);
+    }
+    for (const { node } of this.#stage.backends) {
+      if (node === null || node.isDead) continue;
+      const left = ledger.openAt(node.name);
+      this.#check(
+        'backends are told of every end',
+        left.length === 0,
+        `${node.name} was not told of ${left.slice(0, 5).join(', ')}`,
+      );
+    }
+  }
+}

@@ -1,0 +1,53 @@
+/** One run: a world of its own, from a seed. */
+import { type Fault, planFaults } from './faults.ts';
+import { makeStage } from './game.ts';
+import type { Ledger } from './ledger.ts';
+import { Rounds } from './rounds.ts';
+import { type Violation, World } from './world.ts';
+
+export type Options = {
+  readonly seed: string;
+  readonly hours: number;
+  readonly gateways: number;
+  readonly clients: number;
+  /** Absent: made from the seed. */
+  readonly faults?: readonly Fault[];
+  readonly onTrace?: (line: string) => void;
+};
+
+export type Result = {
+  readonly violations: readonly Violation[];
+  /** Of the whole trace: the same for the same seed. */
+  readonly digest: string;
+  readonly steps: number;
+  readonly virtualMs: number;
+  readonly faults: readonly Fault[];
+  readonly injected: Readonly<Record<string, number>>;
+  readonly counts: Ledger['counts'];
+  /** How often each rule was looked at, but for those that each message is held against. */
+  readonly checks: Readonly<Record<string, number>>;
+};
+
+export async function simulate(options: Options): Promise<Result> {
+  const { seed, hours, gateways, clients } = options;
+  const world = new World(seed);
+  world.onTrace = options.onTrace ?? null;
+  const { stage, bus } = makeStage(world, { gateways, clients });
+  const faults = options.faults ?? planFaults(seed, hours, stage.places);
+  for (const fault of faults)
+    world.after(fault.atMs, () => {
+      stage.inflict(fault);
+    });
+  const rounds = new Rounds(stage, bus);
+  await world.run(hours * 3_600_000);
+  return {
+    violations: world.violations,
+    digest: world.digest(),
+    steps: world.steps,
+    virtualMs: world.nowMs,
+    faults,
+    injected: stage.injected,
+    counts: stage.ledger.counts,
+    checks: rounds.checks,
+  };
+}

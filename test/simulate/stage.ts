@@ -1,0 +1,430 @@
+/** All that takes part: gateways, the bus, backends and players, and what befalls them. */
+import type { DialNats } from '../../src/upstream/nats/nats-connection.ts';
+import type { Network as SystemNetwork } from '../../src/wiring/network.ts';
+import { Calm } from './calm.ts';
+import { Network } from './channel.ts';
+import { Player, type RouteChoice } from './client.ts';
+import type { Fault, Places } from './faults.ts';
+import { type GatewayLine, SimGateway } from './gateway.ts';
+import { Ledger } from './ledger.ts';
+import type { SeededRandom } from './random.ts';
+import type { Node, World } from './world.ts';
+
+/** A process of a backend or of the bus, which ends and is begun again in one place. */
+export type Service = {
+  readonly place: string;
+  /** null: it is down. */
+  readonly node: Node | null;
+  start(): void;
+  /** Ends in order; `done` when the process is gone. */
+  stop(done: () => void): void;
+  /** Ends its connection to the bus. */
+  cutBus(): void;
+  /** Answers wrongly for a while. */
+  misbehave(how: string, ms: number): void;
+};
+
+export type StageOptions = {
+  readonly world: World;
+  readonly gateways: number;
+  readonly clients: number;
+  /** The configuration of each gateway, and others that it may be started with. */
+  readonly yaml: (place: string, configuration: number) => string;
+  readonly configurations: number;
+  readonly routes: readonly (RouteChoice & {
+    readonly idempotent: boolean;
+    readonly ordered: boolean;
+  })[];
+  readonly servers: (stage: Stage) => Service[];
+  readonly backends: (
+    stage: Stage,
+  ) => (Service & { readonly wrongs: readonly string[]; readonly isOnBus: boolean })[];
+  readonly dialNats: (stage: Stage, node: Node) => DialNats;
+  readonly connectGrpc: (stage: Stage, node: Node) => SystemNetwork['connectGrpc'];
+};
+
+/** Users are fewer than players: some play on two devices. */
+const USERS_PER_CLIENT = 0.7;
+const CLIENTS_PER_GROUP = 8;
+
+/** One place of a gateway. */
+class GatewayPlace {
+  readonly place: string;
+  current: SimGateway | null = null;
+  generation = 0;
+  configuration = 0;
+  isStopping = false;
+
+  constructor(place: string) {
+    this.place = place;
+  }
+}
+
+export class Stage {
+  readonly world: World;
+  readonly network: Network;
+  readonly ledger: Ledger;
+  readonly calm = new Calm();
+  readonly players: Player[] = [];
+  readonly servers: readonly Service[];
+  readonly backends: ReturnType<StageOptions['backends']>;
+  readonly gateways: readonly GatewayPlace[];
+  /** Called whenever a gateway process has begun. */
+  onGateway: (gateway: SimGateway) => void = () => {};
+  /** What happened, by kind. */
+  readonly injected: Record<string, number> = {};
+  readonly #options: StageOptions;
+  /** What ends the faults that last. */
+  readonly #lasting = new Set<() => void>();
+
+  constructor(options: StageOptions) {
+    const { world, routes, clients } = options;
+    this.#options = options;
+    this.world = world;
+    this.network = new Network(world);
+    this.ledger = new Ledger(world, new Map(routes.map((route) => [route.route, route])));
+    this.servers = options.servers(this);
+    this.backends = options.backends(this);
+    this.gateways = Array.from(
+      { length: options.gateways },
+      (_, i) => new GatewayPlace(`g${i + 1}`),
+    );
+    for (const service of [...this.servers, ...this.backends]) service.start();
+    for (const place of this.gateways) this.startGateway(place);
+    const around = {
+      world,
+      network: this.network,
+      ledger: this.ledger,
+      routes,
+      gatewayFor: (random: SeededRandom) => this.#gatewayFor(random),
+      isCalm: (address: string, client: string) => this.#isCalm(address, client),
+      users: Math.ceil(clients * USERS_PER_CLIENT),
+      groups: Math.ceil(clients / CLIENTS_PER_GROUP),
+    };
+    for (let i = 1; i <= clients; i++) this.players.push(new Player(i, around));
+  }
+
+  get places(): Places {
+    return {
+      gateways: this.gateways.map(({ place }) => place),
+      clients: this.players.map(({ name }) => name),
+      backends: this.backends,
+      servers: this.servers.map(({ place }) => place),
+      configurations: this.#options.configurations,
+    };
+  }
+
+  /** Gateways that run, and are not stopping. */
+  get running(): SimGateway[] {
+    return this.gateways.flatMap(({ current }) =>
+      current === null || current.node.isDead ? [] : [current],
+    );
+  }
+
+  /** Mostly one that is ready, as load balancers know it; now and then any. */
+  #gatewayFor(random: SeededRandom): string | null {
+    const ready = this.gateways.filter(({ current }) => current?.isReady === true);
+    if (ready.length > 0 && !random.chance(0.03)) return random.pick(ready).place;
+    return random.pick(this.gateways).place;
+  }
+
+  #isCalm(address: string, client: string): boolean {
+    const gateway = this.gateways.find(({ place }) => place === address)!;
+    return (
+      this.calm.at(address, client) && gateway.current !== null && !gateway.current.node.isDead
+    );
+  }
+
+  // ---- gateways -----------------------------------------------------------------------------------------
+
+  startGateway(place: GatewayPlace): void {
+    const { world, network } = this;
+    const gateway = new SimGateway({
+      world,
+      network,
+      place: place.place,
+      generation: ++place.generation,
+      yaml: this.#options.yaml(place.place, place.configuration),
+      dialNats: (node) => this.#options.dialNats(this, node),
+      connectGrpc: (node) => this.#options.connectGrpc(this, node),
+      onLog: (from, line) => {
+        this.#onLog(from, line);
+      },
+    });
+    place.current = gateway;
+    world.trace(`${gateway.node.name} starts as ${gateway.gateway.id}`);
+    this.onGateway(gateway);
+    gateway.gateway.start().catch((error: unknown) => {
+      if (!gateway.node.isDead)
+        world.violate('a gateway starts', `${gateway.node.name}: ${String(error)}`);
+    });
+  }
+
+  /** What a gateway never has to say, whatever befalls it. */
+  #onLog({ node }: SimGateway, { level, msg, fields }: GatewayLine): void {
+    this.world.trace(`${node.name} ${level} ${msg}`);
+    const isOwn = msg === 'internal error' || msg.startsWith('shutdown step') || level === 'fatal';
+    if (isOwn) this.world.violate('no internal error', `${node.name}: ${msg} ${textOf(fields)}`);
+  }
+
+  /** Ends a gateway's process, and begins another after `ms`. */
+  #killGateway(place: GatewayPlace, how: 'reset' | 'silent', ms: number): void {
+    const { current } = place;
+    if (current === null || current.node.isDead) return;
+    this.world.trace(`${current.node.name} is killed`);
+    this.network.kill(current.node, how);
+    this.ledger.gatewayEnded(current.gateway.id);
+    this.#later(ms, [place.place], () => {
+      if (place.current === current) this.startGateway(place);
+    });
+  }
+
+  /** As Kubernetes does it: SIGTERM, and another process when this one has ended. */
+  drainGateway(place: GatewayPlace, ms: number, configuration = place.configuration): void {
+    const { current } = place;
+    if (current === null || current.node.isDead || place.isStopping) return;
+    place.isStopping = true;
+    place.configuration = configuration;
+    const { node, gateway } = current;
+    this.calm.begin([place.place]);
+    const end = (): void => {
+      place.isStopping = false;
+      this.calm.end([place.place]);
+      if (!node.isDead) this.network.kill(node, 'reset');
+      this.ledger.gatewayEnded(gateway.id);
+      this.world.trace(`${node.name} has stopped`);
+      this.#later(ms, [place.place], () => {
+        if (place.current === current) this.startGateway(place);
+      });
+    };
+    node.soon(() => {
+      gateway.drain().then(
+        () => {
+          if (gateway.registry.size > 0)
+            this.world.violate(
+              'a stop leaves nothing',
+              `${node.name}: ${gateway.registry.size} sessions`,
+            );
+          this.world.after(1, end);
+        },
+        (error: unknown) => {
+          this.world.violate('a gateway stops', `${node.name}: ${String(error)}`);
+        },
+      );
+    });
+    // The process may be killed, or stopped, on its way.
+    const look = (): void => {
+      if (!place.isStopping || place.current !== current) return;
+      if (node.isDead) end();
+      else this.world.after(1_000, look);
+    };
+    this.world.after(1_000, look);
+  }
+
+  /** One push to everybody, counted; `done` is told what is wrong with it, '' for nothing. */
+  pushToAll(done: (problem: string) => void): void {
+    const [gateway] = this.running;
+    if (gateway === undefined) return;
+    const { ledger, world } = this;
+    const way = {
+      name: `${gateway.node.name}/control`,
+      process: gateway.node.name,
+      keepsOrder: true,
+      order: 0,
+    };
+    const push = ledger.pushing(
+      way,
+      { to: { kind: 'all', name: '' }, counted: true, delivery: 'must' },
+      '',
+    );
+    const players = this.players.filter(({ isActive }) => isActive).length;
+    gateway.node.soon(() => {
+      gateway.fleetCommands
+        .pushCounted(
+          { target: { all: true }, route: 'onAll', body: Buffer.from(push.body), ...PLAIN },
+          2_000,
+        )
+        .then(
+          (outcome) => {
+            if (!('delivered' in outcome)) {
+              done(`it failed: ${JSON.stringify(outcome)}`);
+              return;
+            }
+            ledger.pushed(push, { ...outcome, isPartial: outcome.silentGateways.length > 0 });
+            world.after(2_000, () => {
+              const { gateways, delivered } = outcome;
+              const got = push.received.size;
+              const isRight =
+                gateways === this.running.length && delivered === players && got === players;
+              done(
+                isRight
+                  ? ''
+                  : `${players} players on ${this.running.length} gateways: ${delivered} delivered by ${gateways}, ${got} received`,
+              );
+            });
+          },
+          (error: unknown) => {
+            done(String(error));
+          },
+        );
+    });
+  }
+
+  // ---- faults -------------------------------------------------------------------------------------------
+
+  inflict(fault: Fault): void {
+    const { kind, ms, target, more = '' } = fault;
+    this.world.trace(`FAULT ${kind} ${target} ${more} ${ms}`);
+    this.injected[kind] = (this.injected[kind] ?? 0) + 1;
+    const gateway = this.gateways.find(({ place }) => place === target);
+    const player = this.players.find(({ name }) => name === target);
+    const backend = this.backends.find(({ place }) => place === target);
+    const service = backend ?? this.servers.find(({ place }) => place === target);
+    switch (kind) {
+      case 'client: connection cut':
+        player?.cut();
+        return;
+      case 'client: vanishes':
+        player?.vanish();
+        return;
+      case 'client: does not read':
+        player?.stall(ms);
+        return;
+      case 'client: partition':
+      case 'bus: partition':
+      case 'link: partition':
+        this.#part(target, more, ms);
+        return;
+      case 'gateway: kill -9':
+      case 'gateway: machine lost':
+        if (gateway)
+          this.#killGateway(gateway, kind === 'gateway: kill -9' ? 'reset' : 'silent', ms);
+        return;
+      case 'gateway: pause':
+        if (gateway?.current) this.#pause(gateway.current.node, ms);
+        return;
+      case 'gateway: drain and restart':
+        if (gateway) this.drainGateway(gateway, ms);
+        return;
+      case 'gateway: other configuration':
+        if (gateway) this.drainGateway(gateway, ms, Number(more));
+        return;
+      case 'gateway: clock jumps':
+        gateway?.current?.node.jumpWall(Number(more));
+        return;
+      case 'backend: kill -9':
+      case 'backend: machine lost':
+      case 'bus: server killed':
+        if (service)
+          this.#killService(service, kind === 'backend: machine lost' ? 'silent' : 'reset', ms);
+        return;
+      case 'backend: pause':
+      case 'bus: server pause':
+        if (service?.node) this.#pause(service.node, ms);
+        return;
+      case 'backend: stop and restart':
+      case 'bus: server lame duck':
+        if (service) this.#stopService(service, ms);
+        return;
+      case 'backend: misbehaves':
+        backend?.misbehave(more, ms);
+        return;
+      case 'bus: connection cut':
+        if (backend) backend.cutBus();
+        else if (gateway?.current) this.#cutBus(gateway.current.node);
+        return;
+      case 'link: connection cut':
+        this.#cutBetween(target, more);
+        return;
+      case 'network: slow':
+        this.#slow(Number(more), ms);
+    }
+  }
+
+  /** Ends every fault that lasts, and begins whatever is down. */
+  mend(): void {
+    for (const end of [...this.#lasting]) end();
+  }
+
+  /** `done` after `ms`, or when all is mended. */
+  #later(ms: number, places: readonly string[], done: () => void): void {
+    this.calm.begin(places);
+    const end = (): void => {
+      if (!this.#lasting.delete(end)) return;
+      cancel();
+      this.calm.end(places);
+      done();
+    };
+    this.#lasting.add(end);
+    const cancel = this.world.after(ms, end);
+  }
+
+  #part(a: string, b: string, ms: number): void {
+    this.network.part(a, b);
+    this.#later(ms, [a, b], () => {
+      this.network.join(a, b);
+    });
+  }
+
+  #pause(node: Node, ms: number): void {
+    if (node.isDead || node.isPaused) return;
+    node.pause();
+    this.#later(ms, [node.place], () => {
+      node.resume();
+      this.network.resumed();
+    });
+  }
+
+  #killService(service: Service, how: 'reset' | 'silent', ms: number): void {
+    const { node } = service;
+    if (node === null || node.isDead) return;
+    this.network.kill(node, how);
+    this.ledger.forgetProcess(node.name);
+    this.#later(ms, [service.place], () => {
+      if (service.node === null || service.node === node) service.start();
+    });
+  }
+
+  #stopService(service: Service, ms: number): void {
+    const { node } = service;
+    if (node === null || node.isDead || node.isPaused) return;
+    service.stop(() => {
+      if (!node.isDead) this.network.kill(node, 'reset');
+      this.ledger.forgetProcess(node.name);
+      this.#later(ms, [service.place], () => {
+        if (service.node === null || service.node === node) service.start();
+      });
+    });
+  }
+
+  #cutBus(node: Node): void {
+    const places = new Set(this.servers.map(({ place }) => place));
+    for (const channel of this.network.of(node))
+      if (places.has(channel.a.node.place) || places.has(channel.b.node.place))
+        this.network.cut(channel);
+  }
+
+  #cutBetween(a: string, b: string): void {
+    for (const channel of [...this.network.open]) {
+      const { place: from } = channel.a.node;
+      const { place: to } = channel.b.node;
+      if ((from === a && to === b) || (from === b && to === a)) this.network.cut(channel);
+    }
+  }
+
+  #slow(factor: number, ms: number): void {
+    const before = this.network.slowness;
+    if (before !== 1) return;
+    this.network.slowness = factor;
+    this.#later(ms, [], () => {
+      this.network.slowness = 1;
+    });
+  }
+}
+
+const PLAIN = { delivery: 'must', latestKey: '', expiresInMs: 0, afterReply: false } as const;
+
+function textOf(fields: object): string {
+  const { err, ...rest } = fields as { err?: Error };
+  return `${JSON.stringify(rest)} ${err?.stack ?? ''}`;
+}
