@@ -14,7 +14,6 @@ import type { Admission } from './relay/admission.ts';
 import { type Drained, drainSessions } from './session/drain.ts';
 import { Outboxes } from './session/outboxes.ts';
 import type { Registry } from './session/registry.ts';
-import { EventLoopLag } from './telemetry/event-loop.ts';
 import type { Log } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
 import type { Tracing } from './telemetry/tracing.ts';
@@ -23,7 +22,7 @@ import type { ClientListener } from './transport/listener.ts';
 import type { Upstream } from './upstream/upstream.ts';
 import { type BusParts, makeBus, makeGatewayId } from './wiring/bus.ts';
 import type { ControlPorts } from './wiring/control.ts';
-import { makeCertificateGauges, makeGauges, type Memory } from './wiring/gauges.ts';
+import { makeCertificateGauges, makeGauges, type ProcessUse } from './wiring/gauges.ts';
 import { makeListeners, makeListenSteps } from './wiring/listeners.ts';
 import type { Network } from './wiring/network.ts';
 import { makeAdmission, makeRelay, makeTracing } from './wiring/relay.ts';
@@ -57,8 +56,8 @@ export type GatewayParts = {
   readonly resources: Resources;
   /** Log lines dropped because stdout was not read; absent: no such metric. */
   readonly logLinesDropped?: () => number;
-  /** What the process has of memory; without it that is not among the metrics. */
-  readonly memory?: () => Memory;
+  /** What the process uses; without it that is not among the metrics. */
+  readonly processUse?: ProcessUse;
 };
 
 /** Where everything listens, with the real ports. */
@@ -85,7 +84,6 @@ export class Gateway {
   readonly #admission: Admission;
   readonly #listeners: readonly ClientListener[];
   readonly #ports: ControlPorts;
-  readonly #lag = new EventLoopLag();
   #state: GatewayState = 'starting';
   #startedAt = 0;
   readonly #stopAsked = Promise.withResolvers<void>();
@@ -114,7 +112,7 @@ export class Gateway {
     this.#listeners = makeListeners({ ...made, relay });
     this.#ports = parts.network.makeControlPorts({ ...made, info, notReady });
     const isDraining = (): boolean => this.#state === 'draining';
-    makeGauges({ ...made, lag: this.#lag, isDraining });
+    makeGauges({ ...made, isDraining });
 
     this.registry = bus.registry;
     this.#bus = bus;
@@ -178,7 +176,7 @@ export class Gateway {
 
   async #begin(): Promise<void> {
     const { config, log } = this.#parts;
-    if (config.telemetry.metrics) this.#lag.start();
+    if (config.telemetry.metrics) this.#parts.processUse?.lag.start();
     await this.#tracing?.start();
     this.#bus.bus.start();
     const { nats } = this.#bus;
@@ -275,7 +273,7 @@ export class Gateway {
         this.#ports.health.close(),
       ]),
     );
-    this.#lag.stop();
+    this.#parts.processUse?.lag.stop();
     this.#wheel.stop();
     this.#state = 'stopped';
   }

@@ -10,6 +10,7 @@ import { isAvailable } from './config/unavailable-keys.ts';
 import type { Config } from './config/schema.ts';
 import { errorText } from './errors.ts';
 import type { GatewayParts } from './gateway.ts';
+import { EventLoopLag } from './telemetry/event-loop.ts';
 import { systemRandom } from './random.ts';
 
 // What only one command needs is imported by it: `pith client` need not wait for the gateway's libraries.
@@ -155,6 +156,7 @@ async function serve(config: Config, signals: Signals): Promise<void> {
     log.warn({ dropped }, 'log lines dropped; stdout was not read in time');
   });
   const log = makeLog({
+    clock: systemClock,
     level,
     format: format === 'auto' ? (stdout.isTTY ? 'pretty' : 'json') : format,
     write: (line) => {
@@ -173,7 +175,7 @@ async function serve(config: Config, signals: Signals): Promise<void> {
     version: VERSION,
     nodeVersion: process.versions.node,
     resources: resources(),
-    memory: () => process.memoryUsage(),
+    processUse: { memory: () => process.memoryUsage(), lag: new EventLoopLag() },
     logLinesDropped: () => sink.dropped,
   });
   process.on('unhandledRejection', (reason) => {

@@ -71,6 +71,8 @@ export class LogSink {
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 export type LogOptions = {
+  /** For the time of each line. */
+  readonly clock: Clock;
   readonly level: LogLevel;
   /** pretty: for people. */
   readonly format: 'json' | 'pretty';
@@ -79,6 +81,7 @@ export type LogOptions = {
 };
 
 export function makeLog(options: LogOptions): Log {
+  const { clock } = options;
   const write =
     options.format === 'json'
       ? options.write
@@ -89,7 +92,7 @@ export function makeLog(options: LogOptions): Log {
     {
       level: options.level,
       base: null,
-      timestamp: pino.stdTimeFunctions.isoTime,
+      timestamp: () => `,"time":"${new Date(clock.wallNow()).toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
     },
     { write },

@@ -18,6 +18,12 @@ export type Memory = {
   readonly external: number;
 };
 
+/** What the process uses of the machine. */
+export type ProcessUse = {
+  readonly memory: () => Memory;
+  readonly lag: EventLoopLag;
+};
+
 export type GaugesParts = Shared & {
   /** Node's. */
   readonly nodeVersion: string;
@@ -28,9 +34,8 @@ export type GaugesParts = Shared & {
   /** By the backend's ordinal. */
   readonly upstreams: readonly Upstream[];
   readonly admission: Admission;
-  readonly lag: EventLoopLag;
-  /** What the process has of memory; without it that is not among the metrics. */
-  readonly memory?: () => Memory;
+  /** Without it, that is not among the metrics. */
+  readonly processUse?: ProcessUse;
   /** Log lines dropped because stdout was not read; absent: no such metric. */
   readonly logLinesDropped?: () => number;
   readonly isDraining: () => boolean;
@@ -38,7 +43,7 @@ export type GaugesParts = Shared & {
 
 export function makeGauges(parts: GaugesParts): void {
   const { config, metrics, registry, outboxes, capacity, bus, upstreams, admission } = parts;
-  const { version, nodeVersion, lag, memory, logLinesDropped, isDraining } = parts;
+  const { version, nodeVersion, processUse, logLinesDropped, isDraining } = parts;
   metrics.watch('pith_build_info', [version, nodeVersion], () => 1);
   metrics.watch('pith_bus_up', [], () => (bus.up ? 1 : 0));
   metrics.watch('pith_drain_state', [], () => (isDraining() ? 1 : 0));
@@ -53,7 +58,7 @@ export function makeGauges(parts: GaugesParts): void {
     metrics.watch('pith_requests_in_flight', [name], () => admission.inFlight(ordinal));
     metrics.watch('pith_backend_healthy_addresses', [name], () => upstream.info().healthy);
   }
-  if (memory !== undefined) makeProcessGauges(metrics, lag, memory);
+  if (processUse !== undefined) makeProcessGauges(metrics, processUse);
 }
 
 /** One for each listener with a certificate, by the address at which it listens. */
@@ -69,7 +74,7 @@ export function makeCertificateGauges(
   }
 }
 
-function makeProcessGauges(metrics: Metrics, lag: EventLoopLag, memory: () => Memory): void {
+function makeProcessGauges(metrics: Metrics, { lag, memory }: ProcessUse): void {
   metrics.watch('nodejs_eventloop_lag_p50_seconds', [], () => lag.percentile(50));
   // Rendered after the median, as in the table.
   metrics.watch('nodejs_eventloop_lag_p99_seconds', [], () => {

@@ -191,7 +191,7 @@ describe('WebSocket pings and text', () => {
       {
         clock: systemClock,
         wheel,
-        log: makeLog({ level: 'error', format: 'json', write() {} }),
+        log: makeLog({ clock: systemClock, level: 'error', format: 'json', write() {} }),
         metrics: new Metrics(),
         mayAccept: () => true,
         accept(connection) {

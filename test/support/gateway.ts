@@ -49,6 +49,7 @@ export async function startGateway(
     random: systemRandom,
     network: makeSystemNetwork(),
     log: makeLog({
+      clock: systemClock,
       level: result.config.log.level,
       format: 'json',
       write: (line) => void log.push(JSON.parse(line) as LogLine),

@@ -13,7 +13,10 @@ export function keptLog() {
     const { time: _, ...fields } = JSON.parse(line) as Record<string, unknown>;
     lines.push(fields);
   };
-  return { lines, log: makeLog({ level: 'debug', format: 'json', write }) };
+  return {
+    lines,
+    log: makeLog({ clock: new ManualClock(), level: 'debug', format: 'json', write }),
+  };
 }
 
 /** The report of backend `name`; `kind` is how it is reached. */

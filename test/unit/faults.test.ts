@@ -12,7 +12,7 @@ function stage() {
   const metrics = new Metrics();
   const lines: Record<string, unknown>[] = [];
   const write = (line: string): void => void lines.push(JSON.parse(line) as never);
-  const log = makeLog({ level: 'info', format: 'json', write });
+  const log = makeLog({ clock, level: 'info', format: 'json', write });
   return { clock, metrics, lines, faults: new Faults(clock, log, metrics) };
 }
 

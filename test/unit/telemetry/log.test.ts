@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 
 import { LOG_UNREAD_BYTES_MAX, LogSink, makeLog } from '../../../src/telemetry/log.ts';
+import { ManualClock } from '../../support/clock.ts';
 
 /** A pipe whose reader reads when the test says so. */
 class Pipe {
@@ -29,19 +30,30 @@ class Pipe {
 }
 
 function stage() {
+  const clock = new ManualClock();
   const pipe = new Pipe();
   const sink = new LogSink(pipe, (dropped) => {
     log.warn({ dropped }, 'dropped');
   });
   const log = makeLog({
+    clock,
     level: 'info',
     format: 'json',
     write: (line) => {
       sink.write(line);
     },
   });
-  return { pipe, sink, log };
+  return { clock, pipe, sink, log };
 }
+
+test("a line bears the wall time of the gateway's clock", () => {
+  const { clock, pipe, log } = stage();
+  clock.advance(3_600_250);
+  log.info('listening');
+  expect(pipe.lines).toEqual([
+    '{"level":"info","time":"2026-01-01T01:00:00.250Z","msg":"listening"}\n',
+  ]);
+});
 
 describe('a reader that', () => {
   test('stops costs 1 MiB and lines, and is told how many when it reads again', () => {

@@ -22,6 +22,7 @@ function watch(files: { cert: string; key: string }) {
   const served: TlsPem[] = [];
   const lines: Record<string, unknown>[] = [];
   const log = makeLog({
+    clock,
     level: 'info',
     format: 'json',
     write: (line) => void lines.push(JSON.parse(line) as Record<string, unknown>),

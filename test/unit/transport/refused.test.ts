@@ -13,6 +13,7 @@ function refusals() {
   const clock = new ManualClock();
   const lines: Record<string, unknown>[] = [];
   const log = makeLog({
+    clock,
     level: 'info',
     format: 'json',
     write: (line) => {
