@@ -9,9 +9,12 @@ import type { ConnectGrpc } from '../upstream/grpc-client/grpc-connection.ts';
 import { connectGrpc } from '../upstream/grpc-client/grpc-js-connection.ts';
 import { dialNats } from '../upstream/nats/dial.ts';
 import type { DialNats } from '../upstream/nats/nats-connection.ts';
+import { type Resolver, resolverOf } from '../upstream/pool/resolver.ts';
 import { type ControlParts, type ControlPorts, makeControlPorts } from './control.ts';
 
 export type Network = {
+  /** Of what `grpc` of a backend says, unless it is a service in Consul. */
+  readonly resolverOf: (url: string) => Resolver;
   readonly connectGrpc: ConnectGrpc;
   readonly dialNats: DialNats;
   readonly makeListener: (options: ListenerOptions, parts: ListenerParts) => ClientListener;
@@ -22,6 +25,7 @@ export type Network = {
 /** That of the machine. */
 export function makeSystemNetwork(): Network {
   return {
+    resolverOf,
     connectGrpc,
     dialNats,
     makeListener: (options, parts) => new Listener(options, parts),

@@ -98,7 +98,9 @@ function grpcPoolOptions(
   return {
     connect: network.connectGrpc,
     url: backend.grpc,
-    resolver: isConsulService(backend.grpc) ? consul!.resolverOf(name, backend.grpc) : null,
+    resolver: isConsulService(backend.grpc)
+      ? consul!.resolverOf(name, backend.grpc)
+      : network.resolverOf(backend.grpc),
     metadata: backend.metadata,
     links: backend.links,
     ageMs: backend.link_age,

@@ -9,6 +9,7 @@ import type { Log } from '../../src/telemetry/log.ts';
 import type { Accept } from '../../src/transport/transport.ts';
 import { DialInUpstream } from '../../src/upstream/dial-in/dial-in-upstream.ts';
 import type { DialNats } from '../../src/upstream/nats/nats-connection.ts';
+import { resolverOf } from '../../src/upstream/pool/resolver.ts';
 import type { ControlParts, ControlPorts } from '../../src/wiring/control.ts';
 import type { Network as SystemNetwork } from '../../src/wiring/network.ts';
 import type { End, Network } from './channel.ts';
@@ -59,6 +60,7 @@ export class SimGateway {
       clock: this.node.clock,
       random: this.node.random,
       network: {
+        resolverOf,
         dialNats: options.dialNats(this.node),
         connectGrpc: options.connectGrpc(this.node),
         makeListener: (_options, { accept, mayAccept }) => this.#makeListener(accept, mayAccept),

@@ -3,7 +3,7 @@ import { Metadata } from '@grpc/grpc-js';
 
 import type { BackendReport } from '../backend-report.ts';
 import { EndpointPool, type PoolOptions } from '../pool/endpoint-pool.ts';
-import { type Resolver, resolverOf } from '../pool/resolver.ts';
+import type { Resolver } from '../pool/resolver.ts';
 import type { AffinityOptions } from '../pool/session-affinity.ts';
 import type { Transport, TransportOwner } from '../pool/transport.ts';
 import type { ClientTls } from '../../transport/pem.ts';
@@ -14,8 +14,7 @@ import type { HealthMode } from './health-watch.ts';
 export type GrpcPoolOptions = PoolOptions &
   AffinityOptions & {
     readonly connect: ConnectGrpc;
-    /** null: by what `url` says. */
-    readonly resolver: Resolver | null;
+    readonly resolver: Resolver;
     /** Sent with every call. */
     readonly metadata: Readonly<Record<string, string>>;
     /** null: in plain text. */
@@ -29,14 +28,13 @@ export function makeGrpcPool<T extends Transport>(
   report: BackendReport,
   make: (owner: TransportOwner, options: GrpcTransportOptions) => T,
 ): EndpointPool<T> {
-  const resolver = options.resolver ?? resolverOf(options.url);
   const transport = {
     ...options,
     metadata: fixedMetadata(options.metadata),
-    authority: resolver.authority,
+    authority: options.resolver.authority,
   };
   return new EndpointPool<T>(options, report, {
-    resolver,
+    resolver: options.resolver,
     makeTransport: (owner) => make(owner, transport),
   });
 }
