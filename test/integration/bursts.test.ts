@@ -3,12 +3,11 @@
  * of the event loop brings; what all others hold together is bounded, and is what the metric says.
  */
 import net from 'node:net';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { afterAll, describe, expect, test } from 'vitest';
 
 import { TestClient } from '../support/client.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
+import { watchHeld } from '../support/held.ts';
 import { type LinkBackend, startLinkBackend } from '../support/link-backend.ts';
 import { startNats } from '../support/nats.ts';
 import { headersOf } from '../support/nats-backend.ts';
@@ -17,9 +16,6 @@ import { serve } from '../support/serve.ts';
 import { Authority, connectTls, SecretFolder, TlsPipe } from '../support/tls.ts';
 import { eventually } from '../support/wait.ts';
 
-setFlagsFromString('--expose-gc');
-/** What nobody holds is gone after it. */
-const collect = runInNewContext('gc') as () => void;
 const MEBIBYTE = 1024 * 1024;
 const authority = new Authority();
 const secret = new SecretFolder(authority.issue('server'));
@@ -193,12 +189,10 @@ describe('clients that do not read', () => {
     const held = (): number => gaugeOf(gateway, 'pith_outbox_bytes');
     // What the kernels take is not ours.
     for (let n = 0; n < 2_000 && held() < 3 * 60_000; n++) await backend.push(push(n));
-    collect();
-    const before = process.memoryUsage().arrayBuffers;
+    const memory = await watchHeld();
     for (let n = 0; n < 2_000; n++) await backend.push(push(n));
     expect(held()).toBeLessThan(3 * 3 * 61_000);
-    collect();
-    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(20 * MEBIBYTE);
+    await memory.expectGrownLess(20 * MEBIBYTE);
   });
 
   test('hold no more than limits.outboxes together; who reads stays', async () => {

@@ -1,21 +1,24 @@
-// Alone in its file: the garbage of other tests, collected meanwhile, would hide what is allocated here.
 import { expect, test } from 'vitest';
 
 import { PacketReader } from '../../../src/protocol/packet-reader.ts';
+import { watchHeld } from '../../support/held.ts';
 
-test('16 MiB announced and never sent cost only the bytes that came', () => {
-  const before = process.memoryUsage().arrayBuffers;
+const MEBIBYTE = 1_048_576;
+
+test('16 MiB announced and never sent cost only the bytes that came', async () => {
+  const memory = await watchHeld();
   const readers = Array.from({ length: 16 }, () => new PacketReader(0xffffff, () => {}));
   for (const reader of readers) {
     reader.push(Buffer.from('04ffffff', 'hex'));
     expect(reader.heldBytes).toBe(4);
   }
-  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(1 << 20);
+  await memory.expectGrownLess(MEBIBYTE);
   for (const reader of readers) {
     for (let n = 1; n <= 1000; n++) {
       reader.push(Buffer.from([n]));
       expect(reader.heldBytes).toBe(4 + n);
     }
   }
-  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(1 << 20);
+  await memory.expectGrownLess(MEBIBYTE);
+  expect(readers).toHaveLength(16);
 });
