@@ -1,20 +1,12 @@
 // Changes rows of the tables that are the contract, one at a time, in a copy of the tree, and tells which changes
 // no unit test sees: `make mutants` (N=20, SEED=…, ONLY=src/bus). Exits with 1 if one survived. The tables are in mutable-tables.ts.
 
-import { execFileSync, spawnSync } from 'node:child_process';
-import {
-  cpSync,
-  existsSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { spawnSync } from 'node:child_process';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { copyTree } from './copy-tree.ts';
 import { mutationsOf, type Mutant, rowsOf, TABLES } from './mutable-tables.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -22,7 +14,6 @@ const COUNT = Number(process.env['N'] ?? 20);
 const SEED = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
 /** Part of a path: only tables of such files. */
 const ONLY = process.env['ONLY'] ?? '';
-const MODULES = ['node_modules', 'test/clients/node_modules', 'test/oracle/node_modules'];
 /** They change nothing that they share, and are looked at for every mutant. */
 const TABLE_TESTS = ['--no-isolate', '.table.test.ts'];
 /** A table that sends the tests round in circles would otherwise hang them. */
@@ -58,19 +49,6 @@ function pick(count: number, random: () => number): Mutant[] {
   return picked;
 }
 
-/** The tree as it is now, uncommitted changes with it; packages are linked, not copied. */
-function copyTree(): string {
-  const copy = mkdtempSync(join(tmpdir(), 'pith-mutants-'));
-  const listed = execFileSync('git', ['ls-files', '-zco', '--exclude-standard'], { cwd: ROOT });
-  for (const file of listed.toString().split('\0')) {
-    if (file !== '' && existsSync(join(ROOT, file))) cpSync(join(ROOT, file), join(copy, file));
-  }
-  for (const modules of MODULES) {
-    if (existsSync(join(ROOT, modules))) symlinkSync(join(ROOT, modules), join(copy, modules));
-  }
-  return copy;
-}
-
 /** True when tests fail, or none could be run: what does not even load is seen too. */
 function failsIn(copy: string, ...more: string[]): boolean {
   const vitest = join(ROOT, 'node_modules/vitest/vitest.mjs');
@@ -96,7 +74,7 @@ function failsIn(copy: string, ...more: string[]): boolean {
 function main(): number {
   const mutants = pick(COUNT, randomOf(SEED));
   console.log(`${mutants.length} mutants, SEED=${SEED}`);
-  const copy = copyTree();
+  const copy = copyTree(ROOT, 'mutants');
   let survived = 0;
   try {
     if (failsIn(copy, ...TABLE_TESTS)) throw new Error('the table tests fail without any change');
