@@ -1,0 +1,85 @@
+/** Finds a planted bug: a copy of the tree with it, seeds until one breaks a rule, that seed again, and shrunk. */
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { copyTree } from '../tools/copy-tree.ts';
+import { ROUND_MS } from './faults.ts';
+import { type Planted, plant } from './planted.ts';
+import { type Run, type RunOptions, startRun } from './runs.ts';
+import { shrink, type Shrunk } from './shrink.ts';
+
+/** Two rounds of faults. */
+const HOURS = (2 * ROUND_MS) / 3_600_000;
+const GATEWAYS = 3;
+const CLIENTS = 40;
+/** Real time of a run: many times what it takes. */
+const RUN_MS_MAX = 120_000;
+const TRIES_MAX = 80;
+/** What a run needs of the tree. */
+const PARTS = ['src', 'proto', 'test/simulate', 'package.json'];
+
+export type Found = {
+  /** null: no seed has found it. */
+  readonly hit: { readonly options: RunOptions; readonly run: Run } | null;
+  /** The same once more. */
+  readonly again: Run | null;
+  readonly small: Shrunk | null;
+  /** Seeds that were tried. */
+  readonly seeds: number;
+};
+
+export type FindOptions = {
+  readonly seedsMax: number;
+  /** Runs at a time. */
+  readonly jobs: number;
+  /** The first seed that is tried. */
+  readonly firstSeed?: number;
+};
+
+export async function find(
+  root: string,
+  planted: Planted,
+  { seedsMax, jobs, firstSeed = 1 }: FindOptions,
+): Promise<Found> {
+  const copy = copyTree(root, 'planted', PARTS);
+  try {
+    const path = join(copy, planted.file);
+    writeFileSync(path, plant(planted, readFileSync(path, 'utf8')));
+    for (let from = 0; from < seedsMax; from += jobs) {
+      const tried = Array.from({ length: Math.min(jobs, seedsMax - from) }, (_, i) => ({
+        seed: String(firstSeed + from + i),
+        hours: HOURS,
+        gateways: GATEWAYS,
+        clients: CLIENTS,
+      }));
+      const runs = await Promise.all(
+        tried.map((options) => startRun(copy, options, RUN_MS_MAX).run),
+      );
+      const i = runs.findIndex(({ violations }) => violations.length > 0);
+      if (i < 0) continue;
+      const hit = { options: tried[i]!, run: runs[i]! };
+      const again = await startRun(copy, hit.options, RUN_MS_MAX).run;
+      return { hit, again, small: await shrunk(copy, hit, jobs), seeds: from + i + 1 };
+    }
+    return { hit: null, again: null, small: null, seeds: seedsMax };
+  } finally {
+    rmSync(copy, { recursive: true, force: true });
+  }
+}
+
+function shrunk(
+  copy: string,
+  { options, run }: NonNullable<Found['hit']>,
+  jobs: number,
+): Promise<Shrunk> {
+  const { rule, atMs } = run.violations[0]!;
+  return shrink(
+    { ...options, faults: run.faults },
+    atMs,
+    async (tried) => {
+      const { violations } = await startRun(copy, tried, RUN_MS_MAX).run;
+      return violations[0]?.rule === rule ? violations[0] : null;
+    },
+    { triesMax: TRIES_MAX, jobs },
+  );
+}

@@ -1,0 +1,419 @@
+/**
+ * Bugs to be planted, one at a time, each a small change that a developer could make: what goes on without faults goes on
+ * with it, and only an order of events shows it. `make simulate-planted` finds every one, or the simulation is not good
+ * enough.
+ */
+
+export type Planted = {
+  readonly name: string;
+  /** What goes wrong, in one sentence. */
+  readonly why: string;
+  /** From the top of the repository. */
+  readonly file: string;
+  /** Once in the file. */
+  readonly find: string;
+  readonly replace: string;
+};
+
+// oxfmt-ignore
+export const PLANTED: readonly Planted[] = [
+  // ---- the relay: pooled slots, retries, ends
+  {
+    name: 'slot-keeps-idempotent',
+    why: 'a slot that served an idempotent route once has every later message sent again',
+    file: 'src/relay/relay.ts',
+    find: 'this.idempotent = target.idempotent;',
+    replace: 'this.idempotent ||= target.idempotent;',
+  },
+  {
+    name: 'retry-outlives-its-call',
+    why: 'a retry whose client has gone meanwhile is sent, in a slot that is free or another message’s',
+    file: 'src/relay/retries.ts',
+    find: "if (call.generation !== generation || call.state !== 'retrying') return;",
+    replace: '',
+  },
+  {
+    name: 'retry-of-another-generation',
+    why: 'a retry does not notice that its slot serves another message, which is sent twice',
+    file: 'src/relay/retries.ts',
+    find: "if (call.generation !== generation || call.state !== 'retrying') return;",
+    replace: "if (call.state === 'free') return;",
+  },
+  {
+    name: 'retry-leaks-admission',
+    why: 'a message that ends while it waits to be sent again stays in flight for ever',
+    file: 'src/relay/relay.ts',
+    find: 'admission.leave(target.backendOrdinal);\n    breakers',
+    replace: "if (state !== 'retrying') admission.leave(target.backendOrdinal);\n    breakers",
+  },
+  {
+    name: 'end-of-a-waiting-call-frees-the-lane',
+    why: 'a message that is given up while it waits in the lane counts as one that was sent, and another starts beside the one in flight',
+    file: 'src/relay/relay.ts',
+    find: "if (state !== 'waiting') lane.leave(this);",
+    replace: 'lane.leave(this);',
+  },
+  {
+    name: 'closed-sessions-are-answered',
+    why: 'a late answer’s changes are made to a session that has ended, which stays bound for ever',
+    file: 'src/session/changes.ts',
+    find: "if (session.state === 'closed') return failure('CLOSING');\n",
+    replace: '',
+  },
+
+  // ---- a session: its lane, its outbox, its end
+  {
+    name: 'lane-is-overtaken',
+    why: 'what need not wait for itself passes those that wait',
+    file: 'src/session/lane.ts',
+    find: 'message.unordered || (this.waiting === 0 && this.#mayStart(message))',
+    replace: 'message.unordered || this.#mayStart(message)',
+  },
+  {
+    name: 'lane-forgets-who-is-in-flight',
+    why: 'any message that ends lets the next exclusive one start, although one is in flight',
+    file: 'src/session/lane.ts',
+    find: 'if (message.exclusive && !message.unordered) this.#exclusiveInFlight = false;',
+    replace: 'this.#exclusiveInFlight = false;',
+  },
+  {
+    name: 'lane-stays-held',
+    why: 'a lane that was held while nothing was in flight does not go on when the message that is starting ends',
+    file: 'src/session/lane.ts',
+    find: 'while (this.#onEmpty !== null && this.inFlight === 0);',
+    replace: 'while (false);',
+  },
+  {
+    name: 'cork-is-a-flag',
+    why: 'the first of two confirmations lets out what waits for the second',
+    file: 'src/session/outbox.ts',
+    find: 'this.#corks--;\n    if (this.#corks === 0) this.#touch();',
+    replace: 'this.#corks = 0;\n    this.#touch();',
+  },
+  {
+    name: 'answer-does-not-wait-for-the-bus',
+    why: 'the answer to a bind leaves before the bus has confirmed the subscription',
+    file: 'src/session/changes.ts',
+    find: 'session.outbox.cork();\n  return Promise.all(pending).then(() => {\n    session.outbox.uncork();\n  });',
+    replace: 'return Promise.all(pending).then(() => {});',
+  },
+  {
+    name: 'cork-of-the-first-bind-stays',
+    why: 'the outbox of a session that is closed for sending is corked, and stays so when the confirmation comes late',
+    file: 'src/session/changes.ts',
+    find: 'return Promise.all(pending).then(() => {\n    session.outbox.uncork();\n  });',
+    replace: "const { uid } = session;\n  return Promise.all(pending).then(() => {\n    if (session.uid === uid) session.outbox.uncork();\n  });",
+  },
+  {
+    name: 'groups-outlive-the-session',
+    why: 'a session that ends stays in its groups',
+    file: 'src/session/registry.ts',
+    find: "    for (const group of session.groups) this.#detach('group', group, session);\n",
+    replace: '',
+  },
+  {
+    name: 'unbind-keeps-the-user',
+    why: 'a session that is unbound, or bound to another, stays with its first user',
+    file: 'src/session/registry.ts',
+    find: "if (session.uid !== '') this.#detach('user', session.uid, session);\n    session.uid = uid;",
+    replace: 'session.uid = uid;',
+  },
+  {
+    name: 'last-device-takes-the-subscription',
+    why: 'the first of two sessions of a user that goes ends the subscription that the second needs',
+    file: 'src/session/registry.ts',
+    find: 'if (members === undefined || !members.delete(session) || members.size > 0) return;\n    index.delete(name);',
+    replace: 'if (members === undefined || !members.delete(session)) return;\n    if (members.size === 0) index.delete(name);',
+  },
+  {
+    name: 'outbox-forgets-the-bytes-in-the-socket',
+    why: 'what the socket of a session holds when it ends is counted for ever',
+    file: 'src/session/session.ts',
+    find: '    this.outbox.release();\n    this.#end(error === null',
+    replace: '    this.#end(error === null',
+  },
+  {
+    name: 'reading-is-not-resumed',
+    why: 'a client that was not read from for its unsent bytes is not read from again when it has taken them',
+    file: 'src/session/session.ts',
+    find: 'if (hasBacklog || isBehind || !this.readGate.isReading) this.readGate.consider();',
+    replace: 'if (hasBacklog || isBehind) this.readGate.consider();',
+  },
+  {
+    name: 'silence-while-not-reading',
+    why: 'a client that the gateway does not read from is given up as silent',
+    file: 'src/session/deadlines.ts',
+    find: 'this.#lastHeardAt += ms;\n    if (this.#incompleteSince === 0) return;',
+    replace: 'if (this.#incompleteSince === 0) return;',
+  },
+  {
+    name: 'drain-cuts-what-is-in-flight',
+    why: 'a drain closes sessions that wait for an answer',
+    file: 'src/session/drain.ts',
+    find: 'return inFlight === 0 && outbox.unsentBytes === 0;',
+    replace: 'return outbox.unsentBytes === 0;',
+  },
+  {
+    name: 'drain-does-not-give-up',
+    why: 'when the time of a drain is over, requests in flight are not answered before their sessions are closed',
+    file: 'src/session/drain.ts',
+    find: "    session.giveUp(failure('DRAINING'));\n",
+    replace: '',
+  },
+
+  // ---- the bus: subscriptions, other gateways
+  {
+    name: 'confirmation-is-shared-too-long',
+    why: 'a subscription that is made while a round trip is under way is taken for confirmed by it',
+    file: 'src/bus/subscriptions.ts',
+    find: 'this.#confirming = null;\n    // A connection that breaks in the meantime subscribes again once it is back: there is no point in waiting for it.\n    const flushed = this.#connector.flush().catch(() => {});\n    await within(this.#clock, CONFIRM_MS_MAX, flushed, undefined);',
+    replace: 'const flushed = this.#connector.flush().catch(() => {});\n    await within(this.#clock, CONFIRM_MS_MAX, flushed, undefined);\n    this.#confirming = null;',
+  },
+  {
+    name: 'second-session-does-not-wait',
+    why: 'the second session of a user, or member of a group, does not wait for the confirmation that the first waits for',
+    file: 'src/bus/subscriptions.ts',
+    find: 'if (known !== undefined) return known.confirmed;',
+    replace: 'if (known !== undefined) return null;',
+  },
+  {
+    name: 'user-who-comes-back-is-not-subscribed',
+    why: 'a user whose last session has gone is believed to be subscribed to still, and gets nothing when he comes back',
+    file: 'src/bus/subscriptions.ts',
+    find: '    this.#watched.delete(subject);\n',
+    replace: '',
+  },
+  {
+    name: 'unsubscribed-comes-back',
+    why: 'what was unsubscribed is subscribed again with the next connection',
+    file: 'src/upstream/nats/nats-connector.ts',
+    find: '        this.#wanted.delete(wanted);\n        wanted.live?.unsubscribe();',
+    replace: '        if (wanted.live === null) this.#wanted.delete(wanted);\n        else wanted.live.unsubscribe();',
+  },
+  {
+    name: 'subscribed-while-down-is-lost',
+    why: 'what is subscribed while there is no connection is never subscribed',
+    file: 'src/upstream/nats/nats-connector.ts',
+    find: '    this.#wanted.add(wanted);\n    if (this.#nc !== null && !this.#nc.isClosed) this.#subscribe(wanted);',
+    replace: '    if (this.#nc !== null || !this.#everUp) this.#wanted.add(wanted);\n    if (this.#nc !== null && !this.#nc.isClosed) this.#subscribe(wanted);',
+  },
+  {
+    name: 'backoff-has-no-end',
+    why: 'what could not be reached for some minutes is not tried again for hours',
+    file: 'src/backoff.ts',
+    find: 'Math.min(this.#maxMs, this.#minMs * 2 ** Math.min(this.#failures++, 16))',
+    replace: 'this.#minMs * 2 ** Math.min(this.#failures++, 16)',
+  },
+  {
+    name: 'silent-gateway-is-waited-for',
+    why: 'a call to the other gateways waits for one that is gone until it is known to be gone',
+    file: 'src/bus/request-many.ts',
+    find: "cancel = clock.setTimer(waitMs, () => {\n      end('over');\n    });",
+    replace: '',
+  },
+  {
+    name: 'silent-gateway-is-not-named',
+    why: 'a count from which a gateway is missing is given as if it were whole',
+    file: 'src/bus/gateway-peers.ts',
+    find: 'return { answers: [...replies], silentGateways };',
+    replace: 'return { answers: [...replies], silentGateways: [] };',
+  },
+  {
+    name: 'gateway-that-came-back-is-not-waited-for',
+    why: 'a gateway that was given up, and is back, is missing from counts',
+    file: 'src/bus/known-gateways.ts',
+    find: 'return this.#known.size === 0 || this.#lost.size > 0;',
+    replace: 'return this.#known.size === 0;',
+  },
+  {
+    name: 'gateway-is-never-given-up',
+    why: 'gateways that are gone are waited for by every call, and named silent, for ever',
+    file: 'src/bus/known-gateways.ts',
+    find: 'if (known === undefined || ++known.silences < SILENCES_MAX) return;',
+    replace: 'if (known === undefined || known.answered || ++known.silences < SILENCES_MAX) return;',
+  },
+  {
+    name: 'greeting-stops',
+    why: 'a gateway that was not connected when it wanted to greet the others never greets again',
+    file: 'src/bus/gateway-peers.ts',
+    find: 'wheel.set(this.#helloAgain, this.#known.size === 0 ? HELLO_ALONE_MS : HELLO_EVERY_MS);',
+    replace: 'if (this.#known.size > 0) wheel.set(this.#helloAgain, HELLO_EVERY_MS * 40);',
+  },
+
+  // ---- backends on NATS
+  {
+    name: 'number-of-a-call-is-used-again',
+    why: 'a late answer is taken for the answer to the call that has got its number',
+    file: 'src/upstream/call-table.ts',
+    find: 'let id = this.#next;',
+    replace: 'let id = 1;',
+  },
+  {
+    name: 'cancelled-call-is-published',
+    why: 'a call that ends in the turn in which it came is published after it, from a slot that is free or another message’s',
+    file: 'src/upstream/nats/nats-upstream.ts',
+    find: 'if (at >= 0) turn[at] = null;',
+    replace: 'if (at >= 0 && turn === this.#publishing) turn[at] = null;',
+  },
+  {
+    name: 'calls-outlive-the-connection',
+    why: 'calls that wait when the connection to NATS breaks are not failed, and the next connection’s lose their numbers to them',
+    file: 'src/upstream/nats/nats-answers.ts',
+    find: "for (const call of this.calls.takeAll()) call.fail(failure('BUS_AWAY'));",
+    replace: "for (const call of this.calls.takeAll()) if (call.idempotent) call.fail(failure('BUS_AWAY'));",
+  },
+
+  // ---- backends on gRPC: links, endpoints, sessions
+  {
+    name: 'calls-outlive-the-link',
+    why: 'calls on a link that has ended are not failed',
+    file: 'src/upstream/link/link.ts',
+    find: "for (const call of this.calls.takeAll()) call.fail(failure('BACKEND_AWAY'));",
+    replace: "if (!unimplemented) for (const call of this.calls.takeAll()) if (call.idempotent) call.fail(failure('BACKEND_AWAY'));",
+  },
+  {
+    name: 'credit-does-not-wake',
+    why: 'calls that wait for a backend’s credit are not sent when it comes',
+    file: 'src/upstream/link/link.ts',
+    find: '    this.#credit.grant(credit);\n    this.#pump();',
+    replace: '    this.#credit.grant(credit);',
+  },
+  {
+    name: 'waiting-calls-are-overtaken',
+    why: 'a call that comes when there is room again passes those that wait for it',
+    file: 'src/upstream/link/link.ts',
+    find: 'else if (this.#waiting.size === 0 && !this.#credit.isSpent(this.calls.size))',
+    replace: 'else if (!this.#credit.isSpent(this.calls.size))',
+  },
+  {
+    name: 'cancelled-call-answers-another',
+    why: 'the end of a Handle call that was cancelled ends whatever its slot serves by then',
+    file: 'src/upstream/grpc/unary-calls.ts',
+    find: 'if (call.generation !== generation || call.pending !== unary) return;',
+    replace: 'if (call.pending === null) return;',
+  },
+  {
+    name: 'session-moves-while-in-flight',
+    why: 'a session leaves an endpoint that is being left while something of it is in flight there',
+    file: 'src/upstream/pool/endpoint-sessions.ts',
+    find: '      session.lane.holdUntilEmpty(() => {\n        if (!this.#kept.has(session)) return;\n        this.release(session, isKnown());\n        onReleased?.(session);\n      });',
+    replace: '      this.release(session, isKnown());\n      onReleased?.(session);',
+  },
+  {
+    name: 'rebalance-moves-the-busy',
+    why: 'a session is brought to another endpoint while something of it is in flight',
+    file: 'src/upstream/pool/endpoint-sessions.ts',
+    find: 'if (session.lane.inFlight === 0 && session.lane.waiting === 0) {',
+    replace: 'if (session.lane.waiting === 0) {',
+  },
+  {
+    name: 'key-moves-the-busy',
+    why: 'a session whose key leads elsewhere goes there while something of it is in flight',
+    file: 'src/upstream/pool/session-affinity.ts',
+    find: 'if (lane.inFlight <= (isInLane ? 1 : 0)) return true;',
+    replace: 'if (lane.waiting === 0 || isInLane) return true;',
+  },
+  {
+    name: 'first-backend-is-not-told',
+    why: 'a backend that a session has been moved away from is not told of its end',
+    file: 'src/upstream/pool/endpoint-sessions.ts',
+    find: '    if (known) this.#known.add(session);\n',
+    replace: '',
+  },
+  {
+    name: 'replaced-link-forgets',
+    why: 'the backend of a link that is replaced is not told of the end of sessions that it knew before',
+    file: 'src/upstream/pool/endpoint-pool.ts',
+    find: '    old.sessions.handOver(next.sessions);\n',
+    replace: '',
+  },
+  {
+    name: 'closed-goes-to-one',
+    why: 'of several backends that have had messages of a session only the first is told of its end',
+    file: 'src/upstream/link/link-upstream.ts',
+    find: 'for (const { transport } of had) transport.sessionClosed(event);',
+    replace: 'had[0]!.transport.sessionClosed(event);',
+  },
+  {
+    name: 'old-link-ends-the-new',
+    why: 'the late end of an earlier link is taken for the end of the one that has taken its place',
+    file: 'src/upstream/grpc/dialled-link.ts',
+    find: 'if (link !== this.#link) return;',
+    replace: 'if (this.#link === null) return;',
+  },
+  {
+    name: 'handle-forever',
+    why: 'a backend that had no Link once is called by Handle as long as its connection lasts, and not asked for a Link again',
+    file: 'src/upstream/grpc/dialled-link.ts',
+    find: "if (this.#by === 'handle') this.lost(why);",
+    replace: '',
+  },
+  {
+    name: 'attached-link-stays',
+    why: 'an attached link that has ended is chosen still',
+    file: 'src/upstream/pool/endpoint.ts',
+    find: "    this.instance = '';\n    this.#become('away', why);",
+    replace: "    this.instance = '';\n    if (this.spec.isDialled) this.#become('away', why);",
+  },
+  {
+    name: 'watch-ends-with-the-call',
+    why: 'a peer that is gone is not found where calls are given up before it is',
+    file: 'src/upstream/liveness.ts',
+    find: 'if (isNews && !this.#peer.isAwaited()) {',
+    replace: 'if (!this.#peer.isAwaited()) {',
+  },
+  {
+    name: 'leaving-forever',
+    why: 'an endpoint whose backend has asked for new work to go elsewhere gets none when the backend is back',
+    file: 'src/upstream/pool/endpoint.ts',
+    find: 'if (this.#onIdle === null) this.#isLeaving = false;',
+    replace: '',
+  },
+  {
+    name: 'reconnects-once',
+    why: 'an endpoint is not tried again when its first attempt after a loss fails',
+    file: 'src/upstream/reconnect.ts',
+    find: 'this.#wheel.set(this.#again, this.#backoff.next());',
+    replace: 'if (this.#upSince !== null || this.#wheel.now() < 60_000) this.#wheel.set(this.#again, this.#backoff.next());',
+  },
+
+  // ---- time
+  {
+    name: 'wheel-skips-after-a-pause',
+    why: 'what was due during a pause of the process waits for the next turn of the wheel, twenty seconds',
+    file: 'src/timer-wheel.ts',
+    find: 'let tick = Math.max(this.#tick + 1, until - SLOTS + 1);',
+    replace: 'let tick = until;',
+  },
+  {
+    name: 'wheel-fires-a-turn-early',
+    why: 'what is due in more than a turn of the wheel, twenty seconds, is late a turn too early',
+    file: 'src/timer-wheel.ts',
+    find: 'if (entry.wheelTick <= until) moveTo(late, entry);',
+    replace: 'moveTo(late, entry);',
+  },
+  {
+    name: 'wheel-sets-into-the-past',
+    why: 'what is set while the wheel turns may land behind it, and waits for the next turn',
+    file: 'src/timer-wheel.ts',
+    find: '    this.#tick = Math.max(this.#tick, until);\n    for (; tick <= until; tick++) this.#fireSlot(this.#slots[tick % SLOTS]!, until);',
+    replace: '    for (; tick <= until; tick++) this.#fireSlot(this.#slots[tick % SLOTS]!, until);\n    this.#tick = Math.max(this.#tick, until);',
+  },
+  {
+    name: 'deadline-on-the-wall-clock',
+    why: 'a Handle call’s deadline is counted from a clock that can be set, and is lost when that jumps',
+    file: 'src/upstream/call.ts',
+    find: 'return Math.max(1, Math.round(this.deadline - now));',
+    replace: 'return Math.round(this.deadline - now);',
+  },
+];
+
+/** The file's text with the bug. @throws {Error} when the text to be changed is not there exactly once. */
+export function plant({ name, file, find, replace }: Planted, text: string): string {
+  const parts = text.split(find);
+  if (parts.length !== 2)
+    throw new Error(
+      `${name}: its text is ${parts.length - 1} times in ${file}; it must be there once`,
+    );
+  return parts.join(replace);
+}
