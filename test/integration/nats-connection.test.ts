@@ -8,6 +8,7 @@ import { TestClient } from '../support/client.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { startNats, type TestNats } from '../support/nats.ts';
 import { push, serve as serveOn, tellJson } from '../support/nats-backend.ts';
+import { run } from '../support/process.ts';
 import { serve } from '../support/serve.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -154,6 +155,27 @@ test.concurrent('a server that takes the connection and says nothing costs one s
   await expect(dialNats(options, [url])).rejects.toThrow('timeout');
   await eventually(() => sockets.size === 0, 'the end of the socket');
   silent.close();
+});
+
+test.concurrent('a connection that is discarded rejects who waits for it, and leaves nothing open', async () => {
+  await using nats = await startNats();
+  const script = `
+    import { dialNats } from './src/upstream/nats/dial.ts';
+    const none = { creds: '', user: '', password: '', token: '', nkey: '' };
+    const options = { gatewayId: 'g', inboxPrefix: '_INBOX.g', ...none };
+    const nc = await dialNats(options, ['${nats.url}']);
+    nc.listen({ onRoom() {}, onStale() {}, onLameDuck() {}, onError() {} });
+    nc.subscribe('a', () => {}, '');
+    const trip = nc.flush();
+    nc.discard();
+    nc.discard();
+    console.log(await trip.catch(({ message }) => message));
+    await new Promise(setImmediate);
+    const open = process.getActiveResourcesInfo();
+    console.log(open.filter((type) => /^T(CP|LS|imeout)/.test(type)));
+  `;
+  const { code, output } = await run('node', ['--input-type=module', '-e', script]);
+  expect({ code, output }).toEqual({ code: 0, output: 'connection disconnected\n[]\n' });
 });
 
 const BODY = 'x'.repeat(500_000);

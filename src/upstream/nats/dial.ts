@@ -124,6 +124,7 @@ class LibraryConnection implements NatsConnection {
 
   discard(): void {
     const { protocol } = this.#nc;
+    protocol.heartbeats.cancel();
     protocol.resetOutbound();
     protocol.transport.discard();
   }
