@@ -2,6 +2,7 @@
 import { type Fault, planFaults } from './faults.ts';
 import { makeStage } from './game.ts';
 import type { Ledger } from './ledger.ts';
+import { watchMachine } from './machine.ts';
 import { Rounds } from './rounds.ts';
 import { type Violation, World } from './world.ts';
 
@@ -32,6 +33,9 @@ export async function simulate(options: Options): Promise<Result> {
   const { seed, hours, gateways, clients } = options;
   const world = new World(seed);
   world.onTrace = options.onTrace ?? null;
+  using _ = watchMachine((what) => {
+    world.violate('time, chance and I/O are the world’s', what);
+  });
   const { stage, bus } = makeStage(world, { gateways, clients });
   const faults = options.faults ?? planFaults(seed, hours, stage.places);
   for (const fault of faults)

@@ -109,7 +109,7 @@ export interface FoundAmbient {
 
 const GLOBAL_OBJECT = /^global(?:This)?$/;
 const AMBIENT_NAME =
-  /^(?:set(?:Timeout|Interval|Immediate)|queueMicrotask|performance|crypto|WeakRef|FinalizationRegistry|system(?:Clock|Random))$/;
+  /^(?:set(?:Timeout|Interval|Immediate)|queueMicrotask|performance|crypto|monitorEventLoopDelay|WeakRef|FinalizationRegistry|system(?:Clock|Random))$/;
 /** Of these objects only some members are; an object that is handed on, or asked for a computed name, may be any. */
 const AMBIENT_MEMBERS: Readonly<Record<string, RegExp>> = {
   AbortSignal: /^timeout$/,
