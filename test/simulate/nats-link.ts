@@ -32,7 +32,7 @@ const PINGS_UNANSWERED_MAX = 2;
 /** So much the library writes without waiting for the end of the turn. */
 const WRITE_BYTES = 32 * 1_024;
 /** Beyond this Node counts what it has not heard about from the system as unsent, and says when that is over. */
-const HIGH_WATER_BYTES = 16 * 1_024;
+const HIGH_WATER_BYTES = 64 * 1_024;
 
 export type NatsLinkOptions = {
   readonly latency: ChannelOptions;
@@ -265,6 +265,12 @@ export class NatsLink implements NatsConnection, Handler<Frame> {
         break;
       case 'error':
         this.#onError(op.what);
+        break;
+      // Only clients send these.
+      case 'connect':
+      case 'message':
+      case 'subscribe':
+      case 'unsubscribe':
     }
   }
 
@@ -282,7 +288,8 @@ export class NatsLink implements NatsConnection, Handler<Frame> {
     if (refused === null) this.#lastError = new Error(what);
     else this.#onRefused(what, refused);
     if (this.#opened !== null) this.#opened(new Error(what));
-    else this.#handler?.onError(what, refused && { subject: refused.subject, queue: refused.queue });
+    else
+      this.#handler?.onError(what, refused && { subject: refused.subject, queue: refused.queue });
   }
 
   /** Its subscriber is told, and is none any more. */

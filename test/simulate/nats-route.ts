@@ -156,7 +156,8 @@ export class Route implements Handler<RouteOp[]> {
     this.isClosed = true;
     this.#stopPings();
     this.#stopWatch?.();
-    for (const subscription of this.#interest.values()) this.#server.routing.removeRemote(subscription);
+    for (const subscription of this.#interest.values())
+      this.#server.routing.removeRemote(subscription);
     this.#interest.clear();
     this.#server.unrouted(this);
   }

@@ -94,6 +94,11 @@ export class Session implements Handler<Frame> {
         break;
       case 'connect':
         this.#connect(op);
+        break;
+      // Only servers send these.
+      case 'info':
+      case 'deliver':
+      case 'error':
     }
   }
 
@@ -243,6 +248,7 @@ export class Session implements Handler<Frame> {
   }
 
   #cut(): void {
+    this.#isTooSlow = false;
     this.#finish();
     this.#end.destroy('closed by the server');
   }
