@@ -12,6 +12,7 @@ import {
   type OnMessage,
 } from '../../src/upstream/nats/nats-connection.ts';
 import { type ChannelOptions, type End, type Handler, NEAR, type Network } from './channel.ts';
+import { Views } from './nats-views.ts';
 import {
   type ClientOp,
   type Frame,
@@ -53,7 +54,8 @@ export function natsDialer(
   return async ({ gatewayId, user, password, token }, servers) => {
     const identity = { name: `pith/${gatewayId}`, user, password, token };
     let last = new Error(ENDED);
-    for (const server of servers) {
+    for (const url of servers) {
+      const server = url.replace(/^[a-z]+:\/\//, '');
       const link = new NatsLink(node, server, { ...identity, echo: options.echo });
       const error = await link.open(network, options.latency);
       if (error === null) return link;
@@ -79,6 +81,7 @@ export class NatsLink implements NatsConnection, Handler<Frame> {
   readonly #identity: Identity & { readonly echo: boolean };
   readonly #subscribed = new Map<number, Subscribed>();
   readonly #ended = Promise.withResolvers<Error | null>();
+  readonly #views = new Views();
   #roundTrips: RoundTrip[] = [];
   #end: End<Frame> | null = null;
   #out: Outbound<Frame[number]> | null = null;
@@ -131,7 +134,7 @@ export class NatsLink implements NatsConnection, Handler<Frame> {
   // ---- what the gateway uses ----------------------------------------------------------------------------
 
   get serverVersion(): string {
-    return this.#info!.version;
+    return this.isClosed ? '' : this.#info!.version;
   }
 
   get payloadBytesMax(): number {
@@ -251,7 +254,7 @@ export class NatsLink implements NatsConnection, Handler<Frame> {
   #take(op: Frame[number]): void {
     switch (op.kind) {
       case 'deliver':
-        this.#subscribed.get(op.sid)?.onMessage(null, new Received(op.packet));
+        this.#deliver(op.sid, op.packet);
         break;
       case 'pong':
         this.#roundTrips.shift()?.done();
@@ -272,6 +275,11 @@ export class NatsLink implements NatsConnection, Handler<Frame> {
       case 'subscribe':
       case 'unsubscribe':
     }
+  }
+
+  #deliver(sid: number, packet: Packet): void {
+    const subscribed = this.#subscribed.get(sid);
+    if (subscribed !== undefined) this.#views.show(packet, subscribed.onMessage);
   }
 
   #onInfo(info: ServerInfo): void {
@@ -369,32 +377,6 @@ export class NatsLink implements NatsConnection, Handler<Frame> {
     this.#out!.drop();
     this.#end!.destroy('closed by the client');
     this.#ended.resolve(error);
-  }
-}
-
-/** A message in the form that the client library gives it. */
-class Received implements NatsMessage {
-  readonly _msg: Packet;
-
-  constructor(packet: Packet) {
-    this._msg = packet;
-  }
-
-  get subject(): string {
-    return this._msg.subject;
-  }
-
-  get reply(): string {
-    return this._msg.reply;
-  }
-
-  get data(): Uint8Array {
-    const { hdr, bytes } = this._msg;
-    return hdr > 0 ? bytes.subarray(hdr) : bytes;
-  }
-
-  get _rdata(): Uint8Array {
-    return this._msg.bytes;
   }
 }
 
