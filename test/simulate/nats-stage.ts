@@ -8,6 +8,7 @@ export type StageOptions = {
   readonly servers: number;
   readonly payloadBytesMax?: number;
   readonly pendingBytesMax?: number;
+  readonly writeMs?: number;
   readonly pingMs?: number;
   readonly pingsOutMax?: number;
   readonly lameDuckGraceMs?: number;
@@ -37,6 +38,8 @@ export interface Stage extends AsyncDisposable {
    */
   hold(...ends: readonly string[]): void;
   release(...ends: readonly string[]): void;
+  /** Ends the connections there. */
+  cut(...ends: readonly string[]): void;
   /** The client's system takes nothing more from its server. */
   stopReading(client: string): void;
   readAgain(client: string): void;

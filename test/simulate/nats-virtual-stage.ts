@@ -77,6 +77,14 @@ export class VirtualStage implements Stage {
     this.network.join(...this.#places(ends));
   }
 
+  cut(...ends: readonly string[]): void {
+    const [a, b] = this.#places(ends);
+    for (const channel of this.network.open) {
+      const between = [channel.a.node.place, channel.b.node.place];
+      if (between.includes(a) && between.includes(b)) this.network.cut(channel);
+    }
+  }
+
   #places(ends: readonly string[]): [string, string] {
     if (ends.length === 2) return [ends[0]!, ends[1]!];
     const { a, b } = this.network.of(this.#clients.get(ends[0]!)!)[0]!;

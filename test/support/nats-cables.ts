@@ -78,6 +78,15 @@ export class Cables {
     this.#flowAll();
   }
 
+  /** Ends the connections there are, on both sides. */
+  cut(name: string): void {
+    for (const joint of [...this.#joints]) {
+      if (joint.name !== name) continue;
+      joint.near.resetAndDestroy();
+      joint.far.resetAndDestroy();
+    }
+  }
+
   /** Nothing more is passed on from the server. */
   deafen(name: string): void {
     this.#deaf.add(name);

@@ -105,6 +105,10 @@ class RealStage implements Stage {
     this.#cables.release(pairOf(...ends));
   }
 
+  cut(...ends: readonly string[]): void {
+    this.#cables.cut(pairOf(...ends));
+  }
+
   stopReading(client: string): void {
     this.#cables.deafen(client);
   }
@@ -144,7 +148,8 @@ function pairOf(...ends: readonly string[]): string {
 }
 
 function configOf(name: string, port: number, near: number, options: StageOptions): string {
-  const { payloadBytesMax, pendingBytesMax, pingMs, pingsOutMax, lameDuckGraceMs, users } = options;
+  const { payloadBytesMax, pendingBytesMax, writeMs, pingMs, pingsOutMax, lameDuckGraceMs, users } =
+    options;
   const lines = [
     `server_name: ${name}`,
     `listen: "127.0.0.1:${port}"`,
@@ -152,6 +157,7 @@ function configOf(name: string, port: number, near: number, options: StageOption
   ];
   if (payloadBytesMax !== undefined) lines.push(`max_payload: ${payloadBytesMax}`);
   if (pendingBytesMax !== undefined) lines.push(`max_pending: ${pendingBytesMax}`);
+  if (writeMs !== undefined) lines.push(`write_deadline: "${writeMs}ms"`);
   if (pingMs !== undefined) lines.push(`ping_interval: "${pingMs}ms"`);
   if (pingsOutMax !== undefined) lines.push(`ping_max: ${pingsOutMax}`);
   if (lameDuckGraceMs !== undefined)

@@ -108,6 +108,42 @@ export const CLUSTERS: readonly Row[] = [
     `,
   },
   {
+    name: 'servers that lose their connection forget what the other wants, until they have another',
+    on: CLUSTER,
+    script: `
+      a connects to n1
+      b connects to n2
+      c connects to n3
+      a subscribes game.x
+      b subscribes _INBOX.b.*
+      settle
+      hold n1 n2
+      cut n1 n2
+      b finds no one on game.x
+      c publishes game.x 1
+      a hears game.x 1
+      release n1 n2
+      b publishes game.x 2
+      a hears game.x 2
+      b knows n1 n2 n3
+    `,
+  },
+  {
+    name: 'a client that is gone is forgotten on all servers',
+    on: CLUSTER,
+    script: `
+      a connects to n1
+      b connects to n2
+      a subscribes game.x
+      a subscribes game.* in q
+      b subscribes _INBOX.b.*
+      settle
+      cut a
+      a is closed: read ECONNRESET
+      b finds no one on game.x
+    `,
+  },
+  {
     name: 'a message does not go round by a third server',
     on: CLUSTER,
     script: `

@@ -266,7 +266,7 @@ export const CONTENT: readonly Row[] = [
       a connects
       a publishes ${'x'.repeat(4_200)} 1
       a is told: error: maximum control line exceeded
-      a is closed
+      a is closed: maximum control line exceeded
     `,
   },
 ];
