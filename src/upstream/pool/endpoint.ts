@@ -284,6 +284,8 @@ export class Endpoint<T extends Transport = Transport> {
     if (this.#state === 'stopped') return;
     // The backend may be another one by now.
     if (this.#onIdle === null) this.#isLeaving = false;
+    // What a server has said of an earlier connection, even if a Link was tried on it in vain, is over.
+    this.#age.ended();
     // What serves goes on serving while a better way is tried.
     if (this.#state !== 'up') this.#state = 'connecting';
     this.transport.connect();
