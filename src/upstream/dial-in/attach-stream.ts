@@ -82,8 +82,10 @@ export class AttachStream extends EventEmitter implements LinkStream {
     this.finish(this.farewell ?? DONE);
   }
 
-  /** The Link gives up; `finish` follows immediately with the reason. */
-  cancel(): void {}
+  /** The Link gives up. `finish` follows with the reason, but a backend that has had its farewell gets no other. */
+  cancel(): void {
+    if (this.#finished) this.destroy();
+  }
 
   /** Ends our side. The first one counts. */
   finish(ending: Ending): void {

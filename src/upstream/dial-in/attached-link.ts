@@ -1,14 +1,10 @@
 /** The Link of one backend that has attached. */
 import type { BackendHello } from '../../contract/backend-frames.ts';
 import { writeClosed } from '../../contract/gateway-frames.ts';
-import { Timeout, type TimerWheel } from '../../timer-wheel.ts';
 import { Link } from '../link/link.ts';
 import type { LinkOwner, LinkParts, LinkTransport } from '../link/link-transport.ts';
 import type { TransportOwner } from '../pool/transport.ts';
 import type { AttachStream } from './attach-stream.ts';
-
-/** How long a backend may take to end its side after ours. */
-const END_WAIT_MS = 2_000;
 
 export class AttachedLink implements LinkTransport, LinkOwner {
   readonly endpoint: TransportOwner;
@@ -18,18 +14,11 @@ export class AttachedLink implements LinkTransport, LinkOwner {
   readonly liveness = null;
   readonly #stream: AttachStream;
   readonly carrier: Link;
-  readonly #wheel: TimerWheel;
-  readonly #endLate: Timeout;
   #onEnded: () => void = () => {};
 
   constructor(endpoint: TransportOwner, stream: AttachStream, parts: LinkParts) {
     this.endpoint = endpoint;
     this.#stream = stream;
-    this.#wheel = parts.wheel;
-    this.#endLate = new Timeout(() => {
-      this.#stream.destroy();
-      this.carrier.destroy('the backend did not end the link');
-    });
     const link = new Link(stream, parts, this);
     this.carrier = link;
     stream.on('error', ({ message }: Error) => {
@@ -58,21 +47,18 @@ export class AttachedLink implements LinkTransport, LinkOwner {
   }
 
   onEnd(_link: Link, why: string): void {
-    this.#wheel.cancel(this.#endLate);
     this.#stream.finish(this.#stream.farewell ?? { how: 'broken', text: why });
     this.endpoint.lost(why);
     this.#onEnded();
   }
 
   endIdle(): void {
-    this.#wheel.set(this.#endLate, END_WAIT_MS);
     this.carrier.close('moved');
   }
 
   /** The gateway stops: the backend is asked to attach elsewhere. */
   close(reason: string): Promise<void> {
     this.#stream.farewell = { how: 'stopping', text: reason };
-    this.#wheel.set(this.#endLate, END_WAIT_MS);
     return new Promise((resolve) => {
       this.#onEnded = resolve;
       this.carrier.close(reason);

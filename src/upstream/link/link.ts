@@ -16,6 +16,7 @@ import { decodeConnectResponse, decodeReply } from '../../contract/protobuf-shap
 import type { WireReader, WireWriter } from '../../contract/protobuf-wire.ts';
 import { failure } from '../../errors.ts';
 import { tooMuch } from '../../protocol/conversion-limit.ts';
+import { Timeout } from '../../timer-wheel.ts';
 import type { Call, PendingCall } from '../call.ts';
 import { CallQueue } from '../call-queue.ts';
 import { CallTable } from '../call-table.ts';
@@ -41,6 +42,8 @@ export const FEATURES = ['credit', 'extend'] as const;
 export const WAITING_CALLS_MAX = 1_000;
 /** The same, in bytes of their bodies. */
 export const WAITING_BYTES_MAX = 8 * 1024 * 1024;
+/** How long a backend may take to end its side after the gateway's. */
+const END_WAIT_MS = 2_000;
 /** A backend may ask for more time once, by at most this. */
 export const EXTEND_MS_MAX = 300_000;
 
@@ -59,6 +62,7 @@ export class Link implements Carrier, FrameReaderLink, PendingCall {
   #helloCame = false;
   /** The backend gets no credit until it has read more of what it asked for. */
   #isCreditHeld = false;
+  readonly #endLate: Timeout;
   /** The gateway's side has ended. */
   #closed = false;
   #ended = false;
@@ -72,6 +76,9 @@ export class Link implements Carrier, FrameReaderLink, PendingCall {
     this.#reader = new FrameReader(stream, this, parts.wheel);
     this.#out = new FrameWriter(stream, parts.wheel, () => {
       if (this.#reader.isPaused || this.#isCreditHeld) this.#readOn();
+    });
+    this.#endLate = new Timeout(() => {
+      this.destroy(`the backend did not end the link within ${END_WAIT_MS} ms of our goaway`);
     });
     stream.on('end', () => {
       this.streamEnded('the backend ended the link');
@@ -149,7 +156,7 @@ export class Link implements Carrier, FrameReaderLink, PendingCall {
     if (this.#out.unsent > LINK_UNSENT_BYTES_END) this.destroy('the backend does not read');
   }
 
-  /** Says goodbye and closes our side; the backend answers what it has and ends. */
+  /** Says goodbye and closes our side; the backend answers what it has and ends, or is cut off. */
   close(reason: string): void {
     if (this.#ended || this.#closed) return;
     writeGoaway(this.#out.writer, reason);
@@ -157,6 +164,7 @@ export class Link implements Carrier, FrameReaderLink, PendingCall {
     this.#out.close();
     this.#closed = true;
     this.#stream.end();
+    this.#parts.wheel.set(this.#endLate, END_WAIT_MS);
     this.#failWaiting();
   }
 
@@ -298,6 +306,7 @@ export class Link implements Carrier, FrameReaderLink, PendingCall {
   /** Nothing more comes; what has come may have to be read yet. @param unimplemented There is no Link here. */
   streamEnded(why: string, unimplemented = false): void {
     this.#closed = true;
+    this.#parts.wheel.cancel(this.#endLate);
     this.#out.close();
     this.#reader.finish(() => {
       this.#end(why, unimplemented);
@@ -308,6 +317,7 @@ export class Link implements Carrier, FrameReaderLink, PendingCall {
     if (this.#ended) return;
     this.#ended = true;
     this.#closed = true;
+    this.#parts.wheel.cancel(this.#endLate);
     this.#out.close();
     this.#owner.onEnd(this, why, unimplemented);
     // They may have been carried out: only the relay decides whether one is sent again.

@@ -14,6 +14,7 @@ import { ManualClock } from '../../../support/clock.ts';
 import { seededRandom } from '../../../support/random.ts';
 import { keptLog, keptReport } from '../../../support/report.ts';
 import { linkParts } from '../../../support/link-parts.ts';
+import { encodeToGateway } from '../../contract/reference.ts';
 
 /** Keeps what it is given. */
 class Socket implements AttachSocket {
@@ -185,6 +186,26 @@ describe('bounds', () => {
     next.stream.take(hello('game'));
     expect(next.socket.ending).toBeNull();
   });
+});
+
+test('a process that says goaway counts as healthy no more, and is cut off if it never ends its side', () => {
+  const { come, game, clock, states, wheel } = stage();
+  const [polite, deaf] = [come('a'), come('b')];
+  for (const { stream } of [polite, deaf]) {
+    stream.take(hello('game'));
+    stream.take(encodeToGateway([{ goaway: { reason: 'an update' } }]));
+  }
+  expect(game.info()).toEqual({ kind: 'dial_in', addresses: 2, healthy: 0 });
+  clock.advance(50);
+  expect([polite, deaf].map(({ socket }) => socket.ending?.how)).toEqual(['done', 'done']);
+  polite.stream.onPeerEnd();
+  clock.advance(1_900);
+  expect([polite.socket.destroyed, deaf.socket.destroyed]).toEqual([false, false]);
+  clock.advance(200);
+  expect([polite.socket.destroyed, deaf.socket.destroyed]).toEqual([false, true]);
+  expect(game.info()).toEqual({ kind: 'dial_in', addresses: 0, healthy: 0 });
+  expect(states().filter((state) => state.endsWith('away'))).toEqual(['a away', 'b away']);
+  expect(wheel.size).toBe(0);
 });
 
 test('a gateway that stops ends every link, cuts off who stays, and lets nobody in', async () => {
