@@ -8,7 +8,7 @@ import { TestClient } from '../support/client.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { startNats, type TestNats } from '../support/nats.ts';
 import { push, serve as serveOn, tellJson } from '../support/nats-backend.ts';
-import { run } from '../support/process.ts';
+import { freePort, run } from '../support/process.ts';
 import { serve } from '../support/serve.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -100,7 +100,8 @@ async function expectServes(gateway: TestGateway): Promise<void> {
   await using client = await TestClient.connect(gateway.port);
   const answer = await eventually(async () => {
     const said = await client.request('game.echo', { n: 1 });
-    return said['reason'] !== 'BUS_AWAY' && said;
+    // In a cluster, one server hears a little later who has subscribed at the other.
+    return !['BUS_AWAY', 'BACKEND_AWAY'].includes(String(said['reason'])) && said;
   }, 'an answer over the bus');
   expect(answer).toEqual({ ok: true });
 }
@@ -155,6 +156,31 @@ test.concurrent('a server that takes the connection and says nothing costs one s
   await expect(dialNats(options, [url])).rejects.toThrow('timeout');
   await eventually(() => sockets.size === 0, 'the end of the socket');
   silent.close();
+});
+
+test.concurrent('a server that has joined the cluster meanwhile is used when the configured one is gone', async () => {
+  const [portA, portB] = [await freePort(), await freePort()];
+  await using a = await startNats(`cluster { name: c, listen: 127.0.0.1:${portA} }`);
+  await using gateway = await startGateway(`bus: ${a.url}\n${CONFIG}`);
+  await using b = await startNats(
+    `cluster { name: c, listen: 127.0.0.1:${portB}, routes: [nats://127.0.0.1:${portA}] }`,
+  );
+  const told = await a.connect();
+  await eventually(
+    () => told.info?.connect_urls?.includes(`127.0.0.1:${b.port}`),
+    'the word that there is another',
+  );
+  await serveOn(await b.connect(), 'pith.rpc.>', () => ({ body: '{"ok":true}' }));
+  // Its answer comes after that word.
+  await expectServes(gateway);
+  await a.kill();
+  await eventually(() => gateway.count('pith_bus_connects_total', 'connected') === 2, 'the other');
+  await expectServes(gateway);
+  const servers = gateway.log.filter(({ msg }) => /^bus (re)?connected$/.test(msg));
+  expect(servers.map(({ server }) => server)).toEqual([
+    `127.0.0.1:${a.port}`,
+    `127.0.0.1:${b.port}`,
+  ]);
 });
 
 test.concurrent('a connection that is discarded rejects who waits for it, and leaves nothing open', async () => {
