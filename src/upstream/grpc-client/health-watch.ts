@@ -65,6 +65,11 @@ export class HealthWatch implements Health {
     if (this.#mode === false) return;
     this.#drop();
     const connection = this.#connection;
+    // A watch that is cancelled as soon as it is opened grpc-js opens all the same, and leaves open.
+    if (!connection.isReady) {
+      this.#wheel.set(this.#again, WATCH_AGAIN_MS);
+      return;
+    }
     const stream = connection.serverStream(WATCH, WHOLE_SERVER, this.#metadata, Infinity);
     this.#stream = stream;
     stream.on('data', (bytes) => {

@@ -3,18 +3,21 @@ import { once } from 'node:events';
 import http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { Metadata } from '@grpc/grpc-js';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 
 import { TimerWheel } from '../../../src/timer-wheel.ts';
+import { CLOSED } from '../../../src/upstream/grpc/unary-calls.ts';
 import { HandleTransport } from '../../../src/upstream/grpc/handle-transport.ts';
 import { connectGrpc } from '../../../src/upstream/grpc-client/grpc-js-connection.ts';
 import type { GrpcTransportOptions } from '../../../src/upstream/grpc-client/grpc-transport.ts';
+import { WATCH } from '../../../src/upstream/grpc-client/health-watch.ts';
 import { RpcTransport } from '../../../src/upstream/grpc-client/rpc-transport.ts';
 import { FIRST_ATTEMPT_MS } from '../../../src/upstream/pool/endpoint-pool.ts';
 import type { TransportOwner } from '../../../src/upstream/pool/transport.ts';
 import { ManualClock } from '../../support/clock.ts';
 import { linkParts } from '../../support/link-parts.ts';
 import { keptReport } from '../../support/report.ts';
+import { SOON } from '../../support/wait.ts';
 
 class Bare extends RpcTransport {
   readonly inFlight = 0;
@@ -24,7 +27,7 @@ class Bare extends RpcTransport {
   }
 }
 
-/** A server that has no Closed, and what was called there. */
+/** A server that has no Closed, leaves each Watch open, and what was called there. */
 async function serve() {
   const paths: string[] = [];
   const sessions = new Set<http2.ServerHttp2Session>();
@@ -33,6 +36,8 @@ async function serve() {
     .on('session', (session) => sessions.add(session))
     .on('stream', (stream, headers) => {
       paths.push(String(headers[':path']));
+      stream.on('error', () => {});
+      if (headers[':path'] === WATCH) return;
       const unimplemented = { 'content-type': 'application/grpc', 'grpc-status': '12' };
       stream.respond({ ':status': 200, ...unimplemented }, { endStream: true });
     });
@@ -115,5 +120,39 @@ test('a backend that is connected to again may have Closed by now', async () => 
   await transport.carrier.closedAll();
   expect(server.paths).toHaveLength(2);
   transport.destroy();
+  await server.close();
+});
+
+test('of a connection that is made again the health is watched once', async () => {
+  const server = await serve();
+  const { owner, isUp } = endpointAt(server.name);
+  const clock = Object.assign(new ManualClock(), { wallNow: () => Date.now() });
+  const { report } = keptReport('game', 'grpc');
+  const options = { ...optionsWith(clock), health: 'auto' } as const;
+  const transport = new HandleTransport(owner, options, linkParts(options.wheel, report));
+  let up = isUp();
+  transport.connect();
+  await up;
+  await vi.waitFor(() => {
+    expect(server.paths).toEqual([WATCH]);
+  }, SOON);
+  // It did not last, so that it is made again a second later: just when the watch is due again, too.
+  const lost = new Promise((resolve) => {
+    transport.connection.watchState('ready', Infinity, resolve);
+  });
+  for (const session of server.sessions) session.destroy();
+  await lost;
+  up = isUp();
+  clock.advance(1_000);
+  await up;
+  await vi.waitFor(() => {
+    expect(server.paths.length).toBeGreaterThan(1);
+  }, SOON);
+  // What was opened before it is there before it.
+  transport.sessionClosed(Buffer.alloc(0));
+  await transport.carrier.closedAll();
+  expect(server.paths).toEqual([WATCH, WATCH, CLOSED]);
+  transport.destroy();
+  for (const session of server.sessions) session.destroy();
   await server.close();
 });
