@@ -178,7 +178,7 @@ export class GatewayPeers implements Peers {
     const tooLarge = tooLargeFor(connector, bytes, headers?.bytes ?? 0);
     if (tooLarge !== null) return tooLarge;
     const message = { subject: subjects.fleet(verb), payload, ...(headers && { headers }) };
-    if (waitMs === 0) return send(connector, message) ?? Promise.resolve(this.#ended([], []));
+    if (waitMs === 0) return send(connector, message) ?? Promise.resolve(NOT_WAITED);
     const replies = new Map<string, PeerReply>();
     let waitForUnknown = this.#known.mayBeMore;
     let repliesBytes = 0;
@@ -215,10 +215,13 @@ export class GatewayPeers implements Peers {
   }
 
   #ended(replies: Iterable<PeerReply>, missing: Iterable<string>): PeerReplies {
-    const silentGateways = [...missing];
-    for (const gateway of silentGateways) this.#known.silent(gateway);
-    return { answers: [...replies], silentGateways };
+    // Before these silences are counted: what they make lost is among `missing`.
+    const lost = this.#known.lostNames();
+    const silent = [...missing];
+    for (const gateway of silent) this.#known.silent(gateway);
+    return { answers: [...replies], silentGateways: [...new Set([...silent, ...lost])] };
   }
 }
 
 const NOTHING = Buffer.alloc(0);
+const NOT_WAITED: PeerReplies = { answers: [], silentGateways: [] };

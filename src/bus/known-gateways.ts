@@ -6,23 +6,27 @@ import type { Clock } from '../clock.ts';
 
 /** Gateways that are known; and as many that may come back. */
 export const GATEWAYS_MAX = 1_000;
-/** Unanswered calls in a row after which calls no longer wait for a gateway. */
+/** Unanswered calls in a row after which calls no longer wait for a gateway. It is still named as silent. */
 const SILENCES_MAX = 3;
 /** How long it may still come back: a split between NATS servers heals without notice. */
 const LOST_MS = 600_000;
+/** How long calls still name it as silent, though they no longer wait for it: it may just be stopped for a moment. */
+const NAMED_MS = 60_000;
 /** How long a goodbye is doubted: a gateway that is still there greets again within that time. */
 const LEFT_MS = 20_000;
 /** A configured id, `-`, and ten characters. */
 const GATEWAY_ID = /^[A-Za-z0-9_-]{1,64}$/;
 
 type Known = { silences: number; answered: boolean };
+/** Times of the clock. */
+type Lost = { readonly until: number; readonly namedUntil: number };
 
 export class KnownGateways {
   readonly #own: string;
   readonly #clock: Clock;
   readonly #known = new Map<string, Known>();
-  /** Gateways that may come back, and until when. */
-  readonly #lost = new Map<string, number>();
+  /** Gateways that may come back. */
+  readonly #lost = new Map<string, Lost>();
 
   constructor(own: string, clock: Clock) {
     this.#own = own;
@@ -40,8 +44,14 @@ export class KnownGateways {
   /** True when there may be gateways beyond those that are known. */
   get mayBeMore(): boolean {
     const now = this.#clock.now();
-    for (const [gateway, until] of this.#lost) if (until <= now) this.#lost.delete(gateway);
+    for (const [gateway, { until }] of this.#lost) if (until <= now) this.#lost.delete(gateway);
     return this.#known.size === 0 || this.#lost.size > 0;
+  }
+
+  /** Those that calls do not wait for any more, and whose sessions may be there all the same. */
+  lostNames(): string[] {
+    const now = this.#clock.now();
+    return [...this.#lost].filter(([, { namedUntil }]) => namedUntil > now).map(([name]) => name);
   }
 
   /** A gateway has spoken; `answered`: in reply to a request. False: not the id of a gateway, or no room for it. */
@@ -60,21 +70,22 @@ export class KnownGateways {
   silent(gateway: string): void {
     const known = this.#known.get(gateway);
     if (known === undefined || ++known.silences < SILENCES_MAX) return;
-    this.#forget(gateway, LOST_MS);
+    this.#forget(gateway, LOST_MS, NAMED_MS);
   }
 
   /** It has announced that it is leaving. */
   left(gateway: string): void {
-    this.#forget(gateway, LEFT_MS);
+    this.#forget(gateway, LEFT_MS, 0);
   }
 
-  #forget(gateway: string, ms: number): void {
+  #forget(gateway: string, ms: number, namedMs: number): void {
     const known = this.#known.get(gateway);
     this.#known.delete(gateway);
     if (known === undefined || !known.answered) return;
     this.#lost.delete(gateway);
     if (this.#lost.size >= GATEWAYS_MAX) this.#lost.delete([...this.#lost.keys()][0]!);
-    this.#lost.set(gateway, this.#clock.now() + ms);
+    const now = this.#clock.now();
+    this.#lost.set(gateway, { until: now + ms, namedUntil: now + namedMs });
   }
 
   /** Forgets one that has never answered. */

@@ -34,6 +34,28 @@ describe('a gateway that is heard', () => {
   });
 });
 
+describe('a gateway that calls no longer wait for', () => {
+  test('is still named for a minute, unless it is heard again', () => {
+    const { known, clock } = make();
+    for (const name of ['a', 'b']) known.heard(name, true);
+    expect(known.lostNames()).toEqual([]);
+    for (let i = 0; i < 3; i++) for (const name of ['a', 'b']) known.silent(name);
+    expect(known.lostNames()).toEqual(['a', 'b']);
+    known.heard('b', true);
+    clock.advance(59_999);
+    expect(known.lostNames()).toEqual(['a']);
+    clock.advance(1);
+    expect(known.lostNames()).toEqual([]);
+  });
+
+  test('is not named once it has said goodbye', () => {
+    const { known } = make();
+    known.heard('a', true);
+    known.left('a');
+    expect(known.lostNames()).toEqual([]);
+  });
+});
+
 describe('among a thousand', () => {
   test('one more is not kept, unless it has answered and another has not', () => {
     const { known, names } = make();
