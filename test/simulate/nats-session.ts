@@ -86,7 +86,7 @@ export class Session implements Handler<Frame> {
         this.#unsubscribe(op.sid);
         break;
       case 'ping':
-        this.#add(PONG, OP_BYTES);
+        this.#onPing();
         break;
       case 'pong':
         this.#pingsOut = 0;
@@ -111,10 +111,17 @@ export class Session implements Handler<Frame> {
     this.#permitted = new Permitted(user);
     this.#echo = hello.echo;
     this.name = hello.name;
-    this.isReady = true;
     const { pingMs } = this.#server.options;
     const firstMs = Math.min(pingMs, FIRST_PING_MS);
     this.#pingAfter(firstMs * this.#server.node.random.between(1, 1.2));
+  }
+
+  /** The first one is answered with news of the server as well: it may have changed since the client connected. */
+  #onPing(): void {
+    this.#add(PONG, OP_BYTES);
+    if (this.isReady) return;
+    this.isReady = true;
+    this.say(this.#server.info());
   }
 
   #publish(packet: Packet): void {
