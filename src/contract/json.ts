@@ -17,16 +17,20 @@ export const JSON_DEPTH_MAX = 64;
  */
 export const JSON_DEPTH_MAX_TO_BACKENDS = 32;
 
-/** True when arrays and objects are nested deeper than `depthMax`. Does not recurse itself. */
+/** True when arrays and objects, empty ones too, are nested deeper than `depthMax`. Does not recurse itself. */
 export function nestsTooDeep(value: unknown, depthMax = JSON_DEPTH_MAX_TO_BACKENDS): boolean {
-  let level: unknown[] = [value];
-  for (let depth = 0; level.length > 0; depth++) {
+  let level = containersIn([value]);
+  for (let depth = 1; level.length > 0; depth++) {
     if (depth > depthMax) return true;
-    level = level.flatMap((item) =>
-      typeof item === 'object' && item !== null && !isRawNumber(item) ? Object.values(item) : [],
-    );
+    level = level.flatMap((container) => containersIn(Object.values(container)));
   }
   return false;
+}
+
+function containersIn(values: readonly unknown[]): object[] {
+  return values.filter(
+    (item): item is object => typeof item === 'object' && item !== null && !isRawNumber(item),
+  );
 }
 
 /**

@@ -24,4 +24,12 @@ function from(
 
 export const TARGETS: Readonly<Record<string, Load>> = {
   ...from(() => import('./targets/packets.ts'), ['packets', 'texts', 'message', 'text']),
+  ...from(
+    () => import('./targets/json.ts'),
+    ['json-scan', 'json-numbers', 'exact-json', 'json-bounded'],
+  ),
+  ...from(
+    () => import('./targets/pomelo-protobuf.ts'),
+    ['pomelo-protobuf', 'pomelo-protobuf-json', 'pomelo-definitions'],
+  ),
 };

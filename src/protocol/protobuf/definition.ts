@@ -185,13 +185,14 @@ class Parser {
       this.refuse(path, `${name === '' ? 'an empty name' : name} cannot be a field's name`);
       return;
     }
-    if (Object.hasOwn(tags, String(field.tag))) {
-      this.refuse(path, `tag ${tag} is already used by ${tags[String(field.tag)]}`);
+    const key = keyOf(field.tag);
+    if (Object.hasOwn(tags, key)) {
+      this.refuse(path, `tag ${tag} is already used by ${tags[key]}`);
       return;
     }
     if (fields.has(name)) this.refuse(path, `there is already a field ${name}`);
     parsed[name] = { option, type, tag: field.tag };
-    tags[String(field.tag)] = name;
+    tags[key] = name;
     if (tag > 0 && !fields.has(name)) fields.set(name, { ...field, tag });
   }
 
@@ -263,6 +264,11 @@ export function whyNotUsable(
   // The value's message is resolved where the map is, not where the entry is, as in Pinus.
   if (isScalar(value!.type) || findMessage(value!.type, within, top) !== undefined) return null;
   return unknownType(value!.type);
+}
+
+/** As JavaScript writes a key; objects, which are no tags, are all alike, since one of them may have no text. */
+function keyOf(tag: unknown): string {
+  return typeof tag === 'object' && tag !== null ? '[object Object]' : String(tag);
 }
 
 function unknownType(type: string): string {

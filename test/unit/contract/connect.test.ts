@@ -191,7 +191,7 @@ describe('a ConnectRequest', () => {
 
   test('that is nested as deep as may be sent is read where a hundred messages deep is the limit', () => {
     let objects: JsonObject = {};
-    for (let i = 0; i < JSON_DEPTH_MAX_TO_BACKENDS; i++) objects = { o: objects };
+    for (let i = 1; i < JSON_DEPTH_MAX_TO_BACKENDS; i++) objects = { o: objects };
     expect(nestsTooDeep(objects, JSON_DEPTH_MAX_TO_BACKENDS)).toBe(false);
     expect(nestsTooDeep({ o: objects }, JSON_DEPTH_MAX_TO_BACKENDS)).toBe(true);
     const writer = new WireWriter();

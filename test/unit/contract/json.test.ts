@@ -53,6 +53,16 @@ test.each<readonly [what: string, levels: number, isTooDeep: boolean]>([
   expect(nestsTooDeep(value)).toBe(isTooDeep);
 });
 
+test.each<readonly [what: string, innermost: unknown, levels: number, isTooDeep: boolean]>([
+  ['an empty object is the 32nd', {}, 31, false],
+  ['an empty object is the 33rd', {}, 32, true],
+  ['an empty list is the 33rd', [], 32, true],
+])('%s level', (_what, innermost, levels, isTooDeep) => {
+  let value = innermost;
+  for (let i = 0; i < levels; i++) value = { o: value };
+  expect(nestsTooDeep(value)).toBe(isTooDeep);
+});
+
 test.each<readonly [text: string]>([['[]'], ['null'], ['"x"'], ['7'], ['12345678901234567890']])(
   '%s is not an object',
   (text) => {

@@ -106,6 +106,12 @@ describe('a mistake', () => {
     ['no object', 7, '', 'expected an object, found 7'],
     ['a list', [], '', 'expected an object, found an array'],
     ['nothing', null, '', 'expected an object, found null'],
+    [
+      'a tag that is an object without a text',
+      { r: { 'optional string x': { toString: 0 } } },
+      'r > optional string x',
+      noTag('an object'),
+    ],
     ['a route that is no object', { r: 'x' }, 'r', 'expected an object, found "x"'],
     [
       'a message that is none',
