@@ -20,6 +20,7 @@ import {
 } from './json.ts';
 import { refusal } from './refusal.ts';
 import { EXPIRED, NO_OUTCOME } from './protobuf-shapes.ts';
+import { msOf } from './protobuf-wire.ts';
 
 type Fields = Record<string, unknown>;
 
@@ -66,20 +67,21 @@ const DURATION_SECONDS_MAX = 315_576_000_000;
 
 /** A Duration, `"1.5s"`, in milliseconds: 0, or at least 1. */
 function durationMs(fields: Fields, name: string): number {
-  const seconds = durationSeconds(fields, name);
-  if (seconds < 0) throw new ShapeError(`${name} is negative`);
-  return seconds === 0 ? 0 : Math.max(1, Math.round(seconds * 1_000));
+  const ms = signedMs(fields, name);
+  if (ms < 0) throw new ShapeError(`${name} is negative`);
+  return ms;
 }
 
-function durationSeconds(fields: Fields, name: string): number {
+function signedMs(fields: Fields, name: string): number {
   const value = text(fields, name);
   if (value === undefined) return 0;
-  const match = /^(-?[0-9]{1,12}(?:\.[0-9]{1,9})?)s$/.exec(value);
+  const match = /^(-?)([0-9]{1,12})(?:\.([0-9]{1,9}))?s$/.exec(value);
   if (match === null) throw new ShapeError(`${name} is not a duration like "1.5s"`);
-  const seconds = Number(match[1]);
-  if (Math.abs(seconds) >= DURATION_SECONDS_MAX + 1)
+  const [, sign, seconds, fraction = ''] = match;
+  if (Number(seconds) > DURATION_SECONDS_MAX)
     throw new ShapeError(`${name} is longer than ${DURATION_SECONDS_MAX}s`);
-  return seconds;
+  const ms = msOf(Number(seconds), Number(fraction.padEnd(9, '0')));
+  return sign === '-' && ms !== 0 ? -ms : ms;
 }
 
 /** @throws {ShapeError} */
@@ -188,7 +190,7 @@ export function readConnectResponse(
 
 function readAccept(fields: Fields): Accepted | Failure {
   const patch = struct(fields, 'patch');
-  if (durationSeconds(fields, 'expires_in') < 0) return failure('BAD_REPLY', EXPIRED);
+  if (signedMs(fields, 'expires_in') < 0) return failure('BAD_REPLY', EXPIRED);
   return {
     patch: patch === undefined ? null : readPatch(patch),
     user: struct(fields, 'user') ?? null,

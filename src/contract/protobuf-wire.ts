@@ -261,12 +261,12 @@ export class WireReader {
 
 // ---- google.protobuf.Duration and Timestamp --------------------------------------------------------------
 
-/** A Duration in milliseconds; negative ones count as 0. */
+/** A Duration in milliseconds, see `msOf`; negative ones count as 0. */
 export function decodeDurationMs(reader: WireReader): number {
   return Math.max(0, decodeSignedMs(reader));
 }
 
-/** A Duration in milliseconds. */
+/** A Duration in milliseconds, see `msOf`. */
 export function decodeSignedMs(reader: WireReader): number {
   let seconds = 0;
   let nanos = 0;
@@ -275,7 +275,13 @@ export function decodeSignedMs(reader: WireReader): number {
     else if (reader.field === 2) nanos = reader.int32();
     else reader.skip();
   }
-  return seconds * 1_000 + nanos / 1_000_000;
+  return msOf(seconds, nanos);
+}
+
+/** Whole milliseconds, in protobuf and in JSON alike; 0 only for 0, which means none or never. */
+export function msOf(seconds: number, nanos: number): number {
+  const ms = seconds * 1_000 + nanos / 1_000_000;
+  return Math.round(ms) || Math.sign(ms);
 }
 
 /** A Duration or Timestamp of `ms` milliseconds, not negative: the two have the same shape. */

@@ -1,28 +1,30 @@
 /** Every target by its name. A worker loads its own alone: the fewer scripts there are, the faster counters are read. */
 import type { Target } from './target.ts';
 
-type Load = () => Promise<Target>;
+type Entry = {
+  /** Libraries that are loaded before the counters start: their blocks are not ours to count. */
+  readonly preload: () => Promise<unknown>;
+  readonly load: () => Promise<Target>;
+};
+type Module = () => Promise<{ targets: readonly Target[] }>;
+type Preload = () => Promise<unknown>;
+
+const nothing: Preload = () => Promise.resolve();
+const protobuf: Preload = () =>
+  Promise.all([import('@bufbuild/protobuf'), import('@bufbuild/protobuf/wkt')]);
 
 /** The targets of a module, which exports them in one list. */
-function from(
-  load: () => Promise<{ targets: readonly Target[] }>,
-  names: readonly string[],
-): Record<string, Load> {
-  return Object.fromEntries(
-    names.map((name) => [
-      name,
-      async () => {
-        const { targets } = await load();
-        const found = targets.find((target) => target.name === name);
-        if (found === undefined)
-          throw new Error(`no target is named ${name} where targets.ts says`);
-        return found;
-      },
-    ]),
-  );
+function from(module: Module, names: readonly string[], preload = nothing): Record<string, Entry> {
+  const load = async (name: string): Promise<Target> => {
+    const { targets } = await module();
+    const found = targets.find((target) => target.name === name);
+    if (found === undefined) throw new Error(`no target is named ${name} where targets.ts says`);
+    return found;
+  };
+  return Object.fromEntries(names.map((name) => [name, { preload, load: () => load(name) }]));
 }
 
-export const TARGETS: Readonly<Record<string, Load>> = {
+export const TARGETS: Readonly<Record<string, Entry>> = {
   ...from(() => import('./targets/packets.ts'), ['packets', 'texts', 'message', 'text']),
   ...from(
     () => import('./targets/json.ts'),
@@ -31,5 +33,21 @@ export const TARGETS: Readonly<Record<string, Load>> = {
   ...from(
     () => import('./targets/pomelo-protobuf.ts'),
     ['pomelo-protobuf', 'pomelo-protobuf-json', 'pomelo-definitions'],
+  ),
+  ...from(
+    () => import('./targets/frames.ts'),
+    [
+      'frames',
+      'attach-hello',
+      'patch',
+      'close',
+      'error',
+      'target',
+      'connect-response',
+      'push',
+      'reply',
+      'struct',
+    ],
+    protobuf,
   ),
 };

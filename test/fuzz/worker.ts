@@ -43,11 +43,12 @@ export type Report = {
 };
 
 async function main(order: Order): Promise<Report> {
+  const entry = TARGETS[order.target];
+  if (entry === undefined) throw new Error(`there is no target ${order.target}`);
   const coverage = new Coverage();
+  await entry.preload();
   coverage.start();
-  const load = TARGETS[order.target];
-  if (load === undefined) throw new Error(`there is no target ${order.target}`);
-  const target = await load();
+  const target = await entry.load();
   const seeds = target.seeds.map((seed) => Buffer.from(seed));
   for (const seed of seeds) await runs(target, Buffer.from(seed));
   const tokens = tokensOf(coverage.files(), target.tokens ?? []);

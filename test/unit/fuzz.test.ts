@@ -7,6 +7,6 @@ import { TARGETS } from '../fuzz/targets.ts';
 const CHANGED = 200;
 
 test.each(Object.keys(TARGETS))('%s keeps its contract on what the fuzzer kept', async (name) => {
-  const target = await TARGETS[name]!();
+  const target = await TARGETS[name]!.load();
   expect(await replay(target, CHANGED)).toBeGreaterThan(CHANGED);
 });

@@ -111,10 +111,7 @@ function readDetail(any: WireReader, into: Details): void {
     case 'google.rpc.RetryInfo':
       while (value.next()) {
         if (value.field === 1)
-          into.retryAfterMs = Math.min(
-            Math.ceil(decodeDurationMs(value.message())),
-            RETRY_AFTER_MS_MAX,
-          );
+          into.retryAfterMs = Math.min(decodeDurationMs(value.message()), RETRY_AFTER_MS_MAX);
         else value.skip();
       }
       return;

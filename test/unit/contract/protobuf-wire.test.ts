@@ -24,6 +24,7 @@ import {
   WireReader,
   WireWriter,
 } from '../../../src/contract/protobuf-wire.ts';
+import { readClose } from '../../../src/contract/json-shapes.ts';
 import type { JsonObject } from '../../../src/contract/commands.ts';
 import { readToGateway } from '../../../src/contract/backend-frames.ts';
 import { encodeToGateway, toDuration, toStruct, toValue } from './reference.ts';
@@ -281,6 +282,20 @@ describe('a duration', () => {
         expect(decodeDurationMs(new WireReader(encodeMs(ms)))).toBe(ms);
       }),
     );
+  });
+
+  test.each<readonly [text: string, seconds: number, nanos: number, ms: number]>([
+    ['0s', 0, 0, 0],
+    ['0.000000097s', 0, 97, 1],
+    ['0.0014s', 0, 1_400_000, 1],
+    ['1.0005s', 1, 500_000, 1_001],
+    ['90s', 90, 0, 90_000],
+  ])('%s is as many whole milliseconds in protobuf as in JSON', (text, seconds, nanos, ms) => {
+    const duration = new WireWriter();
+    duration.uint(1, seconds);
+    duration.uint(2, nanos);
+    expect(decodeDurationMs(new WireReader(duration.take()))).toBe(ms);
+    expect(readClose({ retry_after: text }).retryAfterMs).toBe(ms);
   });
 
   test('below zero counts as none', () => {
