@@ -50,4 +50,13 @@ export const TARGETS: Readonly<Record<string, Entry>> = {
     ],
     protobuf,
   ),
+  ...from(
+    () => import('./targets/headers.ts'),
+    ['header-values', 'header-block', 'peer-push', 'peer-reply', 'refusal', 'pub-ack', 'subjects'],
+  ),
+  ...from(() => import('./targets/ipc.ts'), ['ipc-line', 'ipc-long-line', 'ipc-socket']),
+  ...from(
+    () => import('./targets/transport.ts'),
+    ['websocket-frames', 'interim-heads', 'http-answer', 'http-path', 'pem'],
+  ),
 };

@@ -4,9 +4,10 @@ const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const COMMA = 0x2c;
 const COLON = 0x3a;
+const SPACE = 0x20;
 const [BRACE, BRACE_END, BRACKET, BRACKET_END] = [0x7b, 0x7d, 0x5b, 0x5d] as const;
 const NAME = 'seq_id';
-/** Bytes of a name or a number of the outermost object that are read. */
+/** Bytes of a name or a number of the outermost object that are read: more than either has. */
 const TEXT_BYTES_MAX = 20;
 
 export class LongLine {
@@ -38,9 +39,12 @@ export class LongLine {
 
   #inString(byte: number): void {
     if (this.#isEscaped) this.#isEscaped = false;
-    else if (byte === BACKSLASH) this.#isEscaped = true;
-    else if (byte === QUOTE) this.#isString = false;
-    else this.#keep(byte);
+    else if (byte === QUOTE) {
+      this.#isString = false;
+      return;
+    } else if (byte === BACKSLASH) this.#isEscaped = true;
+    // Escapes stay as they are: a name that is written with them is another one.
+    this.#keep(byte);
   }
 
   #outside(byte: number): void {
@@ -50,7 +54,7 @@ export class LongLine {
     else if (this.#depth !== 1) return;
     else if (byte === COMMA) this.#end(1);
     else if (byte === COLON) this.#begin();
-    else if (this.#part === 'value') this.#keep(byte);
+    else if (this.#part === 'value' && byte > SPACE) this.#keep(byte);
   }
 
   #keep(byte: number): void {
@@ -72,7 +76,7 @@ export class LongLine {
   /** Something in the line is complete: a member of the outermost object, where that goes on or ends here. */
   #end(depth: number): void {
     if (this.#depth === 1) {
-      if (this.#isSeqId && /^\s*[0-9]{1,10}\s*$/.test(this.#text)) this.#seqId = Number(this.#text);
+      if (this.#isSeqId && /^[0-9]{1,10}$/.test(this.#text)) this.#seqId = Number(this.#text);
       this.#isSeqId = false;
       this.#part = 'name';
       this.#text = '';
