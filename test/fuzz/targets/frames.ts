@@ -281,7 +281,7 @@ const connectResponse = shape({
     const { patch: own } = value;
     return plain({
       ...value,
-      patch: own === null ? null : { ...own, ifVersion: own.ifVersion ?? 0 },
+      patch: own && plain({ ...own, ifVersion: own.ifVersion ?? 0 }),
     });
   },
 });

@@ -189,10 +189,10 @@ const peerPush: Target = {
       const fields = readObject(input);
       const push: Push = {
         target: null,
-        route: String(fields['route']).toWellFormed(),
+        route: JSON.stringify(fields['route'] ?? '').toWellFormed(),
         body: Buffer.from('{}'),
         delivery: deliveryOf(fields['delivery'] ?? 'must', 'delivery'),
-        latestKey: String(fields['latest_key'] ?? '').toWellFormed(),
+        latestKey: JSON.stringify(fields['latest_key'] ?? '').toWellFormed(),
         expiresInMs: Math.abs(Math.trunc(Number(fields['expires_ms']) || 0)) % 1e9,
         afterReply: false,
       };
@@ -414,7 +414,7 @@ const subjects: Target = {
     const who = answersTo(subject);
     if (who !== null) {
       check(
-        /^_INBOX\./.test(subject) && !/[*>\s]/.test(subject),
+        subject.startsWith('_INBOX.') && !/[*>\s]/.test(subject),
         'answers go to inboxes alone',
         subject,
       );
