@@ -139,7 +139,7 @@ export class SessionCommands {
 
   /** Changes one session at once; `confirmed` says when pushes to its new user or groups reach it. */
   patch(session: Session, patch: Patch): Changed | Failure {
-    return applyPatch(this.#registry, session, patch, this.#limits);
+    return applyPatch(this.#registry, session, patch, this.#limits, this.#clock.wallNow());
   }
 
   /** Changes each of them at once, and resolves when the changes are in force everywhere; a fault rejects. */

@@ -12,6 +12,8 @@ export type SessionFacts = {
   readonly clientVersion: string;
   /** Milliseconds since the epoch. */
   readonly openedAtWall: number;
+  /** When the uid was bound, in milliseconds since the epoch; 0: not bound. */
+  readonly boundAtWall: number;
   readonly data: JsonObject;
   readonly groups: ReadonlySet<string>;
   /** Grows with every change of uid, data or groups. */

@@ -25,6 +25,7 @@ export function encodeSession(
   writer.strings(10, groups);
   writer.string(11, session.connection.transport);
   writer.string(12, session.dialect);
+  if (session.boundAtWall > 0) writer.bytes(13, encodeMs(session.boundAtWall));
   return writer.take();
 }
 

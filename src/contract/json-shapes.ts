@@ -237,6 +237,8 @@ export type SessionJson = {
   groups: string[];
   transport: string;
   dialect: string;
+  /** RFC 3339; absent until bound, and from gateways of older releases. */
+  bound_at?: string;
 };
 
 export function sessionJson(session: SessionFacts): SessionJson {
@@ -253,6 +255,7 @@ export function sessionJson(session: SessionFacts): SessionJson {
     groups: [...session.groups],
     transport: session.connection.transport,
     dialect: session.dialect,
+    ...(session.boundAtWall > 0 && { bound_at: new Date(session.boundAtWall).toISOString() }),
   };
 }
 

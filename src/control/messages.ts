@@ -111,6 +111,7 @@ export function sessionMessage(session: SessionJson): Buffer {
     clientType: session.client_type,
     clientVersion: session.client_version,
     openedAtWall: Date.parse(session.opened_at),
+    boundAtWall: session.bound_at === undefined ? 0 : Date.parse(session.bound_at),
     version: Number(session.version),
     connection: { transport: session.transport },
   };

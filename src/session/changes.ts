@@ -31,12 +31,15 @@ export type Changed = {
 /**
  * Applies `patch`. While a new subscription is being confirmed the session's outbox is corked, so that whatever
  * is sent to the client after the change, the answer first of all, leaves after the confirmation.
+ *
+ * @param wallNow Milliseconds since the epoch.
  */
 export function applyPatch(
   registry: Registry,
   session: Session,
   patch: Patch,
   limits: ChangeLimits,
+  wallNow: number,
 ): Changed | Failure {
   const refused = refusal(session, patch, limits);
   if (refused !== null) return refused;
@@ -46,7 +49,7 @@ export function applyPatch(
   };
   let changed = changeData(session, patch.set);
   if (patch.uid !== undefined && patch.uid !== session.uid) {
-    wait(registry.bind(session, patch.uid));
+    wait(registry.bind(session, patch.uid, wallNow));
     changed = true;
   }
   const joined = new Set(patch.join);

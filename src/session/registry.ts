@@ -58,11 +58,16 @@ export class Registry {
     return this.#groups.get(group) ?? NONE;
   }
 
-  /** Changes the session's user; see `Subscriptions.add` for what is returned. */
-  bind(session: Session, uid: string): Promise<void> | null {
+  /**
+   * Changes the session's user; see `Subscriptions.add` for what is returned.
+   *
+   * @param boundAtWall Milliseconds since the epoch.
+   */
+  bind(session: Session, uid: string, boundAtWall: number): Promise<void> | null {
     if (session.uid === uid) return null;
     if (session.uid !== '') this.#detach('user', session.uid, session);
     session.uid = uid;
+    session.boundAtWall = uid === '' ? 0 : boundAtWall;
     return uid === '' ? null : this.#attach('user', uid, session);
   }
 

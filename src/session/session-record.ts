@@ -27,6 +27,8 @@ export class SessionRecord {
   clientVersion = '';
   /** '' until bound. */
   uid = '';
+  /** When the uid was bound, in milliseconds since the epoch; 0: not bound. */
+  boundAtWall = 0;
   /** No prototype: keys are the application's. */
   readonly data: JsonObject = Object.create(null) as JsonObject;
   readonly groups = new Set<string>();

@@ -78,6 +78,7 @@ describe('verbs for one session', () => {
         client_type: 'test',
         client_version: '1',
         opened_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/),
+        bound_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/),
         data: { level: 3 },
         version: '8',
         groups: ['g'],

@@ -343,6 +343,7 @@ describe('the end of a session', () => {
         client_type: 'test',
         client_version: '1',
         opened_at: expect.stringMatching(/^\d{4}-.*Z$/) as unknown,
+        bound_at: expect.stringMatching(/^\d{4}-.*Z$/) as unknown,
         data: {},
         version: '1',
         groups: [],

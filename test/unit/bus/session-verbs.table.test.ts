@@ -22,7 +22,7 @@ function setUp() {
   const client = activate({ world, n: 7 });
   const { session } = client;
   registry.add(session);
-  expect([registry.bind(session, 'ann'), registry.join(session, 'g')]).toEqual([null, null]);
+  expect([registry.bind(session, 'ann', 1_000), registry.join(session, 'g')]).toEqual([null, null]);
   const run = (scope: Scope, verb: string, body = '', lines = '') =>
     runVerb(
       {

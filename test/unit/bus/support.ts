@@ -232,7 +232,7 @@ export function makeGateway(
   const client = (n: number, uid = '', ...groups: string[]) => {
     const made = activate({ world, n, gatewayId });
     registry.add(made.session);
-    void registry.bind(made.session, uid);
+    void registry.bind(made.session, uid, 1_000);
     for (const group of groups) void registry.join(made.session, group);
     return made;
   };

@@ -95,6 +95,7 @@ describe('a ConnectRequest', () => {
       headers: { 'User-Agent': 'Unity ä', empty: '' },
     });
     session.uid = 'zoë';
+    session.boundAtWall = Date.parse('2026-01-02T03:05:00.5Z');
     session.version = 7;
     session.data['room'] = { id: 1 };
     session.groups.add('a').add('b');
@@ -113,6 +114,7 @@ describe('a ConnectRequest', () => {
         groups: ['a', 'b'],
         transport: 'tcp',
         dialect: 'pomelo',
+        bound_at: '2026-01-02T03:05:00.500Z',
       },
       user: {},
       sys: {},
@@ -124,7 +126,12 @@ describe('a ConnectRequest', () => {
   });
 
   test('has the names of the .proto in JSON, and zero values', () => {
-    const written = JSON.parse(JSON.stringify(connectJson(factsOf()))) as Record<string, object>;
+    const session = openSession();
+    session.boundAtWall = 1_000;
+    const written = JSON.parse(JSON.stringify(connectJson(factsOf({ session })))) as Record<
+      string,
+      object
+    >;
     expect(Object.keys(written)).toEqual(request.fields.map(({ name }) => name));
     expect(Object.keys(written['session']!)).toEqual(
       files.getMessage('pith.v1.Session')!.fields.map(({ name }) => name),

@@ -229,6 +229,7 @@ const SESSION: SessionFacts = {
     clientType: 'js',
     clientVersion: '1.2',
     openedAtWall: Date.parse('2026-01-02T03:04:05.678Z'),
+    boundAtWall: Date.parse('2026-01-02T03:05:00Z'),
   },
   ...{ data: { room: 'lobby', secret: 1 }, groups: new Set(['r1']), version: 7 },
   ...{ connection: { transport: 'tcp' }, dialect: 'pomelo' },
@@ -238,15 +239,23 @@ describe('a session', () => {
   test('protobuf', () => {
     expect(encodeSession(SESSION, { room: 'lobby' }).toString('hex')).toBe(
       '0a03672e3112047a6fc3ab1a016722093139322e302e322e372a026a733203312e323a0c08a5ebdcca061080eba5c302' +
-        '42110a0f0a04726f6f6d12071a056c6f62627948075a037463706206706f6d656c6f',
+        '42110a0f0a04726f6f6d12071a056c6f62627948075a037463706206706f6d656c6f6a0608dcebdcca06',
     );
+    const unbound = encodeSession({ ...SESSION, uid: '', boundAtWall: 0 }, null).toString('hex');
+    expect(unbound.endsWith('706f6d656c6f')).toBe(true);
   });
 
   test('JSON, with its data and its groups', () => {
     expect(JSON.stringify(json.sessionJson(SESSION))).toBe(
       '{"sid":"g.1","uid":"zoë","gateway":"g","remote_ip":"192.0.2.7","client_type":"js","client_version":"1.2",' +
         '"opened_at":"2026-01-02T03:04:05.678Z","data":{"room":"lobby","secret":1},"version":"7","groups":["r1"],' +
-        '"transport":"tcp","dialect":"pomelo"}',
+        '"transport":"tcp","dialect":"pomelo","bound_at":"2026-01-02T03:05:00.000Z"}',
+    );
+  });
+
+  test('JSON, without a uid', () => {
+    expect(json.sessionJson({ ...SESSION, uid: '', boundAtWall: 0 })).not.toHaveProperty(
+      'bound_at',
     );
   });
 
@@ -267,7 +276,7 @@ describe('a session', () => {
     expect(json.closedEventJson(closed)).toBe(
       '{"session":{"sid":"g.1","uid":"zoë","gateway":"g","remote_ip":"192.0.2.7","client_type":"js",' +
         '"client_version":"1.2","opened_at":"2026-01-02T03:04:05.678Z","data":{},"version":"7","groups":[],' +
-        '"transport":"tcp","dialect":"pomelo"},"reason":"kick","code":-1,"lasted":"1.2505s"}',
+        '"transport":"tcp","dialect":"pomelo","bound_at":"2026-01-02T03:05:00.000Z"},"reason":"kick","code":-1,"lasted":"1.2505s"}',
     );
   });
 });

@@ -137,6 +137,11 @@ describe('an answer', () => {
     );
   });
 
+  test('that is a session with a uid', () => {
+    const bound = sessionMessage({ ...SESSION, bound_at: '2026-01-02T03:05:00.000Z' });
+    expect(bound.toString('hex')).toMatch(/706f6d656c6f6a0608dcebdcca06$/);
+  });
+
   test('whose data no Struct can hold shows it', () => {
     const data = {
       big: rawNumber('12345678901234567890') as unknown as Json,

@@ -31,7 +31,8 @@ function setUp() {
     registry.add(client.session);
     return client;
   };
-  const apply = (session: Session, patch: Patch) => applyPatch(registry, session, patch, LIMITS);
+  const apply = (session: Session, patch: Patch, now = 1_000) =>
+    applyPatch(registry, session, patch, LIMITS, now);
   const confirmLater = () => {
     confirmed = false;
   };
@@ -68,6 +69,21 @@ test('what is asked of a session takes no longer for a large where', () => {
   for (let i = 0; i < 1_000; i++) expect(holds({ in: {} })).toBe(false);
   expect(looked).toBe(2);
   expect(holds({ in: many, ...many })).toBe(true);
+});
+
+test('a session says since when it has its uid', () => {
+  const { apply, join } = setUp();
+  const { session } = join(1);
+  const boundAt = (patch: Patch, now: number) => {
+    apply(session, patch, now);
+    return session.boundAtWall;
+  };
+  expect(boundAt({ set: { a: 1 } }, 1_000)).toBe(0);
+  expect(boundAt({ uid: 'ann' }, 2_000)).toBe(2_000);
+  expect(boundAt({ uid: 'ann', set: { a: 2 } }, 3_000)).toBe(2_000);
+  expect(boundAt({ uid: 'bob' }, 4_000)).toBe(2_000);
+  expect(boundAt({ uid: '' }, 5_000)).toBe(0);
+  expect(boundAt({ uid: 'bob' }, 6_000)).toBe(6_000);
 });
 
 test.each([{ uid: 'x\ud83d' }, { join: ['g\udc00'] }])(

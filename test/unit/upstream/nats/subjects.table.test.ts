@@ -96,7 +96,7 @@ test('the headers of a request', () => {
   const registry = new Registry('gw-x', { add: () => null, remove() {} });
   registry.add(session);
   const limits = { dataBytesMax: 1_024, groupsMax: 8 };
-  applyPatch(registry, session, { uid: '42', set: { room: 'lobby', gold: 1 } }, limits);
+  applyPatch(registry, session, { uid: '42', set: { room: 'lobby', gold: 1 } }, limits, 1_000);
   expect(sessionHeaders(session, ['room'])).toEqual([
     ...['Pith-Sid', 'gw-x.7'],
     ...['Pith-Uid', '42'],

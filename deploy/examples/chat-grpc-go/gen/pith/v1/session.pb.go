@@ -149,7 +149,9 @@ type Session struct {
 	// ws, wss, tcp, tls.
 	Transport string `protobuf:"bytes,11,opt,name=transport,proto3" json:"transport,omitempty"`
 	// pomelo, pitaya, nano, json.
-	Dialect       string `protobuf:"bytes,12,opt,name=dialect,proto3" json:"dialect,omitempty"`
+	Dialect string `protobuf:"bytes,12,opt,name=dialect,proto3" json:"dialect,omitempty"`
+	// When this uid was bound, by the clock of the gateway that holds the session; absent: no uid.
+	BoundAt       *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=bound_at,json=boundAt,proto3" json:"bound_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -266,6 +268,13 @@ func (x *Session) GetDialect() string {
 		return x.Dialect
 	}
 	return ""
+}
+
+func (x *Session) GetBoundAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.BoundAt
+	}
+	return nil
 }
 
 // A body in whichever form suits the sender; exactly one is set.
@@ -976,7 +985,7 @@ var File_pith_v1_session_proto protoreflect.FileDescriptor
 
 const file_pith_v1_session_proto_rawDesc = "" +
 	"\n" +
-	"\x15pith/v1/session.proto\x12\apith.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfc\x02\n" +
+	"\x15pith/v1/session.proto\x12\apith.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb3\x03\n" +
 	"\aSession\x12\x10\n" +
 	"\x03sid\x18\x01 \x01(\tR\x03sid\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\tR\x03uid\x12\x18\n" +
@@ -991,7 +1000,8 @@ const file_pith_v1_session_proto_rawDesc = "" +
 	"\x06groups\x18\n" +
 	" \x03(\tR\x06groups\x12\x1c\n" +
 	"\ttransport\x18\v \x01(\tR\ttransport\x12\x18\n" +
-	"\adialect\x18\f \x01(\tR\adialect\"m\n" +
+	"\adialect\x18\f \x01(\tR\adialect\x125\n" +
+	"\bbound_at\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\aboundAt\"m\n" +
 	"\x04Body\x12\x16\n" +
 	"\x05bytes\x18\x01 \x01(\fH\x00R\x05bytes\x12,\n" +
 	"\x04json\x18\x02 \x01(\v2\x16.google.protobuf.ValueH\x00R\x04json\x12\x14\n" +
@@ -1100,25 +1110,26 @@ var file_pith_v1_session_proto_goTypes = []any{
 var file_pith_v1_session_proto_depIdxs = []int32{
 	12, // 0: pith.v1.Session.opened_at:type_name -> google.protobuf.Timestamp
 	13, // 1: pith.v1.Session.data:type_name -> google.protobuf.Struct
-	14, // 2: pith.v1.Body.json:type_name -> google.protobuf.Value
-	15, // 3: pith.v1.Error.retry_after:type_name -> google.protobuf.Duration
-	11, // 4: pith.v1.Error.fields:type_name -> pith.v1.Error.FieldsEntry
-	3,  // 5: pith.v1.Error.body:type_name -> pith.v1.Body
-	13, // 6: pith.v1.Patch.set:type_name -> google.protobuf.Struct
-	15, // 7: pith.v1.Close.retry_after:type_name -> google.protobuf.Duration
-	13, // 8: pith.v1.Target.where:type_name -> google.protobuf.Struct
-	0,  // 9: pith.v1.Target.scope:type_name -> pith.v1.Scope
-	7,  // 10: pith.v1.Push.target:type_name -> pith.v1.Target
-	3,  // 11: pith.v1.Push.body:type_name -> pith.v1.Body
-	1,  // 12: pith.v1.Push.delivery:type_name -> pith.v1.Delivery
-	15, // 13: pith.v1.Push.expires_in:type_name -> google.protobuf.Duration
-	8,  // 14: pith.v1.PushBatch.pushes:type_name -> pith.v1.Push
-	4,  // 15: pith.v1.PushResult.error:type_name -> pith.v1.Error
-	16, // [16:16] is the sub-list for method output_type
-	16, // [16:16] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	12, // 2: pith.v1.Session.bound_at:type_name -> google.protobuf.Timestamp
+	14, // 3: pith.v1.Body.json:type_name -> google.protobuf.Value
+	15, // 4: pith.v1.Error.retry_after:type_name -> google.protobuf.Duration
+	11, // 5: pith.v1.Error.fields:type_name -> pith.v1.Error.FieldsEntry
+	3,  // 6: pith.v1.Error.body:type_name -> pith.v1.Body
+	13, // 7: pith.v1.Patch.set:type_name -> google.protobuf.Struct
+	15, // 8: pith.v1.Close.retry_after:type_name -> google.protobuf.Duration
+	13, // 9: pith.v1.Target.where:type_name -> google.protobuf.Struct
+	0,  // 10: pith.v1.Target.scope:type_name -> pith.v1.Scope
+	7,  // 11: pith.v1.Push.target:type_name -> pith.v1.Target
+	3,  // 12: pith.v1.Push.body:type_name -> pith.v1.Body
+	1,  // 13: pith.v1.Push.delivery:type_name -> pith.v1.Delivery
+	15, // 14: pith.v1.Push.expires_in:type_name -> google.protobuf.Duration
+	8,  // 15: pith.v1.PushBatch.pushes:type_name -> pith.v1.Push
+	4,  // 16: pith.v1.PushResult.error:type_name -> pith.v1.Error
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_pith_v1_session_proto_init() }
