@@ -1,6 +1,7 @@
 /** Settings from outside the file: PITH_A__B=… variables and --a.b=… flags, each a path and a value. */
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
+import { placeNear } from './place-of-key.ts';
 import { didYouMean, formatPath, type Problem } from './problem.ts';
 import { keysAt, listKeys, optionsOf, type Path, schemasAt } from './schema-tree.ts';
 import { getAt, isMap, withValueAt } from './tree.ts';
@@ -97,13 +98,14 @@ function apply(tree: unknown, root: z.core.$ZodType, settings: readonly Setting[
   const ordered = settings.toSorted((a, b) => {
     return a.segments.length - b.segments.length || (a.source < b.source ? -1 : 1);
   });
-  for (const { source, segments, text } of ordered) {
+  for (const setting of ordered) {
+    const { source, segments, text } = setting;
     const refuse = (message: string, path: Path = []) => {
       applied.problems.push({ file: source, line: 0, column: 0, path: formatPath(path), message });
     };
     const path = resolve(applied.tree, root, segments);
     if (path === undefined) {
-      refuse(`no such key${suggestion(root, source, segments)}`);
+      refuse(`no such key${suggestion(applied.tree, root, setting)}`);
       continue;
     }
     const gap = findGap(applied.tree, path);
@@ -141,6 +143,14 @@ function resolve(tree: unknown, root: z.core.$ZodType, segments: string[]): Path
   return path;
 }
 
+/** The path as far as there is one, and after that as it was written. */
+function pathOf(tree: unknown, root: z.core.$ZodType, segments: string[]): Path {
+  return segments.map((segment, depth) => {
+    const path = resolve(tree, root, segments.slice(0, depth + 1));
+    return path?.at(-1) ?? segment.toLowerCase();
+  });
+}
+
 function nameInUse(map: unknown, name: string): string | undefined {
   if (!isMap(map)) return undefined;
   const names = Object.keys(map);
@@ -167,18 +177,18 @@ function findGap(tree: unknown, path: Path): string | undefined {
   return undefined;
 }
 
-function suggestion(root: z.core.$ZodType, source: string, segments: string[]): string {
-  if (source.startsWith('--set ')) {
-    const names = listKeys(root).map(({ path }) => path.replaceAll('[]', '.0'));
-    return didYouMean(source.slice('--set '.length), names);
-  }
+function suggestion(tree: unknown, root: z.core.$ZodType, { source, segments }: Setting): string {
+  const isFlag = source.startsWith('--set ');
+  const write = (parts: Path): string =>
+    isFlag ? parts.join('.') : `PITH_${parts.join('__').toUpperCase().replaceAll('-', '_')}`;
+  const place = placeNear(pathOf(tree, root, segments), root, tree);
+  if (place !== null) return `; did you mean "${write(place)}"?`;
   // What stands for a name or an index is taken from what was written.
   const names = listKeys(root).map(({ env }) => {
     const known = env.slice('PITH_'.length).split('__');
-    const filled = known.map((part, i) =>
-      /^(0|<NAME>)$/.test(part) ? (segments[i] ?? part) : part,
+    return known.map((part, i) =>
+      /^(0|<NAME>)$/.test(part) ? (segments[i] ?? part) : part.toLowerCase(),
     );
-    return `PITH_${filled.join('__')}`;
   });
-  return didYouMean(source, names);
+  return didYouMean(isFlag ? source.slice('--set '.length) : source, names.map(write));
 }

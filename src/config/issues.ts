@@ -1,9 +1,10 @@
 /** Turns what zod found into findings for people. */
 import type { z } from 'zod';
-import { didYouMean, type Finding } from './problem.ts';
-import { type BackendKind, BACKEND_KINDS, kindsOf } from './schema-backends.ts';
-import { keysAt, listKeys, optionsOf, type Path, schemasAt } from './schema-tree.ts';
-import { getAt } from './tree.ts';
+import { keysOf, placeNear } from './place-of-key.ts';
+import { didYouMean, type Finding, formatPath } from './problem.ts';
+import { type BackendKind, BACKEND_KINDS } from './schema-backends.ts';
+import { listKeys, type Path } from './schema-tree.ts';
+import { getAt, isMap } from './tree.ts';
 
 /** Texts for what the schema itself has no text for. */
 export const schemaErrors: z.core.$ZodErrorMap = (issue) => {
@@ -58,7 +59,8 @@ function flatten(
     const branch = bestBranch(issue.errors);
     if (branch !== undefined) return branch.flatMap((inner) => flatten(inner, path, root, tree));
   }
-  return [{ path, message: issue.message }];
+  const hint = issue.code === 'invalid_type' ? kindHint(path, root, tree) : '';
+  return [{ path, message: issue.message + hint }];
 }
 
 /** Of the alternatives, the one that was meant: of the right type, with the fewest mistakes. */
@@ -77,19 +79,29 @@ function bestBranch(branches: readonly z.core.$ZodIssue[][]): z.core.$ZodIssue[]
 
 function unknownKey(path: Path, root: z.core.$ZodType, tree: unknown): Finding {
   const key = String(path.at(-1));
-  const parent = path.slice(0, -1);
-  const known = knownKeys(parent, root, tree);
-  const message = `unknown key${didYouMean(key, known) || elsewhere(key, root) || listOf(known)}`;
-  return { path, message, isKey: true };
+  const known = keysOf(path.slice(0, -1), root, tree);
+  const hint =
+    hintAt(path, root, tree) || didYouMean(key, known) || elsewhere(key, root) || listOf(known);
+  return { path, message: `unknown key${hint}`, isKey: true };
 }
 
-/** The keys of one kind of backend, not of all. */
-function knownKeys(parent: Path, root: z.core.$ZodType, tree: unknown): string[] {
-  const isBackend = parent.length === 2 && parent[0] === 'backends';
-  const [kind] = isBackend ? kindsOf(getAt(tree, parent)) : [];
-  if (kind === undefined) return keysAt(root, parent);
-  const shapes = schemasAt(root, parent).flatMap((schema) => optionsOf(schema));
-  return shapes.map((shape) => keysAt(shape, [])).find((keys) => keys.includes(kind)) ?? [];
+/** The key that makes a backend one of its kind has a map where it is text, or text where it is a map. */
+function kindHint(path: Path, root: z.core.$ZodType, tree: unknown): string {
+  const value = getAt(tree, path);
+  if (!isKindKey(path)) return '';
+  if (!isMap(value)) return listOf(keysOf(path, root, tree));
+  const beside = Object.keys(value).map((key) => hintAt([...path, key], root, tree));
+  return beside.find((hint) => hint !== '') ?? '';
+}
+
+function hintAt(path: Path, root: z.core.$ZodType, tree: unknown): string {
+  const place = placeNear(path, root, tree);
+  if (place === null) return '';
+  return `; did you mean "${formatPath(place)}"${place.length === 1 ? ' at the top' : ''}?`;
+}
+
+function isKindKey([section, , kind, ...rest]: Path): boolean {
+  return section === 'backends' && rest.length === 0 && BACKEND_KINDS.includes(kind as BackendKind);
 }
 
 function elsewhere(key: string, root: z.core.$ZodType): string {

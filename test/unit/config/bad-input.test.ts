@@ -4,7 +4,9 @@ import { problemObjectsOf, problemsOf } from './support.ts';
 
 const chat = 'backends: { chat: { grpc: "dns:///chat:9000" } }\n';
 
-const mistakes: [what: string, yaml: string, ...problems: string[]][] = [
+type Mistake = [what: string, yaml: string, ...problems: string[]];
+
+const mistakes: Mistake[] = [
   ['a bare number for a duration', 'heartbeat: 30', '1: heartbeat: write the unit: 30ms or 30s'],
   ['a quoted bare number', 'heartbeat: "30"', '1: heartbeat: write the unit: 30ms or 30s'],
   [
@@ -218,6 +220,55 @@ const mistakes: [what: string, yaml: string, ...problems: string[]][] = [
     'a misspelt key of a backend',
     'backends:\n  chat:\n    grpc: chat:9000\n    mod: link',
     '4: backends.chat.mod: unknown key; did you mean "mode"?',
+  ],
+  ...[
+    ['dial_in: { token: x, balance: hash }', 'dial_in.balance', 'balance'],
+    ['dial_in: { dead_after: 5s }', 'dial_in.dead_after', 'dead_after'],
+    ['dial_in: {}, token: x', 'token', 'dial_in.token'],
+    ['dial_in: {}, breaker: { token: x }', 'breaker.token', 'dial_in.token'],
+    ['nats: { breaker: { failures: 5 } }', 'nats.breaker', 'breaker'],
+    ['nats: {}, prefix: game', 'prefix', 'nats.prefix'],
+    ['grpc: "a:1", failures: 5', 'failures', 'breaker.failures'],
+    ['grpc: "a:1", breaker: { links: 5 }', 'breaker.links', 'links'],
+    ['grpc: "a:1", tls: { metadata: {} }', 'tls.metadata', 'metadata'],
+    ['grpc: "a:1", ca: system', 'ca', 'tls.ca'],
+    [
+      'grpc: "a:1", ignore_unknown_fields: true',
+      'ignore_unknown_fields',
+      'json.ignore_unknown_fields',
+    ],
+    ['http: "http://a", key: a.pem', 'key', 'tls.key'],
+    ['http: "http://a", tls: { headers: {} }', 'tls.headers', 'headers'],
+  ].map(([entry, at, place]): Mistake => [
+    `${at} of a backend, which is ${place}`,
+    `backends:\n  game: { ${entry} }`,
+    `2: backends.game.${at}: unknown key; did you mean "backends.game.${place}"?`,
+  ]),
+  [
+    'a key of the top that is indented with the backends',
+    'backends:\n  game:\n    dial_in:\n    routes: []',
+    '4: backends.game.routes: unknown key; did you mean "routes" at the top?',
+  ],
+  [
+    'a key in the wrong map of a section',
+    'limits:\n  slow: { packet: 1KiB }\n  drop_after: 1s',
+    '2: limits.slow.packet: unknown key; did you mean "limits.packet"?',
+    '3: limits.drop_after: unknown key; did you mean "limits.slow.drop_after"?',
+  ],
+  [
+    'a key in the wrong map of a list',
+    'listen:\n  - { url: "auto://0.0.0.0:3010", cert: a.pem }',
+    '2: listen[0].cert: unknown key; did you mean "listen[0].tls.cert"?',
+  ],
+  [
+    'keys of a backend in the key of its kind',
+    'backends:\n  game: { grpc: { address: "a:1", links: 2 } }',
+    '2: backends.game.grpc: expected text, got a map; did you mean "backends.game.links"?',
+  ],
+  [
+    'a text as the map of a kind',
+    'backends:\n  game: { dial_in: secret }',
+    '2: backends.game.dial_in: expected a map, got text; known here: token',
   ],
   [
     'a key of another kind of backend',

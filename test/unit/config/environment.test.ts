@@ -95,6 +95,26 @@ const refused: [env: Record<string, string>, yaml: string, expected: string][] =
     '',
     'PITH_BACKENDS__CHAT__GRCP: no such key; did you mean "PITH_BACKENDS__CHAT__GRPC"?',
   ],
+  [
+    { PITH_BACKENDS__MY_GAME__DIAL_IN__BALANCE: 'hash' },
+    'backends: { my-game: { dial_in: {} } }',
+    'PITH_BACKENDS__MY_GAME__DIAL_IN__BALANCE: no such key; did you mean "PITH_BACKENDS__MY_GAME__BALANCE"?',
+  ],
+  [
+    { PITH_BACKENDS__GAME__TOKEN: 'secret' },
+    'backends: { game: { dial_in: {} } }',
+    'PITH_BACKENDS__GAME__TOKEN: no such key; did you mean "PITH_BACKENDS__GAME__DIAL_IN__TOKEN"?',
+  ],
+  [
+    { PITH_LISTEN__0__CERT: '/a.pem' },
+    '',
+    'PITH_LISTEN__0__CERT: no such key; did you mean "PITH_LISTEN__0__TLS__CERT"?',
+  ],
+  [
+    { PITH_LOG__LIMITS: '/a.pem' },
+    '',
+    'PITH_LOG__LIMITS: no such key; did you mean "PITH_LIMITS"?',
+  ],
   [{ PITH_QWERTYUIOPASDF: '1' }, '', 'PITH_QWERTYUIOPASDF: no such key'],
   [{ PITH_: '1' }, '', 'PITH_: no such key'],
   [
@@ -167,6 +187,13 @@ test('flags are paths, and problems name them', () => {
   ]);
   expect(problemsOf('', { flags: { 'log.levle': 'info' } })).toEqual([
     '--set log.levle: no such key; did you mean "log.level"?',
+  ]);
+  const yaml = 'backends: { Game: { dial_in: {} } }';
+  expect(problemsOf(yaml, { flags: { 'backends.game.dial_in.dead_after': '5s' } })).toEqual([
+    '--set backends.game.dial_in.dead_after: no such key; did you mean "backends.Game.dead_after"?',
+  ]);
+  expect(problemsOf(yaml, { flags: { 'backends.game.dial_in.tokn': 'x' } })).toEqual([
+    '--set backends.game.dial_in.tokn: no such key; did you mean "backends.game.dial_in.token"?',
   ]);
 });
 
