@@ -90,6 +90,9 @@ export type OnAnswer = (error: CallError | null, message?: Buffer) => void;
 /**
  * It connects at the first call, or when it is asked to by `state`; calls wait while it does, and fail while it cannot.
  * The deadlines of calls are milliseconds since the epoch, and travel as grpc-timeout; Infinity: none.
+ *
+ * Cancel no call without a deadline in the turn of the event loop in which it was made: grpc-js sends it nevertheless,
+ * and never tells the server of its end.
  */
 export interface GrpcConnection {
   /** There is a connection that takes calls. */

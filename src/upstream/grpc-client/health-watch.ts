@@ -65,7 +65,7 @@ export class HealthWatch implements Health {
     if (this.#mode === false) return;
     this.#drop();
     const connection = this.#connection;
-    // A watch that is cancelled as soon as it is opened grpc-js opens all the same, and leaves open.
+    // What is cancelled as soon as it is opened stays open at the server.
     if (!connection.isReady) {
       this.#wheel.set(this.#again, WATCH_AGAIN_MS);
       return;

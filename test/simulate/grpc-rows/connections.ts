@@ -24,10 +24,10 @@ export const CONNECTIONS: readonly Row[] = [
       noteStates(stage);
       ask(stage, 'one');
       await stage.sees('one status 14', 'failing');
+      // There is a server before the next attempt, and this one does not wait for it.
       ask(stage, 'two');
-      await stage.sees('two status 14');
       await stage.listen();
-      await stage.sees('ready');
+      await stage.sees('two status 14', 'ready');
       ask(stage, 'three');
       (await stage.call(1)).say('yes');
       await stage.sees('three status 0');
@@ -106,12 +106,27 @@ export const CONNECTIONS: readonly Row[] = [
     name: 'a watch that is over says so, and the state is what it was',
     play: async (stage) => {
       await stage.listen();
-      stage.connection.watchState('idle', stage.now() + 100, (isLate) => {
-        stage.seen.push(`${stage.connection.state(false)} ${isLate}`);
-      });
-      await stage.sees('idle true');
+      for (const ms of [-1, 100]) {
+        stage.connection.watchState('idle', stage.now() + ms, (isLate) => {
+          stage.seen.push(`${ms} ${stage.connection.state(false)} ${isLate}`);
+        });
+        await stage.sees(`${ms} idle true`);
+      }
     },
-    seen: ['idle true'],
+    seen: ['-1 idle true', '100 idle true'],
+    served: [],
+  },
+  {
+    name: 'whoever makes it connect, and was told that it is idle, hears of the attempt',
+    play: async (stage) => {
+      await stage.listen();
+      const before = stage.connection.state(true);
+      stage.connection.watchState(before, Infinity, () => {
+        stage.seen.push(`${before}, then ${stage.connection.state(false)}`);
+      });
+      await stage.sees('idle, then connecting');
+    },
+    seen: ['idle, then connecting'],
     served: [],
   },
   {
