@@ -11,6 +11,13 @@ export type Perishable = {
   readonly latestKey: string;
 };
 
+/** Pushes that were taken by the outbox, and not sent. */
+export type Skipped = {
+  /** A newer one of their key has taken their place. */
+  replaced: number;
+  expired: number;
+};
+
 /** Entries at the front that were taken, or anywhere that were replaced, before the list is shortened. */
 const COMPACT_AT = 1_024;
 
@@ -40,10 +47,6 @@ class Stale {
 export class OutboxQueue {
   /** Of what waits. */
   bytes = 0;
-  /** Pushes that a newer one of their key replaced before they were taken. */
-  replaced = 0;
-  /** Pushes that expired before they were taken. */
-  expired = 0;
   /** What waits, from `#head` on. */
   #entries: Entry[] = [];
   #head = 0;
@@ -53,6 +56,12 @@ export class OutboxQueue {
   #latest: Map<string, Stale> | null = null;
   /** What the keys take. */
   #keyBytes = 0;
+  readonly #skipped: Skipped;
+
+  /** @param skipped Counts up with each, here and in all other queues that have it. */
+  constructor(skipped: Skipped) {
+    this.#skipped = skipped;
+  }
 
   /** Entries that wait, with those that were replaced. */
   get length(): number {
@@ -135,7 +144,7 @@ export class OutboxQueue {
   #replace(older: Stale): void {
     this.bytes -= older.encoded!.length;
     older.encoded = null;
-    this.replaced++;
+    this.#skipped.replaced++;
     this.#empty++;
     if (this.#empty < COMPACT_AT || this.#empty < this.length / 2) return;
     this.#entries = this.#entries
@@ -155,7 +164,7 @@ export class OutboxQueue {
     if (entry.expiresAt === Infinity || entry.expiresAt > clock.now()) return encoded;
     this.#forget(entry);
     this.bytes -= encoded.length;
-    this.expired++;
+    this.#skipped.expired++;
     return null;
   }
 

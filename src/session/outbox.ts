@@ -35,7 +35,7 @@ export class Outbox {
   readonly #outboxes: Outboxes;
   readonly #limits: OutboxLimits;
   readonly #owner: Owner;
-  readonly #queue = new OutboxQueue();
+  readonly #queue: OutboxQueue;
   /** What of all that is held here and in the socket is counted among what all outboxes hold. */
   #countedBytes = 0;
   #corks = 0;
@@ -54,6 +54,7 @@ export class Outbox {
   constructor(connection: Connection, outboxes: Outboxes, limits: OutboxLimits, owner: Owner) {
     this.#connection = connection;
     this.#outboxes = outboxes;
+    this.#queue = new OutboxQueue(outboxes.skipped);
     this.#limits = limits;
     this.#owner = owner;
   }
@@ -94,12 +95,6 @@ export class Outbox {
   get isBehind(): boolean {
     if (this.behindSinceTurn === 0) return false;
     return this.#wasOffered || this.#queue.bytes > this.#limits.bytesMax / 2;
-  }
-
-  /** Pushes of this session that were replaced or expired before they were sent. */
-  get skipped(): { readonly replaced: number; readonly expired: number } {
-    const { replaced, expired } = this.#queue;
-    return { replaced, expired };
   }
 
   /** Puts a message that must be sent. */

@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../clock.ts';
 import type { Outbox } from './outbox.ts';
+import type { Skipped } from './outbox-queue.ts';
 
 /**
  * After so many turns the socket of a client has been asked whether it takes more: once before the end of the
@@ -12,6 +13,8 @@ import type { Outbox } from './outbox.ts';
 const OFFERED_AFTER_TURNS = 2;
 
 export class Outboxes {
+  /** Of all sessions that there are and were. */
+  readonly skipped: Skipped = { replaced: 0, expired: 0 };
   readonly #clock: Clock;
   readonly #bytesMax: number;
   #heldBytes = 0;

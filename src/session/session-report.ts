@@ -34,11 +34,9 @@ export class SessionReport {
     this.#log.debug({ sid, why }, 'message dropped');
   }
 
-  closed({ sid, uid, remoteIp, outbox }: Session, end: SessionEnd): void {
+  closed({ sid, uid, remoteIp }: Session, end: SessionEnd): void {
     const { reason, details, cause, lastedMs } = end;
     this.#metrics.add('pith_sessions_closed_total', [reason]);
-    for (const [why, pushes] of Object.entries(outbox.skipped))
-      if (pushes > 0) this.#metrics.add('pith_pushes_skipped_total', [why], pushes);
     const words = details.text !== '' && { words: details.text };
     const error = cause !== '' && { error: cause };
     const fields = { sid, uid, remoteIp, reason, ...words, ...error, lastedMs };

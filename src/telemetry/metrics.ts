@@ -58,7 +58,7 @@ export const INSTRUMENTS = {
   pith_pushes_total: counter('Pushes to sessions of this gateway.', ['outcome']),
   pith_push_fanout: histogram('Sessions of this gateway to which a push was delivered.', SESSIONS),
   pith_pushes_skipped_total: counter(
-    'Pushes that were not sent because a newer one with the same key replaced them, or because they expired; counted when the session ends.',
+    'Pushes that were not sent because a newer one with the same key replaced them, or because they expired.',
     ['reason'],
   ),
   pith_backend_healthy_addresses: gauge('Addresses of the backend that can serve.', ['backend']),
@@ -145,10 +145,11 @@ export class Metrics {
 
   /** What a counter stands at. */
   count(name: InstrumentName, labels: readonly string[]): number {
-    return this.#counts.get(name)?.get(keyOf(labels))?.value ?? 0;
+    const key = keyOf(labels);
+    return this.#counts.get(name)?.get(key)?.value ?? this.#reads.get(name)?.get(key)?.() ?? 0;
   }
 
-  /** Registers a gauge that is read when the metrics are. */
+  /** Registers what is read when the metrics are: a gauge, or a counter that is kept elsewhere. */
   watch(name: InstrumentName, labels: readonly string[], read: Read): void {
     labelled(this.#reads, name).set(keyOf(labels), read);
   }

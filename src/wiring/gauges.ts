@@ -51,6 +51,8 @@ export function makeGauges(parts: GaugesParts): void {
     metrics.watch('pith_log_lines_dropped_total', [], logLinesDropped);
   metrics.watch('pith_sessions', [], () => registry.size);
   metrics.watch('pith_outbox_bytes', [], () => outboxes.heldBytes);
+  for (const why of ['replaced', 'expired'] as const)
+    metrics.watch('pith_pushes_skipped_total', [why], () => outboxes.skipped[why]);
   metrics.watch('pith_outbox_limit_bytes', [], () => capacity.outboxesBytes);
   metrics.watch('pith_connections_limit', [], () => capacity.connections);
   for (const [ordinal, name] of Object.keys(config.backends).entries()) {

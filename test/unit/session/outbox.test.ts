@@ -410,7 +410,7 @@ describe('a droppable push', () => {
 
 describe('the latest push of a key', () => {
   test('replaces the unsent one of the same key, and stands at its own place', () => {
-    const { connection, outbox, put, latest } = setUp();
+    const { connection, outbox, outboxes, put, latest } = setUp();
     latest('hp1', 'hp');
     latest('mp1', 'mp');
     put('x');
@@ -418,11 +418,11 @@ describe('the latest push of a key', () => {
     latest('hp3', 'hp');
     outbox.flush();
     expect(sent(connection)).toEqual([['mp1', 'x', 'hp3']]);
-    expect(outbox.skipped).toEqual({ replaced: 2, expired: 0 });
+    expect(outboxes.skipped).toEqual({ replaced: 2, expired: 0 });
   });
 
   test('is one even where the next piece had no room for it', () => {
-    const { connection, outbox, put, latest } = setUp({ bytesMax: 1e6 });
+    const { connection, outbox, outboxes, put, latest } = setUp({ bytesMax: 1e6 });
     put('big', 60_000);
     outbox.putPerishable(message('v1', 20_000), { ...LASTING, latestKey: 'k' });
     connection.stuck = true;
@@ -433,7 +433,7 @@ describe('the latest push of a key', () => {
     connection.drain();
     outbox.onDrain();
     expect(routes(connection)).toEqual(['big', 'v3']);
-    expect(outbox.skipped).toEqual({ replaced: 2, expired: 0 });
+    expect(outboxes.skipped).toEqual({ replaced: 2, expired: 0 });
   });
 
   test('lets go of what it replaces: bytes at once, and the places when they are many', () => {
@@ -442,7 +442,7 @@ describe('the latest push of a key', () => {
     put('a');
     outbox.flush();
     const held = outboxes.heldBytes;
-    const queue = new OutboxQueue();
+    const queue = new OutboxQueue({ replaced: 0, expired: 0 });
     for (let i = 0; i < 5_000; i++) {
       const push = { ...LASTING, latestKey: 'k' };
       outbox.putPerishable(message('x', 5_000), push);
@@ -450,7 +450,7 @@ describe('the latest push of a key', () => {
       expect(outboxes.heldBytes - held).toBe(5_000);
       expect(queue.length).toBeLessThan(1_100);
     }
-    expect(outbox.skipped).toEqual({ replaced: 4_999, expired: 0 });
+    expect(outboxes.skipped).toEqual({ replaced: 4_999, expired: 0 });
     connection.drain();
     outbox.onDrain();
     expect(routes(connection)).toEqual(['a', 'x']);
@@ -458,25 +458,25 @@ describe('the latest push of a key', () => {
   });
 
   test('does not replace what was sent', () => {
-    const { connection, outbox, latest } = setUp();
+    const { connection, outbox, outboxes, latest } = setUp();
     latest('hp1', 'hp');
     outbox.flush();
     latest('hp2', 'hp');
     outbox.flush();
     expect(sent(connection)).toEqual([['hp1'], ['hp2']]);
-    expect(outbox.skipped).toEqual({ replaced: 0, expired: 0 });
+    expect(outboxes.skipped).toEqual({ replaced: 0, expired: 0 });
   });
 });
 
 describe('a push that expires', () => {
   test('is not sent from that moment on, and is counted', () => {
-    const { clock, connection, outbox } = setUp();
+    const { clock, connection, outbox, outboxes } = setUp();
     outbox.putPerishable(message('a'), { ...LASTING, expiresAt: 1_010 });
     outbox.putPerishable(message('b'), { ...LASTING, expiresAt: 1_011 });
     clock.advance(10);
     outbox.flush();
     expect(sent(connection)).toEqual([['b']]);
-    expect(outbox.skipped).toEqual({ replaced: 0, expired: 1 });
+    expect(outboxes.skipped).toEqual({ replaced: 0, expired: 1 });
   });
 
   test('leaves no write behind when nothing else waits', () => {
@@ -606,7 +606,7 @@ describe('any sequence of steps', () => {
             model.backlogSince === 0 ? 0 : clock.now() - model.backlogSince,
           );
           const { replaced, expired } = model;
-          expect(outbox.skipped).toEqual({ replaced, expired });
+          expect(outboxes.skipped).toEqual({ replaced, expired });
         }
         expect(routes(connection)).toEqual(model.sent);
       }),
