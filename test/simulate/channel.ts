@@ -356,6 +356,11 @@ export class Network {
     channel.b.lose('connection reset');
   }
 
+  /** The machine of a process that was lost with it is back: it knows nothing of its connections, and says so. */
+  returned(node: Node): void {
+    for (const { a, b } of this.of(node)) (a.node === node ? b : a).lose('reset by peer');
+  }
+
   // ---- partitions ---------------------------------------------------------------------------------------
 
   /** Nothing reaches `b` from `a`, nor the other way: what is sent waits, until `join`. */

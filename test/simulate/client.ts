@@ -171,6 +171,10 @@ export class Player {
 
   #connect(): void {
     if (this.#link !== null || this.#isBanned) return;
+    if (this.isResting) {
+      this.#again();
+      return;
+    }
     if (this.triesSinceMs < 0) this.triesSinceMs = this.#around.world.nowMs;
     const { network, ledger } = this.#around;
     const address = this.#around.gatewayFor(this.#random);
@@ -183,6 +187,7 @@ export class Player {
       name,
       sid: '',
       uid: '',
+      binds: 0,
       uids: new Set(),
       groups: new Set(),
       isMeddled: false,

@@ -1,40 +1,193 @@
 /** The game that is played: routes, backends, and how gateways are configured for them. */
+import { DialInBackend } from './backends/dial-in-backend.ts';
+import { LinkBackend } from './backends/link-backend.ts';
+import { NatsBackend } from './backends/nats-backend.ts';
+import { BusPlace } from './bus-place.ts';
+import type { RouteChoice } from './client.ts';
+import { makeConnectGrpc } from './grpc-connection.ts';
+import { natsDialer } from './nats-link.ts';
+import type { RouteRules } from './ledger.ts';
 import type { BusView } from './rounds.ts';
 import { Stage } from './stage.ts';
-import type { World } from './world.ts';
+import type { Node, World } from './world.ts';
+
+type Route = RouteChoice & {
+  readonly idempotent: boolean;
+  readonly ordered: RouteRules['ordered'];
+};
+
+const ROUTES: readonly Route[] = [
+  {
+    route: 'rooms.move',
+    timeoutMs: 5_000,
+    weight: 4,
+    binds: true,
+    idempotent: false,
+    ordered: 'all',
+  },
+  {
+    route: 'rooms.again',
+    timeoutMs: 5_000,
+    weight: 1,
+    binds: false,
+    idempotent: true,
+    ordered: 'none',
+  },
+  {
+    route: 'world.step',
+    timeoutMs: 5_000,
+    weight: 3,
+    binds: true,
+    idempotent: false,
+    ordered: 'requests',
+  },
+  {
+    route: 'lore.read',
+    timeoutMs: 3_000,
+    weight: 1,
+    binds: false,
+    idempotent: true,
+    ordered: 'none',
+  },
+  {
+    route: 'shop.buy',
+    timeoutMs: 5_000,
+    weight: 2,
+    binds: true,
+    idempotent: false,
+    ordered: 'all',
+  },
+  {
+    route: 'duel.strike',
+    timeoutMs: 4_000,
+    weight: 1,
+    binds: true,
+    idempotent: false,
+    ordered: 'all',
+  },
+];
+
+const SERVERS = ['n1', 'n2', 'n3'] as const;
+
+/** What a gateway may be started with beside its first configuration. */
+const CONFIGURATIONS = [
+  '',
+  'limits: { outbox: 256KiB, in_flight_per_session: 8 }',
+  'limits: { in_flight_per_backend: 150 }\ndrain: { budget: 5s, per_second: 1000, signal: kick }',
+] as const;
+
+const LINK = ['', 'links: 2, ', 'link_age: 40s, balance: least_in_flight, '] as const;
+
+function yamlOf(place: string, configuration: number): string {
+  return `
+id: ${place}
+listen: [{ url: auto://0.0.0.0:3010 }]
+heartbeat: 15s
+bus: nats://${SERVERS.map((server) => `${server}:4222`).join(',nats://')}
+backends:
+  rooms: { grpc: "ipv4:10.0.0.1:9000,10.0.0.2:9000", ${LINK[configuration]} dead_after: 15s }
+  world: { nats: {} }
+  shop: { dial_in: { token: secret }, dead_after: 15s }
+  duel: { grpc: "ipv4:10.0.0.3:9000", mode: handle, dead_after: 15s }
+routes:
+  - { match: rooms.again, backend: rooms, timeout: 5s, idempotent: true }
+  - { match: "rooms.>", backend: rooms, timeout: 5s }
+  - { match: "world.>", backend: world, timeout: 5s, order: serial }
+  - { match: "lore.>", backend: world, timeout: 3s, idempotent: true }
+  - { match: "shop.>", backend: shop, timeout: 5s }
+  - { match: "duel.>", backend: duel, timeout: 4s }
+${CONFIGURATIONS[configuration]}
+`;
+}
 
 export function makeStage(
   world: World,
   options: { gateways: number; clients: number },
 ): { stage: Stage; bus: BusView | null } {
+  let servers: BusPlace[] = [];
   const stage = new Stage({
     ...options,
     world,
-    yaml: (place) => `
-id: ${place}
-listen: [{ url: auto://0.0.0.0:3010 }]
-heartbeat: 15s
-backends: { echo: { reply: { code: 200, n: 1, by: "x" } } }
-routes: [{ match: ">", backend: echo }]
-`,
-    configurations: 1,
-    routes: [
-      {
-        route: 'echo.a',
-        timeoutMs: 5_000,
-        weight: 1,
-        binds: true,
-        idempotent: false,
-        ordered: true,
-      },
-    ],
-    servers: () => [],
-    backends: () => [],
-    dialNats: () => () => Promise.reject(new Error('no bus')),
-    connectGrpc: () =>
-      (() => {
-        throw new Error('x');
-      }) as never,
+    yaml: yamlOf,
+    configurations: CONFIGURATIONS.length,
+    routes: ROUTES,
+    servers: ({ network }) =>
+      (servers = SERVERS.map((place) => new BusPlace(world, network, place, SERVERS))),
+    backends: ({ network, ledger }) => {
+      const around = { world, network, ledger };
+      const link = { instance: '', features: ['credit', 'extend'], maxInFlight: 0 } as const;
+      const nats = {
+        dialNats: (node: Node) => natsDialer(network, node),
+        servers: SERVERS.map((server) => `${server}:4222`),
+        instance: '',
+        keepsOrder: true,
+      };
+      const shop = {
+        ...around,
+        gateways: Array.from({ length: options.gateways }, (_, i) => `g${i + 1}/attach`),
+        link: { ...link, backend: 'shop', token: 'secret' },
+      };
+      const rooms2 = { ...link, features: [], maxInFlight: 50 };
+      return [
+        new LinkBackend({
+          ...around,
+          place: 'rooms-1',
+          address: 'ipv4:10.0.0.1:9000',
+          mode: 'link',
+          link,
+        }),
+        new LinkBackend({
+          ...around,
+          place: 'rooms-2',
+          address: 'ipv4:10.0.0.2:9000',
+          mode: 'link',
+          link: rooms2,
+        }),
+        new LinkBackend({
+          ...around,
+          place: 'duel-1',
+          address: 'ipv4:10.0.0.3:9000',
+          mode: 'handle',
+          link,
+        }),
+        new NatsBackend({
+          ...around,
+          ...nats,
+          place: 'world-1',
+          routes: ['world.>'],
+          queue: 'world',
+        }),
+        new NatsBackend({
+          ...around,
+          ...nats,
+          place: 'world-2',
+          routes: ['world.>', 'lore.>'],
+          queue: 'world',
+        }),
+        new NatsBackend({
+          ...around,
+          ...nats,
+          place: 'lore-1',
+          routes: ['lore.>'],
+          queue: 'world',
+        }),
+        new DialInBackend({ ...shop, place: 'shop-1' }),
+        new DialInBackend({ ...shop, place: 'shop-2' }),
+      ];
+    },
+    dialNats: ({ network }, node) => natsDialer(network, node),
+    connectGrpc: ({ network }, node) => makeConnectGrpc(network, node),
   });
-  return { stage, bus: null };
+  const bus = {
+    subscriptions(node: Node): Map<string, number> {
+      const found = new Map<string, number>();
+      for (const { server } of servers)
+        for (const session of server?.sessions ?? [])
+          if (session.from === node)
+            for (const subject of session.subjects)
+              found.set(subject, (found.get(subject) ?? 0) + 1);
+      return found;
+    },
+  };
+  return { stage, bus };
 }

@@ -12,6 +12,7 @@ import type { DialNats } from '../../src/upstream/nats/nats-connection.ts';
 import { resolverOf } from '../../src/upstream/pool/resolver.ts';
 import type { ControlParts, ControlPorts } from '../../src/wiring/control.ts';
 import type { Network as SystemNetwork } from '../../src/wiring/network.ts';
+import { serveAttach } from './backends/attach-pipe.ts';
 import type { End, Network } from './channel.ts';
 import { CLOSE_REASONS } from '../../src/session/close-reason.ts';
 import { ClientConnection } from './sockets.ts';
@@ -44,7 +45,6 @@ export class SimGateway {
   /** Connections that its listener has taken. */
   accepted = 0;
   fleetCommands!: FleetCommands;
-  #attach!: Attach;
   readonly #network: Network;
   #accept: Accept | null = null;
   readonly #listening: (() => void)[] = [];
@@ -142,29 +142,30 @@ export class SimGateway {
   #makeControlPorts(parts: ControlParts): ControlPorts {
     this.fleetCommands = parts.fleetCommands;
     const dialIn = parts.upstreams.filter((upstream) => upstream instanceof DialInUpstream);
-    this.#attach = new Attach(dialIn, { ...parts, convertBytesMax: parts.config.limits.convert });
+    const attach = new Attach(dialIn, { ...parts, convertBytesMax: parts.config.limits.convert });
     const port = {
       port: 0,
       listen: () => Promise.resolve(),
       close: () => Promise.resolve(),
     };
+    let stop = (): void => {};
     return {
       control: {
         ...port,
         setServing: () => {},
+        listen: () => {
+          stop = serveAttach(this.#network, this.node, `${this.place}/attach`, attach);
+          return Promise.resolve();
+        },
         close: () => {
-          this.#attach.close();
+          stop();
+          attach.close();
           return Promise.resolve();
         },
       },
       admin: port,
       health: port,
     };
-  }
-
-  /** Where backends attach, for what carries their streams. */
-  get attach(): Attach {
-    return this.#attach;
   }
 }
 

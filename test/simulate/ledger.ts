@@ -44,6 +44,8 @@ export type Client = {
   sid: string;
   /** By the last answer; null: a bind is in flight, or its answer was lost. */
   uid: string | null;
+  /** How often it asked to be bound, or unbound. */
+  binds: number;
   /** Ever bound, or asked to be. */
   readonly uids: Set<string>;
   readonly groups: Set<string>;
@@ -63,8 +65,10 @@ export type Ask = {
   readonly plan: Plan;
   readonly sentMs: number;
   readonly isNotify: boolean;
-  /** Which uid a backend must see; null: not known. */
+  /** Which uid a backend must see, unless it is changed meanwhile; null: not known. */
   readonly uid: string | null;
+  /** Changes that were asked for before it. */
+  readonly binds: number;
   /** Backend processes that got it, once for each time. */
   readonly reached: string[];
   /** By which it may be answered. */
@@ -95,6 +99,8 @@ export type Way = {
   readonly process: string;
   /** What is sent in an order arrives in it: requests by one way reach the backend as the client sent them. */
   readonly keepsOrder: boolean;
+  /** The backend is told of the ends of sessions that it got something of. */
+  readonly tellsEnds: boolean;
   /** Counts what is sent on it. */
   order: number;
 };
@@ -127,8 +133,8 @@ export type RouteRules = {
   readonly timeoutMs: number;
   /** May be sent again. */
   readonly idempotent: boolean;
-  /** All its messages of one session reach a backend process in their order. */
-  readonly ordered: boolean;
+  /** Which messages of one session reach a backend process in their order. On NATS nothing says that a notify is there. */
+  readonly ordered: 'all' | 'requests' | 'none';
 };
 
 /** How long a push is remembered: longer than anything can hold it back. */
@@ -186,11 +192,13 @@ export class Ledger {
       body,
       sentMs: this.world.nowMs,
       uid: client.uid,
+      binds: client.binds,
       reached: [],
       stamps: [],
       isDone: isNotify,
     };
     if (bind !== undefined) {
+      client.binds++;
       client.uid = null;
       if (bind !== '') client.uids.add(bind);
     }
@@ -268,7 +276,7 @@ export class Ledger {
     const ask = this.asks.get(facts.n);
     this.world.trace(`${way.name} got ${facts.n}`);
     if (ask === undefined) return this.#gone(facts);
-    const { client, route, body, isNotify, uid } = ask;
+    const { client, route, body, isNotify, uid, binds, plan } = ask;
     const wrong = (rule: string, what: string): void => {
       this.world.violate(rule, `${facts.n} of ${client.name} at ${way.name}: ${what}`);
     };
@@ -279,13 +287,16 @@ export class Ledger {
     if (!isNotify && (facts.timeoutMs <= 0 || facts.timeoutMs > timeoutMs))
       wrong('backends are told the deadline', `${facts.timeoutMs} ms of ${timeoutMs}`);
     this.#know(client, facts.sid, wrong);
-    if (uid !== null && facts.uid !== uid)
+    const isChanged = client.binds - binds > (plan.bind === undefined ? 0 : 1);
+    if (uid !== null && !client.isMeddled && !isChanged && facts.uid !== uid)
       wrong('a bind is seen by what follows', `uid ${facts.uid}, bound ${uid}`);
     if (!idempotent && ask.reached.length > 0)
       wrong('a request goes to a backend once', `it was at ${ask.reached.join(', ')} already`);
     ask.reached.push(way.process);
-    if (ordered && way.keepsOrder && !idempotent) this.#checkOrder(way, ask, wrong);
-    this.sawSession(way.process, facts.sid);
+    // One that was given up may still be somewhere, and arrive when the others have gone another way.
+    const isOrdered = ordered === 'all' || (ordered === 'requests' && !isNotify);
+    if (isOrdered && way.keepsOrder && (isNotify || !ask.isDone)) this.#checkOrder(way, ask, wrong);
+    if (way.tellsEnds) this.sawSession(way.process, facts.sid);
     return ask;
   }
 

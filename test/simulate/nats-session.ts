@@ -17,6 +17,7 @@ import {
   type ServerInfo,
   type ServerOp,
 } from './nats-wire.ts';
+import type { Node } from './world.ts';
 
 /** After this long the server measures the round trip for the first time. [nats-server, server/client.go] */
 const FIRST_PING_MS = 2_000;
@@ -51,6 +52,15 @@ export class Session implements Handler<Frame> {
     this.#out = new Outbound(end, server.node.random);
     this.say(server.info());
     this.#out.write();
+  }
+
+  /** The client's process. */
+  get from(): Node {
+    return this.#end.other.node;
+  }
+
+  get subjects(): string[] {
+    return [...this.#subscriptions.values()].map(({ subject }) => subject);
   }
 
   // ---- what the client sends ----------------------------------------------------------------------------

@@ -37,7 +37,7 @@ export class Rounds {
   }
 
   #begin(): void {
-    const { players } = this.#stage;
+    const { backends, players } = this.#stage;
     const at = (ms: number, what: () => void): void => {
       this.#world.after(ms, what);
     };
@@ -46,7 +46,7 @@ export class Rounds {
       this.#stage.mend();
     });
     at(CALM_MS - 1_000, () => {
-      for (const player of players) player.isResting = true;
+      for (const one of [...players, ...backends]) one.isResting = true;
     });
     at(CALM_MS, () => {
       this.#stage.ledger.calm();
@@ -61,10 +61,8 @@ export class Rounds {
     });
     at(CALM_MS + EMPTY_MS, () => {
       this.#expectEmpty();
-      for (const player of players) {
-        player.isResting = false;
-        player.invite();
-      }
+      for (const one of [...players, ...backends]) one.isResting = false;
+      for (const player of players) player.invite();
     });
     at(ROUND_MS, () => {
       this.#round++;
@@ -176,8 +174,8 @@ export class Rounds {
     let users = 0;
     let rooms = 0;
     for (const [subject, times] of there) {
-      if (subject.startsWith('pith.user.')) users += times;
-      if (subject.startsWith('pith.group.')) rooms += times;
+      if (/^pith\.user\.[^.*]+\.\*$/.test(subject)) users += times;
+      if (/^pith\.group\.[^.*]+\.\*$/.test(subject)) rooms += times;
     }
     const { name } = gateway.node;
     this.#check(

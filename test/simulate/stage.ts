@@ -6,7 +6,7 @@ import { Network } from './channel.ts';
 import { Player, type RouteChoice } from './client.ts';
 import type { Fault, Places } from './faults.ts';
 import { type GatewayLine, SimGateway } from './gateway.ts';
-import { Ledger } from './ledger.ts';
+import { Ledger, type RouteRules } from './ledger.ts';
 import type { SeededRandom } from './random.ts';
 import type { Node, World } from './world.ts';
 
@@ -33,12 +33,15 @@ export type StageOptions = {
   readonly configurations: number;
   readonly routes: readonly (RouteChoice & {
     readonly idempotent: boolean;
-    readonly ordered: boolean;
+    readonly ordered: RouteRules['ordered'];
   })[];
   readonly servers: (stage: Stage) => Service[];
-  readonly backends: (
-    stage: Stage,
-  ) => (Service & { readonly wrongs: readonly string[]; readonly isOnBus: boolean })[];
+  readonly backends: (stage: Stage) => (Service & {
+    readonly wrongs: readonly string[];
+    readonly isOnBus: boolean;
+    /** It does nothing of its own. */
+    isResting: boolean;
+  })[];
   readonly dialNats: (stage: Stage, node: Node) => DialNats;
   readonly connectGrpc: (stage: Stage, node: Node) => SystemNetwork['connectGrpc'];
 };
@@ -139,6 +142,7 @@ export class Stage {
 
   startGateway(place: GatewayPlace): void {
     const { world, network } = this;
+    if (place.current !== null) network.returned(place.current.node);
     const gateway = new SimGateway({
       world,
       network,
@@ -230,6 +234,7 @@ export class Stage {
       name: `${gateway.node.name}/control`,
       process: gateway.node.name,
       keepsOrder: true,
+      tellsEnds: false,
       order: 0,
     };
     const push = ledger.pushing(

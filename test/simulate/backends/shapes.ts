@@ -1,0 +1,48 @@
+/** Answers and pushes of a plan as the messages of pith.v1. */
+import type { Pushed, PushPlan } from '../ledger.ts';
+import { type Answer, type LetIn, NOBODY } from './desk.ts';
+import { type ConnectShape, type PushShape, reply, type TargetShape } from './write-frames.ts';
+
+/** A Reply. */
+export function replyOf(answer: Answer): Buffer {
+  const { body, closes, patch, refusal } = answer;
+  return reply({
+    outcome:
+      refusal === null ? { body } : { error: { code: 555, reason: 'PLANNED', message: refusal } },
+    patch,
+    pushes: [
+      ...answer.pushes.map((one) => shapeOf(one, 'before')),
+      ...answer.pushesAfter.map((one) => shapeOf(one, 'after')),
+    ],
+    close: closes ? { reason: 'planned', kick: false } : null,
+  });
+}
+
+/** @param where In an answer, a push for the session that asks needs no target. */
+export function shapeOf(
+  { plan, body, sid, p }: Pushed,
+  where: 'apart' | 'before' | 'after',
+): PushShape {
+  const { delivery, to } = plan;
+  const isBare = where !== 'apart' && to.kind === 'session' && p % 2 === 0 && sid !== NOBODY;
+  const target = isBare ? null : targetOf(to, sid);
+  const latest = delivery === 'latest' ? { latestKey: 'score' } : {};
+  return { target, route: 'onPush', body, delivery, afterReply: where === 'after', ...latest };
+}
+
+export function targetOf(to: PushPlan['to'], sid: string): TargetShape {
+  if (to.kind === 'session') return { sids: [sid] };
+  if (to.kind === 'all') return { all: true };
+  return to.kind === 'user' ? { uids: [to.name] } : { groups: [to.name] };
+}
+
+export function acceptAll(): ConnectShape {
+  return { accept: { patch: null, user: {}, expiresInMs: 0 } };
+}
+
+/** Most are let in, some of them for a while only. */
+export const letInMost: LetIn = (random) => {
+  if (random.chance(0.02)) return { error: { code: 403, reason: 'FULL', message: 'come again' } };
+  const expiresInMs = random.chance(0.2) ? 90_000 : 0;
+  return { accept: { patch: { set: { let: 'in' } }, user: { motd: 'hi' }, expiresInMs } };
+};
