@@ -45,8 +45,12 @@ export class BackendFleetCommands implements BackendCommands {
   async verb(verb: SessionVerb): Promise<DoneFields> {
     try {
       const done = await runSessionVerb(verb, this.#fleet);
-      const { failure: why } = done;
-      if (why !== null) this.report.dropped('change', why.message, why.reason);
+      const { failure: why, changed } = done;
+      const others =
+        changed === 0
+          ? ''
+          : `; it was made in ${changed} other ${changed === 1 ? 'session' : 'sessions'}`;
+      if (why !== null) this.report.dropped('change', why.message + others, why.reason);
       return done;
     } catch (error) {
       this.report.error('session change failed', { why: errorText(error) });

@@ -11,7 +11,7 @@ import {
 import type { Session } from '../session/session.ts';
 import type { Bus, Page, PushOutcome } from './bus.ts';
 import { noReplies } from './embedded-bus.ts';
-import { type Changes, type SessionCommands, sumOf } from './session-commands.ts';
+import { type Changes, type Incomplete, type SessionCommands, sumOf } from './session-commands.ts';
 import { merged, pageOf } from './session-pages.ts';
 
 /** How long to wait for other gateways unless the caller decides, in milliseconds. */
@@ -20,6 +20,8 @@ export const FLEET_WAIT_MS = 250;
 const UNKNOWN_NAMED_MAX = 1_000;
 /** Sessions of other gateways that one change may name: each takes a request of its own. */
 const REMOTE_PATCHES_MAX = 1_000;
+
+const NOTHING: Changes = { changed: 0, version: 0 };
 
 export type KickOutcome = { closed: number; gateways: number; silentGateways: readonly string[] };
 
@@ -132,25 +134,27 @@ export class FleetCommands {
     return this.#sessionCommands.patchAll([session], patch);
   }
 
-  /** Changes every session that is named; on other gateways only those named by sid. */
-  async patchAll(target: Target, patch: Patch): Promise<Changes | Failure> {
+  /**
+   * Changes every session that is named; on other gateways only those named by sid. One that cannot be changed does
+   * not keep the others from it, unless it is found out before any has been.
+   */
+  async patchAll(target: Target, patch: Patch): Promise<Changes | Incomplete> {
     const excepted = new Set(target.exceptSids);
     const remoteSids = (target.sids ?? []).filter(
       (sid) => !excepted.has(sid) && this.#sessionCommands.bySid(sid) === undefined,
     );
     if (remoteSids.length > REMOTE_PATCHES_MAX)
-      return failure(
-        'TOO_LARGE',
-        `the change names ${remoteSids.length} sessions of other gateways; at most ${REMOTE_PATCHES_MAX} are allowed`,
-      );
+      return { ...tooMany(remoteSids.length), ...NOTHING };
     const results: Promise<Changes | Failure>[] = [];
+    let isSent = false;
     for (const sid of remoteSids) {
       const cannotExist = target.local === true || this.#isOwn(sid);
       const call = cannotExist
         ? failure('NO_SESSION')
         : this.#bus.bySid.patch(sid, patch, FLEET_WAIT_MS);
-      // If it is too large for the first, nothing has changed yet: it is too large for all.
-      if (isFailure(call) && call.reason !== 'NO_SESSION') return call;
+      if (!isFailure(call)) isSent = true;
+      // As when it is too large for the first: it is too large for all.
+      else if (!isSent && call.reason !== 'NO_SESSION') return { ...call, ...NOTHING };
       results.push(isFailure(call) ? Promise.resolve(call) : call);
     }
     const sessions = this.#sessionCommands.select(target);
@@ -168,6 +172,13 @@ export class FleetCommands {
     const rest = { ...target, sids };
     return namesNobody(rest) ? null : rest;
   }
+}
+
+function tooMany(sessions: number): Failure {
+  return failure(
+    'TOO_LARGE',
+    `the change names ${sessions} sessions of other gateways; at most ${REMOTE_PATCHES_MAX} are allowed`,
+  );
 }
 
 function missing(asked: readonly string[] | undefined, found: ReadonlySet<string>): string[] {

@@ -5,6 +5,7 @@ import type { NatsMessage } from '../upstream/nats/nats-connection.ts';
 import { send } from '../upstream/nats/outgoing.ts';
 import { answersTo } from '../upstream/nats/subjects.ts';
 import type { BusParts } from './bus-parts.ts';
+import type { Incomplete } from './session-commands.ts';
 import { HeaderBlock } from '../upstream/nats/header-block.ts';
 
 /** The longest reply, even where the server takes longer messages: it is read in one turn of the event loop. */
@@ -50,7 +51,9 @@ export class Replies {
       const payload = Buffer.from(JSON.stringify({ ...answer, ...more }));
       return send(connector, { subject, payload });
     }
-    const payload = Buffer.from(JSON.stringify({ ...errorJson(answer), ...more }));
+    const { changed = 0, version } = answer as Partial<Incomplete>;
+    const json = { ...errorJson(answer), ...(changed > 0 && { changed, version }), ...more };
+    const payload = Buffer.from(JSON.stringify(json));
     return send(connector, { subject, payload, headers: errorHeaders(answer) });
   }
 }

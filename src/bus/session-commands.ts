@@ -40,6 +40,8 @@ export type SessionCommandsParts = {
 
 /** What a change has done, and the version that it led to; of several sessions the sum, and the highest. */
 export type Changes = { readonly changed: number; readonly version: number };
+/** Why not all were changed, and what was. */
+export type Incomplete = Failure & Changes;
 
 export class SessionCommands {
   readonly #registry: Registry;
@@ -143,7 +145,7 @@ export class SessionCommands {
   }
 
   /** Changes each of them at once, and resolves when the changes are in force everywhere; a fault rejects. */
-  async patchAll(sessions: readonly Session[], patch: Patch): Promise<Changes | Failure> {
+  async patchAll(sessions: readonly Session[], patch: Patch): Promise<Changes | Incomplete> {
     return sumOf(sessions.map((session) => inForce(this.patch(session, patch))));
   }
 
@@ -174,18 +176,20 @@ async function inForce(changed: Changed | Failure): Promise<Changes | Failure> {
   return { changed: changed.changed, version: changed.version };
 }
 
-/** The sum of changes to several sessions; the first failure, if there is any. */
+/** The sum of changes to several sessions, with the first failure, if there is any. */
 export async function sumOf(
-  changes: readonly Promise<Changes | Failure>[],
-): Promise<Changes | Failure> {
+  changes: readonly Promise<Changes | Failure | Incomplete>[],
+): Promise<Changes | Incomplete> {
   let changed = 0;
   let version = 0;
+  let why: Failure | null = null;
   for (const outcome of await Promise.all(changes)) {
-    if (isFailure(outcome)) return outcome;
-    changed += outcome.changed;
-    version = Math.max(version, outcome.version);
+    if (isFailure(outcome)) why ??= outcome;
+    const done = outcome as Partial<Changes>;
+    changed += done.changed ?? 0;
+    version = Math.max(version, done.version ?? 0);
   }
-  return { changed, version };
+  return { ...why, changed, version };
 }
 
 /** One push, encoded once for each wire; nearly always there is only one. */

@@ -10,7 +10,7 @@ import type { DoneFields } from '../contract/gateway-frames.ts';
 import type { Session } from '../session/session.ts';
 import { type Headers, readPush } from '../contract/headers.ts';
 import type { Scope } from '../upstream/nats/subjects.ts';
-import type { SessionCommands } from './session-commands.ts';
+import type { Incomplete, SessionCommands } from './session-commands.ts';
 import { pageOf, readPage } from './session-pages.ts';
 import type { FleetCommands } from './fleet-commands.ts';
 import { ShapeError } from '../contract/json.ts';
@@ -29,8 +29,8 @@ export type VerbCall = {
   readonly answerBytesMax: number;
 };
 
-/** The answer, as JSON; or why the verb was refused. */
-export type VerbAnswer = object | Failure;
+/** The answer, as JSON; or why the verb was refused, or not carried out on all sessions. */
+export type VerbAnswer = object | Failure | Incomplete;
 type Verb = (call: VerbCall, commands: SessionCommands) => VerbAnswer | Promise<VerbAnswer>;
 
 const EVERYWHERE: readonly Scope[] = ['session', 'user', 'group', 'all'];
@@ -145,7 +145,8 @@ export async function runSessionVerb(verb: SessionVerb, fleet: FleetCommands): P
   }
   if (patch === null) return { changed: 0, version: 0, failure: null };
   const outcome = await fleet.patchAll(target, patch);
-  return isFailure(outcome) ? notDone(outcome) : { ...outcome, failure: null };
+  const { changed, version } = outcome;
+  return { changed, version, failure: isFailure(outcome) ? outcome : null };
 }
 
 export function notDone(why: Failure): DoneFields {

@@ -27,6 +27,8 @@ class RecordedBus implements Peers, RequestsBySid {
   readonly calls: [string, unknown][] = [];
   replies: PeerReplies | Failure = NOBODY_ELSE;
   refused: Failure | null = null;
+  /** What is not sent. */
+  readonly refusedSids = new Map<string, Failure>();
   remote: { changed: number; version: number } | Failure = failure('NO_SESSION');
 
   push(...[target]: Parameters<Peers['push']>) {
@@ -53,7 +55,7 @@ class RecordedBus implements Peers, RequestsBySid {
 
   patch(...[sid]: Parameters<RequestsBySid['patch']>) {
     this.calls.push(['patch', sid]);
-    return this.refused ?? Promise.resolve(this.remote);
+    return this.refusedSids.get(sid) ?? this.refused ?? Promise.resolve(this.remote);
   }
 
   get(...[sid]: Parameters<RequestsBySid['get']>) {
@@ -118,9 +120,8 @@ describe('a command that cannot be sent to the others', () => {
     expect(fleet.push(PUSH, null)).toBe(TOO_LARGE);
     expect(await fleet.pushCounted(PUSH, 250)).toBe(TOO_LARGE);
     expect(await fleet.close({ all: true }, KICK)).toBe(TOO_LARGE);
-    expect(await fleet.patchAll({ sids: [`${G}.1`, `${OTHER}.1`] }, { set: { x: 1 } })).toBe(
-      TOO_LARGE,
-    );
+    const patched = await fleet.patchAll({ sids: [`${G}.1`, `${OTHER}.1`] }, { set: { x: 1 } });
+    expect(patched).toEqual({ ...TOO_LARGE, changed: 0, version: 0 });
     expect(await fleet.list({}, { limit: 1, after: '' })).toBe(TOO_LARGE);
     expect(sent()).toEqual([0, 0]);
     expect([ann.session.state, ann.session.data]).toEqual(['active', {}]);
@@ -267,8 +268,34 @@ describe('a change', () => {
   test('of several of which one is nowhere: why, though the others are changed', async () => {
     const { fleet, ann } = stage();
     const target = { sids: [`${G}.1`, `${G}.9`] };
-    expect(await fleet.patchAll(target, { set: { x: 1 } })).toMatchObject({ reason: 'NO_SESSION' });
+    expect(await fleet.patchAll(target, { set: { x: 1 } })).toMatchObject({
+      reason: 'NO_SESSION',
+      changed: 1,
+      version: 1,
+    });
     expect(ann.session.data).toEqual({ x: 1 });
+  });
+
+  test('that cannot be sent for one session elsewhere is made in all others, and counted', async () => {
+    const { fleet, others, ann } = stage();
+    others.remote = { changed: 1, version: 9 };
+    others.refusedSids.set(`${OTHER}.2`, failure('OVERLOADED'));
+    const target = { sids: [`${OTHER}.1`, `${OTHER}.2`, `${OTHER}.3`, `${G}.1`] };
+    expect(await fleet.patchAll(target, { set: { x: 1 } })).toMatchObject({
+      ...{ code: 503, reason: 'OVERLOADED', changed: 3, version: 9 },
+    });
+    expect(others.calls.map(([, sid]) => sid)).toEqual([1, 2, 3].map((n) => `${OTHER}.${n}`));
+    expect(ann.session.data).toEqual({ x: 1 });
+  });
+
+  test('that cannot be sent for the first session elsewhere is made in none', async () => {
+    const { fleet, others, ann } = stage();
+    others.refusedSids.set(`${OTHER}.1`, failure('OVERLOADED'));
+    const target = { sids: [`${G}.9`, `${OTHER}.1`, `${OTHER}.2`, `${G}.1`] };
+    expect(await fleet.patchAll(target, { set: { x: 1 } })).toMatchObject({
+      ...{ code: 503, reason: 'OVERLOADED', changed: 0, version: 0 },
+    });
+    expect([others.calls, ann.session.data]).toEqual([[['patch', `${OTHER}.1`]], {}]);
   });
 
   test('does not reach a session elsewhere that is excepted, or beyond a target of this gateway alone', async () => {

@@ -75,6 +75,17 @@ describe('a verb is answered', () => {
     expect(exchange.sent).toEqual([]);
   });
 
+  test('with the error and what was changed anyway, where one of several sessions is refused', async () => {
+    const { request, client } = stage();
+    client(3, 'ann').session.version = 7;
+    const [reply] = await request('pith.user.ann.patch', '{"set":{"x":1},"if_version":7}');
+    expect(JSON.parse(reply!.payload)).toMatchObject({
+      error: { code: 409, reason: 'CONFLICT' },
+      changed: 1,
+      version: 8,
+    });
+  });
+
   test('404 for a session that has ended', async () => {
     const { request } = stage();
     expect(await request(`pith.session.${G}.9.push`, '', ROUTE)).toMatchObject([

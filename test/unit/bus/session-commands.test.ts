@@ -283,7 +283,7 @@ describe('changes and closes', () => {
     const sessions = clients.map(({ session }) => session);
     sessions[1]!.version = 7;
     const changed = await sessionCommands.patchAll(sessions, { set: { x: 1 }, ifVersion: 7 });
-    expect(changed).toMatchObject({ code: 409, reason: 'CONFLICT' });
+    expect(changed).toMatchObject({ code: 409, reason: 'CONFLICT', changed: 1, version: 8 });
     expect(sessions.map(({ data }) => data['x'])).toEqual([undefined, 1, undefined, undefined, undefined]); // prettier-ignore
   });
 

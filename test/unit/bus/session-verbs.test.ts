@@ -93,6 +93,16 @@ describe('a verb', () => {
     ]);
   });
 
+  test('that is refused for one session says in how many others it was made', async () => {
+    const { commands, clients, lines } = stage();
+    clients[1]!.session.version = 7;
+    const done = await commands.verb({ ...VERB, patch: { set: { x: 1 }, ifVersion: 7 } });
+    expect(done).toMatchObject({ changed: 1, version: 8, failure: { code: 409 } });
+    expect(lines).toMatchObject([
+      { why: expect.stringMatching(/; it was made in 1 other session$/) as never },
+    ]);
+  });
+
   test('in which the gateway fails is answered 500, and logged', async () => {
     const { fleet, commands, lines } = stage();
     fleet.patchAll = () => Promise.reject(new Error('a bug'));

@@ -1519,7 +1519,8 @@ func (x *RouteNamed) GetRoute() string {
 	return ""
 }
 
-// The result of a verb: how many sessions changed, and the version after the change.
+// The result of a verb: how many sessions changed, and the version after the change, the highest of several. With an
+// error: why not all of them were changed; `changed` counts those that were.
 type VerbResult struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Changed       uint32                 `protobuf:"varint,1,opt,name=changed,proto3" json:"changed,omitempty"`
