@@ -150,6 +150,7 @@ describe('sessions', () => {
       clientType: 'test',
       clientVersion: '1',
       openedAt: expect.stringMatching(/^20\d\d-\d\d-\d\dT/) as unknown,
+      boundAt: expect.stringMatching(/^20\d\d-\d\d-\d\dT/) as unknown,
       data: {},
       version: '1',
       transport: 'tcp',
