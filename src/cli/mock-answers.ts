@@ -82,8 +82,12 @@ export class MockAnswers {
     return {
       delayMs,
       answer: fill(answer),
-      error: error && { code: Number(code), reason: String(reason), message: String(msg) },
-      bind: bind === undefined ? '' : String(fill(bind)),
+      error: error && {
+        code: Number(words(code)) || 400,
+        reason: words(reason),
+        message: words(msg),
+      },
+      bind: bind === undefined ? '' : words(fill(bind)),
       pushes: pushes.map((push) => ({ ...push, body: fill(push.body) })),
     };
   }
@@ -120,9 +124,15 @@ function readRule(entry: unknown, i: number): Rule {
 }
 
 function readDuration(value: unknown, wrong: (what: string) => Error): number {
-  const ms = parseDuration(String(value));
+  const ms = parseDuration(words(value));
   if (Number.isNaN(ms)) throw wrong('expected a duration, as in 250ms or 2s');
   return ms;
+}
+
+/** A text as it is, anything else as JSON: an object may have no text of its own. */
+function words(value: unknown): string {
+  if (value === undefined || value === null) return '';
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 /** Replaces `{body.name}`, `{uid}`, `{sid}` and `{route}` with the request's values; a text that is only one keeps its type. */

@@ -59,18 +59,30 @@ export function ownError(reason: OwnReason, message: string, cause?: unknown): C
 
 /** The error for an error answer: `{code, reason, msg}`, or Pitaya's `{code, msg, metadata}`. */
 export function errorOfAnswer(body: unknown): ClientError {
-  const { code = 'unknown', reason = code, msg } = isObject(body) ? body : {};
-  const word = String(reason);
+  const { code, reason = code, msg } = isObject(body) ? body : {};
+  const word = wordOf(reason);
   return new ClientError(word, typeof msg === 'string' ? msg : word, {
-    code: typeof code === 'number' ? code : String(code),
+    code: typeof code === 'number' ? code : wordOf(code),
     body,
   });
+}
+
+/** An object may have no text, and asking it for one would throw. */
+function wordOf(value: unknown): string {
+  const isWord =
+    typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
+  return isWord ? String(value) : 'unknown';
+}
+
+/** The number that a server sent, as a number or as text; NaN: none. */
+export function numberOf(value: unknown): number {
+  return typeof value === 'object' ? Number.NaN : Number(value);
 }
 
 /** True for a body that has the form of Pith's errors. */
 export function isFailure(body: unknown): boolean {
   if (!isObject(body)) return false;
-  return Number(body['code']) >= 400 && typeof body['reason'] === 'string';
+  return numberOf(body['code']) >= 400 && typeof body['reason'] === 'string';
 }
 
 /** @throws {ClientError} With this reason, if `length` is more than `most`. */

@@ -1,5 +1,5 @@
 /** What is said about the session itself: by the client in its handshake, by the server in its answer, and kicks. */
-import { ClientError, isObject } from './client-error.ts';
+import { ClientError, isObject, numberOf } from './client-error.ts';
 import { CLIENT_VERSION } from './version.ts';
 import type { Dialect } from './wire.ts';
 
@@ -35,7 +35,7 @@ export function readHandshake(value: unknown, text: string): Handshake | ClientE
   const { code } = isObject(value) ? value : {};
   if (code === 200) return value as Handshake;
   const why = `the handshake was refused: ${text.slice(0, SHOWN_CHARS_MAX)}`;
-  return new ClientError('REFUSED', why, { code: Number(code) || 0, body: value });
+  return new ClientError('REFUSED', why, { code: numberOf(code) || 0, body: value });
 }
 
 export function readKick(body: unknown): Kick {

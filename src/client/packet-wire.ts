@@ -1,5 +1,5 @@
 /** The binary dialects: Pomelo's and Pinus's, Pitaya's, Nano's. Packets, messages, heartbeats. */
-import { ClientError, expectFits, isObject, ownError } from './client-error.ts';
+import { ClientError, expectFits, isObject, numberOf, ownError } from './client-error.ts';
 import { readHandshake, readKick } from './handshake.ts';
 import { inflate, isDeflated } from './inflate.ts';
 import { fromJson, parseJson, toJson } from './json.ts';
@@ -152,7 +152,7 @@ export class PacketWire implements Wire {
     const { clock, dialect, definitions } = this.#settings;
     const sys = isObject(handshake.sys) ? handshake.sys : {};
     const { dict, protos } = definitions.update(sys);
-    const codes = Object.entries(dict).map(([route, code]) => [route, Number(code)] as const);
+    const codes = Object.entries(dict).map(([route, code]) => [route, numberOf(code)] as const);
     this.#codes = new Map(codes);
     this.#routes = new Map(codes.map(([route, code]) => [code, route]));
     this.#toServer = new Protos(protos['client']);

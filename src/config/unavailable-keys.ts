@@ -37,7 +37,7 @@ export const NOT_YET_AVAILABLE: readonly NotYet[] = [
   {
     path: 'bus',
     example: 'tls://nats:4222',
-    allows: (value) => !String(value).includes('tls://'),
+    allows: (value) => typeof value !== 'string' || !value.includes('tls://'),
     instead: 'use nats://',
   },
   { path: 'bus_admin', example: true },

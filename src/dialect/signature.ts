@@ -18,7 +18,8 @@ export function readPublicKey(sys: Readonly<Record<string, unknown>>): KeyObject
   if (typeof modulus !== 'string' || !/^[0-9a-fA-F]+$/.test(modulus)) return null;
   const bits = 4 * modulus.length;
   if (bits < KEY_BITS_MIN || bits > KEY_BITS_MAX) return null;
-  const e = Number(exponent);
+  // An object may have no number, and asking it for one would throw.
+  const e = typeof exponent === 'object' ? Number.NaN : Number(exponent);
   if (!Number.isSafeInteger(e) || e < 3 || e > 0xffff_ffff) return null;
   try {
     return createPublicKey({

@@ -13,7 +13,9 @@ export class RouteDictionary {
   constructor(codes: Readonly<Record<string, number>>) {
     for (const [route, code] of Object.entries(codes)) {
       if (!Number.isInteger(code) || code < 1 || code > 0xffff) {
-        throw new RangeError(`route ${route} has code ${code}; 1 to 65535 are valid`);
+        throw new RangeError(
+          `route ${route} has code ${JSON.stringify(code)}; 1 to 65535 are valid`,
+        );
       }
       const other = this.#routes.get(code);
       if (other !== undefined)

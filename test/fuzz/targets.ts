@@ -13,6 +13,8 @@ const nothing: Preload = () => Promise.resolve();
 const protobuf: Preload = () =>
   Promise.all([import('@bufbuild/protobuf'), import('@bufbuild/protobuf/wkt')]);
 
+const yaml: Preload = () => Promise.all([import('yaml'), import('zod')]);
+
 /** The targets of a module, which exports them in one list. */
 function from(module: Module, names: readonly string[], preload = nothing): Record<string, Entry> {
   const load = async (name: string): Promise<Target> => {
@@ -58,5 +60,36 @@ export const TARGETS: Readonly<Record<string, Entry>> = {
   ...from(
     () => import('./targets/transport.ts'),
     ['websocket-frames', 'interim-heads', 'http-answer', 'http-path', 'pem'],
+  ),
+  ...from(
+    () => import('./targets/dialects.ts'),
+    [
+      'handshake',
+      'route-dictionary',
+      'signature',
+      'dialect-pomelo',
+      'dialect-signed',
+      'dialect-pitaya',
+      'dialect-proto',
+      'dialect-nano',
+      'dialect-json',
+    ],
+  ),
+  ...from(
+    () => import('./targets/client.ts'),
+    [
+      'client-packets',
+      'client-message',
+      'client-text',
+      'client-protobuf',
+      'client-inflate',
+      'client-packet-wire',
+      'client-json-wire',
+    ],
+  ),
+  ...from(
+    () => import('./targets/config.ts'),
+    ['config', 'config-texts', 'command-line', 'mock-answers', 'consul-instances'],
+    yaml,
   ),
 };

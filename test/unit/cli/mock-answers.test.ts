@@ -55,6 +55,15 @@ test('an error has code, reason and msg', () => {
   });
 });
 
+test('a code, a reason and a uid may be objects without a text', () => {
+  const yaml =
+    '[{ match: ">", error: { code: { toString: 0 }, reason: { toString: 0 } }, bind: { toString: 0 } }]';
+  expect(of(yaml)).toMatchObject({
+    error: { code: 400, reason: '{"toString":0}' },
+    bind: '{"toString":0}',
+  });
+});
+
 test.each([
   ['{}', 'expected a list'],
   ['[1]', 'entry 1: expected a map'],

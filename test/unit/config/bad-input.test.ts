@@ -437,6 +437,12 @@ test.each(mistakes)('%s', (_what, yaml, ...expected) => {
   expect(problemsOf(yaml).toSorted()).toEqual(lines.toSorted());
 });
 
+test('a value without a text is refused like any other', () => {
+  expect(problemsOf('bus: { toString: 0 }')).toEqual([
+    'pith.yaml:1: bus: expected text, got a map',
+  ]);
+});
+
 test('aliases cannot make a small file huge', () => {
   const levels = Array.from({ length: 9 }, (_, i) => {
     const item = i === 0 ? '"x"' : `*l${i - 1}`;

@@ -135,6 +135,12 @@ test.each<[what: string, files: Record<string, unknown>, env: string, problems: 
     ['$/dictionary.json: route a has code 0; 1 to 65535 are valid'],
   ],
   [
+    'a code that is an object without a text',
+    { 'dictionary.json': { a: { toString: 0 } } },
+    '',
+    ['$/dictionary.json: route a has code {"toString":0}; 1 to 65535 are valid'],
+  ],
+  [
     'a code of two routes',
     { 'dictionary.json': { a: 1, b: 1 } },
     '',

@@ -2,6 +2,7 @@ import { createSign, generateKeyPairSync } from 'node:crypto';
 import { expect, test } from 'vitest';
 
 import { readPublicKey, verified } from '../../../src/dialect/signature.ts';
+import { parseAsWritten } from '../../../src/protocol/exact-json.ts';
 import { vector } from '../protocol/vectors.ts';
 
 type Signed = {
@@ -62,4 +63,13 @@ test.each([
   ['a text', { rsa: 'key' }],
 ])('a handshake with %s has no key', (_what, sys) => {
   expect(readPublicKey(sys)).toBeNull();
+});
+
+test.each<readonly [what: string, exponent: unknown]>([
+  ['an object without a text', { toString: 0, valueOf: 0 }],
+  ['a number that is kept as it was written', parseAsWritten('65537.0')],
+  ['a list', [3]],
+  ['nothing', null],
+])('an exponent that is %s is no key', (_what, exponent) => {
+  expect(readPublicKey({ rsa: { rsa_n: rsa.rsa_n, rsa_e: exponent } })).toBeNull();
 });
