@@ -3,7 +3,7 @@
  * answers every call, so a silent one is noticed. `incoming-peer-calls.ts` is the other end.
  */
 import type { Close, Push, Target } from '../contract/commands.ts';
-import { pushLines } from '../contract/headers.ts';
+import { publisherLine, pushLines } from '../contract/headers.ts';
 import { durationText, targetJson } from '../contract/json-shapes.ts';
 import { type Failure, isFailure } from '../errors.ts';
 import { Timeout } from '../timer-wheel.ts';
@@ -104,14 +104,14 @@ export class GatewayPeers implements Peers {
   }
 
   #publish(target: Target, push: Push): Failure | null {
-    const { connector, subjects } = this.#parts;
+    const { connector, subjects, gatewayId } = this.#parts;
     const own = this.#subjectsOf(target);
     const toAll = own === null;
     const tooLarge = this.#tooLarge(toAll ? target : { ...target, sids: [], uids: [] }, push.body);
     if (tooLarge !== null) return tooLarge;
     const headers = toAll
-      ? peerPushHeaders(target, push)
-      : new HeaderBlock(pushLines({ ...push, target }, null));
+      ? peerPushHeaders(target, push, gatewayId)
+      : new HeaderBlock(pushLines({ ...push, target }, null) + publisherLine(gatewayId));
     for (const subject of own ?? [subjects.fleet('push')]) {
       const unsent = send(connector, { subject, payload: push.body, headers });
       if (unsent !== null) return unsent;
@@ -139,7 +139,7 @@ export class GatewayPeers implements Peers {
   pushCounted(target: Target, push: Push, waitMs: number): PeerCall {
     return (
       this.#tooLarge(target, push.body) ??
-      this.#call('push', push.body, waitMs, peerPushHeaders(target, push))
+      this.#call('push', push.body, waitMs, peerPushHeaders(target, push, this.#parts.gatewayId))
     );
   }
 
@@ -156,7 +156,8 @@ export class GatewayPeers implements Peers {
   #callJson(verb: string, target: Target, fields: object, waitMs: number): PeerCall {
     const tooLarge = this.#tooLarge(target);
     if (tooLarge !== null) return tooLarge;
-    const json = { target: targetJson(target), ...fields };
+    const { gatewayId: gateway } = this.#parts;
+    const json = { gateway, target: targetJson(target), ...fields };
     return this.#call(verb, Buffer.from(JSON.stringify(json)), waitMs);
   }
 

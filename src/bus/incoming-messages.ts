@@ -40,7 +40,7 @@ export class IncomingMessages {
       this.#parts.report.error(error.message);
       return;
     }
-    const { subjects, replies, sessionCommands, convertBytesMax } = this.#parts;
+    const { subjects, replies, sessionCommands, convertBytesMax, gatewayId } = this.#parts;
     const to = subjects.parse(message.subject);
     if (to === null || to.scope === 'fleet') return;
     const sessions = this.#sessions(to.scope, to.name, message.subject);
@@ -56,6 +56,7 @@ export class IncomingMessages {
               sessions,
               headers: () => readHeaders(message),
               body: message.data,
+              gatewayId,
               convertBytesMax,
               answerBytesMax: replies.bytesMax,
             },

@@ -63,6 +63,7 @@ export class IncomingPeerCalls {
         return this.#push(message);
       case 'kick': {
         const fields = this.#fieldsOf(message);
+        if (fields['gateway'] === this.#parts.gatewayId) return {};
         const sessions = sessionCommands.select(readTarget(fields['target']));
         return { closed: sessionCommands.close(sessions, readClose(fields)) };
       }
@@ -83,8 +84,9 @@ export class IncomingPeerCalls {
   }
 
   #push(message: NatsMessage): Outcome {
-    const { sessionCommands } = this.#parts;
-    const push = readPeerPush(message);
+    const { gatewayId, sessionCommands } = this.#parts;
+    const push = readPeerPush(message, gatewayId);
+    if (push === null) return {};
     const { target } = push;
     const refused = sessionCommands.check({ ...push, target: null });
     if (refused !== null) throw new ShapeError(refused.message);

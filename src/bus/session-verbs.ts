@@ -8,7 +8,7 @@ import type { SessionVerb } from '../contract/backend-frames.ts';
 import { namesNobody } from '../contract/commands.ts';
 import type { DoneFields } from '../contract/gateway-frames.ts';
 import type { Session } from '../session/session.ts';
-import { type Headers, readPush } from '../contract/headers.ts';
+import { type Headers, isOwnPush, readPush } from '../contract/headers.ts';
 import type { Scope } from '../upstream/nats/subjects.ts';
 import type { Incomplete, SessionCommands } from './session-commands.ts';
 import { pageOf, readPage } from './session-pages.ts';
@@ -23,6 +23,8 @@ export type VerbCall = {
   /** @throws {ShapeError} */
   headers(): Headers;
   readonly body: Uint8Array;
+  /** Of this gateway. */
+  readonly gatewayId: string;
   /** `limits.convert`. */
   readonly convertBytesMax: number;
   /** The most bytes that the answer may have. */
@@ -88,7 +90,9 @@ function fieldsOf({ body, convertBytesMax }: VerbCall): ReturnType<typeof readOb
 }
 
 function push(call: VerbCall, commands: SessionCommands): VerbAnswer {
-  const message = readPush(call.headers(), call.body);
+  const headers = call.headers();
+  if (isOwnPush(headers, call.gatewayId)) return { delivered: 0, dropped: 0, refused: 0 };
+  const message = readPush(headers, call.body);
   const { target } = message;
   const refused = commands.check({ ...message, target: null });
   if (refused !== null) return refused;

@@ -149,6 +149,19 @@ export function pushLines(push: Push, target: JsonObject | null): string {
   return lines;
 }
 
+/** Names the gateway that has published a push. It is the only one that does not carry it out. */
+export function publisherLine(gatewayId: string): string {
+  return `Pith-Gateway: ${gatewayId}\r\n`;
+}
+
+/**
+ * True for a push of this gateway's own. NATS does not give a connection its own messages, but what a server has held
+ * back may come after the gateway has another connection.
+ */
+export function isOwnPush(headers: Headers, gatewayId: string): boolean {
+  return headers.get('pith-gateway') === gatewayId;
+}
+
 /** The push in a verb's headers and body; the rest of its target is in the subject. @throws {ShapeError} */
 export function readPush(headers: Headers, body: Uint8Array): Push {
   const route = headers.get('pith-route');

@@ -200,9 +200,12 @@ const peerPush: Target = {
     }, ShapeError);
     if (asked instanceof Error || asked.push.route === '') return;
     const { push, target } = asked;
-    const header = peerPushHeaders(target, push).encode();
-    const read = orError(() => readPeerPush(natsMessage('s', header, push.body)), ShapeError);
-    check(!(read instanceof Error), 'what one gateway writes another reads', read);
+    const header = peerPushHeaders(target, push, 'a-0123456789').encode();
+    const read = orError(
+      () => readPeerPush(natsMessage('s', header, push.body), 'b-0123456789'),
+      ShapeError,
+    );
+    check(read !== null && !(read instanceof Error), 'what one gateway writes another reads', read);
     same(targetJson(read.target), targetJson(target), 'the target is the same');
     const { target: _read, ...rest } = read;
     const { target: _sent, ...sent } = push;

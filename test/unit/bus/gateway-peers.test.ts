@@ -147,6 +147,7 @@ describe('what goes to the others', () => {
           'Pith-Delivery: latest',
           'Pith-Latest-Key: k',
           'Pith-Target: {"sids":["b-0123456789.1"],"uids":["zo\\u00eb"],"except_uids":["bob"],"where":{"hp":1}}',
+          `Pith-Gateway: ${A}`,
         ],
         payload: '{"n":1}',
       },
@@ -161,9 +162,9 @@ describe('what goes to the others', () => {
     expect(exchange.sent.map(({ subject, payload }) => [subject, payload])).toEqual([
       [
         'pith.fleet.kick',
-        '{"target":{"groups":["g"]},"reason":"bye","code":7,"kick":true,"retry_after":"1.5s"}',
+        `{"gateway":"${A}","target":{"groups":["g"]},"reason":"bye","code":7,"kick":true,"retry_after":"1.5s"}`,
       ],
-      ['pith.fleet.list', `{"target":{"all":true},"limit":10,"after":"${A}.3"}`],
+      ['pith.fleet.list', `{"gateway":"${A}","target":{"all":true},"limit":10,"after":"${A}.3"}`],
     ]);
   });
 

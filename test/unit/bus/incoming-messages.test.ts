@@ -49,6 +49,36 @@ const refusal = (code: number, reason: string, message: string) => [
   },
 ];
 
+describe('what the gateway itself has published, and NATS has held back until it has another connection', () => {
+  const OWN = `${ROUTE}Pith-Gateway: ${G}\r\n`;
+  const OTHERS = `${ROUTE}Pith-Gateway: h-0123456789\r\n`;
+  const ALL = 'Pith-Target: {"all":true}\r\n';
+
+  test.each([
+    ['pith.all.push', OWN, 0],
+    ['pith.all.push', OTHERS, 1],
+    ['pith.user.ann.push', OWN, 0],
+    ['pith.user.ann.push', OTHERS, 1],
+    ['pith.group.r.push', OWN, 0],
+    ['pith.group.r.push', OTHERS, 1],
+    ['pith.fleet.push', OWN + ALL, 0],
+    ['pith.fleet.push', OTHERS + ALL, 1],
+  ])('%s with %j reaches ann %d times', async (subject, lines, times) => {
+    const { request, pushed } = stage();
+    await request(subject, '{}', lines, '');
+    expect(pushed()[0]).toHaveLength(times);
+  });
+
+  test.each([
+    [G, 2],
+    ['h-0123456789', 0],
+  ])('a kick of %s leaves %d sessions', async (gateway, left) => {
+    const { request, registry } = stage();
+    await request('pith.fleet.kick', `{"gateway":"${gateway}","target":{"all":true}}`, '', '');
+    expect(registry.size).toBe(left);
+  });
+});
+
 describe('a verb is answered', () => {
   test.each([
     [`pith.session.${G}.1.push`, '{}', ROUTE, '{"delivered":1,"dropped":0,"refused":0}'],

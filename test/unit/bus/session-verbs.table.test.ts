@@ -31,6 +31,7 @@ function setUp() {
         sessions: [session],
         headers: () => readBlock(Buffer.from(`NATS/1.0\r\n${lines}\r\n`)),
         body: Buffer.from(body),
+        gatewayId: 'g-0123456789',
         convertBytesMax: 1_048_576,
         answerBytesMax: 1_048_576,
       },
