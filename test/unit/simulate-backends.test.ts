@@ -151,7 +151,7 @@ describe('a backend on a Link', () => {
     const { first } = await changed('1');
     expect(first).toMatchObject({
       id: 7,
-      reply: { patch: { ...patch, if_version: 0 }, error: null },
+      reply: { outcome: 'body', patch: { ...patch, if_version: 0 } },
     });
   });
 
@@ -165,7 +165,7 @@ describe('a backend on a Link', () => {
     });
     wire.say({ id: first['id'], done: { changed: 1, error } });
     const [answer] = await wire.answers();
-    const { error: refusal } = answer!['reply'] as { error: Shape | null };
+    const { error: refusal } = answer!['reply'] as { error?: Shape };
     expect(refusal?.['reason']).toBe(reason);
   });
 
