@@ -12,7 +12,8 @@ import { eventually } from '../support/wait.ts';
 function start(url: string, more = ''): Promise<TestGateway> {
   return startGateway(`bus: ${url}
 backends: { game: { nats: {} } }
-routes: [{ match: ">", backend: game, timeout: 10s }]
+routes: [{ match: ">", backend: game, timeout: 60s }]
+drain: { budget: 60s, per_second: 10000 }
 limits: { messages_per_second: 100000, burst: 100000${more} }
 `);
 }
@@ -129,13 +130,17 @@ describe('a client that does not read', () => {
     const nc = await nats.connect();
     await using gateway = await start(
       nats.url,
-      ', outbox: 256KiB, slow: { drop_after: 1ms, close_after: 30s }',
+      ', outbox: 16MiB, slow: { drop_after: 1ms, close_after: 1h }',
     );
     await using client = await TestClient.connect(gateway.port);
     const at = `pith.session.${sidOf(gateway)}.push`;
     client.pauseReading(true);
     const filler = JSON.stringify({ filler: 'x'.repeat(50_000) });
     let delivered = 0;
+    const { outbox } = [...gateway.gateway.registry.all()][0]!;
+    // So much that what comes next waits here, even if the kernel takes a little more later.
+    for (; outbox.unsentBytes < 2 * 1024 * 1024; delivered++)
+      await tellJson(nc, at, filler, { 'Pith-Route': 'onFill' });
     for (;;) {
       const words = { 'Pith-Route': 'onFill', 'Pith-Delivery': 'droppable' };
       const counts = await tellJson(nc, at, filler, words);

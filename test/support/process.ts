@@ -35,19 +35,24 @@ export async function start(
 
 function follow(child: ChildProcess, command: string): Running {
   let output = '';
+  /** It has ended, and all that it has written has come: that may be later. */
+  let isClosed = false;
   const waiting = new Set<() => void>();
-  const take = (chunk: Buffer): void => {
-    output += chunk.toString();
+  const take = (text: string): void => {
+    output += text;
     for (const look of waiting) look();
   };
-  child.stdout!.on('data', take);
-  child.stderr!.on('data', take);
+  child.stdout!.setEncoding('utf8').on('data', take);
+  child.stderr!.setEncoding('utf8').on('data', take);
   const exited = new Promise<number | string>((resolve, reject) => {
     child.on('error', (error) => {
       output += `${error.message}\n`;
+      isClosed = true;
       reject(error);
+      for (const look of waiting) look();
     });
     child.on('close', (code, signal) => {
+      isClosed = true;
       resolve(code ?? signal ?? 'unknown');
       for (const look of waiting) look();
     });
@@ -77,7 +82,7 @@ function follow(child: ChildProcess, command: string): Running {
           if (match !== null) {
             finish();
             resolve(match);
-          } else if (child.exitCode !== null || child.signalCode !== null) {
+          } else if (isClosed) {
             finish();
             reject(new Error(`${command} ended before ${String(pattern)}:\n${output}`));
           }
