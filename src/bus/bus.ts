@@ -19,7 +19,7 @@ export type PushOutcome = {
   silentGateways: string[];
 };
 
-/** A page of a list: at most `limit` sessions, those that follow the sid `after` ('' for the first page). */
+/** A page of a list: at most `limit` sessions or groups, those that follow `after`, a sid or a name ('': the first). */
 export type Page = { readonly limit: number; readonly after: string };
 
 /** What one gateway answers to a call to all gateways. */
@@ -33,14 +33,40 @@ export type PeerReply = {
   uids?: string[];
   sids?: string[];
   sessions?: SessionJson[];
-  /** There are more sessions than `sessions` holds. */
+  /** There is more than `sessions` or `groups` holds. */
   more?: boolean;
+  /** The name of the call that it has carried out; absent for calls that every release knows. */
+  did?: string;
+  /** Sessions that have joined or left. `refused` is how many could not. */
+  changed?: number;
+  /** Of the uids asked for, by their place in the question: those that are there. */
+  presence?: readonly PresenceHere[];
+  groups?: readonly GroupCount[];
   /** Why it did nothing, and gives nothing. */
   failure?: Failure;
 };
 
+/** The sessions of one uid on one gateway: all are counted, and the first are named. */
+export type PresenceHere = {
+  /** Which of the uids asked for. */
+  readonly index: number;
+  readonly sessions: number;
+  /** The number in the sid, and when the uid was bound, in milliseconds since the epoch. */
+  readonly entries: readonly (readonly [n: number, boundAtWall: number])[];
+};
+
+export type GroupCount = readonly [name: string, sessions: number];
+
+/** Sessions that join groups or leave them. */
+export type GroupChange = {
+  readonly verb: 'join' | 'leave';
+  readonly target: Target;
+  readonly groups: readonly string[];
+};
+
 export type PeerReplies = {
   readonly answers: readonly PeerReply[];
+  /** Those that did not answer in time, or run a release that does not know the call. */
   readonly silentGateways: readonly string[];
 };
 
@@ -54,6 +80,9 @@ export interface Peers {
   pushCounted(target: Target, push: Push, waitMs: number): PeerCall;
   kick(target: Target, close: Close, waitMs: number): PeerCall;
   list(target: Target, page: Page, waitMs: number): PeerCall;
+  changeGroups(change: GroupChange, waitMs: number): PeerCall;
+  presence(uids: readonly string[], waitMs: number): PeerCall;
+  groups(prefix: string, page: Page, waitMs: number): PeerCall;
 }
 
 /** Sessions that another gateway holds, by sid. A Failure at once: the request was not sent. */

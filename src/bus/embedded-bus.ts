@@ -13,6 +13,9 @@ export class EmbeddedBus implements Bus {
     pushCounted: noReplies,
     kick: noReplies,
     list: noReplies,
+    changeGroups: noReplies,
+    presence: noReplies,
+    groups: noReplies,
   };
   readonly bySid: RequestsBySid = { patch: noSession, get: noSession };
 

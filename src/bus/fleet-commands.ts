@@ -9,10 +9,14 @@ import {
   type Target,
 } from '../contract/commands.ts';
 import type { Session } from '../session/session.ts';
-import type { Bus, Page, PushOutcome } from './bus.ts';
+import { nameRefusal } from '../session/changes.ts';
+import type { Bus, GroupChange, Page, PushOutcome } from './bus.ts';
 import { noReplies } from './embedded-bus.ts';
 import { type Changes, type Incomplete, type SessionCommands, sumOf } from './session-commands.ts';
+import { type GroupPage, mergedGroups } from './group-pages.ts';
+import { type Presence, PRESENCE_UIDS_MAX, presenceOf } from './presence.ts';
 import { merged, pageOf } from './session-pages.ts';
+import { CONFIRM_MS_MAX } from './subscriptions.ts';
 
 /** How long to wait for other gateways unless the caller decides, in milliseconds. */
 export const FLEET_WAIT_MS = 250;
@@ -24,6 +28,25 @@ const REMOTE_PATCHES_MAX = 1_000;
 const NOTHING: Changes = { changed: 0, version: 0 };
 
 export type KickOutcome = { closed: number; gateways: number; silentGateways: readonly string[] };
+
+export type GroupOutcome = {
+  readonly changed: number;
+  /** Sessions that could not join or leave. */
+  readonly refused: number;
+  readonly gateways: number;
+  readonly silentGateways: readonly string[];
+};
+
+export type PresenceOutcome = {
+  /** Only those who are online. */
+  readonly users: ReadonlyMap<string, Presence>;
+  readonly gateways: number;
+  readonly silentGateways: readonly string[];
+};
+
+export type GroupsOutcome = GroupPage & { readonly silentGateways: readonly string[] };
+
+const NO_TARGET = failure('BAD_ARGUMENT', 'target is empty: give sids, uids, groups or all');
 
 export class FleetCommands {
   readonly #gatewayId: string;
@@ -92,8 +115,7 @@ export class FleetCommands {
     close: Close,
     waitMs = FLEET_WAIT_MS,
   ): Promise<KickOutcome | Failure> {
-    if (namesNobody(target))
-      return failure('BAD_ARGUMENT', 'target is empty: give sids, uids, groups or all');
+    if (namesNobody(target)) return NO_TARGET;
     const elsewhere = this.#elsewhere(target);
     const call = elsewhere === null ? noReplies() : this.#bus.peers.kick(elsewhere, close, waitMs);
     if (isFailure(call)) return call;
@@ -115,6 +137,60 @@ export class FleetCommands {
     const { answers } = await call;
     for (const { failure: why } of answers) if (why !== undefined) return why;
     return merged([{ gateway: this.#gatewayId, ...own }, ...answers]).slice(0, page.limit);
+  }
+
+  /** Sessions join groups, or leave them, wherever they are. */
+  async changeGroups(change: GroupChange): Promise<GroupOutcome | Failure> {
+    const { verb, target, groups } = change;
+    if (namesNobody(target)) return NO_TARGET;
+    if (groups.length === 0) return failure('BAD_ARGUMENT', 'groups is missing: name at least one');
+    const patch: Patch = { [verb]: groups };
+    const refused = nameRefusal(patch);
+    if (refused !== null) return refused;
+    const elsewhere = this.#elsewhere(target);
+    const call =
+      elsewhere === null
+        ? noReplies()
+        : // Longer than for other calls: each answers when the change is confirmed.
+          this.#bus.peers.changeGroups(
+            { ...change, target: elsewhere },
+            FLEET_WAIT_MS + CONFIRM_MS_MAX,
+          );
+    if (isFailure(call)) return call;
+    const own = this.#sessionCommands.changeGroups(this.#sessionCommands.select(target), patch);
+    let { changed, refused: refusals, failure: why } = await own;
+    const { answers, silentGateways } = await call;
+    for (const answer of answers) {
+      changed += answer.changed ?? 0;
+      refusals += answer.refused ?? 0;
+      why ??= answer.failure ?? null;
+    }
+    // Nothing was done, and there is a reason to give.
+    if (changed === 0 && why !== null) return why;
+    return { changed, refused: refusals, gateways: 1 + answers.length, silentGateways };
+  }
+
+  /** Which of these users are online, and where. */
+  async presence(asked: readonly string[]): Promise<PresenceOutcome | Failure> {
+    const uids = [...new Set(asked)];
+    if (uids.length > PRESENCE_UIDS_MAX)
+      return failure('TOO_LARGE', `${uids.length} uids; at most ${PRESENCE_UIDS_MAX} are allowed`);
+    const call = uids.length === 0 ? noReplies() : this.#bus.peers.presence(uids, FLEET_WAIT_MS);
+    if (isFailure(call)) return call;
+    const own = this.#sessionCommands.presence(uids);
+    const { answers, silentGateways } = await call;
+    const users = presenceOf(uids, [{ gateway: this.#gatewayId, presence: own }, ...answers]);
+    return { users, gateways: 1 + answers.length, silentGateways };
+  }
+
+  /** Groups whose names begin with `prefix`, by name. */
+  async groups(prefix: string, page: Page): Promise<GroupsOutcome | Failure> {
+    const call = this.#bus.peers.groups(prefix, page, FLEET_WAIT_MS);
+    if (isFailure(call)) return call;
+    const own = this.#sessionCommands.groups(prefix, page);
+    const { answers, silentGateways } = await call;
+    const parts = [{ gateway: this.#gatewayId, ...own }, ...answers];
+    return { ...mergedGroups(parts, page.limit), silentGateways };
   }
 
   async get(sid: string): Promise<SessionJson | Failure> {

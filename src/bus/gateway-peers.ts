@@ -9,12 +9,12 @@ import { type Failure, isFailure } from '../errors.ts';
 import { Timeout } from '../timer-wheel.ts';
 import { HeaderBlock } from '../upstream/nats/header-block.ts';
 import { send, tooLargeFor } from '../upstream/nats/outgoing.ts';
-import type { Page, PeerCall, PeerReplies, PeerReply, Peers } from './bus.ts';
+import type { GroupChange, Page, PeerCall, PeerReplies, PeerReply, Peers } from './bus.ts';
 import type { BusParts } from './bus-parts.ts';
 import { GATEWAYS_MAX, KnownGateways } from './known-gateways.ts';
 import { peerPushHeaders } from './peer-push-codec.ts';
 import { readPeerReply } from './peer-reply.ts';
-import type { PendingRequest, RequestMany } from './request-many.ts';
+import type { RequestMany } from './request-many.ts';
 
 /** Between two greetings: with others; and while no other is known, since one may have come back unnoticed. */
 const HELLO_EVERY_MS = 15_000;
@@ -139,7 +139,12 @@ export class GatewayPeers implements Peers {
   pushCounted(target: Target, push: Push, waitMs: number): PeerCall {
     return (
       this.#tooLarge(target, push.body) ??
-      this.#call('push', push.body, waitMs, peerPushHeaders(target, push, this.#parts.gatewayId))
+      this.#call({
+        verb: 'push',
+        payload: push.body,
+        waitMs,
+        headers: peerPushHeaders(target, push, this.#parts.gatewayId),
+      })
     );
   }
 
@@ -153,12 +158,41 @@ export class GatewayPeers implements Peers {
     return this.#callJson('list', target, page, waitMs);
   }
 
+  changeGroups({ verb, target, groups }: GroupChange, waitMs: number): PeerCall {
+    const tooLarge = this.#tooLarge({
+      ...target,
+      exceptUids: [...(target.exceptUids ?? []), ...groups],
+    });
+    if (tooLarge !== null) return tooLarge;
+    return this.#callNew(verb, { target: targetJson(target), groups }, waitMs);
+  }
+
+  presence(uids: readonly string[], waitMs: number): PeerCall {
+    return this.#tooLarge({ uids }) ?? this.#callNew('presence', { uids }, waitMs);
+  }
+
+  groups(prefix: string, page: Page, waitMs: number): PeerCall {
+    return this.#callNew('groups', { prefix, ...page }, waitMs);
+  }
+
+  /** A call that gateways of older releases do not know: their answers name no call, and count as silence. */
+  #callNew(verb: string, fields: object, waitMs: number): PeerCall {
+    return this.#call({ verb, payload: this.#payload(fields), waitMs, isNew: true });
+  }
+
+  /** It names this gateway, which ignores it when NATS gives it back. */
+  #payload(fields: object): Buffer {
+    return Buffer.from(JSON.stringify({ gateway: this.#parts.gatewayId, ...fields }));
+  }
+
   #callJson(verb: string, target: Target, fields: object, waitMs: number): PeerCall {
     const tooLarge = this.#tooLarge(target);
     if (tooLarge !== null) return tooLarge;
-    const { gatewayId: gateway } = this.#parts;
-    const json = { gateway, target: targetJson(target), ...fields };
-    return this.#call(verb, Buffer.from(JSON.stringify(json)), waitMs);
+    return this.#call({
+      verb,
+      payload: this.#payload({ target: targetJson(target), ...fields }),
+      waitMs,
+    });
   }
 
   /** Looked at before a target is encoded: encoding one that cannot be sent would be wasted work. */
@@ -171,7 +205,7 @@ export class GatewayPeers implements Peers {
   }
 
   /** Published whichever gateways are known: others may exist. */
-  #call(verb: string, payload: Uint8Array, waitMs: number, headers?: HeaderBlock): PeerCall {
+  #call({ verb, payload, waitMs, headers, isNew = false }: PeerRequest): PeerCall {
     const { connector, subjects, clock } = this.#parts;
     const missing = new Set(this.#known.names());
     if (!connector.up) return Promise.resolve(this.#ended([], missing));
@@ -181,6 +215,7 @@ export class GatewayPeers implements Peers {
     const message = { subject: subjects.fleet(verb), payload, ...(headers && { headers }) };
     if (waitMs === 0) return send(connector, message) ?? Promise.resolve(NOT_WAITED);
     const replies = new Map<string, PeerReply>();
+    const unable = new Set<string>();
     let waitForUnknown = this.#known.mayBeMore;
     let repliesBytes = 0;
     const pending = this.#requests.send({
@@ -190,8 +225,10 @@ export class GatewayPeers implements Peers {
         const reply = readPeerReply(data);
         repliesBytes += data.length;
         if (reply !== null && this.hear(reply, true, subject)) {
-          if (!replies.has(reply.gateway)) replies.set(reply.gateway, reply);
-          missing.delete(reply.gateway);
+          const { gateway } = reply;
+          missing.delete(gateway);
+          if (isNew && reply.did !== verb) unable.add(gateway);
+          else if (!replies.has(gateway)) replies.set(gateway, reply);
         }
         return repliesBytes > REPLIES_BYTES_MAX || (missing.size === 0 && !waitForUnknown);
       },
@@ -201,18 +238,11 @@ export class GatewayPeers implements Peers {
       waitForUnknown = false;
       if (missing.size === 0) pending.end();
     });
-    return this.#gathered(pending, replies, missing, cancel);
-  }
-
-  async #gathered(
-    pending: PendingRequest,
-    replies: ReadonlyMap<string, PeerReply>,
-    missing: ReadonlySet<string>,
-    cancel: () => void,
-  ): Promise<PeerReplies> {
-    await pending.ended;
-    cancel();
-    return this.#ended(replies.values(), missing);
+    return pending.ended.then(() => {
+      cancel();
+      const { answers, silentGateways } = this.#ended(replies.values(), missing);
+      return { answers, silentGateways: [...silentGateways, ...unable] };
+    });
   }
 
   #ended(replies: Iterable<PeerReply>, missing: Iterable<string>): PeerReplies {
@@ -223,6 +253,15 @@ export class GatewayPeers implements Peers {
     return { answers: [...replies], silentGateways: [...new Set([...silent, ...lost])] };
   }
 }
+
+type PeerRequest = {
+  readonly verb: string;
+  readonly payload: Uint8Array;
+  readonly waitMs: number;
+  readonly headers?: HeaderBlock;
+  /** Gateways of older releases do not know it. */
+  readonly isNew?: boolean;
+};
 
 const NOTHING = Buffer.alloc(0);
 const NOT_WAITED: PeerReplies = { answers: [], silentGateways: [] };

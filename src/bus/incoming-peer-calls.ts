@@ -1,9 +1,11 @@
 /** Calls of other gateways to this one, carried out and answered. `gateway-peers.ts` is the other end. */
-import { ShapeError } from '../contract/json.ts';
+import { inBackground } from '../background.ts';
+import { ShapeError, textOf, textsOf } from '../contract/json.ts';
 import {
   type ErrorJson,
   errorJson,
   readClose,
+  readGroups,
   readObject,
   readTarget,
 } from '../contract/json-shapes.ts';
@@ -13,7 +15,7 @@ import type { PeerReply } from './bus.ts';
 import type { BusParts } from './bus-parts.ts';
 import type { GatewayPeers } from './gateway-peers.ts';
 import { readPeerPush } from './peer-push-codec.ts';
-import { readPeerReply } from './peer-reply.ts';
+import { presenceJson, readPeerReply } from './peer-reply.ts';
 import type { Replies } from './replies.ts';
 import type { SessionCommands } from './session-commands.ts';
 import { pageOf, readPage } from './session-pages.ts';
@@ -25,7 +27,8 @@ export type IncomingPeerCallsParts = BusParts & {
 };
 
 /** What is answered, as JSON. */
-type Outcome = Omit<PeerReply, 'gateway' | 'failure'> | ErrorJson;
+type Outcome = Omit<PeerReply, 'gateway' | 'failure' | 'presence'> &
+  Partial<ErrorJson> & { presence?: unknown[] };
 
 export class IncomingPeerCalls {
   readonly #parts: IncomingPeerCallsParts;
@@ -36,10 +39,10 @@ export class IncomingPeerCalls {
 
   readonly onCall: OnMessage = (error, message) => {
     if (error !== null) return;
-    const { subjects, gatewayId, report, replies } = this.#parts;
+    const { subjects, report } = this.#parts;
     const call = subjects.parse(message.subject);
     if (call === null) return;
-    let outcome: Outcome = {};
+    let outcome: Outcome | Promise<Outcome> = {};
     try {
       outcome = this.#run(call.verb, message);
     } catch (problem) {
@@ -47,10 +50,22 @@ export class IncomingPeerCalls {
       if (!(problem instanceof ShapeError)) throw problem;
       report.refused('BAD_ARGUMENT', message.subject, errorText(problem));
     }
-    replies.send(message, true, { gateway: gatewayId, ...outcome });
+    if (!(outcome instanceof Promise)) this.#answer(message, outcome);
+    else
+      inBackground(this.#settled(message, outcome), (problem) => {
+        report.error(`a call of another gateway failed: ${errorText(problem)}`);
+      });
   };
 
-  #run(verb: string, message: NatsMessage): Outcome {
+  async #settled(message: NatsMessage, outcome: Promise<Outcome>): Promise<void> {
+    this.#answer(message, await outcome);
+  }
+
+  #answer(message: NatsMessage, outcome: Outcome): void {
+    this.#parts.replies.send(message, true, { gateway: this.#parts.gatewayId, ...outcome });
+  }
+
+  #run(verb: string, message: NatsMessage): Outcome | Promise<Outcome> {
     const { peers, sessionCommands, replies } = this.#parts;
     switch (verb) {
       case 'hello':
@@ -74,9 +89,35 @@ export class IncomingPeerCalls {
         const part = pageOf(sessions, page, replies.bytesMax);
         return isFailure(part) ? errorJson(part) : part;
       }
+      case 'join':
+      case 'leave':
+        return this.#changeGroups(verb, message);
+      case 'presence': {
+        const uids = textsOf(this.#fieldsOf(message)['uids'], 'uids');
+        const here = sessionCommands.presence(uids, replies.bytesMax);
+        return { did: verb, presence: presenceJson(here) };
+      }
+      case 'groups': {
+        const { prefix, limit, after } = this.#fieldsOf(message);
+        const page = readPage(limit, after);
+        const here = sessionCommands.groups(textOf(prefix, 'prefix'), page, replies.bytesMax);
+        return { did: verb, ...here };
+      }
       default:
         return {};
     }
+  }
+
+  #changeGroups(verb: 'join' | 'leave', message: NatsMessage): Outcome | Promise<Outcome> {
+    const { sessionCommands } = this.#parts;
+    const fields = this.#fieldsOf(message);
+    if (fields['gateway'] === this.#parts.gatewayId) return {};
+    const sessions = sessionCommands.select(readTarget(fields['target']));
+    const patch = { [verb]: readGroups(fields) };
+    return sessionCommands.changeGroups(sessions, patch).then(({ changed, refused, failure }) => ({
+      ...{ did: verb, changed, refused },
+      ...(failure !== null && errorJson(failure)),
+    }));
   }
 
   #fieldsOf({ data }: NatsMessage): Record<string, unknown> {

@@ -53,7 +53,7 @@ export class NatsBus implements Bus, ConnectionListener {
     const { subscriptions, peers } = this;
     const more = { registry, sessionCommands, subscriptions, replies };
     this.#incoming = new IncomingMessages({ ...this.#parts, ...more });
-    const calls = new IncomingPeerCalls({ ...this.#parts, sessionCommands, replies, peers });
+    const calls = new IncomingPeerCalls({ ...this.#parts, ...more, peers });
     this.#parts.connector.always(this.#parts.subjects.fleet('*'), calls.onCall);
   }
 

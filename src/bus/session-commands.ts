@@ -22,6 +22,10 @@ import { closeDetails } from '../session/close-reason.ts';
 import type { Perishable } from '../session/outbox.ts';
 import type { Registry } from '../session/registry.ts';
 import type { Session } from '../session/session.ts';
+import type { Page, PresenceHere } from './bus.ts';
+import { groupsHere, type GroupsHere } from './group-pages.ts';
+import { presenceHere } from './presence.ts';
+import { REPLY_BYTES_MAX } from './replies.ts';
 import type { Histogram } from '../telemetry/histogram.ts';
 import type { Log } from '../telemetry/log.ts';
 import { LogThrottle } from '../telemetry/log-throttle.ts';
@@ -42,6 +46,24 @@ export type SessionCommandsParts = {
 export type Changes = { readonly changed: number; readonly version: number };
 /** Why not all were changed, and what was. */
 export type Incomplete = Failure & Changes;
+
+/** Names of groups, counted for each session, that are joined or left in one turn of the event loop: about 10 ms. */
+export const NAMES_PER_TURN = 2_000;
+
+export type GroupsChanged = {
+  /** Sessions that have joined or left. */
+  readonly changed: number;
+  /** Sessions that could not. */
+  readonly refused: number;
+  /** Why the first of those could not. */
+  readonly failure: Failure | null;
+};
+
+function turn(clock: Clock): Promise<void> {
+  return new Promise((resolve) => {
+    clock.soon(resolve);
+  });
+}
 
 export class SessionCommands {
   readonly #registry: Registry;
@@ -149,11 +171,46 @@ export class SessionCommands {
     return sumOf(sessions.map((session) => inForce(this.patch(session, patch))));
   }
 
+  /** Adds each of them to groups or removes it, not too many in one turn; resolves when that is in force everywhere. */
+  async changeGroups(sessions: readonly Session[], patch: Patch): Promise<GroupsChanged> {
+    const done: { changed: number; refused: number; failure: Failure | null } = {
+      ...{ changed: 0, refused: 0, failure: null },
+    };
+    const names = (patch.join?.length ?? 0) + (patch.leave?.length ?? 0);
+    const perTurn = Math.max(1, Math.floor(NAMES_PER_TURN / Math.max(1, names)));
+    const confirmed: Promise<void>[] = [];
+    for (const [i, session] of sessions.entries()) {
+      if (i > 0 && i % perTurn === 0) await turn(this.#clock);
+      // It has left meanwhile, and its groups with it.
+      if (session.state === 'closed') continue;
+      const changed = this.patch(session, patch);
+      if (isFailure(changed)) {
+        done.refused++;
+        done.failure ??= changed;
+        continue;
+      }
+      done.changed += changed.changed;
+      if (changed.confirmed !== null) confirmed.push(changed.confirmed);
+    }
+    await Promise.all(confirmed);
+    return done;
+  }
+
   /** Closes the sessions, each with a kick packet first if `close` says so. Returns how many. */
   close(sessions: readonly Session[], close: Close): number {
     const details = closeDetails(close.reason, close.code, close.retryAfterMs);
     for (const session of sessions) session.close(close.kick ? 'kick' : 'closed', details);
     return sessions.length;
+  }
+
+  /** Who of these users is here. */
+  presence(uids: readonly string[], bytesMax = REPLY_BYTES_MAX): PresenceHere[] {
+    return presenceHere(this.#registry, uids, bytesMax);
+  }
+
+  /** A page of the groups that have members here. */
+  groups(prefix: string, page: Page, bytesMax = REPLY_BYTES_MAX): GroupsHere {
+    return groupsHere(this.#registry, prefix, page, bytesMax);
   }
 
   bySid(sid: string): Session | undefined {

@@ -86,7 +86,7 @@ function decodeField(reader: WireReader, fields: Record<string, string>): void {
 }
 
 /** Reads the lists of names in one message, which may hold millions. */
-class Names {
+export class Names {
   readonly #bytesMax: number;
   #bytes = 0;
 

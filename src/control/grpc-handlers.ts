@@ -11,7 +11,7 @@ import type {
 import { inBackground } from '../background.ts';
 import { REASONS } from '../errors.ts';
 import type { Log } from '../telemetry/log.ts';
-import { controlError, type Method, type Methods, notServed } from './service.ts';
+import { controlError, type Method, type Methods, notServed } from './method.ts';
 import { sendAll } from './streaming.ts';
 
 /** Largest message of Control, in bytes. Only backends that attach may send more. */

@@ -7,7 +7,7 @@ import { failure, type Failure, GatewayError } from '../errors.ts';
 import { refusedCaller } from './caller.ts';
 import { JsonMessages } from './json-messages.ts';
 import type { Log } from '../telemetry/log.ts';
-import { controlError, type Method, type Methods, notServed } from './service.ts';
+import { controlError, type Method, type Methods, notServed } from './method.ts';
 import { sendAll } from './streaming.ts';
 
 /** Where the methods are. */

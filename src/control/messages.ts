@@ -1,9 +1,20 @@
 /** Control's messages as bytes: the contract's codec reads requests and writes answers, over gRPC and HTTP alike. */
-import type { KickOutcome } from '../bus/fleet-commands.ts';
+import type {
+  GroupOutcome,
+  GroupsOutcome,
+  KickOutcome,
+  PresenceOutcome,
+} from '../bus/fleet-commands.ts';
 import type { Close, Json, JsonObject, Push, Target } from '../contract/commands.ts';
 import { encodeSession } from '../contract/gateway-frames.ts';
 import type { SessionJson } from '../contract/json-shapes.ts';
-import { decodeClose, decodePush, decodeTarget, jsonIn } from '../contract/protobuf-shapes.ts';
+import {
+  decodeClose,
+  decodePush,
+  decodeTarget,
+  jsonIn,
+  Names,
+} from '../contract/protobuf-shapes.ts';
 import { decodeStruct } from '../contract/struct.ts';
 import {
   decodeDurationMs,
@@ -26,19 +37,25 @@ export type Request = {
   readonly close?: Close;
   readonly set?: JsonObject;
   readonly ifVersion?: number;
+  readonly groups?: readonly string[];
+  readonly uids?: readonly string[];
+  readonly prefix?: string;
   readonly limit?: number;
   readonly pageToken?: string;
 };
 
+/** null: a list of names, one a field. */
 type Field = readonly [
   name: keyof Request,
-  read: (reader: WireReader, convertBytesMax: number) => unknown,
+  read: ((reader: WireReader, convertBytesMax: number) => unknown) | null,
 ];
 
 const text = (reader: WireReader): string => reader.string();
 const number = (reader: WireReader): number => reader.uint();
 const SID: Field = ['sid', text];
 const TARGET: Field = ['target', (reader, max) => decodeTarget(reader.message(), max)];
+
+const GROUP_REQUEST: Readonly<Record<number, Field>> = { 1: TARGET, 2: ['groups', null] };
 
 /** By method: the fields of its request, by number. [proto/pith/v1/control.proto] */
 const FIELDS: Readonly<Record<string, Readonly<Record<number, Field>>>> = {
@@ -54,7 +71,11 @@ const FIELDS: Readonly<Record<string, Readonly<Record<number, Field>>>> = {
     2: ['set', (reader, max) => jsonIn(reader, 'set', max, decodeStruct)],
     3: ['ifVersion', number],
   },
+  Join: GROUP_REQUEST,
+  Leave: GROUP_REQUEST,
   GetSession: { 1: SID },
+  GetPresence: { 1: ['uids', null] },
+  ListGroups: { 1: ['prefix', text], 2: ['limit', number], 3: ['pageToken', text] },
   ListSessions: { 1: TARGET, 2: ['limit', number], 3: ['pageToken', text] },
 };
 
@@ -62,11 +83,17 @@ const FIELDS: Readonly<Record<string, Readonly<Record<number, Field>>>> = {
 export function readRequest(method: string, bytes: Buffer, convertBytesMax: number): Request {
   const request: Record<string, unknown> = {};
   const reader = new WireReader(bytes);
+  const names = new Names(convertBytesMax);
   try {
     while (reader.next()) {
       const field = FIELDS[method]?.[reader.field];
-      if (field === undefined) reader.skip();
-      else request[field[0]] = field[1](reader, convertBytesMax);
+      if (field === undefined) {
+        reader.skip();
+        continue;
+      }
+      const [name, read] = field;
+      if (read === null) ((request[name] ??= []) as string[]).push(names.read(reader));
+      else request[name] = read(reader, convertBytesMax);
     }
   } catch (error) {
     if (!(error instanceof WireError)) throw error;
@@ -81,6 +108,53 @@ export function kickResult({ closed, gateways, silentGateways }: KickOutcome): B
   writer.uint(2, gateways);
   writer.strings(3, silentGateways);
   return writer.take();
+}
+
+export function groupResult(outcome: GroupOutcome): Buffer {
+  const writer = new WireWriter();
+  writer.uint(1, outcome.changed);
+  writer.uint(2, outcome.gateways);
+  writer.strings(3, outcome.silentGateways);
+  writer.uint(4, outcome.refused);
+  return writer.take();
+}
+
+export function presenceMessage({ users, gateways, silentGateways }: PresenceOutcome): Buffer {
+  const writer = new WireWriter();
+  for (const [uid, { sessions, entries }] of users) {
+    const presence = new WireWriter();
+    presence.uint(1, sessions);
+    for (const { sid } of entries) presence.text(2, sid);
+    for (const { sid, gateway, boundAtWall } of entries) {
+      const entry = new WireWriter();
+      entry.string(1, sid);
+      entry.string(2, gateway);
+      if (boundAtWall > 0) entry.bytes(3, encodeMs(boundAtWall));
+      presence.bytes(3, entry.take());
+    }
+    const pair = new WireWriter();
+    pair.text(1, uid);
+    pair.bytes(2, presence.take());
+    writer.bytes(1, pair.take());
+  }
+  writer.strings(2, silentGateways);
+  writer.uint(3, gateways);
+  return writer.take();
+}
+
+/** A page of groups, each a message; and what else there is to say, in one more. */
+export function* groupMessages({ groups, more, silentGateways }: GroupsOutcome): Generator<Buffer> {
+  const writer = new WireWriter();
+  for (const { name, sessions, gateways } of groups) {
+    writer.string(1, name);
+    writer.uint(2, sessions);
+    writer.uint(3, gateways);
+    yield writer.take();
+  }
+  if (!more && silentGateways.length === 0) return;
+  if (more) writer.string(4, groups.at(-1)?.name ?? '');
+  writer.strings(5, silentGateways);
+  yield writer.take();
 }
 
 export function infoMessage(info: Info): Buffer {

@@ -95,7 +95,8 @@ function refusal(session: Session, patch: Patch, limits: ChangeLimits): Failure 
   return nameRefusal(patch);
 }
 
-function nameRefusal(patch: Patch): Failure | null {
+/** Why a name in the patch can be no uid, group or key. */
+export function nameRefusal(patch: Patch): Failure | null {
   const names = [
     patch.uid ?? '',
     ...(patch.join ?? []),

@@ -58,6 +58,11 @@ export class Registry {
     return this.#groups.get(group) ?? NONE;
   }
 
+  /** Every group that has members here. */
+  groups(): IterableIterator<[name: string, members: ReadonlySet<Session>]> {
+    return this.#groups.entries();
+  }
+
   /**
    * Changes the session's user; see `Subscriptions.add` for what is returned.
    *

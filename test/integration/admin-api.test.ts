@@ -13,10 +13,11 @@ import { eventually } from '../support/wait.ts';
 
 const NO_BACKENDS = 'backends: {}\nroutes: []';
 const SERVED = [
-  ...['Push', 'Kick', 'Bind', 'Unbind', 'SetData', 'GetSession', 'GetInfo', 'ListSessions'],
+  ...['Push', 'Kick', 'Bind', 'Unbind', 'SetData', 'Join', 'Leave', 'GetSession'],
+  ...['ListSessions', 'GetPresence', 'ListGroups', 'GetInfo'],
 ];
 const NOT_SERVED = [
-  ...['PushMany', 'Join', 'Leave', 'GetPresence', 'ListGroups', 'Call', 'Watch', 'ExplainRoute'],
+  ...['PushMany', 'Call', 'Watch', 'ExplainRoute'],
   ...['Drain', 'SetMaintenance', 'SetLogLevel', 'Reload', 'GetConfig'],
 ];
 

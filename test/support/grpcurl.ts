@@ -34,9 +34,14 @@ function runGrpcurl(
 }
 
 /** Calls a method of pith.v1.Control, or one that is named in full, and says how it ended. */
-export async function call(at: Control, method: string, request: object = {}): Promise<Called> {
+export async function call(
+  at: Control,
+  method: string,
+  request: object = {},
+  flags: readonly string[] = [],
+): Promise<Called> {
   const name = method.includes('/') ? method : `pith.v1.Control/${method}`;
-  const { output } = await runGrpcurl(at, [name], ['-d', JSON.stringify(request)]);
+  const { output } = await runGrpcurl(at, [name], [...flags, ...['-d', JSON.stringify(request)]]);
   const failed = /^ERROR:\n {2}Code: (\w+)\n {2}Message: (.*)$/m.exec(output);
   const json = failed === null ? output : output.slice(0, failed.index);
   const answers = json

@@ -10,7 +10,7 @@ import { describe, expect, test } from 'vitest';
 import { keptLog } from '../support/report.ts';
 import { grpcHandlers } from '../../src/control/grpc-handlers.ts';
 import { JsonApi } from '../../src/control/json-api.ts';
-import type { Methods } from '../../src/control/service.ts';
+import type { Methods } from '../../src/control/method.ts';
 import { PitayaDialect } from '../../src/dialect/pitaya.ts';
 import {
   failure,

@@ -2,7 +2,9 @@
 import { describe, expect, test } from 'vitest';
 
 import { REPLY_BYTES_MAX, ERROR_TEXT_MAX } from '../../src/bus/replies.ts';
-import { PUSH_ROUTE_BYTES_MAX } from '../../src/bus/session-commands.ts';
+import { GROUPS_PAGE_MAX } from '../../src/bus/group-pages.ts';
+import { PRESENCE_NAMED_MAX, PRESENCE_UIDS_MAX } from '../../src/bus/presence.ts';
+import { NAMES_PER_TURN, PUSH_ROUTE_BYTES_MAX } from '../../src/bus/session-commands.ts';
 import { readPage } from '../../src/bus/session-pages.ts';
 import { FLEET_WAIT_MS } from '../../src/bus/fleet-commands.ts';
 import { JSON_DEPTH_MAX, JSON_DEPTH_MAX_TO_BACKENDS } from '../../src/contract/json.ts';
@@ -10,7 +12,7 @@ import { PUSHES_MAX } from '../../src/contract/protobuf-shapes.ts';
 import * as refusals from '../../src/contract/refusal.ts';
 import { HELLO_WAIT_MS, NEWCOMERS_MAX } from '../../src/control/attach.ts';
 import { API_BODY_BYTES_MAX, API_REQUESTS_MAX } from '../../src/control/json-api.ts';
-import * as control from '../../src/control/service.ts';
+import * as control from '../../src/control/fleet-methods.ts';
 import { PitayaDialect } from '../../src/dialect/pitaya.ts';
 import { failure } from '../../src/errors.ts';
 import { PACKET_BODY_BYTES_MAX, packetOffset } from '../../src/protocol/packet.ts';
@@ -146,6 +148,10 @@ const LIMITS: Readonly<Record<string, readonly Row[]>> = {
     [control.LIST_LIMIT, 1_000, 'sessions of a list where nobody says'],
     [control.LIST_LIMIT_MAX, 100_000, 'sessions of a list'],
     [control.PUSH_WAIT_MS_MAX, 10_000, 'ms that a push may wait for counts'],
+    [GROUPS_PAGE_MAX, 1_000, 'groups on a page'],
+    [PRESENCE_UIDS_MAX, 10_000, 'uids whose presence is asked for at once'],
+    [PRESENCE_NAMED_MAX, 100, 'sessions of a uid that one gateway names'],
+    [NAMES_PER_TURN, 2_000, 'names of groups joined or left in one turn'],
     [FLEET_WAIT_MS, 250, 'ms that other gateways are waited for where nobody says'],
   ],
   'retries': [

@@ -1,8 +1,8 @@
 /** Commands to all gateways: what is done here, what goes to the others, and how their answers become one. */
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 
 import { EmbeddedBus } from '../../../src/bus/embedded-bus.ts';
-import { FleetCommands } from '../../../src/bus/fleet-commands.ts';
+import { FleetCommands, type PresenceOutcome } from '../../../src/bus/fleet-commands.ts';
 import type { PeerReplies, Peers, RequestsBySid } from '../../../src/bus/bus.ts';
 import type { Push } from '../../../src/contract/commands.ts';
 import { type Failure, failure } from '../../../src/errors.ts';
@@ -46,6 +46,18 @@ class RecordedBus implements Peers, RequestsBySid {
 
   list(...[target, page]: Parameters<Peers['list']>) {
     return this.#call('list', { ...target, ...page });
+  }
+
+  changeGroups(...[change]: Parameters<Peers['changeGroups']>) {
+    return this.#call(change.verb, { ...change.target, groups: change.groups });
+  }
+
+  presence(...[uids]: Parameters<Peers['presence']>) {
+    return this.#call('presence', { uids });
+  }
+
+  groups(...[prefix, page]: Parameters<Peers['groups']>) {
+    return this.#call('groups', { prefix, ...page });
   }
 
   #call(what: string, about: object) {
@@ -326,4 +338,153 @@ test('a session is looked up where it is', async () => {
   expect(await fleet.get(`${G}.9`)).toMatchObject({ code: 404, reason: 'NO_SESSION' });
   expect(await fleet.get(`${OTHER}.1`)).toMatchObject({ code: 404, reason: 'NO_SESSION' });
   expect(others.calls).toEqual([['get', `${OTHER}.1`]]);
+});
+
+describe('groups', () => {
+  const join = (target: object, ...groups: string[]) => ({ verb: 'join' as const, target, groups });
+  const leave = (target: object, ...groups: string[]) => ({
+    verb: 'leave' as const,
+    target,
+    groups,
+  });
+
+  test('are joined and left here and elsewhere, and the answer is the sum', async () => {
+    const { connector, fleet, others, ann, bob } = stage();
+    // Its subscriptions wait for no confirmation then.
+    connector.up = false;
+    others.replies = {
+      answers: [{ gateway: OTHER, did: 'join', changed: 3, refused: 1 }],
+      silentGateways: ['z'],
+    };
+    expect(await fleet.changeGroups(join({ uids: ['ann'], sids: [`${G}.9`] }, 'x', 'r'))).toEqual({
+      ...{ changed: 4, refused: 1, gateways: 2, silentGateways: ['z'] },
+    });
+    expect([...ann.session.groups, ...bob.session.groups]).toEqual(['r', 'x', 'r']);
+    others.replies = NOBODY_ELSE;
+    expect(await fleet.changeGroups(leave({ groups: ['r'] }, 'r', 'none'))).toMatchObject({
+      changed: 2,
+    });
+    expect([...ann.session.groups, ...bob.session.groups]).toEqual(['x']);
+    expect(others.calls).toEqual([
+      ['join', { uids: ['ann'], sids: [], groups: ['x', 'r'] }],
+      ['leave', { groups: ['r', 'none'], sids: [] }],
+    ]);
+  });
+
+  test.each([
+    [join({}, 'x'), 'BAD_ARGUMENT', 'target is empty: give sids, uids, groups or all'],
+    [join({ all: true }), 'BAD_ARGUMENT', 'groups is missing: name at least one'],
+    [join({ all: true }, ''), 'BAD_ARGUMENT', 'a group has no name'],
+    [join({ all: true }, 'x'.repeat(257)), 'TOO_LARGE', 'more than 256 bytes'],
+  ])('that cannot be joined: %j', async (change, reason, message) => {
+    const { fleet, others } = stage();
+    expect(await fleet.changeGroups(change)).toMatchObject({
+      reason,
+      message: expect.stringContaining(message) as string,
+    });
+    expect(others.calls).toEqual([]);
+  });
+
+  test('that only some sessions can join are joined by those; the reason is told where none could', async () => {
+    const { connector, fleet, others, ann, bob } = stage();
+    // Its subscriptions wait for no confirmation then.
+    connector.up = false;
+    for (let i = 0; i < 7; i++) ann.session.groups.add(`g${i}`);
+    const all = join({ all: true }, 'x');
+    expect(await fleet.changeGroups(all)).toMatchObject({ changed: 1, refused: 1 });
+    expect([ann.session.groups.has('x'), bob.session.groups.has('x')]).toEqual([false, true]);
+    expect(await fleet.changeGroups(all)).toMatchObject({
+      reason: 'TOO_LARGE',
+      message: '9 groups; sessions.groups allows 8',
+    });
+    const away = failure('CLOSING');
+    others.replies = {
+      answers: [{ gateway: OTHER, did: 'join', refused: 1, failure: away }],
+      silentGateways: [],
+    };
+    expect(await fleet.changeGroups(join({ sids: [`${OTHER}.1`] }, 'x'))).toBe(away);
+  });
+
+  test('are joined by many sessions over several turns of the event loop', async () => {
+    const { connector, client, clock, fleet } = stage();
+    // Its subscriptions wait for no confirmation then.
+    connector.up = false;
+    for (let n = 3; n <= 5_000; n++) client(n);
+    const turns = vi.spyOn(clock, 'soon');
+    expect(await fleet.changeGroups(join({ all: true }, 'a', 'b'))).toMatchObject({
+      changed: 5_000,
+    });
+    expect(turns.mock.calls.length).toBeGreaterThanOrEqual(4);
+  });
+
+  test('are listed with their members on all gateways, page by page', async () => {
+    const { fleet, others, client } = stage();
+    client(3, '', 'r', 's', 't', 'other');
+    others.replies = {
+      answers: [
+        {
+          gateway: OTHER,
+          did: 'groups',
+          groups: [
+            ['q', 5],
+            ['s', 2],
+          ],
+          more: true,
+        },
+      ],
+      silentGateways: ['z'],
+    };
+    expect(await fleet.groups('', { limit: 10, after: 'other' })).toEqual({
+      groups: [
+        { name: 'q', sessions: 5, gateways: 1 },
+        { name: 'r', sessions: 3, gateways: 1 },
+        { name: 's', sessions: 3, gateways: 2 },
+      ],
+      more: true,
+      silentGateways: ['z'],
+    });
+    expect(others.calls).toEqual([['groups', { prefix: '', limit: 10, after: 'other' }]]);
+  });
+});
+
+describe('presence', () => {
+  test('says who is online, where and since when; the oldest bind first', async () => {
+    const { fleet, others, client, bob } = stage();
+    bob.session.boundAtWall = 3_000;
+    client(3, 'bob');
+    others.replies = {
+      answers: [{ gateway: OTHER, presence: [{ index: 2, sessions: 2, entries: [[7, 2_000]] }] }],
+      silentGateways: ['z'],
+    };
+    const { users, ...rest } = (await fleet.presence([
+      'ann',
+      'gone',
+      'bob',
+      'ann',
+    ])) as PresenceOutcome;
+    expect(rest).toEqual({ gateways: 2, silentGateways: ['z'] });
+    expect(Object.fromEntries(users)).toEqual({
+      ann: { sessions: 1, entries: [{ sid: `${G}.1`, gateway: G, boundAtWall: 1_000 }] },
+      bob: {
+        sessions: 4,
+        entries: [
+          { sid: `${G}.3`, gateway: G, boundAtWall: 1_000 },
+          { sid: `${OTHER}.7`, gateway: OTHER, boundAtWall: 2_000 },
+          { sid: `${G}.2`, gateway: G, boundAtWall: 3_000 },
+        ],
+      },
+    });
+    expect(others.calls).toEqual([['presence', { uids: ['ann', 'gone', 'bob'] }]]);
+  });
+
+  test('of nobody asks nobody, and of too many is refused', async () => {
+    const { fleet, others } = stage();
+    expect(await fleet.presence([])).toEqual({ users: new Map(), gateways: 1, silentGateways: [] });
+    const uids = Array.from({ length: 10_001 }, (_, i) => `u${i}`);
+    expect(await fleet.presence(uids)).toMatchObject({
+      reason: 'TOO_LARGE',
+      message: '10001 uids; at most 10000 are allowed',
+    });
+    expect(others.calls).toEqual([]);
+  });
 });

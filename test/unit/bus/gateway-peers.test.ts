@@ -438,3 +438,86 @@ describe('a call of another gateway', () => {
 function users(count: number): string[] {
   return Array.from({ length: count }, (_, i) => `u${i}`);
 }
+
+describe('a call that gateways of older releases do not know', () => {
+  test('names those among the silent, and does not wait for them', async () => {
+    const { exchange, a, b } = stage();
+    b.client(7, 'ann', 'r');
+    const old = 'old-0123456789';
+    exchange.publish('pith.fleet.hello', `{"gateway":"${old}"}`);
+    exchange.deliver();
+    exchange.takeSent();
+    const call = a.bus.peers.presence(['ann'], 250);
+    const { reply, subject, payload } = exchange.sent.at(-1)!;
+    expect([subject, payload]).toEqual([
+      'pith.fleet.presence',
+      '{"gateway":"a-0123456789","uids":["ann"]}',
+    ]);
+    exchange.publish(reply, `{"gateway":"${old}"}`);
+    exchange.deliver();
+    expect(await settled(call)).toEqual({
+      answers: [
+        {
+          gateway: B,
+          did: 'presence',
+          presence: [{ index: 0, sessions: 1, entries: [[7, 1_000]] }],
+        },
+      ],
+      silentGateways: [old],
+    });
+  });
+
+  test.each([
+    ['join', { groups: ['x'] }, { did: 'join', changed: 1 }],
+    ['leave', { groups: ['r'] }, { did: 'leave', changed: 1 }],
+    ['leave', { groups: ['none'] }, { did: 'leave' }],
+  ] as const)('%s %j', async (verb, { groups }, answer) => {
+    const { exchange, a, b } = stage();
+    b.client(7, 'ann', 'r');
+    const call = a.bus.peers.changeGroups({ verb, groups, target: { uids: ['ann'] } }, 250);
+    exchange.deliver();
+    // The subscription of a group that is new there is confirmed before the answer.
+    await turn();
+    for (const flush of b.connector.flushes) flush.resolve();
+    await turn();
+    exchange.deliver();
+    expect(await settled(call)).toEqual({
+      answers: [{ gateway: B, ...answer }],
+      silentGateways: [],
+    });
+  });
+
+  test('groups', async () => {
+    const { exchange, a, b } = stage();
+    b.client(7, '', 'r.1', 'r.2', 'x');
+    const call = a.bus.peers.groups('r.', { limit: 1, after: 'r.1' }, 250);
+    exchange.deliver();
+    expect(await settled(call)).toEqual({
+      answers: [{ gateway: B, did: 'groups', groups: [['r.2', 1]] }],
+      silentGateways: [],
+    });
+  });
+
+  test('that cannot be read is answered without a result, and counted', async () => {
+    const { exchange, a, b } = stage();
+    const heard = exchange.hear('_INBOX.x.ask.1');
+    for (const [verb, payload] of [
+      ...[
+        ['presence', '{}'],
+        ['presence', '{"uids":[1]}'],
+        ['groups', '{}'],
+      ],
+      ...[
+        ['join', '{"target":{"all":true}}'],
+        ['leave', '{"groups":["x"]}'],
+      ],
+    ])
+      exchange.publish(`pith.fleet.${verb}`, payload!, '_INBOX.x.ask.1');
+    exchange.deliver();
+    expect(heard).toEqual(
+      Array.from({ length: 5 }, () => [A, B].map((gateway) => `{"gateway":"${gateway}"}`)).flat(),
+    );
+    for (const { metrics } of [a, b])
+      expect(metrics.count('pith_bus_refused_total', ['BAD_ARGUMENT'])).toBe(5);
+  });
+});

@@ -13,6 +13,7 @@ import (
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	structpb "google.golang.org/protobuf/types/known/structpb"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -412,11 +413,17 @@ func (x *GroupRequest) GetTtl() *durationpb.Duration {
 	return nil
 }
 
-// How many sessions changed, on how many gateways.
+// How many sessions joined or left. If there are sessions that could not and none that did, the call fails with the
+// reason of the first.
 type GroupResult struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Changed       uint32                 `protobuf:"varint,1,opt,name=changed,proto3" json:"changed,omitempty"`
-	Gateways      uint32                 `protobuf:"varint,2,opt,name=gateways,proto3" json:"gateways,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Changed uint32                 `protobuf:"varint,1,opt,name=changed,proto3" json:"changed,omitempty"`
+	// How many gateways answered.
+	Gateways uint32 `protobuf:"varint,2,opt,name=gateways,proto3" json:"gateways,omitempty"`
+	// Known gateways that did not answer in time, or run a release that does not know the method.
+	SilentGateways []string `protobuf:"bytes,3,rep,name=silent_gateways,json=silentGateways,proto3" json:"silent_gateways,omitempty"`
+	// Sessions that could not: too many groups, or they are closing.
+	Refused       uint32 `protobuf:"varint,4,opt,name=refused,proto3" json:"refused,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -461,6 +468,20 @@ func (x *GroupResult) GetChanged() uint32 {
 func (x *GroupResult) GetGateways() uint32 {
 	if x != nil {
 		return x.Gateways
+	}
+	return 0
+}
+
+func (x *GroupResult) GetSilentGateways() []string {
+	if x != nil {
+		return x.SilentGateways
+	}
+	return nil
+}
+
+func (x *GroupResult) GetRefused() uint32 {
+	if x != nil {
+		return x.Refused
 	}
 	return 0
 }
@@ -571,7 +592,7 @@ func (x *ListSessionsRequest) GetPageToken() string {
 	return ""
 }
 
-// Which uids.
+// Which uids; at most 10,000.
 type GetPresenceRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Uids          []string               `protobuf:"bytes,1,rep,name=uids,proto3" json:"uids,omitempty"`
@@ -616,13 +637,18 @@ func (x *GetPresenceRequest) GetUids() []string {
 	return nil
 }
 
-// uid → its sessions. silent_gateways did not answer in time: their sessions are missing.
+// Who is online. A uid that is not here has no session on any gateway that answered.
 type GetPresenceResponse struct {
-	state          protoimpl.MessageState                   `protogen:"open.v1"`
-	Presence       map[string]*GetPresenceResponse_Presence `protobuf:"bytes,1,rep,name=presence,proto3" json:"presence,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	SilentGateways []string                                 `protobuf:"bytes,2,rep,name=silent_gateways,json=silentGateways,proto3" json:"silent_gateways,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only uids that are online.
+	Presence map[string]*GetPresenceResponse_Presence `protobuf:"bytes,1,rep,name=presence,proto3" json:"presence,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Known gateways that did not answer in time, or run a release that does not know the method: their sessions are
+	// missing.
+	SilentGateways []string `protobuf:"bytes,2,rep,name=silent_gateways,json=silentGateways,proto3" json:"silent_gateways,omitempty"`
+	// How many gateways answered.
+	Gateways      uint32 `protobuf:"varint,3,opt,name=gateways,proto3" json:"gateways,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetPresenceResponse) Reset() {
@@ -669,11 +695,19 @@ func (x *GetPresenceResponse) GetSilentGateways() []string {
 	return nil
 }
 
-// Groups whose names begin with prefix.
+func (x *GetPresenceResponse) GetGateways() uint32 {
+	if x != nil {
+		return x.Gateways
+	}
+	return 0
+}
+
+// Groups whose names begin with prefix. limit: at most 1,000; 0: 1,000. page_token: from the previous page.
 type ListGroupsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Prefix        string                 `protobuf:"bytes,1,opt,name=prefix,proto3" json:"prefix,omitempty"`
 	Limit         uint32                 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	PageToken     string                 `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -722,14 +756,27 @@ func (x *ListGroupsRequest) GetLimit() uint32 {
 	return 0
 }
 
-// A group, the number of its sessions, and on how many gateways they are.
+func (x *ListGroupsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// A group, the number of its sessions, and on how many gateways they are. If there is more to say, a last message
+// without a name says it.
 type Group struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Sessions      uint32                 `protobuf:"varint,2,opt,name=sessions,proto3" json:"sessions,omitempty"`
-	Gateways      uint32                 `protobuf:"varint,3,opt,name=gateways,proto3" json:"gateways,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Name     string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Sessions uint32                 `protobuf:"varint,2,opt,name=sessions,proto3" json:"sessions,omitempty"`
+	Gateways uint32                 `protobuf:"varint,3,opt,name=gateways,proto3" json:"gateways,omitempty"`
+	// In that last message: there are more groups; ask again with this page_token.
+	NextPageToken string `protobuf:"bytes,4,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// In that last message: known gateways that did not answer in time, or run a release that does not know the method;
+	// their sessions are not counted.
+	SilentGateways []string `protobuf:"bytes,5,rep,name=silent_gateways,json=silentGateways,proto3" json:"silent_gateways,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Group) Reset() {
@@ -781,6 +828,20 @@ func (x *Group) GetGateways() uint32 {
 		return x.Gateways
 	}
 	return 0
+}
+
+func (x *Group) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *Group) GetSilentGateways() []string {
+	if x != nil {
+		return x.SilentGateways
+	}
+	return nil
 }
 
 // A request on behalf of a session.
@@ -1714,11 +1775,15 @@ func (x *Info) GetMaintenance() bool {
 	return false
 }
 
-// The sessions of one uid.
+// The sessions of one uid, the one with the oldest bind first.
 type GetPresenceResponse_Presence struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Sessions      uint32                 `protobuf:"varint,1,opt,name=sessions,proto3" json:"sessions,omitempty"`
-	Sids          []string               `protobuf:"bytes,2,rep,name=sids,proto3" json:"sids,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// All of them.
+	Sessions uint32 `protobuf:"varint,1,opt,name=sessions,proto3" json:"sessions,omitempty"`
+	// The sids of `entries`.
+	Sids []string `protobuf:"bytes,2,rep,name=sids,proto3" json:"sids,omitempty"`
+	// At most 100 of each gateway, and fewer if one answer cannot hold them all.
+	Entries       []*GetPresenceResponse_Entry `protobuf:"bytes,3,rep,name=entries,proto3" json:"entries,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1767,6 +1832,74 @@ func (x *GetPresenceResponse_Presence) GetSids() []string {
 	return nil
 }
 
+func (x *GetPresenceResponse_Presence) GetEntries() []*GetPresenceResponse_Entry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+// One session, the gateway that holds it, and when the uid was bound, by that gateway's clock.
+type GetPresenceResponse_Entry struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sid           string                 `protobuf:"bytes,1,opt,name=sid,proto3" json:"sid,omitempty"`
+	Gateway       string                 `protobuf:"bytes,2,opt,name=gateway,proto3" json:"gateway,omitempty"`
+	BoundAt       *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=bound_at,json=boundAt,proto3" json:"bound_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPresenceResponse_Entry) Reset() {
+	*x = GetPresenceResponse_Entry{}
+	mi := &file_pith_v1_control_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPresenceResponse_Entry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPresenceResponse_Entry) ProtoMessage() {}
+
+func (x *GetPresenceResponse_Entry) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPresenceResponse_Entry.ProtoReflect.Descriptor instead.
+func (*GetPresenceResponse_Entry) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{11, 2}
+}
+
+func (x *GetPresenceResponse_Entry) GetSid() string {
+	if x != nil {
+		return x.Sid
+	}
+	return ""
+}
+
+func (x *GetPresenceResponse_Entry) GetGateway() string {
+	if x != nil {
+		return x.Gateway
+	}
+	return ""
+}
+
+func (x *GetPresenceResponse_Entry) GetBoundAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.BoundAt
+	}
+	return nil
+}
+
 // One backend as this gateway sees it.
 type Info_BackendInfo struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1781,7 +1914,7 @@ type Info_BackendInfo struct {
 
 func (x *Info_BackendInfo) Reset() {
 	*x = Info_BackendInfo{}
-	mi := &file_pith_v1_control_proto_msgTypes[31]
+	mi := &file_pith_v1_control_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1793,7 +1926,7 @@ func (x *Info_BackendInfo) String() string {
 func (*Info_BackendInfo) ProtoMessage() {}
 
 func (x *Info_BackendInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[31]
+	mi := &file_pith_v1_control_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1848,7 +1981,7 @@ var File_pith_v1_control_proto protoreflect.FileDescriptor
 
 const file_pith_v1_control_proto_rawDesc = "" +
 	"\n" +
-	"\x15pith/v1/control.proto\x12\apith.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x15pith/v1/session.proto\x1a\x15pith/v1/backend.proto\"_\n" +
+	"\x15pith/v1/control.proto\x12\apith.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15pith/v1/session.proto\x1a\x15pith/v1/backend.proto\"_\n" +
 	"\vPushRequest\x12!\n" +
 	"\x04push\x18\x01 \x01(\v2\r.pith.v1.PushR\x04push\x12-\n" +
 	"\x04wait\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x04wait\"\\\n" +
@@ -1873,10 +2006,12 @@ const file_pith_v1_control_proto_rawDesc = "" +
 	"\fGroupRequest\x12'\n" +
 	"\x06target\x18\x01 \x01(\v2\x0f.pith.v1.TargetR\x06target\x12\x16\n" +
 	"\x06groups\x18\x02 \x03(\tR\x06groups\x12+\n" +
-	"\x03ttl\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x03ttl\"C\n" +
+	"\x03ttl\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x03ttl\"\x86\x01\n" +
 	"\vGroupResult\x12\x18\n" +
 	"\achanged\x18\x01 \x01(\rR\achanged\x12\x1a\n" +
-	"\bgateways\x18\x02 \x01(\rR\bgateways\"%\n" +
+	"\bgateways\x18\x02 \x01(\rR\bgateways\x12'\n" +
+	"\x0fsilent_gateways\x18\x03 \x03(\tR\x0esilentGateways\x12\x18\n" +
+	"\arefused\x18\x04 \x01(\rR\arefused\"%\n" +
 	"\x11GetSessionRequest\x12\x10\n" +
 	"\x03sid\x18\x01 \x01(\tR\x03sid\"s\n" +
 	"\x13ListSessionsRequest\x12'\n" +
@@ -1885,23 +2020,33 @@ const file_pith_v1_control_proto_rawDesc = "" +
 	"\n" +
 	"page_token\x18\x03 \x01(\tR\tpageToken\"(\n" +
 	"\x12GetPresenceRequest\x12\x12\n" +
-	"\x04uids\x18\x01 \x03(\tR\x04uids\"\xa6\x02\n" +
+	"\x04uids\x18\x01 \x03(\tR\x04uids\"\xec\x03\n" +
 	"\x13GetPresenceResponse\x12F\n" +
 	"\bpresence\x18\x01 \x03(\v2*.pith.v1.GetPresenceResponse.PresenceEntryR\bpresence\x12'\n" +
-	"\x0fsilent_gateways\x18\x02 \x03(\tR\x0esilentGateways\x1ab\n" +
+	"\x0fsilent_gateways\x18\x02 \x03(\tR\x0esilentGateways\x12\x1a\n" +
+	"\bgateways\x18\x03 \x01(\rR\bgateways\x1ab\n" +
 	"\rPresenceEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12;\n" +
-	"\x05value\x18\x02 \x01(\v2%.pith.v1.GetPresenceResponse.PresenceR\x05value:\x028\x01\x1a:\n" +
+	"\x05value\x18\x02 \x01(\v2%.pith.v1.GetPresenceResponse.PresenceR\x05value:\x028\x01\x1ax\n" +
 	"\bPresence\x12\x1a\n" +
 	"\bsessions\x18\x01 \x01(\rR\bsessions\x12\x12\n" +
-	"\x04sids\x18\x02 \x03(\tR\x04sids\"A\n" +
+	"\x04sids\x18\x02 \x03(\tR\x04sids\x12<\n" +
+	"\aentries\x18\x03 \x03(\v2\".pith.v1.GetPresenceResponse.EntryR\aentries\x1aj\n" +
+	"\x05Entry\x12\x10\n" +
+	"\x03sid\x18\x01 \x01(\tR\x03sid\x12\x18\n" +
+	"\agateway\x18\x02 \x01(\tR\agateway\x125\n" +
+	"\bbound_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\aboundAt\"`\n" +
 	"\x11ListGroupsRequest\x12\x16\n" +
 	"\x06prefix\x18\x01 \x01(\tR\x06prefix\x12\x14\n" +
-	"\x05limit\x18\x02 \x01(\rR\x05limit\"S\n" +
+	"\x05limit\x18\x02 \x01(\rR\x05limit\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"\xa4\x01\n" +
 	"\x05Group\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\bsessions\x18\x02 \x01(\rR\bsessions\x12\x1a\n" +
-	"\bgateways\x18\x03 \x01(\rR\bgateways\"\xa5\x01\n" +
+	"\bgateways\x18\x03 \x01(\rR\bgateways\x12&\n" +
+	"\x0fnext_page_token\x18\x04 \x01(\tR\rnextPageToken\x12'\n" +
+	"\x0fsilent_gateways\x18\x05 \x03(\tR\x0esilentGateways\"\xa5\x01\n" +
 	"\vCallRequest\x12\x10\n" +
 	"\x03sid\x18\x01 \x01(\tR\x03sid\x12\x14\n" +
 	"\x05route\x18\x02 \x01(\tR\x05route\x12!\n" +
@@ -2011,7 +2156,7 @@ func file_pith_v1_control_proto_rawDescGZIP() []byte {
 	return file_pith_v1_control_proto_rawDescData
 }
 
-var file_pith_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_pith_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_pith_v1_control_proto_goTypes = []any{
 	(*PushRequest)(nil),                  // 0: pith.v1.PushRequest
 	(*KickRequest)(nil),                  // 1: pith.v1.KickRequest
@@ -2044,84 +2189,88 @@ var file_pith_v1_control_proto_goTypes = []any{
 	(*Info)(nil),                         // 28: pith.v1.Info
 	nil,                                  // 29: pith.v1.GetPresenceResponse.PresenceEntry
 	(*GetPresenceResponse_Presence)(nil), // 30: pith.v1.GetPresenceResponse.Presence
-	(*Info_BackendInfo)(nil),             // 31: pith.v1.Info.BackendInfo
-	(*Push)(nil),                         // 32: pith.v1.Push
-	(*durationpb.Duration)(nil),          // 33: google.protobuf.Duration
-	(*Target)(nil),                       // 34: pith.v1.Target
-	(*Close)(nil),                        // 35: pith.v1.Close
-	(*structpb.Struct)(nil),              // 36: google.protobuf.Struct
-	(*Body)(nil),                         // 37: pith.v1.Body
-	(*PushResult)(nil),                   // 38: pith.v1.PushResult
-	(*Session)(nil),                      // 39: pith.v1.Session
-	(*Reply)(nil),                        // 40: pith.v1.Reply
+	(*GetPresenceResponse_Entry)(nil),    // 31: pith.v1.GetPresenceResponse.Entry
+	(*Info_BackendInfo)(nil),             // 32: pith.v1.Info.BackendInfo
+	(*Push)(nil),                         // 33: pith.v1.Push
+	(*durationpb.Duration)(nil),          // 34: google.protobuf.Duration
+	(*Target)(nil),                       // 35: pith.v1.Target
+	(*Close)(nil),                        // 36: pith.v1.Close
+	(*structpb.Struct)(nil),              // 37: google.protobuf.Struct
+	(*Body)(nil),                         // 38: pith.v1.Body
+	(*timestamppb.Timestamp)(nil),        // 39: google.protobuf.Timestamp
+	(*PushResult)(nil),                   // 40: pith.v1.PushResult
+	(*Session)(nil),                      // 41: pith.v1.Session
+	(*Reply)(nil),                        // 42: pith.v1.Reply
 }
 var file_pith_v1_control_proto_depIdxs = []int32{
-	32, // 0: pith.v1.PushRequest.push:type_name -> pith.v1.Push
-	33, // 1: pith.v1.PushRequest.wait:type_name -> google.protobuf.Duration
-	34, // 2: pith.v1.KickRequest.target:type_name -> pith.v1.Target
-	35, // 3: pith.v1.KickRequest.close:type_name -> pith.v1.Close
-	36, // 4: pith.v1.SetDataRequest.set:type_name -> google.protobuf.Struct
-	34, // 5: pith.v1.GroupRequest.target:type_name -> pith.v1.Target
-	33, // 6: pith.v1.GroupRequest.ttl:type_name -> google.protobuf.Duration
-	34, // 7: pith.v1.ListSessionsRequest.target:type_name -> pith.v1.Target
+	33, // 0: pith.v1.PushRequest.push:type_name -> pith.v1.Push
+	34, // 1: pith.v1.PushRequest.wait:type_name -> google.protobuf.Duration
+	35, // 2: pith.v1.KickRequest.target:type_name -> pith.v1.Target
+	36, // 3: pith.v1.KickRequest.close:type_name -> pith.v1.Close
+	37, // 4: pith.v1.SetDataRequest.set:type_name -> google.protobuf.Struct
+	35, // 5: pith.v1.GroupRequest.target:type_name -> pith.v1.Target
+	34, // 6: pith.v1.GroupRequest.ttl:type_name -> google.protobuf.Duration
+	35, // 7: pith.v1.ListSessionsRequest.target:type_name -> pith.v1.Target
 	29, // 8: pith.v1.GetPresenceResponse.presence:type_name -> pith.v1.GetPresenceResponse.PresenceEntry
-	37, // 9: pith.v1.CallRequest.body:type_name -> pith.v1.Body
-	33, // 10: pith.v1.CallRequest.timeout:type_name -> google.protobuf.Duration
-	34, // 11: pith.v1.WatchRequest.target:type_name -> pith.v1.Target
-	37, // 12: pith.v1.WatchEvent.body:type_name -> pith.v1.Body
-	33, // 13: pith.v1.WatchEvent.at:type_name -> google.protobuf.Duration
-	36, // 14: pith.v1.ExplainRouteRequest.data:type_name -> google.protobuf.Struct
-	33, // 15: pith.v1.DrainRequest.budget:type_name -> google.protobuf.Duration
-	31, // 16: pith.v1.Info.backends:type_name -> pith.v1.Info.BackendInfo
-	33, // 17: pith.v1.Info.uptime:type_name -> google.protobuf.Duration
+	38, // 9: pith.v1.CallRequest.body:type_name -> pith.v1.Body
+	34, // 10: pith.v1.CallRequest.timeout:type_name -> google.protobuf.Duration
+	35, // 11: pith.v1.WatchRequest.target:type_name -> pith.v1.Target
+	38, // 12: pith.v1.WatchEvent.body:type_name -> pith.v1.Body
+	34, // 13: pith.v1.WatchEvent.at:type_name -> google.protobuf.Duration
+	37, // 14: pith.v1.ExplainRouteRequest.data:type_name -> google.protobuf.Struct
+	34, // 15: pith.v1.DrainRequest.budget:type_name -> google.protobuf.Duration
+	32, // 16: pith.v1.Info.backends:type_name -> pith.v1.Info.BackendInfo
+	34, // 17: pith.v1.Info.uptime:type_name -> google.protobuf.Duration
 	30, // 18: pith.v1.GetPresenceResponse.PresenceEntry.value:type_name -> pith.v1.GetPresenceResponse.Presence
-	0,  // 19: pith.v1.Control.Push:input_type -> pith.v1.PushRequest
-	0,  // 20: pith.v1.Control.PushMany:input_type -> pith.v1.PushRequest
-	1,  // 21: pith.v1.Control.Kick:input_type -> pith.v1.KickRequest
-	3,  // 22: pith.v1.Control.Bind:input_type -> pith.v1.BindRequest
-	4,  // 23: pith.v1.Control.Unbind:input_type -> pith.v1.UnbindRequest
-	5,  // 24: pith.v1.Control.SetData:input_type -> pith.v1.SetDataRequest
-	6,  // 25: pith.v1.Control.Join:input_type -> pith.v1.GroupRequest
-	6,  // 26: pith.v1.Control.Leave:input_type -> pith.v1.GroupRequest
-	8,  // 27: pith.v1.Control.GetSession:input_type -> pith.v1.GetSessionRequest
-	9,  // 28: pith.v1.Control.ListSessions:input_type -> pith.v1.ListSessionsRequest
-	10, // 29: pith.v1.Control.GetPresence:input_type -> pith.v1.GetPresenceRequest
-	12, // 30: pith.v1.Control.ListGroups:input_type -> pith.v1.ListGroupsRequest
-	14, // 31: pith.v1.Control.Call:input_type -> pith.v1.CallRequest
-	15, // 32: pith.v1.Control.Watch:input_type -> pith.v1.WatchRequest
-	17, // 33: pith.v1.Control.ExplainRoute:input_type -> pith.v1.ExplainRouteRequest
-	19, // 34: pith.v1.Control.Drain:input_type -> pith.v1.DrainRequest
-	21, // 35: pith.v1.Control.SetMaintenance:input_type -> pith.v1.SetMaintenanceRequest
-	22, // 36: pith.v1.Control.SetLogLevel:input_type -> pith.v1.SetLogLevelRequest
-	23, // 37: pith.v1.Control.Reload:input_type -> pith.v1.ReloadRequest
-	25, // 38: pith.v1.Control.GetConfig:input_type -> pith.v1.GetConfigRequest
-	27, // 39: pith.v1.Control.GetInfo:input_type -> pith.v1.GetInfoRequest
-	38, // 40: pith.v1.Control.Push:output_type -> pith.v1.PushResult
-	38, // 41: pith.v1.Control.PushMany:output_type -> pith.v1.PushResult
-	2,  // 42: pith.v1.Control.Kick:output_type -> pith.v1.KickResult
-	39, // 43: pith.v1.Control.Bind:output_type -> pith.v1.Session
-	39, // 44: pith.v1.Control.Unbind:output_type -> pith.v1.Session
-	39, // 45: pith.v1.Control.SetData:output_type -> pith.v1.Session
-	7,  // 46: pith.v1.Control.Join:output_type -> pith.v1.GroupResult
-	7,  // 47: pith.v1.Control.Leave:output_type -> pith.v1.GroupResult
-	39, // 48: pith.v1.Control.GetSession:output_type -> pith.v1.Session
-	39, // 49: pith.v1.Control.ListSessions:output_type -> pith.v1.Session
-	11, // 50: pith.v1.Control.GetPresence:output_type -> pith.v1.GetPresenceResponse
-	13, // 51: pith.v1.Control.ListGroups:output_type -> pith.v1.Group
-	40, // 52: pith.v1.Control.Call:output_type -> pith.v1.Reply
-	16, // 53: pith.v1.Control.Watch:output_type -> pith.v1.WatchEvent
-	18, // 54: pith.v1.Control.ExplainRoute:output_type -> pith.v1.ExplainRouteResponse
-	20, // 55: pith.v1.Control.Drain:output_type -> pith.v1.DrainProgress
-	28, // 56: pith.v1.Control.SetMaintenance:output_type -> pith.v1.Info
-	28, // 57: pith.v1.Control.SetLogLevel:output_type -> pith.v1.Info
-	24, // 58: pith.v1.Control.Reload:output_type -> pith.v1.ReloadResponse
-	26, // 59: pith.v1.Control.GetConfig:output_type -> pith.v1.GetConfigResponse
-	28, // 60: pith.v1.Control.GetInfo:output_type -> pith.v1.Info
-	40, // [40:61] is the sub-list for method output_type
-	19, // [19:40] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	31, // 19: pith.v1.GetPresenceResponse.Presence.entries:type_name -> pith.v1.GetPresenceResponse.Entry
+	39, // 20: pith.v1.GetPresenceResponse.Entry.bound_at:type_name -> google.protobuf.Timestamp
+	0,  // 21: pith.v1.Control.Push:input_type -> pith.v1.PushRequest
+	0,  // 22: pith.v1.Control.PushMany:input_type -> pith.v1.PushRequest
+	1,  // 23: pith.v1.Control.Kick:input_type -> pith.v1.KickRequest
+	3,  // 24: pith.v1.Control.Bind:input_type -> pith.v1.BindRequest
+	4,  // 25: pith.v1.Control.Unbind:input_type -> pith.v1.UnbindRequest
+	5,  // 26: pith.v1.Control.SetData:input_type -> pith.v1.SetDataRequest
+	6,  // 27: pith.v1.Control.Join:input_type -> pith.v1.GroupRequest
+	6,  // 28: pith.v1.Control.Leave:input_type -> pith.v1.GroupRequest
+	8,  // 29: pith.v1.Control.GetSession:input_type -> pith.v1.GetSessionRequest
+	9,  // 30: pith.v1.Control.ListSessions:input_type -> pith.v1.ListSessionsRequest
+	10, // 31: pith.v1.Control.GetPresence:input_type -> pith.v1.GetPresenceRequest
+	12, // 32: pith.v1.Control.ListGroups:input_type -> pith.v1.ListGroupsRequest
+	14, // 33: pith.v1.Control.Call:input_type -> pith.v1.CallRequest
+	15, // 34: pith.v1.Control.Watch:input_type -> pith.v1.WatchRequest
+	17, // 35: pith.v1.Control.ExplainRoute:input_type -> pith.v1.ExplainRouteRequest
+	19, // 36: pith.v1.Control.Drain:input_type -> pith.v1.DrainRequest
+	21, // 37: pith.v1.Control.SetMaintenance:input_type -> pith.v1.SetMaintenanceRequest
+	22, // 38: pith.v1.Control.SetLogLevel:input_type -> pith.v1.SetLogLevelRequest
+	23, // 39: pith.v1.Control.Reload:input_type -> pith.v1.ReloadRequest
+	25, // 40: pith.v1.Control.GetConfig:input_type -> pith.v1.GetConfigRequest
+	27, // 41: pith.v1.Control.GetInfo:input_type -> pith.v1.GetInfoRequest
+	40, // 42: pith.v1.Control.Push:output_type -> pith.v1.PushResult
+	40, // 43: pith.v1.Control.PushMany:output_type -> pith.v1.PushResult
+	2,  // 44: pith.v1.Control.Kick:output_type -> pith.v1.KickResult
+	41, // 45: pith.v1.Control.Bind:output_type -> pith.v1.Session
+	41, // 46: pith.v1.Control.Unbind:output_type -> pith.v1.Session
+	41, // 47: pith.v1.Control.SetData:output_type -> pith.v1.Session
+	7,  // 48: pith.v1.Control.Join:output_type -> pith.v1.GroupResult
+	7,  // 49: pith.v1.Control.Leave:output_type -> pith.v1.GroupResult
+	41, // 50: pith.v1.Control.GetSession:output_type -> pith.v1.Session
+	41, // 51: pith.v1.Control.ListSessions:output_type -> pith.v1.Session
+	11, // 52: pith.v1.Control.GetPresence:output_type -> pith.v1.GetPresenceResponse
+	13, // 53: pith.v1.Control.ListGroups:output_type -> pith.v1.Group
+	42, // 54: pith.v1.Control.Call:output_type -> pith.v1.Reply
+	16, // 55: pith.v1.Control.Watch:output_type -> pith.v1.WatchEvent
+	18, // 56: pith.v1.Control.ExplainRoute:output_type -> pith.v1.ExplainRouteResponse
+	20, // 57: pith.v1.Control.Drain:output_type -> pith.v1.DrainProgress
+	28, // 58: pith.v1.Control.SetMaintenance:output_type -> pith.v1.Info
+	28, // 59: pith.v1.Control.SetLogLevel:output_type -> pith.v1.Info
+	24, // 60: pith.v1.Control.Reload:output_type -> pith.v1.ReloadResponse
+	26, // 61: pith.v1.Control.GetConfig:output_type -> pith.v1.GetConfigResponse
+	28, // 62: pith.v1.Control.GetInfo:output_type -> pith.v1.Info
+	42, // [42:63] is the sub-list for method output_type
+	21, // [21:42] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_pith_v1_control_proto_init() }
@@ -2137,7 +2286,7 @@ func file_pith_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pith_v1_control_proto_rawDesc), len(file_pith_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   32,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

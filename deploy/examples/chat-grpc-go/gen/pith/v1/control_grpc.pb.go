@@ -49,7 +49,8 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // Acts on sessions wherever they are, through any gateway; the methods from Call on act on the called gateway.
-// This release serves Push, Kick, Bind, Unbind, SetData, GetSession, ListSessions and GetInfo.
+// This release serves all but PushMany, Call, Watch, ExplainRoute, Drain, SetMaintenance, SetLogLevel, Reload and
+// GetConfig.
 type ControlClient interface {
 	// Sends one push and returns its result.
 	Push(ctx context.Context, in *PushRequest, opts ...grpc.CallOption) (*PushResult, error)
@@ -65,20 +66,16 @@ type ControlClient interface {
 	// Sets or deletes keys of a session's data.
 	SetData(ctx context.Context, in *SetDataRequest, opts ...grpc.CallOption) (*Session, error)
 	// Adds sessions to groups.
-	// Not in this release: answered UNIMPLEMENTED.
 	Join(ctx context.Context, in *GroupRequest, opts ...grpc.CallOption) (*GroupResult, error)
 	// Removes sessions from groups.
-	// Not in this release: answered UNIMPLEMENTED.
 	Leave(ctx context.Context, in *GroupRequest, opts ...grpc.CallOption) (*GroupResult, error)
 	// One session with all its data and groups.
 	GetSession(ctx context.Context, in *GetSessionRequest, opts ...grpc.CallOption) (*Session, error)
 	// The sessions that a target selects, or all.
 	ListSessions(ctx context.Context, in *ListSessionsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Session], error)
-	// Which of these uids are online, and with which sessions.
-	// Not in this release: answered UNIMPLEMENTED.
+	// Which of these uids are online, where, since when, and with how many sessions. Waits at most 250 ms.
 	GetPresence(ctx context.Context, in *GetPresenceRequest, opts ...grpc.CallOption) (*GetPresenceResponse, error)
-	// The groups that have members.
-	// Not in this release: answered UNIMPLEMENTED.
+	// The groups that have members, sorted by name, one page at a time.
 	ListGroups(ctx context.Context, in *ListGroupsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Group], error)
 	// Relays a request as if the session had sent it.
 	// Not in this release: answered UNIMPLEMENTED.
@@ -370,7 +367,8 @@ func (c *controlClient) GetInfo(ctx context.Context, in *GetInfoRequest, opts ..
 // for forward compatibility.
 //
 // Acts on sessions wherever they are, through any gateway; the methods from Call on act on the called gateway.
-// This release serves Push, Kick, Bind, Unbind, SetData, GetSession, ListSessions and GetInfo.
+// This release serves all but PushMany, Call, Watch, ExplainRoute, Drain, SetMaintenance, SetLogLevel, Reload and
+// GetConfig.
 type ControlServer interface {
 	// Sends one push and returns its result.
 	Push(context.Context, *PushRequest) (*PushResult, error)
@@ -386,20 +384,16 @@ type ControlServer interface {
 	// Sets or deletes keys of a session's data.
 	SetData(context.Context, *SetDataRequest) (*Session, error)
 	// Adds sessions to groups.
-	// Not in this release: answered UNIMPLEMENTED.
 	Join(context.Context, *GroupRequest) (*GroupResult, error)
 	// Removes sessions from groups.
-	// Not in this release: answered UNIMPLEMENTED.
 	Leave(context.Context, *GroupRequest) (*GroupResult, error)
 	// One session with all its data and groups.
 	GetSession(context.Context, *GetSessionRequest) (*Session, error)
 	// The sessions that a target selects, or all.
 	ListSessions(*ListSessionsRequest, grpc.ServerStreamingServer[Session]) error
-	// Which of these uids are online, and with which sessions.
-	// Not in this release: answered UNIMPLEMENTED.
+	// Which of these uids are online, where, since when, and with how many sessions. Waits at most 250 ms.
 	GetPresence(context.Context, *GetPresenceRequest) (*GetPresenceResponse, error)
-	// The groups that have members.
-	// Not in this release: answered UNIMPLEMENTED.
+	// The groups that have members, sorted by name, one page at a time.
 	ListGroups(*ListGroupsRequest, grpc.ServerStreamingServer[Group]) error
 	// Relays a request as if the session had sent it.
 	// Not in this release: answered UNIMPLEMENTED.

@@ -1,0 +1,73 @@
+/** The methods of `pith.v1.Control` that reach sessions wherever they are: each does one thing through FleetCommands. */
+import { FLEET_WAIT_MS, type FleetCommands } from '../bus/fleet-commands.ts';
+import { GROUPS_PAGE_MAX } from '../bus/group-pages.ts';
+import type { Close, Patch } from '../contract/commands.ts';
+import { encodePushed } from '../contract/gateway-frames.ts';
+import { GatewayError } from '../errors.ts';
+import {
+  groupMessages,
+  groupResult,
+  kickResult,
+  presenceMessage,
+  type Request,
+  sessionMessage,
+} from './messages.ts';
+import { type MakeMethods, type Methods, orThrow } from './method.ts';
+
+/** Default and maximum of sessions that one ListSessions call returns. */
+export const LIST_LIMIT = 1_000;
+export const LIST_LIMIT_MAX = 100_000;
+/** The longest time that a push may wait for other gateways' counts. */
+export const PUSH_WAIT_MS_MAX = 10_000;
+
+export function fleetMethods(fleet: FleetCommands, { one, many }: MakeMethods): Methods {
+  const change = async (sid: string, patch: Patch): Promise<Buffer> => {
+    orThrow(await fleet.patch(sid, patch));
+    return sessionMessage(orThrow(await fleet.get(sid)));
+  };
+  const changeGroups =
+    (verb: 'join' | 'leave') =>
+    async ({ target = {}, groups = [] }: Request): Promise<Buffer> =>
+      groupResult(orThrow(await fleet.changeGroups({ verb, target, groups })));
+  return {
+    Push: one('Push', async ({ push, waitMs = FLEET_WAIT_MS }) => {
+      if (push === undefined) throw new GatewayError('BAD_ARGUMENT', 'push is missing');
+      const most = Math.min(waitMs, PUSH_WAIT_MS_MAX);
+      return encodePushed(orThrow(await fleet.pushCounted(push, most)));
+    }),
+    Kick: one('Kick', async ({ target = {}, close = NO_CLOSE }) =>
+      kickResult(orThrow(await fleet.close(target, { ...close, kick: true }))),
+    ),
+    Bind: one('Bind', ({ sid = '', uid = '' }) => {
+      if (uid === '') throw new GatewayError('BAD_ARGUMENT', 'uid is missing');
+      return change(sid, { uid });
+    }),
+    Unbind: one('Unbind', ({ sid = '' }) => change(sid, { uid: '' })),
+    SetData: one('SetData', ({ sid = '', set, ifVersion = 0 }) => {
+      if (set === undefined) throw new GatewayError('BAD_ARGUMENT', 'set is missing');
+      return change(sid, { set, ifVersion });
+    }),
+    Join: one('Join', changeGroups('join')),
+    Leave: one('Leave', changeGroups('leave')),
+    GetSession: one('GetSession', async ({ sid = '' }) =>
+      sessionMessage(orThrow(await fleet.get(sid))),
+    ),
+    ListSessions: many(
+      'ListSessions',
+      async function* ({ target = {}, limit = 0, pageToken = '' }) {
+        const page = { limit: Math.min(limit || LIST_LIMIT, LIST_LIMIT_MAX), after: pageToken };
+        for (const session of orThrow(await fleet.list(target, page)))
+          yield sessionMessage(session);
+      },
+    ),
+    GetPresence: one('GetPresence', async ({ uids = [] }) =>
+      presenceMessage(orThrow(await fleet.presence(uids))),
+    ),
+    ListGroups: many('ListGroups', async function* ({ prefix = '', limit = 0, pageToken = '' }) {
+      const page = { limit: Math.min(limit || GROUPS_PAGE_MAX, GROUPS_PAGE_MAX), after: pageToken };
+      yield* groupMessages(orThrow(await fleet.groups(prefix, page)));
+    }),
+  };
+}
+
+const NO_CLOSE: Close = { reason: '', code: 0, kick: true, retryAfterMs: 0 };

@@ -1,0 +1,61 @@
+/** What a method of Control is: bytes in, bytes out, the same over every transport. */
+import { type Failure, GatewayError, isFailure, isOwnReason, REASONS } from '../errors.ts';
+import type { Log } from '../telemetry/log.ts';
+import { readRequest, type Request } from './messages.ts';
+
+/**
+ * One method, from bytes to bytes. `convertBytesMax` is infinite for a request that has been checked before. It throws;
+ * `controlError` makes the caller's error of that.
+ */
+export type Method =
+  | { readonly streams: false; run(request: Buffer, convertBytesMax?: number): Promise<Buffer> }
+  | {
+      readonly streams: true;
+      run(request: Buffer, convertBytesMax?: number): AsyncIterable<Buffer>;
+    };
+
+export type Methods = Readonly<Record<string, Method>>;
+
+/** How methods are made of what they do. */
+export type MakeMethods = {
+  readonly one: (name: string, run: (request: Request) => Promise<Buffer> | Buffer) => Method;
+  readonly many: (name: string, run: (request: Request) => AsyncIterable<Buffer>) => Method;
+};
+
+/** @param limit `limits.convert`. */
+export function makeMethods(limit: number): MakeMethods {
+  return {
+    one: (name, run) => ({
+      streams: false,
+      // A synchronous error becomes a rejection too.
+      run: async (bytes, bytesMax = limit) => run(readRequest(name, bytes, bytesMax)),
+    }),
+    many: (name, run) => ({
+      streams: true,
+      async *run(bytes, bytesMax = limit) {
+        yield* run(readRequest(name, bytes, bytesMax));
+      },
+    }),
+  };
+}
+
+/** The answer for a method of a later release. */
+export function notServed(name: string, methods: Methods): string {
+  const served = Object.keys(methods).join(', ');
+  return `${name} is not in this release, which serves ${served}`;
+}
+
+/** The value, or its Failure thrown. */
+export function orThrow<T extends object>(value: T | Failure): T {
+  if (!isFailure(value)) return value;
+  const { reason, message } = value;
+  throw new GatewayError(isOwnReason(reason) ? reason : 'BACKEND_ERROR', message);
+}
+
+/** The caller's error; one that is not the caller's fault is logged as well. */
+export function controlError(error: unknown, log: Log): GatewayError {
+  const known = GatewayError.from(error);
+  if (REASONS[known.reason].log === 'error')
+    log.error({ err: known.cause ?? known }, 'control call failed');
+  return known;
+}
