@@ -18,11 +18,18 @@ export type PlayOptions = {
   readonly atMs?: (at: (ms: number, what: () => void) => void, stage: Stage) => void;
 };
 
+export type Answered = {
+  readonly atMs: number;
+  readonly code: number;
+  /** Milliseconds that the client has waited. */
+  readonly ms: number;
+};
+
 export type Play = {
   readonly stage: Stage;
   readonly violations: readonly Violation[];
-  /** How often clients were answered with each code. */
-  readonly codes: ReadonlyMap<number, number>;
+  /** What clients were answered. */
+  readonly answers: readonly Answered[];
   /** Results of pushes that backends were given. */
   readonly counted: number;
   readonly digest: string;
@@ -31,7 +38,7 @@ export type Play = {
 };
 
 const BACKENDS = ['rooms', 'duel', 'laptop', 'chat'] as const;
-const CLIENTS = 12;
+const CLIENTS = 24;
 const GATEWAYS = ['g1', 'g2'] as const;
 
 const yamlOf = (place: string): string => `
@@ -73,7 +80,7 @@ function backendsOf({ world, network, ledger }: Stage): ReturnType<Stage['backen
 
 export async function playBackends({ seed, seconds, only = '', atMs }: PlayOptions): Promise<Play> {
   const world = new World(seed);
-  const codes = new Map<number, number>();
+  const answers: Answered[] = [];
   const reached: string[] = [];
   let counted = 0;
   const asked = BACKENDS.filter((backend) => only.startsWith(backend));
@@ -96,8 +103,11 @@ export async function playBackends({ seed, seconds, only = '', atMs }: PlayOptio
     connectGrpc: ({ network }, node) => makeConnectGrpc(network, node),
   });
   world.onTrace = (line) => {
-    const answer = /^\d+ c\d+\/\d+ \d+ (\d{3}) /.exec(line);
-    if (answer !== null) codes.set(Number(answer[1]), (codes.get(Number(answer[1])) ?? 0) + 1);
+    const answer = /^(\d+) c\d+\/\d+ \d+ (\d{3}) .* (\d+)$/.exec(line);
+    if (answer !== null) {
+      const [atUs, code, ms] = answer.slice(1).map(Number);
+      answers.push({ atMs: atUs! / 1_000, code: code!, ms: ms! });
+    }
     const got = /^\d+ (\S+) got \d+$/.exec(line);
     if (got !== null) reached.push(got[1]!);
     if (/^\d+ push \d+ \d+ \d+ \d+$/.test(line)) counted++;
@@ -107,7 +117,7 @@ export async function playBackends({ seed, seconds, only = '', atMs }: PlayOptio
   return {
     stage,
     violations: world.violations,
-    codes,
+    answers,
     counted,
     digest: world.digest(),
     requestsAt: (process) => reached.filter((way) => way.startsWith(process)).length,

@@ -2,7 +2,6 @@
 import type { CancelTimer } from '../../../src/clock.ts';
 import { WireError } from '../../../src/contract/protobuf-wire.ts';
 import type { Pushed, PushPlan, Way } from '../ledger.ts';
-import type { SeededRandom } from '../random.ts';
 import { numberOf } from './body.ts';
 import { CreditGiven } from './credit.ts';
 import { type Answer, type Asked, type Courier, type Desk, type LetIn, NOBODY } from './desk.ts';
@@ -31,6 +30,7 @@ import {
   push,
   verb,
 } from './write-frames.ts';
+import type { Mischief } from './wrong.ts';
 import { futureFields, futureFrames, strangeFrames, unreadable } from './wrong-frames.ts';
 
 export type LinkOptions = {
@@ -163,8 +163,8 @@ export class Conversation implements Courier, GatewayFrames {
       this.#settle(id);
       this.#out.add(frame(id, 'connect', connectResponse(outcome)));
     };
-    const garbage = (random: SeededRandom): void => {
-      this.garbage(id, random);
+    const garbage = (mischief: Mischief): void => {
+      this.garbage(id, mischief);
     };
     const waiting = { sid, answer, garbage, get isCancelled() { return asked.isCancelled; } }; // prettier-ignore
     this.#desk.takeConnect(this, waiting, this.#options.letIn ?? acceptAll);
@@ -244,11 +244,11 @@ export class Conversation implements Courier, GatewayFrames {
     this.#out.add(frame(id, 'reply', answer.isFuture ? futureFields(message) : message));
   }
 
-  garbage(id: number, random: SeededRandom): void {
+  garbage(id: number, mischief: Mischief): void {
     if (this.isOver) return;
     this.#settle(id);
     this.#out.flush();
-    this.#socket.send(unreadable(random, id));
+    this.#socket.send(unreadable(mischief, id));
   }
 
   extend(id: number, ms: number): void {
@@ -275,12 +275,12 @@ export class Conversation implements Courier, GatewayFrames {
     this.#out.add(frame(0, 'verb', message), message.length);
   }
 
-  strange(random: SeededRandom, asked: Asked): void {
+  strange(mischief: Mischief, asked: Asked): void {
     if (this.isOver) return;
     const { ledger } = this.#desk;
     const plan: PushPlan = { to: { kind: 'session', name: '' }, counted: false, delivery: 'must' };
     const nobodys = shapeOf(ledger.pushing(this.way, plan, NOBODY), 'apart');
-    for (const { frame: one, bytes } of strangeFrames(random, {
+    for (const { frame: one, bytes } of strangeFrames(mischief, {
       id: (asked as LinkAsked).id,
       nobodys,
     }))

@@ -2,8 +2,8 @@
 import type { World } from '../world.ts';
 
 /** Small, so that a gateway often has to wait. */
-const WINDOW_FRAMES = 24;
-const WINDOW_BYTES = 64 * 1024;
+const WINDOW_FRAMES = 8;
+const WINDOW_BYTES = 40 * 1024;
 
 /** What a backend has given, and what the gateway has used of it. */
 export class CreditGiven {

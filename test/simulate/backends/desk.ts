@@ -32,7 +32,7 @@ export interface Asked {
   readonly version: number | null;
   answer(answer: Answer): void;
   /** Something that cannot be read, instead of an answer. */
-  garbage(random: SeededRandom): void;
+  garbage(mischief: Mischief): void;
   /** Asks for more time. */
   extend(ms: number): void;
 }
@@ -43,7 +43,7 @@ export interface AskedConnect {
   /** The gateway waits no longer. */
   readonly isCancelled: boolean;
   answer(outcome: ConnectShape): void;
-  garbage(random: SeededRandom): void;
+  garbage(mischief: Mischief): void;
 }
 
 /** A connection, as far as the backend speaks on it. */
@@ -62,7 +62,7 @@ export interface Courier {
   change(sid: string, patch: PatchShape, done: (isDone: boolean) => void): void;
   close(sid: string, kick: boolean): void;
   /** Sends something that nobody asked for. */
-  strange(random: SeededRandom, asked: Asked): void;
+  strange(mischief: Mischief, asked: Asked): void;
 }
 
 /** Whether a client may connect. */
@@ -83,6 +83,8 @@ const ENDED_MAX = 256;
 const ASKED_MAX = 4_096;
 /** Longer than a Link's extension makes a client wait beyond the timeout of its route. */
 const EXTENSION_MS = 800;
+/** Of a slow backend, in the mean. */
+const SLOW_MS = 2_500;
 /** Longer than a handshake may take. */
 const LATE_CONNECT_MS = 8_000;
 const NOT_NOW = { code: 403, reason: 'NOT_NOW', message: 'the second answer' };
@@ -106,7 +108,7 @@ export class Desk {
     this.node = node;
     this.ledger = ledger;
     this.random = node.world.random(`${node.name}/desk`);
-    this.mischief = new Mischief(node.world, this.random);
+    this.mischief = new Mischief(node.world, node.world.random(`${node.name}/mischief`));
     const { random } = this;
     this.#own = new OwnWill({ node, ledger, random, everyMs: ownMs, couriers });
   }
@@ -141,7 +143,7 @@ export class Desk {
     const { random } = this;
     if (wrong === 'late' && wantsAnswer) return timeoutMs + random.between(50, 3_000);
     let delayMs = plan.delayMs ?? (random.chance(0.3) ? random.exponential(2) : 0);
-    if (wrong === 'slow') delayMs += random.exponential(1_500);
+    if (wrong === 'slow') delayMs += random.exponential(SLOW_MS);
     const isLong = delayMs > timeoutMs / 2 && wantsAnswer;
     if (isLong && courier.canExtend && random.chance(0.7)) {
       const leftMs = Math.ceil(timeoutMs / 2) + EXTENSION_MS;
@@ -162,14 +164,14 @@ export class Desk {
     const { random } = this;
     const { plan } = ask;
     const { sid } = facts;
-    if (wrong === 'strange') courier.strange(random, asked);
+    if (wrong === 'strange') courier.strange(this.mischief, asked);
     if (courier.speaks) this.#pushAll(courier, plan.before, sid);
     if (!facts.wantsAnswer) {
       this.#instead(courier, plan, asked, sid);
       return;
     }
     if (wrong === 'garbage') {
-      asked.garbage(random);
+      asked.garbage(this.mischief);
       return;
     }
     if (wrong === 'refused') {
@@ -217,14 +219,23 @@ export class Desk {
     const refusal = fails ? stamp : null;
     const closes = plan.closes === true;
     asked.answer({ body, refusal, patch, pushes, pushesAfter, closes, isFuture });
-    if (wrong === 'twice') asked.answer(secondAnswer(ask.n));
+    if (wrong === 'twice') this.#answerAgain(asked, ask.n);
     if (!isLate) this.#pushAll(courier, after, sid);
+  }
+
+  /** At once, or when the gateway may have forgotten that it was answered. */
+  #answerAgain(asked: Asked, n: number): void {
+    const again = (): void => {
+      asked.answer(secondAnswer(n));
+    };
+    if (this.random.chance(0.5)) again();
+    else this.node.after(this.random.between(10, 5_000), again);
   }
 
   /** An answer that must have no effect: the gateway refuses its change, and nothing of it is carried out. */
   #askTooMuch(courier: Courier, asked: Asked): void {
-    const { ledger, random } = this;
-    const patch = random.pick<PatchShape>([
+    const { ledger } = this;
+    const patch = this.mischief.oneOf<PatchShape>([
       { ifVersion: 999_999_999, set: { never: 1 } },
       { uid: 'u'.repeat(300) },
       { join: ['never', 'g'.repeat(300)] },
@@ -271,7 +282,7 @@ export class Desk {
     const decide = (): void => {
       if (courier.isOver || asked.isCancelled) return;
       if (wrong === 'garbage') {
-        asked.garbage(random);
+        asked.garbage(this.mischief);
         return;
       }
       const outcome = letIn(random);
@@ -282,7 +293,7 @@ export class Desk {
       if (wrong === 'twice') asked.answer({ error: NOT_NOW });
     };
     const delayMs =
-      wrong === 'late' ? LATE_CONNECT_MS : wrong === 'slow' ? random.exponential(1_500) : 0;
+      wrong === 'late' ? LATE_CONNECT_MS : wrong === 'slow' ? random.exponential(SLOW_MS) : 0;
     if (delayMs === 0) decide();
     else this.node.after(delayMs, decide);
   }

@@ -1,13 +1,13 @@
 /** Handle, Connect and Closed, each a call of its own, as a backend without a Link serves them. */
 import type { Method, ServerCall } from '../grpc-server.ts';
 import type { Way } from '../ledger.ts';
-import type { SeededRandom } from '../random.ts';
 import { numberOf } from './body.ts';
 import type { Answer, Asked, Courier, Desk, LetIn } from './desk.ts';
 import { readRequest, readSidIn } from './read-frames.ts';
 import { acceptAll, replyOf } from './shapes.ts';
 import { connectResponse, type ConnectShape } from './write-frames.ts';
 import { futureFields } from './wrong-frames.ts';
+import type { Mischief } from './wrong.ts';
 
 /** Statuses of gRPC that mean that the call itself failed. */
 const FAILURES = [2, 13, 14, 15] as const;
@@ -94,8 +94,8 @@ export class HandleCalls {
       answer: (outcome: ConnectShape) => {
         call.answer(connectResponse(outcome));
       },
-      garbage: (random: SeededRandom) => {
-        asked.garbage(random);
+      garbage: (mischief: Mischief) => {
+        asked.garbage(mischief);
       },
       get isCancelled() {
         return call.isEnded;
@@ -152,9 +152,10 @@ class HandleAsked implements Asked {
     this.#call.answer(answer.isFuture ? futureFields(message) : message);
   }
 
-  garbage(random: SeededRandom): void {
-    if (random.chance(0.5)) this.#call.answer(random.pick(GARBAGE));
-    else this.#call.end(random.pick(FAILURES), 'something broke');
+  garbage(mischief: Mischief): void {
+    const one = mischief.oneOf([...GARBAGE, ...FAILURES]);
+    if (typeof one === 'number') this.#call.end(one, 'something broke');
+    else this.#call.answer(one);
   }
 
   extend(): void {}

@@ -1,7 +1,7 @@
 /** A request that came on a Link. */
-import type { SeededRandom } from '../random.ts';
 import type { Conversation } from './conversation.ts';
 import type { Answer, Asked } from './desk.ts';
+import type { Mischief } from './wrong.ts';
 
 export class LinkAsked implements Asked {
   isCancelled = false;
@@ -25,8 +25,8 @@ export class LinkAsked implements Asked {
     this.#link.answer(this.id, answer);
   }
 
-  garbage(random: SeededRandom): void {
-    this.#link.garbage(this.id, random);
+  garbage(mischief: Mischief): void {
+    this.#link.garbage(this.id, mischief);
   }
 
   extend(ms: number): void {

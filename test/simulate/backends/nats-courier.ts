@@ -1,7 +1,6 @@
 /** One connection of a backend to NATS: requests, answers, pushes and verbs by the contract's subjects and headers. */
 import type { NatsConnection, NatsMessage } from '../../../src/upstream/nats/nats-connection.ts';
 import type { Outcome, Pushed, Way } from '../ledger.ts';
-import type { SeededRandom } from '../random.ts';
 import { numberOf } from './body.ts';
 import type { Answer, Asked, Courier, Desk, LetIn } from './desk.ts';
 import { beStrange, CONNECT_GARBAGE, GARBAGE } from './nats-strange.ts';
@@ -15,6 +14,7 @@ import {
 } from './nats-text.ts';
 import { added, connectJson, verbOf, versionIn } from './nats-verbs.ts';
 import { shapeOf } from './shapes.ts';
+import type { Mischief } from './wrong.ts';
 import { type ConnectShape, type PatchShape, push, pushBatch } from './write-frames.ts';
 
 /** How long the answer to a verb is waited for. */
@@ -76,7 +76,7 @@ export class NatsCourier implements Courier {
     const gateway = sid.slice(0, sid.lastIndexOf('.'));
     this.#checkHeaders(block, { route, reply, gateway });
     const body = Buffer.from(message.data);
-    this.#desk.take(this, new NatsAsked(this, reply), {
+    this.#desk.take(this, new NatsAsked(this, sid, reply), {
       n: numberOf(body),
       sid,
       uid: headerIn(block, 'Pith-Uid') ?? '',
@@ -122,8 +122,8 @@ export class NatsCourier implements Courier {
     this.publish(reply, refusal === null ? Buffer.from(answer.body) : NOTHING, lines);
   }
 
-  garbage(reply: string, random: SeededRandom): void {
-    const block = random.pick(GARBAGE);
+  garbage(reply: string, mischief: Mischief): void {
+    const block = mischief.oneOf(GARBAGE);
     if (reply !== '')
       this.#send(reply, Buffer.from('{"by":"garbage"}'), { headers: { encode: () => block } });
   }
@@ -143,8 +143,8 @@ export class NatsCourier implements Courier {
     const answer = (outcome: ConnectShape): void => {
       this.publish(reply, Buffer.from(JSON.stringify(connectJson(outcome))));
     };
-    const garbage = (random: SeededRandom): void => {
-      this.publish(reply, random.pick(CONNECT_GARBAGE));
+    const garbage = (mischief: Mischief): void => {
+      this.publish(reply, mischief.oneOf(CONNECT_GARBAGE));
     };
     this.#desk.takeConnect(this, { sid: session.sid, isCancelled: false, answer, garbage }, letIn);
   }
@@ -230,8 +230,9 @@ export class NatsCourier implements Courier {
     this.publish(`pith.session.${sid}.${kick ? 'kick' : 'close'}`, Buffer.from(body));
   }
 
-  strange(random: SeededRandom, asked: Asked): void {
-    beStrange(random, this, { reply: (asked as NatsAsked).reply, ledger: this.#desk.ledger });
+  strange(mischief: Mischief, asked: Asked): void {
+    const { sid } = asked as NatsAsked;
+    beStrange(mischief, this, { sid, ledger: this.#desk.ledger });
   }
 
   /** One answer. */
@@ -303,11 +304,13 @@ export class NatsCourier implements Courier {
 export class NatsAsked implements Asked {
   readonly isCancelled = false;
   readonly version = null;
+  readonly sid: string;
   readonly reply: string;
   readonly #courier: NatsCourier;
 
-  constructor(courier: NatsCourier, reply: string) {
+  constructor(courier: NatsCourier, sid: string, reply: string) {
     this.#courier = courier;
+    this.sid = sid;
     this.reply = reply;
   }
 
@@ -315,8 +318,8 @@ export class NatsAsked implements Asked {
     this.#courier.answer(this.reply, answer);
   }
 
-  garbage(random: SeededRandom): void {
-    this.#courier.garbage(this.reply, random);
+  garbage(mischief: Mischief): void {
+    this.#courier.garbage(this.reply, mischief);
   }
 
   extend(): void {}

@@ -1,7 +1,7 @@
 /** What a wrong backend sends on NATS. */
 import type { Ledger, Way } from '../ledger.ts';
-import type { SeededRandom } from '../random.ts';
 import { NOBODY } from './desk.ts';
+import type { Mischief } from './wrong.ts';
 
 /** Header blocks of answers, none of which can be read. */
 export const GARBAGE: readonly Buffer[] = [
@@ -31,23 +31,23 @@ type Speaker = {
   publish(subject: string, body: Buffer, lines?: readonly string[], reply?: string): void;
 };
 
-/** Says something that nobody asked for. @param reply Of a request that waits for its answer; '': it does not. */
+/** Says something that nobody asked for. @param sid Of a session that it knows. */
 export function beStrange(
-  random: SeededRandom,
+  mischief: Mischief,
   speaker: Speaker,
-  { reply, ledger }: { reply: string; ledger: Ledger },
+  { sid, ledger }: { sid: string; ledger: Ledger },
 ): void {
   const say = (subject: string, body = '', lines: readonly string[] = [], to = ''): void => {
     speaker.publish(subject, Buffer.from(body), lines, to);
   };
-  const gateway = reply.split('.')[1] ?? 'nobody';
+  const gateway = sid.slice(0, sid.lastIndexOf('.'));
   const nobodys = (): string => {
     const plan = { to: { kind: 'session', name: '' }, counted: false, delivery: 'must' } as const;
     return ledger.pushing(speaker.way, plan, NOBODY).body;
   };
   const session = `pith.session.${NOBODY}`;
   const route = ['Pith-Route', 'onPush'];
-  random.pick<() => void>([
+  mischief.oneOf<() => void>([
     // Answers that nobody waits for.
     () => { say(`_INBOX.${gateway}.rpc.zzzzzzz`, '{"by":"stray"}', ['Pith-Bind', 'stray']); },
     () => { say(`_INBOX.${gateway}.rpc.-1`, '{"by":"stray"}', ['Pith-Bind', 'stray']); },
@@ -58,10 +58,12 @@ export function beStrange(
     () => { say('pith.all.push.twice', nobodys(), route); },
     () => { say('pith.group.g', nobodys(), route); },
     // Verbs that are none, or of nobody.
-    () => { say(`${session}.explode`, '{}', [], 'strange.2'); },
+    () => { say(`pith.session.${sid}.explode`, '{}', [], 'strange.2'); },
     () => { say('pith.all.explode', '{}'); },
     () => { say('pith.all.bind', '{"uid":"stray"}'); },
-    () => { say(`${session}.push`, nobodys(), route, 'strange.3'); },
+    () => { say(`pith.session.${sid}.get`, '', [], 'strange.3'); },
+    () => { say(`pith.session.${sid}.get`, '', [], `_INBOX.${gateway}.rpc.1`); },
+    () => { say(`${session}.push`, nobodys(), route, 'strange.4'); },
     () => { say(`${session}.patch`, '{"uid":'); },
     // Without what they need, or with what cannot be read.
     () => { say('pith.all.push', nobodys()); },

@@ -18,13 +18,13 @@ export function replyOf(answer: Answer): Buffer {
   });
 }
 
-/** @param where In an answer, a push for the session that asks needs no target. */
+/** @param where In an answer, a push for the session that asks needs no target; nor does one that must reach nobody. */
 export function shapeOf(
   { plan, body, sid, p }: Pushed,
   where: 'apart' | 'before' | 'after',
 ): PushShape {
   const { delivery, to } = plan;
-  const isBare = where !== 'apart' && to.kind === 'session' && p % 2 === 0 && sid !== NOBODY;
+  const isBare = where !== 'apart' && to.kind === 'session' && (p % 2 === 0 || sid === NOBODY);
   const target = isBare ? null : targetOf(to, sid);
   const latest = delivery === 'latest' ? { latestKey: 'score' } : {};
   return { target, route: 'onPush', body, delivery, afterReply: where === 'after', ...latest };

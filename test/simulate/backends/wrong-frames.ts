@@ -1,6 +1,6 @@
 /** What a wrong backend, or one of a later version, sends on a Link. */
 import { WireWriter } from '../../../src/contract/protobuf-wire.ts';
-import type { SeededRandom } from '../random.ts';
+import type { Mischief } from './wrong.ts';
 import {
   connectResponse,
   credit,
@@ -20,7 +20,7 @@ const TWO_TO_32 = 0x1_0000_0000;
 const NOTHING = Buffer.alloc(0);
 
 /** A message in which a frame cannot be read; the Link ends. */
-export function unreadable(random: SeededRandom, id: number): Buffer {
+export function unreadable(mischief: Mischief, id: number): Buffer {
   const cut = Buffer.from([0x0a, 0x64, 0x08]);
   // The body of the reply claims more bytes than there are.
   const cutReply = frame(id, 'reply', Buffer.from([0x0a, 0x7f, 0x0a, 0x02, 0x7b]));
@@ -29,7 +29,7 @@ export function unreadable(random: SeededRandom, id: number): Buffer {
     writer.bytes(1, one);
     return writer.take();
   };
-  return random.pick([
+  return mischief.oneOf([
     cut,
     message(cutReply),
     // The number of the field is 0.
@@ -51,7 +51,7 @@ type Strange = {
 
 /** Frames that can be read, and mean nothing. @param id Of a request that waits. @param nobodys A push that nobody may get. */
 export function strangeFrames(
-  random: SeededRandom,
+  mischief: Mischief,
   { id, nobodys }: { id: number; nobodys: PushShape },
 ): Strange[] {
   const stray = reply({
@@ -69,7 +69,7 @@ export function strangeFrames(
   });
   const patch = { set: { stray: 1 } };
   const again = { instance: 'again', version: '0', features: ['credit', 'extend'], maxInFlight: 1 };
-  return random.pick<() => Strange[]>([
+  return mischief.oneOf<() => Strange[]>([
     () => [free(frame(STRANGE_ID, 'reply', stray))],
     // Cut to 32 bits it would be the answer.
     () => [free(frame(TWO_TO_32 + id, 'reply', stray))],

@@ -23,15 +23,22 @@ export class Mischief {
   readonly #world: World;
   readonly #random: SeededRandom;
   readonly #untilMs = new Map<Wrong, number>();
+  #turn: number;
 
   constructor(world: World, random: SeededRandom) {
     this.#world = world;
     this.#random = random;
+    this.#turn = random.int(0, 1_000);
   }
 
   begin(wrong: Wrong, ms: number): void {
     const untilMs = this.#world.nowMs + ms;
     this.#untilMs.set(wrong, Math.max(untilMs, this.#untilMs.get(wrong) ?? 0));
+  }
+
+  /** One after the other, so that each of them is done soon. */
+  oneOf<T>(list: readonly T[]): T {
+    return list[this.#turn++ % list.length]!;
   }
 
   /** What is wrong with the next answer; null: nothing. */
