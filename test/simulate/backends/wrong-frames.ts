@@ -56,7 +56,7 @@ export function strangeFrames(
 ): Strange[] {
   const stray = reply({
     outcome: { body: '{"by":"stray"}' },
-    patch: { uid: 'stray', join: ['stray'] },
+    patch: { join: ['stray'] },
   });
   const free = (one: Buffer): Strange => ({ frame: one, bytes: 0 });
   const pushed = (number: number, shape: PushShape): Strange => {
