@@ -79,6 +79,8 @@ export class Stage {
   readonly #options: StageOptions;
   /** What ends the faults that last. */
   readonly #lasting = new Set<() => void>();
+  /** Until then what a gateway has forwarded before may arrive late. */
+  #busTroubleUntilMs = 0;
 
   constructor(options: StageOptions) {
     const { world, routes, clients } = options;
@@ -92,6 +94,7 @@ export class Stage {
       { length: options.gateways },
       (_, i) => new GatewayPlace(`g${i + 1}`),
     );
+    this.ledger.mayOvertake = () => world.nowMs < this.#busTroubleUntilMs;
     for (const service of [...this.servers, ...this.backends]) service.start();
     for (const place of this.gateways) this.startGateway(place);
     const around = {
@@ -281,6 +284,11 @@ export class Stage {
     const { kind, ms, target, more = '' } = fault;
     this.world.trace(`FAULT ${kind} ${target} ${more} ${ms}`);
     this.injected[kind] = (this.injected[kind] ?? 0) + 1;
+    if (/^bus|^gateway: pause|^network/.test(kind))
+      this.#busTroubleUntilMs = Math.max(
+        this.#busTroubleUntilMs,
+        this.world.nowMs + ms + BUS_TROUBLE_MS,
+      );
     const gateway = this.gateways.find(({ place }) => place === target);
     const player = this.players.find(({ name }) => name === target);
     const backend = this.backends.find(({ place }) => place === target);
@@ -427,6 +435,8 @@ export class Stage {
   }
 }
 
+/** How long after a fault of the bus something may still be held back. */
+const BUS_TROUBLE_MS = 60_000;
 const PLAIN = { delivery: 'must', latestKey: '', expiresInMs: 0, afterReply: false } as const;
 
 function textOf(fields: object): string {
