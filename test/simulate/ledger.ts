@@ -488,7 +488,7 @@ export class Ledger {
 
 /** The backend has a way to one gateway, and the client is on another. */
 function isForwarded(way: string, { sid }: Client): boolean {
-  const [, gateway] = /\/(g\d+)#\d+$/.exec(way) ?? [];
+  const [, gateway] = /\/(g\d+)(?:#\d+|\/attach)$/.exec(way) ?? [];
   return gateway !== undefined && !sid.startsWith(`${gateway}-`);
 }
 
