@@ -7,6 +7,7 @@ import { ROUND_MS } from './faults.ts';
 import { type Planted, plant } from './planted.ts';
 import { type Run, type RunOptions, startRun } from './runs.ts';
 import { shrink, type Shrunk } from './shrink.ts';
+import type { Violation } from './world.ts';
 
 /** Two rounds of faults. */
 const HOURS = (2 * ROUND_MS) / 3_600_000;
@@ -24,6 +25,8 @@ export type Found = {
   /** The same once more. */
   readonly again: Run | null;
   readonly small: Shrunk | null;
+  /** What the tree without the bug breaks, by the same seed: then nothing was found. null: nothing. */
+  readonly anyway: Violation | null;
   /** Seeds that were tried. */
   readonly seeds: number;
 };
@@ -32,14 +35,26 @@ export type FindOptions = {
   readonly seedsMax: number;
   /** Runs at a time. */
   readonly jobs: number;
-  /** The first seed that is tried. */
-  readonly firstSeed?: number;
+  /** Whether the fewest faults are looked for; it takes many runs. */
+  readonly shrinks: boolean;
 };
+
+const sound = new Map<string, Promise<Run>>();
+
+/** The same without the bug; once for each seed. */
+function playSound(root: string, options: RunOptions): Promise<Run> {
+  let run = sound.get(options.seed);
+  if (run === undefined) {
+    ({ run } = startRun(root, options, RUN_MS_MAX));
+    sound.set(options.seed, run);
+  }
+  return run;
+}
 
 export async function find(
   root: string,
   planted: Planted,
-  { seedsMax, jobs, firstSeed = 1 }: FindOptions,
+  { seedsMax, jobs, shrinks }: FindOptions,
 ): Promise<Found> {
   const copy = copyTree(root, 'planted', PARTS);
   try {
@@ -47,7 +62,7 @@ export async function find(
     writeFileSync(path, plant(planted, readFileSync(path, 'utf8')));
     for (let from = 0; from < seedsMax; from += jobs) {
       const tried = Array.from({ length: Math.min(jobs, seedsMax - from) }, (_, i) => ({
-        seed: String(firstSeed + from + i),
+        seed: String(1 + from + i),
         hours: HOURS,
         gateways: GATEWAYS,
         clients: CLIENTS,
@@ -59,9 +74,11 @@ export async function find(
       if (i < 0) continue;
       const hit = { options: tried[i]!, run: runs[i]! };
       const again = await startRun(copy, hit.options, RUN_MS_MAX).run;
-      return { hit, again, small: await shrunk(copy, hit, jobs), seeds: from + i + 1 };
+      const anyway = (await playSound(root, hit.options)).violations[0] ?? null;
+      const small = shrinks ? await shrunk(copy, hit, jobs) : null;
+      return { hit, again, small, anyway, seeds: from + i + 1 };
     }
-    return { hit: null, again: null, small: null, seeds: seedsMax };
+    return { hit: null, again: null, small: null, anyway: null, seeds: seedsMax };
   } finally {
     rmSync(copy, { recursive: true, force: true });
   }

@@ -34,7 +34,7 @@ async function main(): Promise<number> {
   const found = await Promise.all(
     wanted.map(async (planted) => {
       const outcome = await slots.use(() =>
-        find(ROOT, planted, { seedsMax, jobs: wanted.length < jobs ? jobs : 1 }),
+        find(ROOT, planted, { seedsMax, jobs: wanted.length < jobs ? jobs : 1, shrinks: true }),
       );
       console.log(`\n${textOf(planted, outcome)}`);
       return outcome;
@@ -49,8 +49,9 @@ async function main(): Promise<number> {
 }
 
 /** '' for a bug that was found as it should be. */
-function faultOf({ hit, again }: Found): string {
+function faultOf({ hit, again, anyway }: Found): string {
   if (hit === null) return 'NOT FOUND';
+  if (anyway !== null) return `WITHOUT IT TOO: ${anyway.rule}`;
   if (again!.digest !== hit.run.digest) return 'ANOTHER TRACE';
   if (again!.violations[0]?.rule !== hit.run.violations[0]!.rule) return 'ANOTHER RULE';
   return again!.realMs > REPLAY_MS_MAX ? 'SLOW' : '';
