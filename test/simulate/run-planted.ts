@@ -1,5 +1,5 @@
 /**
- * `make simulate-planted` (ONLY=name, SEEDS=40, JOBS=2): puts each of the planted bugs into a copy of the tree, and runs
+ * `make simulate-planted` (ONLY=name, SEEDS=40, JOBS=2, SHRINK=0): puts each of the planted bugs into a copy of the tree, and runs
  * seeds until one finds it; plays that seed again, and shrinks it. Fails when a bug is not found, or not found again.
  */
 import { availableParallelism } from 'node:os';
@@ -18,6 +18,7 @@ const { env } = process;
 const only = env['ONLY'] ?? '';
 const seedsMax = Number(env['SEEDS'] || 40);
 const jobs = Number(env['JOBS'] || availableParallelism());
+const shrinks = env['SHRINK'] !== '0';
 const wanted = PLANTED.filter(({ name }) => name.includes(only));
 process.exitCode = await main();
 
@@ -34,7 +35,7 @@ async function main(): Promise<number> {
   const found = await Promise.all(
     wanted.map(async (planted) => {
       const outcome = await slots.use(() =>
-        find(ROOT, planted, { seedsMax, jobs: wanted.length < jobs ? jobs : 1, shrinks: true }),
+        find(ROOT, planted, { seedsMax, jobs: wanted.length < jobs ? jobs : 1, shrinks }),
       );
       console.log(`\n${textOf(planted, outcome)}`);
       return outcome;
@@ -49,9 +50,8 @@ async function main(): Promise<number> {
 }
 
 /** '' for a bug that was found as it should be. */
-function faultOf({ hit, again, anyway }: Found): string {
+function faultOf({ hit, again }: Found): string {
   if (hit === null) return 'NOT FOUND';
-  if (anyway !== null) return `WITHOUT IT TOO: ${anyway.rule}`;
   if (again!.digest !== hit.run.digest) return 'ANOTHER TRACE';
   if (again!.violations[0]?.rule !== hit.run.violations[0]!.rule) return 'ANOTHER RULE';
   return again!.realMs > REPLAY_MS_MAX ? 'SLOW' : '';
@@ -60,14 +60,17 @@ function faultOf({ hit, again, anyway }: Found): string {
 function textOf({ name, why, file }: Planted, found: Found): string {
   const head = `${name}: ${why} (${file})`;
   const { hit, small } = found;
-  if (hit === null) return `${head}\n  NOT FOUND by ${found.seeds} seeds`;
+  if (hit === null)
+    return `${head}\n  NOT FOUND by ${found.seeds} seeds${found.unsound > 0 ? `; by ${found.unsound} of them a rule is broken without it` : ''}`;
   const { rule, what } = hit.run.violations[0]!;
   const fault = faultOf(found);
+  const first = `  seed ${hit.options.seed} breaks “${rule}”: ${what}${fault && `; ${fault}`}`;
+  if (small === null) return `${head}\n${first}`;
   return [
     head,
-    `  seed ${hit.options.seed} breaks “${rule}”: ${what}${fault && `; ${fault}`}`,
-    `  with ${small!.options.gateways} gateways, ${small!.options.clients} clients, and the fewest faults that show it:`,
-    faultsText(small!.options.faults).replaceAll(/^/gm, '  '),
+    first,
+    `  with ${small.options.gateways} gateways, ${small.options.clients} clients, and the fewest faults that show it:`,
+    faultsText(small.options.faults).replaceAll(/^/gm, '  '),
   ].join('\n');
 }
 
@@ -83,7 +86,7 @@ function table(found: readonly Found[]): string {
       hit.options.seed,
       rule,
       duration(Math.round(atMs)),
-      `${before} → ${small!.options.faults.length}`,
+      `${before} → ${small?.options.faults.length ?? '?'}`,
       `${(again!.realMs / 1_000).toFixed(1)} s`,
       faultOf(one),
     ];
