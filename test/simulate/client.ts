@@ -27,6 +27,8 @@ export type Surroundings = {
   readonly gatewayFor: (random: SeededRandom) => string | null;
   /** Nothing keeps the gateway at this address, or the way to it, from working. */
   readonly isCalm: (address: string, client: string) => boolean;
+  /** The gateway there ends in order. */
+  readonly isStopping: (address: string) => boolean;
   readonly users: number;
   readonly groups: number;
 };
@@ -191,6 +193,7 @@ export class Player {
       uids: new Set(),
       groups: new Set(),
       isMeddled: false,
+      isToldToGo: false,
       isOpen: true,
     };
     const link = new Link(client, address);
@@ -221,6 +224,7 @@ export class Player {
       },
       onEnd: () => {
         end.destroy('closed');
+        this.#expectAnswered(link);
         this.#over(link, link.kicked === '' ? 'ended' : `kicked: ${link.kicked}`);
       },
       onCut: (why) => {
@@ -454,6 +458,18 @@ export class Player {
     if (isPolite) end.end();
     else end.destroy();
     this.#over(link, isPolite ? 'left' : 'dropped out');
+  }
+
+  /** A gateway that stops in order answers what backends have before it closes a session. */
+  #expectAnswered({ address, client, pending }: Link): void {
+    const { world, isStopping } = this.#around;
+    if (!isStopping(address) || client.isToldToGo) return;
+    for (const { ask } of pending.values())
+      if (ask.reached.length > 0)
+        world.violate(
+          'a stop answers what is in flight',
+          `${ask.n} of ${client.name} at ${address}`,
+        );
   }
 
   #over(link: Link, why: string): void {

@@ -2,6 +2,7 @@
  * What happened, as clients and backends see it, and the rules that it is held against. It knows nothing of the
  * gateways but their names: a rule is about what went in and what came out.
  */
+import { FairWeather } from './fair-weather.ts';
 import type { World } from './world.ts';
 
 /** What a backend does with a request, decided by the client before it sends it. */
@@ -51,6 +52,8 @@ export type Client = {
   readonly groups: Set<string>;
   /** A backend has bound it, or unbound it, of its own will. */
   isMeddled: boolean;
+  /** A backend was asked to close it, or does so of its own will. */
+  isToldToGo: boolean;
   /** The other side has not ended it, nor this one. */
   isOpen: boolean;
 };
@@ -156,6 +159,7 @@ export class Ledger {
     received: 0,
     closed: 0,
   };
+  readonly fairWeather: FairWeather;
   readonly #routes: ReadonlyMap<string, RouteRules>;
   readonly #bySid = new Map<string, Client>();
   /** The order of the last that a client got, by way and connection. */
@@ -171,6 +175,7 @@ export class Ledger {
   constructor(world: World, routes: ReadonlyMap<string, RouteRules>) {
     this.world = world;
     this.#routes = routes;
+    this.fairWeather = new FairWeather(world, routes);
     this.#sweepLater();
   }
 
@@ -203,6 +208,7 @@ export class Ledger {
       if (bind !== '') client.uids.add(bind);
     }
     for (const group of join) client.groups.add(group);
+    if (what.plan.closes === true) client.isToldToGo = true;
     this.asks.set(n, ask);
     this.counts.asked++;
     return ask;
@@ -224,6 +230,8 @@ export class Ledger {
       if (plan.bind !== undefined && code === 200 && !client.isMeddled) client.uid = plan.bind;
       this.#inOrder(client, stamp);
     } else {
+      if (code === 504 && late < this.#routes.get(ask.route)!.timeoutMs)
+        this.world.violate('nothing is late too early', `${n} to ${ask.route} after ${late} ms`);
       this.counts.refused++;
       if (!GATEWAY_CODES.has(`${code} ${reason}`))
         this.world.violate('errors are of the table', `${n} was answered ${code} ${reason}`);
@@ -296,6 +304,7 @@ export class Ledger {
     // One that was given up may still be somewhere, and arrive when the others have gone another way.
     const isOrdered = ordered === 'all' || (ordered === 'requests' && !isNotify);
     if (isOrdered && way.keepsOrder && (isNotify || !ask.isDone)) this.#checkOrder(way, ask, wrong);
+    this.fairWeather.reached(way, ask);
     if (way.tellsEnds) this.sawSession(way.process, facts.sid);
     return ask;
   }
@@ -325,6 +334,7 @@ export class Ledger {
     };
     this.pushes.set(p, push);
     this.counts.pushed++;
+    this.fairWeather.pushing(push, this.#bySid.values());
     return push;
   }
 

@@ -14,6 +14,8 @@ const LEAVE_MS = 30_000;
 const EMPTY_MS = 70_000;
 /** Within this a player must get in, once it is calm. */
 const CONNECT_MS_MAX = 45_000;
+/** When all has recovered, after everything was mended. */
+const FAIR_AFTER_MS = 60_000;
 
 /** What the bus knows of one gateway. */
 export type BusView = {
@@ -45,6 +47,9 @@ export class Rounds {
       this.#world.trace('CALM');
       this.#stage.mend();
     });
+    at(STORM_MS + FAIR_AFTER_MS, () => {
+      this.#stage.ledger.fairWeather.begin();
+    });
     at(CALM_MS - 1_000, () => {
       for (const one of [...players, ...backends]) one.isResting = true;
     });
@@ -57,6 +62,7 @@ export class Rounds {
       this.#expectStill();
     });
     at(CALM_MS + LEAVE_MS, () => {
+      this.#stage.ledger.fairWeather.end();
       for (const player of players) player.ban();
     });
     at(CALM_MS + EMPTY_MS, () => {

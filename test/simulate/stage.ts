@@ -48,6 +48,8 @@ export type StageOptions = {
 
 /** Users are fewer than players: some play on two devices. */
 const USERS_PER_CLIENT = 0.7;
+/** How long what a gateway has sent may travel. */
+const LAST_WORDS_MS = 5_000;
 const CLIENTS_PER_GROUP = 8;
 
 /** One place of a gateway. */
@@ -57,6 +59,8 @@ class GatewayPlace {
   generation = 0;
   configuration = 0;
   isStopping = false;
+  /** When the last one ended in order. */
+  stoppedMs = -Infinity;
 
   constructor(place: string) {
     this.place = place;
@@ -104,6 +108,7 @@ export class Stage {
       routes,
       gatewayFor: (random: SeededRandom) => this.#gatewayFor(random),
       isCalm: (address: string, client: string) => this.#isCalm(address, client),
+      isStopping: (address: string) => this.#isStopping(address),
       users: Math.ceil(clients * USERS_PER_CLIENT),
       groups: Math.ceil(clients / CLIENTS_PER_GROUP),
     };
@@ -132,6 +137,12 @@ export class Stage {
     const ready = this.gateways.filter(({ current }) => current?.isReady === true);
     if (ready.length > 0 && !random.chance(0.03)) return random.pick(ready).place;
     return random.pick(this.gateways).place;
+  }
+
+  /** It ends in order, or has just ended: what it has sent may still be on its way. */
+  #isStopping(address: string): boolean {
+    const { isStopping, stoppedMs } = this.gateways.find(({ place }) => place === address)!;
+    return isStopping || this.world.nowMs - stoppedMs < LAST_WORDS_MS;
   }
 
   #isCalm(address: string, client: string): boolean {
@@ -196,6 +207,7 @@ export class Stage {
     this.calm.begin([place.place]);
     const end = (): void => {
       place.isStopping = false;
+      place.stoppedMs = this.world.nowMs;
       this.calm.end([place.place]);
       if (!node.isDead) this.network.kill(node, 'reset');
       this.ledger.gatewayEnded(gateway.id);

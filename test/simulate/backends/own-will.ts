@@ -65,7 +65,7 @@ export class OwnWill {
     else if (dice < 0.92) this.#join(courier, sid);
     else if (dice < 0.97) courier.change(sid, { leave: [this.#group] }, () => {});
     else if (dice < 0.98) this.#bind(courier, sid);
-    else courier.close(sid, random.chance(0.5));
+    else this.#close(courier, sid);
   }
 
   #whom(dice: number): PushPlan['to'] {
@@ -94,6 +94,12 @@ export class OwnWill {
     this.#ledger.meddled(sid);
     if (uid !== '') client.uids.add(uid);
     courier.change(sid, { uid, ifVersion: 0 }, () => {});
+  }
+
+  #close(courier: Courier, sid: string): void {
+    const client = this.#ledger.clientOf(sid);
+    if (client !== undefined) client.isToldToGo = true;
+    courier.close(sid, this.#random.chance(0.5));
   }
 
   #join(courier: Courier, sid: string): void {

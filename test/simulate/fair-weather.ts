@@ -1,0 +1,87 @@
+/**
+ * Rules for the time in which nothing goes wrong, and players still play: what storms excuse, a connection that was
+ * lost, a process that was stopped, is no excuse then.
+ */
+import type { Ask, Client, Pushed, RouteRules, Way } from './ledger.ts';
+import type { World } from './world.ts';
+
+/** In which a push is with whom it is for. */
+const PUSH_MS_MAX = 5_000;
+
+type InFlight = { readonly ask: Ask; readonly way: Way; readonly untilMs: number };
+
+export class FairWeather {
+  /** How often each rule was looked at. */
+  readonly checks = { [PUSH_ARRIVES]: 0, [MOVES_IDLE]: 0 };
+  readonly #world: World;
+  readonly #routes: ReadonlyMap<string, RouteRules>;
+  readonly #inFlight = new WeakMap<Client, InFlight[]>();
+  #isFair = false;
+
+  constructor(world: World, routes: ReadonlyMap<string, RouteRules>) {
+    this.#world = world;
+    this.#routes = routes;
+  }
+
+  begin(): void {
+    this.#isFair = true;
+  }
+
+  end(): void {
+    this.#isFair = false;
+  }
+
+  /** A push is sent to a user: whoever is bound, and knows it, gets it. */
+  pushing(push: Pushed, clients: Iterable<Client>): void {
+    const { p, plan } = push;
+    if (!this.#isFair || plan.to.kind !== 'user' || plan.delivery !== 'must') return;
+    const meant = [...clients]
+      .filter((client) => client.isOpen && client.uid === plan.to.name)
+      .map((client) => ({ client, binds: client.binds }));
+    if (meant.length === 0) return;
+    this.#world.after(PUSH_MS_MAX, () => {
+      if (!this.#isFair) return;
+      for (const { client, binds } of meant) {
+        const isSame = client.isOpen && client.uid === plan.to.name && client.binds === binds;
+        if (!isSame) continue;
+        this.checks[PUSH_ARRIVES]++;
+        if (!push.received.has(client.name))
+          this.#world.violate(
+            PUSH_ARRIVES,
+            `${p} for ${plan.to.name} did not reach ${client.name}`,
+          );
+      }
+    });
+  }
+
+  /** A request has reached a backend: what its session has in flight at that backend is on the same way. */
+  reached(way: Way, ask: Ask): void {
+    const rules = this.#routes.get(ask.route)!;
+    if (!this.#isFair || rules.ordered === 'none' || !way.keepsOrder || ask.isNotify) return;
+    const { client } = ask;
+    const before = (this.#inFlight.get(client) ?? []).filter((one) => this.#isInFlight(one));
+    for (const other of before) {
+      if (backendOf(other.ask) !== backendOf(ask)) continue;
+      this.checks[MOVES_IDLE]++;
+      if (other.way !== way)
+        this.#world.violate(
+          MOVES_IDLE,
+          `${ask.n} of ${client.name} is at ${way.name}, and ${other.ask.n} is not answered at ${other.way.name}`,
+        );
+    }
+    before.push({ ask, way, untilMs: ask.sentMs + rules.timeoutMs });
+    this.#inFlight.set(client, before);
+  }
+
+  #isInFlight({ ask, untilMs }: InFlight): boolean {
+    return !ask.isDone && ask.stamps.length === 0 && this.#world.nowMs < untilMs;
+  }
+}
+
+const PUSH_ARRIVES = 'in fair weather a push reaches its user';
+const MOVES_IDLE = 'a session moves with nothing in flight';
+
+/** Routes are called after their backend. */
+function backendOf({ route }: Ask): string {
+  return route.slice(0, route.indexOf('.'));
+}
