@@ -52,6 +52,6 @@ export async function simulate(options: Options): Promise<Result> {
     faults,
     injected: stage.injected,
     counts: stage.ledger.counts,
-    checks: rounds.checks,
+    checks: { ...rounds.checks, ...stage.ledger.fairWeather.checks },
   };
 }
