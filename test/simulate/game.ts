@@ -188,6 +188,11 @@ export function makeStage(
               found.set(subject, (found.get(subject) ?? 0) + 1);
       return found;
     },
+    connectedSinceMs(node: Node): number | null {
+      const sessions = servers.flatMap(({ server }) => [...(server?.sessions ?? [])]);
+      const its = sessions.filter(({ from }) => from === node);
+      return its.length === 1 ? its[0]!.sinceMs : null;
+    },
   };
   return { stage, bus };
 }

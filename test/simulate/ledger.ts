@@ -228,6 +228,7 @@ export class Ledger {
           `${n} was answered by ${stamp}, of ${ask.stamps.join()}`,
         );
       if (plan.bind !== undefined && code === 200 && !client.isMeddled) client.uid = plan.bind;
+      if (code === 200) this.onChanged(ask);
       this.#inOrder(client, stamp);
     } else {
       if (code === 504 && late < this.#routes.get(ask.route)!.timeoutMs)
@@ -333,7 +334,14 @@ export class Ledger {
       outcome: null,
     };
     this.pushes.set(p, push);
+    this.world.trace(`${way.name} pushes ${p} to ${plan.to.kind} ${plan.to.name}`);
     this.counts.pushed++;
+    return push;
+  }
+
+  /** The same outside of an answer, which may be refused or late, and its pushes with it. */
+  pushingApart(way: Way, plan: PushPlan, sid: string): Pushed {
+    const push = this.pushing(way, plan, sid);
     this.fairWeather.pushing(push, this.#bySid.values());
     return push;
   }
@@ -381,6 +389,9 @@ export class Ledger {
 
   /** The gateway may know of an end before the client does; overridden by who knows what is on its way. */
   mayEndBefore: (client: Client) => boolean = () => true;
+
+  /** A request that changes its session was answered; overridden by who looks at the bus. */
+  onChanged: (ask: Ask) => void = () => {};
 
   clientOf(sid: string): Client | undefined {
     return this.#bySid.get(sid);

@@ -32,6 +32,8 @@ export class Session implements Handler<Frame> {
   isDirty = false;
   /** Accepted: it gets what the server says about itself from now on. */
   isReady = false;
+  /** When the server took it, in milliseconds since the beginning. */
+  readonly sinceMs: number;
   readonly #server: NatsServerDouble;
   readonly #end: End<Frame>;
   readonly #out: Outbound<Frame[number]>;
@@ -48,6 +50,7 @@ export class Session implements Handler<Frame> {
 
   constructor(server: NatsServerDouble, end: End<Frame>) {
     this.#server = server;
+    this.sinceMs = server.node.world.nowMs;
     this.#end = end;
     this.#out = new Outbound(end, server.node.random);
     this.say(server.info());

@@ -46,20 +46,6 @@ export const PLANTED: readonly Planted[] = [
     find: 'admission.leave(target.backendOrdinal);\n    breakers',
     replace: "if (state !== 'retrying') admission.leave(target.backendOrdinal);\n    breakers",
   },
-  {
-    name: 'end-of-a-waiting-call-frees-the-lane',
-    why: 'a message that is given up while it waits in the lane counts as one that was sent, and another starts beside the one in flight',
-    file: 'src/relay/relay.ts',
-    find: "if (state !== 'waiting') lane.leave(this);",
-    replace: 'lane.leave(this);',
-  },
-  {
-    name: 'closed-sessions-are-answered',
-    why: 'a late answer’s changes are made to a session that has ended, which stays bound for ever',
-    file: 'src/session/changes.ts',
-    find: "if (session.state === 'closed') return failure('CLOSING');\n",
-    replace: '',
-  },
 
   // ---- a session: its lane, its outbox, its end
   {
@@ -77,13 +63,6 @@ export const PLANTED: readonly Planted[] = [
     replace: 'this.#exclusiveInFlight = false;',
   },
   {
-    name: 'lane-stays-held',
-    why: 'a lane that was held while nothing was in flight does not go on when the message that is starting ends',
-    file: 'src/session/lane.ts',
-    find: 'while (this.#onEmpty !== null && this.inFlight === 0);',
-    replace: 'while (false);',
-  },
-  {
     name: 'cork-is-a-flag',
     why: 'the first of two confirmations lets out what waits for the second',
     file: 'src/session/outbox.ts',
@@ -96,6 +75,20 @@ export const PLANTED: readonly Planted[] = [
     file: 'src/session/changes.ts',
     find: 'session.outbox.cork();\n  return Promise.all(pending).then(() => {\n    session.outbox.uncork();\n  });',
     replace: 'return Promise.all(pending).then(() => {});',
+  },
+  {
+    name: 'version-is-not-compared',
+    why: 'a change that is to follow a certain version is made to another',
+    file: 'src/session/changes.ts',
+    find: 'ifVersion !== undefined && ifVersion !== 0 && ifVersion !== session.version',
+    replace: 'ifVersion !== undefined && ifVersion < session.version - 100',
+  },
+  {
+    name: 'facts-are-stale',
+    why: 'what a backend is told of a session is kept when the session changes',
+    file: 'src/upstream/facts-cache.ts',
+    find: 'this.#version === session.version && this.#ordinal === target.ordinal',
+    replace: 'this.#version >= 0 && this.#ordinal === target.ordinal',
   },
   {
     name: 'cork-of-the-first-bind-stays',
@@ -124,27 +117,6 @@ export const PLANTED: readonly Planted[] = [
     file: 'src/session/registry.ts',
     find: 'if (members === undefined || !members.delete(session) || members.size > 0) return;\n    index.delete(name);',
     replace: 'if (members === undefined || !members.delete(session)) return;\n    if (members.size === 0) index.delete(name);',
-  },
-  {
-    name: 'outbox-forgets-the-bytes-in-the-socket',
-    why: 'what the socket of a session holds when it ends is counted for ever',
-    file: 'src/session/session.ts',
-    find: '    this.outbox.release();\n    this.#end(error === null',
-    replace: '    this.#end(error === null',
-  },
-  {
-    name: 'reading-is-not-resumed',
-    why: 'a client that was not read from for its unsent bytes is not read from again when it has taken them',
-    file: 'src/session/session.ts',
-    find: 'if (hasBacklog || isBehind || !this.readGate.isReading) this.readGate.consider();',
-    replace: 'if (hasBacklog || isBehind) this.readGate.consider();',
-  },
-  {
-    name: 'silence-while-not-reading',
-    why: 'a client that the gateway does not read from is given up as silent',
-    file: 'src/session/deadlines.ts',
-    find: 'this.#lastHeardAt += ms;\n    if (this.#incompleteSince === 0) return;',
-    replace: 'if (this.#incompleteSince === 0) return;',
   },
   {
     name: 'drain-cuts-what-is-in-flight',
@@ -199,10 +171,10 @@ export const PLANTED: readonly Planted[] = [
   },
   {
     name: 'backoff-has-no-end',
-    why: 'what could not be reached for some minutes is not tried again for hours',
+    why: 'each loss of a connection lets the next attempt wait twice as long, and none that succeeds makes it short again',
     file: 'src/backoff.ts',
-    find: 'Math.min(this.#maxMs, this.#minMs * 2 ** Math.min(this.#failures++, 16))',
-    replace: 'this.#minMs * 2 ** Math.min(this.#failures++, 16)',
+    find: 'const mostMs = Math.min(this.#maxMs, this.#minMs * 2 ** Math.min(this.#failures++, 16));\n    return mostMs * (0.5 + this.#random.number() / 2);\n  }\n\n  reset(): void {\n    this.#failures = 0;',
+    replace: 'const mostMs = this.#minMs * 2 ** Math.min(this.#failures++, 16);\n    return mostMs * (0.5 + this.#random.number() / 2);\n  }\n\n  reset(): void {',
   },
   {
     name: 'silent-gateway-is-waited-for',
@@ -215,8 +187,8 @@ export const PLANTED: readonly Planted[] = [
     name: 'silent-gateway-is-not-named',
     why: 'a count from which a gateway is missing is given as if it were whole',
     file: 'src/bus/gateway-peers.ts',
-    find: 'return { answers: [...replies], silentGateways };',
-    replace: 'return { answers: [...replies], silentGateways: [] };',
+    find: 'silentGateways: [...new Set([...silent, ...lost])]',
+    replace: 'silentGateways: []',
   },
   {
     name: 'gateway-that-came-back-is-not-waited-for',
@@ -231,13 +203,6 @@ export const PLANTED: readonly Planted[] = [
     file: 'src/bus/known-gateways.ts',
     find: 'if (known === undefined || ++known.silences < SILENCES_MAX) return;',
     replace: 'if (known === undefined || known.answered || ++known.silences < SILENCES_MAX) return;',
-  },
-  {
-    name: 'greeting-stops',
-    why: 'a gateway that was not connected when it wanted to greet the others never greets again',
-    file: 'src/bus/gateway-peers.ts',
-    find: 'wheel.set(this.#helloAgain, this.#known.size === 0 ? HELLO_ALONE_MS : HELLO_EVERY_MS);',
-    replace: 'if (this.#known.size > 0) wheel.set(this.#helloAgain, HELLO_EVERY_MS * 40);',
   },
 
   // ---- backends on NATS
@@ -335,18 +300,18 @@ export const PLANTED: readonly Planted[] = [
     replace: 'had[0]!.transport.sessionClosed(event);',
   },
   {
-    name: 'old-link-ends-the-new',
-    why: 'the late end of an earlier link is taken for the end of the one that has taken its place',
-    file: 'src/upstream/grpc/dialled-link.ts',
-    find: 'if (link !== this.#link) return;',
-    replace: 'if (this.#link === null) return;',
+    name: 'each-link-tells-the-end',
+    why: 'a backend with several links is told of the end of a session by each of them',
+    file: 'src/upstream/pool/session-affinity.ts',
+    find: 'return had.filter((one, i) => had.findIndex((other) => isSameInstance(other, one)) === i);',
+    replace: 'return had;',
   },
   {
-    name: 'handle-forever',
-    why: 'a backend that had no Link once is called by Handle as long as its connection lasts, and not asked for a Link again',
-    file: 'src/upstream/grpc/dialled-link.ts',
-    find: "if (this.#by === 'handle') this.lost(why);",
-    replace: '',
+    name: 'retired-link-does-not-tell',
+    why: 'the end of a session whose link is being replaced is told to nobody',
+    file: 'src/upstream/pool/session-affinity.ts',
+    find: 'const all = endpoint === null ? this.#pool.list : [endpoint, ...this.#pool.list];',
+    replace: 'const all = this.#pool.list;',
   },
   {
     name: 'attached-link-stays',
@@ -371,10 +336,10 @@ export const PLANTED: readonly Planted[] = [
   },
   {
     name: 'reconnects-once',
-    why: 'an endpoint is not tried again when its first attempt after a loss fails',
+    why: 'an endpoint is not tried again when the first attempt after a loss fails',
     file: 'src/upstream/reconnect.ts',
-    find: 'this.#wheel.set(this.#again, this.#backoff.next());',
-    replace: 'if (this.#upSince !== null || this.#wheel.now() < 60_000) this.#wheel.set(this.#again, this.#backoff.next());',
+    find: '    this.#upSince = null;\n    this.#wheel.set(this.#again, this.#backoff.next());',
+    replace: '    if (this.#upSince !== null) this.#wheel.set(this.#again, this.#backoff.next());\n    this.#upSince = null;',
   },
 
   // ---- time
@@ -391,20 +356,6 @@ export const PLANTED: readonly Planted[] = [
     file: 'src/timer-wheel.ts',
     find: 'if (entry.wheelTick <= until) moveTo(late, entry);',
     replace: 'moveTo(late, entry);',
-  },
-  {
-    name: 'wheel-sets-into-the-past',
-    why: 'what is set while the wheel turns may land behind it, and waits for the next turn',
-    file: 'src/timer-wheel.ts',
-    find: '    this.#tick = Math.max(this.#tick, until);\n    for (; tick <= until; tick++) this.#fireSlot(this.#slots[tick % SLOTS]!, until);',
-    replace: '    for (; tick <= until; tick++) this.#fireSlot(this.#slots[tick % SLOTS]!, until);\n    this.#tick = Math.max(this.#tick, until);',
-  },
-  {
-    name: 'deadline-on-the-wall-clock',
-    why: 'a Handle call’s deadline is counted from a clock that can be set, and is lost when that jumps',
-    file: 'src/upstream/call.ts',
-    find: 'return Math.max(1, Math.round(this.deadline - now));',
-    replace: 'return Math.round(this.deadline - now);',
   },
 ];
 

@@ -1,4 +1,5 @@
 /** One run: a world of its own, from a seed. */
+import { Confirmations } from './confirmations.ts';
 import { type Fault, planFaults } from './faults.ts';
 import { makeStage } from './game.ts';
 import type { Ledger } from './ledger.ts';
@@ -43,6 +44,11 @@ export async function simulate(options: Options): Promise<Result> {
       stage.inflict(fault);
     });
   const rounds = new Rounds(stage, bus);
+  const confirmations = bus && new Confirmations(stage, bus);
+  if (confirmations !== null)
+    stage.ledger.onChanged = (ask) => {
+      confirmations.answered(ask);
+    };
   await world.run(hours * 3_600_000);
   return {
     violations: world.violations,
@@ -52,6 +58,6 @@ export async function simulate(options: Options): Promise<Result> {
     faults,
     injected: stage.injected,
     counts: stage.ledger.counts,
-    checks: { ...rounds.checks, ...stage.ledger.fairWeather.checks },
+    checks: { ...rounds.checks, ...stage.ledger.fairWeather.checks, ...confirmations?.checks },
   };
 }

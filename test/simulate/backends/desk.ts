@@ -266,7 +266,7 @@ export class Desk {
 
   #pushAll(courier: Courier, plans: readonly PushPlan[] | undefined, sid: string): void {
     if (plans === undefined) return;
-    for (const plan of plans) courier.push(this.ledger.pushing(courier.way, plan, sid));
+    for (const plan of plans) courier.push(this.ledger.pushingApart(courier.way, plan, sid));
   }
 
   // ---- sessions -----------------------------------------------------------------------------------------

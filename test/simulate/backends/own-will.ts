@@ -82,7 +82,7 @@ export class OwnWill {
     const random = this.#random;
     const delivery = random.pick(['must', 'must', 'must', 'droppable', 'latest'] as const);
     const plan = { to, counted: random.chance(0.5), delivery };
-    courier.push(this.#ledger.pushing(courier.way, plan, sid));
+    courier.push(this.#ledger.pushingApart(courier.way, plan, sid));
   }
 
   /** Whoever the session belongs to. */
