@@ -14,30 +14,31 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** One round: a storm and the calm after it. */
 const ROUND: Omit<RunOptions, 'seed'> = { hours: 1 / 6, gateways: 3, clients: 40 };
 
-function play(seed: string): Promise<Run> {
-  return startRun(ROOT, { ...ROUND, seed }, 2 * PATIENCE_MS).run;
+function play(seed: string, hours = ROUND.hours): Promise<Run> {
+  return startRun(ROOT, { ...ROUND, hours, seed }, 2 * PATIENCE_MS).run;
 }
 
 describe('a seed', () => {
-  test.each(['1', '2', '3'])('%s keeps all rules', async (seed) => {
-    const run = await play(seed);
+  test.each(['9', '10'])('%s keeps all rules, and is one history', async (seed) => {
+    const [run, again] = await Promise.all([play(seed), play(seed)]);
     expect(run.violations, run.lastLines.join('\n')).toEqual([]);
     expect(run.counts.answered).toBeGreaterThan(1_000);
     expect(Object.keys(run.injected).length).toBeGreaterThan(10);
+    expect(again.digest).toBe(run.digest);
+    expect(again.steps).toBe(run.steps);
   });
 
-  test('is one history, and another is another', async () => {
-    const [one, again, other] = await Promise.all([play('1'), play('1'), play('4')]);
-    expect(again.digest).toBe(one.digest);
-    expect(again.steps).toBe(one.steps);
-    expect(other.digest).not.toBe(one.digest);
+  test('is another history than another', async () => {
+    const [one, other] = await Promise.all([play('11', 0.01), play('12', 0.01)]);
+    expect(one.digest).not.toBe(other.digest);
   });
 });
 
 describe('a planted bug is found, and found again', () => {
-  test.each(['slot-keeps-idempotent', 'lane-is-overtaken'])('%s', async (name) => {
+  test.each(['groups-outlive-the-session', 'unbind-keeps-the-user'])('%s', async (name) => {
     const planted = PLANTED.find((one) => one.name === name)!;
-    const { hit, again } = await find(ROOT, planted, { seedsMax: 5, jobs: 1, shrinks: false });
+    const options = { seedsMax: 5, rounds: 1, jobs: 1, shrinks: false };
+    const { hit, again } = await find(ROOT, planted, options);
     expect(hit).not.toBeNull();
     expect(again!.digest).toBe(hit!.run.digest);
     expect(again!.violations).toEqual(hit!.run.violations);

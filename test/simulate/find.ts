@@ -8,8 +8,7 @@ import { type Planted, plant } from './planted.ts';
 import { type Run, type RunOptions, startRun } from './runs.ts';
 import { shrink, type Shrunk } from './shrink.ts';
 
-/** Two rounds of faults. */
-const HOURS = (2 * ROUND_MS) / 3_600_000;
+const HOURS_PER_ROUND = ROUND_MS / 3_600_000;
 const GATEWAYS = 3;
 const CLIENTS = 40;
 /** Real time of a run: many times what it takes. */
@@ -31,6 +30,8 @@ export type Found = {
 
 export type FindOptions = {
   readonly seedsMax: number;
+  /** Of faults, and the calm after them, in each run. */
+  readonly rounds: number;
   /** Runs at a time. */
   readonly jobs: number;
   /** Whether the fewest faults are looked for; it takes many runs. */
@@ -52,7 +53,7 @@ function playSound(root: string, options: RunOptions): Promise<Run> {
 export async function find(
   root: string,
   planted: Planted,
-  { seedsMax, jobs, shrinks }: FindOptions,
+  { seedsMax, rounds, jobs, shrinks }: FindOptions,
 ): Promise<Found> {
   const copy = copyTree(root, 'planted', PARTS);
   try {
@@ -62,7 +63,7 @@ export async function find(
     for (let from = 0; from < seedsMax; from += jobs) {
       const tried = Array.from({ length: Math.min(jobs, seedsMax - from) }, (_, i) => ({
         seed: String(1 + from + i),
-        hours: HOURS,
+        hours: rounds * HOURS_PER_ROUND,
         gateways: GATEWAYS,
         clients: CLIENTS,
       }));

@@ -13,6 +13,8 @@ import { Slots } from './runs.ts';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** In which a seed must be played again. */
 const REPLAY_MS_MAX = 10_000;
+/** Virtual time of each run: twenty minutes. */
+const ROUNDS = 2;
 
 const { env } = process;
 const only = env['ONLY'] ?? '';
@@ -35,7 +37,12 @@ async function main(): Promise<number> {
   const found = await Promise.all(
     wanted.map(async (planted) => {
       const outcome = await slots.use(() =>
-        find(ROOT, planted, { seedsMax, jobs: wanted.length < jobs ? jobs : 1, shrinks }),
+        find(ROOT, planted, {
+          seedsMax,
+          rounds: ROUNDS,
+          jobs: wanted.length < jobs ? jobs : 1,
+          shrinks,
+        }),
       );
       console.log(`\n${textOf(planted, outcome)}`);
       return outcome;

@@ -105,7 +105,7 @@ describe('what a gateway on a Link is held to', () => {
 });
 
 describe('a backend on a Link', () => {
-  const client = { name: 'c1/1', sid: '', uid: '', binds: 0, uids: new Set<string>(), groups: new Set<string>(), isMeddled: false, isOpen: true }; // prettier-ignore
+  const client = { name: 'c1/1', sid: '', uid: '', binds: 0, uids: new Set<string>(), groups: new Set<string>(), isMeddled: false, isToldToGo: false, isOpen: true }; // prettier-ignore
   const push = (name: string, counted = false) =>
     ({ to: { kind: 'group', name }, counted, delivery: 'must' }) as const;
 
