@@ -23,9 +23,9 @@ export class OwnWill {
   readonly #random: SeededRandom;
   readonly #everyMs: number;
   readonly #couriers: OwnWillOptions['couriers'];
-  readonly #sids: string[] = [];
-  readonly #uids: string[] = [];
-  readonly #groups: string[] = [];
+  readonly #sids = new Set<string>();
+  readonly #uids = new Set<string>();
+  readonly #groups = new Set<string>();
 
   constructor({ node, ledger, random, everyMs, couriers }: OwnWillOptions) {
     this.#node = node;
@@ -44,21 +44,20 @@ export class OwnWill {
   }
 
   ended(sid: string): void {
-    const at = this.#sids.indexOf(sid);
-    if (at >= 0) this.#sids.splice(at, 1);
+    this.#sids.delete(sid);
   }
 
   #later(): void {
     this.#node.after(this.#random.exponential(this.#everyMs), () => {
       const couriers = this.#couriers().filter(({ isOver, speaks }) => speaks && !isOver);
-      if (couriers.length > 0 && this.#sids.length > 0) this.#act(this.#random.pick(couriers));
+      if (couriers.length > 0 && this.#sids.size > 0) this.#act(this.#random.pick(couriers));
       this.#later();
     });
   }
 
   #act(courier: Courier): void {
     const random = this.#random;
-    const sid = random.pick(this.#sids);
+    const sid = random.pick([...this.#sids]);
     const dice = random.number();
     if (dice < 0.67) this.#push(courier, sid, this.#whom(dice));
     else if (dice < 0.82) courier.change(sid, { set: { tick: random.int(0, 1_000) } }, () => {});
@@ -71,10 +70,10 @@ export class OwnWill {
   #whom(dice: number): PushPlan['to'] {
     const random = this.#random;
     if (dice < 0.02) return { kind: 'all', name: '' };
-    if (dice < 0.17 && this.#uids.length > 0)
-      return { kind: 'user', name: random.pick(this.#uids) };
-    if (dice < 0.32 && this.#groups.length > 0)
-      return { kind: 'group', name: random.pick(this.#groups) };
+    if (dice < 0.17 && this.#uids.size > 0)
+      return { kind: 'user', name: random.pick([...this.#uids]) };
+    if (dice < 0.32 && this.#groups.size > 0)
+      return { kind: 'group', name: random.pick([...this.#groups]) };
     return { kind: 'session', name: '' };
   }
 
@@ -89,8 +88,8 @@ export class OwnWill {
   #bind(courier: Courier, sid: string): void {
     const client = this.#ledger.clientOf(sid);
     if (client === undefined) return;
-    const isUnbind = this.#uids.length === 0 || this.#random.chance(0.5);
-    const uid = isUnbind ? '' : this.#random.pick(this.#uids);
+    const isUnbind = this.#uids.size === 0 || this.#random.chance(0.5);
+    const uid = isUnbind ? '' : this.#random.pick([...this.#uids]);
     this.#ledger.meddled(sid);
     if (uid !== '') client.uids.add(uid);
     courier.change(sid, { uid, ifVersion: 0 }, () => {});
@@ -115,8 +114,7 @@ export class OwnWill {
   }
 }
 
-function remember(list: string[], name: string): void {
-  if (list.includes(name)) return;
-  if (list.length === KNOWN_MAX) list.shift();
-  list.push(name);
+function remember(known: Set<string>, name: string): void {
+  known.add(name);
+  if (known.size > KNOWN_MAX) known.delete(known.values().next().value!);
 }
