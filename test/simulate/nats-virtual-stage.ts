@@ -7,7 +7,7 @@ import type { Deed, Dialled, Stage, StageOptions } from './nats-stage.ts';
 import { Node, World } from './world.ts';
 
 /** Virtual time that a line may take. */
-const PATIENCE_MS = 1_000_000;
+const PATIENCE_MS = 60_000;
 const STEP_MS = 1;
 
 export class VirtualStage implements Stage {

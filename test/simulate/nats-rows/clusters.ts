@@ -179,6 +179,23 @@ export const CLUSTERS: readonly Row[] = [
     `,
   },
   {
+    name: 'a server gives a message from another one only to the groups that it is for',
+    on: CLUSTER,
+    script: `
+      p connects to n1
+      a connects to n1
+      b connects to n2
+      c connects to n2
+      a subscribes job in workers
+      b subscribes job in workers
+      c subscribes job in loggers
+      settle
+      p publishes 60 times job 1
+      c hears 60 times job 1
+      a b share 60 of job 1
+    `,
+  },
+  {
     name: 'a group and a plain subscriber on another server both get a message',
     on: CLUSTER,
     script: `
@@ -252,15 +269,18 @@ export const CLUSTERS: readonly Row[] = [
   },
   {
     name: 'lame duck in a cluster: only the other servers are announced, to everyone',
-    on: { ...CLUSTER, lameDuckGraceMs: 2_000 },
+    on: { ...CLUSTER, lameDuckGraceMs: 10_000 },
     script: `
       a connects to n1
       b connects to n2
+      b subscribes game.x
       a knows n1 n2 n3
       n1 lame duck
       a is told: lame duck
       a knows n2 n3
       b knows n2 n3
+      a publishes game.x 1
+      b hears game.x 1
       a is closed
     `,
   },

@@ -249,7 +249,7 @@ export const BOUNDS: readonly Row[] = [
   },
   {
     name: 'a client that does not read is cut, and the others are served',
-    on: { pendingBytesMax: 2_000_000 },
+    on: { pendingBytesMax: 2_000_000, writeMs: 600_000 },
     script: `
       a connects
       b connects

@@ -16,6 +16,8 @@ const BACKEND = {
   subscribe: { allow: ['pith.rpc.chat.>', '_INBOX.*'], deny: ['_INBOX.*.*.>'] },
 };
 
+const { publish: _, ...ANSWERS_ONLY } = BACKEND;
+
 export const PERMISSIONS: readonly Row[] = [
   {
     name: 'a wrong password is refused',
@@ -76,6 +78,21 @@ export const PERMISSIONS: readonly Row[] = [
       b is told: error: Permissions Violation for Publish to "_INBOX.a.rpc.1" (_INBOX.a.rpc.1 -)
       b publishes _INBOX.a.rpc.2 forged
       b is told: error: Permissions Violation for Publish to "_INBOX.a.rpc.2" (_INBOX.a.rpc.2 -)
+    `,
+  },
+  {
+    name: 'a user that may answer, and has no list of what it may publish, may publish nothing else',
+    on: { users: [GATEWAY, ANSWERS_ONLY] },
+    script: `
+      a connects as gateway:pw
+      b connects as chat:pw
+      a subscribes _INBOX.a.rpc.*
+      b answers pith.rpc.chat.> with pong
+      settle
+      b publishes pith.rpc.chat.say 1
+      b is told: error: Permissions Violation for Publish to "pith.rpc.chat.say" (pith.rpc.chat.say -)
+      a publishes pith.rpc.chat.say 2 reply _INBOX.a.rpc.1
+      a hears _INBOX.a.rpc.1 pong
     `,
   },
   {
