@@ -5,7 +5,7 @@ import { NatsBackend } from './backends/nats-backend.ts';
 import { BusPlace } from './bus-place.ts';
 import type { RouteChoice } from './client.ts';
 import { makeConnectGrpc } from './grpc-connection.ts';
-import { natsDialer } from './nats-link.ts';
+import { BACKEND_LINK, natsDialer } from './nats-link.ts';
 import type { RouteRules } from './ledger.ts';
 import type { BusView } from './rounds.ts';
 import { Stage } from './stage.ts';
@@ -117,7 +117,7 @@ export function makeStage(
       const around = { world, network, ledger };
       const link = { instance: '', features: ['credit', 'extend'], maxInFlight: 0 } as const;
       const nats = {
-        dialNats: (node: Node) => natsDialer(network, node),
+        dialNats: (node: Node) => natsDialer(network, node, BACKEND_LINK),
         servers: SERVERS.map((server) => `${server}:4222`),
         instance: '',
         keepsOrder: true,

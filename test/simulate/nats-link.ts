@@ -7,33 +7,29 @@ import {
   type NatsConnectionHandler,
   type NatsMessage,
   type NatsPublishOptions,
-  type NatsRefusal,
   type NatsSubscription,
   type OnMessage,
 } from '../../src/upstream/nats/nats-connection.ts';
 import { type ChannelOptions, type End, type Handler, NEAR, type Network } from './channel.ts';
+import { readViolation } from './nats-permissions.ts';
 import { Views } from './nats-views.ts';
 import {
   type ClientOp,
   type Frame,
   type Hello,
   OP_BYTES,
-  Outbound,
   Packet,
   PING,
   PONG,
   type ServerInfo,
 } from './nats-wire.ts';
+import { Writer } from './nats-writer.ts';
 import type { Node } from './world.ts';
 
 /** As the gateway sets them for the client library. */
 const CONNECT_MS_MAX = 5_000;
 const PING_MS = 2_500;
 const PINGS_UNANSWERED_MAX = 2;
-/** So much the library writes without waiting for the end of the turn. */
-const WRITE_BYTES = 32 * 1_024;
-/** Beyond this Node counts what it has not heard about from the system as unsent, and says when that is over. */
-const HIGH_WATER_BYTES = 64 * 1_024;
 
 export type NatsLinkOptions = {
   readonly latency: ChannelOptions;
@@ -42,6 +38,7 @@ export type NatsLinkOptions = {
 };
 
 export const GATEWAY_LINK: NatsLinkOptions = { latency: NEAR, echo: false };
+export const BACKEND_LINK: NatsLinkOptions = { latency: NEAR, echo: true };
 
 type Identity = Pick<Hello, 'name' | 'user' | 'password' | 'token'>;
 
@@ -84,13 +81,10 @@ export class NatsLink implements NatsConnection, Handler<Frame> {
   readonly #views = new Views();
   #roundTrips: RoundTrip[] = [];
   #end: End<Frame> | null = null;
-  #out: Outbound<Frame[number]> | null = null;
+  #writer: Writer | null = null;
   #handler: NatsConnectionHandler | null = null;
   #info: ServerInfo | null = null;
   #sids = 0;
-  /** Written in this turn: the system has not said yet that it took them. */
-  #writtenBytes = 0;
-  #willWrite = false;
   #isDraining = false;
   #takesNoMore = false;
   #lastError: Error | null = null;
@@ -110,7 +104,9 @@ export class NatsLink implements NatsConnection, Handler<Frame> {
     const giveUp = network.connect<Frame>(this.#node, this.server, latency, {
       onOpen: (end) => {
         this.#end = end;
-        this.#out = new Outbound(end, this.#node.random);
+        this.#writer = new Writer(end, () => {
+          this.onRoom();
+        });
         end.handler = this;
       },
       onRefused: () => {
@@ -146,7 +142,7 @@ export class NatsLink implements NatsConnection, Handler<Frame> {
   }
 
   get unsentBytes(): number {
-    return this.#out!.bytes + this.#end!.unsentBytes + this.#writtenBytes;
+    return this.#writer!.unsentBytes;
   }
 
   listen(handler: NatsConnectionHandler): void {
@@ -206,13 +202,13 @@ export class NatsLink implements NatsConnection, Handler<Frame> {
   }
 
   close(): Promise<void> {
-    this.#write();
+    this.#writer!.write();
     this.#finish(null);
     return Promise.resolve();
   }
 
   discard(): void {
-    this.#out?.drop();
+    this.#writer?.drop();
     this.#stopPings();
     this.#end?.destroy('closed by the client');
     const error = new Error('connection disconnected');
@@ -261,7 +257,7 @@ export class NatsLink implements NatsConnection, Handler<Frame> {
         break;
       case 'ping':
         this.#send(PONG, OP_BYTES);
-        this.#write();
+        this.#writer!.write();
         break;
       case 'info':
         this.#onInfo(op);
@@ -292,7 +288,7 @@ export class NatsLink implements NatsConnection, Handler<Frame> {
   }
 
   #onError(what: string): void {
-    const refused = refusalOf(what);
+    const refused = readViolation(what);
     if (refused === null) this.#lastError = new Error(what);
     else this.#onRefused(what, refused);
     if (this.#opened !== null) this.#opened(new Error(what));
@@ -301,7 +297,7 @@ export class NatsLink implements NatsConnection, Handler<Frame> {
   }
 
   /** Its subscriber is told, and is none any more. */
-  #onRefused(what: string, refused: NatsRefusal & { readonly isSubscription: boolean }): void {
+  #onRefused(what: string, refused: NonNullable<ReturnType<typeof readViolation>>): void {
     if (!refused.isSubscription) return;
     for (const one of this.#subscribed.values()) {
       if (one.subject !== refused.subject || one.queue !== refused.queue) continue;
@@ -314,36 +310,13 @@ export class NatsLink implements NatsConnection, Handler<Frame> {
   // ---- what it sends ------------------------------------------------------------------------------------
 
   #send(op: ClientOp, bytes: number): void {
-    const out = this.#out!;
-    out.add(op, bytes);
-    if (out.bytes >= WRITE_BYTES) this.#write();
-    else if (!this.#willWrite) {
-      this.#willWrite = true;
-      queueMicrotask(() => {
-        this.#willWrite = false;
-        this.#write();
-      });
-    }
-  }
-
-  #write(): void {
-    const out = this.#out!;
-    const { bytes } = out;
-    out.write();
-    if (bytes < HIGH_WATER_BYTES || this.isClosed) return;
-    if (this.#writtenBytes === 0)
-      this.#node.soon(() => {
-        this.#writtenBytes = 0;
-        // If some of it has to wait, the channel says when that is over.
-        if (!this.isClosed && !this.#end!.isCongested) this.#handler?.onRoom();
-      });
-    this.#writtenBytes += bytes;
+    this.#writer!.send(op, bytes);
   }
 
   #ping(roundTrip: RoundTrip): void {
     this.#roundTrips.push(roundTrip);
     this.#send(PING, OP_BYTES);
-    this.#write();
+    this.#writer!.write();
   }
 
   #pingLater(): void {
@@ -374,14 +347,8 @@ export class NatsLink implements NatsConnection, Handler<Frame> {
     if (this.isClosed) return;
     this.isClosed = true;
     this.#stopPings();
-    this.#out!.drop();
+    this.#writer!.drop();
     this.#end!.destroy('closed by the client');
     this.#ended.resolve(error);
   }
-}
-
-function refusalOf(what: string): (NatsRefusal & { readonly isSubscription: boolean }) | null {
-  const match = /^Permissions Violation for (Publish|Subscription) to "(\S+)"(?: using queue "(\S+)")?/.exec(what); // prettier-ignore
-  if (match === null) return null;
-  return { subject: match[2]!, queue: match[3] ?? '', isSubscription: match[1] === 'Subscription' };
 }

@@ -1,4 +1,5 @@
 /** What a user of a server may publish and subscribe to, as permissions.conf has it. */
+import type { NatsRefusal } from '../../src/upstream/nats/nats-connection.ts';
 import { Interest, type Interested } from './nats-interest.ts';
 
 /** Subjects; for a subscription also `subject queue`: in this queue group. */
@@ -100,4 +101,21 @@ function covers(
   }
   if (queue === '' || !hasQueues) return isPlain;
   return isAllow ? isQueue : isPlain || isQueue;
+}
+
+/** What the server says about a publication, or about a subscription, which it does not permit. */
+export function violation(what: 'Publish' | 'Subscription', subject: string, queue = ''): string {
+  const group = queue === '' ? '' : ` using queue "${queue}"`;
+  return `Permissions Violation for ${what} to "${subject}"${group}`;
+}
+
+/** null: it is about something else. */
+export function readViolation(
+  text: string,
+): (NatsRefusal & { readonly isSubscription: boolean }) | null {
+  const pattern =
+    /^Permissions Violation for (Publish|Subscription) to "(\S+)"(?: using queue "(\S+)")?/;
+  const match = pattern.exec(text);
+  if (match === null) return null;
+  return { subject: match[2]!, queue: match[3] ?? '', isSubscription: match[1] === 'Subscription' };
 }

@@ -59,8 +59,6 @@ export class NatsServerDouble {
   readonly node: Node;
   readonly options: NatsServerOptions;
   isLameDuck = false;
-  /** Called when it has ended in order, and its process is gone. */
-  onExit: () => void = () => {};
   readonly #network: Network;
   readonly routing: Routing;
   readonly #sessions = new Set<Session>();
@@ -260,9 +258,7 @@ export class NatsServerDouble {
     for (const route of [...this.#connected.keys()]) route.close();
     this.write();
     this.#network.world.after(EXIT_MS, () => {
-      if (this.node.isDead) return;
       this.#network.kill(this.node, 'reset');
-      this.onExit();
     });
     this.#stopListening();
   }

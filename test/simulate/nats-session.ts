@@ -2,7 +2,7 @@
 import type { CancelTimer } from '../../src/clock.ts';
 import type { End, Handler } from './channel.ts';
 import { isSubscribable } from './nats-interest.ts';
-import { Permitted } from './nats-permissions.ts';
+import { Permitted, violation } from './nats-permissions.ts';
 import { noResponders } from './nats-routing.ts';
 import type { NatsServerDouble } from './nats-server.ts';
 import { Subscription } from './nats-subscription.ts';
@@ -145,7 +145,7 @@ export class Session implements Handler<Frame> {
     } else if (packet.bytes.length > server.options.payloadBytesMax) {
       this.fail('Maximum Payload Violation');
     } else if (!this.#permitted!.mayPublish(subject, server.node.clock.now())) {
-      this.#error(`Permissions Violation for Publish to "${subject}"`);
+      this.#error(violation('Publish', subject));
     } else if (!server.routing.publish(packet, this) && reply !== '') {
       const own = server.routing.plainOf(reply, this);
       if (own !== null) this.#deliver(own.sid, noResponders(packet));
@@ -157,8 +157,7 @@ export class Session implements Handler<Frame> {
     if (subject.length + queue.length + 12 > CONTROL_LINE_BYTES_MAX) {
       this.fail('maximum control line exceeded');
     } else if (!this.#permitted!.maySubscribe(subject, queue)) {
-      const group = queue === '' ? '' : ` using queue "${queue}"`;
-      this.#error(`Permissions Violation for Subscription to "${subject}"${group}`);
+      this.#error(violation('Subscription', subject, queue));
     } else if (!isSubscribable(subject)) {
       this.#error('Invalid Subject');
     } else {

@@ -1,13 +1,14 @@
-/** The double of nats-server: its index of subscriptions, the client for backends, and gateways on a cluster of it. */
+/** The double of nats-server: its index of subscriptions, its clients, and gateways on a cluster of it. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
+import type { NatsConnection, NatsMessage } from '../../src/upstream/nats/nats-connection.ts';
+import { BusPlace } from '../simulate/bus-place.ts';
 import { Network } from '../simulate/channel.ts';
 import { type GatewayLine, SimGateway } from '../simulate/gateway.ts';
-import { NatsClient } from '../simulate/nats-client.ts';
 import { Interest, isSubscribable } from '../simulate/nats-interest.ts';
-import { natsDialer } from '../simulate/nats-link.ts';
-import { type NatsService, natsServices } from '../simulate/nats-service.ts';
+import { BACKEND_LINK, natsDialer } from '../simulate/nats-link.ts';
+import { NATS_DEFAULTS, NatsServerDouble } from '../simulate/nats-server.ts';
 import { Views } from '../simulate/nats-views.ts';
 import { Packet } from '../simulate/nats-wire.ts';
 import { Node, World } from '../simulate/world.ts';
@@ -60,82 +61,77 @@ test('a view of a message that is kept beyond its call is spoilt', () => {
   expect([...kept[0]!]).toEqual([0xff, 0xff]);
 });
 
-type Bus = { world: World; network: Network; services: NatsService[] };
+const SERVERS = ['n1', 'n2', 'n3'];
+const NONE = { inboxPrefix: '', creds: '', user: '', password: '', token: '', nkey: '' };
 
-function startBus(servers: number, seed = '1'): Bus {
+type Bus = { world: World; network: Network; places: BusPlace[] };
+
+function startBus(seed = '1'): Bus {
   const world = new World(seed);
   const network = new Network(world);
-  const services = natsServices(servers, { world, network });
-  for (const service of services) service.start();
-  return { world, network, services };
+  const places = SERVERS.map((place) => new BusPlace(world, network, place, SERVERS));
+  for (const place of places) place.start();
+  return { world, network, places };
 }
 
-function clientOn({ world, network }: Bus, name: string, servers = ['n1:4222']): NatsClient {
-  return new NatsClient({ network, node: new Node(world, `${name}#1`), servers, name });
-}
-
-/** Runs for a second, at most. */
-async function within<T>(world: World, promise: Promise<T>): Promise<T> {
+/** Connects, which takes less than a second. */
+async function connect(
+  { world, network }: Bus,
+  name: string,
+  server: string,
+): Promise<NatsConnection> {
+  const dial = natsDialer(network, new Node(world, `${name}#1`), BACKEND_LINK);
+  const dialled = dial({ ...NONE, gatewayId: name }, [`nats://${server}:4222`]);
   await world.run(world.nowMs + 1_000);
-  return promise;
+  const nc = await dialled;
+  nc.listen({ onRoom: () => {}, onStale: () => {}, onLameDuck: () => {}, onError: () => {} });
+  return nc;
 }
 
-describe('a client', () => {
-  test('gets an answer with its headers, hears that nobody is there, or that time is up', async () => {
-    const bus = startBus(1);
-    const asking = clientOn(bus, 'a');
-    const answering = clientOn(bus, 'b');
-    answering.subscribe('game.x', 'q', ({ reply }) => {
-      answering.publish(reply!, Buffer.from('pong'), { headers: 'A: 1\r\n' });
-    });
-    answering.subscribe('game.silent', '', () => {});
-    await bus.world.run(100);
-    const ask = (subject: string) => within(bus.world, asking.request(subject, Buffer.of(), 500));
-    expect(await ask('game.x')).toEqual({
-      kind: 'answer',
-      data: Buffer.from('pong'),
-      headers: Buffer.from('NATS/1.0\r\nA: 1\r\n\r\n'),
-    });
-    expect(await ask('game.y')).toEqual({ kind: 'nobody' });
-    expect(await ask('game.silent')).toEqual({ kind: 'timeout' });
+describe('a client of a double', () => {
+  test('hears its own messages, if it is no gateway', async () => {
+    const bus = startBus();
+    const nc = await connect(bus, 'a', 'n1');
+    const heard: string[] = [];
+    nc.subscribe('game.*', (_, { subject }) => heard.push(subject), '');
+    nc.publish('game.x', Buffer.of());
+    await bus.world.run(2_000);
+    expect(heard).toEqual(['game.x']);
   });
 
-  test('has its subscriptions again after its connection was cut, and asks in vain meanwhile', async () => {
-    const bus = startBus(2);
-    const asking = clientOn(bus, 'a', ['n1:4222']);
-    const answering = clientOn(bus, 'b', ['n2:4222']);
-    let ups = 0;
-    answering.onUp = () => ups++;
-    answering.subscribe('game.x', '', ({ reply }) => {
-      answering.publish(reply!, Buffer.from('pong'));
-    });
+  test('leaves nothing with any server when it drains', async () => {
+    const bus = startBus();
+    const nc = await connect(bus, 'a', 'n1');
+    nc.subscribe('game.*', () => {}, 'q');
+    nc.subscribe('game.x', () => {}, '');
+    await bus.world.run(2_000);
+    const subjects = (): number[] => bus.places.map(({ server }) => server!.routing.subjects);
+    expect(subjects()).toEqual([2, 2, 2]);
+    const drained = nc.drain();
     await bus.world.run(3_000);
-    answering.cut();
-    expect(answering.publish('game.y', Buffer.of())).toBe(false);
-    await bus.world.run(3_010);
-    expect(await within(bus.world, asking.request('game.x', Buffer.of(), 10))).toEqual({
-      kind: 'nobody',
-    });
-    await bus.world.run(10_000);
-    expect(ups).toBe(2);
-    expect((await within(bus.world, asking.request('game.x', Buffer.of(), 500))).kind).toBe('answer'); // prettier-ignore
-    bus.network.kill(bus.services[0]!.node!, 'reset');
-    expect(await within(bus.world, asking.request('game.x', Buffer.of(), 500))).toEqual({
-      kind: 'away',
-    });
+    await drained;
+    expect(subjects()).toEqual([0, 0, 0]);
+    expect(bus.places[0]!.server!.sessions.size).toBe(0);
+    // The routes are left.
+    expect(bus.network.open.size).toBe(3);
   });
 
-  test('leaves nothing with the server when it closes', async () => {
-    const bus = startBus(1);
-    const client = clientOn(bus, 'a');
-    client.subscribe('game.*', 'q', () => {});
-    await bus.world.run(100);
-    const { server } = bus.services[0]!;
-    expect(server!.routing.subjects).toBe(2);
-    await within(bus.world, client.close());
-    expect([server!.routing.subjects, server!.sessions.size]).toEqual([0, 0]);
-    await bus.world.run(10_000);
-    expect(bus.network.open.size).toBe(0);
+  test('is cut when a write is not taken in time, and not before', async () => {
+    const bus = startBus();
+    const options = { ...NATS_DEFAULTS, writeMs: 2_000, host: 'n4', others: [] };
+    const server = new NatsServerDouble(bus.network, new Node(bus.world, 'n4#1'), options);
+    const slow = await connect(bus, 'a', 'n4');
+    const fast = await connect(bus, 'b', 'n4');
+    slow.subscribe('game.x', () => {}, '');
+    await bus.world.run(3_000);
+    const session = [...server.sessions].find(({ name }) => name === 'pith/a')!;
+    for (const { a } of bus.network.of(session.from)) a.pauseReading();
+    for (let i = 0; i < 10; i++) fast.publish('game.x', Buffer.alloc(1_000_000));
+    await bus.world.run(5_000);
+    expect(server.sessions.has(session)).toBe(true);
+    await bus.world.run(5_010);
+    expect(server.sessions.has(session)).toBe(false);
+    expect([slow.isClosed, server.sessions.size]).toEqual([true, 1]);
   });
 });
 
@@ -149,8 +145,8 @@ routes: [{ match: ">", backend: game, timeout: 2s }]
 
 /** Two gateways on a cluster, of which the server they know is killed, and later all are paused. */
 async function play(seed: string): Promise<{ bus: Bus; lines: string[] }> {
-  const bus = startBus(3, seed);
-  const { world, network, services } = bus;
+  const bus = startBus(seed);
+  const { world, network, places } = bus;
   const lines: string[] = [];
   const onLog = ({ place }: SimGateway, { msg, fields }: GatewayLine): void => {
     lines.push(`${place} ${msg}`);
@@ -166,12 +162,12 @@ async function play(seed: string): Promise<{ bus: Bus; lines: string[] }> {
   });
   await world.run(3_000);
   await Promise.all(starts);
-  network.kill(services[0]!.node!, 'reset');
+  network.kill(places[0]!.node!, 'reset');
   await world.run(9_000);
-  services[0]!.start();
-  for (const { node } of services) node!.pause();
+  places[0]!.start();
+  for (const { node } of places) node!.pause();
   await world.run(30_000);
-  for (const { node } of services) node!.resume();
+  for (const { node } of places) node!.resume();
   network.resumed();
   await world.run(40_000);
   return { bus, lines };
@@ -180,7 +176,7 @@ async function play(seed: string): Promise<{ bus: Bus; lines: string[] }> {
 describe('gateways on a cluster of doubles', () => {
   test('find another server whenever theirs is killed, paused or stopped, and each other there', async () => {
     const { bus, lines } = await play('1');
-    const { world, services } = bus;
+    const { world, places } = bus;
     for (const place of ['g1', 'g2'])
       expect(lines.filter((line) => line.startsWith(`${place} bus `))).toEqual([
         `${place} bus connected`,
@@ -190,13 +186,15 @@ describe('gateways on a cluster of doubles', () => {
         `${place} bus reconnected`,
       ]);
     const gone: string[] = [];
-    for (const service of services.slice(0, 2)) service.stop(() => gone.push(service.place));
+    for (const place of places.slice(0, 2)) place.stop(() => gone.push(place.place));
     await world.run(90_000);
     expect(gone.sort()).toEqual(['n1', 'n2']);
-    const asking = clientOn(bus, 'a', ['n3:4222']);
+    const asking = await connect(bus, 'a', 'n3');
     const answers: string[] = [];
-    asking.subscribe('_INBOX.a.all', '', ({ data }) => answers.push(Buffer.from(data).toString()));
-    await world.run(91_000);
+    const take = (_: Error | null, { data }: NatsMessage): void => {
+      answers.push(Buffer.from(data).toString());
+    };
+    asking.subscribe('_INBOX.a.all', take, '');
     asking.publish('pith.all.get', Buffer.from('{}'), { reply: '_INBOX.a.all' });
     await world.run(92_000);
     expect(answers).toEqual(['{"sessions":0}', '{"sessions":0}']);
