@@ -265,11 +265,7 @@ export class NatsLink implements NatsConnection, Handler<Frame> {
       case 'error':
         this.#onError(op.what);
         break;
-      // Only clients send these.
-      case 'connect':
-      case 'message':
-      case 'subscribe':
-      case 'unsubscribe':
+      default: // Only clients send the others.
     }
   }
 

@@ -108,10 +108,7 @@ export class Session implements Handler<Frame> {
       case 'connect':
         this.#connect(op);
         break;
-      // Only servers send these.
-      case 'info':
-      case 'deliver':
-      case 'error':
+      default: // Only servers send the others.
     }
   }
 
