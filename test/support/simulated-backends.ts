@@ -1,10 +1,10 @@
 /** A small simulation with a backend of every kind, for tests of the simulated backends. */
+import { BusPlace } from '../simulate/bus-place.ts';
 import { DialInBackend } from '../simulate/backends/dial-in-backend.ts';
 import { LinkBackend } from '../simulate/backends/link-backend.ts';
 import { NatsBackend } from '../simulate/backends/nats-backend.ts';
 import { makeConnectGrpc } from '../simulate/grpc-connection.ts';
 import { natsDialer } from '../simulate/nats-link.ts';
-import { natsServices } from '../simulate/nats-service.ts';
 import { Stage } from '../simulate/stage.ts';
 import { type Node, type Violation, World } from '../simulate/world.ts';
 
@@ -97,7 +97,7 @@ export async function playBackends({ seed, seconds, only = '', atMs }: PlayOptio
         ordered: backend === 'chat' ? ('requests' as const) : ('all' as const),
       },
     })),
-    servers: ({ network }) => natsServices(1, { world, network }),
+    servers: ({ network }) => [new BusPlace(world, network, 'n1', ['n1'])],
     backends: backendsOf,
     dialNats: ({ network }, node) => natsDialer(network, node),
     connectGrpc: ({ network }, node) => makeConnectGrpc(network, node),
