@@ -4,38 +4,14 @@ import { describe, expect, test } from 'vitest';
 import { WireWriter } from '../../../../src/contract/protobuf-wire.ts';
 import { Attach } from '../../../../src/control/attach.ts';
 import { TimerWheel } from '../../../../src/timer-wheel.ts';
-import {
-  type AttachSocket,
-  AttachStream,
-  type Ending,
-} from '../../../../src/upstream/dial-in/attach-stream.ts';
+import { AttachStream } from '../../../../src/upstream/dial-in/attach-stream.ts';
 import { DialInUpstream } from '../../../../src/upstream/dial-in/dial-in-upstream.ts';
 import { ManualClock } from '../../../support/clock.ts';
 import { seededRandom } from '../../../support/random.ts';
 import { keptLog, keptReport } from '../../../support/report.ts';
 import { linkParts } from '../../../support/link-parts.ts';
 import { encodeToGateway } from '../../contract/reference.ts';
-
-/** Keeps what it is given. */
-class Socket implements AttachSocket {
-  readonly sent: Buffer[] = [];
-  ending: Ending | null = null;
-  destroyed = false;
-
-  send(message: Buffer, done: () => void): void {
-    this.sent.push(message);
-    done();
-  }
-  pause(): void {}
-  resume(): void {}
-  watch(): void {}
-  end(ending: Ending): void {
-    this.ending ??= ending;
-  }
-  destroy(): void {
-    this.destroyed = true;
-  }
-}
+import { KeptSocket } from './kept-socket.ts';
 
 function stage(token = '') {
   const clock = new ManualClock();
@@ -57,8 +33,8 @@ function stage(token = '') {
     linkParts(wheel, report),
   );
   const attach = new Attach([game], { convertBytesMax: 1_048_576, clock, wheel, log: door.log });
-  const come = (name: string): { socket: Socket; stream: AttachStream } => {
-    const socket = new Socket();
+  const come = (name: string): { socket: KeptSocket; stream: AttachStream } => {
+    const socket = new KeptSocket();
     const stream = new AttachStream(name, socket);
     attach.open(stream);
     return { socket, stream };

@@ -311,6 +311,7 @@ export function request(seq = 1): BareCall {
   call.route = 'a.b';
   call.body = Buffer.from('{}');
   call.seq = seq;
-  call.deadline = Infinity;
+  // In an hour.
+  call.deadline = 3_600_000;
   return call;
 }
