@@ -104,9 +104,7 @@ export class NatsLink implements NatsConnection, Handler<Frame> {
     const giveUp = network.connect<Frame>(this.#node, this.server, latency, {
       onOpen: (end) => {
         this.#end = end;
-        this.#writer = new Writer(end, () => {
-          this.onRoom();
-        });
+        this.#writer = new Writer(end);
         end.handler = this;
       },
       onRefused: () => {

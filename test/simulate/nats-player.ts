@@ -4,6 +4,8 @@ import type { Deed, Stage } from './nats-stage.ts';
 
 /** Rounds after which nothing is on its way any more, even if each message has an answer. */
 const ROUNDS = 4;
+/** How often it is asked whether something has happened meanwhile. */
+const ASKED_MAX = 3_000;
 
 type Subscribed = { readonly subject: string; readonly unsubscribe: () => void };
 
@@ -246,7 +248,8 @@ export class Player {
   }
 
   async #again(isDone: () => boolean, act: () => Promise<void>): Promise<void> {
-    while (!isDone()) {
+    for (let asked = 0; !isDone(); asked++) {
+      if (asked > ASKED_MAX) throw new Error(`asked ${asked} times in vain`);
       await this.stage.wait(act(), 'a probe');
       let turns = 0;
       await this.stage.until(() => isDone() || ++turns > 5, 'a mark');

@@ -36,6 +36,12 @@ const LINES: readonly Line[] = [
   line(`${NAME} publishes(?: (\\d+) times)? (\\S+) (\\S+)(?: reply (\\S+))?(?: headers (\\S+))?`, (player, name, times = '1', subject = '', data = '', reply = '', headers = '') => {
     for (let i = 0; i < Number(times); i++) publish(player.client(name!).nc, subject, data, reply, headers);
   }), // prettier-ignore
+  // In one turn.
+  line(`${NAME} publishes and closes (\\S+) (\\S+)`, async (player, name, subject, data) => {
+    const { nc } = player.client(name!);
+    publish(nc, subject!, data!, '', '');
+    await player.stage.wait(nc.close(), 'close');
+  }),
   line(`${NAME} cannot publish (\\S+) (\\S+)(?: reply (\\S+))?(?: headers (\\S+))?`, (player, name, subject, data, reply = '', headers = '') => {
     expectThrow(() => {
       publish(player.client(name!).nc, spaced(subject!), data!, spaced(reply), headers);
@@ -91,6 +97,12 @@ const LINES: readonly Line[] = [
     player.oneHears(names!.trim().split(' '), what!)), // prettier-ignore
   line(`((?:[a-z] )+)share (\\d+) of (.+)`, (player, names, count, what) =>
     player.share(names!.trim().split(' '), Number(count), what!)), // prettier-ignore
+  line(`${NAME} has nothing unsent`, (player, name) => {
+    player.expect(player.client(name!).nc.unsentBytes, 0, `unsent bytes of ${name!}`);
+  }),
+  line(`${NAME} was not told of room`, (player, name) => {
+    player.expect(player.client(name!).rooms, 0, `room for ${name!}`);
+  }),
   line(`${NAME} has room`, async (player, name) => {
     const client = player.client(name!);
     await player.stage.until(() => client.rooms > 0, `room for ${name!}`);

@@ -8,7 +8,9 @@ import { Node, World } from './world.ts';
 
 /** Virtual time that a line may take. */
 const PATIENCE_MS = 60_000;
-const STEP_MS = 1;
+/** So that a failure does not take long: between two looks, at first and later. */
+const STEP_MS = [1, 25] as const;
+const FIRST_LOOKS = 500;
 
 export class VirtualStage implements Stage {
   readonly servers: readonly string[];
@@ -108,11 +110,11 @@ export class VirtualStage implements Stage {
 
   async until(isTrue: () => boolean, what: string): Promise<void> {
     const endMs = this.world.nowMs + PATIENCE_MS;
-    while (!isTrue()) {
+    for (let looks = 0; !isTrue(); looks++) {
       const [violation] = this.world.violations;
       if (violation !== undefined) throw new Error(`${violation.rule}: ${violation.what}`);
       if (this.world.nowMs > endMs) throw new Error(`waited for ${what}`);
-      await this.world.run(this.world.nowMs + STEP_MS);
+      await this.world.run(this.world.nowMs + STEP_MS[looks < FIRST_LOOKS ? 0 : 1]);
     }
   }
 

@@ -26,9 +26,7 @@ export const ENDS: readonly Row[] = [
       b connects
       b subscribes game.x
       settle
-      a publishes game.x 1
-      a begins to flush
-      a closes
+      a publishes and closes game.x 1
       a is closed
       b hears game.x 1
     `,
@@ -240,11 +238,13 @@ export const BOUNDS: readonly Row[] = [
     `,
   },
   {
-    name: 'room is announced although the system takes everything at once',
+    name: 'what the system takes at once is not counted, and no room is announced',
     script: `
       a connects
-      a publishes 4 times game.x x*1000000
-      a has room
+      a publishes game.x x*200000
+      a flushes
+      a has nothing unsent
+      a was not told of room
     `,
   },
   {

@@ -182,11 +182,15 @@ export const ORDER: readonly Row[] = [
       a connects
       b connects
       a subscribes game.x
+      a subscribes game.y
       settle
+      hold a
       b publishes 50 times game.x 1
-      b begins to flush
+      b publishes game.y 2
+      b flushes
       a unsubscribes game.x
-      b's flush is done
+      release a
+      a hears game.y 2
     `,
   },
   {
