@@ -81,7 +81,7 @@ function makeNats(servers: readonly string[], shared: Shared): Nats {
   );
   const convertBytesMax = config.limits.convert;
   const bus = new NatsBus({ ...shared, connector, subjects, convertBytesMax, report });
-  const answers = new NatsAnswers({ connector, subjects, streams: bus.streams, report });
+  const answers = new NatsAnswers({ clock, connector, subjects, streams: bus.streams, report });
   metrics.watch('pith_bus_unsent_bytes', [], () => answers.unsentBytes);
   return { connector, report, answers, bus };
 }

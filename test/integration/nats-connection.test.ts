@@ -285,6 +285,17 @@ describe('a nats-server that', { concurrent: true }, () => {
     expect(gateway.count('pith_bus_connects_total', 'connected')).toBe(2);
   });
 
+  test('takes a message of more than 1 MiB at once also gets what was sent right after it', async () => {
+    await using nats = await startNats('max_payload: 8MB');
+    await serveOn(await nats.connect(), 'pith.rpc.>', () => ({ body: '{"ok":true}' }));
+    const config = CONFIG.replace('packet: 1MiB', 'packet: 4MiB');
+    await using gateway = await startGateway(`bus: ${nats.url}\n${config}`);
+    await using client = await TestClient.connect(gateway.port);
+    const bodies = [{ text: 'x'.repeat(1_500_000) }, {}, { text: 'x'.repeat(1_500_000) }, {}, {}];
+    const answers = await Promise.all(bodies.map((body) => client.request('game.echo', body)));
+    expect(answers).toEqual(bodies.map(() => ({ ok: true })));
+  });
+
   test('goes away in lame duck mode is told once, and its successor is used', async () => {
     await using nats = await startNats('lame_duck_duration: "30s"\nlame_duck_grace_period: "1s"');
     await using gateway = await startGateway(`bus: ${nats.url}\n${CONFIG}`);

@@ -1,5 +1,6 @@
 /** All answers from NATS, for every NATS backend of the gateway, and the calls that wait until NATS takes them. */
 import { inBackground } from '../../background.ts';
+import type { Clock } from '../../clock.ts';
 import { isPubAck } from '../../contract/pub-ack.ts';
 import { failure } from '../../errors.ts';
 import type { Call, PendingCall } from '../call.ts';
@@ -27,6 +28,7 @@ export interface CapturedSubjects {
 type AnswersConnection = Pick<NatsConnector, 'unsentBytes' | 'always' | 'listen'>;
 
 export type NatsAnswersParts = {
+  readonly clock: Pick<Clock, 'soon'>;
   readonly connector: AnswersConnection;
   readonly subjects: Subjects;
   readonly streams: CapturedSubjects;
@@ -37,12 +39,15 @@ export class NatsAnswers implements ConnectionListener {
   readonly calls = new CallTable(Number.MAX_SAFE_INTEGER);
   /** What NATS cannot take yet, of all backends, in its order. */
   readonly held = new CallQueue(NATS_UNSENT_BYTES_MAX);
+  readonly #clock: Pick<Clock, 'soon'>;
   readonly #connector: AnswersConnection;
   readonly #subjects: Subjects;
   readonly #streams: CapturedSubjects;
   readonly #report: NatsReport;
+  #willLook = false;
 
-  constructor({ connector, subjects, streams, report }: NatsAnswersParts) {
+  constructor({ clock, connector, subjects, streams, report }: NatsAnswersParts) {
+    this.#clock = clock;
     this.#connector = connector;
     this.#subjects = subjects;
     this.#streams = streams;
@@ -77,6 +82,7 @@ export class NatsAnswers implements ConnectionListener {
     // A small view may hold a large buffer.
     call.body = Buffer.from(call.body);
     this.held.add(call, pending, null);
+    this.#lookSoon();
   }
 
   /** NATS has taken what it was given. */
@@ -86,7 +92,24 @@ export class NatsAnswers implements ConnectionListener {
       if (call === undefined) return;
       (call.upstream as NatsUpstream).publish(call);
     }
+    this.#lookSoon();
   }
+
+  /**
+   * What one turn publishes is given to the operating system at its end. Often that takes all of it at once, however
+   * much it is, and then no one says that there is room. If it does not, `onRoom` follows.
+   * Guarded by test/integration/nats-connection.test.ts.
+   */
+  #lookSoon(): void {
+    if (this.#willLook) return;
+    this.#willLook = true;
+    this.#clock.soon(this.#look);
+  }
+
+  readonly #look = (): void => {
+    this.#willLook = false;
+    if (this.held.size > 0 && this.#connector.unsentBytes < NATS_AHEAD_BYTES_MAX) this.onRoom();
+  };
 
   readonly #onAnswer: OnMessage = (error, message) => {
     if (error !== null) return;

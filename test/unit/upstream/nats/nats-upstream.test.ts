@@ -14,7 +14,7 @@ function setUp() {
   const made = makeParts('g-0123456789');
   const { connector, subjects, clock, parts } = made;
   const streams = { captures: () => false };
-  const answers = new NatsAnswers({ connector, subjects, streams, report: parts.report });
+  const answers = new NatsAnswers({ clock, connector, subjects, streams, report: parts.report });
   const { report } = keptReport('game', 'nats', clock);
   const { wheel } = parts;
   const options = { connector, subjects, answers, wheel, convertBytesMax: 1_000 };
@@ -71,4 +71,16 @@ test('a call that waits until NATS takes it is not published once it is cancelle
   expect([answers.held.size, answers.calls.size]).toEqual([0, 1]);
   for (const listener of connector.listeners) listener.onDown?.();
   expect([first.ends, second.ends]).toEqual([[], ['fail BUS_AWAY']]);
+});
+
+test('a call that waits behind what its own turn publishes is sent as soon as the system has taken that', async () => {
+  const { connector, answers, send, subjectsSent } = setUp();
+  connector.unsentBytes = NATS_AHEAD_BYTES_MAX;
+  send('game.first');
+  await turn();
+  expect([subjectsSent(), answers.held.size]).toEqual([[], 1]);
+  // It took all of it at once: nothing is announced.
+  connector.unsentBytes = 0;
+  await turn();
+  expect([subjectsSent(), answers.held.size]).toEqual([['pith.rpc.game.first'], 0]);
 });
