@@ -7,6 +7,8 @@ import type { SimGateway } from './gateway.ts';
 import type { Stage } from './stage.ts';
 import { type Node, World } from './world.ts';
 
+/** How long before it is checked nobody asks for anything. */
+const REST_MS = 8_000;
 /** From the calm on, in milliseconds. */
 const PROBES_MS = 12_000;
 const STILL_MS = 18_000;
@@ -52,7 +54,8 @@ export class Rounds {
     at(STORM_MS + FAIR_AFTER_MS, () => {
       this.#stage.ledger.fairWeather.begin();
     });
-    at(CALM_MS - 1_000, () => {
+    at(CALM_MS - REST_MS, () => {
+      // What was asked before is answered by then, however long it takes.
       for (const one of [...players, ...backends]) one.isResting = true;
     });
     at(CALM_MS, () => {
