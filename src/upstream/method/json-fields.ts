@@ -16,7 +16,7 @@ const SHOWN_MAX = 64;
 /** A RawNumber only looks like an object. */
 export type Value = null | boolean | number | bigint | string | Value[] | Fields;
 type Fields = { [key: string]: Value };
-type Kind = 'whole32' | 'whole64' | 'float' | 'text' | 'bytes' | 'other';
+type Kind = 'whole32' | 'whole64' | 'float' | 'double' | 'text' | 'bytes' | 'other';
 
 const KINDS: ReadonlyMap<ScalarType, Kind> = new Map([
   ...[ScalarType.INT32, ScalarType.UINT32, ScalarType.SINT32].map(
@@ -27,7 +27,7 @@ const KINDS: ReadonlyMap<ScalarType, Kind> = new Map([
     (type) => [type, 'whole64'] as const,
   ),
   ...[ScalarType.FIXED64, ScalarType.SFIXED64].map((type) => [type, 'whole64'] as const),
-  [ScalarType.DOUBLE, 'float'],
+  [ScalarType.DOUBLE, 'double'],
   [ScalarType.FLOAT, 'float'],
   [ScalarType.BYTES, 'bytes'],
 ]);
@@ -126,7 +126,9 @@ class Preparation {
       case 'whole64':
         return this.#wholeOrText(value, path, KINDS.get(scalar!) === 'whole64');
       case 'float':
-        return this.#float(value, path);
+        return this.#float(value, path, Math.fround);
+      case 'double':
+        return this.#float(value, path, (number) => number);
       case 'bytes':
         if (typeof value !== 'string' || isBase64(value)) return value;
         return this.#fieldError(path, `${shown(value)} is not base64`);
@@ -149,14 +151,20 @@ class Preparation {
   }
 
   /** The nearest that there is, as everywhere; what would become an infinity, or 0, is refused. */
-  #float(value: Value, path: string): Value {
+  #float(value: Value, path: string, nearest: (number: number) => number): Value {
+    if (typeof value === 'number') {
+      const held = nearest(value);
+      const isHeld = Number.isFinite(held) && (held !== 0 || value === 0);
+      return isHeld ? value : this.#fieldError(path, `${value} is out of range`);
+    }
     const source = isRawNumber(value) ? value.rawJSON : value;
     if (typeof source !== 'string') return value;
     if (!isRawNumber(value) && NO_NUMBERS.has(source)) return value;
     if (!NUMBER.test(source)) return this.#fieldError(path, `${shown(source)} is not a number`);
     const number = Number(source);
-    const isLost = number === 0 && wholeOf(source) !== 0n;
-    if (Number.isFinite(number) && !isLost) return number;
+    const held = nearest(number);
+    const isLost = held === 0 && (number !== 0 || wholeOf(source) !== 0n);
+    if (Number.isFinite(held) && !isLost) return number;
     return this.#fieldError(path, `${cut(source)} is out of range`);
   }
 

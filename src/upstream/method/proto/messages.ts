@@ -26,6 +26,11 @@ import {
 } from './options.ts';
 import type { Tokens } from './tokens.ts';
 
+/** [protobuf.dev/programming-guides/proto3, "Assigning Field Numbers"] */
+const FIELD_NUMBERS = [1, 2 ** 29 - 1] as const;
+/** An int32. */
+const ENUM_NUMBERS = [-(2 ** 31), 2 ** 31 - 1] as const;
+
 /** How deep messages may be nested in each other. */
 const DEPTH_MAX = 32;
 
@@ -192,7 +197,7 @@ export class MessageParser {
       label: label ?? Label.OPTIONAL,
     });
     tokens.expect('=');
-    field.number = tokens.integer("the field's number");
+    field.number = tokens.integer("the field's number", FIELD_NUMBERS);
     if (place.extendee !== '') field.extendee = place.extendee;
     if (label === Label.OPTIONAL && this.#syntax === 'proto3') field.proto3Optional = true;
     const scalar = SCALARS.get(type);
@@ -229,7 +234,7 @@ export class MessageParser {
       label: Label.REPEATED,
       type: Type.MESSAGE,
       typeName: `${jsonNameOf(`_${name}`)}Entry`,
-      number: tokens.integer("the field's number"),
+      number: tokens.integer("the field's number", FIELD_NUMBERS),
     });
     this.#fieldOptions(field);
     tokens.expect(';');
@@ -264,7 +269,7 @@ export class MessageParser {
         readOver(tokens);
       } else {
         tokens.expect('=');
-        const number = tokens.integer("the value's number");
+        const number = tokens.integer("the value's number", ENUM_NUMBERS);
         readInlineOptions(tokens);
         tokens.expect(';');
         made.value.push(create(EnumValueDescriptorProtoSchema, { name, number }));

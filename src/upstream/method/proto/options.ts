@@ -13,7 +13,7 @@ import {
   FeatureSetSchema,
 } from '@bufbuild/protobuf/wkt';
 
-import type { Tokens } from './tokens.ts';
+import type { Token, Tokens } from './tokens.ts';
 
 /** Name to value of the options of one thing; an aggregate's own simple entries are `name.entry`. */
 export type Options = Map<string, string>;
@@ -59,9 +59,11 @@ function readOption(tokens: Tokens, options: Options): void {
     return;
   }
   const sign = tokens.skip('-') ? '-' : '';
-  const { kind } = tokens.next;
+  const { next } = tokens;
+  const { kind } = next;
   if (kind === 'mark' || kind === 'end') throw tokens.unexpected('a value');
-  options.set(name, sign + (kind === 'string' ? tokens.string('text') : tokens.take().text));
+  const value = sign + (kind === 'string' ? tokens.string('text') : tokens.take().text);
+  put(tokens, options, [name, value], next);
 }
 
 function readOptionName(tokens: Tokens): string {
@@ -82,12 +84,14 @@ function readAggregate(tokens: Tokens, name: string, options: Options): void {
   let depth = 0;
   let key = '';
   do {
-    const { kind, text } = tokens.take();
+    const token = tokens.take();
+    const { kind, text } = token;
     if (kind === 'end') throw tokens.unexpected('"}"');
     if (kind === 'mark' && (text === '{' || text === '[')) depth++;
     else if (kind === 'mark' && (text === '}' || text === ']')) depth--;
     else if (depth === 1 && kind === 'word' && tokens.is(':')) key = text;
-    else if (depth === 1 && kind !== 'mark' && key !== '') options.set(`${name}.${key}`, text);
+    else if (depth === 1 && kind !== 'mark' && key !== '')
+      put(tokens, options, [`${name}.${key}`, text], token);
   } while (depth > 0);
 }
 
@@ -112,7 +116,35 @@ export function featuresOf(options: Options): FeatureSet | undefined {
     if (value === undefined) continue;
     features ??= create(FeatureSetSchema);
     const field = FeatureSetSchema.fields.find((one) => one.name === name)!.localName;
-    Object.assign(features, { [field]: known[value] });
+    Object.assign(features, { [field]: numberOf(known, value) });
   }
   return features;
+}
+
+/** Takes down an option, whose value is the token `at`. @throws {ProtoError} A feature has no such value. */
+function put(
+  tokens: Tokens,
+  options: Options,
+  [name, value]: readonly [string, string],
+  at: Token,
+): void {
+  const [, feature = ''] = /^features\.(\w+)$/.exec(name) ?? [];
+  const known = Object.hasOwn(FEATURES, feature) ? FEATURES[feature]! : null;
+  if (known !== null && numberOf(known, value) === undefined)
+    throw tokens.error(`${name} has no value "${value}"; there are ${wordsOf(known)}`, at);
+  options.set(name, value);
+}
+
+type Words = Readonly<Record<string, string | number>>;
+
+/** undefined: there is no such word. An enum's object has its numbers as keys, too. */
+function numberOf(known: Words, word: string): number | undefined {
+  const number = Object.hasOwn(known, word) ? known[word] : undefined;
+  return typeof number === 'number' ? number : undefined;
+}
+
+function wordsOf(known: Words): string {
+  return Object.keys(known)
+    .filter((word) => numberOf(known, word) !== undefined)
+    .join(', ');
 }

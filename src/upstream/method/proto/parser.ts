@@ -28,6 +28,8 @@ class Parser {
   readonly #tokens: Tokens;
   readonly #file: FileDescriptorProto;
   #types: MessageParser;
+  /** Something stands before what is read. */
+  #hasBegun = false;
 
   constructor(name: string, source: string) {
     this.#tokens = new Tokens(name, source);
@@ -38,7 +40,10 @@ class Parser {
   parse(): FileDescriptorProto {
     const file = this.#file;
     const options: Options = new Map();
-    while (this.#tokens.next.kind !== 'end') this.#statement(options);
+    while (this.#tokens.next.kind !== 'end') {
+      this.#statement(options);
+      this.#hasBegun = true;
+    }
     const features = featuresOf(options);
     if (features !== undefined) file.options = create(FileOptionsSchema, { features });
     return file;
@@ -53,6 +58,7 @@ class Parser {
     switch (word) {
       case 'syntax':
       case 'edition':
+        if (this.#hasBegun) throw tokens.error(`${word} is not the first statement`, next);
         this.#language(word);
         return;
       case 'import':
@@ -163,8 +169,10 @@ class Parser {
     } else {
       tokens.expect(';');
     }
-    const level = options.get('idempotency_level') as keyof typeof MethodOptions_IdempotencyLevel;
-    return MethodOptions_IdempotencyLevel[level];
+    const level = options.get('idempotency_level') ?? '';
+    if (!Object.hasOwn(MethodOptions_IdempotencyLevel, level)) return undefined;
+    const number = MethodOptions_IdempotencyLevel[level as 'IDEMPOTENT'];
+    return typeof number === 'number' ? number : undefined;
   }
 
   #methodType(): { type: string; isStream: boolean } {

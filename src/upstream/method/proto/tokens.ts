@@ -74,13 +74,15 @@ export class Tokens {
     return text;
   }
 
-  /** A whole number, with a sign. */
-  integer(what: string): number {
+  /** A whole number, with a sign, in a range. */
+  integer(what: string, [min, max]: readonly [number, number]): number {
+    const first = this.#next;
     const sign = this.skip('-') ? -1 : 1;
-    const value = this.#next.kind === 'number' ? wholeNumber(this.#next.text) : Number.NaN;
+    const value = this.#next.kind === 'number' ? sign * wholeNumber(this.#next.text) : Number.NaN;
     if (!Number.isSafeInteger(value)) throw this.unexpected(what);
+    if (value < min || value > max) throw this.error(`${what} is ${min} to ${max}`, first);
     this.take();
-    return sign * value;
+    return value;
   }
 
   unexpected(expected: string): ProtoError {

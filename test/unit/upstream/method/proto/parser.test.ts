@@ -81,6 +81,24 @@ describe('a .proto file', () => {
     ['message M { int32 ä = 1; }', 'a.proto:2:19: "ä" does not belong here'],
     ['enum E {}', 'a.proto:2:6: enum E has no value'],
     ['option (x) = { a: { b: 1 }', 'a.proto:2:27: expected "}", got the end'],
+    ['message M { int32 a = 0; }', `a.proto:2:23: the field's number is 1 to 536870911`],
+    ['message M { int32 a = -1; }', `a.proto:2:23: the field's number is 1 to 536870911`],
+    ['message M { int32 a = 4294967296; }', `a.proto:2:23: the field's number is 1 to 536870911`],
+    [
+      'message M { map<int32, M> a = 536870912; }',
+      `a.proto:2:31: the field's number is 1 to 536870911`,
+    ],
+    ['enum E { A = 2147483648; }', `a.proto:2:14: the value's number is -2147483648 to 2147483647`],
+    [
+      'message M { int32 a = 1 [features.field_presence = toString]; }',
+      'a.proto:2:52: features.field_presence has no value "toString"; there are FIELD_PRESENCE_UNKNOWN, EXPLICIT, IMPLICIT, LEGACY_REQUIRED',
+    ],
+    [
+      'option features = { enum_type: 1 };',
+      'a.proto:2:32: features.enum_type has no value "1"; there are ENUM_TYPE_UNKNOWN, OPEN, CLOSED',
+    ],
+    ['syntax = "proto2";', 'a.proto:2:1: syntax is not the first statement'],
+    ['edition = "2023";', 'a.proto:2:1: edition is not the first statement'],
   ])('that is wrong is said to be, with the place: %s', (text, message) => {
     expect(() => parseProto('a.proto', HEAD + text)).toThrow(new ProtoError(message));
   });
