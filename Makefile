@@ -23,7 +23,7 @@ CODE := src test deploy package.json tsconfig.json .oxlintrc.json .oxfmtrc.json
 # Without a terminal vitest would still colour its output.
 VITEST := test -t 1 || export NO_COLOR=1; vitest run --config test/vitest.config.ts
 
-.PHONY: help setup run example-ts example-python example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants test test-all consul-test oracle border fuzz simulate simulate-planted bench bench-stall image-test chart-test manifests release gen clean node24 tools
+.PHONY: help setup run example-ts example-python example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants test test-all consul-test oracle border fuzz fuzz-planted simulate simulate-planted bench bench-stall image-test chart-test manifests release gen clean node24 tools
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -105,6 +105,9 @@ border: node24 tools ## attack every input of a gateway for T seconds (T=600), a
 
 fuzz: node24 $(CLIENT_MODULES) ## fuzz every parser for T seconds, following coverage (T=600 ONLY=json SEED=1 UNTIL_DRY=3600 SAVE=1)
 	@T=$(T) node test/fuzz/run.ts
+
+fuzz-planted: node24 $(CLIENT_MODULES) ## put bugs into a copy of the tree, and have the fuzzer find each; ONLY=name
+	@node test/fuzz/run-planted.ts
 
 simulate: node24 ## play a fleet in virtual time with faults: SEED=7 HOURS=24 GATEWAYS=3 CLIENTS=200 JOBS=2 TRACE=1 SHRINK=1
 	@node test/simulate/run.ts

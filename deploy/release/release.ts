@@ -2,6 +2,7 @@
  * Makes a release: `node deploy/release/release.ts VERSION [--dry-run] [--no-checks]`, or `make release VERSION=…`.
  *
  * It sets the version everywhere, closes the changelog's Unreleased section, runs the checks, commits and tags.
+ * Before it, run `make fuzz UNTIL_DRY=3600`: it takes longer than a release may, so it is not among the checks here.
  * It pushes nothing. If a check fails, the files are restored. `--dry-run` prints the change and restores the files.
  */
 import { execFileSync } from 'node:child_process';

@@ -33,6 +33,8 @@ export type Finding = {
   readonly key: string;
   readonly text: string;
   readonly input: Buffer;
+  /** Executions until then. */
+  readonly executions: number;
 };
 
 declare global {
@@ -62,12 +64,12 @@ export class Engine {
   /** What runs now: it is at fault if the group hangs. */
   #current: Buffer = Buffer.alloc(0);
 
-  constructor(target: Target, coverage: Coverage, chance: Chance, tokens: readonly Uint8Array[]) {
+  constructor(target: Target, coverage: Coverage, chance: Chance, word: () => Uint8Array) {
     this.#target = target;
     this.#coverage = coverage;
     this.#chance = chance;
     const other = (): Buffer => this.#pick();
-    this.#pool = { chance, tokens, other };
+    this.#pool = { chance, word, other };
   }
 
   get edges(): number {
@@ -88,10 +90,12 @@ export class Engine {
       await this.#singles(inputs.slice(at, at + BATCH));
   }
 
-  /** Until so many executions, or until that time. [performance.now] */
-  async fuzz(executions: number, until: number): Promise<void> {
+  /** Until so many executions, that time [performance.now], or so many findings. */
+  async fuzz(executions: number, until: number, findingsMax = Infinity): Promise<void> {
     const last = this.executions + executions;
-    while (this.executions < last && performance.now() < until && !this.#hangs) {
+    const isOver = (): boolean =>
+      this.executions >= last || performance.now() >= until || this.findings.length >= findingsMax;
+    while (!isOver() && !this.#hangs) {
       const inputs = Array.from({ length: BATCH }, () => this.#next());
       if (this.#chance.is(0.5)) await this.#batch(inputs);
       else await this.#singles(inputs.slice(0, BATCH / 8));
@@ -275,13 +279,20 @@ export class Engine {
     if (this.findings.length >= FINDINGS_MAX || this.findings.some((one) => one.key === key))
       return;
     // Taken first: an input that hangs is found again while it is made shorter, and never is shorter.
-    const index = this.findings.push({ key, text: textOf(error), input: Buffer.from(input) }) - 1;
+    const index =
+      this.findings.push({
+        key,
+        text: textOf(error),
+        input: Buffer.from(input),
+        executions: this.executions,
+      }) - 1;
     if (isTimeout(error)) return;
     const { bytes, error: last } = await shrunk(input, error, async (one) => {
       const thrown = await this.#errorOf(one);
       return thrown !== undefined && keyOf(thrown) === key ? thrown : undefined;
     });
-    this.findings[index] = { key, text: textOf(last), input: bytes };
+    const { executions } = this.findings[index]!;
+    this.findings[index] = { key, text: textOf(last), input: bytes, executions };
   }
 
   async #errorOf(input: Buffer): Promise<unknown> {

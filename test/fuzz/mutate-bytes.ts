@@ -4,8 +4,8 @@ import type { Chance } from '../border/chance.ts';
 /** What a mutator may take from. */
 export type Pool = {
   readonly chance: Chance;
-  /** Words of the target's own sources. */
-  readonly tokens: readonly Uint8Array[];
+  /** A word that the target, or its sources, compare inputs with. */
+  readonly word: () => Uint8Array;
   /** Another input that is kept. */
   readonly other: () => Buffer;
 };
@@ -92,7 +92,7 @@ const CHANGES: readonly Mutator[] = [
     return spliced(input, place(pool, input), 0, part);
   },
   (input, pool) => {
-    const token = pool.chance.pick(pool.tokens);
+    const token = pool.word();
     return spliced(input, place(pool, input), pool.chance.is(0.5) ? token.length : 0, token);
   },
   (input, pool) => {
@@ -117,7 +117,7 @@ const CHANGES: readonly Mutator[] = [
 
 export function mutateBytes(input: Buffer, pool: Pool): Buffer {
   if (input.length === 0) {
-    return pool.chance.is(0.5) ? Buffer.from(pool.chance.pick(pool.tokens)) : pool.chance.bytes(4);
+    return pool.chance.is(0.5) ? Buffer.from(pool.word()) : pool.chance.bytes(4);
   }
   return pool.chance.pick(CHANGES)(input, pool);
 }

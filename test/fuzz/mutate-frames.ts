@@ -142,12 +142,12 @@ function number(chance: Chance): Buffer {
 }
 
 function freshField(pool: Pool): Field {
-  const { chance, tokens } = pool;
+  const { chance } = pool;
   const tag = chance.int(1, 16);
   const type = chance.pick([0, 0, 2, 2, 2, 1, 5]);
   if (type === 0) return { tag, type, bytes: number(chance), message: null };
   if (type !== 2) return { tag, type, bytes: chance.bytes(type === 1 ? 8 : 4), message: null };
-  const bytes = chance.is(0.3) ? Buffer.alloc(0) : Buffer.from(chance.pick(tokens));
+  const bytes = chance.is(0.3) ? Buffer.alloc(0) : Buffer.from(pool.word());
   return {
     tag,
     type,

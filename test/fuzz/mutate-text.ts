@@ -11,7 +11,7 @@ const LETTERS = [
 ]; // prettier-ignore
 
 /** A piece of text for the place of another. */
-function piece({ chance, tokens, other }: Pool): string {
+function piece({ chance, word, other }: Pool): string {
   switch (chance.int(0, 5)) {
     case 0:
       return chance.pick(LETTERS);
@@ -24,7 +24,7 @@ function piece({ chance, tokens, other }: Pool): string {
       return words.length === 0 ? '' : chance.pick(words);
     }
     default:
-      return Buffer.from(chance.pick(tokens)).toString('latin1');
+      return Buffer.from(word()).toString('latin1');
   }
 }
 
@@ -121,7 +121,7 @@ function spansOf(text: string): Span[] {
 
 /** A JSON value to put in the place of another. */
 function jsonValue(pool: Pool): string {
-  const { chance, tokens } = pool;
+  const { chance } = pool;
   switch (chance.int(0, 8)) {
     case 0:
       return chance.pick(NUMBERS);
@@ -153,7 +153,7 @@ function jsonValue(pool: Pool): string {
       return text.slice(start, end);
     }
     default:
-      return JSON.stringify(Buffer.from(chance.pick(tokens)).toString());
+      return JSON.stringify(Buffer.from(pool.word()).toString());
   }
 }
 
@@ -194,8 +194,8 @@ export function mutateJson(input: Buffer, pool: Pool): Buffer {
   }
 }
 
-function name({ chance, tokens }: Pool): string {
-  return chance.is(0.7) ? Buffer.from(chance.pick(tokens)).toString() : chance.pick(NAMES);
+function name({ chance, word }: Pool): string {
+  return chance.is(0.7) ? Buffer.from(word()).toString() : chance.pick(NAMES);
 }
 
 /** Another key, or the same one written otherwise. */

@@ -8,17 +8,19 @@ import { Chance } from '../border/chance.ts';
 import { CORPUS, readInputs } from './corpus.ts';
 import { mutated } from './mutators.ts';
 import { BYTES_MAX, type Target } from './target.ts';
-import { tokensOf } from './tokens.ts';
+import { wordsOf } from './tokens.ts';
 
+const CHANGED = 100;
 const FRESH = 50;
 
 /**
- * Runs the seeds, the corpus, and `count` changed inputs.
+ * Runs the seeds, the corpus, some changed inputs, and some that fast-check makes.
  *
  * @returns How many ran.
  * @throws {Error} What is wrong, with the input in base64.
  */
-export async function replay(target: Target, count: number): Promise<number> {
+export async function replay(target: Target): Promise<number> {
+  const count = target.replays ?? CHANGED;
   const kept = [
     ...target.seeds.map((seed) => Buffer.from(seed)),
     ...readInputs(join(CORPUS, target.name)),
@@ -30,11 +32,8 @@ export async function replay(target: Target, count: number): Promise<number> {
       fileURLToPath(new URL(`../../src/${one.split(' ')[0]}`, import.meta.url)),
     ),
   );
-  const pool = {
-    chance,
-    tokens: tokensOf([...files], target.tokens ?? []),
-    other: () => chance.pick(kept),
-  };
+  const word = wordsOf([...files], target.tokens ?? [], chance);
+  const pool = { chance, word, other: () => chance.pick(kept) };
   for (let i = 0; i < count; i++) {
     await run(target, mutated(chance.pick(kept), target.forms, pool, target.bytesMax ?? BYTES_MAX));
   }

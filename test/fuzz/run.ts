@@ -46,6 +46,7 @@ async function fuzz(): Promise<number> {
   const job = async (): Promise<void> => {
     for (let slice = schedule.next(); slice !== null; slice = schedule.next()) {
       const { target, ms, number } = slice;
+      const start = performance.now();
       const report = await startWorker({
         target,
         seed: `${SEED} ${target} ${number}`,
@@ -53,7 +54,7 @@ async function fuzz(): Promise<number> {
         ms,
         keep: SAVE ? 'corpus' : 'cache',
       });
-      schedule.done(report);
+      schedule.done(report, performance.now() - start);
       tell(report, found);
     }
   };

@@ -3,7 +3,7 @@ import type { Report } from './worker.ts';
 
 const SLICE_MS = { min: 1_000, max: 30_000 };
 /** Part of the time that is spent on everybody once. */
-const FIRST_PART = 0.5;
+const FIRST_PART = 0.6;
 
 export type Slice = { readonly target: string; readonly ms: number; readonly number: number };
 
@@ -28,15 +28,16 @@ export class Schedule {
   readonly #states: Map<string, State>;
   readonly #limit: { ms?: number; dryMs?: number };
   readonly #start = performance.now();
-  readonly #firstMs: number;
+  readonly #jobs: number;
+  /** What a worker has taken beyond its time, to load and to run what is kept; the last one's. */
+  #beyondMs = 1_000;
   #lastNewAt = performance.now();
   #turn = 0;
 
   /** @param limit For how long, or until so long nothing new came. */
   constructor(names: readonly string[], limit: { ms?: number; dryMs?: number }, jobs: number) {
     this.#limit = limit;
-    const all = limit.ms ?? limit.dryMs!;
-    this.#firstMs = bounded((all * FIRST_PART * jobs) / names.length);
+    this.#jobs = jobs;
     this.#states = new Map(names.map((target) => [target, newState(target)]));
   }
 
@@ -48,8 +49,17 @@ export class Schedule {
     if (free.length === 0) return null;
     const state = this.#pick(free);
     state.isRunning = true;
-    const ms = state.slices === 0 ? this.#firstMs : bounded(2 * this.#firstMs);
+    const ms = this.#sliceMs(left);
     return { target: state.target, ms: Math.min(ms, left), number: state.slices };
+  }
+
+  /** So long that everybody gets a turn in the first part of the time, with what a worker takes beside. */
+  #sliceMs(left: number): number {
+    const all = this.#limit.ms ?? this.#limit.dryMs!;
+    const fresh = [...this.#states.values()].filter(({ slices }) => slices === 0).length;
+    if (fresh === 0) return bounded((2 * all * FIRST_PART * this.#jobs) / this.#states.size);
+    const forFirst = Math.max(0, left - all * (1 - FIRST_PART));
+    return bounded((forFirst * this.#jobs) / fresh - this.#beyondMs);
   }
 
   #pick(free: readonly State[]): State {
@@ -66,7 +76,9 @@ export class Schedule {
     return this.#limit.dryMs! - (now - this.#lastNewAt);
   }
 
-  done(report: Report): void {
+  /** @param tookMs From the slice's start to its report. */
+  done(report: Report, tookMs: number): void {
+    this.#beyondMs = Math.max(0, tookMs - report.ms);
     const state = this.#states.get(report.target)!;
     state.isRunning = false;
     if (state.slices === 0) state.edgesBefore = report.edgesBefore;

@@ -9,24 +9,25 @@ const WORKER = fileURLToPath(new URL('worker.ts', import.meta.url));
 const BEYOND_MS = 120_000;
 const HEAP_MB = 1_024;
 
-export function startWorker(order: Order): Promise<Report> {
+/** @param worker Of another tree, perhaps. */
+export function startWorker(order: Order, worker = WORKER): Promise<Report> {
   const { promise, resolve } = Promise.withResolvers<Report>();
   const flags = [`--max-old-space-size=${HEAP_MB}`, '--no-warnings'];
-  const worker = spawn(process.execPath, [...flags, WORKER, JSON.stringify(order)], {
+  const started = spawn(process.execPath, [...flags, worker, JSON.stringify(order)], {
     stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
   });
   const start = performance.now();
   let said = '';
   let report: Report | null = null;
-  worker.stderr!.on('data', (part: Buffer) => {
+  started.stderr!.on('data', (part: Buffer) => {
     said = (said + part.toString()).slice(-4_000);
   });
-  const timer = setTimeout(() => worker.kill('SIGKILL'), (order.ms ?? BEYOND_MS) + BEYOND_MS);
-  worker.on('message', (message) => {
+  const timer = setTimeout(() => started.kill('SIGKILL'), (order.ms ?? BEYOND_MS) + BEYOND_MS);
+  started.on('message', (message) => {
     report = message as Report;
-    worker.disconnect();
+    started.disconnect();
   });
-  worker.on('exit', (code, signal) => {
+  started.on('exit', (code, signal) => {
     clearTimeout(timer);
     resolve(
       report ?? died(order, performance.now() - start, `ended with ${signal ?? code}\n${said}`),
@@ -46,6 +47,7 @@ function died({ target }: Order, ms: number, text: string): Report {
     newEdgeMs: null,
     kept: 0,
     worst: { steps: 0, allocated: 0 },
-    findings: [{ key: 'the process died', text: `the process ${text}`, input: '' }],
+    executionsBefore: 0,
+    findings: [{ key: 'the process died', text: `the process ${text}`, input: '', executions: 0 }],
   };
 }

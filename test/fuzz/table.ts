@@ -41,17 +41,22 @@ export function printTable(rows: readonly Row[]): void {
     '',
     sum(({ findings }) => findings),
   ]);
-  const all = [HEAD, ...lines];
-  const widths = HEAD.map((_, column) => Math.max(...all.map((line) => line[column]!.length)));
   console.log('');
-  for (const line of all) {
-    console.log(
-      line
-        .map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)))
-        .join('  '),
-    );
-  }
+  printColumns([HEAD, ...lines], 1);
   console.log('steps and memory: the most that one input cost, of what it may.');
+}
+
+/** @param left How many columns are aligned to the left. */
+export function printColumns(lines: readonly (readonly string[])[], left: number): void {
+  const widths = lines[0]!.map((_, column) =>
+    Math.max(...lines.map((line) => line[column]!.length)),
+  );
+  for (const line of lines) {
+    const cells = line.map((cell, i) =>
+      i < left ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!),
+    );
+    console.log(cells.join('  ').trimEnd());
+  }
 }
 
 function percent(part: number): string {

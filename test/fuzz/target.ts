@@ -20,6 +20,8 @@ export type Target = {
   readonly tokens?: readonly (string | Uint8Array)[];
   /** Bytes that an input may grow to; 4096 if absent. */
   readonly bytesMax?: number;
+  /** Changed inputs that `make test` runs; 100 if absent. */
+  readonly replays?: number;
   /** Blocks of src/ executed; see `STEPS`. */
   readonly steps?: Partial<Bound>;
   /** Bytes of buffers allocated; see `ALLOCATED`. */

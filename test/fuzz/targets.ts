@@ -13,6 +13,7 @@ const nothing: Preload = () => Promise.resolve();
 const protobuf: Preload = () =>
   Promise.all([import('@bufbuild/protobuf'), import('@bufbuild/protobuf/wkt')]);
 
+const grpc: Preload = () => Promise.all([protobuf(), import('@grpc/grpc-js'), import('yaml')]);
 const yaml: Preload = () => Promise.all([import('yaml'), import('zod')]);
 
 /** The targets of a module, which exports them in one list. */
@@ -91,5 +92,20 @@ export const TARGETS: Readonly<Record<string, Entry>> = {
     () => import('./targets/config.ts'),
     ['config', 'config-texts', 'command-line', 'mock-answers', 'consul-instances'],
     yaml,
+  ),
+  ...from(
+    () => import('./targets/method.ts'),
+    ['method-request', 'method-answer', 'proto-file', 'status-details'],
+    grpc,
+  ),
+  ...from(
+    () => import('./targets/control.ts'),
+    ['control-json', 'control-protobuf', 'attach-json', 'control-callers'],
+    grpc,
+  ),
+  ...from(
+    () => import('./targets/border.ts'),
+    ['session-pomelo', 'session-pitaya', 'session-json', 'link', 'ipc-lines', 'bus-messages'],
+    grpc,
   ),
 };

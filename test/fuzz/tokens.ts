@@ -1,16 +1,28 @@
 /** The words of a target: what its sources compare inputs with. */
 import { readFileSync } from 'node:fs';
 
+import type { Chance } from '../border/chance.ts';
 import { varint } from './mutate-bytes.ts';
 
 const TEXT_MAX = 40;
 const TOKENS_MAX = 2_000;
 
-/** Texts and numbers in the sources; numbers as digits, and in the ways that they may stand in bytes. */
-export function tokensOf(
+/** Part of the words that are the target's own, if it has any: those are the likeliest to lead on. */
+const OWN_PART = 0.4;
+
+/** Picks one of the words of a target, and of the texts and numbers in these sources. */
+export function wordsOf(
   files: readonly string[],
   own: readonly (string | Uint8Array)[],
-): Uint8Array[] {
+  chance: Chance,
+): () => Uint8Array {
+  const words = tokensOf(files);
+  const ownWords = own.map((word) => Buffer.from(word));
+  return () => chance.pick(ownWords.length > 0 && chance.is(OWN_PART) ? ownWords : words);
+}
+
+/** Numbers as digits, and in the ways that they may stand in bytes. */
+function tokensOf(files: readonly string[]): Uint8Array[] {
   const texts = new Set<string>();
   const numbers = new Set<number>();
   for (const file of files) {
@@ -29,7 +41,6 @@ export function tokensOf(
     if (bytes.length > 0 && made.size < TOKENS_MAX)
       made.set(Buffer.from(bytes).toString('latin1'), bytes);
   };
-  for (const token of own) put(Buffer.from(token));
   for (const text of texts) put(Buffer.from(text));
   for (const number of numbers) for (const bytes of formsOf(number)) put(bytes);
   if (made.size === 0) put(Buffer.from('a'));

@@ -6,10 +6,10 @@ import { Chance } from '../border/chance.ts';
 import { countAllocations } from './allocations.ts';
 import { CACHE, CORPUS, CORPUS_FILES_MAX, readInputs, writeInputs } from './corpus.ts';
 import { Coverage } from './coverage.ts';
-import { Engine } from './engine.ts';
+import { Engine, type Finding } from './engine.ts';
 import type { Target } from './target.ts';
 import { TARGETS } from './targets.ts';
-import { tokensOf } from './tokens.ts';
+import { wordsOf } from './tokens.ts';
 
 export type Order = {
   readonly target: string;
@@ -19,6 +19,8 @@ export type Order = {
   readonly ms: number | null;
   /** A file to run, and nothing else. */
   readonly replay?: string;
+  /** It ends with the first finding. */
+  readonly isFirstEnough?: boolean;
   /** Writes what it keeps to .cache/fuzz; and the fewest that reach the same to test/fuzz/corpus. */
   readonly keep: 'nothing' | 'cache' | 'corpus';
 };
@@ -35,11 +37,10 @@ export type Report = {
   readonly newEdgeMs: number | null;
   readonly kept: number;
   readonly worst: { readonly steps: number; readonly allocated: number };
-  readonly findings: readonly {
-    readonly key: string;
-    readonly text: string;
-    readonly input: string;
-  }[];
+  /** Of those that were kept from other runs. */
+  readonly executionsBefore: number;
+  /** `input` in base64. */
+  readonly findings: readonly (Omit<Finding, 'input'> & { readonly input: string })[];
 };
 
 async function main(order: Order): Promise<Report> {
@@ -51,8 +52,9 @@ async function main(order: Order): Promise<Report> {
   const target = await entry.load();
   const seeds = target.seeds.map((seed) => Buffer.from(seed));
   for (const seed of seeds) await runs(target, Buffer.from(seed));
-  const tokens = tokensOf(coverage.files(), target.tokens ?? []);
-  const engine = new Engine(target, coverage, new Chance(order.seed), tokens);
+  const chance = new Chance(order.seed);
+  const word = wordsOf(coverage.files(), target.tokens ?? [], chance);
+  const engine = new Engine(target, coverage, chance, word);
   countAllocations();
   if (order.replay === undefined) {
     const cached = join(CACHE, order.target);
@@ -65,7 +67,8 @@ async function main(order: Order): Promise<Report> {
   const start = performance.now();
   const before = engine.executions;
   if (order.replay === undefined) {
-    await engine.fuzz(order.executions ?? Infinity, start + (order.ms ?? Infinity));
+    const findingsMax = order.isFirstEnough === true ? 1 : Infinity;
+    await engine.fuzz(order.executions ?? Infinity, start + (order.ms ?? Infinity), findingsMax);
   }
   const end = performance.now();
   if (order.keep !== 'nothing') writeInputs(join(CACHE, order.target), engine.kept);
@@ -82,10 +85,10 @@ async function main(order: Order): Promise<Report> {
     newEdgeMs: engine.edges === edgesBefore ? null : end - engine.lastNewAt,
     kept: engine.kept.length,
     worst: engine.worst,
-    findings: engine.findings.map(({ key, text, input }) => ({
-      key,
-      text,
-      input: input.toString('base64'),
+    executionsBefore: before,
+    findings: engine.findings.map((finding) => ({
+      ...finding,
+      input: finding.input.toString('base64'),
     })),
   };
 }

@@ -27,7 +27,7 @@ import { difference } from '../../unit/protocol/fuzz/difference.ts';
 import { waysToCut } from '../cuts.ts';
 import { check, orError, same, type Target } from '../target.ts';
 
-const BODY_MAX = 300;
+const BODY_MAX = 256;
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
 const packets: Target = {

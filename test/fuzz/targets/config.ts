@@ -54,6 +54,7 @@ const config: Target = {
   ],
   forms: ['lines', 'words'],
   bytesMax: 1_500,
+  replays: 20,
   seeds: FILES,
   tokens: [
     '&a',
@@ -118,6 +119,7 @@ const bits: Target = {
     'config/address.ts parseHostPort',
     'config/address.ts parseListenUrl',
     'config/address.ts parseBus',
+    'config/address.ts isCidr',
     'config/client-rules.ts parseClientRule',
     'config/consul-service.ts parseConsulService',
     'config/syntax.ts checkPattern',

@@ -237,7 +237,12 @@ const patch = shape({
 const close = shape({
   name: 'close',
   message: 'Close',
-  drives: ['contract/protobuf-shapes.ts decodeClose', 'contract/json-shapes.ts readClose'],
+  drives: [
+    'contract/protobuf-shapes.ts decodeClose',
+    'contract/json-shapes.ts readClose',
+    'contract/protobuf-wire.ts decodeDurationMs',
+    'contract/protobuf-wire.ts decodeSignedMs',
+  ],
   seeds: [CLOSE, {}],
   decode: decodeClose,
   read: readClose,
@@ -397,6 +402,7 @@ const struct: Target = {
     'contract/struct.ts decodeStruct',
     'contract/struct.ts decodeJsonValue',
     'contract/struct.ts encodeStruct',
+    'contract/protobuf-wire.ts WireReader',
   ],
   forms: ['protobuf'],
   seeds: [

@@ -178,7 +178,7 @@ function readAll(headers: Headers, body: Buffer): void {
 
 const peerPush: Target = {
   name: 'peer-push',
-  drives: ['bus/peer-push-codec.ts readPeerPush'],
+  drives: ['bus/peer-push-codec.ts readPeerPush', 'contract/json-shapes.ts readObject'],
   forms: ['json'],
   seeds: [
     '{"target":{"sids":["g-1.1"],"uids":["ann"],"groups":["g"],"except_sids":["x.1"],"except_uids":["é"],"where":{"a":[1,{"b":null}]}},"route":"onX","delivery":"latest","latest_key":"k k","expires_ms":10}',
@@ -193,7 +193,10 @@ const peerPush: Target = {
         body: Buffer.from('{}'),
         delivery: deliveryOf(fields['delivery'] ?? 'must', 'delivery'),
         latestKey: JSON.stringify(fields['latest_key'] ?? '').toWellFormed(),
-        expiresInMs: Math.abs(Math.trunc(Number(fields['expires_ms']) || 0)) % 1e9,
+        expiresInMs:
+          typeof fields['expires_ms'] === 'number'
+            ? Math.abs(Math.trunc(fields['expires_ms'])) % 1e9
+            : 0,
         afterReply: false,
       };
       return { push, target: readTarget(fields['target']) };

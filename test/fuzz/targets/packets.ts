@@ -38,7 +38,7 @@ import { chanceOf, waysToCut } from '../cuts.ts';
 import { anyText } from '../fresh.ts';
 import { check, same, type Target } from '../target.ts';
 
-const BODY_MAX = 300;
+const BODY_MAX = 256;
 
 type Read = { packets: [type: number, body: string][]; fault: string | null; held: number };
 
@@ -97,6 +97,8 @@ function readPackets(
 const packets: Target = {
   name: 'packets',
   drives: ['protocol/packet-reader.ts PacketReader'],
+  // In ten ways, of which one is byte by byte.
+  allocated: { perByte: 2_000 },
   forms: ['packets', 'bytes'],
   seeds: [
     Buffer.from('0100000d7b22737973223a7b7d7d7b7d0200000003000000', 'hex'),
@@ -333,6 +335,11 @@ const text: Target = {
   run(input) {
     const before = hex(input);
     const read = textFromClient(input);
+    same(
+      read,
+      expectedText(input),
+      'UTF-8, pairs of halves as their characters, and U+FFFD for anything else',
+    );
     const padded = Buffer.concat([Buffer.from('"'), input, Buffer.from('"')]);
     same(
       textFromClient(padded, 1, padded.length - 1),
@@ -372,6 +379,20 @@ const text: Target = {
     same(hex(input), before, 'the input is not written to');
   },
 };
+
+const PAIR = /\xed[\xa0-\xaf][\x80-\xbf]\xed[\xb0-\xbf][\x80-\xbf]/g;
+
+/** [CESU-8] Each pair of three bytes and three is one character in four bytes. */
+function expectedText(input: Buffer): string {
+  const joined = input.toString('latin1').replaceAll(PAIR, (pair) => {
+    const units = [0, 3].map((at) => {
+      const [, high, low] = Array.from({ length: 3 }, (_, i) => pair.charCodeAt(at + i));
+      return 0xd000 | ((high! & 0x3f) << 6) | (low! & 0x3f);
+    });
+    return Buffer.from(String.fromCharCode(...units)).toString('latin1');
+  });
+  return Buffer.from(joined, 'latin1').toString();
+}
 
 /** Whatever is done to JSON, it is the same value. */
 function sameJson(ours: Buffer, original: Buffer): void {

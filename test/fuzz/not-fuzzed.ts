@@ -1,0 +1,11 @@
+/** What reads or parses and is no target, each with its reason; `unit/fuzz.test.ts` fails for anything else. */
+export const NOT_FUZZED: Readonly<Record<string, string>> = {
+  'cli/read-config.ts readConfig': 'reads a file and gives it to loadConfig, which is a target',
+  'config/pomelo-project.ts readPomeloProject':
+    'reads files; the dictionary and the definitions in them are targets',
+  'upstream/method/proto/messages.ts MessageParser': 'a part of parseProto',
+  'upstream/method/proto/options.ts readTypeName': 'a part of parseProto',
+  'upstream/method/proto/options.ts readInlineOptions': 'a part of parseProto',
+  'upstream/method/proto/options.ts readOptionLine': 'a part of parseProto',
+  'upstream/method/proto/options.ts readOver': 'a part of parseProto',
+};
