@@ -57,6 +57,8 @@ export class End<T = Buffer> {
   #isReading = true;
   #arrivesUs = 0;
   #isWanted = false;
+  /** Why the other side has given up the connection while there was no way; '': it has not. */
+  #lostMeanwhile = '';
 
   constructor(node: Node, channel: Channel<T>) {
     this.node = node;
@@ -90,7 +92,9 @@ export class End<T = Buffer> {
   destroy(why = 'reset by peer'): void {
     if (this.isCut) return;
     this.#drop();
-    this.other.lose(why);
+    // Across a partition nobody is told before it heals.
+    if (this.#channel.isPartitioned) this.other.#lostMeanwhile = why;
+    else this.other.lose(why);
   }
 
   pauseReading(): void {
@@ -127,6 +131,7 @@ export class End<T = Buffer> {
   /** There is a way again. */
   heal(): void {
     for (const one of this.#held.splice(0)) this.#travel(one);
+    if (this.#lostMeanwhile !== '') this.lose(this.#lostMeanwhile);
   }
 
   #drop(): void {
@@ -214,6 +219,8 @@ export class Channel<T = Buffer> {
   readonly a: End<T>;
   readonly b: End<T>;
   isPartitioned = false;
+  /** A machine is lost: there is no way any more, whatever heals. */
+  isSilent = false;
   readonly #random: SeededRandom;
   readonly #network: Network;
 
@@ -343,6 +350,7 @@ export class Network {
       if (how === 'reset') mine.destroy('reset by peer');
       else {
         channel.isPartitioned = true;
+        channel.isSilent = true;
         mine.forget();
       }
     }
@@ -383,8 +391,7 @@ export class Network {
   #update(): void {
     for (const channel of this.#open) {
       const isApart = this.#isApart(channel.a.node, channel.b.node);
-      if (isApart === channel.isPartitioned || channel.a.node.isDead || channel.b.node.isDead)
-        continue;
+      if (isApart === channel.isPartitioned || channel.isSilent) continue;
       channel.isPartitioned = isApart;
       if (!isApart) for (const end of [channel.a, channel.b]) end.heal();
     }
