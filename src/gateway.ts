@@ -3,10 +3,11 @@
  * this is the only place that knows everything.
  */
 import { inBackground } from './background.ts';
+import type { ServiceFacts } from './bus/micro-service.ts';
 import { type Clock, sleep, within } from './clock.ts';
 import { autoLimits, type Resources } from './config/auto-limits.ts';
 import type { Config } from './config/schema.ts';
-import type { Info } from './control/service.ts';
+import type { DrainProgress, Info } from './control/gateway-methods.ts';
 import type { Consul } from './discovery/consul.ts';
 import { Faults } from './faults.ts';
 import type { Random } from './random.ts';
@@ -21,10 +22,11 @@ import { TimerWheel } from './timer-wheel.ts';
 import type { ClientListener } from './transport/listener.ts';
 import type { Upstream } from './upstream/upstream.ts';
 import { type BusParts, makeBus, makeGatewayId } from './wiring/bus.ts';
-import type { ControlPorts } from './wiring/control.ts';
+import { type ControlPorts, makeBusApi } from './wiring/control.ts';
 import { makeCertificateGauges, makeGauges, type ProcessUse } from './wiring/gauges.ts';
 import { makeListeners, makeListenSteps } from './wiring/listeners.ts';
 import type { Network } from './wiring/network.ts';
+import { makeOwnGateway } from './wiring/own-gateway.ts';
 import { makeAdmission, makeRelay, makeTracing } from './wiring/relay.ts';
 import { makeConsul, makeUpstreams } from './wiring/upstreams.ts';
 
@@ -40,6 +42,16 @@ const UPSTREAM_CLOSE_MS = 2_000;
 const CLOSE_MS = { others: 3_000, bus: 1_000, control: 1_000 } as const;
 /** The same of what comes before it: the rest of a start, the word to Consul. */
 const BEFORE_MS = 5_000;
+
+/** How often an operator hears how a drain goes. */
+const PROGRESS_MS = 1_000;
+
+export type DrainOptions = {
+  /** Milliseconds; undefined: `drain.budget`. */
+  readonly budgetMs?: number | undefined;
+  /** For the log; '': none. */
+  readonly reason?: string;
+};
 
 /** starting · ready · draining · stopped. */
 export type GatewayState = 'starting' | 'ready' | 'draining' | 'stopped';
@@ -84,6 +96,12 @@ export class Gateway {
   readonly #admission: Admission;
   readonly #listeners: readonly ClientListener[];
   readonly #ports: ControlPorts;
+  #drain: Promise<Drained> | null = null;
+  /** Of all who have asked it to stop. */
+  readonly #hurries: (() => boolean)[] = [];
+  readonly #sessionsGone = Promise.withResolvers<Drained>();
+  /** In an object: who does not wait for the drain is not told that it failed. */
+  readonly #drainBegun = Promise.withResolvers<{ readonly drain: Promise<Drained> }>();
   #state: GatewayState = 'starting';
   #startedAt = 0;
   readonly #stopAsked = Promise.withResolvers<void>();
@@ -107,10 +125,16 @@ export class Gateway {
     const upstreams = makeUpstreams({ ...shared, ...bus, consul });
     const made = { ...shared, ...bus, capacity, outboxes, admission, upstreams };
     const relay = makeRelay({ ...made, tracing });
-    const info = (): Info => this.info();
+    const own = makeOwnGateway({
+      ...made,
+      relay,
+      info: () => this.info(),
+      drain: (options) => this.#followDrain(options),
+    });
+    bus.bus.serve(makeBusApi({ ...made, own }), () => this.#serviceFacts());
     const notReady = (): string[] => this.notReady();
     this.#listeners = makeListeners({ ...made, relay });
-    this.#ports = parts.network.makeControlPorts({ ...made, info, notReady });
+    this.#ports = parts.network.makeControlPorts({ ...made, own, notReady });
     const isDraining = (): boolean => this.#state === 'draining';
     makeGauges({ ...made, isDraining });
 
@@ -149,6 +173,11 @@ export class Gateway {
       })),
       uptimeMs: this.#parts.clock.now() - this.#startedAt,
     };
+  }
+
+  #serviceFacts(): ServiceFacts {
+    const { version } = this.#parts;
+    return { version, metadata: { state: this.#state, sessions: String(this.registry.size) } };
   }
 
   get addresses(): Addresses {
@@ -219,18 +248,33 @@ export class Gateway {
 
   /**
    * Stops in an orderly way: not ready, no new clients, what is in flight is answered, sessions are closed at
-   * the configured pace, then backends, bus and control. `hurry` says that it should end now. A start that is
-   * under way ends first.
+   * the configured pace, then backends, bus and control. A start that is under way ends first. It happens once: who
+   * asks again waits for the same.
+   *
+   * @param hurry Says that it should end now; whoever asks may say so.
    */
-  async drain(hurry: () => boolean = () => false): Promise<Drained> {
+  drain(hurry: () => boolean = () => false, options: DrainOptions = {}): Promise<Drained> {
+    this.#hurries.push(hurry);
+    this.#drain ??= this.#drainOnce(options);
+    this.#drainBegun.resolve({ drain: this.#drain });
+    return this.#drain;
+  }
+
+  /** Settles when the gateway has stopped, whoever asked it to. */
+  async stopped(): Promise<Drained> {
+    const { drain } = await this.#drainBegun.promise;
+    return drain;
+  }
+
+  async #drainOnce({ budgetMs, reason = '' }: DrainOptions): Promise<Drained> {
     const { config, clock, log } = this.#parts;
-    if (this.#state === 'draining' || this.#state === 'stopped') return { closed: 0, forced: 0 };
+    const hurry = (): boolean => this.#hurries.some((asked) => asked());
     this.#state = 'draining';
     this.#stopAsked.resolve();
     // A failed start is reported to the caller.
     await this.#faults.step('start', BEFORE_MS, () => this.#begun.catch(() => {}));
     this.#ports.control.setServing(false);
-    log.info({ sessions: this.registry.size }, 'draining');
+    log.info({ sessions: this.registry.size, ...(reason !== '' && { reason }) }, 'draining');
     await this.#faults.step('discovery', BEFORE_MS, async () => this.#consul?.maintain());
     await this.#acceptOn(config.drain.accept_for, hurry);
     for (const listener of this.#listeners) listener.stopAccepting();
@@ -238,12 +282,29 @@ export class Gateway {
     const drained = await drainSessions(
       this.registry,
       clock,
-      { budgetMs: budget, perSecond, signal },
+      { budgetMs: budgetMs ?? budget, perSecond, signal },
       hurry,
     );
+    this.#sessionsGone.resolve(drained);
     await this.#close();
     log.info(drained, 'stopped');
     return drained;
+  }
+
+  /** The same for an operator, who hears each second how it goes, until no session is left. */
+  async *#followDrain(options: DrainOptions): AsyncGenerator<DrainProgress> {
+    const { clock } = this.#parts;
+    const gone = this.#sessionsGone.promise;
+    // Whoever waits for `stopped` hears of a fault.
+    inBackground(this.drain(undefined, options), () => {});
+    for (let drained: Drained | null = null; ;) {
+      const remaining = this.registry.size;
+      yield { state: 'draining', remaining, forced: 0 };
+      drained = await within<Drained | null>(clock, PROGRESS_MS, gone, null);
+      if (drained === null) continue;
+      yield { state: 'drained', remaining: 0, forced: drained.forced };
+      return;
+    }
   }
 
   /** Goes on accepting for a while: load balancers take some time to look elsewhere. */

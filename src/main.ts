@@ -50,11 +50,11 @@ async function main(args: readonly string[]): Promise<void> {
       await check(asked.config);
       return;
     case 'routes': {
-      const { explainRoute } = await import('./cli/routes.ts');
+      const { explainRoute, explainedText } = await import('./explain/explain-route.ts');
       const config = await configOf(asked.config);
-      const { isReached, text } = await explainRoute(config, asked.route, asked.session);
-      print(text);
-      if (!isReached) process.exitCode = EXIT.NOT_FOUND;
+      const explained = await explainRoute(config, asked.route, asked.session);
+      print(explainedText(asked.route, explained));
+      if (!explained.isReached) process.exitCode = EXIT.NOT_FOUND;
       return;
     }
     case 'mock-backend':
@@ -191,13 +191,14 @@ async function serve(config: Config, signals: Signals): Promise<void> {
   let stops = 0;
   signals.stop = () => {
     stops++;
-    if (stops > 1) return;
-    const stopped = gateway.drain(() => stops > 1).then(() => sink.flush(systemClock, FLUSH_MS));
-    inBackground(
-      stopped.then(() => process.exit(EXIT.OK)),
-      (error) => fail(EXIT.SOFTWARE, `pith: could not stop cleanly: ${errorText(error)}\n`),
-    );
+    // Its end, and its fault, is that of `stopped`.
+    if (stops === 1) inBackground(gateway.drain(() => stops > 1), () => {}); // prettier-ignore
   };
+  const stopped = gateway.stopped().then(() => sink.flush(systemClock, FLUSH_MS));
+  inBackground(
+    stopped.then(() => process.exit(EXIT.OK)),
+    (error) => fail(EXIT.SOFTWARE, `pith: could not stop cleanly: ${errorText(error)}\n`),
+  );
   if (level === 'debug')
     for (const line of describeRoutes(config).trimEnd().split('\n')) log.debug(line);
   try {

@@ -2,6 +2,7 @@
 import type { SessionJson } from '../contract/json-shapes.ts';
 import type { Failure } from '../errors.ts';
 import type { Close, Patch, Push, Target } from '../contract/commands.ts';
+import type { ServiceFacts } from './micro-service.ts';
 import type { Changes } from './session-commands.ts';
 import type { Subscriptions } from '../session/registry.ts';
 
@@ -91,6 +92,15 @@ export interface RequestsBySid {
   get(sid: string, waitMs: number): Promise<SessionJson | Failure> | Failure;
 }
 
+/** `control`: methods for the whole fleet, which any one gateway answers · `gateway`: those that act on this one. */
+export type ControlScope = 'control' | 'gateway';
+
+/** Control, as it is called over the bus. */
+export interface ControlApi {
+  /** The answer as JSON, or why there is none. Never rejects. @param payload The request as JSON; empty: no fields. */
+  call(scope: ControlScope, method: string, payload: Buffer): Promise<object | Failure>;
+}
+
 export interface Bus {
   /** `embedded`, or the server that it is connected to. */
   readonly name: string;
@@ -101,6 +111,8 @@ export interface Bus {
   readonly subscriptions: Subscriptions;
   readonly peers: Peers;
   readonly bySid: RequestsBySid;
+  /** Called once, before the start. @param facts What NATS tools are told of the gateway. */
+  serve(api: ControlApi, facts: () => ServiceFacts): void;
   start(): void;
   /** Says goodbye to the other gateways, and sends what is still to be sent. */
   close(): Promise<void>;

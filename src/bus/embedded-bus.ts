@@ -19,6 +19,8 @@ export class EmbeddedBus implements Bus {
   };
   readonly bySid: RequestsBySid = { patch: noSession, get: noSession };
 
+  serve(): void {}
+
   start(): void {}
 
   close(): Promise<void> {

@@ -44,6 +44,12 @@ export type PresenceOutcome = {
   readonly silentGateways: readonly string[];
 };
 
+export type SessionsOutcome = {
+  readonly sessions: readonly SessionJson[];
+  readonly more: boolean;
+  readonly silentGateways: readonly string[];
+};
+
 export type GroupsOutcome = GroupPage & { readonly silentGateways: readonly string[] };
 
 const NO_TARGET = failure('BAD_ARGUMENT', 'target is empty: give sids, uids, groups or all');
@@ -126,7 +132,7 @@ export class FleetCommands {
   }
 
   /** Sessions, sorted by the id of their gateway, then by when they were opened. An empty target means all. */
-  async list(target: Target, page: Page): Promise<SessionJson[] | Failure> {
+  async list(target: Target, page: Page): Promise<SessionsOutcome | Failure> {
     const everybody = namesNobody(target) ? { ...target, all: true } : target;
     const elsewhere = this.#elsewhere(everybody);
     const call =
@@ -134,9 +140,12 @@ export class FleetCommands {
     if (isFailure(call)) return call;
     const own = pageOf(this.#sessionCommands.select(everybody), page, Infinity);
     if (isFailure(own)) return own;
-    const { answers } = await call;
+    const { answers, silentGateways } = await call;
     for (const { failure: why } of answers) if (why !== undefined) return why;
-    return merged([{ gateway: this.#gatewayId, ...own }, ...answers]).slice(0, page.limit);
+    const parts = [{ gateway: this.#gatewayId, ...own }, ...answers];
+    const all = merged(parts);
+    const more = all.length > page.limit || parts.some((part) => part.more);
+    return { sessions: all.slice(0, page.limit), more, silentGateways };
   }
 
   /** Sessions join groups, or leave them, wherever they are. */

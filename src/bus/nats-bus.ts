@@ -1,8 +1,11 @@
 /** The bus over NATS: its parts, and when they begin and end. */
 import type { Registry } from '../session/registry.ts';
 import type { ConnectionListener } from '../upstream/nats/nats-connector.ts';
-import { NEAR_MISS_QUEUE } from '../upstream/nats/subjects.ts';
-import type { Bus } from './bus.ts';
+import type { OnMessage } from '../upstream/nats/nats-connection.ts';
+import { CONTROL_QUEUE, NEAR_MISS_QUEUE } from '../upstream/nats/subjects.ts';
+import type { Bus, ControlApi } from './bus.ts';
+import { IncomingControl } from './incoming-control.ts';
+import { EndpointStats, MicroService, type ServiceFacts } from './micro-service.ts';
 import type { BusParts } from './bus-parts.ts';
 import { GatewayPeers } from './gateway-peers.ts';
 import { IncomingMessages } from './incoming-messages.ts';
@@ -22,6 +25,9 @@ export class NatsBus implements Bus, ConnectionListener {
   readonly streams: StreamWatch;
   readonly #parts: BusParts;
   #incoming!: IncomingMessages;
+  #replies!: Replies;
+  /** null: Control is not served over NATS. */
+  #control: IncomingControl | null = null;
 
   constructor(parts: BusParts) {
     this.#parts = parts;
@@ -50,6 +56,7 @@ export class NatsBus implements Bus, ConnectionListener {
   /** Completes the construction: the registry needs the bus's subscriptions, the bus needs the registry's sessions. */
   attach(registry: Registry, sessionCommands: SessionCommands): void {
     const replies = new Replies(this.#parts);
+    this.#replies = replies;
     const { subscriptions, peers } = this;
     const more = { registry, sessionCommands, subscriptions, replies };
     this.#incoming = new IncomingMessages({ ...this.#parts, ...more });
@@ -57,12 +64,32 @@ export class NatsBus implements Bus, ConnectionListener {
     this.#parts.connector.always(this.#parts.subjects.fleet('*'), calls.onCall);
   }
 
+  serve(api: ControlApi, facts: () => ServiceFacts): void {
+    const { connector, subjects } = this.#parts;
+    const replies = this.#replies;
+    const stats = { control: new EndpointStats(), gateway: new EndpointStats() };
+    const endpoints = [
+      { name: 'control', subject: subjects.control, queue: CONTROL_QUEUE, stats: stats.control },
+      { name: 'gateway', subject: subjects.own, queue: '', stats: stats.gateway },
+    ];
+    this.#control = new IncomingControl({ ...this.#parts, replies, stats }, api);
+    connector.always(subjects.control, this.#control.onFleetCall, CONTROL_QUEUE);
+    new MicroService({ ...this.#parts, replies, endpoints, facts }).start();
+  }
+
+  /** Batches of pushes, and methods of Control. */
+  readonly #onOwn: OnMessage = (error, message) => {
+    if (error !== null || message.subject.endsWith('.push') || this.#control === null)
+      this.#incoming.onBatch(error, message);
+    else this.#control.onOwnCall(message);
+  };
+
   start(): void {
     const { connector, subjects } = this.#parts;
-    const { onVerb, onBatch, onNearMiss } = this.#incoming;
+    const { onVerb, onNearMiss } = this.#incoming;
     connector.always(subjects.ownSessions, onVerb);
     connector.always(subjects.all, onVerb);
-    connector.always(subjects.ownBatches, onBatch);
+    connector.always(subjects.own, this.#onOwn);
     for (const subject of subjects.nearMisses)
       connector.always(subject, onNearMiss, NEAR_MISS_QUEUE);
   }

@@ -29,7 +29,7 @@ export class Replies {
    * Replies, if a reply is wanted, and on a subject where gateways may reply. `asked`: gateways send such messages,
    * so a gateway may get the reply, which then names this one. A reply that does not fit becomes an error that says so.
    */
-  send(message: NatsMessage, asked: boolean, answer: object): void {
+  send(message: Pick<NatsMessage, 'subject' | 'reply'>, asked: boolean, answer: object): void {
     const { subject, reply } = message;
     if (!reply) return;
     const to = answersTo(reply);

@@ -280,7 +280,10 @@ export const configSchema = z.strictObject({
   control: controlSchema,
   admin: adminSchema,
   bus: text('embedded', 'embedded, or nats://host:4222,nats://…', checkOf(parseBus)),
-  bus_admin: flag(false, 'Serve the methods that act on one gateway and answer once on the bus.'),
+  bus_admin: flag(
+    false,
+    'Serve Call, ExplainRoute, GetConfig, SetLogLevel, GetInfo and Drain over NATS, as pith.gateway.<gateway id>.<Method>.',
+  ),
   nats: natsSchema,
   pomelo: pomeloSchema,
   auth: authSchema,

@@ -40,7 +40,6 @@ export const NOT_YET_AVAILABLE: readonly NotYet[] = [
     allows: (value) => typeof value !== 'string' || !value.includes('tls://'),
     instead: 'use nats://',
   },
-  { path: 'bus_admin', example: true },
   { path: 'nats.tls', example: { ca: '/tls/ca.pem' } },
   { path: 'nats.split', example: true },
   {

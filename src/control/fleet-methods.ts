@@ -4,23 +4,28 @@ import { GROUPS_PAGE_MAX } from '../bus/group-pages.ts';
 import type { Close, Patch } from '../contract/commands.ts';
 import { encodePushed } from '../contract/gateway-frames.ts';
 import { GatewayError } from '../errors.ts';
+import type { BusApiParts } from './bus-api.ts';
 import {
   groupMessages,
+  groupPage,
   groupResult,
   kickResult,
   presenceMessage,
   type Request,
   sessionMessage,
+  sessionPage,
 } from './messages.ts';
 import { type MakeMethods, type Methods, orThrow } from './method.ts';
+import { PUSH_WAIT_MS_MAX, pushMany } from './push-many.ts';
 
 /** Default and maximum of sessions that one ListSessions call returns. */
 export const LIST_LIMIT = 1_000;
 export const LIST_LIMIT_MAX = 100_000;
-/** The longest time that a push may wait for other gateways' counts. */
-export const PUSH_WAIT_MS_MAX = 10_000;
 
-export function fleetMethods(fleet: FleetCommands, { one, many }: MakeMethods): Methods {
+/** Bytes of the sessions on one page as JSON; a larger one comes alone. */
+export const SESSION_PAGE_BYTES_MAX = 524_288;
+
+export function fleetMethods(fleet: FleetCommands, { one, many, total }: MakeMethods): Methods {
   const change = async (sid: string, patch: Patch): Promise<Buffer> => {
     orThrow(await fleet.patch(sid, patch));
     return sessionMessage(orThrow(await fleet.get(sid)));
@@ -35,6 +40,7 @@ export function fleetMethods(fleet: FleetCommands, { one, many }: MakeMethods): 
       const most = Math.min(waitMs, PUSH_WAIT_MS_MAX);
       return encodePushed(orThrow(await fleet.pushCounted(push, most)));
     }),
+    PushMany: total('PushMany', async (requests) => encodePushed(await pushMany(fleet, requests))),
     Kick: one('Kick', async ({ target = {}, close = NO_CLOSE }) =>
       kickResult(orThrow(await fleet.close(target, { ...close, kick: true }))),
     ),
@@ -52,22 +58,45 @@ export function fleetMethods(fleet: FleetCommands, { one, many }: MakeMethods): 
     GetSession: one('GetSession', async ({ sid = '' }) =>
       sessionMessage(orThrow(await fleet.get(sid))),
     ),
-    ListSessions: many(
-      'ListSessions',
-      async function* ({ target = {}, limit = 0, pageToken = '' }) {
-        const page = { limit: Math.min(limit || LIST_LIMIT, LIST_LIMIT_MAX), after: pageToken };
-        for (const session of orThrow(await fleet.list(target, page)))
-          yield sessionMessage(session);
-      },
-    ),
+    ListSessions: many('ListSessions', async function* (request) {
+      const { sessions } = orThrow(await sessionsOf(fleet, request));
+      for (const session of sessions) yield sessionMessage(session);
+    }),
     GetPresence: one('GetPresence', async ({ uids = [] }) =>
       presenceMessage(orThrow(await fleet.presence(uids))),
     ),
-    ListGroups: many('ListGroups', async function* ({ prefix = '', limit = 0, pageToken = '' }) {
-      const page = { limit: Math.min(limit || GROUPS_PAGE_MAX, GROUPS_PAGE_MAX), after: pageToken };
-      yield* groupMessages(orThrow(await fleet.groups(prefix, page)));
+    ListGroups: many('ListGroups', async function* (request) {
+      yield* groupMessages(orThrow(await groupsOf(fleet, request)));
     }),
   };
+}
+
+/** ListSessions and ListGroups where there can be one answer only: a page of each, with what a stream says at its end. */
+export function fleetPages(fleet: FleetCommands, { one }: MakeMethods): BusApiParts['pages'] {
+  return {
+    ListSessions: {
+      type: 'pith.v1.SessionPage',
+      method: one('ListSessions', async (request) =>
+        sessionPage(orThrow(await sessionsOf(fleet, request)), SESSION_PAGE_BYTES_MAX),
+      ),
+    },
+    ListGroups: {
+      type: 'pith.v1.GroupPage',
+      method: one('ListGroups', async (request) =>
+        groupPage(orThrow(await groupsOf(fleet, request))),
+      ),
+    },
+  };
+}
+
+function sessionsOf(fleet: FleetCommands, { target = {}, limit = 0, pageToken = '' }: Request) {
+  const page = { limit: Math.min(limit || LIST_LIMIT, LIST_LIMIT_MAX), after: pageToken };
+  return fleet.list(target, page);
+}
+
+function groupsOf(fleet: FleetCommands, { prefix = '', limit = 0, pageToken = '' }: Request) {
+  const page = { limit: Math.min(limit || GROUPS_PAGE_MAX, GROUPS_PAGE_MAX), after: pageToken };
+  return fleet.groups(prefix, page);
 }
 
 const NO_CLOSE: Close = { reason: '', code: 0, kick: true, retryAfterMs: 0 };

@@ -1,5 +1,6 @@
 /** The methods of Control as handlers of a gRPC server. */
 import type {
+  handleClientStreamingCall,
   handleServerStreamingCall,
   handleUnaryCall,
   ServiceDefinition,
@@ -12,6 +13,7 @@ import { inBackground } from '../background.ts';
 import { REASONS } from '../errors.ts';
 import type { Log } from '../telemetry/log.ts';
 import { controlError, type Method, type Methods, notServed } from './method.ts';
+import { untilCut } from './lines.ts';
 import { sendAll } from './streaming.ts';
 
 /** Largest message of Control, in bytes. Only backends that attach may send more. */
@@ -29,6 +31,7 @@ export function grpcHandlers(
     Object.entries(definitions).map(([name, { responseStream }]) => {
       const method = Object.hasOwn(methods, name) ? methods[name]! : null;
       if (method === null) return [name, unserved(notServed(name, methods), responseStream)];
+      if (method.streams === 'requests') return [name, gathering(method, log)];
       return [name, method.streams ? streaming(method, log) : unary(method, log)];
     }),
   );
@@ -55,6 +58,25 @@ function unary(method: MethodThat<false>, log: Log): handleUnaryCall<Buffer, Buf
     });
   };
 }
+
+function gathering(
+  method: MethodThat<'requests'>,
+  log: Log,
+): handleClientStreamingCall<Buffer, Buffer> {
+  return (call, callback) => {
+    // A caller that is cut off; nobody waits for the answer.
+    call.on('error', () => {});
+    const answered = method.run(untilCut(call)).then((answer) => {
+      callback(null, answer);
+    });
+    inBackground(answered, (error) => {
+      callback(call.cancelled ? CANCELLED : statusOf(error, log));
+    });
+  };
+}
+
+/** Nobody reads it. */
+const CANCELLED = { code: 1, details: 'the caller has gone' } as const;
 
 function streaming(method: MethodThat<true>, log: Log): handleServerStreamingCall<Buffer, Buffer> {
   return (call) => {

@@ -17,7 +17,7 @@ export type Probes = {
   metrics(): string | null;
 };
 
-/** How long a request with its body may take to arrive, and a probe to take its answer. */
+/** How long a request with its body may take to arrive, or each line of a body of many; and a probe to take its answer. */
 const REQUEST_MS = 10_000;
 
 /** Makes the port that a server listens on. */
@@ -85,9 +85,10 @@ export class HttpServer {
     return this.#port.address!.port;
   }
 
-  /** Cuts off all remaining connections. */
+  /** Cuts off all remaining connections, once the methods in progress have been answered. */
   async close(): Promise<void> {
     this.#attach?.close();
+    await this.#api?.settled();
     await this.#port.close();
   }
 
@@ -106,7 +107,9 @@ export class HttpServer {
       request.once('end', () => {
         this.#port.settle(pending);
       });
-      this.#api.handle(request, response);
+      this.#api.handle(request, response, () => {
+        this.#port.setDeadline(pending, REQUEST_MS);
+      });
     } else {
       answer(request, response, this.#probes);
     }

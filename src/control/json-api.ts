@@ -2,10 +2,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ServiceDefinition } from '@grpc/grpc-js';
 
+import { type Clock, within } from '../clock.ts';
 import { errorJson } from '../contract/json-shapes.ts';
 import { failure, type Failure, GatewayError } from '../errors.ts';
 import { refusedCaller } from './caller.ts';
 import { JsonMessages } from './json-messages.ts';
+import { linesOf } from './lines.ts';
 import type { Log } from '../telemetry/log.ts';
 import { controlError, type Method, type Methods, notServed } from './method.ts';
 import { sendAll } from './streaming.ts';
@@ -19,11 +21,15 @@ export const API_REQUESTS_MAX = 64;
 /** How long a connection may be idle while it is answered: longer than any method waits. */
 const IDLE_MS = 30_000;
 
+/** How long what is in progress may take when the gateway stops: the last line of a Drain, above all. */
+const SETTLE_MS = 500;
+
 const NO_STORE = { 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' };
 
 export type JsonApiParts = {
   readonly methods: Methods;
   readonly log: Log;
+  readonly clock: Clock;
   /** Full name of the service, and its methods as proto-loader has them. */
   readonly service: string;
   readonly definitions: ServiceDefinition;
@@ -36,13 +42,22 @@ export class JsonApi {
   /** Made for the first call: most gateways never get one. */
   #messages: JsonMessages | null = null;
   #requests = 0;
+  /** Resolves when nothing is in progress. */
+  #idle = Promise.withResolvers<void>();
 
   constructor(parts: JsonApiParts) {
     this.#parts = parts;
   }
 
-  /** Answers a request whose path begins with `API_PATH`. */
-  handle(request: IncomingMessage, response: ServerResponse): void {
+  /** Resolves when all that is in progress has been answered, or after a moment. */
+  async settled(): Promise<void> {
+    if (this.#requests === 0) return;
+    this.#idle = Promise.withResolvers<void>();
+    await within(this.#parts.clock, SETTLE_MS, this.#idle.promise, undefined);
+  }
+
+  /** Answers a request whose path begins with `API_PATH`. @param onLine A line of a body of many has come. */
+  handle(request: IncomingMessage, response: ServerResponse, onLine: () => void): void {
     // A client may go away while it is answered.
     response.on('error', () => {});
     response.setTimeout(IDLE_MS, () => {
@@ -51,6 +66,7 @@ export class JsonApi {
     this.#requests++;
     response.once('close', () => {
       this.#requests--;
+      if (this.#requests === 0) this.#idle.resolve();
     });
     const path = request.url!.split('?', 1)[0]!;
     const name = path.slice(API_PATH.length);
@@ -61,9 +77,39 @@ export class JsonApi {
       sendJson(response, refusal.code, errorJson(refusal));
       return;
     }
-    this.#run(name, request, response).catch((error: unknown) => {
+    const method = this.#parts.methods[name]!;
+    const done =
+      method.streams === 'requests'
+        ? this.#runMany(name, method, request, response, onLine)
+        : this.#run(name, method, request, response);
+    done.catch((error: unknown) => {
       sendError(response, controlError(error, this.#parts.log));
     });
+  }
+
+  #messagesOf(): JsonMessages {
+    const { service, convertBytesMax } = this.#parts;
+    return (this.#messages ??= new JsonMessages(service, convertBytesMax));
+  }
+
+  /** One request on each line of the body, and one answer. */
+  async #runMany(
+    name: string,
+    method: Extract<Method, { streams: 'requests' }>,
+    request: IncomingMessage,
+    response: ServerResponse,
+    onLine: () => void,
+  ): Promise<void> {
+    const messages = this.#messagesOf();
+    async function* requests(): AsyncGenerator<Buffer> {
+      for await (const line of linesOf(request, API_BODY_BYTES_MAX)) {
+        onLine();
+        yield messages.request(name, textOf(line));
+      }
+    }
+    const answer = await method.run(requests(), Infinity);
+    if (response.destroyed) return;
+    sendJson(response, 200, messages.answer(name, answer));
   }
 
   /** Why the request is refused before its body is read; null: it is not. */
@@ -86,17 +132,23 @@ export class JsonApi {
     return null;
   }
 
-  async #run(name: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #run(
+    name: string,
+    method: Exclude<Method, { streams: 'requests' }>,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
     const body = await readBody(request);
     // The client left before the end of its body.
     if (body === null) return;
-    const { methods, service, convertBytesMax } = this.#parts;
-    this.#messages ??= new JsonMessages(service, convertBytesMax);
-    const messages = this.#messages;
-    const method: Method = methods[name]!;
+    const messages = this.#messagesOf();
     const message = messages.request(name, textOf(body));
     if (!method.streams) {
-      sendJson(response, 200, messages.answer(name, await method.run(message, Infinity)));
+      // Each method bounds how long it takes.
+      response.setTimeout(0);
+      const answer = await method.run(message, Infinity);
+      response.setTimeout(IDLE_MS);
+      sendJson(response, 200, messages.answer(name, answer));
       return;
     }
     // The head is sent with the first line: until then a failure still gets its own status.

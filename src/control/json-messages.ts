@@ -2,7 +2,13 @@
  * Control's messages in JSON: the proto3 JSON mapping, written with the names of the .proto and with zero values;
  * camelCase is read too. [protobuf.dev/programming-guides/json] The methods take and return bytes.
  */
-import { type DescService, fromBinary, type JsonValue, toJson } from '@bufbuild/protobuf';
+import {
+  type DescMessage,
+  type DescService,
+  fromBinary,
+  type JsonValue,
+  toJson,
+} from '@bufbuild/protobuf';
 
 import { JSON_DEPTH_MAX, JSON_DEPTH_MAX_TO_BACKENDS as DEPTH_MAX } from '../contract/json.ts';
 import { errorText, GatewayError } from '../errors.ts';
@@ -43,13 +49,12 @@ export class JsonMessages {
   }
 
   answer(method: string, bytes: Buffer): JsonValue {
-    const { output } = this.#method(method);
-    const answer = fromBinary(output, bytes, { recursionLimit: RECURSION_MAX });
-    return toJson(output, answer, {
-      registry: contractFiles(),
-      alwaysEmitImplicit: true,
-      useProtoFieldName: true,
-    }) as JsonValue;
+    return written(this.#method(method).output, bytes);
+  }
+
+  /** A message of another type. @param type Its full name. */
+  json(type: string, bytes: Buffer): JsonValue {
+    return written(contractFiles().getMessage(type)!, bytes);
   }
 
   /** @throws {GatewayError} It is not a JSON object, or is nested too deeply. */
@@ -69,6 +74,15 @@ export class JsonMessages {
   #method(name: string): DescService['methods'][number] {
     return this.#service.methods.find((method) => method.name === name)!;
   }
+}
+
+function written(type: DescMessage, bytes: Buffer): JsonValue {
+  const answer = fromBinary(type, bytes, { recursionLimit: RECURSION_MAX });
+  return toJson(type, answer, {
+    registry: contractFiles(),
+    alwaysEmitImplicit: true,
+    useProtoFieldName: true,
+  }) as JsonValue;
 }
 
 /** The error of JSON.parse; '': valid, but nested deeper than the scan goes. */

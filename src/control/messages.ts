@@ -1,14 +1,19 @@
 /** Control's messages as bytes: the contract's codec reads requests and writes answers, over gRPC and HTTP alike. */
+import { isUtf8 } from 'node:buffer';
+
 import type {
   GroupOutcome,
   GroupsOutcome,
   KickOutcome,
   PresenceOutcome,
+  SessionsOutcome,
 } from '../bus/fleet-commands.ts';
+import type { Group } from '../bus/group-pages.ts';
 import type { Close, Json, JsonObject, Push, Target } from '../contract/commands.ts';
 import { encodeSession } from '../contract/gateway-frames.ts';
 import type { SessionJson } from '../contract/json-shapes.ts';
 import {
+  decodeBody,
   decodeClose,
   decodePush,
   decodeTarget,
@@ -23,9 +28,9 @@ import {
   WireReader,
   WireWriter,
 } from '../contract/protobuf-wire.ts';
-import { GatewayError } from '../errors.ts';
+import { type Failure, GatewayError, isFailure } from '../errors.ts';
 import { doubleOf, isRawNumber } from '../protocol/exact-json.ts';
-import type { Info } from './service.ts';
+import type { DrainProgress, Explained, Info } from './gateway-methods.ts';
 
 /** All fields that a request may have. Absent: not given. */
 export type Request = {
@@ -42,6 +47,14 @@ export type Request = {
   readonly prefix?: string;
   readonly limit?: number;
   readonly pageToken?: string;
+  readonly route?: string;
+  readonly body?: Uint8Array;
+  readonly notify?: boolean;
+  readonly timeoutMs?: number;
+  readonly data?: JsonObject;
+  readonly budgetMs?: number;
+  readonly reason?: string;
+  readonly level?: string;
 };
 
 /** null: a list of names, one a field. */
@@ -50,19 +63,22 @@ type Field = readonly [
   read: ((reader: WireReader, convertBytesMax: number) => unknown) | null,
 ];
 
+const duration = (reader: WireReader): number => decodeDurationMs(reader.message());
 const text = (reader: WireReader): string => reader.string();
 const number = (reader: WireReader): number => reader.uint();
 const SID: Field = ['sid', text];
 const TARGET: Field = ['target', (reader, max) => decodeTarget(reader.message(), max)];
 
+const PUSH_REQUEST: Readonly<Record<number, Field>> = {
+  1: ['push', (reader, max) => decodePush(reader.message(), max)],
+  2: ['waitMs', duration],
+};
 const GROUP_REQUEST: Readonly<Record<number, Field>> = { 1: TARGET, 2: ['groups', null] };
 
 /** By method: the fields of its request, by number. [proto/pith/v1/control.proto] */
 const FIELDS: Readonly<Record<string, Readonly<Record<number, Field>>>> = {
-  Push: {
-    1: ['push', (reader, max) => decodePush(reader.message(), max)],
-    2: ['waitMs', (reader) => decodeDurationMs(reader.message())],
-  },
+  Push: PUSH_REQUEST,
+  PushMany: PUSH_REQUEST,
   Kick: { 1: TARGET, 2: ['close', (reader) => decodeClose(reader.message())] },
   Bind: { 1: SID, 2: ['uid', text] },
   Unbind: { 1: SID },
@@ -75,6 +91,20 @@ const FIELDS: Readonly<Record<string, Readonly<Record<number, Field>>>> = {
   Leave: GROUP_REQUEST,
   GetSession: { 1: SID },
   GetPresence: { 1: ['uids', null] },
+  Call: {
+    1: SID,
+    2: ['route', text],
+    3: ['body', (reader, max) => decodeBody(reader.message(), max)],
+    4: ['notify', (reader) => reader.bool()],
+    5: ['timeoutMs', duration],
+  },
+  ExplainRoute: {
+    1: ['route', text],
+    2: ['uid', text],
+    3: ['data', (reader, max) => jsonIn(reader, 'data', max, decodeStruct)],
+  },
+  Drain: { 1: ['budgetMs', duration], 2: ['reason', text] },
+  SetLogLevel: { 1: ['level', text] },
   ListGroups: { 1: ['prefix', text], 2: ['limit', number], 3: ['pageToken', text] },
   ListSessions: { 1: TARGET, 2: ['limit', number], 3: ['pageToken', text] },
 };
@@ -143,18 +173,109 @@ export function presenceMessage({ users, gateways, silentGateways }: PresenceOut
 }
 
 /** A page of groups, each a message; and what else there is to say, in one more. */
-export function* groupMessages({ groups, more, silentGateways }: GroupsOutcome): Generator<Buffer> {
-  const writer = new WireWriter();
-  for (const { name, sessions, gateways } of groups) {
-    writer.string(1, name);
-    writer.uint(2, sessions);
-    writer.uint(3, gateways);
-    yield writer.take();
-  }
+export function* groupMessages(outcome: GroupsOutcome): Generator<Buffer> {
+  const { groups, more, silentGateways } = outcome;
+  for (const group of groups) yield groupMessage(group);
   if (!more && silentGateways.length === 0) return;
-  if (more) writer.string(4, groups.at(-1)?.name ?? '');
+  const writer = new WireWriter();
+  writer.string(4, nextGroups(outcome));
   writer.strings(5, silentGateways);
   yield writer.take();
+}
+
+function groupMessage({ name, sessions, gateways }: Group): Buffer {
+  const writer = new WireWriter();
+  writer.string(1, name);
+  writer.uint(2, sessions);
+  writer.uint(3, gateways);
+  return writer.take();
+}
+
+function nextGroups({ groups, more }: GroupsOutcome): string {
+  return more ? (groups.at(-1)?.name ?? '') : '';
+}
+
+/** The same in one message. */
+export function groupPage(outcome: GroupsOutcome): Buffer {
+  const writer = new WireWriter();
+  for (const group of outcome.groups) writer.bytes(1, groupMessage(group));
+  writer.string(2, nextGroups(outcome));
+  writer.strings(3, outcome.silentGateways);
+  return writer.take();
+}
+
+/** As many sessions as fit, but at least one. */
+export function sessionPage(outcome: SessionsOutcome, bytesMax: number): Buffer {
+  const writer = new WireWriter();
+  let { more } = outcome;
+  let last = '';
+  let bytes = 0;
+  for (const session of outcome.sessions) {
+    bytes += Buffer.byteLength(JSON.stringify(session));
+    if (bytes > bytesMax && last !== '') {
+      more = true;
+      break;
+    }
+    writer.bytes(1, sessionMessage(session));
+    last = session.sid;
+  }
+  if (more) writer.string(2, last);
+  writer.strings(3, outcome.silentGateways);
+  return writer.take();
+}
+
+/** A Reply: the backend's answer, nothing for a notify, or why there is none. */
+export function replyMessage(answer: Uint8Array | Failure, notify: boolean): Buffer {
+  const writer = new WireWriter();
+  if (isFailure(answer)) writer.bytes(2, errorMessage(answer));
+  else if (!notify) writer.bytes(1, bodyMessage(answer));
+  return writer.take();
+}
+
+/** As text where it is text: that is what people and grpcurl can read. */
+function bodyMessage(body: Uint8Array): Buffer {
+  const writer = new WireWriter();
+  writer.bytes(isUtf8(body) ? 3 : 1, body);
+  return writer.take();
+}
+
+function errorMessage({ code, reason, message, retryAfterMs, fields, body }: Failure): Buffer {
+  const writer = new WireWriter();
+  writer.int32(1, code);
+  writer.string(2, reason);
+  writer.string(3, message.toWellFormed());
+  if (retryAfterMs > 0) writer.bytes(4, encodeMs(retryAfterMs));
+  for (const [path, problem] of Object.entries(fields ?? {})) {
+    const entry = new WireWriter();
+    entry.text(1, path.toWellFormed());
+    entry.text(2, problem.toWellFormed());
+    writer.bytes(5, entry.take());
+  }
+  if (body !== null) writer.bytes(6, bodyMessage(body));
+  return writer.take();
+}
+
+export function explainedMessage({ rule, backend, address, steps }: Explained): Buffer {
+  const writer = new WireWriter();
+  writer.string(1, rule);
+  writer.string(2, backend);
+  writer.string(3, address);
+  writer.strings(4, steps);
+  return writer.take();
+}
+
+export function drainMessage({ state, remaining, forced }: DrainProgress): Buffer {
+  const writer = new WireWriter();
+  writer.string(1, state);
+  writer.uint(2, remaining);
+  writer.uint(3, forced);
+  return writer.take();
+}
+
+export function configMessage(yaml: string): Buffer {
+  const writer = new WireWriter();
+  writer.string(1, yaml);
+  return writer.take();
 }
 
 export function infoMessage(info: Info): Buffer {

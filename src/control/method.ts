@@ -12,6 +12,11 @@ export type Method =
   | {
       readonly streams: true;
       run(request: Buffer, convertBytesMax?: number): AsyncIterable<Buffer>;
+    }
+  | {
+      /** It takes many requests, and gives one answer. */
+      readonly streams: 'requests';
+      run(requests: AsyncIterable<Buffer>, convertBytesMax?: number): Promise<Buffer>;
     };
 
 export type Methods = Readonly<Record<string, Method>>;
@@ -20,6 +25,10 @@ export type Methods = Readonly<Record<string, Method>>;
 export type MakeMethods = {
   readonly one: (name: string, run: (request: Request) => Promise<Buffer> | Buffer) => Method;
   readonly many: (name: string, run: (request: Request) => AsyncIterable<Buffer>) => Method;
+  readonly total: (
+    name: string,
+    run: (requests: AsyncIterable<Request>) => Promise<Buffer>,
+  ) => Method;
 };
 
 /** @param limit `limits.convert`. */
@@ -36,7 +45,34 @@ export function makeMethods(limit: number): MakeMethods {
         yield* run(readRequest(name, bytes, bytesMax));
       },
     }),
+    total: (name, run) => ({
+      streams: 'requests',
+      run: (requests, bytesMax = limit) => run(readEach(name, requests, bytesMax)),
+    }),
   };
+}
+
+async function* readEach(
+  name: string,
+  requests: AsyncIterable<Buffer>,
+  bytesMax: number,
+): AsyncGenerator<Request> {
+  let n = 1;
+  try {
+    for await (const bytes of requests) {
+      yield readRequest(name, bytes, bytesMax);
+      n++;
+    }
+  } catch (error) {
+    throw nthRequest(error, n);
+  }
+}
+
+/** An error that says which of many requests it is about. */
+export function nthRequest(error: unknown, n: number): GatewayError {
+  const { reason, message, cause } = GatewayError.from(error);
+  const text = `request ${n}: ${message}; those before it were carried out`;
+  return new GatewayError(reason, text, { cause });
 }
 
 /** The answer for a method of a later release. */

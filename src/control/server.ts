@@ -21,10 +21,9 @@ import { grpcHandlers, inBytes, MESSAGE_BYTES_MAX } from './grpc-handlers.ts';
 import type { MakePort } from './http.ts';
 import { answerReflection, type ReflectionRequest } from './reflection.ts';
 import { JsonApi } from './json-api.ts';
-import { controlMethods, type ControlParts } from './service.ts';
+import { CONTROL, controlMethods, type ControlParts } from './service.ts';
 
 const PROTO_DIR = fileURLToPath(new URL('../../proto', import.meta.url));
-const CONTROL = 'pith.v1.Control';
 const REFLECTION = {
   v1: 'grpc.reflection.v1.ServerReflection',
   v1alpha: 'grpc.reflection.v1alpha.ServerReflection',
@@ -69,6 +68,7 @@ export class ControlServer {
     this.api = new JsonApi({
       methods,
       log: parts.log,
+      clock,
       service: CONTROL,
       definitions,
       convertBytesMax: parts.convertBytesMax,

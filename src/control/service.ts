@@ -1,30 +1,17 @@
 /**
  * `pith.v1.Control`: its methods, the same over every transport: `grpc-handlers.ts` on the control port, `json-api.ts`
- * on the admin port.
+ * on the admin port, `bus-api.ts` over NATS.
  */
 import type { FleetCommands } from '../bus/fleet-commands.ts';
 import { CONVERT_BYTES } from '../protocol/conversion-limit.ts';
 import type { Log } from '../telemetry/log.ts';
-import { fleetMethods } from './fleet-methods.ts';
-import { infoMessage } from './messages.ts';
+import { BusApi } from './bus-api.ts';
+import { fleetMethods, fleetPages } from './fleet-methods.ts';
+import { gatewayMethods, type OwnGateway } from './gateway-methods.ts';
 import { makeMethods, type Methods } from './method.ts';
 
-/** The answer of GetInfo. */
-export type Info = {
-  readonly gateway: string;
-  readonly version: string;
-  readonly state: string;
-  readonly sessions: number;
-  readonly bus: string;
-  readonly backends: readonly {
-    readonly name: string;
-    readonly kind: string;
-    readonly addresses: number;
-    readonly healthy: number;
-    readonly inFlight: number;
-  }[];
-  readonly uptimeMs: number;
-};
+/** The service's full name. */
+export const CONTROL = 'pith.v1.Control';
 
 export type ControlParts = {
   /** Bytes of JSON that are converted at once, `limits.convert`; absent: its default. */
@@ -32,18 +19,27 @@ export type ControlParts = {
   readonly fleetCommands: FleetCommands;
   /** For errors that are not the caller's fault. */
   readonly log: Log;
-  info(): Info;
+  /** The gateway itself. */
+  readonly own: OwnGateway;
 };
 
 /** The methods of this release; all others are answered as not served. */
-export function controlMethods({
-  fleetCommands,
-  info,
-  convertBytesMax = CONVERT_BYTES,
-}: Omit<ControlParts, 'log'>): Methods {
-  const make = makeMethods(convertBytesMax);
-  return {
-    ...fleetMethods(fleetCommands, make),
-    GetInfo: make.one('GetInfo', () => infoMessage(info())),
-  };
+export function controlMethods(parts: Omit<ControlParts, 'log'>): Methods {
+  const make = makeMethods(parts.convertBytesMax ?? CONVERT_BYTES);
+  return { ...fleetMethods(parts.fleetCommands, make), ...gatewayMethods(parts.own, make) };
+}
+
+/** The same over NATS. @param servesOwn `bus_admin` */
+export function busApi(parts: ControlParts, servesOwn: boolean): BusApi {
+  const { convertBytesMax, fleetCommands, log, own } = parts;
+  const make = makeMethods(convertBytesMax ?? CONVERT_BYTES);
+  return new BusApi({
+    methods: controlMethods(parts),
+    pages: fleetPages(fleetCommands, make),
+    own: new Set(Object.keys(gatewayMethods(own, make))),
+    servesOwn,
+    service: CONTROL,
+    log,
+    convertBytesMax,
+  });
 }

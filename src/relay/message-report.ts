@@ -49,7 +49,7 @@ export class MessageReport {
   readonly #clock: Clock;
   readonly #metrics: Metrics;
   readonly #log: Log;
-  readonly #isDebug: boolean;
+  #isDebug: boolean;
   readonly #throttle: LogThrottle;
   readonly #backends: readonly string[];
   readonly #counts: readonly BackendCounts[];
@@ -65,6 +65,11 @@ export class MessageReport {
     this.#backends = backends;
     this.#counts = backends.map((backend) => new BackendCounts(metrics, backend));
     this.traces = traces;
+  }
+
+  /** The level of the log has changed: read once, and not for each message. */
+  logLevelChanged(): void {
+    this.#isDebug = this.#log.level === 'debug';
   }
 
   /** `why`: the call failed, and not because the backend refused; null: it did not. */

@@ -67,7 +67,7 @@ export class Relay implements MessageSink {
   receive(session: Session, message: Message): void {
     const { admission, breakers, report, wheel } = this.parts;
     const now = wheel.now();
-    const target = this.#target(session, message, now);
+    const target = this.target(session, message.route, now);
     if (isFailure(target)) {
       this.refuse(session, message, target);
       return;
@@ -105,11 +105,11 @@ export class Relay implements MessageSink {
   }
 
   /** Where the message goes, or why it goes nowhere. */
-  #target(session: Session, message: Message, now: number): Target | Failure {
+  target(session: Session, route: string, now: number): Target | Failure {
     const { admission, table } = this.parts;
     if (!admission.mayAsk(session, now)) return failure('TOO_MANY');
     if (session.state === 'draining') return failure('DRAINING');
-    const target = table.resolve(message.route);
+    const target = table.resolve(route);
     if (isFailure(target)) return target;
     if (target.bound && session.uid === '') return failure('NOT_BOUND');
     return target.choices === null ? target : chosen(target, session);
@@ -141,6 +141,9 @@ export class Relay implements MessageSink {
   }
 }
 
+/** What a call needs of the relay. */
+export type CallOwner = Pick<Relay, 'parts' | 'retries'> & { free(call: RelayCall): void };
+
 /** free: for the next message · waiting: for its turn in the lane · sent: with the upstream · retrying: will be, again. */
 type CallState = 'free' | 'waiting' | 'sent' | 'retrying';
 
@@ -154,9 +157,9 @@ export class RelayCall extends Call implements Queued, InFlight {
   exclusive = false;
   /** How often it was sent again. */
   retries = 0;
-  readonly #relay: Relay;
+  readonly #relay: CallOwner;
 
-  constructor(relay: Relay) {
+  constructor(relay: CallOwner) {
     super();
     this.#relay = relay;
   }
@@ -202,18 +205,33 @@ export class RelayCall extends Call implements Queued, InFlight {
   // slot serves another client's message before the line that follows. So each end is of one `generation`.
 
   override succeed(body: Uint8Array): void {
-    const { generation, session, clientRoute: route } = this;
+    const { generation, session } = this;
     if (this.wantsAnswer && session.state !== 'closed') {
-      const encoded = session.wire.answer(this.rawId, route, body, this.target.codec);
-      if (isFailure(encoded)) {
-        this.#relay.parts.report.badReply(this, encoded);
+      const unsent = this.sendAnswer(body);
+      if (unsent !== null) {
+        this.#relay.parts.report.badReply(this, unsent);
         this.reported = true;
-        this.fail(encoded);
+        this.fail(unsent);
         return;
       }
-      session.send(encoded);
     }
     this.#release(generation, 'ok');
+  }
+
+  /** To whoever asked: the client. Returns why it cannot be told the answer; null: it was. */
+  protected sendAnswer(body: Uint8Array): Failure | null {
+    const { session, rawId, clientRoute, target } = this;
+    const encoded = session.wire.answer(rawId, clientRoute, body, target.codec);
+    if (isFailure(encoded)) return encoded;
+    session.send(encoded);
+    return null;
+  }
+
+  /** The same with why there is no answer. */
+  protected sendFailure(why: Failure): void {
+    const { session, rawId, clientRoute, target } = this;
+    const encoded = session.wire.failure(rawId, clientRoute, why, target.codec);
+    if (encoded !== null) session.send(encoded);
   }
 
   override fail(why: Failure): void {
@@ -227,11 +245,8 @@ export class RelayCall extends Call implements Queued, InFlight {
   }
 
   #endWith(answer: Failure, trouble: Failure | null): void {
-    const { generation, session, rawId, clientRoute, target } = this;
-    if (this.wantsAnswer && session.state !== 'closed') {
-      const encoded = session.wire.failure(rawId, clientRoute, answer, target.codec);
-      if (encoded !== null) session.send(encoded);
-    }
+    const { generation, session } = this;
+    if (this.wantsAnswer && session.state !== 'closed') this.sendFailure(answer);
     const outcome = isOwnReason(answer.reason) ? answer.reason : 'BACKEND';
     this.#release(generation, outcome, trouble);
   }

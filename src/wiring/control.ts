@@ -1,11 +1,13 @@
 /** Makes the ports that are not for clients: control, admin and health, and where backends attach. */
+import type { ControlApi } from '../bus/bus.ts';
 import type { FleetCommands } from '../bus/fleet-commands.ts';
 import { parseAddress } from '../config/address.ts';
 import type { Capacity } from '../config/auto-limits.ts';
 import { Attach } from '../control/attach.ts';
 import { HttpServer, type MakePort } from '../control/http.ts';
 import { ControlServer } from '../control/server.ts';
-import type { Info } from '../control/service.ts';
+import { busApi } from '../control/service.ts';
+import type { OwnGateway } from '../control/gateway-methods.ts';
 import { Port, type PortAddress } from '../transport/port.ts';
 import { DialInUpstream } from '../upstream/dial-in/dial-in-upstream.ts';
 import type { Upstream } from '../upstream/upstream.ts';
@@ -15,8 +17,8 @@ export type ControlParts = Shared & {
   readonly capacity: Capacity;
   readonly upstreams: readonly Upstream[];
   readonly fleetCommands: FleetCommands;
-  /** Of the gateway. */
-  readonly info: () => Info;
+  /** The gateway itself, for its operators. */
+  readonly own: OwnGateway;
   readonly notReady: () => readonly string[];
 };
 
@@ -59,6 +61,14 @@ export function makeControlPorts(parts: ControlParts): ControlPorts {
     admin: new HttpServer(probes, makePort('admin', parts), attach, control.api),
     health: new HttpServer(probes, makePort('health', parts)),
   };
+}
+
+/** Control over NATS. */
+export function makeBusApi(
+  parts: Shared & Pick<ControlParts, 'fleetCommands' | 'own'>,
+): ControlApi {
+  const { limits, bus_admin: servesOwn } = parts.config;
+  return busApi({ ...parts, convertBytesMax: limits.convert }, servesOwn);
 }
 
 /** Bounded in connections, and in the time that each has to show what it wants. */

@@ -13,13 +13,11 @@ import { eventually } from '../support/wait.ts';
 
 const NO_BACKENDS = 'backends: {}\nroutes: []';
 const SERVED = [
-  ...['Push', 'Kick', 'Bind', 'Unbind', 'SetData', 'Join', 'Leave', 'GetSession'],
-  ...['ListSessions', 'GetPresence', 'ListGroups', 'GetInfo'],
+  ...['Push', 'PushMany', 'Kick', 'Bind', 'Unbind', 'SetData', 'Join', 'Leave', 'GetSession'],
+  ...['ListSessions', 'GetPresence', 'ListGroups', 'Call', 'ExplainRoute', 'Drain'],
+  ...['SetLogLevel', 'GetConfig', 'GetInfo'],
 ];
-const NOT_SERVED = [
-  ...['PushMany', 'Call', 'Watch', 'ExplainRoute'],
-  ...['Drain', 'SetMaintenance', 'SetLogLevel', 'Reload', 'GetConfig'],
-];
+const NOT_SERVED = ['Watch', 'SetMaintenance', 'Reload'];
 
 let gateway: TestGateway;
 let ann: TestClient;

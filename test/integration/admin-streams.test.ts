@@ -55,6 +55,7 @@ function counting() {
 async function serve(run: () => AsyncIterable<Buffer>) {
   const { log, lines } = keptLog();
   const api = new JsonApi({
+    clock: systemClock,
     methods: { ListSessions: { streams: true, run } },
     log,
     service: CONTROL,

@@ -1,4 +1,5 @@
 /** The methods of Control for the whole fleet: the same answers whichever way they are asked. */
+import type { NatsConnection } from 'nats';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { admin } from '../support/admin.ts';
@@ -7,13 +8,14 @@ import { TestClient } from '../support/client.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { call } from '../support/grpcurl.ts';
 import { startNats, type TestNats } from '../support/nats.ts';
-import { eventually } from '../support/wait.ts';
+import { eventually, PATIENCE_MS } from '../support/wait.ts';
 
 type Json = Record<string, unknown>;
 /** What a call ends with: the answers with their zero values, or the reason of the refusal. */
 type Outcome = { answers: Json[] } | { reason: string };
 
 let nats: TestNats;
+let nc: NatsConnection;
 let one: TestGateway;
 let two: TestGateway;
 const players: TestClient[] = [];
@@ -21,6 +23,7 @@ const sids: string[] = [];
 
 beforeAll(async () => {
   nats = await startNats();
+  nc = await nats.connect();
   const start = (id: string) =>
     startGateway(`id: ${id}\nbus: ${nats.url}\nbackends: {}\nroutes: []\nsessions: { groups: 4 }`);
   [one, two] = [await start('one'), await start('two')];
@@ -56,14 +59,148 @@ async function byGrpc(method: string, request: Json): Promise<Outcome> {
     : { reason: text.split(':', 1)[0]! };
 }
 
+/** A page is what the others stream: a message each, and one more if there is more to say. */
+async function byNats(method: string, request: Json): Promise<Outcome> {
+  const message = await nc.request(`pith.control.${method}`, JSON.stringify(request), {
+    timeout: PATIENCE_MS,
+  });
+  const answer = message.json<Json>();
+  const error = answer['error'] as { reason: string } | undefined;
+  if (error !== undefined) return { reason: error.reason };
+  const { groups, sessions, next_page_token: next, silent_gateways: silent } = answer;
+  if (method !== 'ListGroups' && method !== 'ListSessions') return { answers: [answer] };
+  const answers = (groups ?? sessions) as Json[];
+  if (next === '' && (silent as string[]).length === 0) return { answers };
+  const last = {
+    name: '',
+    sessions: 0,
+    gateways: 0,
+    next_page_token: next,
+    silent_gateways: silent,
+  };
+  return { answers: [...answers, last] };
+}
+
 const WAYS: readonly (readonly [string, (method: string, request: Json) => Promise<Outcome>])[] = [
   ['JSON', byJson],
   ['gRPC', byGrpc],
+  ['NATS', byNats],
 ];
 
 const TIME = expect.stringMatching(/^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/) as unknown;
 
-describe.each(WAYS)('over %s', (_, ask) => {
+describe('over NATS alone', () => {
+  const ask = async (subject: string, payload = '') => {
+    const message = await nc.request(subject, payload, { timeout: PATIENCE_MS });
+    const { error } = message.json<{ error?: { code: number; reason: string; msg: string } }>();
+    return [message.headers?.get('Nats-Service-Error-Code') ?? '', error?.reason, error?.msg];
+  };
+
+  test.each([
+    ['control.PushMany', '', '501', 'UNSUPPORTED', 'PushMany is not served over NATS'],
+    ['control.Nope', '', '501', 'UNSUPPORTED', 'no method Nope; there are Push, Kick, Bind, '],
+    ['control.__proto__', '', '501', 'UNSUPPORTED', 'no method __proto__; there are Push, '],
+    ['control.Watch', '', '501', 'UNSUPPORTED', 'no method Watch; there are Push, '],
+    [
+      'control.GetConfig',
+      '',
+      '501',
+      'UNSUPPORTED',
+      'GetConfig acts on one gateway: send it to gateway.<gateway id>.GetConfig',
+    ],
+    ['gateway.ONE.GetInfo', '', '501', 'UNSUPPORTED', 'set bus_admin: true'],
+    ['control.GetSession', '[]', '400', 'BAD_BODY', 'the body is not a JSON object'],
+    [
+      'control.GetSession',
+      '{"sid":"x","si":1}',
+      '400',
+      'BAD_ARGUMENT',
+      'the body is not a pith.v1.GetSessionRequest',
+    ],
+    [
+      'control.GetSession',
+      '{"sid":"\\ud800"}',
+      '400',
+      'BAD_ARGUMENT',
+      'the body is not a pith.v1.GetSessionRequest',
+    ],
+  ])('%s %s is refused with %s', async (method, payload, code, reason, msg) => {
+    const subject = `pith.${method.replace('ONE', one.gateway.id)}`;
+    expect(await ask(subject, payload)).toEqual([code, reason, expect.stringContaining(msg)]);
+  });
+
+  test('one of the gateways carries a call out, whichever it is', async () => {
+    const before = await totalOfCalls();
+    for (let i = 0; i < 20; i++)
+      await nc.request('pith.control.GetPresence', '{"uids":["42"]}', { timeout: PATIENCE_MS });
+    expect((await totalOfCalls()) - before).toBe(20);
+  });
+
+  test('a call that is published is carried out, and answered nowhere', async () => {
+    nc.publish('pith.control.SetData', JSON.stringify({ sid: sids[0], set: { published: 1 } }));
+    const data = async () => {
+      const { lines } = await admin(one, 'GetSession', { sid: sids[0] });
+      return lines[0]!['data'] as Json;
+    };
+    await eventually(async () => 'published' in (await data()), 'the change');
+    expect(await data()).toMatchObject({ published: 1 });
+  });
+
+  test('pages of sessions follow each other', async () => {
+    const found: string[] = [];
+    for (let page_token = ''; ;) {
+      const message = await nc.request(
+        'pith.control.ListSessions',
+        JSON.stringify({ limit: 1, page_token }),
+        { timeout: PATIENCE_MS },
+      );
+      const page = message.json<{ sessions: { sid: string }[]; next_page_token: string }>();
+      found.push(...page.sessions.map(({ sid }) => sid));
+      page_token = page.next_page_token;
+      if (page_token === '') break;
+    }
+    expect(found).toEqual(sids);
+  });
+
+  test('GetConfig and its like are for operators: with bus_admin, on the subject of one gateway', async () => {
+    await using four = await startGateway(
+      `id: four\nbus: ${nats.url}\nbus_admin: true\nbackends: {}\nroutes: []`,
+    );
+    const own = async (method: string, request: Json = {}) => {
+      const subject = `pith.gateway.${four.gateway.id}.${method}`;
+      const message = await nc.request(subject, JSON.stringify(request), { timeout: PATIENCE_MS });
+      return message.json<Json>();
+    };
+    expect(await own('GetInfo')).toMatchObject({ gateway: four.gateway.id, state: 'ready' });
+    expect((await own('GetConfig'))['yaml']).toContain('bus_admin: true');
+    expect(await own('ExplainRoute', { route: 'a.b' })).toMatchObject({ rule: '', backend: '' });
+    expect(await own('SetLogLevel', { level: 'warn' })).toMatchObject({ gateway: four.gateway.id });
+    expect(await own('Call', { sid: sids[0] })).toMatchObject({ error: { reason: 'NO_SESSION' } });
+    expect(await own('Push', {})).toMatchObject({
+      error: {
+        reason: 'UNSUPPORTED',
+        msg: 'Push reaches the whole fleet: send it to control.Push',
+      },
+    });
+    expect(await own('Drain', { reason: 'test' })).toEqual({
+      ...{ state: 'draining', remaining: 0, forced: 0 },
+    });
+    await four.gateway.stopped();
+  });
+});
+
+/** How often the two gateways were asked, as NATS tools see it. */
+async function totalOfCalls(): Promise<number> {
+  let total = 0;
+  for (const { gateway } of [one, two]) {
+    const message = await nc.request(`$SRV.STATS.pith.${gateway.id}`, '', { timeout: PATIENCE_MS });
+    const { endpoints } = message.json<{ endpoints: { name: string; num_requests: number }[] }>();
+    total += endpoints.find(({ name }) => name === 'control')!.num_requests;
+  }
+  return total;
+}
+
+describe.each(WAYS)('over %s', (way, ask) => {
   test('GetPresence', async () => {
     const { answers } = (await ask('GetPresence', { uids: ['gone', '42', '__proto__'] })) as {
       answers: Json[];
@@ -99,7 +236,7 @@ describe.each(WAYS)('over %s', (_, ask) => {
     expect(await ask('Join', { target, groups: ['room.1', 'x'] })).toEqual(result(2));
     expect(await ask('Join', { target, groups: ['room.1'] })).toEqual(result(0));
     expect(
-      await ask('Join', { target: { sids: [sids[2]] }, groups: ['room.1', 'room.2'] }),
+      await ask('Join', { target: { uids: ['__proto__'] }, groups: ['room.1', 'room.2'] }),
     ).toEqual(result(1));
     const group = (name: string, sessions: number, gateways: number) => ({
       name,
@@ -127,6 +264,57 @@ describe.each(WAYS)('over %s', (_, ask) => {
       await ask('Leave', { target: { groups: ['room.1'] }, groups: ['room.1', 'room.2', 'x'] }),
     ).toEqual(result(3));
     expect(await ask('ListGroups', {})).toEqual({ answers: [] });
+  });
+
+  test('Push, GetSession, ListSessions, Bind, Unbind and SetData', async () => {
+    const push = { target: { uids: ['42', 'gone'] }, route: `on${way}`, body: { json: { way } } };
+    expect(await ask('Push', { push, wait: '5s' })).toEqual({
+      answers: [
+        {
+          ...{ delivered: 2, dropped: 0, refused: 0, gateways: 2, unknown_uids: ['gone'] },
+          ...{ unknown_sids: [], silent_gateways: [] },
+        },
+      ],
+    });
+    for (const player of players.slice(0, 2))
+      expect(await player.push(`on${way}`)).toEqual({ way });
+    const sid = sids[2]!;
+    const set = { way, list: [1, null] };
+    const done = async (method: string, request: Json) =>
+      ((await ask(method, { sid, ...request })) as { answers: Json[] }).answers[0]!;
+    expect(await done('SetData', { set })).toMatchObject({ sid, uid: '__proto__', data: set });
+    const unbound = await done('Unbind', {});
+    expect(unbound).toMatchObject({ sid, uid: '' });
+    expect(unbound).not.toHaveProperty('bound_at');
+    expect(await done('Bind', { uid: '__proto__' })).toMatchObject({
+      uid: '__proto__',
+      bound_at: TIME,
+    });
+    const session = await done('GetSession', {});
+    expect(session).toMatchObject({ sid, data: set, bound_at: TIME, opened_at: TIME });
+    expect(await ask('ListSessions', { target: { sids: [sid, sids[0]] }, limit: 2 })).toMatchObject(
+      {
+        answers: [{ sid: sids[0], uid: '42' }, session],
+      },
+    );
+    expect(await ask('Bind', { sid, uid: 'other' })).toEqual({ reason: 'CONFLICT' });
+    expect(await ask('GetSession', { sid: `${two.gateway.id}.99` })).toEqual({
+      reason: 'NO_SESSION',
+    });
+  });
+
+  test('Kick', async () => {
+    await using eve = await TestClient.connect(two.port);
+    const { sid } = [...two.gateway.registry.all()].at(-1)!;
+    const close = { reason: 'out', retry_after: '1.5s' };
+    expect(await ask('Kick', { target: { sids: [sid] }, close })).toMatchObject({
+      answers: [{ closed: 1, silent_gateways: [] }],
+    });
+    await eve.ended;
+    expect(eve.received.at(-1)).toEqual({
+      kind: 'kick',
+      body: { reason: 'out', retry_after_ms: 1_500 },
+    });
   });
 
   test.each([
@@ -163,11 +351,11 @@ test('a gateway that is silent is named, and the others answer', async () => {
   }
 });
 
-/** The names of the .proto, instead of grpcurl's. */
+/** The names of the .proto, instead of grpcurl's, and without the messages that it prints as null. */
 function inContractNames<T>(value: T): T {
-  const names = /"(silentGateways|boundAt|nextPageToken)":/g;
+  const names = /"[a-z]+[A-Z][A-Za-z]*":/g;
   const text = JSON.stringify(value).replace(names, (name) =>
     name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
   );
-  return JSON.parse(text) as T;
+  return JSON.parse(text.replace(/,?"(error|bound_at)":null/g, '')) as T;
 }

@@ -19,6 +19,7 @@ const PASSWORDS = {
   NATS_GATEWAY_PASSWORD: 'gateway-secret',
   NATS_CHAT_PASSWORD: 'chat-secret',
   NATS_WORLD_PASSWORD: 'world-secret',
+  NATS_OPERATOR_PASSWORD: 'operator-secret',
 };
 
 /** The configuration includes the file, as a user's would; an absolute path would be taken as relative. */
@@ -36,7 +37,7 @@ afterAll(async () => {
 });
 
 function connectAs(
-  user: 'gateway' | 'chat' | 'world',
+  user: 'gateway' | 'chat' | 'world' | 'operator',
   inboxPrefix = '_INBOX',
 ): Promise<NatsConnection> {
   return nats.connect({ user, pass: `${user}-secret`, inboxPrefix });
@@ -176,6 +177,8 @@ describe('a backend', () => {
       ...['pith.fleet.hello', 'pith.fleet.push', 'pith.fleet.kick', 'pith.fleet.list'],
       ...['pith.user.7.claim', 'pith.connect', 'pith.event.session.bound'],
       ...['pith.gateway.pith-0123456789.Drain', 'pith.group.g.patch', 'pith.all.patch'],
+      ...['pith.gateway.pith-0123456789.GetConfig', 'pith.gateway.pith-0123456789.Call'],
+      ...['pith.fleet.join', 'pith.fleet.leave', 'pith.fleet.presence', 'pith.fleet.groups'],
       ...['_INBOX.pith-0123456789.rpc.1', '_INBOX.pith-0123456789.ask.1', '_INBOX.x.1'],
       ...['$JS.API.STREAM.NAMES', '$JS.API.STREAM.DELETE.X', '$SRV.PING', 'other'],
     ];
@@ -257,6 +260,47 @@ describe('a backend', () => {
     ];
     expect(await publishAll(nc, forbidden)).toEqual(publishing(forbidden));
     const unheard = ['pith.rpc.chat.>', '_INBOX.*.*', '_INBOX.other.>'];
+    expect(await subscribeAll(nc, unheard)).toEqual(subscribing(unheard));
+  });
+});
+
+describe('an operator', () => {
+  test('may call Control for the fleet and for one gateway, look sessions up, and list gateways', async () => {
+    const nc = await connectAs('operator');
+    await using gateway = await startGateway(
+      `bus: ${nats.url}
+bus_admin: true
+nats: { user: gateway, password: gateway-secret }
+backends: {}
+routes: []`,
+    );
+    await using _client = await TestClient.connect(gateway.port);
+    const { id } = gateway.gateway;
+    const { sid } = [...gateway.gateway.registry.all()][0]!;
+    const ask = async (subject: string, request: object = {}) =>
+      (await nc.request(subject, JSON.stringify(request), { timeout: 10_000 })).json();
+    expect(await ask('pith.control.Bind', { sid, uid: '42' })).toMatchObject({ uid: '42' });
+    expect(await ask('pith.control.GetPresence', { uids: ['42'] })).toMatchObject({
+      presence: { 42: { sids: [sid] } },
+    });
+    expect(await ask('pith.user.42.get')).toMatchObject({ sessions: [{ sid }] });
+    expect(await ask(`pith.gateway.${id}.GetConfig`)).toMatchObject({
+      yaml: expect.stringContaining('password: "***"') as string,
+    });
+    expect(await ask('$SRV.PING')).toMatchObject({ name: 'pith', id });
+    expect(gateway.log.filter(({ level }) => level === 'error' || level === 'warn')).toEqual([]);
+  });
+
+  test('may do nothing else', async () => {
+    const nc = await connectAs('operator');
+    const forbidden = [
+      ...['pith.rpc.chat.room.join', 'pith.to.one.chat.x', 'pith.fleet.kick', 'pith.fleet.hello'],
+      ...['pith.session.pith-0123456789.7.kick', 'pith.user.7.push', 'pith.all.kick'],
+      ...['pith.connect', 'pith.event.session.closed', 'pith.keep.user.7', 'pith.control.a.b'],
+      ...['_INBOX.pith-0123456789.rpc.1', '_INBOX.pith-0123456789.ask.1', 'other'],
+    ];
+    expect(await publishAll(nc, forbidden)).toEqual(publishing(forbidden));
+    const unheard = ['pith.rpc.>', 'pith.control.*', 'pith.gateway.>', '_INBOX.*.rpc.*', '$SRV.>'];
     expect(await subscribeAll(nc, unheard)).toEqual(subscribing(unheard));
   });
 });

@@ -87,11 +87,12 @@ export const RULES: Rules = {
 
   // From backends back to clients, and what operators call.
   'bus/':     ['contract/', 'session/', 'type dialect/', 'protocol/', 'timer-wheel.ts', 'type upstream/backend-commands.ts', 'type upstream/backend-report.ts', 'telemetry/log-throttle.ts', 'type telemetry/histogram.ts', 'type upstream/nats/nats-connection.ts', 'type upstream/nats/nats-connector.ts', 'type upstream/nats/nats-report.ts', 'upstream/nats/header-block.ts', 'upstream/nats/outgoing.ts', 'upstream/nats/subjects.ts', ...SEEN],
-  'control/': ['control/attach*', 'bus/', 'contract/', 'protocol/', 'session/', 'routing/', 'gen/', 'type config/', ...GRPC, '@bufbuild/protobuf', 'grpc-health-check', 'node:fs', 'node:url', 'node:net', 'node:http', 'type node:stream', 'upstream/dial-in/attach-stream.ts', 'transport/pending-connection.ts', 'transport/http-refusal.ts', 'type transport/port.ts', 'upstream/method/json-reader.ts', ...SEEN],
+  'control/': ['control/attach*', 'bus/', 'contract/', 'node:buffer', 'protocol/', 'session/', 'routing/', 'gen/', 'type config/', ...GRPC, '@bufbuild/protobuf', 'grpc-health-check', 'node:fs', 'node:url', 'node:net', 'node:http', 'type node:stream', 'upstream/dial-in/attach-stream.ts', 'transport/pending-connection.ts', 'transport/http-refusal.ts', 'type transport/port.ts', 'upstream/method/json-reader.ts', ...SEEN],
   'control/attach*': ['control/attach*', 'control/contract-files.ts', 'type telemetry/log.ts', 'telemetry/log-throttle.ts', 'contract/', 'protocol/', 'transport/pending-connection.ts', 'upstream/method/json-reader.ts', 'upstream/dial-in/', 'upstream/liveness.ts', 'timer-wheel.ts', 'ws', '@bufbuild/protobuf', ...GRPC, 'type node:stream', 'node:fs', 'node:url', 'node:http'],
 
   // Beside that path.
   'discovery/': ['type config/', 'config/address.ts', 'config/consul-service.ts', 'type transport/pem.ts', 'type telemetry/log.ts', 'node:http', 'node:https', 'node:net'],
+  'explain/':   ['config/', 'routing/', 'upstream/http/path.ts', 'upstream/method/schema-check.ts', 'upstream/nats/subjects.ts'],
   'faults.ts':  ['telemetry/log-throttle.ts', ...SEEN],
   'telemetry/': ['config/', 'pino', '@opentelemetry/api', '@opentelemetry/sdk-node', '@opentelemetry/exporter-trace-otlp-http', 'node:perf_hooks'],
 
@@ -103,7 +104,7 @@ export const RULES: Rules = {
   'wiring/':    ['*', 'node:fs'],
   'gateway.ts': ['*', 'wiring/'],
   'cli/':       ['client/', 'client/tcp.ts', 'config/', 'config/pomelo-project.ts', 'routing/', 'protocol/', 'gen/', 'upstream/http/path.ts', 'upstream/method/schema-check.ts', 'upstream/nats/subjects.ts', 'transport/certificate.ts', 'transport/pem.ts', 'wiring/dialects.ts', 'ws', 'node:readline', 'node:util', ...GRPC, 'yaml', 'node:fs', 'node:path', 'node:url', ...SEEN],
-  'main.ts':    ['gateway.ts', 'wiring/network.ts', 'config/', 'telemetry/', 'cli/', 'node:fs', 'node:os'],
+  'main.ts':    ['gateway.ts', 'wiring/network.ts', 'explain/', 'config/', 'telemetry/', 'cli/', 'node:fs', 'node:os'],
 };
 
 /** What is behind each row of RULES, in a sentence. With RULES it is the table of src/README.md. */
@@ -146,6 +147,7 @@ export const WHAT: Readonly<Record<string, string>> = {
   'control/': 'the API for operators, on gRPC and on HTTP with JSON; probes',
   'control/attach*': 'where backends dial in',
 
+  'explain/':   'where a route would go, and why',
   'discovery/': 'Consul: the addresses of backends, and the gateway as a service',
   'telemetry/': 'log, metrics, traces; OpenTelemetry is loaded only if `telemetry.otlp` is set',
 

@@ -9,6 +9,7 @@ import { describe, expect, test } from 'vitest';
 
 import { keptLog } from '../support/report.ts';
 import { grpcHandlers } from '../../src/control/grpc-handlers.ts';
+import { systemClock } from '../../src/clock.ts';
 import { JsonApi } from '../../src/control/json-api.ts';
 import type { Methods } from '../../src/control/method.ts';
 import { PitayaDialect } from '../../src/dialect/pitaya.ts';
@@ -142,6 +143,7 @@ function controlThat(reason: Reason) {
   const api = new JsonApi({
     methods,
     log,
+    clock: systemClock,
     service: CONTROL,
     definitions: definition,
   });
@@ -158,7 +160,7 @@ async function statusOf(api: JsonApi, asked: Asked = {}): Promise<number> {
   if (body.length > 0) request.push(body);
   request.push(null);
   const response = new ServerResponse(request);
-  api.handle(request, response);
+  api.handle(request, response, () => {});
   while (!response.writableEnded) await turn();
   return response.statusCode;
 }

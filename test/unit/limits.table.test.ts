@@ -13,6 +13,8 @@ import * as refusals from '../../src/contract/refusal.ts';
 import { HELLO_WAIT_MS, NEWCOMERS_MAX } from '../../src/control/attach.ts';
 import { API_BODY_BYTES_MAX, API_REQUESTS_MAX } from '../../src/control/json-api.ts';
 import * as control from '../../src/control/fleet-methods.ts';
+import { CALL_MS_MAX } from '../../src/control/gateway-methods.ts';
+import { PUSH_WAIT_MS_MAX, PUSHES_WAITING_MAX } from '../../src/control/push-many.ts';
 import { PitayaDialect } from '../../src/dialect/pitaya.ts';
 import { failure } from '../../src/errors.ts';
 import { PACKET_BODY_BYTES_MAX, packetOffset } from '../../src/protocol/packet.ts';
@@ -147,7 +149,9 @@ const LIMITS: Readonly<Record<string, readonly Row[]>> = {
     [API_REQUESTS_MAX, 64, 'requests at once over HTTP'],
     [control.LIST_LIMIT, 1_000, 'sessions of a list where nobody says'],
     [control.LIST_LIMIT_MAX, 100_000, 'sessions of a list'],
-    [control.PUSH_WAIT_MS_MAX, 10_000, 'ms that a push may wait for counts'],
+    [PUSH_WAIT_MS_MAX, 10_000, 'ms that a push may wait for counts'],
+    [PUSHES_WAITING_MAX, 64, 'pushes of PushMany that wait for counts'],
+    [CALL_MS_MAX, 300_000, 'ms that Call may wait for its answer'],
     [GROUPS_PAGE_MAX, 1_000, 'groups on a page'],
     [PRESENCE_UIDS_MAX, 10_000, 'uids whose presence is asked for at once'],
     [PRESENCE_NAMED_MAX, 100, 'sessions of a uid that one gateway names'],

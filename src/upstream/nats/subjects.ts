@@ -20,6 +20,7 @@ export function encodeToken(name: string): string {
 }
 
 export const NEAR_MISS_QUEUE = 'pith';
+export const CONTROL_QUEUE = 'pith';
 
 /**
  * Who gets a reply on this subject: a client with an inbox, or another gateway that has sent a request. null: no one
@@ -114,9 +115,14 @@ export class Subjects {
     return `${this.#prefix}.all.*`;
   }
 
-  /** Many pushes in one message for this gateway. */
-  get ownBatches(): string {
-    return `${this.#prefix}.gateway.${this.#gatewayId}.push`;
+  /** What is for this gateway alone: many pushes in one message, and methods of Control. */
+  get own(): string {
+    return `${this.#prefix}.gateway.${this.#gatewayId}.*`;
+  }
+
+  /** Methods of Control that any one gateway carries out. */
+  get control(): string {
+    return `${this.#prefix}.control.*`;
   }
 
   /**

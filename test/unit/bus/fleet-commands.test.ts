@@ -2,7 +2,11 @@
 import { describe, expect, test, vi } from 'vitest';
 
 import { EmbeddedBus } from '../../../src/bus/embedded-bus.ts';
-import { FleetCommands, type PresenceOutcome } from '../../../src/bus/fleet-commands.ts';
+import {
+  FleetCommands,
+  type PresenceOutcome,
+  type SessionsOutcome,
+} from '../../../src/bus/fleet-commands.ts';
 import type { PeerReplies, Peers, RequestsBySid } from '../../../src/bus/bus.ts';
 import type { Push } from '../../../src/contract/commands.ts';
 import { type Failure, failure } from '../../../src/errors.ts';
@@ -227,7 +231,7 @@ describe('a list', () => {
     };
     const sids = async (limit: number) => {
       const list = await fleet.list({}, { limit, after: '' });
-      return (list as { sid: string }[]).map(({ sid }) => sid);
+      return (list as SessionsOutcome).sessions.map(({ sid }) => sid);
     };
     expect(await sids(10)).toEqual([
       `${OTHER}.9`,

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 
-import { explainRoute } from '../../../src/cli/routes.ts';
+import { explainedText, explainRoute } from '../../../src/explain/explain-route.ts';
 import { loadConfig } from '../../../src/config/load.ts';
 
 const result = loadConfig({
@@ -38,12 +38,16 @@ routes:
 });
 if ('problems' in result) throw new Error(JSON.stringify(result.problems));
 const { config } = result;
-const explain = (route: string, facts = {}) =>
-  explainRoute(config, route, { sid: 'pith-0000000000.1', uid: '', data: {}, ...facts });
+const explain = async (route: string, facts = {}) => {
+  const session = { sid: 'pith-0000000000.1', uid: '', data: {}, ...facts };
+  const explained = await explainRoute(config, route, session);
+  const { isReached, rule, backend, address } = explained;
+  return { isReached, rule, backend, address, text: explainedText(route, explained) };
+};
 
 test('the rules before the one that takes it, the backend, and what it is sent', async () => {
   expect(await explain('chat.room.join', { data: { room: 'r1' } })).toEqual({
-    isReached: true,
+    ...{ isReached: true, rule: 'chat.>', backend: 'chat', address: 'dns:///chat:9000' },
     text: `chat.room.join
   routes[0] chat.admin.*: does not match
   routes[1] chat.>: matches
@@ -104,6 +108,9 @@ test.each([
 test('without any routes', async () => {
   const empty = loadConfig({ text: '', file: 'test.yaml', env: {} });
   if ('problems' in empty) throw new Error('the defaults are wrong');
-  const { text } = await explainRoute(empty.config, 'a.b', { sid: 's.1', uid: '', data: {} });
-  expect(text).toContain('404 NO_ROUTE: there are no routes\n');
+  const facts = { sid: 's.1', uid: '', data: {} };
+  expect(await explainRoute(empty.config, 'a.b', facts)).toEqual({
+    ...{ isReached: false, rule: '', backend: '', address: '' },
+    steps: ['404 NO_ROUTE: there are no routes'],
+  });
 });

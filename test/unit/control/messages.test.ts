@@ -93,7 +93,7 @@ describe('a request', () => {
       return Promise.resolve(failure('NO_SESSION'));
     };
     const fleetCommands = { patch } as unknown as FleetCommands;
-    const { SetData } = controlMethods({ fleetCommands, info: () => null!, convertBytesMax: 8 });
+    const { SetData } = controlMethods({ fleetCommands, own: null!, convertBytesMax: 8 });
     const request = Buffer.from('0a03672e3112090a070a0161120208001803', 'hex');
     const run = SetData!.run as (request: Buffer, bytesMax?: number) => Promise<Buffer>;
     await expect(run(request)).rejects.toMatchObject({ reason: 'BAD_ARGUMENT' });

@@ -81,7 +81,7 @@ describe('a subject', () => {
           verb: what,
         });
         expect(own.parse(own.fleet(what))).toEqual({ scope: 'fleet', name: '', verb: what });
-        expect(own.parse(own.ownBatches)).toEqual({
+        expect(own.parse(own.own.replace('*', 'push'))).toEqual({
           scope: 'gateway',
           name: 'g-0123456789',
           verb: 'push',

@@ -592,6 +592,133 @@ func (x *ListSessionsRequest) GetPageToken() string {
 	return ""
 }
 
+// What ListSessions answers over NATS: the sessions that fit, at most 512 KiB of them.
+type SessionPage struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Sessions []*Session             `protobuf:"bytes,1,rep,name=sessions,proto3" json:"sessions,omitempty"`
+	// There are more sessions; ask again with this page_token. "": there are not.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// Known gateways that did not answer in time: their sessions are missing.
+	SilentGateways []string `protobuf:"bytes,3,rep,name=silent_gateways,json=silentGateways,proto3" json:"silent_gateways,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *SessionPage) Reset() {
+	*x = SessionPage{}
+	mi := &file_pith_v1_control_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionPage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionPage) ProtoMessage() {}
+
+func (x *SessionPage) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionPage.ProtoReflect.Descriptor instead.
+func (*SessionPage) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *SessionPage) GetSessions() []*Session {
+	if x != nil {
+		return x.Sessions
+	}
+	return nil
+}
+
+func (x *SessionPage) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *SessionPage) GetSilentGateways() []string {
+	if x != nil {
+		return x.SilentGateways
+	}
+	return nil
+}
+
+// What ListGroups answers over NATS.
+type GroupPage struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Groups []*Group               `protobuf:"bytes,1,rep,name=groups,proto3" json:"groups,omitempty"`
+	// There are more groups; ask again with this page_token. "": there are not.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// Known gateways that did not answer in time, or run a release that does not know the method: their sessions are not
+	// counted.
+	SilentGateways []string `protobuf:"bytes,3,rep,name=silent_gateways,json=silentGateways,proto3" json:"silent_gateways,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *GroupPage) Reset() {
+	*x = GroupPage{}
+	mi := &file_pith_v1_control_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupPage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupPage) ProtoMessage() {}
+
+func (x *GroupPage) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupPage.ProtoReflect.Descriptor instead.
+func (*GroupPage) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *GroupPage) GetGroups() []*Group {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *GroupPage) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *GroupPage) GetSilentGateways() []string {
+	if x != nil {
+		return x.SilentGateways
+	}
+	return nil
+}
+
 // Which uids; at most 10,000.
 type GetPresenceRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -602,7 +729,7 @@ type GetPresenceRequest struct {
 
 func (x *GetPresenceRequest) Reset() {
 	*x = GetPresenceRequest{}
-	mi := &file_pith_v1_control_proto_msgTypes[10]
+	mi := &file_pith_v1_control_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -614,7 +741,7 @@ func (x *GetPresenceRequest) String() string {
 func (*GetPresenceRequest) ProtoMessage() {}
 
 func (x *GetPresenceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[10]
+	mi := &file_pith_v1_control_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -627,7 +754,7 @@ func (x *GetPresenceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPresenceRequest.ProtoReflect.Descriptor instead.
 func (*GetPresenceRequest) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{10}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetPresenceRequest) GetUids() []string {
@@ -653,7 +780,7 @@ type GetPresenceResponse struct {
 
 func (x *GetPresenceResponse) Reset() {
 	*x = GetPresenceResponse{}
-	mi := &file_pith_v1_control_proto_msgTypes[11]
+	mi := &file_pith_v1_control_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -665,7 +792,7 @@ func (x *GetPresenceResponse) String() string {
 func (*GetPresenceResponse) ProtoMessage() {}
 
 func (x *GetPresenceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[11]
+	mi := &file_pith_v1_control_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -678,7 +805,7 @@ func (x *GetPresenceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPresenceResponse.ProtoReflect.Descriptor instead.
 func (*GetPresenceResponse) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{11}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetPresenceResponse) GetPresence() map[string]*GetPresenceResponse_Presence {
@@ -714,7 +841,7 @@ type ListGroupsRequest struct {
 
 func (x *ListGroupsRequest) Reset() {
 	*x = ListGroupsRequest{}
-	mi := &file_pith_v1_control_proto_msgTypes[12]
+	mi := &file_pith_v1_control_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -726,7 +853,7 @@ func (x *ListGroupsRequest) String() string {
 func (*ListGroupsRequest) ProtoMessage() {}
 
 func (x *ListGroupsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[12]
+	mi := &file_pith_v1_control_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -739,7 +866,7 @@ func (x *ListGroupsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGroupsRequest.ProtoReflect.Descriptor instead.
 func (*ListGroupsRequest) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{12}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListGroupsRequest) GetPrefix() string {
@@ -781,7 +908,7 @@ type Group struct {
 
 func (x *Group) Reset() {
 	*x = Group{}
-	mi := &file_pith_v1_control_proto_msgTypes[13]
+	mi := &file_pith_v1_control_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -793,7 +920,7 @@ func (x *Group) String() string {
 func (*Group) ProtoMessage() {}
 
 func (x *Group) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[13]
+	mi := &file_pith_v1_control_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -806,7 +933,7 @@ func (x *Group) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Group.ProtoReflect.Descriptor instead.
 func (*Group) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{13}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Group) GetName() string {
@@ -844,7 +971,8 @@ func (x *Group) GetSilentGateways() []string {
 	return nil
 }
 
-// A request on behalf of a session.
+// A request on behalf of a session. body: as the backend gets it, with no conversion. notify: the Reply is empty.
+// timeout: at most 5m; absent: that of the route.
 type CallRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sid           string                 `protobuf:"bytes,1,opt,name=sid,proto3" json:"sid,omitempty"`
@@ -858,7 +986,7 @@ type CallRequest struct {
 
 func (x *CallRequest) Reset() {
 	*x = CallRequest{}
-	mi := &file_pith_v1_control_proto_msgTypes[14]
+	mi := &file_pith_v1_control_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -870,7 +998,7 @@ func (x *CallRequest) String() string {
 func (*CallRequest) ProtoMessage() {}
 
 func (x *CallRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[14]
+	mi := &file_pith_v1_control_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -883,7 +1011,7 @@ func (x *CallRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallRequest.ProtoReflect.Descriptor instead.
 func (*CallRequest) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{14}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *CallRequest) GetSid() string {
@@ -933,7 +1061,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_pith_v1_control_proto_msgTypes[15]
+	mi := &file_pith_v1_control_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -945,7 +1073,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[15]
+	mi := &file_pith_v1_control_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -958,7 +1086,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{15}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *WatchRequest) GetTarget() *Target {
@@ -1001,7 +1129,7 @@ type WatchEvent struct {
 
 func (x *WatchEvent) Reset() {
 	*x = WatchEvent{}
-	mi := &file_pith_v1_control_proto_msgTypes[16]
+	mi := &file_pith_v1_control_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1013,7 +1141,7 @@ func (x *WatchEvent) String() string {
 func (*WatchEvent) ProtoMessage() {}
 
 func (x *WatchEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[16]
+	mi := &file_pith_v1_control_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1026,7 +1154,7 @@ func (x *WatchEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchEvent.ProtoReflect.Descriptor instead.
 func (*WatchEvent) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{16}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *WatchEvent) GetSid() string {
@@ -1111,7 +1239,7 @@ type ExplainRouteRequest struct {
 
 func (x *ExplainRouteRequest) Reset() {
 	*x = ExplainRouteRequest{}
-	mi := &file_pith_v1_control_proto_msgTypes[17]
+	mi := &file_pith_v1_control_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1123,7 +1251,7 @@ func (x *ExplainRouteRequest) String() string {
 func (*ExplainRouteRequest) ProtoMessage() {}
 
 func (x *ExplainRouteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[17]
+	mi := &file_pith_v1_control_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1136,7 +1264,7 @@ func (x *ExplainRouteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRouteRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRouteRequest) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{17}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ExplainRouteRequest) GetRoute() string {
@@ -1160,7 +1288,8 @@ func (x *ExplainRouteRequest) GetData() *structpb.Struct {
 	return nil
 }
 
-// The rule that matched, where it leads, and why.
+// The rule that matched, where it leads ("": nowhere), and why. address: the URL, path or subject that the backend is
+// called at, as configured.
 type ExplainRouteResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Rule          string                 `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
@@ -1173,7 +1302,7 @@ type ExplainRouteResponse struct {
 
 func (x *ExplainRouteResponse) Reset() {
 	*x = ExplainRouteResponse{}
-	mi := &file_pith_v1_control_proto_msgTypes[18]
+	mi := &file_pith_v1_control_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1185,7 +1314,7 @@ func (x *ExplainRouteResponse) String() string {
 func (*ExplainRouteResponse) ProtoMessage() {}
 
 func (x *ExplainRouteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[18]
+	mi := &file_pith_v1_control_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1198,7 +1327,7 @@ func (x *ExplainRouteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRouteResponse.ProtoReflect.Descriptor instead.
 func (*ExplainRouteResponse) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{18}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ExplainRouteResponse) GetRule() string {
@@ -1229,7 +1358,7 @@ func (x *ExplainRouteResponse) GetWhy() []string {
 	return nil
 }
 
-// How long it may take; absent: drain.budget.
+// How long it may take; absent: drain.budget. reason: for the log.
 type DrainRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Budget        *durationpb.Duration   `protobuf:"bytes,1,opt,name=budget,proto3" json:"budget,omitempty"`
@@ -1240,7 +1369,7 @@ type DrainRequest struct {
 
 func (x *DrainRequest) Reset() {
 	*x = DrainRequest{}
-	mi := &file_pith_v1_control_proto_msgTypes[19]
+	mi := &file_pith_v1_control_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1252,7 +1381,7 @@ func (x *DrainRequest) String() string {
 func (*DrainRequest) ProtoMessage() {}
 
 func (x *DrainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[19]
+	mi := &file_pith_v1_control_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1265,7 +1394,7 @@ func (x *DrainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainRequest.ProtoReflect.Descriptor instead.
 func (*DrainRequest) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{19}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *DrainRequest) GetBudget() *durationpb.Duration {
@@ -1282,7 +1411,7 @@ func (x *DrainRequest) GetReason() string {
 	return ""
 }
 
-// How many sessions remain, and how many had to be closed by force.
+// state: draining, and drained at the end. How many sessions remain, and how many had to be closed by force.
 type DrainProgress struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	State         string                 `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
@@ -1294,7 +1423,7 @@ type DrainProgress struct {
 
 func (x *DrainProgress) Reset() {
 	*x = DrainProgress{}
-	mi := &file_pith_v1_control_proto_msgTypes[20]
+	mi := &file_pith_v1_control_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1306,7 +1435,7 @@ func (x *DrainProgress) String() string {
 func (*DrainProgress) ProtoMessage() {}
 
 func (x *DrainProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[20]
+	mi := &file_pith_v1_control_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1319,7 +1448,7 @@ func (x *DrainProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainProgress.ProtoReflect.Descriptor instead.
 func (*DrainProgress) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{20}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *DrainProgress) GetState() string {
@@ -1356,7 +1485,7 @@ type SetMaintenanceRequest struct {
 
 func (x *SetMaintenanceRequest) Reset() {
 	*x = SetMaintenanceRequest{}
-	mi := &file_pith_v1_control_proto_msgTypes[21]
+	mi := &file_pith_v1_control_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1368,7 +1497,7 @@ func (x *SetMaintenanceRequest) String() string {
 func (*SetMaintenanceRequest) ProtoMessage() {}
 
 func (x *SetMaintenanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[21]
+	mi := &file_pith_v1_control_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1381,7 +1510,7 @@ func (x *SetMaintenanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetMaintenanceRequest.ProtoReflect.Descriptor instead.
 func (*SetMaintenanceRequest) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{21}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SetMaintenanceRequest) GetOn() bool {
@@ -1412,7 +1541,7 @@ func (x *SetMaintenanceRequest) GetMessage() string {
 	return ""
 }
 
-// The new level.
+// debug, info, warn or error.
 type SetLogLevelRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Level         string                 `protobuf:"bytes,1,opt,name=level,proto3" json:"level,omitempty"`
@@ -1422,7 +1551,7 @@ type SetLogLevelRequest struct {
 
 func (x *SetLogLevelRequest) Reset() {
 	*x = SetLogLevelRequest{}
-	mi := &file_pith_v1_control_proto_msgTypes[22]
+	mi := &file_pith_v1_control_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1434,7 +1563,7 @@ func (x *SetLogLevelRequest) String() string {
 func (*SetLogLevelRequest) ProtoMessage() {}
 
 func (x *SetLogLevelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[22]
+	mi := &file_pith_v1_control_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1447,7 +1576,7 @@ func (x *SetLogLevelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetLogLevelRequest.ProtoReflect.Descriptor instead.
 func (*SetLogLevelRequest) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{22}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *SetLogLevelRequest) GetLevel() string {
@@ -1466,7 +1595,7 @@ type ReloadRequest struct {
 
 func (x *ReloadRequest) Reset() {
 	*x = ReloadRequest{}
-	mi := &file_pith_v1_control_proto_msgTypes[23]
+	mi := &file_pith_v1_control_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1478,7 +1607,7 @@ func (x *ReloadRequest) String() string {
 func (*ReloadRequest) ProtoMessage() {}
 
 func (x *ReloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[23]
+	mi := &file_pith_v1_control_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1491,7 +1620,7 @@ func (x *ReloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReloadRequest.ProtoReflect.Descriptor instead.
 func (*ReloadRequest) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{23}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{25}
 }
 
 // Keys that changed, keys that need a restart, and the errors in the file.
@@ -1506,7 +1635,7 @@ type ReloadResponse struct {
 
 func (x *ReloadResponse) Reset() {
 	*x = ReloadResponse{}
-	mi := &file_pith_v1_control_proto_msgTypes[24]
+	mi := &file_pith_v1_control_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1518,7 +1647,7 @@ func (x *ReloadResponse) String() string {
 func (*ReloadResponse) ProtoMessage() {}
 
 func (x *ReloadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[24]
+	mi := &file_pith_v1_control_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1531,7 +1660,7 @@ func (x *ReloadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReloadResponse.ProtoReflect.Descriptor instead.
 func (*ReloadResponse) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{24}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ReloadResponse) GetChanged() []string {
@@ -1564,7 +1693,7 @@ type GetConfigRequest struct {
 
 func (x *GetConfigRequest) Reset() {
 	*x = GetConfigRequest{}
-	mi := &file_pith_v1_control_proto_msgTypes[25]
+	mi := &file_pith_v1_control_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1576,7 +1705,7 @@ func (x *GetConfigRequest) String() string {
 func (*GetConfigRequest) ProtoMessage() {}
 
 func (x *GetConfigRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[25]
+	mi := &file_pith_v1_control_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1589,10 +1718,10 @@ func (x *GetConfigRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetConfigRequest.ProtoReflect.Descriptor instead.
 func (*GetConfigRequest) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{25}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{27}
 }
 
-// The configuration as YAML.
+// The configuration as YAML, with *** for each secret.
 type GetConfigResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Yaml          string                 `protobuf:"bytes,1,opt,name=yaml,proto3" json:"yaml,omitempty"`
@@ -1602,7 +1731,7 @@ type GetConfigResponse struct {
 
 func (x *GetConfigResponse) Reset() {
 	*x = GetConfigResponse{}
-	mi := &file_pith_v1_control_proto_msgTypes[26]
+	mi := &file_pith_v1_control_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1614,7 +1743,7 @@ func (x *GetConfigResponse) String() string {
 func (*GetConfigResponse) ProtoMessage() {}
 
 func (x *GetConfigResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[26]
+	mi := &file_pith_v1_control_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1627,7 +1756,7 @@ func (x *GetConfigResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetConfigResponse.ProtoReflect.Descriptor instead.
 func (*GetConfigResponse) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{26}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *GetConfigResponse) GetYaml() string {
@@ -1646,7 +1775,7 @@ type GetInfoRequest struct {
 
 func (x *GetInfoRequest) Reset() {
 	*x = GetInfoRequest{}
-	mi := &file_pith_v1_control_proto_msgTypes[27]
+	mi := &file_pith_v1_control_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1658,7 +1787,7 @@ func (x *GetInfoRequest) String() string {
 func (*GetInfoRequest) ProtoMessage() {}
 
 func (x *GetInfoRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[27]
+	mi := &file_pith_v1_control_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1671,7 +1800,7 @@ func (x *GetInfoRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetInfoRequest.ProtoReflect.Descriptor instead.
 func (*GetInfoRequest) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{27}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{29}
 }
 
 // One gateway: its id, version, state, load, and backends.
@@ -1691,7 +1820,7 @@ type Info struct {
 
 func (x *Info) Reset() {
 	*x = Info{}
-	mi := &file_pith_v1_control_proto_msgTypes[28]
+	mi := &file_pith_v1_control_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1703,7 +1832,7 @@ func (x *Info) String() string {
 func (*Info) ProtoMessage() {}
 
 func (x *Info) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[28]
+	mi := &file_pith_v1_control_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1716,7 +1845,7 @@ func (x *Info) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Info.ProtoReflect.Descriptor instead.
 func (*Info) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{28}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Info) GetGateway() string {
@@ -1790,7 +1919,7 @@ type GetPresenceResponse_Presence struct {
 
 func (x *GetPresenceResponse_Presence) Reset() {
 	*x = GetPresenceResponse_Presence{}
-	mi := &file_pith_v1_control_proto_msgTypes[30]
+	mi := &file_pith_v1_control_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1802,7 +1931,7 @@ func (x *GetPresenceResponse_Presence) String() string {
 func (*GetPresenceResponse_Presence) ProtoMessage() {}
 
 func (x *GetPresenceResponse_Presence) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[30]
+	mi := &file_pith_v1_control_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1815,7 +1944,7 @@ func (x *GetPresenceResponse_Presence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPresenceResponse_Presence.ProtoReflect.Descriptor instead.
 func (*GetPresenceResponse_Presence) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{11, 1}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{13, 1}
 }
 
 func (x *GetPresenceResponse_Presence) GetSessions() uint32 {
@@ -1851,7 +1980,7 @@ type GetPresenceResponse_Entry struct {
 
 func (x *GetPresenceResponse_Entry) Reset() {
 	*x = GetPresenceResponse_Entry{}
-	mi := &file_pith_v1_control_proto_msgTypes[31]
+	mi := &file_pith_v1_control_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1863,7 +1992,7 @@ func (x *GetPresenceResponse_Entry) String() string {
 func (*GetPresenceResponse_Entry) ProtoMessage() {}
 
 func (x *GetPresenceResponse_Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[31]
+	mi := &file_pith_v1_control_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1876,7 +2005,7 @@ func (x *GetPresenceResponse_Entry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPresenceResponse_Entry.ProtoReflect.Descriptor instead.
 func (*GetPresenceResponse_Entry) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{11, 2}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{13, 2}
 }
 
 func (x *GetPresenceResponse_Entry) GetSid() string {
@@ -1914,7 +2043,7 @@ type Info_BackendInfo struct {
 
 func (x *Info_BackendInfo) Reset() {
 	*x = Info_BackendInfo{}
-	mi := &file_pith_v1_control_proto_msgTypes[32]
+	mi := &file_pith_v1_control_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1926,7 +2055,7 @@ func (x *Info_BackendInfo) String() string {
 func (*Info_BackendInfo) ProtoMessage() {}
 
 func (x *Info_BackendInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[32]
+	mi := &file_pith_v1_control_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1939,7 +2068,7 @@ func (x *Info_BackendInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Info_BackendInfo.ProtoReflect.Descriptor instead.
 func (*Info_BackendInfo) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{28, 0}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{30, 0}
 }
 
 func (x *Info_BackendInfo) GetName() string {
@@ -2018,7 +2147,15 @@ const file_pith_v1_control_proto_rawDesc = "" +
 	"\x06target\x18\x01 \x01(\v2\x0f.pith.v1.TargetR\x06target\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\rR\x05limit\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tR\tpageToken\"(\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"\x8c\x01\n" +
+	"\vSessionPage\x12,\n" +
+	"\bsessions\x18\x01 \x03(\v2\x10.pith.v1.SessionR\bsessions\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12'\n" +
+	"\x0fsilent_gateways\x18\x03 \x03(\tR\x0esilentGateways\"\x84\x01\n" +
+	"\tGroupPage\x12&\n" +
+	"\x06groups\x18\x01 \x03(\v2\x0e.pith.v1.GroupR\x06groups\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12'\n" +
+	"\x0fsilent_gateways\x18\x03 \x03(\tR\x0esilentGateways\"(\n" +
 	"\x12GetPresenceRequest\x12\x12\n" +
 	"\x04uids\x18\x01 \x03(\tR\x04uids\"\xec\x03\n" +
 	"\x13GetPresenceResponse\x12F\n" +
@@ -2156,7 +2293,7 @@ func file_pith_v1_control_proto_rawDescGZIP() []byte {
 	return file_pith_v1_control_proto_rawDescData
 }
 
-var file_pith_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_pith_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_pith_v1_control_proto_goTypes = []any{
 	(*PushRequest)(nil),                  // 0: pith.v1.PushRequest
 	(*KickRequest)(nil),                  // 1: pith.v1.KickRequest
@@ -2168,109 +2305,113 @@ var file_pith_v1_control_proto_goTypes = []any{
 	(*GroupResult)(nil),                  // 7: pith.v1.GroupResult
 	(*GetSessionRequest)(nil),            // 8: pith.v1.GetSessionRequest
 	(*ListSessionsRequest)(nil),          // 9: pith.v1.ListSessionsRequest
-	(*GetPresenceRequest)(nil),           // 10: pith.v1.GetPresenceRequest
-	(*GetPresenceResponse)(nil),          // 11: pith.v1.GetPresenceResponse
-	(*ListGroupsRequest)(nil),            // 12: pith.v1.ListGroupsRequest
-	(*Group)(nil),                        // 13: pith.v1.Group
-	(*CallRequest)(nil),                  // 14: pith.v1.CallRequest
-	(*WatchRequest)(nil),                 // 15: pith.v1.WatchRequest
-	(*WatchEvent)(nil),                   // 16: pith.v1.WatchEvent
-	(*ExplainRouteRequest)(nil),          // 17: pith.v1.ExplainRouteRequest
-	(*ExplainRouteResponse)(nil),         // 18: pith.v1.ExplainRouteResponse
-	(*DrainRequest)(nil),                 // 19: pith.v1.DrainRequest
-	(*DrainProgress)(nil),                // 20: pith.v1.DrainProgress
-	(*SetMaintenanceRequest)(nil),        // 21: pith.v1.SetMaintenanceRequest
-	(*SetLogLevelRequest)(nil),           // 22: pith.v1.SetLogLevelRequest
-	(*ReloadRequest)(nil),                // 23: pith.v1.ReloadRequest
-	(*ReloadResponse)(nil),               // 24: pith.v1.ReloadResponse
-	(*GetConfigRequest)(nil),             // 25: pith.v1.GetConfigRequest
-	(*GetConfigResponse)(nil),            // 26: pith.v1.GetConfigResponse
-	(*GetInfoRequest)(nil),               // 27: pith.v1.GetInfoRequest
-	(*Info)(nil),                         // 28: pith.v1.Info
-	nil,                                  // 29: pith.v1.GetPresenceResponse.PresenceEntry
-	(*GetPresenceResponse_Presence)(nil), // 30: pith.v1.GetPresenceResponse.Presence
-	(*GetPresenceResponse_Entry)(nil),    // 31: pith.v1.GetPresenceResponse.Entry
-	(*Info_BackendInfo)(nil),             // 32: pith.v1.Info.BackendInfo
-	(*Push)(nil),                         // 33: pith.v1.Push
-	(*durationpb.Duration)(nil),          // 34: google.protobuf.Duration
-	(*Target)(nil),                       // 35: pith.v1.Target
-	(*Close)(nil),                        // 36: pith.v1.Close
-	(*structpb.Struct)(nil),              // 37: google.protobuf.Struct
-	(*Body)(nil),                         // 38: pith.v1.Body
-	(*timestamppb.Timestamp)(nil),        // 39: google.protobuf.Timestamp
-	(*PushResult)(nil),                   // 40: pith.v1.PushResult
-	(*Session)(nil),                      // 41: pith.v1.Session
-	(*Reply)(nil),                        // 42: pith.v1.Reply
+	(*SessionPage)(nil),                  // 10: pith.v1.SessionPage
+	(*GroupPage)(nil),                    // 11: pith.v1.GroupPage
+	(*GetPresenceRequest)(nil),           // 12: pith.v1.GetPresenceRequest
+	(*GetPresenceResponse)(nil),          // 13: pith.v1.GetPresenceResponse
+	(*ListGroupsRequest)(nil),            // 14: pith.v1.ListGroupsRequest
+	(*Group)(nil),                        // 15: pith.v1.Group
+	(*CallRequest)(nil),                  // 16: pith.v1.CallRequest
+	(*WatchRequest)(nil),                 // 17: pith.v1.WatchRequest
+	(*WatchEvent)(nil),                   // 18: pith.v1.WatchEvent
+	(*ExplainRouteRequest)(nil),          // 19: pith.v1.ExplainRouteRequest
+	(*ExplainRouteResponse)(nil),         // 20: pith.v1.ExplainRouteResponse
+	(*DrainRequest)(nil),                 // 21: pith.v1.DrainRequest
+	(*DrainProgress)(nil),                // 22: pith.v1.DrainProgress
+	(*SetMaintenanceRequest)(nil),        // 23: pith.v1.SetMaintenanceRequest
+	(*SetLogLevelRequest)(nil),           // 24: pith.v1.SetLogLevelRequest
+	(*ReloadRequest)(nil),                // 25: pith.v1.ReloadRequest
+	(*ReloadResponse)(nil),               // 26: pith.v1.ReloadResponse
+	(*GetConfigRequest)(nil),             // 27: pith.v1.GetConfigRequest
+	(*GetConfigResponse)(nil),            // 28: pith.v1.GetConfigResponse
+	(*GetInfoRequest)(nil),               // 29: pith.v1.GetInfoRequest
+	(*Info)(nil),                         // 30: pith.v1.Info
+	nil,                                  // 31: pith.v1.GetPresenceResponse.PresenceEntry
+	(*GetPresenceResponse_Presence)(nil), // 32: pith.v1.GetPresenceResponse.Presence
+	(*GetPresenceResponse_Entry)(nil),    // 33: pith.v1.GetPresenceResponse.Entry
+	(*Info_BackendInfo)(nil),             // 34: pith.v1.Info.BackendInfo
+	(*Push)(nil),                         // 35: pith.v1.Push
+	(*durationpb.Duration)(nil),          // 36: google.protobuf.Duration
+	(*Target)(nil),                       // 37: pith.v1.Target
+	(*Close)(nil),                        // 38: pith.v1.Close
+	(*structpb.Struct)(nil),              // 39: google.protobuf.Struct
+	(*Session)(nil),                      // 40: pith.v1.Session
+	(*Body)(nil),                         // 41: pith.v1.Body
+	(*timestamppb.Timestamp)(nil),        // 42: google.protobuf.Timestamp
+	(*PushResult)(nil),                   // 43: pith.v1.PushResult
+	(*Reply)(nil),                        // 44: pith.v1.Reply
 }
 var file_pith_v1_control_proto_depIdxs = []int32{
-	33, // 0: pith.v1.PushRequest.push:type_name -> pith.v1.Push
-	34, // 1: pith.v1.PushRequest.wait:type_name -> google.protobuf.Duration
-	35, // 2: pith.v1.KickRequest.target:type_name -> pith.v1.Target
-	36, // 3: pith.v1.KickRequest.close:type_name -> pith.v1.Close
-	37, // 4: pith.v1.SetDataRequest.set:type_name -> google.protobuf.Struct
-	35, // 5: pith.v1.GroupRequest.target:type_name -> pith.v1.Target
-	34, // 6: pith.v1.GroupRequest.ttl:type_name -> google.protobuf.Duration
-	35, // 7: pith.v1.ListSessionsRequest.target:type_name -> pith.v1.Target
-	29, // 8: pith.v1.GetPresenceResponse.presence:type_name -> pith.v1.GetPresenceResponse.PresenceEntry
-	38, // 9: pith.v1.CallRequest.body:type_name -> pith.v1.Body
-	34, // 10: pith.v1.CallRequest.timeout:type_name -> google.protobuf.Duration
-	35, // 11: pith.v1.WatchRequest.target:type_name -> pith.v1.Target
-	38, // 12: pith.v1.WatchEvent.body:type_name -> pith.v1.Body
-	34, // 13: pith.v1.WatchEvent.at:type_name -> google.protobuf.Duration
-	37, // 14: pith.v1.ExplainRouteRequest.data:type_name -> google.protobuf.Struct
-	34, // 15: pith.v1.DrainRequest.budget:type_name -> google.protobuf.Duration
-	32, // 16: pith.v1.Info.backends:type_name -> pith.v1.Info.BackendInfo
-	34, // 17: pith.v1.Info.uptime:type_name -> google.protobuf.Duration
-	30, // 18: pith.v1.GetPresenceResponse.PresenceEntry.value:type_name -> pith.v1.GetPresenceResponse.Presence
-	31, // 19: pith.v1.GetPresenceResponse.Presence.entries:type_name -> pith.v1.GetPresenceResponse.Entry
-	39, // 20: pith.v1.GetPresenceResponse.Entry.bound_at:type_name -> google.protobuf.Timestamp
-	0,  // 21: pith.v1.Control.Push:input_type -> pith.v1.PushRequest
-	0,  // 22: pith.v1.Control.PushMany:input_type -> pith.v1.PushRequest
-	1,  // 23: pith.v1.Control.Kick:input_type -> pith.v1.KickRequest
-	3,  // 24: pith.v1.Control.Bind:input_type -> pith.v1.BindRequest
-	4,  // 25: pith.v1.Control.Unbind:input_type -> pith.v1.UnbindRequest
-	5,  // 26: pith.v1.Control.SetData:input_type -> pith.v1.SetDataRequest
-	6,  // 27: pith.v1.Control.Join:input_type -> pith.v1.GroupRequest
-	6,  // 28: pith.v1.Control.Leave:input_type -> pith.v1.GroupRequest
-	8,  // 29: pith.v1.Control.GetSession:input_type -> pith.v1.GetSessionRequest
-	9,  // 30: pith.v1.Control.ListSessions:input_type -> pith.v1.ListSessionsRequest
-	10, // 31: pith.v1.Control.GetPresence:input_type -> pith.v1.GetPresenceRequest
-	12, // 32: pith.v1.Control.ListGroups:input_type -> pith.v1.ListGroupsRequest
-	14, // 33: pith.v1.Control.Call:input_type -> pith.v1.CallRequest
-	15, // 34: pith.v1.Control.Watch:input_type -> pith.v1.WatchRequest
-	17, // 35: pith.v1.Control.ExplainRoute:input_type -> pith.v1.ExplainRouteRequest
-	19, // 36: pith.v1.Control.Drain:input_type -> pith.v1.DrainRequest
-	21, // 37: pith.v1.Control.SetMaintenance:input_type -> pith.v1.SetMaintenanceRequest
-	22, // 38: pith.v1.Control.SetLogLevel:input_type -> pith.v1.SetLogLevelRequest
-	23, // 39: pith.v1.Control.Reload:input_type -> pith.v1.ReloadRequest
-	25, // 40: pith.v1.Control.GetConfig:input_type -> pith.v1.GetConfigRequest
-	27, // 41: pith.v1.Control.GetInfo:input_type -> pith.v1.GetInfoRequest
-	40, // 42: pith.v1.Control.Push:output_type -> pith.v1.PushResult
-	40, // 43: pith.v1.Control.PushMany:output_type -> pith.v1.PushResult
-	2,  // 44: pith.v1.Control.Kick:output_type -> pith.v1.KickResult
-	41, // 45: pith.v1.Control.Bind:output_type -> pith.v1.Session
-	41, // 46: pith.v1.Control.Unbind:output_type -> pith.v1.Session
-	41, // 47: pith.v1.Control.SetData:output_type -> pith.v1.Session
-	7,  // 48: pith.v1.Control.Join:output_type -> pith.v1.GroupResult
-	7,  // 49: pith.v1.Control.Leave:output_type -> pith.v1.GroupResult
-	41, // 50: pith.v1.Control.GetSession:output_type -> pith.v1.Session
-	41, // 51: pith.v1.Control.ListSessions:output_type -> pith.v1.Session
-	11, // 52: pith.v1.Control.GetPresence:output_type -> pith.v1.GetPresenceResponse
-	13, // 53: pith.v1.Control.ListGroups:output_type -> pith.v1.Group
-	42, // 54: pith.v1.Control.Call:output_type -> pith.v1.Reply
-	16, // 55: pith.v1.Control.Watch:output_type -> pith.v1.WatchEvent
-	18, // 56: pith.v1.Control.ExplainRoute:output_type -> pith.v1.ExplainRouteResponse
-	20, // 57: pith.v1.Control.Drain:output_type -> pith.v1.DrainProgress
-	28, // 58: pith.v1.Control.SetMaintenance:output_type -> pith.v1.Info
-	28, // 59: pith.v1.Control.SetLogLevel:output_type -> pith.v1.Info
-	24, // 60: pith.v1.Control.Reload:output_type -> pith.v1.ReloadResponse
-	26, // 61: pith.v1.Control.GetConfig:output_type -> pith.v1.GetConfigResponse
-	28, // 62: pith.v1.Control.GetInfo:output_type -> pith.v1.Info
-	42, // [42:63] is the sub-list for method output_type
-	21, // [21:42] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	35, // 0: pith.v1.PushRequest.push:type_name -> pith.v1.Push
+	36, // 1: pith.v1.PushRequest.wait:type_name -> google.protobuf.Duration
+	37, // 2: pith.v1.KickRequest.target:type_name -> pith.v1.Target
+	38, // 3: pith.v1.KickRequest.close:type_name -> pith.v1.Close
+	39, // 4: pith.v1.SetDataRequest.set:type_name -> google.protobuf.Struct
+	37, // 5: pith.v1.GroupRequest.target:type_name -> pith.v1.Target
+	36, // 6: pith.v1.GroupRequest.ttl:type_name -> google.protobuf.Duration
+	37, // 7: pith.v1.ListSessionsRequest.target:type_name -> pith.v1.Target
+	40, // 8: pith.v1.SessionPage.sessions:type_name -> pith.v1.Session
+	15, // 9: pith.v1.GroupPage.groups:type_name -> pith.v1.Group
+	31, // 10: pith.v1.GetPresenceResponse.presence:type_name -> pith.v1.GetPresenceResponse.PresenceEntry
+	41, // 11: pith.v1.CallRequest.body:type_name -> pith.v1.Body
+	36, // 12: pith.v1.CallRequest.timeout:type_name -> google.protobuf.Duration
+	37, // 13: pith.v1.WatchRequest.target:type_name -> pith.v1.Target
+	41, // 14: pith.v1.WatchEvent.body:type_name -> pith.v1.Body
+	36, // 15: pith.v1.WatchEvent.at:type_name -> google.protobuf.Duration
+	39, // 16: pith.v1.ExplainRouteRequest.data:type_name -> google.protobuf.Struct
+	36, // 17: pith.v1.DrainRequest.budget:type_name -> google.protobuf.Duration
+	34, // 18: pith.v1.Info.backends:type_name -> pith.v1.Info.BackendInfo
+	36, // 19: pith.v1.Info.uptime:type_name -> google.protobuf.Duration
+	32, // 20: pith.v1.GetPresenceResponse.PresenceEntry.value:type_name -> pith.v1.GetPresenceResponse.Presence
+	33, // 21: pith.v1.GetPresenceResponse.Presence.entries:type_name -> pith.v1.GetPresenceResponse.Entry
+	42, // 22: pith.v1.GetPresenceResponse.Entry.bound_at:type_name -> google.protobuf.Timestamp
+	0,  // 23: pith.v1.Control.Push:input_type -> pith.v1.PushRequest
+	0,  // 24: pith.v1.Control.PushMany:input_type -> pith.v1.PushRequest
+	1,  // 25: pith.v1.Control.Kick:input_type -> pith.v1.KickRequest
+	3,  // 26: pith.v1.Control.Bind:input_type -> pith.v1.BindRequest
+	4,  // 27: pith.v1.Control.Unbind:input_type -> pith.v1.UnbindRequest
+	5,  // 28: pith.v1.Control.SetData:input_type -> pith.v1.SetDataRequest
+	6,  // 29: pith.v1.Control.Join:input_type -> pith.v1.GroupRequest
+	6,  // 30: pith.v1.Control.Leave:input_type -> pith.v1.GroupRequest
+	8,  // 31: pith.v1.Control.GetSession:input_type -> pith.v1.GetSessionRequest
+	9,  // 32: pith.v1.Control.ListSessions:input_type -> pith.v1.ListSessionsRequest
+	12, // 33: pith.v1.Control.GetPresence:input_type -> pith.v1.GetPresenceRequest
+	14, // 34: pith.v1.Control.ListGroups:input_type -> pith.v1.ListGroupsRequest
+	16, // 35: pith.v1.Control.Call:input_type -> pith.v1.CallRequest
+	17, // 36: pith.v1.Control.Watch:input_type -> pith.v1.WatchRequest
+	19, // 37: pith.v1.Control.ExplainRoute:input_type -> pith.v1.ExplainRouteRequest
+	21, // 38: pith.v1.Control.Drain:input_type -> pith.v1.DrainRequest
+	23, // 39: pith.v1.Control.SetMaintenance:input_type -> pith.v1.SetMaintenanceRequest
+	24, // 40: pith.v1.Control.SetLogLevel:input_type -> pith.v1.SetLogLevelRequest
+	25, // 41: pith.v1.Control.Reload:input_type -> pith.v1.ReloadRequest
+	27, // 42: pith.v1.Control.GetConfig:input_type -> pith.v1.GetConfigRequest
+	29, // 43: pith.v1.Control.GetInfo:input_type -> pith.v1.GetInfoRequest
+	43, // 44: pith.v1.Control.Push:output_type -> pith.v1.PushResult
+	43, // 45: pith.v1.Control.PushMany:output_type -> pith.v1.PushResult
+	2,  // 46: pith.v1.Control.Kick:output_type -> pith.v1.KickResult
+	40, // 47: pith.v1.Control.Bind:output_type -> pith.v1.Session
+	40, // 48: pith.v1.Control.Unbind:output_type -> pith.v1.Session
+	40, // 49: pith.v1.Control.SetData:output_type -> pith.v1.Session
+	7,  // 50: pith.v1.Control.Join:output_type -> pith.v1.GroupResult
+	7,  // 51: pith.v1.Control.Leave:output_type -> pith.v1.GroupResult
+	40, // 52: pith.v1.Control.GetSession:output_type -> pith.v1.Session
+	40, // 53: pith.v1.Control.ListSessions:output_type -> pith.v1.Session
+	13, // 54: pith.v1.Control.GetPresence:output_type -> pith.v1.GetPresenceResponse
+	15, // 55: pith.v1.Control.ListGroups:output_type -> pith.v1.Group
+	44, // 56: pith.v1.Control.Call:output_type -> pith.v1.Reply
+	18, // 57: pith.v1.Control.Watch:output_type -> pith.v1.WatchEvent
+	20, // 58: pith.v1.Control.ExplainRoute:output_type -> pith.v1.ExplainRouteResponse
+	22, // 59: pith.v1.Control.Drain:output_type -> pith.v1.DrainProgress
+	30, // 60: pith.v1.Control.SetMaintenance:output_type -> pith.v1.Info
+	30, // 61: pith.v1.Control.SetLogLevel:output_type -> pith.v1.Info
+	26, // 62: pith.v1.Control.Reload:output_type -> pith.v1.ReloadResponse
+	28, // 63: pith.v1.Control.GetConfig:output_type -> pith.v1.GetConfigResponse
+	30, // 64: pith.v1.Control.GetInfo:output_type -> pith.v1.Info
+	44, // [44:65] is the sub-list for method output_type
+	23, // [23:44] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_pith_v1_control_proto_init() }
@@ -2286,7 +2427,7 @@ func file_pith_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pith_v1_control_proto_rawDesc), len(file_pith_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   33,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

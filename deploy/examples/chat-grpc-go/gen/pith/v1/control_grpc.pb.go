@@ -49,13 +49,12 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // Acts on sessions wherever they are, through any gateway; the methods from Call on act on the called gateway.
-// This release serves all but PushMany, Call, Watch, ExplainRoute, Drain, SetMaintenance, SetLogLevel, Reload and
-// GetConfig.
+// This release serves all but Watch, SetMaintenance and Reload.
 type ControlClient interface {
 	// Sends one push and returns its result.
 	Push(ctx context.Context, in *PushRequest, opts ...grpc.CallOption) (*PushResult, error)
-	// Sends pushes as they come, and returns one total at the end.
-	// Not in this release: answered UNIMPLEMENTED.
+	// Sends pushes as they come, in their order, and returns one total at the end. It ends at the first push that is
+	// wrong, with an error that says which; those before it were sent. Over HTTP: one PushRequest a line.
 	PushMany(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[PushRequest, PushResult], error)
 	// Closes sessions with a kick, after which stock clients do not reconnect.
 	Kick(ctx context.Context, in *KickRequest, opts ...grpc.CallOption) (*KickResult, error)
@@ -77,29 +76,26 @@ type ControlClient interface {
 	GetPresence(ctx context.Context, in *GetPresenceRequest, opts ...grpc.CallOption) (*GetPresenceResponse, error)
 	// The groups that have members, sorted by name, one page at a time.
 	ListGroups(ctx context.Context, in *ListGroupsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Group], error)
-	// Relays a request as if the session had sent it.
-	// Not in this release: answered UNIMPLEMENTED.
+	// Relays a request as if the session had sent it, and returns the backend's answer to the caller, not to the client.
+	// Changes and pushes that come with the answer take effect as usual. The gateway must hold the session.
 	Call(ctx context.Context, in *CallRequest, opts ...grpc.CallOption) (*Reply, error)
 	// A session's packets, decoded, live.
 	// Not in this release: answered UNIMPLEMENTED.
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchEvent], error)
-	// Which rule and backend a route would reach, and why.
-	// Not in this release: answered UNIMPLEMENTED.
+	// Which rule and backend a route would reach, and why. Contacts no backend.
 	ExplainRoute(ctx context.Context, in *ExplainRouteRequest, opts ...grpc.CallOption) (*ExplainRouteResponse, error)
-	// Drains the gateway and reports until nothing is left.
-	// Not in this release: answered UNIMPLEMENTED.
+	// Drains the gateway as SIGTERM does, and reports each second until no session is left; then its process ends. A
+	// gateway that is draining already goes on as it began. Over NATS it answers once, when it has begun.
 	Drain(ctx context.Context, in *DrainRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DrainProgress], error)
 	// Turns maintenance on or off.
 	// Not in this release: answered UNIMPLEMENTED.
 	SetMaintenance(ctx context.Context, in *SetMaintenanceRequest, opts ...grpc.CallOption) (*Info, error)
-	// Changes the log level.
-	// Not in this release: answered UNIMPLEMENTED.
+	// Changes the log level, until the gateway ends.
 	SetLogLevel(ctx context.Context, in *SetLogLevelRequest, opts ...grpc.CallOption) (*Info, error)
 	// Reloads the configuration, all or nothing.
 	// Not in this release: answered UNIMPLEMENTED.
 	Reload(ctx context.Context, in *ReloadRequest, opts ...grpc.CallOption) (*ReloadResponse, error)
 	// The configuration in effect, secrets masked.
-	// Not in this release: answered UNIMPLEMENTED.
 	GetConfig(ctx context.Context, in *GetConfigRequest, opts ...grpc.CallOption) (*GetConfigResponse, error)
 	// What this gateway is, and its state and load.
 	GetInfo(ctx context.Context, in *GetInfoRequest, opts ...grpc.CallOption) (*Info, error)
@@ -367,13 +363,12 @@ func (c *controlClient) GetInfo(ctx context.Context, in *GetInfoRequest, opts ..
 // for forward compatibility.
 //
 // Acts on sessions wherever they are, through any gateway; the methods from Call on act on the called gateway.
-// This release serves all but PushMany, Call, Watch, ExplainRoute, Drain, SetMaintenance, SetLogLevel, Reload and
-// GetConfig.
+// This release serves all but Watch, SetMaintenance and Reload.
 type ControlServer interface {
 	// Sends one push and returns its result.
 	Push(context.Context, *PushRequest) (*PushResult, error)
-	// Sends pushes as they come, and returns one total at the end.
-	// Not in this release: answered UNIMPLEMENTED.
+	// Sends pushes as they come, in their order, and returns one total at the end. It ends at the first push that is
+	// wrong, with an error that says which; those before it were sent. Over HTTP: one PushRequest a line.
 	PushMany(grpc.ClientStreamingServer[PushRequest, PushResult]) error
 	// Closes sessions with a kick, after which stock clients do not reconnect.
 	Kick(context.Context, *KickRequest) (*KickResult, error)
@@ -395,29 +390,26 @@ type ControlServer interface {
 	GetPresence(context.Context, *GetPresenceRequest) (*GetPresenceResponse, error)
 	// The groups that have members, sorted by name, one page at a time.
 	ListGroups(*ListGroupsRequest, grpc.ServerStreamingServer[Group]) error
-	// Relays a request as if the session had sent it.
-	// Not in this release: answered UNIMPLEMENTED.
+	// Relays a request as if the session had sent it, and returns the backend's answer to the caller, not to the client.
+	// Changes and pushes that come with the answer take effect as usual. The gateway must hold the session.
 	Call(context.Context, *CallRequest) (*Reply, error)
 	// A session's packets, decoded, live.
 	// Not in this release: answered UNIMPLEMENTED.
 	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchEvent]) error
-	// Which rule and backend a route would reach, and why.
-	// Not in this release: answered UNIMPLEMENTED.
+	// Which rule and backend a route would reach, and why. Contacts no backend.
 	ExplainRoute(context.Context, *ExplainRouteRequest) (*ExplainRouteResponse, error)
-	// Drains the gateway and reports until nothing is left.
-	// Not in this release: answered UNIMPLEMENTED.
+	// Drains the gateway as SIGTERM does, and reports each second until no session is left; then its process ends. A
+	// gateway that is draining already goes on as it began. Over NATS it answers once, when it has begun.
 	Drain(*DrainRequest, grpc.ServerStreamingServer[DrainProgress]) error
 	// Turns maintenance on or off.
 	// Not in this release: answered UNIMPLEMENTED.
 	SetMaintenance(context.Context, *SetMaintenanceRequest) (*Info, error)
-	// Changes the log level.
-	// Not in this release: answered UNIMPLEMENTED.
+	// Changes the log level, until the gateway ends.
 	SetLogLevel(context.Context, *SetLogLevelRequest) (*Info, error)
 	// Reloads the configuration, all or nothing.
 	// Not in this release: answered UNIMPLEMENTED.
 	Reload(context.Context, *ReloadRequest) (*ReloadResponse, error)
 	// The configuration in effect, secrets masked.
-	// Not in this release: answered UNIMPLEMENTED.
 	GetConfig(context.Context, *GetConfigRequest) (*GetConfigResponse, error)
 	// What this gateway is, and its state and load.
 	GetInfo(context.Context, *GetInfoRequest) (*Info, error)

@@ -1,4 +1,4 @@
-/** What of a backend would be called for a route: a subject, a method, a path. For `pith routes`. */
+/** What of a backend would be called for a route: a subject, a method, a path. For those who explain routes. */
 import type { Config } from '../config/schema.ts';
 import type { BackendConfig, GrpcBackendConfig } from '../config/schema-backends.ts';
 import { isReserved } from '../routing/reserved.ts';
@@ -16,7 +16,12 @@ export type RouteCall = {
   readonly instance: string;
 };
 
-export type Described = { readonly text: string; readonly isReached: boolean };
+export type Described = {
+  readonly text: string;
+  /** Where it is called; '': nowhere that has an address. */
+  readonly address: string;
+  readonly isReached: boolean;
+};
 
 export async function describeCall(config: Config, call: RouteCall): Promise<Described> {
   const backend = config.backends[call.target.backend]!;
@@ -28,7 +33,7 @@ export async function describeCall(config: Config, call: RouteCall): Promise<Des
       `404 NO_ROUTE: its path is one of the gateway's own, /pith/connect or /pith/closed`,
     );
   if (backend.kind === 'grpc' && backend.mode === 'method') return methodCall(backend, call);
-  return { text: callText(config, backend, call), isReached: true };
+  return { ...callText(config, backend, call), isReached: true };
 }
 
 /** Why a client's route that begins with `pith` goes nowhere. */
@@ -39,28 +44,41 @@ function isOwnHttpPath(url: string, { route, target }: RouteCall): boolean {
   return paths.isOwn(paths.of(route, target.path));
 }
 
-function callText(config: Config, backend: BackendConfig, call: RouteCall): string {
+function callText(
+  config: Config,
+  backend: BackendConfig,
+  call: RouteCall,
+): { text: string; address: string } {
   const { target, route, instance } = call;
   switch (backend.kind) {
-    case 'grpc':
+    case 'grpc': {
+      const address = backend.grpc;
       return backend.mode === 'link'
-        ? `grpc ${backend.grpc}, on the stream of method /pith.v1.Backend/Link, or method /pith.v1.Backend/Handle if it has no Link`
-        : `grpc ${backend.grpc}, method /pith.v1.Backend/Handle`;
+        ? {
+            text: `grpc ${address}, on the stream of method /pith.v1.Backend/Link, or method /pith.v1.Backend/Handle if it has no Link`,
+            address,
+          }
+        : { text: `grpc ${address}, method /pith.v1.Backend/Handle`, address };
+    }
     case 'nats': {
       const subjects = new Subjects(backend.nats.prefix ?? config.nats.prefix, config.id);
       const subject = instance === '' ? subjects.rpc(route) : subjects.rpcTo(instance, route);
-      return `nats, subject ${subject}`;
+      return { text: `nats, subject ${subject}`, address: subject };
     }
     case 'http': {
       const { origin, pathname } = new URL(backend.http);
-      return `http, POST ${origin}${new Paths(pathname).of(route, target.path)}`;
+      const address = `${origin}${new Paths(pathname).of(route, target.path)}`;
+      return { text: `http, POST ${address}`, address };
     }
     case 'ipc':
-      return `ipc ${backend.ipc}, a line with "cmd":"${route}"`;
+      return { text: `ipc ${backend.ipc}, a line with "cmd":"${route}"`, address: backend.ipc };
     case 'reply':
-      return `a fixed answer, ${JSON.stringify(backend.reply)}`;
+      return { text: `a fixed answer, ${JSON.stringify(backend.reply)}`, address: '' };
     case 'dial_in':
-      return 'on the stream of /pith.v1.Gateway/Attach, which the backend opens itself';
+      return {
+        text: 'on the stream of /pith.v1.Gateway/Attach, which the backend opens itself',
+        address: '',
+      };
   }
 }
 
@@ -75,9 +93,13 @@ async function methodCall(backend: GrpcBackendConfig, call: RouteCall): Promise<
       : found.kind === 'unary'
         ? ''
         : ', server-streaming';
-  return { text: `grpc ${backend.grpc}, method ${found.path}${kind}`, isReached: true };
+  return {
+    text: `grpc ${backend.grpc}, method ${found.path}${kind}`,
+    address: backend.grpc,
+    isReached: true,
+  };
 }
 
 function missed(text: string): Described {
-  return { text, isReached: false };
+  return { text, address: '', isReached: false };
 }

@@ -1,0 +1,99 @@
+/** The methods of Control over NATS: JSON in, JSON out, one answer each. */
+import type { ControlApi, ControlScope } from '../bus/bus.ts';
+import { type Failure, failure, GatewayError } from '../errors.ts';
+import type { Log } from '../telemetry/log.ts';
+import { JsonMessages } from './json-messages.ts';
+import { controlError, type Method, type Methods } from './method.ts';
+
+/** Calls of one gateway are refused until it is configured. */
+export const BUS_ADMIN_OFF =
+  'this gateway does not serve Control for one gateway over NATS: set bus_admin: true';
+
+export type BusApiParts = {
+  /** All methods, as on the other transports. */
+  readonly methods: Methods;
+  /** In place of those that stream on the other transports: one page, of this type. */
+  readonly pages: Readonly<Record<string, { readonly method: Method; readonly type: string }>>;
+  /** Which of the methods are about one gateway. */
+  readonly own: ReadonlySet<string>;
+  /** `bus_admin` */
+  readonly servesOwn: boolean;
+  readonly service: string;
+  readonly log: Log;
+  /** `limits.convert`; absent: its default. */
+  readonly convertBytesMax?: number | undefined;
+};
+
+export class BusApi implements ControlApi {
+  readonly #parts: BusApiParts;
+  /** Made for the first call. */
+  #messages: JsonMessages | null = null;
+
+  constructor(parts: BusApiParts) {
+    this.#parts = parts;
+  }
+
+  async call(scope: ControlScope, name: string, payload: Buffer): Promise<object | Failure> {
+    try {
+      const refused = this.#refusal(scope, name);
+      if (refused !== null) return refused;
+      const { service, convertBytesMax } = this.#parts;
+      this.#messages ??= new JsonMessages(service, convertBytesMax);
+      return await this.#run(this.#messages, name, payload);
+    } catch (error) {
+      const { reason, message } = controlError(error, this.#parts.log);
+      return failure(reason, message);
+    }
+  }
+
+  async #run(messages: JsonMessages, name: string, payload: Buffer): Promise<object> {
+    const { methods, pages } = this.#parts;
+    const page = pages[name];
+    const method = page?.method ?? methods[name]!;
+    const request = messages.request(name, textOf(payload));
+    if (method.streams === 'requests') throw new GatewayError('UNSUPPORTED');
+    const answer = method.streams
+      ? await first(method.run(request, Infinity))
+      : await method.run(request, Infinity);
+    const json =
+      page === undefined ? messages.answer(name, answer) : messages.json(page.type, answer);
+    return json as object;
+  }
+
+  #refusal(scope: ControlScope, name: string): Failure | null {
+    const { methods, own, servesOwn } = this.#parts;
+    if (scope === 'gateway' && !servesOwn) return failure('UNSUPPORTED', BUS_ADMIN_OFF);
+    const isOwn = own.has(name);
+    if (Object.hasOwn(methods, name) && isOwn === (scope === 'gateway')) {
+      if (methods[name]!.streams !== 'requests') return null;
+      return failure('UNSUPPORTED', `${name} is not served over NATS`);
+    }
+    if (isOwn)
+      return failure(
+        'UNSUPPORTED',
+        `${name} acts on one gateway: send it to gateway.<gateway id>.${name}`,
+      );
+    if (Object.hasOwn(methods, name))
+      return failure('UNSUPPORTED', `${name} reaches the whole fleet: send it to control.${name}`);
+    const here = Object.keys(methods).filter(
+      (one) => own.has(one) === (scope === 'gateway') && methods[one]!.streams !== 'requests',
+    );
+    return failure('UNSUPPORTED', `no method ${name.slice(0, 64)}; there are ${here.join(', ')}`);
+  }
+}
+
+/** The first answer of a stream; the others are still made. */
+async function first(answers: AsyncIterable<Buffer>): Promise<Buffer> {
+  for await (const answer of answers) return answer;
+  throw new GatewayError('INTERNAL', 'a stream without an answer');
+}
+
+function textOf(payload: Buffer): string {
+  try {
+    return UTF_8.decode(payload);
+  } catch {
+    throw new GatewayError('BAD_BODY', 'the body is not UTF-8');
+  }
+}
+
+const UTF_8 = new TextDecoder('utf-8', { fatal: true });

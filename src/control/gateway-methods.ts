@@ -1,0 +1,97 @@
+/** The methods of `pith.v1.Control` that act on the called gateway alone. */
+import type { Json } from '../contract/commands.ts';
+import { type Failure, GatewayError } from '../errors.ts';
+import {
+  configMessage,
+  drainMessage,
+  explainedMessage,
+  infoMessage,
+  replyMessage,
+} from './messages.ts';
+import type { MakeMethods, Methods } from './method.ts';
+
+/** The longest time that Call waits for its answer. */
+export const CALL_MS_MAX = 300_000;
+const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** The answer of GetInfo. */
+export type Info = {
+  readonly gateway: string;
+  readonly version: string;
+  readonly state: string;
+  readonly sessions: number;
+  readonly bus: string;
+  readonly backends: readonly {
+    readonly name: string;
+    readonly kind: string;
+    readonly addresses: number;
+    readonly healthy: number;
+    readonly inFlight: number;
+  }[];
+  readonly uptimeMs: number;
+};
+
+/** What ExplainRoute answers. */
+export type Explained = {
+  readonly rule: string;
+  readonly backend: string;
+  readonly address: string;
+  readonly steps: readonly string[];
+};
+
+export type DrainProgress = {
+  /** `draining`, or `drained` at the end. */
+  readonly state: string;
+  readonly remaining: number;
+  readonly forced: number;
+};
+
+/** The gateway itself, as its operators reach it. */
+export type OwnGateway = {
+  info(): Info;
+  /** The configuration in effect as YAML, secrets covered. */
+  config(): string;
+  setLogLevel(level: LogLevel): void;
+  explain(
+    route: string,
+    session: { sid: string; uid: string; data: Readonly<Record<string, Json>> },
+  ): Promise<Explained>;
+  /** Relays a request on behalf of a session: the backend's answer, or why there is none. null: no such session here. */
+  call(
+    sid: string,
+    request: { route: string; body: Buffer; wantsAnswer: boolean; timeoutMs: number },
+  ): Promise<Uint8Array | Failure> | null;
+  /** Begins to drain, or follows a drain that has begun. @param budgetMs undefined: as configured. */
+  drain(options: { budgetMs?: number | undefined; reason: string }): AsyncIterable<DrainProgress>;
+};
+
+export function gatewayMethods(own: OwnGateway, { one, many }: MakeMethods): Methods {
+  return {
+    Call: one('Call', async (request) => {
+      const { sid = '', route = '', body, notify = false, timeoutMs = 0 } = request;
+      const answer = own.call(sid, {
+        ...{ route, body: Buffer.from(body ?? ''), wantsAnswer: !notify },
+        timeoutMs: Math.min(timeoutMs, CALL_MS_MAX),
+      });
+      if (answer === null)
+        throw new GatewayError('NO_SESSION', 'this gateway holds no such session');
+      return replyMessage(await answer, notify);
+    }),
+    ExplainRoute: one('ExplainRoute', async ({ route = '', uid = '', data = {} }) =>
+      explainedMessage(await own.explain(route, { sid: `${own.info().gateway}.0`, uid, data })),
+    ),
+    Drain: many('Drain', async function* ({ budgetMs, reason = '' }) {
+      for await (const progress of own.drain({ budgetMs, reason })) yield drainMessage(progress);
+    }),
+    SetLogLevel: one('SetLogLevel', ({ level = '' }) => {
+      const known = LOG_LEVELS.find((one) => one === level);
+      if (known === undefined)
+        throw new GatewayError('BAD_ARGUMENT', `level is not ${LOG_LEVELS.join(', ')}`);
+      own.setLogLevel(known);
+      return infoMessage(own.info());
+    }),
+    GetConfig: one('GetConfig', () => configMessage(own.config())),
+    GetInfo: one('GetInfo', () => infoMessage(own.info())),
+  };
+}

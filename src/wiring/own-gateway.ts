@@ -1,0 +1,37 @@
+/** Makes what operators reach of the gateway itself, through Control. */
+import type { Config } from '../config/schema.ts';
+import { maskSecrets } from '../config/mask.ts';
+import type { OwnGateway } from '../control/gateway-methods.ts';
+import { explainRoute } from '../explain/explain-route.ts';
+import { callFor } from '../relay/operator-call.ts';
+import type { Relay } from '../relay/relay.ts';
+import type { Registry } from '../session/registry.ts';
+import type { Log } from '../telemetry/log.ts';
+
+export type OwnGatewayParts = Pick<OwnGateway, 'info' | 'drain'> & {
+  readonly config: Config;
+  readonly log: Log;
+  readonly registry: Registry;
+  readonly relay: Relay;
+};
+
+export function makeOwnGateway(parts: OwnGatewayParts): OwnGateway {
+  const { config, log, registry, relay } = parts;
+  return {
+    info: () => parts.info(),
+    drain: (options) => parts.drain(options),
+    config: () => maskSecrets(config),
+    setLogLevel(level) {
+      const from = log.level;
+      log.level = level;
+      relay.parts.report.logLevelChanged();
+      // Whatever the level, it is in the log from when on it holds.
+      log.error({ from, to: level }, 'log level changed');
+    },
+    explain: (route, session) => explainRoute(config, route, session),
+    call(sid, request) {
+      const session = registry.bySid(sid);
+      return session === undefined ? null : callFor(relay, session, request);
+    },
+  };
+}
