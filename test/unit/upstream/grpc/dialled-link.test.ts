@@ -157,9 +157,26 @@ describe('a backend without a Link', () => {
     expect(stage.endpoint.condition).toBe('handle');
     stage.connection.become('failing');
     call();
-    expect(stage.endpoint.condition).toBe('away');
+    expect([stage.endpoint.condition, stage.endpoint.transport.keepsOrder]).toEqual(['away', true]);
     await stage.advance(200);
     expect(stage.connection.links).toBe(2);
+  });
+
+  test('that is away while a Link is tried is tried anew, and the first one does not count any more', async () => {
+    const stage = await handling();
+    stage.connection.become('failing');
+    await stage.advance(150);
+    const first = stage.connection.link;
+    stage.endpoint.transport.carrier.request(request(), Buffer.alloc(0));
+    stage.connection.waiting('Handle')[0]!.fail(status.UNAVAILABLE, 'nothing there');
+    expect([stage.endpoint.condition, first.ended]).toEqual(['away', '']);
+    await stage.advance(200);
+    expect([stage.connection.links, first.ended]).toEqual([3, 'cancelled']);
+    stage.connection.become('ready');
+    stage.connection.link.hello();
+    await stage.advance(60_000);
+    expect([stage.endpoint.condition, stage.connection.links]).toEqual(['link', 3]);
+    expect(stage.reported().join()).not.toContain('tried again');
   });
 });
 
@@ -216,17 +233,32 @@ describe('a stop', () => {
   test('waits for Closed calls of a backend without a Link', async () => {
     const stage = await handling();
     stage.endpoint.transport.sessionClosed(Buffer.alloc(0));
-    const closed = stage.pool.close(60_000, 'stopping');
+    let isClosed = false;
+    const closed = stage.pool.close(60_000, 'stopping').then(() => {
+      isClosed = true;
+    });
     await turn();
+    expect(isClosed).toBe(false);
     stage.connection.waiting('Closed')[0]!.answer();
     await closed;
     expect(stage.wheel.size).toBe(0);
   });
 
+  test('in a hurry cuts the link off', async () => {
+    const stage = await linked();
+    const closed = stage.pool.close(1_000, 'stopping');
+    await stage.advance(1_100);
+    await closed;
+    expect([stage.connection.link.ended, stage.wheel.size]).toEqual(['cancelled', 0]);
+  });
+
   test('while a hello is awaited does not wait for it', async () => {
     const stage = await start();
     const { link } = stage.connection;
+    await stage.advance(4_000);
     const closed = stage.pool.close(60_000, 'stopping');
+    await stage.advance(1_500);
+    expect([link.ended, stage.connection.renewed]).toEqual(['half', 0]);
     link.finish();
     await closed;
     expect([stage.connection.links, stage.wheel.size]).toEqual([1, 0]);
@@ -273,7 +305,10 @@ describe('a backend that says goaway', () => {
 describe('a goaway of HTTP/2', () => {
   test('on the connection of a link has another opened', async () => {
     const stage = await linked();
+    const health = stage.connection.streams.at(-1)!;
+    expect([health.path, health.ended]).toEqual(['/grpc.health.v1.Health/Watch', '']);
     stage.connection.owner.http2Goaway('max_age');
+    expect(health.ended).toBe('cancelled');
     await stage.advance(1_100);
     expect(stage.connections).toHaveLength(2);
     stage.connection.link.hello();

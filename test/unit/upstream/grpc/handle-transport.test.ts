@@ -73,6 +73,10 @@ test('that cannot connect asks why, is away, and tries again', async () => {
   expect([stage.connection.renewed, stage.connection.state(false)]).toEqual([1, 'connecting']);
   stage.connection.become('ready');
   expect(stage.endpoint.condition).toBe('handle');
+  // Of the attempts one is followed: it has begun one watch of the health.
+  expect(stage.connection.streams.map(({ path }) => path)).toEqual([
+    '/grpc.health.v1.Health/Watch',
+  ]);
 });
 
 test('gives up an attempt that hangs after 5 s', async () => {

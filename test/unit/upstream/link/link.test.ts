@@ -1,13 +1,16 @@
-/** What a Link writes, and when. */
+/** What a Link writes, and when; and how it ends. */
+import { EventEmitter } from 'node:events';
 import { describe, expect, test } from 'vitest';
 
+import type { Push } from '../../../../src/contract/commands.ts';
 import { BareCall } from '../../../support/call.ts';
 import type { LinkStream } from '../../../../src/upstream/link/link-transport.ts';
 import { Link } from '../../../../src/upstream/link/link.ts';
 import { TimerWheel } from '../../../../src/timer-wheel.ts';
+import { ManualClock } from '../../../support/clock.ts';
 import { linkParts } from '../../../support/link-parts.ts';
 import { keptReport } from '../../../support/report.ts';
-import { decodeToBackend } from '../../contract/reference.ts';
+import { decodeToBackend, encodeToGateway } from '../../contract/reference.ts';
 
 const nothing = (): void => {};
 
@@ -33,6 +36,39 @@ function open(): { link: Link; messages: Buffer[] } {
   });
   return { link, messages };
 }
+
+test('a link that the backend has ended is read to its end, however long that takes', async () => {
+  const clock = new ManualClock();
+  const wheel = new TimerWheel(clock);
+  const { report } = keptReport('game', 'grpc', clock);
+  const parts = linkParts(wheel, report);
+  const stream = Object.assign(new EventEmitter(), { write: nothing, pause: nothing, resume: nothing, end: nothing, cancel: nothing }); // prettier-ignore
+  const ends: string[] = [];
+  const read: string[] = [];
+  const push = ({ route }: Push): void => {
+    read.push(route);
+  };
+  const link = new Link(
+    stream,
+    { ...parts, commands: { ...parts.commands, push } },
+    {
+      endpoint: { answered: nothing, failed: nothing, goaway: nothing },
+      liveness: null,
+      onHello: nothing,
+      onEnd: (_, why) => ends.push(why),
+    },
+  );
+  // More than are read in one turn.
+  const frames = Array.from({ length: 5_000 }, (_, i) => ({ push: { route: `r${i}` } }));
+  stream.emit('data', encodeToGateway(frames));
+  link.close('moved');
+  stream.emit('end');
+  expect(read.length).toBeLessThan(5_000);
+  clock.advance(60_000);
+  expect(ends).toEqual([]);
+  for (let n = 0; n < 100 && ends.length === 0; n++) await turn();
+  expect([ends, read.length, wheel.size]).toEqual([['the backend ended the link'], 5_000, 0]);
+});
 
 function request(link: Link, seq: number, bytes: number): void {
   const call = new BareCall();
