@@ -70,6 +70,21 @@ describe('frames', () => {
     expect(said).toHaveLength(1);
   });
 
+  test('a goaway of a backend that never ends its side is followed by another link', async () => {
+    await using pair = await Pair.start();
+    await using client = await pair.join();
+    await client.request('game.enter');
+    const link = pair.backend.current;
+    link.goaway();
+    // It reads on, and does nothing.
+    link.isOpen = false;
+    await pair.backend.wait(() => pair.backend.links[1], 'another link');
+    expect(link.got('goaway').map(({ what }) => what)).toEqual([{ reason: 'moved' }]);
+    await vi.waitFor(async () => {
+      expect(await client.request('game.enter', { n: 2 })).toMatchObject({ n: 2 });
+    }, SOON);
+  });
+
   test('credit that is never granted: the calls end in their time, and another address gets them', async () => {
     await using mean = await GrpcBackend.start({
       instance: 'mean',
