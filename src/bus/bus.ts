@@ -2,6 +2,7 @@
 import type { SessionJson } from '../contract/json-shapes.ts';
 import type { Failure } from '../errors.ts';
 import type { Close, Patch, Push, Target } from '../contract/commands.ts';
+import type { BusEvents } from './events.ts';
 import type { ServiceFacts } from './micro-service.ts';
 import type { Changes } from './session-commands.ts';
 import type { Subscriptions } from '../session/registry.ts';
@@ -109,6 +110,8 @@ export interface Bus {
   /** False until the first connection; the gateway is not ready before. */
   readonly everUp: boolean;
   readonly subscriptions: Subscriptions;
+  /** Told to whoever listens. */
+  readonly events: BusEvents;
   readonly peers: Peers;
   readonly bySid: RequestsBySid;
   /** Called once, before the start. @param facts What NATS tools are told of the gateway. */

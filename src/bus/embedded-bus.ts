@@ -1,13 +1,16 @@
 /** No bus: this gateway is the only one. Everything that needs one gateway works, without any server. */
 import type { Bus, PeerReplies, Peers, RequestsBySid } from './bus.ts';
+import type { BusEvents } from './events.ts';
 import { type Failure, failure } from '../errors.ts';
 import type { Subscriptions } from '../session/registry.ts';
+import { NO_SESSION_EVENTS } from '../session/session-events.ts';
 
 export class EmbeddedBus implements Bus {
   readonly name = 'embedded';
   readonly up = true;
   readonly everUp = true;
   readonly subscriptions: Subscriptions = { add: () => null, remove: () => {} };
+  readonly events: BusEvents = { ...NO_SESSION_EVENTS, gateway() {} };
   readonly peers: Peers = {
     push: () => null,
     pushCounted: noReplies,

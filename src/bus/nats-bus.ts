@@ -1,4 +1,5 @@
 /** The bus over NATS: its parts, and when they begin and end. */
+import type { EventView } from '../contract/event-json.ts';
 import type { Registry } from '../session/registry.ts';
 import type { ConnectionListener } from '../upstream/nats/nats-connector.ts';
 import type { OnMessage } from '../upstream/nats/nats-connection.ts';
@@ -7,6 +8,7 @@ import type { Bus, ControlApi } from './bus.ts';
 import { IncomingControl } from './incoming-control.ts';
 import { EndpointStats, MicroService, type ServiceFacts } from './micro-service.ts';
 import type { BusParts } from './bus-parts.ts';
+import { NatsEvents } from './events.ts';
 import { GatewayPeers } from './gateway-peers.ts';
 import { IncomingMessages } from './incoming-messages.ts';
 import { NatsRequestsBySid } from './requests-by-sid.ts';
@@ -21,6 +23,7 @@ export class NatsBus implements Bus, ConnectionListener {
   readonly subscriptions: NatsSubscriptions;
   readonly peers: GatewayPeers;
   readonly bySid: NatsRequestsBySid;
+  readonly events: NatsEvents;
   /** Which subjects of the gateway a stream captures. */
   readonly streams: StreamWatch;
   readonly #parts: BusParts;
@@ -29,8 +32,10 @@ export class NatsBus implements Bus, ConnectionListener {
   /** null: Control is not served over NATS. */
   #control: IncomingControl | null = null;
 
-  constructor(parts: BusParts) {
+  /** @param view What events tell of a session. */
+  constructor(parts: BusParts, view: EventView = { data: [], groups: false }) {
     this.#parts = parts;
+    this.events = new NatsEvents(parts, view);
     const requests = new RequestMany(parts);
     this.peers = new GatewayPeers(parts, requests);
     this.bySid = new NatsRequestsBySid(parts, requests);
@@ -97,6 +102,11 @@ export class NatsBus implements Bus, ConnectionListener {
   onUp(first: boolean): void {
     if (first) this.streams.lookAtAll();
     this.peers.greet();
+    this.events.queue.restart();
+  }
+
+  onRoom(): void {
+    this.events.queue.pump();
   }
 
   async close(): Promise<void> {

@@ -66,7 +66,7 @@ export class StreamWatch {
     this.#report.error(
       `JetStream captures ${captured.sort().join(', ')} in the stream${streams.size === 1 ? '' : 's'} ` +
         `${[...streams].sort().join(', ')}, which acknowledges messages in place of those who should answer them: ` +
-        'remove these subjects from the stream; a stream may capture only subjects under keep',
+        'remove these subjects from the stream; a stream may capture only subjects under event and keep',
     );
   }
 

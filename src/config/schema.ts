@@ -114,6 +114,16 @@ const sessionsSchema = z
   .prefault({})
   .describe('What a session may hold.');
 
+const eventsSchema = z
+  .strictObject({
+    groups: flag(false, "Events on the bus carry a session's groups."),
+    data: texts(
+      'Session data keys that events carry besides those that routes forward; "*": all. On the bus and to every backend.',
+    ),
+  })
+  .prefault({})
+  .describe('What is told when sessions come and go.');
+
 const limitsSchema = z
   .strictObject({
     packet: size('64KiB', 'Largest packet from a client: 64B to 16777215 bytes.', {
@@ -290,6 +300,7 @@ export const configSchema = z.strictObject({
   backends: backendsSchema,
   routes: routesSchema,
   sessions: sessionsSchema,
+  events: eventsSchema,
   limits: limitsSchema,
   drain: drainSchema,
   telemetry: telemetrySchema,

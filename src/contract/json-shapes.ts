@@ -7,7 +7,7 @@ import { type Failure, failure } from '../errors.ts';
 import { CONVERT_BYTES } from '../protocol/conversion-limit.ts';
 import { clientJsonBytes } from '../protocol/packet.ts';
 import type { Accepted, Close, Json, JsonObject, Patch, Target } from './commands.ts';
-import type { ClosedSession, ConnectFacts, SessionFacts } from './facts.ts';
+import type { ConnectFacts, SessionFacts } from './facts.ts';
 import {
   INT32,
   objectOf,
@@ -257,16 +257,6 @@ export function sessionJson(session: SessionFacts): SessionJson {
     dialect: session.dialect,
     ...(session.boundAtWall > 0 && { bound_at: new Date(session.boundAtWall).toISOString() }),
   };
-}
-
-/** A ClosedEvent as JSON text; in no form does it have the session's data or groups. */
-export function closedEventJson({ session, reason, code, lastedMs }: ClosedSession): string {
-  return JSON.stringify({
-    session: { ...sessionJson(session), data: {}, groups: [] },
-    reason,
-    code,
-    lasted: durationText(lastedMs),
-  });
 }
 
 /** The body of a refusal. */

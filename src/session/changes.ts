@@ -47,6 +47,7 @@ export function applyPatch(
   const wait = (confirmed: Promise<void> | null): void => {
     if (confirmed !== null) pending.push(confirmed);
   };
+  const uidBefore = session.uid;
   let changed = changeData(session, patch.set);
   if (patch.uid !== undefined && patch.uid !== session.uid) {
     wait(registry.bind(session, patch.uid, wallNow));
@@ -64,6 +65,10 @@ export function applyPatch(
     changed = true;
   }
   if (changed) session.version++;
+  if (session.uid !== uidBefore) {
+    if (session.uid === '') registry.events.unbound(session, uidBefore);
+    else registry.events.bound(session);
+  }
   return {
     changed: changed ? 1 : 0,
     version: session.version,

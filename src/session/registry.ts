@@ -1,5 +1,6 @@
 /** All sessions of this gateway, by number, user and group. Finds and counts; decides nothing. */
 import type { Session } from './session.ts';
+import { NO_SESSION_EVENTS, type SessionEvents } from './session-events.ts';
 
 /**
  * Where the registry says what it needs to hear of. `add` returns null when the interest holds already, else a
@@ -12,13 +13,16 @@ export interface Subscriptions {
 export type SubscriptionKind = 'user' | 'group';
 
 export class Registry {
+  /** Who is told of what happens to sessions. */
+  readonly events: SessionEvents;
   readonly #gatewayId: string;
   readonly #subscriptions: Subscriptions;
   readonly #sessions = new Map<number, Session>();
   readonly #users = new Map<string, Set<Session>>();
   readonly #groups = new Map<string, Set<Session>>();
 
-  constructor(gatewayId: string, subscriptions: Subscriptions) {
+  constructor(gatewayId: string, subscriptions: Subscriptions, events = NO_SESSION_EVENTS) {
+    this.events = events;
     this.#gatewayId = gatewayId;
     this.#subscriptions = subscriptions;
   }

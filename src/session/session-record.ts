@@ -34,6 +34,8 @@ export class SessionRecord {
   readonly groups = new Set<string>();
   /** Grows with every change of uid, data or groups. */
   version = 0;
+  /** Those who listen on the bus know of it. */
+  isAnnounced = false;
   /** The gateway's own count of messages relayed. */
   seq = 0;
   /** Messages per second still allowed; owned by the admission. */

@@ -1,8 +1,10 @@
-/** What is counted and logged of sessions. */
+/** What is counted and logged of sessions, and told on the bus. */
+import type { ClosedSession } from '../contract/facts.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { CLOSE_REASONS, type CloseDetails, type CloseReason } from './close-reason.ts';
 import type { Session } from './session.ts';
+import type { SessionEvents } from './session-events.ts';
 import type { Drop } from './state.ts';
 
 /** How a session has ended. */
@@ -14,17 +16,27 @@ export type SessionEnd = {
   readonly lastedMs: number;
 };
 
+export type SessionReportParts = {
+  readonly metrics: Metrics;
+  readonly log: Log;
+  readonly events: SessionEvents;
+};
+
 export class SessionReport {
   readonly #metrics: Metrics;
   readonly #log: Log;
+  readonly #events: SessionEvents;
 
-  constructor({ metrics, log }: { readonly metrics: Metrics; readonly log: Log }) {
+  constructor({ metrics, log, events }: SessionReportParts) {
     this.#metrics = metrics;
     this.#log = log;
+    this.#events = events;
   }
 
-  active({ sid, remoteIp, connection, clientType, clientVersion }: Session): void {
+  active(session: Session): void {
+    const { sid, remoteIp, connection, clientType, clientVersion } = session;
     const { transport } = connection;
+    this.#events.opened(session);
     this.#log.debug({ sid, remoteIp, transport, clientType, clientVersion }, 'session active');
   }
 
@@ -34,8 +46,10 @@ export class SessionReport {
     this.#log.debug({ sid, why }, 'message dropped');
   }
 
-  closed({ sid, uid, remoteIp }: Session, end: SessionEnd): void {
+  closed(session: Session, end: SessionEnd, closed: ClosedSession): void {
+    const { sid, uid, remoteIp } = session;
     const { reason, details, cause, lastedMs } = end;
+    this.#events.closed(session, closed);
     this.#metrics.add('pith_sessions_closed_total', [reason]);
     const words = details.text !== '' && { words: details.text };
     const error = cause !== '' && { error: cause };

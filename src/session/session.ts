@@ -336,8 +336,8 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
     registry.remove(this);
     auth.onClosed(this);
     const lastedMs = Math.round(wheel.now() - this.openedAt);
-    report.closed(this, { reason, details, cause, lastedMs });
     const closed = { session: this, reason: details.text || reason, code: details.code, lastedMs };
+    report.closed(this, { reason, details, cause, lastedMs }, closed);
     for (const lane of this.lanes) lane?.backendSession?.forget(closed);
   }
 

@@ -69,6 +69,11 @@ export const INSTRUMENTS = {
   pith_bus_up: gauge('1 while the bus is connected.'),
   pith_bus_connects_total: counter('Attempts to connect to the bus, by outcome.', ['outcome']),
   pith_bus_unsent_bytes: gauge('Bytes that wait to be sent to the bus.'),
+  pith_events_total: counter('Events for the bus, by name.', ['event']),
+  pith_events_dropped_total: counter(
+    'Events that will never be published because too many waited for the bus.',
+  ),
+  pith_events_waiting: gauge('Events that wait for the bus, or for its confirmation.'),
   pith_outbox_bytes: gauge(
     'Unsent bytes of all sessions, including those in sockets and the overhead of many small messages.',
   ),

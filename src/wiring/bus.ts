@@ -11,6 +11,7 @@ import { NatsConnector } from '../upstream/nats/nats-connector.ts';
 import { NatsReport } from '../upstream/nats/nats-report.ts';
 import { NatsAnswers } from '../upstream/nats/nats-answers.ts';
 import { Subjects } from '../upstream/nats/subjects.ts';
+import { keysForBus } from '../config/event-keys.ts';
 import type { Shared } from './shared.ts';
 
 const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
@@ -48,7 +49,7 @@ export function makeBus(shared: Shared): BusParts {
   const address = parseBus(config.bus);
   const nats = address.kind === 'nats' ? makeNats(address.servers, shared) : null;
   const bus = nats?.bus ?? new EmbeddedBus();
-  const registry = new Registry(gatewayId, bus.subscriptions);
+  const registry = new Registry(gatewayId, bus.subscriptions, bus.events);
   const limits = { dataBytesMax, groupsMax };
   const sessionCommands = new SessionCommands({ ...shared, registry, limits });
   nats?.bus.attach(registry, sessionCommands);
@@ -80,8 +81,10 @@ function makeNats(servers: readonly string[], shared: Shared): Nats {
     report,
   );
   const convertBytesMax = config.limits.convert;
-  const bus = new NatsBus({ ...shared, connector, subjects, convertBytesMax, report });
+  const parts = { ...shared, connector, subjects, convertBytesMax, report };
+  const bus = new NatsBus(parts, { data: keysForBus(config), groups: config.events.groups });
   const answers = new NatsAnswers({ clock, connector, subjects, streams: bus.streams, report });
   metrics.watch('pith_bus_unsent_bytes', [], () => answers.unsentBytes);
+  metrics.watch('pith_events_waiting', [], () => bus.events.queue.size);
   return { connector, report, answers, bus };
 }

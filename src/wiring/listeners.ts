@@ -45,7 +45,7 @@ export function makeListeners(parts: ListenersParts): ClientListener[] {
     const what = 'limits.connections is more than there are file descriptors for: raise ulimit -n';
     log.warn({ connections, allowed: capacity.connections, what }, 'connections are limited');
   }
-  const report = new SessionReport(parts);
+  const report = new SessionReport({ ...parts, events: registry.events });
   const { gatewayId, relay, outboxes, network } = parts;
   const common = { gatewayId, wheel, relay, registry, report, outboxes };
   let sessionsEver = 0;

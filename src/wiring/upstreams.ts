@@ -11,6 +11,7 @@ import { isConsulService } from '../config/consul-service.ts';
 import { errorText, GatewayError } from '../errors.ts';
 import { Consul } from '../discovery/consul.ts';
 import type { Nats } from './bus.ts';
+import { keysForBackend } from '../config/event-keys.ts';
 import type { Shared } from './shared.ts';
 import { BackendReport } from '../upstream/backend-report.ts';
 import { credentialsOf } from '../upstream/grpc-client/grpc-js-connection.ts';
@@ -53,6 +54,7 @@ function makeUpstream(name: string, backend: BackendConfig, parts: UpstreamParts
   const convertBytesMax = config.limits.convert;
   const commands = new BackendFleetCommands(fleetCommands, report, convertBytesMax);
   const links = { gatewayId, version, commands, wheel };
+  const closedData = keysForBackend(config, name);
   switch (backend.kind) {
     case 'reply':
       return new FixedReply(backend.reply);
@@ -64,14 +66,23 @@ function makeUpstream(name: string, backend: BackendConfig, parts: UpstreamParts
     case 'grpc':
       return backend.mode === 'method'
         ? makeMethod(backend, parts, report)
-        : new GrpcUpstream({ ...grpcPoolOptions(backend, parts, name), mode: backend.mode }, links);
+        : new GrpcUpstream(
+            { ...grpcPoolOptions(backend, parts, name), mode: backend.mode, closedData },
+            links,
+          );
     case 'http': {
       const { http: url, headers } = backend;
       const tls = makeClientTls(['backends', name, 'tls'], backend.tls);
-      return new HttpUpstream({ name, url, headers, tls, convertBytesMax, clock, wheel }, report);
+      return new HttpUpstream(
+        { name, url, headers, tls, closedData, convertBytesMax, clock, wheel },
+        report,
+      );
     }
     case 'ipc': {
-      const options = { name, address: backend.ipc, convertBytesMax, clock, wheel, random };
+      const options = {
+        ...{ name, address: backend.ipc, closedData },
+        ...{ convertBytesMax, clock, wheel, random },
+      };
       return new IpcUpstream(options, commands, report);
     }
     case 'dial_in': {
@@ -82,7 +93,7 @@ function makeUpstream(name: string, backend: BackendConfig, parts: UpstreamParts
         hash_by: hashBy,
       } = backend;
       return new DialInUpstream(
-        { name, token, deadAfterMs, balance, hashBy, clock, random },
+        { name, token, deadAfterMs, balance, hashBy, closedData, clock, random },
         links,
       );
     }

@@ -1,7 +1,7 @@
 /** The whole way: clients on two transports, a real gateway, the chat backends in Go. */
 import { describe, expect, test } from 'vitest';
 
-import { CHAT_ROUTES as ROUTES, expectChat } from '../support/chat.ts';
+import { CHAT_ROUTES as ROUTES, expectChat, expectLeave } from '../support/chat.ts';
 import { TestClient } from '../support/client.ts';
 import { startGateway } from '../support/gateway.ts';
 import { startGrpcChat, startNatsChat } from '../support/go.ts';
@@ -38,5 +38,6 @@ describe('the chat example', () => {
     await using ann = await TestClient.connect(gateway.port, 'tcp');
     await using bob = await TestClient.connect(gateway.port, 'ws');
     await expectChat(ann, bob);
+    await expectLeave(ann, bob);
   });
 });

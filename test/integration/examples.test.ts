@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 
-import { CHAT_ROUTES, expectChat, expectCorners } from '../support/chat.ts';
+import { CHAT_ROUTES, expectChat, expectCorners, expectLeave } from '../support/chat.ts';
 import { TestClient } from '../support/client.ts';
 import { installPython, startPythonChat, startTsChat } from '../support/examples.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
@@ -72,6 +72,8 @@ describe('the chat in Python', () => {
     );
     await expectWholeChat(gateway);
     await using ann = await TestClient.connect(gateway.port, 'tcp');
+    await using bob = await TestClient.connect(gateway.port, 'ws');
+    await expectLeave(ann, bob);
     expect(await ann.request('chat.room.whisper', { to: 'nobody', text: 'psst' })).toEqual({
       code: 404,
       reason: 'OFFLINE',

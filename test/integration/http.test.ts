@@ -353,6 +353,7 @@ describe('the end of a session', () => {
       reason: 'client_closed',
       code: 0,
       lasted: expect.stringMatching(/^\d+(\.\d+)?s$/) as unknown,
+      seq: '0',
     });
     await using other = await TestClient.connect(gateway.port);
     await other.request('world.map.look');

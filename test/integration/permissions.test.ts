@@ -176,6 +176,7 @@ describe('a backend', () => {
       ...['pith.rpc.chat.room.join', 'pith.rpc.shop.buy.now', 'pith.to.one.shop.buy.now'],
       ...['pith.fleet.hello', 'pith.fleet.push', 'pith.fleet.kick', 'pith.fleet.list'],
       ...['pith.user.7.claim', 'pith.connect', 'pith.event.session.bound'],
+      ...['pith.event.session.closed', 'pith.event.gateway.lost', 'pith.event.gateway.alive'],
       ...['pith.gateway.pith-0123456789.Drain', 'pith.group.g.patch', 'pith.all.patch'],
       ...['pith.gateway.pith-0123456789.GetConfig', 'pith.gateway.pith-0123456789.Call'],
       ...['pith.fleet.join', 'pith.fleet.leave', 'pith.fleet.presence', 'pith.fleet.groups'],
@@ -188,13 +189,15 @@ describe('a backend', () => {
   test('may hear its own routes and answers, and nothing else', async () => {
     const nc = await connectAs('chat');
     expect(
-      await subscribeAll(nc, ['pith.rpc.chat.>', 'pith.to.c1.chat.>', '_INBOX.abc.*']),
+      await subscribeAll(nc, [
+        ...['pith.rpc.chat.>', 'pith.to.c1.chat.>', 'pith.event.>', '_INBOX.abc.*'],
+      ]),
     ).toEqual([]);
     const forbidden = [
       ...['>', 'pith.>', 'pith.rpc.>', 'pith.rpc.shop.>', 'pith.rpc.*.buy.now', 'pith.to.>'],
       ...['pith.to.one.shop.>', 'pith.connect', 'pith.user.>', 'pith.user.7.*', 'pith.user.7.push'],
       ...['pith.session.>', 'pith.session.*.*.*', 'pith.group.>', 'pith.all.*', 'pith.fleet.>'],
-      ...['pith.gateway.>', 'pith.control.*', 'pith.keep.>', 'pith.event.>', '$SRV.>'],
+      ...['pith.gateway.>', 'pith.control.*', 'pith.keep.>', '$SRV.>'],
       ...['_INBOX.*.rpc.*', '_INBOX.pith-0123456789.rpc.*', '_INBOX.world.x.*'],
     ];
     expect(await subscribeAll(nc, forbidden)).toEqual(subscribing(forbidden));

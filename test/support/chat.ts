@@ -31,6 +31,15 @@ export async function expectChat(ann: TestClient, bob: TestClient): Promise<void
   expect(await ann.push('onLeave')).toEqual({ name: 'bob' });
 }
 
+/** A chat that listens to events on NATS: a client that just goes has left its room, too. */
+export async function expectLeave(ann: TestClient, bob: TestClient): Promise<void> {
+  await ann.request('chat.room.join', { name: 'ann', room: 'attic' });
+  await bob.request('chat.room.join', { name: 'bob', room: 'attic' });
+  const before = ann.pushes('onLeave').length;
+  await bob[Symbol.asyncDispose]();
+  expect(await ann.push('onLeave', before)).toEqual({ name: 'bob' });
+}
+
 /** What is refused, moving to another room, notifies, and names that need encoding. The clients are new ones. */
 export async function expectCorners(zoe: TestClient, bob: TestClient): Promise<void> {
   const badBody = { code: 400, reason: 'BAD_BODY' };

@@ -108,6 +108,20 @@ func handle(m *nats.Msg) {
 	report(nc.PublishMsg(out))
 }
 
+// onClosed tells a room that one of its players has gone, on whichever gateway that was.
+func onClosed(m *nats.Msg) {
+	var event struct {
+		Session struct {
+			Sid, UID string
+			Data     struct{ Room string }
+		}
+	}
+	json.Unmarshal(m.Data, &event)
+	if s := event.Session; s.Data.Room != "" {
+		toRoom(s.Data.Room, s.Sid, "onLeave", obj{"name": s.UID})
+	}
+}
+
 // toRoom pushes to everyone in a room except one session.
 func toRoom(room, except, route string, v any) {
 	m := push("pith.group."+token("room."+room)+".push", route, v)
@@ -127,6 +141,9 @@ func main() {
 		log.Fatal(err)
 	}
 	if _, err = nc.QueueSubscribe("pith.rpc.chat.>", "chat", handle); err != nil {
+		log.Fatal(err)
+	}
+	if _, err = nc.QueueSubscribe("pith.event.session.closed", "chat", onClosed); err != nil {
 		log.Fatal(err)
 	}
 	if err = nc.Flush(); err != nil {

@@ -95,6 +95,13 @@ class Chat:
         await self.to_room(room, sid, "onLeave", {"name": uid})
         return {"code": 200}, {"set": {"room": None}, "leave": ["room." + room]}
 
+    async def on_closed(self, msg):
+        """A session has ended, on whichever gateway: its room hears of it."""
+        session = json.loads(msg.data)["session"]
+        room = session["data"].get("room", "")
+        if room:
+            await self.to_room(room, session["sid"], "onLeave", {"name": session["uid"]})
+
     async def whisper(self, to, value):
         """Every gateway with a session of `to` answers; the first answer will do."""
         subject, headers = f"pith.user.{token(to)}.push", {"Pith-Route": "onWhisper"}
@@ -137,7 +144,9 @@ async def main():
     login = {"user": os.environ.get("NATS_USER"), "password": os.environ.get("NATS_PASSWORD")}
     options = {"max_reconnect_attempts": -1, "drain_timeout": 5, "error_cb": report}
     nc = await nats.connect(url, name="chat", **options, **login)  # waits for the server, and reconnects
-    await nc.subscribe("pith.rpc.chat.>", queue="chat", cb=Chat(nc).on_message)
+    chat = Chat(nc)
+    await nc.subscribe("pith.rpc.chat.>", queue="chat", cb=chat.on_message)
+    await nc.subscribe("pith.event.session.closed", queue="chat", cb=chat.on_closed)
     await nc.flush()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

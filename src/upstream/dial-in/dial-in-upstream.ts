@@ -8,9 +8,8 @@ import type { Clock } from '../../clock.ts';
 import type { Random } from '../../random.ts';
 import { type ClientSpan, grpcSpan } from '../client-span.ts';
 import { EndpointPool } from '../pool/endpoint-pool.ts';
-import type { AffinityOptions } from '../pool/session-affinity.ts';
 import type { LinkParts, LinkTransport } from '../link/link-transport.ts';
-import { LinkUpstream } from '../link/link-upstream.ts';
+import { LinkUpstream, type LinkUpstreamOptions } from '../link/link-upstream.ts';
 import type { UpstreamInfo } from '../upstream.ts';
 import type { AttachStream, Ending } from './attach-stream.ts';
 import { AttachedLink } from './attached-link.ts';
@@ -19,7 +18,7 @@ import { AttachedLink } from './attached-link.ts';
 export const ATTACHED_MAX = 64;
 const STOPPING = 'the gateway is stopping';
 
-export type DialInOptions = AffinityOptions & {
+export type DialInOptions = LinkUpstreamOptions & {
   readonly name: string;
   /** What a backend has to show; '': nothing. */
   readonly token: string;

@@ -3,15 +3,16 @@ import type { Call } from '../call.ts';
 import { type ClientSpan, grpcSpan, serverOf } from '../client-span.ts';
 import { type GrpcPoolOptions, makeGrpcPool } from '../grpc-client/grpc-pool.ts';
 import type { LinkParts, LinkTransport } from '../link/link-transport.ts';
-import { LinkUpstream } from '../link/link-upstream.ts';
+import { LinkUpstream, type LinkUpstreamOptions } from '../link/link-upstream.ts';
 import type { UpstreamInfo } from '../upstream.ts';
 import { DialledLink } from './dialled-link.ts';
 import { HandleTransport } from './handle-transport.ts';
 import { UnaryCall } from './unary-calls.ts';
 
-export type GrpcUpstreamOptions = GrpcPoolOptions & {
-  readonly mode: 'link' | 'handle';
-};
+export type GrpcUpstreamOptions = GrpcPoolOptions &
+  Pick<LinkUpstreamOptions, 'closedData'> & {
+    readonly mode: 'link' | 'handle';
+  };
 
 export class GrpcUpstream extends LinkUpstream {
   readonly #server: ClientSpan['attributes'];

@@ -5,7 +5,8 @@
 import { Pool } from 'undici';
 
 import { type Clock, within } from '../../clock.ts';
-import { closedEventJson, connectJson, readConnectResponse } from '../../contract/json-shapes.ts';
+import { closedEventJson } from '../../contract/event-json.ts';
+import { connectJson, readConnectResponse } from '../../contract/json-shapes.ts';
 import { type Failure, failure } from '../../errors.ts';
 import { PACKET_BODY_BYTES_MAX } from '../../protocol/packet.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
@@ -48,6 +49,8 @@ export type HttpUpstreamOptions = {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly tls: ClientTls;
+  /** Keys of a session's data that its end tells; absent: none. */
+  readonly closedData?: readonly string[];
   /** Bytes of an answer to Connect, which is parsed: `limits.convert`; absent: its default. */
   readonly convertBytesMax?: number;
   readonly clock: Clock;
@@ -182,7 +185,7 @@ export class HttpUpstream implements Upstream, PendingCall {
   }
 
   tellClosed(closed: ClosedSession): void {
-    this.#closedEvents.tell(() => closedEventJson(closed));
+    this.#closedEvents.tell(() => closedEventJson(closed, this.#options.closedData ?? []));
   }
 
   whereTo({ route, target }: Call): Readonly<Record<string, string>> {

@@ -5,7 +5,8 @@
 import net from 'node:net';
 
 import { type Clock, within } from '../../clock.ts';
-import { closedEventJson, connectJson, readConnectResponse } from '../../contract/json-shapes.ts';
+import { closedEventJson } from '../../contract/event-json.ts';
+import { connectJson, readConnectResponse } from '../../contract/json-shapes.ts';
 import { type Failure, failure } from '../../errors.ts';
 import type { Accepted } from '../../contract/commands.ts';
 import type { Lane, BackendSession } from '../../session/lane.ts';
@@ -40,6 +41,8 @@ export type IpcUpstreamOptions = {
   readonly name: string;
   /** `unix:/path` of the socket, as it is configured. */
   readonly address: string;
+  /** Keys of a session's data that its end tells; absent: none. */
+  readonly closedData?: readonly string[];
   /** Bytes of JSON that are parsed at once: `limits.convert`. */
   readonly convertBytesMax: number;
   readonly clock: Clock;
@@ -157,7 +160,12 @@ export class IpcUpstream implements Upstream, PendingCall {
   tellClosed(closed: ClosedSession, socket: LineSocket): void {
     if (socket !== this.#socket) return;
     const { session } = closed;
-    const line = this.#ownLine('pith.closed', closedEventJson(closed), sessionTail(session, []));
+    const { closedData = [] } = this.#options;
+    const line = this.#ownLine(
+      'pith.closed',
+      closedEventJson(closed, closedData),
+      sessionTail(session, closedData),
+    );
     if (!socket.write(line))
       this.#report.unreported('the backend is not reading; ended sessions were not reported');
   }

@@ -2,8 +2,8 @@
 import {
   encodeClosed,
   encodeConnectOr,
-  encodeSession,
   encodeSessionOr,
+  encodeSessionView,
 } from '../../contract/gateway-frames.ts';
 import type { Accepted } from '../../contract/commands.ts';
 import { type ClosedSession, forwarded, type SessionFacts } from '../../contract/facts.ts';
@@ -34,13 +34,20 @@ class LinkSession extends PooledSession<LinkTransport> {
   }
 }
 
+export type LinkUpstreamOptions = AffinityOptions & {
+  /** Keys of a session's data that its end tells; absent: none. */
+  readonly closedData?: readonly string[];
+};
+
 export abstract class LinkUpstream implements Upstream {
   protected readonly pool: EndpointPool<LinkTransport>;
   readonly #affinity: SessionAffinity<LinkTransport>;
   readonly #wheel: TimerWheel;
+  readonly #closedData: readonly string[];
 
-  constructor(pool: EndpointPool<LinkTransport>, options: AffinityOptions) {
+  constructor(pool: EndpointPool<LinkTransport>, options: LinkUpstreamOptions) {
     this.pool = pool;
+    this.#closedData = options.closedData ?? [];
     this.#wheel = pool.wheel;
     this.#affinity = new SessionAffinity(options, pool);
   }
@@ -93,7 +100,8 @@ export abstract class LinkUpstream implements Upstream {
   forget(backendSession: LinkSession, { session, reason, code, lastedMs }: ClosedSession): void {
     const had = this.#affinity.forget(backendSession);
     if (had.length === 0) return;
-    const event = encodeClosed({ session: encodeSession(session, null), reason, code, lastedMs });
+    const view = encodeSessionView(session, this.#closedData);
+    const event = encodeClosed({ session: view, reason, code, lastedMs });
     for (const { transport } of had) transport.sessionClosed(event);
   }
 

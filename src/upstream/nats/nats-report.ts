@@ -107,6 +107,20 @@ export class NatsReport {
     this.#metrics.add('pith_late_replies_total', [kind]);
   }
 
+  /** An event is on its way to the bus. @param name One of few: it is a label. */
+  event(name: string): void {
+    this.#metrics.add('pith_events_total', [name]);
+  }
+
+  /** Events with these numbers will never be published. */
+  eventsDropped(from: number, to: number): void {
+    this.#metrics.add('pith_events_dropped_total', [], to - from + 1);
+    const left = this.#throttle.allow('events');
+    if (left === null) return;
+    const what = 'events dropped: more than can wait for the bus; all sessions will be told again';
+    this.#log.warn({ from, to, ...left }, what);
+  }
+
   /** A stream's acknowledgement came where a backend's answer was expected. */
   pubAck(route: string, subject: string): void {
     this.#metrics.add('pith_bus_refused_total', ['PUB_ACK']);

@@ -140,9 +140,19 @@ export class Subjects {
     return `${this.#prefix}.fleet.${verb}`;
   }
 
-  /** What no stream may capture: all subjects of the gateway except those under `keep`. */
+  /** @param name As `session.opened`. */
+  event(name: string): string {
+    return `${this.#prefix}.event.${name}`;
+  }
+
+  /** What all gateways tell of themselves. */
+  get gatewayEvents(): string {
+    return this.event('gateway.*');
+  }
+
+  /** What no stream may capture: all subjects of the gateway except those under `event` and `keep`. */
   get notForStreams(): string[] {
-    const kinds = ['rpc', 'to', 'session', 'user', 'group', 'all', 'gateway', 'control', 'event', 'fleet']; // prettier-ignore
+    const kinds = ['rpc', 'to', 'session', 'user', 'group', 'all', 'gateway', 'control', 'fleet'];
     return [this.connect, ...kinds.map((kind) => `${this.#prefix}.${kind}.>`)];
   }
 

@@ -110,18 +110,7 @@ describe('the check at the start', () => {
   test('asks for each kind of subject, and names the streams once', async () => {
     const made = stage('{"streams":["B","A"]}');
     await lookAtAll(made);
-    const kinds = [
-      'rpc',
-      'to',
-      'session',
-      'user',
-      'group',
-      'all',
-      'gateway',
-      'control',
-      'event',
-      'fleet',
-    ];
+    const kinds = ['rpc', 'to', 'session', 'user', 'group', 'all', 'gateway', 'control', 'fleet'];
     expect(made.asked).toEqual(
       ['pith.connect', ...kinds.map((kind) => `pith.${kind}.>`)].map((subject) =>
         JSON.stringify({ subject }),

@@ -7,6 +7,7 @@ import { Outboxes } from '../../../src/session/outboxes.ts';
 import { Session } from '../../../src/session/session.ts';
 import { Registry } from '../../../src/session/registry.ts';
 import type { Handshakes, MessageSink, SessionLimits } from '../../../src/session/session-parts.ts';
+import { NO_SESSION_EVENTS } from '../../../src/session/session-events.ts';
 import { type SessionEnd, SessionReport } from '../../../src/session/session-report.ts';
 import { Metrics } from '../../../src/telemetry/metrics.ts';
 import type { Failure } from '../../../src/errors.ts';
@@ -120,8 +121,8 @@ export class RecordingHost extends SessionReport implements Handshakes, MessageS
   /** False: the client waits for an answer to its handshake. */
   answersHandshakes = true;
 
-  constructor() {
-    super({ metrics: new Metrics(), log: keptLog().log });
+  constructor(events = NO_SESSION_EVENTS) {
+    super({ metrics: new Metrics(), log: keptLog().log, events });
   }
 
   onHandshake(...[session, request]: Parameters<Handshakes['onHandshake']>): void {
@@ -152,8 +153,8 @@ export class RecordingHost extends SessionReport implements Handshakes, MessageS
     this.drops.push(why);
   }
 
-  override closed(session: Session, end: SessionEnd): void {
-    super.closed(session, end);
+  override closed(...[session, end, closed]: Parameters<SessionReport['closed']>): void {
+    super.closed(session, end, closed);
     this.ended.push(end);
   }
 }

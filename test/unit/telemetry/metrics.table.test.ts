@@ -29,6 +29,9 @@ const ROWS: readonly string[] = `
  gauge      pith_bus_up
  counter    pith_bus_connects_total                        outcome
  gauge      pith_bus_unsent_bytes
+ counter    pith_events_total                              event
+ counter    pith_events_dropped_total
+ gauge      pith_events_waiting
  gauge      pith_outbox_bytes
  gauge      pith_outbox_limit_bytes
  gauge      pith_connections_limit

@@ -37,6 +37,8 @@ test.each<readonly [string, string | null]>([
   ['pith.gateway.gw-0123456789.*', subjects.own],
   ['pith.control.*', subjects.control],
   ['pith.fleet.push', subjects.fleet('push')],
+  ['pith.event.session.opened', subjects.event('session.opened')],
+  ['pith.event.gateway.*', subjects.gatewayEvents],
   ['_INBOX.gw-0123456789.rpc.*', subjects.answers],
   ['_INBOX.gw-0123456789.rpc.10', subjects.answer(36)],
   ['_INBOX.gw-0123456789.ask.*', subjects.asked],
@@ -73,7 +75,6 @@ test('the subjects that no stream may capture', () => {
     'pith.all.>',
     'pith.gateway.>',
     'pith.control.>',
-    'pith.event.>',
     'pith.fleet.>',
   ]);
 });

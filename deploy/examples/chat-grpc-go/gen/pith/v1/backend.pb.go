@@ -436,13 +436,19 @@ func (*ConnectResponse_Accept_) isConnectResponse_Outcome() {}
 
 func (*ConnectResponse_Error) isConnectResponse_Outcome() {}
 
-// A session that has ended, why, and how long it lasted.
+// A session that has ended. Its last uid, its groups, and of its data the keys that routes to this backend forward and
+// those of `events.data`, are in `session`. As `pith.event.session.closed` on NATS: the keys that routes to NATS backends
+// forward, and groups only where `events.groups` is true.
 type ClosedEvent struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Session       *Session               `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
-	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
-	Code          int32                  `protobuf:"varint,3,opt,name=code,proto3" json:"code,omitempty"`
-	Lasted        *durationpb.Duration   `protobuf:"bytes,4,opt,name=lasted,proto3" json:"lasted,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Session *Session               `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	// Why, in a word: the gateway's own, or that of the Close.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// That of the Close; 0: none.
+	Code   int32                `protobuf:"varint,3,opt,name=code,proto3" json:"code,omitempty"`
+	Lasted *durationpb.Duration `protobuf:"bytes,4,opt,name=lasted,proto3" json:"lasted,omitempty"`
+	// On NATS: the gateway's count of its events, see event.proto; 0 elsewhere.
+	Seq           uint64 `protobuf:"varint,5,opt,name=seq,proto3" json:"seq,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -503,6 +509,13 @@ func (x *ClosedEvent) GetLasted() *durationpb.Duration {
 		return x.Lasted
 	}
 	return nil
+}
+
+func (x *ClosedEvent) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
 }
 
 // Empty.
@@ -1780,12 +1793,13 @@ const file_pith_v1_backend_proto_rawDesc = "" +
 	"\x04user\x18\x02 \x01(\v2\x17.google.protobuf.StructR\x04user\x128\n" +
 	"\n" +
 	"expires_in\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\texpiresInB\t\n" +
-	"\aoutcome\"\x98\x01\n" +
+	"\aoutcome\"\xaa\x01\n" +
 	"\vClosedEvent\x12*\n" +
 	"\asession\x18\x01 \x01(\v2\x10.pith.v1.SessionR\asession\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x12\n" +
 	"\x04code\x18\x03 \x01(\x05R\x04code\x121\n" +
-	"\x06lasted\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x06lasted\"\v\n" +
+	"\x06lasted\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x06lasted\x12\x10\n" +
+	"\x03seq\x18\x05 \x01(\x04R\x03seq\"\v\n" +
 	"\tClosedAck\":\n" +
 	"\tToBackend\x12-\n" +
 	"\x06frames\x18\x01 \x03(\v2\x15.pith.v1.GatewayFrameR\x06frames\":\n" +

@@ -144,7 +144,7 @@ type Session struct {
 	Data *structpb.Struct `protobuf:"bytes,8,opt,name=data,proto3" json:"data,omitempty"`
 	// Grows with every change of uid, data or groups.
 	Version uint64 `protobuf:"varint,9,opt,name=version,proto3" json:"version,omitempty"`
-	// Only in answers of Control.
+	// Only in answers of Control, in a ConnectRequest, a ClosedEvent, and events on the bus with `events.groups`.
 	Groups []string `protobuf:"bytes,10,rep,name=groups,proto3" json:"groups,omitempty"`
 	// ws, wss, tcp, tls.
 	Transport string `protobuf:"bytes,11,opt,name=transport,proto3" json:"transport,omitempty"`
