@@ -40,7 +40,7 @@ const LOOK_MS = 2_500;
 /** On top of the route's own timeout, for the way there and back. */
 const GRACE_MS = 2_500;
 /** The mean time between two things that a player does, and between coming and going. */
-const PACE_MS = 12_000;
+const PACE_MS = 20_000;
 const STAY_MS = 900_000;
 const AWAY_MS = 20_000;
 const AGAIN_MS = [300, 4_000] as const;
@@ -350,7 +350,7 @@ export class Player {
         ? { kind: 'session', name: '' }
         : dice < 0.8
           ? { kind: 'user', name: `u${random.int(0, users - 1)}` }
-          : dice < 0.995
+          : dice < 0.998
             ? { kind: 'group', name: `room.${random.int(1, groups)}` }
             : { kind: 'all', name: '' };
     const kind = random.number();

@@ -32,17 +32,19 @@ export class Confirmations {
     const { bind = '', join = [] } = plan;
     if (bind !== '' && session.uid === bind) this.#expect(gateway, ask, `pith.user.${bind}.*`);
     for (const group of join)
-      if (session.groups.has(group) && !this.#isChanged(ask, group))
-        this.#expect(gateway, ask, `pith.group.${token(group)}.*`);
+      if (session.groups.has(group))
+        this.#expect(gateway, ask, `pith.group.${token(group)}.*`, group);
   }
 
-  #expect(gateway: SimGateway, ask: Ask, subject: string): void {
+  /** @param group That it has joined; absent: it is bound. */
+  #expect(gateway: SimGateway, ask: Ask, subject: string, group?: string): void {
     const { node } = gateway;
     this.checks[RULE]++;
     const since = this.#bus.connectedSinceMs(node);
     // Without a connection, or with a new one, nothing is waited for.
-    if (since === null || since > ask.sentMs || this.#bus.subscriptions(node).has(subject)) return;
+    if (since === null || since > ask.sentMs || this.#bus.isSubscribed(node, subject)) return;
     if (gateway.gauge('pith_bus_up') !== 1) return;
+    if (group !== undefined && this.#isChanged(ask, group)) return;
     const what = `${ask.n} of ${ask.client.name}: ${node.name} is not subscribed to ${subject}`;
     this.#stage.world.violate(RULE, what);
   }

@@ -7,6 +7,7 @@ import type { RouteChoice } from './client.ts';
 import { makeConnectGrpc } from './grpc-connection.ts';
 import { BACKEND_LINK, natsDialer } from './nats-link.ts';
 import type { RouteRules } from './ledger.ts';
+import type { Session } from './nats-session.ts';
 import type { BusView } from './rounds.ts';
 import { Stage } from './stage.ts';
 import type { Node, World } from './world.ts';
@@ -178,19 +179,24 @@ export function makeStage(
     dialNats: ({ network }, node) => natsDialer(network, node),
     connectGrpc: ({ network }, node) => makeConnectGrpc(network, node),
   });
+  /** Its connections, as the servers have them. */
+  const sessionsOf = (node: Node): Session[] => {
+    const found: Session[] = [];
+    for (const { server } of servers)
+      for (const session of server?.sessions ?? []) if (session.from === node) found.push(session);
+    return found;
+  };
   const bus = {
     subscriptions(node: Node): Map<string, number> {
       const found = new Map<string, number>();
-      for (const { server } of servers)
-        for (const session of server?.sessions ?? [])
-          if (session.from === node)
-            for (const subject of session.subjects)
-              found.set(subject, (found.get(subject) ?? 0) + 1);
+      for (const session of sessionsOf(node))
+        for (const subject of session.subjects) found.set(subject, (found.get(subject) ?? 0) + 1);
       return found;
     },
+    isSubscribed: (node: Node, subject: string) =>
+      sessionsOf(node).some((session) => session.has(subject)),
     connectedSinceMs(node: Node): number | null {
-      const sessions = servers.flatMap(({ server }) => [...(server?.sessions ?? [])]);
-      const its = sessions.filter(({ from }) => from === node);
+      const its = sessionsOf(node);
       return its.length === 1 ? its[0]!.sinceMs : null;
     },
   };

@@ -66,6 +66,11 @@ export class Session implements Handler<Frame> {
     return [...this.#subscriptions.values()].map(({ subject }) => subject);
   }
 
+  has(subject: string): boolean {
+    for (const one of this.#subscriptions.values()) if (one.subject === subject) return true;
+    return false;
+  }
+
   // ---- what the client sends ----------------------------------------------------------------------------
 
   onMessage(ops: Frame): void {

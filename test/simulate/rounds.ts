@@ -23,6 +23,7 @@ const FAIR_AFTER_MS = 60_000;
 export type BusView = {
   /** Subjects that the process subscribes to, with how often. */
   subscriptions(node: Node): ReadonlyMap<string, number>;
+  isSubscribed(node: Node, subject: string): boolean;
   /** When its connection was made; null: it has none, or one and the rest of another. */
   connectedSinceMs(node: Node): number | null;
 };
