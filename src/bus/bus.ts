@@ -64,6 +64,8 @@ export type GroupChange = {
   readonly verb: 'join' | 'leave';
   readonly target: Target;
   readonly groups: readonly string[];
+  /** For `join`: how long it lasts, in milliseconds; 0: to the end; absent: `sessions.group_ttl` of each gateway. */
+  readonly ttlMs?: number | undefined;
 };
 
 export type PeerReplies = {

@@ -150,10 +150,10 @@ export class FleetCommands {
 
   /** Sessions join groups, or leave them, wherever they are. */
   async changeGroups(change: GroupChange): Promise<GroupOutcome | Failure> {
-    const { verb, target, groups } = change;
+    const { verb, target, groups, ttlMs } = change;
     if (namesNobody(target)) return NO_TARGET;
     if (groups.length === 0) return failure('BAD_ARGUMENT', 'groups is missing: name at least one');
-    const patch: Patch = { [verb]: groups };
+    const patch: Patch = { [verb]: groups, ...(ttlMs !== undefined && { groupTtlMs: ttlMs }) };
     const refused = nameRefusal(patch);
     if (refused !== null) return refused;
     const elsewhere = this.#elsewhere(target);

@@ -158,13 +158,13 @@ export class GatewayPeers implements Peers {
     return this.#callJson('list', target, page, waitMs);
   }
 
-  changeGroups({ verb, target, groups }: GroupChange, waitMs: number): PeerCall {
+  changeGroups({ verb, target, groups, ttlMs }: GroupChange, waitMs: number): PeerCall {
     const tooLarge = this.#tooLarge({
       ...target,
       exceptUids: [...(target.exceptUids ?? []), ...groups],
     });
     if (tooLarge !== null) return tooLarge;
-    return this.#callNew(verb, { target: targetJson(target), groups }, waitMs);
+    return this.#callNew(verb, { target: targetJson(target), groups, ttl: ttlText(ttlMs) }, waitMs);
   }
 
   presence(uids: readonly string[], waitMs: number): PeerCall {
@@ -262,6 +262,10 @@ type PeerRequest = {
   /** Gateways of older releases do not know it. */
   readonly isNew?: boolean;
 };
+
+function ttlText(ms: number | undefined): string | undefined {
+  return ms === undefined ? undefined : durationText(ms);
+}
 
 const NOTHING = Buffer.alloc(0);
 const NOT_WAITED: PeerReplies = { answers: [], silentGateways: [] };

@@ -6,6 +6,7 @@ import {
   errorJson,
   readClose,
   readGroups,
+  readJoin,
   readObject,
   readTarget,
 } from '../contract/json-shapes.ts';
@@ -113,7 +114,7 @@ export class IncomingPeerCalls {
     const fields = this.#fieldsOf(message);
     if (fields['gateway'] === this.#parts.gatewayId) return {};
     const sessions = sessionCommands.select(readTarget(fields['target']));
-    const patch = { [verb]: readGroups(fields) };
+    const patch = verb === 'join' ? readJoin(fields) : { leave: readGroups(fields) };
     return sessionCommands.changeGroups(sessions, patch).then(({ changed, refused, failure }) => ({
       ...{ did: verb, changed, refused },
       ...(failure !== null && errorJson(failure)),

@@ -20,6 +20,7 @@ import {
 } from '../contract/commands.ts';
 import { closeDetails } from '../session/close-reason.ts';
 import type { Perishable } from '../session/outbox.ts';
+import { GroupEnds } from '../session/group-ends.ts';
 import type { Registry } from '../session/registry.ts';
 import type { Session } from '../session/session.ts';
 import type { Page, PresenceHere } from './bus.ts';
@@ -30,6 +31,7 @@ import type { Histogram } from '../telemetry/histogram.ts';
 import type { Log } from '../telemetry/log.ts';
 import { LogThrottle } from '../telemetry/log-throttle.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import type { TimerWheel } from '../timer-wheel.ts';
 
 /** [libpomelo reads the length of a push's route as a signed byte.] */
 export const PUSH_ROUTE_BYTES_MAX = 127;
@@ -37,7 +39,10 @@ export const PUSH_ROUTE_BYTES_MAX = 127;
 export type SessionCommandsParts = {
   readonly registry: Registry;
   readonly limits: ChangeLimits;
+  /** `sessions.group_ttl`: how long a membership lasts where the join does not say; 0: to the end of the session. */
+  readonly groupTtlMs: number;
   readonly clock: Clock;
+  readonly wheel: TimerWheel;
   readonly log: Log;
   readonly metrics: Metrics;
 };
@@ -68,16 +73,20 @@ function turn(clock: Clock): Promise<void> {
 export class SessionCommands {
   readonly #registry: Registry;
   readonly #limits: ChangeLimits;
+  readonly #groupTtlMs: number;
   readonly #clock: Clock;
+  readonly #wheel: TimerWheel;
   readonly #log: Log;
   readonly #metrics: Metrics;
   readonly #fanout: Histogram;
   readonly #throttle: LogThrottle;
 
-  constructor({ registry, limits, clock, log, metrics }: SessionCommandsParts) {
+  constructor({ registry, limits, groupTtlMs, clock, wheel, log, metrics }: SessionCommandsParts) {
     this.#registry = registry;
     this.#limits = limits;
+    this.#groupTtlMs = groupTtlMs;
     this.#clock = clock;
+    this.#wheel = wheel;
     this.#log = log;
     this.#metrics = metrics;
     this.#fanout = metrics.histogram('pith_push_fanout', []);
@@ -163,7 +172,23 @@ export class SessionCommands {
 
   /** Changes one session at once; `confirmed` says when pushes to its new user or groups reach it. */
   patch(session: Session, patch: Patch): Changed | Failure {
-    return applyPatch(this.#registry, session, patch, this.#limits, this.#clock.wallNow());
+    const now = this.#clock.wallNow();
+    const changed = applyPatch(this.#registry, session, patch, this.#limits, now);
+    if (patch.join !== undefined && !isFailure(changed)) this.#endLater(session, patch);
+    return changed;
+  }
+
+  /** The last join says how long a membership lasts. */
+  #endLater(session: Session, { join = [], groupTtlMs = this.#groupTtlMs }: Patch): void {
+    if (groupTtlMs === 0) {
+      if (session.groupEnds !== null) for (const group of join) session.groupEnds.delete(group);
+      return;
+    }
+    session.groupEnds ??= new GroupEnds(this.#wheel, (group) => {
+      this.#registry.leave(session, group);
+      session.version++;
+    });
+    for (const group of join) session.groupEnds.set(group, groupTtlMs);
   }
 
   /** Changes each of them at once, and resolves when the changes are in force everywhere; a fault rejects. */

@@ -2,7 +2,7 @@
  * What backends do to sessions on their own: over NATS by a verb at the end of a subject, over a Link or a Unix socket
  * by a SessionVerb. `proto/README.md` describes both.
  */
-import { readClose, readGroups, readObject, readPatch } from '../contract/json-shapes.ts';
+import { readClose, readGroups, readJoin, readObject, readPatch } from '../contract/json-shapes.ts';
 import { type Failure, failure, isFailure } from '../errors.ts';
 import type { SessionVerb } from '../contract/backend-frames.ts';
 import { namesNobody } from '../contract/commands.ts';
@@ -54,7 +54,7 @@ const VERBS: Readonly<Record<string, { readonly scopes: readonly Scope[]; readon
   set: { scopes: ONE, run: set },
   join: {
     scopes: ONE,
-    run: (call, commands) => commands.patchAll(call.sessions, { join: readGroups(fieldsOf(call)) }),
+    run: (call, commands) => commands.patchAll(call.sessions, readJoin(fieldsOf(call))),
   },
   leave: {
     scopes: ONE,

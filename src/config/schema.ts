@@ -97,9 +97,13 @@ const sessionsSchema = z
       max: MEBIBYTE,
     }),
     groups: integer(64, 'Groups per session, 0 to 10000; 0: none.', { min: 0, max: 10_000 }),
-    group_ttl: duration('0s', 'How long an empty group is remembered; 0s: not at all.', {
-      zero: true,
-    }),
+    group_ttl: duration(
+      '0s',
+      'How long a session stays in a group that it has joined; 0s: until it leaves or ends.',
+      {
+        zero: true,
+      },
+    ),
     resume: z
       .strictObject({
         window: duration('0s', 'How long a lost session can be resumed; 0s: never.', {

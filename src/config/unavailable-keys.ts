@@ -54,7 +54,6 @@ export const NOT_YET_AVAILABLE: readonly NotYet[] = [
   { path: 'auth.max_sessions_per_uid', example: 3 },
   { path: 'routes[].roles', example: ['admin'] },
   { path: 'routes[].rate', example: 5 },
-  { path: 'sessions.group_ttl', example: '1m' },
   { path: 'sessions.resume.window', example: '1m' },
   { path: 'sessions.resume.keys', example: ['secret'] },
   { path: 'sessions.resume.replay', example: true },

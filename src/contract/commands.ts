@@ -16,6 +16,8 @@ export type Patch = {
   set?: JsonObject;
   join?: readonly string[];
   leave?: readonly string[];
+  /** How long membership of the groups in `join` lasts, in milliseconds; 0: to the end; absent: `sessions.group_ttl`. */
+  groupTtlMs?: number;
   /** 0 or absent: any version; otherwise the patch is refused unless the session has this one. */
   ifVersion?: number;
   /** Why it cannot be applied; absent: it can. */

@@ -108,6 +108,13 @@ export function readGroups(fields: Fields): string[] {
   return groups;
 }
 
+/** `{"groups": [...], "ttl": "60s"}`. @throws {ShapeError} */
+export function readJoin(fields: Fields): Patch {
+  const join = readGroups(fields);
+  const hasTtl = field(fields, 'ttl') !== undefined;
+  return { join, ...(hasTtl && { groupTtlMs: durationMs(fields, 'ttl') }) };
+}
+
 /** @throws {ShapeError} */
 export function readClose(fields: Fields): Close {
   return {

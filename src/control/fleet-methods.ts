@@ -32,8 +32,8 @@ export function fleetMethods(fleet: FleetCommands, { one, many, total }: MakeMet
   };
   const changeGroups =
     (verb: 'join' | 'leave') =>
-    async ({ target = {}, groups = [] }: Request): Promise<Buffer> =>
-      groupResult(orThrow(await fleet.changeGroups({ verb, target, groups })));
+    async ({ target = {}, groups = [], ttlMs }: Request): Promise<Buffer> =>
+      groupResult(orThrow(await fleet.changeGroups({ verb, target, groups, ttlMs })));
   return {
     Push: one('Push', async ({ push, waitMs = FLEET_WAIT_MS }) => {
       if (push === undefined) throw new GatewayError('BAD_ARGUMENT', 'push is missing');

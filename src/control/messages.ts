@@ -23,6 +23,7 @@ import {
 import { decodeStruct } from '../contract/struct.ts';
 import {
   decodeDurationMs,
+  decodeSignedMs,
   encodeMs,
   WireError,
   WireReader,
@@ -43,6 +44,7 @@ export type Request = {
   readonly set?: JsonObject;
   readonly ifVersion?: number;
   readonly groups?: readonly string[];
+  readonly ttlMs?: number;
   readonly uids?: readonly string[];
   readonly prefix?: string;
   readonly limit?: number;
@@ -64,6 +66,12 @@ type Field = readonly [
 ];
 
 const duration = (reader: WireReader): number => decodeDurationMs(reader.message());
+/** Not like other durations: a negative one must not be read as 0, which means for ever. */
+const ttl = (reader: WireReader): number => {
+  const ms = decodeSignedMs(reader.message());
+  if (ms < 0) throw new WireError('ttl is negative');
+  return ms;
+};
 const text = (reader: WireReader): string => reader.string();
 const number = (reader: WireReader): number => reader.uint();
 const SID: Field = ['sid', text];
@@ -73,7 +81,11 @@ const PUSH_REQUEST: Readonly<Record<number, Field>> = {
   1: ['push', (reader, max) => decodePush(reader.message(), max)],
   2: ['waitMs', duration],
 };
-const GROUP_REQUEST: Readonly<Record<number, Field>> = { 1: TARGET, 2: ['groups', null] };
+const GROUP_REQUEST: Readonly<Record<number, Field>> = {
+  1: TARGET,
+  2: ['groups', null],
+  3: ['ttlMs', ttl],
+};
 
 /** By method: the fields of its request, by number. [proto/pith/v1/control.proto] */
 const FIELDS: Readonly<Record<string, Readonly<Record<number, Field>>>> = {

@@ -38,6 +38,7 @@ export class Registry {
   /** Takes the session out of everything. */
   remove(session: Session): void {
     if (!this.#sessions.delete(session.n)) return;
+    session.groupEnds?.clear();
     if (session.uid !== '') this.#detach('user', session.uid, session);
     for (const group of session.groups) this.#detach('group', group, session);
   }
@@ -87,7 +88,9 @@ export class Registry {
   }
 
   leave(session: Session, group: string): void {
-    if (session.groups.delete(group)) this.#detach('group', group, session);
+    if (!session.groups.delete(group)) return;
+    session.groupEnds?.delete(group);
+    this.#detach('group', group, session);
   }
 
   #index(kind: SubscriptionKind): Map<string, Set<Session>> {

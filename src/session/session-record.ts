@@ -4,6 +4,7 @@ import type { KeyObject } from 'node:crypto';
 import type { Dialect, Wire } from '../dialect/wire.ts';
 import type { Connection } from '../transport/transport.ts';
 import type { JsonObject } from '../contract/commands.ts';
+import type { GroupEnds } from './group-ends.ts';
 import { Lane } from './lane.ts';
 import type { SessionParts } from './session-parts.ts';
 
@@ -32,6 +33,8 @@ export class SessionRecord {
   /** No prototype: keys are the application's. */
   readonly data: JsonObject = Object.create(null) as JsonObject;
   readonly groups = new Set<string>();
+  /** null: no membership ends by itself. */
+  groupEnds: GroupEnds | null = null;
   /** Grows with every change of uid, data or groups. */
   version = 0;
   /** Those who listen on the bus know of it. */

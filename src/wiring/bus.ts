@@ -45,13 +45,13 @@ export function makeGatewayId(prefix: string, random: Random): string {
 
 export function makeBus(shared: Shared): BusParts {
   const { config, gatewayId } = shared;
-  const { data: dataBytesMax, groups: groupsMax } = config.sessions;
+  const { data: dataBytesMax, groups: groupsMax, group_ttl: groupTtlMs } = config.sessions;
   const address = parseBus(config.bus);
   const nats = address.kind === 'nats' ? makeNats(address.servers, shared) : null;
   const bus = nats?.bus ?? new EmbeddedBus();
   const registry = new Registry(gatewayId, bus.subscriptions, bus.events);
   const limits = { dataBytesMax, groupsMax };
-  const sessionCommands = new SessionCommands({ ...shared, registry, limits });
+  const sessionCommands = new SessionCommands({ ...shared, registry, limits, groupTtlMs });
   nats?.bus.attach(registry, sessionCommands);
   const fleetCommands = new FleetCommands(gatewayId, sessionCommands, bus);
   return { bus, nats, registry, sessionCommands, fleetCommands };

@@ -68,7 +68,9 @@ function stage({ asks = true, ...rules }: Choice = {}) {
     ...{ clientRules: [], needsKey: false, ...rules },
     asked: asks ? { upstream: backend, ordinal: 0 } : null,
     handshakeMs: 10_000,
-    sessionCommands: new SessionCommands({ registry, limits, clock, log, metrics }),
+    sessionCommands: new SessionCommands({
+      ...{ registry, limits, groupTtlMs: 0, clock, wheel, log, metrics },
+    }),
     log,
     throttle: new LogThrottle(clock),
     wheel,

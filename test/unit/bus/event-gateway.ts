@@ -25,7 +25,9 @@ export function makeEventGateway(gatewayId: string, choice: Choice = {}) {
   const { events } = bus;
   const registry = new Registry(gatewayId, bus.subscriptions, events);
   const limits = { dataBytesMax: 1_048_576, groupsMax: 10_000 };
-  const sessionCommands = new SessionCommands({ registry, limits, clock, log, metrics });
+  const sessionCommands = new SessionCommands({
+    ...{ registry, limits, groupTtlMs: 0, clock, wheel: parts.wheel, log, metrics },
+  });
   bus.attach(registry, sessionCommands);
   bus.start();
   const world = { clock, wheel: parts.wheel, outboxes: new Outboxes(clock, 1e9), registry };

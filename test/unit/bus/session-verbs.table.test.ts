@@ -18,7 +18,9 @@ function setUp() {
   const { clock } = world;
   const { log } = keptLog();
   const metrics = new Metrics();
-  const sessionCommands = new SessionCommands({ registry, limits, clock, log, metrics });
+  const sessionCommands = new SessionCommands({
+    ...{ registry, limits, groupTtlMs: 0, clock, wheel: world.wheel, log, metrics },
+  });
   const client = activate({ world, n: 7 });
   const { session } = client;
   registry.add(session);

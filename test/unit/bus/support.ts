@@ -217,13 +217,16 @@ export function makeGateway(
   gatewayId: string,
   exchange = new Exchange(),
   clock = new ManualClock(1_000),
+  groupTtlMs = 0,
 ) {
   const made = makeParts(gatewayId, exchange, clock);
   const { parts, log, metrics } = made;
   const bus = new NatsBus(parts);
   const registry = new Registry(gatewayId, bus.subscriptions);
   const limits = { dataBytesMax: 1_024, groupsMax: 8 };
-  const sessionCommands = new SessionCommands({ registry, limits, clock, log, metrics });
+  const sessionCommands = new SessionCommands({
+    ...{ registry, limits, groupTtlMs, clock, log, metrics, wheel: parts.wheel },
+  });
   bus.attach(registry, sessionCommands);
   bus.start();
   const fleet = new FleetCommands(gatewayId, sessionCommands, bus);

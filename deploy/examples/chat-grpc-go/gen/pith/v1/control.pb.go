@@ -352,7 +352,8 @@ func (x *SetDataRequest) GetIfVersion() uint64 {
 	return 0
 }
 
-// Which sessions, which groups. ttl: for Join only: membership ends after this time; absent: sessions.group_ttl.
+// Which sessions, which groups. ttl, for Join only: membership ends after this time, counted from the last join; 0s: not
+// before the session does; absent: sessions.group_ttl.
 type GroupRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Target        *Target                `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
