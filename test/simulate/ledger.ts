@@ -302,9 +302,11 @@ export class Ledger {
     if (!idempotent && ask.reached.length > 0)
       wrong('a request goes to a backend once', `it was at ${ask.reached.join(', ')} already`);
     ask.reached.push(way.process);
-    // One that was given up may still be somewhere, and arrive when the others have gone another way.
+    // One that was given up may still be somewhere, and arrive when the others have gone another way; the client may
+    // not know yet that it was.
     const isOrdered = ordered === 'all' || (ordered === 'requests' && !isNotify);
-    if (isOrdered && way.keepsOrder && (isNotify || !ask.isDone)) this.#checkOrder(way, ask, wrong);
+    const isWaitedFor = !ask.isDone && this.world.nowMs - ask.sentMs < timeoutMs;
+    if (isOrdered && way.keepsOrder && (isNotify || isWaitedFor)) this.#checkOrder(way, ask, wrong);
     this.fairWeather.reached(way, ask);
     if (way.tellsEnds) this.sawSession(way.process, facts.sid);
     return ask;
