@@ -19,8 +19,10 @@ import type { RequestMany } from './request-many.ts';
 /** Between two greetings: with others; and while no other is known, since one may have come back unnoticed. */
 const HELLO_EVERY_MS = 15_000;
 const HELLO_ALONE_MS = 1_000;
-/** Greetings are answered within this time. */
-const HELLO_WAIT_MS = 1_000;
+/** How long an answer to a greeting counts: one that was stopped for a moment answers when it goes on. */
+const HELLO_WAIT_MS = 15_000;
+/** How long after its own connection a gateway may not have heard of another that is there. */
+const NEW_MS = 60_000;
 /** How long a call waits for gateways that are not known, once all known ones have answered. */
 const UNKNOWN_WAIT_MS = 250;
 /** Replies to one call, all together; those beyond are treated as late. */
@@ -35,6 +37,8 @@ export class GatewayPeers implements Peers {
   readonly #requests: RequestMany;
   readonly #known: KnownGateways;
   readonly #helloAgain: Timeout;
+  /** Until then there may be gateways of which nothing has been heard. A time of the clock. */
+  #newUntil = 0;
 
   constructor(parts: BusParts, requests: RequestMany) {
     this.#parts = parts;
@@ -46,6 +50,12 @@ export class GatewayPeers implements Peers {
   }
 
   // ---- which there are ----------------------------------------------------------------------------------
+
+  /** There is a connection, the first or another. */
+  onUp(): void {
+    this.#newUntil = this.#parts.clock.now() + NEW_MS;
+    this.greet();
+  }
 
   /** Says hello to the others, who answer; now, and again and again. */
   greet(): void {
@@ -143,6 +153,7 @@ export class GatewayPeers implements Peers {
         verb: 'push',
         payload: push.body,
         waitMs,
+        sids: target.sids,
         headers: peerPushHeaders(target, push, this.#parts.gatewayId),
       })
     );
@@ -164,7 +175,8 @@ export class GatewayPeers implements Peers {
       exceptUids: [...(target.exceptUids ?? []), ...groups],
     });
     if (tooLarge !== null) return tooLarge;
-    return this.#callNew(verb, { target: targetJson(target), groups, ttl: ttlText(ttlMs) }, waitMs);
+    const fields = { target: targetJson(target), groups, ttl: ttlText(ttlMs) };
+    return this.#callNew(verb, fields, waitMs, target.sids);
   }
 
   presence(uids: readonly string[], waitMs: number): PeerCall {
@@ -176,8 +188,8 @@ export class GatewayPeers implements Peers {
   }
 
   /** A call that gateways of older releases do not know: their answers name no call, and count as silence. */
-  #callNew(verb: string, fields: object, waitMs: number): PeerCall {
-    return this.#call({ verb, payload: this.#payload(fields), waitMs, isNew: true });
+  #callNew(verb: string, fields: object, waitMs: number, sids?: readonly string[]): PeerCall {
+    return this.#call({ verb, payload: this.#payload(fields), waitMs, sids, isNew: true });
   }
 
   /** It names this gateway, which ignores it when NATS gives it back. */
@@ -192,6 +204,7 @@ export class GatewayPeers implements Peers {
       verb,
       payload: this.#payload({ target: targetJson(target), ...fields }),
       waitMs,
+      sids: target.sids,
     });
   }
 
@@ -205,10 +218,11 @@ export class GatewayPeers implements Peers {
   }
 
   /** Published whichever gateways are known: others may exist. */
-  #call({ verb, payload, waitMs, headers, isNew = false }: PeerRequest): PeerCall {
+  #call({ verb, payload, waitMs, headers, sids = [], isNew = false }: PeerRequest): PeerCall {
     const { connector, subjects, clock } = this.#parts;
     const missing = new Set(this.#known.names());
-    if (!connector.up) return Promise.resolve(this.#ended([], missing));
+    const unheard = this.#unheardOf(sids);
+    if (!connector.up) return Promise.resolve(this.#ended([], [...missing, ...unheard]));
     const bytes = payload.length + REPLY_MARGIN_BYTES;
     const tooLarge = tooLargeFor(connector, bytes, headers?.bytes ?? 0);
     if (tooLarge !== null) return tooLarge;
@@ -216,7 +230,8 @@ export class GatewayPeers implements Peers {
     if (waitMs === 0) return send(connector, message) ?? Promise.resolve(NOT_WAITED);
     const replies = new Map<string, PeerReply>();
     const unable = new Set<string>();
-    let waitForUnknown = this.#known.mayBeMore;
+    const { mayBeMore } = this.#known;
+    let waitForUnknown = mayBeMore || unheard.size > 0;
     let repliesBytes = 0;
     const pending = this.#requests.send({
       ...message,
@@ -227,6 +242,7 @@ export class GatewayPeers implements Peers {
         if (reply !== null && this.hear(reply, true, subject)) {
           const { gateway } = reply;
           missing.delete(gateway);
+          if (unheard.delete(gateway) && unheard.size === 0) waitForUnknown &&= mayBeMore;
           if (isNew && reply.did !== verb) unable.add(gateway);
           else if (!replies.has(gateway)) replies.set(gateway, reply);
         }
@@ -240,9 +256,16 @@ export class GatewayPeers implements Peers {
     });
     return pending.ended.then(() => {
       cancel();
-      const { answers, silentGateways } = this.#ended(replies.values(), missing);
+      const { answers, silentGateways } = this.#ended(replies.values(), [...missing, ...unheard]);
       return { answers, silentGateways: [...silentGateways, ...unable] };
     });
+  }
+
+  /** Gateways that these sids name, and that may be there although nothing has been heard of them. */
+  #unheardOf(sids: readonly string[]): Set<string> {
+    const { connector, clock } = this.#parts;
+    const mayBeThere = !connector.up || clock.now() < this.#newUntil;
+    return this.#known.unheardOf(mayBeThere ? sids : []);
   }
 
   #ended(replies: Iterable<PeerReply>, missing: Iterable<string>): PeerReplies {
@@ -259,6 +282,8 @@ type PeerRequest = {
   readonly payload: Uint8Array;
   readonly waitMs: number;
   readonly headers?: HeaderBlock;
+  /** Sessions that it is for: each names its gateway. */
+  readonly sids?: readonly string[] | undefined;
   /** Gateways of older releases do not know it. */
   readonly isNew?: boolean;
 };

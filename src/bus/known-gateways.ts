@@ -54,6 +54,19 @@ export class KnownGateways {
     return [...this.#lost].filter(([, { namedUntil }]) => namedUntil > now).map(([name]) => name);
   }
 
+  /** Gateways that these sids name, and of which nothing has been heard; at most as many as can be known. */
+  unheardOf(sids: readonly string[]): Set<string> {
+    const unheard = new Set<string>();
+    for (const sid of sids) {
+      const gateway = sid.slice(0, Math.max(0, sid.lastIndexOf('.')));
+      const isHeard = this.#known.has(gateway) || this.#lost.has(gateway);
+      if (isHeard || gateway === this.#own || !GATEWAY_ID.test(gateway)) continue;
+      unheard.add(gateway);
+      if (unheard.size === GATEWAYS_MAX) break;
+    }
+    return unheard;
+  }
+
   /** A gateway has spoken; `answered`: in reply to a request. False: not the id of a gateway, or no room for it. */
   heard(gateway: string, answered: boolean): boolean {
     if (gateway === this.#own) return true;

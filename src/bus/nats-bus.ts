@@ -101,7 +101,7 @@ export class NatsBus implements Bus, ConnectionListener {
 
   onUp(first: boolean): void {
     if (first) this.streams.lookAtAll();
-    this.peers.greet();
+    this.peers.onUp();
     this.events.queue.restart();
   }
 

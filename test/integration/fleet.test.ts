@@ -150,6 +150,8 @@ describe('two gateways', () => {
       gateways: 2,
       unknownUids: ['gone'],
       unknownSids: ['one-0123456789.1'],
+      // It might be there: this gateway has just connected.
+      silentGateways: ['one-0123456789'],
     });
     expect(await far.client.push('onHi')).toEqual({ from: 'one' });
     const set = { deep: { list: [1, null] } };

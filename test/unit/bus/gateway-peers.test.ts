@@ -104,6 +104,95 @@ describe('a greeting', () => {
   });
 });
 
+describe('a gateway that is stopped while another connects', () => {
+  /** A has greeted, and B has not heard it. */
+  function stopped() {
+    const made = stage({ ids: [A, B, C], greeted: false });
+    const { a, b, c, exchange, clock } = made;
+    a.connector.up = false;
+    for (const { bus } of [b, c]) bus.onUp(false);
+    exchange.deliver();
+    b.connector.up = false;
+    a.connector.up = true;
+    a.bus.onUp(false);
+    const inbox = exchange.takeSent().at(-1)!.reply;
+    exchange.deliver();
+    clock.advance(1_000);
+    exchange.deliver();
+    return { ...made, inbox };
+  }
+
+  test('is known when it answers the greeting, up to 15 s late', async () => {
+    const { a, exchange, clock, inbox } = stopped();
+    clock.advance(13_999);
+    exchange.publish(inbox, `{"gateway":"${B}"}`);
+    exchange.deliver();
+    const call = a.bus.peers.pushCounted({ all: true }, PUSH, 500);
+    exchange.deliver();
+    clock.advance(500);
+    expect((await settled(call))!.silentGateways).toEqual([B]);
+  });
+
+  const close = { reason: '', code: 0, kick: true, retryAfterMs: 0 };
+  type Bus = ReturnType<typeof stage>['a']['bus'];
+  test.each<[string, (bus: Bus, sids: string[]) => PeerCall]>([
+    ['a push', ({ peers }, sids) => peers.pushCounted({ sids }, PUSH, 500)],
+    ['a kick', ({ peers }, sids) => peers.kick({ sids }, close, 500)],
+    ['a list', ({ peers }, sids) => peers.list({ sids }, { limit: 1, after: '' }, 500)],
+    [
+      'joining a group',
+      ({ peers }, sids) =>
+        peers.changeGroups({ verb: 'join', target: { sids }, groups: ['g'] }, 500),
+    ],
+  ])(
+    'is waited for, 250 ms at most, and named as silent, if %s names its session by sid',
+    async (_, ask) => {
+      const { a, exchange, clock } = stopped();
+      const call = ask(a.bus, [`${B}.7`, `${A}.1`, 'no sid', '.1']);
+      exchange.deliver();
+      await turn();
+      exchange.deliver();
+      clock.advance(249);
+      expect(await settled(call)).toBe(null);
+      clock.advance(1);
+      expect((await settled(call))!.silentGateways).toEqual([B]);
+    },
+  );
+
+  test('is waited for no longer than until it answers', async () => {
+    const { a, b, exchange } = stopped();
+    b.client(7);
+    b.connector.up = true;
+    const call = a.bus.peers.pushCounted({ sids: [`${B}.7`] }, PUSH, 500);
+    exchange.deliver();
+    expect(await settled(call)).toEqual({
+      answers: [
+        { gateway: B, delivered: 1, uids: [], sids: [`${B}.7`] },
+        { gateway: C, uids: [], sids: [] },
+      ],
+      silentGateways: [],
+    });
+  });
+
+  test('is not named by a gateway that has been connected for a minute, but without a connection it is', async () => {
+    const { a, exchange, clock } = stopped();
+    const ask = async () => {
+      const call = a.bus.peers.pushCounted({ sids: [`${B}.7`] }, PUSH, 500);
+      exchange.deliver();
+      clock.advance(500);
+      return (await settled(call))!.silentGateways;
+    };
+    clock.advance(58_999);
+    expect(await ask()).toEqual([B]);
+    expect(await ask()).toEqual([]);
+    a.connector.up = false;
+    expect(await ask()).toEqual([C, B]);
+    a.connector.up = true;
+    a.bus.onUp(false);
+    expect(await ask()).toEqual([B]);
+  });
+});
+
 describe('a goodbye', () => {
   test('is the last that a gateway says', async () => {
     const { exchange, clock, b } = stage();

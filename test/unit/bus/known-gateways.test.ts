@@ -56,6 +56,27 @@ describe('a gateway that calls no longer wait for', () => {
   });
 });
 
+test('gateways that sids name are unheard of if they are others, and neither known nor lost', () => {
+  const { known } = make();
+  for (const name of ['known', 'lost', 'left']) known.heard(name, true);
+  for (let i = 0; i < 3; i++) known.silent('lost');
+  known.left('left');
+  const sids = [
+    'known.1',
+    'lost.1',
+    'left.1',
+    'own-0123456789.1',
+    'new.1',
+    'new.2',
+    'a b.1',
+    'x',
+    '',
+  ];
+  expect([...known.unheardOf(sids)]).toEqual(['new']);
+  const many = Array.from({ length: 1_001 }, (_, i) => `g${i}.1`);
+  expect(known.unheardOf(many).size).toBe(1_000);
+});
+
 describe('among a thousand', () => {
   test('one more is not kept, unless it has answered and another has not', () => {
     const { known, names } = make();
