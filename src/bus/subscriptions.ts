@@ -5,7 +5,7 @@ import type { OnMessage } from '../upstream/nats/nats-connection.ts';
 import type { Subjects } from '../upstream/nats/subjects.ts';
 import type { BusConnection, BusParts } from './bus-parts.ts';
 
-/** How long a change waits for the confirmation of its subscription; then it is answered without. */
+/** How long each change waits for the confirmation of its subscription; then it is answered without. */
 export const CONFIRM_MS_MAX = 2_000;
 
 type Watched = {
@@ -34,7 +34,7 @@ export class NatsSubscriptions implements Subscriptions {
   add(kind: SubscriptionKind, name: string): Promise<void> | null {
     const subject = this.#subjects.everyVerb(kind, name);
     const known = this.#watched.get(subject);
-    if (known !== undefined) return known.confirmed;
+    if (known !== undefined) return this.#waitFor(known);
     const subscription = this.#connector.subscribe(subject, this.#onVerb);
     const watched: Watched = { name, subscription, confirmed: null };
     this.#watched.set(subject, watched);
@@ -42,7 +42,13 @@ export class NatsSubscriptions implements Subscriptions {
     watched.confirmed = this.#confirm().then(() => {
       watched.confirmed = null;
     });
-    return watched.confirmed;
+    return this.#waitFor(watched);
+  }
+
+  /** However long the server takes, nobody waits for it longer than CONFIRM_MS_MAX. */
+  #waitFor({ confirmed }: Watched): Promise<void> | null {
+    if (confirmed === null || !this.#connector.up) return null;
+    return within(this.#clock, CONFIRM_MS_MAX, confirmed, undefined);
   }
 
   remove(kind: SubscriptionKind, name: string): void {
@@ -68,7 +74,6 @@ export class NatsSubscriptions implements Subscriptions {
     });
     this.#confirming = null;
     // A connection that breaks in the meantime subscribes again once it is back: there is no point in waiting for it.
-    const flushed = this.#connector.flush().catch(() => {});
-    await within(this.#clock, CONFIRM_MS_MAX, flushed, undefined);
+    await this.#connector.flush().catch(() => {});
   }
 }

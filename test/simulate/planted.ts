@@ -138,14 +138,14 @@ export const PLANTED: readonly Planted[] = [
     name: 'confirmation-is-shared-too-long',
     why: 'a subscription that is made while a round trip is under way is taken for confirmed by it',
     file: 'src/bus/subscriptions.ts',
-    find: 'this.#confirming = null;\n    // A connection that breaks in the meantime subscribes again once it is back: there is no point in waiting for it.\n    const flushed = this.#connector.flush().catch(() => {});\n    await within(this.#clock, CONFIRM_MS_MAX, flushed, undefined);',
-    replace: 'const flushed = this.#connector.flush().catch(() => {});\n    await within(this.#clock, CONFIRM_MS_MAX, flushed, undefined);\n    this.#confirming = null;',
+    find: 'this.#confirming = null;\n    // A connection that breaks in the meantime subscribes again once it is back: there is no point in waiting for it.\n    await this.#connector.flush().catch(() => {});',
+    replace: 'await this.#connector.flush().catch(() => {});\n    this.#confirming = null;',
   },
   {
     name: 'second-session-does-not-wait',
     why: 'the second session of a user, or member of a group, does not wait for the confirmation that the first waits for',
     file: 'src/bus/subscriptions.ts',
-    find: 'if (known !== undefined) return known.confirmed;',
+    find: 'if (known !== undefined) return this.#waitFor(known);',
     replace: 'if (known !== undefined) return null;',
   },
   {

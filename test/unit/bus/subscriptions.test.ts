@@ -77,6 +77,29 @@ describe('a bind', () => {
     expect(await Promise.all([first, second])).toHaveLength(2);
   });
 
+  test('of a second session waits for 2 s, too, when the first has waited in vain', async () => {
+    const { a, b, bind, clock, confirm } = stage();
+    const first = bind(a);
+    await turn();
+    clock.advance(2_000);
+    await first;
+    const second = bind(b);
+    expect(await isSettled(second)).toBe(false);
+    expect(b.session.outbox.isCorked).toBe(true);
+    clock.advance(1_999);
+    expect(await isSettled(second)).toBe(false);
+    await confirm();
+    expect(await second).toEqual({ changed: 1, version: 1 });
+  });
+
+  test('of a second session waits for nothing once the connection is lost', async () => {
+    const { a, b, bind, connector } = stage();
+    void bind(a);
+    await turn();
+    connector.up = false;
+    expect(await isSettled(bind(b))).toBe(true);
+  });
+
   test('of one whose user is confirmed already is in force at once', async () => {
     const { a, b, bind, confirm, connector } = stage();
     const first = bind(a);
