@@ -74,8 +74,9 @@ export class KnownGateways {
     const known = this.#known.get(gateway);
     if (known === undefined && this.#known.size >= GATEWAYS_MAX && !(answered && this.#makeRoom()))
       return false;
-    this.#lost.delete(gateway);
-    this.#known.set(gateway, { silences: 0, answered: answered || known?.answered === true });
+    // Only those that have answered can be lost.
+    const hasAnswered = this.#lost.delete(gateway) || known?.answered === true;
+    this.#known.set(gateway, { silences: 0, answered: answered || hasAnswered });
     return true;
   }
 

@@ -48,6 +48,23 @@ describe('a gateway that calls no longer wait for', () => {
     expect(known.lostNames()).toEqual([]);
   });
 
+  test('is named again when it has greeted since, and is silent again', () => {
+    const { known } = make();
+    known.heard('a', true);
+    for (let i = 0; i < 3; i++) known.silent('a');
+    known.heard('a', false);
+    expect(known.lostNames()).toEqual([]);
+    for (let i = 0; i < 3; i++) known.silent('a');
+    expect(known.lostNames()).toEqual(['a']);
+  });
+
+  test('is not named if it has never answered', () => {
+    const { known } = make();
+    known.heard('a', false);
+    for (let i = 0; i < 3; i++) known.silent('a');
+    expect(known.lostNames()).toEqual([]);
+  });
+
   test('is not named once it has said goodbye', () => {
     const { known } = make();
     known.heard('a', true);
