@@ -70,8 +70,13 @@ function addressOf(host: string, port: unknown): string | null {
     case 6:
       return `ipv6:[${host}]:${port}`;
     default:
-      return /^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})$/.test(host) ? `dns:${host}:${port}` : null;
+      return isName(host) ? `dns:${host}:${port}` : null;
   }
+}
+
+/** Digits and dots that are no address are no name either, as in the configuration. */
+function isName(host: string): boolean {
+  return /^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})$/.test(host) && !/^[\d.]+$/.test(host);
 }
 
 function weightOf(weight: unknown): number {

@@ -21,7 +21,7 @@ export type Order = {
   readonly replay?: string;
   /** It ends with the first finding. */
   readonly isFirstEnough?: boolean;
-  /** Writes what it keeps to .cache/fuzz; and the fewest that reach the same to test/fuzz/corpus. */
+  /** Reads what others kept in .cache/fuzz, and writes what it keeps there; and the fewest that reach the same to test/fuzz/corpus. */
   readonly keep: 'nothing' | 'cache' | 'corpus';
 };
 
@@ -57,8 +57,8 @@ async function main(order: Order): Promise<Report> {
   const engine = new Engine(target, coverage, chance, word);
   countAllocations();
   if (order.replay === undefined) {
-    const cached = join(CACHE, order.target);
-    await engine.add([...seeds, ...readInputs(join(CORPUS, order.target)), ...readInputs(cached)]);
+    const cached = order.keep === 'nothing' ? [] : readInputs(join(CACHE, order.target));
+    await engine.add([...seeds, ...readInputs(join(CORPUS, order.target)), ...cached]);
     if (engine.executions === 0) throw new Error(`${order.target} has no seeds`);
   } else {
     await engine.add([readFileSync(order.replay)]);

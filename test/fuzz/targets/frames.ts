@@ -342,7 +342,7 @@ const push: Target = {
     if (
       theirs === null ||
       isOdd(theirs.json) ||
-      /"delivery":[0-9]/.test(JSON.stringify(theirs.json))
+      /"delivery":-?[0-9]/.test(JSON.stringify(theirs.json))
     )
       return;
     samePush(decodePush(new WireReader(theirs.bytes), CONVERT_BYTES), theirs.json);
@@ -360,7 +360,7 @@ const reply: Target = {
     if (
       theirs === null ||
       isOdd(theirs.json) ||
-      /"delivery":[0-9]/.test(JSON.stringify(theirs.json))
+      /"delivery":-?[0-9]/.test(JSON.stringify(theirs.json))
     )
       return;
     const { json } = theirs;

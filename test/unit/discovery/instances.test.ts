@@ -38,6 +38,8 @@ test.each([
   { address: '', node: '', port: 9000 },
   { address: 'a b', port: 9000 },
   { address: 'unix:/tmp/x', port: 9000 },
+  { address: '10.0.0', port: 9000 },
+  { address: '256.0.0.1', port: 9000 },
 ])('%j cannot be used, and is counted', (entry) => {
   const good = { address: '10.0.0.2', port: 9000 };
   const { list, leftOut } = readInstances(answer([entry, good]));
