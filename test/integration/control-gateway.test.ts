@@ -173,6 +173,20 @@ describe.each(WAYS)('over %s', (_, ask) => {
   });
 });
 
+test('SetLogLevel to debug shows each message, where it was not shown from the start', async () => {
+  await using quiet = await startGateway(`
+backends: { gate: { reply: { code: 200 } } }
+routes: [{ match: ">", backend: gate }]
+log: { level: info }`);
+  await using client = await TestClient.connect(quiet.port);
+  const messages = () => quiet.log.filter(({ msg }) => msg === 'message').length;
+  await client.request('a.b');
+  expect(messages()).toBe(0);
+  await admin(quiet, 'SetLogLevel', { level: 'debug' });
+  await client.request('a.b');
+  expect(messages()).toBe(1);
+});
+
 describe('Drain', () => {
   test('reports until no session is left, and then the process ends', async () => {
     await using served = await serve('backends: {}\nroutes: []\ndrain: { per_second: 1 }\n');
@@ -271,12 +285,13 @@ describe('PushMany', () => {
       ...{ host: '127.0.0.1', port: gateway.adminPort, path: '/v1/PushMany', method: 'POST' },
     });
     request.on('error', () => {});
-    request.write(`${lines([push(7)])}{"push"`);
+    request.write(`${lines([push(7)])}${JSON.stringify(push(9))}`);
     await eventually(() => got().length === before + 1, 'the first push');
     request.destroy();
     const { answer } = await post(lines([push(8)]));
     expect(answer['delivered']).toBe(1);
     await eventually(() => got().length === before + 2, 'the push of another');
+    expect(got().slice(before)).toEqual([7, 8]);
     expect(gateway.log.filter(({ msg }) => msg === 'control call failed')).toEqual([]);
   });
 

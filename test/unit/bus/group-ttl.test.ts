@@ -54,6 +54,7 @@ describe('a membership', () => {
     const { apply, after, session } = stage();
     apply({ join: ['a', 'b'], groupTtlMs: 1_000 });
     apply({ leave: ['a'] });
+    expect(session.groupEnds!.size).toBe(1);
     apply({ join: ['a'] });
     expect(after(2_000)).toBe('a');
     expect(session.groupEnds!.size).toBe(0);
