@@ -887,7 +887,8 @@ type PushResult struct {
 	UnknownUids []string `protobuf:"bytes,5,rep,name=unknown_uids,json=unknownUids,proto3" json:"unknown_uids,omitempty"`
 	UnknownSids []string `protobuf:"bytes,6,rep,name=unknown_sids,json=unknownSids,proto3" json:"unknown_sids,omitempty"`
 	// Gateways that did not answer in time: their counts are missing. One that has stopped answering is named for
-	// another minute, though calls no longer wait for it.
+	// another minute, though calls no longer wait for it; so is one that a sid names while the gateway that was asked
+	// has been connected for less than a minute and has not heard of it.
 	SilentGateways []string `protobuf:"bytes,7,rep,name=silent_gateways,json=silentGateways,proto3" json:"silent_gateways,omitempty"`
 	// On a Link: why the push was refused and delivered to no one. Control uses its status for that.
 	Error         *Error `protobuf:"bytes,8,opt,name=error,proto3" json:"error,omitempty"`
