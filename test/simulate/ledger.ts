@@ -350,7 +350,10 @@ export class Ledger {
 
   /** What became of a push that was counted. */
   pushed(push: Pushed, outcome: Outcome): void {
-    push.outcome = outcome;
+    // Only a sid names the gateway that is to answer.
+    const isPartial =
+      outcome.isPartial || (push.plan.to.kind !== 'session' && this.mayBeUnheardOf());
+    push.outcome = { ...outcome, isPartial };
     this.world.trace(`push ${push.p} ${outcome.delivered} ${outcome.dropped} ${outcome.refused}`);
   }
 
@@ -388,6 +391,9 @@ export class Ledger {
    * forwards then may overtake one that it has forwarded before. Overridden by who knows of such times.
    */
   mayOvertake: () => boolean = () => false;
+
+  /** A gateway may not have heard of another yet, nor miss its answer; overridden by who knows of their starts. */
+  mayBeUnheardOf: () => boolean = () => false;
 
   /** The gateway may know of an end before the client does; overridden by who knows what is on its way. */
   mayEndBefore: (client: Client) => boolean = () => true;

@@ -50,6 +50,8 @@ export type StageOptions = {
 const USERS_PER_CLIENT = 0.7;
 /** How long what a gateway has sent may travel. */
 const LAST_WORDS_MS = 5_000;
+/** How long a gateway may be unheard of, if it starts while it, another, or the bus is in trouble. */
+const UNHEARD_MS = 90_000;
 const CLIENTS_PER_GROUP = 8;
 
 /** One place of a gateway. */
@@ -61,6 +63,7 @@ class GatewayPlace {
   isStopping = false;
   /** When the last one ended in order. */
   stoppedMs = -Infinity;
+  startedMs = -Infinity;
 
   constructor(place: string) {
     this.place = place;
@@ -98,6 +101,8 @@ export class Stage {
       { length: options.gateways },
       (_, i) => new GatewayPlace(`g${i + 1}`),
     );
+    this.ledger.mayBeUnheardOf = () =>
+      this.gateways.some(({ startedMs }) => world.nowMs - startedMs < UNHEARD_MS);
     this.ledger.mayOvertake = () => world.nowMs < this.#busTroubleUntilMs;
     for (const service of [...this.servers, ...this.backends]) service.start();
     for (const place of this.gateways) this.startGateway(place);
@@ -170,6 +175,7 @@ export class Stage {
       },
     });
     place.current = gateway;
+    place.startedMs = world.nowMs;
     world.trace(`${gateway.node.name} starts as ${gateway.gateway.id}`);
     this.onGateway(gateway);
     gateway.gateway.start().catch((error: unknown) => {
