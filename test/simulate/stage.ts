@@ -86,6 +86,7 @@ export class Stage {
   readonly #options: StageOptions;
   /** What ends the faults that last. */
   readonly #lasting = new Set<() => void>();
+  readonly #gatewayIds = new Set<string>();
   /** Until then what a gateway has forwarded before may arrive late. */
   #busTroubleUntilMs = 0;
 
@@ -101,6 +102,7 @@ export class Stage {
       { length: options.gateways },
       (_, i) => new GatewayPlace(`g${i + 1}`),
     );
+    this.ledger.isGateway = (id) => this.#gatewayIds.has(id);
     this.ledger.mayBeUnheardOf = () =>
       this.gateways.some(({ startedMs }) => world.nowMs - startedMs < UNHEARD_MS);
     this.ledger.mayOvertake = () => world.nowMs < this.#busTroubleUntilMs;
@@ -176,6 +178,7 @@ export class Stage {
     });
     place.current = gateway;
     place.startedMs = world.nowMs;
+    this.#gatewayIds.add(gateway.gateway.id);
     world.trace(`${gateway.node.name} starts as ${gateway.gateway.id}`);
     this.onGateway(gateway);
     gateway.gateway.start().catch((error: unknown) => {
