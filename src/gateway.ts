@@ -118,7 +118,7 @@ export class Gateway {
     const shared = { ...parts, gatewayId: this.id, wheel: this.#wheel, metrics };
     const capacity = autoLimits(config.limits, parts.resources);
     const outboxes = new Outboxes(clock, capacity.outboxesBytes);
-    const bus = makeBus(shared);
+    const bus = makeBus({ ...shared, capacity });
     const consul = makeConsul(shared);
     const tracing = makeTracing(shared);
     const admission = makeAdmission(config);
@@ -224,7 +224,7 @@ export class Gateway {
     if (this.#state !== 'starting') return;
     makeCertificateGauges(this.metrics, this.#listeners);
     this.#state = 'ready';
-    this.#bus.bus.events.gateway('ready', this.registry.size);
+    this.#bus.bus.tell('ready', this.registry.size);
     this.#ports.control.setServing(true);
     this.#consul?.start(this.addresses, () => this.notReady());
     const { clients, ...others } = this.addresses;
@@ -275,7 +275,7 @@ export class Gateway {
     // A failed start is reported to the caller.
     await this.#faults.step('start', BEFORE_MS, () => this.#begun.catch(() => {}));
     this.#ports.control.setServing(false);
-    this.#bus.bus.events.gateway('draining', this.registry.size);
+    this.#bus.bus.tell('draining', this.registry.size);
     log.info({ sessions: this.registry.size, ...(reason !== '' && { reason }) }, 'draining');
     await this.#faults.step('discovery', BEFORE_MS, async () => this.#consul?.maintain());
     await this.#acceptOn(config.drain.accept_for, hurry);
@@ -328,7 +328,7 @@ export class Gateway {
       ),
     ]);
     for (const listener of this.#listeners) listener.close();
-    this.#bus.bus.events.gateway('stopped', this.registry.size);
+    this.#bus.bus.tell('stopped', this.registry.size);
     await this.#faults.step('bus', CLOSE_MS.bus, () => this.#bus.bus.close());
     await this.#faults.step('control', CLOSE_MS.control, () =>
       Promise.all([

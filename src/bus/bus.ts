@@ -119,6 +119,8 @@ export interface Bus {
   /** Called once, before the start. @param facts What NATS tools are told of the gateway. */
   serve(api: ControlApi, facts: () => ServiceFacts): void;
   start(): void;
+  /** What has become of this gateway, for whoever listens. */
+  tell(state: 'ready' | 'draining' | 'stopped', sessions: number): void;
   /** Says goodbye to the other gateways, and sends what is still to be sent. */
   close(): Promise<void>;
 }

@@ -2,6 +2,7 @@
 import type { Bus, PeerReplies, Peers, RequestsBySid } from './bus.ts';
 import type { BusEvents } from './events.ts';
 import { type Failure, failure } from '../errors.ts';
+import type { Gate } from './gate.ts';
 import type { Subscriptions } from '../session/registry.ts';
 import { NO_SESSION_EVENTS } from '../session/session-events.ts';
 
@@ -22,9 +23,19 @@ export class EmbeddedBus implements Bus {
   };
   readonly bySid: RequestsBySid = { patch: noSession, get: noSession };
 
+  readonly #gate: Gate | null;
+
+  constructor(gate: Gate | null = null) {
+    this.#gate = gate;
+  }
+
   serve(): void {}
 
   start(): void {}
+
+  tell(state: Parameters<Bus['tell']>[0]): void {
+    this.#gate?.setReady(state === 'ready');
+  }
 
   close(): Promise<void> {
     return Promise.resolve();

@@ -14,6 +14,7 @@ import { errorText, isFailure } from '../errors.ts';
 import type { NatsMessage, OnMessage } from '../upstream/nats/nats-connection.ts';
 import type { PeerReply } from './bus.ts';
 import type { BusParts } from './bus-parts.ts';
+import type { Gate } from './gate.ts';
 import type { GatewayPeers } from './gateway-peers.ts';
 import { readPeerPush } from './peer-push-codec.ts';
 import { presenceJson, readPeerReply } from './peer-reply.ts';
@@ -25,6 +26,8 @@ export type IncomingPeerCallsParts = BusParts & {
   readonly sessionCommands: SessionCommands;
   readonly replies: Replies;
   readonly peers: GatewayPeers;
+  /** null: this gateway has none. */
+  readonly gate: Gate | null;
 };
 
 /** What is answered, as JSON. */
@@ -67,13 +70,16 @@ export class IncomingPeerCalls {
   }
 
   #run(verb: string, message: NatsMessage): Outcome | Promise<Outcome> {
-    const { peers, sessionCommands, replies } = this.#parts;
+    const { peers, gate, sessionCommands, replies } = this.#parts;
     switch (verb) {
       case 'hello':
         peers.hear(readPeerReply(message.data), false, message.subject);
         return {};
       case 'bye':
-        peers.left(readPeerReply(message.data)?.gateway ?? '');
+        this.#left(readPeerReply(message.data)?.gateway ?? '');
+        return {};
+      case 'gate':
+        gate?.hear(this.#fieldsOf(message));
         return {};
       case 'push':
         return this.#push(message);
@@ -107,6 +113,11 @@ export class IncomingPeerCalls {
       default:
         return {};
     }
+  }
+
+  #left(gateway: string): void {
+    this.#parts.peers.left(gateway);
+    this.#parts.gate?.left(gateway);
   }
 
   #changeGroups(verb: 'join' | 'leave', message: NatsMessage): Outcome | Promise<Outcome> {

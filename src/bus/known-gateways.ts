@@ -17,6 +17,10 @@ const LEFT_MS = 20_000;
 /** A configured id, `-`, and ten characters. */
 const GATEWAY_ID = /^[A-Za-z0-9_-]{1,64}$/;
 
+export function isGatewayId(text: string): boolean {
+  return GATEWAY_ID.test(text);
+}
+
 type Known = { silences: number; answered: boolean };
 /** Times of the clock. */
 type Lost = { readonly until: number; readonly namedUntil: number };
@@ -70,7 +74,7 @@ export class KnownGateways {
   /** A gateway has spoken; `answered`: in reply to a request. False: not the id of a gateway, or no room for it. */
   heard(gateway: string, answered: boolean): boolean {
     if (gateway === this.#own) return true;
-    if (!GATEWAY_ID.test(gateway)) return false;
+    if (!isGatewayId(gateway)) return false;
     const known = this.#known.get(gateway);
     if (known === undefined && this.#known.size >= GATEWAYS_MAX && !(answered && this.#makeRoom()))
       return false;

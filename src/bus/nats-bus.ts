@@ -4,11 +4,13 @@ import type { Registry } from '../session/registry.ts';
 import type { ConnectionListener } from '../upstream/nats/nats-connector.ts';
 import type { OnMessage } from '../upstream/nats/nats-connection.ts';
 import { CONTROL_QUEUE, NEAR_MISS_QUEUE } from '../upstream/nats/subjects.ts';
+import { send } from '../upstream/nats/outgoing.ts';
 import type { Bus, ControlApi } from './bus.ts';
 import { IncomingControl } from './incoming-control.ts';
 import { EndpointStats, MicroService, type ServiceFacts } from './micro-service.ts';
 import type { BusParts } from './bus-parts.ts';
 import { NatsEvents } from './events.ts';
+import type { Gate } from './gate.ts';
 import { GatewayPeers } from './gateway-peers.ts';
 import { IncomingMessages } from './incoming-messages.ts';
 import { NatsRequestsBySid } from './requests-by-sid.ts';
@@ -29,6 +31,7 @@ export class NatsBus implements Bus, ConnectionListener {
   readonly #parts: BusParts;
   #incoming!: IncomingMessages;
   #replies!: Replies;
+  #gate: Gate | null = null;
   /** null: Control is not served over NATS. */
   #control: IncomingControl | null = null;
 
@@ -59,13 +62,14 @@ export class NatsBus implements Bus, ConnectionListener {
   }
 
   /** Completes the construction: the registry needs the bus's subscriptions, the bus needs the registry's sessions. */
-  attach(registry: Registry, sessionCommands: SessionCommands): void {
+  attach(registry: Registry, sessionCommands: SessionCommands, gate: Gate | null = null): void {
+    this.#gate = gate;
     const replies = new Replies(this.#parts);
     this.#replies = replies;
     const { subscriptions, peers } = this;
     const more = { registry, sessionCommands, subscriptions, replies };
     this.#incoming = new IncomingMessages({ ...this.#parts, ...more });
-    const calls = new IncomingPeerCalls({ ...this.#parts, ...more, peers });
+    const calls = new IncomingPeerCalls({ ...this.#parts, ...more, peers, gate });
     this.#parts.connector.always(this.#parts.subjects.fleet('*'), calls.onCall);
   }
 
@@ -99,6 +103,11 @@ export class NatsBus implements Bus, ConnectionListener {
       connector.always(subject, onNearMiss, NEAR_MISS_QUEUE);
   }
 
+  tell(...what: Parameters<Bus['tell']>): void {
+    this.events.gateway(...what);
+    this.#gate?.setReady(what[0] === 'ready');
+  }
+
   onUp(first: boolean): void {
     if (first) this.streams.lookAtAll();
     this.peers.onUp();
@@ -107,6 +116,12 @@ export class NatsBus implements Bus, ConnectionListener {
 
   onRoom(): void {
     this.events.queue.pump();
+  }
+
+  /** To the gates of the other gateways; while the server is away it is lost. */
+  publishGate(payload: Buffer): void {
+    const { connector, subjects } = this.#parts;
+    send(connector, { subject: subjects.fleet('gate'), payload });
   }
 
   async close(): Promise<void> {

@@ -3,6 +3,7 @@
  * what to write instead; the schema has called them before anyone else does.
  */
 import { BlockList, isIP } from 'node:net';
+import { errorText } from '../errors.ts';
 import { isConsulService, parseConsulService } from './consul-service.ts';
 
 /** A place to listen on: a TCP port of an interface, or a Unix socket. */
@@ -55,6 +56,19 @@ export function parseHostPort(text: string): { host: string; port: number } {
   const port = Number(digits);
   if (port > 65_535) throw new RangeError('a port is 0 to 65535');
   return { host, port };
+}
+
+/** Says what is wrong with an address that others are told to connect to, or nothing. */
+export function checkDialled(text: string): string | undefined {
+  try {
+    const { host, port } = parseHostPort(text);
+    if (port === 0) return 'the port that clients dial is 1 to 65535';
+    if (/^(0\.0\.0\.0|::)$/.test(host))
+      return `nobody can connect to ${host}; name this gateway's host`;
+    return undefined;
+  } catch (error) {
+    return errorText(error);
+  }
 }
 
 /** Reads a client listener's `scheme://host:port`. */

@@ -4,6 +4,7 @@
 import { type Address, isLoopback, parseAddress, parseBus, parseListenUrl } from './address.ts';
 import { isAvailable } from './unavailable-keys.ts';
 import { isConsulService } from './consul-service.ts';
+import { checkGates } from './gates.ts';
 import { warnOfOwnNames } from './own-names.ts';
 import { didYouMean, type Finding } from './problem.ts';
 import type { BackendConfig } from './schema-backends.ts';
@@ -33,6 +34,7 @@ export function crossCheck(tree: unknown): CrossChecks {
   checkConsul(sections, report);
   checkAuth(sections, report);
   checkLimits(sections, report);
+  checkGates(sections, report, warn);
   for (const [name, backend] of sections.backends) checkBackend(name, backend, sections, report);
   for (const [index, route] of sections.routes.entries()) {
     if (route === undefined) continue;
@@ -187,8 +189,10 @@ function checkAuth({ known: { auth }, backends }: Sections, report: Report): voi
     report(['auth', 'backend'], noBackend(auth.backend, backends));
   } else if (auth.mode === 'connect') {
     const asked = backends.get(auth.backend);
-    if (asked?.kind === 'reply')
-      report(['auth', 'backend'], `"${auth.backend}" is a fixed answer, and cannot be asked`);
+    if (asked?.kind === 'reply' || asked?.kind === 'gate') {
+      const what = asked.kind === 'reply' ? 'a fixed answer' : 'a gate';
+      report(['auth', 'backend'], `"${auth.backend}" is ${what}, and cannot be asked`);
+    }
     if (asked?.kind === 'grpc' && asked.mode === 'method')
       report(['auth', 'backend'], `"${auth.backend}" has mode: method, which has no Connect`);
   }
@@ -273,6 +277,7 @@ const HAS_INSTANCES: Readonly<Record<BackendConfig['kind'], boolean>> = {
   http: false,
   ipc: false,
   reply: false,
+  gate: false,
 };
 
 function checkRouteOptions(

@@ -1,6 +1,6 @@
-/** Backends: each entry is one of six kinds, which its key shows. */
+/** Backends: each entry is one of seven kinds, which its key shows. */
 import { z } from 'zod';
-import { checkGrpcAddress, parseHostPort } from './address.ts';
+import { checkDialled, checkGrpcAddress, parseHostPort } from './address.ts';
 import {
   autoFlag,
   checkedText,
@@ -23,7 +23,7 @@ import { keysAt } from './schema-tree.ts';
 import { checkHeader, checkMetadata, checkSubjectPrefix } from './syntax.ts';
 
 /** The kinds of backends; each is also the key that makes an entry one of that kind. */
-export const BACKEND_KINDS = ['grpc', 'nats', 'http', 'ipc', 'reply', 'dial_in'] as const;
+export const BACKEND_KINDS = ['grpc', 'nats', 'http', 'ipc', 'reply', 'gate', 'dial_in'] as const;
 
 /** One of the kinds of backends. */
 export type BackendKind = (typeof BACKEND_KINDS)[number];
@@ -144,6 +144,24 @@ const replyBackend = z
   })
   .transform((entry) => ({ kind: 'reply' as const, ...entry }));
 
+const gateBackend = z
+  .strictObject({
+    gate: z
+      .strictObject({
+        advertise: z
+          .strictObject({
+            ws: text('', 'host:port for clients that ask over WebSocket.', checkDialled),
+            tcp: text('', 'host:port for clients that ask over TCP.', checkDialled),
+            wss: text('', 'host:port for WebSocket with TLS; empty: that of ws.', checkDialled),
+            tls: text('', 'host:port for TCP with TLS; empty: that of tcp.', checkDialled),
+          })
+          .prefault({})
+          .describe('Where clients reach this gateway, from outside.'),
+      })
+      .describe("The address of a ready gateway, as Pomelo's gate answers it."),
+  })
+  .transform((entry) => ({ kind: 'gate' as const, ...entry }));
+
 const dialInBackend = z
   .strictObject({
     dial_in: z
@@ -162,6 +180,7 @@ const kindSchema = z.union([
   httpBackend,
   ipcBackend,
   replyBackend,
+  gateBackend,
   dialInBackend,
 ]);
 const KNOWN_KEYS = new Set(keysAt(kindSchema, []));
@@ -175,12 +194,13 @@ export const backendSchema = z.preprocess((value, context) => {
 }, kindSchema);
 
 /**
- * `nats:` alone is an empty map. Not by a default of the schema: a kind whose own key may be missing fits any entry, so
- * a wrong value in another kind would read as unknown keys of this one.
+ * `nats:` alone is an empty map; so are `gate:` and `dial_in:`. Not by a default of the schema: a kind whose own key may
+ * be missing fits any entry, so a wrong value in another kind would read as unknown keys of this one.
  */
 function withKindsMap(entry: Readonly<Record<string, unknown>>): unknown {
   const [kind] = kindsOf(entry);
-  const isEmpty = (kind === 'nats' || kind === 'dial_in') && entry[kind] === undefined;
+  const isEmpty =
+    (kind === 'nats' || kind === 'gate' || kind === 'dial_in') && entry[kind] === undefined;
   return isEmpty ? { ...entry, [kind]: {} } : entry;
 }
 
@@ -193,7 +213,7 @@ export const backendsSchema = z
     backendSchema,
   )
   .prefault({})
-  .describe('Backends by name: each one of grpc, nats, http, ipc, reply, dial_in.');
+  .describe('Backends by name: each one of grpc, nats, http, ipc, reply, gate, dial_in.');
 
 /** One backend; `kind` says which of the kinds it is. */
 export type BackendConfig = z.output<typeof backendSchema>;
@@ -209,6 +229,9 @@ export type IpcBackendConfig = Extract<BackendConfig, { kind: 'ipc' }>;
 export type DialInBackendConfig = Extract<BackendConfig, { kind: 'dial_in' }>;
 /** A backend that is a fixed answer. */
 export type ReplyBackendConfig = Extract<BackendConfig, { kind: 'reply' }>;
+
+/** A backend that tells clients the address of a gateway. */
+export type GateBackendConfig = Extract<BackendConfig, { kind: 'gate' }>;
 
 /** Which kinds of backend an entry claims to be; exactly one for a valid entry. */
 export function kindsOf(entry: unknown): BackendKind[] {

@@ -1,6 +1,6 @@
 /** The keys of `consul`: backends that are found there, and the gateway as a service. */
 import { z } from 'zod';
-import { parseHostPort } from './address.ts';
+import { checkDialled, parseHostPort } from './address.ts';
 import { checkOf, choice, duration, flag, pairs, secret, text, texts } from './fields.ts';
 import { clientTlsSchema } from './schema-listen.ts';
 
@@ -48,12 +48,6 @@ export const consulSchema = z
   })
   .prefault({})
   .describe('Backends whose addresses Consul knows, and this gateway as a service there.');
-
-function checkDialled(value: string): string | undefined {
-  const wrong = checkOf(parseHostPort)(value);
-  if (wrong !== undefined) return wrong;
-  return parseHostPort(value).port === 0 ? 'the port that clients dial is 1 to 65535' : undefined;
-}
 
 /** [Consul: metadata of a service] */
 function checkMeta(name: string, value: string): string | undefined {

@@ -74,6 +74,16 @@ function callText(
       return { text: `ipc ${backend.ipc}, a line with "cmd":"${route}"`, address: backend.ipc };
     case 'reply':
       return { text: `a fixed answer, ${JSON.stringify(backend.reply)}`, address: '' };
+    case 'gate': {
+      const { advertise } = backend.gate;
+      const own = Object.entries(advertise).flatMap(([name, address]) =>
+        address === '' ? [] : [`${name} ${address}`],
+      );
+      return {
+        text: `the public address of a ready gateway, the less loaded of two; of this one ${own.join(', ')}`,
+        address: '',
+      };
+    }
     case 'dial_in':
       return {
         text: 'on the stream of /pith.v1.Gateway/Attach, which the backend opens itself',

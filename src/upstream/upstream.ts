@@ -19,7 +19,7 @@ export type ConnectAsk = ConnectFacts & {
 };
 
 export type UpstreamInfo = {
-  readonly kind: 'grpc' | 'nats' | 'http' | 'ipc' | 'reply' | 'dial_in';
+  readonly kind: 'grpc' | 'nats' | 'http' | 'ipc' | 'reply' | 'gate' | 'dial_in';
   readonly addresses: number;
   readonly healthy: number;
 };

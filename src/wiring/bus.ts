@@ -1,9 +1,12 @@
 /** Makes the bus, and what is done over it: commands to the sessions of this gateway, and to those of the whole fleet. */
 import type { Bus } from '../bus/bus.ts';
 import { EmbeddedBus } from '../bus/embedded-bus.ts';
+import { Gate, type GateParts } from '../bus/gate.ts';
 import { FleetCommands } from '../bus/fleet-commands.ts';
 import { NatsBus } from '../bus/nats-bus.ts';
 import { SessionCommands } from '../bus/session-commands.ts';
+import type { Capacity } from '../config/auto-limits.ts';
+import { advertisedAddresses } from '../config/gates.ts';
 import { parseBus } from '../config/address.ts';
 import type { Random } from '../random.ts';
 import { Registry } from '../session/registry.ts';
@@ -27,6 +30,8 @@ export type Nats = {
 
 export type BusParts = {
   readonly bus: Bus;
+  /** null: no backend is one. */
+  readonly gate: Gate | null;
   /** null: no server at all. */
   readonly nats: Nats | null;
   readonly registry: Registry;
@@ -43,18 +48,30 @@ export function makeGatewayId(prefix: string, random: Random): string {
   return `${prefix}-${letters.slice(0, RANDOM_LETTERS)}`;
 }
 
-export function makeBus(shared: Shared): BusParts {
+export function makeBus(shared: Shared & { readonly capacity: Capacity }): BusParts {
   const { config, gatewayId } = shared;
   const { data: dataBytesMax, groups: groupsMax, group_ttl: groupTtlMs } = config.sessions;
   const address = parseBus(config.bus);
   const nats = address.kind === 'nats' ? makeNats(address.servers, shared) : null;
-  const bus = nats?.bus ?? new EmbeddedBus();
+  const gate = makeGate(shared, nats, () => {
+    const { size } = registry;
+    return { sessions: size, room: bus.everUp ? shared.capacity.connections - size : 0 };
+  });
+  const bus = nats?.bus ?? new EmbeddedBus(gate);
   const registry = new Registry(gatewayId, bus.subscriptions, bus.events);
   const limits = { dataBytesMax, groupsMax };
   const sessionCommands = new SessionCommands({ ...shared, registry, limits, groupTtlMs });
-  nats?.bus.attach(registry, sessionCommands);
+  nats?.bus.attach(registry, sessionCommands, gate);
   const fleetCommands = new FleetCommands(gatewayId, sessionCommands, bus);
-  return { bus, nats, registry, sessionCommands, fleetCommands };
+  return { bus, gate, nats, registry, sessionCommands, fleetCommands };
+}
+
+function makeGate(shared: Shared, nats: Nats | null, load: GateParts['load']): Gate | null {
+  const backend = Object.values(shared.config.backends).find((one) => one.kind === 'gate');
+  if (backend === undefined) return null;
+  const addresses = advertisedAddresses(backend);
+  const publish = (payload: Buffer): void => nats?.bus.publishGate(payload);
+  return new Gate({ ...shared, addresses, load, publish });
 }
 
 function makeNats(servers: readonly string[], shared: Shared): Nats {

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 
 import { BackendFleetCommands } from '../bus/backend-fleet-commands.ts';
+import type { Gate } from '../bus/gate.ts';
 import type { FleetCommands } from '../bus/fleet-commands.ts';
 import type { BackendConfig, GrpcBackendConfig } from '../config/schema-backends.ts';
 import { formatPath } from '../config/problem.ts';
@@ -23,6 +24,7 @@ import { IpcUpstream } from '../upstream/ipc/ipc-upstream.ts';
 import { MethodUpstream } from '../upstream/method/method-upstream.ts';
 import { NatsUpstream } from '../upstream/nats/nats-upstream.ts';
 import { Subjects } from '../upstream/nats/subjects.ts';
+import { GateReply } from '../upstream/gate-reply.ts';
 import { FixedReply } from '../upstream/fixed-reply.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { type ClientTls, readClientTls, TlsFault } from '../transport/pem.ts';
@@ -36,6 +38,8 @@ export function makeConsul(shared: Shared): Consul | null {
 
 export type UpstreamParts = Shared & {
   readonly nats: Nats | null;
+  /** null: no backend is one. */
+  readonly gate: Gate | null;
   /** null: no Consul. */
   readonly consul: Consul | null;
   readonly fleetCommands: FleetCommands;
@@ -58,6 +62,8 @@ function makeUpstream(name: string, backend: BackendConfig, parts: UpstreamParts
   switch (backend.kind) {
     case 'reply':
       return new FixedReply(backend.reply);
+    case 'gate':
+      return new GateReply(parts.gate!);
     case 'nats': {
       const subjects = new Subjects(backend.nats.prefix ?? config.nats.prefix, gatewayId);
       const { connector, answers } = nats!;

@@ -180,6 +180,7 @@ describe('a backend', () => {
       ...['pith.gateway.pith-0123456789.Drain', 'pith.group.g.patch', 'pith.all.patch'],
       ...['pith.gateway.pith-0123456789.GetConfig', 'pith.gateway.pith-0123456789.Call'],
       ...['pith.fleet.join', 'pith.fleet.leave', 'pith.fleet.presence', 'pith.fleet.groups'],
+      'pith.fleet.gate',
       ...['_INBOX.pith-0123456789.rpc.1', '_INBOX.pith-0123456789.ask.1', '_INBOX.x.1'],
       ...['$JS.API.STREAM.NAMES', '$JS.API.STREAM.DELETE.X', '$SRV.PING', 'other'],
     ];

@@ -2,6 +2,8 @@
 import { describe, expect, test } from 'vitest';
 
 import { REPLY_BYTES_MAX, ERROR_TEXT_MAX } from '../../src/bus/replies.ts';
+import { ANNOUNCE_MS, STALE_MS } from '../../src/bus/gate.ts';
+import { GATEWAYS_MAX } from '../../src/bus/known-gateways.ts';
 import { GROUPS_PAGE_MAX } from '../../src/bus/group-pages.ts';
 import { PRESENCE_NAMED_MAX, PRESENCE_UIDS_MAX } from '../../src/bus/presence.ts';
 import { NAMES_PER_TURN, PUSH_ROUTE_BYTES_MAX } from '../../src/bus/session-commands.ts';
@@ -143,6 +145,11 @@ const LIMITS: Readonly<Record<string, readonly Row[]>> = {
     [REPLY_BYTES_MAX, MIB, 'bytes of an answer'],
     [ERROR_TEXT_MAX, 1_024, 'characters of an error in a header'],
     [nats.NATS_UNSENT_BYTES_MAX, 16 * MIB, 'bytes unsent'],
+  ],
+  'a gate': [
+    [ANNOUNCE_MS, 1_000, 'ms between what a gateway says of its load'],
+    [STALE_MS, 4_000, 'ms after which a silent gateway gets no clients'],
+    [GATEWAYS_MAX, 1_000, 'other gateways'],
   ],
   'Control': [
     [API_BODY_BYTES_MAX, 4 * MIB, 'bytes of a body over HTTP'],

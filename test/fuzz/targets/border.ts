@@ -342,6 +342,7 @@ const VERBS = [
   'pith.session.g-1.1.unbind\n\n\n',
   'pith.fleet.push\n_INBOX.x.ask.5\nPith-Route: r\r\nPith-Target: {"uids":["ann"]}\r\n\n{}',
   'pith.fleet.hello\n\n\n{"gateway":"other-1"}',
+  'pith.fleet.gate\n\n\n{"gateway":"other-1","sessions":1,"room":1,"addresses":{"ws":{"host":"a","port":1}}}',
   'pith.fleet.list\n_INBOX.x.ask.6\n\n{"target":{"all":true},"limit":2}',
   'pith.user.a.b.push\n_INBOX.x.7\n\n{}',
   '_INBOX.g-1.ask.zz\n\n\n{"gateway":"x","delivered":3}',

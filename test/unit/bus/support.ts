@@ -4,6 +4,7 @@
  */
 import { FleetCommands } from '../../../src/bus/fleet-commands.ts';
 import type { BusConnection, BusParts } from '../../../src/bus/bus-parts.ts';
+import type { Gate } from '../../../src/bus/gate.ts';
 import { NatsBus } from '../../../src/bus/nats-bus.ts';
 import { SessionCommands } from '../../../src/bus/session-commands.ts';
 import { GatewayError } from '../../../src/errors.ts';
@@ -218,6 +219,7 @@ export function makeGateway(
   exchange = new Exchange(),
   clock = new ManualClock(1_000),
   groupTtlMs = 0,
+  makeGate: (parts: BusParts, bus: NatsBus) => Gate | null = () => null,
 ) {
   const made = makeParts(gatewayId, exchange, clock);
   const { parts, log, metrics } = made;
@@ -227,7 +229,7 @@ export function makeGateway(
   const sessionCommands = new SessionCommands({
     ...{ registry, limits, groupTtlMs, clock, log, metrics, wheel: parts.wheel },
   });
-  bus.attach(registry, sessionCommands);
+  bus.attach(registry, sessionCommands, makeGate(parts, bus));
   bus.start();
   const fleet = new FleetCommands(gatewayId, sessionCommands, bus);
   const world = { clock, wheel: parts.wheel, outboxes: new Outboxes(clock, 1e9), registry };

@@ -15,6 +15,7 @@ backends:
   old: { ipc: "unix:///tmp/pomelo.sock" }
   gate: { reply: { code: 200 } }
   laptop: { dial_in: {} }
+  entry: { gate: { advertise: { ws: "game-1:3010", tcp: "game-1:3011" } } }
   lobby: { grpc: "127.0.0.1:9001", mode: method, services: [lobby.v1.Rooms], reflection: true }
 routes:
   - { match: "chat.admin.*", backend: chat, bound: true }
@@ -27,6 +28,7 @@ routes:
   - { match: "old.>", backend: old }
   - { match: "gate.>", backend: gate }
   - { match: "laptop.>", backend: laptop }
+  - { match: "entry.>", backend: entry }
   - { match: "lobby.>", backend: lobby, method: "/lobby.v1.{handler}/{method}" }
   - { match: "other.>", backend: lobby, method: "/{server}.{handler}/{method}" }
   - { match: "bare.>", backend: world, rename: "{handler}" }
@@ -77,6 +79,10 @@ test.each([
   ['shop.list', 'backend shop: http, POST http://127.0.0.1:8080/api/v2/list'],
   ['old.a.b', 'backend old: ipc unix:///tmp/pomelo.sock, a line with "cmd":"old.a.b"'],
   ['gate.a', 'backend gate: a fixed answer, {"code":200}'],
+  [
+    'entry.a',
+    'backend entry: the public address of a ready gateway, the less loaded of two; of this one ws game-1:3010, tcp game-1:3011',
+  ],
   ['laptop.a', 'backend laptop: on the stream of /pith.v1.Gateway/Attach'],
   [
     'lobby.rooms.join_room',

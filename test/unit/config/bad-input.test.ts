@@ -174,17 +174,17 @@ const mistakes: Mistake[] = [
   [
     'a backend of no kind',
     'backends:\n  chat: { mode: link }',
-    '2: backends.chat: expected exactly one of grpc, nats, http, ipc, reply, dial_in',
+    '2: backends.chat: expected exactly one of grpc, nats, http, ipc, reply, gate, dial_in',
   ],
   [
     'a backend whose kind is a value',
     'backends:\n  chat: { kind: grpc, address: "chat:9000" }',
-    '2: backends.chat: expected exactly one of grpc, nats, http, ipc, reply, dial_in; got "kind" and "address"',
+    '2: backends.chat: expected exactly one of grpc, nats, http, ipc, reply, gate, dial_in; got "kind" and "address"',
   ],
   [
     'a backend of two kinds',
     'backends:\n  chat: { grpc: "chat:1", reply: {} }',
-    '2: backends.chat: expected exactly one of grpc, nats, http, ipc, reply, dial_in; got grpc and reply',
+    '2: backends.chat: expected exactly one of grpc, nats, http, ipc, reply, gate, dial_in; got grpc and reply',
   ],
   [
     'a backend that is only an address',
@@ -244,6 +244,27 @@ const mistakes: Mistake[] = [
     `backends:\n  game: { ${entry} }`,
     `2: backends.game.${at}: unknown key; did you mean "backends.game.${place}"?`,
   ]),
+  [
+    'an address of a gate without a port',
+    'backends:\n  g: { gate: { advertise: { ws: game.example.com } } }',
+    '2: backends.g.gate.advertise.ws: expected host:port, as 0.0.0.0:3010, [::]:3010 or localhost:3010',
+  ],
+  [
+    'the port 0 for a gate',
+    'backends:\n  g: { gate: { advertise: { tcp: "a:0", ws: "a:1" } } }',
+    '2: backends.g.gate.advertise.tcp: the port that clients dial is 1 to 65535',
+  ],
+  [
+    'a gate that advertises every interface',
+    'backends:\n  g: { gate: { advertise: { tcp: "[::]:1", ws: "0.0.0.0:1" } } }',
+    "2: backends.g.gate.advertise.ws: nobody can connect to 0.0.0.0; name this gateway's host",
+    "2: backends.g.gate.advertise.tcp: nobody can connect to ::; name this gateway's host",
+  ],
+  [
+    'an address of a gate one level too high',
+    'backends:\n  g: { gate: { ws: "a:1" } }',
+    '2: backends.g.gate.ws: unknown key; did you mean "backends.g.gate.advertise.ws"?',
+  ],
   [
     'a key of the top that is indented with the backends',
     'backends:\n  game:\n    dial_in:\n    routes: []',
@@ -394,12 +415,12 @@ const mistakes: Mistake[] = [
   [
     'a backend of two kinds',
     'backends:\n  chat: { grpc: "chat:9000", http: "http://chat" }',
-    '2: backends.chat: expected exactly one of grpc, nats, http, ipc, reply, dial_in; got grpc and http',
+    '2: backends.chat: expected exactly one of grpc, nats, http, ipc, reply, gate, dial_in; got grpc and http',
   ],
   [
     'a backend without a kind',
     'backends:\n  chat: { mode: link }',
-    '2: backends.chat: expected exactly one of grpc, nats, http, ipc, reply, dial_in',
+    '2: backends.chat: expected exactly one of grpc, nats, http, ipc, reply, gate, dial_in',
   ],
   ['two documents', 'id: a\n---\nid: b', '2: expected one YAML document; found a second one'],
   ['an open list', 'id: a\nlisten: [', expect.stringContaining('2: not valid YAML: ') as never],

@@ -162,6 +162,36 @@ const mistakes: [what: string, yaml: string, expected: string][] = [
     '1: auth.backend: "gate" is a fixed answer, and cannot be asked',
   ],
   [
+    'a gate that is asked who may come in',
+    'auth: { mode: connect, backend: g }\nbackends: { g: { gate: { advertise: { ws: "a:1", tcp: "a:1" } } } }',
+    '1: auth.backend: "g" is a gate, and cannot be asked',
+  ],
+  [
+    'a gate without addresses',
+    'listen: [{ url: "wss://0.0.0.0:1", tls: { cert: a, key: b } }]\nbackends:\n  g: { gate: }',
+    '3: backends.g.gate.advertise: needs ws: host:port, for clients of listen[0] (wss://0.0.0.0:1)',
+  ],
+  [
+    'a gate without the address of one listener',
+    'listen: [{ url: "tcp://0.0.0.0:1" }, { url: "ws://0.0.0.0:2" }]\nbackends: { g: { gate: { advertise: { tcp: "a:1" } } } }',
+    '2: backends.g.gate.advertise: needs ws: host:port, for clients of listen[1] (ws://0.0.0.0:2)',
+  ],
+  [
+    'a gate with an address for TLS alone',
+    'listen: [{ url: "tcp://0.0.0.0:1" }]\nbackends: { g: { gate: { advertise: { tls: "a:1", ws: "a:1" } } } }',
+    '2: backends.g.gate.advertise: needs tcp: host:port, for clients of listen[0] (tcp://0.0.0.0:1)',
+  ],
+  [
+    'two gates',
+    'listen: [{ url: "ws://0.0.0.0:1" }]\nbackends:\n  g: { gate: { advertise: { ws: "a:1" } } }\n  h: { gate: { advertise: { ws: "b:1" } } }',
+    '4: backends.h.gate: there is one gate already: backends.g',
+  ],
+  [
+    'an instance of a gate',
+    'listen: [{ url: "ws://0.0.0.0:1" }]\nbackends: { g: { gate: { advertise: { ws: "a:1" } } } }\nroutes: [{ match: a, backend: g, to: "{uid}" }]',
+    '3: routes[0].to: backend "g" has no instances: it is gate',
+  ],
+  [
     'the json dialect over TCP',
     'listen: [{ url: "tcp://0.0.0.0:1", dialect: json }]',
     '1: listen[0].dialect: json is spoken over WebSocket only; use ws:// or auto://',
@@ -252,6 +282,35 @@ test('ports that the system chooses do not collide', () => {
     'admin: { listen: "127.0.0.1:0" }',
   ];
   expect(load(yaml.join('\n')).listen).toHaveLength(2);
+});
+
+const gated = (listen: string, advertise: string): string =>
+  `listen: [${listen}]\nbackends: { g: { gate: { advertise: { ${advertise} } } } }`;
+const TLS = 'tls: { cert: a, key: b }';
+
+test.each([
+  ['url: "auto://0.0.0.0:1"', 'ws: "a:1", tcp: "a:1"'],
+  [`url: "auto://0.0.0.0:1", ${TLS}`, 'ws: "a:1", tcp: "a:1"'],
+  ['url: "auto://0.0.0.0:1", dialect: json', 'ws: "a:1"'],
+  [`url: "wss://0.0.0.0:1", ${TLS}`, 'ws: "a:1"'],
+  [`url: "wss://0.0.0.0:1", ${TLS}`, 'wss: "a:1"'],
+  [`url: "tls://0.0.0.0:1", ${TLS}`, 'tls: "[2001:db8::1]:65535"'],
+  [
+    'url: "auto://0.0.0.0:1", tls: { cert: a, key: b, ca: c, require_client_cert: true }',
+    'wss: "a:1", tls: "a:1"',
+  ],
+])('a gate behind { %s } is complete with %s', (listen, advertise) => {
+  expect(problemsOf(gated(`{ ${listen} }`, advertise))).toEqual([]);
+  expect(warningsOf(gated(`{ ${listen} }`, advertise))).toEqual([]);
+});
+
+test('listeners of two dialects with one address of a gate are a warning', () => {
+  const listeners = '{ url: "auto://0.0.0.0:1" }, { url: "auto://0.0.0.0:2", dialect: nano }';
+  expect(warningsOf(gated(listeners, 'ws: "a:1", tcp: "a:1"'))).toEqual([
+    'pith.yaml:1: listen[1].dialect: a gate tells these clients the same address as those of listen[0] (pomelo)',
+  ]);
+  const apart = '{ url: "ws://0.0.0.0:1" }, { url: "tcp://0.0.0.0:2", dialect: nano }';
+  expect(warningsOf(gated(apart, 'ws: "a:1", tcp: "a:2"'))).toEqual([]);
 });
 
 test('a rule that is never reached is a warning', () => {

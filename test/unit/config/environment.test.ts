@@ -135,7 +135,7 @@ const refused: [env: Record<string, string>, yaml: string, expected: string][] =
   [
     { PITH_BACKENDS__CHAT__MODE: 'link' },
     '',
-    'PITH_BACKENDS__CHAT__MODE: backends.chat: expected exactly one of grpc, nats, http, ipc, reply, dial_in',
+    'PITH_BACKENDS__CHAT__MODE: backends.chat: expected exactly one of grpc, nats, http, ipc, reply, gate, dial_in',
   ],
   [{ PITH_WORKERS: '2' }, '', 'PITH_WORKERS: workers: not yet available; leave it out'],
   [

@@ -58,6 +58,7 @@ test.each([
   ['register: true', 'consul.register', 'needs consul.address'],
   ['service: a_b', 'consul.service', 'expected 1 to 63'],
   ['advertise: "10.0.0.1"', 'consul.advertise', 'expected host:port'],
+  ['advertise: "0.0.0.0:3010"', 'consul.advertise', 'nobody can connect to 0.0.0.0'],
   ['advertise: "10.0.0.1:0"', 'consul.advertise', '1 to 65535'],
   ['check: tcp', 'consul.check', 'expected'],
   ['meta: { version: "1" }', 'consul.meta.version', 'set by the gateway'],

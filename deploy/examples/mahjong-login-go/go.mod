@@ -1,0 +1,3 @@
+module mahjong-login-go
+
+go 1.26.0
