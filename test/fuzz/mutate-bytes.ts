@@ -121,13 +121,3 @@ export function mutateBytes(input: Buffer, pool: Pool): Buffer {
   }
   return pool.chance.pick(CHANGES)(input, pool);
 }
-
-/** A part of the input so many times that work which grows faster than its size shows. */
-export function amplified(input: Buffer, { chance, other }: Pool, bytesMax: number): Buffer {
-  const from = input.length > 0 ? input : other();
-  if (from.length === 0) return from;
-  const at = chance.int(0, from.length - 1);
-  const part = from.subarray(at, at + chance.int(1, Math.min(64, from.length - at)));
-  const times = Math.floor(chance.logarithmic(bytesMax) / part.length);
-  return spliced(from, at, 0, Buffer.alloc(part.length * times, part));
-}

@@ -74,6 +74,17 @@ export function mutateProtobuf(input: Buffer, pool: Pool): Buffer {
   return written(fields);
 }
 
+/** A field of the message, or of one within it, so many times. */
+export function repeatedField(input: Buffer, { chance }: Pool, bytes: number): Buffer {
+  const fields = fieldsOf(input) ?? [];
+  const list = chance.pick(listsOf(fields));
+  if (list.length === 0) return input;
+  const at = chance.int(0, list.length - 1);
+  const times = Math.floor(bytes / Math.max(2, written([list[at]!]).length));
+  list.splice(at, 0, ...Array<Field>(times).fill(list[at]!));
+  return written(fields);
+}
+
 function changeField(list: Field[], at: number, pool: Pool): void {
   const { chance } = pool;
   const field = list[at]!;

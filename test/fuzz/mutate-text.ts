@@ -211,3 +211,17 @@ function escaped(it: string, chance: Chance): string {
   const code = it.charCodeAt(at).toString(16).padStart(4, '0');
   return `${it.slice(0, at)}\\u${code}${it.slice(at + 1)}`;
 }
+
+/** A value so many times, as elements of a list; inside an object they are none, and the text is no JSON. */
+export function repeatedValue(input: Buffer, { chance }: Pool, bytes: number): Buffer {
+  const text = input.toString('latin1');
+  const spans = spansOf(text).filter(({ isKey }) => !isKey);
+  if (spans.length === 0) return input;
+  const { start, end } = chance.pick(spans);
+  const it = text.slice(start, end);
+  const all = Array<string>(1 + Math.floor(bytes / (it.length + 1)))
+    .fill(it)
+    .join(',');
+  const isElement = /[[,]\s*$/.test(text.slice(0, start)) || start === 0;
+  return latin(text.slice(0, start) + (isElement ? all : `[${all}]`) + text.slice(end));
+}

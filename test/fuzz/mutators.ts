@@ -1,6 +1,7 @@
 /** All ways to change an input, by the forms that a target names. */
 import type { Chance } from '../border/chance.ts';
-import { mutateBytes, type Mutator, type Pool, amplified } from './mutate-bytes.ts';
+import { amplified } from './amplify.ts';
+import { mutateBytes, type Mutator, type Pool } from './mutate-bytes.ts';
 import { mutatePackets, mutateProtobuf } from './mutate-frames.ts';
 import { mutateJson, mutateLines, mutateText, mutateWords } from './mutate-text.ts';
 import type { Form } from './target.ts';
@@ -15,9 +16,7 @@ const MUTATORS: Readonly<Record<Form, Mutator>> = {
   words: mutateWords,
 };
 
-/** Bytes that an input is blown up to, to see whether work grows faster than its size. */
-const AMPLIFIED_BYTES = 65_536;
-const AMPLIFIED_PART = 0.003;
+const AMPLIFIED_PART = 0.005;
 
 /** The input with one to eight changes, in one of the forms each. */
 export function mutated(
@@ -27,7 +26,7 @@ export function mutated(
   bytesMax: number,
 ): Buffer {
   const { chance } = pool;
-  if (chance.is(AMPLIFIED_PART)) return amplified(input, pool, AMPLIFIED_BYTES);
+  if (chance.is(AMPLIFIED_PART)) return amplified(chance.pick(forms))(input, pool);
   let made = input;
   for (let left = changes(chance); left > 0; left--) {
     const form = chance.is(0.1) ? 'bytes' : chance.pick(forms);

@@ -129,7 +129,7 @@ export const PLANTED: readonly PlantedInParser[] = [
     target: 'method-request',
     file: 'src/upstream/method/json-fields.ts',
     find: 'return is64 ? whole : Number(whole);',
-    replace: 'return is64 ? BigInt(Number(whole)) : Number(whole);',
+    replace: 'return is64 && whole > -(2n ** 64n) && whole < 2n ** 64n ? BigInt(Number(whole)) : is64 ? whole : Number(whole);',
   },
   {
     name: 'not-newer-than-itself',

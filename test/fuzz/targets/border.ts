@@ -184,6 +184,8 @@ const FRAMES = [
     { id: 2, connect: { accept: {} } },
   ],
   [
+    { id: 513, reply: {} },
+    { id: 258, connect: { accept: {} } },
     { id: 3, extend: { timeout: '1s' } },
     { id: 3, reply: { error: { code: 5 } } },
     { goaway: { reason: 'x' } },

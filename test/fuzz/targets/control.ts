@@ -1,4 +1,6 @@
 /** Control in JSON and protobuf, and frames in JSON of backends that dial in. */
+import { isUtf8 } from 'node:buffer';
+
 import { AttachJson, AttachJsonError, FRAMES_PER_TURN } from '../../../src/control/attach-json.ts';
 import { JsonFrameReader } from '../../../src/control/attach-reader.ts';
 import { refusedCaller } from '../../../src/control/caller.ts';
@@ -170,6 +172,8 @@ const attachJson: Target = {
   seeds: FRAMES,
   steps: { base: 100_000, perByte: 3_000 },
   run(input) {
+    // What is no UTF-8 ends the WebSocket.
+    if (!isUtf8(input)) return;
     const seen: Seen[] = [];
     const refused: unknown[] = [];
     const failed = orError(() => {
