@@ -271,16 +271,20 @@ export class Player {
   }
 
   #onHandshake(link: Link, body: string): void {
-    const { code } = JSON.parse(body) as { code: number };
+    const { code, user } = JSON.parse(body) as { code: number; user?: { uid?: string } };
     if (code !== 200) {
       link.end!.end();
       return;
+    }
+    if (user?.uid !== undefined) {
+      link.client.uid = user.uid;
+      link.client.uids.add(user.uid);
     }
     link.end!.send(ACK, ACK.length);
     link.isActive = true;
     this.triesSinceMs = -1;
     // A few are never logged in.
-    if (this.#random.chance(0.95)) this.#login(link);
+    if (link.client.uid === '' && this.#random.chance(0.95)) this.#login(link);
     this.#playLater(link);
     this.node.after(this.#random.exponential(STAY_MS), () => {
       if (this.#link === link && !this.isResting) this.#leave(link, this.#random.chance(0.7));

@@ -2,14 +2,16 @@
 import { DialInBackend } from './backends/dial-in-backend.ts';
 import { LinkBackend } from './backends/link-backend.ts';
 import { NatsBackend } from './backends/nats-backend.ts';
+import { letInMost } from './backends/shapes.ts';
 import { BusPlace } from './bus-place.ts';
 import type { RouteChoice } from './client.ts';
+import { CALM_MS, ROUND_MS } from './faults.ts';
 import { makeConnectGrpc } from './grpc-connection.ts';
 import { BACKEND_LINK, natsDialer } from './nats-link.ts';
 import type { RouteRules } from './ledger.ts';
 import type { Session } from './nats-session.ts';
 import type { BusView } from './rounds.ts';
-import { Stage } from './stage.ts';
+import { Stage, USERS_PER_CLIENT } from './stage.ts';
 import type { Node, World } from './world.ts';
 
 type Route = RouteChoice & {
@@ -70,14 +72,19 @@ const ROUTES: readonly Route[] = [
 
 const SERVERS = ['n1', 'n2', 'n3'] as const;
 
+/** From then on in a round every client is let in, for good: before the calm each of the others has been asked for again. */
+const QUIET_MS = CALM_MS - 100_000;
+
 /** What a gateway may be started with beside its first configuration. */
 const CONFIGURATIONS = [
   '',
-  'limits: { outbox: 256KiB, in_flight_per_session: 8 }',
+  'limits: { outbox: 256KiB, in_flight_per_session: 8 }\nauth: { mode: connect, backend: rooms }',
   'limits: { in_flight_per_backend: 150 }\ndrain: { budget: 5s, per_second: 1000, signal: kick }',
+  'auth: { mode: connect, backend: duel }',
+  'auth: { mode: connect, backend: world }',
 ] as const;
 
-const LINK = ['', 'links: 2, ', 'link_age: 40s, balance: least_in_flight, '] as const;
+const LINK = ['', 'links: 2, ', 'link_age: 40s, balance: least_in_flight, ', '', ''] as const;
 
 function yamlOf(place: string, configuration: number): string {
   return `
@@ -116,7 +123,12 @@ export function makeStage(
       (servers = SERVERS.map((place) => new BusPlace(world, network, place, SERVERS))),
     backends: ({ network, ledger }) => {
       const around = { world, network, ledger };
-      const link = { instance: '', features: ['credit', 'extend'], maxInFlight: 0 } as const;
+      const letIn = letInMost(
+        Math.ceil(options.clients * USERS_PER_CLIENT),
+        () => world.nowMs % ROUND_MS > QUIET_MS,
+      );
+      const features = ['credit', 'extend'] as const;
+      const link = { instance: '', features, maxInFlight: 0, letIn } as const;
       const nats = {
         dialNats: (node: Node) => natsDialer(network, node, BACKEND_LINK),
         servers: SERVERS.map((server) => `${server}:4222`),
@@ -155,6 +167,7 @@ export function makeStage(
           ...around,
           ...nats,
           place: 'world-1',
+          letIn,
           routes: ['world.>'],
           queue: 'world',
         }),
@@ -162,6 +175,7 @@ export function makeStage(
           ...around,
           ...nats,
           place: 'world-2',
+          letIn,
           routes: ['world.>', 'lore.>'],
           queue: 'world',
         }),

@@ -47,7 +47,7 @@ export type StageOptions = {
 };
 
 /** Users are fewer than players: some play on two devices. */
-const USERS_PER_CLIENT = 0.7;
+export const USERS_PER_CLIENT = 0.7;
 /** How long what a gateway has sent may travel. */
 const LAST_WORDS_MS = 5_000;
 /** How long a gateway may be unheard of, if it starts while it, another, or the bus is in trouble. */
@@ -59,14 +59,15 @@ class GatewayPlace {
   readonly place: string;
   current: SimGateway | null = null;
   generation = 0;
-  configuration = 0;
+  configuration: number;
   isStopping = false;
   /** When the last one ended in order. */
   stoppedMs = -Infinity;
   startedMs = -Infinity;
 
-  constructor(place: string) {
+  constructor(place: string, configuration: number) {
     this.place = place;
+    this.configuration = configuration;
   }
 }
 
@@ -100,7 +101,7 @@ export class Stage {
     this.backends = options.backends(this);
     this.gateways = Array.from(
       { length: options.gateways },
-      (_, i) => new GatewayPlace(`g${i + 1}`),
+      (_, i) => new GatewayPlace(`g${i + 1}`, i % options.configurations),
     );
     this.ledger.isGateway = (id) => this.#gatewayIds.has(id);
     this.ledger.mayBeUnheardOf = () =>

@@ -8,6 +8,7 @@ import { type Answer, type Asked, type Courier, type Desk, type LetIn, NOBODY } 
 import { FrameQueue } from './frame-queue.ts';
 import { LinkAsked } from './link-asked.ts';
 import {
+  type ConnectRead,
   type GatewayFrames,
   type HelloRead,
   type PushResultRead,
@@ -155,7 +156,7 @@ export class Conversation implements Courier, GatewayFrames {
     if (isNotify) this.#processed(bytes);
   }
 
-  onConnect(id: number, sid: string, bytes: number): void {
+  onConnect(id: number, { sid, isRefresh }: ConnectRead, bytes: number): void {
     this.#given?.spend(bytes);
     const asked = new LinkAsked(this, { id, version: 0, bytes });
     this.#expect(id, asked);
@@ -166,7 +167,7 @@ export class Conversation implements Courier, GatewayFrames {
     const garbage = (mischief: Mischief): void => {
       this.garbage(id, mischief);
     };
-    const waiting = { sid, answer, garbage, get isCancelled() { return asked.isCancelled; } }; // prettier-ignore
+    const waiting = { sid, isRefresh, answer, garbage, get isCancelled() { return asked.isCancelled; } }; // prettier-ignore
     this.#desk.takeConnect(this, waiting, this.#options.letIn ?? acceptAll);
   }
 

@@ -40,6 +40,8 @@ export interface Asked {
 /** A handshake that waits for a backend's decision. */
 export interface AskedConnect {
   readonly sid: string;
+  /** It was let in before, for a while. */
+  readonly isRefresh: boolean;
   /** The gateway waits no longer. */
   readonly isCancelled: boolean;
   answer(outcome: ConnectShape): void;
@@ -66,7 +68,7 @@ export interface Courier {
 }
 
 /** Whether a client may connect. */
-export type LetIn = (random: SeededRandom) => ConnectShape;
+export type LetIn = (random: SeededRandom, isRefresh: boolean) => ConnectShape;
 
 export type DeskOptions = {
   readonly node: Node;
@@ -285,7 +287,7 @@ export class Desk {
         asked.garbage(this.mischief);
         return;
       }
-      const outcome = letIn(random);
+      const outcome = letIn(random, asked.isRefresh);
       // Its end is told to whom it was asked of, unless that refused it.
       if ('error' in outcome && !isAgain) this.#asked.delete(asked.sid);
       this.ledger.world.trace(`${courier.way.name} let in ${asked.sid}: ${'accept' in outcome}`);

@@ -3,7 +3,7 @@ import type { Method, ServerCall } from '../grpc-server.ts';
 import type { Way } from '../ledger.ts';
 import { numberOf } from './body.ts';
 import type { Answer, Asked, Courier, Desk, LetIn } from './desk.ts';
-import { readRequest, readSidIn } from './read-frames.ts';
+import { readConnect, readRequest, readSidIn } from './read-frames.ts';
 import { acceptAll, replyOf } from './shapes.ts';
 import { connectResponse, type ConnectShape } from './write-frames.ts';
 import { futureFields } from './wrong-frames.ts';
@@ -86,11 +86,12 @@ export class HandleCalls {
   }
 
   #connect(call: ServerCall, message: Buffer): void {
-    const sid = readSidIn(message);
+    const { sid, isRefresh } = readConnect(message);
     const asked = new HandleAsked(call);
     const courier = new HandleCourier(this.#wayOf(call, sid), call);
     const waiting = {
       sid,
+      isRefresh,
       answer: (outcome: ConnectShape) => {
         call.answer(connectResponse(outcome));
       },

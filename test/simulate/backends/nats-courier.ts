@@ -139,14 +139,19 @@ export class NatsCourier implements Courier {
 
   #onConnect({ data, reply = EMPTY }: NatsMessage, letIn: LetIn): void {
     if (reply === '') return;
-    const { session } = JSON.parse(Buffer.from(data).toString()) as { session: { sid: string } };
+    const { session, refresh } = JSON.parse(Buffer.from(data).toString()) as {
+      session: { sid: string };
+      refresh: boolean;
+    };
     const answer = (outcome: ConnectShape): void => {
       this.publish(reply, Buffer.from(JSON.stringify(connectJson(outcome))));
     };
     const garbage = (mischief: Mischief): void => {
       this.publish(reply, mischief.oneOf(CONNECT_GARBAGE));
     };
-    this.#desk.takeConnect(this, { sid: session.sid, isCancelled: false, answer, garbage }, letIn);
+    const { sid } = session;
+    const asked = { sid, isRefresh: refresh, isCancelled: false, answer, garbage };
+    this.#desk.takeConnect(this, asked, letIn);
   }
 
   // ---- of its own ---------------------------------------------------------------------------------------

@@ -30,11 +30,17 @@ export type VerbResultRead = { changed: number; version: number; error: ErrorSha
 export type HelloRead = { gateway: string; version: string; features: string[] };
 
 /** Told of every frame of a message, in order. */
+export type ConnectRead = {
+  readonly sid: string;
+  /** It was let in before, for a while. */
+  readonly isRefresh: boolean;
+};
+
 export interface GatewayFrames {
   onHello(hello: HelloRead): void;
   onRequest(id: number, request: RequestRead): void;
   /** @param bytes Length of the message. */
-  onConnect(id: number, sid: string, bytes: number): void;
+  onConnect(id: number, connect: ConnectRead, bytes: number): void;
   onClosed(sid: string, reason: string): void;
   onCancel(id: number): void;
   onPushed(id: number, result: PushResultRead): void;
@@ -73,7 +79,7 @@ function readKind(kind: number, id: number, bytes: Buffer, frames: GatewayFrames
       frames.onRequest(id, readRequest(bytes));
       return;
     case 4:
-      frames.onConnect(id, readSidIn(bytes), bytes.length);
+      frames.onConnect(id, readConnect(bytes), bytes.length);
       return;
     case 5:
       frames.onClosed(readSidIn(bytes), textIn(bytes, 2));
@@ -128,6 +134,11 @@ function readSession(reader: WireReader, into: RequestRead): void {
 }
 
 /** Of the session that a ConnectRequest or a ClosedEvent begins with. */
+/** A ConnectRequest. */
+export function readConnect(bytes: Buffer): ConnectRead {
+  return { sid: readSidIn(bytes), isRefresh: numberIn(bytes, 6) === 1 };
+}
+
 export function readSidIn(bytes: Buffer): string {
   const reader = new WireReader(bytes);
   while (reader.next()) {

@@ -40,9 +40,23 @@ export function acceptAll(): ConnectShape {
   return { accept: { patch: null, user: {}, expiresInMs: 0 } };
 }
 
-/** Most are let in, some of them for a while only. */
-export const letInMost: LetIn = (random) => {
-  if (random.chance(0.02)) return { error: { code: 403, reason: 'FULL', message: 'come again' } };
-  const expiresInMs = random.chance(0.2) ? 90_000 : 0;
-  return { accept: { patch: { set: { let: 'in' } }, user: { motd: 'hi' }, expiresInMs } };
-};
+/** How long a decision holds that does not hold for ever. */
+const EXPIRES_MS = 90_000;
+
+/**
+ * Most are let in, some of them for a while only, and some as a user, whom the handshake's answer names.
+ *
+ * @param isQuiet Nobody is refused now, and nobody will be asked for again.
+ */
+export function letInMost(users: number, isQuiet: () => boolean): LetIn {
+  return (random, isRefresh) => {
+    if (isQuiet()) return acceptAll();
+    if (random.chance(0.02)) return { error: { code: 403, reason: 'FULL', message: 'come again' } };
+    const expiresInMs = random.chance(0.2) ? EXPIRES_MS : 0;
+    const set = { let: 'in' };
+    if (isRefresh || random.chance(0.7))
+      return { accept: { patch: { set }, user: { motd: 'hi' }, expiresInMs } };
+    const uid = `u${random.int(0, users - 1)}`;
+    return { accept: { patch: { uid, set }, user: { uid }, expiresInMs } };
+  };
+}
