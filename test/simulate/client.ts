@@ -45,6 +45,8 @@ const STAY_MS = 900_000;
 const AWAY_MS = 20_000;
 const AGAIN_MS = [300, 4_000] as const;
 const BURST = 20;
+/** Fewer than any configuration lets be in flight, with room for notifies. */
+const SURELY_READ = 4;
 
 /** One connection, from the attempt to the end. */
 class Link {
@@ -441,7 +443,8 @@ export class Player {
       return;
     }
     if (link.pending.size === 0 || this.#isSilenced || !isCalm(link.address, this.name)) return;
-    for (const pending of link.pending.values()) {
+    // A gateway reads no more of a client with too much in flight: the others have perhaps not been read.
+    for (const pending of [...link.pending.values()].slice(0, SURELY_READ)) {
       pending.waitedMs += LOOK_MS;
       if (pending.waitedMs > pending.timeoutMs + GRACE_MS + LOOK_MS) {
         const { n, route } = pending.ask;
