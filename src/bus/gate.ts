@@ -89,9 +89,7 @@ export class Gate {
       throw new ShapeError('gateway is not the id of a gateway');
     const known = { sessions: count(sessions, 'sessions'), room: count(room, 'room') };
     const places = readAddresses(addresses);
-    this.#forgetStale();
-    if (!this.#others.has(gateway) && this.#others.size >= GATEWAYS_MAX)
-      throw new ShapeError(`more than ${GATEWAYS_MAX} gateways`);
+    if (!this.#others.has(gateway)) this.#makeRoom();
     const heardAt = this.#parts.clock.now();
     this.#others.set(gateway, { ...known, addresses: places, heardAt, sent: 0 });
   }
@@ -123,6 +121,12 @@ export class Gate {
     this.#forgetStale();
     const all = [this.#own, ...this.#others.values()];
     return { known: all.length, ready: all.filter(({ room }) => room > 0).length };
+  }
+
+  #makeRoom(): void {
+    if (this.#others.size >= GATEWAYS_MAX) this.#forgetStale();
+    if (this.#others.size >= GATEWAYS_MAX)
+      throw new ShapeError(`more than ${GATEWAYS_MAX} gateways`);
   }
 
   #forgetStale(): void {

@@ -19,7 +19,8 @@ import type { LinkStream } from '../../../src/upstream/link/link-transport.ts';
 import { BareCall } from '../../support/call.ts';
 import { linkParts } from '../../support/link-parts.ts';
 import { keptReport } from '../../support/report.ts';
-import { Exchange, makeGateway } from '../../unit/bus/support.ts';
+import { makeGated } from '../../unit/bus/gated.ts';
+import { Exchange } from '../../unit/bus/support.ts';
 import {
   ACK,
   connect,
@@ -393,12 +394,13 @@ const bus: Target = {
     'hello',
     'bye',
     'list',
+    'gate',
   ],
   steps: { base: 300_000, perByte: 3_000 },
   allocated: { base: 8_000_000 },
   run(input) {
     const exchange = new Exchange();
-    const gateway = makeGateway('g-1', exchange, new TurnClock(1_000));
+    const gateway = makeGated('g-1', exchange, new TurnClock(1_000));
     const client = gateway.client(1, 'ann', 'g');
     exchange.deliver();
     exchange.takeSent();
@@ -415,10 +417,15 @@ const bus: Target = {
       check(/^pith\.fleet\.|^_INBOX\.|^\$JS\./.test(to), 'answers go to inboxes alone', to);
       if (payload !== '' && to === reply) JSON.parse(payload);
     }
+    for (const transport of ['ws', 'tls'] as const) {
+      const place = gateway.gate.choose(transport);
+      const isPlace = place === null || (/^[\w.:-]+$/.test(place.host) && place.port > 0);
+      check(isPlace, 'clients are sent to a host and a port', place);
+    }
     const toReply = answers.filter(({ subject: to }) => to === reply && reply !== '');
     check(toReply.length <= 1, 'a message is answered once');
     for (const line of gateway.lines)
-      check(!/internal/i.test(JSON.stringify(line)), 'nothing inside goes wrong', line);
+      check(!/internal/i.test(String(line['msg'])), 'nothing inside goes wrong', line);
     check(client.session.groups.size <= 8, 'the limits of a session hold');
     check(
       Buffer.byteLength(JSON.stringify(client.session.data)) <= 2_000,

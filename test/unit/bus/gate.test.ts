@@ -1,32 +1,16 @@
 /** Where clients are sent: gateways with gates on one exchange, and what a lone gate makes of what it hears. */
 import { describe, expect, test } from 'vitest';
 
-import { Gate, type GateAddresses } from '../../../src/bus/gate.ts';
+import type { Gate } from '../../../src/bus/gate.ts';
 import type { Random } from '../../../src/random.ts';
 import { ManualClock } from '../../support/clock.ts';
 import { seededRandom } from '../../support/random.ts';
+import { at, makeGated } from './gated.ts';
 import { Exchange, makeGateway } from './support.ts';
 
 const A = 'a-0123456789';
 const B = 'b-0123456789';
 const C = 'c-0123456789';
-
-const at = (host: string): GateAddresses => ({
-  ws: { host, port: 3010 },
-  tcp: { host, port: 3011 },
-});
-
-/** A gateway with a gate on the exchange; its load is the test's. */
-function makeGated(id: string, exchange: Exchange, clock: ManualClock, random = seededRandom()) {
-  const load = { sessions: 0, room: 100 };
-  let gate!: Gate;
-  const made = makeGateway(id, exchange, clock, 0, (parts, bus) => {
-    const addresses = at(id.slice(0, 1));
-    const publish = (payload: Buffer): void => bus.publishGate(payload);
-    return (gate = new Gate({ ...parts, random, addresses, load: () => load, publish }));
-  });
-  return { ...made, gate, load };
-}
 
 function stage(ids = [A, B]) {
   const exchange = new Exchange();
