@@ -224,7 +224,7 @@ export class Gateway {
     if (this.#state !== 'starting') return;
     makeCertificateGauges(this.metrics, this.#listeners);
     this.#state = 'ready';
-    this.#bus.bus.tell('ready', this.registry.size);
+    this.#bus.bus.tell('ready');
     this.#ports.control.setServing(true);
     this.#consul?.start(this.addresses, () => this.notReady());
     const { clients, ...others } = this.addresses;
@@ -275,7 +275,7 @@ export class Gateway {
     // A failed start is reported to the caller.
     await this.#faults.step('start', BEFORE_MS, () => this.#begun.catch(() => {}));
     this.#ports.control.setServing(false);
-    this.#bus.bus.tell('draining', this.registry.size);
+    this.#bus.bus.tell('draining');
     log.info({ sessions: this.registry.size, ...(reason !== '' && { reason }) }, 'draining');
     await this.#faults.step('discovery', BEFORE_MS, async () => this.#consul?.maintain());
     await this.#acceptOn(config.drain.accept_for, hurry);
@@ -328,7 +328,7 @@ export class Gateway {
       ),
     ]);
     for (const listener of this.#listeners) listener.close();
-    this.#bus.bus.tell('stopped', this.registry.size);
+    this.#bus.bus.tell('stopped');
     await this.#faults.step('bus', CLOSE_MS.bus, () => this.#bus.bus.close());
     await this.#faults.step('control', CLOSE_MS.control, () =>
       Promise.all([

@@ -2,7 +2,7 @@
 import type { SessionJson } from '../contract/json-shapes.ts';
 import type { Failure } from '../errors.ts';
 import type { Close, Patch, Push, Target } from '../contract/commands.ts';
-import type { BusEvents } from './events.ts';
+import type { BusEvents, GatewayState } from './events.ts';
 import type { ServiceFacts } from './micro-service.ts';
 import type { Changes } from './session-commands.ts';
 import type { Subscriptions } from '../session/registry.ts';
@@ -120,7 +120,7 @@ export interface Bus {
   serve(api: ControlApi, facts: () => ServiceFacts): void;
   start(): void;
   /** What has become of this gateway, for whoever listens. */
-  tell(state: 'ready' | 'draining' | 'stopped', sessions: number): void;
+  tell(state: GatewayState): void;
   /** Says goodbye to the other gateways, and sends what is still to be sent. */
   close(): Promise<void>;
 }

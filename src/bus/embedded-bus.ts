@@ -1,6 +1,6 @@
 /** No bus: this gateway is the only one. Everything that needs one gateway works, without any server. */
 import type { Bus, PeerReplies, Peers, RequestsBySid } from './bus.ts';
-import type { BusEvents } from './events.ts';
+import type { BusEvents, GatewayState } from './events.ts';
 import { type Failure, failure } from '../errors.ts';
 import type { Gate } from './gate.ts';
 import type { Subscriptions } from '../session/registry.ts';
@@ -33,7 +33,7 @@ export class EmbeddedBus implements Bus {
 
   start(): void {}
 
-  tell(state: Parameters<Bus['tell']>[0]): void {
+  tell(state: GatewayState): void {
     this.#gate?.setReady(state === 'ready');
   }
 

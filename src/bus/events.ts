@@ -19,8 +19,7 @@ export type GatewayState = 'ready' | 'draining' | 'stopped';
 
 /** What a gateway tells of itself and of its sessions. */
 export interface BusEvents extends SessionEvents {
-  /** @param sessions How many there are now. */
-  gateway(state: GatewayState, sessions: number): void;
+  gateway(state: GatewayState): void;
 }
 
 export class NatsEvents implements BusEvents {
@@ -29,6 +28,7 @@ export class NatsEvents implements BusEvents {
   readonly #view: EventView;
   /** Of the last event. */
   #seq = 0;
+  #sessions = 0;
   /** Events were dropped: what others know of the sessions here is out of date. */
   hasGap = false;
 
@@ -55,11 +55,17 @@ export class NatsEvents implements BusEvents {
     return this.#seq;
   }
 
+  /** Those that have opened and not ended. */
+  get sessions(): number {
+    return this.#sessions;
+  }
+
   // ---- sessions -----------------------------------------------------------------------------------------
 
   opened(session: Session): void {
     if (session.isAnnounced) return;
     session.isAnnounced = true;
+    this.#sessions++;
     this.#ofSession('opened', session, { again: false, resumed_from: '' });
   }
 
@@ -79,6 +85,7 @@ export class NatsEvents implements BusEvents {
 
   closed(session: Session, closed: ClosedSession): void {
     if (!session.isAnnounced) return;
+    this.#sessions--;
     this.#ofSession('closed', session, endJson(closed));
   }
 
@@ -96,8 +103,8 @@ export class NatsEvents implements BusEvents {
 
   // ---- this gateway -------------------------------------------------------------------------------------
 
-  gateway(state: GatewayState, sessions: number): void {
-    this.ofGateway(state, { sessions });
+  gateway(state: GatewayState): void {
+    this.ofGateway(state, { sessions: this.#sessions });
   }
 
   /** An event of this gateway that is counted. */

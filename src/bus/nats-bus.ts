@@ -9,8 +9,9 @@ import type { Bus, ControlApi } from './bus.ts';
 import { IncomingControl } from './incoming-control.ts';
 import { EndpointStats, MicroService, type ServiceFacts } from './micro-service.ts';
 import type { BusParts } from './bus-parts.ts';
-import { NatsEvents } from './events.ts';
+import { type GatewayState, NatsEvents } from './events.ts';
 import type { Gate } from './gate.ts';
+import { GatewayWatch } from './gateway-watch.ts';
 import { GatewayPeers } from './gateway-peers.ts';
 import { IncomingMessages } from './incoming-messages.ts';
 import { NatsRequestsBySid } from './requests-by-sid.ts';
@@ -26,6 +27,8 @@ export class NatsBus implements Bus, ConnectionListener {
   readonly peers: GatewayPeers;
   readonly bySid: NatsRequestsBySid;
   readonly events: NatsEvents;
+  /** Which gateways are lost. */
+  readonly watch: GatewayWatch;
   /** Which subjects of the gateway a stream captures. */
   readonly streams: StreamWatch;
   readonly #parts: BusParts;
@@ -39,6 +42,7 @@ export class NatsBus implements Bus, ConnectionListener {
   constructor(parts: BusParts, view: EventView = { data: [], groups: false }) {
     this.#parts = parts;
     this.events = new NatsEvents(parts, view);
+    this.watch = new GatewayWatch(parts, this.events);
     const requests = new RequestMany(parts);
     this.peers = new GatewayPeers(parts, requests);
     this.bySid = new NatsRequestsBySid(parts, requests);
@@ -64,6 +68,7 @@ export class NatsBus implements Bus, ConnectionListener {
   /** Completes the construction: the registry needs the bus's subscriptions, the bus needs the registry's sessions. */
   attach(registry: Registry, sessionCommands: SessionCommands, gate: Gate | null = null): void {
     this.#gate = gate;
+    this.watch.attach(registry);
     const replies = new Replies(this.#parts);
     this.#replies = replies;
     const { subscriptions, peers } = this;
@@ -103,15 +108,16 @@ export class NatsBus implements Bus, ConnectionListener {
       connector.always(subject, onNearMiss, NEAR_MISS_QUEUE);
   }
 
-  tell(...what: Parameters<Bus['tell']>): void {
-    this.events.gateway(...what);
-    this.#gate?.setReady(what[0] === 'ready');
+  tell(state: GatewayState): void {
+    this.events.gateway(state);
+    this.#gate?.setReady(state === 'ready');
   }
 
   onUp(first: boolean): void {
     if (first) this.streams.lookAtAll();
     this.peers.onUp();
     this.events.queue.restart();
+    this.watch.start();
   }
 
   onRoom(): void {
@@ -125,6 +131,7 @@ export class NatsBus implements Bus, ConnectionListener {
   }
 
   async close(): Promise<void> {
+    this.watch.stop();
     this.peers.leave();
     await this.#parts.connector.drain();
   }

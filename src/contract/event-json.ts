@@ -1,5 +1,6 @@
 /** The events of `event.proto` in JSON. Who publishes them adds the number that each has. */
-import { type ClosedSession, forwarded, type SessionFacts } from './facts.ts';
+import { type ClosedSession, forwarded, type LostGateway, type SessionFacts } from './facts.ts';
+import type { JsonObject } from './commands.ts';
 import { durationText, type SessionJson, sessionJson } from './json-shapes.ts';
 
 /** What of a session an event tells besides the facts. */
@@ -26,4 +27,13 @@ export function endJson({ reason, code, lastedMs }: ClosedSession): object {
 export function closedEventJson(closed: ClosedSession, data: readonly string[]): string {
   const session = sessionView(closed.session, { data, groups: true });
   return JSON.stringify({ session, ...endJson(closed), seq: '0' });
+}
+
+/** A LostEvent. */
+export function lostJson(lost: LostGateway): JsonObject {
+  const { id, gateway, sessions, lastHeardWall, lastSeq, term, by, seq } = lost;
+  return {
+    ...{ id, gateway, sessions, last_heard: new Date(lastHeardWall).toISOString() },
+    ...{ last_seq: String(lastSeq), term, by, seq: String(seq) },
+  };
 }

@@ -44,6 +44,24 @@ export type ClosedSession = {
   readonly lastedMs: number;
 };
 
+/** A gateway that is gone without a word, with all its sessions, as another one says it. */
+export type LostGateway = {
+  /** The same whichever gateway says it. */
+  readonly id: string;
+  readonly gateway: string;
+  /** When it was last heard. */
+  readonly sessions: number;
+  /** Milliseconds since the epoch. */
+  readonly lastHeardWall: number;
+  /** Of its last event. */
+  readonly lastSeq: number;
+  /** Grows whenever it has returned. */
+  readonly term: number;
+  /** The gateway that says it, and the number of that one's last event. */
+  readonly by: string;
+  readonly seq: number;
+};
+
 /** The trace that a message belongs to, as W3C Trace Context writes it. [w3.org/TR/trace-context] */
 export type Trace = {
   readonly traceparent: string;

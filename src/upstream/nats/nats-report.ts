@@ -121,6 +121,35 @@ export class NatsReport {
     this.#log.warn({ from, to, ...left }, what);
   }
 
+  /** Another gateway is gone, with all its sessions. */
+  gatewayLost(lost: {
+    gateway: string;
+    sessions: number;
+    lastHeardWall: number;
+    by: string;
+  }): void {
+    const { gateway, sessions, by } = lost;
+    const left = this.#throttle.allow('gateway lost');
+    if (left === null) return;
+    const lastHeard = new Date(lost.lastHeardWall).toISOString();
+    this.#log.warn({ lost: gateway, sessions, lastHeard, by, ...left }, 'gateway lost');
+  }
+
+  /** It was only cut off. */
+  gatewayReturned(gateway: string): void {
+    const left = this.#throttle.allow('gateway returned');
+    if (left !== null) this.#log.info({ returned: gateway, ...left }, 'gateway returned');
+  }
+
+  /** This gateway was cut off, or has dropped events. */
+  returned(sessions: number): void {
+    const left = this.#throttle.allow('returned');
+    if (left === null) return;
+    const what =
+      'this gateway was cut off, or has dropped events: it announces all its sessions again';
+    this.#log.warn({ sessions, ...left }, what);
+  }
+
   /** A stream's acknowledgement came where a backend's answer was expected. */
   pubAck(route: string, subject: string): void {
     this.#metrics.add('pith_bus_refused_total', ['PUB_ACK']);

@@ -7,7 +7,7 @@ import { Registry } from '../../../src/session/registry.ts';
 import type { Session } from '../../../src/session/session.ts';
 import { ManualClock } from '../../support/clock.ts';
 import { ACK, connect, HANDSHAKE, RecordingHost, turn } from '../session/support.ts';
-import { Exchange, makeParts } from './support.ts';
+import { Exchange, makeParts, type Sent } from './support.ts';
 
 export type Told = { readonly name: string; readonly [field: string]: unknown };
 
@@ -71,9 +71,14 @@ export function makeEventGateway(gatewayId: string, choice: Choice = {}) {
   };
 }
 
-/** What was told since the last call, in order. */
+/** What was told since the last call, in order, without signs of life. */
 export function told(exchange: Exchange): Told[] {
-  return exchange.takeSent().flatMap(({ subject, payload }) => {
+  return toldOn(exchange.takeSent()).filter(({ name }) => name !== 'gateway.alive');
+}
+
+/** What these messages tell. */
+export function toldOn(sent: readonly Sent[]): Told[] {
+  return sent.flatMap(({ subject, payload }) => {
     const name = /^pith\.event\.(.*)$/.exec(subject)?.[1];
     return name === undefined ? [] : [{ name, ...(JSON.parse(payload) as object) }];
   });

@@ -21,7 +21,7 @@ function stage(ids = [A, B]) {
     exchange.deliver();
   };
   const ready = (): void => {
-    for (const { bus } of gateways) bus.tell('ready', 0);
+    for (const { bus } of gateways) bus.tell('ready');
     exchange.deliver();
   };
   const [a, b, c] = gateways;
@@ -45,7 +45,7 @@ describe('an announcement', () => {
     const gates = () => exchange.takeSent().filter(({ subject }) => subject === 'pith.fleet.gate');
     expect(gates()).toEqual([]);
     a.load.sessions = 7;
-    a.bus.tell('ready', 7);
+    a.bus.tell('ready');
     expect(gates()).toEqual([
       {
         subject: 'pith.fleet.gate',
@@ -63,7 +63,7 @@ describe('an announcement', () => {
     const { exchange, pass, ready, a } = stage();
     ready();
     exchange.takeSent();
-    a.bus.tell('draining', 7);
+    a.bus.tell('draining');
     const [last] = exchange.takeSent().filter(({ subject }) => subject === 'pith.fleet.gate');
     expect(last!.payload).toContain('"gateway":"a-0123456789","sessions":0,"room":0');
     pass(10_000);
@@ -89,10 +89,10 @@ describe('a client is sent', () => {
   test('to this gateway, when it is ready and alone', () => {
     const { a } = stage([A]);
     expect(a.gate.choose('ws')).toBeNull();
-    a.bus.tell('ready', 0);
+    a.bus.tell('ready');
     expect(a.gate.choose('ws')).toEqual({ host: 'a', port: 3010 });
     expect(a.gate.choose('tcp')).toEqual({ host: 'a', port: 3011 });
-    a.bus.tell('draining', 0);
+    a.bus.tell('draining');
     expect(a.gate.choose('ws')).toBeNull();
   });
 
@@ -160,7 +160,7 @@ describe('a client is sent', () => {
     a.load.sessions = 1_000;
     ready();
     expect(chosen(a.gate, 5)).toEqual({ b: 5 });
-    b.bus.tell('draining', 0);
+    b.bus.tell('draining');
     exchange.deliver();
     for (let i = 0; i < 3; i++) {
       expect(chosen(a.gate, 5)).toEqual({ a: 5 });
@@ -281,7 +281,7 @@ describe('what is heard on the bus', () => {
     const { exchange, clock, ready, a } = stage([A]);
     ready();
     const { bus, metrics } = makeGateway(B, exchange, clock);
-    bus.tell('ready', 0);
+    bus.tell('ready');
     exchange.publish('pith.fleet.gate', 'oops');
     exchange.deliver();
     expect(metrics.count('pith_bus_refused_total', ['BAD_ARGUMENT'])).toBe(0);

@@ -1,0 +1,128 @@
+/** The other gateways by their signs of life: which of them are silent for too long, and who is to say so. */
+import type { LostGateway } from '../contract/facts.ts';
+import type { AliveFields } from './gateway-events.ts';
+
+/** Gateways that are watched, those that are lost among them; those are forgotten for new ones. */
+const WATCHED_MAX = 1_000;
+/** A gateway that is silent for longer is lost: a second between signs, 6 s of stall or cut, and some delay. */
+export const LOST_AFTER_MS = 7_500;
+/** Time that one look may account for: what passed while this process was stalled says nothing about the others. */
+const LOOK_MS_MAX = 1_000;
+/** How much later the next oldest says it, if the oldest does not; and the others. */
+const RANK_MS = 1_000;
+const RANK_MS_MAX = 1_500;
+/** Between two times of saying it, until it is heard. */
+const AGAIN_MS = 1_000;
+/** How long one that is back has to say that it has returned, before it is told that it was lost. */
+const BACK_MS = 1_000;
+
+export type WatchedGateway = AliveFields & {
+  /** Milliseconds since the epoch. */
+  readonly heardAtWall: number;
+  /** How long it has been silent, or if it is lost: how long it has been back. */
+  silentMs: number;
+  /** The term in which it is lost; 0: it is not. */
+  lostTerm: number;
+  /** It is lost, and was heard in the same term. */
+  isBack: boolean;
+  /** Announced when it is silent, or back, for this long. */
+  dueMs: number;
+};
+
+const NEVER_LOST = { lostTerm: 0 };
+
+/** refused: there is no room for another. */
+export type Heard = 'alive' | 'returned' | 'refused';
+
+export class WatchedGateways {
+  readonly #own: string;
+  readonly #startedAtWall: number;
+  readonly #watched = new Map<string, WatchedGateway>();
+
+  /** @param startedAtWall When this gateway was started, milliseconds since the epoch. */
+  constructor(own: string, startedAtWall: number) {
+    this.#own = own;
+    this.#startedAtWall = startedAtWall;
+  }
+
+  /** Those that are not lost. */
+  get size(): number {
+    let size = 0;
+    for (const { lostTerm } of this.#watched.values()) if (lostTerm === 0) size++;
+    return size;
+  }
+
+  /** Nobody could be heard, which says nothing about anyone. */
+  heardNothing(): void {
+    for (const one of this.#watched.values()) {
+      if (one.lostTerm > 0) continue;
+      one.silentMs = 0;
+      one.dueMs = LOST_AFTER_MS;
+    }
+  }
+
+  heard(alive: AliveFields, heardAtWall: number): Heard {
+    const { gateway, term } = alive;
+    if (gateway === this.#own) return 'alive';
+    const known = this.#watched.get(gateway);
+    if (known === undefined && !this.#hasRoom()) return 'refused';
+    const { lostTerm } = known ?? NEVER_LOST;
+    const isLost = lostTerm > 0 && lostTerm >= term;
+    if (isLost && known!.isBack) return 'alive';
+    const dueMs = isLost ? BACK_MS : LOST_AFTER_MS;
+    const more = { silentMs: 0, lostTerm: isLost ? lostTerm : 0, isBack: isLost, dueMs };
+    this.#watched.set(gateway, { ...alive, heardAtWall, ...more });
+    return lostTerm > 0 && !isLost ? 'returned' : 'alive';
+  }
+
+  /** It has stopped in order. */
+  left(gateway: unknown): void {
+    if (typeof gateway === 'string') this.#watched.delete(gateway);
+  }
+
+  /** Somebody has said that it is lost. False: that was known, or is out of date. */
+  lost({ gateway, term }: LostGateway): boolean {
+    const known = this.#watched.get(gateway);
+    if (known === undefined || known.lostTerm >= term || known.term > term) return false;
+    known.lostTerm = term;
+    known.isBack = false;
+    return true;
+  }
+
+  /** Those that this gateway is to announce now. @param passedMs Since the last look. */
+  look(passedMs: number): WatchedGateway[] {
+    const ms = Math.min(passedMs, LOOK_MS_MAX);
+    const due: WatchedGateway[] = [];
+    for (const one of this.#watched.values()) {
+      if (one.lostTerm > 0 && !one.isBack) continue;
+      one.silentMs += ms;
+      if (one.silentMs < one.dueMs + this.#rankMs(one)) continue;
+      one.dueMs = one.silentMs + AGAIN_MS - this.#rankMs(one);
+      due.push(one);
+    }
+    return due;
+  }
+
+  /** How much longer than the oldest this gateway waits with the announcement of `silent`. */
+  #rankMs(silent: WatchedGateway): number {
+    if (silent.silentMs < silent.dueMs) return 0;
+    let older = 0;
+    for (const one of this.#watched.values()) {
+      if (one === silent || one.lostTerm > 0 || one.silentMs >= LOST_AFTER_MS) continue;
+      if (this.#isOlder(one)) older++;
+    }
+    return Math.min(older * RANK_MS, RANK_MS_MAX);
+  }
+
+  #isOlder({ gateway, startedAtWall }: WatchedGateway): boolean {
+    if (startedAtWall !== this.#startedAtWall) return startedAtWall < this.#startedAtWall;
+    return gateway < this.#own;
+  }
+
+  #hasRoom(): boolean {
+    if (this.#watched.size < WATCHED_MAX) return true;
+    for (const [gateway, { lostTerm, isBack }] of this.#watched)
+      if (lostTerm > 0 && !isBack) return this.#watched.delete(gateway);
+    return false;
+  }
+}
