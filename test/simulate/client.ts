@@ -8,6 +8,7 @@ import { ACK, HANDSHAKE, HEARTBEAT, message, type Packet, readPackets } from './
 import type { SeededRandom } from './random.ts';
 import { PING } from './sockets.ts';
 import { Node, type World } from './world.ts';
+import { pieces } from './wrong-client.ts';
 
 export type RouteChoice = {
   readonly route: string;
@@ -77,6 +78,8 @@ export class Player {
   readonly #around: Surroundings;
   readonly #random: SeededRandom;
   readonly #isWebSocket: boolean;
+  /** What it sends arrives in pieces. */
+  readonly #isCut: boolean;
   #link: Link | null = null;
   #connections = 0;
   /** It is told to stay away. */
@@ -93,6 +96,7 @@ export class Player {
     this.node = new Node(around.world, this.name);
     this.#random = around.world.random(`player/${this.name}`);
     this.#isWebSocket = index % 2 === 0;
+    this.#isCut = index % 4 === 1;
     this.node.after(this.#random.between(0, 30_000), () => {
       this.#connect();
     });
@@ -394,7 +398,8 @@ export class Player {
       if (done !== undefined) this.#probes.set(ask, done);
     }
     const bytes = message(id, route, ask.body);
-    link.end!.send(bytes, bytes.length);
+    if (this.#isCut) for (const one of pieces(bytes, this.#random)) link.end!.send(one, one.length);
+    else link.end!.send(bytes, bytes.length);
   }
 
   readonly #probes = new WeakMap<Ask, (code: number, reason: string) => void>();

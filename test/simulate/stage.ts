@@ -4,11 +4,12 @@ import type { Network as SystemNetwork } from '../../src/wiring/network.ts';
 import { Calm } from './calm.ts';
 import { Network } from './channel.ts';
 import { Player, type RouteChoice } from './client.ts';
-import type { Fault, Places } from './faults.ts';
+import { CALM_MS, type Fault, type Places, ROUND_MS } from './faults.ts';
 import { type GatewayLine, SimGateway } from './gateway.ts';
 import { Ledger, type RouteRules } from './ledger.ts';
 import type { SeededRandom } from './random.ts';
 import type { Node, World } from './world.ts';
+import { WrongClient } from './wrong-client.ts';
 
 /** A process of a backend or of the bus, which ends and is begun again in one place. */
 export type Service = {
@@ -52,6 +53,8 @@ export const USERS_PER_CLIENT = 0.7;
 const LAST_WORDS_MS = 5_000;
 /** How long a gateway may be unheard of, if it starts while it, another, or the bus is in trouble. */
 const UNHEARD_MS = 90_000;
+/** Before the calm, so that they are gone by then. */
+const WRONG_MS = 30_000;
 const CLIENTS_PER_GROUP = 8;
 
 /** One place of a gateway. */
@@ -77,6 +80,7 @@ export class Stage {
   readonly ledger: Ledger;
   readonly calm = new Calm();
   readonly players: Player[] = [];
+  readonly wrongClients: WrongClient[] = [];
   readonly servers: readonly Service[];
   readonly backends: ReturnType<StageOptions['backends']>;
   readonly gateways: readonly GatewayPlace[];
@@ -121,6 +125,10 @@ export class Stage {
       groups: Math.ceil(clients / CLIENTS_PER_GROUP),
     };
     for (let i = 1; i <= clients; i++) this.players.push(new Player(i, around));
+    const free = routes.find(({ ordered, idempotent }) => ordered === 'none' && idempotent)!;
+    const isQuiet = (): boolean => world.nowMs % ROUND_MS > CALM_MS - WRONG_MS;
+    for (const name of ['x1', 'x2'])
+      this.wrongClients.push(new WrongClient(name, { ...around, route: free.route, isQuiet }));
   }
 
   get places(): Places {
