@@ -34,6 +34,8 @@ export type PeerReply = {
   /** Of the users and sessions asked for: those that are there. */
   uids?: string[];
   sids?: string[];
+  /** To a greeting: gateways of which it has heard something a moment ago. */
+  knows?: string[];
   sessions?: SessionJson[];
   /** There is more than `sessions` or `groups` holds. */
   more?: boolean;

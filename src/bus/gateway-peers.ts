@@ -66,7 +66,8 @@ export class GatewayPeers implements Peers {
         payload: this.#name(),
         waitMs: HELLO_WAIT_MS,
         take: ({ data, subject }) => {
-          this.hear(readPeerReply(data), true, subject);
+          const reply = readPeerReply(data);
+          if (this.hear(reply, true, subject)) this.#known.toldOf(reply?.knows ?? []);
           return false;
         },
       });
@@ -91,6 +92,11 @@ export class GatewayPeers implements Peers {
     const why = `not the id of a gateway, or more than ${GATEWAYS_MAX} gateways`;
     this.#parts.report.refused('GATEWAYS', subject, why);
     return false;
+  }
+
+  /** The answer to a greeting: whom this gateway knows, since one that has just begun cannot. */
+  get recent(): string[] {
+    return this.#known.recentNames();
   }
 
   /** A gateway has announced that it is leaving. */

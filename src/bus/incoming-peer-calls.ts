@@ -74,7 +74,7 @@ export class IncomingPeerCalls {
     switch (verb) {
       case 'hello':
         peers.hear(readPeerReply(message.data), false, message.subject);
-        return {};
+        return { knows: peers.recent };
       case 'bye':
         this.#left(readPeerReply(message.data)?.gateway ?? '');
         return {};

@@ -21,7 +21,12 @@ export function isGatewayId(text: string): boolean {
   return GATEWAY_ID.test(text);
 }
 
-type Known = { silences: number; answered: boolean };
+type Known = {
+  silences: number;
+  answered: boolean;
+  /** A time of the clock; -Infinity: never, another gateway has told of it. */
+  heardAt: number;
+};
 /** Times of the clock. */
 type Lost = { readonly until: number; readonly namedUntil: number };
 
@@ -80,8 +85,26 @@ export class KnownGateways {
       return false;
     // Only those that have answered can be lost.
     const hasAnswered = this.#lost.delete(gateway) || known?.answered === true;
-    this.#known.set(gateway, { silences: 0, answered: answered || hasAnswered });
+    const heardAt = this.#clock.now();
+    this.#known.set(gateway, { silences: 0, answered: answered || hasAnswered, heardAt });
     return true;
+  }
+
+  /** Another gateway knows these: one of them may just be unable to answer, and is to be named as silent then. */
+  toldOf(gateways: readonly string[]): void {
+    for (const gateway of gateways) {
+      const isNew = !this.#known.has(gateway) && !this.#lost.has(gateway) && gateway !== this.#own;
+      if (!isNew || !isGatewayId(gateway) || this.#known.size >= GATEWAYS_MAX) continue;
+      this.#known.set(gateway, { silences: 0, answered: true, heardAt: -Infinity });
+    }
+  }
+
+  /** Those of which something was heard within the last minute, for a gateway that is new. */
+  recentNames(): string[] {
+    const since = this.#clock.now() - NAMED_MS;
+    const names = this.lostNames();
+    for (const [gateway, { heardAt }] of this.#known) if (heardAt > since) names.push(gateway);
+    return names.slice(0, GATEWAYS_MAX);
   }
 
   /** It did not answer in time. */

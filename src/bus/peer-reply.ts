@@ -19,7 +19,7 @@ export function readPeerReply(payload: Uint8Array): PeerReply | null {
     const count = fields[name];
     if (isCount(count)) answer[name] = count;
   }
-  for (const name of ['uids', 'sids'] as const) {
+  for (const name of ['uids', 'sids', 'knows'] as const) {
     const names = fields[name];
     if (Array.isArray(names)) answer[name] = names.filter((one) => typeof one === 'string');
   }

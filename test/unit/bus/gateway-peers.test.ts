@@ -60,12 +60,9 @@ describe('a greeting', () => {
         headers: [],
         payload: '{"gateway":"a-0123456789"}',
       },
-      ...[A, B].map((gateway) => ({
-        subject: exchange.sent[0]!.reply,
-        reply: '',
-        headers: [],
-        payload: `{"gateway":"${gateway}"}`,
-      })),
+      ...[`{"gateway":"${A}","knows":[]}`, `{"gateway":"${B}","knows":["${A}"]}`].map(
+        (payload) => ({ subject: exchange.sent[0]!.reply, reply: '', headers: [], payload }),
+      ),
     ]);
   });
 
@@ -110,14 +107,16 @@ describe('a greeting', () => {
 });
 
 describe('a gateway that is stopped while another connects', () => {
-  /** A has greeted, and B has not heard it. */
-  function stopped() {
+  /** A has greeted, and B has not heard it. @param ago Milliseconds since anybody has heard of B. */
+  function stopped(ago = 60_000) {
     const made = stage({ ids: [A, B, C], greeted: false });
     const { a, b, c, exchange, clock } = made;
     a.connector.up = false;
     for (const { bus } of [b, c]) bus.onUp(false);
     exchange.deliver();
     b.connector.up = false;
+    clock.advance(ago);
+    exchange.takeSent();
     a.connector.up = true;
     a.bus.onUp(false);
     const inbox = sentBy(exchange).at(-1)!.reply;
@@ -164,6 +163,16 @@ describe('a gateway that is stopped while another connects', () => {
       expect((await settled(call))!.silentGateways).toEqual([B]);
     },
   );
+
+  test('is known from another that has heard of it a moment ago, and named as silent', async () => {
+    const { a, exchange, clock } = stopped(45_000);
+    for (let i = 0; i < 4; i++) {
+      const call = a.bus.peers.pushCounted({ all: true }, PUSH, 500);
+      exchange.deliver();
+      clock.advance(500);
+      expect((await settled(call))!.silentGateways).toEqual([B]);
+    }
+  });
 
   test('is waited for no longer than until it answers', async () => {
     const { a, b, exchange } = stopped();

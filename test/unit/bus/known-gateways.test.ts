@@ -94,6 +94,28 @@ test('gateways that sids name are unheard of if they are others, and neither kno
   expect(known.unheardOf(many).size).toBe(1_000);
 });
 
+describe('a gateway that others tell of', () => {
+  test('is known as one that has answered, and is not told of in turn', () => {
+    const { known, names } = make();
+    known.toldOf(['a', 'own-0123456789', 'a b', '']);
+    expect(names()).toEqual(['a']);
+    expect(known.recentNames()).toEqual([]);
+    for (let i = 0; i < 3; i++) known.silent('a');
+    expect([names(), known.lostNames()]).toEqual([[], ['a']]);
+    known.toldOf(['a']);
+    expect(names()).toEqual([]);
+  });
+
+  test('is one that was heard within a minute', () => {
+    const { known, clock } = make();
+    known.heard('a', true);
+    clock.advance(59_999);
+    expect(known.recentNames()).toEqual(['a']);
+    clock.advance(1);
+    expect(known.recentNames()).toEqual([]);
+  });
+});
+
 describe('among a thousand', () => {
   test('one more is not kept, unless it has answered and another has not', () => {
     const { known, names } = make();
