@@ -49,6 +49,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
+          setupFiles: [fileURLToPath(new URL('support/sound-json-parse.ts', import.meta.url))],
           include: ['test/unit/**/*.test.ts'],
           pool: 'threads',
           // Each worker loads what the tests import once, which is half of their time. They keep nothing in modules.

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 
 import type { PomeloProtos } from '../dialect/pomelo.ts';
 import { errorText } from '../errors.ts';
+import { parseJsonText } from '../protocol/json-parse.ts';
 import { type ProtosProblem, Protos, protosVersion } from '../protocol/protobuf/protos.ts';
 import { RouteDictionary } from '../protocol/route-dictionary.ts';
 
@@ -77,7 +78,7 @@ function readJson(dir: string, env: string, name: string, problems: string[]): J
       return null;
     }
     try {
-      return { file, value: JSON.parse(text.replace(/^\ufeff/, '')) as unknown };
+      return { file, value: parseJsonText(text.replace(/^\ufeff/, '')) };
     } catch (error) {
       problems.push(`${file}: is not JSON: ${errorText(error)}`);
       return null;

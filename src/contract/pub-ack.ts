@@ -1,6 +1,7 @@
 /** JetStream acknowledges what a stream captures: to the reply subject, where a backend's answer is awaited. */
 import { asBuffer } from '../bytes.ts';
 import { isObject } from '../protocol/exact-json.ts';
+import { parseJsonText } from '../protocol/json-parse.ts';
 
 /** No acknowledgement is longer. */
 const BYTES_MAX = 1_024;
@@ -17,7 +18,7 @@ export function isPubAck(body: Uint8Array): boolean {
   if (!text.includes('"stream"')) return false;
   let fields: Record<string, unknown>;
   try {
-    fields = JSON.parse(text) as Record<string, unknown>;
+    fields = parseJsonText(text) as Record<string, unknown>;
   } catch {
     return false;
   }

@@ -9,6 +9,7 @@
 import { asBuffer } from '../bytes.ts';
 import { type Failure, reasonOfCode, REASONS } from '../errors.ts';
 import { isObject } from '../protocol/exact-json.ts';
+import { parseJsonText } from '../protocol/json-parse.ts';
 
 /** The longest wait that is passed on, in milliseconds. */
 export const RETRY_AFTER_MS_MAX = 86_400_000;
@@ -187,7 +188,7 @@ export function cut(text: string, max: number): string {
 
 function jsonObject(bytes: Buffer): Record<string, unknown> | null {
   try {
-    const value: unknown = JSON.parse(bytes.toString());
+    const value = parseJsonText(bytes.toString());
     return isObject(value) ? value : null;
   } catch {
     return null;

@@ -16,6 +16,7 @@ import { CONVERT_BYTES, tooMuchText, weightOfJson } from '../protocol/conversion
 import { sizeOfJson } from '../protocol/json-scan.ts';
 import { contractFiles } from './contract-files.ts';
 import { readJson } from '../upstream/method/json-reader.ts';
+import { parseJsonText } from '../protocol/json-parse.ts';
 
 /** How deep messages may be nested in an answer: each level of JSON in a Struct takes three. */
 const RECURSION_MAX = 4 * JSON_DEPTH_MAX;
@@ -88,7 +89,7 @@ function written(type: DescMessage, bytes: Buffer): JsonValue {
 /** The error of JSON.parse; '': valid, but nested deeper than the scan goes. */
 function whyNot(json: Buffer): string {
   try {
-    JSON.parse(json.toString());
+    parseJsonText(json.toString());
     return '';
   } catch (error) {
     return errorText(error);

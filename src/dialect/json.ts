@@ -34,6 +34,7 @@ import {
   tooLong,
   type Wire,
 } from './wire.ts';
+import { parseJsonText } from '../protocol/json-parse.ts';
 
 export class JsonDialect implements Dialect {
   readonly name = 'json';
@@ -178,7 +179,7 @@ function idOf(json: Buffer | null): number | null {
 }
 
 /** The value of a short member; undefined: there is none; false: it is too long. */
-function small(json: Buffer | null, parse: (text: string) => unknown = JSON.parse): unknown {
+function small(json: Buffer | null, parse: (text: string) => unknown = parseJsonText): unknown {
   if (json === null) return undefined;
   return json.length <= MEMBER_BYTES_MAX && parse(json.toString());
 }

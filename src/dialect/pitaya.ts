@@ -36,6 +36,7 @@ import {
   tooLong,
   type Wire,
 } from './wire.ts';
+import { parseJsonText } from '../protocol/json-parse.ts';
 
 /** Smaller bodies hardly shrink, and cost as much to compress. */
 const COMPRESS_BYTES_MIN = 128;
@@ -177,7 +178,7 @@ class PitayaWire implements Wire {
 function hasOwnCode(bytes: Uint8Array | null): boolean {
   if (bytes === null || bytes.length > OWN_CODE_BYTES_MAX) return false;
   try {
-    const value: unknown = JSON.parse(Buffer.from(bytes).toString());
+    const value = parseJsonText(Buffer.from(bytes).toString());
     return typeof (value as { code?: unknown } | null)?.code === 'string';
   } catch {
     return false;

@@ -3,6 +3,7 @@
  * proves that one client sent all messages of a session, and nothing about who that client is.
  */
 import { createPublicKey, type KeyObject, verify } from 'node:crypto';
+import { parseJsonText } from '../protocol/json-parse.ts';
 
 /** Bits of a client's key: stock clients use 1024. Longer keys cost the gateway time for each message. */
 const KEY_BITS_MIN = 512;
@@ -67,7 +68,7 @@ function withoutField(body: Buffer, at: number, end: number): Buffer | null {
 
 function writtenAgain(body: Buffer): Buffer | null {
   try {
-    const value = JSON.parse(body.toString()) as Record<string, unknown> | null;
+    const value = parseJsonText(body.toString()) as Record<string, unknown> | null;
     if (typeof value !== 'object' || value === null) return null;
     delete value['__crypto__'];
     return Buffer.from(JSON.stringify(value));

@@ -3,6 +3,8 @@
  * Infinity. Here such a number is kept as its text, which `JSON.stringify` writes unchanged. Pure.
  */
 
+import { parseJsonText } from './json-parse.ts';
+
 /** A number as it was written. [ECMAScript JSON.rawJSON] */
 export type RawNumber = { readonly rawJSON: string };
 
@@ -40,12 +42,12 @@ export function rawNumber(text: string): RawNumber {
  * @throws {SyntaxError} Not JSON, or nested deeper than can be walked.
  */
 export function parseAsWritten(text: string): unknown {
-  return MAY_CHANGE.test(text) ? parseRaw(text) : (JSON.parse(text) as unknown);
+  return MAY_CHANGE.test(text) ? parseRaw(text) : parseJsonText(text);
 }
 
 /** The same for bodies that are converted: only numbers that a double may not hold are kept, which is cheaper. */
 export function parseExact(text: string): unknown {
-  return MAY_LOSE.test(text) ? parseRaw(text) : (JSON.parse(text) as unknown);
+  return MAY_LOSE.test(text) ? parseRaw(text) : parseJsonText(text);
 }
 
 /** True if the text may hold a number whose value `JSON.parse` would change. */
@@ -55,7 +57,7 @@ export function mayLose(text: string): boolean {
 
 function parseRaw(text: string): unknown {
   try {
-    return JSON.parse(text, keepNumber as Reviver as (key: string, value: unknown) => unknown);
+    return parseJsonText(text, keepNumber);
   } catch (error) {
     if (error instanceof RangeError) throw new SyntaxError('nested too deeply', { cause: error });
     throw error;

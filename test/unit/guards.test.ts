@@ -86,3 +86,33 @@ function spelledOut(name: string): string[] {
     ? [name]
     : choices.split(',').map((choice) => `${before}${choice}${after}`);
 }
+
+/** Where `JSON.parse` is called itself, and why it may be: what it reads is no object, or not from outside. */
+const PARSES: Readonly<Record<string, string>> = {
+  'protocol/json-parse.ts': 'it stands between',
+  'protocol/json-keys.ts': 'one text',
+  'protocol/json-scan.ts': 'one text',
+  'telemetry/log.ts': 'a line of ours',
+  'discovery/instances.ts': 'the answer of the Consul agent, which allows no such key',
+  'main.ts': 'package.json',
+  'cli/arguments.ts': 'a command of its own process',
+  'cli/client.ts': 'a command of its own process',
+  'cli/client-settings.ts': 'a command of its own process',
+  'cli/mock-backend.ts': 'a command of its own process',
+  'client/json.ts': 'not part of the gateway',
+};
+
+test('JSON from outside goes by parseJsonText, since V8 mistakes keys', () => {
+  const files = readdirSync(`${TOP}/src`, { recursive: true, encoding: 'utf8' });
+  const parsing = files.filter(
+    (file) =>
+      file.endsWith('.ts') &&
+      /\bJSON\.parse\b/.test(
+        readFileSync(`${TOP}/src/${file}`, 'utf8').replaceAll(
+          /^\s*(?:\*|\/\/).*$|\/\*.*?\*\//gm,
+          '',
+        ),
+      ),
+  );
+  expect(parsing.toSorted()).toEqual(Object.keys(PARSES).toSorted());
+});

@@ -15,6 +15,7 @@ import { isObject, parseAsWritten } from '../../protocol/exact-json.ts';
 import { isJson, Members } from '../../protocol/json-scan.ts';
 import type { Push, Reply, Target } from '../../contract/commands.ts';
 import type { SessionVerb } from '../../contract/backend-frames.ts';
+import { parseJsonText } from '../../protocol/json-parse.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -136,7 +137,7 @@ function fieldsOf(names: readonly MemberName[], bytesMax: number): Fields {
     const json = members.get(name);
     if (json === null) continue;
     // Session data goes out again as it came in.
-    const parse = name === 'patch' || name === 'where' ? parseAsWritten : JSON.parse;
+    const parse = name === 'patch' || name === 'where' ? parseAsWritten : parseJsonText;
     fields[name] = parseJson(json, name, bytesMax, parse);
   }
   return fields;
