@@ -6,7 +6,7 @@ import type { Order, Report } from './worker.ts';
 
 const WORKER = fileURLToPath(new URL('worker.ts', import.meta.url));
 /** What a worker may take beyond its time: to load, to run what is kept, to shrink, and to notice that it hangs. */
-const BEYOND_MS = 120_000;
+const BEYOND_MS = 600_000;
 const HEAP_MB = 1_024;
 
 /** @param worker Of another tree, perhaps. */

@@ -55,7 +55,16 @@ export const TARGETS: Readonly<Record<string, Entry>> = {
   ),
   ...from(
     () => import('./targets/headers.ts'),
-    ['header-values', 'header-block', 'peer-push', 'peer-reply', 'refusal', 'pub-ack', 'subjects'],
+    [
+      'header-values',
+      'header-block',
+      'peer-push',
+      'peer-reply',
+      'gateway-events',
+      'refusal',
+      'pub-ack',
+      'subjects',
+    ],
   ),
   ...from(() => import('./targets/ipc.ts'), ['ipc-line', 'ipc-long-line', 'ipc-socket']),
   ...from(

@@ -1,4 +1,5 @@
 /** One target in a process of its own, for as long as it is told: `run.ts` starts it, and hears what came of it. */
+import '../support/sound-json-parse.ts';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 

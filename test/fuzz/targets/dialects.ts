@@ -228,7 +228,10 @@ function answerBody(dialect: Dialect, encoded: Encoded): { body: Buffer; isCompr
   const payload = payloadOf(dialect, encoded);
   if (dialect.name === 'json') {
     const answer = JSON.parse(payload.toString()) as { body?: unknown; error?: unknown };
-    return { body: Buffer.from(JSON.stringify(answer.body ?? answer.error)), isCompressed: false };
+    return {
+      body: Buffer.from(JSON.stringify(Object.hasOwn(answer, 'body') ? answer.body : answer.error)),
+      isCompressed: false,
+    };
   }
   const read = decodeByClient(payload);
   check(typeof read !== 'string', 'our client reads what we write', read);

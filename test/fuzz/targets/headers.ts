@@ -1,5 +1,6 @@
 /** Headers in NATS and HTTP, what other gateways send, and what a refusal means to a client. */
 import { readPeerPush, peerPushHeaders } from '../../../src/bus/peer-push-codec.ts';
+import { readAlive, readLost } from '../../../src/bus/gateway-events.ts';
 import { readFailure as readPeerFailure, readPeerReply } from '../../../src/bus/peer-reply.ts';
 import { compareSids, readPage } from '../../../src/bus/session-pages.ts';
 import type { Push } from '../../../src/contract/commands.ts';
@@ -267,6 +268,35 @@ const peerReply: Target = {
   },
 };
 
+const events: Target = {
+  name: 'gateway-events',
+  drives: ['bus/gateway-events.ts readAlive', 'bus/gateway-events.ts readLost'],
+  forms: ['json'],
+  seeds: [
+    '{"gateway":"g-0123456789","seq":"7","sessions":3,"term":1,"started_at":"2026-01-01T00:00:00Z"}',
+    '{"gateway":"g-1","term":2,"sessions":0,"last_heard":"2026-01-01T00:00:00.5Z","last_seq":9,"by":"h-2","seq":1}',
+    '{"gateway":"a.b","term":-1}',
+  ],
+  run(input) {
+    const fields = orError(() => readObject(input), ShapeError);
+    if (fields instanceof Error) return;
+    const alive = orError(() => readAlive(fields), ShapeError);
+    const lost = orError(() => readLost(fields), ShapeError);
+    for (const read of [alive, lost]) {
+      if (read instanceof Error) continue;
+      check(
+        /^[A-Za-z0-9_-]{1,64}$/.test(read.gateway),
+        'a gateway has the id of one',
+        read.gateway,
+      );
+      const { gateway: _, ...rest } = read;
+      for (const [name, value] of Object.entries(rest))
+        if (name !== 'id' && name !== 'by')
+          check(Number.isSafeInteger(value), 'counts and times are whole', name, value);
+    }
+  },
+};
+
 const refused: Target = {
   name: 'refusal',
   drives: [
@@ -445,6 +475,7 @@ export const targets: readonly Target[] = [
   block,
   peerPush,
   peerReply,
+  events,
   refused,
   ack,
   subjects,

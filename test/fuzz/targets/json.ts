@@ -20,6 +20,7 @@ import {
   wholeOf,
 } from '../../../src/protocol/exact-json.ts';
 import { elementsOf } from '../../../src/protocol/json-elements.ts';
+import { parseJsonText } from '../../../src/protocol/json-parse.ts';
 import { repeatedKey } from '../../../src/protocol/json-keys.ts';
 import { afterKnown, isJson, Members, sizeOfJson } from '../../../src/protocol/json-scan.ts';
 import {
@@ -32,6 +33,7 @@ import { chanceOf } from '../cuts.ts';
 import { check, orError, same, type Target } from '../target.ts';
 
 const SEEDS = [
+  '{"\\\\":{"a":1,"\\\\u":[-0,"\\n"]},"\\n":2,"\\\\":3}',
   '{"id":7,"route":"a.b.c","body":{"x":[1,2,{"y":null}],"z":"\\u00e9\\ud83d\\ude00"}}',
   '[1.0,-0,1e2,1E+400,9007199254740993,0.1,123456789012345678901234567890]',
   '  {"a":{"b":{"c":[[],{},""]}},"a":1}\r\n',
@@ -252,6 +254,7 @@ const exact: Target = {
     'protocol/exact-json.ts parseAsWritten',
     'protocol/exact-json.ts parseExact',
     'protocol/exact-json.ts mayLose',
+    'protocol/json-parse.ts parseJsonText',
   ],
   forms: ['json'],
   seeds: SEEDS,
@@ -259,6 +262,10 @@ const exact: Target = {
   run(input) {
     const text = input.toString();
     const value = parsed(text);
+    const plain = orError(() => parseJsonText(text), SyntaxError);
+    if (value === undefined)
+      check(plain instanceof Error, 'parseJsonText refuses what JSON.parse refuses');
+    else same(plain, value, 'parseJsonText is JSON.parse');
     const ours = orError(() => parseAsWritten(text), SyntaxError);
     const shorter = orError(() => parseExact(text), SyntaxError);
     check(
