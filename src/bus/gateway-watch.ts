@@ -43,13 +43,12 @@ const DEAF =
   'it is not noticed when another gateway is lost: allow gateways the subscriptions of deploy/nats/permissions.conf';
 
 export class GatewayWatch {
-  /** Backends that are not on the bus. */
-  listener: LostListener = NOBODY;
   readonly #parts: BusParts;
   readonly #events: NatsEvents;
   readonly #others: WatchedGateways;
   readonly #startedAtWall: number;
   readonly #lookAgain: Timeout;
+  #listener: LostListener = NOBODY;
   #restatement: Restatement | null = null;
   /** Grows whenever this gateway has returned. */
   #term = 1;
@@ -79,6 +78,11 @@ export class GatewayWatch {
   /** Completes the construction: the registry is made after the bus. */
   attach(registry: Registry): void {
     this.#restatement = new Restatement(this.#parts, this.#events, registry);
+  }
+
+  /** It tells those that are not on the bus. */
+  listen(listener: LostListener): void {
+    this.#listener = listener;
   }
 
   /** There is a connection. The others must be silent on this one before they count as lost. */
@@ -221,6 +225,6 @@ export class GatewayWatch {
     const isSpeaker = lost.by === gatewayId;
     const isNew = this.#others.lost(lost);
     if (isNew) report.gatewayLost(lost);
-    if (isNew || isSpeaker) this.listener.gatewayLost(lost, isSpeaker);
+    if (isNew || isSpeaker) this.#listener.gatewayLost(lost, isSpeaker);
   }
 }

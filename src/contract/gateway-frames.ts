@@ -4,7 +4,7 @@ import { encodeStruct, StructError } from './struct.ts';
 import { BYTES, encodeMs, fieldBytes, varintBytes, WireWriter } from './protobuf-wire.ts';
 import { type Failure, failure } from '../errors.ts';
 import type { JsonObject } from './commands.ts';
-import { type ConnectFacts, forwarded, type SessionFacts, type Trace } from './facts.ts';
+import type { ConnectFacts, SessionFacts, Trace } from './facts.ts';
 
 /** A Session as a backend sees it: the part of its data that the route forwards, and groups only in a ConnectRequest. */
 export function encodeSession(
@@ -47,32 +47,6 @@ export function encodeSessionOr(session: SessionFacts, data: JsonObject | null):
     if (!(error instanceof StructError)) throw error;
     return failure('UNSUPPORTED', `session data for this backend: ${error.message}`);
   }
-}
-
-/** The same with its groups, without the keys of its data that no Struct can hold. */
-export function encodeSessionView(session: SessionFacts, keys: readonly string[]): Buffer {
-  const data = forwarded(session.data, keys) ?? {};
-  const groups = [...session.groups];
-  try {
-    return encodeSession(session, data, groups);
-  } catch (error) {
-    if (!(error instanceof StructError)) throw error;
-    return encodeSession(session, encodable(data), groups);
-  }
-}
-
-function encodable(data: JsonObject): JsonObject {
-  const kept = Object.create(null) as JsonObject;
-  for (const key of Object.keys(data)) {
-    const one = { [key]: data[key]! };
-    try {
-      encodeStruct(one);
-      kept[key] = one[key]!;
-    } catch (error) {
-      if (!(error instanceof StructError)) throw error;
-    }
-  }
-  return kept;
 }
 
 /** The ConnectRequest, with a failure for what no Struct can hold, from the client or from another backend. */
@@ -214,9 +188,10 @@ const GATEWAY_FRAME = {
   credit: 8,
   goaway: 9,
   done: 12,
+  lost: 13,
 } as const;
 
-function writeFrame(
+export function writeFrame(
   writer: WireWriter,
   id: number,
   kind: keyof typeof GATEWAY_FRAME,
@@ -261,26 +236,6 @@ export function writeGoaway(writer: WireWriter, reason: string): void {
   const goaway = new WireWriter();
   goaway.string(1, reason);
   writeFrame(writer, 0, 'goaway', goaway.take());
-}
-
-export function writeClosed(writer: WireWriter, closed: Buffer): void {
-  writeFrame(writer, 0, 'closed', closed);
-}
-
-export type ClosedFields = {
-  readonly session: Buffer;
-  readonly reason: string;
-  readonly code: number;
-  readonly lastedMs: number;
-};
-
-export function encodeClosed(closed: ClosedFields): Buffer {
-  const writer = new WireWriter();
-  writer.bytes(1, closed.session);
-  writer.string(2, closed.reason);
-  writer.int32(3, closed.code);
-  writer.bytes(4, encodeMs(closed.lastedMs));
-  return writer.take();
 }
 
 /** What became of a push, for the backend that asked. */

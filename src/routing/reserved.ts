@@ -1,12 +1,12 @@
 /**
- * Names that the gateway itself uses towards backends: `pith.connect` and `pith.closed` on a Unix socket, the paths of
+ * Names that the gateway itself uses towards backends: `pith.connect`, `pith.closed` and `pith.lost` on a Unix socket, the paths of
  * the same names over HTTP, the services of `pith.v1` over gRPC. Clients may not use them, and no rule, rename or
  * template can turn a client's message into one. Pure.
  */
 
 /** The first segment of reserved routes. */
 const OWN = 'pith';
-const OWN_PATHS: ReadonlySet<string> = new Set(['connect', 'closed']);
+const OWN_PATHS: ReadonlySet<string> = new Set(['connect', 'closed', 'lost']);
 /** How many times a path is unescaped: servers behind proxies do it more than once. */
 const UNESCAPES_MAX = 4;
 
@@ -21,7 +21,7 @@ export function isOwnMethod(path: string): boolean {
 }
 
 /**
- * True if a server might read `path` as `/pith/connect` or `/pith/closed` under `base`: escaped or not, in upper or lower
+ * True if a server might read `path` as `/pith/connect`, `/pith/closed` or `/pith/lost` under `base`: escaped or not, in upper or lower
  * case, with empty and dotted segments, parameters and a query. For a path that leaves `base` by dots, under any base.
  */
 export function isOwnPath(path: string, base: string): boolean {

@@ -1,6 +1,6 @@
 /** What the relay needs from a backend, whatever its transport. */
 import type { Accepted } from '../contract/commands.ts';
-import type { ConnectFacts } from '../contract/facts.ts';
+import type { ConnectFacts, LostGateway } from '../contract/facts.ts';
 import type { Failure } from '../errors.ts';
 import type { Lane } from '../session/lane.ts';
 import type { Session } from '../session/session.ts';
@@ -43,6 +43,12 @@ export interface Upstream {
   whereTo?(call: Call): Readonly<Record<string, string>>;
   /** For a traced call, while it is being sent. */
   clientSpan(call: Call): ClientSpan;
+  /**
+   * Another gateway is gone, with all its sessions. Absent: the backend hears it elsewhere, or does not care.
+   *
+   * @param isSpeaker This gateway tells the backends that all gateways reach.
+   */
+  gatewayLost?(lost: LostGateway, isSpeaker: boolean): void;
   info(): UpstreamInfo;
   /** Ends in an orderly way, within `ms`. */
   close(ms: number): Promise<void>;

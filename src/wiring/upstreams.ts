@@ -47,9 +47,15 @@ export type UpstreamParts = Shared & {
 
 /** One for each of `backends`, in their order. */
 export function makeUpstreams(parts: UpstreamParts): Upstream[] {
-  return Object.entries(parts.config.backends).map(([name, backend]) =>
+  const upstreams = Object.entries(parts.config.backends).map(([name, backend]) =>
     makeUpstream(name, backend, parts),
   );
+  parts.nats?.bus.watch.listen({
+    gatewayLost(lost, isSpeaker) {
+      for (const upstream of upstreams) upstream.gatewayLost?.(lost, isSpeaker);
+    },
+  });
+  return upstreams;
 }
 
 function makeUpstream(name: string, backend: BackendConfig, parts: UpstreamParts): Upstream {

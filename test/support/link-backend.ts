@@ -45,6 +45,8 @@ export type LinkBackend = AsyncDisposable & {
   readonly cancelled: readonly number[];
   readonly goaways: readonly string[];
   readonly closed: readonly string[];
+  /** Ends of sessions and of gateways, as they came, by a frame or a call. */
+  readonly told: readonly { readonly kind: string; readonly event: Json }[];
   /** Waits until so many requests have come in all. */
   came(count: number): Promise<readonly BackendRequest[]>;
   /** Pushes over the first link and waits for what became of it. */
@@ -62,6 +64,7 @@ export async function startLinkBackend(
   const cancelled: number[] = [];
   const goaways: string[] = [];
   const closed: string[] = [];
+  const told: { kind: string; event: Json }[] = [];
   const streams: Stream[] = [];
   const pushes = new Map<number, (pushed: Pushed) => void>();
   let lastPush = 0;
@@ -92,9 +95,11 @@ export async function startLinkBackend(
         if (stream.writable) stream.write({ frames: [{ id, reply }] });
       });
     else if (frame === 'cancel') cancelled.push(id);
+    else if (frame === 'pushed') pushes.get(id)?.(fields['pushed'] as Pushed);
     else if (frame === 'goaway') goaways.push((fields['goaway'] as { reason: string }).reason);
     else if (frame === 'closed') closed.push((fields['closed'] as { reason: string }).reason);
-    else if (frame === 'pushed') pushes.get(id)?.(fields['pushed'] as Pushed);
+    if (frame === 'closed' || frame === 'lost')
+      told.push({ kind: frame, event: fields[frame] as Json });
   };
 
   const server = new Server();
@@ -112,6 +117,15 @@ export async function startLinkBackend(
         stream.write({ frames: [{ hello: { instance: options.instance ?? 'one' } }] });
       },
     }),
+    ...Object.fromEntries(
+      (['closed', 'lost'] as const).map((kind) => [
+        kind === 'closed' ? 'Closed' : 'Lost',
+        ({ request: event }: ServerUnaryCall<Json, Json>, done: sendUnaryData<Json>) => {
+          told.push({ kind, event });
+          done(null, {});
+        },
+      ]),
+    ),
     Handle(call: ServerUnaryCall<Json, Json>, done: sendUnaryData<Json>) {
       take(call.request, (reply) => {
         done(null, reply);
@@ -133,6 +147,7 @@ export async function startLinkBackend(
     cancelled,
     goaways,
     closed,
+    told,
     came: (count) => eventually(() => requests.length >= count && requests, `${count} requests`),
     async push(push) {
       const stream = await first();

@@ -1,6 +1,6 @@
 /** The Link of one backend that has attached. */
 import type { BackendHello } from '../../contract/backend-frames.ts';
-import { writeClosed } from '../../contract/gateway-frames.ts';
+import { type EventKind, writeEvent } from '../../contract/event-frames.ts';
 import { Link } from '../link/link.ts';
 import type { LinkOwner, LinkParts, LinkTransport } from '../link/link-transport.ts';
 import type { TransportOwner } from '../pool/transport.ts';
@@ -34,9 +34,9 @@ export class AttachedLink implements LinkTransport, LinkOwner {
     this.carrier.hello();
   }
 
-  sessionClosed(event: Buffer): void {
+  tell(kind: EventKind, event: Buffer): void {
     this.carrier.send((writer) => {
-      writeClosed(writer, event);
+      writeEvent(writer, kind, event);
     });
   }
 

@@ -5,7 +5,7 @@
 import { status } from '@grpc/grpc-js';
 
 import type { BackendHello } from '../../contract/backend-frames.ts';
-import { writeClosed } from '../../contract/gateway-frames.ts';
+import { type EventKind, writeEvent } from '../../contract/event-frames.ts';
 import { Timeout } from '../../timer-wheel.ts';
 import { onceLost } from '../grpc-client/grpc-connection.ts';
 import { GrpcTransport, type GrpcTransportOptions } from '../grpc-client/grpc-transport.ts';
@@ -59,11 +59,11 @@ export class DialledLink extends GrpcTransport implements LinkTransport, LinkOwn
     return this.#link !== null && this.#by === 'link' ? this.#link : this.#unary;
   }
 
-  sessionClosed(event: Buffer): void {
-    if (this.#by === 'handle') this.#unary.closed(event);
+  tell(kind: EventKind, event: Buffer): void {
+    if (this.#by === 'handle') this.#unary.tell(kind, event);
     else if (this.#by === 'link')
       this.#link?.send((writer) => {
-        writeClosed(writer, event);
+        writeEvent(writer, kind, event);
       });
   }
 

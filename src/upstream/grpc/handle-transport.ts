@@ -1,4 +1,5 @@
 /** One address that is called by Handle, Connect and Closed alone. */
+import type { EventKind } from '../../contract/event-frames.ts';
 import type { GrpcTransportOptions } from '../grpc-client/grpc-transport.ts';
 import { RpcTransport } from '../grpc-client/rpc-transport.ts';
 import type { LinkParts, LinkTransport } from '../link/link-transport.ts';
@@ -22,8 +23,8 @@ export class HandleTransport extends RpcTransport implements LinkTransport {
     super.ready();
   }
 
-  sessionClosed(event: Buffer): void {
-    this.carrier.closed(event);
+  tell(kind: EventKind, event: Buffer): void {
+    this.carrier.tell(kind, event);
   }
 
   close(): Promise<void> {

@@ -1,6 +1,7 @@
-/** Handle, Connect and Closed as calls of their own: where a backend has no Link, or is not to be asked by it. */
+/** Handle, Connect, Closed and Lost as calls of their own: where a backend has no Link, or is not to be asked by it. */
 import { type Metadata, status } from '@grpc/grpc-js';
 
+import type { EventKind } from '../../contract/event-frames.ts';
 import { NOTHING } from '../../bytes.ts';
 import type { Clock } from '../../clock.ts';
 import { decodeConnectResponse, decodeReply } from '../../contract/protobuf-shapes.ts';
@@ -24,12 +25,16 @@ import { answerTooLong, tooLong } from '../too-long.ts';
 import type { Accepted } from '../../contract/commands.ts';
 
 const CLOSED_TIMEOUT_MS = 2_000;
-/** Closed calls in flight; beyond this, ends of sessions are not reported. */
+/** Closed and Lost calls in flight; beyond this, ends are not reported. */
 const CLOSED_IN_FLIGHT_MAX = 1_000;
 
 export const HANDLE = '/pith.v1.Backend/Handle';
 export const CONNECT = '/pith.v1.Backend/Connect';
 export const CLOSED = '/pith.v1.Backend/Closed';
+const EVENTS: Readonly<Record<EventKind, string>> = {
+  closed: CLOSED,
+  lost: '/pith.v1.Backend/Lost',
+};
 const NO_CONNECT =
   'Connect is UNIMPLEMENTED: the backend that auth.backend names must serve pith.v1.Backend/Connect';
 
@@ -42,9 +47,9 @@ export class UnaryCalls implements Carrier {
   readonly #metadata: Metadata;
   readonly #report: BackendReport;
   readonly #convertBytesMax: number;
-  #closedUnimplemented = false;
+  readonly #unimplemented = new Set<EventKind>();
   #noConnectReported = false;
-  /** Closed calls in flight. */
+  /** Closed and Lost calls in flight. */
   readonly #closing = new Set<Promise<void>>();
 
   constructor(
@@ -62,7 +67,7 @@ export class UnaryCalls implements Carrier {
 
   /** A backend that is started again may have what it had not. */
   startAgain(): void {
-    this.#closedUnimplemented = false;
+    this.#unimplemented.clear();
     this.#noConnectReported = false;
   }
 
@@ -151,13 +156,12 @@ export class UnaryCalls implements Carrier {
     });
   }
 
-  /** Tells that a session ended. */
-  closed(event: Buffer): void {
-    if (this.#closedUnimplemented || this.#closing.size >= CLOSED_IN_FLIGHT_MAX) return;
+  tell(kind: EventKind, event: Buffer): void {
+    if (this.#unimplemented.has(kind) || this.#closing.size >= CLOSED_IN_FLIGHT_MAX) return;
     const deadline = this.#clock.wallNow() + CLOSED_TIMEOUT_MS;
     const done = new Promise<void>((resolve) => {
-      this.#call(CLOSED, event, deadline, (error) => {
-        if (error?.code === status.UNIMPLEMENTED) this.#closedUnimplemented = true;
+      this.#call(EVENTS[kind], event, deadline, (error) => {
+        if (error?.code === status.UNIMPLEMENTED) this.#unimplemented.add(kind);
         this.#closing.delete(done);
         resolve();
       });

@@ -1,4 +1,4 @@
-/** Notifies a backend of ended sessions. Nothing waits for it, and what cannot be sent is dropped. */
+/** Notifies a backend of ended sessions, or of lost gateways. Nothing waits for it, and what cannot be sent is dropped. */
 import type { Dispatcher } from 'undici';
 
 import { Timeout, type TimerWheel } from '../../timer-wheel.ts';

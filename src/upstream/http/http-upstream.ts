@@ -5,7 +5,7 @@
 import { Pool } from 'undici';
 
 import { type Clock, within } from '../../clock.ts';
-import { closedEventJson } from '../../contract/event-json.ts';
+import { closedEventJson, lostJson } from '../../contract/event-json.ts';
 import { connectJson, readConnectResponse } from '../../contract/json-shapes.ts';
 import { type Failure, failure } from '../../errors.ts';
 import { PACKET_BODY_BYTES_MAX } from '../../protocol/packet.ts';
@@ -26,7 +26,7 @@ import { type Pairs, RequestHeaders } from './request-headers.ts';
 import type { Trouble, Where } from './trouble.ts';
 import { CallQueue } from '../call-queue.ts';
 import type { Accepted } from '../../contract/commands.ts';
-import type { ClosedSession } from '../../contract/facts.ts';
+import type { ClosedSession, LostGateway } from '../../contract/facts.ts';
 
 /** Requests in flight to one backend; each has a connection. */
 export const HTTP_CONNECTIONS_MAX = 256;
@@ -96,6 +96,7 @@ export class HttpUpstream implements Upstream, PendingCall {
   readonly #sessions: HttpSessions;
   readonly #answers: HttpAnswers;
   readonly #closedEvents: ClosedEvents;
+  readonly #lostEvents: ClosedEvents;
   readonly #limits: ExchangeLimits = {
     answerBytesMax: PACKET_BODY_BYTES_MAX,
     held: new ByteBudget(HELD_BYTES_MAX),
@@ -133,14 +134,15 @@ export class HttpUpstream implements Upstream, PendingCall {
         ...options.tls,
       }),
     });
+    const eventsParts = {
+      ...{ pool: this.#pool, headers: this.#headers.own, where: this.#where },
+      ...{ wheel: options.wheel, report },
+    };
     this.#closedEvents = new ClosedEvents({
-      pool: this.#pool,
+      ...eventsParts,
       path: this.#paths.own('/pith/closed'),
-      headers: this.#headers.own,
-      where: this.#where,
-      wheel: options.wheel,
-      report,
     });
+    this.#lostEvents = new ClosedEvents({ ...eventsParts, path: this.#paths.own('/pith/lost') });
   }
 
   start(): Promise<void> {
@@ -188,6 +190,10 @@ export class HttpUpstream implements Upstream, PendingCall {
     this.#closedEvents.tell(() => closedEventJson(closed, this.#options.closedData ?? []));
   }
 
+  gatewayLost(lost: LostGateway, isSpeaker: boolean): void {
+    if (isSpeaker) this.#lostEvents.tell(() => JSON.stringify(lostJson(lost)));
+  }
+
   whereTo({ route, target }: Call): Readonly<Record<string, string>> {
     return { path: this.#where.url + this.#paths.of(route, target.path) };
   }
@@ -214,9 +220,12 @@ export class HttpUpstream implements Upstream, PendingCall {
       this.#onIdle = resolve;
       if (this.#inFlight === 0) resolve();
     });
-    const all = Promise.all([quiet, this.#closedEvents.idle()]).then(() => {});
+    const all = Promise.all([quiet, this.#closedEvents.idle(), this.#lostEvents.idle()]).then(
+      () => {},
+    );
     await within(this.#options.clock, ms, all, undefined);
     this.#closedEvents.stop();
+    this.#lostEvents.stop();
     await this.#pool.destroy();
   }
 

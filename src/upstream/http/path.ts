@@ -1,7 +1,7 @@
 /** Where on its backend a route is posted to. Pure. */
 import { isOwnPath } from '../../routing/reserved.ts';
 
-const LIKE_OWN = /closed|connect|%/i;
+const LIKE_OWN = /closed|connect|lost|%/i;
 
 /** What a template may name of a route. */
 type Part = 'server' | 'handler' | 'method';

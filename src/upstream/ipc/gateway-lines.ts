@@ -9,6 +9,9 @@ export function sessionTail(session: SessionFacts, forward: readonly string[]): 
   return `"session":${JSON.stringify(facts)}}\n`;
 }
 
+/** The same of a line that is about no session. */
+export const NO_SESSION_TAIL = '"session":{"sid":"","uid":"","data":{}}}\n';
+
 export type LineFacts = {
   readonly cmd: string;
   /** JSON text, which is copied as it is; empty: `{}`. */

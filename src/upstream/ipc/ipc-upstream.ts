@@ -5,7 +5,7 @@
 import net from 'node:net';
 
 import { type Clock, within } from '../../clock.ts';
-import { closedEventJson } from '../../contract/event-json.ts';
+import { closedEventJson, lostJson } from '../../contract/event-json.ts';
 import { connectJson, readConnectResponse } from '../../contract/json-shapes.ts';
 import { type Failure, failure } from '../../errors.ts';
 import type { Accepted } from '../../contract/commands.ts';
@@ -21,12 +21,12 @@ import { ConnectCall } from '../connect-call.ts';
 import { FactsCache } from '../facts-cache.ts';
 import { Reconnect } from '../reconnect.ts';
 import type { ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
-import { sessionTail, writeLine } from './gateway-lines.ts';
+import { NO_SESSION_TAIL, sessionTail, writeLine } from './gateway-lines.ts';
 import { faultOfJson } from './json-text.ts';
 import { IPC_LINE_BYTES_MAX, LineReader } from './line-reader.ts';
 import { LineSocket } from './line-socket.ts';
 import { whyNoSocket } from './socket-trouble.ts';
-import type { ClosedSession } from '../../contract/facts.ts';
+import type { ClosedSession, LostGateway } from '../../contract/facts.ts';
 
 /** How long the gateway waits at its start for the first attempt, before it listens. */
 const FIRST_ATTEMPT_MS = 2_000;
@@ -53,8 +53,8 @@ export type IpcUpstreamOptions = {
 /** One session. */
 class IpcSession implements BackendSession {
   readonly tail = new FactsCache(sessionTail);
-  /** To the program that has last had a message of it; one that was started since knows nothing of the session. */
-  socket: LineSocket | null = null;
+  /** The backend has had messages of it, and is notified of its end; maybe over another connection. */
+  isKnown = false;
   readonly #upstream: IpcUpstream;
 
   constructor(upstream: IpcUpstream) {
@@ -62,8 +62,8 @@ class IpcSession implements BackendSession {
   }
 
   forget(closed: ClosedSession): void {
-    if (this.socket !== null) this.#upstream.tellClosed(closed, this.socket);
-    this.socket = null;
+    if (this.isKnown) this.#upstream.tellClosed(closed);
+    this.isKnown = false;
   }
 }
 
@@ -118,7 +118,7 @@ export class IpcUpstream implements Upstream, PendingCall {
     }
     // A notify may outlive its session, which is not closed a second time.
     const backendSession = this.#sessionOf(call.lane);
-    if (call.session.state !== 'closed') backendSession.socket = socket;
+    if (call.session.state !== 'closed') backendSession.isKnown = true;
     const seqId = call.wantsAnswer ? this.#calls.add(call, this) : 0;
     const line = writeLine({
       cmd: call.route,
@@ -156,9 +156,8 @@ export class IpcUpstream implements Upstream, PendingCall {
     return outcome;
   }
 
-  /** @param socket That had its messages. */
-  tellClosed(closed: ClosedSession, socket: LineSocket): void {
-    if (socket !== this.#socket) return;
+  tellClosed(closed: ClosedSession): void {
+    if (this.#socket === null) return;
     const { session } = closed;
     const { closedData = [] } = this.#options;
     const line = this.#ownLine(
@@ -166,8 +165,15 @@ export class IpcUpstream implements Upstream, PendingCall {
       closedEventJson(closed, closedData),
       sessionTail(session, closedData),
     );
-    if (!socket.write(line))
+    if (!this.#socket.write(line))
       this.#report.unreported('the backend is not reading; ended sessions were not reported');
+  }
+
+  gatewayLost(lost: LostGateway, isSpeaker: boolean): void {
+    if (!isSpeaker || this.#socket === null) return;
+    const line = this.#ownLine('pith.lost', JSON.stringify(lostJson(lost)), NO_SESSION_TAIL);
+    if (!this.#socket.write(line))
+      this.#report.unreported('the backend is not reading; a lost gateway was not reported');
   }
 
   whereTo({ route }: Call): Readonly<Record<string, string>> {
@@ -213,7 +219,7 @@ export class IpcUpstream implements Upstream, PendingCall {
       call.fail(failure('BACKEND_AWAY'));
       return;
     }
-    this.#sessionOf(ask.lane).socket = socket;
+    this.#sessionOf(ask.lane).isKnown = true;
     const facts = {
       seqId: this.#calls.add(call, this),
       timeoutMs: call.leftMs(this.#options.wheel.now()),

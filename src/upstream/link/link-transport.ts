@@ -1,4 +1,5 @@
 /** What carries the calls of a backend that serves `pith.v1`, and what a Link needs of it. */
+import type { EventKind } from '../../contract/event-frames.ts';
 import type { BackendHello } from '../../contract/backend-frames.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
 import type { Call } from '../call.ts';
@@ -16,8 +17,8 @@ export interface Carrier {
 export interface LinkTransport extends Transport {
   /** What takes the next call. */
   readonly carrier: Carrier;
-  /** Tells the backend that a session has ended. @param event A ClosedEvent. */
-  sessionClosed(event: Buffer): void;
+  /** Tells the backend what it need not answer. */
+  tell(kind: EventKind, event: Buffer): void;
 }
 
 /** Carries messages, each of one turn's frames. Why it has failed is read by the link's owner: `streamEnded`. */

@@ -1,12 +1,13 @@
 /** A backend that serves `pith.v1`, whichever side opened the connections to it. */
-import {
-  encodeClosed,
-  encodeConnectOr,
-  encodeSessionOr,
-  encodeSessionView,
-} from '../../contract/gateway-frames.ts';
+import { encodeClosed, encodeLost } from '../../contract/event-frames.ts';
+import { encodeConnectOr, encodeSessionOr } from '../../contract/gateway-frames.ts';
 import type { Accepted } from '../../contract/commands.ts';
-import { type ClosedSession, forwarded, type SessionFacts } from '../../contract/facts.ts';
+import {
+  type ClosedSession,
+  forwarded,
+  type LostGateway,
+  type SessionFacts,
+} from '../../contract/facts.ts';
 import { type Failure, failure, isFailure } from '../../errors.ts';
 import type { Lane } from '../../session/lane.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
@@ -16,7 +17,7 @@ import { ConnectCall } from '../connect-call.ts';
 import { FactsCache } from '../facts-cache.ts';
 import type { EndpointPool } from '../pool/endpoint-pool.ts';
 import { PooledSession } from '../pool/pooled-session.ts';
-import { type AffinityOptions, SessionAffinity } from '../pool/session-affinity.ts';
+import { type AffinityOptions, oneOfEach, SessionAffinity } from '../pool/session-affinity.ts';
 import type { ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
 import type { LinkTransport } from './link-transport.ts';
 
@@ -97,12 +98,20 @@ export abstract class LinkUpstream implements Upstream {
     return outcome;
   }
 
-  forget(backendSession: LinkSession, { session, reason, code, lastedMs }: ClosedSession): void {
+  forget(backendSession: LinkSession, closed: ClosedSession): void {
     const had = this.#affinity.forget(backendSession);
     if (had.length === 0) return;
-    const view = encodeSessionView(session, this.#closedData);
-    const event = encodeClosed({ session: view, reason, code, lastedMs });
-    for (const { transport } of had) transport.sessionClosed(event);
+    const event = encodeClosed(closed, this.#closedData);
+    for (const { transport } of had) transport.tell('closed', event);
+  }
+
+  gatewayLost(lost: LostGateway, isSpeaker: boolean): void {
+    const event = encodeLost(lost);
+    // Those that are dialled are so by every gateway; one that has attached may be attached here alone.
+    const told = this.pool.list.filter(
+      ({ serves, spec }) => serves && (isSpeaker || !spec.isDialled),
+    );
+    for (const { transport } of oneOfEach(told)) transport.tell('lost', event);
   }
 
   abstract close(ms: number): Promise<void>;

@@ -74,11 +74,16 @@ export class EndpointSessions<T extends Transport> {
     return this.#known.delete(session) || kept;
   }
 
-  /** The endpoint is lost: each session goes elsewhere with its next message. */
+  /**
+   * The endpoint is lost: each session goes elsewhere with its next message. If it connects again, it hears of their
+   * ends: its backend may be the same process as before.
+   */
   clear(): void {
-    for (const session of this.#kept) session.endpoint = null;
+    for (const session of this.#kept) {
+      session.endpoint = null;
+      this.#known.add(session);
+    }
     this.#kept.clear();
-    this.#known.clear();
     this.owed = 0;
   }
 

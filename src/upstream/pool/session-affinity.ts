@@ -58,7 +58,7 @@ export class SessionAffinity<T extends Transport> {
     // First where its messages went; that may be given up already, and no longer listed.
     const all = endpoint === null ? this.#pool.list : [endpoint, ...this.#pool.list];
     const had = all.filter(({ sessions }) => sessions.forget(session));
-    return had.filter((one, i) => had.findIndex((other) => isSameInstance(other, one)) === i);
+    return oneOfEach(had);
   }
 
   /** Several may lead to an instance: the session's own, or always the same one of the others. */
@@ -93,6 +93,13 @@ export class SessionAffinity<T extends Transport> {
     });
     return false;
   }
+}
+
+/** One of each instance that they lead to. */
+export function oneOfEach<T extends Transport>(endpoints: readonly Endpoint<T>[]): Endpoint<T>[] {
+  return endpoints.filter(
+    (one, i) => endpoints.findIndex((other) => isSameInstance(other, one)) === i,
+  );
 }
 
 /** Links to one address lead to one instance, but several backends may attach by one connection of a proxy. */

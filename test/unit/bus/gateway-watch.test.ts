@@ -124,9 +124,9 @@ describe('one that is killed', () => {
     const made = await fleet(A, B, C);
     const heard: [string, LostGateway, boolean][] = [];
     for (const [i, { bus }] of made.members.entries())
-      bus.watch.listener = {
+      bus.watch.listen({
         gatewayLost: (lost, isSpeaker) => void heard.push(['abc'[i]!, lost, isSpeaker]),
-      };
+      });
     made.kill(made.members[0]);
     await made.live(10_000);
     const what = { id: `lost.${A}.1`, gateway: A, term: 1, by: B };

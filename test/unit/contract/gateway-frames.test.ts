@@ -14,7 +14,6 @@ import {
   fromDuration,
   fromStruct,
   jsonObjects,
-  ms,
   text,
   uint32,
 } from './reference.ts';
@@ -203,21 +202,6 @@ describe('the other frames', () => {
           { id, frame: 'cancel', cancel: {} },
           { id: 0, frame: 'goaway', goaway: { reason: words } },
         ]);
-      }),
-    );
-  });
-
-  test('closed, with codes of either sign', () => {
-    const int32 = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 });
-    fc.assert(
-      fc.property(text, int32, ms, (reason, code, lastedMs) => {
-        const event = frames.encodeClosed({ session: sessionBytes(), reason, code, lastedMs });
-        const [got] = read((writer) => {
-          frames.writeClosed(writer, event);
-        });
-        const closed = got!['closed'] as Record<string, unknown>;
-        expect(closed).toMatchObject({ session: { sid: 'g-0123456789.1' }, reason, code });
-        expect(fromDuration(closed['lasted'])).toBe(lastedMs);
       }),
     );
   });

@@ -43,6 +43,7 @@ test('a file comes with all that it imports, each once', () => {
     'google/protobuf/timestamp.proto',
     'pith/v1/backend.proto',
     'pith/v1/control.proto',
+    'pith/v1/event.proto',
     'pith/v1/session.proto',
   ]);
 });

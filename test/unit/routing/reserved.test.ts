@@ -19,6 +19,7 @@ describe('a path', () => {
   test.each([
     '/pith/closed',
     '/pith/connect',
+    '/pith/lost',
     '/PITH/Closed',
     '/pith/closed/',
     '//pith//closed',

@@ -107,7 +107,7 @@ test('a backend that is connected to again may have Closed by now', async () => 
   transport.connect();
   await up;
   for (const _ of [1, 2]) {
-    transport.sessionClosed(Buffer.alloc(0));
+    transport.tell('closed', Buffer.alloc(0));
     await transport.carrier.closedAll();
   }
   expect(server.paths).toEqual(['/pith.v1.Backend/Closed']);
@@ -116,7 +116,7 @@ test('a backend that is connected to again may have Closed by now', async () => 
   up = isUp();
   for (const session of server.sessions) session.close();
   await up;
-  transport.sessionClosed(Buffer.alloc(0));
+  transport.tell('closed', Buffer.alloc(0));
   await transport.carrier.closedAll();
   expect(server.paths).toHaveLength(2);
   transport.destroy();
@@ -149,7 +149,7 @@ test('of a connection that is made again the health is watched once', async () =
     expect(server.paths.length).toBeGreaterThan(1);
   }, SOON);
   // What was opened before it is there before it.
-  transport.sessionClosed(Buffer.alloc(0));
+  transport.tell('closed', Buffer.alloc(0));
   await transport.carrier.closedAll();
   expect(server.paths).toEqual([WATCH, WATCH, CLOSED]);
   transport.destroy();

@@ -70,7 +70,7 @@ test('serves by its name from its hello on, and is answered with one', async () 
 test('is sent requests and ends of sessions, and its answers find their calls', async () => {
   const { endpoint, request, say, socket } = attached();
   const call = request();
-  endpoint.transport.sessionClosed(Buffer.from([0x12, 0x01, 0x78]));
+  endpoint.transport.tell('closed', Buffer.from([0x12, 0x01, 0x78]));
   await turn();
   const [, asked, closed] = socket.frames;
   expect([asked, closed]).toMatchObject([

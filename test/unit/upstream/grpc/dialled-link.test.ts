@@ -184,15 +184,15 @@ describe('the end of a session', () => {
   test('is told on the link, or by Closed, or not at all', async () => {
     const event = Buffer.from([0x12, 0x01, 0x78]);
     const away = await start();
-    away.endpoint.transport.sessionClosed(event);
+    away.endpoint.transport.tell('closed', event);
     await turn();
     expect([away.connection.link.kinds, away.connection.calls]).toEqual([['hello'], []]);
     const byLink = await linked();
-    byLink.endpoint.transport.sessionClosed(event);
+    byLink.endpoint.transport.tell('closed', event);
     await turn();
     expect(byLink.connection.link.frames[1]).toMatchObject({ closed: { reason: 'x' } });
     const byHandle = await handling();
-    byHandle.endpoint.transport.sessionClosed(event);
+    byHandle.endpoint.transport.tell('closed', event);
     expect(byHandle.connection.waiting('Closed').map(({ message }) => message)).toEqual([event]);
   });
 });
@@ -232,7 +232,7 @@ describe('a stop', () => {
 
   test('waits for Closed calls of a backend without a Link', async () => {
     const stage = await handling();
-    stage.endpoint.transport.sessionClosed(Buffer.alloc(0));
+    stage.endpoint.transport.tell('closed', Buffer.alloc(0));
     let isClosed = false;
     const closed = stage.pool.close(60_000, 'stopping').then(() => {
       isClosed = true;

@@ -91,14 +91,14 @@ test('gives up an attempt that hangs after 5 s', async () => {
 test('does not ask for Closed again on a connection whose server has none', async () => {
   const stage = await connected();
   const { transport } = stage.endpoint;
-  transport.sessionClosed(Buffer.alloc(0));
+  transport.tell('closed', Buffer.alloc(0));
   stage.connection.waiting('Closed')[0]!.fail(status.UNIMPLEMENTED, 'no Closed');
-  transport.sessionClosed(Buffer.alloc(0));
+  transport.tell('closed', Buffer.alloc(0));
   expect(stage.connection.waiting('Closed')).toEqual([]);
   await stage.advance(1_000);
   stage.connection.lose();
   stage.connection.become('ready');
-  transport.sessionClosed(Buffer.alloc(0));
+  transport.tell('closed', Buffer.alloc(0));
   expect(stage.connection.waiting('Closed')).toHaveLength(1);
 });
 
@@ -112,7 +112,7 @@ test('is not replaced for a goaway of HTTP/2: the next call opens another connec
 
 test('stops when all Closed calls have ended, and leaves no timer behind', async () => {
   const stage = await connected();
-  stage.endpoint.transport.sessionClosed(Buffer.alloc(0));
+  stage.endpoint.transport.tell('closed', Buffer.alloc(0));
   let isClosed = false;
   const closed = stage.pool.close(60_000, 'stopping').then(() => {
     isClosed = true;

@@ -555,6 +555,43 @@ func (*ClosedAck) Descriptor() ([]byte, []int) {
 	return file_pith_v1_backend_proto_rawDescGZIP(), []int{5}
 }
 
+// Empty.
+type LostAck struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LostAck) Reset() {
+	*x = LostAck{}
+	mi := &file_pith_v1_backend_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LostAck) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LostAck) ProtoMessage() {}
+
+func (x *LostAck) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_backend_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LostAck.ProtoReflect.Descriptor instead.
+func (*LostAck) Descriptor() ([]byte, []int) {
+	return file_pith_v1_backend_proto_rawDescGZIP(), []int{6}
+}
+
 // Frames from the gateway, many in one gRPC message: all that one turn of its event loop produced.
 type ToBackend struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -565,7 +602,7 @@ type ToBackend struct {
 
 func (x *ToBackend) Reset() {
 	*x = ToBackend{}
-	mi := &file_pith_v1_backend_proto_msgTypes[6]
+	mi := &file_pith_v1_backend_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -577,7 +614,7 @@ func (x *ToBackend) String() string {
 func (*ToBackend) ProtoMessage() {}
 
 func (x *ToBackend) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_backend_proto_msgTypes[6]
+	mi := &file_pith_v1_backend_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -590,7 +627,7 @@ func (x *ToBackend) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ToBackend.ProtoReflect.Descriptor instead.
 func (*ToBackend) Descriptor() ([]byte, []int) {
-	return file_pith_v1_backend_proto_rawDescGZIP(), []int{6}
+	return file_pith_v1_backend_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ToBackend) GetFrames() []*GatewayFrame {
@@ -610,7 +647,7 @@ type ToGateway struct {
 
 func (x *ToGateway) Reset() {
 	*x = ToGateway{}
-	mi := &file_pith_v1_backend_proto_msgTypes[7]
+	mi := &file_pith_v1_backend_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -622,7 +659,7 @@ func (x *ToGateway) String() string {
 func (*ToGateway) ProtoMessage() {}
 
 func (x *ToGateway) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_backend_proto_msgTypes[7]
+	mi := &file_pith_v1_backend_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -635,7 +672,7 @@ func (x *ToGateway) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ToGateway.ProtoReflect.Descriptor instead.
 func (*ToGateway) Descriptor() ([]byte, []int) {
-	return file_pith_v1_backend_proto_rawDescGZIP(), []int{7}
+	return file_pith_v1_backend_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ToGateway) GetFrames() []*BackendFrame {
@@ -663,6 +700,7 @@ type GatewayFrame struct {
 	//	*GatewayFrame_Session
 	//	*GatewayFrame_Route
 	//	*GatewayFrame_Done
+	//	*GatewayFrame_Lost
 	Frame         isGatewayFrame_Frame `protobuf_oneof:"frame"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -670,7 +708,7 @@ type GatewayFrame struct {
 
 func (x *GatewayFrame) Reset() {
 	*x = GatewayFrame{}
-	mi := &file_pith_v1_backend_proto_msgTypes[8]
+	mi := &file_pith_v1_backend_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -682,7 +720,7 @@ func (x *GatewayFrame) String() string {
 func (*GatewayFrame) ProtoMessage() {}
 
 func (x *GatewayFrame) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_backend_proto_msgTypes[8]
+	mi := &file_pith_v1_backend_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -695,7 +733,7 @@ func (x *GatewayFrame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayFrame.ProtoReflect.Descriptor instead.
 func (*GatewayFrame) Descriptor() ([]byte, []int) {
-	return file_pith_v1_backend_proto_rawDescGZIP(), []int{8}
+	return file_pith_v1_backend_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GatewayFrame) GetId() uint32 {
@@ -811,6 +849,15 @@ func (x *GatewayFrame) GetDone() *VerbResult {
 	return nil
 }
 
+func (x *GatewayFrame) GetLost() *LostEvent {
+	if x != nil {
+		if x, ok := x.Frame.(*GatewayFrame_Lost); ok {
+			return x.Lost
+		}
+	}
+	return nil
+}
+
 type isGatewayFrame_Frame interface {
 	isGatewayFrame_Frame()
 }
@@ -865,6 +912,11 @@ type GatewayFrame_Done struct {
 	Done *VerbResult `protobuf:"bytes,12,opt,name=done,proto3,oneof"`
 }
 
+type GatewayFrame_Lost struct {
+	// Another gateway is gone, with all its sessions.
+	Lost *LostEvent `protobuf:"bytes,13,opt,name=lost,proto3,oneof"`
+}
+
 func (*GatewayFrame_Hello) isGatewayFrame_Frame() {}
 
 func (*GatewayFrame_Request) isGatewayFrame_Frame() {}
@@ -886,6 +938,8 @@ func (*GatewayFrame_Session) isGatewayFrame_Frame() {}
 func (*GatewayFrame_Route) isGatewayFrame_Frame() {}
 
 func (*GatewayFrame_Done) isGatewayFrame_Frame() {}
+
+func (*GatewayFrame_Lost) isGatewayFrame_Frame() {}
 
 // One frame from the backend on a Link.
 type BackendFrame struct {
@@ -909,7 +963,7 @@ type BackendFrame struct {
 
 func (x *BackendFrame) Reset() {
 	*x = BackendFrame{}
-	mi := &file_pith_v1_backend_proto_msgTypes[9]
+	mi := &file_pith_v1_backend_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -921,7 +975,7 @@ func (x *BackendFrame) String() string {
 func (*BackendFrame) ProtoMessage() {}
 
 func (x *BackendFrame) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_backend_proto_msgTypes[9]
+	mi := &file_pith_v1_backend_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -934,7 +988,7 @@ func (x *BackendFrame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackendFrame.ProtoReflect.Descriptor instead.
 func (*BackendFrame) Descriptor() ([]byte, []int) {
-	return file_pith_v1_backend_proto_rawDescGZIP(), []int{9}
+	return file_pith_v1_backend_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *BackendFrame) GetId() uint32 {
@@ -1092,7 +1146,7 @@ type GatewayHello struct {
 
 func (x *GatewayHello) Reset() {
 	*x = GatewayHello{}
-	mi := &file_pith_v1_backend_proto_msgTypes[10]
+	mi := &file_pith_v1_backend_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1104,7 +1158,7 @@ func (x *GatewayHello) String() string {
 func (*GatewayHello) ProtoMessage() {}
 
 func (x *GatewayHello) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_backend_proto_msgTypes[10]
+	mi := &file_pith_v1_backend_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1117,7 +1171,7 @@ func (x *GatewayHello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayHello.ProtoReflect.Descriptor instead.
 func (*GatewayHello) Descriptor() ([]byte, []int) {
-	return file_pith_v1_backend_proto_rawDescGZIP(), []int{10}
+	return file_pith_v1_backend_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GatewayHello) GetGateway() string {
@@ -1161,7 +1215,7 @@ type BackendHello struct {
 
 func (x *BackendHello) Reset() {
 	*x = BackendHello{}
-	mi := &file_pith_v1_backend_proto_msgTypes[11]
+	mi := &file_pith_v1_backend_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1173,7 +1227,7 @@ func (x *BackendHello) String() string {
 func (*BackendHello) ProtoMessage() {}
 
 func (x *BackendHello) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_backend_proto_msgTypes[11]
+	mi := &file_pith_v1_backend_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1186,7 +1240,7 @@ func (x *BackendHello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackendHello.ProtoReflect.Descriptor instead.
 func (*BackendHello) Descriptor() ([]byte, []int) {
-	return file_pith_v1_backend_proto_rawDescGZIP(), []int{11}
+	return file_pith_v1_backend_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *BackendHello) GetInstance() string {
@@ -1247,7 +1301,7 @@ type Cancel struct {
 
 func (x *Cancel) Reset() {
 	*x = Cancel{}
-	mi := &file_pith_v1_backend_proto_msgTypes[12]
+	mi := &file_pith_v1_backend_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1259,7 +1313,7 @@ func (x *Cancel) String() string {
 func (*Cancel) ProtoMessage() {}
 
 func (x *Cancel) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_backend_proto_msgTypes[12]
+	mi := &file_pith_v1_backend_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1272,7 +1326,7 @@ func (x *Cancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
 func (*Cancel) Descriptor() ([]byte, []int) {
-	return file_pith_v1_backend_proto_rawDescGZIP(), []int{12}
+	return file_pith_v1_backend_proto_rawDescGZIP(), []int{13}
 }
 
 // How much more the other side may send.
@@ -1286,7 +1340,7 @@ type Credit struct {
 
 func (x *Credit) Reset() {
 	*x = Credit{}
-	mi := &file_pith_v1_backend_proto_msgTypes[13]
+	mi := &file_pith_v1_backend_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1298,7 +1352,7 @@ func (x *Credit) String() string {
 func (*Credit) ProtoMessage() {}
 
 func (x *Credit) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_backend_proto_msgTypes[13]
+	mi := &file_pith_v1_backend_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1311,7 +1365,7 @@ func (x *Credit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Credit.ProtoReflect.Descriptor instead.
 func (*Credit) Descriptor() ([]byte, []int) {
-	return file_pith_v1_backend_proto_rawDescGZIP(), []int{13}
+	return file_pith_v1_backend_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Credit) GetFrames() uint32 {
@@ -1338,7 +1392,7 @@ type Goaway struct {
 
 func (x *Goaway) Reset() {
 	*x = Goaway{}
-	mi := &file_pith_v1_backend_proto_msgTypes[14]
+	mi := &file_pith_v1_backend_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1350,7 +1404,7 @@ func (x *Goaway) String() string {
 func (*Goaway) ProtoMessage() {}
 
 func (x *Goaway) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_backend_proto_msgTypes[14]
+	mi := &file_pith_v1_backend_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1363,7 +1417,7 @@ func (x *Goaway) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Goaway.ProtoReflect.Descriptor instead.
 func (*Goaway) Descriptor() ([]byte, []int) {
-	return file_pith_v1_backend_proto_rawDescGZIP(), []int{14}
+	return file_pith_v1_backend_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Goaway) GetReason() string {
@@ -1383,7 +1437,7 @@ type Extend struct {
 
 func (x *Extend) Reset() {
 	*x = Extend{}
-	mi := &file_pith_v1_backend_proto_msgTypes[15]
+	mi := &file_pith_v1_backend_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1395,7 +1449,7 @@ func (x *Extend) String() string {
 func (*Extend) ProtoMessage() {}
 
 func (x *Extend) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_backend_proto_msgTypes[15]
+	mi := &file_pith_v1_backend_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1408,7 +1462,7 @@ func (x *Extend) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Extend.ProtoReflect.Descriptor instead.
 func (*Extend) Descriptor() ([]byte, []int) {
-	return file_pith_v1_backend_proto_rawDescGZIP(), []int{15}
+	return file_pith_v1_backend_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Extend) GetTimeout() *durationpb.Duration {
@@ -1430,7 +1484,7 @@ type SessionChanged struct {
 
 func (x *SessionChanged) Reset() {
 	*x = SessionChanged{}
-	mi := &file_pith_v1_backend_proto_msgTypes[16]
+	mi := &file_pith_v1_backend_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1442,7 +1496,7 @@ func (x *SessionChanged) String() string {
 func (*SessionChanged) ProtoMessage() {}
 
 func (x *SessionChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_backend_proto_msgTypes[16]
+	mi := &file_pith_v1_backend_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1455,7 +1509,7 @@ func (x *SessionChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionChanged.ProtoReflect.Descriptor instead.
 func (*SessionChanged) Descriptor() ([]byte, []int) {
-	return file_pith_v1_backend_proto_rawDescGZIP(), []int{16}
+	return file_pith_v1_backend_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SessionChanged) GetRef() uint32 {
@@ -1490,7 +1544,7 @@ type RouteNamed struct {
 
 func (x *RouteNamed) Reset() {
 	*x = RouteNamed{}
-	mi := &file_pith_v1_backend_proto_msgTypes[17]
+	mi := &file_pith_v1_backend_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1502,7 +1556,7 @@ func (x *RouteNamed) String() string {
 func (*RouteNamed) ProtoMessage() {}
 
 func (x *RouteNamed) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_backend_proto_msgTypes[17]
+	mi := &file_pith_v1_backend_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1515,7 +1569,7 @@ func (x *RouteNamed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RouteNamed.ProtoReflect.Descriptor instead.
 func (*RouteNamed) Descriptor() ([]byte, []int) {
-	return file_pith_v1_backend_proto_rawDescGZIP(), []int{17}
+	return file_pith_v1_backend_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RouteNamed) GetRef() uint32 {
@@ -1545,7 +1599,7 @@ type VerbResult struct {
 
 func (x *VerbResult) Reset() {
 	*x = VerbResult{}
-	mi := &file_pith_v1_backend_proto_msgTypes[18]
+	mi := &file_pith_v1_backend_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1557,7 +1611,7 @@ func (x *VerbResult) String() string {
 func (*VerbResult) ProtoMessage() {}
 
 func (x *VerbResult) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_backend_proto_msgTypes[18]
+	mi := &file_pith_v1_backend_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1570,7 +1624,7 @@ func (x *VerbResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerbResult.ProtoReflect.Descriptor instead.
 func (*VerbResult) Descriptor() ([]byte, []int) {
-	return file_pith_v1_backend_proto_rawDescGZIP(), []int{18}
+	return file_pith_v1_backend_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *VerbResult) GetChanged() uint32 {
@@ -1609,7 +1663,7 @@ type SessionVerb struct {
 
 func (x *SessionVerb) Reset() {
 	*x = SessionVerb{}
-	mi := &file_pith_v1_backend_proto_msgTypes[19]
+	mi := &file_pith_v1_backend_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1621,7 +1675,7 @@ func (x *SessionVerb) String() string {
 func (*SessionVerb) ProtoMessage() {}
 
 func (x *SessionVerb) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_backend_proto_msgTypes[19]
+	mi := &file_pith_v1_backend_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1634,7 +1688,7 @@ func (x *SessionVerb) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionVerb.ProtoReflect.Descriptor instead.
 func (*SessionVerb) Descriptor() ([]byte, []int) {
-	return file_pith_v1_backend_proto_rawDescGZIP(), []int{19}
+	return file_pith_v1_backend_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SessionVerb) GetTarget() *Target {
@@ -1697,7 +1751,7 @@ type ConnectResponse_Accept struct {
 
 func (x *ConnectResponse_Accept) Reset() {
 	*x = ConnectResponse_Accept{}
-	mi := &file_pith_v1_backend_proto_msgTypes[22]
+	mi := &file_pith_v1_backend_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1709,7 +1763,7 @@ func (x *ConnectResponse_Accept) String() string {
 func (*ConnectResponse_Accept) ProtoMessage() {}
 
 func (x *ConnectResponse_Accept) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_backend_proto_msgTypes[22]
+	mi := &file_pith_v1_backend_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1750,7 +1804,7 @@ var File_pith_v1_backend_proto protoreflect.FileDescriptor
 
 const file_pith_v1_backend_proto_rawDesc = "" +
 	"\n" +
-	"\x15pith/v1/backend.proto\x12\apith.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x15pith/v1/session.proto\"\xeb\x02\n" +
+	"\x15pith/v1/backend.proto\x12\apith.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x13pith/v1/event.proto\x1a\x15pith/v1/session.proto\"\xeb\x02\n" +
 	"\aRequest\x12*\n" +
 	"\asession\x18\x01 \x01(\v2\x10.pith.v1.SessionR\asession\x12\x14\n" +
 	"\x05route\x18\x02 \x01(\tR\x05route\x12\x16\n" +
@@ -1800,11 +1854,12 @@ const file_pith_v1_backend_proto_rawDesc = "" +
 	"\x04code\x18\x03 \x01(\x05R\x04code\x121\n" +
 	"\x06lasted\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x06lasted\x12\x10\n" +
 	"\x03seq\x18\x05 \x01(\x04R\x03seq\"\v\n" +
-	"\tClosedAck\":\n" +
+	"\tClosedAck\"\t\n" +
+	"\aLostAck\":\n" +
 	"\tToBackend\x12-\n" +
 	"\x06frames\x18\x01 \x03(\v2\x15.pith.v1.GatewayFrameR\x06frames\":\n" +
 	"\tToGateway\x12-\n" +
-	"\x06frames\x18\x01 \x03(\v2\x15.pith.v1.BackendFrameR\x06frames\"\xa6\x04\n" +
+	"\x06frames\x18\x01 \x03(\v2\x15.pith.v1.BackendFrameR\x06frames\"\xd0\x04\n" +
 	"\fGatewayFrame\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\rR\x02id\x12-\n" +
 	"\x05hello\x18\x02 \x01(\v2\x15.pith.v1.GatewayHelloH\x00R\x05hello\x12,\n" +
@@ -1818,7 +1873,8 @@ const file_pith_v1_backend_proto_rawDesc = "" +
 	"\asession\x18\n" +
 	" \x01(\v2\x17.pith.v1.SessionChangedH\x00R\asession\x12+\n" +
 	"\x05route\x18\v \x01(\v2\x13.pith.v1.RouteNamedH\x00R\x05route\x12)\n" +
-	"\x04done\x18\f \x01(\v2\x13.pith.v1.VerbResultH\x00R\x04doneB\a\n" +
+	"\x04done\x18\f \x01(\v2\x13.pith.v1.VerbResultH\x00R\x04done\x12(\n" +
+	"\x04lost\x18\r \x01(\v2\x12.pith.v1.LostEventH\x00R\x04lostB\a\n" +
 	"\x05frame\"\x86\x03\n" +
 	"\fBackendFrame\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\rR\x02id\x12-\n" +
@@ -1868,11 +1924,12 @@ const file_pith_v1_backend_proto_rawDesc = "" +
 	"\x06target\x18\x01 \x01(\v2\x0f.pith.v1.TargetR\x06target\x12&\n" +
 	"\x05patch\x18\x02 \x01(\v2\x0e.pith.v1.PatchH\x00R\x05patch\x12&\n" +
 	"\x05close\x18\x03 \x01(\v2\x0e.pith.v1.CloseH\x00R\x05closeB\x06\n" +
-	"\x04verb2\xdb\x01\n" +
+	"\x04verb2\x89\x02\n" +
 	"\aBackend\x12<\n" +
 	"\aConnect\x12\x17.pith.v1.ConnectRequest\x1a\x18.pith.v1.ConnectResponse\x12*\n" +
 	"\x06Handle\x12\x10.pith.v1.Request\x1a\x0e.pith.v1.Reply\x122\n" +
-	"\x06Closed\x12\x14.pith.v1.ClosedEvent\x1a\x12.pith.v1.ClosedAck\x122\n" +
+	"\x06Closed\x12\x14.pith.v1.ClosedEvent\x1a\x12.pith.v1.ClosedAck\x12,\n" +
+	"\x04Lost\x12\x12.pith.v1.LostEvent\x1a\x10.pith.v1.LostAck\x122\n" +
 	"\x04Link\x12\x12.pith.v1.ToBackend\x1a\x12.pith.v1.ToGateway(\x010\x012?\n" +
 	"\aGateway\x124\n" +
 	"\x06Attach\x12\x12.pith.v1.ToGateway\x1a\x12.pith.v1.ToBackend(\x010\x01B%\n" +
@@ -1890,7 +1947,7 @@ func file_pith_v1_backend_proto_rawDescGZIP() []byte {
 	return file_pith_v1_backend_proto_rawDescData
 }
 
-var file_pith_v1_backend_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_pith_v1_backend_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_pith_v1_backend_proto_goTypes = []any{
 	(*Request)(nil),                // 0: pith.v1.Request
 	(*Reply)(nil),                  // 1: pith.v1.Reply
@@ -1898,95 +1955,100 @@ var file_pith_v1_backend_proto_goTypes = []any{
 	(*ConnectResponse)(nil),        // 3: pith.v1.ConnectResponse
 	(*ClosedEvent)(nil),            // 4: pith.v1.ClosedEvent
 	(*ClosedAck)(nil),              // 5: pith.v1.ClosedAck
-	(*ToBackend)(nil),              // 6: pith.v1.ToBackend
-	(*ToGateway)(nil),              // 7: pith.v1.ToGateway
-	(*GatewayFrame)(nil),           // 8: pith.v1.GatewayFrame
-	(*BackendFrame)(nil),           // 9: pith.v1.BackendFrame
-	(*GatewayHello)(nil),           // 10: pith.v1.GatewayHello
-	(*BackendHello)(nil),           // 11: pith.v1.BackendHello
-	(*Cancel)(nil),                 // 12: pith.v1.Cancel
-	(*Credit)(nil),                 // 13: pith.v1.Credit
-	(*Goaway)(nil),                 // 14: pith.v1.Goaway
-	(*Extend)(nil),                 // 15: pith.v1.Extend
-	(*SessionChanged)(nil),         // 16: pith.v1.SessionChanged
-	(*RouteNamed)(nil),             // 17: pith.v1.RouteNamed
-	(*VerbResult)(nil),             // 18: pith.v1.VerbResult
-	(*SessionVerb)(nil),            // 19: pith.v1.SessionVerb
-	nil,                            // 20: pith.v1.Request.HeadersEntry
-	nil,                            // 21: pith.v1.ConnectRequest.HeadersEntry
-	(*ConnectResponse_Accept)(nil), // 22: pith.v1.ConnectResponse.Accept
-	(*Session)(nil),                // 23: pith.v1.Session
-	(*Body)(nil),                   // 24: pith.v1.Body
-	(*Error)(nil),                  // 25: pith.v1.Error
-	(*Patch)(nil),                  // 26: pith.v1.Patch
-	(*Push)(nil),                   // 27: pith.v1.Push
-	(*Close)(nil),                  // 28: pith.v1.Close
-	(*structpb.Struct)(nil),        // 29: google.protobuf.Struct
-	(*durationpb.Duration)(nil),    // 30: google.protobuf.Duration
-	(*PushResult)(nil),             // 31: pith.v1.PushResult
-	(*Target)(nil),                 // 32: pith.v1.Target
+	(*LostAck)(nil),                // 6: pith.v1.LostAck
+	(*ToBackend)(nil),              // 7: pith.v1.ToBackend
+	(*ToGateway)(nil),              // 8: pith.v1.ToGateway
+	(*GatewayFrame)(nil),           // 9: pith.v1.GatewayFrame
+	(*BackendFrame)(nil),           // 10: pith.v1.BackendFrame
+	(*GatewayHello)(nil),           // 11: pith.v1.GatewayHello
+	(*BackendHello)(nil),           // 12: pith.v1.BackendHello
+	(*Cancel)(nil),                 // 13: pith.v1.Cancel
+	(*Credit)(nil),                 // 14: pith.v1.Credit
+	(*Goaway)(nil),                 // 15: pith.v1.Goaway
+	(*Extend)(nil),                 // 16: pith.v1.Extend
+	(*SessionChanged)(nil),         // 17: pith.v1.SessionChanged
+	(*RouteNamed)(nil),             // 18: pith.v1.RouteNamed
+	(*VerbResult)(nil),             // 19: pith.v1.VerbResult
+	(*SessionVerb)(nil),            // 20: pith.v1.SessionVerb
+	nil,                            // 21: pith.v1.Request.HeadersEntry
+	nil,                            // 22: pith.v1.ConnectRequest.HeadersEntry
+	(*ConnectResponse_Accept)(nil), // 23: pith.v1.ConnectResponse.Accept
+	(*Session)(nil),                // 24: pith.v1.Session
+	(*Body)(nil),                   // 25: pith.v1.Body
+	(*Error)(nil),                  // 26: pith.v1.Error
+	(*Patch)(nil),                  // 27: pith.v1.Patch
+	(*Push)(nil),                   // 28: pith.v1.Push
+	(*Close)(nil),                  // 29: pith.v1.Close
+	(*structpb.Struct)(nil),        // 30: google.protobuf.Struct
+	(*durationpb.Duration)(nil),    // 31: google.protobuf.Duration
+	(*PushResult)(nil),             // 32: pith.v1.PushResult
+	(*LostEvent)(nil),              // 33: pith.v1.LostEvent
+	(*Target)(nil),                 // 34: pith.v1.Target
 }
 var file_pith_v1_backend_proto_depIdxs = []int32{
-	23, // 0: pith.v1.Request.session:type_name -> pith.v1.Session
-	20, // 1: pith.v1.Request.headers:type_name -> pith.v1.Request.HeadersEntry
-	24, // 2: pith.v1.Reply.body:type_name -> pith.v1.Body
-	25, // 3: pith.v1.Reply.error:type_name -> pith.v1.Error
-	26, // 4: pith.v1.Reply.patch:type_name -> pith.v1.Patch
-	27, // 5: pith.v1.Reply.pushes:type_name -> pith.v1.Push
-	28, // 6: pith.v1.Reply.close:type_name -> pith.v1.Close
-	23, // 7: pith.v1.ConnectRequest.session:type_name -> pith.v1.Session
-	29, // 8: pith.v1.ConnectRequest.user:type_name -> google.protobuf.Struct
-	29, // 9: pith.v1.ConnectRequest.sys:type_name -> google.protobuf.Struct
-	21, // 10: pith.v1.ConnectRequest.headers:type_name -> pith.v1.ConnectRequest.HeadersEntry
-	22, // 11: pith.v1.ConnectResponse.accept:type_name -> pith.v1.ConnectResponse.Accept
-	25, // 12: pith.v1.ConnectResponse.error:type_name -> pith.v1.Error
-	23, // 13: pith.v1.ClosedEvent.session:type_name -> pith.v1.Session
-	30, // 14: pith.v1.ClosedEvent.lasted:type_name -> google.protobuf.Duration
-	8,  // 15: pith.v1.ToBackend.frames:type_name -> pith.v1.GatewayFrame
-	9,  // 16: pith.v1.ToGateway.frames:type_name -> pith.v1.BackendFrame
-	10, // 17: pith.v1.GatewayFrame.hello:type_name -> pith.v1.GatewayHello
+	24, // 0: pith.v1.Request.session:type_name -> pith.v1.Session
+	21, // 1: pith.v1.Request.headers:type_name -> pith.v1.Request.HeadersEntry
+	25, // 2: pith.v1.Reply.body:type_name -> pith.v1.Body
+	26, // 3: pith.v1.Reply.error:type_name -> pith.v1.Error
+	27, // 4: pith.v1.Reply.patch:type_name -> pith.v1.Patch
+	28, // 5: pith.v1.Reply.pushes:type_name -> pith.v1.Push
+	29, // 6: pith.v1.Reply.close:type_name -> pith.v1.Close
+	24, // 7: pith.v1.ConnectRequest.session:type_name -> pith.v1.Session
+	30, // 8: pith.v1.ConnectRequest.user:type_name -> google.protobuf.Struct
+	30, // 9: pith.v1.ConnectRequest.sys:type_name -> google.protobuf.Struct
+	22, // 10: pith.v1.ConnectRequest.headers:type_name -> pith.v1.ConnectRequest.HeadersEntry
+	23, // 11: pith.v1.ConnectResponse.accept:type_name -> pith.v1.ConnectResponse.Accept
+	26, // 12: pith.v1.ConnectResponse.error:type_name -> pith.v1.Error
+	24, // 13: pith.v1.ClosedEvent.session:type_name -> pith.v1.Session
+	31, // 14: pith.v1.ClosedEvent.lasted:type_name -> google.protobuf.Duration
+	9,  // 15: pith.v1.ToBackend.frames:type_name -> pith.v1.GatewayFrame
+	10, // 16: pith.v1.ToGateway.frames:type_name -> pith.v1.BackendFrame
+	11, // 17: pith.v1.GatewayFrame.hello:type_name -> pith.v1.GatewayHello
 	0,  // 18: pith.v1.GatewayFrame.request:type_name -> pith.v1.Request
 	2,  // 19: pith.v1.GatewayFrame.connect:type_name -> pith.v1.ConnectRequest
 	4,  // 20: pith.v1.GatewayFrame.closed:type_name -> pith.v1.ClosedEvent
-	12, // 21: pith.v1.GatewayFrame.cancel:type_name -> pith.v1.Cancel
-	31, // 22: pith.v1.GatewayFrame.pushed:type_name -> pith.v1.PushResult
-	13, // 23: pith.v1.GatewayFrame.credit:type_name -> pith.v1.Credit
-	14, // 24: pith.v1.GatewayFrame.goaway:type_name -> pith.v1.Goaway
-	16, // 25: pith.v1.GatewayFrame.session:type_name -> pith.v1.SessionChanged
-	17, // 26: pith.v1.GatewayFrame.route:type_name -> pith.v1.RouteNamed
-	18, // 27: pith.v1.GatewayFrame.done:type_name -> pith.v1.VerbResult
-	11, // 28: pith.v1.BackendFrame.hello:type_name -> pith.v1.BackendHello
-	1,  // 29: pith.v1.BackendFrame.reply:type_name -> pith.v1.Reply
-	3,  // 30: pith.v1.BackendFrame.connect:type_name -> pith.v1.ConnectResponse
-	27, // 31: pith.v1.BackendFrame.push:type_name -> pith.v1.Push
-	19, // 32: pith.v1.BackendFrame.verb:type_name -> pith.v1.SessionVerb
-	13, // 33: pith.v1.BackendFrame.credit:type_name -> pith.v1.Credit
-	14, // 34: pith.v1.BackendFrame.goaway:type_name -> pith.v1.Goaway
-	15, // 35: pith.v1.BackendFrame.extend:type_name -> pith.v1.Extend
-	30, // 36: pith.v1.Extend.timeout:type_name -> google.protobuf.Duration
-	23, // 37: pith.v1.SessionChanged.session:type_name -> pith.v1.Session
-	25, // 38: pith.v1.VerbResult.error:type_name -> pith.v1.Error
-	32, // 39: pith.v1.SessionVerb.target:type_name -> pith.v1.Target
-	26, // 40: pith.v1.SessionVerb.patch:type_name -> pith.v1.Patch
-	28, // 41: pith.v1.SessionVerb.close:type_name -> pith.v1.Close
-	26, // 42: pith.v1.ConnectResponse.Accept.patch:type_name -> pith.v1.Patch
-	29, // 43: pith.v1.ConnectResponse.Accept.user:type_name -> google.protobuf.Struct
-	30, // 44: pith.v1.ConnectResponse.Accept.expires_in:type_name -> google.protobuf.Duration
-	2,  // 45: pith.v1.Backend.Connect:input_type -> pith.v1.ConnectRequest
-	0,  // 46: pith.v1.Backend.Handle:input_type -> pith.v1.Request
-	4,  // 47: pith.v1.Backend.Closed:input_type -> pith.v1.ClosedEvent
-	6,  // 48: pith.v1.Backend.Link:input_type -> pith.v1.ToBackend
-	7,  // 49: pith.v1.Gateway.Attach:input_type -> pith.v1.ToGateway
-	3,  // 50: pith.v1.Backend.Connect:output_type -> pith.v1.ConnectResponse
-	1,  // 51: pith.v1.Backend.Handle:output_type -> pith.v1.Reply
-	5,  // 52: pith.v1.Backend.Closed:output_type -> pith.v1.ClosedAck
-	7,  // 53: pith.v1.Backend.Link:output_type -> pith.v1.ToGateway
-	6,  // 54: pith.v1.Gateway.Attach:output_type -> pith.v1.ToBackend
-	50, // [50:55] is the sub-list for method output_type
-	45, // [45:50] is the sub-list for method input_type
-	45, // [45:45] is the sub-list for extension type_name
-	45, // [45:45] is the sub-list for extension extendee
-	0,  // [0:45] is the sub-list for field type_name
+	13, // 21: pith.v1.GatewayFrame.cancel:type_name -> pith.v1.Cancel
+	32, // 22: pith.v1.GatewayFrame.pushed:type_name -> pith.v1.PushResult
+	14, // 23: pith.v1.GatewayFrame.credit:type_name -> pith.v1.Credit
+	15, // 24: pith.v1.GatewayFrame.goaway:type_name -> pith.v1.Goaway
+	17, // 25: pith.v1.GatewayFrame.session:type_name -> pith.v1.SessionChanged
+	18, // 26: pith.v1.GatewayFrame.route:type_name -> pith.v1.RouteNamed
+	19, // 27: pith.v1.GatewayFrame.done:type_name -> pith.v1.VerbResult
+	33, // 28: pith.v1.GatewayFrame.lost:type_name -> pith.v1.LostEvent
+	12, // 29: pith.v1.BackendFrame.hello:type_name -> pith.v1.BackendHello
+	1,  // 30: pith.v1.BackendFrame.reply:type_name -> pith.v1.Reply
+	3,  // 31: pith.v1.BackendFrame.connect:type_name -> pith.v1.ConnectResponse
+	28, // 32: pith.v1.BackendFrame.push:type_name -> pith.v1.Push
+	20, // 33: pith.v1.BackendFrame.verb:type_name -> pith.v1.SessionVerb
+	14, // 34: pith.v1.BackendFrame.credit:type_name -> pith.v1.Credit
+	15, // 35: pith.v1.BackendFrame.goaway:type_name -> pith.v1.Goaway
+	16, // 36: pith.v1.BackendFrame.extend:type_name -> pith.v1.Extend
+	31, // 37: pith.v1.Extend.timeout:type_name -> google.protobuf.Duration
+	24, // 38: pith.v1.SessionChanged.session:type_name -> pith.v1.Session
+	26, // 39: pith.v1.VerbResult.error:type_name -> pith.v1.Error
+	34, // 40: pith.v1.SessionVerb.target:type_name -> pith.v1.Target
+	27, // 41: pith.v1.SessionVerb.patch:type_name -> pith.v1.Patch
+	29, // 42: pith.v1.SessionVerb.close:type_name -> pith.v1.Close
+	27, // 43: pith.v1.ConnectResponse.Accept.patch:type_name -> pith.v1.Patch
+	30, // 44: pith.v1.ConnectResponse.Accept.user:type_name -> google.protobuf.Struct
+	31, // 45: pith.v1.ConnectResponse.Accept.expires_in:type_name -> google.protobuf.Duration
+	2,  // 46: pith.v1.Backend.Connect:input_type -> pith.v1.ConnectRequest
+	0,  // 47: pith.v1.Backend.Handle:input_type -> pith.v1.Request
+	4,  // 48: pith.v1.Backend.Closed:input_type -> pith.v1.ClosedEvent
+	33, // 49: pith.v1.Backend.Lost:input_type -> pith.v1.LostEvent
+	7,  // 50: pith.v1.Backend.Link:input_type -> pith.v1.ToBackend
+	8,  // 51: pith.v1.Gateway.Attach:input_type -> pith.v1.ToGateway
+	3,  // 52: pith.v1.Backend.Connect:output_type -> pith.v1.ConnectResponse
+	1,  // 53: pith.v1.Backend.Handle:output_type -> pith.v1.Reply
+	5,  // 54: pith.v1.Backend.Closed:output_type -> pith.v1.ClosedAck
+	6,  // 55: pith.v1.Backend.Lost:output_type -> pith.v1.LostAck
+	8,  // 56: pith.v1.Backend.Link:output_type -> pith.v1.ToGateway
+	7,  // 57: pith.v1.Gateway.Attach:output_type -> pith.v1.ToBackend
+	52, // [52:58] is the sub-list for method output_type
+	46, // [46:52] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_pith_v1_backend_proto_init() }
@@ -1994,6 +2056,7 @@ func file_pith_v1_backend_proto_init() {
 	if File_pith_v1_backend_proto != nil {
 		return
 	}
+	file_pith_v1_event_proto_init()
 	file_pith_v1_session_proto_init()
 	file_pith_v1_backend_proto_msgTypes[1].OneofWrappers = []any{
 		(*Reply_Body)(nil),
@@ -2003,7 +2066,7 @@ func file_pith_v1_backend_proto_init() {
 		(*ConnectResponse_Accept_)(nil),
 		(*ConnectResponse_Error)(nil),
 	}
-	file_pith_v1_backend_proto_msgTypes[8].OneofWrappers = []any{
+	file_pith_v1_backend_proto_msgTypes[9].OneofWrappers = []any{
 		(*GatewayFrame_Hello)(nil),
 		(*GatewayFrame_Request)(nil),
 		(*GatewayFrame_Connect)(nil),
@@ -2015,8 +2078,9 @@ func file_pith_v1_backend_proto_init() {
 		(*GatewayFrame_Session)(nil),
 		(*GatewayFrame_Route)(nil),
 		(*GatewayFrame_Done)(nil),
+		(*GatewayFrame_Lost)(nil),
 	}
-	file_pith_v1_backend_proto_msgTypes[9].OneofWrappers = []any{
+	file_pith_v1_backend_proto_msgTypes[10].OneofWrappers = []any{
 		(*BackendFrame_Hello)(nil),
 		(*BackendFrame_Reply)(nil),
 		(*BackendFrame_Connect)(nil),
@@ -2026,7 +2090,7 @@ func file_pith_v1_backend_proto_init() {
 		(*BackendFrame_Goaway)(nil),
 		(*BackendFrame_Extend)(nil),
 	}
-	file_pith_v1_backend_proto_msgTypes[19].OneofWrappers = []any{
+	file_pith_v1_backend_proto_msgTypes[20].OneofWrappers = []any{
 		(*SessionVerb_Patch)(nil),
 		(*SessionVerb_Close)(nil),
 	}
@@ -2036,7 +2100,7 @@ func file_pith_v1_backend_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pith_v1_backend_proto_rawDesc), len(file_pith_v1_backend_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   23,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

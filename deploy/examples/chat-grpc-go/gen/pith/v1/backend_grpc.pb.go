@@ -24,6 +24,7 @@ const (
 	Backend_Connect_FullMethodName = "/pith.v1.Backend/Connect"
 	Backend_Handle_FullMethodName  = "/pith.v1.Backend/Handle"
 	Backend_Closed_FullMethodName  = "/pith.v1.Backend/Closed"
+	Backend_Lost_FullMethodName    = "/pith.v1.Backend/Lost"
 	Backend_Link_FullMethodName    = "/pith.v1.Backend/Link"
 )
 
@@ -39,6 +40,9 @@ type BackendClient interface {
 	Handle(ctx context.Context, in *Request, opts ...grpc.CallOption) (*Reply, error)
 	// A session has ended.
 	Closed(ctx context.Context, in *ClosedEvent, opts ...grpc.CallOption) (*ClosedAck, error)
+	// Another gateway is gone without a word, and all its sessions are over: none of them is told by Closed. Only with a
+	// NATS bus, and told by a gateway that is left.
+	Lost(ctx context.Context, in *LostEvent, opts ...grpc.CallOption) (*LostAck, error)
 	// All of the above, multiplexed over one stream per gateway and address.
 	Link(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ToBackend, ToGateway], error)
 }
@@ -81,6 +85,16 @@ func (c *backendClient) Closed(ctx context.Context, in *ClosedEvent, opts ...grp
 	return out, nil
 }
 
+func (c *backendClient) Lost(ctx context.Context, in *LostEvent, opts ...grpc.CallOption) (*LostAck, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(LostAck)
+	err := c.cc.Invoke(ctx, Backend_Lost_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *backendClient) Link(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ToBackend, ToGateway], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &Backend_ServiceDesc.Streams[0], Backend_Link_FullMethodName, cOpts...)
@@ -106,6 +120,9 @@ type BackendServer interface {
 	Handle(context.Context, *Request) (*Reply, error)
 	// A session has ended.
 	Closed(context.Context, *ClosedEvent) (*ClosedAck, error)
+	// Another gateway is gone without a word, and all its sessions are over: none of them is told by Closed. Only with a
+	// NATS bus, and told by a gateway that is left.
+	Lost(context.Context, *LostEvent) (*LostAck, error)
 	// All of the above, multiplexed over one stream per gateway and address.
 	Link(grpc.BidiStreamingServer[ToBackend, ToGateway]) error
 	mustEmbedUnimplementedBackendServer()
@@ -126,6 +143,9 @@ func (UnimplementedBackendServer) Handle(context.Context, *Request) (*Reply, err
 }
 func (UnimplementedBackendServer) Closed(context.Context, *ClosedEvent) (*ClosedAck, error) {
 	return nil, status.Error(codes.Unimplemented, "method Closed not implemented")
+}
+func (UnimplementedBackendServer) Lost(context.Context, *LostEvent) (*LostAck, error) {
+	return nil, status.Error(codes.Unimplemented, "method Lost not implemented")
 }
 func (UnimplementedBackendServer) Link(grpc.BidiStreamingServer[ToBackend, ToGateway]) error {
 	return status.Error(codes.Unimplemented, "method Link not implemented")
@@ -205,6 +225,24 @@ func _Backend_Closed_Handler(srv interface{}, ctx context.Context, dec func(inte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Backend_Lost_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(LostEvent)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(BackendServer).Lost(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Backend_Lost_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(BackendServer).Lost(ctx, req.(*LostEvent))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Backend_Link_Handler(srv interface{}, stream grpc.ServerStream) error {
 	return srv.(BackendServer).Link(&grpc.GenericServerStream[ToBackend, ToGateway]{ServerStream: stream})
 }
@@ -230,6 +268,10 @@ var Backend_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Closed",
 			Handler:    _Backend_Closed_Handler,
+		},
+		{
+			MethodName: "Lost",
+			Handler:    _Backend_Lost_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -413,7 +413,8 @@ func (x *AliveEvent) GetStartedAt() *timestamppb.Timestamp {
 	return nil
 }
 
-// pith.event.gateway.lost: a gateway has not been heard for 7.5 s, and its sessions are over. It is said until NATS has confirmed it, so it may come more than once.
+// pith.event.gateway.lost: a gateway has not been heard for 7.5 s, and its sessions are over. Also told to backends on
+// gRPC, HTTP and a Unix socket. It is said until NATS has confirmed it, so it may come more than once.
 type LostEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The same whoever says it: recognize repeats by it.
