@@ -41,8 +41,8 @@ const LOOK_MS = 2_500;
 /** On top of the route's own timeout, for the way there and back. */
 const GRACE_MS = 2_500;
 /** The mean time between two things that a player does, and between coming and going. */
-const PACE_MS = 20_000;
-const STAY_MS = 900_000;
+const PACE_MS = 26_000;
+const STAY_MS = 600_000;
 const AWAY_MS = 20_000;
 const AGAIN_MS = [300, 4_000] as const;
 const BURST = 20;
@@ -114,6 +114,11 @@ export class Player {
   /** Address of the gateway; null: it is not connected. */
   get address(): string | null {
     return this.#link?.isActive ? this.#link.address : null;
+  }
+
+  /** It reads what it is sent. */
+  get isReading(): boolean {
+    return !this.#isSilenced;
   }
 
   get transport(): 'ws' | 'tcp' {
@@ -293,7 +298,11 @@ export class Player {
     if (link.client.uid === '' && this.#random.chance(0.95)) this.#login(link);
     this.#playLater(link);
     this.node.after(this.#random.exponential(STAY_MS), () => {
-      if (this.#link === link && !this.isResting) this.#leave(link, this.#random.chance(0.7));
+      if (this.#link !== link || this.isResting) return;
+      // Many leave in the midst of something.
+      const count = this.#random.int(0, 3);
+      for (let i = 0; i < count; i++) this.#play(link);
+      this.#leave(link, this.#random.chance(0.7));
     });
   }
 
@@ -303,6 +312,9 @@ export class Player {
     // Some play on two devices.
     const uid = `u${this.#random.int(0, users - 1)}`;
     this.#ask(link, choice, { bind: uid }, false);
+    // Some do not wait for it.
+    const count = this.#random.chance(0.3) ? this.#burst() : 0;
+    for (let i = 0; i < count; i++) this.#play(link);
   }
 
   #playLater(link: Link): void {
@@ -312,10 +324,17 @@ export class Player {
         this.#playLater(link);
         return;
       }
-      const count = this.#random.chance(0.02) ? BURST : 1;
+      const count = this.#burst();
       for (let i = 0; i < count; i++) this.#play(link);
       this.#playLater(link);
     });
+  }
+
+  /** Mostly one thing at a time; now and then several at once, which overtake each other where they may. */
+  #burst(): number {
+    const dice = this.#random.number();
+    if (dice < 0.02) return BURST;
+    return dice < 0.2 ? this.#random.int(2, 5) : 1;
   }
 
   #play(link: Link): void {
@@ -332,12 +351,12 @@ export class Player {
     const group = (): string => `room.${random.int(1, groups)}`;
     const dice = random.number();
     const plan: { -readonly [K in keyof Plan]: Plan[K] } = {};
-    if (dice < 0.5) return plan;
-    if (dice < 0.58) plan.join = [group()];
+    if (dice < 0.39) return plan;
+    if (dice < 0.42 && binds && !link.isBinding) return { bind: this.#userOrNobody() };
+    if (dice < 0.5) plan.delayMs = random.exponential(2_000);
+    else if (dice < 0.58) plan.join = [group()];
     else if (dice < 0.62) plan.leave = [group()];
     else if (dice < 0.66) plan.set = { [`key${random.int(1, 5)}`]: random.int(0, 1_000_000) };
-    else if (dice < 0.67 && binds && !link.isBinding)
-      plan.bind = random.chance(0.3) ? '' : `u${random.int(0, this.#around.users - 1)}`;
     else if (dice < 0.672) plan.closes = true;
     else if (dice < 0.69) plan.fails = true;
     else if (dice < 0.72) plan.delayMs = random.exponential(1_500);
@@ -345,6 +364,11 @@ export class Player {
     else if (dice < 0.92) plan.inReply = this.#pushes();
     else plan.after = this.#pushes();
     return plan;
+  }
+
+  #userOrNobody(): string {
+    const { users } = this.#around;
+    return this.#random.chance(0.3) ? '' : `u${this.#random.int(0, users - 1)}`;
   }
 
   #pushes(): PushPlan[] {

@@ -7,6 +7,10 @@ import type { World } from './world.ts';
 
 /** In which a push is with whom it is for. */
 const PUSH_MS_MAX = 5_000;
+/** In which a gateway does not find out by itself that a way is lost, of which it is not told. */
+const LOSS_NOTICED_MS = 5_000;
+/** In which word of the end of a way has come to its other end. */
+const WORD_MS_MAX = 1_000;
 
 type InFlight = { readonly ask: Ask; readonly way: Way; readonly untilMs: number };
 
@@ -16,6 +20,8 @@ export class FairWeather {
   readonly #world: World;
   readonly #routes: ReadonlyMap<string, RouteRules>;
   readonly #inFlight = new WeakMap<Client, InFlight[]>();
+  /** Processes that were killed, or lost. */
+  readonly #ended = new Set<string>();
   #isFair = false;
 
   constructor(world: World, routes: ReadonlyMap<string, RouteRules>) {
@@ -54,23 +60,39 @@ export class FairWeather {
     });
   }
 
-  /** A request has reached a backend: what its session has in flight at that backend is on the same way. */
+  /**
+   * A request has reached a backend: what its session has in flight at that backend is on the same way. In a storm one
+   * way may be lost, which the backend at its other end learns a little later; and who is on the bus, never.
+   */
   reached(way: Way, ask: Ask): void {
     const rules = this.#routes.get(ask.route)!;
-    if (!this.#isFair || rules.ordered === 'none' || !way.keepsOrder || ask.isNotify) return;
+    if (rules.ordered === 'none' || !way.keepsOrder || ask.isNotify) return;
     const { client } = ask;
     const before = (this.#inFlight.get(client) ?? []).filter((one) => this.#isInFlight(one));
     for (const other of before) {
       if (backendOf(other.ask) !== backendOf(ask)) continue;
-      this.checks[MOVES_IDLE]++;
-      if (other.way !== way)
-        this.#world.violate(
-          MOVES_IDLE,
-          `${ask.n} of ${client.name} is at ${way.name}, and ${other.ask.n} is not answered at ${other.way.name}`,
-        );
+      if (other.way !== way && (this.#isFair || other.way.tellsEnds))
+        this.#suspect(other, way, ask);
+      else this.checks[MOVES_IDLE]++;
     }
-    before.push({ ask, way, untilMs: ask.sentMs + rules.timeoutMs });
+    before.push({ ask, way, untilMs: ask.sentMs + Math.min(rules.timeoutMs, LOSS_NOTICED_MS) });
     this.#inFlight.set(client, before);
+  }
+
+  /** It is too late for it to learn that its ways are lost. */
+  processEnded(name: string): void {
+    this.#ended.add(name);
+  }
+
+  #suspect({ ask: other, way: otherWay }: InFlight, way: Way, ask: Ask): void {
+    this.#world.after(WORD_MS_MAX, () => {
+      this.checks[MOVES_IDLE]++;
+      if (otherWay.isOver === true || this.#ended.has(otherWay.process)) return;
+      this.#world.violate(
+        MOVES_IDLE,
+        `${ask.n} of ${ask.client.name} was at ${way.name}, and ${other.n} not answered at ${otherWay.name}`,
+      );
+    });
   }
 
   #isInFlight({ ask, untilMs }: InFlight): boolean {

@@ -4,6 +4,7 @@ import { SeededRandom } from './random.ts';
 /** Every kind of fault, how often it comes in an hour of storm, and how long it lasts, in milliseconds. */
 export const FAULTS = {
   'client: connection cut': { perHour: 40, ms: [0, 0] },
+  'client: every third cut': { perHour: 6, ms: [0, 0] },
   'client: vanishes': { perHour: 25, ms: [0, 0] },
   'client: does not read': { perHour: 25, ms: [500, 40_000] },
   'client: partition': { perHour: 20, ms: [500, 60_000] },
@@ -14,7 +15,7 @@ export const FAULTS = {
   'gateway: other configuration': { perHour: 3, ms: [500, 5_000] },
   'gateway: clock jumps': { perHour: 8, ms: [0, 0] },
   'backend: kill -9': { perHour: 10, ms: [200, 20_000] },
-  'backend: machine lost': { perHour: 4, ms: [2_000, 60_000] },
+  'backend: machine lost': { perHour: 8, ms: [2_000, 60_000] },
   'backend: pause': { perHour: 12, ms: [50, 45_000] },
   'backend: stop and restart': { perHour: 8, ms: [200, 5_000] },
   'backend: misbehaves': { perHour: 40, ms: [1_000, 30_000] },
@@ -40,6 +41,10 @@ export type Fault = {
   /** The other place of a partition; how a backend misbehaves; which configuration; by how much a clock jumps. */
   readonly more?: string;
 };
+
+/** The share of faults that another follows at once, and within how many milliseconds. */
+const AFTERSHOCKS = 0.3;
+const AFTERSHOCK_MS_MAX = 400;
 
 /** A storm, and the rest of the round, in which all is mended and checked. */
 export const ROUND_MS = 600_000;
@@ -77,7 +82,20 @@ export function planFaults(seed: string, hours: number, places: Places): Fault[]
       faults.push({ atMs: Math.round(atMs), kind, ms: length, ...one });
     }
   }
-  return faults.sort((a, b) => a.atMs - b.atMs);
+  const more = faults.flatMap((fault) => aftershock(fault, random, places));
+  return [...faults, ...more].sort((a, b) => a.atMs - b.atMs);
+}
+
+/** Faults seldom come alone: what a power cut or a broken switch takes down, it takes down together. */
+function aftershock({ atMs }: Fault, random: SeededRandom, places: Places): Fault[] {
+  if (!random.chance(AFTERSHOCKS)) return [];
+  const kind = random.pick(Object.keys(FAULTS) as FaultKind[]);
+  const [leastMs, mostMs] = FAULTS[kind].ms;
+  const one = aim(kind, random, places);
+  const later = atMs + Math.round(random.between(0, AFTERSHOCK_MS_MAX));
+  const roomMs = STORM_MS - (later % ROUND_MS);
+  const ms = Math.min(Math.round(random.between(leastMs, mostMs)), roomMs);
+  return one === null || ms < 0 ? [] : [{ atMs: later, kind, ms, ...one }];
 }
 
 function aim(
@@ -93,6 +111,8 @@ function aim(
     case 'client: vanishes':
     case 'client: does not read':
       return { target: random.pick(clients) };
+    case 'client: every third cut':
+      return { target: 'all', more: String(random.int(0, 2)) };
     case 'client: partition':
       return { target: random.pick(clients), more: random.pick(gateways) };
     case 'gateway: kill -9':

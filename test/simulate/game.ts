@@ -29,6 +29,22 @@ const ROUTES: readonly Route[] = [
     ordered: 'all',
   },
   {
+    route: 'rooms.trade',
+    timeoutMs: 5_000,
+    weight: 1,
+    binds: true,
+    idempotent: false,
+    ordered: 'all',
+  },
+  {
+    route: 'rooms.craft',
+    timeoutMs: 25_000,
+    weight: 1,
+    binds: false,
+    idempotent: false,
+    ordered: 'all',
+  },
+  {
     route: 'rooms.again',
     timeoutMs: 5_000,
     weight: 1,
@@ -77,14 +93,27 @@ const QUIET_MS = CALM_MS - 100_000;
 
 /** What a gateway may be started with beside its first configuration. */
 const CONFIGURATIONS = [
-  '',
+  'drain: { budget: 4s }',
   'limits: { outbox: 256KiB, in_flight_per_session: 8 }\nauth: { mode: connect, backend: rooms }',
-  'limits: { in_flight_per_backend: 150 }\ndrain: { budget: 5s, per_second: 1000, signal: kick }',
+  'limits: { in_flight_per_backend: 150 }\ndrain: { budget: 2s, per_second: 1000, signal: kick }',
   'auth: { mode: connect, backend: duel }',
   'auth: { mode: connect, backend: world }',
 ] as const;
 
-const LINK = ['', 'links: 2, ', 'link_age: 40s, balance: least_in_flight, ', '', ''] as const;
+const LINK = [
+  '',
+  'links: 2, balance: hash, hash_by: uid, ',
+  'link_age: 40s, balance: least_in_flight, ',
+  '',
+  'link_age: 60s, ',
+] as const;
+const BREAKER = [
+  'breaker: { failures: 3, open: 2s }',
+  'breaker: { failures: 6, open: 3s }',
+  '',
+  '',
+  '',
+] as const;
 
 function yamlOf(place: string, configuration: number): string {
   return `
@@ -95,10 +124,12 @@ bus: nats://${SERVERS.map((server) => `${server}:4222`).join(',nats://')}
 backends:
   rooms: { grpc: "ipv4:10.0.0.1:9000,10.0.0.2:9000", ${LINK[configuration]} dead_after: 15s }
   world: { nats: {} }
-  shop: { dial_in: { token: secret }, dead_after: 15s }
-  duel: { grpc: "ipv4:10.0.0.3:9000", mode: handle, dead_after: 15s }
+  shop: { dial_in: { token: secret }, dead_after: 15s, balance: hash, hash_by: uid }
+  duel: { grpc: "ipv4:10.0.0.3:9000", mode: handle, dead_after: 15s, ${BREAKER[configuration]} }
 routes:
   - { match: rooms.again, backend: rooms, timeout: 5s, idempotent: true }
+  - { match: rooms.trade, backend: rooms, timeout: 5s, order: serial }
+  - { match: rooms.craft, backend: rooms, timeout: 25s }
   - { match: "rooms.>", backend: rooms, timeout: 5s }
   - { match: "world.>", backend: world, timeout: 5s, order: serial }
   - { match: "lore.>", backend: world, timeout: 3s, idempotent: true }

@@ -100,6 +100,8 @@ export type Way = {
   readonly name: string;
   /** The backend's process. */
   readonly process: string;
+  /** It has ended, and its process knows that. */
+  isOver?: boolean;
   /** What is sent in an order arrives in it: requests by one way reach the backend as the client sent them. */
   readonly keepsOrder: boolean;
   /** The backend is told of the ends of sessions that it got something of. */
@@ -168,6 +170,8 @@ export class Ledger {
   readonly #lastK = new Map<string, Map<string, number>>();
   /** By process and sid: when it last got something of it. */
   readonly #seen = new Map<string, Map<string, number>>();
+  /** By process: sids that it was told the end of. */
+  readonly #told = new Map<string, Set<string>>();
   #calmSinceMs = 0;
   #n = 0;
   #p = 0;
@@ -308,7 +312,9 @@ export class Ledger {
     const isWaitedFor = !ask.isDone && this.world.nowMs - ask.sentMs < timeoutMs;
     if (isOrdered && way.keepsOrder && (isNotify || isWaitedFor)) this.#checkOrder(way, ask, wrong);
     this.fairWeather.reached(way, ask);
-    if (way.tellsEnds) this.sawSession(way.process, facts.sid);
+    // One that waited for its turn may come after the end: its backend has been told.
+    const isLate = isNotify && this.#told.get(way.process)?.has(facts.sid) === true;
+    if (way.tellsEnds && !isLate) this.sawSession(way.process, facts.sid);
     return ask;
   }
 
@@ -361,6 +367,9 @@ export class Ledger {
   ended(way: Way, sid: string): void {
     this.world.trace(`${way.name} ended ${sid}`);
     this.#seen.get(way.process)?.delete(sid);
+    let told = this.#told.get(way.process);
+    if (told === undefined) this.#told.set(way.process, (told = new Set()));
+    told.add(sid);
     const client = this.#bySid.get(sid);
     // A request that was taken back before it was sent may be all that this backend was to get of it.
     if (client === undefined && !this.isGateway(sid.slice(0, sid.lastIndexOf('.'))))
@@ -404,6 +413,10 @@ export class Ledger {
 
   /** A request that changes its session was answered; overridden by who looks at the bus. */
   onChanged: (ask: Ask) => void = () => {};
+
+  isIdempotent({ route }: Ask): boolean {
+    return this.#routes.get(route)!.idempotent;
+  }
 
   clientOf(sid: string): Client | undefined {
     return this.#bySid.get(sid);
@@ -496,6 +509,7 @@ export class Ledger {
   forgetClient(client: Client): void {
     this.#bySid.delete(client.sid);
     for (const last of this.#lastK.values()) last.delete(client.name);
+    for (const told of this.#told.values()) told.delete(client.sid);
   }
 
   /** A gateway process is over: nobody can be told of its sessions' ends. */
@@ -514,8 +528,10 @@ export class Ledger {
 
   /** A process is over. */
   forgetProcess(name: string): void {
+    this.fairWeather.processEnded(name);
     this.#lastK.delete(name);
     this.#seen.delete(name);
+    this.#told.delete(name);
   }
 }
 

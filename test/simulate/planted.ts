@@ -33,18 +33,18 @@ export const PLANTED: readonly Planted[] = [
     replace: '',
   },
   {
-    name: 'retry-of-another-generation',
-    why: 'a retry does not notice that its slot serves another message, which is sent twice',
-    file: 'src/relay/retries.ts',
-    find: "if (call.generation !== generation || call.state !== 'retrying') return;",
-    replace: "if (call.state === 'free') return;",
-  },
-  {
     name: 'retry-leaks-admission',
     why: 'a message that ends while it waits to be sent again stays in flight for ever',
     file: 'src/relay/relay.ts',
     find: 'admission.leave(target.backendOrdinal);\n    breakers',
     replace: "if (state !== 'retrying') admission.leave(target.backendOrdinal);\n    breakers",
+  },
+  {
+    name: 'breaker-waits-for-ever',
+    why: 'when the client of the one message that tries a backend again has gone, no other one is let through',
+    file: 'src/relay/breaker.ts',
+    find: "if (outcome === 'client_gone') this.#trying = false;\n      else this.#close();",
+    replace: "if (outcome !== 'client_gone') this.#close();",
   },
 
   // ---- a session: its lane, its outbox, its end
@@ -237,25 +237,18 @@ export const PLANTED: readonly Planted[] = [
     replace: "if (!unimplemented) for (const call of this.calls.takeAll()) if (call.idempotent) call.fail(failure('BACKEND_AWAY'));",
   },
   {
-    name: 'credit-does-not-wake',
-    why: 'calls that wait for a backend’s credit are not sent when it comes',
-    file: 'src/upstream/link/link.ts',
-    find: '    this.#credit.grant(credit);\n    this.#pump();',
-    replace: '    this.#credit.grant(credit);',
-  },
-  {
-    name: 'waiting-calls-are-overtaken',
-    why: 'a call that comes when there is room again passes those that wait for it',
-    file: 'src/upstream/link/link.ts',
-    find: 'else if (this.#waiting.size === 0 && !this.#credit.isSpent(this.calls.size))',
-    replace: 'else if (!this.#credit.isSpent(this.calls.size))',
+    name: 'credit-is-overdrawn',
+    why: 'one message more is sent than the backend has given credit for',
+    file: 'src/upstream/link/send-window.ts',
+    find: 'return this.#frames < 1 ||',
+    replace: 'return this.#frames < 0 ||',
   },
   {
     name: 'cancelled-call-answers-another',
     why: 'the end of a Handle call that was cancelled ends whatever its slot serves by then',
     file: 'src/upstream/grpc/unary-calls.ts',
     find: 'if (call.generation !== generation || call.pending !== unary) return;',
-    replace: 'if (call.pending === null) return;',
+    replace: '',
   },
   {
     name: 'session-moves-while-in-flight',
@@ -315,10 +308,10 @@ export const PLANTED: readonly Planted[] = [
   },
   {
     name: 'attached-link-stays',
-    why: 'an attached link that has ended is chosen still',
-    file: 'src/upstream/pool/endpoint.ts',
-    find: "    this.instance = '';\n    this.#become('away', why);",
-    replace: "    this.instance = '';\n    if (this.spec.isDialled) this.#become('away', why);",
+    why: 'an attached link that ends with calls in flight is chosen still',
+    file: 'src/upstream/dial-in/attached-link.ts',
+    find: 'this.endpoint.lost(why);',
+    replace: 'if (this.inFlight === 0) this.endpoint.lost(why);',
   },
   {
     name: 'watch-ends-with-the-call',

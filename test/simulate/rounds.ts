@@ -53,6 +53,7 @@ export class Rounds {
       this.#stage.mend();
     });
     at(STORM_MS + FAIR_AFTER_MS, () => {
+      this.#stage.ledger.calm();
       this.#stage.ledger.fairWeather.begin();
     });
     at(CALM_MS - REST_MS, () => {
@@ -60,7 +61,6 @@ export class Rounds {
       for (const one of [...players, ...backends]) one.isResting = true;
     });
     at(CALM_MS, () => {
-      this.#stage.ledger.calm();
       this.#expectConnected();
       this.#probe();
     });

@@ -58,6 +58,11 @@ export async function simulate(options: Options): Promise<Result> {
     faults,
     injected: stage.injected,
     counts: stage.ledger.counts,
-    checks: { ...rounds.checks, ...stage.ledger.fairWeather.checks, ...confirmations?.checks },
+    checks: {
+      ...rounds.checks,
+      ...stage.ledger.fairWeather.checks,
+      ...confirmations?.checks,
+      ...stage.lostCalls.checks,
+    },
   };
 }

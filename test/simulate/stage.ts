@@ -6,7 +6,8 @@ import { Network } from './channel.ts';
 import { Player, type RouteChoice } from './client.ts';
 import { CALM_MS, type Fault, type Places, ROUND_MS } from './faults.ts';
 import { type GatewayLine, SimGateway } from './gateway.ts';
-import { Ledger, type RouteRules } from './ledger.ts';
+import { type Client, Ledger, type RouteRules } from './ledger.ts';
+import { LostCalls } from './lost-calls.ts';
 import type { SeededRandom } from './random.ts';
 import type { Node, World } from './world.ts';
 import { WrongClient } from './wrong-client.ts';
@@ -79,6 +80,7 @@ export class Stage {
   readonly network: Network;
   readonly ledger: Ledger;
   readonly calm = new Calm();
+  readonly lostCalls = new LostCalls(this);
   readonly players: Player[] = [];
   readonly wrongClients: WrongClient[] = [];
   readonly servers: readonly Service[];
@@ -166,6 +168,17 @@ export class Stage {
     return (
       this.calm.at(address, client) && gateway.current !== null && !gateway.current.node.isDead
     );
+  }
+
+  /** The place of the gateway that has the client's session; null: it runs no longer. */
+  holderOf({ sid }: Client): string | null {
+    return this.running.find(({ gateway: { id } }) => sid.startsWith(`${id}.`))?.place ?? null;
+  }
+
+  /** Nothing keeps the client from hearing of what that gateway sends it. */
+  canHear({ name }: Client, gateway: string): boolean {
+    const player = this.players.find((one) => one.client?.name === name);
+    return player?.isReading === true && this.#isCalm(gateway, player.name);
   }
 
   // ---- gateways -----------------------------------------------------------------------------------------
@@ -332,6 +345,9 @@ export class Stage {
       case 'client: connection cut':
         player?.cut();
         return;
+      case 'client: every third cut':
+        for (const [i, one] of this.players.entries()) if (i % 3 === Number(more)) one.cut();
+        return;
       case 'client: vanishes':
         player?.vanish();
         return;
@@ -426,6 +442,9 @@ export class Stage {
   #killService(service: Service, how: 'reset' | 'silent', ms: number): void {
     const { node } = service;
     if (node === null || node.isDead) return;
+    const backend = this.backends.find((one) => one === service);
+    if (how === 'reset' && backend?.isOnBus === false)
+      this.lostCalls.lost('', (place) => place === service.place);
     this.network.kill(node, how);
     this.ledger.forgetProcess(node.name);
     this.#later(ms, [service.place], () => {
@@ -446,6 +465,8 @@ export class Stage {
   }
 
   #cutBus(node: Node): void {
+    const onBus = this.backends.filter(({ isOnBus }) => isOnBus).map(({ place }) => place);
+    this.lostCalls.lost(node.place, (place) => onBus.includes(place));
     const places = new Set(this.servers.map(({ place }) => place));
     for (const channel of this.network.of(node))
       if (places.has(channel.a.node.place) || places.has(channel.b.node.place))
@@ -453,6 +474,8 @@ export class Stage {
   }
 
   #cutBetween(a: string, b: string): void {
+    const isOnBus = this.backends.find(({ place }) => place === a)?.isOnBus;
+    if (isOnBus === false) this.lostCalls.lost(b, (place) => place === a);
     for (const channel of [...this.network.open]) {
       const { place: from } = channel.a.node;
       const { place: to } = channel.b.node;

@@ -342,6 +342,7 @@ export class Conversation implements Courier, GatewayFrames {
   #over(why: string): void {
     if (this.isOver) return;
     this.isOver = true;
+    this.way.isOver = true;
     this.#stopDrain();
     this.#out.drop();
     this.#pending.clear();
