@@ -8,7 +8,8 @@
 
 /** Where a backslash within a text may come from. */
 const BACKSLASH = /\\(?:\\|u005c)/i;
-const SPACE = /[ \t\r\n]*/y;
+/** What a string may not hold as it is. */
+const SPECIAL = /[\\\u0000-\u001f]/;
 const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
 const WORDS: ReadonlyMap<string, unknown> = new Map<string, unknown>([
   ['true', true],
@@ -42,13 +43,20 @@ function parsedHere(text: string, revive: Revive | undefined): unknown {
 function hasBackslashInKey(text: string): boolean {
   for (let start = text.indexOf('"'); start >= 0;) {
     const end = endOfString(text, start);
-    SPACE.lastIndex = end;
-    SPACE.exec(text);
-    const isKey = text[SPACE.lastIndex] === ':';
+    const isKey = text[afterSpace(text, end)] === ':';
     if (isKey && BACKSLASH.test(text.slice(start, end))) return true;
     start = text.indexOf('"', end);
   }
   return false;
+}
+
+function afterSpace(text: string, start: number): number {
+  let at = start;
+  for (;;) {
+    const unit = text.charCodeAt(at);
+    if (unit !== 0x20 && unit !== 0x0a && unit !== 0x0d && unit !== 0x09) return at;
+    at++;
+  }
 }
 
 /** Behind the closing quote; the end of the text if there is none. */
@@ -79,9 +87,7 @@ class Parser {
 
   /** The first character behind white space; undefined: the end. */
   #next(): string | undefined {
-    SPACE.lastIndex = this.#at;
-    SPACE.exec(this.#text);
-    this.#at = SPACE.lastIndex;
+    this.#at = afterSpace(this.#text, this.#at);
     return this.#text[this.#at];
   }
 
@@ -109,7 +115,9 @@ class Parser {
   #string(): string {
     const start = this.#at;
     this.#at = endOfString(this.#text, start);
-    return JSON.parse(this.#text.slice(start, this.#at)) as string;
+    const token = this.#text.slice(start, this.#at);
+    const isPlain = token.length > 1 && token.endsWith('"') && !SPECIAL.test(token);
+    return isPlain ? token.slice(1, -1) : (JSON.parse(token) as string);
   }
 
   #object(): Record<string, unknown> {
@@ -121,8 +129,8 @@ class Parser {
       const key = this.#string();
       if (!this.#skip(':')) throw this.#unexpected();
       const value = this.#value(key);
-      // Not by assignment: a key may be __proto__.
-      Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true }); // prettier-ignore
+      if (key === '__proto__') own(object, key, value);
+      else object[key] = value;
     } while (this.#skip(','));
     if (!this.#skip('}')) throw this.#unexpected();
     return object;
@@ -153,4 +161,14 @@ class Parser {
         : `Unexpected token ${JSON.stringify(what)} in JSON at position ${this.#at}`,
     );
   }
+}
+
+/** By assignment it would be the object's prototype. */
+function own(object: object, key: string, value: unknown): void {
+  Object.defineProperty(object, key, {
+    value,
+    writable: true,
+    enumerable: true,
+    configurable: true,
+  });
 }
