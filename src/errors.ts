@@ -66,6 +66,7 @@ export const REASONS = {
     'debug',
   ),
   CLOSING: row(409, 'the session is closing', 'FAILED_PRECONDITION', 'debug'),
+  UID_IN_USE: row(409, 'this user is connected elsewhere', 'FAILED_PRECONDITION', 'debug'),
   TOO_LARGE: row(413, 'a limit of this gateway is exceeded', 'RESOURCE_EXHAUSTED', 'warn'),
   TOO_MANY: row(429, 'too many messages; slow down', 'RESOURCE_EXHAUSTED', 'debug'),
   BACKEND_ERROR: row(500, 'the backend failed', 'INTERNAL', 'warn'),

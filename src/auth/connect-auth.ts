@@ -187,7 +187,9 @@ export class ConnectAuth {
   /** Null when the backend's changes are in force, and pushes by them arrive. */
   async #apply(session: Session, { patch }: Accepted): Promise<Failure | null> {
     if (patch === null) return null;
-    const changed = this.#options.sessionCommands.patch(session, patch);
+    const { sessionCommands } = this.#options;
+    const asked = sessionCommands.patchAsked(session, patch, () => !isClosed(session));
+    const changed = asked === null ? sessionCommands.patch(session, patch) : await asked;
     if (isFailure(changed)) return changed;
     await changed.confirmed;
     return null;

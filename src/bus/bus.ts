@@ -3,6 +3,7 @@ import type { SessionJson } from '../contract/json-shapes.ts';
 import type { Failure } from '../errors.ts';
 import type { Close, Patch, Push, Target } from '../contract/commands.ts';
 import type { BusEvents, GatewayState } from './events.ts';
+import type { PendingRequest } from './request-many.ts';
 import type { ServiceFacts } from './micro-service.ts';
 import type { Changes } from './session-commands.ts';
 import type { Subscriptions } from '../session/registry.ts';
@@ -100,6 +101,26 @@ export interface RequestsBySid {
 /** `control`: methods for the whole fleet, which any one gateway answers · `gateway`: those that act on this one. */
 export type ControlScope = 'control' | 'gateway';
 
+/** A gateway's answer to a question about a uid. */
+export type HeldBy = {
+  readonly gateway: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+};
+
+/** What gateways that limit the sessions of a uid say to the others that hold it, or are about to. */
+export interface ClaimChannel {
+  /** False: this gateway decides alone. */
+  readonly up: boolean;
+  publish(uid: string, json: object): void;
+  /** Asks those that hold the uid. `take` as of RequestMany. A Failure: nobody was asked. */
+  ask(
+    uid: string,
+    json: object,
+    waitMs: number,
+    take: (answer: HeldBy) => boolean,
+  ): PendingRequest | Failure;
+}
+
 /** Control, as it is called over the bus. */
 export interface ControlApi {
   /** The answer as JSON, or why there is none. Never rejects. @param payload The request as JSON; empty: no fields. */
@@ -118,6 +139,7 @@ export interface Bus {
   readonly events: BusEvents;
   readonly peers: Peers;
   readonly bySid: RequestsBySid;
+  readonly claims: ClaimChannel;
   /** Called once, before the start. @param facts What NATS tools are told of the gateway. */
   serve(api: ControlApi, facts: () => ServiceFacts): void;
   start(): void;

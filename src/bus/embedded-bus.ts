@@ -1,5 +1,5 @@
 /** No bus: this gateway is the only one. Everything that needs one gateway works, without any server. */
-import type { Bus, PeerReplies, Peers, RequestsBySid } from './bus.ts';
+import type { Bus, ClaimChannel, PeerReplies, Peers, RequestsBySid } from './bus.ts';
 import type { BusEvents, GatewayState } from './events.ts';
 import { type Failure, failure } from '../errors.ts';
 import type { Gate } from './gate.ts';
@@ -11,7 +11,7 @@ export class EmbeddedBus implements Bus {
   readonly up = true;
   readonly everUp = true;
   readonly subscriptions: Subscriptions = { add: () => null, remove: () => {} };
-  readonly events: BusEvents = { ...NO_SESSION_EVENTS, gateway() {} };
+  readonly events: BusEvents = { ...NO_SESSION_EVENTS, gateway() {}, conflict() {} };
   readonly peers: Peers = {
     push: () => null,
     pushCounted: noReplies,
@@ -20,6 +20,11 @@ export class EmbeddedBus implements Bus {
     changeGroups: noReplies,
     presence: noReplies,
     groups: noReplies,
+  };
+  readonly claims: ClaimChannel = {
+    up: false,
+    publish() {},
+    ask: () => failure('BUS_AWAY'),
   };
   readonly bySid: RequestsBySid = { patch: noSession, get: noSession };
 

@@ -20,6 +20,8 @@ export type GatewayState = 'ready' | 'draining' | 'stopped';
 /** What a gateway tells of itself and of its sessions. */
 export interface BusEvents extends SessionEvents {
   gateway(state: GatewayState): void;
+  /** A session loses its place to others of its uid: gateways had not reached each other. */
+  conflict(session: Session, sids: readonly string[]): void;
 }
 
 export class NatsEvents implements BusEvents {
@@ -87,6 +89,11 @@ export class NatsEvents implements BusEvents {
     if (!session.isAnnounced) return;
     this.#sessions--;
     this.#ofSession('closed', session, endJson(closed));
+  }
+
+  conflict(session: Session, sids: readonly string[]): void {
+    this.opened(session);
+    this.#ofSession('conflict', session, { sids });
   }
 
   #ofSession(name: string, session: Session, more: object): void {

@@ -39,9 +39,12 @@ export class GatewayPeers implements Peers {
   readonly #helloAgain: Timeout;
   /** Until then there may be gateways of which nothing has been heard. A time of the clock. */
   #newUntil = 0;
+  readonly #onNew: () => void;
 
-  constructor(parts: BusParts, requests: RequestMany) {
+  /** @param onNew A gateway is known now that was not. */
+  constructor(parts: BusParts, requests: RequestMany, onNew: () => void = () => {}) {
     this.#parts = parts;
+    this.#onNew = onNew;
     this.#requests = requests;
     this.#known = new KnownGateways(parts.gatewayId, parts.clock);
     this.#helloAgain = new Timeout(() => {
@@ -88,7 +91,11 @@ export class GatewayPeers implements Peers {
   /** A message names its gateway. @returns Whether it names another one that is known now. */
   hear(reply: PeerReply | null, answered: boolean, subject: string): boolean {
     if (reply === null || reply.gateway === this.#parts.gatewayId) return false;
-    if (this.#known.heard(reply.gateway, answered)) return true;
+    const { size } = this.#known;
+    if (this.#known.heard(reply.gateway, answered)) {
+      if (this.#known.size > size) this.#onNew();
+      return true;
+    }
     const why = `not the id of a gateway, or more than ${GATEWAYS_MAX} gateways`;
     this.#parts.report.refused('GATEWAYS', subject, why);
     return false;

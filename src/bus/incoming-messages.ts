@@ -1,6 +1,7 @@
 /** Messages to this gateway over NATS: verbs for its sessions, batches of pushes, and subjects that match no verb. */
 import { asBuffer } from '../bytes.ts';
 import { inBackground } from '../background.ts';
+import { ShapeError } from '../contract/json.ts';
 import { decodePush, PUSHES_MAX } from '../contract/protobuf-shapes.ts';
 import { WireError, WireReader } from '../contract/protobuf-wire.ts';
 import { errorText, type Failure, failure, isFailure } from '../errors.ts';
@@ -13,6 +14,7 @@ import type { BusParts } from './bus-parts.ts';
 import type { Replies } from './replies.ts';
 import type { SessionCommands } from './session-commands.ts';
 import type { NatsSubscriptions } from './subscriptions.ts';
+import type { UidRule } from './uid-rule.ts';
 import { runVerb, type VerbAnswer } from './session-verbs.ts';
 import { readHeaders } from '../upstream/nats/header-block.ts';
 
@@ -21,6 +23,8 @@ export type IncomingMessagesParts = BusParts & {
   readonly sessionCommands: SessionCommands;
   readonly subscriptions: NatsSubscriptions;
   readonly replies: Replies;
+  /** Absent: a uid may have any number of sessions. */
+  readonly uids?: UidRule | undefined;
 };
 
 const DEAF =
@@ -43,6 +47,10 @@ export class IncomingMessages {
     const { subjects, replies, sessionCommands, convertBytesMax, gatewayId } = this.#parts;
     const to = subjects.parse(message.subject);
     if (to === null || to.scope === 'fleet') return;
+    if (to.scope === 'user' && to.verb === 'claim') {
+      this.#onClaim(message);
+      return;
+    }
     const sessions = this.#sessions(to.scope, to.name, message.subject);
     // Only gateways that hold a match answer, so "no responders" means that no one is online.
     if (sessions === null) return;
@@ -70,6 +78,24 @@ export class IncomingMessages {
         this.#parts.report.error(`the answer to a verb could not be sent: ${errorText(problem)}`);
       });
   };
+
+  /** Between gateways only. */
+  #onClaim(message: NatsMessage): void {
+    const { report, subscriptions, uids } = this.#parts;
+    const uid = subscriptions.nameOf(message.subject);
+    if (uid === undefined || uids === undefined) return;
+    try {
+      const answer = uids.onClaim(uid, message.data);
+      if (answer instanceof Promise)
+        inBackground(this.#settled(message, true, answer), (problem) => {
+          report.error(`the answer to a claim could not be sent: ${errorText(problem)}`);
+        });
+      else if (answer !== null) this.#answer(message, true, answer);
+    } catch (problem) {
+      if (!(problem instanceof ShapeError)) throw problem;
+      report.refused('BAD_ARGUMENT', message.subject, problem.message);
+    }
+  }
 
   /** Whatever goes wrong in a verb, the gateway goes on. */
   async #settled(message: NatsMessage, asked: boolean, answer: Promise<VerbAnswer>): Promise<void> {

@@ -9,6 +9,7 @@ import type { Bus, ControlApi } from './bus.ts';
 import { IncomingControl } from './incoming-control.ts';
 import { EndpointStats, MicroService, type ServiceFacts } from './micro-service.ts';
 import type { BusParts } from './bus-parts.ts';
+import { NatsClaimChannel } from './claim-channel.ts';
 import { type GatewayState, NatsEvents } from './events.ts';
 import type { Gate } from './gate.ts';
 import { GatewayWatch } from './gateway-watch.ts';
@@ -21,6 +22,7 @@ import { RequestMany } from './request-many.ts';
 import type { SessionCommands } from './session-commands.ts';
 import { StreamWatch } from './stream-watch.ts';
 import { NatsSubscriptions } from './subscriptions.ts';
+import type { UidRule } from './uid-rule.ts';
 
 export class NatsBus implements Bus, ConnectionListener {
   readonly subscriptions: NatsSubscriptions;
@@ -31,7 +33,9 @@ export class NatsBus implements Bus, ConnectionListener {
   readonly watch: GatewayWatch;
   /** Which subjects of the gateway a stream captures. */
   readonly streams: StreamWatch;
+  readonly claims: NatsClaimChannel;
   readonly #parts: BusParts;
+  #uids: UidRule | undefined;
   #incoming!: IncomingMessages;
   #replies!: Replies;
   #gate: Gate | null = null;
@@ -44,7 +48,10 @@ export class NatsBus implements Bus, ConnectionListener {
     this.events = new NatsEvents(parts, view);
     this.watch = new GatewayWatch(parts, this.events);
     const requests = new RequestMany(parts);
-    this.peers = new GatewayPeers(parts, requests);
+    this.peers = new GatewayPeers(parts, requests, () => {
+      this.#uids?.claims.sayAll();
+    });
+    this.claims = new NatsClaimChannel(parts, requests);
     this.bySid = new NatsRequestsBySid(parts, requests);
     this.streams = new StreamWatch(parts, requests);
     this.subscriptions = new NatsSubscriptions(parts, (error, message) => {
@@ -66,13 +73,19 @@ export class NatsBus implements Bus, ConnectionListener {
   }
 
   /** Completes the construction: the registry needs the bus's subscriptions, the bus needs the registry's sessions. */
-  attach(registry: Registry, sessionCommands: SessionCommands, gate: Gate | null = null): void {
+  attach(
+    registry: Registry,
+    sessionCommands: SessionCommands,
+    gate: Gate | null = null,
+    uids?: UidRule,
+  ): void {
     this.#gate = gate;
+    this.#uids = uids;
     this.watch.attach(registry);
     const replies = new Replies(this.#parts);
     this.#replies = replies;
     const { subscriptions, peers } = this;
-    const more = { registry, sessionCommands, subscriptions, replies };
+    const more = { registry, sessionCommands, subscriptions, replies, uids };
     this.#incoming = new IncomingMessages({ ...this.#parts, ...more });
     const calls = new IncomingPeerCalls({ ...this.#parts, ...more, peers, gate });
     this.#parts.connector.always(this.#parts.subjects.fleet('*'), calls.onCall);
@@ -118,6 +131,7 @@ export class NatsBus implements Bus, ConnectionListener {
     this.peers.onUp();
     this.events.queue.restart();
     this.watch.start();
+    this.#uids?.claims.sayAll();
   }
 
   onRoom(): void {

@@ -8,6 +8,7 @@ import { readFailure } from './peer-reply.ts';
 import type { RequestMany } from './request-many.ts';
 import type { Changes } from './session-commands.ts';
 import { CONFIRM_MS_MAX } from './subscriptions.ts';
+import { ASK_MS_MAX } from './uid-asks.ts';
 
 type Fields = Record<string, unknown>;
 
@@ -24,7 +25,8 @@ export class NatsRequestsBySid implements RequestsBySid {
     const { uid, set, join, leave, ifVersion } = patch;
     const json = { uid, set, join, leave, if_version: ifVersion };
     // Longer than for other requests: the other gateway answers when the change is confirmed.
-    return this.#request(sid, 'patch', json, waitMs + CONFIRM_MS_MAX, ({ changed, version }) =>
+    const answerMs = waitMs + CONFIRM_MS_MAX + (uid === undefined || uid === '' ? 0 : ASK_MS_MAX);
+    return this.#request(sid, 'patch', json, answerMs, ({ changed, version }) =>
       typeof changed === 'number' && typeof version === 'number' ? { changed, version } : null,
     );
   }

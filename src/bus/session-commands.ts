@@ -9,6 +9,7 @@ import {
   type ChangeLimits,
   matcherOf,
   NAME_BYTES_MAX,
+  refusal,
 } from '../session/changes.ts';
 import {
   type Close,
@@ -27,6 +28,7 @@ import type { Page, PresenceHere } from './bus.ts';
 import { groupsHere, type GroupsHere } from './group-pages.ts';
 import { presenceHere } from './presence.ts';
 import { REPLY_BYTES_MAX } from './replies.ts';
+import type { UidRule } from './uid-rule.ts';
 import type { Histogram } from '../telemetry/histogram.ts';
 import type { Log } from '../telemetry/log.ts';
 import { LogThrottle } from '../telemetry/log-throttle.ts';
@@ -45,6 +47,8 @@ export type SessionCommandsParts = {
   readonly wheel: TimerWheel;
   readonly log: Log;
   readonly metrics: Metrics;
+  /** Absent: a uid may have any number of sessions. */
+  readonly uids?: UidRule | undefined;
 };
 
 /** What a change has done, and the version that it led to; of several sessions the sum, and the highest. */
@@ -80,8 +84,11 @@ export class SessionCommands {
   readonly #metrics: Metrics;
   readonly #fanout: Histogram;
   readonly #throttle: LogThrottle;
+  readonly #uids: UidRule | undefined;
 
-  constructor({ registry, limits, groupTtlMs, clock, wheel, log, metrics }: SessionCommandsParts) {
+  constructor(parts: SessionCommandsParts) {
+    const { registry, limits, groupTtlMs, clock, wheel, log, metrics, uids } = parts;
+    this.#uids = uids;
     this.#registry = registry;
     this.#limits = limits;
     this.#groupTtlMs = groupTtlMs;
@@ -172,10 +179,33 @@ export class SessionCommands {
 
   /** Changes one session at once; `confirmed` says when pushes to its new user or groups reach it. */
   patch(session: Session, patch: Patch): Changed | Failure {
-    const now = this.#clock.wallNow();
+    const uids = this.#uids;
+    const uid = newUidOf(session, patch);
+    const now = uids === undefined ? this.#clock.wallNow() : uids.claims.stampFor(uid);
     const changed = applyPatch(this.#registry, session, patch, this.#limits, now);
+    if (uids !== undefined && uid !== '' && !isFailure(changed)) uids.claims.bound(session);
     if (patch.join !== undefined && !isFailure(changed)) this.#endLater(session, patch);
     return changed;
+  }
+
+  /**
+   * The same for a patch that must not be applied before others were asked whether they hold its uid; null: there is
+   * nobody to ask, apply it at once.
+   *
+   * @param isWanted Asked before it is applied: whoever wants it may be gone by then.
+   */
+  patchAsked(
+    session: Session,
+    patch: Patch,
+    isWanted: () => boolean = () => true,
+  ): Promise<Changed | Failure> | null {
+    const uid = newUidOf(session, patch);
+    if (uid === '' || this.#uids === undefined) return null;
+    // What is refused anyway disturbs nobody.
+    if (refusal(session, patch, this.#limits) !== null) return null;
+    return this.#uids.whenFree(session, uid, () =>
+      isWanted() ? this.patch(session, patch) : failure('TIMEOUT'),
+    );
   }
 
   /** The last join says how long a membership lasts. */
@@ -193,7 +223,11 @@ export class SessionCommands {
 
   /** Changes each of them at once, and resolves when the changes are in force everywhere; a fault rejects. */
   async patchAll(sessions: readonly Session[], patch: Patch): Promise<Changes | Incomplete> {
-    return sumOf(sessions.map((session) => inForce(this.patch(session, patch))));
+    return sumOf(
+      sessions.map((session) =>
+        inForce(this.patchAsked(session, patch) ?? this.patch(session, patch)),
+      ),
+    );
   }
 
   /** Adds each of them to groups or removes it, not too many in one turn; resolves when that is in force everywhere. */
@@ -252,7 +286,15 @@ export class SessionCommands {
   }
 }
 
-async function inForce(changed: Changed | Failure): Promise<Changes | Failure> {
+/** The uid that the patch gives to the session; '': none that it has not. */
+function newUidOf({ uid: before }: Session, { uid = '' }: Patch): string {
+  return uid === before ? '' : uid;
+}
+
+async function inForce(
+  change: Changed | Failure | Promise<Changed | Failure>,
+): Promise<Changes | Failure> {
+  const changed = change instanceof Promise ? await change : change;
   if (isFailure(changed)) return changed;
   if (changed.confirmed !== null) await changed.confirmed;
   return { changed: changed.changed, version: changed.version };

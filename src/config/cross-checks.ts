@@ -196,6 +196,11 @@ function checkAuth({ known: { auth }, backends }: Sections, report: Report): voi
     if (asked?.kind === 'grpc' && asked.mode === 'method')
       report(['auth', 'backend'], `"${auth.backend}" has mode: method, which has no Connect`);
   }
+  if (auth.max_sessions_per_uid > 0 && auth.sessions_per_uid !== 'many')
+    report(
+      ['auth', 'max_sessions_per_uid'],
+      `only with sessions_per_uid: many; with ${auth.sessions_per_uid} it is 1`,
+    );
   if (auth.mode === 'jwt' && auth.jwt.keys.length === 0 && auth.jwt.jwks_url === '') {
     report(['auth', 'mode'], 'jwt needs auth.jwt.keys or auth.jwt.jwks_url');
   }

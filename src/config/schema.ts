@@ -83,9 +83,13 @@ const authSchema = z
     sessions_per_uid: choice(
       ['many', 'kick_old', 'refuse_new'],
       'many',
-      'What happens when a uid is bound a second time.',
+      'When a uid is bound a second time, on any gateway: many keeps both, kick_old closes the older session, refuse_new refuses the bind.',
     ),
-    max_sessions_per_uid: integer(0, 'With many: sessions per uid; 0: no limit.', MANY_OR_NONE),
+    max_sessions_per_uid: integer(
+      0,
+      'With many: sessions per uid on all gateways, 0 to 1000; the oldest are closed. 0: no limit.',
+      { min: 0, max: 1_000 },
+    ),
   })
   .prefault({})
   .describe('Who may connect, and as whom.');

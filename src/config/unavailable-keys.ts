@@ -50,8 +50,6 @@ export const NOT_YET_AVAILABLE: readonly NotYet[] = [
   },
   { path: 'auth.jwt', example: { keys: ['/keys/jwt.pem'] } },
   { path: 'auth.bind_within', example: '10s' },
-  { path: 'auth.sessions_per_uid', example: 'kick_old' },
-  { path: 'auth.max_sessions_per_uid', example: 3 },
   { path: 'routes[].roles', example: ['admin'] },
   { path: 'routes[].rate', example: 5 },
   { path: 'sessions.resume.window', example: '1m' },

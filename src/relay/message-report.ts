@@ -121,7 +121,9 @@ export class MessageReport {
 
   patchRefused({ sid }: Session, { reason, message: why }: Failure): void {
     const left = this.#throttle.allow(`patch ${reason}`);
-    if (left !== null) this.#log.warn({ sid, why, ...left }, 'session change in a reply refused');
+    // That a user is refused is what refuse_new is for.
+    const level = reason === 'UID_IN_USE' ? 'info' : 'warn';
+    if (left !== null) this.#log[level]({ sid, why, ...left }, 'session change in a reply refused');
   }
 
   pushRefused({ sid }: Session, { route }: Push, { message: why }: Failure): void {

@@ -10,38 +10,16 @@ import { NOTHING } from '../bytes.ts';
 import { type Failure, failure, isOwnReason, isFailure } from '../errors.ts';
 import type { BadSignature } from '../dialect/wire.ts';
 import type { Message } from '../protocol/message.ts';
-import { chosen, instanceFor, renamedOr, type RouteTable } from '../routing/route-table.ts';
+import { chosen, instanceFor, renamedOr } from '../routing/route-table.ts';
 import type { Target } from '../routing/rule.ts';
-import type { Random } from '../random.ts';
-import type { Close, Patch, Push, Reply } from '../contract/commands.ts';
+import type { Push, Reply } from '../contract/commands.ts';
 import type { Queued } from '../session/lane.ts';
 import type { InFlight, MessageSink } from '../session/session-parts.ts';
 import type { Session } from '../session/session.ts';
-import type { TimerWheel } from '../timer-wheel.ts';
 import { Call } from '../upstream/call.ts';
-import type { Upstream } from '../upstream/upstream.ts';
-import type { Admission } from './admission.ts';
-import type { Breaker } from './breaker.ts';
-import type { MessageReport } from './message-report.ts';
+import { changeSession } from './change-session.ts';
+import type { RelayParts } from './relay-parts.ts';
 import { Retries } from './retries.ts';
-
-export type RelayParts = {
-  readonly table: RouteTable;
-  /** By the backend's ordinal. */
-  readonly upstreams: readonly Upstream[];
-  readonly admission: Admission;
-  /** By the backend's ordinal; null: none. */
-  readonly breakers: readonly (Breaker | null)[];
-  readonly wheel: TimerWheel;
-  readonly random: Random;
-  /** What replies ask for besides the answer: of the session, and of other sessions anywhere. */
-  readonly sessionCommands: {
-    patch(session: Session, patch: Patch): Failure | object;
-    close(sessions: readonly Session[], close: Close): void;
-  };
-  readonly fleetCommands: { push(push: Push, from: Session): Failure | null };
-  readonly report: MessageReport;
-};
 
 const IN_FLIGHT: Failure = {
   ...failure('OVERLOADED'),
@@ -260,7 +238,22 @@ export class RelayCall extends Call implements Queued, InFlight {
       return;
     }
     // In this order: changes take effect, pushes before the answer, the answer, pushes after it, the close.
-    const refused = reply.patch === null ? null : this.#patch(reply.patch);
+    if (reply.patch === null) {
+      this.#carryOut(reply, null);
+      return;
+    }
+    // It has answered: there is nothing to take back any more.
+    this.pending = null;
+    changeSession(this.#relay.parts, session, reply.patch, {
+      goesOn: () => this.state === 'sent' && this.generation === generation,
+      done: (refused) => {
+        this.#carryOut(reply, refused);
+      },
+    });
+  }
+
+  #carryOut(reply: Reply, refused: Failure | null): void {
+    const { generation, session } = this;
     if (refused !== null) {
       this.#refused(refused);
       return;
@@ -272,14 +265,6 @@ export class RelayCall extends Call implements Queued, InFlight {
     }
     for (const push of reply.pushes) if (push.afterReply) this.#push(push, session);
     if (reply.close !== null) this.#relay.parts.sessionCommands.close([session], reply.close);
-  }
-
-  #patch(patch: Patch): Failure | null {
-    const { report, sessionCommands } = this.#relay.parts;
-    const changed = sessionCommands.patch(this.session, patch);
-    if (!isFailure(changed)) return null;
-    report.patchRefused(this.session, changed);
-    return changed;
   }
 
   #push(push: Push, from: Session): void {

@@ -84,7 +84,8 @@ function corkUntil(session: Session, pending: Promise<void>[]): Promise<void> | 
   });
 }
 
-function refusal(session: Session, patch: Patch, limits: ChangeLimits): Failure | null {
+/** Why the patch cannot be applied; null: it can. */
+export function refusal(session: Session, patch: Patch, limits: ChangeLimits): Failure | null {
   if (session.state === 'closed') return failure('CLOSING');
   const { uid, ifVersion, fault } = patch;
   if (fault !== undefined) return failure('BAD_ARGUMENT', fault);

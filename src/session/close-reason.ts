@@ -35,6 +35,8 @@ export const CLOSE_REASONS = {
   outbox_full: row(1008, null, 'warn'),
   closed: row(1000, null, 'info'),
   kick: row(1000, 'kick', 'info'),
+  /** Its uid has a newer session than auth.sessions_per_uid lets it share with. */
+  logged_in_elsewhere: row(1000, 'logged_in_elsewhere', 'info'),
   draining: row(1001, null, 'info'),
   drain_kick: row(1001, 'draining', 'info'),
   drain_forced: row(1001, null, 'warn'),

@@ -63,6 +63,16 @@ export class Deadlines {
     this.#lastHeardAt = this.#wheel.now();
   }
 
+  /** When the client was last heard, by the monotonic clock. */
+  get lastHeardAt(): number {
+    return this.#lastHeardAt;
+  }
+
+  /** Milliseconds between its heartbeats; 0: none. */
+  get heartbeatMs(): number {
+    return this.#limits.heartbeatMs;
+  }
+
   /** The client is not read from until `rested`. */
   rests(): void {
     this.#restsSince = this.#wheel.now();

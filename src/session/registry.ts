@@ -81,6 +81,16 @@ export class Registry {
     return uid === '' ? null : this.#attach('user', uid, session);
   }
 
+  /** Hears what is for the uid before a session here has it. Resolves when that holds. */
+  async hold(uid: string): Promise<void> {
+    await this.#subscriptions.add('user', uid);
+  }
+
+  /** The same no longer: no session here has it. */
+  unhold(uid: string): void {
+    this.#subscriptions.remove('user', uid);
+  }
+
   join(session: Session, group: string): Promise<void> | null {
     if (session.groups.has(group)) return null;
     session.groups.add(group);

@@ -32,10 +32,10 @@ const PACKETS_PER_TURN = 256;
 export class Session extends SessionRecord implements ConnectionHandler, CodecContext {
   readonly outbox: Outbox;
   readonly readGate: ReadGate;
+  readonly deadlines: Deadlines;
 
   #state: State = 'opening';
   readonly #parts: SessionParts;
-  readonly #deadlines: Deadlines;
   readonly #reader: PacketReader | TextReader;
   readonly #message = new Message();
   readonly #inFlight = new Set<InFlight>();
@@ -58,14 +58,14 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
     this.outbox = new Outbox(connection, outboxes, limits.outbox, this);
     // Nothing but the handshake may go out before the client's ack.
     this.outbox.cork();
-    this.#deadlines = new Deadlines(wheel, limits, this);
+    this.deadlines = new Deadlines(wheel, limits, this);
     const isText = parts.dialect.traits.framing === 'text';
     // [protocol.md 9] Some WebSocket clients send a buffer that is longer than the packet in it.
     const isPadded = connection.transport === 'ws' || connection.transport === 'wss';
     this.#reader = isText
       ? new TextReader(limits.packetBytesMax, this.#onPacket)
       : new PacketReader(limits.packetBytesMax, this.#onPacket, isPadded);
-    this.readGate = new ReadGate(this, this.#reader, this.#deadlines, parts);
+    this.readGate = new ReadGate(this, this.#reader, this.deadlines, parts);
   }
 
   /** The session is registered now. `mustAsk`: a handshake is required, because a backend authenticates it. */
@@ -94,15 +94,15 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
       return;
     }
     if (this.#reader.heldBytes > 0) this.readGate.kept();
-    this.#deadlines.bytesCame(this.readGate.isIncomplete);
+    this.deadlines.bytesCame(this.readGate.isIncomplete);
   }
 
   onPartial(): void {
-    this.#deadlines.bytesCame(true);
+    this.deadlines.bytesCame(true);
   }
 
   onPong(): void {
-    this.#deadlines.lives();
+    this.deadlines.lives();
   }
 
   onDrain(): void {
@@ -125,7 +125,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
   }
 
   readonly #onPacket = (type: number, body: Buffer): void => {
-    this.#deadlines.heard();
+    this.deadlines.heard();
     if (++this.#packets >= PACKETS_PER_TURN) {
       this.#packets = 0;
       this.readGate.yield();
@@ -166,7 +166,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
   #onHandshake(body: Buffer): void {
     if (this.#handshakeCame) return;
     this.#handshakeCame = true;
-    this.#deadlines.greeted();
+    this.deadlines.greeted();
     // Who it is may have to be asked; what the client sends meanwhile is kept.
     this.readGate.wait();
     this.#parts.auth.onHandshake(this, this.listenerDialect.readHandshake(body));
@@ -181,7 +181,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
       this.#become('handshaking');
       this.connection.send([answer]);
       if (this.listenerDialect.traits.activeAtOnce) this.#activate();
-      else this.#deadlines.handshaken();
+      else this.deadlines.handshaken();
     }
     this.readGate.answered();
   }
@@ -196,7 +196,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
   #activate(): void {
     this.#become('active');
     this.#acked = true;
-    this.#deadlines.activated();
+    this.deadlines.activated();
     // JS clients send no heartbeat before they have got one. [protocol.md 4.3]
     if (this.#answersHeartbeats) this.connection.send([HEARTBEAT]);
     this.#parts.report.active(this);
@@ -296,7 +296,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
   /** The outbox was flushed as far as the client takes it: it may be read from again, or be behind. */
   flushed(): void {
     const { hasBacklog, isBehind } = this.outbox;
-    if (hasBacklog) this.#deadlines.congested();
+    if (hasBacklog) this.deadlines.congested();
     if (hasBacklog || isBehind || !this.readGate.isReading) this.readGate.consider();
   }
 
@@ -328,7 +328,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
   #end(reason: CloseReason, details: CloseDetails, cause = ''): void {
     if (this.#state === 'closed') return;
     this.#become('closed');
-    this.#deadlines.stop();
+    this.deadlines.stop();
     this.outbox.end();
     // Not of a copy: each takes itself out, now or later, and what is out may be another session's message by now.
     for (const call of this.#inFlight) call.abandon();

@@ -5,6 +5,7 @@ import { Gate, type GateParts } from '../bus/gate.ts';
 import { FleetCommands } from '../bus/fleet-commands.ts';
 import { NatsBus } from '../bus/nats-bus.ts';
 import { SessionCommands } from '../bus/session-commands.ts';
+import { UidRule } from '../bus/uid-rule.ts';
 import type { Capacity } from '../config/auto-limits.ts';
 import { advertisedAddresses } from '../config/gates.ts';
 import { parseBus } from '../config/address.ts';
@@ -60,8 +61,9 @@ export function makeBus(shared: Shared & { readonly capacity: Capacity }): BusPa
   const bus = nats?.bus ?? new EmbeddedBus(gate);
   const registry = new Registry(gatewayId, bus.subscriptions, bus.events);
   const limits = { dataBytesMax, groupsMax };
-  const sessionCommands = new SessionCommands({ ...shared, registry, limits, groupTtlMs });
-  nats?.bus.attach(registry, sessionCommands, gate);
+  const uids = makeUidRule(shared, registry, bus);
+  const sessionCommands = new SessionCommands({ ...shared, registry, limits, groupTtlMs, uids });
+  nats?.bus.attach(registry, sessionCommands, gate, uids);
   const fleetCommands = new FleetCommands(gatewayId, sessionCommands, bus);
   return { bus, gate, nats, registry, sessionCommands, fleetCommands };
 }
@@ -72,6 +74,23 @@ function makeGate(shared: Shared, nats: Nats | null, load: GateParts['load']): G
   const addresses = advertisedAddresses(backend);
   const publish = (payload: Buffer): void => nats?.bus.publishGate(payload);
   return new Gate({ ...shared, addresses, load, publish });
+}
+
+/** undefined: a uid may have any number of sessions. */
+function makeUidRule(shared: Shared, registry: Registry, bus: Bus): UidRule | undefined {
+  const { sessions_per_uid: policy, max_sessions_per_uid: max } = shared.config.auth;
+  const sessionsMax = policy === 'many' ? max : 1;
+  if (sessionsMax === 0) return undefined;
+  const uids = new UidRule({
+    ...shared,
+    limit: { refuses: policy === 'refuse_new', sessionsMax },
+    registry,
+    channel: bus.claims,
+    peers: bus.peers,
+    events: bus.events,
+  });
+  uids.claims.start();
+  return uids;
 }
 
 function makeNats(servers: readonly string[], shared: Shared): Nats {

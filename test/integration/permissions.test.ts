@@ -176,7 +176,12 @@ describe('a backend', () => {
       ...['pith.rpc.chat.room.join', 'pith.rpc.shop.buy.now', 'pith.to.one.shop.buy.now'],
       ...['pith.fleet.hello', 'pith.fleet.push', 'pith.fleet.kick', 'pith.fleet.list'],
       ...['pith.user.7.claim', 'pith.connect', 'pith.event.session.bound'],
-      ...['pith.event.session.closed', 'pith.event.gateway.lost', 'pith.event.gateway.alive'],
+      ...[
+        'pith.event.session.closed',
+        'pith.event.session.conflict',
+        'pith.event.gateway.lost',
+        'pith.event.gateway.alive',
+      ],
       ...['pith.gateway.pith-0123456789.Drain', 'pith.group.g.patch', 'pith.all.patch'],
       ...['pith.gateway.pith-0123456789.GetConfig', 'pith.gateway.pith-0123456789.Call'],
       ...['pith.fleet.join', 'pith.fleet.leave', 'pith.fleet.presence', 'pith.fleet.groups'],

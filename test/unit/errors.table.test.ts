@@ -47,6 +47,7 @@ const ROWS: readonly Row[] = [
   ['NO_SESSION',    404, 5,  'PIT-404', 'debug', 'no such session'],
   ['CONFLICT',      409, 9,  'PIT-409', 'debug', 'the session has changed, or is bound to another user'],
   ['CLOSING',       409, 9,  'PIT-409', 'debug', 'the session is closing'],
+  ['UID_IN_USE',    409, 9,  'PIT-409', 'debug', 'this user is connected elsewhere'],
   ['TOO_LARGE',     413, 8,  'PIT-413', 'warn',  'a limit of this gateway is exceeded'],
   ['TOO_MANY',      429, 8,  'PIT-429', 'debug', 'too many messages; slow down'],
   ['BACKEND_ERROR', 500, 13, 'PIT-500', 'warn',  'the backend failed'],

@@ -8,6 +8,8 @@ import { GROUPS_PAGE_MAX } from '../../src/bus/group-pages.ts';
 import { PRESENCE_NAMED_MAX, PRESENCE_UIDS_MAX } from '../../src/bus/presence.ts';
 import { NAMES_PER_TURN, PUSH_ROUTE_BYTES_MAX } from '../../src/bus/session-commands.ts';
 import { readPage } from '../../src/bus/session-pages.ts';
+import { ASK_MS_MAX, ASKS_MAX } from '../../src/bus/uid-asks.ts';
+import { CLAIMS_AGAIN_MS, GATHER_MS, SESSIONS_PER_UID_MAX } from '../../src/bus/uid-claims.ts';
 import { FLEET_WAIT_MS } from '../../src/bus/fleet-commands.ts';
 import { JSON_DEPTH_MAX, JSON_DEPTH_MAX_TO_BACKENDS } from '../../src/contract/json.ts';
 import { PUSHES_MAX } from '../../src/contract/protobuf-shapes.ts';
@@ -23,6 +25,7 @@ import { PACKET_BODY_BYTES_MAX, packetOffset } from '../../src/protocol/packet.t
 import * as retries from '../../src/relay/retries.ts';
 import { isRoute, RENAMED_BYTES_MAX } from '../../src/routing/route.ts';
 import { NAME_BYTES_MAX } from '../../src/session/changes.ts';
+import { SIGN_OF_LIFE_MS } from '../../src/session/signs-of-life.ts';
 import { MALFORMED_MAX } from '../../src/session/session.ts';
 import { LOG_UNREAD_BYTES_MAX } from '../../src/telemetry/log.ts';
 import { HTTP_HEAD_BYTES_MAX } from '../../src/transport/http-refusal.ts';
@@ -66,6 +69,12 @@ const LIMITS: Readonly<Record<string, readonly Row[]>> = {
   ],
   'a session': [
     [NAME_BYTES_MAX, 256, 'bytes of a uid, a group, a key'],
+    [SESSIONS_PER_UID_MAX, 1_000, 'sessions of a uid, where they are limited'],
+    [GATHER_MS, 250, 'ms in which gateways say which sessions of a uid they hold'],
+    [CLAIMS_AGAIN_MS, 30_000, 'ms after which each says so again'],
+    [SIGN_OF_LIFE_MS, 2_000, 'ms for a sign of life of a client whose uid another wants'],
+    [ASKS_MAX, 10_000, 'binds that wait for the holders of their uids'],
+    [ASK_MS_MAX, 5_000, 'ms that one of them waits'],
   ],
   'a route': [
     [RENAMED_BYTES_MAX, 1_024, 'bytes once it is renamed'],

@@ -7,6 +7,9 @@ import type { BusConnection, BusParts } from '../../../src/bus/bus-parts.ts';
 import type { Gate } from '../../../src/bus/gate.ts';
 import { NatsBus } from '../../../src/bus/nats-bus.ts';
 import { SessionCommands } from '../../../src/bus/session-commands.ts';
+import type { UidLimit } from '../../../src/bus/uid-claims.ts';
+import { UidRule } from '../../../src/bus/uid-rule.ts';
+import type { Clock } from '../../../src/clock.ts';
 import { GatewayError } from '../../../src/errors.ts';
 import { Outboxes } from '../../../src/session/outboxes.ts';
 import { Registry } from '../../../src/session/registry.ts';
@@ -41,6 +44,7 @@ type Published = {
   readonly reply: string;
   readonly head: Uint8Array;
   readonly payload: Uint8Array;
+  readonly from: TestConnection | null;
 };
 
 const NO_RESPONDERS = Buffer.from('NATS/1.0 503\r\n\r\n');
@@ -50,13 +54,26 @@ const NOTHING = Buffer.alloc(0);
 export class Exchange {
   readonly #sent: Published[] = [];
   readonly subscribers = new Set<Subscriber>();
+  /** A connection gets what it has published itself, unlike a gateway's; a test may speak through its connection then. */
+  echoes = true;
   readonly #waiting: Published[] = [];
 
-  publish(subject: string, payload: string | Uint8Array, reply = '', head: Uint8Array = NOTHING) {
+  publish(
+    subject: string,
+    payload: string | Uint8Array,
+    reply = '',
+    head: Uint8Array = NOTHING,
+    from: TestConnection | null = null,
+  ) {
     const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload;
-    const published = { subject, reply, head, payload: bytes };
+    const published = { subject, reply, head, payload: bytes, from };
     this.#sent.push(published);
     this.#waiting.push(published);
+  }
+
+  /** How many messages were published. */
+  get count(): number {
+    return this.#sent.length;
   }
 
   /** Everything that was published, oldest first. */
@@ -100,7 +117,8 @@ export class Exchange {
     const queues = new Set<string>();
     let heard = false;
     for (const { subject: pattern, queue, onMessage, connection } of [...this.subscribers]) {
-      if (!connection.up || !matches(pattern, subject)) continue;
+      const isOwn = connection === published.from && !this.echoes;
+      if (!connection.up || isOwn || !matches(pattern, subject)) continue;
       if (queue !== '' && queues.has(queue)) continue;
       queues.add(queue);
       heard = true;
@@ -161,7 +179,7 @@ export class TestConnection implements BusConnection {
     if (this.overloaded)
       throw new GatewayError('OVERLOADED', 'NATS does not take what it is given');
     const head = (options?.headers as { encode(): Uint8Array } | undefined)?.encode();
-    this.#exchange.publish(subject, payload as Uint8Array, options?.reply, head);
+    this.#exchange.publish(subject, payload as Uint8Array, options?.reply, head, this);
   }
 
   flush(): Promise<void> {
@@ -220,26 +238,32 @@ export function makeGateway(
   clock = new ManualClock(1_000),
   groupTtlMs = 0,
   makeGate: (parts: BusParts, bus: NatsBus) => Gate | null = () => null,
+  more: { limit?: UidLimit | undefined; wallClock?: Clock; heartbeatMs?: number } = {},
 ) {
   const made = makeParts(gatewayId, exchange, clock);
   const { parts, log, metrics } = made;
   const bus = new NatsBus(parts);
   const registry = new Registry(gatewayId, bus.subscriptions);
   const limits = { dataBytesMax: 1_024, groupsMax: 8 };
+  const { claims: channel, peers, events } = bus;
+  const around = { ...parts, clock: more.wallClock ?? clock, registry, channel, peers, events };
+  const uids = more.limit && new UidRule({ ...around, limit: more.limit, log });
+  uids?.claims.start();
   const sessionCommands = new SessionCommands({
-    ...{ registry, limits, groupTtlMs, clock, log, metrics, wheel: parts.wheel },
+    ...{ registry, limits, groupTtlMs, clock, log, metrics, wheel: parts.wheel, uids },
   });
-  bus.attach(registry, sessionCommands, makeGate(parts, bus));
+  bus.attach(registry, sessionCommands, makeGate(parts, bus), uids);
   bus.start();
   const fleet = new FleetCommands(gatewayId, sessionCommands, bus);
   const world = { clock, wheel: parts.wheel, outboxes: new Outboxes(clock, 1e9), registry };
   /** Adds a client, bound and in groups as given. */
   const client = (n: number, uid = '', ...groups: string[]) => {
-    const made = activate({ world, n, gatewayId });
+    const { heartbeatMs = 30_000 } = more;
+    const made = activate({ world, n, gatewayId, limits: { heartbeatMs } });
     registry.add(made.session);
     void registry.bind(made.session, uid, 1_000);
     for (const group of groups) void registry.join(made.session, group);
     return made;
   };
-  return { ...made, bus, registry, sessionCommands, fleet, client, world };
+  return { ...made, bus, registry, sessionCommands, fleet, client, world, uids };
 }

@@ -107,6 +107,16 @@ const mistakes: [what: string, yaml: string, expected: string][] = [
     '3: listen[1].url: already taken by listen[0].url',
   ],
   [
+    'a number of sessions per uid where it is one anyway',
+    'auth: { sessions_per_uid: kick_old, max_sessions_per_uid: 3 }',
+    '1: auth.max_sessions_per_uid: only with sessions_per_uid: many; with kick_old it is 1',
+  ],
+  [
+    'more sessions per uid than are counted',
+    'auth: { max_sessions_per_uid: 1001 }',
+    '1: auth.max_sessions_per_uid: expected a whole number from 0 to 1000',
+  ],
+  [
     'TLS without a certificate',
     'listen: [{ url: "wss://0.0.0.0:1" }]',
     '1: listen[0].tls: wss:// needs a certificate: set tls.cert and tls.key',

@@ -88,6 +88,72 @@ describe('an answer', () => {
     expect(log).toEqual(['patch u', 'done CONFLICT']);
   });
 
+  describe('that binds a uid which others are asked about', () => {
+    function setUpAsked() {
+      const made = setUp();
+      const one = made.client();
+      const asked = Promise.withResolvers<object>();
+      made.ask.now = async (isWanted) => {
+        const outcome = await asked.promise;
+        made.log.push(isWanted() ? 'wanted' : 'not wanted');
+        return outcome;
+      };
+      one.session.onBytes(request(1, 'keep.a'));
+      made.backend.take().answer({
+        ...REPLY,
+        body: Buffer.from('{}'),
+        patch: { uid: 'u' },
+        pushes: [push('after', true), push('before', false)],
+      });
+      return { ...made, one, asked };
+    }
+
+    test('waits for them, and comes in the same order', async () => {
+      const { asked, log, one, relay } = setUpAsked();
+      expect([log, relay.inFlight, one.session.inFlight]).toEqual([[], 1, 1]);
+      asked.resolve({ changed: 1 });
+      await turn();
+      expect(log).toEqual(['wanted', 'push before', 'done ok', 'push after']);
+      const heads = one.connection.messages.map((text) => text.split(' ')[0]);
+      expect(heads).toEqual(['before', '#1', 'after']);
+    });
+
+    test('is the refusal, if it is taken', async () => {
+      const { asked, log, one } = setUpAsked();
+      asked.resolve(failure('UID_IN_USE'));
+      await turn();
+      expect(reasons(one)).toEqual(['409 UID_IN_USE']);
+      expect(log).toEqual(['wanted', 'done UID_IN_USE']);
+    });
+
+    test('is late by its deadline, and changes nothing then', async () => {
+      const { admission, asked, clock, log, one } = setUpAsked();
+      clock.advance(5_100);
+      expect(reasons(one)).toEqual(['504 TIMEOUT']);
+      one.session.onBytes(request(2, 'keep.a'));
+      asked.resolve({ changed: 1 });
+      await turn();
+      expect(log).toEqual(['done TIMEOUT', 'not wanted']);
+      expect([admission.inFlight(0), one.session.inFlight]).toEqual([1, 1]);
+    });
+
+    test('changes nothing when its client has gone', async () => {
+      const { asked, log, one, relay } = setUpAsked();
+      one.session.close('closed');
+      asked.resolve({ changed: 1 });
+      await turn();
+      expect(log).toEqual(['done client_gone', 'not wanted']);
+      expect(relay.inFlight).toBe(0);
+    });
+
+    test('is a failure of the gateway, if asking fails', async () => {
+      const { asked, one } = setUpAsked();
+      asked.reject(new Error('broken'));
+      await turn();
+      expect(reasons(one)).toEqual(['500 INTERNAL']);
+    });
+  });
+
   test.each(['answer', 'push'] as const)(
     'too large for the client ends its session and the call once: %s',
     async (what) => {

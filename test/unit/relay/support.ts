@@ -134,6 +134,8 @@ export function setUp({ traces, ...more }: Choice = {}) {
   const backend = new ScriptedBackend();
   const log: string[] = [];
   const refusePatch = { now: false };
+  /** Who is asked before a patch is applied. */
+  const ask: { now?: (isWanted: () => boolean) => Promise<object> } = {};
   const report = new RecordingReport(log, world.clock, traces?.(world.clock));
   const limits = { messagesPerSecond: 0, burst: 2, inFlightPerBackend: 1_000, ...more };
   const admission = new Admission(limits, 1);
@@ -150,6 +152,7 @@ export function setUp({ traces, ...more }: Choice = {}) {
         if (refusePatch.now) return failure('CONFLICT');
         return { changed: 1, version: 1, confirmed: null };
       },
+      patchAsked: (_session, _patch, isWanted) => ask.now?.(isWanted) ?? null,
       close: ([session]) => {
         log.push('close');
         session!.close('kick');
@@ -173,5 +176,5 @@ export function setUp({ traces, ...more }: Choice = {}) {
       limits: { inFlightMax: 100, ...sessionLimits },
     });
   };
-  return { ...world, backend, relay, admission, log, refusePatch, client };
+  return { ...world, backend, relay, admission, log, refusePatch, ask, client };
 }

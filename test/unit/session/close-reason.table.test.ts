@@ -31,6 +31,7 @@ const ROWS: readonly Row[] = [
   ['outbox_full',       1008, null,           'warn'],
   ['closed',            1000, null,           'info'],
   ['kick',              1000, 'kick',         'info'],
+  ['logged_in_elsewhere', 1000, 'logged_in_elsewhere', 'info'],
   ['draining',          1001, null,           'info'],
   ['drain_kick',        1001, 'draining',     'info'],
   ['drain_forced',      1001, null,           'warn'],

@@ -210,8 +210,8 @@ func (x *UnboundEvent) GetUid() string {
 	return ""
 }
 
-// pith.event.session.conflict: one uid has more sessions than auth.sessions_per_uid allows, because gateways could not
-// reach each other. session: the one that loses; sids: the others. Not in this release.
+// pith.event.session.conflict: one uid had more sessions than auth.sessions_per_uid allows, because gateways could not
+// reach each other. session: one that loses, whose `closed` follows; sids: a newer one that it loses to.
 type ConflictEvent struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Session       *Session               `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`

@@ -1,0 +1,35 @@
+/** What the relay is made of. */
+import type { Close, Patch, Push } from '../contract/commands.ts';
+import type { Failure } from '../errors.ts';
+import type { Random } from '../random.ts';
+import type { RouteTable } from '../routing/route-table.ts';
+import type { Session } from '../session/session.ts';
+import type { TimerWheel } from '../timer-wheel.ts';
+import type { Upstream } from '../upstream/upstream.ts';
+import type { Admission } from './admission.ts';
+import type { Breaker } from './breaker.ts';
+import type { MessageReport } from './message-report.ts';
+
+export type RelayParts = {
+  readonly table: RouteTable;
+  /** By the backend's ordinal. */
+  readonly upstreams: readonly Upstream[];
+  readonly admission: Admission;
+  /** By the backend's ordinal; null: none. */
+  readonly breakers: readonly (Breaker | null)[];
+  readonly wheel: TimerWheel;
+  readonly random: Random;
+  /** What replies ask for besides the answer: of the session, and of other sessions anywhere. */
+  readonly sessionCommands: {
+    patch(session: Session, patch: Patch): Failure | object;
+    /** null: there is nobody to ask before it is applied. */
+    patchAsked(
+      session: Session,
+      patch: Patch,
+      isWanted: () => boolean,
+    ): Promise<Failure | object> | null;
+    close(sessions: readonly Session[], close: Close): void;
+  };
+  readonly fleetCommands: { push(push: Push, from: Session): Failure | null };
+  readonly report: MessageReport;
+};
