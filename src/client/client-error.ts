@@ -69,9 +69,7 @@ export function errorOfAnswer(body: unknown): ClientError {
 
 /** An object may have no text, and asking it for one would throw. */
 function wordOf(value: unknown): string {
-  const isWord =
-    typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
-  return isWord ? String(value) : 'unknown';
+  return value === undefined || typeof value === 'object' ? 'unknown' : String(value);
 }
 
 /** The number that a server sent, as a number or as text; NaN: none. */
