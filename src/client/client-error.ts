@@ -69,7 +69,7 @@ export function errorOfAnswer(body: unknown): ClientError {
 
 /** An object may have no text, and asking it for one would throw. */
 function wordOf(value: unknown): string {
-  return value === undefined || typeof value === 'object' ? 'unknown' : String(value);
+  return typeof value === 'string' || typeof value === 'number' ? `${value}` : 'unknown';
 }
 
 /** The number that a server sent, as a number or as text; NaN: none. */
