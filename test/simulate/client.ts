@@ -32,6 +32,8 @@ export type Surroundings = {
   readonly isStopping: (address: string) => boolean;
   readonly users: number;
   readonly groups: number;
+  /** Keys of session data by which routes choose an instance, and the instances. */
+  readonly choices: readonly (readonly [string, readonly string[]])[];
 };
 
 /** Milliseconds. */
@@ -356,7 +358,7 @@ export class Player {
     if (dice < 0.5) plan.delayMs = random.exponential(2_000);
     else if (dice < 0.58) plan.join = [group()];
     else if (dice < 0.62) plan.leave = [group()];
-    else if (dice < 0.66) plan.set = { [`key${random.int(1, 5)}`]: random.int(0, 1_000_000) };
+    else if (dice < 0.66) plan.set = this.#data();
     else if (dice < 0.672) plan.closes = true;
     else if (dice < 0.69) plan.fails = true;
     else if (dice < 0.72) plan.delayMs = random.exponential(1_500);
@@ -369,6 +371,16 @@ export class Player {
   #userOrNobody(): string {
     const { users } = this.#around;
     return this.#random.chance(0.3) ? '' : `u${this.#random.int(0, users - 1)}`;
+  }
+
+  /** Anything, or what chooses the instance on some routes; '' chooses none. */
+  #data(): Plan['set'] & object {
+    const random = this.#random;
+    const { choices } = this.#around;
+    if (choices.length === 0 || random.chance(0.5))
+      return { [`key${random.int(1, 5)}`]: random.int(0, 1_000_000) };
+    const [key, instances] = random.pick(choices);
+    return { [key]: random.pick(['', ...instances]) };
   }
 
   #pushes(): PushPlan[] {

@@ -66,7 +66,8 @@ export class FairWeather {
    */
   reached(way: Way, ask: Ask): void {
     const rules = this.#routes.get(ask.route)!;
-    if (rules.ordered === 'none' || !way.keepsOrder || ask.isNotify) return;
+    if (rules.isSpread === true || rules.ordered === 'none') return;
+    if (!way.keepsOrder || ask.isNotify) return;
     const { client } = ask;
     const before = (this.#inFlight.get(client) ?? []).filter((one) => this.#isInFlight(one));
     for (const other of before) {

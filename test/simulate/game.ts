@@ -17,6 +17,7 @@ import type { Node, World } from './world.ts';
 type Route = RouteChoice & {
   readonly idempotent: boolean;
   readonly ordered: RouteRules['ordered'];
+  readonly isSpread?: boolean;
 };
 
 const ROUTES: readonly Route[] = [
@@ -61,6 +62,24 @@ const ROUTES: readonly Route[] = [
     ordered: 'requests',
   },
   {
+    route: 'halls.enter',
+    timeoutMs: 5_000,
+    weight: 1,
+    binds: true,
+    idempotent: false,
+    ordered: 'all',
+    isSpread: true,
+  },
+  {
+    route: 'ships.sail',
+    timeoutMs: 5_000,
+    weight: 1,
+    binds: true,
+    idempotent: false,
+    ordered: 'requests',
+    isSpread: true,
+  },
+  {
     route: 'lore.read',
     timeoutMs: 3_000,
     weight: 1,
@@ -85,6 +104,11 @@ const ROUTES: readonly Route[] = [
     ordered: 'all',
   },
 ];
+
+const CHOICES = [
+  ['hall', ['r1', 'r2']],
+  ['ship', ['w1', 'w2']],
+] as const;
 
 const SERVERS = ['n1', 'n2', 'n3'] as const;
 
@@ -131,6 +155,8 @@ routes:
   - { match: rooms.trade, backend: rooms, timeout: 5s, order: serial }
   - { match: rooms.craft, backend: rooms, timeout: 25s }
   - { match: "rooms.>", backend: rooms, timeout: 5s }
+  - { match: "halls.>", backend: rooms, timeout: 5s, to: "{data.hall}" }
+  - { match: "ships.>", backend: world, timeout: 5s, order: serial, to: "{data.ship}", else: any }
   - { match: "world.>", backend: world, timeout: 5s, order: serial }
   - { match: "lore.>", backend: world, timeout: 3s, idempotent: true }
   - { match: "shop.>", backend: shop, timeout: 5s }
@@ -150,6 +176,7 @@ export function makeStage(
     yaml: yamlOf,
     configurations: CONFIGURATIONS.length,
     routes: ROUTES,
+    choices: CHOICES,
     servers: ({ network }) =>
       (servers = SERVERS.map((place) => new BusPlace(world, network, place, SERVERS))),
     backends: ({ network, ledger }) => {
@@ -171,14 +198,14 @@ export function makeStage(
         gateways: Array.from({ length: options.gateways }, (_, i) => `g${i + 1}/attach`),
         link: { ...link, backend: 'shop', token: 'secret' },
       };
-      const rooms2 = { ...link, features: [], maxInFlight: 50 };
+      const rooms2 = { ...link, instance: 'r2', features: [], maxInFlight: 50 };
       return [
         new LinkBackend({
           ...around,
           place: 'rooms-1',
           address: 'ipv4:10.0.0.1:9000',
           mode: 'link',
-          link,
+          link: { ...link, instance: 'r1' },
         }),
         new LinkBackend({
           ...around,
@@ -198,16 +225,18 @@ export function makeStage(
           ...around,
           ...nats,
           place: 'world-1',
+          instance: 'w1',
           letIn,
-          routes: ['world.>'],
+          routes: ['world.>', 'ships.>'],
           queue: 'world',
         }),
         new NatsBackend({
           ...around,
           ...nats,
           place: 'world-2',
+          instance: 'w2',
           letIn,
-          routes: ['world.>', 'lore.>'],
+          routes: ['world.>', 'ships.>', 'lore.>'],
           queue: 'world',
         }),
         new NatsBackend({

@@ -36,7 +36,10 @@ export type StageOptions = {
   readonly routes: readonly (RouteChoice & {
     readonly idempotent: boolean;
     readonly ordered: RouteRules['ordered'];
+    readonly isSpread?: boolean;
   })[];
+  /** Keys of session data by which routes choose an instance, and the instances; absent: none do. */
+  readonly choices?: readonly (readonly [string, readonly string[]])[];
   readonly servers: (stage: Stage) => Service[];
   readonly backends: (stage: Stage) => (Service & {
     readonly wrongs: readonly string[];
@@ -125,6 +128,7 @@ export class Stage {
       isStopping: (address: string) => this.#isStopping(address),
       users: Math.ceil(clients * USERS_PER_CLIENT),
       groups: Math.ceil(clients / CLIENTS_PER_GROUP),
+      choices: options.choices ?? [],
     };
     for (let i = 1; i <= clients; i++) this.players.push(new Player(i, around));
     const free = routes.find(({ ordered, idempotent }) => ordered === 'none' && idempotent)!;
