@@ -68,6 +68,8 @@ export class FairWeather {
     const rules = this.#routes.get(ask.route)!;
     if (rules.isSpread === true || rules.ordered === 'none') return;
     if (!way.keepsOrder || ask.isNotify) return;
+    // One that was given up meanwhile keeps its session from nothing.
+    if (ask.isDone || this.#world.nowMs - ask.sentMs >= rules.timeoutMs) return;
     const { client } = ask;
     const before = (this.#inFlight.get(client) ?? []).filter((one) => this.#isInFlight(one));
     for (const other of before) {

@@ -380,6 +380,13 @@ export class Ledger {
       this.world.violate('ends are true', `${sid} to ${way.name}, and ${client.name} is connected`);
   }
 
+  /** A backend is told that another gateway is gone, or cut off. */
+  lostGateway(way: Way, id: string): void {
+    this.world.trace(`${way.name} lost ${id}`);
+    if (!this.isGateway(id))
+      this.world.violate('who is lost was there', `${id || 'nobody'} to ${way.name}`);
+  }
+
   /** A backend process has got something of a session: it is to be told of its end. */
   sawSession(process: string, sid: string): void {
     let sids = this.#seen.get(process);

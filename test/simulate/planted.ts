@@ -289,14 +289,14 @@ export const PLANTED: readonly Planted[] = [
     name: 'closed-goes-to-one',
     why: 'of several backends that have had messages of a session only the first is told of its end',
     file: 'src/upstream/link/link-upstream.ts',
-    find: 'for (const { transport } of had) transport.sessionClosed(event);',
-    replace: 'had[0]!.transport.sessionClosed(event);',
+    find: "for (const { transport } of had) transport.tell('closed', event);",
+    replace: "had[0]!.transport.tell('closed', event);",
   },
   {
     name: 'each-link-tells-the-end',
     why: 'a backend with several links is told of the end of a session by each of them',
     file: 'src/upstream/pool/session-affinity.ts',
-    find: 'return had.filter((one, i) => had.findIndex((other) => isSameInstance(other, one)) === i);',
+    find: 'return oneOfEach(had);',
     replace: 'return had;',
   },
   {

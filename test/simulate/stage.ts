@@ -10,7 +10,7 @@ import { type Client, Ledger, type RouteRules } from './ledger.ts';
 import { LostCalls } from './lost-calls.ts';
 import type { SeededRandom } from './random.ts';
 import type { Node, World } from './world.ts';
-import { WrongClient } from './wrong-client.ts';
+import { WrongClient, type WrongSurroundings } from './wrong-client.ts';
 
 /** A process of a backend or of the bus, which ends and is begun again in one place. */
 export type Service = {
@@ -85,7 +85,7 @@ export class Stage {
   readonly calm = new Calm();
   readonly lostCalls = new LostCalls(this);
   readonly players: Player[] = [];
-  readonly wrongClients: WrongClient[] = [];
+  readonly wrongClients: readonly WrongClient[];
   readonly servers: readonly Service[];
   readonly backends: ReturnType<StageOptions['backends']>;
   readonly gateways: readonly GatewayPlace[];
@@ -131,10 +131,19 @@ export class Stage {
       choices: options.choices ?? [],
     };
     for (let i = 1; i <= clients; i++) this.players.push(new Player(i, around));
-    const free = routes.find(({ ordered, idempotent }) => ordered === 'none' && idempotent)!;
+    this.wrongClients = this.#makeWrongClients(around);
+  }
+
+  /** None, where no route is there that can be asked more than once. */
+  #makeWrongClients(around: Omit<WrongSurroundings, 'route' | 'isQuiet'>): WrongClient[] {
+    const { world } = this;
+    const free = this.#options.routes.find(
+      ({ ordered, idempotent }) => ordered === 'none' && idempotent,
+    );
+    if (free === undefined) return [];
     const isQuiet = (): boolean => world.nowMs % ROUND_MS > CALM_MS - WRONG_MS;
-    for (const name of ['x1', 'x2'])
-      this.wrongClients.push(new WrongClient(name, { ...around, route: free.route, isQuiet }));
+    const { route } = free;
+    return ['x1', 'x2'].map((name) => new WrongClient(name, { ...around, route, isQuiet }));
   }
 
   get places(): Places {

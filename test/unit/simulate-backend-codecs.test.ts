@@ -126,7 +126,7 @@ function told(frames: object[]): unknown[] {
     (...args: unknown[]): void => {
       calls.push([name, ...args]);
     };
-  const names = ['onHello', 'onRequest', 'onConnect', 'onClosed', 'onCancel', 'onPushed', 'onCredit', 'onGoaway', 'onDone', 'onUnknown']; // prettier-ignore
+  const names = ['onHello', 'onRequest', 'onConnect', 'onClosed', 'onLost', 'onCancel', 'onPushed', 'onCredit', 'onGoaway', 'onDone', 'onUnknown']; // prettier-ignore
   const all = Object.fromEntries(names.map((name) => [name, take(name)]));
   readToBackend(requestSerialize({ frames }), all as unknown as GatewayFrames);
   return calls;
@@ -182,7 +182,18 @@ describe('what a backend reads', () => {
   test('a handshake, with its length', () => {
     const connect = { session: SESSION, user: toStruct({ a: 1 }) };
     const bytes = (backendService['Connect']!.requestSerialize(connect) as Buffer).length;
-    expect(told([{ id: 8, connect }])).toEqual([['onConnect', 8, 'g-x.7', bytes]]);
+    expect(told([{ id: 8, connect }])).toEqual([
+      ['onConnect', 8, { sid: 'g-x.7', isRefresh: false }, bytes],
+    ]);
+    const again = { ...connect, refresh: true };
+    expect(told([{ id: 8, connect: again }])).toMatchObject([
+      ['onConnect', 8, { sid: 'g-x.7', isRefresh: true }, bytes + 2],
+    ]);
+  });
+
+  test('a gateway that is lost', () => {
+    const lost = { id: 'x', gateway: 'g-x', sessions: 3 };
+    expect(told([{ id: 0, lost }])).toEqual([['onLost', 'g-x']]);
   });
 
   test.for<[string, number]>([

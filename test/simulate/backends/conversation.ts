@@ -175,6 +175,10 @@ export class Conversation implements Courier, GatewayFrames {
     this.#desk.ended(this.way, sid);
   }
 
+  onLost(gateway: string): void {
+    this.#desk.ledger.lostGateway(this.way, gateway);
+  }
+
   onCancel(id: number): void {
     const asked = this.#pending.get(id);
     // It may have been answered meanwhile.

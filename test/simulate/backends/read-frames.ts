@@ -42,6 +42,7 @@ export interface GatewayFrames {
   /** @param bytes Length of the message. */
   onConnect(id: number, connect: ConnectRead, bytes: number): void;
   onClosed(sid: string, reason: string): void;
+  onLost(gateway: string): void;
   onCancel(id: number): void;
   onPushed(id: number, result: PushResultRead): void;
   onCredit(frames: number, bytes: number): void;
@@ -95,6 +96,9 @@ function readKind(kind: number, id: number, bytes: Buffer, frames: GatewayFrames
       return;
     case 9:
       frames.onGoaway(textIn(bytes, 1));
+      return;
+    case 13:
+      frames.onLost(textIn(bytes, 2));
       return;
     case 12:
       frames.onDone(id, readVerbResult(bytes));
