@@ -356,8 +356,8 @@ export class Player {
     if (dice < 0.39) return plan;
     if (dice < 0.42 && binds && !link.isBinding) return { bind: this.#userOrNobody() };
     if (dice < 0.5) plan.delayMs = random.exponential(2_000);
-    else if (dice < 0.58) plan.join = [group()];
-    else if (dice < 0.62) plan.leave = [group()];
+    else if (dice < 0.6) plan.join = [group()];
+    else if (dice < 0.64) plan.leave = [group()];
     else if (dice < 0.66) plan.set = this.#data();
     else if (dice < 0.672) plan.closes = true;
     else if (dice < 0.69) plan.fails = true;

@@ -16,7 +16,7 @@ type InFlight = { readonly ask: Ask; readonly way: Way; readonly untilMs: number
 
 export class FairWeather {
   /** How often each rule was looked at. */
-  readonly checks = { [PUSH_ARRIVES]: 0, [MOVES_IDLE]: 0 };
+  readonly checks = { [PUSH_ARRIVES]: 0, [COUNT_COMES]: 0, [MOVES_IDLE]: 0 };
   readonly #world: World;
   readonly #routes: ReadonlyMap<string, RouteRules>;
   readonly #inFlight = new WeakMap<Client, InFlight[]>();
@@ -40,6 +40,7 @@ export class FairWeather {
   /** A push is sent to a user: whoever is bound, and knows it, gets it. */
   pushing(push: Pushed, clients: Iterable<Client>): void {
     const { p, plan } = push;
+    if (this.#isFair && plan.counted) this.#expectCount(push);
     if (!this.#isFair || plan.to.kind !== 'user' || plan.delivery !== 'must') return;
     const meant = [...clients]
       .filter((client) => client.isOpen && client.uid === plan.to.name)
@@ -57,6 +58,14 @@ export class FairWeather {
             `${p} for ${plan.to.name} did not reach ${client.name}`,
           );
       }
+    });
+  }
+
+  #expectCount(push: Pushed): void {
+    this.#world.after(PUSH_MS_MAX, () => {
+      if (!this.#isFair || push.way.isOver === true) return;
+      this.checks[COUNT_COMES]++;
+      if (push.outcome === null) this.#world.violate(COUNT_COMES, `${push.p} of ${push.way.name}`);
     });
   }
 
@@ -104,6 +113,7 @@ export class FairWeather {
 }
 
 const PUSH_ARRIVES = 'in fair weather a push reaches its user';
+const COUNT_COMES = 'in fair weather a backend is told what became of a push';
 const MOVES_IDLE = 'a session moves with nothing in flight';
 
 /** Routes are called after their backend. */

@@ -48,7 +48,7 @@ const ROUTES: readonly Route[] = [
   {
     route: 'rooms.again',
     timeoutMs: 5_000,
-    weight: 1,
+    weight: 3,
     binds: false,
     idempotent: true,
     ordered: 'none',
@@ -82,7 +82,7 @@ const ROUTES: readonly Route[] = [
   {
     route: 'lore.read',
     timeoutMs: 3_000,
-    weight: 1,
+    weight: 2,
     binds: false,
     idempotent: true,
     ordered: 'none',

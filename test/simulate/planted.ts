@@ -135,13 +135,6 @@ export const PLANTED: readonly Planted[] = [
 
   // ---- the bus: subscriptions, other gateways
   {
-    name: 'confirmation-is-shared-too-long',
-    why: 'a subscription that is made while a round trip is under way is taken for confirmed by it',
-    file: 'src/bus/subscriptions.ts',
-    find: 'this.#confirming = null;\n    // A connection that breaks in the meantime subscribes again once it is back: there is no point in waiting for it.\n    await this.#connector.flush().catch(() => {});',
-    replace: 'await this.#connector.flush().catch(() => {});\n    this.#confirming = null;',
-  },
-  {
     name: 'second-session-does-not-wait',
     why: 'the second session of a user, or member of a group, does not wait for the confirmation that the first waits for',
     file: 'src/bus/subscriptions.ts',
@@ -171,10 +164,10 @@ export const PLANTED: readonly Planted[] = [
   },
   {
     name: 'backoff-has-no-end',
-    why: 'each loss of a connection lets the next attempt wait twice as long, and none that succeeds makes it short again',
+    why: 'each failure lets the next attempt wait longer, without a bound, and no success makes it short again',
     file: 'src/backoff.ts',
     find: 'const mostMs = Math.min(this.#maxMs, this.#minMs * 2 ** Math.min(this.#failures++, 16));\n    return mostMs * (0.5 + this.#random.number() / 2);\n  }\n\n  reset(): void {\n    this.#failures = 0;',
-    replace: 'const mostMs = this.#minMs * 2 ** Math.min(this.#failures++, 16);\n    return mostMs * (0.5 + this.#random.number() / 2);\n  }\n\n  reset(): void {',
+    replace: 'const mostMs = this.#minMs * 4 ** Math.min(this.#failures++, 16);\n    return mostMs * (0.5 + this.#random.number() / 2);\n  }\n\n  reset(): void {',
   },
   {
     name: 'silent-gateway-is-waited-for',
