@@ -29,6 +29,10 @@ export class FairWeather {
     this.#routes = routes;
   }
 
+  get isFair(): boolean {
+    return this.#isFair;
+  }
+
   begin(): void {
     this.#isFair = true;
   }

@@ -12,6 +12,7 @@ import type { RouteRules } from './ledger.ts';
 import type { Session } from './nats-session.ts';
 import type { BusView } from './rounds.ts';
 import { Stage, USERS_PER_CLIENT } from './stage.ts';
+import { pickPolicy, type UidPolicy } from './uid-limits.ts';
 import type { Node, World } from './world.ts';
 
 type Route = RouteChoice & {
@@ -139,7 +140,12 @@ const BREAKER = [
   '',
 ] as const;
 
-function yamlOf(place: string, configuration: number): string {
+/** @param uids Keys of `auth`; '': none. */
+function yamlOf(uids: string, place: string, configuration: number): string {
+  const own = CONFIGURATIONS[configuration]!;
+  const others = own.includes('auth: {')
+    ? own.replace('auth: {', uids === '' ? 'auth: {' : `auth: { ${uids},`)
+    : `${own}\nauth: { ${uids} }`;
   return `
 id: ${place}
 listen: [{ url: auto://0.0.0.0:3010 }]
@@ -161,19 +167,20 @@ routes:
   - { match: "lore.>", backend: world, timeout: 3s, idempotent: true }
   - { match: "shop.>", backend: shop, timeout: 5s }
   - { match: "duel.>", backend: duel, timeout: 4s }
-${CONFIGURATIONS[configuration]}
+${others}
 `;
 }
 
 export function makeStage(
   world: World,
   options: { gateways: number; clients: number },
-): { stage: Stage; bus: BusView | null } {
+): { stage: Stage; bus: BusView | null; policy: UidPolicy } {
+  const policy = pickPolicy(world.random('sessions of a uid'));
   let servers: BusPlace[] = [];
   const stage = new Stage({
     ...options,
     world,
-    yaml: yamlOf,
+    yaml: (place, configuration) => yamlOf(policy.yaml, place, configuration),
     configurations: CONFIGURATIONS.length,
     routes: ROUTES,
     choices: CHOICES,
@@ -274,5 +281,6 @@ export function makeStage(
       return its.length === 1 ? its[0]!.sinceMs : null;
     },
   };
-  return { stage, bus };
+  stage.ledger.bindsWait = policy.refuses;
+  return { stage, bus, policy };
 }

@@ -164,6 +164,8 @@ export class Ledger {
     closed: 0,
   };
   readonly fairWeather: FairWeather;
+  /** An answer that binds waits for others. */
+  bindsWait = false;
   readonly #routes: ReadonlyMap<string, RouteRules>;
   readonly #bySid = new Map<string, Client>();
   /** The order of the last that a client got, by way and connection. */
@@ -235,7 +237,8 @@ export class Ledger {
         );
       if (plan.bind !== undefined && code === 200 && !client.isMeddled) client.uid = plan.bind;
       if (code === 200) this.onChanged(ask);
-      this.#inOrder(client, stamp);
+      // One that binds may wait for whoever holds the uid, and be overtaken. [proto/README.md]
+      if (!this.bindsWait || !plan.bind) this.#inOrder(client, stamp);
     } else {
       if (code === 504 && late < this.#routes.get(ask.route)!.timeoutMs)
         this.world.violate('nothing is late too early', `${n} to ${ask.route} after ${late} ms`);
@@ -566,6 +569,7 @@ const GATEWAY_CODES = new Set([
   '404 NO_ROUTE',
   '409 CONFLICT',
   '409 CLOSING',
+  '409 UID_IN_USE',
   '413 TOO_LARGE',
   '429 TOO_MANY',
   '500 BACKEND_ERROR',

@@ -5,6 +5,7 @@
 import { CALM_MS, ROUND_MS, STORM_MS } from './faults.ts';
 import type { SimGateway } from './gateway.ts';
 import type { Stage } from './stage.ts';
+import type { UidLimits } from './uid-limits.ts';
 import { type Node, World } from './world.ts';
 
 /** How long before it is checked nobody asks for anything. */
@@ -33,11 +34,13 @@ export class Rounds {
   readonly #stage: Stage;
   readonly #world: World;
   readonly #bus: BusView | null;
+  readonly #uids: UidLimits;
   #round = 0;
 
   /** @param bus null: there is none. */
-  constructor(stage: Stage, bus: BusView | null) {
+  constructor(stage: Stage, bus: BusView | null, uids: UidLimits) {
     this.#stage = stage;
+    this.#uids = uids;
     this.#world = stage.world;
     this.#bus = bus;
     this.#begin();
@@ -139,6 +142,7 @@ export class Rounds {
       this.#expectIdle(gateway);
       this.#expectSubscriptions(gateway);
     }
+    this.#uids.expectStill();
     this.#stage.pushToAll((problem) => {
       this.#check('a push to all reaches all', problem === '', problem);
     });

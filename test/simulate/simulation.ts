@@ -5,6 +5,7 @@ import { makeStage } from './game.ts';
 import type { Ledger } from './ledger.ts';
 import { watchMachine } from './machine.ts';
 import { Rounds } from './rounds.ts';
+import { UidLimits } from './uid-limits.ts';
 import { type Violation, World } from './world.ts';
 
 export type Options = {
@@ -37,18 +38,19 @@ export async function simulate(options: Options): Promise<Result> {
   using _ = watchMachine((what) => {
     world.violate('time, chance and I/O are the world’s', what);
   });
-  const { stage, bus } = makeStage(world, { gateways, clients });
+  const { stage, bus, policy } = makeStage(world, { gateways, clients });
   const faults = options.faults ?? planFaults(seed, hours, stage.places);
   for (const fault of faults)
     world.after(fault.atMs, () => {
       stage.inflict(fault);
     });
-  const rounds = new Rounds(stage, bus);
+  const uids = new UidLimits(stage, policy);
+  const rounds = new Rounds(stage, bus, uids);
   const confirmations = bus && new Confirmations(stage, bus);
-  if (confirmations !== null)
-    stage.ledger.onChanged = (ask) => {
-      confirmations.answered(ask);
-    };
+  stage.ledger.onChanged = (ask) => {
+    confirmations?.answered(ask);
+    uids.answered(ask);
+  };
   await world.run(hours * 3_600_000);
   return {
     violations: world.violations,
@@ -62,6 +64,7 @@ export async function simulate(options: Options): Promise<Result> {
       ...rounds.checks,
       ...stage.ledger.fairWeather.checks,
       ...confirmations?.checks,
+      ...uids.checks,
       ...stage.lostCalls.checks,
     },
   };
