@@ -238,18 +238,24 @@ export class RelayCall extends Call implements Queued, InFlight {
       return;
     }
     // In this order: changes take effect, pushes before the answer, the answer, pushes after it, the close.
-    if (reply.patch === null) {
+    const { patch } = reply;
+    if (patch === null) {
       this.#carryOut(reply, null);
       return;
     }
     // It has answered: there is nothing to take back any more.
     this.pending = null;
-    changeSession(this.#relay.parts, session, reply.patch, {
-      goesOn: () => this.state === 'sent' && this.generation === generation,
-      done: (refused) => {
-        this.#carryOut(reply, refused);
+    changeSession(
+      this.#relay.parts,
+      session,
+      { ...reply, patch },
+      {
+        goesOn: () => this.state === 'sent' && this.generation === generation,
+        done: (kept, refused) => {
+          this.#carryOut(kept, refused);
+        },
       },
-    });
+    );
   }
 
   #carryOut(reply: Reply, refused: Failure | null): void {

@@ -99,12 +99,17 @@ describe('an answer', () => {
         return outcome;
       };
       one.session.onBytes(request(1, 'keep.a'));
+      const body = Buffer.from('{}');
+      const before = push('before', false);
       made.backend.take().answer({
         ...REPLY,
-        body: Buffer.from('{}'),
+        body,
         patch: { uid: 'u' },
-        pushes: [push('after', true), push('before', false)],
+        pushes: [push('after', true), before],
       });
+      // Whoever has read them reads on.
+      body.fill(0xff);
+      before.body.fill(0xff);
       return { ...made, one, asked };
     }
 
@@ -114,8 +119,8 @@ describe('an answer', () => {
       asked.resolve({ changed: 1 });
       await turn();
       expect(log).toEqual(['wanted', 'push before', 'done ok', 'push after']);
-      const heads = one.connection.messages.map((text) => text.split(' ')[0]);
-      expect(heads).toEqual(['before', '#1', 'after']);
+      const messages = one.connection.messages.map((text) => text.trim());
+      expect(messages).toEqual(['before', '#1 {}', 'after']);
     });
 
     test('is the refusal, if it is taken', async () => {
