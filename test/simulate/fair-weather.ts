@@ -112,7 +112,8 @@ export class FairWeather {
   }
 
   #isInFlight({ ask, untilMs }: InFlight): boolean {
-    return !ask.isDone && ask.stamps.length === 0 && this.#world.nowMs < untilMs;
+    const isOver = ask.isDone || ask.isSettled || ask.stamps.length > 0;
+    return !isOver && this.#world.nowMs < untilMs;
   }
 }
 

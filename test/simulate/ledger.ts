@@ -76,6 +76,8 @@ export type Ask = {
   readonly reached: string[];
   /** By which it may be answered. */
   readonly stamps: string[];
+  /** A backend has sent something that ends it, if only an error of the gateway's. */
+  isSettled: boolean;
   /** It was answered, or nobody waits for an answer. */
   isDone: boolean;
 };
@@ -208,6 +210,7 @@ export class Ledger {
       binds: client.binds,
       reached: [],
       stamps: [],
+      isSettled: false,
       isDone: isNotify,
     };
     if (bind !== undefined) {

@@ -173,10 +173,12 @@ export class Desk {
       return;
     }
     if (wrong === 'garbage') {
+      ask.isSettled = true;
       asked.garbage(this.mischief);
       return;
     }
     if (wrong === 'refused') {
+      ask.isSettled = true;
       this.#askTooMuch(courier, asked);
       return;
     }
