@@ -61,6 +61,7 @@ export const TARGETS: Readonly<Record<string, Entry>> = {
       'peer-push',
       'peer-reply',
       'gateway-events',
+      'claims',
       'refusal',
       'pub-ack',
       'subjects',

@@ -1,5 +1,6 @@
 /** Headers in NATS and HTTP, what other gateways send, and what a refusal means to a client. */
 import { readPeerPush, peerPushHeaders } from '../../../src/bus/peer-push-codec.ts';
+import { readClaim, readHeld } from '../../../src/bus/claims.ts';
 import { readAlive, readLost } from '../../../src/bus/gateway-events.ts';
 import { readFailure as readPeerFailure, readPeerReply } from '../../../src/bus/peer-reply.ts';
 import { compareSids, readPage } from '../../../src/bus/session-pages.ts';
@@ -297,6 +298,32 @@ const events: Target = {
   },
 };
 
+const claims: Target = {
+  name: 'claims',
+  drives: ['bus/claims.ts readClaim', 'bus/claims.ts readHeld'],
+  forms: ['json'],
+  seeds: [
+    '{"sid":"g-1.7","uid":"ann","bound_at":1767225600000,"age_ms":5,"again":true,"floor":{"sid":"h-2.1","bound_at":1}}',
+    '{"sid":"g-1.7","bound_at":-1,"held":[[1,2],[3,1e400],"x",[4]]}',
+  ],
+  run(input) {
+    const fields = orError(() => readObject(input), ShapeError);
+    if (fields instanceof Error) return;
+    const claim = readClaim(fields);
+    const held = readHeld('g-1', fields['held'], 3);
+    check(held.length <= 3, 'no more are read than asked for', held.length);
+    for (const place of [...held, ...(claim === null ? [] : [claim])]) {
+      check(typeof place.sid === 'string', 'a place has a sid', place.sid);
+      check(
+        Number.isSafeInteger(place.boundAt) && place.boundAt >= 0,
+        'a place has a time',
+        place.boundAt,
+      );
+    }
+    if (claim !== null) check(Number.isSafeInteger(claim.ageMs), 'an age is whole', claim.ageMs);
+  },
+};
+
 const refused: Target = {
   name: 'refusal',
   drives: [
@@ -476,6 +503,7 @@ export const targets: readonly Target[] = [
   peerPush,
   peerReply,
   events,
+  claims,
   refused,
   ack,
   subjects,
