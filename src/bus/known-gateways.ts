@@ -57,7 +57,7 @@ export class KnownGateways {
     return this.#known.size === 0 || this.#lost.size > 0;
   }
 
-  /** Those that calls do not wait for any more, and whose sessions may be there all the same. */
+  /** Those that calls no longer wait for, although their sessions may still be there. */
   lostNames(): string[] {
     const now = this.#clock.now();
     return [...this.#lost].filter(([, { namedUntil }]) => namedUntil > now).map(([name]) => name);

@@ -41,7 +41,7 @@ const STEP_MS = 100;
 const RESTAMPS_MAX = 8;
 
 export type UidLimit = {
-  /** Who is first stays: another is refused. */
+  /** The first one stays, and any other is refused. */
   readonly refuses: boolean;
   /** Sessions of one uid. */
   readonly sessionsMax: number;

@@ -13,7 +13,7 @@ export interface Subscriptions {
 export type SubscriptionKind = 'user' | 'group';
 
 export class Registry {
-  /** Who is told of what happens to sessions. */
+  /** Is told what happens to sessions. */
   readonly events: SessionEvents;
   readonly #gatewayId: string;
   readonly #subscriptions: Subscriptions;

@@ -297,7 +297,7 @@ describe('beside a newer version', () => {
         })
       ).json();
     const here = { gateway: one.gateway.id };
-    expect(await ask('hello', newer)).toEqual(here);
+    expect(await ask('hello', newer)).toEqual({ ...here, knows: ['newer-0123456789'] });
     expect(await ask('dance', '{"any":[1]}')).toEqual(here);
     expect(
       await ask('list', '{"target":{"tribes":["x"],"uids":["ann"]},"limit":9,"sort":1}'),
