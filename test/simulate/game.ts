@@ -120,7 +120,7 @@ const QUIET_MS = CALM_MS - 100_000;
 const CONFIGURATIONS = [
   'drain: { budget: 4s }',
   'limits: { outbox: 256KiB, in_flight_per_session: 8 }\nauth: { mode: connect, backend: rooms }',
-  'limits: { in_flight_per_backend: 150 }\ndrain: { budget: 2s, per_second: 1000, signal: kick }',
+  'limits: { in_flight_per_backend: 1000 }\ndrain: { budget: 2s, per_second: 1000, signal: kick }',
   'auth: { mode: connect, backend: duel }',
   'auth: { mode: connect, backend: world }',
 ] as const;
