@@ -160,6 +160,15 @@ const ENDINGS: readonly Ending[] = [
     fields: { words: 'moved' },
   },
   {
+    reason: 'logged_in_elsewhere',
+    config: 'auth: { sessions_per_uid: kick_old }',
+    provoke: async (gateway) => {
+      await (await active(gateway)).request('chat.bind');
+      await (await active(gateway)).request('chat.bind');
+    },
+    fields: { uid: 'ann' },
+  },
+  {
     reason: 'draining',
     provoke: async (gateway) => {
       await active(gateway);
@@ -186,6 +195,7 @@ const ENDINGS: readonly Ending[] = [
 function answer(asked: Asked): void {
   const close = { reason: 'moved', code: 7, kick: asked.route === 'chat.kick' };
   if (asked.route === 'chat.much') asked.answer('x'.repeat(12_000_000));
+  else if (asked.route === 'chat.bind') asked.answer({}, { patch: { uid: 'ann' } });
   else asked.answer({}, { close });
 }
 
