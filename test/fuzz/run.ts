@@ -8,7 +8,7 @@ import { writeFinding } from './corpus.ts';
 import { Schedule } from './schedule.ts';
 import { printTable } from './table.ts';
 import { TARGETS } from './targets.ts';
-import { startWorker } from './start-worker.ts';
+import { DIED, startWorker } from './start-worker.ts';
 import type { Report } from './worker.ts';
 
 const env = (name: string, otherwise: string): string => process.env[name] || otherwise;
@@ -25,8 +25,10 @@ function tell(report: Report, known: Set<string>): void {
     const name = `${report.target}: ${key}`;
     if (known.has(name)) continue;
     known.add(name);
+    console.log(`\nFOUND in ${report.target}: ${text}`);
+    if (key === DIED) continue;
     const path = writeFinding(report.target, Buffer.from(input, 'base64'));
-    console.log(`\nFOUND in ${report.target}: ${text}\n  ${path}`);
+    console.log(`  ${path}`);
     console.log(`  again: node test/fuzz/run.ts replay ${report.target} ${path}`);
   }
 }

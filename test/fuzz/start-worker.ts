@@ -29,16 +29,22 @@ export function startWorker(order: Order, worker = WORKER): Promise<Report> {
   });
   started.on('exit', (code, signal) => {
     clearTimeout(timer);
-    resolve(
-      report ?? died(order, performance.now() - start, `ended with ${signal ?? code}\n${said}`),
-    );
+    const isStopped = signal === 'SIGTERM' || signal === 'SIGINT';
+    const why = isStopped ? '' : `ended with ${signal ?? code}\n${said}`;
+    resolve(report ?? died(order, performance.now() - start, why));
   });
   return promise;
 }
 
-function died({ target }: Order, ms: number, text: string): Report {
+/** The key of what has no input: whoever died could not say which. */
+export const DIED = 'the process died';
+
+/** @param why '': it was stopped from outside, which is no finding. */
+function died(order: Order, ms: number, why: string): Report {
+  const again = `node test/fuzz/worker.ts '${JSON.stringify(order)}'`;
+  const text = `the process ${why}\n  again: ${again}`;
   return {
-    target,
+    target: order.target,
     executions: 0,
     ms,
     edgesBefore: 0,
@@ -48,6 +54,6 @@ function died({ target }: Order, ms: number, text: string): Report {
     kept: 0,
     worst: { steps: 0, allocated: 0 },
     executionsBefore: 0,
-    findings: [{ key: 'the process died', text: `the process ${text}`, input: '', executions: 0 }],
+    findings: why === '' ? [] : [{ key: DIED, text, input: '', executions: 0 }],
   };
 }

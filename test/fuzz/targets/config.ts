@@ -224,6 +224,7 @@ function rules(text: string, version: string): void {
 
 const cli: Target = {
   name: 'command-line',
+  steps: { base: 100_000, perByte: 3_000 },
   drives: [
     'cli/arguments.ts readArguments',
     'cli/options.ts readOptions',

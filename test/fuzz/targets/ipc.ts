@@ -175,6 +175,8 @@ function heard(pieces: readonly Buffer[]): Heard {
 
 const socket: Target = {
   name: 'ipc-socket',
+  // In five ways, of which one is byte by byte.
+  allocated: { perByte: 1_000 },
   drives: ['upstream/ipc/line-socket.ts LineSocket'],
   forms: ['lines', 'json'],
   seeds: [
