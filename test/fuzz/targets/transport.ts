@@ -180,6 +180,7 @@ const paths: Target = {
     'pith',
     'closed',
     'connect',
+    'lost',
   ],
   run(input) {
     const [template = '', name = ''] = input.toString().split('\n');
@@ -198,7 +199,7 @@ const paths: Target = {
     if (url instanceof Error) return;
     // What every server makes of it.
     const plain = url.pathname.replaceAll(/\/{2,}/g, '/').toLowerCase();
-    if (plain === `${BASE}/pith/connect` || plain === `${BASE}/pith/closed`)
+    if (['connect', 'closed', 'lost'].some((own) => plain === `${BASE}/pith/${own}`))
       check(own.isOwn(path), 'our own path is known by every spelling', path);
     same(own.isOwn(path), isOwnPath(path, BASE), 'the short look finds what the long one finds');
   },
