@@ -509,9 +509,9 @@ export class Player {
   }
 
   /** A gateway that stops in order answers what backends have before it closes a session. */
-  #expectAnswered({ address, client, pending }: Link): void {
+  #expectAnswered({ address, client, kicked, pending }: Link): void {
     const { world, isStopping } = this.#around;
-    if (!isStopping(address) || client.isToldToGo) return;
+    if (!isStopping(address) || client.isToldToGo || kicked.includes('logged_in_elsewhere')) return;
     for (const { ask } of pending.values())
       if (ask.reached.length > 0)
         world.violate(
