@@ -291,6 +291,7 @@ export class UidClaims {
       const next = this.#round.next();
       if (next.done === true) {
         this.#round = null;
+        this.#credit = 0;
         this.#isHurried = this.#isOnceMore;
         this.#isOnceMore = false;
         return;

@@ -213,6 +213,9 @@ describe('kick_old', () => {
   test.each([0, 60_000])('whichever gateway is back first; clocks differ by %i ms', async (ms) => {
     for (const first of [0, 1]) {
       const fleet = makeFleet(KICK_OLD, [ms, 0]);
+      // They know each other from before.
+      for (const { bus } of fleet.gateways) bus.peers.greet();
+      await fleet.advance(1_000);
       fleet.cut(0);
       fleet.cut(1);
       await fleet.bind(fleet.player(0));
@@ -243,6 +246,20 @@ describe('kick_old', () => {
     await fleet.advance(30_000);
     expect(fleet.holders()).toEqual(['b-0123456789.2']);
     expect(fleet.conflicts).toHaveLength(1);
+  });
+
+  test('claims are said again at once when there is a new connection, and then every half minute', async () => {
+    const fleet = makeFleet(KICK_OLD, [0]);
+    for (const uid of ['1', '2', '3']) await fleet.bind(fleet.player(0), uid);
+    await fleet.advance(1_000);
+    const said = () =>
+      fleet.exchange.takeSent().filter(({ subject }) => subject.endsWith('.claim')).length;
+    said();
+    fleet.join(0);
+    await fleet.advance(200);
+    expect(said()).toBe(3);
+    await fleet.advance(60_000);
+    expect(said()).toBe(6);
   });
 
   test('binding again what is bound, another uid, and unbinding, close nobody', async () => {
@@ -420,6 +437,15 @@ describe('refuse_new', () => {
     expect(await done).toMatchObject({ reason: 'CLOSING' });
     expect(fleet.gateways[0]!.connector.patterns).toEqual([]);
     expect(await fleet.bind(fleet.player(1))).toMatchObject({ changed: 1 });
+  });
+
+  test('a bind that nobody wants any more once it is permitted is not made', async () => {
+    const fleet = makeFleet(REFUSE_NEW);
+    const { session, commands } = fleet.player(0);
+    const asked = commands.patchAsked(session, { uid: '42' }, () => false);
+    await fleet.settle();
+    expect(await asked).toMatchObject({ reason: 'TIMEOUT' });
+    expect([session.uid, fleet.gateways[0]!.connector.patterns]).toEqual(['', []]);
   });
 
   test('without a bus it holds for the sessions of this gateway', async () => {
