@@ -112,7 +112,7 @@ fuzz-planted: node24 $(CLIENT_MODULES) ## put bugs into a copy of the tree, and 
 simulate: node24 ## play a fleet in virtual time with faults: SEED=7 HOURS=24 GATEWAYS=3 CLIENTS=200 JOBS=2 TRACE=1 SHRINK=1
 	@node test/simulate/run.ts
 
-simulate-planted: node24 ## put bugs into a copy of the tree, and have the simulation find each; ONLY=name SEEDS=40 JOBS=2
+simulate-planted: node24 ## put bugs into a copy of the tree, and have the simulation find each; ONLY=name,name SEEDS=40 JOBS=2
 	@node test/simulate/run-planted.ts
 
 bench: setup ## measure CPU per message against a bare WebSocket echo; takes minutes, needs a quiet machine

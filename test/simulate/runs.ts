@@ -55,10 +55,17 @@ export function startRun(root: string, options: RunOptions, msMax: number): Runn
       clearTimeout(late);
       if (code === 0) resolve(JSON.parse(Buffer.concat(output).toString()) as Run);
       else if (isEndless) resolve(unfinished(options, ENDLESS, `nothing in ${msMax / 1_000} s`));
-      else resolve(unfinished(options, CRASHED, `exit ${code ?? signal}: ${errors}`));
+      else if (isCrash(code, signal))
+        resolve(unfinished(options, CRASHED, `exit ${code ?? signal}: ${errors}`));
+      else reject(new Error(`seed ${options.seed} was ended from outside: ${signal}`));
     });
   });
   return { run, stop };
+}
+
+/** Else somebody has ended it, which says nothing of what it ran. */
+function isCrash(code: number | null, signal: string | null): boolean {
+  return code !== null || ['SIGABRT', 'SIGSEGV', 'SIGILL', 'SIGBUS'].includes(signal ?? '');
 }
 
 const ERROR_CHARACTERS = 4_000;
