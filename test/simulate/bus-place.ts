@@ -1,6 +1,6 @@
 /** A place where a nats-server runs: one process after the other. */
 import type { Network } from './channel.ts';
-import { NATS_DEFAULTS, NatsServerDouble } from './nats-server.ts';
+import { NATS_DEFAULTS, NatsServerDouble, type NatsServerOptions } from './nats-server.ts';
 import { Node, type World } from './world.ts';
 
 /** Shorter than a real server's, so that a storm holds several of them. */
@@ -16,17 +16,32 @@ export class BusPlace {
   readonly #others: readonly string[];
   #generation = 0;
 
-  constructor(world: World, network: Network, place: string, places: readonly string[]) {
+  readonly #taken: NatsServerOptions['taken'];
+
+  constructor(
+    world: World,
+    network: Network,
+    place: string,
+    places: readonly string[],
+    taken: NatsServerOptions['taken'] = null,
+  ) {
     this.#world = world;
     this.#network = network;
     this.place = place;
+    this.#taken = taken;
     this.#others = places.filter((other) => other !== place);
   }
 
   start(): void {
     if (this.node !== null && !this.node.isDead) return;
     this.node = new Node(this.#world, `${this.place}#${++this.#generation}`);
-    const options = { ...NATS_DEFAULTS, ...LAME_DUCK, host: this.place, others: this.#others };
+    const options = {
+      ...NATS_DEFAULTS,
+      ...LAME_DUCK,
+      host: this.place,
+      others: this.#others,
+      taken: this.#taken,
+    };
     this.server = new NatsServerDouble(this.#network, this.node, options);
     this.#world.trace(`${this.node.name} starts`);
   }

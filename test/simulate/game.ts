@@ -3,6 +3,7 @@ import { DialInBackend } from './backends/dial-in-backend.ts';
 import { LinkBackend } from './backends/link-backend.ts';
 import { NatsBackend } from './backends/nats-backend.ts';
 import { letInMost } from './backends/shapes.ts';
+import { EventLog } from './event-log.ts';
 import { BusPlace } from './bus-place.ts';
 import type { RouteChoice } from './client.ts';
 import { CALM_MS, ROUND_MS } from './faults.ts';
@@ -10,6 +11,7 @@ import { makeConnectGrpc } from './grpc-connection.ts';
 import { BACKEND_LINK, natsDialer } from './nats-link.ts';
 import type { RouteRules } from './ledger.ts';
 import type { Session } from './nats-session.ts';
+import type { Packet } from './nats-wire.ts';
 import type { BusView } from './rounds.ts';
 import { Stage, USERS_PER_CLIENT } from './stage.ts';
 import { pickPolicy, type UidPolicy } from './uid-limits.ts';
@@ -177,6 +179,14 @@ export function makeStage(
 ): { stage: Stage; bus: BusView | null; policy: UidPolicy } {
   const policy = pickPolicy(world.random('sessions of a uid'));
   let servers: BusPlace[] = [];
+  const events = new EventLog(
+    world,
+    (id) =>
+      stage.ledger.fairWeather.isFair && stage.running.some(({ gateway }) => gateway.id === id),
+  );
+  const taken = (packet: Packet): void => {
+    events.take(packet);
+  };
   const stage = new Stage({
     ...options,
     world,
@@ -185,7 +195,7 @@ export function makeStage(
     routes: ROUTES,
     choices: CHOICES,
     servers: ({ network }) =>
-      (servers = SERVERS.map((place) => new BusPlace(world, network, place, SERVERS))),
+      (servers = SERVERS.map((place) => new BusPlace(world, network, place, SERVERS, taken))),
     backends: ({ network, ledger }) => {
       const around = { world, network, ledger };
       const letIn = letInMost(
@@ -268,6 +278,7 @@ export function makeStage(
     return found;
   };
   const bus = {
+    events,
     subscriptions(node: Node): Map<string, number> {
       const found = new Map<string, number>();
       for (const session of sessionsOf(node))

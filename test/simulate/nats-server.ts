@@ -9,7 +9,14 @@ import { Route } from './nats-route.ts';
 import { Routing } from './nats-routing.ts';
 import { Session } from './nats-session.ts';
 import type { Subscription } from './nats-subscription.ts';
-import { type Frame, type Hello, OP_BYTES, type RouteOp, type ServerInfo } from './nats-wire.ts';
+import {
+  type Frame,
+  type Hello,
+  OP_BYTES,
+  type Packet,
+  type RouteOp,
+  type ServerInfo,
+} from './nats-wire.ts';
 import type { Node } from './world.ts';
 
 export type NatsServerOptions = {
@@ -33,6 +40,8 @@ export type NatsServerOptions = {
   /** null: anyone may connect, and do anything. */
   readonly users: readonly NatsUser[] | null;
   readonly latency: ChannelOptions;
+  /** Sees every message that a client publishes and may; null: nobody does. */
+  readonly taken: ((packet: Packet) => void) | null;
 };
 
 /** As a real server has them, unless it is configured otherwise. [nats-server, server/const.go] */
@@ -47,6 +56,7 @@ export const NATS_DEFAULTS: Omit<NatsServerOptions, 'host' | 'others'> = {
   routeMs: 1_000,
   users: null,
   latency: NEAR,
+  taken: null,
 };
 
 export const NATS_VERSION = '2.15.2';

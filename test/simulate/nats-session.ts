@@ -144,11 +144,18 @@ export class Session implements Handler<Frame> {
     const { subject, reply } = packet;
     if (subject.length + reply.length + 12 > CONTROL_LINE_BYTES_MAX) {
       this.fail('maximum control line exceeded');
-    } else if (packet.bytes.length > server.options.payloadBytesMax) {
+      return;
+    }
+    if (packet.bytes.length > server.options.payloadBytesMax) {
       this.fail('Maximum Payload Violation');
-    } else if (!this.#permitted!.mayPublish(subject, server.node.clock.now())) {
+      return;
+    }
+    if (!this.#permitted!.mayPublish(subject, server.node.clock.now())) {
       this.#error(violation('Publish', subject));
-    } else if (!server.routing.publish(packet, this) && reply !== '') {
+      return;
+    }
+    server.options.taken?.(packet);
+    if (!server.routing.publish(packet, this) && reply !== '') {
       const own = server.routing.plainOf(reply, this);
       if (own !== null) this.#deliver(own.sid, noResponders(packet));
     }

@@ -3,6 +3,7 @@
  * happened, and what the gateways hold must equal what is there; in the end, when all have left, nothing.
  */
 import { CALM_MS, ROUND_MS, STORM_MS } from './faults.ts';
+import type { EventLog } from './event-log.ts';
 import type { SimGateway } from './gateway.ts';
 import type { Stage } from './stage.ts';
 import type { UidLimits } from './uid-limits.ts';
@@ -22,6 +23,8 @@ const FAIR_AFTER_MS = 60_000;
 
 /** What the bus knows of one gateway. */
 export type BusView = {
+  /** What gateways have told on it. */
+  readonly events: EventLog;
   /** Subjects that the process subscribes to, with how often. */
   subscriptions(node: Node): ReadonlyMap<string, number>;
   isSubscribed(node: Node, subject: string): boolean;
@@ -143,9 +146,19 @@ export class Rounds {
       this.#expectSubscriptions(gateway);
     }
     this.#uids.expectStill();
+    this.#expectEvents();
     this.#stage.pushToAll((problem) => {
       this.#check('a push to all reaches all', problem === '', problem);
     });
+  }
+
+  #expectEvents(): void {
+    const there = this.#stage.running.map(({ gateway: { id, registry } }) => {
+      const greeted = [...registry.all()].filter(({ state }) => state === 'active');
+      const sids = greeted.map(({ sid }) => sid);
+      return [id, new Set(sids)] as const;
+    });
+    this.#bus?.events.expectTruth(new Map(there));
   }
 
   #expectIdle(gateway: SimGateway): void {
@@ -236,6 +249,7 @@ export class Rounds {
       this.#expectIdle(gateway);
       this.#expectSubscriptions(gateway);
     }
+    this.#expectEvents();
     for (const { node } of this.#stage.backends) {
       if (node === null || node.isDead) continue;
       const left = ledger.openAt(node.name);

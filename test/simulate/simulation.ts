@@ -66,6 +66,7 @@ export async function simulate(options: Options): Promise<Result> {
       ...confirmations?.checks,
       ...uids.checks,
       ...stage.lostCalls.checks,
+      ...bus?.events.checks,
     },
   };
 }
