@@ -328,6 +328,29 @@ export const PLANTED: readonly Planted[] = [
     replace: '    if (this.#upSince !== null) this.#wheel.set(this.#again, this.#backoff.next());\n    this.#upSince = null;',
   },
 
+  // ---- events on the bus
+  {
+    name: 'events-are-lost-with-the-connection',
+    why: 'events that a broken connection may have swallowed are not published again',
+    file: 'src/bus/event-queue.ts',
+    find: '    this.#next = this.#head;\n    this.#sent = this.#confirmed;',
+    replace: '',
+  },
+  {
+    name: 'returns-without-its-sessions',
+    why: 'a gateway that was cut off does not announce its sessions again',
+    file: 'src/bus/gateway-watch.ts',
+    find: 'this.#restatement?.begin();',
+    replace: '',
+  },
+  {
+    name: 'nobody-says-that-it-is-lost',
+    why: 'a gateway that is killed is not announced',
+    file: 'src/bus/gateway-watch.ts',
+    find: 'for (const lost of this.#others.look(passed)) this.#announce(lost);',
+    replace: 'this.#others.look(passed);',
+  },
+
   // ---- time
   {
     name: 'wheel-skips-after-a-pause',

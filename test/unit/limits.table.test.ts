@@ -1,6 +1,8 @@
 /** The bounds that a backend, a client or an operator may meet; those that can be set are in the configuration. */
 import { describe, expect, test } from 'vitest';
 
+import * as events from '../../src/bus/event-queue.ts';
+import { LOST_AFTER_MS } from '../../src/bus/watched-gateways.ts';
 import { REPLY_BYTES_MAX, ERROR_TEXT_MAX } from '../../src/bus/replies.ts';
 import { ANNOUNCE_MS, STALE_MS } from '../../src/bus/gate.ts';
 import { GATEWAYS_MAX } from '../../src/bus/known-gateways.ts';
@@ -154,6 +156,9 @@ const LIMITS: Readonly<Record<string, readonly Row[]>> = {
     [REPLY_BYTES_MAX, MIB, 'bytes of an answer'],
     [ERROR_TEXT_MAX, 1_024, 'characters of an error in a header'],
     [nats.NATS_UNSENT_BYTES_MAX, 16 * MIB, 'bytes unsent'],
+    [events.EVENTS_WAITING_MAX, 10_000, 'events that wait'],
+    [events.EVENTS_WAITING_BYTES_MAX, 16 * MIB, 'bytes of those'],
+    [LOST_AFTER_MS, 7_500, 'ms of silence, after which a gateway is lost'],
   ],
   'a gate': [
     [ANNOUNCE_MS, 1_000, 'ms between what a gateway says of its load'],
