@@ -36,7 +36,6 @@ export class HandleCalls {
       ['Handle', (call, message) => { this.#handle(call, message); }], // prettier-ignore
       ['Connect', (call, message) => { this.#connect(call, message); }], // prettier-ignore
       ['Closed', (call, message) => { this.#closed(call, message); }], // prettier-ignore
-      ['Lost', (call) => { call.answer(Buffer.alloc(0)); }], // prettier-ignore
     ];
     this.methods = new Map(
       methods.map(([name, take]) => [`/pith.v1.Backend/${name}`, (call) => {

@@ -103,9 +103,6 @@ function readKind(kind: number, id: number, bytes: Buffer, frames: GatewayFrames
     case 12:
       frames.onDone(id, readVerbResult(bytes));
       return;
-    case 13:
-      frames.onLost(textIn(bytes, 2));
-      return;
     default:
       frames.onUnknown(kind);
   }
