@@ -52,7 +52,7 @@ const NOT_RUN: Readonly<Record<string, string>> = {
   'make test': 'runs this',
   'make oracle': 'conformance/oracle.test.ts runs it',
   'make bench': 'takes minutes, and the machine for itself',
-  'make release VERSION=0.2.0 DRY=1': 'release.test.ts makes one on a clone',
+  'make simulate HOURS=24': 'takes minutes; simulate.test.ts plays a short one',
 };
 
 type Program = {
