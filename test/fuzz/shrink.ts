@@ -1,7 +1,8 @@
 /** Makes an input that fails as short, and as plain, as it can be while it fails in the same way. */
 
-/** Runs of the target that this may take. */
+/** Runs of the target that this may take, and the time, for an input that takes long. */
 const RUNS_MAX = 1_500;
+const TIME_MAX_MS = 20_000;
 
 /** @param fails The error, if the input fails in the same way. */
 export async function shrunk(
@@ -12,25 +13,24 @@ export async function shrunk(
   let best: Buffer = Buffer.from(input);
   let last = error;
   let runs = 0;
+  const until = performance.now() + TIME_MAX_MS;
+  const isOver = (): boolean => runs >= RUNS_MAX || performance.now() > until;
   const attempt = async (made: Buffer): Promise<boolean> => {
-    if (runs++ >= RUNS_MAX) return false;
+    if (isOver()) return false;
+    runs++;
     const thrown = await fails(made);
     if (thrown === undefined) return false;
     best = made;
     last = thrown;
     return true;
   };
-  for (
-    let size = Math.ceil(best.length / 2);
-    size > 0 && runs < RUNS_MAX;
-    size = Math.floor(size / 2)
-  ) {
-    for (let at = 0; at < best.length && runs < RUNS_MAX;) {
+  for (let size = Math.ceil(best.length / 2); size > 0 && !isOver(); size = Math.floor(size / 2)) {
+    for (let at = 0; at < best.length && !isOver();) {
       const without = Buffer.concat([best.subarray(0, at), best.subarray(at + size)]);
       if (!(await attempt(without))) at += size;
     }
   }
-  for (let at = 0; at < best.length && runs < RUNS_MAX; at++) {
+  for (let at = 0; at < best.length && !isOver(); at++) {
     const isPlain = best[at] === 0x61 || best[at] === 0x30 || best[at] === 0;
     if (isPlain) continue;
     for (const byte of [0x61, 0x30, 0]) {
