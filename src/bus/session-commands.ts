@@ -1,8 +1,6 @@
 /** Commands to the sessions of this gateway: find them, push to them, change them, close them. */
 import type { Clock } from '../clock.ts';
-import type { Wire } from '../dialect/wire.ts';
 import { type Failure, failure, isFailure } from '../errors.ts';
-import type { Encoded } from '../protocol/packet.ts';
 import {
   applyPatch,
   type Changed,
@@ -27,6 +25,7 @@ import type { Session } from '../session/session.ts';
 import type { Page, PresenceHere } from './bus.ts';
 import { groupsHere, type GroupsHere } from './group-pages.ts';
 import { presenceHere } from './presence.ts';
+import { PushEncodings } from './push-encodings.ts';
 import { REPLY_BYTES_MAX } from './replies.ts';
 import type { UidRule } from './uid-rule.ts';
 import type { Histogram } from '../telemetry/histogram.ts';
@@ -314,37 +313,4 @@ export async function sumOf(
     version = Math.max(version, done.version ?? 0);
   }
   return { ...why, changed, version };
-}
-
-/** One push, encoded once for each wire; nearly always there is only one. */
-class PushEncodings {
-  readonly #push: Push;
-  /** Why it could not be encoded for some wire; null: it could for all. */
-  failed: Failure | null = null;
-  #wire: Wire | null = null;
-  #encoded: Encoded | null = null;
-  /** Those before the last; made when there is a second. */
-  #others: Map<Wire, Encoded | null> | null = null;
-
-  constructor(push: Push) {
-    this.#push = push;
-  }
-
-  /** null: the push cannot be encoded for this client, or not in one packet. */
-  of(wire: Wire): Encoded | null {
-    if (wire === this.#wire) return this.#encoded;
-    if (this.#wire !== null) (this.#others ??= new Map()).set(this.#wire, this.#encoded);
-    const known = this.#others?.get(wire);
-    this.#wire = wire;
-    this.#encoded = known === undefined ? this.#encode(wire) : known;
-    return this.#encoded;
-  }
-
-  #encode(wire: Wire): Encoded | null {
-    const { route, body } = this.#push;
-    const encoded = wire.push(route, body);
-    if (!isFailure(encoded)) return encoded;
-    this.failed = encoded;
-    return null;
-  }
 }
