@@ -4,7 +4,8 @@ import { type Failure, failure, isFailure } from '../errors.ts';
 import { Message } from '../protocol/message.ts';
 import { renamedOr } from '../routing/route-table.ts';
 import type { Session } from '../session/session.ts';
-import { type Relay, RelayCall } from './relay.ts';
+import type { Relay } from './relay.ts';
+import { RelayCall } from './relay-call.ts';
 
 export type OperatorRequest = {
   readonly route: string;

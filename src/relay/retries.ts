@@ -6,7 +6,7 @@
 import type { Failure } from '../errors.ts';
 import type { Random } from '../random.ts';
 import { Timeout, type TimerWheel } from '../timer-wheel.ts';
-import type { RelayCall } from './relay.ts';
+import type { RelayCall } from './relay-call.ts';
 
 /** How often one message is sent again, not counting the first time. */
 export const RETRIES_MAX = 2;

@@ -21,7 +21,7 @@ export const PLANTED: readonly Planted[] = [
   {
     name: 'slot-keeps-idempotent',
     why: 'a slot that served an idempotent route once has every later message sent again',
-    file: 'src/relay/relay.ts',
+    file: 'src/relay/relay-call.ts',
     find: 'this.idempotent = target.idempotent;',
     replace: 'this.idempotent ||= target.idempotent;',
   },
@@ -35,7 +35,7 @@ export const PLANTED: readonly Planted[] = [
   {
     name: 'retry-leaks-admission',
     why: 'a message that ends while it waits to be sent again stays in flight for ever',
-    file: 'src/relay/relay.ts',
+    file: 'src/relay/relay-call.ts',
     find: 'admission.leave(target.backendOrdinal);\n    breakers',
     replace: "if (state !== 'retrying') admission.leave(target.backendOrdinal);\n    breakers",
   },

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 
-import type { RelayCall } from '../../../src/relay/relay.ts';
+import type { RelayCall } from '../../../src/relay/relay-call.ts';
 import { failure } from '../../../src/errors.ts';
 import { request } from '../session/support.ts';
 import { setUp } from './support.ts';

@@ -1,0 +1,235 @@
+/**
+ * A message that was admitted, from its turn in the lane to its one end.
+ *
+ * Every way out of here goes through `#release`, which is where a call leaves the session, the lane and the
+ * wheel; so a request is answered once, whatever dies. Guarded by test/integration/invariants.test.ts.
+ */
+import { NOTHING } from '../bytes.ts';
+import type { Push, Reply } from '../contract/commands.ts';
+import { type Failure, failure, isFailure, isOwnReason } from '../errors.ts';
+import type { Message } from '../protocol/message.ts';
+import { instanceFor } from '../routing/route-table.ts';
+import type { Target } from '../routing/rule.ts';
+import type { Queued } from '../session/lane.ts';
+import type { InFlight } from '../session/session-parts.ts';
+import type { Session } from '../session/session.ts';
+import { Call } from '../upstream/call.ts';
+import { changeSession } from './change-session.ts';
+import type { Relay } from './relay.ts';
+
+/** What a call needs of the relay. */
+export type CallOwner = Pick<Relay, 'parts' | 'retries'> & { free(call: RelayCall): void };
+
+/** free: for the next message · waiting: for its turn in the lane · sent: with the upstream · retrying: will be, again. */
+type CallState = 'free' | 'waiting' | 'sent' | 'retrying';
+
+/** A pooled slot: nothing is allocated per message, and `generation` counts its uses. */
+export class RelayCall extends Call implements Queued, InFlight {
+  state: CallState = 'free';
+  exclusive = false;
+  /** How often it was sent again. */
+  retries = 0;
+  readonly #relay: CallOwner;
+
+  constructor(relay: CallOwner) {
+    super();
+    this.#relay = relay;
+  }
+
+  fill(session: Session, message: Message, target: Target, now: number): void {
+    const upstream = this.#relay.parts.upstreams[target.backendOrdinal]!;
+    this.state = 'waiting';
+    this.session = session;
+    this.lane = session.lane(target.backendOrdinal);
+    this.target = target;
+    this.upstream = upstream;
+    this.clientRoute = message.route;
+    this.rawId = message.rawId;
+    this.wantsAnswer = message.wantsAnswer;
+    this.seq = ++session.seq;
+    this.startedAt = now;
+    this.deadline = now + target.timeoutMs;
+    this.instance = '';
+    this.idempotent = target.idempotent;
+    this.unordered = target.order === 'none';
+    this.exclusive = target.order === 'serial' || (target.order === 'keep' && upstream.oneAtATime);
+  }
+
+  /** Its turn in the lane has come. */
+  start(): void {
+    this.state = 'sent';
+    const { session, target } = this;
+    // Its session is ending, and what it waited for was ended a moment ago.
+    if (this.wantsAnswer && session.state === 'closed') {
+      this.#release(this.generation, 'client_gone');
+      return;
+    }
+    // Read now, not when the message came: a bind by an earlier answer counts.
+    if (target.instance !== null) this.instance = instanceFor(target.instance, session);
+    // A method may say it too, but only when it is looked up.
+    if (this.idempotent || target.method !== '') this.#relay.retries.began(target.backendOrdinal);
+    this.upstream.send(this);
+  }
+
+  // ---- ends ---------------------------------------------------------------------------------------------
+
+  // What is sent, pushed or cancelled here may end the session, and this call with it, and others may go on: then the
+  // slot serves another client's message before the line that follows. So each end is of one `generation`.
+
+  override succeed(body: Uint8Array): void {
+    const { generation, session } = this;
+    if (this.wantsAnswer && session.state !== 'closed') {
+      const unsent = this.sendAnswer(body);
+      if (unsent !== null) {
+        this.#relay.parts.report.badReply(this, unsent);
+        this.reported = true;
+        this.fail(unsent);
+        return;
+      }
+    }
+    this.#release(generation, 'ok');
+  }
+
+  /** To whoever asked: the client. Returns why it cannot be told the answer; null: it was. */
+  protected sendAnswer(body: Uint8Array): Failure | null {
+    const { session, rawId, clientRoute, target } = this;
+    const encoded = session.wire.answer(rawId, clientRoute, body, target.codec);
+    if (isFailure(encoded)) return encoded;
+    session.send(encoded);
+    return null;
+  }
+
+  /** The same with why there is no answer. */
+  protected sendFailure(why: Failure): void {
+    const { session, rawId, clientRoute, target } = this;
+    const encoded = session.wire.failure(rawId, clientRoute, why, target.codec);
+    if (encoded !== null) session.send(encoded);
+  }
+
+  override fail(why: Failure): void {
+    if (this.idempotent && this.#relay.retries.again(this, why)) return;
+    this.#endWith(why, why);
+  }
+
+  /** The backend itself has refused: that is not its fault, and is not tried again. */
+  #refused(why: Failure): void {
+    this.#endWith(why, null);
+  }
+
+  #endWith(answer: Failure, trouble: Failure | null): void {
+    const { generation, session } = this;
+    if (this.wantsAnswer && session.state !== 'closed') this.sendFailure(answer);
+    const outcome = isOwnReason(answer.reason) ? answer.reason : 'BACKEND';
+    this.#release(generation, outcome, trouble);
+  }
+
+  override answer(reply: Reply): void {
+    const { generation, session } = this;
+    if (session.state === 'closed') {
+      // A notify's client is gone; what the backend says to others still goes out.
+      for (const push of reply.pushes) if (push.target !== null) this.#push(push, session);
+      this.#release(generation, 'ok');
+      return;
+    }
+    // In this order: changes take effect, pushes before the answer, the answer, pushes after it, the close.
+    const { patch } = reply;
+    if (patch === null) {
+      this.#carryOut(reply, null);
+      return;
+    }
+    // It has answered: there is nothing to take back any more.
+    this.pending = null;
+    changeSession(
+      this.#relay.parts,
+      session,
+      { ...reply, patch },
+      {
+        goesOn: () => this.state === 'sent' && this.generation === generation,
+        done: (kept, refused) => {
+          this.#carryOut(kept, refused);
+        },
+      },
+    );
+  }
+
+  #carryOut(reply: Reply, refused: Failure | null): void {
+    const { generation, session } = this;
+    if (refused !== null) {
+      this.#refused(refused);
+      return;
+    }
+    for (const push of reply.pushes) if (!push.afterReply) this.#push(push, session);
+    if (this.generation === generation) {
+      if (reply.failure !== null) this.#refused(reply.failure);
+      else this.succeed(reply.body ?? NOTHING);
+    }
+    for (const push of reply.pushes) if (push.afterReply) this.#push(push, session);
+    if (reply.close !== null) this.#relay.parts.sessionCommands.close([session], reply.close);
+  }
+
+  #push(push: Push, from: Session): void {
+    const { fleetCommands, report } = this.#relay.parts;
+    const refused = fleetCommands.push(push, from);
+    if (refused !== null) report.pushRefused(from, push, refused);
+  }
+
+  override sent(): void {
+    this.#release(this.generation, 'ok');
+  }
+
+  override onLate(): void {
+    if (this.#takeBack()) this.fail(failure('TIMEOUT'));
+  }
+
+  /** The gateway waits no longer, though the client does. A notify still goes where it was going. */
+  giveUp(why: Failure): void {
+    if (this.wantsAnswer && this.#takeBack()) this.fail(why);
+  }
+
+  /** The client is gone, and its answer with it. A notify still goes where it was going. */
+  abandon(): void {
+    if (this.wantsAnswer && this.#takeBack()) this.#release(this.generation, 'client_gone');
+  }
+
+  /** Takes it back from the upstream; false: it has ended meanwhile, and its slot may be in use again. */
+  #takeBack(): boolean {
+    const { generation } = this;
+    if (this.state === 'sent') this.pending?.cancel(this);
+    return this.state !== 'free' && this.generation === generation;
+  }
+
+  /** Harmless if it has ended since it was of this `generation`. */
+  #release(generation: number, outcome: string, why: Failure | null = null): void {
+    const { lane, session, state, target } = this;
+    if (state === 'free' || this.generation !== generation) return;
+    const { admission, breakers, report, wheel } = this.#relay.parts;
+    wheel.cancel(this);
+    admission.leave(target.backendOrdinal);
+    breakers[target.backendOrdinal]?.done(outcome, wheel.now());
+    report.done(this, outcome, why);
+    this.state = 'free';
+    this.generation++;
+    // Before the session reads on, and maybe ends: the lane would start what it finds waiting.
+    if (state === 'waiting') lane.abandon(this);
+    // Last of the counts: the session may read on, and send more, when this one is gone.
+    session.untrack(this);
+    this.#clear();
+    this.#relay.free(this);
+    // Last of all: what comes next in the lane starts here.
+    if (state !== 'waiting') lane.leave(this);
+  }
+
+  /** An idle slot must keep nothing alive, and leak nothing into the next message. */
+  #clear(): void {
+    // After a burst it may be long until the slot is used again.
+    this.session = undefined!;
+    this.lane = undefined!;
+    this.body = NOTHING;
+    this.pending = null;
+    this.pendingId = 0;
+    this.extended = false;
+    this.retries = 0;
+    this.reported = false;
+    this.trace = null;
+  }
+}
