@@ -1,5 +1,5 @@
 /** A place where a nats-server runs: one process after the other. */
-import type { Network } from './channel.ts';
+import type { Network } from './network.ts';
 import { NATS_DEFAULTS, NatsServerDouble, type NatsServerOptions } from './nats-server.ts';
 import { Node, type World } from './world.ts';
 

@@ -2,7 +2,8 @@
  * A player: connects, logs in, plays, leaves and comes back, as its random numbers decide; and complains of an answer
  * that does not come.
  */
-import { type End, FAR, type Network } from './channel.ts';
+import { type End, FAR } from './channel.ts';
+import type { Network } from './network.ts';
 import type { Ask, Client, Ledger, Plan, PushPlan } from './ledger.ts';
 import { ACK, HANDSHAKE, HEARTBEAT, message, type Packet, readPackets } from './packets.ts';
 import type { SeededRandom } from './random.ts';

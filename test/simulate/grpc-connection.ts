@@ -15,7 +15,8 @@ import type {
   OnAnswer,
   UnaryRequest,
 } from '../../src/upstream/grpc-client/grpc-connection.ts';
-import { type ChannelOptions, NEAR, type Network } from './channel.ts';
+import { type ChannelOptions, NEAR } from './channel.ts';
+import type { Network } from './network.ts';
 import { type CallHolder, type CallSpec, ClientCall } from './grpc-call.ts';
 import { ClientTransport, type TransportUser } from './grpc-transport.ts';
 import { placeOf, type Wire } from './grpc-wire.ts';

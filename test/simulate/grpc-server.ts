@@ -1,7 +1,8 @@
 /** A gRPC server of a simulated process: gets calls as messages, at an address as grpc-js takes it. */
 import { status } from '@grpc/grpc-js';
 
-import type { End, Network } from './channel.ts';
+import type { End } from './channel.ts';
+import type { Network } from './network.ts';
 import {
   Flow,
   type FlowOwner,

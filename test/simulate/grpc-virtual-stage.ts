@@ -1,6 +1,6 @@
 /** The double, in virtual time. */
 import type { ConnectGrpc } from '../../src/upstream/grpc-client/grpc-connection.ts';
-import { Network } from './channel.ts';
+import { Network } from './network.ts';
 import { makeConnectGrpc } from './grpc-connection.ts';
 import { GrpcServer, type Method, type ServerCall } from './grpc-server.ts';
 import { GrpcStage, shown, SOURCE, STREAM, UNARY } from './grpc-stage.ts';

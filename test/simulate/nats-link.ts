@@ -10,7 +10,8 @@ import {
   type NatsSubscription,
   type OnMessage,
 } from '../../src/upstream/nats/nats-connection.ts';
-import { type ChannelOptions, type End, type Handler, NEAR, type Network } from './channel.ts';
+import { type ChannelOptions, type End, type Handler, NEAR } from './channel.ts';
+import type { Network } from './network.ts';
 import { readViolation } from './nats-permissions.ts';
 import { Views } from './nats-views.ts';
 import {

@@ -3,7 +3,8 @@
  * It has no JetStream, no accounts and no gateways. What it does is pinned by test/integration/simulate-nats.test.ts,
  * which plays the same rows to it and to a real one.
  */
-import { type ChannelOptions, type End, NEAR, type Network } from './channel.ts';
+import { type ChannelOptions, type End, NEAR } from './channel.ts';
+import type { Network } from './network.ts';
 import type { NatsUser } from './nats-permissions.ts';
 import { Route } from './nats-route.ts';
 import { Routing } from './nats-routing.ts';

@@ -1,6 +1,7 @@
 /** Doubles of nats-server in virtual time, as a stage for scripts. */
 import type { NatsConnection } from '../../src/upstream/nats/nats-connection.ts';
-import { NEAR, Network } from './channel.ts';
+import { NEAR } from './channel.ts';
+import { Network } from './network.ts';
 import { GATEWAY_LINK, natsDialer } from './nats-link.ts';
 import { NATS_DEFAULTS, NatsServerDouble, type NatsServerOptions } from './nats-server.ts';
 import type { Deed, Dialled, Stage, StageOptions } from './nats-stage.ts';

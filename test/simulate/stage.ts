@@ -2,7 +2,7 @@
 import type { DialNats } from '../../src/upstream/nats/nats-connection.ts';
 import type { Network as SystemNetwork } from '../../src/wiring/network.ts';
 import { Calm } from './calm.ts';
-import { Network } from './channel.ts';
+import { Network } from './network.ts';
 import { Player, type RouteChoice } from './client.ts';
 import { CALM_MS, type Fault, type Places, ROUND_MS } from './faults.ts';
 import { type GatewayLine, SimGateway } from './gateway.ts';

@@ -2,7 +2,8 @@
  * A client that does what none should: noise, packets that are cut off or of no type, messages that cannot be read,
  * ids in use, routes of nobody. It is answered by the contract, or its connection is ended; the others do not notice.
  */
-import { type End, FAR, type Network } from './channel.ts';
+import { type End, FAR } from './channel.ts';
+import type { Network } from './network.ts';
 import type { Ask, Client, Ledger } from './ledger.ts';
 import { ACK, HANDSHAKE, HEARTBEAT, message, type Packet, readPackets } from './packets.ts';
 import type { SeededRandom } from './random.ts';

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { Conversation, type LinkOptions } from '../simulate/backends/conversation.ts';
 import { Desk } from '../simulate/backends/desk.ts';
 import type { StreamHandler, StreamSocket } from '../simulate/backends/stream.ts';
-import { Network } from '../simulate/channel.ts';
+import { Network } from '../simulate/network.ts';
 import { Ledger } from '../simulate/ledger.ts';
 import { Node, World } from '../simulate/world.ts';
 import { backendService, type Shape } from '../support/grpc-shapes.ts';

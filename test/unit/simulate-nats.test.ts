@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 
 import type { NatsConnection, NatsMessage } from '../../src/upstream/nats/nats-connection.ts';
 import { BusPlace } from '../simulate/bus-place.ts';
-import { Network } from '../simulate/channel.ts';
+import { Network } from '../simulate/network.ts';
 import { type GatewayLine, SimGateway } from '../simulate/gateway.ts';
 import { Interest, isSubscribable } from '../simulate/nats-interest.ts';
 import { BACKEND_LINK, natsDialer } from '../simulate/nats-link.ts';

@@ -6,7 +6,8 @@ import {
   AttachStream,
   type Ending,
 } from '../../../src/upstream/dial-in/attach-stream.ts';
-import type { End, Network } from '../channel.ts';
+import type { End } from '../channel.ts';
+import type { Network } from '../network.ts';
 import type { Node } from '../world.ts';
 import type { StreamHandler, StreamSocket } from './stream.ts';
 

@@ -1,5 +1,5 @@
 /** A place where a backend runs: one process after the other. */
-import type { Network } from '../channel.ts';
+import type { Network } from '../network.ts';
 import type { Ledger } from '../ledger.ts';
 import { Node, type World } from '../world.ts';
 import { type Courier, Desk } from './desk.ts';

@@ -1,0 +1,116 @@
+/** Planted on the bus: subscriptions, other gateways, backends there, events. */
+import type { Planted } from '../planted.ts';
+
+// oxfmt-ignore
+export const BUS: readonly Planted[] = [
+  // ---- the bus: subscriptions, other gateways
+  {
+    name: 'second-session-does-not-wait',
+    why: 'the second session of a user, or member of a group, does not wait for the confirmation that the first waits for',
+    file: 'src/bus/subscriptions.ts',
+    find: 'if (known !== undefined) return this.#waitFor(known);',
+    replace: 'if (known !== undefined) return null;',
+  },
+  {
+    name: 'user-who-comes-back-is-not-subscribed',
+    why: 'a user whose last session has gone is believed to be subscribed to still, and gets nothing when he comes back',
+    file: 'src/bus/subscriptions.ts',
+    find: '    this.#watched.delete(subject);\n',
+    replace: '',
+  },
+  {
+    name: 'unsubscribed-comes-back',
+    why: 'what was unsubscribed is subscribed again with the next connection',
+    file: 'src/upstream/nats/nats-connector.ts',
+    find: '        this.#wanted.delete(wanted);\n        wanted.live?.unsubscribe();',
+    replace: '        if (wanted.live === null) this.#wanted.delete(wanted);\n        else wanted.live.unsubscribe();',
+  },
+  {
+    name: 'subscribed-while-down-is-lost',
+    why: 'what is subscribed while there is no connection is never subscribed',
+    file: 'src/upstream/nats/nats-connector.ts',
+    find: '    this.#wanted.add(wanted);\n    if (this.#nc !== null && !this.#nc.isClosed) this.#subscribe(wanted);',
+    replace: '    if (this.#nc !== null || !this.#everUp) this.#wanted.add(wanted);\n    if (this.#nc !== null && !this.#nc.isClosed) this.#subscribe(wanted);',
+  },
+  {
+    name: 'backoff-has-no-end',
+    why: 'each failure lets the next attempt wait longer, without a bound, and no success makes it short again',
+    file: 'src/backoff.ts',
+    find: 'const mostMs = Math.min(this.#maxMs, this.#minMs * 2 ** Math.min(this.#failures++, 16));\n    return mostMs * (0.5 + this.#random.number() / 2);\n  }\n\n  reset(): void {\n    this.#failures = 0;',
+    replace: 'const mostMs = this.#minMs * 4 ** Math.min(this.#failures++, 16);\n    return mostMs * (0.5 + this.#random.number() / 2);\n  }\n\n  reset(): void {',
+  },
+  {
+    name: 'silent-gateway-is-waited-for',
+    why: 'a call to the other gateways waits for one that is gone until it is known to be gone',
+    file: 'src/bus/request-many.ts',
+    find: "cancel = clock.setTimer(waitMs, () => {\n      end('over');\n    });",
+    replace: '',
+  },
+  {
+    name: 'silent-gateway-is-not-named',
+    why: 'a count from which a gateway is missing is given as if it were whole',
+    file: 'src/bus/gateway-peers.ts',
+    find: 'silentGateways: [...new Set([...silent, ...lost])]',
+    replace: 'silentGateways: []',
+  },
+  {
+    name: 'gateway-that-came-back-is-not-waited-for',
+    why: 'a gateway that was given up, and is back, is missing from counts',
+    file: 'src/bus/known-gateways.ts',
+    find: 'return this.#known.size === 0 || this.#lost.size > 0;',
+    replace: 'return this.#known.size === 0;',
+  },
+  {
+    name: 'gateway-is-never-given-up',
+    why: 'gateways that are gone are waited for by every call, and named silent, for ever',
+    file: 'src/bus/known-gateways.ts',
+    find: 'if (known === undefined || ++known.silences < SILENCES_MAX) return;',
+    replace: 'if (known === undefined || known.answered || ++known.silences < SILENCES_MAX) return;',
+  },
+
+  // ---- backends on NATS
+  {
+    name: 'number-of-a-call-is-used-again',
+    why: 'a late answer is taken for the answer to the call that has got its number',
+    file: 'src/upstream/call-table.ts',
+    find: 'let id = this.#next;',
+    replace: 'let id = 1;',
+  },
+  {
+    name: 'cancelled-call-is-published',
+    why: 'a call that ends in the turn in which it came is published after it, from a slot that is free or another message’s',
+    file: 'src/upstream/nats/nats-upstream.ts',
+    find: 'if (at >= 0) turn[at] = null;',
+    replace: 'if (at >= 0 && turn === this.#publishing) turn[at] = null;',
+  },
+  {
+    name: 'calls-outlive-the-connection',
+    why: 'calls that wait when the connection to NATS breaks are not failed, and the next connection’s lose their numbers to them',
+    file: 'src/upstream/nats/nats-answers.ts',
+    find: "for (const call of this.calls.takeAll()) call.fail(failure('BUS_AWAY'));",
+    replace: "for (const call of this.calls.takeAll()) if (call.idempotent) call.fail(failure('BUS_AWAY'));",
+  },
+
+  // ---- events on the bus
+  {
+    name: 'events-are-lost-with-the-connection',
+    why: 'events that a broken connection may have swallowed are not published again',
+    file: 'src/bus/event-queue.ts',
+    find: '    this.#next = this.#head;\n    this.#sent = this.#confirmed;',
+    replace: '',
+  },
+  {
+    name: 'returns-without-its-sessions',
+    why: 'a gateway that was cut off does not announce its sessions again',
+    file: 'src/bus/gateway-watch.ts',
+    find: 'this.#restatement?.begin();',
+    replace: '',
+  },
+  {
+    name: 'nobody-says-that-it-is-lost',
+    why: 'a gateway that is killed is not announced',
+    file: 'src/bus/gateway-watch.ts',
+    find: 'for (const lost of this.#others.look(passed)) this.#announce(lost);',
+    replace: 'this.#others.look(passed);',
+  },
+];
