@@ -2,7 +2,7 @@
  * Binds and joins, as the servers of the bus see them: when a client has the answer, its gateway is subscribed, so that
  * whoever pushes after it reaches the client.
  */
-import type { Ask } from './ledger.ts';
+import type { Ask } from './records.ts';
 import type { BusView } from './rounds.ts';
 import type { SimGateway } from './gateway.ts';
 import type { Stage } from './stage.ts';

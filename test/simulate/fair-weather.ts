@@ -2,7 +2,7 @@
  * Rules for the time in which nothing goes wrong, and players still play: what storms excuse, a connection that was
  * lost, a process that was stopped, is no excuse then.
  */
-import type { Ask, Client, Pushed, RouteRules, Way } from './ledger.ts';
+import type { Ask, Client, Pushed, RouteRules, Way } from './records.ts';
 import type { World } from './world.ts';
 
 /** In which a push is with whom it is for. */

@@ -9,7 +9,7 @@ import type { RouteChoice } from './client.ts';
 import { CALM_MS, ROUND_MS } from './faults.ts';
 import { makeConnectGrpc } from './grpc-connection.ts';
 import { BACKEND_LINK, natsDialer } from './nats-link.ts';
-import type { RouteRules } from './ledger.ts';
+import type { RouteRules } from './records.ts';
 import type { Session } from './nats-session.ts';
 import type { Packet } from './nats-wire.ts';
 import type { BusView } from './rounds.ts';

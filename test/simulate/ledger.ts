@@ -3,148 +3,11 @@
  * gateways but their names: a rule is about what went in and what came out.
  */
 import { FairWeather } from './fair-weather.ts';
+import { brokenBy } from './gateway-errors.ts';
+import { isOnBus, Orders } from './orders.ts';
+import type { Ask, Client, Facts, Outcome, Pushed, PushPlan, RouteRules, Way } from './records.ts';
+import { SessionEnds } from './session-ends.ts';
 import type { World } from './world.ts';
-
-/** What a backend does with a request, decided by the client before it sends it. */
-export type Plan = {
-  /** Binds the session; '' unbinds it. */
-  readonly bind?: string;
-  readonly set?: Readonly<Record<string, unknown>>;
-  readonly join?: readonly string[];
-  readonly leave?: readonly string[];
-  /** Sent before the reply, over the same connection. */
-  readonly before?: readonly PushPlan[];
-  /** In the reply itself, where the transport has it; else like `before`. */
-  readonly inReply?: readonly PushPlan[];
-  /** Sent after the reply. */
-  readonly after?: readonly PushPlan[];
-  /** The reply closes the session. */
-  readonly closes?: boolean;
-  /** Answered with an error of the backend's own: 555 PLANNED. */
-  readonly fails?: boolean;
-  /** How long the backend takes, in milliseconds. */
-  readonly delayMs?: number;
-};
-
-export type PushPlan = {
-  readonly to: {
-    readonly kind: 'session' | 'all' | 'user' | 'group';
-    /** Of the user or the group; '' for the others. */
-    readonly name: string;
-  };
-  /** The backend asks what became of it. */
-  readonly counted: boolean;
-  readonly delivery: 'must' | 'droppable' | 'latest';
-};
-
-/** One connection of a client: what it knows of itself. */
-export type Client = {
-  /** `c17/3`: the third connection of client 17. */
-  readonly name: string;
-  /** Learnt from the first backend that its messages reach; '' before that. */
-  sid: string;
-  /** By the last answer; null: a bind is in flight, or its answer was lost. */
-  uid: string | null;
-  /** How often it asked to be bound, or unbound. */
-  binds: number;
-  /** Ever bound, or asked to be. */
-  readonly uids: Set<string>;
-  readonly groups: Set<string>;
-  /** A backend has bound it, or unbound it, of its own will. */
-  isMeddled: boolean;
-  /** A backend was asked to close it, or does so of its own will. */
-  isToldToGo: boolean;
-  /** The other side has not ended it, nor this one. */
-  isOpen: boolean;
-};
-
-export type Ask = {
-  readonly n: number;
-  readonly client: Client;
-  /** Counts the messages of this connection. */
-  readonly k: number;
-  readonly route: string;
-  readonly body: string;
-  readonly plan: Plan;
-  readonly sentMs: number;
-  readonly isNotify: boolean;
-  /** Which uid a backend must see, unless it is changed meanwhile; null: not known. */
-  readonly uid: string | null;
-  /** Changes that were asked for before it. */
-  readonly binds: number;
-  /** Backend processes that got it, once for each time. */
-  readonly reached: string[];
-  /** By which it may be answered. */
-  readonly stamps: string[];
-  /** A backend has sent something that ends it, if only an error of the gateway's. */
-  isSettled: boolean;
-  /** It was answered, or nobody waits for an answer. */
-  isDone: boolean;
-};
-
-/** What a backend is told of a request, by whichever transport. */
-export type Facts = {
-  readonly n: number;
-  readonly sid: string;
-  readonly uid: string;
-  readonly gateway: string;
-  readonly route: string;
-  readonly body: string;
-  readonly seq: number;
-  /** Milliseconds; 0: it was not told. */
-  readonly timeoutMs: number;
-  readonly wantsAnswer: boolean;
-};
-
-/** A way between a backend process and one gateway, or the bus, from its beginning to its end. */
-export type Way = {
-  /** `rooms#2/link/g1-x`: of one process and one connection. */
-  readonly name: string;
-  /** The backend's process. */
-  readonly process: string;
-  /** It has ended, and its process knows that. */
-  isOver?: boolean;
-  /** What is sent in an order arrives in it: requests by one way reach the backend as the client sent them. */
-  readonly keepsOrder: boolean;
-  /** The backend is told of the ends of sessions that it got something of. */
-  readonly tellsEnds: boolean;
-  /** Counts what is sent on it. */
-  order: number;
-};
-
-export type Pushed = {
-  readonly p: number;
-  readonly way: Way;
-  readonly plan: PushPlan;
-  /** Of the session that `session` means. */
-  readonly sid: string;
-  readonly order: number;
-  readonly sentMs: number;
-  readonly body: string;
-  /** Connections that got it. */
-  readonly received: Set<string>;
-  /** What the backend was answered; null: nothing yet, or it did not ask. */
-  outcome: Outcome | null;
-};
-
-export type Outcome = {
-  readonly delivered: number;
-  readonly dropped: number;
-  readonly refused: number;
-  /** Gateways that did not answer, or an answer that was lost: the count may be too small. */
-  readonly isPartial: boolean;
-};
-
-export type RouteRules = {
-  /** Milliseconds. */
-  readonly timeoutMs: number;
-  /** May be sent again. */
-  readonly idempotent: boolean;
-  /** Which messages of one session reach a backend process in their order. On NATS nothing says that a notify is there. */
-  readonly ordered: 'all' | 'requests' | 'none';
-  /** Its data chooses the instance: a session may be at several at once. */
-  readonly isSpread?: boolean;
-};
 
 /** How long a push is remembered: longer than anything can hold it back. */
 const PUSH_KEPT_MS = 600_000;
@@ -166,19 +29,12 @@ export class Ledger {
     closed: 0,
   };
   readonly fairWeather: FairWeather;
+  readonly ends: SessionEnds;
   /** An answer that binds waits for others. */
   bindsWait = false;
   readonly #routes: ReadonlyMap<string, RouteRules>;
   readonly #bySid = new Map<string, Client>();
-  /** The order of the last that a client got, by way and connection. */
-  readonly #orders = new WeakMap<Client, Map<string, number>>();
-  /** The last of a session that reached a backend process in order. */
-  readonly #lastK = new Map<string, Map<string, number>>();
-  /** By process and sid: when it last got something of it. */
-  readonly #seen = new Map<string, Map<string, number>>();
-  /** By process: sids that it was told the end of. */
-  readonly #told = new Map<string, Set<string>>();
-  #calmSinceMs = 0;
+  readonly #orders: Orders;
   #n = 0;
   #p = 0;
 
@@ -186,6 +42,8 @@ export class Ledger {
     this.world = world;
     this.#routes = routes;
     this.fairWeather = new FairWeather(world, routes);
+    this.ends = new SessionEnds(world);
+    this.#orders = new Orders(world, () => this.mayOvertake());
     this.#sweepLater();
   }
 
@@ -241,18 +99,13 @@ export class Ledger {
       if (plan.bind !== undefined && code === 200 && !client.isMeddled) client.uid = plan.bind;
       if (code === 200) this.onChanged(ask);
       // One that binds may wait for whoever holds the uid, and be overtaken. [proto/README.md]
-      if (!this.bindsWait || !plan.bind) this.#inOrder(client, stamp);
+      if (!this.bindsWait || !plan.bind) this.#orders.arrived(client, stamp);
     } else {
-      if (code === 504 && late < this.#routes.get(ask.route)!.timeoutMs)
-        this.world.violate('nothing is late too early', `${n} to ${ask.route} after ${late} ms`);
       this.counts.refused++;
-      if (!GATEWAY_CODES.has(`${code} ${reason}`))
-        this.world.violate('errors are of the table', `${n} was answered ${code} ${reason}`);
-      if (code === 400 || code === 404 || code === 401)
-        this.world.violate(
-          'errors are true',
-          `${n} to ${ask.route} was answered ${code} ${reason}`,
-        );
+      const { timeoutMs } = this.#routes.get(ask.route)!;
+      const broken = brokenBy({ code, reason, late, timeoutMs });
+      if (broken !== '')
+        this.world.violate(broken, `${n} to ${ask.route} after ${late} ms: ${code} ${reason}`);
     }
     ask.isDone = true;
   }
@@ -275,12 +128,13 @@ export class Ledger {
     if (push.received.has(client.name) && !(isOnBus(push.way.name) && this.mayOvertake()))
       this.world.violate('a push arrives once', `${client.name} got push ${p} twice`);
     push.received.add(client.name);
-    if (!this.#isMeant(client, push))
+    if (!isMeant(client, push))
       this.world.violate(
         'a push reaches those it is for',
         `${client.name} got push ${p} for ${JSON.stringify(push.plan.to)}`,
       );
-    if (push.plan.delivery === 'must') this.#inOrder(client, `${push.way.name}!${push.order}`);
+    if (push.plan.delivery === 'must')
+      this.#orders.arrived(client, `${push.way.name}!${push.order}`);
   }
 
   closed(client: Client, why: string): void {
@@ -318,11 +172,11 @@ export class Ledger {
     // not know yet that it was.
     const isOrdered = ordered === 'all' || (ordered === 'requests' && !isNotify);
     const isWaitedFor = !ask.isDone && this.world.nowMs - ask.sentMs < timeoutMs;
-    if (isOrdered && way.keepsOrder && (isNotify || isWaitedFor)) this.#checkOrder(way, ask, wrong);
+    if (isOrdered && way.keepsOrder && (isNotify || isWaitedFor)) this.#orders.reached(way, ask);
     this.fairWeather.reached(way, ask);
     // One that waited for its turn may come after the end: its backend has been told.
-    const isLate = isNotify && this.#told.get(way.process)?.has(facts.sid) === true;
-    if (way.tellsEnds && !isLate) this.sawSession(way.process, facts.sid);
+    const isLate = isNotify && this.ends.isTold(way.process, facts.sid);
+    if (way.tellsEnds && !isLate) this.ends.saw(way.process, facts.sid);
     return ask;
   }
 
@@ -374,10 +228,7 @@ export class Ledger {
   /** A backend is told that a session has ended. */
   ended(way: Way, sid: string): void {
     this.world.trace(`${way.name} ended ${sid}`);
-    this.#seen.get(way.process)?.delete(sid);
-    let told = this.#told.get(way.process);
-    if (told === undefined) this.#told.set(way.process, (told = new Set()));
-    told.add(sid);
+    this.ends.told(way.process, sid);
     const client = this.#bySid.get(sid);
     // A request that was taken back before it was sent may be all that this backend was to get of it.
     if (client === undefined && !this.isGateway(sid.slice(0, sid.lastIndexOf('.'))))
@@ -391,24 +242,6 @@ export class Ledger {
     this.world.trace(`${way.name} lost ${id}`);
     if (!this.isGateway(id))
       this.world.violate('who is lost was there', `${id || 'nobody'} to ${way.name}`);
-  }
-
-  /** A backend process has got something of a session: it is to be told of its end. */
-  sawSession(process: string, sid: string): void {
-    let sids = this.#seen.get(process);
-    if (sids === undefined) this.#seen.set(process, (sids = new Map()));
-    sids.set(sid, this.world.nowMs);
-  }
-
-  /** From now on nothing goes wrong. */
-  calm(): void {
-    this.#calmSinceMs = this.world.nowMs;
-  }
-
-  /** Sessions that a backend process saw while nothing went wrong, and was not told the end of. */
-  openAt(process: string): string[] {
-    const seen = [...(this.#seen.get(process) ?? [])];
-    return seen.filter(([, ms]) => ms >= this.#calmSinceMs).map(([sid]) => sid);
   }
 
   /**
@@ -459,38 +292,6 @@ export class Ledger {
       wrong('nobody is taken for another', `${sid}, and it was ${client.sid}`);
   }
 
-  #checkOrder(way: Way, { client, k }: Ask, wrong: (rule: string, what: string) => void): void {
-    let last = this.#lastK.get(way.process);
-    if (last === undefined) this.#lastK.set(way.process, (last = new Map()));
-    const before = last.get(client.name) ?? 0;
-    if (k <= before)
-      wrong('a backend sees messages in their order', `message ${k} after ${before}`);
-    last.set(client.name, k);
-  }
-
-  /** @param stamp The way, `!`, and the order. */
-  #inOrder(client: Client, stamp: string): void {
-    const mark = stamp.lastIndexOf('!');
-    const way = stamp.slice(0, mark);
-    const order = Number(stamp.slice(mark + 1));
-    let orders = this.#orders.get(client);
-    if (orders === undefined) this.#orders.set(client, (orders = new Map()));
-    const before = orders.get(way) ?? 0;
-    const isByBus = isForwarded(way, client) || isOnBus(way);
-    if (order <= before && !(isByBus && this.mayOvertake()))
-      this.world.violate(
-        'what one backend sends arrives in its order',
-        `${client.name} got ${order} of ${way} after ${before}`,
-      );
-    orders.set(way, Math.max(order, before));
-  }
-
-  #isMeant(client: Client, { plan: { to }, sid }: Pushed): boolean {
-    if (to.kind === 'all') return true;
-    if (to.kind === 'session') return client.sid === sid;
-    return (to.kind === 'user' ? client.uids : client.groups).has(to.name);
-  }
-
   /** A push that must arrive, and was said to be delivered once to whom it is for, was. */
   #checkDelivered(push: Pushed): void {
     const { outcome, received, plan, p, sid } = push;
@@ -526,14 +327,8 @@ export class Ledger {
   /** A connection is over, and nothing can come of it any more. */
   forgetClient(client: Client): void {
     this.#bySid.delete(client.sid);
-    for (const last of this.#lastK.values()) last.delete(client.name);
-    for (const told of this.#told.values()) told.delete(client.sid);
-  }
-
-  /** A gateway process is over: nobody can be told of its sessions' ends. */
-  gatewayEnded(gatewayId: string): void {
-    for (const sids of this.#seen.values())
-      for (const sid of sids.keys()) if (sid.startsWith(`${gatewayId}.`)) sids.delete(sid);
+    this.#orders.forgetClient(client);
+    this.ends.forgetSession(client.sid);
   }
 
   /** A backend has changed, of its own will, who a session belongs to: the client does not know any more. */
@@ -547,39 +342,14 @@ export class Ledger {
   /** A process is over. */
   forgetProcess(name: string): void {
     this.fairWeather.processEnded(name);
-    this.#lastK.delete(name);
-    this.#seen.delete(name);
-    this.#told.delete(name);
+    this.#orders.forgetProcess(name);
+    this.ends.forgetProcess(name);
   }
 }
 
-/** The backend publishes what it pushes. */
-function isOnBus(way: string): boolean {
-  return way.includes('/bus');
+/** Whether the push is for this connection. */
+function isMeant(client: Client, { plan: { to }, sid }: Pushed): boolean {
+  if (to.kind === 'all') return true;
+  if (to.kind === 'session') return client.sid === sid;
+  return (to.kind === 'user' ? client.uids : client.groups).has(to.name);
 }
-
-/** The backend has a way to one gateway, and the client is on another. */
-function isForwarded(way: string, { sid }: Client): boolean {
-  const [, gateway] = /\/(g\d+)(?:#\d+|\/attach)$/.exec(way) ?? [];
-  return gateway !== undefined && !sid.startsWith(`${gateway}-`);
-}
-
-/** What the gateway itself may answer; proto/README.md and src/errors.ts say when. */
-const GATEWAY_CODES = new Set([
-  '400 BAD_ROUTE',
-  '400 BAD_BODY',
-  '401 NOT_BOUND',
-  '404 NO_ROUTE',
-  '409 CONFLICT',
-  '409 CLOSING',
-  '409 UID_IN_USE',
-  '413 TOO_LARGE',
-  '429 TOO_MANY',
-  '500 BACKEND_ERROR',
-  '502 BAD_REPLY',
-  '503 BACKEND_AWAY',
-  '503 BUS_AWAY',
-  '503 OVERLOADED',
-  '503 DRAINING',
-  '504 TIMEOUT',
-]);

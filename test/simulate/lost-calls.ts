@@ -2,7 +2,7 @@
  * What becomes of requests when the connection is lost by which they went to a backend: their clients are told at once,
  * and not when their time is over. What may be sent again is not looked at.
  */
-import type { Ask } from './ledger.ts';
+import type { Ask } from './records.ts';
 import type { Stage } from './stage.ts';
 
 const LOOK_MS = 500;

@@ -59,7 +59,7 @@ export class Rounds {
       this.#stage.mend();
     });
     at(STORM_MS + FAIR_AFTER_MS, () => {
-      this.#stage.ledger.calm();
+      this.#stage.ledger.ends.calm();
       this.#stage.ledger.fairWeather.begin();
     });
     at(CALM_MS - REST_MS, () => {
@@ -252,7 +252,7 @@ export class Rounds {
     this.#expectEvents();
     for (const { node } of this.#stage.backends) {
       if (node === null || node.isDead) continue;
-      const left = ledger.openAt(node.name);
+      const left = ledger.ends.openAt(node.name);
       this.#check(
         'backends are told of every end',
         left.length === 0,

@@ -6,7 +6,8 @@ import { Network } from './network.ts';
 import { Player, type RouteChoice } from './client.ts';
 import { CALM_MS, type Fault, type Places, ROUND_MS } from './faults.ts';
 import { type GatewayLine, SimGateway } from './gateway.ts';
-import { type Client, Ledger, type RouteRules } from './ledger.ts';
+import { Ledger } from './ledger.ts';
+import type { Client, RouteRules } from './records.ts';
 import { LostCalls } from './lost-calls.ts';
 import type { SeededRandom } from './random.ts';
 import type { Node, World } from './world.ts';
@@ -240,7 +241,7 @@ export class Stage {
     if (current === null || current.node.isDead) return;
     this.world.trace(`${current.node.name} is killed`);
     this.network.kill(current.node, how);
-    this.ledger.gatewayEnded(current.gateway.id);
+    this.ledger.ends.gatewayEnded(current.gateway.id);
     this.#later(ms, [place.place], () => {
       if (place.current === current) this.startGateway(place);
     });
@@ -259,7 +260,7 @@ export class Stage {
       place.stoppedMs = this.world.nowMs;
       this.calm.end([place.place]);
       if (!node.isDead) this.network.kill(node, 'reset');
-      this.ledger.gatewayEnded(gateway.id);
+      this.ledger.ends.gatewayEnded(gateway.id);
       this.world.trace(`${node.name} has stopped`);
       this.#later(ms, [place.place], () => {
         if (place.current === current) this.startGateway(place);

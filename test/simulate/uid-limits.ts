@@ -1,5 +1,5 @@
 /** How many sessions a uid may have in this run, on all gateways, and the rules for it. */
-import type { Ask } from './ledger.ts';
+import type { Ask } from './records.ts';
 import type { SeededRandom } from './random.ts';
 import type { Stage } from './stage.ts';
 

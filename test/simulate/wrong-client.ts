@@ -4,7 +4,8 @@
  */
 import { type End, FAR } from './channel.ts';
 import type { Network } from './network.ts';
-import type { Ask, Client, Ledger } from './ledger.ts';
+import type { Ledger } from './ledger.ts';
+import type { Ask, Client } from './records.ts';
 import { ACK, HANDSHAKE, HEARTBEAT, message, type Packet, readPackets } from './packets.ts';
 import type { SeededRandom } from './random.ts';
 import { PING } from './sockets.ts';

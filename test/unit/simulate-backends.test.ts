@@ -286,7 +286,7 @@ describe('with real gateways', () => {
     });
     const told = play.stage.backends.filter(({ isOnBus }) => !isOnBus);
     expect(told.map(({ place }) => place)).toContain('duel-1');
-    for (const { node } of told) expect(play.stage.ledger.openAt(node!.name)).toEqual([]);
+    for (const { node } of told) expect(play.stage.ledger.ends.openAt(node!.name)).toEqual([]);
     expect(play.violations).toEqual([]);
   });
 

@@ -1,7 +1,7 @@
 /** A Link with one gateway, as a backend holds it, whichever side has opened the stream. */
 import type { CancelTimer } from '../../../src/clock.ts';
 import { WireError } from '../../../src/contract/protobuf-wire.ts';
-import type { Pushed, PushPlan, Way } from '../ledger.ts';
+import type { Pushed, PushPlan, Way } from '../records.ts';
 import { numberOf } from './body.ts';
 import { CreditGiven } from './credit.ts';
 import { type Answer, type Asked, type Courier, type Desk, type LetIn, NOBODY } from './desk.ts';

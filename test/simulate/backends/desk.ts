@@ -2,7 +2,8 @@
  * What a backend process does with what it is sent, whichever way that comes: it carries out the client's plan, does
  * something of its own now and then, and is wrong when it is told to be.
  */
-import type { Ask, Facts, Ledger, Plan, Pushed, PushPlan, Way } from '../ledger.ts';
+import type { Ledger } from '../ledger.ts';
+import type { Ask, Facts, Plan, Pushed, PushPlan, Way } from '../records.ts';
 import type { SeededRandom } from '../random.ts';
 import type { Node } from '../world.ts';
 import type { ConnectShape, PatchShape } from './write-frames.ts';

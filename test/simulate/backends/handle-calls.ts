@@ -1,6 +1,6 @@
 /** Handle, Connect and Closed, each a call of its own, as a backend without a Link serves them. */
 import type { Method, ServerCall } from '../grpc-server.ts';
-import type { Way } from '../ledger.ts';
+import type { Way } from '../records.ts';
 import { numberOf } from './body.ts';
 import type { Answer, Asked, Courier, Desk, LetIn } from './desk.ts';
 import { readConnect, readRequest, readSidIn } from './read-frames.ts';

@@ -1,6 +1,6 @@
 /** One connection of a backend to NATS: requests, answers, pushes and verbs by the contract's subjects and headers. */
 import type { NatsConnection, NatsMessage } from '../../../src/upstream/nats/nats-connection.ts';
-import type { Outcome, Pushed, Way } from '../ledger.ts';
+import type { Outcome, Pushed, Way } from '../records.ts';
 import { numberOf } from './body.ts';
 import type { Answer, Asked, Courier, Desk, LetIn } from './desk.ts';
 import { beStrange, CONNECT_GARBAGE, GARBAGE } from './nats-strange.ts';

@@ -1,5 +1,6 @@
 /** What a wrong backend sends on NATS. */
-import type { Ledger, Way } from '../ledger.ts';
+import type { Ledger } from '../ledger.ts';
+import type { Way } from '../records.ts';
 import { NOBODY } from './desk.ts';
 import type { Mischief } from './wrong.ts';
 

@@ -1,5 +1,5 @@
 /** Verbs and their answers on NATS, as JSON. */
-import type { Outcome } from '../ledger.ts';
+import type { Outcome } from '../records.ts';
 import type { ConnectShape, PatchShape } from './write-frames.ts';
 
 /** The counts of one more gateway. */

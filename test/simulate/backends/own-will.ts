@@ -1,5 +1,6 @@
 /** What a backend does now and then without being asked: pushes, changes and ends of sessions that it knows. */
-import type { Facts, Ledger, PushPlan } from '../ledger.ts';
+import type { Ledger } from '../ledger.ts';
+import type { Facts, PushPlan } from '../records.ts';
 import type { SeededRandom } from '../random.ts';
 import type { Node } from '../world.ts';
 import type { Courier } from './desk.ts';

@@ -1,5 +1,5 @@
 /** Pushes and changes that a backend has sent on a Link, and whose results it waits for. */
-import type { Pushed } from '../ledger.ts';
+import type { Pushed } from '../records.ts';
 import type { Desk } from './desk.ts';
 import type { PushResultRead, VerbResultRead } from './read-frames.ts';
 import { STRANGE_ID } from './wrong-frames.ts';

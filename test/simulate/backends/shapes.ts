@@ -1,5 +1,5 @@
 /** Answers and pushes of a plan as the messages of pith.v1. */
-import type { Pushed, PushPlan } from '../ledger.ts';
+import type { Pushed, PushPlan } from '../records.ts';
 import { type Answer, type LetIn, NOBODY } from './desk.ts';
 import { type ConnectShape, type PushShape, reply, type TargetShape } from './write-frames.ts';
 
