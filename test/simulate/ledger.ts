@@ -5,6 +5,7 @@
 import { FairWeather } from './fair-weather.ts';
 import { brokenBy } from './gateway-errors.ts';
 import { isOnBus, Orders } from './orders.ts';
+import { isMeant } from './records.ts';
 import type { Ask, Client, Facts, Outcome, Pushed, PushPlan, RouteRules, Way } from './records.ts';
 import { SessionEnds } from './session-ends.ts';
 import type { World } from './world.ts';
@@ -345,11 +346,4 @@ export class Ledger {
     this.#orders.forgetProcess(name);
     this.ends.forgetProcess(name);
   }
-}
-
-/** Whether the push is for this connection. */
-function isMeant(client: Client, { plan: { to }, sid }: Pushed): boolean {
-  if (to.kind === 'all') return true;
-  if (to.kind === 'session') return client.sid === sid;
-  return (to.kind === 'user' ? client.uids : client.groups).has(to.name);
 }

@@ -140,3 +140,10 @@ export type RouteRules = {
   /** Its data chooses the instance: a session may be at several at once. */
   readonly isSpread?: boolean;
 };
+
+/** Whether the push is for this connection. */
+export function isMeant(client: Client, { plan: { to }, sid }: Pushed): boolean {
+  if (to.kind === 'all') return true;
+  if (to.kind === 'session') return client.sid === sid;
+  return (to.kind === 'user' ? client.uids : client.groups).has(to.name);
+}

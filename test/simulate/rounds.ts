@@ -5,6 +5,7 @@
 import { CALM_MS, ROUND_MS, STORM_MS } from './faults.ts';
 import type { EventLog } from './event-log.ts';
 import type { SimGateway } from './gateway.ts';
+import { pushToAll } from './push-to-all.ts';
 import type { Stage } from './stage.ts';
 import type { UidLimits } from './uid-limits.ts';
 import { type Node, World } from './world.ts';
@@ -56,7 +57,7 @@ export class Rounds {
     };
     at(STORM_MS, () => {
       this.#world.trace('CALM');
-      this.#stage.mend();
+      this.#stage.calm.mend();
     });
     at(STORM_MS + FAIR_AFTER_MS, () => {
       this.#stage.ledger.ends.calm();
@@ -106,7 +107,7 @@ export class Rounds {
         `${name} tries since ${Math.round(triesSinceMs)}`,
       );
     }
-    for (const { place, current } of this.#stage.gateways)
+    for (const { place, current } of this.#stage.gateways.all)
       this.#check('when it is calm, every gateway is ready', current?.isReady === true, place);
   }
 
@@ -147,7 +148,7 @@ export class Rounds {
     }
     this.#uids.expectStill();
     this.#expectEvents();
-    this.#stage.pushToAll((problem) => {
+    pushToAll(this.#stage, (problem) => {
       this.#check('a push to all reaches all', problem === '', problem);
     });
   }

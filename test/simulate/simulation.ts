@@ -42,7 +42,7 @@ export async function simulate(options: Options): Promise<Result> {
   const faults = options.faults ?? planFaults(seed, hours, stage.places);
   for (const fault of faults)
     world.after(fault.atMs, () => {
-      stage.inflict(fault);
+      stage.faults.inflict(fault);
     });
   const uids = new UidLimits(stage, policy);
   const rounds = new Rounds(stage, bus, uids);
@@ -58,7 +58,7 @@ export async function simulate(options: Options): Promise<Result> {
     steps: world.steps,
     virtualMs: world.nowMs,
     faults,
-    injected: stage.injected,
+    injected: stage.faults.injected,
     counts: stage.ledger.counts,
     checks: {
       ...rounds.checks,
