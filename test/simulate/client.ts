@@ -3,84 +3,29 @@
  * that does not come.
  */
 import { type End, FAR } from './channel.ts';
-import type { Network } from './network.ts';
-import type { Ledger } from './ledger.ts';
-import type { Ask, Client, Plan, PushPlan } from './records.ts';
-import { ACK, HANDSHAKE, HEARTBEAT, message, type Packet, readPackets } from './packets.ts';
+import { Link, LOOK_MS, type Surroundings } from './player-link.ts';
+import type { Client } from './records.ts';
+import { ACK, HANDSHAKE, HEARTBEAT, type Packet, readPackets } from './packets.ts';
 import type { SeededRandom } from './random.ts';
 import { PING } from './sockets.ts';
-import { Node, type World } from './world.ts';
-import { pieces } from './wrong-client.ts';
-
-export type RouteChoice = {
-  readonly route: string;
-  readonly timeoutMs: number;
-  /** How often it is taken, among all. */
-  readonly weight: number;
-  /** Backends of it can send pushes in the reply, and over the same connection. */
-  readonly binds: boolean;
-};
-
-export type Surroundings = {
-  readonly world: World;
-  readonly network: Network;
-  readonly ledger: Ledger;
-  readonly routes: readonly RouteChoice[];
-  /** Where to connect, as a load balancer says; null: nowhere. */
-  readonly gatewayFor: (random: SeededRandom) => string | null;
-  /** Nothing keeps the gateway at this address, or the way to it, from working. */
-  readonly isCalm: (address: string, client: string) => boolean;
-  /** The gateway there ends in order. */
-  readonly isStopping: (address: string) => boolean;
-  readonly users: number;
-  readonly groups: number;
-  /** Keys of session data by which routes choose an instance, and the instances. */
-  readonly choices: readonly (readonly [string, readonly string[]])[];
-};
+import { Node } from './world.ts';
+import { Wishes } from './wishes.ts';
 
 /** Milliseconds. */
 const HEARTBEAT_MS = 15_000;
 const SILENCE_MS = 40_000;
-const LOOK_MS = 2_500;
-/** On top of the route's own timeout, for the way there and back. */
-const GRACE_MS = 2_500;
 /** The mean time between two things that a player does, and between coming and going. */
 const PACE_MS = 26_000;
 const STAY_MS = 600_000;
 const AWAY_MS = 20_000;
 const AGAIN_MS = [300, 4_000] as const;
-const BURST = 20;
-/** Fewer than any configuration lets be in flight, with room for notifies. */
-const SURELY_READ = 4;
-
-/** One connection, from the attempt to the end. */
-class Link {
-  readonly client: Client;
-  readonly address: string;
-  readonly pending = new Map<
-    number,
-    { readonly ask: Ask; readonly timeoutMs: number; waitedMs: number }
-  >();
-  end: End | null = null;
-  isActive = false;
-  id = 0;
-  k = 0;
-  heardMs = 0;
-  kicked = '';
-  /** Asked, by this connection, and not answered. */
-  isBinding = false;
-
-  constructor(client: Client, address: string) {
-    this.client = client;
-    this.address = address;
-  }
-}
 
 export class Player {
   readonly name: string;
   readonly node: Node;
   readonly #around: Surroundings;
   readonly #random: SeededRandom;
+  readonly #wishes: Wishes;
   readonly #isWebSocket: boolean;
   /** What it sends arrives in pieces. */
   readonly #isCut: boolean;
@@ -99,6 +44,7 @@ export class Player {
     this.#around = around;
     this.node = new Node(around.world, this.name);
     this.#random = around.world.random(`player/${this.name}`);
+    this.#wishes = new Wishes(this.#random, around);
     this.#isWebSocket = index % 2 === 0;
     this.#isCut = index % 4 === 1;
     this.node.after(this.#random.between(0, 30_000), () => {
@@ -178,7 +124,7 @@ export class Player {
     const link = this.#link;
     if (!link?.isActive) return 0;
     for (const choice of this.#around.routes)
-      this.#ask(link, choice, {}, false, (code, reason) => {
+      link.ask(choice, {}, false, (code, reason) => {
         done(choice.route, code, reason);
       });
     return this.#around.routes.length;
@@ -211,7 +157,11 @@ export class Player {
       isToldToGo: false,
       isOpen: true,
     };
-    const link = new Link(client, address);
+    const link = new Link(client, address, {
+      around: this.#around,
+      random: this.#random,
+      isCut: this.#isCut,
+    });
     this.#link = link;
     const giveUp = network.connect<Buffer>(this.node, `${address}/${this.transport}`, FAR, {
       onOpen: (end) => {
@@ -239,7 +189,7 @@ export class Player {
       },
       onEnd: () => {
         end.destroy('closed');
-        this.#expectAnswered(link);
+        link.ended();
         this.#over(link, link.kicked === '' ? 'ended' : `kicked: ${link.kicked}`);
       },
       onCut: (why) => {
@@ -281,7 +231,7 @@ export class Player {
         return;
       }
       case 'response':
-        this.#onAnswer(link, packet.id, packet.body);
+        link.answered(packet.id, packet.body);
     }
   }
 
@@ -311,13 +261,10 @@ export class Player {
   }
 
   #login(link: Link): void {
-    const { users, routes } = this.#around;
-    const choice = this.#random.pick(routes.filter(({ binds }) => binds));
-    // Some play on two devices.
-    const uid = `u${this.#random.int(0, users - 1)}`;
-    this.#ask(link, choice, { bind: uid }, false);
+    const route = this.#wishes.login();
+    link.ask(route, { bind: this.#wishes.user() }, false);
     // Some do not wait for it.
-    const count = this.#random.chance(0.3) ? this.#burst() : 0;
+    const count = this.#random.chance(0.3) ? this.#wishes.burst() : 0;
     for (let i = 0; i < count; i++) this.#play(link);
   }
 
@@ -328,148 +275,18 @@ export class Player {
         this.#playLater(link);
         return;
       }
-      const count = this.#burst();
+      const count = this.#wishes.burst();
       for (let i = 0; i < count; i++) this.#play(link);
       this.#playLater(link);
     });
   }
 
-  /** Mostly one thing at a time; now and then several at once, which overtake each other where they may. */
-  #burst(): number {
-    const dice = this.#random.number();
-    if (dice < 0.02) return BURST;
-    return dice < 0.2 ? this.#random.int(2, 5) : 1;
-  }
-
   #play(link: Link): void {
-    const random = this.#random;
-    const { routes } = this.#around;
-    let at = random.number() * routes.reduce((sum, { weight }) => sum + weight, 0);
-    const choice = routes.find(({ weight }) => (at -= weight) < 0) ?? routes[0]!;
-    this.#ask(link, choice, this.#plan(link, choice), random.chance(0.15));
+    const route = this.#wishes.route();
+    const plan = this.#wishes.plan(route, link.isBinding);
+    link.ask(route, plan, this.#random.chance(0.15));
   }
 
-  #plan(link: Link, { binds }: RouteChoice): Plan {
-    const random = this.#random;
-    const { groups } = this.#around;
-    const group = (): string => `room.${random.int(1, groups)}`;
-    const dice = random.number();
-    const plan: { -readonly [K in keyof Plan]: Plan[K] } = {};
-    if (dice < 0.39) return plan;
-    if (dice < 0.42 && binds && !link.isBinding) return { bind: this.#userOrNobody() };
-    if (dice < 0.5) plan.delayMs = random.exponential(2_000);
-    else if (dice < 0.6) plan.join = [group()];
-    else if (dice < 0.64) plan.leave = [group()];
-    else if (dice < 0.66) plan.set = this.#data();
-    else if (dice < 0.672) plan.closes = true;
-    else if (dice < 0.69) plan.fails = true;
-    else if (dice < 0.72) plan.delayMs = random.exponential(1_500);
-    else if (dice < 0.84) plan.before = this.#pushes();
-    else if (dice < 0.92) plan.inReply = this.#pushes();
-    else plan.after = this.#pushes();
-    return plan;
-  }
-
-  #userOrNobody(): string {
-    const { users } = this.#around;
-    return this.#random.chance(0.3) ? '' : `u${this.#random.int(0, users - 1)}`;
-  }
-
-  /** Anything, or what chooses the instance on some routes; '' chooses none. */
-  #data(): Plan['set'] & object {
-    const random = this.#random;
-    const { choices } = this.#around;
-    if (choices.length === 0 || random.chance(0.5))
-      return { [`key${random.int(1, 5)}`]: random.int(0, 1_000_000) };
-    const [key, instances] = random.pick(choices);
-    return { [key]: random.pick(['', ...instances]) };
-  }
-
-  #pushes(): PushPlan[] {
-    return Array.from({ length: this.#random.int(1, 3) }, () => this.#push());
-  }
-
-  #push(): PushPlan {
-    const random = this.#random;
-    const { users, groups } = this.#around;
-    const dice = random.number();
-    const to: PushPlan['to'] =
-      dice < 0.6
-        ? { kind: 'session', name: '' }
-        : dice < 0.8
-          ? { kind: 'user', name: `u${random.int(0, users - 1)}` }
-          : dice < 0.998
-            ? { kind: 'group', name: `room.${random.int(1, groups)}` }
-            : { kind: 'all', name: '' };
-    const kind = random.number();
-    const delivery = kind < 0.8 ? 'must' : kind < 0.9 ? 'droppable' : 'latest';
-    return { to, counted: random.chance(0.3), delivery };
-  }
-
-  // ---- asking -------------------------------------------------------------------------------------------
-
-  #ask(
-    link: Link,
-    choice: RouteChoice,
-    plan: Plan,
-    isNotify: boolean,
-    done?: (code: number, reason: string) => void,
-  ): void {
-    const { ledger } = this.#around;
-    const { route, timeoutMs } = choice;
-    const k = ++link.k;
-    const padding = this.#random.chance(0.01) ? 'x'.repeat(this.#random.int(1, 30_000)) : '';
-    const isChange = plan.bind !== undefined;
-    const ask = ledger.asking(link.client, {
-      k,
-      route,
-      plan,
-      isNotify: isNotify && !isChange,
-      padding,
-    });
-    let id = 0;
-    if (!ask.isNotify) {
-      link.id = link.id >= 20_000 ? 1 : link.id + 1;
-      id = link.id;
-      link.pending.set(id, { ask, timeoutMs, waitedMs: 0 });
-      if (isChange) link.isBinding = true;
-      if (done !== undefined) this.#probes.set(ask, done);
-    }
-    const bytes = message(id, route, ask.body);
-    if (this.#isCut) for (const one of pieces(bytes, this.#random)) link.end!.send(one, one.length);
-    else link.end!.send(bytes, bytes.length);
-  }
-
-  readonly #probes = new WeakMap<Ask, (code: number, reason: string) => void>();
-
-  #onAnswer(link: Link, id: number, body: string): void {
-    const { ledger, world } = this.#around;
-    const pending = link.pending.get(id);
-    if (pending === undefined) {
-      world.violate(
-        'each request is answered once',
-        `${link.client.name} got an answer to ${id}: ${body}`,
-      );
-      return;
-    }
-    link.pending.delete(id);
-    const { ask } = pending;
-    const answer = JSON.parse(body) as {
-      n?: number;
-      by?: string;
-      code?: number;
-      reason?: string;
-      msg?: string;
-    };
-    const { code = 200, reason = '' } = answer;
-    if (code === 200 && answer.n !== ask.n)
-      world.violate('nobody gets another’s answer', `${ask.n} of ${link.client.name} got ${body}`);
-    if (ask.plan.bind !== undefined) link.isBinding = false;
-    ledger.answered(ask, code, reason, code === 555 ? (answer.msg ?? '') : (answer.by ?? ''));
-    this.#probes.get(ask)?.(code, reason);
-  }
-
-  /** Counts how long each request has waited while nothing kept it from being answered. */
   #lookLater(): void {
     this.#around.world.after(LOOK_MS, () => {
       const link = this.#link;
@@ -485,19 +302,7 @@ export class Player {
       this.#over(link, 'silence');
       return;
     }
-    if (link.pending.size === 0 || this.#isSilenced || !isCalm(link.address, this.name)) return;
-    // A gateway reads no more of a client with too much in flight: the others have perhaps not been read.
-    for (const pending of [...link.pending.values()].slice(0, SURELY_READ)) {
-      pending.waitedMs += LOOK_MS;
-      if (pending.waitedMs > pending.timeoutMs + GRACE_MS + LOOK_MS) {
-        const { n, route } = pending.ask;
-        world.violate(
-          'each request is answered',
-          `${n} of ${link.client.name} to ${route} on ${link.address}`,
-        );
-        pending.waitedMs = -Infinity;
-      }
-    }
+    if (!this.#isSilenced && isCalm(link.address, this.name)) link.waited();
   }
 
   // ---- its end ------------------------------------------------------------------------------------------
@@ -510,25 +315,11 @@ export class Player {
     this.#over(link, isPolite ? 'left' : 'dropped out');
   }
 
-  /** A gateway that stops in order answers what backends have before it closes a session. */
-  #expectAnswered({ address, client, kicked, pending }: Link): void {
-    const { world, isStopping } = this.#around;
-    if (!isStopping(address) || client.isToldToGo || kicked.includes('logged_in_elsewhere')) return;
-    for (const { ask } of pending.values())
-      if (ask.reached.length > 0)
-        world.violate(
-          'a stop answers what is in flight',
-          `${ask.n} of ${client.name} at ${address}`,
-        );
-  }
-
   #over(link: Link, why: string): void {
     if (this.#link !== link) return;
     const { ledger } = this.#around;
     this.#link = null;
-    for (const { ask } of link.pending.values()) ledger.lost(ask);
-    link.pending.clear();
-    ledger.closed(link.client, why);
+    link.over(why);
     // What it sent may still arrive, and be answered to nobody.
     this.#around.world.after(FORGET_MS, () => {
       ledger.forgetClient(link.client);

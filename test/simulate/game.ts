@@ -5,7 +5,7 @@ import { NatsBackend } from './backends/nats-backend.ts';
 import { letInMost } from './backends/shapes.ts';
 import { EventLog } from './event-log.ts';
 import { BusPlace } from './bus-place.ts';
-import type { RouteChoice } from './client.ts';
+import type { RouteChoice } from './wishes.ts';
 import { CALM_MS, ROUND_MS } from './faults.ts';
 import { makeConnectGrpc } from './grpc-connection.ts';
 import { BACKEND_LINK, natsDialer } from './nats-link.ts';

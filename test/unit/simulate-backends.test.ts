@@ -1,7 +1,8 @@
 // The simulated backends: what they hold a gateway to, and that they do what they are told, rightly and wrongly.
 import { describe, expect, test } from 'vitest';
 
-import { Conversation, type LinkOptions } from '../simulate/backends/conversation.ts';
+import type { LinkOptions } from '../simulate/backends/link-options.ts';
+import { Conversation } from '../simulate/backends/conversation.ts';
 import { Desk } from '../simulate/backends/desk.ts';
 import type { StreamHandler, StreamSocket } from '../simulate/backends/stream.ts';
 import { Network } from '../simulate/network.ts';

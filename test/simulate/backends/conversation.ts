@@ -4,9 +4,11 @@ import { WireError } from '../../../src/contract/protobuf-wire.ts';
 import type { Pushed, PushPlan, Way } from '../records.ts';
 import { numberOf } from './body.ts';
 import { CreditGiven } from './credit.ts';
-import { type Answer, type Asked, type Courier, type Desk, type LetIn, NOBODY } from './desk.ts';
+import { type Answer, type Asked, type Courier, NOBODY } from './courier.ts';
+import type { Desk } from './desk.ts';
 import { FrameQueue } from './frame-queue.ts';
 import { LinkAsked } from './link-asked.ts';
+import type { LinkOptions } from './link-options.ts';
 import {
   type ConnectRead,
   type GatewayFrames,
@@ -33,18 +35,6 @@ import {
 } from './write-frames.ts';
 import type { Mischief } from './wrong.ts';
 import { futureFields, futureFrames, strangeFrames, unreadable } from './wrong-frames.ts';
-
-export type LinkOptions = {
-  readonly instance: string;
-  readonly features: readonly ('credit' | 'extend')[];
-  /** 0: no bound. */
-  readonly maxInFlight: number;
-  /** Of one that attaches: the backend that it serves, and its token. */
-  readonly backend?: string;
-  readonly token?: string;
-  /** Default: every client is let in. */
-  readonly letIn?: LetIn;
-};
 
 /** Of a backend that stops: how long what it has may take. */
 const DRAIN_MS_MAX = 15_000;

@@ -2,7 +2,8 @@
 import type { Method, ServerCall } from '../grpc-server.ts';
 import type { Way } from '../records.ts';
 import { numberOf } from './body.ts';
-import type { Answer, Asked, Courier, Desk, LetIn } from './desk.ts';
+import type { Answer, Asked, Courier, LetIn } from './courier.ts';
+import type { Desk } from './desk.ts';
 import { readConnect, readRequest, readSidIn } from './read-frames.ts';
 import { acceptAll, replyOf } from './shapes.ts';
 import { connectResponse, type ConnectShape } from './write-frames.ts';

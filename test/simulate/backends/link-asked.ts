@@ -1,6 +1,6 @@
 /** A request that came on a Link. */
 import type { Conversation } from './conversation.ts';
-import type { Answer, Asked } from './desk.ts';
+import type { Answer, Asked } from './courier.ts';
 import type { Mischief } from './wrong.ts';
 
 export class LinkAsked implements Asked {

@@ -1,8 +1,10 @@
 /** A backend that gateways dial over gRPC: it serves Link, or Handle, Connect and Closed. */
 import { GrpcServer, type Method, type ServerCall } from '../grpc-server.ts';
 import type { Node } from '../world.ts';
-import { Conversation, type LinkOptions } from './conversation.ts';
-import type { Courier, Desk } from './desk.ts';
+import type { LinkOptions } from './link-options.ts';
+import { Conversation } from './conversation.ts';
+import type { Courier } from './courier.ts';
+import type { Desk } from './desk.ts';
 import { HandleCalls } from './handle-calls.ts';
 import { type BackendOptions, BackendPlace, type BackendProcess, whenDone } from './place.ts';
 import type { StreamHandler, StreamSocket } from './stream.ts';

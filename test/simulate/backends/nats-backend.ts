@@ -1,7 +1,8 @@
 /** A backend on NATS: subscribes to the subjects of its routes, and answers. */
 import type { DialNats, NatsConnection } from '../../../src/upstream/nats/nats-connection.ts';
 import type { Node } from '../world.ts';
-import type { Desk, LetIn } from './desk.ts';
+import type { LetIn } from './courier.ts';
+import type { Desk } from './desk.ts';
 import { NatsCourier } from './nats-courier.ts';
 import { token } from './nats-text.ts';
 import { type BackendOptions, BackendPlace, type BackendProcess, whenDone } from './place.ts';

@@ -2,7 +2,8 @@
 import type { NatsConnection, NatsMessage } from '../../../src/upstream/nats/nats-connection.ts';
 import type { Outcome, Pushed, Way } from '../records.ts';
 import { numberOf } from './body.ts';
-import type { Answer, Asked, Courier, Desk, LetIn } from './desk.ts';
+import type { Answer, Asked, Courier, LetIn } from './courier.ts';
+import type { Desk } from './desk.ts';
 import { beStrange, CONNECT_GARBAGE, GARBAGE } from './nats-strange.ts';
 import {
   headerBlock,

@@ -1,7 +1,7 @@
 /** What a wrong backend sends on NATS. */
 import type { Ledger } from '../ledger.ts';
 import type { Way } from '../records.ts';
-import { NOBODY } from './desk.ts';
+import { NOBODY } from './courier.ts';
 import type { Mischief } from './wrong.ts';
 
 /** Header blocks of answers, none of which can be read. */

@@ -3,7 +3,7 @@ import type { Ledger } from '../ledger.ts';
 import type { Facts, PushPlan } from '../records.ts';
 import type { SeededRandom } from '../random.ts';
 import type { Node } from '../world.ts';
-import type { Courier } from './desk.ts';
+import type { Courier } from './courier.ts';
 
 /** Recent sessions, users and groups that it knows. */
 const KNOWN_MAX = 64;

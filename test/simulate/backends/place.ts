@@ -2,7 +2,8 @@
 import type { Network } from '../network.ts';
 import type { Ledger } from '../ledger.ts';
 import { Node, type World } from '../world.ts';
-import { type Courier, Desk } from './desk.ts';
+import type { Courier } from './courier.ts';
+import { Desk } from './desk.ts';
 import type { Wrong } from './wrong.ts';
 
 export type BackendOptions = {

@@ -1,6 +1,6 @@
 /** Answers and pushes of a plan as the messages of pith.v1. */
 import type { Pushed, PushPlan } from '../records.ts';
-import { type Answer, type LetIn, NOBODY } from './desk.ts';
+import { type Answer, type LetIn, NOBODY } from './courier.ts';
 import { type ConnectShape, type PushShape, reply, type TargetShape } from './write-frames.ts';
 
 /** A Reply. */
