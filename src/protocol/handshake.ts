@@ -17,8 +17,10 @@ export type HandshakeRequest = {
   readonly protoVersion: string;
   /** The client library's own block, as it came. */
   readonly sys: Readonly<Record<string, unknown>>;
-  /** The application's own block, as it came. */
+  /** The application's own block, as it came, but without `pith`. */
   readonly user: unknown;
+  /** What of that block is for the gateway, as it came: `user.pith`; empty: nothing. Not for backends, logs or traces. */
+  readonly pith: Readonly<Record<string, unknown>>;
 };
 
 /**
@@ -49,8 +51,15 @@ export function readHandshake(value: unknown, needsSys: boolean): HandshakeReque
     dictVersion: text(sys['dictVersion']),
     protoVersion: text(sys['protoVersion']),
     sys,
-    user: value['user'],
+    ...splitUser(value['user']),
   };
+}
+
+/** Takes out what is for the gateway; without that the block stays the very same. */
+function splitUser(user: unknown): Pick<HandshakeRequest, 'user' | 'pith'> {
+  if (!isObject(user) || !Object.hasOwn(user, 'pith')) return { user, pith: {} };
+  const { pith, ...rest } = user;
+  return { user: rest, pith: isObject(pith) ? pith : {} };
 }
 
 function text(value: unknown): string {

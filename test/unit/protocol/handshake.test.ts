@@ -13,7 +13,10 @@ import { packetBytes } from './wire.ts';
 
 const parse = (value: unknown) => parseHandshake(Buffer.from(JSON.stringify(value)));
 const parseText = (text: string) => parseHandshake(Buffer.from(text));
-const NOTHING_SAID = { clientType: '', clientVersion: '', dictVersion: '', protoVersion: '' };
+const NOTHING_SAID = {
+  ...{ clientType: '', clientVersion: '', dictVersion: '', protoVersion: '' },
+  pith: {},
+};
 
 describe('a request', () => {
   test('gives what the client says of itself', () => {
@@ -30,6 +33,7 @@ describe('a request', () => {
       dictVersion: 'd1',
       protoVersion: 'p1',
       user: { token: 't', list: [1] },
+      pith: {},
     });
   });
 
@@ -62,6 +66,21 @@ describe('a request', () => {
     for (const user of [null, 0, '', false, 'text', [1, 2], { a: { b: null } }]) {
       expect(parse({ sys: {}, user })!.user).toEqual(user);
     }
+  });
+
+  test('has what is for the gateway apart from what is for the application', () => {
+    const request = parse({ sys: {}, user: { token: 't', pith: { gap: true } } })!;
+    expect(request.user).toEqual({ token: 't' });
+    expect(request.pith).toEqual({ gap: true });
+  });
+
+  test('asks the gateway for nothing with a user.pith of a wrong type', () => {
+    for (const pith of [null, 0, 'text', [1]]) {
+      const request = parse({ sys: {}, user: { token: 't', pith } })!;
+      expect(request.user).toEqual({ token: 't' });
+      expect(request.pith).toEqual({});
+    }
+    expect(parse({ sys: {}, user: [{ pith: { gap: true } }] })!.pith).toEqual({});
   });
 
   const refused = {

@@ -268,7 +268,7 @@ func (*Reply_Error) isReply_Outcome() {}
 type ConnectRequest struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Session *Session               `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
-	// The client's `user` block of the handshake.
+	// The client's `user` block of the handshake, without its key `pith`, which is for the gateway.
 	User *structpb.Struct `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
 	// What the client library reports about itself.
 	Sys     *structpb.Struct  `protobuf:"bytes,3,opt,name=sys,proto3" json:"sys,omitempty"`
