@@ -11,7 +11,7 @@ import type { Message } from '../protocol/message.ts';
 import { instanceFor } from '../routing/route-table.ts';
 import type { Target } from '../routing/rule.ts';
 import type { Queued } from '../session/lane.ts';
-import type { InFlight } from '../session/session-parts.ts';
+import type { InFlight } from '../session/in-flight.ts';
 import type { Session } from '../session/session.ts';
 import { Call } from '../upstream/call.ts';
 import { changeSession } from './change-session.ts';

@@ -19,16 +19,6 @@ export type SessionLimits = DeadlineLimits & {
   readonly outbox: OutboxLimits;
 };
 
-/** A message that this session waits for. */
-export interface InFlight {
-  readonly rawId: number;
-  readonly wantsAnswer: boolean;
-  /** Its client is gone, so its answer is no longer needed. */
-  abandon(): void;
-  /** Its answer is no longer needed, but its client can be answered with `why`. */
-  giveUp(why: Failure): void;
-}
-
 /** Where the messages of sessions go: the relay. */
 export interface MessageSink {
   /** A message of an active or draining session. */

@@ -20,7 +20,8 @@ import { Deadlines } from './deadlines.ts';
 import { ReadGate } from './read-gate.ts';
 import { Outbox, type Perishable, type Taken } from './outbox.ts';
 import { SessionRecord } from './session-record.ts';
-import type { InFlight, SessionParts } from './session-parts.ts';
+import { AllInFlight, type InFlight } from './in-flight.ts';
+import type { SessionParts } from './session-parts.ts';
 import { actionFor, type Drop, mayBecome, type State } from './state.ts';
 import { mayAnswer, unreadable } from './unreadable.ts';
 
@@ -38,7 +39,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
   readonly #parts: SessionParts;
   readonly #reader: PacketReader | TextReader;
   readonly #message = new Message();
-  readonly #inFlight = new Set<InFlight>();
+  readonly #inFlight = new AllInFlight();
   #malformed = 0;
   /** Packets since the others last had their turn. */
   #packets = 0;
@@ -222,7 +223,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
       this.drop('unexpected_kind');
       return;
     }
-    if (message.wantsAnswer && this.#awaits(message.rawId)) {
+    if (message.wantsAnswer && this.#inFlight.awaits(message.rawId)) {
       // The client can match one answer to an id, so the second request is dropped.
       this.drop('duplicate_id');
       return;
@@ -235,7 +236,11 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
     this.#malformed++;
     const { malformed, framing } = this.listenerDialect.traits;
     if (this.#malformed >= MALFORMED_MAX || malformed === 'close') this.close('malformed');
-    else if (mayAnswer(fault, framing) && message.wantsAnswer && !this.#awaits(message.rawId))
+    else if (
+      mayAnswer(fault, framing) &&
+      message.wantsAnswer &&
+      !this.#inFlight.awaits(message.rawId)
+    )
       this.#parts.relay.refuse(this, message, unreadable(fault));
   }
 
@@ -258,15 +263,9 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
     if (!this.readGate.isReading) this.readGate.consider();
   }
 
-  /** True while the request that came with `rawId` waits for its answer. */
-  #awaits(rawId: number): boolean {
-    for (const call of this.#inFlight) if (call.rawId === rawId && call.wantsAnswer) return true;
-    return false;
-  }
-
   /** Answers all that is in flight with an error. */
   giveUp(why: Failure): void {
-    for (const call of this.#inFlight) call.giveUp(why);
+    this.#inFlight.giveUp(why);
   }
 
   // ---- out ----------------------------------------------------------------------------------------------
@@ -330,8 +329,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
     this.#become('closed');
     this.deadlines.stop();
     this.outbox.end();
-    // Not of a copy: each takes itself out, now or later, and what is out may be another session's message by now.
-    for (const call of this.#inFlight) call.abandon();
+    this.#inFlight.abandon();
     const { auth, registry, report, wheel } = this.#parts;
     registry.remove(this);
     auth.onClosed(this);

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { failure } from '../../../src/errors.ts';
 import { encodeResponse } from '../../../src/protocol/message.ts';
 import { kickBody } from '../../../src/session/close-reason.ts';
-import type { InFlight } from '../../../src/session/session-parts.ts';
+import type { InFlight } from '../../../src/session/in-flight.ts';
 import type { State } from '../../../src/session/state.ts';
 import { packetBytes } from '../protocol/wire.ts';
 import { ACK, activate, connect, data, HANDSHAKE, HEARTBEAT, POMELO, request } from './support.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { InFlight } from '../../../src/session/session-parts.ts';
+import type { InFlight } from '../../../src/session/in-flight.ts';
 import { NanoDialect } from '../../../src/dialect/nano.ts';
 import { ManualClock } from '../../support/clock.ts';
 import { encodeResponse } from '../../../src/protocol/message.ts';
