@@ -23,7 +23,7 @@ CODE := src test deploy package.json tsconfig.json .oxlintrc.json .oxfmtrc.json
 # Without a terminal vitest would still colour its output.
 VITEST := test -t 1 || export NO_COLOR=1; vitest run --config test/vitest.config.ts
 
-.PHONY: help setup run example-ts example-python example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants test test-all consul-test oracle border fuzz fuzz-planted simulate simulate-planted bench bench-stall event-stream image-test chart-test manifests release gen clean node24 tools
+.PHONY: help setup run example-ts example-python example-pomelo-python example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants test test-all consul-test tutorial oracle border fuzz fuzz-planted simulate simulate-planted bench bench-stall event-stream image-test chart-test manifests release gen clean node24 tools
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ example-ts: node24 ## start only the chat in TypeScript, on gRPC
 
 example-python: $(PYTHON_MODULES) ## start only the chat in Python, on NATS; needs Python 3.9 or newer
 	@$(PYTHON_VENV)/bin/python deploy/examples/chat-python-nats/main.py
+
+example-pomelo-python: $(PYTHON_MODULES) ## start the chat of Pomelo's tutorial, for its own web page, in Python on NATS
+	@$(PYTHON_VENV)/bin/python deploy/examples/pomelo-chat-python-nats/main.py
 
 example-method-go: ## start a Go service whose own methods the gateway calls; needs Go 1.26
 	@cd deploy/examples/rooms-grpc-go && exec go run .
@@ -81,6 +84,11 @@ test-all: setup ## run all tests and the slow ones in test/slow
 consul-test: node24 ## test with a real Consul agent; building it takes ten minutes the first time
 	@sh test/tools/install-consul.sh
 	@export TEST_ALL=1; $(VITEST) --project slow test/slow/consul.test.ts
+
+tutorial: setup ## use the web page of Pomelo's tutorial in Chromium: CHAT=../chatofpomelo-websocket; screenshots in .cache/tutorial
+	@test -f "$(CHAT)/web-server/public/index.html" || { \
+	  echo 'tutorial: CHAT=folder is required: git clone https://github.com/NetEase/chatofpomelo-websocket' >&2; exit 1; }
+	@export CHAT="$$(cd "$(CHAT)" && pwd)"; $(VITEST) --project conformance test/conformance/tutorial.test.ts
 
 oracle: node24 $(ORACLE_MODULES) ## play one script to Pomelo, Pinus and Pith, and print what differs
 	@node test/oracle/run.ts

@@ -23,6 +23,18 @@ export async function startPythonChat(python: string, url: string): Promise<Runn
   return start(python, [join(PYTHON_CHAT, 'main.py')], { env: { NATS_URL: url }, ready: /ready/ });
 }
 
+/** The chat of Pomelo's tutorial in Python. @param python What `installPython` gave: both need the same. */
+export async function startPomeloChat(
+  python: string,
+  url: string,
+  env: Record<string, string> = {},
+): Promise<Running> {
+  return start(python, [join(EXAMPLES, 'pomelo-chat-python-nats/main.py')], {
+    env: { NATS_URL: url, ...env },
+    ready: /ready/,
+  });
+}
+
 /** A Python that has what the example requires; null: this machine has none for it. */
 export function installPython(): Promise<string | null> {
   return installPythonWith(join(PYTHON_CHAT, 'requirements.txt'));

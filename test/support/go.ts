@@ -48,3 +48,12 @@ export async function startGrpcChat(env: Record<string, string> = {}): Promise<G
   const match = await running.waitFor(/listening on (\S+)/);
   return Object.assign(running, { address: match[1]! });
 }
+
+/** The chat of Pomelo's tutorial on gRPC, on a free port. @param controls The gateways' control ports. */
+export async function startPomeloChatGo(controls: readonly string[]): Promise<GrpcChat> {
+  const running = await start(await buildExample('pomelo-chat-grpc-go'), [], {
+    env: { ADDR: '127.0.0.1:0', CONTROL: controls.join(',') },
+  });
+  const match = await running.waitFor(/listening on (\S+)/);
+  return Object.assign(running, { address: match[1]! });
+}

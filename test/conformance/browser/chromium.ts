@@ -7,7 +7,7 @@ import { Player } from './player.ts';
 import { type PageName, serveSite, type Site } from './site.ts';
 
 // It is started for one page of ours: nothing else should go on in it, nor go out of it.
-const ARGS = [
+export const ARGS = [
   '--disable-gpu',
   '--disable-quic',
   '--no-first-run',

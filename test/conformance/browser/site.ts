@@ -15,7 +15,7 @@ const CLIENTS = fileURLToPath(new URL('../../clients/package.json', import.meta.
 const PACKAGES = fileURLToPath(new URL('../../clients/node_modules', import.meta.url));
 
 /** In the package of the server, which is installed for the oracle. */
-const TEMPLATE = fileURLToPath(
+export const TEMPLATE = fileURLToPath(
   new URL(
     '../../oracle/node_modules/pomelo/template/web-server/public/js/lib/build/build.js',
     import.meta.url,
