@@ -68,6 +68,11 @@ export class Lane {
     this.#advance();
   }
 
+  /** Nothing starts until nothing is in flight. */
+  hold(): void {
+    if (this.#onEmpty === null) this.holdUntilEmpty(nothing);
+  }
+
   #mayStart(message: Queued): boolean {
     if (this.#onEmpty !== null) return false;
     return !message.exclusive || !this.#exclusiveInFlight;
@@ -106,3 +111,5 @@ export class Lane {
     this.#starting = false;
   }
 }
+
+function nothing(): void {}

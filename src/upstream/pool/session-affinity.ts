@@ -32,8 +32,9 @@ export class SessionAffinity<T extends Transport> {
   /** Where `call` goes; null: nowhere now. */
   endpointFor(call: Call, session: PooledSession<T>): Endpoint<T> | null {
     const { endpoint } = session;
+    if (session.visited !== null && !hasOthersInFlight(call)) session.visited = null;
     if (call.instance !== '') {
-      const named = this.#named(call, endpoint);
+      const named = this.#named(call, session);
       if (named !== null) return visit(named, call, session);
       if (call.target.otherwise === 'error') return null;
     }
@@ -44,6 +45,8 @@ export class SessionAffinity<T extends Transport> {
       if (this.#key === null || !this.#moves(call, session, endpoint)) return endpoint;
     }
     const next = this.#pick(call.session);
+    if (!call.unordered && next !== null && this.#isVisiting(session, next.instance))
+      return this.#follow(call, session);
     // A notify may outlive its session, which is not dropped a second time.
     if (next === null || call.session.state === 'closed') return next;
     endpoint?.release(session);
@@ -55,6 +58,7 @@ export class SessionAffinity<T extends Transport> {
   forget(session: PooledSession<T>): Endpoint<T>[] {
     const { endpoint } = session;
     session.endpoint = null;
+    session.visited = null;
     // First where its messages went; that may be given up already, and no longer listed.
     const all = endpoint === null ? this.#pool.list : [endpoint, ...this.#pool.list];
     const had = all.filter(({ sessions }) => sessions.forget(session));
@@ -62,15 +66,31 @@ export class SessionAffinity<T extends Transport> {
   }
 
   /** Several may lead to an instance: the session's own, or always the same one of the others. */
-  #named({ instance, session }: Call, own: Endpoint<T> | null): Endpoint<T> | null {
+  #named(call: Call, session: PooledSession<T>): Endpoint<T> | null {
+    const { instance } = call;
+    if (!call.unordered && this.#isVisiting(session, instance)) return this.#follow(call, session);
+    const { endpoint: own } = session;
     if (own !== null && own.instance === instance && own.isOpen) return own;
     const { list } = this.#pool;
-    const start = list.length < 2 ? 0 : hash(session.sid) % list.length;
+    const start = list.length < 2 ? 0 : hash(call.session.sid) % list.length;
     for (let i = 0; i < list.length; i++) {
       const one = list[(start + i) % list.length]!;
-      if (one.instance === instance && one.isOpen) return one;
+      if (one.instance !== instance || !one.isOpen) continue;
+      if (!call.unordered) session.visited = one;
+      return one;
     }
     return null;
+  }
+
+  /** What is in flight went to this instance, by an endpoint that another message would not take. */
+  #isVisiting({ visited }: PooledSession<T>, instance: string): boolean {
+    return visited !== null && visited.serves && visited.instance === instance;
+  }
+
+  /** Goes the same way, so as not to overtake; if that is being left, what comes next waits for these. */
+  #follow(call: Call, { visited }: PooledSession<T>): Endpoint<T> {
+    if (!visited!.isOpen) call.lane.hold();
+    return visited!;
   }
 
   #pick(session: Session): Endpoint<T> | null {
@@ -80,19 +100,23 @@ export class SessionAffinity<T extends Transport> {
 
   /** True: the session's key, or the pool, has changed, so it belongs elsewhere, and may go there now. */
   #moves(call: Call, known: PooledSession<T>, from: Endpoint<T>): boolean {
-    const { isInLane, lane, session } = call;
+    const { lane, session } = call;
     if (known.version === session.version && known.epoch === this.#pool.epoch) return false;
     known.version = session.version;
     known.epoch = this.#pool.epoch;
     const best = this.#pick(session);
     if (best === null || best === from) return false;
-    // The message that asks is in flight itself; a handshake, which is repeated before it expires, is not.
-    if (lane.inFlight <= (isInLane ? 1 : 0)) return true;
+    if (!hasOthersInFlight(call)) return true;
     lane.holdUntilEmpty(() => {
       from.release(known);
     });
     return false;
   }
+}
+
+/** The message that asks is in flight itself; a handshake, which is repeated before it expires, is not. */
+function hasOthersInFlight({ isInLane, lane }: Call): boolean {
+  return lane.inFlight > (isInLane ? 1 : 0);
 }
 
 /** One of each instance that they lead to. */

@@ -42,8 +42,8 @@ export const LINKS: readonly Planted[] = [
     name: 'key-moves-the-busy',
     why: 'a session whose key leads elsewhere goes there while something of it is in flight',
     file: 'src/upstream/pool/session-affinity.ts',
-    find: 'if (lane.inFlight <= (isInLane ? 1 : 0)) return true;',
-    replace: 'if (lane.waiting === 0 || isInLane) return true;',
+    find: 'if (!hasOthersInFlight(call)) return true;',
+    replace: 'if (lane.waiting === 0 || call.isInLane) return true;',
   },
   {
     name: 'first-backend-is-not-told',

@@ -2,10 +2,12 @@
 import { describe, expect, test } from 'vitest';
 
 import type { Policy } from '../../../../src/upstream/pool/balancer.ts';
+import type { Endpoint } from '../../../../src/upstream/pool/endpoint.ts';
 import { SessionAffinity } from '../../../../src/upstream/pool/session-affinity.ts';
 import { BareCall } from '../../../support/call.ts';
 import { type Pipe, PoolStage, Session } from './pool-stage.ts';
 
+type More = { instance?: string; otherwise?: string; unordered?: boolean };
 type Facts = { sid: string; uid: string; data: object; version: number; state: string };
 
 /** One session with its messages. */
@@ -20,23 +22,28 @@ class Client {
   }
 
   /** Where a message goes; it is answered at once. */
-  send(more: { instance?: string; otherwise?: string; unordered?: boolean } = {}): string | null {
-    const done = this.kept.send();
-    const { instance = '', otherwise = 'any', unordered = false } = more;
-    const name = this.#nameFor({ instance, target: { otherwise }, unordered });
-    done();
-    return name;
+  send(more: More = {}): string | null {
+    const { to, answer } = this.ask(more);
+    answer();
+    return to?.name ?? null;
+  }
+
+  /** Where a message goes, which is in flight until it is answered. */
+  ask({ instance = '', otherwise = 'any', unordered = false }: More = {}) {
+    const answer = this.kept.send();
+    const to = this.#endpointFor({ instance, target: { otherwise }, unordered });
+    return { to, answer };
   }
 
   /** Where a handshake goes. */
   shakeHands(): string | null {
-    return this.#nameFor({ isInLane: false });
+    return this.#endpointFor({ isInLane: false })?.name ?? null;
   }
 
-  #nameFor(more: object): string | null {
+  #endpointFor(more: object): Endpoint<Pipe> | null {
     const call = Object.assign(new BareCall(), more);
     Object.assign(call, { session: this.facts, lane: this.kept.lane });
-    return this.#affinity.endpointFor(call, this.kept)?.name ?? null;
+    return this.#affinity.endpointFor(call, this.kept);
   }
 
   bind(uid: string): void {
@@ -160,6 +167,62 @@ describe('a message to an instance', () => {
       if (own === 'a') used.add(named);
     }
     expect(used.size).toBeGreaterThan(1);
+  });
+});
+
+describe('an instance to which several endpoints lead', () => {
+  const TO_X = { instance: 'x' };
+
+  /** Two links to the instance x, and one session, of each of many names: so that hashes choose either. */
+  async function twoLinks(balance: Policy) {
+    const stage = await PoolStage.up(['a'], { links: 2 });
+    for (const { endpoint } of stage.pipes) endpoint.up('link', 'again', TO_X);
+    const affinity = new SessionAffinity({ balance, hashBy: 'uid' }, stage.pool);
+    return { stage, clients: upTo(20).map((n) => new Client(affinity, `g.${n + 1}`)) };
+  }
+
+  test.each(['round_robin', 'hash'] as const)(
+    'sees messages that name it and others by one of them, while any is in flight, with %s',
+    async (balance) => {
+      const { clients } = await twoLinks(balance);
+      for (const client of clients) {
+        const asked = [TO_X, {}, TO_X, {}].map((more) => client.ask(more));
+        expect(new Set(asked.map(({ to }) => to?.label)).size).toBe(1);
+        for (const { answer } of asked) answer();
+        // Its own one is found as ever, then.
+        expect(client.ask().to).toBe(client.kept.endpoint);
+      }
+    },
+  );
+
+  test('sees what follows by the one that is being left, until nothing is in flight', async () => {
+    const { clients } = await twoLinks('round_robin');
+    const [client] = clients;
+    const first = client!.ask(TO_X);
+    first.to!.goaway('');
+    const second = client!.ask(TO_X);
+    expect(second.to).toBe(first.to);
+    // And nothing more starts before these are answered.
+    let isStarted = false;
+    const third = { exclusive: false, unordered: false, start: () => (isStarted = true) };
+    client!.kept.lane.enter(third);
+    first.answer();
+    expect(isStarted).toBe(false);
+    second.answer();
+    expect(isStarted).toBe(true);
+    client!.kept.lane.leave(third);
+    expect(client!.ask(TO_X).to).not.toBe(first.to);
+  });
+
+  test('sees what needs no order by any, and the rest by what is left when one is lost', async () => {
+    const { clients } = await twoLinks('round_robin');
+    const [client] = clients;
+    const first = client!.ask(TO_X);
+    first.to!.goaway('');
+    const other = client!.ask({ ...TO_X, unordered: true }).to;
+    expect(other).not.toBe(first.to);
+    first.to!.lost('gone');
+    expect(client!.ask(TO_X).to).toBe(other);
   });
 });
 
