@@ -4,7 +4,7 @@
  */
 import { FairWeather } from './fair-weather.ts';
 import { brokenBy } from './gateway-errors.ts';
-import { isOnBus, Orders } from './orders.ts';
+import { isByBus, Orders } from './orders.ts';
 import { isMeant } from './records.ts';
 import type { Ask, Client, Facts, Outcome, Pushed, PushPlan, RouteRules, Way } from './records.ts';
 import { SessionEnds } from './session-ends.ts';
@@ -126,7 +126,7 @@ export class Ledger {
       return;
     }
     if (body !== push.body) this.world.violate('bodies are opaque', `push ${p} arrived as ${body}`);
-    if (push.received.has(client.name) && !(isOnBus(push.way.name) && this.mayOvertake()))
+    if (push.received.has(client.name) && !(isByBus(push.way.name, client) && this.mayOvertake()))
       this.world.violate('a push arrives once', `${client.name} got push ${p} twice`);
     push.received.add(client.name);
     if (!isMeant(client, push))

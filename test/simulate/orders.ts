@@ -37,8 +37,7 @@ export class Orders {
     let orders = this.#last.get(client);
     if (orders === undefined) this.#last.set(client, (orders = new Map()));
     const before = orders.get(way) ?? 0;
-    const isByBus = isForwarded(way, client) || isOnBus(way);
-    if (order <= before && !(isByBus && this.#mayOvertake()))
+    if (order <= before && !(isByBus(way, client) && this.#mayOvertake()))
       this.#world.violate(
         'what one backend sends arrives in its order',
         `${client.name} got ${order} of ${way} after ${before}`,
@@ -55,13 +54,9 @@ export class Orders {
   }
 }
 
-/** The backend publishes what it pushes. */
-export function isOnBus(way: string): boolean {
-  return way.includes('/bus');
-}
-
-/** The backend has a way to one gateway, and the client is on another. */
-function isForwarded(way: string, { sid }: Client): boolean {
+/** What the backend sends reaches the client's gateway over the bus: the backend is there, or has a way to another gateway. */
+export function isByBus(way: string, { sid }: Client): boolean {
+  if (way.includes('/bus')) return true;
   const [, gateway] = /\/(g\d+)(?:#\d+|\/attach)$/.exec(way) ?? [];
   return gateway !== undefined && !sid.startsWith(`${gateway}-`);
 }
