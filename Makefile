@@ -23,7 +23,7 @@ CODE := src test deploy package.json tsconfig.json .oxlintrc.json .oxfmtrc.json
 # Without a terminal vitest would still colour its output.
 VITEST := test -t 1 || export NO_COLOR=1; vitest run --config test/vitest.config.ts
 
-.PHONY: help setup run example-ts example-python example-pomelo-python example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants test test-all consul-test tutorial oracle border fuzz fuzz-planted simulate simulate-planted bench bench-stall event-stream image-test chart-test manifests release gen clean node24 tools
+.PHONY: help setup run example-ts example-python example-pomelo-python example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants test test-all consul-test tutorial oracle border fuzz fuzz-planted simulate simulate-planted bench bench-stall event-stream keep-stream image-test chart-test manifests release gen clean node24 tools
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -132,6 +132,9 @@ bench-stall: node24 ## measure how long one message blocks the event loop, by si
 
 event-stream: node24 ## have JetStream keep the events of gateways for a day; NATS_URL=nats://127.0.0.1:4222
 	@node deploy/nats/event-stream.ts
+
+keep-stream: node24 ## have JetStream keep pushes for users who are away for a moment; NATS_URL=nats://127.0.0.1:4222
+	@node deploy/nats/keep-stream.ts
 
 release: node24 ## make a release: VERSION=0.2.0; DRY=1 only shows what would change
 	@node deploy/release/release.ts $(VERSION) $(if $(DRY),--dry-run)

@@ -155,6 +155,7 @@ export class Gateway {
     const why: string[] = [];
     if (this.#state !== 'ready') why.push(this.#state);
     if (!this.#bus.bus.everUp) why.push('not connected to the bus yet');
+    else if (this.#bus.nats?.bus.replay?.problem) why.push(this.#bus.nats.bus.replay.problem);
     return why;
   }
 

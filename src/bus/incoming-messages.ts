@@ -9,8 +9,9 @@ import type { Push, PushCount } from '../contract/commands.ts';
 import type { Registry } from '../session/registry.ts';
 import type { Session } from '../session/session.ts';
 import type { NatsMessage, OnMessage } from '../upstream/nats/nats-connection.ts';
-import type { Scope } from '../upstream/nats/subjects.ts';
+import { KEPT_VERB, type Scope } from '../upstream/nats/subjects.ts';
 import type { BusParts } from './bus-parts.ts';
+import type { Replay } from './replay.ts';
 import type { Replies } from './replies.ts';
 import type { SessionCommands } from './session-commands.ts';
 import type { NatsSubscriptions } from './subscriptions.ts';
@@ -25,6 +26,8 @@ export type IncomingMessagesParts = BusParts & {
   readonly replies: Replies;
   /** Absent: a uid may have any number of sessions. */
   readonly uids?: UidRule | undefined;
+  /** null: a kept push is one like any other. */
+  readonly replay: Replay | null;
 };
 
 const DEAF =
@@ -44,7 +47,7 @@ export class IncomingMessages {
       this.#parts.report.error(error.message);
       return;
     }
-    const { subjects, replies, sessionCommands, convertBytesMax, gatewayId } = this.#parts;
+    const { subjects, replies, sessionCommands, convertBytesMax, gatewayId, replay } = this.#parts;
     const to = subjects.parse(message.subject);
     if (to === null || to.scope === 'fleet') return;
     if (to.scope === 'user' && to.verb === 'claim') {
@@ -54,6 +57,11 @@ export class IncomingMessages {
     const sessions = this.#sessions(to.scope, to.name, message.subject);
     // Only gateways that hold a match answer, so "no responders" means that no one is online.
     if (sessions === null) return;
+    const isKept = to.scope === 'user' && to.verb === KEPT_VERB;
+    if (isKept && replay !== null) {
+      replay.onKept(sessions, message);
+      return;
+    }
     const answer =
       sessions.length === 0 && to.scope === 'session'
         ? failure('NO_SESSION')
@@ -61,6 +69,7 @@ export class IncomingMessages {
             {
               ...to,
               scope: to.scope,
+              verb: isKept ? 'push' : to.verb,
               sessions,
               headers: () => readHeaders(message),
               body: message.data,

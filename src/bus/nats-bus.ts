@@ -17,6 +17,7 @@ import { GatewayPeers } from './gateway-peers.ts';
 import { IncomingMessages } from './incoming-messages.ts';
 import { NatsRequestsBySid } from './requests-by-sid.ts';
 import { IncomingPeerCalls } from './incoming-peer-calls.ts';
+import { Replay, type ReplayOptions } from './replay.ts';
 import { Replies } from './replies.ts';
 import { RequestMany } from './request-many.ts';
 import type { SessionCommands } from './session-commands.ts';
@@ -34,6 +35,8 @@ export class NatsBus implements Bus, ConnectionListener {
   /** Which subjects of the gateway a stream captures. */
   readonly streams: StreamWatch;
   readonly claims: NatsClaimChannel;
+  /** null: kept pushes come only to who is there. */
+  readonly replay: Replay | null;
   readonly #parts: BusParts;
   #uids: UidRule | undefined;
   #incoming!: IncomingMessages;
@@ -42,8 +45,12 @@ export class NatsBus implements Bus, ConnectionListener {
   /** null: Control is not served over NATS. */
   #control: IncomingControl | null = null;
 
-  /** @param view What events tell of a session. */
-  constructor(parts: BusParts, view: EventView = { data: [], groups: false }) {
+  /** @param view What events tell of a session. @param replay null: there is none. */
+  constructor(
+    parts: BusParts,
+    view: EventView = { data: [], groups: false },
+    replay: ReplayOptions | null = null,
+  ) {
     this.#parts = parts;
     this.events = new NatsEvents(parts, view);
     this.watch = new GatewayWatch(parts, this.events);
@@ -54,6 +61,7 @@ export class NatsBus implements Bus, ConnectionListener {
     this.claims = new NatsClaimChannel(parts, requests);
     this.bySid = new NatsRequestsBySid(parts, requests);
     this.streams = new StreamWatch(parts, requests);
+    this.replay = replay === null ? null : new Replay(parts, requests, replay);
     this.subscriptions = new NatsSubscriptions(parts, (error, message) => {
       this.#incoming.onVerb(error, message);
     });
@@ -82,10 +90,11 @@ export class NatsBus implements Bus, ConnectionListener {
     this.#gate = gate;
     this.#uids = uids;
     this.watch.attach(registry);
+    this.replay?.attach(registry, sessionCommands);
     const replies = new Replies(this.#parts);
     this.#replies = replies;
-    const { subscriptions, peers } = this;
-    const more = { registry, sessionCommands, subscriptions, replies, uids };
+    const { subscriptions, peers, replay } = this;
+    const more = { registry, sessionCommands, subscriptions, replies, uids, replay };
     this.#incoming = new IncomingMessages({ ...this.#parts, ...more });
     const calls = new IncomingPeerCalls({ ...this.#parts, ...more, peers, gate });
     this.#parts.connector.always(this.#parts.subjects.fleet('*'), calls.onCall);
@@ -132,6 +141,7 @@ export class NatsBus implements Bus, ConnectionListener {
     this.events.queue.restart();
     this.watch.start();
     this.#uids?.claims.sayAll();
+    this.replay?.onUp(first);
   }
 
   onRoom(): void {

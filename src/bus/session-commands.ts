@@ -17,6 +17,7 @@ import {
   type PushCount,
   type Target,
 } from '../contract/commands.ts';
+import type { Encoded } from '../protocol/packet.ts';
 import { closeDetails } from '../session/close-reason.ts';
 import type { Perishable } from '../session/outbox.ts';
 import { GroupEnds } from '../session/group-ends.ts';
@@ -27,6 +28,7 @@ import { groupsHere, type GroupsHere } from './group-pages.ts';
 import { presenceHere } from './presence.ts';
 import { PushEncodings } from './push-encodings.ts';
 import { REPLY_BYTES_MAX } from './replies.ts';
+import type { Replay } from './replay.ts';
 import type { UidRule } from './uid-rule.ts';
 import type { Histogram } from '../telemetry/histogram.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -48,6 +50,8 @@ export type SessionCommandsParts = {
   readonly metrics: Metrics;
   /** Absent: a uid may have any number of sessions. */
   readonly uids?: UidRule | undefined;
+  /** Absent: kept pushes come only to who is there. */
+  readonly replay?: Pick<Replay, 'bound'> | undefined;
 };
 
 /** What a change has done, and the version that it led to; of several sessions the sum, and the highest. */
@@ -84,10 +88,12 @@ export class SessionCommands {
   readonly #fanout: Histogram;
   readonly #throttle: LogThrottle;
   readonly #uids: UidRule | undefined;
+  readonly #replay: Pick<Replay, 'bound'> | undefined;
 
   constructor(parts: SessionCommandsParts) {
-    const { registry, limits, groupTtlMs, clock, wheel, log, metrics, uids } = parts;
+    const { registry, limits, groupTtlMs, clock, wheel, log, metrics, uids, replay } = parts;
     this.#uids = uids;
+    this.#replay = replay;
     this.#registry = registry;
     this.#limits = limits;
     this.#groupTtlMs = groupTtlMs;
@@ -170,6 +176,15 @@ export class SessionCommands {
     return count;
   }
 
+  /** The push as this session's client reads it, for whoever sends it later; null: it cannot be encoded. */
+  encode({ wire }: Session, push: Push): Encoded | null {
+    const encodings = new PushEncodings(push);
+    const encoded = encodings.of(wire);
+    if (encodings.failed !== null) this.#reportUnencodable(push.route, encodings.failed);
+    this.#metrics.add('pith_pushes_total', [encoded === null ? 'refused' : 'delivered'], 1);
+    return encoded;
+  }
+
   #reportUnencodable(route: string, { message: why }: Failure): void {
     const left = this.#throttle.allow(route);
     if (left === null) return;
@@ -179,10 +194,12 @@ export class SessionCommands {
   /** Changes one session at once; `confirmed` says when pushes to its new user or groups reach it. */
   patch(session: Session, patch: Patch): Changed | Failure {
     const uids = this.#uids;
+    const { uid: before } = session;
     const uid = newUidOf(session, patch);
     const now = uids === undefined ? this.#clock.wallNow() : uids.claims.stampFor(uid);
     const changed = applyPatch(this.#registry, session, patch, this.#limits, now);
     if (uids !== undefined && uid !== '' && !isFailure(changed)) uids.claims.bound(session);
+    if (session.uid !== before) this.#replay?.bound(session);
     if (patch.join !== undefined && !isFailure(changed)) this.#endLater(session, patch);
     return changed;
   }

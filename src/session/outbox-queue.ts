@@ -132,6 +132,13 @@ export class OutboxQueue {
     return packets;
   }
 
+  /** Puts messages before all that waits. */
+  pushFirst(messages: readonly Encoded[]): void {
+    this.#entries = [...messages, ...this.#entries.slice(this.#head)];
+    this.#head = 0;
+    for (const { length } of messages) this.bytes += length;
+  }
+
   clear(): void {
     this.bytes = 0;
     this.#entries = [];

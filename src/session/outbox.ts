@@ -126,6 +126,13 @@ export class Outbox {
     return 'taken';
   }
 
+  /** Puts messages that must be sent before all that waits, which nothing has been sent of. Who does so bounds them. */
+  putFirst(messages: readonly Encoded[]): void {
+    if (this.#ended || messages.length === 0) return;
+    this.#queue.pushFirst(messages);
+    this.#onPut();
+  }
+
   /** Keeps everything back until `uncork`; corks add up. What is put meanwhile waits in order. */
   cork(): void {
     this.#corks++;

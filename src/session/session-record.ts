@@ -5,6 +5,7 @@ import type { Dialect, Wire } from '../dialect/wire.ts';
 import type { Connection } from '../transport/transport.ts';
 import type { JsonObject } from '../contract/commands.ts';
 import type { GroupEnds } from './group-ends.ts';
+import type { KeptPlace } from './kept-place.ts';
 import { Lane } from './lane.ts';
 import type { SessionParts } from './session-parts.ts';
 
@@ -35,6 +36,9 @@ export class SessionRecord {
   readonly groups = new Set<string>();
   /** null: no membership ends by itself. */
   groupEnds: GroupEnds | null = null;
+  /** null: it does not follow the pushes that are kept for its user. */
+  kept: KeptPlace | null = null;
+  resuming: { changed(): void } | null = null;
   /** Grows with every change of uid, data or groups. */
   version = 0;
   /** Those who listen on the bus know of it. */

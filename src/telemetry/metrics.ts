@@ -61,6 +61,14 @@ export const INSTRUMENTS = {
     'Pushes that were not sent because a newer one with the same key replaced them, or because they expired.',
     ['reason'],
   ),
+  pith_replayed_pushes_total: counter(
+    'Kept pushes that were read again for sessions that had missed them.',
+  ),
+  pith_replays_total: counter(
+    'Sessions for which kept pushes were read: complete, or missed where some were no longer kept.',
+    ['outcome'],
+  ),
+  pith_replays_waiting: gauge('Sessions that wait for kept pushes to be read.'),
   pith_backend_healthy_addresses: gauge('Addresses of the backend that can serve.', ['backend']),
   pith_tls_certificate_expiry_timestamp_seconds: gauge(
     "When a listener's certificate expires, in seconds since 1970.",

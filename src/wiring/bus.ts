@@ -62,7 +62,15 @@ export function makeBus(shared: Shared & { readonly capacity: Capacity }): BusPa
   const registry = new Registry(gatewayId, bus.subscriptions, bus.events);
   const limits = { dataBytesMax, groupsMax };
   const uids = makeUidRule(shared, registry, bus);
-  const sessionCommands = new SessionCommands({ ...shared, registry, limits, groupTtlMs, uids });
+  const replay = nats?.bus.replay ?? undefined;
+  const sessionCommands = new SessionCommands({
+    ...shared,
+    registry,
+    limits,
+    groupTtlMs,
+    uids,
+    replay,
+  });
   nats?.bus.attach(registry, sessionCommands, gate, uids);
   const fleetCommands = new FleetCommands(gatewayId, sessionCommands, bus);
   return { bus, gate, nats, registry, sessionCommands, fleetCommands };
@@ -118,9 +126,15 @@ function makeNats(servers: readonly string[], shared: Shared): Nats {
   );
   const convertBytesMax = config.limits.convert;
   const parts = { ...shared, connector, subjects, convertBytesMax, report };
-  const bus = new NatsBus(parts, { data: keysForBus(config), groups: config.events.groups });
+  const { window: windowMs, replay } = config.sessions.resume;
+  const bus = new NatsBus(
+    parts,
+    { data: keysForBus(config), groups: config.events.groups },
+    replay ? { windowMs, outboxBytesMax: config.limits.outbox } : null,
+  );
   const answers = new NatsAnswers({ clock, connector, subjects, streams: bus.streams, report });
   metrics.watch('pith_bus_unsent_bytes', [], () => answers.unsentBytes);
   metrics.watch('pith_events_waiting', [], () => bus.events.queue.size);
+  if (bus.replay !== null) metrics.watch('pith_replays_waiting', [], () => bus.replay!.waiting);
   return { connector, report, answers, bus };
 }

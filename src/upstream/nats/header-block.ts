@@ -13,6 +13,10 @@ export const HEADER_BYTES_MAX = 1_048_576;
 const VERSION = 'NATS/1.0';
 const NOBODY = `${VERSION} 503`;
 const LINE_END = '\r\n';
+/** The first of the lines that JetStream adds. */
+const STREAM_LINE = `${LINE_END}Nats-Stream: `;
+/** All of them: a name of a stream, a subject, three numbers and a time. */
+const STREAM_LINES_BYTES_MAX = 2_048;
 const NONE: Headers = new Map();
 
 /** Header lines that are encoded already: `publish` uses nothing of its headers but their bytes. */
@@ -56,6 +60,33 @@ export function hasHeaders(message: NatsMessage): boolean {
 export function saysNobody(message: NatsMessage): boolean {
   if (message.data.length > 0) return false;
   return blockOf(message)?.toString('latin1', 0, NOBODY.length) === NOBODY;
+}
+
+/** The status of a message that has one, such as 404; 0: it has none. */
+export function statusOf(message: NatsMessage): number {
+  const block = blockOf(message);
+  if (block === null) return 0;
+  return Number(/^NATS\/1\.0 ([1-9][0-9]{2})/.exec(block.toString('latin1', 0, 12))?.[1] ?? 0);
+}
+
+/**
+ * The lines that JetStream has added to a message: they are the last, whatever its sender has written. By name, in the
+ * server's own spelling.
+ */
+export function streamLines(message: NatsMessage): Headers {
+  const block = blockOf(message);
+  const text =
+    block === null
+      ? ''
+      : block.toString('latin1', Math.max(0, block.length - STREAM_LINES_BYTES_MAX));
+  const at = text.lastIndexOf(STREAM_LINE);
+  const lines = new Map<string, string>();
+  if (at < 0) return lines;
+  for (const line of text.slice(at + LINE_END.length).split(LINE_END)) {
+    const colon = line.indexOf(': ');
+    if (colon > 0) lines.set(line.slice(0, colon), line.slice(colon + 2));
+  }
+  return lines;
 }
 
 function blockOf({ _msg, _rdata }: NatsMessage): Buffer | null {

@@ -121,6 +121,31 @@ export class NatsReport {
     this.#log.warn({ from, to, ...left }, what);
   }
 
+  /** The stream of kept pushes can be used. */
+  keptStreamFound(stream: string): void {
+    this.#log.info({ stream }, 'the stream of kept pushes was found');
+  }
+
+  /** @param sessions That wait for kept pushes. */
+  keptUnreadable(sessions: number): void {
+    const left = this.#throttle.allow('kept');
+    if (left === null) return;
+    const what = 'kept pushes cannot be read: JetStream does not answer; trying again';
+    this.#log.warn({ sessions, ...left }, what);
+  }
+
+  /** A session has caught up by this many kept pushes. @param isMissing Others may be missing. */
+  replayed(pushes: number, isMissing: boolean): void {
+    this.#metrics.add('pith_replayed_pushes_total', [], pushes);
+    this.#metrics.add('pith_replays_total', [isMissing ? 'missed' : 'complete']);
+    if (!isMissing) return;
+    const left = this.#throttle.allow('kept missed');
+    if (left === null) return;
+    const what =
+      'kept pushes may have been missed: more came in than the stream keeps of a user; raise its max_msgs_per_subject';
+    this.#log.warn({ pushes, ...left }, what);
+  }
+
   /** Another gateway is gone, with all its sessions. */
   gatewayLost(lost: {
     gateway: string;

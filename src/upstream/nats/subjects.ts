@@ -5,6 +5,19 @@ import { createHash } from 'node:crypto';
 export const SUBJECT_BYTES_MAX = 512;
 /** A request to it lists the streams; part of JetStream's API. */
 export const STREAM_NAMES = '$JS.API.STREAM.NAMES';
+
+/** A request to it says how a stream is configured, and where it ends. */
+export function streamInfo(stream: string): string {
+  return `$JS.API.STREAM.INFO.${stream}`;
+}
+
+/** A request to it reads messages of a stream, from any server that has them. */
+export function directGet(stream: string): string {
+  return `$JS.API.DIRECT.GET.${stream}`;
+}
+
+/** The verb of a push that a stream has kept, and sent on. No backend may publish it. */
+export const KEPT_VERB = 'kept';
 const TOKEN_PLAIN = /^[A-Za-z0-9_-]{1,64}$/;
 const TOKEN_RAW_BYTES_MAX = 96;
 
@@ -148,6 +161,21 @@ export class Subjects {
   /** What all gateways tell of themselves. */
   get gatewayEvents(): string {
     return this.event('gateway.*');
+  }
+
+  /** Where backends publish a push to a user that is to be kept. */
+  keep(uid: string): string {
+    return `${this.#prefix}.keep.user.${encodeToken(uid)}`;
+  }
+
+  /** All of these, for the stream that keeps them. */
+  get allKept(): string {
+    return `${this.#prefix}.keep.user.*`;
+  }
+
+  /** Where that stream sends on what it has kept, as its configuration has it. */
+  get keptOnwards(): string {
+    return `${this.#prefix}.user.{{wildcard(1)}}.${KEPT_VERB}`;
   }
 
   /** What no stream may capture: all subjects of the gateway except those under `event` and `keep`. */

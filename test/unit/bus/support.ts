@@ -6,6 +6,7 @@ import { FleetCommands } from '../../../src/bus/fleet-commands.ts';
 import type { BusConnection, BusParts } from '../../../src/bus/bus-parts.ts';
 import type { Gate } from '../../../src/bus/gate.ts';
 import { NatsBus } from '../../../src/bus/nats-bus.ts';
+import type { ReplayOptions } from '../../../src/bus/replay.ts';
 import { SessionCommands } from '../../../src/bus/session-commands.ts';
 import type { UidLimit } from '../../../src/bus/uid-claims.ts';
 import { UidRule } from '../../../src/bus/uid-rule.ts';
@@ -238,11 +239,16 @@ export function makeGateway(
   clock = new ManualClock(1_000),
   groupTtlMs = 0,
   makeGate: (parts: BusParts, bus: NatsBus) => Gate | null = () => null,
-  more: { limit?: UidLimit | undefined; wallClock?: Clock; heartbeatMs?: number } = {},
+  more: {
+    limit?: UidLimit | undefined;
+    wallClock?: Clock;
+    heartbeatMs?: number;
+    replay?: ReplayOptions;
+  } = {},
 ) {
   const made = makeParts(gatewayId, exchange, clock);
   const { parts, log, metrics } = made;
-  const bus = new NatsBus(parts);
+  const bus = new NatsBus(parts, undefined, more.replay);
   const registry = new Registry(gatewayId, bus.subscriptions);
   const limits = { dataBytesMax: 1_024, groupsMax: 8 };
   const { claims: channel, peers, events } = bus;
@@ -251,6 +257,7 @@ export function makeGateway(
   uids?.claims.start();
   const sessionCommands = new SessionCommands({
     ...{ registry, limits, groupTtlMs, clock, log, metrics, wheel: parts.wheel, uids },
+    replay: bus.replay ?? undefined,
   });
   bus.attach(registry, sessionCommands, makeGate(parts, bus), uids);
   bus.start();
