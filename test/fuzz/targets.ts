@@ -60,6 +60,7 @@ export const TARGETS: Readonly<Record<string, Entry>> = {
       'header-block',
       'peer-push',
       'peer-reply',
+      'kept-push',
       'gateway-events',
       'claims',
       'refusal',

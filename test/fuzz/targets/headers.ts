@@ -1,6 +1,7 @@
 /** Headers in NATS and HTTP, what other gateways send, and what a refusal means to a client. */
 import { readPeerPush, peerPushHeaders } from '../../../src/bus/peer-push-codec.ts';
 import { readClaim, readHeld } from '../../../src/bus/claims.ts';
+import { readKept } from '../../../src/bus/kept-push.ts';
 import { readAlive, readLost } from '../../../src/bus/gateway-events.ts';
 import { readFailure as readPeerFailure, readPeerReply } from '../../../src/bus/peer-reply.ts';
 import { compareSids, readPage } from '../../../src/bus/session-pages.ts';
@@ -167,6 +168,34 @@ const block: Target = {
       ours,
       [...read].filter(([name]) => name.startsWith('pith-')),
       'read(write(x)) = x for our headers',
+    );
+  },
+};
+
+/** What a sender may write before the lines that JetStream adds. */
+const kept: Target = {
+  name: 'kept-push',
+  drives: ['bus/kept-push.ts readKept', 'upstream/nats/header-block.ts streamLines'],
+  forms: ['lines', 'bytes'],
+  seeds: [
+    'Pith-Route: onMail\r\nNats-Msg-Id: 7\r\n',
+    'Pith-Route: onMail\r\nNats-Stream: X\r\nNats-Sequence: 900\r\nNats-Num-Pending: 9\r\n',
+    'Pith-Route: a\r\nNats-Time-Stamp: 2026-01-01T00:00:00Z\r\n\r\n',
+    'Nats-Sequence: -1\r\nNats-Sequence: 99999999999999999999\r\n',
+  ],
+  tokens: ['Nats-Stream: ', 'Nats-Sequence: ', 'Nats-Num-Pending: ', 'Nats-Last-Sequence: '],
+  run(input) {
+    readKept(natsMessage('s', input, Buffer.from('{}')));
+    const added =
+      'Nats-Stream: S\r\nNats-Subject: pith.keep.user.a\r\nNats-Sequence: 7\r\n' +
+      'Nats-Time-Stamp: 2026-01-02T03:04:05.678901234Z\r\nNats-Last-Sequence: 3\r\n\r\n';
+    const whole = ['NATS/1.0\r\n', input, input.at(-1) === 0x0a ? '' : '\r\n', added];
+    const message = natsMessage('s', Buffer.concat(whole.map((part) => Buffer.from(part))), input);
+    const read = readKept(message);
+    same(
+      [read?.seq, read?.previous, read?.pending, read?.storedAtWall],
+      [7, 3, -1, Date.UTC(2026, 0, 2, 3, 4, 5, 678)],
+      'the numbers are those of the stream, whatever a sender writes',
     );
   },
 };
@@ -502,6 +531,7 @@ export const targets: readonly Target[] = [
   block,
   peerPush,
   peerReply,
+  kept,
   events,
   claims,
   refused,

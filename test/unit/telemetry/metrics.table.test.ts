@@ -24,6 +24,9 @@ const ROWS: readonly string[] = `
  counter    pith_pushes_total                              outcome
  histogram  pith_push_fanout
  counter    pith_pushes_skipped_total                      reason
+ counter    pith_replayed_pushes_total
+ counter    pith_replays_total                             outcome
+ gauge      pith_replays_waiting
  gauge      pith_backend_healthy_addresses                 backend
  gauge      pith_tls_certificate_expiry_timestamp_seconds  listener
  gauge      pith_bus_up
