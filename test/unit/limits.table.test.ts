@@ -155,6 +155,7 @@ const LIMITS: Readonly<Record<string, readonly Row[]>> = {
     [readPage(0, '').limit, 1_000, 'sessions on a page where nobody says'],
     [REPLY_BYTES_MAX, MIB, 'bytes of an answer'],
     [ERROR_TEXT_MAX, 1_024, 'characters of an error in a header'],
+    [nats.NATS_AGAIN_MS_MAX, 450, 'ms to the next attempt to connect, at most'],
     [nats.NATS_UNSENT_BYTES_MAX, 16 * MIB, 'bytes unsent'],
     [events.EVENTS_WAITING_MAX, 10_000, 'events that wait'],
     [events.EVENTS_WAITING_BYTES_MAX, 16 * MIB, 'bytes of those'],

@@ -42,9 +42,12 @@ export interface ConnectionListener {
 export const NATS_UNSENT_BYTES_MAX = 16 * 1024 * 1024;
 /** Beyond this many, requests wait in the gateway, where they can be withdrawn when they time out. */
 export const NATS_AHEAD_BYTES_MAX = 1024 * 1024;
-/** Between one attempt and the next: at first, and at most. */
+/**
+ * Between one attempt and the next: at first, and at most. A gateway that was cut off for less than 6 s is not lost: the
+ * second between two signs of life, those 6 s and this wait are less than LOST_AFTER_MS of `bus/watched-gateways.ts`.
+ */
 const AGAIN_MS = 250;
-const AGAIN_MS_MAX = 2_000;
+export const NATS_AGAIN_MS_MAX = 450;
 /** A connection that lasted less than this does not count as a success: the next attempt waits longer. */
 const STEADY_MS = 5_000;
 /** Bytes of one message, as long as no server has announced another size. */
@@ -77,7 +80,7 @@ export class NatsConnector {
   constructor(options: NatsOptions, report: NatsReport) {
     this.#options = options;
     this.#report = report;
-    this.#backoff = new Backoff(AGAIN_MS, AGAIN_MS_MAX, options.random);
+    this.#backoff = new Backoff(AGAIN_MS, NATS_AGAIN_MS_MAX, options.random);
   }
 
   listen(listener: ConnectionListener): void {
