@@ -23,7 +23,7 @@ CODE := src test deploy package.json tsconfig.json .oxlintrc.json .oxfmtrc.json
 # Without a terminal vitest would still colour its output.
 VITEST := test -t 1 || export NO_COLOR=1; vitest run --config test/vitest.config.ts
 
-.PHONY: help setup run example-ts example-python example-pomelo-python example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants test test-all consul-test tutorial oracle border fuzz fuzz-planted simulate simulate-planted bench bench-stall event-stream keep-stream image-test chart-test manifests release gen clean node24 tools
+.PHONY: help setup run example-ts example-python example-pomelo-python example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants test test-all consul-test tutorial oracle border fuzz fuzz-planted simulate simulate-planted chaos bench bench-stall event-stream keep-stream image-test chart-test manifests release gen clean node24 tools
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -122,6 +122,9 @@ simulate: node24 ## play a fleet in virtual time with faults: SEED=7 HOURS=24 GA
 
 simulate-planted: node24 ## put bugs into a copy of the tree, and have the simulation find each; ONLY=name,name SEEDS=40 JOBS=2
 	@node test/simulate/run-planted.ts
+
+chaos: node24 tools ## kill, stop and cut off real gateways, and count what clients and backends are told: SCENARIO=kill-500 RUNS=100 SESSIONS=500 JOBS=4
+	@node test/chaos/run.ts
 
 bench: setup ## measure CPU per message against a bare WebSocket echo; takes minutes, needs a quiet machine
 	@node test/bench/run.ts

@@ -10,6 +10,8 @@ export type Cable = AsyncDisposable & {
   mend(): void;
   /** Holds back everything, both ways, without ending anything. */
   freeze(): void;
+  /** Passes on what was held back, and all else. */
+  thaw(): void;
   /** Takes nothing more from the near end, and tells it `signOfLife` again and again; returns what ends it all. */
   choke(signOfLife: string): () => void;
   /** The next connections, so many, are taken and lead nowhere. */
@@ -18,7 +20,8 @@ export type Cable = AsyncDisposable & {
 
 export async function layCable(to: number): Promise<Cable> {
   const sockets = new Set<net.Socket>();
-  const nearEnds = new Set<net.Socket>();
+  /** The far end of each near one. */
+  const ends = new Map<net.Socket, net.Socket>();
   let whole = true;
   let toSwallow = 0;
   const server = net.createServer((near) => {
@@ -37,13 +40,13 @@ export async function layCable(to: number): Promise<Cable> {
     }
     const far = net.connect({ port: to, host: '127.0.0.1', noDelay: true });
     near.setNoDelay(true);
-    nearEnds.add(near);
+    ends.set(near, far);
     for (const socket of [near, far]) {
       sockets.add(socket);
       socket.on('error', () => {});
       socket.on('close', () => {
         sockets.delete(socket);
-        nearEnds.delete(socket);
+        ends.delete(near);
         near.destroy();
         far.destroy();
       });
@@ -68,14 +71,20 @@ export async function layCable(to: number): Promise<Cable> {
         socket.pause();
       }
     },
+    thaw() {
+      for (const [near, far] of ends) {
+        near.pipe(far);
+        far.pipe(near);
+      }
+    },
     choke(signOfLife) {
-      for (const socket of nearEnds) socket.unpipe().pause();
+      for (const near of ends.keys()) near.unpipe().pause();
       const timer = setInterval(() => {
-        for (const socket of nearEnds) socket.write(signOfLife);
+        for (const near of ends.keys()) near.write(signOfLife);
       }, 500);
       return () => {
         clearInterval(timer);
-        for (const socket of nearEnds) socket.destroy();
+        for (const near of ends.keys()) near.destroy();
       };
     },
     swallow(count) {

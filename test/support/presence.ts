@@ -20,7 +20,7 @@ export class Presence {
   readonly here = new Map<string, Map<string, string>>();
   /** By sid: what ended it, each time. */
   readonly ended = new Map<string, Ended[]>();
-  readonly events: BusEvent[] = [];
+  readonly #named = new Map<string, BusEvent[]>();
   readonly #terms = new Map<string, number>();
 
   static async on(nc: NatsConnection): Promise<Presence> {
@@ -36,8 +36,9 @@ export class Presence {
     return [...this.here.values()].flatMap((sessions) => [...sessions.keys()]).sort();
   }
 
-  named(name: string): BusEvent[] {
-    return this.events.filter((event) => event.name === name);
+  /** In the order in which they came. */
+  named(name: string): readonly BusEvent[] {
+    return this.#named.get(name) ?? [];
   }
 
   /** Once `count` more signs of life of `gateway` have come: a second each. */
@@ -49,8 +50,10 @@ export class Presence {
   }
 
   #take(event: BusEvent): void {
-    this.events.push(event);
     const { name, session, gateway = '', term = 0 } = event;
+    const alike = this.#named.get(name);
+    if (alike === undefined) this.#named.set(name, [event]);
+    else alike.push(event);
     if (name === 'session.closed') {
       this.here.get(session!.gateway)?.delete(session!.sid);
       this.#end(session!.sid, 'closed');

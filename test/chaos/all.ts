@@ -1,0 +1,6 @@
+/** The scenarios, in the order in which they are played. */
+import type { Scenario } from './scenario.ts';
+import { cut, stall } from './scenarios/away.ts';
+import { kill500, kill5000 } from './scenarios/kill.ts';
+
+export const SCENARIOS: readonly Scenario[] = [kill5000, kill500, stall, cut];

@@ -1,0 +1,171 @@
+/**
+ * Three gateways, each a process, on a real nats-server, with what looks at them from outside: a crowd of clients,
+ * a listener on the bus that keeps presence from events alone, and a backend of each kind that is told of losses.
+ */
+import type { HttpBackend } from '../support/http-backend.ts';
+import type { IpcBackend } from '../support/ipc-backend.ts';
+import type { LinkBackend } from '../support/link-backend.ts';
+import { type Cable, layCable } from '../support/cable.ts';
+import { HttpBackend as Http } from '../support/http-backend.ts';
+import { IpcBackend as Ipc, socketPath } from '../support/ipc-backend.ts';
+import { startLinkBackend } from '../support/link-backend.ts';
+import { startNats, type TestNats } from '../support/nats.ts';
+import { serve as serveNats } from '../support/nats-backend.ts';
+import { Presence } from '../support/presence.ts';
+import { serve, type Served } from '../support/serve.ts';
+import { eventually } from '../support/wait.ts';
+import { Crowd } from './crowd.ts';
+
+/** By age at first; one that is started again is the youngest. */
+export const NAMES = ['one', 'two', 'three'] as const;
+
+/** How long a busy machine may take for what has no time of its own. */
+const PATIENCE_MS = 60_000;
+
+export type Member = {
+  readonly name: string;
+  readonly id: string;
+  readonly served: Served;
+  /** Its way to NATS. */
+  readonly cable: Cable;
+  /** Sessions that it has, as its clients know them. */
+  readonly sids: Set<string>;
+};
+
+type Backends = { http: HttpBackend; link: LinkBackend; ipc: IpcBackend };
+
+export class Fleet implements AsyncDisposable {
+  readonly nats: TestNats;
+  readonly presence: Presence;
+  readonly crowd = new Crowd();
+  readonly gateways: Member[] = [];
+  readonly #backends: Backends;
+  readonly #config: string;
+  readonly #rest = new AsyncDisposableStack();
+
+  private constructor(nats: TestNats, presence: Presence, backends: Backends, config: string) {
+    this.nats = nats;
+    this.presence = presence;
+    this.#backends = backends;
+    this.#config = config;
+  }
+
+  static async start(): Promise<Fleet> {
+    const open = new AsyncDisposableStack();
+    try {
+      const nats = open.use(await startNats());
+      const nc = await nats.connect({ maxReconnectAttempts: -1, reconnectTimeWait: 50 });
+      await serveNats(nc, 'pith.rpc.chaos.>', (msg) => {
+        const { n } = msg.json<{ n: number }>();
+        return { body: JSON.stringify({ sid: msg.headers!.get('Pith-Sid'), n }) };
+      });
+      const socket = open.use(socketPath());
+      const backends = {
+        http: open.use(await Http.start(() => ({}))),
+        link: open.use(await startLinkBackend()),
+        ipc: open.use(await Ipc.start(socket.path)),
+      };
+      const config = `
+backends:
+  chaos: { nats: {} }
+  http: { http: "${backends.http.url}" }
+  link: { grpc: "${backends.link.address}" }
+  ipc: { ipc: "unix://${socket.path}" }
+routes:
+  - { match: "chaos.>", backend: chaos }
+  - { match: "http.>", backend: http }
+  - { match: "link.>", backend: link }
+  - { match: "ipc.>", backend: ipc }`;
+      const fleet = new Fleet(nats, await Presence.on(nc), backends, config);
+      fleet.#rest.use(open.move());
+      fleet.#rest.use(fleet.crowd);
+      try {
+        for (const name of NAMES) fleet.gateways.push(await fleet.#start(name));
+        await fleet.settle();
+      } catch (error) {
+        await fleet[Symbol.asyncDispose]();
+        throw error;
+      }
+      return fleet;
+    } catch (error) {
+      await open.disposeAsync();
+      throw error;
+    }
+  }
+
+  async #start(name: string): Promise<Member> {
+    await using open = new AsyncDisposableStack();
+    const cable = open.use(await layCable(this.nats.port));
+    const bus = `nats://127.0.0.1:${cable.port}`;
+    const served = open.use(await serve(`id: ${name}\nbus: ${bus}\n${this.#config}`));
+    const { gateway: id } = (await served.logged('listening')) as unknown as { gateway: string };
+    await eventually(() => this.#ofGateway('gateway.ready', id) > 0, `${name} to be ready`);
+    open.move();
+    return { name, id, served, cable, sids: new Set() };
+  }
+
+  /** Starts the one that has ended again. */
+  async restart(gateway: Member): Promise<void> {
+    await gateway.cable[Symbol.asyncDispose]();
+    await gateway.served[Symbol.asyncDispose]();
+    this.gateways[this.gateways.indexOf(gateway)] = await this.#start(gateway.name);
+  }
+
+  /** Has clients connect or hang up until this gateway has so many. */
+  async fill(gateway: Member, count: number): Promise<void> {
+    const more = count - gateway.sids.size;
+    if (more < 0) await this.leave(gateway, -more);
+    else for (const sid of await this.crowd.join(gateway.served.port, more)) gateway.sids.add(sid);
+  }
+
+  async leave(gateway: Member, count: number): Promise<readonly string[]> {
+    const left = await this.crowd.leave(gateway.served.port, count);
+    for (const sid of left) gateway.sids.delete(sid);
+    return left;
+  }
+
+  /** What is known by events, and is not so, as clients see it; none: they agree. */
+  differences(): string[] {
+    const found: string[] = [];
+    for (const { name, id, sids } of this.gateways) {
+      const here = this.presence.here.get(id) ?? new Map<string, string>();
+      const missing = [...sids].filter((sid) => !here.has(sid)).length;
+      const more = here.size + missing - sids.size;
+      if (missing > 0) found.push(`${missing} sessions of ${name} are not known`);
+      if (more > 0) found.push(`${more} sessions of ${name} are over, and known`);
+    }
+    return found;
+  }
+
+  /** Until events and clients agree, as far as they ever do. */
+  async settle(): Promise<string[]> {
+    const isSettled = (): boolean => this.differences().length === 0;
+    await eventually(isSettled, 'all sessions', PATIENCE_MS).catch(() => {});
+    return this.differences();
+  }
+
+  /** How many backends of each kind were told that it is lost; 1 of each is as it should be. */
+  told(gateway: string): number[] {
+    const { http, link, ipc } = this.#backends;
+    const names = (lost: unknown): boolean => (lost as { gateway: string }).gateway === gateway;
+    return [
+      http.asked.filter(
+        ({ path, body }) => path === '/pith/lost' && names(JSON.parse(body.toString())),
+      ).length,
+      link.told.filter(({ kind, event }) => kind === 'lost' && names(event)).length,
+      ipc.asked.filter(({ cmd, payload }) => cmd === 'pith.lost' && names(payload)).length,
+    ];
+  }
+
+  #ofGateway(name: string, gateway: string): number {
+    return this.presence.named(name).filter((event) => event.gateway === gateway).length;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const { cable, served } of this.gateways) {
+      await served[Symbol.asyncDispose]();
+      await cable[Symbol.asyncDispose]();
+    }
+    await this.#rest.disposeAsync();
+  }
+}

@@ -1,0 +1,67 @@
+/**
+ * `make chaos` (SCENARIO=name,name RUNS=10 SESSIONS=500 JOBS=4): real gateways, nats-servers and clients, and what goes
+ * wrong with them. Prints a table for each scenario, and fails if a row is not as promised.
+ */
+import { errorText } from '../../src/errors.ts';
+import { putToolsOnPath } from '../tools/path.ts';
+import { SCENARIOS } from './all.ts';
+import { playAll, type Row, type Scenario } from './scenario.ts';
+
+const { env } = process;
+putToolsOnPath();
+// Gateways start in half of the time.
+env['NODE_COMPILE_CACHE'] ??= new URL('../../.cache/node-compile', import.meta.url).pathname;
+process.exit(await main());
+
+async function main(): Promise<number> {
+  const wanted = (env['SCENARIO'] || SCENARIOS.map(({ name }) => name).join()).split(',');
+  const scenarios = SCENARIOS.filter(({ name }) => wanted.includes(name));
+  if (scenarios.length === 0) {
+    const names = SCENARIOS.map(({ name }) => name).join(', ');
+    console.error(`no scenario is called ${env['SCENARIO']}; there are ${names}`);
+    return 64;
+  }
+  const began = performance.now();
+  let faults = 0;
+  for (const scenario of scenarios) faults += await play(scenario);
+  const seconds = Math.round((performance.now() - began) / 1_000);
+  console.log(`\nchaos: ${faults === 0 ? 'passed' : `${faults} faults`}, in ${seconds} s`);
+  return faults === 0 ? 0 : 1;
+}
+
+async function play(scenario: Scenario): Promise<number> {
+  const size = {
+    sessions: Number(env['SESSIONS'] || scenario.sessions),
+    runs: Number(env['RUNS'] || scenario.runs),
+    jobs: Number(env['JOBS'] || scenario.jobs),
+  };
+  console.log(`\n${scenario.name}: ${scenario.about}`);
+  let faults = 0;
+  let isFirst = true;
+  try {
+    const rows = await playAll(scenario, size, (row) => {
+      if (isFirst) console.log(line(row, (head) => head));
+      isFirst = false;
+      console.log(line(row, (head) => String(row.cells[head])));
+      for (const fault of row.faults) console.log(`  FAULT: ${fault}`);
+      faults += row.faults.length;
+    });
+    console.log(scenario.summary(rows));
+  } catch (error) {
+    console.log(`  FAULT: ${errorText(error)}`);
+    faults++;
+  }
+  return faults;
+}
+
+/** Rows are printed as they come, so a column is as wide as its head, and what is numeric has at least six places. */
+function line(row: Row, cell: (head: string) => string): string {
+  return Object.entries(row.cells)
+    .map(([head, value]) =>
+      typeof value === 'number' || /^[\d. ]+$/.test(value)
+        ? cell(head).padStart(Math.max(head.length, 6))
+        : cell(head).padEnd(Math.max(head.length, 6)),
+    )
+    .join('  ')
+    .trimEnd();
+}
