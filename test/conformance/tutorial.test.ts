@@ -11,6 +11,7 @@ import { parse, stringify } from 'yaml';
 
 import { TestClient } from '../support/client.ts';
 import { installPython, startPomeloChat } from '../support/examples.ts';
+import type { LogLine } from '../support/gateway.ts';
 import { QUERY } from '../support/gated.ts';
 import { startPomeloChatGo } from '../support/go.ts';
 import { startNats, type TestNats } from '../support/nats.ts';
@@ -131,6 +132,10 @@ async function gateTells({ port }: Served, host: string): Promise<void> {
   }, `the gate to tell ${host}`);
 }
 
+function troubleOf(gateway: Served): LogLine[] {
+  return gateway.log().filter(({ level }) => level === 'warn' || level === 'error');
+}
+
 async function photograph(name: string, pages: Readonly<Record<string, ChatPage>>): Promise<void> {
   if (CHAT === undefined) return;
   mkdirSync(SCREENSHOTS, { recursive: true });
@@ -187,6 +192,9 @@ describe.each(BACKENDS)("the tutorial's chat, its game server in %s", (name, exa
     expect([...ben.hosts, ...yan.hosts].filter((host) => host === 'two.test')).toHaveLength(2);
     expect((await ben.users()).sort()).toEqual(['ann', 'ben', 'carl']);
     await photograph(`${name} after bob left`, { ann, ben });
+
+    // A refused name is no reason to warn anybody.
+    expect([...troubleOf(one), ...troubleOf(two)]).toEqual([]);
 
     one.running.kill('SIGKILL');
     await ann.loggedOut();

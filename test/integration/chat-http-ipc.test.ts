@@ -1,7 +1,7 @@
 /** The example chats in Go on HTTP and on a Unix socket: what every example does, and what only these do. */
 import { describe, expect, test } from 'vitest';
 
-import { CHAT_ROUTES, expectChat, expectCorners } from '../support/chat.ts';
+import { CHAT_ROUTES, expectChat, expectCorners, expectLeave } from '../support/chat.ts';
 import { TestClient } from '../support/client.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { buildExample } from '../support/go.ts';
@@ -16,6 +16,7 @@ async function expectWholeChat(gateway: TestGateway): Promise<void> {
   await using zoe = await TestClient.connect(gateway.port, 'ws');
   await using ben = await TestClient.connect(gateway.port, 'tcp');
   await expectCorners(zoe, ben);
+  await expectLeave(ann, bob);
 }
 
 describe('on a Unix socket', () => {
@@ -29,7 +30,6 @@ describe('on a Unix socket', () => {
     await using backend = await startChat(folder.path);
     await using gateway = await startFront(folder.path);
     await expectWholeChat(gateway);
-    await backend.waitFor(/left: ann/);
     backend.kill('SIGTERM');
     expect(await backend.exited).toBe(0);
   });

@@ -16,6 +16,7 @@ describe('the chat example', () => {
     await using ann = await TestClient.connect(gateway.port, 'tcp');
     await using bob = await TestClient.connect(gateway.port, 'ws');
     await expectChat(ann, bob);
+    await expectLeave(ann, bob);
   });
 
   test('on gRPC where the backend has no Link: Handle is called', async () => {

@@ -29,11 +29,18 @@ async function expectWholeChat(gateway: TestGateway): Promise<void> {
   await expectCorners(zoe, ben);
 }
 
+async function expectLeaving(gateway: TestGateway): Promise<void> {
+  await using ann = await TestClient.connect(gateway.port, 'tcp');
+  await using bob = await TestClient.connect(gateway.port, 'ws');
+  await expectLeave(ann, bob);
+}
+
 describe('the chat in TypeScript', () => {
   test('over a Link; SIGTERM ends it with 0', async () => {
     await using backend = await startTsChat();
     await using gateway = await gatewayTo(backend.address);
     await expectWholeChat(gateway);
+    await expectLeaving(gateway);
     backend.kill('SIGTERM');
     expect(await backend.exited).toBe(0);
   });
@@ -71,9 +78,8 @@ describe('the chat in Python', () => {
       `bus: ${nats.url}\nbackends: { chat: { nats: {} } }\n${CHAT_ROUTES}`,
     );
     await expectWholeChat(gateway);
+    await expectLeaving(gateway);
     await using ann = await TestClient.connect(gateway.port, 'tcp');
-    await using bob = await TestClient.connect(gateway.port, 'ws');
-    await expectLeave(ann, bob);
     expect(await ann.request('chat.room.whisper', { to: 'nobody', text: 'psst' })).toEqual({
       code: 404,
       reason: 'OFFLINE',

@@ -31,7 +31,7 @@ export async function expectChat(ann: TestClient, bob: TestClient): Promise<void
   expect(await ann.push('onLeave')).toEqual({ name: 'bob' });
 }
 
-/** A chat that listens to events on NATS: a client that just goes has left its room, too. */
+/** A client that just goes has left its room, too. Not where only Handle is served: there nothing can push. */
 export async function expectLeave(ann: TestClient, bob: TestClient): Promise<void> {
   await ann.request('chat.room.join', { name: 'ann', room: 'attic' });
   await bob.request('chat.room.join', { name: 'bob', room: 'attic' });

@@ -45,7 +45,6 @@ type request struct {
 
 type closed struct {
 	Session session `json:"session"`
-	Reason  string  `json:"reason"`
 }
 
 type reply struct {
@@ -106,10 +105,19 @@ func framesFor(in message) (out []frame) {
 		case f.Request != nil:
 			out = append(out, frame{ID: f.ID, Reply: chat(f.Request)})
 		case f.Closed != nil:
-			fmt.Printf("%s closed: %s\n", f.Closed.Session.SID, f.Closed.Reason)
+			out = append(out, left(f.Closed.Session)...)
 		}
 	}
 	return out
+}
+
+// left tells the room of a session that has ended; the gateway remembers the room.
+func left(gone session) []frame {
+	if gone.Data.Room == "" {
+		return nil
+	}
+	to := &target{Groups: []string{"room." + gone.Data.Room}}
+	return []frame{{Push: &push{to, "onLeave", &body{obj{"name": gone.UID}}}}}
 }
 
 // unasked sends what a reply would have carried in frames of its own: a notify has no reply on a Link.

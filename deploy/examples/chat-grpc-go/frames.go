@@ -3,7 +3,6 @@ package main
 
 import (
 	"encoding/json"
-	"log"
 
 	"google.golang.org/protobuf/types/known/structpb"
 
@@ -19,12 +18,22 @@ func framesFor(in *pith.ToBackend) (out []*pith.BackendFrame, last bool) {
 		case f.GetRequest() != nil:
 			out = append(out, &pith.BackendFrame{Id: f.Id, Frame: &pith.BackendFrame_Reply{Reply: chat(f.GetRequest())}})
 		case f.GetClosed() != nil:
-			log.Printf("%s closed: %s", f.GetClosed().GetSession().GetSid(), f.GetClosed().GetReason())
+			out = append(out, left(f.GetClosed().GetSession())...)
 		case f.GetGoaway() != nil:
 			last = true
 		}
 	}
 	return out, last
+}
+
+// left tells the room of a session that has ended; the gateway remembers the room.
+func left(session *pith.Session) []*pith.BackendFrame {
+	room := session.GetData().GetFields()["room"].GetStringValue()
+	if room == "" {
+		return nil
+	}
+	gone := push(&pith.Target{Groups: []string{"room." + room}}, "onLeave", obj{"name": session.GetUid()})
+	return []*pith.BackendFrame{{Frame: &pith.BackendFrame_Push{Push: gone}}}
 }
 
 // unasked sends what a reply would have carried in frames of its own: a notify has no reply on a Link.

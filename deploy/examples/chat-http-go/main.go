@@ -101,12 +101,21 @@ func status(_ http.ResponseWriter, r request) (any, *failure) {
 	return obj{"code": 200, "uid": r.body.UID, "online": online, "room": room}, nil
 }
 
-// closed is notified of sessions that have ended.
+// closed is notified of sessions that have ended; the gateway remembers the room.
 func closed(w http.ResponseWriter, r *http.Request) {
-	var event struct{ Session struct{ UID string } }
+	var event struct {
+		Session struct {
+			SID, UID string
+			Data     struct{ Room string }
+		}
+	}
 	json.NewDecoder(r.Body).Decode(&event)
-	rooms.Delete(event.Session.UID)
 	w.WriteHeader(http.StatusNoContent)
+	gone := event.Session
+	rooms.Delete(gone.UID)
+	if gone.Data.Room != "" {
+		toRoom(gone.Data.Room, gone.SID, "onLeave", obj{"name": gone.UID})
+	}
 }
 
 // route turns the function of one route into an HTTP handler.

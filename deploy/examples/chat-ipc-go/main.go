@@ -112,7 +112,9 @@ func serve(conn net.Conn) {
 			return
 		}
 		if in.Cmd == "pith.closed" {
-			log.Print("left: ", in.Session.UID)
+			if room, _ := in.Session.Data["room"].(string); room != "" { // the gateway remembers it
+				g.toRoom(room, in.Session.SID, "onLeave", obj{"name": in.Session.UID})
+			}
 			continue
 		}
 		b, out := body{}, answer{SeqID: in.SeqID, Error: badBody}

@@ -14,7 +14,7 @@ type Reply = { body?: Json; error?: Json; patch?: Json; pushes?: Json[] };
 type GatewayFrame = {
   id: number;
   request?: Request;
-  closed?: { session: { sid: string }; reason: string };
+  closed?: { session: Session };
   goaway?: Json;
 };
 type Link = grpc.ServerDuplexStream<{ frames: GatewayFrame[] }, { frames: Json[] }>;
@@ -76,7 +76,7 @@ function link(stream: Link): void {
 }
 
 function framesFor({ id, request, closed }: GatewayFrame): Json[] {
-  if (closed) console.error(`${closed.session.sid} closed: ${closed.reason}`);
+  if (closed) return left(closed.session);
   if (!request) return [];
   const reply = chat(request);
   if (!request.notify) return [{ id, reply }];
@@ -84,6 +84,13 @@ function framesFor({ id, request, closed }: GatewayFrame): Json[] {
   const { patch, pushes = [] } = reply;
   const verb = { target: { sids: [request.session?.sid] }, patch };
   return [...(patch ? [{ verb }] : []), ...pushes.map((one) => ({ push: one }))];
+}
+
+/** The room of a session that has ended hears of it; the gateway remembers the room. */
+function left({ uid, data }: Session): Json[] {
+  const room = data?.fields['room']?.stringValue ?? '';
+  if (room === '') return [];
+  return [{ push: push({ groups: [`room.${room}`] }, 'onLeave', { name: uid }) }];
 }
 
 /** The fields, all of them strings; null if the body is anything else. */

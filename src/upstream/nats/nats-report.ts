@@ -13,8 +13,8 @@ const CAPTURED_REPORTED_MAX = 64;
 const UNREACHABLE: ReadonlySet<string> = new Set(['connection refused', 'timeout', ENDED]);
 /** Other reasons that are reported until NATS is reached again. */
 const REASONS_REPORTED_MAX = 8;
-/** Refusals that are normal while sessions come and go. */
-const ORDINARY: ReadonlySet<string> = new Set(['NO_SESSION', 'CONFLICT', 'CLOSING']);
+/** Refusals that are normal while sessions come and go, or that refuse_new is for. */
+const ORDINARY: ReadonlySet<string> = new Set(['NO_SESSION', 'CONFLICT', 'CLOSING', 'UID_IN_USE']);
 /** Characters of a stranger's text in a log line. */
 const TEXT_CHARS_MAX = 300;
 
