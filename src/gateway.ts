@@ -154,8 +154,8 @@ export class Gateway {
   notReady(): string[] {
     const why: string[] = [];
     if (this.#state !== 'ready') why.push(this.#state);
-    if (!this.#bus.bus.everUp) why.push('not connected to the bus yet');
-    else if (this.#bus.nats?.bus.replay?.problem) why.push(this.#bus.nats.bus.replay.problem);
+    const { notReady } = this.#bus.bus;
+    if (notReady !== '') why.push(notReady);
     return why;
   }
 
@@ -213,7 +213,7 @@ export class Gateway {
     if (nats !== null) {
       const { connector, report } = nats;
       connector.start();
-      await this.#unlessStopped(BUS_WAIT_MS, connector.firstUp);
+      await this.#unlessStopped(BUS_WAIT_MS, this.#bus.bus.ready);
       if (this.#state === 'starting' && !connector.up) report.unreachable();
     }
     const begun = Promise.all(this.#upstreams.map((upstream) => upstream.start()));
@@ -244,7 +244,7 @@ export class Gateway {
   }
 
   async #tellReady(): Promise<void> {
-    await this.#bus.nats?.connector.firstUp;
+    await this.#bus.bus.ready;
     if (this.#state === 'ready') this.#parts.log.info({ gateway: this.id }, 'ready');
   }
 

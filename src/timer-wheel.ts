@@ -92,6 +92,13 @@ export class TimerWheel {
     if (this.#cancelTimer === null) this.#arm();
   }
 
+  /** Milliseconds until `entry` fires, up to a tick too many; 0: it is due, or not set. */
+  leftMs(entry: WheelEntry): number {
+    return entry.wheelTick < 0
+      ? 0
+      : Math.max(0, entry.wheelTick * WHEEL_TICK_MS - this.#clock.now());
+  }
+
   /** Takes `entry` out; harmless if it is not set. */
   cancel(entry: WheelEntry): void {
     if (entry.wheelTick < 0) return;

@@ -9,6 +9,9 @@ import type { Accepted, JsonObject } from '../contract/commands.ts';
 import { readPublicKey } from '../dialect/signature.ts';
 import { type Failure, isFailure } from '../errors.ts';
 import type { HandshakeRequest } from '../protocol/handshake.ts';
+import type { Encoded } from '../protocol/packet.ts';
+import type { Resume, Returning } from '../resume/resume.ts';
+import type { CloseReason } from '../session/close-reason.ts';
 import type { Session } from '../session/session.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { LogThrottle } from '../telemetry/log-throttle.ts';
@@ -33,6 +36,9 @@ const AWAY: ReadonlySet<string> = new Set([
   'DRAINING',
 ]);
 
+/** Where no backend is asked. */
+const LET_IN: Accepted = { patch: null, user: null, expiresInMs: 0 };
+
 const NO_HANDSHAKE =
   'not a valid handshake: expected JSON such as {"sys":{"type":"…","version":"…"},"user":{}}, within limits.convert';
 const NO_KEY =
@@ -45,6 +51,8 @@ export type ConnectAuthOptions = {
   readonly needsKey: boolean;
   /** The backend that is asked; null: none is, and everyone comes in. */
   readonly asked: { readonly upstream: Upstream; readonly ordinal: number } | null;
+  /** null: clients get no tokens to come back with. */
+  readonly resume: Resume | null;
   /** Milliseconds from the connection to the answer of the handshake. */
   readonly handshakeMs: number;
   readonly sessionCommands: SessionCommands;
@@ -100,7 +108,7 @@ export class ConnectAuth {
         return;
       }
     }
-    if (asked !== null) {
+    if (asked !== null || this.#tokenOf(request) !== null) {
       this.#begin(session, request);
       return;
     }
@@ -110,7 +118,8 @@ export class ConnectAuth {
   }
 
   /** The session has ended: no answer is wanted any more. */
-  onClosed(session: Session): void {
+  onClosed(session: Session, reason: CloseReason): void {
+    this.#options.resume?.onClosed(session, reason);
     const pending = this.#pending.get(session);
     if (pending === undefined) return;
     this.#pending.delete(session);
@@ -141,8 +150,13 @@ export class ConnectAuth {
   }
 
   async #authenticate(session: Session, pending: PendingAuth): Promise<void> {
+    const { asked, resume } = this.#options;
+    const token = this.#tokenOf(pending.request);
+    const from = token === null ? null : await resume!.find(session, token);
+    if (isClosed(session)) return;
     const deadline = session.openedAt + this.#options.handshakeMs;
-    const outcome = await this.#ask(session, pending, { refresh: false, deadline });
+    const ask = { refresh: false, deadline, from };
+    const outcome = asked === null ? LET_IN : await this.#ask(session, pending, ask);
     if (isClosed(session)) return;
     if (isFailure(outcome)) {
       this.#reject(session, outcome);
@@ -154,7 +168,9 @@ export class ConnectAuth {
       this.#reject(session, answer);
       return;
     }
-    const refused = await this.#apply(session, outcome);
+    const refused =
+      (from === null ? null : await this.#goOn(session, pending, from, outcome)) ??
+      (await this.#apply(session, outcome));
     // The client may have gone while the bus confirmed.
     if (isClosed(session)) return;
     if (refused !== null) {
@@ -162,22 +178,53 @@ export class ConnectAuth {
       return;
     }
     this.#setExpiry(session, pending, outcome.expiresInMs);
-    session.accept(answer);
+    session.accept(token === null ? answer : this.#withToken(session, pending, outcome));
+  }
+
+  /** The token that a client comes with, '' if it has none yet; null: it does not want any. */
+  #tokenOf({ pith }: HandshakeRequest): string | null {
+    const { resume } = pith;
+    return this.#options.resume !== null && typeof resume === 'string' ? resume : null;
+  }
+
+  /** Null where the session has what its token says. One that nobody was asked about comes in without it, too. */
+  async #goOn(
+    session: Session,
+    { request }: PendingAuth,
+    from: Returning,
+    { patch }: Accepted,
+  ): Promise<Failure | null> {
+    const { asked, resume } = this.#options;
+    const refused = await resume!.goOn(session, from, { pith: request.pith, uid: patch?.uid });
+    return asked === null ? null : refused;
+  }
+
+  /** The answer with what its client needs to come back. */
+  #withToken(session: Session, { request, expiresAt }: PendingAuth, { user }: Accepted): Encoded {
+    const { resume } = this.#options;
+    const { listenerDialect } = session;
+    const pith = resume!.begin(session, { ...request, grantedUntil: expiresAt });
+    const answer = listenerDialect.accept(request, { ...user, pith });
+    // It was found to fit without the token.
+    return isFailure(answer)
+      ? (listenerDialect.accept(request, user ?? undefined) as Encoded)
+      : answer;
   }
 
   #ask(
     session: Session,
     { request, controller }: PendingAuth,
-    { refresh, deadline }: { refresh: boolean; deadline: number },
+    { refresh, deadline, from }: { refresh: boolean; deadline: number; from: Returning | null },
   ): Promise<Accepted | Failure> {
     const { upstream, ordinal } = this.#options.asked!;
     return upstream.connect({
-      session,
+      session: from === null ? session : this.#options.resume!.factsOf(session, from),
+      client: session,
       lane: session.lane(ordinal),
       user: objectOf(request.user),
       sys: request.sys as JsonObject,
       headers: {},
-      resumed: false,
+      resumed: from !== null,
       refresh,
       deadline,
       signal: controller.signal,
@@ -226,6 +273,7 @@ export class ConnectAuth {
       return;
     }
     pending.expiresAt = wheel.now() + expiresInMs;
+    session.resuming?.grantedUntil(pending.expiresAt);
     pending.retryAfterMs = Math.max(RETRY_AFTER_MS_MIN, expiresInMs * RETRY_AFTER);
     wheel.set(pending.refresh, expiresInMs * REFRESH_AT);
   }
@@ -238,7 +286,7 @@ export class ConnectAuth {
       return;
     }
     const deadline = wheel.now() + Math.min(leftMs, REFRESH_TIMEOUT_MS);
-    const outcome = await this.#ask(session, pending, { refresh: true, deadline });
+    const outcome = await this.#ask(session, pending, { refresh: true, deadline, from: null });
     if (isClosed(session)) return;
     if (isFailure(outcome) && AWAY.has(outcome.reason)) {
       const ms = Math.min(pending.retryAfterMs, pending.expiresAt - wheel.now());

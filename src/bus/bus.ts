@@ -5,7 +5,9 @@ import type { Close, Patch, Push, Target } from '../contract/commands.ts';
 import type { BusEvents, GatewayState } from './events.ts';
 import type { PendingRequest } from './request-many.ts';
 import type { ServiceFacts } from './micro-service.ts';
-import type { Changes } from './session-commands.ts';
+import type { Changes } from './change-outcome.ts';
+import type { EndedLineage, EndedPage } from '../resume/ended-lineages.ts';
+import type { LineagePlace } from '../resume/lineages.ts';
 import type { Subscriptions } from '../session/registry.ts';
 
 /** What became of a push on one gateway, or on all. */
@@ -47,6 +49,9 @@ export type PeerReply = {
   /** Of the uids asked for, by their place in the question: those that are there. */
   presence?: readonly PresenceHere[];
   groups?: readonly GroupCount[];
+  /** A part of what has ended, and where the next part begins. */
+  ended?: EndedPage['ended'];
+  next?: EndedPage['next'];
   /** Why it did nothing, and gives nothing. */
   failure?: Failure;
 };
@@ -90,6 +95,19 @@ export interface Peers {
   changeGroups(change: GroupChange, waitMs: number): PeerCall;
   presence(uids: readonly string[], waitMs: number): PeerCall;
   groups(prefix: string, page: Page, waitMs: number): PeerCall;
+  /** Whether a session may go on from an older one, which the others close then; `refused` of a reply is 1: no. */
+  mayResume(place: LineagePlace, waitMs: number): PeerCall;
+  /** What has ended, as this gateway knows it ('': each), after a place in its list (0: from the beginning). */
+  ended(gateway: string, after: number, waitMs: number): PeerCall;
+}
+
+/** Where this gateway says which lineages have ended. */
+export interface LineageNews {
+  /** What the others know of it is known here, too. */
+  readonly isReady: boolean;
+  /** Resolves when that holds. */
+  readonly ready: Promise<void>;
+  tellEnded(ended: EndedLineage): void;
 }
 
 /** Sessions that another gateway holds, by sid. A Failure at once: the request was not sent. */
@@ -132,14 +150,17 @@ export interface Bus {
   readonly name: string;
   /** False: only this gateway's sessions can be reached now. */
   readonly up: boolean;
-  /** False until the first connection; the gateway is not ready before. */
-  readonly everUp: boolean;
+  /** Why the gateway should get no clients yet, once it has had a connection and what it needs of the others; '': it should. */
+  readonly notReady: string;
+  /** Resolves when it is ready, which it stays. */
+  readonly ready: Promise<void>;
   readonly subscriptions: Subscriptions;
   /** Told to whoever listens. */
   readonly events: BusEvents;
   readonly peers: Peers;
   readonly bySid: RequestsBySid;
   readonly claims: ClaimChannel;
+  readonly lineages: LineageNews;
   /** Called once, before the start. @param facts What NATS tools are told of the gateway. */
   serve(api: ControlApi, facts: () => ServiceFacts): void;
   start(): void;

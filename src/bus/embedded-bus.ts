@@ -1,5 +1,5 @@
 /** No bus: this gateway is the only one. Everything that needs one gateway works, without any server. */
-import type { Bus, ClaimChannel, PeerReplies, Peers, RequestsBySid } from './bus.ts';
+import type { Bus, ClaimChannel, LineageNews, PeerReplies, Peers, RequestsBySid } from './bus.ts';
 import type { BusEvents, GatewayState } from './events.ts';
 import { type Failure, failure } from '../errors.ts';
 import type { Gate } from './gate.ts';
@@ -9,7 +9,8 @@ import { NO_SESSION_EVENTS } from '../session/session-events.ts';
 export class EmbeddedBus implements Bus {
   readonly name = 'embedded';
   readonly up = true;
-  readonly everUp = true;
+  readonly notReady = '';
+  readonly ready = Promise.resolve();
   readonly subscriptions: Subscriptions = { add: () => null, remove: () => {} };
   readonly events: BusEvents = { ...NO_SESSION_EVENTS, gateway() {}, conflict() {} };
   readonly peers: Peers = {
@@ -20,12 +21,15 @@ export class EmbeddedBus implements Bus {
     changeGroups: noReplies,
     presence: noReplies,
     groups: noReplies,
+    mayResume: noReplies,
+    ended: noReplies,
   };
   readonly claims: ClaimChannel = {
     up: false,
     publish() {},
     ask: () => failure('BUS_AWAY'),
   };
+  readonly lineages: LineageNews = { isReady: true, ready: Promise.resolve(), tellEnded() {} };
   readonly bySid: RequestsBySid = { patch: noSession, get: noSession };
 
   readonly #gate: Gate | null;

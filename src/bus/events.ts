@@ -68,12 +68,16 @@ export class NatsEvents implements BusEvents {
     if (session.isAnnounced) return;
     session.isAnnounced = true;
     this.#sessions++;
-    this.#ofSession('opened', session, { again: false, resumed_from: '' });
+    this.#ofSession('opened', session, openedJson(session, false));
   }
 
   /** Others do not know of it any more. */
   openedAgain(session: Session): void {
-    this.#ofSession('opened', session, { again: true, resumed_from: '' });
+    this.#ofSession('opened', session, openedJson(session, true));
+  }
+
+  resumed(session: Session): void {
+    this.openedAgain(session);
   }
 
   bound(session: Session): void {
@@ -126,6 +130,10 @@ export class NatsEvents implements BusEvents {
     report.event(name);
     this.queue.add({ seq, subject: subjects.event(name), payload });
   }
+}
+
+function openedJson({ resuming }: Session, again: boolean): object {
+  return { again, resumed_from: resuming?.resumedFrom ?? '' };
 }
 
 function bytesOf(json: object): Buffer {

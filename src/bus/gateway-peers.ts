@@ -6,6 +6,7 @@ import type { Close, Push, Target } from '../contract/commands.ts';
 import { publisherLine, pushLines } from '../contract/headers.ts';
 import { durationText, targetJson } from '../contract/json-shapes.ts';
 import { type Failure, isFailure } from '../errors.ts';
+import type { LineagePlace } from '../resume/lineages.ts';
 import { Timeout } from '../timer-wheel.ts';
 import { HeaderBlock } from '../upstream/nats/header-block.ts';
 import { send, tooLargeFor } from '../upstream/nats/outgoing.ts';
@@ -198,6 +199,14 @@ export class GatewayPeers implements Peers {
 
   groups(prefix: string, page: Page, waitMs: number): PeerCall {
     return this.#callNew('groups', { prefix, ...page }, waitMs);
+  }
+
+  mayResume({ lineage, counter, sid }: LineagePlace, waitMs: number): PeerCall {
+    return this.#callNew('resume', { lineage, counter, sid }, waitMs);
+  }
+
+  ended(of: string, after: number, waitMs: number): PeerCall {
+    return this.#callNew('ended', { of, after }, waitMs);
   }
 
   /** A call that gateways of older releases do not know: their answers name no call, and count as silence. */

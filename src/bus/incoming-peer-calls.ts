@@ -18,6 +18,7 @@ import type { Gate } from './gate.ts';
 import type { GatewayPeers } from './gateway-peers.ts';
 import { readPeerPush } from './peer-push-codec.ts';
 import { presenceJson, readPeerReply } from './peer-reply.ts';
+import type { NatsLineageNews } from './lineage-news.ts';
 import type { Replies } from './replies.ts';
 import type { SessionCommands } from './session-commands.ts';
 import { pageOf, readPage } from './session-pages.ts';
@@ -28,11 +29,12 @@ export type IncomingPeerCallsParts = BusParts & {
   readonly peers: GatewayPeers;
   /** null: this gateway has none. */
   readonly gate: Gate | null;
+  readonly lineages: NatsLineageNews;
 };
 
 /** What is answered, as JSON. */
-type Outcome = Omit<PeerReply, 'gateway' | 'failure' | 'presence'> &
-  Partial<ErrorJson> & { presence?: unknown[] };
+type Outcome = Omit<PeerReply, 'gateway' | 'failure' | 'presence' | 'ended'> &
+  Partial<ErrorJson> & { presence?: unknown[]; ended?: unknown[] };
 
 export class IncomingPeerCalls {
   readonly #parts: IncomingPeerCallsParts;
@@ -110,6 +112,10 @@ export class IncomingPeerCalls {
         const here = sessionCommands.groups(textOf(prefix, 'prefix'), page, replies.bytesMax);
         return { did: verb, ...here };
       }
+      case 'resume':
+      case 'ended':
+      case 'lineages':
+        return this.#parts.lineages.onCall(verb, this.#fieldsOf(message));
       default:
         return {};
     }

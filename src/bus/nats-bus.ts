@@ -18,6 +18,7 @@ import { IncomingMessages } from './incoming-messages.ts';
 import { NatsRequestsBySid } from './requests-by-sid.ts';
 import { IncomingPeerCalls } from './incoming-peer-calls.ts';
 import { Replay, type ReplayOptions } from './replay.ts';
+import { type Known, NatsLineageNews } from './lineage-news.ts';
 import { Replies } from './replies.ts';
 import { RequestMany } from './request-many.ts';
 import type { SessionCommands } from './session-commands.ts';
@@ -37,6 +38,7 @@ export class NatsBus implements Bus, ConnectionListener {
   readonly claims: NatsClaimChannel;
   /** null: kept pushes come only to who is there. */
   readonly replay: Replay | null;
+  readonly lineages: NatsLineageNews;
   readonly #parts: BusParts;
   #uids: UidRule | undefined;
   #incoming!: IncomingMessages;
@@ -57,7 +59,9 @@ export class NatsBus implements Bus, ConnectionListener {
     const requests = new RequestMany(parts);
     this.peers = new GatewayPeers(parts, requests, () => {
       this.#uids?.claims.sayAll();
+      this.lineages.sayAll();
     });
+    this.lineages = new NatsLineageNews(parts, this.peers);
     this.claims = new NatsClaimChannel(parts, requests);
     this.bySid = new NatsRequestsBySid(parts, requests);
     this.streams = new StreamWatch(parts, requests);
@@ -76,8 +80,14 @@ export class NatsBus implements Bus, ConnectionListener {
     return this.#parts.connector.up;
   }
 
-  get everUp(): boolean {
-    return this.#parts.connector.everUp;
+  get notReady(): string {
+    if (!this.#parts.connector.everUp) return 'not connected to the bus yet';
+    if (!this.lineages.isReady) return 'fetching which sessions have ended';
+    return this.replay?.problem ?? '';
+  }
+
+  get ready(): Promise<void> {
+    return this.lineages.ready;
   }
 
   /** Completes the construction: the registry needs the bus's subscriptions, the bus needs the registry's sessions. */
@@ -93,11 +103,16 @@ export class NatsBus implements Bus, ConnectionListener {
     this.replay?.attach(registry, sessionCommands);
     const replies = new Replies(this.#parts);
     this.#replies = replies;
-    const { subscriptions, peers, replay } = this;
+    const { subscriptions, peers, replay, lineages } = this;
     const more = { registry, sessionCommands, subscriptions, replies, uids, replay };
     this.#incoming = new IncomingMessages({ ...this.#parts, ...more });
-    const calls = new IncomingPeerCalls({ ...this.#parts, ...more, peers, gate });
+    const calls = new IncomingPeerCalls({ ...this.#parts, ...more, peers, gate, lineages });
     this.#parts.connector.always(this.#parts.subjects.fleet('*'), calls.onCall);
+  }
+
+  /** Where lineages are kept; without it others are told nothing. */
+  attachLineages(known: Known): void {
+    this.lineages.attach(known);
   }
 
   serve(api: ControlApi, facts: () => ServiceFacts): void {
@@ -142,6 +157,7 @@ export class NatsBus implements Bus, ConnectionListener {
     this.watch.start();
     this.#uids?.claims.sayAll();
     this.replay?.onUp(first);
+    this.lineages.onUp();
   }
 
   onRoom(): void {

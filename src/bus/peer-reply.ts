@@ -3,6 +3,7 @@ import { readObject, type SessionJson } from '../contract/json-shapes.ts';
 import { type Failure, failure } from '../errors.ts';
 import type { GroupCount, PeerReply, PresenceHere } from './bus.ts';
 import { isObject } from '../protocol/exact-json.ts';
+import { readEnded } from './lineage-words.ts';
 
 /** null: it names no gateway, or cannot be read. A field of the wrong type counts as absent. */
 export function readPeerReply(payload: Uint8Array): PeerReply | null {
@@ -12,10 +13,10 @@ export function readPeerReply(payload: Uint8Array): PeerReply | null {
   } catch {
     return null;
   }
-  const { gateway, sessions, more, error, did, presence, groups } = fields;
+  const { gateway, sessions, more, error, did, presence, groups, ended } = fields;
   if (typeof gateway !== 'string') return null;
   const answer: PeerReply = { gateway };
-  for (const name of ['delivered', 'dropped', 'refused', 'closed', 'changed'] as const) {
+  for (const name of ['delivered', 'dropped', 'refused', 'closed', 'changed', 'next'] as const) {
     const count = fields[name];
     if (isCount(count)) answer[name] = count;
   }
@@ -27,6 +28,7 @@ export function readPeerReply(payload: Uint8Array): PeerReply | null {
   if (typeof did === 'string') answer.did = did;
   if (Array.isArray(presence)) answer.presence = presence.flatMap(readPresence);
   if (Array.isArray(groups)) answer.groups = groups.filter(isGroupCount);
+  if (ended !== undefined) answer.ended = readEnded(ended);
   if (more === true) answer.more = true;
   const why = readFailure(error);
   if (why !== null) answer.failure = why;

@@ -5,7 +5,7 @@ import type { NatsMessage } from '../upstream/nats/nats-connection.ts';
 import { send } from '../upstream/nats/outgoing.ts';
 import { answersTo } from '../upstream/nats/subjects.ts';
 import type { BusParts } from './bus-parts.ts';
-import type { Incomplete } from './session-commands.ts';
+import type { Incomplete } from './change-outcome.ts';
 import { HeaderBlock } from '../upstream/nats/header-block.ts';
 
 /** The longest reply, even where the server takes longer messages: it is read in one turn of the event loop. */

@@ -6,7 +6,7 @@ import type { RequestsBySid } from './bus.ts';
 import type { BusParts } from './bus-parts.ts';
 import { readFailure } from './peer-reply.ts';
 import type { RequestMany } from './request-many.ts';
-import type { Changes } from './session-commands.ts';
+import type { Changes } from './change-outcome.ts';
 import { CONFIRM_MS_MAX } from './subscriptions.ts';
 import { ASK_MS_MAX } from './uid-asks.ts';
 

@@ -11,6 +11,7 @@ import {
 } from '../session/changes.ts';
 import {
   type Close,
+  type JsonObject,
   namesNobody,
   type Patch,
   type Push,
@@ -24,6 +25,7 @@ import { GroupEnds } from '../session/group-ends.ts';
 import type { Registry } from '../session/registry.ts';
 import type { Session } from '../session/session.ts';
 import type { Page, PresenceHere } from './bus.ts';
+import { type Changes, type Incomplete, inForce, sumOf } from './change-outcome.ts';
 import { groupsHere, type GroupsHere } from './group-pages.ts';
 import { presenceHere } from './presence.ts';
 import { PushEncodings } from './push-encodings.ts';
@@ -54,10 +56,16 @@ export type SessionCommandsParts = {
   readonly replay?: Pick<Replay, 'bound'> | undefined;
 };
 
-/** What a change has done, and the version that it led to; of several sessions the sum, and the highest. */
-export type Changes = { readonly changed: number; readonly version: number };
-/** Why not all were changed, and what was. */
-export type Incomplete = Failure & Changes;
+/** What a session had that another goes on from. */
+export type Had = {
+  /** '': none. */
+  readonly uid: string;
+  /** Milliseconds since the epoch. */
+  readonly boundAtWall: number;
+  readonly data: JsonObject;
+  /** `ttlMs`: for how long still, in milliseconds; 0: to the end of the session. */
+  readonly groups: readonly { readonly name: string; readonly ttlMs: number }[];
+};
 
 /** Names of groups, counted for each session, that are joined or left in one turn of the event loop: about 10 ms. */
 export const NAMES_PER_TURN = 2_000;
@@ -224,6 +232,31 @@ export class SessionCommands {
     );
   }
 
+  /**
+   * Gives a new session what another one had: at once, or after its uid was asked for. The uid stays as old as it was,
+   * so that it does not take its place from a session that was bound later.
+   */
+  restore(session: Session, had: Had): Changed | Failure | Promise<Changed | Failure> {
+    const patch: Patch = {
+      ...(had.uid !== '' && { uid: had.uid }),
+      ...{ set: had.data, join: had.groups.map(({ name }) => name) },
+    };
+    const restore = (): Changed | Failure => this.#restore(session, patch, had);
+    const mayAsk = had.uid !== '' && refusal(session, patch, this.#limits) === null;
+    return (mayAsk ? this.#uids?.whenFree(session, had.uid, restore) : null) ?? restore();
+  }
+
+  #restore(session: Session, patch: Patch, { boundAtWall, groups }: Had): Changed | Failure {
+    // Just newer than what may be left of the session before.
+    const boundAt = this.#uids === undefined ? boundAtWall : boundAtWall + 1;
+    const changed = applyPatch(this.#registry, session, patch, this.#limits, boundAt);
+    if (isFailure(changed)) return changed;
+    if (session.uid !== '') this.#uids?.claims.bound(session, this.#clock.wallNow() - boundAt);
+    for (const { name, ttlMs } of groups)
+      if (ttlMs > 0) this.#endLater(session, { join: [name], groupTtlMs: ttlMs });
+    return changed;
+  }
+
   /** The last join says how long a membership lasts. */
   #endLater(session: Session, { join = [], groupTtlMs = this.#groupTtlMs }: Patch): void {
     if (groupTtlMs === 0) {
@@ -232,9 +265,10 @@ export class SessionCommands {
     }
     session.groupEnds ??= new GroupEnds(this.#wheel, (group) => {
       this.#registry.leave(session, group);
-      session.version++;
+      session.changed();
     });
     for (const group of join) session.groupEnds.set(group, groupTtlMs);
+    session.resuming?.changed();
   }
 
   /** Changes each of them at once, and resolves when the changes are in force everywhere; a fault rejects. */
@@ -305,29 +339,4 @@ export class SessionCommands {
 /** The uid that the patch gives to the session; '': none that it has not. */
 function newUidOf({ uid: before }: Session, { uid = '' }: Patch): string {
   return uid === before ? '' : uid;
-}
-
-async function inForce(
-  change: Changed | Failure | Promise<Changed | Failure>,
-): Promise<Changes | Failure> {
-  const changed = change instanceof Promise ? await change : change;
-  if (isFailure(changed)) return changed;
-  if (changed.confirmed !== null) await changed.confirmed;
-  return { changed: changed.changed, version: changed.version };
-}
-
-/** The sum of changes to several sessions, with the first failure, if there is any. */
-export async function sumOf(
-  changes: readonly Promise<Changes | Failure | Incomplete>[],
-): Promise<Changes | Incomplete> {
-  let changed = 0;
-  let version = 0;
-  let why: Failure | null = null;
-  for (const outcome of await Promise.all(changes)) {
-    if (isFailure(outcome)) why ??= outcome;
-    const done = outcome as Partial<Changes>;
-    changed += done.changed ?? 0;
-    version = Math.max(version, done.version ?? 0);
-  }
-  return { ...why, changed, version };
 }

@@ -112,17 +112,21 @@ export class UidClaims {
     return stamp;
   }
 
-  /** The session has just got its uid. */
-  bound(session: Session): void {
+  /**
+   * The session has just got its uid.
+   *
+   * @param ageMs How long it has had it in the session that it goes on from; null: it is new.
+   */
+  bound(session: Session, ageMs: number | null = null): void {
     const { clock, limit, registry } = this.#parts;
-    this.#since.set(session, clock.now());
+    this.#since.set(session, clock.now() - Math.max(0, ageMs ?? 0));
     this.#fresh.delete(session);
     this.#fresh.add(session);
     const { uid } = session;
     const here = newestFirst([...registry.byUid(uid)].map(placeOf));
     this.#closeBelow(uid, here[limit.sessionsMax - 1], []);
     if (limit.sessionsMax === 1) this.#say(session);
-    else this.#gather(uid, session, false);
+    else this.#gather(uid, ageMs === null ? session : null, false);
   }
 
   /** Another gateway claims the uid for one of its sessions. */

@@ -7,6 +7,7 @@ import { isConsulService } from './consul-service.ts';
 import { checkGates } from './gates.ts';
 import { warnOfOwnNames } from './own-names.ts';
 import { didYouMean, type Finding } from './problem.ts';
+import { checkResume } from './resume-keys.ts';
 import type { BackendConfig } from './schema-backends.ts';
 import type { ClientTlsConfig, ServerTlsConfig } from './schema-listen.ts';
 import { backendsOf, type RouteConfig } from './schema-routes.ts';
@@ -33,6 +34,7 @@ export function crossCheck(tree: unknown): CrossChecks {
   checkNats(sections, report);
   checkConsul(sections, report);
   checkAuth(sections, report);
+  checkResume(sections, report);
   checkLimits(sections, report);
   checkGates(sections, report, warn);
   for (const [name, backend] of sections.backends) checkBackend(name, backend, sections, report);

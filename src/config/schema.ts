@@ -110,14 +110,17 @@ const sessionsSchema = z
     ),
     resume: z
       .strictObject({
-        window: duration('0s', 'How long a lost session can be resumed; 0s: never.', {
+        window: duration('0s', 'How long a resume token lasts, 1s to 24h; 0s: there are none.', {
+          min: 1_000,
           zero: true,
         }),
-        keys: secrets('Keys that sign resume tokens, the newest first.'),
+        keys: secrets(
+          'Keys of resume tokens, each 32 bytes in base64: the first encrypts, all decrypt.',
+        ),
         replay: flag(false, 'Send the kept pushes that the client missed.'),
       })
       .prefault({})
-      .describe('Resuming a lost session.'),
+      .describe('Coming back to a lost session without a new login.'),
   })
   .prefault({})
   .describe('What a session may hold.');

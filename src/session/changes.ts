@@ -64,10 +64,12 @@ export function applyPatch(
     wait(registry.join(session, group));
     changed = true;
   }
-  if (changed) session.version++;
+  if (changed) session.changed();
   if (session.uid !== uidBefore) {
-    if (session.uid === '') registry.events.unbound(session, uidBefore);
-    else registry.events.bound(session);
+    if (session.uid === '') {
+      session.resuming?.unbound();
+      registry.events.unbound(session, uidBefore);
+    } else registry.events.bound(session);
   }
   return {
     changed: changed ? 1 : 0,

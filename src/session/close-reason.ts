@@ -37,6 +37,8 @@ export const CLOSE_REASONS = {
   kick: row(1000, 'kick', 'info'),
   /** Its uid has a newer session than auth.sessions_per_uid lets it share with. */
   logged_in_elsewhere: row(1000, 'logged_in_elsewhere', 'info'),
+  /** Its client has come back with a token, and another session goes on from it. */
+  resumed: row(1000, null, 'debug'),
   draining: row(1001, null, 'info'),
   drain_kick: row(1001, 'draining', 'info'),
   drain_forced: row(1001, null, 'warn'),

@@ -46,6 +46,7 @@ export async function drainSessions(
   for (const session of [...registry.all()]) {
     // The backends are not waited for any longer, and the client hears it while it can.
     session.giveUp(failure('DRAINING'));
+    session.resuming?.renew();
     session.close('drain_forced');
   }
   return { closed: total - forced, forced };
@@ -67,7 +68,9 @@ function next(registry: Registry, count: number): Session[] {
 
 function closeFinished(registry: Registry, reason: CloseReason): void {
   for (const session of [...registry.all()]) {
-    if (session.state === 'draining' && isIdle(session)) session.close(reason);
+    if (session.state !== 'draining' || !isIdle(session)) continue;
+    session.resuming?.renew();
+    session.close(reason);
   }
 }
 

@@ -17,6 +17,12 @@ export class GroupEnds {
     return this.#ends.size;
   }
 
+  /** Milliseconds until it ends; Infinity: it does not by itself. */
+  leftMs(group: string): number {
+    const end = this.#ends.get(group);
+    return end === undefined ? Infinity : this.#wheel.leftMs(end);
+  }
+
   /** It ends in `ms` milliseconds, whatever was said of it before. */
   set(group: string, ms: number): void {
     let end = this.#ends.get(group);

@@ -5,6 +5,8 @@ import type { Session } from './session.ts';
 export interface SessionEvents {
   /** Its handshake is done. */
   opened(session: Session): void;
+  /** It was opened already, and goes on from another one only now. */
+  resumed(session: Session): void;
   /** It has got a uid, maybe before its handshake is done. */
   bound(session: Session): void;
   /** It goes on without. @param uid The one that it had. */
@@ -16,6 +18,7 @@ export interface SessionEvents {
 /** Nobody is told. */
 export const NO_SESSION_EVENTS: SessionEvents = {
   opened() {},
+  resumed() {},
   bound() {},
   unbound() {},
   closed() {},

@@ -4,6 +4,7 @@ import type { Failure } from '../errors.ts';
 import type { HandshakeRequest } from '../protocol/handshake.ts';
 import type { Message } from '../protocol/message.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
+import type { CloseReason } from './close-reason.ts';
 import type { DeadlineLimits } from './deadlines.ts';
 import type { OutboxLimits } from './outbox.ts';
 import type { Outboxes } from './outboxes.ts';
@@ -32,7 +33,7 @@ export interface Handshakes {
   /** Calls `accept` or `refuse` of the session, now or later. null: it was no handshake. */
   onHandshake(session: Session, request: HandshakeRequest | null): void;
   /** The session has ended, maybe before it was answered. */
-  onClosed(session: Session): void;
+  onClosed(session: Session, reason: CloseReason): void;
 }
 
 /** What the sessions of one listener share. */

@@ -9,6 +9,22 @@ import type { KeptPlace } from './kept-place.ts';
 import { Lane } from './lane.ts';
 import type { SessionParts } from './session-parts.ts';
 
+/** A session whose client has asked for tokens to come back with. */
+export interface Resuming {
+  /** The session that it goes on from; '': it is the first. */
+  readonly resumedFrom: string;
+  /** The sid of the first session of those that it goes on from, or its own. */
+  readonly lineage: string;
+  /** What a token says of the session has changed: the client gets a new one soon. */
+  changed(): void;
+  /** Its uid was taken from it. */
+  unbound(): void;
+  /** Its backend wants to be asked again by then. @param at On the monotonic clock; Infinity: never. */
+  grantedUntil(at: number): void;
+  /** The client gets a new token at once: the session is about to be closed, and it may come back. */
+  renew(): void;
+}
+
 export class SessionRecord {
   readonly n: number;
   /** `<gateway id>.<n>`: never used again. */
@@ -38,9 +54,10 @@ export class SessionRecord {
   groupEnds: GroupEnds | null = null;
   /** null: it does not follow the pushes that are kept for its user. */
   kept: KeptPlace | null = null;
-  resuming: { changed(): void } | null = null;
   /** Grows with every change of uid, data or groups. */
   version = 0;
+  /** null: its client has not asked for tokens. */
+  resuming: Resuming | null = null;
   /** Those who listen on the bus know of it. */
   isAnnounced = false;
   /** The gateway's own count of messages relayed. */
@@ -61,6 +78,12 @@ export class SessionRecord {
     this.openedAt = parts.wheel.now();
     this.listenerDialect = parts.dialect;
     this.wire = parts.dialect.wire;
+  }
+
+  /** Its uid, data or groups are different now. */
+  changed(): void {
+    this.version++;
+    this.resuming?.changed();
   }
 
   get dialect(): Dialect['name'] {

@@ -332,7 +332,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
     this.#inFlight.abandon();
     const { auth, registry, report, wheel } = this.#parts;
     registry.remove(this);
-    auth.onClosed(this);
+    auth.onClosed(this, reason);
     const lastedMs = Math.round(wheel.now() - this.openedAt);
     const closed = { session: this, reason: details.text || reason, code: details.code, lastedMs };
     report.closed(this, { reason, details, cause, lastedMs }, closed);

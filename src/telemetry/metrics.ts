@@ -31,6 +31,13 @@ export const INSTRUMENTS = {
     'port',
   ]),
   pith_sessions_closed_total: counter('Sessions that ended, by close reason.', ['reason']),
+  pith_resumes_total: counter('Sessions that went on from one that was lost.'),
+  pith_resumes_refused_total: counter('Resume tokens that were of no use, by reason.', ['reason']),
+  pith_resume_tokens_total: counter(
+    'Resume tokens: made, or too_large because there is more in the session than fits.',
+    ['outcome'],
+  ),
+  pith_resume_ended: gauge('Ended sessions whose resume tokens are refused.'),
   pith_messages_dropped_total: counter('Client messages dropped without an answer.', ['reason']),
   pith_messages_refused_total: counter(
     'Client messages answered with an error before they reached a backend.',

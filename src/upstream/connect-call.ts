@@ -28,7 +28,7 @@ export class ConnectCall extends Call {
   constructor(ask: ConnectAsk, upstream: Upstream, wheel: TimerWheel, read: Read) {
     super();
     this.#read = read;
-    this.session = ask.session;
+    this.session = ask.client;
     this.lane = ask.lane;
     this.upstream = upstream;
     this.wantsAnswer = true;

@@ -9,7 +9,8 @@ import type { ClientSpan } from './client-span.ts';
 
 /** A handshake that waits for a backend's word. */
 export type ConnectAsk = ConnectFacts & {
-  readonly session: Session;
+  /** Whose handshake it is. What `session` says may be of the session that it goes on from. */
+  readonly client: Session;
   /** The session's lane at this backend: it goes to where the session's messages will go. */
   readonly lane: Lane;
   /** On the monotonic clock, milliseconds. */

@@ -9,7 +9,9 @@ import { UidRule } from '../bus/uid-rule.ts';
 import type { Capacity } from '../config/auto-limits.ts';
 import { advertisedAddresses } from '../config/gates.ts';
 import { parseBus } from '../config/address.ts';
+import { parseResumeKey } from '../config/resume-keys.ts';
 import type { Random } from '../random.ts';
+import { Resume } from '../resume/resume.ts';
 import { Registry } from '../session/registry.ts';
 import { NatsConnector } from '../upstream/nats/nats-connector.ts';
 import { NatsReport } from '../upstream/nats/nats-report.ts';
@@ -38,6 +40,8 @@ export type BusParts = {
   readonly registry: Registry;
   readonly sessionCommands: SessionCommands;
   readonly fleetCommands: FleetCommands;
+  /** null: clients get no tokens to come back with. */
+  readonly resume: Resume | null;
 };
 
 /** `prefix`, and letters that no other gateway has. */
@@ -56,7 +60,7 @@ export function makeBus(shared: Shared & { readonly capacity: Capacity }): BusPa
   const nats = address.kind === 'nats' ? makeNats(address.servers, shared) : null;
   const gate = makeGate(shared, nats, () => {
     const { size } = registry;
-    return { sessions: size, room: bus.everUp ? shared.capacity.connections - size : 0 };
+    return { sessions: size, room: bus.notReady === '' ? shared.capacity.connections - size : 0 };
   });
   const bus = nats?.bus ?? new EmbeddedBus(gate);
   const registry = new Registry(gatewayId, bus.subscriptions, bus.events);
@@ -73,7 +77,25 @@ export function makeBus(shared: Shared & { readonly capacity: Capacity }): BusPa
   });
   nats?.bus.attach(registry, sessionCommands, gate, uids);
   const fleetCommands = new FleetCommands(gatewayId, sessionCommands, bus);
-  return { bus, gate, nats, registry, sessionCommands, fleetCommands };
+  const resume = makeResume(shared, { bus, nats, registry, sessionCommands });
+  return { bus, gate, nats, registry, sessionCommands, fleetCommands, resume };
+}
+
+function makeResume(
+  shared: Shared,
+  parts: Pick<BusParts, 'bus' | 'nats' | 'registry' | 'sessionCommands'>,
+): Resume | null {
+  const { window: windowMs, keys } = shared.config.sessions.resume;
+  if (windowMs === 0) return null;
+  const { bus, nats } = parts;
+  const resume = new Resume({
+    ...shared,
+    ...parts,
+    ...{ windowMs, keys: keys.map(parseResumeKey), peers: bus.peers, news: bus.lineages },
+    replay: nats?.bus.replay ?? undefined,
+  });
+  nats?.bus.attachLineages(resume);
+  return resume;
 }
 
 function makeGate(shared: Shared, nats: Nats | null, load: GateParts['load']): Gate | null {

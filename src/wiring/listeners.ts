@@ -19,6 +19,7 @@ import type { Upstream } from '../upstream/upstream.ts';
 import type { ControlPorts } from './control.ts';
 import { makeListenerDialects } from './dialects.ts';
 import { ConnectAuth, type ConnectAuthOptions } from '../auth/connect-auth.ts';
+import type { Resume } from '../resume/resume.ts';
 import { SessionReport } from '../session/session-report.ts';
 import type { Shared } from './shared.ts';
 import { LogThrottle } from '../telemetry/log-throttle.ts';
@@ -31,6 +32,8 @@ export type ListenersParts = Shared & {
   /** By the backend's ordinal. */
   readonly upstreams: readonly Upstream[];
   readonly capacity: Capacity;
+  /** null: clients get no tokens to come back with. */
+  readonly resume: Resume | null;
 };
 
 /** One for each entry of `listen`, in its order. Throws when a Pomelo project's files cannot be used. */

@@ -54,6 +54,10 @@ export const TARGETS: Readonly<Record<string, Entry>> = {
     protobuf,
   ),
   ...from(
+    () => import('./targets/resume.ts'),
+    ['resume-token', 'resume-state', 'resume-key', 'lineage-words'],
+  ),
+  ...from(
     () => import('./targets/headers.ts'),
     [
       'header-values',

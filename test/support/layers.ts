@@ -72,7 +72,8 @@ export const RULES: Rules = {
   'dialect/':       ['protocol/', 'node:buffer', 'node:crypto', 'node:zlib'],
   'session/':       ['protocol/', 'dialect/', 'contract/', 'transport/', 'timer-wheel.ts', 'type node:crypto', ...SEEN],
   'relay/':         ['contract/', 'telemetry/log-throttle.ts', 'type telemetry/histogram.ts', 'type telemetry/tracing.ts', 'protocol/', 'dialect/', 'routing/', 'session/', 'upstream/upstream.ts', 'upstream/call*', 'timer-wheel.ts', ...SEEN],
-  'auth/':          ['type bus/session-commands.ts', 'config/client-rules.ts', 'type contract/', 'dialect/signature.ts', 'protocol/', 'type session/', 'type upstream/upstream.ts', 'timer-wheel.ts', 'telemetry/log-throttle.ts', ...SEEN],
+  'resume/':        ['contract/', 'protocol/', 'session/', 'type bus/', 'timer-wheel.ts', 'telemetry/log-throttle.ts', 'node:crypto', ...SEEN],
+  'auth/':          ['type bus/session-commands.ts', 'config/client-rules.ts', 'type contract/', 'dialect/signature.ts', 'protocol/', 'type resume/', 'type session/', 'type upstream/upstream.ts', 'timer-wheel.ts', 'telemetry/log-throttle.ts', ...SEEN],
   'upstream/':      [...UPSTREAM, 'telemetry/log-throttle.ts'],
   'upstream/pool/': ['upstream/', ...UPSTREAM, 'node:dns'],
   'upstream/link/': ['upstream/', 'upstream/pool/', ...UPSTREAM],
@@ -86,7 +87,7 @@ export const RULES: Rules = {
   'upstream/nats/dial.ts': ['upstream/nats/', 'nats', 'node:fs'],
 
   // From backends back to clients, and what operators call.
-  'bus/':     ['contract/', 'session/', 'type dialect/', 'protocol/', 'timer-wheel.ts', 'type upstream/backend-commands.ts', 'type upstream/backend-report.ts', 'telemetry/log-throttle.ts', 'type telemetry/histogram.ts', 'type upstream/nats/nats-connection.ts', 'type upstream/nats/nats-connector.ts', 'type upstream/nats/nats-report.ts', 'upstream/nats/header-block.ts', 'upstream/nats/outgoing.ts', 'upstream/nats/subjects.ts', ...SEEN],
+  'bus/':     ['contract/', 'resume/', 'session/', 'type dialect/', 'protocol/', 'timer-wheel.ts', 'type upstream/backend-commands.ts', 'type upstream/backend-report.ts', 'telemetry/log-throttle.ts', 'type telemetry/histogram.ts', 'type upstream/nats/nats-connection.ts', 'type upstream/nats/nats-connector.ts', 'type upstream/nats/nats-report.ts', 'upstream/nats/header-block.ts', 'upstream/nats/outgoing.ts', 'upstream/nats/subjects.ts', ...SEEN],
   'control/': ['control/attach*', 'bus/', 'contract/', 'node:buffer', 'protocol/', 'session/', 'routing/', 'gen/', 'type config/', ...GRPC, '@bufbuild/protobuf', 'grpc-health-check', 'node:fs', 'node:url', 'node:net', 'node:http', 'type node:stream', 'upstream/dial-in/attach-stream.ts', 'transport/pending-connection.ts', 'transport/http-refusal.ts', 'type transport/port.ts', 'upstream/method/json-reader.ts', ...SEEN],
   'control/attach*': ['control/attach*', 'control/contract-files.ts', 'type telemetry/log.ts', 'telemetry/log-throttle.ts', 'contract/', 'protocol/', 'transport/pending-connection.ts', 'upstream/method/json-reader.ts', 'upstream/dial-in/', 'upstream/liveness.ts', 'timer-wheel.ts', 'ws', '@bufbuild/protobuf', ...GRPC, 'type node:stream', 'node:fs', 'node:url', 'node:http'],
 
@@ -130,6 +131,7 @@ export const WHAT: Readonly<Record<string, string>> = {
   'dialect/':       'what differs between the families of clients; pure',
   'session/':       'the state and the order of one client; the registry of all',
   'relay/':         'one message in, at most one answer out; retries, breakers',
+  'resume/':        'coming back to a lost session with a token',
   'auth/':          'asks a backend whether a client may connect',
   'upstream/':      'calls to backends: what all kinds of backends share',
   'upstream/pool/': 'the endpoints of a backend, dialled or attached: resolving, ejection, balancing, which of them a session keeps to',

@@ -68,7 +68,6 @@ export class NatsConnector {
   readonly #options: NatsOptions;
   readonly #report: NatsReport;
   readonly #listeners: ConnectionListener[] = [];
-  readonly #firstUp = Promise.withResolvers<void>();
   readonly #wanted = new Set<Wanted>();
   #discovered: readonly string[] = [];
   #nc: NatsConnection | null = null;
@@ -85,11 +84,6 @@ export class NatsConnector {
 
   listen(listener: ConnectionListener): void {
     this.#listeners.push(listener);
-  }
-
-  /** Resolves at the first connection. */
-  get firstUp(): Promise<void> {
-    return this.#firstUp.promise;
   }
 
   /** True while connected. Publishing is refused otherwise, so callers check first. */
@@ -234,7 +228,6 @@ export class NatsConnector {
     this.#everUp = true;
     this.#report.connected(first, server, serverVersion);
     for (const listener of this.#listeners) listener.onUp?.(first);
-    this.#firstUp.resolve();
   }
 
   #setDown(why: string): void {

@@ -60,6 +60,8 @@ const HANDSHAKES = [
   '{"sys":{"type":"js-websocket","version":"0.0.1","rsa":{},"protoVersion":0},"user":{"a":1}}',
   '{"sys":{"platform":"mac","clientVersion":"1.0","dictVersion":"x"}}',
   '{"sys":{"type":"COCOS_CREATOR","version":"0.4.0-release"}}',
+  '{"sys":{},"user":{"pith":{"resume":"","cursor":1},"__proto__":{"pith":2},"token":"t"}}',
+  '{"handshake":{"user":{"pith":[1]}}}',
   '{"handshake":{"sys":{"type":"x\\u0000\\u0085"},"user":[9007199254740993]}}',
   '{"user":null}',
 ];
@@ -92,6 +94,13 @@ const handshake: Target = {
         'the same twice',
       );
       check(PROFILES[profileOf(read)] !== undefined, 'there is a profile');
+      const { user } = read;
+      check(
+        typeof user !== 'object' || user === null || !Object.hasOwn(user, 'pith'),
+        'what is for the gateway is taken out',
+        user,
+      );
+      check(!Array.isArray(read.pith) && typeof read.pith === 'object', 'it is an object');
       const key = readPublicKey(read.sys);
       if (key !== null) check(key.asymmetricKeyType === 'rsa', 'a key is RSA');
     }

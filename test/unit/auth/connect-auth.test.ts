@@ -67,6 +67,7 @@ function stage({ asks = true, ...rules }: Choice = {}) {
   const auth = new ConnectAuth({
     ...{ clientRules: [], needsKey: false, ...rules },
     asked: asks ? { upstream: backend, ordinal: 0 } : null,
+    resume: null,
     handshakeMs: 10_000,
     sessionCommands: new SessionCommands({
       ...{ registry, limits, groupTtlMs: 0, clock, wheel, log, metrics },
@@ -159,6 +160,7 @@ describe('the backend', () => {
     expect(backend.asked).toEqual([
       {
         session: client.session,
+        client: client.session,
         lane: client.session.lane(0),
         user: { token: 't' },
         sys: { type: 'js', version: '1.0' },
@@ -351,9 +353,9 @@ describe('an answer that expires', () => {
   test('is waited for 5 s at most', async () => {
     const { backend, pass, clock } = await comeIn(100_000);
     await pass(27_000);
-    backend.asked[0]!.session.onPong();
+    backend.asked[0]!.client.onPong();
     await pass(27_000);
-    backend.asked[0]!.session.onPong();
+    backend.asked[0]!.client.onPong();
     await pass(26_000);
     expect(backend.asked[1]!.deadline).toBe(clock.now() + 5_000);
   });

@@ -56,6 +56,14 @@ class RecordedBus implements Peers, RequestsBySid {
     return this.#call(change.verb, { ...change.target, groups: change.groups });
   }
 
+  mayResume(...[place]: Parameters<Peers['mayResume']>) {
+    return this.#call('mayResume', place);
+  }
+
+  ended(...[gateway, after]: Parameters<Peers['ended']>) {
+    return this.#call('ended', { gateway, after });
+  }
+
   presence(...[uids]: Parameters<Peers['presence']>) {
     return this.#call('presence', { uids });
   }

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import type { UidLimit } from '../../../src/bus/uid-claims.ts';
 import type { Clock } from '../../../src/clock.ts';
 import type { Patch } from '../../../src/contract/commands.ts';
-import type { Changes, Incomplete } from '../../../src/bus/session-commands.ts';
+import type { Changes, Incomplete } from '../../../src/bus/change-outcome.ts';
 import { PacketType } from '../../../src/protocol/packet.ts';
 import type { Session } from '../../../src/session/session.ts';
 import { ManualClock } from '../../support/clock.ts';

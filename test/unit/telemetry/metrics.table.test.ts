@@ -13,6 +13,10 @@ const ROWS: readonly string[] = `
  counter    pith_port_connections_refused_total            port reason
  gauge      pith_port_connections                          port
  counter    pith_sessions_closed_total                     reason
+ counter    pith_resumes_total
+ counter    pith_resumes_refused_total                     reason
+ counter    pith_resume_tokens_total                       outcome
+ gauge      pith_resume_ended
  counter    pith_messages_dropped_total                    reason
  counter    pith_messages_refused_total                    reason
  counter    pith_requests_total                            backend outcome

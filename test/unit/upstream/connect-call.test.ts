@@ -31,8 +31,9 @@ function stage(more: Partial<ConnectAsk> = {}) {
   const clock = new ManualClock(1_000);
   const wheel = new TimerWheel(clock);
   const upstream = new Cancels();
+  const { session } = connect();
   const ask: ConnectAsk = {
-    session: connect().session,
+    ...{ session, client: session },
     lane: new Lane(),
     user: {},
     sys: {},

@@ -32,7 +32,8 @@ type OpenedEvent struct {
 	Seq     uint64   `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
 	// The session was there before. Said of each session after `returned`.
 	Again bool `protobuf:"varint,3,opt,name=again,proto3" json:"again,omitempty"`
-	// The sid of the session that a token resumes. Not in this release.
+	// The sid of the session that this one goes on from, by a resume token; empty: it is new. In the json dialect a
+	// session is open before its handshake: there it is told a second time, with `again`, and this.
 	ResumedFrom   string `protobuf:"bytes,4,opt,name=resumed_from,json=resumedFrom,proto3" json:"resumed_from,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
