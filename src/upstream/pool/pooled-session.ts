@@ -7,7 +7,7 @@ import type { Transport } from './transport.ts';
 export abstract class PooledSession<T extends Transport> implements BackendSession {
   /** null: none yet, or the one that it had is lost or left. */
   endpoint: Endpoint<T> | null = null;
-  /** Where messages that name their instance have gone; null: none of them is in flight. */
+  /** Where messages that name their instance have gone; null: none of them is in flight. After the end: where the last went. */
   visited: Endpoint<T> | null = null;
   readonly lane: Lane;
   /** Of the session, and of the pool, when its key was last read. */

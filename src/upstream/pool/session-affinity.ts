@@ -32,33 +32,43 @@ export class SessionAffinity<T extends Transport> {
   /** Where `call` goes; null: nowhere now. */
   endpointFor(call: Call, session: PooledSession<T>): Endpoint<T> | null {
     const { endpoint } = session;
+    if (call.session.state === 'closed') return this.#afterTheEnd(call, session);
     if (session.visited !== null && !hasOthersInFlight(call)) session.visited = null;
     if (call.instance !== '') {
       const named = this.#named(call, session);
-      if (named !== null) return visit(named, call, session);
+      if (named !== null) return visit(named, session);
       if (call.target.otherwise === 'error') return null;
     }
     if (endpoint !== null && endpoint.serves) {
       // What needs no order heeds a goaway at once; the rest moves when nothing is in flight.
       if (call.unordered && !endpoint.welcomes)
-        return visit(this.#pick(call.session) ?? endpoint, call, session);
+        return visit(this.#pick(call.session) ?? endpoint, session);
       if (this.#key === null || !this.#moves(call, session, endpoint)) return endpoint;
     }
     const next = this.#pick(call.session);
-    if (!call.unordered && next !== null && this.#isVisiting(session, next.instance))
+    if (next === null) return null;
+    if (!call.unordered && this.#isVisiting(session, next.instance))
       return this.#follow(call, session);
-    // A notify may outlive its session, which is not dropped a second time.
-    if (next === null || call.session.state === 'closed') return next;
     endpoint?.release(session);
     next.take(session);
     return next;
+  }
+
+  /** A notify may outlive its session, which is not forgotten a second time: it goes where those before it went. */
+  #afterTheEnd(call: Call, session: PooledSession<T>): Endpoint<T> | null {
+    if (call.instance !== '') {
+      const named = this.#named(call, session);
+      if (named !== null || call.target.otherwise === 'error') return named;
+    }
+    const last = session.endpoint ?? session.visited;
+    return last?.serves === true ? last : this.#pick(call.session);
   }
 
   /** The session has ended. Gives the endpoints that have had messages of it, one of each instance. */
   forget(session: PooledSession<T>): Endpoint<T>[] {
     const { endpoint } = session;
     session.endpoint = null;
-    session.visited = null;
+    session.visited = endpoint ?? session.visited;
     // First where its messages went; that may be given up already, and no longer listed.
     const all = endpoint === null ? this.#pool.list : [endpoint, ...this.#pool.list];
     const had = all.filter(({ sessions }) => sessions.forget(session));
@@ -134,11 +144,7 @@ function isSameInstance<T extends Transport>(one: Endpoint<T>, other: Endpoint<T
 }
 
 /** For this message only; but the backend will hear of the session's end. */
-function visit<T extends Transport>(
-  endpoint: Endpoint<T>,
-  call: Call,
-  session: PooledSession<T>,
-): Endpoint<T> {
-  if (call.session.state !== 'closed') endpoint.sessions.know(session);
+function visit<T extends Transport>(endpoint: Endpoint<T>, session: PooledSession<T>): Endpoint<T> {
+  endpoint.sessions.know(session);
   return endpoint;
 }

@@ -129,6 +129,25 @@ describe('a session', () => {
     expect(one.close()).toEqual(['proxy', 'proxy', 'proxy']);
   });
 
+  test.each(['round_robin', 'hash'] as const)(
+    'has notifies that outlive it go where those before them went, with %s',
+    async (balance) => {
+      const { stage, join } = await stageWith(balance, 'a', 'b', 'c');
+      for (const client of upTo(9).map(join)) {
+        const home = client.send();
+        client.close();
+        expect([client.send(), client.send()]).toEqual([home, home]);
+      }
+      // And elsewhere when that is lost.
+      const last = join();
+      const home = last.send()!;
+      last.close();
+      stage.pipe(home).endpoint.lost('gone');
+      expect(last.send()).not.toBe(home);
+      expect(last.close()).toEqual([]);
+    },
+  );
+
   test('whose endpoint has left it is still its own for the end', async () => {
     const { stage, join } = await stageWith('round_robin', 'a', 'b');
     const one = join();
