@@ -100,10 +100,12 @@ export class FairWeather {
     this.#ended.add(name);
   }
 
+  /** The one that arrives last may have been sent first: if either way is lost, its session had to move. */
   #suspect({ ask: other, way: otherWay }: InFlight, way: Way, ask: Ask): void {
     this.#world.after(WORD_MS_MAX, () => {
       this.checks[MOVES_IDLE]++;
-      if (otherWay.isOver === true || this.#ended.has(otherWay.process)) return;
+      if ([way, otherWay].some((one) => one.isOver === true || this.#ended.has(one.process)))
+        return;
       this.#world.violate(
         MOVES_IDLE,
         `${ask.n} of ${ask.client.name} was at ${way.name}, and ${other.n} not answered at ${otherWay.name}`,

@@ -26,8 +26,9 @@ export type WrongSurroundings = {
 
 /** Milliseconds: between two connections, in the mean, and within which a wrong one must be ended. */
 const PACE_MS = 25_000;
-/** Longer than a gateway waits for a handshake, and for the rest of a packet. */
+/** Longer than a gateway waits for a handshake, and, after it, for the rest of a packet. */
 const LIFE_MS = 13_000;
+const WATCH_MS = 1_000;
 
 /** What it must be answered, by id. */
 type Expected = ReadonlyMap<number, string>;
@@ -96,6 +97,10 @@ type Visit = {
   isOver: boolean;
   /** From its beginning on nothing kept the gateway from working. */
   isCalm: boolean;
+  /** What is wrong has been said; before that nothing is due. */
+  isSaid: boolean;
+  /** How long it stays from now on, in milliseconds. */
+  leftMs: number;
 };
 
 export class WrongClient {
@@ -133,7 +138,8 @@ export class WrongClient {
         const client = { name, sid: '', uid: '', binds: 0, uids: new Set<string>(), groups: new Set<string>(), isMeddled: false, isToldToGo: false, isOpen: true }; // prettier-ignore
         const both = { asks: new Map<number, Ask>(), answers: new Map<number, string>() };
         const now = isCalm(address, this.name);
-        this.#open({ ...both, end, address, client, act, isOver: false, isCalm: now });
+        const life = { isOver: false, isCalm: now, isSaid: false, leftMs: LIFE_MS };
+        this.#open({ ...both, ...life, end, address, client, act });
       },
       onRefused: () => {
         this.#later();
@@ -158,8 +164,9 @@ export class WrongClient {
       },
       onCut: over,
     };
+    visit.isSaid = act?.isFirst === true;
     this.#say(visit, act?.isFirst === true ? act.bytes(this.#random) : HANDSHAKE);
-    this.#watch(visit, LIFE_MS);
+    this.#watch(visit);
   }
 
   /** In as many pieces as there are. */
@@ -167,11 +174,12 @@ export class WrongClient {
     for (const piece of pieces(bytes, this.#random)) end.send(piece, piece.length);
   }
 
-  #watch(visit: Visit, leftMs: number): void {
+  #watch(visit: Visit): void {
     const { isCalm } = this.#around;
-    this.#node.after(Math.min(1_000, leftMs), () => {
+    this.#node.after(WATCH_MS, () => {
       visit.isCalm &&= isCalm(visit.address, this.name);
-      if (leftMs > 1_000) this.#watch(visit, leftMs - 1_000);
+      visit.leftMs -= WATCH_MS;
+      if (visit.leftMs > 0) this.#watch(visit);
       else this.#leave(visit);
     });
   }
@@ -193,6 +201,9 @@ export class WrongClient {
     if (code !== 200 || asks.size > 0 || client.uid !== '') return;
     if (user?.uid !== undefined) client.uids.add(user.uid);
     client.uid = null;
+    // A backend may have taken its time to let it in.
+    visit.isSaid = true;
+    visit.leftMs = LIFE_MS;
     this.#say(visit, Buffer.concat([ACK, act === null ? this.#idsAgain(visit) : act.bytes(this.#random)])); // prettier-ignore
   }
 
@@ -237,7 +248,8 @@ export class WrongClient {
   }
 
   #leave(visit: Visit): void {
-    const { act, answers, asks, client, end, isCalm, isOver } = visit;
+    const { act, answers, asks, client, end, isOver } = visit;
+    const isCalm = visit.isCalm && visit.isSaid;
     const { ledger, world } = this.#around;
     const wrong = (what: string): void => {
       world.violate('what is wrong is answered, or ends', `${client.name}, ${act?.name}: ${what}`);
