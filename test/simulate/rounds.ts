@@ -12,6 +12,8 @@ import { type Node, World } from './world.ts';
 
 /** How long before it is checked nobody asks for anything. */
 const REST_MS = 8_000;
+/** How long before it one player on each gateway asks: a breaker that is open lets one through, and the rest if that is answered. */
+const KNOCK_MS = 600;
 /** From the calm on, in milliseconds. */
 const PROBES_MS = 12_000;
 const STILL_MS = 18_000;
@@ -67,6 +69,9 @@ export class Rounds {
       // What was asked before is answered by then, however long it takes.
       for (const one of [...players, ...backends]) one.isResting = true;
     });
+    at(CALM_MS - KNOCK_MS, () => {
+      this.#knock();
+    });
     at(CALM_MS, () => {
       this.#expectConnected();
       this.#probe();
@@ -109,6 +114,11 @@ export class Rounds {
     }
     for (const { place, current } of this.#stage.gateways.all)
       this.#check('when it is calm, every gateway is ready', current?.isReady === true, place);
+  }
+
+  #knock(): void {
+    for (const { place } of this.#stage.gateways.all)
+      this.#stage.players.find(({ address }) => address === place)?.probe(() => {});
   }
 
   #probe(): void {
