@@ -28,7 +28,7 @@ type Known = {
   heardAt: number;
 };
 /** Times of the clock. */
-type Lost = { readonly until: number; readonly namedUntil: number };
+type Lost = { readonly until: number; readonly namedUntil: number; readonly heardAt: number };
 
 export class KnownGateways {
   readonly #own: string;
@@ -99,10 +99,13 @@ export class KnownGateways {
     }
   }
 
-  /** Those of which something was heard within the last minute, for a gateway that is new. */
+  /**
+   * Those of which something was heard within the last minute, for a gateway that is new. Not those that others have
+   * told of: new gateways would tell each other of one that is long gone.
+   */
   recentNames(): string[] {
     const since = this.#clock.now() - NAMED_MS;
-    const names = this.lostNames();
+    const names = this.lostNames().filter((gateway) => this.#lost.get(gateway)!.heardAt > since);
     for (const [gateway, { heardAt }] of this.#known) if (heardAt > since) names.push(gateway);
     return names.slice(0, GATEWAYS_MAX);
   }
@@ -126,7 +129,8 @@ export class KnownGateways {
     this.#lost.delete(gateway);
     if (this.#lost.size >= GATEWAYS_MAX) this.#lost.delete([...this.#lost.keys()][0]!);
     const now = this.#clock.now();
-    this.#lost.set(gateway, { until: now + ms, namedUntil: now + namedMs });
+    const { heardAt } = known;
+    this.#lost.set(gateway, { until: now + ms, namedUntil: now + namedMs, heardAt });
   }
 
   /** Forgets one that has never answered. */

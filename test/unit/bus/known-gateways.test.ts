@@ -102,8 +102,20 @@ describe('a gateway that others tell of', () => {
     expect(known.recentNames()).toEqual([]);
     for (let i = 0; i < 3; i++) known.silent('a');
     expect([names(), known.lostNames()]).toEqual([[], ['a']]);
+    expect(known.recentNames()).toEqual([]);
     known.toldOf(['a']);
     expect(names()).toEqual([]);
+  });
+
+  test('is not told of when it does not answer, and was last heard longer ago', () => {
+    const { known, clock } = make();
+    known.heard('a', true);
+    clock.advance(50_000);
+    for (let i = 0; i < 3; i++) known.silent('a');
+    expect(known.recentNames()).toEqual(['a']);
+    clock.advance(10_000);
+    expect(known.lostNames()).toEqual(['a']);
+    expect(known.recentNames()).toEqual([]);
   });
 
   test('is one that was heard within a minute', () => {
