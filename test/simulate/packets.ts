@@ -1,11 +1,14 @@
 /** The Pomelo wire as the simulated clients write and read it: by the protocol's description, not by the gateway's code. */
 
-export const HANDSHAKE = packet(
-  1,
-  Buffer.from('{"sys":{"type":"js-websocket","version":"0.0.1"},"user":{}}'),
-);
+export const HANDSHAKE = handshake({});
 export const ACK = packet(2, Buffer.alloc(0));
 export const HEARTBEAT = packet(3, Buffer.alloc(0));
+
+/** @param user The application's own block. */
+export function handshake(user: object): Buffer {
+  const block = { sys: { type: 'js-websocket', version: '0.0.1' }, user };
+  return packet(1, Buffer.from(JSON.stringify(block)));
+}
 
 function packet(type: number, body: Buffer): Buffer {
   const head = Buffer.from([

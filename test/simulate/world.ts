@@ -64,6 +64,7 @@ export class World {
   #lines: string[] = [];
   #n = 0;
   #atThisMoment = 0;
+  #isStopped = false;
 
   constructor(seed: string) {
     this.seed = seed;
@@ -131,6 +132,11 @@ export class World {
     this.trace(`VIOLATION ${rule}: ${what}`);
   }
 
+  /** Ends the run after this event. */
+  stop(): void {
+    this.#isStopped = true;
+  }
+
   /** Runs all events up to `untilMs`, or until the first violation. */
   run(untilMs: number): Promise<void> {
     const untilUs = usOf(untilMs);
@@ -144,7 +150,8 @@ export class World {
         if (isDone || this.#step(untilUs)) return;
         isDone = true;
         process.off('unhandledRejection', onRejection);
-        if (this.violations.length === 0) this.nowUs = Math.max(this.nowUs, untilUs);
+        if (this.violations.length === 0 && !this.#isStopped)
+          this.nowUs = Math.max(this.nowUs, untilUs);
         resolve();
       };
       // Between two immediates Node runs all that promises bring.
@@ -160,7 +167,7 @@ export class World {
 
   /** False: there is nothing more to do. */
   #step(untilUs: number): boolean {
-    if (this.stopsAtViolation && this.violations.length > 0) return false;
+    if (this.#isStopped || (this.stopsAtViolation && this.violations.length > 0)) return false;
     for (;;) {
       const event = this.#heap[0];
       if (event === undefined || event.atUs > untilUs) return false;

@@ -1,0 +1,105 @@
+/** Commands that befall gateways, and time. */
+import fc from 'fast-check';
+
+import { commandsOf, type Kind, nth, pick } from './command.ts';
+import { look, lookRound, settled } from './look.ts';
+
+const kind = <T>(one: Kind<T>): Kind<T> => one;
+/** Until the others have heard of a gateway. */
+const HEARD_OF_MS = 200;
+
+const wait = kind({
+  name: 'wait',
+  weight: 8,
+  args: fc.constantFrom(1, 30, 250, 700, 2_500, 9_000),
+  run: async (model, fleet, ms) => {
+    await fleet.wait(ms);
+    look(fleet, model);
+  },
+});
+
+const lookAround = kind({
+  name: 'look',
+  weight: 8,
+  args: fc.constant(null),
+  run: (model, fleet) => lookRound(fleet, model),
+});
+
+const kill = kind({
+  name: 'kill -9',
+  weight: 2,
+  args: fc.record({ at: nth, startsAfterMs: fc.constantFrom(0, 500, 12_000) }),
+  run: async (model, fleet, { at, startsAfterMs }) => {
+    if (fleet.running.length === 0) return;
+    const { place } = pick(fleet.running, at);
+    fleet.kill(place);
+    for (const session of model.at(place)) model.lose(session);
+    await fleet.wait(1 + startsAfterMs);
+    if (startsAfterMs > 0) await fleet.start(place);
+    await fleet.wait(HEARD_OF_MS);
+    await settled(fleet, model);
+  },
+});
+
+/** Of those that were killed. */
+const start = kind({
+  name: 'start',
+  weight: 4,
+  args: nth,
+  run: async (model, fleet, at) => {
+    const down = fleet.places.filter((place) => fleet.gateways.get(place) === null);
+    if (down.length === 0) return;
+    await fleet.start(pick(down, at));
+    await fleet.wait(HEARD_OF_MS);
+    await settled(fleet, model);
+  },
+});
+
+const drain = kind({
+  name: 'drain',
+  weight: 1,
+  args: nth,
+  run: async (model, fleet, at) => {
+    if (fleet.running.length === 0) return;
+    await settled(fleet, model);
+    const { place } = pick(fleet.running, at);
+    const here = model.at(place);
+    await fleet.drain(place);
+    for (const session of here)
+      if (model.sessions.has(session.sid)) model.close(session, 'draining');
+    await fleet.start(place);
+    await fleet.wait(HEARD_OF_MS);
+    await settled(fleet, model);
+  },
+});
+
+const jump = kind({
+  name: 'clock jumps',
+  weight: 2,
+  args: fc.record({ at: nth, ms: fc.constantFrom(-3_600_000, -700, 700, 60_000) }),
+  run: (_model, fleet, { at, ms }) => {
+    if (fleet.running.length > 0) pick(fleet.running, at).node.jumpWall(ms);
+    return Promise.resolve();
+  },
+});
+
+const cutBus = kind({
+  name: 'bus cut',
+  weight: 2,
+  args: nth,
+  run: async (model, fleet, at) => {
+    if (fleet.running.length === 0) return;
+    await fleet.cutBus(pick(fleet.running, at).place);
+    await settled(fleet, model);
+  },
+});
+
+export const DISTURBANCES = [
+  commandsOf(wait),
+  commandsOf(lookAround),
+  commandsOf(kill),
+  commandsOf(start),
+  commandsOf(drain),
+  commandsOf(jump),
+  commandsOf(cutBus),
+];

@@ -1,0 +1,103 @@
+/** A run: a fleet, commands, and in the end all leave, and nothing is left. */
+import fc from 'fast-check';
+
+import { AT_ONCE } from './at-once.ts';
+import { DISTURBANCES } from './disturbances.ts';
+import { Fleet, type FleetOptions } from './fleet.ts';
+import { expectSame, lookRound } from './look.ts';
+import { Model, POLICIES } from './model.ts';
+import { askGroups, askPresence, askSessions, QUESTIONS } from './questions.ts';
+import { gone, SESSION_COMMANDS } from './sessions.ts';
+
+/** In one run. */
+const COMMANDS_MAX = 400;
+/** Until gateways have noticed who has vanished, and told of who was lost. */
+const LAST_MS = 12_000;
+
+export type Counts = Record<string, number>;
+
+export type PlayOptions = {
+  /** Added up: operations by kind. */
+  readonly counts: Counts;
+  /** Absent: one, two or three. */
+  readonly gateways?: number | undefined;
+  /** Of a failure; ''. */
+  readonly replayPath?: string;
+  readonly onTrace?: ((line: string) => void) | undefined;
+};
+
+function optionsArbitrary({ gateways }: PlayOptions): fc.Arbitrary<FleetOptions> {
+  return fc.record({
+    seed: fc.nat(0x7fff_ffff),
+    gateways: gateways === undefined ? fc.constantFrom(3, 2, 1) : fc.constant(gateways),
+    policy: fc.constantFrom(...POLICIES),
+    asksConnect: fc.boolean(),
+    groupTtlMs: fc.constantFrom(0, 0, 300),
+  });
+}
+
+/** For any commands on any fleet, the gateways are as the model says. */
+export function propertyOf(play: PlayOptions) {
+  const { counts, replayPath = '', onTrace } = play;
+  const commands = fc.commands(
+    [fc.oneof(...SESSION_COMMANDS, ...QUESTIONS, ...AT_ONCE, ...DISTURBANCES)],
+    {
+      maxCommands: COMMANDS_MAX,
+      size: 'max',
+      ...(replayPath !== '' && { replayPath }),
+    },
+  );
+  return fc.asyncProperty(optionsArbitrary(play), commands, async (options, list) => {
+    const fleet = await Fleet.begin({ ...options, ...(onTrace && { onTrace }) });
+    const model = new Model(options.policy);
+    try {
+      await fc.asyncModelRun(() => ({ model, real: fleet }), list);
+      await lookRound(fleet, model);
+      await leaveAll(fleet, model);
+    } finally {
+      fleet.end();
+      for (const [kind, count] of Object.entries(model.counts))
+        counts[kind] = (counts[kind] ?? 0) + count;
+    }
+  });
+}
+
+/** Everybody goes, and gateways are as they were when they had just started. */
+async function leaveAll(fleet: Fleet, model: Model): Promise<void> {
+  for (const session of model.list) {
+    if (session.guest.isVanished) continue;
+    session.guest.end('leaves');
+    await gone(fleet, session);
+    model.close(session, 'client_closed');
+  }
+  await fleet.wait(LAST_MS);
+  await lookRound(fleet, model);
+  expectSame('sessions in the end', model.list.map(({ sid }) => sid), []); // prettier-ignore
+  for (const gateway of fleet.running) {
+    const { place } = gateway;
+    expectSame(`sessions of ${place}`, gateway.gateway.registry.size, 0);
+    expectSame(`groups of ${place}`, [...gateway.gateway.registry.groups()], []);
+    expectSame(`subscriptions of ${place}`, fleet.subscriptions(gateway), fleet.base(gateway));
+    expectSame(`outboxes of ${place}`, gateway.gauge('pith_outbox_bytes'), 0);
+    expectSame(`events of ${place} that wait`, gateway.gauge('pith_events_waiting'), 0);
+    expectSame(`internal errors of ${place}`, gateway.count('pith_internal_errors_total'), 0);
+  }
+  if (fleet.running.length === 0) return;
+  if (fleet.killed.size > 0 && fleet.options.seed % 4 === 0) await giveUp(fleet);
+  await askPresence(fleet, model);
+  await askGroups(fleet, model, '', 100);
+  await askSessions(fleet, model, {}, 1_000);
+}
+
+/**
+ * Who does not answer three times is given up, and named as silent for a minute more; of one that was heard within a
+ * minute a new gateway is told. [src/bus/known-gateways.ts]
+ */
+async function giveUp(fleet: Fleet): Promise<void> {
+  const ask = () => fleet.running.map(({ fleetCommands }) => fleetCommands.presence(['ann']));
+  await fleet.wait(61_000);
+  for (let i = 0; i < 3; i++) await fleet.within('presence', Promise.all(ask()));
+  await fleet.wait(61_000);
+  for (const outcome of await fleet.within('presence', Promise.all(ask())))
+    expectSame('silent in the end', 'users' in outcome && outcome.silentGateways, []);
+}
