@@ -25,6 +25,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/resolver/manual"
 	"google.golang.org/grpc/status"
@@ -68,15 +69,14 @@ func (s *server) enter(ctx context.Context, req *pith.Request) (*pith.Reply, err
 	if req.Session.Uid != "" {
 		return answer(obj{"code": 500, "error": true}), nil
 	}
-	_, err := s.gateways.Bind(ctx, &pith.BindRequest{Sid: sid, Uid: p.uid})
-	if status.Code(err) == codes.FailedPrecondition { // UID_IN_USE: the page asks for another name
-		return answer(obj{"code": 500, "error": true}), nil
-	} else if err != nil {
+	s.set(sid, p)
+	if _, err := s.gateways.Bind(ctx, &pith.BindRequest{Sid: sid, Uid: p.uid}); err != nil {
+		s.set(sid, player{})
+		if status.Code(err) == codes.FailedPrecondition { // UID_IN_USE: the page asks for another name
+			return answer(obj{"code": 500, "error": true}), nil
+		}
 		return nil, err
 	}
-	s.mu.Lock()
-	s.entered[sid] = p
-	s.mu.Unlock()
 	rid := &structpb.Struct{Fields: map[string]*structpb.Value{"rid": structpb.NewStringValue(p.rid)}}
 	if _, err := s.gateways.SetData(ctx, &pith.SetDataRequest{Sid: sid, Set: rid}); err != nil {
 		return nil, err
@@ -91,6 +91,15 @@ func (s *server) enter(ctx context.Context, req *pith.Request) (*pith.Reply, err
 	}
 	users, err := s.users(ctx, p.rid)
 	return answer(obj{"users": users}), err
+}
+
+// set remembers who has entered by a session; an empty player is forgotten.
+func (s *server) set(sid string, p player) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.entered[sid] = p; p.uid == "" {
+		delete(s.entered, sid)
+	}
 }
 
 // users lists who is in a room, on all gateways.
@@ -115,7 +124,7 @@ func (s *server) users(ctx context.Context, rid string) ([]string, error) {
 func (s *server) send(req *pith.Request) *pith.Reply {
 	var in struct{ Content, Target string }
 	p := player{req.Session.Uid, req.Session.Data.GetFields()["rid"].GetStringValue()}
-	if json.Unmarshal(req.Body, &in) != nil || p.rid == "" {
+	if json.Unmarshal(req.Body, &in) != nil || in.Target == "" || p.rid == "" {
 		return fail(400, "not what the tutorial's page sends")
 	}
 	to := &pith.Target{Groups: []string{room(p.rid)}}
@@ -127,9 +136,7 @@ func (s *server) send(req *pith.Request) *pith.Reply {
 
 // Closed is called when a session has ended.
 func (s *server) Closed(ctx context.Context, event *pith.ClosedEvent) (*pith.ClosedAck, error) {
-	s.mu.Lock()
-	delete(s.entered, event.Session.Sid)
-	s.mu.Unlock()
+	s.set(event.Session.Sid, player{})
 	p := player{event.Session.Uid, event.Session.Data.GetFields()["rid"].GetStringValue()}
 	return &pith.ClosedAck{}, s.tellLeft(ctx, []player{p})
 }
@@ -204,8 +211,10 @@ func connect(addresses string) *grpc.ClientConn {
 		state.Endpoints = append(state.Endpoints, resolver.Endpoint{Addresses: []resolver.Address{{Addr: address}}})
 	}
 	ports.InitialState(state)
-	conn, err := grpc.NewClient("control:///pith", grpc.WithResolvers(ports), grpc.WithDefaultCallOptions(grpc.WaitForReady(true)),
-		grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient("control:///pith", grpc.WithResolvers(ports),
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.WaitForReady(true)),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}))
 	if err != nil {
 		log.Fatal(err)
 	}
