@@ -118,7 +118,7 @@ export class Gateway {
     const shared = { ...parts, gatewayId: this.id, wheel: this.#wheel, metrics };
     const capacity = autoLimits(config.limits, parts.resources);
     const outboxes = new Outboxes(clock, capacity.outboxesBytes);
-    const bus = makeBus({ ...shared, capacity });
+    const bus = makeBus({ ...shared, capacity, outboxes });
     const consul = makeConsul(shared);
     const tracing = makeTracing(shared);
     const admission = makeAdmission(config);

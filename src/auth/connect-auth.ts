@@ -13,6 +13,7 @@ import type { Encoded } from '../protocol/packet.ts';
 import type { Resume, Returning } from '../resume/resume.ts';
 import type { CloseReason } from '../session/close-reason.ts';
 import type { Session } from '../session/session.ts';
+import type { SnapshotJoins } from '../session/snapshot-joins.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { LogThrottle } from '../telemetry/log-throttle.ts';
 import { Timeout, type TimerWheel } from '../timer-wheel.ts';
@@ -56,6 +57,7 @@ export type ConnectAuthOptions = {
   /** Milliseconds from the connection to the answer of the handshake. */
   readonly handshakeMs: number;
   readonly sessionCommands: SessionCommands;
+  readonly joins: Pick<SnapshotJoins, 'tellGaps'>;
   readonly log: Log;
   readonly throttle: LogThrottle;
   readonly wheel: TimerWheel;
@@ -89,7 +91,7 @@ export class ConnectAuth {
   /** Answers the handshake of a client, now or later. null: what it sent is no handshake. */
   onHandshake(session: Session, request: HandshakeRequest | null): void {
     const { listenerDialect } = session;
-    const { clientRules, needsKey, asked } = this.#options;
+    const { clientRules, needsKey, asked, joins } = this.#options;
     if (request === null) {
       session.refuse(listenerDialect.refuse(500), NO_HANDSHAKE);
       return;
@@ -108,6 +110,7 @@ export class ConnectAuth {
         return;
       }
     }
+    if (request.pith['gap'] === true) joins.tellGaps(session);
     if (asked !== null || this.#tokenOf(request) !== null) {
       this.#begin(session, request);
       return;

@@ -14,6 +14,7 @@ import type { Bus, GroupChange, Page, PushOutcome } from './bus.ts';
 import { noReplies } from './embedded-bus.ts';
 import { type Changes, type Incomplete, sumOf } from './change-outcome.ts';
 import type { SessionCommands } from './session-commands.ts';
+import { cursorRefusal } from './push-cursors.ts';
 import { type GroupPage, mergedGroups } from './group-pages.ts';
 import { type Presence, PRESENCE_UIDS_MAX, presenceOf } from './presence.ts';
 import { merged, pageOf } from './session-pages.ts';
@@ -72,6 +73,8 @@ export class FleetCommands {
     if (refused !== null) return refused;
     if (push.target === null) {
       if (from === null) return failure('BAD_ARGUMENT', 'push.target is missing');
+      const unnumbered = cursorRefusal(push, {});
+      if (unnumbered !== null) return unnumbered;
       this.#sessionCommands.push([from], push);
       return null;
     }

@@ -47,7 +47,15 @@ export class IncomingMessages {
       this.#parts.report.error(error.message);
       return;
     }
-    const { subjects, replies, sessionCommands, convertBytesMax, gatewayId, replay } = this.#parts;
+    const {
+      subjects,
+      subscriptions,
+      replies,
+      sessionCommands,
+      convertBytesMax,
+      gatewayId,
+      replay,
+    } = this.#parts;
     const to = subjects.parse(message.subject);
     if (to === null || to.scope === 'fleet') return;
     if (to.scope === 'user' && to.verb === 'claim') {
@@ -70,6 +78,7 @@ export class IncomingMessages {
               ...to,
               scope: to.scope,
               verb: isKept ? 'push' : to.verb,
+              group: to.scope === 'group' ? (subscriptions.nameOf(message.subject) ?? '') : '',
               sessions,
               headers: () => readHeaders(message),
               body: message.data,

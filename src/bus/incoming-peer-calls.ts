@@ -20,7 +20,8 @@ import { readPeerPush } from './peer-push-codec.ts';
 import { presenceJson, readPeerReply } from './peer-reply.ts';
 import type { NatsLineageNews } from './lineage-news.ts';
 import type { Replies } from './replies.ts';
-import type { SessionCommands } from './session-commands.ts';
+import { cursorRefusal } from './push-cursors.ts';
+import { type SessionCommands } from './session-commands.ts';
 import { pageOf, readPage } from './session-pages.ts';
 
 export type IncomingPeerCallsParts = BusParts & {
@@ -147,7 +148,7 @@ export class IncomingPeerCalls {
     const push = readPeerPush(message, gatewayId);
     if (push === null) return {};
     const { target } = push;
-    const refused = sessionCommands.check({ ...push, target: null });
+    const refused = sessionCommands.check({ ...push, target: null }) ?? cursorRefusal(push, target);
     if (refused !== null) throw new ShapeError(refused.message);
     const sessions = sessionCommands.select(target);
     const count = sessionCommands.push(sessions, push);

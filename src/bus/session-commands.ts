@@ -28,6 +28,7 @@ import type { Page, PresenceHere } from './bus.ts';
 import { type Changes, type Incomplete, inForce, sumOf } from './change-outcome.ts';
 import { groupsHere, type GroupsHere } from './group-pages.ts';
 import { presenceHere } from './presence.ts';
+import { cursorRefusal, passOver, put } from './push-cursors.ts';
 import { PushEncodings } from './push-encodings.ts';
 import { REPLY_BYTES_MAX } from './replies.ts';
 import type { Replay } from './replay.ts';
@@ -161,18 +162,19 @@ export class SessionCommands {
     if (push.target !== null && namesNobody(push.target)) {
       return failure('BAD_ARGUMENT', 'push.target is empty: give sids, uids, groups or all');
     }
-    return null;
+    return push.target === null ? null : cursorRefusal(push, push.target);
   }
 
   /** Puts the push into the outbox of every session given. It is encoded once for each wire that they use. */
   push(sessions: readonly Session[], push: Push): PushCount {
     const count: PushCount = { delivered: 0, dropped: 0, refused: 0 };
+    if (push.cursor !== undefined) passOver(this.#registry, sessions, push.target, push.cursor);
     if (sessions.length === 0) return count;
     const perishable = this.#perishable(push);
     const encodings = new PushEncodings(push);
     for (const session of sessions) {
       const encoded = encodings.of(session.wire);
-      const taken = encoded === null ? 'full' : session.push(encoded, perishable);
+      const taken = encoded === null ? 'full' : put(session, push, encoded, perishable);
       if (taken === 'taken') count.delivered++;
       else if (taken === 'dropped') count.dropped++;
       else count.refused++;
@@ -208,7 +210,10 @@ export class SessionCommands {
     const changed = applyPatch(this.#registry, session, patch, this.#limits, now);
     if (uids !== undefined && uid !== '' && !isFailure(changed)) uids.claims.bound(session);
     if (session.uid !== before) this.#replay?.bound(session);
-    if (patch.join !== undefined && !isFailure(changed)) this.#endLater(session, patch);
+    if (patch.join !== undefined && !isFailure(changed)) {
+      session.deltas?.keep(patch.join);
+      this.#endLater(session, patch);
+    }
     return changed;
   }
 

@@ -12,6 +12,7 @@ import { type Headers, isOwnPush, readPush } from '../contract/headers.ts';
 import type { Scope } from '../upstream/nats/subjects.ts';
 import type { Incomplete } from './change-outcome.ts';
 import type { SessionCommands } from './session-commands.ts';
+import { cursorRefusal } from './push-cursors.ts';
 import { pageOf, readPage } from './session-pages.ts';
 import type { FleetCommands } from './fleet-commands.ts';
 import { ShapeError } from '../contract/json.ts';
@@ -19,6 +20,8 @@ import { ShapeError } from '../contract/json.ts';
 export type VerbCall = {
   readonly scope: Scope;
   readonly verb: string;
+  /** The group that the subject means; '': none. */
+  readonly group: string;
   /** The sessions of this gateway that the subject means; at least one, except for `all`. */
   readonly sessions: readonly Session[];
   /** @throws {ShapeError} */
@@ -94,11 +97,10 @@ function push(call: VerbCall, commands: SessionCommands): VerbAnswer {
   const headers = call.headers();
   if (isOwnPush(headers, call.gatewayId)) return { delivered: 0, dropped: 0, refused: 0 };
   const message = readPush(headers, call.body);
-  const { target } = message;
-  const refused = commands.check({ ...message, target: null });
+  const target = { ...message.target, ...(call.group !== '' && { groups: [call.group] }) };
+  const refused = commands.check({ ...message, target: null }) ?? cursorRefusal(message, target);
   if (refused !== null) return refused;
-  const sessions = target === null ? call.sessions : commands.except(call.sessions, target);
-  return { ...commands.push(sessions, message) };
+  return { ...commands.push(commands.except(call.sessions, target), { ...message, target }) };
 }
 
 function close(call: VerbCall, commands: SessionCommands, kick: boolean): VerbAnswer {

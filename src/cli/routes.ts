@@ -26,6 +26,7 @@ function describeRule(route: RouteConfig, config: Config): string[] {
   if (shares.length > 1) facts.push(`split by ${route.split_by}`);
   if (route.rename !== '') facts.push(`as ${route.rename}`);
   if (route.to !== '') facts.push(`to ${route.to}, else ${route.else}`);
+  if (route.join !== '') facts.push(`joins ${route.join}`);
   if (route.forward.length > 0) facts.push(`forward ${route.forward.join(' ')}`);
   if (route.codec !== 'auto') facts.push(`codec ${route.codec}`);
   if (route.idempotent) facts.push('idempotent');

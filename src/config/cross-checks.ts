@@ -5,6 +5,7 @@ import { type Address, isLoopback, parseAddress, parseBus, parseListenUrl } from
 import { isAvailable } from './unavailable-keys.ts';
 import { isConsulService } from './consul-service.ts';
 import { checkGates } from './gates.ts';
+import { checkJoins } from './joins.ts';
 import { warnOfOwnNames } from './own-names.ts';
 import { didYouMean, type Finding } from './problem.ts';
 import { checkResume } from './resume-keys.ts';
@@ -43,6 +44,7 @@ export function crossCheck(tree: unknown): CrossChecks {
     checkRouteBackends(route, index, sections, report);
     checkRouteOptions(route, index, sections, report, warn);
   }
+  checkJoins(sections, report);
   warnOfUnreachable(sections, warn);
   warnOfOwnNames(sections.routes, sections.backends, warn);
   return found;

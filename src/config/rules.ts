@@ -12,6 +12,7 @@ export function ruleOf(route: RouteConfig): Rule {
     timeoutMs: route.timeout,
     order: route.order,
     to: route.to,
+    join: route.join,
     otherwise: route.else,
     forward: route.forward,
     bound: route.bound,

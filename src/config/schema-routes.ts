@@ -70,6 +70,11 @@ export const routeSchema = z.strictObject({
     'error',
     'If that instance is unreachable: error (503), or any other.',
   ),
+  join: text(
+    '',
+    'A group that the session joins first, e.g. room.{data.room}: the answer is its snapshot, and its pushes follow; empty: none.',
+    checkInstanceTemplate,
+  ),
   timeout: duration('10s', 'How long an answer may take; then 504.'),
   order: choice(
     ['keep', 'serial', 'none'],

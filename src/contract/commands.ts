@@ -3,6 +3,7 @@
  * headers) is read into these types.
  */
 import type { Failure } from '../errors.ts';
+import type { Cursor } from './cursor.ts';
 
 /** JSON. A number that a double would change is a RawNumber of protocol/exact-json.ts, which only looks like an object. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
@@ -64,6 +65,8 @@ export type Push = {
   expiresInMs: number;
   /** On a reply: after the answer instead of before it. */
   afterReply: boolean;
+  /** Its number among the pushes to the one group that it is for; absent: they are not numbered. */
+  cursor?: Cursor;
   /** Why it cannot be sent; absent: it can. */
   fault?: string;
 };
@@ -76,6 +79,8 @@ export type Reply = {
   patch: Patch | null;
   pushes: readonly Push[];
   close: Close | null;
+  /** The last push to the group that the body has, where its route joins one; absent: nobody knows. */
+  from?: Cursor;
 };
 
 /** A ConnectResponse that admits the client. */
@@ -95,6 +100,11 @@ export type PushCount = {
   /** The session was closing, or was closed because the push did not fit. */
   refused: number;
 };
+
+/** True if the target is one group and nobody else, but for exceptions. */
+export function isOneGroup({ all, sids, uids, groups }: Target): boolean {
+  return groups?.length === 1 && !all && !sids?.length && !uids?.length;
+}
 
 /** True if the target can match no session. */
 export function namesNobody(target: Target): boolean {

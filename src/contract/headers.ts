@@ -3,6 +3,7 @@ import { isUtf8 } from 'node:buffer';
 
 import type { Failure } from '../errors.ts';
 import type { Close, JsonObject, Patch, Push } from './commands.ts';
+import { type Cursor, cursorText, readCursor, readPushCursor } from './cursor.ts';
 import { forwarded, type SessionFacts, type Trace } from './facts.ts';
 import { deliveryOf, objectOf, parseJson, ShapeError, textsOf, wholeNumberOf } from './json.ts';
 import { refusal } from './refusal.ts';
@@ -122,6 +123,12 @@ export function readClose(headers: Headers): Close | null {
   return reason === undefined ? null : { reason, code: 0, kick: false, retryAfterMs: 0 };
 }
 
+/** `Pith-From: <epoch>.<n>` of a reply; undefined: it does not say. @throws {ShapeError} */
+export function readFrom(headers: Headers): Cursor | undefined {
+  const text = headers.get('pith-from');
+  return text ? readCursor(text, 'header pith-from') : undefined;
+}
+
 /** The error in the headers of a reply, as NATS micro services send it; null: it is a success. */
 export function readFailure(headers: Headers, body: Uint8Array): Failure | null {
   const code = headers.get('nats-service-error-code');
@@ -141,6 +148,7 @@ export function pushLines(push: Push, target: JsonObject | null): string {
   if (push.delivery !== 'must') lines += `Pith-Delivery: ${push.delivery}\r\n`;
   if (push.latestKey !== '') lines += `Pith-Latest-Key: ${encodeValue(push.latestKey)}\r\n`;
   if (push.expiresInMs > 0) lines += `Pith-Expires-Ms: ${Math.ceil(push.expiresInMs)}\r\n`;
+  if (push.cursor !== undefined) lines += `Pith-Cursor: ${cursorText(push.cursor)}\r\n`;
   if (target !== null) return `${lines}Pith-Target: ${encodeJsonValue(target)}\r\n`;
   const { exceptSids, exceptUids, where } = push.target ?? {};
   if (exceptSids?.length) lines += `Pith-Except-Sids: ${encodeJsonValue(exceptSids)}\r\n`;
@@ -171,6 +179,7 @@ export function readPush(headers: Headers, body: Uint8Array): Push {
   const exceptSids = json(headers, 'pith-except-sids', textsOf);
   const exceptUids = json(headers, 'pith-except-uids', textsOf);
   const where = object(headers, 'pith-where');
+  const cursor = headers.get('pith-cursor');
   return {
     target: {
       ...(exceptSids && { exceptSids }),
@@ -183,5 +192,6 @@ export function readPush(headers: Headers, body: Uint8Array): Push {
     latestKey: headers.get('pith-latest-key') ?? '',
     expiresInMs: wholeNumber(headers, 'pith-expires-ms'),
     afterReply: false,
+    ...(cursor && { cursor: readPushCursor(cursor, 'header pith-cursor') }),
   };
 }

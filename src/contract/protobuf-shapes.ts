@@ -13,6 +13,8 @@ import {
   type Reply,
   type Target,
 } from './commands.ts';
+import { readCursor, readPushCursor } from './cursor.ts';
+import { ShapeError } from './json.ts';
 import { FIELDS_MAX, refusal } from './refusal.ts';
 import { bounded, decodeJsonValue, decodeStruct, StructError } from './struct.ts';
 import { decodeDurationMs, decodeSignedMs, WireReader } from './protobuf-wire.ts';
@@ -168,7 +170,7 @@ export function decodeTarget(reader: WireReader, convertBytesMax: number): Targe
   return target;
 }
 
-/** A push whose body or target cannot be converted has a `fault`. */
+/** A push whose body or target cannot be converted, or whose cursor is none, has a `fault`. */
 export function decodePush(reader: WireReader, convertBytesMax: number): Push {
   const push: Push = {
     target: null,
@@ -186,9 +188,21 @@ export function decodePush(reader: WireReader, convertBytesMax: number): Push {
     else if (reader.field === 5) push.latestKey = reader.string();
     else if (reader.field === 6) push.expiresInMs = decodeDurationMs(reader.message());
     else if (reader.field === 7) push.afterReply = reader.bool();
+    else if (reader.field === 8) readPushCursorInto(push, reader.string());
     else reader.skip();
   }
   return push;
+}
+
+function readPushCursorInto(push: Push, text: string): void {
+  // Zero values may be written.
+  if (text === '') return;
+  try {
+    push.cursor = readPushCursor(text, 'push.cursor');
+  } catch (error) {
+    if (!(error instanceof ShapeError)) throw error;
+    push.fault = error.message;
+  }
 }
 
 /** The target, or the body. */
@@ -214,7 +228,7 @@ export function decodeReply(reader: WireReader, convertBytesMax: number): Uint8A
   try {
     return replyIn(reader, convertBytesMax);
   } catch (error) {
-    if (!(error instanceof StructError)) throw error;
+    if (!(error instanceof StructError || error instanceof ShapeError)) throw error;
     const bad = failure('BAD_REPLY', `the answer: ${error.message}`);
     return { body: null, failure: bad, patch: null, pushes: [], close: null };
   }
@@ -235,11 +249,17 @@ function replyIn(reader: WireReader, convertBytesMax: number): Uint8Array | Repl
     else if (reader.field === 3) reply.patch = decodePatch(reader.message(), convertBytesMax);
     else if (reader.field === 4) readReplyPush(reader.message(), pushes, convertBytesMax);
     else if (reader.field === 5) reply.close = decodeClose(reader.message());
+    else if (reader.field === 6) readFromInto(reply, reader.string());
     else reader.skip();
   }
   if (reply === null) return body;
   reply.body = body;
   return reply;
+}
+
+/** @throws {ShapeError} */
+function readFromInto(reply: Reply, text: string): void {
+  if (text !== '') reply.from = readCursor(text, 'from');
 }
 
 /** @throws {StructError} Too many pushes, or too many names in one. */

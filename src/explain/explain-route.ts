@@ -104,6 +104,14 @@ async function describeTarget(
         : `to ${target.to}: the instance ${instance}; ${away}`,
     );
   }
+  if (target.group !== null) {
+    const group = instanceFor(target.group, session);
+    steps.push(
+      group === ''
+        ? `join ${target.join}: empty for this session, so no group`
+        : `join ${target.join}: first the session joins ${group}`,
+    );
+  }
   const called = await describeCall(config, { target: one, route: seen, instance });
   steps.push(`backend ${one.backend}: ${called.text}`);
   if (called.isReached) {

@@ -4,13 +4,16 @@
  * Every way out of here goes through `#release`, which is where a call leaves the session, the lane and the
  * wheel; so a request is answered once, whatever dies. Guarded by test/integration/invariants.test.ts.
  */
+import { inBackground } from '../background.ts';
 import { NOTHING } from '../bytes.ts';
 import type { Push, Reply } from '../contract/commands.ts';
+import type { Cursor } from '../contract/cursor.ts';
 import { type Failure, failure, isFailure, isOwnReason } from '../errors.ts';
 import type { Message } from '../protocol/message.ts';
 import { instanceFor } from '../routing/route-table.ts';
 import type { Target } from '../routing/rule.ts';
 import type { Queued } from '../session/lane.ts';
+import type { GroupView } from '../session/group-view.ts';
 import type { InFlight } from '../session/in-flight.ts';
 import type { Session } from '../session/session.ts';
 import { Call } from '../upstream/call.ts';
@@ -20,8 +23,11 @@ import type { Relay } from './relay.ts';
 /** What a call needs of the relay. */
 export type CallOwner = Pick<Relay, 'parts' | 'retries'> & { free(call: RelayCall): void };
 
-/** free: for the next message · waiting: for its turn in the lane · sent: with the upstream · retrying: will be, again. */
-type CallState = 'free' | 'waiting' | 'sent' | 'retrying';
+/**
+ * free: for the next message · waiting: for its turn in the lane · joining: until its session hears its group · sent:
+ * with the upstream · retrying: will be, again.
+ */
+type CallState = 'free' | 'waiting' | 'joining' | 'sent' | 'retrying';
 
 /** A pooled slot: nothing is allocated per message, and `generation` counts its uses. */
 export class RelayCall extends Call implements Queued, InFlight {
@@ -29,6 +35,12 @@ export class RelayCall extends Call implements Queued, InFlight {
   exclusive = false;
   /** How often it was sent again. */
   retries = 0;
+  /** Its answer is for the client, who may get a snapshot with it. */
+  protected readonly answersClient: boolean = true;
+  /** What its session has of the group that it joins; null: it joins none. */
+  #view: GroupView | null = null;
+  /** What the answer has of that group; null: it does not say. */
+  #from: Cursor | null = null;
   readonly #relay: CallOwner;
 
   constructor(relay: CallOwner) {
@@ -66,9 +78,46 @@ export class RelayCall extends Call implements Queued, InFlight {
     }
     // Read now, not when the message came: a bind by an earlier answer counts.
     if (target.instance !== null) this.instance = instanceFor(target.instance, session);
+    if (target.group !== null && this.wantsAnswer && this.answersClient)
+      this.#joinFirst(instanceFor(target.group, session));
+    else this.#send();
+  }
+
+  #send(): void {
+    const { target } = this;
     // A method may say it too, but only when it is looked up.
     if (this.idempotent || target.method !== '') this.#relay.retries.began(target.backendOrdinal);
     this.upstream.send(this);
+  }
+
+  /** Sends it once its session hears the group, so that no push is missed between the snapshot and what follows. */
+  #joinFirst(group: string): void {
+    if (group === '') {
+      this.#send();
+      return;
+    }
+    const { generation, lane, session, unordered } = this;
+    const joined = this.#relay.parts.joins.begin(session, group);
+    if (isFailure(joined)) {
+      this.#refused(joined);
+      return;
+    }
+    this.#view = joined.view;
+    if (joined.confirmed === null) {
+      this.#send();
+      return;
+    }
+    this.state = 'joining';
+    if (!unordered) lane.pause();
+    const goOn = (): void => {
+      if (this.generation !== generation || this.state !== 'joining') return;
+      this.state = 'sent';
+      this.#send();
+      if (!unordered) lane.resume();
+    };
+    inBackground(joined.confirmed.then(goOn), () => {
+      if (this.generation === generation) this.fail(failure('INTERNAL'));
+    });
   }
 
   // ---- ends ---------------------------------------------------------------------------------------------
@@ -160,6 +209,7 @@ export class RelayCall extends Call implements Queued, InFlight {
     }
     for (const push of reply.pushes) if (!push.afterReply) this.#push(push, session);
     if (this.generation === generation) {
+      this.#from = reply.from ?? null;
       if (reply.failure !== null) this.#refused(reply.failure);
       else this.succeed(reply.body ?? NOTHING);
     }
@@ -200,7 +250,7 @@ export class RelayCall extends Call implements Queued, InFlight {
 
   /** Harmless if it has ended since it was of this `generation`. */
   #release(generation: number, outcome: string, why: Failure | null = null): void {
-    const { lane, session, state, target } = this;
+    const { lane, session, state, target, unordered } = this;
     if (state === 'free' || this.generation !== generation) return;
     const { admission, breakers, report, wheel } = this.#relay.parts;
     wheel.cancel(this);
@@ -211,12 +261,22 @@ export class RelayCall extends Call implements Queued, InFlight {
     this.generation++;
     // Before the session reads on, and maybe ends: the lane would start what it finds waiting.
     if (state === 'waiting') lane.abandon(this);
+    if (this.#view !== null) this.#endJoin(outcome === 'ok');
     // Last of the counts: the session may read on, and send more, when this one is gone.
     session.untrack(this);
     this.#clear();
     this.#relay.free(this);
     // Last of all: what comes next in the lane starts here.
+    if (state === 'joining' && !unordered) lane.resume();
     if (state !== 'waiting') lane.leave(this);
+  }
+
+  /** The answer was sent, and the group's pushes follow it. */
+  #endJoin(isAnswered: boolean): void {
+    const view = this.#view!;
+    const from = this.#from;
+    this.#view = null;
+    this.#relay.parts.joins.end(this.session, view, isAnswered ? { from } : null);
   }
 
   /** An idle slot must keep nothing alive, and leak nothing into the next message. */
@@ -230,6 +290,7 @@ export class RelayCall extends Call implements Queued, InFlight {
     this.extended = false;
     this.retries = 0;
     this.reported = false;
+    this.#from = null;
     this.trace = null;
   }
 }

@@ -4,6 +4,7 @@ import type { Failure } from '../errors.ts';
 import type { Random } from '../random.ts';
 import type { RouteTable } from '../routing/route-table.ts';
 import type { Session } from '../session/session.ts';
+import type { SnapshotJoins } from '../session/snapshot-joins.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { Admission } from './admission.ts';
@@ -30,6 +31,7 @@ export type RelayParts = {
     ): Promise<Failure | object> | null;
     close(sessions: readonly Session[], close: Close): void;
   };
+  readonly joins: Pick<SnapshotJoins, 'begin' | 'end'>;
   readonly fleetCommands: { push(push: Push, from: Session): Failure | null };
   readonly report: MessageReport;
 };

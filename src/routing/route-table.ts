@@ -67,6 +67,7 @@ function makeTarget(rule: Rule, ordinal: number, backends: readonly string[]): T
     ordinal,
     backendOrdinal: backends.indexOf(backend),
     instance: parseInstance(rule.to),
+    group: parseInstance(rule.join),
     choices: null,
   });
   const { split } = rule;
@@ -110,7 +111,7 @@ function parseInstance(to: string): InstanceTemplate | null {
   return parts;
 }
 
-/** The instance's name for a session; '': any, because a field is missing or empty. */
+/** The name of an instance or a group for a session; '': any or none, because a field is missing or empty. */
 export function instanceFor(
   template: InstanceTemplate,
   session: { readonly uid: string; readonly data: { readonly [key: string]: unknown } },

@@ -14,6 +14,8 @@ export type Rule = {
   readonly order: 'keep' | 'serial' | 'none';
   /** Name of one instance, e.g. `{data.roomServer}`; '' or an empty value: any. */
   readonly to: string;
+  /** A group that the session joins first, e.g. `room.{data.room}`; the answer is its snapshot. '' or an empty value: none. */
+  readonly join: string;
   /** What to do if that instance is unreachable. */
   readonly otherwise: 'error' | 'any';
   /** Session data keys that the backend sees; `*`: all. */
@@ -48,6 +50,8 @@ export type Target = Rule & {
   readonly backendOrdinal: number;
   /** Compiled from `to`; null: any instance. */
   readonly instance: InstanceTemplate | null;
+  /** Compiled from `join`; null: no group. */
+  readonly group: InstanceTemplate | null;
   /** One for each of the rule's backends, with where its share ends; null: the rule has one backend. */
   readonly choices: readonly { readonly target: Target; readonly end: number }[] | null;
 };

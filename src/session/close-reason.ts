@@ -31,7 +31,7 @@ export const CLOSE_REASONS = {
   ping_flood: row(1008, null, 'info'),
   /** Was offered what waits for it, and does not take it. */
   slow_consumer: row(1008, null, 'warn'),
-  /** Got more than its outbox holds before any of it might be sent: before its ack, or while a bind is confirmed. */
+  /** Got more than its outbox holds before any of it might be sent: before its ack, or while a bind is confirmed or a snapshot awaited. */
   outbox_full: row(1008, null, 'warn'),
   closed: row(1000, null, 'info'),
   kick: row(1000, 'kick', 'info'),

@@ -32,6 +32,7 @@ export class Lane {
   #waiting: Queued[] = [];
   #head = 0;
   #starting = false;
+  #isPaused = false;
   #onEmpty: (() => void) | null = null;
 
   get waiting(): number {
@@ -62,6 +63,16 @@ export class Lane {
     this.#advance();
   }
 
+  /** Nothing more starts in its turn until `resume`: what has started last is not sent yet. */
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    this.#advance();
+  }
+
   /** Nothing starts until nothing is in flight; then `onEmpty` is called, and it goes on. */
   holdUntilEmpty(onEmpty: () => void): void {
     this.#onEmpty = onEmpty;
@@ -74,7 +85,7 @@ export class Lane {
   }
 
   #mayStart(message: Queued): boolean {
-    if (this.#onEmpty !== null) return false;
+    if (this.#isPaused || this.#onEmpty !== null) return false;
     return !message.exclusive || !this.#exclusiveInFlight;
   }
 

@@ -9,6 +9,8 @@ export type Perishable = {
   readonly expiresAt: number;
   /** '' for none; else only the newest unsent one of this key is kept. */
   readonly latestKey: string;
+  /** Hears that it was taken, and not sent; absent: nobody has to know. */
+  readonly watcher?: { skipped(): void };
 };
 
 /** Pushes that were taken by the outbox, and not sent. */
@@ -36,11 +38,13 @@ class Stale {
   encoded: Encoded | null;
   readonly expiresAt: number;
   readonly latestKey: string;
+  readonly watcher: Perishable['watcher'];
 
   constructor(encoded: Encoded, perishable: Perishable) {
     this.encoded = encoded;
     this.expiresAt = perishable.expiresAt;
     this.latestKey = perishable.latestKey;
+    this.watcher = perishable.watcher;
   }
 }
 
@@ -151,6 +155,7 @@ export class OutboxQueue {
   #replace(older: Stale): void {
     this.bytes -= older.encoded!.length;
     older.encoded = null;
+    older.watcher?.skipped();
     this.#skipped.replaced++;
     this.#empty++;
     if (this.#empty < COMPACT_AT || this.#empty < this.length / 2) return;
@@ -172,6 +177,7 @@ export class OutboxQueue {
     this.#forget(entry);
     this.bytes -= encoded.length;
     this.#skipped.expired++;
+    entry.watcher?.skipped();
     return null;
   }
 

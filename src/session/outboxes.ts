@@ -12,6 +12,15 @@ import type { Skipped } from './outbox-queue.ts';
  */
 const OFFERED_AFTER_TURNS = 2;
 
+/** What waits for one client, and can be closed to make room for others. */
+export interface Backlog {
+  /** About, in memory. */
+  readonly heldBytes: number;
+  /** The turn since which it waits. */
+  readonly behindSinceTurn: number;
+  evict(): void;
+}
+
 export class Outboxes {
   /** Of all sessions that there are and were. */
   readonly skipped: Skipped = { replaced: 0, expired: 0 };
@@ -20,10 +29,11 @@ export class Outboxes {
   #heldBytes = 0;
   #turn = 1;
   #dirty: Outbox[] = [];
+  #willFlush = false;
   /** Those whose clients have not taken everything, or are not sent anything yet. */
-  readonly #behind = new Set<Outbox>();
+  readonly #behind = new Set<Backlog>();
   /** Of those the ones that have been offered theirs, the fullest last; as it was found in `#sortedTurn`. */
-  #fullestLast: Outbox[] = [];
+  #fullestLast: Backlog[] = [];
   #sortedTurn = 0;
 
   /** @param bytesMax What all of them may hold together: `limits.outboxes`. */
@@ -54,7 +64,18 @@ export class Outboxes {
   /** Flushes `outbox` at the end of this turn. */
   touch(outbox: Outbox): void {
     this.#dirty.push(outbox);
-    if (this.#dirty.length === 1) this.#clock.soon(this.#flush);
+    this.#flushSoon();
+  }
+
+  /** Something is kept back from a client: it is a turn although nothing may be sent. */
+  keptBack(): void {
+    this.#flushSoon();
+  }
+
+  #flushSoon(): void {
+    if (this.#willFlush) return;
+    this.#willFlush = true;
+    this.#clock.soon(this.#flush);
   }
 
   /** An outbox holds `bytes` more, or less. */
@@ -62,12 +83,12 @@ export class Outboxes {
     this.#heldBytes += bytes;
   }
 
-  addBehind(outbox: Outbox): void {
-    this.#behind.add(outbox);
+  addBehind(backlog: Backlog): void {
+    this.#behind.add(backlog);
   }
 
-  removeBehind(outbox: Outbox): void {
-    this.#behind.delete(outbox);
+  removeBehind(backlog: Backlog): void {
+    this.#behind.delete(backlog);
   }
 
   hasRoom(bytes: number): boolean {
@@ -98,12 +119,13 @@ export class Outboxes {
   #sort(): void {
     this.#sortedTurn = this.#turn;
     this.#fullestLast = [...this.#behind]
-      .filter((outbox) => this.wasOffered(outbox.behindSinceTurn))
+      .filter(({ behindSinceTurn }) => this.wasOffered(behindSinceTurn))
       .sort((a, b) => a.heldBytes - b.heldBytes);
   }
 
   readonly #flush = (): void => {
     const dirty = this.#dirty;
+    this.#willFlush = false;
     this.#dirty = [];
     this.#turn++;
     this.#fullestLast = [];

@@ -39,6 +39,7 @@ export class Registry {
   remove(session: Session): void {
     if (!this.#sessions.delete(session.n)) return;
     session.groupEnds?.clear();
+    session.deltas?.clear();
     if (session.uid !== '') this.#detach('user', session.uid, session);
     for (const group of session.groups) this.#detach('group', group, session);
   }
@@ -97,9 +98,15 @@ export class Registry {
     return this.#attach('group', group, session);
   }
 
+  /** When pushes to the group reach its members here; null: they do now. Never rejects, and is bounded in time. */
+  heard(group: string): Promise<void> | null {
+    return this.#subscriptions.add('group', group);
+  }
+
   leave(session: Session, group: string): void {
     if (!session.groups.delete(group)) return;
     session.groupEnds?.delete(group);
+    session.deltas?.forget(group);
     this.#detach('group', group, session);
   }
 

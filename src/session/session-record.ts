@@ -4,6 +4,7 @@ import type { KeyObject } from 'node:crypto';
 import type { Dialect, Wire } from '../dialect/wire.ts';
 import type { Connection } from '../transport/transport.ts';
 import type { JsonObject } from '../contract/commands.ts';
+import type { Deltas } from './deltas.ts';
 import type { GroupEnds } from './group-ends.ts';
 import type { KeptPlace } from './kept-place.ts';
 import { Lane } from './lane.ts';
@@ -54,6 +55,8 @@ export class SessionRecord {
   groupEnds: GroupEnds | null = null;
   /** null: it does not follow the pushes that are kept for its user. */
   kept: KeptPlace | null = null;
+  /** null: it has no group whose pushes have to follow an answer, and is told of no gaps. */
+  deltas: Deltas | null = null;
   /** Grows with every change of uid, data or groups. */
   version = 0;
   /** null: its client has not asked for tokens. */

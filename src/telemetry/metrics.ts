@@ -76,6 +76,11 @@ export const INSTRUMENTS = {
     ['outcome'],
   ),
   pith_replays_waiting: gauge('Sessions that wait for kept pushes to be read.'),
+  pith_deltas_total: counter(
+    'Pushes to groups that waited for the answer to a request that joins, or that were not sent because the answer has them.',
+    ['outcome'],
+  ),
+  pith_gaps_told_total: counter('Times that a client was told that it has missed pushes.'),
   pith_backend_healthy_addresses: gauge('Addresses of the backend that can serve.', ['backend']),
   pith_tls_certificate_expiry_timestamp_seconds: gauge(
     "When a listener's certificate expires, in seconds since 1970.",

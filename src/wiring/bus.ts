@@ -12,7 +12,9 @@ import { parseBus } from '../config/address.ts';
 import { parseResumeKey } from '../config/resume-keys.ts';
 import type { Random } from '../random.ts';
 import { Resume } from '../resume/resume.ts';
+import type { Outboxes } from '../session/outboxes.ts';
 import { Registry } from '../session/registry.ts';
+import { SnapshotJoins } from '../session/snapshot-joins.ts';
 import { NatsConnector } from '../upstream/nats/nats-connector.ts';
 import { NatsReport } from '../upstream/nats/nats-report.ts';
 import { NatsAnswers } from '../upstream/nats/nats-answers.ts';
@@ -42,7 +44,10 @@ export type BusParts = {
   readonly fleetCommands: FleetCommands;
   /** null: clients get no tokens to come back with. */
   readonly resume: Resume | null;
+  readonly joins: SnapshotJoins;
 };
+
+export type MakeBusParts = Shared & { readonly capacity: Capacity; readonly outboxes: Outboxes };
 
 /** `prefix`, and letters that no other gateway has. */
 export function makeGatewayId(prefix: string, random: Random): string {
@@ -53,7 +58,7 @@ export function makeGatewayId(prefix: string, random: Random): string {
   return `${prefix}-${letters.slice(0, RANDOM_LETTERS)}`;
 }
 
-export function makeBus(shared: Shared & { readonly capacity: Capacity }): BusParts {
+export function makeBus(shared: MakeBusParts): BusParts {
   const { config, gatewayId } = shared;
   const { data: dataBytesMax, groups: groupsMax, group_ttl: groupTtlMs } = config.sessions;
   const address = parseBus(config.bus);
@@ -78,7 +83,9 @@ export function makeBus(shared: Shared & { readonly capacity: Capacity }): BusPa
   nats?.bus.attach(registry, sessionCommands, gate, uids);
   const fleetCommands = new FleetCommands(gatewayId, sessionCommands, bus);
   const resume = makeResume(shared, { bus, nats, registry, sessionCommands });
-  return { bus, gate, nats, registry, sessionCommands, fleetCommands, resume };
+  const bytesMax = config.limits.outbox;
+  const joins = new SnapshotJoins({ ...shared, registry, sessionCommands, bytesMax });
+  return { bus, gate, nats, registry, sessionCommands, fleetCommands, resume, joins };
 }
 
 function makeResume(

@@ -12,6 +12,7 @@ import type { Outboxes } from '../session/outboxes.ts';
 import type { Registry } from '../session/registry.ts';
 import { Session } from '../session/session.ts';
 import type { SessionLimits } from '../session/session-parts.ts';
+import type { SnapshotJoins } from '../session/snapshot-joins.ts';
 import type { ClientListener, ListenerOptions } from '../transport/listener.ts';
 import { listenOrExplain } from '../transport/port.ts';
 import type { Accept } from '../transport/transport.ts';
@@ -28,6 +29,7 @@ export type ListenersParts = Shared & {
   readonly outboxes: Outboxes;
   readonly registry: Registry;
   readonly sessionCommands: SessionCommands;
+  readonly joins: SnapshotJoins;
   readonly relay: Relay;
   /** By the backend's ordinal. */
   readonly upstreams: readonly Upstream[];

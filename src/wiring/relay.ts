@@ -26,7 +26,7 @@ export function makeTracing(shared: Shared): Tracing | null {
 }
 
 export type MakeRelayParts = Shared &
-  Pick<RelayParts, 'sessionCommands' | 'fleetCommands' | 'admission' | 'upstreams'> & {
+  Pick<RelayParts, 'sessionCommands' | 'fleetCommands' | 'joins' | 'admission' | 'upstreams'> & {
     /** null: no traces. */
     readonly tracing: Tracing | null;
   };

@@ -62,6 +62,7 @@ export const TARGETS: Readonly<Record<string, Entry>> = {
     [
       'header-values',
       'header-block',
+      'cursor',
       'peer-push',
       'peer-reply',
       'kept-push',

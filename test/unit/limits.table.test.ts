@@ -27,6 +27,7 @@ import { PACKET_BODY_BYTES_MAX, packetOffset } from '../../src/protocol/packet.t
 import * as retries from '../../src/relay/retries.ts';
 import { isRoute, RENAMED_BYTES_MAX } from '../../src/routing/route.ts';
 import { NAME_BYTES_MAX } from '../../src/session/changes.ts';
+import { LATE_DELTAS_MS } from '../../src/session/deltas.ts';
 import { SIGN_OF_LIFE_MS } from '../../src/session/signs-of-life.ts';
 import { MALFORMED_MAX } from '../../src/session/session.ts';
 import { LOG_UNREAD_BYTES_MAX } from '../../src/telemetry/log.ts';
@@ -77,6 +78,7 @@ const LIMITS: Readonly<Record<string, readonly Row[]>> = {
     [SIGN_OF_LIFE_MS, 2_000, 'ms for a sign of life of a client whose uid another wants'],
     [ASKS_MAX, 10_000, 'binds that wait for the holders of their uids'],
     [ASK_MS_MAX, 5_000, 'ms that one of them waits'],
+    [LATE_DELTAS_MS, 10_000, 'ms after an answer in which pushes that it has are dropped'],
   ],
   'a route': [
     [RENAMED_BYTES_MAX, 1_024, 'bytes once it is renamed'],

@@ -10,6 +10,7 @@ const KNOWN = new Set([
   'pith-leave',
   'pith-if-version',
   'pith-close',
+  'pith-from',
   'pith-error-reason',
 ]);
 

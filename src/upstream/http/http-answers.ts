@@ -1,7 +1,8 @@
 /** What an HTTP backend's answer means for the call that it answers: its status, its headers, its body. */
 import type { Clock } from '../../clock.ts';
-import { type Headers, readClose, readPatch } from '../../contract/headers.ts';
+import { type Headers, readClose, readFrom, readPatch } from '../../contract/headers.ts';
 import { ShapeError } from '../../contract/json.ts';
+import type { Cursor } from '../../contract/cursor.ts';
 import { failure } from '../../errors.ts';
 import type { BackendReport } from '../backend-report.ts';
 import type { Call } from '../call.ts';
@@ -52,8 +53,12 @@ export class HttpAnswers {
   ): void {
     const { headers, refused, body } = answer;
     let patch: ReturnType<typeof readPatch> = null;
+    let from: Cursor | undefined;
     try {
-      if (headers !== null) patch = readPatch(headers);
+      if (headers !== null) {
+        patch = readPatch(headers);
+        from = readFrom(headers);
+      }
     } catch (error) {
       if (!(error instanceof ShapeError)) throw error;
       this.fail(call, badReply('header', error.message, error.message));
@@ -63,7 +68,10 @@ export class HttpAnswers {
     // Nothing but a status: it may be sent again where its route says so.
     if (refused !== null && !refused.spoken && patch === null && close === null)
       call.fail(refused.failure);
-    else call.answer({ body, failure: refused?.failure ?? null, patch, pushes: [], close });
+    else {
+      const why = refused?.failure ?? null;
+      call.answer({ body, failure: why, patch, pushes: [], close, ...(from && { from }) });
+    }
   }
 
   #endConnect(call: ConnectCall, exchange: Exchange, path: string): void {

@@ -8,6 +8,7 @@ import {
   textOf,
   wholeNumberOf,
 } from '../../contract/json.ts';
+import { readCursor, readPushCursor } from '../../contract/cursor.ts';
 import { readClose, readPatch, readTarget } from '../../contract/json-shapes.ts';
 import { errorFields, refusal } from '../../contract/refusal.ts';
 import { type Failure, failure } from '../../errors.ts';
@@ -55,9 +56,10 @@ const NULL = Buffer.from('null');
 export class UnreadableLine extends ShapeError {}
 
 /** The members of an answer besides its number and its payload, and those of a command. */
-const OF_ANSWER = ['error', 'patch', 'close'] as const;
+const OF_ANSWER = ['error', 'patch', 'close', 'from'] as const;
 const OF_COMMAND = [
-  ...(['cmd', 'route', 'delivery', 'latest_key', 'expires_ms', 'patch'] as const),
+  ...(['cmd', 'route', 'delivery', 'latest_key', 'expires_ms', 'cursor'] as const),
+  ...(['patch'] as const),
   ...(['sid', 'uid', 'group', 'all', 'where', 'except_sids', 'except_uids'] as const),
   ...(['reason', 'code', 'kick', 'retry_after', 'retryAfter'] as const),
 ] as const;
@@ -149,8 +151,8 @@ function readAnswer(seqId: number, convertBytesMax: number): Answer {
   const body = payloadOf();
   try {
     const fields = fieldsOf(OF_ANSWER, convertBytesMax);
-    const { error, patch, close } = fields;
-    const isBody = isNoError(error) && isNothing(patch) && isNothing(close);
+    const { error, patch, close, from } = fields;
+    const isBody = isNoError(error) && isNothing(patch) && isNothing(close) && isNothing(from);
     return { kind: 'answer', seqId, reply: isBody ? body : replyOf(fields, body), fault: '' };
   } catch (why) {
     if (!(why instanceof ShapeError)) throw why;
@@ -160,13 +162,14 @@ function readAnswer(seqId: number, convertBytesMax: number): Answer {
   }
 }
 
-function replyOf({ error, patch, close }: Fields, body: Buffer): Reply {
+function replyOf({ error, patch, close, from }: Fields, body: Buffer): Reply {
   return {
     body,
     failure: isNoError(error) ? null : failureOf(error, body),
     patch: isNothing(patch) ? null : readPatch(objectOf(patch, 'patch')),
     pushes: [],
     close: isNothing(close) ? null : readClose(objectOf(close, 'close')),
+    ...(!isNothing(from) && { from: readCursor(textOf(from, 'from'), 'from') }),
   };
 }
 
@@ -205,6 +208,7 @@ function readPush(fields: Fields): BackendLine {
     delivery = 'must',
     latest_key: latestKey = '',
     expires_ms: expiresMs = 0,
+    cursor,
   } = fields;
   if (typeof route !== 'string' || route === '')
     throw new ShapeError('route is missing: the one that the client listens to');
@@ -216,6 +220,7 @@ function readPush(fields: Fields): BackendLine {
     latestKey: textOf(latestKey, 'latest_key'),
     expiresInMs: wholeNumberOf(expiresMs, 'expires_ms'),
     afterReply: false,
+    ...(!isNothing(cursor) && { cursor: readPushCursor(textOf(cursor, 'cursor'), 'cursor') }),
   };
   return { kind: 'push', push };
 }

@@ -20,7 +20,7 @@ import { type ClientSpan, grpcSpan, serverOf } from '../client-span.ts';
 import type { CallStatus, GrpcConnection } from '../grpc-client/grpc-connection.ts';
 import { type GrpcPoolOptions, makeGrpcPool, fixedMetadata } from '../grpc-client/grpc-pool.ts';
 import { hint } from '../grpc-client/status.ts';
-import { readClose, readPatch } from '../../contract/headers.ts';
+import { readClose, readFrom, readPatch } from '../../contract/headers.ts';
 import { type EndpointPool, FIRST_ATTEMPT_MS } from '../pool/endpoint-pool.ts';
 import { SessionAffinity } from '../pool/session-affinity.ts';
 import type { ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
@@ -290,7 +290,9 @@ export class MethodUpstream implements Upstream {
       const reason = cut(headers.get(REASON) ?? '', REASON_CHARACTERS_MAX);
       const failed = why === null ? null : { ...why, reason: reason || why.reason };
       const patch = readPatch(headers);
-      call.answer({ body, failure: failed, patch, pushes: [], close: readClose(headers) });
+      const close = readClose(headers);
+      const from = readFrom(headers);
+      call.answer({ body, failure: failed, patch, pushes: [], close, ...(from && { from }) });
     } catch (error) {
       if (!(error instanceof ShapeError)) throw error;
       const text = (): string =>

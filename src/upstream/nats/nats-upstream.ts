@@ -5,6 +5,7 @@
 import {
   readClose,
   readFailure,
+  readFrom,
   readPatch,
   sessionHeaders,
   traceHeaders,
@@ -163,12 +164,14 @@ export class NatsUpstream implements Upstream, PendingCall {
     let reply: Reply;
     try {
       const headers = readHeaders(message);
+      const from = readFrom(headers);
       reply = {
         failure: readFailure(headers, body),
         body,
         patch: readPatch(headers),
         pushes: [],
         close: readClose(headers),
+        ...(from && { from }),
       };
     } catch (error) {
       if (!(error instanceof ShapeError)) throw error;

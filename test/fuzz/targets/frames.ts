@@ -5,6 +5,7 @@ import {
   ToGatewayReader,
 } from '../../../src/contract/backend-frames.ts';
 import type { Push, Reply, Target as Sessions } from '../../../src/contract/commands.ts';
+import { cursorText } from '../../../src/contract/cursor.ts';
 import {
   readClose,
   readConnectResponse,
@@ -43,7 +44,7 @@ const PATCH = {
 };
 const CLOSE = { reason: 'bye', code: -1, kick: true, retry_after: '1.5s' };
 const ERROR = { code: 402, reason: 'TOO_POOR', message: 'no', retry_after: '3s', fields: { 'a.b': 'x' }, body: { text: '{"code":402}' } }; // prettier-ignore
-const PUSH = { target: TARGET, route: 'onX', body: BODIES[0]!, delivery: 'DELIVERY_LATEST', latest_key: 'k', expires_in: '2s', after_reply: true }; // prettier-ignore
+const PUSH = { target: TARGET, route: 'onX', body: BODIES[0]!, delivery: 'DELIVERY_LATEST', latest_key: 'k', expires_in: '2s', after_reply: true, cursor: 'k3.7' }; // prettier-ignore
 const REPLIES = [
   { body: BODIES[0]! },
   {
@@ -51,6 +52,7 @@ const REPLIES = [
     patch: PATCH,
     pushes: [PUSH, { route: 'onY', body: BODIES[1]! }],
     close: CLOSE,
+    from: 'k3.6',
   },
   { error: ERROR },
 ];
@@ -306,7 +308,7 @@ function bytesOf(body: Uint8Array | null, json: unknown): string {
   return isJson ? JSON.stringify(JSON.parse(text.toString())) : text.toString('latin1');
 }
 
-type PushJson = { target?: object; route?: string; body?: unknown; delivery?: string; latest_key?: string; after_reply?: boolean }; // prettier-ignore
+type PushJson = { target?: object; route?: string; body?: unknown; delivery?: string; latest_key?: string; after_reply?: boolean; cursor?: string }; // prettier-ignore
 
 function samePush(ours: Push, json: PushJson): void {
   if (ours.fault !== undefined) return;
@@ -321,6 +323,7 @@ function samePush(ours: Push, json: PushJson): void {
     ],
     'the fields of a push',
   );
+  same(ours.cursor === undefined ? '' : cursorText(ours.cursor), json.cursor ?? '', 'the cursor');
   same(
     ours.target === null ? null : namesOf(ours.target),
     json.target === undefined ? null : namesOf(readTarget(json.target)),
@@ -373,7 +376,8 @@ const reply: Target = {
       same(bytesOf(ours, json['body']), bodyOf(json['body']), 'the body');
       return;
     }
-    if (ours.failure?.reason === 'BAD_REPLY' && json['error'] === undefined) return;
+    const mayBeBad = json['error'] === undefined || json['from'] !== undefined;
+    if (ours.failure?.reason === 'BAD_REPLY' && mayBeBad) return;
     sameReply(ours, json);
   },
 };
@@ -390,6 +394,7 @@ function sameReply(ours: Reply, json: Record<string, unknown>): void {
     json['close'] === undefined ? null : plain(readClose(json['close'] as never)),
     'the close',
   );
+  same(ours.from === undefined ? '' : cursorText(ours.from), json['from'] ?? '', 'the from');
   same(ours.patch === null, json['patch'] === undefined, 'there is a patch');
   const pushes = (json['pushes'] ?? []) as PushJson[];
   same(ours.pushes.length, pushes.length, 'as many pushes');

@@ -6,6 +6,7 @@ import { readAlive, readLost } from '../../../src/bus/gateway-events.ts';
 import { readFailure as readPeerFailure, readPeerReply } from '../../../src/bus/peer-reply.ts';
 import { compareSids, readPage } from '../../../src/bus/session-pages.ts';
 import type { Push } from '../../../src/contract/commands.ts';
+import { cursorText, readCursor, readPushCursor } from '../../../src/contract/cursor.ts';
 import {
   decodeValue,
   encodeJsonValue,
@@ -14,6 +15,7 @@ import {
   readable,
   readClose,
   readFailure,
+  readFrom,
   readPatch,
   readPush,
 } from '../../../src/contract/headers.ts';
@@ -105,6 +107,7 @@ const BLOCKS = [
   'NATS/1.0\r\nPith-Route: onX\r\nPith-Delivery: latest\r\nPith-Latest-Key: k%20k\r\nPith-Expires-Ms: 10\r\n\r\n',
   'NATS/1.0\r\nPith-Bind: ann\r\nPith-Set: {"gold":7}\r\nPith-Join: ["g"]\r\nPith-Leave: ["h"]\r\nPith-If-Version: 3\r\nPith-Close: bye\r\n\r\n',
   'NATS/1.0\r\nNats-Service-Error-Code: 402\r\nNats-Service-Error: too poor\r\nPith-Error-Reason: TOO_POOR\r\n\r\n',
+  'NATS/1.0\r\nPith-Route: onX\r\nPith-Cursor: k3.7\r\nPith-From: k3.6\r\n\r\n',
   'NATS/1.0 503 no responders\r\n\r\n',
   'NATS/1.0\r\nPith-Route:a\r\nno colon\r\npith-route: b\r\n\r\n',
   'NATS/1.0\r\nPith-Route: onX\r\nPith-Except-Sids: ["a.1"]\r\nPith-Except-Uids: ["ann"]\r\nPith-Where: {"a":1}\r\nPith-Target: {"all":true}\r\n\r\n',
@@ -139,6 +142,7 @@ const block: Target = {
     'contract/headers.ts readPatch',
     'contract/headers.ts readClose',
     'contract/headers.ts readFailure',
+    'contract/headers.ts readFrom',
     'contract/headers.ts readPush',
   ],
   forms: ['lines', 'text'],
@@ -204,8 +208,37 @@ function readAll(headers: Headers, body: Buffer): void {
   orError(() => readPatch(headers), ShapeError);
   readClose(headers);
   readFailure(headers, body);
+  orError(() => readFrom(headers), ShapeError);
   orError(() => readPush(headers, body), ShapeError);
 }
+
+const cursor: Target = {
+  name: 'cursor',
+  drives: ['contract/cursor.ts readCursor', 'contract/cursor.ts readPushCursor'],
+  forms: ['text'],
+  seeds: [
+    'k3.7',
+    'a-B_9.0',
+    'e.9007199254740991',
+    'e.9007199254740992',
+    'e.01',
+    '.1',
+    'e.',
+    'a.b.1',
+  ],
+  tokens: ['.', '0', '9007199254740991'],
+  run(input) {
+    const text = input.toString();
+    const read = orError(() => readCursor(text, 'it'), ShapeError);
+    const isOne = /^[\w-]{1,64}\.(0|[1-9]\d{0,15})$/.test(text) && !text.endsWith('\n');
+    const isSafe = isOne && BigInt(text.slice(text.indexOf('.') + 1)) < 2n ** 53n;
+    same(read instanceof Error, !isSafe, 'only a cursor is read');
+    if (read instanceof Error) return;
+    same(cursorText(read), text, 'write(read(x)) = x');
+    const ofPush = orError(() => readPushCursor(text, 'it'), ShapeError);
+    same(ofPush instanceof Error, read.n === 0, 'a push counts from 1');
+  },
+};
 
 const peerPush: Target = {
   name: 'peer-push',
@@ -529,6 +562,7 @@ const subjects: Target = {
 export const targets: readonly Target[] = [
   values,
   block,
+  cursor,
   peerPush,
   peerReply,
   kept,

@@ -58,6 +58,7 @@ function stage({ asks = true, ...rules }: Choice = {}) {
   const { lines, log } = keptLog();
   const backend = new AskedBackend(wheel);
   const confirms: (() => void)[] = [];
+  const asksForGaps: string[] = [];
   const registry = new Registry('g-0123456789', {
     add: () => new Promise((resolve) => confirms.push(resolve)),
     remove: () => {},
@@ -69,6 +70,7 @@ function stage({ asks = true, ...rules }: Choice = {}) {
     asked: asks ? { upstream: backend, ordinal: 0 } : null,
     resume: null,
     handshakeMs: 10_000,
+    joins: { tellGaps: ({ sid }) => asksForGaps.push(sid) },
     sessionCommands: new SessionCommands({
       ...{ registry, limits, groupTtlMs: 0, clock, wheel, log, metrics },
     }),
@@ -100,7 +102,18 @@ function stage({ asks = true, ...rules }: Choice = {}) {
     clock.advance(ms);
     await turn();
   };
-  return { ...world, auth, backend, greet, confirm, pass, lines, ended: host.ended, registry };
+  return {
+    ...world,
+    auth,
+    backend,
+    greet,
+    confirm,
+    pass,
+    lines,
+    ended: host.ended,
+    registry,
+    asksForGaps,
+  };
 }
 
 /** A client that is in, for `expiresInMs`. */
@@ -118,6 +131,15 @@ describe('without a backend', () => {
     const { greet, backend } = stage({ asks: false });
     expect(greet().answer()).toMatchObject({ code: 200 });
     expect(backend.asked).toEqual([]);
+  });
+
+  test('a client that asks to be told of gaps is, and no other', () => {
+    const { greet, asksForGaps } = stage({ asks: false });
+    for (const pith of [undefined, {}, { gap: false }, { gap: 'true' }, { gap: 1 }, [true]])
+      greet({ sys: {}, user: { pith } });
+    expect(asksForGaps).toEqual([]);
+    const { session } = greet({ sys: {}, user: { pith: { gap: true } } });
+    expect(asksForGaps).toEqual([session.sid]);
   });
 
   test('what is no handshake is answered with 500', () => {

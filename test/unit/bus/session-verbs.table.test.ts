@@ -30,6 +30,7 @@ function setUp() {
       {
         scope,
         verb,
+        group: scope === 'group' ? 'g' : '',
         sessions: [session],
         headers: () => readBlock(Buffer.from(`NATS/1.0\r\n${lines}\r\n`)),
         body: Buffer.from(body),

@@ -17,6 +17,31 @@ const mistakes: [what: string, yaml: string, expected: string][] = [
     '2: routes[0].backend: no backend named "chta"; did you mean "chat"?',
   ],
   [
+    'a join before a fixed answer',
+    'backends: { chat: { reply: {} } }\nroutes: [{ match: a, backend: chat, join: hall }]',
+    '2: routes[0].join: "chat" is a fixed answer, which is a snapshot of nothing',
+  ],
+  [
+    'a join before a gate',
+    'backends: { g: { gate: { advertise: { ws: "a:1", tcp: "a:1" } } } }\nroutes: [{ match: a, backend: g, join: hall }]',
+    '2: routes[0].join: "g" is a gate, whose answer is a snapshot of nothing',
+  ],
+  [
+    'a join before a stream',
+    `backends: { ${method} }\nroutes: [{ match: a, backend: lobby, method: /a.B/C, push_route: onC, join: hall }]`,
+    '2: routes[0].join: not with push_route: the group would wait until the stream ends; join in a route of its own',
+  ],
+  [
+    'a join where nobody may join',
+    'sessions: { groups: 0 }\nbackends: { chat: { http: "http://a" } }\nroutes: [{ match: a, backend: chat, join: hall }]',
+    '3: routes[0].join: sessions.groups is 0, so no session can be in a group',
+  ],
+  [
+    'a join with an unknown placeholder',
+    'backends: { chat: { http: "http://a" } }\nroutes: [{ match: a, backend: chat, join: "room.{room}" }]',
+    '2: routes[0].join: unknown {room}; write {uid} or {data.<key>}',
+  ],
+  [
     'a route to quite another backend',
     'backends: { chat: { reply: {} }, gate: { reply: {} } }\nroutes: [{ match: a, backend: world }]',
     '2: routes[0].backend: no backend named "world"; backends are: chat, gate',

@@ -1,6 +1,7 @@
 /** The same shape in each form in which it is said: protobuf, JSON, headers, and lines on a Unix socket. */
 import { describe, expect, test } from 'vitest';
 
+import type { Push } from '../../../src/contract/commands.ts';
 import type { SessionFacts } from '../../../src/contract/facts.ts';
 import { closedEventJson } from '../../../src/contract/event-json.ts';
 import { encodeSession } from '../../../src/contract/gateway-frames.ts';
@@ -11,6 +12,7 @@ import {
   decodeError,
   decodePatch,
   decodePush,
+  decodeReply,
 } from '../../../src/contract/protobuf-shapes.ts';
 import { WireReader } from '../../../src/contract/protobuf-wire.ts';
 import { readLine } from '../../../src/upstream/ipc/backend-lines.ts';
@@ -87,6 +89,80 @@ test.each<readonly [form: string, push: object]>([
 ])('a push: %s', (_form, push) => {
   expect(push).toMatchObject(PUSH);
   expect(push).not.toHaveProperty('fault');
+});
+
+/** A push, and an answer, with the cursor as it is written. */
+const CURSOR_FORMS: readonly (readonly [
+  form: string,
+  push: (cursor: string) => object,
+  answer: (from: string) => object,
+])[] = [
+  [
+    'protobuf',
+    (cursor) => decodePush(wire(`42${texts(cursor)}`), MAX),
+    (from) => decodeReply(wire(`32${texts(from)}`), MAX),
+  ],
+  [
+    'headers',
+    (cursor) => headers.readPush(block(['Pith-Route: x', `Pith-Cursor: ${cursor}`]), EMPTY),
+    (from) => ({ from: headers.readFrom(block([`Pith-From: ${from}`])) }),
+  ],
+  [
+    'line',
+    (cursor) => line(`{"cmd":"push","group":"g","route":"x","cursor":${JSON.stringify(cursor)}}`),
+    (from) => line(`{"seq_id":1,"from":${JSON.stringify(from)}}`),
+  ],
+];
+
+/** The length and the bytes of a short text, in protobuf. */
+function texts(text: string): string {
+  const bytes = Buffer.from(text);
+  return Buffer.from([bytes.length, ...bytes]).toString('hex');
+}
+
+/** What is wrong, however the form says so. */
+function faultOf(read: () => object): string {
+  try {
+    const { fault, failure } = read() as { fault?: string; failure?: { message: string } | null };
+    return fault ?? failure?.message ?? '';
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+describe.each(CURSOR_FORMS)('a cursor: %s', (_form, push, answer) => {
+  test.each([
+    ['k3.7', { epoch: 'k3', n: 7 }],
+    ['A-z_9.9007199254740991', { epoch: 'A-z_9', n: 9_007_199_254_740_991 }],
+    [`${'e'.repeat(64)}.1`, { epoch: 'e'.repeat(64), n: 1 }],
+  ])('%s is read', (text, cursor) => {
+    expect(push(text)).toMatchObject({ cursor });
+    expect(answer(text)).toMatchObject({ from: cursor });
+  });
+
+  test('an answer may have none of the pushes, and a push is at least the first', () => {
+    expect(answer('e.0')).toMatchObject({ from: { epoch: 'e', n: 0 } });
+    expect(faultOf(() => push('e.0'))).toContain('pushes count from 1');
+  });
+
+  test.each([
+    ...['7', '.7', 'e.', 'e.07', 'e.-1', 'e.1.5', 'e.x', 'e 1', 'a.b.7', 'é.7'],
+    ...['e.9007199254740992', `${'e'.repeat(65)}.1`],
+  ])('%s is none', (text) => {
+    expect(faultOf(() => push(text))).toContain('<epoch>.<n>');
+    expect(faultOf(() => answer(text))).toContain('<epoch>.<n>');
+  });
+
+  test('that is empty is not said', () => {
+    expect(push('')).not.toHaveProperty('cursor');
+    expect(answer('')).not.toMatchObject({ from: expect.anything() as unknown });
+  });
+});
+
+test('a cursor goes to other gateways as it came', () => {
+  const push = { ...PUSH, cursor: { epoch: 'k3', n: 7 } } as Push;
+  const lines = headers.pushLines(push, null);
+  expect(headers.readPush(block(lines.trimEnd().split('\r\n')), push.body)).toEqual(push);
 });
 
 const PATCH = {

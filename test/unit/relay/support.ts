@@ -3,6 +3,7 @@ import { type Failure, failure } from '../../../src/errors.ts';
 import { Admission } from '../../../src/relay/admission.ts';
 import { MessageReport } from '../../../src/relay/message-report.ts';
 import type { MessageTraces } from '../../../src/relay/message-traces.ts';
+import type { RelayParts } from '../../../src/relay/relay-parts.ts';
 import { Relay } from '../../../src/relay/relay.ts';
 import { RouteTable } from '../../../src/routing/route-table.ts';
 import type { Rule } from '../../../src/routing/rule.ts';
@@ -78,6 +79,7 @@ export class ScriptedBackend implements Upstream, PendingCall {
 const STANDARD = {
   timeoutMs: 5_000,
   to: '',
+  join: '',
   otherwise: 'error',
   forward: [],
   bound: false,
@@ -94,6 +96,8 @@ const RULES: readonly Rule[] = [
   { ...STANDARD, match: 'serial.*', backend: 'one', order: 'serial' },
   { ...STANDARD, match: 'none.*', backend: 'one', order: 'none', to: '{uid}' },
   { ...STANDARD, match: 'again.*', backend: 'one', order: 'none', idempotent: true },
+  { ...STANDARD, match: 'join.*', backend: 'one', order: 'keep', join: 'room.{data.room}' },
+  { ...STANDARD, match: 'join-none.*', backend: 'one', order: 'none', join: 'hall' },
   { ...STANDARD, match: 'bound.*', backend: 'one', order: 'keep', bound: true },
 ];
 
@@ -127,9 +131,13 @@ type Choice = {
   readonly messagesPerSecond?: number;
   readonly inFlightPerBackend?: number;
   readonly traces?: (clock: ManualClock) => MessageTraces;
+  /** Default: no rule joins. */
+  readonly joins?: (log: string[]) => RelayParts['joins'];
 };
 
-export function setUp({ traces, ...more }: Choice = {}) {
+const NO_JOINS: RelayParts['joins'] = { begin: () => failure('INTERNAL'), end: () => {} };
+
+export function setUp({ traces, joins, ...more }: Choice = {}) {
   const world = makeWorld();
   const backend = new ScriptedBackend();
   const log: string[] = [];
@@ -158,6 +166,7 @@ export function setUp({ traces, ...more }: Choice = {}) {
         session!.close('kick');
       },
     },
+    joins: joins?.(log) ?? NO_JOINS,
     fleetCommands: {
       push: (push, from) => {
         log.push(`push ${push.route}`);

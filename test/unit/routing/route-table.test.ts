@@ -5,7 +5,7 @@ import { chosen, instanceFor, renamed, RouteTable } from '../../../src/routing/r
 import type { Rule } from '../../../src/routing/rule.ts';
 
 function rule(match: string, more: Partial<Rule> = {}): Rule {
-  const standard = { backend: 'main', timeoutMs: 5_000, order: 'keep', to: '' } as const;
+  const standard = { backend: 'main', timeoutMs: 5_000, order: 'keep', to: '', join: '' } as const;
   return {
     match,
     ...standard,

@@ -253,3 +253,35 @@ describe('any sequence of steps', () => {
     );
   });
 });
+
+describe('a lane that is paused', () => {
+  test('starts nothing in its turn, and goes on in the old order', () => {
+    const { lane, started, enter, item } = setUp();
+    enter('a', 'shared', () => {
+      lane.pause();
+    });
+    enter('b');
+    enter('c', 'exclusive');
+    enter('d', 'shared unordered');
+    expect(started).toEqual(['a', 'd']);
+    lane.leave(item('d'));
+    expect(started).toEqual(['a', 'd']);
+    lane.resume();
+    expect(started).toEqual(['a', 'd', 'b', 'c']);
+    lane.leave(item('a'));
+    enter('e');
+    expect(started).toEqual(['a', 'd', 'b', 'c', 'e']);
+  });
+
+  test('is not moved meanwhile: what has paused it is in flight', () => {
+    const { lane, started, enter, item } = setUp();
+    enter('a', 'shared', () => {
+      lane.pause();
+    });
+    lane.holdUntilEmpty(() => started.push('moved'));
+    expect(started).toEqual(['a']);
+    lane.resume();
+    lane.leave(item('a'));
+    expect(started).toEqual(['a', 'moved']);
+  });
+});

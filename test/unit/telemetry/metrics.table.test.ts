@@ -31,6 +31,8 @@ const ROWS: readonly string[] = `
  counter    pith_replayed_pushes_total
  counter    pith_replays_total                             outcome
  gauge      pith_replays_waiting
+ counter    pith_deltas_total                              outcome
+ counter    pith_gaps_told_total
  gauge      pith_backend_healthy_addresses                 backend
  gauge      pith_tls_certificate_expiry_timestamp_seconds  listener
  gauge      pith_bus_up

@@ -166,8 +166,12 @@ type Reply struct {
 	Outcome isReply_Outcome `protobuf_oneof:"outcome"`
 	Patch   *Patch          `protobuf:"bytes,3,opt,name=patch,proto3" json:"patch,omitempty"`
 	// At most 1,000; with more the request fails with 502 BAD_REPLY, and none is delivered.
-	Pushes        []*Push `protobuf:"bytes,4,rep,name=pushes,proto3" json:"pushes,omitempty"`
-	Close         *Close  `protobuf:"bytes,5,opt,name=close,proto3" json:"close,omitempty"`
+	Pushes []*Push `protobuf:"bytes,4,rep,name=pushes,proto3" json:"pushes,omitempty"`
+	Close  *Close  `protobuf:"bytes,5,opt,name=close,proto3" json:"close,omitempty"`
+	// On a route with `join`: the cursor of the last push to the group that the answer has, n = 0 if none. Those up to it are
+	// not sent to this session, the others follow the answer. Absent: all that came meanwhile follow it. In Python, where
+	// `from` is a keyword: Reply(**{"from": "k3.7"}).
+	From          string `protobuf:"bytes,6,opt,name=from,proto3" json:"from,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -246,6 +250,13 @@ func (x *Reply) GetClose() *Close {
 		return x.Close
 	}
 	return nil
+}
+
+func (x *Reply) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
 }
 
 type isReply_Outcome interface {
@@ -1821,13 +1832,14 @@ const file_pith_v1_backend_proto_rawDesc = "" +
 	" \x01(\rR\brouteRef\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd2\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xe6\x01\n" +
 	"\x05Reply\x12#\n" +
 	"\x04body\x18\x01 \x01(\v2\r.pith.v1.BodyH\x00R\x04body\x12&\n" +
 	"\x05error\x18\x02 \x01(\v2\x0e.pith.v1.ErrorH\x00R\x05error\x12$\n" +
 	"\x05patch\x18\x03 \x01(\v2\x0e.pith.v1.PatchR\x05patch\x12%\n" +
 	"\x06pushes\x18\x04 \x03(\v2\r.pith.v1.PushR\x06pushes\x12$\n" +
-	"\x05close\x18\x05 \x01(\v2\x0e.pith.v1.CloseR\x05closeB\t\n" +
+	"\x05close\x18\x05 \x01(\v2\x0e.pith.v1.CloseR\x05close\x12\x12\n" +
+	"\x04from\x18\x06 \x01(\tR\x04fromB\t\n" +
 	"\aoutcome\"\xc4\x02\n" +
 	"\x0eConnectRequest\x12*\n" +
 	"\asession\x18\x01 \x01(\v2\x10.pith.v1.SessionR\asession\x12+\n" +

@@ -746,7 +746,12 @@ type Push struct {
 	// Dropped if it is still unsent after this time; absent: never.
 	ExpiresIn *durationpb.Duration `protobuf:"bytes,6,opt,name=expires_in,json=expiresIn,proto3" json:"expires_in,omitempty"`
 	// Inside a Reply: sent after the answer instead of before it.
-	AfterReply    bool `protobuf:"varint,7,opt,name=after_reply,json=afterReply,proto3" json:"after_reply,omitempty"`
+	AfterReply bool `protobuf:"varint,7,opt,name=after_reply,json=afterReply,proto3" json:"after_reply,omitempty"`
+	// "<epoch>.<n>": the number of this push among those to its group, from 1 and without holes. The target is then one
+	// group, and nobody else (except_* and `where` are allowed). epoch: 1 to 64 of A-Z a-z 0-9 _ -, the same as long as the
+	// publisher goes on counting, and a new one when it begins anew, as after a restart. With it, pushes follow the answer
+	// of a route with `join` without a gap, and clients that ask are told what they have missed.
+	Cursor        string `protobuf:"bytes,8,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -828,6 +833,13 @@ func (x *Push) GetAfterReply() bool {
 		return x.AfterReply
 	}
 	return false
+}
+
+func (x *Push) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
 }
 
 // Many pushes in one message, for one gateway: at most 1,000.
@@ -1043,7 +1055,7 @@ const file_pith_v1_session_proto_rawDesc = "" +
 	"\vexcept_uids\x18\x06 \x03(\tR\n" +
 	"exceptUids\x12-\n" +
 	"\x05where\x18\a \x01(\v2\x17.google.protobuf.StructR\x05where\x12$\n" +
-	"\x05scope\x18\b \x01(\x0e2\x0e.pith.v1.ScopeR\x05scope\"\x91\x02\n" +
+	"\x05scope\x18\b \x01(\x0e2\x0e.pith.v1.ScopeR\x05scope\"\xa9\x02\n" +
 	"\x04Push\x12'\n" +
 	"\x06target\x18\x01 \x01(\v2\x0f.pith.v1.TargetR\x06target\x12\x14\n" +
 	"\x05route\x18\x02 \x01(\tR\x05route\x12!\n" +
@@ -1054,7 +1066,8 @@ const file_pith_v1_session_proto_rawDesc = "" +
 	"\n" +
 	"expires_in\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\texpiresIn\x12\x1f\n" +
 	"\vafter_reply\x18\a \x01(\bR\n" +
-	"afterReply\"2\n" +
+	"afterReply\x12\x16\n" +
+	"\x06cursor\x18\b \x01(\tR\x06cursor\"2\n" +
 	"\tPushBatch\x12%\n" +
 	"\x06pushes\x18\x01 \x03(\v2\r.pith.v1.PushR\x06pushes\"\x8f\x02\n" +
 	"\n" +
