@@ -48,6 +48,7 @@ export class GatewayWatch {
   readonly #others: WatchedGateways;
   readonly #startedAtWall: number;
   readonly #lookAgain: Timeout;
+  readonly #onBack: () => void;
   #listener: LostListener = NOBODY;
   #restatement: Restatement | null = null;
   /** Grows whenever this gateway has returned. */
@@ -59,10 +60,14 @@ export class GatewayWatch {
   #returnedAt = -Infinity;
   /** Others may take this gateway for lost, or do not know what has become of its sessions. */
   #mustReturn = false;
+  /** Since the last look. */
+  #isSomeoneBack = false;
   /** It may not listen to the others, and that was reported. */
   #isDeaf = false;
 
-  constructor(parts: BusParts, events: NatsEvents) {
+  /** @param onBack A gateway is heard again that was silent: it was stopped, or a network was cut. */
+  constructor(parts: BusParts, events: NatsEvents, onBack: () => void = () => {}) {
+    this.#onBack = onBack;
     const { gatewayId, clock, connector, subjects } = parts;
     this.#parts = parts;
     this.#events = events;
@@ -110,6 +115,8 @@ export class GatewayWatch {
     this.#lookedAt = now;
     if (!connector.up) return;
     this.#live(now);
+    if (this.#isSomeoneBack) this.#onBack();
+    this.#isSomeoneBack = false;
     // Without that, the others could not be heard either.
     if (this.#isDeaf || !(now - this.#confirmedAt < DEAF_MS)) return;
     for (const lost of this.#others.look(passed)) this.#announce(lost);
@@ -210,6 +217,7 @@ export class GatewayWatch {
   #heardAlive(alive: AliveFields): void {
     const { clock, report } = this.#parts;
     const heard = this.#others.heard(alive, clock.wallNow());
+    this.#isSomeoneBack ||= heard === 'back' || heard === 'returned';
     if (heard === 'returned') report.gatewayReturned(alive.gateway);
     else if (heard === 'refused')
       report.refused('GATEWAYS', alive.gateway, 'too many gateways: this one is not watched');

@@ -55,7 +55,10 @@ export class NatsBus implements Bus, ConnectionListener {
   ) {
     this.#parts = parts;
     this.events = new NatsEvents(parts, view);
-    this.watch = new GatewayWatch(parts, this.events);
+    this.watch = new GatewayWatch(parts, this.events, () => {
+      this.peers.greet();
+      this.#uids?.claims.sayAll();
+    });
     const requests = new RequestMany(parts);
     this.peers = new GatewayPeers(parts, requests, () => {
       this.#uids?.claims.sayAll();

@@ -13,6 +13,8 @@ const RANK_MS = 1_000;
 const RANK_MS_MAX = 1_500;
 /** Between two times of saying it, until it is heard. */
 const AGAIN_MS = 1_000;
+/** One that was silent for longer may have missed what was said, and this gateway what it has said. */
+const AWAY_MS = 2_500;
 /** How long one that is back has to say that it has returned, before it is told that it was lost. */
 const BACK_MS = 1_000;
 
@@ -31,8 +33,8 @@ export type WatchedGateway = AliveFields & {
 
 const NEVER_LOST = { lostTerm: 0 };
 
-/** refused: there is no room for another. */
-export type Heard = 'alive' | 'returned' | 'refused';
+/** back: it was silent for a while; returned: it was lost, and has said so; refused: there is no room for another. */
+export type Heard = 'alive' | 'back' | 'returned' | 'refused';
 
 export class WatchedGateways {
   readonly #own: string;
@@ -72,7 +74,8 @@ export class WatchedGateways {
     const dueMs = isLost ? BACK_MS : LOST_AFTER_MS;
     const more = { silentMs: 0, lostTerm: isLost ? lostTerm : 0, isBack: isLost, dueMs };
     this.#watched.set(gateway, { ...alive, heardAtWall, ...more });
-    return lostTerm > 0 && !isLost ? 'returned' : 'alive';
+    if (lostTerm > 0 && !isLost) return 'returned';
+    return isLost || (known !== undefined && known.silentMs >= AWAY_MS) ? 'back' : 'alive';
   }
 
   /** It has stopped in order. */

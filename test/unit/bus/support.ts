@@ -58,6 +58,8 @@ export class Exchange {
   /** A connection gets what it has published itself, unlike a gateway's; a test may speak through its connection then. */
   echoes = true;
   readonly #waiting: Published[] = [];
+  /** What these publish the others do not hear, and the reverse: a cluster whose servers do not reach each other. */
+  readonly apart = new Set<TestConnection>();
 
   publish(
     subject: string,
@@ -120,6 +122,8 @@ export class Exchange {
     for (const { subject: pattern, queue, onMessage, connection } of [...this.subscribers]) {
       const isOwn = connection === published.from && !this.echoes;
       if (!connection.up || isOwn || !matches(pattern, subject)) continue;
+      if (published.from !== null && this.apart.has(published.from) !== this.apart.has(connection))
+        continue;
       if (queue !== '' && queues.has(queue)) continue;
       queues.add(queue);
       heard = true;

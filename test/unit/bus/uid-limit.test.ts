@@ -210,6 +210,25 @@ describe('kick_old', () => {
     ]);
   });
 
+  test('the same within a few seconds where no connection was lost, only servers did not reach each other', async () => {
+    const fleet = makeFleet(KICK_OLD);
+    for (const gateway of [0, 1]) fleet.join(gateway);
+    await fleet.advance(60_000);
+    fleet.exchange.apart.add(fleet.gateways[1]!.connector);
+    await fleet.bind(fleet.player(0));
+    await fleet.advance(1_000);
+    await fleet.bind(fleet.player(1));
+    // In another phase of the round in which all claims are said again.
+    await fleet.advance(7_000);
+    expect(fleet.holders()).toHaveLength(2);
+    fleet.exchange.apart.clear();
+    await fleet.advance(2_000);
+    expect(fleet.holders()).toEqual(['b-0123456789.2']);
+    expect(fleet.conflicts.map((event) => JSON.parse(event) as object)).toMatchObject([
+      { session: { sid: 'a-0123456789.1', uid: '42' }, sids: ['b-0123456789.2'] },
+    ]);
+  });
+
   test.each([0, 60_000])('whichever gateway is back first; clocks differ by %i ms', async (ms) => {
     for (const first of [0, 1]) {
       const fleet = makeFleet(KICK_OLD, [ms, 0]);

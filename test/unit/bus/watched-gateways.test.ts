@@ -30,6 +30,19 @@ test('is announced after 7.5 s of silence, and every second until that is known'
   expect(others.size).toBe(0);
 });
 
+test('one that is heard after 2.5 s of silence is back, and so is one that was lost', () => {
+  const { others, hear } = stage();
+  others.look(1_000);
+  others.look(1_000);
+  expect(hear()).toBe('alive');
+  for (let i = 0; i < 3; i++) others.look(1_000);
+  expect([hear(), hear()]).toEqual(['back', 'alive']);
+  for (let i = 0; i < 8; i++) others.look(1_000);
+  const lost = { id: '', lastHeardWall: 0, lastSeq: 0, seq: 0, sessions: 3, gateway: B };
+  others.lost({ ...lost, term: 1, by: B });
+  expect([hear(), hear(), hear(2), hear(2)]).toEqual(['back', 'alive', 'returned', 'alive']);
+});
+
 test('what passed while this process was stopped counts as a second', () => {
   const { others, announcedIn } = stage();
   expect(others.look(60_000)).toEqual([]);
