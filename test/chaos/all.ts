@@ -1,6 +1,7 @@
 /** The scenarios, in the order in which they are played. */
 import type { Scenario } from './scenario.ts';
 import { cut, stall } from './scenarios/away.ts';
+import { fleetTable } from './scenarios/fleet-table.ts';
 import { kill500, kill5000 } from './scenarios/kill.ts';
 
-export const SCENARIOS: readonly Scenario[] = [kill5000, kill500, stall, cut];
+export const SCENARIOS: readonly Scenario[] = [kill5000, kill500, stall, cut, fleetTable];

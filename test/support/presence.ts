@@ -20,13 +20,16 @@ export class Presence {
   readonly here = new Map<string, Map<string, string>>();
   /** By sid: what ended it, each time. */
   readonly ended = new Map<string, Ended[]>();
+  /** But for signs of life. */
+  readonly all: BusEvent[] = [];
   readonly #named = new Map<string, BusEvent[]>();
   readonly #terms = new Map<string, number>();
 
-  static async on(nc: NatsConnection): Promise<Presence> {
+  /** @param prefix `nats.prefix` of the gateways. */
+  static async on(nc: NatsConnection, prefix = 'pith'): Promise<Presence> {
     const presence = new Presence();
-    await Heard.on(nc, 'pith.event.>', (msg) => {
-      const name = msg.subject.replace('pith.event.', '');
+    await Heard.on(nc, `${prefix}.event.>`, (msg) => {
+      const name = msg.subject.replace(`${prefix}.event.`, '');
       presence.#take({ ...msg.json<BusEvent>(), name });
     });
     return presence;
@@ -51,6 +54,7 @@ export class Presence {
 
   #take(event: BusEvent): void {
     const { name, session, gateway = '', term = 0 } = event;
+    if (name !== 'gateway.alive') this.all.push(event);
     const alike = this.#named.get(name);
     if (alike === undefined) this.#named.set(name, [event]);
     else alike.push(event);
