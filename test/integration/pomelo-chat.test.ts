@@ -100,23 +100,26 @@ describe('in Python on NATS', () => {
     expect(chat.output()).toBe('chat of Pomelo: ready\n');
   });
 
-  test('of two instances one tells each end, also one that was started after the players came', async (ctx) => {
+  test('of two instances one tells each end, also where both were started after the players came', async (ctx) => {
     const python = await installPython();
     if (python === null) return ctx.skip(NO_PYTHON);
     await using nats = await startNats();
     await using first = await startPomeloChat(python, nats.url);
-    await using _second = await startPomeloChat(python, nats.url);
+    await using second = await startPomeloChat(python, nats.url);
     await using one = await serve(onNats(nats.url));
     await using two = await serve(onNats(nats.url));
     await using bob = await enter(two, 'bob', 'lobby');
     for (const user of ['ann', 'carl', 'dan']) await enter(one, user, 'lobby');
     await using eve = await enter(two, 'eve', 'lobby');
     await eventually(() => bob.pushes('onAdd').length === 4, 'everybody');
-    first.kill('SIGKILL');
-    await first.exited;
-    await using _third = await startPomeloChat(python, nats.url);
     eve.close();
     expect(await bob.push('onLeave')).toEqual({ user: 'eve' });
+    for (const instance of [first, second]) {
+      instance.kill('SIGKILL');
+      await instance.exited;
+    }
+    await using _third = await startPomeloChat(python, nats.url);
+    await using _fourth = await startPomeloChat(python, nats.url);
     one.running.kill('SIGKILL');
     await bob.push('onLeave', 3);
     // What was told twice would come before this.

@@ -157,6 +157,9 @@ func (s *server) Lost(ctx context.Context, event *pith.LostEvent) (*pith.LostAck
 
 // tellLeft pushes onLeave for everybody who was in a room, and is not back by another session.
 func (s *server) tellLeft(ctx context.Context, players []player) error {
+	// The gateway that calls may be gone before everybody is told.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
 	for len(players) > 0 {
 		some := players[:min(1000, len(players))]
 		players = players[len(some):]
@@ -203,6 +206,10 @@ func body(v obj) *pith.Body {
 	return &pith.Body{Content: &pith.Body_Bytes{Bytes: b}}
 }
 
+// again: a call that a gateway took with it when it was killed is made once more, to the next.
+const again = `{"methodConfig": [{"name": [{"service": "pith.v1.Control"}], "waitForReady": true, "retryPolicy": {"maxAttempts": 3,
+	"initialBackoff": "0.1s", "maxBackoff": "1s", "backoffMultiplier": 2, "retryableStatusCodes": ["UNAVAILABLE"]}}]}`
+
 // connect opens a connection to the first of these control ports that answers, and to the next when that is gone.
 func connect(addresses string) *grpc.ClientConn {
 	ports := manual.NewBuilderWithScheme("control")
@@ -213,7 +220,7 @@ func connect(addresses string) *grpc.ClientConn {
 	ports.InitialState(state)
 	conn, err := grpc.NewClient("control:///pith", grpc.WithResolvers(ports),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.WaitForReady(true)),
+		grpc.WithDefaultServiceConfig(again),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}))
 	if err != nil {
 		log.Fatal(err)

@@ -13,10 +13,16 @@ import sys
 from urllib.parse import unquote
 
 import nats
-from nats.errors import NoRespondersError
+from nats.errors import NoRespondersError, TimeoutError
 
 QUEUE = "chat"  # the instances of this program share the work
+PATCH_SECONDS = 4  # a bind waits up to 2.5 s for an older session's gateway
+CONTROL_SECONDS, CONTROL_TRIES = 1, 6  # NATS may pick a gateway that hangs; the next time perhaps another
 LOST_MAX = 16  # lost gateways that are remembered, in case one is announced twice
+
+
+class Refused(nats.errors.Error):
+    """A gateway refuses, with this reason."""
 
 
 def token(text):
@@ -66,7 +72,7 @@ class Chat:
             headers = {"Nats-Service-Error-Code": "400", "Nats-Service-Error": "not what the tutorial's page sends"}
         except nats.errors.Error as error:
             await report(error)
-            headers = {"Nats-Service-Error-Code": "503", "Nats-Service-Error": "no gateway answers"}
+            headers = {"Nats-Service-Error-Code": "503", "Nats-Service-Error": "the gateways do not answer"}
         if msg.reply:
             await self.nc.publish(msg.reply, json.dumps(reply).encode(), headers=headers)
 
@@ -78,8 +84,12 @@ class Chat:
         if facts.get("pith-uid"):
             return {"code": 500, "error": True}
         patch = {"uid": f"{name}*{rid}", "set": {"rid": rid}, "join": [room(rid)]}
-        if "error" in await self.ask(f"pith.session.{sid}.patch", patch):
-            return {"code": 500, "error": True}  # UID_IN_USE: the page asks for another name
+        try:
+            await self.ask(f"pith.session.{sid}.patch", patch, PATCH_SECONDS)
+        except Refused as refused:
+            if str(refused) != "UID_IN_USE":
+                raise
+            return {"code": 500, "error": True}  # the page asks for another name
         await self.to_room(rid, "onAdd", {"user": name}, {"Pith-Except-Sids": json.dumps([sid])})
         return {"users": [user(one["uid"]) for one in await self.sessions(groups=[room(rid)])]}
 
@@ -111,7 +121,7 @@ class Chat:
         left = {uid: rid for uid, rid in players if uid and rid}
         uids = list(left)
         for some in (uids[i : i + 1000] for i in range(0, len(uids), 1000)):
-            online = (await self.ask("pith.control.GetPresence", {"uids": some}))["presence"]
+            online = (await self.control("GetPresence", {"uids": some}))["presence"]
             for uid in some:
                 if uid not in online:
                     await self.to_room(left[uid], "onLeave", {"user": user(uid)})
@@ -156,15 +166,27 @@ class Chat:
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
-    async def ask(self, subject, body):
-        return json.loads((await self.nc.request(subject, json.dumps(body).encode(), 5)).data)
+    async def ask(self, subject, body, seconds):
+        answer = json.loads((await self.nc.request(subject, json.dumps(body).encode(), seconds)).data)
+        if "error" in answer:
+            raise Refused(answer["error"]["reason"])
+        return answer
+
+    async def control(self, method, body):
+        """Any gateway answers for all of them."""
+        for tries in range(CONTROL_TRIES, 0, -1):
+            try:
+                return await self.ask(f"pith.control.{method}", body, CONTROL_SECONDS)
+            except TimeoutError:
+                if tries == 1:
+                    raise
 
     async def sessions(self, **target):
         """All sessions of a target, on all gateways."""
         found, after = [], ""
         while True:
             try:
-                page = await self.ask("pith.control.ListSessions", {"target": target, "page_token": after})
+                page = await self.control("ListSessions", {"target": target, "page_token": after})
             except NoRespondersError:  # there is no gateway yet
                 return found
             found, after = found + page["sessions"], page["next_page_token"]
