@@ -193,7 +193,12 @@ const kept: Target = {
     const added =
       'Nats-Stream: S\r\nNats-Subject: pith.keep.user.a\r\nNats-Sequence: 7\r\n' +
       'Nats-Time-Stamp: 2026-01-02T03:04:05.678901234Z\r\nNats-Last-Sequence: 3\r\n\r\n';
-    const whole = ['NATS/1.0\r\n', input, input.at(-1) === 0x0a ? '' : '\r\n', added];
+    const whole = [
+      'NATS/1.0\r\n',
+      input,
+      input.subarray(-2).equals(Buffer.from('\r\n')) ? '' : '\r\n',
+      added,
+    ];
     const message = natsMessage('s', Buffer.concat(whole.map((part) => Buffer.from(part))), input);
     const read = readKept(message);
     same(
