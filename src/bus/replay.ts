@@ -26,7 +26,7 @@ export type ReplayStart = {
   /** From its token; null: there is none, or it comes from a gateway without replay. */
   readonly kept: { readonly seq: number; readonly since: number } | null;
   /** When the token was made, in milliseconds since the epoch; 0: there is none. */
-  readonly issuedAt: number;
+  readonly issuedAtWall: number;
 };
 
 export type ReplayOptions = {
@@ -86,9 +86,9 @@ export class Replay {
    * @param confirmed When pushes to that uid reach it; null: they do.
    */
   begin(session: Session, start: ReplayStart, confirmed: Promise<void> | null): void {
-    const { cursor, kept, issuedAt } = start;
-    const isResumed = kept !== null || issuedAt > 0;
-    const since = kept?.since ?? (issuedAt > 0 ? issuedAt : this.#parts.clock.wallNow());
+    const { cursor, kept, issuedAtWall } = start;
+    const isResumed = kept !== null || issuedAtWall > 0;
+    const since = kept?.since ?? (issuedAtWall > 0 ? issuedAtWall : this.#parts.clock.wallNow());
     // The token came after the pushes that it counts, so its client has these.
     const seq = isResumed ? Math.max(kept?.seq ?? -1, cursorOf(cursor)) : -1;
     const place = { seq, isOwn: seq > 0, since, tellsCursor: cursor !== undefined };

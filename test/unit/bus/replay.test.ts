@@ -10,7 +10,7 @@ import { activate, turn } from '../session/support.ts';
 import { Exchange, makeGateway, TestConnection } from './support.ts';
 
 const WINDOW_MS = 60_000;
-const FRESH: ReplayStart = { cursor: '', kept: null, issuedAt: 0 };
+const FRESH: ReplayStart = { cursor: '', kept: null, issuedAtWall: 0 };
 
 /** JetStream on an exchange. While it is away, nobody answers. */
 function makeStream(exchange: Exchange, clock: ManualClock) {
@@ -168,7 +168,7 @@ describe('a client that is there', () => {
 
   test('that has not asked gets no numbers', async () => {
     const { come, keep, settle, client } = await stage();
-    const quiet = await come({ cursor: undefined, kept: null, issuedAt: 0 });
+    const quiet = await come({ cursor: undefined, kept: null, issuedAtWall: 0 });
     const stranger = client(50, 'ann');
     keep(1);
     await settle();
@@ -250,7 +250,7 @@ describe('a client that is there', () => {
 const token = (seq: number, cursor: unknown = seq): ReplayStart => ({
   cursor,
   kept: { seq, since: Date.UTC(2026, 0, 1) },
-  issuedAt: Date.UTC(2026, 0, 1),
+  issuedAtWall: Date.UTC(2026, 0, 1),
 });
 
 describe('a client that comes back', () => {
@@ -335,9 +335,9 @@ describe('a client that comes back', () => {
     const since = clock.wallNow();
     keep(3);
     await settle();
-    const ann = await come({ cursor: 0, kept: { seq: -1, since }, issuedAt: since });
+    const ann = await come({ cursor: 0, kept: { seq: -1, since }, issuedAtWall: since });
     expect(got(ann)).toEqual([...live(2, 2), ...live(3, 3)]);
-    const old = await come({ cursor: 0, kept: null, issuedAt: since });
+    const old = await come({ cursor: 0, kept: null, issuedAtWall: since });
     expect(got(old)).toEqual([...live(2, 2), ...live(3, 3)]);
   });
 
