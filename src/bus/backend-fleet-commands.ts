@@ -36,7 +36,7 @@ export class BackendFleetCommands implements BackendCommands {
   #pushRefused({ route }: Push, why: Failure): PushedFields {
     this.report.dropped('push', why.message, why.reason, { route });
     return {
-      ...{ delivered: 0, dropped: 0, refused: 0, gateways: 0 },
+      ...{ delivered: 0, dropped: 0, refused: 0, gateways: 0, kept: 0 },
       ...{ unknownUids: [], unknownSids: [], silentGateways: [] },
       failure: why,
     };

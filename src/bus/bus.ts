@@ -17,6 +17,8 @@ export type PushOutcome = {
   refused: number;
   /** How many gateways answered. */
   gateways: number;
+  /** Users for whom it was kept. */
+  kept: number;
   /** Of the users and sessions asked for: those found nowhere. At most 1,000 of each are named. */
   unknownUids: string[];
   unknownSids: string[];
@@ -139,6 +141,12 @@ export interface ClaimChannel {
   ): PendingRequest | Failure;
 }
 
+/** Pushes that are kept for users who are away for a moment. */
+export interface KeepChannel {
+  /** For how many of the users in its target the push was kept; a Failure: for none. Faults are reported, too. */
+  keep(push: Push): Promise<number | Failure>;
+}
+
 /** Control, as it is called over the bus. */
 export interface ControlApi {
   /** The answer as JSON, or why there is none. Never rejects. @param payload The request as JSON; empty: no fields. */
@@ -161,6 +169,7 @@ export interface Bus {
   readonly bySid: RequestsBySid;
   readonly claims: ClaimChannel;
   readonly lineages: LineageNews;
+  readonly keeping: KeepChannel;
   /** Called once, before the start. @param facts What NATS tools are told of the gateway. */
   serve(api: ControlApi, facts: () => ServiceFacts): void;
   start(): void;

@@ -1,5 +1,5 @@
 /** No bus: this gateway is the only one. Everything that needs one gateway works, without any server. */
-import type { Bus, ClaimChannel, LineageNews, PeerReplies, Peers, RequestsBySid } from './bus.ts';
+import type { Bus, ClaimChannel, KeepChannel, LineageNews, PeerReplies, Peers, RequestsBySid } from './bus.ts';
 import type { BusEvents, GatewayState } from './events.ts';
 import { type Failure, failure } from '../errors.ts';
 import type { Gate } from './gate.ts';
@@ -30,6 +30,9 @@ export class EmbeddedBus implements Bus {
     ask: () => failure('BUS_AWAY'),
   };
   readonly lineages: LineageNews = { isReady: true, ready: Promise.resolve(), tellEnded() {} };
+  readonly keeping: KeepChannel = {
+    keep: () => Promise.resolve(failure('UNSUPPORTED', 'push.keep needs NATS with JetStream')),
+  };
   readonly bySid: RequestsBySid = { patch: noSession, get: noSession };
 
   readonly #gate: Gate | null;

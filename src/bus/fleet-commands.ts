@@ -1,5 +1,6 @@
 /** Commands to sessions of the whole fleet: carried out here at once, and on the other gateways through the bus. */
 import { type SessionJson, sessionJson } from '../contract/json-shapes.ts';
+import { inBackground } from '../background.ts';
 import { type Failure, failure, isFailure } from '../errors.ts';
 import {
   type Close,
@@ -13,6 +14,7 @@ import { nameRefusal } from '../session/changes.ts';
 import type { Bus, GroupChange, Page, PushOutcome } from './bus.ts';
 import { noReplies } from './embedded-bus.ts';
 import { type Changes, type Incomplete, sumOf } from './change-outcome.ts';
+import { keepRefusal } from './keep-channel.ts';
 import type { SessionCommands } from './session-commands.ts';
 import { cursorRefusal } from './push-cursors.ts';
 import { type GroupPage, mergedGroups } from './group-pages.ts';
@@ -27,6 +29,11 @@ const UNKNOWN_NAMED_MAX = 1_000;
 /** Sessions of other gateways that one change may name: each takes a request of its own. */
 const REMOTE_PATCHES_MAX = 1_000;
 
+/** Who gets a kept push is not known when it is stored. */
+const NOBODY_COUNTED: Omit<PushOutcome, 'kept'> = {
+  ...{ delivered: 0, dropped: 0, refused: 0, gateways: 0 },
+  ...{ unknownUids: [], unknownSids: [], silentGateways: [] },
+};
 const NOTHING: Changes = { changed: 0, version: 0 };
 
 export type KickOutcome = { closed: number; gateways: number; silentGateways: readonly string[] };
@@ -71,6 +78,7 @@ export class FleetCommands {
   push(push: Push, from: Session | null): Failure | null {
     const refused = this.#sessionCommands.check(push);
     if (refused !== null) return refused;
+    if (push.keep === true) return this.#keep(push, from);
     if (push.target === null) {
       if (from === null) return failure('BAD_ARGUMENT', 'push.target is missing');
       const unnumbered = cursorRefusal(push, {});
@@ -85,9 +93,26 @@ export class FleetCommands {
     return null;
   }
 
+  /** Without waiting for the stream; what it says is reported. */
+  #keep(push: Push, from: Session | null): Failure | null {
+    const own = push.target === null && from !== null ? { uids: [from.uid] } : push.target;
+    const whole = { ...push, target: own };
+    const refused = keepRefusal(whole);
+    if (refused !== null) return refused;
+    inBackground(this.#bus.keeping.keep(whole), () => {});
+    return null;
+  }
+
+  async #keepCounted(push: Push): Promise<PushOutcome | Failure> {
+    const kept = keepRefusal(push) ?? (await this.#bus.keeping.keep(push));
+    if (typeof kept !== 'number') return kept;
+    return { ...NOBODY_COUNTED, kept };
+  }
+
   async pushCounted(push: Push, waitMs: number): Promise<PushOutcome | Failure> {
     const refused = this.#sessionCommands.check(push);
     if (refused !== null) return refused;
+    if (push.keep === true) return this.#keepCounted(push);
     if (push.target === null) return failure('BAD_ARGUMENT', 'push.target is missing');
     const { target } = push;
     const elsewhere = this.#elsewhere(target);
@@ -98,6 +123,7 @@ export class FleetCommands {
     const outcome: PushOutcome = {
       ...this.#sessionCommands.push(sessions, push),
       gateways: 1,
+      kept: 0,
       unknownUids: [],
       unknownSids: [],
       silentGateways: [],

@@ -30,6 +30,7 @@ export type IncomingMessagesParts = BusParts & {
   readonly replay: Replay | null;
 };
 
+const KEEP_IN_BATCH = 'push.keep in a batch: publish to pith.keep.user.<uid> instead';
 const DEAF =
   'verbs with a wrong number of tokens are not noticed: allow gateways the subscriptions of deploy/nats/permissions.conf';
 
@@ -168,7 +169,9 @@ export class IncomingMessages {
       const refused =
         push.target === null
           ? failure('BAD_ARGUMENT', 'push.target is missing')
-          : sessionCommands.check(push);
+          : push.keep === true
+            ? failure('BAD_ARGUMENT', KEEP_IN_BATCH)
+            : sessionCommands.check(push);
       if (refused !== null) {
         report.refused(refused.reason, subject, refused.message);
         continue;

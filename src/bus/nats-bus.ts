@@ -15,6 +15,7 @@ import type { Gate } from './gate.ts';
 import { GatewayWatch } from './gateway-watch.ts';
 import { GatewayPeers } from './gateway-peers.ts';
 import { IncomingMessages } from './incoming-messages.ts';
+import { NatsKeepChannel } from './keep-channel.ts';
 import { NatsRequestsBySid } from './requests-by-sid.ts';
 import { IncomingPeerCalls } from './incoming-peer-calls.ts';
 import { Replay, type ReplayOptions } from './replay.ts';
@@ -36,6 +37,7 @@ export class NatsBus implements Bus, ConnectionListener {
   /** Which subjects of the gateway a stream captures. */
   readonly streams: StreamWatch;
   readonly claims: NatsClaimChannel;
+  readonly keeping: NatsKeepChannel;
   /** null: kept pushes come only to who is there. */
   readonly replay: Replay | null;
   readonly lineages: NatsLineageNews;
@@ -66,6 +68,7 @@ export class NatsBus implements Bus, ConnectionListener {
     });
     this.lineages = new NatsLineageNews(parts, this.peers);
     this.claims = new NatsClaimChannel(parts, requests);
+    this.keeping = new NatsKeepChannel(parts, requests);
     this.bySid = new NatsRequestsBySid(parts, requests);
     this.streams = new StreamWatch(parts, requests);
     this.replay = replay === null ? null : new Replay(parts, requests, replay);

@@ -67,6 +67,8 @@ export type Push = {
   afterReply: boolean;
   /** Its number among the pushes to the one group that it is for; absent: they are not numbered. */
   cursor?: Cursor;
+  /** It is kept for users who are away for a moment, and goes to all through the stream. Default: false. */
+  keep?: boolean;
   /** Why it cannot be sent; absent: it can. */
   fault?: string;
 };

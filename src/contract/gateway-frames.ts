@@ -247,6 +247,8 @@ export type PushedFields = {
   readonly unknownUids: readonly string[];
   readonly unknownSids: readonly string[];
   readonly silentGateways: readonly string[];
+  /** Users for whom it was kept. */
+  readonly kept: number;
   /** Why no session got it. */
   readonly failure?: Failure;
 };
@@ -261,6 +263,7 @@ export function encodePushed(pushed: PushedFields): Buffer {
   writer.strings(6, pushed.unknownSids);
   writer.strings(7, pushed.silentGateways);
   if (pushed.failure !== undefined) writer.bytes(8, encodeRefusal(pushed.failure));
+  writer.uint(9, pushed.kept);
   return writer.take();
 }
 

@@ -74,6 +74,12 @@ export function textsOf(value: unknown, name: string): string[] {
   return value as string[];
 }
 
+/** @throws {ShapeError} */
+export function flagOf(value: unknown, name: string): boolean {
+  if (typeof value !== 'boolean') throw new ShapeError(`${name} is neither true nor false`);
+  return value;
+}
+
 /** The range of codes: an int32 in the contract. */
 export const INT32 = [-0x8000_0000, 0x7fff_ffff] as const;
 /** Any whole number that is exact. */

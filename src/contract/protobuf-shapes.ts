@@ -189,6 +189,7 @@ export function decodePush(reader: WireReader, convertBytesMax: number): Push {
     else if (reader.field === 6) push.expiresInMs = decodeDurationMs(reader.message());
     else if (reader.field === 7) push.afterReply = reader.bool();
     else if (reader.field === 8) readPushCursorInto(push, reader.string());
+    else if (reader.field === 9) push.keep = reader.bool();
     else reader.skip();
   }
   return push;

@@ -53,13 +53,13 @@ class Total {
   /** Of the first push that failed. */
   failure: GatewayError | null = null;
   #failedAt = Infinity;
-  readonly #sum = { delivered: 0, dropped: 0, refused: 0, gateways: 0 };
+  readonly #sum = { delivered: 0, dropped: 0, refused: 0, gateways: 0, kept: 0 };
   readonly #unknownUids = new Set<string>();
   readonly #unknownSids = new Set<string>();
   readonly #silentGateways = new Set<string>();
 
   add(outcome: PushOutcome): void {
-    for (const name of ['delivered', 'dropped', 'refused'] as const)
+    for (const name of ['delivered', 'dropped', 'refused', 'kept'] as const)
       this.#sum[name] += outcome[name];
     this.#sum.gateways = Math.max(this.#sum.gateways, outcome.gateways);
     addNames(this.#unknownUids, outcome.unknownUids);

@@ -37,6 +37,11 @@ export class KeepStreamDouble {
   #stored: Stored[] = [];
   #last = 0;
 
+  /** The number of the last message. */
+  get last(): number {
+    return this.#last;
+  }
+
   /** Deletes it, and makes it again. */
   makeAgain(): void {
     this.#stored = [];

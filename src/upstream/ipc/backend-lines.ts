@@ -1,6 +1,7 @@
 /** Lines from a backend on a Unix socket: answers, and commands for sessions. Pure. */
 import { EMPTY_OBJECT } from '../../bytes.ts';
 import {
+  flagOf,
   deliveryOf,
   objectOf,
   parseJson,
@@ -59,7 +60,7 @@ export class UnreadableLine extends ShapeError {}
 const OF_ANSWER = ['error', 'patch', 'close', 'from'] as const;
 const OF_COMMAND = [
   ...(['cmd', 'route', 'delivery', 'latest_key', 'expires_ms', 'cursor'] as const),
-  ...(['patch'] as const),
+  ...(['keep', 'patch'] as const),
   ...(['sid', 'uid', 'group', 'all', 'where', 'except_sids', 'except_uids'] as const),
   ...(['reason', 'code', 'kick', 'retry_after', 'retryAfter'] as const),
 ] as const;
@@ -221,6 +222,7 @@ function readPush(fields: Fields): BackendLine {
     expiresInMs: wholeNumberOf(expiresMs, 'expires_ms'),
     afterReply: false,
     ...(!isNothing(cursor) && { cursor: readPushCursor(textOf(cursor, 'cursor'), 'cursor') }),
+    keep: flagOf(fields['keep'] ?? false, 'keep'),
   };
   return { kind: 'push', push };
 }

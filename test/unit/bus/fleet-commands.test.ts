@@ -191,6 +191,7 @@ describe('a push', () => {
       dropped: 1,
       refused: 2,
       gateways: 4,
+      kept: 0,
       unknownUids: ['dog'],
       unknownSids: [`${G}.9`, `${OTHER}.2`],
       silentGateways: ['d-0123456789'],

@@ -1,6 +1,7 @@
 /** Kept pushes: each once, in order, before anything newer, whatever comes in between. The stream is a double. */
 import { describe, expect, test } from 'vitest';
 
+import { EmbeddedBus } from '../../../src/bus/embedded-bus.ts';
 import { HOLD_MS_MAX } from '../../../src/bus/held-pushes.ts';
 import type { ReplayStart } from '../../../src/bus/replay.ts';
 import type { Push } from '../../../src/contract/commands.ts';
@@ -16,11 +17,13 @@ const FRESH: ReplayStart = { cursor: '', kept: null, issuedAtWall: 0 };
 function makeStream(exchange: Exchange, clock: ManualClock) {
   const stream = new KeepStreamDouble();
   const connection = new TestConnection(exchange);
-  const server = { stream, connection, isSilent: false };
-  connection.always('pith.keep.user.*', (_, { subject, data, _rdata }) => {
+  const server = { stream, connection, isSilent: false, stores: true };
+  connection.always('pith.keep.user.*', (_, { subject, reply, data, _rdata }) => {
+    if (!server.stores) return;
     const head = Buffer.from(_rdata);
     const sentOn = stream.store({ subject, head, payload: Buffer.from(data) }, clock.wallNow());
     exchange.publish(sentOn.subject, sentOn.payload, '', sentOn.head, connection);
+    if (reply) exchange.publish(reply, `{"stream":"PITH_KEEP","seq":${stream.last}}`);
   });
   connection.always('$JS.API.>', (_, { subject, reply, data }) => {
     if (server.isSilent) return;
@@ -510,3 +513,79 @@ const PLAIN: Push = {
   expiresInMs: 0,
   afterReply: false,
 };
+
+describe('a push that is to be kept, from who cannot publish it', () => {
+  const KEEP: Push = { ...PLAIN, target: { uids: ['ann', 'bob', 'ann'] }, keep: true };
+
+  test('goes to the stream once for each user, and through it to who is there', async () => {
+    const { come, settle, fleet } = await stage();
+    const ann = await come();
+    const outcome = fleet.pushCounted({ ...KEEP, expiresInMs: 9_000 }, 250);
+    await settle();
+    expect(await outcome).toMatchObject({ kept: 2, delivered: 0, gateways: 0 });
+    expect(got(ann)).toEqual(['onNews {}', 'pith.cursor {"seq":1}']);
+    expect(got(await come(token(0), 'bob'))).toEqual(['onNews {}', 'pith.cursor {"seq":2}']);
+  });
+
+  test('of a reply is for the user of its session', async () => {
+    const { come, settle, fleet, client } = await stage();
+    const ann = await come();
+    expect(fleet.push({ ...KEEP, target: null }, ann.session)).toBeNull();
+    await settle();
+    expect(got(ann)).toEqual(['onNews {}', 'pith.cursor {"seq":1}']);
+    const nobody = client(70);
+    expect(fleet.push({ ...KEEP, target: null }, nobody.session)).toMatchObject({
+      reason: 'BAD_ARGUMENT',
+    });
+  });
+
+  test.each([
+    [{}, 'BAD_ARGUMENT'],
+    [{ all: true }, 'BAD_ARGUMENT'],
+    [{ groups: ['g'] }, 'BAD_ARGUMENT'],
+    [{ uids: ['ann'], sids: ['g-0.1'] }, 'BAD_ARGUMENT'],
+    [{ uids: ['ann', ''] }, 'BAD_ARGUMENT'],
+    [{ uids: ['\ud800'] }, 'BAD_ARGUMENT'],
+    [{ uids: Array.from({ length: 1_001 }, (_, i) => `u${i}`) }, 'TOO_LARGE'],
+  ])('to %j is refused', async (target, reason) => {
+    const { fleet, exchange } = await stage();
+    const before = exchange.count;
+    expect(await fleet.pushCounted({ ...KEEP, target }, 250)).toMatchObject({ reason });
+    expect(fleet.push({ ...KEEP, target }, null)).toMatchObject({ reason });
+    expect(exchange.count).toBe(before);
+  });
+
+  test('is refused where no stream keeps it, or none says so', async () => {
+    const { fleet, exchange, js, settle, clock, metrics } = await stage();
+    js.isSilent = true;
+    js.stores = false;
+    const late = fleet.pushCounted(KEEP, 250);
+    await settle();
+    clock.advance(2_000);
+    expect(await late).toMatchObject({ reason: 'TIMEOUT' });
+    for (const one of [...exchange.subscribers])
+      if (one.connection === js.connection) exchange.subscribers.delete(one);
+    const none = fleet.pushCounted(KEEP, 250);
+    await settle();
+    expect(await none).toMatchObject({
+      reason: 'UNSUPPORTED',
+      message: 'no JetStream stream keeps pith.keep.user.*: run `make keep-stream`',
+    });
+    expect(metrics.render()).toContain('pith_bus_refused_total{reason="UNKEPT"} 2');
+  });
+
+  test('is refused in a batch, and without NATS', async () => {
+    const { come, exchange, settle, metrics, gatewayId } = await stage();
+    const ann = await come();
+    // PushBatch { pushes { target { uids: "ann" } route: "onNews" keep: true } }
+    const push = Buffer.from('0a051203616e6e12066f6e4e6577734801', 'hex');
+    exchange.publish(
+      `pith.gateway.${gatewayId}.push`,
+      Buffer.concat([Buffer.from([0x0a, push.length]), push]),
+    );
+    await settle();
+    expect(got(ann)).toEqual([]);
+    expect(metrics.render()).toContain('pith_bus_refused_total{reason="BAD_ARGUMENT"} 1');
+    expect(await new EmbeddedBus().keeping.keep(KEEP)).toMatchObject({ reason: 'UNSUPPORTED' });
+  });
+});

@@ -113,7 +113,7 @@ describe('a verb', () => {
 });
 
 describe('a push', () => {
-  const NOWHERE = { delivered: 0, dropped: 0, refused: 0, gateways: 0, unknownUids: [], unknownSids: [], silentGateways: [] }; // prettier-ignore
+  const NOWHERE = { delivered: 0, dropped: 0, refused: 0, gateways: 0, kept: 0, unknownUids: [], unknownSids: [], silentGateways: [] }; // prettier-ignore
 
   test('with and without counts', async () => {
     const { commands, clients } = stage();

@@ -213,6 +213,7 @@ describe('the other frames', () => {
       dropped: uint32,
       refused: uint32,
       gateways: uint32,
+      kept: uint32,
       unknownUids: names,
       unknownSids: names,
       silentGateways: names,
@@ -234,7 +235,7 @@ describe('the other frames', () => {
   });
 
   test('pushed, refused', () => {
-    const counts = { delivered: 0, dropped: 0, refused: 0, gateways: 0 };
+    const counts = { delivered: 0, dropped: 0, refused: 0, gateways: 0, kept: 0 };
     const names = { unknownUids: [], unknownSids: [], silentGateways: [] };
     const [got] = read((writer) => {
       frames.writePushed(writer, 3, { ...counts, ...names, failure: failure('TOO_LARGE', 'so') });

@@ -149,7 +149,14 @@ function nested(open: string, close: string, times: number): string {
 
 describe('answers', () => {
   test('have the names of the .proto, and zero values', () => {
-    const none = { dropped: 0, refused: 0, gateways: 0, unknownSids: [], silentGateways: [] };
+    const none = {
+      dropped: 0,
+      refused: 0,
+      gateways: 0,
+      kept: 0,
+      unknownSids: [],
+      silentGateways: [],
+    };
     const pushed = encodePushed({ ...none, delivered: 2, unknownUids: ['x'] });
     expect(messages.answer('Push', pushed)).toEqual({
       delivered: 2,
@@ -159,6 +166,7 @@ describe('answers', () => {
       unknown_uids: ['x'],
       unknown_sids: [],
       silent_gateways: [],
+      kept: 0,
     });
   });
 

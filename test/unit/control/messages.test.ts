@@ -106,10 +106,10 @@ describe('a request', () => {
 describe('an answer', () => {
   test('of Push', () => {
     const outcome = {
-      ...{ delivered: 1, dropped: 2, refused: 3, gateways: 4 },
+      ...{ delivered: 1, dropped: 2, refused: 3, gateways: 4, kept: 5 },
       ...{ unknownUids: ['u'], unknownSids: ['s'], silentGateways: ['g'] },
     };
-    expect(encodePushed(outcome).toString('hex')).toBe('08011002180320042a01753201733a0167');
+    expect(encodePushed(outcome).toString('hex')).toBe('08011002180320042a01753201733a01674805');
   });
 
   test('of Kick', () => {

@@ -86,6 +86,7 @@ describe('commands', () => {
       delivery: 'latest',
       latest_key: 'k',
       expires_ms: 100,
+      keep: true,
     };
     const { push } = read(line) as Extract<ReturnType<typeof readLine>, { kind: 'push' }>;
     expect({ ...push, body: Buffer.from(push.body).toString() }).toEqual({
@@ -104,6 +105,7 @@ describe('commands', () => {
       latestKey: 'k',
       expiresInMs: 100,
       afterReply: false,
+      keep: true,
     });
   });
 
@@ -140,6 +142,7 @@ describe('commands', () => {
     '{"cmd":"push","route":"x","all":"yes"}',
     '{"cmd":"push","route":"x","all":true,"except_sids":"s"}',
     '{"cmd":"push","route":"x","all":true,"where":[]}',
+    '{"cmd":"push","route":"x","uid":"u","keep":1}',
     '{"cmd":"push","route":"x","all":true,"expires_ms":-1}',
     '{"cmd":"push","route":"x","all":true,"latest_key":1}',
     '{"cmd":"kick","all":true,"code":"x"}',

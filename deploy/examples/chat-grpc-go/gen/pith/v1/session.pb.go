@@ -751,7 +751,12 @@ type Push struct {
 	// group, and nobody else (except_* and `where` are allowed). epoch: 1 to 64 of A-Z a-z 0-9 _ -, the same as long as the
 	// publisher goes on counting, and a new one when it begins anew, as after a restart. With it, pushes follow the answer
 	// of a route with `join` without a gap, and clients that ask are told what they have missed.
-	Cursor        string `protobuf:"bytes,8,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	Cursor string `protobuf:"bytes,8,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// Kept by JetStream for users who are away for a moment, and sent to those who are there: as if it had been published
+	// to pith.keep.user.<uid>. The target is then uids alone, at most 1,000 (except_* and `where` are allowed); inside a
+	// Reply it may be absent. It needs a stream, see `make keep-stream`. It goes through the stream, so pushes that are
+	// not kept may overtake it, and of the result only `kept` is counted.
+	Keep          bool `protobuf:"varint,9,opt,name=keep,proto3" json:"keep,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -842,6 +847,13 @@ func (x *Push) GetCursor() string {
 	return ""
 }
 
+func (x *Push) GetKeep() bool {
+	if x != nil {
+		return x.Keep
+	}
+	return false
+}
+
 // Many pushes in one message, for one gateway: at most 1,000.
 type PushBatch struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -903,7 +915,9 @@ type PushResult struct {
 	// has been connected for less than a minute and has not heard of it.
 	SilentGateways []string `protobuf:"bytes,7,rep,name=silent_gateways,json=silentGateways,proto3" json:"silent_gateways,omitempty"`
 	// On a Link: why the push was refused and delivered to no one. Control uses its status for that.
-	Error         *Error `protobuf:"bytes,8,opt,name=error,proto3" json:"error,omitempty"`
+	Error *Error `protobuf:"bytes,8,opt,name=error,proto3" json:"error,omitempty"`
+	// With `keep`: the users for whom the stream has kept it. If there are none, the push is refused.
+	Kept          uint32 `protobuf:"varint,9,opt,name=kept,proto3" json:"kept,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -994,6 +1008,13 @@ func (x *PushResult) GetError() *Error {
 	return nil
 }
 
+func (x *PushResult) GetKept() uint32 {
+	if x != nil {
+		return x.Kept
+	}
+	return 0
+}
+
 var File_pith_v1_session_proto protoreflect.FileDescriptor
 
 const file_pith_v1_session_proto_rawDesc = "" +
@@ -1055,7 +1076,7 @@ const file_pith_v1_session_proto_rawDesc = "" +
 	"\vexcept_uids\x18\x06 \x03(\tR\n" +
 	"exceptUids\x12-\n" +
 	"\x05where\x18\a \x01(\v2\x17.google.protobuf.StructR\x05where\x12$\n" +
-	"\x05scope\x18\b \x01(\x0e2\x0e.pith.v1.ScopeR\x05scope\"\xa9\x02\n" +
+	"\x05scope\x18\b \x01(\x0e2\x0e.pith.v1.ScopeR\x05scope\"\xbd\x02\n" +
 	"\x04Push\x12'\n" +
 	"\x06target\x18\x01 \x01(\v2\x0f.pith.v1.TargetR\x06target\x12\x14\n" +
 	"\x05route\x18\x02 \x01(\tR\x05route\x12!\n" +
@@ -1067,9 +1088,10 @@ const file_pith_v1_session_proto_rawDesc = "" +
 	"expires_in\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\texpiresIn\x12\x1f\n" +
 	"\vafter_reply\x18\a \x01(\bR\n" +
 	"afterReply\x12\x16\n" +
-	"\x06cursor\x18\b \x01(\tR\x06cursor\"2\n" +
+	"\x06cursor\x18\b \x01(\tR\x06cursor\x12\x12\n" +
+	"\x04keep\x18\t \x01(\bR\x04keep\"2\n" +
 	"\tPushBatch\x12%\n" +
-	"\x06pushes\x18\x01 \x03(\v2\r.pith.v1.PushR\x06pushes\"\x8f\x02\n" +
+	"\x06pushes\x18\x01 \x03(\v2\r.pith.v1.PushR\x06pushes\"\xa3\x02\n" +
 	"\n" +
 	"PushResult\x12\x1c\n" +
 	"\tdelivered\x18\x01 \x01(\rR\tdelivered\x12\x18\n" +
@@ -1079,7 +1101,8 @@ const file_pith_v1_session_proto_rawDesc = "" +
 	"\funknown_uids\x18\x05 \x03(\tR\vunknownUids\x12!\n" +
 	"\funknown_sids\x18\x06 \x03(\tR\vunknownSids\x12'\n" +
 	"\x0fsilent_gateways\x18\a \x03(\tR\x0esilentGateways\x12$\n" +
-	"\x05error\x18\b \x01(\v2\x0e.pith.v1.ErrorR\x05error*)\n" +
+	"\x05error\x18\b \x01(\v2\x0e.pith.v1.ErrorR\x05error\x12\x12\n" +
+	"\x04kept\x18\t \x01(\rR\x04kept*)\n" +
 	"\x05Scope\x12\x0f\n" +
 	"\vSCOPE_FLEET\x10\x00\x12\x0f\n" +
 	"\vSCOPE_LOCAL\x10\x01*J\n" +
