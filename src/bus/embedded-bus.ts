@@ -1,5 +1,13 @@
 /** No bus: this gateway is the only one. Everything that needs one gateway works, without any server. */
-import type { Bus, ClaimChannel, KeepChannel, LineageNews, PeerReplies, Peers, RequestsBySid } from './bus.ts';
+import type {
+  Bus,
+  ClaimChannel,
+  KeepChannel,
+  LineageNews,
+  PeerReplies,
+  Peers,
+  RequestsBySid,
+} from './bus.ts';
 import type { BusEvents, GatewayState } from './events.ts';
 import { type Failure, failure } from '../errors.ts';
 import type { Gate } from './gate.ts';

@@ -1,4 +1,5 @@
 /** The keys of resume tokens: `sessions.resume`. Pure. */
+import { parseBus } from './address.ts';
 import type { Report, Sections } from './sections.ts';
 
 /** Bytes of a key. [AES-256] */
@@ -21,10 +22,22 @@ export function parseResumeKey(text: string): Buffer {
   return key;
 }
 
+function checkReplay(windowMs: number, bus: string | undefined, report: Report): void {
+  const path = ['sessions', 'resume', 'replay'];
+  if (windowMs === 0)
+    report(
+      path,
+      'only sessions that come back are sent what they missed: set sessions.resume.window',
+    );
+  if (bus !== undefined && parseBus(bus).kind === 'embedded')
+    report(path, 'needs NATS with JetStream: set bus, and run `make keep-stream`');
+}
+
 /** Tokens are made where there is a window, and only with keys. */
-export function checkResume({ known: { sessions } }: Sections, report: Report): void {
+export function checkResume({ known: { sessions, bus } }: Sections, report: Report): void {
   if (sessions === undefined) return;
-  const { window, keys } = sessions.resume;
+  const { window, keys, replay } = sessions.resume;
+  if (replay) checkReplay(window, bus, report);
   const path = ['sessions', 'resume', 'keys'];
   if (window > 0 && keys.length === 0)
     report(path, `sessions.resume.window needs a key, the same on all gateways; ${MAKE_ONE}`);

@@ -117,7 +117,7 @@ const sessionsSchema = z
         keys: secrets(
           'Keys of resume tokens, each 32 bytes in base64: the first encrypts, all decrypt.',
         ),
-        replay: flag(false, 'Send the kept pushes that the client missed.'),
+        replay: flag(false, 'A client that comes back is sent the kept pushes that it missed.'),
       })
       .prefault({})
       .describe('Coming back to a lost session without a new login.'),

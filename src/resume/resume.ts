@@ -194,8 +194,8 @@ export class Resume implements TokenOwner {
       this.#forget(session);
       return restored;
     }
-    const { kept, issuedAtWall: issuedAt } = state;
-    replay?.begin(session, { cursor: pith['cursor'], kept, issuedAt }, restored.confirmed);
+    const { kept, issuedAtWall } = state;
+    replay?.begin(session, { cursor: pith['cursor'], kept, issuedAtWall }, restored.confirmed);
     await restored.confirmed;
     if (wasAnnounced) registry.events.resumed(session);
     return null;
@@ -209,7 +209,7 @@ export class Resume implements TokenOwner {
     const resuming = goesOn ?? this.#add(session, null);
     resuming.grantedUntil(grantedUntil);
     if (!hasResumed)
-      replay?.begin(session, { cursor: pith['cursor'], kept: null, issuedAt: 0 }, null);
+      replay?.begin(session, { cursor: pith['cursor'], kept: null, issuedAtWall: 0 }, null);
     else {
       const { sid, uid, remoteIp } = session;
       metrics.add('pith_resumes_total', []);

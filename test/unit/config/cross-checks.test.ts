@@ -62,6 +62,16 @@ const mistakes: [what: string, yaml: string, expected: string][] = [
     '2: backends.world.nats: needs a NATS bus; set bus: nats://host:4222',
   ],
   [
+    'replay of kept pushes on the embedded bus',
+    `sessions: { resume: { window: 1m, keys: [${'A'.repeat(43)}=], replay: true } }`,
+    '1: sessions.resume.replay: needs NATS with JetStream: set bus, and run `make keep-stream`',
+  ],
+  [
+    'replay of kept pushes without sessions that come back',
+    `${nats}sessions: { resume: { replay: true } }`,
+    '2: sessions.resume.replay: only sessions that come back are sent what they missed: set sessions.resume.window',
+  ],
+  [
     'mode: method without services',
     'backends: { lobby: { grpc: "lobby:1", mode: method, reflection: true } }',
     '1: backends.lobby.mode: method needs services',
