@@ -1,5 +1,6 @@
 /** Pushes that are to be kept, for those who cannot publish them: given to the stream, which sends them on. */
 import { asBuffer } from '../bytes.ts';
+import { readObject } from '../contract/json-shapes.ts';
 import { pushLines } from '../contract/headers.ts';
 import { isPubAck } from '../contract/pub-ack.ts';
 import type { Push } from '../contract/commands.ts';
@@ -81,7 +82,7 @@ const NO_ANSWER = 'the stream has not said in time that it has kept the push; it
 
 /** Why the stream has not stored it; null: it has. */
 function refusalIn(ack: Uint8Array): Failure | null {
-  const { error } = JSON.parse(asBuffer(ack).toString()) as { error?: { description?: unknown } };
+  const { error } = readObject(ack) as { error?: { description?: unknown } };
   if (error === undefined) return null;
   return failure('OVERLOADED', `the stream has not kept the push: ${String(error.description)}`);
 }

@@ -175,7 +175,8 @@ describe('a backend', () => {
     const forbidden = [
       ...['pith.rpc.chat.room.join', 'pith.rpc.shop.buy.now', 'pith.to.one.shop.buy.now'],
       ...['pith.fleet.hello', 'pith.fleet.push', 'pith.fleet.kick', 'pith.fleet.list'],
-      ...['pith.user.7.claim', 'pith.connect', 'pith.event.session.bound'],
+      ...['pith.user.7.claim', 'pith.user.7.kept', 'pith.connect', 'pith.event.session.bound'],
+      ...['$JS.API.DIRECT.GET.PITH_KEEP', '$JS.API.STREAM.INFO.PITH_KEEP', 'pith.keep.group.g'],
       ...[
         'pith.event.session.closed',
         'pith.event.session.conflict',
@@ -262,6 +263,7 @@ describe('a backend', () => {
   test('a backend with less has less', async () => {
     const nc = await connectAs('world', '_INBOX.world');
     const forbidden = [
+      ...['pith.keep.user.7', 'pith.user.7.kept'],
       'pith.all.push',
       'pith.group.g.push',
       'pith.control.Push',
@@ -306,11 +308,57 @@ routes: []`,
       ...['pith.rpc.chat.room.join', 'pith.to.one.chat.x', 'pith.fleet.kick', 'pith.fleet.hello'],
       ...['pith.session.pith-0123456789.7.kick', 'pith.user.7.push', 'pith.all.kick'],
       ...['pith.connect', 'pith.event.session.closed', 'pith.keep.user.7', 'pith.control.a.b'],
+      ...['pith.user.7.kept', '$JS.API.DIRECT.GET.PITH_KEEP'],
       ...['_INBOX.pith-0123456789.rpc.1', '_INBOX.pith-0123456789.ask.1', 'other'],
     ];
     expect(await publishAll(nc, forbidden)).toEqual(publishing(forbidden));
     const unheard = ['pith.rpc.>', 'pith.control.*', 'pith.gateway.>', '_INBOX.*.rpc.*', '$SRV.>'];
     expect(await subscribeAll(nc, unheard)).toEqual(subscribing(unheard));
+  });
+});
+
+describe('kept pushes', () => {
+  test('come to who is there and to who comes back; a backend can forge no number', async () => {
+    // As the comment in the file says, where the server has JetStream.
+    const lines = readFileSync(FILE, 'utf8').replace('# jetstream: enabled', 'jetstream: enabled');
+    const owner = '{ user: owner, password: owner-secret }\n\n      # ---- the gateways';
+    const withOwner = lines.replace('# ---- the gateways', owner);
+    await using server = await startNats(`jetstream { store_dir: "$DIR/js" }\n${withOwner}`);
+    const tool = fileURLToPath(new URL('../../deploy/nats/keep-stream.ts', import.meta.url));
+    const login = { NATS_URL: server.url, NATS_USER: 'owner', NATS_PASSWORD: 'owner-secret' };
+    expect(await run(process.execPath, [tool], { env: login })).toMatchObject({ code: 0 });
+    const key = Buffer.alloc(32, 7).toString('base64');
+    await using gateway = await startGateway(
+      `bus: ${server.url}
+nats: { user: gateway, password: gateway-secret }
+sessions: { resume: { window: 60s, keys: ["${key}"], replay: true } }
+backends: {}
+routes: []`,
+    );
+    await eventually(() => gateway.gateway.notReady().length === 0, 'a gateway that is ready');
+    const shakeWith = async (pith: object) => {
+      const { client, answer } = await shake(gateway.port, { pith });
+      client.ack();
+      return { client, token: (answer['user'] as { pith: { resume: string } }).pith.resume };
+    };
+    const first = await shakeWith({ resume: '', cursor: '' });
+    const chat = await server.connect({ user: 'chat', pass: PASSWORDS.NATS_CHAT_PASSWORD });
+    const { sid } = [...gateway.gateway.registry.all()][0]!;
+    await tellJson(chat, `pith.session.${sid}.bind`, { uid: '7' });
+    const forged = headersOf({ 'Pith-Route': 'onMail', 'Nats-Sequence': '900' });
+    await chat.request('pith.keep.user.7', '{"n":1}', { headers: forged, timeout: 5_000 });
+    expect(await first.client.push('pith.cursor')).toEqual({ seq: 1 });
+    expect(await publishAll(chat, ['pith.user.7.kept'])).toEqual(['publish pith.user.7.kept']);
+    // The token that says where this user's pushes begin.
+    const { token } = (await first.client.push('pith.resume')) as { token: string };
+    first.client.close();
+    const headers = headersOf({ 'Pith-Route': 'onMail' });
+    await chat.request('pith.keep.user.7', '{"n":2}', { headers, timeout: 5_000 });
+    const second = await shakeWith({ resume: token, cursor: 1 });
+    expect(await second.client.push('onMail')).toEqual({ n: 2 });
+    expect(await second.client.push('pith.cursor')).toEqual({ seq: 2 });
+    expect(gateway.log.filter(({ level }) => level === 'error')).toEqual([]);
+    second.client.close();
   });
 });
 
@@ -499,8 +547,10 @@ describe('a gateway', () => {
     ];
     expect(await subscribeAll(nc, unheard)).toEqual(subscribing(unheard));
     const forbidden = [
-      ...['pith.keep.user.7', 'pith.control.Push', 'pith.gateway.pith-0123456789.push'],
+      ...['pith.control.Push', 'pith.gateway.pith-0123456789.push', 'pith.keep.group.g'],
       ...['pith.group.g.kick', 'pith.all.kick', '$JS.API.STREAM.CREATE.X', '$JS.API.STREAM.LIST'],
+      ...['$JS.API.STREAM.DELETE.PITH_KEEP', '$JS.API.STREAM.PURGE.PITH_KEEP'],
+      ...['$JS.API.DIRECT.GET.OTHER', '$JS.API.STREAM.MSG.DELETE.PITH_KEEP'],
       ...['$SRV.PING', 'other', 'inbox.chat'],
     ];
     expect(await publishAll(nc, forbidden)).toEqual(publishing(forbidden));
