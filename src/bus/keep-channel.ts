@@ -9,6 +9,7 @@ import { NAME_BYTES_MAX } from '../session/changes.ts';
 import { HeaderBlock } from '../upstream/nats/header-block.ts';
 import type { KeepChannel } from './bus.ts';
 import type { BusParts } from './bus-parts.ts';
+import { cursorRefusal } from './push-cursors.ts';
 import type { RequestMany } from './request-many.ts';
 
 /** Users that one kept push may be for: each has a message of its own in the stream. */
@@ -17,7 +18,8 @@ export const KEPT_UIDS_MAX = 1_000;
 const STORE_WAIT_MS = 2_000;
 
 /** Why it cannot be kept for these; null: it can. */
-export function keepRefusal({ target }: Push): Failure | null {
+export function keepRefusal(push: Push): Failure | null {
+  const { target } = push;
   const { uids = [], sids = [], groups = [], all = false } = target ?? {};
   if (uids.length === 0 || sids.length > 0 || groups.length > 0 || all)
     return failure(
@@ -28,7 +30,7 @@ export function keepRefusal({ target }: Push): Failure | null {
     return failure('TOO_LARGE', `${uids.length} uids; a push is kept for at most ${KEPT_UIDS_MAX}`);
   const wrong = uids.find((uid) => uid === '' || !uid.isWellFormed() || tooLong(uid));
   return wrong === undefined
-    ? null
+    ? cursorRefusal(push, { uids })
     : failure('BAD_ARGUMENT', 'push.target.uids has one that no user can have');
 }
 

@@ -3,6 +3,7 @@ import type { Push } from '../contract/commands.ts';
 import { readPush } from '../contract/headers.ts';
 import { ShapeError } from '../contract/json.ts';
 import { type Failure, failure } from '../errors.ts';
+import { cursorRefusal } from './push-cursors.ts';
 import type { NatsMessage } from '../upstream/nats/nats-connection.ts';
 import { readHeaders, streamLines } from '../upstream/nats/header-block.ts';
 
@@ -35,7 +36,8 @@ export function readKept(message: NatsMessage): KeptPush | null {
 
 function pushOf(message: NatsMessage): Push | Failure {
   try {
-    return readPush(readHeaders(message), Buffer.from(message.data));
+    const push = readPush(readHeaders(message), Buffer.from(message.data));
+    return cursorRefusal(push, {}) ?? push;
   } catch (error) {
     if (!(error instanceof ShapeError)) throw error;
     return failure('BAD_ARGUMENT', error.message);

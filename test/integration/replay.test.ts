@@ -103,7 +103,11 @@ function story(client: TestClient): string[] {
     .pushes()
     .filter(({ route }) => route !== 'pith.resume')
     .map(({ route, body }) =>
-      route === 'onMail' ? String(body['n']) : route === 'pith.cursor' ? `#${body['seq']}` : route,
+      route === 'onMail'
+        ? String(body['n'])
+        : route === 'pith.cursor'
+          ? `#${String(body['seq'])}`
+          : route,
     );
 }
 

@@ -387,10 +387,11 @@ describe('a client that comes back', () => {
     const { come, keep, settle, exchange, metrics } = await stage();
     exchange.publish('pith.keep.user.ann', 'no route');
     exchange.publish('pith.keep.user.ann', '{}', '', lines('Pith-Route: a', 'Pith-Where: {'));
+    exchange.publish('pith.keep.user.ann', '{}', '', lines('Pith-Route: a', 'Pith-Cursor: k.1'));
     keep(3);
     await settle();
-    expect(got(await come(token(0)))).toEqual(live(3, 3));
-    expect(metrics.render()).toContain('pith_bus_refused_total{reason="BAD_ARGUMENT"} 2');
+    expect(got(await come(token(0)))).toEqual(live(3, 4));
+    expect(metrics.render()).toContain('pith_bus_refused_total{reason="BAD_ARGUMENT"} 3');
   });
 
   test('does not wait longer than 2 s with all else, and still gets them', async () => {
