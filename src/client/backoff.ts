@@ -30,24 +30,23 @@ export function mayReconnect({ reason, code, body, retryAfterMs }: ClientError):
 }
 
 export class Backoff {
-  readonly #baseMs: number;
-  readonly #capMs: number;
-  readonly #attemptsMax: number;
-  readonly #random: () => number;
+  readonly #options: ReconnectOptions;
   #attempts = 0;
 
   constructor(options: ReconnectOptions) {
-    this.#baseMs = options.baseMs ?? 500;
-    this.#capMs = options.capMs ?? 30_000;
-    this.#attemptsMax = options.attemptsMax ?? Infinity;
-    this.#random = options.random ?? Math.random;
+    this.#options = options;
   }
 
   /** Milliseconds from 0 to the doubled base or the cap ("full jitter", so that many clients spread out); null: give up. */
   next(): number | null {
-    if (this.#attempts >= this.#attemptsMax) return null;
-    const mostMs = Math.min(this.#capMs, this.#baseMs * 2 ** this.#attempts++);
-    return Math.floor(this.#random() * mostMs);
+    const {
+      baseMs = 500,
+      capMs = 30_000,
+      attemptsMax = Infinity,
+      random = Math.random,
+    } = this.#options;
+    if (this.#attempts >= attemptsMax) return null;
+    return Math.floor(random() * Math.min(capMs, baseMs * 2 ** this.#attempts++));
   }
 
   reset(): void {

@@ -31,20 +31,20 @@ export type OwnReason =
 export class ClientError extends Error {
   override readonly name = 'ClientError';
   /** An `OwnReason` if `code` is 0; `REFUSED` for a handshake; otherwise the server's reason, e.g. `NO_ROUTE`. */
-  readonly reason: string;
+  declare readonly reason: string;
   /** The server's code, e.g. 503 or `PIT-404`; 0: the error is the client's own. */
-  readonly code: number | string;
+  declare readonly code: number | string;
   /** The body of the error answer, the refused handshake or the kick; undefined: there is none. */
-  readonly body: unknown;
+  declare readonly body: unknown;
   /** Milliseconds after which the server wants to be asked again; 0: not given. */
-  readonly retryAfterMs: number;
+  declare readonly retryAfterMs: number;
 
   constructor(
     reason: string,
     message: string,
     more: { code?: number | string; body?: unknown; cause?: unknown } = {},
   ) {
-    super(message, more.cause === undefined ? undefined : { cause: more.cause });
+    super(message, more.cause === undefined ? undefined : more);
     this.reason = reason;
     this.code = more.code ?? 0;
     this.body = more.body;

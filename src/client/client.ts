@@ -17,7 +17,9 @@ import {
   type RequestOptions,
   withDefaults,
 } from './options.ts';
+import { movePlace, type Place, type Placed } from './place.ts';
 import type { Received } from './received.ts';
+import type { ClientState, StateChange } from './state.ts';
 
 export type { ReconnectOptions } from './backoff.ts';
 export { ClientError, type OwnReason } from './client-error.ts';
@@ -27,23 +29,10 @@ export type { ClientCache } from './definition-cache.ts';
 export type { Off } from './listeners.ts';
 export type { ClientOptions, RequestOptions } from './options.ts';
 export type { Received } from './received.ts';
+export type { ClientState, StateChange } from './state.ts';
 export type { Dial, Transport, TransportEvents } from './transport.ts';
 export { webSocket, type WebSocketLike } from './websocket.ts';
 export type { Dialect } from './wire.ts';
-
-/**
- * `idle` before the first `connect()`; `reconnecting` while it waits for the next attempt, and during it; `closed` after
- * `close()`, a kick or a refusal, or when there are no attempts left. `connect()` starts again from `closed`.
- */
-export type ClientState = 'idle' | 'connecting' | 'open' | 'reconnecting' | 'closed';
-
-export type StateChange = {
-  readonly state: ClientState;
-  /** Why; undefined: nothing went wrong. */
-  readonly error?: ClientError;
-  /** In `reconnecting`: milliseconds until the next attempt. */
-  readonly retryInMs?: number;
-};
 
 type PendingRequest = {
   readonly route: string;
@@ -51,7 +40,7 @@ type PendingRequest = {
 };
 
 export class PithClient {
-  readonly url: string;
+  declare readonly url: string;
   readonly #options: Options;
   readonly #definitions: DefinitionCache;
   readonly #backoff: Backoff;
@@ -66,6 +55,7 @@ export class PithClient {
   /** Pending calls of `connect()`. */
   readonly #callers: ((error: ClientError | null) => void)[] = [];
   #handshake: Handshake | null = null;
+  #place: Place = { resume: '', cursor: 0 };
   #lastId = 0;
   #openedMs = 0;
   #cancelRetry: () => void = () => {};
@@ -237,12 +227,15 @@ export class PithClient {
         url: this.url,
         definitions: this.#definitions,
         sys: { ...ownSys(dialect), ...sys },
+        pith: this.#options.resume ? this.#place : undefined,
       },
       {
         onOpen: (handshake) => {
           this.#handshake = handshake;
           this.#openedMs = this.#options.clock.now();
-          this.#setState({ state: 'open' });
+          const { resume = '', resumed } = (handshake.user as Placed)?.pith ?? {};
+          this.#place.resume = resume;
+          this.#setState({ state: 'open', ...(resumed && { resumed }) });
           this.#answerCallers(null);
         },
         routeOf: (id) => this.#pending.get(id)?.route,
@@ -252,12 +245,8 @@ export class PithClient {
         onPush: (push) => {
           this.#push(push);
         },
-        onKick: (kick) => {
-          this.#onKick.emit(kick);
-        },
-        onProblem: (error) => {
-          this.#onError.emit(error);
-        },
+        onKick: this.#onKick.emit,
+        onProblem: this.#onError.emit,
         onEnd: (error) => {
           if (this.#connection === connection) this.#onEnded(error);
         },
@@ -270,24 +259,17 @@ export class PithClient {
   #onEnded(error: ClientError): void {
     this.#connection = null;
     this.#failPending(error);
-    if (this.#state === 'connecting') {
-      this.#setState({ state: 'closed', error });
-      return;
-    }
-    const isStable = this.#options.clock.now() - this.#openedMs >= STABLE_MS;
+    const { clock, reconnect } = this.#options;
+    const isStable = clock.now() - this.#openedMs >= STABLE_MS;
     if (this.#state === 'open' && isStable) this.#backoff.reset();
-    this.#reconnect(error);
-  }
-
-  #reconnect(error: ClientError): void {
-    const isRetried = this.#options.reconnect !== false && mayReconnect(error);
+    const isRetried = this.#state !== 'connecting' && reconnect && mayReconnect(error);
     const waitMs = isRetried ? this.#backoff.next() : null;
     if (waitMs === null) {
       this.#setState({ state: 'closed', error });
       return;
     }
     const retryInMs = Math.min(waitMs + error.retryAfterMs, NUMBER_MAX);
-    this.#cancelRetry = this.#options.clock.setTimer(retryInMs, () => {
+    this.#cancelRetry = clock.setTimer(retryInMs, () => {
       this.#dial();
     });
     this.#setState({ state: 'reconnecting', error, retryInMs });
@@ -309,17 +291,17 @@ export class PithClient {
     const data = connection.encode(id, route, body);
     const { bufferedBytes } = connection;
     if (bufferedBytes > 0 && bufferedBytes + data.length > this.#options.bufferedBytesMax) {
-      throw ownError('BUFFER_FULL', `${bufferedBytes} bytes are already waiting to be sent`);
+      throw ownError('BUFFER_FULL', `${bufferedBytes} bytes are already pending`);
     }
     return [connection, data];
   }
 
   #push(push: Received): void {
     const listeners = [this.#onPush.get(push.route), this.#onPush.get('*')];
-    // A body without a listener is not decoded.
-    if (listeners.every((one) => one === undefined || one.size === 0)) return;
     let body: unknown;
     try {
+      // A body without a listener is not decoded.
+      if (movePlace(this.#place, push) || !listeners.some((one) => one?.size)) return;
       body = this.#options.raw ? push.bytes : push.body;
     } catch (error) {
       this.#onError.emit(error as ClientError);
@@ -341,6 +323,8 @@ export class PithClient {
 
   #setState(change: StateChange): void {
     this.#state = change.state;
+    // Whoever connects again after that has another session.
+    if (change.state === 'closed') this.#place = { resume: '', cursor: 0 };
     this.#onState.emit(change);
   }
 }

@@ -3,6 +3,7 @@ import { ClientError, ownError } from './client-error.ts';
 import type { Kick } from './handshake.ts';
 import { JsonWire } from './json-wire.ts';
 import { PacketWire } from './packet-wire.ts';
+import { type Place, withPlace } from './place.ts';
 import type { Dial, Transport } from './transport.ts';
 import type { ConnectionEvents, Wire, WireOutput, WireSettings } from './wire.ts';
 
@@ -16,6 +17,7 @@ export type ConnectionSettings = WireSettings & {
   readonly connectTimeoutMs: number;
   /** The handshake's `user` block, or a function that returns it. */
   readonly user?: unknown;
+  readonly pith: Place | undefined;
 };
 
 export class Connection {
@@ -119,7 +121,12 @@ export class Connection {
     try {
       this.#transport = dial(url, {
         onOpen: () => {
-          this.#sendHandshake(user);
+          if (this.#isEnded) return;
+          try {
+            this.#wire.sendHandshake(withPlace(user, this.#settings.pith));
+          } catch (error) {
+            this.#failWith(error);
+          }
         },
         onData: (data) => {
           if (this.#closeReason === null && !this.#isEnded) this.#wire.receive(data);
@@ -135,19 +142,9 @@ export class Connection {
     }
   }
 
-  #sendHandshake(user: unknown): void {
-    if (this.#isEnded) return;
-    try {
-      this.#wire.sendHandshake(user);
-    } catch (error) {
-      this.#failWith(error);
-    }
-  }
-
   /** For anything that was thrown. */
   #failWith(error: unknown): void {
-    const isOwn = error instanceof ClientError;
-    this.fail(isOwn ? error : ownError('UNREACHABLE', String(error), error));
+    this.fail(error instanceof ClientError ? error : ownError('UNREACHABLE', String(error), error));
   }
 
   #onKick(kick: Kick): void {
@@ -177,15 +174,12 @@ export class Connection {
     this.#isEnded = true;
     this.#cancelTimer();
     this.#wire.stop();
-    const closeReason = this.#closeReason;
+    const cause = this.#closeReason ?? error;
     // The message says how the transport ended; reason and body, of a kick for example, were known before.
     this.#events.onEnd(
-      closeReason === null || closeReason === error
+      cause === error
         ? error
-        : new ClientError(closeReason.reason, error.message, {
-            body: closeReason.body,
-            cause: closeReason,
-          }),
+        : new ClientError(cause.reason, error.message, { body: cause.body, cause }),
     );
     this.#onClosed();
   }

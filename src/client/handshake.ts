@@ -24,7 +24,8 @@ const SHOWN_CHARS_MAX = 500;
 
 /** The client's description in the handshake, with the keys that the dialect's servers read. */
 export function ownSys(dialect: Dialect): Record<string, unknown> {
-  const [type, version] = ['pith-client', CLIENT_VERSION];
+  const type = 'pith-client';
+  const version = CLIENT_VERSION;
   return dialect === 'pitaya'
     ? { platform: type, libVersion: version, clientBuildNumber: '1', clientVersion: version }
     : { type, version };

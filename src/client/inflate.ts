@@ -15,7 +15,7 @@ export async function inflate(bytes: Uint8Array, bytesMax: number): Promise<Uint
   const format = bytes[0] === 0x1f ? 'gzip' : 'deflate';
   const stream = new Blob([bytes as Uint8Array<ArrayBuffer>]).stream();
   const reader = stream.pipeThrough(new DecompressionStream(format)).getReader();
-  const chunks: Uint8Array[] = [];
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
   let length = 0;
   for (;;) {
     const { done, value } = await reader.read();
@@ -27,11 +27,5 @@ export async function inflate(bytes: Uint8Array, bytesMax: number): Promise<Uint
     }
     chunks.push(value);
   }
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.length;
-  }
-  return whole;
+  return new Uint8Array(await new Blob(chunks).arrayBuffer());
 }

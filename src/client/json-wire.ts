@@ -17,7 +17,7 @@ export class JsonWire implements Wire {
   }
 
   sendHandshake(user: unknown): void {
-    const handshake = { sys: this.#settings.sys, user: user ?? {} };
+    const handshake = { sys: this.#settings.sys, user };
     this.#out.write(toJson('the handshake', { handshake }));
   }
 
@@ -26,8 +26,8 @@ export class JsonWire implements Wire {
     const json = bytes === null ? toJson(route, body) : decodeText(bytes);
     // Bytes must be valid JSON, so that they cannot break out of the message.
     if (bytes !== null) fromJson(route, json);
-    const head = id > 0 ? `"id":${id},` : '';
-    const text = `{${head}"route":${JSON.stringify(route)},"body":${json}}`;
+    const head = JSON.stringify({ id: id || undefined, route }).slice(0, -1);
+    const text = `${head},"body":${json}}`;
     const { packetBytesMax } = this.#settings;
     // A UTF-16 unit takes at most three bytes.
     const length = text.length * 3 > packetBytesMax ? encodeText(text).length : 0;
@@ -69,15 +69,15 @@ export class JsonWire implements Wire {
   }
 
   #take(message: Record<string, unknown>): void {
-    const { id, route, body, error, kick } = message;
+    const { id, route, body = {}, error, kick } = message;
     const isError = error !== undefined;
     if (typeof id === 'number') {
       const asked = this.#out.routeOf(id);
-      if (asked === undefined) return;
-      const value = isError ? error : body === undefined ? {} : body;
-      this.#out.onAnswer(id, new Received(asked, { value }, { isError }));
+      const read = (): unknown => (isError ? error : body);
+      if (asked !== undefined)
+        this.#out.onAnswer(id, new Received(asked, read, undefined, { isError }));
     } else if (typeof route === 'string') {
-      this.#out.onPush(new Received(route, { value: body }));
+      this.#out.onPush(new Received(route, () => body));
     } else if (kick !== undefined) {
       this.#out.onKick(readKick(kick));
     } else if (isError) {

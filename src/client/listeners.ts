@@ -19,7 +19,7 @@ export class Listeners<Args extends readonly unknown[]> {
   }
 
   /** Calls all listeners. An error that one throws is thrown again in a microtask, for the application to see. */
-  emit(...args: Args): void {
+  readonly emit = (...args: Args): void => {
     for (const listener of [...this.#all]) {
       try {
         listener(...args);
@@ -29,5 +29,5 @@ export class Listeners<Args extends readonly unknown[]> {
         });
       }
     }
-  }
+  };
 }

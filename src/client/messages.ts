@@ -1,5 +1,6 @@
 /** The inner Pomelo message of a DATA packet: flag, id, route, body. */
 import { expectFits } from './client-error.ts';
+import { writeVarint } from './proto-bytes.ts';
 import { decodeText, encodeText } from './text.ts';
 
 /** Kinds of messages: bits 1 to 3 of the flag. */
@@ -42,11 +43,7 @@ export function encodeMessage(id: number, route: string | number, body: Uint8Arr
   const name = isCode ? Uint8Array.of(route >>> 8, route) : encodeText(route);
   expectFits('BAD_ROUTE', 'a route', name.length, ROUTE_BYTES_MAX);
   const head = [((id > 0 ? REQUEST : NOTIFY) << 1) | (isCode ? FLAG_ROUTE_CODE : 0)];
-  if (id > 0) {
-    let rest = id;
-    for (; rest > 0x7f; rest = Math.floor(rest / 128)) head.push((rest % 128) | 0x80);
-    head.push(rest);
-  }
+  if (id > 0) writeVarint(head, id);
   if (!isCode) head.push(name.length);
   const bytes = new Uint8Array(head.length + name.length + body.length);
   bytes.set(head);

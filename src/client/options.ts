@@ -23,6 +23,8 @@ export type ClientOptions = {
   readonly timeoutMs?: number;
   /** Reconnecting after a loss; false: never. Default: on, see `ReconnectOptions`. */
   readonly reconnect?: ReconnectOptions | false;
+  /** Come back to the same session after a loss, without a new login, where Pith's `sessions.resume` is on. Default true. */
+  readonly resume?: boolean;
   /** Return bodies as the bytes that came, neither parsed nor decoded. Default false. */
   readonly raw?: boolean;
   /**
@@ -66,6 +68,7 @@ export function withDefaults(options: ClientOptions): Options {
     connectTimeoutMs: 10_000,
     timeoutMs: 15_000,
     reconnect: {},
+    resume: true,
     raw: false,
     throwOnError: false,
     inFlightMax: 256,

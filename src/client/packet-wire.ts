@@ -21,8 +21,8 @@ export class PacketWire implements Wire {
   readonly #reader: PacketReader;
   #isHandshakeDone = false;
   #isStopped = false;
-  #codes: ReadonlyMap<string, number> = new Map();
-  #routes: ReadonlyMap<number, string> = new Map();
+  readonly #codes = new Map<string, number>();
+  readonly #routes = new Map<number, string>();
   #toServer = new Protos(null);
   #fromServer = new Protos(null);
   /** The server has said that bodies are Google's protobuf, which the application has to decode. */
@@ -47,7 +47,7 @@ export class PacketWire implements Wire {
 
   sendHandshake(user: unknown): void {
     const { sys, definitions } = this.#settings;
-    const handshake = { sys: { ...sys, ...definitions.versions }, user: user ?? {} };
+    const handshake = { sys: { ...sys, ...definitions.versions }, user };
     const body = encodeText(toJson('the handshake', handshake));
     this.#out.write(encodePacket(HANDSHAKE, body));
   }
@@ -138,7 +138,7 @@ export class PacketWire implements Wire {
       if (this.#isForeign) return bytes;
       return bytes.length === 0 ? {} : fromJson(route, decodeText(bytes));
     };
-    return new Received(route, { bytes, read }, { isError, isProtobuf });
+    return new Received(route, read, bytes, { isError, isProtobuf });
   }
 
   #onHandshake(body: Uint8Array): void {
@@ -152,9 +152,11 @@ export class PacketWire implements Wire {
     const { clock, dialect, definitions } = this.#settings;
     const sys = isObject(handshake.sys) ? handshake.sys : {};
     const { dict, protos } = definitions.update(sys);
-    const codes = Object.entries(dict).map(([route, code]) => [route, numberOf(code)] as const);
-    this.#codes = new Map(codes);
-    this.#routes = new Map(codes.map(([route, code]) => [code, route]));
+    for (const [route, given] of Object.entries(dict)) {
+      const code = numberOf(given);
+      this.#codes.set(route, code);
+      this.#routes.set(code, route);
+    }
     this.#toServer = new Protos(protos['client']);
     this.#fromServer = new Protos(protos['server']);
     this.#isForeign = sys['serializer'] === 'protobuf';
@@ -183,24 +185,16 @@ export class PacketWire implements Wire {
     });
   }
 
-  #watch(): void {
+  /** @param gapMs After the machine has slept, timers fire first: a gap gives time to read what has arrived meanwhile. */
+  #watch(gapMs = 0): void {
     const { clock } = this.#settings;
     const limitMs = 2 * this.#heartbeatMs;
-    const quietMs = (): number => clock.now() - this.#heardMs;
-    this.#cancelSilence = clock.setTimer(limitMs - quietMs(), () => {
-      if (quietMs() < limitMs) {
-        this.#watch();
-        return;
-      }
-      // After the machine has slept, timers fire first: the gap gives time to read what has arrived meanwhile.
-      this.#cancelSilence = clock.setTimer(HEARTBEAT_GAP_MS, () => {
-        if (quietMs() < limitMs) {
-          this.#watch();
-          return;
-        }
-        const silentMs = limitMs + HEARTBEAT_GAP_MS;
-        this.#out.fail(ownError('LOST', `nothing came from the server for ${silentMs} ms`));
-      });
+    const dueMs = this.#heardMs + limitMs;
+    this.#cancelSilence = clock.setTimer(gapMs || dueMs - clock.now(), () => {
+      if (this.#heardMs + limitMs > clock.now()) this.#watch();
+      else if (gapMs === 0) this.#watch(HEARTBEAT_GAP_MS);
+      else
+        this.#out.fail(ownError('LOST', `nothing came from the server for ${limitMs + gapMs} ms`));
     });
   }
 

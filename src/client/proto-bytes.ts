@@ -11,9 +11,8 @@ export function writeVarint(into: number[], value: number): void {
 /** Appends a number of 4 or 8 bytes. */
 export function writeFloat(into: number[], value: number, size: number): void {
   const view = new DataView(new ArrayBuffer(size));
-  if (size === 4) view.setFloat32(0, value, true);
-  else view.setFloat64(0, value, true);
-  for (let at = 0; at < size; at++) into.push(view.getUint8(at));
+  view[size === 4 ? 'setFloat32' : 'setFloat64'](0, value, true);
+  into.push(...new Uint8Array(view.buffer));
 }
 
 /** Appends a length and the bytes. */
@@ -26,7 +25,7 @@ export function writeBlock(into: number[], bytes: Iterable<number> & { length: n
 export class ProtoReader {
   readonly #bytes: Uint8Array;
   /** Where this message ends. */
-  end: number;
+  declare end: number;
   at = 0;
 
   constructor(bytes: Uint8Array) {
@@ -47,8 +46,7 @@ export class ProtoReader {
   /** A number of 4 or 8 bytes. */
   float(size: number): number {
     const { buffer, byteOffset } = this.take(size);
-    const view = new DataView(buffer, byteOffset);
-    return size === 4 ? view.getFloat32(0, true) : view.getFloat64(0, true);
+    return new DataView(buffer, byteOffset)[size === 4 ? 'getFloat32' : 'getFloat64'](0, true);
   }
 
   text(): string {

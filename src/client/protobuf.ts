@@ -17,17 +17,19 @@ type Field = { readonly option: string; readonly type: string; readonly tag: num
 type Work = { readonly root: Names; readonly path: string[] };
 
 /** Every scalar type, with its wire type as Pomelo's encoder writes it; no decoder reads those. */
-const SCALARS: ReadonlyMap<string, number> = new Map([
-  ['uInt32', 0],
-  ['uInt64', 0],
-  ['int32', 0],
-  ['sInt32', 0],
-  ['sInt64', 0],
-  ['bool', 0],
-  ['double', 1],
-  ['string', 2],
-  ['float', 5],
-]);
+const SCALARS: ReadonlyMap<string, number> = new Map(
+  Object.entries({
+    uInt32: 0,
+    uInt64: 0,
+    int32: 0,
+    sInt32: 0,
+    sInt64: 0,
+    bool: 0,
+    double: 1,
+    string: 2,
+    float: 5,
+  }),
+);
 
 /** The definitions for one direction: routes, and messages that any route may use. */
 export class Protos {

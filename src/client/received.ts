@@ -1,37 +1,35 @@
 /** One message from the server, decoded when its body is first used. */
 import { encodeText } from './text.ts';
 
-/** Bytes and how to decode them, or a value that has been decoded already. */
-export type Source =
-  | { readonly bytes: Uint8Array; readonly read: (bytes: Uint8Array) => unknown }
-  | { readonly value: unknown };
-
 /** An answer or a push. */
 export class Received {
   /** The route of the push, or of the request that this answers. */
-  readonly route: string;
+  declare readonly route: string;
   /** True for an error answer: Pitaya's flag, or the json dialect's `error`. Pomelo does not mark errors. */
-  readonly isError: boolean;
+  declare readonly isError: boolean;
   /** The body came in pomelo-protobuf. */
-  readonly isProtobuf: boolean;
-  readonly #source: Source;
+  declare readonly isProtobuf: boolean;
+  readonly #read: () => unknown;
+  readonly #bytes: Uint8Array | undefined;
   #value: { readonly body: unknown } | null = null;
 
+  /** @param bytes As they came, but inflated; undefined: the body is JSON that has been decoded already. */
   constructor(
     route: string,
-    source: Source,
-    kind: { isError?: boolean; isProtobuf?: boolean } = {},
+    read: () => unknown,
+    bytes?: Uint8Array,
+    { isError = false, isProtobuf = false } = {},
   ) {
     this.route = route;
-    this.#source = source;
-    this.isError = kind.isError === true;
-    this.isProtobuf = kind.isProtobuf === true;
+    this.#read = read;
+    this.#bytes = bytes;
+    this.isError = isError;
+    this.isProtobuf = isProtobuf;
   }
 
   /** As they came, but inflated. In the json dialect: the body as JSON. Must not be modified. */
   get bytes(): Uint8Array {
-    if ('bytes' in this.#source) return this.#source.bytes;
-    return encodeText(JSON.stringify(this.#source.value) ?? '');
+    return this.#bytes ?? encodeText(JSON.stringify(this.body));
   }
 
   /**
@@ -40,8 +38,7 @@ export class Received {
    * @throws {ClientError} BAD_BODY: it cannot be decoded.
    */
   get body(): unknown {
-    const source = this.#source;
-    this.#value ??= { body: 'bytes' in source ? source.read(source.bytes) : source.value };
+    this.#value ??= { body: this.#read() };
     return this.#value.body;
   }
 }

@@ -25,7 +25,7 @@ function openGlobal(url: string): WebSocketLike {
   if (typeof WebSocket === 'undefined')
     throw ownError(
       'UNREACHABLE',
-      'there is no global WebSocket: pass one, as in webSocket((url) => new WS(url)) with the package ws',
+      'no global WebSocket: pass webSocket((url) => new WS(url)), with WS from the package ws',
     );
   return new WebSocket(url);
 }

@@ -225,7 +225,7 @@ new PithClient('ws://127.0.0.1:1').connect().catch(({ reason, message }) => cons
 `;
     writeFileSync(join(home, 'none.js'), text);
     expect(await expectSuccess(process.execPath, ['none.js'])).toBe(
-      'UNREACHABLE there is no global WebSocket: pass one, as in webSocket((url) => new WS(url)) with the package ws\n',
+      'UNREACHABLE no global WebSocket: pass webSocket((url) => new WS(url)), with WS from the package ws\n',
     );
   });
 });

@@ -42,7 +42,7 @@ describe('connect', () => {
     await opened;
     expect(server.last.hello).toEqual({
       sys: { type: 'pith-client', version: CLIENT_VERSION, channel: 'x' },
-      user: { token: 't' },
+      user: { token: 't', pith: { resume: '', cursor: 0 } },
     });
     expect(server.last.packets.map(([type]) => type)).toEqual([1, 2]);
     expect(client.handshake).toEqual({ code: 200, sys: {}, user: { level: 3 } });
@@ -57,7 +57,7 @@ describe('connect', () => {
       await vi.waitFor(() => expect(server.connections.length).toBe(expected), SOON);
       server.last.accept();
       await opened;
-      expect(server.last.hello.user).toEqual({ n: expected });
+      expect(server.last.hello.user).toMatchObject({ n: expected });
       const closed = client.close();
       server.last.end();
       await closed;
@@ -334,7 +334,7 @@ describe('a request', () => {
     const { client, server } = await openRig({ bufferedBytesMax: 100 });
     client.notify('a.b', 'x'.repeat(200));
     server.last.bufferedBytes = 90;
-    expect(() => client.notify('a.b')).toThrow('90 bytes are already waiting to be sent');
+    expect(() => client.notify('a.b')).toThrow('90 bytes are already pending');
     expect(await failure(client.request('a.b'))).toMatchObject({ reason: 'BUFFER_FULL' });
     server.last.bufferedBytes = 40;
     client.notify('a.b');

@@ -162,7 +162,7 @@ describe('json', () => {
     const { client, server } = await open();
     const sys = { type: 'pith-client', version: CLIENT_VERSION };
     expect(server.last.sent.map((text) => JSON.parse(text as string) as unknown)).toEqual([
-      { handshake: { sys, user: { token: 't' } } },
+      { handshake: { sys, user: { token: 't', pith: { resume: '', cursor: 0 } } } },
     ]);
     expect(client.handshake).toEqual({ code: 200, user: { level: 3 } });
   });
