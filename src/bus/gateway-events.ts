@@ -5,6 +5,9 @@ import { ShapeError, textOf, wholeNumberOf } from '../contract/json.ts';
 /** A configured id, `-`, and ten characters. */
 const GATEWAY_ID = /^[A-Za-z0-9_-]{1,64}$/;
 
+/** How much further the term of a `lost` may be than what is known of that gateway; of more, nobody can have heard. */
+export const TERM_AHEAD_MAX = 1_000;
+
 export type AliveFields = {
   readonly gateway: string;
   /** Of its last event. */

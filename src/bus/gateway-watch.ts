@@ -17,7 +17,7 @@ import type { OnMessage } from '../upstream/nats/nats-connection.ts';
 import { send } from '../upstream/nats/outgoing.ts';
 import type { BusParts } from './bus-parts.ts';
 import type { NatsEvents } from './events.ts';
-import { type AliveFields, lostId, readAlive, readLost } from './gateway-events.ts';
+import { type AliveFields, lostId, readAlive, readLost, TERM_AHEAD_MAX } from './gateway-events.ts';
 import { Restatement } from './restatement.ts';
 import { type WatchedGateway, WatchedGateways } from './watched-gateways.ts';
 
@@ -227,7 +227,10 @@ export class GatewayWatch {
     const { gatewayId, report } = this.#parts;
     if (lost.gateway === gatewayId) {
       // Else it is of a time before this gateway has returned.
-      if (lost.term >= this.#term) this.#mustReturn = true;
+      if (lost.term < this.#term || lost.term > this.#term + TERM_AHEAD_MAX) return;
+      this.#mustReturn = true;
+      // A forged one names a term that was never said. Only a later one is believed after it.
+      this.#term = lost.term;
       return;
     }
     const isSpeaker = lost.by === gatewayId;

@@ -1,6 +1,6 @@
 /** The other gateways by their signs of life: which of them are silent for too long, and who is to say so. */
 import type { LostGateway } from '../contract/facts.ts';
-import type { AliveFields } from './gateway-events.ts';
+import { type AliveFields, TERM_AHEAD_MAX } from './gateway-events.ts';
 
 /** Gateways that are watched, those that are lost among them; those are forgotten for new ones. */
 const WATCHED_MAX = 1_000;
@@ -83,10 +83,11 @@ export class WatchedGateways {
     if (typeof gateway === 'string') this.#watched.delete(gateway);
   }
 
-  /** Somebody has said that it is lost. False: that was known, or is out of date. */
+  /** Somebody has said that it is lost. False: that was known, is out of date, or cannot be. */
   lost({ gateway, term }: LostGateway): boolean {
     const known = this.#watched.get(gateway);
     if (known === undefined || known.lostTerm >= term || known.term > term) return false;
+    if (term > known.term + TERM_AHEAD_MAX) return false;
     known.lostTerm = term;
     known.isBack = false;
     return true;

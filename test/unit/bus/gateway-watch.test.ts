@@ -235,6 +235,28 @@ describe('one that was only cut off', () => {
     expect(namesOf(events)).toEqual(['gateway.lost 0', 'gateway.returned 2', 'session.opened 3']);
   });
 
+  test.each([1, 7, 1_001, 1_002, 4_294_967_295, Number.MAX_SAFE_INTEGER])(
+    'is taken back at once, and told of once, after a `lost` that somebody has forged, with the term %i',
+    async (term) => {
+      const made = await fleet(A, B, C);
+      const [, b] = made.members;
+      b.open(1);
+      const forged = { gateway: B, term, by: 'x', last_heard: '2026-01-01T00:00:00Z', sessions: 1 };
+      made.exchange.publish('pith.event.gateway.lost', JSON.stringify(forged));
+      const events = await toldIn(made, 60_000);
+      const isBelieved = term <= 1_001;
+      const [returned, ...more] = events.filter(({ name }) => name === 'gateway.returned');
+      expect(more).toEqual([]);
+      expect(returned).toEqual(
+        isBelieved ? expect.objectContaining({ gateway: B, term: term + 1 }) : undefined,
+      );
+      // It can be lost again, and whoever has heard the forged one believes that.
+      made.kill(b);
+      const [lost] = await toldIn(made, 10_000);
+      expect(lost).toMatchObject({ gateway: B, term: isBelieved ? term + 1 : 1, by: A });
+    },
+  );
+
   test('ignores what was said of it before it returned', async () => {
     const made = await fleet(A, B);
     const [, b] = made.members;
