@@ -77,3 +77,24 @@ test('a gateway that was cut off for long has returned, with the sessions that i
   for (const client of [ann!, cy!]) client.close();
   await eventually(() => presence.sids.length === 0, 'the end of all');
 });
+
+test('without permissions on NATS a `lost` that somebody has forged ends no session, and is taken back once', async () => {
+  await using nats = await startNats();
+  const nc = await nats.connect();
+  const presence = await Presence.on(nc);
+  await using one = await startGateway(`id: one\nbus: ${nats.url}\n${NO_BACKENDS}`);
+  await using two = await startGateway(`id: two\nbus: ${nats.url}\n${NO_BACKENDS}`);
+  const { id } = two.gateway;
+  const [ann] = await connectAll([two.port]);
+  await presence.seconds(2, id);
+  const forged = { gateway: id, term: 500, by: 'nobody', last_heard: '2026-01-01T00:00:00Z' };
+  nc.publish('pith.event.gateway.lost', JSON.stringify(forged));
+  await eventually(() => presence.named('gateway.returned').length > 0, 'the return');
+  await eventually(() => presence.sids.length === 1, 'the session again');
+  await presence.seconds(7, one.gateway.id);
+  expect(presence.named('gateway.returned')).toMatchObject([{ gateway: id, term: 501 }]);
+  expect(presence.named('gateway.lost')).toHaveLength(1);
+  expect(presence.named('session.opened').map(({ again }) => again)).toEqual([false, true]);
+  expect(ann!.isEnded).toBe(false);
+  ann!.close();
+});

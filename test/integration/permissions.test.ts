@@ -25,6 +25,21 @@ const PASSWORDS = {
 /** The configuration includes the file, as a user's would; an absolute path would be taken as relative. */
 const CONFIG = `jetstream { store_dir: "$DIR/js" }\ninclude "${'../'.repeat(16)}${FILE.slice(1)}"`;
 
+/** What only gateways may say: who comes and goes, who holds a uid, and what they tell each other. */
+const OF_GATEWAYS = [
+  ...['opened', 'bound', 'unbound', 'conflict', 'closed'].map(
+    (name) => `pith.event.session.${name}`,
+  ),
+  ...['ready', 'draining', 'stopped', 'alive', 'lost', 'returned', 'gap'].map(
+    (name) => `pith.event.gateway.${name}`,
+  ),
+  ...['pith.event.other', 'pith.event.gateway.lost.x', 'pith.user.7.claim'],
+  ...['hello', 'bye', 'push', 'kick', 'list', 'join', 'leave', 'presence', 'groups', 'gate'].map(
+    (verb) => `pith.fleet.${verb}`,
+  ),
+  ...['pith.fleet.other', '_INBOX.pith-0123456789.ask.1', '_INBOX.pith-0123456789.rpc.1'],
+];
+
 let nats: TestNats;
 
 beforeAll(async () => {
@@ -191,6 +206,66 @@ describe('a backend', () => {
       ...['$JS.API.STREAM.NAMES', '$JS.API.STREAM.DELETE.X', '$SRV.PING', 'other'],
     ];
     expect(await publishAll(nc, forbidden)).toEqual(publishing(forbidden));
+  });
+
+  test.each([
+    ['chat', '_INBOX'],
+    ['world', '_INBOX.world'],
+    ['operator', '_INBOX'],
+  ] as const)('%s may say nothing of what only gateways say', async (user, inbox) => {
+    const nc = await connectAs(user, inbox);
+    expect(await publishAll(nc, OF_GATEWAYS)).toEqual(publishing(OF_GATEWAYS));
+  });
+
+  test('cannot make a gateway lost, a session closed, or a uid another one’s', async () => {
+    const limited = (id: string): Promise<TestGateway> =>
+      startGateway(`
+id: ${id}
+bus: ${nats.url}
+nats: { user: gateway, password: gateway-secret }
+auth: { sessions_per_uid: kick_old }
+backends: {}
+routes: []`);
+    await using one = await limited('one');
+    await using two = await limited('two');
+    await using client = await TestClient.connect(two.port);
+    const nc = await connectAs('chat');
+    const { id, registry } = two.gateway;
+    const [{ sid } = { sid: '' }] = [...registry.all()];
+    await tellJson(nc, `pith.session.${sid}.bind`, { uid: '7' });
+    const heard = await Heard.on(nc, 'pith.event.>');
+    const time = '2026-01-01T00:00:00Z';
+    const forged: Record<string, object> = {
+      'pith.event.gateway.lost': { gateway: id, term: 1, by: one.gateway.id, last_heard: time },
+      'pith.event.gateway.stopped': { gateway: id, seq: '9' },
+      'pith.event.session.closed': { session: { sid, gateway: id }, reason: 'forged' },
+      'pith.user.7.claim': {
+        sid: `${one.gateway.id}.1`,
+        uid: '7',
+        bound_at: '2099-01-01T00:00:00Z',
+      },
+      'pith.fleet.kick': { target: { uids: ['7'] } },
+      'pith.fleet.bye': { gateway: id },
+    };
+    const subjects = Object.keys(forged);
+    expect(
+      await refused(nc, () => {
+        for (const [subject, event] of Object.entries(forged))
+          nc.publish(subject, JSON.stringify(event));
+      }),
+    ).toEqual(publishing(subjects));
+    // Some signs of life later.
+    await heard.until(
+      (all) => all.filter(({ subject }) => subject === 'pith.event.gateway.alive').length >= 4,
+      'signs of life',
+    );
+    expect(new Set(heard.subjects)).toEqual(new Set(['pith.event.gateway.alive']));
+    expect([...registry.byUid('7')].map((session) => session.sid)).toEqual([sid]);
+    expect(client.received.map(({ kind }) => kind)).not.toContain('kick');
+    expect(client.isEnded).toBe(false);
+    expect(await control(one, 'GetPresence', { uids: ['7'] })).toMatchObject({
+      presence: { 7: { sids: [sid] } },
+    });
   });
 
   test('may hear its own routes and answers, and nothing else', async () => {
