@@ -247,9 +247,7 @@ describe('one that was only cut off', () => {
       const isBelieved = term <= 1_001;
       const [returned, ...more] = events.filter(({ name }) => name === 'gateway.returned');
       expect(more).toEqual([]);
-      expect(returned).toEqual(
-        isBelieved ? expect.objectContaining({ gateway: B, term: term + 1 }) : undefined,
-      );
+      expect(returned?.['term']).toBe(isBelieved ? term + 1 : undefined);
       // It can be lost again, and whoever has heard the forged one believes that.
       made.kill(b);
       const [lost] = await toldIn(made, 10_000);
