@@ -51,6 +51,8 @@ export type LinkBackend = AsyncDisposable & {
   came(count: number): Promise<readonly BackendRequest[]>;
   /** Pushes over the first link and waits for what became of it. */
   push(push: Json): Promise<Pushed>;
+  /** Gateways that are connected. */
+  readonly links: number;
   /** Pushes many in one message, without a result. */
   pushAll(pushes: readonly Json[]): void;
 };
@@ -58,7 +60,7 @@ export type LinkBackend = AsyncDisposable & {
 /** @param handle Called for every request; without it nothing is answered until the test does. */
 export async function startLinkBackend(
   handle: (request: BackendRequest) => void = () => {},
-  options: { instance?: string; link?: boolean } = {},
+  options: { instance?: string; link?: boolean; port?: number } = {},
 ): Promise<LinkBackend> {
   const requests: BackendRequest[] = [];
   const cancelled: number[] = [];
@@ -133,10 +135,14 @@ export async function startLinkBackend(
     },
   });
   const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) => {
-      if (error) reject(error);
-      else resolve(bound);
-    });
+    server.bindAsync(
+      `127.0.0.1:${options.port ?? 0}`,
+      ServerCredentials.createInsecure(),
+      (error, bound) => {
+        if (error) reject(error);
+        else resolve(bound);
+      },
+    );
   });
 
   const first = (): Promise<Stream> =>
@@ -149,6 +155,9 @@ export async function startLinkBackend(
     closed,
     told,
     came: (count) => eventually(() => requests.length >= count && requests, `${count} requests`),
+    get links() {
+      return streams.filter(({ writable }) => writable).length;
+    },
     async push(push) {
       const stream = await first();
       const id = ++lastPush;
