@@ -23,7 +23,7 @@ CODE := src test deploy package.json tsconfig.json .oxlintrc.json .oxfmtrc.json
 # Without a terminal vitest would still colour its output.
 VITEST := test -t 1 || export NO_COLOR=1; vitest run --config test/vitest.config.ts
 
-.PHONY: help setup run example-ts example-python example-pomelo-python example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants test test-all consul-test tutorial oracle border fuzz fuzz-planted simulate simulate-model simulate-planted chaos bench bench-stall event-stream keep-stream image-test chart-test manifests release gen clean node24 tools
+.PHONY: help setup run example-ts example-python example-pomelo-python example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants test test-all consul-test tutorial oracle border fuzz fuzz-planted simulate simulate-model simulate-planted chaos bench bench-stall bench-many event-stream keep-stream image-test chart-test manifests release gen clean node24 tools
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -135,6 +135,9 @@ bench: setup ## measure CPU per message against a bare WebSocket echo; takes min
 
 bench-stall: node24 ## measure how long one message blocks the event loop, by size, in each decoder
 	@node test/bench/stall.ts
+
+bench-many: setup ## measure pushes to many of N clients (N=15000), and their subscriptions, in turns of the event loop
+	@node test/bench/many.ts
 
 event-stream: node24 ## have JetStream keep the events of gateways for a day; NATS_URL=nats://127.0.0.1:4222
 	@node deploy/nats/event-stream.ts

@@ -117,7 +117,7 @@ export class Gateway {
     this.#faults = new Faults(clock, log, metrics);
     const shared = { ...parts, gatewayId: this.id, wheel: this.#wheel, metrics };
     const capacity = autoLimits(config.limits, parts.resources);
-    const outboxes = new Outboxes(clock, capacity.outboxesBytes);
+    const outboxes = new Outboxes(clock, capacity.outboxesBytes, config.limits.fanout.per_turn);
     const bus = makeBus({ ...shared, capacity, outboxes });
     const consul = makeConsul(shared);
     const tracing = makeTracing(shared);

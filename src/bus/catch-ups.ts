@@ -15,6 +15,7 @@ import { cursorPush } from './cursor-push.ts';
 import { HeldPushes } from './held-pushes.ts';
 import type { KeptPush } from './kept-push.ts';
 import type { KeptPage, KeptStream } from './kept-stream.ts';
+import { filterOf } from './selection.ts';
 import type { SessionCommands } from './session-commands.ts';
 
 /** Sessions for which the stream is read at the same moment, by one gateway. */
@@ -302,7 +303,7 @@ export class CatchUps {
       report.refused('BAD_ARGUMENT', subjects.keep(session.uid), wrong!.message);
       return null;
     }
-    if (push.target !== null && commands.except([session], push.target).length === 0) return null;
+    if (push.target !== null && filterOf(push.target)?.(session) === false) return null;
     if (push.expiresInMs === 0 || storedAtWall === 0) return push;
     const expiresInMs = storedAtWall + push.expiresInMs - clock.wallNow();
     return expiresInMs > 0 ? { ...push, expiresInMs } : null;
@@ -313,7 +314,7 @@ export class CatchUps {
     const { session, held } = behind;
     const { commands } = this.#parts;
     if (held === null || held.isReleased) {
-      commands.push([session], push);
+      commands.push(push, [session]);
       return;
     }
     const encoded = commands.encode(session, push);

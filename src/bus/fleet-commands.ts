@@ -83,13 +83,13 @@ export class FleetCommands {
       if (from === null) return failure('BAD_ARGUMENT', 'push.target is missing');
       const unnumbered = cursorRefusal(push, {});
       if (unnumbered !== null) return unnumbered;
-      this.#sessionCommands.push([from], push);
+      this.#sessionCommands.push(push, [from]);
       return null;
     }
     const elsewhere = this.#elsewhere(push.target);
     const unsent = elsewhere === null ? null : this.#bus.peers.push(elsewhere, push);
     if (unsent !== null) return unsent;
-    this.#sessionCommands.push(this.#sessionCommands.select(push.target), push);
+    this.#sessionCommands.push(push);
     return null;
   }
 
@@ -119,18 +119,15 @@ export class FleetCommands {
     const call =
       elsewhere === null ? noReplies() : this.#bus.peers.pushCounted(elsewhere, push, waitMs);
     if (isFailure(call)) return call;
-    const sessions = this.#sessionCommands.select(target);
+    const here = this.#sessionCommands.namesHere(target);
+    const { delivered, dropped, refused: full } = await this.#sessionCommands.pushCounted(push);
     const outcome: PushOutcome = {
-      ...this.#sessionCommands.push(sessions, push),
-      gateways: 1,
-      kept: 0,
-      unknownUids: [],
-      unknownSids: [],
-      silentGateways: [],
+      ...{ delivered, dropped, refused: full, gateways: 1, kept: 0 },
+      ...{ unknownUids: [], unknownSids: [], silentGateways: [] },
     };
     const fleet = await call;
-    const uids = new Set(sessions.map((session) => session.uid));
-    const sids = new Set(sessions.map((session) => session.sid));
+    const uids = new Set(here.uids);
+    const sids = new Set(here.sids);
     for (const answer of fleet.answers) {
       outcome.delivered += answer.delivered ?? 0;
       outcome.dropped += answer.dropped ?? 0;
@@ -155,7 +152,7 @@ export class FleetCommands {
     const elsewhere = this.#elsewhere(target);
     const call = elsewhere === null ? noReplies() : this.#bus.peers.kick(elsewhere, close, waitMs);
     if (isFailure(call)) return call;
-    let closed = this.#sessionCommands.close(this.#sessionCommands.select(target), close);
+    let closed = await this.#sessionCommands.closeAll(this.#sessionCommands.select(target), close);
     const fleet = await call;
     for (const answer of fleet.answers) closed += answer.closed ?? 0;
     return { closed, gateways: 1 + fleet.answers.length, silentGateways: fleet.silentGateways };

@@ -91,11 +91,7 @@ export class IncomingMessages {
           );
     // These two, and no others, are sent by gateways on behalf of Control.
     const asked = to.scope === 'session' && (to.verb === 'patch' || to.verb === 'get');
-    if (!(answer instanceof Promise)) this.#answer(message, asked, answer);
-    else
-      inBackground(this.#settled(message, asked, answer), (problem) => {
-        this.#parts.report.error(`the answer to a verb could not be sent: ${errorText(problem)}`);
-      });
+    this.#answerWith(message, asked, answer);
   };
 
   /** Between gateways only. */
@@ -123,6 +119,18 @@ export class IncomingMessages {
       return failure('INTERNAL');
     });
     this.#answer(message, asked, settled);
+  }
+
+  #answerWith(
+    message: NatsMessage,
+    asked: boolean,
+    answer: VerbAnswer | Promise<VerbAnswer>,
+  ): void {
+    if (!(answer instanceof Promise)) this.#answer(message, asked, answer);
+    else
+      inBackground(this.#settled(message, asked, answer), (problem) => {
+        this.#parts.report.error(`the answer to a verb could not be sent: ${errorText(problem)}`);
+      });
   }
 
   #answer(message: NatsMessage, asked: boolean, answer: VerbAnswer): void {
@@ -159,12 +167,17 @@ export class IncomingMessages {
   readonly onBatch: OnMessage = (error, message) => {
     if (error !== null) return;
     const pushes = readBatch(message.data, this.#parts.convertBytesMax);
-    this.#answer(message, false, isFailure(pushes) ? pushes : this.#pushAll(pushes, message));
+    this.#answerWith(message, false, isFailure(pushes) ? pushes : this.#pushAll(pushes, message));
   };
 
-  #pushAll(pushes: readonly Push[], { subject }: NatsMessage): PushCount {
+  #pushAll(pushes: readonly Push[], { subject }: NatsMessage): PushCount | Promise<PushCount> {
     const { sessionCommands, report } = this.#parts;
     const total: PushCount = { delivered: 0, dropped: 0, refused: 0 };
+    const add = (count: PushCount): void => {
+      for (const outcome of ['delivered', 'dropped', 'refused'] as const)
+        total[outcome] += count[outcome];
+    };
+    const later: Promise<void>[] = [];
     for (const push of pushes) {
       const refused =
         push.target === null
@@ -176,11 +189,11 @@ export class IncomingMessages {
         report.refused(refused.reason, subject, refused.message);
         continue;
       }
-      const count = sessionCommands.push(sessionCommands.select(push.target!), push);
-      for (const outcome of ['delivered', 'dropped', 'refused'] as const)
-        total[outcome] += count[outcome];
+      const count = sessionCommands.pushCounted(push);
+      if (count instanceof Promise) later.push(count.then(add));
+      else add(count);
     }
-    return total;
+    return later.length === 0 ? total : Promise.all(later).then(() => total);
   }
 }
 

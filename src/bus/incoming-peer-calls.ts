@@ -10,6 +10,7 @@ import {
   readObject,
   readTarget,
 } from '../contract/json-shapes.ts';
+import type { PushCount } from '../contract/commands.ts';
 import { errorText, isFailure } from '../errors.ts';
 import type { NatsMessage, OnMessage } from '../upstream/nats/nats-connection.ts';
 import type { PeerReply } from './bus.ts';
@@ -90,7 +91,8 @@ export class IncomingPeerCalls {
         const fields = this.#fieldsOf(message);
         if (fields['gateway'] === this.#parts.gatewayId) return {};
         const sessions = sessionCommands.select(readTarget(fields['target']));
-        return { closed: sessionCommands.close(sessions, readClose(fields)) };
+        const closed = sessionCommands.closeAll(sessions, readClose(fields));
+        return closed instanceof Promise ? closed.then((count) => ({ closed: count })) : { closed };
       }
       case 'list': {
         const fields = this.#fieldsOf(message);
@@ -143,21 +145,19 @@ export class IncomingPeerCalls {
     return readObject(data, this.#parts.convertBytesMax);
   }
 
-  #push(message: NatsMessage): Outcome {
+  #push(message: NatsMessage): Outcome | Promise<Outcome> {
     const { gatewayId, sessionCommands } = this.#parts;
     const push = readPeerPush(message, gatewayId);
     if (push === null) return {};
     const { target } = push;
     const refused = sessionCommands.check({ ...push, target: null }) ?? cursorRefusal(push, target);
     if (refused !== null) throw new ShapeError(refused.message);
-    const sessions = sessionCommands.select(target);
-    const count = sessionCommands.push(sessions, push);
-    const uids = new Set(sessions.map((session) => session.uid));
-    const sids = new Set(sessions.map((session) => session.sid));
-    return {
-      ...count,
-      uids: (target.uids ?? []).filter((uid) => uids.has(uid)),
-      sids: (target.sids ?? []).filter((sid) => sids.has(sid)),
-    };
+    const here = sessionCommands.namesHere(target);
+    const outcome = ({ delivered, dropped, refused }: PushCount): Outcome => ({
+      ...{ delivered, dropped, refused },
+      ...here,
+    });
+    const count = sessionCommands.pushCounted(push);
+    return count instanceof Promise ? count.then(outcome) : outcome(count);
   }
 }

@@ -1,10 +1,8 @@
 /** Pushes to groups that are numbered, on their way to sessions; `session/deltas.ts` is what they are numbered for. */
 import { isOneGroup, type Push, type Target } from '../contract/commands.ts';
-import type { Cursor } from '../contract/cursor.ts';
 import { type Failure, failure } from '../errors.ts';
 import type { Encoded } from '../protocol/packet.ts';
 import type { Perishable, Taken } from '../session/outbox.ts';
-import type { Registry } from '../session/registry.ts';
 import type { Session } from '../session/session.ts';
 
 /** Why a push to `target` cannot have the number that it has; null: it can, or has none. */
@@ -29,17 +27,8 @@ export function put(
   return deltas.put(push, groups, encoded, perishable);
 }
 
-/** Tells members of the group who are told of gaps, and for whom this push is not, that nothing is missing. */
-export function passOver(
-  registry: Registry,
-  chosen: readonly Session[],
-  target: Target | null,
-  cursor: Cursor,
-): void {
-  const { exceptSids, exceptUids, where, groups = [] } = target ?? {};
-  if (!exceptSids?.length && !exceptUids?.length && where === undefined) return;
-  const isFor = new Set(chosen);
-  for (const group of groups)
-    for (const session of registry.byGroup(group))
-      if (session.deltas !== null && !isFor.has(session)) session.deltas.pass(group, cursor);
+/** Tells a member of the group who is told of gaps, and for whom this push is not, that nothing is missing. */
+export function passOver({ deltas }: Session, { cursor, target }: Push): void {
+  if (deltas === null || cursor === undefined) return;
+  for (const group of target?.groups ?? []) deltas.pass(group, cursor);
 }

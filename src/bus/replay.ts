@@ -17,6 +17,7 @@ import { cursorPush } from './cursor-push.ts';
 import { type KeptPush, readKept } from './kept-push.ts';
 import { KeptStream } from './kept-stream.ts';
 import type { RequestMany } from './request-many.ts';
+import { filterOf } from './selection.ts';
 import type { SessionCommands } from './session-commands.ts';
 
 /** What a client says, and what its token says, when it begins. */
@@ -132,8 +133,9 @@ export class Replay {
     const now = sessions.filter((session) => this.#isNext(session, kept));
     if (wrong !== null || isFailure(kept.push)) return;
     const { push } = kept;
-    const receivers = push.target === null ? now : this.#commands.except(now, push.target);
-    this.#commands.push(receivers, push);
+    const filter = push.target === null ? null : filterOf(push.target);
+    const receivers = filter === null ? now : now.filter(filter);
+    this.#commands.push(push, receivers);
     this.#tell(receivers, kept.seq);
   }
 
@@ -165,7 +167,7 @@ export class Replay {
   /** Right after the push, so that both leave in one write. */
   #tell(sessions: readonly Session[], seq: number): void {
     const told = sessions.filter(({ kept }) => kept?.tellsCursor === true);
-    if (told.length > 0) this.#commands.push(told, cursorPush(seq));
+    if (told.length > 0) this.#commands.push(cursorPush(seq), told);
     for (const { kept, resuming } of sessions)
       if (kept !== null && !kept.tellsCursor) resuming?.changed();
   }

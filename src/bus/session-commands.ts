@@ -5,7 +5,6 @@ import {
   applyPatch,
   type Changed,
   type ChangeLimits,
-  matcherOf,
   NAME_BYTES_MAX,
   refusal,
 } from '../session/changes.ts';
@@ -20,7 +19,7 @@ import {
 } from '../contract/commands.ts';
 import type { Encoded } from '../protocol/packet.ts';
 import { closeDetails } from '../session/close-reason.ts';
-import type { Perishable } from '../session/outbox.ts';
+import { EachSession, type Fanouts } from '../session/fanouts.ts';
 import { GroupEnds } from '../session/group-ends.ts';
 import type { Registry } from '../session/registry.ts';
 import type { Session } from '../session/session.ts';
@@ -28,29 +27,23 @@ import type { Page, PresenceHere } from './bus.ts';
 import { type Changes, type Incomplete, inForce, sumOf } from './change-outcome.ts';
 import { groupsHere, type GroupsHere } from './group-pages.ts';
 import { presenceHere } from './presence.ts';
-import { cursorRefusal, passOver, put } from './push-cursors.ts';
-import { PushEncodings } from './push-encodings.ts';
+import { cursorRefusal } from './push-cursors.ts';
+import { Pushes, type PushesParts } from './pushes.ts';
 import { REPLY_BYTES_MAX } from './replies.ts';
 import type { Replay } from './replay.ts';
+import { filterOf, named, namesHere } from './selection.ts';
 import type { UidRule } from './uid-rule.ts';
-import type { Histogram } from '../telemetry/histogram.ts';
-import type { Log } from '../telemetry/log.ts';
-import { LogThrottle } from '../telemetry/log-throttle.ts';
-import type { Metrics } from '../telemetry/metrics.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 
 /** [libpomelo reads the length of a push's route as a signed byte.] */
 export const PUSH_ROUTE_BYTES_MAX = 127;
 
-export type SessionCommandsParts = {
+export type SessionCommandsParts = PushesParts & {
   readonly registry: Registry;
   readonly limits: ChangeLimits;
   /** `sessions.group_ttl`: how long a membership lasts where the join does not say; 0: to the end of the session. */
   readonly groupTtlMs: number;
-  readonly clock: Clock;
   readonly wheel: TimerWheel;
-  readonly log: Log;
-  readonly metrics: Metrics;
   /** Absent: a uid may have any number of sessions. */
   readonly uids?: UidRule | undefined;
   /** Absent: kept pushes come only to who is there. */
@@ -68,8 +61,10 @@ export type Had = {
   readonly groups: readonly { readonly name: string; readonly ttlMs: number }[];
 };
 
-/** Names of groups, counted for each session, that are joined or left in one turn of the event loop: about 10 ms. */
-export const NAMES_PER_TURN = 2_000;
+/** What these cost for one session, compared to a write: to be closed, to be changed, and for each group of a change. */
+const CLOSE_COST = 4;
+const CHANGE_COST = 1;
+const GROUP_COST = 1 / 8;
 
 export type GroupsChanged = {
   /** Sessions that have joined or left. */
@@ -80,27 +75,19 @@ export type GroupsChanged = {
   readonly failure: Failure | null;
 };
 
-function turn(clock: Clock): Promise<void> {
-  return new Promise((resolve) => {
-    clock.soon(resolve);
-  });
-}
-
 export class SessionCommands {
   readonly #registry: Registry;
   readonly #limits: ChangeLimits;
   readonly #groupTtlMs: number;
   readonly #clock: Clock;
   readonly #wheel: TimerWheel;
-  readonly #log: Log;
-  readonly #metrics: Metrics;
-  readonly #fanout: Histogram;
-  readonly #throttle: LogThrottle;
+  readonly #fanouts: Fanouts;
+  readonly #pushes: Pushes;
   readonly #uids: UidRule | undefined;
   readonly #replay: Pick<Replay, 'bound'> | undefined;
 
   constructor(parts: SessionCommandsParts) {
-    const { registry, limits, groupTtlMs, clock, wheel, log, metrics, uids, replay } = parts;
+    const { registry, limits, groupTtlMs, clock, wheel, fanouts, uids, replay } = parts;
     this.#uids = uids;
     this.#replay = replay;
     this.#registry = registry;
@@ -108,38 +95,20 @@ export class SessionCommands {
     this.#groupTtlMs = groupTtlMs;
     this.#clock = clock;
     this.#wheel = wheel;
-    this.#log = log;
-    this.#metrics = metrics;
-    this.#fanout = metrics.histogram('pith_push_fanout', []);
-    this.#throttle = new LogThrottle(clock);
+    this.#fanouts = fanouts;
+    this.#pushes = new Pushes(parts);
   }
 
-  /** The sessions of this gateway that `target` names; each once. */
+  /** The sessions of this gateway that `target` means; each once. */
   select(target: Target): Session[] {
-    const chosen = new Set<Session>();
-    if (target.all) for (const session of this.#registry.all()) chosen.add(session);
-    for (const sid of target.sids ?? []) {
-      const session = this.#registry.bySid(sid);
-      if (session !== undefined) chosen.add(session);
-    }
-    for (const uid of target.uids ?? [])
-      for (const session of this.#registry.byUid(uid)) chosen.add(session);
-    for (const group of target.groups ?? [])
-      for (const session of this.#registry.byGroup(group)) chosen.add(session);
-    return this.except([...chosen], target);
+    const sessions = named(this.#registry, target);
+    const filter = filterOf(target);
+    return filter === null ? sessions : sessions.filter(filter);
   }
 
-  /** Leaves out the sessions that `except…` names, and those that `where` does not match. */
-  except(sessions: readonly Session[], target: Target): Session[] {
-    const sids = new Set(target.exceptSids);
-    const uids = new Set(target.exceptUids);
-    const holds = target.where === undefined ? null : matcherOf(target.where);
-    return sessions.filter(
-      (session) =>
-        !sids.has(session.sid) &&
-        (session.uid === '' || !uids.has(session.uid)) &&
-        (holds === null || holds(session.data)),
-    );
+  /** Of the users and sessions that `target` names, those that are here. */
+  namesHere(target: Target): ReturnType<typeof namesHere> {
+    return namesHere(this.#registry, target);
   }
 
   /** Why a push cannot be sent at all; null: it can. */
@@ -165,44 +134,33 @@ export class SessionCommands {
     return push.target === null ? null : cursorRefusal(push, push.target);
   }
 
-  /** Puts the push into the outbox of every session given. It is encoded once for each wire that they use. */
-  push(sessions: readonly Session[], push: Push): PushCount {
-    const count: PushCount = { delivered: 0, dropped: 0, refused: 0 };
-    if (push.cursor !== undefined) passOver(this.#registry, sessions, push.target, push.cursor);
-    if (sessions.length === 0) return count;
-    const perishable = this.#perishable(push);
-    const encodings = new PushEncodings(push);
-    for (const session of sessions) {
-      const encoded = encodings.of(session.wire);
-      const taken = encoded === null ? 'full' : put(session, push, encoded, perishable);
-      if (taken === 'taken') count.delivered++;
-      else if (taken === 'dropped') count.dropped++;
-      else count.refused++;
-    }
-    for (const outcome of ['delivered', 'dropped', 'refused'] as const)
-      if (count[outcome] > 0) this.#metrics.add('pith_pushes_total', [outcome], count[outcome]);
-    if (count.delivered > 0) this.#fanout.observe(count.delivered);
-    if (encodings.failed !== null) this.#reportUnencodable(push.route, encodings.failed);
-    return count;
+  /** Pushes to the sessions that its target means, or to those given, without those that its target excepts. */
+  push(push: Push, sessions: readonly Session[] = this.#named(push)): void {
+    this.#pushes.put(sessions, push);
   }
 
   /** The push as this session's client reads it, for whoever sends it later; null: it cannot be encoded. */
-  encode({ wire }: Session, push: Push): Encoded | null {
-    const encodings = new PushEncodings(push);
-    const encoded = encodings.of(wire);
-    if (encodings.failed !== null) this.#reportUnencodable(push.route, encodings.failed);
-    this.#metrics.add('pith_pushes_total', [encoded === null ? 'refused' : 'delivered'], 1);
-    return encoded;
+  encode(session: Session, push: Push): Encoded | null {
+    return this.#pushes.encode(session, push);
   }
 
-  #reportUnencodable(route: string, { message: why }: Failure): void {
-    const left = this.#throttle.allow(route);
-    if (left === null) return;
-    this.#log.warn({ route, why, ...left }, 'push cannot be encoded for some clients');
+  /** The same, and says what has become of it. A Failure: too many pushes wait, and it is sent to nobody here. */
+  pushCounted(
+    push: Push,
+    sessions: readonly Session[] = this.#named(push),
+  ): PushCount | Promise<PushCount> | (Failure & PushCount) {
+    const work = this.#pushes.put(sessions, push);
+    if (work !== null) return work.whenDone(() => work.count);
+    return { ...this.#pushes.full, delivered: 0, dropped: 0, refused: sessions.length };
+  }
+
+  #named({ target }: Push): Session[] {
+    return target === null ? [] : named(this.#registry, target);
   }
 
   /** Changes one session at once; `confirmed` says when pushes to its new user or groups reach it. */
   patch(session: Session, patch: Patch): Changed | Failure {
+    if (this.#fanouts.isBusy) this.#fanouts.catchUp(session);
     const uids = this.#uids;
     const { uid: before } = session;
     const uid = newUidOf(session, patch);
@@ -276,45 +234,54 @@ export class SessionCommands {
     session.resuming?.changed();
   }
 
-  /** Changes each of them at once, and resolves when the changes are in force everywhere; a fault rejects. */
+  /** Changes each of them, and resolves when the changes are in force everywhere; a fault rejects. */
   async patchAll(sessions: readonly Session[], patch: Patch): Promise<Changes | Incomplete> {
-    return sumOf(
-      sessions.map((session) =>
-        inForce(this.patchAsked(session, patch) ?? this.patch(session, patch)),
-      ),
-    );
+    const changes: Promise<Changes | Failure>[] = [];
+    const work = new EachSession(costOf(patch), (session) => {
+      const change = this.patchAsked(session, patch) ?? this.patch(session, patch);
+      changes.push(inForce(change));
+    });
+    this.#fanouts.runAlways(sessions, work);
+    await work.whenDone(() => {});
+    return sumOf(changes);
   }
 
-  /** Adds each of them to groups or removes it, not too many in one turn; resolves when that is in force everywhere. */
+  /** Adds each of them to groups or removes it; resolves when that is in force everywhere. */
   async changeGroups(sessions: readonly Session[], patch: Patch): Promise<GroupsChanged> {
     const done: { changed: number; refused: number; failure: Failure | null } = {
       ...{ changed: 0, refused: 0, failure: null },
     };
-    const names = (patch.join?.length ?? 0) + (patch.leave?.length ?? 0);
-    const perTurn = Math.max(1, Math.floor(NAMES_PER_TURN / Math.max(1, names)));
     const confirmed: Promise<void>[] = [];
-    for (const [i, session] of sessions.entries()) {
-      if (i > 0 && i % perTurn === 0) await turn(this.#clock);
+    const work = new EachSession(costOf(patch), (session) => {
       // It has left meanwhile, and its groups with it.
-      if (session.state === 'closed') continue;
+      if (session.state === 'closed') return;
       const changed = this.patch(session, patch);
       if (isFailure(changed)) {
         done.refused++;
         done.failure ??= changed;
-        continue;
+        return;
       }
       done.changed += changed.changed;
       if (changed.confirmed !== null) confirmed.push(changed.confirmed);
-    }
+    });
+    this.#fanouts.runAlways(sessions, work);
+    await work.whenDone(() => {});
     await Promise.all(confirmed);
     return done;
   }
 
-  /** Closes the sessions, each with a kick packet first if `close` says so. Returns how many. */
-  close(sessions: readonly Session[], close: Close): number {
-    const details = closeDetails(close.reason, close.code, close.retryAfterMs);
-    for (const session of sessions) session.close(close.kick ? 'kick' : 'closed', details);
-    return sessions.length;
+  /** Closes the session, with a kick packet first if `close` says so. */
+  close(session: Session, { reason, code, kick, retryAfterMs }: Close): void {
+    session.close(kick ? 'kick' : 'closed', closeDetails(reason, code, retryAfterMs));
+  }
+
+  /** Closes all of them. Returns how many. */
+  closeAll(sessions: readonly Session[], close: Close): number | Promise<number> {
+    const work = new EachSession(CLOSE_COST, (session) => {
+      this.close(session, close);
+    });
+    this.#fanouts.runAlways(sessions, work);
+    return work.whenDone(() => sessions.length);
   }
 
   /** Who of these users is here. */
@@ -330,15 +297,10 @@ export class SessionCommands {
   bySid(sid: string): Session | undefined {
     return this.#registry.bySid(sid);
   }
+}
 
-  #perishable(push: Push): Perishable | null {
-    if (push.delivery === 'must' && push.expiresInMs === 0) return null;
-    return {
-      droppable: push.delivery === 'droppable',
-      expiresAt: push.expiresInMs === 0 ? Infinity : this.#clock.now() + push.expiresInMs,
-      latestKey: push.delivery === 'latest' ? push.latestKey || push.route : '',
-    };
-  }
+function costOf({ join = [], leave = [] }: Patch): number {
+  return CHANGE_COST + GROUP_COST * (join.length + leave.length);
 }
 
 /** The uid that the patch gives to the session; '': none that it has not. */

@@ -93,19 +93,24 @@ function fieldsOf({ body, convertBytesMax }: VerbCall): ReturnType<typeof readOb
   return readObject(body, convertBytesMax);
 }
 
-function push(call: VerbCall, commands: SessionCommands): VerbAnswer {
+function push(call: VerbCall, commands: SessionCommands): VerbAnswer | Promise<VerbAnswer> {
   const headers = call.headers();
   if (isOwnPush(headers, call.gatewayId)) return { delivered: 0, dropped: 0, refused: 0 };
   const message = readPush(headers, call.body);
   const target = { ...message.target, ...(call.group !== '' && { groups: [call.group] }) };
   const refused = commands.check({ ...message, target: null }) ?? cursorRefusal(message, target);
   if (refused !== null) return refused;
-  return { ...commands.push(commands.except(call.sessions, target), { ...message, target }) };
+  return commands.pushCounted({ ...message, target }, call.sessions);
 }
 
-function close(call: VerbCall, commands: SessionCommands, kick: boolean): VerbAnswer {
+function close(
+  call: VerbCall,
+  commands: SessionCommands,
+  kick: boolean,
+): VerbAnswer | Promise<VerbAnswer> {
   const asked = readClose(fieldsOf(call));
-  return { closed: commands.close(call.sessions, { ...asked, kick: kick || asked.kick }) };
+  const closed = commands.closeAll(call.sessions, { ...asked, kick: kick || asked.kick });
+  return closed instanceof Promise ? closed.then((count) => ({ closed: count })) : { closed };
 }
 
 /** The sessions of a page that fit, and whether there are more. */

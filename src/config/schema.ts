@@ -163,6 +163,21 @@ const limitsSchema = z
       })
       .prefault({})
       .describe('What happens to clients that do not read.'),
+    fanout: z
+      .strictObject({
+        per_turn: integer(
+          256,
+          'Writes to clients in one turn of the event loop of what is sent to many, 1 to 100000; the rest follows in the next turns.',
+          { min: 1, max: 100_000 },
+        ),
+        waiting: size(
+          '64MiB',
+          'Pushes to many sessions that wait for their turn, with 32 bytes a session, 1KiB to 1048576MiB; beyond it they are refused.',
+          { min: 1024, max: 1024 * 1024 * MEBIBYTE },
+        ),
+      })
+      .prefault({})
+      .describe('What is done to many sessions at once.'),
     handshake: duration('5s', 'Time from connection to handshake.'),
     ack: duration('5s', "Time from our handshake to the client's ack."),
     assemble: duration('10s', 'Time from the first byte of a packet to its last.'),

@@ -214,7 +214,7 @@ export class RelayCall extends Call implements Queued, InFlight {
       else this.succeed(reply.body ?? NOTHING);
     }
     for (const push of reply.pushes) if (push.afterReply) this.#push(push, session);
-    if (reply.close !== null) this.#relay.parts.sessionCommands.close([session], reply.close);
+    if (reply.close !== null) this.#relay.parts.sessionCommands.close(session, reply.close);
   }
 
   #push(push: Push, from: Session): void {

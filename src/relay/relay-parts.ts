@@ -29,7 +29,7 @@ export type RelayParts = {
       patch: Patch,
       isWanted: () => boolean,
     ): Promise<Failure | object> | null;
-    close(sessions: readonly Session[], close: Close): void;
+    close(session: Session, close: Close): void;
   };
   readonly joins: Pick<SnapshotJoins, 'begin' | 'end'>;
   readonly fleetCommands: { push(push: Push, from: Session): Failure | null };

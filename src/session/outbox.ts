@@ -28,8 +28,15 @@ export type Taken = 'taken' | 'dropped' | 'full';
 /** Whose outbox it is. Neither may be called while a message is put. */
 type Owner = Pick<Session, 'flushed' | 'evict'>;
 
+/** When it is flushed next: at the end of this turn, or when it is its turn among many. */
+type Due = typeof NOT_DUE | typeof DUE_AMONG_MANY | typeof DUE_NOW;
+const NOT_DUE = 0;
+const DUE_AMONG_MANY = 1;
+const DUE_NOW = 2;
+
 /** What goes out in one write. */
 const PIECE_BYTES = 65_536;
+
 export class Outbox {
   readonly #connection: Connection;
   readonly #outboxes: Outboxes;
@@ -39,7 +46,7 @@ export class Outbox {
   /** What of all that is held here and in the socket is counted among what all outboxes hold. */
   #countedBytes = 0;
   #corks = 0;
-  #dirty = false;
+  #due: Due = NOT_DUE;
   #ended = false;
   #released = false;
   /** When the client last took something of the backlog that is there now; 0: no backlog. */
@@ -79,6 +86,11 @@ export class Outbox {
       this.#backlogSince = now;
     }
     return now - this.#backlogSince;
+  }
+
+  /** It has got something since it was flushed the last time. */
+  get isDue(): boolean {
+    return this.#due !== NOT_DUE;
   }
 
   /** Nothing of it has been offered to the client yet. */
@@ -145,7 +157,7 @@ export class Outbox {
 
   /** Sends what waits, as far as the client takes it; the next drain sends the rest. */
   flush(): void {
-    this.#dirty = false;
+    this.#due = NOT_DUE;
     if (this.#ended) return;
     this.offer();
     this.#owner.flushed();
@@ -251,8 +263,9 @@ export class Outbox {
   }
 
   #touch(): void {
-    if (this.#dirty) return;
-    this.#dirty = true;
+    const due = this.#outboxes.isBulk ? DUE_AMONG_MANY : DUE_NOW;
+    if (this.#due >= due) return;
+    this.#due = due;
     this.#outboxes.touch(this);
   }
 

@@ -1,6 +1,6 @@
 /**
  * All outboxes of a gateway: those that were written to are flushed once per turn of the event loop, and what
- * waits in all of them together stays within its bound.
+ * waits in all of them together stays within its bound. What was put into many at once is sent a part in each turn.
  */
 import type { Clock } from '../clock.ts';
 import type { Outbox } from './outbox.ts';
@@ -20,15 +20,25 @@ export interface Backlog {
   readonly behindSinceTurn: number;
   evict(): void;
 }
+/** Writes to clients in one turn of what was put into many outboxes: a few milliseconds. */
+export const WRITES_PER_TURN = 256;
+/** Each so many bytes cost about as much as the write of a short message. */
+export const BYTES_PER_WRITE = 16_384;
 
 export class Outboxes {
+  /** What is put now is put into many. */
+  isBulk = false;
   /** Of all sessions that there are and were. */
   readonly skipped: Skipped = { replaced: 0, expired: 0 };
   readonly #clock: Clock;
   readonly #bytesMax: number;
+  readonly #writesPerTurn: number;
   #heldBytes = 0;
   #turn = 1;
   #dirty: Outbox[] = [];
+  /** Those that have only got what was put into many, from `#nextBulk` on. */
+  #bulk: Outbox[] = [];
+  #nextBulk = 0;
   #willFlush = false;
   /** Those whose clients have not taken everything, or are not sent anything yet. */
   readonly #behind = new Set<Backlog>();
@@ -36,10 +46,14 @@ export class Outboxes {
   #fullestLast: Backlog[] = [];
   #sortedTurn = 0;
 
-  /** @param bytesMax What all of them may hold together: `limits.outboxes`. */
-  constructor(clock: Clock, bytesMax: number) {
+  /**
+   * @param bytesMax What all of them may hold together: `limits.outboxes`.
+   * @param writesPerTurn Of what was put into many: `limits.fanout.per_turn`.
+   */
+  constructor(clock: Clock, bytesMax: number, writesPerTurn = WRITES_PER_TURN) {
     this.#clock = clock;
     this.#bytesMax = bytesMax;
+    this.#writesPerTurn = writesPerTurn;
   }
 
   /** Bytes that wait for clients, here and in their sockets. */
@@ -61,9 +75,10 @@ export class Outboxes {
     return this.#turn - turn >= OFFERED_AFTER_TURNS;
   }
 
-  /** Flushes `outbox` at the end of this turn. */
+  /** Flushes `outbox` at the end of this turn; if it is one of many, when it is its turn. */
   touch(outbox: Outbox): void {
-    this.#dirty.push(outbox);
+    if (this.isBulk) this.#bulk.push(outbox);
+    else this.#dirty.push(outbox);
     this.#flushSoon();
   }
 
@@ -103,6 +118,7 @@ export class Outboxes {
   makeRoom(bytes: number, mustGo: boolean): boolean {
     if (this.#sortedTurn !== this.#turn) {
       for (const outbox of this.#dirty) outbox.offer();
+      for (let i = this.#nextBulk; i < this.#bulk.length; i++) this.#bulk[i]!.offer();
       this.#sort();
     }
     if (!mustGo) return this.hasRoom(bytes) || this.#fullestLast.length === 0;
@@ -130,5 +146,22 @@ export class Outboxes {
     this.#turn++;
     this.#fullestLast = [];
     for (const outbox of dirty) outbox.flush();
+    if (this.#bulk.length > 0) this.#flushBulk();
   };
+
+  #flushBulk(): void {
+    for (let writes = 0; writes < this.#writesPerTurn;) {
+      const outbox = this.#bulk[this.#nextBulk++];
+      if (outbox === undefined) {
+        this.#bulk = [];
+        this.#nextBulk = 0;
+        return;
+      }
+      // It may have got something else meanwhile, which was sent with it.
+      if (!outbox.isDue) continue;
+      writes += 1 + outbox.unsentBytes / BYTES_PER_WRITE;
+      outbox.flush();
+    }
+    this.#flushSoon();
+  }
 }

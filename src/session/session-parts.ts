@@ -6,6 +6,7 @@ import type { Message } from '../protocol/message.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import type { CloseReason } from './close-reason.ts';
 import type { DeadlineLimits } from './deadlines.ts';
+import type { Fanouts } from './fanouts.ts';
 import type { OutboxLimits } from './outbox.ts';
 import type { Outboxes } from './outboxes.ts';
 import type { Registry } from './registry.ts';
@@ -48,4 +49,5 @@ export type SessionParts = {
   readonly report: SessionReport;
   readonly wheel: TimerWheel;
   readonly outboxes: Outboxes;
+  readonly fanouts: Fanouts;
 };

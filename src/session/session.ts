@@ -272,6 +272,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
 
   /** Sends what must be sent: the answer to a request, which gets one, or a heartbeat. */
   send(encoded: Encoded): Taken {
+    if (this.#parts.fanouts.isBusy) this.#parts.fanouts.catchUp(this);
     const taken = this.outbox.put(encoded);
     if (taken === 'full') this.evict();
     return taken;
@@ -279,6 +280,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
 
   /** Puts a push that is encoded already and maybe shared with other sessions. */
   push(encoded: Encoded, perishable: Perishable | null): Taken | 'closed' {
+    if (this.#parts.fanouts.isBusy) this.#parts.fanouts.catchUp(this);
     if (this.#state === 'closed') return 'closed';
     if (perishable === null) return this.send(encoded);
     const taken = this.outbox.putPerishable(encoded, perishable);
@@ -309,6 +311,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
 
   /** Sends what waits, a kick packet where the reason has one, and closes. Harmless when closed. */
   close(reason: CloseReason, details: CloseDetails = NO_DETAILS, cause = ''): void {
+    if (this.#parts.fanouts.isBusy) this.#parts.fanouts.catchUp(this);
     if (this.#state === 'closed') return;
     const kick = kickBody(reason, details);
     // [protocol.md 3.4] Before the ack a client may not be sent a kick: it just sees the close.

@@ -94,6 +94,9 @@ export const INSTRUMENTS = {
     'Events that will never be published because too many waited for the bus.',
   ),
   pith_events_waiting: gauge('Events that wait for the bus, or for its confirmation.'),
+  pith_pushes_waiting_bytes: gauge(
+    'What pushes to many sessions hold that wait for their turn; limits.fanout.waiting is the maximum.',
+  ),
   pith_outbox_bytes: gauge(
     'Unsent bytes of all sessions, including those in sockets and the overhead of many small messages.',
   ),

@@ -12,6 +12,7 @@ import { parseBus } from '../config/address.ts';
 import { parseResumeKey } from '../config/resume-keys.ts';
 import type { Random } from '../random.ts';
 import { Resume } from '../resume/resume.ts';
+import { Fanouts } from '../session/fanouts.ts';
 import type { Outboxes } from '../session/outboxes.ts';
 import { Registry } from '../session/registry.ts';
 import { SnapshotJoins } from '../session/snapshot-joins.ts';
@@ -40,6 +41,7 @@ export type BusParts = {
   /** null: no server at all. */
   readonly nats: Nats | null;
   readonly registry: Registry;
+  readonly fanouts: Fanouts;
   readonly sessionCommands: SessionCommands;
   readonly fleetCommands: FleetCommands;
   /** null: clients get no tokens to come back with. */
@@ -59,7 +61,7 @@ export function makeGatewayId(prefix: string, random: Random): string {
 }
 
 export function makeBus(shared: MakeBusParts): BusParts {
-  const { config, gatewayId } = shared;
+  const { config, gatewayId, clock, outboxes } = shared;
   const { data: dataBytesMax, groups: groupsMax, group_ttl: groupTtlMs } = config.sessions;
   const address = parseBus(config.bus);
   const nats = address.kind === 'nats' ? makeNats(address.servers, shared) : null;
@@ -72,20 +74,16 @@ export function makeBus(shared: MakeBusParts): BusParts {
   const limits = { dataBytesMax, groupsMax };
   const uids = makeUidRule(shared, registry, bus);
   const replay = nats?.bus.replay ?? undefined;
-  const sessionCommands = new SessionCommands({
-    ...shared,
-    registry,
-    limits,
-    groupTtlMs,
-    uids,
-    replay,
-  });
+  const { per_turn: perTurn, waiting: waitingBytesMax } = config.limits.fanout;
+  const fanouts = new Fanouts(clock, outboxes, { perTurn, waitingBytesMax });
+  const made = { ...shared, registry, fanouts, uids, replay };
+  const sessionCommands = new SessionCommands({ ...made, limits, groupTtlMs });
   nats?.bus.attach(registry, sessionCommands, gate, uids);
   const fleetCommands = new FleetCommands(gatewayId, sessionCommands, bus);
   const resume = makeResume(shared, { bus, nats, registry, sessionCommands });
   const bytesMax = config.limits.outbox;
   const joins = new SnapshotJoins({ ...shared, registry, sessionCommands, bytesMax });
-  return { bus, gate, nats, registry, sessionCommands, fleetCommands, resume, joins };
+  return { bus, gate, nats, registry, fanouts, sessionCommands, fleetCommands, resume, joins };
 }
 
 function makeResume(

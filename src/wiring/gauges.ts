@@ -2,6 +2,7 @@
 import type { Bus } from '../bus/bus.ts';
 import type { Capacity } from '../config/auto-limits.ts';
 import type { Admission } from '../relay/admission.ts';
+import type { Fanouts } from '../session/fanouts.ts';
 import type { Outboxes } from '../session/outboxes.ts';
 import type { Registry } from '../session/registry.ts';
 import type { EventLoopLag } from '../telemetry/event-loop.ts';
@@ -29,6 +30,7 @@ export type GaugesParts = Shared & {
   readonly nodeVersion: string;
   readonly registry: Registry;
   readonly outboxes: Outboxes;
+  readonly fanouts: Fanouts;
   readonly capacity: Capacity;
   readonly bus: Bus;
   /** By the backend's ordinal. */
@@ -42,7 +44,8 @@ export type GaugesParts = Shared & {
 };
 
 export function makeGauges(parts: GaugesParts): void {
-  const { config, metrics, registry, outboxes, capacity, bus, upstreams, admission } = parts;
+  const { config, metrics, registry, outboxes, fanouts, capacity, bus, upstreams, admission } =
+    parts;
   const { version, nodeVersion, processUse, logLinesDropped, isDraining } = parts;
   metrics.watch('pith_build_info', [version, nodeVersion], () => 1);
   metrics.watch('pith_bus_up', [], () => (bus.up ? 1 : 0));
@@ -53,6 +56,7 @@ export function makeGauges(parts: GaugesParts): void {
   metrics.watch('pith_outbox_bytes', [], () => outboxes.heldBytes);
   for (const why of ['replaced', 'expired'] as const)
     metrics.watch('pith_pushes_skipped_total', [why], () => outboxes.skipped[why]);
+  metrics.watch('pith_pushes_waiting_bytes', [], () => fanouts.waitingBytes);
   metrics.watch('pith_outbox_limit_bytes', [], () => capacity.outboxesBytes);
   metrics.watch('pith_connections_limit', [], () => capacity.connections);
   for (const [ordinal, name] of Object.keys(config.backends).entries()) {

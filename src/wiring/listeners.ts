@@ -8,6 +8,7 @@ import type { Config } from '../config/schema.ts';
 import { PACKET_HEAD_BYTES } from '../protocol/packet.ts';
 import type { Dialect } from '../dialect/wire.ts';
 import type { Relay } from '../relay/relay.ts';
+import type { Fanouts } from '../session/fanouts.ts';
 import type { Outboxes } from '../session/outboxes.ts';
 import type { Registry } from '../session/registry.ts';
 import { Session } from '../session/session.ts';
@@ -27,6 +28,7 @@ import { LogThrottle } from '../telemetry/log-throttle.ts';
 
 export type ListenersParts = Shared & {
   readonly outboxes: Outboxes;
+  readonly fanouts: Fanouts;
   readonly registry: Registry;
   readonly sessionCommands: SessionCommands;
   readonly joins: SnapshotJoins;
@@ -51,8 +53,8 @@ export function makeListeners(parts: ListenersParts): ClientListener[] {
     log.warn({ connections, allowed: capacity.connections, what }, 'connections are limited');
   }
   const report = new SessionReport({ ...parts, events: registry.events });
-  const { gatewayId, relay, outboxes, network } = parts;
-  const common = { gatewayId, wheel, relay, registry, report, outboxes };
+  const { gatewayId, relay, outboxes, fanouts, network } = parts;
+  const common = { gatewayId, wheel, relay, registry, report, outboxes, fanouts };
   let sessionsEver = 0;
   // Those that are not sessions yet have their place.
   const mayAccept = (): boolean =>

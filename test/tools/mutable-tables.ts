@@ -99,7 +99,7 @@ export const TABLES: readonly Table[] = [
   { file: 'src/contract/protobuf-shapes.ts', constants: ['PUSHES_MAX'] },
   { file: 'src/bus/session-pages.ts', constants: ['PAGE_MAX'] },
   { file: 'src/bus/replies.ts', constants: ['REPLY_BYTES_MAX', 'ERROR_TEXT_MAX'] },
-  { file: 'src/bus/session-commands.ts', constants: ['PUSH_ROUTE_BYTES_MAX', 'NAMES_PER_TURN'] },
+  { file: 'src/bus/session-commands.ts', constants: ['PUSH_ROUTE_BYTES_MAX'] },
   { file: 'src/bus/presence.ts', constants: ['PRESENCE_UIDS_MAX', 'PRESENCE_NAMED_MAX'] },
   { file: 'src/bus/group-pages.ts', constants: ['GROUPS_PAGE_MAX'] },
   { file: 'src/relay/retries.ts', at: 'const AGAIN' },

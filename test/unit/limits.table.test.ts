@@ -8,7 +8,7 @@ import { ANNOUNCE_MS, STALE_MS } from '../../src/bus/gate.ts';
 import { GATEWAYS_MAX } from '../../src/bus/known-gateways.ts';
 import { GROUPS_PAGE_MAX } from '../../src/bus/group-pages.ts';
 import { PRESENCE_NAMED_MAX, PRESENCE_UIDS_MAX } from '../../src/bus/presence.ts';
-import { NAMES_PER_TURN, PUSH_ROUTE_BYTES_MAX } from '../../src/bus/session-commands.ts';
+import { PUSH_ROUTE_BYTES_MAX } from '../../src/bus/session-commands.ts';
 import { readPage } from '../../src/bus/session-pages.ts';
 import { ASK_MS_MAX, ASKS_MAX } from '../../src/bus/uid-asks.ts';
 import { CLAIMS_AGAIN_MS, GATHER_MS, SESSIONS_PER_UID_MAX } from '../../src/bus/uid-claims.ts';
@@ -179,7 +179,6 @@ const LIMITS: Readonly<Record<string, readonly Row[]>> = {
     [GROUPS_PAGE_MAX, 1_000, 'groups on a page'],
     [PRESENCE_UIDS_MAX, 10_000, 'uids whose presence is asked for at once'],
     [PRESENCE_NAMED_MAX, 100, 'sessions of a uid that one gateway names'],
-    [NAMES_PER_TURN, 2_000, 'names of groups joined or left in one turn'],
     [FLEET_WAIT_MS, 250, 'ms that other gateways are waited for where nobody says'],
   ],
   'retries': [

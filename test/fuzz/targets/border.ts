@@ -8,7 +8,6 @@ import { JsonDialect } from '../../../src/dialect/json.ts';
 import { PitayaDialect } from '../../../src/dialect/pitaya.ts';
 import type { Dialect } from '../../../src/dialect/wire.ts';
 import { packetOffset, PacketType } from '../../../src/protocol/packet.ts';
-import { Outboxes } from '../../../src/session/outboxes.ts';
 import { Registry } from '../../../src/session/registry.ts';
 import type { Session } from '../../../src/session/session.ts';
 import { TimerWheel } from '../../../src/timer-wheel.ts';
@@ -27,19 +26,20 @@ import {
   HANDSHAKE,
   HEARTBEAT,
   POMELO,
+  makeOutboxes,
   RecordingHost,
   request,
 } from '../../unit/session/support.ts';
 import { bytesOfJson, rewritten } from '../contract.ts';
 import { chanceOf, cutByChance } from '../cuts.ts';
 import { check, same, type Target } from '../target.ts';
-import { TurnClock } from '../turns.ts';
+import { TurnClock } from '../../support/turn-clock.ts';
 
 const clock = new TurnClock(1_000);
 const world = {
   clock,
   wheel: new TimerWheel(clock),
-  outboxes: new Outboxes(clock, 1e9),
+  ...makeOutboxes(clock),
   registry: new Registry('g-0123456789', { add: () => null, remove() {} }),
 };
 let n = 0;

@@ -17,7 +17,7 @@ import { sizeOfJson } from '../../../src/protocol/json-scan.ts';
 import { TimerWheel } from '../../../src/timer-wheel.ts';
 import { bytesOfJson } from '../contract.ts';
 import { check, orError, same, type Target } from '../target.ts';
-import { TurnClock } from '../turns.ts';
+import { TurnClock } from '../../support/turn-clock.ts';
 
 const REQUESTS: Readonly<Record<string, { type: string; seed: string }>> = {
   Push: {

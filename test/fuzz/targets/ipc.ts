@@ -10,7 +10,7 @@ import { LongLine } from '../../../src/upstream/ipc/long-line.ts';
 import { TimerWheel } from '../../../src/timer-wheel.ts';
 import { waysToCut } from '../cuts.ts';
 import { check, orError, same, type Target } from '../target.ts';
-import { TurnClock } from '../turns.ts';
+import { TurnClock } from '../../support/turn-clock.ts';
 
 const LINES = [
   '{"seq_id":7,"payload":{"a":[1,"x\\n"]}}',

@@ -72,7 +72,7 @@ function stage({ asks = true, ...rules }: Choice = {}) {
     handshakeMs: 10_000,
     joins: { tellGaps: ({ sid }) => asksForGaps.push(sid) },
     sessionCommands: new SessionCommands({
-      ...{ registry, limits, groupTtlMs: 0, clock, wheel, log, metrics },
+      ...{ registry, limits, groupTtlMs: 0, clock, wheel, log, metrics, fanouts: world.fanouts },
     }),
     log,
     throttle: new LogThrottle(clock),

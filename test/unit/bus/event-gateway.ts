@@ -2,11 +2,10 @@
 import { NatsBus } from '../../../src/bus/nats-bus.ts';
 import { SessionCommands } from '../../../src/bus/session-commands.ts';
 import type { EventView } from '../../../src/contract/event-json.ts';
-import { Outboxes } from '../../../src/session/outboxes.ts';
 import { Registry } from '../../../src/session/registry.ts';
 import type { Session } from '../../../src/session/session.ts';
 import { ManualClock } from '../../support/clock.ts';
-import { ACK, connect, HANDSHAKE, RecordingHost, turn } from '../session/support.ts';
+import { ACK, connect, HANDSHAKE, makeOutboxes, RecordingHost, turn } from '../session/support.ts';
 import { Exchange, makeParts, type Sent } from './support.ts';
 
 export type Told = { readonly name: string; readonly [field: string]: unknown };
@@ -25,12 +24,13 @@ export function makeEventGateway(gatewayId: string, choice: Choice = {}) {
   const { events } = bus;
   const registry = new Registry(gatewayId, bus.subscriptions, events);
   const limits = { dataBytesMax: 1_048_576, groupsMax: 10_000 };
+  const { outboxes, fanouts } = makeOutboxes(clock);
   const sessionCommands = new SessionCommands({
-    ...{ registry, limits, groupTtlMs: 0, clock, wheel: parts.wheel, log, metrics },
+    ...{ registry, limits, groupTtlMs: 0, clock, wheel: parts.wheel, log, metrics, fanouts },
   });
   bus.attach(registry, sessionCommands);
   bus.start();
-  const world = { clock, wheel: parts.wheel, outboxes: new Outboxes(clock, 1e9), registry };
+  const world = { clock, wheel: parts.wheel, outboxes, fanouts, registry };
   const host = new RecordingHost(events);
   /** A client before its handshake. */
   const connectOne = (n: number): Session => {

@@ -15,7 +15,7 @@ describe('a session', () => {
     clock.advance(1_500);
     sessionCommands.patch(session, { uid: '42', set: { room: 'lobby' }, join: ['room.lobby'] });
     sessionCommands.patch(session, { uid: '' });
-    sessionCommands.close([session], { reason: 'over', code: 4, kick: false, retryAfterMs: 0 });
+    sessionCommands.close(session, { reason: 'over', code: 4, kick: false, retryAfterMs: 0 });
     const facts = {
       ...{ sid: `${ID}.7`, uid: '', gateway: ID, remote_ip: session.remoteIp, client_type: '' },
       ...{ client_version: '', opened_at: '2026-01-01T00:00:00.000Z', data: {}, version: '0' },

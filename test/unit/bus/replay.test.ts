@@ -265,7 +265,7 @@ describe('a client that comes back', () => {
     bus.replay!.begin(ann.session, token(1), null);
     exchange.publish('pith.user.ann.push', '{}', '', lines('Pith-Route: onNews'));
     keep(4);
-    sessionCommands.push([ann.session], { ...PLAIN, route: 'onLate' });
+    sessionCommands.push({ ...PLAIN, route: 'onLate' }, [ann.session]);
     await turn();
     expect(got(ann)).toEqual([]);
     await settle();
@@ -400,7 +400,7 @@ describe('a client that comes back', () => {
     await settle();
     js.isSilent = true;
     const ann = await come(token(1));
-    sessionCommands.push([ann.session], PLAIN);
+    sessionCommands.push(PLAIN, [ann.session]);
     clock.advance(HOLD_MS_MAX - 40);
     await settle();
     expect(got(ann)).toEqual([]);

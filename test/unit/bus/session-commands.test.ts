@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 
 import type { Push, Target } from '../../../src/contract/commands.ts';
 import { JsonDialect } from '../../../src/dialect/json.ts';
-import { connect, turn } from '../session/support.ts';
+import { atOnce, connect, turn } from '../session/support.ts';
 import { makeGateway } from './support.ts';
 
 const G = 'g-0123456789';
@@ -30,7 +30,7 @@ function stage() {
   const { sessionCommands } = gateway;
   const numbers = (target: Target) => sessionCommands.select(target).map(({ n }) => n);
   const push = (target: Target, more: Partial<Push> = {}) =>
-    sessionCommands.push(sessionCommands.select(target), { ...PUSH, ...more });
+    atOnce(sessionCommands.pushCounted({ ...PUSH, ...more, target }));
   const counted = () =>
     (['delivered', 'dropped', 'refused'] as const).map((outcome) =>
       gateway.metrics.count('pith_pushes_total', [outcome]),
@@ -107,7 +107,7 @@ describe('a push', () => {
     const { clients, push, counted } = stage();
     clients[0]!.session.close('client_closed');
     const { sessionCommands } = stage();
-    expect(sessionCommands.push([clients[0]!.session], PUSH)).toEqual({
+    expect(sessionCommands.pushCounted(PUSH, [clients[0]!.session])).toEqual({
       delivered: 0,
       dropped: 0,
       refused: 1,
@@ -149,10 +149,10 @@ describe('a push', () => {
     const { sessionCommands, world, lines, clock } = stage();
     const { session } = connect({ world, n: 6, gatewayId: G, dialect: new JsonDialect() });
     const push = { ...PUSH, body: Buffer.from('no JSON') };
-    for (let i = 0; i < 20; i++) sessionCommands.push([session], push);
+    for (let i = 0; i < 20; i++) sessionCommands.push(push, [session]);
     expect(lines).toHaveLength(5);
     clock.advance(10_000);
-    sessionCommands.push([session], push);
+    sessionCommands.push(push, [session]);
     expect(lines.at(-1)).toMatchObject({ route: 'onChat', leftOut: 15 });
   });
 });
@@ -294,7 +294,7 @@ describe('changes and closes', () => {
     const { clients, sessionCommands } = stage();
     const { session, connection, host } = clients[0]!;
     const close = { reason: 'bye', code: 7, kick, retryAfterMs: 0 };
-    expect(sessionCommands.close([session], close)).toBe(1);
+    expect(sessionCommands.closeAll([session], close)).toBe(1);
     expect(connection.packets.map(({ body }) => body.toString())).toEqual(bodies);
     expect(host.ended).toMatchObject([{ reason }]);
   });

@@ -15,11 +15,11 @@ function setUp() {
   const world = makeWorld();
   const registry = new Registry('g-0123456789', { add: () => null, remove() {} });
   const limits = { dataBytesMax: 1_024, groupsMax: 8 };
-  const { clock } = world;
+  const { clock, fanouts } = world;
   const { log } = keptLog();
   const metrics = new Metrics();
   const sessionCommands = new SessionCommands({
-    ...{ registry, limits, groupTtlMs: 0, clock, wheel: world.wheel, log, metrics },
+    ...{ registry, limits, groupTtlMs: 0, clock, wheel: world.wheel, log, metrics, fanouts },
   });
   const client = activate({ world, n: 7 });
   const { session } = client;

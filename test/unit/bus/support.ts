@@ -12,7 +12,6 @@ import type { UidLimit } from '../../../src/bus/uid-claims.ts';
 import { UidRule } from '../../../src/bus/uid-rule.ts';
 import type { Clock } from '../../../src/clock.ts';
 import { GatewayError } from '../../../src/errors.ts';
-import { Outboxes } from '../../../src/session/outboxes.ts';
 import { Registry } from '../../../src/session/registry.ts';
 import { Metrics } from '../../../src/telemetry/metrics.ts';
 import { TimerWheel } from '../../../src/timer-wheel.ts';
@@ -23,7 +22,7 @@ import { Subjects } from '../../../src/upstream/nats/subjects.ts';
 import { ManualClock } from '../../support/clock.ts';
 import { seededRandom } from '../../support/random.ts';
 import { keptLog } from '../../support/report.ts';
-import { activate } from '../session/support.ts';
+import { activate, makeOutboxes } from '../session/support.ts';
 
 /** What was published, as text. */
 export type Sent = {
@@ -248,6 +247,8 @@ export function makeGateway(
     wallClock?: Clock;
     heartbeatMs?: number;
     replay?: ReplayOptions;
+    perTurn?: number;
+    waitingBytesMax?: number;
   } = {},
 ) {
   const made = makeParts(gatewayId, exchange, clock);
@@ -259,14 +260,15 @@ export function makeGateway(
   const around = { ...parts, clock: more.wallClock ?? clock, registry, channel, peers, events };
   const uids = more.limit && new UidRule({ ...around, limit: more.limit, log });
   uids?.claims.start();
+  const { outboxes, fanouts } = makeOutboxes(clock, 1e9, more.perTurn, more.waitingBytesMax);
   const sessionCommands = new SessionCommands({
-    ...{ registry, limits, groupTtlMs, clock, log, metrics, wheel: parts.wheel, uids },
+    ...{ registry, limits, groupTtlMs, clock, log, metrics, wheel: parts.wheel, uids, fanouts },
     replay: bus.replay ?? undefined,
   });
   bus.attach(registry, sessionCommands, makeGate(parts, bus), uids);
   bus.start();
   const fleet = new FleetCommands(gatewayId, sessionCommands, bus);
-  const world = { clock, wheel: parts.wheel, outboxes: new Outboxes(clock, 1e9), registry };
+  const world = { clock, wheel: parts.wheel, outboxes, fanouts, registry };
   /** Adds a client, bound and in groups as given. */
   const client = (n: number, uid = '', ...groups: string[]) => {
     const { heartbeatMs = 30_000 } = more;

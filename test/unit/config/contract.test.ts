@@ -30,6 +30,7 @@ test('the defaults are in milliseconds and bytes', () => {
     outbox: 1_048_576,
     outboxes: 'auto',
     slow: { drop_after: 2000, close_after: 10_000 },
+    fanout: { per_turn: 256, waiting: 67_108_864 },
     handshake: 5000,
     ack: 5000,
     assemble: 10_000,

@@ -161,9 +161,9 @@ export function setUp({ traces, joins, ...more }: Choice = {}) {
         return { changed: 1, version: 1, confirmed: null };
       },
       patchAsked: (_session, _patch, isWanted) => ask.now?.(isWanted) ?? null,
-      close: ([session]) => {
+      close: (session) => {
         log.push('close');
-        session!.close('kick');
+        session.close('kick');
       },
     },
     joins: joins?.(log) ?? NO_JOINS,

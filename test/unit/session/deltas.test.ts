@@ -11,7 +11,7 @@ import type { GroupView } from '../../../src/session/group-view.ts';
 import { SnapshotJoins } from '../../../src/session/snapshot-joins.ts';
 import { Metrics } from '../../../src/telemetry/metrics.ts';
 import { keptLog } from '../../support/report.ts';
-import { activate, makeWorld, turn } from './support.ts';
+import { activate, atOnce, makeWorld, turn } from './support.ts';
 
 type Choice = { readonly gap?: boolean; readonly bytesMax?: number; readonly outboxes?: number };
 
@@ -22,12 +22,12 @@ function cursorOf(text: string) {
 
 function stage({ gap = false, bytesMax = 65_536, outboxes = 1e9 }: Choice = {}) {
   const world = makeWorld(outboxes);
-  const { registry, clock, wheel } = world;
+  const { registry, clock, wheel, fanouts } = world;
   const metrics = new Metrics();
   const { log } = keptLog();
   const limits = { dataBytesMax: 1_024, groupsMax: 3 };
   const commands = new SessionCommands({
-    ...{ registry, limits, groupTtlMs: 0, clock, wheel, log, metrics },
+    ...{ registry, limits, groupTtlMs: 0, clock, wheel, log, metrics, fanouts },
   });
   const joins = new SnapshotJoins({ ...world, sessionCommands: commands, metrics, bytesMax });
   let n = 0;
@@ -64,7 +64,7 @@ function stage({ gap = false, bytesMax = 65_536, outboxes = 1e9 }: Choice = {}) 
       ...(/^\w+\.\d+$/.test(cursor) && { cursor: cursorOf(cursor) }),
       ...more,
     };
-    return commands.push(commands.select(target), message);
+    return atOnce(commands.pushCounted(message));
   };
   /** What the client has got since it was last asked. */
   const got = async () => {

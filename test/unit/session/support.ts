@@ -1,8 +1,10 @@
 /** A session on a byte pipe: what it sends is kept, what the socket would do is said by the test. */
+import type { Clock } from '../../../src/clock.ts';
 import { PomeloDialect } from '../../../src/dialect/pomelo.ts';
 import type { Dialect } from '../../../src/dialect/wire.ts';
 import { decodeMessage, encodeRequest, Message, rawIdOf } from '../../../src/protocol/message.ts';
 import { type Encoded, packetOffset, PacketType } from '../../../src/protocol/packet.ts';
+import { Fanouts } from '../../../src/session/fanouts.ts';
 import { Outboxes } from '../../../src/session/outboxes.ts';
 import { Session } from '../../../src/session/session.ts';
 import { Registry } from '../../../src/session/registry.ts';
@@ -191,9 +193,19 @@ export type World = ReturnType<typeof makeWorld>;
 /** What the sessions of a gateway share. */
 export function makeWorld(outboxesBytesMax = 1e9) {
   const clock = new ManualClock(1_000);
-  const outboxes = new Outboxes(clock, outboxesBytesMax);
   const registry = new Registry('g-0123456789', { add: () => null, remove() {} });
-  return { clock, wheel: new TimerWheel(clock), outboxes, registry };
+  return {
+    clock,
+    wheel: new TimerWheel(clock),
+    ...makeOutboxes(clock, outboxesBytesMax),
+    registry,
+  };
+}
+
+/** @param perTurn As `limits.fanout.per_turn`. */
+export function makeOutboxes(clock: Clock, bytesMax = 1e9, perTurn = 256, waitingBytesMax = 1e9) {
+  const outboxes = new Outboxes(clock, bytesMax, perTurn);
+  return { outboxes, fanouts: new Fanouts(clock, outboxes, { perTurn, waitingBytesMax }) };
 }
 
 type Choice = {
@@ -235,6 +247,7 @@ export function connect(choice: Choice = {}) {
     report: host,
     wheel: world.wheel,
     outboxes: world.outboxes,
+    fanouts: world.fanouts,
   };
   const session = new Session(parts, connection, choice.n ?? 1, world.clock.wallNow());
   return { ...world, connection, host, session };
@@ -246,4 +259,10 @@ export function activate(choice: Choice = {}) {
   client.session.onBytes(Buffer.concat([HANDSHAKE, ACK]));
   client.connection.writes.length = 0;
   return client;
+}
+
+/** What does not take another turn. */
+export function atOnce<T>(outcome: T | Promise<T>): T {
+  if (outcome instanceof Promise) throw new Error('it takes more than one turn');
+  return outcome;
 }

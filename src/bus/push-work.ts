@@ -1,0 +1,52 @@
+/** One push on its way into the outboxes of many sessions, maybe over several turns of the event loop. */
+import type { Push, PushCount } from '../contract/commands.ts';
+import { SessionWork } from '../session/fanouts.ts';
+import type { Perishable } from '../session/outbox.ts';
+import { BYTES_PER_WRITE } from '../session/outboxes.ts';
+import type { Session } from '../session/session.ts';
+import { passOver, put } from './push-cursors.ts';
+import { PushEncodings } from './push-encodings.ts';
+import { filterOf } from './selection.ts';
+
+/** So many are put into outboxes in the time of one write. */
+const PUTS_PER_WRITE = 8;
+
+export class PushWork extends SessionWork {
+  readonly cost: number;
+  readonly bytes: number;
+  readonly push: Push;
+  readonly encodings: PushEncodings;
+  readonly count: PushCount = { delivered: 0, dropped: 0, refused: 0 };
+  readonly #perishable: Perishable | null;
+  readonly #filter: ((session: Session) => boolean) | null;
+  readonly #onDone: (work: PushWork) => void;
+
+  constructor(push: Push, perishable: Perishable | null, onDone: (work: PushWork) => void) {
+    super();
+    const { body, target } = push;
+    this.push = push;
+    this.bytes = body.length;
+    this.cost = 1 / PUTS_PER_WRITE + body.length / BYTES_PER_WRITE;
+    this.encodings = new PushEncodings(push);
+    this.#perishable = perishable;
+    this.#filter = target === null ? null : filterOf(target);
+    this.#onDone = onDone;
+  }
+
+  override reach(session: Session): void {
+    const { count, push } = this;
+    if (this.#filter !== null && !this.#filter(session)) {
+      passOver(session, push);
+      return;
+    }
+    const encoded = this.encodings.of(session.wire);
+    const taken = encoded === null ? 'full' : put(session, push, encoded, this.#perishable);
+    if (taken === 'taken') count.delivered++;
+    else if (taken === 'dropped') count.dropped++;
+    else count.refused++;
+  }
+
+  override onDone(): void {
+    this.#onDone(this);
+  }
+}

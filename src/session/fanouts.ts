@@ -1,0 +1,200 @@
+/**
+ * What is done to many sessions at once, such as a push to a large group: a part of it in each turn of the event loop,
+ * so that nobody else waits long. Whatever else is done to a session meanwhile comes after it, as if all had been done
+ * at once.
+ */
+import type { Clock } from '../clock.ts';
+import type { Outboxes } from './outboxes.ts';
+import type { Session } from './session.ts';
+
+export type FanoutLimits = {
+  /** `limits.fanout.per_turn`: writes of a short message to a client, or what costs as much. */
+  readonly perTurn: number;
+  /** `limits.fanout.waiting`: bytes. */
+  readonly waitingBytesMax: number;
+};
+
+/** What is done to each of many sessions. */
+export abstract class SessionWork {
+  /** Sessions that it has not reached yet. */
+  left = 0;
+  /** Bytes that wait with it. */
+  heldBytes = 0;
+  isDone = false;
+  #ended: PromiseWithResolvers<void> | null = null;
+  /** What it costs for one session, compared to a write. */
+  abstract readonly cost: number;
+  /** Bytes that it keeps while it waits, besides what each session takes. */
+  abstract readonly bytes: number;
+  /** Does it to one session, which may have been closed meanwhile. */
+  abstract reach(session: Session): void;
+  /** It has reached all. Called once. */
+  protected onDone(): void {}
+
+  done(): void {
+    this.isDone = true;
+    this.onDone();
+    this.#ended?.resolve();
+  }
+
+  /** `outcome` once it has reached all: now, or later. */
+  whenDone<T>(outcome: () => T): T | Promise<T> {
+    if (this.isDone) return outcome();
+    this.#ended ??= Promise.withResolvers();
+    return this.#ended.promise.then(outcome);
+  }
+}
+
+/** One that keeps no more than what is given here. */
+export class EachSession extends SessionWork {
+  readonly cost: number;
+  readonly bytes = 0;
+  readonly #reach: (session: Session) => void;
+
+  constructor(cost: number, reach: (session: Session) => void) {
+    super();
+    this.cost = cost;
+    this.#reach = reach;
+  }
+
+  override reach(session: Session): void {
+    this.#reach(session);
+  }
+}
+
+/** What waits for one session, in the order in which it came. */
+type Waiting = { readonly works: SessionWork[]; next: number };
+
+/** What one piece of work takes in memory, and each of its sessions: about. */
+const WORK_BYTES = 512;
+const SESSION_BYTES = 32;
+
+export class Fanouts {
+  /** Something waits for some session. */
+  isBusy = false;
+  readonly #clock: Clock;
+  readonly #outboxes: Outboxes;
+  readonly #limits: FanoutLimits;
+  readonly #waiting = new Map<Session, Waiting>();
+  #waitingBytes = 0;
+  /** Of this turn's share. */
+  #spent = 0;
+  #isTurnComing = false;
+  /** What is done to it is being done now. */
+  #reaching: Session | null = null;
+
+  constructor(clock: Clock, outboxes: Outboxes, limits: FanoutLimits) {
+    this.#clock = clock;
+    this.#outboxes = outboxes;
+    this.#limits = limits;
+  }
+
+  /** Bytes of what waits. */
+  get waitingBytes(): number {
+    return this.#waitingBytes;
+  }
+
+  get waitingBytesMax(): number {
+    return this.#limits.waitingBytesMax;
+  }
+
+  /**
+   * Does it to all of them: at once, if this turn's share allows that or there is one at most, else in the next turns.
+   *
+   * @returns Whether it is done, or will be. False: too much waits already, and it is done to none.
+   */
+  run(sessions: readonly Session[], work: SessionWork): boolean {
+    if (sessions.length > 1) {
+      const cost = sessions.length * work.cost;
+      if (this.#spent + cost > this.#limits.perTurn) return this.#wait(sessions, work);
+      this.#spend(cost);
+    }
+    this.runNow(sessions, work);
+    return true;
+  }
+
+  /** Does it at once, however many they are. */
+  runNow(sessions: readonly Session[], work: SessionWork): void {
+    const outer = this.#outboxes.isBulk;
+    this.#outboxes.isBulk = sessions.length > 1;
+    for (const session of sessions) {
+      if (this.isBusy) this.catchUp(session);
+      work.reach(session);
+    }
+    this.#outboxes.isBulk = outer;
+    work.done();
+  }
+
+  /** The same as `run` for what must not be refused: where too much waits, it is done at once. */
+  runAlways(sessions: readonly Session[], work: SessionWork): void {
+    if (!this.run(sessions, work)) this.runNow(sessions, work);
+  }
+
+  /** Does at once what waits for this session: something else is about to be done to it. */
+  catchUp(session: Session): void {
+    const waiting = this.#waiting.get(session);
+    // What waits is put by the same means as everything else, which asks for this first.
+    if (waiting !== undefined && session !== this.#reaching)
+      this.#reach(session, waiting, Infinity);
+  }
+
+  #wait(sessions: readonly Session[], work: SessionWork): boolean {
+    work.heldBytes = WORK_BYTES + work.bytes + sessions.length * SESSION_BYTES;
+    // However large: where nothing waits there is room.
+    if (this.#waitingBytes > 0 && this.#waitingBytes + work.heldBytes > this.waitingBytesMax)
+      return false;
+    this.#waitingBytes += work.heldBytes;
+    work.left = sessions.length;
+    for (const session of sessions) {
+      const waiting = this.#waiting.get(session);
+      if (waiting === undefined) this.#waiting.set(session, { works: [work], next: 0 });
+      else waiting.works.push(work);
+    }
+    this.isBusy = true;
+    this.#awaitTurn();
+    return true;
+  }
+
+  #reach(session: Session, waiting: Waiting, spentMax: number): void {
+    const { works } = waiting;
+    const outer = this.#reaching;
+    this.#reaching = session;
+    while (waiting.next < works.length && this.#spent < spentMax) {
+      const work = works[waiting.next++]!;
+      this.#spent += work.cost;
+      work.reach(session);
+      if (--work.left > 0) continue;
+      this.#waitingBytes -= work.heldBytes;
+      work.done();
+    }
+    this.#reaching = outer;
+    if (waiting.next < works.length) return;
+    this.#waiting.delete(session);
+    this.isBusy = this.#waiting.size > 0;
+  }
+
+  #spend(cost: number): void {
+    this.#spent += cost;
+    this.#awaitTurn();
+  }
+
+  #awaitTurn(): void {
+    if (this.#isTurnComing) return;
+    this.#isTurnComing = true;
+    this.#clock.soon(this.#onTurn);
+  }
+
+  readonly #onTurn = (): void => {
+    this.#isTurnComing = false;
+    this.#spent = 0;
+    if (!this.isBusy) return;
+    const { perTurn } = this.#limits;
+    this.#outboxes.isBulk = true;
+    for (const [session, waiting] of this.#waiting) {
+      this.#reach(session, waiting, perTurn);
+      if (this.#spent >= perTurn) break;
+    }
+    this.#outboxes.isBulk = false;
+    this.#awaitTurn();
+  };
+}
