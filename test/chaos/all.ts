@@ -3,5 +3,6 @@ import type { Scenario } from './scenario.ts';
 import { cut, stall } from './scenarios/away.ts';
 import { fleetTable } from './scenarios/fleet-table.ts';
 import { kill500, kill5000 } from './scenarios/kill.ts';
+import { rolling } from './scenarios/rolling.ts';
 
-export const SCENARIOS: readonly Scenario[] = [kill5000, kill500, stall, cut, fleetTable];
+export const SCENARIOS: readonly Scenario[] = [kill5000, kill500, stall, cut, rolling, fleetTable];
