@@ -14,6 +14,8 @@ export type Claim = Place & {
   readonly again: boolean;
   /** How long it has had it at least, in milliseconds; no clock that is wrong makes it longer. */
   readonly ageMs: number;
+  /** The first session of those that go on from each other; '': it does not say. */
+  readonly lineage: string;
   /** All sessions that are older than this one lose their place; null: those that are older than the claim's. */
   readonly floor: Place | null;
 };
@@ -31,12 +33,13 @@ export function newestFirst(places: readonly Place[]): Place[] {
 }
 
 export function claimJson(uid: string, claim: Claim): object {
-  const { again, ageMs, floor } = claim;
+  const { again, ageMs, lineage, floor } = claim;
   return {
     ...placeJson(claim),
     uid,
     age_ms: ageMs,
     ...(again && { again }),
+    ...(lineage !== '' && { lineage }),
     ...(floor !== null && { floor: placeJson(floor) }),
   };
 }
@@ -49,10 +52,11 @@ function placeJson({ sid, boundAt }: Place): object {
 export function readClaim(fields: Readonly<Record<string, unknown>>): Claim | null {
   const place = readPlace(fields);
   if (place === null) return null;
-  const { again, age_ms: ageMs, floor } = fields;
+  const { again, age_ms: ageMs, lineage, floor } = fields;
   return {
     ...place,
     again: again === true,
+    lineage: typeof lineage === 'string' ? lineage : '',
     ageMs: Number.isSafeInteger(ageMs) ? (ageMs as number) : 0,
     floor: isObject(floor) ? readPlace(floor) : null,
   };

@@ -153,6 +153,9 @@ export class UidClaims {
     // The other one was there when this one came, and its clock is ahead.
     else if (claim.ageMs > this.#ageOf(session) && this.#restamp(session, claim.boundAt))
       this.#say(session);
+    else if (claim.lineage !== '' && claim.lineage === session.resuming?.lineage)
+      // Its client has come back to another gateway, and goes on there.
+      session.close('resumed');
     else this.#close(session, conflict);
   }
 
@@ -172,7 +175,8 @@ export class UidClaims {
 
   #say(session: Session): void {
     const again = !this.#fresh.has(session);
-    const claim = { ...placeOf(session), again, ageMs: this.#ageOf(session), floor: null };
+    const lineage = session.resuming?.lineage ?? '';
+    const claim = { ...placeOf(session), again, ageMs: this.#ageOf(session), lineage, floor: null };
     this.#parts.channel.publish(session.uid, claimJson(session.uid, claim));
   }
 
@@ -238,7 +242,7 @@ export class UidClaims {
     const all = newestFirst([...elsewhere, ...here]);
     const floor = all[limit.sessionsMax - 1];
     if (floor === undefined || all.length <= limit.sessionsMax) return;
-    const claim: Claim = { ...floor, again: isConflict, ageMs: 0, floor };
+    const claim: Claim = { ...floor, again: isConflict, ageMs: 0, lineage: '', floor };
     if (elsewhere.some((place) => isNewer(floor, place)))
       channel.publish(uid, claimJson(uid, claim));
     this.#closeBelow(uid, floor, isConflict ? [floor.sid] : []);

@@ -12,6 +12,12 @@ import { PUSH_ROUTE_BYTES_MAX } from '../../src/bus/session-commands.ts';
 import { readPage } from '../../src/bus/session-pages.ts';
 import { ASK_MS_MAX, ASKS_MAX } from '../../src/bus/uid-asks.ts';
 import { CLAIMS_AGAIN_MS, GATHER_MS, SESSIONS_PER_UID_MAX } from '../../src/bus/uid-claims.ts';
+import * as news from '../../src/bus/lineage-news.ts';
+import { RESUME_KEYS_MAX } from '../../src/config/resume-keys.ts';
+import { ENDED_MAX } from '../../src/resume/ended-lineages.ts';
+import { RESUME_WAIT_MS } from '../../src/resume/resume.ts';
+import { TOKEN_EVERY_MS } from '../../src/resume/resuming-session.ts';
+import { TOKEN_CHARS_MAX } from '../../src/resume/token-box.ts';
 import { FLEET_WAIT_MS } from '../../src/bus/fleet-commands.ts';
 import { JSON_DEPTH_MAX, JSON_DEPTH_MAX_TO_BACKENDS } from '../../src/contract/json.ts';
 import { PUSHES_MAX } from '../../src/contract/protobuf-shapes.ts';
@@ -78,6 +84,15 @@ const LIMITS: Readonly<Record<string, readonly Row[]>> = {
     [SIGN_OF_LIFE_MS, 2_000, 'ms for a sign of life of a client whose uid another wants'],
     [ASKS_MAX, 10_000, 'binds that wait for the holders of their uids'],
     [ASK_MS_MAX, 5_000, 'ms that one of them waits'],
+    [TOKEN_CHARS_MAX, 4_096, 'characters of its resume token'],
+    [TOKEN_EVERY_MS, 1_000, 'ms between two of them'],
+    [RESUME_KEYS_MAX, 8, 'keys that open them'],
+    [ENDED_MAX, 100_000, 'sessions that must not come back'],
+    [RESUME_WAIT_MS, 250, 'ms for other gateways to say that they hold the session'],
+    [news.FETCH_MS, 2_000, 'ms for what they know to have ended, before a gateway is ready'],
+    [news.LINEAGES_AGAIN_MS, 30_000, 'ms after which each says again what it holds'],
+    [news.ROWS_PER_MESSAGE, 500, 'rows of one such message'],
+    [news.ENDED_PER_REPLY, 2_000, 'rows of an answer to a gateway that starts'],
     [LATE_DELTAS_MS, 10_000, 'ms after an answer in which pushes that it has are dropped'],
   ],
   'a route': [

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { load, problemsOf, warningsOf } from './support.ts';
 
 const nats = 'bus: nats://127.0.0.1:4222\n';
+const KEY = Buffer.alloc(32, 7).toString('base64');
 const method = 'lobby: { grpc: "lobby:1", mode: method, services: [a.B], descriptors: [a.binpb] }';
 
 const mistakes: [what: string, yaml: string, expected: string][] = [
@@ -140,6 +141,36 @@ const mistakes: [what: string, yaml: string, expected: string][] = [
     'one port for every interface and for one',
     'listen:\n- { url: "ws://0.0.0.0:80" }\n- { url: "tcp://10.0.0.1:80" }',
     '3: listen[1].url: already taken by listen[0].url',
+  ],
+  [
+    'a window without keys',
+    'sessions: { resume: { window: 1m } }',
+    '1: sessions.resume.keys: sessions.resume.window needs a key, the same on all gateways; make one with: openssl rand -base64 32',
+  ],
+  [
+    'a key that is too short',
+    'sessions: { resume: { window: 1m, keys: ["c2VjcmV0"] } }',
+    '1: sessions.resume.keys[0]: 6 bytes; a key is 32 bytes in base64: make one with: openssl rand -base64 32',
+  ],
+  [
+    'a key in hex',
+    `sessions: { resume: { window: 0s, keys: ["${'0f'.repeat(32)}"] } }`,
+    '1: sessions.resume.keys[0]: 48 bytes; a key is 32 bytes in base64: make one with: openssl rand -base64 32',
+  ],
+  [
+    'a key that is no base64',
+    `sessions: { resume: { window: 1m, keys: ["${KEY}", "pass phrase!"] } }`,
+    '1: sessions.resume.keys[1]: not base64; a key is 32 bytes in base64: make one with: openssl rand -base64 32',
+  ],
+  [
+    'too many keys',
+    `sessions: { resume: { window: 1m, keys: [${Array.from({ length: 9 }, () => `"${KEY}"`).join()}] } }`,
+    '1: sessions.resume.keys: 9 keys; at most 8 are allowed',
+  ],
+  [
+    'a window that is too short',
+    `sessions: { resume: { window: 999ms, keys: ["${KEY}"] } }`,
+    '1: sessions.resume.window: expected 1s to 24h, or 0s',
   ],
   [
     'a number of sessions per uid where it is one anyway',
