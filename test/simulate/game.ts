@@ -13,6 +13,7 @@ import type { RouteRules } from './records.ts';
 import type { Session } from './nats-session.ts';
 import type { Packet } from './nats-wire.ts';
 import type { BusView } from './rounds.ts';
+import { SAGAS, Sagas } from './sagas.ts';
 import { Stage, USERS_PER_CLIENT } from './stage.ts';
 import { pickPolicy, type UidPolicy } from './uid-limits.ts';
 import type { Node, World } from './world.ts';
@@ -168,6 +169,7 @@ routes:
   - { match: "world.>", backend: world, timeout: 5s, order: serial }
   - { match: "lore.>", backend: world, timeout: 3s, idempotent: true }
   - { match: "shop.>", backend: shop, timeout: 5s }
+${SAGAS.map((saga) => `  - { match: "${saga}.>", backend: world, timeout: 3s, join: ${saga} }`).join('\n')}
   - { match: "duel.>", backend: duel, timeout: 4s }
 ${others}
 `;
@@ -265,6 +267,11 @@ export function makeStage(
         }),
         new DialInBackend({ ...shop, place: 'shop-1' }),
         new DialInBackend({ ...shop, place: 'shop-2' }),
+        new Sagas(
+          world,
+          network,
+          SERVERS.map((server) => `${server}:4222`),
+        ),
       ];
     },
     dialNats: ({ network }, node) => natsDialer(network, node),

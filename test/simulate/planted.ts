@@ -4,6 +4,7 @@
  * enough.
  */
 import { BUS } from './planted-bugs/bus.ts';
+import { DELTAS } from './planted-bugs/deltas.ts';
 import { LINKS } from './planted-bugs/links.ts';
 import { SESSIONS } from './planted-bugs/sessions.ts';
 
@@ -18,7 +19,7 @@ export type Planted = {
   readonly replace: string;
 };
 
-export const PLANTED: readonly Planted[] = [...SESSIONS, ...BUS, ...LINKS];
+export const PLANTED: readonly Planted[] = [...SESSIONS, ...BUS, ...LINKS, ...DELTAS];
 
 /** The file's text with the bug. @throws {Error} when the text to be changed is not there exactly once. */
 export function plant({ name, file, find, replace }: Planted, text: string): string {

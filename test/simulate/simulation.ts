@@ -5,6 +5,7 @@ import { makeStage } from './game.ts';
 import type { Ledger } from './ledger.ts';
 import { watchMachine } from './machine.ts';
 import { Rounds } from './rounds.ts';
+import type { Stage } from './stage.ts';
 import { UidLimits } from './uid-limits.ts';
 import { type Violation, World } from './world.ts';
 
@@ -30,6 +31,15 @@ export type Result = {
   /** How often each rule was looked at, but for those that each message is held against. */
   readonly checks: Readonly<Record<string, number>>;
 };
+
+/** Of all readers together. */
+function sagaChecks({ sagaReaders }: Stage): Record<string, number> {
+  const checks: Record<string, number> = {};
+  for (const reader of sagaReaders)
+    for (const [rule, count] of Object.entries(reader.checks))
+      checks[rule] = (checks[rule] ?? 0) + count;
+  return checks;
+}
 
 export async function simulate(options: Options): Promise<Result> {
   const { seed, hours, gateways, clients } = options;
@@ -67,6 +77,7 @@ export async function simulate(options: Options): Promise<Result> {
       ...uids.checks,
       ...stage.lostCalls.checks,
       ...bus?.events.checks,
+      ...sagaChecks(stage),
     },
   };
 }

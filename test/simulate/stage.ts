@@ -13,6 +13,8 @@ import { Ledger } from './ledger.ts';
 import type { Client, RouteRules } from './records.ts';
 import { LostCalls } from './lost-calls.ts';
 import type { SeededRandom } from './random.ts';
+import { SagaReader } from './saga-reader.ts';
+import { Sagas } from './sagas.ts';
 import type { Node, World } from './world.ts';
 import { WrongClient, type WrongSurroundings } from './wrong-client.ts';
 
@@ -69,6 +71,7 @@ export class Stage {
   readonly lostCalls = new LostCalls(this);
   readonly players: Player[] = [];
   readonly wrongClients: readonly WrongClient[];
+  readonly sagaReaders: readonly SagaReader[];
   readonly servers: readonly Service[];
   readonly backends: ReturnType<StageOptions['backends']>;
   readonly gateways: GatewayPlaces;
@@ -114,18 +117,34 @@ export class Stage {
     };
     for (let i = 1; i <= clients; i++) this.players.push(new Player(i, around));
     this.wrongClients = this.#makeWrongClients(around);
+    this.sagaReaders = this.#makeSagaReaders(around);
   }
 
   /** None, where no route is there that can be asked more than once. */
   #makeWrongClients(around: Omit<WrongSurroundings, 'route' | 'isQuiet'>): WrongClient[] {
-    const { world } = this;
     const free = this.#options.routes.find(
       ({ ordered, idempotent }) => ordered === 'none' && idempotent,
     );
     if (free === undefined) return [];
-    const isQuiet = (): boolean => world.nowMs % ROUND_MS > CALM_MS - WRONG_MS;
     const { route } = free;
+    const isQuiet = (): boolean => this.#isQuiet;
     return ['x1', 'x2'].map((name) => new WrongClient(name, { ...around, route, isQuiet }));
+  }
+
+  /** None, where nobody tells a story. */
+  #makeSagaReaders(around: Omit<WrongSurroundings, 'route' | 'isQuiet'>): SagaReader[] {
+    if (!this.backends.some((backend) => backend instanceof Sagas)) return [];
+    const isQuiet = (): boolean => this.#isQuiet;
+    const mayOvertake = (): boolean => this.faults.isBusInTrouble;
+    const surroundings = { ...around, route: '', isQuiet, mayOvertake };
+    return ['s1', 's2', 's3', 's4'].map((name) => {
+      return new SagaReader(name, surroundings, name !== 's4');
+    });
+  }
+
+  /** Who is not a player is gone, or goes. */
+  get #isQuiet(): boolean {
+    return this.world.nowMs % ROUND_MS > CALM_MS - WRONG_MS;
   }
 
   get places(): Places {
