@@ -99,7 +99,7 @@ export type PushCount = {
   /** Put into the outbox. */
   delivered: number;
   dropped: number;
-  /** The session was closing, or was closed because the push did not fit. */
+  /** The session was closing, or was closed because the push did not fit; or too many pushes to many wait. */
   refused: number;
 };
 

@@ -27,11 +27,9 @@ const (
 
 // A message from a client, with the session data that its route forwards.
 type Request struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Empty on a Link with refs.
-	Session *Session `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
-	// Empty on a Link with refs.
-	Route string `protobuf:"bytes,2,opt,name=route,proto3" json:"route,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Session *Session               `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	Route   string                 `protobuf:"bytes,2,opt,name=route,proto3" json:"route,omitempty"`
 	// No answer is expected.
 	Notify bool `protobuf:"varint,3,opt,name=notify,proto3" json:"notify,omitempty"`
 	// As the client sent it, or as the route's codec made it.
@@ -43,12 +41,7 @@ type Request struct {
 	// traceparent, tracestate, and the route's static headers.
 	Headers map[string]string `protobuf:"bytes,7,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// The instance that the route named, if any.
-	To string `protobuf:"bytes,8,opt,name=to,proto3" json:"to,omitempty"`
-	// If BackendHello.features contains "refs": a number that the gateway assigned on this stream and announced before
-	// its first use (SessionChanged, RouteNamed); session and route are then empty. Not in this release.
-	SessionRef uint32 `protobuf:"varint,9,opt,name=session_ref,json=sessionRef,proto3" json:"session_ref,omitempty"`
-	// With refs: stands for the route. Not in this release.
-	RouteRef      uint32 `protobuf:"varint,10,opt,name=route_ref,json=routeRef,proto3" json:"route_ref,omitempty"`
+	To            string `protobuf:"bytes,8,opt,name=to,proto3" json:"to,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -137,20 +130,6 @@ func (x *Request) GetTo() string {
 		return x.To
 	}
 	return ""
-}
-
-func (x *Request) GetSessionRef() uint32 {
-	if x != nil {
-		return x.SessionRef
-	}
-	return 0
-}
-
-func (x *Request) GetRouteRef() uint32 {
-	if x != nil {
-		return x.RouteRef
-	}
-	return 0
 }
 
 // The answer to a request, and everything that should happen with it, in this order: the patch, the pushes, the
@@ -708,8 +687,6 @@ type GatewayFrame struct {
 	//	*GatewayFrame_Pushed
 	//	*GatewayFrame_Credit
 	//	*GatewayFrame_Goaway
-	//	*GatewayFrame_Session
-	//	*GatewayFrame_Route
 	//	*GatewayFrame_Done
 	//	*GatewayFrame_Lost
 	Frame         isGatewayFrame_Frame `protobuf_oneof:"frame"`
@@ -833,24 +810,6 @@ func (x *GatewayFrame) GetGoaway() *Goaway {
 	return nil
 }
 
-func (x *GatewayFrame) GetSession() *SessionChanged {
-	if x != nil {
-		if x, ok := x.Frame.(*GatewayFrame_Session); ok {
-			return x.Session
-		}
-	}
-	return nil
-}
-
-func (x *GatewayFrame) GetRoute() *RouteNamed {
-	if x != nil {
-		if x, ok := x.Frame.(*GatewayFrame_Route); ok {
-			return x.Route
-		}
-	}
-	return nil
-}
-
 func (x *GatewayFrame) GetDone() *VerbResult {
 	if x != nil {
 		if x, ok := x.Frame.(*GatewayFrame_Done); ok {
@@ -908,16 +867,6 @@ type GatewayFrame_Goaway struct {
 	Goaway *Goaway `protobuf:"bytes,9,opt,name=goaway,proto3,oneof"`
 }
 
-type GatewayFrame_Session struct {
-	// With refs.
-	Session *SessionChanged `protobuf:"bytes,10,opt,name=session,proto3,oneof"`
-}
-
-type GatewayFrame_Route struct {
-	// With refs.
-	Route *RouteNamed `protobuf:"bytes,11,opt,name=route,proto3,oneof"`
-}
-
 type GatewayFrame_Done struct {
 	// Answers a SessionVerb.
 	Done *VerbResult `protobuf:"bytes,12,opt,name=done,proto3,oneof"`
@@ -943,10 +892,6 @@ func (*GatewayFrame_Pushed) isGatewayFrame_Frame() {}
 func (*GatewayFrame_Credit) isGatewayFrame_Frame() {}
 
 func (*GatewayFrame_Goaway) isGatewayFrame_Frame() {}
-
-func (*GatewayFrame_Session) isGatewayFrame_Frame() {}
-
-func (*GatewayFrame_Route) isGatewayFrame_Frame() {}
 
 func (*GatewayFrame_Done) isGatewayFrame_Frame() {}
 
@@ -1483,120 +1428,6 @@ func (x *Extend) GetTimeout() *durationpb.Duration {
 	return nil
 }
 
-// With refs: what `session_ref` stands for from now on, or that the session is gone.
-type SessionChanged struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Ref           uint32                 `protobuf:"varint,1,opt,name=ref,proto3" json:"ref,omitempty"`
-	Session       *Session               `protobuf:"bytes,2,opt,name=session,proto3" json:"session,omitempty"`
-	Gone          bool                   `protobuf:"varint,3,opt,name=gone,proto3" json:"gone,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *SessionChanged) Reset() {
-	*x = SessionChanged{}
-	mi := &file_pith_v1_backend_proto_msgTypes[17]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *SessionChanged) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*SessionChanged) ProtoMessage() {}
-
-func (x *SessionChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_backend_proto_msgTypes[17]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use SessionChanged.ProtoReflect.Descriptor instead.
-func (*SessionChanged) Descriptor() ([]byte, []int) {
-	return file_pith_v1_backend_proto_rawDescGZIP(), []int{17}
-}
-
-func (x *SessionChanged) GetRef() uint32 {
-	if x != nil {
-		return x.Ref
-	}
-	return 0
-}
-
-func (x *SessionChanged) GetSession() *Session {
-	if x != nil {
-		return x.Session
-	}
-	return nil
-}
-
-func (x *SessionChanged) GetGone() bool {
-	if x != nil {
-		return x.Gone
-	}
-	return false
-}
-
-// With refs: what `route_ref` stands for.
-type RouteNamed struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Ref           uint32                 `protobuf:"varint,1,opt,name=ref,proto3" json:"ref,omitempty"`
-	Route         string                 `protobuf:"bytes,2,opt,name=route,proto3" json:"route,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *RouteNamed) Reset() {
-	*x = RouteNamed{}
-	mi := &file_pith_v1_backend_proto_msgTypes[18]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *RouteNamed) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*RouteNamed) ProtoMessage() {}
-
-func (x *RouteNamed) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_backend_proto_msgTypes[18]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use RouteNamed.ProtoReflect.Descriptor instead.
-func (*RouteNamed) Descriptor() ([]byte, []int) {
-	return file_pith_v1_backend_proto_rawDescGZIP(), []int{18}
-}
-
-func (x *RouteNamed) GetRef() uint32 {
-	if x != nil {
-		return x.Ref
-	}
-	return 0
-}
-
-func (x *RouteNamed) GetRoute() string {
-	if x != nil {
-		return x.Route
-	}
-	return ""
-}
-
 // The result of a verb: how many sessions changed, and the version after the change, the highest of several. With an
 // error: why not all of them were changed; `changed` counts those that were.
 type VerbResult struct {
@@ -1610,7 +1441,7 @@ type VerbResult struct {
 
 func (x *VerbResult) Reset() {
 	*x = VerbResult{}
-	mi := &file_pith_v1_backend_proto_msgTypes[19]
+	mi := &file_pith_v1_backend_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1622,7 +1453,7 @@ func (x *VerbResult) String() string {
 func (*VerbResult) ProtoMessage() {}
 
 func (x *VerbResult) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_backend_proto_msgTypes[19]
+	mi := &file_pith_v1_backend_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1635,7 +1466,7 @@ func (x *VerbResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerbResult.ProtoReflect.Descriptor instead.
 func (*VerbResult) Descriptor() ([]byte, []int) {
-	return file_pith_v1_backend_proto_rawDescGZIP(), []int{19}
+	return file_pith_v1_backend_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *VerbResult) GetChanged() uint32 {
@@ -1674,7 +1505,7 @@ type SessionVerb struct {
 
 func (x *SessionVerb) Reset() {
 	*x = SessionVerb{}
-	mi := &file_pith_v1_backend_proto_msgTypes[20]
+	mi := &file_pith_v1_backend_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1686,7 +1517,7 @@ func (x *SessionVerb) String() string {
 func (*SessionVerb) ProtoMessage() {}
 
 func (x *SessionVerb) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_backend_proto_msgTypes[20]
+	mi := &file_pith_v1_backend_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1699,7 +1530,7 @@ func (x *SessionVerb) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionVerb.ProtoReflect.Descriptor instead.
 func (*SessionVerb) Descriptor() ([]byte, []int) {
-	return file_pith_v1_backend_proto_rawDescGZIP(), []int{20}
+	return file_pith_v1_backend_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SessionVerb) GetTarget() *Target {
@@ -1762,7 +1593,7 @@ type ConnectResponse_Accept struct {
 
 func (x *ConnectResponse_Accept) Reset() {
 	*x = ConnectResponse_Accept{}
-	mi := &file_pith_v1_backend_proto_msgTypes[23]
+	mi := &file_pith_v1_backend_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1774,7 +1605,7 @@ func (x *ConnectResponse_Accept) String() string {
 func (*ConnectResponse_Accept) ProtoMessage() {}
 
 func (x *ConnectResponse_Accept) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_backend_proto_msgTypes[23]
+	mi := &file_pith_v1_backend_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1815,7 +1646,7 @@ var File_pith_v1_backend_proto protoreflect.FileDescriptor
 
 const file_pith_v1_backend_proto_rawDesc = "" +
 	"\n" +
-	"\x15pith/v1/backend.proto\x12\apith.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x13pith/v1/event.proto\x1a\x15pith/v1/session.proto\"\xeb\x02\n" +
+	"\x15pith/v1/backend.proto\x12\apith.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x13pith/v1/event.proto\x1a\x15pith/v1/session.proto\"\xd1\x02\n" +
 	"\aRequest\x12*\n" +
 	"\asession\x18\x01 \x01(\v2\x10.pith.v1.SessionR\asession\x12\x14\n" +
 	"\x05route\x18\x02 \x01(\tR\x05route\x12\x16\n" +
@@ -1825,14 +1656,12 @@ const file_pith_v1_backend_proto_rawDesc = "" +
 	"\n" +
 	"timeout_ms\x18\x06 \x01(\rR\ttimeoutMs\x127\n" +
 	"\aheaders\x18\a \x03(\v2\x1d.pith.v1.Request.HeadersEntryR\aheaders\x12\x0e\n" +
-	"\x02to\x18\b \x01(\tR\x02to\x12\x1f\n" +
-	"\vsession_ref\x18\t \x01(\rR\n" +
-	"sessionRef\x12\x1b\n" +
-	"\troute_ref\x18\n" +
-	" \x01(\rR\brouteRef\x1a:\n" +
+	"\x02to\x18\b \x01(\tR\x02to\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xe6\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01J\x04\b\t\x10\n" +
+	"J\x04\b\n" +
+	"\x10\vR\vsession_refR\troute_ref\"\xe6\x01\n" +
 	"\x05Reply\x12#\n" +
 	"\x04body\x18\x01 \x01(\v2\r.pith.v1.BodyH\x00R\x04body\x12&\n" +
 	"\x05error\x18\x02 \x01(\v2\x0e.pith.v1.ErrorH\x00R\x05error\x12$\n" +
@@ -1871,7 +1700,7 @@ const file_pith_v1_backend_proto_rawDesc = "" +
 	"\tToBackend\x12-\n" +
 	"\x06frames\x18\x01 \x03(\v2\x15.pith.v1.GatewayFrameR\x06frames\":\n" +
 	"\tToGateway\x12-\n" +
-	"\x06frames\x18\x01 \x03(\v2\x15.pith.v1.BackendFrameR\x06frames\"\xd0\x04\n" +
+	"\x06frames\x18\x01 \x03(\v2\x15.pith.v1.BackendFrameR\x06frames\"\xfa\x03\n" +
 	"\fGatewayFrame\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\rR\x02id\x12-\n" +
 	"\x05hello\x18\x02 \x01(\v2\x15.pith.v1.GatewayHelloH\x00R\x05hello\x12,\n" +
@@ -1881,13 +1710,11 @@ const file_pith_v1_backend_proto_rawDesc = "" +
 	"\x06cancel\x18\x06 \x01(\v2\x0f.pith.v1.CancelH\x00R\x06cancel\x12-\n" +
 	"\x06pushed\x18\a \x01(\v2\x13.pith.v1.PushResultH\x00R\x06pushed\x12)\n" +
 	"\x06credit\x18\b \x01(\v2\x0f.pith.v1.CreditH\x00R\x06credit\x12)\n" +
-	"\x06goaway\x18\t \x01(\v2\x0f.pith.v1.GoawayH\x00R\x06goaway\x123\n" +
-	"\asession\x18\n" +
-	" \x01(\v2\x17.pith.v1.SessionChangedH\x00R\asession\x12+\n" +
-	"\x05route\x18\v \x01(\v2\x13.pith.v1.RouteNamedH\x00R\x05route\x12)\n" +
+	"\x06goaway\x18\t \x01(\v2\x0f.pith.v1.GoawayH\x00R\x06goaway\x12)\n" +
 	"\x04done\x18\f \x01(\v2\x13.pith.v1.VerbResultH\x00R\x04done\x12(\n" +
 	"\x04lost\x18\r \x01(\v2\x12.pith.v1.LostEventH\x00R\x04lostB\a\n" +
-	"\x05frame\"\x86\x03\n" +
+	"\x05frameJ\x04\b\n" +
+	"\x10\vJ\x04\b\v\x10\f\"\x86\x03\n" +
 	"\fBackendFrame\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\rR\x02id\x12-\n" +
 	"\x05hello\x18\x02 \x01(\v2\x15.pith.v1.BackendHelloH\x00R\x05hello\x12&\n" +
@@ -1918,15 +1745,7 @@ const file_pith_v1_backend_proto_rawDesc = "" +
 	"\x06Goaway\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\"=\n" +
 	"\x06Extend\x123\n" +
-	"\atimeout\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\atimeout\"b\n" +
-	"\x0eSessionChanged\x12\x10\n" +
-	"\x03ref\x18\x01 \x01(\rR\x03ref\x12*\n" +
-	"\asession\x18\x02 \x01(\v2\x10.pith.v1.SessionR\asession\x12\x12\n" +
-	"\x04gone\x18\x03 \x01(\bR\x04gone\"4\n" +
-	"\n" +
-	"RouteNamed\x12\x10\n" +
-	"\x03ref\x18\x01 \x01(\rR\x03ref\x12\x14\n" +
-	"\x05route\x18\x02 \x01(\tR\x05route\"f\n" +
+	"\atimeout\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\atimeout\"f\n" +
 	"\n" +
 	"VerbResult\x12\x18\n" +
 	"\achanged\x18\x01 \x01(\rR\achanged\x12\x18\n" +
@@ -1959,7 +1778,7 @@ func file_pith_v1_backend_proto_rawDescGZIP() []byte {
 	return file_pith_v1_backend_proto_rawDescData
 }
 
-var file_pith_v1_backend_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_pith_v1_backend_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_pith_v1_backend_proto_goTypes = []any{
 	(*Request)(nil),                // 0: pith.v1.Request
 	(*Reply)(nil),                  // 1: pith.v1.Reply
@@ -1978,41 +1797,39 @@ var file_pith_v1_backend_proto_goTypes = []any{
 	(*Credit)(nil),                 // 14: pith.v1.Credit
 	(*Goaway)(nil),                 // 15: pith.v1.Goaway
 	(*Extend)(nil),                 // 16: pith.v1.Extend
-	(*SessionChanged)(nil),         // 17: pith.v1.SessionChanged
-	(*RouteNamed)(nil),             // 18: pith.v1.RouteNamed
-	(*VerbResult)(nil),             // 19: pith.v1.VerbResult
-	(*SessionVerb)(nil),            // 20: pith.v1.SessionVerb
-	nil,                            // 21: pith.v1.Request.HeadersEntry
-	nil,                            // 22: pith.v1.ConnectRequest.HeadersEntry
-	(*ConnectResponse_Accept)(nil), // 23: pith.v1.ConnectResponse.Accept
-	(*Session)(nil),                // 24: pith.v1.Session
-	(*Body)(nil),                   // 25: pith.v1.Body
-	(*Error)(nil),                  // 26: pith.v1.Error
-	(*Patch)(nil),                  // 27: pith.v1.Patch
-	(*Push)(nil),                   // 28: pith.v1.Push
-	(*Close)(nil),                  // 29: pith.v1.Close
-	(*structpb.Struct)(nil),        // 30: google.protobuf.Struct
-	(*durationpb.Duration)(nil),    // 31: google.protobuf.Duration
-	(*PushResult)(nil),             // 32: pith.v1.PushResult
-	(*LostEvent)(nil),              // 33: pith.v1.LostEvent
-	(*Target)(nil),                 // 34: pith.v1.Target
+	(*VerbResult)(nil),             // 17: pith.v1.VerbResult
+	(*SessionVerb)(nil),            // 18: pith.v1.SessionVerb
+	nil,                            // 19: pith.v1.Request.HeadersEntry
+	nil,                            // 20: pith.v1.ConnectRequest.HeadersEntry
+	(*ConnectResponse_Accept)(nil), // 21: pith.v1.ConnectResponse.Accept
+	(*Session)(nil),                // 22: pith.v1.Session
+	(*Body)(nil),                   // 23: pith.v1.Body
+	(*Error)(nil),                  // 24: pith.v1.Error
+	(*Patch)(nil),                  // 25: pith.v1.Patch
+	(*Push)(nil),                   // 26: pith.v1.Push
+	(*Close)(nil),                  // 27: pith.v1.Close
+	(*structpb.Struct)(nil),        // 28: google.protobuf.Struct
+	(*durationpb.Duration)(nil),    // 29: google.protobuf.Duration
+	(*PushResult)(nil),             // 30: pith.v1.PushResult
+	(*LostEvent)(nil),              // 31: pith.v1.LostEvent
+	(*Target)(nil),                 // 32: pith.v1.Target
 }
 var file_pith_v1_backend_proto_depIdxs = []int32{
-	24, // 0: pith.v1.Request.session:type_name -> pith.v1.Session
-	21, // 1: pith.v1.Request.headers:type_name -> pith.v1.Request.HeadersEntry
-	25, // 2: pith.v1.Reply.body:type_name -> pith.v1.Body
-	26, // 3: pith.v1.Reply.error:type_name -> pith.v1.Error
-	27, // 4: pith.v1.Reply.patch:type_name -> pith.v1.Patch
-	28, // 5: pith.v1.Reply.pushes:type_name -> pith.v1.Push
-	29, // 6: pith.v1.Reply.close:type_name -> pith.v1.Close
-	24, // 7: pith.v1.ConnectRequest.session:type_name -> pith.v1.Session
-	30, // 8: pith.v1.ConnectRequest.user:type_name -> google.protobuf.Struct
-	30, // 9: pith.v1.ConnectRequest.sys:type_name -> google.protobuf.Struct
-	22, // 10: pith.v1.ConnectRequest.headers:type_name -> pith.v1.ConnectRequest.HeadersEntry
-	23, // 11: pith.v1.ConnectResponse.accept:type_name -> pith.v1.ConnectResponse.Accept
-	26, // 12: pith.v1.ConnectResponse.error:type_name -> pith.v1.Error
-	24, // 13: pith.v1.ClosedEvent.session:type_name -> pith.v1.Session
-	31, // 14: pith.v1.ClosedEvent.lasted:type_name -> google.protobuf.Duration
+	22, // 0: pith.v1.Request.session:type_name -> pith.v1.Session
+	19, // 1: pith.v1.Request.headers:type_name -> pith.v1.Request.HeadersEntry
+	23, // 2: pith.v1.Reply.body:type_name -> pith.v1.Body
+	24, // 3: pith.v1.Reply.error:type_name -> pith.v1.Error
+	25, // 4: pith.v1.Reply.patch:type_name -> pith.v1.Patch
+	26, // 5: pith.v1.Reply.pushes:type_name -> pith.v1.Push
+	27, // 6: pith.v1.Reply.close:type_name -> pith.v1.Close
+	22, // 7: pith.v1.ConnectRequest.session:type_name -> pith.v1.Session
+	28, // 8: pith.v1.ConnectRequest.user:type_name -> google.protobuf.Struct
+	28, // 9: pith.v1.ConnectRequest.sys:type_name -> google.protobuf.Struct
+	20, // 10: pith.v1.ConnectRequest.headers:type_name -> pith.v1.ConnectRequest.HeadersEntry
+	21, // 11: pith.v1.ConnectResponse.accept:type_name -> pith.v1.ConnectResponse.Accept
+	24, // 12: pith.v1.ConnectResponse.error:type_name -> pith.v1.Error
+	22, // 13: pith.v1.ClosedEvent.session:type_name -> pith.v1.Session
+	29, // 14: pith.v1.ClosedEvent.lasted:type_name -> google.protobuf.Duration
 	9,  // 15: pith.v1.ToBackend.frames:type_name -> pith.v1.GatewayFrame
 	10, // 16: pith.v1.ToGateway.frames:type_name -> pith.v1.BackendFrame
 	11, // 17: pith.v1.GatewayFrame.hello:type_name -> pith.v1.GatewayHello
@@ -2020,47 +1837,44 @@ var file_pith_v1_backend_proto_depIdxs = []int32{
 	2,  // 19: pith.v1.GatewayFrame.connect:type_name -> pith.v1.ConnectRequest
 	4,  // 20: pith.v1.GatewayFrame.closed:type_name -> pith.v1.ClosedEvent
 	13, // 21: pith.v1.GatewayFrame.cancel:type_name -> pith.v1.Cancel
-	32, // 22: pith.v1.GatewayFrame.pushed:type_name -> pith.v1.PushResult
+	30, // 22: pith.v1.GatewayFrame.pushed:type_name -> pith.v1.PushResult
 	14, // 23: pith.v1.GatewayFrame.credit:type_name -> pith.v1.Credit
 	15, // 24: pith.v1.GatewayFrame.goaway:type_name -> pith.v1.Goaway
-	17, // 25: pith.v1.GatewayFrame.session:type_name -> pith.v1.SessionChanged
-	18, // 26: pith.v1.GatewayFrame.route:type_name -> pith.v1.RouteNamed
-	19, // 27: pith.v1.GatewayFrame.done:type_name -> pith.v1.VerbResult
-	33, // 28: pith.v1.GatewayFrame.lost:type_name -> pith.v1.LostEvent
-	12, // 29: pith.v1.BackendFrame.hello:type_name -> pith.v1.BackendHello
-	1,  // 30: pith.v1.BackendFrame.reply:type_name -> pith.v1.Reply
-	3,  // 31: pith.v1.BackendFrame.connect:type_name -> pith.v1.ConnectResponse
-	28, // 32: pith.v1.BackendFrame.push:type_name -> pith.v1.Push
-	20, // 33: pith.v1.BackendFrame.verb:type_name -> pith.v1.SessionVerb
-	14, // 34: pith.v1.BackendFrame.credit:type_name -> pith.v1.Credit
-	15, // 35: pith.v1.BackendFrame.goaway:type_name -> pith.v1.Goaway
-	16, // 36: pith.v1.BackendFrame.extend:type_name -> pith.v1.Extend
-	31, // 37: pith.v1.Extend.timeout:type_name -> google.protobuf.Duration
-	24, // 38: pith.v1.SessionChanged.session:type_name -> pith.v1.Session
-	26, // 39: pith.v1.VerbResult.error:type_name -> pith.v1.Error
-	34, // 40: pith.v1.SessionVerb.target:type_name -> pith.v1.Target
-	27, // 41: pith.v1.SessionVerb.patch:type_name -> pith.v1.Patch
-	29, // 42: pith.v1.SessionVerb.close:type_name -> pith.v1.Close
-	27, // 43: pith.v1.ConnectResponse.Accept.patch:type_name -> pith.v1.Patch
-	30, // 44: pith.v1.ConnectResponse.Accept.user:type_name -> google.protobuf.Struct
-	31, // 45: pith.v1.ConnectResponse.Accept.expires_in:type_name -> google.protobuf.Duration
-	2,  // 46: pith.v1.Backend.Connect:input_type -> pith.v1.ConnectRequest
-	0,  // 47: pith.v1.Backend.Handle:input_type -> pith.v1.Request
-	4,  // 48: pith.v1.Backend.Closed:input_type -> pith.v1.ClosedEvent
-	33, // 49: pith.v1.Backend.Lost:input_type -> pith.v1.LostEvent
-	7,  // 50: pith.v1.Backend.Link:input_type -> pith.v1.ToBackend
-	8,  // 51: pith.v1.Gateway.Attach:input_type -> pith.v1.ToGateway
-	3,  // 52: pith.v1.Backend.Connect:output_type -> pith.v1.ConnectResponse
-	1,  // 53: pith.v1.Backend.Handle:output_type -> pith.v1.Reply
-	5,  // 54: pith.v1.Backend.Closed:output_type -> pith.v1.ClosedAck
-	6,  // 55: pith.v1.Backend.Lost:output_type -> pith.v1.LostAck
-	8,  // 56: pith.v1.Backend.Link:output_type -> pith.v1.ToGateway
-	7,  // 57: pith.v1.Gateway.Attach:output_type -> pith.v1.ToBackend
-	52, // [52:58] is the sub-list for method output_type
-	46, // [46:52] is the sub-list for method input_type
-	46, // [46:46] is the sub-list for extension type_name
-	46, // [46:46] is the sub-list for extension extendee
-	0,  // [0:46] is the sub-list for field type_name
+	17, // 25: pith.v1.GatewayFrame.done:type_name -> pith.v1.VerbResult
+	31, // 26: pith.v1.GatewayFrame.lost:type_name -> pith.v1.LostEvent
+	12, // 27: pith.v1.BackendFrame.hello:type_name -> pith.v1.BackendHello
+	1,  // 28: pith.v1.BackendFrame.reply:type_name -> pith.v1.Reply
+	3,  // 29: pith.v1.BackendFrame.connect:type_name -> pith.v1.ConnectResponse
+	26, // 30: pith.v1.BackendFrame.push:type_name -> pith.v1.Push
+	18, // 31: pith.v1.BackendFrame.verb:type_name -> pith.v1.SessionVerb
+	14, // 32: pith.v1.BackendFrame.credit:type_name -> pith.v1.Credit
+	15, // 33: pith.v1.BackendFrame.goaway:type_name -> pith.v1.Goaway
+	16, // 34: pith.v1.BackendFrame.extend:type_name -> pith.v1.Extend
+	29, // 35: pith.v1.Extend.timeout:type_name -> google.protobuf.Duration
+	24, // 36: pith.v1.VerbResult.error:type_name -> pith.v1.Error
+	32, // 37: pith.v1.SessionVerb.target:type_name -> pith.v1.Target
+	25, // 38: pith.v1.SessionVerb.patch:type_name -> pith.v1.Patch
+	27, // 39: pith.v1.SessionVerb.close:type_name -> pith.v1.Close
+	25, // 40: pith.v1.ConnectResponse.Accept.patch:type_name -> pith.v1.Patch
+	28, // 41: pith.v1.ConnectResponse.Accept.user:type_name -> google.protobuf.Struct
+	29, // 42: pith.v1.ConnectResponse.Accept.expires_in:type_name -> google.protobuf.Duration
+	2,  // 43: pith.v1.Backend.Connect:input_type -> pith.v1.ConnectRequest
+	0,  // 44: pith.v1.Backend.Handle:input_type -> pith.v1.Request
+	4,  // 45: pith.v1.Backend.Closed:input_type -> pith.v1.ClosedEvent
+	31, // 46: pith.v1.Backend.Lost:input_type -> pith.v1.LostEvent
+	7,  // 47: pith.v1.Backend.Link:input_type -> pith.v1.ToBackend
+	8,  // 48: pith.v1.Gateway.Attach:input_type -> pith.v1.ToGateway
+	3,  // 49: pith.v1.Backend.Connect:output_type -> pith.v1.ConnectResponse
+	1,  // 50: pith.v1.Backend.Handle:output_type -> pith.v1.Reply
+	5,  // 51: pith.v1.Backend.Closed:output_type -> pith.v1.ClosedAck
+	6,  // 52: pith.v1.Backend.Lost:output_type -> pith.v1.LostAck
+	8,  // 53: pith.v1.Backend.Link:output_type -> pith.v1.ToGateway
+	7,  // 54: pith.v1.Gateway.Attach:output_type -> pith.v1.ToBackend
+	49, // [49:55] is the sub-list for method output_type
+	43, // [43:49] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_pith_v1_backend_proto_init() }
@@ -2087,8 +1901,6 @@ func file_pith_v1_backend_proto_init() {
 		(*GatewayFrame_Pushed)(nil),
 		(*GatewayFrame_Credit)(nil),
 		(*GatewayFrame_Goaway)(nil),
-		(*GatewayFrame_Session)(nil),
-		(*GatewayFrame_Route)(nil),
 		(*GatewayFrame_Done)(nil),
 		(*GatewayFrame_Lost)(nil),
 	}
@@ -2102,7 +1914,7 @@ func file_pith_v1_backend_proto_init() {
 		(*BackendFrame_Goaway)(nil),
 		(*BackendFrame_Extend)(nil),
 	}
-	file_pith_v1_backend_proto_msgTypes[20].OneofWrappers = []any{
+	file_pith_v1_backend_proto_msgTypes[18].OneofWrappers = []any{
 		(*SessionVerb_Patch)(nil),
 		(*SessionVerb_Close)(nil),
 	}
@@ -2112,7 +1924,7 @@ func file_pith_v1_backend_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pith_v1_backend_proto_rawDesc), len(file_pith_v1_backend_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   24,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -899,7 +899,8 @@ func (x *PushBatch) GetPushes() []*Push {
 	return nil
 }
 
-// The result of a push. `delivered` means accepted into the outbox of an active session.
+// The result of a push. `delivered` means accepted into the outbox of an active session; `refused`, that the session
+// was closing, or was closed because the push did not fit, or that a gateway has no room for pushes to so many.
 type PushResult struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Delivered uint32                 `protobuf:"varint,1,opt,name=delivered,proto3" json:"delivered,omitempty"`
