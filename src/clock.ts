@@ -45,6 +45,13 @@ export function holdProcess(): () => void {
 /** Any period would do; this is the longest that a timer can have. */
 const HOLD_MS = 0x7fffffff;
 
+/** Resolves in the next turn of the event loop. */
+export function nextTurn(clock: Clock): Promise<void> {
+  return new Promise((resolve) => {
+    clock.soon(resolve);
+  });
+}
+
 /** Resolves after `ms`. */
 export function sleep(clock: Clock, ms: number): Promise<void> {
   return new Promise((resolve) => {

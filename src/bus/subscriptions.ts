@@ -1,5 +1,5 @@
 /** The subscriptions of this gateway's users and groups, and when the server has confirmed them. */
-import { type Clock, within } from '../clock.ts';
+import { type Clock, nextTurn, within } from '../clock.ts';
 import type { Subscriptions, SubscriptionKind } from '../session/registry.ts';
 import type { OnMessage } from '../upstream/nats/nats-connection.ts';
 import type { Subjects } from '../upstream/nats/subjects.ts';
@@ -69,9 +69,7 @@ export class NatsSubscriptions implements Subscriptions {
   }
 
   async #flushTurn(): Promise<void> {
-    await new Promise<void>((resolve) => {
-      this.#clock.soon(resolve);
-    });
+    await nextTurn(this.#clock);
     this.#confirming = null;
     // A connection that breaks in the meantime subscribes again once it is back: there is no point in waiting for it.
     await this.#connector.flush().catch(() => {});

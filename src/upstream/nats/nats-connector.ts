@@ -4,7 +4,7 @@
  */
 import { Backoff } from '../../backoff.ts';
 import { inBackground } from '../../background.ts';
-import { type Clock, sleep } from '../../clock.ts';
+import { type Clock, nextTurn, sleep } from '../../clock.ts';
 import { errorText, GatewayError } from '../../errors.ts';
 import type { Random } from '../../random.ts';
 import {
@@ -48,6 +48,8 @@ export const NATS_AHEAD_BYTES_MAX = 1024 * 1024;
  */
 const AGAIN_MS = 250;
 export const NATS_AGAIN_MS_MAX = 450;
+/** Subscriptions that a new connection makes in one turn of the event loop: one or two milliseconds. */
+export const SUBSCRIPTIONS_PER_TURN = 500;
 /** A connection that lasted less than this does not count as a success: the next attempt waits longer. */
 const STEADY_MS = 5_000;
 /** Bytes of one message, as long as no server has announced another size. */
@@ -188,7 +190,7 @@ export class NatsConnector {
     this.#nc = nc;
     try {
       this.#listen(nc);
-      for (const wanted of this.#wanted) this.#subscribe(wanted);
+      await this.#subscribeAll(nc);
       await Promise.race([nc.flush(), ended(nc)]);
       this.#setUp(nc);
       upAt = clock.now();
@@ -244,6 +246,21 @@ export class NatsConnector {
     this.#wanted.add(wanted);
     if (this.#nc !== null && !this.#nc.isClosed) this.#subscribe(wanted);
     return wanted;
+  }
+
+  /** What a new connection needs, a part in each turn: a gateway has one for each of its users and groups. */
+  async #subscribeAll(nc: NatsConnection): Promise<void> {
+    let left = SUBSCRIPTIONS_PER_TURN;
+    // What is added meanwhile is subscribed by then, and what is removed is not met.
+    for (const wanted of this.#wanted) {
+      if (wanted.live !== null) continue;
+      if (left-- === 0) {
+        await nextTurn(this.#options.clock);
+        left = SUBSCRIPTIONS_PER_TURN - 1;
+      }
+      if (nc.isClosed) return;
+      if (wanted.live === null && this.#wanted.has(wanted)) this.#subscribe(wanted);
+    }
   }
 
   #subscribe(wanted: Wanted): void {
