@@ -82,7 +82,7 @@ describe('sessions', () => {
     const json = { msg: 'zoë 🎈', n: 1.5, list: [null, true] };
     const target = { uids: ['ann', 'carl'], sids: [bobSid] };
     expect(await post('Push', { push: { target, route: 'onJson', body: { json } } })).toEqual({
-      ...{ delivered: 2, dropped: 0, refused: 0, gateways: 1 },
+      ...{ delivered: 2, dropped: 0, refused: 0, gateways: 1, kept: 0 },
       ...{ unknown_uids: ['carl'], unknown_sids: [], silent_gateways: [] },
     });
     for (const client of [ann, bob]) expect(await client.push('onJson')).toEqual(json);

@@ -248,7 +248,7 @@ describe('PushMany', () => {
     expect(await post(body)).toEqual({
       status: 200,
       answer: {
-        ...{ delivered: 301, dropped: 0, refused: 0, gateways: 1 },
+        ...{ delivered: 301, dropped: 0, refused: 0, gateways: 1, kept: 0 },
         ...{ unknown_uids: ['gone0', 'gone1'], unknown_sids: [], silent_gateways: [] },
       },
     });

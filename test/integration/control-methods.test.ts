@@ -272,7 +272,7 @@ describe.each(WAYS)('over %s', (way, ask) => {
       answers: [
         {
           ...{ delivered: 2, dropped: 0, refused: 0, gateways: 2, unknown_uids: ['gone'] },
-          ...{ unknown_sids: [], silent_gateways: [] },
+          ...{ unknown_sids: [], silent_gateways: [], kept: 0 },
         },
       ],
     });
