@@ -222,15 +222,15 @@ export class SessionCommands {
 
   /** The last join says how long a membership lasts. */
   #endLater(session: Session, { join = [], groupTtlMs = this.#groupTtlMs }: Patch): void {
-    if (groupTtlMs === 0) {
-      if (session.groupEnds !== null) for (const group of join) session.groupEnds.delete(group);
-      return;
-    }
+    if (groupTtlMs === 0 && session.groupEnds === null) return;
     session.groupEnds ??= new GroupEnds(this.#wheel, (group) => {
       this.#registry.leave(session, group);
       session.changed();
     });
-    for (const group of join) session.groupEnds.set(group, groupTtlMs);
+    for (const group of join)
+      if (groupTtlMs === 0) session.groupEnds.delete(group);
+      else session.groupEnds.set(group, groupTtlMs);
+    // Its token says when they end.
     session.resuming?.changed();
   }
 

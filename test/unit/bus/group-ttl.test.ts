@@ -76,6 +76,26 @@ describe('a membership', () => {
   });
 });
 
+test('the token of a session is made anew when a membership ends at another time', () => {
+  const { apply, session } = stage();
+  let tokens = 0;
+  const nothing = (): void => {};
+  session.resuming = {
+    ...{ resumedFrom: '', lineage: '', unbound: nothing, renew: nothing, grantedUntil: nothing },
+    changed: () => {
+      tokens++;
+    },
+  };
+  const stale = (patch: Patch): boolean => {
+    const before = tokens;
+    apply(patch);
+    return tokens > before;
+  };
+  expect(stale({ join: ['a'], groupTtlMs: 1_000 })).toBe(true);
+  expect(stale({ join: ['a'], groupTtlMs: 2_000 })).toBe(true);
+  expect(stale({ join: ['a'], groupTtlMs: 0 })).toBe(true);
+});
+
 describe('sessions.group_ttl', () => {
   test('is for joins that do not say', () => {
     const { apply, after } = stage(1_000);
