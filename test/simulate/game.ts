@@ -121,7 +121,7 @@ const QUIET_MS = CALM_MS - 100_000;
 
 /** What a gateway may be started with beside its first configuration. */
 const CONFIGURATIONS = [
-  'drain: { budget: 4s }',
+  'drain: { budget: 4s }\nsessions: { group_ttl: 20s }',
   'limits: { outbox: 256KiB, in_flight_per_session: 8 }\nauth: { mode: connect, backend: rooms }',
   'limits: { in_flight_per_backend: 1000 }\ndrain: { budget: 2s, per_second: 1000, signal: kick }',
   'auth: { mode: connect, backend: duel }',

@@ -4,6 +4,7 @@
  */
 import { CALM_MS, ROUND_MS, STORM_MS } from './faults.ts';
 import type { EventLog } from './event-log.ts';
+import { FleetQuestions } from './fleet-questions.ts';
 import type { SimGateway } from './gateway.ts';
 import { pushToAll } from './push-to-all.ts';
 import type { Stage } from './stage.ts';
@@ -37,6 +38,7 @@ export type BusView = {
 
 export class Rounds {
   readonly checks: Record<string, number> = {};
+  readonly questions: FleetQuestions;
   readonly #stage: Stage;
   readonly #world: World;
   readonly #bus: BusView | null;
@@ -46,6 +48,7 @@ export class Rounds {
   /** @param bus null: there is none. */
   constructor(stage: Stage, bus: BusView | null, uids: UidLimits) {
     this.#stage = stage;
+    this.questions = new FleetQuestions(stage);
     this.#uids = uids;
     this.#world = stage.world;
     this.#bus = bus;
@@ -158,6 +161,7 @@ export class Rounds {
     }
     this.#uids.expectStill();
     this.#expectEvents();
+    this.questions.askStill();
     pushToAll(this.#stage, (problem) => {
       this.#check('a push to all reaches all', problem === '', problem);
     });

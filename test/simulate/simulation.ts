@@ -72,6 +72,7 @@ export async function simulate(options: Options): Promise<Result> {
     counts: stage.ledger.counts,
     checks: {
       ...rounds.checks,
+      ...rounds.questions.checks,
       ...stage.ledger.fairWeather.checks,
       ...confirmations?.checks,
       ...uids.checks,
