@@ -73,7 +73,10 @@ export class Network {
         else done.onOpen(channel.a);
       });
       listening.node.input(this.world.nowUs, () => {
-        listening.accept(channel.b as unknown as End<never>, from);
+        // Who listens no more resets what waits to be accepted.
+        if (this.#listening.get(address) === listening)
+          listening.accept(channel.b as unknown as End<never>, from);
+        else channel.b.destroy();
       });
     };
     this.world.after(roundTripMs, attempt);
