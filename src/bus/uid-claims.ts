@@ -27,7 +27,7 @@ import type { BusEvents } from './events.ts';
 /** Sessions of one uid that can be told apart; so `auth.max_sessions_per_uid` is at most that. */
 export const SESSIONS_PER_UID_MAX = 1_000;
 /** How long others may take to say which sessions they hold. */
-export const GATHER_MS = 250;
+export const GATHER_MS = 200;
 /** Of one uid, on all gateways; more are not looked at. */
 const PLACES_MAX = 20_000;
 /** A claim is said a second time: two gateways of different servers may not have heard each other at once. */
@@ -209,7 +209,7 @@ export class UidClaims {
       gathering.isAgain = false;
       const fresh = gathering.fresh.splice(0);
       const elsewhere = await this.#elsewhere(uid);
-      this.#trim(uid, elsewhere, fresh, gathering.isConflict);
+      this.#trim(uid, elsewhere, fresh, gathering);
     }
     this.#gathering.delete(uid);
   }
@@ -231,13 +231,15 @@ export class UidClaims {
     uid: string,
     elsewhere: readonly Place[],
     fresh: readonly Session[],
-    isConflict: boolean,
+    gathering: Gathering,
   ): void {
     const { channel, limit, registry } = this.#parts;
+    const { isConflict } = gathering;
     const newest = newestFirst(elsewhere)[0];
     for (const session of fresh)
       if (session.uid === uid && newest !== undefined && isNewer(newest, placeOf(session)))
-        this.#restamp(session, newest.boundAt);
+        // Who has asked meanwhile was told of the time before.
+        gathering.isAgain = this.#restamp(session, newest.boundAt) || gathering.isAgain;
     const here = [...registry.byUid(uid)].map(placeOf);
     const all = newestFirst([...elsewhere, ...here]);
     const floor = all[limit.sessionsMax - 1];

@@ -79,7 +79,7 @@ const LIMITS: Readonly<Record<string, readonly Row[]>> = {
   'a session': [
     [NAME_BYTES_MAX, 256, 'bytes of a uid, a group, a key'],
     [SESSIONS_PER_UID_MAX, 1_000, 'sessions of a uid, where they are limited'],
-    [GATHER_MS, 250, 'ms in which gateways say which sessions of a uid they hold'],
+    [GATHER_MS, 200, 'ms in which gateways say which sessions of a uid they hold'],
     [CLAIMS_AGAIN_MS, 30_000, 'ms after which each says so again'],
     [SIGN_OF_LIFE_MS, 2_000, 'ms for a sign of life of a client whose uid another wants'],
     [ASKS_MAX, 10_000, 'binds that wait for the holders of their uids'],

@@ -492,6 +492,18 @@ describe('max_sessions_per_uid', () => {
     expect(fleet.conflicts).toEqual([]);
   });
 
+  test('within half a second of the last, where the clocks of those that come one after the other differ', async () => {
+    const fleet = makeFleet({ refuses: false, sessionsMax: 2 }, [-3_600_000, 0]);
+    await fleet.bind(fleet.player(1));
+    await fleet.advance(1_000);
+    // While the others are asked for the one, the next comes, and is told of the time by the slow clock.
+    await fleet.bind(fleet.player(0));
+    await fleet.advance(50);
+    await fleet.bind(fleet.player(1));
+    await fleet.advance(500);
+    expect(fleet.holders()).toEqual(['a-0123456789.2', 'b-0123456789.3']);
+  });
+
   test('after a split too, and says so', async () => {
     const fleet = makeFleet({ refuses: false, sessionsMax: 2 });
     fleet.cut(1);
