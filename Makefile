@@ -23,7 +23,7 @@ CODE := src test deploy package.json tsconfig.json .oxlintrc.json .oxfmtrc.json
 # Without a terminal vitest would still colour its output.
 VITEST := test -t 1 || export NO_COLOR=1; vitest run --config test/vitest.config.ts
 
-.PHONY: help setup run example-ts example-python example-pomelo-python example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants test test-all consul-test tutorial oracle border fuzz fuzz-planted simulate simulate-model simulate-planted chaos bench bench-stall bench-many event-stream keep-stream image-test chart-test manifests release gen clean node24 tools
+.PHONY: help setup run example-ts example-python example-pomelo-python example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants test test-all consul-test tutorial oracle border fuzz fuzz-planted simulate simulate-model simulate-model-planted simulate-planted chaos bench bench-stall bench-many event-stream keep-stream image-test chart-test manifests release gen clean node24 tools
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -122,6 +122,9 @@ simulate: node24 ## play a fleet in virtual time with faults: SEED=7 HOURS=24 GA
 
 simulate-model: node24 ## compare a fleet with a simple model of it, for N operations: N=1000000 SEED=7 GATEWAYS=3
 	@node test/simulate/model/run.ts
+
+simulate-model-planted: node24 ## put bugs into a copy of the tree, and have the model find each; ONLY=name,name N=40000
+	@node test/simulate/model/run-planted.ts
 
 simulate-planted: node24 ## put bugs into a copy of the tree, and have the simulation find each; ONLY=name,name SEEDS=40 JOBS=2
 	@node test/simulate/run-planted.ts

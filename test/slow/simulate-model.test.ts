@@ -32,6 +32,7 @@ test('a million operations', { timeout: MS_MAX }, async () => {
       'kill -9',
       'apart',
       'at once',
+      'resumed: ok',
     ])
       // prettier-ignore
       expect(printed).toMatch(new RegExp(`^ *${kind} +\\d+`, 'm'));

@@ -4,6 +4,7 @@ import { stripTypeScriptTypes } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 
+import { MODEL } from '../simulate/planted-bugs/model.ts';
 import { plant, PLANTED } from '../simulate/planted.ts';
 
 const textOf = (file: string): string =>
@@ -14,12 +15,15 @@ test('there are at least two dozen, of different names', () => {
   expect(new Set(PLANTED.map(({ name }) => name)).size).toBe(PLANTED.length);
 });
 
-test.each(PLANTED.map((planted) => [planted.name, planted] as const))('%s', (_name, planted) => {
-  const text = textOf(planted.file);
-  const changed = plant(planted, text);
-  expect(changed).not.toBe(text);
-  expect(() => stripTypeScriptTypes(changed)).not.toThrow();
-});
+test.each([...PLANTED, ...MODEL].map((planted) => [planted.name, planted] as const))(
+  '%s',
+  (_name, planted) => {
+    const text = textOf(planted.file);
+    const changed = plant(planted, text);
+    expect(changed).not.toBe(text);
+    expect(() => stripTypeScriptTypes(changed)).not.toThrow();
+  },
+);
 
 test('a text that is not there, or there twice, is named with its file', () => {
   const one = { name: 'wrong', why: '', file: 'src/x.ts', find: 'a', replace: 'b' };

@@ -15,6 +15,8 @@ import { change, SESSIONS_MAX } from './sessions.ts';
 /** Until all is done, and who has to go has gone; where holders of a uid are asked first. */
 const DONE_MS = 1_000;
 const ASKED_MS = 6_500;
+/** Claims are said again every half minute, and then the others are asked. */
+const CLAIMS_AGAIN_MS = 31_000;
 /** Times of memberships that are as certain as they can be. */
 const OPEN_MS = 200;
 /** What may come of a change that is not alone. */
@@ -142,6 +144,7 @@ function adoptOne(
   const { sid, uid: before, told, groups } = session;
   const is = fleet.heard.told.get(sid) ?? [];
   if (!isStory(is, told)) fail(`events of ${sid}`, is, `what may follow ${told.join()}`);
+  if (touch.count > 0) session.changing = { fromMs: -Infinity, byMs: fleet.nowMs };
   const real = fleet.gateways.get(session.place)?.gateway.registry.bySid(sid);
   const mayHave = [before, ...touch.uids];
   session.told.splice(0, told.length, ...is);
@@ -300,10 +303,23 @@ const apart = kind({
       }
     });
     if (model.policy.name === 'refuse_new') await fleet.wait(ASKED_MS);
+    await fewEnough(fleet, model);
     // Whose uid has more sessions than it may is found by what is said of all of them.
     for (const session of model.list) if (session.uid !== '') touches.of(session).uids.add(session.uid); // prettier-ignore
     await adopt(fleet, model, touches);
   },
 });
+
+/** Who could not be asked is heard of when claims are said again. [proto/README.md] */
+async function fewEnough(fleet: Fleet, { policy }: Model): Promise<void> {
+  const isSo = (): boolean => {
+    const counts = new Map<string, number>();
+    for (const { gateway } of fleet.running)
+      for (const { uid: whose } of gateway.registry.all())
+        if (whose !== '') counts.set(whose, (counts.get(whose) ?? 0) + 1);
+    return Math.max(0, ...counts.values()) <= policy.sessionsMax;
+  };
+  await fleet.whenever('no uid has more sessions than it may', isSo, CLAIMS_AGAIN_MS);
+}
 
 export const AT_ONCE = [commandsOf(burst), commandsOf(apart)];

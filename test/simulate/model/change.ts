@@ -191,6 +191,21 @@ const LEEWAY_MS = 400;
 
 /** @returns Whether it has changed anything. */
 export function apply(
+  fleet: Fleet,
+  model: Model,
+  session: ModelSession,
+  what: { change: Change; way: Way; sentMs: number },
+): boolean {
+  const before = new Map(session.groups);
+  const isNew = applyOne(fleet, model, session, what);
+  const lastsOtherwise = [...session.groups].some(
+    ([group, { fromMs }]) => before.get(group)?.fromMs !== fromMs,
+  );
+  if (isNew || lastsOtherwise) session.changing = { fromMs: what.sentMs, byMs: fleet.nowMs };
+  return isNew;
+}
+
+function applyOne(
   { nowMs, options }: Fleet,
   model: Model,
   session: ModelSession,

@@ -25,8 +25,14 @@ export type FleetOptions = {
   readonly asksConnect: boolean;
   /** `sessions.group_ttl`. */
   readonly groupTtlMs: number;
+  /** Whether clients may come back with tokens. */
+  readonly resumes: boolean;
   readonly onTrace?: (line: string) => void;
 };
+
+/** `sessions.resume.window`. */
+export const WINDOW_MS = 30_000;
+const KEY = Buffer.alloc(32, 7).toString('base64');
 
 export class Fleet {
   readonly options: FleetOptions;
@@ -58,7 +64,7 @@ export class Fleet {
     this.#server = new BusPlace(this.world, this.network, SERVER, [SERVER]);
     this.operator = new Operator(this.world);
     this.operator.onEvent = (name, event) => {
-      this.world.trace(`event ${name} ${JSON.stringify(event)}`);
+      if (options.onTrace) this.world.trace(`event ${name} ${JSON.stringify(event)}`);
       this.heard.take(name, event);
     };
     this.#server.start();
@@ -227,7 +233,9 @@ export class Fleet {
   }
 }
 
-function yamlOf(place: string, { policy, asksConnect, groupTtlMs }: FleetOptions): string {
+function yamlOf(place: string, options: FleetOptions): string {
+  const { policy, asksConnect, groupTtlMs, resumes } = options;
+  const resume = resumes ? `, resume: { window: ${WINDOW_MS / 1_000}s, keys: ["${KEY}"] }` : '';
   const mode = asksConnect ? 'mode: connect, backend: game, ' : '';
   return `
 id: ${place}
@@ -237,7 +245,7 @@ bus: nats://${SERVER}:4222
 backends: { game: { nats: {} } }
 routes: [{ match: "game.>", backend: game, timeout: 10s }]
 auth: { ${mode}${policy.yaml} }
-sessions: { groups: ${GROUPS_MAX}, group_ttl: ${groupTtlMs}ms }
+sessions: { groups: ${GROUPS_MAX}, group_ttl: ${groupTtlMs}ms${resume} }
 drain: { budget: 4s, accept_for: 0s }
 `;
 }

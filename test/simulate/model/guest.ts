@@ -12,7 +12,13 @@ export const HEARTBEAT_MS = 4_000;
 /** It says something twice in that time. */
 const SAYS_EVERY_MS = HEARTBEAT_MS / 2;
 
+/** What a client comes back with, and when it got it. */
+export type Token = { readonly text: string; readonly atMs: number };
+
 export type Answer = { readonly code: number; readonly reason: string };
+
+/** What the handshake's answer says to one that asks for tokens. */
+type Greeting = { readonly pith?: { readonly resume?: string; readonly resumed?: boolean } };
 
 export class Guest {
   readonly name: string;
@@ -29,8 +35,12 @@ export class Guest {
   isActive = false;
   /** It has ended the connection itself. */
   hasLeft = false;
+  /** The gateway has let it go on from the session of its token. */
+  hasResumed = false;
   /** Its machine is gone, and the gateway is not told. */
   isVanished = false;
+  /** The newest; null: it has not asked for any. */
+  token: Token | null = null;
   /** When the gateway may last have heard it. */
   saidMs = 0;
   readonly #node: Node;
@@ -130,8 +140,10 @@ export class Guest {
   #onPacket(packet: Packet): void {
     switch (packet.kind) {
       case 'handshake': {
-        const { code } = JSON.parse(packet.body) as { code: number };
+        const { code, user } = JSON.parse(packet.body) as { code: number; user?: Greeting };
         if (code === 200) {
+          this.#keep(user?.pith?.resume ?? '');
+          this.hasResumed = user?.pith?.resumed === true;
           this.#send(ACK);
           this.#sayLater();
         } else this.#opened(code);
@@ -146,7 +158,9 @@ export class Guest {
         this.kicked = packet.body;
         return;
       case 'push':
-        this.got.push(packet.body);
+        if (packet.route === 'pith.resume')
+          this.#keep((JSON.parse(packet.body) as { token: string }).token);
+        else this.got.push(packet.body);
         return;
       case 'response': {
         const { code = 200, reason = '' } = JSON.parse(packet.body) as Partial<Answer>;
@@ -154,6 +168,10 @@ export class Guest {
         this.#answers.delete(packet.id);
       }
     }
+  }
+
+  #keep(text: string): void {
+    if (text !== '') this.token = { text, atMs: this.#world.nowMs };
   }
 
   #sayLater(): void {

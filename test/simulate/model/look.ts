@@ -8,6 +8,8 @@ import type { Ended, Model, ModelSession } from './model.ts';
 const ON_THE_WAY_MS = 25;
 /** Within it a loss is told. [proto/README.md] */
 const LOST_MS = 10_000;
+/** After a change the newest token has come by then: at most one a second is sent. */
+export const TOKEN_MS = 1_150;
 /** What ends by itself within this time is waited for before anything is counted. */
 const SOON_MS = 60;
 
@@ -107,12 +109,21 @@ export async function lookRound(fleet: Fleet, model: Model): Promise<void> {
   await settled(fleet, model);
   await fleet.wait(ON_THE_WAY_MS);
   look(fleet, model);
+  for (const session of model.list) lookAtToken(fleet, session);
   for (const gateway of fleet.running) lookAtSubscriptions(fleet, model, gateway);
   for (const { guest, sid } of model.list)
     if (!guest.isVanished && !guest.isOpen) fail(`the client of ${sid}`, 'disconnected', 'there');
   lookAtEvents(fleet, model);
   for (const ended of model.ended.splice(0)) lookAtEnd(fleet, ended);
   lookAtLosses(fleet);
+}
+
+/** A change of what it says brings a new one. */
+export function lookAtToken({ nowMs }: Fleet, { sid, guest, changing }: ModelSession): void {
+  const { isOpen, token } = guest;
+  if (token === null || !isOpen || nowMs - changing.byMs < TOKEN_MS) return;
+  if (token.atMs < changing.fromMs)
+    fail(`the token of ${sid}, changed at ${changing.fromMs}`, token.atMs, 'newer');
 }
 
 /** One for each user and group with a session there, and its own. */

@@ -21,6 +21,8 @@ export const POLICIES: readonly Policy[] = [
 
 /** `sessions.groups` of the fleet. */
 export const GROUPS_MAX = 3;
+/** Sessions that somebody may come back to. */
+const LOST_MAX = 6;
 /** The wheel's ticks, and turns of the event loop, that a time-out may be late. */
 const LATE_MS = 60;
 /** A client that is not heard for two intervals is gone. [src/session/deadlines.ts; protocol.md 4.3] */
@@ -36,9 +38,15 @@ export function membership(ttlMs: number, sentMs: number, doneMs: number): Membe
     : { fromMs: sentMs + ttlMs, byMs: doneMs + ttlMs + LATE_MS };
 }
 
+export const UNCHANGED = { fromMs: -Infinity, byMs: -Infinity };
+
 export class ModelSession {
   readonly sid: string;
   readonly guest: Guest;
+  /** The sid of the first session that this one goes on from, by tokens. */
+  readonly lineage: string;
+  /** When it was last changed: not before the one, nor after the other. */
+  changing: { readonly fromMs: number; readonly byMs: number } = UNCHANGED;
   /** Which of all binds gave it its uid: a larger one is newer. */
   bound = 0;
   uid = '';
@@ -52,9 +60,10 @@ export class ModelSession {
   /** When its gateway finds that its client has vanished. */
   silent: Membership = { fromMs: Infinity, byMs: Infinity };
 
-  constructor(sid: string, guest: Guest) {
+  constructor(sid: string, guest: Guest, lineage = sid) {
     this.sid = sid;
     this.guest = guest;
+    this.lineage = lineage;
   }
 
   get place(): string {
@@ -83,6 +92,9 @@ export type Target = {
   readonly except_uids?: readonly string[];
 };
 
+/** Ends that no token leads back from. */
+const FINAL = /^(kick|closed|cheating|logged_in_elsewhere)/;
+
 /** A session that has ended, until events and its client have been asked about it. */
 export type Ended = {
   readonly session: ModelSession;
@@ -96,6 +108,12 @@ export class Model {
   readonly sessions = new Map<string, ModelSession>();
   /** Since the last look. */
   readonly ended: Ended[] = [];
+  /** Ended sessions whose clients have a token, the last few. */
+  readonly lost: ModelSession[] = [];
+  /** No token of these counts any more. */
+  readonly endedLineages = new Set<string>();
+  /** Perhaps: all gateways have ended since, and what they knew with them. */
+  readonly doubtfulEnds = new Set<string>();
   /** Operations so far, by kind. */
   readonly counts: Record<string, number> = {};
   #binds = 0;
@@ -166,9 +184,21 @@ export class Model {
     this.#end(session, '');
   }
 
+  /** No gateway is left. */
+  forgetEnds(): void {
+    for (const lineage of this.endedLineages) this.doubtfulEnds.add(lineage);
+    this.endedLineages.clear();
+  }
+
   #end(session: ModelSession, reason: string): void {
     this.sessions.delete(session.sid);
     this.ended.push({ session, reason });
+    const ends = reason.includes('|') ? this.doubtfulEnds : this.endedLineages;
+    if (FINAL.test(reason)) ends.add(session.lineage);
+    if (session.guest.token === null) return;
+    // Of a lineage the last one: the tokens of those before it are older.
+    const others = this.lost.filter(({ lineage }) => lineage !== session.lineage);
+    this.lost.splice(0, this.lost.length, ...others.slice(1 - LOST_MAX), session);
   }
 
   /** Why `session` cannot have these groups; '': it can. */

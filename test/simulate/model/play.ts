@@ -7,6 +7,7 @@ import { Fleet, type FleetOptions } from './fleet.ts';
 import { expectSame, lookRound } from './look.ts';
 import { Model, POLICIES } from './model.ts';
 import { askGroups, askPresence, askSessions, QUESTIONS } from './questions.ts';
+import { RESUMES } from './resumes.ts';
 import { gone, SESSION_COMMANDS } from './sessions.ts';
 
 /** In one run. */
@@ -33,6 +34,7 @@ function optionsArbitrary({ gateways }: PlayOptions): fc.Arbitrary<FleetOptions>
     policy: fc.constantFrom(...POLICIES),
     asksConnect: fc.boolean(),
     groupTtlMs: fc.constantFrom(0, 0, 300),
+    resumes: fc.boolean(),
   });
 }
 
@@ -40,7 +42,7 @@ function optionsArbitrary({ gateways }: PlayOptions): fc.Arbitrary<FleetOptions>
 export function propertyOf(play: PlayOptions) {
   const { counts, replayPath = '', onTrace } = play;
   const commands = fc.commands(
-    [fc.oneof(...SESSION_COMMANDS, ...QUESTIONS, ...AT_ONCE, ...DISTURBANCES)],
+    [fc.oneof(...SESSION_COMMANDS, ...QUESTIONS, ...AT_ONCE, ...RESUMES, ...DISTURBANCES)],
     {
       maxCommands: COMMANDS_MAX,
       size: 'max',

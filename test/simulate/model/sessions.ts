@@ -29,7 +29,7 @@ import {
 } from './command.ts';
 import type { Fleet } from './fleet.ts';
 import { expectSame, fail, look, settled } from './look.ts';
-import { Model, ModelSession } from './model.ts';
+import { Model, ModelSession, UNCHANGED } from './model.ts';
 
 /** Sessions at a time. */
 export const SESSIONS_MAX = 10;
@@ -45,25 +45,31 @@ const open = kind({
     at: nth,
     transport: fc.constantFrom('ws' as const, 'tcp' as const),
     uid: fc.option(uid, { nil: undefined }),
+    wantsTokens: fc.boolean(),
   }),
   can: (model) => model.sessions.size < SESSIONS_MAX,
-  run: async (model, fleet, { at, transport, uid: asked }) => {
+  run: async (model, fleet, { at, ...who }) => {
     if (fleet.running.length === 0) return;
-    await openAt(fleet, model, { place: pick(fleet.running, at).place, transport, asked });
+    await openAt(fleet, model, { place: pick(fleet.running, at).place, ...who });
   },
 });
 
-async function openAt(
-  fleet: Fleet,
-  model: Model,
-  { place, transport, asked }: { place: string; transport: 'ws' | 'tcp'; asked: string | undefined }, // prettier-ignore
-): Promise<void> {
+type Opening = {
+  readonly place: string;
+  readonly transport: 'ws' | 'tcp';
+  readonly uid?: string | undefined;
+  readonly wantsTokens: boolean;
+};
+
+async function openAt(fleet: Fleet, model: Model, opening: Opening): Promise<void> {
   const { asksConnect } = fleet.options;
+  const { place, transport, uid: asked, wantsTokens } = opening;
   const uidAsked = asksConnect ? asked : undefined;
   const expected = uidAsked === undefined ? ['ok'] : ofHolders(fleet, model, uidAsked);
   const before = new Set(sidsAt(fleet, place));
   const guest = fleet.guest(place, transport);
-  const user = uidAsked === undefined ? {} : { uid: uidAsked };
+  const pith = wantsTokens && { pith: { resume: '' } };
+  const user = { ...pith, ...(uidAsked !== undefined && { uid: uidAsked }) };
   const code = await fleet.within('a client connects', guest.open(user), OPEN_MS);
   const outcome = code === 200 ? 'ok' : code === 500 ? '409 UID_IN_USE' : `code ${code}`;
   if (!expected.includes(outcome)) fail(`handshake as ${asked} at ${place}`, outcome, expected);
@@ -74,16 +80,20 @@ async function openAt(
   const sids = sidsAt(fleet, place).filter((sid) => !before.has(sid));
   expectSame(`new sessions at ${place}`, sids.length, 1);
   const session = new ModelSession(sids[0]!, guest);
+  if (wantsTokens && fleet.options.resumes && guest.token === null)
+    fail(`the token of ${session.sid}`, 'none', 'one');
   model.sessions.set(session.sid, session);
   if (uidAsked !== undefined) {
     const change: Change = { kind: 'bind', uid: uidAsked };
     apply(fleet, model, session, { change, way: 'own', sentMs: fleet.nowMs });
+    // Its first token was made after that.
+    session.changing = UNCHANGED;
     await closeElsewhere(fleet, model, uidAsked);
   }
   look(fleet, model);
 }
 
-function sidsAt(fleet: Fleet, place: string): string[] {
+export function sidsAt(fleet: Fleet, place: string): string[] {
   return [...fleet.gateways.get(place)!.gateway.registry.all()].map(({ sid }) => sid);
 }
 
