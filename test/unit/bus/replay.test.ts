@@ -370,6 +370,32 @@ describe('a client that comes back', () => {
     expect(metrics.render()).toContain('pith_replays_total{outcome="missed"} 1');
   });
 
+  test('and gets more while it is read for than is kept of a user has missed nothing', async () => {
+    const { come, keep, settle, js, clock } = await stage({ perUser: 3 });
+    for (let n = 1; n <= 3; n++) keep(n);
+    await settle();
+    js.stream.readsUpTo = 2;
+    const ann = await come(token(1));
+    keep(4);
+    await settle();
+    js.stream.readsUpTo = Infinity;
+    keep(5);
+    clock.advance(100);
+    await settle();
+    expect(got(ann)).toEqual([...live(2, 2), ...live(3, 3), ...live(4, 4), ...live(5, 5)]);
+  });
+
+  test('does not get again what arrives late, and was read before', async () => {
+    const { come, keep, settle, exchange } = await stage();
+    for (let n = 1; n <= 3; n++) keep(n);
+    await settle();
+    const ann = await come(token(1));
+    const late = ['Nats-Stream: PITH_KEEP', 'Nats-Sequence: 3', 'Nats-Last-Sequence: 2'];
+    exchange.publish('pith.user.ann.kept', '{"n":3}', '', lines('Pith-Route: onMail', ...late));
+    await settle();
+    expect(got(ann)).toEqual([...live(2, 2), ...live(3, 3)]);
+  });
+
   test('is not sent what has expired, or was not for it', async () => {
     const { come, keep, settle, clock } = await stage();
     keep(1, 'ann', 'Pith-Expires-Ms: 500');
