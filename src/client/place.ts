@@ -21,14 +21,16 @@ export function withPlace(block: unknown, pith?: Place): unknown {
   return isObject(user) && pith ? { ...user, pith } : user;
 }
 
-/** Keeps what a push is for; false: it is for the application. @throws {ClientError} BAD_BODY. */
+/**
+ * Keeps what a push is for; false: it is for the application, too, as one that says that others are missing.
+ * @throws {ClientError} BAD_BODY.
+ */
 export function movePlace(place: Place, push: Received): boolean {
   if (push.route !== 'pith.resume' && push.route !== 'pith.cursor') return false;
-  const { token = place.resume, seq = place.cursor } = (push.body ?? {}) as {
-    token?: string;
-    seq?: number;
-  };
-  place.resume = token;
-  place.cursor = seq;
-  return true;
+  const body = (push.body ?? {}) as Partial<Told>;
+  place.resume = body.token ?? place.resume;
+  place.cursor = body.seq ?? place.cursor;
+  return !body.missed;
 }
+
+type Told = { readonly token: string; readonly seq: number; readonly missed: true };

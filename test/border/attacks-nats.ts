@@ -25,6 +25,7 @@ const VERBS = [
   'kick',
   'close',
   'get',
+  'kept',
   'x',
   'constructor',
 ];
@@ -57,6 +58,8 @@ const PUSH_HEADERS = [
   'Pith-Latest-Key',
   'Pith-Expires-Ms',
   'Pith-Target',
+  'Nats-Stream',
+  'Nats-Sequence',
 ];
 
 function headersOf(chance: Chance): string {

@@ -33,6 +33,18 @@ describe('a client', () => {
     expect(saidBy(all)).toEqual({ resume: 't2', cursor: 7 });
   });
 
+  test('hands on that kept pushes are missing, and moves on', async () => {
+    const all = await openWith('t1');
+    const told: unknown[] = [];
+    all.client.onPush('pith.cursor', (body) => void told.push(body));
+    all.server.last.push('pith.cursor', '{"seq":7}');
+    all.server.last.push('pith.cursor', '{"seq":9,"missed":true}');
+    expect(told).toEqual([{ seq: 9, missed: true }]);
+    comeBack(all);
+    all.server.last.open();
+    expect(saidBy(all)).toEqual({ resume: 't1', cursor: 9 });
+  });
+
   test('tells whether it is the same session, and not otherwise', async () => {
     const all = await openWith('t1');
     const told: StateChange[] = [];
