@@ -6,39 +6,13 @@ import { HOLD_MS_MAX } from '../../../src/bus/held-pushes.ts';
 import type { ReplayStart } from '../../../src/bus/replay.ts';
 import type { Push } from '../../../src/contract/commands.ts';
 import { ManualClock } from '../../support/clock.ts';
-import { KeepStreamDouble } from '../../support/keep-stream.ts';
+import type { KeepStreamDouble } from '../../support/keep-stream.ts';
 import { activate, turn } from '../session/support.ts';
-import { Exchange, makeGateway, TestConnection } from './support.ts';
+import { lines, makeStream } from './kept.ts';
+import { Exchange, makeGateway } from './support.ts';
 
 const WINDOW_MS = 60_000;
 const FRESH: ReplayStart = { cursor: '', kept: null, issuedAtWall: 0 };
-
-/** JetStream on an exchange. While it is away, nobody answers. */
-function makeStream(exchange: Exchange, clock: ManualClock) {
-  const stream = new KeepStreamDouble();
-  const connection = new TestConnection(exchange);
-  const server = { stream, connection, isSilent: false, stores: true };
-  connection.always('pith.keep.user.*', (_, { subject, reply, data, _rdata }) => {
-    if (!server.stores) return;
-    const head = Buffer.from(_rdata);
-    const sentOn = stream.store({ subject, head, payload: Buffer.from(data) }, clock.wallNow());
-    exchange.publish(sentOn.subject, sentOn.payload, '', sentOn.head, connection);
-    if (reply) exchange.publish(reply, `{"stream":"PITH_KEEP","seq":${stream.last}}`);
-  });
-  connection.always('$JS.API.>', (_, { subject, reply, data }) => {
-    if (server.isSilent) return;
-    const answers = stream.answer(subject, Buffer.from(data).toString());
-    if (answers === null)
-      exchange.publish(reply!, '', '', Buffer.from('NATS/1.0 503\r\n\r\n'), connection);
-    for (const { head, payload } of answers ?? [])
-      exchange.publish(reply!, payload, '', head, connection);
-  });
-  return server;
-}
-
-function lines(...headers: string[]): Buffer {
-  return Buffer.from(`NATS/1.0\r\n${headers.map((line) => `${line}\r\n`).join('')}\r\n`);
-}
 
 async function stage(options: { perUser?: number; isOld?: boolean; outboxBytesMax?: number } = {}) {
   const exchange = new Exchange();

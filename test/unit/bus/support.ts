@@ -93,6 +93,11 @@ export class Exchange {
       this.#deliverOne(next);
   }
 
+  /** Delivers only the first that wait, so many. */
+  deliverFirst(count: number): void {
+    for (const next of this.#waiting.splice(0, count)) this.#deliverOne(next);
+  }
+
   /** Delivers only what was published last. */
   deliverLast(): void {
     const last = this.#waiting.pop();
