@@ -3,7 +3,7 @@
  * that does not come.
  */
 import { type End, FAR } from './channel.ts';
-import { Link, LOOK_MS, type Surroundings } from './player-link.ts';
+import { Link, type Surroundings } from './player-link.ts';
 import type { Client } from './records.ts';
 import { ACK, HANDSHAKE, HEARTBEAT, type Packet, readPackets } from './packets.ts';
 import type { SeededRandom } from './random.ts';
@@ -50,7 +50,6 @@ export class Player {
     this.node.after(this.#random.between(0, 30_000), () => {
       this.#connect();
     });
-    this.#lookLater();
   }
 
   get client(): Client | null {
@@ -287,15 +286,10 @@ export class Player {
     link.ask(route, plan, this.#random.chance(0.15));
   }
 
-  #lookLater(): void {
-    this.#around.world.after(LOOK_MS, () => {
-      const link = this.#link;
-      if (link !== null) this.#look(link);
-      this.#lookLater();
-    });
-  }
-
-  #look(link: Link): void {
+  /** Called every `LOOK_MS`: gives up a gateway that is silent, and complains of answers that do not come. */
+  look(): void {
+    const link = this.#link;
+    if (link === null) return;
     const { world, isCalm } = this.#around;
     if (link.end !== null && world.nowMs - link.heardMs > SILENCE_MS) {
       link.end.destroy();

@@ -5,11 +5,14 @@
 import type { Packet } from './nats-wire.ts';
 import type { World } from './world.ts';
 
+const PREFIX = 'pith.event.';
 const NUMBERS = 'events are numbered without holes';
 const ENDS = 'events end what they have begun, once';
 const FAIR = 'in fair weather no gateway is lost';
 /** A gateway that lived beside another for so long has heard of it, unless both were apart all the time. */
 const BESIDE_MS = 30_000;
+/** Longer than anything can hold back what a gateway has told. */
+const GONE_MS = 1_200_000;
 /** One that is heard is alive. */
 const ALIVE_MS = 3_000;
 
@@ -52,8 +55,8 @@ export class EventLog {
 
   /** A server has taken a message. */
   take({ subject, bytes, hdr }: Packet): void {
-    const [, name] = /^pith\.event\.(.*)$/.exec(subject) ?? [];
-    if (name === undefined) return;
+    if (!subject.startsWith(PREFIX)) return;
+    const name = subject.slice(PREFIX.length);
     const event = JSON.parse(Buffer.from(bytes.subarray(Math.max(hdr, 0))).toString()) as Event;
     const told = this.#of(event.gateway ?? event.session!.gateway);
     if (name === 'gateway.alive') told.aliveMs = this.#world.nowMs;
@@ -67,9 +70,10 @@ export class EventLog {
     return known;
   }
 
-  #check(rule: string, isHeld: boolean, what: string): void {
+  /** `what` is asked for only where it is not held: most of what happens is. */
+  #check(rule: string, isHeld: boolean, what: () => string): void {
     this.checks[rule] = (this.checks[rule] ?? 0) + 1;
-    if (!isHeld) this.#world.violate(rule, what);
+    if (!isHeld) this.#world.violate(rule, what());
   }
 
   /** False: it was published again. */
@@ -77,7 +81,7 @@ export class EventLog {
     const seq = Number(event.seq);
     if (seq <= told.seq) return false;
     const from = Number(event.from ?? event.seq);
-    this.#check(NUMBERS, from === told.seq + 1, `${JSON.stringify(event)} after ${told.seq}`);
+    this.#check(NUMBERS, from === told.seq + 1, () => `${JSON.stringify(event)} after ${told.seq}`);
     told.seq = seq;
     return true;
   }
@@ -85,12 +89,12 @@ export class EventLog {
   #apply(told: Told, name: string, { session, term = 0, again }: Event): void {
     const sid = session?.sid ?? '';
     if (name === 'session.opened') {
-      this.#check(ENDS, !told.ended.has(sid), `${sid} has ended, and is announced`);
-      this.#check(ENDS, again === true || !told.here.has(sid), `${sid} is announced twice`);
+      this.#check(ENDS, !told.ended.has(sid), () => `${sid} has ended, and is announced`);
+      this.#check(ENDS, again === true || !told.here.has(sid), () => `${sid} is announced twice`);
       told.here.add(sid);
     } else if (name === 'session.closed') {
-      this.#check(ENDS, told.here.has(sid) || told.isReset, `${sid} ends, and never began`);
-      this.#check(ENDS, !told.ended.has(sid), `${sid} ends twice`);
+      this.#check(ENDS, told.here.has(sid) || told.isReset, () => `${sid} ends, and never began`);
+      this.#check(ENDS, !told.ended.has(sid), () => `${sid} ends twice`);
       told.here.delete(sid);
       told.ended.add(sid);
     } else if (name === 'gateway.returned') {
@@ -102,7 +106,7 @@ export class EventLog {
 
   #lost(told: Told, { gateway, term = 0 }: Event): void {
     if (term < told.term) return;
-    this.#check(FAIR, !this.#isFair(gateway!), `${gateway} is said to be lost`);
+    this.#check(FAIR, !this.#isFair(gateway!), () => `${gateway} is said to be lost`);
     told.term = term;
     told.isReset = true;
     told.here.clear();
@@ -110,14 +114,16 @@ export class EventLog {
 
   /** @param running The sids of each gateway that runs. */
   expectTruth(running: ReadonlyMap<string, ReadonlySet<string>>): void {
-    for (const [gateway, { here }] of this.#told) {
+    for (const [gateway, { here, ended, aliveMs }] of this.#told) {
       const there = running.get(gateway);
       if (there === undefined) {
+        // Nothing comes of it any more; a day has many of them.
+        if (this.#world.nowMs - aliveMs > GONE_MS) ended.clear();
         if (this.#hasWitness(gateway, running))
           this.#check(
             'of a gateway that died, every session is told to be over',
             here.size === 0,
-            `${gateway}: ${[...here].slice(0, 5).join(', ')}`,
+            () => `${gateway}: ${[...here].slice(0, 5).join(', ')}`,
           );
         continue;
       }
@@ -126,7 +132,8 @@ export class EventLog {
       this.#check(
         'when it is calm, events say who is there',
         wrong.length === 0 && missing.length === 0,
-        `${gateway}: too many ${wrong.slice(0, 5).join(', ')}; too few ${missing.slice(0, 5).join(', ')}`,
+        () =>
+          `${gateway}: too many ${wrong.slice(0, 5).join(', ')}; too few ${missing.slice(0, 5).join(', ')}`,
       );
     }
   }

@@ -121,6 +121,7 @@ export class Link {
 
   /** Counts how long each request has waited; called every `LOOK_MS` in which nothing kept it from being answered. */
   waited(): void {
+    if (this.#pending.size === 0) return;
     const { world } = this.#around;
     let left = SURELY_READ;
     // A gateway reads no more of a client with too much in flight: the others have perhaps not been read.

@@ -16,6 +16,9 @@ export type Run = Result & {
   readonly lastLines: readonly string[];
 };
 
+/** Nearly all that a run makes is forgotten soon: with room for it, half of the garbage collector's time is saved. */
+const YOUNG_SPACE = '--max-semi-space-size=64';
+
 /** What is said of a run that did not come to an end: as of a rule. */
 export const ENDLESS = 'a run comes to its end';
 export const CRASHED = 'the process lives';
@@ -29,7 +32,7 @@ export type Running = { readonly run: Promise<Run>; stop(): void };
  * @param msMax Of real time, after which it is ended, and is said to break `ENDLESS`.
  */
 export function startRun(root: string, options: RunOptions, msMax: number): Running {
-  const child = spawn(process.execPath, [join(root, 'test/simulate/one.ts')], {
+  const child = spawn(process.execPath, [YOUNG_SPACE, join(root, 'test/simulate/one.ts')], {
     cwd: root,
     stdio: ['pipe', 'pipe', process.env['TRACE'] === '1' ? 'inherit' : 'pipe'],
   });

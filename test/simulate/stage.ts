@@ -12,6 +12,7 @@ import { Inflicter } from './inflict.ts';
 import { Ledger } from './ledger.ts';
 import type { Client, RouteRules } from './records.ts';
 import { LostCalls } from './lost-calls.ts';
+import { LOOK_MS } from './player-link.ts';
 import type { SeededRandom } from './random.ts';
 import { SagaReader } from './saga-reader.ts';
 import { Sagas } from './sagas.ts';
@@ -118,6 +119,15 @@ export class Stage {
     for (let i = 1; i <= clients; i++) this.players.push(new Player(i, around));
     this.wrongClients = this.#makeWrongClients(around);
     this.sagaReaders = this.#makeSagaReaders(around);
+    this.#look();
+  }
+
+  /** All players look in one event: it is the most frequent of all that they do. */
+  #look(): void {
+    this.world.after(LOOK_MS, () => {
+      for (const player of this.players) player.look();
+      this.#look();
+    });
   }
 
   /** None, where no route is there that can be asked more than once. */
