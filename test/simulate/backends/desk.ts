@@ -129,6 +129,8 @@ export class Desk {
     }
     const patch = patchOf(plan);
     if (patch !== null && courier.speaks && random.chance(0.3) && canBeApart(patch, asked)) {
+      // On the bus it cannot know that its client has given up, and has perhaps been bound to another since.
+      if (patch.uid !== undefined && ask.isDone) this.ledger.meddled(sid);
       courier.change(sid, bounded(patch, asked), (isDone) => {
         if (courier.isOver) return;
         this.#answer(courier, asked, ask, {
