@@ -11,8 +11,13 @@ import { SeededRandom } from './random.ts';
 const EPOCH_MS = Date.UTC(2026, 0, 1);
 /** As it was before anybody watched who uses it. */
 const nextTurn = setImmediate;
+/**
+ * Runs all that promises and `process.nextTick` bring, as Node does between two immediates, at a fraction of the cost of
+ * one. [node, lib/internal/process/task_queues.js]
+ */
+const runPromises = (process as unknown as { _tickCallback(): void })._tickCallback;
 /** Events between two rounds of Node's own event loop. */
-const BATCH = 64;
+const BATCH = 256;
 /** How long a turn of a process's event loop takes, in microseconds. */
 const TURN_US = { from: 5, to: 60 } as const;
 /** Events at one moment; beyond it something goes round in circles. */
@@ -145,23 +150,21 @@ export class World {
     };
     process.on('unhandledRejection', onRejection);
     return new Promise<void>((resolve) => {
-      let isDone = false;
-      const step = (): void => {
-        if (isDone || this.#step(untilUs)) return;
-        isDone = true;
-        process.off('unhandledRejection', onRejection);
-        if (this.violations.length === 0 && !this.#isStopped)
-          this.nowUs = Math.max(this.nowUs, untilUs);
-        resolve();
-      };
-      // Between two immediates Node runs all that promises bring.
       const batch = (): void => {
-        for (let i = 0; i < BATCH; i++) nextTurn(step);
-        nextTurn(() => {
-          if (!isDone) batch();
-        });
+        for (let i = 0; i < BATCH; i++) {
+          if (this.#step(untilUs)) {
+            runPromises();
+            continue;
+          }
+          process.off('unhandledRejection', onRejection);
+          if (this.violations.length === 0 && !this.#isStopped)
+            this.nowUs = Math.max(this.nowUs, untilUs);
+          resolve();
+          return;
+        }
+        nextTurn(batch);
       };
-      batch();
+      nextTurn(batch);
     });
   }
 
