@@ -3,13 +3,15 @@
  *
  * A hashed wheel: an entry goes into the slot of its deadline and is found again by pointers, so setting and
  * cancelling cost nothing but a few stores, and no timer, closure or promise is made per message. An entry
- * fires up to one tick late, never early.
+ * fires up to one tick late, never early. Where no entry is due the process is not woken up.
  */
 import type { CancelTimer, Clock } from './clock.ts';
 
 /** Milliseconds between two checks of the wheel. */
 export const WHEEL_TICK_MS = 20;
 const SLOTS = 1024;
+/** How far the wheel looks ahead for its next entry, in ticks: it wakes the process up once a second at least. */
+const AHEAD = 50;
 
 /** Anything that can be late. Embed it: one object may be in the wheel once at a time. */
 export abstract class WheelEntry {
@@ -50,6 +52,8 @@ export class TimerWheel {
   #tick: number;
   #size = 0;
   #cancelTimer: CancelTimer | null = null;
+  /** For which the timer is armed: none is due between `#tick` and this. */
+  #armedTick = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -57,7 +61,7 @@ export class TimerWheel {
     for (let i = 0; i < SLOTS; i++) this.#slots.push(emptySlot());
   }
 
-  /** Pending entries; at 0, no timer is armed from the next tick on. */
+  /** Pending entries; at 0, no timer is armed a second later. */
   get size(): number {
     return this.#size;
   }
@@ -79,8 +83,9 @@ export class TimerWheel {
   /** Fires `entry` at a time of the clock, in milliseconds. */
   setAt(entry: WheelEntry, at: number): void {
     if (entry.wheelTick >= 0) this.cancel(entry);
-    if (this.#size === 0) this.#tick = this.#tickOf(this.#clock.now());
     const late = Math.ceil(at / WHEEL_TICK_MS);
+    if (this.#size === 0) this.#tick = this.#tickOf(this.#clock.now());
+    else if (this.#cancelTimer !== null && late < this.#armedTick) this.#catchUp();
     entry.wheelTick = Math.max(late, this.#tick + 1);
     const head = this.#slots[entry.wheelTick % SLOTS]!;
     const last = head.wheelPrevious!;
@@ -89,7 +94,7 @@ export class TimerWheel {
     entry.wheelNext = head;
     head.wheelPrevious = entry;
     this.#size++;
-    if (this.#cancelTimer === null) this.#arm();
+    if (this.#cancelTimer === null || entry.wheelTick < this.#armedTick) this.#arm();
   }
 
   /** Milliseconds until `entry` fires, up to a tick too many; 0: it is due, or not set. */
@@ -123,10 +128,20 @@ export class TimerWheel {
     return Math.floor(ms / WHEEL_TICK_MS);
   }
 
+  /** Time has gone on, and no tick was looked at, because none was due. */
+  #catchUp(): void {
+    const tick = Math.min(this.#tickOf(this.#clock.now()), this.#armedTick - 1);
+    this.#tick = Math.max(this.#tick, tick);
+  }
+
   #arm(): void {
+    this.#cancelTimer?.();
+    let tick = this.#tick + 1;
+    const last = this.#tick + AHEAD;
+    while (tick < last && isEmpty(this.#slots[tick % SLOTS]!)) tick++;
+    this.#armedTick = tick;
     // Exactly at the tick, not somewhere within it: otherwise an entry would be up to two ticks late.
-    const now = this.#clock.now();
-    const ms = Math.ceil((this.#tickOf(now) + 1) * WHEEL_TICK_MS - now);
+    const ms = Math.max(0, Math.ceil(tick * WHEEL_TICK_MS - this.#clock.now()));
     this.#cancelTimer = this.#clock.setTimer(ms, () => {
       this.#cancelTimer = null;
       this.#turn();
@@ -164,6 +179,10 @@ function emptySlot(): Head {
   head.wheelNext = head;
   head.wheelPrevious = head;
   return head;
+}
+
+function isEmpty(head: Head): boolean {
+  return head.wheelNext === head;
 }
 
 function moveTo(head: Head, entry: WheelEntry): void {

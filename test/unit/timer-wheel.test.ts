@@ -246,17 +246,37 @@ describe('the timer behind the wheel', () => {
     expect([clock.timerCount, wheel.size]).toEqual([0, 0]);
   });
 
-  test('after the last cancel it goes at the next tick, and the wheel still works', () => {
+  test('wakes the process up when something is due, and else once a second', () => {
+    const { clock, wheel, names, alarm } = setUp();
+    let wakings = 0;
+    const { setTimer } = clock;
+    clock.setTimer = (ms, fn) =>
+      setTimer.call(clock, ms, () => {
+        wakings++;
+        fn();
+      });
+    wheel.set(alarm('far'), 9_990);
+    wheel.set(alarm('near'), 450);
+    clock.advance(400);
+    expect([wakings, clock.timerCount]).toEqual([0, 1]);
+    wheel.set(alarm('nearest'), 15);
+    clock.advance(9_600);
+    expect(names()).toEqual(['nearest', 'near', 'far']);
+    // At 420 and 460 ms, once in each second after that, and at 10 s.
+    expect([wakings, clock.timerCount]).toEqual([12, 0]);
+  });
+
+  test('after the last cancel it goes within a second, and the wheel still works', () => {
     const { clock, wheel, fired, alarm } = setUp();
     const x = alarm('x');
     wheel.set(x, 500);
     wheel.cancel(x);
-    clock.advance(WHEEL_TICK_MS);
+    clock.advance(1_000);
     expect(clock.timerCount).toBe(0);
     clock.advance(TURN_MS);
     wheel.set(x, 30);
     clock.advance(40);
-    expect(fired).toEqual([{ name: 'x', atMs: 20 + TURN_MS + 40 }]);
+    expect(fired).toEqual([{ name: 'x', atMs: 1_000 + TURN_MS + 40 }]);
   });
 
   test('stop forgets everything and takes the timer away at once', () => {
