@@ -28,6 +28,7 @@ export class EndpointSessions<T extends Transport> {
   release(session: PooledSession<T>, known: boolean): void {
     if (!this.#kept.delete(session)) return;
     if (known) this.#known.add(session);
+    session.visited = session.endpoint;
     session.endpoint = null;
   }
 
@@ -66,6 +67,11 @@ export class EndpointSessions<T extends Transport> {
       }
     }
     return released;
+  }
+
+  /** The endpoint has had messages of this session. */
+  has(session: PooledSession<T>): boolean {
+    return this.#kept.has(session) || this.#known.has(session);
   }
 
   /** True if the endpoint has had messages of this session. */

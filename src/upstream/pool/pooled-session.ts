@@ -9,6 +9,8 @@ export abstract class PooledSession<T extends Transport> implements BackendSessi
   endpoint: Endpoint<T> | null = null;
   /** Where messages that name their instance have gone; null: none of them is in flight. After the end: where the last went. */
   visited: Endpoint<T> | null = null;
+  /** Those that have had messages of it; null: it has not ended. */
+  had: readonly Endpoint<T>[] | null = null;
   readonly lane: Lane;
   /** Of the session, and of the pool, when its key was last read. */
   version = -1;

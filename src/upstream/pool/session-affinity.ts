@@ -54,14 +54,16 @@ export class SessionAffinity<T extends Transport> {
     return next;
   }
 
-  /** A notify may outlive its session, which is not forgotten a second time: it goes where those before it went. */
-  #afterTheEnd(call: Call, session: PooledSession<T>): Endpoint<T> | null {
-    if (call.instance !== '') {
-      const named = this.#named(call, session);
-      if (named !== null || call.target.otherwise === 'error') return named;
-    }
+  /**
+   * A notify may outlive its session, which is not forgotten a second time: it goes where those before it went. A
+   * backend that has had nothing of the session would never hear of its end.
+   */
+  #afterTheEnd({ instance, target }: Call, session: PooledSession<T>): Endpoint<T> | null {
     const last = session.endpoint ?? session.visited;
-    return last?.serves === true ? last : this.#pick(call.session);
+    const had = session.had ?? this.#pool.list.filter(({ sessions }) => sessions.has(session));
+    const all = (last === null ? had : [last, ...had]).filter(({ serves }) => serves);
+    const named = all.find((one) => instance === '' || one.instance === instance);
+    return named ?? (target.otherwise === 'error' ? null : (all[0] ?? null));
   }
 
   /** The session has ended. Gives the endpoints that have had messages of it, one of each instance. */
@@ -72,6 +74,7 @@ export class SessionAffinity<T extends Transport> {
     // First where its messages went; that may be given up already, and no longer listed.
     const all = endpoint === null ? this.#pool.list : [endpoint, ...this.#pool.list];
     const had = all.filter(({ sessions }) => sessions.forget(session));
+    session.had ??= had;
     return oneOfEach(had);
   }
 

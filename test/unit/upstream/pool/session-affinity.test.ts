@@ -138,15 +138,37 @@ describe('a session', () => {
         client.close();
         expect([client.send(), client.send()]).toEqual([home, home]);
       }
-      // And elsewhere when that is lost.
+      // And nowhere when that is lost: no other backend would hear of the end.
       const last = join();
       const home = last.send()!;
       last.close();
       stage.pipe(home).endpoint.lost('gone');
-      expect(last.send()).not.toBe(home);
-      expect(last.close()).toEqual([]);
+      expect([last.send(), last.close()]).toEqual([null, []]);
     },
   );
+
+  test('that is about to move when it ends has the rest where it was', async () => {
+    const { stage, join } = await stageWith('round_robin', 'a', 'b');
+    const one = join();
+    const first = one.ask();
+    stage.pipe('a').endpoint.goaway('');
+    // As a session ends: what is in flight is given up, and what waited for it starts.
+    one.facts.state = 'closed';
+    first.answer();
+    expect([one.kept.endpoint, one.send()]).toEqual([null, 'a']);
+    expect([one.close(), one.send()]).toEqual([[], 'a']);
+  });
+
+  test('that has ended has notifies to an instance only at those that have had something of it', async () => {
+    const { stage, join } = await stageWith('round_robin', 'a', 'b', 'c');
+    for (const name of ['a', 'b', 'c'])
+      stage.pipe(name).endpoint.up('link', 'again', { instance: name });
+    const one = join();
+    expect([one.send(), one.send({ instance: 'c' })]).toEqual(['a', 'c']);
+    one.close();
+    const to = (instance: string, otherwise: string) => one.send({ instance, otherwise });
+    expect([to('c', 'error'), to('b', 'error'), to('b', 'any')]).toEqual(['c', null, 'a']);
+  });
 
   test('whose endpoint has left it is still its own for the end', async () => {
     const { stage, join } = await stageWith('round_robin', 'a', 'b');
