@@ -15,7 +15,7 @@ const nextTurn = setImmediate;
  * Runs all that promises and `process.nextTick` bring, as Node does between two immediates, at a fraction of the cost of
  * one. [node, lib/internal/process/task_queues.js]
  */
-const runPromises = (process as unknown as { _tickCallback(): void })._tickCallback;
+const runPromises = (process as unknown as { _tickCallback: () => void })._tickCallback;
 /** Events between two rounds of Node's own event loop. */
 const BATCH = 256;
 /** How long a turn of a process's event loop takes, in microseconds. */

@@ -249,9 +249,9 @@ describe('the timer behind the wheel', () => {
   test('wakes the process up when something is due, and else once a second', () => {
     const { clock, wheel, names, alarm } = setUp();
     let wakings = 0;
-    const { setTimer } = clock;
+    const setTimer = clock.setTimer.bind(clock);
     clock.setTimer = (ms, fn) =>
-      setTimer.call(clock, ms, () => {
+      setTimer(ms, () => {
         wakings++;
         fn();
       });
