@@ -23,7 +23,7 @@ CODE := src test deploy package.json tsconfig.json .oxlintrc.json .oxfmtrc.json
 # Without a terminal vitest would still colour its output.
 VITEST := test -t 1 || export NO_COLOR=1; vitest run --config test/vitest.config.ts
 
-.PHONY: help setup run example-ts example-python example-pomelo-python example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants test test-all consul-test tutorial oracle border fuzz fuzz-planted simulate simulate-model simulate-model-planted simulate-planted chaos bench bench-stall bench-many event-stream keep-stream image-test chart-test manifests release gen clean node24 tools
+.PHONY: help setup run example-ts example-python example-pomelo-python example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants test test-all consul-test tutorial oracle border fuzz fuzz-planted simulate simulate-model simulate-model-planted simulate-planted chaos chaos-planted soak bench bench-stall bench-many event-stream keep-stream image-test chart-test manifests release gen clean node24 tools
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -131,6 +131,12 @@ simulate-planted: node24 ## put bugs into a copy of the tree, and have the simul
 
 chaos: node24 tools ## kill, stop and cut off real gateways, and count what clients and backends are told: SCENARIO=kill-500 RUNS=100 SESSIONS=500 JOBS=4
 	@node test/chaos/run.ts
+
+chaos-planted: node24 tools ## put bugs into a copy of the tree, and have chaos and the soak find each: ONLY=name,name
+	@node test/chaos/run-planted.ts
+
+soak: node24 tools ## a steady load for T seconds (T=300 RATE=80): memory, handles, timers and subscriptions must stay flat
+	@T=$(T) node test/soak/run.ts
 
 bench: setup ## measure CPU per message against a bare WebSocket echo; takes minutes, needs a quiet machine
 	@node test/bench/run.ts

@@ -15,6 +15,8 @@ export type Inside = {
   readonly heapBytes: number;
   readonly externalBytes: number;
   readonly residentBytes: number;
+  /** Sockets, timers and the rest of what Node would wait for, by kind. */
+  readonly resources: Readonly<Record<string, number>>;
 };
 
 const TICK_MS = 5;
@@ -37,6 +39,12 @@ const look = (): void => {
 };
 setInterval(look, TICK_MS).unref();
 
+function countResources(): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const kind of process.getActiveResourcesInfo()) counts[kind] = (counts[kind] ?? 0) + 1;
+  return counts;
+}
+
 const server = net.createServer((socket) => {
   socket.unref();
   socket.on('error', () => {});
@@ -50,6 +58,7 @@ const server = net.createServer((socket) => {
       heapBytes: heapUsed,
       externalBytes: external,
       residentBytes: rss,
+      resources: countResources(),
     };
     socket.write(`${JSON.stringify(said)}\n`);
     // The collection is not the gateway's own.
