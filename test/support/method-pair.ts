@@ -42,6 +42,8 @@ routes:
   - { match: t.other, backend: echo, method: /t.Other/Say }
   - { match: t.up, backend: echo, method: /t.Echo/Up }
   - { match: t.again, backend: echo, method: /t.Echo/Say, idempotent: true }
+  - { match: t.join.say, backend: echo, method: /t.Echo/Say, join: hall }
+  - { match: t.join.many, backend: echo, method: /t.Echo/Many, join: hall }
   - { match: t.many, backend: echo, method: /t.Echo/Many, timeout: ${timeout} }
   - { match: "t.>", backend: echo, method: "/t.Echo/{method}", timeout: ${timeout}, forward: [level] }
 `);

@@ -182,6 +182,10 @@ export class MethodUpstream implements Upstream {
       this.#report.trouble('no method', { route }, () => noMethod(schema, target.method, route));
       return failure('NO_ROUTE', 'the backend has no method for this route');
     }
+    if (method.kind === 'server_streaming' && target.group !== null && call.wantsAnswer) {
+      this.#report.trouble('join', { route }, () => `${method.path}: ${JOINS_NO_STREAM}`);
+      return failure('UNSUPPORTED', JOINS_NO_STREAM);
+    }
     if (isCallable(method)) return method;
     this.#report.trouble(
       'client streaming',
@@ -308,6 +312,8 @@ export class MethodUpstream implements Upstream {
   }
 }
 
+const JOINS_NO_STREAM =
+  'this route joins a group, whose pushes would wait until the stream ends: join in a route of its own';
 const REASON = 'pith-error-reason';
 /** Codes of failures that say that an address does not do its work: BAD_REPLY, BACKEND_AWAY, TIMEOUT. */
 const FAULTS = new Set([502, 503, 504]);
