@@ -169,6 +169,19 @@ const ENDINGS: readonly Ending[] = [
     fields: { uid: 'ann' },
   },
   {
+    reason: 'resumed',
+    config: `sessions: { resume: { window: 60s, keys: ["${'A'.repeat(43)}="] } }`,
+    provoke: async (gateway) => {
+      const shake = async (resume: string): Promise<string> => {
+        const asks = { sys: { type: 'test', version: '1' }, user: { pith: { resume } } };
+        const client = await raw(gateway, pack(1, JSON.stringify(asks)));
+        const [, token] = await client.waitFor(/"resume":"([^"]+)"/);
+        return token!;
+      };
+      await shake(await shake(''));
+    },
+  },
+  {
     reason: 'draining',
     provoke: async (gateway) => {
       await active(gateway);
