@@ -73,7 +73,8 @@ export class WatchedGateways {
     if (isLost && known!.isBack) return 'alive';
     const dueMs = isLost ? BACK_MS : LOST_AFTER_MS;
     const more = { silentMs: 0, lostTerm: isLost ? lostTerm : 0, isBack: isLost, dueMs };
-    this.#watched.set(gateway, { ...alive, heardAtWall, ...more });
+    const facts = known !== undefined && isLate(alive, known) ? known : alive;
+    this.#watched.set(gateway, { ...facts, heardAtWall, ...more });
     if (lostTerm > 0 && !isLost) return 'returned';
     return isLost || (known !== undefined && known.silentMs >= AWAY_MS) ? 'back' : 'alive';
   }
@@ -129,4 +130,12 @@ export class WatchedGateways {
       if (lostTerm > 0 && !isBack) return this.#watched.delete(gateway);
     return false;
   }
+}
+
+/**
+ * A server that was stopped may have held it back while the gateway said, by another one, that it has returned. What is
+ * much further behind is none: somebody has forged a term, and the gateway's own counts.
+ */
+function isLate({ term }: AliveFields, known: AliveFields): boolean {
+  return term < known.term && term >= known.term - TERM_AHEAD_MAX;
 }

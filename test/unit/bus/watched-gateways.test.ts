@@ -43,6 +43,19 @@ test('one that is heard after 2.5 s of silence is back, and so is one that was l
   expect([hear(), hear(), hear(2), hear(2)]).toEqual(['back', 'alive', 'returned', 'alive']);
 });
 
+test('is lost in its last term, though what it said in an earlier one comes late', () => {
+  const { others, hear } = stage();
+  expect(hear(2)).toBe('alive');
+  expect(hear(1)).toBe('alive');
+  for (let i = 1; i <= 7; i++) expect(others.look(1_000)).toEqual([]);
+  expect(others.look(1_000)).toMatchObject([{ gateway: B, term: 2 }]);
+  // A term that nobody can have reached is forged: what the gateway says counts.
+  hear(5_000);
+  hear(2);
+  for (let i = 1; i <= 7; i++) others.look(1_000);
+  expect(others.look(1_000)).toMatchObject([{ gateway: B, term: 2 }]);
+});
+
 test('what passed while this process was stopped counts as a second', () => {
   const { others, announcedIn } = stage();
   expect(others.look(60_000)).toEqual([]);
