@@ -147,15 +147,15 @@ export class Deltas extends WheelEntry implements Backlog {
         return this.#hold(view, cursor, encoded, perishable);
     }
     if (cursor === null) return session.push(encoded, perishable);
-    const view = this.tellsGaps ? this.#viewOf(groups[0]!) : this.#views.get(groups[0]!);
+    const view = this.#counted(groups[0]!);
     if (view === undefined) return session.push(encoded, perishable);
     return this.#deliver(view, cursor, encoded, perishable);
   }
 
   /** A push to the group that is not for this session: nothing is missing. */
   pass(group: string, cursor: Cursor): void {
-    if (!this.tellsGaps) return;
-    const view = this.#viewOf(group);
+    const view = this.#counted(group);
+    if (view === undefined || !this.tellsGaps) return;
     if (view.pending === 0) {
       if (!view.has(cursor)) view.follow(cursor);
     } else if (this.#hasRoom(0)) {
@@ -164,6 +164,12 @@ export class Deltas extends WheelEntry implements Backlog {
       view.drop(cursor);
     }
     this.#count();
+  }
+
+  /** Of a group whose pushes are counted for this session. It may have left since it was chosen: nobody would forget it. */
+  #counted(group: string): GroupView | undefined {
+    const isCounted = this.tellsGaps && this.#session.groups.has(group);
+    return isCounted ? this.#viewOf(group) : this.#views.get(group);
   }
 
   #viewOf(group: string): GroupView {

@@ -478,6 +478,23 @@ describe('what waits', () => {
     expect(outboxes.heldBytes).toBeLessThan(3_500);
   });
 
+  test('of a group that the session has left since it was chosen is nothing', async () => {
+    const { push, session, commands, got } = stage({ gap: true });
+    commands.patch(session, { join: ['g'] });
+    push('e.1');
+    commands.patch(session, { leave: ['g'] });
+    const late: Push = {
+      ...{ target: { groups: ['g'] }, route: 'd', body: Buffer.from('e.2'), delivery: 'must' },
+      ...{ latestKey: '', expiresInMs: 0, afterReply: false, cursor: cursorOf('e.2') },
+    };
+    const encoded = session.wire.push('d', late.body);
+    if (isFailure(encoded)) throw new Error(encoded.message);
+    session.deltas!.put(late, ['g'], encoded, null);
+    session.deltas!.pass('g', cursorOf('e.3'));
+    expect(session.deltas!.size).toBe(0);
+    expect(await got()).toEqual(['e.1', 'e.2']);
+  });
+
   test('ends with the session, and its place with it', async () => {
     const { begin, answer, push, session, outboxes, wheel, registry } = stage();
     const view = begin();
