@@ -256,7 +256,9 @@ export class CatchUps {
 
   #goOn(behind: Behind, { isLast }: KeptPage): void {
     if (!isLast) {
-      this.#enqueue(behind);
+      // It goes on before others begin: what is held in the meantime is that of READS_AT_ONCE sessions.
+      this.#queue.unshift(behind);
+      this.#pump();
       return;
     }
     if (behind.wanted <= behind.place.seq || behind.lags === LAGS_MAX) this.#finish(behind);

@@ -1,8 +1,10 @@
 /** Kept pushes: each once, in order, before anything newer, whatever comes in between. The stream is a double. */
 import { describe, expect, test } from 'vitest';
 
+import { READS_AT_ONCE } from '../../../src/bus/catch-ups.ts';
 import { EmbeddedBus } from '../../../src/bus/embedded-bus.ts';
 import { HOLD_MS_MAX } from '../../../src/bus/held-pushes.ts';
+import { PAGE_PUSHES_MAX } from '../../../src/bus/kept-stream.ts';
 import type { ReplayStart } from '../../../src/bus/replay.ts';
 import type { Push } from '../../../src/contract/commands.ts';
 import { ManualClock } from '../../support/clock.ts';
@@ -328,6 +330,25 @@ describe('a client that comes back', () => {
       const wanted = Array.from({ length: 150 }, (_, i) => live(51 + i, 51 + i)).flat();
       expect(got(ann)).toEqual(wanted);
     }
+  });
+
+  test('gets all pages before others begin, so that little is held', async () => {
+    const { settle, keep, client, bus, exchange, gatewayId } = await stage();
+    const users = Array.from({ length: READS_AT_ONCE + 1 }, (_, i) => `u${i}`);
+    for (const uid of users) for (let n = 1; n <= PAGE_PUSHES_MAX + 1; n++) keep(n, uid);
+    await settle();
+    exchange.takeSent();
+    for (const [i, uid] of users.entries())
+      bus.replay!.begin(client(100 + i, uid).session, token(0), null);
+    await settle(30);
+    const read = exchange
+      .takeSent()
+      .filter(({ subject, reply }) => subject.includes('DIRECT.GET') && reply.includes(gatewayId))
+      .map(({ payload }) => (JSON.parse(payload) as { next_by_subj: string }).next_by_subj);
+    const first = read.indexOf(`pith.keep.user.${users.at(-1)!}`);
+    expect(new Set(read.slice(0, first)).size).toBe(READS_AT_ONCE);
+    expect(first).toBeGreaterThan(READS_AT_ONCE);
+    expect(bus.replay!.waiting).toBe(0);
   });
 
   test('is told where some that it missed are no longer kept', async () => {
