@@ -28,7 +28,7 @@ const CLIENT_WAIT_MS = 100;
 /** A server that reads may not have the newest yet: how often it is asked again, and how many times. */
 const LAG_MS = 50;
 const LAGS_MAX = 40;
-/** When a session that was resumed is looked after once more: what was stored before it came may have reached no server. */
+/** When a session that was resumed, or whose gateway was cut off, is looked after once more: what was stored before it came may have reached no server. */
 const LOOK_AGAIN_MS = 1_000;
 /** What a clock may be wrong by, where a time has to say what is new. */
 const SLACK_MS = 1_000;
@@ -56,6 +56,8 @@ type Behind = {
   lags: number;
   /** null: it was here all the time. */
   readonly held: HeldPushes | null;
+  /** Servers that are behind may have been asked: it is looked after once more. */
+  looksAgain: boolean;
   readonly wait: Timeout;
 };
 
@@ -90,6 +92,13 @@ export class CatchUps {
     else known.wanted = Math.max(known.wanted, wanted);
   }
 
+  /** The same for one that may lack anything that was stored lately. */
+  look(session: Session, place: KeptPlace): void {
+    this.start(session, place, 0);
+    const behind = this.#behind.get(session);
+    if (behind !== undefined) behind.looksAgain = true;
+  }
+
   /** The same for one that has come back. Everything else for its client waits, for a while. */
   resume(session: Session, place: KeptPlace, confirmed: Promise<void> | null): void {
     const behind = this.#add(session, place, { wanted: 0, isResumed: true });
@@ -120,6 +129,7 @@ export class CatchUps {
       count: 0,
       foundStart: false,
       lags: 0,
+      looksAgain: isResumed,
       held: isResumed ? new HeldPushes(session, this.#parts.wheel, this.#roomBytes) : null,
       wait: new Timeout(() => {
         this.#enqueue(behind);
@@ -268,14 +278,14 @@ export class CatchUps {
   }
 
   #finish(behind: Behind): void {
-    const { session, place, start, foundStart, count, held } = behind;
+    const { session, place, start, foundStart, count, looksAgain } = behind;
     // Of each user so many are kept: where all of them are new, there may have been more.
     const isMissing = start >= 0 && !foundStart && count >= this.#parts.stream.perUserMax;
     if (isMissing) this.#put(behind, cursorPush(place.seq, true), place.tellsCursor);
     this.#parts.report.replayed(count, isMissing);
     this.#end(behind);
     if (count > 0 && !place.tellsCursor) session.resuming?.changed();
-    if (held === null) return;
+    if (!looksAgain) return;
     const again = new Timeout(() => {
       if (!this.#isOver(behind)) this.start(session, place, 0);
     });

@@ -151,6 +151,7 @@ export class KeptStream {
     let status = 0;
     let isOver = false;
     let isLast = false;
+    let hasHole = false;
     const question = {
       seq: Math.max(1, from),
       next_by_subj: subject,
@@ -162,6 +163,8 @@ export class KeptStream {
       if (status === 0) {
         const kept = readKept(message);
         if (kept === null) return false;
+        // Of a batch that comes over two connections, one after the other, the middle may be missing.
+        hasHole ||= kept.pending >= 0 && kept.previous !== (pushes.at(-1)?.seq ?? 0);
         pushes.push(kept);
         isOver = kept.pending < 0;
         return isOver;
@@ -178,7 +181,7 @@ export class KeptStream {
     });
     if (isFailure(pending)) return null;
     await pending.ended;
-    if (!isOver || (status !== 0 && status !== 404 && status !== 204)) return null;
+    if (!isOver || hasHole || (status !== 0 && status !== 404 && status !== 204)) return null;
     return { pushes, isLast };
   }
 

@@ -78,7 +78,7 @@ export class Replay {
   /** While there was no connection, anything may have been stored. */
   #look(session: Session): void {
     const { kept, uid } = session;
-    if (kept !== null && uid !== '') this.#catchUps.start(session, kept, 0);
+    if (kept !== null && uid !== '') this.#catchUps.look(session, kept);
   }
 
   /**
