@@ -40,6 +40,7 @@ export class NatsLineageNews implements LineageNews {
   readonly #ready = Promise.withResolvers<void>();
   #known: Known | null = null;
   #isReady = false;
+  #isFetching = false;
   /** Lineages that have ended here: this gateway says it again. */
   readonly #own = new Set<string>();
   #round: Iterator<Row> | null = null;
@@ -87,15 +88,21 @@ export class NatsLineageNews implements LineageNews {
       this.#setReady();
       return;
     }
-    this.sayAll();
-    inBackground(this.#fetch(this.#known), (error) => {
-      this.#parts.report.error(`ended sessions could not be fetched: ${errorText(error)}`);
-    });
+    this.#learn(this.#known);
   }
 
-  /** There may be gateways that have not heard what this one says. */
-  sayAll(): void {
+  /** A gateway is known that was not: it may know what this one does not, and not what this one does. */
+  onNew(): void {
+    if (this.#known !== null && this.#isReady) this.#learn(this.#known);
+  }
+
+  #learn(known: Known): void {
     this.#isAgain = true;
+    if (this.#isFetching) return;
+    this.#isFetching = true;
+    inBackground(this.#fetch(known), (error) => {
+      this.#parts.report.error(`ended sessions could not be fetched: ${errorText(error)}`);
+    });
   }
 
   // ---- what the others know -----------------------------------------------------------------------------
@@ -104,6 +111,7 @@ export class NatsLineageNews implements LineageNews {
     try {
       await within(this.#parts.clock, FETCH_MS, this.#fetchAll(known), undefined);
     } finally {
+      this.#isFetching = false;
       this.#setReady();
     }
   }

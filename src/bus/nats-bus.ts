@@ -64,7 +64,7 @@ export class NatsBus implements Bus, ConnectionListener {
     const requests = new RequestMany(parts);
     this.peers = new GatewayPeers(parts, requests, () => {
       this.#uids?.claims.sayAll();
-      this.lineages.sayAll();
+      this.lineages.onNew();
     });
     this.lineages = new NatsLineageNews(parts, this.peers);
     this.claims = new NatsClaimChannel(parts, requests);

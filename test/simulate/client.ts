@@ -5,8 +5,9 @@
 import { type End, FAR } from './channel.ts';
 import { Link, type Surroundings } from './player-link.ts';
 import type { Client } from './records.ts';
-import { ACK, HANDSHAKE, HEARTBEAT, type Packet, readPackets } from './packets.ts';
+import { ACK, handshake, HEARTBEAT, type Packet, readPackets } from './packets.ts';
 import type { SeededRandom } from './random.ts';
+import { Wallet } from './resuming.ts';
 import { PING } from './sockets.ts';
 import { Node } from './world.ts';
 import { Wishes } from './wishes.ts';
@@ -26,6 +27,7 @@ export class Player {
   readonly #around: Surroundings;
   readonly #random: SeededRandom;
   readonly #wishes: Wishes;
+  readonly #wallet: Wallet;
   readonly #isWebSocket: boolean;
   /** What it sends arrives in pieces. */
   readonly #isCut: boolean;
@@ -45,6 +47,7 @@ export class Player {
     this.node = new Node(around.world, this.name);
     this.#random = around.world.random(`player/${this.name}`);
     this.#wishes = new Wishes(this.#random, around);
+    this.#wallet = new Wallet(index, this.name, around);
     this.#isWebSocket = index % 2 === 0;
     this.#isCut = index % 4 === 1;
     this.node.after(this.#random.between(0, 30_000), () => {
@@ -195,7 +198,8 @@ export class Player {
         this.#over(link, why);
       },
     };
-    end.send(HANDSHAKE, HANDSHAKE.length);
+    const greeting = handshake(this.#wallet.user);
+    end.send(greeting, greeting.length);
   }
 
   #onBytes(link: Link, bytes: Buffer): void {
@@ -223,8 +227,10 @@ export class Player {
         return;
       case 'kick':
         link.kicked = packet.body;
+        this.#wallet.kicked(link);
         return;
       case 'push': {
+        if (this.#wallet.takes(packet)) return;
         const { p } = JSON.parse(packet.body) as { p: number };
         this.#around.ledger.received(link.client, p, packet.body);
         return;
@@ -235,11 +241,15 @@ export class Player {
   }
 
   #onHandshake(link: Link, body: string): void {
-    const { code, user } = JSON.parse(body) as { code: number; user?: { uid?: string } };
+    const { code, user } = JSON.parse(body) as {
+      code: number;
+      user?: { uid?: string; pith?: { resume: string; resumed?: true } };
+    };
     if (code !== 200) {
       link.end!.end();
       return;
     }
+    this.#wallet.greeted(link, user?.pith);
     if (user?.uid !== undefined) {
       link.client.uid = user.uid;
       link.client.uids.add(user.uid);
@@ -318,11 +328,14 @@ export class Player {
     this.#around.world.after(FORGET_MS, () => {
       ledger.forgetClient(link.client);
     });
-    if (why === 'left' || why === 'dropped out')
-      this.node.after(this.#random.exponential(AWAY_MS), () => {
-        this.#connect();
-      });
-    else this.#again();
+    if (why !== 'left' && why !== 'dropped out') {
+      this.#again();
+      return;
+    }
+    this.#wallet.left();
+    this.node.after(this.#random.exponential(AWAY_MS), () => {
+      this.#connect();
+    });
   }
 
   #again(): void {

@@ -12,6 +12,7 @@ import { BACKEND_LINK, natsDialer } from './nats-link.ts';
 import type { RouteRules } from './records.ts';
 import type { Session } from './nats-session.ts';
 import type { Packet } from './nats-wire.ts';
+import { Resuming } from './resuming.ts';
 import type { BusView } from './rounds.ts';
 import { SAGAS, Sagas } from './sagas.ts';
 import { Stage, USERS_PER_CLIENT } from './stage.ts';
@@ -144,7 +145,7 @@ const BREAKER = [
 ] as const;
 
 /** @param uids Keys of `auth`; '': none. */
-function yamlOf(uids: string, place: string, configuration: number): string {
+function yamlOf(uids: string, resume: string, place: string, configuration: number): string {
   const own = CONFIGURATIONS[configuration]!;
   const others = own.includes('auth: {')
     ? own.replace('auth: {', uids === '' ? 'auth: {' : `auth: { ${uids},`)
@@ -171,15 +172,16 @@ routes:
   - { match: "shop.>", backend: shop, timeout: 5s }
 ${SAGAS.map((saga) => `  - { match: "${saga}.>", backend: world, timeout: 3s, join: ${saga} }`).join('\n')}
   - { match: "duel.>", backend: duel, timeout: 4s }
-${others}
+${others.includes('sessions: {') ? others.replace('sessions: {', `sessions: { ${resume}${resume && ','}`) : `${others}\nsessions: { ${resume} }`}
 `;
 }
 
 export function makeStage(
   world: World,
   options: { gateways: number; clients: number },
-): { stage: Stage; bus: BusView | null; policy: UidPolicy } {
+): { stage: Stage; bus: BusView | null; policy: UidPolicy; resuming: Resuming } {
   const policy = pickPolicy(world.random('sessions of a uid'));
+  const resuming = new Resuming(world);
   let servers: BusPlace[] = [];
   const events = new EventLog(
     world,
@@ -192,7 +194,8 @@ export function makeStage(
   const stage = new Stage({
     ...options,
     world,
-    yaml: (place, configuration) => yamlOf(policy.yaml, place, configuration),
+    resuming,
+    yaml: (place, configuration) => yamlOf(policy.yaml, resuming.yaml, place, configuration),
     configurations: CONFIGURATIONS.length,
     routes: ROUTES,
     choices: CHOICES,
@@ -300,5 +303,5 @@ export function makeStage(
     },
   };
   stage.ledger.bindsWait = policy.refuses;
-  return { stage, bus, policy };
+  return { stage, bus, policy, resuming };
 }

@@ -2,6 +2,8 @@
 import type { End } from './channel.ts';
 import type { Ledger } from './ledger.ts';
 import type { Network } from './network.ts';
+import type { SimGateway } from './gateway.ts';
+import type { Resuming } from './resuming.ts';
 import { message } from './packets.ts';
 import type { SeededRandom } from './random.ts';
 import type { Ask, Client, Plan } from './records.ts';
@@ -20,6 +22,9 @@ export type Surroundings = {
   readonly isCalm: (address: string, client: string) => boolean;
   /** The gateway there ends in order. */
   readonly isStopping: (address: string) => boolean;
+  readonly resuming: Resuming;
+  /** Gateways that run. */
+  readonly running: () => readonly SimGateway[];
   readonly users: number;
   readonly groups: number;
   /** Keys of session data by which routes choose an instance, and the instances. */

@@ -7,6 +7,7 @@ import type { EventLog } from './event-log.ts';
 import { FleetQuestions } from './fleet-questions.ts';
 import type { SimGateway } from './gateway.ts';
 import { pushToAll } from './push-to-all.ts';
+import type { Resuming } from './resuming.ts';
 import type { Stage } from './stage.ts';
 import type { UidLimits } from './uid-limits.ts';
 import { type Node, World } from './world.ts';
@@ -43,13 +44,15 @@ export class Rounds {
   readonly #world: World;
   readonly #bus: BusView | null;
   readonly #uids: UidLimits;
+  readonly #resuming: Resuming;
   #round = 0;
 
   /** @param bus null: there is none. */
-  constructor(stage: Stage, bus: BusView | null, uids: UidLimits) {
+  constructor(stage: Stage, bus: BusView | null, uids: UidLimits, resuming: Resuming) {
     this.#stage = stage;
     this.questions = new FleetQuestions(stage);
     this.#uids = uids;
+    this.#resuming = resuming;
     this.#world = stage.world;
     this.#bus = bus;
     this.#begin();
@@ -160,6 +163,7 @@ export class Rounds {
       this.#expectSubscriptions(gateway);
     }
     this.#uids.expectStill();
+    this.#resuming.expectStill(this.#stage.running);
     this.#expectEvents();
     this.questions.askStill();
     pushToAll(this.#stage, (problem) => {

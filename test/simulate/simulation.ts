@@ -48,14 +48,14 @@ export async function simulate(options: Options): Promise<Result> {
   using _ = watchMachine((what) => {
     world.violate('time, chance and I/O are the world’s', what);
   });
-  const { stage, bus, policy } = makeStage(world, { gateways, clients });
+  const { stage, bus, policy, resuming } = makeStage(world, { gateways, clients });
   const faults = options.faults ?? planFaults(seed, hours, stage.places);
   for (const fault of faults)
     world.after(fault.atMs, () => {
       stage.faults.inflict(fault);
     });
   const uids = new UidLimits(stage, policy);
-  const rounds = new Rounds(stage, bus, uids);
+  const rounds = new Rounds(stage, bus, uids, resuming);
   const confirmations = bus && new Confirmations(stage, bus);
   stage.ledger.onChanged = (ask) => {
     confirmations?.answered(ask);
@@ -76,6 +76,7 @@ export async function simulate(options: Options): Promise<Result> {
       ...stage.ledger.fairWeather.checks,
       ...confirmations?.checks,
       ...uids.checks,
+      ...resuming.checks,
       ...stage.lostCalls.checks,
       ...bus?.events.checks,
       ...sagaChecks(stage),

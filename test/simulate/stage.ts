@@ -14,6 +14,7 @@ import type { Client, RouteRules } from './records.ts';
 import { LostCalls } from './lost-calls.ts';
 import { LOOK_MS } from './player-link.ts';
 import type { SeededRandom } from './random.ts';
+import type { Resuming } from './resuming.ts';
 import { SagaReader } from './saga-reader.ts';
 import { Sagas } from './sagas.ts';
 import type { Node, World } from './world.ts';
@@ -35,6 +36,7 @@ export type Service = {
 
 export type StageOptions = {
   readonly world: World;
+  readonly resuming: Resuming;
   readonly gateways: number;
   readonly clients: number;
   /** The configuration of each gateway, and others that it may be started with. */
@@ -108,6 +110,8 @@ export class Stage {
       world,
       network,
       ledger,
+      resuming: options.resuming,
+      running: () => this.running,
       routes,
       gatewayFor: (random: SeededRandom) => this.gateways.pick(random),
       isCalm: (address: string, client: string) => this.#isCalm(address, client),

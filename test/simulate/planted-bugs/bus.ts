@@ -113,4 +113,20 @@ export const BUS: readonly Planted[] = [
     find: 'for (const lost of this.#others.look(passed)) this.#announce(lost);',
     replace: 'this.#others.look(passed);',
   },
+
+  // ---- coming back with a token
+  {
+    name: 'resume-forgets-the-groups',
+    why: 'who comes back has its uid and data, and is in none of its groups',
+    file: 'src/bus/session-commands.ts',
+    find: 'set: had.data, join: had.groups.map(({ name }) => name)',
+    replace: 'set: had.data, join: []',
+  },
+  {
+    name: 'kick-leaves-the-tokens',
+    why: 'a player who was kicked comes back by the token that it has',
+    file: 'src/resume/resume.ts',
+    find: "  'kick',\n  'closed',",
+    replace: "  'closed',",
+  },
 ];
