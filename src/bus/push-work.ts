@@ -14,8 +14,8 @@ const PUTS_PER_WRITE = 8;
 export class PushWork extends SessionWork {
   readonly cost: number;
   readonly bytes: number;
-  readonly push: Push;
-  readonly encodings: PushEncodings;
+  push: Push;
+  encodings: PushEncodings;
   readonly count: PushCount = { delivered: 0, dropped: 0, refused: 0 };
   readonly #perishable: Perishable | null;
   readonly #filter: ((session: Session) => boolean) | null;
@@ -44,6 +44,12 @@ export class PushWork extends SessionWork {
     if (taken === 'taken') count.delivered++;
     else if (taken === 'dropped') count.dropped++;
     else count.refused++;
+  }
+
+  /** Its body is a view of what the transport has read, where something else may be next. */
+  override keep(): void {
+    this.push = { ...this.push, body: Buffer.from(this.push.body) };
+    this.encodings = new PushEncodings(this.push);
   }
 
   override onDone(): void {

@@ -28,6 +28,9 @@ export abstract class SessionWork {
   abstract readonly bytes: number;
   /** Does it to one session, which may have been closed meanwhile. */
   abstract reach(session: Session): void;
+  /** It has to wait: what it was given holds only until the end of this call. */
+  keep(): void {}
+
   /** It has reached all. Called once. */
   protected onDone(): void {}
 
@@ -143,6 +146,7 @@ export class Fanouts {
     // However large: where nothing waits there is room.
     if (this.#waitingBytes > 0 && this.#waitingBytes + work.heldBytes > this.waitingBytesMax)
       return false;
+    work.keep();
     this.#waitingBytes += work.heldBytes;
     work.left = sessions.length;
     for (const session of sessions) {

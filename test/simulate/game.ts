@@ -122,12 +122,17 @@ const QUIET_MS = CALM_MS - 100_000;
 
 /** What a gateway may be started with beside its first configuration. */
 const CONFIGURATIONS = [
-  'drain: { budget: 4s }\nsessions: { group_ttl: 20s }',
-  'limits: { outbox: 256KiB, in_flight_per_session: 8 }\nauth: { mode: connect, backend: rooms }',
-  'limits: { in_flight_per_backend: 1000 }\ndrain: { budget: 2s, per_second: 1000, signal: kick }',
-  'auth: { mode: connect, backend: duel }',
+  `${slices(1)} }\ndrain: { budget: 4s }\nsessions: { group_ttl: 20s }`,
+  `${slices(2)}, outbox: 256KiB, in_flight_per_session: 8 }\nauth: { mode: connect, backend: rooms }`,
+  `${slices(1)}, in_flight_per_backend: 1000 }\ndrain: { budget: 2s, per_second: 1000, signal: kick }`,
+  `${slices(3)} }\nauth: { mode: connect, backend: duel }`,
   'auth: { mode: connect, backend: world }',
 ] as const;
+
+/** Pushes to a room or to all take several turns: eight outboxes in each for each write. */
+function slices(perTurn: number): string {
+  return `limits: { fanout: { per_turn: ${perTurn} }`;
+}
 
 const LINK = [
   '',

@@ -122,6 +122,15 @@ describe('a push to many', () => {
     for (const encoded of rest) expect(encoded).toBe(first);
   });
 
+  test('arrives as it came, though the bytes that it came in are used again', () => {
+    const { commands, client, writesByTurn } = stage();
+    const body = Buffer.from('1234');
+    commands.push(push('big', { groups: ['all'] }, { body }));
+    body.fill(0xff);
+    writesByTurn();
+    expect(client(40).connection.messages).toEqual(['big 1234']);
+  });
+
   test('is counted when all have it', async () => {
     const { commands, client, writesByTurn, metrics } = stage({ members: 40 });
     client(40).session.close('client_closed');
