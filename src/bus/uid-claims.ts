@@ -235,11 +235,15 @@ export class UidClaims {
   ): void {
     const { channel, limit, registry } = this.#parts;
     const { isConflict } = gathering;
-    const newest = newestFirst(elsewhere)[0];
-    for (const session of fresh)
-      if (session.uid === uid && newest !== undefined && isNewer(newest, placeOf(session)))
-        // Who has asked meanwhile was told of the time before.
-        gathering.isAgain = this.#restamp(session, newest.boundAt) || gathering.isAgain;
+    let newest = newestFirst(elsewhere)[0];
+    // Those that came while the others were asked are as new.
+    for (const session of [...fresh, ...gathering.fresh]) {
+      if (session.uid !== uid || newest === undefined || !isNewer(newest, placeOf(session))) continue; // prettier-ignore
+      if (!this.#restamp(session, newest.boundAt)) continue;
+      newest = placeOf(session);
+      // Who has asked meanwhile was told of the time before.
+      gathering.isAgain = true;
+    }
     const here = [...registry.byUid(uid)].map(placeOf);
     const all = newestFirst([...elsewhere, ...here]);
     const floor = all[limit.sessionsMax - 1];

@@ -504,6 +504,17 @@ describe('max_sessions_per_uid', () => {
     expect(fleet.holders()).toEqual(['a-0123456789.2', 'b-0123456789.3']);
   });
 
+  test('not the one that comes to a slow gateway while the others are asked for the one before it', async () => {
+    const fleet = makeFleet({ refuses: false, sessionsMax: 2 }, [-3_600_000, 0]);
+    await fleet.bind(fleet.player(1));
+    await fleet.advance(1_000);
+    await fleet.bind(fleet.player(0));
+    await fleet.advance(50);
+    await fleet.bind(fleet.player(0));
+    await fleet.advance(500);
+    expect(fleet.holders()).toEqual(['a-0123456789.2', 'a-0123456789.3']);
+  });
+
   test('after a split too, and says so', async () => {
     const fleet = makeFleet({ refuses: false, sessionsMax: 2 });
     fleet.cut(1);
