@@ -53,10 +53,13 @@ class Touches {
     return new Set([...this.#bySid.values()].flatMap(({ uids }) => [...uids]));
   }
 
-  /** Uids that somebody must have now: whoever was bound, and to whom nothing else has happened. */
+  /** Uids that somebody must have now: whoever was bound to them, and nothing else has happened to any of these. */
   get sure(): string[] {
-    const alone = [...this.#bySid.values()].filter(({ count, ends }) => count === 1 && ends.size === 0); // prettier-ignore
-    return alone.flatMap(({ bound, isPresent }) => (isPresent ? [...bound] : []));
+    const all = [...this.#bySid.values()];
+    const isAlone = ({ count, ends, isPresent }: Touch): boolean =>
+      count === 1 && ends.size === 0 && isPresent;
+    const doubtful = new Set(all.filter((one) => !isAlone(one)).flatMap(({ uids }) => [...uids]));
+    return all.flatMap(({ bound }) => [...bound]).filter((one) => !doubtful.has(one));
   }
 }
 

@@ -2,9 +2,11 @@
 import fc from 'fast-check';
 
 import { commandsOf, type Kind, nth, pick } from './command.ts';
+import { askGate } from './questions.ts';
 import { look, lookRound, settled } from './look.ts';
 
 const kind = <T>(one: Kind<T>): Kind<T> => one;
+const ON_THE_WAY_MS = 10;
 /** Until the others have heard of a gateway. */
 const HEARD_OF_MS = 200;
 
@@ -32,6 +34,7 @@ const kill = kind({
   run: async (model, fleet, { at, startsAfterMs }) => {
     if (fleet.running.length === 0) return;
     const { place } = pick(fleet.running, at);
+    look(fleet, model);
     fleet.kill(place);
     for (const session of model.at(place)) model.lose(session);
     if (fleet.running.length === 0) model.forgetEnds();
@@ -65,7 +68,12 @@ const drain = kind({
     await settled(fleet, model);
     const { place } = pick(fleet.running, at);
     const here = model.at(place);
-    await fleet.drain(place);
+    const drained = fleet.drain(place);
+    // No sooner than the others have heard of it.
+    await fleet.wait(ON_THE_WAY_MS);
+    const [other] = model.list.filter((one) => one.place !== place && one.guest.isOpen);
+    if (other !== undefined) await askGate(fleet, other, place);
+    await drained;
     for (const session of here)
       if (model.sessions.has(session.sid)) model.close(session, 'draining');
     if (fleet.running.length === 0) model.forgetEnds();

@@ -242,8 +242,12 @@ id: ${place}
 listen: [{ url: auto://0.0.0.0:3010 }]
 heartbeat: ${HEARTBEAT_MS / 1_000}s
 bus: nats://${SERVER}:4222
-backends: { game: { nats: {} } }
-routes: [{ match: "game.>", backend: game, timeout: 10s }]
+backends:
+  game: { nats: {} }
+  door: { gate: { advertise: { ws: "${place}:3010", tcp: "${place}:3010" } } }
+routes:
+  - { match: "game.>", backend: game, timeout: 10s }
+  - { match: "gate.gateHandler.queryEntry", backend: door }
 auth: { ${mode}${policy.yaml} }
 sessions: { groups: ${GROUPS_MAX}, group_ttl: ${groupTtlMs}ms${resume} }
 drain: { budget: 4s, accept_for: 0s }

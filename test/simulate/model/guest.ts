@@ -15,7 +15,12 @@ const SAYS_EVERY_MS = HEARTBEAT_MS / 2;
 /** What a client comes back with, and when it got it. */
 export type Token = { readonly text: string; readonly atMs: number };
 
-export type Answer = { readonly code: number; readonly reason: string };
+export type Answer = {
+  readonly code: number;
+  readonly reason: string;
+  /** Of a gate: where to connect. */
+  readonly host: string;
+};
 
 /** What the handshake's answer says to one that asks for tokens. */
 type Greeting = { readonly pith?: { readonly resume?: string; readonly resumed?: boolean } };
@@ -163,8 +168,8 @@ export class Guest {
         else this.got.push(packet.body);
         return;
       case 'response': {
-        const { code = 200, reason = '' } = JSON.parse(packet.body) as Partial<Answer>;
-        this.#answers.get(packet.id)?.({ code, reason });
+        const answer = JSON.parse(packet.body) as Partial<Answer>;
+        this.#answers.get(packet.id)?.({ code: 200, reason: '', host: '', ...answer });
         this.#answers.delete(packet.id);
       }
     }

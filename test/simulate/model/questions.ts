@@ -206,6 +206,39 @@ async function holders({ running }: Fleet, whose: string): Promise<number> {
   return running.filter(({ gateway: { registry } }) => registry.byUid(whose).size > 0).length;
 }
 
+// ---- the gate ---------------------------------------------------------------------------------------------
+
+/** Nobody is sent to a gateway that was not heard for this long. [src/bus/gate.ts] */
+const STALE_MS = 4_000;
+const ON_THE_WAY_MS = 50;
+
+/** A client is sent to a gateway that runs, or was killed so short a time ago that nobody knows. */
+export async function askGate(
+  fleet: Fleet,
+  { guest }: ModelSession,
+  isDraining = '',
+): Promise<void> {
+  // prettier-ignore
+  const { code, host } = await fleet.within('a gate', guest.ask('gate.gateHandler.queryEntry', '{}')); // prettier-ignore
+  expectSame('the code of a gate', code, 200);
+  const places = fleet.running.map(({ place }) => place).filter((place) => place !== isDraining);
+  for (const [id, { atMs }] of fleet.killed)
+    if (fleet.nowMs - atMs < STALE_MS + ON_THE_WAY_MS) places.push(id.slice(0, id.indexOf('-')));
+  if (!places.includes(host)) fail('where a gate sends its clients', host, places);
+}
+
+const gate = kind({
+  name: 'ask gate',
+  weight: 3,
+  args: nth,
+  can: (model) => model.list.some(({ guest }) => guest.isOpen),
+  run: async (model, fleet, of) => {
+    await settled(fleet, model);
+    const able = model.list.filter(({ guest }) => guest.isOpen);
+    if (able.length > 0) await askGate(fleet, pick(able, of));
+  },
+});
+
 // ---- pushes -----------------------------------------------------------------------------------------------
 
 let pushes = 0;
@@ -285,6 +318,7 @@ export const QUESTIONS = [
   commandsOf(groupList),
   commandsOf(sessionList),
   commandsOf(session),
+  commandsOf(gate),
   commandsOf(push),
   commandsOf(verbPush),
 ];

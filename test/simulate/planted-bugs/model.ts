@@ -131,6 +131,13 @@ export const MODEL: readonly Planted[] = [
     replace: '',
   },
   {
+    name: 'gate-leads-to-who-drains',
+    why: 'a gateway that drains goes on telling the gates of the others that it has room',
+    file: 'src/bus/gate.ts',
+    find: 'const room = this.#isReady ? Math.max(0, free) : 0;',
+    replace: 'const room = Math.max(0, free);',
+  },
+  {
     name: 'gateway-long-gone-is-told-of',
     why: 'a gateway that was given up is told of to new ones, who wait for it in turn',
     file: 'src/bus/known-gateways.ts',
