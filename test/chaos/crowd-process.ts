@@ -13,7 +13,7 @@ const GREETING = packet(HANDSHAKE, Buffer.from('{"sys":{"type":"crowd","version"
 const RESPONSE = 2;
 const ROUTE = 'chaos.who.am';
 /** Connections that are being made at the same time. */
-const AT_ONCE = 100;
+const AT_ONCE = 30;
 const TICK_MS = 20;
 
 const members = new Set<Member>();
