@@ -23,8 +23,9 @@ import { type WatchedGateway, WatchedGateways } from './watched-gateways.ts';
 
 /** Between two looks at the others. */
 const LOOK_MS = 500;
-/** Between two signs of life. */
+/** Between two signs of life, and between one and another for a gateway that has not heard any yet. */
 const ALIVE_MS = 1_000;
+const ALIVE_TO_NEW_MS = 100;
 /** A gateway of which NATS has taken no sign of life for this long may have been taken for lost. */
 const RETURN_MS = 7_000;
 /** While NATS has not confirmed a sign of life for this long, a gateway says nothing about others. */
@@ -60,6 +61,7 @@ export class GatewayWatch {
   #returnedAt = -Infinity;
   /** Others may take this gateway for lost, or do not know what has become of its sessions. */
   #mustReturn = false;
+  #isRunning = false;
   /** Since the last look. */
   #isSomeoneBack = false;
   /** It may not listen to the others, and that was reported. */
@@ -92,12 +94,14 @@ export class GatewayWatch {
 
   /** There is a connection. The others must be silent on this one before they count as lost. */
   start(): void {
+    this.#isRunning = true;
     this.#lookedAt = this.#parts.clock.now();
     this.#others.heardNothing();
     this.#look();
   }
 
   stop(): void {
+    this.#isRunning = false;
     this.#parts.wheel.cancel(this.#lookAgain);
     this.#restatement?.stop();
   }
@@ -161,6 +165,14 @@ export class GatewayWatch {
     });
   }
 
+  /** Lets a gateway that is new know of this one at once: if this one dies within a second, it is the one to say so. */
+  #greet(now: number): void {
+    // After its stop it must not look alive.
+    if (!this.#isRunning) return;
+    if (now - this.#aliveAt >= ALIVE_TO_NEW_MS) this.#sayAlive(now);
+    else this.#aliveAt = -Infinity;
+  }
+
   // ---- the others ---------------------------------------------------------------------------------------
 
   #announce({ gateway, sessions, term, seq, heardAtWall }: WatchedGateway): void {
@@ -219,6 +231,7 @@ export class GatewayWatch {
     const heard = this.#others.heard(alive, clock.wallNow());
     this.#isSomeoneBack ||= heard === 'back' || heard === 'returned';
     if (heard === 'returned') report.gatewayReturned(alive.gateway);
+    else if (heard === 'new') this.#greet(clock.now());
     else if (heard === 'refused')
       report.refused('GATEWAYS', alive.gateway, 'too many gateways: this one is not watched');
   }

@@ -33,8 +33,11 @@ export type WatchedGateway = AliveFields & {
 
 const NEVER_LOST = { lostTerm: 0 };
 
-/** back: it was silent for a while; returned: it was lost, and has said so; refused: there is no room for another. */
-export type Heard = 'alive' | 'back' | 'returned' | 'refused';
+/**
+ * new: it was not known; back: it was silent for a while; returned: it was lost, and has said so; refused: there is no
+ * room for another.
+ */
+export type Heard = 'alive' | 'new' | 'back' | 'returned' | 'refused';
 
 export class WatchedGateways {
   readonly #own: string;
@@ -75,8 +78,9 @@ export class WatchedGateways {
     const more = { silentMs: 0, lostTerm: isLost ? lostTerm : 0, isBack: isLost, dueMs };
     const facts = known !== undefined && isLate(alive, known) ? known : alive;
     this.#watched.set(gateway, { ...facts, heardAtWall, ...more });
+    if (known === undefined) return 'new';
     if (lostTerm > 0 && !isLost) return 'returned';
-    return isLost || (known !== undefined && known.silentMs >= AWAY_MS) ? 'back' : 'alive';
+    return isLost || known.silentMs >= AWAY_MS ? 'back' : 'alive';
   }
 
   /** It has stopped in order. */

@@ -87,6 +87,24 @@ describe('one that is killed', () => {
     ]);
   });
 
+  test('a moment after another has come is known to that one', async () => {
+    const made = await fleet(A);
+    const { exchange, live, members, kill } = made;
+    const born = makeEventGateway(B, { exchange, clock: new ManualClock(2_000) });
+    born.bus.onUp(true);
+    (members as Member[]).push(born);
+    exchange.takeSent();
+    exchange.deliver();
+    // B says that it is alive, and A at once, though it said so less than a second ago.
+    expect(toldOn(exchange.takeSent()).map(({ gateway }) => gateway)).toEqual([A]);
+    exchange.deliver();
+    kill(members[0]);
+    await live(10_000);
+    expect(told(exchange).map(({ name, gateway, by }) => [name, gateway, by])).toEqual([
+      ['gateway.lost', A, B],
+    ]);
+  });
+
   test('with the oldest is announced by the one that is left, and so is the oldest', async () => {
     const made = await fleet(A, B, C);
     made.kill(made.members[0]);
