@@ -190,6 +190,19 @@ describe('a session that has ended for good', () => {
     expect([session!.uid, { ...session!.data }]).toEqual(['', { level: 3 }]);
   });
 
+  test('is known to a gateway that starts when the one that ended it is gone', async () => {
+    const one = await start();
+    await using other = await start();
+    const { client, token } = await player(one.port, '14');
+    await tellJson(nc, 'pith.user.14.kick');
+    await client.ended;
+    await eventually(() => other.gateway.metrics.count('pith_resume_ended', []) === 1, 'the news');
+    await one.gateway.drain(() => true);
+    await using late = await start();
+    expectNew(await come(late.port, token), late);
+    expect(refused(late, 'ended')).toBe(1);
+  });
+
   test('by a login elsewhere does not come back', async () => {
     const auth = 'auth: { sessions_per_uid: kick_old }';
     await using one = await start(resumes(), auth);
