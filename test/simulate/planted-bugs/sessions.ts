@@ -33,6 +33,15 @@ export const SESSIONS: readonly Planted[] = [
     replace: "if (outcome !== 'client_gone') this.#close();",
   },
 
+  // ---- clients next to each other
+  {
+    name: 'half-packets-share-a-buffer',
+    why: 'what has come of a packet is kept where another client’s is kept, too: one that sends half a packet spoils others’',
+    file: 'src/protocol/packet-reader.ts',
+    find: 'const grown = Buffer.allocUnsafe(Math.max(size, 2 * this.heldBytes, 64));',
+    replace: 'const one = PacketReader as unknown as { kept?: Buffer };\n      const grown = size > 4_096 ? Buffer.allocUnsafe(2 * size) : (one.kept ??= Buffer.alloc(4_096));',
+  },
+
   // ---- a session: its lane, its outbox, its end
   {
     name: 'lane-is-overtaken',
