@@ -83,13 +83,19 @@ describe('what a gateway on a Link is held to', () => {
     ['an instance gets what is for another', { instance: 'one' }, [HELLO, request(1, { to: 'two' })], 'an instance gets its own'],
     ['a push has a result that nobody waits for', {}, [HELLO, pushed(1)], 'a push is answered once'],
     ['a verb has a result that nobody waits for', {}, [HELLO, { id: 1, done: {} }], 'a verb is answered once'],
-    ['a frame is none of this release', {}, [HELLO, { route: { ref: 1 } }], 'frames are of the contract'],
   ])('%s', ([, options, frames, rule]) => {
     const wire = new Wire(options);
     // What nobody sent has no plan, and is not answered.
     wire.ledger.reached = () => null;
     expect(wire.say(...frames).broken).toContain(rule);
   }); // prettier-ignore
+
+  test('a frame of a number that the contract keeps free', () => {
+    const wire = new Wire().say(HELLO);
+    // frames: [{ 11: "" }]
+    wire.handler.onMessage(Buffer.from([0x0a, 0x02, 0x5a, 0x00]));
+    expect(wire.broken).toEqual(['frames are of the contract']);
+  });
 
   test('a frame that cannot be read', () => {
     const wire = new Wire();
