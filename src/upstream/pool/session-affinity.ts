@@ -45,10 +45,12 @@ export class SessionAffinity<T extends Transport> {
         return visit(this.#pick(call.session) ?? endpoint, session);
       if (this.#key === null || !this.#moves(call, session, endpoint)) return endpoint;
     }
-    const next = this.#pick(call.session);
-    if (next === null) return null;
-    if (!call.unordered && this.#isVisiting(session, next.instance))
-      return this.#follow(call, session);
+    const picked = this.#pick(call.session);
+    if (picked === null) return null;
+    const isVisiting = !call.unordered && this.#isVisiting(session, picked.instance);
+    if (isVisiting && !session.visited!.isOpen) return this.#follow(call, session);
+    // It keeps to that one from now on: what comes next must not go elsewhere either.
+    const next = isVisiting ? session.visited! : picked;
     endpoint?.release(session);
     next.take(session);
     return next;

@@ -236,6 +236,19 @@ describe('an instance to which several endpoints lead', () => {
     },
   );
 
+  test('keeps a session whose messages have named it, before it had an endpoint of its own', async () => {
+    const stage = await PoolStage.up(['a', 'b']);
+    for (const { endpoint } of stage.pipes)
+      endpoint.up('link', 'again', { instance: endpoint.name === 'a' ? 'x' : 'y' });
+    const affinity = new SessionAffinity({ balance: 'round_robin', hashBy: 'uid' }, stage.pool);
+    for (const n of upTo(20)) {
+      const client = new Client(affinity, `g.${n + 1}`);
+      client.ask(TO_X);
+      const [first, ...rest] = [{}, {}, {}].map((more) => client.ask(more).to?.name);
+      expect(rest).toEqual([first, first]);
+    }
+  });
+
   test('sees what follows by the one that is being left, until nothing is in flight', async () => {
     const { clients } = await twoLinks('round_robin');
     const [client] = clients;
