@@ -187,7 +187,10 @@ export class WrongClient {
   #onPacket(visit: Visit, one: Packet): void {
     if (one.kind === 'handshake') this.#onHandshake(visit, one.body);
     else if (one.kind === 'response') this.#onAnswer(visit, one.id, one.body);
-    else if (one.kind === 'push') {
+    else if (one.kind === 'kick') {
+      // It was let in as a user who is connected elsewhere.
+      if (one.body.includes('logged_in_elsewhere')) visit.isCalm = false;
+    } else if (one.kind === 'push') {
       const { p } = JSON.parse(one.body) as { p: number };
       this.#around.ledger.received(visit.client, p, one.body);
     }
