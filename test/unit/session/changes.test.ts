@@ -313,10 +313,11 @@ describe('the registry', () => {
       fc.property(steps, (done) => {
         const { apply, asked, join, registry } = setUp();
         const sessions = [1, 2, 3, 4].map((n) => join(n).session);
+        let last = 4;
         for (const [i, one] of done) {
           if (one === null) {
             registry.remove(sessions[i]!);
-            sessions[i] = join(registry.size + 100).session;
+            sessions[i] = join(++last).session;
           } else {
             apply(sessions[i]!, one);
           }
