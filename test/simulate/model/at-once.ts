@@ -234,7 +234,8 @@ const burst = kind({
       if (apartMs > 0) await fleet.wait(apartMs);
     }
     for (const { of, how } of endings) endOne(fleet, touches, pick(list, of), how);
-    const isAsked = model.policy.name === 'refuse_new' && touches.uids.size > 0;
+    const mayBind = touches.uids.size > 0 || (opening !== null && fleet.options.asksConnect);
+    const isAsked = model.policy.name === 'refuse_new' && mayBind;
     await fleet.wait(isAsked ? ASKED_MS : DONE_MS);
     if (opened !== null) opened();
     await adopt(fleet, model, touches);
