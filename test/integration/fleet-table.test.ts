@@ -7,13 +7,21 @@ import { PATIENCE_MS } from '../support/wait.ts';
 
 const CASES = 77;
 
+/** A gateway that does not answer within 250 ms is named, as it should be: on a busy machine that says nothing. */
+const NAMES_A_GATEWAY = /"silent_gateways":\["/;
+
 test(
   'what is answered is what clients and listeners count',
   async () => {
-    const rows = await playAll(fleetTable, { sessions: 0, runs: 2, jobs: 2 });
-    expect(rows.flatMap(({ faults }) => faults)).toEqual([]);
+    const play = () => playAll(fleetTable, { sessions: 0, runs: 2, jobs: 2 });
+    const faultsOf = (rows: Awaited<ReturnType<typeof play>>) => rows.flatMap((row) => row.faults);
+    let rows = await play();
+    const faults = faultsOf(rows);
+    if (faults.length > 0 && faults.every((fault) => NAMES_A_GATEWAY.test(fault)))
+      rows = await play();
+    expect(faultsOf(rows)).toEqual([]);
     expect(rows).toHaveLength(2 * CASES);
   },
-  // Two dozen gateways are started.
-  10 * PATIENCE_MS,
+  // Two dozen gateways are started, maybe twice.
+  20 * PATIENCE_MS,
 );
