@@ -28,7 +28,13 @@ type Known = {
   heardAt: number;
 };
 /** Times of the clock. */
-type Lost = { readonly until: number; readonly namedUntil: number; readonly heardAt: number };
+type Lost = {
+  readonly until: number;
+  readonly namedUntil: number;
+  readonly heardAt: number;
+  /** It has said goodbye. */
+  readonly hasLeft: boolean;
+};
 
 export class KnownGateways {
   readonly #own: string;
@@ -83,6 +89,8 @@ export class KnownGateways {
     const known = this.#known.get(gateway);
     if (known === undefined && this.#known.size >= GATEWAYS_MAX && !(answered && this.#makeRoom()))
       return false;
+    // It has answered while it was leaving. If it is still there, it greets.
+    if (answered && this.#lost.get(gateway)?.hasLeft === true) return true;
     // Only those that have answered can be lost.
     const hasAnswered = this.#lost.delete(gateway) || known?.answered === true;
     const heardAt = this.#clock.now();
@@ -114,15 +122,18 @@ export class KnownGateways {
   silent(gateway: string): void {
     const known = this.#known.get(gateway);
     if (known === undefined || ++known.silences < SILENCES_MAX) return;
-    this.#forget(gateway, LOST_MS, NAMED_MS);
+    this.#forget(gateway, { ms: LOST_MS, namedMs: NAMED_MS, hasLeft: false });
   }
 
   /** It has announced that it is leaving. */
   left(gateway: string): void {
-    this.#forget(gateway, LEFT_MS, 0);
+    this.#forget(gateway, { ms: LEFT_MS, namedMs: 0, hasLeft: true });
   }
 
-  #forget(gateway: string, ms: number, namedMs: number): void {
+  #forget(
+    gateway: string,
+    { ms, namedMs, hasLeft }: { ms: number; namedMs: number; hasLeft: boolean },
+  ): void {
     const known = this.#known.get(gateway);
     this.#known.delete(gateway);
     if (known === undefined || !known.answered) return;
@@ -130,7 +141,7 @@ export class KnownGateways {
     if (this.#lost.size >= GATEWAYS_MAX) this.#lost.delete([...this.#lost.keys()][0]!);
     const now = this.#clock.now();
     const { heardAt } = known;
-    this.#lost.set(gateway, { until: now + ms, namedUntil: now + namedMs, heardAt });
+    this.#lost.set(gateway, { until: now + ms, namedUntil: now + namedMs, heardAt, hasLeft });
   }
 
   /** Forgets one that has never answered. */

@@ -94,6 +94,16 @@ test('gateways that sids name are unheard of if they are others, and neither kno
   expect(known.unheardOf(many).size).toBe(1_000);
 });
 
+test('a gateway that answers while it leaves is not known again; one that greets is', () => {
+  const { known, names } = make();
+  known.heard('a', true);
+  known.left('a');
+  known.heard('a', true);
+  expect([names(), known.lostNames(), known.recentNames()]).toEqual([[], [], []]);
+  known.heard('a', false);
+  expect(names()).toEqual(['a']);
+});
+
 describe('a gateway that others tell of', () => {
   test('is known as one that has answered, and is not told of in turn', () => {
     const { known, names } = make();
