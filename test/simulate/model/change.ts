@@ -18,6 +18,8 @@ export type Change =
 
 /** Ways by which the time of a membership can be given. */
 export const WITH_TTL: readonly Way[] = ['verb', 'control'];
+/** Until a claim is there. */
+const CLAIM_MS = 10;
 const ELSEWHERE = 'logged_in_elsewhere';
 /** Within it the others have closed their sessions of a uid. [proto/README.md] */
 const ELSEWHERE_MS = 500;
@@ -137,6 +139,7 @@ export async function changeOne(
   { change, way: wanted, at }: { change: Change; way: Way; at: number },
 ): Promise<void> {
   const way = wayFor(session.guest, wanted);
+  if (change.kind === 'bind') await apartFromOthers(fleet, model, change.uid);
   const sentMs = fleet.nowMs;
   const { expired, version: before } = session;
   const expected = expectedOf(fleet, model, session, change);
@@ -154,6 +157,12 @@ export async function changeOne(
     const hasGrown = session.version > before;
     if (isNew !== hasGrown) fail(`version of ${session.sid} after ${change.kind} by ${way}`, session.version, isNew ? `more than ${before}` : before); // prettier-ignore
   }
+}
+
+/** Which of two binds is the later one, only the clocks can tell where the claims of both are on their way. */
+async function apartFromOthers(fleet: Fleet, model: Model, uid: string): Promise<void> {
+  const lastMs = Math.max(...model.of(uid).map(({ boundMs }) => boundMs));
+  if (fleet.nowMs - lastMs < CLAIM_MS) await fleet.wait(CLAIM_MS);
 }
 
 function expectedOf(fleet: Fleet, model: Model, session: ModelSession, change: Change): string[] {
@@ -219,6 +228,7 @@ function applyOne(
       if (uid !== '' && model.policy.name === 'refuse_new')
         for (const old of model.of(uid)) model.close(old, endOf(old, nowMs));
       model.bind(session, uid);
+      session.boundMs = nowMs;
       return true;
     }
     case 'join': {

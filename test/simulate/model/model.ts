@@ -50,6 +50,8 @@ export class ModelSession {
   /** Which of all binds gave it its uid: a larger one is newer. */
   bound = 0;
   uid = '';
+  /** When it was bound. */
+  boundMs = -Infinity;
   /** By the last look; grows with every change. */
   version = 0;
   readonly groups = new Map<string, Membership>();
