@@ -108,7 +108,7 @@ export class Gate {
     );
     if (open.length === 0) return null;
     const i = Math.floor(random.number() * open.length);
-    // One of the others; if there are none, the same one again.
+    // Another one, or the same one again if it is alone.
     const step = 1 + Math.floor(random.number() * (open.length - 1));
     const [one, other] = [open[i]!, open[(i + step) % open.length]!];
     const chosen = other.sessions + other.sent < one.sessions + one.sent ? other : one;
