@@ -765,7 +765,7 @@ func (x *GetPresenceRequest) GetUids() []string {
 	return nil
 }
 
-// Who is online. A uid that is not here has no session on any gateway that answered.
+// The sessions of each uid. A uid that is not here has no session on any gateway that answered.
 type GetPresenceResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Only uids that are online.

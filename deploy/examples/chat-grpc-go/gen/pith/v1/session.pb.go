@@ -917,7 +917,7 @@ type PushResult struct {
 	SilentGateways []string `protobuf:"bytes,7,rep,name=silent_gateways,json=silentGateways,proto3" json:"silent_gateways,omitempty"`
 	// On a Link: why the push was refused and delivered to no one. Control uses its status for that.
 	Error *Error `protobuf:"bytes,8,opt,name=error,proto3" json:"error,omitempty"`
-	// With `keep`: the users for whom the stream has kept it. If there are none, the push is refused.
+	// With `keep`: for how many users the stream has kept it. If it has for no one, the push is refused.
 	Kept          uint32 `protobuf:"varint,9,opt,name=kept,proto3" json:"kept,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
