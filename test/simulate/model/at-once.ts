@@ -5,7 +5,7 @@
 import fc from 'fast-check';
 
 import { type Change, changeOne, type Outcome, send, wayFor, WAYS, WITH_TTL } from './change.ts';
-import { commandsOf, type Kind, nth, pick, uid } from './command.ts';
+import { commandsOf, nth, pick, uid } from './command.ts';
 import type { Fleet } from './fleet.ts';
 import type { Guest } from './guest.ts';
 import { fail, lookRound, settled } from './look.ts';
@@ -208,12 +208,10 @@ function sortBinds(fleet: Fleet, model: Model): void {
 
 // ---- commands ---------------------------------------------------------------------------------------------
 
-const kind = <T>(one: Kind<T>): Kind<T> => one;
-
 type Ending = { readonly of: number; readonly how: 'leaves' | 'drops' | 'kick' };
 type Opening = { readonly at: number; readonly transport: 'ws' | 'tcp'; readonly uid: string };
 
-const burst = kind({
+const burst = commandsOf({
   name: 'at once',
   weight: 6,
   args: fc.record({
@@ -286,7 +284,7 @@ function endedSince(
 }
 
 /** A gateway and the bus do not reach each other, and both sides bind. When they do again, the newest sessions stay. */
-const apart = kind({
+const apart = commandsOf({
   name: 'apart',
   weight: 2,
   args: fc.record({
@@ -326,4 +324,4 @@ async function fewEnough(fleet: Fleet, { policy }: Model): Promise<void> {
   await fleet.whenever('no uid has more sessions than it may', isSo, CLAIMS_AGAIN_MS);
 }
 
-export const AT_ONCE = [commandsOf(burst), commandsOf(apart)];
+export const AT_ONCE = [burst, apart];

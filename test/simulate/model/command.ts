@@ -41,6 +41,7 @@ export class Command<T> implements fc.AsyncCommand<Model, Fleet> {
   }
 }
 
+/** Commands of one kind, as often as it says. */
 export function commandsOf<T>(kind: Kind<T>): fc.WeightedArbitrary<fc.AsyncCommand<Model, Fleet>> {
   return { weight: kind.weight, arbitrary: kind.args.map((args) => new Command(kind, args)) };
 }
@@ -57,7 +58,7 @@ export const groups = fc.uniqueArray(group, { minLength: 1, maxLength: 2 });
 /** Which of the sessions, or gateways, that are there. */
 export const nth = fc.nat(11);
 /** Milliseconds; -1: as configured; 0: to the end of the session. */
-export const ttl = fc.constantFrom(-1, -1, 0, 0, 30, 200, 2_000, 2_000);
+export const ttl = fc.constantFrom(-1, -1, 0, 0, 30, 200, 2_000, 9_000);
 
 /** Exactly what it names, of those that are there. */
 export function pick<T>(all: readonly T[], at: number): T {

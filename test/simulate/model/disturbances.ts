@@ -1,16 +1,24 @@
 /** Commands that befall gateways, and time. */
 import fc from 'fast-check';
 
-import { commandsOf, type Kind, nth, pick } from './command.ts';
+import { commandsOf, nth, pick } from './command.ts';
+import type { Fleet } from './fleet.ts';
 import { askGate } from './questions.ts';
 import { look, lookRound, settled } from './look.ts';
+import type { Model } from './model.ts';
 
-const kind = <T>(one: Kind<T>): Kind<T> => one;
 const ON_THE_WAY_MS = 10;
 /** Until the others have heard of a gateway. */
 const HEARD_OF_MS = 200;
 
-const wait = kind({
+/** Starts a gateway, and waits until the others have heard of it. */
+async function startAt(fleet: Fleet, model: Model, place: string): Promise<void> {
+  await fleet.start(place);
+  await fleet.wait(HEARD_OF_MS);
+  await settled(fleet, model);
+}
+
+const wait = commandsOf({
   name: 'wait',
   weight: 8,
   args: fc.constantFrom(1, 30, 250, 700, 2_500, 9_000),
@@ -20,14 +28,14 @@ const wait = kind({
   },
 });
 
-const lookAround = kind({
+const lookAround = commandsOf({
   name: 'look',
   weight: 8,
   args: fc.constant(null),
   run: (model, fleet) => lookRound(fleet, model),
 });
 
-const kill = kind({
+const kill = commandsOf({
   name: 'kill -9',
   weight: 2,
   args: fc.record({ at: nth, startsAfterMs: fc.constantFrom(0, 500, 12_000) }),
@@ -46,20 +54,18 @@ const kill = kind({
 });
 
 /** Of those that were killed. */
-const start = kind({
+const start = commandsOf({
   name: 'start',
   weight: 4,
   args: nth,
   run: async (model, fleet, at) => {
     const down = fleet.places.filter((place) => fleet.gateways.get(place) === null);
     if (down.length === 0) return;
-    await fleet.start(pick(down, at));
-    await fleet.wait(HEARD_OF_MS);
-    await settled(fleet, model);
+    await startAt(fleet, model, pick(down, at));
   },
 });
 
-const drain = kind({
+const drain = commandsOf({
   name: 'drain',
   weight: 1,
   args: nth,
@@ -68,22 +74,23 @@ const drain = kind({
     await settled(fleet, model);
     const { place } = pick(fleet.running, at);
     const here = model.at(place);
-    const drained = fleet.drain(place);
-    // No sooner than the others have heard of it.
-    await fleet.wait(ON_THE_WAY_MS);
-    const [other] = model.list.filter((one) => one.place !== place && one.guest.isOpen);
-    if (other !== undefined) await askGate(fleet, other, place);
-    await drained;
+    await Promise.all([fleet.drain(place), askOthers(fleet, model, place)]);
     for (const session of here)
       if (model.sessions.has(session.sid)) model.close(session, 'draining');
     if (fleet.running.length === 0) model.forgetEnds();
-    await fleet.start(place);
-    await fleet.wait(HEARD_OF_MS);
-    await settled(fleet, model);
+    await startAt(fleet, model, place);
   },
 });
 
-const jump = kind({
+/** While `place` still has its clients, and takes some: nobody is sent there any more. */
+async function askOthers(fleet: Fleet, model: Model, place: string): Promise<void> {
+  // No sooner than the others have heard of it.
+  await fleet.wait(ON_THE_WAY_MS);
+  const [other] = model.list.filter((one) => one.place !== place && one.guest.isOpen);
+  if (other !== undefined) await askGate(fleet, other, place);
+}
+
+const jump = commandsOf({
   name: 'clock jumps',
   weight: 2,
   args: fc.record({ at: nth, ms: fc.constantFrom(-3_600_000, -700, 700, 60_000) }),
@@ -95,7 +102,7 @@ const jump = kind({
   },
 });
 
-const cutBus = kind({
+const cutBus = commandsOf({
   name: 'bus cut',
   weight: 2,
   args: nth,
@@ -106,12 +113,4 @@ const cutBus = kind({
   },
 });
 
-export const DISTURBANCES = [
-  commandsOf(wait),
-  commandsOf(lookAround),
-  commandsOf(kill),
-  commandsOf(start),
-  commandsOf(drain),
-  commandsOf(jump),
-  commandsOf(cutBus),
-];
+export const DISTURBANCES = [wait, lookAround, kill, start, drain, jump, cutBus];

@@ -250,6 +250,6 @@ routes:
   - { match: "gate.gateHandler.queryEntry", backend: door }
 auth: { ${mode}${policy.yaml} }
 sessions: { groups: ${GROUPS_MAX}, group_ttl: ${groupTtlMs}ms${resume} }
-drain: { budget: 4s, accept_for: 0s }
+drain: { budget: 4s, accept_for: 300ms }
 `;
 }

@@ -6,7 +6,6 @@ import {
   aim,
   commandsOf,
   group,
-  type Kind,
   namesNobody,
   nth,
   pick,
@@ -20,7 +19,6 @@ import { countsOf, expectSame, fail, settled } from './look.ts';
 import type { Model, ModelSession } from './model.ts';
 import type { Json } from './operator.ts';
 
-const kind = <T>(one: Kind<T>): Kind<T> => one;
 const there = (model: Model): boolean => model.sessions.size > 0;
 /** All pages, where each waits for a gateway that is silent. */
 const PAGES_MS = 6_000;
@@ -64,7 +62,7 @@ export async function askPresence(fleet: Fleet, model: Model): Promise<void> {
   expectSilent('presence', fleet, answer);
 }
 
-const presence = kind({
+const presence = commandsOf({
   name: 'ask presence',
   weight: 5,
   args: fc.constant(null),
@@ -102,7 +100,7 @@ export async function askGroups(
   expectSame(`groups ${prefix}`, found.map(({ name, sessions, gateways }) => [name, sessions, gateways]), shouldBe); // prettier-ignore
 }
 
-const groupList = kind({
+const groupList = commandsOf({
   name: 'ask groups',
   weight: 4,
   args: fc.record({ prefix: fc.constantFrom('', 'room.', 'room.1', 'x'), limit: fc.constantFrom(1, 2, 100) }), // prettier-ignore
@@ -162,7 +160,7 @@ function bySid({ sid: a }: ModelSession, { sid: b }: ModelSession): number {
   return Number(a.slice(dotA + 1)) - Number(b.slice(dotB + 1));
 }
 
-const sessionList = kind({
+const sessionList = commandsOf({
   name: 'ask sessions',
   weight: 4,
   args: fc.record({ aim, limit: fc.constantFrom(1, 3, 1_000) }),
@@ -172,7 +170,7 @@ const sessionList = kind({
   },
 });
 
-const session = kind({
+const session = commandsOf({
   name: 'ask of one',
   weight: 4,
   args: fc.record({ of: nth, by: fc.constantFrom('control', 'verb', 'user') }),
@@ -227,7 +225,7 @@ export async function askGate(
   if (!places.includes(host)) fail('where a gate sends its clients', host, places);
 }
 
-const gate = kind({
+const gate = commandsOf({
   name: 'ask gate',
   weight: 3,
   args: nth,
@@ -243,7 +241,7 @@ const gate = kind({
 
 let pushes = 0;
 
-const push = kind({
+const push = commandsOf({
   name: 'push',
   weight: 10,
   args: fc.record({ aim, by: fc.constantFrom('control', 'fleet'), at: nth }),
@@ -280,7 +278,7 @@ async function expectGot(
   }
 }
 
-const verbPush = kind({
+const verbPush = commandsOf({
   name: 'push by a verb',
   weight: 8,
   args: fc.record({
@@ -313,12 +311,4 @@ const verbPush = kind({
   },
 });
 
-export const QUESTIONS = [
-  commandsOf(presence),
-  commandsOf(groupList),
-  commandsOf(sessionList),
-  commandsOf(session),
-  commandsOf(gate),
-  commandsOf(push),
-  commandsOf(verbPush),
-];
+export const QUESTIONS = [presence, groupList, sessionList, session, gate, push, verbPush];

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 
 import { ofHolders } from './change.ts';
-import { commandsOf, type Kind, nth, pick } from './command.ts';
+import { commandsOf, nth, pick } from './command.ts';
 import { type Fleet, WINDOW_MS } from './fleet.ts';
 import { expectSame, fail, look, lookAtToken, settled, TOKEN_MS } from './look.ts';
 import { type Membership, type Model, ModelSession } from './model.ts';
@@ -15,8 +15,6 @@ const LEEWAY_MS = 500;
 /** Rounding and a tick more, each time that a membership is taken over. */
 const AGAIN_MS = 40;
 const OPEN_MS = 10_000;
-
-const kind = <T>(one: Kind<T>): Kind<T> => one;
 
 /** Whether the token that a client has says what was so in the end. */
 function isExact({ guest: { token }, changing }: ModelSession): boolean {
@@ -38,7 +36,7 @@ function expectedOf(fleet: Fleet, model: Model, old: ModelSession): 'ok' | 'no' 
 }
 
 /** A client comes back to a session that it has lost, or that its gateway believes to be there still. */
-const resume = kind({
+const resume = commandsOf({
   name: 'resume',
   weight: 8,
   args: fc.record({
@@ -135,4 +133,4 @@ function goOn(_model: Model, old: ModelSession, session: ModelSession): void {
   }
 }
 
-export const RESUMES = [commandsOf(resume)];
+export const RESUMES = [resume];

@@ -16,6 +16,8 @@ const replayPath = env['REPLAY'] ?? '';
 const shrinks = env['SHRINK'] !== '0' && path === '';
 /** Runs of one seed; the next seed follows. */
 const RUNS = 20;
+/** Operations after which it says how far it is. */
+const PROGRESS = 100_000;
 
 const gateways = env['GATEWAYS'] ? Number(env['GATEWAYS']) : undefined;
 
@@ -33,6 +35,7 @@ async function main(): Promise<number> {
     `make simulate-model N=${N} SEED=${seed}${gateways === undefined ? '' : ` GATEWAYS=${gateways}`}\n`,
   );
   let runs = 0;
+  let told = 0;
   for (let next = seed; path !== '' ? next === seed : operations() < N; next++) {
     const property = propertyOf({ counts, replayPath, onTrace, gateways });
     const details = await fc.check(property, {
@@ -42,6 +45,10 @@ async function main(): Promise<number> {
       ...(path !== '' && { path }),
     });
     runs += details.numRuns;
+    if (operations() >= told + PROGRESS && operations() < N) {
+      told = operations();
+      console.log(`${told} operations, in ${duration(cpuMs())} of CPU`);
+    }
     if (!details.failed) continue;
     console.log(fc.defaultReportMessage(details));
     console.log(`\n${String(details.errorInstance)}`);
@@ -54,12 +61,14 @@ async function main(): Promise<number> {
   return 0;
 }
 
-function report(runs: number): void {
+function cpuMs(): number {
   const { user, system } = process.cpuUsage();
+  return (user + system) / 1_000;
+}
+
+function report(runs: number): void {
   const rows = Object.entries(counts).sort(([, a], [, b]) => b - a);
   console.log(columns(rows.map(([kind, count]) => [kind, String(count)])));
-  console.log(
-    `\n${operations()} operations in ${runs} runs, ${duration((user + system) / 1_000)} of CPU`,
-  );
+  console.log(`\n${operations()} operations in ${runs} runs, ${duration(cpuMs())} of CPU`);
   console.log('simulate-model: the gateways are as the model');
 }

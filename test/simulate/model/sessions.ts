@@ -12,11 +12,11 @@ import {
   outcomeOf,
   ttlOf,
   WAYS,
+  WITH_TTL,
 } from './change.ts';
 import {
   aim,
   commandsOf,
-  type Kind,
   group,
   groups,
   namesNobody,
@@ -28,17 +28,16 @@ import {
   uid,
 } from './command.ts';
 import type { Fleet } from './fleet.ts';
-import { expectSame, fail, look, settled } from './look.ts';
+import { expectSame, fail, look, lookRound, settled, TOKEN_MS } from './look.ts';
 import { Model, ModelSession, UNCHANGED } from './model.ts';
 
 /** Sessions at a time. */
 export const SESSIONS_MAX = 10;
 const OPEN_MS = 10_000;
-const kind = <T>(one: Kind<T>): Kind<T> => one;
 
 // ---- opening ----------------------------------------------------------------------------------------------
 
-const open = kind({
+const open = commandsOf({
   name: 'open',
   weight: 10,
   args: fc.record({
@@ -106,7 +105,7 @@ export const change: fc.Arbitrary<Change> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('leave' as const), groups }) },
 );
 
-const changes = kind({
+const changes = commandsOf({
   name: 'change',
   weight: 60,
   args: fc.record({ of: nth, change, way: fc.constantFrom(...WAYS), at: nth }),
@@ -119,8 +118,38 @@ const changes = kind({
   },
 });
 
+/** A membership that ends by itself is to last otherwise; only its token shows it at once. */
+const joinAgain = commandsOf({
+  name: 'join again',
+  weight: 8,
+  args: fc.record({
+    ...{ of: nth, which: nth, ttlMs: ttl, way: fc.constantFrom(...WITH_TTL), at: nth },
+    looks: fc.boolean(),
+  }),
+  can: (model) => model.list.some(hasEnds),
+  run: async (model, fleet, { of, which, ttlMs, looks, ...how }) => {
+    await settled(fleet, model);
+    const able = model.list.filter(hasEnds);
+    if (able.length === 0) return;
+    const session = pick(able, of);
+    const again = pick(endingOf(session), which);
+    await changeOne(fleet, model, session, { change: { kind: 'join', groups: [again], ttlMs }, ...how }); // prettier-ignore
+    if (!looks) return;
+    await fleet.wait(TOKEN_MS);
+    await lookRound(fleet, model);
+  },
+});
+
+function endingOf({ groups: its }: ModelSession): string[] {
+  return [...its].filter(([, { byMs }]) => byMs < Infinity).map(([name]) => name);
+}
+
+function hasEnds(session: ModelSession): boolean {
+  return endingOf(session).length > 0;
+}
+
 /** A session that has ended changes no more. */
-const tooLate = kind({
+const tooLate = commandsOf({
   name: 'change too late',
   weight: 2,
   args: fc.record({ of: nth, change, way: fc.constantFrom('control', 'other'), at: nth }),
@@ -139,7 +168,7 @@ const tooLate = kind({
 });
 
 /** Join or Leave for whomever a target names. */
-const groupChange = kind({
+const groupChange = commandsOf({
   name: 'group change',
   weight: 10,
   args: fc.record({ aim, verb: fc.constantFrom('Join' as const, 'Leave' as const), groups, ttl }),
@@ -173,7 +202,7 @@ const groupChange = kind({
 });
 
 /** `pith.user.<uid>.patch`: each of its sessions changes by itself. */
-const userPatch = kind({
+const userPatch = commandsOf({
   name: 'user patch',
   weight: 4,
   args: fc.record({ uid, join: fc.option(group, { nil: undefined }), leave: group }),
@@ -204,7 +233,7 @@ export function gone(fleet: Fleet, { sid, place }: ModelSession): Promise<void> 
   return fleet.whenever(`the end of ${sid}`, () => registry?.bySid(sid) === undefined, 500);
 }
 
-const leaves = kind({
+const leaves = commandsOf({
   name: 'client ends',
   weight: 6,
   args: fc.record({ of: nth, how: fc.constantFrom('leaves', 'drops', 'vanishes') }),
@@ -222,7 +251,7 @@ const leaves = kind({
   },
 });
 
-const kick = kind({
+const kick = commandsOf({
   name: 'kick',
   weight: 5,
   args: fc.record({ aim, reason: fc.constantFrom('', 'cheating') }),
@@ -238,7 +267,7 @@ const kick = kind({
   },
 });
 
-const verbKick = kind({
+const verbKick = commandsOf({
   name: 'kick by a verb',
   weight: 4,
   args: fc.record({ of: nth, kind: fc.constantFrom('session', 'user', 'group', 'close'), uid, group }), // prettier-ignore
@@ -277,12 +306,13 @@ async function ended(
 }
 
 export const SESSION_COMMANDS = [
-  commandsOf(open),
-  commandsOf(changes),
-  commandsOf(tooLate),
-  commandsOf(groupChange),
-  commandsOf(userPatch),
-  commandsOf(leaves),
-  commandsOf(kick),
-  commandsOf(verbKick),
+  open,
+  changes,
+  joinAgain,
+  tooLate,
+  groupChange,
+  userPatch,
+  leaves,
+  kick,
+  verbKick,
 ];
