@@ -4,6 +4,7 @@
  * waits here, up to a bound; a gap stands in for what is dropped beyond it.
  */
 import { inBackground } from '../background.ts';
+import { NOTHING } from '../bytes.ts';
 import type { Failure } from '../errors.ts';
 import { HeaderBlock } from '../upstream/nats/header-block.ts';
 import { send } from '../upstream/nats/outgoing.ts';
@@ -14,7 +15,7 @@ export const EVENTS_WAITING_MAX = 10_000;
 /** Bytes of them; likewise. */
 export const EVENTS_WAITING_BYTES_MAX = 16 * 1024 * 1024;
 
-/** What has gone is cut off once it is this much. */
+/** Places of what has gone are cut off once they are this many. */
 const CUT_AT = 1_024;
 
 export type QueuedEvent = {
@@ -23,6 +24,8 @@ export type QueuedEvent = {
   readonly subject: string;
   readonly payload: Buffer;
 };
+
+const GONE: QueuedEvent = { seq: 0, subject: '', payload: NOTHING };
 
 export type EventQueueParts = {
   readonly connector: BusConnection;
@@ -128,7 +131,7 @@ export class EventQueue {
   /** The oldest goes: it is confirmed, or there is no room for it. */
   #drop(): void {
     this.#bytes -= this.#events[this.#head]!.payload.length;
-    this.#head++;
+    this.#events[this.#head++] = GONE;
     this.#next = Math.max(this.#next, this.#head);
     if (this.#head < CUT_AT && this.#head < this.#events.length) return;
     this.#events = this.#events.slice(this.#head);

@@ -9,6 +9,8 @@ export class PushEncodings {
   readonly #push: Push;
   /** Why it could not be encoded for some wire; null: it could for all. */
   failed: Failure | null = null;
+  /** Of all encodings together. */
+  bytes = 0;
   #wire: Wire | null = null;
   #encoded: Encoded | null = null;
   /** Those before the last; made when there is a second. */
@@ -31,7 +33,10 @@ export class PushEncodings {
   #encode(wire: Wire): Encoded | null {
     const { route, body } = this.#push;
     const encoded = wire.push(route, body);
-    if (!isFailure(encoded)) return encoded;
+    if (!isFailure(encoded)) {
+      this.bytes += encoded.length;
+      return encoded;
+    }
     this.failed = encoded;
     return null;
   }

@@ -13,7 +13,6 @@ const PUTS_PER_WRITE = 8;
 
 export class PushWork extends SessionWork {
   readonly cost: number;
-  readonly bytes: number;
   push: Push;
   encodings: PushEncodings;
   readonly count: PushCount = { delivered: 0, dropped: 0, refused: 0 };
@@ -25,12 +24,17 @@ export class PushWork extends SessionWork {
     super();
     const { body, target } = push;
     this.push = push;
-    this.bytes = body.length;
     this.cost = 1 / PUTS_PER_WRITE + body.length / BYTES_PER_WRITE;
     this.encodings = new PushEncodings(push);
     this.#perishable = perishable;
     this.#filter = target === null ? null : filterOf(target);
     this.#onDone = onDone;
+  }
+
+  /** The body, and as each wire has it: for the first one there must be room from the start. */
+  override get bytes(): number {
+    const { length } = this.push.body;
+    return length + Math.max(length, this.encodings.bytes);
   }
 
   override reach(session: Session): void {

@@ -4,6 +4,7 @@
  * at once.
  */
 import type { Clock } from '../clock.ts';
+import { Fifo } from '../fifo.ts';
 import type { Outboxes } from './outboxes.ts';
 import type { Session } from './session.ts';
 
@@ -18,14 +19,14 @@ export type FanoutLimits = {
 export abstract class SessionWork {
   /** Sessions that it has not reached yet. */
   left = 0;
-  /** Bytes that wait with it. */
+  /** Bytes of it that are counted among those that wait. */
   heldBytes = 0;
   isDone = false;
   #ended: PromiseWithResolvers<void> | null = null;
   /** What it costs for one session, compared to a write. */
   abstract readonly cost: number;
-  /** Bytes that it keeps while it waits, besides what each session takes. */
-  abstract readonly bytes: number;
+  /** Bytes that it keeps while it waits, besides what each session takes; may grow while sessions are reached. */
+  abstract get bytes(): number;
   /** Does it to one session, which may have been closed meanwhile. */
   abstract reach(session: Session): void;
   /** It has to wait: what it was given holds only until the end of this call. */
@@ -65,9 +66,6 @@ export class EachSession extends SessionWork {
   }
 }
 
-/** What waits for one session, in the order in which it came. */
-type Waiting = { readonly works: SessionWork[]; next: number };
-
 /** What one piece of work takes in memory, and each of its sessions: about. */
 const WORK_BYTES = 512;
 const SESSION_BYTES = 32;
@@ -78,7 +76,8 @@ export class Fanouts {
   readonly #clock: Clock;
   readonly #outboxes: Outboxes;
   readonly #limits: FanoutLimits;
-  readonly #waiting = new Map<Session, Waiting>();
+  /** For each session, in the order in which it came. */
+  readonly #waiting = new Map<Session, Fifo<SessionWork>>();
   #waitingBytes = 0;
   /** Of this turn's share. */
   #spent = 0;
@@ -142,39 +141,46 @@ export class Fanouts {
   }
 
   #wait(sessions: readonly Session[], work: SessionWork): boolean {
-    work.heldBytes = WORK_BYTES + work.bytes + sessions.length * SESSION_BYTES;
+    const bytes = WORK_BYTES + work.bytes + sessions.length * SESSION_BYTES;
     // However large: where nothing waits there is room.
-    if (this.#waitingBytes > 0 && this.#waitingBytes + work.heldBytes > this.waitingBytesMax)
-      return false;
+    if (this.#waitingBytes > 0 && this.#waitingBytes + bytes > this.waitingBytesMax) return false;
     work.keep();
-    this.#waitingBytes += work.heldBytes;
     work.left = sessions.length;
+    this.#count(work);
     for (const session of sessions) {
-      const waiting = this.#waiting.get(session);
-      if (waiting === undefined) this.#waiting.set(session, { works: [work], next: 0 });
-      else waiting.works.push(work);
+      let waiting = this.#waiting.get(session);
+      if (waiting === undefined) this.#waiting.set(session, (waiting = new Fifo()));
+      waiting.push(work);
     }
     this.isBusy = true;
     this.#awaitTurn();
     return true;
   }
 
-  #reach(session: Session, waiting: Waiting, spentMax: number): void {
-    const { works } = waiting;
+  #reach(session: Session, waiting: Fifo<SessionWork>, spentMax: number): void {
     const outer = this.#reaching;
     this.#reaching = session;
-    while (waiting.next < works.length && this.#spent < spentMax) {
-      const work = works[waiting.next++]!;
+    while (this.#spent < spentMax) {
+      const work = waiting.take();
+      if (work === null) break;
       this.#spent += work.cost;
       work.reach(session);
-      if (--work.left > 0) continue;
-      this.#waitingBytes -= work.heldBytes;
-      work.done();
+      work.left--;
+      this.#count(work);
+      if (work.left === 0) work.done();
     }
     this.#reaching = outer;
-    if (waiting.next < works.length) return;
+    if (waiting.length > 0) return;
     this.#waiting.delete(session);
     this.isBusy = this.#waiting.size > 0;
+  }
+
+  /** Counts what it holds now. */
+  #count(work: SessionWork): void {
+    const { left } = work;
+    const bytes = left === 0 ? 0 : WORK_BYTES + work.bytes + left * SESSION_BYTES;
+    this.#waitingBytes += bytes - work.heldBytes;
+    work.heldBytes = bytes;
   }
 
   #spend(cost: number): void {
@@ -196,7 +202,13 @@ export class Fanouts {
     this.#outboxes.isBulk = true;
     for (const [session, waiting] of this.#waiting) {
       this.#reach(session, waiting, perTurn);
-      if (this.#spent >= perTurn) break;
+      if (this.#spent < perTurn) continue;
+      if (waiting.length > 0) {
+        // The others come first in the next turn, even if more comes for this one than a turn can do.
+        this.#waiting.delete(session);
+        this.#waiting.set(session, waiting);
+      }
+      break;
     }
     this.#outboxes.isBulk = false;
     this.#awaitTurn();

@@ -51,8 +51,8 @@ class Stale {
 export class OutboxQueue {
   /** Of what waits. */
   bytes = 0;
-  /** What waits, from `#head` on. */
-  #entries: Entry[] = [];
+  /** What waits, from `#head` on; null: it was taken. */
+  #entries: (Entry | null)[] = [];
   #head = 0;
   /** Entries from `#head` on that are empty, because they were replaced. */
   #empty = 0;
@@ -123,7 +123,8 @@ export class OutboxQueue {
         packets.push(fresh);
         bytes += fresh.length;
       }
-      this.#head++;
+      // Nothing is kept of what has gone: its bytes are no longer counted.
+      this.#entries[this.#head++] = null;
     }
     this.bytes -= bytes;
     if (this.length === 0) {

@@ -3,6 +3,7 @@
  * waits in all of them together stays within its bound. What was put into many at once is sent a part in each turn.
  */
 import type { Clock } from '../clock.ts';
+import { Fifo } from '../fifo.ts';
 import type { Outbox } from './outbox.ts';
 import type { Skipped } from './outbox-queue.ts';
 
@@ -36,9 +37,8 @@ export class Outboxes {
   #heldBytes = 0;
   #turn = 1;
   #dirty: Outbox[] = [];
-  /** Those that have only got what was put into many, from `#nextBulk` on. */
-  #bulk: Outbox[] = [];
-  #nextBulk = 0;
+  /** Those that have only got what was put into many. */
+  readonly #bulk = new Fifo<Outbox>();
   #willFlush = false;
   /** Those whose clients have not taken everything, or are not sent anything yet. */
   readonly #behind = new Set<Backlog>();
@@ -118,7 +118,7 @@ export class Outboxes {
   makeRoom(bytes: number, mustGo: boolean): boolean {
     if (this.#sortedTurn !== this.#turn) {
       for (const outbox of this.#dirty) outbox.offer();
-      for (let i = this.#nextBulk; i < this.#bulk.length; i++) this.#bulk[i]!.offer();
+      for (const outbox of this.#bulk) outbox.offer();
       this.#sort();
     }
     if (!mustGo) return this.hasRoom(bytes) || this.#fullestLast.length === 0;
@@ -151,12 +151,8 @@ export class Outboxes {
 
   #flushBulk(): void {
     for (let writes = 0; writes < this.#writesPerTurn;) {
-      const outbox = this.#bulk[this.#nextBulk++];
-      if (outbox === undefined) {
-        this.#bulk = [];
-        this.#nextBulk = 0;
-        return;
-      }
+      const outbox = this.#bulk.take();
+      if (outbox === null) return;
       // It may have got something else meanwhile, which was sent with it.
       if (!outbox.isDue) continue;
       writes += 1 + outbox.unsentBytes / BYTES_PER_WRITE;

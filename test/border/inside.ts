@@ -4,8 +4,8 @@
  * the same on a busy machine. It holds nothing open.
  */
 import net from 'node:net';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
+
+import { settledBytes } from '../support/collect.ts';
 
 /** What it answers to a line `look` or `collect`. */
 export type Inside = {
@@ -20,9 +20,6 @@ export type Inside = {
 };
 
 const TICK_MS = 5;
-
-setFlagsFromString('--expose-gc');
-const collect = runInNewContext('gc') as () => void;
 
 let turnCpuMs = 0;
 let turnMs = 0;
@@ -48,10 +45,10 @@ function countResources(): Record<string, number> {
 const server = net.createServer((socket) => {
   socket.unref();
   socket.on('error', () => {});
-  socket.on('data', (asked: Buffer) => {
+  const answer = async (asked: Buffer): Promise<void> => {
     look();
     const turns = { turnCpuMs, turnMs };
-    if (asked.toString().startsWith('collect')) for (let i = 0; i < 3; i++) collect();
+    if (asked.toString().startsWith('collect')) await settledBytes();
     const { heapUsed, external, rss } = process.memoryUsage();
     const said: Inside = {
       ...turns,
@@ -66,7 +63,8 @@ const server = net.createServer((socket) => {
     turnMs = 0;
     last = performance.now();
     lastCpu = process.threadCpuUsage();
-  });
+  };
+  socket.on('data', (asked: Buffer) => void answer(asked));
 });
 server.unref();
 server.listen(process.env['BORDER_INSIDE']);

@@ -26,6 +26,7 @@ export const FOR_ALL = [
   'background.ts',
   'backoff.ts',
   'bytes.ts',
+  'fifo.ts',
   'gathered.ts',
 ];
 
@@ -56,6 +57,7 @@ export const RULES: Rules = {
   'background.ts':  [],
   'backoff.ts':     ['type random.ts'],
   'bytes.ts':       [],
+  'fifo.ts':        [],
   'gathered.ts':    ['bytes.ts'],
   'timer-wheel.ts': ['clock.ts'],
   'gen/':           ['@bufbuild/protobuf', 'protobufjs', 'long', 'type @grpc/grpc-js', 'type @grpc/proto-loader'],
@@ -117,6 +119,7 @@ export const WHAT: Readonly<Record<string, string>> = {
   'background.ts':  'work that nothing waits for, with a handler for its error',
   'backoff.ts':     'growing pauses between attempts, with jitter',
   'bytes.ts':       'views of bytes; the empty buffer and the empty object',
+  'fifo.ts':        'a queue that keeps nothing of what was taken',
   'gathered.ts':    'bytes that arrive in pieces, kept in few of them',
   'timer-wheel.ts': 'one timer for all deadlines',
   'gen/':           'generated from proto/ by `make gen`; never edited',

@@ -1,6 +1,7 @@
 /** Notifies a backend of ended sessions, or of lost gateways. Nothing waits for it, and what cannot be sent is dropped. */
 import type { Dispatcher } from 'undici';
 
+import { Fifo } from '../../fifo.ts';
 import { Timeout, type TimerWheel } from '../../timer-wheel.ts';
 import type { BackendReport } from '../backend-report.ts';
 import { Exchange, type ExchangeLimits, ByteBudget } from './exchange.ts';
@@ -55,8 +56,7 @@ export class ClosedEvents {
     answerBytesMax: ANSWER_BYTES_MAX,
     held: new ByteBudget(CLOSED_IN_FLIGHT_MAX * ANSWER_BYTES_MAX),
   };
-  #waiting: string[] = [];
-  #head = 0;
+  readonly #waiting = new Fifo<string>();
   readonly #inFlight = new Set<ClosedExchange>();
   #pausedUntil = -Infinity;
   #onIdle: () => void = () => {};
@@ -68,7 +68,7 @@ export class ClosedEvents {
   /** @param event A ClosedEvent in JSON. */
   tell(event: () => string): void {
     if (this.#parts.wheel.now() < this.#pausedUntil) return;
-    if (this.#waiting.length - this.#head >= WAITING_MAX) {
+    if (this.#waiting.length >= WAITING_MAX) {
       this.#parts.report.unreported(`${WAITING_MAX} ended sessions are waiting to be reported`);
       return;
     }
@@ -85,8 +85,7 @@ export class ClosedEvents {
   }
 
   stop(): void {
-    this.#waiting = [];
-    this.#head = 0;
+    this.#waiting.clear();
     for (const { late } of this.#inFlight) this.#parts.wheel.cancel(late);
   }
 
@@ -113,8 +112,7 @@ export class ClosedEvents {
 
   #pause(status: number): void {
     const { wheel, path, report } = this.#parts;
-    this.#waiting = [];
-    this.#head = 0;
+    this.#waiting.clear();
     // Those that were in flight at the same time say the same.
     if (wheel.now() < this.#pausedUntil) return;
     this.#pausedUntil = wheel.now() + CLOSED_PAUSE_MS;
@@ -122,13 +120,9 @@ export class ClosedEvents {
   }
 
   #sendNext(): void {
-    while (this.#inFlight.size < CLOSED_IN_FLIGHT_MAX && this.#head < this.#waiting.length) {
-      const event = this.#waiting[this.#head]!;
-      this.#head++;
-      if (this.#head > CLOSED_IN_FLIGHT_MAX || this.#head === this.#waiting.length) {
-        this.#waiting = this.#waiting.slice(this.#head);
-        this.#head = 0;
-      }
+    while (this.#inFlight.size < CLOSED_IN_FLIGHT_MAX) {
+      const event = this.#waiting.take();
+      if (event === null) break;
       this.#send(event);
     }
     this.#lookIdle();
@@ -143,6 +137,6 @@ export class ClosedEvents {
   }
 
   #lookIdle(): void {
-    if (this.#inFlight.size === 0 && this.#head === this.#waiting.length) this.#onIdle();
+    if (this.#inFlight.size === 0 && this.#waiting.length === 0) this.#onIdle();
   }
 }

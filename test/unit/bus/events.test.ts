@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 
 import type { Session } from '../../../src/session/session.ts';
+import { isCollected } from '../../support/collect.ts';
 import { ACK, HANDSHAKE, turn } from '../session/support.ts';
 import { makeEventGateway, namesOf, told } from './event-gateway.ts';
 
@@ -121,6 +122,24 @@ describe('while the bus is away', () => {
     expect(namesOf(told(exchange))).toEqual(['session.opened 2', 'session.opened 3']);
     await made.confirm();
     expect(events.queue.size).toBe(0);
+  });
+
+  test('nothing is kept of what is confirmed, though there is always something that is not', async () => {
+    const { events, exchange, connector } = makeEventGateway(ID);
+    const subject = 'pith.event.session.closed';
+    const add = (seq: number): WeakRef<Buffer> => {
+      const payload = Buffer.alloc(65_536);
+      events.queue.add({ seq, subject, payload });
+      return new WeakRef(payload);
+    };
+    const confirmed = add(1);
+    add(2);
+    connector.flushes.shift()!.resolve();
+    await turn();
+    exchange.deliver();
+    exchange.takeSent();
+    expect(await isCollected(() => confirmed.deref() === undefined)).toBe(true);
+    expect(events.queue.size).toBe(1);
   });
 
   test('what one round trip did not follow is not confirmed by it', async () => {

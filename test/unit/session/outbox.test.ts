@@ -5,6 +5,7 @@ import { encodePush } from '../../../src/protocol/message.ts';
 import { Outbox, type Perishable } from '../../../src/session/outbox.ts';
 import { OutboxQueue } from '../../../src/session/outbox-queue.ts';
 import { Outboxes } from '../../../src/session/outboxes.ts';
+import { watchHeld } from '../../support/held.ts';
 import { ManualClock } from '../../support/clock.ts';
 import { FakeConnection, turn } from './support.ts';
 
@@ -487,6 +488,17 @@ describe('a push that expires', () => {
     expect(connection.writes).toEqual([]);
     expect(outbox.unsentBytes).toBe(0);
   });
+});
+
+test('nothing is kept of what was sent, though the client is never quite up to date', async () => {
+  const queue = new OutboxQueue({ replaced: 0, expired: 0 });
+  const held = await watchHeld();
+  for (let n = 0; n < 500; n++) {
+    queue.push(Buffer.alloc(65_536));
+    if (n > 2) expect(queue.take(65_536, new ManualClock(1_000))).toHaveLength(1);
+  }
+  expect(queue.bytes).toBe(3 * 65_536);
+  await held.expectGrownLess(queue.bytes + 1_048_576);
 });
 
 type Kept = { name: string; bytes: number; expiresAt: number; key: string };

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 
 import { Exchange, ByteBudget } from '../../../../src/upstream/http/exchange.ts';
-import { isCollected } from '../../../support/held.ts';
+import { isCollected } from '../../../support/collect.ts';
 
 const CONTROLLER = { abort() {}, pause() {}, resume() {} } as never;
 
