@@ -41,7 +41,7 @@ export const limitsSchema = z
       .strictObject({
         per_turn: integer(
           256,
-          'Writes to clients in one turn of the event loop of what is sent to many, 1 to 100000; the rest follows in the next turns.',
+          'What one turn of the event loop does of a burst, in writes to a client: pushes to many, messages from NATS, sessions that end, 1 to 100000; the rest follows in the next turns.',
           { min: 1, max: 100_000 },
         ),
         waiting: size(

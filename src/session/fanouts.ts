@@ -5,6 +5,7 @@
  */
 import type { Clock } from '../clock.ts';
 import { Fifo } from '../fifo.ts';
+import { TurnShare } from '../turn-share.ts';
 import type { Outboxes } from './outboxes.ts';
 import type { Session } from './session.ts';
 
@@ -73,20 +74,18 @@ const SESSION_BYTES = 32;
 export class Fanouts {
   /** Something waits for some session. */
   isBusy = false;
-  readonly #clock: Clock;
+  readonly #share: TurnShare;
   readonly #outboxes: Outboxes;
   readonly #limits: FanoutLimits;
   /** For each session, in the order in which it came. */
   readonly #waiting = new Map<Session, Fifo<SessionWork>>();
   #waitingBytes = 0;
-  /** Of this turn's share. */
-  #spent = 0;
   #isTurnComing = false;
   /** What is done to it is being done now. */
   #reaching: Session | null = null;
 
   constructor(clock: Clock, outboxes: Outboxes, limits: FanoutLimits) {
-    this.#clock = clock;
+    this.#share = new TurnShare(clock, limits.perTurn);
     this.#outboxes = outboxes;
     this.#limits = limits;
   }
@@ -108,8 +107,8 @@ export class Fanouts {
   run(sessions: readonly Session[], work: SessionWork): boolean {
     if (sessions.length > 1) {
       const cost = sessions.length * work.cost;
-      if (this.#spent + cost > this.#limits.perTurn) return this.#wait(sessions, work);
-      this.#spend(cost);
+      if (!this.#share.hasRoom(cost)) return this.#wait(sessions, work);
+      this.#share.spend(cost);
     }
     this.runNow(sessions, work);
     return true;
@@ -136,8 +135,7 @@ export class Fanouts {
   catchUp(session: Session): void {
     const waiting = this.#waiting.get(session);
     // What waits is put by the same means as everything else, which asks for this first.
-    if (waiting !== undefined && session !== this.#reaching)
-      this.#reach(session, waiting, Infinity);
+    if (waiting !== undefined && session !== this.#reaching) this.#reach(session, waiting, false);
   }
 
   #wait(sessions: readonly Session[], work: SessionWork): boolean {
@@ -157,13 +155,13 @@ export class Fanouts {
     return true;
   }
 
-  #reach(session: Session, waiting: Fifo<SessionWork>, spentMax: number): void {
+  #reach(session: Session, waiting: Fifo<SessionWork>, mayWait: boolean): void {
     const outer = this.#reaching;
     this.#reaching = session;
-    while (this.#spent < spentMax) {
+    while (!(mayWait && this.#share.isSpent)) {
       const work = waiting.take();
       if (work === null) break;
-      this.#spent += work.cost;
+      this.#share.spend(work.cost);
       work.reach(session);
       work.left--;
       this.#count(work);
@@ -183,26 +181,18 @@ export class Fanouts {
     work.heldBytes = bytes;
   }
 
-  #spend(cost: number): void {
-    this.#spent += cost;
-    this.#awaitTurn();
-  }
-
   #awaitTurn(): void {
     if (this.#isTurnComing) return;
     this.#isTurnComing = true;
-    this.#clock.soon(this.#onTurn);
+    this.#share.soon(this.#onTurn);
   }
 
   readonly #onTurn = (): void => {
     this.#isTurnComing = false;
-    this.#spent = 0;
-    if (!this.isBusy) return;
-    const { perTurn } = this.#limits;
     this.#outboxes.isBulk = true;
     for (const [session, waiting] of this.#waiting) {
-      this.#reach(session, waiting, perTurn);
-      if (this.#spent < perTurn) continue;
+      this.#reach(session, waiting, true);
+      if (!this.#share.isSpent) continue;
       if (waiting.length > 0) {
         // The others come first in the next turn, even if more comes for this one than a turn can do.
         this.#waiting.delete(session);
@@ -211,6 +201,6 @@ export class Fanouts {
       break;
     }
     this.#outboxes.isBulk = false;
-    this.#awaitTurn();
+    if (this.isBusy) this.#awaitTurn();
   };
 }

@@ -19,6 +19,7 @@ import { SnapshotJoins } from '../session/snapshot-joins.ts';
 import { NatsConnector } from '../upstream/nats/nats-connector.ts';
 import { NatsReport } from '../upstream/nats/nats-report.ts';
 import { NatsAnswers } from '../upstream/nats/nats-answers.ts';
+import { TurnShare } from '../turn-share.ts';
 import { Subjects } from '../upstream/nats/subjects.ts';
 import { keysForBus } from '../config/event-keys.ts';
 import type { Shared } from './shared.ts';
@@ -131,6 +132,7 @@ function makeUidRule(shared: Shared, registry: Registry, bus: Bus): UidRule | un
 function makeNats(servers: readonly string[], shared: Shared): Nats {
   const { config, gatewayId, clock, random, metrics, network } = shared;
   const { creds, user, password, token, nkey, prefix } = config.nats;
+  const share = new TurnShare(clock, config.limits.fanout.per_turn);
   const subjects = new Subjects(prefix, gatewayId);
   const { inboxPrefix } = subjects;
   const isNeeded = Object.values(config.backends).some(({ kind }) => kind === 'nats');
@@ -148,6 +150,7 @@ function makeNats(servers: readonly string[], shared: Shared): Nats {
       password,
       token,
       nkey,
+      share,
     },
     report,
   );

@@ -15,6 +15,7 @@ import { nodeResolveHost, NodeTransport } from 'nats/lib/node_transport.js';
 
 import { inBackground } from '../../background.ts';
 import { errorText } from '../../errors.ts';
+import type { TurnShare } from '../../turn-share.ts';
 import {
   type DialOptions,
   ENDED,
@@ -34,17 +35,21 @@ const PINGS_UNANSWERED_MAX = 2;
 
 /** What the server takes until it has announced another size. */
 const PAYLOAD_BYTES_MAX = 1_048_576;
+/** What has come is handled in pieces of at most so many bytes: about forty messages, which are handled together. */
+const PIECE_BYTES_MAX = 4_096;
+/** So many bytes cost as much as a message. */
+const BYTES_PER_MESSAGE = 16_384;
 
 /** See `DialNats`. Bounded in time: each server may take 5 s. */
 export async function dialNats(
   options: DialOptions,
   servers: readonly string[],
 ): Promise<NatsConnection> {
-  const transports: NodeTransport[] = [];
+  const transports: PacedTransport[] = [];
   // As the library's own `connect` does it, but sockets are kept track of: the library forgets silent ones.
   setTransportFactory({
     factory: () => {
-      const transport = new NodeTransport();
+      const transport = new PacedTransport(options.share);
       transports.push(transport);
       return transport;
     },
@@ -52,10 +57,54 @@ export async function dialNats(
   });
   try {
     const nc = await NatsConnectionImpl.connect(connectionOptions(options, servers));
-    return new LibraryConnection(nc as NatsConnectionImpl);
+    const connection = new LibraryConnection(nc as NatsConnectionImpl);
+    for (const transport of transports) transport.connection = connection;
+    return connection;
   } catch (error) {
     for (const transport of transports) transport.discard();
     throw new Error(reasonOf(error), { cause: error });
+  }
+}
+
+/**
+ * Hands on what has come a part in each turn of the event loop, in its order. While something waits nothing is read
+ * from the socket: the server keeps the rest, so no more waits here than was read at once, 64 KiB.
+ */
+class PacedTransport extends NodeTransport {
+  connection: LibraryConnection | null = null;
+  readonly #share: TurnShare | undefined;
+
+  constructor(share: TurnShare | undefined) {
+    super();
+    this.#share = share;
+  }
+
+  override async *iterate(): AsyncIterableIterator<Uint8Array> {
+    const share = this.#share;
+    if (share === undefined) {
+      yield* super.iterate();
+      return;
+    }
+    for await (const chunk of super.iterate()) {
+      let isPaused = false;
+      for (let at = 0; at < chunk.length; at += PIECE_BYTES_MAX) {
+        const before = this.connection?.messagesIn ?? 0;
+        const piece = chunk.subarray(at, at + PIECE_BYTES_MAX);
+        yield piece;
+        // By now its messages are handled.
+        const messages = (this.connection?.messagesIn ?? 0) - before;
+        share.spend(messages + piece.length / BYTES_PER_MESSAGE);
+        if (!share.isSpent) continue;
+        // Until all of it is handled, so that the end of the connection does not come before what came in time.
+        if (!isPaused) this.socket.pause();
+        isPaused = true;
+        await share.turn();
+        if (this.done) return;
+        // Its answer to a ping may wait behind much that comes before.
+        this.connection?.heard();
+      }
+      if (isPaused) this.socket.resume();
+    }
   }
 }
 
@@ -68,6 +117,16 @@ class LibraryConnection implements NatsConnection {
     this.#nc = nc;
     this.server = nc.getServer();
     this.#remember();
+  }
+
+  /** Messages that have come. */
+  get messagesIn(): number {
+    return this.#nc.protocol.inMsgs;
+  }
+
+  /** The server is alive: it has as much time for its next answer as if it had just answered. */
+  heard(): void {
+    if (!this.isClosed) this.#nc.protocol.heartbeats.start();
   }
 
   get serverVersion(): string {

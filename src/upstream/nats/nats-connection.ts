@@ -1,4 +1,5 @@
 /** One connection to nats-server, as the gateway uses it. */
+import type { TurnShare } from '../../turn-share.ts';
 
 /** How the gateway introduces itself to nats-server. */
 export type DialOptions = {
@@ -10,6 +11,8 @@ export type DialOptions = {
   readonly password: string;
   readonly token: string;
   readonly nkey: string;
+  /** What a turn of the event loop may do of what has come; absent: all of it. */
+  readonly share?: TurnShare | undefined;
 };
 
 /**
