@@ -153,7 +153,7 @@ export class IncomingMessages {
     return members.size === 0 ? null : [...members];
   }
 
-  /** A subject with a wrong number of tokens: its publisher should know. */
+  /** A subject with a wrong number of tokens, or a name that is not encoded: its publisher should know. */
   readonly onNearMiss: OnMessage = (error, message) => {
     if (error !== null) {
       if (!this.#isDeaf) this.#parts.report.refused('NEAR_MISSES', '', `${DEAF}: ${error.message}`);

@@ -72,9 +72,15 @@ export class NatsBus implements Bus, ConnectionListener {
     this.bySid = new NatsRequestsBySid(parts, requests);
     this.streams = new StreamWatch(parts, requests);
     this.replay = replay === null ? null : new Replay(parts, requests, replay);
-    this.subscriptions = new NatsSubscriptions(parts, (error, message) => {
-      this.#incoming.onVerb(error, message);
-    });
+    this.subscriptions = new NatsSubscriptions(
+      parts,
+      (error, message) => {
+        this.#incoming.onVerb(error, message);
+      },
+      (error, message) => {
+        this.#incoming.onNearMiss(error, message);
+      },
+    );
     parts.connector.listen(this);
   }
 

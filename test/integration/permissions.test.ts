@@ -155,6 +155,21 @@ describe('under the permissions', () => {
     any.stop();
     await nc.flush();
   });
+
+  test('a gateway notices a push to a uid that was not encoded', async () => {
+    const nc = await connectAs('world', '_INBOX.world');
+    await using gateway = await gatewayWith('world');
+    await using _client = await TestClient.connect(gateway.port);
+    const { sid } = [...gateway.gateway.registry.all()][0]!;
+    await tellJson(nc, `pith.session.${sid}.patch`, { uid: 'id:7' });
+    push(nc, 'pith.user.id:7.push', 'onHi', { hi: 1 });
+    const found = await eventually(
+      () => gateway.log.find(({ msg }) => msg === 'bus message refused'),
+      'the gateway to notice it',
+    );
+    expect(found).toMatchObject({ reason: 'BAD_ARGUMENT', subject: 'pith.user.id:7.push' });
+    expect(gateway.log.filter(({ level }) => level === 'error')).toEqual([]);
+  });
 });
 
 describe('a backend', () => {

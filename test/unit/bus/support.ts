@@ -178,8 +178,8 @@ export class TestConnection implements BusConnection {
     this.#exchange.subscribers.add({ subject, queue, onMessage, connection: this });
   }
 
-  subscribe(subject: string, onMessage: OnMessage): { unsubscribe(): void } {
-    const subscriber = { subject, queue: '', onMessage, connection: this };
+  subscribe(subject: string, onMessage: OnMessage, queue = ''): { unsubscribe(): void } {
+    const subscriber = { subject, queue, onMessage, connection: this };
     this.#exchange.subscribers.add(subscriber);
     return { unsubscribe: () => void this.#exchange.subscribers.delete(subscriber) };
   }
