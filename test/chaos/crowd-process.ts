@@ -153,8 +153,12 @@ async function join(port: number, count: number): Promise<string[]> {
   return joined.filter(({ isOpen }) => isOpen).map(({ sid }) => sid);
 }
 
+function at(port: number): Member[] {
+  return [...members].filter((member) => member.port === port);
+}
+
 function leave(port: number, count: number): string[] {
-  const leaving = [...members].filter((member) => member.port === port).slice(0, count);
+  const leaving = at(port).slice(0, count);
   for (const member of leaving) {
     members.delete(member);
     member.leave();
@@ -178,6 +182,8 @@ async function answer(told: Told): Promise<Said> {
       return { sids: await join(told.port, told.count) };
     case 'leave':
       return { sids: leave(told.port, told.count) };
+    case 'who':
+      return { sids: at(told.port).map(({ sid }) => sid) };
     case 'ask':
       perSecond = told.perSecond;
       return {};

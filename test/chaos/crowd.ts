@@ -27,6 +27,7 @@ export type Tally = {
 export type Told =
   | { readonly tell: 'join' | 'leave'; readonly port: number; readonly count: number }
   | { readonly tell: 'ask'; readonly perSecond: number }
+  | { readonly tell: 'who'; readonly port: number }
   | { readonly tell: 'look' };
 
 export type Said = { readonly sids?: readonly string[]; readonly tally?: Tally };
@@ -56,6 +57,11 @@ export class Crowd implements AsyncDisposable {
   /** Has so many hang up; whose sessions these are. */
   async leave(port: number, count: number): Promise<readonly string[]> {
     return (await this.#tell({ tell: 'leave', port, count })).sids!;
+  }
+
+  /** The sids of those that are connected there now. */
+  async who(port: number): Promise<readonly string[]> {
+    return (await this.#tell({ tell: 'who', port })).sids!;
   }
 
   /** From now on they ask, so many times a second, all together. */

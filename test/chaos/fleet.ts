@@ -117,9 +117,12 @@ routes:
     const { sids, served } = gateway;
     if (sids.size > count) await this.leave(gateway, sids.size - count);
     // On a busy machine the crowd may be too slow for a gateway, which closes who says nothing.
-    for (let i = 0; i < FILLS_MAX && sids.size < count; i++)
-      for (const sid of await this.crowd.join(served.port, count - sids.size)) sids.add(sid);
-    if (sids.size < count) throw new Error(`only ${sids.size} of ${count} clients could connect`);
+    for (let i = 0; i < FILLS_MAX && sids.size < count; i++) {
+      await this.crowd.join(served.port, count - sids.size);
+      sids.clear();
+      for (const sid of await this.crowd.who(served.port)) sids.add(sid);
+    }
+    if (sids.size !== count) throw new Error(`${sids.size} clients are connected, not ${count}`);
   }
 
   async leave(gateway: Member, count: number): Promise<readonly string[]> {
@@ -148,17 +151,21 @@ routes:
     return this.differences();
   }
 
-  /** How many backends of each kind were told that it is lost; 1 of each is as it should be. */
-  told(gateway: string): number[] {
+  /** The ids of what the backend on HTTP, on a Link and on a Unix socket were told of its loss. */
+  told(gateway: string): string[][] {
     const { http, link, ipc } = this.#backends;
-    const names = (lost: unknown): boolean => (lost as { gateway: string }).gateway === gateway;
-    return [
-      http.asked.filter(
-        ({ path, body }) => path === '/pith/lost' && names(JSON.parse(body.toString())),
-      ).length,
-      link.told.filter(({ kind, event }) => kind === 'lost' && names(event)).length,
-      ipc.asked.filter(({ cmd, payload }) => cmd === 'pith.lost' && names(payload)).length,
+    const told: unknown[][] = [
+      http.asked
+        .filter(({ path }) => path === '/pith/lost')
+        .map(({ body }) => JSON.parse(body.toString()) as unknown),
+      link.told.filter(({ kind }) => kind === 'lost').map(({ event }) => event),
+      ipc.asked.filter(({ cmd }) => cmd === 'pith.lost').map(({ payload }) => payload),
     ];
+    return told.map((events) =>
+      (events as { gateway: string; id: string }[])
+        .filter((lost) => lost.gateway === gateway)
+        .map(({ id }) => id),
+    );
   }
 
   #ofGateway(name: string, gateway: string): number {

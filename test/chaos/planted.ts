@@ -43,7 +43,7 @@ export const PLANTED: readonly PlantedInProcess[] = [
     find: 'this.#listener.gatewayLost(lost, isSpeaker);',
     replace: 'this.#listener.gatewayLost(lost, false);',
     ...KILL,
-    says: 'a backend was not told once',
+    says: 'a backend was told 0 times',
   },
   {
     name: 'loss-is-told-too-soon',

@@ -35,12 +35,12 @@ async function play(scenario: Scenario): Promise<number> {
   };
   console.log(`\n${scenario.name}: ${scenario.about}`);
   let faults = 0;
-  let isFirst = true;
+  let first: Row | null = null;
   try {
     const rows = await playAll(scenario, size, (row) => {
-      if (isFirst) console.log(line(row, (head) => head));
-      isFirst = false;
-      console.log(line(row, (head) => String(row.cells[head])));
+      if (first === null) console.log(line(row, (head) => head));
+      first ??= row;
+      console.log(line(first, (head) => String(row.cells[head])));
       for (const fault of row.faults) console.log(`  FAULT: ${fault}`);
       faults += row.faults.length;
     });
@@ -52,14 +52,15 @@ async function play(scenario: Scenario): Promise<number> {
   return faults;
 }
 
-/** Rows are printed as they come, so a column is as wide as its head, and what is numeric has at least six places. */
-function line(row: Row, cell: (head: string) => string): string {
-  return Object.entries(row.cells)
-    .map(([head, value]) =>
-      typeof value === 'number' || /^[\d. ]+$/.test(value)
-        ? cell(head).padStart(Math.max(head.length, 6))
-        : cell(head).padEnd(Math.max(head.length, 6)),
-    )
+/** Rows are printed as they come, so the first one says how wide a column is: six places at least. */
+function line(first: Row, cell: (head: string) => string): string {
+  return Object.entries(first.cells)
+    .map(([head, value]) => {
+      const width = Math.max(head.length, String(value).length, 6);
+      return typeof value === 'number' || /^[\d. ]+$/.test(value)
+        ? cell(head).padStart(width)
+        : cell(head).padEnd(width);
+    })
     .join('  ')
     .trimEnd();
 }

@@ -22,12 +22,14 @@ async function* play({ sessions, next }: Order): AsyncGenerator<Row> {
     const victim = fleet.gateways[(run - 1) % 3]!;
     for (const gateway of fleet.gateways)
       await fleet.fill(gateway, gateway === victim ? sessions : Math.ceil(sessions * OTHERS));
-    yield await kill(fleet, victim, run);
+    yield await kill(fleet, victim, { run, sessions });
     await fleet.restart(victim);
   }
 }
 
-async function kill(fleet: Fleet, victim: Member, run: number): Promise<Row> {
+type Run = { readonly run: number; readonly sessions: number };
+
+async function kill(fleet: Fleet, victim: Member, { run, sessions }: Run): Promise<Row> {
   const { presence, crowd } = fleet;
   const unsettled = await fleet.settle();
   const lostBefore = presence.named('gateway.lost').length;
@@ -51,7 +53,8 @@ async function kill(fleet: Fleet, victim: Member, run: number): Promise<Row> {
   const ends = sids.map((sid) => presence.ended.get(sid) ?? []);
   const count = (is: (end: (typeof ends)[number]) => boolean): number => ends.filter(is).length;
   const toldS = Math.max(...ends.flatMap((end) => end.map(({ at }) => at - killedAt)), 0) / 1_000;
-  const lost = presence.named('gateway.lost').slice(lostBefore);
+  const lost = presence.named('gateway.lost').slice(lostBefore) as unknown as readonly LostSaid[];
+  const ofVictim = lost.filter(({ gateway }) => gateway === victim.id);
   const asked = await requests.end();
   const told = fleet.told(victim.id);
   const cells = {
@@ -63,29 +66,46 @@ async function kill(fleet: Fleet, victim: Member, run: number): Promise<Row> {
     untold: count((end) => end.length === 0),
     twice: count((end) => end.length > 1),
     'all told s': toldS.toFixed(1),
-    events: lost.length,
+    events: ofVictim.length,
     'false lost':
-      lost.filter(({ gateway }) => gateway !== victim.id).length +
-      presence.named('gateway.returned').length -
-      returnedBefore,
-    'http grpc ipc': told.join(' '),
+      lost.length - ofVictim.length + presence.named('gateway.returned').length - returnedBefore,
+    'http grpc ipc': told.map((ids) => ids.length).join(' '),
     ...asked.cells,
   };
   const faults = [...unsettled, ...asked.faults, ...(await fleet.settle())];
+  if (sids.length !== sessions)
+    faults.push(`it had ${sids.length} sessions when it was killed, not ${sessions}`);
   if (cells.untold > 0) faults.push(`${cells.untold} sessions were never told to be over`);
   if (cells.twice > 0) faults.push(`${cells.twice} sessions were told to be over twice`);
   if (toldS * 1_000 > TOLD_MS) faults.push(`it took ${cells['all told s']} s until all were told`);
   if (cells['false lost'] > 0) faults.push('a gateway that lives was told to be lost');
-  if (cells.events !== 1) faults.push(`lost was said ${cells.events} times`);
-  if (told.some((times) => times !== 1)) faults.push('a backend was not told once that it is lost');
-  return { cells, faults };
+  return { cells, faults: [...faults, ...wrongIn(ofVictim, told)] };
+}
+
+type LostSaid = { readonly gateway: string; readonly id: string; readonly by: string };
+
+/** Each of those that are left may say it once, and tell each backend once: always with the same id. */
+function wrongIn(lost: readonly LostSaid[], told: readonly (readonly string[])[]): string[] {
+  const faults: string[] = [];
+  if (lost.length === 0) faults.push('nobody said that it is lost');
+  const ids = new Set([...lost.map(({ id }) => id), ...told.flat()]);
+  if (ids.size > 1) faults.push(`the loss has several ids: ${[...ids].join(', ')}`);
+  for (const speaker of new Set(lost.map(({ by }) => by))) {
+    const times = lost.filter(({ by }) => by === speaker).length;
+    if (times > 1) faults.push(`lost was said ${times} times by ${speaker}`);
+  }
+  for (const ofBackend of told)
+    if (ofBackend.length < 1 || ofBackend.length > Math.max(1, lost.length))
+      faults.push(`a backend was told ${ofBackend.length} times that it is lost`);
+  return faults;
 }
 
 function summary(rows: readonly Row[]): string {
   return (
     `${rows.length} gateways killed, with ${sum(rows, 'sessions')} sessions: ${sum(rows, 'closed')} told closed, ` +
     `${sum(rows, 'lost')} lost, ${sum(rows, 'untold')} never, ${sum(rows, 'twice')} twice, ` +
-    `${sum(rows, 'false lost')} false; all told after ${spread(rows, 'all told s')}`
+    `${sum(rows, 'false lost')} false; all told after ${spread(rows, 'all told s')}; ` +
+    `lost said more than once: ${rows.filter(({ cells }) => Number(cells['events']) > 1).length} times`
   );
 }
 
