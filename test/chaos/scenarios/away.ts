@@ -10,6 +10,11 @@ import { type Order, type Row, type Scenario, sum } from '../scenario.ts';
 const SECONDS = [5.5, 5, 4, 3, 2, 1];
 /** What is promised. */
 const NOT_LOST_MS = 6_000;
+/**
+ * A gateway that has given no sign of life for 7 s may have been taken for lost, and says that it has returned. The last
+ * one may be a second old when it is cut off, and connecting again may take another half.
+ */
+const NOT_RETURNED_MS = 5_500;
 const LEAVING = 5;
 const ASKED_PER_SECOND = 50;
 /** In which a loss that was noticed too late would be told: of 7.5 s of silence some have passed. */
@@ -114,8 +119,10 @@ async function leaveAlone(fleet: Fleet, way: Way, seconds: number, run: number):
     ...asked.cells,
   };
   const faults = [...unsettled, ...differences, ...asked.faults];
-  if (ms < NOT_LOST_MS && cells.lost + cells.returned > 0)
+  if (ms < NOT_LOST_MS && cells.lost > 0)
     faults.push(`a gateway that was away for ${cells['away s']} s was told to be lost`);
+  if (ms < NOT_RETURNED_MS && cells.returned > 0)
+    faults.push(`a gateway that was away for ${cells['away s']} s said that it had returned`);
   if (cells['told closed'] < left.length) faults.push('who hung up was not told closed');
   return { cells, faults };
 }
