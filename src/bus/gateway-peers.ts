@@ -112,6 +112,11 @@ export class GatewayPeers implements Peers {
     this.#known.left(gateway);
   }
 
+  /** All were told that it is lost: calls no longer wait for it. */
+  lost(gateway: string): void {
+    this.#known.lost(gateway);
+  }
+
   // ---- calls to all of them -----------------------------------------------------------------------------
 
   push(target: Target, push: Push): Failure | null {

@@ -40,6 +40,15 @@ export interface LostListener {
 }
 
 const NOBODY: LostListener = { gatewayLost() {} };
+
+/** What this gateway does itself when it learns of others. */
+export interface WatchListener {
+  /** A gateway is heard again that was silent: it was stopped, or a network was cut. */
+  onBack(): void;
+  /** Harmless to repeat. */
+  onLost(gateway: string): void;
+}
+
 const DEAF =
   'it is not noticed when another gateway is lost: allow gateways the subscriptions of deploy/nats/permissions.conf';
 
@@ -49,7 +58,7 @@ export class GatewayWatch {
   readonly #others: WatchedGateways;
   readonly #startedAtWall: number;
   readonly #lookAgain: Timeout;
-  readonly #onBack: () => void;
+  readonly #own: WatchListener;
   #listener: LostListener = NOBODY;
   #restatement: Restatement | null = null;
   /** Grows whenever this gateway has returned. */
@@ -67,9 +76,8 @@ export class GatewayWatch {
   /** It may not listen to the others, and that was reported. */
   #isDeaf = false;
 
-  /** @param onBack A gateway is heard again that was silent: it was stopped, or a network was cut. */
-  constructor(parts: BusParts, events: NatsEvents, onBack: () => void = () => {}) {
-    this.#onBack = onBack;
+  constructor(parts: BusParts, events: NatsEvents, own: WatchListener) {
+    this.#own = own;
     const { gatewayId, clock, connector, subjects } = parts;
     this.#parts = parts;
     this.#events = events;
@@ -119,7 +127,7 @@ export class GatewayWatch {
     this.#lookedAt = now;
     if (!connector.up) return;
     this.#live(now);
-    if (this.#isSomeoneBack) this.#onBack();
+    if (this.#isSomeoneBack) this.#own.onBack();
     this.#isSomeoneBack = false;
     // Without that, the others could not be heard either.
     if (this.#isDeaf || !(now - this.#confirmedAt < DEAF_MS)) return;
@@ -247,7 +255,10 @@ export class GatewayWatch {
       return;
     }
     const isSpeaker = lost.by === gatewayId;
+    const isUnknown = !this.#others.has(lost.gateway);
     const isNew = this.#others.lost(lost);
+    // One that has begun since has never heard it, but others may have told it of that gateway.
+    if (isNew || isUnknown) this.#own.onLost(lost.gateway);
     if (isNew) report.gatewayLost(lost);
     if (isNew || isSpeaker) this.#listener.gatewayLost(lost, isSpeaker);
   }

@@ -34,6 +34,8 @@ type Lost = {
   readonly heardAt: number;
   /** It has said goodbye. */
   readonly hasLeft: boolean;
+  /** All gateways were told that it is lost. */
+  isAnnounced: boolean;
 };
 
 export class KnownGateways {
@@ -109,11 +111,15 @@ export class KnownGateways {
 
   /**
    * Those of which something was heard within the last minute, for a gateway that is new. Not those that others have
-   * told of: new gateways would tell each other of one that is long gone.
+   * told of: new gateways would tell each other of one that is long gone. Nor one that was announced to be lost: it is
+   * most likely dead, and the new one would wait for it.
    */
   recentNames(): string[] {
     const since = this.#clock.now() - NAMED_MS;
-    const names = this.lostNames().filter((gateway) => this.#lost.get(gateway)!.heardAt > since);
+    const names = this.lostNames().filter((gateway) => {
+      const { heardAt, isAnnounced } = this.#lost.get(gateway)!;
+      return heardAt > since && !isAnnounced;
+    });
     for (const [gateway, { heardAt }] of this.#known) if (heardAt > since) names.push(gateway);
     return names.slice(0, GATEWAYS_MAX);
   }
@@ -130,6 +136,13 @@ export class KnownGateways {
     this.#forget(gateway, { ms: LEFT_MS, namedMs: 0, hasLeft: true });
   }
 
+  /** It was announced to be lost: calls need not find out one by one. If it was only cut off, it greets when it is back. */
+  lost(gateway: string): void {
+    this.#forget(gateway, { ms: LOST_MS, namedMs: NAMED_MS, hasLeft: false });
+    const lost = this.#lost.get(gateway);
+    if (lost !== undefined) lost.isAnnounced = true;
+  }
+
   #forget(
     gateway: string,
     { ms, namedMs, hasLeft }: { ms: number; namedMs: number; hasLeft: boolean },
@@ -140,8 +153,10 @@ export class KnownGateways {
     this.#lost.delete(gateway);
     if (this.#lost.size >= GATEWAYS_MAX) this.#lost.delete([...this.#lost.keys()][0]!);
     const now = this.#clock.now();
-    const { heardAt } = known;
-    this.#lost.set(gateway, { until: now + ms, namedUntil: now + namedMs, heardAt, hasLeft });
+    this.#lost.set(gateway, {
+      ...{ until: now + ms, namedUntil: now + namedMs, heardAt: known.heardAt },
+      ...{ hasLeft, isAnnounced: false },
+    });
   }
 
   /** Forgets one that has never answered. */

@@ -57,9 +57,14 @@ export class NatsBus implements Bus, ConnectionListener {
   ) {
     this.#parts = parts;
     this.events = new NatsEvents(parts, view);
-    this.watch = new GatewayWatch(parts, this.events, () => {
-      this.peers.greet();
-      this.#uids?.claims.sayAll();
+    this.watch = new GatewayWatch(parts, this.events, {
+      onBack: () => {
+        this.peers.greet();
+        this.#uids?.claims.sayAll();
+      },
+      onLost: (gateway) => {
+        this.peers.lost(gateway);
+      },
     });
     const requests = new RequestMany(parts);
     this.peers = new GatewayPeers(parts, requests, () => {

@@ -88,6 +88,10 @@ export class WatchedGateways {
     if (typeof gateway === 'string') this.#watched.delete(gateway);
   }
 
+  has(gateway: string): boolean {
+    return this.#watched.has(gateway);
+  }
+
   /** Somebody has said that it is lost. False: that was known, is out of date, or cannot be. */
   lost({ gateway, term }: LostGateway): boolean {
     const known = this.#watched.get(gateway);

@@ -1,7 +1,9 @@
 /** Gateways that watch each other: who is lost, who says so, and what one says that was only cut off. */
 import { describe, expect, test } from 'vitest';
 
+import { inBackground } from '../../../src/background.ts';
 import type { LostGateway } from '../../../src/contract/facts.ts';
+import { isFailure } from '../../../src/errors.ts';
 import { ManualClock } from '../../support/clock.ts';
 import { makeEventGateway, namesOf, told, toldOn } from './event-gateway.ts';
 import { Exchange } from './support.ts';
@@ -19,11 +21,15 @@ async function fleet(...ids: string[]) {
   const dead = new Set<Member>();
   /** NATS takes what they say, and confirms nothing. */
   const deaf = new Set<Member>();
-  const members = ids.map((id, i) => {
-    const member = makeEventGateway(id, { exchange, clock: new ManualClock(1_000 + i) });
+  const members: Member[] = [];
+  const add = (id: string): Member => {
+    const clock = new ManualClock(1_000 + members.length);
+    const member = makeEventGateway(id, { exchange, clock });
+    members.push(member);
     member.bus.onUp(true);
     return member;
-  });
+  };
+  for (const id of ids) add(id);
   const live = async (ms: number): Promise<void> => {
     for (let passed = 0; passed < ms; passed += STEP_MS) {
       for (const member of members) if (!dead.has(member)) member.clock.advance(STEP_MS);
@@ -38,13 +44,28 @@ async function fleet(...ids: string[]) {
   };
   await live(1_500);
   told(exchange);
-  return { exchange, members: members as [Member, Member, Member], live, kill, dead, deaf };
+  return { exchange, members: members as [Member, Member, Member], add, live, kill, dead, deaf };
 }
 
 /** What is told until `ms` later, and was not asked for before. */
 async function toldIn({ exchange, live }: Awaited<ReturnType<typeof fleet>>, ms: number) {
   await live(ms);
   return told(exchange);
+}
+
+/** Whom a call to the fleet has missed after 400 ms; it waits for 2 s. */
+async function silentIn({ live }: Awaited<ReturnType<typeof fleet>>, { bus }: Member) {
+  const call = bus.peers.presence(['nobody'], 2_000);
+  if (isFailure(call)) throw new Error(call.message);
+  let silent: readonly string[] | 'waits' = 'waits';
+  inBackground(
+    call.then(({ silentGateways }) => {
+      silent = silentGateways;
+    }),
+    () => {},
+  );
+  await live(400);
+  return silent;
 }
 
 test('each says every second that it is alive', async () => {
@@ -66,6 +87,32 @@ test('each says every second that it is alive', async () => {
 });
 
 describe('one that is killed', () => {
+  test('is waited for by calls to the fleet until it is announced, and not afterwards', async () => {
+    const made = await fleet(A, B, C);
+    const [a, b, c] = made.members;
+    made.kill(b);
+    for (const [ms, waits] of [
+      [1_000, true],
+      [9_000, false],
+    ] as const) {
+      await made.live(ms);
+      for (const member of [a, c])
+        expect(await silentIn(made, member)).toEqual(waits ? 'waits' : [B]);
+    }
+  });
+
+  test('is not waited for either by one that has begun since, and knows of it from others', async () => {
+    const made = await fleet(A, B);
+    const [a, b] = made.members;
+    made.kill(b);
+    await made.live(1_000);
+    const late = made.add(C);
+    await made.live(1_500);
+    expect(await silentIn(made, late)).toBe('waits');
+    await made.live(7_000);
+    expect([await silentIn(made, a), await silentIn(made, late)]).toEqual([[B], [B]]);
+  });
+
   test('is announced by the oldest that is left, once, within 9 s', async () => {
     const made = await fleet(A, B, C);
     const [a, b] = made.members;

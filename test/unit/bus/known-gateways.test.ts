@@ -73,6 +73,31 @@ describe('a gateway that calls no longer wait for', () => {
   });
 });
 
+describe('a gateway that was announced to be lost', () => {
+  test('is not waited for from then on, but still named for a minute', () => {
+    const { known, clock, names } = make();
+    for (const name of ['a', 'b']) known.heard(name, true);
+    known.lost('a');
+    known.lost('a');
+    expect([names(), known.lostNames(), known.mayBeMore]).toEqual([['b'], ['a'], true]);
+    clock.advance(60_000);
+    expect(known.lostNames()).toEqual([]);
+    known.heard('a', false);
+    expect(names()).toEqual(['b', 'a']);
+  });
+
+  test('is not told of to one that is new, whether or not it was silent before', () => {
+    const { known } = make();
+    for (const name of ['a', 'b', 'c']) known.heard(name, true);
+    for (let i = 0; i < 3; i++) known.silent('b');
+    expect(known.recentNames()).toEqual(['b', 'a', 'c']);
+    for (const name of ['a', 'b', 'never heard of']) known.lost(name);
+    expect(known.recentNames()).toEqual(['c']);
+    known.heard('a', true);
+    expect(known.recentNames()).toEqual(['c', 'a']);
+  });
+});
+
 test('gateways that sids name are unheard of if they are others, and neither known nor lost', () => {
   const { known } = make();
   for (const name of ['known', 'lost', 'left']) known.heard(name, true);
