@@ -15,6 +15,8 @@ const ROUTE = 'chaos.who.am';
 /** Connections that are being made at the same time. */
 const AT_ONCE = 30;
 const TICK_MS = 20;
+/** As long as clients in JavaScript wait before they answer one; answered at once, it would come back at once. */
+const HEARTBEAT_MS = 15_000;
 
 const members = new Set<Member>();
 const tally = { asked: 0, once: 0, twice: 0, refused: 0, cut: 0, crossed: 0, kicked: 0 };
@@ -95,9 +97,15 @@ class Member {
     if (type === HANDSHAKE) {
       this.#write(packet(ACK!));
       this.ask();
-    } else if (type === HEARTBEAT) this.#write(packet(HEARTBEAT));
+    } else if (type === HEARTBEAT) this.#beatLater();
     else if (type === DATA) this.#onMessage(body);
     else tally.kicked++;
+  }
+
+  #beatLater(): void {
+    setTimeout(() => {
+      this.#write(packet(HEARTBEAT!));
+    }, HEARTBEAT_MS).unref();
   }
 
   #onMessage(bytes: Buffer): void {
