@@ -11,10 +11,10 @@ import {
   groupResult,
   kickResult,
   presenceMessage,
-  type Request,
   sessionMessage,
   sessionPage,
-} from './messages.ts';
+} from './answers.ts';
+import type { Request } from './requests.ts';
 import { type MakeMethods, type Methods, orThrow } from './method.ts';
 import { PUSH_WAIT_MS_MAX, pushMany } from './push-many.ts';
 

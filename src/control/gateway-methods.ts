@@ -7,7 +7,7 @@ import {
   explainedMessage,
   infoMessage,
   replyMessage,
-} from './messages.ts';
+} from './answers.ts';
 import type { MakeMethods, Methods } from './method.ts';
 
 /** The longest time that Call waits for its answer. */

@@ -1,7 +1,7 @@
 /** What a method of Control is: bytes in, bytes out, the same over every transport. */
 import { type Failure, GatewayError, isFailure, isOwnReason, REASONS } from '../errors.ts';
 import type { Log } from '../telemetry/log.ts';
-import { readRequest, type Request } from './messages.ts';
+import { readRequest, type Request } from './requests.ts';
 
 /**
  * One method, from bytes to bytes. `convertBytesMax` is infinite for a request that has been checked before. It throws;

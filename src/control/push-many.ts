@@ -2,7 +2,7 @@
 import { FLEET_WAIT_MS, type FleetCommands } from '../bus/fleet-commands.ts';
 import type { PushOutcome } from '../bus/bus.ts';
 import { GatewayError } from '../errors.ts';
-import type { Request } from './messages.ts';
+import type { Request } from './requests.ts';
 import { nthRequest, orThrow } from './method.ts';
 
 /** The longest time that a push may wait for other gateways' counts. */

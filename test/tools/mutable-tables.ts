@@ -93,7 +93,7 @@ export const TABLES: readonly Table[] = [
   { file: 'src/control/fleet-methods.ts', constants: ['LIST_LIMIT', 'LIST_LIMIT_MAX'] },
   { file: 'src/control/push-many.ts', constants: ['PUSH_WAIT_MS_MAX', 'PUSHES_WAITING_MAX'] },
   { file: 'src/control/gateway-methods.ts', constants: ['CALL_MS_MAX'] },
-  { file: 'src/control/messages.ts', at: 'const FIELDS' },
+  { file: 'src/control/requests.ts', at: 'const FIELDS' },
   { file: 'src/bus/session-verbs.ts', at: 'const EVERYWHERE' },
   { file: 'src/bus/session-verbs.ts', at: 'const VERBS' },
   { file: 'src/contract/protobuf-shapes.ts', constants: ['PUSHES_MAX'] },

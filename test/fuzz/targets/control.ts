@@ -5,7 +5,7 @@ import { AttachJson, AttachJsonError, FRAMES_PER_TURN } from '../../../src/contr
 import { JsonFrameReader } from '../../../src/control/attach-reader.ts';
 import { refusedCaller } from '../../../src/control/caller.ts';
 import { JsonMessages } from '../../../src/control/json-messages.ts';
-import { readRequest } from '../../../src/control/messages.ts';
+import { readRequest } from '../../../src/control/requests.ts';
 import { answerReflection } from '../../../src/control/reflection.ts';
 import { type FrameHandler, readToGateway } from '../../../src/contract/backend-frames.ts';
 import type { Reply } from '../../../src/contract/commands.ts';
@@ -43,7 +43,7 @@ const messages = new JsonMessages('pith.v1.Control');
 /** The first line names the method. */
 const control: Target = {
   name: 'control-json',
-  drives: ['control/json-messages.ts JsonMessages', 'control/messages.ts readRequest'],
+  drives: ['control/json-messages.ts JsonMessages', 'control/requests.ts readRequest'],
   forms: ['json'],
   seeds: Object.entries(REQUESTS).map(([method, { seed }]) => `${method}\n${seed}`),
   run(input) {
@@ -76,7 +76,7 @@ const control: Target = {
 
 const controlBytes: Target = {
   name: 'control-protobuf',
-  drives: ['control/messages.ts readRequest'],
+  drives: ['control/requests.ts readRequest'],
   forms: ['protobuf'],
   seeds: Object.entries(REQUESTS).map(([, { type, seed }]) =>
     bytesOfJson(type, JSON.parse(seed) as never),

@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
 import { JsonMessages } from '../../../src/control/json-messages.ts';
-import { readRequest, type Request, sessionMessage } from '../../../src/control/messages.ts';
+import { sessionMessage } from '../../../src/control/answers.ts';
+import { readRequest, type Request } from '../../../src/control/requests.ts';
 import { encodePushed } from '../../../src/contract/gateway-frames.ts';
 import { GatewayError, type Reason } from '../../../src/errors.ts';
 

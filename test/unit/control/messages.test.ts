@@ -5,13 +5,8 @@ import { encodePushed } from '../../../src/contract/gateway-frames.ts';
 import type { Json, JsonObject } from '../../../src/contract/commands.ts';
 import { decodeStruct } from '../../../src/contract/struct.ts';
 import { WireReader } from '../../../src/contract/protobuf-wire.ts';
-import {
-  infoMessage,
-  kickResult,
-  readRequest,
-  type Request,
-  sessionMessage,
-} from '../../../src/control/messages.ts';
+import { infoMessage, kickResult, sessionMessage } from '../../../src/control/answers.ts';
+import { readRequest, type Request } from '../../../src/control/requests.ts';
 import { controlMethods } from '../../../src/control/service.ts';
 import type { FleetCommands } from '../../../src/bus/fleet-commands.ts';
 import { failure, GatewayError } from '../../../src/errors.ts';

@@ -1,4 +1,4 @@
-/** Control's messages as bytes: the contract's codec reads requests and writes answers, over gRPC and HTTP alike. */
+/** Control's answers as bytes, written by the contract's codec, over gRPC and HTTP alike. */
 import { isUtf8 } from 'node:buffer';
 
 import type {
@@ -9,140 +9,13 @@ import type {
   SessionsOutcome,
 } from '../bus/fleet-commands.ts';
 import type { Group } from '../bus/group-pages.ts';
-import type { Close, Json, JsonObject, Push, Target } from '../contract/commands.ts';
+import type { Json, JsonObject } from '../contract/commands.ts';
 import { encodeSession } from '../contract/gateway-frames.ts';
 import type { SessionJson } from '../contract/json-shapes.ts';
-import {
-  decodeBody,
-  decodeClose,
-  decodePush,
-  decodeTarget,
-  jsonIn,
-  Names,
-} from '../contract/protobuf-shapes.ts';
-import { decodeStruct } from '../contract/struct.ts';
-import {
-  decodeDurationMs,
-  decodeSignedMs,
-  encodeMs,
-  WireError,
-  WireReader,
-  WireWriter,
-} from '../contract/protobuf-wire.ts';
-import { type Failure, GatewayError, isFailure } from '../errors.ts';
+import { encodeMs, WireWriter } from '../contract/protobuf-wire.ts';
+import { type Failure, isFailure } from '../errors.ts';
 import { doubleOf, isRawNumber } from '../protocol/exact-json.ts';
 import type { DrainProgress, Explained, Info } from './gateway-methods.ts';
-
-/** All fields that a request may have. Absent: not given. */
-export type Request = {
-  readonly sid?: string;
-  readonly uid?: string;
-  readonly push?: Push;
-  readonly waitMs?: number;
-  readonly target?: Target;
-  readonly close?: Close;
-  readonly set?: JsonObject;
-  readonly ifVersion?: number;
-  readonly groups?: readonly string[];
-  readonly ttlMs?: number;
-  readonly uids?: readonly string[];
-  readonly prefix?: string;
-  readonly limit?: number;
-  readonly pageToken?: string;
-  readonly route?: string;
-  readonly body?: Uint8Array;
-  readonly notify?: boolean;
-  readonly timeoutMs?: number;
-  readonly data?: JsonObject;
-  readonly budgetMs?: number;
-  readonly reason?: string;
-  readonly level?: string;
-};
-
-/** null: a list of names, one a field. */
-type Field = readonly [
-  name: keyof Request,
-  read: ((reader: WireReader, convertBytesMax: number) => unknown) | null,
-];
-
-const duration = (reader: WireReader): number => decodeDurationMs(reader.message());
-/** Not like other durations: a negative one must not be read as 0, which means for ever. */
-const ttl = (reader: WireReader): number => {
-  const ms = decodeSignedMs(reader.message());
-  if (ms < 0) throw new WireError('ttl is negative');
-  return ms;
-};
-const text = (reader: WireReader): string => reader.string();
-const number = (reader: WireReader): number => reader.uint();
-const SID: Field = ['sid', text];
-const TARGET: Field = ['target', (reader, max) => decodeTarget(reader.message(), max)];
-
-const PUSH_REQUEST: Readonly<Record<number, Field>> = {
-  1: ['push', (reader, max) => decodePush(reader.message(), max)],
-  2: ['waitMs', duration],
-};
-const GROUP_REQUEST: Readonly<Record<number, Field>> = {
-  1: TARGET,
-  2: ['groups', null],
-  3: ['ttlMs', ttl],
-};
-
-/** By method: the fields of its request, by number. [proto/pith/v1/control.proto] */
-const FIELDS: Readonly<Record<string, Readonly<Record<number, Field>>>> = {
-  Push: PUSH_REQUEST,
-  PushMany: PUSH_REQUEST,
-  Kick: { 1: TARGET, 2: ['close', (reader) => decodeClose(reader.message())] },
-  Bind: { 1: SID, 2: ['uid', text] },
-  Unbind: { 1: SID },
-  SetData: {
-    1: SID,
-    2: ['set', (reader, max) => jsonIn(reader, 'set', max, decodeStruct)],
-    3: ['ifVersion', number],
-  },
-  Join: GROUP_REQUEST,
-  Leave: GROUP_REQUEST,
-  GetSession: { 1: SID },
-  GetPresence: { 1: ['uids', null] },
-  Call: {
-    1: SID,
-    2: ['route', text],
-    3: ['body', (reader, max) => decodeBody(reader.message(), max)],
-    4: ['notify', (reader) => reader.bool()],
-    5: ['timeoutMs', duration],
-  },
-  ExplainRoute: {
-    1: ['route', text],
-    2: ['uid', text],
-    3: ['data', (reader, max) => jsonIn(reader, 'data', max, decodeStruct)],
-  },
-  Drain: { 1: ['budgetMs', duration], 2: ['reason', text] },
-  SetLogLevel: { 1: ['level', text] },
-  ListGroups: { 1: ['prefix', text], 2: ['limit', number], 3: ['pageToken', text] },
-  ListSessions: { 1: TARGET, 2: ['limit', number], 3: ['pageToken', text] },
-};
-
-/** @param convertBytesMax `limits.convert`. @throws {GatewayError} It is not valid. */
-export function readRequest(method: string, bytes: Buffer, convertBytesMax: number): Request {
-  const request: Record<string, unknown> = {};
-  const reader = new WireReader(bytes);
-  const names = new Names(convertBytesMax);
-  try {
-    while (reader.next()) {
-      const field = FIELDS[method]?.[reader.field];
-      if (field === undefined) {
-        reader.skip();
-        continue;
-      }
-      const [name, read] = field;
-      if (read === null) ((request[name] ??= []) as string[]).push(names.read(reader));
-      else request[name] = read(reader, convertBytesMax);
-    }
-  } catch (error) {
-    if (!(error instanceof WireError)) throw error;
-    throw new GatewayError('BAD_ARGUMENT', `the request cannot be read: ${error.message}`);
-  }
-  return request;
-}
 
 export function kickResult({ closed, gateways, silentGateways }: KickOutcome): Buffer {
   const writer = new WireWriter();
