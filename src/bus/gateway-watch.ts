@@ -17,6 +17,7 @@ import type { OnMessage } from '../upstream/nats/nats-connection.ts';
 import { send } from '../upstream/nats/outgoing.ts';
 import type { BusParts } from './bus-parts.ts';
 import type { NatsEvents } from './events.ts';
+import type { GatewayPeers } from './gateway-peers.ts';
 import { type AliveFields, lostId, readAlive, readLost, TERM_AHEAD_MAX } from './gateway-events.ts';
 import { Restatement } from './restatement.ts';
 import { type WatchedGateway, WatchedGateways } from './watched-gateways.ts';
@@ -41,14 +42,6 @@ export interface LostListener {
 
 const NOBODY: LostListener = { gatewayLost() {} };
 
-/** What this gateway does itself when it learns of others. */
-export interface WatchListener {
-  /** A gateway is heard again that was silent: it was stopped, or a network was cut. */
-  onBack(): void;
-  /** Harmless to repeat. */
-  onLost(gateway: string): void;
-}
-
 const DEAF =
   'it is not noticed when another gateway is lost: allow gateways the subscriptions of deploy/nats/permissions.conf';
 
@@ -58,7 +51,8 @@ export class GatewayWatch {
   readonly #others: WatchedGateways;
   readonly #startedAtWall: number;
   readonly #lookAgain: Timeout;
-  readonly #own: WatchListener;
+  readonly #peers: Pick<GatewayPeers, 'greet' | 'lost'>;
+  readonly #onBack: () => void;
   #listener: LostListener = NOBODY;
   #restatement: Restatement | null = null;
   /** Grows whenever this gateway has returned. */
@@ -76,8 +70,15 @@ export class GatewayWatch {
   /** It may not listen to the others, and that was reported. */
   #isDeaf = false;
 
-  constructor(parts: BusParts, events: NatsEvents, own: WatchListener) {
-    this.#own = own;
+  /** @param onBack A gateway is heard again that was silent: it was stopped, or a network was cut. */
+  constructor(
+    parts: BusParts,
+    events: NatsEvents,
+    peers: Pick<GatewayPeers, 'greet' | 'lost'>,
+    onBack: () => void,
+  ) {
+    this.#peers = peers;
+    this.#onBack = onBack;
     const { gatewayId, clock, connector, subjects } = parts;
     this.#parts = parts;
     this.#events = events;
@@ -127,7 +128,10 @@ export class GatewayWatch {
     this.#lookedAt = now;
     if (!connector.up) return;
     this.#live(now);
-    if (this.#isSomeoneBack) this.#own.onBack();
+    if (this.#isSomeoneBack) {
+      this.#peers.greet();
+      this.#onBack();
+    }
     this.#isSomeoneBack = false;
     // Without that, the others could not be heard either.
     if (this.#isDeaf || !(now - this.#confirmedAt < DEAF_MS)) return;
@@ -258,7 +262,7 @@ export class GatewayWatch {
     const isUnknown = !this.#others.has(lost.gateway);
     const isNew = this.#others.lost(lost);
     // One that has begun since has never heard it, but others may have told it of that gateway.
-    if (isNew || isUnknown) this.#own.onLost(lost.gateway);
+    if (isNew || isUnknown) this.#peers.lost(lost.gateway);
     if (isNew) report.gatewayLost(lost);
     if (isNew || isSpeaker) this.#listener.gatewayLost(lost, isSpeaker);
   }

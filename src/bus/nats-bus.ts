@@ -57,19 +57,13 @@ export class NatsBus implements Bus, ConnectionListener {
   ) {
     this.#parts = parts;
     this.events = new NatsEvents(parts, view);
-    this.watch = new GatewayWatch(parts, this.events, {
-      onBack: () => {
-        this.peers.greet();
-        this.#uids?.claims.sayAll();
-      },
-      onLost: (gateway) => {
-        this.peers.lost(gateway);
-      },
-    });
     const requests = new RequestMany(parts);
     this.peers = new GatewayPeers(parts, requests, () => {
       this.#uids?.claims.sayAll();
       this.lineages.onNew();
+    });
+    this.watch = new GatewayWatch(parts, this.events, this.peers, () => {
+      this.#uids?.claims.sayAll();
     });
     this.lineages = new NatsLineageNews(parts, this.peers);
     this.claims = new NatsClaimChannel(parts, requests);

@@ -89,6 +89,28 @@ export function groupPage(outcome: GroupsOutcome): Buffer {
   return writer.take();
 }
 
+/** A page of sessions, each a message. The last one says what is missing; only if there is none, one more does. */
+export function* sessionMessages(outcome: SessionsOutcome): Generator<Buffer> {
+  const { sessions } = outcome;
+  const rest = restOf(outcome);
+  for (const [i, session] of sessions.entries()) {
+    const message = sessionMessage(session);
+    yield i === sessions.length - 1 ? Buffer.concat([message, rest]) : message;
+  }
+  if (sessions.length === 0 && rest.length > 0) yield rest;
+}
+
+/** A Session with nothing but that; empty: nothing is missing. */
+function restOf({ sessions, more, silentGateways }: SessionsOutcome): Buffer {
+  const rest = new WireWriter();
+  rest.string(1, more ? (sessions.at(-1)?.sid ?? '') : '');
+  rest.strings(2, silentGateways);
+  const bytes = rest.take();
+  const session = new WireWriter();
+  if (bytes.length > 0) session.bytes(16, bytes);
+  return session.take();
+}
+
 /** As many sessions as fit, but at least one. */
 export function sessionPage(outcome: SessionsOutcome, bytesMax: number): Buffer {
   const writer = new WireWriter();

@@ -12,6 +12,7 @@ import {
   kickResult,
   presenceMessage,
   sessionMessage,
+  sessionMessages,
   sessionPage,
 } from './answers.ts';
 import type { Request } from './requests.ts';
@@ -59,8 +60,7 @@ export function fleetMethods(fleet: FleetCommands, { one, many, total }: MakeMet
       sessionMessage(orThrow(await fleet.get(sid))),
     ),
     ListSessions: many('ListSessions', async function* (request) {
-      const { sessions } = orThrow(await sessionsOf(fleet, request));
-      for (const session of sessions) yield sessionMessage(session);
+      yield* sessionMessages(orThrow(await sessionsOf(fleet, request)));
     }),
     GetPresence: one('GetPresence', async ({ uids = [] }) =>
       presenceMessage(orThrow(await fleet.presence(uids))),

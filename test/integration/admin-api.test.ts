@@ -164,7 +164,11 @@ describe('the answer is that of gRPC', () => {
     Object.fromEntries(
       Object.entries(answer).map(([name, value]) => [
         camel(name),
-        name === 'backends' ? (value as Json[]).map(inCamel) : value,
+        name === 'backends'
+          ? (value as Json[]).map(inCamel)
+          : name === 'rest'
+            ? inCamel(value as Json)
+            : value,
       ]),
     );
 

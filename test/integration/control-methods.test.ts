@@ -327,6 +327,27 @@ describe.each(WAYS)('over %s', (way, ask) => {
   });
 });
 
+test.each([
+  ['JSON', byJson],
+  ['gRPC', byGrpc],
+])('the last session of a page says by %s that there are more', async (_, ask) => {
+  const pages: unknown[] = [];
+  for (let page_token: unknown = ''; page_token !== undefined;) {
+    const { answers } = (await ask('ListSessions', { limit: 2, page_token })) as {
+      answers: Json[];
+    };
+    pages.push(answers.map(({ sid, rest }) => [sid, rest]));
+    page_token = (answers.at(-1)!['rest'] as Json | undefined)?.['next_page_token'];
+  }
+  expect(pages).toEqual([
+    [
+      [sids[0], undefined],
+      [sids[1], { next_page_token: sids[1], silent_gateways: [] }],
+    ],
+    [[sids[2], undefined]],
+  ]);
+});
+
 test('a gateway that is silent is named, and the others answer', async () => {
   await using cable = await layCable(nats.port);
   await using three = await startGateway(
@@ -345,6 +366,16 @@ test('a gateway that is silent is named, and the others answer', async () => {
     ['Join', { target, groups: ['x'] }, { changed: 3, gateways: 2, silent_gateways }],
     ['Leave', { target, groups: ['x'] }, { changed: 3, gateways: 2, silent_gateways }],
     ['ListGroups', {}, { name: '', silent_gateways }],
+    [
+      'ListSessions',
+      { limit: 2 },
+      { sid: sids[1], rest: { next_page_token: sids[1], silent_gateways } },
+    ],
+    [
+      'ListSessions',
+      { target: { uids: ['gone'] } },
+      { sid: '', rest: { next_page_token: '', silent_gateways } },
+    ],
   ] as const) {
     const { lines } = await admin(one, method, request);
     expect(lines.at(-1), method).toMatchObject(answer);
@@ -357,5 +388,5 @@ function inContractNames<T>(value: T): T {
   const text = JSON.stringify(value).replace(names, (name) =>
     name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
   );
-  return JSON.parse(text.replace(/,?"(error|bound_at)":null/g, '')) as T;
+  return JSON.parse(text.replace(/,?"(error|bound_at|rest)":null/g, '')) as T;
 }

@@ -64,8 +64,8 @@ export const BUS: readonly Planted[] = [
     name: 'gateway-is-never-given-up',
     why: 'gateways that are gone are waited for by every call, and named silent, for ever',
     file: 'src/bus/known-gateways.ts',
-    find: 'if (known === undefined || ++known.silences < SILENCES_MAX) return;',
-    replace: 'if (known === undefined || known.answered || ++known.silences < SILENCES_MAX) return;',
+    find: '    this.#known.delete(gateway);\n    if (known === undefined || !known.answered) return;',
+    replace: '    if (known === undefined || !hasLeft) return;\n    this.#known.delete(gateway);',
   },
 
   // ---- backends on NATS

@@ -141,7 +141,7 @@ export const MODEL: readonly Planted[] = [
     name: 'gateway-long-gone-is-told-of',
     why: 'a gateway that was given up is told of to new ones, who wait for it in turn',
     file: 'src/bus/known-gateways.ts',
-    find: 'this.lostNames().filter((gateway) => this.#lost.get(gateway)!.heardAt > since)',
-    replace: 'this.lostNames()',
+    find: 'return heardAt > since && !isAnnounced;',
+    replace: 'return heardAt > 0 || since > 0 || isAnnounced;',
   },
 ];

@@ -70,7 +70,7 @@ type ControlClient interface {
 	Leave(ctx context.Context, in *GroupRequest, opts ...grpc.CallOption) (*GroupResult, error)
 	// One session with all its data and groups.
 	GetSession(ctx context.Context, in *GetSessionRequest, opts ...grpc.CallOption) (*Session, error)
-	// The sessions that a target selects, or all.
+	// The sessions that a target selects, or all, one page at a time. The last one says what is missing.
 	ListSessions(ctx context.Context, in *ListSessionsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Session], error)
 	// Which of these uids are online, where, since when, and with how many sessions. Waits at most 250 ms.
 	GetPresence(ctx context.Context, in *GetPresenceRequest, opts ...grpc.CallOption) (*GetPresenceResponse, error)
@@ -384,7 +384,7 @@ type ControlServer interface {
 	Leave(context.Context, *GroupRequest) (*GroupResult, error)
 	// One session with all its data and groups.
 	GetSession(context.Context, *GetSessionRequest) (*Session, error)
-	// The sessions that a target selects, or all.
+	// The sessions that a target selects, or all, one page at a time. The last one says what is missing.
 	ListSessions(*ListSessionsRequest, grpc.ServerStreamingServer[Session]) error
 	// Which of these uids are online, where, since when, and with how many sessions. Waits at most 250 ms.
 	GetPresence(context.Context, *GetPresenceRequest) (*GetPresenceResponse, error)

@@ -525,7 +525,8 @@ func (x *LostEvent) GetSeq() uint64 {
 }
 
 // pith.event.gateway.returned: the gateway was only cut off, or has lost events. Whatever is known of its sessions is
-// out of date: `opened` with `again` follows for each that is there.
+// out of date: `opened` with `again` follows for each that is there. It is said after 7 s without a confirmed sign of
+// life, whether or not anybody has said `lost`.
 type ReturnedEvent struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Gateway       string                 `protobuf:"bytes,1,opt,name=gateway,proto3" json:"gateway,omitempty"`

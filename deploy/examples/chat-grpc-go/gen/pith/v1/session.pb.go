@@ -151,7 +151,9 @@ type Session struct {
 	// pomelo, pitaya, nano, json.
 	Dialect string `protobuf:"bytes,12,opt,name=dialect,proto3" json:"dialect,omitempty"`
 	// When this uid was bound, by the clock of the gateway that holds the session; absent: no uid.
-	BoundAt       *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=bound_at,json=boundAt,proto3" json:"bound_at,omitempty"`
+	BoundAt *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=bound_at,json=boundAt,proto3" json:"bound_at,omitempty"`
+	// Only in the last message of ListSessions, and only if that is not all; without a sid if no session was found.
+	Rest          *Session_Rest `protobuf:"bytes,16,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -273,6 +275,13 @@ func (x *Session) GetDialect() string {
 func (x *Session) GetBoundAt() *timestamppb.Timestamp {
 	if x != nil {
 		return x.BoundAt
+	}
+	return nil
+}
+
+func (x *Session) GetRest() *Session_Rest {
+	if x != nil {
+		return x.Rest
 	}
 	return nil
 }
@@ -1016,11 +1025,66 @@ func (x *PushResult) GetKept() uint32 {
 	return 0
 }
 
+// What a page of sessions lacks.
+type Session_Rest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// There are more sessions; ask again with this page_token. "": there are not.
+	NextPageToken string `protobuf:"bytes,1,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// Known gateways that did not answer in time: their sessions are missing.
+	SilentGateways []string `protobuf:"bytes,2,rep,name=silent_gateways,json=silentGateways,proto3" json:"silent_gateways,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *Session_Rest) Reset() {
+	*x = Session_Rest{}
+	mi := &file_pith_v1_session_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Session_Rest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Session_Rest) ProtoMessage() {}
+
+func (x *Session_Rest) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_session_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Session_Rest.ProtoReflect.Descriptor instead.
+func (*Session_Rest) Descriptor() ([]byte, []int) {
+	return file_pith_v1_session_proto_rawDescGZIP(), []int{0, 0}
+}
+
+func (x *Session_Rest) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *Session_Rest) GetSilentGateways() []string {
+	if x != nil {
+		return x.SilentGateways
+	}
+	return nil
+}
+
 var File_pith_v1_session_proto protoreflect.FileDescriptor
 
 const file_pith_v1_session_proto_rawDesc = "" +
 	"\n" +
-	"\x15pith/v1/session.proto\x12\apith.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb3\x03\n" +
+	"\x15pith/v1/session.proto\x12\apith.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb7\x04\n" +
 	"\aSession\x12\x10\n" +
 	"\x03sid\x18\x01 \x01(\tR\x03sid\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\tR\x03uid\x12\x18\n" +
@@ -1036,7 +1100,11 @@ const file_pith_v1_session_proto_rawDesc = "" +
 	" \x03(\tR\x06groups\x12\x1c\n" +
 	"\ttransport\x18\v \x01(\tR\ttransport\x12\x18\n" +
 	"\adialect\x18\f \x01(\tR\adialect\x125\n" +
-	"\bbound_at\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\aboundAt\"m\n" +
+	"\bbound_at\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\aboundAt\x12)\n" +
+	"\x04rest\x18\x10 \x01(\v2\x15.pith.v1.Session.RestR\x04rest\x1aW\n" +
+	"\x04Rest\x12&\n" +
+	"\x0fnext_page_token\x18\x01 \x01(\tR\rnextPageToken\x12'\n" +
+	"\x0fsilent_gateways\x18\x02 \x03(\tR\x0esilentGateways\"m\n" +
 	"\x04Body\x12\x16\n" +
 	"\x05bytes\x18\x01 \x01(\fH\x00R\x05bytes\x12,\n" +
 	"\x04json\x18\x02 \x01(\v2\x16.google.protobuf.ValueH\x00R\x04json\x12\x14\n" +
@@ -1126,7 +1194,7 @@ func file_pith_v1_session_proto_rawDescGZIP() []byte {
 }
 
 var file_pith_v1_session_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_pith_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_pith_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_pith_v1_session_proto_goTypes = []any{
 	(Scope)(0),                    // 0: pith.v1.Scope
 	(Delivery)(0),                 // 1: pith.v1.Delivery
@@ -1139,35 +1207,37 @@ var file_pith_v1_session_proto_goTypes = []any{
 	(*Push)(nil),                  // 8: pith.v1.Push
 	(*PushBatch)(nil),             // 9: pith.v1.PushBatch
 	(*PushResult)(nil),            // 10: pith.v1.PushResult
-	nil,                           // 11: pith.v1.Error.FieldsEntry
-	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),       // 13: google.protobuf.Struct
-	(*structpb.Value)(nil),        // 14: google.protobuf.Value
-	(*durationpb.Duration)(nil),   // 15: google.protobuf.Duration
+	(*Session_Rest)(nil),          // 11: pith.v1.Session.Rest
+	nil,                           // 12: pith.v1.Error.FieldsEntry
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),       // 14: google.protobuf.Struct
+	(*structpb.Value)(nil),        // 15: google.protobuf.Value
+	(*durationpb.Duration)(nil),   // 16: google.protobuf.Duration
 }
 var file_pith_v1_session_proto_depIdxs = []int32{
-	12, // 0: pith.v1.Session.opened_at:type_name -> google.protobuf.Timestamp
-	13, // 1: pith.v1.Session.data:type_name -> google.protobuf.Struct
-	12, // 2: pith.v1.Session.bound_at:type_name -> google.protobuf.Timestamp
-	14, // 3: pith.v1.Body.json:type_name -> google.protobuf.Value
-	15, // 4: pith.v1.Error.retry_after:type_name -> google.protobuf.Duration
-	11, // 5: pith.v1.Error.fields:type_name -> pith.v1.Error.FieldsEntry
-	3,  // 6: pith.v1.Error.body:type_name -> pith.v1.Body
-	13, // 7: pith.v1.Patch.set:type_name -> google.protobuf.Struct
-	15, // 8: pith.v1.Close.retry_after:type_name -> google.protobuf.Duration
-	13, // 9: pith.v1.Target.where:type_name -> google.protobuf.Struct
-	0,  // 10: pith.v1.Target.scope:type_name -> pith.v1.Scope
-	7,  // 11: pith.v1.Push.target:type_name -> pith.v1.Target
-	3,  // 12: pith.v1.Push.body:type_name -> pith.v1.Body
-	1,  // 13: pith.v1.Push.delivery:type_name -> pith.v1.Delivery
-	15, // 14: pith.v1.Push.expires_in:type_name -> google.protobuf.Duration
-	8,  // 15: pith.v1.PushBatch.pushes:type_name -> pith.v1.Push
-	4,  // 16: pith.v1.PushResult.error:type_name -> pith.v1.Error
-	17, // [17:17] is the sub-list for method output_type
-	17, // [17:17] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	13, // 0: pith.v1.Session.opened_at:type_name -> google.protobuf.Timestamp
+	14, // 1: pith.v1.Session.data:type_name -> google.protobuf.Struct
+	13, // 2: pith.v1.Session.bound_at:type_name -> google.protobuf.Timestamp
+	11, // 3: pith.v1.Session.rest:type_name -> pith.v1.Session.Rest
+	15, // 4: pith.v1.Body.json:type_name -> google.protobuf.Value
+	16, // 5: pith.v1.Error.retry_after:type_name -> google.protobuf.Duration
+	12, // 6: pith.v1.Error.fields:type_name -> pith.v1.Error.FieldsEntry
+	3,  // 7: pith.v1.Error.body:type_name -> pith.v1.Body
+	14, // 8: pith.v1.Patch.set:type_name -> google.protobuf.Struct
+	16, // 9: pith.v1.Close.retry_after:type_name -> google.protobuf.Duration
+	14, // 10: pith.v1.Target.where:type_name -> google.protobuf.Struct
+	0,  // 11: pith.v1.Target.scope:type_name -> pith.v1.Scope
+	7,  // 12: pith.v1.Push.target:type_name -> pith.v1.Target
+	3,  // 13: pith.v1.Push.body:type_name -> pith.v1.Body
+	1,  // 14: pith.v1.Push.delivery:type_name -> pith.v1.Delivery
+	16, // 15: pith.v1.Push.expires_in:type_name -> google.protobuf.Duration
+	8,  // 16: pith.v1.PushBatch.pushes:type_name -> pith.v1.Push
+	4,  // 17: pith.v1.PushResult.error:type_name -> pith.v1.Error
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_pith_v1_session_proto_init() }
@@ -1187,7 +1257,7 @@ func file_pith_v1_session_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pith_v1_session_proto_rawDesc), len(file_pith_v1_session_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
