@@ -102,8 +102,9 @@ chart-test: node24 ## test what the Helm chart renders
 	@sh test/tools/install-helm.sh
 	@test -t 1 || export NO_COLOR=1; vitest run --config test/chart/vitest.config.ts
 
-manifests: ## render deploy/manifests from the chart
+manifests: node24 ## write the chart's schema of pith.yaml, and render deploy/manifests from the chart
 	@sh test/tools/install-helm.sh
+	@node deploy/helm/schema.ts && oxfmt deploy/helm/pith/values.schema.json >/dev/null
 	@sh deploy/manifests/render.sh
 
 T ?= 300

@@ -4,7 +4,7 @@
  */
 import { inBackground } from './background.ts';
 import type { ServiceFacts } from './bus/micro-service.ts';
-import { type Clock, sleep, within } from './clock.ts';
+import { type Clock, within } from './clock.ts';
 import { autoLimits, type Resources } from './config/auto-limits.ts';
 import type { Config } from './config/schema.ts';
 import type { DrainProgress, Info } from './control/gateway-methods.ts';
@@ -12,7 +12,7 @@ import type { Consul } from './discovery/consul.ts';
 import { Faults } from './faults.ts';
 import type { Random } from './random.ts';
 import type { Admission } from './relay/admission.ts';
-import { type Drained, drainSessions } from './session/drain.ts';
+import { acceptOn, type Drained, drainSessions } from './session/drain.ts';
 import { Outboxes } from './session/outboxes.ts';
 import type { Registry } from './session/registry.ts';
 import type { Log } from './telemetry/log.ts';
@@ -34,8 +34,6 @@ import { makeConsul, makeUpstreams } from './wiring/upstreams.ts';
 const BUS_WAIT_MS = 2_000;
 /** How long it waits for backends; each bounds its own first try, and a name server may not answer. */
 const UPSTREAMS_WAIT_MS = 5_000;
-/** How often a gateway that stops looks whether it should hurry. */
-const ACCEPT_STEP_MS = 100;
 /** How long backends may take to end their links when the gateway stops. */
 const UPSTREAM_CLOSE_MS = 2_000;
 /** How long each part of letting go may take; 5 s together, as deploy/README.md has it. */
@@ -100,6 +98,8 @@ export class Gateway {
   /** Of all who have asked it to stop. */
   readonly #hurries: (() => boolean)[] = [];
   readonly #sessionsGone = Promise.withResolvers<Drained>();
+  /** Once sessions are closed and backends have been told. */
+  readonly #drained = Promise.withResolvers<void>();
   /** In an object: who does not wait for the drain is not told that it failed. */
   readonly #drainBegun = Promise.withResolvers<{ readonly drain: Promise<Drained> }>();
   #state: GatewayState = 'starting';
@@ -134,7 +134,12 @@ export class Gateway {
     bus.bus.serve(makeBusApi({ ...made, own }), () => this.#serviceFacts());
     const notReady = (): string[] => this.notReady();
     this.#listeners = makeListeners({ ...made, relay });
-    this.#ports = parts.network.makeControlPorts({ ...made, own, notReady });
+    this.#ports = parts.network.makeControlPorts({
+      ...made,
+      own,
+      notReady,
+      drained: this.#drained.promise,
+    });
     const isDraining = (): boolean => this.#state === 'draining';
     makeGauges({ ...made, isDraining });
 
@@ -279,7 +284,7 @@ export class Gateway {
     this.#bus.bus.tell('draining');
     log.info({ sessions: this.registry.size, ...(reason !== '' && { reason }) }, 'draining');
     await this.#faults.step('discovery', BEFORE_MS, async () => this.#consul?.maintain());
-    await this.#acceptOn(config.drain.accept_for, hurry);
+    await acceptOn(clock, config.drain.accept_for, hurry);
     for (const listener of this.#listeners) listener.stopAccepting();
     const { budget, per_second: perSecond, signal } = config.drain;
     const drained = await drainSessions(
@@ -310,14 +315,6 @@ export class Gateway {
     }
   }
 
-  /** Goes on accepting for a while: load balancers take some time to look elsewhere. */
-  async #acceptOn(ms: number, hurry: () => boolean): Promise<void> {
-    const { clock } = this.#parts;
-    const until = clock.now() + ms;
-    while (clock.now() < until && !hurry())
-      await sleep(clock, Math.min(ACCEPT_STEP_MS, until - clock.now()));
-  }
-
   /** Releases everything that was started; harmless to repeat. */
   async #close(): Promise<void> {
     for (const session of [...this.registry.all()]) session.close('drain_forced');
@@ -328,6 +325,7 @@ export class Gateway {
         Promise.all(this.#upstreams.map((upstream) => upstream.close(UPSTREAM_CLOSE_MS))),
       ),
     ]);
+    this.#drained.resolve();
     for (const listener of this.#listeners) listener.close();
     this.#bus.bus.tell('stopped');
     await this.#faults.step('bus', CLOSE_MS.bus, () => this.#bus.bus.close());

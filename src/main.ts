@@ -63,6 +63,11 @@ async function main(args: readonly string[]): Promise<void> {
     case 'client':
       await client(asked.args);
       return;
+    case 'schema': {
+      const { configJsonSchema } = await import('./config/json-schema.ts');
+      print(`${JSON.stringify(configJsonSchema(), null, 2)}\n`);
+      return;
+    }
     case 'version':
       print(`${VERSION}\n`);
       return;

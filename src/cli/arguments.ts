@@ -24,7 +24,7 @@ export type Arguments =
     }
   /** These parse their own arguments, so that only what they need is loaded. */
   | { readonly command: 'client' | 'mock-backend'; readonly args: readonly string[] }
-  | { readonly command: 'version' }
+  | { readonly command: 'schema' | 'version' }
   | { readonly command: 'help'; readonly text: string };
 
 const DEFAULT_FILE = 'pith.yaml';
@@ -46,6 +46,7 @@ export function readArguments(args: readonly string[]): Arguments {
     case 'serve':
     case 'check':
     case 'routes':
+    case 'schema':
     case 'version':
       return withAdvice(command, () => readOwn(command, rest));
     case 'client':
@@ -81,15 +82,16 @@ function unknownCommand(command: string): UsageError {
 }
 
 function readOwn(command: HelpedCommand, args: readonly string[]): Arguments {
+  const isBare = command === 'version' || command === 'schema';
   const own = {
-    ...(command !== 'version' && CONFIG_OPTIONS),
+    ...(!isBare && CONFIG_OPTIONS),
     ...(command === 'routes' && SESSION_OPTIONS),
   };
   const options = readOptions(args, own);
   if (options.wantsHelp) return { command: 'help', text: HELP[command] };
   const { positionals } = options;
-  if (command === 'version') {
-    if (positionals.length > 0) throw new UsageError('version takes no arguments');
+  if (isBare) {
+    if (positionals.length > 0) throw new UsageError(`${command} takes no arguments`);
     return { command };
   }
   if (command !== 'routes') return { command, config: readConfigChoice(options, positionals) };

@@ -4,6 +4,7 @@ export const COMMANDS = [
   'serve',
   'check',
   'routes',
+  'schema',
   'client',
   'mock-backend',
   'version',
@@ -15,6 +16,7 @@ export const USAGE = `pith: a gateway between Pomelo clients and backends in any
   pith serve [FILE]           run the gateway
   pith check [FILE]           check a configuration without running it
   pith routes ROUTE           show where a client's message would go, and why
+  pith schema                 print the JSON Schema of pith.yaml, for editors
   pith client [URL]           talk to a gateway as a Pomelo client
   pith mock-backend           run a backend with canned answers
   pith version                print the version
@@ -67,6 +69,16 @@ path that would be called. No backend is contacted.
 ${SETTINGS}
 Exit code: 0 it reaches a backend; 1 it reaches none, and the client gets an error;
 ${CHECKED}.
+`,
+  schema: `pith schema
+
+Prints the JSON Schema of pith.yaml. An editor that has it completes keys and underlines mistakes:
+
+  pith schema > pith.schema.json
+  # and as the first line of pith.yaml, for editors with yaml-language-server:
+  # yaml-language-server: $schema=pith.schema.json
+
+What needs more than one key, a file or a name server is checked by pith check only.
 `,
   version: `pith version
 

@@ -2,6 +2,7 @@
 import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 
+import { inBackground } from '../background.ts';
 import type { PendingConnection } from '../transport/pending-connection.ts';
 import { HTTP_HEAD_BYTES_MAX, refuseHttp } from '../transport/http-refusal.ts';
 import type { Port, PortAddress, Serve } from '../transport/port.ts';
@@ -15,10 +16,14 @@ export type Probes = {
   notReady(): readonly string[];
   /** Prometheus text; null: metrics are off. */
   metrics(): string | null;
+  /** Resolves once a drain is over: sessions are closed, and backends have been told. Until then it stays pending. */
+  readonly drained: Promise<void>;
 };
 
 /** How long a request with its body may take to arrive, or each line of a body of many; and a probe to take its answer. */
 const REQUEST_MS = 10_000;
+/** How long somebody may wait for the end of a drain; one who waits makes room for others when the port is full. */
+const DRAINED_MS = 3_600_000;
 
 /** Makes the port that a server listens on. */
 export type MakePort = (serve: Serve) => Port;
@@ -110,9 +115,18 @@ export class HttpServer {
       this.#api.handle(request, response, () => {
         this.#port.setDeadline(pending, REQUEST_MS);
       });
+    } else if (path === '/drained') {
+      this.#port.setDeadline(pending, DRAINED_MS);
+      inBackground(this.#answerDrained(response), () => {});
     } else {
       answer(request, response, this.#probes);
     }
+  }
+
+  /** For containers that stay until the gateway next to them needs them no more. */
+  async #answerDrained(response: ServerResponse): Promise<void> {
+    await this.#probes.drained;
+    send(response, 200, 'drained\n');
   }
 }
 
@@ -156,7 +170,7 @@ function answer(request: IncomingMessage, response: ServerResponse, probes: Prob
       send(
         response,
         404,
-        'this port serves /livez, /readyz and /metrics; the admin port also serves POST /v1/<Method>\n',
+        'this port serves /livez, /readyz, /drained and /metrics; the admin port also serves POST /v1/<Method>\n',
       );
   }
 }

@@ -10,6 +10,8 @@ import type { Registry } from './registry.ts';
 import type { Session } from './session.ts';
 
 const STEP_MS = 50;
+/** How often a gateway that still accepts clients looks whether it should hurry. */
+const ACCEPT_STEP_MS = 100;
 /** Sessions closed in one turn of the event loop when the time is up: a few milliseconds. */
 const FORCED_PER_TURN = 64;
 
@@ -23,6 +25,13 @@ export type DrainOptions = {
 };
 
 export type Drained = { readonly closed: number; readonly forced: number };
+
+/** Goes on accepting for `ms`, unless cancelled: load balancers take some time to look elsewhere. */
+export async function acceptOn(clock: Clock, ms: number, cancelled: () => boolean): Promise<void> {
+  const until = clock.now() + ms;
+  while (clock.now() < until && !cancelled())
+    await sleep(clock, Math.min(ACCEPT_STEP_MS, until - clock.now()));
+}
 
 export async function drainSessions(
   registry: Registry,

@@ -20,6 +20,7 @@ export type ControlParts = Shared & {
   /** The gateway itself, for its operators. */
   readonly own: OwnGateway;
   readonly notReady: () => readonly string[];
+  readonly drained: Promise<void>;
 };
 
 /** A port that is not for clients. */
@@ -42,7 +43,7 @@ export type ControlPorts = {
 };
 
 export function makeControlPorts(parts: ControlParts): ControlPorts {
-  const { config, clock, metrics, notReady } = parts;
+  const { config, clock, metrics, notReady, drained } = parts;
   const convertBytesMax = config.limits.convert;
   const dialIn = parts.upstreams.filter((upstream) => upstream instanceof DialInUpstream);
   const attach = new Attach(dialIn, { ...parts, convertBytesMax });
@@ -54,6 +55,7 @@ export function makeControlPorts(parts: ControlParts): ControlPorts {
   );
   const probes = {
     notReady,
+    drained,
     metrics: () => (config.telemetry.metrics ? metrics.render() : null),
   };
   return {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { parse } from 'yaml';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
+import { configJsonSchema } from '../../src/config/json-schema.ts';
 import {
   CHART,
   clean,
@@ -62,14 +63,36 @@ const everything: Values = {
   podLabels: { tier: 'edge' },
   service: {
     type: 'LoadBalancer',
-    nodePort: 30_010,
-    appProtocol: 'kubernetes.io/ws',
+    ports: [{ port: 80, nodePort: 30_010, appProtocol: 'kubernetes.io/ws' }],
     annotations: { 'example.com/a': 'b' },
     labels: { a: 'b' },
     externalTrafficPolicy: 'Local',
     loadBalancerClass: 'example.com/lb',
     loadBalancerSourceRanges: ['192.0.2.0/24'],
+    trafficDistribution: 'PreferClose',
+    sessionAffinity: 'ClientIP',
+    sessionAffinityConfig: { clientIP: { timeoutSeconds: 60 } },
+    ipFamilyPolicy: 'PreferDualStack',
+    ipFamilies: ['IPv4', 'IPv6'],
   },
+  ingress: {
+    enabled: true,
+    className: 'nginx',
+    hosts: ['play.example.com'],
+    tls: [{ secretName: 'play', hosts: ['play.example.com'] }],
+  },
+  httpRoute: { enabled: true, parentRefs: [{ name: 'public' }], hostnames: ['play.example.com'] },
+  tcpRoute: { enabled: true, parentRefs: [{ name: 'public', sectionName: 'tcp' }] },
+  extraContainers: [{ name: 'logs', image: 'logs:1', ports: [{ containerPort: 9000 }] }],
+  initContainers: [{ name: 'wait', image: 'wait:1' }],
+  lifecycle: { postStart: { exec: { command: ['true'] } } },
+  hostAliases: [{ ip: '10.0.0.1', hostnames: ['nats'] }],
+  dnsPolicy: 'ClusterFirst',
+  dnsConfig: { options: [{ name: 'ndots', value: '2' }] },
+  runtimeClassName: 'gvisor',
+  schedulerName: 'mine',
+  annotations: { 'example.com/reload': 'true' },
+  commonAnnotations: { owner: 'games' },
 };
 
 const cases: Record<string, Values> = {
@@ -85,8 +108,12 @@ const cases: Record<string, Values> = {
 };
 
 function twoListeners(): Values {
-  return { listen: [{ url: 'ws://0.0.0.0:80' }, { url: 'tcp://[::]:4010' }] };
+  return { listen: [{ url: 'ws://0.0.0.0:8080' }, { url: 'tcp://[::]:4010' }] };
 }
+
+/** What a pod of this template reads as /etc/pith/pith.yaml. */
+const settingsOf = (template: { metadata: { annotations: Record<string, string> } }): string =>
+  template.metadata.annotations['pith.yaml']!;
 
 const podOf = (deployment: KubeObject) => deployment.spec.template.spec;
 
@@ -113,7 +140,7 @@ describe.each(Object.entries(cases))('%s', (_, values) => {
       expect(apiVersion).toBeTypeOf('string');
       expect(kind).toBeTypeOf('string');
       expect(metadata.name).toMatch(/^pith/);
-      expect(metadata.labels?.['app.kubernetes.io/name']).toBe('pith');
+      expect(metadata.labels?.['app.kubernetes.io/name']).toMatch(/^pith/);
     }
   });
 
@@ -134,7 +161,7 @@ describe.each(Object.entries(cases))('%s', (_, values) => {
 
   test('the gateway takes the configuration that is rendered', () => {
     const file = join(folder('check'), 'pith.yaml');
-    writeFileSync(file, rendered.the('ConfigMap').data!['pith.yaml']!);
+    writeFileSync(file, settingsOf(rendered.the('Job').spec.template));
     const { status, stderr } = spawnSync(
       process.execPath,
       [join(ROOT, 'src/main.ts'), 'check', '--config', file],
@@ -208,8 +235,9 @@ describe('fleet', () => {
   test('the default is one gateway with the embedded bus', () => {
     const rendered = render();
     expect(rendered.objects.map(({ kind }) => kind).sort()).toEqual([
-      'ConfigMap',
       'Deployment',
+      'Job',
+      'Pod',
       'Service',
       'ServiceAccount',
     ]);
@@ -231,7 +259,7 @@ describe('fleet', () => {
       id: '007',
       log: { level: 'info' },
       nats: { password: '${file:/etc/pith-secret/p}' },
-      limits: { in_flight_per_backend: 5_000_000, packet: '64KiB' },
+      limits: { in_flight_per_backend: 900_000, packet: '64KiB' },
       telemetry: { metrics: true },
       backends: {
         gate: { reply: { code: 200, host: '0x10', text: 'yes', big: 9_007_199_254_740_991 } },
@@ -257,28 +285,179 @@ describe('fleet', () => {
     });
   });
 
-  test('a change of the configuration rolls the pods, anything else in the values does not', () => {
-    const checksum = (values: Values): unknown =>
-      render(values).the('Deployment').spec.template.metadata.annotations['checksum/config'];
-    expect(checksum({ config: { heartbeat: '10s' } })).not.toBe(checksum({}));
-    expect(checksum({ service: { port: 80 } })).toBe(checksum({}));
+  test('the settings are a part of the pod, so that each ReplicaSet has its own', () => {
+    const { template } = render({ config: { heartbeat: '10s' } }).the('Deployment').spec;
+    expect(parse(settingsOf(template))).toEqual({ heartbeat: '10s' });
+    expect(template.spec.volumes).toEqual([
+      {
+        name: 'pith-config',
+        downwardAPI: {
+          items: [
+            { path: 'pith.yaml', fieldRef: { fieldPath: "metadata.annotations['pith.yaml']" } },
+          ],
+        },
+      },
+    ]);
+    const before = render().the('Deployment').spec.template;
+    expect(render({ service: { ports: [{ port: 80 }] } }).the('Deployment').spec.template).toEqual(
+      before,
+    );
+  });
+
+  test('settings are checked by a Job before anything changes', () => {
+    const job = render(everything).the('Job');
+    expect(job.metadata.annotations).toMatchObject({
+      'helm.sh/hook': 'pre-install,pre-upgrade',
+      'helm.sh/hook-delete-policy': 'before-hook-creation,hook-succeeded',
+    });
+    const [container] = job.spec.template.spec.containers;
+    expect(container.args).toEqual(['check', '--config', '/etc/pith/pith.yaml']);
+    expect(container.env).toEqual([{ name: 'PITH_LOG__LEVEL', value: 'debug' }]);
+    expect(container.volumeMounts).toContainEqual({
+      name: 'pith-secret',
+      mountPath: '/etc/pith-secret',
+      readOnly: true,
+    });
+    expect(settingsOf(job.spec.template)).toBe(
+      settingsOf(render(everything).the('Deployment').spec.template),
+    );
+    expect(render({ check: { enabled: false } }).has('Job')).toBe(false);
+  });
+
+  test.each(['y', 'on', '1234', '1e3', 'a.b', '0x10'])(
+    'a release may be called %s, whatever YAML reads it as',
+    (release) => {
+      const rendered = render(
+        { existingSecret: '1234', serviceAccount: { name: '007' }, priorityClassName: 'on' },
+        CHART,
+        release,
+      );
+      for (const { metadata } of rendered.objects) {
+        expect(metadata.name).toMatch(/^([a-z]([-a-z0-9]*[a-z0-9])?|007)$/);
+        expect(metadata.labels!['app.kubernetes.io/instance']).toBe(release);
+      }
+      const { spec } = rendered.the('Deployment').spec.template;
+      expect(spec.serviceAccountName).toBe('007');
+      expect(spec.priorityClassName).toBe('on');
+      expect(spec.volumes[1].secret.secretName).toBe('1234');
+    },
+  );
+
+  test('Recreate works by itself', () => {
+    const { strategy } = render({ strategy: { type: 'Recreate' } }).the('Deployment').spec;
+    expect(strategy).toEqual({ type: 'Recreate' });
+  });
+
+  test('pods spread over nodes and zones, and those of an older ReplicaSet do not count', () => {
+    const spreads = podOf(render().the('Deployment')).topologySpreadConstraints;
+    expect(
+      spreads.map((spread: Values) => [spread['topologyKey'], spread['matchLabelKeys']]),
+    ).toEqual([
+      ['kubernetes.io/hostname', ['pod-template-hash']],
+      ['topology.kubernetes.io/zone', ['pod-template-hash']],
+    ]);
+  });
+
+  test('what other charts of the release share is taken', () => {
+    const pod = podOf(
+      render({
+        global: { imageRegistry: 'mirror.example.com', imagePullSecrets: ['a', { name: 'b' }] },
+        image: { registry: 'other.example.com' },
+        imagePullSecrets: [{ name: 'b' }, { name: 'c' }],
+      }).the('Deployment'),
+    );
+    expect(pod.containers[0].image).toBe(`mirror.example.com/pith:${VERSION}`);
+    expect(pod.imagePullSecrets).toEqual([{ name: 'a' }, { name: 'b' }, { name: 'c' }]);
+  });
+
+  test('WebSockets and TCP come in by Ingress and the Gateway API', () => {
+    const config = twoListeners();
+    const rendered = render({
+      config,
+      service: { ports: [{ port: 80 }] },
+      ingress: { enabled: true, hosts: ['a.example.com'] },
+      httpRoute: { enabled: true, parentRefs: [{ name: 'public' }] },
+      tcpRoute: { enabled: true, parentRefs: [{ name: 'public' }], listener: 1 },
+    });
+    expect(rendered.the('Ingress').spec.rules).toEqual([
+      {
+        host: 'a.example.com',
+        http: {
+          paths: [
+            {
+              path: '/',
+              pathType: 'Prefix',
+              backend: { service: { name: 'pith', port: { name: 'client' } } },
+            },
+          ],
+        },
+      },
+    ]);
+    expect(rendered.the('Ingress').metadata.annotations).toMatchObject({
+      'nginx.ingress.kubernetes.io/proxy-read-timeout': '3600',
+    });
+    expect(rendered.the('HTTPRoute').spec.rules).toEqual([
+      {
+        matches: [{ path: { type: 'PathPrefix', value: '/' } }],
+        timeouts: { request: '0s', backendRequest: '0s' },
+        backendRefs: [{ name: 'pith', port: 80 }],
+      },
+    ]);
+    expect(rendered.the('TCPRoute').spec.rules).toEqual([
+      { backendRefs: [{ name: 'pith', port: 4010 }] },
+    ]);
+  });
+
+  test('patches and objects of your own go where the chart has no value', () => {
+    const rendered = render({
+      patches: {
+        Deployment: { spec: { paused: true, template: { spec: { hostNetwork: true } } } },
+        Service: { metadata: { annotations: { a: 'b' } } },
+      },
+      extraObjects: [
+        {
+          apiVersion: 'v1',
+          kind: 'Secret',
+          metadata: { name: 'x' },
+          stringData: { a: '{{ .Release.Name }}' },
+        },
+        'apiVersion: v1\nkind: ConfigMap\nmetadata: { name: "{{ .Chart.Name }}-y" }\n',
+      ],
+    });
+    const { spec } = rendered.the('Deployment');
+    expect([spec.paused, spec.template.spec.hostNetwork, spec.replicas]).toEqual([true, true, 1]);
+    expect(rendered.the('Service').metadata.annotations).toEqual({ a: 'b' });
+    expect(rendered.the('Secret')).toMatchObject({ stringData: { a: 'pith' } });
+    expect(rendered.the('ConfigMap').metadata.name).toBe('pith-y');
+  });
+
+  test('helm test shakes hands as the clients of the first listener do', () => {
+    const args = (config: Values): unknown => render({ config }).the('Pod').spec.containers[0].args;
+    expect(args({})).toEqual(['client', 'ws://pith:3010', '--dialect', 'pomelo']);
+    expect(args({ listen: [{ url: 'tls://0.0.0.0:4443', dialect: 'nano', tls: {} }] })).toEqual([
+      'client',
+      'tls://pith:4443',
+      '--dialect',
+      'nano',
+      '--insecure',
+    ]);
   });
 
   test('ports come from the configuration', () => {
     const config = { ...twoListeners(), health: { listen: '0.0.0.0:9072' } };
-    const rendered = render({ config, service: { port: 3010 } });
+    const rendered = render({ config, service: { ports: [{ port: 3010 }] } });
     expect(rendered.the('Service').spec.ports).toEqual([
-      { name: 'client', port: 3010, targetPort: 80 },
+      { name: 'client', port: 3010, targetPort: 8080 },
       { name: 'client-2', port: 4010, targetPort: 4010 },
     ]);
     expect(gatewayOf(rendered.the('Deployment')).ports).toEqual([
-      { name: 'client', containerPort: 80 },
+      { name: 'client', containerPort: 8080 },
       { name: 'client-2', containerPort: 4010 },
       { name: 'health', containerPort: 9072 },
     ]);
   });
 
-  test('with autoscaling the Deployment says no number', () => {
+  test('with autoscaling and no cluster to ask, the Deployment says no number', () => {
     const rendered = render(everything);
     expect(rendered.the('Deployment').spec).not.toHaveProperty('replicas');
     expect(rendered.the('HorizontalPodAutoscaler').spec).toMatchObject({
@@ -323,7 +502,9 @@ describe('fleet', () => {
 
   test('a ConfigMap and a Secret of your own are mounted', () => {
     const rendered = render({ existingConfigMap: 'mine', existingSecret: 'hush', replicaCount: 2 });
-    expect(rendered.has('ConfigMap')).toBe(false);
+    expect(rendered.the('Deployment').spec.template.metadata.annotations).not.toHaveProperty(
+      'pith.yaml',
+    );
     expect(podOf(rendered.the('Deployment')).volumes).toEqual([
       { name: 'pith-config', configMap: { name: 'mine' } },
       { name: 'pith-secret', secret: { secretName: 'hush', defaultMode: 0o444 } },
@@ -352,8 +533,8 @@ describe('sidecar', () => {
     ]);
     const [chat] = pod.containers;
     expect(chat).toMatchObject({ name: 'chat', image: 'chat:1.0.0' });
-    // preStop 5, budget 25, letting go 5.
-    expect(chat.lifecycle.preStop.sleep.seconds).toBe(35);
+    // The gateway answers once it has drained.
+    expect(chat.lifecycle.preStop).toEqual({ httpGet: { path: '/drained', port: 7072 } });
     expect(pod.terminationGracePeriodSeconds).toBeGreaterThan(35);
     expect(pod).not.toHaveProperty('securityContext');
   });
@@ -383,9 +564,9 @@ describe('sidecar', () => {
     expect(initContainers.map(({ name }: { name: string }) => name)).toEqual(['first', 'pith']);
   });
 
-  test('without containers there is the configuration only, and a Service for the pods you name', () => {
+  test('without containers there is the check only, and a Service for the pods you name', () => {
     const bare = render({ mode: 'sidecar' });
-    expect(bare.objects.map(({ kind }) => kind)).toEqual(['ConfigMap']);
+    expect(bare.objects.map(({ kind }) => kind)).toEqual(['Job']);
     const named = render({ mode: 'sidecar', sidecar: { selector: { app: 'chat' } } });
     expect(named.the('Service').spec.selector).toEqual({ app: 'chat' });
     expect(named.has('Deployment')).toBe(false);
@@ -400,16 +581,28 @@ describe('sidecar', () => {
     const pod = podOf(rendered.the('Deployment'));
     expect(pod.initContainers).toHaveLength(1);
     expect(pod.initContainers[0]).toMatchObject({ name: 'pith', image: `pith:${VERSION}` });
-    expect(pod.containers[0].lifecycle.preStop.sleep.seconds).toBe(35);
+    expect(pod.containers[0].lifecycle.preStop.httpGet.path).toBe('/drained');
     expect(pod.terminationGracePeriodSeconds).toBe(60);
     expect(pod.volumes.map(({ name }: { name: string }) => name)).toEqual([
       'pith-config',
       'pith-secret',
     ]);
-    expect(pod.volumes[0].configMap.name).toBe(rendered.the('ConfigMap').metadata.name);
+    expect(parse(settingsOf(rendered.the('Deployment').spec.template))).toHaveProperty('backends');
     expect(rendered.the('Service').spec.selector).toEqual({ app: 'chat' });
   });
 });
+
+function references(): Values {
+  return {
+    id: '${env:ID}',
+    heartbeat: '${env:HEARTBEAT}',
+    log: { level: '${env:LEVEL}' },
+    limits: { packet: '${env:PACKET}', in_flight_per_backend: '${env:MANY}', outboxes: 'auto' },
+    telemetry: { metrics: '${env:METRICS}', sample: '${env:SAMPLE}' },
+    auth: { mode: '${file:/etc/pith-secret/mode}' },
+    events: { data: '${env:KEYS}' },
+  };
+}
 
 describe('refused, with the reason', () => {
   const nats = { bus: 'nats://nats:4222' };
@@ -421,7 +614,7 @@ describe('refused, with the reason', () => {
     ],
     [
       'the embedded bus with autoscaling',
-      { autoscaling: { enabled: true }, resources: { requests: { cpu: 1 } } },
+      { autoscaling: { enabled: true } },
       /10 replicas with the embedded bus/,
     ],
     [
@@ -469,7 +662,7 @@ describe('refused, with the reason', () => {
     [
       'a container named as the gateway',
       { mode: 'sidecar', sidecar: { containers: [{ name: 'pith' }] } },
-      /the name pith is reserved for the gateway/,
+      /the container's name pith is reserved for the gateway/,
     ],
     [
       'a network policy for a sidecar',
@@ -488,13 +681,141 @@ describe('refused, with the reason', () => {
     ],
     [
       'autoscaling by cpu without a request',
-      { config: nats, autoscaling: { enabled: true } },
+      { config: nats, autoscaling: { enabled: true }, resources: { requests: { cpu: null } } },
       /resources\.requests\.cpu/,
     ],
     [
       'both monitors',
       { metrics: { podMonitor: { enabled: true }, serviceMonitor: { enabled: true } } },
       /twice/,
+    ],
+    [
+      'a drain from the environment that is too long',
+      { env: [{ name: 'PITH_DRAIN__BUDGET', value: '2m' }] },
+      /terminationGracePeriodSeconds is 60: it needs at least 130/,
+    ],
+    [
+      'health on loopback, from the environment',
+      { env: [{ name: 'PITH_HEALTH__LISTEN', value: '127.0.0.1:7072' }] },
+      /probes cannot reach/,
+    ],
+    [
+      'a local policy inside the cluster',
+      { service: { externalTrafficPolicy: 'Local' } },
+      /externalTrafficPolicy needs service\.type NodePort or LoadBalancer/,
+    ],
+    [
+      'a node port of a ClusterIP',
+      { service: { ports: [{ nodePort: 30_010 }] } },
+      /service\.ports\[0\]\.nodePort needs/,
+    ],
+    [
+      'a load balancer class without one',
+      { service: { type: 'NodePort', loadBalancerClass: 'x/y' } },
+      /loadBalancerClass needs service\.type LoadBalancer/,
+    ],
+    [
+      'source ranges without a load balancer',
+      { service: { loadBalancerSourceRanges: ['10.0.0.0/8'] } },
+      /loadBalancerSourceRanges needs/,
+    ],
+    [
+      'one port of the Service for two listeners',
+      { config: twoListeners(), service: { ports: [{ port: 4010 }] } },
+      /Service's port 4010/,
+    ],
+    ['more ports than listeners', { service: { ports: [{}, {}] } }, /has 2 entries.*listen has 1/],
+    [
+      'two listeners on one port',
+      { config: { listen: [{ url: 'ws://0.0.0.0:3010' }, { url: 'tcp://0.0.0.0:3010' }] } },
+      /listen\[0\] and config\.listen\[1\] have the same port, 3010/,
+    ],
+    [
+      'clients on the health port',
+      { config: { listen: [{ url: 'ws://0.0.0.0:7072' }] } },
+      /listen\[0\] and config\.health\.listen have the same port, 7072/,
+    ],
+    [
+      'a container on the health port',
+      { ...sidecar, sidecar: { containers: [{ ...app, ports: [{ containerPort: 7072 }] }] } },
+      /health\.listen and a port of the container chat have the same port/,
+    ],
+    [
+      'a container on the control port',
+      { extraContainers: [{ ...app, ports: [{ containerPort: 7070 }] }] },
+      /control\.listen and a port of the container chat/,
+    ],
+    [
+      "a port with the gateway's name",
+      {
+        ...sidecar,
+        sidecar: { containers: [{ ...app, ports: [{ name: 'health', containerPort: 9001 }] }] },
+      },
+      /has a port named health, as the gateway has/,
+    ],
+    [
+      'a port that only root may open',
+      { config: { listen: [{ url: 'wss://0.0.0.0:443' }] } },
+      /port 443 is below 1024.*service\.ports\[0\]\.port to 443/,
+    ],
+    [
+      'a rollout that cannot begin',
+      { strategy: { rollingUpdate: { maxSurge: '0%' } } },
+      /both 0, so no pod could ever be replaced/,
+    ],
+    [
+      'a rollout that cannot end',
+      { minReadySeconds: 600 },
+      /minReadySeconds is 600: it must be less than progressDeadlineSeconds/,
+    ],
+    [
+      'a budget that blocks every drain',
+      { replicaCount: 2, config: nats, podDisruptionBudget: { maxUnavailable: 0 } },
+      /no node with a gateway could ever be drained/,
+    ],
+    [
+      'a budget of all pods',
+      { replicaCount: 2, config: nats, podDisruptionBudget: { minAvailable: 2 } },
+      /minAvailable is 2 of at least 2 replicas.*set it to 1/,
+    ],
+    [
+      'labels by which the pods are found',
+      { podLabels: { 'app.kubernetes.io/instance': 'x' } },
+      /podLabels contains app\.kubernetes\.io\/instance/,
+    ],
+    ["the chart's own labels", { commonLabels: { 'helm.sh/chart': 'x' } }, /commonLabels contains/],
+    ["the chart's own volume", { extraVolumes: [{ name: 'pith-config' }] }, /the chart's own/],
+    [
+      'a mount of no volume',
+      { extraVolumeMounts: [{ name: 'x', mountPath: '/x' }] },
+      /mounts "x", which is not among extraVolumes/,
+    ],
+    ['a variable twice', { env: [{ name: 'A' }, { name: 'A' }] }, /env has A twice/],
+    [
+      'an Ingress for TCP',
+      { config: { listen: [{ url: 'tcp://0.0.0.0:4010' }] }, ingress: { enabled: true } },
+      /ingress is for WebSockets, and config\.listen\[0\] is tcp/,
+    ],
+    [
+      'a route without a gateway',
+      { httpRoute: { enabled: true } },
+      /httpRoute\.parentRefs is empty/,
+    ],
+    [
+      'a route to a listener that is not there',
+      { tcpRoute: { enabled: true, listener: 1, parentRefs: [{ name: 'x' }] } },
+      /tcpRoute\.listener is 1: config\.listen has 1, counted from 0/,
+    ],
+    [
+      'a route without a Service',
+      { ingress: { enabled: true }, service: { enabled: false } },
+      /ingress\.enabled needs the Service/,
+    ],
+    ['a patch of nothing', { patches: { StatefulSet: {} } }, /makes no object of this kind/],
+    [
+      'settings that no pod can carry',
+      { config: { routes: [{ match: 'x'.repeat(250_000), backend: 'b' }] } },
+      /use existingConfigMap/,
     ],
   ])('%s', (_, values, message) => {
     expect(refusal(values)).toMatch(message);
@@ -510,6 +831,20 @@ describe('refused, with the reason', () => {
     ['an unknown key of the configuration', { config: { lisen: [] } }, 'lisen'],
     ['a negative time', { preStopSeconds: -1 }, 'preStopSeconds'],
     ['a backend that is text', { config: { backends: { chat: 'chat:9000' } } }, 'chat'],
+    ['an unknown key below the first level', { config: { limits: { paket: '1KiB' } } }, 'paket'],
+    ['a duration without its unit', { config: { heartbeat: 5 } }, 'heartbeat'],
+    ['a word that is none', { config: { log: { level: 'loud' } } }, 'level'],
+    ['an unknown key of a backend', { config: { backends: { chat: { nats: {}, x: 1 } } } }, 'x'],
+    [
+      'a probe that must succeed twice',
+      { probes: { liveness: { successThreshold: 2 } } },
+      'success',
+    ],
+    ['a number in the environment', { env: [{ name: 'A', value: 1 }] }, 'value'],
+    ['more than all', { podDisruptionBudget: { maxUnavailable: '500%' } }, 'maxUnavailable'],
+    ['a name that no Service can have', { fullnameOverride: '9pith' }, 'fullnameOverride'],
+    ['a range that is none', { service: { loadBalancerSourceRanges: ['10.0.0.1'] } }, 'Ranges'],
+    ['memory in MB', { resources: { limits: { memory: '512MB' } } }, 'memory'],
   ])('by the schema: %s', (_, values, where) => {
     const said = refusal(values);
     expect(said).toContain("values don't meet the specifications of the schema");
@@ -526,6 +861,16 @@ describe('refused, with the reason', () => {
     ['a ConfigMap of your own', { replicaCount: 2, existingConfigMap: 'mine' }],
     ['a bus by reference', { replicaCount: 2, config: { bus: '${env:NATS_URL}' } }],
     ['exactly enough grace', { terminationGracePeriodSeconds: 35 }],
+    [
+      'a low port that is allowed',
+      {
+        config: { listen: [{ url: 'ws://0.0.0.0:443' }] },
+        podSecurityContext: {
+          sysctls: [{ name: 'net.ipv4.ip_unprivileged_port_start', value: '443' }],
+        },
+      },
+    ],
+    ['references for every type of value', { config: references() }],
     ['control on a socket', { config: { control: { listen: 'unix:/run/pith.sock' } } }],
   ])('but not with %s', (_, values) => {
     expect(render(values).has('Deployment')).toBe(true);
@@ -533,18 +878,16 @@ describe('refused, with the reason', () => {
 });
 
 describe('kept in step', () => {
-  test("the schema knows the first level of the gateway's own keys", () => {
+  test("the schema's part for pith.yaml is what the gateway says", () => {
     const schema = JSON.parse(readFileSync(join(CHART, 'values.schema.json'), 'utf8')) as {
       properties: Record<string, { properties?: Record<string, unknown> }>;
     };
+    const { properties } = configJsonSchema();
+    expect(schema.properties['config']!.properties, 'run make manifests').toEqual(properties);
     const every = parse(readFileSync(join(ROOT, 'deploy/pith.yaml'), 'utf8')) as Values;
-    expect(Object.keys(schema.properties['config']!.properties!).sort()).toEqual(
-      Object.keys(every).sort(),
-    );
+    expect(Object.keys(properties!).sort()).toEqual(Object.keys(every).sort());
     const values = valuesOf(join(CHART, 'values.yaml'));
-    expect(Object.keys(schema.properties).sort()).toEqual(
-      ['global', ...Object.keys(values)].sort(),
-    );
+    expect(Object.keys(schema.properties).sort()).toEqual(Object.keys(values).sort());
   });
 
   test('the version of the chart is that of the gateway', () => {
@@ -622,8 +965,9 @@ describe.runIf(hasGo)("against Kubernetes' own types", () => {
     const rendered = render(values);
     const { lines, code } = decode(rendered.text);
     expect(lines).toHaveLength(rendered.objects.length);
-    // The monitors are the Prometheus Operator's.
-    for (const line of lines) expect(line).toMatch(/: ok$|^(Pod|Service)Monitor .*unknown kind/);
+    // These are the Prometheus Operator's and the Gateway API's.
+    for (const line of lines)
+      expect(line).toMatch(/: ok$|^(PodMonitor|ServiceMonitor|HTTPRoute|TCPRoute) .*unknown kind/);
     expect(code).toBe(0);
   });
 

@@ -17,7 +17,11 @@ export type Values = Record<string, unknown>;
 export type KubeObject = {
   apiVersion: string;
   kind: string;
-  metadata: { name: string; labels?: Record<string, string> };
+  metadata: {
+    name: string;
+    labels?: Record<string, string>;
+    annotations?: Record<string, string>;
+  };
   data?: Record<string, string>;
   // eslint-disable-next-line typescript/no-explicit-any -- as deep and loose as Kubernetes' own types
   spec: any;
@@ -30,7 +34,7 @@ export type Rendered = {
   /** The one object of a kind. */
   the(kind: string): KubeObject;
   has(kind: string): boolean;
-  /** The settings in the ConfigMap. */
+  /** The settings in the pods' annotation. */
   readonly config: Record<string, unknown>;
 };
 
@@ -52,16 +56,16 @@ function helm(args: readonly string[]): { code: number | null; out: string; err:
   return { code: done.status, out: done.stdout, err: done.stderr };
 }
 
-function template(values: Values, chart: string): ReturnType<typeof helm> {
+function template(values: Values, chart: string, release = 'pith'): ReturnType<typeof helm> {
   const file = join(scratch, `values-${files++}.json`);
   // As JSON, since helm reads YAML 1.1, where `yes` is true.
   writeFileSync(file, JSON.stringify(values));
-  return helm(['template', 'pith', chart, '--values', file, '--kube-version', KUBE_VERSION]);
+  return helm(['template', release, chart, '--values', file, '--kube-version', KUBE_VERSION]);
 }
 
 /** Renders the chart; throws with helm's message if it is refused. */
-export function render(values: Values = {}, chart = CHART): Rendered {
-  const { code, out, err } = template(values, chart);
+export function render(values: Values = {}, chart = CHART, release = 'pith'): Rendered {
+  const { code, out, err } = template(values, chart, release);
   if (code !== 0) throw new Error(err);
   return read(out);
 }
@@ -88,7 +92,10 @@ export function read(text: string): Rendered {
     },
     has: (kind) => of(kind).length > 0,
     get config() {
-      return parse(of('ConfigMap')[0]?.data?.['pith.yaml'] ?? '') as Record<string, unknown>;
+      return parse(of('Deployment')[0]!.spec.template.metadata.annotations['pith.yaml']) as Record<
+        string,
+        unknown
+      >;
     },
   };
 }

@@ -62,7 +62,7 @@ async function serve(run: () => AsyncIterable<Buffer>) {
     definitions: service,
   });
   const server = new HttpServer(
-    { notReady: () => [], metrics: () => null },
+    { notReady: () => [], metrics: () => null, drained: new Promise(() => {}) },
     openPort(new TimerWheel(systemClock)),
     null,
     api,

@@ -398,7 +398,7 @@ describe('time', () => {
       log: keptLog().log,
     });
     const server = new HttpServer(
-      { notReady: () => [], metrics: () => null },
+      { notReady: () => [], metrics: () => null, drained: new Promise(() => {}) },
       openPort(wheel),
       attach,
     );

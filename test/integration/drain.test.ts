@@ -94,6 +94,30 @@ describe('on SIGTERM', () => {
     expect(served.log().at(-1)).toMatchObject({ msg: 'stopped', forced: 0 });
   });
 
+  test('/drained answers once the drain is over, so that a container beside it can stay for it', async () => {
+    await using backend = await quickBackend();
+    await using served = await serve(config(backend, 'drain: { budget: 60s }'));
+    await using client = await TestClient.connect(served.port);
+    const slow = client.send('a.slow', {});
+    await eventually(() => backend.requests.length === 1, 'the slow request');
+    let isDrained = false;
+    const drained = fetch(`http://127.0.0.1:${served.healthPort}/drained`).then(async (answer) => {
+      isDrained = true;
+      return [answer.status, await answer.text()];
+    });
+
+    served.running.kill('SIGTERM');
+    await served.logged('draining');
+    // Two requests of the same kind are behind it by then.
+    for (let i = 0; i < 2; i++) await fetch(`http://127.0.0.1:${served.healthPort}/livez`);
+    expect([isDrained, client.isEnded]).toEqual([false, false]);
+    backend.requests[0]!.answer({ code: 200, slow: true });
+    expect(await client.answer(slow)).toEqual({ code: 200, slow: true });
+    expect(await drained).toEqual([200, 'drained\n']);
+    expect(backend.goaways).toHaveLength(1);
+    expect(await served.running.exited).toBe(0);
+  });
+
   test('sessions are closed at drain.per_second', async () => {
     await using backend = await quickBackend();
     await using served = await serve(

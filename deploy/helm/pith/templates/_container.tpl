@@ -1,12 +1,8 @@
-{{/* The gateway's container and what its pod needs. Other charts may include templates named pith.sidecar.… */}}
-
-{{- define "pith.configMapName" -}}
-{{ .Values.existingConfigMap | default (include "pith.fullname" .) }}
-{{- end -}}
+{{/* The gateway's container. Other charts may include templates named pith.sidecar.… */}}
 
 {{- define "pith.container" -}}
 name: pith
-image: {{ include "pith.image" . }}
+image: {{ include "pith.image" . | quote }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 ports:
   {{- range $index, $port := include "pith.clientPorts" . | fromJsonArray }}
@@ -39,25 +35,19 @@ resources:
 securityContext:
   {{- toYaml .Values.securityContext | nindent 2 }}
 volumeMounts:
-  - name: pith-config
-    mountPath: /etc/pith
-    readOnly: true
-  {{- if .Values.existingSecret }}
-  - name: pith-secret
-    mountPath: /etc/pith-secret
-    readOnly: true
-  {{- end }}
-  {{- with .Values.extraVolumeMounts }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
+  {{- include "pith.volumeMounts" . | nindent 2 }}
 {{- end -}}
 
-{{/* The kubelet's own sleep, because the image may have no shell. */}}
-{{- define "pith.sleepBeforeStop" -}}
+{{/* The kubelet's own sleep, because the image may have no shell. `lifecycle` may add to it, or replace it. */}}
+{{- define "pith.lifecycle" -}}
+{{- $own := dict -}}
 {{- if gt (int .Values.preStopSeconds) 0 -}}
+{{- $own = dict "preStop" (dict "sleep" (dict "seconds" (int .Values.preStopSeconds))) -}}
+{{- end -}}
+{{- if .Values.lifecycle.preStop }}{{ $own = dict }}{{ end -}}
+{{- with mustMerge (deepCopy .Values.lifecycle) $own -}}
 lifecycle:
-  preStop:
-    sleep: { seconds: {{ .Values.preStopSeconds }} }
+  {{- toYaml . | nindent 2 }}
 {{- end -}}
 {{- end -}}
 
@@ -74,34 +64,22 @@ is deleted: it starts the drain itself, so that players still have their backend
 {{- $_ := set $container "restartPolicy" "Always" -}}
 {{- $_ := set $container "lifecycle" (dict "preStop" (dict "exec" (dict "command" (list "node" "-e" $signal)))) -}}
 {{- else -}}
-{{- $_ := mustMergeOverwrite $container (include "pith.sleepBeforeStop" . | fromYaml) -}}
+{{- $_ := mustMergeOverwrite $container (include "pith.lifecycle" . | fromYaml) -}}
 {{- end -}}
 {{- toYaml (list $container) -}}
-{{- end -}}
-
-{{/* The list items for the pod's `volumes`. */}}
-{{- define "pith.sidecar.volumes" -}}
-- name: pith-config
-  configMap:
-    name: {{ include "pith.configMapName" . }}
-{{- if .Values.existingSecret }}
-- name: pith-secret
-  secret:
-    secretName: {{ .Values.existingSecret }}
-    # 0444: readable for the gateway's user, whoever owns the files.
-    defaultMode: 292
-{{- end }}
-{{- with .Values.extraVolumes }}
-{{ toYaml . }}
-{{- end }}
-{{- end -}}
-
-{{/* Annotations for the pod: a change of the configuration rolls it. */}}
-{{- define "pith.sidecar.annotations" -}}
-checksum/config: {{ .Values.config | toJson | sha256sum }}
 {{- end -}}
 
 {{/* The minimum of the pod's terminationGracePeriodSeconds. */}}
 {{- define "pith.sidecar.graceSeconds" -}}
 {{- max (int .Values.terminationGracePeriodSeconds) (int (include "pith.neededGraceSeconds" .)) -}}
+{{- end -}}
+
+{{/*
+What a container next to the gateway needs so that players keep their backend while the gateway drains: its preStop
+asks the gateway's health port, which answers once the drain is over. The kubelet asks, so the image needs nothing.
+*/}}
+{{- define "pith.sidecar.stay" -}}
+lifecycle:
+  preStop:
+    httpGet: { path: /drained, port: {{ include "pith.healthPort" . }} }
 {{- end -}}

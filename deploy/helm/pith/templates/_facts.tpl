@@ -5,6 +5,22 @@
 {{- or (eq .Values.mode "fleet") (gt (len .Values.sidecar.containers) 0) -}}
 {{- end -}}
 
+{{/* A setting of pith.yaml: the environment beats `config`. Context: dict "root" "path" "default"; the path as drain.budget. */}}
+{{- define "pith.setting" -}}
+{{- $value := .default -}}
+{{- $at := .root.Values.config -}}
+{{- $keys := splitList "." .path -}}
+{{- range $index, $key := $keys -}}
+{{- if kindIs "map" $at }}{{ $at = get $at $key }}{{ else }}{{ $at = "" }}{{ end -}}
+{{- if and (eq (add1 $index) (len $keys)) (not (kindIs "invalid" $at)) (ne (toString $at) "") }}{{ $value = $at }}{{ end -}}
+{{- end -}}
+{{- $name := printf "PITH_%s" (.path | upper | replace "." "__") -}}
+{{- range .root.Values.env -}}
+{{- if eq (upper .name) $name }}{{ $value = .value | default (printf "${env:%s}" .name) }}{{ end -}}
+{{- end -}}
+{{- $value -}}
+{{- end -}}
+
 {{/* A duration as pith.yaml has it, in seconds, rounded up. Context: dict "key" "text". */}}
 {{- define "pith.seconds" -}}
 {{- $text := toString .text -}}
@@ -19,8 +35,8 @@
 
 {{/* From the signal to the end: accept_for, budget, and 5 to release backends, bus and control. */}}
 {{- define "pith.drainSeconds" -}}
-{{- $accept := include "pith.seconds" (dict "key" "drain.accept_for" "text" (dig "drain" "accept_for" "0s" .Values.config)) -}}
-{{- $budget := include "pith.seconds" (dict "key" "drain.budget" "text" (dig "drain" "budget" "25s" .Values.config)) -}}
+{{- $accept := include "pith.seconds" (dict "key" "drain.accept_for" "text" (include "pith.setting" (dict "root" . "path" "drain.accept_for" "default" "0s"))) -}}
+{{- $budget := include "pith.seconds" (dict "key" "drain.budget" "text" (include "pith.setting" (dict "root" . "path" "drain.budget" "default" "25s"))) -}}
 {{- add (int $accept) (int $budget) 5 -}}
 {{- end -}}
 
@@ -52,11 +68,29 @@
 {{- if .Values.autoscaling.enabled }}{{ .Values.autoscaling.minReplicas }}{{ else }}{{ .Values.replicaCount }}{{ end -}}
 {{- end -}}
 
+{{/*
+spec.replicas. With autoscaling it belongs to the autoscaler: what the cluster has now is repeated, because a field
+that leaves the manifest falls back to the server's default, 1. Empty where nothing is known, as in `helm template`.
+*/}}
+{{- define "pith.replicas" -}}
+{{- if not .Values.autoscaling.enabled -}}
+{{ .Values.replicaCount }}
+{{- else -}}
+{{- with include "pith.liveReplicas" . -}}
+{{- min (int $.Values.autoscaling.maxReplicas) (max (int .) (int $.Values.autoscaling.minReplicas)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* How many replicas the Deployment in the cluster asks for; empty: none is there, or the cluster cannot be asked. */}}
+{{- define "pith.liveReplicas" -}}
+{{- dig "spec" "replicas" "" (lookup "apps/v1" "Deployment" .Release.Namespace (include "pith.fullname" .) | default dict) -}}
+{{- end -}}
+
 {{/* Whether gateways cannot reach each other. The chart cannot read a ConfigMap of the user's own. */}}
 {{- define "pith.busIsEmbedded" -}}
-{{- $bus := dig "bus" (ternary "" "embedded" (ne .Values.existingConfigMap "")) .Values.config -}}
-{{- range .Values.env }}{{ if eq .name "PITH_BUS" }}{{ $bus = .value | default "from elsewhere" }}{{ end }}{{ end -}}
-{{- eq $bus "embedded" -}}
+{{- $default := ternary "" "embedded" (ne .Values.existingConfigMap "") -}}
+{{- eq (include "pith.setting" (dict "root" . "path" "bus" "default" $default)) "embedded" -}}
 {{- end -}}
 
 {{/* The port of host:port or url://host:port. Context: dict "key" "text". */}}
@@ -69,15 +103,40 @@
 {{- end -}}
 
 {{- define "pith.healthPort" -}}
-{{- include "pith.port" (dict "key" "health.listen" "text" (dig "health" "listen" "0.0.0.0:7072" .Values.config)) -}}
+{{- include "pith.port" (dict "key" "health.listen" "text" (include "pith.setting" (dict "root" . "path" "health.listen" "default" "0.0.0.0:7072"))) -}}
 {{- end -}}
 
-{{/* The listeners' ports in order, as a JSON list of numbers. */}}
-{{- define "pith.clientPorts" -}}
-{{- $ports := list -}}
+{{/* The listeners' URLs in order, as a JSON list. */}}
+{{- define "pith.clientUrls" -}}
+{{- $urls := list -}}
 {{- range $index, $listener := (dig "listen" list .Values.config | default (list dict)) -}}
 {{- $url := dig "url" "auto://0.0.0.0:3010" $listener -}}
+{{- range $.Values.env -}}
+{{- if eq (upper .name) (printf "PITH_LISTEN__%d__URL" $index) }}{{ $url = .value | default "" }}{{ end -}}
+{{- end -}}
+{{- $urls = append $urls $url -}}
+{{- end -}}
+{{- toJson $urls -}}
+{{- end -}}
+
+{{/* Their ports in order, as a JSON list of numbers. */}}
+{{- define "pith.clientPorts" -}}
+{{- $ports := list -}}
+{{- range $index, $url := include "pith.clientUrls" . | fromJsonArray -}}
 {{- $ports = append $ports (include "pith.port" (dict "key" (printf "listen[%d].url" $index) "text" $url) | int) -}}
+{{- end -}}
+{{- toJson $ports -}}
+{{- end -}}
+
+{{/* The Service's ports, as a JSON list of maps: name, port, targetPort, nodePort, appProtocol. */}}
+{{- define "pith.servicePorts" -}}
+{{- $service := .Values.service -}}
+{{- $ports := list -}}
+{{- range $index, $target := include "pith.clientPorts" . | fromJsonArray -}}
+{{- $own := dict -}}
+{{- if lt $index (len $service.ports) }}{{ $own = index $service.ports $index }}{{ end -}}
+{{- $port := dict "name" (include "pith.clientPortName" $index) "targetPort" $target "port" ($own.port | default $target) -}}
+{{- $ports = append $ports (mustMerge $port (dict "nodePort" ($own.nodePort | default 0) "appProtocol" ($own.appProtocol | default ""))) -}}
 {{- end -}}
 {{- toJson $ports -}}
 {{- end -}}
