@@ -22,7 +22,7 @@ import { shrink, type Small } from './shrink.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const DAY_HOURS = 24;
-/** Real time of a run: an hour, and as long again for each virtual hour as it takes at worst. */
+/** CPU of a run: an hour, and as long again for each virtual hour as it takes at worst. */
 const RUN_MS_MAX = 3_600_000;
 const TRIES_MAX = 400;
 

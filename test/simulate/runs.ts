@@ -25,20 +25,25 @@ export const CRASHED = 'the process lives';
 
 export type Running = { readonly run: Promise<Run>; stop(): void };
 
+/** Becomes the program after it; whose system ends it with SIGXCPU when it has used so many seconds of CPU. */
+const BOUNDED = 'ulimit -c 0 && ulimit -S -t "$0" && exec "$@"';
+
 /**
  * Starts a run.
  *
  * @param root The tree whose `test/simulate` it is, and whose `src` is simulated.
- * @param msMax Of real time, after which it is ended, and is said to break `ENDLESS`.
+ * @param cpuMsMax Of CPU, rounded up to seconds, after which it is ended, and is said to break `ENDLESS`: other work on
+ *   the machine says nothing of it.
  */
-export function startRun(root: string, options: RunOptions, msMax: number): Running {
-  const child = spawn(process.execPath, [YOUNG_SPACE, join(root, 'test/simulate/one.ts')], {
+export function startRun(root: string, options: RunOptions, cpuMsMax: number): Running {
+  const seconds = Math.ceil(cpuMsMax / 1_000);
+  const program = [process.execPath, YOUNG_SPACE, join(root, 'test/simulate/one.ts')];
+  const child = spawn('/bin/sh', ['-c', BOUNDED, String(seconds), ...program], {
     cwd: root,
     stdio: ['pipe', 'pipe', process.env['TRACE'] === '1' ? 'inherit' : 'pipe'],
   });
   const output: Buffer[] = [];
   let errors = '';
-  let isEndless = false;
   child.stdout!.on('data', (chunk: Buffer) => output.push(chunk));
   child.stderr?.on('data', (chunk: Buffer) => {
     errors = (errors + chunk.toString()).slice(-ERROR_CHARACTERS);
@@ -48,16 +53,12 @@ export function startRun(root: string, options: RunOptions, msMax: number): Runn
   const stop = (): void => {
     child.kill('SIGKILL');
   };
-  const late = setTimeout(() => {
-    isEndless = true;
-    stop();
-  }, msMax);
   const run = new Promise<Run>((resolve, reject) => {
     child.on('error', reject);
     child.on('close', (code, signal) => {
-      clearTimeout(late);
       if (code === 0) resolve(JSON.parse(Buffer.concat(output).toString()) as Run);
-      else if (isEndless) resolve(unfinished(options, ENDLESS, `nothing in ${msMax / 1_000} s`));
+      else if (signal === 'SIGXCPU')
+        resolve(unfinished(options, ENDLESS, `nothing in ${seconds} s of CPU`));
       else if (isCrash(code, signal))
         resolve(unfinished(options, CRASHED, `exit ${code ?? signal}: ${errors}`));
       else reject(new Error(`seed ${options.seed} was ended from outside: ${signal}`));
