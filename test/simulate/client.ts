@@ -121,6 +121,11 @@ export class Player {
     this.#over(link, 'cut');
   }
 
+  /** Asks for something, as all do at that moment. */
+  rush(): void {
+    if (this.#link?.isActive && !this.isResting) this.#play(this.#link);
+  }
+
   /** Asks once at each of its routes, and tells the answers' codes. @returns How many there will be. */
   probe(done: (route: string, code: number, reason: string) => void): number {
     const link = this.#link;

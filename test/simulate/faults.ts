@@ -5,6 +5,8 @@ import { SeededRandom } from './random.ts';
 export const FAULTS = {
   'client: connection cut': { perHour: 40, ms: [0, 0] },
   'client: every third cut': { perHour: 12, ms: [0, 0] },
+  'client: all cut': { perHour: 3, ms: [0, 0] },
+  'client: rush': { perHour: 3, ms: [0, 0] },
   'client: vanishes': { perHour: 25, ms: [0, 0] },
   'client: does not read': { perHour: 25, ms: [500, 40_000] },
   'client: partition': { perHour: 20, ms: [500, 60_000] },
@@ -45,6 +47,19 @@ export type Fault = {
 /** The share of faults that another follows at once, and within how many milliseconds. */
 const AFTERSHOCKS = 0.3;
 const AFTERSHOCK_MS_MAX = 400;
+/** By these connections break. */
+const BREAKS: readonly FaultKind[] = [
+  'backend: kill -9',
+  'link: connection cut',
+  'bus: connection cut',
+  'bus: server killed',
+];
+/** The share of them right before which all players ask for something, so that much is in flight, and when. */
+const RUSHES = 0.5;
+const RUSH_MS = [5, 80] as const;
+/** The share of them right after which all players go, while what they wait for is to be sent again, and when. */
+const ALL_CUT = 0.3;
+const ALL_CUT_MS = [5, 100] as const;
 
 /** A storm, and the rest of the round, in which all is mended and checked. */
 export const ROUND_MS = 600_000;
@@ -82,8 +97,20 @@ export function planFaults(seed: string, hours: number, places: Places): Fault[]
       faults.push({ atMs: Math.round(atMs), kind, ms: length, ...one });
     }
   }
+  const crowds = faults.flatMap((fault) => crowd(fault, random));
   const more = faults.flatMap((fault) => aftershock(fault, random, places));
-  return [...faults, ...more].sort((a, b) => a.atMs - b.atMs);
+  return [...faults, ...crowds, ...more].sort((a, b) => a.atMs - b.atMs);
+}
+
+function crowd({ atMs, kind }: Fault, random: SeededRandom): Fault[] {
+  if (!BREAKS.includes(kind)) return [];
+  const all = { ms: 0, target: 'all' };
+  const crowds: Fault[] = [];
+  const beforeMs = Math.round(random.between(...RUSH_MS));
+  const afterMs = Math.round(random.between(...ALL_CUT_MS));
+  if (random.chance(RUSHES)) crowds.push({ atMs: atMs - beforeMs, kind: 'client: rush', ...all });
+  if (random.chance(ALL_CUT)) crowds.push({ atMs: atMs + afterMs, kind: 'client: all cut', ...all }); // prettier-ignore
+  return crowds.filter((one) => one.atMs % ROUND_MS < STORM_MS);
 }
 
 /** Faults seldom come alone: what a power cut or a broken switch takes down, it takes down together. */
@@ -111,6 +138,9 @@ function aim(
     case 'client: vanishes':
     case 'client: does not read':
       return { target: random.pick(clients) };
+    case 'client: all cut':
+    case 'client: rush':
+      return { target: 'all' };
     case 'client: every third cut':
       return { target: 'all', more: String(random.int(0, 2)) };
     case 'client: partition':

@@ -46,6 +46,12 @@ export class Inflicter {
       case 'client: every third cut':
         for (const [i, one] of players.entries()) if (i % 3 === Number(more)) one.cut();
         return;
+      case 'client: all cut':
+        for (const one of players) one.cut();
+        return;
+      case 'client: rush':
+        for (const one of players) one.rush();
+        return;
       case 'client: vanishes':
         player?.vanish();
         return;
