@@ -3,8 +3,9 @@
  * that does not come.
  */
 import { type End, FAR } from './channel.ts';
+import { leaveOpen } from './left-open.ts';
 import { Link, type Surroundings } from './player-link.ts';
-import type { Client } from './records.ts';
+import { type Client, newClient } from './records.ts';
 import { ACK, handshake, HEARTBEAT, type Packet, readPackets } from './packets.ts';
 import type { SeededRandom } from './random.ts';
 import { Wallet } from './resuming.ts';
@@ -20,6 +21,8 @@ const PACE_MS = 26_000;
 const STAY_MS = 600_000;
 const AWAY_MS = 20_000;
 const AGAIN_MS = [300, 4_000] as const;
+/** Of those who leave and have a token, so many leave their connection open, and come back on another one. */
+const TWICE = 0.3;
 
 export class Player {
   readonly name: string;
@@ -153,18 +156,7 @@ export class Player {
       return;
     }
     const name = `${this.name}/${++this.#connections}`;
-    const client: Client = {
-      name,
-      sid: '',
-      uid: '',
-      binds: 0,
-      uids: new Set(),
-      groups: new Set(),
-      isMeddled: false,
-      isToldToGo: false,
-      isOpen: true,
-    };
-    const link = new Link(client, address, {
+    const link = new Link(newClient(name), address, {
       around: this.#around,
       random: this.#random,
       isCut: this.#isCut,
@@ -270,7 +262,10 @@ export class Player {
       // Many leave in the midst of something.
       const count = this.#random.int(0, 3);
       for (let i = 0; i < count; i++) this.#play(link);
-      this.#leave(link, this.#random.chance(0.7));
+      if (this.#wallet.hasToken && this.#random.chance(TWICE)) {
+        leaveOpen(this.node, link.end!);
+        this.#over(link, 'opened twice');
+      } else this.#leave(link, this.#random.chance(0.7));
     });
   }
 

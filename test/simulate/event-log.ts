@@ -3,12 +3,15 @@
  * This is the presence of proto/README.md, with no connection of its own that could miss anything.
  */
 import type { Packet } from './nats-wire.ts';
+import { zeros } from './records.ts';
 import type { World } from './world.ts';
 
 const PREFIX = 'pith.event.';
 const NUMBERS = 'events are numbered without holes';
 const ENDS = 'events end what they have begun, once';
 const FAIR = 'in fair weather no gateway is lost';
+const DEAD = 'of a gateway that died, every session is told to be over';
+const TRUTH = 'when it is calm, events say who is there';
 /** A gateway that lived beside another for so long has heard of it, unless both were apart all the time. */
 const BESIDE_MS = 30_000;
 /** Longer than anything can hold back what a gateway has told. */
@@ -42,7 +45,7 @@ class Told {
 }
 
 export class EventLog {
-  readonly checks: Record<string, number> = {};
+  readonly checks = zeros([NUMBERS, ENDS, FAIR, DEAD, TRUTH]);
   readonly #world: World;
   readonly #isFair: (gateway: string) => boolean;
   readonly #told = new Map<string, Told>();
@@ -71,8 +74,8 @@ export class EventLog {
   }
 
   /** `what` is asked for only where it is not held: most of what happens is. */
-  #check(rule: string, isHeld: boolean, what: () => string): void {
-    this.checks[rule] = (this.checks[rule] ?? 0) + 1;
+  #check(rule: keyof EventLog['checks'], isHeld: boolean, what: () => string): void {
+    this.checks[rule]++;
     if (!isHeld) this.#world.violate(rule, what());
   }
 
@@ -121,7 +124,7 @@ export class EventLog {
         if (this.#world.nowMs - aliveMs > GONE_MS) ended.clear();
         if (this.#hasWitness(gateway, running))
           this.#check(
-            'of a gateway that died, every session is told to be over',
+            DEAD,
             here.size === 0,
             () => `${gateway}: ${[...here].slice(0, 5).join(', ')}`,
           );
@@ -130,7 +133,7 @@ export class EventLog {
       const wrong = [...here].filter((sid) => !there.has(sid));
       const missing = [...there].filter((sid) => !here.has(sid));
       this.#check(
-        'when it is calm, events say who is there',
+        TRUTH,
         wrong.length === 0 && missing.length === 0,
         () =>
           `${gateway}: too many ${wrong.slice(0, 5).join(', ')}; too few ${missing.slice(0, 5).join(', ')}`,

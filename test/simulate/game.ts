@@ -15,8 +15,8 @@ import type { Packet } from './nats-wire.ts';
 import { Resuming } from './resuming.ts';
 import type { BusView } from './rounds.ts';
 import { SAGAS, Sagas } from './sagas.ts';
+import { Seasons } from './seasons.ts';
 import { Stage, USERS_PER_CLIENT } from './stage.ts';
-import { pickPolicy, type UidPolicy } from './uid-limits.ts';
 import type { Node, World } from './world.ts';
 
 type Route = RouteChoice & {
@@ -184,9 +184,9 @@ ${others.includes('sessions: {') ? others.replace('sessions: {', `sessions: { ${
 export function makeStage(
   world: World,
   options: { gateways: number; clients: number },
-): { stage: Stage; bus: BusView | null; policy: UidPolicy; resuming: Resuming } {
-  const policy = pickPolicy(world.random('sessions of a uid'));
-  const resuming = new Resuming(world);
+): { stage: Stage; bus: BusView | null; seasons: Seasons; resuming: Resuming } {
+  const seasons = new Seasons(world);
+  const resuming = new Resuming(world, seasons);
   let servers: BusPlace[] = [];
   const events = new EventLog(
     world,
@@ -200,7 +200,8 @@ export function makeStage(
     ...options,
     world,
     resuming,
-    yaml: (place, configuration) => yamlOf(policy.yaml, resuming.yaml, place, configuration),
+    yaml: (place, configuration) =>
+      yamlOf(seasons.current.policy.yaml, resuming.yaml, place, configuration),
     configurations: CONFIGURATIONS.length,
     routes: ROUTES,
     choices: CHOICES,
@@ -307,6 +308,6 @@ export function makeStage(
       return its.length === 1 ? its[0]!.sinceMs : null;
     },
   };
-  stage.ledger.bindsWait = policy.refuses;
-  return { stage, bus, policy, resuming };
+  stage.ledger.bindsWait = () => seasons.current.policy.refuses;
+  return { stage, bus, seasons, resuming };
 }

@@ -31,8 +31,6 @@ export class Ledger {
   };
   readonly fairWeather: FairWeather;
   readonly ends: SessionEnds;
-  /** An answer that binds waits for others. */
-  bindsWait = false;
   readonly #routes: ReadonlyMap<string, RouteRules>;
   readonly #bySid = new Map<string, Client>();
   readonly #orders: Orders;
@@ -100,7 +98,7 @@ export class Ledger {
       if (plan.bind !== undefined && code === 200 && !client.isMeddled) client.uid = plan.bind;
       if (code === 200) this.onChanged(ask);
       // One that binds may wait for whoever holds the uid, and be overtaken. [proto/README.md]
-      if (!this.bindsWait || !plan.bind) this.#orders.arrived(client, stamp);
+      if (!this.bindsWait() || !plan.bind) this.#orders.arrived(client, stamp);
     } else {
       this.counts.refused++;
       const { timeoutMs } = this.#routes.get(ask.route)!;
@@ -261,6 +259,9 @@ export class Ledger {
 
   /** The gateway may know of an end before the client does; overridden by who knows what is on its way. */
   mayEndBefore: (client: Client) => boolean = () => true;
+
+  /** An answer that binds waits for others; overridden by who configures the gateways. */
+  bindsWait: () => boolean = () => false;
 
   /** A request that changes its session was answered; overridden by who looks at the bus. */
   onChanged: (ask: Ask) => void = () => {};

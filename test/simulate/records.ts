@@ -53,6 +53,20 @@ export type Client = {
   isOpen: boolean;
 };
 
+export function newClient(name: string): Client {
+  return {
+    name,
+    sid: '',
+    uid: '',
+    binds: 0,
+    uids: new Set(),
+    groups: new Set(),
+    isMeddled: false,
+    isToldToGo: false,
+    isOpen: true,
+  };
+}
+
 export type Ask = {
   readonly n: number;
   readonly client: Client;
@@ -140,6 +154,11 @@ export type RouteRules = {
   /** Its data chooses the instance: a session may be at several at once. */
   readonly isSpread?: boolean;
 };
+
+/** Each of these rules was looked at so often: not yet. */
+export function zeros<R extends string>(rules: readonly R[]): Record<R, number> {
+  return Object.fromEntries(rules.map((rule) => [rule, 0])) as Record<R, number>;
+}
 
 /** Whether the push is for this connection. */
 export function isMeant(client: Client, { plan: { to }, sid }: Pushed): boolean {

@@ -57,6 +57,11 @@ export function tableOf(total: Total, options: RunOptions, seeds: string): strin
   ].join('\n');
 }
 
+/** Rules that nothing was held against: what nothing can break is no rule. */
+export function uncheckedOf({ checks }: Pick<Total, 'checks'>): string[] {
+  return Object.keys(checks).filter((rule) => checks[rule] === 0).sort(); // prettier-ignore
+}
+
 /** What is wrong, how it came to it, and how to see it again. */
 export function violationOf(run: Run, options: RunOptions): string {
   const [{ rule, what, atMs } = { rule: '', what: '', atMs: 0 }] = run.violations;

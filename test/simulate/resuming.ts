@@ -8,6 +8,7 @@ import type { SimGateway } from './gateway.ts';
 import type { Link, Surroundings } from './player-link.ts';
 import type { SeededRandom } from './random.ts';
 import type { Client } from './records.ts';
+import type { Seasons } from './seasons.ts';
 import type { World } from './world.ts';
 
 const KEY = Buffer.alloc(32, 7);
@@ -20,16 +21,21 @@ const KICKED = 'nobody comes back to the gateway that kicked it';
 /** The players of one run. */
 export class Resuming {
   readonly checks = { [SAME]: 0, [ONE]: 0, [KICKED]: 0 };
-  /** Of `sessions` in each gateway's configuration; '': nobody gets a token. */
-  readonly yaml: string;
   readonly #world: World;
   readonly #box = new TokenBox([KEY], 'test');
   /** Lineages whose players were kicked, and the gateways that did. */
   readonly #kicked = new Map<string, string>();
 
-  constructor(world: World) {
+  readonly #seasons: Seasons;
+
+  constructor(world: World, seasons: Seasons) {
     this.#world = world;
-    this.yaml = world.random('resume').chance(0.5) ? YAML : '';
+    this.#seasons = seasons;
+  }
+
+  /** Of `sessions` in each gateway's configuration; '': nobody gets a token. */
+  get yaml(): string {
+    return this.#seasons.current.hasTokens ? YAML : '';
   }
 
   /** Two of three players ask, where there are tokens. */
@@ -100,19 +106,20 @@ export class Resuming {
 /** What a player keeps of its tokens. */
 export class Wallet {
   #token = '';
-  readonly #asks: boolean;
+  readonly #index: number;
   readonly #around: Surroundings;
   readonly #random: SeededRandom;
 
   constructor(index: number, name: string, around: Surroundings) {
     this.#around = around;
-    this.#asks = around.resuming.asks(index);
+    this.#index = index;
     this.#random = around.world.random(`tokens/${name}`);
   }
 
   /** The `user` block that it says. */
   get user(): object {
-    return this.#asks ? { pith: { resume: this.#token } } : {};
+    const isAsking = this.#around.resuming.asks(this.#index);
+    return isAsking ? { pith: { resume: this.#token } } : {};
   }
 
   /** @param pith What the answer to its handshake says. */
@@ -135,6 +142,11 @@ export class Wallet {
   kicked(link: Link): void {
     if (!link.kicked.includes('draining'))
       this.#around.resuming.kicked(this.#token, this.#gatewayOf(link));
+  }
+
+  /** It can come back to the session that it has. */
+  get hasToken(): boolean {
+    return this.#token !== '';
   }
 
   /** It has left; some come back as if they had not. */

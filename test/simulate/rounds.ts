@@ -8,6 +8,8 @@ import { FleetQuestions } from './fleet-questions.ts';
 import type { SimGateway } from './gateway.ts';
 import { pushToAll } from './push-to-all.ts';
 import type { Resuming } from './resuming.ts';
+import { zeros } from './records.ts';
+import { Seasons } from './seasons.ts';
 import type { Stage } from './stage.ts';
 import type { UidLimits } from './uid-limits.ts';
 import { type Node, World } from './world.ts';
@@ -21,6 +23,9 @@ const PROBES_MS = 12_000;
 const STILL_MS = 18_000;
 const LEAVE_MS = 30_000;
 const EMPTY_MS = 70_000;
+/** In which gateways with nobody on them end, and a little later are there again. */
+const INVITE_MS = 590_000;
+const RESTART_MS = 500;
 /** Within this a player must get in, once it is calm. */
 const CONNECT_MS_MAX = 45_000;
 /** When all has recovered, after everything was mended. */
@@ -37,22 +42,43 @@ export type BusView = {
   connectedSinceMs(node: Node): number | null;
 };
 
+export type RoundsParts = {
+  readonly uids: UidLimits;
+  readonly resuming: Resuming;
+  readonly seasons: Seasons;
+};
+
+const RULES = [
+  'when it is calm, everybody gets in',
+  'when it is calm, every gateway is ready',
+  'when it is calm, everything is answered',
+  'sessions are the clients',
+  'a push to all reaches all',
+  'nothing stays in flight',
+  'nothing stays in an outbox',
+  'counters are what happened',
+  'no internal error',
+  'subscriptions are the users',
+  'subscriptions are the groups',
+  'who is bound is who was bound',
+  'when all have left, no session is left',
+  'backends are told of every end',
+] as const;
+
 export class Rounds {
-  readonly checks: Record<string, number> = {};
+  readonly checks = zeros(RULES);
   readonly questions: FleetQuestions;
   readonly #stage: Stage;
   readonly #world: World;
   readonly #bus: BusView | null;
-  readonly #uids: UidLimits;
-  readonly #resuming: Resuming;
+  readonly #parts: RoundsParts;
   #round = 0;
 
   /** @param bus null: there is none. */
-  constructor(stage: Stage, bus: BusView | null, uids: UidLimits, resuming: Resuming) {
+  constructor(stage: Stage, bus: BusView | null, parts: RoundsParts) {
     this.#stage = stage;
     this.questions = new FleetQuestions(stage);
-    this.#uids = uids;
-    this.#resuming = resuming;
+    this.#parts = parts;
     this.#world = stage.world;
     this.#bus = bus;
     this.#begin();
@@ -91,18 +117,28 @@ export class Rounds {
     });
     at(CALM_MS + EMPTY_MS, () => {
       this.#expectEmpty();
+      this.#round++;
+      if (Seasons.endsAfter(this.#round)) this.#change();
       for (const one of [...players, ...backends]) one.isResting = false;
+    });
+    at(INVITE_MS, () => {
       for (const player of players) player.invite();
     });
     at(ROUND_MS, () => {
-      this.#round++;
       this.#world.trace(`ROUND ${this.#round}`);
       this.#begin();
     });
   }
 
-  #check(rule: string, isHeld: boolean, what: string): void {
-    this.checks[rule] = (this.checks[rule] ?? 0) + 1;
+  /** Nobody is there: all gateways are started again, with what they have in common in the next season. */
+  #change(): void {
+    const { gateways } = this.#stage;
+    this.#parts.seasons.next();
+    for (const place of gateways.all) gateways.drain(place, RESTART_MS);
+  }
+
+  #check(rule: (typeof RULES)[number], isHeld: boolean, what: string): void {
+    this.checks[rule]++;
     if (!isHeld) this.#world.violate(rule, what);
   }
 
@@ -162,8 +198,8 @@ export class Rounds {
       this.#expectIdle(gateway);
       this.#expectSubscriptions(gateway);
     }
-    this.#uids.expectStill();
-    this.#resuming.expectStill(this.#stage.running);
+    this.#parts.uids.expectStill();
+    this.#parts.resuming.expectStill(this.#stage.running);
     this.#expectEvents();
     this.questions.askStill();
     pushToAll(this.#stage, (problem) => {

@@ -15,6 +15,7 @@ import {
   faultsText,
   tableOf,
   totalOf,
+  uncheckedOf,
   violationOf,
 } from './report.ts';
 import { type Run, type Running, type RunOptions, startRun } from './runs.ts';
@@ -66,7 +67,8 @@ async function main(): Promise<number> {
   const startedAt = performance.now();
   const { runs, broken } = await runAll();
   const last = all[runs.length - 1]!.seed;
-  console.log(tableOf(totalOf(runs), all[0]!, runs.length > 1 ? `${seed} to ${last}` : seed));
+  const total = totalOf(runs);
+  console.log(tableOf(total, all[0]!, runs.length > 1 ? `${seed} to ${last}` : seed));
   const digests = runs.map(({ digest }) => digest);
   console.log(
     `\ndigest of the trace: ${digests.length > 3 ? `${digests.length} of them` : digests.join(' ')}`,
@@ -74,8 +76,17 @@ async function main(): Promise<number> {
   if (runs.length > 1)
     console.log(`in ${duration(performance.now() - startedAt)} with JOBS=${jobs}`);
   if (broken === null) {
-    console.log('\nsimulate: no rule was broken');
-    return 0;
+    const unchecked = uncheckedOf(total);
+    if (unchecked.length > 0)
+      console.log(
+        `\nnothing was held against:\n${unchecked.map((rule) => `  ${rule}`).join('\n')}`,
+      );
+    // A day has everything in it; an hour need not.
+    const isTooLittle = unchecked.length > 0 && faults === null && hours >= DAY_HOURS;
+    console.log(
+      `\nsimulate: no rule was broken${isTooLittle ? ', but some were never checked' : ''}`,
+    );
+    return isTooLittle ? 1 : 0;
   }
   const [run, options] = broken;
   console.log(`\n${violationOf(run, options)}`);

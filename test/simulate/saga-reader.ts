@@ -5,7 +5,7 @@
 import { type End, FAR } from './channel.ts';
 import { ACK, handshake, message, type Packet, readPackets } from './packets.ts';
 import type { SeededRandom } from './random.ts';
-import type { Client } from './records.ts';
+import { type Client, newClient, zeros } from './records.ts';
 import { SAGAS, type SagaPart } from './sagas.ts';
 import { Node } from './world.ts';
 import type { WrongSurroundings } from './wrong-client.ts';
@@ -54,7 +54,7 @@ type Around = WrongSurroundings & {
 
 export class SagaReader {
   /** How often each rule was looked at. */
-  readonly checks: Record<string, number> = {};
+  readonly checks = zeros(Object.values(SAGA_RULES));
   readonly #name: string;
   readonly #node: Node;
   readonly #around: Around;
@@ -71,8 +71,8 @@ export class SagaReader {
     this.#again();
   }
 
-  #check(rule: string, isHeld: boolean, what: string): void {
-    this.checks[rule] = (this.checks[rule] ?? 0) + 1;
+  #check(rule: keyof SagaReader['checks'], isHeld: boolean, what: string): void {
+    this.checks[rule]++;
     if (!isHeld) this.#around.world.violate(rule, what);
   }
 
@@ -99,7 +99,7 @@ export class SagaReader {
   }
 
   #open(name: string, end: End): void {
-    const client = { name, sid: '', uid: '', binds: 0, uids: new Set<string>(), groups: new Set<string>(), isMeddled: false, isToldToGo: false, isOpen: true }; // prettier-ignore
+    const client = newClient(name);
     const visit: Visit = {
       ...{ end, client, views: new Map(), asked: new Map(), gaps: [], id: 0, isOver: false },
     };

@@ -48,14 +48,14 @@ export async function simulate(options: Options): Promise<Result> {
   using _ = watchMachine((what) => {
     world.violate('time, chance and I/O are the world’s', what);
   });
-  const { stage, bus, policy, resuming } = makeStage(world, { gateways, clients });
+  const { stage, bus, seasons, resuming } = makeStage(world, { gateways, clients });
   const faults = options.faults ?? planFaults(seed, hours, stage.places);
   for (const fault of faults)
     world.after(fault.atMs, () => {
       stage.faults.inflict(fault);
     });
-  const uids = new UidLimits(stage, policy);
-  const rounds = new Rounds(stage, bus, uids, resuming);
+  const uids = new UidLimits(stage, seasons);
+  const rounds = new Rounds(stage, bus, { uids, resuming, seasons });
   const confirmations = bus && new Confirmations(stage, bus);
   stage.ledger.onChanged = (ask) => {
     confirmations?.answered(ask);

@@ -5,7 +5,7 @@
 import { type End, FAR } from './channel.ts';
 import type { Network } from './network.ts';
 import type { Ledger } from './ledger.ts';
-import type { Ask, Client } from './records.ts';
+import { type Ask, type Client, newClient } from './records.ts';
 import { ACK, HANDSHAKE, HEARTBEAT, message, type Packet, readPackets } from './packets.ts';
 import type { SeededRandom } from './random.ts';
 import { PING } from './sockets.ts';
@@ -135,7 +135,7 @@ export class WrongClient {
     world.trace(`${name} to ${address}: ${act?.name ?? 'ids again'}`);
     network.connect<Buffer>(this.#node, `${address}/${transport}`, FAR, {
       onOpen: (end) => {
-        const client = { name, sid: '', uid: '', binds: 0, uids: new Set<string>(), groups: new Set<string>(), isMeddled: false, isToldToGo: false, isOpen: true }; // prettier-ignore
+        const client = newClient(name);
         const both = { asks: new Map<number, Ask>(), answers: new Map<number, string>() };
         const now = isCalm(address, this.name);
         const life = { isOver: false, isCalm: now, isSaid: false, leftMs: LIFE_MS };

@@ -6,6 +6,7 @@ import { NatsBackend } from '../simulate/backends/nats-backend.ts';
 import { makeConnectGrpc } from '../simulate/grpc-connection.ts';
 import { natsDialer } from '../simulate/nats-link.ts';
 import { Resuming } from '../simulate/resuming.ts';
+import { Seasons } from '../simulate/seasons.ts';
 import { Stage } from '../simulate/stage.ts';
 import { type Node, type Violation, World } from '../simulate/world.ts';
 
@@ -87,7 +88,7 @@ export async function playBackends({ seed, seconds, only = '', atMs }: PlayOptio
   const asked = BACKENDS.filter((backend) => only.startsWith(backend));
   const stage = new Stage({
     world,
-    resuming: new Resuming(world),
+    resuming: new Resuming(world, new Seasons(world)),
     gateways: GATEWAYS.length,
     clients: CLIENTS,
     configurations: 1,

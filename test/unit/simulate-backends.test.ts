@@ -7,6 +7,7 @@ import { Desk } from '../simulate/backends/desk.ts';
 import type { StreamHandler, StreamSocket } from '../simulate/backends/stream.ts';
 import { Network } from '../simulate/network.ts';
 import { Ledger } from '../simulate/ledger.ts';
+import { newClient } from '../simulate/records.ts';
 import { Node, World } from '../simulate/world.ts';
 import { backendService, type Shape } from '../support/grpc-shapes.ts';
 import { type Play, playBackends } from '../support/simulated-backends.ts';
@@ -112,7 +113,7 @@ describe('what a gateway on a Link is held to', () => {
 });
 
 describe('a backend on a Link', () => {
-  const client = { name: 'c1/1', sid: '', uid: '', binds: 0, uids: new Set<string>(), groups: new Set<string>(), isMeddled: false, isToldToGo: false, isOpen: true }; // prettier-ignore
+  const client = newClient('c1/1');
   const push = (name: string, counted = false) =>
     ({ to: { kind: 'group', name }, counted, delivery: 'must' }) as const;
 

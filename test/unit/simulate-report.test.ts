@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 
-import { columns, commandOf, duration, faultsText } from '../simulate/report.ts';
+import { columns, commandOf, duration, faultsText, uncheckedOf } from '../simulate/report.ts';
 import { LastLines } from '../simulate/trace.ts';
 
 test.each([
@@ -31,6 +31,11 @@ test('faults are listed one a line; none is said, too', () => {
     '  at 1 min 1 s  bus: partition  n1 g2  for 2 s\n  at 1 min 2 s  client: vanishes  c4',
   );
   expect(faultsText([])).toContain('no fault');
+});
+
+test('a rule that nothing was held against is named', () => {
+  expect(uncheckedOf({ checks: { c: 0, b: 1, a: 0 } })).toEqual(['a', 'c']);
+  expect(uncheckedOf({ checks: { b: 1 } })).toEqual([]);
 });
 
 test('columns are as wide as their widest cell', () => {

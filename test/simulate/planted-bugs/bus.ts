@@ -129,6 +129,13 @@ export const BUS: readonly Planted[] = [
     find: "  'kick',\n  'closed',",
     replace: "  'closed',",
   },
+  {
+    name: 'older-of-a-lineage-stays',
+    why: 'who comes back to the same gateway leaves its older session there, if its connection is open',
+    file: 'src/resume/lineages.ts',
+    find: "this.add({ ...coming, session });\n    live?.session.close('resumed');",
+    replace: 'this.add({ ...coming, session });',
+  },
 
   // ---- how many sessions a uid has
   {
@@ -144,5 +151,12 @@ export const BUS: readonly Planted[] = [
     file: 'src/bus/uid-claims.ts',
     find: "    session.close('logged_in_elsewhere');",
     replace: "    else session.close('logged_in_elsewhere');",
+  },
+  {
+    name: 'holder-counts-as-silent',
+    why: 'a gateway that answers that it has the uid, and that its client is alive, is taken for one that says nothing',
+    file: 'src/bus/uid-asks.ts',
+    find: "heard = alive ? 'held' : 'free';",
+    replace: "heard = alive ? 'silent' : 'free';",
   },
 ];
