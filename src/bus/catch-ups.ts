@@ -15,6 +15,7 @@ import { cursorPush } from './cursor-push.ts';
 import { HeldPushes } from './held-pushes.ts';
 import type { KeptPush } from './kept-push.ts';
 import type { KeptPage, KeptStream } from './kept-stream.ts';
+import { ReadQueue } from './read-queue.ts';
 import { filterOf } from './selection.ts';
 import type { SessionCommands } from './session-commands.ts';
 
@@ -64,8 +65,8 @@ type Behind = {
 export class CatchUps {
   readonly #parts: CatchUpsParts;
   readonly #behind = new Map<Session, Behind>();
-  /** Those whose turn it is not yet, in order. */
-  #queue: Behind[] = [];
+  /** Those whose turn it is not yet. */
+  readonly #queue = new ReadQueue<Behind>();
   #reading = 0;
   readonly #backoff: Backoff;
   /** null: the stream answers, or has not been asked. */
@@ -135,6 +136,11 @@ export class CatchUps {
         this.#enqueue(behind);
       }),
     };
+    place.catchUp = {
+      end: () => {
+        this.#end(behind);
+      },
+    };
     this.#behind.set(session, behind);
     return behind;
   }
@@ -161,13 +167,14 @@ export class CatchUps {
   // ---- one after the other ----------------------------------------------------------------------------
 
   #enqueue(behind: Behind): void {
-    this.#queue.push(behind);
+    this.#queue.add(behind);
     this.#pump();
   }
 
   #pump(): void {
-    while (this.#pause === null && this.#reading < READS_AT_ONCE && this.#queue.length > 0) {
-      const behind = this.#queue.shift()!;
+    while (this.#pause === null && this.#reading < READS_AT_ONCE) {
+      const behind = this.#queue.take();
+      if (behind === undefined) return;
       if (this.#isOver(behind)) {
         this.#end(behind);
         continue;
@@ -195,16 +202,18 @@ export class CatchUps {
   }
 
   #end(behind: Behind): void {
-    const { session } = behind;
+    const { session, place } = behind;
     if (this.#behind.get(session) !== behind) return;
+    place.catchUp = null;
     this.#behind.delete(session);
+    this.#queue.delete(behind);
     this.#parts.wheel.cancel(behind.wait);
     behind.held?.release();
   }
 
   /** Nobody's turn comes for a while. */
   #failed(behind: Behind): void {
-    this.#queue.push(behind);
+    this.#queue.add(behind);
     if (this.#pause !== null) return;
     this.#parts.report.keptUnreadable(this.#behind.size);
     this.#pause = this.#parts.clock.setTimer(this.#backoff.next(), () => {
@@ -267,7 +276,7 @@ export class CatchUps {
   #goOn(behind: Behind, { isLast }: KeptPage): void {
     if (!isLast) {
       // It goes on before others begin: what is held in the meantime is that of READS_AT_ONCE sessions.
-      this.#queue.unshift(behind);
+      this.#queue.addFirst(behind);
       this.#pump();
       return;
     }

@@ -1,5 +1,6 @@
 /** Pushes that go to a client before all else that is for it: that waits until they are there, or for a while. */
 import type { Encoded } from '../protocol/packet.ts';
+import { ENTRY_BYTES } from '../session/outbox-queue.ts';
 import type { Session } from '../session/session.ts';
 import { Timeout, type TimerWheel } from '../timer-wheel.ts';
 
@@ -12,6 +13,8 @@ export class HeldPushes {
   readonly #bytesMax: number;
   readonly #encoded: Encoded[] = [];
   #bytes = 0;
+  /** The same with what each takes besides. */
+  #countedBytes = 0;
   readonly #until = new Timeout(() => {
     this.release();
   });
@@ -34,6 +37,8 @@ export class HeldPushes {
   put(encoded: Encoded): void {
     this.#encoded.push(encoded);
     this.#bytes += encoded.length;
+    this.#countedBytes += encoded.length + ENTRY_BYTES;
+    this.#session.outbox.holdBeside(encoded.length + ENTRY_BYTES);
     if (this.#bytes > this.#bytesMax) this.release();
   }
 
@@ -43,6 +48,7 @@ export class HeldPushes {
     this.#isReleased = true;
     this.#wheel.cancel(this.#until);
     const { outbox } = this.#session;
+    outbox.holdBeside(-this.#countedBytes);
     outbox.putFirst(this.#encoded.splice(0));
     outbox.uncork();
   }

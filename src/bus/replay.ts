@@ -92,7 +92,8 @@ export class Replay {
     const since = kept?.since ?? (issuedAtWall > 0 ? issuedAtWall : this.#parts.clock.wallNow());
     // The token came after the pushes that it counts, so its client has these.
     const seq = isResumed ? Math.max(kept?.seq ?? -1, cursorOf(cursor)) : -1;
-    const place = { seq, isOwn: seq > 0, since, tellsCursor: cursor !== undefined };
+    const tellsCursor = cursor !== undefined;
+    const place = { seq, isOwn: seq > 0, since, tellsCursor, catchUp: null };
     session.kept = place;
     if (session.uid === '') return;
     if (isResumed) this.#catchUps.resume(session, place, confirmed);
@@ -105,7 +106,8 @@ export class Replay {
     if (kept === null) return;
     this.#catchUps.drop(session);
     const { tellsCursor } = kept;
-    const place = { seq: -1, isOwn: false, since: this.#parts.clock.wallNow(), tellsCursor };
+    const since = this.#parts.clock.wallNow();
+    const place = { seq: -1, isOwn: false, since, tellsCursor, catchUp: null };
     session.kept = place;
     if (session.uid !== '') this.#learnEnd(session, place);
   }

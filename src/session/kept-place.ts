@@ -8,4 +8,6 @@ export type KeptPlace = {
   since: number;
   /** Its client is told the number of each push. */
   readonly tellsCursor: boolean;
+  /** It is read for what it lacks, which nobody needs once it is over; null: it is not. */
+  catchUp: { end(): void } | null;
 };

@@ -24,7 +24,7 @@ export type Skipped = {
 const COMPACT_AT = 1_024;
 
 /** Bytes that an entry takes besides its body, which is short in most pushes. */
-const ENTRY_BYTES = 128;
+export const ENTRY_BYTES = 128;
 /** Bytes that a key takes besides its characters. */
 const KEY_BYTES = 128;
 /** So much of that counts as the session's own memory, with which `limits.connections` reckons. */

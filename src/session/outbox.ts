@@ -45,6 +45,8 @@ export class Outbox {
   readonly #queue: OutboxQueue;
   /** What of all that is held here and in the socket is counted among what all outboxes hold. */
   #countedBytes = 0;
+  /** Of what waits elsewhere, to be put first. */
+  #besideBytes = 0;
   #corks = 0;
   #due: Due = NOT_DUE;
   #ended = false;
@@ -73,7 +75,7 @@ export class Outbox {
 
   /** What that takes in memory, about. */
   get heldBytes(): number {
-    return this.#queue.heldBytes + this.#connection.bufferedBytes;
+    return this.#queue.heldBytes + this.#connection.bufferedBytes + this.#besideBytes;
   }
 
   /** Milliseconds for which the client has taken nothing although there was something; 0: no backlog. */
@@ -145,6 +147,21 @@ export class Outbox {
     this.#onPut();
   }
 
+  /**
+   * So many bytes more wait elsewhere, or less, until they are put first: they count as if they were here. To make room
+   * for them others may be closed, or this one.
+   */
+  holdBeside(bytes: number): void {
+    if (this.#ended) return;
+    if (bytes > 0 && !this.#outboxes.hasRoom(bytes)) this.#outboxes.makeRoom(bytes, true);
+    if (this.#ended) return;
+    this.#besideBytes += bytes;
+    this.#count();
+    if (this.#besideBytes === 0) return;
+    this.#fallBehind();
+    this.#outboxes.keptBack();
+  }
+
   /** Keeps everything back until `uncork`; corks add up. What is put meanwhile waits in order. */
   cork(): void {
     this.#corks++;
@@ -185,6 +202,7 @@ export class Outbox {
   /** The session has ended: nothing waits here any more, only in the socket, until `release`. */
   end(): void {
     this.#ended = true;
+    this.#besideBytes = 0;
     this.#queue.clear();
     this.#catchUp();
     this.#count();
@@ -218,7 +236,7 @@ export class Outbox {
       this.#fallBehind();
     } else {
       this.#backlogSince = 0;
-      if (this.#waits) this.#fallBehind();
+      if (this.#waits || this.#besideBytes > 0) this.#fallBehind();
       else this.#catchUp();
     }
   }

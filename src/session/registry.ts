@@ -40,6 +40,7 @@ export class Registry {
     if (!this.#sessions.delete(session.n)) return;
     session.groupEnds?.clear();
     session.deltas?.clear();
+    session.kept?.catchUp?.end();
     if (session.uid !== '') this.#detach('user', session.uid, session);
     for (const group of session.groups) this.#detach('group', group, session);
   }

@@ -16,14 +16,22 @@ import { Exchange, makeGateway } from './support.ts';
 const WINDOW_MS = 60_000;
 const FRESH: ReplayStart = { cursor: '', kept: null, issuedAtWall: 0 };
 
-async function stage(options: { perUser?: number; isOld?: boolean; outboxBytesMax?: number } = {}) {
+type Options = {
+  perUser?: number;
+  isOld?: boolean;
+  outboxBytesMax?: number;
+  outboxesBytesMax?: number;
+};
+
+async function stage(options: Options = {}) {
   const exchange = new Exchange();
   const clock = new ManualClock(1_000);
   const js = makeStream(exchange, clock);
   js.stream.isOld = options.isOld ?? false;
   js.stream.config.perUser = options.perUser ?? 100;
   const replay = { windowMs: WINDOW_MS, outboxBytesMax: options.outboxBytesMax ?? 65_536 };
-  const make = (id: string) => makeGateway(id, exchange, clock, 0, () => null, { replay });
+  const more = { replay, outboxesBytesMax: options.outboxesBytesMax ?? 1e9 };
+  const make = (id: string) => makeGateway(id, exchange, clock, 0, () => null, more);
   const gateway = make('g-0123456789');
   /** Lets everything that is under way arrive. */
   const settle = async (turns = 12): Promise<void> => {
@@ -467,19 +475,65 @@ describe('a client that comes back', () => {
     expect(got(ann)).toEqual(live(2, 2));
   });
 
-  test('that goes again while it is read for leaves nothing behind', async () => {
-    const { come, keep, settle, js, bus, clock } = await stage();
+  test('that goes again leaves nothing behind, be it read for or not', async () => {
+    const { keep, settle, js, bus, client, registry } = await stage();
     keep(1);
     await settle();
     js.isSilent = true;
-    const ann = await come(token(0));
-    expect(bus.replay!.waiting).toBe(1);
-    ann.session.close('client_closed');
-    for (let i = 0; i < 20; i++) {
-      clock.advance(500);
-      await settle(3);
+    const gone = Array.from({ length: READS_AT_ONCE + 10 }, (_, i) => client(100 + i, `u${i}`));
+    for (const { session } of gone) bus.replay!.begin(session, token(0), null);
+    await settle();
+    expect(bus.replay!.waiting).toBe(READS_AT_ONCE + 10);
+    for (const { session } of gone) {
+      session.close('client_closed');
+      registry.remove(session);
     }
     expect(bus.replay!.waiting).toBe(0);
+  });
+
+  test('holds bytes that count as if its outbox had them, until they go out', async () => {
+    const { keep, settle, js, bus, client, clock, world } = await stage();
+    const waits = (): number => world.outboxes.heldBytes;
+    for (let n = 1; n <= 10; n++) keep(n);
+    await settle();
+    js.stream.readsUpTo = 6;
+    const ann = client(100, 'ann');
+    const before = waits();
+    bus.replay!.begin(ann.session, token(0), null);
+    keep(11);
+    await settle();
+    // Six pushes and their cursors, with 128 bytes each besides; the seventh has not been read.
+    expect(got(ann)).toEqual([]);
+    expect(waits() - before).toBeGreaterThan(12 * 128);
+    expect(waits() - before).toBeLessThan(12 * 256);
+    clock.advance(HOLD_MS_MAX + 60);
+    await settle();
+    expect(got(ann)).toHaveLength(12);
+    expect(waits()).toBe(before);
+  });
+
+  test('closes the client that is furthest behind where all of them hold too much', async () => {
+    const { keep, settle, js, bus, client, world, sessionCommands } = await stage({
+      outboxesBytesMax: 4_000,
+    });
+    for (const uid of ['ann', 'bob']) for (let n = 1; n <= 10; n++) keep(n, uid);
+    await settle();
+    js.stream.readsUpTo = 15;
+    const [ann, bob] = [client(100, 'ann'), client(101, 'bob')];
+    bus.replay!.begin(ann.session, token(0), null);
+    keep(11);
+    await settle();
+    expect(ann.session.state).toBe('active');
+    // Two turns, in which ann could have taken something.
+    for (let i = 0; i < 2; i++) {
+      sessionCommands.push(PLAIN, [bob.session]);
+      await settle();
+    }
+    bus.replay!.begin(bob.session, token(0), null);
+    keep(12, 'bob');
+    await settle();
+    expect([ann.session.state, bob.session.state]).toEqual(['closed', 'active']);
+    expect(world.outboxes.heldBytes).toBeLessThanOrEqual(4_000);
   });
 });
 

@@ -254,6 +254,7 @@ export function makeGateway(
     replay?: ReplayOptions;
     perTurn?: number;
     waitingBytesMax?: number;
+    outboxesBytesMax?: number;
   } = {},
 ) {
   const made = makeParts(gatewayId, exchange, clock);
@@ -265,7 +266,12 @@ export function makeGateway(
   const around = { ...parts, clock: more.wallClock ?? clock, registry, channel, peers, events };
   const uids = more.limit && new UidRule({ ...around, limit: more.limit, log });
   uids?.claims.start();
-  const { outboxes, fanouts } = makeOutboxes(clock, 1e9, more.perTurn, more.waitingBytesMax);
+  const { outboxes, fanouts } = makeOutboxes(
+    clock,
+    more.outboxesBytesMax,
+    more.perTurn,
+    more.waitingBytesMax,
+  );
   const sessionCommands = new SessionCommands({
     ...{ registry, limits, groupTtlMs, clock, log, metrics, wheel: parts.wheel, uids, fanouts },
     replay: bus.replay ?? undefined,
