@@ -282,14 +282,16 @@ export class UidClaims {
     if (channel.up) this.#sayNext();
   }
 
-  /** Says the newest claims a second time. */
+  /** Says the newest claims a second time; where others were asked, some may have been too slow to answer. */
   #sayFresh(): void {
     const { clock, limit } = this.#parts;
     const until = clock.now() - RESTATE_MS;
     for (const session of this.#fresh) {
       if (this.#since.get(session)! > until) return;
-      if (limit.sessionsMax === 1 && session.uid !== '' && session.state !== 'closed')
-        this.#say(session);
+      if (session.uid !== '' && session.state !== 'closed') {
+        if (limit.sessionsMax === 1) this.#say(session);
+        else this.#gather(session.uid, null, false);
+      }
       this.#fresh.delete(session);
     }
   }

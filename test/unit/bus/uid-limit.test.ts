@@ -515,6 +515,20 @@ describe('max_sessions_per_uid', () => {
     expect(fleet.holders()).toEqual(['a-0123456789.2', 'a-0123456789.3']);
   });
 
+  test('also where a gateway did not answer in time when it was asked first', async () => {
+    const fleet = makeFleet({ refuses: false, sessionsMax: 2 }, [0, 0, 0]);
+    for (const gateway of [0, 1]) await fleet.bind(fleet.player(gateway));
+    await fleet.advance(1_000);
+    fleet.gateways[0]!.connector.up = false;
+    await fleet.bind(fleet.player(2));
+    await fleet.advance(150);
+    fleet.gateways[0]!.connector.up = true;
+    expect(fleet.holders()).toHaveLength(3);
+    await fleet.advance(500);
+    expect(fleet.holders()).toEqual(['b-0123456789.2', 'c-0123456789.3']);
+    expect(fleet.conflicts).toEqual([]);
+  });
+
   test('after a split too, and says so', async () => {
     const fleet = makeFleet({ refuses: false, sessionsMax: 2 });
     fleet.cut(1);
