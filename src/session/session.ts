@@ -45,8 +45,6 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
   #packets = 0;
   /** The client has sent its handshake; only one is allowed. */
   #handshakeCame = false;
-  /** The client has answered our handshake. A session may be draining without that. */
-  #acked = false;
 
   /**
    * @param n The gateway's own count of connections.
@@ -196,7 +194,6 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
 
   #activate(): void {
     this.#become('active');
-    this.#acked = true;
     this.deadlines.activated();
     // JS clients send no heartbeat before they have got one. [protocol.md 4.3]
     if (this.#answersHeartbeats) this.connection.send([HEARTBEAT]);
@@ -313,15 +310,18 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
   close(reason: CloseReason, details: CloseDetails = NO_DETAILS, cause = ''): void {
     if (this.#parts.fanouts.isBusy) this.#parts.fanouts.catchUp(this);
     if (this.#state === 'closed') return;
+    const isAcked = this.#state === 'active' || this.#state === 'draining';
     const kick = kickBody(reason, details);
-    // [protocol.md 3.4] Before the ack a client may not be sent a kick: it just sees the close.
-    const encoded = kick === null || !this.#acked ? null : this.listenerDialect.kick(kick);
-    if (encoded !== null) this.outbox.put(encoded);
+    // Clients know it from the answer to their handshake on; Pomelo waits for the ack as well. [protocol.md 3.4]
+    const encoded =
+      kick === null || this.#state === 'opening' ? null : this.listenerDialect.kick(kick);
+    if (encoded !== null && isAcked) this.outbox.put(encoded);
+    else if (encoded !== null) this.connection.send([encoded]);
     if (reason === 'slow_consumer') {
       this.connection.destroy();
       this.outbox.release();
     } else {
-      if (this.#acked) this.outbox.flushLast();
+      if (isAcked) this.outbox.flushLast();
       this.connection.close(CLOSE_REASONS[reason].webSocketCode, details.text || reason);
     }
     this.#end(reason, details, cause);

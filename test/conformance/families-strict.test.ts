@@ -11,6 +11,8 @@ import { type Script, ScriptedServer } from '../families/scripted-server.ts';
 import { Unity } from '../families/unity.ts';
 import { Weixin } from '../families/weixin.ts';
 import { pack } from '../families/wire.ts';
+import { NpmClient } from '../support/npm-clients.ts';
+import { PUBLISHED_CLIENTS } from './published-clients.ts';
 
 const EMPTY_PROTOS = '{"server":{},"client":{},"version":"v"}';
 
@@ -205,10 +207,23 @@ describe('what they do survive', () => {
     await expect.poll(() => second.received.at(-1)!.body.toString('latin1')).toBe('\x03\x00\x01{}');
   });
 
-  test.each(CLIENTS)('$name is kicked', async ({ transport, connect }) => {
-    await using server = await ScriptedServer.start(transport, saying(KICK));
-    await using client = await connect({ port: server.port });
-    const hears = client instanceof Weixin ? { reason: 'bye' } : undefined;
-    expect(await client.kicked()).toEqual(hears);
+  describe.each([
+    ['', saying(KICK)],
+    [' before its ack has arrived', { next: [KICK] }],
+  ])('being kicked%s', (_, script) => {
+    test.each(CLIENTS)('$name', async ({ transport, connect }) => {
+      await using server = await ScriptedServer.start(transport, script);
+      await using client = await connect({ port: server.port });
+      const hears = client instanceof Weixin ? { reason: 'bye' } : undefined;
+      expect(await client.kicked()).toEqual(hears);
+    });
+
+    test.each(PUBLISHED_CLIENTS)('$name', async ({ name, limits }) => {
+      await using server = await ScriptedServer.start('ws', script);
+      await using client = await NpmClient.connect(name, server.port);
+      expect(await client.event('onKick')).toEqual(
+        limits.kickWithoutReason ? [] : [{ reason: 'bye' }],
+      );
+    });
   });
 });

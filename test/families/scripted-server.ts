@@ -10,6 +10,8 @@ export type Script = {
   readonly handshake?: string | Buffer;
   /** Sent instead of the answer to the handshake. */
   readonly first?: readonly Buffer[];
+  /** Sent right after the answer to the handshake, in a write or frame of its own. */
+  readonly next?: readonly Buffer[];
   /** Sent in one write, or one frame, once the handshake is acknowledged. */
   readonly after?: readonly Buffer[];
   /** What answers a request, given its message; by default nothing. */
@@ -75,6 +77,8 @@ export class ScriptedServer implements AsyncDisposable {
           [PackageType.KICK]: () => [],
         }[one.type]!();
         if (all.length > 0) write(Buffer.concat(all));
+        const { next = [] } = script;
+        if (one.type === PackageType.HANDSHAKE && next.length > 0) write(Buffer.concat(next));
       }
     };
   }

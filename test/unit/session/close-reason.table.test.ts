@@ -69,22 +69,25 @@ describe('a session that ends', () => {
     expect(kicks).toEqual(kick === null ? [] : [`{"reason":"${kick}"}`]);
   });
 
-  test.each(ROWS)('by %s before the ack sends no kick', (reason) => {
-    for (const said of [[], [HANDSHAKE]]) {
+  test.each(ROWS)(
+    'by %s before the ack sends its kick if the handshake was answered',
+    (reason, _, kick) => {
+      for (const said of [[], [HANDSHAKE]]) {
+        const { session, connection } = connect();
+        for (const bytes of said) session.onBytes(bytes);
+        connection.writes.length = 0;
+        session.close(reason);
+        expect(connection.types).toEqual(said.length === 0 || kick === null ? [] : [5]);
+      }
       const { session, connection } = connect();
-      for (const bytes of said) session.onBytes(bytes);
+      session.onBytes(HANDSHAKE);
       connection.writes.length = 0;
+      session.drain();
       session.close(reason);
+      session.onBytes(ACK);
       expect(connection.types).toEqual([]);
-    }
-    const { session, connection } = connect();
-    session.onBytes(HANDSHAKE);
-    connection.writes.length = 0;
-    session.drain();
-    session.close(reason);
-    session.onBytes(ACK);
-    expect(connection.types).toEqual([]);
-  });
+    },
+  );
 });
 
 test("a backend's words for a close are cut at 256 characters", () => {

@@ -222,6 +222,20 @@ describe('the end', () => {
     expect(kickBody('closed', words)).toBeNull();
   });
 
+  test('is told by a kick as soon as the handshake was answered, and what waits for the ack is not sent', () => {
+    const kicks = [[], [HANDSHAKE], [HANDSHAKE, ACK]].map((packets) => {
+      const { session, connection } = connect();
+      for (const packet of packets) session.onBytes(packet);
+      session.send(encodeResponse(1, Buffer.from('a'))!);
+      connection.writes.length = 0;
+      session.close('logged_in_elsewhere');
+      expect(connection.closed).toEqual({ code: 1000, reason: 'logged_in_elsewhere' });
+      return connection.packets.map(({ type, body }) => [type, body.toString()]);
+    });
+    const kick = [5, '{"reason":"logged_in_elsewhere"}'];
+    expect(kicks).toEqual([[], [kick], [[4, expect.any(String)], kick]]);
+  });
+
   test('by the client is told apart from a lost connection', () => {
     const ends = [null, new Error('reset')].map((error) => {
       const { session, host } = activate();
