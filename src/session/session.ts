@@ -6,8 +6,6 @@ import type { CodecContext } from '../dialect/wire.ts';
 import type { Failure } from '../errors.ts';
 import { Message, type MessageFault, MessageKind } from '../protocol/message.ts';
 import { type Encoded, HEARTBEAT, PacketType } from '../protocol/packet.ts';
-import { PacketReader } from '../protocol/packet-reader.ts';
-import { TextReader } from '../protocol/text-reader.ts';
 import type { Connection, ConnectionHandler, SocketFault } from '../transport/transport.ts';
 import {
   CLOSE_REASONS,
@@ -22,6 +20,7 @@ import { Outbox, type Perishable, type Taken } from './outbox.ts';
 import { SessionRecord } from './session-record.ts';
 import { AllInFlight, type InFlight } from './in-flight.ts';
 import type { SessionParts } from './session-parts.ts';
+import { type ClientReader, makeReader } from './client-reader.ts';
 import { actionFor, type Drop, mayBecome, type State } from './state.ts';
 import { mayAnswer, unreadable } from './unreadable.ts';
 
@@ -37,7 +36,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
 
   #state: State = 'opening';
   readonly #parts: SessionParts;
-  readonly #reader: PacketReader | TextReader;
+  readonly #reader: ClientReader;
   readonly #message = new Message();
   readonly #inFlight = new AllInFlight();
   #malformed = 0;
@@ -58,12 +57,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
     // Nothing but the handshake may go out before the client's ack.
     this.outbox.cork();
     this.deadlines = new Deadlines(wheel, limits, this);
-    const isText = parts.dialect.traits.framing === 'text';
-    // [protocol.md 9] Some WebSocket clients send a buffer that is longer than the packet in it.
-    const isPadded = connection.transport === 'ws' || connection.transport === 'wss';
-    this.#reader = isText
-      ? new TextReader(limits.packetBytesMax, this.#onPacket)
-      : new PacketReader(limits.packetBytesMax, this.#onPacket, isPadded);
+    this.#reader = makeReader(parts, connection, this.#onPacket);
     this.readGate = new ReadGate(this, this.#reader, this.deadlines, parts);
   }
 
