@@ -2,6 +2,7 @@
 import type { Clock } from '../clock.ts';
 import type { Random } from '../random.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
+import type { TurnShare } from '../turn-share.ts';
 import type { NatsConnector } from '../upstream/nats/nats-connector.ts';
 import type { NatsReport } from '../upstream/nats/nats-report.ts';
 import type { Subjects } from '../upstream/nats/subjects.ts';
@@ -31,4 +32,6 @@ export type BusParts = {
   /** `limits.convert`. */
   readonly convertBytesMax: number;
   readonly report: NatsReport;
+  /** What a turn of the event loop may do of what comes from NATS. */
+  readonly share: TurnShare;
 };

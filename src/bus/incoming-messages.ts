@@ -30,6 +30,8 @@ export type IncomingMessagesParts = BusParts & {
   readonly replay: Replay | null;
 };
 
+/** What a verb other than a push costs besides its message, which costs 1. */
+const VERB_COST = 2;
 const KEEP_IN_BATCH = 'push.keep in a batch: publish to pith.keep.user.<uid> instead';
 const DEAF =
   'verbs with a wrong number of tokens are not noticed: allow gateways the subscriptions of deploy/nats/permissions.conf';
@@ -71,6 +73,7 @@ export class IncomingMessages {
       replay.onKept(sessions, message);
       return;
     }
+    if (to.verb !== 'push') this.#parts.share.spend(VERB_COST);
     const answer =
       sessions.length === 0 && to.scope === 'session'
         ? failure('NO_SESSION')

@@ -19,7 +19,7 @@ import {
 } from '../contract/commands.ts';
 import type { Encoded } from '../protocol/packet.ts';
 import { closeDetails } from '../session/close-reason.ts';
-import { EachSession, type Fanouts } from '../session/fanouts.ts';
+import { CLOSE_COST, EachSession, type Fanouts } from '../session/fanouts.ts';
 import { GroupEnds } from '../session/group-ends.ts';
 import type { Registry } from '../session/registry.ts';
 import type { Session } from '../session/session.ts';
@@ -61,8 +61,7 @@ export type Had = {
   readonly groups: readonly { readonly name: string; readonly ttlMs: number }[];
 };
 
-/** What these cost for one session, compared to a write: to be closed, to be changed, and for each group of a change. */
-const CLOSE_COST = 4;
+/** What these cost for one session, compared to a write: to be changed, and for each group of a change. */
 const CHANGE_COST = 1;
 const GROUP_COST = 1 / 8;
 

@@ -12,8 +12,8 @@ import type { Session } from './session.ts';
 const STEP_MS = 50;
 /** How often a gateway that still accepts clients looks whether it should hurry. */
 const ACCEPT_STEP_MS = 100;
-/** Sessions closed in one turn of the event loop when the time is up: a few milliseconds. */
-const FORCED_PER_TURN = 64;
+/** Sessions closed in one turn of the event loop: a few milliseconds. */
+const CLOSED_PER_TURN = 64;
 
 export type DrainOptions = {
   /** Milliseconds after which the rest is closed at once. */
@@ -50,12 +50,12 @@ export async function drainSessions(
       session.drain();
       begun++;
     }
-    closeFinished(registry, reason);
+    await closeFinished(registry, clock, reason);
     if (registry.size > 0) await sleep(clock, STEP_MS);
   }
   const forced = registry.size;
   for (const [i, session] of [...registry.all()].entries()) {
-    if (i > 0 && i % FORCED_PER_TURN === 0) await nextTurn(clock);
+    if (i > 0 && i % CLOSED_PER_TURN === 0) await nextTurn(clock);
     // The backends are not waited for any longer, and the client hears it while it can.
     session.giveUp(failure('DRAINING'));
     session.resuming?.renew();
@@ -78,9 +78,15 @@ function next(registry: Registry, count: number): Session[] {
   return [...idle, ...busy].slice(0, count);
 }
 
-function closeFinished(registry: Registry, reason: CloseReason): void {
+async function closeFinished(registry: Registry, clock: Clock, reason: CloseReason): Promise<void> {
+  let left = CLOSED_PER_TURN;
   for (const session of [...registry.all()]) {
+    if (left === 0) {
+      await nextTurn(clock);
+      left = CLOSED_PER_TURN;
+    }
     if (session.state !== 'draining' || !isIdle(session)) continue;
+    left--;
     session.resuming?.renew();
     session.close(reason);
   }

@@ -67,6 +67,8 @@ export class EachSession extends SessionWork {
   }
 }
 
+/** What it costs to close one session, compared to a write. */
+export const CLOSE_COST = 4;
 /** What one piece of work takes in memory, and each of its sessions: about. */
 const WORK_BYTES = 512;
 const SESSION_BYTES = 32;
@@ -83,6 +85,8 @@ export class Fanouts {
   #isTurnComing = false;
   /** What is done to it is being done now. */
   #reaching: Session | null = null;
+  /** Those whose end waits, too. */
+  readonly #leaving = new Set<Session>();
 
   constructor(clock: Clock, outboxes: Outboxes, limits: FanoutLimits) {
     this.#share = new TurnShare(clock, limits.perTurn);
@@ -129,6 +133,35 @@ export class Fanouts {
   /** The same as `run` for what must not be refused: where too much waits, it is done at once. */
   runAlways(sessions: readonly Session[], work: SessionWork): void {
     if (!this.run(sessions, work)) this.runNow(sessions, work);
+  }
+
+  /**
+   * Its client has gone, maybe together with thousands of others: ends it now, if this turn's share allows that, else
+   * in one of the next turns.
+   */
+  leave(session: Session, end: () => void): void {
+    if (session.state === 'closed') {
+      end();
+      return;
+    }
+    const work = new EachSession(CLOSE_COST, () => {
+      this.#leaving.delete(session);
+      end();
+    });
+    if (this.#share.hasRoom(CLOSE_COST)) this.#share.spend(CLOSE_COST);
+    else if (this.#wait([session], work)) {
+      this.#leaving.add(session);
+      return;
+    }
+    this.runNow([session], work);
+  }
+
+  /** Ends one session whose client has gone, so that there is room for another. False: there is none. */
+  endOne(): boolean {
+    const [session] = this.#leaving;
+    if (session === undefined) return false;
+    this.catchUp(session);
+    return true;
   }
 
   /** Does at once what waits for this session: something else is about to be done to it. */

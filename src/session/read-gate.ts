@@ -13,6 +13,9 @@ export interface Reader {
   release(): PacketFault | null;
 }
 
+/** Packets after which other work gets its turn: one read may hold ten thousand. */
+const PACKETS_PER_TURN = 256;
+
 export class ReadGate {
   readonly #session: Session;
   readonly #reader: Reader;
@@ -24,6 +27,8 @@ export class ReadGate {
   #isWaiting = false;
   /** Others have their turn. */
   #isYielding = false;
+  /** Packets since the others last had their turn. */
+  #packets = 0;
 
   constructor(
     session: Session,
@@ -67,8 +72,10 @@ export class ReadGate {
     }
   }
 
-  /** Lets others have their turn first. */
-  yield(): void {
+  /** After many, others have their turn first. */
+  packetCame(): void {
+    if (++this.#packets < PACKETS_PER_TURN) return;
+    this.#packets = 0;
     if (!this.#isReading) return;
     this.#isYielding = true;
     this.#pause();

@@ -26,8 +26,6 @@ import { mayAnswer, unreadable } from './unreadable.ts';
 
 /** Undecodable messages that are dropped before the connection is closed for them. */
 export const MALFORMED_MAX = 16;
-/** Packets after which other work gets its turn: one read may hold ten thousand. */
-const PACKETS_PER_TURN = 256;
 
 export class Session extends SessionRecord implements ConnectionHandler, CodecContext {
   readonly outbox: Outbox;
@@ -40,10 +38,10 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
   readonly #message = new Message();
   readonly #inFlight = new AllInFlight();
   #malformed = 0;
-  /** Packets since the others last had their turn. */
-  #packets = 0;
   /** The client has sent its handshake; only one is allowed. */
   #handshakeCame = false;
+  /** Its socket is closed. */
+  #isGone = false;
 
   /**
    * @param n The gateway's own count of connections.
@@ -103,7 +101,9 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
   }
 
   onEnd(): void {
-    this.close('client_closed');
+    this.#parts.fanouts.leave(this, () => {
+      this.close('client_closed');
+    });
   }
 
   onFault(fault: SocketFault, error: Error): void {
@@ -113,16 +113,16 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
   }
 
   onClosed(error: Error | null): void {
-    this.outbox.release();
-    this.#end(error === null ? 'client_closed' : 'connection_lost', NO_DETAILS, error?.message);
+    this.#isGone = true;
+    this.#parts.fanouts.leave(this, () => {
+      this.outbox.release();
+      this.#end(error === null ? 'client_closed' : 'connection_lost', NO_DETAILS, error?.message);
+    });
   }
 
   readonly #onPacket = (type: number, body: Buffer): void => {
     this.deadlines.heard();
-    if (++this.#packets >= PACKETS_PER_TURN) {
-      this.#packets = 0;
-      this.readGate.yield();
-    }
+    this.readGate.packetCame();
     // Nearly every packet; the table says the same.
     if (type === PacketType.DATA && this.#state === 'active') {
       this.#onMessage(body);
@@ -235,6 +235,11 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
       this.#parts.relay.refuse(this, message, unreadable(fault));
   }
 
+  /** Does at once what waits for its turn to be done to it, such as its end because the client has gone. */
+  catchUp(): void {
+    if (this.#parts.fanouts.isBusy) this.#parts.fanouts.catchUp(this);
+  }
+
   /** Counts a message that gets no answer. */
   drop(why: Drop): void {
     this.#parts.report.dropped(this, why);
@@ -263,7 +268,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
 
   /** Sends what must be sent: the answer to a request, which gets one, or a heartbeat. */
   send(encoded: Encoded): Taken {
-    if (this.#parts.fanouts.isBusy) this.#parts.fanouts.catchUp(this);
+    this.catchUp();
     const taken = this.outbox.put(encoded);
     if (taken === 'full') this.evict();
     return taken;
@@ -271,8 +276,8 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
 
   /** Puts a push that is encoded already and maybe shared with other sessions. */
   push(encoded: Encoded, perishable: Perishable | null): Taken | 'closed' {
-    if (this.#parts.fanouts.isBusy) this.#parts.fanouts.catchUp(this);
-    if (this.#state === 'closed') return 'closed';
+    this.catchUp();
+    if (this.#isGone || this.#state === 'closed') return 'closed';
     if (perishable === null) return this.send(encoded);
     const taken = this.outbox.putPerishable(encoded, perishable);
     if (taken === 'full') this.evict();
@@ -302,7 +307,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
 
   /** Sends what waits, a kick packet where the reason has one, and closes. Harmless when closed. */
   close(reason: CloseReason, details: CloseDetails = NO_DETAILS, cause = ''): void {
-    if (this.#parts.fanouts.isBusy) this.#parts.fanouts.catchUp(this);
+    this.catchUp();
     if (this.#state === 'closed') return;
     const isAcked = this.#state === 'active' || this.#state === 'draining';
     const kick = kickBody(reason, details);

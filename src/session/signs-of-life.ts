@@ -12,6 +12,7 @@ const LOOK_EVERY_MS = 50;
  * the same time to say something. So does a client that is not read from, because it takes too little.
  */
 export async function showsLife(session: Session, clock: Clock): Promise<boolean> {
+  session.catchUp();
   if (session.state !== 'active' && session.state !== 'draining') return session.state !== 'closed';
   if (!session.readGate.isReading) return true;
   const { connection, deadlines } = session;

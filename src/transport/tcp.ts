@@ -43,6 +43,8 @@ export class TcpConnection implements Connection {
     accept: Accept,
   ): void {
     const connection = new TcpConnection(socket, peer, wheel);
+    // When a client ends its side, the session decides when ours ends: with it thousands may have gone.
+    socket.allowHalfOpen = true;
     connection.#listen(accept(connection), first);
   }
 

@@ -54,7 +54,7 @@ export interface ConnectionHandler {
   onPong?(): void;
   /** The kernel has taken everything, after a write that it took only partly at first. */
   onDrain(): void;
-  /** The client has ended its side, and may still read. Over TCP only; the socket closes once everything is sent. */
+  /** The client has ended its side, and may still read. Over TCP only; the session must close. */
   onEnd?(): void;
   /** Nothing more can be read; the session must close. `onClosed` still follows. */
   onFault(fault: SocketFault, error: Error): void;

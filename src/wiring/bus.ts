@@ -155,7 +155,7 @@ function makeNats(servers: readonly string[], shared: Shared): Nats {
     report,
   );
   const convertBytesMax = config.limits.convert;
-  const parts = { ...shared, connector, subjects, convertBytesMax, report };
+  const parts = { ...shared, connector, subjects, convertBytesMax, report, share };
   const { window: windowMs, replay } = config.sessions.resume;
   const bus = new NatsBus(
     parts,

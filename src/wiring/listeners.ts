@@ -57,8 +57,9 @@ export function makeListeners(parts: ListenersParts): ClientListener[] {
   const common = { gatewayId, wheel, relay, registry, report, outboxes, fanouts };
   let sessionsEver = 0;
   // Those that are not sessions yet have their place.
-  const mayAccept = (): boolean =>
+  const hasRoom = (): boolean =>
     listeners.reduce((sum, { waiting }) => sum + waiting, registry.size) < capacity.connections;
+  const mayAccept = (): boolean => hasRoom() || (fanouts.endOne() && hasRoom());
   const listeners: ClientListener[] = config.listen.map((listen, i) => {
     const { dialect, ...rules } = dialects[i]!;
     const { handshake: handshakeMs } = config.limits;

@@ -89,13 +89,14 @@ class Bench {
       count = now;
     }
     const ms = performance.now() - begun;
-    const { turnCpuMs, turnMs } = await gateway.inside();
+    const { turnCpuMs, turnMs, gcMs } = await gateway.inside();
     const used = (await cpuNs(gateway.pid)) - cpu;
     const got = count.packets - before.packets;
     print(name, [
       got,
       turnCpuMs.toFixed(1),
       turnMs.toFixed(1),
+      gcMs.toFixed(1),
       ms.toFixed(0),
       got === 0 ? '' : ((got / used) * 1e6).toFixed(0),
     ]);
@@ -142,7 +143,7 @@ async function main(): Promise<void> {
   const nc = await nats.connect({ maxReconnectAttempts: -1, reconnectTimeWait: 20 });
   const bench = new Bench(gateway, crowd, nc);
   console.log(`${CLIENTS} clients; a turn by its CPU and by the clock, in milliseconds`);
-  print('', ['packets', 'turn CPU', 'turn', 'all ms', 'per CPU ms']);
+  print('', ['packets', 'turn CPU', 'turn', 'of it gc', 'all ms', 'per CPU ms']);
   await bench.row('connect', 0, async () => {
     await crowd.ask({ do: 'connect', port: gateway.ports.clients[0]!, count: CLIENTS });
   });

@@ -4,6 +4,7 @@
  * the same on a busy machine. It holds nothing open.
  */
 import net from 'node:net';
+import { PerformanceObserver } from 'node:perf_hooks';
 
 import { settledBytes } from '../support/collect.ts';
 
@@ -12,6 +13,8 @@ export type Inside = {
   /** Longest turn since the last look, by CPU of the main thread and by the clock; milliseconds. */
   readonly turnCpuMs: number;
   readonly turnMs: number;
+  /** Longest collection of garbage since then, by the clock; milliseconds. */
+  readonly gcMs: number;
   readonly heapBytes: number;
   readonly externalBytes: number;
   readonly residentBytes: number;
@@ -23,6 +26,7 @@ const TICK_MS = 5;
 
 let turnCpuMs = 0;
 let turnMs = 0;
+let gcMs = 0;
 let lastCpu = process.threadCpuUsage();
 let last = performance.now();
 
@@ -35,6 +39,9 @@ const look = (): void => {
   lastCpu = process.threadCpuUsage();
 };
 setInterval(look, TICK_MS).unref();
+new PerformanceObserver((list) => {
+  for (const { duration } of list.getEntries()) gcMs = Math.max(gcMs, duration);
+}).observe({ entryTypes: ['gc'] });
 
 function countResources(): Record<string, number> {
   const counts: Record<string, number> = {};
@@ -47,7 +54,7 @@ const server = net.createServer((socket) => {
   socket.on('error', () => {});
   const answer = async (asked: Buffer): Promise<void> => {
     look();
-    const turns = { turnCpuMs, turnMs };
+    const turns = { turnCpuMs, turnMs, gcMs };
     if (asked.toString().startsWith('collect')) await settledBytes();
     const { heapUsed, external, rss } = process.memoryUsage();
     const said: Inside = {
@@ -61,6 +68,7 @@ const server = net.createServer((socket) => {
     // The collection is not the gateway's own.
     turnCpuMs = 0;
     turnMs = 0;
+    gcMs = 0;
     last = performance.now();
     lastCpu = process.threadCpuUsage();
   };

@@ -5,6 +5,8 @@ import type { Push, Target } from '../../../src/contract/commands.ts';
 import { PushEncodings } from '../../../src/bus/push-encodings.ts';
 import type { Wire } from '../../../src/dialect/wire.ts';
 import type { Encoded } from '../../../src/protocol/packet.ts';
+import type { Session } from '../../../src/session/session.ts';
+import { showsLife } from '../../../src/session/signs-of-life.ts';
 import { watchHeld } from '../../support/held.ts';
 import { TurnClock } from '../../support/turn-clock.ts';
 import { turn } from '../session/support.ts';
@@ -52,7 +54,8 @@ function stage(choice: Choice = {}, exchange = new Exchange(), clock = new TurnC
     client(n).connection.messages.map((text) => text.split(' ')[0]!);
   const { sessionCommands } = gateway;
   const more = { clock, clients, client, connectOne, commands: sessionCommands };
-  return { ...gateway, ...more, got, writes, writesByTurn };
+  const { fanouts } = gateway.world;
+  return { ...gateway, ...more, fanouts, got, writes, writesByTurn };
 }
 
 /** What a promise has resolved with by now, if it has. */
@@ -396,6 +399,71 @@ describe('other changes of many', () => {
     expect(registry.byGroup('h').size).toBe(39);
     expect(await joined).toEqual({ changed: 40, refused: 0, failure: null });
     expect(await left).toEqual({ changed: 40, refused: 0, failure: null });
+  });
+});
+
+describe('clients that go', () => {
+  const LEAVE = {
+    'end their side': (session: Session) => session.onEnd(),
+    'are cut off': (session: Session) => session.onClosed(new Error('read ECONNRESET')),
+  };
+
+  test.each(Object.entries(LEAVE))('and %s all at once take their turns', (_how, leave) => {
+    const { clients, clock, registry } = stage({ perTurn: 20 });
+    for (const { session } of clients) leave(session);
+    const turns: number[] = [];
+    let before = 40;
+    do {
+      turns.push(before - registry.size);
+      before = registry.size;
+    } while (clock.turn());
+    // Each costs as much as four writes.
+    expect(turns).toEqual([5, 5, 5, 5, 5, 5, 5, 5, 0]);
+    for (const { host } of clients) expect(host.ended).toHaveLength(1);
+  });
+
+  test('one by one are ended at once', () => {
+    const { client, clock, registry } = stage({ perTurn: 4 });
+    client(1).session.onEnd();
+    expect(registry.size).toBe(39);
+    clock.settle();
+    client(2).session.onClosed(null);
+    expect(registry.size).toBe(38);
+  });
+
+  test('have gone, whatever else is done to them before their turn', async () => {
+    const { client, clients, clock, commands, got } = stage({ perTurn: 4 });
+    for (const { session } of clients) session.onClosed(null);
+    const count = commands.pushCounted(push('late', { uids: ['u39'] }));
+    expect(count).toEqual({ delivered: 0, dropped: 0, refused: 1 });
+    commands.close(client(40).session, KICK);
+    expect(client(40).host.ended).toMatchObject([{ reason: 'client_closed' }]);
+    expect(got(39)).toEqual([]);
+    expect(client(38).session.state).toBe('active');
+    expect(await showsLife(client(38).session, clock)).toBe(false);
+    expect(client(38).session.state).toBe('closed');
+  });
+
+  test('get what had come for them before', () => {
+    const { client, commands, clock, got } = stage({ perTurn: 4 });
+    commands.push(push('big', { groups: ['all'] }));
+    client(40).session.onEnd();
+    clock.settle();
+    expect(got(40)).toEqual(['big']);
+    expect(client(40).host.ended).toMatchObject([{ reason: 'client_closed' }]);
+  });
+
+  test('make room for others, one for each', () => {
+    const { clients, clock, fanouts, registry } = stage({ perTurn: 4 });
+    expect(fanouts.endOne()).toBe(false);
+    for (const { session } of clients) session.onEnd();
+    expect(registry.size).toBe(39);
+    expect(fanouts.endOne()).toBe(true);
+    expect(registry.size).toBe(38);
+    clock.settle();
+    expect(registry.size).toBe(0);
+    expect(fanouts.endOne()).toBe(false);
+    expect(fanouts.waitingBytes).toBe(0);
   });
 });
 

@@ -1,6 +1,7 @@
 /** Subscriptions to users and groups: what goes to a client waits until the server has confirmed them. */
 import { describe, expect, test } from 'vitest';
 
+import { TurnClock } from '../../support/turn-clock.ts';
 import { turn } from '../session/support.ts';
 import { makeGateway } from './support.ts';
 
@@ -146,4 +147,36 @@ test.each([
   expect(connector.patterns).toEqual([subject, ...bare]);
   expect(bus.subscriptions.nameOf(subject.replace('*', 'push'))).toBe(uid);
   expect(bus.subscriptions.nameOf('pith.user.bob.push')).toBe(undefined);
+});
+
+test('when many are confirmed together, those who wait go on a share in each turn', async () => {
+  const clock = new TurnClock(1_000);
+  const { client, connector, sessionCommands } = makeGateway(G, undefined, clock, 0, undefined, {
+    perTurn: 4,
+  });
+  connector.up = false;
+  const clients = Array.from({ length: 20 }, (_, i) => client(i + 1));
+  clock.settle();
+  connector.up = true;
+  let inForce = 0;
+  for (const [i, { session }] of clients.entries()) {
+    void sessionCommands.patchAll([session], { join: [`r${i}`, `s${i}`] }).then(() => inForce++);
+    // Each in a turn of its own.
+    clock.turn();
+    await turn();
+  }
+  expect(connector.flushes).toHaveLength(20);
+  for (const { resolve } of connector.flushes) resolve();
+  await turn();
+  const turns: number[] = [];
+  let before = 0;
+  while (before < 20) {
+    turns.push(inForce - before);
+    before = inForce;
+    clock.turn();
+    await turn();
+  }
+  // A change that has waited for two groups costs half a message.
+  expect(Math.max(...turns)).toBeLessThanOrEqual(9);
+  expect(turns.length).toBeGreaterThanOrEqual(3);
 });

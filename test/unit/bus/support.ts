@@ -15,6 +15,7 @@ import { GatewayError } from '../../../src/errors.ts';
 import { Registry } from '../../../src/session/registry.ts';
 import { Metrics } from '../../../src/telemetry/metrics.ts';
 import { TimerWheel } from '../../../src/timer-wheel.ts';
+import { TurnShare } from '../../../src/turn-share.ts';
 import type { NatsMessage, OnMessage } from '../../../src/upstream/nats/nats-connection.ts';
 import type { ConnectionListener } from '../../../src/upstream/nats/nats-connector.ts';
 import { NatsReport } from '../../../src/upstream/nats/nats-report.ts';
@@ -222,6 +223,7 @@ export function makeParts(
   gatewayId: string,
   exchange = new Exchange(),
   clock = new ManualClock(1_000),
+  perTurn = 256,
 ) {
   const { lines, log } = keptLog();
   const metrics = new Metrics();
@@ -236,6 +238,7 @@ export function makeParts(
     random: seededRandom(),
     convertBytesMax: 1_048_576,
     report: new NatsReport({ clock, log, metrics, servers, isNeeded: false }),
+    share: new TurnShare(clock, perTurn),
   };
   return { ...parts, parts, connector, exchange, clock, log, lines, metrics };
 }
@@ -257,7 +260,7 @@ export function makeGateway(
     outboxesBytesMax?: number;
   } = {},
 ) {
-  const made = makeParts(gatewayId, exchange, clock);
+  const made = makeParts(gatewayId, exchange, clock, more.perTurn);
   const { parts, log, metrics } = made;
   const bus = new NatsBus(parts, undefined, more.replay);
   const registry = new Registry(gatewayId, bus.subscriptions);
