@@ -6,7 +6,7 @@ import type { SessionParts } from './session-parts.ts';
 
 export type ClientReader = PacketReader | TextReader;
 
-export function makeReader(
+export function packetsOf(
   { dialect, limits }: Pick<SessionParts, 'dialect' | 'limits'>,
   { transport }: Connection,
   onPacket: OnPacket,

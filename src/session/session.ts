@@ -20,7 +20,7 @@ import { Outbox, type Perishable, type Taken } from './outbox.ts';
 import { SessionRecord } from './session-record.ts';
 import { AllInFlight, type InFlight } from './in-flight.ts';
 import type { SessionParts } from './session-parts.ts';
-import { type ClientReader, makeReader } from './client-reader.ts';
+import { type ClientReader, packetsOf } from './client-reader.ts';
 import { actionFor, type Drop, mayBecome, type State } from './state.ts';
 import { mayAnswer, unreadable } from './unreadable.ts';
 
@@ -55,7 +55,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
     // Nothing but the handshake may go out before the client's ack.
     this.outbox.cork();
     this.deadlines = new Deadlines(wheel, limits, this);
-    this.#reader = makeReader(parts, connection, this.#onPacket);
+    this.#reader = packetsOf(parts, connection, this.#onPacket);
     this.readGate = new ReadGate(this, this.#reader, this.deadlines, parts);
   }
 
