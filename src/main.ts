@@ -16,7 +16,15 @@ import { systemRandom } from './random.ts';
 // What only one command needs is imported by it: `pith client` need not wait for the gateway's libraries.
 
 /** Exit codes. [sysexits.h] */
-const EXIT = { OK: 0, NOT_FOUND: 1, USAGE: 64, SOFTWARE: 70, OS: 71, CONFIG: 78 } as const;
+const EXIT = {
+  OK: 0,
+  NOT_FOUND: 1,
+  USAGE: 64,
+  UNAVAILABLE: 69,
+  SOFTWARE: 70,
+  OS: 71,
+  CONFIG: 78,
+} as const;
 
 /** How long a stop waits for the last lines of the log to be read. */
 const FLUSH_MS = 500;
@@ -63,6 +71,9 @@ async function main(args: readonly string[]): Promise<void> {
     case 'client':
       await client(asked.args);
       return;
+    case 'health':
+      await health(asked.config, asked.path);
+      return;
     case 'schema': {
       const { configJsonSchema } = await import('./config/json-schema.ts');
       print(`${JSON.stringify(configJsonSchema(), null, 2)}\n`);
@@ -94,6 +105,18 @@ async function configOf(choice: ConfigChoice, isEmptyWrong = false): Promise<Con
     fail(EXIT.CONFIG, `there is no ${choice.file} in ${process.cwd()}: nothing to check\n`);
   for (const warning of read.warnings) complain(`warning: ${warning}\n`);
   return read.config;
+}
+
+async function health(choice: ConfigChoice, path: string): Promise<void> {
+  const [{ askHealth }, { readConfig }] = await Promise.all([
+    import('./cli/health.ts'),
+    import('./cli/read-config.ts'),
+  ]);
+  const read = await readConfig(choice, { env: process.env, folder: process.cwd() });
+  if ('problems' in read) fail(EXIT.CONFIG, `${read.problems.join('\n')}\n`);
+  const { isThere, isWell, text } = await askHealth(read.config.health.listen, path);
+  if (isWell) print(text);
+  else fail(isThere ? EXIT.NOT_FOUND : EXIT.UNAVAILABLE, text);
 }
 
 async function check(choice: ConfigChoice): Promise<void> {

@@ -24,6 +24,7 @@ export type Arguments =
     }
   /** These parse their own arguments, so that only what they need is loaded. */
   | { readonly command: 'client' | 'mock-backend'; readonly args: readonly string[] }
+  | { readonly command: 'health'; readonly config: ConfigChoice; readonly path: string }
   | { readonly command: 'schema' | 'version' }
   | { readonly command: 'help'; readonly text: string };
 
@@ -46,6 +47,7 @@ export function readArguments(args: readonly string[]): Arguments {
     case 'serve':
     case 'check':
     case 'routes':
+    case 'health':
     case 'schema':
     case 'version':
       return withAdvice(command, () => readOwn(command, rest));
@@ -86,6 +88,7 @@ function readOwn(command: HelpedCommand, args: readonly string[]): Arguments {
   const own = {
     ...(!isBare && CONFIG_OPTIONS),
     ...(command === 'routes' && SESSION_OPTIONS),
+    ...(command === 'health' && { ready: {} }),
   };
   const options = readOptions(args, own);
   if (options.wantsHelp) return { command: 'help', text: HELP[command] };
@@ -94,6 +97,12 @@ function readOwn(command: HelpedCommand, args: readonly string[]): Arguments {
     if (positionals.length > 0) throw new UsageError(`${command} takes no arguments`);
     return { command };
   }
+  if (command === 'health')
+    return {
+      command,
+      config: readConfigChoice(options, positionals),
+      path: options.has('ready') ? '/readyz' : '/livez',
+    };
   if (command !== 'routes') return { command, config: readConfigChoice(options, positionals) };
   const [route, ...more] = positionals;
   if (route === undefined)

@@ -4,6 +4,7 @@ export const COMMANDS = [
   'serve',
   'check',
   'routes',
+  'health',
   'schema',
   'client',
   'mock-backend',
@@ -16,6 +17,7 @@ export const USAGE = `pith: a gateway between Pomelo clients and backends in any
   pith serve [FILE]           run the gateway
   pith check [FILE]           check a configuration without running it
   pith routes ROUTE           show where a client's message would go, and why
+  pith health [FILE]          ask the gateway on this machine how it is
   pith schema                 print the JSON Schema of pith.yaml, for editors
   pith client [URL]           talk to a gateway as a Pomelo client
   pith mock-backend           run a backend with canned answers
@@ -69,6 +71,16 @@ path that would be called. No backend is contacted.
 ${SETTINGS}
 Exit code: 0 it reaches a backend; 1 it reaches none, and the client gets an error;
 ${CHECKED}.
+`,
+  health: `pith health [FILE] [--ready] [--set KEY=VALUE …]
+
+Asks the gateway on this machine, at health.listen of its configuration, whether it is alive; for the health checks of
+containers and supervisors. Prints what is wrong.
+
+  --ready                           ask whether it takes new clients, too: not while it drains
+${CONFIG}
+Without FILE and without a ./pith.yaml it asks 127.0.0.1:7072.
+Exit code: 0 well; 1 not; 69 nothing answered; ${CHECKED}.
 `,
   schema: `pith schema
 

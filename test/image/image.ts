@@ -86,6 +86,8 @@ export type Container = Running & {
   readonly name: string;
   /** Runs Node in the container; `code` is its exit code. */
   node(script: string): Done;
+  /** Runs a program in the container. */
+  exec(command: readonly string[]): Done;
   /** Sends SIGTERM to PID 1, as a cluster does. */
   stop(): void;
 };
@@ -105,6 +107,7 @@ export async function serve(configFile: string, healthPort: number): Promise<Con
     ...running,
     name,
     node: (script) => exec('podman', ['--runtime', 'runc', 'exec', name, 'node', '-e', script]),
+    exec: (command) => exec('podman', ['--runtime', 'runc', 'exec', name, ...command]),
     stop: () => void mustRun('podman', ['--runtime', 'runc', 'kill', '--signal', 'TERM', name]),
     async [Symbol.asyncDispose]() {
       exec('podman', ['--runtime', 'runc', 'rm', '--force', '--time', '0', '--ignore', name]);

@@ -121,7 +121,7 @@ describe('more than a pipe holds', () => {
 });
 
 describe('help', () => {
-  test.each(['serve', 'check', 'routes', 'schema', 'version', 'client', 'mock-backend'])(
+  test.each(['serve', 'check', 'routes', 'health', 'schema', 'version', 'client', 'mock-backend'])(
     '%s --help, -h and help of it print the same, and end with 0',
     async (command) => {
       const { code, output } = await pith(command, '--help');
@@ -139,6 +139,7 @@ describe('help', () => {
       'serve',
       'check',
       'routes',
+      'health',
       'schema',
       'client',
       'mock-backend',
