@@ -23,7 +23,7 @@ CODE := src test deploy package.json tsconfig.json .oxlintrc.json .oxfmtrc.json
 # Without a terminal vitest would still colour its output.
 VITEST := test -t 1 || export NO_COLOR=1; vitest run --config test/vitest.config.ts
 
-.PHONY: help setup run example-ts example-python example-pomelo-python example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants test test-all consul-test tutorial oracle border fuzz fuzz-planted simulate simulate-model simulate-model-planted simulate-planted chaos chaos-planted soak bench bench-stall bench-many event-stream keep-stream image-test chart-test manifests release gen clean node24 tools
+.PHONY: help setup run example-ts example-python example-pomelo-python example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants test test-all consul-test tutorial oracle border fuzz fuzz-planted simulate simulate-model simulate-model-planted simulate-planted chaos chaos-planted soak bench bench-stall bench-many event-stream keep-stream image-test chart-test cluster-test manifests release gen clean node24 tools
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -101,6 +101,10 @@ image-test: node24 ## build the image and test it as a cluster would run it; nee
 chart-test: node24 ## test what the Helm chart renders
 	@sh test/tools/install-helm.sh
 	@test -t 1 || export NO_COLOR=1; vitest run --config test/chart/vitest.config.ts
+
+cluster-test: node24 tools ## try the chart on a real Kubernetes on this machine; needs Linux, root, containerd; builds it the first time
+	@sh test/tools/install-helm.sh
+	@test -t 1 || export NO_COLOR=1; vitest run --config test/cluster/vitest.config.ts
 
 manifests: node24 ## write the chart's schema of pith.yaml, and render deploy/manifests from the chart
 	@sh test/tools/install-helm.sh

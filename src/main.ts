@@ -114,7 +114,7 @@ async function health(choice: ConfigChoice, path: string): Promise<void> {
   ]);
   const read = await readConfig(choice, { env: process.env, folder: process.cwd() });
   if ('problems' in read) fail(EXIT.CONFIG, `${read.problems.join('\n')}\n`);
-  const { isThere, isWell, text } = await askHealth(read.config.health.listen, path);
+  const { isThere, isWell, text } = await askHealth(read.config.health.listen, path, systemClock);
   if (isWell) print(text);
   else fail(isThere ? EXIT.NOT_FOUND : EXIT.UNAVAILABLE, text);
 }

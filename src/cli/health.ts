@@ -1,5 +1,5 @@
 /** `pith health`: asks the gateway on this machine how it is, where its own configuration says that it listens. */
-import http from 'node:http';
+import { type Clock, within } from '../clock.ts';
 import { parseHostPort } from '../config/address.ts';
 import { errorText } from '../errors.ts';
 
@@ -15,32 +15,23 @@ export type Health = { readonly isThere: boolean; readonly isWell: boolean; read
  * @param listen `health.listen`: host:port; every interface is asked on loopback.
  * @param path `/livez` or `/readyz`.
  */
-export function askHealth(listen: string, path: string): Promise<Health> {
+export async function askHealth(listen: string, path: string, clock: Clock): Promise<Health> {
   const { host, port } = parseHostPort(listen);
   const asked = { '0.0.0.0': '127.0.0.1', '::': '::1' }[host] ?? host;
   const url = `http://${asked.includes(':') ? `[${asked}]` : asked}:${port}${path}`;
-  return new Promise((resolve) => {
-    const request = http.get(
-      { host: asked, port, path, agent: false, timeout: ANSWER_MS },
-      (response) => {
-        let text = '';
-        response.setEncoding('utf8').on('data', (part: string) => {
-          text += part;
-        });
-        response.on('end', () => {
-          resolve({ isThere: true, isWell: response.statusCode === 200, text });
-        });
-      },
-    );
-    request.on('timeout', () => {
-      request.destroy(new Error(`no answer in ${ANSWER_MS / 1_000} s`));
-    });
-    request.on('error', (error) => {
-      const why =
-        (error as NodeJS.ErrnoException).code === 'ECONNREFUSED'
-          ? 'nothing listens there'
-          : errorText(error);
-      resolve({ isThere: false, isWell: false, text: `cannot ask ${url}: ${why}\n` });
-    });
-  });
+  try {
+    const response = await within<Response | null>(clock, ANSWER_MS, fetch(url), null);
+    if (response === null) throw new Error(`no answer in ${ANSWER_MS / 1_000} s`);
+    return { isThere: true, isWell: response.ok, text: await response.text() };
+  } catch (error) {
+    return { isThere: false, isWell: false, text: `cannot ask ${url}: ${whyOf(error)}\n` };
+  }
+}
+
+/** `fetch` says only "fetch failed"; what happened is its cause. */
+function whyOf(error: unknown): string {
+  const { cause = error } = error as Error;
+  return (cause as NodeJS.ErrnoException).code === 'ECONNREFUSED'
+    ? 'nothing listens there'
+    : errorText(cause);
 }

@@ -1,0 +1,323 @@
+/**
+ * A fleet of three gateways with thirty players on a real cluster: what an operator does to it, and what the players
+ * notice. NATS and the chat run beside the pods, so that only the gateways change.
+ */
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+import type { Running } from '../support/process.ts';
+import { eventually } from '../support/wait.ts';
+import { CHART, Cluster, HOST, type KubeObject, type Players, ROOT } from './cluster.ts';
+
+const NAMESPACE = 'fleet';
+const PLAYERS = 30;
+const values = {
+  image: { registry: 'localhost' },
+  replicaCount: 3,
+  minReadySeconds: 2,
+  preStopSeconds: 2,
+  terminationGracePeriodSeconds: 30,
+  resources: { requests: { cpu: '10m', memory: '64Mi' } },
+  config: {
+    id: 'one',
+    bus: `nats://${HOST}:4222`,
+    backends: { chat: { grpc: `ipv4:${HOST}:9000` } },
+    routes: [{ match: 'chat.>', backend: 'chat', forward: ['room'] }],
+    drain: { budget: '5s', accept_for: '1s' },
+  },
+};
+
+let cluster: Cluster;
+const beside: Running[] = [];
+let players: Players;
+
+beforeAll(async () => {
+  cluster = Cluster.start(3);
+  beside.push(
+    await cluster.start(['nats-server', '-a', HOST, '-p', '4222'], /Server is ready/),
+    await cluster.start(
+      [
+        'env',
+        `ADDR=${HOST}:9000`,
+        'go',
+        '-C',
+        join(ROOT, 'deploy/examples/chat-grpc-go'),
+        'run',
+        '.',
+      ],
+      /9000/,
+    ),
+  );
+  cluster.kubectl('create', 'namespace', NAMESPACE);
+  for (const mode of ['enforce', 'warn', 'audit'])
+    cluster.kubectl(
+      'label',
+      'namespace',
+      NAMESPACE,
+      `pod-security.kubernetes.io/${mode}=restricted`,
+    );
+});
+
+afterAll(async () => {
+  await players?.[Symbol.asyncDispose]();
+  for (const running of beside) {
+    running.kill('SIGTERM');
+    await running.exited;
+  }
+  cluster?.[Symbol.dispose]();
+});
+
+function upgrade(more: object, ...args: string[]) {
+  return cluster.helm(
+    ['upgrade', '--install', 'pith', CHART, '-n', NAMESPACE, ...args],
+    merge(values, more),
+  );
+}
+
+function merge(base: object, more: object): object {
+  const merged: Record<string, unknown> = { ...base };
+  for (const [key, value] of Object.entries(more)) {
+    const old = merged[key];
+    const isMap = (x: unknown): x is object =>
+      typeof x === 'object' && x !== null && !Array.isArray(x);
+    merged[key] = isMap(old) && isMap(value) ? merge(old, value) : value;
+  }
+  return merged;
+}
+
+/** Waits until the Deployment is as it should be, and the old pods have gone. */
+async function settled(replicas = 3): Promise<KubeObject[]> {
+  cluster.kubectl('-n', NAMESPACE, 'rollout', 'status', 'deploy/pith', '--timeout=300s');
+  return eventually(
+    () => {
+      const { items } = cluster.get('pods', '-n', NAMESPACE, '-l', 'app.kubernetes.io/name=pith');
+      const isReady = ({ status }: KubeObject) =>
+        status.conditions?.some(
+          ({ type, status: is }: { type: string; status: string }) =>
+            type === 'Ready' && is === 'True',
+        );
+      return items.length === replicas && items.every(isReady) && (items as KubeObject[]);
+    },
+    `${replicas} ready pods and no others`,
+    300_000,
+  );
+}
+
+function spec(): KubeObject {
+  return cluster.get('deploy', 'pith', '-n', NAMESPACE).spec;
+}
+
+/** What the players noticed while `act` went on: where they were cut, and what was not answered with 200. */
+async function noticed(act: () => void | Promise<void>) {
+  const before = players.seen();
+  await act();
+  const all = await eventually(
+    () => {
+      const seen = players.seen();
+      return seen.connected === PLAYERS && seen;
+    },
+    'all players',
+    120_000,
+  );
+  const cuts = all.ends.slice(before.ends.length);
+  const others = Object.keys(all.answers).filter(
+    (code) => code !== '200' && all.answers[code] !== before.answers[code],
+  );
+  const grown = (all.answers['200'] ?? 0) - (before.answers['200'] ?? 0);
+  // What the client had asked when its connection ended; a drain answers everything first.
+  const lost = Object.keys(all.unanswered).filter(
+    (reason) => all.unanswered[reason] !== before.unanswered[reason] && reason !== 'NOT_OPEN',
+  );
+  return { cuts, others, lost, grown };
+}
+
+/** Every cut was the end of a pod that was replaced, and said so; nobody was cut twice by one pod. */
+function expectOnlyDrains(cuts: { player: number; gateway: string; reason: string }[]): void {
+  for (const { reason } of cuts) expect(reason).toMatch(/draining/);
+  const pairs = cuts.map(({ player, gateway }) => `${player} ${gateway}`);
+  expect(new Set(pairs).size).toBe(pairs.length);
+}
+
+/** The names that gateways have given themselves. */
+function ids(pods: KubeObject[]): string[] {
+  const names = pods.map(({ metadata }) => {
+    const log = cluster.kubectl('-n', NAMESPACE, 'logs', metadata.name, '-c', 'pith');
+    return /"gateway":"([a-z]+)-/.exec(log)?.[1] ?? 'none';
+  });
+  return [...new Set(names)];
+}
+
+describe('a fleet of three', () => {
+  test('is installed with --wait, without a warning', async () => {
+    const { code, err, out } = upgrade({}, '--wait', '--timeout', '5m');
+    expect({ code, err }).toEqual({ code: 0, err: '' });
+    expect(out).toContain('STATUS: deployed');
+    const pods = await settled();
+    expect(ids(pods)).toEqual(['one']);
+    players = await cluster.players(NAMESPACE, PLAYERS);
+  });
+
+  test('helm test shakes hands with a gateway', () => {
+    const [pod] = cluster.pods(NAMESPACE);
+    // There is no cluster DNS here, so the test is given an address.
+    const args = { helmTest: { args: ['client', `ws://${pod.status.podIP}:3010`] } };
+    expect(upgrade(args, '--wait').code).toBe(0);
+    const { code, out } = cluster.run(['helm', 'test', 'pith', '-n', NAMESPACE]);
+    expect(out).toContain('Phase:          Succeeded');
+    expect(code).toBe(0);
+  });
+
+  test('a change that pods do not see cuts nobody', async () => {
+    const { cuts } = await noticed(() => {
+      expect(upgrade({ service: { annotations: { a: 'b' } } }, '--wait').code).toBe(0);
+    });
+    expect(cuts).toEqual([]);
+  });
+
+  test('an upgrade drains each pod: every answer is 200, and each player is cut once per pod', async () => {
+    const { cuts, others, lost, grown } = await noticed(async () => {
+      expect(upgrade({ config: { id: 'two' } }).code).toBe(0);
+      expect(ids(await settled())).toEqual(['two']);
+    });
+    expectOnlyDrains(cuts);
+    expect(new Set(cuts.map(({ gateway }) => gateway)).size).toBe(3);
+    expect([others, lost]).toEqual([[], []]);
+    expect(grown).toBeGreaterThan(PLAYERS);
+  });
+
+  test('rollout undo brings the old settings back with the old pods', async () => {
+    const { cuts, others, lost } = await noticed(async () => {
+      cluster.kubectl('-n', NAMESPACE, 'rollout', 'undo', 'deploy/pith');
+      expect(ids(await settled())).toEqual(['one']);
+    });
+    expectOnlyDrains(cuts);
+    expect([others, lost]).toEqual([[], []]);
+    expect(upgrade({ config: { id: 'two' } }).code).toBe(0);
+    await settled();
+  });
+
+  test('a wrong key is refused before anything changes', async () => {
+    const { cuts } = await noticed(() => {
+      const { code, err } = upgrade({ config: { id: 'three', limits: { paket: '1KiB' } } });
+      expect(code).not.toBe(0);
+      expect(err).toContain("additional properties 'paket' not allowed");
+    });
+    expect(cuts).toEqual([]);
+    expect(ids(await settled())).toEqual(['two']);
+  });
+
+  test('settings that only the gateway can judge are refused by the check, which says why', async () => {
+    const { cuts } = await noticed(() => {
+      const routes = [{ match: 'chat.>', backend: 'chatt' }];
+      const { code, err } = upgrade({ config: { id: 'three', routes } });
+      expect(code).not.toBe(0);
+      expect(err).toContain('pre-upgrade hooks failed');
+      const log = cluster.kubectl('-n', NAMESPACE, 'logs', 'job/pith-check');
+      expect(log).toContain('chatt');
+    });
+    expect(cuts).toEqual([]);
+    expect(ids(await settled())).toEqual(['two']);
+  });
+
+  test('without the check, pods of the old ReplicaSet keep the old settings, and a rollback cuts nobody', async () => {
+    const routes = [{ match: 'chat.>', backend: 'chatt' }];
+    const broken = await noticed(async () => {
+      const { code } = upgrade({ config: { id: 'three', routes }, check: { enabled: false } });
+      expect(code).toBe(0);
+      // The new pod cannot start; then an old one is lost.
+      const crashed = await eventually(
+        () =>
+          cluster
+            .pods(NAMESPACE)
+            .find(({ status }) => (status.containerStatuses?.[0]?.restartCount ?? 0) > 0),
+        'a new pod that cannot start',
+        120_000,
+      );
+      const old = cluster
+        .pods(NAMESPACE)
+        .find(({ metadata }) => metadata.name !== crashed.metadata.name);
+      cluster.kubectl('-n', NAMESPACE, 'delete', 'pod', old.metadata.name, '--wait=false');
+      await eventually(
+        () => cluster.get('deploy', 'pith', '-n', NAMESPACE).status.readyReplicas === 3,
+        'three old pods',
+        120_000,
+      );
+    });
+    expectOnlyDrains(broken.cuts);
+    expect(new Set(broken.cuts.map(({ gateway }) => gateway)).size).toBeLessThanOrEqual(1);
+    const { cuts } = await noticed(async () => {
+      expect(cluster.run(['helm', 'rollback', 'pith', '-n', NAMESPACE]).code).toBe(0);
+      expect(ids(await settled())).toEqual(['two']);
+    });
+    expect(cuts).toEqual([]);
+  });
+
+  test('autoscaling on keeps the replicas, and off with fewer is refused', async () => {
+    const autoscaling = { enabled: true, minReplicas: 2, maxReplicas: 6 };
+    const { cuts } = await noticed(async () => {
+      expect(upgrade({ config: { id: 'two' }, autoscaling }).code).toBe(0);
+      expect(spec().replicas).toBe(3);
+      expect(upgrade({ config: { id: 'two' }, autoscaling }).code).toBe(0);
+      await settled();
+      const off = upgrade({ config: { id: 'two' }, replicaCount: 1 });
+      expect(off.code).not.toBe(0);
+      expect(off.err).toContain(
+        'turning autoscaling off with replicaCount 1 would stop 2 of 3 gateways at once',
+      );
+      expect(upgrade({ config: { id: 'two' } }).code).toBe(0);
+      await settled();
+    });
+    expect(spec().replicas).toBe(3);
+    expect(cuts).toEqual([]);
+  });
+
+  test('scaling up cuts nobody; scaling down drains the pod that goes', async () => {
+    const up = await noticed(async () => {
+      expect(upgrade({ config: { id: 'two' }, replicaCount: 4 }).code).toBe(0);
+      await settled(4);
+    });
+    expect(up.cuts).toEqual([]);
+    const down = await noticed(async () => {
+      expect(upgrade({ config: { id: 'two' } }).code).toBe(0);
+      await settled();
+    });
+    expectOnlyDrains(down.cuts);
+    expect(new Set(down.cuts.map(({ gateway }) => gateway)).size).toBeLessThanOrEqual(1);
+    expect([down.others, down.lost]).toEqual([[], []]);
+  });
+
+  test('draining the node moves one gateway at a time', async () => {
+    const { cuts, others, lost } = await noticed(async () => {
+      // The replacement finds no other node that is real, so the budget holds the others back.
+      cluster.run(['kubectl', 'drain', 'real', '--ignore-daemonsets', '--timeout=15s', '--force']);
+      expect(cluster.get('deploy', 'pith', '-n', NAMESPACE).status.availableReplicas).toBe(2);
+      cluster.kubectl('uncordon', 'real');
+      await settled();
+    });
+    expectOnlyDrains(cuts);
+    expect(new Set(cuts.map(({ gateway }) => gateway)).size).toBe(1);
+    expect([others, lost]).toEqual([[], []]);
+  });
+
+  test('uninstall drains everybody and leaves nothing behind', async () => {
+    expect(cluster.run(['helm', 'uninstall', 'pith', '-n', NAMESPACE]).code).toBe(0);
+    await eventually(() => players.seen().connected === 0, 'the players to be gone', 120_000);
+    for (const { reason } of players.seen().ends) expect(reason).toMatch(/draining/);
+    const kinds = 'deploy,replicaset,pod,service,configmap,secret,serviceaccount,pdb,hpa,job';
+    const left = await eventually(
+      () => {
+        const { items } = cluster.get(
+          kinds,
+          '-n',
+          NAMESPACE,
+          '-l',
+          'app.kubernetes.io/instance=pith',
+        );
+        return items.length === 0 && [];
+      },
+      'nothing to be left',
+      120_000,
+    );
+    expect(left).toEqual([]);
+  });
+});

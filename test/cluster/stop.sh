@@ -1,0 +1,18 @@
+#!/bin/bash
+# Ends what start.sh started, by pid, and the pods with it.   stop.sh FOLDER
+dir=$1
+pid() { cat "$dir/run/$1.pid" 2>/dev/null; }
+inside() { nsenter -t "$(pid namespace)" -n -m -- "$@"; }
+for name in kubelet kwok scheduler controller-manager apiserver etcd; do
+  kill "$(pid $name)" 2>/dev/null
+done
+socket=$dir/run/containerd.sock
+inside ctr -a "$socket" -n k8s.io tasks list -q 2>/dev/null | while read -r task; do
+  inside ctr -a "$socket" -n k8s.io tasks kill -s SIGKILL "$task"
+done 2>/dev/null
+sleep 1
+# The shims outlive containerd otherwise.
+for shim in $(pgrep -f "containerd-shim-runc-v2 .*$socket"); do kill "$shim" 2>/dev/null; done
+kill "$(pid containerd)" 2>/dev/null
+sleep 1
+kill "$(pid namespace)" 2>/dev/null

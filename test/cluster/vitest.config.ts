@@ -1,0 +1,23 @@
+// The chart on a real cluster. Apart from `make test`: it needs Linux and root, and takes long the first time.
+
+import { homedir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vitest/config';
+
+const cache = process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache');
+const tools = process.env['TEST_TOOLS_DIR'] || join(cache, 'pith', 'bin');
+process.env['PATH'] = `${tools}${delimiter}${process.env['PATH'] ?? ''}`;
+
+export default defineConfig({
+  root: fileURLToPath(new URL('../..', import.meta.url)),
+  test: {
+    name: 'cluster',
+    include: ['test/cluster/**/*.test.ts'],
+    reporters: ['default', fileURLToPath(new URL('../count-reporter.ts', import.meta.url))],
+    // One cluster at a time: each uses the machine's two cores alone.
+    fileParallelism: false,
+    testTimeout: 600_000,
+    hookTimeout: 3_600_000,
+  },
+});
