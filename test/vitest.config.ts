@@ -5,11 +5,13 @@ import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
 import { PATIENCE_MS, SOON } from './support/wait.ts';
+import { keepCompiledCode } from './tools/compile-cache.ts';
 import { leftOut } from './tools/left-out.ts';
 import { putToolsOnPath } from './tools/path.ts';
 
 // Here and not only in the Makefile, so that a single test started from an editor finds them as well.
 putToolsOnPath();
+keepCompiledCode();
 
 const away = leftOut(fileURLToPath(new URL('.', import.meta.url)));
 for (const { file, needs } of away)

@@ -1,6 +1,6 @@
 /** What a scenario is: a file of its own in `scenarios/`, and a line in `all.ts`. */
 
-import { fileURLToPath } from 'node:url';
+import { keepCompiledCode } from '../tools/compile-cache.ts';
 
 /** A line of the table, and what is wrong with it; none: it is as promised. */
 export type Row = {
@@ -40,10 +40,7 @@ export async function playAll(
   { sessions, runs, jobs }: Size,
   onRow: (row: Row) => void = () => {},
 ): Promise<Row[]> {
-  // Gateways start in half of the time.
-  process.env['NODE_COMPILE_CACHE'] ??= fileURLToPath(
-    new URL('../../.cache/node-compile', import.meta.url),
-  );
+  keepCompiledCode();
   const rows: Row[] = [];
   let last = 0;
   const next = (): number | null => (last < runs ? ++last : null);

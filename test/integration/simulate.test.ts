@@ -20,18 +20,22 @@ function play(seed: string, hours = ROUND.hours): Promise<Run> {
 }
 
 describe('a seed', () => {
-  test.each(['9', '10'])('%s keeps all rules, and is one history', async (seed) => {
-    const [run, again] = await Promise.all([play(seed), play(seed)]);
+  test.each(['9', '10'])('%s keeps all rules', async (seed) => {
+    const run = await play(seed);
     expect(run.violations, run.lastLines.join('\n')).toEqual([]);
     expect(run.counts.answered).toBeGreaterThan(1_000);
     expect(Object.keys(run.injected).length).toBeGreaterThan(10);
-    expect(again.digest).toBe(run.digest);
-    expect(again.steps).toBe(run.steps);
   });
 
-  test('is another history than another', async () => {
-    const [one, other] = await Promise.all([play('11', 0.01), play('12', 0.01)]);
-    expect(one.digest).not.toBe(other.digest);
+  test('is one history, and another than another', async () => {
+    const [one, again, other] = [
+      await play('11', 0.03),
+      await play('11', 0.03),
+      await play('12', 0.03),
+    ];
+    expect(one.counts.answered).toBeGreaterThan(100);
+    expect([again.digest, again.steps]).toEqual([one.digest, one.steps]);
+    expect(other.digest).not.toBe(one.digest);
   });
 });
 
