@@ -4,36 +4,29 @@ import type { NatsConnection } from 'nats';
 import { describe, expect, test } from 'vitest';
 
 import { admin } from '../support/admin.ts';
-import { TestClient } from '../support/client.ts';
-import { startGateway, type TestGateway } from '../support/gateway.ts';
-import { say } from '../support/handshake.ts';
+import type { TestGateway } from '../support/gateway.ts';
+import {
+  come,
+  isReady,
+  keep,
+  login,
+  readiness,
+  serveLogins,
+  startKeeping,
+  story,
+} from '../support/kept-pushes.ts';
 import { startNats, type TestNats } from '../support/nats.ts';
-import { headersOf, serve } from '../support/nats-backend.ts';
+import { headersOf } from '../support/nats-backend.ts';
 import { run } from '../support/process.ts';
 import { ROOT } from '../support/serve.ts';
 import { eventually } from '../support/wait.ts';
 
-const KEY = Buffer.alloc(32, 7).toString('base64');
 const JETSTREAM = 'jetstream { store_dir: "$DIR/js" }';
 
 async function makeStream(nats: TestNats, env: Record<string, string> = {}): Promise<void> {
   const tool = join(ROOT, 'deploy/nats/keep-stream.ts');
   const { code } = await run(process.execPath, [tool], { env: { NATS_URL: nats.url, ...env } });
   expect(code).toBe(0);
-}
-
-function start(nats: TestNats): Promise<TestGateway> {
-  return startGateway(
-    `bus: ${nats.url}
-sessions: { resume: { window: 60s, keys: ["${KEY}"], replay: true } }
-backends: { game: { nats: {} } }
-routes: [{ match: "game.>", backend: game }]`,
-  );
-}
-
-async function readiness({ healthPort }: TestGateway): Promise<string> {
-  const answer = await fetch(`http://127.0.0.1:${healthPort}/readyz`);
-  return `${answer.status} ${(await answer.text()).trim()}`;
 }
 
 type Stage = AsyncDisposable & {
@@ -48,67 +41,18 @@ async function stage(): Promise<Stage> {
   const nats = await startNats(JETSTREAM);
   await makeStream(nats);
   const nc = await nats.connect({ maxReconnectAttempts: -1, reconnectTimeWait: 50 });
-  await serve(nc, 'pith.rpc.game.>', (msg) => ({
-    headers: { 'Pith-Bind': msg.json<{ uid: string }>().uid },
-    body: '{"code":200}',
-  }));
-  const [one, other] = await Promise.all([start(nats), start(nats)]);
-  for (const gateway of [one, other])
-    await eventually(async () => (await readiness(gateway)).startsWith('200'), 'a ready gateway');
+  await serveLogins(nc);
+  const [one, other] = await Promise.all([startKeeping(nats.url), startKeeping(nats.url)]);
+  for (const gateway of [one, other]) await isReady(gateway);
   return {
     ...{ nats, nc, one, other },
-    async keep(n, uid = 'ann') {
-      await eventually(async () => {
-        try {
-          const headers = headersOf({ 'Pith-Route': 'onMail', 'Nats-Msg-Id': `${uid}.${n}` });
-          await nc.request(`pith.keep.user.${uid}`, `{"n":${n}}`, { headers, timeout: 1_000 });
-          return true;
-        } catch {
-          // JetStream is away.
-          return false;
-        }
-      }, 'the stream to keep a push');
-    },
+    keep: (n, uid) => keep(nc, n, uid),
     async [Symbol.asyncDispose]() {
       await one[Symbol.asyncDispose]();
       await other[Symbol.asyncDispose]();
       await nats[Symbol.asyncDispose]();
     },
   };
-}
-
-/** A client that asks for tokens and numbers, or comes back with them. */
-async function come({ port }: TestGateway, pith: object = { resume: '', cursor: '' }) {
-  const client = await TestClient.open(port);
-  say(client, { pith });
-  const { body } = await client.next('handshake');
-  client.ack();
-  const { resume } = (body['user'] as { pith: { resume: string } }).pith;
-  /** The newest token. */
-  const token = (): string => {
-    const last = client.pushes('pith.resume').at(-1);
-    return last === undefined ? resume : (last.body['token'] as string);
-  };
-  return { client, token };
-}
-
-async function login(client: TestClient, uid = 'ann'): Promise<void> {
-  expect(await client.request('game.door.enter', { uid })).toEqual({ code: 200 });
-  await client.push('pith.resume');
-}
-
-/** What came, without tokens: `1` is a push, `#7` the number that follows it. */
-function story(client: TestClient): string[] {
-  return client
-    .pushes()
-    .filter(({ route }) => route !== 'pith.resume')
-    .map(({ route, body }) =>
-      route === 'onMail'
-        ? String(body['n'])
-        : route === 'pith.cursor'
-          ? `#${String(body['seq'])}`
-          : route,
-    );
 }
 
 describe('who comes back', () => {
@@ -187,7 +131,7 @@ describe('who is there', () => {
 describe('a gateway', () => {
   test('is not ready without JetStream, nor without the stream, and says why', async () => {
     await using nats = await startNats();
-    await using gateway = await start(nats);
+    await using gateway = await startKeeping(nats.url);
     await eventually(
       async () => (await readiness(gateway)).includes('JetStream'),
       'the gateway to say what it needs',
