@@ -18,7 +18,7 @@ import {
   withDefaults,
 } from './options.ts';
 import { movePlace, type Place, type Placed } from './place.ts';
-import type { Received } from './received.ts';
+import { Received } from './received.ts';
 import type { ClientState, StateChange } from './state.ts';
 
 export type { ReconnectOptions } from './backoff.ts';
@@ -142,19 +142,15 @@ export class PithClient {
       }
       const id = this.#nextId();
       const [connection, data] = this.#encode(id, route, body);
-      const finish = (): void => {
+      const settle = (outcome: Received | Error): void => {
         cancel();
         signal?.removeEventListener('abort', abort);
         this.#pending.delete(id);
+        if (outcome instanceof Received) resolve(outcome);
+        else reject(outcome);
       };
       const abort = (): void => {
-        finish();
-        reject(signal!.reason as Error);
-      };
-      const settle = (outcome: Received | ClientError): void => {
-        finish();
-        if (outcome instanceof ClientError) reject(outcome);
-        else resolve(outcome);
+        settle(signal!.reason as Error);
       };
       const cancel = this.#options.clock.setTimer(timeoutMs, () => {
         settle(ownError('TIMEOUT', `${route} was not answered in ${timeoutMs} ms`));
@@ -242,9 +238,7 @@ export class PithClient {
         onAnswer: (id, answer) => {
           this.#pending.get(id)?.settle(answer);
         },
-        onPush: (push) => {
-          this.#push(push);
-        },
+        onPush: this.#push,
         onKick: this.#onKick.emit,
         onProblem: this.#onError.emit,
         onEnd: (error) => {
@@ -296,7 +290,7 @@ export class PithClient {
     return [connection, data];
   }
 
-  #push(push: Received): void {
+  readonly #push = (push: Received): void => {
     const listeners = [this.#onPush.get(push.route), this.#onPush.get('*')];
     let body: unknown;
     try {
@@ -308,7 +302,7 @@ export class PithClient {
       return;
     }
     for (const one of listeners) one?.emit(body as never, push);
-  }
+  };
 
   /** Fails everything that is pending, and cancels a reconnection. */
   #failPending(why: ClientError): void {

@@ -38,7 +38,7 @@ export class Connection {
     const out: WireOutput = {
       ...events,
       write: (data) => {
-        this.#transport?.send(data);
+        this.send(data);
       },
       onOpen: (handshake) => {
         this.#isOpen = true;
@@ -62,20 +62,11 @@ export class Connection {
     this.#cancelTimer = clock.setTimer(connectTimeoutMs, () => {
       this.fail(ownError('TIMEOUT', `no handshake within ${connectTimeoutMs} ms`));
     });
-    if (typeof user !== 'function') {
-      this.#dial(user);
-      return;
-    }
-    Promise.resolve()
-      .then(user as () => unknown)
-      .then(
-        (value) => {
-          this.#dial(value);
-        },
-        (error: unknown) => {
-          this.#failWith(error);
-        },
-      );
+    if (typeof user === 'function')
+      Promise.resolve()
+        .then(user as () => unknown)
+        .then(this.#dial, this.#failWith);
+    else this.#dial(user);
   }
 
   /** True if open, and neither closing nor kicked. */
@@ -115,7 +106,7 @@ export class Connection {
     this.#transport?.destroy();
   }
 
-  #dial(user: unknown): void {
+  readonly #dial = (user: unknown): void => {
     if (this.#isEnded) return;
     const { url, dial } = this.#settings;
     try {
@@ -140,12 +131,12 @@ export class Connection {
     } catch (error) {
       this.#failWith(error);
     }
-  }
+  };
 
   /** For anything that was thrown. */
-  #failWith(error: unknown): void {
+  readonly #failWith = (error: unknown): void => {
     this.fail(error instanceof ClientError ? error : ownError('UNREACHABLE', String(error), error));
-  }
+  };
 
   #onKick(kick: Kick): void {
     this.#events.onKick(kick);
