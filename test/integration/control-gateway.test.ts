@@ -299,7 +299,7 @@ describe('PushMany', () => {
   test('over gRPC takes a stream of requests', async () => {
     const stream = async (requests: readonly Json[]) => {
       const child = spawn('grpcurl', [
-        ...['-plaintext', '-emit-defaults', '-max-time', '20', '-d', '@'],
+        ...['-plaintext', '-emit-defaults', '-max-time', '60', '-d', '@'],
         ...[`127.0.0.1:${gateway.controlPort}`, 'pith.v1.Control/PushMany'],
       ]);
       child.stdin.end(lines(requests));
