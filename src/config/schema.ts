@@ -106,7 +106,7 @@ const sessionsSchema = z
     ),
     resume: z
       .strictObject({
-        window: duration('0s', 'How long a resume token lasts, 1s to 24h; 0s: there are none.', {
+        window: duration('0s', 'How long a resume token lasts, 1s to 24h; 0s: none is issued.', {
           min: 1_000,
           zero: true,
         }),
