@@ -60,6 +60,15 @@ const RUSH_MS = [5, 80] as const;
 /** The share of them right after which all players go, while what they wait for is to be sent again, and when. */
 const ALL_CUT = 0.3;
 const ALL_CUT_MS = [5, 100] as const;
+/** While these last, nobody is answered: in that share of them all players go at some time. */
+const SILENCES: readonly FaultKind[] = [
+  'backend: machine lost',
+  'backend: pause',
+  'link: partition',
+  'bus: server pause',
+  'bus: partition',
+];
+const IMPATIENCE = 0.3;
 
 /** A storm, and the rest of the round, in which all is mended and checked. */
 export const ROUND_MS = 600_000;
@@ -102,14 +111,17 @@ export function planFaults(seed: string, hours: number, places: Places): Fault[]
   return [...faults, ...crowds, ...more].sort((a, b) => a.atMs - b.atMs);
 }
 
-function crowd({ atMs, kind }: Fault, random: SeededRandom): Fault[] {
-  if (!BREAKS.includes(kind)) return [];
-  const all = { ms: 0, target: 'all' };
+/** All players at once: they ask before a break, go after it, or go while nobody answers. */
+function crowd({ atMs, kind, ms }: Fault, random: SeededRandom): Fault[] {
   const crowds: Fault[] = [];
-  const beforeMs = Math.round(random.between(...RUSH_MS));
-  const afterMs = Math.round(random.between(...ALL_CUT_MS));
-  if (random.chance(RUSHES)) crowds.push({ atMs: atMs - beforeMs, kind: 'client: rush', ...all });
-  if (random.chance(ALL_CUT)) crowds.push({ atMs: atMs + afterMs, kind: 'client: all cut', ...all }); // prettier-ignore
+  const add = (what: 'client: rush' | 'client: all cut', laterMs: number): void => {
+    crowds.push({ atMs: atMs + Math.round(laterMs), kind: what, ms: 0, target: 'all' });
+  };
+  if (BREAKS.includes(kind)) {
+    if (random.chance(RUSHES)) add('client: rush', -random.between(...RUSH_MS));
+    if (random.chance(ALL_CUT)) add('client: all cut', random.between(...ALL_CUT_MS));
+  }
+  if (SILENCES.includes(kind) && random.chance(IMPATIENCE)) add('client: all cut', random.between(0, ms)); // prettier-ignore
   return crowds.filter((one) => one.atMs % ROUND_MS < STORM_MS);
 }
 
