@@ -57,8 +57,8 @@ export const group = fc.constantFrom(...GROUPS);
 export const groups = fc.uniqueArray(group, { minLength: 1, maxLength: 2 });
 /** Which of the sessions, or gateways, that are there. */
 export const nth = fc.nat(11);
-/** Milliseconds; -1: as configured; 0: to the end of the session. */
-export const ttl = fc.constantFrom(-1, -1, 0, 0, 30, 200, 2_000, 9_000);
+/** Milliseconds; -1: as configured; 0: to the end of the session. One is longer than a turn of the timer wheel. */
+export const ttl = fc.constantFrom(-1, -1, 0, 0, 30, 200, 2_000, 9_000, 21_000);
 
 /** Exactly what it names, of those that are there. */
 export function pick<T>(all: readonly T[], at: number): T {

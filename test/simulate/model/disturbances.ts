@@ -90,6 +90,22 @@ async function askOthers(fleet: Fleet, model: Model, place: string): Promise<voi
   if (other !== undefined) await askGate(fleet, other, place);
 }
 
+/** For less time than its clients, and the other gateways, need to miss it. */
+const pause = commandsOf({
+  name: 'pause',
+  weight: 2,
+  args: fc.record({ at: nth, ms: fc.constantFrom(60, 700, 2_500) }),
+  run: async (model, fleet, { at, ms }) => {
+    if (fleet.running.length === 0) return;
+    look(fleet, model);
+    const { place } = pick(fleet.running, at);
+    await fleet.pause(place, ms);
+    for (const session of model.at(place)) session.wentOn(fleet.nowMs);
+    await fleet.wait(HEARD_OF_MS);
+    await settled(fleet, model);
+  },
+});
+
 const jump = commandsOf({
   name: 'clock jumps',
   weight: 2,
@@ -113,4 +129,4 @@ const cutBus = commandsOf({
   },
 });
 
-export const DISTURBANCES = [wait, lookAround, kill, start, drain, jump, cutBus];
+export const DISTURBANCES = [wait, lookAround, kill, start, drain, pause, jump, cutBus];

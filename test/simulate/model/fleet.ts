@@ -169,6 +169,17 @@ export class Fleet {
     this.killed.set(id, { atMs: this.nowMs, witnesses });
   }
 
+  /** SIGSTOP and SIGCONT: it does nothing for a while. */
+  async pause(place: string, ms: number): Promise<void> {
+    const { node } = this.gateways.get(place)!;
+    node.pause();
+    await this.wait(ms);
+    node.resume();
+    this.network.resumed();
+    // It may be the one that is to tell of a loss.
+    for (const { gateway } of this.running) this.onBusMs.set(gateway.id, this.nowMs);
+  }
+
   /** As Kubernetes does it: SIGTERM, and its process ends when it is done. */
   async drain(place: string): Promise<void> {
     const gateway = this.gateways.get(place)!;

@@ -38,6 +38,11 @@ export function membership(ttlMs: number, sentMs: number, doneMs: number): Membe
     : { fromMs: sentMs + ttlMs, byMs: doneMs + ttlMs + LATE_MS };
 }
 
+/** Its gateway has done nothing until now. */
+function after({ fromMs, byMs }: Membership, nowMs: number): Membership {
+  return fromMs > nowMs ? { fromMs, byMs } : { fromMs, byMs: Math.max(byMs, nowMs + LATE_MS) };
+}
+
 export const UNCHANGED = { fromMs: -Infinity, byMs: -Infinity };
 
 export class ModelSession {
@@ -81,6 +86,12 @@ export class ModelSession {
       fromMs: this.guest.saidMs + SILENCE_MS,
       byMs: nowMs + SILENCE_MS + 2 * LATE_MS,
     };
+  }
+
+  /** Its gateway was stopped, and goes on: what was due meanwhile happens now. */
+  wentOn(nowMs: number): void {
+    this.silent = after(this.silent, nowMs);
+    for (const [group, its] of this.groups) this.groups.set(group, after(its, nowMs));
   }
 }
 

@@ -144,4 +144,20 @@ export const MODEL: readonly Planted[] = [
     find: 'return heardAt > since && !isAnnounced;',
     replace: 'return heardAt > 0 || since > 0 || isAnnounced;',
   },
+
+  // ---- time
+  {
+    name: 'wheel-skips-after-a-pause',
+    why: 'what was due during a pause of the process waits for the next turn of the wheel, twenty seconds',
+    file: 'src/timer-wheel.ts',
+    find: 'let tick = Math.max(this.#tick + 1, until - SLOTS + 1);',
+    replace: 'let tick = until;',
+  },
+  {
+    name: 'wheel-fires-a-turn-early',
+    why: 'what is due in more than a turn of the wheel, twenty seconds, is late a turn too early',
+    file: 'src/timer-wheel.ts',
+    find: 'if (entry.wheelTick <= until) moveTo(late, entry);',
+    replace: 'moveTo(late, entry);',
+  },
 ];
