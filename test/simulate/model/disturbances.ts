@@ -3,7 +3,7 @@ import fc from 'fast-check';
 
 import { commandsOf, nth, pick } from './command.ts';
 import type { Fleet } from './fleet.ts';
-import { askGate } from './questions.ts';
+import { askGate, askNew } from './questions.ts';
 import { look, lookRound, settled } from './look.ts';
 import type { Model } from './model.ts';
 
@@ -49,6 +49,7 @@ const kill = commandsOf({
     await fleet.wait(1 + startsAfterMs);
     if (startsAfterMs > 0) await fleet.start(place);
     await fleet.wait(HEARD_OF_MS);
+    if (startsAfterMs > 0) await askNew(fleet, place);
     await settled(fleet, model);
   },
 });

@@ -47,6 +47,10 @@ export class Fleet {
   readonly onBusMs = new Map<string, number>();
   /** Gateways that were killed, whose loss is to be told: when, and who was there to notice. */
   readonly killed = new Map<string, { readonly atMs: number; readonly witnesses: string[] }>();
+  /** When a gateway was last said to be lost. */
+  readonly lostMs = new Map<string, number>();
+  /** When one was last stopped for a while: it may be the one that is to tell of a loss. */
+  pausedMs = -Infinity;
   /** Gateways that were apart for so long that they may have been taken for lost. */
   readonly lostMayBe = new Set<string>();
   readonly #server: BusPlace;
@@ -66,6 +70,7 @@ export class Fleet {
     this.operator.onEvent = (name, event) => {
       if (options.onTrace) this.world.trace(`event ${name} ${JSON.stringify(event)}`);
       this.heard.take(name, event);
+      if (name === 'gateway.lost') this.lostMs.set(event['gateway'] as string, this.nowMs);
     };
     this.#server.start();
     this.#over = this.world.run(Number.MAX_SAFE_INTEGER / 2_000).then(() => {
@@ -166,6 +171,7 @@ export class Fleet {
     if (this.nowMs - this.startedMs.get(id)! < ACQUAINTED_MS) witnesses.length = 0;
     // It may have been lost before, and have returned.
     this.heard.lost.delete(id);
+    this.lostMs.delete(id);
     this.killed.set(id, { atMs: this.nowMs, witnesses });
   }
 
@@ -176,8 +182,7 @@ export class Fleet {
     await this.wait(ms);
     node.resume();
     this.network.resumed();
-    // It may be the one that is to tell of a loss.
-    for (const { gateway } of this.running) this.onBusMs.set(gateway.id, this.nowMs);
+    this.pausedMs = this.nowMs;
   }
 
   /** As Kubernetes does it: SIGTERM, and its process ends when it is done. */

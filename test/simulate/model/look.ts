@@ -195,7 +195,8 @@ function expectStory(sid: string, is: string[], told: string[], reasons: string[
   expectSame(`events of ${sid}`, is, [...told.slice(0, -1), `closed ${why}`]);
 }
 
-function lookAtLosses({ heard, killed, lostMayBe, nowMs, onBusMs, running }: Fleet): void {
+function lookAtLosses(fleet: Fleet): void {
+  const { heard, killed, lostMayBe, nowMs, onBusMs, pausedMs, running } = fleet;
   const ids = running.map(({ gateway: { id } }) => id);
   for (const gateway of heard.lost.keys()) {
     if (!killed.has(gateway) && !lostMayBe.has(gateway))
@@ -204,7 +205,8 @@ function lookAtLosses({ heard, killed, lostMayBe, nowMs, onBusMs, running }: Fle
   for (const [gateway, { atMs, witnesses }] of killed) {
     if (heard.lost.has(gateway)) continue;
     // Who has another connection waits as long again. [src/bus/gateway-watch.ts]
-    const isLate = (one: string): boolean => nowMs > Math.max(atMs, onBusMs.get(one)!) + LOST_MS;
+    const isLate = (one: string): boolean =>
+      nowMs > Math.max(atMs, onBusMs.get(one)!, pausedMs) + LOST_MS;
     if (witnesses.some((one) => ids.includes(one) && isLate(one)))
       fail(`the loss of ${gateway}`, `not told after ${Math.round(nowMs - atMs)} ms`, 'told');
   }

@@ -93,11 +93,20 @@ async function leaveAll(fleet: Fleet, model: Model): Promise<void> {
 
 /**
  * Who is killed is announced to be lost within 10 s, no longer waited for, and named as silent for a minute more; no
- * gateway that is new is told of it. [src/bus/known-gateways.ts]
+ * gateway that is new is told of it. Where those who would have announced it were killed, too, it is given up when it has
+ * not answered three times. [src/bus/known-gateways.ts]
  */
 async function giveUp(fleet: Fleet): Promise<void> {
-  const ask = () => fleet.running.map(({ fleetCommands }) => fleetCommands.presence(['ann']));
+  const ask = async (): Promise<string[]> => {
+    const asked = fleet.running.map(({ fleetCommands }) => fleetCommands.presence(['ann']));
+    const outcomes = await fleet.within('presence', Promise.all(asked));
+    return outcomes.flatMap((one) => ('users' in one ? [...one.silentGateways] : ['no answer']));
+  };
   await fleet.wait(71_000);
-  for (const outcome of await fleet.within('presence', Promise.all(ask())))
-    expectSame('silent in the end', 'users' in outcome && outcome.silentGateways, []);
+  const unannounced = (id: string): boolean => fleet.killed.has(id) && !fleet.heard.lost.has(id);
+  const silent = await ask();
+  expectSame('silent in the end', silent.filter((id) => !unannounced(id)), []); // prettier-ignore
+  for (let i = 1; i < 3; i++) await ask();
+  await fleet.wait(61_000);
+  expectSame('silent in the end, given up', await ask(), []);
 }

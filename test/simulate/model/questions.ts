@@ -31,10 +31,41 @@ async function control(fleet: Fleet, method: string, json: object): Promise<Json
   return answer;
 }
 
+/** Calls no longer name who was said to be lost so long ago; a new gateway is not told of it. [src/bus/known-gateways.ts] */
+const NAMED_MS = 60_000;
+const NAMED_LATE_MS = 1_000;
+
 /** Who is said to be silent was killed: calls have not been missed often enough, or it is named for a minute more. */
-function expectSilent(what: string, { killed }: Fleet, answer: Json): void {
-  for (const id of answer['silent_gateways'] as string[])
-    if (!killed.has(id)) fail(`${what}: silent`, id, 'nobody who was not killed');
+function expectSilent(what: string, fleet: Fleet, answer: Json): void {
+  for (const id of answer['silent_gateways'] as string[]) {
+    if (!fleet.killed.has(id)) fail(`${what}: silent`, id, 'nobody who was not killed');
+    if (isLongGone(fleet, id)) fail(`${what}: silent`, id, 'nobody who is lost for long');
+  }
+}
+
+function isLongGone(fleet: Fleet, id: string): boolean {
+  const atMs = fleet.lostMs.get(id) ?? Infinity;
+  return fleet.nowMs > atMs + NAMED_MS + NAMED_LATE_MS && allKnowThatItIsLost(fleet, atMs);
+}
+
+/** Each has heard it, or has begun after that. */
+function allKnowThatItIsLost({ onBusMs, running, startedMs }: Fleet, atMs: number): boolean {
+  return running.every(({ gateway: { id } }) => {
+    const sinceMs = onBusMs.get(id)!;
+    return sinceMs < atMs || sinceMs === startedMs.get(id);
+  });
+}
+
+/** A gateway that is new does not know those that were lost before, and waits for none of them. */
+export async function askNew(fleet: Fleet, place: string): Promise<void> {
+  const { gateway, fleetCommands } = fleet.gateways.get(place)!;
+  const outcome = await fleet.within('presence', fleetCommands.presence(['ann']));
+  const silent = 'users' in outcome ? [...outcome.silentGateways] : ['no answer'];
+  for (const id of silent) {
+    const atMs = fleet.lostMs.get(id) ?? Infinity;
+    if (atMs < fleet.startedMs.get(gateway.id)! && allKnowThatItIsLost(fleet, atMs))
+      fail(`silent for ${gateway.id}, which is new`, id, 'nobody who was lost before');
+  }
 }
 
 // ---- presence ---------------------------------------------------------------------------------------------
