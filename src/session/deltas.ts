@@ -25,6 +25,7 @@ const TELL_AGAIN_MS = 1_000;
 const GAP_ROUTE = 'pith.gap';
 /** Nobody is closed for it: it is told again. */
 const GAP: Perishable = { droppable: true, expiresAt: Infinity, latestKey: '' };
+const MUST: Perishable = { droppable: false, expiresAt: Infinity, latestKey: '' };
 
 export type DeltaParts = {
   readonly outboxes: Outboxes;
@@ -327,5 +328,3 @@ export class Deltas extends WheelEntry implements Backlog {
     outboxes.keptBack();
   }
 }
-
-const MUST: Perishable = { droppable: false, expiresAt: Infinity, latestKey: '' };
