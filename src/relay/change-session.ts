@@ -12,12 +12,13 @@ export interface Change {
   readonly done: (reply: Reply, refused: Failure | null) => void;
 }
 
+/** @returns False: what had begun to be done to the session was done first, and has ended it, and the call with it. */
 export function changeSession(
   parts: Pick<RelayParts, 'report' | 'sessionCommands'>,
   session: Session,
   reply: Reply & { readonly patch: Patch },
   { goesOn, done }: Change,
-): void {
+): boolean {
   const { report, sessionCommands } = parts;
   const end = (kept: Reply, changed: Failure | object): void => {
     const refused = isFailure(changed) ? changed : null;
@@ -26,8 +27,10 @@ export function changeSession(
   };
   const asked = sessionCommands.patchAsked(session, reply.patch, goesOn);
   if (asked === null) {
-    end(reply, sessionCommands.patch(session, reply.patch));
-    return;
+    const changed = sessionCommands.patch(session, reply.patch);
+    if (!goesOn()) return false;
+    end(reply, changed);
+    return true;
   }
   const kept = copyOf(reply);
   const endLate = (changed: Failure | object): void => {
@@ -36,6 +39,7 @@ export function changeSession(
   inBackground(asked.then(endLate), () => {
     endLate(failure('INTERNAL'));
   });
+  return true;
 }
 
 /** Bodies are views of what was read, and whoever has read it reads on. */

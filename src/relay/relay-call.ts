@@ -99,7 +99,8 @@ export class RelayCall extends Call implements Queued, InFlight {
     const { generation, lane, session, unordered } = this;
     const joined = this.#relay.parts.joins.begin(session, group);
     if (isFailure(joined)) {
-      this.#refused(joined);
+      // What had begun to be done to the session was done first, and may have ended it, and this message with it.
+      if (this.generation === generation) this.#refused(joined);
       return;
     }
     this.#view = joined.view;
@@ -175,8 +176,7 @@ export class RelayCall extends Call implements Queued, InFlight {
   override answer(reply: Reply): void {
     const { generation, session } = this;
     if (session.state === 'closed') {
-      // A notify's client is gone; what the backend says to others still goes out.
-      for (const push of reply.pushes) if (push.target !== null) this.#push(push, session);
+      this.#pushToOthers(reply, session);
       this.#release(generation, 'ok');
       return;
     }
@@ -188,7 +188,7 @@ export class RelayCall extends Call implements Queued, InFlight {
     }
     // It has answered: there is nothing to take back any more.
     this.pending = null;
-    changeSession(
+    const isOpen = changeSession(
       this.#relay.parts,
       session,
       { ...reply, patch },
@@ -199,6 +199,12 @@ export class RelayCall extends Call implements Queued, InFlight {
         },
       },
     );
+    if (!isOpen) this.#pushToOthers(reply, session);
+  }
+
+  /** Its client is gone; what the backend says to others still goes out. */
+  #pushToOthers({ pushes }: Reply, session: Session): void {
+    for (const push of pushes) if (push.target !== null) this.#push(push, session);
   }
 
   #carryOut(reply: Reply, refused: Failure | null): void {

@@ -5,6 +5,7 @@ import { failure, REASONS, type Reason } from '../../../src/errors.ts';
 import { encodeNotify, encodePush, encodeResponse } from '../../../src/protocol/message.ts';
 import { errorJson } from '../../../src/dialect/error-body.ts';
 import type { Push } from '../../../src/contract/commands.ts';
+import type { Session } from '../../../src/session/session.ts';
 import { packetBytes } from '../protocol/wire.ts';
 import { bare, request, turn } from '../session/support.ts';
 import { REPLY, setUp } from './support.ts';
@@ -86,6 +87,31 @@ describe('an answer', () => {
     backend.take().answer({ ...REPLY, patch: { uid: 'u' }, pushes: [push('p', false)] });
     expect(reasons(one)).toEqual(['409 CONFLICT']);
     expect(log).toEqual(['patch u', 'done CONFLICT']);
+  });
+
+  test('is none where the session is ended by what had begun before, while it joins for a request', () => {
+    const begin = (session: Session) => {
+      session.close('kick');
+      return failure('CLOSING');
+    };
+    const { backend, client, log, relay } = setUp({ joins: () => ({ begin, end: () => {} }) });
+    const one = client();
+    one.session.onBytes(request(1, 'join-none.a'));
+    expect([backend.sent, relay.inFlight, log]).toEqual([0, 0, ['done client_gone']]);
+  });
+
+  test('to a client whose session is ended by what had begun before only tells others', () => {
+    const { backend, client, log, relay, refusePatch } = setUp();
+    const one = client();
+    refusePatch.before = (session) => {
+      session.close('kick');
+    };
+    for (const id of [1, 2]) one.session.onBytes(request(id, 'keep.a'));
+    const toOthers = { ...push('others', false), target: { all: true } };
+    backend.take().answer({ ...REPLY, patch: { uid: 'u' }, pushes: [push('p', false), toOthers] });
+    expect(log).toContain('push others');
+    expect(log).not.toContain('push p');
+    expect([one.session.state, relay.inFlight]).toEqual(['closed', 0]);
   });
 
   describe('that binds a uid which others are asked about', () => {

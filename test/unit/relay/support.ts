@@ -7,6 +7,7 @@ import type { RelayParts } from '../../../src/relay/relay-parts.ts';
 import { Relay } from '../../../src/relay/relay.ts';
 import { RouteTable } from '../../../src/routing/route-table.ts';
 import type { Rule } from '../../../src/routing/rule.ts';
+import type { Session } from '../../../src/session/session.ts';
 import type { SessionLimits } from '../../../src/session/session-parts.ts';
 import type { Call, PendingCall } from '../../../src/upstream/call.ts';
 import type { ConnectAsk, Upstream } from '../../../src/upstream/upstream.ts';
@@ -141,7 +142,11 @@ export function setUp({ traces, joins, ...more }: Choice = {}) {
   const world = makeWorld();
   const backend = new ScriptedBackend();
   const log: string[] = [];
-  const refusePatch = { now: false };
+  const refusePatch = {
+    now: false,
+    /** What had begun to be done to the session is done first. */
+    before: (_session: Session): void => {},
+  };
   /** Who is asked before a patch is applied. */
   const ask: { now?: (isWanted: () => boolean) => Promise<object> } = {};
   const report = new RecordingReport(log, world.clock, traces?.(world.clock));
@@ -155,8 +160,10 @@ export function setUp({ traces, joins, ...more }: Choice = {}) {
     wheel: world.wheel,
     random: seededRandom(),
     sessionCommands: {
-      patch: (_session, patch) => {
+      patch: (session, patch) => {
         log.push(`patch ${patch.uid}`);
+        refusePatch.before(session);
+        if (session.state === 'closed') return failure('CLOSING');
         if (refusePatch.now) return failure('CONFLICT');
         return { changed: 1, version: 1, confirmed: null };
       },
