@@ -32,6 +32,8 @@ export type IncomingMessagesParts = BusParts & {
 
 /** What a verb other than a push costs besides its message, which costs 1. */
 const VERB_COST = 2;
+/** What it costs to find each of many sessions, and to have it wait for its turn. */
+const SESSION_COST = 1 / 64;
 const KEEP_IN_BATCH = 'push.keep in a batch: publish to pith.keep.user.<uid> instead';
 const DEAF =
   'verbs with a wrong number of tokens are not noticed: allow gateways the subscriptions of deploy/nats/permissions.conf';
@@ -73,7 +75,9 @@ export class IncomingMessages {
       replay.onKept(sessions, message);
       return;
     }
-    if (to.verb !== 'push') this.#parts.share.spend(VERB_COST);
+    const { share } = this.#parts;
+    if (to.verb !== 'push') share.spend(VERB_COST);
+    if (sessions.length > 1) share.spend(sessions.length * SESSION_COST);
     const answer =
       sessions.length === 0 && to.scope === 'session'
         ? failure('NO_SESSION')

@@ -1,8 +1,9 @@
 /** The methods of Control over NATS: JSON in, JSON out, one answer each. */
+import { type Clock, nextTurn } from '../clock.ts';
 import type { ControlApi, ControlScope } from '../bus/bus.ts';
 import { type Failure, failure, GatewayError } from '../errors.ts';
 import type { Log } from '../telemetry/log.ts';
-import { JsonMessages } from './json-messages.ts';
+import { JsonMessages, LARGE_BYTES } from './json-messages.ts';
 import { controlError, type Method, type Methods } from './method.ts';
 
 /** Calls of one gateway are refused until it is configured. */
@@ -19,6 +20,7 @@ export type BusApiParts = {
   /** `bus_admin` */
   readonly servesOwn: boolean;
   readonly service: string;
+  readonly clock: Clock;
   readonly log: Log;
   /** `limits.convert`; absent: its default. */
   readonly convertBytesMax?: number | undefined;
@@ -37,13 +39,20 @@ export class BusApi implements ControlApi {
     try {
       const refused = this.#refusal(scope, name);
       if (refused !== null) return refused;
-      const { service, convertBytesMax } = this.#parts;
-      this.#messages ??= new JsonMessages(service, convertBytesMax);
-      return await this.#run(this.#messages, name, payload);
+      return await this.#run(await this.#messagesOf(), name, payload);
     } catch (error) {
       const { reason, message } = controlError(error, this.#parts.log);
       return failure(reason, message);
     }
+  }
+
+  async #messagesOf(): Promise<JsonMessages> {
+    const { service, convertBytesMax, clock } = this.#parts;
+    if (this.#messages === null) {
+      this.#messages = new JsonMessages(service, convertBytesMax);
+      await nextTurn(clock);
+    }
+    return this.#messages;
   }
 
   async #run(messages: JsonMessages, name: string, payload: Buffer): Promise<object> {
@@ -51,10 +60,12 @@ export class BusApi implements ControlApi {
     const page = pages[name];
     const method = page?.method ?? methods[name]!;
     const request = messages.request(name, textOf(payload));
+    if (payload.length > LARGE_BYTES) await nextTurn(this.#parts.clock);
     if (method.streams === 'requests') throw new GatewayError('UNSUPPORTED');
     const answer = method.streams
       ? await first(method.run(request, Infinity))
       : await method.run(request, Infinity);
+    if (answer.length > LARGE_BYTES) await nextTurn(this.#parts.clock);
     const json =
       page === undefined ? messages.answer(name, answer) : messages.json(page.type, answer);
     return json as object;

@@ -2,11 +2,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ServiceDefinition } from '@grpc/grpc-js';
 
-import { type Clock, within } from '../clock.ts';
+import { type Clock, nextTurn, within } from '../clock.ts';
 import { errorJson } from '../contract/json-shapes.ts';
 import { failure, type Failure, GatewayError } from '../errors.ts';
 import { refusedCaller } from './caller.ts';
-import { JsonMessages } from './json-messages.ts';
+import { JsonMessages, LARGE_BYTES } from './json-messages.ts';
 import { linesOf } from './lines.ts';
 import type { Log } from '../telemetry/log.ts';
 import { controlError, type Method, type Methods, notServed } from './method.ts';
@@ -143,6 +143,7 @@ export class JsonApi {
     if (body === null) return;
     const messages = this.#messagesOf();
     const message = messages.request(name, textOf(body));
+    if (body.length > LARGE_BYTES) await nextTurn(this.#parts.clock);
     if (!method.streams) {
       // Each method bounds how long it takes.
       response.setTimeout(0);

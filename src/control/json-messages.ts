@@ -21,6 +21,9 @@ import { parseJsonText } from '../protocol/json-parse.ts';
 /** How deep messages may be nested in an answer: each level of JSON in a Struct takes three. */
 const RECURSION_MAX = 4 * JSON_DEPTH_MAX;
 
+/** A larger request is read in one turn of the event loop and carried out in the next; so with an answer. */
+export const LARGE_BYTES = 16_384;
+
 export class JsonMessages {
   readonly #service: DescService;
   readonly #convertBytesMax: number;

@@ -1,4 +1,5 @@
 /** What a method of Control is: bytes in, bytes out, the same over every transport. */
+import { type Clock, nextTurn } from '../clock.ts';
 import { type Failure, GatewayError, isFailure, isOwnReason, REASONS } from '../errors.ts';
 import type { Log } from '../telemetry/log.ts';
 import { readRequest, type Request } from './requests.ts';
@@ -22,6 +23,9 @@ export type Method =
 export type Methods = Readonly<Record<string, Method>>;
 
 /** How methods are made of what they do. */
+/** Of one stream, in one turn of the event loop: thousands may come at once. */
+const REQUESTS_PER_TURN = 64;
+
 export type MakeMethods = {
   readonly one: (name: string, run: (request: Request) => Promise<Buffer> | Buffer) => Method;
   readonly many: (name: string, run: (request: Request) => AsyncIterable<Buffer>) => Method;
@@ -32,7 +36,7 @@ export type MakeMethods = {
 };
 
 /** @param limit `limits.convert`. */
-export function makeMethods(limit: number): MakeMethods {
+export function makeMethods(limit: number, clock: Clock): MakeMethods {
   return {
     one: (name, run) => ({
       streams: false,
@@ -47,21 +51,26 @@ export function makeMethods(limit: number): MakeMethods {
     }),
     total: (name, run) => ({
       streams: 'requests',
-      run: (requests, bytesMax = limit) => run(readEach(name, requests, bytesMax)),
+      run: (requests, bytesMax = limit) => run(readEach(name, { requests, bytesMax, clock })),
     }),
   };
 }
 
+type Stream = {
+  readonly requests: AsyncIterable<Buffer>;
+  readonly bytesMax: number;
+  readonly clock: Clock;
+};
+
 async function* readEach(
   name: string,
-  requests: AsyncIterable<Buffer>,
-  bytesMax: number,
+  { requests, bytesMax, clock }: Stream,
 ): AsyncGenerator<Request> {
   let n = 1;
   try {
     for await (const bytes of requests) {
       yield readRequest(name, bytes, bytesMax);
-      n++;
+      if (n++ % REQUESTS_PER_TURN === 0) await nextTurn(clock);
     }
   } catch (error) {
     throw nthRequest(error, n);

@@ -2,6 +2,7 @@
  * `pith.v1.Control`: its methods, the same over every transport: `grpc-handlers.ts` on the control port, `json-api.ts`
  * on the admin port, `bus-api.ts` over NATS.
  */
+import type { Clock } from '../clock.ts';
 import type { FleetCommands } from '../bus/fleet-commands.ts';
 import { CONVERT_BYTES } from '../protocol/conversion-limit.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -17,6 +18,7 @@ export type ControlParts = {
   /** Bytes of JSON that are converted at once, `limits.convert`; absent: its default. */
   readonly convertBytesMax?: number;
   readonly fleetCommands: FleetCommands;
+  readonly clock: Clock;
   /** For errors that are not the caller's fault. */
   readonly log: Log;
   /** The gateway itself. */
@@ -25,20 +27,21 @@ export type ControlParts = {
 
 /** The methods of this release; all others are answered as not served. */
 export function controlMethods(parts: Omit<ControlParts, 'log'>): Methods {
-  const make = makeMethods(parts.convertBytesMax ?? CONVERT_BYTES);
+  const make = makeMethods(parts.convertBytesMax ?? CONVERT_BYTES, parts.clock);
   return { ...fleetMethods(parts.fleetCommands, make), ...gatewayMethods(parts.own, make) };
 }
 
 /** The same over NATS. @param servesOwn `bus_admin` */
 export function busApi(parts: ControlParts, servesOwn: boolean): BusApi {
-  const { convertBytesMax, fleetCommands, log, own } = parts;
-  const make = makeMethods(convertBytesMax ?? CONVERT_BYTES);
+  const { clock, convertBytesMax, fleetCommands, log, own } = parts;
+  const make = makeMethods(convertBytesMax ?? CONVERT_BYTES, clock);
   return new BusApi({
     methods: controlMethods(parts),
     pages: fleetPages(fleetCommands, make),
     own: new Set(Object.keys(gatewayMethods(own, make))),
     servesOwn,
     service: CONTROL,
+    clock,
     log,
     convertBytesMax,
   });

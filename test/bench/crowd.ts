@@ -5,7 +5,13 @@ import { encodeRequest, rawIdOf } from '../../src/protocol/message.ts';
 import { encodePacket, packetOffset, PacketType } from '../../src/protocol/packet.ts';
 
 export type CrowdOrder =
-  | { readonly do: 'connect'; readonly port: number; readonly count: number }
+  | {
+      readonly do: 'connect';
+      readonly port: number;
+      readonly count: number;
+      /** Connections that are being made at a time. */
+      readonly atOnce: number;
+    }
   | { readonly do: 'request'; readonly everyMs: number }
   | { readonly do: 'close' }
   | { readonly do: 'count' };
@@ -24,8 +30,6 @@ export type CrowdCount = {
 
 /** First of a response. */
 const RESPONSE_BYTE = 4;
-/** Connections that are being made at a time. */
-const CONNECTING_MAX = 100;
 
 const bare = (encoded: Buffer): Buffer => encoded.subarray(packetOffset(encoded));
 const HANDSHAKE = bare(
@@ -81,7 +85,7 @@ function answered(): void {
   askedAt = 0;
 }
 
-async function connectAll(port: number, count: number): Promise<void> {
+async function connectAll(port: number, count: number, atOnce: number): Promise<void> {
   let begun = 0;
   const one = async (): Promise<void> => {
     while (begun < count) {
@@ -95,7 +99,7 @@ async function connectAll(port: number, count: number): Promise<void> {
       });
     }
   };
-  await Promise.all(Array.from({ length: CONNECTING_MAX }, one));
+  await Promise.all(Array.from({ length: atOnce }, one));
 }
 
 function askEvery(everyMs: number): void {
@@ -119,7 +123,7 @@ process.on('message', (order: CrowdOrder) => {
 process.on('disconnect', () => process.exit(0));
 
 async function obey(order: CrowdOrder): Promise<void> {
-  if (order.do === 'connect') await connectAll(order.port, order.count);
+  if (order.do === 'connect') await connectAll(order.port, order.count, order.atOnce);
   else if (order.do === 'request') askEvery(order.everyMs);
-  else if (order.do === 'close') for (const socket of sockets) socket.destroy();
+  else if (order.do === 'close') for (const socket of sockets.splice(0)) socket.destroy();
 }

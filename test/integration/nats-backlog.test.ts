@@ -9,8 +9,8 @@ import { TurnClock } from '../support/turn-clock.ts';
 
 const PER_TURN = 100;
 const MESSAGES = 20_000;
-/** Of 4 KiB, whose messages are handled together. [MSG many 1 1\r\n1\r\n] */
-const PER_PIECE = 4_096 / 17;
+/** Of 1 KiB, whose messages are handled together. [MSG many 1 1\r\n1\r\n] */
+const PER_PIECE = 1_024 / 17;
 /** A connection whose server answers no ping for so long is given up. */
 const SILENT_MS = 10_000;
 

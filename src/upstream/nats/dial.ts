@@ -35,8 +35,10 @@ const PINGS_UNANSWERED_MAX = 2;
 
 /** What the server takes until it has announced another size. */
 const PAYLOAD_BYTES_MAX = 1_048_576;
-/** What has come is handled in pieces of at most so many bytes: about forty messages, which are handled together. */
-const PIECE_BYTES_MAX = 4_096;
+/** What has come is handled in pieces of at most so many bytes: about ten messages. */
+const PIECE_BYTES_MAX = 1_024;
+/** The same within one large message. */
+const BODY_PIECE_BYTES_MAX = 4_096;
 /** So many bytes cost as much as a message. */
 const BYTES_PER_MESSAGE = 16_384;
 
@@ -85,14 +87,18 @@ class PacedTransport extends NodeTransport {
       yield* super.iterate();
       return;
     }
+    let pieceBytesMax = PIECE_BYTES_MAX;
     for await (const chunk of super.iterate()) {
       let isPaused = false;
-      for (let at = 0; at < chunk.length; at += PIECE_BYTES_MAX) {
+      for (let at = 0; at < chunk.length;) {
         const before = this.connection?.messagesIn ?? 0;
-        const piece = chunk.subarray(at, at + PIECE_BYTES_MAX);
+        const piece = chunk.subarray(at, at + pieceBytesMax);
+        at += piece.length;
         yield piece;
         // By now its messages are handled.
         const messages = (this.connection?.messagesIn ?? 0) - before;
+        const isBody = messages === 0 && piece.length >= PIECE_BYTES_MAX;
+        pieceBytesMax = isBody ? BODY_PIECE_BYTES_MAX : PIECE_BYTES_MAX;
         share.spend(messages + piece.length / BYTES_PER_MESSAGE);
         if (!share.isSpent) continue;
         // Until all of it is handled, so that the end of the connection does not come before what came in time.

@@ -11,6 +11,7 @@ import { controlMethods } from '../../../src/control/service.ts';
 import type { FleetCommands } from '../../../src/bus/fleet-commands.ts';
 import { failure, GatewayError } from '../../../src/errors.ts';
 import { rawNumber } from '../../../src/protocol/exact-json.ts';
+import { ManualClock } from '../../support/clock.ts';
 
 const NO_TARGET = { sids: [], uids: [], groups: [], exceptSids: [], exceptUids: [] };
 
@@ -88,7 +89,12 @@ describe('a request', () => {
       return Promise.resolve(failure('NO_SESSION'));
     };
     const fleetCommands = { patch } as unknown as FleetCommands;
-    const { SetData } = controlMethods({ fleetCommands, own: null!, convertBytesMax: 8 });
+    const { SetData } = controlMethods({
+      fleetCommands,
+      clock: new ManualClock(),
+      own: null!,
+      convertBytesMax: 8,
+    });
     const request = Buffer.from('0a03672e3112090a070a0161120208001803', 'hex');
     const run = SetData!.run as (request: Buffer, bytesMax?: number) => Promise<Buffer>;
     await expect(run(request)).rejects.toMatchObject({ reason: 'BAD_ARGUMENT' });

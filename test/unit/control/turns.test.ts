@@ -1,0 +1,82 @@
+/** What Control is asked much at once is done a part in each turn of the event loop. */
+import { expect, test } from 'vitest';
+
+import { BusApi } from '../../../src/control/bus-api.ts';
+import { CONTROL, controlMethods } from '../../../src/control/service.ts';
+import type { FleetCommands } from '../../../src/bus/fleet-commands.ts';
+import { keptLog } from '../../support/report.ts';
+import { TurnClock } from '../../support/turn-clock.ts';
+import { turn } from '../session/support.ts';
+
+/** PushRequest { 1 push { 1 target { 2 uids: "a" }, 2 route: "r" } } */
+const PUSH = Buffer.from('0a080a03120161120172', 'hex');
+const OUTCOME = {
+  ...{ delivered: 1, dropped: 0, refused: 0, gateways: 1, kept: 0 },
+  ...{ unknownUids: [], unknownSids: [], silentGateways: [] },
+};
+
+function stage() {
+  const clock = new TurnClock(1_000);
+  let pushed = 0;
+  const fleetCommands = {
+    pushCounted: () => {
+      pushed++;
+      return Promise.resolve(OUTCOME);
+    },
+  } as unknown as FleetCommands;
+  const methods = controlMethods({ fleetCommands, clock, own: null! });
+  return { clock, methods, pushed: () => pushed };
+}
+
+async function* pushes(count: number): AsyncGenerator<Buffer> {
+  for (let i = 0; i < count; i++) yield PUSH;
+}
+
+test('of a PushMany whose pushes have all come, 64 are sent in a turn', async () => {
+  const { clock, methods, pushed } = stage();
+  const { PushMany } = methods;
+  if (PushMany?.streams !== 'requests') throw new Error('PushMany takes a stream');
+  let isDone = false;
+  const done = PushMany.run(pushes(1_000)).then(() => {
+    isDone = true;
+  });
+  const turns: number[] = [];
+  while (!isDone) {
+    const before = pushed();
+    await turn();
+    await turn();
+    turns.push(pushed() - before);
+    clock.turn();
+  }
+  await done;
+  expect(pushed()).toBe(1_000);
+  expect(Math.max(...turns)).toBeLessThanOrEqual(64);
+});
+
+test('a large request over NATS is read in one turn, and carried out in the next', async () => {
+  const { clock, methods, pushed } = stage();
+  const api = new BusApi({
+    ...{ methods, pages: {}, own: new Set<string>(), servesOwn: false, service: CONTROL },
+    ...{ clock, log: keptLog().log },
+  });
+  const ask = (uids: number): Promise<unknown> => {
+    const target = { uids: Array.from({ length: uids }, (_, i) => `user${i}`) };
+    return api.call(
+      'control',
+      'Push',
+      Buffer.from(JSON.stringify({ push: { route: 'r', target } })),
+    );
+  };
+  const first = ask(1);
+  await turn();
+  expect(pushed()).toBe(0);
+  // The contract's own files were read in the first.
+  clock.turn();
+  expect(await first).toMatchObject({ delivered: 1 });
+  expect(await ask(1)).toMatchObject({ delivered: 1 });
+  const large = ask(2_000);
+  await turn();
+  expect(pushed()).toBe(2);
+  clock.turn();
+  expect(await large).toMatchObject({ delivered: 1 });
+});
