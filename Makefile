@@ -23,7 +23,7 @@ CODE := src test deploy package.json tsconfig.json .oxlintrc.json .oxfmtrc.json
 # Without a terminal vitest would still colour its output.
 VITEST := test -t 1 || export NO_COLOR=1; vitest run --config test/vitest.config.ts
 
-.PHONY: help setup run example-ts example-python example-pomelo-python example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants test test-all consul-test tutorial oracle border fuzz fuzz-planted simulate simulate-model simulate-model-planted simulate-planted chaos chaos-planted soak bench bench-stall bench-many event-stream keep-stream image-test chart-test cluster-test manifests release gen clean node24 tools
+.PHONY: help setup run example-ts example-python example-pomelo-python example-board example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants test test-all consul-test tutorial oracle border fuzz fuzz-planted simulate simulate-model simulate-model-planted simulate-planted chaos chaos-planted soak bench bench-stall bench-many event-stream keep-stream image-test chart-test cluster-test manifests release gen clean node24 tools
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ example-python: $(PYTHON_MODULES) ## start only the chat in Python, on NATS; nee
 
 example-pomelo-python: $(PYTHON_MODULES) ## start the chat of Pomelo's tutorial, for its own web page, in Python on NATS
 	@$(PYTHON_VENV)/bin/python deploy/examples/pomelo-chat-python-nats/main.py
+
+example-board: $(PYTHON_MODULES) ## start the drawing board in Python, on NATS; needs Python 3.9 or newer
+	@$(PYTHON_VENV)/bin/python deploy/examples/board-python-nats/main.py
 
 example-method-go: ## start a Go service whose own methods the gateway calls; needs Go 1.26
 	@cd deploy/examples/rooms-grpc-go && exec go run .

@@ -35,6 +35,14 @@ export async function startPomeloChat(
   });
 }
 
+/** The drawing board in Python. @param python What `installPython` gave: both need the same. */
+export async function startBoard(python: string, url: string): Promise<Running> {
+  return start(python, [join(EXAMPLES, 'board-python-nats/main.py')], {
+    env: { NATS_URL: url },
+    ready: /ready/,
+  });
+}
+
 /** A Python that has what the example requires; null: this machine has none for it. */
 export function installPython(): Promise<string | null> {
   return installPythonWith(join(PYTHON_CHAT, 'requirements.txt'));
