@@ -23,7 +23,7 @@ export const PLACES: readonly { file: string; texts: (version: string) => readon
   },
   ...['fleet', 'sidecar'].map((name) => ({
     file: `deploy/manifests/${name}.yaml`,
-    texts: (v: string) => [`app.kubernetes.io/version: "${v}"`, `image: pith:${v}`],
+    texts: (v: string) => [`app.kubernetes.io/version: ${v}\n`, `pith:${v}`],
   })),
 ];
 

@@ -130,7 +130,7 @@ test('sets the version everywhere, closes the changelog, commits and tags', () =
   });
   expect(read('deploy/helm/pith/Chart.yaml')).toContain(`\nversion: ${NEW}\n`);
   expect(read('deploy/helm/pith/Chart.yaml')).toContain(`\nappVersion: "${NEW}"\n`);
-  expect(read('deploy/manifests/fleet.yaml')).toContain(`image: pith:${NEW}\n`);
+  expect(read('deploy/manifests/fleet.yaml')).toContain(`image: "pith:${NEW}"\n`);
   expect(read('CHANGELOG.md')).toMatch(
     /## \[Unreleased\]\n\n## \[99\.0\.0-rc\.1\] - \d{4}-\d\d-\d\d\n/,
   );
