@@ -468,10 +468,10 @@ describe('clients that go', () => {
 });
 
 /** The answers that have come so far to a push on this subject. */
-function ask(exchange: Exchange, subject: string): unknown[] {
+function ask(exchange: Exchange, subject: string, body = '1'): unknown[] {
   const head = Buffer.from('NATS/1.0\r\nPith-Route: asked\r\n\r\n');
   exchange.takeSent();
-  exchange.publish(subject, '1', '_INBOX.x', head);
+  exchange.publish(subject, body, '_INBOX.x', head);
   return answers(exchange);
 }
 
@@ -493,6 +493,23 @@ function toGroup(route: string): Buffer {
 }
 
 describe('over the bus', () => {
+  const GROUPS = Buffer.from(JSON.stringify({ groups: ['a', 'b', 'c', 'd', 'e', 'f'] }));
+
+  // Each message costs 1 more, which is counted where it comes in.
+  test.each([
+    ['a push to one', `session.${G}.7.push`, '1', 0],
+    ['a verb', `session.${G}.7.get`, '{}', 2],
+    ['a join of six groups', `session.${G}.7.join`, String(GROUPS), 2 + 6 / 3],
+    ['a push to 40', 'group.all.push', '1', 40 / 64],
+  ])('%s takes its part of what a turn does for NATS', (_what, subject, body, cost) => {
+    const { exchange, clock, share } = stage({ perTurn: 64 });
+    clock.settle();
+    ask(exchange, `pith.${subject}`, body);
+    expect(share.hasRoom(64 - cost)).toBe(true);
+    expect(share.hasRoom(64 - cost + 0.01)).toBe(false);
+    clock.settle();
+  });
+
   const ALL = { delivered: 40, dropped: 0, refused: 0 };
 
   test.each(['group.all', 'all'])('a push to %s is answered when all have it', async (scope) => {
