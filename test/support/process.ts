@@ -29,15 +29,28 @@ export async function start(
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const running = follow(child, command);
-  if (options.ready !== undefined) await running.waitFor(options.ready);
+  if (options.ready === undefined) return running;
+  try {
+    await running.waitFor(options.ready);
+  } catch (error) {
+    await running[Symbol.asyncDispose]();
+    throw error;
+  }
   return running;
 }
+
+/** What a test that fails leaves behind, such as those that it has started beside one that did not start, ends with it. */
+const living = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of living) child.kill('SIGKILL');
+});
 
 function follow(child: ChildProcess, command: string): Running {
   let output = '';
   /** It has ended, and all that it has written has come: that may be later. */
   let isClosed = false;
   const waiting = new Set<() => void>();
+  living.add(child);
   const take = (text: string): void => {
     output += text;
     for (const look of waiting) look();
@@ -53,6 +66,7 @@ function follow(child: ChildProcess, command: string): Running {
     });
     child.on('close', (code, signal) => {
       isClosed = true;
+      living.delete(child);
       resolve(code ?? signal ?? 'unknown');
       for (const look of waiting) look();
     });
