@@ -98,6 +98,7 @@ export class NatsLineageNews implements LineageNews {
 
   #learn(known: Known): void {
     this.#isAgain = true;
+    this.#parts.wheel.set(this.#step, STEP_MS);
     if (this.#isFetching) return;
     this.#isFetching = true;
     inBackground(this.#fetch(known), (error) => {
@@ -167,9 +168,19 @@ export class NatsLineageNews implements LineageNews {
   // ---- what this one says -------------------------------------------------------------------------------
 
   #onStep(): void {
-    const { clock, connector, wheel } = this.#parts;
-    wheel.set(this.#step, STEP_MS);
-    if (!connector.up) return;
+    const { connector, wheel } = this.#parts;
+    if (connector.up) this.#sayNext();
+    wheel.set(this.#step, this.#pauseMs);
+  }
+
+  /** One message of a round follows another, then there is nothing to say until the next round. */
+  get #pauseMs(): number {
+    if (this.#round !== null || this.#isAgain) return STEP_MS;
+    return Math.max(STEP_MS, this.#nextRoundAt - this.#parts.clock.now());
+  }
+
+  #sayNext(): void {
+    const { clock } = this.#parts;
     if (this.#isAgain || (this.#round === null && clock.now() >= this.#nextRoundAt)) {
       this.#isAgain = false;
       this.#nextRoundAt = clock.now() + LINEAGES_AGAIN_MS;

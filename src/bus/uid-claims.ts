@@ -37,6 +37,8 @@ export const CLAIMS_AGAIN_MS = 30_000;
 /** The same when there is a new connection or a new gateway: sessions in one step. */
 const HURRIED_PER_STEP = 500;
 const STEP_MS = 100;
+/** Without anything to say it is looked so often at how many sessions there are. */
+const STEP_MS_MAX = 1_000;
 /** How often one session may be given a later time. */
 const RESTAMPS_MAX = 8;
 
@@ -84,23 +86,29 @@ export class UidClaims {
   #isHurried = false;
   /** After the hurried round another one. */
   #isOnceMore = false;
+  /** A time of the clock: of the last step. */
+  #steppedAt: number;
 
   constructor(parts: UidClaimsParts) {
     this.#parts = parts;
+    this.#steppedAt = parts.clock.now();
     this.#step = new Timeout(() => {
       this.#onStep();
     });
   }
 
   start(): void {
-    this.#parts.wheel.set(this.#step, STEP_MS);
+    this.#stepSoon();
   }
 
   /** There may be gateways that have not heard what this one holds. */
   sayAll(): void {
     if (this.#isHurried) this.#isOnceMore = true;
-    else this.#round = null;
-    this.#isHurried = true;
+    else {
+      this.#round = null;
+      this.#isHurried = true;
+      this.#stepSoon();
+    }
   }
 
   /** When a session is bound to `uid` now: later than any other that is here. */
@@ -120,6 +128,7 @@ export class UidClaims {
   bound(session: Session, ageMs: number | null = null): void {
     const { clock, limit, registry } = this.#parts;
     this.#since.set(session, clock.now() - Math.max(0, ageMs ?? 0));
+    if (this.#fresh.size === 0) this.#stepSoon();
     this.#fresh.delete(session);
     this.#fresh.add(session);
     const { uid } = session;
@@ -275,11 +284,26 @@ export class UidClaims {
     session.close('logged_in_elsewhere');
   }
 
+  #stepSoon(): void {
+    this.#parts.wheel.set(this.#step, STEP_MS);
+  }
+
   #onStep(): void {
-    const { channel, wheel } = this.#parts;
-    wheel.set(this.#step, STEP_MS);
+    const { channel, clock, wheel } = this.#parts;
+    const now = clock.now();
+    // After a stall it is no more than one step.
+    const passedMs = Math.min(now - this.#steppedAt, STEP_MS_MAX);
+    this.#steppedAt = now;
     this.#sayFresh();
-    if (channel.up) this.#sayNext();
+    if (channel.up) this.#sayNext(passedMs);
+    wheel.set(this.#step, this.#pauseMs);
+  }
+
+  /** Until there is something to say. */
+  get #pauseMs(): number {
+    if (this.#isHurried || this.#fresh.size > 0) return STEP_MS;
+    const nextMs = ((1 - this.#credit) * CLAIMS_AGAIN_MS) / (this.#parts.registry.size + 1);
+    return Math.min(Math.max(nextMs, STEP_MS), STEP_MS_MAX);
   }
 
   /** Says the newest claims a second time; where others were asked, some may have been too slow to answer. */
@@ -297,10 +321,10 @@ export class UidClaims {
   }
 
   /** A part of the round in which all claims are said again. */
-  #sayNext(): void {
+  #sayNext(passedMs: number): void {
     const { registry } = this.#parts;
     // One more, for the end of the round.
-    this.#credit += ((registry.size + 1) * STEP_MS) / CLAIMS_AGAIN_MS;
+    this.#credit += ((registry.size + 1) * passedMs) / CLAIMS_AGAIN_MS;
     if (this.#isHurried) this.#credit = HURRIED_PER_STEP;
     this.#round ??= registry.all();
     for (; this.#credit >= 1; this.#credit--) {

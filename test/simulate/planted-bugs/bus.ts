@@ -142,7 +142,7 @@ export const BUS: readonly Planted[] = [
     name: 'lost-claim-is-not-said-again',
     why: 'a claim that another gateway has not heard, because it was cut off, is said no more: two sessions keep the uid',
     file: 'src/bus/uid-claims.ts',
-    find: '    if (channel.up) this.#sayNext();\n',
+    find: '    if (channel.up) this.#sayNext(passedMs);\n',
     replace: '',
   },
   {

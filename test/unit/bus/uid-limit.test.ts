@@ -109,6 +109,22 @@ function kickOf({ connection }: { connection: { packets: { type: number; body: B
 }
 
 describe('kick_old', () => {
+  test('with nothing to say, a gateway is not woken up ten times a second for it', async () => {
+    const fleet = makeFleet(KICK_OLD, [0]);
+    await fleet.bind(fleet.player(0));
+    await fleet.advance(1_000);
+    let timers = 0;
+    const { clock } = fleet;
+    const setTimer = clock.setTimer.bind(clock);
+    clock.setTimer = (ms, fn) => {
+      timers++;
+      return setTimer(ms, fn);
+    };
+    await fleet.advance(60_000);
+    // The wheel looks once a second, and a claim is said every half minute.
+    expect(timers).toBeLessThan(100);
+  });
+
   test('the older session is kicked at once, on whichever gateway it is', async () => {
     const fleet = makeFleet(KICK_OLD);
     const old = fleet.player(0);
