@@ -23,7 +23,7 @@ CODE := src test deploy package.json tsconfig.json .oxlintrc.json .oxfmtrc.json
 # Without a terminal vitest would still colour its output.
 VITEST := test -t 1 || export NO_COLOR=1; vitest run --config test/vitest.config.ts
 
-.PHONY: help setup run example-ts example-python example-pomelo-python example-board example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants test test-all consul-test tutorial oracle border fuzz fuzz-planted simulate simulate-model simulate-model-planted simulate-planted chaos chaos-planted soak bench bench-stall bench-many event-stream keep-stream image-test chart-test cluster-test manifests release gen clean node24 tools
+.PHONY: help setup run example-ts example-python example-pomelo-python example-board example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants test test-all consul-test tutorial oracle border fuzz fuzz-planted simulate simulate-year simulate-model simulate-model-planted simulate-planted chaos chaos-planted soak bench bench-stall bench-many event-stream keep-stream image-test chart-test cluster-test manifests release gen clean node24 tools
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -127,6 +127,9 @@ fuzz-planted: node24 $(CLIENT_MODULES) ## put bugs into a copy of the tree, and 
 
 simulate: node24 ## play a fleet in virtual time with faults: SEED=7 HOURS=24 GATEWAYS=3 CLIENTS=200 JOBS=2 TRACE=1 SHRINK=1
 	@node test/simulate/run.ts
+
+simulate-year: node24 ## the same for a year, each day a small fleet of a size of its own: SEED=1 HOURS=8760 JOBS=2
+	@HOURS=$${HOURS:-8760} JOBS=$${JOBS:-2} SIZES=1 node test/simulate/run.ts
 
 simulate-model: node24 ## compare a fleet with a simple model of it, for N operations: N=1000000 SEED=7 GATEWAYS=3
 	@node test/simulate/model/run.ts

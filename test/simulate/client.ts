@@ -224,6 +224,7 @@ export class Player {
         return;
       case 'kick':
         link.kicked = packet.body;
+        this.#around.kicked(link.client, packet.body);
         this.#wallet.kicked(link);
         return;
       case 'push': {

@@ -23,6 +23,8 @@ export type Surroundings = {
   /** The gateway there ends in order. */
   readonly isStopping: (address: string) => boolean;
   readonly resuming: Resuming;
+  /** A gateway has told it why it is closed. */
+  readonly kicked: (client: Client, why: string) => void;
   /** Gateways that run. */
   readonly running: () => readonly SimGateway[];
   readonly users: number;

@@ -29,13 +29,18 @@ export function totalOf(runs: readonly Run[]): Total {
   };
 }
 
-/** The table that `make simulate` prints. @param seeds The first and the last, or the only one. */
-export function tableOf(total: Total, options: RunOptions, seeds: string): string {
+/**
+ * The table that `make simulate` prints.
+ *
+ * @param size How many gateways and clients there are.
+ * @param seeds The first and the last, or the only one.
+ */
+export function tableOf(total: Total, size: string, seeds: string): string {
   const { injected, counts, checks, steps, virtualMs, cpuMs, realMs } = total;
   const faults = Object.values(injected).reduce((all, one) => all + one, 0);
   const head: [string, string][] = [
     ['seed', seeds],
-    ['gateways, clients', `${options.gateways}, ${options.clients}`],
+    ['gateways, clients', size],
     ['virtual time', duration(virtualMs)],
     ['real time', `${duration(realMs)}${total.runs > 1 ? `, of ${total.runs} runs together` : ''}`],
     [

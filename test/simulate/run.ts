@@ -1,6 +1,7 @@
 /**
  * `make simulate SEED=7 HOURS=24 GATEWAYS=3 CLIENTS=200`: runs the simulation, prints what happened, and fails if a rule
- * was broken. JOBS=2 goes on with two at a time; a long time is cut into days, of the seeds that follow.
+ * was broken. JOBS=2 goes on with two at a time; a long time is cut into days, of the seeds that follow. With SIZES=1
+ * each day has a size of its own, instead of GATEWAYS and CLIENTS.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -20,6 +21,7 @@ import {
 } from './report.ts';
 import { type Run, type Running, type RunOptions, startRun } from './runs.ts';
 import { shrink, type Small } from './shrink.ts';
+import { sizeOf } from './sizes.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const DAY_HOURS = 24;
@@ -33,6 +35,7 @@ const hours = numberOf('HOURS', 1);
 const gateways = numberOf('GATEWAYS', 3);
 const clients = numberOf('CLIENTS', 200);
 const jobs = numberOf('JOBS', 1);
+const hasSizes = env['SIZES'] === '1';
 /** A file of faults, as JSON: what a shrunk run is played from. */
 const file = env['FAULTS'] ?? '';
 const faults = file === '' ? null : (JSON.parse(readFileSync(file, 'utf8')) as Fault[]);
@@ -49,26 +52,34 @@ function numberOf(name: string, otherwise: number): number {
 
 /** Days of the seeds that follow, and the rest. */
 function daysOf(): RunOptions[] {
-  const rest = { gateways, clients, ...(faults && { faults }) };
-  if (hours <= DAY_HOURS || faults !== null) return [{ seed, hours, ...rest }];
+  const restOf = (daySeed: string): Omit<RunOptions, 'seed' | 'hours'> => ({
+    ...(hasSizes ? sizeOf(daySeed) : { gateways, clients }),
+    ...(faults && { faults }),
+  });
+  if (hours <= DAY_HOURS || faults !== null) return [{ seed, hours, ...restOf(seed) }];
   if (!/^\d+$/.test(seed)) {
     console.error(`SEED=${seed}: more than a day needs a seed that is a whole number`);
     process.exit(64);
   }
-  return Array.from({ length: Math.ceil(hours / DAY_HOURS) }, (_, i) => ({
-    seed: String(Number(seed) + i),
-    hours: Math.min(DAY_HOURS, hours - i * DAY_HOURS),
-    ...rest,
-  }));
+  return Array.from({ length: Math.ceil(hours / DAY_HOURS) }, (_, i) => {
+    const daySeed = String(Number(seed) + i);
+    const dayHours = Math.min(DAY_HOURS, hours - i * DAY_HOURS);
+    return { seed: daySeed, hours: dayHours, ...restOf(daySeed) };
+  });
 }
 
 async function main(): Promise<number> {
-  console.log(`${commandOf({ ...all[0]!, hours })}${jobs > 1 ? ` JOBS=${jobs}` : ''}\n`);
+  const isYear = hasSizes && all.length > 1;
+  const command = isYear
+    ? `make simulate-year SEED=${seed} HOURS=${hours}`
+    : commandOf({ ...all[0]!, hours });
+  console.log(`${command}${jobs > 1 ? ` JOBS=${jobs}` : ''}\n`);
   const startedAt = performance.now();
   const { runs, broken } = await runAll();
   const last = all[runs.length - 1]!.seed;
   const total = totalOf(runs);
-  console.log(tableOf(total, all[0]!, runs.length > 1 ? `${seed} to ${last}` : seed));
+  const size = isYear ? 'of each day’s own' : `${all[0]!.gateways}, ${all[0]!.clients}`;
+  console.log(tableOf(total, size, runs.length > 1 ? `${seed} to ${last}` : seed));
   const digests = runs.map(({ digest }) => digest);
   console.log(
     `\ndigest of the trace: ${digests.length > 3 ? `${digests.length} of them` : digests.join(' ')}`,
@@ -133,6 +144,7 @@ function lineOf(options: RunOptions, { virtualMs, cpuMs, steps, digest, violatio
   return columns([
     [
       `seed ${options.seed}`,
+      `${options.gateways} gateways, ${options.clients} clients`,
       duration(virtualMs),
       `${duration(cpuMs)} of CPU`,
       `${steps} steps`,

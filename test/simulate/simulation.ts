@@ -55,6 +55,9 @@ export async function simulate(options: Options): Promise<Result> {
       stage.faults.inflict(fault);
     });
   const uids = new UidLimits(stage, seasons);
+  stage.onKicked = (client, why) => {
+    uids.kicked(client, why);
+  };
   const rounds = new Rounds(stage, bus, { uids, resuming, seasons });
   const confirmations = bus && new Confirmations(stage, bus);
   stage.ledger.onChanged = (ask) => {

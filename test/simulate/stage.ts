@@ -79,6 +79,8 @@ export class Stage {
   readonly backends: ReturnType<StageOptions['backends']>;
   readonly gateways: GatewayPlaces;
   readonly faults = new Inflicter(this);
+  /** Overridden by who looks at it. */
+  onKicked: (client: Client, why: string) => void = () => {};
   readonly #options: StageOptions;
 
   constructor(options: StageOptions) {
@@ -111,6 +113,9 @@ export class Stage {
       network,
       ledger,
       resuming: options.resuming,
+      kicked: (client: Client, why: string) => {
+        this.onKicked(client, why);
+      },
       running: () => this.running,
       routes,
       gatewayFor: (random: SeededRandom) => this.gateways.pick(random),

@@ -1,5 +1,5 @@
 /** The rules for how many sessions a uid may have, on all gateways. */
-import type { Ask } from './records.ts';
+import type { Ask, Client } from './records.ts';
 import type { Seasons } from './seasons.ts';
 import type { Stage } from './stage.ts';
 
@@ -29,6 +29,14 @@ export class UidLimits {
       if (all.length > sessionsMax)
         this.#stage.world.violate(STILL, `${uid} has ${all.join(' and ')}`);
     }
+  }
+
+  /** In fair weather nobody has gone who has a uid, so nobody loses it. */
+  kicked({ name, uid }: Client, why: string): void {
+    const { fairWeather } = this.#stage.ledger;
+    if (!this.#seasons.current.policy.refuses || !fairWeather.isFair) return;
+    if (why.includes('logged_in_elsewhere'))
+      this.#stage.world.violate(REFUSED, `${name} had ${uid}, and was told: ${why}`);
   }
 
   /** A client has got the answer to a request that binds it. */
