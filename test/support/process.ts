@@ -41,8 +41,14 @@ export async function start(
 
 /** What a test that fails leaves behind, such as those that it has started beside one that did not start, ends with it. */
 const living = new Set<ChildProcess>();
-process.on('exit', () => {
+const killLiving = (): void => {
   for (const child of living) child.kill('SIGKILL');
+};
+process.on('exit', killLiving);
+// So vitest ends its workers.
+process.once('SIGTERM', () => {
+  killLiving();
+  process.exit();
 });
 
 function follow(child: ChildProcess, command: string): Running {
