@@ -85,7 +85,14 @@ export class SessionAffinity<T extends Transport> {
     const { instance } = call;
     if (!call.unordered && this.#isVisiting(session, instance)) return this.#follow(call, session);
     const { endpoint: own } = session;
-    if (own !== null && own.instance === instance && own.isOpen) return own;
+    if (own !== null && own.instance === instance && own.serves) {
+      if (own.isOpen) return own;
+      // It is being left. What is in flight on it would be overtaken by another way, so what comes next waits for that.
+      if (!call.unordered && hasOthersInFlight(call)) {
+        call.lane.hold();
+        return own;
+      }
+    }
     const { list } = this.#pool;
     const start = list.length < 2 ? 0 : hash(call.session.sid) % list.length;
     for (let i = 0; i < list.length; i++) {

@@ -268,6 +268,19 @@ describe('an instance to which several endpoints lead', () => {
     expect(client!.ask(TO_X).to).not.toBe(first.to);
   });
 
+  test('sees what names it by the session’s own one, though that is being left, while something is in flight', async () => {
+    const { stage, clients } = await twoLinks('round_robin');
+    const [client] = clients;
+    const own = stage.pool.list[0]!;
+    own.goaway('');
+    // It came when those that were there had been let go already.
+    own.take(client!.kept);
+    const first = client!.ask();
+    expect(first.to).toBe(own);
+    expect(client!.ask(TO_X).to).toBe(own);
+    expect(client!.ask({ ...TO_X, unordered: true }).to).not.toBe(own);
+  });
+
   test('sees what needs no order by any, and the rest by what is left when one is lost', async () => {
     const { clients } = await twoLinks('round_robin');
     const [client] = clients;
