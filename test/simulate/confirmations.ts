@@ -29,6 +29,8 @@ export class Confirmations {
     const session = gateway?.gateway.registry.bySid(client.sid);
     if (gateway === undefined || session === undefined) return;
     if (world.nowMs - sentMs > CONFIRM_MS_MAX) return;
+    // It may have had all that by its token: nothing is new then, and what was has waited long enough.
+    if (session.resuming !== null && session.resuming.resumedFrom !== '') return;
     const { bind = '', join = [] } = plan;
     if (bind !== '' && session.uid === bind) this.#expect(gateway, ask, `pith.user.${bind}.*`);
     for (const group of join)
