@@ -52,6 +52,8 @@ export class SessionAffinity<T extends Transport> {
     // It keeps to that one from now on: what comes next must not go elsewhere either.
     const next = isVisiting ? session.visited! : picked;
     endpoint?.release(session);
+    // Nothing is in flight where it was: what names its instance goes by its new one.
+    if (!isVisiting) session.visited = null;
     next.take(session);
     return next;
   }

@@ -281,6 +281,19 @@ describe('an instance to which several endpoints lead', () => {
     expect(client!.ask({ ...TO_X, unordered: true }).to).not.toBe(own);
   });
 
+  test('sees what names it by the endpoint to which a session has just moved', async () => {
+    const { clients } = await twoLinks('hash');
+    const moved = clients.filter((client, i) => {
+      const before = client.ask();
+      before.answer();
+      client.bind(`player-${i}`);
+      const after = client.ask();
+      expect(client.ask(TO_X).to).toBe(after.to);
+      return after.to !== before.to;
+    });
+    expect(moved.length).toBeGreaterThan(1);
+  });
+
   test('sees what needs no order by any, and the rest by what is left when one is lost', async () => {
     const { clients } = await twoLinks('round_robin');
     const [client] = clients;
