@@ -87,7 +87,7 @@ const cases: [string, object, Verdict][] = [
       service: {
         type: 'NodePort',
         ports: [{ port: 80, nodePort: 41_570, appProtocol: 'kubernetes.io/ws' }],
-        trafficDistribution: 'PreferClose',
+        trafficDistribution: 'PreferSameZone',
         sessionAffinity: 'ClientIP',
         sessionAffinityConfig: { clientIP: { timeoutSeconds: 60 } },
         ipFamilyPolicy: 'SingleStack',
@@ -231,7 +231,7 @@ const cases: [string, object, Verdict][] = [
       config: nats,
       autoscaling: { enabled: true, metrics: [{ type: 'Pods', pod: { metric: { name: 'x' } } }] },
     },
-    /unknown field "spec\.metrics\[0\]\.pod"/,
+    /spec\.metrics\[0\]\.pod\b/,
   ],
   ['spread as one likes', { topologySpreadConstraints: [] }, 'taken'],
   ['no service account', { serviceAccount: { create: false } }, 'taken'],
@@ -240,12 +240,12 @@ const cases: [string, object, Verdict][] = [
   [
     'a volume misspelt',
     { extraVolumes: [{ name: 'x', emptydir: {} }] },
-    /unknown field "spec\.template\.spec\.volumes\[1\]\.emptydir"/,
+    /spec\.template\.spec\.volumes\[[^\]]*\]\.emptydir\b/,
   ],
   [
     'affinity misspelt',
     { affinity: { podAntiAfinity: {} } },
-    /unknown field "spec\.template\.spec\.affinity\.podAntiAfinity"/,
+    /spec\.template\.spec\.affinity\.podAntiAfinity\b/,
   ],
   ['a sidecar', sidecar, 'taken'],
   [
