@@ -139,13 +139,6 @@ export const BUS: readonly Planted[] = [
 
   // ---- how many sessions a uid has
   {
-    name: 'lost-claim-is-not-said-again',
-    why: 'a claim that another gateway has not heard, because it was cut off, is said no more: two sessions keep the uid',
-    file: 'src/bus/uid-claims.ts',
-    find: '    if (channel.up) this.#sayNext(passedMs);\n',
-    replace: '',
-  },
-  {
     name: 'loser-keeps-its-session',
     why: 'a session that loses its uid to one that was there all the time, out of reach, is reported, and not closed',
     file: 'src/bus/uid-claims.ts',

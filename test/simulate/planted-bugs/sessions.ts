@@ -25,13 +25,6 @@ export const SESSIONS: readonly Planted[] = [
     find: 'admission.leave(target.backendOrdinal);\n    breakers',
     replace: "if (state !== 'retrying') admission.leave(target.backendOrdinal);\n    breakers",
   },
-  {
-    name: 'breaker-waits-for-ever',
-    why: 'when the client of the one message that tries a backend again has gone, no other one is let through',
-    file: 'src/relay/breaker.ts',
-    find: "if (outcome === 'client_gone') this.#trying = false;\n      else this.#close();",
-    replace: "if (outcome !== 'client_gone') this.#close();",
-  },
 
   // ---- clients next to each other
   {
