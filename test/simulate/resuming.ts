@@ -68,7 +68,8 @@ export class Resuming {
       const mayDiffer = state.groups.some(({ endsAtWall }) => endsAtWall > 0);
       if (config.auth.mode === 'connect' || mayDiffer) continue;
       for (const { resuming, uid, data, groups, version } of gateway.registry.all()) {
-        if (resuming?.resumedFrom !== state.sid || version > 1) continue;
+        // 0: another connection with the same token, which waits for its uid. Above 1: it has changed since.
+        if (resuming?.resumedFrom !== state.sid || version !== 1) continue;
         this.checks[SAME]++;
         const [is, was] = [
           { uid, data, groups: [...groups].sort() },
