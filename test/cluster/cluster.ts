@@ -116,6 +116,11 @@ export class Cluster implements Disposable {
     return this.run(['helm', ...args, '--values', file]);
   }
 
+  /** The chat in Go, for running it beside the pods. */
+  get chat(): string {
+    return join(this.#dir, 'images/chat');
+  }
+
   /** A new file in the cluster's folder. */
   file(name: string): string {
     const dir = join(this.#dir, 'files');

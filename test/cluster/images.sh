@@ -32,11 +32,11 @@ one_program() {
   save "localhost/$1:local" "$1"
 }
 
-chat=$(mktemp)
+# It is also run beside the pods.
+chat=$out/chat
 (cd "$root/deploy/examples/chat-grpc-go" && CGO_ENABLED=0 go build -o "$chat" .)
 one_program pause "$pause"
 one_program chat "$chat"
-rm "$chat"
 
 sh "$root/test/image/base.sh" localhost/pith-base:local localhost/pith-runtime:local
 npmrc=$(npm config get userconfig)
