@@ -252,7 +252,8 @@ describe('a fleet of three', () => {
       const old = cluster
         .pods(NAMESPACE)
         .find(({ metadata }) => metadata.name !== crashed.metadata.name);
-      cluster.kubectl('-n', NAMESPACE, 'delete', 'pod', old.metadata.name, '--wait=false');
+      // Waits until its players have gone.
+      cluster.kubectl('-n', NAMESPACE, 'delete', 'pod', old.metadata.name);
       await eventually(
         () => cluster.get('deploy', 'pith', '-n', NAMESPACE).status.readyReplicas === 3,
         'three old pods',
