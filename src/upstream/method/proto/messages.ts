@@ -96,8 +96,10 @@ export class MessageParser {
     const { field: fields, nestedType: nested } = message;
     const place: Place = { fields, nested, extendee: '', depth: depth + 1 };
     const options: Options = new Map();
+    const { next } = tokens;
     tokens.expect('{');
     while (!tokens.skip('}')) this.#member(message, place, options);
+    expectNamesOnce(tokens, message, next);
     const features = featuresOf(options);
     if (features !== undefined) message.options = create(MessageOptionsSchema, { features });
     // Behind those that were written, as protoc has it.
@@ -150,6 +152,7 @@ export class MessageParser {
 
   #oneof(message: DescriptorProto, place: Place): void {
     const tokens = this.#tokens;
+    const { next } = tokens;
     const index = message.oneofDecl.length;
     const oneof = create(OneofDescriptorProtoSchema, { name: tokens.name('a name') });
     message.oneofDecl.push(oneof);
@@ -163,6 +166,7 @@ export class MessageParser {
         this.#anyField(tokens.is('.') ? readTypeName(tokens) : tokens.name('a field'), place);
       }
     }
+    if (place.fields.length === first) throw tokens.error(`oneof ${oneof.name} has no field`, next);
     for (const field of place.fields.slice(first)) field.oneofIndex = index;
   }
 
@@ -279,6 +283,23 @@ export class MessageParser {
     const features = featuresOf(options);
     if (features !== undefined) made.options = create(EnumOptionsSchema, { features });
     return made;
+  }
+}
+
+/** A second message of a name would never be found. A map has one of its own, for `a` it is `AEntry`. */
+function expectNamesOnce(
+  tokens: Tokens,
+  { name: outer, nestedType }: DescriptorProto,
+  at: Tokens['next'],
+): void {
+  const names = new Set<string>();
+  for (const { name } of nestedType) {
+    if (names.has(name)) {
+      const isOfMap = nestedType.some((one) => one.name === name && one.options?.mapEntry);
+      const why = isOfMap ? ': the map that one belongs to needs another name' : '';
+      throw tokens.error(`${outer} has two messages ${name}${why}`, at);
+    }
+    names.add(name);
   }
 }
 
