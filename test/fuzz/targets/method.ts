@@ -167,11 +167,16 @@ const FILES = [
   '/* c */ syntax = "proto3"; // d\n message stream {} message message { string option = 017; }',
 ];
 
-/** A descriptor as a value. */
+/** A descriptor as a value. Nested messages are in the order of their names: those of maps stand where the maps do. */
 function shown(file: FileDescriptorProto): unknown {
-  return toJson(
+  const json = toJson(
     FileDescriptorProtoSchema,
     fromBinary(FileDescriptorProtoSchema, toBinary(FileDescriptorProtoSchema, file)),
+  );
+  return JSON.parse(JSON.stringify(json), (key, value: unknown) =>
+    key === 'nestedType'
+      ? (value as { name: string }[]).toSorted((a, b) => (a.name < b.name ? -1 : 1))
+      : value,
   );
 }
 
