@@ -3,9 +3,11 @@
 dir=$1
 pid() { cat "$dir/run/$1.pid" 2>/dev/null; }
 inside() { nsenter -t "$(pid namespace)" -n -m -- "$@"; }
-for name in kubelet kwok scheduler controller-manager apiserver etcd; do
+# The API server waits for requests that others no longer end, so it is not asked.
+for name in kubelet kwok scheduler controller-manager; do
   kill "$(pid $name)" 2>/dev/null
 done
+kill -9 "$(pid apiserver)" "$(pid etcd)" 2>/dev/null
 socket=$dir/run/containerd.sock
 inside ctr -a "$socket" -n k8s.io tasks list -q 2>/dev/null | while read -r task; do
   inside ctr -a "$socket" -n k8s.io tasks kill -s SIGKILL "$task"
