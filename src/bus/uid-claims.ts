@@ -250,7 +250,7 @@ export class UidClaims {
       if (session.uid !== uid || newest === undefined || !isNewer(newest, placeOf(session))) continue; // prettier-ignore
       if (!this.#restamp(session, newest.boundAt)) continue;
       newest = placeOf(session);
-      // Who has asked meanwhile was told of the time before.
+      // Gateways that asked in the meantime were given the earlier time.
       gathering.isAgain = true;
     }
     const here = [...registry.byUid(uid)].map(placeOf);

@@ -73,7 +73,7 @@ export class TokenBox {
   open(token: string): Buffer | null {
     if (token.length > TOKEN_CHARS_MAX) return null;
     const bytes = Buffer.from(token, 'base64url');
-    // Where it cannot even be taken apart it is tried all the same, so that time tells nothing.
+    // A malformed token is decrypted like any other, so that the time it takes reveals nothing.
     const parts = partsOf(bytes) ?? partsOf(Buffer.concat([this.#head, Buffer.alloc(64), bytes]))!;
     let opened: Buffer | null = null;
     for (const [i, key] of this.#keys.entries()) {

@@ -1,4 +1,4 @@
-/** Who is told that sessions come and go, and to whom they belong. */
+/** Tells listeners when sessions open and close, and when their uid changes. */
 import type { ClosedSession } from '../contract/facts.ts';
 import type { Session } from './session.ts';
 

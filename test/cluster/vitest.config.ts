@@ -1,13 +1,11 @@
 // The chart on a real cluster. Apart from `make test`: it needs Linux and root, and takes long the first time.
 
-import { homedir } from 'node:os';
-import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
-const cache = process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache');
-const tools = process.env['TEST_TOOLS_DIR'] || join(cache, 'pith', 'bin');
-process.env['PATH'] = `${tools}${delimiter}${process.env['PATH'] ?? ''}`;
+import { putToolsOnPath } from '../tools/path.ts';
+
+putToolsOnPath();
 
 export default defineConfig({
   root: fileURLToPath(new URL('../..', import.meta.url)),

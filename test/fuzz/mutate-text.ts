@@ -212,7 +212,7 @@ function escaped(it: string, chance: Chance): string {
   return `${it.slice(0, at)}\\u${code}${it.slice(at + 1)}`;
 }
 
-/** A value so many times, as elements of a list; inside an object they are none, and the text is no JSON. */
+/** Repeats a value, separated by commas: more elements in a list; in an object the text is no longer JSON. */
 export function repeatedValue(input: Buffer, { chance }: Pool, bytes: number): Buffer {
   const text = input.toString('latin1');
   const spans = spansOf(text).filter(({ isKey }) => !isKey);

@@ -1,4 +1,4 @@
-/** Who is fuzzed next: first everybody, then in turn who found something new lately and who had least. */
+/** Which target is fuzzed next: each once, then in turn the one with the latest find and the one with the least time. */
 import type { Report } from './worker.ts';
 
 const SLICE_MS = { min: 1_000, max: 30_000 };

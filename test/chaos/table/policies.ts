@@ -39,7 +39,7 @@ class Stage {
     return events.filter((name) => name !== 'again').join(' ');
   }
 
-  /** Who has the uid by the answers of all gateways; what clients got; what was told of each. */
+  /** Checks which sessions hold the uid according to all gateways, what clients received, and the events of each session. */
   async check(what: string, bound: readonly Json[], must: Must): Promise<void> {
     const { fleet, policy } = this;
     const players = [...fleet.players];
