@@ -1,14 +1,6 @@
-/** README.md as something to be run: its blocks and commands, and a shell that runs them as a newcomer would. */
+/** A page as something to be run: its blocks and commands, and a shell that runs them as a newcomer would. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import {
-  chmodSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
@@ -80,7 +72,7 @@ export async function expectFree(ports: readonly number[]): Promise<void> {
     else taken.push(port);
   }
   if (taken.length > 0)
-    throw new Error(`README.md uses default ports: stop what listens on ${taken.join(', ')}`);
+    throw new Error(`the pages use default ports: stop what listens on ${taken.join(', ')}`);
 }
 
 /** A command that stays until it is told to stop. */
@@ -248,5 +240,3 @@ await nc.drain();
   chmodSync(file, 0o755);
   return bin;
 }
-
-export const README = readFileSync(join(ROOT, 'README.md'), 'utf8');
