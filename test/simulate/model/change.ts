@@ -18,6 +18,8 @@ export type Change =
 
 /** Ways by which the time of a membership can be given. */
 export const WITH_TTL: readonly Way[] = ['verb', 'control'];
+/** The longest that those who have a uid are asked. */
+const ASK_MS = 5_000;
 /** Until a claim is there. */
 const CLAIM_MS = 10;
 const ELSEWHERE = 'logged_in_elsewhere';
@@ -171,13 +173,22 @@ function expectedOf(fleet: Fleet, model: Model, session: ModelSession, change: C
     case 'bind':
       if (session.uid === change.uid) return ['ok'];
       if (session.uid !== '') return ['409 CONFLICT'];
-      return ofHolders(fleet, model, change.uid);
+      return [...ofHolders(fleet, model, change.uid), ...(mayEnd(fleet, model, session) ? ['409 CLOSING'] : [])]; // prettier-ignore
     case 'join':
       return [Model.refusal(session, change.groups) || 'ok'];
     case 'unbind':
     case 'leave':
       return ['ok'];
   }
+}
+
+/** While those who have the uid are asked, it may be found that its own client has vanished. */
+function mayEnd(
+  { nowMs }: Fleet,
+  { policy }: Model,
+  { silent: { fromMs } }: ModelSession,
+): boolean {
+  return policy.name === 'refuse_new' && fromMs < nowMs + ASK_MS;
 }
 
 /** Under refuse_new it is those who have the uid that decide. */

@@ -251,6 +251,32 @@ const leaves = commandsOf({
   },
 });
 
+/** A player loses its network, and logs in again from elsewhere before its gateway has noticed. */
+const takeOver = commandsOf({
+  name: 'take over',
+  weight: 4,
+  args: fc.record({ of: nth, by: nth, afterMs: fc.constantFrom(0, 2_500, 6_000), at: nth, way: fc.constantFrom(...WAYS) }), // prettier-ignore
+  can: (model) => model.list.some(isLoggedIn) && model.list.some(isNobody),
+  run: async (model, fleet, { of, by, afterMs, ...how }) => {
+    const old = pick(model.list.filter(isLoggedIn), of);
+    old.guest.end('vanishes');
+    old.vanished(fleet.nowMs);
+    await fleet.wait(afterMs);
+    await settled(fleet, model);
+    const able = model.list.filter(isNobody);
+    if (able.length === 0) return;
+    await changeOne(fleet, model, pick(able, by), { change: { kind: 'bind', uid: old.uid }, ...how }); // prettier-ignore
+  },
+});
+
+function isLoggedIn({ guest, uid: has }: ModelSession): boolean {
+  return guest.isOpen && has !== '';
+}
+
+function isNobody({ guest, uid: has }: ModelSession): boolean {
+  return guest.isOpen && has === '';
+}
+
 const kick = commandsOf({
   name: 'kick',
   weight: 5,
@@ -313,6 +339,7 @@ export const SESSION_COMMANDS = [
   groupChange,
   userPatch,
   leaves,
+  takeOver,
   kick,
   verbKick,
 ];
