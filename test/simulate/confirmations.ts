@@ -29,12 +29,13 @@ export class Confirmations {
     const session = gateway?.gateway.registry.bySid(client.sid);
     if (gateway === undefined || session === undefined) return;
     if (world.nowMs - sentMs > CONFIRM_MS_MAX) return;
-    // It may have had all that by its token: nothing is new then, and what was has waited long enough.
-    if (session.resuming !== null && session.resuming.resumedFrom !== '') return;
     const { bind = '', join = [] } = plan;
-    if (bind !== '' && session.uid === bind) this.#expect(gateway, ask, `pith.user.${bind}.*`);
+    // What it has by its token is not new, and whoever waited for that has waited long enough.
+    const had = client.resumed;
+    if (bind !== '' && session.uid === bind && bind !== had?.uid)
+      this.#expect(gateway, ask, `pith.user.${bind}.*`);
     for (const group of join)
-      if (session.groups.has(group))
+      if (session.groups.has(group) && had?.groups.has(group) !== true)
         this.#expect(gateway, ask, `pith.group.${token(group)}.*`, group);
   }
 

@@ -45,6 +45,8 @@ export type Client = {
   /** Ever bound, or asked to be. */
   readonly uids: Set<string>;
   readonly groups: Set<string>;
+  /** What it came back with, by its token; null: it did not come back. */
+  resumed: { readonly uid: string; readonly groups: ReadonlySet<string> } | null;
   /** A backend has bound it, or unbound it, of its own will. */
   isMeddled: boolean;
   /** A backend was asked to close it, or does so of its own will. */
@@ -61,6 +63,7 @@ export function newClient(name: string): Client {
     binds: 0,
     uids: new Set(),
     groups: new Set(),
+    resumed: null,
     isMeddled: false,
     isToldToGo: false,
     isOpen: true,

@@ -51,7 +51,9 @@ export class Resuming {
       this.#world.violate(KICKED, `${client.name} is ${state.lineage} again`);
     client.uid = state.uid;
     if (state.uid !== '') client.uids.add(state.uid);
-    for (const { name } of state.groups) client.groups.add(name);
+    const groups = state.groups.map(({ name }) => name);
+    for (const name of groups) client.groups.add(name);
+    client.resumed = { uid: state.uid, groups: new Set(groups) };
     return state;
   }
 

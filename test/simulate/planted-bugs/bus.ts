@@ -123,6 +123,13 @@ export const BUS: readonly Planted[] = [
     replace: 'set: had.data, join: []',
   },
   {
+    name: 'who-came-back-does-not-wait',
+    why: 'the answer to a bind or a join leaves before the bus has confirmed the subscription, where the session came back by a token',
+    file: 'src/session/changes.ts',
+    find: 'if (pending.length === 0) return null;',
+    replace: "if (pending.length === 0 || (session.resuming !== null && session.resuming.resumedFrom !== '' && session.version > 1)) return null;",
+  },
+  {
     name: 'kick-leaves-the-tokens',
     why: 'a player who was kicked comes back by the token that it has',
     file: 'src/resume/resume.ts',
