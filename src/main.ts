@@ -1,10 +1,11 @@
 #!/usr/bin/env node
 /** The process: arguments, configuration, signals, exit codes. The only file that touches `process`. */
-import { readFileSync, writeSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 
 import { inBackground } from './background.ts';
 import { type Arguments, type ConfigChoice, readArguments } from './cli/arguments.ts';
+import { writeAll } from './cli/write-all.ts';
 import { holdProcess, systemClock } from './clock.ts';
 import { isAvailable } from './config/unavailable-keys.ts';
 import type { Config } from './config/schema.ts';
@@ -34,10 +35,6 @@ const VERSION = (
     version: string;
   }
 ).version;
-
-/** Milliseconds to wait for a reader of stderr that has stopped reading. */
-const READER_MS = 2_000;
-const READER_LOOK_MS = 5;
 
 await main(process.argv.slice(2));
 
@@ -276,22 +273,9 @@ function print(text: string): void {
   process.stdout.write(text);
 }
 
-/** Writes all of it to stderr: a pipe takes 64 KiB at once, and no more until some of that is read. */
+/** Writes all of it to stderr. If there is no reader, the exit code reports a failure too. */
 function complain(text: string): void {
-  const bytes = Buffer.from(text);
-  const pause = new Int32Array(new SharedArrayBuffer(4));
-  let at = 0;
-  for (let waitedMs = 0; at < bytes.length && waitedMs < READER_MS;) {
-    try {
-      at += writeSync(2, bytes, at);
-      waitedMs = 0;
-    } catch (error) {
-      // There is no reader; the exit code reports the failure too.
-      if ((error as { code?: unknown }).code !== 'EAGAIN') return;
-      Atomics.wait(pause, 0, 0, READER_LOOK_MS);
-      waitedMs += READER_LOOK_MS;
-    }
-  }
+  writeAll(2, text);
 }
 
 function fail(code: number, text: string): never {
