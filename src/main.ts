@@ -5,13 +5,15 @@ import { totalmem } from 'node:os';
 
 import { inBackground } from './background.ts';
 import { type Arguments, type ConfigChoice, readArguments } from './cli/arguments.ts';
+import { checkSupervision, type Supervision, writeReady } from './cli/supervision.ts';
 import { writeAll } from './cli/write-all.ts';
 import { holdProcess, systemClock } from './clock.ts';
 import { isAvailable } from './config/unavailable-keys.ts';
 import type { Config } from './config/schema.ts';
 import { errorText } from './errors.ts';
-import type { GatewayParts } from './gateway.ts';
+import type { Gateway, GatewayParts } from './gateway.ts';
 import { EventLoopLag } from './telemetry/event-loop.ts';
+import type { Log } from './telemetry/log.ts';
 import { systemRandom } from './random.ts';
 
 // What only one command needs is imported by it: `pith client` need not wait for the gateway's libraries.
@@ -45,10 +47,11 @@ async function main(args: readonly string[]): Promise<void> {
   switch (asked.command) {
     case 'serve': {
       const signals = listenToSignals();
+      superviseOrFail(asked.supervision, signals);
       const config = await configOf(asked.config);
       if (config.routes.length === 0)
         complain('warning: there are no routes: every request is answered 404 NO_ROUTE\n');
-      await serve(config, signals);
+      await serve(config, signals, asked.supervision.readyFd);
       return;
     }
     case 'check':
@@ -138,6 +141,8 @@ function counted(count: number, what: string): string {
 type Signals = {
   /** Once for each SIGTERM and SIGINT. */
   stop(): void;
+  /** The parent is gone, if the gateway is to end with it. */
+  orphaned(): void;
   reload(): void;
   /** For signals that other programs act on, and Pith does not. */
   unused(name: string): void;
@@ -150,6 +155,7 @@ type Signals = {
 function listenToSignals(): Signals {
   const signals: Signals = {
     stop: () => process.exit(EXIT.OK),
+    orphaned: () => process.exit(EXIT.OK),
     reload: () => {},
     unused: () => {},
   };
@@ -161,7 +167,21 @@ function listenToSignals(): Signals {
   return signals;
 }
 
-async function serve(config: Config, signals: Signals): Promise<void> {
+function superviseOrFail(supervision: Supervision, signals: Signals): void {
+  try {
+    checkSupervision(supervision);
+  } catch (error) {
+    fail(EXIT.USAGE, `pith: ${errorText(error)}\nsee pith serve --help\n`);
+  }
+  if (!supervision.exitWithParent) return;
+  // After an error, too: a socket may be reset instead of ended.
+  process.stdin
+    .on('error', () => {})
+    .once('close', () => signals.orphaned())
+    .resume();
+}
+
+async function serve(config: Config, signals: Signals, readyFd: number | undefined): Promise<void> {
   // Until the end, which is always an exit: a stop still waits for timers after everything is closed.
   holdProcess();
   const { level, format } = config.log;
@@ -206,19 +226,7 @@ async function serve(config: Config, signals: Signals): Promise<void> {
   process.on('unhandledRejection', (reason) => {
     gateway.onFault(reason);
   });
-  signals.reload = () => {
-    gateway.reloadCertificates();
-    log.warn('SIGHUP: reloading certificates; other configuration changes need a restart');
-  };
-  signals.unused = (name) => {
-    log.warn(`${name} is ignored`);
-  };
-  let stops = 0;
-  signals.stop = () => {
-    stops++;
-    // Its end, and its fault, is that of `stopped`.
-    if (stops === 1) inBackground(gateway.drain(() => stops > 1), () => {}); // prettier-ignore
-  };
+  obeySignals(signals, gateway, log);
   const stopped = gateway.stopped().then(() => sink.flush(systemClock, FLUSH_MS));
   inBackground(
     stopped.then(() => process.exit(EXIT.OK)),
@@ -231,6 +239,41 @@ async function serve(config: Config, signals: Signals): Promise<void> {
   } catch (error) {
     fail(EXIT.OS, `pith: ${errorText(error)}\n`);
   }
+  if (readyFd !== undefined && gateway.state === 'ready') tellReady(readyFd, gateway, log);
+}
+
+/** Until now each of them ended the process at once. */
+function obeySignals(signals: Signals, gateway: Gateway, log: Log): void {
+  signals.reload = () => {
+    gateway.reloadCertificates();
+    log.warn('SIGHUP: reloading certificates; other configuration changes need a restart');
+  };
+  signals.unused = (name) => {
+    log.warn(`${name} is ignored`);
+  };
+  let stops = 0;
+  // Its end, and its fault, is that of `stopped`.
+  const drain = (): void =>
+    inBackground(
+      gateway.drain(() => stops > 1),
+      () => {},
+    );
+  signals.stop = () => {
+    stops++;
+    if (stops === 1) drain();
+  };
+  // Not a second SIGTERM where the parent has sent one before its end.
+  signals.orphaned = () => {
+    log.warn('stdin has ended, so the parent is gone: stopping');
+    drain();
+  };
+}
+
+function tellReady(readyFd: number, gateway: Gateway, log: Log): void {
+  const { id, addresses } = gateway;
+  const facts = { gateway: id, version: VERSION, pid: process.pid, ...addresses };
+  if (!writeReady(readyFd, { ...facts, notReady: gateway.notReady() }))
+    log.warn({ fd: readyFd }, 'nobody reads --ready-fd');
 }
 
 async function client(args: readonly string[]): Promise<void> {

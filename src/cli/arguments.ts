@@ -4,6 +4,7 @@ import type { RoutingFacts } from '../routing/route-table.ts';
 import { COMMANDS, HELP, type HelpedCommand, USAGE } from './help.ts';
 import { Options, readOptions, UsageError } from './options.ts';
 import { isObject } from '../protocol/exact-json.ts';
+import { readReadyFd, type Supervision } from './supervision.ts';
 
 /** Where the configuration comes from. */
 export type ConfigChoice = {
@@ -15,7 +16,8 @@ export type ConfigChoice = {
 };
 
 export type Arguments =
-  | { readonly command: 'serve' | 'check'; readonly config: ConfigChoice }
+  | { readonly command: 'serve'; readonly config: ConfigChoice; readonly supervision: Supervision }
+  | { readonly command: 'check'; readonly config: ConfigChoice }
   | {
       readonly command: 'routes';
       readonly config: ConfigChoice;
@@ -33,6 +35,7 @@ const CONFIG_OPTIONS = {
   config: { value: 'FILE', short: 'c' },
   set: { value: 'KEY=VALUE', many: true },
 } as const;
+const SERVE_OPTIONS = { 'ready-fd': { value: 'N' }, 'exit-with-parent': {} } as const;
 const SESSION_OPTIONS = {
   uid: { value: 'UID' },
   sid: { value: 'SID' },
@@ -87,6 +90,7 @@ function readOwn(command: HelpedCommand, args: readonly string[]): Arguments {
   const isBare = command === 'version' || command === 'schema';
   const own = {
     ...(!isBare && CONFIG_OPTIONS),
+    ...(command === 'serve' && SERVE_OPTIONS),
     ...(command === 'routes' && SESSION_OPTIONS),
     ...(command === 'health' && { ready: {} }),
   };
@@ -103,7 +107,14 @@ function readOwn(command: HelpedCommand, args: readonly string[]): Arguments {
       config: readConfigChoice(options, positionals),
       path: options.has('ready') ? '/readyz' : '/livez',
     };
-  if (command !== 'routes') return { command, config: readConfigChoice(options, positionals) };
+  if (command === 'serve') {
+    const supervision = {
+      readyFd: readReadyFd(options.text('ready-fd')),
+      exitWithParent: options.has('exit-with-parent'),
+    };
+    return { command, config: readConfigChoice(options, positionals), supervision };
+  }
+  if (command === 'check') return { command, config: readConfigChoice(options, positionals) };
   const [route, ...more] = positionals;
   if (route === undefined)
     throw new UsageError('the route is missing; as in pith routes chat.room.join');

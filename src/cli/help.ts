@@ -42,14 +42,17 @@ const CHECKED = '64 wrong arguments; 78 wrong configuration';
 
 /** By command; `client` and `mock-backend` have their own. */
 export const HELP = {
-  serve: `pith serve [FILE] [--set KEY=VALUE …]
+  serve: `pith serve [FILE] [--set KEY=VALUE …] [--ready-fd N] [--exit-with-parent]
 
 Runs the gateway until SIGTERM or Ctrl-C, which drains it. A second one ends the drain.
 
+  --ready-fd N                      writes one line of JSON to file descriptor N once it listens, with the addresses
+                                    and their real ports, and closes N
+  --exit-with-parent                drains when stdin ends, as it does when the program that holds the other end is gone
 ${CONFIG}
 Without FILE and without a ./pith.yaml the environment and --set are the whole configuration.
 Exit code: 0 stopped; ${CHECKED}; 71 cannot listen on an address;
-70 an internal error.
+70 an internal error. Of these only 70 and 71 may go away by themselves.
 `,
   check: `pith check [FILE] [--set KEY=VALUE …]
 

@@ -1,0 +1,3 @@
+module supervise-go
+
+go 1.26.0
