@@ -4,7 +4,7 @@ import type { RoutingFacts } from '../routing/route-table.ts';
 import { COMMANDS, HELP, type HelpedCommand, USAGE } from './help.ts';
 import { Options, readOptions, UsageError } from './options.ts';
 import { isObject } from '../protocol/exact-json.ts';
-import { readReadyFd, type Supervision } from './supervision.ts';
+import { readyFdOf, type Supervision } from './supervision.ts';
 
 /** Where the configuration comes from. */
 export type ConfigChoice = {
@@ -109,7 +109,7 @@ function readOwn(command: HelpedCommand, args: readonly string[]): Arguments {
     };
   if (command === 'serve') {
     const supervision = {
-      readyFd: readReadyFd(options.text('ready-fd')),
+      readyFd: readyFdOf(options.text('ready-fd')),
       exitWithParent: options.has('exit-with-parent'),
     };
     return { command, config: readConfigChoice(options, positionals), supervision };

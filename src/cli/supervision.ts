@@ -59,7 +59,7 @@ function statOf(fd: number): ReturnType<typeof fstatSync> | null {
 }
 
 /** @throws {UsageError} If `text` is not such a number. */
-export function readReadyFd(text: string | undefined): number | undefined {
+export function readyFdOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const fd = /^\d{1,4}$/.test(text) ? Number(text) : 0;
   if (fd < FIRST_FD)
