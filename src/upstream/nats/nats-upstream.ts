@@ -23,7 +23,7 @@ import type { ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
 import { HeaderBlock, linesOf, readHeaders } from './header-block.ts';
 import type { NatsAnswers } from './nats-answers.ts';
 import type { NatsMessage } from './nats-connection.ts';
-import { type Outgoing, send, type SendConnection } from './outgoing.ts';
+import { send, type SendConnection } from './outgoing.ts';
 import { SUBJECT_BYTES_MAX, type Subjects } from './subjects.ts';
 import type { Accepted, Reply } from '../../contract/commands.ts';
 import { ShapeError } from '../../contract/json.ts';
@@ -112,22 +112,23 @@ export class NatsUpstream implements Upstream, PendingCall {
   }
 
   #publishConnect(call: ConnectCall, ask: ConnectAsk): void {
-    this.#ask(call, {
-      subject: call.route,
-      payload: Buffer.from(JSON.stringify(connectJson(ask))),
-      headers: new HeaderBlock(`Pith-Timeout-Ms: ${call.leftMs(this.#wheel.now())}\r\n`),
-    });
+    this.#ask(
+      call,
+      call.route,
+      Buffer.from(JSON.stringify(connectJson(ask))),
+      new HeaderBlock(`Pith-Timeout-Ms: ${call.leftMs(this.#wheel.now())}\r\n`),
+    );
   }
 
   /** False: it has not left, and the call has failed. */
-  #ask(call: Call, what: Omit<Outgoing, 'reply'>): boolean {
+  #ask(call: Call, subject: string, payload: Uint8Array, headers: HeaderBlock): boolean {
     const reply = call.wantsAnswer
-      ? { reply: this.#subjects.answer(this.#answers.calls.add(call, this)) }
-      : {};
-    const unsent = send(this.#connector, { ...what, ...reply });
+      ? this.#subjects.answer(this.#answers.calls.add(call, this))
+      : '';
+    const unsent = send(this.#connector, { subject, payload, reply, headers });
     if (unsent === null) return true;
     this.#answers.calls.remove(call);
-    if (unsent.reason === 'TOO_LARGE') this.#trouble('size', what.subject, unsent.message);
+    if (unsent.reason === 'TOO_LARGE') this.#trouble('size', subject, unsent.message);
     call.fail(unsent);
     return false;
   }
@@ -240,11 +241,7 @@ export class NatsUpstream implements Upstream, PendingCall {
       call.fail(failure('BAD_ROUTE', 'the subject for this route and instance is too long'));
       return;
     }
-    const isSent = this.#ask(call, {
-      subject,
-      payload: call.body,
-      headers: this.#headers(call),
-    });
+    const isSent = this.#ask(call, subject, call.body, this.#headers(call));
     if (isSent && !call.wantsAnswer) call.sent();
   }
 

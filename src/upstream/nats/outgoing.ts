@@ -6,6 +6,7 @@ import { HEADER_BYTES_MAX, type HeaderBlock } from './header-block.ts';
 export type Outgoing = {
   readonly subject: string;
   readonly payload: Uint8Array;
+  /** '' or absent: no answer is wanted. */
   readonly reply?: string;
   readonly headers?: HeaderBlock;
 };
@@ -15,15 +16,13 @@ export type SendConnection = Pick<NatsConnector, 'up' | 'payloadBytesMax' | 'pub
 
 /** Publishes it. Returns why it could not, and then nothing has been sent; it never throws. */
 export function send(connector: SendConnection, outgoing: Outgoing): Failure | null {
-  const { subject, payload, reply, headers } = outgoing;
+  const { subject, payload, headers } = outgoing;
   if (!connector.up) return failure('BUS_AWAY');
   const tooLarge = tooLargeFor(connector, payload.length, headers?.bytes ?? 0);
   if (tooLarge !== null) return tooLarge;
   try {
-    connector.publish(subject, payload, {
-      ...(reply !== undefined && { reply }),
-      ...(headers !== undefined && { headers }),
-    });
+    // A request passes here: no object is made of it. The library sets `reply` if it is absent.
+    connector.publish(subject, payload, outgoing);
     return null;
   } catch (error) {
     return error instanceof GatewayError
