@@ -26,10 +26,7 @@ export function pageOf(
   { limit, after }: Page,
   bytesMax: number,
 ): { sessions: SessionJson[]; more: boolean } | Failure {
-  const rest =
-    after === ''
-      ? [...sessions]
-      : sessions.filter((session) => compareSids(session.sid, after) > 0);
+  const rest = sessionsAfter(sessions, after);
   const page: SessionJson[] = [];
   let bytes = AROUND_BYTES;
   for (const session of rest.sort((a, b) => a.n - b.n)) {
@@ -46,6 +43,16 @@ export function pageOf(
     page.push(json);
   }
   return { sessions: page, more: page.length < rest.length };
+}
+
+/** A copy. All are of one gateway, so that mostly their numbers need to be compared, and no sids. */
+function sessionsAfter(sessions: readonly Session[], after: string): Session[] {
+  const [first] = sessions;
+  if (after === '' || first === undefined) return [...sessions];
+  const [gateway] = splitSid(first.sid);
+  const [afterGateway, afterN] = splitSid(after);
+  if (gateway === afterGateway) return sessions.filter(({ n }) => n > afterN);
+  return gateway > afterGateway ? [...sessions] : [];
 }
 
 /** All parts in order, up to the first point where a gateway has more sessions than it gave: the next page begins there. */

@@ -13,6 +13,7 @@ import type { Json, JsonObject } from '../contract/commands.ts';
 import { encodeSession } from '../contract/gateway-frames.ts';
 import type { SessionJson } from '../contract/json-shapes.ts';
 import { encodeMs, WireWriter } from '../contract/protobuf-wire.ts';
+import { type Clock, nextTurn } from '../clock.ts';
 import { type Failure, isFailure } from '../errors.ts';
 import { doubleOf, isRawNumber } from '../protocol/exact-json.ts';
 import type { DrainProgress, Explained, Info } from './gateway-methods.ts';
@@ -89,21 +90,36 @@ export function groupPage(outcome: GroupsOutcome): Buffer {
   return writer.take();
 }
 
-/** A page of sessions, each a message. The last one says what is missing; only if there is none, one more does. */
-export function* sessionMessages(outcome: SessionsOutcome): Generator<Buffer> {
-  const { sessions } = outcome;
-  const rest = restOf(outcome);
-  for (const [i, session] of sessions.entries()) {
-    const message = sessionMessage(session);
-    yield i === sessions.length - 1 ? Buffer.concat([message, rest]) : message;
+/** Sessions that are encoded in one turn of the event loop: about 4 ms. */
+const SESSIONS_PER_TURN = 250;
+
+/** Sessions, each a message. The last one says what is missing; only if there is none, one more does. */
+export async function* sessionMessages(
+  pages: AsyncIterable<SessionsOutcome>,
+  clock: Clock,
+): AsyncGenerator<Buffer> {
+  const silentGateways = new Set<string>();
+  let last: SessionJson | null = null;
+  let isMore = false;
+  let n = 0;
+  for await (const page of pages) {
+    for (const session of page.sessions) {
+      if (last !== null) yield sessionMessage(last);
+      last = session;
+      if (++n % SESSIONS_PER_TURN === 0) await nextTurn(clock);
+    }
+    for (const gateway of page.silentGateways) silentGateways.add(gateway);
+    isMore = page.more;
   }
-  if (sessions.length === 0 && rest.length > 0) yield rest;
+  const rest = restOf(isMore ? (last?.sid ?? '') : '', [...silentGateways]);
+  if (last !== null) yield Buffer.concat([sessionMessage(last), rest]);
+  else if (rest.length > 0) yield rest;
 }
 
 /** A Session with nothing but that; empty: nothing is missing. */
-function restOf({ sessions, more, silentGateways }: SessionsOutcome): Buffer {
+function restOf(nextPage: string, silentGateways: readonly string[]): Buffer {
   const rest = new WireWriter();
-  rest.string(1, more ? (sessions.at(-1)?.sid ?? '') : '');
+  rest.string(1, nextPage);
   rest.strings(2, silentGateways);
   const bytes = rest.take();
   const session = new WireWriter();
@@ -112,12 +128,17 @@ function restOf({ sessions, more, silentGateways }: SessionsOutcome): Buffer {
 }
 
 /** As many sessions as fit, but at least one. */
-export function sessionPage(outcome: SessionsOutcome, bytesMax: number): Buffer {
+export async function sessionPage(
+  outcome: SessionsOutcome,
+  bytesMax: number,
+  clock: Clock,
+): Promise<Buffer> {
   const writer = new WireWriter();
   let { more } = outcome;
   let last = '';
   let bytes = 0;
-  for (const session of outcome.sessions) {
+  for (const [i, session] of outcome.sessions.entries()) {
+    if (i > 0 && i % SESSIONS_PER_TURN === 0) await nextTurn(clock);
     bytes += Buffer.byteLength(JSON.stringify(session));
     if (bytes > bytesMax && last !== '') {
       more = true;

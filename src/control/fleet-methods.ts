@@ -1,5 +1,6 @@
 /** The methods of `pith.v1.Control` that reach sessions wherever they are: each does one thing through FleetCommands. */
-import { FLEET_WAIT_MS, type FleetCommands } from '../bus/fleet-commands.ts';
+import type { Clock } from '../clock.ts';
+import { FLEET_WAIT_MS, type FleetCommands, type SessionsOutcome } from '../bus/fleet-commands.ts';
 import { GROUPS_PAGE_MAX } from '../bus/group-pages.ts';
 import type { Close, Patch } from '../contract/commands.ts';
 import { encodePushed } from '../contract/gateway-frames.ts';
@@ -19,14 +20,18 @@ import type { Request } from './requests.ts';
 import { type MakeMethods, type Methods, orThrow } from './method.ts';
 import { PUSH_WAIT_MS_MAX, pushMany } from './push-many.ts';
 
-/** Default and maximum of sessions that one ListSessions call returns. */
+/** Sessions on one page, and the default of those that one ListSessions call returns; and their maximum. */
 export const LIST_LIMIT = 1_000;
 export const LIST_LIMIT_MAX = 100_000;
 
 /** Bytes of the sessions on one page as JSON; a larger one comes alone. */
 export const SESSION_PAGE_BYTES_MAX = 524_288;
 
-export function fleetMethods(fleet: FleetCommands, { one, many, total }: MakeMethods): Methods {
+export function fleetMethods(
+  fleet: FleetCommands,
+  { one, many, total }: MakeMethods,
+  clock: Clock,
+): Methods {
   const change = async (sid: string, patch: Patch): Promise<Buffer> => {
     orThrow(await fleet.patch(sid, patch));
     return sessionMessage(orThrow(await fleet.get(sid)));
@@ -59,9 +64,9 @@ export function fleetMethods(fleet: FleetCommands, { one, many, total }: MakeMet
     GetSession: one('GetSession', async ({ sid = '' }) =>
       sessionMessage(orThrow(await fleet.get(sid))),
     ),
-    ListSessions: many('ListSessions', async function* (request) {
-      yield* sessionMessages(orThrow(await sessionsOf(fleet, request)));
-    }),
+    ListSessions: many('ListSessions', (request) =>
+      sessionMessages(sessionPages(fleet, request), clock),
+    ),
     GetPresence: one('GetPresence', async ({ uids = [] }) =>
       presenceMessage(orThrow(await fleet.presence(uids))),
     ),
@@ -72,13 +77,18 @@ export function fleetMethods(fleet: FleetCommands, { one, many, total }: MakeMet
 }
 
 /** ListSessions and ListGroups where there can be one answer only: a page of each, with what a stream says at its end. */
-export function fleetPages(fleet: FleetCommands, { one }: MakeMethods): BusApiParts['pages'] {
+export function fleetPages(
+  fleet: FleetCommands,
+  { one }: MakeMethods,
+  clock: Clock,
+): BusApiParts['pages'] {
   return {
     ListSessions: {
       type: 'pith.v1.SessionPage',
-      method: one('ListSessions', async (request) =>
-        sessionPage(orThrow(await sessionsOf(fleet, request)), SESSION_PAGE_BYTES_MAX),
-      ),
+      method: one('ListSessions', async (request) => {
+        const page = await sessionsOf(fleet, request, request.limit ?? 0);
+        return sessionPage(page, SESSION_PAGE_BYTES_MAX, clock);
+      }),
     },
     ListGroups: {
       type: 'pith.v1.GroupPage',
@@ -89,9 +99,31 @@ export function fleetPages(fleet: FleetCommands, { one }: MakeMethods): BusApiPa
   };
 }
 
-function sessionsOf(fleet: FleetCommands, { target = {}, limit = 0, pageToken = '' }: Request) {
-  const page = { limit: Math.min(limit || LIST_LIMIT, LIST_LIMIT_MAX), after: pageToken };
-  return fleet.list(target, page);
+/** At most `limit` sessions, and no more than one page has. */
+async function sessionsOf(
+  fleet: FleetCommands,
+  { target = {}, pageToken = '' }: Request,
+  limit: number,
+): Promise<SessionsOutcome> {
+  const page = { limit: Math.min(limit || LIST_LIMIT, LIST_LIMIT), after: pageToken };
+  return orThrow(await fleet.list(target, page));
+}
+
+/** As many as are asked for, a page at a time: each gateway gives no more in one answer. */
+async function* sessionPages(
+  fleet: FleetCommands,
+  request: Request,
+): AsyncGenerator<SessionsOutcome> {
+  let left = Math.min(request.limit || LIST_LIMIT, LIST_LIMIT_MAX);
+  let { pageToken = '' } = request;
+  while (left > 0) {
+    const page = await sessionsOf(fleet, { ...request, pageToken }, left);
+    yield page;
+    const last = page.sessions.at(-1);
+    if (!page.more || last === undefined) return;
+    left -= page.sessions.length;
+    pageToken = last.sid;
+  }
 }
 
 function groupsOf(fleet: FleetCommands, { prefix = '', limit = 0, pageToken = '' }: Request) {

@@ -28,7 +28,10 @@ export type ControlParts = {
 /** The methods of this release; all others are answered as not served. */
 export function controlMethods(parts: Omit<ControlParts, 'log'>): Methods {
   const make = makeMethods(parts.convertBytesMax ?? CONVERT_BYTES, parts.clock);
-  return { ...fleetMethods(parts.fleetCommands, make), ...gatewayMethods(parts.own, make) };
+  return {
+    ...fleetMethods(parts.fleetCommands, make, parts.clock),
+    ...gatewayMethods(parts.own, make),
+  };
 }
 
 /** The same over NATS. @param servesOwn `bus_admin` */
@@ -37,7 +40,7 @@ export function busApi(parts: ControlParts, servesOwn: boolean): BusApi {
   const make = makeMethods(convertBytesMax ?? CONVERT_BYTES, clock);
   return new BusApi({
     methods: controlMethods(parts),
-    pages: fleetPages(fleetCommands, make),
+    pages: fleetPages(fleetCommands, make, clock),
     own: new Set(Object.keys(gatewayMethods(own, make))),
     servesOwn,
     service: CONTROL,

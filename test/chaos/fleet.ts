@@ -13,14 +13,12 @@ import { startNats, type TestNats } from '../support/nats.ts';
 import { serve as serveNats } from '../support/nats-backend.ts';
 import { Presence } from '../support/presence.ts';
 import { serve, type Served } from '../support/serve.ts';
-import { eventually } from '../support/wait.ts';
+import { eventually, PATIENCE_MS } from '../support/wait.ts';
 import { Crowd } from './crowd.ts';
 
 /** By age at first; one that is started again is the youngest. */
 export const NAMES = ['one', 'two', 'three'] as const;
 
-/** How long a busy machine may take for what has no time of its own. */
-const PATIENCE_MS = 60_000;
 const FILLS_MAX = 10;
 
 export type Member = {

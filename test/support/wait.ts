@@ -2,7 +2,7 @@
  * How long a test waits for what has to come, in milliseconds. It is never what a test is about: only a limit for
  * what does not come at all, so generous that a machine with far too much to do stays below it.
  */
-export const PATIENCE_MS = 60_000;
+export const PATIENCE_MS = 120_000;
 
 /** The same, for `vi.waitFor` and `expect.poll`. */
 export const SOON = { timeout: PATIENCE_MS, interval: 20 } as const;

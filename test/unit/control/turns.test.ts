@@ -53,6 +53,62 @@ test('of a PushMany whose pushes have all come, 64 are sent in a turn', async ()
   expect(Math.max(...turns)).toBeLessThanOrEqual(64);
 });
 
+/** A session as another gateway says it, for the n-th of a thousand. */
+function sessionOf(n: number) {
+  return {
+    ...{ sid: `g.${n}`, uid: '', gateway: 'g', remote_ip: '', client_type: '', client_version: '' },
+    ...{ opened_at: '2026-01-01T00:00:00.000Z', version: '0', dialect: 'pomelo', transport: 'tcp' },
+    ...{ data: {}, groups: [] },
+  };
+}
+
+/** Field 1 of a Session, a text of less than 128 bytes. */
+function sidOf(message: Buffer): string {
+  return message.subarray(2, 2 + message[1]!).toString();
+}
+
+test('2,400 sessions are listed in three pages, and 250 of them are encoded in a turn', async () => {
+  const clock = new TurnClock(1_000);
+  const asked: { limit: number; after: string }[] = [];
+  const fleetCommands = {
+    list: (_: object, page: { limit: number; after: string }) => {
+      asked.push(page);
+      const first = page.after === '' ? 1 : Number(page.after.slice(2)) + 1;
+      const sessions = Array.from({ length: page.limit }, (_, i) => sessionOf(first + i));
+      return Promise.resolve({ sessions, more: true, silentGateways: [`s${asked.length}`] });
+    },
+  } as unknown as FleetCommands;
+  const { ListSessions } = controlMethods({ fleetCommands, clock, own: null! });
+  if (ListSessions?.streams !== true) throw new Error('ListSessions is a stream');
+  const messages: Buffer[] = [];
+  let isDone = false;
+  // ListSessionsRequest { 2 limit: 2400 }
+  const done = (async () => {
+    for await (const message of ListSessions.run(Buffer.from('10e012', 'hex')))
+      messages.push(message);
+    isDone = true;
+  })();
+  const turns: number[] = [];
+  while (!isDone) {
+    const before = messages.length;
+    await turn();
+    turns.push(messages.length - before);
+    clock.turn();
+  }
+  await done;
+  expect(messages.map(sidOf)).toEqual(Array.from({ length: 2_400 }, (_, i) => `g.${i + 1}`));
+  expect(Math.max(...turns)).toBeLessThanOrEqual(250);
+  expect(asked).toEqual([
+    { limit: 1_000, after: '' },
+    { limit: 1_000, after: 'g.1000' },
+    { limit: 400, after: 'g.2000' },
+  ]);
+  // 16 rest { 1 next_page_token, 2 silent_gateways }
+  expect(messages.at(-1)!.toString('latin1')).toContain(
+    '\x82\x01\x14\x0a\x06g.2400\x12\x02s1\x12\x02s2\x12\x02s3',
+  );
+});
+
 test('a large request over NATS is read in one turn, and carried out in the next', async () => {
   const { clock, methods, pushed } = stage();
   const api = new BusApi({
