@@ -3,13 +3,16 @@
  *
  * A hashed wheel: an entry goes into the slot of its deadline and is found again by pointers, so setting and
  * cancelling cost nothing but a few stores, and no timer, closure or promise is made per message. An entry
- * fires up to one tick late, never early. Where no entry is due the process is not woken up.
+ * fires up to one tick late, never early; where many are due at once, some turns of the event loop later, in their
+ * order. Where no entry is due the process is not woken up.
  */
 import type { CancelTimer, Clock } from './clock.ts';
 
 /** Milliseconds between two checks of the wheel. */
 export const WHEEL_TICK_MS = 20;
 const SLOTS = 1024;
+/** Entries that fire in one turn of the event loop: what each does may cost as much as a message. */
+const FIRED_PER_TURN = 256;
 /** How far the wheel looks ahead for its next entry, in ticks: it wakes the process up once a second at least. */
 const AHEAD = 50;
 
@@ -47,8 +50,9 @@ export class Timeout extends WheelEntry {
 export class TimerWheel {
   readonly #clock: Clock;
   readonly #slots: Head[] = [];
-  /** The due entries of the slot that is being fired. */
+  /** The entries that are due, in their order, and have not fired. */
   readonly #late = emptySlot();
+  #isTurnComing = false;
   #tick: number;
   #size = 0;
   #cancelTimer: CancelTimer | null = null;
@@ -155,23 +159,31 @@ export class TimerWheel {
     let tick = Math.max(this.#tick + 1, until - SLOTS + 1);
     // Set before anything fires: an entry that is set meanwhile must land after this check, or it waits a whole turn.
     this.#tick = Math.max(this.#tick, until);
-    for (; tick <= until; tick++) this.#fireSlot(this.#slots[tick % SLOTS]!, until);
+    // Two passes: due entries are moved aside first, because firing may set and cancel entries of the same slot.
+    for (; tick <= until; tick++) this.#moveDue(this.#slots[tick % SLOTS]!, until);
+    if (!this.#isTurnComing) this.#fireLate();
   }
 
-  /** Two passes: due entries are moved aside first, because firing may set and cancel entries of this slot. */
-  #fireSlot(head: Head, until: number): void {
-    const late = this.#late;
+  #moveDue(head: Head, until: number): void {
     for (let entry = head.wheelNext!; entry !== head;) {
       const next = entry.wheelNext!;
-      if (entry.wheelTick <= until) moveTo(late, entry);
+      if (entry.wheelTick <= until) moveTo(this.#late, entry);
       entry = next;
     }
-    while (late.wheelNext !== late) {
+  }
+
+  readonly #fireLate = (): void => {
+    this.#isTurnComing = false;
+    const late = this.#late;
+    for (let left = FIRED_PER_TURN; left > 0 && !isEmpty(late); left--) {
       const entry = late.wheelNext!;
       this.cancel(entry);
       entry.onLate();
     }
-  }
+    if (isEmpty(late)) return;
+    this.#isTurnComing = true;
+    this.#clock.soon(this.#fireLate);
+  };
 }
 
 function emptySlot(): Head {

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 
 import { Timeout, TimerWheel, WHEEL_TICK_MS } from '../../src/timer-wheel.ts';
 import { ManualClock } from '../support/clock.ts';
+import { TurnClock } from '../support/turn-clock.ts';
 
 const TURN_MS = 1024 * WHEEL_TICK_MS;
 
@@ -382,4 +383,55 @@ describe('against a naive model', () => {
         { numRuns },
       );
     });
+});
+
+describe('many that are due at once', () => {
+  function due(count: number) {
+    const clock = new TurnClock(0);
+    const wheel = new TimerWheel(clock);
+    const fired: number[] = [];
+    const alarms = Array.from({ length: count }, (_, n) => new Timeout(() => fired.push(n)));
+    for (const alarm of alarms) wheel.set(alarm, 100);
+    clock.advance(100);
+    return { clock, wheel, fired, alarms };
+  }
+
+  test('fire in their order, 256 in a turn of the event loop', () => {
+    const { clock, wheel, fired } = due(1_000);
+    const counts = [fired.length];
+    while (clock.turn()) counts.push(fired.length);
+    expect(counts).toEqual([256, 512, 768, 1_000]);
+    expect(fired).toEqual(Array.from({ length: 1_000 }, (_, n) => n));
+    expect(wheel.size).toBe(0);
+  });
+
+  test('those that wait can be cancelled, and set again', () => {
+    const { clock, wheel, fired, alarms } = due(400);
+    wheel.cancel(alarms[300]!);
+    wheel.set(alarms[399]!, 1_000);
+    expect(wheel.leftMs(alarms[398]!)).toBe(0);
+    clock.settle();
+    expect(fired).toHaveLength(398);
+    expect(fired).not.toContain(300);
+    clock.advance(1_000);
+    expect(fired.slice(398)).toEqual([399]);
+  });
+
+  test('what is due a tick later fires after them', () => {
+    const { clock, wheel, fired } = due(600);
+    wheel.set(new Timeout(() => fired.push(-1)), WHEEL_TICK_MS);
+    clock.advance(2 * WHEEL_TICK_MS);
+    expect(fired).toHaveLength(256);
+    clock.settle();
+    expect(fired.at(-1)).toBe(-1);
+    expect(fired).toHaveLength(601);
+  });
+
+  test('none fires after a stop', () => {
+    const { clock, wheel, fired } = due(600);
+    wheel.stop();
+    clock.settle();
+    expect(fired).toHaveLength(256);
+    expect(wheel.size).toBe(0);
+  });
 });

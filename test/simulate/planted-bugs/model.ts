@@ -157,7 +157,7 @@ export const MODEL: readonly Planted[] = [
     name: 'wheel-fires-a-turn-early',
     why: 'what is due in more than a turn of the wheel, twenty seconds, is late a turn too early',
     file: 'src/timer-wheel.ts',
-    find: 'if (entry.wheelTick <= until) moveTo(late, entry);',
-    replace: 'moveTo(late, entry);',
+    find: 'if (entry.wheelTick <= until) moveTo(this.#late, entry);',
+    replace: 'moveTo(this.#late, entry);',
   },
 ];

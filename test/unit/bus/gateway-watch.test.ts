@@ -5,6 +5,7 @@ import { inBackground } from '../../../src/background.ts';
 import type { LostGateway } from '../../../src/contract/facts.ts';
 import { isFailure } from '../../../src/errors.ts';
 import { ManualClock } from '../../support/clock.ts';
+import { turn } from '../session/support.ts';
 import { makeEventGateway, namesOf, told, toldOn } from './event-gateway.ts';
 import { Exchange } from './support.ts';
 
@@ -12,6 +13,8 @@ const A = 'a-0123456789';
 const B = 'b-0123456789';
 const C = 'c-0123456789';
 const STEP_MS = 100;
+/** Of the event loop, in one step: enough for all that 3,000 sessions do at the same time. */
+const TURNS_PER_STEP = 16;
 
 type Member = ReturnType<typeof makeEventGateway>;
 
@@ -33,6 +36,7 @@ async function fleet(...ids: string[]) {
   const live = async (ms: number): Promise<void> => {
     for (let passed = 0; passed < ms; passed += STEP_MS) {
       for (const member of members) if (!dead.has(member)) member.clock.advance(STEP_MS);
+      for (let i = 0; i < TURNS_PER_STEP; i++) await turn();
       exchange.deliver();
       for (const member of members)
         if (!dead.has(member) && !deaf.has(member)) await member.confirm();
