@@ -103,13 +103,6 @@ export function isLoopback(address: Address): boolean {
   return LOOPBACK.check(address.host, family === 6 ? 'ipv6' : 'ipv4');
 }
 
-/** True for `10.0.0.0/8`, `fd00::/8`, or one address without a prefix length. */
-export function isCidr(text: string): boolean {
-  const [, address, bits] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
-  const family = isIP(address ?? '');
-  return family !== 0 && Number(bits ?? 0) <= (family === 6 ? 128 : 32);
-}
-
 /** Says what is wrong with the address of a gRPC backend, or nothing. */
 export function checkGrpcAddress(text: string): string | undefined {
   const expected = 'expected dns:///host:port, unix:///path, consul:///service or host:port';

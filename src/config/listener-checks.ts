@@ -1,5 +1,7 @@
 /** What is checked of listening beyond each key alone: keys that go together, ports that collide. */
+import { Networks, type Network, parseNetwork } from '../ip.ts';
 import { type Address, isLoopback, parseAddress, parseListenUrl } from './address.ts';
+import type { ListenConfig } from './schema-listen.ts';
 import type { Path } from './schema-tree.ts';
 import type { Report, Sections } from './sections.ts';
 import { isAvailable } from './unavailable-keys.ts';
@@ -39,6 +41,7 @@ export function checkListeners({ known, listen }: Sections, report: Report, warn
       if (entry[key] !== fallback && entry.dialect !== dialect)
         report([...path, key], `only with dialect: ${dialect}; this one is ${entry.dialect}`);
     }
+    checkProxies(entry, path, report, warn);
     if (isTcp && entry.path !== '*') warn([...path, 'path'], `${scheme}:// has no paths`);
     if (isTcp && entry.origins.length > 0)
       warn([...path, 'origins'], `${scheme}:// has no origins`);
@@ -52,6 +55,44 @@ export function checkListeners({ known, listen }: Sections, report: Report, warn
     }
     report([name, 'listen'], beyondLoopback(name));
   }
+}
+
+/** Whoever is trusted may claim to be at any address. */
+function checkProxies(entry: ListenConfig, path: Path, report: Report, warn: Report): void {
+  const { proxy_protocol: header, trusted_proxies: trusted, url } = entry;
+  if (header !== 'none' && trusted.length === 0) {
+    report(
+      [...path, 'proxy_protocol'],
+      'needs trusted_proxies, or anybody could claim any address: name the networks of your proxies, as 10.0.0.0/8',
+    );
+  }
+  for (const [i, text] of trusted.entries()) {
+    const network = parseNetwork(text);
+    const leastBits = network?.family === 6 ? LEAST_BITS_6 : LEAST_BITS_4;
+    if (network !== null && (network.bits < leastBits || carriesIpv4(network))) {
+      report(
+        [...path, 'trusted_proxies', i],
+        `"${text}" trusts far more than proxies, and whoever is trusted can claim any address: ` +
+          'name only the networks of your proxies, as 10.0.0.0/8',
+      );
+    }
+  }
+  const { scheme } = parseListenUrl(url);
+  if (trusted.length > 0 && header === 'none' && (scheme === 'tcp' || scheme === 'tls')) {
+    warn(
+      [...path, 'trusted_proxies'],
+      `over ${scheme}:// proxies can tell an address only by proxy_protocol, which is none`,
+    );
+  }
+}
+
+/** The widest networks that somebody may have for himself: 10.0.0.0/8 and fc00::/7. [RFC 1918, RFC 4193] */
+const LEAST_BITS_4 = 8;
+const LEAST_BITS_6 = 7;
+
+/** True where a network of IPv6 has all of IPv4 in it, `::ffff:0:0/96`. */
+function carriesIpv4({ address, bits, family }: Network): boolean {
+  return family === 6 && bits < 96 && new Networks([`${address}/${bits}`]).has('::ffff:0.0.0.0');
 }
 
 function beyondLoopback(name: 'control' | 'admin'): string {

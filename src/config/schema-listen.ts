@@ -1,6 +1,7 @@
 /** Keys about listening: for clients, for health and metrics, for control and for administration. */
 import { z } from 'zod';
-import { isCidr, parseAddress, parseHostPort, parseListenUrl } from './address.ts';
+import { parseNetwork } from '../ip.ts';
+import { parseAddress, parseHostPort, parseListenUrl } from './address.ts';
 import {
   autoFlag,
   checkOf,
@@ -70,11 +71,14 @@ export const listenSchema = z
     proxy_protocol: choice(
       ['none', 'optional', 'required'],
       'none',
-      'Whether connections begin with a PROXY header (version 1 or 2).',
+      'PROXY headers, version 1 or 2, in front of the bytes of a client and of TLS. required: only trusted_proxies ' +
+        'may connect, and send one; optional: they may, and others connect without; none: no header is accepted.',
     ),
     trusted_proxies: texts(
-      'Networks whose PROXY header, X-Forwarded-For and Forwarded are trusted; empty: none.',
-      (value) => (isCidr(value) ? undefined : 'expected a network, as 10.0.0.0/8 or fd00::/8'),
+      'Networks of the proxies that are believed about where a client is: by a PROXY header, and over WebSocket by ' +
+        'X-Forwarded-For or Forwarded, read from the right up to the first address that is not trusted. Empty: none.',
+      (value) =>
+        parseNetwork(value) === null ? 'expected a network, as 10.0.0.0/8 or fd00::/8' : undefined,
     ),
     tls: serverTlsSchema,
   })

@@ -1,7 +1,7 @@
 /** `pith.v1.Gateway/Attach` on the control port, for backends that open their Link over gRPC. */
 import { type ServerDuplexStream, type ServiceDefinition, status } from '@grpc/grpc-js';
 
-import { plainAddress } from '../transport/pending-connection.ts';
+import { plainAddress } from '../ip.ts';
 import { type AttachSocket, AttachStream, type Ending } from '../upstream/dial-in/attach-stream.ts';
 import type { Attach } from './attach.ts';
 

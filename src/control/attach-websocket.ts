@@ -7,7 +7,7 @@ import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 
 import { errorText, failure } from '../errors.ts';
-import { plainAddress } from '../transport/pending-connection.ts';
+import { plainAddress } from '../ip.ts';
 import {
   ATTACH_MESSAGE_BYTES_MAX,
   type AttachSocket,

@@ -1,11 +1,13 @@
 /**
  * One listening port. The first byte shows the kind of client: packet types are 1 to 5, HTTP begins with a capital
- * letter, TLS with 0x16. Inside TLS the first byte is examined again, so that `auto` takes both there too.
+ * letter, TLS with 0x16. Inside TLS the first byte is examined again, so that `auto` takes both there too. Before all
+ * of them there may be a PROXY header.
  */
 import type { AddressInfo, Socket } from 'node:net';
 import tls from 'node:tls';
 
 import type { Clock } from '../clock.ts';
+import { Networks } from '../ip.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
@@ -13,6 +15,7 @@ import type { PendingConnection } from './pending-connection.ts';
 import { Certificate, type ServerTls } from './certificate.ts';
 import { reasonOf, type TlsPem } from './pem.ts';
 import { Port } from './port.ts';
+import { ProxyEntry, type ProxyOptions } from './proxy-entry.ts';
 import type { RefusedConnection } from './refused.ts';
 import { TcpConnection } from './tcp.ts';
 import type { Accept } from './transport.ts';
@@ -38,6 +41,7 @@ export type ListenerOptions = {
   readonly path: string;
   /** Allowed values of Origin; empty: any. */
   readonly origins: readonly string[];
+  readonly proxies: ProxyOptions;
   /** null: no TLS. Not null for `wss` and `tls`. */
   readonly tls: ServerTls | null;
 };
@@ -76,6 +80,7 @@ export class Listener implements ClientListener {
   readonly #wheel: TimerWheel;
   readonly #port: Port;
   readonly #web: Web;
+  readonly #proxyEntry: ProxyEntry;
   readonly #certificate: Certificate | null = null;
   /** Made with the first certificate. */
   #tls: tls.Server | null = null;
@@ -92,10 +97,14 @@ export class Listener implements ClientListener {
       { name: () => this.url, waitMs, crowdedAt: Infinity, mayAccept, label: '' },
       parts,
       (pending, socket, first) => {
-        this.#dispatch(pending, socket, first);
+        this.#proxyEntry.take(pending, socket, first);
       },
     );
-    this.#web = new Web(options, wheel, this.#port, accept);
+    const trusted = new Networks(options.proxies.trusted);
+    this.#proxyEntry = new ProxyEntry(options.proxies.header, trusted, this.#port, (...taken) => {
+      this.#dispatch(...taken);
+    });
+    this.#web = new Web(options, trusted, wheel, this.#port, accept);
     if (options.tls !== null) {
       this.#certificate = new Certificate(options.tls, clock, log, (pem) => {
         this.#tls!.setSecureContext(contextOf(pem));

@@ -1,20 +1,26 @@
 /** A connection that has not been taken over yet: it counts against the limits and has a deadline. */
 import type { Socket } from 'node:net';
 
+import { NOTHING } from '../bytes.ts';
+import { plainAddress } from '../ip.ts';
 import { WheelEntry } from '../timer-wheel.ts';
 import type { Peer } from './transport.ts';
 
 /**
- * silent: waiting for its first byte, or the first one inside TLS · tls: in the TLS handshake · http: in a request, or
- * in the preface of HTTP/2 · kept: it has been answered, and may send another request.
+ * silent: waiting for its first byte, the first one after a PROXY header, or inside TLS · proxy: in a PROXY header ·
+ * tls: in the TLS handshake · http: in a request, or in the preface of HTTP/2 · kept: it has been answered, and may send
+ * another request.
  */
-export type Stage = 'silent' | 'tls' | 'http' | 'kept';
+export type Stage = 'silent' | 'proxy' | 'tls' | 'http' | 'kept';
 
 export class PendingConnection extends WheelEntry implements Peer {
   /** As the kernel gave it, below any TLS. */
   readonly raw: Socket;
-  readonly remoteAddress: string;
+  /** The client's as far as it is known: the socket's peer, until a trusted proxy names another. */
+  remoteAddress: string;
   secure = false;
+  /** What has come of its PROXY header; null: nothing more of one is expected. */
+  proxyHeader: Buffer | null = NOTHING;
   stage: Stage = 'silent';
   /** Identifies its TLS handshake; empty before and after. */
   tlsPeerKey = '';
@@ -38,11 +44,6 @@ export class PendingConnection extends WheelEntry implements Peer {
   onLate(): void {
     this.#onLate(this);
   }
-}
-
-/** An IPv4 client has the same address on IPv6 sockets too: `::ffff:192.0.2.1` is 192.0.2.1. [RFC 4291 2.5.5.2] */
-export function plainAddress(address: string): string {
-  return /^::ffff:(?=\d+\.\d+\.\d+\.\d+)/i.test(address) ? address.slice(7) : address;
 }
 
 function ignore(): void {}

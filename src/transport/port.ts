@@ -226,7 +226,7 @@ export class Port {
   readonly #onLate = (pending: PendingConnection): void => {
     // One that was answered before and has not asked anything since is just closed.
     if (pending.refused || pending.stage === 'kept') this.#end(pending);
-    else this.refuse(pending, pending.stage === 'silent' ? 'silent' : 'slow_handshake');
+    else this.refuse(pending, LATE[pending.stage]);
   };
 
   #end(pending: PendingConnection): void {
@@ -248,6 +248,14 @@ export class Port {
     socket.destroy();
   }
 }
+
+/** Why a connection is refused whose time is over, by what it was doing. */
+const LATE = {
+  silent: 'silent',
+  proxy: 'slow_proxy_header',
+  tls: 'slow_handshake',
+  http: 'slow_handshake',
+} as const;
 
 /** After two turns of the event loop, what it sent right after connecting has been read. */
 function ripen(pending: PendingConnection): void {

@@ -38,6 +38,20 @@ export const REFUSALS = {
     'a WebSocket client requested a path other than `path` of this listener: change one of them',
   wrong_origin:
     'a page whose Origin is not among `origins` of this listener tried to connect: add it if it is yours',
+  untrusted_proxy:
+    'a connection, or a PROXY header, from an address that is not in `trusted_proxies` of this listener: add it if it ' +
+    'is a proxy of yours; clients may come past the proxy only with proxy_protocol: optional',
+  no_proxy_header:
+    'a trusted proxy connected without a PROXY header, which proxy_protocol: required demands: let it send one ' +
+    '(HAProxy: send-proxy-v2; nginx: proxy_protocol on), or use optional',
+  bad_proxy_header: 'a PROXY header that is wrong, see `detail`: not a proxy, or a faulty one',
+  slow_proxy_header: 'a PROXY header was not complete within limits.handshake',
+  unexpected_proxy_header:
+    'a connection began with a PROXY header, which this listener does not read: set proxy_protocol and ' +
+    'trusted_proxies, or turn it off in the proxy',
+  forwarded_conflict:
+    'X-Forwarded-For and Forwarded name different clients, see `detail`: let the proxy nearest to the gateway set one ' +
+    'of them and remove the other, which it passes on as the client sent it',
   silent:
     'nothing was sent within limits.handshake: a port scan, or a probe that should use the health port',
   slow_handshake:

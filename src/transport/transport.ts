@@ -9,6 +9,7 @@ export type TransportName = 'ws' | 'wss' | 'tcp' | 'tls';
 export interface Peer {
   /** The plain TCP socket, below any TLS. */
   readonly raw: Socket;
+  /** The client's, which behind trusted proxies is not the socket's. */
   readonly remoteAddress: string;
   /** True over TLS. */
   readonly secure: boolean;
@@ -17,7 +18,7 @@ export interface Peer {
 /** One client's socket. */
 export interface Connection {
   readonly transport: TransportName;
-  /** The client's address, from the socket. */
+  /** The client's address: the socket's, or as trusted proxies tell it. */
   readonly remoteAddress: string;
   /** Bytes written to the socket and not yet taken by the kernel. */
   readonly bufferedBytes: number;

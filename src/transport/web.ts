@@ -6,7 +6,9 @@ import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
+import type { Networks } from '../ip.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
+import { forwardedAddress } from './forwarded.ts';
 import type { PendingConnection } from './pending-connection.ts';
 import { answerHttp, HTTP_HEAD_BYTES_MAX, refuseHttp } from './http-refusal.ts';
 import type { Port } from './port.ts';
@@ -28,15 +30,24 @@ type Refusal = { status: number; why: RefusedConnection; detail: string; text: s
 export class Web {
   readonly #path: string;
   readonly #origins: ReadonlySet<string>;
+  readonly #trusted: Networks;
   readonly #port: Port;
   readonly #accept: Accept;
   readonly #server: http.Server;
   readonly #upgrader: WebSocketUpgrader;
   readonly #connections = new WeakMap<Duplex, PendingConnection>();
 
-  constructor(options: WebOptions, wheel: TimerWheel, port: Port, accept: Accept) {
+  /** @param trusted The proxies whose headers say where a client is. */
+  constructor(
+    options: WebOptions,
+    trusted: Networks,
+    wheel: TimerWheel,
+    port: Port,
+    accept: Accept,
+  ) {
     this.#path = options.path;
     this.#origins = new Set(options.origins.map((origin) => origin.toLowerCase()));
+    this.#trusted = trusted;
     this.#port = port;
     this.#accept = accept;
     this.#upgrader = new WebSocketUpgrader(options.packetBytesMax, wheel);
@@ -71,7 +82,7 @@ export class Web {
 
   #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
     const pending = this.#connections.get(socket)!;
-    const refusal = this.#refusalOf(request);
+    const refusal = this.#readForwarded(request, pending) ?? this.#refusalOf(request);
     if (refusal !== null) {
       const { status, why, detail, text } = refusal;
       answerHttp(socket, status, text);
@@ -82,6 +93,20 @@ export class Web {
       this.#port.settle(pending);
       return this.#accept(connection);
     });
+  }
+
+  #readForwarded({ headers }: IncomingMessage, pending: PendingConnection): Refusal | null {
+    const xForwardedFor = textOf(headers['x-forwarded-for']);
+    const forwarded = textOf(headers.forwarded);
+    if (xForwardedFor === '' && forwarded === '') return null;
+    const both = { xForwardedFor, forwarded };
+    const address = forwardedAddress(pending.remoteAddress, both, this.#trusted);
+    if (address === null) {
+      const detail = `X-Forwarded-For: ${xForwardedFor}; Forwarded: ${forwarded}`;
+      return { status: 400, why: 'forwarded_conflict', detail, text: CONFLICT };
+    }
+    pending.remoteAddress = address;
+    return null;
   }
 
   #refusalOf(request: IncomingMessage): Refusal | null {
@@ -112,4 +137,10 @@ export class Web {
   }
 }
 
+/** Several lines of one name are one list. [RFC 9110 5.3] */
+function textOf(header: string | string[] | undefined): string {
+  return Array.isArray(header) ? header.join(',') : (header ?? '');
+}
+
+const CONFLICT = 'X-Forwarded-For and Forwarded name different clients.\n';
 const NOT_HERE = 'There is nothing at this path.\n';

@@ -129,6 +129,7 @@ function optionsOf(config: Config, listen: Config['listen'][number]): ListenerOp
     webSocketOnly: listen.dialect === 'json',
     path: listen.path,
     origins: listen.origins,
+    proxies: { header: listen.proxy_protocol, trusted: listen.trusted_proxies },
     tls: cert === '' ? null : { cert, key, ca, requireClientCert, name, readFile },
   };
 }

@@ -148,6 +148,14 @@ export const PLANTED: readonly PlantedInParser[] = [
     replace: '    for (let at = 0; at < this.#at; at++) afterSpace(list, at);\n    const end = afterKnown(list, this.#at);\n',
   },
   {
+    name: 'header-that-is-not-there-yet',
+    why: 'a PROXY header is taken for complete before its fields have come, and they for what the client sent',
+    target: 'proxy-header',
+    file: 'src/transport/proxy-header.ts',
+    find: 'if (bytes.length < HEAD_BYTES + length) return PARTIAL;',
+    replace: 'if (bytes.length < HEAD_BYTES + needed) return PARTIAL;',
+  },
+  {
     name: 'number-of-another-turn',
     why: 'an answer to a number of long ago ends the call that has its place now',
     target: 'link',

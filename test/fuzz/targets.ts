@@ -76,7 +76,15 @@ export const TARGETS: Readonly<Record<string, Entry>> = {
   ...from(() => import('./targets/ipc.ts'), ['ipc-line', 'ipc-long-line', 'ipc-socket']),
   ...from(
     () => import('./targets/transport.ts'),
-    ['websocket-frames', 'interim-heads', 'http-answer', 'http-path', 'pem'],
+    [
+      'websocket-frames',
+      'interim-heads',
+      'http-answer',
+      'http-path',
+      'pem',
+      'proxy-header',
+      'forwarded',
+    ],
   ),
   ...from(
     () => import('./targets/dialects.ts'),

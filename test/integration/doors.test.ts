@@ -168,13 +168,6 @@ describe('what the HTTP parser refuses', () => {
       why: 'http_head_too_large',
       detail: /^over 16384 bytes$/,
     },
-    {
-      what: 'a header of a load balancer',
-      bytes: 'PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nGET / HTTP/1.1\r\n\r\n',
-      status: 400,
-      why: 'bad_http',
-      detail: /PROXY header/,
-    },
     { what: 'HTTP/2', bytes: PREFACE, status: 400, why: 'bad_http', detail: /HTTP\/2/ },
     {
       what: 'no method',

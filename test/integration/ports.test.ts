@@ -186,6 +186,7 @@ describe('WebSocket pings and text', () => {
         webSocketOnly: false,
         path: '*',
         origins: [],
+        proxies: { header: 'none', trusted: [] },
         tls: null,
       },
       {

@@ -28,6 +28,7 @@ export const FOR_ALL = [
   'bytes.ts',
   'fifo.ts',
   'gathered.ts',
+  'ip.ts',
   'turn-share.ts',
 ];
 
@@ -60,6 +61,7 @@ export const RULES: Rules = {
   'bytes.ts':       [],
   'fifo.ts':        [],
   'gathered.ts':    ['bytes.ts'],
+  'ip.ts':          ['node:net'],
   'timer-wheel.ts': ['clock.ts'],
   'turn-share.ts':  ['type clock.ts', 'fifo.ts'],
   'gen/':           ['@bufbuild/protobuf', 'protobufjs', 'long', 'type @grpc/grpc-js', 'type @grpc/proto-loader'],
@@ -123,6 +125,7 @@ export const WHAT: Readonly<Record<string, string>> = {
   'bytes.ts':       'views of bytes; the empty buffer and the empty object',
   'fifo.ts':        'a queue that keeps nothing of what was taken',
   'gathered.ts':    'bytes that arrive in pieces, kept in few of them',
+  'ip.ts':          'IP addresses in one form each, and networks of them',
   'turn-share.ts':  'how much of one kind of work a turn of the event loop may do',
   'timer-wheel.ts': 'one timer for all deadlines',
   'gen/':           'generated from proto/ by `make gen`; never edited',

@@ -81,8 +81,9 @@ export class RawSocket implements AsyncDisposable {
     });
   }
 
-  static async connect(port: number): Promise<RawSocket> {
-    const socket = net.connect({ port, host: '127.0.0.1', noDelay: true });
+  /** @param from The address of this machine that it comes from: one of 127.0.0.0/8. */
+  static async connect(port: number, from = '127.0.0.1'): Promise<RawSocket> {
+    const socket = net.connect({ port, host: '127.0.0.1', localAddress: from, noDelay: true });
     const raw = new RawSocket(socket);
     await once(socket, 'connect');
     return raw;

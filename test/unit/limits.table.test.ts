@@ -38,6 +38,7 @@ import { SIGN_OF_LIFE_MS } from '../../src/session/signs-of-life.ts';
 import { MALFORMED_MAX } from '../../src/session/session.ts';
 import { LOG_UNREAD_BYTES_MAX } from '../../src/telemetry/log.ts';
 import { HTTP_HEAD_BYTES_MAX } from '../../src/transport/http-refusal.ts';
+import { PROXY_HEADER_BYTES_MAX, PROXY_LINE_BYTES_MAX } from '../../src/transport/proxy-header.ts';
 import { ATTACH_MESSAGE_BYTES_MAX } from '../../src/upstream/dial-in/attach-stream.ts';
 import { ATTACHED_MAX } from '../../src/upstream/dial-in/dial-in-upstream.ts';
 import { RECEIVE_BYTES_MAX } from '../../src/upstream/grpc-client/grpc-connection.ts';
@@ -75,6 +76,8 @@ const LIMITS: Readonly<Record<string, readonly Row[]>> = {
     [MALFORMED_MAX, 16, 'messages that cannot be read; that one closes'],
     [PUSH_ROUTE_BYTES_MAX, 127, "bytes of a push's route"],
     [HTTP_HEAD_BYTES_MAX, 16 * KIB, 'bytes of the head of an HTTP request'],
+    [PROXY_LINE_BYTES_MAX, 107, 'bytes of a PROXY header of version 1'],
+    [PROXY_HEADER_BYTES_MAX, 4_096, 'bytes of a PROXY header of version 2'],
   ],
   'a session': [
     [NAME_BYTES_MAX, 256, 'bytes of a uid, a group, a key'],

@@ -1,11 +1,11 @@
 /** The configuration: YAML, variables, references, and the small languages inside strings; and the command line. */
+import { ipAddress, Networks, parseNetwork } from '../../../src/ip.ts';
 import { readArguments } from '../../../src/cli/arguments.ts';
 import { readSettings } from '../../../src/cli/client-settings.ts';
 import { MockAnswers } from '../../../src/cli/mock-answers.ts';
 import { UsageError } from '../../../src/cli/options.ts';
 import {
   checkGrpcAddress,
-  isCidr,
   isLoopback,
   parseAddress,
   parseBus,
@@ -119,7 +119,7 @@ const bits: Target = {
     'config/address.ts parseHostPort',
     'config/address.ts parseListenUrl',
     'config/address.ts parseBus',
-    'config/address.ts isCidr',
+    'ip.ts parseNetwork',
     'config/client-rules.ts parseClientRule',
     'config/consul-service.ts parseConsulService',
     'config/syntax.ts checkPattern',
@@ -174,7 +174,13 @@ const bits: Target = {
           'a server is a place',
         );
     orError(() => parseConsulService(text), RangeError);
-    isCidr(text);
+    const network = parseNetwork(text);
+    if (network !== null) {
+      const { address, bits, family } = network;
+      same(parseNetwork(`${address}/${bits}`), network, 'parse(print(x)) = x for networks');
+      const start = new Networks([text]).has(ipAddress(address));
+      check(start || family === 6, 'a network has its first address', network);
+    }
     checkGrpcAddress(text);
     rules(text, other);
     for (const wrong of [

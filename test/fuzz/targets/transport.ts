@@ -1,7 +1,12 @@
 /** What comes over sockets beside packets and lines: WebSocket frames, answers of HTTP servers, paths, certificates. */
+import { isIP } from 'node:net';
+
+import { ipAddress, Networks } from '../../../src/ip.ts';
 import { isOwnPath } from '../../../src/routing/reserved.ts';
+import { forwardedAddress } from '../../../src/transport/forwarded.ts';
 import { FrameTracker } from '../../../src/transport/frame-tracker.ts';
 import { readClientTls, readTexts, TlsFault, validate } from '../../../src/transport/pem.ts';
+import { beginsWithProxyHeader, readProxyHeader } from '../../../src/transport/proxy-header.ts';
 import { answerHeaders } from '../../../src/upstream/http/answer-headers.ts';
 import { InterimHeads } from '../../../src/upstream/http/interim.ts';
 import { Paths } from '../../../src/upstream/http/path.ts';
@@ -245,4 +250,104 @@ const pem: Target = {
   },
 };
 
-export const targets: readonly Target[] = [frames, interim, answers, paths, pem];
+const SIGNATURE = '0d0a0d0a000d0a515549540a';
+
+const proxyHeader: Target = {
+  name: 'proxy-header',
+  drives: [
+    'transport/proxy-header.ts readProxyHeader',
+    'transport/proxy-header.ts beginsWithProxyHeader',
+  ],
+  forms: ['bytes', 'text'],
+  seeds: [
+    'PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r\nGET / HTTP/1.1\r\n',
+    'PROXY TCP6 2001:db8::1 2001:DB8:0::2 1 65535\r\n',
+    'PROXY UNKNOWN\r\n',
+    'PROXY UNKNOWN ffff:f...f 1\r\n',
+    Buffer.from(`${SIGNATURE}2111000cc0000201c6336401dc0401bb0100`, 'hex'),
+    Buffer.from(`${SIGNATURE}21210027${'20010db8'.repeat(8)}dc0401bb040000`, 'hex'),
+    Buffer.from(`${SIGNATURE}20000000`, 'hex'),
+    Buffer.from(`${SIGNATURE}2000000404000161`, 'hex'),
+    Buffer.from(`${SIGNATURE}213100d8${'2f'.repeat(216)}`, 'hex'),
+  ],
+  tokens: ['PROXY ', 'TCP4 ', 'TCP6 ', 'UNKNOWN', '\r\n', Buffer.from(SIGNATURE, 'hex')],
+  run(input) {
+    const whole = readProxyHeader(input);
+    if (whole.kind === 'header') {
+      const { bytes, source } = whole;
+      check(bytes <= input.length && bytes <= 4_096, 'a header is part of the bytes', whole);
+      same(readProxyHeader(input.subarray(0, bytes)), whole, 'nothing behind it changes it');
+      check(source === '' || isIP(source) !== 0, 'its source is an address', source);
+      check(beginsWithProxyHeader(input), 'a header begins like one');
+    }
+    let last = whole;
+    for (let end = 0; end <= Math.min(input.length, 4_200); end++) {
+      last = readProxyHeader(input.subarray(0, end));
+      if (last.kind !== 'partial') break;
+    }
+    same(last, whole, 'however it is cut, it is the same');
+    check(whole.kind !== 'partial' || input.length < 4_096, 'it does not wait without end');
+  },
+};
+
+const forwarded: Target = {
+  name: 'forwarded',
+  drives: ['transport/forwarded.ts forwardedAddress', 'ip.ts ipAddress'],
+  forms: ['lines', 'words'],
+  seeds: [
+    '203.0.113.7, 10.0.0.2\n',
+    '\nfor=203.0.113.7;proto=https, for="[fd00::2]:_p"',
+    '[2001:DB8::1]:443,::ffff:10.0.0.2, \nFor="[2001:db8::1]" ; by=_x',
+    'unknown, 10.0.0.1:80\nfor=unknown, for=_hidden',
+    'fe80::1%eth0\nfor="a\\"b,c", for=10.0.0.1',
+  ],
+  tokens: [
+    'for=',
+    'unknown',
+    '"',
+    '[',
+    ']',
+    '%25',
+    '::ffff:',
+    '10.0.0.9',
+    '203.0.113.7',
+    ', ',
+    ';',
+  ],
+  run(input) {
+    const [xForwardedFor = '', forwarded = ''] = input.toString('latin1').split('\n');
+    const address = (one: string, other: string): string | null =>
+      forwardedAddress('10.0.0.1', { xForwardedFor: one, forwarded: other }, PROXIES);
+    const found = address(xForwardedFor, forwarded);
+    check(found === null || isIP(found) !== 0, 'it is an address', found);
+    same(found === null ? null : ipAddress(found), found, 'it is in its one form');
+    // Whatever a client has written, what its proxy adds is what counts.
+    same(
+      address(`${xForwardedFor}, 198.51.100.9`, ''),
+      '198.51.100.9',
+      'X-Forwarded-For is from the right',
+    );
+    same(
+      address('', `${forwarded}, for=198.51.100.9`),
+      '198.51.100.9',
+      'Forwarded is from the right',
+    );
+    same(
+      forwardedAddress('198.51.100.9', { xForwardedFor, forwarded }, PROXIES),
+      '198.51.100.9',
+      'nobody else is believed',
+    );
+  },
+};
+
+const PROXIES = new Networks(['10.0.0.0/8', 'fd00::/8']);
+
+export const targets: readonly Target[] = [
+  frames,
+  interim,
+  answers,
+  paths,
+  pem,
+  proxyHeader,
+  forwarded,
+];

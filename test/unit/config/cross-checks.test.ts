@@ -313,6 +313,37 @@ const mistakes: [what: string, yaml: string, expected: string][] = [
     'auth: { mode: connect, backend: login }',
     '1: auth.backend: no backend named "login"; there are no backends',
   ],
+  [
+    'a PROXY header from anybody',
+    'listen: [{ url: "auto://127.0.0.1:1", proxy_protocol: required }]',
+    '1: listen[0].proxy_protocol: needs trusted_proxies, or anybody could claim any address: name the networks of your proxies, as 10.0.0.0/8',
+  ],
+  [
+    'an optional one from anybody',
+    'listen: [{ url: "auto://127.0.0.1:1" }, { url: "auto://127.0.0.1:2", proxy_protocol: optional }]',
+    '1: listen[1].proxy_protocol: needs trusted_proxies, or anybody could claim any address: name the networks of your proxies, as 10.0.0.0/8',
+  ],
+  ...[
+    '0.0.0.0/0',
+    '10.0.0.0/0',
+    '0.0.0.0/1',
+    '128.0.0.0/7',
+    '::/0',
+    '2000::/3',
+    '::/6',
+    '::ffff:0:0/96',
+    '::ffff:10.0.0.0/95',
+    '::ffff:0.0.0.0/97',
+  ].map((network): [string, string, string] => [
+    `trusting ${network}`,
+    `listen: [{ url: "auto://127.0.0.1:1", trusted_proxies: [10.0.0.1, "${network}"] }]`,
+    `1: listen[0].trusted_proxies[1]: "${network}" trusts far more than proxies, and whoever is trusted can claim any address: name only the networks of your proxies, as 10.0.0.0/8`,
+  ]),
+  [
+    'trusting a name',
+    'listen: [{ url: "auto://127.0.0.1:1", trusted_proxies: [nginx] }]',
+    '1: listen[0].trusted_proxies[0]: expected a network, as 10.0.0.0/8 or fd00::/8',
+  ],
 ];
 
 test.each(mistakes)('%s', (_what, yaml, expected) => {
@@ -348,6 +379,25 @@ test('what only WebSocket has is a warning over TCP', () => {
     'pith.yaml:1: listen[0].path: tcp:// has no paths',
     'pith.yaml:1: listen[0].origins: tcp:// has no origins',
   ]);
+});
+
+test.each([
+  'trusted_proxies: [10.0.0.0/8, "fc00::/7", "fe80::/10", 192.0.2.1, "2001:db8::1", "::ffff:10.0.0.0/104"]',
+  'trusted_proxies: [10.0.0.1], proxy_protocol: required',
+  'trusted_proxies: [10.0.0.1], proxy_protocol: optional',
+])('proxies may be trusted: %s', (keys) => {
+  const yaml = `listen: [{ url: "auto://127.0.0.1:1", ${keys} }]`;
+  expect(problemsOf(yaml)).toEqual([]);
+  expect(warningsOf(yaml)).toEqual([]);
+});
+
+test('proxies that could tell nothing over TCP are a warning', () => {
+  const listen = (keys: string): string =>
+    `listen: [{ url: "tcp://127.0.0.1:1", trusted_proxies: [10.0.0.1]${keys} }]`;
+  expect(warningsOf(listen(''))).toEqual([
+    'pith.yaml:1: listen[0].trusted_proxies: over tcp:// proxies can tell an address only by proxy_protocol, which is none',
+  ]);
+  expect(warningsOf(listen(', proxy_protocol: optional'))).toEqual([]);
 });
 
 test('ports that the system chooses do not collide', () => {

@@ -20,6 +20,12 @@ const REASONS: readonly (readonly [reason: string, advice: string])[] = [
   ['crowded_out', 'made room'],
   ['wrong_path', '`path`'],
   ['wrong_origin', '`origins`'],
+  ['untrusted_proxy', '`trusted_proxies`'],
+  ['no_proxy_header', 'send-proxy-v2'],
+  ['bad_proxy_header', '`detail`'],
+  ['slow_proxy_header', 'limits.handshake'],
+  ['unexpected_proxy_header', 'set proxy_protocol'],
+  ['forwarded_conflict', 'remove the other'],
   ['silent', 'nothing was sent'],
   ['slow_handshake', 'slow client'],
 ];

@@ -1,0 +1,62 @@
+/** IP addresses as text, in one form each, and networks of them. */
+import { BlockList, isIP, isIPv4, SocketAddress } from 'node:net';
+
+/**
+ * The usual form of an address: IPv6 in lower case and shortened [RFC 5952 4], without a zone, which means nothing on
+ * another machine [RFC 4007 6], and the address itself where IPv6 only carries one of IPv4 [RFC 4291 2.5.5.2].
+ *
+ * @returns '': the text is not an address.
+ */
+export function ipAddress(text: string): string {
+  if (isIPv4(text)) return text;
+  const [bare = ''] = text.split('%', 1);
+  if (isIP(bare) !== 6) return '';
+  const { address } = new SocketAddress({ address: bare, family: 'ipv6' });
+  return /^::ffff:\d+\./.test(address) ? address.slice('::ffff:'.length) : address;
+}
+
+/** The same of what a socket says of its peer; other text, as of a Unix socket, stays. */
+export function plainAddress(text: string): string {
+  return ipAddress(text) || text;
+}
+
+/** A network: all addresses that begin with the same bits. */
+export type Network = { readonly address: string; readonly bits: number; readonly family: 4 | 6 };
+
+/** Bits in front of an address of IPv4 that IPv6 carries: `::ffff:0:0/96`. */
+const CARRIED_BITS = 96;
+
+/** Reads `10.0.0.0/8`, `fd00::/8`, or one address, which is a network by itself. null: not a network. */
+export function parseNetwork(text: string): Network | null {
+  const [, start = '', length] = /^([0-9A-Fa-f.:]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  const address = ipAddress(start);
+  if (address === '') return null;
+  const written = isIPv4(start) ? 32 : 128;
+  const bits = length === undefined ? written : Number(length);
+  if (bits > written) return null;
+  if (written === 32) return { address, bits, family: 4 };
+  if (isIPv4(address) && bits >= CARRIED_BITS) {
+    return { address, bits: bits - CARRIED_BITS, family: 4 };
+  }
+  return { address: isIPv4(address) ? `::ffff:${address}` : address, bits, family: 6 };
+}
+
+/** Several networks, to look an address up in. */
+export class Networks {
+  readonly #list = new BlockList();
+
+  /** @throws {RangeError} for a text that is not a network. */
+  constructor(texts: readonly string[]) {
+    for (const text of texts) {
+      const network = parseNetwork(text);
+      if (network === null) throw new RangeError(`not a network: ${text}`);
+      this.#list.addSubnet(network.address, network.bits, network.family === 4 ? 'ipv4' : 'ipv6');
+    }
+  }
+
+  /** @param address As `ipAddress` gives it; false for any other text. */
+  has(address: string): boolean {
+    const family = isIP(address);
+    return family !== 0 && this.#list.check(address, family === 4 ? 'ipv4' : 'ipv6');
+  }
+}
