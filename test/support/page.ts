@@ -84,7 +84,7 @@ export class Page {
     const output = `${stderr}${stdout}`;
     if (prints !== '') expectPrinted(stdout, prints);
     // `pith client` ends with 1 on an error answer.
-    expectCode(code, /^\{"code":[45]/.test(prints) ? 1 : 0, `${text}\n${output}`);
+    expectCode(code, /^\{"code":(?:[45]|"PIT-)/.test(prints) ? 1 : 0, `${text}\n${output}`);
     return output;
   }
 
