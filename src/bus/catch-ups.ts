@@ -12,7 +12,7 @@ import type { Session } from '../session/session.ts';
 import { Timeout } from '../timer-wheel.ts';
 import type { BusParts } from './bus-parts.ts';
 import { cursorPush } from './cursor-push.ts';
-import { HeldPushes } from './held-pushes.ts';
+import { CatchUpPushes } from './catch-up-pushes.ts';
 import type { KeptPush } from './kept-push.ts';
 import type { KeptPage, KeptStream } from './kept-stream.ts';
 import { ReadQueue } from './read-queue.ts';
@@ -56,7 +56,7 @@ type Behind = {
   foundStart: boolean;
   lags: number;
   /** null: it was here all the time. */
-  readonly held: HeldPushes | null;
+  readonly held: CatchUpPushes | null;
   /** Servers that are behind may have been asked: it is looked after once more. */
   looksAgain: boolean;
   readonly wait: Timeout;
@@ -131,7 +131,7 @@ export class CatchUps {
       foundStart: false,
       lags: 0,
       looksAgain: isResumed,
-      held: isResumed ? new HeldPushes(session, this.#parts.wheel, this.#roomBytes) : null,
+      held: isResumed ? new CatchUpPushes(session, this.#parts.wheel, this.#roomBytes) : null,
       wait: new Timeout(() => {
         this.#enqueue(behind);
       }),

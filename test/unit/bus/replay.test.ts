@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 
 import { READS_AT_ONCE } from '../../../src/bus/catch-ups.ts';
 import { EmbeddedBus } from '../../../src/bus/embedded-bus.ts';
-import { HOLD_MS_MAX } from '../../../src/bus/held-pushes.ts';
+import { HOLD_MS_MAX } from '../../../src/bus/catch-up-pushes.ts';
 import { PAGE_PUSHES_MAX } from '../../../src/bus/kept-stream.ts';
 import type { ReplayStart } from '../../../src/bus/replay.ts';
 import type { Push } from '../../../src/contract/commands.ts';

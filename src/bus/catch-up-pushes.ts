@@ -7,7 +7,7 @@ import { Timeout, type TimerWheel } from '../timer-wheel.ts';
 /** How long everything else waits. */
 export const HOLD_MS_MAX = 2_000;
 
-export class HeldPushes {
+export class CatchUpPushes {
   readonly #session: Session;
   readonly #wheel: TimerWheel;
   readonly #bytesMax: number;
