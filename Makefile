@@ -109,9 +109,10 @@ cluster-test: node24 tools ## try the chart on a real Kubernetes on this machine
 	@sh test/tools/install-helm.sh
 	@test -t 1 || export NO_COLOR=1; vitest run --config test/cluster/vitest.config.ts
 
-manifests: node24 ## write the chart's schema of pith.yaml, and render deploy/manifests from the chart
+manifests: node24 ## write the chart's schema of pith.yaml and its README, and render deploy/manifests from the chart
 	@sh test/tools/install-helm.sh
 	@node deploy/helm/schema.ts && oxfmt deploy/helm/pith/values.schema.json >/dev/null
+	@node deploy/helm/readme.ts
 	@sh deploy/manifests/render.sh
 
 T ?= 300

@@ -896,6 +896,26 @@ describe('kept in step', () => {
     expect(chart['appVersion']).toBe(own['version']);
   });
 
+  test("the chart's README and icon are made from values.yaml and icon.svg", () => {
+    const made = folder('readme');
+    const { status, stderr } = spawnSync('node', [join(ROOT, 'deploy/helm/readme.ts'), made]);
+    expect({ status, err: String(stderr) }).toEqual({ status: 0, err: '' });
+    for (const name of ['README.md', 'Chart.yaml'])
+      expect(readFileSync(join(CHART, name), 'utf8'), 'run make manifests').toBe(
+        readFileSync(join(made, name), 'utf8'),
+      );
+    const page = readFileSync(join(CHART, 'README.md'), 'utf8');
+    expect(page).toContain('| `replicaCount` | `1` | Not used when autoscaling is on.');
+    expect(page).toContain('| `mode` | `"fleet"` | fleet: a Deployment of gateways');
+    expect(page).toContain('| `image.digest` |  | As sha256:…; takes precedence over the tag. |');
+    // Every value is there, itself or as the beginning of others.
+    const named = [...page.matchAll(/^\| `([A-Za-z.]+)`/gm)].map(
+      ([, path]) => path!.split('.')[0]!,
+    );
+    const values = valuesOf(join(CHART, 'values.yaml'));
+    expect([...new Set(named)]).toEqual(Object.keys(values));
+  });
+
   test('deploy/README.md names every value', () => {
     const page = readFileSync(join(ROOT, 'deploy/README.md'), 'utf8');
     const table = page.slice(page.indexOf('| value |')).split('\n\n', 1)[0]!;
