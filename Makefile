@@ -23,7 +23,7 @@ CODE := src test deploy package.json tsconfig.json .oxlintrc.json .oxfmtrc.json
 # Without a terminal vitest would still colour its output.
 VITEST := test -t 1 || export NO_COLOR=1; vitest run --config test/vitest.config.ts
 
-.PHONY: help setup run example-ts example-python example-pomelo-python example-board example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants test test-all consul-test tutorial oracle border fuzz fuzz-planted simulate simulate-year simulate-model simulate-model-planted simulate-planted chaos chaos-planted soak bench bench-stall bench-many event-stream keep-stream image-test chart-test cluster-test manifests release gen clean node24 tools
+.PHONY: help setup run example-ts example-python example-pomelo-python example-board example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants test test-all consul-test tutorial oracle border fuzz fuzz-planted simulate simulate-year simulate-model simulate-model-planted simulate-planted chaos chaos-planted soak two-versions bench bench-stall bench-many event-stream keep-stream image-test chart-test cluster-test manifests release gen clean node24 tools
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -149,6 +149,9 @@ chaos-planted: node24 tools ## put bugs into a copy of the tree, and have chaos 
 
 soak: node24 tools ## a steady load for T seconds (T=300 RATE=80): memory, handles, timers and subscriptions must stay flat
 	@T=$(T) node test/soak/run.ts
+
+two-versions: node24 tools ## run the last release beside this tree, on one bus and one backend: FROM=pith-0.1.0.tgz or a revision
+	@node test/two-versions/run.ts
 
 bench: setup ## measure CPU per message against a bare WebSocket echo; takes minutes, needs a quiet machine
 	@node test/bench/run.ts

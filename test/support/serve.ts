@@ -53,23 +53,29 @@ admin: { listen: 127.0.0.1:0 }
 
 /** Starts `serve` with `yaml` and free ports, and waits until it listens. */
 export function serve(yaml: string, ...args: readonly string[]): Promise<Served> {
-  return launch([], yaml, args);
+  return launch([process.execPath, MAIN], yaml, args);
+}
+
+/** The same with another copy of the program, by its main file. */
+export function serveOther(main: string, yaml: string): Promise<Served> {
+  return launch([process.execPath, main], yaml, []);
 }
 
 /** The same with so many file descriptors (`ulimit -n`). */
 export function serveWithin(descriptors: number, yaml: string): Promise<Served> {
-  return launch(['sh', '-c', `ulimit -n ${descriptors} && exec "$0" "$@"`], yaml, []);
+  const within = ['sh', '-c', `ulimit -n ${descriptors} && exec "$0" "$@"`];
+  return launch([...within, process.execPath, MAIN], yaml, []);
 }
 
 async function launch(
-  before: readonly string[],
+  program: readonly string[],
   yaml: string,
   args: readonly string[],
 ): Promise<Served> {
   const file = configFile(`${PORTS}${yaml}`);
   const [command, ...rest] = [
-    ...before,
-    ...[process.execPath, MAIN, 'serve', '--config', file.path, '--set', 'log.format=json'],
+    ...program,
+    ...['serve', '--config', file.path, '--set', 'log.format=json'],
     ...args,
   ];
   const running = await start(command!, rest, { cwd: ROOT });
