@@ -236,8 +236,10 @@ export class Channel<T = Buffer> {
 
   latencyUs(): number {
     const [least, most] = this.options.latencyMs;
-    const factor = this.#network.slowness;
-    return usOf(this.#random.between(least, most) * factor);
+    const network = this.#network;
+    const usual = this.#random.between(least, most) * network.slowness;
+    const delay = network.delayAt(this.a.node.place) + network.delayAt(this.b.node.place);
+    return usOf(delay === 0 ? usual : usual + this.#random.between(delay / 2, delay));
   }
 
   dropped(): void {

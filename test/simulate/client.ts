@@ -5,7 +5,7 @@
 import { type End, FAR } from './channel.ts';
 import { leaveOpen } from './left-open.ts';
 import { Link, type Surroundings } from './player-link.ts';
-import { type Client, newClient } from './records.ts';
+import { type Client, newClient, type Plan } from './records.ts';
 import { ACK, handshake, HEARTBEAT, type Packet, readPackets } from './packets.ts';
 import type { SeededRandom } from './random.ts';
 import { Wallet } from './resuming.ts';
@@ -124,9 +124,10 @@ export class Player {
     this.#over(link, 'cut');
   }
 
-  /** Asks for something, as all do at that moment. */
-  rush(): void {
-    if (this.#link?.isActive && !this.isResting) this.#play(this.#link);
+  /** Asks for something, as all do at that moment. @param joins To join a group of its own; else anything. */
+  rush(joins: boolean): void {
+    if (!this.#link?.isActive || this.isResting) return;
+    this.#play(this.#link, joins ? this.#wishes.newGroup() : undefined);
   }
 
   /** Asks once at each of its routes, and tells the answers' codes. @returns How many there will be. */
@@ -291,9 +292,9 @@ export class Player {
     });
   }
 
-  #play(link: Link): void {
+  #play(link: Link, wish?: Plan): void {
     const route = this.#wishes.route();
-    const plan = this.#wishes.plan(route, link.isBinding);
+    const plan = wish ?? this.#wishes.plan(route, link.isBinding);
     link.ask(route, plan, this.#random.chance(0.15));
   }
 

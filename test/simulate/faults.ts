@@ -29,6 +29,7 @@ export const FAULTS = {
   'link: partition': { perHour: 12, ms: [200, 60_000] },
   'link: connection cut': { perHour: 20, ms: [0, 0] },
   'network: slow': { perHour: 8, ms: [1_000, 30_000] },
+  'network: one place slow': { perHour: 16, ms: [1_000, 30_000] },
 } as const satisfies Record<string, { perHour: number; ms: readonly [number, number] }>;
 
 export type FaultKind = keyof typeof FAULTS;
@@ -40,7 +41,10 @@ export type Fault = {
   readonly ms: number;
   /** The place that it befalls, `g1`, `c17`, `rooms-1`, `n1`. */
   readonly target: string;
-  /** The other place of a partition; how a backend misbehaves; which configuration; by how much a clock jumps. */
+  /**
+   * The other place of a partition; how a backend misbehaves; which configuration; by how much a clock jumps; how many
+   * times slower the network is, or by how many milliseconds at one place; what players ask for.
+   */
   readonly more?: string;
 };
 
@@ -60,6 +64,8 @@ const RUSH_MS = [5, 80] as const;
 /** The share of them right after which all players go, while what they wait for is to be sent again, and when. */
 const ALL_CUT = 0.3;
 const ALL_CUT_MS = [5, 100] as const;
+/** What all players ask for in a rush: to join a group, each one of its own; else anything. */
+export const JOINS = 'joins';
 /** While these last, nobody is answered: in that share of them all players go at some time. */
 const SILENCES: readonly FaultKind[] = [
   'backend: machine lost',
@@ -111,15 +117,22 @@ export function planFaults(seed: string, hours: number, places: Places): Fault[]
   return [...faults, ...crowds, ...more].sort((a, b) => a.atMs - b.atMs);
 }
 
-/** All players at once: they ask before a break, go after it, or go while nobody answers. */
-function crowd({ atMs, kind, ms }: Fault, random: SeededRandom): Fault[] {
+/** All players at once: they ask before a break, go after it, go while nobody answers, or join groups where that takes long. */
+function crowd({ atMs, kind, ms, more }: Fault, random: SeededRandom): Fault[] {
   const crowds: Fault[] = [];
-  const add = (what: 'client: rush' | 'client: all cut', laterMs: number): void => {
-    crowds.push({ atMs: atMs + Math.round(laterMs), kind: what, ms: 0, target: 'all' });
+  const add = (what: 'client: rush' | 'client: all cut', laterMs: number, more = ''): void => {
+    const one = { atMs: atMs + Math.round(laterMs), kind: what, ms: 0, target: 'all' };
+    crowds.push(more === '' ? one : { ...one, more });
   };
   if (BREAKS.includes(kind)) {
     if (random.chance(RUSHES)) add('client: rush', -random.between(...RUSH_MS));
     if (random.chance(ALL_CUT)) add('client: all cut', random.between(...ALL_CUT_MS));
+  }
+  if (kind === 'network: one place slow' && random.chance(RUSHES)) {
+    // The second one while the first waits for the way back, and what it says is on its way still.
+    const firstMs = random.between(0, ms);
+    const secondMs = firstMs + random.between(1, 2) * Number(more);
+    for (const laterMs of [firstMs, secondMs]) add('client: rush', laterMs, JOINS);
   }
   if (SILENCES.includes(kind) && random.chance(IMPATIENCE)) add('client: all cut', random.between(0, ms)); // prettier-ignore
   return crowds.filter((one) => one.atMs % ROUND_MS < STORM_MS);
@@ -199,5 +212,10 @@ function aim(
       return { target: backend.place, more: random.pick(gateways) };
     case 'network: slow':
       return { target: 'all', more: String(random.int(2, 40)) };
+    case 'network: one place slow': {
+      const others = random.chance(0.5) ? gateways : [backend.place];
+      const target = random.pick(random.chance(0.4) ? servers : others);
+      return { target, more: String(random.int(20, 500)) };
+    }
   }
 }

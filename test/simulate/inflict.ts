@@ -1,5 +1,5 @@
 /** Carries out the faults of the list. */
-import type { Fault } from './faults.ts';
+import { type Fault, JOINS } from './faults.ts';
 import type { Service, Stage } from './stage.ts';
 import type { Node } from './world.ts';
 
@@ -50,7 +50,7 @@ export class Inflicter {
         for (const one of players) one.cut();
         return;
       case 'client: rush':
-        for (const one of players) one.rush();
+        for (const one of players) one.rush(more === JOINS);
         return;
       case 'client: vanishes':
         player?.vanish();
@@ -125,6 +125,9 @@ export class Inflicter {
       case 'link: connection cut':
         this.#cutBetween(target, more);
         return;
+      case 'network: one place slow':
+        this.#delay(target, Number(more), ms);
+        return;
       default:
         this.#slow(Number(more), ms);
     }
@@ -196,6 +199,15 @@ export class Inflicter {
     this.#stage.network.slowness = factor;
     this.#stage.calm.last(ms, [], () => {
       this.#stage.network.slowness = 1;
+    });
+  }
+
+  #delay(place: string, delayMs: number, ms: number): void {
+    const { network, calm } = this.#stage;
+    if (network.delayAt(place) > 0) return;
+    network.delay(place, delayMs);
+    calm.last(ms, [place], () => {
+      network.delay(place, 0);
     });
   }
 }

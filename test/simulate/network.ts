@@ -18,6 +18,8 @@ export class Network {
   readonly world: World;
   /** Multiplies every latency. */
   slowness = 1;
+  /** Milliseconds more to and from these places. */
+  readonly #delays = new Map<string, number>();
   readonly #open = new Set<Channel<never>>();
   readonly #listening = new Map<string, Listening>();
   /** Pairs of places that do not reach each other. */
@@ -128,6 +130,18 @@ export class Network {
   /** The machine of a process that was lost with it is back: it knows nothing of its connections, and says so. */
   returned(node: Node): void {
     for (const { a, b } of this.of(node)) (a.node === node ? b : a).lose('reset by peer');
+  }
+
+  // ---- slow places --------------------------------------------------------------------------------------
+
+  /** What comes from this place, and goes to it, is that much later, or half of it. @param ms 0: not any more. */
+  delay(place: string, ms: number): void {
+    if (ms === 0) this.#delays.delete(place);
+    else this.#delays.set(place, ms);
+  }
+
+  delayAt(place: string): number {
+    return this.#delays.size === 0 ? 0 : (this.#delays.get(place) ?? 0);
   }
 
   // ---- partitions ---------------------------------------------------------------------------------------

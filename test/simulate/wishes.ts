@@ -50,15 +50,13 @@ export class Wishes {
   /** @param isBinding A bind is not answered yet: another one waits. */
   plan({ binds }: RouteChoice, isBinding: boolean): Plan {
     const random = this.#random;
-    const { groups } = this.#around;
-    const group = (): string => `room.${random.int(1, groups)}`;
     const dice = random.number();
     const plan: { -readonly [K in keyof Plan]: Plan[K] } = {};
     if (dice < 0.39) return plan;
     if (dice < 0.42 && binds && !isBinding) return { bind: this.#userOrNobody() };
     if (dice < 0.5) plan.delayMs = random.exponential(2_000);
-    else if (dice < 0.6) plan.join = [group()];
-    else if (dice < 0.64) plan.leave = [group()];
+    else if (dice < 0.6) plan.join = [this.#group()];
+    else if (dice < 0.64) plan.leave = [this.#group()];
     else if (dice < 0.66) plan.set = this.#data();
     else if (dice < 0.672) plan.closes = true;
     else if (dice < 0.69) plan.fails = true;
@@ -67,6 +65,15 @@ export class Wishes {
     else if (dice < 0.92) plan.inReply = this.#pushes();
     else plan.after = this.#pushes();
     return plan;
+  }
+
+  /** A group that nobody is in: its gateway has to subscribe for it. */
+  newGroup(): Plan {
+    return { join: [`room.${this.#random.int(1_000, 1_000_000)}`] };
+  }
+
+  #group(): string {
+    return `room.${this.#random.int(1, this.#around.groups)}`;
   }
 
   #userOrNobody(): string {
@@ -89,7 +96,6 @@ export class Wishes {
 
   #push(): PushPlan {
     const random = this.#random;
-    const { groups } = this.#around;
     const dice = random.number();
     const to: PushPlan['to'] =
       dice < 0.6
@@ -97,7 +103,7 @@ export class Wishes {
         : dice < 0.8
           ? { kind: 'user', name: this.user() }
           : dice < 0.998
-            ? { kind: 'group', name: `room.${random.int(1, groups)}` }
+            ? { kind: 'group', name: this.#group() }
             : { kind: 'all', name: '' };
     const kind = random.number();
     const delivery = kind < 0.8 ? 'must' : kind < 0.9 ? 'droppable' : 'latest';
