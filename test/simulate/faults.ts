@@ -51,8 +51,10 @@ export type Fault = {
 /** The share of faults that another follows at once, and within how many milliseconds. */
 const AFTERSHOCKS = 0.3;
 const AFTERSHOCK_MS_MAX = 400;
-/** By these connections break. */
+/** By these connections break, or are ended. */
 const BREAKS: readonly FaultKind[] = [
+  'gateway: drain and restart',
+  'gateway: other configuration',
   'backend: kill -9',
   'link: connection cut',
   'bus: connection cut',

@@ -51,6 +51,7 @@ export type RoundsParts = {
 const RULES = [
   'when it is calm, everybody gets in',
   'when it is calm, every gateway is ready',
+  'when it is calm, every backend is connected',
   'when it is calm, everything is answered',
   'sessions are the clients',
   'a push to all reaches all',
@@ -154,8 +155,15 @@ export class Rounds {
         `${name} tries since ${Math.round(triesSinceMs)}`,
       );
     }
-    for (const { place, current } of this.#stage.gateways.all)
+    for (const { place, current } of this.#stage.gateways.all) {
       this.#check('when it is calm, every gateway is ready', current?.isReady === true, place);
+      for (const { name, addresses, healthy } of current?.gateway.info().backends ?? [])
+        this.#check(
+          'when it is calm, every backend is connected',
+          healthy === addresses,
+          `${place}: ${healthy} of ${addresses} of ${name}`,
+        );
+    }
   }
 
   #knock(): void {

@@ -54,13 +54,6 @@ export const BUS: readonly Planted[] = [
     replace: 'silentGateways: []',
   },
   {
-    name: 'gateway-that-came-back-is-not-waited-for',
-    why: 'a gateway that was given up, and is back, is missing from counts',
-    file: 'src/bus/known-gateways.ts',
-    find: 'return this.#known.size === 0 || this.#lost.size > 0;',
-    replace: 'return this.#known.size === 0;',
-  },
-  {
     name: 'gateway-is-never-given-up',
     why: 'gateways that are gone are waited for by every call, and named silent, for ever',
     file: 'src/bus/known-gateways.ts',
