@@ -124,10 +124,9 @@ export class Player {
     this.#over(link, 'cut');
   }
 
-  /** Asks for something, as all do at that moment. @param joins To join a group of its own; else anything. */
-  rush(joins: boolean): void {
-    if (!this.#link?.isActive || this.isResting) return;
-    this.#play(this.#link, joins ? this.#wishes.newGroup() : undefined);
+  /** Asks for something, as all do at that moment. @param what What all ask for; '': anything. */
+  rush(what: string): void {
+    if (this.#link?.isActive && !this.isResting) this.#play(this.#link, this.#wishes.inRush(what));
   }
 
   /** Asks once at each of its routes, and tells the answers' codes. @returns How many there will be. */

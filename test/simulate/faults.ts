@@ -66,8 +66,9 @@ const RUSH_MS = [5, 80] as const;
 /** The share of them right after which all players go, while what they wait for is to be sent again, and when. */
 const ALL_CUT = 0.3;
 const ALL_CUT_MS = [5, 100] as const;
-/** What all players ask for in a rush: to join a group, each one of its own; else anything. */
+/** What all players ask for in a rush: to join a group, each one of its own; something that takes seconds; else anything. */
 export const JOINS = 'joins';
+export const TAKES_LONG = 'takes long';
 /** While these last, nobody is answered: in that share of them all players go at some time. */
 const SILENCES: readonly FaultKind[] = [
   'backend: machine lost',
@@ -127,7 +128,7 @@ function crowd({ atMs, kind, ms, more }: Fault, random: SeededRandom): Fault[] {
     crowds.push(more === '' ? one : { ...one, more });
   };
   if (BREAKS.includes(kind)) {
-    if (random.chance(RUSHES)) add('client: rush', -random.between(...RUSH_MS));
+    if (random.chance(RUSHES)) add('client: rush', -random.between(...RUSH_MS), random.pick(['', TAKES_LONG])); // prettier-ignore
     if (random.chance(ALL_CUT)) add('client: all cut', random.between(...ALL_CUT_MS));
   }
   if (kind === 'network: one place slow' && random.chance(RUSHES)) {

@@ -1,5 +1,5 @@
 /** Carries out the faults of the list. */
-import { type Fault, JOINS } from './faults.ts';
+import type { Fault } from './faults.ts';
 import type { Service, Stage } from './stage.ts';
 import type { Node } from './world.ts';
 
@@ -50,7 +50,7 @@ export class Inflicter {
         for (const one of players) one.cut();
         return;
       case 'client: rush':
-        for (const one of players) one.rush(more === JOINS);
+        for (const one of players) one.rush(more);
         return;
       case 'client: vanishes':
         player?.vanish();

@@ -1,4 +1,5 @@
 /** What a player wants to happen, as its random numbers decide. */
+import { JOINS, TAKES_LONG } from './faults.ts';
 import type { Surroundings } from './player-link.ts';
 import type { Plan, PushPlan } from './records.ts';
 import type { SeededRandom } from './random.ts';
@@ -67,9 +68,12 @@ export class Wishes {
     return plan;
   }
 
-  /** A group that nobody is in: its gateway has to subscribe for it. */
-  newGroup(): Plan {
-    return { join: [`room.${this.#random.int(1_000, 1_000_000)}`] };
+  /** @param what What all ask for, as `faults.ts` says. @returns undefined: anything. */
+  inRush(what: string): Plan | undefined {
+    const random = this.#random;
+    // A group that nobody is in: its gateway has to subscribe for it.
+    if (what === JOINS) return { join: [`room.${random.int(1_000, 1_000_000)}`] };
+    return what === TAKES_LONG ? { delayMs: random.between(500, 4_000) } : undefined;
   }
 
   #group(): string {
