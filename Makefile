@@ -31,7 +31,7 @@ help: ## print this list
 setup: node24 tools $(CLIENT_MODULES) $(ORACLE_MODULES) ## install everything: Node 24, packages, and what the tests need
 
 run: node24 ## start a gateway with a chat behind it, and show how to use it; Ctrl-C stops both
-	@node deploy/demo/run.ts
+	@node src/main.ts dev
 
 example-ts: node24 ## start only the chat in TypeScript, on gRPC
 	@node deploy/examples/chat-ts-grpc/main.ts

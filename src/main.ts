@@ -5,10 +5,12 @@ import { totalmem } from 'node:os';
 
 import { inBackground } from './background.ts';
 import { type Arguments, type ConfigChoice, readArguments } from './cli/arguments.ts';
+import { EXIT } from './cli/exit-codes.ts';
+import type { Printed } from './cli/inspect.ts';
+import type { ConfigIo } from './cli/read-config.ts';
 import { checkSupervision, type Supervision, writeReady } from './cli/supervision.ts';
 import { writeAll } from './cli/write-all.ts';
 import { holdProcess, systemClock } from './clock.ts';
-import { isAvailable } from './config/unavailable-keys.ts';
 import type { Config } from './config/schema.ts';
 import { errorText } from './errors.ts';
 import type { Gateway, GatewayParts } from './gateway.ts';
@@ -17,17 +19,6 @@ import type { Log } from './telemetry/log.ts';
 import { systemRandom } from './random.ts';
 
 // What only one command needs is imported by it: `pith client` need not wait for the gateway's libraries.
-
-/** Exit codes. [sysexits.h] */
-const EXIT = {
-  OK: 0,
-  NOT_FOUND: 1,
-  USAGE: 64,
-  UNAVAILABLE: 69,
-  SOFTWARE: 70,
-  OS: 71,
-  CONFIG: 78,
-} as const;
 
 /** How long a stop waits for the last lines of the log to be read. */
 const FLUSH_MS = 500;
@@ -55,24 +46,33 @@ async function main(args: readonly string[]): Promise<void> {
       return;
     }
     case 'check':
-      await check(asked.config);
+      report(await (await import('./cli/inspect.ts')).inspectConfig(asked, configIo()));
       return;
-    case 'routes': {
-      const { explainRoute, explainedText } = await import('./explain/explain-route.ts');
-      const config = await configOf(asked.config);
-      const explained = await explainRoute(config, asked.route, asked.session);
-      print(explainedText(asked.route, explained));
-      if (!explained.isReached) process.exitCode = EXIT.NOT_FOUND;
+    case 'routes':
+      report(await (await import('./cli/inspect.ts')).inspectRoute(asked, configIo()));
+      return;
+    case 'health': {
+      const say = (line: string): void => complain(`${line}\n`);
+      const io = { ...configIo(), say, clock: systemClock };
+      report(await (await import('./cli/inspect.ts')).inspectHealth(asked, io));
       return;
     }
+    case 'init': {
+      const { writeProject } = await import('./cli/init.ts');
+      report(writeProject(asked, { folder: process.cwd(), env: process.env }));
+      return;
+    }
+    case 'dev':
+      await dev();
+      return;
+    case 'completion':
+      print((await import('./cli/completion.ts')).completionFor(asked.shell));
+      return;
     case 'mock-backend':
       await mockBackend(asked.args);
       return;
     case 'client':
       await client(asked.args);
-      return;
-    case 'health':
-      await health(asked.config, asked.path);
       return;
     case 'schema': {
       const { configJsonSchema } = await import('./config/json-schema.ts');
@@ -80,7 +80,7 @@ async function main(args: readonly string[]): Promise<void> {
       return;
     }
     case 'version':
-      print(`${VERSION}\n`);
+      print(`${asked.json ? JSON.stringify(versions()) : VERSION}\n`);
       return;
     case 'help':
       print(asked.text);
@@ -97,44 +97,27 @@ function readArgumentsOrFail(args: readonly string[]): Arguments {
 }
 
 /** Prints warnings about the configuration; ends the process if it has errors. */
-async function configOf(choice: ConfigChoice, isEmptyWrong = false): Promise<Config> {
+async function configOf(choice: ConfigChoice): Promise<Config> {
   const { readConfig } = await import('./cli/read-config.ts');
-  const read = await readConfig(choice, { env: process.env, folder: process.cwd() });
+  const read = await readConfig(choice, configIo());
   if ('problems' in read) fail(EXIT.CONFIG, `${read.problems.join('\n')}\n`);
-  if (read.isEmpty && isEmptyWrong)
-    fail(EXIT.CONFIG, `there is no ${choice.file} in ${process.cwd()}: nothing to check\n`);
   for (const warning of read.warnings) complain(`warning: ${warning}\n`);
   return read.config;
 }
 
-async function health(choice: ConfigChoice, path: string): Promise<void> {
-  const [{ askHealth }, { readConfig }] = await Promise.all([
-    import('./cli/health.ts'),
-    import('./cli/read-config.ts'),
-  ]);
-  const read = await readConfig(choice, { env: process.env, folder: process.cwd() });
-  if ('problems' in read) fail(EXIT.CONFIG, `${read.problems.join('\n')}\n`);
-  const { isThere, isWell, text } = await askHealth(read.config.health.listen, path, systemClock);
-  if (isWell) print(text);
-  else fail(isThere ? EXIT.NOT_FOUND : EXIT.UNAVAILABLE, text);
+function configIo(): ConfigIo {
+  return { env: process.env, folder: process.cwd() };
 }
 
-async function check(choice: ConfigChoice): Promise<void> {
-  const { describeRoutes } = await import('./cli/routes.ts');
-  const config = await configOf(choice, true);
-  const backends = counted(Object.keys(config.backends).length, 'backend');
-  print(`ok: ${backends}, ${counted(config.routes.length, 'route')}\n`);
-  const isSettable = isAvailable('limits.connections_per_address');
-  if (isSettable && config.limits.connections_per_address === 0) {
-    print(
-      'note: limits.connections_per_address is 0: one address may open any number of connections\n',
-    );
-  }
-  print(describeRoutes(config));
+/** Ends once it is written: a request that was not answered would keep the process. */
+function report({ code, out, err }: Printed): void {
+  complain(err);
+  process.stdout.write(out, () => process.exit(code));
 }
 
-function counted(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? '' : 's'}`;
+function versions(): Record<string, string> {
+  const { versions: engine, platform, arch } = process;
+  return { pith: VERSION, node: engine.node, platform: `${platform}-${arch}` };
 }
 
 /** What each signal does. */
@@ -282,6 +265,18 @@ async function client(args: readonly string[]): Promise<void> {
   process.exit(
     await runClient({ args, stdin, stdout, stderr, clock: systemClock, version: VERSION }),
   );
+}
+
+async function dev(): Promise<void> {
+  const { Demo } = await import('./cli/dev.ts');
+  const { stdout, stderr, env, execPath: node } = process;
+  const main = process.argv[1]!;
+  const demo = new Demo({ stdout, stderr, env, clock: systemClock, node, main });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
+    process.on(signal, () => {
+      demo.stop(EXIT.OK);
+    });
+  process.exit(await demo.run());
 }
 
 async function mockBackend(args: readonly string[]): Promise<void> {

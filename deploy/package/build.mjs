@@ -1,7 +1,7 @@
 /**
  * Builds what `npm pack` puts into an archive; development needs no build. Plain JavaScript, so that an older Node gets
  * as far as the message below.
- *   node build.mjs pith      dist/: the gateway and the client, for the package `pith`
+ *   node build.mjs pith      dist/: the gateway, the client and the demo, for the package `pith`
  *   node build.mjs client    src/client/dist: the client alone, for the package `pith-client` (npm pack ./src/client)
  *   node build.mjs clean     removes what `client` made, so that only sources are among the sources
  */
@@ -34,6 +34,7 @@ switch (process.argv[2]) {
     rmSync(DIST, { recursive: true, force: true });
     compile('deploy/package', DIST);
     buildClient(join(DIST, 'client'));
+    compile('deploy/package/demo', join(DIST, 'demo/chat'));
     mkdirSync(join(DIST, 'gen'), { recursive: true });
     copyFileSync(join(ROOT, 'src/gen/pith.binpb'), join(DIST, 'gen/pith.binpb'));
     copyFileSync(join(ROOT, 'deploy/package/pith.js'), join(DIST, 'pith.js'));

@@ -1,8 +1,9 @@
 /** Parses the command line. Pure. */
 import { didYouMean } from '../config/problem.ts';
 import type { RoutingFacts } from '../routing/route-table.ts';
-import { COMMANDS, HELP, type HelpedCommand, USAGE } from './help.ts';
-import { Options, readOptions, UsageError } from './options.ts';
+import { BACKENDS, COMMAND_NAMES, COMMANDS, isCommand, SHELLS } from './commands.ts';
+import { HELP, type HelpedCommand, USAGE } from './help.ts';
+import { type Options, readOptions, UsageError } from './options.ts';
 import { isObject } from '../protocol/exact-json.ts';
 import { readyFdOf, type Supervision } from './supervision.ts';
 
@@ -17,55 +18,51 @@ export type ConfigChoice = {
 
 export type Arguments =
   | { readonly command: 'serve'; readonly config: ConfigChoice; readonly supervision: Supervision }
-  | { readonly command: 'check'; readonly config: ConfigChoice }
+  | { readonly command: 'check'; readonly config: ConfigChoice; readonly json: boolean }
   | {
       readonly command: 'routes';
       readonly config: ConfigChoice;
       readonly route: string;
       readonly session: RoutingFacts;
+      readonly json: boolean;
     }
+  | {
+      readonly command: 'health';
+      readonly config: ConfigChoice;
+      readonly path: '/livez' | '/readyz';
+      readonly json: boolean;
+    }
+  | { readonly command: 'version'; readonly json: boolean }
+  | { readonly command: 'schema' | 'dev' }
+  | { readonly command: 'init'; readonly folder: string; readonly backend: Backend | undefined }
+  | { readonly command: 'completion'; readonly shell: Shell }
   /** These parse their own arguments, so that only what they need is loaded. */
   | { readonly command: 'client' | 'mock-backend'; readonly args: readonly string[] }
-  | { readonly command: 'health'; readonly config: ConfigChoice; readonly path: string }
-  | { readonly command: 'schema' | 'version' }
   | { readonly command: 'help'; readonly text: string };
 
+export type Backend = (typeof BACKENDS)[number];
+export type Shell = (typeof SHELLS)[number];
+
 const DEFAULT_FILE = 'pith.yaml';
-const CONFIG_OPTIONS = {
-  config: { value: 'FILE', short: 'c' },
-  set: { value: 'KEY=VALUE', many: true },
-} as const;
-const SERVE_OPTIONS = { 'ready-fd': { value: 'N' }, 'exit-with-parent': {} } as const;
-const SESSION_OPTIONS = {
-  uid: { value: 'UID' },
-  sid: { value: 'SID' },
-  data: { value: 'JSON' },
-} as const;
 const SAMPLE_SID = 'pith-0000000000.1';
 
 /** @throws {UsageError} Says what is wrong, and where to find help. */
 export function readArguments(args: readonly string[]): Arguments {
   const [command = 'help', ...rest] = args;
   switch (command) {
-    case 'serve':
-    case 'check':
-    case 'routes':
-    case 'health':
-    case 'schema':
-    case 'version':
-      return withAdvice(command, () => readOwn(command, rest));
-    case 'client':
-    case 'mock-backend':
-      return { command, args: rest };
     case '--version':
     case '-v':
-      return { command: 'version' };
+      return { command: 'version', json: false };
     case 'help':
     case '--help':
     case '-h':
       return readHelp(rest);
+    case 'client':
+    case 'mock-backend':
+      return { command, args: rest };
     default:
-      throw unknownCommand(command);
+      if (!isCommand(command)) throw unknownCommand(command);
+      return withAdvice(command, () => readOwn(command as HelpedCommand, rest));
   }
 }
 
@@ -80,52 +77,78 @@ function readHelp([about, ...more]: readonly string[]): Arguments {
 function unknownCommand(command: string): UsageError {
   if (command.startsWith('-'))
     return new UsageError(`expected a command before ${command}, as in pith serve\n\n${USAGE}`);
-  const near = didYouMean(command, COMMANDS);
+  const near = didYouMean(command, [...COMMAND_NAMES, 'help']);
   return new UsageError(
     `unknown command ${command}${near === '' ? `\n\n${USAGE}` : `${near}\nsee pith help for the commands`}`,
   );
 }
 
 function readOwn(command: HelpedCommand, args: readonly string[]): Arguments {
-  const isBare = command === 'version' || command === 'schema';
-  const own = {
-    ...(!isBare && CONFIG_OPTIONS),
-    ...(command === 'serve' && SERVE_OPTIONS),
-    ...(command === 'routes' && SESSION_OPTIONS),
-    ...(command === 'health' && { ready: {} }),
-  };
-  const options = readOptions(args, own);
+  const options = readOptions(args, COMMANDS[command].options);
   if (options.wantsHelp) return { command: 'help', text: HELP[command] };
   const { positionals } = options;
-  if (isBare) {
-    if (positionals.length > 0) throw new UsageError(`${command} takes no arguments`);
-    return { command };
+  const json = options.has('json');
+  switch (command) {
+    case 'dev':
+    case 'schema':
+      refuseArguments(command, positionals);
+      return { command };
+    case 'version':
+      refuseArguments(command, positionals);
+      return { command, json };
+    case 'init':
+      return {
+        command,
+        folder: oneOf('DIR', positionals) ?? '.',
+        backend: options.text('backend') as Backend | undefined,
+      };
+    case 'completion':
+      return { command, shell: readShell(oneOf('SHELL', positionals)) };
+    case 'serve':
+      return {
+        command,
+        config: readConfigChoice(options, positionals),
+        supervision: {
+          readyFd: readyFdOf(options.text('ready-fd')),
+          exitWithParent: options.has('exit-with-parent'),
+        },
+      };
+    case 'check':
+      return { command, config: readConfigChoice(options, positionals), json };
+    case 'health': {
+      const path = options.has('ready') ? '/readyz' : '/livez';
+      return { command, config: readConfigChoice(options, positionals), path, json };
+    }
+    case 'routes': {
+      const route = oneOf('route', positionals);
+      if (route === undefined)
+        throw new UsageError('the route is missing; as in pith routes chat.room.join');
+      const config = readConfigChoice(options, []);
+      return { command, config, route, session: readSession(options), json };
+    }
   }
-  if (command === 'health')
-    return {
-      command,
-      config: readConfigChoice(options, positionals),
-      path: options.has('ready') ? '/readyz' : '/livez',
-    };
-  if (command === 'serve') {
-    const supervision = {
-      readyFd: readyFdOf(options.text('ready-fd')),
-      exitWithParent: options.has('exit-with-parent'),
-    };
-    return { command, config: readConfigChoice(options, positionals), supervision };
-  }
-  if (command === 'check') return { command, config: readConfigChoice(options, positionals) };
-  const [route, ...more] = positionals;
-  if (route === undefined)
-    throw new UsageError('the route is missing; as in pith routes chat.room.join');
-  if (more.length > 0) throw new UsageError(`expected one route, not ${positionals.join(' ')}`);
-  const config = readConfigChoice(options, []);
-  return { command, config, route, session: readSession(options) };
+}
+
+function refuseArguments(command: string, positionals: readonly string[]): void {
+  if (positionals.length > 0) throw new UsageError(`${command} takes no arguments`);
+}
+
+function oneOf(what: string, positionals: readonly string[]): string | undefined {
+  if (positionals.length > 1)
+    throw new UsageError(`expected one ${what}, not ${positionals.join(' ')}`);
+  if (positionals[0] === '') throw new UsageError(`${what} is empty`);
+  return positionals[0];
+}
+
+function readShell(name: string | undefined): Shell {
+  const shell = SHELLS.find((one) => one === name);
+  if (shell !== undefined) return shell;
+  const what = name === undefined ? 'the shell is missing' : `${name} is no shell that it knows`;
+  throw new UsageError(`${what}: expected one of ${SHELLS.join(', ')}`);
 }
 
 function readConfigChoice(options: Options, files: readonly string[]): ConfigChoice {
-  if (files.length > 1) throw new UsageError(`expected one FILE, not ${files.join(' ')}`);
-  const [file] = files;
+  const file = oneOf('FILE', files);
   const flagged = options.text('config');
   if (file !== undefined && flagged !== undefined)
     throw new UsageError(`expected one FILE, not ${file} and --config ${flagged}`);

@@ -7,13 +7,13 @@ import { tcp } from '../client/tcp.ts';
 import { webSocket } from '../client/websocket.ts';
 import { parseDuration } from '../config/units.ts';
 import { fileErrorText } from '../errors.ts';
+import { COMMANDS } from './commands.ts';
 import { type Options, readOptions, UsageError } from './options.ts';
 
 export const DEFAULT_URL = 'ws://127.0.0.1:3010';
 /** Longer than the gateway waits before it answers 504 for a backend, so that the gateway reports what happened. */
 const DEFAULT_TIMEOUT = '15s';
 const URL_FORMS = 'ws://host:port, wss://host, tcp://host:port or tls://host:port';
-const DIALECTS: readonly Dialect[] = ['pomelo', 'pitaya', 'nano', 'json'];
 /** The longest wait of a timer. */
 const TIMEOUT_MS_MAX = 0x7fffffff;
 
@@ -45,19 +45,9 @@ export type Settings = {
   readonly waitPushesMs: number;
 };
 
-const OPTIONS = {
-  request: { value: 'ROUTE' },
-  data: { value: 'JSON' },
-  dialect: { value: 'DIALECT' },
-  timeout: { value: 'DURATION' },
-  'wait-pushes': { value: 'DURATION' },
-  ca: { value: 'FILE' },
-  insecure: {},
-} as const;
-
 /** null: help is requested. @throws {UsageError} Says what is wrong. */
 export function readSettings(args: readonly string[]): Settings | null {
-  const options = readOptions(args, OPTIONS);
+  const options = readOptions(args, COMMANDS.client.options);
   if (options.wantsHelp) return null;
   const { positionals } = options;
   const [where = DEFAULT_URL, ...more] = positionals;
@@ -65,10 +55,7 @@ export function readSettings(args: readonly string[]): Settings | null {
   const url = parseServerUrl(where);
   if (url === null)
     throw new UsageError(`${where} is not the URL of a server: expected ${URL_FORMS}`);
-  const spoken = options.text('dialect') ?? 'pomelo';
-  const dialect = DIALECTS.find((name) => name === spoken);
-  if (dialect === undefined)
-    throw new UsageError(`--dialect ${spoken}: expected one of ${DIALECTS.join(', ')}`);
+  const dialect = (options.text('dialect') ?? 'pomelo') as Dialect;
   if (dialect === 'json' && isRaw(url))
     throw new UsageError(
       `--dialect json goes over WebSocket: expected ws:// or wss://, not ${where}`,

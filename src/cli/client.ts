@@ -10,11 +10,10 @@ import { errorText } from '../errors.ts';
 import { ROUTE_BYTES_MAX } from '../protocol/message.ts';
 import { isRoute } from '../routing/route.ts';
 import { jsonBody, readSettings, type Settings, USAGE } from './client-settings.ts';
+import { EXIT } from './exit-codes.ts';
+import { withProgress } from './progress.ts';
 
 const PROMPT = '> ';
-
-/** UNAVAILABLE: no connection, or it was lost. [sysexits.h] */
-const EXIT = { OK: 0, FAILED: 1, USAGE: 64, UNAVAILABLE: 69 } as const;
 
 const HELP = `ROUTE {"some":"json"}            a request, e.g. chat.room.join {"name":"ann","room":"lobby"}
 request ROUTE {"some":"json"}    the same, also for routes without a dot
@@ -99,7 +98,7 @@ class Terminal {
       });
     });
     try {
-      await client.connect();
+      await this.#slowly(`connecting to ${where}`, client.connect());
     } catch (error) {
       this.#say(`pith: cannot connect to ${where}: ${connectText(error)}`);
       return EXIT.UNAVAILABLE;
@@ -202,7 +201,8 @@ class Terminal {
   async #request(client: PithClient, route: string, data: string, label: string): Promise<void> {
     let answer: Received;
     try {
-      answer = await client.ask(route, bodyOf(client, route, data));
+      const asked = client.ask(route, bodyOf(client, route, data));
+      answer = await this.#slowly(`waiting for the answer to ${route}`, asked);
     } catch (error) {
       // Timed out, too long for the protocol, or the connection was lost.
       const isLate = error instanceof ClientError && error.reason === 'TIMEOUT';
@@ -212,11 +212,18 @@ class Terminal {
     }
     this.#isAnswered = true;
     this.#print(label + printable(answer));
-    if (isErrorAnswer(answer)) this.#exitCode = EXIT.FAILED;
+    if (isErrorAnswer(answer)) this.#exitCode = EXIT.NO;
+  }
+
+  #slowly<T>(what: string, work: Promise<T>): Promise<T> {
+    const say = (line: string): void => {
+      this.#say(line);
+    };
+    return withProgress(this.#io.clock, say, what, work);
   }
 
   #fail(text: string): void {
-    this.#exitCode = EXIT.FAILED;
+    this.#exitCode = EXIT.NO;
     this.#say(`pith: ${text}`);
   }
 

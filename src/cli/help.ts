@@ -1,29 +1,10 @@
 /** What `pith help` and the commands' --help print. */
 
-export const COMMANDS = [
-  'serve',
-  'check',
-  'routes',
-  'health',
-  'schema',
-  'client',
-  'mock-backend',
-  'version',
-  'help',
-] as const;
+import { BACKENDS, type CommandName, listCommands, SHELLS } from './commands.ts';
 
 export const USAGE = `pith: a gateway between Pomelo clients and backends in any language
 
-  pith serve [FILE]           run the gateway
-  pith check [FILE]           check a configuration without running it
-  pith routes ROUTE           show where a client's message would go, and why
-  pith health [FILE]          ask the gateway on this machine how it is
-  pith schema                 print the JSON Schema of pith.yaml, for editors
-  pith client [URL]           talk to a gateway as a Pomelo client
-  pith mock-backend           run a backend with canned answers
-  pith version                print the version
-  pith help [COMMAND]         print this, or what a command's --help prints
-
+${listCommands()}
 FILE defaults to ./pith.yaml. deploy/pith.yaml shows every key; PITH_A__B=… in the environment sets the
 key a.b, and --set a.b=… overrides both.
 `;
@@ -40,8 +21,38 @@ ${SETTINGS}`;
 
 const CHECKED = '64 wrong arguments; 78 wrong configuration';
 
+export type HelpedCommand = Exclude<CommandName, 'client' | 'mock-backend'>;
+
 /** By command; `client` and `mock-backend` have their own. */
-export const HELP = {
+export const HELP: Readonly<Record<HelpedCommand, string>> = {
+  dev: `pith dev
+
+Runs a gateway with a chat behind it, on this machine alone; no other server is needed. It prints how to send the first
+request. Ctrl-C stops both. PITH_… in the environment changes the gateway's settings, such as its ports.
+
+  -h, --help                        print this
+
+Exit code: 0 stopped; 1 one of the two has ended by itself.
+`,
+  init: `pith init [DIR] --backend KIND
+
+Writes a commented pith.yaml and a small backend, which answers one route and pushes once, and prints how to start
+them. Nothing is overwritten. DIR defaults to the current folder.
+
+  --backend KIND                    ${BACKENDS.join(', ')}
+  -h, --help                        print this
+
+go-nats is for NATS and needs a nats-server; the others are for gRPC, and need no other server.
+Exit code: 0 written; 64 wrong arguments; 73 a file is there already, or cannot be written.
+`,
+  completion: `pith completion ${SHELLS.join('|')}
+
+Prints a script that makes the shell complete commands, options and their values:
+
+  eval "$(pith completion bash)"                                   # in ~/.bashrc
+  eval "$(pith completion zsh)"                                    # in ~/.zshrc, after compinit
+  pith completion fish > ~/.config/fish/completions/pith.fish
+`,
   serve: `pith serve [FILE] [--set KEY=VALUE …] [--ready-fd N] [--exit-with-parent]
 
 Runs the gateway until SIGTERM or Ctrl-C, which drains it. A second one ends the drain.
@@ -54,15 +65,16 @@ Without FILE and without a ./pith.yaml the environment and --set are the whole c
 Exit code: 0 stopped; ${CHECKED}; 71 cannot listen on an address;
 70 an internal error. Of these only 70 and 71 may go away by themselves.
 `,
-  check: `pith check [FILE] [--set KEY=VALUE …]
+  check: `pith check [FILE] [--json] [--set KEY=VALUE …]
 
 Checks a configuration and the files that it names, and prints the route table. All mistakes are reported at once,
 with file, line and key. Nothing is started, and no backend is contacted.
 
+  --json                            print it as one line of JSON
 ${CONFIG}
 Exit code: 0 valid; ${CHECKED}.
 `,
-  routes: `pith routes ROUTE [--uid UID] [--data JSON] [--config FILE] [--set KEY=VALUE …]
+  routes: `pith routes ROUTE [--uid UID] [--data JSON] [--json] [--config FILE] [--set KEY=VALUE …]
 
 Shows where a client's message on ROUTE would go, and why: the rules in order, the backend, and the subject, method or
 path that would be called. No backend is contacted.
@@ -70,17 +82,19 @@ path that would be called. No backend is contacted.
   --uid UID                         the session is bound to this uid; default none
   --data JSON                       the session's data, as in '{"room":"r1"}'
   --sid SID                         the session's id; it decides where a rule has several backends
+  --json                            print it as one line of JSON
   --config FILE, -c FILE            the configuration; default ./pith.yaml
 ${SETTINGS}
 Exit code: 0 it reaches a backend; 1 it reaches none, and the client gets an error;
 ${CHECKED}.
 `,
-  health: `pith health [FILE] [--ready] [--set KEY=VALUE …]
+  health: `pith health [FILE] [--ready] [--json] [--set KEY=VALUE …]
 
 Asks the gateway on this machine, at health.listen of its configuration, whether it is alive; for the health checks of
 containers and supervisors. Prints what is wrong.
 
   --ready                           ask whether it takes new clients, too: not while it drains
+  --json                            print it as one line of JSON
 ${CONFIG}
 Without FILE and without a ./pith.yaml it asks 127.0.0.1:7072.
 Exit code: 0 well; 1 not; 69 nothing answered; ${CHECKED}.
@@ -98,7 +112,7 @@ What needs more than one key, a file or a name server is checked by pith check o
   version: `pith version
 
 Prints the version.
-`,
-} as const;
 
-export type HelpedCommand = keyof typeof HELP;
+  --json                            with those of Node and the platform, as one line of JSON
+`,
+};

@@ -10,11 +10,12 @@ import { loadSync } from '@grpc/proto-loader';
 import type { Clock } from '../clock.ts';
 import { parseAddress } from '../config/address.ts';
 import { errorText, fileErrorText } from '../errors.ts';
+import { COMMANDS } from './commands.ts';
+import { EXIT } from './exit-codes.ts';
 import { type Json, type MockAnswer, MockAnswers } from './mock-answers.ts';
 import { readOptions, UsageError } from './options.ts';
 
 const PROTOS = fileURLToPath(new URL('../../proto', import.meta.url));
-const EXIT = { OK: 0, USAGE: 64, OS: 71, CONFIG: 78 } as const;
 
 const USAGE = `pith mock-backend [--listen ADDRESS] [--answers FILE]
 
@@ -95,7 +96,7 @@ type Flags = { readonly listen: string; readonly answers: string | undefined };
 
 /** null: help is requested. @throws {UsageError} Says what is wrong. */
 function readFlags(args: readonly string[]): Flags | null {
-  const options = readOptions(args, { listen: { value: 'ADDRESS' }, answers: { value: 'FILE' } });
+  const options = readOptions(args, COMMANDS['mock-backend'].options);
   if (options.wantsHelp) return null;
   if (options.positionals.length > 0)
     throw new UsageError(

@@ -11,13 +11,22 @@ export class UsageError extends Error {
   }
 }
 
-/** Options by their long name. `value`: what the value is called in messages; absent: the option takes none. */
-export type OptionRules = Readonly<
-  Record<string, { readonly value?: string; readonly short?: string; readonly many?: true }>
->;
+export type OptionRule = {
+  /** What the value is called in messages; absent: the option takes none. */
+  readonly value?: string;
+  readonly short?: string;
+  readonly many?: true;
+  /** The only values; absent: any. */
+  readonly choices?: readonly string[];
+  /** What a shell completes the value with. */
+  readonly completes?: 'file';
+};
+
+/** Options by their long name. */
+export type OptionRules = Readonly<Record<string, OptionRule>>;
 
 /** Every command has these. */
-const HELP: OptionRules = { help: { short: 'h' } };
+export const HELP_OPTION: OptionRules = { help: { short: 'h' } };
 
 export class Options {
   /** Positional arguments, in order. */
@@ -53,7 +62,7 @@ export class Options {
  * @throws {UsageError} For the first mistake.
  */
 export function readOptions(args: readonly string[], own: OptionRules): Options {
-  const rules = { ...own, ...HELP };
+  const rules = { ...own, ...HELP_OPTION };
   const { tokens } = parseArgs({
     args: [...args],
     strict: false,
@@ -104,5 +113,7 @@ function faultOf(token: OptionToken, rules: OptionRules, isRepeated: boolean): U
     return new UsageError(
       `${rawName} needs ${rule.value}; if that is ${value}, write --${name}=${value}`,
     );
+  if (rule.choices?.includes(value) === false)
+    return new UsageError(`${rawName} ${value}: expected one of ${rule.choices.join(', ')}`);
   return null;
 }

@@ -120,8 +120,13 @@ describe('more than a pipe holds', () => {
   });
 });
 
+const COMMANDS = [
+  ...['dev', 'init', 'serve', 'check', 'routes', 'health', 'schema', 'client', 'mock-backend'],
+  ...['completion', 'version'],
+];
+
 describe('help', () => {
-  test.each(['serve', 'check', 'routes', 'health', 'schema', 'version', 'client', 'mock-backend'])(
+  test.each(COMMANDS)(
     '%s --help, -h and help of it print the same, and end with 0',
     async (command) => {
       const { code, output } = await pith(command, '--help');
@@ -135,17 +140,7 @@ describe('help', () => {
   test.each([[[]], [['help']], [['--help']]])('%j lists the commands', async (args) => {
     const { code, output } = await pith(...args);
     expect(code).toBe(0);
-    for (const command of [
-      'serve',
-      'check',
-      'routes',
-      'health',
-      'schema',
-      'client',
-      'mock-backend',
-      'version',
-    ])
-      expect(output).toMatch(new RegExp(`^  pith ${command} `, 'm'));
+    for (const command of COMMANDS) expect(output).toMatch(new RegExp(`^  pith ${command} `, 'm'));
   });
 });
 
@@ -166,6 +161,7 @@ describe('wrong arguments end with 64 and say what to write', () => {
     [['routes', 'a.b', '--data', '{'], 'pith: --data {: expected a JSON object'],
     [['routes', 'a.b', '--data', '[1]'], 'pith: --data [1]: expected a JSON object'],
     [['version', 'now'], 'pith: version takes no arguments\n'],
+    [['dev', 'x'], 'pith: dev takes no arguments\n'],
     [['schema', 'x'], 'pith: schema takes no arguments\n'],
     [['mock-backend', 'a.yaml'], 'pith mock-backend: a.yaml was not expected; answers come from'],
     [['mock-backend', '--listen', '9000'], 'pith mock-backend: --listen 9000: expected host:port'],

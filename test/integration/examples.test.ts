@@ -98,14 +98,14 @@ describe('make run', () => {
 
   /** `make run` without make, which would install packages now, and ends with a code of its own on a signal. */
   const makeRun = (port: number) =>
-    start(process.execPath, ['deploy/demo/run.ts'], {
+    start(process.execPath, ['src/main.ts', 'dev'], {
       cwd: ROOT,
       env: { ...FREE, PITH_LISTEN__0__URL: `auto://127.0.0.1:${port}` },
     });
 
   test('is that', async () => {
     const { code, output } = await run('make', ['-n', 'run'], { cwd: ROOT });
-    expect(output).toContain('node deploy/demo/run.ts');
+    expect(output).toContain('node src/main.ts dev');
     expect(code).toBe(0);
   });
 

@@ -16,6 +16,7 @@ import { chromium } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { findChromium } from '../conformance/browser/chromium.ts';
+import { expectChat } from '../support/chat.ts';
 import { TestClient } from '../support/client.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { loadNpm } from '../support/npm-clients.ts';
@@ -102,9 +103,10 @@ describe.each(['pith', 'pith-client'])('the package %s', (name) => {
     expect(Object.keys(scripts).filter((script) => atInstall.includes(script))).toEqual([]);
   });
 
-  test('has no TypeScript but declarations', () => {
+  test('has no TypeScript but declarations, and what pith init writes', () => {
     const files = readdirSync(folder(), { recursive: true, encoding: 'utf8' });
-    expect(files.filter((file) => /(?<!\.d)\.ts$/.test(file))).toEqual([]);
+    const sources = files.filter((file) => /(?<!\.d)\.ts$/.test(file));
+    expect(sources).toEqual(name === 'pith' ? ['deploy/templates/typescript/main.ts'] : []);
   });
 
   test('has the same version as the client says', async () => {
@@ -187,6 +189,50 @@ routes: [{ match: "own.>", backend: own, method: /t.S/One }, { match: ">", backe
     const [, adminPort] = await served.waitFor(/"adminPort":(\d+)/);
     const info = await fetch(`http://127.0.0.1:${adminPort}/v1/GetInfo`, { method: 'POST' });
     expect(await info.json()).toMatchObject({ state: 'ready', sessions: 1 });
+  });
+});
+
+describe('the first hour with the package alone', () => {
+  const env = { npm_command: 'exec' };
+  const command = (): string => packed.pith('dist/pith.js');
+
+  test.each(['typescript', 'go-grpc', 'python'])('pith init --backend %s', async (backend) => {
+    const folder = join(home, `made-${backend}`);
+    const { code, output } = await run(
+      process.execPath,
+      [command(), 'init', `made-${backend}`, '--backend', backend],
+      { cwd: home, env },
+    );
+    expect(code, output).toBe(0);
+    expect(output).toContain(`\n  npx pith serve made-${backend}/pith.yaml\n`);
+    const list = (top: string): string[] =>
+      readdirSync(top, { recursive: true, encoding: 'utf8' }).toSorted();
+    const fromClone = join(home, `cloned-${backend}`);
+    await expectSuccess(process.execPath, [
+      ...[join(ROOT, 'src/main.ts'), 'init', fromClone, '--backend', backend],
+    ]);
+    expect(list(folder)).toEqual(list(fromClone));
+    expect(list(folder).length).toBeGreaterThan(6);
+  });
+
+  test('pith dev serves the chat, says how to use it, and Ctrl-C ends both', async () => {
+    const ports = ['HEALTH', 'CONTROL', 'ADMIN'].map((one) => [
+      `PITH_${one}__LISTEN`,
+      '127.0.0.1:0',
+    ]);
+    const set = { ...Object.fromEntries(ports), PITH_LISTEN__0__URL: 'auto://127.0.0.1:0' };
+    await using dev = await start(process.execPath, [command(), 'dev'], {
+      cwd: home,
+      env: { ...env, ...set },
+    });
+    const [, port] = await dev.waitFor(/ {2}npx pith client ws:\/\/127\.0\.0\.1:(\d+)\n/);
+    await using ann = await TestClient.connect(Number(port), 'ws');
+    await using bob = await TestClient.connect(Number(port), 'tcp');
+    await expectChat(ann, bob);
+    dev.kill('SIGINT');
+    // Its output ends when that of the gateway and the chat does.
+    expect(await dev.exited).toBe(0);
+    expect(dev.output()).toMatch(/ stopped /);
   });
 });
 

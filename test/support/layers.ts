@@ -110,8 +110,8 @@ export const RULES: Rules = {
   // What puts it together. Nobody imports these but as listed here.
   'wiring/':    ['*', 'node:fs'],
   'gateway.ts': ['*', 'wiring/'],
-  'cli/':       ['client/', 'client/tcp.ts', 'config/', 'config/pomelo-project.ts', 'routing/', 'protocol/', 'gen/', 'upstream/http/path.ts', 'upstream/method/schema-check.ts', 'upstream/nats/subjects.ts', 'transport/certificate.ts', 'transport/pem.ts', 'wiring/dialects.ts', 'ws', 'node:readline', 'node:util', ...GRPC, 'yaml', 'node:fs', 'node:path', 'node:url', ...SEEN],
-  'main.ts':    ['gateway.ts', 'wiring/network.ts', 'explain/', 'config/', 'telemetry/', 'cli/', 'node:fs', 'node:os'],
+  'cli/':       ['explain/', 'client/', 'client/tcp.ts', 'config/', 'config/pomelo-project.ts', 'routing/', 'protocol/', 'gen/', 'upstream/http/path.ts', 'upstream/method/schema-check.ts', 'upstream/nats/subjects.ts', 'transport/certificate.ts', 'transport/pem.ts', 'wiring/dialects.ts', 'ws', 'node:child_process', 'node:readline', 'node:stream', 'node:util', ...GRPC, 'yaml', 'node:fs', 'node:path', 'node:url', ...SEEN],
+  'main.ts':    ['gateway.ts', 'wiring/network.ts', 'config/', 'telemetry/', 'cli/', 'node:fs', 'node:os'],
 };
 
 /** What is behind each row of RULES, in a sentence. With RULES it is the table of src/README.md. */
@@ -168,7 +168,7 @@ export const WHAT: Readonly<Record<string, string>> = {
   'wiring/':    'makes the parts as the configuration wants them: functions `make…` and types alone',
   'faults.ts':  'faults that the process survives: counted, and logged at a limited rate',
   'gateway.ts': 'builds all parts, starts and stops them in order',
-  'cli/':       'the command line: client, mock backend, what `check` and `routes` print',
+  'cli/':       'the command line: arguments, help, completion, the client, the mock backend, the demo, what `init` writes and `check` prints',
   'main.ts':    'the process: arguments, signals, exit code',
 };
 

@@ -1,0 +1,121 @@
+/** Every command, with its options: what is parsed, what `pith help` lists, and what shells complete. */
+import type { OptionRules } from './options.ts';
+
+export type Command = {
+  /** What follows the name, as `pith help` shows it. */
+  readonly takes: string;
+  readonly does: string;
+  /** Besides --help, which every command has. */
+  readonly options: OptionRules;
+  /** What the first positional argument is, for completion; absent: nothing that a shell could know. */
+  readonly first?: 'file' | 'folder' | readonly string[];
+};
+
+const SETTINGS: OptionRules = { set: { value: 'KEY=VALUE', many: true } };
+const CONFIG: OptionRules = {
+  config: { value: 'FILE', short: 'c', completes: 'file' },
+  ...SETTINGS,
+};
+const JSON_OUT: OptionRules = { json: {} };
+
+export const BACKENDS = ['go-grpc', 'go-nats', 'python', 'java', 'typescript'] as const;
+export const SHELLS = ['bash', 'zsh', 'fish'] as const;
+export const DIALECTS = ['pomelo', 'pitaya', 'nano', 'json'] as const;
+
+const TABLE = {
+  dev: {
+    takes: '',
+    does: 'run a gateway with a demo behind it',
+    options: {},
+  },
+  init: {
+    takes: '[DIR]',
+    does: 'write a configuration and a small backend to begin with',
+    options: { backend: { value: 'KIND', choices: BACKENDS } },
+    first: 'folder',
+  },
+  serve: {
+    takes: '[FILE]',
+    does: 'run the gateway',
+    options: { ...CONFIG, 'ready-fd': { value: 'N' }, 'exit-with-parent': {} },
+    first: 'file',
+  },
+  check: {
+    takes: '[FILE]',
+    does: 'check a configuration without running it',
+    options: { ...CONFIG, ...JSON_OUT },
+    first: 'file',
+  },
+  routes: {
+    takes: 'ROUTE',
+    does: "show where a client's message would go, and why",
+    options: {
+      ...CONFIG,
+      uid: { value: 'UID' },
+      sid: { value: 'SID' },
+      data: { value: 'JSON' },
+      ...JSON_OUT,
+    },
+  },
+  health: {
+    takes: '[FILE]',
+    does: 'ask the gateway on this machine how it is',
+    options: { ...CONFIG, ready: {}, ...JSON_OUT },
+    first: 'file',
+  },
+  schema: {
+    takes: '',
+    does: 'print the JSON Schema of pith.yaml, for editors',
+    options: {},
+  },
+  client: {
+    takes: '[URL]',
+    does: 'talk to a gateway as a Pomelo client',
+    options: {
+      request: { value: 'ROUTE' },
+      data: { value: 'JSON' },
+      dialect: { value: 'DIALECT', choices: DIALECTS },
+      timeout: { value: 'DURATION' },
+      'wait-pushes': { value: 'DURATION' },
+      ca: { value: 'FILE', completes: 'file' },
+      insecure: {},
+    },
+  },
+  'mock-backend': {
+    takes: '',
+    does: 'run a backend with canned answers',
+    options: { listen: { value: 'ADDRESS' }, answers: { value: 'FILE', completes: 'file' } },
+  },
+  completion: {
+    takes: 'SHELL',
+    does: 'print what makes a shell complete all this',
+    options: {},
+    first: SHELLS,
+  },
+  version: {
+    takes: '',
+    does: 'print the version',
+    options: JSON_OUT,
+  },
+} as const satisfies Record<string, Command>;
+
+export type CommandName = keyof typeof TABLE;
+
+export const COMMANDS: Readonly<Record<CommandName, Command>> = TABLE;
+export const COMMAND_NAMES = Object.keys(TABLE) as readonly CommandName[];
+
+export function isCommand(text: string): text is CommandName {
+  return Object.hasOwn(TABLE, text);
+}
+
+/** One line for each command. */
+export function listCommands(): string {
+  const rows = [
+    ...COMMAND_NAMES.map((name) => [`${name} ${COMMANDS[name].takes}`, COMMANDS[name].does]),
+    ['help [COMMAND]', "print this, or what a command's --help prints"],
+  ];
+  const width = Math.max(...rows.map(([usage]) => usage!.trimEnd().length));
+  return rows
+    .map(([usage, does]) => `  pith ${usage!.trimEnd().padEnd(width)}  ${does}\n`)
+    .join('');
+}
