@@ -23,7 +23,7 @@ CODE := src test deploy package.json tsconfig.json .oxlintrc.json .oxfmtrc.json
 # Without a terminal vitest would still colour its output.
 VITEST := test -t 1 || export NO_COLOR=1; vitest run --config test/vitest.config.ts
 
-.PHONY: help setup run example-ts example-python example-pomelo-python example-board example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants test test-all consul-test tutorial oracle border fuzz fuzz-planted simulate simulate-year simulate-model simulate-model-planted simulate-planted chaos chaos-planted soak two-versions bench bench-stall bench-many event-stream keep-stream image-test chart-test cluster-test manifests release gen clean node24 tools
+.PHONY: help setup run example-ts example-python example-pomelo-python example-board example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants test test-all consul-test tutorial oracle border fuzz fuzz-planted simulate simulate-year simulate-model simulate-model-planted simulate-planted chaos chaos-planted soak two-versions bench bench-stall bench-many event-stream keep-stream image-test chart-test cluster-test proxy-test manifests release gen clean node24 tools
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -108,6 +108,10 @@ chart-test: node24 ## test what the Helm chart renders
 cluster-test: node24 tools ## try the chart on a real Kubernetes on this machine; needs Linux, root, containerd; builds it the first time
 	@sh test/tools/install-helm.sh
 	@test -t 1 || export NO_COLOR=1; vitest run --config test/cluster/vitest.config.ts
+
+proxy-test: node24 tools ## put nginx, HAProxy, Envoy and keepalived, as in deploy/proxies, in front of gateways; needs Linux and root
+	@sh test/proxy/tools.sh
+	@test -t 1 || export NO_COLOR=1; vitest run --config test/proxy/vitest.config.ts
 
 manifests: node24 ## write the chart's schema of pith.yaml and its README, and render deploy/manifests from the chart
 	@sh test/tools/install-helm.sh

@@ -26,6 +26,16 @@ export type Received =
   | { kind: 'response'; id: number; rawId: number; body: Buffer }
   | { kind: 'push'; route: string; body: Buffer };
 
+/** How a client connects. */
+export type Way = {
+  /** Default: 127.0.0.1. */
+  readonly host?: string;
+  /** The address of this machine that it comes from, one of 127.0.0.0/8. */
+  readonly from?: string;
+  /** Of a WebSocket's upgrade. */
+  readonly headers?: Record<string, string>;
+};
+
 export type Ended = { readonly code: number; readonly reason: string };
 
 export class TestClient implements AsyncDisposable {
@@ -90,22 +100,31 @@ export class TestClient implements AsyncDisposable {
   }
 
   /** Connects without a handshake. */
-  static async open(port: number, transport: 'ws' | 'tcp' = 'tcp'): Promise<TestClient> {
+  static async open(
+    port: number,
+    transport: 'ws' | 'tcp' = 'tcp',
+    { host = '127.0.0.1', from, headers }: Way = {},
+  ): Promise<TestClient> {
+    const local = from !== undefined && { localAddress: from };
     if (transport === 'ws') {
-      const socket = new WebSocket(`ws://127.0.0.1:${port}/any/path`);
+      const socket = new WebSocket(`ws://${host}:${port}/any/path`, { ...local, headers });
       const client = new TestClient(socket);
       await once(socket, 'open');
       return client;
     }
-    const socket = net.connect({ port, host: '127.0.0.1', noDelay: true });
+    const socket = net.connect({ port, host, noDelay: true, ...local });
     const client = new TestClient(socket);
     await once(socket, 'connect');
     return client;
   }
 
   /** Connects, shakes hands and acknowledges. */
-  static async connect(port: number, transport: 'ws' | 'tcp' = 'tcp'): Promise<TestClient> {
-    const client = await TestClient.open(port, transport);
+  static async connect(
+    port: number,
+    transport: 'ws' | 'tcp' = 'tcp',
+    way: Way = {},
+  ): Promise<TestClient> {
+    const client = await TestClient.open(port, transport, way);
     await client.handshake();
     client.ack();
     return client;

@@ -35,6 +35,8 @@ export function pith(
 export type Served = AsyncDisposable & {
   readonly running: Running;
   readonly port: number;
+  /** The URLs of its listeners. */
+  readonly clients: readonly string[];
   readonly controlPort: number;
   readonly adminPort: number;
   readonly healthPort: number;
@@ -51,7 +53,7 @@ control: { listen: 127.0.0.1:0 }
 admin: { listen: 127.0.0.1:0 }
 `;
 
-/** Starts `serve` with `yaml` and free ports, and waits until it listens. */
+/** Starts `serve` with `yaml`, on free ports where it names none, and waits until it listens. */
 export function serve(yaml: string, ...args: readonly string[]): Promise<Served> {
   return launch([process.execPath, MAIN], yaml, args);
 }
@@ -72,7 +74,11 @@ async function launch(
   yaml: string,
   args: readonly string[],
 ): Promise<Served> {
-  const file = configFile(`${PORTS}${yaml}`);
+  const defaults = PORTS.split('\n').filter((line) => {
+    const [, key] = /^([a-z]+):/.exec(line) ?? [];
+    return key === undefined || !new RegExp(`^${key}:`, 'm').test(yaml);
+  });
+  const file = configFile(`${defaults.join('\n')}${yaml}`);
   const [command, ...rest] = [
     ...program,
     ...['serve', '--config', file.path, '--set', 'log.format=json'],
@@ -103,6 +109,7 @@ async function launch(
   return {
     running,
     port: Number(line.clients[0]!.split(':').pop()),
+    clients: line.clients,
     controlPort: line.controlPort,
     adminPort: line.adminPort,
     healthPort: line.healthPort,
