@@ -66,6 +66,15 @@ const RUSH_MS = [5, 80] as const;
 /** The share of them right after which all players go, while what they wait for is to be sent again, and when. */
 const ALL_CUT = 0.3;
 const ALL_CUT_MS = [5, 100] as const;
+/** After these a backend is back, and gets sessions of others: of that share all players ask twice around that time. */
+const RETURNS: readonly FaultKind[] = [
+  'backend: kill -9',
+  'backend: machine lost',
+  'backend: stop and restart',
+  'link: partition',
+];
+const RETURN_MS = [-1_000, 3_000] as const;
+const SECOND_MS = [200, 1_500] as const;
 /** What all players ask for in a rush: to join a group, each one of its own; something that takes seconds; else anything. */
 export const JOINS = 'joins';
 export const TAKES_LONG = 'takes long';
@@ -130,6 +139,11 @@ function crowd({ atMs, kind, ms, more }: Fault, random: SeededRandom): Fault[] {
   if (BREAKS.includes(kind)) {
     if (random.chance(RUSHES)) add('client: rush', -random.between(...RUSH_MS), random.pick(['', TAKES_LONG])); // prettier-ignore
     if (random.chance(ALL_CUT)) add('client: all cut', random.between(...ALL_CUT_MS));
+  }
+  if (RETURNS.includes(kind) && random.chance(RUSHES)) {
+    const firstMs = ms + random.between(...RETURN_MS);
+    const secondMs = firstMs + random.between(...SECOND_MS);
+    for (const laterMs of [firstMs, secondMs]) add('client: rush', laterMs, TAKES_LONG);
   }
   if (kind === 'network: one place slow' && random.chance(RUSHES)) {
     // The second one while the first waits for the way back, and what it says is on its way still.
