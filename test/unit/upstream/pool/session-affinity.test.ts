@@ -68,6 +68,31 @@ async function stageWith(balance: Policy, ...addresses: string[]) {
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 
 describe('a session', () => {
+  test('is not brought to an endpoint that comes while it has something in flight', async () => {
+    const { stage, join } = await stageWith('round_robin', 'a');
+    const [busy, idle] = [join(), join()];
+    const { answer } = busy.ask();
+    expect(idle.send()).toBe('a');
+    await stage.resolve('a', 'b');
+    stage.pipe('b').endpoint.up('link', 'connected', { ages: true });
+    stage.clock.advance(1_000);
+    expect([busy.send(), idle.send()]).toEqual(['a', 'b']);
+    answer();
+  });
+
+  test('is brought there once it has nothing in flight', async () => {
+    const { stage, join } = await stageWith('round_robin', 'a');
+    const [one, two] = [join(), join()];
+    const inFlight = [one.ask(), two.ask()];
+    await stage.resolve('a', 'b');
+    stage.pipe('b').endpoint.up('link', 'connected', { ages: true });
+    stage.clock.advance(1_000);
+    expect([one.send(), two.send()]).toEqual(['a', 'a']);
+    for (const { answer } of inFlight) answer();
+    stage.clock.advance(1_000);
+    expect(new Set([one.send(), two.send()])).toEqual(new Set(['a', 'b']));
+  });
+
   test('keeps to its endpoint, and goes elsewhere when that is lost; nowhere is an answer too', async () => {
     const { stage, join } = await stageWith('round_robin', 'a', 'b');
     const [one, two] = [join(), join()];
