@@ -49,6 +49,22 @@ export const ROWS: readonly Row[] = [
     },
   },
   {
+    what: 'the same to users and groups at once, but for some',
+    async play(stage, near, far, uid) {
+      const sender = await stage.player(near, `${uid}-sender`);
+      const player = await stage.player(far, uid);
+      const target = { uids: [uid], groups: ['room.r1'], except_uids: [`${uid}-sender`] };
+      await sender.request('game.room.push', { target, text: 'some' });
+      await sender.request('game.room.push', { target: { all: true }, text: 'end' });
+      expectEqual(await player.push('onSay'), { text: 'some' });
+      for (const one of [sender, player]) {
+        const said = (): unknown[] => one.pushes('onSay').map(({ body }) => body['text']);
+        await eventually(() => said().includes('end'), 'the last push');
+        expectEqual(said(), one === player ? ['some', 'end'] : ['end']);
+      }
+    },
+  },
+  {
     what: 'pushes published on NATS: to a user, a session, a group, counted',
     async play(stage, _near, far, uid) {
       const player = await stage.player(far, uid);
