@@ -9,6 +9,7 @@ import { ORIGINALS } from '../oracle/servers.ts';
 import { TestClient } from '../support/client.ts';
 import { installPython } from '../support/examples.ts';
 import { startNats } from '../support/nats.ts';
+import { tellJson } from '../support/nats-backend.ts';
 import { type Running, start } from '../support/process.ts';
 import { readBlocks } from '../support/readme.ts';
 import { ROOT, serve } from '../support/serve.ts';
@@ -82,6 +83,28 @@ describe.each(ORIGINALS)('%s', (original) => {
     expect(await bob.push('onChat', 1)).toEqual(all);
     await ann.request(say, { content: 'psst', target: 'bob' });
     expect(await bob.push('onChat', 2)).toEqual({ msg: 'psst', from: 'änn', target: 'bob' });
+
+    // What changes in the one is known in the other; what both have set is Pomelo's.
+    const nc = await nats.connect();
+    const sessionOf = async (uid: string): Promise<object> =>
+      ((await tellJson(nc, `pith.user.${uid}.get`))['sessions'] as object[])[0]!;
+    await using dan = await TestClient.connect(two.port, 'ws');
+    await dan.request(route('who'), {});
+    const sid = (await tellJson(nc, 'pith.control.ListSessions', { target: { all: true } }))[
+      'sessions'
+    ] as { sid: string; uid: string }[];
+    const patch = { uid: 'dan', set: { rid: 'r.2', level: 7 } };
+    await tellJson(nc, `pith.session.${sid.find((one) => one.uid === '')!.sid}.patch`, patch);
+    expect(await dan.request(route('who'), {})).toEqual({ uid: 'dan', rid: 'r.2' });
+    await dan.request(route('change'), { rid: 'r.3' });
+    expect(await sessionOf('dan')).toMatchObject({
+      data: { rid: 'r.3', level: 7 },
+      groups: ['room.r.3'],
+    });
+    await dan.request(route('change'), { rid: 'r.4' });
+    expect(await sessionOf('dan')).toMatchObject({ data: { rid: 'r.4' }, groups: ['room.r.4'] });
+    await dan.request(route('logout'), {});
+    expect(await dan.request('chat.chatHandler.send', {})).toMatchObject({ code: 401 });
 
     // The end of a session, and of a whole gateway.
     bob.close();

@@ -51,7 +51,7 @@ class PithConnector extends EventEmitter {
       this.sockets.set(sid, socket);
       this.emit('connection', socket); // Pomelo makes its session
     }
-    this.learn(sid, fact('Uid'), JSON.parse(fact('Data') || '{}'));
+    this.learn(socket, fact('Uid'), JSON.parse(fact('Data') || '{}'));
     const message = { id: 0, route: fact('Route'), body: {} };
     try {
       message.body = JSON.parse(msg.string());
@@ -65,12 +65,19 @@ class PithConnector extends EventEmitter {
     socket.emit('message', message);
   }
 
-  /** What other backends have done to the session: bound it, set its data. */
-  learn(sid, uid, data) {
+  /** What other backends have done to the session: bound it, set keys. What Pomelo has set itself stays its own. */
+  learn(socket, uid, data) {
     const service = this.app.get('sessionService');
-    const session = service.get(sid);
-    for (const [key, value] of Object.entries(data)) if (key !== 'pomelo') session.set(key, value);
-    if (uid !== '' && !session.uid) service.bind(sid, uid, () => {});
+    const session = service.get(socket.id);
+    for (const [key, value] of Object.entries(data)) {
+      if (key === 'pomelo' || key in session.settings) continue;
+      session.set(key, value);
+      socket.told.data[key] = JSON.stringify(value);
+    }
+    if (uid !== '' && !session.uid) {
+      service.bind(socket.id, uid, () => {});
+      socket.told.uid = uid;
+    }
   }
 
   end(sid) {
@@ -100,6 +107,8 @@ class Socket extends EventEmitter {
   constructor(connector, id, ip) {
     super();
     Object.assign(this, { connector, id, remoteAddress: { ip, port: 0 }, waiting: new Map() });
+    /** What the gateway knows of the session. */
+    this.told = { uid: '', data: {}, groups: [] };
     this.on('closing', (reason) =>
       this.verb('kick', JSON.stringify({ reason: String(reason || 'kick') })),
     );
@@ -113,15 +122,29 @@ class Socket extends EventEmitter {
     }
     const msg = this.waiting.get(id);
     this.waiting.delete(id);
-    const { app, groups } = this.connector;
-    const session = app.get('sessionService').get(this.id);
-    if (session !== undefined) {
-      // The gateways know what Pomelo's session knows, so that other backends do, too.
-      if (session.uid) h.set('Pith-Bind', encodeURIComponent(session.uid));
-      h.set('Pith-Set', json({ ...session.settings, pomelo: app.getServerId() }));
-      if (session.uid) h.set('Pith-Join', json(groups(session)));
-    }
+    const session = this.connector.app.get('sessionService').get(this.id);
+    if (session !== undefined) this.tell(session, h);
     if (msg !== undefined) msg.respond(body, { headers: h });
+  }
+
+  /** What has changed in Pomelo's session since the last answer, so that other backends know it, too. */
+  tell(session, h) {
+    const { app, groups } = this.connector;
+    const uid = session.uid || '';
+    if (uid !== this.told.uid) h.set('Pith-Bind', encodeURIComponent(uid));
+    const own = { ...session.settings, pomelo: app.getServerId() };
+    const changed = {};
+    for (const key of Object.keys({ ...this.told.data, ...own }))
+      if (JSON.stringify(own[key]) !== this.told.data[key]) changed[key] = own[key] ?? null;
+    if (Object.keys(changed).length > 0) h.set('Pith-Set', json(changed));
+    const now = uid === '' ? [] : groups(session);
+    const came = now.filter((group) => !this.told.groups.includes(group));
+    const went = this.told.groups.filter((group) => !now.includes(group));
+    if (came.length > 0) h.set('Pith-Join', json(came));
+    if (went.length > 0) h.set('Pith-Leave', json(went));
+    const data = {};
+    for (const [key, value] of Object.entries(own)) data[key] = JSON.stringify(value);
+    this.told = { uid, data, groups: now };
   }
 
   sendBatch(messages) {

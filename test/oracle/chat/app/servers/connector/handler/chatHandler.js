@@ -30,6 +30,17 @@ const HANDLERS = {
     return { uid: session.uid ?? null, rid: session.get('rid') ?? null };
   },
 
+  change(_app, { rid }, session) {
+    session.set('rid', rid);
+    session.push('rid', () => {});
+    return {};
+  },
+
+  logout(_app, _body, session) {
+    session.unbind(session.uid, () => {});
+    return {};
+  },
+
   kick(app, { user, rid }) {
     app.get('sessionService').kick(`${user}*${rid}`, 'bye', () => {});
     return {};
