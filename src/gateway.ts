@@ -7,35 +7,33 @@ import type { ServiceFacts } from './bus/micro-service.ts';
 import { type Clock, within } from './clock.ts';
 import { autoLimits, type Resources } from './config/auto-limits.ts';
 import type { Config } from './config/schema.ts';
-import type { DrainProgress, Info } from './control/gateway-methods.ts';
+import type { DrainProgress, Info, ReloadOutcome } from './control/gateway-methods.ts';
 import type { Consul } from './discovery/consul.ts';
 import { Faults } from './faults.ts';
 import type { Random } from './random.ts';
-import type { Admission } from './relay/admission.ts';
 import { acceptOn, type Drained, drainSessions } from './session/drain.ts';
 import { Outboxes } from './session/outboxes.ts';
 import type { Registry } from './session/registry.ts';
+import type { Backends } from './reload/backends.ts';
+import type { Live, ReadConfig, Reload } from './reload/reload.ts';
 import type { Log } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
 import type { Tracing } from './telemetry/tracing.ts';
 import { TimerWheel } from './timer-wheel.ts';
-import type { ClientListener } from './transport/listener.ts';
-import type { Upstream } from './upstream/upstream.ts';
 import { type BusParts, makeBus, makeGatewayId } from './wiring/bus.ts';
 import { type ControlPorts, makeBusApi } from './wiring/control.ts';
 import { makeCertificateGauges, makeGauges, type ProcessUse } from './wiring/gauges.ts';
-import { makeListeners, makeListenSteps } from './wiring/listeners.ts';
+import { type Listeners, makeListeners, makeListenSteps } from './wiring/listeners.ts';
 import type { Network } from './wiring/network.ts';
 import { makeOwnGateway } from './wiring/own-gateway.ts';
-import { makeAdmission, makeRelay, makeTracing } from './wiring/relay.ts';
-import { makeConsul, makeUpstreams } from './wiring/upstreams.ts';
+import { makeRelay, makeTracing } from './wiring/relay.ts';
+import { makeReload } from './wiring/reload.ts';
+import { makeBackends, makeConsul } from './wiring/upstreams.ts';
 
 /** How long the start waits for the bus before it listens anyway. */
 const BUS_WAIT_MS = 2_000;
 /** How long it waits for backends; each bounds its own first try, and a name server may not answer. */
-const UPSTREAMS_WAIT_MS = 5_000;
-/** How long backends may take to end their links when the gateway stops. */
-const UPSTREAM_CLOSE_MS = 2_000;
+const BACKENDS_WAIT_MS = 5_000;
 /** How long each part of letting go may take; 5 s together, as deploy/README.md has it. */
 const CLOSE_MS = { others: 3_000, bus: 1_000, control: 1_000 } as const;
 /** The same of what comes before it: the rest of a start, the word to Consul. */
@@ -56,6 +54,8 @@ export type GatewayState = 'starting' | 'ready' | 'draining' | 'stopped';
 
 export type GatewayParts = {
   readonly config: Config;
+  /** Reads it again, for a reload; absent: it stays as it is. */
+  readonly readConfig?: ReadConfig;
   readonly clock: Clock;
   readonly random: Random;
   readonly network: Network;
@@ -90,9 +90,10 @@ export class Gateway {
   readonly #consul: Consul | null;
   /** null: no traces. */
   readonly #tracing: Tracing | null;
-  readonly #upstreams: readonly Upstream[];
-  readonly #admission: Admission;
-  readonly #listeners: readonly ClientListener[];
+  readonly #live: Live;
+  readonly #backends: Backends;
+  readonly #reload: Reload;
+  readonly #listeners: Listeners;
   readonly #ports: ControlPorts;
   #drain: Promise<Drained> | null = null;
   /** Of all who have asked it to stop. */
@@ -115,25 +116,27 @@ export class Gateway {
     this.id = makeGatewayId(config.id, parts.random);
     this.#wheel = new TimerWheel(clock);
     this.#faults = new Faults(clock, log, metrics);
-    const shared = { ...parts, gatewayId: this.id, wheel: this.#wheel, metrics };
+    const live = { config };
+    const shared = { ...parts, live, gatewayId: this.id, wheel: this.#wheel, metrics };
     const capacity = autoLimits(config.limits, parts.resources);
     const outboxes = new Outboxes(clock, capacity.outboxesBytes, config.limits.fanout.per_turn);
     const bus = makeBus({ ...shared, capacity, outboxes });
     const consul = makeConsul(shared);
     const tracing = makeTracing(shared);
-    const admission = makeAdmission(config);
-    const upstreams = makeUpstreams({ ...shared, ...bus, consul });
-    const made = { ...shared, ...bus, capacity, outboxes, admission, upstreams };
-    const relay = makeRelay({ ...made, tracing });
+    const relay = makeRelay({ ...shared, ...bus, tracing });
+    const backends = makeBackends({ ...shared, ...bus, consul, relay });
+    const made = { ...shared, ...bus, capacity, outboxes, relay, backends };
     const own = makeOwnGateway({
       ...made,
-      relay,
       info: () => this.info(),
       drain: (options) => this.#followDrain(options),
+      reload: () => this.reload('Control.Reload'),
     });
     bus.bus.serve(makeBusApi({ ...made, own }), () => this.#serviceFacts());
     const notReady = (): string[] => this.notReady();
-    this.#listeners = makeListeners({ ...made, relay });
+    const listeners = makeListeners(made);
+    const refusal = (): string => (this.#state === 'ready' ? '' : `the gateway is ${this.#state}`);
+    this.#reload = makeReload({ ...made, listeners, refusal });
     this.#ports = parts.network.makeControlPorts({
       ...made,
       own,
@@ -144,11 +147,12 @@ export class Gateway {
     makeGauges({ ...made, isDraining });
 
     this.registry = bus.registry;
+    this.#listeners = listeners;
     this.#bus = bus;
     this.#consul = consul;
     this.#tracing = tracing;
-    this.#upstreams = upstreams;
-    this.#admission = admission;
+    this.#live = live;
+    this.#backends = backends;
   }
 
   get state(): GatewayState {
@@ -165,18 +169,13 @@ export class Gateway {
   }
 
   info(): Info {
-    const names = Object.keys(this.#parts.config.backends);
     return {
       gateway: this.id,
       version: this.#parts.version,
       state: this.#state,
       sessions: this.registry.size,
       bus: this.#bus.bus.name,
-      backends: this.#upstreams.map((upstream, ordinal) => ({
-        name: names[ordinal]!,
-        ...upstream.info(),
-        inFlight: this.#admission.inFlight(ordinal),
-      })),
+      backends: this.#backends.info(),
       uptimeMs: this.#parts.clock.now() - this.#startedAt,
     };
   }
@@ -188,7 +187,7 @@ export class Gateway {
 
   get addresses(): Addresses {
     return {
-      clients: this.#listeners.map((listener) => listener.url),
+      clients: this.#listeners.all.map((listener) => listener.url),
       controlPort: this.#ports.control.port,
       adminPort: this.#ports.admin.port,
       healthPort: this.#ports.health.port,
@@ -197,7 +196,12 @@ export class Gateway {
 
   /** Reads the listeners' certificates again; files that changed are found without it, a little later. */
   reloadCertificates(): void {
-    for (const listener of this.#listeners) listener.reloadCertificate();
+    for (const listener of this.#listeners.all) listener.reloadCertificate();
+  }
+
+  /** Reads the configuration again, and applies it if all that has changed can be. @param why For the log. */
+  reload(why: string): Promise<ReloadOutcome> {
+    return this.#reload.run(why);
   }
 
   // ---- start and stop -----------------------------------------------------------------------------------
@@ -221,14 +225,13 @@ export class Gateway {
       await this.#unlessStopped(BUS_WAIT_MS, this.#bus.bus.ready);
       if (this.#state === 'starting' && !connector.up) report.unreachable();
     }
-    const begun = Promise.all(this.#upstreams.map((upstream) => upstream.start()));
-    await this.#unlessStopped(UPSTREAMS_WAIT_MS, begun);
-    for (const listen of makeListenSteps(config, this.#ports, this.#listeners)) {
+    await this.#unlessStopped(BACKENDS_WAIT_MS, this.#backends.start());
+    for (const listen of makeListenSteps(config, this.#ports, this.#listeners.all)) {
       if (this.#state !== 'starting') return;
       await listen();
     }
     if (this.#state !== 'starting') return;
-    makeCertificateGauges(this.metrics, this.#listeners);
+    makeCertificateGauges(this.metrics, this.#listeners.all);
     this.#state = 'ready';
     this.#bus.bus.tell('ready');
     this.#ports.control.setServing(true);
@@ -274,7 +277,8 @@ export class Gateway {
   }
 
   async #drainOnce({ budgetMs, reason = '' }: DrainOptions): Promise<Drained> {
-    const { config, clock, log } = this.#parts;
+    const { clock, log } = this.#parts;
+    const { drain: settings } = this.#live.config;
     const hurry = (): boolean => this.#hurries.some((asked) => asked());
     this.#state = 'draining';
     this.#stopAsked.resolve();
@@ -284,9 +288,9 @@ export class Gateway {
     this.#bus.bus.tell('draining');
     log.info({ sessions: this.registry.size, ...(reason !== '' && { reason }) }, 'draining');
     await this.#faults.step('discovery', BEFORE_MS, async () => this.#consul?.maintain());
-    await acceptOn(clock, config.drain.accept_for, hurry);
-    for (const listener of this.#listeners) listener.stopAccepting();
-    const { budget, per_second: perSecond, signal } = config.drain;
+    await acceptOn(clock, settings.accept_for, hurry);
+    for (const listener of this.#listeners.all) listener.stopAccepting();
+    const { budget, per_second: perSecond, signal } = settings;
     const drained = await drainSessions(
       this.registry,
       clock,
@@ -321,12 +325,10 @@ export class Gateway {
     await Promise.all([
       this.#faults.step('discovery', CLOSE_MS.others, async () => this.#consul?.close()),
       this.#faults.step('traces', CLOSE_MS.others, async () => this.#tracing?.stop()),
-      this.#faults.step('backends', CLOSE_MS.others, () =>
-        Promise.all(this.#upstreams.map((upstream) => upstream.close(UPSTREAM_CLOSE_MS))),
-      ),
+      this.#faults.step('backends', CLOSE_MS.others, () => this.#backends.close()),
     ]);
     this.#drained.resolve();
-    for (const listener of this.#listeners) listener.close();
+    for (const listener of this.#listeners.all) listener.close();
     this.#bus.bus.tell('stopped');
     await this.#faults.step('bus', CLOSE_MS.bus, () => this.#bus.bus.close());
     await this.#faults.step('control', CLOSE_MS.control, () =>

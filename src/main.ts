@@ -42,7 +42,7 @@ async function main(args: readonly string[]): Promise<void> {
       const config = await configOf(asked.config);
       if (config.routes.length === 0)
         complain('warning: there are no routes: every request is answered 404 NO_ROUTE\n');
-      await serve(config, signals, asked.supervision.readyFd);
+      await serve(config, { ...asked, signals });
       return;
     }
     case 'check':
@@ -164,38 +164,41 @@ function superviseOrFail(supervision: Supervision, signals: Signals): void {
     .resume();
 }
 
-async function serve(config: Config, signals: Signals, readyFd: number | undefined): Promise<void> {
+type ServeOptions = {
+  /** Where the configuration is read again. */
+  readonly config: ConfigChoice;
+  readonly signals: Signals;
+  readonly supervision: Supervision;
+};
+
+async function serve(config: Config, options: ServeOptions): Promise<void> {
+  const { signals, supervision } = options;
   // Until the end, which is always an exit: a stop still waits for timers after everything is closed.
   holdProcess();
-  const { level, format } = config.log;
-  const [{ Gateway }, { makeSystemNetwork }, { LogSink, makeLog }, { describeRoutes }] =
-    await Promise.all([
-      import('./gateway.ts'),
-      import('./wiring/network.ts'),
-      import('./telemetry/log.ts'),
-      import('./cli/routes.ts'),
-    ]);
+  const [
+    { Gateway },
+    { makeSystemNetwork },
+    { logOn },
+    { describeRoutes },
+    { watchFiles },
+    { readAgain },
+  ] = await Promise.all([
+    import('./gateway.ts'),
+    import('./wiring/network.ts'),
+    import('./telemetry/log.ts'),
+    import('./cli/routes.ts'),
+    import('./cli/watch-files.ts'),
+    import('./cli/read-config.ts'),
+  ]);
   process.on('uncaughtException', (error) =>
     // A bug in the gateway: report it, and let the container restart rather than carry on in an unknown state.
     fail(EXIT.SOFTWARE, `pith: internal error\n${error.stack ?? String(error)}\n`),
   );
-  const { stdout } = process;
-  const sink = new LogSink(stdout, (dropped) => {
-    log.warn({ dropped }, 'log lines dropped; stdout was not read in time');
-  });
-  const log = makeLog({
-    clock: systemClock,
-    level,
-    format: format === 'auto' ? (stdout.isTTY ? 'pretty' : 'json') : format,
-    write: (line) => {
-      sink.write(line);
-    },
-  });
-  // A reader of the log that goes away must not take the gateway down.
-  stdout.on('error', () => {});
-  neverWaitFor(stdout);
+  const { log, sink } = logOn(process.stdout, config.log, systemClock);
+  neverWaitFor(process.stdout);
   const gateway = new Gateway({
     config,
+    readConfig: () => readAgain(options.config, { env: process.env, folder: process.cwd() }, log),
     clock: systemClock,
     random: systemRandom,
     network: makeSystemNetwork(),
@@ -210,26 +213,32 @@ async function serve(config: Config, signals: Signals, readyFd: number | undefin
     gateway.onFault(reason);
   });
   obeySignals(signals, gateway, log);
+  const files = [options.config.file, options.config.live].filter((file) => file !== '');
   const stopped = gateway.stopped().then(() => sink.flush(systemClock, FLUSH_MS));
   inBackground(
     stopped.then(() => process.exit(EXIT.OK)),
     (error) => fail(EXIT.SOFTWARE, `pith: could not stop cleanly: ${errorText(error)}\n`),
   );
-  if (level === 'debug')
+  if (config.log.level === 'debug')
     for (const line of describeRoutes(config).trimEnd().split('\n')) log.debug(line);
   try {
     await gateway.start();
   } catch (error) {
     fail(EXIT.OS, `pith: ${errorText(error)}\n`);
   }
+  const { readyFd } = supervision;
   if (readyFd !== undefined && gateway.state === 'ready') tellReady(readyFd, gateway, log);
+  if (!config.reload.watch) return;
+  watchFiles(files, systemClock, (file) => {
+    inBackground(gateway.reload(`${file} has changed`), () => {});
+  });
 }
 
 /** Until now each of them ended the process at once. */
 function obeySignals(signals: Signals, gateway: Gateway, log: Log): void {
   signals.reload = () => {
     gateway.reloadCertificates();
-    log.warn('SIGHUP: reloading certificates; other configuration changes need a restart');
+    inBackground(gateway.reload('SIGHUP'), () => {});
   };
   signals.unused = (name) => {
     log.warn(`${name} is ignored`);

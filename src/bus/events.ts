@@ -27,7 +27,8 @@ export interface BusEvents extends SessionEvents {
 export class NatsEvents implements BusEvents {
   readonly queue: EventQueue;
   readonly #parts: BusParts;
-  readonly #view: EventView;
+  /** What events tell of a session from now on. */
+  view: EventView;
   /** Of the last event. */
   #seq = 0;
   #sessions = 0;
@@ -36,7 +37,7 @@ export class NatsEvents implements BusEvents {
 
   constructor(parts: BusParts, view: EventView) {
     this.#parts = parts;
-    this.#view = view;
+    this.view = view;
     const { connector, gatewayId, report, subjects } = parts;
     this.queue = new EventQueue({
       ...{ connector, gatewayId },
@@ -105,7 +106,7 @@ export class NatsEvents implements BusEvents {
     const bytes = (view: EventView): Buffer =>
       bytesOf({ session: sessionView(session, view), ...more, seq: String(seq) });
     const { connector, report } = this.#parts;
-    const whole = bytes(this.#view);
+    const whole = bytes(this.view);
     // Data and groups may have more bytes than NATS takes; the facts have not.
     const tooLarge = tooLargeFor(connector, whole.length + HEADER_BYTES, 0);
     if (tooLarge !== null) report.refused('EVENT_CUT', session.sid, tooLarge.message);

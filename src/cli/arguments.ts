@@ -12,6 +12,8 @@ export type ConfigChoice = {
   readonly file: string;
   /** The file was given; false: it is the default, which need not exist. */
   readonly isNamed: boolean;
+  /** A second file, whose keys win, and which may hold only what a reload applies; '': none. */
+  readonly live: string;
   /** Values by path, from --set. */
   readonly settings: Readonly<Record<string, string>>;
 };
@@ -157,8 +159,15 @@ function readConfigChoice(options: Options, files: readonly string[]): ConfigCho
   return {
     file: named ?? DEFAULT_FILE,
     isNamed: named !== undefined,
+    live: readLive(options),
     settings: readSettings(options.all('set')),
   };
+}
+
+function readLive(options: Options): string {
+  const live = options.text('live');
+  if (live === '') throw new UsageError('the FILE of --live is empty');
+  return live ?? '';
 }
 
 function readSettings(texts: readonly string[]): Record<string, string> {

@@ -14,6 +14,7 @@ export type Command = {
 const SETTINGS: OptionRules = { set: { value: 'KEY=VALUE', many: true } };
 const CONFIG: OptionRules = {
   config: { value: 'FILE', short: 'c', completes: 'file' },
+  live: { value: 'FILE', completes: 'file' },
   ...SETTINGS,
 };
 const JSON_OUT: OptionRules = { json: {} };

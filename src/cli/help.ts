@@ -9,7 +9,9 @@ FILE defaults to ./pith.yaml. deploy/pith.yaml shows every key; PITH_A__B=… in
 key a.b, and --set a.b=… overrides both.
 `;
 
-const SETTINGS = `  --set KEY=VALUE                   overrides one key, as in --set log.level=debug; may be repeated
+const SETTINGS = `  --live FILE                       a second file whose keys win, for what may change while the gateway runs:
+                                    routes, backends, some limits, drain, log.level
+  --set KEY=VALUE                   overrides one key, as in --set log.level=debug; may be repeated
   -h, --help                        print this
 
 PITH_A__B=… in the environment sets the key a.b. --set overrides the environment, which overrides FILE. A relative
@@ -53,9 +55,10 @@ Prints a script that makes the shell complete commands, options and their values
   eval "$(pith completion zsh)"                                    # in ~/.zshrc, after compinit
   pith completion fish > ~/.config/fish/completions/pith.fish
 `,
-  serve: `pith serve [FILE] [--set KEY=VALUE …] [--ready-fd N] [--exit-with-parent]
+  serve: `pith serve [FILE] [--live FILE] [--set KEY=VALUE …] [--ready-fd N] [--exit-with-parent]
 
-Runs the gateway until SIGTERM or Ctrl-C, which drains it. A second one ends the drain.
+Runs the gateway until SIGTERM or Ctrl-C, which drains it. A second one ends the drain. SIGHUP, or a changed FILE,
+reloads the configuration: all of what has changed, or nothing where some of it needs a restart or is wrong.
 
   --ready-fd N                      writes one line of JSON to file descriptor N once it listens, with the addresses
                                     and their real ports, and closes N

@@ -6,6 +6,7 @@ import { inOrder, loadConfig } from '../config/load.ts';
 import { formatProblem } from '../config/problem.ts';
 import type { Config } from '../config/schema.ts';
 import { fileErrorText } from '../errors.ts';
+import type { Log } from '../telemetry/log.ts';
 import { checkFiles, checkPath } from './check-files.ts';
 import type { ConfigChoice } from './arguments.ts';
 
@@ -29,9 +30,10 @@ export type ReadConfig =
 
 /** Reads and checks. Never rejects. */
 export async function readConfig(choice: ConfigChoice, io: ConfigIo): Promise<ReadConfig> {
-  const { file, isNamed, settings } = choice;
+  const { file, isNamed, settings, live } = choice;
   const warnings: string[] = [];
   let text = '';
+  let liveText = '';
   try {
     text = readFileSync(resolve(io.folder, file), 'utf8');
   } catch (error) {
@@ -42,9 +44,15 @@ export async function readConfig(choice: ConfigChoice, io: ConfigIo): Promise<Re
       `there is no ${file} in ${io.folder}: PITH_ variables, --set and the defaults are the whole configuration`,
     );
   }
+  try {
+    if (live !== '') liveText = readFileSync(resolve(io.folder, live), 'utf8');
+  } catch (error) {
+    return { problems: [`${live}: cannot be read: ${fileErrorText(error)}`] };
+  }
   const loaded = loadConfig({
     text,
     file,
+    live: { text: liveText, file: live },
     env: io.env,
     flags: settings,
     folder: folderOf(file, io.folder),
@@ -60,6 +68,17 @@ export async function readConfig(choice: ConfigChoice, io: ConfigIo): Promise<Re
   const isEmpty = warnings.length > 0 && Object.keys(settings).length === 0 && !hasSettings(io.env);
   warnings.push(...[...loaded.warnings, ...found.warnings.map(place)].map(formatProblem));
   return { config, warnings, isEmpty };
+}
+
+/** The same for a gateway that runs: warnings go to its log. */
+export async function readAgain(
+  choice: ConfigChoice,
+  io: ConfigIo,
+  log: Pick<Log, 'warn'>,
+): Promise<ReadConfig> {
+  const read = await readConfig(choice, io);
+  if ('config' in read) for (const warning of read.warnings) log.warn({ warning }, 'configuration');
+  return read;
 }
 
 function hasSettings(env: ConfigIo['env']): boolean {

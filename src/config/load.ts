@@ -3,6 +3,7 @@ import { isAbsolute, join } from 'node:path';
 import { findUnavailable } from './unavailable-keys.ts';
 import { crossCheck } from './cross-checks.ts';
 import { type ParsedDocument, parseYaml } from './document.ts';
+import { isReloadedKey } from './changes.ts';
 import { applyEnvironment, applyFlags, type Assignment } from './environment.ts';
 import { interpolate } from './interpolate.ts';
 import { findingsOf, schemaErrors } from './issues.ts';
@@ -10,7 +11,7 @@ import { type NamedPath, resolvePaths } from './paths.ts';
 import { type Finding, formatPath, type Place, type Problem } from './problem.ts';
 import { type Config, configSchema } from './schema.ts';
 import type { Path } from './schema-tree.ts';
-import { isMap, startsWith } from './tree.ts';
+import { getAt, isMap, startsWith } from './tree.ts';
 
 /** What a configuration is made of; flags beat the environment, the environment beats the file. */
 export type ConfigSources = {
@@ -18,6 +19,8 @@ export type ConfigSources = {
   text: string;
   /** The file's name, for messages. */
   file: string;
+  /** A second file, whose keys win, and which may hold only keys that a reload applies. Default: none. */
+  live?: { text: string; file: string };
   /** The environment; names beginning with PITH_ are settings, all are there for `${env:NAME}`. */
   env: Readonly<Record<string, string | undefined>>;
   /** Values by path, as `log.level` or `listen.0.url`. Default: none. */
@@ -45,12 +48,8 @@ export type Loaded = {
 
 /** Reads a configuration. Pure but for `readFile` and `checkPath`; never throws; the configuration is deeply frozen. */
 export function loadConfig(sources: ConfigSources): LoadResult {
-  const document = parseYaml(sources.text, sources.file);
+  const document = parseFiles(sources);
   if (document.problems.length > 0) return { problems: document.problems };
-  if (!isMap(document.tree)) {
-    const message = 'expected a map of keys, as "id: pith"';
-    return { problems: [{ ...document.locate([]), path: '', message }] };
-  }
 
   const environment = applyEnvironment(document.tree, configSchema, sources.env);
   const flags = applyFlags(environment.tree, configSchema, sources.flags ?? {});
@@ -92,6 +91,56 @@ export function loadConfig(sources: ConfigSources): LoadResult {
   if (problems.length > 0 || !parsed.success) return { problems };
   const warnings = inOrder(crossChecks.warnings.map((finding) => placed(finding)));
   return { config: deepFreeze(parsed.data), warnings, place: placed };
+}
+
+/** Both files as one. */
+function parseFiles({ text, file, live = { text: '', file: '' } }: ConfigSources): ParsedDocument {
+  const files = [parseYaml(text, file), parseYaml(live.text, live.file)] as const;
+  const [main, over] = files;
+  const problems = files.flatMap((one) => {
+    if (one.problems.length > 0 || isMap(one.tree)) return one.problems;
+    return [{ ...one.locate([]), path: '', message: 'expected a map of keys, as "id: pith"' }];
+  });
+  if (problems.length > 0) return { ...main, problems };
+  const notLive = keysOf(over.tree).filter((path) => !isReloadedKey(path));
+  for (const path of notLive) {
+    const message = `a reload cannot apply it; set it in ${file}`;
+    problems.push({ ...over.locateKey(path), path: formatPath(path), message });
+  }
+  // Whichever has more of the path.
+  const fileOf = (path: Path): ParsedDocument => {
+    for (let depth = path.length; depth > 0; depth--) {
+      const part = path.slice(0, depth);
+      if (over.has(part)) return over;
+      if (main.has(part)) return main;
+    }
+    return main;
+  };
+  return {
+    tree: overlaid(main.tree, over.tree),
+    problems,
+    locate: (path) => fileOf(path).locate(path),
+    locateKey: (path) => fileOf(path).locateKey(path),
+    has: (path) => fileOf(path).has(path),
+  };
+}
+
+/** Maps are merged, and everything else is replaced. */
+function overlaid(below: unknown, above: unknown): unknown {
+  if (above === undefined) return below;
+  if (!isMap(below) || !isMap(above)) return above;
+  const both = Object.entries(above).map(([key, value]) => [
+    key,
+    overlaid(getAt(below, [key]), value),
+  ]);
+  return Object.fromEntries([...Object.entries(below), ...both]) as unknown;
+}
+
+/** The paths of a tree down to its values, or to a key that a reload applies as a whole. */
+function keysOf(tree: unknown, path: Path = []): Path[] {
+  if (path.length > 0 && (isReloadedKey(path) || !isMap(tree))) return [path];
+  if (!isMap(tree)) return [];
+  return Object.entries(tree).flatMap(([key, value]) => keysOf(value, [...path, key]));
 }
 
 function unreadable(

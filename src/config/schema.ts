@@ -185,6 +185,16 @@ const logSchema = z
   .prefault({})
   .describe('Logs, on standard output.');
 
+const reloadSchema = z
+  .strictObject({
+    watch: flag(
+      true,
+      'Reload when a configuration file has changed; SIGHUP and Control.Reload always do.',
+    ),
+  })
+  .prefault({})
+  .describe('Changes while the gateway runs.');
+
 const maintenanceSchema = z
   .strictObject({
     enabled: flag(false, 'Answer 503 MAINTENANCE.'),
@@ -222,7 +232,7 @@ export const configSchema = z.strictObject({
   bus: text('embedded', 'embedded, or nats://host:4222,nats://…', checkOf(parseBus)),
   bus_admin: flag(
     false,
-    'Serve Call, ExplainRoute, GetConfig, SetLogLevel, GetInfo and Drain over NATS, as pith.gateway.<gateway id>.<Method>.',
+    'Serve Call, ExplainRoute, GetConfig, SetLogLevel, Reload, GetInfo and Drain over NATS, as pith.gateway.<gateway id>.<Method>.',
   ),
   nats: natsSchema,
   pomelo: pomeloSchema,
@@ -235,6 +245,7 @@ export const configSchema = z.strictObject({
   drain: drainSchema,
   telemetry: telemetrySchema,
   log: logSchema,
+  reload: reloadSchema,
   consul: consulSchema,
   maintenance: maintenanceSchema,
   workers: integer(1, 'Processes that share the listeners, 1 to 256.', { min: 1, max: 256 }),

@@ -16,7 +16,7 @@ import { encodeMs, WireWriter } from '../contract/protobuf-wire.ts';
 import { type Clock, nextTurn } from '../clock.ts';
 import { type Failure, isFailure } from '../errors.ts';
 import { doubleOf, isRawNumber } from '../protocol/exact-json.ts';
-import type { DrainProgress, Explained, Info } from './gateway-methods.ts';
+import type { DrainProgress, Explained, Info, ReloadOutcome } from './gateway-methods.ts';
 
 export function kickResult({ closed, gateways, silentGateways }: KickOutcome): Buffer {
   const writer = new WireWriter();
@@ -203,6 +203,14 @@ export function drainMessage({ state, remaining, forced }: DrainProgress): Buffe
 export function configMessage(yaml: string): Buffer {
   const writer = new WireWriter();
   writer.string(1, yaml);
+  return writer.take();
+}
+
+export function reloadMessage({ changed, needsRestart, errors }: ReloadOutcome): Buffer {
+  const writer = new WireWriter();
+  writer.strings(1, changed);
+  writer.strings(2, needsRestart);
+  writer.strings(3, errors);
   return writer.take();
 }
 

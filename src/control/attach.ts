@@ -32,15 +32,16 @@ export type AttachParts = {
 };
 
 export class Attach {
-  readonly #backends: ReadonlyMap<string, DialInUpstream>;
+  readonly #backends: () => readonly DialInUpstream[];
   readonly convertBytesMax: number;
   readonly wheel: TimerWheel;
   readonly #log: Log;
   readonly #throttle: LogThrottle;
   readonly #newcomers = new Set<AttachStream>();
 
-  constructor(backends: readonly DialInUpstream[], parts: AttachParts) {
-    this.#backends = new Map(backends.map((backend) => [backend.name, backend]));
+  /** @param backends Those that may be attached now. */
+  constructor(backends: () => readonly DialInUpstream[], parts: AttachParts) {
+    this.#backends = backends;
     this.convertBytesMax = parts.convertBytesMax;
     this.wheel = parts.wheel;
     this.#log = parts.log;
@@ -55,7 +56,7 @@ export class Attach {
 
   /** The shortest `dead_after` of the backends, in milliseconds; 0: none has one. */
   get deadAfterMs(): number {
-    const all = [...this.#backends.values()].map(({ deadAfterMs }) => deadAfterMs);
+    const all = this.#backends().map(({ deadAfterMs }) => deadAfterMs);
     const given = all.filter((ms) => ms > 0);
     return given.length === 0 ? 0 : Math.min(...given);
   }
@@ -120,7 +121,7 @@ export class Attach {
       this.#refuse(stream, '', NO_HELLO);
       return;
     }
-    const backend = this.#backends.get(hello.backend);
+    const backend = this.#backends().find(({ name }) => name === hello.backend);
     const refusal =
       backend === undefined ? noBackend(hello.backend) : backend.refusalOf(hello.token);
     if (refusal !== null) this.#refuse(stream, hello.backend, refusal);

@@ -6,6 +6,7 @@ import {
   drainMessage,
   explainedMessage,
   infoMessage,
+  reloadMessage,
   replyMessage,
 } from './answers.ts';
 import type { MakeMethods, Methods } from './method.ts';
@@ -32,6 +33,16 @@ export type Info = {
   readonly uptimeMs: number;
 };
 
+/** What Reload answers. */
+export type ReloadOutcome = {
+  /** Keys whose values are not as they were, `routes[2].timeout`, sorted. */
+  readonly changed: readonly string[];
+  /** Those of them that only a restart applies: where there is one, nothing was applied. */
+  readonly needsRestart: readonly string[];
+  /** What is wrong with the configuration, one line each: then nothing was applied. */
+  readonly errors: readonly string[];
+};
+
 /** What ExplainRoute answers. */
 export type Explained = {
   readonly rule: string;
@@ -53,6 +64,8 @@ export type OwnGateway = {
   /** The configuration in effect as YAML, secrets covered. */
   config(): string;
   setLogLevel(level: LogLevel): void;
+  /** Reads the configuration again, and applies it. Never rejects. */
+  reload(): Promise<ReloadOutcome>;
   explain(
     route: string,
     session: { sid: string; uid: string; data: Readonly<Record<string, Json>> },
@@ -91,6 +104,7 @@ export function gatewayMethods(own: OwnGateway, { one, many }: MakeMethods): Met
       own.setLogLevel(known);
       return infoMessage(own.info());
     }),
+    Reload: one('Reload', async () => reloadMessage(await own.reload())),
     GetConfig: one('GetConfig', () => configMessage(own.config())),
     GetInfo: one('GetInfo', () => infoMessage(own.info())),
   };

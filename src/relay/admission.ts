@@ -11,17 +11,22 @@ export type AdmissionLimits = {
 };
 
 export class Admission {
-  readonly #limits: AdmissionLimits;
-  readonly #inFlight: number[];
+  /** May be replaced at any time. */
+  limits: AdmissionLimits;
+  readonly #inFlight: number[] = [];
 
-  constructor(limits: AdmissionLimits, backends: number) {
-    this.#limits = limits;
-    this.#inFlight = Array.from({ length: backends }, () => 0);
+  constructor(limits: AdmissionLimits) {
+    this.limits = limits;
+  }
+
+  /** One more backend; its ordinal is the next. */
+  addBackend(): void {
+    this.#inFlight.push(0);
   }
 
   /** Takes one message from the session's token bucket; false: it is over its rate. */
   mayAsk(session: Session, now: number): boolean {
-    const { messagesPerSecond, burst } = this.#limits;
+    const { messagesPerSecond, burst } = this.limits;
     if (messagesPerSecond === 0) return true;
     if (Number.isNaN(session.tokens)) session.tokens = burst;
     else
@@ -37,7 +42,7 @@ export class Admission {
 
   /** Counts a message to the backend; false: it has too much in flight, and nothing was counted. */
   enter(backendOrdinal: number): boolean {
-    if (this.#inFlight[backendOrdinal]! >= this.#limits.inFlightPerBackend) return false;
+    if (this.#inFlight[backendOrdinal]! >= this.limits.inFlightPerBackend) return false;
     this.#inFlight[backendOrdinal]!++;
     return true;
   }

@@ -15,8 +15,6 @@ export type MessageReportParts = {
   readonly clock: Clock;
   readonly metrics: Metrics;
   readonly log: Log;
-  /** In the order of their ordinals. */
-  readonly backends: readonly string[];
   /** null: no message is traced. */
   readonly traces: MessageTraces | null;
 };
@@ -51,20 +49,25 @@ export class MessageReport {
   readonly #log: Log;
   #isDebug: boolean;
   readonly #throttle: LogThrottle;
-  readonly #backends: readonly string[];
-  readonly #counts: readonly BackendCounts[];
+  /** By the backend's ordinal. */
+  readonly #backends: string[] = [];
+  readonly #counts: BackendCounts[] = [];
   /** null: no message is traced. */
   readonly traces: MessageTraces | null;
 
-  constructor({ clock, metrics, log, backends, traces }: MessageReportParts) {
+  constructor({ clock, metrics, log, traces }: MessageReportParts) {
     this.#clock = clock;
     this.#metrics = metrics;
     this.#log = log;
     this.#isDebug = log.level === 'debug';
     this.#throttle = new LogThrottle(clock);
-    this.#backends = backends;
-    this.#counts = backends.map((backend) => new BackendCounts(metrics, backend));
     this.traces = traces;
+  }
+
+  /** One more backend; its ordinal is the next. */
+  addBackend(name: string): void {
+    this.#backends.push(name);
+    this.#counts.push(new BackendCounts(this.#metrics, name));
   }
 
   /** The level of the log has changed: read once, and not for each message. */

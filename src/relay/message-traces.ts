@@ -13,10 +13,7 @@ import type { Trace } from '../contract/facts.ts';
 /** An outage must not become one of the collector as well: kept for an error or for being slow, per second. */
 const KEPT_PER_SECOND_MAX = 100;
 
-export type MessageTracesOptions = {
-  readonly tracing: Tracing;
-  readonly clock: Clock;
-  readonly random: Random;
+export type KeptTraces = {
   /** The share of messages that are traced, 0 to 1: `telemetry.sample`. */
   readonly sample: number;
   /** A message that fails is kept, whatever `sample` says: `telemetry.always.errors`. */
@@ -25,21 +22,34 @@ export type MessageTracesOptions = {
   readonly keepSlowerThanMs: number;
 };
 
+export type MessageTracesOptions = KeptTraces & {
+  readonly tracing: Tracing;
+  readonly clock: Clock;
+  readonly random: Random;
+};
+
 export class MessageTraces {
   readonly #tracing: Tracing;
   readonly #clock: Clock;
-  readonly #sample: Draw;
-  readonly #keepErrors: boolean;
-  readonly #keepSlowerThanMs: number;
+  readonly #random: Random;
+  #sample!: Draw;
+  #keepErrors = false;
+  #keepSlowerThanMs = Infinity;
   #keptSince = 0;
   #kept = 0;
 
   constructor(options: MessageTracesOptions) {
     this.#tracing = options.tracing;
     this.#clock = options.clock;
-    this.#sample = new Draw(options.sample, options.random);
-    this.#keepErrors = options.keepErrors;
-    this.#keepSlowerThanMs = options.keepSlowerThanMs || Infinity;
+    this.#random = options.random;
+    this.keep(options);
+  }
+
+  /** Which are kept from now on. */
+  keep({ sample, keepErrors, keepSlowerThanMs }: KeptTraces): void {
+    this.#sample = new Draw(sample, this.#random);
+    this.#keepErrors = keepErrors;
+    this.#keepSlowerThanMs = keepSlowerThanMs || Infinity;
   }
 
   begin(call: Call): void {

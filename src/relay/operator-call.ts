@@ -31,7 +31,8 @@ export async function callFor(
   session: Session,
   request: OperatorRequest,
 ): Promise<Uint8Array | Failure> {
-  const { admission, breakers, report, wheel } = relay.parts;
+  const { breakers, parts } = relay;
+  const { admission, report, wheel } = parts;
   if (session.state !== 'active' && session.state !== 'draining')
     return failure('CLOSING', 'the session has not finished its handshake, or is closing');
   const now = wheel.now();
@@ -65,11 +66,13 @@ class OperatorCall extends RelayCall {
   readonly ended: Promise<Uint8Array | Failure>;
   #answer: Uint8Array | Failure | null = null;
 
-  constructor({ parts, retries }: Relay) {
+  constructor({ parts, retries, upstreams, breakers }: Relay) {
     const { promise, resolve } = Promise.withResolvers<void>();
     super({
       parts,
       retries,
+      upstreams,
+      breakers,
       free: () => {
         resolve();
       },

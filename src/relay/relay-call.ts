@@ -21,7 +21,9 @@ import { changeSession } from './change-session.ts';
 import type { Relay } from './relay.ts';
 
 /** What a call needs of the relay. */
-export type CallOwner = Pick<Relay, 'parts' | 'retries'> & { free(call: RelayCall): void };
+export type CallOwner = Pick<Relay, 'parts' | 'retries' | 'upstreams' | 'breakers'> & {
+  free(call: RelayCall): void;
+};
 
 /**
  * free: for the next message · waiting: for its turn in the lane · joining: until its session hears its group · sent:
@@ -49,7 +51,7 @@ export class RelayCall extends Call implements Queued, InFlight {
   }
 
   fill(session: Session, message: Message, target: Target, now: number): void {
-    const upstream = this.#relay.parts.upstreams[target.backendOrdinal]!;
+    const upstream = this.#relay.upstreams[target.backendOrdinal]!;
     this.state = 'waiting';
     this.session = session;
     this.lane = session.lane(target.backendOrdinal);
@@ -258,7 +260,8 @@ export class RelayCall extends Call implements Queued, InFlight {
   #release(generation: number, outcome: string, why: Failure | null = null): void {
     const { lane, session, state, target, unordered } = this;
     if (state === 'free' || this.generation !== generation) return;
-    const { admission, breakers, report, wheel } = this.#relay.parts;
+    const { breakers, parts } = this.#relay;
+    const { admission, report, wheel } = parts;
     wheel.cancel(this);
     admission.leave(target.backendOrdinal);
     breakers[target.backendOrdinal]?.done(outcome, wheel.now());

@@ -2,7 +2,6 @@
 import type { Close, Patch, Push } from '../contract/commands.ts';
 import type { Failure } from '../errors.ts';
 import type { Random } from '../random.ts';
-import type { RouteTable } from '../routing/route-table.ts';
 import type { Session } from '../session/session.ts';
 import type { SnapshotJoins } from '../session/snapshot-joins.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
@@ -11,13 +10,16 @@ import type { Admission } from './admission.ts';
 import type { Breaker } from './breaker.ts';
 import type { MessageReport } from './message-report.ts';
 
+/** A backend as the relay knows it. */
+export type RelayBackend = {
+  readonly name: string;
+  readonly upstream: Upstream;
+  /** null: none. */
+  readonly breaker: Breaker | null;
+};
+
 export type RelayParts = {
-  readonly table: RouteTable;
-  /** By the backend's ordinal. */
-  readonly upstreams: readonly Upstream[];
   readonly admission: Admission;
-  /** By the backend's ordinal; null: none. */
-  readonly breakers: readonly (Breaker | null)[];
   readonly wheel: TimerWheel;
   readonly random: Random;
   /** What replies ask for besides the answer: of the session, and of other sessions anywhere. */

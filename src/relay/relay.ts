@@ -7,12 +7,14 @@
 import { type Failure, failure, isFailure } from '../errors.ts';
 import type { BadSignature } from '../dialect/wire.ts';
 import type { Message } from '../protocol/message.ts';
-import { chosen, renamedOr } from '../routing/route-table.ts';
+import { chosen, renamedOr, RouteTable } from '../routing/route-table.ts';
 import type { Target } from '../routing/rule.ts';
 import type { MessageSink } from '../session/session-parts.ts';
 import type { Session } from '../session/session.ts';
+import type { Upstream } from '../upstream/upstream.ts';
+import type { Breaker } from './breaker.ts';
 import { RelayCall } from './relay-call.ts';
-import type { RelayParts } from './relay-parts.ts';
+import type { RelayBackend, RelayParts } from './relay-parts.ts';
 import { Retries } from './retries.ts';
 
 const IN_FLIGHT: Failure = {
@@ -23,12 +25,27 @@ const IN_FLIGHT: Failure = {
 export class Relay implements MessageSink {
   readonly parts: RelayParts;
   readonly retries: Retries;
+  /** Replaced when the configuration is reloaded. What is in flight keeps the target that it was given. */
+  table = new RouteTable([], []);
+  /** By the backend's ordinal, which no other backend gets later. */
+  readonly upstreams: Upstream[] = [];
+  /** By the backend's ordinal; null: none. */
+  readonly breakers: (Breaker | null)[] = [];
   readonly #free: RelayCall[] = [];
   #inFlight = 0;
 
   constructor(parts: RelayParts) {
     this.parts = parts;
-    this.retries = new Retries(parts.wheel, parts.random, parts.upstreams.length);
+    this.retries = new Retries(parts.wheel, parts.random);
+  }
+
+  /** Returns its ordinal. Nothing reaches it before a table names it. */
+  addBackend({ name, upstream, breaker }: RelayBackend): number {
+    this.parts.admission.addBackend();
+    this.parts.report.addBackend(name);
+    this.retries.addBackend();
+    this.breakers.push(breaker);
+    return this.upstreams.push(upstream) - 1;
   }
 
   /** Messages in flight or waiting. */
@@ -38,7 +55,7 @@ export class Relay implements MessageSink {
 
   /** Relays one message of an active or draining session. */
   receive(session: Session, message: Message): void {
-    const { admission, breakers, report, wheel } = this.parts;
+    const { admission, report, wheel } = this.parts;
     const now = wheel.now();
     const target = this.target(session, message.route, now);
     if (isFailure(target)) {
@@ -50,7 +67,7 @@ export class Relay implements MessageSink {
       this.refuse(session, message, route);
       return;
     }
-    const open = breakers[target.backendOrdinal]?.refusal(now) ?? null;
+    const open = this.breakers[target.backendOrdinal]?.refusal(now) ?? null;
     if (open !== null) {
       this.refuse(session, message, open, target.backendOrdinal);
       return;
@@ -79,10 +96,10 @@ export class Relay implements MessageSink {
 
   /** Where the message goes, or why it goes nowhere. */
   target(session: Session, route: string, now: number): Target | Failure {
-    const { admission, table } = this.parts;
+    const { admission } = this.parts;
     if (!admission.mayAsk(session, now)) return failure('TOO_MANY');
     if (session.state === 'draining') return failure('DRAINING');
-    const target = table.resolve(route);
+    const target = this.table.resolve(route);
     if (isFailure(target)) return target;
     if (target.bound && session.uid === '') return failure('NOT_BOUND');
     return target.choices === null ? target : chosen(target, session);

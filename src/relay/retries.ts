@@ -23,12 +23,16 @@ export class Retries {
   readonly #wheel: TimerWheel;
   readonly #random: Random;
   /** By the backend's ordinal: how many more may be sent again. */
-  readonly #budgets: number[];
+  readonly #budgets: number[] = [];
 
-  constructor(wheel: TimerWheel, random: Random, backends: number) {
+  constructor(wheel: TimerWheel, random: Random) {
     this.#wheel = wheel;
     this.#random = random;
-    this.#budgets = Array.from({ length: backends }, () => BUDGET_MAX);
+  }
+
+  /** One more backend; its ordinal is the next. */
+  addBackend(): void {
+    this.#budgets.push(BUDGET_MAX);
   }
 
   /** A message is sent for the first time. */

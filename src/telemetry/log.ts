@@ -2,6 +2,7 @@
 import { pino, type Logger } from 'pino';
 
 import { type Clock, within } from '../clock.ts';
+import type { LogConfig } from '../config/schema.ts';
 
 export type Log = Pick<Logger, 'debug' | 'info' | 'warn' | 'error' | 'level' | 'flush'>;
 /** Bytes of lines written but not read; beyond this, lines are dropped. */
@@ -106,4 +107,24 @@ function prettyLine(json: string): string {
     ([key, value]) => ` ${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
   );
   return `${String(time).slice(11, 23)} ${String(level).padEnd(5)} ${String(msg)} ${fields.join('')}\n`;
+}
+
+/** The log of a process, on its standard output. A reader that goes away does not take the gateway down. */
+export function logOn(
+  stdout: LogOutput & { readonly isTTY?: boolean; on(event: 'error', fn: () => void): unknown },
+  { level, format }: LogConfig,
+  clock: Clock,
+): { log: Log; sink: LogSink } {
+  const sink = new LogSink(stdout, (dropped) => {
+    log.warn({ dropped }, 'log lines dropped; stdout was not read in time');
+  });
+  const log = makeLog({
+    ...{ clock, level },
+    format: format === 'auto' ? (stdout.isTTY ? 'pretty' : 'json') : format,
+    write: (line) => {
+      sink.write(line);
+    },
+  });
+  stdout.on('error', () => {});
+  return { log, sink };
 }

@@ -18,6 +18,11 @@ const SESSIONS = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_00
 
 export const INSTRUMENTS = {
   pith_build_info: gauge('Always 1.', ['version', 'node']),
+  pith_config_reloads_total: counter(
+    'Reloads of the configuration: applied, unchanged or refused.',
+    ['result'],
+  ),
+  pith_config_last_reload_successful: gauge('0 after a reload that was refused.'),
   pith_sessions: gauge('Open sessions.'),
   pith_connections_accepted_total: counter('Connections that became sessions.', ['transport']),
   pith_connections_refused_total: counter('Connections rejected before they became sessions.', [
@@ -180,6 +185,11 @@ export class Metrics {
   /** Registers what is read when the metrics are: a gauge, or a counter that is kept elsewhere. */
   watch(name: InstrumentName, labels: readonly string[], read: Read): void {
     labelled(this.#reads, name).set(keyOf(labels), read);
+  }
+
+  /** It is not read any more. */
+  unwatch(name: InstrumentName, labels: readonly string[]): void {
+    this.#reads.get(name)?.delete(keyOf(labels));
   }
 
   /** [prometheus.io/docs/instrumenting/exposition_formats] Text format 0.0.4. */

@@ -9,6 +9,8 @@ import { UidRule } from '../bus/uid-rule.ts';
 import type { Capacity } from '../config/auto-limits.ts';
 import { advertisedAddresses } from '../config/gates.ts';
 import { parseBus } from '../config/address.ts';
+import type { Config } from '../config/schema.ts';
+import type { EventView } from '../contract/event-json.ts';
 import { parseResumeKey } from '../config/resume-keys.ts';
 import type { Random } from '../random.ts';
 import { Resume } from '../resume/resume.ts';
@@ -51,6 +53,11 @@ export type BusParts = {
 };
 
 export type MakeBusParts = Shared & { readonly capacity: Capacity; readonly outboxes: Outboxes };
+
+/** Events on the bus tell what routes to backends on NATS forward, and what is configured besides. */
+export function makeEventView(config: Config): EventView {
+  return { data: keysForBus(config), groups: config.events.groups };
+}
 
 /** `prefix`, and letters that no other gateway has. */
 export function makeGatewayId(prefix: string, random: Random): string {
@@ -159,7 +166,7 @@ function makeNats(servers: readonly string[], shared: Shared): Nats {
   const { window: windowMs, replay } = config.sessions.resume;
   const bus = new NatsBus(
     parts,
-    { data: keysForBus(config), groups: config.events.groups },
+    makeEventView(config),
     replay ? { windowMs, outboxBytesMax: config.limits.outbox } : null,
   );
   const answers = new NatsAnswers({ clock, connector, subjects, streams: bus.streams, report });

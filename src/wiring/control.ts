@@ -9,13 +9,12 @@ import { ControlServer } from '../control/server.ts';
 import { busApi } from '../control/service.ts';
 import type { OwnGateway } from '../control/gateway-methods.ts';
 import { Port, type PortAddress } from '../transport/port.ts';
-import { DialInUpstream } from '../upstream/dial-in/dial-in-upstream.ts';
-import type { Upstream } from '../upstream/upstream.ts';
+import type { Backends } from '../reload/backends.ts';
 import type { Shared } from './shared.ts';
 
 export type ControlParts = Shared & {
   readonly capacity: Capacity;
-  readonly upstreams: readonly Upstream[];
+  readonly backends: Pick<Backends, 'dialIn'>;
   readonly fleetCommands: FleetCommands;
   /** The gateway itself, for its operators. */
   readonly own: OwnGateway;
@@ -45,8 +44,7 @@ export type ControlPorts = {
 export function makeControlPorts(parts: ControlParts): ControlPorts {
   const { config, clock, metrics, notReady, drained } = parts;
   const convertBytesMax = config.limits.convert;
-  const dialIn = parts.upstreams.filter((upstream) => upstream instanceof DialInUpstream);
-  const attach = new Attach(dialIn, { ...parts, convertBytesMax });
+  const attach = new Attach(() => parts.backends.dialIn, { ...parts, convertBytesMax });
   const control = new ControlServer(
     { ...parts, convertBytesMax },
     clock,

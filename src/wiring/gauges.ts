@@ -1,14 +1,12 @@
 /** Makes the gauges that are read when somebody scrapes: of sessions, of backends, and of the process. */
 import type { Bus } from '../bus/bus.ts';
 import type { Capacity } from '../config/auto-limits.ts';
-import type { Admission } from '../relay/admission.ts';
 import type { Fanouts } from '../session/fanouts.ts';
 import type { Outboxes } from '../session/outboxes.ts';
 import type { Registry } from '../session/registry.ts';
 import type { EventLoopLag } from '../telemetry/event-loop.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { ClientListener } from '../transport/listener.ts';
-import type { Upstream } from '../upstream/upstream.ts';
 import type { Shared } from './shared.ts';
 
 /** Bytes. */
@@ -33,9 +31,6 @@ export type GaugesParts = Shared & {
   readonly fanouts: Fanouts;
   readonly capacity: Capacity;
   readonly bus: Bus;
-  /** By the backend's ordinal. */
-  readonly upstreams: readonly Upstream[];
-  readonly admission: Admission;
   /** Without it, that is not among the metrics. */
   readonly processUse?: ProcessUse;
   /** Log lines dropped because stdout was not read; absent: no such metric. */
@@ -44,8 +39,7 @@ export type GaugesParts = Shared & {
 };
 
 export function makeGauges(parts: GaugesParts): void {
-  const { config, metrics, registry, outboxes, fanouts, capacity, bus, upstreams, admission } =
-    parts;
+  const { metrics, registry, outboxes, fanouts, capacity, bus } = parts;
   const { version, nodeVersion, processUse, logLinesDropped, isDraining } = parts;
   metrics.watch('pith_build_info', [version, nodeVersion], () => 1);
   metrics.watch('pith_bus_up', [], () => (bus.up ? 1 : 0));
@@ -59,11 +53,6 @@ export function makeGauges(parts: GaugesParts): void {
   metrics.watch('pith_pushes_waiting_bytes', [], () => fanouts.waitingBytes);
   metrics.watch('pith_outbox_limit_bytes', [], () => capacity.outboxesBytes);
   metrics.watch('pith_connections_limit', [], () => capacity.connections);
-  for (const [ordinal, name] of Object.keys(config.backends).entries()) {
-    const upstream = upstreams[ordinal]!;
-    metrics.watch('pith_requests_in_flight', [name], () => admission.inFlight(ordinal));
-    metrics.watch('pith_backend_healthy_addresses', [name], () => upstream.info().healthy);
-  }
   if (processUse !== undefined) makeProcessGauges(metrics, processUse);
 }
 

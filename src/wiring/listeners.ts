@@ -17,10 +17,10 @@ import type { SnapshotJoins } from '../session/snapshot-joins.ts';
 import type { ClientListener, ListenerOptions } from '../transport/listener.ts';
 import { listenOrExplain } from '../transport/port.ts';
 import type { Accept } from '../transport/transport.ts';
-import type { Upstream } from '../upstream/upstream.ts';
+import type { Backends } from '../reload/backends.ts';
 import type { ControlPorts } from './control.ts';
 import { makeListenerDialects } from './dialects.ts';
-import { ConnectAuth, type ConnectAuthOptions } from '../auth/connect-auth.ts';
+import { ConnectAuth } from '../auth/connect-auth.ts';
 import type { Resume } from '../resume/resume.ts';
 import { SessionReport } from '../session/session-report.ts';
 import type { Shared } from './shared.ts';
@@ -33,19 +33,25 @@ export type ListenersParts = Shared & {
   readonly sessionCommands: SessionCommands;
   readonly joins: SnapshotJoins;
   readonly relay: Relay;
-  /** By the backend's ordinal. */
-  readonly upstreams: readonly Upstream[];
+  readonly backends: Pick<Backends, 'asked'>;
   readonly capacity: Capacity;
   /** null: clients get no tokens to come back with. */
   readonly resume: Resume | null;
 };
 
-/** One for each entry of `listen`, in its order. Throws when a Pomelo project's files cannot be used. */
-export function makeListeners(parts: ListenersParts): ClientListener[] {
+export type Listeners = {
+  /** One for each entry of `listen`, in its order. */
+  readonly all: readonly ClientListener[];
+  /** Of all sessions, those that are open too. */
+  setLimits(config: Config): void;
+};
+
+/** @throws {Error} when a Pomelo project's files cannot be used. */
+export function makeListeners(parts: ListenersParts): Listeners {
   const { config, clock, log, wheel, metrics, registry, capacity } = parts;
   // Warnings about a project's files are given when the configuration is read.
   const dialects = makeListenerDialects(config, clock, () => {});
-  const asked = makeAsked(parts);
+  const { asked } = parts.backends;
   const throttle = new LogThrottle(clock);
   const { connections } = config.limits;
   if (connections !== 'auto' && connections > capacity.connections) {
@@ -56,6 +62,7 @@ export function makeListeners(parts: ListenersParts): ClientListener[] {
   const { gatewayId, relay, outboxes, fanouts, network } = parts;
   const common = { gatewayId, wheel, relay, registry, report, outboxes, fanouts };
   let sessionsEver = 0;
+  const setters: ((config: Config) => void)[] = [];
   // Those that are not sessions yet have their place.
   const hasRoom = (): boolean =>
     listeners.reduce((sum, { waiting }) => sum + waiting, registry.size) < capacity.connections;
@@ -64,7 +71,13 @@ export function makeListeners(parts: ListenersParts): ClientListener[] {
     const { dialect, ...rules } = dialects[i]!;
     const { handshake: handshakeMs } = config.limits;
     const auth = new ConnectAuth({ ...parts, ...rules, asked, handshakeMs, throttle });
-    const shared = { ...common, auth, dialect, limits: limitsOf(config, dialect) };
+    const limits = limitsOf(config, dialect);
+    setters.push((next) => {
+      // Sessions have the objects themselves.
+      Object.assign(limits, { ...limitsOf(next, dialect), outbox: limits.outbox });
+      Object.assign(limits.outbox, limitsOf(next, dialect).outbox);
+    });
+    const shared = { ...common, auth, dialect, limits };
     const accept: Accept = (connection) => {
       const session = new Session(shared, connection, ++sessionsEver, clock.wallNow());
       registry.add(session);
@@ -74,7 +87,12 @@ export function makeListeners(parts: ListenersParts): ClientListener[] {
     };
     return network.makeListener(optionsOf(config, listen), { ...parts, accept, mayAccept });
   });
-  return listeners;
+  return {
+    all: listeners,
+    setLimits: (next) => {
+      for (const set of setters) set(next);
+    },
+  };
 }
 
 /** Each begins one to listen, in the order in which they should; clients come last. */
@@ -96,13 +114,6 @@ export function makeListenSteps(
       step(`listen[${i}].url`, config.listen[i]!.url, () => listener.listen()),
     ),
   ];
-}
-
-/** The backend that `auth` names. */
-function makeAsked({ config, upstreams }: ListenersParts): ConnectAuthOptions['asked'] {
-  if (config.auth.mode !== 'connect') return null;
-  const ordinal = Object.keys(config.backends).indexOf(config.auth.backend);
-  return { upstream: upstreams[ordinal]!, ordinal };
 }
 
 function limitsOf(config: Config, dialect: Dialect): SessionLimits {

@@ -1,5 +1,4 @@
 /** Makes what operators reach of the gateway itself, through Control. */
-import type { Config } from '../config/schema.ts';
 import { maskSecrets } from '../config/mask.ts';
 import type { OwnGateway } from '../control/gateway-methods.ts';
 import { explainRoute } from '../explain/explain-route.ts';
@@ -7,20 +6,22 @@ import { callFor } from '../relay/operator-call.ts';
 import type { Relay } from '../relay/relay.ts';
 import type { Registry } from '../session/registry.ts';
 import type { Log } from '../telemetry/log.ts';
+import type { Live } from '../reload/reload.ts';
 
-export type OwnGatewayParts = Pick<OwnGateway, 'info' | 'drain'> & {
-  readonly config: Config;
+export type OwnGatewayParts = Pick<OwnGateway, 'info' | 'drain' | 'reload'> & {
+  readonly live: Live;
   readonly log: Log;
   readonly registry: Registry;
   readonly relay: Relay;
 };
 
 export function makeOwnGateway(parts: OwnGatewayParts): OwnGateway {
-  const { config, log, registry, relay } = parts;
+  const { live, log, registry, relay } = parts;
   return {
     info: () => parts.info(),
     drain: (options) => parts.drain(options),
-    config: () => maskSecrets(config),
+    config: () => maskSecrets(live.config),
+    reload: () => parts.reload(),
     setLogLevel(level) {
       const from = log.level;
       log.level = level;
@@ -28,7 +29,7 @@ export function makeOwnGateway(parts: OwnGatewayParts): OwnGateway {
       // Whatever the level, it is in the log from when on it holds.
       log.error({ from, to: level }, 'log level changed');
     },
-    explain: (route, session) => explainRoute(config, route, session),
+    explain: (route, session) => explainRoute(live.config, route, session),
     call(sid, request) {
       const session = registry.bySid(sid);
       return session === undefined ? null : callFor(relay, session, request);

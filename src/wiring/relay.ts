@@ -1,22 +1,22 @@
 /** Makes the relay, with what it counts, logs and traces. */
-import { ruleOf } from '../config/rules.ts';
 import type { Config } from '../config/schema.ts';
-import { Admission } from '../relay/admission.ts';
-import { Breaker } from '../relay/breaker.ts';
+import { Admission, type AdmissionLimits } from '../relay/admission.ts';
 import { MessageReport } from '../relay/message-report.ts';
-import { MessageTraces } from '../relay/message-traces.ts';
+import { type KeptTraces, MessageTraces } from '../relay/message-traces.ts';
 import { Relay } from '../relay/relay.ts';
 import type { RelayParts } from '../relay/relay-parts.ts';
-import { RouteTable } from '../routing/route-table.ts';
 import { Tracing } from '../telemetry/tracing.ts';
 import type { Shared } from './shared.ts';
 
-/** `limits`, for each backend. */
-export function makeAdmission({ limits, backends }: Config): Admission {
+/** `limits`, of each session and for each backend. */
+export function makeAdmissionLimits({ limits }: Config): AdmissionLimits {
   const { messages_per_second: messagesPerSecond, burst } = limits;
-  const { in_flight_per_backend: inFlightPerBackend } = limits;
-  const count = Object.keys(backends).length;
-  return new Admission({ messagesPerSecond, burst, inFlightPerBackend }, count);
+  return { messagesPerSecond, burst, inFlightPerBackend: limits.in_flight_per_backend };
+}
+
+/** Which traces are kept. */
+export function makeKeptTraces({ telemetry: { sample, always } }: Config): KeptTraces {
+  return { sample, keepErrors: always.errors, keepSlowerThanMs: always.slower_than };
 }
 
 /** null: no traces. */
@@ -26,24 +26,19 @@ export function makeTracing(shared: Shared): Tracing | null {
 }
 
 export type MakeRelayParts = Shared &
-  Pick<RelayParts, 'sessionCommands' | 'fleetCommands' | 'joins' | 'admission' | 'upstreams'> & {
+  Pick<RelayParts, 'sessionCommands' | 'fleetCommands' | 'joins'> & {
     /** null: no traces. */
     readonly tracing: Tracing | null;
   };
 
+/** Without backends and routes, which come later. */
 export function makeRelay(parts: MakeRelayParts): Relay {
   const { config, tracing, clock, random } = parts;
-  const backends = Object.keys(config.backends);
-  const { sample, always } = config.telemetry;
-  const kept = { sample, keepErrors: always.errors, keepSlowerThanMs: always.slower_than };
-  const traces = tracing && new MessageTraces({ ...kept, tracing, clock, random });
+  const traces =
+    tracing && new MessageTraces({ ...makeKeptTraces(config), tracing, clock, random });
   return new Relay({
     ...parts,
-    table: new RouteTable(config.routes.map(ruleOf), backends, config.limits.route),
-    breakers: Object.values(config.backends).map((backend) => {
-      if (!('breaker' in backend) || backend.breaker.failures === 0) return null;
-      return new Breaker({ failures: backend.breaker.failures, openMs: backend.breaker.open });
-    }),
-    report: new MessageReport({ ...parts, backends, traces }),
+    admission: new Admission(makeAdmissionLimits(config)),
+    report: new MessageReport({ ...parts, traces }),
   });
 }

@@ -5,10 +5,13 @@ import type { Log } from '../telemetry/log.ts';
 import type { Random } from '../random.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
+import type { Live } from '../reload/reload.ts';
 import type { Network } from './network.ts';
 
 export type Shared = {
+  /** As the gateway was started; of what a reload applies read `live.config`. */
   readonly config: Config;
+  readonly live: Live;
   /** Of this process; no other has it. */
   readonly gatewayId: string;
   /** Of the program. */

@@ -13,6 +13,8 @@ import { errorText, GatewayError } from '../errors.ts';
 import { Consul } from '../discovery/consul.ts';
 import type { Nats } from './bus.ts';
 import { keysForBackend } from '../config/event-keys.ts';
+import type { Relay } from '../relay/relay.ts';
+import { Backends } from '../reload/backends.ts';
 import type { Shared } from './shared.ts';
 import { BackendReport } from '../upstream/backend-report.ts';
 import { credentialsOf } from '../upstream/grpc-client/grpc-js-connection.ts';
@@ -45,26 +47,27 @@ export type UpstreamParts = Shared & {
   readonly fleetCommands: FleetCommands;
 };
 
-/** One for each of `backends`, in their order. */
-export function makeUpstreams(parts: UpstreamParts): Upstream[] {
-  const upstreams = Object.entries(parts.config.backends).map(([name, backend]) =>
-    makeUpstream(name, backend, parts),
-  );
+/** @throws {Error} when a file that one needs cannot be used. */
+export function makeBackends(parts: UpstreamParts & { readonly relay: Relay }): Backends {
+  const backends = new Backends({
+    ...parts,
+    makeUpstream: (name, backend) => makeUpstream(name, backend, parts),
+  });
   parts.nats?.bus.watch.listen({
     gatewayLost(lost, isSpeaker) {
-      for (const upstream of upstreams) upstream.gatewayLost?.(lost, isSpeaker);
+      for (const upstream of backends.upstreams) upstream.gatewayLost?.(lost, isSpeaker);
     },
   });
-  return upstreams;
+  return backends;
 }
 
 function makeUpstream(name: string, backend: BackendConfig, parts: UpstreamParts): Upstream {
   const report = new BackendReport(name, backend.kind, parts);
-  const { config, gatewayId, version, clock, wheel, random, nats, fleetCommands } = parts;
+  const { config, live, gatewayId, version, clock, wheel, random, nats, fleetCommands } = parts;
   const convertBytesMax = config.limits.convert;
   const commands = new BackendFleetCommands(fleetCommands, report, convertBytesMax);
   const links = { gatewayId, version, commands, wheel };
-  const closedData = keysForBackend(config, name);
+  const closedData = (): readonly string[] => keysForBackend(live.config, name);
   switch (backend.kind) {
     case 'reply':
       return new FixedReply(backend.reply);

@@ -391,7 +391,7 @@ describe('time', () => {
       },
       linkParts(wheel, report),
     );
-    const attach = new Attach([game], {
+    const attach = new Attach(() => [game], {
       convertBytesMax: 1_048_576,
       clock,
       wheel,

@@ -7,7 +7,6 @@ import { Attach } from '../../src/control/attach.ts';
 import { Gateway } from '../../src/gateway.ts';
 import type { Log } from '../../src/telemetry/log.ts';
 import type { Accept } from '../../src/transport/transport.ts';
-import { DialInUpstream } from '../../src/upstream/dial-in/dial-in-upstream.ts';
 import type { DialNats } from '../../src/upstream/nats/nats-connection.ts';
 import { resolverOf } from '../../src/upstream/pool/resolver.ts';
 import type { ControlParts, ControlPorts } from '../../src/wiring/control.ts';
@@ -142,8 +141,10 @@ export class SimGateway {
 
   #makeControlPorts(parts: ControlParts): ControlPorts {
     this.fleetCommands = parts.fleetCommands;
-    const dialIn = parts.upstreams.filter((upstream) => upstream instanceof DialInUpstream);
-    const attach = new Attach(dialIn, { ...parts, convertBytesMax: parts.config.limits.convert });
+    const attach = new Attach(() => parts.backends.dialIn, {
+      ...parts,
+      convertBytesMax: parts.config.limits.convert,
+    });
     const port = {
       port: 0,
       listen: () => Promise.resolve(),

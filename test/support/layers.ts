@@ -108,6 +108,7 @@ export const RULES: Rules = {
   'client/tcp.ts': ['client/', 'node:net', 'node:tls'],
 
   // What puts it together. Nobody imports these but as listed here.
+  'reload/':    ['config/', 'type control/gateway-methods.ts', 'relay/', 'routing/', 'upstream/dial-in/', 'type upstream/upstream.ts', 'node:util', ...SEEN],
   'wiring/':    ['*', 'node:fs'],
   'gateway.ts': ['*', 'wiring/'],
   'cli/':       ['explain/', 'client/', 'client/tcp.ts', 'config/', 'config/pomelo-project.ts', 'routing/', 'protocol/', 'gen/', 'upstream/http/path.ts', 'upstream/method/schema-check.ts', 'upstream/nats/subjects.ts', 'transport/certificate.ts', 'transport/pem.ts', 'wiring/dialects.ts', 'ws', 'node:child_process', 'node:readline', 'node:stream', 'node:util', ...GRPC, 'yaml', 'node:fs', 'node:path', 'node:url', ...SEEN],
@@ -165,6 +166,7 @@ export const WHAT: Readonly<Record<string, string>> = {
   'client/':       'our own client, for browsers and Node; also a separate package',
   'client/tcp.ts': 'the same over TCP and TLS, in Node alone',
 
+  'reload/':    'another configuration while the gateway runs: the backends that it names, and what came of it',
   'wiring/':    'makes the parts as the configuration wants them: functions `make…` and types alone',
   'faults.ts':  'faults that the process survives: counted, and logged at a limited rate',
   'gateway.ts': 'builds all parts, starts and stops them in order',

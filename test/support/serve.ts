@@ -40,6 +40,8 @@ export type Served = AsyncDisposable & {
   readonly controlPort: number;
   readonly adminPort: number;
   readonly healthPort: number;
+  /** Writes another configuration to its file; the ports stay free ones. */
+  rewrite(yaml: string): void;
   /** What it has logged so far. */
   log(): LogLine[];
   /** Waits for a line with this text. */
@@ -113,6 +115,9 @@ async function launch(
     controlPort: line.controlPort,
     adminPort: line.adminPort,
     healthPort: line.healthPort,
+    rewrite: (next) => {
+      writeFileSync(file.path, `${PORTS}${next}`);
+    },
     log,
     logged,
     async [Symbol.asyncDispose]() {

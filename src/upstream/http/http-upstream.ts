@@ -50,7 +50,7 @@ export type HttpUpstreamOptions = {
   readonly headers: Readonly<Record<string, string>>;
   readonly tls: ClientTls;
   /** Keys of a session's data that its end tells; absent: none. */
-  readonly closedData?: readonly string[];
+  readonly closedData?: () => readonly string[];
   /** Bytes of an answer to Connect, which is parsed: `limits.convert`; absent: its default. */
   readonly convertBytesMax?: number;
   readonly clock: Clock;
@@ -187,7 +187,7 @@ export class HttpUpstream implements Upstream, PendingCall {
   }
 
   tellClosed(closed: ClosedSession): void {
-    this.#closedEvents.tell(() => closedEventJson(closed, this.#options.closedData ?? []));
+    this.#closedEvents.tell(() => closedEventJson(closed, this.#options.closedData?.() ?? []));
   }
 
   gatewayLost(lost: LostGateway, isSpeaker: boolean): void {

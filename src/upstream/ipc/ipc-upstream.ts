@@ -42,7 +42,7 @@ export type IpcUpstreamOptions = {
   /** `unix:/path` of the socket, as it is configured. */
   readonly address: string;
   /** Keys of a session's data that its end tells; absent: none. */
-  readonly closedData?: readonly string[];
+  readonly closedData?: () => readonly string[];
   /** Bytes of JSON that are parsed at once: `limits.convert`. */
   readonly convertBytesMax: number;
   readonly clock: Clock;
@@ -159,7 +159,7 @@ export class IpcUpstream implements Upstream, PendingCall {
   tellClosed(closed: ClosedSession): void {
     if (this.#socket === null) return;
     const { session } = closed;
-    const { closedData = [] } = this.#options;
+    const closedData = this.#options.closedData?.() ?? [];
     const line = this.#ownLine(
       'pith.closed',
       closedEventJson(closed, closedData),

@@ -37,18 +37,18 @@ class LinkSession extends PooledSession<LinkTransport> {
 
 export type LinkUpstreamOptions = AffinityOptions & {
   /** Keys of a session's data that its end tells; absent: none. */
-  readonly closedData?: readonly string[];
+  readonly closedData?: () => readonly string[];
 };
 
 export abstract class LinkUpstream implements Upstream {
   protected readonly pool: EndpointPool<LinkTransport>;
   readonly #affinity: SessionAffinity<LinkTransport>;
   readonly #wheel: TimerWheel;
-  readonly #closedData: readonly string[];
+  readonly #closedData: () => readonly string[];
 
   constructor(pool: EndpointPool<LinkTransport>, options: LinkUpstreamOptions) {
     this.pool = pool;
-    this.#closedData = options.closedData ?? [];
+    this.#closedData = options.closedData ?? (() => []);
     this.#wheel = pool.wheel;
     this.#affinity = new SessionAffinity(options, pool);
   }
@@ -101,7 +101,7 @@ export abstract class LinkUpstream implements Upstream {
   forget(backendSession: LinkSession, closed: ClosedSession): void {
     const had = this.#affinity.forget(backendSession);
     if (had.length === 0) return;
-    const event = encodeClosed(closed, this.#closedData);
+    const event = encodeClosed(closed, this.#closedData());
     for (const { transport } of had) transport.tell('closed', event);
   }
 

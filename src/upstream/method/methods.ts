@@ -14,19 +14,19 @@ const COMPARED_MAX = 1_000;
 
 export class Methods {
   #schema: Schema | null = null;
-  /** By the rule's ordinal, then by route. */
-  readonly #found = new Map<number, Map<string, Method>>();
+  /** By rule, then by route. */
+  readonly #found = new Map<Target, Map<string, Method>>();
   #size = 0;
 
   /** null: there is none. */
   find(schema: Schema, target: Target, route: string): Method | null {
     if (schema !== this.#schema || this.#size >= REMEMBERED_MAX) this.#forget(schema);
-    const known = this.#found.get(target.ordinal)?.get(route);
+    const known = this.#found.get(target)?.get(route);
     if (known !== undefined) return known;
     for (const path of pathsOf(target.method, route)) {
       const method = schema.methods.get(path);
       if (method === undefined || isOwnMethod(path)) continue;
-      this.#remember(target.ordinal, route, method);
+      this.#remember(target, route, method);
       return method;
     }
     return null;
@@ -38,10 +38,10 @@ export class Methods {
     this.#size = 0;
   }
 
-  #remember(ordinal: number, route: string, method: Method): void {
-    const ofRule = this.#found.get(ordinal) ?? new Map<string, Method>();
+  #remember(target: Target, route: string, method: Method): void {
+    const ofRule = this.#found.get(target) ?? new Map<string, Method>();
     ofRule.set(route, method);
-    this.#found.set(ordinal, ofRule);
+    this.#found.set(target, ofRule);
     this.#size++;
   }
 }

@@ -75,8 +75,8 @@ export const SESSIONS: readonly Planted[] = [
     name: 'facts-are-stale',
     why: 'what a backend is told of a session is kept when the session changes',
     file: 'src/upstream/facts-cache.ts',
-    find: 'this.#version === session.version && this.#ordinal === target.ordinal',
-    replace: 'this.#version >= 0 && this.#ordinal === target.ordinal',
+    find: 'this.#version === session.version && this.#forward === target.forward',
+    replace: 'this.#version >= 0 && this.#forward === target.forward',
   },
   {
     name: 'cork-of-the-first-bind-stays',

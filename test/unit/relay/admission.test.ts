@@ -4,8 +4,12 @@ import fc from 'fast-check';
 import { Admission } from '../../../src/relay/admission.ts';
 import { connect } from '../session/support.ts';
 
-const rate = (messagesPerSecond: number, burst: number) =>
-  new Admission({ messagesPerSecond, burst, inFlightPerBackend: 2 }, 2);
+const rate = (messagesPerSecond: number, burst: number) => {
+  const admission = new Admission({ messagesPerSecond, burst, inFlightPerBackend: 2 });
+  admission.addBackend();
+  admission.addBackend();
+  return admission;
+};
 
 describe('a session', () => {
   test('may send its burst at once, then as many as its rate allows', () => {

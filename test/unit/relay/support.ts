@@ -107,7 +107,7 @@ class RecordingReport extends MessageReport {
   readonly #words: string[];
 
   constructor(words: string[], clock: ManualClock, traces: MessageTraces | null = null) {
-    super({ clock, metrics: new Metrics(), log: keptLog().log, backends: ['one'], traces });
+    super({ clock, metrics: new Metrics(), log: keptLog().log, traces });
     this.#words = words;
   }
 
@@ -151,12 +151,9 @@ export function setUp({ traces, joins, ...more }: Choice = {}) {
   const ask: { now?: (isWanted: () => boolean) => Promise<object> } = {};
   const report = new RecordingReport(log, world.clock, traces?.(world.clock));
   const limits = { messagesPerSecond: 0, burst: 2, inFlightPerBackend: 1_000, ...more };
-  const admission = new Admission(limits, 1);
+  const admission = new Admission(limits);
   const relay = new Relay({
-    table: new RouteTable(RULES, ['one']),
-    upstreams: [backend],
     admission,
-    breakers: [null],
     wheel: world.wheel,
     random: seededRandom(),
     sessionCommands: {
@@ -183,6 +180,8 @@ export function setUp({ traces, joins, ...more }: Choice = {}) {
     },
     report,
   });
+  relay.addBackend({ name: 'one', upstream: backend, breaker: null });
+  relay.table = new RouteTable(RULES, ['one']);
   let n = 0;
   const client = (sessionLimits: Partial<SessionLimits> = {}) => {
     return activate({

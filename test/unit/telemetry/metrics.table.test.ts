@@ -7,6 +7,8 @@ import { INSTRUMENTS } from '../../../src/telemetry/metrics.ts';
 // oxfmt-ignore
 const ROWS: readonly string[] = `
  gauge      pith_build_info                                version node
+ counter    pith_config_reloads_total                      result
+ gauge      pith_config_last_reload_successful
  gauge      pith_sessions
  counter    pith_connections_accepted_total                transport
  counter    pith_connections_refused_total                 reason

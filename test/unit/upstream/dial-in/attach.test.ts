@@ -32,7 +32,12 @@ function stage(token = '') {
     },
     linkParts(wheel, report),
   );
-  const attach = new Attach([game], { convertBytesMax: 1_048_576, clock, wheel, log: door.log });
+  const attach = new Attach(() => [game], {
+    convertBytesMax: 1_048_576,
+    clock,
+    wheel,
+    log: door.log,
+  });
   const come = (name: string): { socket: KeptSocket; stream: AttachStream } => {
     const socket = new KeptSocket();
     const stream = new AttachStream(name, socket);

@@ -49,7 +49,7 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // Acts on sessions wherever they are, through any gateway; the methods from Call on act on the called gateway.
-// This release serves all but Watch, SetMaintenance and Reload.
+// This release serves all but Watch and SetMaintenance.
 type ControlClient interface {
 	// Sends one push and returns its result.
 	Push(ctx context.Context, in *PushRequest, opts ...grpc.CallOption) (*PushResult, error)
@@ -92,8 +92,7 @@ type ControlClient interface {
 	SetMaintenance(ctx context.Context, in *SetMaintenanceRequest, opts ...grpc.CallOption) (*Info, error)
 	// Changes the log level, until the gateway ends.
 	SetLogLevel(ctx context.Context, in *SetLogLevelRequest, opts ...grpc.CallOption) (*Info, error)
-	// Reloads the configuration, all or nothing.
-	// Not in this release: answered UNIMPLEMENTED.
+	// Reads the configuration again and applies it: all of what has changed, or nothing. No session is touched.
 	Reload(ctx context.Context, in *ReloadRequest, opts ...grpc.CallOption) (*ReloadResponse, error)
 	// The configuration in effect, secrets masked.
 	GetConfig(ctx context.Context, in *GetConfigRequest, opts ...grpc.CallOption) (*GetConfigResponse, error)
@@ -363,7 +362,7 @@ func (c *controlClient) GetInfo(ctx context.Context, in *GetInfoRequest, opts ..
 // for forward compatibility.
 //
 // Acts on sessions wherever they are, through any gateway; the methods from Call on act on the called gateway.
-// This release serves all but Watch, SetMaintenance and Reload.
+// This release serves all but Watch and SetMaintenance.
 type ControlServer interface {
 	// Sends one push and returns its result.
 	Push(context.Context, *PushRequest) (*PushResult, error)
@@ -406,8 +405,7 @@ type ControlServer interface {
 	SetMaintenance(context.Context, *SetMaintenanceRequest) (*Info, error)
 	// Changes the log level, until the gateway ends.
 	SetLogLevel(context.Context, *SetLogLevelRequest) (*Info, error)
-	// Reloads the configuration, all or nothing.
-	// Not in this release: answered UNIMPLEMENTED.
+	// Reads the configuration again and applies it: all of what has changed, or nothing. No session is touched.
 	Reload(context.Context, *ReloadRequest) (*ReloadResponse, error)
 	// The configuration in effect, secrets masked.
 	GetConfig(context.Context, *GetConfigRequest) (*GetConfigResponse, error)

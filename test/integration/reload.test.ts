@@ -1,0 +1,332 @@
+/** The configuration of a running gateway is replaced: what applies, what does not, and who notices. The real process. */
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+
+import { TestClient } from '../support/client.ts';
+import { type Asked, echo, GrpcBackend } from '../support/grpc-backend.ts';
+import { HttpBackend } from '../support/http-backend.ts';
+import { pith, serve, type Served } from '../support/serve.ts';
+import { eventually } from '../support/wait.ts';
+
+type Outcome = { changed?: string[]; needs_restart?: string[]; errors?: string[] };
+
+/** By Control, on the admin port. */
+async function reload(served: Served): Promise<Outcome> {
+  const response = await fetch(`http://127.0.0.1:${served.adminPort}/v1/Reload`, {
+    method: 'POST',
+    body: '{}',
+  });
+  const outcome = (await response.json()) as Outcome;
+  return Object.fromEntries(Object.entries(outcome).filter(([, keys]) => keys.length > 0));
+}
+
+async function metric(served: Served, name: string): Promise<number> {
+  const text = await (await fetch(`http://127.0.0.1:${served.healthPort}/metrics`)).text();
+  const line = text.split('\n').find((one) => one.startsWith(`${name} `));
+  return Number(line?.split(' ')[1]);
+}
+
+const REPLY = (answer: string): string => `{ reply: { from: ${answer} } }`;
+const reply = (from: string): string => `
+reload: { watch: false }
+backends: { one: ${REPLY(from)} }
+routes: [{ match: "a.>", backend: one }]
+`;
+
+describe('what takes effect', () => {
+  test('routes and backends, for a session that is open and with nothing of it touched', async () => {
+    await using first = await GrpcBackend.start({ instance: 'first' });
+    await using second = await GrpcBackend.start({ instance: 'second' });
+    const held: Asked[] = [];
+    first.handler = (asked) => {
+      if (asked.route === 'old.slow') held.push(asked);
+      else echo(asked);
+    };
+    const base = (backends: string, routes: string): string =>
+      `reload: { watch: false }\nbackends: { ${backends} }\nroutes: [${routes}]\n`;
+    const OLD = `old: { grpc: "${first.url}" }`;
+    const TO_OLD = '{ match: "old.>", backend: old }';
+    await using served = await serve(base(OLD, TO_OLD));
+    await using client = await TestClient.connect(served.port);
+    expect(await client.request('old.one')).toMatchObject({ instance: 'first' });
+    expect(await client.request('new.one')).toMatchObject({ code: 404 });
+
+    // One more: the connections of the old one stay.
+    served.rewrite(
+      base(`${OLD}, new: { grpc: "${second.url}" }`, `${TO_OLD}, { match: "new.>", backend: new }`),
+    );
+    expect(await reload(served)).toEqual({ changed: ['backends.new', 'routes[1]'] });
+    expect(await client.request('new.one')).toMatchObject({ instance: 'second' });
+    expect(await client.request('old.one')).toMatchObject({ instance: 'first' });
+    expect(first.links).toHaveLength(1);
+
+    // The first is gone while it still owes an answer.
+    const slow = client.send('old.slow', { n: 1 });
+    await eventually(() => held[0], 'the slow request');
+    served.rewrite(
+      base(`new: { grpc: "${second.url}" }`, '{ match: ">", backend: new, timeout: 20s }'),
+    );
+    expect(await reload(served)).toEqual({
+      changed: ['backends.old', 'routes[0]', 'routes[1]'],
+    });
+    expect(await client.request('old.one')).toMatchObject({ instance: 'second' });
+    expect(await metric(served, 'pith_requests_in_flight{backend="old"}')).toBeNaN();
+    expect(first.links[0]!.isOpen).toBe(true);
+    held[0]!.answer({ late: true });
+    expect(await client.answer(slow)).toEqual({ late: true });
+    await eventually(() => !first.links[0]!.isOpen, 'the end of the link that nothing uses');
+    expect(await client.request('x.y')).toMatchObject({ instance: 'second' });
+    expect(client.isEnded).toBe(false);
+    expect(client.received.filter(({ kind }) => kind === 'kick')).toEqual([]);
+  });
+
+  test('an address that has moved, with no answer missing while requests go on', async () => {
+    const kinds = ['grpc', 'http'] as const;
+    for (const kind of kinds) {
+      const start = async (from: string) =>
+        kind === 'grpc'
+          ? GrpcBackend.start({ instance: from })
+          : HttpBackend.start(() => ({
+              headers: { 'content-type': 'application/json' },
+              body: JSON.stringify({ instance: from }),
+            }));
+      await using before = await start('before');
+      await using after = await start('after');
+      const config = (url: string): string =>
+        `reload: { watch: false }\nbackends: { one: { ${kind}: "${url}" } }\nroutes: [{ match: ">", backend: one }]\n`;
+      await using served = await serve(config(before.url));
+      await using client = await TestClient.connect(served.port);
+      const came: unknown[] = [];
+      for (let i = 0; i < 200; i++) {
+        if (i === 50) {
+          served.rewrite(config(after.url));
+          void reload(served);
+        }
+        const { instance } = await client.request('a.b');
+        came.push(instance);
+        // Until the new one is reached.
+        if (i === 199 && instance === 'before') i--;
+      }
+      const turned = came.indexOf('after');
+      expect(turned, kind).toBeGreaterThanOrEqual(50);
+      expect(came.slice(0, turned).every((from) => from === 'before')).toBe(true);
+      expect(came.slice(turned).every((from) => from === 'after')).toBe(true);
+    }
+  });
+
+  test('limits of a session that is open, and the level of the log', async () => {
+    await using served = await serve(reply('one'));
+    await using client = await TestClient.connect(served.port);
+    for (let i = 0; i < 5; i++) expect(await client.request('a.b')).toMatchObject({ from: 'one' });
+    served.rewrite(
+      `${reply('one')}\nlimits: { messages_per_second: 1, burst: 1 }\nlog: { level: debug }\n`,
+    );
+    expect(await reload(served)).toEqual({
+      changed: ['limits.burst', 'limits.messages_per_second', 'log.level'],
+    });
+    await client.request('a.b');
+    expect(await client.request('a.b')).toMatchObject({ code: 429 });
+    expect(served.log().some((line) => line.msg === 'message')).toBe(true);
+  });
+
+  test('the keys of session data that the end of a session tells', async () => {
+    const closed: string[] = [];
+    await using backend = await HttpBackend.start((asked) => {
+      if (asked.path === '/pith/closed') closed.push(asked.body.toString());
+      return { headers: { 'Pith-Set': '{"room":"r1","seat":3}' }, body: '{}' };
+    });
+    const config = (forward: string): string =>
+      `reload: { watch: false }\nbackends: { one: { http: "${backend.url}" } }\nroutes: [{ match: ">", backend: one, forward: [${forward}] }]\n`;
+    await using served = await serve(config(''));
+    await using client = await TestClient.connect(served.port);
+    await client.request('a.b');
+    served.rewrite(config('room'));
+    expect(await reload(served)).toEqual({ changed: ['routes[0]'] });
+    await client.request('a.b');
+    // Not by what was encoded before.
+    expect(backend.asked[1]!.headers['pith-data']).toBe('{"room":"r1"}');
+    client.close();
+    await eventually(() => closed[0], 'the end');
+    expect(JSON.parse(closed[0]!)).toMatchObject({ session: { data: { room: 'r1' } } });
+    expect(backend.connections).toBe(1);
+  });
+
+  test('the backend that is asked at the handshake', async () => {
+    await using before = await GrpcBackend.start();
+    await using after = await GrpcBackend.start();
+    const config = (url: string): string =>
+      `reload: { watch: false }\nauth: { mode: connect, backend: one }\nbackends: { one: { grpc: "${url}" } }\nroutes: [{ match: ">", backend: one }]\n`;
+    await using served = await serve(config(before.url));
+    await using first = await TestClient.connect(served.port);
+    await first.request('a.b');
+    served.rewrite(config(after.url));
+    await reload(served);
+    await using second = await TestClient.connect(served.port);
+    await second.request('a.b');
+    expect([before.connects.length, after.connects.length]).toEqual([1, 1]);
+  });
+});
+
+describe('what does not', () => {
+  test.each([
+    [
+      'errors, all of them with their places',
+      `${reply('two')}nonsense: 1\nlimits: { burst: 0 }\n`,
+      {
+        errors: [
+          expect.stringMatching(/pith\.yaml:\d+: nonsense: unknown key/),
+          expect.stringMatching(/pith\.yaml:\d+: limits\.burst: expected/),
+        ],
+      },
+      'configuration not reloaded: it has errors',
+    ],
+    [
+      'no YAML',
+      'backends: {',
+      { errors: [expect.stringMatching(/pith\.yaml:\d+: not valid YAML/)] },
+      'configuration not reloaded: it has errors',
+    ],
+    [
+      'a key that needs a restart, with one that does not',
+      `${reply('two')}heartbeat: 7s\nbus_admin: true\n`,
+      {
+        changed: ['backends.one', 'bus_admin', 'heartbeat'],
+        needs_restart: ['bus_admin', 'heartbeat'],
+      },
+      'configuration not reloaded: some of it needs a restart, so nothing was changed',
+    ],
+    [
+      'a file that is not there',
+      `${reply('two')}`.replace(
+        'one: {',
+        'tls: { grpc: "ipv4:127.0.0.1:9", tls: { ca: /nowhere/ca.pem } }, one: {',
+      ),
+      { errors: [expect.stringMatching(/backends\.tls\.tls\.ca: .*\/nowhere\/ca\.pem/)] },
+      'configuration not reloaded: it has errors',
+    ],
+    ['nothing', reply('one'), {}, 'configuration reloaded'],
+  ])('%s', async (_, yaml, outcome, line) => {
+    await using served = await serve(reply('one'));
+    await using client = await TestClient.connect(served.port);
+    expect(await metric(served, 'pith_config_last_reload_successful')).toBe(1);
+    served.rewrite(yaml);
+    expect(await reload(served)).toEqual(outcome);
+    await served.logged(line);
+    const isRefused = line !== 'configuration reloaded';
+    expect(await metric(served, 'pith_config_last_reload_successful')).toBe(isRefused ? 0 : 1);
+    const result = isRefused ? 'refused' : 'unchanged';
+    expect(await metric(served, `pith_config_reloads_total{result="${result}"}`)).toBe(1);
+    expect(await client.request('a.b')).toEqual({ from: 'one' });
+    // It can be put right.
+    served.rewrite(reply('three'));
+    expect(await reload(served)).toEqual({ changed: ['backends.one'] });
+    expect(await client.request('a.b')).toEqual({ from: 'three' });
+    expect(await metric(served, 'pith_config_last_reload_successful')).toBe(1);
+  });
+});
+
+describe('what asks for it', () => {
+  test('SIGHUP', async () => {
+    await using served = await serve(reply('one'));
+    await using client = await TestClient.connect(served.port);
+    served.rewrite(reply('two'));
+    served.running.kill('SIGHUP');
+    expect(await served.logged('configuration reloaded')).toMatchObject({
+      why: 'SIGHUP',
+      changed: ['backends.one'],
+    });
+    expect(await client.request('a.b')).toEqual({ from: 'two' });
+  });
+
+  test('a file that has changed, once it stays as it is', async () => {
+    const watched = (from: string): string => reply(from).replace('watch: false', 'watch: true');
+    await using served = await serve(watched('one'));
+    await using client = await TestClient.connect(served.port);
+    served.rewrite(watched('two'));
+    await served.logged('configuration reloaded');
+    expect(await client.request('a.b')).toEqual({ from: 'two' });
+  });
+
+  test('many at once: it is applied once, and all are answered', async () => {
+    await using served = await serve(reply('one'));
+    served.rewrite(reply('two'));
+    const outcomes = await Promise.all(Array.from({ length: 20 }, () => reload(served)));
+    const applied = outcomes.filter(({ changed }) => changed !== undefined);
+    expect(applied.length).toBeGreaterThanOrEqual(1);
+    for (const outcome of outcomes)
+      expect([{ changed: ['backends.one'] }, {}]).toContainEqual(outcome);
+    await using client = await TestClient.connect(served.port);
+    expect(await client.request('a.b')).toEqual({ from: 'two' });
+  });
+
+  test('a gateway that drains is left as it is', async () => {
+    await using served = await serve(`${reply('one')}drain: { accept_for: 5s }\n`);
+    await using client = await TestClient.connect(served.port);
+    served.running.kill('SIGTERM');
+    await served.logged('draining');
+    served.rewrite(reply('two'));
+    expect(await reload(served)).toEqual({ errors: ['the gateway is draining'] });
+    expect(await client.request('a.b')).toEqual({ from: 'one' });
+    served.running.kill('SIGTERM');
+  });
+});
+
+describe('--live', () => {
+  /** As Kubernetes mounts a ConfigMap: files behind a link that is swapped. */
+  function mounted(text: string) {
+    const dir = mkdtempSync(join(tmpdir(), 'pith-live-'));
+    let n = 0;
+    const put = (next: string): void => {
+      n++;
+      mkdirSync(join(dir, `..${n}`));
+      writeFileSync(join(dir, `..${n}`, 'live.yaml'), next);
+      symlinkSync(`..${n}`, join(dir, '..data_tmp'));
+      renameSync(join(dir, '..data_tmp'), join(dir, '..data'));
+    };
+    put(text);
+    symlinkSync('..data/live.yaml', join(dir, 'live.yaml'));
+    return {
+      path: join(dir, 'live.yaml'),
+      put,
+      [Symbol.dispose]() {
+        rmSync(dir, { recursive: true });
+      },
+    };
+  }
+
+  test('wins over the file, and is watched, however it is replaced', async () => {
+    using live = mounted(`backends: { one: ${REPLY('live')} }`);
+    const main = reply('main').replace('watch: false', 'watch: true');
+    await using served = await serve(main, '--live', live.path);
+    await using client = await TestClient.connect(served.port);
+    expect(await client.request('a.b')).toEqual({ from: 'live' });
+    live.put('log: { level: debug }');
+    expect(await served.logged('configuration reloaded')).toMatchObject({
+      why: `${live.path} has changed`,
+      changed: ['backends.one', 'log.level'],
+    });
+    expect(await client.request('a.b')).toEqual({ from: 'main' });
+  });
+
+  test('holds nothing that a reload cannot apply', async () => {
+    using live = mounted('log:\n  level: warn\n  format: json\nbus_admin: true\n');
+    const { code, output } = await pith('check', 'deploy/demo/pith.yaml', '--live', live.path);
+    expect(code).toBe(78);
+    expect(output).toBe(
+      `${live.path}:3: log.format: a reload cannot apply it; set it in deploy/demo/pith.yaml\n` +
+        `${live.path}:4: bus_admin: a reload cannot apply it; set it in deploy/demo/pith.yaml\n`,
+    );
+  });
+
+  test('has its own places in what is wrong', async () => {
+    using live = mounted('routes:\n  - match: ">"\n    backend: nobody\n');
+    const { code, output } = await pith('check', 'deploy/demo/pith.yaml', '--live', live.path);
+    expect(code).toBe(78);
+    expect(output).toMatch(new RegExp(`^${live.path}:3: routes\\[0\\]\\.backend: `));
+    expect((await pith('check', '--live', '/nowhere/live.yaml')).output).toMatch(
+      /^\/nowhere\/live\.yaml: cannot be read: /,
+    );
+  });
+});
