@@ -1,4 +1,5 @@
 /** Where a schema comes from: the disk, a backend's reflection; and what happens when it changes. */
+import { Metadata } from '@grpc/grpc-js';
 import { execFileSync } from 'node:child_process';
 import {
   existsSync,
@@ -246,7 +247,7 @@ describe('by reflection', () => {
   const ask = async (backend: MethodBackend, services: string[]) => {
     const channel = dial(backend.address);
     open.push(channel);
-    return reflect(channel, services, Date.now() + 10_000);
+    return reflect(channel, services, new Metadata(), Date.now() + 10_000);
   };
   const proto = `${HEAD} import "google/protobuf/timestamp.proto";
     message M { google.protobuf.Timestamp at = 1; } service S { rpc One(M) returns (M); }`;
@@ -300,6 +301,7 @@ class Kept {
     this.keeper = new SchemaKeeper(
       {
         ...{ descriptors: [], protos: [], services: ['t.S'], reflection: false, digest: '' },
+        metadata: {},
         ...options,
         clock: this.clock,
         wheel,

@@ -2,8 +2,6 @@
  * A transport of calls that need nothing but a connection. One that is lost is made again at once, and calls wait for
  * it; only when that fails the endpoint is away.
  */
-import { Metadata } from '@grpc/grpc-js';
-
 import { Timeout } from '../../timer-wheel.ts';
 import { FIRST_ATTEMPT_MS } from '../pool/endpoint-pool.ts';
 import type { TransportOwner } from '../pool/transport.ts';
@@ -102,7 +100,7 @@ export abstract class RpcTransport extends GrpcTransport {
       this.#isAsking = false;
       if (error !== null && !this.connection.isReady) this.giveUp(hint(error));
     };
-    this.connection.unary(CHECK, NOTHING, new Metadata(), deadline, done);
+    this.connection.unary(CHECK, NOTHING, this.#options.metadata, deadline, done);
   }
 
   giveUp(why: string): void {

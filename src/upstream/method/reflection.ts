@@ -2,7 +2,7 @@
  * Asks a backend to describe its own services: grpc.reflection.v1, and v1alpha where that is all there is.
  * Only the listed services are asked for, and the files that these need.
  */
-import { Metadata, status } from '@grpc/grpc-js';
+import { type Metadata, status } from '@grpc/grpc-js';
 import { fromBinary } from '@bufbuild/protobuf';
 import { type FileDescriptorProto, FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 
@@ -25,16 +25,18 @@ type Answer = { readonly files: readonly Buffer[]; readonly error: string };
 /**
  * The files of these services. A file that the backend cannot give is left out: whether it is missed shows later.
  *
+ * @param metadata Sent with the call: what is between may choose the backend by it, or let nobody in without.
  * @param deadline Milliseconds since the epoch, for all of it.
  * @throws {Error} It has no reflection, or none of the services, or did not answer.
  */
 export async function reflect(
   connection: GrpcConnection,
   services: readonly string[],
+  metadata: Metadata,
   deadline: number,
 ): Promise<FileDescriptorProto[]> {
   for (const path of [V1, V1_ALPHA]) {
-    const talk = new Talk(connection.bidiStream(path, new Metadata(), deadline));
+    const talk = new Talk(connection.bidiStream(path, metadata, deadline));
     try {
       return await collect(talk, services);
     } catch (error) {

@@ -9,6 +9,7 @@ import { Timeout, type TimerWheel } from '../../timer-wheel.ts';
 import type { BackendReport } from '../backend-report.ts';
 import { SchemaDisk, type SchemaPaths } from './descriptors.ts';
 import type { GrpcConnection } from '../grpc-client/grpc-connection.ts';
+import { fixedMetadata } from '../grpc-client/grpc-pool.ts';
 import { reflect } from './reflection.ts';
 import { makeSchema, type Problems, type Schema, type SchemaFiles } from './schema.ts';
 
@@ -24,6 +25,8 @@ export type SchemaKeeperOptions = SchemaPaths & {
   readonly reflection: boolean;
   /** The only digest that is taken; '': any. */
   readonly digest: string;
+  /** Sent with every call. */
+  readonly metadata: Readonly<Record<string, string>>;
   readonly clock: Clock;
   readonly wheel: TimerWheel;
 };
@@ -114,8 +117,9 @@ export class SchemaKeeper {
   }
 
   async #reflected(connection: GrpcConnection): Promise<Schema | Problems> {
-    const { clock, services } = this.#options;
-    const asked = reflect(connection, services, clock.wallNow() + REFLECT_WAIT_MS).then(
+    const { clock, services, metadata } = this.#options;
+    const deadline = clock.wallNow() + REFLECT_WAIT_MS;
+    const asked = reflect(connection, services, fixedMetadata(metadata), deadline).then(
       (protos) => protos.map((proto) => ({ proto, from: 'the reflection of the backend' })),
       (error: unknown): Problems => ({ problems: [errorText(error)] }),
     );
