@@ -34,6 +34,8 @@ const fleet = valuesOf(fleetFile);
 const sidecar = valuesOf(sidecarFile);
 const app = { name: 'chat', image: 'chat:1.0.0' };
 
+const CONFIG_ARGS = ['--config', '/etc/pith/pith.yaml', '--live', '/etc/pith-live/live.yaml'];
+
 /** Everything that the chart can make, in each mode. */
 const everything: Values = {
   ...fleet,
@@ -235,6 +237,7 @@ describe('fleet', () => {
   test('the default is one gateway with the embedded bus', () => {
     const rendered = render();
     expect(rendered.objects.map(({ kind }) => kind).sort()).toEqual([
+      'ConfigMap',
       'Deployment',
       'Job',
       'Pod',
@@ -297,10 +300,43 @@ describe('fleet', () => {
           ],
         },
       },
+      { name: 'pith-live', configMap: { name: 'pith-live' } },
     ]);
     const before = render().the('Deployment').spec.template;
     expect(render({ service: { ports: [{ port: 80 }] } }).the('Deployment').spec.template).toEqual(
       before,
+    );
+  });
+
+  test('what may change while gateways run is in a ConfigMap, and no part of the pods', () => {
+    const before = render();
+    const live = { routes: [{ match: 'a', backend: 'b' }], log: { level: 'debug' } };
+    const after = render({ live });
+    const { spec } = after.the('Deployment');
+    expect(spec).toEqual(before.the('Deployment').spec);
+    expect(spec.template.spec.containers[0].args).toEqual(['serve', ...CONFIG_ARGS]);
+    expect(spec.template.spec.containers[0].volumeMounts).toContainEqual({
+      name: 'pith-live',
+      mountPath: '/etc/pith-live',
+      readOnly: true,
+    });
+    expect(before.the('ConfigMap').data).toEqual({ 'live.yaml': '{}' });
+    expect(after.the('ConfigMap').metadata.name).toBe('pith-live');
+    expect(parse(after.the('ConfigMap').data!['live.yaml']!)).toEqual(live);
+    // The ConfigMap of the cluster has the old ones when the Job runs.
+    const { template } = after.the('Job').spec;
+    expect(parse(template.metadata.annotations['live.yaml'])).toEqual(live);
+    expect(template.spec.volumes).toContainEqual({
+      name: 'pith-live',
+      downwardAPI: {
+        items: [
+          { path: 'live.yaml', fieldRef: { fieldPath: "metadata.annotations['live.yaml']" } },
+        ],
+      },
+    });
+    // The chart reckons with what holds.
+    expect(refusal({ live: { drain: { budget: '10m' } } })).toMatch(
+      /terminationGracePeriodSeconds/,
     );
   });
 
@@ -311,7 +347,7 @@ describe('fleet', () => {
       'helm.sh/hook-delete-policy': 'before-hook-creation,hook-succeeded',
     });
     const [container] = job.spec.template.spec.containers;
-    expect(container.args).toEqual(['check', '--config', '/etc/pith/pith.yaml']);
+    expect(container.args).toEqual(['check', ...CONFIG_ARGS]);
     expect(container.env).toEqual([{ name: 'PITH_LOG__LEVEL', value: 'debug' }]);
     expect(container.volumeMounts).toContainEqual({
       name: 'pith-secret',
@@ -428,7 +464,11 @@ describe('fleet', () => {
     expect([spec.paused, spec.template.spec.hostNetwork, spec.replicas]).toEqual([true, true, 1]);
     expect(rendered.the('Service').metadata.annotations).toEqual({ a: 'b' });
     expect(rendered.the('Secret')).toMatchObject({ stringData: { a: 'pith' } });
-    expect(rendered.the('ConfigMap').metadata.name).toBe('pith-y');
+    expect(
+      rendered.objects
+        .filter(({ kind }) => kind === 'ConfigMap')
+        .map(({ metadata }) => metadata.name),
+    ).toEqual(['pith-y', 'pith-live']);
   });
 
   test('helm test shakes hands as the clients of the first listener do', () => {
@@ -508,6 +548,7 @@ describe('fleet', () => {
     expect(podOf(rendered.the('Deployment')).volumes).toEqual([
       { name: 'pith-config', configMap: { name: 'mine' } },
       { name: 'pith-secret', secret: { secretName: 'hush', defaultMode: 0o444 } },
+      { name: 'pith-live', configMap: { name: 'pith-live' } },
     ]);
   });
 
@@ -811,6 +852,16 @@ describe('refused, with the reason', () => {
       { ingress: { enabled: true }, service: { enabled: false } },
       /ingress\.enabled needs the Service/,
     ],
+    [
+      'live settings of a sidecar',
+      { ...sidecar, live: { log: { level: 'warn' } } },
+      /live is for mode: fleet/,
+    ],
+    [
+      'settings that no pod can carry to the check',
+      { live: { routes: [{ match: 'x'.repeat(250_000), backend: 'b' }] } },
+      /config and live have \d+ bytes together/,
+    ],
     ['a patch of nothing', { patches: { StatefulSet: {} } }, /makes no object of this kind/],
     [
       'settings that no pod can carry',
@@ -829,6 +880,8 @@ describe('refused, with the reason', () => {
     ['a port that does not exist', { service: { port: 70_000 } }, 'port'],
     ['a digest that is none', { image: { digest: 'latest' } }, 'digest'],
     ['an unknown key of the configuration', { config: { lisen: [] } }, 'lisen'],
+    ['a live setting that needs a restart', { live: { bus: 'embedded' } }, 'bus'],
+    ['the same further in', { live: { limits: { packet: '1KiB' } } }, 'packet'],
     ['a negative time', { preStopSeconds: -1 }, 'preStopSeconds'],
     ['a backend that is text', { config: { backends: { chat: 'chat:9000' } } }, 'chat'],
     ['an unknown key below the first level', { config: { limits: { paket: '1KiB' } } }, 'paket'],

@@ -190,6 +190,27 @@ describe('a fleet of three', () => {
     expect(cuts).toEqual([]);
   });
 
+  test('live settings are followed without a rollout, and checked before', async () => {
+    const before = spec().template;
+    const { cuts } = await noticed(async () => {
+      expect(upgrade({ live: { log: { level: 'debug' } } }, '--wait').code).toBe(0);
+      // The kubelet updates the mount when it next looks at the pod, in a minute or so.
+      for (const { metadata } of await settled())
+        await eventually(
+          () =>
+            /"why":"\/etc\/pith-live\/live\.yaml has changed","changed":\["log\.level"\]/.test(
+              cluster.kubectl('-n', NAMESPACE, 'logs', metadata.name, '-c', 'pith'),
+            ),
+          `the reload of ${metadata.name}`,
+          180_000,
+        );
+      const routes = [{ match: 'chat.>', backend: 'chatt' }];
+      expect(upgrade({ live: { routes } }).err).toContain('pre-upgrade hooks failed');
+    });
+    expect(cuts).toEqual([]);
+    expect(spec().template).toEqual(before);
+  });
+
   test('an upgrade drains each pod: everything is answered, and each player is cut once per pod', async () => {
     const all = await noticed(async () => {
       expect(upgrade({ config: { id: 'two' } }).code).toBe(0);

@@ -259,4 +259,11 @@
 {{- if and (not .Values.existingConfigMap) (gt $bytes (int (include "pith.settingsMax" .))) -}}
 {{- fail (printf "config has %d bytes, and a pod's annotations may have %s: use existingConfigMap" $bytes (include "pith.settingsMax" .)) -}}
 {{- end -}}
+{{- if and .Values.live (ne .Values.mode "fleet") -}}
+{{- fail "live is for mode: fleet; a sidecar's settings belong in config" -}}
+{{- end -}}
+{{- $both := add $bytes (len (include "pith.liveSettings" .)) -}}
+{{- if and .Values.check.enabled (gt $both (int64 (include "pith.settingsMax" .))) -}}
+{{- fail (printf "config and live have %d bytes together, and the annotations of the pod that checks them may have %s: make them smaller, or set check.enabled to false" $both (include "pith.settingsMax" .)) -}}
+{{- end -}}
 {{- end -}}

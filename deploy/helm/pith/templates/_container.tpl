@@ -4,6 +4,9 @@
 name: pith
 image: {{ include "pith.image" . | quote }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
+{{- if eq .Values.mode "fleet" }}
+args: {{ prepend (include "pith.configArgs" . | fromYamlArray) "serve" | toJson }}
+{{- end }}
 ports:
   {{- range $index, $port := include "pith.clientPorts" . | fromJsonArray }}
   - name: {{ include "pith.clientPortName" $index }}
@@ -36,6 +39,9 @@ securityContext:
   {{- toYaml .Values.securityContext | nindent 2 }}
 volumeMounts:
   {{- include "pith.volumeMounts" . | nindent 2 }}
+  {{- if eq .Values.mode "fleet" }}
+  {{- include "pith.liveMount" . | nindent 2 }}
+  {{- end }}
 {{- end -}}
 
 {{/* The kubelet's own sleep, because the image may have no shell. `lifecycle` may add to it, or replace it. */}}

@@ -5,10 +5,10 @@
 {{- or (eq .Values.mode "fleet") (gt (len .Values.sidecar.containers) 0) -}}
 {{- end -}}
 
-{{/* A setting of pith.yaml: the environment beats `config`. Context: dict "root" "path" "default"; the path as drain.budget. */}}
+{{/* A setting of pith.yaml: the environment beats `live`, which beats `config`. Context: dict "root" "path" "default"; the path as drain.budget. */}}
 {{- define "pith.setting" -}}
 {{- $value := .default -}}
-{{- $at := .root.Values.config -}}
+{{- $at := mustMergeOverwrite (deepCopy .root.Values.config) .root.Values.live -}}
 {{- $keys := splitList "." .path -}}
 {{- range $index, $key := $keys -}}
 {{- if kindIs "map" $at }}{{ $at = get $at $key }}{{ else }}{{ $at = "" }}{{ end -}}

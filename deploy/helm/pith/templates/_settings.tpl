@@ -30,6 +30,22 @@ checksum/existing-secret: {{ .data | toJson | sha256sum | quote }}
 {{- end }}
 {{- end -}}
 
+{{/* What may change while gateways run, as text: in a ConfigMap of its own, which is no part of the pod template. */}}
+{{- define "pith.liveSettings" -}}
+{{ toYaml .Values.live }}
+{{- end -}}
+
+{{/* The arguments of a fleet's gateway; a sidecar has the image's own. */}}
+{{- define "pith.configArgs" -}}
+[--config, /etc/pith/pith.yaml, --live, /etc/pith-live/live.yaml]
+{{- end -}}
+
+{{- define "pith.liveMount" -}}
+- name: pith-live
+  mountPath: /etc/pith-live
+  readOnly: true
+{{- end -}}
+
 {{/* The list items for the pod's `volumes`. */}}
 {{- define "pith.sidecar.volumes" -}}
 - name: pith-config
