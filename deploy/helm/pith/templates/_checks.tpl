@@ -136,11 +136,16 @@
 {{- fail (printf "service.ports has %d entries, and config.listen has %d: one entry for each listener, in their order" (len $service.ports) (len $ports)) -}}
 {{- end -}}
 {{- $seen := dict -}}
+{{- $names := dict -}}
 {{- range $index, $port := $ports -}}
 {{- if hasKey $seen (toString $port.port) -}}
 {{- fail (printf "two listeners would have the Service's port %d: give one of them another in service.ports" (int $port.port)) -}}
 {{- end -}}
 {{- $_ := set $seen (toString $port.port) true -}}
+{{- if hasKey $names $port.name -}}
+{{- fail (printf "two of the Service's ports would be called %s: give one of them another name in service.ports" $port.name) -}}
+{{- end -}}
+{{- $_ := set $names $port.name true -}}
 {{- if and $port.nodePort (eq $type "ClusterIP") -}}
 {{- fail (printf "service.ports[%d].nodePort needs service.type NodePort or LoadBalancer" $index) -}}
 {{- end -}}

@@ -135,7 +135,7 @@ that leaves the manifest falls back to the server's default, 1. Empty where noth
 {{- range $index, $target := include "pith.clientPorts" . | fromJsonArray -}}
 {{- $own := dict -}}
 {{- if lt $index (len $service.ports) }}{{ $own = index $service.ports $index }}{{ end -}}
-{{- $port := dict "name" (include "pith.clientPortName" $index) "targetPort" $target "port" ($own.port | default $target) -}}
+{{- $port := dict "name" ($own.name | default (include "pith.clientPortName" $index)) "targetPort" $target "port" ($own.port | default $target) -}}
 {{- $ports = append $ports (mustMerge $port (dict "nodePort" ($own.nodePort | default 0) "appProtocol" ($own.appProtocol | default ""))) -}}
 {{- end -}}
 {{- toJson $ports -}}
