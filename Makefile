@@ -80,9 +80,11 @@ mutants: node24 ## change N random rows of the tables (N=20 SEED=1), and report 
 test: setup ## run all tests: unit, integration, conformance
 	@$(VITEST)
 
-test-all: setup ## run all tests and the slow ones in test/slow
+test-all: setup ## run all tests, the slow ones in test/slow, and the cluster's if this machine can
 	@sh test/tools/install-consul.sh
 	@export TEST_ALL=1; $(VITEST)
+	@if missing=$$(sh test/cluster/needs.sh); then $(MAKE) --no-print-directory cluster-test; \
+	  else echo "left out: test/cluster needs $$missing"; fi
 
 consul-test: node24 ## test with a real Consul agent; building it takes ten minutes the first time
 	@sh test/tools/install-consul.sh
@@ -105,7 +107,8 @@ chart-test: node24 ## test what the Helm chart renders
 	@sh test/tools/install-helm.sh
 	@test -t 1 || export NO_COLOR=1; vitest run --config test/chart/vitest.config.ts
 
-cluster-test: node24 tools ## try the chart on a real Kubernetes on this machine; needs Linux, root, containerd; builds it the first time
+cluster-test: node24 tools ## use the chart on a real Kubernetes on this machine; needs Linux, root, containerd; builds it the first time
+	@missing=$$(sh test/cluster/needs.sh install) || { echo "cluster-test: missing: $$missing" >&2; exit 1; }
 	@sh test/tools/install-helm.sh
 	@test -t 1 || export NO_COLOR=1; vitest run --config test/cluster/vitest.config.ts
 

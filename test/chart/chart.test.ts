@@ -32,6 +32,8 @@ const VERSION = (
 const valuesOf = (file: string): Values => parse(readFileSync(file, 'utf8')) as Values;
 const fleet = valuesOf(fleetFile);
 const sidecar = valuesOf(sidecarFile);
+const natsExample = valuesOf(join(CHART, 'examples/nats.yaml'));
+const autoscaleExample = valuesOf(join(CHART, 'examples/autoscale-by-sessions.yaml'));
 const app = { name: 'chat', image: 'chat:1.0.0' };
 
 const CONFIG_ARGS = ['--config', '/etc/pith/pith.yaml', '--live', '/etc/pith-live/live.yaml'];
@@ -107,6 +109,8 @@ const cases: Record<string, Values> = {
   'pod monitor': { metrics: { podMonitor: { enabled: true } } },
   'two listeners': { config: twoListeners() },
   'no hook': { preStopSeconds: 0 },
+  'the NATS of deploy/nats': natsExample,
+  'scaled by sessions': { ...natsExample, ...autoscaleExample },
 };
 
 function twoListeners(): Values {
@@ -163,11 +167,15 @@ describe.each(Object.entries(cases))('%s', (_, values) => {
 
   test('the gateway takes the configuration that is rendered', () => {
     const file = join(folder('check'), 'pith.yaml');
-    writeFileSync(file, settingsOf(rendered.the('Job').spec.template));
+    const { template } = rendered.the('Job').spec;
+    writeFileSync(file, settingsOf(template));
+    const environment = (template.spec.containers[0].env ?? []).map(
+      ({ name, value }: { name: string; value?: string }) => [name, value ?? 'from a Secret'],
+    );
     const { status, stderr } = spawnSync(
       process.execPath,
       [join(ROOT, 'src/main.ts'), 'check', '--config', file],
-      { encoding: 'utf8' },
+      { encoding: 'utf8', env: { ...process.env, ...Object.fromEntries(environment) } },
     );
     expect(stderr).toBe('');
     expect(status).toBe(0);
@@ -540,6 +548,51 @@ describe('fleet', () => {
     expect(pods.podMetricsEndpoints).toEqual([{ port: 'health', path: '/metrics' }]);
   });
 
+  test('a monitor takes what an operator of Prometheus sets', () => {
+    const relabelings = [{ targetLabel: 'game', replacement: 'chess' }];
+    const metricRelabelings = [{ action: 'drop', regex: 'nodejs_.*', sourceLabels: ['__name__'] }];
+    const monitor = {
+      enabled: true,
+      namespace: 'monitoring',
+      labels: { release: 'prometheus' },
+      annotations: { 'example.com/a': 'b' },
+      interval: '15s',
+      scrapeTimeout: '5s',
+      honorLabels: true,
+      relabelings,
+      metricRelabelings,
+    };
+    for (const [kind, key, endpoints] of [
+      ['PodMonitor', 'podMonitor', 'podMetricsEndpoints'],
+      ['ServiceMonitor', 'serviceMonitor', 'endpoints'],
+    ] as const) {
+      const { metadata, spec } = render({ metrics: { [key]: monitor } }).the(kind);
+      expect(metadata).toMatchObject({
+        namespace: 'monitoring',
+        labels: { release: 'prometheus' },
+        annotations: { 'example.com/a': 'b' },
+      });
+      expect(spec.namespaceSelector).toEqual({ matchNames: ['default'] });
+      expect(spec[endpoints]).toEqual([
+        {
+          port: 'health',
+          path: '/metrics',
+          interval: '15s',
+          scrapeTimeout: '5s',
+          honorLabels: true,
+          relabelings,
+          metricRelabelings,
+        },
+      ]);
+    }
+  });
+
+  test("the Service's ports have the names that they are given", () => {
+    const ports = [{ name: 'ws-game' }];
+    const { spec } = render({ config: twoListeners(), service: { ports } }).the('Service');
+    expect(spec.ports.map(({ name }: { name: string }) => name)).toEqual(['ws-game', 'client-2']);
+  });
+
   test('a ConfigMap and a Secret of your own are mounted', () => {
     const rendered = render({ existingConfigMap: 'mine', existingSecret: 'hush', replicaCount: 2 });
     expect(rendered.the('Deployment').spec.template.metadata.annotations).not.toHaveProperty(
@@ -862,6 +915,11 @@ describe('refused, with the reason', () => {
       { live: { routes: [{ match: 'x'.repeat(250_000), backend: 'b' }] } },
       /config and live have \d+ bytes together/,
     ],
+    [
+      "two of the Service's ports with one name",
+      { config: twoListeners(), service: { ports: [{ name: 'client-2' }] } },
+      /two of the Service's ports would be called client-2/,
+    ],
     ['a patch of nothing', { patches: { StatefulSet: {} } }, /makes no object of this kind/],
     [
       'settings that no pod can carry',
@@ -897,6 +955,7 @@ describe('refused, with the reason', () => {
     ['more than all', { podDisruptionBudget: { maxUnavailable: '500%' } }, 'maxUnavailable'],
     ['a name that no Service can have', { fullnameOverride: '9pith' }, 'fullnameOverride'],
     ['a range that is none', { service: { loadBalancerSourceRanges: ['10.0.0.1'] } }, 'Ranges'],
+    ['a name that no port can have', { service: { ports: [{ name: 'WS_1' }] } }, 'name'],
     ['memory in MB', { resources: { limits: { memory: '512MB' } } }, 'memory'],
   ])('by the schema: %s', (_, values, where) => {
     const said = refusal(values);

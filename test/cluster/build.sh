@@ -1,6 +1,7 @@
 #!/bin/sh
-# Builds what a cluster is made of, and keeps it: etcd, the control plane and the kubelet in one program, and kwok for
-# nodes that only pretend. Prints the folder. The first time takes 12 minutes of CPU; needs Linux and Go.
+# Builds what a cluster is made of, and keeps it: etcd, the control plane and the kubelet in one program, kwok for
+# nodes that only pretend, and a nats-server for an image. Prints the folder. The first time takes 12 minutes of CPU;
+# needs Linux and Go.
 #   build.sh [VERSION]
 set -eu
 
@@ -41,6 +42,11 @@ if [ ! -x "$dir/control-plane" ]; then
 fi
 if [ ! -x "$dir/kwok" ]; then
   CGO_ENABLED=0 GOBIN=$dir GOFLAGS=-mod=mod go install -ldflags '-s -w' "sigs.k8s.io/kwok/cmd/kwok@$kwok" >&2
+fi
+# As in test/tools/install.sh, but linked so that an image needs nothing else.
+nats=$(sed -n 's/^NATS_SERVER=//p' "$here/../tools/install.sh")
+if ! go version -m "$dir/nats-server" 2>/dev/null | grep -q "${nats##*@}"; then
+  CGO_ENABLED=0 GOBIN=$dir GOFLAGS=-mod=mod go install -ldflags '-s -w' "$nats" >&2
 fi
 if [ ! -x "$dir/pause" ]; then
   (cd "$here/pause" && CGO_ENABLED=0 go build -ldflags '-s -w' -o "$dir/pause" .)

@@ -39,8 +39,13 @@ function mustRun(command: string, args: readonly string[]): string {
 }
 
 export class Cluster implements Disposable {
-  readonly #dir = mkdtempSync(join(tmpdir(), 'pith-cluster-'));
-  #files = 0;
+  /** Where everything of this cluster is. */
+  readonly dir: string;
+
+  /** One that runs already. */
+  constructor(dir: string) {
+    this.dir = dir;
+  }
 
   /** Builds what is missing, which takes long the first time, and starts everything. */
   static start(fakeNodes = 0): Cluster {
@@ -53,13 +58,13 @@ export class Cluster implements Disposable {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     if (built.status !== 0) throw new Error('the cluster could not be built');
-    const cluster = new Cluster();
-    const images = join(cluster.#dir, 'images');
-    mustRun('sh', [join(HERE, 'images.sh'), images, join(cache, 'pause')]);
+    const cluster = new Cluster(mkdtempSync(join(tmpdir(), 'pith-cluster-')));
+    const images = join(cluster.dir, 'images');
     try {
+      mustRun('sh', [join(HERE, 'images.sh'), images, cache]);
       const started = exec('bash', [
         join(HERE, 'start.sh'),
-        cluster.#dir,
+        cluster.dir,
         cache,
         images,
         String(fakeNodes),
@@ -73,15 +78,15 @@ export class Cluster implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    exec('bash', [join(HERE, 'stop.sh'), this.#dir]);
-    if (process.env['KEEP'] !== '1') rmSync(this.#dir, { recursive: true, force: true });
+    exec('bash', [join(HERE, 'stop.sh'), this.dir]);
+    rmSync(this.dir, { recursive: true, force: true });
   }
 
   #inside(command: readonly string[]): string[] {
-    const namespace = readFileSync(join(this.#dir, 'run/namespace.pid'), 'utf8').trim();
+    const namespace = readFileSync(join(this.dir, 'run/namespace.pid'), 'utf8').trim();
     return [
       ...['-t', namespace, '-n', '-m', `--wd=${ROOT}`, '--'],
-      ...['env', `KUBECONFIG=${this.#dir}/kubeconfig`, ...command],
+      ...['env', `KUBECONFIG=${this.dir}/kubeconfig`, ...command],
     ];
   }
 
@@ -111,21 +116,29 @@ export class Cluster implements Disposable {
 
   /** helm, with values of its own. */
   helm(args: readonly string[], values: object = {}): Done {
-    const file = join(this.#dir, `values-${this.#files++}.json`);
+    const file = this.file('values.json');
     writeFileSync(file, JSON.stringify(values));
     return this.run(['helm', ...args, '--values', file]);
   }
 
-  /** The chat in Go, for running it beside the pods. */
-  get chat(): string {
-    return join(this.#dir, 'images/chat');
+  /** A chat in Go, for running it beside the pods. */
+  chat(on: 'grpc' | 'nats'): string {
+    return join(this.dir, 'images', on === 'grpc' ? 'chat' : 'chat-nats');
   }
 
   /** A new file in the cluster's folder. */
   file(name: string): string {
-    const dir = join(this.#dir, 'files');
+    const dir = join(this.dir, 'files');
     mkdirSync(dir, { recursive: true });
-    return join(dir, `${this.#files++}-${name}`);
+    return join(mkdtempSync(join(dir, 'file-')), name);
+  }
+
+  /** A namespace that enforces the restricted standard of Pod Security. */
+  namespace(name: string): void {
+    this.kubectl('create', 'namespace', name);
+    const levels = ['enforce', 'warn', 'audit'];
+    const labels = levels.map((mode) => `pod-security.kubernetes.io/${mode}=restricted`);
+    this.kubectl('label', 'namespace', name, ...labels);
   }
 
   /** Pods of a release, as the API server has them, those that are going left out. */
@@ -139,17 +152,29 @@ export class Cluster implements Disposable {
   }
 
   /** Starts COUNT players of a Service, and waits until they are all in. */
-  async players(namespace: string, count: number): Promise<Players> {
+  async players(namespace: string, count: number, scheme = 'ws'): Promise<Players> {
     const file = this.file('players.json');
     const running = await this.start([
       process.execPath,
       join(HERE, 'players.ts'),
-      ...[file, namespace, 'pith', String(count), '3010'],
+      ...[file, namespace, 'pith', String(count), '3010', scheme],
     ]);
     const players = new Players(running, file);
     await eventually(() => players.seen().connected === count, `${count} players`);
     return players;
   }
+}
+
+/** `more` on top of `base`: maps are merged, everything else is replaced. */
+export function merge(base: object, more: object): object {
+  const merged: Record<string, unknown> = { ...base };
+  for (const [key, value] of Object.entries(more)) {
+    const old = merged[key];
+    const isMap = (x: unknown): x is object =>
+      typeof x === 'object' && x !== null && !Array.isArray(x);
+    merged[key] = isMap(old) && isMap(value) ? merge(old, value) : value;
+  }
+  return merged;
 }
 
 export class Players implements AsyncDisposable {

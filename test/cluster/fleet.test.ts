@@ -2,12 +2,12 @@
  * A fleet of three gateways with thirty players on a real cluster: what an operator does to it, and what the players
  * notice. NATS and the chat run beside the pods, so that only the gateways change.
  */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 
 import type { Running } from '../support/process.ts';
 import { eventually } from '../support/wait.ts';
-import type { Seen } from './players.ts';
-import { CHART, Cluster, HOST, type KubeObject, type Players } from './cluster.ts';
+import { CHART, Cluster, HOST, type KubeObject, merge, type Players } from './cluster.ts';
+import { expectOnlyDrains, noticed } from './noticed.ts';
 
 const NAMESPACE = 'fleet';
 const PLAYERS = 30;
@@ -32,19 +32,12 @@ const beside: Running[] = [];
 let players: Players;
 
 beforeAll(async () => {
-  cluster = Cluster.start(3);
+  cluster = new Cluster(inject('cluster'));
   beside.push(
     await cluster.start(['nats-server', '-a', HOST, '-p', '4222'], /Server is ready/),
-    await cluster.start(['env', `ADDR=${HOST}:9000`, cluster.chat], /9000/),
+    await cluster.start(['env', `ADDR=${HOST}:9000`, cluster.chat('grpc')], /9000/),
   );
-  cluster.kubectl('create', 'namespace', NAMESPACE);
-  for (const mode of ['enforce', 'warn', 'audit'])
-    cluster.kubectl(
-      'label',
-      'namespace',
-      NAMESPACE,
-      `pod-security.kubernetes.io/${mode}=restricted`,
-    );
+  cluster.namespace(NAMESPACE);
 });
 
 afterAll(async () => {
@@ -53,7 +46,6 @@ afterAll(async () => {
     running.kill('SIGTERM');
     await running.exited;
   }
-  cluster?.[Symbol.dispose]();
 });
 
 function upgrade(more: object, ...args: string[]) {
@@ -61,17 +53,6 @@ function upgrade(more: object, ...args: string[]) {
     ['upgrade', '--install', 'pith', CHART, '-n', NAMESPACE, ...args],
     merge(values, more),
   );
-}
-
-function merge(base: object, more: object): object {
-  const merged: Record<string, unknown> = { ...base };
-  for (const [key, value] of Object.entries(more)) {
-    const old = merged[key];
-    const isMap = (x: unknown): x is object =>
-      typeof x === 'object' && x !== null && !Array.isArray(x);
-    merged[key] = isMap(old) && isMap(value) ? merge(old, value) : value;
-  }
-  return merged;
 }
 
 /** Waits until the Deployment is as it should be, and the old pods have gone. */
@@ -94,57 +75,6 @@ async function settled(replicas = 3): Promise<KubeObject[]> {
 
 function spec(): KubeObject {
   return cluster.get('deploy', 'pith', '-n', NAMESPACE).spec;
-}
-
-type Noticed = {
-  readonly cuts: Seen['ends'];
-  /** Codes of answers other than 200. */
-  readonly others: string[];
-  /** Why requests had no answer. */
-  readonly unanswered: string[];
-  readonly lost: number;
-  /** Answers with 200. */
-  readonly grown: number;
-};
-
-/** What the players noticed while `act` went on: where they were cut, and what was not answered with 200. */
-async function noticed(act: () => void | Promise<void>): Promise<Noticed> {
-  const before = players.seen();
-  await act();
-  const all = await eventually(
-    () => {
-      const seen = players.seen();
-      return seen.connected === PLAYERS && seen;
-    },
-    'all players',
-    120_000,
-  );
-  const cuts = all.ends.slice(before.ends.length);
-  const others = Object.keys(all.answers).filter(
-    (code) => code !== '200' && all.answers[code] !== before.answers[code],
-  );
-  const grown = (all.answers['200'] ?? 0) - (before.answers['200'] ?? 0);
-  const unanswered = Object.keys(all.unanswered).filter(
-    (reason) => all.unanswered[reason] !== before.unanswered[reason] && reason !== 'NOT_OPEN',
-  );
-  // A request may cross the gateway's close on its way: it never arrived, and the client knows that it was not sent on.
-  const lost = (all.unanswered['LOST'] ?? 0) - (before.unanswered['LOST'] ?? 0);
-  return { cuts, others, unanswered, lost, grown };
-}
-
-/**
- * Every cut was the end of a pod that was replaced, and said so; nobody was cut twice by one pod. All requests were
- * answered, with 200 or, by a session that is about to be closed, with 503; but for one that crossed a close.
- */
-function expectOnlyDrains({ cuts, others, unanswered, lost }: Noticed): void {
-  expect(['503', undefined]).toContain(others[0]);
-  expect(others.length).toBeLessThanOrEqual(1);
-  expect(['LOST', undefined]).toContain(unanswered[0]);
-  expect(unanswered.length).toBeLessThanOrEqual(1);
-  expect(lost).toBeLessThanOrEqual(cuts.length);
-  for (const { reason } of cuts) expect(reason).toMatch(/draining/);
-  const pairs = cuts.map(({ player, gateway }) => `${player} ${gateway}`);
-  expect(new Set(pairs).size).toBe(pairs.length);
 }
 
 /** The last one that helm has carried out. */
@@ -184,7 +114,7 @@ describe('a fleet of three', () => {
   });
 
   test('a change that pods do not see cuts nobody', async () => {
-    const { cuts } = await noticed(() => {
+    const { cuts } = await noticed(players, PLAYERS, () => {
       expect(upgrade({ service: { annotations: { a: 'b' } } }, '--wait').code).toBe(0);
     });
     expect(cuts).toEqual([]);
@@ -212,7 +142,7 @@ describe('a fleet of three', () => {
   });
 
   test('an upgrade drains each pod: everything is answered, and each player is cut once per pod', async () => {
-    const all = await noticed(async () => {
+    const all = await noticed(players, PLAYERS, async () => {
       expect(upgrade({ config: { id: 'two' } }).code).toBe(0);
       expect(ids(await settled())).toEqual(['two']);
     });
@@ -223,7 +153,7 @@ describe('a fleet of three', () => {
   });
 
   test('rollout undo brings the old settings back with the old pods', async () => {
-    const all = await noticed(async () => {
+    const all = await noticed(players, PLAYERS, async () => {
       cluster.kubectl('-n', NAMESPACE, 'rollout', 'undo', 'deploy/pith');
       expect(ids(await settled())).toEqual(['one']);
     });
@@ -233,7 +163,7 @@ describe('a fleet of three', () => {
   });
 
   test('a wrong key is refused before anything changes', async () => {
-    const { cuts } = await noticed(() => {
+    const { cuts } = await noticed(players, PLAYERS, () => {
       const { code, err } = upgrade({ config: { id: 'three', limits: { paket: '1KiB' } } });
       expect(code).not.toBe(0);
       expect(err).toContain("additional properties 'paket' not allowed");
@@ -243,7 +173,7 @@ describe('a fleet of three', () => {
   });
 
   test('settings that only the gateway can judge are refused by the check, which says why', async () => {
-    const { cuts } = await noticed(() => {
+    const { cuts } = await noticed(players, PLAYERS, () => {
       const routes = [{ match: 'chat.>', backend: 'chatt' }];
       const { code, err } = upgrade({ config: { id: 'three', routes } });
       expect(code).not.toBe(0);
@@ -258,7 +188,7 @@ describe('a fleet of three', () => {
   test('without the check, pods of the old ReplicaSet keep the old settings, and a rollback cuts nobody', async () => {
     const routes = [{ match: 'chat.>', backend: 'chatt' }];
     const revision = deployedRevision();
-    const broken = await noticed(async () => {
+    const broken = await noticed(players, PLAYERS, async () => {
       const { code } = upgrade({ config: { id: 'three', routes }, check: { enabled: false } });
       expect(code).toBe(0);
       // The new pod cannot start; then an old one is lost.
@@ -283,7 +213,7 @@ describe('a fleet of three', () => {
     });
     expectOnlyDrains(broken);
     expect(new Set(broken.cuts.map(({ gateway }) => gateway)).size).toBeLessThanOrEqual(1);
-    const { cuts } = await noticed(async () => {
+    const { cuts } = await noticed(players, PLAYERS, async () => {
       // Without a number it would go to the revision that the check refused.
       const back = ['helm', 'rollback', 'pith', String(revision), '-n', NAMESPACE];
       expect(cluster.run(back).code).toBe(0);
@@ -294,7 +224,7 @@ describe('a fleet of three', () => {
 
   test('autoscaling on keeps the replicas, and off with fewer is refused', async () => {
     const autoscaling = { enabled: true, minReplicas: 2, maxReplicas: 6 };
-    const { cuts } = await noticed(async () => {
+    const { cuts } = await noticed(players, PLAYERS, async () => {
       expect(upgrade({ config: { id: 'two' }, autoscaling }).code).toBe(0);
       expect(spec().replicas).toBe(3);
       expect(upgrade({ config: { id: 'two' }, autoscaling }).code).toBe(0);
@@ -312,12 +242,12 @@ describe('a fleet of three', () => {
   });
 
   test('scaling up cuts nobody; scaling down drains the pod that goes', async () => {
-    const up = await noticed(async () => {
+    const up = await noticed(players, PLAYERS, async () => {
       expect(upgrade({ config: { id: 'two' }, replicaCount: 4 }).code).toBe(0);
       await settled(4);
     });
     expect(up.cuts).toEqual([]);
-    const down = await noticed(async () => {
+    const down = await noticed(players, PLAYERS, async () => {
       expect(upgrade({ config: { id: 'two' } }).code).toBe(0);
       await settled();
     });
@@ -326,7 +256,7 @@ describe('a fleet of three', () => {
   });
 
   test('draining the node moves one gateway at a time', async () => {
-    const all = await noticed(async () => {
+    const all = await noticed(players, PLAYERS, async () => {
       // The replacement finds no other node that is real, so the budget holds the others back.
       cluster.run(['kubectl', 'drain', 'real', '--ignore-daemonsets', '--timeout=15s', '--force']);
       expect(cluster.get('deploy', 'pith', '-n', NAMESPACE).status.availableReplicas).toBe(2);

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Makes the images of the cluster as archives that containerd imports: pause, the Go chat, the gateway. Storage of its
-# own, so that nothing else on the machine is touched.
-#   images.sh FOLDER PAUSE   (PAUSE: the program that holds a pod's namespaces)
+# Makes the images of the cluster as archives that containerd imports: pause, the chats in Go, nats-server, the gateway.
+# Storage of its own, so that nothing else on the machine is touched.
+#   images.sh FOLDER PROGRAMS   (PROGRAMS: the folder of build.sh)
 set -eu
 
 out=$1
-pause=$2
+programs=$2
 root=$(cd "$(dirname "$0")/../.." && pwd)
 version=$(node -p 'require(process.argv[1]).version' "$root/package.json")
 mkdir -p "$out"
@@ -32,11 +32,13 @@ one_program() {
   save "localhost/$1:local" "$1"
 }
 
-# It is also run beside the pods.
-chat=$out/chat
-(cd "$root/deploy/examples/chat-grpc-go" && CGO_ENABLED=0 go build -o "$chat" .)
-one_program pause "$pause"
-one_program chat "$chat"
+# The chats are also run beside the pods.
+(cd "$root/deploy/examples/chat-grpc-go" && CGO_ENABLED=0 go build -o "$out/chat" .)
+(cd "$root/deploy/examples/chat-nats-go" && CGO_ENABLED=0 go build -o "$out/chat-nats" .)
+one_program pause "$programs/pause"
+one_program chat "$out/chat"
+one_program chat-nats "$out/chat-nats"
+one_program nats-server "$programs/nats-server"
 
 sh "$root/test/image/base.sh" localhost/pith-base:local localhost/pith-runtime:local
 npmrc=$(npm config get userconfig)

@@ -1,14 +1,13 @@
 /**
  * Players of a fleet: each joins a room, sends every 250 ms, and connects again when its connection ends, to any gateway
  * that is ready, as a Service would choose. What happened to them is written to FILE five times a second.
- * Runs inside the cluster's network:   node players.ts FILE NAMESPACE SERVICE COUNT PORT
+ * Runs inside the cluster's network:   node players.ts FILE NAMESPACE SERVICE COUNT PORT SCHEME
  */
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
-import https from 'node:https';
-import { dirname, join } from 'node:path';
+import { renameSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { ClientError, PithClient } from '../../src/client/client.ts';
+import { apiGet, type EndpointSlice } from './api.ts';
 
 /** What the players have seen so far. */
 export type Seen = {
@@ -22,7 +21,8 @@ export type Seen = {
   refused: number;
 };
 
-const [file, namespace, service, count, port] = process.argv.slice(2) as [
+const [file, namespace, service, count, port, scheme] = process.argv.slice(2) as [
+  string,
   string,
   string,
   string,
@@ -33,14 +33,6 @@ const PERIOD_MS = 250;
 const seen: Seen = { connected: 0, answers: {}, unanswered: {}, ends: [], refused: 0 };
 let gateways: string[] = [];
 
-const pki = join(dirname(process.env['KUBECONFIG']!), 'pki');
-const agent = new https.Agent({
-  keepAlive: true,
-  ca: readFileSync(join(pki, 'ca.crt')),
-  cert: readFileSync(join(pki, 'admin.crt')),
-  key: readFileSync(join(pki, 'admin.key')),
-});
-
 await Promise.all([
   follow(),
   report(),
@@ -50,35 +42,16 @@ await Promise.all([
 /** The addresses of the Service's ready pods. */
 async function follow(): Promise<never> {
   for (;;) {
-    const text = await getText(
+    const { items } = await apiGet<{ items: EndpointSlice[] }>(
       `/apis/discovery.k8s.io/v1/namespaces/${namespace}/endpointslices` +
         `?labelSelector=kubernetes.io%2Fservice-name%3D${service}`,
-    ).catch(() => '{"items":[]}');
-    const { items } = JSON.parse(text) as {
-      items: { endpoints: { addresses: string[]; conditions: { ready: boolean } }[] | null }[];
-    };
+    ).catch(() => ({ items: [] }));
     gateways = items
       .flatMap(({ endpoints }) => endpoints ?? [])
       .filter(({ conditions }) => conditions.ready)
       .map(({ addresses }) => addresses[0]!);
     await sleep(200);
   }
-}
-
-function getText(path: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    https
-      .get(`https://127.0.0.1:41510${path}`, { agent }, (response) => {
-        let text = '';
-        response.setEncoding('utf8').on('data', (part) => {
-          text += part;
-        });
-        response.on('end', () => {
-          resolve(text);
-        });
-      })
-      .on('error', reject);
-  });
 }
 
 async function report(): Promise<never> {
@@ -99,7 +72,7 @@ async function play(player: number): Promise<never> {
 
 /** One connection, to its end. */
 async function playOn(player: number, gateway: string): Promise<void> {
-  const client = new PithClient(`ws://${gateway}:${port}`, { reconnect: false });
+  const client = new PithClient(`${scheme}://${gateway}:${port}`, { reconnect: false });
   const ended = new Promise<string>((resolve) => {
     client.onState(({ state, error }) => {
       if (state === 'closed') resolve(error?.message ?? 'closed');
@@ -118,20 +91,26 @@ async function playOn(player: number, gateway: string): Promise<void> {
     seen.connected--;
     seen.ends.push({ player, gateway, atMs: Date.now(), reason });
   });
-  await ask(client, 'chat.room.join', { name: `p${player}`, room: `r${player % 3}` });
+  const room = { name: `p${player}`, room: `r${player % 3}` };
+  let isIn = false;
   while (isOpen) {
-    await ask(client, 'chat.room.send', { text: 'hello' });
+    // The chat may be away for a moment.
+    if (isIn) await ask(client, 'chat.room.send', { text: 'hello' });
+    else isIn = (await ask(client, 'chat.room.join', room)) === 200;
     await Promise.race([sleep(PERIOD_MS), watch]);
   }
   await watch;
 }
 
-async function ask(client: PithClient, route: string, body: object): Promise<void> {
+/** The answer's code; undefined: there was none. */
+async function ask(client: PithClient, route: string, body: object): Promise<number | undefined> {
   try {
     const { code } = await client.request<{ code?: number }>(route, body);
     seen.answers[String(code)] = (seen.answers[String(code)] ?? 0) + 1;
+    return code;
   } catch (error) {
     const reason = error instanceof ClientError ? error.reason : String(error);
     seen.unanswered[reason] = (seen.unanswered[reason] ?? 0) + 1;
+    return undefined;
   }
 }

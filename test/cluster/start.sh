@@ -52,17 +52,18 @@ start apiserver "$programs/control-plane" kube-apiserver --etcd-servers http://1
   --kubelet-client-certificate "$pki/admin.crt" --kubelet-client-key "$pki/admin.key" \
   --kubelet-preferred-address-types InternalIP --service-account-issuer https://kubernetes.default.svc \
   --service-account-key-file "$pki/sa.pub" --service-account-signing-key-file "$pki/sa.key" \
-  --authorization-mode Node,RBAC --allow-privileged=true --enable-aggregator-routing=false \
+  --authorization-mode Node,RBAC --allow-privileged=true --enable-aggregator-routing=true \
   --requestheader-client-ca-file "$pki/ca.crt" --requestheader-allowed-names front \
   --proxy-client-cert-file "$pki/front.crt" --proxy-client-key-file "$pki/front.key" \
   --requestheader-username-headers X-Remote-User --requestheader-group-headers X-Remote-Group \
   --requestheader-extra-headers-prefix X-Remote-Extra-
 wait_for 'the API server' kubectl get --raw /readyz
+start dns env KUBECONFIG="$dir/kubeconfig" "$(command -v node)" "$here/dns.ts" 10.41.5.1
 
 common="--kubeconfig $dir/kubeconfig --authentication-kubeconfig $dir/kubeconfig --authorization-kubeconfig $dir/kubeconfig --bind-address 127.0.0.1 --leader-elect=false"
 # shellcheck disable=SC2086
 start controller-manager "$programs/control-plane" kube-controller-manager $common --secure-port 41511 \
-  --use-service-account-credentials=false --root-ca-file "$pki/ca.crt" \
+  --use-service-account-credentials=false --horizontal-pod-autoscaler-sync-period=2s --root-ca-file "$pki/ca.crt" \
   --service-account-private-key-file "$pki/sa.key" --cluster-signing-cert-file "$pki/ca.crt" --cluster-signing-key-file "$pki/ca.key"
 # shellcheck disable=SC2086
 start scheduler "$programs/control-plane" kube-scheduler $common --secure-port 41512
@@ -108,6 +109,8 @@ failSwapOn: false
 makeIPTablesUtilChains: false
 enforceNodeAllocatable: [none]
 resolvConf: ""
+clusterDNS: [10.41.5.1]
+clusterDomain: cluster.local
 evictionHard: { memory.available: "0%", nodefs.available: "0%", imagefs.available: "0%" }
 imageGCHighThresholdPercent: 100
 imageMaximumGCAge: 0s
@@ -129,14 +132,16 @@ if [ "$fake" -gt 0 ]; then
     --manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake --node-ip 10.41.5.2 --cidr 10.42.0.0/24 \
     --server-address 127.0.0.1:41550
 fi
+# Zones of unequal size: who counts nodes alone puts most pods into zone-1.
 for i in $(seq "$fake"); do
+  zone=zone-$((i > 4 ? i - 3 : 1))
   kubectl apply -f - <<Y >/dev/null
 apiVersion: v1
 kind: Node
 metadata:
   name: fake-$i
   annotations: { kwok.x-k8s.io/node: fake, node.alpha.kubernetes.io/ttl: "0" }
-  labels: { type: fake, kubernetes.io/hostname: fake-$i, kubernetes.io/os: linux, topology.kubernetes.io/zone: zone-$i }
+  labels: { type: fake, kubernetes.io/hostname: fake-$i, kubernetes.io/os: linux, topology.kubernetes.io/zone: $zone }
 spec:
   taints: [{ key: fake, effect: NoSchedule }]
 status:

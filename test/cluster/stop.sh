@@ -4,7 +4,7 @@ dir=$1
 pid() { cat "$dir/run/$1.pid" 2>/dev/null; }
 inside() { nsenter -t "$(pid namespace)" -n -m -- "$@"; }
 # The API server waits for requests that others no longer end, so it is not asked.
-for name in kubelet kwok scheduler controller-manager; do
+for name in kubelet kwok scheduler controller-manager dns; do
   kill "$(pid $name)" 2>/dev/null
 done
 kill -9 "$(pid apiserver)" "$(pid etcd)" 2>/dev/null

@@ -3,7 +3,7 @@
  * restricted standard: created and server-side applied, both as a dry run. Nothing that the chart lets through may be
  * refused or warned of, but for what stands in the values as it goes to the server, unread by the chart.
  */
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, inject, test } from 'vitest';
 
 import { CHART, Cluster } from './cluster.ts';
 
@@ -86,7 +86,7 @@ const cases: [string, object, Verdict][] = [
       terminationGracePeriodSeconds: 90,
       service: {
         type: 'NodePort',
-        ports: [{ port: 80, nodePort: 41_570, appProtocol: 'kubernetes.io/ws' }],
+        ports: [{ name: 'ws', port: 80, nodePort: 41_570, appProtocol: 'kubernetes.io/ws' }],
         trafficDistribution: 'PreferSameZone',
         sessionAffinity: 'ClientIP',
         sessionAffinityConfig: { clientIP: { timeoutSeconds: 60 } },
@@ -287,19 +287,8 @@ const cases: [string, object, Verdict][] = [
 let cluster: Cluster;
 
 beforeAll(() => {
-  cluster = Cluster.start();
-  cluster.kubectl('create', 'namespace', 'strict');
-  for (const mode of ['enforce', 'warn'])
-    cluster.kubectl(
-      'label',
-      'namespace',
-      'strict',
-      `pod-security.kubernetes.io/${mode}=restricted`,
-    );
-});
-
-afterAll(() => {
-  cluster?.[Symbol.dispose]();
+  cluster = new Cluster(inject('cluster'));
+  cluster.namespace('strict');
 });
 
 /** What the server says: '' without a word, else its errors and warnings. */
@@ -345,6 +334,25 @@ test.each(judgedBy((verdict) => verdict instanceof RegExp))(
     expect(verdictOf(out, '--server-side')).toMatch(verdict as RegExp);
   },
 );
+
+test.each([
+  ['existingConfigMap', 'ConfigMap', 'config'],
+  ['existingSecret', 'Secret', 'secret'],
+])('the pods change with the content of %s', (key, kind, stamp) => {
+  const rendered = (content: string): string | undefined => {
+    const data = { [kind === 'Secret' ? 'stringData' : 'data']: { 'pith.yaml': content } };
+    const object = { apiVersion: 'v1', kind, metadata: { name: 'own', namespace: 'strict' } };
+    cluster.apply(JSON.stringify({ ...object, ...data }));
+    const install = ['install', 'own', CHART, '-n', 'strict', '--dry-run=server'];
+    const { code, out, err } = cluster.helm(install, { [key]: 'own' });
+    expect({ code, err }).toEqual({ code: 0, err: '' });
+    return new RegExp(`checksum/existing-${stamp}: "([0-9a-f]{64})"`).exec(out)?.[1];
+  };
+  const before = rendered('{}');
+  expect(before).toHaveLength(64);
+  expect(rendered('{}')).toBe(before);
+  expect(rendered('id: two')).not.toBe(before);
+});
 
 test.each(['y', 'on', '1234', '1e3', 'a.b', '0x10'])('a release called %s is installed', (name) => {
   const { code, err } = cluster.helm(['install', name, CHART, '-n', 'strict', '--dry-run=server']);

@@ -13,7 +13,8 @@ export default defineConfig({
     name: 'cluster',
     include: ['test/cluster/**/*.test.ts'],
     reporters: ['default', fileURLToPath(new URL('../count-reporter.ts', import.meta.url))],
-    // One cluster at a time: each uses the machine's two cores alone.
+    // One cluster for all files, in which they take turns: it needs the machine's two cores.
+    globalSetup: fileURLToPath(new URL('setup.ts', import.meta.url)),
     fileParallelism: false,
     testTimeout: 600_000,
     hookTimeout: 3_600_000,
