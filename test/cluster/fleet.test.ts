@@ -122,7 +122,7 @@ describe('a fleet of three', () => {
 
   test('live settings are followed without a rollout, and checked before', async () => {
     const before = spec().template;
-    const { cuts } = await noticed(async () => {
+    const { cuts } = await noticed(players, PLAYERS, async () => {
       expect(upgrade({ live: { log: { level: 'debug' } } }, '--wait').code).toBe(0);
       // The kubelet updates the mount when it next looks at the pod, in a minute or so.
       for (const { metadata } of await settled())
