@@ -21,5 +21,6 @@ export function ruleOf(route: RouteConfig): Rule {
     path: route.path,
     pushRoute: route.push_route,
     idempotent: route.idempotent,
+    rate: route.rate,
   };
 }

@@ -95,7 +95,7 @@ export const routeSchema = z.strictObject({
   roles: texts('Any of these must be in the session data\'s "roles"; empty: no such rule.'),
   rate: integer(
     0,
-    "Messages per session and second, 0 to 1000000; 0: the session's own limit only.",
+    "Messages per session and second, and as many at once, 0 to 1000000; beyond it 429. 0: the session's own limit only.",
     {
       min: 0,
       max: 1_000_000,

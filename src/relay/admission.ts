@@ -1,5 +1,8 @@
 /** How much one session may ask, and one backend may owe. */
+import { type Failure, failure } from '../errors.ts';
+import type { Target } from '../routing/rule.ts';
 import type { Session } from '../session/session.ts';
+import { takeToken } from './token-bucket.ts';
 
 export type AdmissionLimits = {
   /** Messages per session and second, sustained. 0: no limit. */
@@ -24,20 +27,29 @@ export class Admission {
     this.#inFlight.push(0);
   }
 
-  /** Takes one message from the session's token bucket; false: it is over its rate. */
-  mayAsk(session: Session, now: number): boolean {
+  /** Counts a message of the session; why it is one too many, or null. */
+  refusal(session: Session, now: number): Failure | null {
     const { messagesPerSecond, burst } = this.limits;
-    if (messagesPerSecond === 0) return true;
-    if (Number.isNaN(session.tokens)) session.tokens = burst;
-    else
-      session.tokens = Math.min(
-        burst,
-        session.tokens + ((now - session.tokensAt) * messagesPerSecond) / 1_000,
-      );
-    session.tokensAt = now;
-    if (session.tokens < 1) return false;
-    session.tokens--;
-    return true;
+    if (messagesPerSecond === 0) return null;
+    const waitMs = takeToken(session, messagesPerSecond, burst, now);
+    if (waitMs === 0) return null;
+    return tooMany(
+      `limits.messages_per_second is ${messagesPerSecond}, with a burst of ${burst}`,
+      waitMs,
+    );
+  }
+
+  /** The same by the rate of the message's route. */
+  routeRefusal(session: Session, { rate, match, ordinal }: Target, now: number): Failure | null {
+    if (rate === 0) return null;
+    session.rates ??= new Map();
+    let bucket = session.rates.get(match);
+    if (bucket === undefined) {
+      bucket = { tokens: Number.NaN, tokensAt: 0 };
+      session.rates.set(match, bucket);
+    }
+    const waitMs = takeToken(bucket, rate, rate, now);
+    return waitMs === 0 ? null : tooMany(`routes[${ordinal}].rate is ${rate}`, waitMs);
   }
 
   /** Counts a message to the backend; false: it has too much in flight, and nothing was counted. */
@@ -54,4 +66,8 @@ export class Admission {
   inFlight(backendOrdinal: number): number {
     return this.#inFlight[backendOrdinal]!;
   }
+}
+
+function tooMany(detail: string, retryAfterMs: number): Failure {
+  return { ...failure('TOO_MANY'), detail, retryAfterMs };
 }

@@ -110,9 +110,11 @@ export class MessageReport {
   /** A message, or an answer, that never reached a backend. `backendOrdinal`: -1 where none was chosen. */
   refused(session: Session, message: Message, why: Failure, backendOrdinal: number): void {
     this.#metrics.add('pith_messages_refused_total', [why.reason]);
-    const left = isWorthALine(why)
-      ? this.#throttle.allow(`${backendOrdinal} refused ${why.reason}`)
-      : null;
+    // A limit that acts should be seen by whoever has set it.
+    const left =
+      isWorthALine(why) || why.reason === 'TOO_MANY'
+        ? this.#throttle.allow(`${backendOrdinal} refused ${why.reason}`)
+        : null;
     const fields = refusedFields(session, why, this.#backends[backendOrdinal]);
     // The client's own word: cut, and in a field of its own.
     const where = { route: message.route.slice(0, 127), notify: !message.wantsAnswer };

@@ -97,11 +97,14 @@ export class Relay implements MessageSink {
   /** Where the message goes, or why it goes nowhere. */
   target(session: Session, route: string, now: number): Target | Failure {
     const { admission } = this.parts;
-    if (!admission.mayAsk(session, now)) return failure('TOO_MANY');
+    const tooMany = admission.refusal(session, now);
+    if (tooMany !== null) return tooMany;
     if (session.state === 'draining') return failure('DRAINING');
     const target = this.table.resolve(route);
     if (isFailure(target)) return target;
     if (target.bound && session.uid === '') return failure('NOT_BOUND');
+    const tooManyHere = admission.routeRefusal(session, target, now);
+    if (tooManyHere !== null) return tooManyHere;
     return target.choices === null ? target : chosen(target, session);
   }
 

@@ -35,6 +35,8 @@ export type Rule = {
   readonly pushRoute: string;
   /** May be sent again within its timeout. */
   readonly idempotent: boolean;
+  /** Messages of one session a second, and as many at once; 0: no limit of its own. */
+  readonly rate: number;
 };
 
 /** A rule's backends and their shares, relative to each other. */

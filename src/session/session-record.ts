@@ -65,9 +65,11 @@ export class SessionRecord {
   isAnnounced = false;
   /** The gateway's own count of messages relayed. */
   seq = 0;
-  /** Messages per second still allowed; owned by the admission. */
+  /** Of all its messages; owned by the admission, like the next. */
   tokens = Number.NaN;
   tokensAt = 0;
+  /** By `match` of the routes that have a rate; null: it has asked for none of them. */
+  rates: Map<string, { tokens: number; tokensAt: number }> | null = null;
   /** One per backend, by the backend's ordinal. */
   readonly lanes: Lane[] = [];
 

@@ -206,7 +206,17 @@ describe('limits of numbers', () => {
     client.notify('a.b', {});
     const bodies = await Promise.all(ids.map((id) => client.answer(id)));
     expect(bodies.slice(0, 5)).toEqual(Array.from({ length: 5 }, () => ({ code: 200 })));
-    expect(bodies[24]).toEqual({ code: 429, reason: 'TOO_MANY', msg: expect.any(String) });
+    expect(bodies[24]).toEqual({
+      ...{ code: 429, reason: 'TOO_MANY', msg: expect.any(String) },
+      retry_after_ms: expect.any(Number),
+    });
+    expect(Number(bodies[24]!['retry_after_ms'])).toBeLessThanOrEqual(1_000);
+    expect(gateway.log).toContainEqual(
+      expect.objectContaining({
+        ...{ level: 'warn', msg: 'message refused', reason: 'TOO_MANY', route: 'a.b' },
+        why: 'limits.messages_per_second is 1, with a burst of 5',
+      }),
+    );
     const refused = bodies.filter(({ code }) => code === 429).length;
     await eventually(
       () => gateway.count('pith_messages_refused_total', 'TOO_MANY') === refused + 1,

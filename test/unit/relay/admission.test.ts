@@ -15,7 +15,7 @@ describe('a session', () => {
   test('may send its burst at once, then as many as its rate allows', () => {
     const admission = rate(10, 5);
     const { session } = connect();
-    const at = (now: number) => admission.mayAsk(session, now);
+    const at = (now: number) => admission.refusal(session, now) === null;
     expect([1, 2, 3, 4, 5, 6].map(() => at(1_000))).toEqual([true, true, true, true, true, false]);
     expect([at(1_099), at(1_100), at(1_150), at(1_200)]).toEqual([false, true, false, true]);
     expect([1, 2, 3, 4, 5, 6].map(() => at(60_000))).toEqual([true, true, true, true, true, false]);
@@ -36,7 +36,7 @@ describe('a session', () => {
           let taken = 0;
           for (let i = 0; i < 2_000; i++) {
             now += waits[i % waits.length]!;
-            if (admission.mayAsk(session, now)) taken++;
+            if (admission.refusal(session, now) === null) taken++;
             expect(taken).toBeLessThanOrEqual(burst + ((now - 1_000) * perSecond) / 1_000 + 1e-6);
           }
           // Asked often enough, it gets all of it but one.
@@ -52,9 +52,9 @@ describe('a session', () => {
   test('has no limit at 0', () => {
     const admission = rate(0, 0);
     const { session } = connect();
-    expect(Array.from({ length: 100 }, () => admission.mayAsk(session, 1)).every(Boolean)).toBe(
-      true,
-    );
+    expect(
+      Array.from({ length: 100 }, () => admission.refusal(session, 1) === null).every(Boolean),
+    ).toBe(true);
   });
 });
 
@@ -69,4 +69,14 @@ test('a backend takes as many as may be in flight, and its neighbour its own', (
   expect([admission.inFlight(0), admission.inFlight(1)]).toEqual([2, 1]);
   admission.leave(0);
   expect(admission.enter(0)).toBe(true);
+});
+
+test('who asks too much is told when to come again, and the log which number it was', () => {
+  const admission = new Admission({ messagesPerSecond: 4, burst: 1, inFlightPerBackend: 2 });
+  const { session } = connect();
+  expect(admission.refusal(session, 1_000)).toBe(null);
+  expect(admission.refusal(session, 1_050)).toMatchObject({
+    ...{ code: 429, reason: 'TOO_MANY', retryAfterMs: 200 },
+    detail: 'limits.messages_per_second is 4, with a burst of 1',
+  });
 });

@@ -331,6 +331,39 @@ describe('every error', () => {
   });
 });
 
+describe('the rate of a route', () => {
+  test('so many at once, and so many a second; other routes and other sessions have their own', () => {
+    const { client, clock, backend } = setUp();
+    const [one, two] = [client(), client()];
+    for (const id of [1, 2, 3]) one.session.onBytes(request(id, 'rated.a'));
+    // The same rule, by another route.
+    one.session.onBytes(request(4, 'rated.b'));
+    expect(reasons(one)).toEqual(['429 TOO_MANY', '429 TOO_MANY']);
+    one.session.onBytes(request(5, 'keep.a'));
+    for (const id of [1, 2]) two.session.onBytes(request(id, 'rated.a'));
+    expect([reasons(one).length, reasons(two)]).toEqual([2, []]);
+    expect(backend.sent).toBe(5);
+    clock.advance(499);
+    one.session.onBytes(request(6, 'rated.a'));
+    expect(reasons(one)).toHaveLength(3);
+    clock.advance(1);
+    one.session.onBytes(request(7, 'rated.a'));
+    expect(reasons(one)).toHaveLength(3);
+    expect(backend.sent).toBe(6);
+  });
+
+  test('a message that is refused for another reason does not count', () => {
+    const { client } = setUp();
+    const one = client();
+    one.session.onBytes(request(1, 'rare.a'));
+    expect(reasons(one)).toEqual(['401 NOT_BOUND']);
+    one.session.uid = 'ann';
+    one.session.onBytes(request(2, 'rare.a'));
+    one.session.onBytes(request(3, 'rare.a'));
+    expect(reasons(one).slice(1)).toEqual(['429 TOO_MANY']);
+  });
+});
+
 describe('order', () => {
   test('serial: the next one goes when the one before is answered', () => {
     const { backend, client } = setUp();

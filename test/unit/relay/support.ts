@@ -89,6 +89,7 @@ const STANDARD = {
   path: '',
   pushRoute: '',
   idempotent: false,
+  rate: 0,
   split: null,
   rename: '',
 } as const;
@@ -100,6 +101,8 @@ const RULES: readonly Rule[] = [
   { ...STANDARD, match: 'join.*', backend: 'one', order: 'keep', join: 'room.{data.room}' },
   { ...STANDARD, match: 'join-none.*', backend: 'one', order: 'none', join: 'hall' },
   { ...STANDARD, match: 'bound.*', backend: 'one', order: 'keep', bound: true },
+  { ...STANDARD, match: 'rated.*', backend: 'one', order: 'none', rate: 2 },
+  { ...STANDARD, match: 'rare.*', backend: 'one', order: 'none', rate: 1, bound: true },
 ];
 
 /** Writes down how messages end, in a few words. */

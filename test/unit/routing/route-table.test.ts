@@ -17,6 +17,7 @@ function rule(match: string, more: Partial<Rule> = {}): Rule {
     path: '',
     pushRoute: '',
     idempotent: false,
+    rate: 0,
     split: null,
     rename: '',
     ...more,
