@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { copyTree } from '../tools/copy-tree.ts';
 import { ROUND_MS } from './faults.ts';
 import { type Planted, plant } from './planted.ts';
-import { type Run, type RunOptions, startRun } from './runs.ts';
+import { CRASHED, type Run, type RunOptions, startRun } from './runs.ts';
 import { shrink, type Shrunk } from './shrink.ts';
 
 const HOURS_PER_ROUND = ROUND_MS / 3_600_000;
@@ -73,7 +73,10 @@ export async function find(
       for (const [i, run] of runs.entries()) {
         if (run.violations.length === 0) continue;
         const options = tried[i]!;
-        if ((await playSound(root, options)).violations.length > 0) {
+        const [broken] = (await playSound(root, options)).violations;
+        if (broken?.rule === CRASHED)
+          throw new Error(`seed ${options.seed} does not run without the bug: ${broken.what}`);
+        if (broken !== undefined) {
           unsound++;
           continue;
         }
