@@ -62,6 +62,9 @@ async function fuzz(): Promise<number> {
   };
   await Promise.all(Array.from({ length: JOBS }, job));
   printTable(schedule.rows());
+  const { left } = schedule;
+  if (left.length > 0)
+    console.log(`\nThere was no time for ${left.length} of ${names.length} targets. Give it more: T. Not run: ${left.join(', ')}`); // prettier-ignore
   return found.size === 0 ? 0 : 1;
 }
 

@@ -99,6 +99,12 @@ export class Schedule {
   rows(): readonly Row[] {
     return [...this.#states.values()].filter(({ slices }) => slices > 0);
   }
+
+  /** Targets that never had a turn. */
+  get left(): string[] {
+    const states = [...this.#states.values()];
+    return states.filter(({ slices }) => slices === 0).map(({ target }) => target);
+  }
 }
 
 function newState(target: string): State {

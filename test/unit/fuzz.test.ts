@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { NOT_FUZZED } from '../fuzz/not-fuzzed.ts';
 import { PLANTED } from '../fuzz/planted.ts';
 import { replay } from '../fuzz/replay.ts';
+import { Schedule } from '../fuzz/schedule.ts';
 import { TARGETS } from '../fuzz/targets.ts';
 import { sourceFiles } from '../support/layers.ts';
 
@@ -54,4 +55,14 @@ describe('the list of targets', () => {
 test.each(PLANTED)('the planted bug $name still fits its file', ({ file, find, target }) => {
   expect(readFileSync(`${ROOT}${file}`, 'utf8').split(find)).toHaveLength(2);
   expect(names).toContain(target);
+});
+
+test('targets that never had a turn are named', () => {
+  const schedule = new Schedule(['close', 'push'], { ms: 60_000 }, 1);
+  expect(schedule.left).toEqual(['close', 'push']);
+  expect(schedule.next()?.target).toBe('close');
+  const worst = { steps: 0, allocated: 0 };
+  const report = { target: 'close', executions: 1, ms: 1, edgesBefore: 0, edges: 0, features: 0, executionsBefore: 0, newEdgeMs: null, kept: 0, worst, findings: [] }; // prettier-ignore
+  schedule.done(report, 1);
+  expect(schedule.left).toEqual(['push']);
 });
