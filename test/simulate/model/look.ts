@@ -51,7 +51,8 @@ function lookAt(fleet: Fleet, model: Model, gateway: SimGateway, session: ModelS
   }
   if (nowMs > silent.byMs) fail(`${sid}, whose client has vanished`, 'there', 'gone');
   expectSame(`uid of ${sid}`, real.uid, uid);
-  if (real.version < session.version) fail(`version of ${sid}`, real.version, session.version);
+  const { version, expired } = session;
+  if (real.version < version) fail(`version of ${sid}`, real.version, version);
   session.version = real.version;
   for (const [group, { fromMs, byMs }] of groups) {
     const isIn = real.groups.has(group);
@@ -59,6 +60,10 @@ function lookAt(fleet: Fleet, model: Model, gateway: SimGateway, session: ModelS
     if (!isIn && nowMs < fromMs) fail(`${sid} in ${group}`, 'out', 'in');
     if (!isIn && groups.delete(group)) session.expired++;
   }
+  const isChanged = session.changing.byMs >= session.lookedMs || session.expired > expired;
+  if (real.version > version && !isChanged)
+    fail(`version of ${sid}, which nobody has changed`, real.version, version);
+  session.lookedMs = nowMs;
   expectSame(`groups of ${sid}`, [...real.groups].sort(), [...groups.keys()].sort());
 }
 

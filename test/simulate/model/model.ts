@@ -52,6 +52,8 @@ export class ModelSession {
   readonly lineage: string;
   /** When it was last changed: not before the one, nor after the other. */
   changing: { readonly fromMs: number; readonly byMs: number } = UNCHANGED;
+  /** When it was last compared with what its gateway holds. */
+  lookedMs = -Infinity;
   /** Which of all binds gave it its uid: a larger one is newer. */
   bound = 0;
   uid = '';

@@ -88,13 +88,6 @@ export const LINKS: readonly Planted[] = [
     replace: 'if (this.inFlight === 0) this.endpoint.lost(why);',
   },
   {
-    name: 'watch-ends-with-the-call',
-    why: 'a peer that is gone is not found where calls are given up before it is',
-    file: 'src/upstream/liveness.ts',
-    find: 'if (isNews && !this.#peer.isAwaited()) {',
-    replace: 'if (!this.#peer.isAwaited()) {',
-  },
-  {
     name: 'leaving-forever',
     why: 'an endpoint whose backend has asked for new work to go elsewhere gets none when the backend is back',
     file: 'src/upstream/pool/endpoint.ts',
