@@ -1103,6 +1103,15 @@ describe.runIf(hasGo)("against Kubernetes' own types", () => {
     expect(code).toBe(0);
   });
 
+  test('deploy/nats: no field is unknown or of another type', () => {
+    const { lines, code } = decode(
+      readFileSync(join(ROOT, 'deploy/nats/statefulset.yaml'), 'utf8'),
+    );
+    expect(lines).toHaveLength(4);
+    for (const line of lines) expect(line).toMatch(/: ok$/);
+    expect(code).toBe(0);
+  });
+
   test('a field that does not exist is found', () => {
     const { lines, code } = decode(render().text.replace('seconds: 5', 'second: 5'));
     expect(lines.join('\n')).toContain('Deployment pith: ');
