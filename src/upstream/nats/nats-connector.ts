@@ -76,6 +76,8 @@ export class NatsConnector {
   #up = false;
   #everUp = false;
   #closing = false;
+  /** The server of the present connection has announced that it ends it. */
+  #sentAway = false;
   readonly #backoff: Backoff;
 
   constructor(options: NatsOptions, report: NatsReport) {
@@ -164,6 +166,7 @@ export class NatsConnector {
 
   async #run(): Promise<void> {
     while (!this.#closing) {
+      this.#sentAway = false;
       try {
         const nc = await this.#options.dial(this.#options, this.#toTry());
         if (this.#closing) await nc.close();
@@ -171,7 +174,8 @@ export class NatsConnector {
       } catch (error) {
         if (!this.#closing) this.#report.notConnected(errorText(error));
       }
-      await sleep(this.#options.clock, this.#backoff.next());
+      // A server in lame duck mode spreads out its clients itself, and the others are there for them.
+      if (!this.#sentAway) await sleep(this.#options.clock, this.#backoff.next());
     }
   }
 
@@ -216,6 +220,7 @@ export class NatsConnector {
         this.#setDown(`${server} has stopped answering`);
       },
       onLameDuck: () => {
+        this.#sentAway = true;
         this.#report.error(`${server} is about to stop (lame duck mode)`);
       },
       onError: (what, refused) => {

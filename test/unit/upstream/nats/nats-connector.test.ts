@@ -2,7 +2,11 @@
 import { expect, test } from 'vitest';
 
 import type { Clock } from '../../../../src/clock.ts';
-import type { DialNats, NatsConnection } from '../../../../src/upstream/nats/nats-connection.ts';
+import type {
+  DialNats,
+  NatsConnection,
+  NatsConnectionHandler,
+} from '../../../../src/upstream/nats/nats-connection.ts';
 import { NatsConnector } from '../../../../src/upstream/nats/nats-connector.ts';
 import { NatsReport } from '../../../../src/upstream/nats/nats-report.ts';
 import { Metrics } from '../../../../src/telemetry/metrics.ts';
@@ -62,7 +66,11 @@ class Subscribed implements NatsConnection {
   readonly subjects: string[] = [];
   readonly #ended = Promise.withResolvers<Error | null>();
 
-  listen(): void {}
+  handler: NatsConnectionHandler | undefined;
+
+  listen(handler: NatsConnectionHandler): void {
+    this.handler = handler;
+  }
   publish(): void {}
   discard(): void {}
 
@@ -158,5 +166,31 @@ test('a connection that ends meanwhile is let go of, and the next one begins ane
   await step();
   expect(connections[1]!.subjects).toHaveLength(1_200);
   expect(connector.up).toBe(true);
+  await connector.drain();
+});
+
+test.each([
+  // The next server is tried at once; when that refuses, too, there is a pause as always.
+  ['announces that it stops', true, { atOnce: 2, later: 3 }],
+  ['ends without a word', false, { atOnce: 1, later: 2 }],
+])('attempts to connect after a server %s', async (_, announces, expected) => {
+  const clock = new ManualClock();
+  const first = new Subscribed();
+  let attempts = 0;
+  const connector = makeConnector(clock, () => {
+    attempts++;
+    return attempts === 1 ? Promise.resolve(first) : Promise.reject(new Error('refused'));
+  });
+  const settle = async (): Promise<number> => {
+    for (let i = 0; i < 5; i++) await turn();
+    return attempts;
+  };
+  connector.start();
+  await settle();
+  if (announces) first.handler!.onLameDuck();
+  first.end();
+  const atOnce = await settle();
+  clock.advance(500);
+  expect({ atOnce, later: await settle() }).toEqual(expected);
   await connector.drain();
 });
