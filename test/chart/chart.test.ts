@@ -990,6 +990,18 @@ describe('refused, with the reason', () => {
 });
 
 describe('kept in step', () => {
+  test('the values in README.md and deploy/README.md are what the chart takes', () => {
+    const pages = ['README.md', 'deploy/README.md'].map((path) =>
+      readFileSync(join(ROOT, path), 'utf8'),
+    );
+    const found = pages.flatMap((page) => [
+      ...page.matchAll(/^```yaml\n(# values\.yaml[^`]*)^```$/gm),
+    ]);
+    expect(found.length).toBeGreaterThanOrEqual(3);
+    for (const [, text] of found)
+      expect(render(parse(text!) as Values).has('Deployment')).toBe(true);
+  });
+
   test("the schema's part for pith.yaml is what the gateway says", () => {
     const schema = JSON.parse(readFileSync(join(CHART, 'values.schema.json'), 'utf8')) as {
       properties: Record<string, { properties?: Record<string, unknown> }>;
