@@ -41,7 +41,10 @@ backends: { echo: { reply: { code: 200 } } }
 routes: [{ match: "area.>", backend: echo }]
 log: { level: info }
 drain: { budget: 2s, per_second: 100000 }
+reload: { watch: false }
 `;
+/** Ways in which the route table differs, each a reload. */
+const RELOADS = 10;
 
 class Crowd implements Disposable {
   readonly #child = fork(new URL('crowd.ts', import.meta.url)).on('exit', (code) => {
@@ -71,8 +74,11 @@ class Bench {
   readonly gateway: Gateway;
   readonly crowd: Crowd;
   readonly nc: NatsConnection;
+  /** Its URL. */
+  readonly nats: string;
 
-  constructor(gateway: Gateway, crowd: Crowd, nc: NatsConnection) {
+  constructor(gateway: Gateway, crowd: Crowd, nc: NatsConnection, nats: string) {
+    this.nats = nats;
     this.gateway = gateway;
     this.crowd = crowd;
     this.nc = nc;
@@ -164,7 +170,7 @@ async function main(): Promise<void> {
   await using gateway = await Gateway.start(CONFIG(nats.url));
   using crowd = new Crowd();
   const nc = await nats.connect({ maxReconnectAttempts: -1, reconnectTimeWait: 20 });
-  const bench = new Bench(gateway, crowd, nc);
+  const bench = new Bench(gateway, crowd, nc, nats.url);
   console.log(`${CLIENTS} clients; a turn by its CPU and by the clock, in milliseconds`);
   print('', ['packets', 'turn CPU', 'turn', 'of it gc', 'all ms', 'per CPU ms']);
   await bench.row('connect', 0, async () => {
@@ -364,6 +370,24 @@ async function questions(bench: Bench): Promise<void> {
     });
     if (!response.ok) console.log(`  answered ${await response.text()}`);
   });
+  let slowestMs = 0;
+  await bench.row(`${RELOADS} reloads, each with another route`, 0, async () => {
+    for (let n = 1; n <= RELOADS; n++) {
+      const { gateway, nats } = bench;
+      gateway.rewrite(
+        CONFIG(nats).replace('routes: [', `routes: [{ match: "n${n}", backend: echo }, `),
+      );
+      const begun = performance.now();
+      const response = await fetch(`http://127.0.0.1:${gateway.ports.admin}/v1/Reload`, {
+        method: 'POST',
+        body: '{}',
+      });
+      slowestMs = Math.max(slowestMs, performance.now() - begun);
+      const { changed } = (await response.json()) as { changed: readonly string[] };
+      if (changed.length === 0) throw new Error('nothing was reloaded');
+    }
+  });
+  console.log(`  the slowest answered in ${slowestMs.toFixed(0)} ms`);
   await bench.row('fifty pushes to all at once', CLIENTS * 50, async () => {
     for (let i = 0; i < 50; i++) bench.push('pith.all.push');
     await bench.nc.flush();

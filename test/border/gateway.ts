@@ -1,7 +1,7 @@
 /** The real process, `node src/main.ts serve`, with what watches it from outside. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import { join } from 'node:path';
@@ -17,6 +17,14 @@ const PROBE_EVERY_MS = 30;
 
 type Ports = { readonly clients: number[]; control: number; admin: number; health: number };
 
+function withPorts(yaml: string): string {
+  return `
+health: { listen: 127.0.0.1:0 }
+control: { listen: 127.0.0.1:0 }
+admin: { listen: 127.0.0.1:0 }
+${yaml}`;
+}
+
 export class Gateway implements AsyncDisposable {
   readonly ports: Ports = { clients: [], control: 0, admin: 0, health: 0 };
   /** As it calls itself. */
@@ -30,7 +38,7 @@ export class Gateway implements AsyncDisposable {
   #probing = true;
   output = '';
   readonly #child: ChildProcess;
-  readonly #file: Disposable;
+  readonly #file: ReturnType<typeof configFile>;
   #inside: net.Socket | null = null;
   readonly #insidePath: string;
   readonly #agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
@@ -69,11 +77,7 @@ export class Gateway implements AsyncDisposable {
 
   /** Starts it with `yaml`, which names the listeners; all other ports are free ones. */
   static async start(yaml: string): Promise<Gateway> {
-    const gateway = new Gateway(`
-health: { listen: 127.0.0.1:0 }
-control: { listen: 127.0.0.1:0 }
-admin: { listen: 127.0.0.1:0 }
-${yaml}`);
+    const gateway = new Gateway(withPorts(yaml));
     const line = await gateway.#listening().catch(async (error: unknown) => {
       await gateway[Symbol.asyncDispose]();
       throw error;
@@ -92,6 +96,11 @@ ${yaml}`);
     await once(gateway.#inside, 'connect');
     void gateway.#probe();
     return gateway;
+  }
+
+  /** Writes another configuration to its file. */
+  rewrite(yaml: string): void {
+    writeFileSync(this.#file.path, withPorts(yaml));
   }
 
   #listening(): Promise<string> {
