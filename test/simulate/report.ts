@@ -56,9 +56,10 @@ export function tableOf(total: Total, size: string, seeds: string): string {
     '',
     heading('fault', 'times', injected),
     '',
-    heading('what happened', 'times', counts),
+    whatHappened(counts),
     '',
     heading('rule', 'checked', checks),
+    'Beside these, each request, answer and push is held against the rules of test/simulate/ledger.ts.',
   ].join('\n');
 }
 
@@ -96,6 +97,21 @@ export function faultsText(faults: readonly Fault[]): string {
       return `  at ${duration(atMs)}  ${kind}  ${where}${ms > 0 ? `  for ${duration(ms)}` : ''}`;
     })
     .join('\n');
+}
+
+const HAPPENED: Readonly<Record<keyof Run['counts'], string>> = {
+  asked: 'requests and notifies sent by clients',
+  answered: 'requests answered',
+  refused: 'of these, with an error',
+  lost: 'requests not answered before their connection ended',
+  pushed: 'pushes sent by backends',
+  received: 'pushes received by clients',
+  closed: 'connections of clients that ended',
+};
+
+function whatHappened(counts: Run['counts']): string {
+  const rows = Object.entries(HAPPENED).map(([key, what]) => [what, count(counts[key as keyof Run['counts']])]); // prettier-ignore
+  return columns([['what happened', 'times'], ...rows]);
 }
 
 function heading(left: string, right: string, rows: Readonly<Record<string, number>>): string {

@@ -90,7 +90,7 @@ async function main(): Promise<number> {
     const unchecked = uncheckedOf(total);
     if (unchecked.length > 0)
       console.log(
-        `\nnothing was held against:\n${unchecked.map((rule) => `  ${rule}`).join('\n')}`,
+        `\nnothing occurred in this run that these rules are about:\n${unchecked.map((rule) => `  ${rule}`).join('\n')}`,
       );
     // A day has everything in it; an hour need not.
     const isTooLittle = unchecked.length > 0 && faults === null && hours >= DAY_HOURS;

@@ -1,6 +1,13 @@
 import { expect, test } from 'vitest';
 
-import { columns, commandOf, duration, faultsText, uncheckedOf } from '../simulate/report.ts';
+import {
+  columns,
+  commandOf,
+  duration,
+  faultsText,
+  tableOf,
+  uncheckedOf,
+} from '../simulate/report.ts';
 import { LastLines } from '../simulate/trace.ts';
 
 test.each([
@@ -31,6 +38,30 @@ test('faults are listed one a line; none is said, too', () => {
     '  at 1 min 1 s  bus: partition  n1 g2  for 2 s\n  at 1 min 2 s  client: vanishes  c4',
   );
   expect(faultsText([])).toContain('no fault');
+});
+
+test('the table says what was counted, and of whom', () => {
+  const counts = {
+    asked: 9,
+    answered: 7,
+    refused: 1,
+    lost: 2,
+    pushed: 4,
+    received: 1_250,
+    closed: 3,
+  };
+  const times = { runs: 1, steps: 1, virtualMs: 1, realMs: 1, cpuMs: 1, heapBytesMax: 1 };
+  const table = tableOf({ ...times, injected: {}, counts, checks: {} }, '3, 200', '7');
+  expect(table).toContain(`
+what happened                                        times
+requests and notifies sent by clients                9
+requests answered                                    7
+of these, with an error                              1
+requests not answered before their connection ended  2
+pushes sent by backends                              4
+pushes received by clients                           1,250
+connections of clients that ended                    3
+`);
 });
 
 test('a rule that nothing was held against is named', () => {
