@@ -295,6 +295,14 @@ describe('refused:', () => {
     expect(gateway.gateway.registry.size).toBe(0);
   });
 
+  test('nothing behind a header that came in pieces', async () => {
+    await using gateway = await listening(trusting('required'), 'limits: { handshake: 300ms }\n');
+    await using raw = await RawSocket.connect(gateway.port, PROXY);
+    await sendBytewise(raw, V2);
+    await raw.ended;
+    await expectRefusedAs(gateway, 'silent', { remoteAddress: CLIENT });
+  });
+
   test('a trickle of header does not put its end off', async () => {
     await using gateway = await listening(trusting('required'), 'limits: { handshake: 300ms }\n');
     await using raw = await RawSocket.connect(gateway.port, PROXY);

@@ -69,6 +69,7 @@ describe('Forwarded', () => {
     [' by = 10.0.0.1 ; for = 203.0.113.7 ; ', CLIENT],
     ['for=203.0.113.7;host="a,b;for=10.0.0.9"', CLIENT],
     ['for=203.0.113.7;host="a\\"b, for=198.51.100.1"', CLIENT],
+    ['for=203.0.113.7;host="a, for=198.51.100.1\\"b"', CLIENT],
     ['for=203.0.113.7, for=10.0.0.2;proto=http', CLIENT],
     ['for=198.51.100.1, for=203.0.113.7', CLIENT],
     // An open quote does not swallow what the proxy has added, and what is within one is not read.
