@@ -35,7 +35,11 @@ wait_for() {
   exit 1
 }
 
-wait_for 'its network' inside ip link show lo up
+# Until unshare has made them, its process is still in the machine's own namespaces.
+is_apart() { [ "$(readlink "/proc/$namespace/ns/$1")" != "$(readlink "/proc/self/ns/$1")" ]; }
+wait_for 'its network' is_apart net
+wait_for 'its mounts' is_apart mnt
+wait_for 'its loopback' inside sh -c 'ip link show lo up | grep -q UP'
 inside ip link add cni0 type bridge
 inside ip addr add 10.41.5.1/24 dev cni0
 inside ip link set cni0 up
