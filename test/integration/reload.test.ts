@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { TestClient } from '../support/client.ts';
 import { type Asked, echo, GrpcBackend } from '../support/grpc-backend.ts';
 import { HttpBackend } from '../support/http-backend.ts';
+import { IpcBackend, socketPath } from '../support/ipc-backend.ts';
 import { pith, serve, type Served } from '../support/serve.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -82,38 +83,74 @@ describe('what takes effect', () => {
     expect(client.received.filter(({ kind }) => kind === 'kick')).toEqual([]);
   });
 
-  test('an address that has moved, with no answer missing while requests go on', async () => {
-    const kinds = ['grpc', 'http'] as const;
-    for (const kind of kinds) {
-      const start = async (from: string) =>
-        kind === 'grpc'
-          ? GrpcBackend.start({ instance: from })
-          : HttpBackend.start(() => ({
-              headers: { 'content-type': 'application/json' },
-              body: JSON.stringify({ instance: from }),
-            }));
-      await using before = await start('before');
-      await using after = await start('after');
-      const config = (url: string): string =>
-        `reload: { watch: false }\nbackends: { one: { ${kind}: "${url}" } }\nroutes: [{ match: ">", backend: one }]\n`;
-      await using served = await serve(config(before.url));
-      await using client = await TestClient.connect(served.port);
+  type Moving = AsyncDisposable & { readonly at: string };
+  const from = (instance: string) => ({
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ instance }),
+  });
+  const kinds: [string, (instance: string) => Promise<Moving>][] = [
+    ['a Link', (instance) => grpcAt(instance, '')],
+    ['Handle', (instance) => grpcAt(instance, ', mode: handle')],
+    [
+      'HTTP',
+      async (instance) => {
+        const backend = await HttpBackend.start(() => from(instance));
+        return { at: `http: "${backend.url}"`, [Symbol.asyncDispose]: () => backend.stop() };
+      },
+    ],
+    [
+      'a Unix socket',
+      async (instance) => {
+        const socket = socketPath();
+        const backend = await IpcBackend.start(socket.path, () => ({ payload: { instance } }));
+        return {
+          at: `ipc: "unix:${socket.path}"`,
+          async [Symbol.asyncDispose]() {
+            await backend.stop();
+            socket[Symbol.dispose]();
+          },
+        };
+      },
+    ],
+  ];
+  async function grpcAt(instance: string, mode: string): Promise<Moving> {
+    const backend = await GrpcBackend.start({ instance });
+    return {
+      at: `grpc: "${backend.url}"${mode}`,
+      [Symbol.asyncDispose]: () => backend[Symbol.asyncDispose](),
+    };
+  }
+
+  test.each(kinds)('the address of %s: nothing is left unanswered meanwhile', async (_, start) => {
+    await using before = await start('before');
+    await using after = await start('after');
+    const config = ({ at }: Moving): string =>
+      `reload: { watch: false }\nbackends: { one: { ${at} } }\nroutes: [{ match: ">", backend: one }]\n`;
+    await using served = await serve(config(before));
+    const clients = await Promise.all(
+      Array.from({ length: 5 }, () => TestClient.connect(served.port)),
+    );
+    let isMoved = false;
+    const playing = clients.map(async (client) => {
       const came: unknown[] = [];
-      for (let i = 0; i < 200; i++) {
-        if (i === 50) {
-          served.rewrite(config(after.url));
-          void reload(served);
-        }
-        const { instance } = await client.request('a.b');
-        came.push(instance);
-        // Until the new one is reached.
-        if (i === 199 && instance === 'before') i--;
+      // Four in flight at a time, until well after the move.
+      for (let left = 20; left > 0; left -= isMoved ? 1 : 0) {
+        const ids = Array.from({ length: 4 }, () => client.send('a.b', {}));
+        for (const id of ids) came.push((await client.answer(id))['instance']);
       }
+      return came;
+    });
+    served.rewrite(config(after));
+    expect(await reload(served)).toEqual({ changed: ['backends.one'] });
+    isMoved = true;
+    for (const came of await Promise.all(playing)) {
       const turned = came.indexOf('after');
-      expect(turned, kind).toBeGreaterThanOrEqual(50);
-      expect(came.slice(0, turned).every((from) => from === 'before')).toBe(true);
-      expect(came.slice(turned).every((from) => from === 'after')).toBe(true);
+      expect(came.slice(0, turned).every((instance) => instance === 'before')).toBe(true);
+      expect(came.slice(turned).every((instance) => instance === 'after')).toBe(true);
+      expect(came.length - turned).toBeGreaterThanOrEqual(72);
     }
+    for (const client of clients) expect(client.isEnded).toBe(false);
+    await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
   });
 
   test('limits of a session that is open, and the level of the log', async () => {
