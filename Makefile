@@ -23,7 +23,7 @@ CODE := src test deploy package.json tsconfig.json .oxlintrc.json .oxfmtrc.json
 # Without a terminal vitest would still colour its output.
 VITEST := test -t 1 || export NO_COLOR=1; vitest run --config test/vitest.config.ts
 
-.PHONY: help setup run example-ts example-python example-pomelo-python example-board example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants test test-all consul-test tutorial oracle border fuzz fuzz-planted simulate simulate-year simulate-model simulate-model-planted simulate-planted chaos chaos-planted soak two-versions bench bench-stall bench-many event-stream keep-stream image-test chart-test cluster-test proxy-test manifests release gen clean node24 tools
+.PHONY: help setup run example-ts example-python example-pomelo-python example-board example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants test test-all consul-test tutorial oracle border fuzz fuzz-planted simulate simulate-year simulate-model simulate-model-planted simulate-planted chaos chaos-planted soak two-versions bench bench-stall bench-many event-stream keep-stream image-test chart-test cluster-test proxy-test manifests image tarball release gen clean node24 tools
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -175,6 +175,12 @@ event-stream: node24 ## have JetStream keep the events of gateways for a day; NA
 
 keep-stream: node24 ## have JetStream keep pushes for users who are away for a moment; NATS_URL=nats://127.0.0.1:4222
 	@node deploy/nats/keep-stream.ts
+
+image: node24 ## build the image with docker, podman or buildah, and its SBOM: TAG=pith:0.1.0 ENGINE=podman
+	@sh deploy/package/image.sh $(TAG)
+
+tarball: node24 ## make an archive with Node inside, for machines without npm: dist/pith-<version>-<platform>.tar.gz
+	@sh deploy/package/tarball.sh
 
 release: node24 ## make a release: VERSION=0.2.0; DRY=1 only shows what would change
 	@node deploy/release/release.ts $(VERSION) $(if $(DRY),--dry-run)

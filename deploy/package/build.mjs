@@ -15,17 +15,20 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const ROOT = resolve(fileURLToPath(new URL('../..', import.meta.url)));
 const DIST = join(ROOT, 'dist');
 const CLIENT_DIST = join(ROOT, 'src/client/dist');
 /** npm packs the files of the folder; links to files outside are omitted. */
 const CLIENT_LICENSE = join(ROOT, 'src/client/LICENSE');
-const TSC = join(ROOT, 'node_modules/.bin/tsc');
+/** Of the clone, or of a folder above it. */
+const TSC = ancestors(ROOT)
+  .map((folder) => join(folder, 'node_modules/.bin/tsc'))
+  .find((path) => existsSync(path));
 
-if (!existsSync(TSC)) {
+if (TSC === undefined) {
   console.error('npm pack needs the compiler that npm ci installs: run npm ci in the clone first.');
   process.exit(1);
 }
@@ -49,6 +52,11 @@ switch (process.argv[2]) {
     break;
   default:
     throw new Error('pith, client or clean is expected');
+}
+
+function ancestors(folder) {
+  const above = dirname(folder);
+  return above === folder ? [folder] : [folder, ...ancestors(above)];
 }
 
 function buildClient(to) {

