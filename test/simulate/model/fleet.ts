@@ -42,6 +42,8 @@ export class Fleet {
   readonly heard = new Heard();
   /** By place: the gateway that runs there; null: none does. */
   readonly gateways = new Map<string, SimGateway | null>();
+  /** When a gateway's process began; and when it was ready. It has greeted the others between the two. */
+  readonly begunMs = new Map<string, number>();
   readonly startedMs = new Map<string, number>();
   /** By gateway: since when it is on the bus without a break. */
   readonly onBusMs = new Map<string, number>();
@@ -150,6 +152,7 @@ export class Fleet {
       },
     });
     this.gateways.set(place, gateway);
+    this.begunMs.set(gateway.gateway.id, this.nowMs);
     await this.within(`${place} starts`, gateway.gateway.start());
     await this.whenever(`${place} is ready`, () => gateway.isReady, 10_000);
     this.startedMs.set(gateway.gateway.id, this.nowMs);

@@ -63,7 +63,7 @@ export async function askNew(fleet: Fleet, place: string): Promise<void> {
   const silent = 'users' in outcome ? [...outcome.silentGateways] : ['no answer'];
   for (const id of silent) {
     const atMs = fleet.lostMs.get(id) ?? Infinity;
-    if (atMs < fleet.startedMs.get(gateway.id)! && allKnowThatItIsLost(fleet, atMs))
+    if (atMs < fleet.begunMs.get(gateway.id)! && allKnowThatItIsLost(fleet, atMs))
       fail(`silent for ${gateway.id}, which is new`, id, 'nobody who was lost before');
   }
 }
