@@ -9,6 +9,8 @@ import type { Stage } from './stage.ts';
 
 /** A gateway answers without the confirmation when it has waited for two seconds. */
 const CONFIRM_MS_MAX = 1_900;
+/** A server knows of a connection that much before its gateway, where one of the two is slow. */
+const GREETING_MS = 1_500;
 const RULE = 'an answer follows the confirmation of its subscription';
 
 export class Confirmations {
@@ -45,7 +47,8 @@ export class Confirmations {
     this.checks[RULE]++;
     const since = this.#bus.connectedSinceMs(node);
     // Without a connection, or with a new one, nothing is waited for.
-    if (since === null || since > ask.sentMs || this.#bus.isSubscribed(node, subject)) return;
+    if (since === null || since > ask.sentMs - GREETING_MS || this.#bus.isSubscribed(node, subject))
+      return;
     if (gateway.gauge('pith_bus_up') !== 1) return;
     if (group !== undefined && this.#isChanged(ask, group)) return;
     const what = `${ask.n} of ${ask.client.name}: ${node.name} is not subscribed to ${subject}`;
