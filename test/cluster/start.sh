@@ -98,12 +98,24 @@ state = "$dir/containerd/state"
       [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
         SystemdCgroup = false
 C
+# A kubelet ends what it does not know in the machine's cgroups and logs of pods, so it gets its own: another cluster, or
+# the machine's own kubelet, may be here as well.
+own=$(basename "$dir")
+for hierarchy in $(awk '$3 == "cgroup2" || $3 == "cgroup" { print $2 }' /proc/mounts); do
+  mkdir -p "$hierarchy/$own"
+  # In version 1 a new one of these has no processor and no memory until it is given some.
+  for file in cpuset.cpus cpuset.mems; do
+    if [ ! -e "$hierarchy/cgroup.controllers" ] && [ -e "$hierarchy/$file" ]; then cat "$hierarchy/$file" >"$hierarchy/$own/$file"; fi
+  done
+done
 cat >"$dir/kubelet.yaml" <<C
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 authentication: { x509: { clientCAFile: $pki/ca.crt }, webhook: { enabled: true }, anonymous: { enabled: false } }
 authorization: { mode: Webhook }
 cgroupDriver: cgroupfs
+cgroupRoot: /$own
+podLogsDir: $dir/pods
 failCgroupV1: false
 containerRuntimeEndpoint: unix://$dir/run/containerd.sock
 address: 0.0.0.0

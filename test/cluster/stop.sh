@@ -18,3 +18,7 @@ for shim in $(pgrep -f "containerd-shim-runc-v2 .*$socket"); do kill "$shim" 2>/
 kill "$(pid containerd)" 2>/dev/null
 sleep 1
 kill "$(pid namespace)" 2>/dev/null
+# Their cgroups, which are empty now.
+awk '$3 == "cgroup2" || $3 == "cgroup" { print $2 }' /proc/mounts | while read -r hierarchy; do
+  find "$hierarchy/$(basename "$dir")" -depth -type d -exec rmdir {} \; 2>/dev/null
+done
