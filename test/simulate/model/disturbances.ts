@@ -8,6 +8,8 @@ import { look, lookRound, settled } from './look.ts';
 import type { Model } from './model.ts';
 
 const ON_THE_WAY_MS = 10;
+/** Of a session whose client may have been found to have vanished while its gateway drained. */
+const EITHER = 'draining|heartbeat_timeout';
 /** Until the others have heard of a gateway. */
 const HEARD_OF_MS = 200;
 
@@ -77,7 +79,8 @@ const drain = commandsOf({
     const here = model.at(place);
     await Promise.all([fleet.drain(place), askOthers(fleet, model, place)]);
     for (const session of here)
-      if (model.sessions.has(session.sid)) model.close(session, 'draining');
+      if (model.sessions.has(session.sid))
+        model.close(session, fleet.nowMs < session.silent.fromMs ? 'draining' : EITHER);
     if (fleet.running.length === 0) model.forgetEnds();
     await startAt(fleet, model, place);
   },
