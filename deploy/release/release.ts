@@ -33,6 +33,7 @@ function main(): void {
   const changed = setVersion(old, version);
   if (values['dry-run']) {
     console.log(git('diff', '--stat'));
+    for (const line of checked(version)) console.log(line);
     putBack(changed);
     console.log(`dry run: ${changed.length} files would say ${version}; tag v${version}`);
     return;
@@ -62,6 +63,26 @@ function setVersion(old: string, version: string): string[] {
   files.set('CHANGELOG.md', changelog);
   for (const [file, text] of files) writeFileSync(file, text);
   return [...files.keys()];
+}
+
+/** What now says the version, read back from the files, for whoever looks at a dry run. */
+function checked(version: string): string[] {
+  const lines = PLACES.flatMap(({ file, texts }) => {
+    const text = readFileSync(file, 'utf8');
+    return texts(version).map((one) => {
+      if (!text.includes(one)) refuse(`${file} does not say ${one.trim()}`);
+      return `checked: ${file} says ${one.trim().replaceAll(/\s+/g, ' ')}`;
+    });
+  });
+  const heading = `## [${version}]`;
+  if (!readFileSync('CHANGELOG.md', 'utf8').includes(heading))
+    refuse(`CHANGELOG.md has no ${heading}`);
+  const archives = ['pith', 'pith-client'].map((name) => `${name}-${version}.tgz`);
+  return [
+    ...lines,
+    `checked: CHANGELOG.md has ${heading}`,
+    `npm pack, npm pack ./src/client and make tarball would make ${archives.join(', ')} and dist/pith-${version}-<platform>.tar.gz; make image the tag pith:${version}`,
+  ];
 }
 
 function putBack(files: readonly string[]): void {

@@ -86,7 +86,15 @@ test('refuses anywhere but on main', () => {
 test('a dry run shows the change and leaves nothing of it', () => {
   const { code, output } = release(NEW, '--dry-run');
   expect(output).toContain(`would say ${NEW}; tag v${NEW}`);
-  expect(output).toContain('deploy/helm/pith/Chart.yaml');
+  for (const said of [
+    `deploy/helm/pith/Chart.yaml says version: ${NEW}`,
+    `deploy/helm/pith/Chart.yaml says appVersion: "${NEW}"`,
+    `deploy/manifests/fleet.yaml says pith:${NEW}`,
+    `package.json says "version": "${NEW}",`,
+    `src/client/package.json says "version": "${NEW}",`,
+    `CHANGELOG.md has ## [${NEW}]`,
+  ])
+    expect(output).toContain(`checked: ${said}\n`);
   expect(code).toBe(0);
   expect(git('status', '--porcelain')).toBe('');
   expect(git('tag')).toBe('');
