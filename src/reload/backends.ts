@@ -32,6 +32,8 @@ export type BackendsParts = {
   readonly metrics: Metrics;
   /** @throws {Error} when a file that it needs cannot be used. */
   readonly makeUpstream: (name: string, backend: BackendConfig) => Upstream;
+  /** What the files hold that the backend names, in any form. @throws {Error} when one cannot be read. */
+  readonly readFiles: (name: string, backend: BackendConfig) => string;
 };
 
 /** Where the handshake asks, if it asks anyone: kept up to date. */
@@ -40,6 +42,8 @@ export type AskedBackend = { upstream: Upstream; ordinal: number };
 type Backend = {
   readonly name: string;
   readonly config: BackendConfig;
+  /** As they were when it was made. */
+  readonly files: string;
   readonly upstream: Upstream;
   /** Of the relay. */
   readonly ordinal: number;
@@ -94,14 +98,15 @@ export class Backends {
   }
 
   /**
-   * Goes over to the backends and routes of another configuration. Backends whose settings are the same stay as they
-   * are, with their connections. New ones are started first; those that are gone, or have changed, get nothing more,
+   * Goes over to the backends and routes of another configuration. Backends whose settings and files are the same stay
+   * as they are, with their connections. New ones are started first; those that are gone, or have changed, get nothing more,
    * and close when what they have is answered.
    *
    * @param whenReady Called in the turn in which it comes into effect.
+   * @returns The names of those that were made.
    * @throws {Error} when a file that one needs cannot be used; then nothing has changed.
    */
-  async replace(config: Config, whenReady: () => void): Promise<void> {
+  async replace(config: Config, whenReady: () => void): Promise<string[]> {
     const made = this.#make(config);
     const started = Promise.all(made.map(({ upstream }) => upstream.start()));
     await within(this.#parts.clock, START_MS, started, undefined);
@@ -110,6 +115,7 @@ export class Backends {
     whenReady();
     for (const backend of before.values())
       if (this.#current.get(backend.name) !== backend) this.#retire(backend);
+    return made.map(({ name }) => name);
   }
 
   /** Ends them all. Bounded in time. */
@@ -120,12 +126,14 @@ export class Backends {
 
   /** Those that are not there yet. */
   #make(config: Config): Made[] {
-    const { makeUpstream } = this.#parts;
+    const { makeUpstream, readFiles } = this.#parts;
     const made: Made[] = [];
     try {
       for (const [name, backend] of Object.entries(config.backends)) {
-        if (isDeepStrictEqual(this.#current.get(name)?.config, backend)) continue;
-        made.push({ name, config: backend, upstream: makeUpstream(name, backend) });
+        const files = readFiles(name, backend);
+        const known = this.#current.get(name);
+        if (known?.files === files && isDeepStrictEqual(known.config, backend)) continue;
+        made.push({ name, config: backend, files, upstream: makeUpstream(name, backend) });
       }
       return made;
     } catch (error) {

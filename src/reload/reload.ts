@@ -1,5 +1,6 @@
 /** Reads the configuration again while the gateway runs, and applies it: all of it, or nothing. */
 import { changesBetween } from '../config/changes.ts';
+import { formatPath } from '../config/problem.ts';
 import type { Config } from '../config/schema.ts';
 import type { ReloadOutcome } from '../control/gateway-methods.ts';
 import { errorText } from '../errors.ts';
@@ -24,8 +25,11 @@ export type ReloadParts = {
   readonly read: ReadConfig;
   /** Why it cannot be done now; '': it can. */
   readonly refusal: () => string;
-  /** Puts it into effect; rejects if it cannot, and then nothing has changed. */
-  readonly apply: (config: Config) => Promise<void>;
+  /**
+   * Puts it into effect, and returns the backends that were made anew; their settings may be the same, and their files
+   * not. Rejects if it cannot, and then nothing has changed.
+   */
+  readonly apply: (config: Config) => Promise<readonly string[]>;
 };
 
 /** What came of a reload, for the metrics. */
@@ -80,8 +84,12 @@ export class Reload {
       const found = await read();
       if ('problems' in found) return { changed: [], needsRestart: [], errors: found.problems };
       const { changed, needsRestart } = changesBetween(live.config, found.config);
-      if (needsRestart.length === 0 && changed.length > 0) await apply(found.config);
-      return { changed, needsRestart, errors: [] };
+      const remade = needsRestart.length > 0 ? [] : await apply(found.config);
+      const keys = remade.map((name) => formatPath(['backends', name]));
+      return {
+        changed: [...new Set([...changed, ...keys])].toSorted(),
+        ...{ needsRestart, errors: [] },
+      };
     } catch (error) {
       return { changed: [], needsRestart: [], errors: [errorText(error)] };
     }

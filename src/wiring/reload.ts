@@ -23,7 +23,7 @@ export function makeReload(parts: MakeReloadParts): Reload {
   const { live, log, backends, listeners, nats } = parts;
   const { admission, report } = parts.relay.parts;
   const read = parts.readConfig ?? (() => Promise.resolve(live));
-  const apply = (config: Config): Promise<void> =>
+  const apply = (config: Config): Promise<string[]> =>
     backends.replace(config, () => {
       const before = live.config;
       live.config = config;

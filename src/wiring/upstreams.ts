@@ -1,5 +1,7 @@
 /** Makes what is dialled: the upstream of each configured backend, and Consul. */
-import { readFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 
 import { BackendFleetCommands } from '../bus/backend-fleet-commands.ts';
 import type { Gate } from '../bus/gate.ts';
@@ -52,6 +54,7 @@ export function makeBackends(parts: UpstreamParts & { readonly relay: Relay }): 
   const backends = new Backends({
     ...parts,
     makeUpstream: (name, backend) => makeUpstream(name, backend, parts),
+    readFiles,
   });
   parts.nats?.bus.watch.listen({
     gatewayLost(lost, isSpeaker) {
@@ -161,6 +164,22 @@ function makeMethod(
     parts.fleetCommands,
     report,
   );
+}
+
+/** A hash of what a backend's own files hold: its certificates, and what describes its methods. */
+function readFiles(name: string, backend: BackendConfig): string {
+  const texts: unknown[] = [];
+  if ('tls' in backend) texts.push(makeClientTls(['backends', name, 'tls'], backend.tls));
+  if (backend.kind !== 'grpc') return hashOf(texts);
+  for (const file of backend.descriptors) texts.push(readFileSync(file, 'base64'));
+  for (const folder of backend.protos)
+    for (const file of readdirSync(folder, { recursive: true, encoding: 'utf8' }).toSorted())
+      if (file.endsWith('.proto')) texts.push(file, readFileSync(join(folder, file), 'utf8'));
+  return hashOf(texts);
+}
+
+function hashOf(texts: readonly unknown[]): string {
+  return createHash('sha256').update(JSON.stringify(texts)).digest('base64');
 }
 
 /** null: in plain text. `ca: system` is TLS with the system's authorities, where nothing else says TLS. */

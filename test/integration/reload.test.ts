@@ -9,6 +9,7 @@ import { type Asked, echo, GrpcBackend } from '../support/grpc-backend.ts';
 import { HttpBackend } from '../support/http-backend.ts';
 import { IpcBackend, socketPath } from '../support/ipc-backend.ts';
 import { pith, serve, type Served } from '../support/serve.ts';
+import { Authority, SecretFolder } from '../support/tls.ts';
 import { eventually } from '../support/wait.ts';
 
 type Outcome = { changed?: string[]; needs_restart?: string[]; errors?: string[] };
@@ -188,6 +189,30 @@ describe('what takes effect', () => {
     await eventually(() => closed[0], 'the end');
     expect(JSON.parse(closed[0]!)).toMatchObject({ session: { data: { room: 'r1' } } });
     expect(backend.connections).toBe(1);
+  });
+
+  test('a certificate for a backend, in a file that has changed', async () => {
+    const authority = new Authority();
+    await using backend = await GrpcBackend.start({
+      tls: { ...authority.issue('backend'), ca: authority.cert },
+    });
+    using secret = new SecretFolder(authority.issue('gateway'), authority.cert);
+    const port = backend.address.split(':')[1]!;
+    await using served = await serve(
+      `reload: { watch: false }\nbackends: { one: { grpc: "dns:///localhost:${port}", tls: { ca: ${secret.ca}, cert: ${secret.cert}, key: ${secret.key} } } }\nroutes: [{ match: ">", backend: one }]\n`,
+    );
+    await using client = await TestClient.connect(served.port);
+    expect(await client.request('a.b')).toMatchObject({ instance: 'test-1' });
+    expect(await reload(served)).toEqual({});
+    expect(backend.links).toHaveLength(1);
+    secret.replace(authority.issue('gateway'), authority.cert);
+    expect(await reload(served)).toEqual({ changed: ['backends.one'] });
+    expect(await client.request('a.b')).toMatchObject({ instance: 'test-1' });
+    expect(backend.links).toHaveLength(2);
+    // One that cannot be used changes nothing.
+    secret.replace({ cert: 'no certificate', key: 'no key' }, authority.cert);
+    expect((await reload(served)).errors![0]).toMatch(/backends\.one\.tls/);
+    expect(await client.request('a.b')).toMatchObject({ instance: 'test-1' });
   });
 
   test('the backend that is asked at the handshake', async () => {

@@ -109,7 +109,7 @@ export const RULES: Rules = {
 
   // What puts it together. Nobody imports these but as listed here.
   'reload/':    ['config/', 'type control/gateway-methods.ts', 'relay/', 'routing/', 'upstream/dial-in/', 'type upstream/upstream.ts', 'node:util', ...SEEN],
-  'wiring/':    ['*', 'node:fs'],
+  'wiring/':    ['*', 'node:crypto', 'node:fs', 'node:path'],
   'gateway.ts': ['*', 'wiring/'],
   'cli/':       ['explain/', 'client/', 'client/tcp.ts', 'config/', 'config/pomelo-project.ts', 'routing/', 'protocol/', 'gen/', 'upstream/http/path.ts', 'upstream/method/schema-check.ts', 'upstream/nats/subjects.ts', 'transport/certificate.ts', 'transport/pem.ts', 'wiring/dialects.ts', 'ws', 'node:child_process', 'node:readline', 'node:stream', 'node:util', ...GRPC, 'yaml', 'node:fs', 'node:path', 'node:url', ...SEEN],
   'main.ts':    ['gateway.ts', 'wiring/network.ts', 'config/', 'telemetry/', 'cli/', 'node:fs', 'node:os'],

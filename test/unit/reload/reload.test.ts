@@ -16,7 +16,7 @@ function stage() {
     metrics: new Metrics(),
     refusal: () => '',
     read: () => new Promise((resolve) => reads.push(resolve)),
-    apply: () => Promise.resolve(),
+    apply: () => Promise.resolve([]),
   });
   return { reload, reads, lines };
 }
