@@ -15,9 +15,9 @@ const NO_BACKENDS = 'backends: {}\nroutes: []';
 const SERVED = [
   ...['Push', 'PushMany', 'Kick', 'Bind', 'Unbind', 'SetData', 'Join', 'Leave', 'GetSession'],
   ...['ListSessions', 'GetPresence', 'ListGroups', 'Call', 'ExplainRoute', 'Drain'],
-  ...['SetLogLevel', 'GetConfig', 'GetInfo'],
+  ...['SetLogLevel', 'Reload', 'GetConfig', 'GetInfo'],
 ];
-const NOT_SERVED = ['Watch', 'SetMaintenance', 'Reload'];
+const NOT_SERVED = ['Watch', 'SetMaintenance'];
 
 let gateway: TestGateway;
 let ann: TestClient;

@@ -1624,13 +1624,14 @@ func (*ReloadRequest) Descriptor() ([]byte, []int) {
 	return file_pith_v1_control_proto_rawDescGZIP(), []int{25}
 }
 
+// What came of it. Nothing was applied where needs_restart or errors has anything.
 type ReloadResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Keys whose values are not what they were.
 	Changed []string `protobuf:"bytes,1,rep,name=changed,proto3" json:"changed,omitempty"`
-	// Those of them that only a restart applies. Where there is one, nothing was applied.
+	// Those of them that only a restart applies.
 	NeedsRestart []string `protobuf:"bytes,2,rep,name=needs_restart,json=needsRestart,proto3" json:"needs_restart,omitempty"`
-	// What is wrong with the configuration. Where there is anything, nothing was applied.
+	// What is wrong with the configuration.
 	Errors        []string `protobuf:"bytes,3,rep,name=errors,proto3" json:"errors,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
