@@ -32,7 +32,7 @@ export type BackendsParts = {
   readonly metrics: Metrics;
   /** @throws {Error} when a file that it needs cannot be used. */
   readonly makeUpstream: (name: string, backend: BackendConfig) => Upstream;
-  /** What the files hold that the backend names, in any form. @throws {Error} when one cannot be read. */
+  /** What the files hold that the backend names, in any form. @throws {Error} when a certificate cannot be read. */
   readonly readFiles: (name: string, backend: BackendConfig) => string;
 };
 

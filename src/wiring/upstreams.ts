@@ -166,16 +166,35 @@ function makeMethod(
   );
 }
 
-/** A hash of what a backend's own files hold: its certificates, and what describes its methods. */
+/**
+ * A hash of what a backend's own files hold: its certificates, and what describes its methods. Of one that cannot be read
+ * nothing: whoever needs it says so.
+ */
 function readFiles(name: string, backend: BackendConfig): string {
   const texts: unknown[] = [];
   if ('tls' in backend) texts.push(makeClientTls(['backends', name, 'tls'], backend.tls));
   if (backend.kind !== 'grpc') return hashOf(texts);
-  for (const file of backend.descriptors) texts.push(readFileSync(file, 'base64'));
+  for (const file of backend.descriptors) texts.push(textOf(file));
   for (const folder of backend.protos)
-    for (const file of readdirSync(folder, { recursive: true, encoding: 'utf8' }).toSorted())
-      if (file.endsWith('.proto')) texts.push(file, readFileSync(join(folder, file), 'utf8'));
+    for (const file of protosIn(folder)) texts.push(file, textOf(join(folder, file)));
   return hashOf(texts);
+}
+
+function textOf(file: string): string {
+  try {
+    return readFileSync(file, 'base64');
+  } catch {
+    return '';
+  }
+}
+
+function protosIn(folder: string): string[] {
+  try {
+    const files = readdirSync(folder, { recursive: true, encoding: 'utf8' });
+    return files.filter((file) => file.endsWith('.proto')).toSorted();
+  } catch {
+    return [];
+  }
 }
 
 function hashOf(texts: readonly unknown[]): string {
