@@ -148,7 +148,12 @@ export class World {
     const onRejection = (reason: unknown): void => {
       this.violate('no unhandled rejection', stackOf(reason));
     };
+    // Out of what an event has left for later in its turn.
+    const onException = (error: unknown): void => {
+      this.violate('no exception', stackOf(error));
+    };
     process.on('unhandledRejection', onRejection);
+    process.on('uncaughtException', onException);
     return new Promise<void>((resolve) => {
       const batch = (): void => {
         for (let i = 0; i < BATCH; i++) {
@@ -157,6 +162,7 @@ export class World {
             continue;
           }
           process.off('unhandledRejection', onRejection);
+          process.off('uncaughtException', onException);
           if (this.violations.length === 0 && !this.#isStopped)
             this.nowUs = Math.max(this.nowUs, untilUs);
           resolve();
