@@ -156,6 +156,13 @@ export async function bothAreLetIn({ stage, here, there }: Apart): Promise<void>
     events: { here: 'opened bound', there: 'opened' },
     ...{ holders: ['here'], gateways: 2 },
   });
+  // What was told on the other side of a shorter cut is not told again.
+  const { fleet } = stage;
+  const third = fleet.gateways[2]!.id;
+  await eventually(
+    () => fleet.presence.named('gateway.lost').some(({ gateway }) => gateway === third),
+    'the third to be taken for lost',
+  );
 }
 
 /**
