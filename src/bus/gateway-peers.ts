@@ -258,6 +258,7 @@ export class GatewayPeers implements Peers {
     const replies = new Map<string, PeerReply>();
     const unable = new Set<string>();
     const { mayBeMore } = this.#known;
+    const lostBefore = this.#known.lostNames();
     let waitForUnknown = mayBeMore || unheard.size > 0;
     let repliesBytes = 0;
     const pending = this.#requests.send({
@@ -283,7 +284,13 @@ export class GatewayPeers implements Peers {
     });
     return pending.ended.then(() => {
       cancel();
-      const { answers, silentGateways } = this.#ended(replies.values(), [...missing, ...unheard]);
+      // One that greets meanwhile is not lost any more, and may not have answered this call either.
+      const back = lostBefore.filter((gateway) => !replies.has(gateway));
+      const { answers, silentGateways } = this.#ended(
+        replies.values(),
+        [...missing, ...unheard],
+        back,
+      );
       return { answers, silentGateways: [...silentGateways, ...unable] };
     });
   }
@@ -295,12 +302,17 @@ export class GatewayPeers implements Peers {
     return this.#known.unheardOf(mayBeThere ? sids : []);
   }
 
-  #ended(replies: Iterable<PeerReply>, missing: Iterable<string>): PeerReplies {
+  /** @param back Gateways that have not answered, and were lost when the call began. */
+  #ended(
+    replies: Iterable<PeerReply>,
+    missing: Iterable<string>,
+    back: readonly string[] = [],
+  ): PeerReplies {
     // Before these silences are counted: what they make lost is among `missing`.
     const lost = this.#known.lostNames();
     const silent = [...missing];
     for (const gateway of silent) this.#known.silent(gateway);
-    return { answers: [...replies], silentGateways: [...new Set([...silent, ...lost])] };
+    return { answers: [...replies], silentGateways: [...new Set([...silent, ...lost, ...back])] };
   }
 }
 

@@ -401,6 +401,41 @@ describe('a call', () => {
     expect((await settled(call))!.silentGateways).toEqual([B]);
   });
 
+  test('names one that was given up, and greets while it is asked, but does not answer in time', async () => {
+    const { exchange, clock, a, b } = stage({ ids: [A, B, C] });
+    b.connector.up = false;
+    for (let i = 0; i < 3; i++) {
+      const call = count(a);
+      exchange.deliver();
+      clock.advance(500);
+      await settled(call);
+    }
+    const call = count(a);
+    exchange.deliver();
+    exchange.publish('pith.fleet.hello', `{"gateway":"${B}"}`);
+    exchange.deliver();
+    clock.advance(250);
+    expect((await settled(call))!.silentGateways).toEqual([B]);
+  });
+
+  test('does not name one that was given up, and answers', async () => {
+    const { exchange, clock, a, b } = stage({ ids: [A, B, C] });
+    b.connector.up = false;
+    for (let i = 0; i < 3; i++) {
+      const call = count(a);
+      exchange.deliver();
+      clock.advance(500);
+      await settled(call);
+    }
+    b.connector.up = true;
+    const call = count(a);
+    exchange.deliver();
+    clock.advance(250);
+    const { answers, silentGateways } = (await settled(call))!;
+    expect(new Set(answers.map(({ gateway }) => gateway))).toEqual(new Set([B, C]));
+    expect(silentGateways).toEqual([]);
+  });
+
   test('counts a gateway that nobody knew, in its first 250 ms', async () => {
     const { exchange, clock, a, b } = stage({ greeted: false });
     b.client(1);
