@@ -6,7 +6,13 @@ import { DISTURBANCES } from './disturbances.ts';
 import { Fleet, type FleetOptions } from './fleet.ts';
 import { expectSame, lookRound } from './look.ts';
 import { Model, POLICIES } from './model.ts';
-import { askGroups, askPresence, askSessions, QUESTIONS } from './questions.ts';
+import {
+  allKnowThatItIsLost,
+  askGroups,
+  askPresence,
+  askSessions,
+  QUESTIONS,
+} from './questions.ts';
 import { RESUMES } from './resumes.ts';
 import { gone, SESSION_COMMANDS } from './sessions.ts';
 
@@ -103,7 +109,10 @@ async function giveUp(fleet: Fleet): Promise<void> {
     return outcomes.flatMap((one) => ('users' in one ? [...one.silentGateways] : ['no answer']));
   };
   await fleet.wait(71_000);
-  const unannounced = (id: string): boolean => fleet.killed.has(id) && !fleet.heard.lost.has(id);
+  // Nobody has announced it, or one of the others was cut off then.
+  const isAnnounced = (id: string): boolean =>
+    fleet.heard.lost.has(id) && allKnowThatItIsLost(fleet, fleet.lostMs.get(id)!);
+  const unannounced = (id: string): boolean => fleet.killed.has(id) && !isAnnounced(id);
   const silent = await ask();
   expectSame('silent in the end', silent.filter((id) => !unannounced(id)), []); // prettier-ignore
   for (let i = 1; i < 3; i++) await ask();

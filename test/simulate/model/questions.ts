@@ -49,7 +49,7 @@ function isLongGone(fleet: Fleet, id: string): boolean {
 }
 
 /** Each has heard it, or has begun after that. */
-function allKnowThatItIsLost({ onBusMs, running, startedMs }: Fleet, atMs: number): boolean {
+export function allKnowThatItIsLost({ onBusMs, running, startedMs }: Fleet, atMs: number): boolean {
   return running.every(({ gateway: { id } }) => {
     const sinceMs = onBusMs.get(id)!;
     return sinceMs < atMs || sinceMs === startedMs.get(id);
