@@ -71,7 +71,7 @@ types: node24 ## check the types
 layers: node24 ## check which folder of src/ imports which
 	@$(VITEST) --project unit test/unit/layers.test.ts
 
-unit: node24 ## run the fast tests: no sockets; includes the layers
+unit: node24 $(CLIENT_MODULES) ## run the fast tests: no sockets; includes the layers
 	@$(VITEST) --project unit
 
 mutants: node24 ## change N random rows of the tables (N=20 SEED=1), and report which no unit test notices
