@@ -50,7 +50,7 @@ export const BUS: readonly Planted[] = [
     name: 'silent-gateway-is-not-named',
     why: 'a count from which a gateway is missing is given as if it were whole',
     file: 'src/bus/gateway-peers.ts',
-    find: 'silentGateways: [...new Set([...silent, ...lost])]',
+    find: 'silentGateways: [...new Set([...silent, ...lost, ...back])]',
     replace: 'silentGateways: []',
   },
   {
