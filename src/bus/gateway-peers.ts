@@ -285,7 +285,8 @@ export class GatewayPeers implements Peers {
     return pending.ended.then(() => {
       cancel();
       // One that greets meanwhile is not lost any more, and may not have answered this call either.
-      const back = lostBefore.filter((gateway) => !replies.has(gateway));
+      const known = new Set(this.#known.names());
+      const back = lostBefore.filter((gateway) => known.has(gateway) && !replies.has(gateway));
       const { answers, silentGateways } = this.#ended(
         replies.values(),
         [...missing, ...unheard],
