@@ -34,8 +34,17 @@ type Lost = {
   readonly heardAt: number;
   /** It has said goodbye. */
   readonly hasLeft: boolean;
+  readonly answered: boolean;
   /** All gateways were told that it is lost. */
   isAnnounced: boolean;
+};
+
+type Forgetting = {
+  readonly ms: number;
+  readonly namedMs: number;
+  readonly hasLeft: boolean;
+  /** Also where it has never answered. */
+  readonly remembers: boolean;
 };
 
 export class KnownGateways {
@@ -93,8 +102,8 @@ export class KnownGateways {
       return false;
     // It has answered while it was leaving. If it is still there, it greets.
     if (answered && this.#lost.get(gateway)?.hasLeft === true) return true;
-    // Only those that have answered can be lost.
-    const hasAnswered = this.#lost.delete(gateway) || known?.answered === true;
+    const hasAnswered = (this.#lost.get(gateway) ?? known)?.answered === true;
+    this.#lost.delete(gateway);
     const heardAt = this.#clock.now();
     this.#known.set(gateway, { silences: 0, answered: answered || hasAnswered, heardAt });
     return true;
@@ -128,34 +137,36 @@ export class KnownGateways {
   silent(gateway: string): void {
     const known = this.#known.get(gateway);
     if (known === undefined || ++known.silences < SILENCES_MAX) return;
-    this.#forget(gateway, { ms: LOST_MS, namedMs: NAMED_MS, hasLeft: false });
+    this.#forget(gateway, { ms: LOST_MS, namedMs: NAMED_MS, hasLeft: false, remembers: false });
   }
 
   /** It has announced that it is leaving. */
   left(gateway: string): void {
-    this.#forget(gateway, { ms: LEFT_MS, namedMs: 0, hasLeft: true });
+    this.#forget(gateway, { ms: LEFT_MS, namedMs: 0, hasLeft: true, remembers: false });
   }
 
   /** It was announced to be lost: calls need not find out one by one. If it was only cut off, it greets when it is back. */
   lost(gateway: string): void {
-    this.#forget(gateway, { ms: LOST_MS, namedMs: NAMED_MS, hasLeft: false });
+    // Also one that never had to answer: others who have not heard of its loss may tell of it.
+    this.#forget(gateway, { ms: LOST_MS, namedMs: NAMED_MS, hasLeft: false, remembers: true });
     const lost = this.#lost.get(gateway);
     if (lost !== undefined) lost.isAnnounced = true;
   }
 
-  #forget(
-    gateway: string,
-    { ms, namedMs, hasLeft }: { ms: number; namedMs: number; hasLeft: boolean },
-  ): void {
+  #forget(gateway: string, { ms, namedMs, hasLeft, remembers }: Forgetting): void {
     const known = this.#known.get(gateway);
     this.#known.delete(gateway);
-    if (known === undefined || !known.answered) return;
+    if (known === undefined || !(known.answered || remembers)) return;
     this.#lost.delete(gateway);
-    if (this.#lost.size >= GATEWAYS_MAX) this.#lost.delete([...this.#lost.keys()][0]!);
+    if (this.#lost.size >= GATEWAYS_MAX) {
+      // One that has only said its name takes nobody's place.
+      if (!known.answered) return;
+      this.#lost.delete([...this.#lost.keys()][0]!);
+    }
     const now = this.#clock.now();
     this.#lost.set(gateway, {
       ...{ until: now + ms, namedUntil: now + namedMs, heardAt: known.heardAt },
-      ...{ hasLeft, isAnnounced: false },
+      ...{ hasLeft, isAnnounced: false, answered: known.answered },
     });
   }
 

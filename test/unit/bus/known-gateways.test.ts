@@ -86,6 +86,39 @@ describe('a gateway that was announced to be lost', () => {
     expect(names()).toEqual(['b', 'a']);
   });
 
+  test('is not taken for new when another tells of it, which has not heard of its loss', () => {
+    const { known, clock, names } = make();
+    known.heard('answered', true);
+    known.heard('greeted', false);
+    for (const name of ['answered', 'greeted']) known.lost(name);
+    known.toldOf(['answered', 'greeted', 'new']);
+    expect([names(), known.lostNames()]).toEqual([['new'], ['answered', 'greeted']]);
+    clock.advance(60_000);
+    known.toldOf(['greeted']);
+    expect([names(), known.lostNames()]).toEqual([['new'], []]);
+  });
+
+  test('and has only greeted takes no place of those that have answered', () => {
+    const { known, names } = make();
+    for (let i = 0; i < 1_000; i++) {
+      known.heard(`gw-${i}`, true);
+      known.lost(`gw-${i}`);
+    }
+    known.heard('greeted', false);
+    known.lost('greeted');
+    expect(known.lostNames()).toHaveLength(1_000);
+    expect(known.lostNames()).not.toContain('greeted');
+    // What has never answered makes room for what has, though it was lost in between.
+    for (let i = 0; i < 1_000; i++) known.heard(`gw-${i}`, true);
+    known.heard('other', false);
+    known.lost('gw-0');
+    known.heard('other', false);
+    known.lost('other');
+    known.heard('other', false);
+    expect(known.heard('gw-0', true)).toBe(true);
+    expect(names()).not.toContain('other');
+  });
+
   test('is not told of to one that is new, whether or not it was silent before', () => {
     const { known } = make();
     for (const name of ['a', 'b', 'c']) known.heard(name, true);
