@@ -57,7 +57,7 @@ export const BUS: readonly Planted[] = [
     name: 'gateway-is-never-given-up',
     why: 'gateways that are gone are waited for by every call, and named silent, for ever',
     file: 'src/bus/known-gateways.ts',
-    find: '    this.#known.delete(gateway);\n    if (known === undefined || !known.answered) return;',
+    find: '    this.#known.delete(gateway);\n    if (known === undefined || !(known.answered || remembers)) return;',
     replace: '    if (known === undefined || !hasLeft) return;\n    this.#known.delete(gateway);',
   },
 
