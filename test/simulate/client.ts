@@ -38,7 +38,8 @@ export class Player {
   #connections = 0;
   /** It is told to stay away. */
   #isBanned = false;
-  #isSilenced = false;
+  /** Times that it does not read; a later one may begin before an earlier one is over. */
+  #stalls = 0;
   /** Does nothing of its own; what is connected stays so. */
   isResting = false;
   /** When it began to try to connect; -1: it does not. */
@@ -73,7 +74,7 @@ export class Player {
 
   /** It reads what it is sent. */
   get isReading(): boolean {
-    return !this.#isSilenced;
+    return this.#stalls === 0;
   }
 
   get transport(): 'ws' | 'tcp' {
@@ -102,9 +103,9 @@ export class Player {
     const end = this.#link?.end;
     if (!end) return;
     end.pauseReading();
-    this.#isSilenced = true;
+    this.#stalls++;
     this.node.after(ms, () => {
-      this.#isSilenced = false;
+      this.#stalls--;
       end.resumeReading();
     });
   }
@@ -307,7 +308,7 @@ export class Player {
       this.#over(link, 'silence');
       return;
     }
-    if (!this.#isSilenced && isCalm(link.address, this.name)) link.waited();
+    if (this.isReading && isCalm(link.address, this.name)) link.waited();
   }
 
   // ---- its end ------------------------------------------------------------------------------------------
