@@ -60,9 +60,10 @@ export async function find(
     const path = join(copy, planted.file);
     writeFileSync(path, plant(planted, readFileSync(path, 'utf8')));
     let unsound = 0;
-    for (let from = 0; from < seedsMax; from += jobs) {
-      const tried = Array.from({ length: Math.min(jobs, seedsMax - from) }, (_, i) => ({
-        seed: String(1 + from + i),
+    const seeds = seedsFor(planted, seedsMax);
+    for (let from = 0; from < seeds.length; from += jobs) {
+      const tried = seeds.slice(from, from + jobs).map((seed) => ({
+        seed,
         hours: rounds * HOURS_PER_ROUND,
         gateways: GATEWAYS,
         clients: CLIENTS,
@@ -86,10 +87,15 @@ export async function find(
         return { hit, again, small, seeds: from + i + 1, unsound };
       }
     }
-    return { hit: null, again: null, small: null, seeds: seedsMax, unsound };
+    return { hit: null, again: null, small: null, seeds: seeds.length, unsound };
   } finally {
     rmSync(copy, { recursive: true, force: true });
   }
+}
+
+function seedsFor({ seed }: Planted, count: number): string[] {
+  const seeds = Array.from({ length: count }, (_, i) => String(1 + i));
+  return seed === undefined ? seeds : [seed, ...seeds];
 }
 
 function shrunk(

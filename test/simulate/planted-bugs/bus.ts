@@ -144,6 +144,7 @@ export const BUS: readonly Planted[] = [
     file: 'src/bus/uid-claims.ts',
     find: "    session.close('logged_in_elsewhere');",
     replace: "    else session.close('logged_in_elsewhere');",
+    seed: '52',
   },
   {
     name: 'holder-counts-as-silent',
