@@ -98,7 +98,7 @@ describe.each(TRANSPORTS)('time limits over %s', { concurrent: true }, (transpor
     expect(client.received.filter(({ kind }) => kind === 'heartbeat')).toHaveLength(6);
   });
 
-  test('with heartbeat: 0s there are none', async () => {
+  test('heartbeat: 0s turns heartbeats off', async () => {
     await using gateway = await startGateway(
       `${ECHO}heartbeat: 0s\nlimits: { assemble: 800ms, ack: 800ms, handshake: 800ms }\n`,
     );

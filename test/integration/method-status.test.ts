@@ -34,7 +34,7 @@ describe('a status is what it means', () => {
     expect(await client.request('t.many')).toEqual(expected);
   });
 
-  test('what befell a method is logged with its words, what it says to its caller is not', async () => {
+  test('a failed method is logged with its message; an error meant for its caller is not', async () => {
     let code: number = status.NOT_FOUND;
     await using pair = await MethodPair.start((asked) => {
       asked.fail(code, 'no table players');

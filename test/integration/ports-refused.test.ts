@@ -1,4 +1,4 @@
-/** Who is turned away before it is a session: by its path, by its page, because it is one too many. */
+/** Connections that are refused before they become sessions: wrong path, wrong origin, too many. */
 import { once } from 'node:events';
 import net from 'node:net';
 import { describe, expect, test } from 'vitest';
@@ -93,7 +93,7 @@ describe('paths and origins', () => {
     expect(gateway.gateway.registry.size).toBe(0);
   });
 
-  test('two Origins are none of the list', async () => {
+  test('two Origin headers are refused, whatever they say', async () => {
     await using gateway = await startGateway(ECHO + ORIGINS);
     const lines = ['Origin: https://game.example.com', 'Origin: https://evil.example'];
     const answer = await answerTo(gateway.port, upgrade('/', ...lines));

@@ -172,7 +172,7 @@ describe('WebSocket pings and text', () => {
     expect((await raw.waitFor(/\{"code":(\d+)\}$/))[1]).toBe('200');
   });
 
-  test('a connection pings over WebSocket and hears of pings and pongs; over TCP there are none', async () => {
+  test('a WebSocket connection sends pings, and reports pings and pongs; TCP has neither', async () => {
     const wheel = new TimerWheel(systemClock);
     const connections: Connection[] = [];
     let pongs = 0;
@@ -317,7 +317,7 @@ describe('probes and metrics', () => {
     });
   });
 
-  test('with telemetry.metrics: false there are none', async () => {
+  test('telemetry.metrics: false turns /metrics off', async () => {
     await using gateway = await startGateway(`${ECHO}telemetry: { metrics: false }\n`);
     expect((await fetchOnce(gateway.healthPort, '/metrics')).status).toBe(404);
   });

@@ -181,7 +181,7 @@ export const TURNS: readonly Step[] = [
   sent('three heartbeats at once', [HEARTBEAT, HEARTBEAT, HEARTBEAT], { transports: BOTH }),
   sent('a heartbeat with a body', [pack(3, 'tick')]),
   sent('requests without heartbeats', [request(1, ECHO, { n: 1 }), request(2, ECHO, { n: 2 })]),
-  sent('a heartbeat where there are none', [HEARTBEAT], { world: 'hooks' }),
+  sent('a heartbeat although heartbeats are off', [HEARTBEAT], { world: 'hooks' }),
   sent('silence after the ack', [], {
     world: 'protobuf',
     until: 'end',

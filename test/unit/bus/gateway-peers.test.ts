@@ -372,6 +372,19 @@ describe('a call', () => {
     expect(silentGateways).toEqual([]);
   });
 
+  /** A has given B up, which was silent three times. */
+  async function withoutB() {
+    const made = stage({ ids: [A, B, C] });
+    made.b.connector.up = false;
+    for (let i = 0; i < 3; i++) {
+      const call = count(made.a);
+      made.exchange.deliver();
+      made.clock.advance(500);
+      expect((await settled(call))!.silentGateways).toEqual([B]);
+    }
+    return made;
+  }
+
   test('waits for a silent one until the time is up, and names it', async () => {
     const { exchange, clock, a, b } = stage({ ids: [A, B, C] });
     b.connector.up = false;
@@ -385,14 +398,7 @@ describe('a call', () => {
   });
 
   test('waits for one that was silent three times no more, and names it; but 250 ms for those that are not known', async () => {
-    const { exchange, clock, a, b } = stage({ ids: [A, B, C] });
-    b.connector.up = false;
-    for (let i = 0; i < 3; i++) {
-      const call = count(a);
-      exchange.deliver();
-      clock.advance(500);
-      expect((await settled(call))!.silentGateways).toEqual([B]);
-    }
+    const { exchange, clock, a } = await withoutB();
     const call = count(a);
     exchange.deliver();
     clock.advance(249);
@@ -402,14 +408,7 @@ describe('a call', () => {
   });
 
   test('names one that was given up, and greets while it is asked, but does not answer in time', async () => {
-    const { exchange, clock, a, b } = stage({ ids: [A, B, C] });
-    b.connector.up = false;
-    for (let i = 0; i < 3; i++) {
-      const call = count(a);
-      exchange.deliver();
-      clock.advance(500);
-      await settled(call);
-    }
+    const { exchange, clock, a } = await withoutB();
     const call = count(a);
     exchange.deliver();
     exchange.publish('pith.fleet.hello', `{"gateway":"${B}"}`);
@@ -419,14 +418,7 @@ describe('a call', () => {
   });
 
   test('does not name one that was given up, and answers', async () => {
-    const { exchange, clock, a, b } = stage({ ids: [A, B, C] });
-    b.connector.up = false;
-    for (let i = 0; i < 3; i++) {
-      const call = count(a);
-      exchange.deliver();
-      clock.advance(500);
-      await settled(call);
-    }
+    const { exchange, clock, a, b } = await withoutB();
     b.connector.up = true;
     const call = count(a);
     exchange.deliver();

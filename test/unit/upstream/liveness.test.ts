@@ -5,7 +5,7 @@ import { TimerWheel } from '../../../src/timer-wheel.ts';
 import { Liveness } from '../../../src/upstream/liveness.ts';
 import { ManualClock } from '../../support/clock.ts';
 
-/** A peer and what befell it, with the second in which it did. */
+/** A peer and what happened to it, each with its second. */
 function watch(deadAfterMs = 30_000): {
   clock: ManualClock;
   liveness: Liveness;
