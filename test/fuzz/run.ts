@@ -1,4 +1,4 @@
-// Fuzzes the parsers for T seconds, and prints what came of it: `make fuzz` (T=60 SEED=1 ONLY=json JOBS=2 UNTIL_DRY=3600 SAVE=1).
+// Fuzzes the parsers for T seconds, or longer if not every target had its turn of a second, and prints what came of it: `make fuzz` (T=60 SEED=1 ONLY=json JOBS=2 UNTIL_DRY=3600 SAVE=1).
 // `node test/fuzz/run.ts replay TARGET FILE` runs one input. Exits with 1 if something was found.
 
 import { availableParallelism } from 'node:os';
@@ -62,9 +62,6 @@ async function fuzz(): Promise<number> {
   };
   await Promise.all(Array.from({ length: JOBS }, job));
   printTable(schedule.rows());
-  const { left } = schedule;
-  if (left.length > 0)
-    console.log(`\nThere was no time for ${left.length} of ${names.length} targets. Give it more: T. Not run: ${left.join(', ')}`); // prettier-ignore
   return found.size === 0 ? 0 : 1;
 }
 

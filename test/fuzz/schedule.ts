@@ -1,4 +1,4 @@
-/** Which target is fuzzed next: each once, then in turn the one with the latest find and the one with the least time. */
+/** Which target is fuzzed next: each once, however long that takes, then in turn the one with the latest find and the one with the least time. */
 import type { Report } from './worker.ts';
 
 const SLICE_MS = { min: 1_000, max: 30_000 };
@@ -41,16 +41,17 @@ export class Schedule {
     this.#states = new Map(names.map((target) => [target, newState(target)]));
   }
 
-  /** null: the time is over. */
+  /** null: the time is over, and everybody had a turn. */
   next(): Slice | null {
     const left = this.#leftMs();
-    if (left <= 0) return null;
     const free = [...this.#states.values()].filter((state) => !state.isRunning);
     if (free.length === 0) return null;
     const state = this.#pick(free);
+    const isFirst = state.slices === 0;
+    if (left <= 0 && !isFirst) return null;
     state.isRunning = true;
     const ms = this.#sliceMs(left);
-    return { target: state.target, ms: Math.min(ms, left), number: state.slices };
+    return { target: state.target, ms: isFirst ? ms : Math.min(ms, left), number: state.slices };
   }
 
   /** So long that everybody gets a turn in the first part of the time, with what a worker takes beside. */
@@ -98,12 +99,6 @@ export class Schedule {
 
   rows(): readonly Row[] {
     return [...this.#states.values()].filter(({ slices }) => slices > 0);
-  }
-
-  /** Targets that never had a turn. */
-  get left(): string[] {
-    const states = [...this.#states.values()];
-    return states.filter(({ slices }) => slices === 0).map(({ target }) => target);
   }
 }
 
