@@ -65,6 +65,8 @@ export class SessionRecord {
   isAnnounced = false;
   /** The gateway's own count of messages relayed. */
   seq = 0;
+  /** Its messages that could not be decoded. */
+  malformed = 0;
   /** Of all its messages; owned by the admission, like the next. */
   tokens = Number.NaN;
   tokensAt = 0;

@@ -4,7 +4,7 @@
  */
 import type { CodecContext } from '../dialect/wire.ts';
 import type { Failure } from '../errors.ts';
-import { Message, type MessageFault, MessageKind } from '../protocol/message.ts';
+import { Message, MessageKind } from '../protocol/message.ts';
 import { type Encoded, HEARTBEAT, PacketType } from '../protocol/packet.ts';
 import type { Connection, ConnectionHandler, SocketFault } from '../transport/transport.ts';
 import {
@@ -22,10 +22,7 @@ import { AllInFlight, type InFlight } from './in-flight.ts';
 import type { SessionParts } from './session-parts.ts';
 import { type ClientReader, packetsOf } from './client-reader.ts';
 import { actionFor, type Drop, mayBecome, type State } from './state.ts';
-import { mayAnswer, unreadable } from './unreadable.ts';
-
-/** Undecodable messages that are dropped before the connection is closed for them. */
-export const MALFORMED_MAX = 16;
+import { onUnreadable, unreadable } from './unreadable.ts';
 
 export class Session extends SessionRecord implements ConnectionHandler, CodecContext {
   readonly outbox: Outbox;
@@ -37,7 +34,6 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
   readonly #reader: ClientReader;
   readonly #message = new Message();
   readonly #inFlight = new AllInFlight();
-  #malformed = 0;
   /** The client has sent its handshake; only one is allowed. */
   #handshakeCame = false;
   /** Its socket is closed. */
@@ -207,32 +203,19 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
     const message = this.#message;
     const fault = this.wire.decode(body, message);
     if (fault !== null) {
-      this.#onMalformed(fault, message);
+      onUnreadable(this, this.#parts.relay, fault, message);
       return;
     }
     if (message.kind === MessageKind.RESPONSE) {
       this.drop('unexpected_kind');
       return;
     }
-    if (message.wantsAnswer && this.#inFlight.awaits(message.rawId)) {
+    if (message.wantsAnswer && this.awaits(message.rawId)) {
       // The client can match one answer to an id, so the second request is dropped.
       this.drop('duplicate_id');
       return;
     }
     this.#parts.relay.receive(this, message);
-  }
-
-  #onMalformed(fault: MessageFault, message: Message): void {
-    this.drop(fault);
-    this.#malformed++;
-    const { malformed, framing } = this.listenerDialect.traits;
-    if (this.#malformed >= MALFORMED_MAX || malformed === 'close') this.close('malformed');
-    else if (
-      mayAnswer(fault, framing) &&
-      message.wantsAnswer &&
-      !this.#inFlight.awaits(message.rawId)
-    )
-      this.#parts.relay.refuse(this, message, unreadable(fault));
   }
 
   /** Does at once what waits for its turn to be done to it, such as its end because the client has gone. */
@@ -246,6 +229,11 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
   }
 
   // ---- in flight ----------------------------------------------------------------------------------------
+
+  /** True while the request that came with `rawId` waits for its answer. */
+  awaits(rawId: number): boolean {
+    return this.#inFlight.awaits(rawId);
+  }
 
   /** Counts a message as in flight; at the limit the client is not read from. */
   track(call: InFlight): void {

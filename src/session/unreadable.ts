@@ -1,7 +1,12 @@
-/** The answers to messages that cannot be relayed. */
+/** Messages that cannot be relayed: which are answered, and with what, and when there have been too many. */
 import type { DialectTraits } from '../dialect/wire.ts';
 import { type Failure, failure } from '../errors.ts';
-import type { MessageFault } from '../protocol/message.ts';
+import type { Message, MessageFault } from '../protocol/message.ts';
+import type { MessageSink } from './session-parts.ts';
+import type { Session } from './session.ts';
+
+/** Undecodable messages that are dropped before the connection is closed for them. */
+export const MALFORMED_MAX = 16;
 
 export const UNREADABLE: Readonly<Partial<Record<MessageFault | 'before_ack', Failure>>> = {
   truncated: failure('BAD_ROUTE', 'the message is truncated'),
@@ -22,7 +27,22 @@ export function unreadable(fault: MessageFault | 'before_ack'): Failure {
   return UNREADABLE[fault] ?? failure('BAD_BODY');
 }
 
+/** Drops a message that could not be decoded. It is answered where its id is known; the last of many closes. */
+export function onUnreadable(
+  session: Session,
+  relay: MessageSink,
+  fault: MessageFault,
+  message: Message,
+): void {
+  session.drop(fault);
+  session.malformed++;
+  const { malformed, framing } = session.listenerDialect.traits;
+  if (session.malformed >= MALFORMED_MAX || malformed === 'close') session.close('malformed');
+  else if (mayAnswer(fault, framing) && message.wantsAnswer && !session.awaits(message.rawId))
+    relay.refuse(session, message, unreadable(fault));
+}
+
 /** True where the id of such a message was read, so that it can be answered. */
-export function mayAnswer(fault: MessageFault, framing: DialectTraits['framing']): boolean {
+function mayAnswer(fault: MessageFault, framing: DialectTraits['framing']): boolean {
   return framing === 'text' || fault === 'truncated' || fault === 'unknown_route_code';
 }

@@ -20,7 +20,7 @@ export const TABLES: readonly Table[] = [
   { file: 'src/session/state.ts', at: 'const NEXT' },
   { file: 'src/session/close-reason.ts', at: 'const CLOSE_REASONS' },
   { file: 'src/session/close-reason.ts', constants: ['WORDS_MAX'] },
-  { file: 'src/session/session.ts', constants: ['MALFORMED_MAX'] },
+  { file: 'src/session/unreadable.ts', constants: ['MALFORMED_MAX'] },
   { file: 'src/session/changes.ts', constants: ['NAME_BYTES_MAX'] },
   { file: 'src/errors.ts', at: 'const GRPC' },
   { file: 'src/errors.ts', at: 'const REASONS' },

@@ -35,7 +35,7 @@ import { isRoute, RENAMED_BYTES_MAX } from '../../src/routing/route.ts';
 import { NAME_BYTES_MAX } from '../../src/session/changes.ts';
 import { LATE_DELTAS_MS } from '../../src/session/deltas.ts';
 import { SIGN_OF_LIFE_MS } from '../../src/session/signs-of-life.ts';
-import { MALFORMED_MAX } from '../../src/session/session.ts';
+import { MALFORMED_MAX } from '../../src/session/unreadable.ts';
 import { LOG_UNREAD_BYTES_MAX } from '../../src/telemetry/log.ts';
 import { HTTP_HEAD_BYTES_MAX } from '../../src/transport/http-refusal.ts';
 import { PROXY_HEADER_BYTES_MAX, PROXY_LINE_BYTES_MAX } from '../../src/transport/proxy-header.ts';
