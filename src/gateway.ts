@@ -1,5 +1,5 @@
 /**
- * The composition root: builds the parts, starts them, stops them in the reverse order. No rules of its own;
+ * The composition root: builds the parts and starts them; shutdown.ts stops them. No rules of its own;
  * this is the only place that knows everything.
  */
 import { inBackground } from './background.ts';
@@ -7,15 +7,16 @@ import type { ServiceFacts } from './bus/micro-service.ts';
 import { type Clock, within } from './clock.ts';
 import { autoLimits, type Resources } from './config/auto-limits.ts';
 import type { Config } from './config/schema.ts';
-import type { DrainProgress, Info, ReloadOutcome } from './control/gateway-methods.ts';
+import type { Info, ReloadOutcome } from './control/gateway-methods.ts';
 import type { Consul } from './discovery/consul.ts';
 import { Faults } from './faults.ts';
 import type { Random } from './random.ts';
-import { acceptOn, type Drained, drainSessions } from './session/drain.ts';
+import type { Drained } from './session/drain.ts';
 import { Outboxes } from './session/outboxes.ts';
 import type { Registry } from './session/registry.ts';
 import type { Backends } from './reload/backends.ts';
-import type { Live, ReadConfig, Reload } from './reload/reload.ts';
+import type { ReadConfig, Reload } from './reload/reload.ts';
+import { type DrainOptions, Shutdown } from './shutdown.ts';
 import type { Log } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
 import type { Tracing } from './telemetry/tracing.ts';
@@ -34,20 +35,6 @@ import { makeBackends, makeConsul } from './wiring/upstreams.ts';
 const BUS_WAIT_MS = 2_000;
 /** How long it waits for backends; each bounds its own first try, and a name server may not answer. */
 const BACKENDS_WAIT_MS = 5_000;
-/** How long each part of letting go may take; 5 s together, as deploy/README.md has it. */
-const CLOSE_MS = { others: 3_000, bus: 1_000, control: 1_000 } as const;
-/** The same of what comes before it: the rest of a start, the word to Consul. */
-const BEFORE_MS = 5_000;
-
-/** How often an operator hears how a drain goes. */
-const PROGRESS_MS = 1_000;
-
-export type DrainOptions = {
-  /** Milliseconds; undefined: `drain.budget`. */
-  readonly budgetMs?: number | undefined;
-  /** For the log; '': none. */
-  readonly reason?: string;
-};
 
 /** starting · ready · draining · stopped. */
 export type GatewayState = 'starting' | 'ready' | 'draining' | 'stopped';
@@ -90,22 +77,14 @@ export class Gateway {
   readonly #consul: Consul | null;
   /** null: no traces. */
   readonly #tracing: Tracing | null;
-  readonly #live: Live;
   readonly #backends: Backends;
   readonly #reload: Reload;
   readonly #listeners: Listeners;
   readonly #ports: ControlPorts;
-  #drain: Promise<Drained> | null = null;
-  /** Of all who have asked it to stop. */
-  readonly #hurries: (() => boolean)[] = [];
-  readonly #sessionsGone = Promise.withResolvers<Drained>();
-  /** Once sessions are closed and backends have been told. */
-  readonly #drained = Promise.withResolvers<void>();
-  /** In an object: who does not wait for the drain is not told that it failed. */
-  readonly #drainBegun = Promise.withResolvers<{ readonly drain: Promise<Drained> }>();
-  #state: GatewayState = 'starting';
+  readonly #shutdown: Shutdown;
+  /** Everything listens. */
+  #started = false;
   #startedAt = 0;
-  readonly #stopAsked = Promise.withResolvers<void>();
   #begun: Promise<void> = Promise.resolve();
 
   /** Makes every part, each with those that it needs. @throws {Error} when a file that it needs cannot be used. */
@@ -129,40 +108,50 @@ export class Gateway {
     const own = makeOwnGateway({
       ...made,
       info: () => this.info(),
-      drain: (options) => this.#followDrain(options),
+      drain: (options) => this.#shutdown.follow(options),
       reload: () => this.reload('Control.Reload'),
     });
     bus.bus.serve(makeBusApi({ ...made, own }), () => this.#serviceFacts());
     const notReady = (): string[] => this.notReady();
+    const drained = Promise.withResolvers<void>();
     const listeners = makeListeners(made);
-    const refusal = (): string => (this.#state === 'ready' ? '' : `the gateway is ${this.#state}`);
+    const refusal = (): string => (this.state === 'ready' ? '' : `the gateway is ${this.state}`);
     this.#reload = makeReload({ ...made, listeners, refusal });
     this.#ports = parts.network.makeControlPorts({
       ...made,
       own,
       notReady,
-      drained: this.#drained.promise,
+      drained: drained.promise,
     });
-    const isDraining = (): boolean => this.#state === 'draining';
+    const isDraining = (): boolean => this.state === 'draining';
     makeGauges({ ...made, isDraining });
+    this.#shutdown = new Shutdown({
+      ...made,
+      consul,
+      tracing,
+      drained: drained.resolve,
+      faults: this.#faults,
+      listeners: listeners.all,
+      ports: this.#ports,
+      started: () => this.#begun,
+    });
 
     this.registry = bus.registry;
     this.#listeners = listeners;
     this.#bus = bus;
     this.#consul = consul;
     this.#tracing = tracing;
-    this.#live = live;
     this.#backends = backends;
   }
 
   get state(): GatewayState {
-    return this.#state;
+    return this.#shutdown.state ?? (this.#started ? 'ready' : 'starting');
   }
 
   /** Why the gateway should get no new clients; empty when it is ready. Backends and later bus losses don't count. */
   notReady(): string[] {
     const why: string[] = [];
-    if (this.#state !== 'ready') why.push(this.#state);
+    if (this.state !== 'ready') why.push(this.state);
     const { notReady } = this.#bus.bus;
     if (notReady !== '') why.push(notReady);
     return why;
@@ -172,7 +161,7 @@ export class Gateway {
     return {
       gateway: this.id,
       version: this.#parts.version,
-      state: this.#state,
+      state: this.state,
       sessions: this.registry.size,
       bus: this.#bus.bus.name,
       backends: this.#backends.info(),
@@ -182,7 +171,7 @@ export class Gateway {
 
   #serviceFacts(): ServiceFacts {
     const { version } = this.#parts;
-    return { version, metadata: { state: this.#state, sessions: String(this.registry.size) } };
+    return { version, metadata: { state: this.state, sessions: String(this.registry.size) } };
   }
 
   get addresses(): Addresses {
@@ -223,16 +212,16 @@ export class Gateway {
       const { connector, report } = nats;
       connector.start();
       await this.#unlessStopped(BUS_WAIT_MS, this.#bus.bus.ready);
-      if (this.#state === 'starting' && !connector.up) report.unreachable();
+      if (this.state === 'starting' && !connector.up) report.unreachable();
     }
     await this.#unlessStopped(BACKENDS_WAIT_MS, this.#backends.start());
     for (const listen of makeListenSteps(config, this.#ports, this.#listeners.all)) {
-      if (this.#state !== 'starting') return;
+      if (this.state !== 'starting') return;
       await listen();
     }
-    if (this.#state !== 'starting') return;
+    if (this.state !== 'starting') return;
     makeCertificateGauges(this.metrics, this.#listeners.all);
-    this.#state = 'ready';
+    this.#started = true;
     this.#bus.bus.tell('ready');
     this.#ports.control.setServing(true);
     this.#consul?.start(this.addresses, () => this.notReady());
@@ -248,99 +237,22 @@ export class Gateway {
 
   /** Waits for `work`, for `ms` at most, and no longer than until somebody wants the gateway to stop. */
   async #unlessStopped(ms: number, work: Promise<unknown>): Promise<void> {
-    await within(this.#parts.clock, ms, Promise.race([work, this.#stopAsked.promise]), undefined);
+    await within(this.#parts.clock, ms, Promise.race([work, this.#shutdown.asked]), undefined);
   }
 
   async #tellReady(): Promise<void> {
     await this.#bus.bus.ready;
-    if (this.#state === 'ready') this.#parts.log.info({ gateway: this.id }, 'ready');
+    if (this.state === 'ready') this.#parts.log.info({ gateway: this.id }, 'ready');
   }
 
-  /**
-   * Stops in an orderly way: not ready, no new clients, what is in flight is answered, sessions are closed at
-   * the configured pace, then backends, bus and control. A start that is under way ends first. It happens once: who
-   * asks again waits for the same.
-   *
-   * @param hurry Says that it should end now; whoever asks may say so.
-   */
+  /** Stops in an orderly way, once. @param hurry Says that it should end now; whoever asks may say so. */
   drain(hurry: () => boolean = () => false, options: DrainOptions = {}): Promise<Drained> {
-    this.#hurries.push(hurry);
-    this.#drain ??= this.#drainOnce(options);
-    this.#drainBegun.resolve({ drain: this.#drain });
-    return this.#drain;
+    return this.#shutdown.run(hurry, options);
   }
 
   /** Settles when the gateway has stopped, whoever asked it to. */
-  async stopped(): Promise<Drained> {
-    const { drain } = await this.#drainBegun.promise;
-    return drain;
-  }
-
-  async #drainOnce({ budgetMs, reason = '' }: DrainOptions): Promise<Drained> {
-    const { clock, log } = this.#parts;
-    const { drain: settings } = this.#live.config;
-    const hurry = (): boolean => this.#hurries.some((asked) => asked());
-    this.#state = 'draining';
-    this.#stopAsked.resolve();
-    // A failed start is reported to the caller.
-    await this.#faults.step('start', BEFORE_MS, () => this.#begun.catch(() => {}));
-    this.#ports.control.setServing(false);
-    this.#bus.bus.tell('draining');
-    log.info({ sessions: this.registry.size, ...(reason !== '' && { reason }) }, 'draining');
-    await this.#faults.step('discovery', BEFORE_MS, async () => this.#consul?.maintain());
-    await acceptOn(clock, settings.accept_for, hurry);
-    for (const listener of this.#listeners.all) listener.stopAccepting();
-    const { budget, per_second: perSecond, signal } = settings;
-    const drained = await drainSessions(
-      this.registry,
-      clock,
-      { budgetMs: budgetMs ?? budget, perSecond, signal },
-      hurry,
-    );
-    this.#sessionsGone.resolve(drained);
-    await this.#close();
-    log.info(drained, 'stopped');
-    return drained;
-  }
-
-  /** The same for an operator, who hears each second how it goes, until no session is left. */
-  async *#followDrain(options: DrainOptions): AsyncGenerator<DrainProgress> {
-    const { clock } = this.#parts;
-    const gone = this.#sessionsGone.promise;
-    // Whoever waits for `stopped` hears of a fault.
-    inBackground(this.drain(undefined, options), () => {});
-    for (let drained: Drained | null = null; ;) {
-      const remaining = this.registry.size;
-      yield { state: 'draining', remaining, forced: 0 };
-      drained = await within<Drained | null>(clock, PROGRESS_MS, gone, null);
-      if (drained === null) continue;
-      yield { state: 'drained', remaining: 0, forced: drained.forced };
-      return;
-    }
-  }
-
-  /** Releases everything that was started; harmless to repeat. */
-  async #close(): Promise<void> {
-    for (const session of [...this.registry.all()]) session.close('drain_forced');
-    await Promise.all([
-      this.#faults.step('discovery', CLOSE_MS.others, async () => this.#consul?.close()),
-      this.#faults.step('traces', CLOSE_MS.others, async () => this.#tracing?.stop()),
-      this.#faults.step('backends', CLOSE_MS.others, () => this.#backends.close()),
-    ]);
-    this.#drained.resolve();
-    for (const listener of this.#listeners.all) listener.close();
-    this.#bus.bus.tell('stopped');
-    await this.#faults.step('bus', CLOSE_MS.bus, () => this.#bus.bus.close());
-    await this.#faults.step('control', CLOSE_MS.control, () =>
-      Promise.all([
-        this.#ports.control.close(),
-        this.#ports.admin.close(),
-        this.#ports.health.close(),
-      ]),
-    );
-    this.#parts.processUse?.lag.stop();
-    this.#wheel.stop();
-    this.#state = 'stopped';
+  stopped(): Promise<Drained> {
+    return this.#shutdown.ended();
   }
 
   /** Background work of the gateway has failed. It is counted and logged, and the gateway carries on. */

@@ -33,7 +33,7 @@ export const FOR_ALL = [
 ];
 
 /** Where a run begins: `*` leaves these out. */
-export const ENTRY = ['main.ts', 'gateway.ts', 'wiring/', 'cli/'];
+export const ENTRY = ['main.ts', 'gateway.ts', 'shutdown.ts', 'wiring/', 'cli/'];
 
 /** What counts and logs: for every row but protocol, routing, config and the files that import nothing. */
 const SEEN = ['telemetry/metrics.ts', 'telemetry/log.ts'];
@@ -110,7 +110,8 @@ export const RULES: Rules = {
   // What puts it together. Nobody imports these but as listed here.
   'reload/':    ['config/', 'type control/gateway-methods.ts', 'relay/', 'routing/', 'upstream/dial-in/', 'type upstream/upstream.ts', 'node:util', ...SEEN],
   'wiring/':    ['*', 'node:crypto', 'node:fs', 'node:path'],
-  'gateway.ts': ['*', 'wiring/'],
+  'shutdown.ts': ['session/', 'type bus/', 'type control/', 'type discovery/', 'faults.ts', 'type reload/', 'type telemetry/', 'type timer-wheel.ts', 'type transport/', 'type wiring/'],
+  'gateway.ts': ['*', 'shutdown.ts', 'wiring/'],
   'cli/':       ['explain/', 'client/', 'client/tcp.ts', 'config/', 'config/pomelo-project.ts', 'routing/', 'protocol/', 'gen/', 'upstream/http/path.ts', 'upstream/method/schema-check.ts', 'upstream/nats/subjects.ts', 'transport/certificate.ts', 'transport/pem.ts', 'wiring/dialects.ts', 'ws', 'node:child_process', 'node:readline', 'node:stream', 'node:util', ...GRPC, 'yaml', 'node:fs', 'node:path', 'node:url', ...SEEN],
   'main.ts':    ['gateway.ts', 'wiring/network.ts', 'config/', 'telemetry/', 'cli/', 'node:fs', 'node:os'],
 };
@@ -169,7 +170,8 @@ export const WHAT: Readonly<Record<string, string>> = {
   'reload/':    'another configuration while the gateway runs: the backends that it names, and what came of it',
   'wiring/':    'makes the parts as the configuration wants them: functions `make…` and types alone',
   'faults.ts':  'faults that the process survives: counted, and logged at a limited rate',
-  'gateway.ts': 'builds all parts, starts and stops them in order',
+  'shutdown.ts': 'stops what `gateway.ts` has started, in order and once',
+  'gateway.ts': 'builds all parts and starts them in order',
   'cli/':       'the command line: arguments, help, completion, the client, the mock backend, the demo, what `init` writes and `check` prints',
   'main.ts':    'the process: arguments, signals, exit code',
 };

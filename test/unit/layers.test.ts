@@ -136,11 +136,11 @@ describe('the table of src/README.md', () => {
       '| folder or file | what | may import from | packages |',
       '| --- | --- | --- | --- |',
       '| `a/` | one | b, top.ts; parts of d; types of c | ws, zod (types) |',
-      '| `b/` | two | everything but main.ts, gateway.ts, wiring, cli |  |',
+      '| `b/` | two | everything but main.ts, gateway.ts, shutdown.ts, wiring, cli |  |',
       '| `c/` | three | – |  |',
       '| `d/` | four | a, a/b |  |',
       '| `d/h/` | five | what `d/` may; b |  |',
-      '| `wiring/` | six | everything but main.ts, gateway.ts, cli |  |',
+      '| `wiring/` | six | everything but main.ts, gateway.ts, shutdown.ts, cli |  |',
     ]);
   });
 });

@@ -1,0 +1,160 @@
+/**
+ * The orderly stop of a gateway: not ready, no new clients, what is in flight is answered, sessions are closed at the
+ * configured pace, then backends, bus and control. It happens once, whoever asks for it.
+ */
+import { inBackground } from './background.ts';
+import type { Bus } from './bus/bus.ts';
+import { type Clock, within } from './clock.ts';
+import type { DrainProgress } from './control/gateway-methods.ts';
+import type { Consul } from './discovery/consul.ts';
+import type { Faults } from './faults.ts';
+import type { Backends } from './reload/backends.ts';
+import type { Live } from './reload/reload.ts';
+import { acceptOn, type Drained, drainSessions } from './session/drain.ts';
+import type { Registry } from './session/registry.ts';
+import type { Log } from './telemetry/log.ts';
+import type { Tracing } from './telemetry/tracing.ts';
+import type { TimerWheel } from './timer-wheel.ts';
+import type { ClientListener } from './transport/listener.ts';
+import type { ControlPorts } from './wiring/control.ts';
+import type { ProcessUse } from './wiring/gauges.ts';
+
+/** How long each part of letting go may take; 5 s together, as deploy/README.md has it. */
+const CLOSE_MS = { others: 3_000, bus: 1_000, control: 1_000 } as const;
+/** The same of what comes before it: the rest of a start, the word to Consul. */
+const BEFORE_MS = 5_000;
+/** How often an operator hears how a drain goes. */
+const PROGRESS_MS = 1_000;
+
+export type DrainOptions = {
+  /** Milliseconds; undefined: `drain.budget`. */
+  readonly budgetMs?: number | undefined;
+  /** For the log; '': none. */
+  readonly reason?: string;
+};
+
+export type ShutdownParts = {
+  readonly live: Live;
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+  readonly log: Log;
+  readonly faults: Faults;
+  readonly registry: Registry;
+  readonly bus: Bus;
+  readonly backends: Backends;
+  readonly consul: Consul | null;
+  readonly tracing: Tracing | null;
+  readonly listeners: readonly ClientListener[];
+  readonly ports: ControlPorts;
+  readonly processUse?: ProcessUse;
+  /** The start, which may still be under way; it may reject. */
+  readonly started: () => Promise<void>;
+  /** Is told once sessions are closed and backends have been told. */
+  readonly drained: () => void;
+};
+
+export class Shutdown {
+  readonly #parts: ShutdownParts;
+  /** Of all who have asked for it. */
+  readonly #hurries: (() => boolean)[] = [];
+  readonly #asked = Promise.withResolvers<void>();
+  readonly #sessionsGone = Promise.withResolvers<Drained>();
+  /** In an object: who does not wait for the drain is not told that it failed. */
+  readonly #begun = Promise.withResolvers<{ readonly drain: Promise<Drained> }>();
+  #drain: Promise<Drained> | null = null;
+  #state: 'draining' | 'stopped' | null = null;
+
+  constructor(parts: ShutdownParts) {
+    this.#parts = parts;
+  }
+
+  /** null: nobody has asked for it. */
+  get state(): 'draining' | 'stopped' | null {
+    return this.#state;
+  }
+
+  /** Resolves when it is asked for: a start that is under way should end. */
+  get asked(): Promise<void> {
+    return this.#asked.promise;
+  }
+
+  /** Begins; who asks again waits for the same. @param hurry Says that it should end now. */
+  run(hurry: () => boolean, options: DrainOptions): Promise<Drained> {
+    this.#hurries.push(hurry);
+    this.#drain ??= this.#run(options);
+    this.#begun.resolve({ drain: this.#drain });
+    return this.#drain;
+  }
+
+  /** Settles when the gateway has stopped, whoever asked it to. */
+  async ended(): Promise<Drained> {
+    const { drain } = await this.#begun.promise;
+    return drain;
+  }
+
+  /** Begins it for an operator, who hears each second how it goes, until no session is left. */
+  async *follow(options: DrainOptions): AsyncGenerator<DrainProgress> {
+    const { clock, registry } = this.#parts;
+    const gone = this.#sessionsGone.promise;
+    // Whoever waits for the end hears of a fault.
+    inBackground(
+      this.run(() => false, options),
+      () => {},
+    );
+    for (let drained: Drained | null = null; ;) {
+      yield { state: 'draining', remaining: registry.size, forced: 0 };
+      drained = await within<Drained | null>(clock, PROGRESS_MS, gone, null);
+      if (drained === null) continue;
+      yield { state: 'drained', remaining: 0, forced: drained.forced };
+      return;
+    }
+  }
+
+  async #run({ budgetMs, reason = '' }: DrainOptions): Promise<Drained> {
+    const { live, clock, log, faults, registry, bus, consul, listeners, ports } = this.#parts;
+    const { drain: settings } = live.config;
+    const hurry = (): boolean => this.#hurries.some((asked) => asked());
+    this.#state = 'draining';
+    this.#asked.resolve();
+    // A failed start is reported to whoever started it.
+    await faults.step('start', BEFORE_MS, () => this.#parts.started().catch(() => {}));
+    ports.control.setServing(false);
+    bus.tell('draining');
+    log.info({ sessions: registry.size, ...(reason !== '' && { reason }) }, 'draining');
+    await faults.step('discovery', BEFORE_MS, async () => consul?.maintain());
+    await acceptOn(clock, settings.accept_for, hurry);
+    for (const listener of listeners) listener.stopAccepting();
+    const { budget, per_second: perSecond, signal } = settings;
+    const drained = await drainSessions(
+      registry,
+      clock,
+      { budgetMs: budgetMs ?? budget, perSecond, signal },
+      hurry,
+    );
+    this.#sessionsGone.resolve(drained);
+    await this.#close();
+    log.info(drained, 'stopped');
+    return drained;
+  }
+
+  /** Releases everything that was started. */
+  async #close(): Promise<void> {
+    const { faults, registry, bus, backends, consul, tracing, listeners, ports } = this.#parts;
+    for (const session of [...registry.all()]) session.close('drain_forced');
+    await Promise.all([
+      faults.step('discovery', CLOSE_MS.others, async () => consul?.close()),
+      faults.step('traces', CLOSE_MS.others, async () => tracing?.stop()),
+      faults.step('backends', CLOSE_MS.others, () => backends.close()),
+    ]);
+    this.#parts.drained();
+    for (const listener of listeners) listener.close();
+    bus.tell('stopped');
+    await faults.step('bus', CLOSE_MS.bus, () => bus.close());
+    await faults.step('control', CLOSE_MS.control, () =>
+      Promise.all([ports.control.close(), ports.admin.close(), ports.health.close()]),
+    );
+    this.#parts.processUse?.lag.stop();
+    this.#parts.wheel.stop();
+    this.#state = 'stopped';
+  }
+}
