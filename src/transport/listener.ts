@@ -4,7 +4,6 @@
  * of them there may be a PROXY header.
  */
 import type { AddressInfo, Socket } from 'node:net';
-import tls from 'node:tls';
 
 import type { Clock } from '../clock.ts';
 import { Networks } from '../ip.ts';
@@ -12,18 +11,14 @@ import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 import type { PendingConnection } from './pending-connection.ts';
-import { Certificate, type ServerTls } from './certificate.ts';
-import { reasonOf, type TlsPem } from './pem.ts';
+import type { ServerTls } from './certificate.ts';
 import { Port } from './port.ts';
 import { ProxyEntry, type ProxyOptions } from './proxy-entry.ts';
 import type { RefusedConnection } from './refused.ts';
 import { TcpConnection } from './tcp.ts';
+import { beginsTls, TlsEntry } from './tls-entry.ts';
 import type { Accept } from './transport.ts';
 import { Web } from './web.ts';
-
-const TLS_HANDSHAKE = 0x16;
-/** Older versions have known holes. [RFC 8996] */
-const TLS_MIN_VERSION = 'TLSv1.2';
 
 export type ListenerOptions = {
   /** The transport of clients; `auto` takes WebSocket and TCP, plain and, with `tls`, over TLS. */
@@ -81,11 +76,7 @@ export class Listener implements ClientListener {
   readonly #port: Port;
   readonly #web: Web;
   readonly #proxyEntry: ProxyEntry;
-  readonly #certificate: Certificate | null = null;
-  /** Made with the first certificate. */
-  #tls: tls.Server | null = null;
-  /** Connections in their TLS handshake, by `peerKey`: the event at its end has another socket object. */
-  readonly #handshaking = new Map<string, PendingConnection>();
+  readonly #tls: TlsEntry | null = null;
 
   constructor(options: ListenerOptions, parts: ListenerParts) {
     const { accept, clock, log, mayAccept, wheel } = parts;
@@ -106,15 +97,16 @@ export class Listener implements ClientListener {
     });
     this.#web = new Web(options, trusted, wheel, this.#port, accept);
     if (options.tls !== null) {
-      this.#certificate = new Certificate(options.tls, clock, log, (pem) => {
-        this.#tls!.setSecureContext(contextOf(pem));
-      });
+      const protocols = options.scheme === 'tls' ? [] : ['http/1.1'];
+      const { handshakeMs } = options;
+      const entry = { ...options.tls, handshakeMs, protocols };
+      this.#tls = new TlsEntry(entry, this.#port, clock, log);
     }
   }
 
   async listen(): Promise<void> {
     const { host, port } = this.#options;
-    if (this.#certificate !== null) this.#tls = this.#makeTls(this.#certificate.start());
+    this.#tls?.begin();
     await this.#port.listen({ host, port });
   }
 
@@ -134,15 +126,15 @@ export class Listener implements ClientListener {
   }
 
   get certificateExpiresAt(): number | null {
-    return this.#certificate?.expiresAt ?? null;
+    return this.#tls?.expiresAt ?? null;
   }
 
   reloadCertificate(): void {
-    this.#certificate?.reload();
+    this.#tls?.reload();
   }
 
   stopAccepting(): void {
-    this.#certificate?.stop();
+    this.#tls?.stop();
     this.#port.stopAccepting();
   }
 
@@ -154,12 +146,12 @@ export class Listener implements ClientListener {
   // ---- a new connection ---------------------------------------------------------------------------------
 
   #dispatch(pending: PendingConnection, socket: Socket, first: Buffer): void {
-    const kind = kindOf(first[0]!);
+    const kind = kindOf(first);
     const refusal = this.#refusalOf(kind, pending.secure);
     if (refusal !== null) {
       this.#port.refuse(pending, refusal);
     } else if (kind === 'tls' && !pending.secure) {
-      this.#startTls(pending, first);
+      this.#tls!.take(pending, first);
     } else if (kind === 'http') {
       pending.stage = 'http';
       this.#web.serve(pending, socket, first);
@@ -181,85 +173,12 @@ export class Listener implements ClientListener {
     if (kind === 'http') return scheme === 'tcp' || scheme === 'tls' ? 'http_on_tcp_port' : null;
     return scheme === 'ws' || scheme === 'wss' || webSocketOnly ? 'tcp_on_ws_port' : null;
   }
-
-  // ---- TLS ----------------------------------------------------------------------------------------------
-
-  /** A server that never listens: it is given the connections that turn out to speak TLS. */
-  #makeTls(pem: TlsPem): tls.Server {
-    const { scheme, handshakeMs } = this.#options;
-    const requireClientCert = this.#options.tls?.requireClientCert ?? false;
-    const server = tls.createServer({
-      ...contextOf(pem),
-      requestCert: requireClientCert,
-      rejectUnauthorized: requireClientCert,
-      // The listener's own deadline comes first.
-      handshakeTimeout: 2 * handshakeMs,
-      ...(scheme !== 'tls' && { ALPNProtocols: ['http/1.1'] }),
-    });
-    server.on('secureConnection', (socket) => {
-      socket.on('error', ignore);
-      const pending = this.#handshaking.get(peerKey(socket));
-      if (pending === undefined) {
-        socket.destroy();
-        return;
-      }
-      this.#endHandshake(pending);
-      pending.secure = true;
-      pending.stage = 'silent';
-      this.#port.sniff(pending, socket);
-    });
-    server.on('tlsClientError', (error, socket) => {
-      // The address of a closed connection is no longer known; its `onClosed` has reported it.
-      const pending = this.#handshaking.get(peerKey(socket));
-      // Node sends the client its alert and closes.
-      if (pending !== undefined) this.#port.note(pending, 'tls_failed', reasonOf(error));
-    });
-    return server;
-  }
-
-  #startTls(pending: PendingConnection, first: Buffer): void {
-    pending.stage = 'tls';
-    // A client that does not trust our certificate often just closes.
-    pending.onClosed = () => {
-      if (pending.stage === 'tls') this.#port.note(pending, 'tls_failed', 'the connection ended');
-    };
-    pending.onSettled = () => {
-      this.#endHandshake(pending);
-    };
-    pending.tlsPeerKey = peerKey(pending.raw);
-    this.#handshaking.set(pending.tlsPeerKey, pending);
-    pending.raw.unshift(first);
-    this.#tls!.emit('connection', pending.raw);
-  }
-
-  #endHandshake(pending: PendingConnection): void {
-    if (this.#handshaking.get(pending.tlsPeerKey) === pending)
-      this.#handshaking.delete(pending.tlsPeerKey);
-    pending.tlsPeerKey = '';
-  }
-}
-
-function ignore(): void {}
-
-/** Unique among open connections. */
-function peerKey(socket: Socket): string {
-  return `${socket.remoteAddress} ${socket.remotePort} ${socket.localAddress}`;
 }
 
 type Kind = 'tls' | 'http' | 'packets';
 
-function kindOf(byte: number): Kind {
-  if (byte === TLS_HANDSHAKE) return 'tls';
+function kindOf(first: Buffer): Kind {
+  if (beginsTls(first)) return 'tls';
+  const byte = first[0]!;
   return byte >= 0x41 && byte <= 0x5a ? 'http' : 'packets';
-}
-
-function contextOf({ cert, key, ca }: TlsPem): tls.SecureContextOptions {
-  return {
-    cert,
-    key,
-    ...(ca !== '' && { ca }),
-    minVersion: TLS_MIN_VERSION,
-    // Without it a client with a certificate cannot resume its TLS session.
-    sessionIdContext: 'pith',
-  };
 }

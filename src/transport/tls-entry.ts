@@ -1,0 +1,139 @@
+/** TLS on the connections of a port: the handshake, and the certificate, which can change while the port is open. */
+import type { Socket } from 'node:net';
+import tls from 'node:tls';
+
+import type { Clock } from '../clock.ts';
+import type { Log } from '../telemetry/log.ts';
+import { Certificate, type ServerTls } from './certificate.ts';
+import { reasonOf, type TlsPem } from './pem.ts';
+import type { PendingConnection } from './pending-connection.ts';
+import type { Port } from './port.ts';
+
+const TLS_HANDSHAKE = 0x16;
+/** Older versions have known holes. [RFC 8996] */
+const TLS_MIN_VERSION = 'TLSv1.2';
+
+/** True for the first byte of a client that speaks TLS. */
+export function beginsTls(first: Buffer): boolean {
+  return first[0] === TLS_HANDSHAKE;
+}
+
+export type TlsEntryOptions = ServerTls & {
+  /** Milliseconds that the port gives to connections, TLS included. */
+  readonly handshakeMs: number;
+  /** What clients may choose from [RFC 7301]; empty: nothing is said about it. */
+  readonly protocols: readonly string[];
+};
+
+export class TlsEntry {
+  readonly #options: TlsEntryOptions;
+  readonly #port: Port;
+  readonly #certificate: Certificate;
+  /** Made with the first certificate. It never listens: it is given the connections that turn out to speak TLS. */
+  #server: tls.Server | null = null;
+  /** Connections in their handshake, by `peerKey`: the event at its end has another socket object. */
+  readonly #handshaking = new Map<string, PendingConnection>();
+
+  constructor(options: TlsEntryOptions, port: Port, clock: Clock, log: Log) {
+    this.#options = options;
+    this.#port = port;
+    this.#certificate = new Certificate(options, clock, log, (pem) => {
+      this.#server!.setSecureContext(contextOf(pem));
+    });
+  }
+
+  /** Reads the certificate. @throws {Error} Says what is wrong, naming key and file. */
+  begin(): void {
+    this.#server = this.#makeServer(this.#certificate.start());
+  }
+
+  /** Stops looking for a new certificate. */
+  stop(): void {
+    this.#certificate.stop();
+  }
+
+  /** Reads the certificate's files now instead of at the next check; if they are invalid, the old one stays. */
+  reload(): void {
+    this.#certificate.reload();
+  }
+
+  /** When the certificate expires, in milliseconds since the Unix epoch. */
+  get expiresAt(): number {
+    return this.#certificate.expiresAt;
+  }
+
+  /** Makes the handshake; then the port waits for the first bytes inside TLS. @param first What has been read already. */
+  take(pending: PendingConnection, first: Buffer): void {
+    pending.stage = 'tls';
+    // A client that does not trust our certificate often just closes.
+    pending.onClosed = () => {
+      if (pending.stage === 'tls') this.#port.note(pending, 'tls_failed', 'the connection ended');
+    };
+    pending.onSettled = () => {
+      this.#endHandshake(pending);
+    };
+    pending.tlsPeerKey = peerKey(pending.raw);
+    this.#handshaking.set(pending.tlsPeerKey, pending);
+    pending.raw.unshift(first);
+    this.#server!.emit('connection', pending.raw);
+  }
+
+  #makeServer(pem: TlsPem): tls.Server {
+    const { handshakeMs, protocols, requireClientCert } = this.#options;
+    const server = tls.createServer({
+      ...contextOf(pem),
+      requestCert: requireClientCert,
+      rejectUnauthorized: requireClientCert,
+      // The port's own deadline comes first.
+      handshakeTimeout: 2 * handshakeMs,
+      ...(protocols.length > 0 && { ALPNProtocols: [...protocols] }),
+    });
+    server.on('secureConnection', (socket) => {
+      this.#onSecure(socket);
+    });
+    server.on('tlsClientError', (error, socket) => {
+      // The address of a closed connection is no longer known; its `onClosed` has reported it.
+      const pending = this.#handshaking.get(peerKey(socket));
+      // Node sends the client its alert and closes.
+      if (pending !== undefined) this.#port.note(pending, 'tls_failed', reasonOf(error));
+    });
+    return server;
+  }
+
+  #onSecure(socket: tls.TLSSocket): void {
+    socket.on('error', ignore);
+    const pending = this.#handshaking.get(peerKey(socket));
+    if (pending === undefined) {
+      socket.destroy();
+      return;
+    }
+    this.#endHandshake(pending);
+    pending.secure = true;
+    pending.stage = 'silent';
+    this.#port.sniff(pending, socket);
+  }
+
+  #endHandshake(pending: PendingConnection): void {
+    if (this.#handshaking.get(pending.tlsPeerKey) === pending)
+      this.#handshaking.delete(pending.tlsPeerKey);
+    pending.tlsPeerKey = '';
+  }
+}
+
+function ignore(): void {}
+
+/** Unique among open connections. */
+function peerKey(socket: Socket): string {
+  return `${socket.remoteAddress} ${socket.remotePort} ${socket.localAddress}`;
+}
+
+function contextOf({ cert, key, ca }: TlsPem): tls.SecureContextOptions {
+  return {
+    cert,
+    key,
+    ...(ca !== '' && { ca }),
+    minVersion: TLS_MIN_VERSION,
+    // Without it a client with a certificate cannot resume its TLS session.
+    sessionIdContext: 'pith',
+  };
+}
