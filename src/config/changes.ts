@@ -8,6 +8,7 @@ import { isMap } from './tree.ts';
 
 /** Keys that a reload applies, with all that is below them. Every other key needs a restart. */
 export const RELOADED_KEYS = [
+  'auth.bind_within',
   'backends',
   'drain',
   'events.data',

@@ -16,6 +16,7 @@ export function ruleOf(route: RouteConfig): Rule {
     otherwise: route.else,
     forward: route.forward,
     bound: route.bound,
+    roles: route.roles,
     codec: route.codec,
     method: route.method,
     path: route.path,

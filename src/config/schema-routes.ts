@@ -92,7 +92,10 @@ export const routeSchema = z.strictObject({
   ),
   idempotent: flag(false, 'true: may be sent again within its timeout.'),
   bound: flag(false, 'true: only for sessions with a uid; others get 401.'),
-  roles: texts('Any of these must be in the session data\'s "roles"; empty: no such rule.'),
+  roles: texts(
+    'One of these must be in the session data\'s "roles", an array of strings; others get 403. Empty: no such rule.',
+    (value) => (value === '' ? 'expected the name of a role' : undefined),
+  ),
   rate: integer(
     0,
     "Messages per session and second, and as many at once, 0 to 1000000; beyond it 429. 0: the session's own limit only.",

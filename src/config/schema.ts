@@ -73,9 +73,11 @@ const authSchema = z
     mode: choice(['none', 'jwt', 'connect'], 'none', 'Who decides at the handshake.'),
     backend: text('', 'Backend that is asked in mode: connect.'),
     jwt: jwtSchema,
-    bind_within: duration('0s', 'Close sessions that have no uid by then; 0s: never.', {
-      zero: true,
-    }),
+    bind_within: duration(
+      '0s',
+      'Close sessions that have no uid so long after they have connected; 0s: never.',
+      { zero: true },
+    ),
     sessions_per_uid: choice(
       ['many', 'kick_old', 'refuse_new'],
       'many',

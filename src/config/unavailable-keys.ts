@@ -47,8 +47,6 @@ export const NOT_YET_AVAILABLE: readonly NotYet[] = [
     instead: 'use none or connect',
   },
   { path: 'auth.jwt', example: { keys: ['/keys/jwt.pem'] } },
-  { path: 'auth.bind_within', example: '10s' },
-  { path: 'routes[].roles', example: ['admin'] },
   { path: 'limits.idle', example: '5m' },
   { path: 'limits.connections_per_address', example: 10 },
   { path: 'limits.accepts_per_second', example: 50 },

@@ -4,6 +4,7 @@ import type { Config } from '../config/schema.ts';
 import { formatDuration } from '../config/units.ts';
 import { isReserved } from '../routing/reserved.ts';
 import { isRoute, namesConstructor } from '../routing/route.ts';
+import { mayUse } from '../routing/roles.ts';
 import {
   chosen,
   instanceFor,
@@ -66,6 +67,13 @@ export async function explainRoute(
   }
   if (target.bound && session.uid === '') {
     steps.push('401 NOT_BOUND: only for sessions with a uid; give one with --uid');
+    return nowhere(target.match);
+  }
+  if (!mayUse(target.roles, session.data)) {
+    const roles = target.roles.join(' or ');
+    steps.push(
+      `403 FORBIDDEN: only for sessions with the role ${roles} in the data key "roles"; give one with --data`,
+    );
     return nowhere(target.match);
   }
   const described = await describeTarget(config, route, target, session);

@@ -7,6 +7,7 @@
 import { type Failure, failure, isFailure } from '../errors.ts';
 import type { BadSignature } from '../dialect/wire.ts';
 import type { Message } from '../protocol/message.ts';
+import { mayUse } from '../routing/roles.ts';
 import { chosen, renamedOr, RouteTable } from '../routing/route-table.ts';
 import type { Target } from '../routing/rule.ts';
 import type { MessageSink } from '../session/session-parts.ts';
@@ -21,6 +22,8 @@ const IN_FLIGHT: Failure = {
   ...failure('OVERLOADED'),
   detail: 'limits.in_flight_per_backend is reached',
 };
+
+const NO_ROLE = failure('FORBIDDEN', 'this route needs a role that the session does not have');
 
 export class Relay implements MessageSink {
   readonly parts: RelayParts;
@@ -103,6 +106,7 @@ export class Relay implements MessageSink {
     const target = this.table.resolve(route);
     if (isFailure(target)) return target;
     if (target.bound && session.uid === '') return failure('NOT_BOUND');
+    if (!mayUse(target.roles, session.data)) return NO_ROLE;
     const tooManyHere = admission.routeRefusal(session, target, now);
     if (tooManyHere !== null) return tooManyHere;
     return target.choices === null ? target : chosen(target, session);

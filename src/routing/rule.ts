@@ -22,6 +22,8 @@ export type Rule = {
   readonly forward: readonly string[];
   /** Only for sessions with a uid. */
   readonly bound: boolean;
+  /** Only for sessions with one of these roles; empty: for all. */
+  readonly roles: readonly string[];
   /**
    * auto: pomelo-protobuf from clients becomes JSON for the backend, and text is made readable both ways ·
    * raw: the bytes unchanged · protobuf: the client sends the method's own messages.

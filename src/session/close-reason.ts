@@ -27,6 +27,8 @@ export const CLOSE_REASONS = {
   packet_too_long: row(1009, null, 'info'),
   malformed: row(1002, null, 'info'),
   auth_expired: row(1008, 'auth_expired', 'info'),
+  /** Had no uid in time: auth.bind_within. */
+  bind_timeout: row(1008, 'bind_timeout', 'info'),
   bad_signature: row(1008, null, 'info'),
   ping_flood: row(1008, null, 'info'),
   /** Was offered what waits for it, and does not take it. */

@@ -11,6 +11,8 @@ export type DeadlineLimits = {
   readonly assembleMs: number;
   /** The client must be heard within twice this, three times where heartbeats go out on our own clock; 0: no heartbeats. */
   readonly heartbeatMs: number;
+  /** The session must have a uid so many milliseconds after it has connected, once; 0: it need not. */
+  readonly bindMs: number;
   /** Milliseconds without the client taking anything after which it is closed. */
   readonly closeAfterMs: number;
 };
@@ -38,6 +40,8 @@ export class Deadlines {
   #incompleteSince = 0;
   #restsSince = 0;
   #tickAt = Infinity;
+  /** It had a uid when that was due: one that is unbound later may stay. */
+  #hadUid = false;
 
   constructor(wheel: TimerWheel, limits: DeadlineLimits, session: Session) {
     this.#wheel = wheel;
@@ -101,6 +105,7 @@ export class Deadlines {
   activated(): void {
     const now = this.#wheel.now();
     this.#lookBy(now + this.#limits.assembleMs);
+    if (this.#limits.bindMs > 0) this.#lookBy(this.#openedAt + this.#limits.bindMs);
     if (this.#limits.heartbeatMs === 0) return;
     this.#lookBy(now + this.#silenceMs);
     if (!this.#ticks) return;
@@ -150,7 +155,7 @@ export class Deadlines {
     // What was unsent may be gone without a drain: all of it taken at once, or expired.
     if (!readGate.isReading) readGate.consider();
     this.#tick(now);
-    const { ackMs, assembleMs, heartbeatMs, closeAfterMs } = this.#limits;
+    const { ackMs, assembleMs, bindMs, heartbeatMs, closeAfterMs } = this.#limits;
     // A WebSocket message that is begun brings no bytes to us: it is found by looking.
     if (this.#incompleteSince === 0 && readGate.isReading && readGate.isIncomplete)
       this.#incompleteSince = now;
@@ -163,6 +168,7 @@ export class Deadlines {
       const due = this.#lastHeardAt + this.#silenceMs;
       this.#lookBy(due > now ? due : now + heartbeatMs);
     }
+    if (bindMs > 0 && !this.#hadUid) this.#lookBy(Math.max(now, this.#openedAt + bindMs));
     const backlogMs = outbox.backlogMs(now);
     if (outbox.hasBacklog)
       this.#lookBy(now + Math.min(closeAfterMs - backlogMs, closeAfterMs / BACKLOG_LOOKS));
@@ -193,6 +199,14 @@ export class Deadlines {
     else this.#session.send(HEARTBEAT);
   }
 
+  /** Looks once, when it is due. */
+  #isUnbound(now: number): boolean {
+    const { bindMs } = this.#limits;
+    if (bindMs === 0 || this.#hadUid || now < this.#openedAt + bindMs) return false;
+    this.#hadUid = this.#session.uid !== '';
+    return !this.#hadUid;
+  }
+
   #late(now: number): CloseReason | null {
     const { ackMs, assembleMs, heartbeatMs, closeAfterMs } = this.#limits;
     const { outbox, readGate, state } = this.#session;
@@ -200,6 +214,7 @@ export class Deadlines {
       return now >= this.#openedAt + this.#openingMs ? 'handshake_timeout' : null;
     if (state === 'handshaking' && now >= this.#handshakenAt + ackMs) return 'ack_timeout';
     if (outbox.backlogMs(now) >= closeAfterMs) return 'slow_consumer';
+    if (this.#isUnbound(now)) return 'bind_timeout';
     if (!readGate.isReading) return null;
     if (!readGate.isIncomplete) this.#incompleteSince = 0;
     if (this.#incompleteSince !== 0 && now >= this.#incompleteSince + assembleMs)

@@ -117,13 +117,14 @@ export function makeListenSteps(
 }
 
 function limitsOf(config: Config, dialect: Dialect): SessionLimits {
-  const { limits } = config;
+  const { auth, limits } = config;
   return {
     packetBytesMax: Math.min(limits.packet, dialect.packetBytesMax),
     handshakeMs: limits.handshake,
     ackMs: limits.ack,
     assembleMs: limits.assemble,
     heartbeatMs: config.heartbeat,
+    bindMs: auth.bind_within,
     closeAfterMs: limits.slow.close_after,
     inFlightMax: limits.in_flight_per_session,
     outbox: { bytesMax: limits.outbox, dropAfterMs: limits.slow.drop_after },

@@ -21,6 +21,7 @@ routes:
   - { match: "chat.admin.*", backend: chat, bound: true }
   - { match: "chat.>", backend: chat, rename: "v2.{method}", to: "{data.room}", idempotent: true }
   - { match: "one.>", backend: one }
+  - { match: "staff.>", backend: one, roles: [admin, support] }
   - { match: "world.>", backend: world, rename: "v2.{method}" }
   - { match: "own.>", backend: own }
   - { match: "shop.list", backend: shop, path: "/v2/{method}" }
@@ -59,6 +60,11 @@ test('the rules before the one that takes it, the backend, and what it is sent',
   10s for the answer, order keep, may be retried
 `,
   });
+});
+
+test('a route for some roles is reached by a session that has one of them', async () => {
+  const { isReached } = await explain('staff.ban', { data: { roles: ['player', 'support'] } });
+  expect(isReached).toBe(true);
 });
 
 test('a session without the key goes to any instance', async () => {
@@ -104,6 +110,10 @@ test.each([
   ['chat..join', '400 BAD_ROUTE'],
   ['chat.room.constructor', '400 BAD_ROUTE'],
   ['chat.admin.kick', '401 NOT_BOUND'],
+  [
+    'staff.ban',
+    '403 FORBIDDEN: only for sessions with the role admin or support in the data key "roles"; give one with --data',
+  ],
   ['other.v1.rooms.join', '404 NO_ROUTE: no method /other.v1.rooms/join'],
   ['bare.b', '404 NO_ROUTE: "" is not a valid route'],
 ])('%s goes nowhere: %s', async (route, why) => {

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { failure, REASONS, type Reason } from '../../../src/errors.ts';
 import { encodeNotify, encodePush, encodeResponse } from '../../../src/protocol/message.ts';
 import { errorJson } from '../../../src/dialect/error-body.ts';
-import type { Push } from '../../../src/contract/commands.ts';
+import type { JsonObject, Push } from '../../../src/contract/commands.ts';
 import type { Session } from '../../../src/session/session.ts';
 import { packetBytes } from '../protocol/wire.ts';
 import { bare, request, turn } from '../session/support.ts';
@@ -310,6 +310,7 @@ describe('every error', () => {
     ['400 BAD_ROUTE', 'keep.constructor'],
     ['404 NO_ROUTE', 'other.a'],
     ['401 NOT_BOUND', 'bound.a'],
+    ['403 FORBIDDEN', 'staff.a'],
   ])('%s is the relay’s own for %s, and the backend hears nothing', (reason, route) => {
     const { backend, client } = setUp();
     const one = client();
@@ -328,6 +329,38 @@ describe('every error', () => {
     one.session.drain();
     one.session.onBytes(request(4, 'keep.a'));
     expect(reasons(one).slice(2)).toEqual(['504 TIMEOUT', '503 DRAINING']);
+  });
+});
+
+describe('the roles of a route', () => {
+  test.each<[allowed: boolean, data: JsonObject]>([
+    [true, { roles: ['admin'] }],
+    [true, { roles: ['player', 'support'] }],
+    [false, {}],
+    [false, { roles: [] }],
+    [false, { roles: ['player'] }],
+    [false, { roles: ['administrator', 'Admin', ''] }],
+    [false, { roles: 'admin' }],
+    [false, { roles: { 0: 'admin', length: 1 } }],
+    [false, { roles: [['admin']] }],
+    [false, { role: ['admin'] }],
+    [false, { roles: null as unknown as [] }],
+  ])('%j: with the data %j', (allowed, data) => {
+    const { backend, client } = setUp();
+    const one = client();
+    Object.assign(one.session.data, data);
+    one.session.onBytes(request(1, 'staff.a'));
+    expect([backend.sent, reasons(one)]).toEqual(allowed ? [1, []] : [0, ['403 FORBIDDEN']]);
+  });
+
+  test('are looked at anew for each message', () => {
+    const { backend, client } = setUp();
+    const one = client();
+    one.session.data['roles'] = ['admin'];
+    one.session.onBytes(request(1, 'staff.a'));
+    one.session.data['roles'] = [];
+    one.session.onBytes(request(2, 'staff.a'));
+    expect([backend.sent, reasons(one)]).toEqual([1, ['403 FORBIDDEN']]);
   });
 });
 

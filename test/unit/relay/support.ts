@@ -84,6 +84,7 @@ const STANDARD = {
   otherwise: 'error',
   forward: [],
   bound: false,
+  roles: [],
   codec: 'auto',
   method: '',
   path: '',
@@ -101,6 +102,7 @@ const RULES: readonly Rule[] = [
   { ...STANDARD, match: 'join.*', backend: 'one', order: 'keep', join: 'room.{data.room}' },
   { ...STANDARD, match: 'join-none.*', backend: 'one', order: 'none', join: 'hall' },
   { ...STANDARD, match: 'bound.*', backend: 'one', order: 'keep', bound: true },
+  { ...STANDARD, match: 'staff.*', backend: 'one', order: 'keep', roles: ['admin', 'support'] },
   { ...STANDARD, match: 'rated.*', backend: 'one', order: 'none', rate: 2 },
   { ...STANDARD, match: 'rare.*', backend: 'one', order: 'none', rate: 1, bound: true },
 ];

@@ -12,6 +12,7 @@ function rule(match: string, more: Partial<Rule> = {}): Rule {
     otherwise: 'error',
     forward: [],
     bound: false,
+    roles: [],
     codec: 'auto',
     method: '',
     path: '',

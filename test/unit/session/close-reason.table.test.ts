@@ -25,6 +25,7 @@ const ROWS: readonly Row[] = [
   ['packet_too_long',   1009, null,           'info'],
   ['malformed',         1002, null,           'info'],
   ['auth_expired',      1008, 'auth_expired', 'info'],
+  ['bind_timeout',      1008, 'bind_timeout', 'info'],
   ['bad_signature',     1008, null,           'info'],
   ['ping_flood',        1008, null,           'info'],
   ['slow_consumer',     1008, null,           'warn'],

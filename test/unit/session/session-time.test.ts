@@ -436,3 +436,55 @@ describe('what must not reset a deadline', () => {
     expect(host.ended.map(({ reason }) => reason)).toEqual(['slow_consumer']);
   });
 });
+
+describe('a session that must have a uid in time', () => {
+  const BIND = { limits: { bindMs: 60_000 } };
+  const comeIn = (options: Parameters<typeof connect>[0] = BIND) => {
+    const client = connect(options);
+    client.session.onBytes(Buffer.concat([HANDSHAKE, ACK]));
+    return client;
+  };
+  /** Time goes by, and the client is heard in it. */
+  const pass = ({ session, clock }: ReturnType<typeof connect>, ms: number): void => {
+    for (let left = ms; left > 0; left -= 10_000) {
+      session.onBytes(HEARTBEAT);
+      clock.advance(Math.min(left, 10_000));
+    }
+  };
+
+  test('is told and closed when it is due, counted from the connection on', () => {
+    const client = connect(BIND);
+    client.clock.advance(4_000);
+    client.session.onBytes(Buffer.concat([HANDSHAKE, ACK]));
+    pass(client, 55_000);
+    expect(around(client, 1_000)).toEqual({ before: [], after: ['bind_timeout'] });
+    expect(client.connection.packets.at(-1)).toMatchObject({
+      type: 5,
+      body: Buffer.from('{"reason":"bind_timeout"}'),
+    });
+  });
+
+  test('stays once it has had one, also without it later', () => {
+    const client = comeIn();
+    client.session.uid = 'ann';
+    pass(client, 61_000);
+    client.session.uid = '';
+    pass(client, 300_000);
+    expect(client.host.ended).toEqual([]);
+  });
+
+  test('need not where nothing is set', () => {
+    const client = comeIn({});
+    pass(client, 300_000);
+    expect(client.host.ended).toEqual([]);
+  });
+
+  test('is found soon where it is set later, while the session is open', () => {
+    const client = comeIn({});
+    pass(client, 100_000);
+    // As a reload does it.
+    Object.assign(client.limits, { bindMs: 60_000 });
+    pass(client, LIMITS.assembleMs + 100);
+    expect(client.host.ended.map(({ reason }) => reason)).toEqual(['bind_timeout']);
+  });
+});

@@ -105,6 +105,7 @@ export const LIMITS: SessionLimits = {
   ackMs: 5_000,
   assembleMs: 8_000,
   heartbeatMs: 30_000,
+  bindMs: 0,
   closeAfterMs: 20_000,
   inFlightMax: 8,
   outbox: { bytesMax: 65_536, dropAfterMs: 1_000 },
@@ -250,7 +251,7 @@ export function connect(choice: Choice = {}) {
     fanouts: world.fanouts,
   };
   const session = new Session(parts, connection, choice.n ?? 1, world.clock.wallNow());
-  return { ...world, connection, host, session };
+  return { ...world, connection, host, session, limits: parts.limits };
 }
 
 /** The same after handshake and ack, with what was sent for them forgotten. */
