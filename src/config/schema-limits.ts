@@ -57,7 +57,7 @@ export const limitsSchema = z
     assemble: duration('10s', 'Time from the first byte of a packet to its last.'),
     idle: duration(
       '0s',
-      "Close sessions that send nothing for this long, besides the heartbeat's own timeout of twice its interval; 0s: never.",
+      'Close sessions that send nothing but heartbeats for this long, and wait for no answer; 0s: never.',
       { zero: true },
     ),
     connections: z

@@ -32,6 +32,7 @@ import { limitsSchema } from './schema-limits.ts';
 import { routesSchema } from './schema-routes.ts';
 import { checkPattern, checkRoute, checkSubjectPrefix } from './syntax.ts';
 
+const MONTH_MS = 30 * 86_400_000;
 const MEBIBYTE = 1024 * 1024;
 const MANY = { min: 1, max: 1_000_000 };
 
@@ -105,6 +106,11 @@ const sessionsSchema = z
       {
         zero: true,
       },
+    ),
+    max_age: duration(
+      '0s',
+      'A session ends this long after its connection, or up to a tenth earlier, and not while a request is in flight; 1s to 720h; 0s: never.',
+      { min: 1_000, max: MONTH_MS, zero: true },
     ),
     resume: z
       .strictObject({

@@ -23,6 +23,10 @@ export const CLOSE_REASONS = {
   ack_timeout: row(1008, null, 'info'),
   assemble_timeout: row(1008, null, 'info'),
   heartbeat_timeout: row(1008, null, 'info'),
+  /** Its client sends heartbeats and nothing else. The kick tells ours not to come back by itself. */
+  idle_timeout: row(1008, 'idle_timeout', 'info'),
+  /** Open for as long as a session may be: the client is to come back. */
+  max_age: row(1001, null, 'info'),
   bad_packet_type: row(1002, null, 'info'),
   packet_too_long: row(1009, null, 'info'),
   malformed: row(1002, null, 'info'),

@@ -1,7 +1,8 @@
 /** Everything about one session that may be late, on one timeout that looks again when the next deadline is due. */
+import { failure } from '../errors.ts';
 import { HEARTBEAT } from '../protocol/packet.ts';
 import { Timeout, type TimerWheel } from '../timer-wheel.ts';
-import type { CloseReason } from './close-reason.ts';
+import { type CloseReason, NO_DETAILS } from './close-reason.ts';
 import type { Session } from './session.ts';
 
 export type DeadlineLimits = {
@@ -15,6 +16,10 @@ export type DeadlineLimits = {
   readonly bindMs: number;
   /** Milliseconds without the client taking anything after which it is closed. */
   readonly closeAfterMs: number;
+  /** Milliseconds without a message from the client after which it is closed, however it beats; 0: never. */
+  readonly idleMs: number;
+  /** Milliseconds from the connection after which an active session ends, up to a tenth earlier; 0: never. */
+  readonly maxAgeMs: number;
 };
 
 /**
@@ -24,6 +29,15 @@ export type DeadlineLimits = {
 export const ANSWER_GRACE_MS = 1_000;
 /** How often a backlog is checked until it is too old: each check finds out whether the client takes some of it. */
 const BACKLOG_LOOKS = 4;
+
+/** How long a session that is old enough may wait for what is in flight. */
+export const RETIRING_MS = 10_000;
+/** How often it looks whether that has been answered. */
+const RETIRING_LOOK_MS = 100;
+/** Sessions end up to this share of their age early, so that those that began together do not end together. */
+const AGE_SPREAD = 0.1;
+/** Multiples of it, without their whole part, are spread more evenly than random numbers. */
+const GOLDEN_RATIO = 0.618_033_988_749_895;
 
 export class Deadlines {
   readonly #wheel: TimerWheel;
@@ -36,6 +50,9 @@ export class Deadlines {
   #openingMs: number;
   #handshakenAt = 0;
   #lastHeardAt: number;
+  #lastSpokeAt = 0;
+  /** By `maxAgeMs` as it was when the session became active. */
+  #endsAt = Infinity;
   /** 0: everything that has come is complete. */
   #incompleteSince = 0;
   #restsSince = 0;
@@ -62,6 +79,11 @@ export class Deadlines {
     this.#incompleteSince = 0;
   }
 
+  /** What was heard is a message. */
+  spoke(): void {
+    this.#lastSpokeAt = this.#lastHeardAt;
+  }
+
   /** A sign of life that completes nothing: a WebSocket ping or pong, which may come inside a message. */
   lives(): void {
     this.#lastHeardAt = this.#wheel.now();
@@ -86,6 +108,7 @@ export class Deadlines {
   rested(): void {
     const ms = this.#wheel.now() - this.#restsSince;
     this.#lastHeardAt += ms;
+    this.#lastSpokeAt += ms;
     if (this.#incompleteSince === 0) return;
     this.#incompleteSince += ms;
     this.#lookBy(this.#incompleteSince + this.#limits.assembleMs);
@@ -106,6 +129,14 @@ export class Deadlines {
     const now = this.#wheel.now();
     this.#lookBy(now + this.#limits.assembleMs);
     if (this.#limits.bindMs > 0) this.#lookBy(this.#openedAt + this.#limits.bindMs);
+    this.#lastSpokeAt = now;
+    this.#lookForIdle(now);
+    const { maxAgeMs } = this.#limits;
+    if (maxAgeMs > 0) {
+      const early = AGE_SPREAD * ((this.#session.n * GOLDEN_RATIO) % 1);
+      this.#endsAt = this.#openedAt + maxAgeMs * (1 - early);
+      this.#lookBy(this.#endsAt);
+    }
     if (this.#limits.heartbeatMs === 0) return;
     this.#lookBy(now + this.#silenceMs);
     if (!this.#ticks) return;
@@ -149,9 +180,12 @@ export class Deadlines {
     const { outbox, readGate } = this.#session;
     const late = this.#late(now);
     if (late !== null) {
-      this.#session.close(late);
+      this.#session.close(late, NO_DETAILS, this.#causeOf(late));
       return;
     }
+    if (now >= this.#endsAt && this.#retire(now)) return;
+    this.#lookForIdle(now);
+    this.#lookBy(Math.max(this.#endsAt, now + RETIRING_LOOK_MS));
     // What was unsent may be gone without a drain: all of it taken at once, or expired.
     if (!readGate.isReading) readGate.consider();
     this.#tick(now);
@@ -172,6 +206,37 @@ export class Deadlines {
     const backlogMs = outbox.backlogMs(now);
     if (outbox.hasBacklog)
       this.#lookBy(now + Math.min(closeAfterMs - backlogMs, closeAfterMs / BACKLOG_LOOKS));
+  }
+
+  #lookForIdle(now: number): void {
+    const { idleMs } = this.#limits;
+    if (idleMs === 0) return;
+    // Whoever waits for an answer is not idle.
+    if (this.#session.inFlight > 0) this.#lastSpokeAt = now;
+    const due = this.#lastSpokeAt + idleMs;
+    // It is late only while it is not read from, when it could not speak.
+    this.#lookBy(due > now ? due : now + idleMs);
+  }
+
+  /** Ends the session once nothing is in flight. Until then nothing more is read, so that it comes to that. */
+  #retire(now: number): boolean {
+    const session = this.#session;
+    const isBusy = session.inFlight > 0 || session.outbox.unsentBytes > 0;
+    if (isBusy && now < this.#endsAt + RETIRING_MS) {
+      session.readGate.wait();
+      return false;
+    }
+    session.giveUp(failure('DRAINING', 'this connection is too old; connect again'));
+    session.resuming?.renew();
+    session.close('max_age', NO_DETAILS, this.#causeOf('max_age'));
+    return true;
+  }
+
+  /** Which key's number was passed, for the log. */
+  #causeOf(reason: CloseReason): string {
+    const { idleMs, maxAgeMs } = this.#limits;
+    if (reason === 'idle_timeout') return `limits.idle is ${idleMs} ms`;
+    return reason === 'max_age' ? `sessions.max_age is ${maxAgeMs} ms` : '';
   }
 
   /**
@@ -208,8 +273,8 @@ export class Deadlines {
   }
 
   #late(now: number): CloseReason | null {
-    const { ackMs, assembleMs, heartbeatMs, closeAfterMs } = this.#limits;
-    const { outbox, readGate, state } = this.#session;
+    const { ackMs, assembleMs, heartbeatMs, closeAfterMs, idleMs } = this.#limits;
+    const { inFlight, outbox, readGate, state } = this.#session;
     if (state === 'opening')
       return now >= this.#openedAt + this.#openingMs ? 'handshake_timeout' : null;
     if (state === 'handshaking' && now >= this.#handshakenAt + ackMs) return 'ack_timeout';
@@ -219,7 +284,9 @@ export class Deadlines {
     if (!readGate.isIncomplete) this.#incompleteSince = 0;
     if (this.#incompleteSince !== 0 && now >= this.#incompleteSince + assembleMs)
       return 'assemble_timeout';
-    const silent = heartbeatMs > 0 && now >= this.#lastHeardAt + this.#silenceMs;
-    return silent && state !== 'handshaking' ? 'heartbeat_timeout' : null;
+    if (state === 'handshaking') return null;
+    if (heartbeatMs > 0 && now >= this.#lastHeardAt + this.#silenceMs) return 'heartbeat_timeout';
+    const isIdle = idleMs > 0 && inFlight === 0 && now >= this.#lastSpokeAt + idleMs;
+    return isIdle ? 'idle_timeout' : null;
   }
 }

@@ -107,6 +107,10 @@ export class ReadGate {
   /** First what has come meanwhile, which may make it pause again. */
   #resume(): void {
     this.#isReading = true;
+    if (this.#isWaiting) {
+      this.#session.connection.resume();
+      return;
+    }
     const fault = this.#reader.release();
     if (fault !== null) {
       this.#session.close(fault);

@@ -200,6 +200,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
   }
 
   #onMessage(body: Buffer): void {
+    this.deadlines.spoke();
     const message = this.#message;
     const fault = this.wire.decode(body, message);
     if (fault !== null) {

@@ -117,7 +117,7 @@ export function makeListenSteps(
 }
 
 function limitsOf(config: Config, dialect: Dialect): SessionLimits {
-  const { auth, limits } = config;
+  const { auth, limits, sessions } = config;
   return {
     packetBytesMax: Math.min(limits.packet, dialect.packetBytesMax),
     handshakeMs: limits.handshake,
@@ -126,6 +126,8 @@ function limitsOf(config: Config, dialect: Dialect): SessionLimits {
     heartbeatMs: config.heartbeat,
     bindMs: auth.bind_within,
     closeAfterMs: limits.slow.close_after,
+    idleMs: limits.idle,
+    maxAgeMs: sessions.max_age,
     inFlightMax: limits.in_flight_per_session,
     outbox: { bytesMax: limits.outbox, dropAfterMs: limits.slow.drop_after },
   };

@@ -169,6 +169,26 @@ describe('what takes effect', () => {
     expect(served.log().some((line) => line.msg === 'message')).toBe(true);
   });
 
+  test('how long a session that is open may say nothing, and how long later ones may last', async () => {
+    const config = (more: string): string =>
+      `${reply('one')}\nlimits: { assemble: 200ms }\n${more}`;
+    await using served = await serve(config(''));
+    await using idle = await TestClient.connect(served.port);
+    served.rewrite(config('').replace('200ms', '200ms, idle: 300ms'));
+    expect(await reload(served)).toEqual({ changed: ['limits.idle'] });
+    await idle.ended;
+    served.rewrite(config(''));
+    await reload(served);
+    await using before = await TestClient.connect(served.port);
+    served.rewrite(config('sessions: { max_age: 1s }'));
+    expect(await reload(served)).toEqual({ changed: ['sessions.max_age'] });
+    await using after = await TestClient.connect(served.port);
+    await after.ended;
+    expect(before.isEnded).toBe(false);
+    const ends = served.log().filter(({ msg }) => msg === 'session closed');
+    expect(ends.map(({ reason }) => reason)).toEqual(['idle_timeout', 'max_age']);
+  });
+
   test('the keys of session data that the end of a session tells', async () => {
     const closed: string[] = [];
     await using backend = await HttpBackend.start((asked) => {

@@ -112,6 +112,18 @@ const ENDINGS: readonly Ending[] = [
     provoke: async (gateway) => (await active(gateway)).raw(pack(4, 'cut', 100)),
   },
   { reason: 'heartbeat_timeout', config: 'heartbeat: 1s', provoke: active },
+  {
+    reason: 'idle_timeout',
+    config: 'limits: { idle: 200ms }',
+    provoke: active,
+    fields: { error: 'limits.idle is 200 ms' },
+  },
+  {
+    reason: 'max_age',
+    config: 'sessions: { max_age: 1s }',
+    provoke: active,
+    fields: { error: 'sessions.max_age is 1000 ms' },
+  },
   { reason: 'bad_packet_type', provoke: (gateway) => raw(gateway, pack(9)) },
   {
     reason: 'packet_too_long',

@@ -73,6 +73,7 @@ const PAGES = {
   ],
 
   routes: ['deploy/guides/routes.md', {}],
+  limits: ['deploy/guides/limits.md', {}],
 
   tools: [
     'deploy/guides/tools.md',

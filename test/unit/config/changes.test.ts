@@ -49,6 +49,11 @@ describe('what a reload applies', () => {
       ['telemetry.always.errors', 'telemetry.sample'],
     ],
     ['events', (text) => `${text}events: { data: [room] }`, ['events.data[0]']],
+    [
+      'how long a session may last, and say nothing',
+      (text) => `${text}sessions: { max_age: 1h }\nlimits: { idle: 5m }`,
+      ['limits.idle', 'sessions.max_age'],
+    ],
   ])('%s', (_, change, changed) => {
     expect(changesBetween(config(BASE), config(change(BASE)))).toEqual({
       changed,

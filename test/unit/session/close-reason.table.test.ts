@@ -21,6 +21,8 @@ const ROWS: readonly Row[] = [
   ['ack_timeout',       1008, null,           'info'],
   ['assemble_timeout',  1008, null,           'info'],
   ['heartbeat_timeout', 1008, null,           'info'],
+  ['idle_timeout',      1008, 'idle_timeout', 'info'],
+  ['max_age',           1001, null,           'info'],
   ['bad_packet_type',   1002, null,           'info'],
   ['packet_too_long',   1009, null,           'info'],
   ['malformed',         1002, null,           'info'],

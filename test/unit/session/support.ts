@@ -107,6 +107,8 @@ export const LIMITS: SessionLimits = {
   heartbeatMs: 30_000,
   bindMs: 0,
   closeAfterMs: 20_000,
+  idleMs: 0,
+  maxAgeMs: 0,
   inFlightMax: 8,
   outbox: { bytesMax: 65_536, dropAfterMs: 1_000 },
 };
