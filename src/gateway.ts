@@ -16,6 +16,7 @@ import { Outboxes } from './session/outboxes.ts';
 import type { Registry } from './session/registry.ts';
 import type { Backends } from './reload/backends.ts';
 import type { ReadConfig, Reload } from './reload/reload.ts';
+import type { Shedding } from './relay/shedding.ts';
 import { type DrainOptions, Shutdown } from './shutdown.ts';
 import type { Log } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
@@ -78,6 +79,7 @@ export class Gateway {
   /** null: no traces. */
   readonly #tracing: Tracing | null;
   readonly #backends: Backends;
+  readonly #shedding: Shedding;
   readonly #reload: Reload;
   readonly #listeners: Listeners;
   readonly #ports: ControlPorts;
@@ -131,6 +133,7 @@ export class Gateway {
       tracing,
       drained: drained.resolve,
       faults: this.#faults,
+      shedding: relay.parts.shedding,
       listeners: listeners.all,
       ports: this.#ports,
       started: () => this.#begun,
@@ -142,6 +145,7 @@ export class Gateway {
     this.#consul = consul;
     this.#tracing = tracing;
     this.#backends = backends;
+    this.#shedding = relay.parts.shedding;
   }
 
   get state(): GatewayState {
@@ -204,7 +208,7 @@ export class Gateway {
 
   async #begin(): Promise<void> {
     const { config, log } = this.#parts;
-    if (config.telemetry.metrics) this.#parts.processUse?.lag.start();
+    this.#parts.processUse?.lag.start();
     await this.#tracing?.start();
     this.#bus.bus.start();
     const { nats } = this.#bus;
@@ -222,6 +226,7 @@ export class Gateway {
     if (this.state !== 'starting') return;
     makeCertificateGauges(this.metrics, this.#listeners.all);
     this.#started = true;
+    this.#shedding.start();
     this.#bus.bus.tell('ready');
     this.#ports.control.setServing(true);
     this.#consul?.start(this.addresses, () => this.notReady());

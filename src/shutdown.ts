@@ -42,6 +42,8 @@ export type ShutdownParts = {
   readonly registry: Registry;
   readonly bus: Bus;
   readonly backends: Backends;
+  /** Looks at the event loop now and then. */
+  readonly shedding: { stop(): void };
   readonly consul: Consul | null;
   readonly tracing: Tracing | null;
   readonly listeners: readonly ClientListener[];
@@ -153,6 +155,7 @@ export class Shutdown {
     await faults.step('control', CLOSE_MS.control, () =>
       Promise.all([ports.control.close(), ports.admin.close(), ports.health.close()]),
     );
+    this.#parts.shedding.stop();
     this.#parts.processUse?.lag.stop();
     this.#parts.wheel.stop();
     this.#state = 'stopped';

@@ -15,6 +15,7 @@ export const RELOADED_KEYS = [
   'limits.ack',
   'limits.assemble',
   'limits.burst',
+  'limits.event_loop_lag',
   'limits.idle',
   'limits.in_flight_per_backend',
   'limits.in_flight_per_session',

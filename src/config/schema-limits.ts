@@ -94,9 +94,13 @@ export const limitsSchema = z
       'Largest body that is parsed, transcoded, base64-encoded or escaped again, 64KiB to 64MiB; an object in it counts at least 32 bytes, any other value and each key 8. What passes unchanged is not bound by it.',
       { min: 64 * 1024, max: 64 * MEBIBYTE },
     ),
-    event_loop_lag: duration('200ms', 'Beyond it new requests are rejected with 503; 0s: never.', {
-      zero: true,
-    }),
+    event_loop_lag: duration(
+      '200ms',
+      'While the event loop lags by more than this, new requests are refused with 503; 0s: never.',
+      {
+        zero: true,
+      },
+    ),
   })
   .prefault({})
   .describe('What a client, a session and a backend may use up.');

@@ -8,6 +8,7 @@ import type { TimerWheel } from '../timer-wheel.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { Admission } from './admission.ts';
 import type { Breaker } from './breaker.ts';
+import type { Shedding } from './shedding.ts';
 import type { MessageReport } from './message-report.ts';
 
 /** A backend as the relay knows it. */
@@ -20,6 +21,7 @@ export type RelayBackend = {
 
 export type RelayParts = {
   readonly admission: Admission;
+  readonly shedding: Shedding;
   readonly wheel: TimerWheel;
   readonly random: Random;
   /** What replies ask for besides the answer: of the session, and of other sessions anywhere. */

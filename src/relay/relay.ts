@@ -58,9 +58,9 @@ export class Relay implements MessageSink {
 
   /** Relays one message of an active or draining session. */
   receive(session: Session, message: Message): void {
-    const { admission, report, wheel } = this.parts;
+    const { admission, report, shedding, wheel } = this.parts;
     const now = wheel.now();
-    const target = this.target(session, message.route, now);
+    const target = shedding.refusal ?? this.target(session, message.route, now);
     if (isFailure(target)) {
       this.refuse(session, message, target);
       return;

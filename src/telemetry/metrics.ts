@@ -111,6 +111,9 @@ export const INSTRUMENTS = {
   ),
   pith_internal_errors_total: counter('Faults of the gateway itself that it survived.'),
   pith_log_lines_dropped_total: counter('Log lines dropped because stdout was not read.'),
+  pith_overload_state: gauge(
+    '1 while new requests are refused because the event loop lags by more than limits.event_loop_lag.',
+  ),
   pith_drain_state: gauge('1 while the gateway is stopping, otherwise 0.'),
   pith_spans_total: counter(
     'Trace spans: made, exported, failed. The others are waiting, or were dropped because too many waited.',

@@ -3,6 +3,7 @@ import type { Bus } from '../bus/bus.ts';
 import type { Capacity } from '../config/auto-limits.ts';
 import type { Fanouts } from '../session/fanouts.ts';
 import type { Outboxes } from '../session/outboxes.ts';
+import type { Relay } from '../relay/relay.ts';
 import type { Registry } from '../session/registry.ts';
 import type { EventLoopLag } from '../telemetry/event-loop.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -36,16 +37,19 @@ export type GaugesParts = Shared & {
   /** Log lines dropped because stdout was not read; absent: no such metric. */
   readonly logLinesDropped?: () => number;
   readonly isDraining: () => boolean;
+  readonly relay: Relay;
 };
 
 export function makeGauges(parts: GaugesParts): void {
-  const { metrics, registry, outboxes, fanouts, capacity, bus } = parts;
+  const { metrics, registry, outboxes, fanouts, capacity, bus, relay } = parts;
   const { version, nodeVersion, processUse, logLinesDropped, isDraining } = parts;
   metrics.watch('pith_build_info', [version, nodeVersion], () => 1);
   metrics.watch('pith_bus_up', [], () => (bus.up ? 1 : 0));
   metrics.watch('pith_drain_state', [], () => (isDraining() ? 1 : 0));
   if (logLinesDropped !== undefined)
     metrics.watch('pith_log_lines_dropped_total', [], logLinesDropped);
+  const { shedding } = relay.parts;
+  metrics.watch('pith_overload_state', [], () => (shedding.refusal === null ? 0 : 1));
   metrics.watch('pith_sessions', [], () => registry.size);
   metrics.watch('pith_outbox_bytes', [], () => outboxes.heldBytes);
   for (const why of ['replaced', 'expired'] as const)
@@ -70,11 +74,12 @@ export function makeCertificateGauges(
 }
 
 function makeProcessGauges(metrics: Metrics, { lag, memory }: ProcessUse): void {
-  metrics.watch('nodejs_eventloop_lag_p50_seconds', [], () => lag.percentile(50));
+  const { scraped } = lag;
+  metrics.watch('nodejs_eventloop_lag_p50_seconds', [], () => scraped.percentileMs(50) / 1e3);
   // Rendered after the median, as in the table.
   metrics.watch('nodejs_eventloop_lag_p99_seconds', [], () => {
-    const seconds = lag.percentile(99);
-    lag.reset();
+    const seconds = scraped.percentileMs(99) / 1e3;
+    scraped.reset();
     return seconds;
   });
   metrics.watch('process_resident_memory_bytes', [], () => memory().rss);

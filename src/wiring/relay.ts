@@ -5,7 +5,9 @@ import { MessageReport } from '../relay/message-report.ts';
 import { type KeptTraces, MessageTraces } from '../relay/message-traces.ts';
 import { Relay } from '../relay/relay.ts';
 import type { RelayParts } from '../relay/relay-parts.ts';
+import { Shedding } from '../relay/shedding.ts';
 import { Tracing } from '../telemetry/tracing.ts';
+import type { ProcessUse } from './gauges.ts';
 import type { Shared } from './shared.ts';
 
 /** `limits`, of each session and for each backend. */
@@ -29,16 +31,20 @@ export type MakeRelayParts = Shared &
   Pick<RelayParts, 'sessionCommands' | 'fleetCommands' | 'joins'> & {
     /** null: no traces. */
     readonly tracing: Tracing | null;
+    /** Absent: how the event loop lags is not known. */
+    readonly processUse?: ProcessUse;
   };
 
 /** Without backends and routes, which come later. */
 export function makeRelay(parts: MakeRelayParts): Relay {
-  const { config, tracing, clock, random } = parts;
+  const { config, tracing, clock, random, processUse } = parts;
+  const lag = processUse?.lag.recent ?? null;
   const traces =
     tracing && new MessageTraces({ ...makeKeptTraces(config), tracing, clock, random });
   return new Relay({
     ...parts,
     admission: new Admission(makeAdmissionLimits(config)),
+    shedding: new Shedding({ ...parts, lag }, config.limits.event_loop_lag),
     report: new MessageReport({ ...parts, traces }),
   });
 }

@@ -21,13 +21,14 @@ export type MakeReloadParts = Shared & {
 /** No session is touched: what is in flight ends as it began, and what comes next goes by the new configuration. */
 export function makeReload(parts: MakeReloadParts): Reload {
   const { live, log, backends, listeners, nats } = parts;
-  const { admission, report } = parts.relay.parts;
+  const { admission, report, shedding } = parts.relay.parts;
   const read = parts.readConfig ?? (() => Promise.resolve(live));
   const apply = (config: Config): Promise<string[]> =>
     backends.replace(config, () => {
       const before = live.config;
       live.config = config;
       admission.limits = makeAdmissionLimits(config);
+      shedding.setLimit(config.limits.event_loop_lag);
       report.traces?.keep(makeKeptTraces(config));
       listeners.setLimits(config);
       if (nats !== null) nats.bus.events.view = makeEventView(config);

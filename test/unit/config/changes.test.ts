@@ -54,6 +54,11 @@ describe('what a reload applies', () => {
       (text) => `${text}sessions: { max_age: 1h }\nlimits: { idle: 5m }`,
       ['limits.idle', 'sessions.max_age'],
     ],
+    [
+      'how far the event loop may lag',
+      (text) => `${text}limits: { event_loop_lag: 1s }`,
+      ['limits.event_loop_lag'],
+    ],
   ])('%s', (_, change, changed) => {
     expect(changesBetween(config(BASE), config(change(BASE)))).toEqual({
       changed,

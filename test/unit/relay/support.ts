@@ -4,6 +4,7 @@ import { Admission } from '../../../src/relay/admission.ts';
 import { MessageReport } from '../../../src/relay/message-report.ts';
 import type { MessageTraces } from '../../../src/relay/message-traces.ts';
 import type { RelayParts } from '../../../src/relay/relay-parts.ts';
+import { type LagWindow, Shedding } from '../../../src/relay/shedding.ts';
 import { Relay } from '../../../src/relay/relay.ts';
 import { RouteTable } from '../../../src/routing/route-table.ts';
 import type { Rule } from '../../../src/routing/rule.ts';
@@ -143,6 +144,30 @@ type Choice = {
 
 const NO_JOINS: RelayParts['joins'] = { begin: () => failure('INTERNAL'), end: () => {} };
 
+const LAG_LIMIT_MS = 200;
+
+/** What the event loop's samples say, as a test has it. */
+export class FakeLag implements LagWindow {
+  samples: number[] = [];
+
+  get count(): number {
+    return this.samples.length;
+  }
+
+  get leastMs(): number {
+    return Math.min(...this.samples);
+  }
+
+  percentileMs(percent: number): number {
+    const sorted = this.samples.toSorted((a, b) => a - b);
+    return sorted[Math.ceil((sorted.length * percent) / 100) - 1]!;
+  }
+
+  reset(): void {
+    this.samples = [];
+  }
+}
+
 export function setUp({ traces, joins, ...more }: Choice = {}) {
   const world = makeWorld();
   const backend = new ScriptedBackend();
@@ -157,8 +182,11 @@ export function setUp({ traces, joins, ...more }: Choice = {}) {
   const report = new RecordingReport(log, world.clock, traces?.(world.clock));
   const limits = { messagesPerSecond: 0, burst: 2, inFlightPerBackend: 1_000, ...more };
   const admission = new Admission(limits);
+  const lag = new FakeLag();
+  const shedding = new Shedding({ clock: world.clock, log: keptLog().log, lag }, LAG_LIMIT_MS);
   const relay = new Relay({
     admission,
+    shedding,
     wheel: world.wheel,
     random: seededRandom(),
     sessionCommands: {
@@ -196,5 +224,5 @@ export function setUp({ traces, joins, ...more }: Choice = {}) {
       limits: { inFlightMax: 100, ...sessionLimits },
     });
   };
-  return { ...world, backend, relay, admission, log, refusePatch, ask, client };
+  return { ...world, backend, relay, lag, shedding, admission, log, refusePatch, ask, client };
 }

@@ -49,6 +49,7 @@ const ROWS: readonly string[] = `
  gauge      pith_connections_limit
  counter    pith_internal_errors_total
  counter    pith_log_lines_dropped_total
+ gauge      pith_overload_state
  gauge      pith_drain_state
  counter    pith_spans_total                               state
  gauge      nodejs_eventloop_lag_p50_seconds
