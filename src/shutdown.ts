@@ -9,6 +9,7 @@ import type { DrainProgress } from './control/gateway-methods.ts';
 import type { Consul } from './discovery/consul.ts';
 import type { Faults } from './faults.ts';
 import type { Backends } from './reload/backends.ts';
+import type { Random } from './random.ts';
 import type { Live } from './reload/reload.ts';
 import { acceptOn, type Drained, drainSessions } from './session/drain.ts';
 import type { Registry } from './session/registry.ts';
@@ -36,6 +37,7 @@ export type DrainOptions = {
 export type ShutdownParts = {
   readonly live: Live;
   readonly clock: Clock;
+  readonly random: Random;
   readonly wheel: TimerWheel;
   readonly log: Log;
   readonly faults: Faults;
@@ -126,11 +128,16 @@ export class Shutdown {
     await faults.step('discovery', BEFORE_MS, async () => consul?.maintain());
     await acceptOn(clock, settings.accept_for, hurry);
     for (const listener of listeners) listener.stopAccepting();
-    const { budget, per_second: perSecond, signal } = settings;
+    const {
+      budget,
+      per_second: perSecond,
+      signal,
+      hint_route: route,
+      hint_lead: leadMs,
+    } = settings;
     const drained = await drainSessions(
-      registry,
-      clock,
-      { budgetMs: budgetMs ?? budget, perSecond, signal },
+      this.#parts,
+      { budgetMs: budgetMs ?? budget, perSecond, signal, hint: { route, leadMs } },
       hurry,
     );
     this.#sessionsGone.resolve(drained);

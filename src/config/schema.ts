@@ -149,6 +149,10 @@ const drainSchema = z
     }),
     per_second: integer(100, 'Sessions closed a second, at least.', MANY),
     hint_route: text('', 'Push this route to clients before closing; empty: none.', checkRoute),
+    hint_lead: duration('2s', 'From that push to the close, 100ms to 10m.', {
+      min: 100,
+      max: 600_000,
+    }),
     signal: choice(['close', 'kick'], 'close', 'How a session ends: close, or kick first.'),
   })
   .prefault({})

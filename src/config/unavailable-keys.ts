@@ -50,7 +50,6 @@ export const NOT_YET_AVAILABLE: readonly NotYet[] = [
   { path: 'limits.connections_per_address', example: 10 },
   { path: 'limits.accepts_per_second', example: 50 },
   { path: 'limits.json_depth', example: 16 },
-  { path: 'drain.hint_route', example: 'onDrain' },
   { path: 'maintenance.enabled', example: true },
   { path: 'maintenance.routes', example: ['chat.>'] },
   { path: 'maintenance.allow_uids', example: ['1'] },

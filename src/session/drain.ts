@@ -5,21 +5,32 @@
  */
 import { type Clock, nextTurn, sleep } from '../clock.ts';
 import { failure } from '../errors.ts';
-import type { CloseReason } from './close-reason.ts';
+import type { Random } from '../random.ts';
+import type { Log } from '../telemetry/log.ts';
+import { CLOSED_PER_TURN, Departures, type Hint } from './departures.ts';
+import { Pace } from './pace.ts';
 import type { Registry } from './registry.ts';
-import type { Session } from './session.ts';
 
+/** Between two looks at who has finished, at most and at least. */
 const STEP_MS = 50;
+const STEP_MS_MIN = 5;
 /** How often a gateway that still accepts clients looks whether it should hurry. */
 const ACCEPT_STEP_MS = 100;
-/** Sessions closed in one turn of the event loop: a few milliseconds. */
-const CLOSED_PER_TURN = 64;
+
+export type DrainParts = {
+  readonly registry: Registry;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+};
 
 export type DrainOptions = {
   /** Milliseconds after which the rest is closed at once. */
   readonly budgetMs: number;
   /** Sessions closed per second, at least; more if the budget needs it. */
   readonly perSecond: number;
+  /** Its lead is cut to half of the budget. */
+  readonly hint: Hint;
   /** Whether clients are sent a kick packet before the close. */
   readonly signal: 'close' | 'kick';
 };
@@ -34,65 +45,46 @@ export async function acceptOn(clock: Clock, ms: number, cancelled: () => boolea
 }
 
 export async function drainSessions(
-  registry: Registry,
-  clock: Clock,
+  { registry, clock, random, log }: DrainParts,
   options: DrainOptions,
   cancelled: () => boolean,
 ): Promise<Drained> {
-  const reason: CloseReason = options.signal === 'kick' ? 'drain_kick' : 'draining';
-  const startedAt = clock.now();
   const total = registry.size;
-  const perMs = Math.max(options.perSecond, (total * 1_000) / options.budgetMs) / 1_000;
-  let begun = 0;
-  while (registry.size > 0 && clock.now() - startedAt < options.budgetMs && !cancelled()) {
-    const due = Math.ceil((clock.now() - startedAt + STEP_MS) * perMs);
-    for (const session of next(registry, due - begun)) {
-      session.drain();
-      begun++;
+  const leadMs = options.hint.route === '' ? 0 : Math.min(options.hint.leadMs, options.budgetMs / 2); // prettier-ignore
+  const departures = new Departures({
+    ...{ clock, random, log, hint: { route: options.hint.route, leadMs } },
+    reason: options.signal === 'kick' ? 'drain_kick' : 'draining',
+    ...{ why: 'draining', refuses: true },
+  });
+  const until = clock.now() + options.budgetMs;
+  const pace = new Pace(random, clock.now());
+  while (registry.size > 0 && clock.now() < until && !cancelled()) {
+    const leftMs = Math.max(STEP_MS_MIN, until - leadMs - clock.now());
+    const left = registry.size - departures.size;
+    const perSecond = Math.max(options.perSecond, (left * 1_000) / leftMs);
+    while (registry.size > departures.size && pace.take(clock.now(), perSecond)) {
+      if (departures.next(true)) continue;
+      departures.choose(registry.all());
+      if (!departures.next(true)) break;
     }
-    await closeFinished(registry, clock, reason);
-    if (registry.size > 0) await sleep(clock, STEP_MS);
+    await departures.closeFinished();
+    if (registry.size > 0) await sleep(clock, pauseMs(pace.dueAt - clock.now()));
   }
   const forced = registry.size;
+  await closeByForce(registry, clock);
+  return { closed: total - forced, forced };
+}
+
+function pauseMs(dueInMs: number): number {
+  return Math.min(STEP_MS, Math.max(STEP_MS_MIN, dueInMs));
+}
+
+/** The backends are not waited for any longer, and the client hears it while it can. */
+async function closeByForce(registry: Registry, clock: Clock): Promise<void> {
   for (const [i, session] of [...registry.all()].entries()) {
     if (i > 0 && i % CLOSED_PER_TURN === 0) await nextTurn(clock);
-    // The backends are not waited for any longer, and the client hears it while it can.
     session.giveUp(failure('DRAINING'));
     session.resuming?.renew();
     session.close('drain_forced');
   }
-  return { closed: total - forced, forced };
-}
-
-/** The next sessions whose turn it is: idle ones before those with requests in flight. */
-function next(registry: Registry, count: number): Session[] {
-  if (count <= 0) return [];
-  const idle: Session[] = [];
-  const busy: Session[] = [];
-  for (const session of registry.all()) {
-    if (session.state === 'draining') continue;
-    if (isIdle(session)) idle.push(session);
-    else if (busy.length < count) busy.push(session);
-    if (idle.length >= count) break;
-  }
-  return [...idle, ...busy].slice(0, count);
-}
-
-async function closeFinished(registry: Registry, clock: Clock, reason: CloseReason): Promise<void> {
-  let left = CLOSED_PER_TURN;
-  for (const session of [...registry.all()]) {
-    if (left === 0) {
-      await nextTurn(clock);
-      left = CLOSED_PER_TURN;
-    }
-    if (session.state !== 'draining' || !isIdle(session)) continue;
-    left--;
-    session.resuming?.renew();
-    session.close(reason);
-  }
-}
-
-/** Nothing is in flight and nothing is unsent. */
-function isIdle({ inFlight, outbox }: Session): boolean {
-  return inFlight === 0 && outbox.unsentBytes === 0;
 }

@@ -141,6 +141,29 @@ describe('on SIGTERM', () => {
     }
   });
 
+  test('with drain.hint_route each client is told before, and served meanwhile', async () => {
+    await using backend = await quickBackend();
+    await using served = await serve(
+      config(backend, 'drain: { budget: 60s, hint_route: onLeave, hint_lead: 1s }'),
+    );
+    await using leaves = await TestClient.connect(served.port, 'ws');
+    await using stays = await TestClient.connect(served.port, 'tcp');
+    await Promise.all([leaves.request('a.quick'), stays.request('a.quick')]);
+    served.running.kill('SIGTERM');
+    await eventually(() => leaves.pushes('onLeave').length === 1, 'the hint');
+    expect(leaves.pushes('onLeave')).toEqual([
+      { route: 'onLeave', body: { reason: 'draining', in_ms: 1_000 } },
+    ]);
+    leaves.close();
+    await eventually(() => stays.pushes('onLeave').length === 1, 'the other hint');
+    expect(await stays.request('a.quick')).toEqual({ code: 200 });
+    await stays.ended;
+    expect(await served.running.exited).toBe(0);
+    const closes = served.log().filter(({ msg }) => msg === 'session closed');
+    expect(closes.map(({ reason }) => reason)).toEqual(['draining']);
+    expect(served.log().at(-1)).toMatchObject({ msg: 'stopped', closed: 2, forced: 0 });
+  });
+
   test('with drain.signal: kick each client is kicked before the close', async () => {
     await using backend = await quickBackend();
     await using served = await serve(config(backend, 'drain: { signal: kick }'));
