@@ -109,7 +109,7 @@ export const SESSIONS: readonly Planted[] = [
   {
     name: 'drain-cuts-what-is-in-flight',
     why: 'a drain closes sessions that wait for an answer',
-    file: 'src/session/drain.ts',
+    file: 'src/session/departures.ts',
     find: 'return inFlight === 0 && outbox.unsentBytes === 0;',
     replace: 'return outbox.unsentBytes === 0;',
   },
