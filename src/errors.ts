@@ -55,6 +55,12 @@ export const REASONS = {
   ),
   BAD_BODY: row(400, 'the body could not be read', 'INVALID_ARGUMENT', 'debug'),
   BAD_ARGUMENT: row(400, 'an argument is missing or wrong', 'INVALID_ARGUMENT', 'debug'),
+  UNAUTHENTICATED: row(
+    401,
+    'this call needs a token: authorization: Bearer <token>',
+    'UNAUTHENTICATED',
+    'debug',
+  ),
   NOT_BOUND: row(401, 'this route needs a session bound to a user', 'UNAUTHENTICATED', 'debug'),
   FORBIDDEN: row(403, 'not allowed', 'PERMISSION_DENIED', 'debug'),
   NO_ROUTE: row(404, 'no such route', 'NOT_FOUND', 'debug'),

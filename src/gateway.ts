@@ -23,7 +23,7 @@ import { Metrics } from './telemetry/metrics.ts';
 import type { Tracing } from './telemetry/tracing.ts';
 import { TimerWheel } from './timer-wheel.ts';
 import { type BusParts, makeBus, makeGatewayId } from './wiring/bus.ts';
-import { type ControlPorts, makeBusApi } from './wiring/control.ts';
+import { type ControlPorts, makeAccess, makeBusApi } from './wiring/control.ts';
 import { makeCertificateGauges, makeGauges, type ProcessUse } from './wiring/gauges.ts';
 import { type Listeners, makeListeners, makeListenSteps } from './wiring/listeners.ts';
 import type { Network } from './wiring/network.ts';
@@ -107,6 +107,7 @@ export class Gateway {
     const relay = makeRelay({ ...shared, ...bus, tracing });
     const backends = makeBackends({ ...shared, ...bus, consul, relay });
     const made = { ...shared, ...bus, capacity, outboxes, relay, backends };
+    const access = makeAccess(shared);
     const own = makeOwnGateway({
       ...made,
       info: () => this.info(),
@@ -118,9 +119,10 @@ export class Gateway {
     const drained = Promise.withResolvers<void>();
     const listeners = makeListeners(made);
     const refusal = (): string => (this.state === 'ready' ? '' : `the gateway is ${this.state}`);
-    this.#reload = makeReload({ ...made, listeners, refusal });
+    this.#reload = makeReload({ ...made, access, listeners, refusal });
     this.#ports = parts.network.makeControlPorts({
       ...made,
+      access,
       own,
       notReady,
       drained: drained.promise,
@@ -187,9 +189,10 @@ export class Gateway {
     };
   }
 
-  /** Reads the listeners' certificates again; files that changed are found without it, a little later. */
+  /** Reads the certificates again; files that changed are found without it, a little later. */
   reloadCertificates(): void {
     for (const listener of this.#listeners.all) listener.reloadCertificate();
+    for (const port of [this.#ports.control, this.#ports.admin]) port.reloadCertificate();
   }
 
   /** Reads the configuration again, and applies it if all that has changed can be. @param why For the log. */
@@ -224,7 +227,8 @@ export class Gateway {
       await listen();
     }
     if (this.state !== 'starting') return;
-    makeCertificateGauges(this.metrics, this.#listeners.all);
+    const { control, admin } = this.#ports;
+    makeCertificateGauges(this.metrics, this.#listeners.all, { control, admin });
     this.#started = true;
     this.#shedding.start();
     this.#bus.bus.tell('ready');

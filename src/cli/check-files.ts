@@ -5,7 +5,7 @@ import { systemClock } from '../clock.ts';
 import type { Finding } from '../config/problem.ts';
 import type { Config } from '../config/schema.ts';
 import type { BackendConfig, GrpcBackendConfig } from '../config/schema-backends.ts';
-import type { ClientTlsConfig } from '../config/schema-listen.ts';
+import type { ClientTlsConfig, ServerTlsConfig } from '../config/schema-listen.ts';
 import { backendsOf } from '../config/schema-routes.ts';
 import type { Path } from '../config/schema-tree.ts';
 import { fileErrorText } from '../errors.ts';
@@ -45,7 +45,7 @@ export async function checkFiles(config: Config): Promise<FileFindings> {
   );
   return {
     problems: [
-      ...checkListenerTls(config),
+      ...checkServerTls(config),
       ...checkClientTls(config),
       ...project.problems,
       ...(await Promise.all(schemas)).flat(),
@@ -54,11 +54,18 @@ export async function checkFiles(config: Config): Promise<FileFindings> {
   };
 }
 
-function checkListenerTls(config: Config): Finding[] {
-  return config.listen.flatMap((listen, index) => {
-    const fault = listen.tls.cert === '' ? null : faultIn(listen.tls, readFile);
-    if (fault === null) return [];
-    return [{ path: ['listen', index, 'tls', fault.key], message: fault.message }];
+function checkServerTls(config: Config): Finding[] {
+  const all: [Path, ServerTlsConfig][] = [
+    ...config.listen.map(({ tls }, index): [Path, ServerTlsConfig] => [
+      ['listen', index, 'tls'],
+      tls,
+    ]),
+    [['control', 'tls'], config.control.tls],
+    [['admin', 'tls'], config.admin.tls],
+  ];
+  return all.flatMap(([path, tls]) => {
+    const fault = tls.cert === '' ? null : faultIn(tls, readFile);
+    return fault === null ? [] : [{ path: [...path, fault.key], message: fault.message }];
   });
 }
 

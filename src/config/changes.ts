@@ -8,8 +8,14 @@ import { isMap } from './tree.ts';
 
 /** Keys that a reload applies, with all that is below them. Every other key needs a restart. */
 export const RELOADED_KEYS = [
+  'admin.spiffe',
+  'admin.token',
+  'admin.tokens',
   'auth.bind_within',
   'backends',
+  'control.spiffe',
+  'control.token',
+  'control.tokens',
   'drain',
   'events.data',
   'limits.ack',

@@ -1,6 +1,7 @@
 /**
  * What no key can be checked for alone: names that must exist, keys that go together, ports that collide.
  */
+import { checkAccess } from './access-checks.ts';
 import { parseAddress, parseBus } from './address.ts';
 import { isConsulService } from './consul-service.ts';
 import { checkGates } from './gates.ts';
@@ -30,6 +31,7 @@ export function crossCheck(tree: unknown): CrossChecks {
   const report: Report = (path, message) => found.problems.push({ path, message });
   const warn: Report = (path, message) => found.warnings.push({ path, message });
   checkListeners(sections, report, warn);
+  checkAccess(sections, report, warn);
   checkTls(sections, report);
   checkPorts(sections, report);
   checkNats(sections, report);

@@ -1,10 +1,9 @@
 /** What is checked of listening beyond each key alone: keys that go together, ports that collide. */
 import { Networks, type Network, parseNetwork } from '../ip.ts';
-import { type Address, isLoopback, parseAddress, parseListenUrl } from './address.ts';
+import { type Address, parseAddress, parseListenUrl } from './address.ts';
 import type { ListenConfig } from './schema-listen.ts';
 import type { Path } from './schema-tree.ts';
 import type { Report, Sections } from './sections.ts';
-import { isAvailable } from './unavailable-keys.ts';
 
 /** Keys that mean something in one dialect only. */
 const DIALECT_KEYS = [
@@ -14,8 +13,8 @@ const DIALECT_KEYS = [
   { key: 'answer_errors', dialect: 'nano', fallback: false },
 ] as const;
 
-/** Checks `listen`, and where `control` and `admin` listen. */
-export function checkListeners({ known, listen }: Sections, report: Report, warn: Report): void {
+/** Checks `listen`. */
+export function checkListeners({ listen }: Sections, report: Report, warn: Report): void {
   for (const [index, entry] of listen.entries()) {
     if (entry === undefined) continue;
     const { scheme } = parseListenUrl(entry.url);
@@ -45,15 +44,6 @@ export function checkListeners({ known, listen }: Sections, report: Report, warn
     if (isTcp && entry.path !== '*') warn([...path, 'path'], `${scheme}:// has no paths`);
     if (isTcp && entry.origins.length > 0)
       warn([...path, 'origins'], `${scheme}:// has no origins`);
-  }
-  for (const name of ['control', 'admin'] as const) {
-    const section = known[name];
-    if (section === undefined) continue;
-    const hasClientCertificates = section.tls.require_client_cert && section.tls.ca !== '';
-    if (isLoopback(parseAddress(section.listen)) || section.token !== '' || hasClientCertificates) {
-      continue;
-    }
-    report([name, 'listen'], beyondLoopback(name));
   }
 }
 
@@ -93,19 +83,6 @@ const LEAST_BITS_6 = 7;
 /** True where a network of IPv6 has all of IPv4 in it, `::ffff:0:0/96`. */
 function carriesIpv4({ address, bits, family }: Network): boolean {
   return family === 6 && bits < 96 && new Networks([`${address}/${bits}`]).has('::ffff:0.0.0.0');
-}
-
-function beyondLoopback(name: 'control' | 'admin'): string {
-  const loopback = `127.0.0.1${name === 'control' ? ' or unix:/path' : ''}`;
-  const guards = [
-    ...(isAvailable(`${name}.token`) ? [`${name}.token`] : []),
-    ...(isAvailable(`${name}.tls`)
-      ? [`client certificates (${name}.tls with ca and require_client_cert)`]
-      : []),
-  ];
-  return guards.length === 0
-    ? `this release serves it on loopback only: listen on ${loopback}`
-    : `beyond loopback this needs ${guards.join(', or ')}; else listen on ${loopback}`;
 }
 
 /** Finds ports taken twice. Port 0 never collides: the system chooses another one each time. */

@@ -2,17 +2,8 @@
 import { z } from 'zod';
 import { parseNetwork } from '../ip.ts';
 import { parseAddress, parseHostPort, parseListenUrl } from './address.ts';
-import {
-  autoFlag,
-  checkOf,
-  choice,
-  flag,
-  path,
-  secret,
-  secretPath,
-  text,
-  texts,
-} from './fields.ts';
+import { autoFlag, checkOf, choice, flag, path, secretPath, text, texts } from './fields.ts';
+import { accessKeys } from './schema-access.ts';
 import { dialectKeys } from './schema-dialects.ts';
 
 /** Files of a TLS server; each a path or PEM text, read again when the files change. */
@@ -104,7 +95,7 @@ export const controlSchema = z
       'host:port, or unix:/path. Beyond loopback only with a token or client certificates.',
       checkOf(parseAddress),
     ),
-    token: secret('Bearer token that callers must show; empty: none.'),
+    ...accessKeys,
     tls: serverTlsSchema,
   })
   .prefault({})
@@ -118,7 +109,7 @@ export const adminSchema = z
       'host:port. Beyond loopback only with a token or client certificates.',
       checkOf(parseHostPort),
     ),
-    token: secret('Bearer token that callers must show; empty: none.'),
+    ...accessKeys,
     tls: serverTlsSchema,
     playground: autoFlag('/playground, a client in the browser; auto: only on loopback.'),
     console: autoFlag('/console, sessions and traffic in the browser; auto: only on loopback.'),

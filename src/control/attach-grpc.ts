@@ -1,9 +1,9 @@
 /** `pith.v1.Gateway/Attach` on the control port, for backends that open their Link over gRPC. */
 import { type ServerDuplexStream, type ServiceDefinition, status } from '@grpc/grpc-js';
 
-import { plainAddress } from '../ip.ts';
 import { type AttachSocket, AttachStream, type Ending } from '../upstream/dial-in/attach-stream.ts';
 import type { Attach } from './attach.ts';
+import { peerOf } from './peer-address.ts';
 
 export const GATEWAY = 'pith.v1.Gateway';
 
@@ -27,7 +27,7 @@ export const GATEWAY_SERVICE: ServiceDefinition = {
 /** The handler of Attach. */
 export function attachByGrpc(attach: Attach): (call: Call) => void {
   return (call) => {
-    const stream = new AttachStream(`grpc ${plainPeer(call.getPeer())}`, new GrpcSocket(call));
+    const stream = new AttachStream(`grpc ${peerOf(call.getPeer())}`, new GrpcSocket(call));
     call.on('data', (message: Buffer) => {
       stream.take(message);
     });
@@ -39,12 +39,6 @@ export function attachByGrpc(attach: Attach): (call: Call) => void {
     });
     attach.open(stream);
   };
-}
-
-/** `address:port`, IPv4 without the IPv6 prefix. */
-function plainPeer(peer: string): string {
-  const colon = peer.lastIndexOf(':');
-  return colon < 0 ? peer : `${plainAddress(peer.slice(0, colon))}${peer.slice(colon)}`;
 }
 
 export const STATUS_OF_ENDING: Readonly<Record<Ending['how'], status>> = {

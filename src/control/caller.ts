@@ -1,5 +1,5 @@
 /**
- * Who may call over HTTP without a token. The port listens on loopback, but a web page in a browser on the same machine
+ * Which requests over HTTP are refused whatever they show. Without a token the port listens on loopback, but a web page in a browser on the same machine
  * can reach it too: with a cross-origin request, or with a name of its own that resolves to 127.0.0.1 (DNS rebinding).
  * Browsers reveal both, in Origin and Host. [RFC 6454 section 7, RFC 9110 section 7.2]
  */
@@ -9,12 +9,20 @@ import { isIP } from 'node:net';
 /** Characters of a header that an answer repeats. */
 const HEADER_CHARS_MAX = 64;
 
-/** Why the caller is rejected; null: it is not. */
-export function refusedCaller({ host, origin }: IncomingHttpHeaders): string | null {
+/**
+ * Why the caller is rejected; null: it is not.
+ *
+ * @param how `isSecure`: it has come over TLS; `isGuarded`: it has to show a token or a certificate as well.
+ */
+export function refusedCaller(
+  { host, origin }: IncomingHttpHeaders,
+  { isSecure = false, isGuarded = false } = {},
+): string | null {
   if (host === undefined) return 'the header Host is missing: send an address or localhost';
-  if (!isLocalName(host))
+  // Where a token is needed a page that has come to the port by such a name can do nothing.
+  if (!isGuarded && !isLocalName(host))
     return `the header Host is ${shown(host)}: use an address or localhost, not a name`;
-  if (origin !== undefined && origin !== `http://${host}`)
+  if (origin !== undefined && origin !== `${isSecure ? 'https' : 'http'}://${host}`)
     return `the header Origin is ${shown(origin)}: pages of other sites may not call; other clients must not send it`;
   return null;
 }

@@ -5,7 +5,8 @@ import type { Duplex } from 'node:stream';
 import { inBackground } from '../background.ts';
 import type { PendingConnection } from '../transport/pending-connection.ts';
 import { HTTP_HEAD_BYTES_MAX, refuseHttp } from '../transport/http-refusal.ts';
-import type { Port, PortAddress, Serve } from '../transport/port.ts';
+import type { OperatorPort } from '../transport/operator-port.ts';
+import type { PortAddress, Serve } from '../transport/port.ts';
 import type { Attach } from './attach.ts';
 import { ATTACH_PATH, AttachWebSockets } from './attach-websocket.ts';
 import { API_PATH, type JsonApi } from './json-api.ts';
@@ -26,10 +27,10 @@ const REQUEST_MS = 10_000;
 const DRAINED_MS = 3_600_000;
 
 /** Makes the port that a server listens on. */
-export type MakePort = (serve: Serve) => Port;
+export type MakePort = (serve: Serve) => OperatorPort;
 
 export class HttpServer {
-  readonly #port: Port;
+  readonly #port: OperatorPort;
   readonly #probes: Probes;
   readonly #attach: AttachWebSockets | null;
   readonly #api: JsonApi | null;
@@ -88,6 +89,14 @@ export class HttpServer {
 
   get port(): number {
     return this.#port.address!.port;
+  }
+
+  get certificateExpiresAt(): number | null {
+    return this.#port.certificateExpiresAt;
+  }
+
+  reloadCertificate(): void {
+    this.#port.reloadCertificate();
   }
 
   /** Cuts off all remaining connections, once the methods in progress have been answered. */

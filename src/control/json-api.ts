@@ -1,11 +1,16 @@
 /** `POST /v1/<Method>`: the methods of Control in JSON, for use without gRPC or NATS. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { TLSSocket } from 'node:tls';
 import type { ServiceDefinition } from '@grpc/grpc-js';
 
 import { type Clock, nextTurn, within } from '../clock.ts';
 import { errorJson } from '../contract/json-shapes.ts';
-import { failure, type Failure, GatewayError } from '../errors.ts';
+import { failure, type Failure, GatewayError, isFailure } from '../errors.ts';
+import { plainAddress } from '../ip.ts';
+import type { Access, PeerCertificate, Shown } from './access.ts';
 import { refusedCaller } from './caller.ts';
+import { certificateOf } from './peer-address.ts';
+import { ruleOf } from './roles.ts';
 import { JsonMessages, LARGE_BYTES } from './json-messages.ts';
 import { linesOf } from './lines.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -28,6 +33,8 @@ const NO_STORE = { 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosni
 
 export type JsonApiParts = {
   readonly methods: Methods;
+  /** Who may call. */
+  readonly access: Access;
   readonly log: Log;
   readonly clock: Clock;
   /** Full name of the service, and its methods as proto-loader has them. */
@@ -70,7 +77,7 @@ export class JsonApi {
     });
     const path = request.url!.split('?', 1)[0]!;
     const name = path.slice(API_PATH.length);
-    const refusal = this.#refusal(request, name);
+    const refusal = this.#refusal(request, response, name);
     if (refusal !== null) {
       if (refusal.code === 405) response.setHeader('Allow', 'POST');
       request.resume();
@@ -113,10 +120,18 @@ export class JsonApi {
   }
 
   /** Why the request is refused before its body is read; null: it is not. */
-  #refusal(request: IncomingMessage, name: string): Failure | null {
-    const callerRefusal = refusedCaller(request.headers);
+  #refusal(request: IncomingMessage, response: ServerResponse, name: string): Failure | null {
+    const { access, definitions, methods } = this.#parts;
+    const callerRefusal = refusedCaller(request.headers, {
+      isSecure: 'encrypted' in request.socket,
+      isGuarded: !access.isOpen,
+    });
     if (callerRefusal !== null) return failure('FORBIDDEN', callerRefusal);
-    const { definitions, methods } = this.#parts;
+    const caller = access.admit(name, ruleOf(name).role, shownBy(request));
+    if (isFailure(caller)) {
+      response.setHeader('WWW-Authenticate', challengeOf(caller, request.headers.authorization));
+      return caller;
+    }
     if (!Object.hasOwn(definitions, name)) {
       const served = Object.keys(methods).join(', ');
       return failure('NO_ROUTE', `no such method: POST ${API_PATH}<Method>, one of ${served}`);
@@ -162,6 +177,33 @@ export class JsonApi {
     );
     response.end();
   }
+}
+
+type Socket = IncomingMessage['socket'];
+
+function shownBy({ headers, socket }: IncomingMessage): Shown {
+  return {
+    via: 'http',
+    address: `${plainAddress(socket.remoteAddress ?? '')}:${socket.remotePort}`,
+    authorization: headers.authorization,
+    certificate: verifiedCertificate(socket),
+  };
+}
+
+/** null: no TLS, no certificate, or none that `tls.ca` has signed. */
+function verifiedCertificate(socket: Socket): PeerCertificate | null {
+  const { authorized, getPeerCertificate } = socket as Partial<TLSSocket>;
+  if (authorized !== true || getPeerCertificate === undefined) return null;
+  const certificate = getPeerCertificate.call(socket);
+  return 'raw' in certificate ? certificateOf(certificate) : null;
+}
+
+/** What a caller has to show. [RFC 6750 section 3] */
+function challengeOf({ reason }: Failure, shown: string | undefined): string {
+  const realm = 'Bearer realm="pith"';
+  if (reason === 'UNAUTHENTICATED')
+    return shown === undefined ? realm : `${realm}, error="invalid_token"`;
+  return `${realm}, error="insufficient_scope"`;
 }
 
 /** The whole body; null: the client left. @throws {GatewayError} Too large; it is read to its end anyway. */

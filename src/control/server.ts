@@ -14,6 +14,7 @@ import { HealthImplementation } from 'grpc-health-check';
 import { type Clock, within } from '../clock.ts';
 import type { PortAddress } from '../transport/port.ts';
 import { ATTACH_MESSAGE_BYTES_MAX } from '../upstream/dial-in/attach-stream.ts';
+import type { Access } from './access.ts';
 import type { Attach } from './attach.ts';
 import { attachByGrpc, GATEWAY, GATEWAY_SERVICE } from './attach-grpc.ts';
 import { GrpcPort } from './grpc-port.ts';
@@ -21,6 +22,7 @@ import { grpcHandlers, inBytes, MESSAGE_BYTES_MAX } from './grpc-handlers.ts';
 import type { MakePort } from './http.ts';
 import { answerReflection, type ReflectionRequest } from './reflection.ts';
 import { JsonApi } from './json-api.ts';
+import { type Role, ruleOf } from './roles.ts';
 import { CONTROL, controlMethods, type ControlParts } from './service.ts';
 
 const PROTO_DIR = fileURLToPath(new URL('../../proto', import.meta.url));
@@ -29,6 +31,8 @@ const REFLECTION = {
   v1alpha: 'grpc.reflection.v1alpha.ServerReflection',
 };
 const HEALTH = 'grpc.health.v1.Health';
+/** Probes come without a token, and backends that attach have their own. */
+const NEEDS_NO_TOKEN: readonly string[] = [HEALTH, GATEWAY];
 /** How long open streams may take to end when the server stops, in milliseconds. */
 const SHUTDOWN_MS = 500;
 /** How long a connection may be silent if no backend has `dead_after`. */
@@ -37,6 +41,11 @@ const DEAD_AFTER_MS = 30_000;
 const IDLE_MS = 300_000;
 /** Concurrent calls on one connection. */
 const STREAMS_MAX = 1_000;
+
+export type ServerParts = ControlParts & {
+  /** Who may call, on each of the two ports. */
+  readonly access: Readonly<Record<'control' | 'admin', Access>>;
+};
 
 export class ControlServer {
   /** The same methods over HTTP, for the admin port. */
@@ -47,9 +56,10 @@ export class ControlServer {
   readonly #clock: Clock;
 
   /** @param attach Where backends attach; null: none do. */
-  constructor(parts: ControlParts, clock: Clock, makePort: MakePort, attach: Attach | null = null) {
+  constructor(parts: ServerParts, clock: Clock, makePort: MakePort, attach: Attach | null = null) {
     this.#clock = clock;
-    this.#grpcPort = new GrpcPort(makePort);
+    const { access } = parts;
+    this.#grpcPort = new GrpcPort(makePort, { access: access.control, roleOf: roleOfPath });
     this.#server = new Server({
       'grpc.enable_channelz': 0,
       'grpc.max_receive_message_length':
@@ -67,6 +77,7 @@ export class ControlServer {
     this.#health.addToServer(this.#server);
     this.api = new JsonApi({
       methods,
+      access: access.admin,
       log: parts.log,
       clock,
       service: CONTROL,
@@ -104,6 +115,14 @@ export class ControlServer {
     return this.#grpcPort.port.address?.port ?? 0;
   }
 
+  get certificateExpiresAt(): number | null {
+    return this.#grpcPort.port.certificateExpiresAt;
+  }
+
+  reloadCertificate(): void {
+    this.#grpcPort.port.reloadCertificate();
+  }
+
   setServing(serving: boolean): void {
     for (const service of ['', CONTROL])
       this.#health.setStatus(service, serving ? 'SERVING' : 'NOT_SERVING');
@@ -117,6 +136,13 @@ export class ControlServer {
     this.#server.forceShutdown();
     await this.#grpcPort.port.close();
   }
+}
+
+/** @param path `/service/method` */
+function roleOfPath(path: string): Role | null {
+  const [, service = '', method = ''] = path.split('/');
+  if (NEEDS_NO_TOKEN.includes(service)) return null;
+  return service === CONTROL ? ruleOf(method).role : 'read';
 }
 
 /** Connections are pinged, which keeps middleboxes from dropping them; one that does not answer is closed. */

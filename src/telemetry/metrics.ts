@@ -35,6 +35,10 @@ export const INSTRUMENTS = {
   pith_port_connections: gauge('Open connections on the health, admin and control ports.', [
     'port',
   ]),
+  pith_control_calls_refused_total: counter(
+    'Calls on the control and admin ports that showed no valid token or certificate, or none with that role.',
+    ['port', 'reason'],
+  ),
   pith_sessions_closed_total: counter('Sessions that ended, by close reason.', ['reason']),
   pith_resumes_total: counter('Sessions that went on from one that was lost.'),
   pith_resumes_refused_total: counter('Resume tokens that were of no use, by reason.', ['reason']),

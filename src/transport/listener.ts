@@ -99,7 +99,7 @@ export class Listener implements ClientListener {
     if (options.tls !== null) {
       const protocols = options.scheme === 'tls' ? [] : ['http/1.1'];
       const { handshakeMs } = options;
-      const entry = { ...options.tls, handshakeMs, protocols };
+      const entry = { ...options.tls, handshakeMs, protocols, asksForCert: false };
       this.#tls = new TlsEntry(entry, this.#port, clock, log);
     }
   }

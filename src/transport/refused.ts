@@ -10,10 +10,10 @@ export const REFUSALS = {
   connection_limit: 'the gateway is full: raise limits.connections, or run more gateways',
   tls_on_plain_port:
     'a TLS client connected to a port without TLS: set `tls` on this listener and use wss, tls or auto, ' +
-    'or terminate TLS in front of it',
+    'or terminate TLS in front of it; on control and admin set their `tls`',
   plain_on_tls_port:
     'a client without TLS connected to a TLS port: let it connect with wss:// or tls://, ' +
-    'or use auto for this listener, without require_client_cert',
+    'or use auto for this listener, without require_client_cert; on control and admin use a client with TLS',
   tls_failed:
     'a TLS handshake failed: clients need TLS 1.2 or newer and must trust the certificate, and with ' +
     'require_client_cert they need a certificate signed by `ca`',
@@ -29,7 +29,8 @@ export const REFUSALS = {
     'the head of an HTTP request is over 16 KiB, usually because of cookies: send fewer of them to this host',
   bad_upgrade:
     'not a valid WebSocket upgrade (RFC 6455), see `detail`: a proxy that drops headers, or not a WebSocket client',
-  not_grpc: 'the connection does not begin like gRPC: this port speaks gRPC without TLS',
+  not_grpc:
+    'the connection does not begin like gRPC, which this port speaks; HTTP with JSON is on the admin port',
   port_full:
     'the port has as many connections as it may have: the limit follows from the file descriptors of the process',
   crowded_out:

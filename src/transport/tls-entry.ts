@@ -23,6 +23,8 @@ export type TlsEntryOptions = ServerTls & {
   readonly handshakeMs: number;
   /** What clients may choose from [RFC 7301]; empty: nothing is said about it. */
   readonly protocols: readonly string[];
+  /** True: clients are asked for a certificate, and may connect without. */
+  readonly asksForCert: boolean;
 };
 
 export class TlsEntry {
@@ -79,10 +81,10 @@ export class TlsEntry {
   }
 
   #makeServer(pem: TlsPem): tls.Server {
-    const { handshakeMs, protocols, requireClientCert } = this.#options;
+    const { asksForCert, handshakeMs, protocols, requireClientCert } = this.#options;
     const server = tls.createServer({
       ...contextOf(pem),
-      requestCert: requireClientCert,
+      requestCert: requireClientCert || asksForCert,
       rejectUnauthorized: requireClientCert,
       // The port's own deadline comes first.
       handshakeTimeout: 2 * handshakeMs,

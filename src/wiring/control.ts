@@ -1,14 +1,20 @@
 /** Makes the ports that are not for clients: control, admin and health, and where backends attach. */
+import { readFileSync } from 'node:fs';
+
 import type { ControlApi } from '../bus/bus.ts';
 import type { FleetCommands } from '../bus/fleet-commands.ts';
 import { parseAddress } from '../config/address.ts';
 import type { Capacity } from '../config/auto-limits.ts';
+import type { Config } from '../config/schema.ts';
+import { Access, type AccessRules } from '../control/access.ts';
 import { Attach } from '../control/attach.ts';
 import { HttpServer, type MakePort } from '../control/http.ts';
 import { ControlServer } from '../control/server.ts';
 import { busApi } from '../control/service.ts';
 import type { OwnGateway } from '../control/gateway-methods.ts';
-import { Port, type PortAddress } from '../transport/port.ts';
+import { OperatorPort } from '../transport/operator-port.ts';
+import type { PortAddress } from '../transport/port.ts';
+import type { TlsEntryOptions } from '../transport/tls-entry.ts';
 import type { Backends } from '../reload/backends.ts';
 import type { Shared } from './shared.ts';
 
@@ -18,6 +24,7 @@ export type ControlParts = Shared & {
   readonly fleetCommands: FleetCommands;
   /** The gateway itself, for its operators. */
   readonly own: OwnGateway;
+  readonly access: OperatorAccess;
   readonly notReady: () => readonly string[];
   readonly drained: Promise<void>;
 };
@@ -28,6 +35,10 @@ export interface ServicePort {
   readonly port: number;
   /** Rejects with the operating system's error. */
   listen(address: PortAddress): Promise<void>;
+  /** When its certificate expires, in milliseconds since the Unix epoch; null: no TLS. */
+  readonly certificateExpiresAt: number | null;
+  /** Reads its certificate's files now instead of at the next check. */
+  reloadCertificate(): void;
   /** Resolves once nothing is open here any more. */
   close(): Promise<void>;
 }
@@ -40,6 +51,9 @@ export type ControlPorts = {
   readonly admin: ServicePort;
   readonly health: ServicePort;
 };
+
+/** Who may call on the two ports of operators. */
+export type OperatorAccess = Readonly<Record<'control' | 'admin', Access>>;
 
 export function makeControlPorts(parts: ControlParts): ControlPorts {
   const { config, clock, metrics, notReady, drained } = parts;
@@ -77,6 +91,7 @@ function makePort(name: keyof ControlPorts, parts: ControlParts): MakePort {
   const { listen } = config[name];
   // On a Unix socket it is unknown which connection has made a call.
   const canCrowd = parseAddress(listen).kind === 'tcp';
+  const tls = name === 'health' ? null : tlsOf(name, config);
   const options = {
     name: () => `${name}.listen ${listen}`,
     waitMs: config.limits.handshake,
@@ -85,8 +100,38 @@ function makePort(name: keyof ControlPorts, parts: ControlParts): MakePort {
     label: name,
   };
   return (serve) => {
-    const port = new Port(options, parts, serve);
+    const port = new OperatorPort(options, tls, parts, serve);
     metrics.watch('pith_port_connections', [name], () => port.open);
     return port;
+  };
+}
+
+/** null: no TLS. */
+function tlsOf(name: 'control' | 'admin', { limits, ...config }: Config): TlsEntryOptions | null {
+  const { spiffe, tls } = config[name];
+  if (tls.cert === '') return null;
+  return {
+    ...tls,
+    name: `${name}.tls`,
+    requireClientCert: tls.require_client_cert,
+    asksForCert: spiffe.length > 0,
+    protocols: name === 'control' ? ['h2'] : ['http/1.1'],
+    handshakeMs: limits.handshake,
+    readFile: (path) => readFileSync(path, 'utf8'),
+  };
+}
+
+/** `token` is one of `tokens` that may do everything. */
+export function makeAccessRules(name: 'control' | 'admin', config: Config): AccessRules {
+  const { token, tokens, spiffe } = config[name];
+  const own = token === '' ? [] : [{ token, role: 'write', name: `${name}.token` } as const];
+  return { tokens: [...own, ...tokens], spiffe };
+}
+
+export function makeAccess(shared: Shared): OperatorAccess {
+  const { config } = shared;
+  return {
+    control: new Access('control', makeAccessRules('control', config), shared),
+    admin: new Access('admin', makeAccessRules('admin', config), shared),
   };
 }

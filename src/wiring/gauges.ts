@@ -60,15 +60,22 @@ export function makeGauges(parts: GaugesParts): void {
   if (processUse !== undefined) makeProcessGauges(metrics, processUse);
 }
 
-/** One for each listener with a certificate, by the address at which it listens. */
+type Certified = Pick<ClientListener, 'certificateExpiresAt'>;
+
+/** One for each port with a certificate: of clients by the address at which it listens, the others by their names. */
 export function makeCertificateGauges(
   metrics: Metrics,
   listeners: readonly ClientListener[],
+  ports: Readonly<Record<string, Certified>>,
 ): void {
-  for (const listener of listeners) {
-    if (listener.certificateExpiresAt === null) continue;
-    metrics.watch('pith_tls_certificate_expiry_timestamp_seconds', [listener.url], () =>
-      Math.floor((listener.certificateExpiresAt ?? 0) / 1_000),
+  const certified = [
+    ...listeners.map((listener): [string, Certified] => [listener.url, listener]),
+    ...Object.entries(ports),
+  ];
+  for (const [name, port] of certified) {
+    if (port.certificateExpiresAt === null) continue;
+    metrics.watch('pith_tls_certificate_expiry_timestamp_seconds', [name], () =>
+      Math.floor((port.certificateExpiresAt ?? 0) / 1_000),
     );
   }
 }

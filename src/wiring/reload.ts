@@ -4,6 +4,7 @@ import type { Relay } from '../relay/relay.ts';
 import type { Backends } from '../reload/backends.ts';
 import { type ReadConfig, Reload } from '../reload/reload.ts';
 import { makeEventView, type Nats } from './bus.ts';
+import { makeAccessRules, type OperatorAccess } from './control.ts';
 import type { Listeners } from './listeners.ts';
 import { makeAdmissionLimits, makeKeptTraces } from './relay.ts';
 import type { Shared } from './shared.ts';
@@ -13,6 +14,7 @@ export type MakeReloadParts = Shared & {
   readonly readConfig?: ReadConfig;
   readonly relay: Relay;
   readonly backends: Backends;
+  readonly access: OperatorAccess;
   readonly listeners: Listeners;
   readonly nats: Nats | null;
   readonly refusal: () => string;
@@ -20,7 +22,7 @@ export type MakeReloadParts = Shared & {
 
 /** No session is touched: what is in flight ends as it began, and what comes next goes by the new configuration. */
 export function makeReload(parts: MakeReloadParts): Reload {
-  const { live, log, backends, listeners, nats } = parts;
+  const { access, live, log, backends, listeners, nats } = parts;
   const { admission, report, shedding } = parts.relay.parts;
   const read = parts.readConfig ?? (() => Promise.resolve(live));
   const apply = (config: Config): Promise<string[]> =>
@@ -31,6 +33,8 @@ export function makeReload(parts: MakeReloadParts): Reload {
       shedding.setLimit(config.limits.event_loop_lag);
       report.traces?.keep(makeKeptTraces(config));
       listeners.setLimits(config);
+      for (const name of ['control', 'admin'] as const)
+        access[name].setRules(makeAccessRules(name, config));
       if (nats !== null) nats.bus.events.view = makeEventView(config);
       if (config.log.level === before.log.level) return;
       log.level = config.log.level;

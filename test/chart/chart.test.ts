@@ -735,7 +735,7 @@ describe('refused, with the reason', () => {
     [
       'control beyond loopback',
       { config: { control: { listen: '0.0.0.0:7070' } } },
-      /config\.control\.listen/,
+      /config\.control\.listen is "0\.0\.0\.0:7070": beyond loopback it needs config\.control\.token/,
     ],
     [
       'admin beyond loopback',
@@ -1130,4 +1130,18 @@ describe.runIf(hasGo)("against Kubernetes' own types", () => {
     expect(lines.join('\n')).toContain('unknown field "second"');
     expect(code).toBe(1);
   });
+});
+
+test('control may listen beyond loopback with a token from a Secret, or with client certificates', () => {
+  const token = '${file:/etc/pith-secret/token}';
+  const tls = { cert: '/tls/tls.crt', key: '/tls/tls.key', ca: '/tls/ca.crt' };
+  for (const guard of [
+    { token },
+    { tokens: [{ token, role: 'read' }] },
+    { tls: { ...tls, require_client_cert: true } },
+    { tls, spiffe: [{ id: 'spiffe://prod.example/ops/*' }] },
+  ])
+    expect(
+      render({ config: { control: { listen: '0.0.0.0:7070', ...guard } }, existingSecret: 'ops' }),
+    ).not.toEqual([]);
 });

@@ -18,6 +18,7 @@ import { systemClock } from '../../src/clock.ts';
 import { HttpServer } from '../../src/control/http.ts';
 import { TimerWheel } from '../../src/timer-wheel.ts';
 import { keptLog } from '../support/report.ts';
+import { openAccess } from '../support/open-access.ts';
 import { openPort } from '../support/open-port.ts';
 import { JsonApi } from '../../src/control/json-api.ts';
 import { GatewayError } from '../../src/errors.ts';
@@ -55,6 +56,7 @@ function counting() {
 async function serve(run: () => AsyncIterable<Buffer>) {
   const { log, lines } = keptLog();
   const api = new JsonApi({
+    access: openAccess(log),
     clock: systemClock,
     methods: { ListSessions: { streams: true, run } },
     log,

@@ -149,6 +149,8 @@ export class SimGateway {
       port: 0,
       listen: () => Promise.resolve(),
       close: () => Promise.resolve(),
+      certificateExpiresAt: null,
+      reloadCertificate: () => {},
     };
     let stop = (): void => {};
     return {

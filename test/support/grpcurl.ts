@@ -30,7 +30,8 @@ function runGrpcurl(
   flags: readonly string[],
 ): Promise<{ code: number | string; output: string }> {
   const address = typeof at === 'string' ? at : `127.0.0.1:${at.controlPort}`;
-  return run('grpcurl', ['-plaintext', '-max-time', '60', ...flags, address, ...words]);
+  const plain = flags.includes('-cacert') ? [] : ['-plaintext'];
+  return run('grpcurl', [...plain, '-max-time', '60', ...flags, address, ...words]);
 }
 
 /** Calls a method of pith.v1.Control, or one that is named in full, and says how it ended. */

@@ -62,6 +62,7 @@ export const RULES: Rules = {
   'fifo.ts':        [],
   'gathered.ts':    ['bytes.ts'],
   'ip.ts':          ['node:net'],
+  'spiffe.ts':      [],
   'timer-wheel.ts': ['clock.ts'],
   'turn-share.ts':  ['type clock.ts', 'fifo.ts'],
   'gen/':           ['@bufbuild/protobuf', 'protobufjs', 'long', 'type @grpc/grpc-js', 'type @grpc/proto-loader'],
@@ -69,7 +70,7 @@ export const RULES: Rules = {
   // Pure: no I/O, no logs.
   'protocol/': ['node:buffer', 'node:crypto'],
   'routing/':  ['protocol/exact-json.ts'],
-  'config/':   ['routing/', 'upstream/http/path.ts', 'zod', 'yaml', 'node:net', 'node:path', 'node:util'],
+  'config/':   ['routing/', 'upstream/http/path.ts', 'spiffe.ts', 'zod', 'yaml', 'node:net', 'node:path', 'node:util'],
   'config/pomelo-project.ts': ['type dialect/pomelo.ts', 'protocol/', 'node:fs', 'node:path'],
   'contract/': ['protocol/', 'node:buffer'],
 
@@ -94,8 +95,8 @@ export const RULES: Rules = {
 
   // From backends back to clients, and what operators call.
   'bus/':     ['contract/', 'resume/', 'session/', 'type dialect/', 'protocol/', 'timer-wheel.ts', 'type upstream/backend-commands.ts', 'type upstream/backend-report.ts', 'telemetry/log-throttle.ts', 'type telemetry/histogram.ts', 'type upstream/nats/nats-connection.ts', 'type upstream/nats/nats-connector.ts', 'type upstream/nats/nats-report.ts', 'upstream/nats/header-block.ts', 'upstream/nats/outgoing.ts', 'upstream/nats/subjects.ts', ...SEEN],
-  'control/': ['control/attach*', 'bus/', 'contract/', 'node:buffer', 'protocol/', 'session/', 'routing/', 'gen/', 'type config/', ...GRPC, '@bufbuild/protobuf', 'grpc-health-check', 'node:fs', 'node:url', 'node:net', 'node:http', 'type node:stream', 'upstream/dial-in/attach-stream.ts', 'transport/pending-connection.ts', 'transport/http-refusal.ts', 'type transport/port.ts', 'upstream/method/json-reader.ts', ...SEEN],
-  'control/attach*': ['control/attach*', 'control/contract-files.ts', 'type telemetry/log.ts', 'telemetry/log-throttle.ts', 'contract/', 'protocol/', 'transport/pending-connection.ts', 'upstream/method/json-reader.ts', 'upstream/dial-in/', 'upstream/liveness.ts', 'timer-wheel.ts', 'ws', '@bufbuild/protobuf', ...GRPC, 'type node:stream', 'node:fs', 'node:url', 'node:http'],
+  'control/': ['control/attach*', 'bus/', 'contract/', 'node:buffer', 'protocol/', 'session/', 'routing/', 'gen/', 'type config/', ...GRPC, '@bufbuild/protobuf', 'grpc-health-check', 'node:fs', 'node:url', 'node:net', 'node:http', 'type node:stream', 'upstream/dial-in/attach-stream.ts', 'transport/pending-connection.ts', 'transport/http-refusal.ts', 'transport/operator-port.ts', 'type transport/port.ts', 'upstream/method/json-reader.ts', 'node:crypto', 'type node:tls', 'spiffe.ts', 'telemetry/log-throttle.ts', ...SEEN],
+  'control/attach*': ['control/attach*', 'control/contract-files.ts', 'control/peer-address.ts', 'type telemetry/log.ts', 'telemetry/log-throttle.ts', 'contract/', 'protocol/', 'transport/pending-connection.ts', 'upstream/method/json-reader.ts', 'upstream/dial-in/', 'upstream/liveness.ts', 'timer-wheel.ts', 'ws', '@bufbuild/protobuf', ...GRPC, 'type node:stream', 'node:fs', 'node:url', 'node:http'],
 
   // Beside that path.
   'discovery/': ['type config/', 'config/address.ts', 'config/consul-service.ts', 'type transport/pem.ts', 'type telemetry/log.ts', 'node:http', 'node:https', 'node:net'],
@@ -129,6 +130,7 @@ export const WHAT: Readonly<Record<string, string>> = {
   'gathered.ts':    'bytes that arrive in pieces, kept in few of them',
   'ip.ts':          'IP addresses in one form each, and networks of them',
   'turn-share.ts':  'how much of one kind of work a turn of the event loop may do',
+  'spiffe.ts':      'the names of workloads in certificates; pure',
   'timer-wheel.ts': 'one timer for all deadlines',
   'gen/':           'generated from proto/ by `make gen`; never edited',
 

@@ -4,11 +4,12 @@ import { systemClock } from '../../src/clock.ts';
 import { makeLog } from '../../src/telemetry/log.ts';
 import { Metrics } from '../../src/telemetry/metrics.ts';
 import type { TimerWheel } from '../../src/timer-wheel.ts';
-import { Port } from '../../src/transport/port.ts';
+import { OperatorPort } from '../../src/transport/operator-port.ts';
 
 export function openPort(wheel: TimerWheel): MakePort {
   const log = makeLog({ clock: systemClock, level: 'info', format: 'json', write: () => {} });
-  const parts = { wheel, log, metrics: new Metrics() };
+  const parts = { clock: systemClock, wheel, log, metrics: new Metrics() };
   const options = { name: () => 'test', waitMs: 60_000, crowdedAt: Infinity } as const;
-  return (serve) => new Port({ ...options, mayAccept: () => true, label: 'admin' }, parts, serve);
+  return (serve) =>
+    new OperatorPort({ ...options, mayAccept: () => true, label: 'admin' }, null, parts, serve);
 }

@@ -57,7 +57,11 @@ function extension(id: string, isCritical: boolean, value: Buffer): Buffer {
 }
 
 function pem(label: string, bytes: Buffer): string {
-  const lines = bytes.toString('base64').replace(/.{64}/g, '$&\n');
+  // No empty line at the end, which OpenSSL takes for part of the text.
+  const lines = bytes
+    .toString('base64')
+    .match(/.{1,64}/g)!
+    .join('\n');
   return `-----BEGIN ${label}-----\n${lines}\n-----END ${label}-----\n`;
 }
 
@@ -80,15 +84,19 @@ export class Authority {
     this.cert = this.#certificate(name, publicKey, 30, isAuthority);
   }
 
-  /** For the names localhost and 127.0.0.1, with a new key. */
-  issue(subject: string, days = 30): Pair {
+  /** For the names localhost and 127.0.0.1, and these URIs, with a new key. */
+  issue(subject: string, days = 30, uris: readonly string[] = []): Pair {
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    return this.certify(subject, privateKey, days);
+    return this.certify(subject, privateKey, days, uris);
   }
 
   /** The same for a key of the caller's. */
-  certify(subject: string, privateKey: KeyObject, days = 30): Pair {
-    const names = sequence(der(0x82, 'localhost'), der(0x87, Buffer.from([127, 0, 0, 1])));
+  certify(subject: string, privateKey: KeyObject, days = 30, uris: readonly string[] = []): Pair {
+    const names = sequence(
+      der(0x82, 'localhost'),
+      der(0x87, Buffer.from([127, 0, 0, 1])),
+      ...uris.map((uri) => der(0x86, uri)),
+    );
     return {
       cert: this.#certificate(
         subject,

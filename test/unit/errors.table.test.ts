@@ -7,6 +7,7 @@ import type { ServiceDefinition } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { describe, expect, test } from 'vitest';
 
+import { openAccess } from '../support/open-access.ts';
 import { keptLog } from '../support/report.ts';
 import { grpcHandlers } from '../../src/control/grpc-handlers.ts';
 import { systemClock } from '../../src/clock.ts';
@@ -41,6 +42,7 @@ const ROWS: readonly Row[] = [
   ['BAD_ROUTE',     400, 3,  'PIT-400', 'debug', 'invalid route: expected segments of A-Z a-z 0-9 _ - joined by dots'],
   ['BAD_BODY',      400, 3,  'PIT-400', 'debug', 'the body could not be read'],
   ['BAD_ARGUMENT',  400, 3,  'PIT-400', 'debug', 'an argument is missing or wrong'],
+  ['UNAUTHENTICATED', 401, 16, 'PIT-401', 'debug', 'this call needs a token: authorization: Bearer <token>'],
   ['NOT_BOUND',     401, 16, 'PIT-401', 'debug', 'this route needs a session bound to a user'],
   ['FORBIDDEN',     403, 7,  'PIT-403', 'debug', 'not allowed'],
   ['NO_ROUTE',      404, 5,  'PIT-404', 'debug', 'no such route'],
@@ -143,6 +145,7 @@ function controlThat(reason: Reason) {
   };
   const api = new JsonApi({
     methods,
+    access: openAccess(log),
     log,
     clock: systemClock,
     service: CONTROL,

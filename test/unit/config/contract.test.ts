@@ -69,7 +69,7 @@ test('the example route and the example backend show the defaults of their keys'
 test('pith.yaml shows every key of the schema', () => {
   // Named in comments, or shown as an empty map.
   const shownOtherwise =
-    /\.tls\.|^listen\[\]\.pomelo\.|^nats\.(user|password|token|nkey)$|\.(protos|reflection)$|^routes\[\]\.backend\[\]|^backends\.<name>\.nats\./;
+    /\.tls\.|^listen\[\]\.pomelo\.|^(control|admin)\.(tokens|spiffe)\[\]\.|^nats\.(user|password|token|nkey)$|\.(protos|reflection)$|^routes\[\]\.backend\[\]|^backends\.<name>\.nats\./;
   const missing = listKeys(configSchema)
     .map(({ path }) => path)
     .filter((path) => !shownOtherwise.test(path) && !isShown(path));

@@ -125,12 +125,67 @@ const mistakes: [what: string, yaml: string, expected: string][] = [
   [
     'control beyond loopback',
     'control: { listen: "0.0.0.0:7070" }',
-    '1: control.listen: this release serves it on loopback only: listen on 127.0.0.1 or unix:/path',
+    '1: control.listen: beyond loopback this needs control.token (openssl rand -hex 32), or client certificates (control.tls with ca and require_client_cert); else listen on 127.0.0.1 or unix:/path',
   ],
   [
     'admin beyond loopback',
     'admin: { listen: "[::]:7071" }',
-    '1: admin.listen: this release serves it on loopback only: listen on 127.0.0.1',
+    '1: admin.listen: beyond loopback this needs admin.token (openssl rand -hex 32), or client certificates (admin.tls with ca and require_client_cert); else listen on 127.0.0.1',
+  ],
+  [
+    'control beyond loopback with a certificate that proves nothing about callers',
+    'control: { listen: "0.0.0.0:7070", tls: { cert: a, key: b, ca: c } }',
+    '1: control.listen: beyond loopback this needs control.token (openssl rand -hex 32), or client certificates (control.tls with ca and require_client_cert); else listen on 127.0.0.1 or unix:/path',
+  ],
+  [
+    'a token of six letters',
+    'control: { token: secret }',
+    '1: control.token: 6 characters can be guessed; a token has at least 24: make one with: openssl rand -hex 32',
+  ],
+  [
+    'a further one',
+    'admin: { tokens: [{ token: hunter22 }] }',
+    '1: admin.tokens[0].token: 8 characters can be guessed; a token has at least 24: make one with: openssl rand -hex 32',
+  ],
+  [
+    'an empty one',
+    'admin: { tokens: [{ token: "" }] }',
+    '1: admin.tokens[0].token: 0 characters can be guessed; a token has at least 24: make one with: openssl rand -hex 32',
+  ],
+  [
+    'a long one of few characters',
+    'control: { token: "abababababababababababababababab" }',
+    '1: control.token: it has fewer than 8 different characters, and can be guessed; make one with: openssl rand -hex 32',
+  ],
+  [
+    'one with a line end',
+    'control: { token: "w3Jz8Qk1vT6pYb0RxN5mUe2H\\n" }',
+    '1: control.token: a token has letters, digits and signs of ASCII, without spaces or line ends; make one with: openssl rand -hex 32',
+  ],
+  [
+    'one that does not fit into a header',
+    `control: { token: "${'0123456789'.repeat(410)}" }`,
+    '1: control.token: 4100 characters do not fit into a header; at most 4096',
+  ],
+  [
+    'the same token for two',
+    'control: { token: w3Jz8Qk1vT6pYb0RxN5mUe2H, tokens: [{ token: w3Jz8Qk1vT6pYb0RxN5mUe2H, role: read }] }',
+    '1: control.tokens[0].token: the same token twice: give each caller its own',
+  ],
+  [
+    'SPIFFE ids without an authority',
+    'control: { spiffe: [{ id: "spiffe://example.org/ops" }], tls: { cert: a, key: b } }',
+    "1: control.spiffe: needs control.tls with cert, key, and the ca that signs the callers' certificates",
+  ],
+  [
+    'a backend that dials in without a token, beyond loopback',
+    'admin: { listen: "0.0.0.0:7071", token: w3Jz8Qk1vT6pYb0RxN5mUe2H }\nbackends: { chat: { dial_in: {} } }',
+    '2: backends.chat.dial_in.token: admin.listen is beyond loopback; anybody could answer for this backend: make one with: openssl rand -hex 32',
+  ],
+  [
+    'the same with a token of six letters',
+    'control: { listen: "0.0.0.0:7070", token: w3Jz8Qk1vT6pYb0RxN5mUe2H }\nbackends: { chat: { dial_in: { token: secret } } }',
+    '2: backends.chat.dial_in.token: control.listen is beyond loopback; 6 characters can be guessed; a token has at least 24: make one with: openssl rand -hex 32',
   ],
   [
     'one port twice',
@@ -363,14 +418,26 @@ test.each([
   expect(load(`control: { listen: "${listen}" }`).control.listen).toBe(listen);
 });
 
-test.each(['token: a', 'tls: { cert: a, key: b, ca: c, require_client_cert: true }'])(
-  'control beyond loopback is only not yet available with %s',
-  (extra) => {
-    const problems = problemsOf(`control: { listen: "0.0.0.0:7070", ${extra} }`);
-    expect(problems).toHaveLength(1);
-    expect(problems[0]).toMatch(/control\.t(oken|ls): not yet available/);
-  },
-);
+const TOKEN = 'w3Jz8Qk1vT6pYb0RxN5mUe2H';
+
+test.each([
+  `token: ${TOKEN}`,
+  `tokens: [{ token: ${TOKEN}, role: read }]`,
+  'tls: { cert: a, key: b, ca: c, require_client_cert: true }',
+  'tls: { cert: a, key: b, ca: c }, spiffe: [{ id: "spiffe://example.org/*" }]',
+])('control and admin may listen beyond loopback with %s', (extra) => {
+  for (const name of ['control', 'admin'])
+    expect(problemsOf(`${name}: { listen: "0.0.0.0:7079", ${extra} }`)).toEqual([]);
+});
+
+test('tokens in the clear beyond loopback are a warning', () => {
+  const warning =
+    'pith.yaml:1: control.tls: tokens cross the network unencrypted, and whoever reads one can use it: set control.tls';
+  const open = `control: { listen: "0.0.0.0:7070", token: ${TOKEN}`;
+  expect(warningsOf(`${open} }`)).toEqual([warning]);
+  expect(warningsOf(`${open}, tls: { cert: a, key: b } }`)).toEqual([]);
+  expect(warningsOf(`control: { token: ${TOKEN} }`)).toEqual([]);
+});
 
 test('what only WebSocket has is a warning over TCP', () => {
   const yaml =

@@ -141,7 +141,7 @@ const refused: [env: Record<string, string>, yaml: string, expected: string][] =
   [
     { PITH_CONTROL__LISTEN: '0.0.0.0:7070' },
     '',
-    'PITH_CONTROL__LISTEN: control.listen: this release serves it on loopback only: listen on 127.0.0.1 or unix:/path',
+    'PITH_CONTROL__LISTEN: control.listen: beyond loopback this needs control.token (openssl rand -hex 32), or client certificates (control.tls with ca and require_client_cert); else listen on 127.0.0.1 or unix:/path',
   ],
 ];
 

@@ -45,10 +45,6 @@ test.each([
       'pith.yaml:1: auth.jwt: not yet available; leave it out',
     ],
   ],
-  [
-    'admin: { tls: { cert: a.pem, require_client_cert: true } }',
-    ['pith.yaml:1: admin.tls: not yet available; leave it out'],
-  ],
 ])('%s is refused once, whatever else it lacks', (yaml, expected) => {
   const checkPath = (): string => 'there is none';
   expect(problemsOf(yaml, { checkPath })).toEqual(expected);

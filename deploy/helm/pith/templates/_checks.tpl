@@ -77,8 +77,11 @@
 {{- define "pith.checks.ports" -}}
 {{- range $key, $default := dict "control" "127.0.0.1:7070" "admin" "127.0.0.1:7071" -}}
 {{- $address := include "pith.setting" (dict "root" $ "path" (printf "%s.listen" $key) "default" $default) -}}
-{{- if ne (include "pith.isLoopback" $address) "true" -}}
-{{- fail (printf "config.%s.listen is %q: it must stay on loopback in a pod; reach it with kubectl port-forward" $key $address) -}}
+{{- $port := get $.Values.config $key | default dict -}}
+{{- $token := include "pith.setting" (dict "root" $ "path" (printf "%s.token" $key) "default" "") -}}
+{{- $guarded := or $token $port.tokens $port.spiffe (dig "tls" "require_client_cert" false $port) -}}
+{{- if and (ne (include "pith.isLoopback" $address) "true") (not $guarded) -}}
+{{- fail (printf "config.%s.listen is %q: beyond loopback it needs config.%s.token, as ${file:/etc/pith-secret/token} from existingSecret, or client certificates; else keep it on loopback, and reach it with kubectl port-forward" $key $address $key) -}}
 {{- end -}}
 {{- end -}}
 {{- if eq (include "pith.isLoopback" (include "pith.setting" (dict "root" . "path" "health.listen" "default" "0.0.0.0:7072"))) "true" -}}

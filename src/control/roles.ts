@@ -1,0 +1,52 @@
+/**
+ * What each method of `pith.v1.Control` needs, and what the audit log says of it. Pure. A method without a row needs
+ * `write`, and is in the audit log: a row that was forgotten opens nothing.
+ */
+
+/** read: look at sessions and the gateway, secrets covered. write: that, and change them. */
+export type Role = 'read' | 'write';
+
+/**
+ * none: it changes nothing. each: one line for every call. counted: the first lines of each caller, and the number of
+ * those left out; pushes come by the thousand.
+ */
+export type Audited = 'none' | 'each' | 'counted';
+
+export type MethodRule = { readonly role: Role; readonly audited: Audited };
+
+const READ: MethodRule = { role: 'read', audited: 'none' };
+const WRITE: MethodRule = { role: 'write', audited: 'each' };
+const PUSH: MethodRule = { role: 'write', audited: 'counted' };
+
+/** By the name of the method. */
+export const METHOD_RULES: Readonly<Record<string, MethodRule>> = {
+  Push: PUSH,
+  PushMany: PUSH,
+  Kick: WRITE,
+  Bind: WRITE,
+  Unbind: WRITE,
+  SetData: WRITE,
+  Join: WRITE,
+  Leave: WRITE,
+  GetSession: READ,
+  ListSessions: READ,
+  GetPresence: READ,
+  ListGroups: READ,
+  Block: WRITE,
+  Unblock: WRITE,
+  ListBlocks: READ,
+  // Acts as a player does.
+  Call: WRITE,
+  ExplainRoute: READ,
+  Watch: READ,
+  Drain: WRITE,
+  SetMaintenance: WRITE,
+  SetLogLevel: WRITE,
+  Reload: WRITE,
+  GetConfig: READ,
+  GetInfo: READ,
+};
+
+export function ruleOf(method: string): MethodRule {
+  return Object.hasOwn(METHOD_RULES, method) ? METHOD_RULES[method]! : WRITE;
+}

@@ -1,0 +1,10 @@
+/** An access that lets everybody call, for servers that are started without a gateway. */
+import { systemClock } from '../../src/clock.ts';
+import { Access } from '../../src/control/access.ts';
+import type { Log } from '../../src/telemetry/log.ts';
+import { Metrics } from '../../src/telemetry/metrics.ts';
+
+export function openAccess(log: Log): Access {
+  const parts = { clock: systemClock, log, metrics: new Metrics() };
+  return new Access('admin', { tokens: [], spiffe: [] }, parts);
+}
