@@ -20,6 +20,27 @@ export function plainAddress(text: string): string {
   return ipAddress(text) || text;
 }
 
+/** Groups of 16 bits in an address of IPv6, and those of them that name a network, which one customer has. [RFC 6177 2] */
+const GROUPS = 8;
+const NETWORK_GROUPS = 4;
+
+/**
+ * What is counted as one client: an address of IPv4, and of IPv6 the network of its first 64 bits, in which every machine
+ * chooses addresses as it likes.
+ *
+ * @param address As `ipAddress` gives it. @returns '' for any other text.
+ */
+export function addressBlock(address: string): string {
+  if (!address.includes(':')) return isIPv4(address) ? address : '';
+  const [front = '', back] = address.split('::');
+  const groups = front === '' ? [] : front.split(':');
+  // The two colons stand for as many zeros as are missing; what follows them is at the end.
+  const behind = back === undefined || back === '' ? [] : back.split(':');
+  const taken = behind.length + (behind.at(-1)?.includes('.') ? 1 : 0);
+  while (groups.length + taken < GROUPS) groups.push('0');
+  return `${[...groups, ...behind].slice(0, NETWORK_GROUPS).join(':')}::/64`;
+}
+
 /** A network: all addresses that begin with the same bits. */
 export type Network = { readonly address: string; readonly bits: number; readonly family: 4 | 6 };
 

@@ -1,6 +1,5 @@
 /** `pith check`, `routes`, `health` and `version`: what they print, for people or as JSON, and their exit codes. */
 import type { Clock } from '../clock.ts';
-import { isAvailable } from '../config/unavailable-keys.ts';
 import type { Config } from '../config/schema.ts';
 import { explainedText, explainRoute } from '../explain/explain-route.ts';
 import type { Arguments } from './arguments.ts';
@@ -42,8 +41,7 @@ export async function inspectConfig(asked: Asked<'check'>, io: ConfigIo): Promis
 }
 
 function notesOn(config: Config): string[] {
-  const isSettable = isAvailable('limits.connections_per_address');
-  if (!isSettable || config.limits.connections_per_address !== 0) return [];
+  if (config.limits.connections_per_address !== 0) return [];
   return ['limits.connections_per_address is 0: one address may open any number of connections'];
 }
 

@@ -68,10 +68,14 @@ export const limitsSchema = z
       .describe('Connections of this gateway; auto: from memory and file-descriptor limits.'),
     connections_per_address: integer(
       0,
-      'Connections from one address; 0: no limit, as players share addresses.',
+      'Connections from one address, or one /64 network of IPv6, on all listeners; behind trusted_proxies the client counts; 0: no limit, as players share addresses.',
       MANY_OR_NONE,
     ),
-    accepts_per_second: integer(500, 'New connections a second; beyond it accepting waits.', MANY),
+    accepts_per_second: integer(
+      500,
+      'New connections a second on all listeners, an eighth of it at the start, doubled every second; others wait for their turn.',
+      MANY,
+    ),
     messages_per_second: integer(100, 'Messages per session and second; beyond it 429.', MANY),
     burst: integer(500, 'Messages that a session may send at once.', MANY),
     in_flight_per_session: integer(

@@ -43,8 +43,6 @@ export const NOT_YET_AVAILABLE: readonly NotYet[] = [
     instead: 'use none or connect',
   },
   { path: 'auth.jwt', example: { keys: ['/keys/jwt.pem'] } },
-  { path: 'limits.connections_per_address', example: 10 },
-  { path: 'limits.accepts_per_second', example: 50 },
   { path: 'limits.json_depth', example: 16 },
   { path: 'maintenance.enabled', example: true },
   { path: 'maintenance.routes', example: ['chat.>'] },

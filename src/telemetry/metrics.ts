@@ -28,6 +28,10 @@ export const INSTRUMENTS = {
   pith_connections_refused_total: counter('Connections rejected before they became sessions.', [
     'reason',
   ]),
+  pith_accepts_waiting: gauge('New connections that wait for their turn.'),
+  pith_accepts_delayed_total: counter(
+    'New connections that had to wait because of limits.accepts_per_second.',
+  ),
   pith_port_connections_refused_total: counter(
     'Connections rejected on the health, admin and control ports.',
     ['port', 'reason'],

@@ -2,7 +2,7 @@
 import http from 'node:http';
 import type { Duplex } from 'node:stream';
 
-import type { RefusedConnection } from './refused.ts';
+import type { Refused } from './refused.ts';
 
 /** Bytes of a request's whole head: Node's own default, and Pomelo's. */
 export const HTTP_HEAD_BYTES_MAX = 16_384;
@@ -15,10 +15,8 @@ type ParserError = Error & {
   readonly rawPacket?: Buffer;
 };
 
-export type HttpRefusal = { readonly why: RefusedConnection; readonly detail: string };
-
 /** Answers and ends the connection. null: there is nothing to refuse, the client has gone. */
-export function refuseHttp(error: ParserError, socket: Duplex): HttpRefusal | null {
+export function refuseHttp(error: ParserError, socket: Duplex): Refused | null {
   const { code = '' } = error;
   // [llhttp] The parser's own codes; all others are the socket's.
   if (!code.startsWith('HPE_') && code !== 'ERR_HTTP_REQUEST_TIMEOUT') {

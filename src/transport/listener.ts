@@ -10,11 +10,13 @@ import { Networks } from '../ip.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
+import type { AcceptPace } from './accept-pace.ts';
+import type { AddressLimit } from './address-limit.ts';
 import type { PendingConnection } from './pending-connection.ts';
 import type { ServerTls } from './certificate.ts';
 import { Port } from './port.ts';
 import { ProxyEntry, type ProxyOptions } from './proxy-entry.ts';
-import type { RefusedConnection } from './refused.ts';
+import type { Refused, RefusedConnection } from './refused.ts';
 import { TcpConnection } from './tcp.ts';
 import { beginsTls, TlsEntry } from './tls-entry.ts';
 import type { Accept } from './transport.ts';
@@ -49,6 +51,10 @@ export type ListenerParts = {
   readonly accept: Accept;
   /** False: the gateway is full, and the next connection is refused. Those in `Listener.waiting` are counted already. */
   readonly mayAccept: () => boolean;
+  /** Of all ports for clients together. */
+  readonly addressLimit: AddressLimit;
+  /** The same. */
+  readonly pace: AcceptPace;
 };
 
 /** A listening port for clients. */
@@ -79,19 +85,25 @@ export class Listener implements ClientListener {
   readonly #tls: TlsEntry | null = null;
 
   constructor(options: ListenerOptions, parts: ListenerParts) {
-    const { accept, clock, log, mayAccept, wheel } = parts;
+    const { accept, clock, log, mayAccept, addressLimit, pace, wheel } = parts;
     const { handshakeMs: waitMs } = options;
+    const trusted = new Networks(options.proxies.trusted);
+    const admit = (pending: PendingConnection): Refused | null => {
+      // Where a trusted proxy connects from says nothing about where its client is.
+      if (trusted.has(pending.remoteAddress) || addressLimit.enter(pending)) return null;
+      const detail = `limits.connections_per_address is ${addressLimit.max}`;
+      return { why: 'address_limit', detail };
+    };
     this.#options = options;
     this.#accept = accept;
     this.#wheel = wheel;
     this.#port = new Port(
-      { name: () => this.url, waitMs, crowdedAt: Infinity, mayAccept, label: '' },
+      { name: () => this.url, waitMs, crowdedAt: Infinity, mayAccept, admit, pace, label: '' },
       parts,
       (pending, socket, first) => {
         this.#proxyEntry.take(pending, socket, first);
       },
     );
-    const trusted = new Networks(options.proxies.trusted);
     this.#proxyEntry = new ProxyEntry(options.proxies.header, trusted, this.#port, (...taken) => {
       this.#dispatch(...taken);
     });

@@ -4,16 +4,17 @@ import type { Socket } from 'node:net';
 import { NOTHING } from '../bytes.ts';
 import { plainAddress } from '../ip.ts';
 import { WheelEntry } from '../timer-wheel.ts';
+import type { Arrival } from './accept-pace.ts';
 import type { Peer } from './transport.ts';
 
 /**
- * silent: waiting for its first byte, the first one after a PROXY header, or inside TLS · proxy: in a PROXY header ·
+ * held: waiting for its turn · silent: waiting for its first byte, the first one after a PROXY header, or inside TLS · proxy: in a PROXY header ·
  * tls: in the TLS handshake · http: in a request, or in the preface of HTTP/2 · kept: it has been answered, and may send
  * another request.
  */
-export type Stage = 'silent' | 'proxy' | 'tls' | 'http' | 'kept';
+export type Stage = 'held' | 'silent' | 'proxy' | 'tls' | 'http' | 'kept';
 
-export class PendingConnection extends WheelEntry implements Peer {
+export class PendingConnection extends WheelEntry implements Peer, Arrival {
   /** As the kernel gave it, below any TLS. */
   readonly raw: Socket;
   /** The client's as far as it is known: the socket's peer, until a trusted proxy names another. */
@@ -24,6 +25,8 @@ export class PendingConnection extends WheelEntry implements Peer {
   stage: Stage = 'silent';
   /** Identifies its TLS handshake; empty before and after. */
   tlsPeerKey = '';
+  /** It counts for its address. */
+  isCounted = false;
   /** It has been refused, and is not closed yet. */
   refused = false;
   /** It has been here long enough to be crowded out. */
@@ -32,6 +35,8 @@ export class PendingConnection extends WheelEntry implements Peer {
   onClosed: () => void = ignore;
   /** Called when it has been taken over, or is being closed. */
   onSettled: () => void = ignore;
+  /** Called when it was held, and has its turn. */
+  begin: () => void = ignore;
   readonly #onLate: (pending: PendingConnection) => void;
 
   constructor(raw: Socket, onLate: (pending: PendingConnection) => void) {

@@ -8,12 +8,16 @@ import { errorText } from '../errors.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
+import type { AcceptPace } from './accept-pace.ts';
 import { PendingConnection } from './pending-connection.ts';
 import { WRITE_HIGH_WATER_MARK } from './outflow.ts';
-import { RefusalLog, type RefusedConnection } from './refused.ts';
+import { RefusalLog, type Refused, type RefusedConnection } from './refused.ts';
 
 /** Connections that the kernel queues for us: the restart of a fleet sends thousands at once. */
 const BACKLOG = 4_096;
+/** How long a connection may wait for its turn, and how much of it is read meanwhile: a handshake, or a request's head. */
+export const HELD_MS_MAX = 60_000;
+export const HELD_BYTES_MAX = 16_384;
 /** Longer texts from a client are cut in the log. */
 const DETAIL_CHARS_MAX = 200;
 
@@ -47,6 +51,10 @@ export type PortOptions = {
   readonly crowdedAt: number;
   /** False: there is no room for one more. @param open Connections that are open here. */
   readonly mayAccept: (open: number) => boolean;
+  /** Takes a connection whose address is known; why not, or null. Absent: it is taken. */
+  readonly admit?: (pending: PendingConnection) => Refused | null;
+  /** When each may begin; absent: at once. */
+  readonly pace?: AcceptPace;
   /** The label under which its refused connections are counted; '': the port is for clients. */
   readonly label: '' | 'health' | 'admin' | 'control';
 };
@@ -156,13 +164,58 @@ export class Port {
       this.refuse(pending, crowdedAt === Infinity ? 'connection_limit' : 'port_full');
       return;
     }
+    const refused = this.admit(pending);
+    if (refused !== null) {
+      this.refuse(pending, refused.why, refused.detail);
+      return;
+    }
     if (crowdedAt !== Infinity) ripen(pending);
     this.#sockets.add(raw);
     raw.once('close', () => {
       this.#sockets.delete(raw);
     });
+    const { pace } = this.#options;
+    if (pace === undefined || pace.enter(pending)) this.#begin(pending, []);
+    else this.#hold(pending, pace);
+  }
+
+  /** @param came What was read of it while it was held. */
+  #begin(pending: PendingConnection, came: readonly Buffer[]): void {
+    const { raw } = pending;
+    pending.stage = 'silent';
     this.setDeadline(pending);
-    this.sniff(pending, raw);
+    if (came.length === 0) this.sniff(pending, raw);
+    else this.#serve(pending, raw, Buffer.concat(came));
+  }
+
+  /** Until its turn. It is read from, within bounds, so that one whose client goes does not take the turn of another. */
+  #hold(pending: PendingConnection, pace: AcceptPace): void {
+    const { raw } = pending;
+    const came: Buffer[] = [];
+    let bytes = 0;
+    const onData = (chunk: Buffer): void => {
+      came.push(chunk);
+      bytes += chunk.length;
+      if (bytes >= HELD_BYTES_MAX) raw.pause();
+    };
+    raw.on('data', onData);
+    pending.stage = 'held';
+    this.setDeadline(pending, HELD_MS_MAX);
+    pending.onSettled = () => {
+      pace.leave(pending);
+    };
+    pending.begin = () => {
+      raw.off('data', onData);
+      raw.pause();
+      this.#begin(pending, came);
+      // What has come is served from a paused socket; a silent one must be read from.
+      if (came.length === 0) raw.resume();
+    };
+  }
+
+  /** Takes a connection whose client's address is known now; why not, or null. */
+  admit(pending: PendingConnection): Refused | null {
+    return this.#options.admit?.(pending) ?? null;
   }
 
   /** Waits for the first bytes of `socket`, which is the pending one, or TLS on it. */
@@ -251,6 +304,7 @@ export class Port {
 
 /** Why a connection is refused whose time is over, by what it was doing. */
 const LATE = {
+  held: 'waited_too_long',
   silent: 'silent',
   proxy: 'slow_proxy_header',
   tls: 'slow_handshake',

@@ -81,6 +81,11 @@ export class ProxyEntry {
     header: Extract<ProxyHeader, { kind: 'header' }>,
   ): void {
     if (header.source !== '') pending.remoteAddress = header.source;
+    const refused = this.#port.admit(pending);
+    if (refused !== null) {
+      this.#port.refuse(pending, refused.why, refused.detail);
+      return;
+    }
     this.#end(pending, socket, bytes.subarray(header.bytes));
   }
 

@@ -8,6 +8,9 @@ export const REFUSALS = {
     'the system could not hand over a connection, see `detail`: usually a firewall, too few file descriptors or too ' +
     'little memory',
   connection_limit: 'the gateway is full: raise limits.connections, or run more gateways',
+  address_limit:
+    'an address, or a network of 64 bits of IPv6, has as many connections as it may have, see `detail`: many players ' +
+    'behind one address need more, and a proxy must be in trusted_proxies, or all its players count as one',
   tls_on_plain_port:
     'a TLS client connected to a port without TLS: set `tls` on this listener and use wss, tls or auto, ' +
     'or terminate TLS in front of it; on control and admin set their `tls`',
@@ -55,12 +58,17 @@ export const REFUSALS = {
     'of them and remove the other, which it passes on as the client sent it',
   silent:
     'nothing was sent within limits.handshake: a port scan, or a probe that should use the health port',
+  waited_too_long:
+    'more came than limits.accepts_per_second lets in, and this one waited for a minute: raise it, or run more gateways',
   slow_handshake:
     'the TLS handshake or the HTTP request was not complete within limits.handshake: a slow client, or an attack',
 } as const;
 
 /** Why a connection was refused. */
 export type RefusedConnection = keyof typeof REFUSALS;
+
+/** The same with what else is known; '': nothing. */
+export type Refused = { readonly why: RefusedConnection; readonly detail: string };
 
 /** At most one line per reason in this many milliseconds, so that a flood does not fill the disk. */
 const LINE_EVERY_MS = 1_000;

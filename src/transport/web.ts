@@ -82,7 +82,10 @@ export class Web {
 
   #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
     const pending = this.#connections.get(socket)!;
-    const refusal = this.#readForwarded(request, pending) ?? this.#refusalOf(request);
+    const refusal =
+      this.#readForwarded(request, pending) ??
+      this.#refusalOf(request) ??
+      this.#refusalFrom(pending);
     if (refusal !== null) {
       const { status, why, detail, text } = refusal;
       answerHttp(socket, status, text);
@@ -121,6 +124,12 @@ export class Web {
     return { status: 403, why: 'wrong_origin', detail: origin, text };
   }
 
+  /** Behind proxies its address is known only now. */
+  #refusalFrom(pending: PendingConnection): Refusal | null {
+    const refused = this.#port.admit(pending);
+    return refused && { ...refused, status: 429, text: TOO_MANY };
+  }
+
   #isPath({ url = '' }: IncomingMessage): boolean {
     return this.#path === '*' || url.split('?', 1)[0] === this.#path;
   }
@@ -142,5 +151,6 @@ function textOf(header: string | string[] | undefined): string {
   return Array.isArray(header) ? header.join(',') : (header ?? '');
 }
 
+const TOO_MANY = 'There are too many connections from your address.\n';
 const CONFLICT = 'X-Forwarded-For and Forwarded name different clients.\n';
 const NOT_HERE = 'There is nothing at this path.\n';

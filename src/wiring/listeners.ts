@@ -14,6 +14,8 @@ import type { Registry } from '../session/registry.ts';
 import { Session } from '../session/session.ts';
 import type { SessionLimits } from '../session/session-parts.ts';
 import type { SnapshotJoins } from '../session/snapshot-joins.ts';
+import { AcceptPace } from '../transport/accept-pace.ts';
+import { AddressLimit } from '../transport/address-limit.ts';
 import type { ClientListener, ListenerOptions } from '../transport/listener.ts';
 import { listenOrExplain } from '../transport/port.ts';
 import type { Accept } from '../transport/transport.ts';
@@ -42,7 +44,7 @@ export type ListenersParts = Shared & {
 export type Listeners = {
   /** One for each entry of `listen`, in its order. */
   readonly all: readonly ClientListener[];
-  /** Of all sessions, those that are open too. */
+  /** Of all sessions, those that are open too, and of connections that come. */
   setLimits(config: Config): void;
 };
 
@@ -66,6 +68,10 @@ export function makeListeners(parts: ListenersParts): Listeners {
   // Those that are not sessions yet have their place.
   const hasRoom = (): boolean =>
     listeners.reduce((sum, { waiting }) => sum + waiting, registry.size) < capacity.connections;
+  const addressLimit = new AddressLimit(config.limits.connections_per_address);
+  const pace = new AcceptPace(parts, config.limits.accepts_per_second);
+  metrics.watch('pith_accepts_waiting', [], () => pace.waiting);
+  metrics.watch('pith_accepts_delayed_total', [], () => pace.delayed);
   const mayAccept = (): boolean => hasRoom() || (fanouts.endOne() && hasRoom());
   const listeners: ClientListener[] = config.listen.map((listen, i) => {
     const { dialect, ...rules } = dialects[i]!;
@@ -85,12 +91,17 @@ export function makeListeners(parts: ListenersParts): Listeners {
       session.begin(config.auth.mode !== 'none');
       return session;
     };
-    return network.makeListener(optionsOf(config, listen), { ...parts, accept, mayAccept });
+    return network.makeListener(optionsOf(config, listen), {
+      ...parts,
+      ...{ accept, mayAccept, addressLimit, pace },
+    });
   });
   return {
     all: listeners,
     setLimits: (next) => {
       for (const set of setters) set(next);
+      pace.perSecond = next.limits.accepts_per_second;
+      addressLimit.max = next.limits.connections_per_address;
     },
   };
 }

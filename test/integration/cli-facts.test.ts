@@ -30,7 +30,9 @@ describe('--json', () => {
       said: {
         ok: true,
         warnings: [],
-        notes: [],
+        notes: [
+          'limits.connections_per_address is 0: one address may open any number of connections',
+        ],
         backends: [{ name: 'chat', kind: 'grpc' }],
         routes: [expect.objectContaining({ match: 'chat.>', backend: 'chat', timeout: 10_000 })],
       },

@@ -6,6 +6,8 @@ import { encodePacket, PacketType } from '../../src/protocol/packet.ts';
 import { Metrics } from '../../src/telemetry/metrics.ts';
 import { makeLog } from '../../src/telemetry/log.ts';
 import { TimerWheel } from '../../src/timer-wheel.ts';
+import { AcceptPace } from '../../src/transport/accept-pace.ts';
+import { AddressLimit } from '../../src/transport/address-limit.ts';
 import { Listener } from '../../src/transport/listener.ts';
 import type { Connection } from '../../src/transport/transport.ts';
 import { TestClient } from '../support/client.ts';
@@ -174,6 +176,7 @@ describe('WebSocket pings and text', () => {
 
   test('a WebSocket connection sends pings, and reports pings and pongs; TCP has neither', async () => {
     const wheel = new TimerWheel(systemClock);
+    const log = makeLog({ clock: systemClock, level: 'error', format: 'json', write() {} });
     const connections: Connection[] = [];
     let pongs = 0;
     const listener = new Listener(
@@ -192,9 +195,11 @@ describe('WebSocket pings and text', () => {
       {
         clock: systemClock,
         wheel,
-        log: makeLog({ clock: systemClock, level: 'error', format: 'json', write() {} }),
+        log,
         metrics: new Metrics(),
         mayAccept: () => true,
+        addressLimit: new AddressLimit(0),
+        pace: new AcceptPace({ wheel, log }, 1_000),
         accept(connection) {
           connections.push(connection);
           return {

@@ -1,7 +1,8 @@
 // Addresses in one form, and networks of them.
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
 
-import { ipAddress, Networks, parseNetwork, plainAddress } from '../../src/ip.ts';
+import { addressBlock, ipAddress, Networks, parseNetwork, plainAddress } from '../../src/ip.ts';
 
 test.each([
   ['192.0.2.1', '192.0.2.1'],
@@ -110,4 +111,43 @@ test.each<[networks: string[], has: string[], hasNot: string[]]>([
   const known = new Networks(networks);
   expect(has.filter((address) => !known.has(address))).toEqual([]);
   expect(hasNot.filter((address) => known.has(address))).toEqual([]);
+});
+
+test.each([
+  ['192.0.2.1', '192.0.2.1'],
+  ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
+  ['2001:db8:1:2::', '2001:db8:1:2::/64'],
+  ['2001:db8:1:2::6', '2001:db8:1:2::/64'],
+  ['2001:db8:1::6', '2001:db8:1:0::/64'],
+  ['2001:db8::1', '2001:db8:0:0::/64'],
+  ['2001:db8::1:0:0:0:1', '2001:db8:0:1::/64'],
+  ['::1', '0:0:0:0::/64'],
+  ['::', '0:0:0:0::/64'],
+  ['::192.0.2.1', '0:0:0:0::/64'],
+  ['::1:2:3:4:5:6', '0:0:1:2::/64'],
+  ['fe80::1', 'fe80:0:0:0::/64'],
+  ['', ''],
+  ['unknown', ''],
+])('%s counts as %s', (address, block) => {
+  expect(addressBlock(ipAddress(address))).toBe(block);
+});
+
+test('addresses count as one if their first 64 bits are the same, and only then', () => {
+  const group = fc.nat(0xffff).map((n) => (n % 3 === 0 ? 0 : n));
+  const eight = fc.array(group, { minLength: 8, maxLength: 8 });
+  const text = (groups: readonly number[]): string =>
+    ipAddress(groups.map((n) => n.toString(16)).join(':'));
+  fc.assert(
+    fc.property(eight, eight, (a, b) => {
+      // Those of IPv4 in IPv6 are counted as what they are.
+      fc.pre(a.slice(0, 5).some((n) => n !== 0) && b.slice(0, 5).some((n) => n !== 0));
+      const near = [...a.slice(0, 4), ...b.slice(4)];
+      expect(addressBlock(text(near))).toBe(addressBlock(text(a)));
+      for (let i = 0; i < 4; i++) {
+        const far = a.with(i, a[i]! ^ 1);
+        fc.pre(far.slice(0, 5).some((n) => n !== 0));
+        expect(addressBlock(text(far))).not.toBe(addressBlock(text(a)));
+      }
+    }),
+  );
 });

@@ -55,6 +55,11 @@ describe('what a reload applies', () => {
       ['limits.idle', 'sessions.max_age'],
     ],
     [
+      'who is let in, and how fast',
+      (text) => `${text}limits: { connections_per_address: 9, accepts_per_second: 9 }`,
+      ['limits.accepts_per_second', 'limits.connections_per_address'],
+    ],
+    [
       'how far the event loop may lag',
       (text) => `${text}limits: { event_loop_lag: 1s }`,
       ['limits.event_loop_lag'],

@@ -12,6 +12,8 @@ const ROWS: readonly string[] = `
  gauge      pith_sessions
  counter    pith_connections_accepted_total                transport
  counter    pith_connections_refused_total                 reason
+ gauge      pith_accepts_waiting
+ counter    pith_accepts_delayed_total
  counter    pith_port_connections_refused_total            port reason
  gauge      pith_port_connections                          port
  counter    pith_control_calls_refused_total               port reason

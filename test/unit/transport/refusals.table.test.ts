@@ -7,6 +7,7 @@ import { REFUSALS } from '../../../src/transport/refused.ts';
 const REASONS: readonly (readonly [reason: string, advice: string])[] = [
   ['accept_failed', 'too few file descriptors'],
   ['connection_limit', 'limits.connections'],
+  ['address_limit', 'trusted_proxies'],
   ['tls_on_plain_port', 'set `tls`'],
   ['plain_on_tls_port', 'wss://'],
   ['tls_failed', 'TLS 1.2'],
@@ -27,6 +28,7 @@ const REASONS: readonly (readonly [reason: string, advice: string])[] = [
   ['unexpected_proxy_header', 'set proxy_protocol'],
   ['forwarded_conflict', 'remove the other'],
   ['silent', 'nothing was sent'],
+  ['waited_too_long', 'limits.accepts_per_second'],
   ['slow_handshake', 'slow client'],
 ];
 
