@@ -7,6 +7,7 @@ import type { ServiceFacts } from './bus/micro-service.ts';
 import { type Clock, within } from './clock.ts';
 import { autoLimits, type Resources } from './config/auto-limits.ts';
 import type { Config } from './config/schema.ts';
+import { Audit } from './control/audit.ts';
 import type { Info, ReloadOutcome } from './control/gateway-methods.ts';
 import type { Consul } from './discovery/consul.ts';
 import { Faults } from './faults.ts';
@@ -108,13 +109,14 @@ export class Gateway {
     const backends = makeBackends({ ...shared, ...bus, consul, relay });
     const made = { ...shared, ...bus, capacity, outboxes, relay, backends };
     const access = makeAccess(shared);
+    const audit = new Audit(shared);
     const own = makeOwnGateway({
       ...made,
       info: () => this.info(),
       drain: (options) => this.#shutdown.follow(options),
       reload: () => this.reload('Control.Reload'),
     });
-    bus.bus.serve(makeBusApi({ ...made, own }), () => this.#serviceFacts());
+    bus.bus.serve(makeBusApi({ ...made, audit, own }), () => this.#serviceFacts());
     const notReady = (): string[] => this.notReady();
     const drained = Promise.withResolvers<void>();
     const listeners = makeListeners(made);
@@ -123,6 +125,7 @@ export class Gateway {
     this.#ports = parts.network.makeControlPorts({
       ...made,
       access,
+      audit,
       own,
       notReady,
       drained: drained.promise,

@@ -149,8 +149,18 @@ export interface KeepChannel {
 
 /** Control, as it is called over the bus. */
 export interface ControlApi {
-  /** The answer as JSON, or why there is none. Never rejects. @param payload The request as JSON; empty: no fields. */
-  call(scope: ControlScope, method: string, payload: Buffer): Promise<object | Failure>;
+  /**
+   * The answer as JSON, or why there is none. Never rejects.
+   *
+   * @param payload The request as JSON; empty: no fields.
+   * @param replyTo Where the answer goes, for the audit log; '': nowhere.
+   */
+  call(
+    scope: ControlScope,
+    method: string,
+    payload: Buffer,
+    replyTo: string,
+  ): Promise<object | Failure>;
 }
 
 export interface Bus {

@@ -53,7 +53,7 @@ export class IncomingControl {
     const { clock, stats } = this.#parts;
     const startedAt = clock.now();
     try {
-      const answer = await this.#api.call(scope, method, payload);
+      const answer = await this.#api.call(scope, method, payload, asked.reply ?? '');
       stats[scope].count(clock.now() - startedAt, isFailure(answer) ? answer.message : '');
       this.#answer(asked, answer);
     } finally {

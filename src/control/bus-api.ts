@@ -4,7 +4,7 @@ import type { ControlApi, ControlScope } from '../bus/bus.ts';
 import { type Failure, failure, GatewayError } from '../errors.ts';
 import type { Log } from '../telemetry/log.ts';
 import { JsonMessages, LARGE_BYTES } from './json-messages.ts';
-import { controlError, type Method, type Methods } from './method.ts';
+import { type Asked, controlError, type Method, type Methods } from './method.ts';
 
 /** Calls of one gateway are refused until it is configured. */
 export const BUS_ADMIN_OFF =
@@ -35,11 +35,16 @@ export class BusApi implements ControlApi {
     this.#parts = parts;
   }
 
-  async call(scope: ControlScope, name: string, payload: Buffer): Promise<object | Failure> {
+  async call(
+    scope: ControlScope,
+    name: string,
+    payload: Buffer,
+    replyTo: string,
+  ): Promise<object | Failure> {
     try {
       const refused = this.#refusal(scope, name);
       if (refused !== null) return refused;
-      return await this.#run(await this.#messagesOf(), name, payload);
+      return await this.#run(await this.#messagesOf(), name, payload, replyTo);
     } catch (error) {
       const { reason, message } = controlError(error, this.#parts.log);
       return failure(reason, message);
@@ -55,16 +60,25 @@ export class BusApi implements ControlApi {
     return this.#messages;
   }
 
-  async #run(messages: JsonMessages, name: string, payload: Buffer): Promise<object> {
+  async #run(
+    messages: JsonMessages,
+    name: string,
+    payload: Buffer,
+    replyTo: string,
+  ): Promise<object> {
     const { methods, pages } = this.#parts;
     const page = pages[name];
     const method = page?.method ?? methods[name]!;
     const request = messages.request(name, textOf(payload));
     if (payload.length > LARGE_BYTES) await nextTurn(this.#parts.clock);
     if (method.streams === 'requests') throw new GatewayError('UNSUPPORTED');
+    const asked: Asked = {
+      caller: { via: 'nats', name: '', address: replyTo },
+      convertBytesMax: Infinity,
+    };
     const answer = method.streams
-      ? await first(method.run(request, Infinity))
-      : await method.run(request, Infinity);
+      ? await first(method.run(request, asked))
+      : await method.run(request, asked);
     if (answer.length > LARGE_BYTES) await nextTurn(this.#parts.clock);
     const json =
       page === undefined ? messages.answer(name, answer) : messages.json(page.type, answer);

@@ -5,6 +5,7 @@ import { GROUPS_PAGE_MAX } from '../bus/group-pages.ts';
 import type { Close, Patch } from '../contract/commands.ts';
 import { encodePushed } from '../contract/gateway-frames.ts';
 import { GatewayError } from '../errors.ts';
+import type { AuditedCall } from './audit.ts';
 import type { BusApiParts } from './bus-api.ts';
 import {
   groupMessages,
@@ -32,32 +33,44 @@ export function fleetMethods(
   { one, many, total }: MakeMethods,
   clock: Clock,
 ): Methods {
-  const change = async (sid: string, patch: Patch): Promise<Buffer> => {
+  const change = async (sid: string, patch: Patch, call: AuditedCall): Promise<Buffer> => {
     orThrow(await fleet.patch(sid, patch));
+    call.touched = 1;
     return sessionMessage(orThrow(await fleet.get(sid)));
   };
   const changeGroups =
     (verb: 'join' | 'leave') =>
-    async ({ target = {}, groups = [], ttlMs }: Request): Promise<Buffer> =>
-      groupResult(orThrow(await fleet.changeGroups({ verb, target, groups, ttlMs })));
+    async ({ target = {}, groups = [], ttlMs }: Request, call: AuditedCall): Promise<Buffer> => {
+      const outcome = orThrow(await fleet.changeGroups({ verb, target, groups, ttlMs }));
+      call.touched = outcome.changed;
+      return groupResult(outcome);
+    };
   return {
-    Push: one('Push', async ({ push, waitMs = FLEET_WAIT_MS }) => {
+    Push: one('Push', async ({ push, waitMs = FLEET_WAIT_MS }, call) => {
       if (push === undefined) throw new GatewayError('BAD_ARGUMENT', 'push is missing');
       const most = Math.min(waitMs, PUSH_WAIT_MS_MAX);
-      return encodePushed(orThrow(await fleet.pushCounted(push, most)));
+      const outcome = orThrow(await fleet.pushCounted(push, most));
+      call.touched = outcome.delivered;
+      return encodePushed(outcome);
     }),
-    PushMany: total('PushMany', async (requests) => encodePushed(await pushMany(fleet, requests))),
-    Kick: one('Kick', async ({ target = {}, close = NO_CLOSE }) =>
-      kickResult(orThrow(await fleet.close(target, { ...close, kick: true }))),
-    ),
-    Bind: one('Bind', ({ sid = '', uid = '' }) => {
+    PushMany: total('PushMany', async (requests, call) => {
+      const outcome = await pushMany(fleet, requests);
+      call.touched = outcome.delivered;
+      return encodePushed(outcome);
+    }),
+    Kick: one('Kick', async ({ target = {}, close = NO_CLOSE }, call) => {
+      const outcome = orThrow(await fleet.close(target, { ...close, kick: true }));
+      call.touched = outcome.closed;
+      return kickResult(outcome);
+    }),
+    Bind: one('Bind', ({ sid = '', uid = '' }, call) => {
       if (uid === '') throw new GatewayError('BAD_ARGUMENT', 'uid is missing');
-      return change(sid, { uid });
+      return change(sid, { uid }, call);
     }),
-    Unbind: one('Unbind', ({ sid = '' }) => change(sid, { uid: '' })),
-    SetData: one('SetData', ({ sid = '', set, ifVersion = 0 }) => {
+    Unbind: one('Unbind', ({ sid = '' }, call) => change(sid, { uid: '' }, call)),
+    SetData: one('SetData', ({ sid = '', set, ifVersion = 0 }, call) => {
       if (set === undefined) throw new GatewayError('BAD_ARGUMENT', 'set is missing');
-      return change(sid, { set, ifVersion });
+      return change(sid, { set, ifVersion }, call);
     }),
     Join: one('Join', changeGroups('join')),
     Leave: one('Leave', changeGroups('leave')),

@@ -81,7 +81,7 @@ export type OwnGateway = {
 
 export function gatewayMethods(own: OwnGateway, { one, many }: MakeMethods): Methods {
   return {
-    Call: one('Call', async (request) => {
+    Call: one('Call', async (request, audited) => {
       const { sid = '', route = '', body, notify = false, timeoutMs = 0 } = request;
       const answer = own.call(sid, {
         ...{ route, body: Buffer.from(body ?? ''), wantsAnswer: !notify },
@@ -89,13 +89,17 @@ export function gatewayMethods(own: OwnGateway, { one, many }: MakeMethods): Met
       });
       if (answer === null)
         throw new GatewayError('NO_SESSION', 'this gateway holds no such session');
+      audited.touched = 1;
       return replyMessage(await answer, notify);
     }),
     ExplainRoute: one('ExplainRoute', async ({ route = '', uid = '', data = {} }) =>
       explainedMessage(await own.explain(route, { sid: `${own.info().gateway}.0`, uid, data })),
     ),
-    Drain: many('Drain', async function* ({ budgetMs, reason = '' }) {
-      for await (const progress of own.drain({ budgetMs, reason })) yield drainMessage(progress);
+    Drain: many('Drain', async function* ({ budgetMs, reason = '' }, call) {
+      for await (const progress of own.drain({ budgetMs, reason })) {
+        call.touched ??= progress.remaining;
+        yield drainMessage(progress);
+      }
     }),
     SetLogLevel: one('SetLogLevel', ({ level = '' }) => {
       const known = LOG_LEVELS.find((one) => one === level);

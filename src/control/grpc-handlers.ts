@@ -3,6 +3,7 @@ import type {
   handleClientStreamingCall,
   handleServerStreamingCall,
   handleUnaryCall,
+  Metadata,
   ServiceDefinition,
   status,
   UntypedHandleCall,
@@ -12,12 +13,16 @@ import type {
 import { inBackground } from '../background.ts';
 import { REASONS } from '../errors.ts';
 import type { Log } from '../telemetry/log.ts';
+import type { Caller } from './access.ts';
 import { controlError, type Method, type Methods, notServed } from './method.ts';
 import { untilCut } from './lines.ts';
 import { sendAll } from './streaming.ts';
 
 /** Largest message of Control, in bytes. Only backends that attach may send more. */
 export const MESSAGE_BYTES_MAX = 16 * 1024 * 1024;
+
+/** Who makes a call, by its metadata. */
+type CallerOf = (metadata: Metadata) => Caller;
 
 type MethodThat<Streams> = Extract<Method, { streams: Streams }>;
 
@@ -26,13 +31,17 @@ export function grpcHandlers(
   definitions: ServiceDefinition,
   methods: Methods,
   log: Log,
+  callerOf: CallerOf,
 ): UntypedServiceImplementation {
   return Object.fromEntries(
     Object.entries(definitions).map(([name, { responseStream }]) => {
       const method = Object.hasOwn(methods, name) ? methods[name]! : null;
       if (method === null) return [name, unserved(notServed(name, methods), responseStream)];
-      if (method.streams === 'requests') return [name, gathering(method, log)];
-      return [name, method.streams ? streaming(method, log) : unary(method, log)];
+      if (method.streams === 'requests') return [name, gathering(method, log, callerOf)];
+      return [
+        name,
+        method.streams ? streaming(method, log, callerOf) : unary(method, log, callerOf),
+      ];
     }),
   );
 }
@@ -48,11 +57,17 @@ function unserved(details: string, streams: boolean): UntypedHandleCall {
   return streams ? stream : single;
 }
 
-function unary(method: MethodThat<false>, log: Log): handleUnaryCall<Buffer, Buffer> {
+function unary(
+  method: MethodThat<false>,
+  log: Log,
+  callerOf: CallerOf,
+): handleUnaryCall<Buffer, Buffer> {
   return (call, callback) => {
-    const answered = method.run(call.request).then((answer) => {
-      callback(null, answer);
-    });
+    const answered = method
+      .run(call.request, { caller: callerOf(call.metadata) })
+      .then((answer) => {
+        callback(null, answer);
+      });
     inBackground(answered, (error) => {
       callback(statusOf(error, log));
     });
@@ -62,13 +77,16 @@ function unary(method: MethodThat<false>, log: Log): handleUnaryCall<Buffer, Buf
 function gathering(
   method: MethodThat<'requests'>,
   log: Log,
+  callerOf: CallerOf,
 ): handleClientStreamingCall<Buffer, Buffer> {
   return (call, callback) => {
     // A caller that is cut off; nobody waits for the answer.
     call.on('error', () => {});
-    const answered = method.run(untilCut(call)).then((answer) => {
-      callback(null, answer);
-    });
+    const answered = method
+      .run(untilCut(call), { caller: callerOf(call.metadata) })
+      .then((answer) => {
+        callback(null, answer);
+      });
     inBackground(answered, (error) => {
       callback(call.cancelled ? CANCELLED : statusOf(error, log));
     });
@@ -78,10 +96,14 @@ function gathering(
 /** Nobody reads it. */
 const CANCELLED = { code: 1, details: 'the caller has gone' } as const;
 
-function streaming(method: MethodThat<true>, log: Log): handleServerStreamingCall<Buffer, Buffer> {
+function streaming(
+  method: MethodThat<true>,
+  log: Log,
+  callerOf: CallerOf,
+): handleServerStreamingCall<Buffer, Buffer> {
   return (call) => {
     sendAll(
-      () => method.run(call.request),
+      () => method.run(call.request, { caller: callerOf(call.metadata) }),
       call,
       (answer) => call.write(answer),
     ).then(

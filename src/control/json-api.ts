@@ -7,14 +7,14 @@ import { type Clock, nextTurn, within } from '../clock.ts';
 import { errorJson } from '../contract/json-shapes.ts';
 import { failure, type Failure, GatewayError, isFailure } from '../errors.ts';
 import { plainAddress } from '../ip.ts';
-import type { Access, PeerCertificate, Shown } from './access.ts';
+import type { Access, Caller, PeerCertificate, Shown } from './access.ts';
 import { refusedCaller } from './caller.ts';
 import { certificateOf } from './peer-address.ts';
 import { ruleOf } from './roles.ts';
 import { JsonMessages, LARGE_BYTES } from './json-messages.ts';
 import { linesOf } from './lines.ts';
 import type { Log } from '../telemetry/log.ts';
-import { controlError, type Method, type Methods, notServed } from './method.ts';
+import { type Asked, controlError, type Method, type Methods, notServed } from './method.ts';
 import { sendAll } from './streaming.ts';
 
 /** Where the methods are. */
@@ -77,18 +77,22 @@ export class JsonApi {
     });
     const path = request.url!.split('?', 1)[0]!;
     const name = path.slice(API_PATH.length);
-    const refusal = this.#refusal(request, response, name);
-    if (refusal !== null) {
-      if (refusal.code === 405) response.setHeader('Allow', 'POST');
+    const admitted = this.#admit(request, response, name);
+    if (isFailure(admitted)) {
+      if (admitted.code === 405) response.setHeader('Allow', 'POST');
       request.resume();
-      sendJson(response, refusal.code, errorJson(refusal));
+      sendJson(response, admitted.code, errorJson(admitted));
       return;
     }
     const method = this.#parts.methods[name]!;
+    const call = {
+      name,
+      request,
+      response,
+      asked: { caller: admitted, convertBytesMax: Infinity },
+    };
     const done =
-      method.streams === 'requests'
-        ? this.#runMany(name, method, request, response, onLine)
-        : this.#run(name, method, request, response);
+      method.streams === 'requests' ? this.#runMany(method, call, onLine) : this.#run(method, call);
     done.catch((error: unknown) => {
       sendError(response, controlError(error, this.#parts.log));
     });
@@ -101,10 +105,8 @@ export class JsonApi {
 
   /** One request on each line of the body, and one answer. */
   async #runMany(
-    name: string,
     method: Extract<Method, { streams: 'requests' }>,
-    request: IncomingMessage,
-    response: ServerResponse,
+    { name, request, response, asked }: HttpCall,
     onLine: () => void,
   ): Promise<void> {
     const messages = this.#messagesOf();
@@ -114,13 +116,13 @@ export class JsonApi {
         yield messages.request(name, textOf(line));
       }
     }
-    const answer = await method.run(requests(), Infinity);
+    const answer = await method.run(requests(), asked);
     if (response.destroyed) return;
     sendJson(response, 200, messages.answer(name, answer));
   }
 
-  /** Why the request is refused before its body is read; null: it is not. */
-  #refusal(request: IncomingMessage, response: ServerResponse, name: string): Failure | null {
+  /** Who may call; or why the request is refused before its body is read. */
+  #admit(request: IncomingMessage, response: ServerResponse, name: string): Caller | Failure {
     const { access, definitions, methods } = this.#parts;
     const callerRefusal = refusedCaller(request.headers, {
       isSecure: 'encrypted' in request.socket,
@@ -144,14 +146,12 @@ export class JsonApi {
         'OVERLOADED',
         `${API_REQUESTS_MAX} requests are in progress already; try again`,
       );
-    return null;
+    return caller;
   }
 
   async #run(
-    name: string,
     method: Exclude<Method, { streams: 'requests' }>,
-    request: IncomingMessage,
-    response: ServerResponse,
+    { name, request, response, asked }: HttpCall,
   ): Promise<void> {
     const body = await readBody(request);
     // The client left before the end of its body.
@@ -162,7 +162,7 @@ export class JsonApi {
     if (!method.streams) {
       // Each method bounds how long it takes.
       response.setTimeout(0);
-      const answer = await method.run(message, Infinity);
+      const answer = await method.run(message, asked);
       response.setTimeout(IDLE_MS);
       sendJson(response, 200, messages.answer(name, answer));
       return;
@@ -171,13 +171,20 @@ export class JsonApi {
     response.setHeader('Content-Type', 'application/x-ndjson');
     for (const [header, value] of Object.entries(NO_STORE)) response.setHeader(header, value);
     await sendAll(
-      () => method.run(message, Infinity),
+      () => method.run(message, asked),
       response,
       (answer) => response.write(`${JSON.stringify(messages.answer(name, answer))}\n`),
     );
     response.end();
   }
 }
+
+type HttpCall = {
+  readonly name: string;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly asked: Asked;
+};
 
 type Socket = IncomingMessage['socket'];
 

@@ -2,22 +2,28 @@
 import { type Clock, nextTurn } from '../clock.ts';
 import { type Failure, GatewayError, isFailure, isOwnReason, REASONS } from '../errors.ts';
 import type { Log } from '../telemetry/log.ts';
+import type { Caller } from './access.ts';
+import type { Audit, AuditedCall } from './audit.ts';
 import { readRequest, type Request } from './requests.ts';
 
-/**
- * One method, from bytes to bytes. `convertBytesMax` is infinite for a request that has been checked before. It throws;
- * `controlError` makes the caller's error of that.
- */
+/** How a method is called. */
+export type Asked = {
+  readonly caller: Caller;
+  /** Infinite for a request that has been checked before; absent: `limits.convert`. */
+  readonly convertBytesMax?: number;
+};
+
+/** One method, from bytes to bytes. It throws; `controlError` makes the caller's error of that. */
 export type Method =
-  | { readonly streams: false; run(request: Buffer, convertBytesMax?: number): Promise<Buffer> }
+  | { readonly streams: false; run(request: Buffer, asked: Asked): Promise<Buffer> }
   | {
       readonly streams: true;
-      run(request: Buffer, convertBytesMax?: number): AsyncIterable<Buffer>;
+      run(request: Buffer, asked: Asked): AsyncIterable<Buffer>;
     }
   | {
       /** It takes many requests, and gives one answer. */
       readonly streams: 'requests';
-      run(requests: AsyncIterable<Buffer>, convertBytesMax?: number): Promise<Buffer>;
+      run(requests: AsyncIterable<Buffer>, asked: Asked): Promise<Buffer>;
     };
 
 export type Methods = Readonly<Record<string, Method>>;
@@ -27,33 +33,71 @@ export type Methods = Readonly<Record<string, Method>>;
 const REQUESTS_PER_TURN = 64;
 
 export type MakeMethods = {
-  readonly one: (name: string, run: (request: Request) => Promise<Buffer> | Buffer) => Method;
-  readonly many: (name: string, run: (request: Request) => AsyncIterable<Buffer>) => Method;
+  readonly one: (
+    name: string,
+    run: (request: Request, call: AuditedCall) => Promise<Buffer> | Buffer,
+  ) => Method;
+  readonly many: (
+    name: string,
+    run: (request: Request, call: AuditedCall) => AsyncIterable<Buffer>,
+  ) => Method;
   readonly total: (
     name: string,
-    run: (requests: AsyncIterable<Request>) => Promise<Buffer>,
+    run: (requests: AsyncIterable<Request>, call: AuditedCall) => Promise<Buffer>,
   ) => Method;
 };
 
 /** @param limit `limits.convert`. */
-export function makeMethods(limit: number, clock: Clock): MakeMethods {
+export function makeMethods(limit: number, clock: Clock, audit: Audit): MakeMethods {
   return {
     one: (name, run) => ({
       streams: false,
-      // A synchronous error becomes a rejection too.
-      run: async (bytes, bytesMax = limit) => run(readRequest(name, bytes, bytesMax)),
+      run: (bytes, { caller, convertBytesMax = limit }) =>
+        audited(audit.begin(name, caller), async (call) => {
+          call.request = readRequest(name, bytes, convertBytesMax);
+          return run(call.request, call);
+        }),
     }),
     many: (name, run) => ({
       streams: true,
-      async *run(bytes, bytesMax = limit) {
-        yield* run(readRequest(name, bytes, bytesMax));
+      async *run(bytes, { caller, convertBytesMax = limit }) {
+        const call = audit.begin(name, caller);
+        try {
+          call.request = readRequest(name, bytes, convertBytesMax);
+          for await (const answer of run(call.request, call)) {
+            // Drain, above all: its end may be that of the process.
+            call.end('OK');
+            yield answer;
+          }
+          call.end('OK');
+        } catch (error) {
+          call.end(GatewayError.from(error).reason);
+          throw error;
+        }
       },
     }),
     total: (name, run) => ({
       streams: 'requests',
-      run: (requests, bytesMax = limit) => run(readEach(name, { requests, bytesMax, clock })),
+      run: (requests, { caller, convertBytesMax: bytesMax = limit }) =>
+        audited(audit.begin(name, caller), (call) =>
+          run(readEach(name, { requests, bytesMax, clock }), call),
+        ),
     }),
   };
+}
+
+async function audited(
+  call: AuditedCall,
+  run: (call: AuditedCall) => Promise<Buffer>,
+): Promise<Buffer> {
+  try {
+    const answer = await run(call);
+    call.end('OK');
+    return answer;
+  } catch (error) {
+    call.end(GatewayError.from(error).reason);
+    throw error;
+  }
 }
 
 type Stream = {

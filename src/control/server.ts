@@ -73,7 +73,12 @@ export class ControlServer {
     const services = loadServices();
     const methods = controlMethods(parts);
     const definitions = services(CONTROL).service;
-    this.#server.addService(inBytes(definitions), grpcHandlers(definitions, methods, parts.log));
+    this.#server.addService(
+      inBytes(definitions),
+      grpcHandlers(definitions, methods, parts.log, (metadata) =>
+        this.#grpcPort.callerOf(metadata),
+      ),
+    );
     this.#health.addToServer(this.#server);
     this.api = new JsonApi({
       methods,

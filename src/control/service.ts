@@ -6,6 +6,7 @@ import type { Clock } from '../clock.ts';
 import type { FleetCommands } from '../bus/fleet-commands.ts';
 import { CONVERT_BYTES } from '../protocol/conversion-limit.ts';
 import type { Log } from '../telemetry/log.ts';
+import type { Audit } from './audit.ts';
 import { BusApi } from './bus-api.ts';
 import { fleetMethods, fleetPages } from './fleet-methods.ts';
 import { gatewayMethods, type OwnGateway } from './gateway-methods.ts';
@@ -21,13 +22,14 @@ export type ControlParts = {
   readonly clock: Clock;
   /** For errors that are not the caller's fault. */
   readonly log: Log;
+  readonly audit: Audit;
   /** The gateway itself. */
   readonly own: OwnGateway;
 };
 
 /** The methods of this release; all others are answered as not served. */
 export function controlMethods(parts: Omit<ControlParts, 'log'>): Methods {
-  const make = makeMethods(parts.convertBytesMax ?? CONVERT_BYTES, parts.clock);
+  const make = makeMethods(parts.convertBytesMax ?? CONVERT_BYTES, parts.clock, parts.audit);
   return {
     ...fleetMethods(parts.fleetCommands, make, parts.clock),
     ...gatewayMethods(parts.own, make),
@@ -36,8 +38,8 @@ export function controlMethods(parts: Omit<ControlParts, 'log'>): Methods {
 
 /** The same over NATS. @param servesOwn `bus_admin` */
 export function busApi(parts: ControlParts, servesOwn: boolean): BusApi {
-  const { clock, convertBytesMax, fleetCommands, log, own } = parts;
-  const make = makeMethods(convertBytesMax ?? CONVERT_BYTES, clock);
+  const { audit, clock, convertBytesMax, fleetCommands, log, own } = parts;
+  const make = makeMethods(convertBytesMax ?? CONVERT_BYTES, clock, audit);
   return new BusApi({
     methods: controlMethods(parts),
     pages: fleetPages(fleetCommands, make, clock),

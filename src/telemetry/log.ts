@@ -4,7 +4,7 @@ import { pino, type Logger } from 'pino';
 import { type Clock, within } from '../clock.ts';
 import type { LogConfig } from '../config/schema.ts';
 
-export type Log = Pick<Logger, 'debug' | 'info' | 'warn' | 'error' | 'level' | 'flush'>;
+export type Log = Pick<Logger, 'debug' | 'info' | 'warn' | 'error' | 'level' | 'flush' | 'child'>;
 /** Bytes of lines written but not read; beyond this, lines are dropped. */
 export const LOG_UNREAD_BYTES_MAX = 1024 * 1024;
 

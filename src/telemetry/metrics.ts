@@ -39,6 +39,11 @@ export const INSTRUMENTS = {
   pith_port_connections: gauge('Open connections on the health, admin and control ports.', [
     'port',
   ]),
+  pith_control_calls_total: counter('Calls of Control that were carried out, or failed.', [
+    'via',
+    'method',
+    'outcome',
+  ]),
   pith_control_calls_refused_total: counter(
     'Calls on the control and admin ports that showed no valid token or certificate, or none with that role.',
     ['port', 'reason'],

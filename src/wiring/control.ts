@@ -7,6 +7,7 @@ import { parseAddress } from '../config/address.ts';
 import type { Capacity } from '../config/auto-limits.ts';
 import type { Config } from '../config/schema.ts';
 import { Access, type AccessRules } from '../control/access.ts';
+import type { Audit } from '../control/audit.ts';
 import { Attach } from '../control/attach.ts';
 import { HttpServer, type MakePort } from '../control/http.ts';
 import { ControlServer } from '../control/server.ts';
@@ -25,6 +26,7 @@ export type ControlParts = Shared & {
   /** The gateway itself, for its operators. */
   readonly own: OwnGateway;
   readonly access: OperatorAccess;
+  readonly audit: Audit;
   readonly notReady: () => readonly string[];
   readonly drained: Promise<void>;
 };
@@ -79,7 +81,7 @@ export function makeControlPorts(parts: ControlParts): ControlPorts {
 
 /** Control over NATS. */
 export function makeBusApi(
-  parts: Shared & Pick<ControlParts, 'fleetCommands' | 'own'>,
+  parts: Shared & Pick<ControlParts, 'audit' | 'fleetCommands' | 'own'>,
 ): ControlApi {
   const { limits, bus_admin: servesOwn } = parts.config;
   return busApi({ ...parts, convertBytesMax: limits.convert }, servesOwn);

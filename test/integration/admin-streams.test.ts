@@ -18,7 +18,7 @@ import { systemClock } from '../../src/clock.ts';
 import { HttpServer } from '../../src/control/http.ts';
 import { TimerWheel } from '../../src/timer-wheel.ts';
 import { keptLog } from '../support/report.ts';
-import { openAccess } from '../support/open-access.ts';
+import { ANYBODY, openAccess } from '../support/open-access.ts';
 import { openPort } from '../support/open-port.ts';
 import { JsonApi } from '../../src/control/json-api.ts';
 import { GatewayError } from '../../src/errors.ts';
@@ -128,7 +128,10 @@ test('over gRPC as well waits for a caller that does not read, and ends when it 
   const methods = { ListSessions: { streams: true as const, run } };
   const { log, lines } = keptLog();
   const server = new Server();
-  server.addService(inBytes(service), grpcHandlers(service, methods, log));
+  server.addService(
+    inBytes(service),
+    grpcHandlers(service, methods, log, () => ANYBODY),
+  );
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) => {
       if (error) reject(error);

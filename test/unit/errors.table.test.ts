@@ -7,7 +7,7 @@ import type { ServiceDefinition } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { describe, expect, test } from 'vitest';
 
-import { openAccess } from '../support/open-access.ts';
+import { ANYBODY, openAccess } from '../support/open-access.ts';
 import { keptLog } from '../support/report.ts';
 import { grpcHandlers } from '../../src/control/grpc-handlers.ts';
 import { systemClock } from '../../src/clock.ts';
@@ -175,7 +175,7 @@ describe('a call of Control that fails', () => {
     async (reason, status, grpc, _pitaya, level, message) => {
       const { api, methods, log, logged } = controlThat(reason);
       expect(await statusOf(api)).toBe(status);
-      const handlers = grpcHandlers(definition, methods, log);
+      const handlers = grpcHandlers(definition, methods, log, () => ANYBODY);
       const handle = handlers['GetInfo'] as (call: object, done: (why: object) => void) => void;
       const why = await new Promise<object>((resolve) => {
         handle({ request: Buffer.alloc(0) }, resolve);
@@ -187,7 +187,7 @@ describe('a call of Control that fails', () => {
 
   test('that is not served: gRPC 12', async () => {
     const { methods, log } = controlThat('TIMEOUT');
-    const handlers = grpcHandlers(definition, methods, log);
+    const handlers = grpcHandlers(definition, methods, log, () => ANYBODY);
     const handle = handlers['Bind'] as (call: object, done: (why: object) => void) => void;
     const why = await new Promise<object>((resolve) => {
       handle({ request: Buffer.alloc(0) }, resolve);

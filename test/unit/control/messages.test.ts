@@ -6,12 +6,15 @@ import type { Json, JsonObject } from '../../../src/contract/commands.ts';
 import { decodeStruct } from '../../../src/contract/struct.ts';
 import { WireReader } from '../../../src/contract/protobuf-wire.ts';
 import { infoMessage, kickResult, sessionMessage } from '../../../src/control/answers.ts';
+import type { Asked } from '../../../src/control/method.ts';
 import { readRequest, type Request } from '../../../src/control/requests.ts';
 import { controlMethods } from '../../../src/control/service.ts';
 import type { FleetCommands } from '../../../src/bus/fleet-commands.ts';
 import { failure, GatewayError } from '../../../src/errors.ts';
 import { rawNumber } from '../../../src/protocol/exact-json.ts';
 import { ManualClock } from '../../support/clock.ts';
+import { ANYBODY, openAudit } from '../../support/open-access.ts';
+import { keptLog } from '../../support/report.ts';
 
 const NO_TARGET = { sids: [], uids: [], groups: [], exceptSids: [], exceptUids: [] };
 
@@ -90,16 +93,20 @@ describe('a request', () => {
     };
     const fleetCommands = { patch } as unknown as FleetCommands;
     const { SetData } = controlMethods({
+      audit: openAudit(keptLog().log),
       fleetCommands,
       clock: new ManualClock(),
       own: null!,
       convertBytesMax: 8,
     });
     const request = Buffer.from('0a03672e3112090a070a0161120208001803', 'hex');
-    const run = SetData!.run as (request: Buffer, bytesMax?: number) => Promise<Buffer>;
-    await expect(run(request)).rejects.toMatchObject({ reason: 'BAD_ARGUMENT' });
+    const run = SetData!.run as (request: Buffer, asked: Asked) => Promise<Buffer>;
+    const caller = ANYBODY;
+    await expect(run(request, { caller })).rejects.toMatchObject({ reason: 'BAD_ARGUMENT' });
     expect(patches).toEqual([]);
-    await expect(run(request, Infinity)).rejects.toMatchObject({ reason: 'NO_SESSION' });
+    await expect(run(request, { caller, convertBytesMax: Infinity })).rejects.toMatchObject({
+      reason: 'NO_SESSION',
+    });
     expect(patches).toEqual([{ sid: 'g.1', change: { set: { a: null }, ifVersion: 3 } }]);
   });
 });

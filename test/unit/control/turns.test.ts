@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { BusApi } from '../../../src/control/bus-api.ts';
 import { CONTROL, controlMethods } from '../../../src/control/service.ts';
 import type { FleetCommands } from '../../../src/bus/fleet-commands.ts';
+import { ANYBODY, openAudit } from '../../support/open-access.ts';
 import { keptLog } from '../../support/report.ts';
 import { TurnClock } from '../../support/turn-clock.ts';
 import { turn } from '../session/support.ts';
@@ -24,9 +25,12 @@ function stage() {
       return Promise.resolve(OUTCOME);
     },
   } as unknown as FleetCommands;
-  const methods = controlMethods({ fleetCommands, clock, own: null! });
+  const methods = controlMethods({ audit, fleetCommands, clock, own: null! });
   return { clock, methods, pushed: () => pushed };
 }
+
+const audit = openAudit(keptLog().log);
+const asAnybody = { caller: ANYBODY };
 
 async function* pushes(count: number): AsyncGenerator<Buffer> {
   for (let i = 0; i < count; i++) yield PUSH;
@@ -37,7 +41,7 @@ test('of a PushMany whose pushes have all come, 64 are sent in a turn', async ()
   const { PushMany } = methods;
   if (PushMany?.streams !== 'requests') throw new Error('PushMany takes a stream');
   let isDone = false;
-  const done = PushMany.run(pushes(1_000)).then(() => {
+  const done = PushMany.run(pushes(1_000), asAnybody).then(() => {
     isDone = true;
   });
   const turns: number[] = [];
@@ -78,13 +82,13 @@ test('2,400 sessions are listed in three pages, and 250 of them are encoded in a
       return Promise.resolve({ sessions, more: true, silentGateways: [`s${asked.length}`] });
     },
   } as unknown as FleetCommands;
-  const { ListSessions } = controlMethods({ fleetCommands, clock, own: null! });
+  const { ListSessions } = controlMethods({ audit, fleetCommands, clock, own: null! });
   if (ListSessions?.streams !== true) throw new Error('ListSessions is a stream');
   const messages: Buffer[] = [];
   let isDone = false;
   // ListSessionsRequest { 2 limit: 2400 }
   const done = (async () => {
-    for await (const message of ListSessions.run(Buffer.from('10e012', 'hex')))
+    for await (const message of ListSessions.run(Buffer.from('10e012', 'hex'), asAnybody))
       messages.push(message);
     isDone = true;
   })();
@@ -121,6 +125,7 @@ test('a large request over NATS is read in one turn, and carried out in the next
       'control',
       'Push',
       Buffer.from(JSON.stringify({ push: { route: 'r', target } })),
+      '',
     );
   };
   const first = ask(1);

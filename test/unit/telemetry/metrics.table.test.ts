@@ -16,6 +16,7 @@ const ROWS: readonly string[] = `
  counter    pith_accepts_delayed_total
  counter    pith_port_connections_refused_total            port reason
  gauge      pith_port_connections                          port
+ counter    pith_control_calls_total                       via method outcome
  counter    pith_control_calls_refused_total               port reason
  counter    pith_sessions_closed_total                     reason
  counter    pith_resumes_total
