@@ -41,7 +41,7 @@ const AWAY: ReadonlySet<string> = new Set([
 const LET_IN: Accepted = { patch: null, user: null, expiresInMs: 0 };
 
 const NO_HANDSHAKE =
-  'not a valid handshake: expected JSON such as {"sys":{"type":"…","version":"…"},"user":{}}, within limits.convert';
+  'not a valid handshake: expected JSON such as {"sys":{"type":"…","version":"…"},"user":{}}, within';
 const NO_KEY =
   'use_crypto is on, but the handshake has no RSA key to verify signatures with (sys.rsa, rsa_n of 512 to 4096 bits)';
 
@@ -50,6 +50,8 @@ export type ConnectAuthOptions = {
   readonly clientRules: readonly ClientRule[];
   /** A client without a key in its handshake is refused. */
   readonly needsKey: boolean;
+  /** Of a handshake, for the log: numbers and the keys that set them. */
+  readonly bounds: string;
   /** The backend that is asked; null: none is, and everyone comes in. */
   readonly asked: { readonly upstream: Upstream; readonly ordinal: number } | null;
   /** null: clients get no tokens to come back with. */
@@ -93,7 +95,7 @@ export class ConnectAuth {
     const { listenerDialect } = session;
     const { clientRules, needsKey, asked, joins } = this.#options;
     if (request === null) {
-      session.refuse(listenerDialect.refuse(500), NO_HANDSHAKE);
+      session.refuse(listenerDialect.refuse(500), `${NO_HANDSHAKE} ${this.#options.bounds}`);
       return;
     }
     session.clientType = request.clientType;

@@ -85,10 +85,14 @@ export const limitsSchema = z
     ),
     in_flight_per_backend: integer(10_000, 'Unanswered requests per backend; beyond it 503.', MANY),
     route: integer(127, 'Longest route in bytes, 1 to 127.', { min: 1, max: 127 }),
-    json_depth: integer(32, 'How deep JSON from clients may nest, 1 to 1000.', {
-      min: 1,
-      max: 1000,
-    }),
+    json_depth: integer(
+      32,
+      'How deep JSON of a client may be nested where the gateway parses it: its handshake, and bodies for mode: method; 1 to 1000.',
+      {
+        min: 1,
+        max: 1000,
+      },
+    ),
     inflate: size('1MiB', 'Largest body after decompression, 1KiB to 1024MiB.', {
       min: 1024,
       max: 1024 * MEBIBYTE,

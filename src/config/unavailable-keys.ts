@@ -43,7 +43,6 @@ export const NOT_YET_AVAILABLE: readonly NotYet[] = [
     instead: 'use none or connect',
   },
   { path: 'auth.jwt', example: { keys: ['/keys/jwt.pem'] } },
-  { path: 'limits.json_depth', example: 16 },
   { path: 'maintenance.enabled', example: true },
   { path: 'maintenance.routes', example: ['chat.>'] },
   { path: 'maintenance.allow_uids', example: ['1'] },

@@ -6,7 +6,12 @@ import { isUtf8 } from 'node:buffer';
 
 import { EMPTY_OBJECT } from '../bytes.ts';
 import { type Failure, failure } from '../errors.ts';
-import { CONVERT_BYTES, weightOfJson } from '../protocol/conversion-limit.ts';
+import {
+  CONVERT_BYTES,
+  JSON_DEPTH,
+  nestsDeeper,
+  weightOfJson,
+} from '../protocol/conversion-limit.ts';
 import {
   isObject,
   isRawNumber,
@@ -48,16 +53,23 @@ export class JsonDialect implements Dialect {
   readonly packetBytesMax = Infinity;
   readonly wire: Wire = new JsonWire();
   readonly #convertBytesMax: number;
+  readonly #jsonDepthMax: number;
 
-  /** @param convertBytesMax Largest handshake, in bytes, since it is parsed: `limits.convert`. */
-  constructor(convertBytesMax = CONVERT_BYTES) {
+  /**
+   * @param convertBytesMax Largest handshake, in bytes, since it is parsed: `limits.convert`.
+   * @param jsonDepthMax How deep it may be nested, with all around it: `limits.json_depth`.
+   */
+  constructor(convertBytesMax = CONVERT_BYTES, jsonDepthMax = JSON_DEPTH) {
     this.#convertBytesMax = convertBytesMax;
+    this.#jsonDepthMax = jsonDepthMax;
   }
 
   /** `{"handshake":{"sys":{…},"user":{…}}}`; both may be omitted. */
   readHandshake(body: Buffer): HandshakeRequest | null {
-    const weight = weightOfJson(body, this.#convertBytesMax);
-    const value = weight > this.#convertBytesMax ? undefined : parse(body);
+    const isTooMuch =
+      weightOfJson(body, this.#convertBytesMax) > this.#convertBytesMax ||
+      nestsDeeper(body, this.#jsonDepthMax);
+    const value = isTooMuch ? undefined : parse(body);
     return isObject(value) ? readHandshake(value['handshake'], false) : null;
   }
 

@@ -42,6 +42,8 @@ export type NanoOptions = {
   readonly clock: Clock;
   /** Largest body that is converted, in bytes: `limits.convert`; absent: its default. */
   readonly convertBytesMax?: number;
+  /** `limits.json_depth`. Default JSON_DEPTH. */
+  readonly jsonDepthMax?: number;
 };
 
 export class NanoDialect implements Dialect {
@@ -63,7 +65,8 @@ export class NanoDialect implements Dialect {
   }
 
   readHandshake(body: Buffer): HandshakeRequest | null {
-    return parseHandshake(body, false, this.#options.convertBytesMax);
+    const { convertBytesMax, jsonDepthMax } = this.#options;
+    return parseHandshake(body, false, convertBytesMax, jsonDepthMax);
   }
 
   wireFor(): Wire {

@@ -54,6 +54,8 @@ export type PitayaOptions = {
   readonly inflateBytesMax: number;
   /** Larger bodies are not compressed: `limits.convert`; absent: its default. */
   readonly convertBytesMax?: number;
+  /** `limits.json_depth`. Default JSON_DEPTH. */
+  readonly jsonDepthMax?: number;
 };
 
 export class PitayaDialect implements Dialect {
@@ -75,7 +77,8 @@ export class PitayaDialect implements Dialect {
   }
 
   readHandshake(body: Buffer): HandshakeRequest | null {
-    return parseHandshake(body, false, this.#options.convertBytesMax);
+    const { convertBytesMax, jsonDepthMax } = this.#options;
+    return parseHandshake(body, false, convertBytesMax, jsonDepthMax);
   }
 
   wireFor(): Wire {

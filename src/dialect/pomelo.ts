@@ -62,6 +62,8 @@ export type PomeloOptions = {
   readonly profile: ProfileName | 'auto';
   /** Largest body that is converted, in bytes: `limits.convert`; absent: its default. */
   readonly convertBytesMax?: number;
+  /** `limits.json_depth`. Default JSON_DEPTH. */
+  readonly jsonDepthMax?: number;
 };
 
 export type PomeloProtos = {
@@ -101,7 +103,8 @@ export class PomeloDialect implements Dialect {
   }
 
   readHandshake(body: Buffer): HandshakeRequest | null {
-    return parseHandshake(body, true, this.#options.convertBytesMax);
+    const { convertBytesMax, jsonDepthMax } = this.#options;
+    return parseHandshake(body, true, convertBytesMax, jsonDepthMax);
   }
 
   wireFor(request: HandshakeRequest): Wire {
@@ -139,6 +142,7 @@ class PomeloWire implements Wire {
   readonly #signatures: PomeloOptions['signatures'];
   readonly #mayChange: boolean;
   readonly #convertBytesMax: number;
+  readonly #jsonDepthMax: number | undefined;
 
   constructor(
     options: PomeloOptions,
@@ -154,6 +158,7 @@ class PomeloWire implements Wire {
     this.#signatures = options.signatures;
     this.#mayChange = options.profile === 'auto';
     this.#convertBytesMax = options.convertBytesMax ?? CONVERT_BYTES;
+    this.#jsonDepthMax = options.jsonDepthMax;
   }
 
   decode(bytes: Buffer, into: Message): MessageFault | null {
@@ -170,7 +175,9 @@ class PomeloWire implements Wire {
     if (this.#signatures !== null) {
       if (body.length > bytesMax) return tooMuch('BAD_BODY', 'the body', body.length, bytesMax);
       const signed =
-        context.publicKey === null ? null : verified(utf8FromClient(body), context.publicKey);
+        context.publicKey === null
+          ? null
+          : verified(utf8FromClient(body), context.publicKey, this.#jsonDepthMax);
       if (signed === null) {
         if (this.#signatures !== 'error') return this.#signatures;
         return failure('FORBIDDEN', 'the message is not signed with the key from the handshake');

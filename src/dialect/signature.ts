@@ -3,6 +3,7 @@
  * proves that one client sent all messages of a session, and nothing about who that client is.
  */
 import { createPublicKey, type KeyObject, verify } from 'node:crypto';
+import { JSON_DEPTH, nestsDeeper } from '../protocol/conversion-limit.ts';
 import { parseJsonText } from '../protocol/json-parse.ts';
 
 /** Bits of a client's key: stock clients use 1024. Longer keys cost the gateway time for each message. */
@@ -40,10 +41,11 @@ function base64url(hex: string): string {
  * The body without its signature, or null if the signature is missing or wrong. `body` is JSON in UTF-8.
  *
  * The client signed the JSON text as it was before the signature was added as the last key, so that text is verified
- * first, byte for byte. Pomelo verifies the text after parsing and stringifying it, so that is tried second.
+ * first, byte for byte. Pomelo verifies the text after parsing and stringifying it, so that is tried second, for JSON that
+ * is nested at most `jsonDepthMax` deep.
  * [pomelo components/connector.js verifyMessage; there, text with CJK characters fails on any newer Node]
  */
-export function verified(body: Buffer, key: KeyObject): Buffer | null {
+export function verified(body: Buffer, key: KeyObject, jsonDepthMax = JSON_DEPTH): Buffer | null {
   const at = body.lastIndexOf(FIELD);
   if (at < 1) return null;
   const signatureAt = at + FIELD.length;
@@ -54,7 +56,7 @@ export function verified(body: Buffer, key: KeyObject): Buffer | null {
   const signature = Buffer.from(hex, 'hex');
   const text = withoutField(body, at, signatureEnd + 1);
   if (text !== null && verify('sha256', text, key, signature)) return text;
-  const again = writtenAgain(body);
+  const again = nestsDeeper(body, jsonDepthMax) ? null : writtenAgain(body);
   return again !== null && verify('sha256', again, key, signature) ? again : null;
 }
 

@@ -4,9 +4,20 @@
  */
 import { type Failure, failure } from '../errors.ts';
 import { sizeOfJson } from './json-scan.ts';
+import {
+  afterString,
+  CLOSE_LIST,
+  CLOSE_OBJECT,
+  OPEN_LIST,
+  OPEN_OBJECT,
+  QUOTE,
+} from './json-tokens.ts';
 
 /** Default of `limits.convert`, in bytes. */
 export const CONVERT_BYTES = 1024 * 1024;
+
+/** Default of `limits.json_depth`: how deep JSON of a client that is parsed may be nested. */
+export const JSON_DEPTH = 32;
 
 /** An array, object or message counts as at least this many bytes, however short: creating one takes as long. */
 export const CONTAINER_BYTES = 32;
@@ -14,6 +25,27 @@ export const CONTAINER_BYTES = 32;
 export const VALUE_BYTES = 8;
 /** The most that one byte can count as: the shortest values of JSON and protobuf take two bytes. */
 const WEIGHT_MAX = CONTAINER_BYTES / 2;
+
+/** True for JSON that is nested deeper than `depthMax`. Of text that is not JSON it may say either: nothing parses it. */
+export function nestsDeeper(json: Uint8Array, depthMax: number): boolean {
+  // Each level takes two bytes.
+  if (json.length <= 2 * depthMax) return false;
+  let depth = 0;
+  let at = 0;
+  // A text that is no string ends it: that is not JSON.
+  while (at >= 0 && at < json.length && depth <= depthMax) {
+    const byte = json[at]!;
+    if (byte === OPEN_LIST || byte === OPEN_OBJECT) depth++;
+    else if (byte === CLOSE_LIST || byte === CLOSE_OBJECT) depth--;
+    at = byte === QUOTE ? afterString(json, at) : at + 1;
+  }
+  return depth > depthMax;
+}
+
+/** The failure for a client's `what` that is nested too deep to be parsed. */
+export function tooDeep(what: string, depthMax: number): Failure {
+  return failure('BAD_BODY', `${what} is nested deeper than ${depthMax}, limits.json_depth`);
+}
 
 /** The failure for `what`, which is `bytes` long or counts as that, and so is over the bound. */
 export function tooMuch(

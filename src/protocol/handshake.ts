@@ -1,5 +1,5 @@
 /** The handshake's JSON, both ways. Pure: who may connect is decided elsewhere. */
-import { CONVERT_BYTES, weightOfJson } from './conversion-limit.ts';
+import { CONVERT_BYTES, JSON_DEPTH, nestsDeeper, weightOfJson } from './conversion-limit.ts';
 import { isObject, parseAsWritten } from './exact-json.ts';
 import { encodeJsonPacket, type Encoded, PacketType } from './packet.ts';
 import type { RouteDictionary } from './route-dictionary.ts';
@@ -24,15 +24,17 @@ export type HandshakeRequest = {
 };
 
 /**
- * Reads a request of at most `convertBytesMax` bytes. null: not a JSON object with a `sys` object, which Pomelo answers
+ * Reads a request of at most `convertBytesMax` bytes that is nested at most `jsonDepthMax` deep. null: not a JSON object with a `sys` object, which Pomelo answers
  * with code 500; Pitaya and Nano do not need `sys`.
  */
 export function parseHandshake(
   body: Buffer,
   needsSys = true,
   convertBytesMax = CONVERT_BYTES,
+  jsonDepthMax = JSON_DEPTH,
 ): HandshakeRequest | null {
   if (weightOfJson(body, convertBytesMax) > convertBytesMax) return null;
+  if (nestsDeeper(body, jsonDepthMax)) return null;
   try {
     return readHandshake(parseAsWritten(textFromClient(body)), needsSys);
   } catch {

@@ -60,7 +60,7 @@ type DialectParts = {
 
 function makeDialect({ config, listen, pomelo, project, clock }: DialectParts): Dialect {
   const heartbeatSeconds = config.heartbeat / 1_000;
-  const convertBytesMax = config.limits.convert;
+  const { convert: convertBytesMax, json_depth: jsonDepthMax } = config.limits;
   const dictionary = pomelo.use_dict ? project.dictionary : null;
   switch (listen.dialect) {
     case 'pomelo':
@@ -71,6 +71,7 @@ function makeDialect({ config, listen, pomelo, project, clock }: DialectParts): 
         signatures: pomelo.use_crypto ? pomelo.on_bad_signature : null,
         profile: listen.profile,
         convertBytesMax,
+        jsonDepthMax,
       });
     case 'pitaya': {
       const { serializer, compress } = listen;
@@ -82,6 +83,7 @@ function makeDialect({ config, listen, pomelo, project, clock }: DialectParts): 
         compress,
         inflateBytesMax,
         convertBytesMax,
+        jsonDepthMax,
       });
     }
     case 'nano':
@@ -91,8 +93,9 @@ function makeDialect({ config, listen, pomelo, project, clock }: DialectParts): 
         answerErrors: listen.answer_errors,
         clock,
         convertBytesMax,
+        jsonDepthMax,
       });
     case 'json':
-      return new JsonDialect(convertBytesMax);
+      return new JsonDialect(convertBytesMax, jsonDepthMax);
   }
 }

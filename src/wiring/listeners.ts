@@ -75,8 +75,9 @@ export function makeListeners(parts: ListenersParts): Listeners {
   const mayAccept = (): boolean => hasRoom() || (fanouts.endOne() && hasRoom());
   const listeners: ClientListener[] = config.listen.map((listen, i) => {
     const { dialect, ...rules } = dialects[i]!;
-    const { handshake: handshakeMs } = config.limits;
-    const auth = new ConnectAuth({ ...parts, ...rules, asked, handshakeMs, throttle });
+    const { handshake: handshakeMs, convert, json_depth: depth } = config.limits;
+    const bounds = `limits.convert (${convert} bytes) and limits.json_depth (${depth})`;
+    const auth = new ConnectAuth({ ...parts, ...rules, asked, bounds, handshakeMs, throttle });
     const limits = limitsOf(config, dialect);
     setters.push((next) => {
       // Sessions have the objects themselves.

@@ -160,6 +160,7 @@ function makeMethod(
       digest: backend.reflection_digest,
       json: backend.json,
       convertBytesMax: parts.config.limits.convert,
+      jsonDepthMax: parts.config.limits.json_depth,
     },
     parts.fleetCommands,
     report,

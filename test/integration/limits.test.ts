@@ -307,3 +307,44 @@ describe.each(TRANSPORTS)('a client with too much in flight, over %s', (transpor
     expect(backend.requests).toHaveLength(2);
   });
 });
+
+describe('limits.json_depth', () => {
+  const nested = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth);
+  const handshake = (depth: number): Buffer =>
+    pack(PacketType.HANDSHAKE, `{"sys":{"type":"raw","version":"1"},"user":${nested(depth - 1)}}`);
+
+  test('is that of handshakes, and the log says so', async () => {
+    await using gateway = await startGateway(`${ECHO}limits: { json_depth: 40 }\n`);
+    await using fits = await RawSocket.open(gateway.port, 'tcp');
+    fits.send(handshake(40));
+    await fits.waitFor(/"code":200/);
+    await using refused = await RawSocket.open(gateway.port, 'tcp');
+    refused.send(handshake(41));
+    await refused.waitFor(/\{"code":500\}/);
+    await eventually(
+      () => gateway.count('pith_sessions_closed_total', 'handshake_refused') === 1,
+      'the count',
+    );
+    expect(gateway.log).toContainEqual(
+      expect.objectContaining({
+        msg: 'session closed',
+        error: expect.stringMatching(
+          /^not a valid handshake: .* within limits\.convert \(1048576 bytes\) and limits\.json_depth \(40\)$/,
+        ) as string,
+      }),
+    );
+  });
+
+  test('is not that of what passes', async () => {
+    const came: string[] = [];
+    await using backend = await startLinkBackend((request) => {
+      came.push(request.body.toString());
+      request.answer({ code: 200 });
+    });
+    await using gateway = await startGateway(grpc(backend.address, 'limits: { json_depth: 3 }'));
+    await using client = await TestClient.connect(gateway.port);
+    client.raw(ask(9, 'a.b', nested(20_000)));
+    expect(await client.answer(9)).toEqual({ code: 200 });
+    expect(came).toEqual([nested(20_000)]);
+  });
+});

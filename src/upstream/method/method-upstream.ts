@@ -46,6 +46,8 @@ export type MethodUpstreamOptions = GrpcPoolOptions & {
   readonly json: JsonOptions;
   /** `limits.convert`. */
   readonly convertBytesMax: number;
+  /** `limits.json_depth`. Default JSON_DEPTH. */
+  readonly jsonDepthMax?: number;
 };
 
 /** Takes the messages of streaming methods, for the session that asked. */
@@ -88,7 +90,7 @@ export class MethodUpstream implements Upstream {
     this.#server = serverOf(options.url);
     this.#pusher = pusher;
     this.#report = report;
-    this.#transcoder = new Transcoder(options.json, options.convertBytesMax);
+    this.#transcoder = new Transcoder(options.json, options.convertBytesMax, options.jsonDepthMax);
     const fixed = fixedMetadata(options.metadata);
     this.#encode = (session, forward) => sessionMetadata(fixed, session, forward);
     const anyConnection = (): GrpcConnection | null =>

@@ -16,7 +16,14 @@ import {
 import { asBuffer, NOTHING } from '../../bytes.ts';
 import { JSON_DEPTH_MAX } from '../../contract/json.ts';
 import { errorText, type Failure, failure } from '../../errors.ts';
-import { tooMuch, tooMuchText, weightOfJson } from '../../protocol/conversion-limit.ts';
+import {
+  JSON_DEPTH,
+  nestsDeeper,
+  tooDeep,
+  tooMuch,
+  tooMuchText,
+  weightOfJson,
+} from '../../protocol/conversion-limit.ts';
 import { clientJsonBytes } from '../../protocol/packet.ts';
 import { readJson } from './json-reader.ts';
 import { weightOf } from './message-weight.ts';
@@ -52,10 +59,12 @@ export class AnswerError extends Error {
 export class Transcoder {
   readonly #options: JsonOptions;
   readonly #convertBytesMax: number;
+  readonly #jsonDepthMax: number;
 
-  /** @param convertBytesMax `limits.convert`. */
-  constructor(options: JsonOptions, convertBytesMax: number) {
+  /** @param convertBytesMax `limits.convert`. @param jsonDepthMax `limits.json_depth`; never more than JSON_DEPTH_MAX. */
+  constructor(options: JsonOptions, convertBytesMax: number, jsonDepthMax = JSON_DEPTH) {
     this.#options = options;
+    this.#jsonDepthMax = jsonDepthMax;
     this.#convertBytesMax = convertBytesMax;
   }
 
@@ -66,6 +75,7 @@ export class Transcoder {
     const weight = weightOfJson(body, this.#convertBytesMax);
     if (weight > this.#convertBytesMax)
       return tooMuch('BAD_BODY', 'the body', weight, this.#convertBytesMax);
+    if (nestsDeeper(body, this.#jsonDepthMax)) return tooDeep('the body', this.#jsonDepthMax);
     const json = asBuffer(body);
     const message = readJson(type, json, {
       registry,

@@ -66,7 +66,7 @@ function stage({ asks = true, ...rules }: Choice = {}) {
   const limits = { dataBytesMax: 200, groupsMax: 3 };
   const metrics = new Metrics();
   const auth = new ConnectAuth({
-    ...{ clientRules: [], needsKey: false, ...rules },
+    ...{ clientRules: [], needsKey: false, bounds: 'these bounds', ...rules },
     asked: asks ? { upstream: backend, ordinal: 0 } : null,
     resume: null,
     handshakeMs: 10_000,
@@ -146,7 +146,7 @@ describe('without a backend', () => {
     const { greet, ended } = stage({ asks: false });
     expect(greet('hello').answer()).toEqual({ code: 500 });
     expect(ended[0]).toMatchObject({ reason: 'handshake_refused' });
-    expect(ended[0]!.cause).toContain('not a valid handshake');
+    expect(ended[0]!.cause).toMatch(/^not a valid handshake: .*, within these bounds$/);
   });
 
   test('a client that no rule lets in is answered with 501, and the log says what it was', () => {

@@ -112,13 +112,20 @@ describe('a request', () => {
     expect(parseHandshake(body)!.clientType).toBe('a');
   });
 
-  test('nested deeper than any stack is read, and refused when cut off, never thrown', () => {
-    const depth = 100_000;
-    const deep = '['.repeat(depth) + ']'.repeat(depth);
-    const request = parseText(`{"sys":{"type":"x","version":${deep}},"user":${deep}}`);
-    expect(request!.clientType).toBe('x');
-    expect(request!.clientVersion).toBe('');
+  test.each([33, 5_000, 100_000])('nested %i deep is refused, cut off or not', (depth) => {
+    const deep = '['.repeat(depth - 1) + ']'.repeat(depth - 1);
+    expect(parseText(`{"sys":{"type":"x"},"user":${deep}}`)).toBeNull();
+    expect(parseText(`{"sys":{"type":"x","version":${deep.slice(2)}},"user":1}`)).toBeNull();
     expect(parseText('{"sys":'.repeat(depth))).toBeNull();
+  });
+
+  test('nested 32 deep is read, and as deep as it may be', () => {
+    const deep = (depth: number): string =>
+      `{"sys":{"type":"x"},"user":${'['.repeat(depth - 1) + ']'.repeat(depth - 1)}}`;
+    expect(parseText(deep(32))!.clientType).toBe('x');
+    expect(parseHandshake(Buffer.from(deep(32)), true, undefined, 31)).toBeNull();
+    expect(parseHandshake(Buffer.from(deep(1_000)), true, undefined, 1_000)).not.toBeNull();
+    expect(parseHandshake(Buffer.from(deep(1_001)), true, undefined, 1_000)).toBeNull();
   });
 
   test('with __proto__ and constructor keys pollutes nothing and inherits nothing', () => {
