@@ -18,6 +18,7 @@ import type { Registry } from './session/registry.ts';
 import type { Backends } from './reload/backends.ts';
 import type { ReadConfig, Reload } from './reload/reload.ts';
 import type { Shedding } from './relay/shedding.ts';
+import type { Readiness } from './placement/placement.ts';
 import { type DrainOptions, Shutdown } from './shutdown.ts';
 import type { Log } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
@@ -84,6 +85,7 @@ export class Gateway {
   readonly #reload: Reload;
   readonly #listeners: Listeners;
   readonly #ports: ControlPorts;
+  readonly #readiness: Readiness;
   readonly #shutdown: Shutdown;
   /** Everything listens. */
   #started = false;
@@ -117,7 +119,7 @@ export class Gateway {
       reload: () => this.reload('Control.Reload'),
     });
     bus.bus.serve(makeBusApi({ ...made, audit, own }), () => this.#serviceFacts());
-    const notReady = (): string[] => this.notReady();
+    const readiness = { notReady: () => this.notReady(), sendsElsewhere: () => this.sendsElsewhere };
     const drained = Promise.withResolvers<void>();
     const listeners = makeListeners(made);
     const refusal = (): string => (this.state === 'ready' ? '' : `the gateway is ${this.state}`);
@@ -127,7 +129,7 @@ export class Gateway {
       access,
       audit,
       own,
-      notReady,
+      readiness,
       drained: drained.promise,
     });
     const isDraining = (): boolean => this.state === 'draining';
@@ -148,6 +150,7 @@ export class Gateway {
     this.#listeners = listeners;
     this.#bus = bus;
     this.#consul = consul;
+    this.#readiness = readiness;
     this.#tracing = tracing;
     this.#backends = backends;
     this.#shedding = relay.parts.shedding;
@@ -163,7 +166,15 @@ export class Gateway {
     if (this.state !== 'ready') why.push(this.state);
     const { notReady } = this.#bus.bus;
     if (notReady !== '') why.push(notReady);
+    const { elsewhere } = this.#bus.placement;
+    if (elsewhere !== '') why.push(elsewhere);
     return why;
+  }
+
+  /** It could serve newcomers, who should go elsewhere for now; so it is no fault that it is not ready. */
+  get sendsElsewhere(): boolean {
+    const { bus, placement } = this.#bus;
+    return this.state === 'ready' && bus.notReady === '' && placement.elsewhere !== '';
   }
 
   info(): Info {
@@ -234,9 +245,12 @@ export class Gateway {
     makeCertificateGauges(this.metrics, this.#listeners.all, { control, admin });
     this.#started = true;
     this.#shedding.start();
+    this.#bus.placement.start(() => {
+      this.#ports.control.setServing(true, this.#bus.placement.elsewhere === '');
+    });
     this.#bus.bus.tell('ready');
     this.#ports.control.setServing(true);
-    this.#consul?.start(this.addresses, () => this.notReady());
+    this.#consul?.start(this.addresses, this.#readiness);
     const { clients, ...others } = this.addresses;
     const notReady = this.notReady();
     const why = notReady.length > 0 && { notReady };

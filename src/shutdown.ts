@@ -9,6 +9,7 @@ import type { DrainProgress } from './control/gateway-methods.ts';
 import type { Consul } from './discovery/consul.ts';
 import type { Faults } from './faults.ts';
 import type { Backends } from './reload/backends.ts';
+import type { Placement } from './placement/placement.ts';
 import type { Random } from './random.ts';
 import type { Live } from './reload/reload.ts';
 import { acceptOn, type Drained, drainSessions } from './session/drain.ts';
@@ -43,6 +44,7 @@ export type ShutdownParts = {
   readonly faults: Faults;
   readonly registry: Registry;
   readonly bus: Bus;
+  readonly placement: Placement;
   readonly backends: Backends;
   /** Looks at the event loop now and then. */
   readonly shedding: { stop(): void };
@@ -115,7 +117,8 @@ export class Shutdown {
   }
 
   async #run({ budgetMs, reason = '' }: DrainOptions): Promise<Drained> {
-    const { live, clock, log, faults, registry, bus, consul, listeners, ports } = this.#parts;
+    const { live, clock, log, faults, registry, bus, placement, consul, listeners, ports } =
+      this.#parts;
     const { drain: settings } = live.config;
     const hurry = (): boolean => this.#hurries.some((asked) => asked());
     this.#state = 'draining';
@@ -123,6 +126,7 @@ export class Shutdown {
     // A failed start is reported to whoever started it.
     await faults.step('start', BEFORE_MS, () => this.#parts.started().catch(() => {}));
     ports.control.setServing(false);
+    placement.stop();
     bus.tell('draining');
     log.info({ sessions: registry.size, ...(reason !== '' && { reason }) }, 'draining');
     await faults.step('discovery', BEFORE_MS, async () => consul?.maintain());

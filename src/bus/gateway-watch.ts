@@ -18,7 +18,14 @@ import { send } from '../upstream/nats/outgoing.ts';
 import type { BusParts } from './bus-parts.ts';
 import type { NatsEvents } from './events.ts';
 import type { GatewayPeers } from './gateway-peers.ts';
-import { type AliveFields, lostId, readAlive, readLost, TERM_AHEAD_MAX } from './gateway-events.ts';
+import {
+  type AliveFields,
+  lostId,
+  type MemberFields,
+  readAlive,
+  readLost,
+  TERM_AHEAD_MAX,
+} from './gateway-events.ts';
 import { Restatement } from './restatement.ts';
 import { type WatchedGateway, WatchedGateways } from './watched-gateways.ts';
 
@@ -40,6 +47,15 @@ export interface LostListener {
   gatewayLost(lost: LostGateway, isSpeaker: boolean): void;
 }
 
+/** Where newcomers go: what is told of it with signs of life, and heard of others. */
+export interface MemberListener {
+  facts(): object;
+  heard(alive: MemberFields): void;
+  left(gateway: string): void;
+}
+
+const NO_MEMBERS: MemberListener = { facts: () => ({}), heard() {}, left() {} };
+
 const NOBODY: LostListener = { gatewayLost() {} };
 
 const DEAF =
@@ -54,6 +70,7 @@ export class GatewayWatch {
   readonly #peers: Pick<GatewayPeers, 'greet' | 'lost'>;
   readonly #onBack: () => void;
   #listener: LostListener = NOBODY;
+  #members: MemberListener = NO_MEMBERS;
   #restatement: Restatement | null = null;
   /** Grows whenever this gateway has returned. */
   #term = 1;
@@ -99,6 +116,11 @@ export class GatewayWatch {
   /** It tells those that are not on the bus. */
   listen(listener: LostListener): void {
     this.#listener = listener;
+  }
+
+  /** With it each sign of life tells of this gateway's place in the fleet. */
+  tellOf(members: MemberListener): void {
+    this.#members = members;
   }
 
   /** There is a connection. The others must be silent on this one before they count as lost. */
@@ -168,6 +190,7 @@ export class GatewayWatch {
       sessions,
       term: this.#term,
       started_at: new Date(this.#startedAtWall).toISOString(),
+      ...this.#members.facts(),
     };
     this.#say('alive', '', alive, () => {
       const at = this.#parts.clock.now();
@@ -234,13 +257,17 @@ export class GatewayWatch {
       const lost = readLost(fields);
       // Its own is known when NATS has confirmed it.
       if (lost.by !== this.#parts.gatewayId) this.#heardLost(lost);
-    } else if (name === 'stopped') this.#others.left(fields['gateway']);
-    else this.#heardAlive(readAlive(fields));
+    } else if (name === 'stopped') {
+      const { gateway } = fields;
+      this.#others.left(gateway);
+      if (typeof gateway === 'string') this.#members.left(gateway);
+    } else this.#heardAlive(readAlive(fields));
   }
 
-  #heardAlive(alive: AliveFields): void {
+  #heardAlive(alive: AliveFields & MemberFields): void {
     const { clock, report } = this.#parts;
     const heard = this.#others.heard(alive, clock.wallNow());
+    if (heard !== 'refused') this.#members.heard(alive);
     this.#isSomeoneBack ||= heard === 'back' || heard === 'returned';
     if (heard === 'returned') report.gatewayReturned(alive.gateway);
     else if (heard === 'new') this.#greet(clock.now());

@@ -36,6 +36,7 @@ export function crossCheck(tree: unknown): CrossChecks {
   checkPorts(sections, report);
   checkNats(sections, report);
   checkConsul(sections, report);
+  checkFleet(sections, report);
   checkAuth(sections, report);
   checkResume(sections, report);
   checkLimits(sections, report);
@@ -89,6 +90,15 @@ function checkNats({ known: { nats } }: Sections, report: Report): void {
     report(['nats', second], `one of creds, user, token, nkey; got ${ways.join(' and ')}`);
   }
   if (nats.password !== '' && nats.user === '') report(['nats', 'password'], 'needs nats.user');
+}
+
+/** What gateways can do only if they hear each other. */
+function checkFleet({ known: { bus, drain, generation } }: Sections, report: Report): void {
+  if (drain?.generations !== true) return;
+  const path = ['drain', 'generations'];
+  if (generation === '') report(path, 'needs generation: a label that each rollout changes');
+  if (bus !== undefined && parseBus(bus).kind === 'embedded')
+    report(path, 'needs a NATS bus, on which gateways hear each other; set bus: nats://host:4222');
 }
 
 function checkConsul({ known: { consul, control } }: Sections, report: Report): void {

@@ -30,7 +30,7 @@ import {
 } from './schema-listen.ts';
 import { limitsSchema } from './schema-limits.ts';
 import { routesSchema } from './schema-routes.ts';
-import { checkPattern, checkRoute, checkSubjectPrefix } from './syntax.ts';
+import { checkPattern, checkRoute, checkSubjectPrefix, isGeneration } from './syntax.ts';
 
 const MONTH_MS = 30 * 86_400_000;
 const MEBIBYTE = 1024 * 1024;
@@ -154,6 +154,10 @@ const drainSchema = z
       max: 600_000,
     }),
     signal: choice(['close', 'kick'], 'close', 'How a session ends: close, or kick first.'),
+    generations: flag(
+      false,
+      'Unready, so that new clients go elsewhere, while gateways of a newer generation have room for all.',
+    ),
   })
   .prefault({})
   .describe('Stopping: closes max(per_second, sessions / budget) a second.');
@@ -224,6 +228,14 @@ export const configSchema = z.strictObject({
     .regex(/^[A-Za-z0-9_-]{1,48}$/, { error: 'expected 1 to 48 of A-Z a-z 0-9 _ -' })
     .prefault('pith')
     .describe('Name of this gateway, 1 to 48 of A-Z a-z 0-9 _ -; ten random characters are added.'),
+  generation: text(
+    '',
+    'Label that each rollout changes, as pith/5c2b: what is before the slash is the fleet; empty: none.',
+    (value) =>
+      value === '' || isGeneration(value)
+        ? undefined
+        : 'expected 1 to 63 of A-Z a-z 0-9 . _ -, and maybe the name of the fleet and a slash before it',
+  ),
   listen: z
     .array(listenSchema)
     .min(1, 'expected at least one listener')

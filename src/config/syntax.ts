@@ -92,3 +92,10 @@ function checkTemplate(text: string, known: RegExp, expected: string): string | 
   // Control characters would end up in a subject, a method or a log line.
   return /[\x00-\x1f\x7f]/.test(rest) ? 'control characters are not allowed' : undefined;
 }
+
+/** A label of a generation: 1 to 63 characters, and maybe the name of the fleet and a slash before it. */
+export function isGeneration(text: string): boolean {
+  return GENERATION.test(text);
+}
+
+const GENERATION = /^([A-Za-z0-9._-]{1,63}\/)?[A-Za-z0-9._-]{1,63}$/;

@@ -15,6 +15,8 @@ import { API_PATH, type JsonApi } from './json-api.ts';
 export type Probes = {
   /** Why the gateway should get no new clients; empty: it is ready. */
   notReady(): readonly string[];
+  /** It could serve them, who should go elsewhere for now. */
+  sendsElsewhere(): boolean;
   /** Prometheus text; null: metrics are off. */
   metrics(): string | null;
   /** Resolves once a drain is over: sessions are closed, and backends have been told. Until then it stays pending. */
@@ -143,6 +145,11 @@ function pathOf({ url = '' }: IncomingMessage): string {
   return url.split('?', 1)[0]!;
 }
 
+/** `/readyz?warn`, which Consul's check asks for. */
+function isWarning({ url = '' }: IncomingMessage): boolean {
+  return url.endsWith('?warn');
+}
+
 /** Answers a request without an upgrade. */
 function answerAttach(response: ServerResponse): void {
   response.setHeader('Upgrade', 'websocket');
@@ -162,9 +169,11 @@ function answer(request: IncomingMessage, response: ServerResponse, probes: Prob
       return;
     case '/readyz': {
       const why = probes.notReady();
+      // As Consul's warning: it serves, but is not to be preferred.
+      const code = isWarning(request) && probes.sendsElsewhere() ? 429 : 503;
       send(
         response,
-        why.length === 0 ? 200 : 503,
+        why.length === 0 ? 200 : code,
         why.length === 0 ? 'ok\n' : `${why.join('\n')}\n`,
       );
       return;

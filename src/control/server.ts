@@ -128,9 +128,10 @@ export class ControlServer {
     this.#grpcPort.port.reloadCertificate();
   }
 
-  setServing(serving: boolean): void {
-    for (const service of ['', CONTROL])
-      this.#health.setStatus(service, serving ? 'SERVING' : 'NOT_SERVING');
+  /** @param takesNewcomers Of the gateway, the service `''`; that of Control is `serving`. */
+  setServing(serving: boolean, takesNewcomers = serving): void {
+    this.#health.setStatus('', takesNewcomers ? 'SERVING' : 'NOT_SERVING');
+    this.#health.setStatus(CONTROL, serving ? 'SERVING' : 'NOT_SERVING');
   }
 
   async close(): Promise<void> {

@@ -2,6 +2,7 @@
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config/schema.ts';
 import type { Random } from '../random.ts';
+import type { Readiness } from '../placement/placement.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { ClientTls } from '../transport/pem.ts';
 import { ConsulAgent } from './agent.ts';
@@ -43,12 +44,12 @@ export class Consul {
   }
 
   /** Registers the gateway in the background, if configured. To be called once everything listens. */
-  start(listening: Listening, notReady: () => readonly string[]): void {
+  start(listening: Listening, readiness: Readiness): void {
     const { config, gatewayId, version, clock, random, log } = this.#parts;
     if (!config.consul.register) return;
     const facts = serviceFacts(config, gatewayId, version, listening);
     const agent = this.#agent;
-    this.#registration = new Registration({ agent, clock, random, log, facts, notReady });
+    this.#registration = new Registration({ agent, clock, random, log, facts, readiness });
     this.#registration.start();
   }
 

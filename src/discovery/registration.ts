@@ -5,6 +5,7 @@
 import { type CancelTimer, type Clock, within } from '../clock.ts';
 import { errorText } from '../errors.ts';
 import type { Random } from '../random.ts';
+import type { Readiness } from '../placement/placement.ts';
 import type { Log } from '../telemetry/log.ts';
 import {
   AGAIN_MS_MAX,
@@ -32,8 +33,7 @@ export type RegistrationParts = {
   readonly random: Random;
   readonly log: Log;
   readonly facts: ServiceFacts;
-  /** Why the gateway should get no new clients; empty: it is ready. */
-  readonly notReady: () => readonly string[];
+  readonly readiness: Readiness;
 };
 
 /** What the log says where a last request fails. */
@@ -46,7 +46,7 @@ export class Registration {
   readonly #agent: ConsulAgent;
   readonly #clock: Clock;
   readonly #facts: ServiceFacts;
-  readonly #notReady: () => readonly string[];
+  readonly #readiness: Readiness;
   readonly #log: Log;
   readonly #backoff: Backoff;
   #cancelTimer: CancelTimer = () => {};
@@ -62,7 +62,7 @@ export class Registration {
     this.#agent = parts.agent;
     this.#clock = parts.clock;
     this.#facts = parts.facts;
-    this.#notReady = parts.notReady;
+    this.#readiness = parts.readiness;
     this.#log = parts.log;
     this.#backoff = new Backoff(AGAIN_MS_MIN, AGAIN_MS_MAX, parts.random);
   }
@@ -146,9 +146,10 @@ export class Registration {
   }
 
   async #renew(): Promise<void> {
-    const why = this.#notReady();
+    const why = this.#readiness.notReady();
+    const fault = this.#readiness.sendsElsewhere() ? 'warning' : 'critical';
     const path = `/v1/agent/check/update/${encodeURIComponent(checkIdOf(this.#facts.id))}`;
-    const body = { Status: why.length === 0 ? 'passing' : 'critical', Output: why.join('; ') };
+    const body = { Status: why.length === 0 ? 'passing' : fault, Output: why.join('; ') };
     expectSuccess(await this.#ask({ method: 'PUT', path, body }));
   }
 

@@ -119,11 +119,16 @@ function checkOf(facts: ServiceFacts, localAddress: string): Record<string, unkn
   };
   switch (facts.check) {
     case 'http':
-      return { ...every, HTTP: `http://${at(facts.health)}/readyz` };
+      return { ...every, HTTP: `http://${at(facts.health)}/readyz?warn` };
     case 'grpc':
       if (facts.control === null)
         throw new Error('consul.check: grpc needs control.listen on a TCP port');
-      return { ...every, GRPC: at(facts.control), GRPCUseTLS: facts.controlTls };
+      // This service is SERVING also while new clients should go elsewhere: a gRPC check knows no warning.
+      return {
+        ...every,
+        GRPC: `${at(facts.control)}/pith.v1.Control`,
+        GRPCUseTLS: facts.controlTls,
+      };
     case 'ttl':
       return { TTL: `${TTL_MS}ms` };
   }

@@ -127,6 +127,13 @@ export const INSTRUMENTS = {
   pith_overload_state: gauge(
     '1 while new requests are refused because the event loop lags by more than limits.event_loop_lag.',
   ),
+  pith_newcomers_elsewhere: gauge(
+    '1 while the gateway is not ready because new clients should go to others, by reason.',
+    ['reason'],
+  ),
+  pith_generation_newest: gauge('1 if no gateway of a newer generation is known, else 0.', [
+    'generation',
+  ]),
   pith_drain_state: gauge('1 while the gateway is stopping, otherwise 0.'),
   pith_spans_total: counter(
     'Trace spans: made, exported, failed. The others are waiting, or were dropped because too many waited.',

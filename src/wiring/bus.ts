@@ -24,6 +24,8 @@ import { NatsAnswers } from '../upstream/nats/nats-answers.ts';
 import { TurnShare } from '../turn-share.ts';
 import { Subjects } from '../upstream/nats/subjects.ts';
 import { keysForBus } from '../config/event-keys.ts';
+import type { Placement } from '../placement/placement.ts';
+import { makePlacement } from './placement.ts';
 import type { Shared } from './shared.ts';
 
 const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
@@ -50,6 +52,8 @@ export type BusParts = {
   /** null: clients get no tokens to come back with. */
   readonly resume: Resume | null;
   readonly joins: SnapshotJoins;
+  /** Where newcomers should go. */
+  readonly placement: Placement;
 };
 
 export type MakeBusParts = Shared & { readonly capacity: Capacity; readonly outboxes: Outboxes };
@@ -75,7 +79,8 @@ export function makeBus(shared: MakeBusParts): BusParts {
   const nats = address.kind === 'nats' ? makeNats(address.servers, shared) : null;
   const gate = makeGate(shared, nats, () => {
     const { size } = registry;
-    return { sessions: size, room: bus.notReady === '' ? shared.capacity.connections - size : 0 };
+    const isOpen = bus.notReady === '' && placement.elsewhere === '';
+    return { sessions: size, room: isOpen ? shared.capacity.connections - size : 0 };
   });
   const bus = nats?.bus ?? new EmbeddedBus(gate);
   const registry = new Registry(gatewayId, bus.subscriptions, bus.events);
@@ -87,11 +92,13 @@ export function makeBus(shared: MakeBusParts): BusParts {
   const made = { ...shared, registry, fanouts, uids, replay };
   const sessionCommands = new SessionCommands({ ...made, limits, groupTtlMs });
   nats?.bus.attach(registry, sessionCommands, gate, uids);
+  const placement = makePlacement({ ...shared, nats, registry });
   const fleetCommands = new FleetCommands(gatewayId, sessionCommands, bus);
   const resume = makeResume(shared, { bus, nats, registry, sessionCommands });
   const bytesMax = config.limits.outbox;
   const joins = new SnapshotJoins({ ...shared, registry, sessionCommands, bytesMax });
-  return { bus, gate, nats, registry, fanouts, sessionCommands, fleetCommands, resume, joins };
+  const commands = { sessionCommands, fleetCommands };
+  return { bus, gate, nats, registry, fanouts, ...commands, resume, joins, placement };
 }
 
 function makeResume(

@@ -17,6 +17,7 @@ import { OperatorPort } from '../transport/operator-port.ts';
 import type { PortAddress } from '../transport/port.ts';
 import type { TlsEntryOptions } from '../transport/tls-entry.ts';
 import type { Backends } from '../reload/backends.ts';
+import type { Readiness } from '../placement/placement.ts';
 import type { Shared } from './shared.ts';
 
 export type ControlParts = Shared & {
@@ -27,7 +28,7 @@ export type ControlParts = Shared & {
   readonly own: OwnGateway;
   readonly access: OperatorAccess;
   readonly audit: Audit;
-  readonly notReady: () => readonly string[];
+  readonly readiness: Readiness;
   readonly drained: Promise<void>;
 };
 
@@ -47,8 +48,8 @@ export interface ServicePort {
 
 export type ControlPorts = {
   readonly control: ServicePort & {
-    /** What the health service answers. */
-    setServing(serving: boolean): void;
+    /** What the health service answers: for Control, and for the gateway as clients should choose it. */
+    setServing(serving: boolean, takesNewcomers?: boolean): void;
   };
   readonly admin: ServicePort;
   readonly health: ServicePort;
@@ -58,7 +59,7 @@ export type ControlPorts = {
 export type OperatorAccess = Readonly<Record<'control' | 'admin', Access>>;
 
 export function makeControlPorts(parts: ControlParts): ControlPorts {
-  const { config, clock, metrics, notReady, drained } = parts;
+  const { config, clock, metrics, readiness, drained } = parts;
   const convertBytesMax = config.limits.convert;
   const attach = new Attach(() => parts.backends.dialIn, { ...parts, convertBytesMax });
   const control = new ControlServer(
@@ -68,7 +69,7 @@ export function makeControlPorts(parts: ControlParts): ControlPorts {
     attach,
   );
   const probes = {
-    notReady,
+    ...readiness,
     drained,
     metrics: () => (config.telemetry.metrics ? metrics.render() : null),
   };

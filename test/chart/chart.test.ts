@@ -265,6 +265,30 @@ describe('fleet', () => {
     expect(rendered.config).toEqual(fleet['config']);
   });
 
+  test('with drain.generations each rollout has its label, and unready pods are not evicted at once', () => {
+    const on = { ...(fleet['config'] as object), drain: { generations: true } };
+    const rendered = render({ ...fleet, config: on, env: [{ name: 'A', value: 'b' }] });
+    expect(rendered.the('PodDisruptionBudget').spec.unhealthyPodEvictionPolicy).toBe('IfHealthyBudget'); // prettier-ignore
+    expect(rendered.the('Deployment').spec.template.spec.containers[0].env).toEqual([
+      {
+        name: 'POD_TEMPLATE_HASH',
+        valueFrom: { fieldRef: { fieldPath: "metadata.labels['pod-template-hash']" } },
+      },
+      { name: 'PITH_GENERATION', value: 'pith/$(POD_TEMPLATE_HASH)' },
+      { name: 'A', value: 'b' },
+    ]);
+    // The job that checks the settings has no such hash.
+    expect(rendered.the('Job').spec.template.spec.containers[0].env).toEqual([
+      { name: 'PITH_GENERATION', value: 'pith/check' },
+      { name: 'A', value: 'b' },
+    ]);
+    const named = render({ ...fleet, config: { ...on, generation: 'mine' } });
+    expect(named.the('Deployment').spec.template.spec.containers[0].env).toBe(undefined);
+    const off = render(fleet);
+    expect(off.the('PodDisruptionBudget').spec.unhealthyPodEvictionPolicy).toBe('AlwaysAllow');
+    expect(off.the('Deployment').spec.template.spec.containers[0].env).toBe(undefined);
+  });
+
   test('the configuration survives values that YAML likes to change', () => {
     const config = {
       id: '007',

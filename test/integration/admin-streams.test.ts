@@ -64,7 +64,12 @@ async function serve(run: () => AsyncIterable<Buffer>) {
     definitions: service,
   });
   const server = new HttpServer(
-    { notReady: () => [], metrics: () => null, drained: new Promise(() => {}) },
+    {
+      notReady: () => [],
+      sendsElsewhere: () => false,
+      metrics: () => null,
+      drained: new Promise(() => {}),
+    },
     openPort(new TimerWheel(systemClock)),
     null,
     api,

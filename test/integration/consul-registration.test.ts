@@ -41,6 +41,7 @@ class Registering implements AsyncDisposable {
   readonly consul: ConsulDouble;
   readonly registration: Registration;
   notReady: string[] = [];
+  sendsElsewhere = false;
   /** What the agent knows. */
   known = false;
 
@@ -50,9 +51,12 @@ class Registering implements AsyncDisposable {
     const { clock } = this;
     const agent = new ConsulAgent({ url: consul.url, token: '', tls: {}, clock });
     const { log } = this.#kept;
-    const notReady = (): string[] => this.notReady;
+    const readiness = {
+      notReady: () => this.notReady,
+      sendsElsewhere: () => this.sendsElsewhere,
+    };
     const random = seededRandom();
-    this.registration = new Registration({ agent, clock, random, log, facts: FACTS, notReady });
+    this.registration = new Registration({ agent, clock, random, log, facts: FACTS, readiness });
   }
 
   static async start(): Promise<Registering> {

@@ -93,7 +93,7 @@ test('it registers once it listens, and leaves when it has drained', async () =>
       health_port: String(gateway.healthPort),
     },
     Check: {
-      HTTP: `http://127.0.0.1:${gateway.healthPort}/readyz`,
+      HTTP: `http://127.0.0.1:${gateway.healthPort}/readyz?warn`,
       DeregisterCriticalServiceAfter: '60000ms',
     },
   });

@@ -398,7 +398,12 @@ describe('time', () => {
       log: keptLog().log,
     });
     const server = new HttpServer(
-      { notReady: () => [], metrics: () => null, drained: new Promise(() => {}) },
+      {
+        notReady: () => [],
+        sendsElsewhere: () => false,
+        metrics: () => null,
+        drained: new Promise(() => {}),
+      },
       openPort(wheel),
       attach,
     );

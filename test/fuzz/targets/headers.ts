@@ -343,6 +343,7 @@ const events: Target = {
   seeds: [
     '{"gateway":"g-0123456789","seq":"7","sessions":3,"term":1,"started_at":"2026-01-01T00:00:00Z"}',
     '{"gateway":"g-1","term":2,"sessions":0,"last_heard":"2026-01-01T00:00:00.5Z","last_seq":9,"by":"h-2","seq":1}',
+    '{"gateway":"g-1","seq":"7","sessions":3,"term":1,"started_at":"2026-01-01T00:00:00Z","generation":"pith/5c2b","age_ms":"61500","generations":[{"generation":"pith/5c2b","age_ms":"70000"}],"room":5000,"moved":{"since_ms":"9","until_ms":"8"}}',
     '{"gateway":"a.b","term":-1}',
   ],
   run(input) {
@@ -359,8 +360,13 @@ const events: Target = {
       );
       const { gateway: _, ...rest } = read;
       for (const [name, value] of Object.entries(rest))
-        if (name !== 'id' && name !== 'by')
+        if (!['id', 'by', 'generation', 'generations', 'moved'].includes(name))
           check(Number.isSafeInteger(value), 'counts and times are whole', name, value);
+      if ('generations' in read) {
+        const ages = [...read.generations.map(({ ageMs }) => ageMs), read.moved?.sinceMs ?? 0];
+        check(ages.every(Number.isSafeInteger), 'ages are whole', ages);
+        check(read.generations.length <= 16, 'generations are few', read.generations.length);
+      }
     }
   },
 };

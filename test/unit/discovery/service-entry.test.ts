@@ -36,7 +36,7 @@ test('a gateway on every interface is at the address that the agent sees', () =>
     Check: {
       CheckID: 'service:pith-a1b2c3d4e5',
       Name: 'pith',
-      HTTP: 'http://10.1.2.3:7072/readyz',
+      HTTP: 'http://10.1.2.3:7072/readyz?warn',
       Interval: '5s',
       Timeout: '2s',
       DeregisterCriticalServiceAfter: '60000ms',
@@ -50,7 +50,7 @@ test.each(['127.0.0.1', '::1', ''])(
     const entry = serviceEntry(FACTS, local);
     expect(entry['Address']).toBe('');
     const host = local === '::1' ? '[::1]' : '127.0.0.1';
-    expect(entry['Check']).toMatchObject({ HTTP: `http://${host}:7072/readyz` });
+    expect(entry['Check']).toMatchObject({ HTTP: `http://${host}:7072/readyz?warn` });
   },
 );
 
@@ -64,13 +64,13 @@ test('what is configured is said as it is', () => {
 
 test('a grpc check asks control where it listens, with TLS if it has it', () => {
   expect(checkOf({ check: 'grpc' }, '10.1.2.3')).toMatchObject({
-    GRPC: '127.0.0.1:7070',
+    GRPC: '127.0.0.1:7070/pith.v1.Control',
     GRPCUseTLS: false,
     Interval: '5s',
   });
   const control = { host: '', port: 7070 };
   expect(checkOf({ check: 'grpc', control, controlTls: true }, 'fd00::5')).toMatchObject({
-    GRPC: '[fd00::5]:7070',
+    GRPC: '[fd00::5]:7070/pith.v1.Control',
     GRPCUseTLS: true,
   });
 });

@@ -54,6 +54,8 @@ const ROWS: readonly string[] = `
  counter    pith_internal_errors_total
  counter    pith_log_lines_dropped_total
  gauge      pith_overload_state
+ gauge      pith_newcomers_elsewhere                       reason
+ gauge      pith_generation_newest                         generation
  gauge      pith_drain_state
  counter    pith_spans_total                               state
  gauge      nodejs_eventloop_lag_p50_seconds

@@ -14,9 +14,9 @@ ports:
   {{- end }}
   - name: health
     containerPort: {{ include "pith.healthPort" . }}
-{{- with .Values.env }}
+{{- with include "pith.env" . | trim }}
 env:
-  {{- toYaml . | nindent 2 }}
+  {{- . | nindent 2 }}
 {{- end }}
 {{- with .Values.envFrom }}
 envFrom:
@@ -88,4 +88,17 @@ asks the gateway's health port, which answers once the drain is over. The kubele
 lifecycle:
   preStop:
     httpGet: { path: /drained, port: {{ include "pith.healthPort" . }} }
+{{- end -}}
+
+{{/* The environment of the gateway, with the label of its rollout where the chart's own pods are compared by it. */}}
+{{- define "pith.env" -}}
+{{- if eq (include "pith.labelsGeneration" .) "true" }}
+- name: POD_TEMPLATE_HASH
+  valueFrom: { fieldRef: { fieldPath: "metadata.labels['pod-template-hash']" } }
+- name: PITH_GENERATION
+  value: {{ printf "%s/$(POD_TEMPLATE_HASH)" (include "pith.fullname" .) | quote }}
+{{- end }}
+{{- with .Values.env }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}

@@ -150,3 +150,14 @@ that leaves the manifest falls back to the server's default, 1. Empty where noth
 {{- define "pith.isLoopback" -}}
 {{- regexMatch "^(unix:|127\\.|localhost:|\\[::1\\]:)" . -}}
 {{- end -}}
+
+{{/* Gateways are not ready while newer ones are there; what comes from the environment may be so. */}}
+{{- define "pith.comparesGenerations" -}}
+{{- ne (include "pith.setting" (dict "root" . "path" "drain.generations" "default" "false")) "false" -}}
+{{- end -}}
+
+{{/* The chart gives each rollout its label: the pods are its own, and the settings name none. */}}
+{{- define "pith.labelsGeneration" -}}
+{{- $named := include "pith.setting" (dict "root" . "path" "generation" "default" "") -}}
+{{- and (eq (include "pith.comparesGenerations" .) "true") (eq $named "") (eq (include "pith.makesPods" .) "true") -}}
+{{- end -}}

@@ -344,7 +344,17 @@ type AliveEvent struct {
 	// From 1; grows with each `returned`.
 	Term uint32 `protobuf:"varint,4,opt,name=term,proto3" json:"term,omitempty"`
 	// By its own clock. The oldest of the gateways that are left announces one that is lost.
-	StartedAt     *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
+	StartedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
+	// The gateway's place in the fleet, by which the others decide where new clients should go. The label of its
+	// configuration, ”: none; how old its process is, and the first gateway of each generation that it knows.
+	Generation  string                      `protobuf:"bytes,6,opt,name=generation,proto3" json:"generation,omitempty"`
+	AgeMs       uint64                      `protobuf:"varint,7,opt,name=age_ms,json=ageMs,proto3" json:"age_ms,omitempty"`
+	Generations []*AliveEvent_GenerationAge `protobuf:"bytes,8,rep,name=generations,proto3" json:"generations,omitempty"`
+	// How many sessions it takes in all; 0: it takes no clients now.
+	Room uint32 `protobuf:"varint,9,opt,name=room,proto3" json:"room,omitempty"`
+	// How long ago sessions were moved between gateways, from the first to the last time of which others should know.
+	// Absent: not within an hour.
+	Moved         *AliveEvent_Moved `protobuf:"bytes,10,opt,name=moved,proto3" json:"moved,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -410,6 +420,41 @@ func (x *AliveEvent) GetTerm() uint32 {
 func (x *AliveEvent) GetStartedAt() *timestamppb.Timestamp {
 	if x != nil {
 		return x.StartedAt
+	}
+	return nil
+}
+
+func (x *AliveEvent) GetGeneration() string {
+	if x != nil {
+		return x.Generation
+	}
+	return ""
+}
+
+func (x *AliveEvent) GetAgeMs() uint64 {
+	if x != nil {
+		return x.AgeMs
+	}
+	return 0
+}
+
+func (x *AliveEvent) GetGenerations() []*AliveEvent_GenerationAge {
+	if x != nil {
+		return x.Generations
+	}
+	return nil
+}
+
+func (x *AliveEvent) GetRoom() uint32 {
+	if x != nil {
+		return x.Room
+	}
+	return 0
+}
+
+func (x *AliveEvent) GetMoved() *AliveEvent_Moved {
+	if x != nil {
+		return x.Moved
 	}
 	return nil
 }
@@ -666,6 +711,110 @@ func (x *GapEvent) GetTo() uint64 {
 	return 0
 }
 
+type AliveEvent_GenerationAge struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Generation    string                 `protobuf:"bytes,1,opt,name=generation,proto3" json:"generation,omitempty"`
+	AgeMs         uint64                 `protobuf:"varint,2,opt,name=age_ms,json=ageMs,proto3" json:"age_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AliveEvent_GenerationAge) Reset() {
+	*x = AliveEvent_GenerationAge{}
+	mi := &file_pith_v1_event_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AliveEvent_GenerationAge) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AliveEvent_GenerationAge) ProtoMessage() {}
+
+func (x *AliveEvent_GenerationAge) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_event_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AliveEvent_GenerationAge.ProtoReflect.Descriptor instead.
+func (*AliveEvent_GenerationAge) Descriptor() ([]byte, []int) {
+	return file_pith_v1_event_proto_rawDescGZIP(), []int{5, 0}
+}
+
+func (x *AliveEvent_GenerationAge) GetGeneration() string {
+	if x != nil {
+		return x.Generation
+	}
+	return ""
+}
+
+func (x *AliveEvent_GenerationAge) GetAgeMs() uint64 {
+	if x != nil {
+		return x.AgeMs
+	}
+	return 0
+}
+
+type AliveEvent_Moved struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	SinceMs       uint64                 `protobuf:"varint,1,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"`
+	UntilMs       uint64                 `protobuf:"varint,2,opt,name=until_ms,json=untilMs,proto3" json:"until_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AliveEvent_Moved) Reset() {
+	*x = AliveEvent_Moved{}
+	mi := &file_pith_v1_event_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AliveEvent_Moved) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AliveEvent_Moved) ProtoMessage() {}
+
+func (x *AliveEvent_Moved) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_event_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AliveEvent_Moved.ProtoReflect.Descriptor instead.
+func (*AliveEvent_Moved) Descriptor() ([]byte, []int) {
+	return file_pith_v1_event_proto_rawDescGZIP(), []int{5, 1}
+}
+
+func (x *AliveEvent_Moved) GetSinceMs() uint64 {
+	if x != nil {
+		return x.SinceMs
+	}
+	return 0
+}
+
+func (x *AliveEvent_Moved) GetUntilMs() uint64 {
+	if x != nil {
+		return x.UntilMs
+	}
+	return 0
+}
+
 var File_pith_v1_event_proto protoreflect.FileDescriptor
 
 const file_pith_v1_event_proto_rawDesc = "" +
@@ -691,7 +840,7 @@ const file_pith_v1_event_proto_rawDesc = "" +
 	"\fGatewayEvent\x12\x18\n" +
 	"\agateway\x18\x01 \x01(\tR\agateway\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x1a\n" +
-	"\bsessions\x18\x03 \x01(\rR\bsessions\"\xa3\x01\n" +
+	"\bsessions\x18\x03 \x01(\rR\bsessions\"\xeb\x03\n" +
 	"\n" +
 	"AliveEvent\x12\x18\n" +
 	"\agateway\x18\x01 \x01(\tR\agateway\x12\x10\n" +
@@ -699,7 +848,23 @@ const file_pith_v1_event_proto_rawDesc = "" +
 	"\bsessions\x18\x03 \x01(\rR\bsessions\x12\x12\n" +
 	"\x04term\x18\x04 \x01(\rR\x04term\x129\n" +
 	"\n" +
-	"started_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\"\xdd\x01\n" +
+	"started_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x06 \x01(\tR\n" +
+	"generation\x12\x15\n" +
+	"\x06age_ms\x18\a \x01(\x04R\x05ageMs\x12C\n" +
+	"\vgenerations\x18\b \x03(\v2!.pith.v1.AliveEvent.GenerationAgeR\vgenerations\x12\x12\n" +
+	"\x04room\x18\t \x01(\rR\x04room\x12/\n" +
+	"\x05moved\x18\n" +
+	" \x01(\v2\x19.pith.v1.AliveEvent.MovedR\x05moved\x1aF\n" +
+	"\rGenerationAge\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x01 \x01(\tR\n" +
+	"generation\x12\x15\n" +
+	"\x06age_ms\x18\x02 \x01(\x04R\x05ageMs\x1a=\n" +
+	"\x05Moved\x12\x19\n" +
+	"\bsince_ms\x18\x01 \x01(\x04R\asinceMs\x12\x19\n" +
+	"\buntil_ms\x18\x02 \x01(\x04R\auntilMs\"\xdd\x01\n" +
 	"\tLostEvent\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\agateway\x18\x02 \x01(\tR\agateway\x12\x1a\n" +
@@ -734,32 +899,36 @@ func file_pith_v1_event_proto_rawDescGZIP() []byte {
 	return file_pith_v1_event_proto_rawDescData
 }
 
-var file_pith_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_pith_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_pith_v1_event_proto_goTypes = []any{
-	(*OpenedEvent)(nil),           // 0: pith.v1.OpenedEvent
-	(*BoundEvent)(nil),            // 1: pith.v1.BoundEvent
-	(*UnboundEvent)(nil),          // 2: pith.v1.UnboundEvent
-	(*ConflictEvent)(nil),         // 3: pith.v1.ConflictEvent
-	(*GatewayEvent)(nil),          // 4: pith.v1.GatewayEvent
-	(*AliveEvent)(nil),            // 5: pith.v1.AliveEvent
-	(*LostEvent)(nil),             // 6: pith.v1.LostEvent
-	(*ReturnedEvent)(nil),         // 7: pith.v1.ReturnedEvent
-	(*GapEvent)(nil),              // 8: pith.v1.GapEvent
-	(*Session)(nil),               // 9: pith.v1.Session
-	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
+	(*OpenedEvent)(nil),              // 0: pith.v1.OpenedEvent
+	(*BoundEvent)(nil),               // 1: pith.v1.BoundEvent
+	(*UnboundEvent)(nil),             // 2: pith.v1.UnboundEvent
+	(*ConflictEvent)(nil),            // 3: pith.v1.ConflictEvent
+	(*GatewayEvent)(nil),             // 4: pith.v1.GatewayEvent
+	(*AliveEvent)(nil),               // 5: pith.v1.AliveEvent
+	(*LostEvent)(nil),                // 6: pith.v1.LostEvent
+	(*ReturnedEvent)(nil),            // 7: pith.v1.ReturnedEvent
+	(*GapEvent)(nil),                 // 8: pith.v1.GapEvent
+	(*AliveEvent_GenerationAge)(nil), // 9: pith.v1.AliveEvent.GenerationAge
+	(*AliveEvent_Moved)(nil),         // 10: pith.v1.AliveEvent.Moved
+	(*Session)(nil),                  // 11: pith.v1.Session
+	(*timestamppb.Timestamp)(nil),    // 12: google.protobuf.Timestamp
 }
 var file_pith_v1_event_proto_depIdxs = []int32{
-	9,  // 0: pith.v1.OpenedEvent.session:type_name -> pith.v1.Session
-	9,  // 1: pith.v1.BoundEvent.session:type_name -> pith.v1.Session
-	9,  // 2: pith.v1.UnboundEvent.session:type_name -> pith.v1.Session
-	9,  // 3: pith.v1.ConflictEvent.session:type_name -> pith.v1.Session
-	10, // 4: pith.v1.AliveEvent.started_at:type_name -> google.protobuf.Timestamp
-	10, // 5: pith.v1.LostEvent.last_heard:type_name -> google.protobuf.Timestamp
-	6,  // [6:6] is the sub-list for method output_type
-	6,  // [6:6] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	11, // 0: pith.v1.OpenedEvent.session:type_name -> pith.v1.Session
+	11, // 1: pith.v1.BoundEvent.session:type_name -> pith.v1.Session
+	11, // 2: pith.v1.UnboundEvent.session:type_name -> pith.v1.Session
+	11, // 3: pith.v1.ConflictEvent.session:type_name -> pith.v1.Session
+	12, // 4: pith.v1.AliveEvent.started_at:type_name -> google.protobuf.Timestamp
+	9,  // 5: pith.v1.AliveEvent.generations:type_name -> pith.v1.AliveEvent.GenerationAge
+	10, // 6: pith.v1.AliveEvent.moved:type_name -> pith.v1.AliveEvent.Moved
+	12, // 7: pith.v1.LostEvent.last_heard:type_name -> google.protobuf.Timestamp
+	8,  // [8:8] is the sub-list for method output_type
+	8,  // [8:8] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_pith_v1_event_proto_init() }
@@ -774,7 +943,7 @@ func file_pith_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pith_v1_event_proto_rawDesc), len(file_pith_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
