@@ -119,7 +119,10 @@ export class Gateway {
       reload: () => this.reload('Control.Reload'),
     });
     bus.bus.serve(makeBusApi({ ...made, audit, own }), () => this.#serviceFacts());
-    const readiness = { notReady: () => this.notReady(), sendsElsewhere: () => this.sendsElsewhere };
+    const readiness = {
+      notReady: () => this.notReady(),
+      sendsElsewhere: () => this.sendsElsewhere,
+    };
     const drained = Promise.withResolvers<void>();
     const listeners = makeListeners(made);
     const refusal = (): string => (this.state === 'ready' ? '' : `the gateway is ${this.state}`);
