@@ -42,15 +42,13 @@ export type MembersParts = {
   readonly room: () => number;
 };
 
+type Heard = { readonly one: Omit<Member, 'generationAt' | 'isOwn'>; readonly heardAt: number };
 type Generation = { startedAt: number; heardAt: number };
 
 export class FleetMembers {
   readonly #parts: MembersParts;
   readonly #startedAt: number;
-  readonly #others = new Map<
-    string,
-    Omit<Member, 'generationAt' | 'isOwn'> & { heardAt: number }
-  >();
+  readonly #others = new Map<string, Heard>();
   readonly #generations = new Map<string, Generation>();
   #isReady = false;
   #moved: Moved | null = null;
@@ -104,9 +102,12 @@ export class FleetMembers {
     if (!this.#others.has(gateway)) this.#makeRoom();
     const now = clock.now();
     // The sign that was under way for the shortest time says it best.
-    const startedAt = Math.min(this.#others.get(gateway)?.startedAt ?? Infinity, now - ageMs);
+    const startedAt = Math.min(this.#others.get(gateway)?.one.startedAt ?? Infinity, now - ageMs);
     if (this.#others.size < MEMBERS_MAX || this.#others.has(gateway))
-      this.#others.set(gateway, { gateway, generation, startedAt, sessions, room, heardAt: now });
+      this.#others.set(gateway, {
+        one: { gateway, generation, startedAt, sessions, room },
+        heardAt: now,
+      });
     this.#learn(generation, startedAt, now);
     for (const one of alive.generations) {
       // Of others it is hearsay: whoever has heard them tells it as long as it counts.
@@ -139,7 +140,7 @@ export class FleetMembers {
     };
     const others = [...this.#others.values()]
       .filter(({ heardAt }) => now - heardAt < HEARD_MS)
-      .map(({ heardAt: _, ...one }) => {
+      .map(({ one }) => {
         const generationAt = Math.min(one.startedAt, this.#startOf(one.generation));
         return { ...one, generationAt, isOwn: false };
       });
