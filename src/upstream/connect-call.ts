@@ -16,6 +16,8 @@ type Read = (body: Uint8Array) => Accepted | Failure;
 export class ConnectCall extends Call {
   /** Resolves once, with the first of: an answer, the reason why there will be none, the deadline, the abort. */
   readonly outcome: Promise<Accepted | Failure>;
+  /** As its upstream sends it, where that is not its body. */
+  encoded: Buffer = NOTHING;
   /** The backend itself has refused. */
   refused = false;
   override readonly isInLane = false;

@@ -1,8 +1,17 @@
 /** The scenarios, in the order in which they are played. */
 import type { Scenario } from './scenario.ts';
 import { cut, stall } from './scenarios/away.ts';
+import { backendsRollout } from './scenarios/backends-rollout.ts';
 import { fleetTable } from './scenarios/fleet-table.ts';
 import { kill500, kill5000 } from './scenarios/kill.ts';
 import { rolling } from './scenarios/rolling.ts';
 
-export const SCENARIOS: readonly Scenario[] = [kill5000, kill500, stall, cut, rolling, fleetTable];
+export const SCENARIOS: readonly Scenario[] = [
+  kill5000,
+  kill500,
+  stall,
+  cut,
+  rolling,
+  backendsRollout,
+  fleetTable,
+];

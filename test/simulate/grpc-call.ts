@@ -54,6 +54,8 @@ export class ClientCall implements FlowOwner {
   /** Something has come. */
   #hasAnswer = false;
   isEnded = false;
+  /** No server has been told of it, or the last one has refused it unread. */
+  isUnsent = true;
   /** Of a unary call. */
   #answer: Buffer | null = null;
   #deadline: CancelTimer = () => {};
@@ -166,6 +168,7 @@ export class ClientCall implements FlowOwner {
   /** There is a connection: it begins. */
   begin(transport: ClientTransport, id: number): Open {
     this.#transport = transport;
+    this.isUnsent = false;
     this.holder = transport;
     this.id = id;
     const { path, metadata, message } = this.spec;
@@ -205,6 +208,7 @@ export class ClientCall implements FlowOwner {
 
   /** The server has not looked at it. True: it may begin once more, on another connection. */
   onRefused(): boolean {
+    this.isUnsent = true;
     if (this.#wasRefused || this.#again === null) {
       this.finish(status.UNAVAILABLE, 'Stream refused by server');
       return false;

@@ -6,6 +6,7 @@ import { type Metadata, status } from '@grpc/grpc-js';
 
 import type { CancelTimer } from '../../src/clock.ts';
 import type {
+  CallStatus,
   ConnectGrpc,
   ConnectionOwner,
   ConnectionState,
@@ -94,6 +95,10 @@ class SimConnection implements GrpcConnection {
     this.#channel.watch(from, until, onChange);
   }
 
+  isUnsent(request: UnaryRequest | MessageSource, { code }: CallStatus): boolean {
+    return code === status.UNAVAILABLE && (request as ClientCall).isUnsent;
+  }
+
   ask(): void {
     this.#channel.newest?.ask();
   }
@@ -104,7 +109,7 @@ class SimConnection implements GrpcConnection {
     this.#channel = new SimChannel(this.#where, this.#owner);
     before.newest = null;
     before.close();
-    newest?.destroy();
+    if (!before.isEnding) newest?.destroy();
   }
 
   close(): void {
@@ -122,6 +127,8 @@ class SimChannel implements TransportUser, CallHolder {
   state: ConnectionState = 'idle';
   /** Of the newest attempt, as soon as there is something to hear. */
   newest: ClientTransport | null = null;
+  /** Its server takes no more calls on the newest. */
+  isEnding = false;
   readonly #where: Where;
   readonly #owner: ConnectionOwner;
   #watchers: Watcher[] = [];
@@ -235,6 +242,7 @@ class SimChannel implements TransportUser, CallHolder {
       onOpen: (end) => {
         const transport = new ClientTransport(end, this);
         this.newest = transport;
+        this.isEnding = false;
         this.#stopConnecting = () => {
           transport.destroy();
         };
@@ -277,7 +285,9 @@ class SimChannel implements TransportUser, CallHolder {
   }
 
   goaway(transport: ClientTransport, why: string): void {
-    if (this.newest === transport) this.#owner.http2Goaway(why);
+    if (this.newest !== transport) return;
+    this.isEnding = true;
+    this.#owner.http2Goaway(why);
   }
 
   streamsMax(transport: ClientTransport, max: number): void {

@@ -228,6 +228,17 @@ export class GrpcBackend implements AsyncDisposable {
     });
   }
 
+  /** Ends when each call and link has ended; new ones are refused. */
+  finish(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#server === null) resolve();
+      else
+        this.#server.tryShutdown(() => {
+          resolve();
+        });
+    });
+  }
+
   /** The link that is open now. */
   get current(): BackendLink {
     const link = this.links.findLast((one) => one.isOpen);

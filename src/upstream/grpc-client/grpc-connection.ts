@@ -118,9 +118,15 @@ export interface GrpcConnection {
    */
   watchState(from: ConnectionState, until: number, onChange: (isLate: boolean) => void): void;
 
+  /** A call that has failed has reached no server: no stream was opened for it, or it was refused unread. */
+  isUnsent(request: UnaryRequest | MessageSource, error: CallStatus): boolean;
+
   /** Makes the server say something. */
   ask(): void;
-  /** Ends the connection and what is in flight on it, or the attempt to make one; the next call starts another. */
+  /**
+   * Ends the connection and what is in flight on it, or the attempt to make one; the next call starts another. One that
+   * the server is ending, with HTTP/2's GOAWAY, goes on until its calls have ended.
+   */
   renew(): void;
   /** For good. Calls in flight go on to their end. */
   close(): void;

@@ -14,12 +14,15 @@ import {
   ChannelCredentials,
   type ChannelOptions,
   Client,
+  type ClientUnaryCall,
   credentials,
   type Metadata,
+  status,
 } from '@grpc/grpc-js';
 
 import type { ClientTls } from '../../transport/pem.ts';
 import type {
+  CallStatus,
   ConnectGrpc,
   ConnectionOwner,
   ConnectionState,
@@ -39,6 +42,8 @@ const NO_ERROR = 0;
 const GOAWAY_TEXT_BYTES_MAX = 64;
 /** Finds the connection of a socket. */
 const OWNER = Symbol('connection');
+/** What grpc-js calls the peer of a call that has never begun. */
+const NO_PEER = 'unknown';
 
 /** Of net or of tls. */
 type Socket = ClientHttp2Session['socket'];
@@ -58,6 +63,8 @@ class Connection implements GrpcConnection {
   /** Of the newest attempt, until it is lost. */
   #socket: Socket | null = null;
   #session: ClientHttp2Session | null = null;
+  /** Its server takes no more calls on it, and ends it when those that are there have ended. */
+  #isEnding = false;
   #asked = 0;
 
   constructor(dial: Dial, owner: ConnectionOwner) {
@@ -112,9 +119,16 @@ class Connection implements GrpcConnection {
     });
   }
 
+  /** Where no stream was opened, grpc-js names the target instead of a peer. Its words may be a server's own as well. */
+  isUnsent(request: UnaryRequest | MessageSource, { code }: CallStatus): boolean {
+    if (code !== status.UNAVAILABLE) return false;
+    const peer = (request as ClientUnaryCall).getPeer();
+    return peer === NO_PEER || peer === this.#client.getChannel().getTarget();
+  }
+
   renew(): void {
     const before = this.#client;
-    this.#socket?.destroy();
+    if (!this.#isEnding) this.#socket?.destroy();
     this.#socket = null;
     this.#session = null;
     this.#client = this.#open();
@@ -129,6 +143,7 @@ class Connection implements GrpcConnection {
   onSocket(socket: Socket): void {
     this.#socket = socket;
     this.#session = null;
+    this.#isEnding = false;
     this.#asked = 0;
   }
 
@@ -138,7 +153,9 @@ class Connection implements GrpcConnection {
     this.#session = session;
     session.on('goaway', (code, _lastStream, data) => {
       // After an error the connection ends on its own.
-      if (this.#session === session && code === NO_ERROR) this.#owner.http2Goaway(textOf(data));
+      if (this.#session !== session || code !== NO_ERROR) return;
+      this.#isEnding = true;
+      this.#owner.http2Goaway(textOf(data));
     });
     // The call whose stream this is does not know of it yet, and could not be cancelled.
     setImmediate(() => {

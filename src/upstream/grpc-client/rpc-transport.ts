@@ -30,6 +30,7 @@ export abstract class RpcTransport extends GrpcTransport {
   #attempt = 0;
   #isAsking = false;
   #isFirst = true;
+  #isUp = false;
   #stopped = false;
 
   /** @param how For the log: in which way it serves. */
@@ -87,6 +88,7 @@ export abstract class RpcTransport extends GrpcTransport {
   }
 
   protected ready(): void {
+    this.#isUp = true;
     this.health.start();
     this.endpoint.up(this.#how, 'connected');
   }
@@ -107,12 +109,15 @@ export abstract class RpcTransport extends GrpcTransport {
     if (this.#stopped) return;
     this.#options.wheel.cancel(this.#connectLate);
     this.#attempt++;
+    this.#isUp = false;
     this.connection.renew();
     this.lost(why);
   }
 
-  /** The connection is checked anyway. */
-  gone(): void {}
+  /** It is checked anyway, but calls come before that. */
+  gone(why: string): void {
+    if (this.#isUp) this.giveUp(why);
+  }
 
   protected override stop(): void {
     this.#options.wheel.cancel(this.#connectLate);

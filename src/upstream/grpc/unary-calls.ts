@@ -94,9 +94,20 @@ export class UnaryCalls implements Carrier {
         if (call.generation !== generation || call.pending !== unary) return;
         call.pending = null;
         if (error === null) this.#answer(call, bytes ?? NOTHING);
+        else if (this.#isUnsent(unary, error)) this.#elsewhere(call, error);
         else this.#onError(call, error);
       },
     );
+  }
+
+  #isUnsent({ call: request }: UnaryCall, error: CallError): boolean {
+    return request !== null && this.#transport.connection.isUnsent(request, error);
+  }
+
+  /** No backend has seen it: it goes to another address, or fails where there is none. */
+  #elsewhere(call: Call, error: CallError): void {
+    if (!this.#transport.connection.isReady) this.#transport.gone(hint(error));
+    call.upstream.send(call);
   }
 
   #answer(call: Call, bytes: Buffer): void {
@@ -142,7 +153,9 @@ export class UnaryCalls implements Carrier {
     unary.call = this.#call(CONNECT, request, deadline, (error, bytes) => {
       this.inFlight--;
       if (call.ended) return;
-      if (error === null) {
+      if (error !== null && this.#isUnsent(unary, error)) {
+        this.#elsewhere(call, error);
+      } else if (error === null) {
         this.#endpoint.answered();
         call.answered(readConnectResponse(bytes ?? NOTHING, this.#convertBytesMax));
       } else if (error.code === status.UNIMPLEMENTED) {

@@ -72,27 +72,24 @@ export abstract class LinkUpstream implements Upstream {
       call.fail(failure('BACKEND_AWAY'));
       return;
     }
-    const session = backendSession.facts.of(call);
-    if (isFailure(session)) {
-      call.fail(session);
-      return;
-    }
-    endpoint.transport.carrier.request(call, session);
+    const what = call instanceof ConnectCall ? call.encoded : backendSession.facts.of(call);
+    if (isFailure(what)) call.fail(what);
+    else endpoint.transport.carrier.request(call, what);
   }
 
   async connect(ask: ConnectAsk): Promise<Accepted | Failure> {
     const call = new ConnectCall(ask, this, this.#wheel, notAReply);
-    const backendSession = this.#sessionOf(ask.lane);
     const request = encodeConnectOr(ask);
-    const endpoint =
-      call.ended || isFailure(request) ? null : this.#affinity.endpointFor(call, backendSession);
     if (isFailure(request)) call.fail(request);
-    else if (endpoint === null) call.fail(failure('BACKEND_AWAY'));
-    else endpoint.transport.carrier.request(call, request);
+    else if (!call.ended) {
+      call.encoded = request;
+      this.send(call);
+    }
     const outcome = await call.outcome;
     // A session that a backend has refused was never its own: it does not hear of the end.
     if (call.refused && !ask.refresh) {
-      endpoint?.sessions.forget(backendSession);
+      const backendSession = this.#sessionOf(ask.lane);
+      backendSession.endpoint?.sessions.forget(backendSession);
       backendSession.endpoint = null;
     }
     return outcome;

@@ -32,6 +32,8 @@ export type Outcome = {
   readonly body: Buffer | null;
   readonly initial: Metadata | null;
   readonly ended: CallStatus;
+  /** No backend has seen it. */
+  readonly isUnsent: boolean;
 };
 
 /** A call is pending as long as somebody waits for what comes of it. */
@@ -75,6 +77,7 @@ export class UnaryInFlight implements PendingCall {
         body: this.#body,
         initial: this.#initial,
         ended: this.#error ?? ended,
+        isUnsent: sent.endpoint.transport.connection.isUnsent(this.#emitter, ended),
       });
     });
   }
@@ -146,7 +149,9 @@ export class StreamInFlight implements PendingCall {
     if (!this.#isRead && ended.code === status.OK) return;
     this.#sent.call.pending = null;
     this.#wheel.cancel(this.#caughtUp);
-    this.#onEnd({ sent: this.#sent, body: null, initial: this.#initial, ended });
+    const { connection } = this.#sent.endpoint.transport;
+    const isUnsent = connection.isUnsent(this.#stream, ended);
+    this.#onEnd({ sent: this.#sent, body: null, initial: this.#initial, ended, isUnsent });
   }
 
   #wait(): void {

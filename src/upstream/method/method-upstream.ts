@@ -269,8 +269,14 @@ export class MethodUpstream implements Upstream {
     }
   }
 
-  #failed({ sent, initial, ended, body }: Outcome): void {
+  #failed({ sent, initial, ended, body, isUnsent }: Outcome): void {
     const { call, method, endpoint } = sent;
+    if (isUnsent) {
+      // It goes to another address, or fails where there is none.
+      if (!endpoint.transport.connection.isReady) endpoint.transport.gone(hint({ details: ended.details, message: '' }));
+      this.send(call);
+      return;
+    }
     const failed = failureOfMethod(ended);
     if (FAULTS.has(failed.code)) endpoint.failed();
     else endpoint.answered();
@@ -279,7 +285,7 @@ export class MethodUpstream implements Upstream {
       this.#report.trouble(`status ${ended.code}`, { route: call.route }, () => {
         return `${method.path} at ${endpoint.name}: ${statusText(ended)}`;
       });
-    this.#answer({ sent, initial, ended, body }, null, failed);
+    this.#answer({ sent, initial, ended, body, isUnsent }, null, failed);
   }
 
   #answer({ sent, initial, ended }: Outcome, body: Buffer | null, why: Failure | null): void {

@@ -108,6 +108,7 @@ export class PipedCall extends EventEmitter implements UnaryRequest {
   readonly message: Buffer;
   readonly #onAnswer: OnAnswer;
   ended = false;
+  isUnsent = false;
 
   constructor(path: string, message: Buffer, onAnswer: OnAnswer) {
     super();
@@ -130,6 +131,12 @@ export class PipedCall extends EventEmitter implements UnaryRequest {
     if (this.ended) return;
     this.ended = true;
     this.#onAnswer(words(code, details));
+  }
+
+  /** No server has seen it. */
+  failUnsent(): void {
+    this.isUnsent = true;
+    this.fail(status.UNAVAILABLE, 'No connection established');
   }
 }
 
@@ -193,6 +200,10 @@ export class PipedConnection implements GrpcConnection {
       until === Infinity ? () => {} : this.#clock.setTimer(until - this.#clock.wallNow(), late);
     this.#watchers.add(look);
     look();
+  }
+
+  isUnsent(request: object): boolean {
+    return request instanceof PipedCall && request.isUnsent;
   }
 
   ask(): void {

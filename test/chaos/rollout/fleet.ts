@@ -1,0 +1,255 @@
+/** A gateway, and three instances of each kind of backend behind it, which are replaced one after the other. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { startNats, type TestNats } from '../../support/nats.ts';
+import { freePort } from '../../support/process.ts';
+import { serve, type Served } from '../../support/serve.ts';
+import { eventually } from '../../support/wait.ts';
+import { Front } from '../rolling/front.ts';
+import type { InstanceOrder } from './instance.ts';
+import { PROTO_DIR } from './kinds.ts';
+
+const PROCESS = fileURLToPath(new URL('instance.ts', import.meta.url));
+/** Of each kind; a Unix socket has one. */
+const INSTANCES = 3;
+
+export type Kind = InstanceOrder['kind'];
+export const KINDS: readonly Kind[] = [
+  'link',
+  'handle',
+  'method',
+  'nats',
+  'http',
+  'ipc',
+  'dial_in',
+];
+
+/** Where instances of a kind are, and what the gateway's configuration has of them. */
+type Place = {
+  readonly where: readonly string[];
+  readonly backend: string;
+  readonly route: string;
+};
+
+class Instance {
+  readonly #child: ChildProcess;
+  #records: Float64Array | null = null;
+
+  constructor(order: InstanceOrder) {
+    this.#child = fork(PROCESS, [JSON.stringify(order)], {
+      serialization: 'advanced',
+      stdio: 'inherit',
+    });
+    this.#child.on('message', (said) => {
+      if (said instanceof Float64Array) this.#records = said;
+    });
+  }
+
+  static async start(order: InstanceOrder): Promise<Instance> {
+    const instance = new Instance(order);
+    const ended = once(instance.#child, 'exit');
+    const said = await Promise.race([once(instance.#child, 'message'), ended.then(() => null)]);
+    if (said === null) throw new Error(`an instance of ${order.kind} did not start`);
+    return instance;
+  }
+
+  /** SIGTERM. Resolves when it has gone, with what has come to it. */
+  async replace(): Promise<Float64Array> {
+    const exited = once(this.#child, 'exit');
+    this.#child.kill('SIGTERM');
+    await exited;
+    if (this.#records === null) throw new Error('an instance has not said what has come to it');
+    return this.#records;
+  }
+
+  kill(): void {
+    this.#child.kill('SIGKILL');
+  }
+}
+
+export class RolloutFleet implements AsyncDisposable {
+  readonly gateway: Served;
+  readonly #isRude: boolean;
+  readonly #front: Front;
+  readonly #places: ReadonlyMap<Kind, Place>;
+  readonly #open: AsyncDisposableStack;
+  readonly #instances = new Map<Kind, Instance[]>();
+  readonly #records = new Map<Kind, Float64Array[]>();
+  #lastName = 0;
+
+  private constructor(parts: {
+    gateway: Served;
+    isRude: boolean;
+    front: Front;
+    places: ReadonlyMap<Kind, Place>;
+    open: AsyncDisposableStack;
+  }) {
+    this.gateway = parts.gateway;
+    this.#isRude = parts.isRude;
+    this.#front = parts.front;
+    this.#places = parts.places;
+    this.#open = parts.open;
+  }
+
+  /** @param isRude Instances end without a word. */
+  static async start(kinds: readonly Kind[], isRude = false): Promise<RolloutFleet> {
+    await using open = new AsyncDisposableStack();
+    const nats = kinds.includes('nats') ? open.use(await startNats()) : null;
+    const front = open.use(await Front.start());
+    const folder = mkdtempSync(join(tmpdir(), 'pith-rollout-'));
+    open.defer(() => {
+      rmSync(folder, { recursive: true, force: true });
+    });
+    const places = new Map<Kind, Place>();
+    for (const kind of kinds) places.set(kind, await placeOf(kind, { nats, front, folder }));
+    const gateway = open.use(await serve(yamlOf(places, nats)));if (process.env['DBG']) setTimeout(() => console.log(gateway.running.output()), 15000);
+    const parts = { gateway, isRude, front, places, open: open.move() };
+    const fleet = new RolloutFleet(parts);
+    try {
+      await Promise.all(kinds.map((kind) => fleet.#startAll(kind)));
+      return fleet;
+    } catch (error) {
+      await fleet[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** What has come to instances of this kind that have gone. */
+  records(kind: Kind): readonly Float64Array[] {
+    return this.#records.get(kind) ?? [];
+  }
+
+  /** Replaces each instance in turn. */
+  async roll(kind: Kind): Promise<void> {
+    const count = kind === 'ipc' ? INSTANCES : this.#instances.get(kind)!.length;
+    for (let n = 0; n < count; n++) {
+      if (isByAddress(kind)) {
+        // As where an instance keeps its address: it is away for a moment, while the others are there.
+        await this.#end(kind, n);
+        await this.#begin(kind, n);
+      } else {
+        const place = kind === 'ipc' ? 0 : n;
+        const before = this.#instances.get(kind)![place]!;
+        await this.#begin(kind, place);
+        await this.#note(kind, before);
+      }
+      await this.#settled(kind);
+    }
+  }
+
+  /** Ends all that are left, so that all records are there. */
+  async finish(): Promise<void> {
+    const all = [...this.#instances].flatMap(([kind, list]) => list.map((one) => ({ kind, one })));
+    await Promise.all(all.map(({ kind, one }) => this.#note(kind, one)));
+    this.#instances.clear();
+  }
+
+  async #startAll(kind: Kind): Promise<void> {
+    this.#instances.set(kind, []);
+    const count = kind === 'ipc' ? 1 : INSTANCES;
+    for (let n = 0; n < count; n++) await this.#begin(kind, n);
+    await this.#settled(kind);
+  }
+
+  async #begin(kind: Kind, n: number): Promise<void> {
+    const { where } = this.#places.get(kind)!;
+    const order: InstanceOrder = {
+      kind,
+      name: `${kind}-${++this.#lastName}`,
+      where: where[n % where.length]!.replace('ADMIN', String(this.gateway.adminPort)),
+      isRude: this.#isRude,
+    };
+    if (kind !== 'http') {
+      this.#instances.get(kind)![n] = await Instance.start(order);
+      return;
+    }
+    const port = await freePort();
+    const instance = await Instance.start({ ...order, where: String(port) });
+    const ports = this.#httpPorts;
+    ports[n] = port;
+    // From here on no new connection goes to the one before.
+    this.#front.use([...ports]);
+    this.#instances.get(kind)![n] = instance;
+  }
+
+  readonly #httpPorts: number[] = [];
+
+  async #end(kind: Kind, n: number): Promise<void> {
+    await this.#note(kind, this.#instances.get(kind)![n]!);
+  }
+
+  async #note(kind: Kind, instance: Instance): Promise<void> {
+    const records = this.#records.get(kind) ?? [];
+    this.#records.set(kind, records);
+    records.push(await instance.replace());
+  }
+
+  /** Until the gateway reaches all of them: as an orchestrator waits until an instance is ready, and a little longer. */
+  async #settled(kind: Kind): Promise<void> {
+    if (!isByAddress(kind) && kind !== 'dial_in' && kind !== 'ipc') return;
+    const wanted = kind === 'ipc' ? 1 : this.#instances.get(kind)!.length;
+    const line = `pith_backend_healthy_addresses{backend="${kind}"} ${wanted}`;
+    await eventually(async () => {
+      const url = `http://127.0.0.1:${this.gateway.healthPort}/metrics`;
+      return (await (await fetch(url)).text()).includes(line);
+    }, line);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const instances of this.#instances.values()) for (const one of instances) one.kill();
+    await this.#open.disposeAsync();
+  }
+}
+
+/** The gateway dials each instance at an address of its own. */
+function isByAddress(kind: Kind): boolean {
+  return kind === 'link' || kind === 'handle' || kind === 'method';
+}
+
+async function placeOf(
+  kind: Kind,
+  { nats, front, folder }: { nats: TestNats | null; front: Front; folder: string },
+): Promise<Place> {
+  const route = `{ match: "${kind}.>", backend: ${kind} }`;
+  if (kind === 'nats')
+    // A queue group has no order among its members but this.
+    return {
+      where: [nats!.url],
+      backend: '{ nats: {} }',
+      route: '{ match: "nats.>", backend: nats, order: serial }',
+    };
+  if (kind === 'http')
+    return { where: [''], backend: `{ http: "http://127.0.0.1:${front.port}" }`, route };
+  if (kind === 'ipc') {
+    const path = join(folder, 'game.sock');
+    return { where: [path], backend: `{ ipc: "unix://${path}" }`, route };
+  }
+  if (kind === 'dial_in')
+    return { where: ['ws://127.0.0.1:ADMIN/v1/attach'], backend: '{ dial_in: {} }', route };
+  const where: string[] = [];
+  for (let i = 0; i < INSTANCES; i++) where.push(`127.0.0.1:${await freePort()}`);
+  const grpc = `grpc: "ipv4:${where.join(',')}"`;
+  if (kind !== 'method') return { where, backend: `{ ${grpc}, mode: ${kind} }`, route };
+  return {
+    where,
+    backend: `{ ${grpc}, mode: method, services: [rollout.Rollout], protos: ["${PROTO_DIR}"] }`,
+    route: `{ match: "method.>", backend: method, method: /rollout.Rollout/Ask }`,
+  };
+}
+
+function yamlOf(places: ReadonlyMap<Kind, Place>, nats: TestNats | null): string {
+  const backends = [...places].map(([kind, { backend }]) => `  ${kind}: ${backend}`);
+  const routes = [...places.values()].map(({ route }) => `  - ${route}`);
+  return `
+${nats === null ? '' : `bus: ${nats.url}`}
+backends:
+${backends.join('\n')}
+routes:
+${routes.join('\n')}
+`;
+}
