@@ -52,7 +52,8 @@ export function ask(stage: GrpcStage, name: string, ms = Infinity, path = UNARY)
     },
   );
   request.on('status', (ended) => {
-    stage.seen.push(`${name} status ${ended.code}`);
+    const unsent = connection.isUnsent(request, ended) ? ' unsent' : '';
+    stage.seen.push(`${name} status ${ended.code}${unsent}`);
   });
   return request;
 }

@@ -59,6 +59,11 @@ export abstract class GrpcTransport implements Transport, Watched, ConnectionOwn
   /** A call has found that there is no connection. */
   abstract gone(why: string): void;
 
+  /** A call has found that none can be made. */
+  unreachable(why: string): void {
+    this.gone(why);
+  }
+
   endIdle(): void {}
 
   destroy(): void {

@@ -114,8 +114,10 @@ export abstract class RpcTransport extends GrpcTransport {
     this.lost(why);
   }
 
-  /** It is checked anyway, but calls come before that. */
-  gone(why: string): void {
+  /** The connection is checked anyway. */
+  gone(): void {}
+
+  override unreachable(why: string): void {
     if (this.#isUp) this.giveUp(why);
   }
 

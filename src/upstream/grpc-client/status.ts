@@ -60,8 +60,8 @@ const WORDS: readonly (readonly [RegExp, string])[] = [
 ];
 
 /** Why a call or a stream ended, for the log: in our words where grpc-js's own say less, the same for the same cause. */
-export function hint(error: Pick<CallError, 'details' | 'message'>): string {
-  const text = (error.details || error.message).replace(TIME, '');
+export function hint(error: Pick<CallError, 'details'> & { readonly message?: string }): string {
+  const text = (error.details || (error.message ?? '')).replace(TIME, '');
   const [, cause] = NOT_CONNECTED.exec(text) ?? [];
   if (cause !== undefined) return WORDS.find(([pattern]) => pattern.test(cause))?.[1] ?? cause;
   if (text === 'Connection dropped') return 'the connection was lost';

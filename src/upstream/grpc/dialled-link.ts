@@ -103,11 +103,9 @@ export class DialledLink extends GrpcTransport implements LinkTransport, LinkOwn
   }
 
   #withoutLink(): void {
-    if (this.#by !== 'handle') {
-      this.#by = 'handle';
-      this.health.start();
-      this.endpoint.up('handle', 'the backend has no Link; Handle is called instead');
-    }
+    if (this.#by !== 'handle') this.health.start();
+    this.#by = 'handle';
+    this.endpoint.up('handle', 'the backend has no Link; Handle is called instead');
     onceLost(this.connection, () => {
       if (this.#by === 'handle') this.endpoint.retrySoon();
     });

@@ -106,7 +106,7 @@ export class UnaryCalls implements Carrier {
 
   /** No backend has seen it: it goes to another address, or fails where there is none. */
   #elsewhere(call: Call, error: CallError): void {
-    if (!this.#transport.connection.isReady) this.#transport.gone(hint(error));
+    if (!this.#transport.connection.isReady) this.#transport.unreachable(hint(error));
     call.upstream.send(call);
   }
 

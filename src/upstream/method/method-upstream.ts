@@ -273,7 +273,8 @@ export class MethodUpstream implements Upstream {
     const { call, method, endpoint } = sent;
     if (isUnsent) {
       // It goes to another address, or fails where there is none.
-      if (!endpoint.transport.connection.isReady) endpoint.transport.gone(hint({ details: ended.details, message: '' }));
+      const { transport } = endpoint;
+      if (!transport.connection.isReady) transport.unreachable(hint(ended));
       this.send(call);
       return;
     }

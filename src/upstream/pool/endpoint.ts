@@ -57,6 +57,8 @@ export class Endpoint<T extends Transport = Transport> {
   readonly #age: EndpointAge;
   /** New work goes elsewhere: the backend has asked for that, or the endpoint is given up. */
   #isLeaving = false;
+  /** Its server has ended the connection that its calls went by, and there is no other yet. */
+  #isReconnecting = false;
   readonly #idlePoll: Timeout;
   /** Set when it is left for good: called when it is idle, or lost. */
   #onIdle: (() => void) | null = null;
@@ -107,12 +109,18 @@ export class Endpoint<T extends Transport = Transport> {
 
   /** Takes new sessions; ejected, it takes one now and then, to see whether it answers again. */
   get welcomes(): boolean {
-    return this.isOpen && this.#isHealthy && this.#ejection.admits(this.#wheel.now());
+    const isSound = this.isOpen && this.#isHealthy && !this.#isReconnecting;
+    return isSound && this.#ejection.admits(this.#wheel.now());
   }
 
   /** Healthy and not ejected: existing sessions may be moved here as well. */
   get isWell(): boolean {
-    return this.isOpen && this.#isHealthy && !this.#ejection.ejected;
+    return this.isOpen && this.#isHealthy && !this.#isReconnecting && !this.#ejection.ejected;
+  }
+
+  /** Calls would wait for its next connection, and others need not. */
+  get isAvoided(): boolean {
+    return this.#isReconnecting && this.#pool.hasOther(this);
   }
 
   /** Its server has sent HTTP/2's GOAWAY: no more calls on this connection. (`goaway` is Pith's own, on a Link.) */
@@ -163,6 +171,7 @@ export class Endpoint<T extends Transport = Transport> {
   up(how: string, why: string, more: { instance?: string; ages?: boolean } = {}): void {
     if (this.#state === 'stopped') return;
     this.#wheel.cancel(this.#idlePoll);
+    this.#isReconnecting = false;
     this.instance = more.instance ?? '';
     this.#how = how;
     if (more.ages === true) this.#age.opened();
@@ -175,6 +184,7 @@ export class Endpoint<T extends Transport = Transport> {
   /** It does not serve, or no longer does. Its transport fails what is in flight after this, and sessions go elsewhere. */
   lost(why: string): void {
     this.#wheel.cancel(this.#idlePoll);
+    this.#isReconnecting = false;
     this.#age.ended();
     if (this.#state === 'stopped') return;
     this.instance = '';
@@ -199,8 +209,9 @@ export class Endpoint<T extends Transport = Transport> {
 
   /** The server takes no more calls on this connection. @param isBound Calls go by this connection alone. */
   http2Goaway(why: string, isBound: boolean): void {
-    if (this.serves) this.#report(`the server asked for a new connection${why && `: ${why}`}`);
     if (isBound) this.#age.http2Goaway();
+    else this.#isReconnecting = this.serves;
+    if (this.serves) this.#report(`the server asked for a new connection${why && `: ${why}`}`);
   }
 
   /** `transport.health` has changed. */

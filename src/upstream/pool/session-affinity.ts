@@ -39,7 +39,7 @@ export class SessionAffinity<T extends Transport> {
       if (named !== null) return visit(named, session);
       if (call.target.otherwise === 'error') return null;
     }
-    if (endpoint !== null && endpoint.serves) {
+    if (endpoint !== null && endpoint.serves && !endpoint.isAvoided) {
       // What needs no order heeds a goaway at once; the rest moves when nothing is in flight.
       if (call.unordered && !endpoint.welcomes)
         return visit(this.#pick(call.session) ?? endpoint, session);

@@ -107,7 +107,8 @@ export class RolloutFleet implements AsyncDisposable {
     });
     const places = new Map<Kind, Place>();
     for (const kind of kinds) places.set(kind, await placeOf(kind, { nats, front, folder }));
-    const gateway = open.use(await serve(yamlOf(places, nats)));if (process.env['DBG']) setTimeout(() => console.log(gateway.running.output()), 15000);
+    const gateway = open.use(await serve(yamlOf(places, nats)));
+
     const parts = { gateway, isRude, front, places, open: open.move() };
     const fleet = new RolloutFleet(parts);
     try {

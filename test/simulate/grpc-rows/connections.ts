@@ -23,11 +23,11 @@ export const CONNECTIONS: readonly Row[] = [
       await stage.kill();
       noteStates(stage);
       ask(stage, 'one');
-      await stage.sees('one status 14', 'failing');
+      await stage.sees('one status 14 unsent', 'failing');
       // There is a server before the next attempt, and this one does not wait for it.
       ask(stage, 'two');
       await stage.listen();
-      await stage.sees('two status 14', 'ready');
+      await stage.sees('two status 14 unsent', 'ready');
       ask(stage, 'three');
       (await stage.call(1)).say('yes');
       await stage.sees('three status 0');
@@ -37,9 +37,9 @@ export const CONNECTIONS: readonly Row[] = [
       'connecting',
       'failing',
       'one error 14 No connection established. Last error: Error: connect ECONNREFUSED ADDRESS. Resolution note:',
-      'one status 14',
+      'one status 14 unsent',
       'two error 14 No connection established. Last error: Error: connect ECONNREFUSED ADDRESS. Resolution note:',
-      'two status 14',
+      'two status 14 unsent',
       'ready',
       'three yes',
       'three status 0',
@@ -140,7 +140,7 @@ export const CONNECTIONS: readonly Row[] = [
       ask(stage, 'two', 200);
       await stage.sees('two status 4');
       stage.connection.renew();
-      await stage.sees('one status 14');
+      await stage.sees('one status 14 unsent');
       stage.mend();
       ask(stage, 'three');
       (await stage.call(1)).say('yes');
@@ -153,7 +153,7 @@ export const CONNECTIONS: readonly Row[] = [
       'two status 4',
       'idle',
       'one error 14 Channel closed before call started',
-      'one status 14',
+      'one status 14 unsent',
       'connecting',
       'ready',
       'three yes',
@@ -229,6 +229,37 @@ export const CONNECTIONS: readonly Row[] = [
       's end',
     ],
     served: ['1 stream', '1 got a', '1 got b', '2 unary', '2 got one'],
+  },
+  {
+    name: 'renewed after GOAWAY, it lets what is in flight go on',
+    play: async (stage) => {
+      await stage.listen();
+      ask(stage, 'one');
+      const one = await stage.call(1);
+      stage.goaway();
+      await stage.sees('goaway ');
+      stage.connection.renew();
+      ask(stage, 'two');
+      (await stage.call(2)).say('yes');
+      await stage.sees('two status 0');
+      one.say('late');
+      await stage.sees('one status 0');
+    },
+    seen: ['goaway', 'two yes', 'two status 0', 'one late', 'one status 0'],
+    served: ['1 unary', '1 got one', '2 unary', '2 got two'],
+  },
+  {
+    name: 'renewed, it fails a call that may have been carried out',
+    play: async (stage) => {
+      await stage.listen();
+      ask(stage, 'one');
+      await stage.serves('1 got one');
+      stage.connection.renew();
+      await stage.sees('one status 14');
+      await stage.serves('1 cancelled');
+    },
+    seen: ['one error 14 Connection dropped', 'one status 14'],
+    served: ['1 unary', '1 got one', '1 cancelled'],
   },
   {
     name: 'a stream that is refused unread is sent once more, with what was written',

@@ -130,3 +130,26 @@ test('stops while it cannot connect', async () => {
   await stage.advance(60_000);
   expect([stage.connection.renewed, stage.wheel.size]).toEqual([0, 0]);
 });
+
+test('what has reached nobody is sent again, once it is known that nobody is there', async () => {
+  const stage = await connected();
+  const conditions: string[] = [];
+  const call = request();
+  call.upstream = {
+    send: () => conditions.push(stage.endpoint.condition),
+  } as unknown as typeof call.upstream;
+  stage.endpoint.transport.carrier.request(call, Buffer.alloc(0));
+  stage.connection.become('failing');
+  stage.connection.waiting('Handle')[0]!.failUnsent();
+  expect([conditions, call.ends]).toEqual([['away'], []]);
+});
+
+test('takes no sessions from GOAWAY until there is another connection', async () => {
+  const stage = await connected();
+  const seen = (): boolean[] => [stage.endpoint.welcomes, stage.endpoint.isOpen];
+  stage.connection.owner.http2Goaway('');
+  expect(seen()).toEqual([false, true]);
+  stage.connection.become('idle');
+  stage.connection.become('ready');
+  expect(seen()).toEqual([true, true]);
+});
