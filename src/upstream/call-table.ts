@@ -66,9 +66,14 @@ export class CallTable {
     return true;
   }
 
+  /** Those that are in, in no order. */
+  all(): Call[] {
+    return this.#places.filter((call) => call !== null);
+  }
+
   /** Empties the table, one call at a time: ending one may end others of its session, and they are left out. */
   *takeAll(): Generator<Call, void> {
-    for (const call of this.#places.filter((one) => one !== null)) {
+    for (const call of this.all()) {
       if (this.remove(call)) yield call;
     }
   }

@@ -14,6 +14,7 @@ export type PlantedInProcess = Planted & {
 
 const KILL = { by: 'chaos', with: { SCENARIO: 'kill-500', RUNS: '1', SESSIONS: '60' } } as const;
 const TABLE = { by: 'chaos', with: { SCENARIO: 'fleet-table', RUNS: '1' } } as const;
+const ROLLOUT = { by: 'chaos', with: { SCENARIO: 'backends-rollout', RUNS: '2' } } as const;
 const SOAK = { by: 'soak', with: { T: '40' } } as const;
 const WATCHED = 'src/bus/watched-gateways.ts';
 
@@ -84,6 +85,24 @@ export const PLANTED: readonly PlantedInProcess[] = [
     by: 'chaos',
     with: { SCENARIO: 'rolling', RUNS: '1', SESSIONS: '50' },
     says: 'kept pushes came twice',
+  },
+  {
+    name: 'calls-end-with-their-address',
+    why: 'a call that no backend has seen is answered 503 when its address goes away',
+    file: 'src/upstream/grpc/unary-calls.ts',
+    find: 'return request !== null && this.#transport.connection.isUnsent(request, error);',
+    replace: 'return false;',
+    ...ROLLOUT,
+    says: 'requests were answered 503 BACKEND_AWAY',
+  },
+  {
+    name: 'the-next-process-is-sooner',
+    why: 'a session whose answer is due from a process that leaves is served by the next one meanwhile',
+    file: 'src/upstream/ipc/ipc-connection.ts',
+    find: 'if (call.isInLane) call.lane.hold();',
+    replace: '',
+    ...ROLLOUT,
+    says: 'the order of requests was broken',
   },
   {
     name: 'where-is-not-looked-at',

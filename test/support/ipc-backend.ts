@@ -1,6 +1,6 @@
 /** A backend on a Unix socket, in this process: JSON lines, nothing of ours. And a gateway in front of it. */
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -69,6 +69,16 @@ export class IpcBackend implements AsyncDisposable {
     const backend = new IpcBackend(path, answering);
     backend.#server.listen(path);
     await once(backend.#server, 'listening');
+    return backend;
+  }
+
+  /** Takes a path over that another has: bound beside it and renamed, so that there is no moment without a socket. */
+  static async takeOver(
+    path: string,
+    answering: Answering = ({ payload }) => ({ payload }),
+  ): Promise<IpcBackend> {
+    const backend = await IpcBackend.start(`${path}.next`, answering);
+    renameSync(backend.path, path);
     return backend;
   }
 

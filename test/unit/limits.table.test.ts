@@ -51,6 +51,8 @@ import { CLOSED_IN_FLIGHT_MAX, CLOSED_PAUSE_MS } from '../../src/upstream/http/c
 import { INTERIMS_MAX } from '../../src/upstream/http/exchange.ts';
 import { HTTP_CONNECTIONS_MAX, IDLE_MS } from '../../src/upstream/http/http-upstream.ts';
 import * as ipc from '../../src/upstream/ipc/ipc-upstream.ts';
+import * as ipcConnection from '../../src/upstream/ipc/ipc-connection.ts';
+import * as hold from '../../src/upstream/ipc/hold.ts';
 import * as ipcLines from '../../src/upstream/ipc/line-reader.ts';
 import { PAYLOAD_DEPTH_MAX } from '../../src/upstream/ipc/json-text.ts';
 import { SCHEMA_BYTES_MAX, SCHEMA_FILES_MAX } from '../../src/upstream/method/descriptors.ts';
@@ -159,12 +161,16 @@ const LIMITS: Readonly<Record<string, readonly Row[]>> = {
     [CLOSED_PAUSE_MS, 60_000, 'ms without telling, once it is not served'],
   ],
   'a Unix socket': [
-    [ipc.IPC_UNSENT_BYTES_MAX, 16 * MIB, 'bytes unsent'],
+    [ipcConnection.IPC_UNSENT_BYTES_MAX, 16 * MIB, 'bytes unsent'],
     [ipcLines.IPC_LINE_BYTES_MAX, 16 * MIB - 1 + 64 * KIB, 'bytes of a line that is read'],
-    [ipc.IPC_SKIP_BYTES_MAX, 64 * MIB, 'bytes of a line that is passed over'],
+    [ipcConnection.IPC_SKIP_BYTES_MAX, 64 * MIB, 'bytes of a line that is passed over'],
     [ipcLines.IPC_BAD_LINES_MAX, 16, 'lines in a row that are no JSON object'],
     [LINES_PER_TURN, 500, 'lines in one turn of the event loop'],
-    [ipc.SEQ_ID_MAX, 2_147_483_647, 'seq_id'],
+    [ipcConnection.SEQ_ID_MAX, 2_147_483_647, 'seq_id'],
+    [ipc.IPC_LEAVING_MAX, 4, 'connections that are being left'],
+    [hold.IPC_HOLD_MS, 2_000, 'ms that requests wait for the process that takes over'],
+    [hold.IPC_HOLD_BYTES_MAX, 8 * MIB, 'bytes of them'],
+    [hold.IPC_HOLD_EVENTS_MAX, 10_000, 'ends of sessions that wait with them'],
   ],
   'NATS': [
     [SUBJECT_BYTES_MAX, 512, 'bytes of a subject'],

@@ -34,6 +34,8 @@ export type BackendLine =
   | Answer
   | { readonly kind: 'push'; readonly push: Push }
   | { readonly kind: 'verb'; readonly verb: SessionVerb }
+  /** It wants nothing more over this connection. */
+  | { readonly kind: 'goaway'; readonly reason: string }
   /** Perhaps of a newer contract. */
   | { readonly kind: 'unknown'; readonly cmd: string }
   /** A client's message, sent back: a client has chosen its `cmd`. */
@@ -49,6 +51,7 @@ const COMMANDS: ReadonlyMap<string, (fields: Fields) => BackendLine> = new Map([
   ['patch', readPatchCommand],
   ['kick', readKick],
   ['close', readKick],
+  ['goaway', readGoaway],
 ]);
 
 const NULL = Buffer.from('null');
@@ -235,6 +238,10 @@ function readPatchCommand(fields: Fields): BackendLine {
 function readKick(fields: Fields): BackendLine {
   const close = { ...readClose(fields), kick: fields['cmd'] === 'kick' };
   return { kind: 'verb', verb: { target: targetOf(fields), patch: null, close } };
+}
+
+function readGoaway({ reason = '' }: Fields): BackendLine {
+  return { kind: 'goaway', reason: textOf(reason, 'reason') };
 }
 
 /** Exactly one of sid, uid, group and all; `except_…` and `where` may narrow it. */

@@ -1,6 +1,6 @@
 /**
  * A backend on a Unix socket that speaks JSON lines: one connection for everything, which is made again when it is
- * lost. Answers find their calls by number.
+ * lost, or when the backend asks for it because another process takes over.
  */
 import net from 'node:net';
 
@@ -14,28 +14,29 @@ import type { Random } from '../../random.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
 import type { BackendCommands } from '../backend-commands.ts';
 import type { BackendReport } from '../backend-report.ts';
-import type { Call, PendingCall } from '../call.ts';
+import type { Call } from '../call.ts';
 import type { ClientSpan } from '../client-span.ts';
-import { CallTable } from '../call-table.ts';
 import { ConnectCall } from '../connect-call.ts';
 import { FactsCache } from '../facts-cache.ts';
 import { Reconnect } from '../reconnect.ts';
 import type { ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
 import { NO_SESSION_TAIL, sessionTail, writeLine } from './gateway-lines.ts';
+import { Hold } from './hold.ts';
 import { faultOfJson } from './json-text.ts';
-import { IPC_LINE_BYTES_MAX, LineReader } from './line-reader.ts';
-import { LineSocket } from './line-socket.ts';
+import {
+  IpcConnection,
+  type IpcConnectionOwner,
+  type IpcConnectionParts,
+} from './ipc-connection.ts';
 import { whyNoSocket } from './socket-trouble.ts';
 import type { ClosedSession, LostGateway } from '../../contract/facts.ts';
 
 /** How long the gateway waits at its start for the first attempt, before it listens. */
 const FIRST_ATTEMPT_MS = 2_000;
-/** Bytes for the backend that the system has not taken; beyond it requests are refused. */
-export const IPC_UNSENT_BYTES_MAX = 16 * 1024 * 1024;
-/** A longer one fails the request that it answers, and nothing else; one beyond this ends the connection. */
-export const IPC_SKIP_BYTES_MAX = 64 * 1024 * 1024;
-/** Numbers fit in the 32 bits with sign that some languages read whole numbers into. */
-export const SEQ_ID_MAX = 0x7fff_ffff;
+/** Connections that are being left, while something is due over them; beyond it the oldest is ended. */
+export const IPC_LEAVING_MAX = 4;
+/** A connection whose goaway comes sooner is not replaced at once: the process that leaves may still be bound to the path. */
+const MOVE_MS_MIN = 1_000;
 
 export type IpcUpstreamOptions = {
   readonly name: string;
@@ -70,30 +71,35 @@ class IpcSession implements BackendSession {
 /** connecting · up · away: waits for the next try · stopped. */
 type State = 'connecting' | 'up' | 'away' | 'stopped';
 
-export class IpcUpstream implements Upstream, PendingCall {
+export class IpcUpstream implements Upstream, IpcConnectionOwner {
   /** One connection, read in its order. */
   readonly oneAtATime = false;
   readonly #options: IpcUpstreamOptions;
-  readonly #commands: BackendCommands;
   readonly #report: BackendReport;
+  readonly #connectionParts: IpcConnectionParts;
   readonly #path: string;
-  readonly #calls = new CallTable(SEQ_ID_MAX);
   readonly #reconnect: Reconnect;
   #state: State = 'connecting';
-  #socket: LineSocket | null = null;
+  #connection: IpcConnection | null = null;
+  /** Those whose backend has said goaway, and which still have something to bring; the oldest first. */
+  readonly #leaving = new Set<IpcConnection>();
+  readonly #hold: Hold;
   /** The socket of the attempt that is under way. */
   #attempt: net.Socket | null = null;
   #lastWhy = '';
   #settle: () => void = () => {};
-  #onEnded: () => void = () => {};
 
   constructor(options: IpcUpstreamOptions, commands: BackendCommands, report: BackendReport) {
     this.#options = options;
-    this.#commands = commands;
     this.#report = report;
+    const { clock, wheel, convertBytesMax } = options;
+    this.#connectionParts = { commands, report, convertBytesMax, clock, wheel };
     this.#path = options.address.replace(/^unix:(\/\/)?/, '');
     this.#reconnect = new Reconnect(options.wheel, options.random, () => {
       this.#connect();
+    });
+    this.#hold = new Hold(wheel, () => {
+      this.#endHold('no other process has taken over');
     });
   }
 
@@ -106,9 +112,12 @@ export class IpcUpstream implements Upstream, PendingCall {
   }
 
   send(call: Call): void {
-    const socket = this.#socket;
-    if (socket === null) {
-      call.fail(failure('BACKEND_AWAY'));
+    const connection = this.#connection;
+    if (connection === null) {
+      // A notify may outlive its session, which is told to be over then.
+      if (this.#hold.isOn && call.session.state !== 'closed')
+        this.#sessionOf(call.lane).isKnown = true;
+      this.#hold.keep(call, null);
       return;
     }
     const fault = call.body.length === 0 ? null : faultOfJson(call.body);
@@ -119,7 +128,7 @@ export class IpcUpstream implements Upstream, PendingCall {
     // A notify may outlive its session, which is not closed a second time.
     const backendSession = this.#sessionOf(call.lane);
     if (call.session.state !== 'closed') backendSession.isKnown = true;
-    const seqId = call.wantsAnswer ? this.#calls.add(call, this) : 0;
+    const seqId = connection.numberOf(call);
     const line = writeLine({
       cmd: call.route,
       payload: call.body,
@@ -128,21 +137,7 @@ export class IpcUpstream implements Upstream, PendingCall {
       trace: call.trace,
       tail: backendSession.tail.of(call),
     });
-    if (!socket.write(line)) {
-      this.#calls.remove(call);
-      call.fail(failure('OVERLOADED', 'the backend is not keeping up'));
-    } else if (seqId === 0) {
-      call.sent();
-    }
-  }
-
-  cancel(call: Call): void {
-    this.#calls.remove(call);
-    const held = this.#socket?.heldBytes ?? 0;
-    if (held > 0 && this.#options.wheel.now() >= call.deadline) {
-      const why = `${held} bytes wait for the newline that ends a line: each answer must end with one`;
-      this.#report.dropped('line', why, 'no-newline');
-    }
+    connection.send(call, seqId, line);
   }
 
   async connect(ask: ConnectAsk): Promise<Accepted | Failure> {
@@ -157,23 +152,28 @@ export class IpcUpstream implements Upstream, PendingCall {
   }
 
   tellClosed(closed: ClosedSession): void {
-    if (this.#socket === null) return;
-    const { session } = closed;
+    if (this.#connection === null && !this.#hold.isOn) return;
     const closedData = this.#options.closedData?.() ?? [];
     const line = this.#ownLine(
       'pith.closed',
       closedEventJson(closed, closedData),
-      sessionTail(session, closedData),
+      sessionTail(closed.session, closedData),
     );
-    if (!this.#socket.write(line))
-      this.#report.unreported('the backend is not reading; ended sessions were not reported');
+    this.#tell(line, 'ended sessions were not reported');
   }
 
   gatewayLost(lost: LostGateway, isSpeaker: boolean): void {
-    if (!isSpeaker || this.#socket === null) return;
+    if (!isSpeaker || (this.#connection === null && !this.#hold.isOn)) return;
     const line = this.#ownLine('pith.lost', JSON.stringify(lostJson(lost)), NO_SESSION_TAIL);
-    if (!this.#socket.write(line))
-      this.#report.unreported('the backend is not reading; a lost gateway was not reported');
+    this.#tell(line, 'a lost gateway was not reported');
+  }
+
+  #tell(line: Buffer, otherwise: string): void {
+    if (this.#connection === null) {
+      if (!this.#hold.keepEvent(line)) this.#report.unreported(`too many wait; ${otherwise}`);
+    } else if (!this.#connection.write(line)) {
+      this.#report.unreported(`the backend is not reading; ${otherwise}`);
+    }
   }
 
   whereTo({ route }: Call): Readonly<Record<string, string>> {
@@ -202,26 +202,23 @@ export class IpcUpstream implements Upstream, PendingCall {
     this.#reconnect.stop();
     this.#attempt?.destroy();
     this.#settle();
-    if (this.#socket === null) return;
-    const ended = new Promise<void>((resolve) => {
-      this.#onEnded = resolve;
-    });
-    this.#socket.finish();
-    await within(this.#options.clock, ms, ended, undefined);
-    this.#socket?.end('the gateway stopped');
+    this.#endHold('the gateway stopped');
+    const all = [...this.#leaving];
+    if (this.#connection !== null) all.push(this.#connection);
+    await Promise.all(all.map((connection) => connection.finish(ms)));
   }
 
   // ---- lines to the backend -----------------------------------------------------------------------------
 
-  #sendConnect(call: ConnectCall, ask: ConnectAsk): void {
-    const socket = this.#socket;
-    if (socket === null) {
-      call.fail(failure('BACKEND_AWAY'));
+  #sendConnect(call: Call, ask: ConnectAsk): void {
+    const connection = this.#connection;
+    if (connection === null) {
+      this.#hold.keep(call, ask);
       return;
     }
     this.#sessionOf(ask.lane).isKnown = true;
     const facts = {
-      seqId: this.#calls.add(call, this),
+      seqId: connection.numberOf(call),
       timeoutMs: call.leftMs(this.#options.wheel.now()),
     };
     const line = this.#ownLine(
@@ -230,9 +227,7 @@ export class IpcUpstream implements Upstream, PendingCall {
       sessionTail(ask.session, []),
       facts,
     );
-    if (socket.write(line)) return;
-    this.#calls.remove(call);
-    call.fail(failure('OVERLOADED', 'the backend is not keeping up'));
+    connection.send(call, facts.seqId, line);
   }
 
   #ownLine(cmd: string, payload: string, tail: string, facts = { seqId: 0, timeoutMs: 0 }): Buffer {
@@ -264,45 +259,67 @@ export class IpcUpstream implements Upstream, PendingCall {
 
   #onConnected(socket: net.Socket): void {
     this.#attempt = null;
-    const limits = {
-      lineBytesMax: IPC_LINE_BYTES_MAX,
-      skipBytesMax: IPC_SKIP_BYTES_MAX,
-      unsentBytesMax: IPC_UNSENT_BYTES_MAX,
-    };
-    this.#socket = new LineSocket(socket, limits, this.#newReader(), this.#options.wheel);
+    this.#connection = new IpcConnection(socket, this.#connectionParts, this);
     this.#state = 'up';
     this.#lastWhy = '';
     this.#reconnect.up();
     this.#report.state(this.#options.address, 'connected', 'connected');
     this.#settle();
+    this.#endHold('');
   }
 
-  #newReader(): LineReader {
-    const parts = {
-      calls: this.#calls,
-      commands: this.#commands,
-      report: this.#report,
-      convertBytesMax: this.#options.convertBytesMax,
-    };
-    return new LineReader(parts, (why) => {
-      this.#onLost(why);
-    });
+  lost(connection: IpcConnection, why: string): void {
+    if (this.#leaving.delete(connection)) return;
+    this.#connection = null;
+    this.#onLost(why);
   }
 
   #onLost(why: string): void {
-    const wasStopped = this.#state === 'stopped';
     this.#attempt = null;
-    this.#socket = null;
-    if (!wasStopped) {
+    if (this.#state !== 'stopped') {
       this.#state = 'away';
-      this.#reconnect.later();
-      // Each attempt fails for the same reason, mostly.
-      if (why !== this.#lastWhy) this.#report.state(this.#options.address, 'away', why);
-      this.#lastWhy = why;
+      if (this.#hold.isOn) {
+        this.#reconnect.soon();
+      } else {
+        this.#reconnect.later();
+        // Each attempt fails for the same reason, mostly.
+        if (why !== this.#lastWhy) this.#report.state(this.#options.address, 'away', why);
+        this.#lastWhy = why;
+      }
     }
     this.#settle();
-    this.#onEnded();
-    // They may have been carried out: only the relay decides whether one is sent again.
-    for (const call of this.#calls.takeAll()) call.fail(failure('BACKEND_AWAY'));
+  }
+
+  // ---- another process takes over -----------------------------------------------------------------------
+
+  goaway(connection: IpcConnection, reason: string): void {
+    if (connection !== this.#connection || this.#state === 'stopped') return;
+    this.#connection = null;
+    this.#state = 'away';
+    this.#report.state(this.#options.address, 'leaving', `goaway: ${reason || 'no reason given'}`);
+    this.#hold.begin();
+    this.#leaving.add(connection);
+    connection.leave();
+    const [oldest] = this.#leaving;
+    if (this.#leaving.size > IPC_LEAVING_MAX) oldest!.end('too many connections are being left');
+    this.#reconnect.stop();
+    if (connection.age >= MOVE_MS_MIN) this.#connect();
+    else this.#reconnect.soon();
+  }
+
+  /** @param why What has waited is not sent; '': it is. */
+  #endHold(why: string): void {
+    if (!this.#hold.isOn) return;
+    const events = this.#hold.end();
+    for (let next = this.#hold.take(); next !== null; next = this.#hold.take()) {
+      const { call, what: ask } = next;
+      if (why !== '') call.fail(failure('BACKEND_AWAY'));
+      else if (ask === null) this.send(call);
+      else this.#sendConnect(call, ask);
+    }
+    // A session that has ended may have left a notify, which comes first.
+    if (why === '') for (const line of events) this.#tell(line, 'an end was not reported');
+    else if (events.length > 0) this.#report.unreported(why);
+    if (this.#state === 'away') this.#report.state(this.#options.address, 'away', why);
   }
 }

@@ -34,15 +34,22 @@ export type LineReaderParts = {
   readonly convertBytesMax: number;
 };
 
+/** Whose connection it is. */
+export interface LineReaderOwner {
+  /** The backend wants nothing more over it. May be called again. */
+  goaway(reason: string): void;
+  /** Called once, when the connection is gone. */
+  lost(why: string): void;
+}
+
 export class LineReader implements LineHandler {
   readonly #parts: LineReaderParts;
-  readonly #lost: (why: string) => void;
+  readonly #owner: LineReaderOwner;
   #badLines = 0;
 
-  /** @param lost Called once, when the connection is gone. */
-  constructor(parts: LineReaderParts, lost: (why: string) => void) {
+  constructor(parts: LineReaderParts, owner: LineReaderOwner) {
     this.#parts = parts;
-    this.#lost = lost;
+    this.#owner = owner;
   }
 
   onLine(line: Buffer): string | null {
@@ -72,6 +79,9 @@ export class LineReader implements LineHandler {
           report.error('session change failed', { why: errorText(error) });
         });
         break;
+      case 'goaway':
+        this.#owner.goaway(read.reason);
+        break;
       case 'echo':
         report.dropped(
           'line',
@@ -96,7 +106,7 @@ export class LineReader implements LineHandler {
   }
 
   onEnd(why: string): void {
-    this.#lost(why);
+    this.#owner.lost(why);
   }
 
   /** An answer that comes late is still an answer. */

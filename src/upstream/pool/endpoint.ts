@@ -118,6 +118,16 @@ export class Endpoint<T extends Transport = Transport> {
     return this.isOpen && this.#isHealthy && !this.#isReconnecting && !this.#ejection.ejected;
   }
 
+  /** It has failed too often. */
+  get isEjected(): boolean {
+    return this.#ejection.ejected;
+  }
+
+  /** Ejected, but a session may try it now. */
+  get admitsTrial(): boolean {
+    return this.isEjected && this.welcomes;
+  }
+
   /** Calls would wait for its next connection, and others need not. */
   get isAvoided(): boolean {
     return this.#isReconnecting && this.#pool.hasOther(this);

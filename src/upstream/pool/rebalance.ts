@@ -1,6 +1,7 @@
 /**
  * Brings sessions to endpoints that came later: those that have nothing in flight move, a few at a time, until each
- * endpoint has its share by weight.
+ * endpoint has its share by weight. One that was ejected gets a single session when its time is over, to see whether it
+ * answers again, since there may be no new session for long.
  */
 import { Timeout, type TimerWheel } from '../../timer-wheel.ts';
 
@@ -16,6 +17,10 @@ export interface Share {
   readonly weight: number;
   /** Sessions may be brought there. */
   readonly isWell: boolean;
+  /** It has failed too often: none are, until one that is sent there is answered. */
+  readonly isEjected: boolean;
+  /** That may be tried. */
+  readonly admitsTrial: boolean;
   readonly sessions: {
     readonly size: number;
     owed: number;
@@ -49,7 +54,10 @@ export class Rebalance {
 /** One step. True: there is more to move. */
 export function rebalance(all: readonly Share[], moves: number): boolean {
   const endpoints = all.filter((endpoint) => endpoint.isWell);
-  if (endpoints.length < 2) return false;
+  const hasEjected = endpoints.length > 0 && all.some(({ isEjected }) => isEjected);
+  if (hasEjected)
+    for (const endpoint of all) if (endpoint.admitsTrial) bringOne(endpoint, endpoints);
+  if (endpoints.length < 2) return hasEjected;
   const weights = endpoints.reduce((sum, { weight }) => sum + weight, 0);
   const total = endpoints.reduce((sum, { sessions }) => sum + sessions.size + sessions.owed, 0);
   const shareOf = ({ weight }: Share): number => Math.ceil((total * weight) / weights);
@@ -67,5 +75,12 @@ export function rebalance(all: readonly Share[], moves: number): boolean {
   for (let i = 0; i < released; i++)
     endpoints.reduce((most, endpoint) => (lacking(endpoint) > lacking(most) ? endpoint : most))
       .sessions.owed++;
-  return excess > released;
+  return hasEjected || excess > released;
+}
+
+/** From where most are. */
+function bringOne({ sessions }: Share, from: readonly Share[]): void {
+  if (sessions.owed > 0) return;
+  const most = from.reduce((a, b) => (b.sessions.size > a.sessions.size ? b : a));
+  sessions.owed = most.sessions.releaseIdle(1, LOOKS_PER_STEP);
 }

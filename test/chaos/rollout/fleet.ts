@@ -20,12 +20,12 @@ const INSTANCES = 3;
 
 export type Kind = InstanceOrder['kind'];
 export const KINDS: readonly Kind[] = [
-  'link',
   'handle',
+  'ipc',
+  'link',
   'method',
   'nats',
   'http',
-  'ipc',
   'dial_in',
 ];
 
@@ -153,7 +153,7 @@ export class RolloutFleet implements AsyncDisposable {
   async #startAll(kind: Kind): Promise<void> {
     this.#instances.set(kind, []);
     const count = kind === 'ipc' ? 1 : INSTANCES;
-    for (let n = 0; n < count; n++) await this.#begin(kind, n);
+    await Promise.all(Array.from({ length: count }, (_, n) => this.#begin(kind, n)));
     await this.#settled(kind);
   }
 

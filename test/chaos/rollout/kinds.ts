@@ -1,29 +1,19 @@
-/** How an instance of each kind serves, and how it goes away: what the page of its transport asks of a backend. */
+/**
+ * How an instance of each kind serves, and how it goes away: what the page of its transport asks of a backend. What one
+ * kind does not need it does not load, since many processes are started.
+ */
 import { once } from 'node:events';
 import { renameSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import { fileURLToPath } from 'node:url';
-import {
-  loadPackageDefinition,
-  type sendUnaryData,
-  Server,
-  ServerCredentials,
-  type ServerUnaryCall,
-  type ServiceClientConstructor,
-  type UntypedServiceImplementation,
-} from '@grpc/grpc-js';
-import { loadSync } from '@grpc/proto-loader';
-import { connect } from 'nats';
-import { WebSocket } from 'ws';
 
-import { GrpcBackend } from '../../support/grpc-backend.ts';
 import type { InstanceOrder } from './instance.ts';
 
 export const PROTO_DIR = fileURLToPath(new URL('proto', import.meta.url));
 
 /** Takes a request's body, and answers it once, later. */
-type Ask = (body: Buffer, answer: (body: Buffer) => void) => void;
+export type Ask = (body: Buffer, answer: (body: Buffer) => void) => void;
 
 /** Serves; what it returns goes away, and resolves when the process may end. */
 export type Serve = (order: InstanceOrder, ask: Ask) => Promise<() => Promise<void>>;
@@ -31,67 +21,22 @@ export type Serve = (order: InstanceOrder, ask: Ask) => Promise<() => Promise<vo
 /** Longer than a gateway keeps a connection on which nothing is asked. */
 const HTTP_LEAVING_MS = 2_000;
 
-export const SERVE = { link, handle, method, nats, http: onHttp, ipc, dial_in: dialIn } as const;
+const onGrpc =
+  (kind: 'link' | 'handle' | 'method'): Serve =>
+  async (order, ask) =>
+    (await import('./grpc-kinds.ts')).SERVE_GRPC[kind](order, ask);
 
-// ---- gRPC -------------------------------------------------------------------------------------------------
-
-async function link(order: InstanceOrder, ask: Ask): Promise<() => Promise<void>> {
-  const backend = await onGrpc(order, ask, 'hello');
-  return async () => {
-    for (const one of backend.links) one.goaway();
-    // The gateway ends each link when it has its answers.
-    await backend.finish();
-  };
-}
-
-async function handle(order: InstanceOrder, ask: Ask): Promise<() => Promise<void>> {
-  const backend = await onGrpc(order, ask, 'unimplemented');
-  return () => backend.finish();
-}
-
-function onGrpc({ name, where }: InstanceOrder, ask: Ask, kind: 'hello' | 'unimplemented') {
-  return GrpcBackend.start({
-    instance: name,
-    address: where,
-    link: kind,
-    handler: (asked) => {
-      ask(asked.request.body, (body) => {
-        asked.reply({ body: { bytes: body } });
-      });
-    },
-  });
-}
-
-async function method({ where }: InstanceOrder, ask: Ask): Promise<() => Promise<void>> {
-  const loaded = loadPackageDefinition(loadSync('rollout.proto', { includeDirs: [PROTO_DIR] }));
-  const { Rollout } = loaded['rollout'] as { Rollout: ServiceClientConstructor };
-  const server = new Server();
-  const Ask = (call: ServerUnaryCall<object, object>, done: sendUnaryData<object>): void => {
-    ask(Buffer.from(JSON.stringify(call.request)), (body) => {
-      done(null, JSON.parse(body.toString()) as object);
-    });
-  };
-  server.addService(Rollout.service, { Ask } as UntypedServiceImplementation);
-  await new Promise<void>((resolve, reject) => {
-    server.bindAsync(where, ServerCredentials.createInsecure(), (error) => {
-      if (error) reject(error);
-      else resolve();
-    });
-  });
-  return () => shutDown(server);
-}
-
-function shutDown(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    server.tryShutdown(() => {
-      resolve();
-    });
-  });
-}
+export const SERVE = {
+  link: onGrpc('link'),
+  handle: onGrpc('handle'),
+  method: onGrpc('method'),
+  ...{ nats, http: onHttp, ipc, dial_in: dialIn },
+} as const;
 
 // ---- NATS -------------------------------------------------------------------------------------------------
 
 async function nats({ where }: InstanceOrder, ask: Ask): Promise<() => Promise<void>> {
+  const { connect } = await import('nats');
   const nc = await connect({ servers: where });
   let [due, onQuiet] = [0, (): void => {}];
   const subscription = nc.subscribe('pith.rpc.nats.>', {
@@ -184,6 +129,7 @@ type AttachFrame = {
 };
 
 async function dialIn({ name, where }: InstanceOrder, ask: Ask): Promise<() => Promise<void>> {
+  const { WebSocket } = await import('ws');
   const socket = new WebSocket(where);
   const say = (...frames: object[]): void => {
     socket.send(JSON.stringify({ frames }));

@@ -316,7 +316,7 @@ const lines: Target = {
     for (const call of inFlight) calls.add(call, pending);
     const reader = new LineReader(
       { calls, commands, report, convertBytesMax: 1_048_576 },
-      () => {},
+      { goaway: () => {}, lost: () => {} },
     );
     let bad = 0;
     for (const line of input.toString('latin1').split('\n')) {

@@ -72,6 +72,8 @@ const line: Target = {
       } else if (read.kind === 'verb') {
         const { patch, close } = read.verb;
         check((patch === null) !== (close === null), 'a verb is a patch or a close');
+      } else if (read.kind === 'goaway') {
+        same(read.reason, value['reason'] ?? '', 'the reason is as it came');
       } else same(read.cmd, value['cmd'], 'the cmd is as it came');
     }
   },

@@ -124,6 +124,16 @@ describe('commands', () => {
       });
   });
 
+  test('goaway, unless a client has chosen that word', () => {
+    expect(read({ cmd: 'goaway' })).toEqual({ kind: 'goaway', reason: '' });
+    expect(read({ cmd: 'goaway', reason: 'bye', seq_id: 0 })).toEqual({
+      kind: 'goaway',
+      reason: 'bye',
+    });
+    expect(read({ cmd: 'goaway', session: {} })).toEqual({ kind: 'echo', cmd: 'goaway' });
+    expect(() => read({ cmd: 'goaway', reason: 7 })).toThrow('reason');
+  });
+
   test('one that is unknown is said to be so', () => {
     expect(read({ cmd: 'dance', all: true })).toEqual({ kind: 'unknown', cmd: 'dance' });
   });

@@ -106,6 +106,8 @@ describe('hash', () => {
 class Endpoint implements Share {
   readonly weight: number;
   readonly isWell: boolean;
+  isEjected = false;
+  admitsTrial = false;
   readonly sessions = {
     owed: 0,
     size: 0,
@@ -163,5 +165,21 @@ describe('the spread of sessions', () => {
       [250, 0],
       [0, 50],
     ]);
+  });
+
+  test('an ejected way gets one session when its time is over, and no second one before that has come', () => {
+    const all = [new Endpoint(10, 0, 1), new Endpoint(20, 0, 1), new Endpoint(0, 0, 1, false)];
+    const ejected = all[2]!;
+    ejected.isEjected = true;
+    const counts = () => all.map(({ sessions }) => sessions.size + sessions.owed);
+    // It is looked at again and again until then.
+    for (let i = 0; i < 3; i++) expect(rebalance(all, 50)).toBe(true);
+    expect(counts()).toEqual([15, 15, 0]);
+    ejected.admitsTrial = true;
+    for (let i = 0; i < 3; i++) expect(rebalance(all, 50)).toBe(true);
+    expect(ejected.sessions).toMatchObject({ size: 0, owed: 1 });
+    expect(counts().reduce((a, b) => a + b)).toBe(30);
+    ejected.isEjected = ejected.admitsTrial = false;
+    expect(rebalance(all.slice(0, 2), 50)).toBe(false);
   });
 });
