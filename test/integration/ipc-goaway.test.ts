@@ -3,7 +3,13 @@ import { afterEach, describe, expect, test } from 'vitest';
 
 import { TestClient } from '../support/client.ts';
 import { startGateway } from '../support/gateway.ts';
-import { type IpcAsked, IpcBackend, ipcStage, socketPath } from '../support/ipc-backend.ts';
+import {
+  type IpcAsked,
+  IpcBackend,
+  type IpcStage,
+  ipcStage,
+  socketPath,
+} from '../support/ipc-backend.ts';
 import { eventually } from '../support/wait.ts';
 
 const open: AsyncDisposable[] = [];
@@ -22,9 +28,9 @@ const say = (by: string) => (): object => ({ payload: { by } });
 const bodies = ({ asked }: IpcBackend): unknown[] => asked.map(({ payload }) => payload);
 
 /** The gateway has heard it. */
-async function leave({ backend, logged }: { backend: IpcBackend; logged(words: string): number }) {
-  backend.say(GOAWAY);
-  await eventually(() => logged('goaway') > 0, 'the goaway');
+async function leave(stage: IpcStage): Promise<void> {
+  stage.backend.say(GOAWAY);
+  await eventually(() => stage.logged('goaway') > 0, 'the goaway');
 }
 
 describe('a process that takes over', () => {
