@@ -16,6 +16,7 @@ import type { Drained } from './session/drain.ts';
 import { Outboxes } from './session/outboxes.ts';
 import type { Registry } from './session/registry.ts';
 import type { Backends } from './reload/backends.ts';
+import type { LiveTokens } from './reload/live-tokens.ts';
 import type { ReadConfig, Reload } from './reload/reload.ts';
 import type { Shedding } from './relay/shedding.ts';
 import type { Readiness } from './placement/placement.ts';
@@ -32,11 +33,12 @@ import type { Network } from './wiring/network.ts';
 import { makeOwnGateway } from './wiring/own-gateway.ts';
 import { makeRelay, makeTracing } from './wiring/relay.ts';
 import { makeReload } from './wiring/reload.ts';
+import { makeTokens } from './wiring/tokens.ts';
 import { makeBackends, makeConsul } from './wiring/upstreams.ts';
 
 /** How long the start waits for the bus before it listens anyway. */
 const BUS_WAIT_MS = 2_000;
-/** How long it waits for backends; each bounds its own first try, and a name server may not answer. */
+/** How long it waits for backends, and for the keys of tokens; each bounds its own first try, and a name server may not answer. */
 const BACKENDS_WAIT_MS = 5_000;
 
 /** starting · ready · draining · stopped. */
@@ -82,6 +84,8 @@ export class Gateway {
   readonly #tracing: Tracing | null;
   readonly #backends: Backends;
   readonly #shedding: Shedding;
+  /** null: clients need no tokens. */
+  readonly #tokens: LiveTokens | null;
   readonly #reload: Reload;
   readonly #listeners: Listeners;
   readonly #ports: ControlPorts;
@@ -109,7 +113,8 @@ export class Gateway {
     const tracing = makeTracing(shared);
     const relay = makeRelay({ ...shared, ...bus, tracing });
     const backends = makeBackends({ ...shared, ...bus, consul, relay });
-    const made = { ...shared, ...bus, capacity, outboxes, relay, backends };
+    const tokens = makeTokens({ ...shared, ...bus, relay });
+    const made = { ...shared, ...bus, capacity, outboxes, relay, backends, tokens };
     const access = makeAccess(shared);
     const audit = new Audit(shared);
     const own = makeOwnGateway({
@@ -151,6 +156,7 @@ export class Gateway {
 
     this.registry = bus.registry;
     this.#listeners = listeners;
+    this.#tokens = tokens?.live ?? null;
     this.#bus = bus;
     this.#consul = consul;
     this.#readiness = readiness;
@@ -171,6 +177,8 @@ export class Gateway {
     if (notReady !== '') why.push(notReady);
     const { elsewhere } = this.#bus.placement;
     if (elsewhere !== '') why.push(elsewhere);
+    const noKeys = this.#tokens?.notReady ?? '';
+    if (noKeys !== '') why.push(noKeys);
     return why;
   }
 
@@ -238,7 +246,8 @@ export class Gateway {
       await this.#unlessStopped(BUS_WAIT_MS, this.#bus.bus.ready);
       if (this.state === 'starting' && !connector.up) report.unreachable();
     }
-    await this.#unlessStopped(BACKENDS_WAIT_MS, this.#backends.start());
+    const tokens = this.#tokens?.start();
+    await this.#unlessStopped(BACKENDS_WAIT_MS, Promise.all([this.#backends.start(), tokens]));
     for (const listen of makeListenSteps(config, this.#ports, this.#listeners.all)) {
       if (this.state !== 'starting') return;
       await listen();
@@ -270,7 +279,7 @@ export class Gateway {
   }
 
   async #tellReady(): Promise<void> {
-    await this.#bus.bus.ready;
+    await Promise.all([this.#bus.bus.ready, this.#tokens?.ready]);
     if (this.state === 'ready') this.#parts.log.info({ gateway: this.id }, 'ready');
   }
 

@@ -69,3 +69,14 @@ export class Gathered {
     this.#filled = 0;
   }
 }
+
+/** All that comes, as one buffer. @throws {Error} It is longer than `bytesMax`, or breaks off. */
+export async function gather(chunks: AsyncIterable<Buffer>, bytesMax: number): Promise<Buffer> {
+  const body = new Gathered();
+  for await (const chunk of chunks) {
+    if (body.bytes + chunk.length > bytesMax)
+      throw new Error(`an answer of more than ${bytesMax} bytes`);
+    body.add(chunk);
+  }
+  return body.all();
+}

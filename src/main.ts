@@ -7,11 +7,10 @@ import { inBackground } from './background.ts';
 import { type Arguments, type ConfigChoice, readArguments } from './cli/arguments.ts';
 import { EXIT } from './cli/exit-codes.ts';
 import type { Printed } from './cli/inspect.ts';
-import type { ConfigIo } from './cli/read-config.ts';
+import type { ConfigIo, ReadWell } from './cli/read-config.ts';
 import { checkSupervision, type Supervision, writeReady } from './cli/supervision.ts';
 import { writeAll } from './cli/write-all.ts';
 import { holdProcess, systemClock } from './clock.ts';
-import type { Config } from './config/schema.ts';
 import { errorText } from './errors.ts';
 import type { Gateway, GatewayParts } from './gateway.ts';
 import { EventLoopLag } from './telemetry/event-loop.ts';
@@ -39,10 +38,10 @@ async function main(args: readonly string[]): Promise<void> {
     case 'serve': {
       const signals = listenToSignals();
       superviseOrFail(asked.supervision, signals);
-      const config = await configOf(asked.config);
-      if (config.routes.length === 0)
+      const read = await readOrFail(asked.config);
+      if (read.config.routes.length === 0)
         complain('warning: there are no routes: every request is answered 404 NO_ROUTE\n');
-      await serve(config, { ...asked, signals });
+      await serve(read, { ...asked, signals });
       return;
     }
     case 'check':
@@ -97,12 +96,12 @@ function readArgumentsOrFail(args: readonly string[]): Arguments {
 }
 
 /** Prints warnings about the configuration; ends the process if it has errors. */
-async function configOf(choice: ConfigChoice): Promise<Config> {
+async function readOrFail(choice: ConfigChoice): Promise<ReadWell> {
   const { readConfig } = await import('./cli/read-config.ts');
   const read = await readConfig(choice, configIo());
   if ('problems' in read) fail(EXIT.CONFIG, `${read.problems.join('\n')}\n`);
   for (const warning of read.warnings) complain(`warning: ${warning}\n`);
-  return read.config;
+  return read;
 }
 
 function configIo(): ConfigIo {
@@ -171,8 +170,9 @@ type ServeOptions = {
   readonly supervision: Supervision;
 };
 
-async function serve(config: Config, options: ServeOptions): Promise<void> {
+async function serve({ config, ...read }: ReadWell, options: ServeOptions): Promise<void> {
   const { signals, supervision } = options;
+  let { keyFiles } = read;
   // Until the end, which is always an exit: a stop still waits for timers after everything is closed.
   holdProcess();
   const [
@@ -198,7 +198,11 @@ async function serve(config: Config, options: ServeOptions): Promise<void> {
   neverWaitFor(process.stdout);
   const gateway = new Gateway({
     config,
-    readConfig: () => readAgain(options.config, { env: process.env, folder: process.cwd() }, log),
+    readConfig: async () => {
+      const again = await readAgain(options.config, configIo(), log);
+      if ('config' in again) keyFiles = again.keyFiles;
+      return again;
+    },
     clock: systemClock,
     random: systemRandom,
     network: makeSystemNetwork(),
@@ -214,6 +218,7 @@ async function serve(config: Config, options: ServeOptions): Promise<void> {
   });
   obeySignals(signals, gateway, log);
   const files = [options.config.file, options.config.live].filter((file) => file !== '');
+  const watched = (): readonly string[] => [...files, ...keyFiles];
   const stopped = gateway.stopped().then(() => sink.flush(systemClock, FLUSH_MS));
   inBackground(
     stopped.then(() => process.exit(EXIT.OK)),
@@ -229,7 +234,7 @@ async function serve(config: Config, options: ServeOptions): Promise<void> {
   const { readyFd } = supervision;
   if (readyFd !== undefined && gateway.state === 'ready') tellReady(readyFd, gateway, log);
   if (!config.reload.watch) return;
-  watchFiles(files, systemClock, (file) => {
+  watchFiles(watched, systemClock, (file) => {
     inBackground(gateway.reload(`${file} has changed`), () => {});
   });
 }

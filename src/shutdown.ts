@@ -20,6 +20,7 @@ import type { TimerWheel } from './timer-wheel.ts';
 import type { ClientListener } from './transport/listener.ts';
 import type { ControlPorts } from './wiring/control.ts';
 import type { ProcessUse } from './wiring/gauges.ts';
+import type { MadeTokens } from './wiring/tokens.ts';
 
 /** How long each part of letting go may take; 5 s together, as deploy/README.md has it. */
 const CLOSE_MS = { others: 3_000, bus: 1_000, control: 1_000 } as const;
@@ -50,6 +51,7 @@ export type ShutdownParts = {
   readonly shedding: { stop(): void };
   readonly consul: Consul | null;
   readonly tracing: Tracing | null;
+  readonly tokens: MadeTokens | null;
   readonly listeners: readonly ClientListener[];
   readonly ports: ControlPorts;
   readonly processUse?: ProcessUse;
@@ -154,6 +156,7 @@ export class Shutdown {
   async #close(): Promise<void> {
     const { faults, registry, bus, backends, consul, tracing, listeners, ports } = this.#parts;
     for (const session of [...registry.all()]) session.close('drain_forced');
+    this.#parts.tokens?.live.stop();
     await Promise.all([
       faults.step('discovery', CLOSE_MS.others, async () => consul?.close()),
       faults.step('traces', CLOSE_MS.others, async () => tracing?.stop()),

@@ -1,13 +1,14 @@
 /**
  * Who may come in at one listener: what a client says in its handshake is checked, and where `auth.mode` is `connect`
- * the backend is asked, once at the handshake and again before its answer expires.
+ * the backend is asked. Where it is `jwt`, its token must hold, and after that the backend may be asked, too.
  */
 import { inBackground } from '../background.ts';
 import type { SessionCommands } from '../bus/session-commands.ts';
 import { type ClientRule, mayConnect } from '../config/client-rules.ts';
-import type { Accepted, JsonObject } from '../contract/commands.ts';
+import type { Accepted } from '../contract/commands.ts';
+import type { SessionFacts } from '../contract/facts.ts';
 import { readPublicKey } from '../dialect/signature.ts';
-import { type Failure, isFailure } from '../errors.ts';
+import { type Failure, failure, isFailure } from '../errors.ts';
 import type { HandshakeRequest } from '../protocol/handshake.ts';
 import type { Encoded } from '../protocol/packet.ts';
 import type { Resume, Returning } from '../resume/resume.ts';
@@ -16,34 +17,21 @@ import type { Session } from '../session/session.ts';
 import type { SnapshotJoins } from '../session/snapshot-joins.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { LogThrottle } from '../telemetry/log-throttle.ts';
-import { Timeout, type TimerWheel } from '../timer-wheel.ts';
+import type { TimerWheel } from '../timer-wheel.ts';
 import type { Upstream } from '../upstream/upstream.ts';
-import { isObject } from '../protocol/exact-json.ts';
-
-/** Share of the time for which an answer holds after which the backend is asked again. */
-const REFRESH_AT = 0.8;
-/** Likewise, between one attempt and the next while the backend is unreachable. */
-const RETRY_AFTER = 0.05;
-const RETRY_AFTER_MS_MIN = 1_000;
-/** How long the backend may take to extend a session's time. */
-const REFRESH_TIMEOUT_MS = 5_000;
-
-/** Reasons that say nothing about the client: it may try again. */
-const AWAY: ReadonlySet<string> = new Set([
-  'BACKEND_AWAY',
-  'BUS_AWAY',
-  'OVERLOADED',
-  'TIMEOUT',
-  'DRAINING',
-]);
-
-/** Where no backend is asked. */
-const LET_IN: Accepted = { patch: null, user: null, expiresInMs: 0 };
+import { applied, isClosed } from './applied.ts';
+import { AWAY, BackendWord, logFault, type PendingAuth } from './backend-word.ts';
+import type { HeldTokens } from './held-tokens.ts';
+import { type Granted, patchOf } from './jwt/claims.ts';
+import type { TokenCheck } from './jwt/token-check.ts';
 
 const NO_HANDSHAKE =
   'not a valid handshake: expected JSON such as {"sys":{"type":"…","version":"…"},"user":{}}, within';
 const NO_KEY =
   'use_crypto is on, but the handshake has no RSA key to verify signatures with (sys.rsa, rsa_n of 512 to 4096 bits)';
+
+/** `auth.mode: jwt`, for all listeners together. */
+export type Tokens = { readonly check: TokenCheck; readonly held: HeldTokens };
 
 export type ConnectAuthOptions = {
   /** Which clients may come in; empty: all. */
@@ -54,6 +42,8 @@ export type ConnectAuthOptions = {
   readonly bounds: string;
   /** The backend that is asked; null: none is, and everyone comes in. */
   readonly asked: { readonly upstream: Upstream; readonly ordinal: number } | null;
+  /** null: clients need no tokens. */
+  readonly tokens: Tokens | null;
   /** null: clients get no tokens to come back with. */
   readonly resume: Resume | null;
   /** Milliseconds from the connection to the answer of the handshake. */
@@ -65,35 +55,24 @@ export type ConnectAuthOptions = {
   readonly wheel: TimerWheel;
 };
 
-/** A session about which the backend is asked, or will be again. */
-type PendingAuth = {
-  readonly request: HandshakeRequest;
-  readonly controller: AbortController;
-  /** Asks again. */
-  readonly refresh: Timeout;
-  /** When the backend's answer expires, on the monotonic clock. */
-  expiresAt: number;
-  /** Milliseconds between attempts while the backend is unreachable. */
-  retryAfterMs: number;
-};
-
 export class ConnectAuth {
   readonly #options: ConnectAuthOptions;
-  readonly #pending = new Map<Session, PendingAuth>();
+  readonly #word: BackendWord;
 
   constructor(options: ConnectAuthOptions) {
     this.#options = options;
+    this.#word = new BackendWord(options);
   }
 
-  /** Sessions that the backend is asked about, or will be asked about again; with their handshakes. */
+  /** Sessions that are waited for, or whose backend will be asked again; with their handshakes. */
   get pending(): number {
-    return this.#pending.size;
+    return this.#word.pending;
   }
 
   /** Answers the handshake of a client, now or later. null: what it sent is no handshake. */
   onHandshake(session: Session, request: HandshakeRequest | null): void {
     const { listenerDialect } = session;
-    const { clientRules, needsKey, asked, joins } = this.#options;
+    const { clientRules, needsKey, asked, tokens, joins } = this.#options;
     if (request === null) {
       session.refuse(listenerDialect.refuse(500), `${NO_HANDSHAKE} ${this.#options.bounds}`);
       return;
@@ -113,7 +92,7 @@ export class ConnectAuth {
       }
     }
     if (request.pith['gap'] === true) joins.tellGaps(session);
-    if (asked !== null || this.#tokenOf(request) !== null) {
+    if (asked !== null || tokens !== null || this.#resumeTokenOf(request) !== null) {
       this.#begin(session, request);
       return;
     }
@@ -124,72 +103,75 @@ export class ConnectAuth {
 
   /** The session has ended: no answer is wanted any more. */
   onClosed(session: Session, reason: CloseReason): void {
-    this.#options.resume?.onClosed(session, reason);
-    const pending = this.#pending.get(session);
-    if (pending === undefined) return;
-    this.#pending.delete(session);
-    pending.controller.abort();
-    this.#options.wheel.cancel(pending.refresh);
+    const { resume, tokens } = this.#options;
+    resume?.onClosed(session, reason);
+    tokens?.held.forget(session);
+    this.#word.forget(session);
   }
 
   // ---- the handshake --------------------------------------------------------------------------------------
 
   #begin(session: Session, request: HandshakeRequest): void {
-    const pending: PendingAuth = {
-      request,
-      controller: new AbortController(),
-      refresh: new Timeout(() => {
-        inBackground(this.#refresh(session, pending), (error) => {
-          this.#logFault(session, error);
-          session.close('auth_expired');
-        });
-      }),
-      expiresAt: Infinity,
-      retryAfterMs: 0,
-    };
-    this.#pending.set(session, pending);
+    const pending = this.#word.begin(session, request);
     inBackground(this.#authenticate(session, pending), (error) => {
-      this.#logFault(session, error);
+      logFault(this.#options.log, session, error);
       session.refuse(session.listenerDialect.refuse(500), 'internal error: see the line above');
     });
   }
 
   async #authenticate(session: Session, pending: PendingAuth): Promise<void> {
-    const { asked, resume } = this.#options;
-    const token = this.#tokenOf(pending.request);
-    const from = token === null ? null : await resume!.find(session, token);
-    if (isClosed(session)) return;
+    const { request } = pending;
     const deadline = session.openedAt + this.#options.handshakeMs;
-    const ask = { refresh: false, deadline, from };
-    const outcome = asked === null ? LET_IN : await this.#ask(session, pending, ask);
+    const { tokens } = this.#options;
+    const granted = tokens && (await grantedBy(tokens, session, request, deadline));
     if (isClosed(session)) return;
+    if (granted !== null && isFailure(granted)) {
+      this.#reject(session, granted, 'token');
+      return;
+    }
+    const token = this.#resumeTokenOf(request);
+    const uid = granted === null || granted.uid === '' ? null : granted.uid;
+    const from = token === null ? null : await this.#options.resume!.find(session, token, uid);
+    if (isClosed(session)) return;
+    const facts = this.#factsOf(session, from, granted);
+    const question = { refresh: false, resumed: from !== null, deadline, facts };
+    const said = await this.#word.ask(session, pending, question);
+    if (isClosed(session)) return;
+    const outcome = isFailure(said) || granted === null ? said : together(granted, said);
     if (isFailure(outcome)) {
       this.#reject(session, outcome);
       return;
     }
     // Before anything of it is in force: an answer that fits in no packet lets no one in.
-    const answer = session.listenerDialect.accept(pending.request, outcome.user ?? undefined);
+    const answer = session.listenerDialect.accept(request, outcome.user ?? undefined);
     if (isFailure(answer)) {
       this.#reject(session, answer);
       return;
     }
     const refused =
       (from === null ? null : await this.#goOn(session, pending, from, outcome)) ??
-      (await this.#apply(session, outcome));
+      (outcome.patch && (await applied(this.#options.sessionCommands, session, outcome.patch)));
     // The client may have gone while the bus confirmed.
     if (isClosed(session)) return;
     if (refused !== null) {
       this.#reject(session, refused);
       return;
     }
-    this.#setExpiry(session, pending, outcome.expiresInMs);
+    if (granted !== null) tokens?.held.hold(session, granted, tokens.check.rules.skewMs);
+    this.#word.granted(session, pending, outcome);
     session.accept(token === null ? answer : this.#withToken(session, pending, outcome));
   }
 
-  /** The token that a client comes with, '' if it has none yet; null: it does not want any. */
-  #tokenOf({ pith }: HandshakeRequest): string | null {
+  /** The token that a client wants to come back with, '' if it has none yet; null: it does not want any. */
+  #resumeTokenOf({ pith }: HandshakeRequest): string | null {
     const { resume } = pith;
     return this.#options.resume !== null && typeof resume === 'string' ? resume : null;
+  }
+
+  /** The session as it will be if the backend lets it in. */
+  #factsOf(session: Session, from: Returning | null, granted: Granted | null): SessionFacts {
+    const facts = from === null ? session : this.#options.resume!.factsOf(session, from);
+    return granted === null ? facts : withGranted(facts, granted);
   }
 
   /** Null where the session has what its token says. One that nobody was asked about comes in without it, too. */
@@ -216,45 +198,15 @@ export class ConnectAuth {
       : answer;
   }
 
-  #ask(
-    session: Session,
-    { request, controller }: PendingAuth,
-    { refresh, deadline, from }: { refresh: boolean; deadline: number; from: Returning | null },
-  ): Promise<Accepted | Failure> {
-    const { upstream, ordinal } = this.#options.asked!;
-    return upstream.connect({
-      session: from === null ? session : this.#options.resume!.factsOf(session, from),
-      client: session,
-      lane: session.lane(ordinal),
-      user: objectOf(request.user),
-      sys: request.sys as JsonObject,
-      headers: {},
-      resumed: from !== null,
-      refresh,
-      deadline,
-      signal: controller.signal,
-    });
-  }
-
-  /** Null when the backend's changes are in force, and pushes by them arrive. */
-  async #apply(session: Session, { patch }: Accepted): Promise<Failure | null> {
-    if (patch === null) return null;
-    const { sessionCommands } = this.#options;
-    const asked = sessionCommands.patchAsked(session, patch, () => !isClosed(session));
-    const changed = asked === null ? sessionCommands.patch(session, patch) : await asked;
-    if (isFailure(changed)) return changed;
-    await changed.confirmed;
-    return null;
-  }
-
-  #reject(session: Session, why: Failure): void {
+  /** @param kind Of which refusals only some are logged: anyone can send bad tokens. */
+  #reject(session: Session, why: Failure, kind = ''): void {
     const { log, throttle } = this.#options;
     const { sid, remoteIp } = session;
     const { reason, detail, message } = why;
     const isAway = AWAY.has(reason);
     const isTrouble = isAway || reason === 'BAD_REPLY';
     // An unreachable backend affects every client; a refusal is about this one.
-    const left = isTrouble ? throttle.allow(reason) : {};
+    const left = isTrouble || kind !== '' ? throttle.allow(`${kind} ${reason}`) : {};
     const fields = { sid, remoteIp, reason, why: detail || message };
     if (left !== null)
       log[isTrouble ? 'warn' : 'info']({ ...fields, ...left }, 'handshake rejected');
@@ -263,64 +215,47 @@ export class ConnectAuth {
       `${reason}: ${message}`,
     );
   }
-
-  /** No one is let in, or stays, by a fault of ours. */
-  #logFault({ sid, remoteIp }: Session, error: unknown): void {
-    this.#options.log.error({ sid, remoteIp, err: error }, 'handshake failed');
-  }
-
-  // ---- an answer that expires -----------------------------------------------------------------------------
-
-  #setExpiry(session: Session, pending: PendingAuth, expiresInMs: number): void {
-    const { wheel } = this.#options;
-    if (expiresInMs === 0) {
-      this.#pending.delete(session);
-      return;
-    }
-    pending.expiresAt = wheel.now() + expiresInMs;
-    session.resuming?.grantedUntil(pending.expiresAt);
-    pending.retryAfterMs = Math.max(RETRY_AFTER_MS_MIN, expiresInMs * RETRY_AFTER);
-    wheel.set(pending.refresh, expiresInMs * REFRESH_AT);
-  }
-
-  async #refresh(session: Session, pending: PendingAuth): Promise<void> {
-    const { wheel, log } = this.#options;
-    const leftMs = pending.expiresAt - wheel.now();
-    if (leftMs <= 0) {
-      session.close('auth_expired');
-      return;
-    }
-    const deadline = wheel.now() + Math.min(leftMs, REFRESH_TIMEOUT_MS);
-    const outcome = await this.#ask(session, pending, { refresh: true, deadline, from: null });
-    if (isClosed(session)) return;
-    if (isFailure(outcome) && AWAY.has(outcome.reason)) {
-      const ms = Math.min(pending.retryAfterMs, pending.expiresAt - wheel.now());
-      wheel.set(pending.refresh, Math.max(1, ms));
-      return;
-    }
-    const refused = isFailure(outcome) ? outcome : await this.#apply(session, outcome);
-    if (isClosed(session)) return;
-    if (refused === null) {
-      this.#setExpiry(session, pending, (outcome as Accepted).expiresInMs);
-      return;
-    }
-    const { reason, message } = refused;
-    log.info({ sid: session.sid, reason, why: message }, 're-authentication rejected');
-    session.close('auth_expired');
-  }
 }
 
-/** Anew each time: a session ends while its backend is awaited. */
-function isClosed({ state }: Session): boolean {
-  return state === 'closed';
+/** What the token of the handshake grants. */
+function grantedBy(
+  { check }: Tokens,
+  session: Session,
+  request: HandshakeRequest,
+  deadline: number,
+): Promise<Granted | Failure> {
+  const isWanted = (): boolean => !isClosed(session);
+  return check.check(check.tokenIn(request), { use: 'handshake', deadline, isWanted });
+}
+
+/** What the backend says on top of what the token says. */
+function together(granted: Granted, said: Accepted): Accepted | Failure {
+  const own = patchOf(granted);
+  const { patch } = said;
+  if (patch === null) return { ...said, patch: own };
+  if (own.uid !== undefined && patch.uid !== undefined && patch.uid !== own.uid)
+    return failure(
+      'CONFLICT',
+      'the backend binds another uid than the token has; for that set auth.jwt.uid to ""',
+    );
+  const set = own.set || patch.set ? { set: { ...own.set, ...patch.set } } : {};
+  return { ...said, patch: { ...own, ...patch, ...set } };
+}
+
+function withGranted(facts: SessionFacts, { uid, set }: Granted): SessionFacts {
+  const { sid, gatewayId, remoteIp, clientType, clientVersion, openedAtWall } = facts;
+  const { boundAtWall, groups, version, connection, dialect } = facts;
+  const data = Object.assign(Object.create(null), facts.data) as typeof facts.data;
+  for (const [key, value] of Object.entries(set))
+    if (value === null) delete data[key];
+    else data[key] = value;
+  return {
+    ...{ sid, gatewayId, remoteIp, clientType, clientVersion, openedAtWall },
+    ...{ boundAtWall, groups, version, connection, dialect, data, uid: uid || facts.uid },
+  };
 }
 
 /** Shows the client's own values, which were cut when they were read. */
 function noSuchClient({ clientType, clientVersion }: HandshakeRequest): string {
   return `pomelo.client_types does not allow type "${clientType}" in version "${clientVersion}"`;
-}
-
-/** The application's block as the contract has it: an object. */
-function objectOf(user: unknown): JsonObject {
-  return isObject(user) ? (user as JsonObject) : {};
 }

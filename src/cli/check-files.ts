@@ -1,6 +1,7 @@
 /** Checks the files that a configuration refers to, before anything is started. */
 import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 
+import { readOwnKeys } from '../auth/jwt/own-keys.ts';
 import { systemClock } from '../clock.ts';
 import type { Finding } from '../config/problem.ts';
 import type { Config } from '../config/schema.ts';
@@ -47,6 +48,7 @@ export async function checkFiles(config: Config): Promise<FileFindings> {
     problems: [
       ...checkServerTls(config),
       ...checkClientTls(config),
+      ...checkTokenKeys(config),
       ...project.problems,
       ...(await Promise.all(schemas)).flat(),
     ],
@@ -69,12 +71,17 @@ function checkServerTls(config: Config): Finding[] {
   });
 }
 
-function checkClientTls({ backends, consul }: Config): Finding[] {
+function checkTokenKeys({ auth }: Config): Finding[] {
+  return auth.mode === 'jwt' ? [...readOwnKeys(auth.jwt, readFile).faults] : [];
+}
+
+function checkClientTls({ backends, consul, auth }: Config): Finding[] {
   const all: [Path, ClientTlsConfig][] = [
     ...Object.entries(backends).flatMap(([name, backend]): [Path, ClientTlsConfig][] =>
       'tls' in backend ? [[['backends', name, 'tls'], backend.tls]] : [],
     ),
     [['consul', 'tls'], consul.tls],
+    [['auth', 'jwt', 'tls'], auth.jwt.tls],
   ];
   return all.flatMap(([path, tls]) => {
     try {

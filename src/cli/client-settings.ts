@@ -21,6 +21,7 @@ export const USAGE = `pith client [URL]                                 reads co
 pith client [URL] --request ROUTE [--data JSON]   sends one request and prints the answer
 
   --data JSON        the body of the request; default {}
+  --user JSON        the user block of the handshake, as '{"token":"…"}'; default {}
   --dialect pomelo   or pitaya, nano, json: the dialect of the listener at URL
   --timeout ${DEFAULT_TIMEOUT}      for connecting, and for each answer; longer than a route's own default of 10s
   --wait-pushes 0s   how long to keep printing pushes at the end
@@ -41,6 +42,8 @@ export type Settings = {
   /** '': read commands. */
   readonly route: string;
   readonly data: string;
+  /** Of the handshake. */
+  readonly user: unknown;
   readonly timeoutMs: number;
   readonly waitPushesMs: number;
 };
@@ -74,6 +77,7 @@ export function readSettings(args: readonly string[]): Settings | null {
     dial: dialOf(url, options),
     route,
     data: jsonBody(options.text('data') ?? ''),
+    user: JSON.parse(jsonBody(options.text('user') ?? '')) as unknown,
     timeoutMs,
     waitPushesMs: readDuration('--wait-pushes', options.text('wait-pushes') ?? '0s'),
   };

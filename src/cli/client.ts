@@ -76,11 +76,13 @@ class Terminal {
   }
 
   async run(): Promise<number> {
-    const { url, where, dialect, dial, timeoutMs, route, data, waitPushesMs } = this.#settings;
+    const { url, where, dialect, dial, user, timeoutMs, route, data, waitPushesMs } =
+      this.#settings;
     const { clock, version } = this.#io;
     const client = new PithClient(url.href, {
       dialect,
       dial,
+      user,
       clock,
       timeoutMs,
       connectTimeoutMs: timeoutMs,

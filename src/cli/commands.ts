@@ -75,6 +75,7 @@ const TABLE = {
     options: {
       request: { value: 'ROUTE' },
       data: { value: 'JSON' },
+      user: { value: 'JSON' },
       dialect: { value: 'DIALECT', choices: DIALECTS },
       timeout: { value: 'DURATION' },
       'wait-pushes': { value: 'DURATION' },

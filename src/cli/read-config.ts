@@ -17,16 +17,18 @@ export type ConfigIo = {
   readonly folder: string;
 };
 
-export type ReadConfig =
-  | {
-      readonly config: Config;
-      /** One line each. */
-      readonly warnings: readonly string[];
-      /** Nothing was configured: there is no file, no PITH_ variable and no --set. */
-      readonly isEmpty: boolean;
-    }
+export type ReadWell = {
+  readonly config: Config;
   /** One line each. */
-  | { readonly problems: readonly string[] };
+  readonly warnings: readonly string[];
+  /** Files with keys of `auth.jwt`, which may change like the configuration itself. */
+  readonly keyFiles: readonly string[];
+  /** Nothing was configured: there is no file, no PITH_ variable and no --set. */
+  readonly isEmpty: boolean;
+};
+
+/** Or what is wrong, one line each. */
+export type ReadConfig = ReadWell | { readonly problems: readonly string[] };
 
 /** Reads and checks. Never rejects. */
 export async function readConfig(choice: ConfigChoice, io: ConfigIo): Promise<ReadConfig> {
@@ -61,13 +63,13 @@ export async function readConfig(choice: ConfigChoice, io: ConfigIo): Promise<Re
     checkPath,
   });
   if ('problems' in loaded) return { problems: loaded.problems.map(formatProblem) };
-  const { config, place } = loaded;
+  const { config, keyFiles, place } = loaded;
   const found = await checkFiles(config);
   if (found.problems.length > 0)
     return { problems: inOrder(found.problems.map(place)).map(formatProblem) };
   const isEmpty = warnings.length > 0 && Object.keys(settings).length === 0 && !hasSettings(io.env);
   warnings.push(...[...loaded.warnings, ...found.warnings.map(place)].map(formatProblem));
-  return { config, warnings, isEmpty };
+  return { config, warnings, keyFiles, isEmpty };
 }
 
 /** The same for a gateway that runs: warnings go to its log. */

@@ -9,27 +9,36 @@ import type { Clock } from '../clock.ts';
 /** Milliseconds between two checks of the files. A change counts once two checks have found the same. */
 export const WATCH_MS = 2_000;
 
-/** @param onChanged Called with the file's name. One that cannot be read is as it was. */
+/** What is known of a file. */
+type Watched = { known: string | null; seen: string | null };
+
+/**
+ * @param files Asked anew each time: a configuration may name others later.
+ * @param onChanged Called with the file's name. One that cannot be read is as it was.
+ */
 export function watchFiles(
-  files: readonly string[],
+  files: () => readonly string[],
   clock: Clock,
   onChanged: (file: string) => void,
 ): void {
-  const watched = files.map((file) => {
+  let watched = new Map<string, Watched>();
+  const look = (file: string): Watched => {
     const text = textOf(file);
-    return { file, known: text, seen: text };
-  });
+    return { known: text, seen: text };
+  };
   const check = (): void => {
     clock.setTimer(WATCH_MS, check);
-    for (const one of watched) {
-      const text = textOf(one.file);
+    watched = new Map(files().map((file) => [file, watched.get(file) ?? look(file)]));
+    for (const [file, one] of watched) {
+      const text = textOf(file);
       const isSettled = text === one.seen;
       one.seen = text;
       if (!isSettled || text === one.known || text === null) continue;
       one.known = text;
-      onChanged(one.file);
+      onChanged(file);
     }
   };
+  for (const file of files()) watched.set(file, look(file));
   clock.setTimer(WATCH_MS, check);
 }
 

@@ -12,6 +12,7 @@ export const RELOADED_KEYS = [
   'admin.token',
   'admin.tokens',
   'auth.bind_within',
+  'auth.jwt',
   'backends',
   'control.spiffe',
   'control.token',

@@ -6,6 +6,7 @@ import { parseAddress, parseBus } from './address.ts';
 import { isConsulService } from './consul-service.ts';
 import { checkGates } from './gates.ts';
 import { checkJoins } from './joins.ts';
+import { checkJwt } from './jwt-keys.ts';
 import { checkListeners, checkPorts } from './listener-checks.ts';
 import { warnOfOwnNames } from './own-names.ts';
 import { didYouMean, type Finding } from './problem.ts';
@@ -38,6 +39,7 @@ export function crossCheck(tree: unknown): CrossChecks {
   checkConsul(sections, report);
   checkFleet(sections, report);
   checkAuth(sections, report);
+  checkJwt(sections, report);
   checkResume(sections, report);
   checkLimits(sections, report);
   checkGates(sections, report, warn);
@@ -72,6 +74,7 @@ function checkTls({ known, listen, backends }: Sections, report: Report): void {
   const clients: [Path, ClientTlsConfig | undefined][] = [
     [['nats', 'tls'], known.nats?.tls],
     [['consul', 'tls'], known.consul?.tls],
+    [['auth', 'jwt', 'tls'], known.auth?.jwt.tls],
     ...[...backends].map(([name, backend]): [Path, ClientTlsConfig | undefined] => {
       return [['backends', name, 'tls'], backend && 'tls' in backend ? backend.tls : undefined];
     }),
@@ -114,7 +117,9 @@ function checkAuth({ known: { auth }, backends }: Sections, report: Report): voi
   }
   if (auth.backend !== '' && !backends.has(auth.backend)) {
     report(['auth', 'backend'], noBackend(auth.backend, backends));
-  } else if (auth.mode === 'connect') {
+  } else if (auth.mode === 'none' && auth.backend !== '') {
+    report(['auth', 'backend'], 'nobody is asked with auth.mode: none; set auth.mode: connect');
+  } else if (auth.backend !== '') {
     const asked = backends.get(auth.backend);
     if (asked?.kind === 'reply' || asked?.kind === 'gate') {
       const what = asked.kind === 'reply' ? 'a fixed answer' : 'a gate';
@@ -128,9 +133,6 @@ function checkAuth({ known: { auth }, backends }: Sections, report: Report): voi
       ['auth', 'max_sessions_per_uid'],
       `only with sessions_per_uid: many; with ${auth.sessions_per_uid} it is 1`,
     );
-  if (auth.mode === 'jwt' && auth.jwt.keys.length === 0 && auth.jwt.jwks_url === '') {
-    report(['auth', 'mode'], 'jwt needs auth.jwt.keys or auth.jwt.jwks_url');
-  }
 }
 
 function checkLimits({ known: { limits } }: Sections, report: Report): void {

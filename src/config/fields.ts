@@ -107,6 +107,20 @@ export function secrets(about: string) {
     .describe(about);
 }
 
+/** A list of keys, each a path, or its text, which is never shown. Default: empty. */
+export function keys(about: string) {
+  return z
+    .array(
+      z
+        .string({ error: 'expected text; put it in quotes' })
+        .min(1, 'expected a path')
+        .meta({ names: 'pem' }),
+    )
+    .meta({ secret: true })
+    .prefault([])
+    .describe(about);
+}
+
 /** A list of texts, each passing the check. Default: empty. */
 export function texts(about: string, check: Check = () => undefined) {
   return z.array(checkedText(check)).prefault([]).describe(about);

@@ -42,9 +42,13 @@ export type LoadResult = Loaded | { problems: Problem[] };
 export type Loaded = {
   config: Config;
   warnings: Problem[];
+  /** Files with keys of `auth.jwt`: a running gateway looks whether they have changed. */
+  keyFiles: readonly string[];
   /** Gives what is found later the place of its key. */
   readonly place: (finding: Finding) => Problem;
 };
+
+const JWT: Path = ['auth', 'jwt'];
 
 /** Reads a configuration. Pure but for `readFile` and `checkPath`; never throws; the configuration is deeply frozen. */
 export function loadConfig(sources: ConfigSources): LoadResult {
@@ -59,13 +63,19 @@ export function loadConfig(sources: ConfigSources): LoadResult {
   const { folder = '', settingsFolder = folder, readFile = refuseFile } = sources;
   const folderOf = (path: Path): string =>
     assignmentOf(path, assignments, document) === undefined ? folder : settingsFolder;
+  const keyFiles = new Set<string>();
   const values = {
     env: sources.env,
-    locate: (name: string, path: Path) => (isAbsolute(name) ? name : join(folderOf(path), name)),
+    locate: (name: string, path: Path) => {
+      const location = isAbsolute(name) ? name : join(folderOf(path), name);
+      if (startsWith(path, JWT)) keyFiles.add(location);
+      return location;
+    },
     readFile,
   };
   const filled = interpolate(flags.tree, configSchema, values, (finding) => refused.push(finding));
   const { tree, named } = resolvePaths(filled, configSchema, folderOf);
+  for (const { path, location } of named) if (startsWith(path, JWT)) keyFiles.add(location);
 
   const parsed = configSchema.safeParse(tree, { error: schemaErrors });
   const crossChecks = crossCheck(tree);
@@ -90,7 +100,12 @@ export function loadConfig(sources: ConfigSources): LoadResult {
   ]);
   if (problems.length > 0 || !parsed.success) return { problems };
   const warnings = inOrder(crossChecks.warnings.map((finding) => placed(finding)));
-  return { config: deepFreeze(parsed.data), warnings, place: placed };
+  return {
+    config: deepFreeze(parsed.data),
+    warnings,
+    keyFiles: [...keyFiles],
+    place: placed,
+  };
 }
 
 /** Both files as one. */

@@ -19,8 +19,8 @@ export type NamedPath = {
   written: string;
 };
 
-/** PEM text, and what the authorities of the system are called. */
-const NO_PATH = /-----BEGIN |[\r\n\0]|^system$/;
+/** PEM text, a JSON Web Key, and what the authorities of the system are called. */
+const NO_PATH = /-----BEGIN |[\r\n\0]|^system$|^\s*\{/;
 /** How DER in base64 begins: the lines around it are missing, and it may be a private key. */
 const BARE_BASE64 = /^MI[A-Za-z0-9+/]{40,}/;
 /** Lengths beyond this are no path. [PATH_MAX of Linux] */
@@ -57,7 +57,8 @@ export function resolvePaths(
   return { tree: visit(tree, []), named };
 }
 
-function isPath(value: string): boolean {
+/** False for text that stands where a path may. */
+export function isPath(value: string): boolean {
   return !NO_PATH.test(value) && value.length <= PATH_BYTES_MAX && !BARE_BASE64.test(value);
 }
 

@@ -10,7 +10,6 @@ import {
   duration,
   flag,
   integer,
-  pairs,
   secret,
   secretPath,
   secrets,
@@ -18,6 +17,7 @@ import {
   text,
   texts,
 } from './fields.ts';
+import { authSchema } from './schema-auth.ts';
 import { backendsSchema } from './schema-backends.ts';
 import { consulSchema } from './schema-consul.ts';
 import { pomeloSchema } from './schema-dialects.ts';
@@ -52,46 +52,6 @@ const natsSchema = z
   })
   .prefault({})
   .describe('The connection of the bus and of NATS backends.');
-
-const jwtSchema = z
-  .strictObject({
-    from: text('user.token', 'Where the token is in the handshake.'),
-    algorithms: texts('Accepted algorithms, as RS256.'),
-    keys: secrets('Keys, each a path, PEM, or secret.'),
-    jwks_url: text('', 'Where the keys are fetched; empty: nowhere.'),
-    issuer: text('', 'Required issuer; empty: any.'),
-    audience: text('', 'Required audience; empty: any.'),
-    uid: text('sub', 'Claim that becomes the uid.'),
-    data: pairs('Session data from claims: key to claim.', () => undefined),
-    roles: text('', 'Claim that becomes the key "roles"; empty: none.'),
-    clock_skew: duration('30s', 'How far clocks may differ; 0s: not at all.', { zero: true }),
-  })
-  .prefault({})
-  .describe('For mode: jwt.');
-
-const authSchema = z
-  .strictObject({
-    mode: choice(['none', 'jwt', 'connect'], 'none', 'Who decides at the handshake.'),
-    backend: text('', 'Backend that is asked in mode: connect.'),
-    jwt: jwtSchema,
-    bind_within: duration(
-      '0s',
-      'Close sessions that have no uid so long after they have connected; 0s: never.',
-      { zero: true },
-    ),
-    sessions_per_uid: choice(
-      ['many', 'kick_old', 'refuse_new'],
-      'many',
-      'When a uid is bound a second time, on any gateway: many keeps both, kick_old closes the older session, refuse_new refuses the bind.',
-    ),
-    max_sessions_per_uid: integer(
-      0,
-      'With many: sessions per uid on all gateways, 0 to 1000; the oldest are closed. 0: no limit.',
-      { min: 0, max: 1_000 },
-    ),
-  })
-  .prefault({})
-  .describe('Who may connect, and as whom.');
 
 const sessionsSchema = z
   .strictObject({
@@ -205,7 +165,7 @@ const reloadSchema = z
   .strictObject({
     watch: flag(
       true,
-      'Reload when a configuration file has changed; SIGHUP and Control.Reload always do.',
+      'Reload when a configuration file has changed, or a file with keys of auth.jwt; SIGHUP and Control.Reload always do.',
     ),
   })
   .prefault({})

@@ -36,13 +36,6 @@ export const NOT_YET_AVAILABLE: readonly NotYet[] = [
   },
   { path: 'nats.tls', example: { ca: '/tls/ca.pem' } },
   { path: 'nats.split', example: true },
-  {
-    path: 'auth.mode',
-    example: 'jwt',
-    allows: (value) => value === 'connect',
-    instead: 'use none or connect',
-  },
-  { path: 'auth.jwt', example: { keys: ['/keys/jwt.pem'] } },
   { path: 'maintenance.enabled', example: true },
   { path: 'maintenance.routes', example: ['chat.>'] },
   { path: 'maintenance.allow_uids', example: ['1'] },

@@ -3,7 +3,7 @@ import http, { type IncomingMessage, type RequestOptions } from 'node:http';
 import https from 'node:https';
 
 import type { Clock } from '../clock.ts';
-import { Gathered } from '../gathered.ts';
+import { gather } from '../gathered.ts';
 import type { ClientTls } from '../transport/pem.ts';
 
 /** Largest answer that is read, in bytes: some thousands of instances. */
@@ -120,14 +120,9 @@ export function refusalOf({ status, text }: Answer): string | null {
 }
 
 async function collect(response: IncomingMessage): Promise<string> {
-  const body = new Gathered();
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    if (body.bytes + chunk.length > ANSWER_BYTES_MAX)
-      throw new Error(`an answer of more than ${ANSWER_BYTES_MAX} bytes`);
-    body.add(chunk);
-  }
+  const body = await gather(response as AsyncIterable<Buffer>, ANSWER_BYTES_MAX);
   if (!response.complete) throw new Error('the answer was cut off');
-  return body.all().toString('utf8');
+  return body.toString('utf8');
 }
 
 function indexOf(response: IncomingMessage): number {

@@ -8,7 +8,8 @@ import { type Failure, failure, isFailure } from '../errors.ts';
 import type { BadSignature } from '../dialect/wire.ts';
 import type { Message } from '../protocol/message.ts';
 import { mayUse } from '../routing/roles.ts';
-import { chosen, renamedOr, RouteTable } from '../routing/route-table.ts';
+import { REFRESH_ROUTE } from '../routing/reserved.ts';
+import { chosen, renamedOr, RESERVED, RouteTable } from '../routing/route-table.ts';
 import type { Target } from '../routing/rule.ts';
 import type { MessageSink } from '../session/session-parts.ts';
 import type { Session } from '../session/session.ts';
@@ -25,11 +26,19 @@ const IN_FLIGHT: Failure = {
 
 const NO_ROLE = failure('FORBIDDEN', 'this route needs a role that the session does not have');
 
+/** Requests with a newer token. */
+export interface TokenRequests {
+  /** Answers it now or later. @param body A view: gone after this call. */
+  receive(session: Session, message: Message, body: Buffer): void;
+}
+
 export class Relay implements MessageSink {
   readonly parts: RelayParts;
   readonly retries: Retries;
   /** Replaced when the configuration is reloaded. What is in flight keeps the target that it was given. */
   table = new RouteTable([], []);
+  /** Takes what comes on `pith.refresh`; null: no tokens are in use, and that route is reserved as others are. */
+  refresh: TokenRequests | null = null;
   /** By the backend's ordinal, which no other backend gets later. */
   readonly upstreams: Upstream[] = [];
   /** By the backend's ordinal; null: none. */
@@ -62,7 +71,9 @@ export class Relay implements MessageSink {
     const now = wheel.now();
     const target = shedding.refusal ?? this.target(session, message.route, now);
     if (isFailure(target)) {
-      this.refuse(session, message, target);
+      if (target === RESERVED && message.route === REFRESH_ROUTE && this.refresh !== null)
+        this.#refreshToken(this.refresh, session, message);
+      else this.refuse(session, message, target);
       return;
     }
     const route = target.rename === '' ? message.route : renamedOr(target.rename, message.route);
@@ -110,6 +121,12 @@ export class Relay implements MessageSink {
     const tooManyHere = admission.routeRefusal(session, target, now);
     if (tooManyHere !== null) return tooManyHere;
     return target.choices === null ? target : chosen(target, session);
+  }
+
+  #refreshToken(refresh: TokenRequests, session: Session, message: Message): void {
+    const body = session.wire.readBody(session, message, false);
+    if (body instanceof Uint8Array) refresh.receive(session, message, body);
+    else this.#unread(session, message, body);
   }
 
   /** A body that goes nowhere: answered, or dropped or its session closed as it is configured. */

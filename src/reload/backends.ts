@@ -66,7 +66,8 @@ export class Backends {
     const { config } = parts;
     this.#use(config, this.#make(config));
     const { mode, backend } = config.auth;
-    if (mode === 'connect') this.#asked = { ...this.#current.get(backend)! };
+    if (mode === 'connect' || (mode === 'jwt' && backend !== ''))
+      this.#asked = { ...this.#current.get(backend)! };
   }
 
   /** null: nobody is asked. The object stays; what it holds may change. */

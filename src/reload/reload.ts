@@ -1,6 +1,5 @@
 /** Reads the configuration again while the gateway runs, and applies it: all of it, or nothing. */
 import { changesBetween } from '../config/changes.ts';
-import { formatPath } from '../config/problem.ts';
 import type { Config } from '../config/schema.ts';
 import type { ReloadOutcome } from '../control/gateway-methods.ts';
 import { errorText } from '../errors.ts';
@@ -26,8 +25,8 @@ export type ReloadParts = {
   /** Why it cannot be done now; '': it can. */
   readonly refusal: () => string;
   /**
-   * Puts it into effect, and returns the backends that were made anew; their settings may be the same, and their files
-   * not. Rejects if it cannot, and then nothing has changed.
+   * Puts it into effect, and returns the keys that were read anew, as the log has them; their settings may be the same,
+   * and their files not. Rejects if it cannot, and then nothing has changed.
    */
   readonly apply: (config: Config) => Promise<readonly string[]>;
 };
@@ -84,10 +83,9 @@ export class Reload {
       const found = await read();
       if ('problems' in found) return { changed: [], needsRestart: [], errors: found.problems };
       const { changed, needsRestart } = changesBetween(live.config, found.config);
-      const remade = needsRestart.length > 0 ? [] : await apply(found.config);
-      const keys = remade.map((name) => formatPath(['backends', name]));
+      const anew = needsRestart.length > 0 ? [] : await apply(found.config);
       return {
-        changed: [...new Set([...changed, ...keys])].toSorted(),
+        changed: [...new Set([...changed, ...anew])].toSorted(),
         ...{ needsRestart, errors: [] },
       };
     } catch (error) {

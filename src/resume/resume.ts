@@ -38,7 +38,8 @@ const FINAL: ReadonlySet<CloseReason> = new Set<CloseReason>([
 /**
  * Why a token is of no use. unreadable: it is no token of a key that is known · expired · ended: its lineage has ended ·
  * older: a session with an equal or newer token is there · begun: the session is in use already · in_use: its uid is
- * taken · limits: it holds more than is allowed here · not_ready: this gateway does not know yet what has ended.
+ * taken · limits: it holds more than is allowed here · not_ready: this gateway does not know yet what has ended · other_uid: it is
+ * another user's than the one who has come.
  */
 export type Refusal =
   | 'unreadable'
@@ -48,7 +49,8 @@ export type Refusal =
   | 'begun'
   | 'in_use'
   | 'limits'
-  | 'not_ready';
+  | 'not_ready'
+  | 'other_uid';
 
 /** A session that has come with a token that counts. */
 export type Returning = { readonly state: ResumeState; readonly coming: Coming };
@@ -109,10 +111,18 @@ export class Resume implements TokenOwner {
 
   // ---- a handshake --------------------------------------------------------------------------------------
 
-  /** What a token says, if it counts, and no newer session of its lineage is there. */
-  async find(session: Session, token: string): Promise<Returning | null> {
+  /**
+   * What a token says, if it counts, and no newer session of its lineage is there.
+   *
+   * @param uid Whose it must be; null: anybody's.
+   */
+  async find(
+    session: Session,
+    token: string,
+    uid: string | null = null,
+  ): Promise<Returning | null> {
     if (token === '') return null;
-    const state = this.#read(session, token);
+    const state = this.#read(session, token, uid);
     if (typeof state === 'string') return this.#refuse(session, state);
     const coming = this.lineages.come({ ...state, sid: session.sid });
     if (coming === null) return this.#refuse(session, 'older');
@@ -124,7 +134,7 @@ export class Resume implements TokenOwner {
     return this.#refuse(session, why);
   }
 
-  #read(session: Session, token: string): ResumeState | Refusal {
+  #read(session: Session, token: string, uid: string | null): ResumeState | Refusal {
     const opened = this.#tokens.box.open(token);
     const state = opened === null ? null : readState(opened);
     if (state === null) return 'unreadable';
@@ -132,6 +142,7 @@ export class Resume implements TokenOwner {
     if (!news.isReady) return 'not_ready';
     if (state.expiresAtWall <= clock.wallNow()) return 'expired';
     if (this.ended.has(state.lineage, state.counter)) return 'ended';
+    if (uid !== null && uid !== state.uid) return 'other_uid';
     return session.version > 0 ? 'begun' : state;
   }
 

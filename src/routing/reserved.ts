@@ -7,6 +7,8 @@
 /** The first segment of reserved routes. */
 const OWN = 'pith';
 const OWN_PATHS: ReadonlySet<string> = new Set(['connect', 'closed', 'lost']);
+/** A client's request with a newer token, where `auth.mode` is `jwt`. */
+export const REFRESH_ROUTE = 'pith.refresh';
 /** How many times a path is unescaped: servers behind proxies do it more than once. */
 const UNESCAPES_MAX = 4;
 

@@ -9,7 +9,8 @@ import type { InstanceTemplate, Rule, Target } from './rule.ts';
 const REMEMBERED_MAX = 8_192;
 
 const NO_RULE: Failure = { ...failure('NO_ROUTE'), detail: 'no rule in routes matches it' };
-const RESERVED: Failure = {
+/** For routes that begin with pith. */
+export const RESERVED: Failure = {
   ...failure('NO_ROUTE'),
   detail: 'routes that begin with pith are reserved for the gateway',
 };

@@ -56,6 +56,14 @@ export const INSTRUMENTS = {
     ['outcome'],
   ),
   pith_resume_ended: gauge('Ended sessions whose resume tokens are refused.'),
+  pith_jwt_tokens_total: counter(
+    'Tokens that clients came with, in a handshake or to refresh one: accepted, or why not.',
+    ['use', 'outcome'],
+  ),
+  pith_jwks_fetches_total: counter('Fetches of auth.jwt.jwks_url: ok or failed.', ['outcome']),
+  pith_jwks_fetched_timestamp_seconds: gauge(
+    'When the keys of auth.jwt.jwks_url were last fetched, in seconds since 1970; 0: not yet.',
+  ),
   pith_messages_dropped_total: counter('Client messages dropped without an answer.', ['reason']),
   pith_messages_refused_total: counter(
     'Client messages answered with an error before they reached a backend.',

@@ -22,7 +22,7 @@ import type { Accept } from '../transport/transport.ts';
 import type { Backends } from '../reload/backends.ts';
 import type { ControlPorts } from './control.ts';
 import { makeListenerDialects } from './dialects.ts';
-import { ConnectAuth } from '../auth/connect-auth.ts';
+import { ConnectAuth, type Tokens } from '../auth/connect-auth.ts';
 import type { Resume } from '../resume/resume.ts';
 import { SessionReport } from '../session/session-report.ts';
 import type { Shared } from './shared.ts';
@@ -37,6 +37,8 @@ export type ListenersParts = Shared & {
   readonly relay: Relay;
   readonly backends: Pick<Backends, 'asked'>;
   readonly capacity: Capacity;
+  /** null: clients need no tokens. */
+  readonly tokens: Tokens | null;
   /** null: clients get no tokens to come back with. */
   readonly resume: Resume | null;
 };

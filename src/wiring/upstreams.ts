@@ -7,9 +7,6 @@ import { BackendFleetCommands } from '../bus/backend-fleet-commands.ts';
 import type { Gate } from '../bus/gate.ts';
 import type { FleetCommands } from '../bus/fleet-commands.ts';
 import type { BackendConfig, GrpcBackendConfig } from '../config/schema-backends.ts';
-import { formatPath } from '../config/problem.ts';
-import type { ClientTlsConfig } from '../config/schema-listen.ts';
-import type { Path } from '../config/schema-tree.ts';
 import { isConsulService } from '../config/consul-service.ts';
 import { errorText, GatewayError } from '../errors.ts';
 import { Consul } from '../discovery/consul.ts';
@@ -31,7 +28,8 @@ import { Subjects } from '../upstream/nats/subjects.ts';
 import { GateReply } from '../upstream/gate-reply.ts';
 import { FixedReply } from '../upstream/fixed-reply.ts';
 import type { Upstream } from '../upstream/upstream.ts';
-import { type ClientTls, readClientTls, TlsFault } from '../transport/pem.ts';
+import type { ClientTls } from '../transport/pem.ts';
+import { makeClientTls } from './client-tls.ts';
 
 /** null: no Consul. */
 export function makeConsul(shared: Shared): Consul | null {
@@ -213,15 +211,4 @@ function grpcTlsOf(name: string, tls: GrpcBackendConfig['tls']): ClientTls | nul
     throw new GatewayError('BAD_ARGUMENT', message, { cause: error });
   }
   return texts;
-}
-
-/** @throws {GatewayError} BAD_ARGUMENT, naming the key below `path`. */
-function makeClientTls(path: Path, tls: ClientTlsConfig): ClientTls {
-  try {
-    return readClientTls(tls, (file) => readFileSync(file, 'utf8'));
-  } catch (error) {
-    if (!(error instanceof TlsFault)) throw error;
-    const why = `${formatPath([...path, error.key])}: ${error.message}`;
-    throw new GatewayError('BAD_ARGUMENT', why, { cause: error });
-  }
 }

@@ -1,5 +1,7 @@
 /** What reads or parses and is no target, each with its reason; `unit/fuzz.test.ts` fails for anything else. */
 export const NOT_FUZZED: Readonly<Record<string, string>> = {
+  'auth/jwt/own-keys.ts readOwnKeys':
+    'reads files and gives them to readVerifyKeys, which is a target',
   'cli/read-config.ts readAgain': 'is readConfig',
   'cli/read-config.ts readConfig': 'reads a file and gives it to loadConfig, which is a target',
   'config/pomelo-project.ts readPomeloProject':

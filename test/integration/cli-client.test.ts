@@ -93,6 +93,7 @@ describe('pith client --request', () => {
     [['ws://a', 'ws://b'], 'expected one URL'],
     [['--request', 'a.b', '--data', '{x'], 'is not JSON'],
     [['--data', '{}'], '--data goes with --request'],
+    [['--user', '{token'], 'is not JSON'],
     [['--request', 'a.b', '--timeout', '5'], 'expected a duration'],
     [['--request', 'a.b', '--timeout', '0s'], 'expected more than 0'],
     [['--request', 'a.b', '--timeout', '1000h'], 'at most 24 days'],

@@ -12,6 +12,7 @@ import { routeSchema } from '../../src/config/schema-routes.ts';
 import { TestClient } from '../support/client.ts';
 import { installPython } from '../support/examples.ts';
 import { hasProgram } from '../support/npm-clients.ts';
+import { keyPairFor, pemOf } from '../support/jwt.ts';
 import { brokenLinks, expectValid, type Page } from '../support/page.ts';
 import { run } from '../support/process.ts';
 import { PYTHON, readmePages, SERVE } from '../support/readme-pages.ts';
@@ -21,7 +22,7 @@ import { eventually } from '../support/wait.ts';
 
 let shell: Shell;
 const pagesOf = readmePages(() => shell);
-const { readme, guide, routes, pomelo, families } = pagesOf;
+const { readme, guide, routes, auth, pomelo, families } = pagesOf;
 const pages = Object.values(pagesOf);
 
 type Program = {
@@ -136,13 +137,19 @@ describe('Routes and settings', () => {
   test('tells the defaults of routes', () => {
     const rule = { match: 'a.b', backend: 'c' };
     const rows = [...routes.text.matchAll(/^\| `(\w+)` \| (?:`(.*?)`)? ?\|/gm)];
-    const keys = ['timeout', 'order', 'to', 'else', 'forward', 'bound'];
+    const keys = ['timeout', 'order', 'to', 'else', 'forward', 'bound', 'roles'];
     expect(rows.map((row) => row[1])).toEqual(keys);
     const said = rows.map(([, key, value]) => [key, value === undefined ? '' : parse(value)]);
     expect(routeSchema.parse({ ...rule, ...Object.fromEntries(said) })).toEqual(
       routeSchema.parse(rule),
     );
   });
+});
+
+test('Who may come in: Try it', async () => {
+  const [yaml] = auth.blocksOf('Try it', 'yaml');
+  writeFileSync(join(shell.hello(), 'pith.yaml'), yaml!.text);
+  await expectAsShown(auth, 'Try it');
 });
 
 test('From Pomelo in ten minutes: The chat on Pith', async (ctx) => {
@@ -166,7 +173,9 @@ test.each(yamls)('pith check: $path, $section', async ({ text }) => {
   const isOfChart = text.startsWith('# values.yaml');
   const { config } = parse(text) as { config?: object };
   // That folder is on nobody's machine.
-  const own = text.replace(/^pomelo: .*\/game\/config.*\n/m, '');
+  const own = text
+    .replace(/^pomelo: .*\/game\/config.*\n/m, '')
+    .replace('[public.pem]', JSON.stringify([pemOf(keyPairFor('RS256').publicKey)]));
   await expectValid(isOfChart ? stringify(config) : own);
 });
 

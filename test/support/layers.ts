@@ -80,7 +80,8 @@ export const RULES: Rules = {
   'session/':       ['protocol/', 'dialect/', 'contract/', 'transport/', 'timer-wheel.ts', 'type node:crypto', ...SEEN],
   'relay/':         ['contract/', 'telemetry/log-throttle.ts', 'type telemetry/histogram.ts', 'type telemetry/tracing.ts', 'protocol/', 'dialect/', 'routing/', 'session/', 'upstream/upstream.ts', 'upstream/call*', 'timer-wheel.ts', ...SEEN],
   'resume/':        ['contract/', 'protocol/', 'session/', 'type bus/', 'timer-wheel.ts', 'telemetry/log-throttle.ts', 'node:crypto', ...SEEN],
-  'auth/':          ['type bus/session-commands.ts', 'config/client-rules.ts', 'type contract/', 'dialect/signature.ts', 'protocol/', 'type resume/', 'type session/', 'type upstream/upstream.ts', 'timer-wheel.ts', 'telemetry/log-throttle.ts', ...SEEN],
+  'auth/':          ['auth/jwt/', 'type bus/session-commands.ts', 'config/client-rules.ts', 'type contract/', 'dialect/signature.ts', 'protocol/', 'type resume/', 'type session/', 'type upstream/upstream.ts', 'timer-wheel.ts', 'telemetry/log-throttle.ts', ...SEEN],
+  'auth/jwt/':      ['config/jwt-keys.ts', 'config/paths.ts', 'type config/', 'type contract/', 'protocol/', 'type transport/pem.ts', 'telemetry/log-throttle.ts', 'jose', 'node:buffer', 'node:crypto', 'node:https', ...SEEN],
   'upstream/':      [...UPSTREAM, 'telemetry/log-throttle.ts'],
   'upstream/pool/': ['upstream/', ...UPSTREAM, 'node:dns'],
   'upstream/link/': ['upstream/', 'upstream/pool/', ...UPSTREAM],
@@ -110,11 +111,11 @@ export const RULES: Rules = {
   'client/tcp.ts': ['client/', 'node:net', 'node:tls'],
 
   // What puts it together. Nobody imports these but as listed here.
-  'reload/':    ['config/', 'type control/gateway-methods.ts', 'relay/', 'routing/', 'upstream/dial-in/', 'type upstream/upstream.ts', 'node:util', ...SEEN],
+  'reload/':    ['auth/jwt/', 'config/', 'telemetry/log-throttle.ts', 'type control/gateway-methods.ts', 'relay/', 'routing/', 'upstream/dial-in/', 'type upstream/upstream.ts', 'node:util', ...SEEN],
   'wiring/':    ['*', 'node:crypto', 'node:fs', 'node:path'],
   'shutdown.ts': ['session/', 'type bus/', 'type placement/', 'type control/', 'type discovery/', 'faults.ts', 'type reload/', 'type telemetry/', 'type timer-wheel.ts', 'type transport/', 'type wiring/'],
   'gateway.ts': ['*', 'shutdown.ts', 'wiring/'],
-  'cli/':       ['explain/', 'client/', 'client/tcp.ts', 'config/', 'config/pomelo-project.ts', 'routing/', 'protocol/', 'gen/', 'upstream/http/path.ts', 'upstream/method/schema-check.ts', 'upstream/nats/subjects.ts', 'transport/certificate.ts', 'transport/pem.ts', 'wiring/dialects.ts', 'ws', 'node:child_process', 'node:readline', 'node:stream', 'node:util', ...GRPC, 'yaml', 'node:fs', 'node:path', 'node:url', ...SEEN],
+  'cli/':       ['auth/jwt/own-keys.ts', 'explain/', 'client/', 'client/tcp.ts', 'config/', 'config/pomelo-project.ts', 'routing/', 'protocol/', 'gen/', 'upstream/http/path.ts', 'upstream/method/schema-check.ts', 'upstream/nats/subjects.ts', 'transport/certificate.ts', 'transport/pem.ts', 'wiring/dialects.ts', 'ws', 'node:child_process', 'node:readline', 'node:stream', 'node:util', ...GRPC, 'yaml', 'node:fs', 'node:path', 'node:url', ...SEEN],
   'main.ts':    ['gateway.ts', 'wiring/network.ts', 'config/', 'telemetry/', 'cli/', 'node:fs', 'node:os'],
 };
 
@@ -146,7 +147,8 @@ export const WHAT: Readonly<Record<string, string>> = {
   'session/':       'the state and the order of one client; the registry of all',
   'relay/':         'one message in, at most one answer out; retries, breakers',
   'resume/':        'coming back to a lost session with a token',
-  'auth/':          'asks a backend whether a client may connect',
+  'auth/':          'whether a client may connect: a token that holds, a backend that is asked',
+  'auth/jwt/':      'JSON Web Tokens: keys, where they come from, what a token must say',
   'upstream/':      'calls to backends: what all kinds of backends share',
   'upstream/pool/': 'the endpoints of a backend, dialled or attached: resolving, ejection, balancing, which of them a session keeps to',
   'upstream/link/': 'a Link, the stream of frames to a backend, whichever side opened it',

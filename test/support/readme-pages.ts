@@ -74,6 +74,7 @@ const PAGES = {
 
   routes: ['deploy/guides/routes.md', {}],
   limits: ['deploy/guides/limits.md', {}],
+  auth: ['deploy/guides/who-may-come-in.md', { stays: { [SERVE]: /"msg":"listening"/ } }],
 
   tools: [
     'deploy/guides/tools.md',

@@ -68,6 +68,7 @@ function stage({ asks = true, ...rules }: Choice = {}) {
   const auth = new ConnectAuth({
     ...{ clientRules: [], needsKey: false, bounds: 'these bounds', ...rules },
     asked: asks ? { upstream: backend, ordinal: 0 } : null,
+    tokens: null,
     resume: null,
     handshakeMs: 10_000,
     joins: { tellGaps: ({ sid }) => asksForGaps.push(sid) },

@@ -27,6 +27,19 @@ const NAMES: readonly [yaml: string, path: Path][] = [
   ['listen: [{ pomelo: { config_dir: $ } }]', ['listen', 0, 'pomelo', 'config_dir']],
   ['pomelo: { config_dir: $ }', ['pomelo', 'config_dir']],
   ['nats: { creds: $ }', ['nats', 'creds']],
+  ['auth: { mode: jwt, jwt: { algorithms: [ES256], keys: [$] } }', ['auth', 'jwt', 'keys', 0]],
+  [
+    'auth: { mode: jwt, jwt: { algorithms: [ES256], jwks_url: "https://a", audience: a, tls: { ca: $ } } }',
+    ['auth', 'jwt', 'tls', 'ca'],
+  ],
+  [
+    'auth: { mode: jwt, jwt: { algorithms: [ES256], jwks_url: "https://a", audience: a, tls: { cert: $, key: /k } } }',
+    ['auth', 'jwt', 'tls', 'cert'],
+  ],
+  [
+    'auth: { mode: jwt, jwt: { algorithms: [ES256], jwks_url: "https://a", audience: a, tls: { cert: /c, key: $ } } }',
+    ['auth', 'jwt', 'tls', 'key'],
+  ],
   ['consul: { tls: { ca: $ } }', ['consul', 'tls', 'ca']],
   ['consul: { tls: { cert: $, key: /k } }', ['consul', 'tls', 'cert']],
   ['consul: { tls: { cert: /c, key: $ } }', ['consul', 'tls', 'key']],

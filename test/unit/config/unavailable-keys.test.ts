@@ -37,14 +37,7 @@ test.each(NOT_YET_AVAILABLE)('$path', (row) => {
 });
 
 test.each([
-  ['auth: { mode: jwt }', ['pith.yaml:1: auth.mode: not yet available; use none or connect']],
-  [
-    'auth: { mode: jwt, jwt: { keys: [k] } }',
-    [
-      'pith.yaml:1: auth.mode: not yet available; use none or connect',
-      'pith.yaml:1: auth.jwt: not yet available; leave it out',
-    ],
-  ],
+  ['nats: { tls: { cert: a.pem } }', ['pith.yaml:1: nats.tls: not yet available; leave it out']],
 ])('%s is refused once, whatever else it lacks', (yaml, expected) => {
   const checkPath = (): string => 'there is none';
   expect(problemsOf(yaml, { checkPath })).toEqual(expected);

@@ -23,6 +23,9 @@ const ROWS: readonly string[] = `
  counter    pith_resumes_refused_total                     reason
  counter    pith_resume_tokens_total                       outcome
  gauge      pith_resume_ended
+ counter    pith_jwt_tokens_total                           use outcome
+ counter    pith_jwks_fetches_total                         outcome
+ gauge      pith_jwks_fetched_timestamp_seconds
  counter    pith_messages_dropped_total                    reason
  counter    pith_messages_refused_total                    reason
  counter    pith_requests_total                            backend outcome
