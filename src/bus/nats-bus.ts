@@ -135,7 +135,9 @@ export class NatsBus implements Bus, ConnectionListener {
       { name: 'gateway', subject: subjects.own, queue: '', stats: stats.gateway },
     ];
     this.#control = new IncomingControl({ ...this.#parts, replies, stats }, api);
-    connector.always(subjects.control, this.#control.onFleetCall, CONTROL_QUEUE);
+    connector.always(subjects.control, this.#control.onFleetCall, {
+      queue: CONTROL_QUEUE,
+    });
     new MicroService({ ...this.#parts, replies, endpoints, facts }).start();
   }
 
@@ -153,7 +155,7 @@ export class NatsBus implements Bus, ConnectionListener {
     connector.always(subjects.all, onVerb);
     connector.always(subjects.own, this.#onOwn);
     for (const subject of subjects.nearMisses)
-      connector.always(subject, onNearMiss, NEAR_MISS_QUEUE);
+      connector.always(subject, onNearMiss, { queue: NEAR_MISS_QUEUE });
   }
 
   tell(state: GatewayState): void {
@@ -166,6 +168,16 @@ export class NatsBus implements Bus, ConnectionListener {
     this.peers.onUp();
     this.events.queue.restart();
     this.watch.start();
+    this.#catchUp(first);
+  }
+
+  onMoved(): void {
+    this.peers.onUp();
+    this.#catchUp(false);
+  }
+
+  /** With what was missed while nothing reached this gateway. */
+  #catchUp(first: boolean): void {
     this.#uids?.claims.sayAll();
     this.replay?.onUp(first);
     this.lineages.onUp();

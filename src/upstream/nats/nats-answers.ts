@@ -52,7 +52,7 @@ export class NatsAnswers implements ConnectionListener {
     this.#subjects = subjects;
     this.#streams = streams;
     this.#report = report;
-    connector.always(subjects.answers, this.#onAnswer);
+    connector.always(subjects.answers, this.#onAnswer, { mayRepeat: true });
     connector.listen(this);
   }
 

@@ -4,7 +4,7 @@
  */
 import { Backoff } from '../../backoff.ts';
 import { inBackground } from '../../background.ts';
-import { type Clock, nextTurn, sleep } from '../../clock.ts';
+import { type Clock, sleep, within } from '../../clock.ts';
 import { errorText, GatewayError } from '../../errors.ts';
 import type { Random } from '../../random.ts';
 import {
@@ -18,7 +18,9 @@ import {
   type OnMessage,
 } from './nats-connection.ts';
 import type { NatsReport } from './nats-report.ts';
+import { Servers } from './servers.ts';
 import { NEAR_MISS_QUEUE, STREAM_NAMES } from './subjects.ts';
+import { type Subscribing, WantedSubscriptions } from './wanted-subscriptions.ts';
 
 export type NatsOptions = DialOptions & {
   /** URLs, at least one. */
@@ -32,6 +34,8 @@ export type NatsOptions = DialOptions & {
 export interface ConnectionListener {
   /** Connected; `first`: for the first time. */
   onUp?(first: boolean): void;
+  /** Another connection is used, without one being lost. What was published to the gateway in between was missed. */
+  onMoved?(): void;
   /** The connection is lost, or was closed by the gateway. */
   onDown?(): void;
   /** NATS has taken what it was given: there is room again. */
@@ -48,42 +52,39 @@ export const NATS_AHEAD_BYTES_MAX = 1024 * 1024;
  */
 const AGAIN_MS = 250;
 export const NATS_AGAIN_MS_MAX = 450;
-/** Subscriptions that a new connection makes in one turn of the event loop: one or two milliseconds. */
-export const SUBSCRIPTIONS_PER_TURN = 500;
 /** A connection that lasted less than this does not count as a success: the next attempt waits longer. */
 const STEADY_MS = 5_000;
 /** Bytes of one message, as long as no server has announced another size. */
 const PAYLOAD_BYTES_MAX = 1_048_576;
-/** Other servers of the cluster that are remembered, by the names that the server gives. */
-const DISCOVERED_MAX = 64;
-
-type Wanted = {
-  readonly subject: string;
-  readonly subscriber: OnMessage;
-  /** '': every gateway gets each message. */
-  readonly queue: string;
-  /** On the present connection; null: there is none. */
-  live: NatsSubscription | null;
-};
+/** How long a connection that was left stays open, for answers that are on their way to it. */
+const LEFT_MS = 1_000;
 
 export class NatsConnector {
   readonly #options: NatsOptions;
   readonly #report: NatsReport;
   readonly #listeners: ConnectionListener[] = [];
-  readonly #wanted = new Set<Wanted>();
-  #discovered: readonly string[] = [];
+  readonly #subscriptions: WantedSubscriptions;
+  readonly #servers: Servers;
   #nc: NatsConnection | null = null;
   #up = false;
   #everUp = false;
   #closing = false;
-  /** The server of the present connection has announced that it ends it. */
-  #sentAway = false;
+  /** Settles when the server of a connection announces that it will end it. */
+  readonly #sentAway = new WeakMap<NatsConnection, Promise<void>>();
+  /** The server of the connection that was used last has announced it. */
+  #isSentAway = false;
+  /** What was published must be with the present server before more is published to the next one. */
+  #isMoving = false;
+  /** Connections in place of which another is used. */
+  readonly #left = new Set<NatsConnection>();
   readonly #backoff: Backoff;
 
   constructor(options: NatsOptions, report: NatsReport) {
     this.#options = options;
     this.#report = report;
     this.#backoff = new Backoff(AGAIN_MS, NATS_AGAIN_MS_MAX, options.random);
+    this.#servers = new Servers(options.servers, options.random);
+    this.#subscriptions = new WantedSubscriptions(options.clock);
   }
 
   listen(listener: ConnectionListener): void {
@@ -109,9 +110,10 @@ export class NatsConnector {
     return this.#nc?.serverVersion ?? '';
   }
 
-  /** Bytes that were published and that the operating system has not taken yet. */
+  /** Bytes that were published and that the operating system has not taken yet; as many as make requests wait while it moves. */
   get unsentBytes(): number {
-    return this.#nc?.unsentBytes ?? 0;
+    const bytes = this.#nc?.unsentBytes ?? 0;
+    return this.#isMoving ? Math.max(bytes, NATS_AHEAD_BYTES_MAX) : bytes;
   }
 
   /** Connects, and reconnects for as long as the gateway runs, in the background. */
@@ -122,19 +124,13 @@ export class NatsConnector {
   }
 
   /** Subscribes for the life of the gateway, to this connection and every later one. */
-  always(subject: string, onMessage: OnMessage, queue = ''): void {
-    this.#want(subject, onMessage, queue);
+  always(subject: string, onMessage: OnMessage, how: Subscribing = {}): void {
+    this.#subscriptions.want(subject, this.#guarded(onMessage), how);
   }
 
   /** The same until it is unsubscribed. */
   subscribe(subject: string, onMessage: OnMessage, queue = ''): NatsSubscription {
-    const wanted = this.#want(subject, onMessage, queue);
-    return {
-      unsubscribe: () => {
-        this.#wanted.delete(wanted);
-        wanted.live?.unsubscribe();
-      },
-    };
+    return this.#subscriptions.want(subject, this.#guarded(onMessage), { queue });
   }
 
   /** Resolves when the server has taken everything before; rejects when the connection breaks. */
@@ -157,6 +153,7 @@ export class NatsConnector {
   /** Closes the connection: what was received is still handled, and what was published is still sent. */
   async drain(): Promise<void> {
     this.#closing = true;
+    for (const left of this.#left) left.discard();
     if (this.#nc === null || this.#nc.isClosed) return;
     if (this.#up) await this.#nc.drain();
     else await this.#nc.close();
@@ -166,67 +163,140 @@ export class NatsConnector {
 
   async #run(): Promise<void> {
     while (!this.#closing) {
-      this.#sentAway = false;
-      try {
-        const nc = await this.#options.dial(this.#options, this.#toTry());
-        if (this.#closing) await nc.close();
-        else await this.#use(nc);
-      } catch (error) {
-        if (!this.#closing) this.#report.notConnected(errorText(error));
-      }
+      this.#isSentAway = false;
+      const nc = await this.#dial();
+      if (nc !== null)
+        await this.#use(nc).catch((error: unknown) => {
+          if (!this.#closing) this.#report.notConnected(errorText(error));
+        });
       // A server in lame duck mode spreads out its clients itself, and the others are there for them.
-      if (!this.#sentAway) await sleep(this.#options.clock, this.#backoff.next());
+      if (!this.#isSentAway) await sleep(this.#options.clock, this.#backoff.next());
     }
   }
 
-  /** Configured servers come before those that a server has named. */
-  #toTry(): string[] {
-    const { servers, random } = this.#options;
-    const more = this.#discovered.filter((server) => !servers.includes(server));
-    return [...shuffled(servers, random), ...shuffled(more, random)];
+  /** null: no server took it, which is reported, or the gateway has been told to stop. */
+  async #dial(): Promise<NatsConnection | null> {
+    try {
+      const nc = await this.#options.dial(this.#options, this.#servers.toTry());
+      if (!this.#closing) return nc;
+      await nc.close();
+    } catch (error) {
+      if (!this.#closing) this.#report.notConnected(errorText(error));
+    }
+    return null;
   }
 
-  /** Resolves when a connection that was usable has ended. Rejects when it never became usable. */
-  async #use(nc: NatsConnection): Promise<void> {
+  /** Resolves when a connection that was usable has ended, and those that followed it. Rejects when it never became usable. */
+  async #use(first: NatsConnection): Promise<void> {
     const { clock } = this.#options;
-    const { server } = nc;
     let upAt = Infinity;
-    this.#nc = nc;
+    this.#nc = first;
     try {
-      this.#listen(nc);
-      await this.#subscribeAll(nc);
-      await Promise.race([nc.flush(), ended(nc)]);
-      this.#setUp(nc);
+      this.#listen(first);
+      await this.#subscriptions.subscribeAll(first);
+      await Promise.race([first.flush(), ended(first)]);
+      this.#setUp(first);
       upAt = clock.now();
-      const error = await nc.closed();
+      for (let nc: NatsConnection | null = first; nc !== null;) nc = await this.#successorOf(nc);
+      const { server } = this.#nc;
+      const error = await this.#nc.closed();
       this.#setDown(`disconnected from ${server}${error === null ? '' : `: ${error.message}`}`);
     } finally {
-      this.#nc = null;
-      for (const wanted of this.#wanted) wanted.live = null;
-      if (nc.otherServers.length > 0) this.#discovered = nc.otherServers.slice(0, DISCOVERED_MAX);
+      this.#servers.learn(this.#nc);
       // However the connection ended: those who wait for a round trip are released, and so is the socket.
-      nc.discard();
+      this.#subscriptions.forget(this.#nc);
+      this.#nc.discard();
+      this.#nc = null;
       if (clock.now() - upAt > STEADY_MS) this.#backoff.reset();
     }
   }
 
   #listen(nc: NatsConnection): void {
     const { server } = nc;
+    const sentAway = Promise.withResolvers<void>();
+    this.#sentAway.set(nc, sentAway.promise);
     nc.listen({
       onRoom: () => {
-        for (const listener of this.#listeners) listener.onRoom?.();
+        this.#tellRoom();
       },
       onStale: () => {
-        this.#setDown(`${server} has stopped answering`);
+        if (this.#nc === nc) this.#setDown(`${server} has stopped answering`);
       },
       onLameDuck: () => {
-        this.#sentAway = true;
-        this.#report.error(`${server} is about to stop (lame duck mode)`);
+        if (this.#nc === nc) this.#isSentAway = true;
+        sentAway.resolve();
       },
       onError: (what, refused) => {
         if (!isExpected(refused)) this.#report.error(what);
       },
     });
+  }
+
+  #tellRoom(): void {
+    for (const listener of this.#listeners) listener.onRoom?.();
+  }
+
+  // ---- from a server that is about to stop to another ---------------------------------------------------
+
+  /** What is used in place of a connection whose server is about to stop; null: the connection has ended. */
+  async #successorOf(old: NatsConnection): Promise<NatsConnection | null> {
+    const { clock } = this.#options;
+    const isOver = old.closed().then(() => true);
+    await Promise.race([isOver, this.#sentAway.get(old)]);
+    this.#isSentAway = !old.isClosed;
+    if (!old.isClosed) this.#report.sentAway(old.server);
+    // The server itself takes nobody any more, so it may be among those that are tried.
+    while (!old.isClosed && !this.#closing) {
+      this.#servers.learn(old);
+      const next = await this.#dial();
+      if (next !== null && (await this.#moveTo(next, old))) return next;
+      await within(clock, this.#backoff.next(), isOver, false);
+    }
+    await isOver;
+    return null;
+  }
+
+  /**
+   * Requests wait meanwhile, so that all that were sent to the old server are there before the new one gets any. False: one
+   * of the two has ended, and it is still the old one that is used.
+   */
+  async #moveTo(next: NatsConnection, old: NatsConnection): Promise<boolean> {
+    const oneEnds = Promise.race([ended(old), ended(next)]);
+    const trip = (nc: NatsConnection): Promise<void> => Promise.race([nc.flush(), oneEnds]);
+    try {
+      this.#listen(next);
+      this.#subscriptions.double(next);
+      await trip(next);
+      this.#isMoving = true;
+      await trip(old);
+    } catch {
+      this.#subscriptions.undouble();
+      next.discard();
+      return false;
+    } finally {
+      this.#isMoving = false;
+    }
+    this.#nc = next;
+    this.#isSentAway = false;
+    this.#tellRoom();
+    // If one of them ends, what is left is subscribed below, or on a connection after that.
+    await this.#subscriptions.move(old, next, () => trip(old)).catch(() => {});
+    this.#subscriptions.forget(old);
+    await this.#subscriptions.subscribeAll(next);
+    this.#report.moved(old.server, next);
+    for (const listener of this.#listeners) listener.onMoved?.();
+    inBackground(this.#leave(old), (error) => {
+      this.#report.error(errorText(error));
+    });
+    return true;
+  }
+
+  /** Answers may still be on their way to it. */
+  async #leave(old: NatsConnection): Promise<void> {
+    this.#left.add(old);
+    await within(this.#options.clock, LEFT_MS, old.closed(), null);
+    this.#left.delete(old);
+    old.discard();
   }
 
   #setUp({ server, serverVersion }: NatsConnection): void {
@@ -242,35 +312,6 @@ export class NatsConnector {
     this.#up = false;
     for (const listener of this.#listeners) listener.onDown?.();
     if (!this.#closing) this.#report.lost(why);
-  }
-
-  // ---- subscriptions ------------------------------------------------------------------------------------
-
-  #want(subject: string, onMessage: OnMessage, queue: string): Wanted {
-    const wanted: Wanted = { subject, subscriber: this.#guarded(onMessage), queue, live: null };
-    this.#wanted.add(wanted);
-    if (this.#nc !== null && !this.#nc.isClosed) this.#subscribe(wanted);
-    return wanted;
-  }
-
-  /** What a new connection needs, a part in each turn: a gateway has one for each of its users and groups. */
-  async #subscribeAll(nc: NatsConnection): Promise<void> {
-    let left = SUBSCRIPTIONS_PER_TURN;
-    // What is added meanwhile is subscribed by then, and what is removed is not met.
-    for (const wanted of this.#wanted) {
-      if (wanted.live !== null) continue;
-      if (left-- === 0) {
-        await nextTurn(this.#options.clock);
-        left = SUBSCRIPTIONS_PER_TURN - 1;
-      }
-      if (nc.isClosed) return;
-      if (wanted.live === null && this.#wanted.has(wanted)) this.#subscribe(wanted);
-    }
-  }
-
-  #subscribe(wanted: Wanted): void {
-    const { subject, subscriber, queue } = wanted;
-    wanted.live = this.#nc!.subscribe(subject, subscriber, queue);
   }
 
   /** A message that cannot be handled must not end the subscription. */
@@ -299,11 +340,4 @@ function isExpected(refused: NatsRefusal | null): boolean {
 /** Rejects when the connection ends: a round trip may stay open then. */
 async function ended(nc: NatsConnection): Promise<never> {
   throw (await nc.closed()) ?? new Error(ENDED);
-}
-
-function shuffled(names: readonly string[], random: Random): string[] {
-  return names
-    .map((name) => ({ name, at: random.number() }))
-    .sort((a, b) => a.at - b.at)
-    .map(({ name }) => name);
 }

@@ -3,7 +3,7 @@ import type { Clock } from '../../clock.ts';
 import type { Log } from '../../telemetry/log.ts';
 import { LogThrottle } from '../../telemetry/log-throttle.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
-import { ENDED } from './nats-connection.ts';
+import { ENDED, type NatsConnection } from './nats-connection.ts';
 
 /** Below this version nats-server has known security holes; the gateway works from 2.9 on and warns. */
 const SAFE_SERVER_VERSION = '2.12.7';
@@ -74,6 +74,23 @@ export class NatsReport {
     this.#reported = new Set([this.#why]);
     const left = this.#throttle.allow('lost');
     if (left !== null) this.#log.warn({ why, ...left }, 'bus connection lost');
+  }
+
+  /** The server is about to stop: the gateway looks for another. */
+  sentAway(server: string): void {
+    const left = this.#throttle.allow('sent away');
+    if (left === null) return;
+    const what = 'its server is about to stop (lame duck mode); the gateway moves to another';
+    this.#log.info({ server, what, ...left }, 'bus');
+  }
+
+  /** Another connection is used, and none was lost. */
+  moved(from: string, { server, serverVersion }: NatsConnection): void {
+    this.#metrics.add('pith_bus_connects_total', ['connected']);
+    this.#reported = null;
+    const left = this.#throttle.allow('moved');
+    if (left !== null)
+      this.#log.info({ from, server, version: serverVersion, ...left }, 'bus connection moved');
   }
 
   /** An attempt to connect has failed. */

@@ -175,7 +175,7 @@ export class TestConnection implements BusConnection {
     this.#exchange = exchange;
   }
 
-  always(subject: string, onMessage: OnMessage, queue = ''): void {
+  always(subject: string, onMessage: OnMessage, { queue = '' }: { queue?: string } = {}): void {
     this.#exchange.subscribers.add({ subject, queue, onMessage, connection: this });
   }
 

@@ -169,11 +169,7 @@ test('a connection that ends meanwhile is let go of, and the next one begins ane
   await connector.drain();
 });
 
-test.each([
-  // The next server is tried at once; when that refuses, too, there is a pause as always.
-  ['announces that it stops', true, { atOnce: 2, later: 3 }],
-  ['ends without a word', false, { atOnce: 1, later: 2 }],
-])('attempts to connect after a server %s', async (_, announces, expected) => {
+test('a connection that ends without a word is followed after a pause', async () => {
   const clock = new ManualClock();
   const first = new Subscribed();
   let attempts = 0;
@@ -181,16 +177,186 @@ test.each([
     attempts++;
     return attempts === 1 ? Promise.resolve(first) : Promise.reject(new Error('refused'));
   });
-  const settle = async (): Promise<number> => {
-    for (let i = 0; i < 5; i++) await turn();
-    return attempts;
-  };
   connector.start();
   await settle();
-  if (announces) first.handler!.onLameDuck();
   first.end();
-  const atOnce = await settle();
+  await settle();
+  expect(attempts).toBe(1);
   clock.advance(500);
-  expect({ atOnce, later: await settle() }).toEqual(expected);
+  await settle();
+  expect(attempts).toBe(2);
   await connector.drain();
 });
+
+async function settle(): Promise<void> {
+  for (let i = 0; i < 10; i++) await turn();
+}
+
+/** A connection whose round trips end when the test says so, and what is done with it, in order. */
+class Slow extends Subscribed {
+  readonly done: string[] = [];
+  readonly #trips: (() => void)[] = [];
+
+  override subscribe(subject: string): { unsubscribe(): void } {
+    this.done.push(`sub ${subject}`);
+    const { unsubscribe } = super.subscribe(subject);
+    return {
+      unsubscribe: () => {
+        this.done.push(`unsub ${subject}`);
+        unsubscribe();
+      },
+    };
+  }
+
+  override publish(subject?: string): void {
+    this.done.push(`pub ${subject}`);
+  }
+
+  override flush(): Promise<void> {
+    this.done.push('ping');
+    return new Promise((resolve) => {
+      this.#trips.push(resolve);
+    });
+  }
+
+  async answer(): Promise<void> {
+    this.#trips.shift()!();
+    await settle();
+  }
+
+  /** What was done since the last look. */
+  look(): string[] {
+    return this.done.splice(0);
+  }
+
+  override discard(): void {
+    this.done.push('discard');
+  }
+}
+
+/** Connected, with an inbox, a queue and a user; the server then says that it is about to stop. */
+async function sentAway(dials: (Slow | null)[]) {
+  const clock = new ManualClock();
+  const [old] = dials as [Slow];
+  const told: string[] = [];
+  const connector = makeConnector(clock, () => {
+    const next = dials.shift();
+    return next ? Promise.resolve(next) : Promise.reject(new Error('connection refused'));
+  });
+  connector.listen({
+    onUp: () => void told.push('up'),
+    onDown: () => void told.push('down'),
+    onMoved: () => void told.push('moved'),
+    onRoom: () => void told.push('room'),
+  });
+  connector.always('inbox', () => {}, { mayRepeat: true });
+  connector.always('queue', () => {}, { queue: 'q' });
+  connector.subscribe('user.a.*', () => {});
+  connector.start();
+  await settle();
+  await old.answer();
+  expect(told.splice(0)).toEqual(['up']);
+  old.look();
+  old.handler!.onLameDuck();
+  await settle();
+  return { clock, connector, old, told };
+}
+
+test('a server that is about to stop is left before it does, and nothing is twice on two connections', async () => {
+  const [first, next] = [new Slow(), new Slow()];
+  const { clock, connector, told } = await sentAway([first, next]);
+  // Answers may come by both, and the queue gives each message to one.
+  expect(next.look()).toEqual(['sub inbox', 'sub queue', 'ping']);
+  expect(first.look()).toEqual([]);
+  connector.publish('before', Buffer.alloc(0));
+  await next.answer();
+  // Requests wait until the old server has all that came before.
+  expect(first.look()).toEqual(['pub before', 'ping']);
+  expect(connector.unsentBytes).toBe(1_048_576);
+  await first.answer();
+  expect(connector.unsentBytes).toBe(0);
+  connector.publish('after', Buffer.alloc(0));
+  // A user has left the old one, and all that came there is handled, before it is on the new one.
+  expect(first.look()).toEqual(['unsub queue', 'unsub user.a.*', 'ping']);
+  expect(next.look()).toEqual(['pub after']);
+  connector.subscribe('user.b.*', () => {});
+  expect(next.look()).toEqual(['sub user.b.*']);
+  await first.answer();
+  expect(next.look()).toEqual(['sub user.a.*']);
+  expect(told).toEqual(['room', 'moved']);
+  expect(connector.up).toBe(true);
+  // Late answers have a second.
+  expect(first.look()).toEqual([]);
+  clock.advance(1_000);
+  await settle();
+  expect(first.look()).toEqual(['discard']);
+  first.end();
+  await settle();
+  expect(told).toEqual(['room', 'moved']);
+  next.end();
+  await settle();
+  expect(told).toEqual(['room', 'moved', 'down']);
+  await connector.drain();
+});
+
+test('while no other server is there, the old one is used as long as it lasts', async () => {
+  const [first, last] = [new Slow(), new Slow()];
+  const { clock, connector, told } = await sentAway([first, null, null, last]);
+  expect(connector.up).toBe(true);
+  clock.advance(500);
+  await settle();
+  expect(connector.up).toBe(true);
+  first.end();
+  await settle();
+  expect(told).toEqual(['down']);
+  // The next server is tried at once.
+  expect(last.look()).toEqual(['sub inbox', 'sub queue', 'sub user.a.*', 'ping']);
+  await connector.drain();
+});
+
+test.each(['next', 'old'] as const)(
+  'when the %s connection ends on the way, everything is subscribed once on the one that is left',
+  async (which) => {
+    const [first, next, last] = [new Slow(), new Slow(), new Slow()];
+    const { clock, connector, told } = await sentAway([first, next, last]);
+    if (which === 'next') next.end();
+    else first.end();
+    await settle();
+    clock.advance(500);
+    await settle();
+    if (which === 'next') {
+      // Another attempt.
+      expect(told).toEqual([]);
+      expect(first.subjects).toEqual(['inbox', 'queue', 'user.a.*']);
+      expect(last.look()).toEqual(['sub inbox', 'sub queue', 'ping']);
+    } else {
+      expect(told).toEqual(['down']);
+      expect(next.look()).toContain('discard');
+      expect(last.look()).toEqual(['sub inbox', 'sub queue', 'sub user.a.*', 'ping']);
+    }
+    await connector.drain();
+  },
+);
+
+test.each(['next', 'old'] as const)(
+  'the same when the %s one ends after requests go to the next',
+  async (which) => {
+    const [first, next, last] = [new Slow(), new Slow(), new Slow()];
+    const { clock, connector, told } = await sentAway([first, next, last]);
+    await next.answer();
+    await first.answer();
+    if (which === 'next') next.end();
+    else first.end();
+    await settle();
+    clock.advance(500);
+    await settle();
+    if (which === 'old') {
+      expect(told).toEqual(['room', 'moved']);
+      expect([...next.subjects].sort()).toEqual(['inbox', 'queue', 'user.a.*']);
+    } else {
+      expect(told).toEqual(['room', 'moved', 'down']);
+      expect([...last.subjects].sort()).toEqual(['inbox', 'queue', 'user.a.*']);
+    }
+    await connector.drain();
+  },
+);
