@@ -1,7 +1,7 @@
 /** The bus over NATS: its parts, and when they begin and end. */
 import type { EventView } from '../contract/event-json.ts';
 import type { Registry } from '../session/registry.ts';
-import type { ConnectionListener } from '../upstream/nats/nats-connector.ts';
+import type { ConnectionListener } from '../upstream/nats/connection-state.ts';
 import type { OnMessage } from '../upstream/nats/nats-connection.ts';
 import { CONTROL_QUEUE, NEAR_MISS_QUEUE } from '../upstream/nats/subjects.ts';
 import { send } from '../upstream/nats/outgoing.ts';

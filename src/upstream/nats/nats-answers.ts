@@ -6,12 +6,8 @@ import { failure } from '../../errors.ts';
 import type { Call, PendingCall } from '../call.ts';
 import { CallTable } from '../call-table.ts';
 import { CALL_BYTES, CallQueue } from '../call-queue.ts';
-import {
-  NATS_AHEAD_BYTES_MAX,
-  type ConnectionListener,
-  NATS_UNSENT_BYTES_MAX,
-  type NatsConnector,
-} from './nats-connector.ts';
+import type { ConnectionListener } from './connection-state.ts';
+import { NATS_UNSENT_BYTES_MAX, type NatsConnector } from './nats-connector.ts';
 import { hasHeaders, saysNobody } from './header-block.ts';
 import type { NatsMessage, OnMessage } from './nats-connection.ts';
 import type { NatsReport } from './nats-report.ts';
@@ -25,7 +21,10 @@ export interface CapturedSubjects {
 }
 
 /** The connection, as far as answers need it. */
-type AnswersConnection = Pick<NatsConnector, 'unsentBytes' | 'always' | 'listen'>;
+type AnswersConnection = Pick<
+  NatsConnector,
+  'hasRoom' | 'mayBeBack' | 'unsentBytes' | 'always' | 'listen'
+>;
 
 export type NatsAnswersParts = {
   readonly clock: Pick<Clock, 'soon'>;
@@ -59,6 +58,15 @@ export class NatsAnswers implements ConnectionListener {
   /** The connection broke: what was sent may have been carried out, so only the relay decides whether it is sent again. */
   onDown(): void {
     for (const call of this.calls.takeAll()) call.fail(failure('BUS_AWAY'));
+    if (!this.#connector.mayBeBack) this.onAway();
+  }
+
+  onUp(): void {
+    this.onRoom();
+  }
+
+  /** What was not sent has waited long enough. */
+  onAway(): void {
     for (let one = this.held.take(); one !== null; one = this.held.take())
       one.call.fail(failure('BUS_AWAY'));
   }
@@ -70,7 +78,7 @@ export class NatsAnswers implements ConnectionListener {
 
   /** What comes now need not wait. */
   get hasRoom(): boolean {
-    return this.held.size === 0 && this.#connector.unsentBytes < NATS_AHEAD_BYTES_MAX;
+    return this.held.size === 0 && this.#connector.hasRoom;
   }
 
   /** Keeps a call until there is room: what is with the client library cannot be taken back. */
@@ -87,7 +95,7 @@ export class NatsAnswers implements ConnectionListener {
 
   /** NATS has taken what it was given. */
   onRoom(): void {
-    while (this.#connector.unsentBytes < NATS_AHEAD_BYTES_MAX) {
+    while (this.#connector.hasRoom) {
       const call = this.held.take()?.call;
       if (call === undefined) return;
       (call.upstream as NatsUpstream).publish(call);
@@ -108,7 +116,7 @@ export class NatsAnswers implements ConnectionListener {
 
   readonly #look = (): void => {
     this.#willLook = false;
-    if (this.held.size > 0 && this.#connector.unsentBytes < NATS_AHEAD_BYTES_MAX) this.onRoom();
+    if (this.held.size > 0 && this.#connector.hasRoom) this.onRoom();
   };
 
   readonly #onAnswer: OnMessage = (error, message) => {

@@ -18,6 +18,7 @@ import {
   type OnMessage,
 } from './nats-connection.ts';
 import type { NatsReport } from './nats-report.ts';
+import { type ConnectionListener, ConnectionState } from './connection-state.ts';
 import { Servers } from './servers.ts';
 import { NEAR_MISS_QUEUE, STREAM_NAMES } from './subjects.ts';
 import { type Subscribing, WantedSubscriptions } from './wanted-subscriptions.ts';
@@ -29,18 +30,6 @@ export type NatsOptions = DialOptions & {
   readonly clock: Clock;
   readonly random: Random;
 };
-
-/** A part that acts when the state of the connection changes. */
-export interface ConnectionListener {
-  /** Connected; `first`: for the first time. */
-  onUp?(first: boolean): void;
-  /** Another connection is used, without one being lost. What was published to the gateway in between was missed. */
-  onMoved?(): void;
-  /** The connection is lost, or was closed by the gateway. */
-  onDown?(): void;
-  /** NATS has taken what it was given: there is room again. */
-  onRoom?(): void;
-}
 
 /** Bytes that were published and not yet taken by NATS; beyond it publishing is refused. */
 export const NATS_UNSENT_BYTES_MAX = 16 * 1024 * 1024;
@@ -56,18 +45,18 @@ export const NATS_AGAIN_MS_MAX = 450;
 const STEADY_MS = 5_000;
 /** Bytes of one message, as long as no server has announced another size. */
 const PAYLOAD_BYTES_MAX = 1_048_576;
+/** After a steady connection to one of several servers was lost, another is tried this soon at the latest: a crowd spreads. */
+const OTHER_SERVER_MS = 20;
 /** How long a connection that was left stays open, for answers that are on their way to it. */
 const LEFT_MS = 1_000;
 
 export class NatsConnector {
   readonly #options: NatsOptions;
   readonly #report: NatsReport;
-  readonly #listeners: ConnectionListener[] = [];
+  readonly #state: ConnectionState;
   readonly #subscriptions: WantedSubscriptions;
   readonly #servers: Servers;
   #nc: NatsConnection | null = null;
-  #up = false;
-  #everUp = false;
   #closing = false;
   /** Settles when the server of a connection announces that it will end it. */
   readonly #sentAway = new WeakMap<NatsConnection, Promise<void>>();
@@ -83,22 +72,28 @@ export class NatsConnector {
     this.#options = options;
     this.#report = report;
     this.#backoff = new Backoff(AGAIN_MS, NATS_AGAIN_MS_MAX, options.random);
+    this.#state = new ConnectionState(options.clock);
     this.#servers = new Servers(options.servers, options.random);
     this.#subscriptions = new WantedSubscriptions(options.clock);
   }
 
   listen(listener: ConnectionListener): void {
-    this.#listeners.push(listener);
+    this.#state.listen(listener);
   }
 
   /** True while connected. Publishing is refused otherwise, so callers check first. */
   get up(): boolean {
-    return this.#up;
+    return this.#state.up;
+  }
+
+  /** True while a connection was lost only just now, so that what is to be sent had better wait. */
+  get mayBeBack(): boolean {
+    return this.#state.mayBeBack;
   }
 
   /** True once the first connection was made, which is all that readiness needs. */
   get everUp(): boolean {
-    return this.#everUp;
+    return this.#state.everUp;
   }
 
   /** Largest message that the server takes, headers included; 1 MiB until it announces another size. */
@@ -110,10 +105,14 @@ export class NatsConnector {
     return this.#nc?.serverVersion ?? '';
   }
 
-  /** Bytes that were published and that the operating system has not taken yet; as many as make requests wait while it moves. */
+  /** Bytes that were published and that the operating system has not taken yet. */
   get unsentBytes(): number {
-    const bytes = this.#nc?.unsentBytes ?? 0;
-    return this.#isMoving ? Math.max(bytes, NATS_AHEAD_BYTES_MAX) : bytes;
+    return this.#nc?.unsentBytes ?? 0;
+  }
+
+  /** False: requests are not to be published now; `onRoom` or `onUp` follows. */
+  get hasRoom(): boolean {
+    return this.up && !this.#isMoving && this.unsentBytes < NATS_AHEAD_BYTES_MAX;
   }
 
   /** Connects, and reconnects for as long as the gateway runs, in the background. */
@@ -153,9 +152,10 @@ export class NatsConnector {
   /** Closes the connection: what was received is still handled, and what was published is still sent. */
   async drain(): Promise<void> {
     this.#closing = true;
+    this.#state.close();
     for (const left of this.#left) left.discard();
     if (this.#nc === null || this.#nc.isClosed) return;
-    if (this.#up) await this.#nc.drain();
+    if (this.up) await this.#nc.drain();
     else await this.#nc.close();
   }
 
@@ -165,13 +165,15 @@ export class NatsConnector {
     while (!this.#closing) {
       this.#isSentAway = false;
       const nc = await this.#dial();
-      if (nc !== null)
-        await this.#use(nc).catch((error: unknown) => {
-          if (!this.#closing) this.#report.notConnected(errorText(error));
-        });
+      const wasSteady = nc !== null && (await this.#use(nc));
       // A server in lame duck mode spreads out its clients itself, and the others are there for them.
-      if (!this.#isSentAway) await sleep(this.#options.clock, this.#backoff.next());
+      if (!this.#isSentAway) await sleep(this.#options.clock, this.#pauseMs(wasSteady));
     }
+  }
+
+  #pauseMs(wasSteady: boolean): number {
+    if (!wasSteady || this.#servers.count === 1) return this.#backoff.next();
+    return this.#options.random.number() * OTHER_SERVER_MS;
   }
 
   /** null: no server took it, which is reported, or the gateway has been told to stop. */
@@ -186,8 +188,8 @@ export class NatsConnector {
     return null;
   }
 
-  /** Resolves when a connection that was usable has ended, and those that followed it. Rejects when it never became usable. */
-  async #use(first: NatsConnection): Promise<void> {
+  /** Until the connection has ended, and those that followed it. True: it was usable for long. */
+  async #use(first: NatsConnection): Promise<boolean> {
     const { clock } = this.#options;
     let upAt = Infinity;
     this.#nc = first;
@@ -201,14 +203,17 @@ export class NatsConnector {
       const { server } = this.#nc;
       const error = await this.#nc.closed();
       this.#setDown(`disconnected from ${server}${error === null ? '' : `: ${error.message}`}`);
-    } finally {
-      this.#servers.learn(this.#nc);
-      // However the connection ended: those who wait for a round trip are released, and so is the socket.
-      this.#subscriptions.forget(this.#nc);
-      this.#nc.discard();
-      this.#nc = null;
-      if (clock.now() - upAt > STEADY_MS) this.#backoff.reset();
+    } catch (error) {
+      if (!this.#closing) this.#report.notConnected(errorText(error));
     }
+    this.#servers.learn(this.#nc);
+    // However the connection ended: those who wait for a round trip are released, and so is the socket.
+    this.#subscriptions.forget(this.#nc);
+    this.#nc.discard();
+    this.#nc = null;
+    const wasSteady = clock.now() - upAt > STEADY_MS;
+    if (wasSteady) this.#backoff.reset();
+    return wasSteady;
   }
 
   #listen(nc: NatsConnection): void {
@@ -217,7 +222,7 @@ export class NatsConnector {
     this.#sentAway.set(nc, sentAway.promise);
     nc.listen({
       onRoom: () => {
-        this.#tellRoom();
+        this.#state.hasRoom();
       },
       onStale: () => {
         if (this.#nc === nc) this.#setDown(`${server} has stopped answering`);
@@ -230,10 +235,6 @@ export class NatsConnector {
         if (!isExpected(refused)) this.#report.error(what);
       },
     });
-  }
-
-  #tellRoom(): void {
-    for (const listener of this.#listeners) listener.onRoom?.();
   }
 
   // ---- from a server that is about to stop to another ---------------------------------------------------
@@ -278,13 +279,13 @@ export class NatsConnector {
     }
     this.#nc = next;
     this.#isSentAway = false;
-    this.#tellRoom();
+    this.#state.hasRoom();
     // If one of them ends, what is left is subscribed below, or on a connection after that.
     await this.#subscriptions.move(old, next, () => trip(old)).catch(() => {});
     this.#subscriptions.forget(old);
     await this.#subscriptions.subscribeAll(next);
     this.#report.moved(old.server, next);
-    for (const listener of this.#listeners) listener.onMoved?.();
+    this.#state.moved();
     inBackground(this.#leave(old), (error) => {
       this.#report.error(errorText(error));
     });
@@ -300,18 +301,12 @@ export class NatsConnector {
   }
 
   #setUp({ server, serverVersion }: NatsConnection): void {
-    const first = !this.#everUp;
-    this.#up = true;
-    this.#everUp = true;
-    this.#report.connected(first, server, serverVersion);
-    for (const listener of this.#listeners) listener.onUp?.(first);
+    this.#report.connected(!this.everUp, server, serverVersion);
+    this.#state.setUp();
   }
 
   #setDown(why: string): void {
-    if (!this.#up) return;
-    this.#up = false;
-    for (const listener of this.#listeners) listener.onDown?.();
-    if (!this.#closing) this.#report.lost(why);
+    if (this.#state.setDown() && !this.#closing) this.#report.lost(why);
   }
 
   /** A message that cannot be handled must not end the subscription. */

@@ -23,6 +23,7 @@ import type { ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
 import { HeaderBlock, linesOf, readHeaders } from './header-block.ts';
 import type { NatsAnswers } from './nats-answers.ts';
 import type { NatsMessage } from './nats-connection.ts';
+import type { NatsConnector } from './nats-connector.ts';
 import { send, type SendConnection } from './outgoing.ts';
 import { SUBJECT_BYTES_MAX, type Subjects } from './subjects.ts';
 import type { Accepted, Reply } from '../../contract/commands.ts';
@@ -39,7 +40,7 @@ class NatsSession implements BackendSession {
 }
 
 export type NatsUpstreamOptions = {
-  readonly connector: SendConnection;
+  readonly connector: SendConnection & Pick<NatsConnector, 'mayBeBack'>;
   readonly subjects: Subjects;
   readonly answers: NatsAnswers;
   /** Bytes of an answer to Connect, which is parsed: `limits.convert`. */
@@ -49,7 +50,7 @@ export type NatsUpstreamOptions = {
 
 export class NatsUpstream implements Upstream, PendingCall {
   readonly oneAtATime = false;
-  readonly #connector: SendConnection;
+  readonly #connector: NatsUpstreamOptions['connector'];
   readonly #subjects: Subjects;
   readonly #answers: NatsAnswers;
   readonly #wheel: TimerWheel;
@@ -77,7 +78,7 @@ export class NatsUpstream implements Upstream, PendingCall {
   }
 
   send(call: Call): void {
-    if (!this.#connector.up) {
+    if (!this.#connector.up && !this.#connector.mayBeBack) {
       call.fail(failure('BUS_AWAY'));
       return;
     }

@@ -21,6 +21,11 @@ export class Servers {
     if (otherServers.length > 0) this.#discovered = otherServers.slice(0, DISCOVERED_MAX);
   }
 
+  /** Those that are known. */
+  get count(): number {
+    return this.toTry().length;
+  }
+
   /** Configured servers come before those that a server has named. */
   toTry(): string[] {
     const more = this.#discovered.filter((server) => !this.#configured.includes(server));

@@ -17,7 +17,7 @@ import { Metrics } from '../../../src/telemetry/metrics.ts';
 import { TimerWheel } from '../../../src/timer-wheel.ts';
 import { TurnShare } from '../../../src/turn-share.ts';
 import type { NatsMessage, OnMessage } from '../../../src/upstream/nats/nats-connection.ts';
-import type { ConnectionListener } from '../../../src/upstream/nats/nats-connector.ts';
+import type { ConnectionListener } from '../../../src/upstream/nats/connection-state.ts';
 import { NatsReport } from '../../../src/upstream/nats/nats-report.ts';
 import { Subjects } from '../../../src/upstream/nats/subjects.ts';
 import { ManualClock } from '../../support/clock.ts';
@@ -167,12 +167,18 @@ export class TestConnection implements BusConnection {
   drained = false;
   /** Bytes that NATS has not taken yet. */
   unsentBytes = 0;
+  /** The connection was lost only just now. */
+  mayBeBack = false;
   /** NATS takes nothing more. */
   overloaded = false;
   readonly #exchange: Exchange;
 
   constructor(exchange: Exchange) {
     this.#exchange = exchange;
+  }
+
+  get hasRoom(): boolean {
+    return this.up && this.unsentBytes < 1_048_576;
   }
 
   always(subject: string, onMessage: OnMessage, { queue = '' }: { queue?: string } = {}): void {

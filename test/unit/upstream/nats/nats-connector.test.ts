@@ -18,17 +18,14 @@ import { turn } from '../../session/support.ts';
 
 const SERVER = '127.0.0.1:4222';
 
-function makeConnector(clock: Clock, dial: DialNats, seed = 1): NatsConnector {
+function makeConnector(clock: Clock, dial: DialNats, seed = 1, servers = [SERVER]): NatsConnector {
   const none = { inboxPrefix: '_INBOX.g', creds: '', user: '', password: '', token: '', nkey: '' };
   const report = new NatsReport({
     ...{ clock, log: keptLog().log, metrics: new Metrics() },
-    ...{ servers: [SERVER], isNeeded: false },
+    ...{ servers, isNeeded: false },
   });
   const random = seededRandom(seed);
-  return new NatsConnector(
-    { gatewayId: 'g', ...none, servers: [SERVER], dial, clock, random },
-    report,
-  );
+  return new NatsConnector({ gatewayId: 'g', ...none, servers, dial, clock, random }, report);
 }
 
 test.each([1, 2, 3, 4])(
@@ -188,6 +185,75 @@ test('a connection that ends without a word is followed after a pause', async ()
   await connector.drain();
 });
 
+test('requests wait for two seconds after a connection was lost', async () => {
+  const clock = new ManualClock();
+  const first = new Subscribed();
+  const dials = [first];
+  const connector = makeConnector(clock, () => {
+    const next = dials.shift();
+    return next ? Promise.resolve(next) : Promise.reject(new Error('refused'));
+  });
+  const told: string[] = [];
+  connector.listen({
+    onDown: () => void told.push(`down, ${connector.mayBeBack ? 'wait' : 'refuse'}`),
+    onAway: () => void told.push(`away, ${connector.mayBeBack ? 'wait' : 'refuse'}`),
+  });
+  connector.start();
+  await settle();
+  expect([connector.mayBeBack, connector.hasRoom]).toEqual([false, true]);
+  first.end();
+  await settle();
+  expect([told, connector.hasRoom]).toEqual([['down, wait'], false]);
+  clock.advance(1_999);
+  expect(told).toEqual(['down, wait']);
+  clock.advance(1);
+  expect(told).toEqual(['down, wait', 'away, refuse']);
+  await connector.drain();
+  expect(told).toHaveLength(2);
+});
+
+test('who stops the gateway meanwhile does not wait', async () => {
+  const first = new Subscribed();
+  const connector = makeConnector(new ManualClock(), () => Promise.resolve(first));
+  const told: string[] = [];
+  connector.listen({ onAway: () => void told.push('away') });
+  connector.start();
+  await settle();
+  first.end();
+  await settle();
+  await connector.drain();
+  expect([told, connector.mayBeBack]).toEqual([['away'], false]);
+});
+
+test.each([
+  // Another server is there most likely, and is tried within 20 ms; but not again and again.
+  { servers: ['a:4222', 'b:4222'], steadyMs: 5_001, attempts: 2 },
+  { servers: ['a:4222', 'b:4222'], steadyMs: 4_999, attempts: 1 },
+  { servers: ['a:4222'], steadyMs: 5_001, attempts: 1 },
+])(
+  '20 ms after a connection of $steadyMs ms to one of $servers ended, $attempts attempts were made',
+  async ({ servers, steadyMs, attempts }) => {
+    const clock = new ManualClock();
+    let made = 0;
+    const first = new Subscribed();
+    const dial = (): Promise<Subscribed> =>
+      ++made === 1 ? Promise.resolve(first) : Promise.reject(new Error('refused'));
+    const connector = makeConnector(clock, dial, 1, servers);
+    connector.start();
+    await settle();
+    clock.advance(steadyMs);
+    first.end();
+    await settle();
+    clock.advance(20);
+    await settle();
+    expect(made).toBe(attempts);
+    clock.advance(20);
+    await settle();
+    expect(made).toBe(attempts);
+    await connector.drain();
+  },
+);
+
 async function settle(): Promise<void> {
   for (let i = 0; i < 10; i++) await turn();
 }
@@ -272,9 +338,9 @@ test('a server that is about to stop is left before it does, and nothing is twic
   await next.answer();
   // Requests wait until the old server has all that came before.
   expect(first.look()).toEqual(['pub before', 'ping']);
-  expect(connector.unsentBytes).toBe(1_048_576);
+  expect(connector.hasRoom).toBe(false);
   await first.answer();
-  expect(connector.unsentBytes).toBe(0);
+  expect(connector.hasRoom).toBe(true);
   connector.publish('after', Buffer.alloc(0));
   // A user has left the old one, and all that came there is handled, before it is on the new one.
   expect(first.look()).toEqual(['unsub queue', 'unsub user.a.*', 'ping']);

@@ -84,3 +84,44 @@ test('a call that waits behind what its own turn publishes is sent as soon as th
   await turn();
   expect([subjectsSent(), answers.held.size]).toEqual([['pith.rpc.game.first'], 0]);
 });
+
+/** With one call on its way, and one that was not sent yet, when the connection is lost. */
+async function lost() {
+  const made = setUp();
+  const { connector, answers, send } = made;
+  const sent = send('game.sent');
+  await turn();
+  connector.unsentBytes = NATS_AHEAD_BYTES_MAX;
+  const unsent = send('game.unsent');
+  await turn();
+  connector.unsentBytes = 0;
+  connector.up = false;
+  connector.mayBeBack = true;
+  for (const listener of connector.listeners) listener.onDown?.();
+  const later = send('game.later');
+  await turn();
+  // What was sent may have been carried out.
+  expect([sent.ends, unsent.ends, later.ends]).toEqual([['fail BUS_AWAY'], [], []]);
+  expect(answers.held.size).toBe(2);
+  return { ...made, unsent, later };
+}
+
+test('what was not sent before a connection was lost, or comes right after it, is sent by the next', async () => {
+  const { connector, answers, subjectsSent } = await lost();
+  connector.up = true;
+  connector.mayBeBack = false;
+  for (const listener of connector.listeners) listener.onUp?.(false);
+  expect(subjectsSent()).toEqual(['pith.rpc.game.sent', 'pith.rpc.game.unsent', 'pith.rpc.game.later']); // prettier-ignore
+  expect(answers.held.size).toBe(0);
+});
+
+test('it is refused when there is none for long, and so is what comes then', async () => {
+  const { connector, answers, send, subjectsSent, unsent, later } = await lost();
+  connector.mayBeBack = false;
+  for (const listener of connector.listeners) listener.onAway?.();
+  const last = send('game.last');
+  await turn();
+  expect([unsent.ends, later.ends, last.ends]).toEqual(Array(3).fill(['fail BUS_AWAY']));
+  expect(subjectsSent()).toEqual(['pith.rpc.game.sent']);
+  expect(answers.held.size).toBe(0);
+});
