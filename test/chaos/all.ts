@@ -2,6 +2,7 @@
 import type { Scenario } from './scenario.ts';
 import { cut, stall } from './scenarios/away.ts';
 import { backendsRollout } from './scenarios/backends-rollout.ts';
+import { busLoss } from './scenarios/bus-loss.ts';
 import { fleetTable } from './scenarios/fleet-table.ts';
 import { kill500, kill5000 } from './scenarios/kill.ts';
 import { rolling } from './scenarios/rolling.ts';
@@ -11,6 +12,7 @@ export const SCENARIOS: readonly Scenario[] = [
   kill500,
   stall,
   cut,
+  busLoss,
   rolling,
   backendsRollout,
   fleetTable,

@@ -11,7 +11,7 @@ import type { Said, Tally, Told } from './crowd.ts';
 const [HANDSHAKE, ACK, HEARTBEAT, DATA] = [1, 2, 3, 4];
 const GREETING = packet(HANDSHAKE, Buffer.from('{"sys":{"type":"crowd","version":"1"},"user":{}}'));
 const RESPONSE = 2;
-const ROUTE = 'chaos.who.am';
+const ROUTE = process.argv[2]!;
 /** Connections that are being made at the same time. */
 const AT_ONCE = 30;
 const TICK_MS = 20;

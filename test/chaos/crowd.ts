@@ -38,8 +38,9 @@ export class Crowd implements AsyncDisposable {
   #lastNumber = 0;
   #failure: Error | null = null;
 
-  constructor() {
-    this.#child = fork(PROCESS, { stdio: 'inherit' });
+  /** @param route What its clients ask; the backend answers with the session's sid, and the number that it is asked with. */
+  constructor(route = 'chaos.who.am') {
+    this.#child = fork(PROCESS, [route], { stdio: 'inherit' });
     this.#child.on('message', (said: Said & { readonly number: number }) => {
       this.#waiting.get(said.number)?.(said);
       this.#waiting.delete(said.number);

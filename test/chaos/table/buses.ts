@@ -8,7 +8,7 @@ import { freePort } from '../../support/process.ts';
 
 export class Bus implements AsyncDisposable {
   readonly name: string;
-  readonly #servers: readonly TestNats[];
+  readonly servers: readonly TestNats[];
   /** Between the third server and the others. */
   readonly #routes: readonly Cable[];
   /** Of gateways that are the third of their fleet. */
@@ -22,7 +22,7 @@ export class Bus implements AsyncDisposable {
     open: AsyncDisposableStack,
   ) {
     this.name = name;
-    this.#servers = servers;
+    this.servers = servers;
     this.#routes = routes;
     this.#open = open;
   }
@@ -33,8 +33,12 @@ export class Bus implements AsyncDisposable {
     return new Bus('one server', servers, [], open.move());
   }
 
-  /** Servers connect by the cables only: what they tell each other of others leads nowhere. */
-  static async ofThree(): Promise<Bus> {
+  /**
+   * Servers connect by the cables only: what they tell each other of others leads nowhere.
+   *
+   * @param more Lines for their configuration. `isTold`: clients of one server are told of the others.
+   */
+  static async ofThree(more = '', isTold = false): Promise<Bus> {
     await using open = new AsyncDisposableStack();
     const servers: TestNats[] = [];
     const ports: number[] = [];
@@ -52,7 +56,8 @@ export class Bus implements AsyncDisposable {
       servers.push(
         open.use(
           await startNats(`server_name: ${server}
-cluster { name: c, listen: "127.0.0.1:${port}", advertise: "127.0.0.1:1", no_advertise: true, routes: [${urls}] }`),
+cluster { name: c, listen: "127.0.0.1:${port}", advertise: "127.0.0.1:1", no_advertise: ${!isTold}, routes: [${urls}] }
+${more}`),
         ),
       );
       ports.push(port);
@@ -62,7 +67,7 @@ cluster { name: c, listen: "127.0.0.1:${port}", advertise: "127.0.0.1:1", no_adv
 
   /** A way to the server of the gateway with this number, from 0. */
   async layTo(gateway: number): Promise<Cable> {
-    const cable = await layCable((this.#servers[gateway] ?? this.#servers[0]!).port);
+    const cable = await layCable((this.servers[gateway] ?? this.servers[0]!).port);
     this.#open.use(cable);
     if (gateway === 2) this.#thirds.push(cable);
     return cable;
@@ -70,7 +75,20 @@ cluster { name: c, listen: "127.0.0.1:${port}", advertise: "127.0.0.1:1", no_adv
 
   /** On the server of the first gateways, which is never cut off. */
   connect(): Promise<NatsConnection> {
-    return this.#servers[0]!.connect();
+    return this.servers[0]!.connect();
+  }
+
+  /** A client of one server, which goes to another while that is away. */
+  connectTo({ port }: TestNats): Promise<NatsConnection> {
+    const others = this.servers.map((server) => server.port).filter((other) => other !== port);
+    const servers = [port, ...others].map((one) => `127.0.0.1:${one}`);
+    const again = { maxReconnectAttempts: -1, reconnectTimeWait: 50, noRandomize: true };
+    return this.servers[0]!.connect({ servers, ...again });
+  }
+
+  /** Another server. */
+  after(server: TestNats): TestNats {
+    return this.servers[(this.servers.indexOf(server) + 1) % this.servers.length]!;
   }
 
   /** The third gateway of each fleet does not reach the others. */
@@ -81,26 +99,36 @@ cluster { name: c, listen: "127.0.0.1:${port}", advertise: "127.0.0.1:1", no_adv
   /** And until what is published on each side is heard on the other. */
   async rejoin(): Promise<void> {
     for (const cable of this.#cables) cable.mend();
-    if (this.isOneServer) return;
-    const clients = [await this.#servers[0]!.connect(), await this.#servers[2]!.connect()];
-    for (const [from, to] of [clients, clients.toReversed()]) {
-      let isHeard = false;
-      to!.subscribe('probe', {
-        callback: () => {
-          isHeard = true;
-        },
-      });
-      await to!.flush();
+    await this.joined();
+  }
+
+  /** Until what is published on one server is heard on all, whichever it is. */
+  async joined(): Promise<void> {
+    const clients = await Promise.all(
+      this.servers.map(({ port }) =>
+        this.servers[0]!.connect({ servers: `127.0.0.1:${port}`, reconnect: false }),
+      ),
+    );
+    for (const from of clients) {
+      const heard = new Set<NatsConnection>();
+      for (const to of clients)
+        to.subscribe('probe', {
+          callback: () => {
+            heard.add(to);
+          },
+        });
+      await Promise.all(clients.map((to) => to.flush()));
       await eventually(async () => {
-        from!.publish('probe');
-        await from!.flush();
-        return isHeard;
+        from.publish('probe');
+        await from.flush();
+        return heard.size === clients.length;
       }, 'the cluster');
     }
+    await Promise.all(clients.map((client) => client.close()));
   }
 
   get isOneServer(): boolean {
-    return this.#servers.length === 1;
+    return this.servers.length === 1;
   }
 
   get #cables(): readonly Cable[] {
