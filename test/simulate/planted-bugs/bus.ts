@@ -21,16 +21,16 @@ export const BUS: readonly Planted[] = [
   {
     name: 'unsubscribed-comes-back',
     why: 'what was unsubscribed is subscribed again with the next connection',
-    file: 'src/upstream/nats/nats-connector.ts',
+    file: 'src/upstream/nats/wanted-subscriptions.ts',
     find: '        this.#wanted.delete(wanted);\n        wanted.live?.unsubscribe();',
     replace: '        if (wanted.live === null) this.#wanted.delete(wanted);\n        else wanted.live.unsubscribe();',
   },
   {
     name: 'subscribed-while-down-is-lost',
     why: 'what is subscribed while there is no connection is never subscribed',
-    file: 'src/upstream/nats/nats-connector.ts',
-    find: '    this.#wanted.add(wanted);\n    if (this.#nc !== null && !this.#nc.isClosed) this.#subscribe(wanted);',
-    replace: '    if (this.#nc !== null || !this.#everUp) this.#wanted.add(wanted);\n    if (this.#nc !== null && !this.#nc.isClosed) this.#subscribe(wanted);',
+    file: 'src/upstream/nats/wanted-subscriptions.ts',
+    find: '    this.#wanted.add(wanted);\n',
+    replace: '    if (this.#connection !== null || this.#wanted.size < 20) this.#wanted.add(wanted);\n',
   },
   {
     name: 'backoff-has-no-end',
