@@ -265,11 +265,11 @@ class Slow extends Subscribed {
 
   override subscribe(subject: string): { unsubscribe(): void } {
     this.done.push(`sub ${subject}`);
-    const { unsubscribe } = super.subscribe(subject);
+    const subscription = super.subscribe(subject);
     return {
       unsubscribe: () => {
         this.done.push(`unsub ${subject}`);
-        unsubscribe();
+        subscription.unsubscribe();
       },
     };
   }
@@ -380,49 +380,44 @@ test('while no other server is there, the old one is used as long as it lasts', 
   await connector.drain();
 });
 
-test.each(['next', 'old'] as const)(
-  'when the %s connection ends on the way, everything is subscribed once on the one that is left',
-  async (which) => {
-    const [first, next, last] = [new Slow(), new Slow(), new Slow()];
-    const { clock, connector, told } = await sentAway([first, next, last]);
-    if (which === 'next') next.end();
-    else first.end();
-    await settle();
-    clock.advance(500);
-    await settle();
-    if (which === 'next') {
-      // Another attempt.
-      expect(told).toEqual([]);
-      expect(first.subjects).toEqual(['inbox', 'queue', 'user.a.*']);
-      expect(last.look()).toEqual(['sub inbox', 'sub queue', 'ping']);
-    } else {
-      expect(told).toEqual(['down']);
-      expect(next.look()).toContain('discard');
-      expect(last.look()).toEqual(['sub inbox', 'sub queue', 'sub user.a.*', 'ping']);
-    }
-    await connector.drain();
-  },
-);
-
-test.each(['next', 'old'] as const)(
-  'the same when the %s one ends after requests go to the next',
-  async (which) => {
-    const [first, next, last] = [new Slow(), new Slow(), new Slow()];
-    const { clock, connector, told } = await sentAway([first, next, last]);
+/** Sent away, with an attempt to move under way; and what there is a while after one of the two connections has ended. */
+async function movingUntil(ends: 'old' | 'next', isLate: boolean) {
+  const [old, next, last] = [new Slow(), new Slow(), new Slow()];
+  const { clock, connector, told } = await sentAway([old, next, last]);
+  if (isLate) {
     await next.answer();
-    await first.answer();
-    if (which === 'next') next.end();
-    else first.end();
-    await settle();
-    clock.advance(500);
-    await settle();
-    if (which === 'old') {
-      expect(told).toEqual(['room', 'moved']);
-      expect([...next.subjects].sort()).toEqual(['inbox', 'queue', 'user.a.*']);
-    } else {
-      expect(told).toEqual(['room', 'moved', 'down']);
-      expect([...last.subjects].sort()).toEqual(['inbox', 'queue', 'user.a.*']);
-    }
-    await connector.drain();
-  },
-);
+    await old.answer();
+  }
+  (ends === 'old' ? old : next).end();
+  await settle();
+  clock.advance(500);
+  await settle();
+  await connector.drain();
+  return { old, next, last, told };
+}
+
+test('when the next connection ends on the way, the old one is used until there is another', async () => {
+  const { old, last, told } = await movingUntil('next', false);
+  expect(told).toEqual([]);
+  expect(old.subjects).toEqual(['inbox', 'queue', 'user.a.*']);
+  expect(last.look()).toEqual(['sub inbox', 'sub queue', 'ping']);
+});
+
+test('when the old connection ends on the way, a new one begins with everything', async () => {
+  const { next, last, told } = await movingUntil('old', false);
+  expect(told).toEqual(['down']);
+  expect(next.look()).toContain('discard');
+  expect(last.look()).toEqual(['sub inbox', 'sub queue', 'sub user.a.*', 'ping']);
+});
+
+test('when the old connection ends after requests go to the next, that has everything', async () => {
+  const { next, told } = await movingUntil('old', true);
+  expect(told).toEqual(['room', 'moved']);
+  expect([...next.subjects].sort()).toEqual(['inbox', 'queue', 'user.a.*']);
+});
+
+test('when the next connection ends after requests go to it, a third one begins with everything', async () => {
+  const { last, told } = await movingUntil('next', true);
+  expect(told).toEqual(['room', 'moved', 'down']);
+  expect([...last.subjects].sort()).toEqual(['inbox', 'queue', 'user.a.*']);
+});
