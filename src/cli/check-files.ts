@@ -75,13 +75,14 @@ function checkTokenKeys({ auth }: Config): Finding[] {
   return auth.mode === 'jwt' ? [...readOwnKeys(auth.jwt, readFile).faults] : [];
 }
 
-function checkClientTls({ backends, consul, auth }: Config): Finding[] {
+function checkClientTls({ auth, backends, consul, nats }: Config): Finding[] {
   const all: [Path, ClientTlsConfig][] = [
     ...Object.entries(backends).flatMap(([name, backend]): [Path, ClientTlsConfig][] =>
       'tls' in backend ? [[['backends', name, 'tls'], backend.tls]] : [],
     ),
     [['consul', 'tls'], consul.tls],
     [['auth', 'jwt', 'tls'], auth.jwt.tls],
+    [['nats', 'tls'], nats.tls],
   ];
   return all.flatMap(([path, tls]) => {
     try {

@@ -129,7 +129,9 @@ export function checkGrpcAddress(text: string): string | undefined {
 function parseNatsUrl(url: string): string {
   const [, authority] = /^(?:nats|tls):\/\/([^/]+)\/?$/.exec(url) ?? [];
   if (authority === undefined) {
-    throw new RangeError('expected embedded, or nats://host:4222, or several joined by commas');
+    throw new RangeError(
+      'expected embedded, or nats://host:4222 or tls://host:4222, or several joined by commas',
+    );
   }
   if (authority.includes('@')) {
     throw new RangeError('user and password go to nats.user and nats.password, not into the URL');

@@ -2,7 +2,7 @@
  * What no key can be checked for alone: names that must exist, keys that go together, ports that collide.
  */
 import { checkAccess } from './access-checks.ts';
-import { parseAddress, parseBus } from './address.ts';
+import { isLoopback, parseAddress, parseBus, parseHostPort } from './address.ts';
 import { isConsulService } from './consul-service.ts';
 import { checkGates } from './gates.ts';
 import { checkJoins } from './joins.ts';
@@ -35,7 +35,7 @@ export function crossCheck(tree: unknown): CrossChecks {
   checkAccess(sections, report, warn);
   checkTls(sections, report);
   checkPorts(sections, report);
-  checkNats(sections, report);
+  checkNats(sections, report, warn);
   checkConsul(sections, report);
   checkFleet(sections, report);
   checkAuth(sections, report);
@@ -85,7 +85,7 @@ function checkTls({ known, listen, backends }: Sections, report: Report): void {
   }
 }
 
-function checkNats({ known: { nats } }: Sections, report: Report): void {
+function checkNats({ known: { bus, nats } }: Sections, report: Report, warn: Report): void {
   if (nats === undefined) return;
   const ways = (['creds', 'user', 'token', 'nkey'] as const).filter((name) => nats[name] !== '');
   const [, second] = ways;
@@ -93,6 +93,18 @@ function checkNats({ known: { nats } }: Sections, report: Report): void {
     report(['nats', second], `one of creds, user, token, nkey; got ${ways.join(' and ')}`);
   }
   if (nats.password !== '' && nats.user === '') report(['nats', 'password'], 'needs nats.user');
+  const address = bus === undefined ? undefined : parseBus(bus);
+  if (address?.kind !== 'nats') return;
+  const isSecure = address.tls || Object.values(nats.tls).some((value) => value);
+  const isAway = address.servers.some(
+    (server) => !isLoopback({ kind: 'tcp', ...parseHostPort(server) }),
+  );
+  const secret = nats.token !== '' ? 'token' : nats.password !== '' ? 'password' : '';
+  if (secret !== '' && isAway && !isSecure)
+    warn(
+      ['nats', secret],
+      'it crosses the network unencrypted unless the server insists on TLS: use tls:// in bus, or nkey or creds, which never send their seed',
+    );
 }
 
 /** What gateways can do only if they hear each other. */

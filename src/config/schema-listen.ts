@@ -21,17 +21,32 @@ export const serverTlsSchema = z
   .describe('TLS of this listener; off without a certificate.');
 
 /** Files of a TLS client; each a path or PEM text. */
+const clientTlsKeys = {
+  cert: path('pem', 'Our certificate, where the server asks for one: a path or PEM.'),
+  key: secretPath('pem', 'Private key of the certificate: a path or PEM.'),
+  ca: path(
+    'pem',
+    "Authorities that the server is checked against; empty or system: the system's own.",
+  ),
+};
+
+/** TLS towards a server of which nothing else has to be known. */
 export const clientTlsSchema = z
+  .strictObject(clientTlsKeys)
+  .prefault({})
+  .describe('TLS towards the server.');
+
+/** TLS towards nats-server. */
+export const natsTlsSchema = z
   .strictObject({
-    cert: path('pem', 'Our certificate, where the server asks for one: a path or PEM.'),
-    key: secretPath('pem', 'Private key of the certificate: a path or PEM.'),
-    ca: path(
-      'pem',
-      "Authorities that the server is checked against; empty or system: the system's own.",
+    ...clientTlsKeys,
+    handshake_first: flag(
+      false,
+      'The servers speak TLS from the first byte on, as with their own handshake_first: true.',
     ),
   })
   .prefault({})
-  .describe('TLS towards the server.');
+  .describe('TLS towards the servers, for tls:// in `bus`; read again for each connection.');
 
 /** One listener for clients. */
 export const listenSchema = z

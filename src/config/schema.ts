@@ -23,10 +23,10 @@ import { consulSchema } from './schema-consul.ts';
 import { pomeloSchema } from './schema-dialects.ts';
 import {
   adminSchema,
-  clientTlsSchema,
   controlSchema,
   healthSchema,
   listenSchema,
+  natsTlsSchema,
 } from './schema-listen.ts';
 import { limitsSchema } from './schema-limits.ts';
 import { routesSchema } from './schema-routes.ts';
@@ -44,7 +44,7 @@ const natsSchema = z
     password: secret('Password of `user`.'),
     token: secret('Token; empty: none.'),
     nkey: secret('Seed of an NKey; empty: none.'),
-    tls: clientTlsSchema,
+    tls: natsTlsSchema,
     split: flag(
       false,
       'A second connection for pushes; gives up the order between pushes and replies.',
@@ -213,7 +213,11 @@ export const configSchema = z.strictObject({
   health: healthSchema,
   control: controlSchema,
   admin: adminSchema,
-  bus: text('embedded', 'embedded, or nats://host:4222,nats://…', checkOf(parseBus)),
+  bus: text(
+    'embedded',
+    'embedded, or nats://host:4222,nats://…; tls:// for TLS, which then holds for all of them.',
+    checkOf(parseBus),
+  ),
   bus_admin: flag(
     false,
     'Serve Call, ExplainRoute, GetConfig, SetLogLevel, Reload, GetInfo and Drain over NATS, as pith.gateway.<gateway id>.<Method>.',

@@ -28,13 +28,6 @@ export type NotYet = {
 export const NOT_YET_AVAILABLE: readonly NotYet[] = [
   { path: 'admin.playground', example: true },
   { path: 'admin.console', example: true },
-  {
-    path: 'bus',
-    example: 'tls://nats:4222',
-    allows: (value) => typeof value !== 'string' || !value.includes('tls://'),
-    instead: 'use nats://',
-  },
-  { path: 'nats.tls', example: { ca: '/tls/ca.pem' } },
   { path: 'nats.split', example: true },
   { path: 'maintenance.enabled', example: true },
   { path: 'maintenance.routes', example: ['chat.>'] },

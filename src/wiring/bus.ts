@@ -1,4 +1,6 @@
 /** Makes the bus, and what is done over it: commands to the sessions of this gateway, and to those of the whole fleet. */
+import { readFileSync } from 'node:fs';
+
 import type { Bus } from '../bus/bus.ts';
 import { EmbeddedBus } from '../bus/embedded-bus.ts';
 import { Gate, type GateParts } from '../bus/gate.ts';
@@ -8,7 +10,7 @@ import { SessionCommands } from '../bus/session-commands.ts';
 import { UidRule } from '../bus/uid-rule.ts';
 import type { Capacity } from '../config/auto-limits.ts';
 import { advertisedAddresses } from '../config/gates.ts';
-import { parseBus } from '../config/address.ts';
+import { parseBus, parseHostPort } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';
 import type { EventView } from '../contract/event-json.ts';
 import { parseResumeKey } from '../config/resume-keys.ts';
@@ -18,6 +20,8 @@ import { Fanouts } from '../session/fanouts.ts';
 import type { Outboxes } from '../session/outboxes.ts';
 import { Registry } from '../session/registry.ts';
 import { SnapshotJoins } from '../session/snapshot-joins.ts';
+import { readClientTls } from '../transport/pem.ts';
+import type { NatsTls } from '../upstream/nats/nats-connection.ts';
 import { NatsConnector } from '../upstream/nats/nats-connector.ts';
 import { NatsReport } from '../upstream/nats/nats-report.ts';
 import { NatsAnswers } from '../upstream/nats/nats-answers.ts';
@@ -143,6 +147,19 @@ function makeUidRule(shared: Shared, registry: Registry, bus: Bus): UidRule | un
   return uids;
 }
 
+/** undefined: neither `bus` nor `nats.tls` asks for it. */
+export function makeNatsTls(config: Config): NatsTls | undefined {
+  const address = parseBus(config.bus);
+  const { handshake_first: handshakeFirst, ...files } = config.nats.tls;
+  const isAsked = handshakeFirst || Object.values(files).some((value) => value !== '');
+  if (address.kind === 'embedded' || (!address.tls && !isAsked)) return undefined;
+  return {
+    read: () => readClientTls(files, (path) => readFileSync(path, 'utf8')),
+    handshakeFirst,
+    hosts: address.servers.map((server) => parseHostPort(server).host),
+  };
+}
+
 function makeNats(servers: readonly string[], shared: Shared): Nats {
   const { config, gatewayId, clock, random, metrics, network } = shared;
   const { creds, user, password, token, nkey, prefix } = config.nats;
@@ -165,6 +182,7 @@ function makeNats(servers: readonly string[], shared: Shared): Nats {
       token,
       nkey,
       share,
+      tls: makeNatsTls(config),
     },
     report,
   );

@@ -91,8 +91,8 @@ export const RULES: Rules = {
   'upstream/http/': ['upstream/', ...UPSTREAM, 'undici', 'node:buffer'],
   'upstream/ipc/':  ['upstream/', ...UPSTREAM, 'node:net', 'node:buffer'],
   'upstream/method/': ['upstream/', 'upstream/grpc-client/', 'upstream/pool/', ...UPSTREAM, ...GRPC, '@bufbuild/protobuf', 'config/problem.ts', 'node:buffer', 'node:crypto', 'node:fs', 'node:path'],
-  'upstream/nats/': ['upstream/', ...UPSTREAM, 'telemetry/log-throttle.ts', 'node:buffer', 'node:crypto'],
-  'upstream/nats/dial.ts': ['upstream/nats/', 'nats', 'node:fs'],
+  'upstream/nats/': ['upstream/', ...UPSTREAM, 'telemetry/log-throttle.ts', 'node:buffer', 'node:crypto', 'node:net', 'node:tls'],
+  'upstream/nats/dial.ts': ['upstream/nats/', 'nats', 'node:fs', 'node:net', 'type node:tls'],
 
   // From backends back to clients, and what operators call.
   'placement/': ['type bus/', 'type config/', 'type session/', 'timer-wheel.ts', ...SEEN],

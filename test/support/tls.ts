@@ -92,17 +92,23 @@ export class Authority {
 
   /** The same for a key of the caller's. */
   certify(subject: string, privateKey: KeyObject, days = 30, uris: readonly string[] = []): Pair {
-    const names = sequence(
-      der(0x82, 'localhost'),
-      der(0x87, Buffer.from([127, 0, 0, 1])),
-      ...uris.map((uri) => der(0x86, uri)),
-    );
+    const here = [der(0x82, 'localhost'), der(0x87, Buffer.from([127, 0, 0, 1]))];
+    return this.#pair(subject, privateKey, days, [...here, ...uris.map((uri) => der(0x86, uri))]);
+  }
+
+  /** For this DNS name alone. */
+  issueFor(name: string): Pair {
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    return this.#pair(name, privateKey, 30, [der(0x82, name)]);
+  }
+
+  #pair(subject: string, privateKey: KeyObject, days: number, names: readonly Buffer[]): Pair {
     return {
       cert: this.#certificate(
         subject,
         createPublicKey(privateKey),
         days,
-        extension(OID.ALTERNATIVE_NAME, false, names),
+        extension(OID.ALTERNATIVE_NAME, false, sequence(...names)),
       ),
       key: privateKey.export({ type: 'pkcs8', format: 'pem' }) as string,
     };

@@ -1,6 +1,9 @@
 /** Makes a connection to NATS with the client library, which nothing else uses. */
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import type { PeerCertificate } from 'node:tls';
 import {
+  type ConnectionOptions,
   credsAuthenticator,
   NatsConnectionImpl,
   type NodeConnectionOptions,
@@ -16,6 +19,7 @@ import { nodeResolveHost, NodeTransport } from 'nats/lib/node_transport.js';
 import { inBackground } from '../../background.ts';
 import { errorText } from '../../errors.ts';
 import type { TurnShare } from '../../turn-share.ts';
+import { type DialledServer, identityError, namesOf, tlsTrouble } from './dial-tls.ts';
 import {
   type DialOptions,
   ENDED,
@@ -42,6 +46,9 @@ const BODY_PIECE_BYTES_MAX = 4_096;
 /** So many bytes cost as much as a message. */
 const BYTES_PER_MESSAGE = 16_384;
 
+const NO_CERTIFICATE =
+  'the server wants a certificate of ours: set nats.tls.cert and nats.tls.key to one that its ca has signed';
+
 /** See `DialNats`. Bounded in time: each server may take 5 s. */
 export async function dialNats(
   options: DialOptions,
@@ -51,7 +58,7 @@ export async function dialNats(
   // As the library's own `connect` does it, but sockets are kept track of: the library forgets silent ones.
   setTransportFactory({
     factory: () => {
-      const transport = new PacedTransport(options.share);
+      const transport = new PacedTransport(options);
       transports.push(transport);
       return transport;
     },
@@ -64,7 +71,12 @@ export async function dialNats(
     return connection;
   } catch (error) {
     for (const transport of transports) transport.discard();
-    throw new Error(reasonOf(error), { cause: error });
+    // It then ends the connection without a reason that arrives.
+    const isLacking =
+      tlsTrouble(error) === '' &&
+      transports.at(-1)?.wantsCertificate === true &&
+      options.tls?.read().cert === undefined;
+    throw new Error(isLacking ? NO_CERTIFICATE : reasonOf(error), { cause: error });
   }
 }
 
@@ -75,10 +87,35 @@ export async function dialNats(
 class PacedTransport extends NodeTransport {
   connection: LibraryConnection | null = null;
   readonly #share: TurnShare | undefined;
+  /** Empty: no TLS of ours. */
+  readonly #hosts: readonly string[];
 
-  constructor(share: TurnShare | undefined) {
+  constructor({ share, tls }: DialOptions) {
     super();
     this.#share = share;
+    this.#hosts = tls?.hosts ?? [];
+  }
+
+  /** The server has said that it wants a certificate of ours. */
+  wantsCertificate = false;
+
+  override async peekInfo() {
+    const info = await super.peekInfo();
+    this.wantsCertificate = (info as { tls_verify?: boolean }).tls_verify === true;
+    return info;
+  }
+
+  override connect(server: DialledServer & { port: number }, options: ConnectionOptions) {
+    if (!options.tls) return super.connect(server, options);
+    const names = namesOf(server, this.#hosts);
+    const servername = names.find((name) => isIP(name) === 0);
+    // By default an address would be taken for `localhost`.
+    const identity = {
+      checkServerIdentity: (_: string, certificate: PeerCertificate) =>
+        identityError(names, certificate),
+      ...(servername !== undefined && { servername }),
+    };
+    return super.connect(server, { ...options, tls: { ...options.tls, ...identity } });
   }
 
   override async *iterate(): AsyncIterableIterator<Uint8Array> {
@@ -231,6 +268,8 @@ function refusalOf(error: Error): NatsRefusal | null {
 
 /** The reason, as an operator can act on it. */
 function reasonOf(error: unknown): string {
+  const trouble = tlsTrouble(error);
+  if (trouble !== '') return trouble;
   const text = errorText(error ?? '');
   return text === '' || text.includes('undefined error') ? ENDED : text;
 }
@@ -243,6 +282,7 @@ function connectionOptions(
   // Read for each connection: a file that is renewed counts from the next one on.
   if (options.creds !== '') authenticator.push(credsAuthenticator(readFileSync(options.creds)));
   if (options.nkey !== '') authenticator.push(nkeyAuthenticator(Buffer.from(options.nkey)));
+  const { tls } = options;
   return {
     servers: [...servers],
     // Configured servers come before those that a server has named.
@@ -260,6 +300,7 @@ function connectionOptions(
     noAsyncTraces: true,
     ...(options.user !== '' && { user: options.user, pass: options.password }),
     ...(options.token !== '' && { token: options.token }),
+    ...(tls && { tls: { ...tls.read(), handshakeFirst: tls.handshakeFirst } }),
     ...(authenticator.length > 0 && { authenticator }),
   };
 }

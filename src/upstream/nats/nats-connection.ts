@@ -1,5 +1,16 @@
 /** One connection to nats-server, as the gateway uses it. */
+import type { ClientTls } from '../../transport/pem.ts';
 import type { TurnShare } from '../../turn-share.ts';
+
+/** TLS towards the servers. */
+export type NatsTls = {
+  /** Reads authorities, certificate and key, for each connection: files that were renewed count from the next one on. */
+  readonly read: () => ClientTls;
+  /** True: the server speaks TLS from its first byte on (`handshake_first`). */
+  readonly handshakeFirst: boolean;
+  /** Hosts of the servers in the configuration. */
+  readonly hosts: readonly string[];
+};
 
 /** How the gateway introduces itself to nats-server. */
 export type DialOptions = {
@@ -11,6 +22,8 @@ export type DialOptions = {
   readonly password: string;
   readonly token: string;
   readonly nkey: string;
+  /** Absent: TLS where the server asks for it, with the system's authorities. */
+  readonly tls?: NatsTls | undefined;
   /** What a turn of the event loop may do of what has come; absent: all of it. */
   readonly share?: TurnShare | undefined;
 };

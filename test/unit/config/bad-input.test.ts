@@ -154,7 +154,7 @@ const mistakes: Mistake[] = [
   [
     'a bus without a scheme',
     'bus: nats:4222',
-    '1: bus: expected embedded, or nats://host:4222, or several joined by commas',
+    '1: bus: expected embedded, or nats://host:4222 or tls://host:4222, or several joined by commas',
   ],
   [
     'a password in the bus',

@@ -439,6 +439,21 @@ test('tokens in the clear beyond loopback are a warning', () => {
   expect(warningsOf(`control: { token: ${TOKEN} }`)).toEqual([]);
 });
 
+test.each<[string, number]>([
+  ['bus: nats://nats\nnats: { user: pith, password: hunter22 }', 1],
+  ['bus: nats://nats\nnats: { token: hunter22 }', 1],
+  ['bus: "nats://127.0.0.1,nats://10.0.0.1"\nnats: { token: hunter22 }', 1],
+  ['bus: tls://nats\nnats: { user: pith, password: hunter22 }', 0],
+  ['bus: nats://nats\nnats: { user: pith, password: hunter22, tls: { ca: a } }', 0],
+  ['bus: nats://127.0.0.1\nnats: { user: pith, password: hunter22 }', 0],
+  ['bus: nats://nats\nnats: { nkey: SUAB }', 0],
+  ['nats: { user: pith, password: hunter22 }', 0],
+])('a password that may cross the network to NATS unencrypted is a warning: %s', (yaml, count) => {
+  const warnings = warningsOf(yaml);
+  expect(warnings).toHaveLength(count);
+  expect(warnings.join()).not.toContain('hunter');
+});
+
 test('what only WebSocket has is a warning over TCP', () => {
   const yaml =
     'listen: [{ url: "tcp://127.0.0.1:1", path: /game, origins: ["https://game.example.com"] }]';
