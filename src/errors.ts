@@ -84,6 +84,7 @@ export const REASONS = {
   BUS_AWAY: row(503, 'the bus is unavailable; try again', 'UNAVAILABLE', 'warn'),
   NO_KEYS: row(503, 'tokens cannot be verified now; try again', 'UNAVAILABLE', 'warn'),
   OVERLOADED: row(503, 'too much is in flight; try again', 'UNAVAILABLE', 'warn'),
+  MAINTENANCE: row(503, 'closed for maintenance; try again later', 'UNAVAILABLE', 'debug'),
   DRAINING: row(503, 'this gateway is stopping; connect again', 'UNAVAILABLE', 'debug'),
   TIMEOUT: row(504, 'the backend did not answer in time', 'DEADLINE_EXCEEDED', 'warn'),
 } as const;

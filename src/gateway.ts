@@ -13,6 +13,8 @@ import type { Consul } from './discovery/consul.ts';
 import { Faults } from './faults.ts';
 import type { Random } from './random.ts';
 import type { Drained } from './session/drain.ts';
+import { readBlocksFile } from './orders/blocks-file.ts';
+import type { Orders } from './orders/orders.ts';
 import { Outboxes } from './session/outboxes.ts';
 import type { Registry } from './session/registry.ts';
 import type { Backends } from './reload/backends.ts';
@@ -74,6 +76,8 @@ export class Gateway {
   readonly id: string;
   readonly metrics = new Metrics();
   readonly registry: Registry;
+  /** What operators have ordered for the whole fleet. */
+  readonly orders: Orders;
   readonly #parts: GatewayParts;
   readonly #wheel: TimerWheel;
   readonly #faults: Faults;
@@ -160,6 +164,7 @@ export class Gateway {
     this.#bus = bus;
     this.#consul = consul;
     this.#readiness = readiness;
+    this.orders = bus.orders;
     this.#tracing = tracing;
     this.#backends = backends;
     this.#shedding = relay.parts.shedding;
@@ -197,6 +202,7 @@ export class Gateway {
       bus: this.#bus.bus.name,
       backends: this.#backends.info(),
       uptimeMs: this.#parts.clock.now() - this.#startedAt,
+      maintenance: this.orders.maintenance.isOn,
     };
   }
 
@@ -238,6 +244,7 @@ export class Gateway {
     const { config, log } = this.#parts;
     this.#parts.processUse?.lag.start();
     await this.#tracing?.start();
+    this.orders.setFile(await readBlocksFile(config.blocks.file, this.#parts.clock));
     this.#bus.bus.start();
     const { nats } = this.#bus;
     if (nats !== null) {

@@ -172,7 +172,7 @@ type ServeOptions = {
 
 async function serve({ config, ...read }: ReadWell, options: ServeOptions): Promise<void> {
   const { signals, supervision } = options;
-  let { keyFiles } = read;
+  let { watchedFiles } = read;
   // Until the end, which is always an exit: a stop still waits for timers after everything is closed.
   holdProcess();
   const [
@@ -200,7 +200,7 @@ async function serve({ config, ...read }: ReadWell, options: ServeOptions): Prom
     config,
     readConfig: async () => {
       const again = await readAgain(options.config, configIo(), log);
-      if ('config' in again) keyFiles = again.keyFiles;
+      if ('config' in again) ({ watchedFiles } = again);
       return again;
     },
     clock: systemClock,
@@ -218,7 +218,7 @@ async function serve({ config, ...read }: ReadWell, options: ServeOptions): Prom
   });
   obeySignals(signals, gateway, log);
   const files = [options.config.file, options.config.live].filter((file) => file !== '');
-  const watched = (): readonly string[] => [...files, ...keyFiles];
+  const watched = (): readonly string[] => [...files, ...watchedFiles];
   const stopped = gateway.stopped().then(() => sink.flush(systemClock, FLUSH_MS));
   inBackground(
     stopped.then(() => process.exit(EXIT.OK)),

@@ -4,7 +4,6 @@
  */
 import { inBackground } from '../background.ts';
 import type { SessionCommands } from '../bus/session-commands.ts';
-import { type ClientRule, mayConnect } from '../config/client-rules.ts';
 import type { Accepted } from '../contract/commands.ts';
 import type { SessionFacts } from '../contract/facts.ts';
 import { readPublicKey } from '../dialect/signature.ts';
@@ -21,6 +20,7 @@ import type { TimerWheel } from '../timer-wheel.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { applied, isClosed } from './applied.ts';
 import { AWAY, BackendWord, logFault, type PendingAuth } from './backend-word.ts';
+import type { EntryRefusal, EntryRules } from './entry-rules.ts';
 import type { HeldTokens } from './held-tokens.ts';
 import { type Granted, patchOf } from './jwt/claims.ts';
 import type { TokenCheck } from './jwt/token-check.ts';
@@ -34,8 +34,7 @@ const NO_KEY =
 export type Tokens = { readonly check: TokenCheck; readonly held: HeldTokens };
 
 export type ConnectAuthOptions = {
-  /** Which clients may come in; empty: all. */
-  readonly clientRules: readonly ClientRule[];
+  readonly entry: EntryRules;
   /** A client without a key in its handshake is refused. */
   readonly needsKey: boolean;
   /** Of a handshake, for the log: numbers and the keys that set them. */
@@ -72,15 +71,17 @@ export class ConnectAuth {
   /** Answers the handshake of a client, now or later. null: what it sent is no handshake. */
   onHandshake(session: Session, request: HandshakeRequest | null): void {
     const { listenerDialect } = session;
-    const { clientRules, needsKey, asked, tokens, joins } = this.#options;
+    const { entry, needsKey, asked, tokens, joins } = this.#options;
     if (request === null) {
       session.refuse(listenerDialect.refuse(500), `${NO_HANDSHAKE} ${this.#options.bounds}`);
       return;
     }
     session.clientType = request.clientType;
     session.clientVersion = request.clientVersion;
-    if (!mayConnect(clientRules, request.clientType, request.clientVersion)) {
-      session.refuse(listenerDialect.refuse(501), noSuchClient(request));
+    const proves = asked !== null || tokens !== null || this.#resumeTokenOf(request) !== null;
+    const refused = entry.atHandshake(request, proves);
+    if (refused !== null) {
+      this.#turnAway(session, refused);
       return;
     }
     session.wire = listenerDialect.wireFor(request);
@@ -92,7 +93,7 @@ export class ConnectAuth {
       }
     }
     if (request.pith['gap'] === true) joins.tellGaps(session);
-    if (asked !== null || tokens !== null || this.#resumeTokenOf(request) !== null) {
+    if (proves) {
       this.#begin(session, request);
       return;
     }
@@ -142,6 +143,11 @@ export class ConnectAuth {
       this.#reject(session, outcome);
       return;
     }
+    const closed = this.#options.entry.whenKnown(outcome.patch?.uid ?? from?.state.uid ?? '');
+    if (closed !== null) {
+      this.#turnAway(session, closed);
+      return;
+    }
     // Before anything of it is in force: an answer that fits in no packet lets no one in.
     const answer = session.listenerDialect.accept(request, outcome.user ?? undefined);
     if (isFailure(answer)) {
@@ -160,6 +166,10 @@ export class ConnectAuth {
     if (granted !== null) tokens?.held.hold(session, granted, tokens.check.rules.skewMs);
     this.#word.granted(session, pending, outcome);
     session.accept(token === null ? answer : this.#withToken(session, pending, outcome));
+  }
+
+  #turnAway(session: Session, { code, why, cause }: EntryRefusal): void {
+    session.refuse(session.listenerDialect.refuse(code, why), cause);
   }
 
   /** The token that a client wants to come back with, '' if it has none yet; null: it does not want any. */
@@ -253,9 +263,4 @@ function withGranted(facts: SessionFacts, { uid, set }: Granted): SessionFacts {
     ...{ sid, gatewayId, remoteIp, clientType, clientVersion, openedAtWall },
     ...{ boundAtWall, groups, version, connection, dialect, data, uid: uid || facts.uid },
   };
-}
-
-/** Shows the client's own values, which were cut when they were read. */
-function noSuchClient({ clientType, clientVersion }: HandshakeRequest): string {
-  return `pomelo.client_types does not allow type "${clientType}" in version "${clientVersion}"`;
 }

@@ -54,6 +54,9 @@ export type PeerReply = {
   /** A part of what has ended, and where the next part begins. */
   ended?: EndedPage['ended'];
   next?: EndedPage['next'];
+  /** To what its copy of the orders comes, and entries of it; `order-words.ts` reads them. */
+  sums?: string;
+  orders?: readonly unknown[];
   /** Why it did nothing, and gives nothing. */
   failure?: Failure;
 };
@@ -101,6 +104,8 @@ export interface Peers {
   mayResume(place: LineagePlace, waitMs: number): PeerCall;
   /** What has ended, as this gateway knows it ('': each), after a place in its list (0: from the beginning). */
   ended(gateway: string, after: number, waitMs: number): PeerCall;
+  /** Tells them of orders, or asks for theirs. */
+  orders(fields: object, waitMs: number): PeerCall;
 }
 
 /** Where this gateway says which lineages have ended. */

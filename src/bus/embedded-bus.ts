@@ -31,6 +31,7 @@ export class EmbeddedBus implements Bus {
     groups: noReplies,
     mayResume: noReplies,
     ended: noReplies,
+    orders: noReplies,
   };
   readonly claims: ClaimChannel = {
     up: false,

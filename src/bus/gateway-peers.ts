@@ -214,6 +214,10 @@ export class GatewayPeers implements Peers {
     return this.#callNew('ended', { of, after }, waitMs);
   }
 
+  orders(fields: object, waitMs: number): PeerCall {
+    return this.#callNew('orders', fields, waitMs);
+  }
+
   /** A call that gateways of older releases do not know: their answers name no call, and count as silence. */
   #callNew(verb: string, fields: object, waitMs: number, sids?: readonly string[]): PeerCall {
     return this.#call({ verb, payload: this.#payload(fields), waitMs, sids, isNew: true });

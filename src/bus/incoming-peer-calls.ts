@@ -20,6 +20,7 @@ import type { GatewayPeers } from './gateway-peers.ts';
 import { readPeerPush } from './peer-push-codec.ts';
 import { presenceJson, readPeerReply } from './peer-reply.ts';
 import type { NatsLineageNews } from './lineage-news.ts';
+import type { NatsOrderChannel } from './order-channel.ts';
 import type { Replies } from './replies.ts';
 import { cursorRefusal } from './push-cursors.ts';
 import { type SessionCommands } from './session-commands.ts';
@@ -32,11 +33,12 @@ export type IncomingPeerCallsParts = BusParts & {
   /** null: this gateway has none. */
   readonly gate: Gate | null;
   readonly lineages: NatsLineageNews;
+  readonly orders: NatsOrderChannel;
 };
 
 /** What is answered, as JSON. */
-type Outcome = Omit<PeerReply, 'gateway' | 'failure' | 'presence' | 'ended'> &
-  Partial<ErrorJson> & { presence?: unknown[]; ended?: unknown[] };
+type Outcome = Omit<PeerReply, 'gateway' | 'failure' | 'presence' | 'ended' | 'orders'> &
+  Partial<ErrorJson> & { presence?: unknown[]; ended?: unknown[]; orders?: unknown[] };
 
 export class IncomingPeerCalls {
   readonly #parts: IncomingPeerCallsParts;
@@ -119,6 +121,8 @@ export class IncomingPeerCalls {
       case 'ended':
       case 'lineages':
         return this.#parts.lineages.onCall(verb, this.#fieldsOf(message));
+      case 'orders':
+        return this.#parts.orders.onCall(this.#fieldsOf(message));
       default:
         return {};
     }

@@ -19,10 +19,12 @@ import { NatsKeepChannel } from './keep-channel.ts';
 import { NatsRequestsBySid } from './requests-by-sid.ts';
 import { IncomingPeerCalls } from './incoming-peer-calls.ts';
 import { Replay, type ReplayOptions } from './replay.ts';
+import { NatsOrderChannel } from './order-channel.ts';
 import { type Known, NatsLineageNews } from './lineage-news.ts';
 import { Replies } from './replies.ts';
 import { RequestMany } from './request-many.ts';
 import type { SessionCommands } from './session-commands.ts';
+import type { Orders } from '../orders/orders.ts';
 import { StreamWatch } from './stream-watch.ts';
 import { NatsSubscriptions } from './subscriptions.ts';
 import type { UidRule } from './uid-rule.ts';
@@ -41,6 +43,7 @@ export class NatsBus implements Bus, ConnectionListener {
   /** null: kept pushes come only to who is there. */
   readonly replay: Replay | null;
   readonly lineages: NatsLineageNews;
+  readonly orders: NatsOrderChannel;
   readonly #parts: BusParts;
   #uids: UidRule | undefined;
   #incoming!: IncomingMessages;
@@ -61,10 +64,13 @@ export class NatsBus implements Bus, ConnectionListener {
     this.peers = new GatewayPeers(parts, requests, () => {
       this.#uids?.claims.sayAll();
       this.lineages.onNew();
+      this.orders.onNew();
     });
     this.watch = new GatewayWatch(parts, this.events, this.peers, () => {
       this.#uids?.claims.sayAll();
+      this.orders.onNew();
     });
+    this.orders = new NatsOrderChannel(parts, this.peers);
     this.lineages = new NatsLineageNews(parts, this.peers);
     this.claims = new NatsClaimChannel(parts, requests);
     this.keeping = new NatsKeepChannel(parts, requests);
@@ -94,11 +100,12 @@ export class NatsBus implements Bus, ConnectionListener {
   get notReady(): string {
     if (!this.#parts.connector.everUp) return 'not connected to the bus yet';
     if (!this.lineages.isReady) return 'fetching which sessions have ended';
+    if (!this.orders.isReady) return 'fetching what operators have ordered';
     return this.replay?.problem ?? '';
   }
 
   get ready(): Promise<void> {
-    return this.lineages.ready;
+    return Promise.all([this.lineages.ready, this.orders.ready]).then(() => {});
   }
 
   /** Completes the construction: the registry needs the bus's subscriptions, the bus needs the registry's sessions. */
@@ -114,16 +121,21 @@ export class NatsBus implements Bus, ConnectionListener {
     this.replay?.attach(registry, sessionCommands);
     const replies = new Replies(this.#parts);
     this.#replies = replies;
-    const { subscriptions, peers, replay, lineages } = this;
+    const { subscriptions, peers, replay, lineages, orders } = this;
     const more = { registry, sessionCommands, subscriptions, replies, uids, replay };
     this.#incoming = new IncomingMessages({ ...this.#parts, ...more });
-    const calls = new IncomingPeerCalls({ ...this.#parts, ...more, peers, gate, lineages });
+    const calls = new IncomingPeerCalls({ ...this.#parts, ...more, peers, gate, lineages, orders });
     this.#parts.connector.always(this.#parts.subjects.fleet('*'), calls.onCall);
   }
 
   /** Where lineages are kept; without it others are told nothing. */
   attachLineages(known: Known): void {
     this.lineages.attach(known);
+  }
+
+  /** What operators order, for the other gateways; without it others are told nothing. */
+  attachOrders(orders: Orders): void {
+    this.orders.attach(orders);
   }
 
   serve(api: ControlApi, facts: () => ServiceFacts): void {
@@ -181,6 +193,7 @@ export class NatsBus implements Bus, ConnectionListener {
     this.#uids?.claims.sayAll();
     this.replay?.onUp(first);
     this.lineages.onUp();
+    this.orders.onUp();
   }
 
   onRoom(): void {
@@ -195,6 +208,7 @@ export class NatsBus implements Bus, ConnectionListener {
 
   async close(): Promise<void> {
     this.watch.stop();
+    this.orders.stop();
     this.peers.leave();
     await this.#parts.connector.drain();
   }

@@ -13,7 +13,7 @@ export function readPeerReply(payload: Uint8Array): PeerReply | null {
   } catch {
     return null;
   }
-  const { gateway, sessions, more, error, did, presence, groups, ended } = fields;
+  const { gateway, sessions, more, error, did, presence, groups, ended, sums, orders } = fields;
   if (typeof gateway !== 'string') return null;
   const answer: PeerReply = { gateway };
   for (const name of ['delivered', 'dropped', 'refused', 'closed', 'changed', 'next'] as const) {
@@ -25,6 +25,8 @@ export function readPeerReply(payload: Uint8Array): PeerReply | null {
     if (Array.isArray(names)) answer[name] = names.filter((one) => typeof one === 'string');
   }
   if (Array.isArray(sessions)) answer.sessions = sessions.filter(isSession);
+  if (typeof sums === 'string') answer.sums = sums;
+  if (Array.isArray(orders)) answer.orders = orders;
   if (typeof did === 'string') answer.did = did;
   if (Array.isArray(presence)) answer.presence = presence.flatMap(readPresence);
   if (Array.isArray(groups)) answer.groups = groups.filter(isGroupCount);

@@ -9,6 +9,7 @@ import type { BackendConfig, GrpcBackendConfig } from '../config/schema-backends
 import type { ClientTlsConfig, ServerTlsConfig } from '../config/schema-listen.ts';
 import { backendsOf } from '../config/schema-routes.ts';
 import type { Path } from '../config/schema-tree.ts';
+import { BlocksFileError, readBlocksFile } from '../orders/blocks-file.ts';
 import { fileErrorText } from '../errors.ts';
 import { faultIn } from '../transport/certificate.ts';
 import { readClientTls, TlsFault } from '../transport/pem.ts';
@@ -50,10 +51,21 @@ export async function checkFiles(config: Config): Promise<FileFindings> {
       ...checkClientTls(config),
       ...checkTokenKeys(config),
       ...project.problems,
+      ...(await checkBlocks(config)),
       ...(await Promise.all(schemas)).flat(),
     ],
     warnings: project.warnings,
   };
+}
+
+async function checkBlocks({ blocks }: Config): Promise<Finding[]> {
+  try {
+    await readBlocksFile(blocks.file, systemClock);
+    return [];
+  } catch (error) {
+    if (!(error instanceof BlocksFileError)) throw error;
+    return error.message.split('\n').map((message) => ({ path: ['blocks', 'file'], message }));
+  }
 }
 
 function checkServerTls(config: Config): Finding[] {

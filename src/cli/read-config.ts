@@ -21,8 +21,8 @@ export type ReadWell = {
   readonly config: Config;
   /** One line each. */
   readonly warnings: readonly string[];
-  /** Files with keys of `auth.jwt`, which may change like the configuration itself. */
-  readonly keyFiles: readonly string[];
+  /** Files with keys of `auth.jwt`, and `blocks.file`, which may change like the configuration itself. */
+  readonly watchedFiles: readonly string[];
   /** Nothing was configured: there is no file, no PITH_ variable and no --set. */
   readonly isEmpty: boolean;
 };
@@ -69,7 +69,9 @@ export async function readConfig(choice: ConfigChoice, io: ConfigIo): Promise<Re
     return { problems: inOrder(found.problems.map(place)).map(formatProblem) };
   const isEmpty = warnings.length > 0 && Object.keys(settings).length === 0 && !hasSettings(io.env);
   warnings.push(...[...loaded.warnings, ...found.warnings.map(place)].map(formatProblem));
-  return { config, warnings, keyFiles, isEmpty };
+  const { file: blocks } = config.blocks;
+  const watchedFiles = blocks === '' ? keyFiles : [...keyFiles, blocks];
+  return { config, warnings, watchedFiles, isEmpty };
 }
 
 /** The same for a gateway that runs: warnings go to its log. */

@@ -10,6 +10,7 @@ import {
   duration,
   flag,
   integer,
+  path,
   secret,
   secretPath,
   secrets,
@@ -171,12 +172,29 @@ const reloadSchema = z
   .prefault({})
   .describe('Changes while the gateway runs.');
 
+const blocksSchema = z
+  .strictObject({
+    file: path(
+      'file',
+      'Who may not connect: a line of JSON for each network, uid or kind of client; read again when it changes. Empty: none.',
+    ),
+  })
+  .prefault({})
+  .describe('Clients that are kept out, besides those that Control has blocked.');
+
 const maintenanceSchema = z
   .strictObject({
     enabled: flag(false, 'Answer 503 MAINTENANCE.'),
-    routes: texts('Only these routes, as in `match`; empty: all.', checkPattern),
+    routes: texts(
+      'Only these routes, as in `match`; empty: all, and handshakes are refused.',
+      checkPattern,
+    ),
     allow_uids: texts('Uids that are served anyway.'),
-    message: text('', 'Text of the answer.'),
+    message: text('', 'Text of the answer; empty: the standard one.'),
+    handshake_code: integer(503, 'Code that a refused handshake is answered, 400 to 599.', {
+      min: 400,
+      max: 599,
+    }),
   })
   .prefault({})
   .describe('A planned pause.');
@@ -220,7 +238,7 @@ export const configSchema = z.strictObject({
   ),
   bus_admin: flag(
     false,
-    'Serve Call, ExplainRoute, GetConfig, SetLogLevel, Reload, GetInfo and Drain over NATS, as pith.gateway.<gateway id>.<Method>.',
+    'Serve Call, ExplainRoute, GetConfig, SetLogLevel, Reload, GetInfo, SetMaintenance, GetMaintenance and Drain over NATS, as pith.gateway.<gateway id>.<Method>.',
   ),
   nats: natsSchema,
   pomelo: pomeloSchema,
@@ -235,6 +253,7 @@ export const configSchema = z.strictObject({
   log: logSchema,
   reload: reloadSchema,
   consul: consulSchema,
+  blocks: blocksSchema,
   maintenance: maintenanceSchema,
   workers: integer(1, 'Processes that share the listeners, 1 to 256.', { min: 1, max: 256 }),
 });

@@ -29,10 +29,6 @@ export const NOT_YET_AVAILABLE: readonly NotYet[] = [
   { path: 'admin.playground', example: true },
   { path: 'admin.console', example: true },
   { path: 'nats.split', example: true },
-  { path: 'maintenance.enabled', example: true },
-  { path: 'maintenance.routes', example: ['chat.>'] },
-  { path: 'maintenance.allow_uids', example: ['1'] },
-  { path: 'maintenance.message', example: 'Back at noon.' },
   { path: 'workers', example: 2 },
 ];
 

@@ -231,6 +231,7 @@ export function infoMessage(info: Info): Buffer {
     writer.bytes(6, backend.take());
   }
   writer.bytes(7, encodeMs(info.uptimeMs));
+  writer.bool(8, info.maintenance);
   return writer.take();
 }
 

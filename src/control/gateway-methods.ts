@@ -31,6 +31,8 @@ export type Info = {
     readonly inFlight: number;
   }[];
   readonly uptimeMs: number;
+  /** Something is in maintenance. */
+  readonly maintenance: boolean;
 };
 
 /** What Reload answers. */

@@ -41,6 +41,15 @@ export type Request = {
   readonly budgetMs?: number;
   readonly reason?: string;
   readonly level?: string;
+  readonly network?: string;
+  readonly client?: string;
+  readonly lastsMs?: number;
+  readonly on?: boolean;
+  readonly routes?: readonly string[];
+  readonly allowUids?: readonly string[];
+  readonly message?: string;
+  readonly scope?: string;
+  readonly handshakeCode?: number;
 };
 
 /** null: a list of names, one a field. */
@@ -51,11 +60,13 @@ type Field = readonly [
 
 const duration = (reader: WireReader): number => decodeDurationMs(reader.message());
 /** Not like other durations: a negative one must not be read as 0, which means for ever. */
-const ttl = (reader: WireReader): number => {
-  const ms = decodeSignedMs(reader.message());
-  if (ms < 0) throw new WireError('ttl is negative');
-  return ms;
-};
+const lasting =
+  (name: string) =>
+  (reader: WireReader): number => {
+    const ms = decodeSignedMs(reader.message());
+    if (ms < 0) throw new WireError(`${name} is negative`);
+    return ms;
+  };
 const text = (reader: WireReader): string => reader.string();
 const number = (reader: WireReader): number => reader.uint();
 const SID: Field = ['sid', text];
@@ -65,10 +76,15 @@ const PUSH_REQUEST: Readonly<Record<number, Field>> = {
   1: ['push', (reader, max) => decodePush(reader.message(), max)],
   2: ['waitMs', duration],
 };
+const BLOCKED: Readonly<Record<number, Field>> = {
+  1: ['network', text],
+  2: ['uid', text],
+  3: ['client', text],
+};
 const GROUP_REQUEST: Readonly<Record<number, Field>> = {
   1: TARGET,
   2: ['groups', null],
-  3: ['ttlMs', ttl],
+  3: ['ttlMs', lasting('ttl')],
 };
 
 /** By method: the fields of its request, by number. [proto/pith/v1/control.proto] */
@@ -98,6 +114,21 @@ const FIELDS: Readonly<Record<string, Readonly<Record<number, Field>>>> = {
     1: ['route', text],
     2: ['uid', text],
     3: ['data', (reader, max) => jsonIn(reader, 'data', max, decodeStruct)],
+  },
+  Block: {
+    ...BLOCKED,
+    4: ['reason', text],
+    5: ['lastsMs', lasting('expires_in')],
+  },
+  Unblock: BLOCKED,
+  ListBlocks: { 1: ['limit', number], 2: ['pageToken', text] },
+  SetMaintenance: {
+    1: ['on', (reader) => reader.bool()],
+    2: ['routes', null],
+    3: ['allowUids', null],
+    4: ['message', text],
+    5: ['scope', text],
+    6: ['handshakeCode', number],
   },
   Drain: { 1: ['budgetMs', duration], 2: ['reason', text] },
   SetLogLevel: { 1: ['level', text] },

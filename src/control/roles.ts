@@ -42,6 +42,7 @@ export const METHOD_RULES: Readonly<Record<string, MethodRule>> = {
   Watch: READ,
   Drain: WRITE,
   SetMaintenance: WRITE,
+  GetMaintenance: READ,
   SetLogLevel: WRITE,
   Reload: WRITE,
   GetConfig: READ,

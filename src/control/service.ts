@@ -5,12 +5,14 @@
 import type { Clock } from '../clock.ts';
 import type { FleetCommands } from '../bus/fleet-commands.ts';
 import { CONVERT_BYTES } from '../protocol/conversion-limit.ts';
+import type { Orders } from '../orders/orders.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Audit } from './audit.ts';
 import { BusApi } from './bus-api.ts';
 import { fleetMethods, fleetPages } from './fleet-methods.ts';
 import { gatewayMethods, type OwnGateway } from './gateway-methods.ts';
-import { makeMethods, type Methods } from './method.ts';
+import { makeMethods, type MakeMethods, type Methods } from './method.ts';
+import { blockMethods, blockPages, maintenanceMethods } from './order-methods.ts';
 
 /** The service's full name. */
 export const CONTROL = 'pith.v1.Control';
@@ -25,6 +27,7 @@ export type ControlParts = {
   readonly audit: Audit;
   /** The gateway itself. */
   readonly own: OwnGateway;
+  readonly orders: Orders;
 };
 
 /** The methods of this release; all others are answered as not served. */
@@ -32,18 +35,27 @@ export function controlMethods(parts: Omit<ControlParts, 'log'>): Methods {
   const make = makeMethods(parts.convertBytesMax ?? CONVERT_BYTES, parts.clock, parts.audit);
   return {
     ...fleetMethods(parts.fleetCommands, make, parts.clock),
-    ...gatewayMethods(parts.own, make),
+    ...blockMethods(parts.orders, make, parts.clock),
+    ...ownMethods(parts, make),
   };
+}
+
+/** Those that act on the called gateway. */
+function ownMethods(
+  { own, orders }: Pick<ControlParts, 'own' | 'orders'>,
+  make: MakeMethods,
+): Methods {
+  return { ...gatewayMethods(own, make), ...maintenanceMethods(orders, make) };
 }
 
 /** The same over NATS. @param servesOwn `bus_admin` */
 export function busApi(parts: ControlParts, servesOwn: boolean): BusApi {
-  const { audit, clock, convertBytesMax, fleetCommands, log, own } = parts;
+  const { audit, clock, convertBytesMax, fleetCommands, log, orders } = parts;
   const make = makeMethods(convertBytesMax ?? CONVERT_BYTES, clock, audit);
   return new BusApi({
     methods: controlMethods(parts),
-    pages: fleetPages(fleetCommands, make, clock),
-    own: new Set(Object.keys(gatewayMethods(own, make))),
+    pages: { ...fleetPages(fleetCommands, make, clock), ...blockPages(orders, make) },
+    own: new Set(Object.keys(ownMethods(parts, make))),
     servesOwn,
     service: CONTROL,
     clock,

@@ -119,8 +119,11 @@ export function encodeHandshakeOk(
   return encodeJsonPacket(PacketType.HANDSHAKE, body);
 }
 
-/** Why a client is rejected: 501 for a client type or version that is not allowed, 500 for anything else. */
-export type HandshakeCode = 400 | 500 | 501 | 503;
+/**
+ * Why a client is rejected: 501 for a client type or version that is not allowed, 503 where trying again later may help,
+ * what `maintenance.handshake_code` says, 500 for anything else.
+ */
+export type HandshakeCode = number;
 
 /** The answer that rejects a client; null: too long with these fields. [pomelo connectors/commands/handshake.js: only the code] */
 export function encodeHandshakeRefusal(

@@ -1,6 +1,7 @@
 /** What the relay is made of. */
 import type { Close, Patch, Push } from '../contract/commands.ts';
 import type { Failure } from '../errors.ts';
+import type { Maintenance } from '../orders/maintenance.ts';
 import type { Random } from '../random.ts';
 import type { Session } from '../session/session.ts';
 import type { SnapshotJoins } from '../session/snapshot-joins.ts';
@@ -22,6 +23,8 @@ export type RelayBackend = {
 export type RelayParts = {
   readonly admission: Admission;
   readonly shedding: Shedding;
+  /** What is in maintenance. */
+  readonly maintenance: Pick<Maintenance, 'isOn' | 'refusal'>;
   readonly wheel: TimerWheel;
   readonly random: Random;
   /** What replies ask for besides the answer: of the session, and of other sessions anywhere. */

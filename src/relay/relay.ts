@@ -110,12 +110,16 @@ export class Relay implements MessageSink {
 
   /** Where the message goes, or why it goes nowhere. */
   target(session: Session, route: string, now: number): Target | Failure {
-    const { admission } = this.parts;
+    const { admission, maintenance } = this.parts;
     const tooMany = admission.refusal(session, now);
     if (tooMany !== null) return tooMany;
     if (session.state === 'draining') return failure('DRAINING');
     const target = this.table.resolve(route);
     if (isFailure(target)) return target;
+    if (maintenance.isOn) {
+      const closed = maintenance.refusal(route, session.uid);
+      if (closed !== null) return closed;
+    }
     if (target.bound && session.uid === '') return failure('NOT_BOUND');
     if (!mayUse(target.roles, session.data)) return NO_ROLE;
     const tooManyHere = admission.routeRefusal(session, target, now);

@@ -32,6 +32,7 @@ const FINAL: ReadonlySet<CloseReason> = new Set<CloseReason>([
   'kick',
   'closed',
   'logged_in_elsewhere',
+  'blocked',
   'auth_expired',
 ]);
 

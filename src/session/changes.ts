@@ -10,6 +10,8 @@ export type ChangeLimits = {
   /** Bytes of a session's data as JSON. */
   readonly dataBytesMax: number;
   readonly groupsMax: number;
+  /** Why no session may have this uid; absent: any may. */
+  readonly uidRefusal?: (uid: string) => Failure | null;
 };
 
 /** Bytes of UTF-8 in a uid, a group's name or a data key. */
@@ -97,6 +99,10 @@ export function refusal(session: Session, patch: Patch, limits: ChangeLimits): F
   if (uid !== undefined && uid !== '' && session.state === 'draining') return failure('CLOSING');
   if (uid !== undefined && uid !== '' && session.uid !== '' && uid !== session.uid) {
     return failure('CONFLICT', `the session is bound to ${session.uid}; unbind it first`);
+  }
+  if (uid !== undefined && uid !== '') {
+    const blocked = limits.uidRefusal?.(uid) ?? null;
+    if (blocked !== null) return blocked;
   }
   const tooMany = groupsRefusal(session, patch, limits) ?? dataRefusal(session, patch.set, limits);
   if (tooMany !== null) return tooMany;

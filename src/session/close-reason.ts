@@ -43,6 +43,8 @@ export const CLOSE_REASONS = {
   kick: row(1000, 'kick', 'info'),
   /** Its uid has a newer session than auth.sessions_per_uid lets it share with. */
   logged_in_elsewhere: row(1000, 'logged_in_elsewhere', 'info'),
+  /** Its address, uid or kind of client is on the block list. */
+  blocked: row(1008, 'blocked', 'info'),
   /** Its client has come back with a token, and another session goes on from it. */
   resumed: row(1000, null, 'debug'),
   draining: row(1001, null, 'info'),

@@ -64,6 +64,15 @@ export const INSTRUMENTS = {
   pith_jwks_fetched_timestamp_seconds: gauge(
     'When the keys of auth.jwt.jwks_url were last fetched, in seconds since 1970; 0: not yet.',
   ),
+  pith_block_list_size: gauge(
+    'Blocks on the list, by what they are of, and whether Control or blocks.file set them.',
+    ['kind', 'source'],
+  ),
+  pith_blocked_total: counter(
+    'Connections, handshakes and binds refused, and sessions closed, because of a block, by what it is of.',
+    ['kind'],
+  ),
+  pith_maintenance_state: gauge('1 while something is in maintenance.'),
   pith_messages_dropped_total: counter('Client messages dropped without an answer.', ['reason']),
   pith_messages_refused_total: counter(
     'Client messages answered with an error before they reached a backend.',

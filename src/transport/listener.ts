@@ -51,6 +51,8 @@ export type ListenerParts = {
   readonly accept: Accept;
   /** False: the gateway is full, and the next connection is refused. Those in `Listener.waiting` are counted already. */
   readonly mayAccept: () => boolean;
+  /** Nobody may connect from this address. */
+  readonly isBlocked: (address: string) => boolean;
   /** Of all ports for clients together. */
   readonly addressLimit: AddressLimit;
   /** The same. */
@@ -85,12 +87,14 @@ export class Listener implements ClientListener {
   readonly #tls: TlsEntry | null = null;
 
   constructor(options: ListenerOptions, parts: ListenerParts) {
-    const { accept, clock, log, mayAccept, addressLimit, pace, wheel } = parts;
+    const { accept, clock, log, mayAccept, isBlocked, addressLimit, pace, wheel } = parts;
     const { handshakeMs: waitMs } = options;
     const trusted = new Networks(options.proxies.trusted);
     const admit = (pending: PendingConnection): Refused | null => {
       // Where a trusted proxy connects from says nothing about where its client is.
-      if (trusted.has(pending.remoteAddress) || addressLimit.enter(pending)) return null;
+      if (trusted.has(pending.remoteAddress)) return null;
+      if (isBlocked(pending.remoteAddress)) return { why: 'blocked', detail: '' };
+      if (addressLimit.enter(pending)) return null;
       const detail = `limits.connections_per_address is ${addressLimit.max}`;
       return { why: 'address_limit', detail };
     };
@@ -159,7 +163,8 @@ export class Listener implements ClientListener {
 
   #dispatch(pending: PendingConnection, socket: Socket, first: Buffer): void {
     const kind = kindOf(first);
-    const refusal = this.#refusalOf(kind, pending.secure);
+    // Its address may have been blocked meanwhile.
+    const refusal = this.#port.admit(pending)?.why ?? this.#refusalOf(kind, pending.secure);
     if (refusal !== null) {
       this.#port.refuse(pending, refusal);
     } else if (kind === 'tls' && !pending.secure) {

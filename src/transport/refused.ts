@@ -56,6 +56,8 @@ export const REFUSALS = {
   forwarded_conflict:
     'X-Forwarded-For and Forwarded name different clients, see `detail`: let the proxy nearest to the gateway set one ' +
     'of them and remove the other, which it passes on as the client sent it',
+  blocked:
+    'the address is in a network that is blocked, through Control or by blocks.file: ListBlocks shows which',
   silent:
     'nothing was sent within limits.handshake: a port scan, or a probe that should use the health port',
   waited_too_long:

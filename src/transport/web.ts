@@ -127,6 +127,7 @@ export class Web {
   /** Behind proxies its address is known only now. */
   #refusalFrom(pending: PendingConnection): Refusal | null {
     const refused = this.#port.admit(pending);
+    if (refused?.why === 'blocked') return { ...refused, status: 403, text: KEPT_OUT };
     return refused && { ...refused, status: 429, text: TOO_MANY };
   }
 
@@ -152,5 +153,6 @@ function textOf(header: string | string[] | undefined): string {
 }
 
 const TOO_MANY = 'There are too many connections from your address.\n';
+const KEPT_OUT = 'You may not connect here.\n';
 const CONFLICT = 'X-Forwarded-For and Forwarded name different clients.\n';
 const NOT_HERE = 'There is nothing at this path.\n';

@@ -30,6 +30,8 @@ import { Subjects } from '../upstream/nats/subjects.ts';
 import { keysForBus } from '../config/event-keys.ts';
 import type { Placement } from '../placement/placement.ts';
 import { makePlacement } from './placement.ts';
+import type { Orders } from '../orders/orders.ts';
+import { makeOrders, makeRules, type Rules } from './orders.ts';
 import type { Shared } from './shared.ts';
 
 const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
@@ -58,7 +60,8 @@ export type BusParts = {
   readonly joins: SnapshotJoins;
   /** Where newcomers should go. */
   readonly placement: Placement;
-};
+  readonly orders: Orders;
+} & Rules;
 
 export type MakeBusParts = Shared & { readonly capacity: Capacity; readonly outboxes: Outboxes };
 
@@ -88,21 +91,26 @@ export function makeBus(shared: MakeBusParts): BusParts {
   });
   const bus = nats?.bus ?? new EmbeddedBus(gate);
   const registry = new Registry(gatewayId, bus.subscriptions, bus.events);
-  const limits = { dataBytesMax, groupsMax };
+  const rules = makeRules(shared);
+  const limits = { dataBytesMax, groupsMax, uidRefusal: rules.blocks.uidRefusal };
   const uids = makeUidRule(shared, registry, bus);
   const replay = nats?.bus.replay ?? undefined;
   const { per_turn: perTurn, waiting: waitingBytesMax } = config.limits.fanout;
   const fanouts = new Fanouts(clock, outboxes, { perTurn, waitingBytesMax });
   const made = { ...shared, registry, fanouts, uids, replay };
   const sessionCommands = new SessionCommands({ ...made, limits, groupTtlMs });
+  const orders = makeOrders({ ...made, ...rules });
+  nats?.bus.attachOrders(orders);
   nats?.bus.attach(registry, sessionCommands, gate, uids);
   const placement = makePlacement({ ...shared, nats, registry });
   const fleetCommands = new FleetCommands(gatewayId, sessionCommands, bus);
   const resume = makeResume(shared, { bus, nats, registry, sessionCommands });
   const bytesMax = config.limits.outbox;
   const joins = new SnapshotJoins({ ...shared, registry, sessionCommands, bytesMax });
-  const commands = { sessionCommands, fleetCommands };
-  return { bus, gate, nats, registry, fanouts, ...commands, resume, joins, placement };
+  return {
+    ...{ bus, gate, nats, registry, fanouts, sessionCommands, fleetCommands, resume, joins },
+    ...{ ...rules, orders, placement },
+  };
 }
 
 function makeResume(

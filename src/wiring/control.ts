@@ -14,6 +14,7 @@ import { ControlServer } from '../control/server.ts';
 import { busApi } from '../control/service.ts';
 import type { OwnGateway } from '../control/gateway-methods.ts';
 import { OperatorPort } from '../transport/operator-port.ts';
+import type { Orders } from '../orders/orders.ts';
 import type { PortAddress } from '../transport/port.ts';
 import type { TlsEntryOptions } from '../transport/tls-entry.ts';
 import type { Backends } from '../reload/backends.ts';
@@ -29,6 +30,7 @@ export type ControlParts = Shared & {
   readonly access: OperatorAccess;
   readonly audit: Audit;
   readonly readiness: Readiness;
+  readonly orders: Orders;
   readonly drained: Promise<void>;
 };
 
@@ -82,7 +84,7 @@ export function makeControlPorts(parts: ControlParts): ControlPorts {
 
 /** Control over NATS. */
 export function makeBusApi(
-  parts: Shared & Pick<ControlParts, 'audit' | 'fleetCommands' | 'own'>,
+  parts: Shared & Pick<ControlParts, 'audit' | 'fleetCommands' | 'orders' | 'own'>,
 ): ControlApi {
   const { limits, bus_admin: servesOwn } = parts.config;
   return busApi({ ...parts, convertBytesMax: limits.convert }, servesOwn);

@@ -23,6 +23,9 @@ import type { Backends } from '../reload/backends.ts';
 import type { ControlPorts } from './control.ts';
 import { makeListenerDialects } from './dialects.ts';
 import { ConnectAuth, type Tokens } from '../auth/connect-auth.ts';
+import { EntryRules } from '../auth/entry-rules.ts';
+import type { BlockList } from '../orders/block-list.ts';
+import type { Maintenance } from '../orders/maintenance.ts';
 import type { Resume } from '../resume/resume.ts';
 import { SessionReport } from '../session/session-report.ts';
 import type { Shared } from './shared.ts';
@@ -39,6 +42,8 @@ export type ListenersParts = Shared & {
   readonly capacity: Capacity;
   /** null: clients need no tokens. */
   readonly tokens: Tokens | null;
+  readonly blocks: BlockList;
+  readonly maintenance: Maintenance;
   /** null: clients get no tokens to come back with. */
   readonly resume: Resume | null;
 };
@@ -52,7 +57,7 @@ export type Listeners = {
 
 /** @throws {Error} when a Pomelo project's files cannot be used. */
 export function makeListeners(parts: ListenersParts): Listeners {
-  const { config, clock, log, wheel, metrics, registry, capacity } = parts;
+  const { config, clock, log, wheel, metrics, registry, capacity, blocks } = parts;
   // Warnings about a project's files are given when the configuration is read.
   const dialects = makeListenerDialects(config, clock, () => {});
   const { asked } = parts.backends;
@@ -76,10 +81,14 @@ export function makeListeners(parts: ListenersParts): Listeners {
   metrics.watch('pith_accepts_delayed_total', [], () => pace.delayed);
   const mayAccept = (): boolean => hasRoom() || (fanouts.endOne() && hasRoom());
   const listeners: ClientListener[] = config.listen.map((listen, i) => {
-    const { dialect, ...rules } = dialects[i]!;
+    const { dialect, clientRules, needsKey } = dialects[i]!;
     const { handshake: handshakeMs, convert, json_depth: depth } = config.limits;
     const bounds = `limits.convert (${convert} bytes) and limits.json_depth (${depth})`;
-    const auth = new ConnectAuth({ ...parts, ...rules, asked, bounds, handshakeMs, throttle });
+    const entry = new EntryRules({ ...parts, clientRules });
+    const auth = new ConnectAuth({
+      ...{ ...parts, entry, needsKey, asked, bounds },
+      ...{ handshakeMs, throttle },
+    });
     const limits = limitsOf(config, dialect);
     setters.push((next) => {
       // Sessions have the objects themselves.
@@ -97,6 +106,7 @@ export function makeListeners(parts: ListenersParts): Listeners {
     return network.makeListener(optionsOf(config, listen), {
       ...parts,
       ...{ accept, mayAccept, addressLimit, pace },
+      isBlocked: (address: string) => blocks.refusesAddress(address),
     });
   });
   return {

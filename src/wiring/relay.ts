@@ -28,7 +28,7 @@ export function makeTracing(shared: Shared): Tracing | null {
 }
 
 export type MakeRelayParts = Shared &
-  Pick<RelayParts, 'sessionCommands' | 'fleetCommands' | 'joins'> & {
+  Pick<RelayParts, 'maintenance' | 'sessionCommands' | 'fleetCommands' | 'joins'> & {
     /** null: no traces. */
     readonly tracing: Tracing | null;
     /** Absent: how the event loop lags is not known. */

@@ -1,6 +1,10 @@
 /** Makes what puts another configuration into effect. */
+import { isDeepStrictEqual } from 'node:util';
+
 import { formatPath } from '../config/problem.ts';
 import type { Config } from '../config/schema.ts';
+import { readBlocksFile } from '../orders/blocks-file.ts';
+import type { Orders } from '../orders/orders.ts';
 import type { Relay } from '../relay/relay.ts';
 import type { Backends } from '../reload/backends.ts';
 import type { PreparedTokens } from '../reload/live-tokens.ts';
@@ -9,6 +13,7 @@ import { makeEventView, type Nats } from './bus.ts';
 import { makeAccessRules, type OperatorAccess } from './control.ts';
 import type { Listeners } from './listeners.ts';
 import { makeAdmissionLimits, makeKeptTraces } from './relay.ts';
+import { makePause } from './orders.ts';
 import type { Shared } from './shared.ts';
 import type { MadeTokens } from './tokens.ts';
 
@@ -22,12 +27,13 @@ export type MakeReloadParts = Shared & {
   /** null: clients need no tokens. */
   readonly tokens: MadeTokens | null;
   readonly nats: Nats | null;
+  readonly orders: Orders;
   readonly refusal: () => string;
 };
 
 /** No session is touched: what is in flight ends as it began, and what comes next goes by the new configuration. */
 export function makeReload(parts: MakeReloadParts): Reload {
-  const { access, live, log, backends, listeners, nats, tokens } = parts;
+  const { access, clock, live, log, backends, listeners, nats, orders, tokens } = parts;
   const { admission, report, shedding } = parts.relay.parts;
   const read = parts.readConfig ?? (() => Promise.resolve(live));
   const use = (config: Config, next: PreparedTokens | null): void => {
@@ -41,18 +47,23 @@ export function makeReload(parts: MakeReloadParts): Reload {
       access[name].setRules(makeAccessRules(name, config));
     next?.use();
     if (nats !== null) nats.bus.events.view = makeEventView(config);
+    if (!isDeepStrictEqual(config.maintenance, before.maintenance))
+      orders.configure(makePause(config));
     if (config.log.level === before.log.level) return;
     log.level = config.log.level;
     report.logLevelChanged();
   };
   const apply = async (config: Config): Promise<string[]> => {
+    const blocks = await readBlocksFile(config.blocks.file, clock);
     const next = (await tokens?.live.prepare(config)) ?? null;
     try {
+      let isOtherFile = false;
       const remade = await backends.replace(config, () => {
         use(config, next);
+        isOtherFile = orders.setFile(blocks);
       });
       const names = remade.map((name) => formatPath(['backends', name]));
-      return [...names, ...(next?.changed ?? [])];
+      return [...names, ...(next?.changed ?? []), ...(isOtherFile ? ['blocks.file'] : [])];
     } catch (error) {
       next?.drop();
       throw error;

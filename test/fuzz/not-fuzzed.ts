@@ -6,6 +6,8 @@ export const NOT_FUZZED: Readonly<Record<string, string>> = {
   'cli/read-config.ts readConfig': 'reads a file and gives it to loadConfig, which is a target',
   'config/pomelo-project.ts readPomeloProject':
     'reads files; the dictionary and the definitions in them are targets',
+  'orders/blocks-file.ts readBlocksFile':
+    'reads a file and gives it to readBlocks, which is a target',
   'upstream/method/proto/messages.ts MessageParser': 'a part of parseProto',
   'upstream/method/proto/options.ts readTypeName': 'a part of parseProto',
   'upstream/method/proto/options.ts readInlineOptions': 'a part of parseProto',

@@ -14,10 +14,11 @@ import { eventually } from '../support/wait.ts';
 const NO_BACKENDS = 'backends: {}\nroutes: []';
 const SERVED = [
   ...['Push', 'PushMany', 'Kick', 'Bind', 'Unbind', 'SetData', 'Join', 'Leave', 'GetSession'],
-  ...['ListSessions', 'GetPresence', 'ListGroups', 'Call', 'ExplainRoute', 'Drain'],
-  ...['SetLogLevel', 'Reload', 'GetConfig', 'GetInfo'],
+  ...['ListSessions', 'GetPresence', 'ListGroups', 'Block', 'Unblock', 'ListBlocks', 'Call'],
+  ...['ExplainRoute', 'Drain', 'SetLogLevel', 'Reload', 'GetConfig', 'GetInfo'],
+  ...['SetMaintenance', 'GetMaintenance'],
 ];
-const NOT_SERVED = ['Watch', 'SetMaintenance'];
+const NOT_SERVED = ['Watch'];
 
 let gateway: TestGateway;
 let ann: TestClient;

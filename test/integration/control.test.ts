@@ -57,14 +57,14 @@ function shapes(): string[] {
 }
 
 /** Methods of later releases. */
-const NOT_SERVED = ['Watch', 'SetMaintenance'];
+const NOT_SERVED = ['Watch'];
 
 describe('reflection', () => {
   test('list names the services', async () => {
     expect((await grpcurl(gateway, ['list'])).trim().split('\n')).toEqual(SERVICES);
     const methods = (await grpcurl(gateway, ['list', 'pith.v1.Control'])).trim().split('\n');
     expect(methods).toContain('pith.v1.Control.ListSessions');
-    expect(methods).toHaveLength(21);
+    expect(methods).toHaveLength(25);
   });
 
   test.each(SERVICES)('describes %s', async (service) => {
@@ -91,7 +91,7 @@ describe('reflection', () => {
     ].map((match) => match[1]!);
     expect(later.toSorted()).toEqual(NOT_SERVED.toSorted());
     const first = text.slice(0, text.indexOf('service Control {'));
-    expect(first).toContain('This release serves all but Watch and SetMaintenance.');
+    expect(first).toContain('This release serves all but Watch.');
   });
 
   test('describes every message, with its comments', async () => {
@@ -296,7 +296,8 @@ describe('errors', () => {
       text:
         `UNSUPPORTED: ${method} is not in this release, which serves ` +
         'Push, PushMany, Kick, Bind, Unbind, SetData, Join, Leave, GetSession, ListSessions, GetPresence, ListGroups, ' +
-        'Call, ExplainRoute, Drain, SetLogLevel, Reload, GetConfig, GetInfo',
+        'Block, Unblock, ListBlocks, Call, ExplainRoute, Drain, SetLogLevel, Reload, GetConfig, GetInfo, SetMaintenance, ' +
+        'GetMaintenance',
       answers: [],
     });
   });

@@ -34,9 +34,19 @@ const OF_GATEWAYS = [
     (name) => `pith.event.gateway.${name}`,
   ),
   ...['pith.event.other', 'pith.event.gateway.lost.x', 'pith.user.7.claim'],
-  ...['hello', 'bye', 'push', 'kick', 'list', 'join', 'leave', 'presence', 'groups', 'gate'].map(
-    (verb) => `pith.fleet.${verb}`,
-  ),
+  ...[
+    'hello',
+    'bye',
+    'push',
+    'kick',
+    'list',
+    'join',
+    'leave',
+    'presence',
+    'groups',
+    'gate',
+    'orders',
+  ].map((verb) => `pith.fleet.${verb}`),
   ...['pith.fleet.other', '_INBOX.pith-0123456789.ask.1', '_INBOX.pith-0123456789.rpc.1'],
 ];
 
@@ -216,7 +226,7 @@ describe('a backend', () => {
       ...['pith.gateway.pith-0123456789.Drain', 'pith.group.g.patch', 'pith.all.patch'],
       ...['pith.gateway.pith-0123456789.GetConfig', 'pith.gateway.pith-0123456789.Call'],
       ...['pith.fleet.join', 'pith.fleet.leave', 'pith.fleet.presence', 'pith.fleet.groups'],
-      'pith.fleet.gate',
+      ...['pith.fleet.gate', 'pith.fleet.orders', 'pith.control.Block', 'pith.control.Unblock'],
       ...['_INBOX.pith-0123456789.rpc.1', '_INBOX.pith-0123456789.ask.1', '_INBOX.x.1'],
       ...['$JS.API.STREAM.NAMES', '$JS.API.STREAM.DELETE.X', '$SRV.PING', 'other'],
     ];
@@ -261,6 +271,11 @@ routes: []`);
       },
       'pith.fleet.kick': { target: { uids: ['7'] } },
       'pith.fleet.bye': { gateway: id },
+      'pith.fleet.orders': {
+        gateway: one.gateway.id,
+        entries: [{ key: 'uid:7', at: 4_000_000_000_000, by: one.gateway.id, value: {} }],
+      },
+      'pith.control.Block': { uid: '7' },
     };
     const subjects = Object.keys(forged);
     expect(
@@ -278,6 +293,7 @@ routes: []`);
     expect([...registry.byUid('7')].map((session) => session.sid)).toEqual([sid]);
     expect(client.received.map(({ kind }) => kind)).not.toContain('kick');
     expect(client.isEnded).toBe(false);
+    for (const gateway of [one, two]) expect(gateway.gateway.orders.list()).toEqual([]);
     expect(await control(one, 'GetPresence', { uids: ['7'] })).toMatchObject({
       presence: { 7: { sids: [sid] } },
     });

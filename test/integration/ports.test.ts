@@ -200,6 +200,7 @@ describe('WebSocket pings and text', () => {
         mayAccept: () => true,
         addressLimit: new AddressLimit(0),
         pace: new AcceptPace({ wheel, log }, 1_000),
+        isBlocked: () => false,
         accept(connection) {
           connections.push(connection);
           return {

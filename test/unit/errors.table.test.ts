@@ -61,6 +61,7 @@ const ROWS: readonly Row[] = [
   ['BUS_AWAY',      503, 14, 'PIT-503', 'warn',  'the bus is unavailable; try again'],
   ['NO_KEYS',       503, 14, 'PIT-503', 'warn',  'tokens cannot be verified now; try again'],
   ['OVERLOADED',    503, 14, 'PIT-503', 'warn',  'too much is in flight; try again'],
+  ['MAINTENANCE',   503, 14, 'PIT-503', 'debug', 'closed for maintenance; try again later'],
   ['DRAINING',      503, 14, 'PIT-503', 'debug', 'this gateway is stopping; connect again'],
   ['TIMEOUT',       504, 4,  'PIT-504', 'warn',  'the backend did not answer in time'],
 ];

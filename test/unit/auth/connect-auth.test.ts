@@ -2,8 +2,10 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 
-import { ConnectAuth, type ConnectAuthOptions } from '../../../src/auth/connect-auth.ts';
+import { ConnectAuth } from '../../../src/auth/connect-auth.ts';
 import { SessionCommands } from '../../../src/bus/session-commands.ts';
+import { EntryRules, type EntryRulesParts } from '../../../src/auth/entry-rules.ts';
+import { Maintenance } from '../../../src/orders/maintenance.ts';
 import { parseClientRule } from '../../../src/config/client-rules.ts';
 import type { Accepted, Patch } from '../../../src/contract/commands.ts';
 import { type Failure, failure } from '../../../src/errors.ts';
@@ -50,9 +52,9 @@ class AskedBackend extends ScriptedBackend {
   }
 }
 
-type Choice = Partial<Pick<ConnectAuthOptions, 'clientRules' | 'needsKey'>> & { asks?: boolean };
+type Choice = Partial<EntryRulesParts> & { needsKey?: boolean; asks?: boolean };
 
-function stage({ asks = true, ...rules }: Choice = {}) {
+function stage({ asks = true, needsKey = false, ...rules }: Choice = {}) {
   const world = makeWorld();
   const { clock, wheel } = world;
   const { lines, log } = keptLog();
@@ -66,7 +68,14 @@ function stage({ asks = true, ...rules }: Choice = {}) {
   const limits = { dataBytesMax: 200, groupsMax: 3 };
   const metrics = new Metrics();
   const auth = new ConnectAuth({
-    ...{ clientRules: [], needsKey: false, bounds: 'these bounds', ...rules },
+    entry: new EntryRules({
+      clientRules: [],
+      blocks: { ofClient: () => null },
+      maintenance: new Maintenance(),
+      ...rules,
+    }),
+    needsKey,
+    bounds: 'these bounds',
     asked: asks ? { upstream: backend, ordinal: 0 } : null,
     tokens: null,
     resume: null,

@@ -72,6 +72,10 @@ class RecordedBus implements Peers, RequestsBySid {
     return this.#call('groups', { prefix, ...page });
   }
 
+  orders(...[fields]: Parameters<Peers['orders']>) {
+    return this.#call('orders', fields);
+  }
+
   #call(what: string, about: object) {
     this.calls.push([what, about]);
     return this.refused ?? Promise.resolve(this.replies as PeerReplies);

@@ -40,6 +40,7 @@ const NAMES: readonly [yaml: string, path: Path][] = [
     'auth: { mode: jwt, jwt: { algorithms: [ES256], jwks_url: "https://a", audience: a, tls: { cert: /c, key: $ } } }',
     ['auth', 'jwt', 'tls', 'key'],
   ],
+  ['blocks: { file: $ }', ['blocks', 'file']],
   ['consul: { tls: { ca: $ } }', ['consul', 'tls', 'ca']],
   ['consul: { tls: { cert: $, key: /k } }', ['consul', 'tls', 'cert']],
   ['consul: { tls: { cert: /c, key: $ } }', ['consul', 'tls', 'key']],

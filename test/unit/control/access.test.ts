@@ -22,7 +22,7 @@ describe('methods', () => {
   test('these only look, and every other one needs write and is in the audit log', () => {
     const looks = [
       ...['GetSession', 'ListSessions', 'GetPresence', 'ListGroups', 'ListBlocks'],
-      ...['ExplainRoute', 'Watch', 'GetConfig', 'GetInfo'],
+      ...['ExplainRoute', 'Watch', 'GetMaintenance', 'GetConfig', 'GetInfo'],
     ];
     const rules = [...new Set([...methods, ...Object.keys(METHOD_RULES)])].map((name) => {
       const { role, audited } = ruleOf(name);

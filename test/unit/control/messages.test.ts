@@ -97,6 +97,7 @@ describe('a request', () => {
       fleetCommands,
       clock: new ManualClock(),
       own: null!,
+      orders: null!,
       convertBytesMax: 8,
     });
     const request = Buffer.from('0a03672e3112090a070a0161120208001803', 'hex');
@@ -128,7 +129,11 @@ describe('an answer', () => {
   test('of GetInfo', () => {
     const backend = { name: 'b', kind: 'grpc', addresses: 2, healthy: 1, inFlight: 9 };
     const info = { gateway: 'g', version: '1', state: 'serving', sessions: 300, bus: 'nats' };
-    expect(infoMessage({ ...info, backends: [backend], uptimeMs: 1_500 }).toString('hex')).toBe(
+    expect(
+      infoMessage({ ...info, backends: [backend], maintenance: false, uptimeMs: 1_500 }).toString(
+        'hex',
+      ),
+    ).toBe(
       '0a01671201311a0773657276696e6720ac022a046e617473320f0a01621204677270631802200128093a0808011080cab5ee01',
     );
   });

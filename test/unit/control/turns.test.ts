@@ -25,7 +25,7 @@ function stage() {
       return Promise.resolve(OUTCOME);
     },
   } as unknown as FleetCommands;
-  const methods = controlMethods({ audit, fleetCommands, clock, own: null! });
+  const methods = controlMethods({ audit, fleetCommands, clock, own: null!, orders: null! });
   return { clock, methods, pushed: () => pushed };
 }
 
@@ -82,7 +82,13 @@ test('2,400 sessions are listed in three pages, and 250 of them are encoded in a
       return Promise.resolve({ sessions, more: true, silentGateways: [`s${asked.length}`] });
     },
   } as unknown as FleetCommands;
-  const { ListSessions } = controlMethods({ audit, fleetCommands, clock, own: null! });
+  const { ListSessions } = controlMethods({
+    audit,
+    fleetCommands,
+    clock,
+    own: null!,
+    orders: null!,
+  });
   if (ListSessions?.streams !== true) throw new Error('ListSessions is a stream');
   const messages: Buffer[] = [];
   let isDone = false;

@@ -4,6 +4,7 @@ import { Admission } from '../../../src/relay/admission.ts';
 import { MessageReport } from '../../../src/relay/message-report.ts';
 import type { MessageTraces } from '../../../src/relay/message-traces.ts';
 import type { RelayParts } from '../../../src/relay/relay-parts.ts';
+import { Maintenance } from '../../../src/orders/maintenance.ts';
 import { type LagWindow, Shedding } from '../../../src/relay/shedding.ts';
 import { Relay } from '../../../src/relay/relay.ts';
 import { RouteTable } from '../../../src/routing/route-table.ts';
@@ -185,6 +186,7 @@ export function setUp({ traces, joins, ...more }: Choice = {}) {
   const lag = new FakeLag();
   const shedding = new Shedding({ clock: world.clock, log: keptLog().log, lag }, LAG_LIMIT_MS);
   const relay = new Relay({
+    maintenance: new Maintenance(),
     admission,
     shedding,
     wheel: world.wheel,

@@ -35,6 +35,7 @@ const ROWS: readonly Row[] = [
   ['closed',            1000, null,           'info'],
   ['kick',              1000, 'kick',         'info'],
   ['logged_in_elsewhere', 1000, 'logged_in_elsewhere', 'info'],
+  ['blocked',           1008, 'blocked',      'info'],
   ['resumed',           1000, null,           'debug'],
   ['draining',          1001, null,           'info'],
   ['drain_kick',        1001, 'draining',     'info'],

@@ -26,6 +26,9 @@ const ROWS: readonly string[] = `
  counter    pith_jwt_tokens_total                           use outcome
  counter    pith_jwks_fetches_total                         outcome
  gauge      pith_jwks_fetched_timestamp_seconds
+ gauge      pith_block_list_size                                    kind source
+ counter    pith_blocked_total                             kind
+ gauge      pith_maintenance_state
  counter    pith_messages_dropped_total                    reason
  counter    pith_messages_refused_total                    reason
  counter    pith_requests_total                            backend outcome

@@ -27,6 +27,7 @@ const REASONS: readonly (readonly [reason: string, advice: string])[] = [
   ['slow_proxy_header', 'limits.handshake'],
   ['unexpected_proxy_header', 'set proxy_protocol'],
   ['forwarded_conflict', 'remove the other'],
+  ['blocked', 'ListBlocks'],
   ['silent', 'nothing was sent'],
   ['waited_too_long', 'limits.accepts_per_second'],
   ['slow_handshake', 'slow client'],

@@ -1473,13 +1473,19 @@ func (x *DrainProgress) GetForced() uint32 {
 	return 0
 }
 
-// Requests to these routes (none given: all) are answered 503 MAINTENANCE, except those of allow_uids.
+// Requests to these routes, as in `match`, are answered 503 MAINTENANCE with the message ("": the standard text), except
+// those of allow_uids. No routes: all, and handshakes are answered handshake_code (0: 503) with the message, unless it
+// turns out in them that the client is one of allow_uids. At most 100 routes, 1,000 uids, 512 characters.
 type SetMaintenanceRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	On            bool                   `protobuf:"varint,1,opt,name=on,proto3" json:"on,omitempty"`
-	Routes        []string               `protobuf:"bytes,2,rep,name=routes,proto3" json:"routes,omitempty"`
-	AllowUids     []string               `protobuf:"bytes,3,rep,name=allow_uids,json=allowUids,proto3" json:"allow_uids,omitempty"`
-	Message       string                 `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// false: it ends; the other fields do not count, except scope.
+	On        bool     `protobuf:"varint,1,opt,name=on,proto3" json:"on,omitempty"`
+	Routes    []string `protobuf:"bytes,2,rep,name=routes,proto3" json:"routes,omitempty"`
+	AllowUids []string `protobuf:"bytes,3,rep,name=allow_uids,json=allowUids,proto3" json:"allow_uids,omitempty"`
+	Message   string   `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
+	// fleet, the default, or gateway: the called one.
+	Scope         string `protobuf:"bytes,5,opt,name=scope,proto3" json:"scope,omitempty"`
+	HandshakeCode uint32 `protobuf:"varint,6,opt,name=handshake_code,json=handshakeCode,proto3" json:"handshake_code,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1542,6 +1548,659 @@ func (x *SetMaintenanceRequest) GetMessage() string {
 	return ""
 }
 
+func (x *SetMaintenanceRequest) GetScope() string {
+	if x != nil {
+		return x.Scope
+	}
+	return ""
+}
+
+func (x *SetMaintenanceRequest) GetHandshakeCode() uint32 {
+	if x != nil {
+		return x.HandshakeCode
+	}
+	return 0
+}
+
+// Empty.
+type GetMaintenanceRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetMaintenanceRequest) Reset() {
+	*x = GetMaintenanceRequest{}
+	mi := &file_pith_v1_control_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetMaintenanceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetMaintenanceRequest) ProtoMessage() {}
+
+func (x *GetMaintenanceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetMaintenanceRequest.ProtoReflect.Descriptor instead.
+func (*GetMaintenanceRequest) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{24}
+}
+
+// What is in maintenance on the called gateway.
+type MaintenanceState struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Something is.
+	On bool `protobuf:"varint,1,opt,name=on,proto3" json:"on,omitempty"`
+	// All that is in force; it holds together.
+	Active []*MaintenanceState_Maintenance `protobuf:"bytes,2,rep,name=active,proto3" json:"active,omitempty"`
+	// false: what Control has set ends with the last gateway, or with this one.
+	Durable bool `protobuf:"varint,3,opt,name=durable,proto3" json:"durable,omitempty"`
+	// After a change for the fleet: how many gateways have heard of it, this one among them; and known gateways that did
+	// not answer in time, which hear of it later, or run a release that does not know maintenance.
+	Gateways       uint32   `protobuf:"varint,4,opt,name=gateways,proto3" json:"gateways,omitempty"`
+	SilentGateways []string `protobuf:"bytes,5,rep,name=silent_gateways,json=silentGateways,proto3" json:"silent_gateways,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *MaintenanceState) Reset() {
+	*x = MaintenanceState{}
+	mi := &file_pith_v1_control_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MaintenanceState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MaintenanceState) ProtoMessage() {}
+
+func (x *MaintenanceState) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MaintenanceState.ProtoReflect.Descriptor instead.
+func (*MaintenanceState) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *MaintenanceState) GetOn() bool {
+	if x != nil {
+		return x.On
+	}
+	return false
+}
+
+func (x *MaintenanceState) GetActive() []*MaintenanceState_Maintenance {
+	if x != nil {
+		return x.Active
+	}
+	return nil
+}
+
+func (x *MaintenanceState) GetDurable() bool {
+	if x != nil {
+		return x.Durable
+	}
+	return false
+}
+
+func (x *MaintenanceState) GetGateways() uint32 {
+	if x != nil {
+		return x.Gateways
+	}
+	return 0
+}
+
+func (x *MaintenanceState) GetSilentGateways() []string {
+	if x != nil {
+		return x.SilentGateways
+	}
+	return nil
+}
+
+// Who is kept out: one of network, uid and client.
+type BlockRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 203.0.113.0/24, 2001:db8::/32, or one address.
+	Network string `protobuf:"bytes,1,opt,name=network,proto3" json:"network,omitempty"`
+	Uid     string `protobuf:"bytes,2,opt,name=uid,proto3" json:"uid,omitempty"`
+	// As in pomelo.client_types: js-websocket, or with versions unity-socket >=0.3.0 <1.0.0.
+	Client string `protobuf:"bytes,3,opt,name=client,proto3" json:"client,omitempty"`
+	// For the log and for ListBlocks; clients are not told. At most 256 characters.
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// How long it lasts; absent: until it is removed.
+	ExpiresIn     *durationpb.Duration `protobuf:"bytes,5,opt,name=expires_in,json=expiresIn,proto3" json:"expires_in,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BlockRequest) Reset() {
+	*x = BlockRequest{}
+	mi := &file_pith_v1_control_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BlockRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BlockRequest) ProtoMessage() {}
+
+func (x *BlockRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BlockRequest.ProtoReflect.Descriptor instead.
+func (*BlockRequest) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *BlockRequest) GetNetwork() string {
+	if x != nil {
+		return x.Network
+	}
+	return ""
+}
+
+func (x *BlockRequest) GetUid() string {
+	if x != nil {
+		return x.Uid
+	}
+	return ""
+}
+
+func (x *BlockRequest) GetClient() string {
+	if x != nil {
+		return x.Client
+	}
+	return ""
+}
+
+func (x *BlockRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *BlockRequest) GetExpiresIn() *durationpb.Duration {
+	if x != nil {
+		return x.ExpiresIn
+	}
+	return nil
+}
+
+// What came of it.
+type BlockResult struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The block as it is written in the list: 203.0.113.7/24 is 203.0.113.0/24.
+	Block *BlockInfo `protobuf:"bytes,1,opt,name=block,proto3" json:"block,omitempty"`
+	// How many sessions were closed, by how many gateways.
+	Closed   uint32 `protobuf:"varint,2,opt,name=closed,proto3" json:"closed,omitempty"`
+	Gateways uint32 `protobuf:"varint,3,opt,name=gateways,proto3" json:"gateways,omitempty"`
+	// Known gateways that did not answer in time, which hear of it later, or run a release that does not know blocks.
+	SilentGateways []string `protobuf:"bytes,4,rep,name=silent_gateways,json=silentGateways,proto3" json:"silent_gateways,omitempty"`
+	// false: it ends with the last gateway.
+	Durable       bool `protobuf:"varint,5,opt,name=durable,proto3" json:"durable,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BlockResult) Reset() {
+	*x = BlockResult{}
+	mi := &file_pith_v1_control_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BlockResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BlockResult) ProtoMessage() {}
+
+func (x *BlockResult) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BlockResult.ProtoReflect.Descriptor instead.
+func (*BlockResult) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *BlockResult) GetBlock() *BlockInfo {
+	if x != nil {
+		return x.Block
+	}
+	return nil
+}
+
+func (x *BlockResult) GetClosed() uint32 {
+	if x != nil {
+		return x.Closed
+	}
+	return 0
+}
+
+func (x *BlockResult) GetGateways() uint32 {
+	if x != nil {
+		return x.Gateways
+	}
+	return 0
+}
+
+func (x *BlockResult) GetSilentGateways() []string {
+	if x != nil {
+		return x.SilentGateways
+	}
+	return nil
+}
+
+func (x *BlockResult) GetDurable() bool {
+	if x != nil {
+		return x.Durable
+	}
+	return false
+}
+
+// One of network, uid and client, however it was written in Block.
+type UnblockRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Network       string                 `protobuf:"bytes,1,opt,name=network,proto3" json:"network,omitempty"`
+	Uid           string                 `protobuf:"bytes,2,opt,name=uid,proto3" json:"uid,omitempty"`
+	Client        string                 `protobuf:"bytes,3,opt,name=client,proto3" json:"client,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnblockRequest) Reset() {
+	*x = UnblockRequest{}
+	mi := &file_pith_v1_control_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnblockRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnblockRequest) ProtoMessage() {}
+
+func (x *UnblockRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnblockRequest.ProtoReflect.Descriptor instead.
+func (*UnblockRequest) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *UnblockRequest) GetNetwork() string {
+	if x != nil {
+		return x.Network
+	}
+	return ""
+}
+
+func (x *UnblockRequest) GetUid() string {
+	if x != nil {
+		return x.Uid
+	}
+	return ""
+}
+
+func (x *UnblockRequest) GetClient() string {
+	if x != nil {
+		return x.Client
+	}
+	return ""
+}
+
+// found: it was blocked through Control. in_file: blocks.file has it, and it stays blocked.
+type UnblockResult struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Found          bool                   `protobuf:"varint,1,opt,name=found,proto3" json:"found,omitempty"`
+	InFile         bool                   `protobuf:"varint,2,opt,name=in_file,json=inFile,proto3" json:"in_file,omitempty"`
+	Gateways       uint32                 `protobuf:"varint,3,opt,name=gateways,proto3" json:"gateways,omitempty"`
+	SilentGateways []string               `protobuf:"bytes,4,rep,name=silent_gateways,json=silentGateways,proto3" json:"silent_gateways,omitempty"`
+	Durable        bool                   `protobuf:"varint,5,opt,name=durable,proto3" json:"durable,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *UnblockResult) Reset() {
+	*x = UnblockResult{}
+	mi := &file_pith_v1_control_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnblockResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnblockResult) ProtoMessage() {}
+
+func (x *UnblockResult) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnblockResult.ProtoReflect.Descriptor instead.
+func (*UnblockResult) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *UnblockResult) GetFound() bool {
+	if x != nil {
+		return x.Found
+	}
+	return false
+}
+
+func (x *UnblockResult) GetInFile() bool {
+	if x != nil {
+		return x.InFile
+	}
+	return false
+}
+
+func (x *UnblockResult) GetGateways() uint32 {
+	if x != nil {
+		return x.Gateways
+	}
+	return 0
+}
+
+func (x *UnblockResult) GetSilentGateways() []string {
+	if x != nil {
+		return x.SilentGateways
+	}
+	return nil
+}
+
+func (x *UnblockResult) GetDurable() bool {
+	if x != nil {
+		return x.Durable
+	}
+	return false
+}
+
+// limit: at most 1,000; 0: 1,000. page_token: from the previous page.
+type ListBlocksRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Limit         uint32                 `protobuf:"varint,1,opt,name=limit,proto3" json:"limit,omitempty"`
+	PageToken     string                 `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListBlocksRequest) Reset() {
+	*x = ListBlocksRequest{}
+	mi := &file_pith_v1_control_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListBlocksRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListBlocksRequest) ProtoMessage() {}
+
+func (x *ListBlocksRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListBlocksRequest.ProtoReflect.Descriptor instead.
+func (*ListBlocksRequest) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ListBlocksRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *ListBlocksRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// One block. As a line of JSON, which is how ListBlocks gives it over HTTP, it can stand in blocks.file.
+type BlockInfo struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Network string                 `protobuf:"bytes,1,opt,name=network,proto3" json:"network,omitempty"`
+	Uid     string                 `protobuf:"bytes,2,opt,name=uid,proto3" json:"uid,omitempty"`
+	Client  string                 `protobuf:"bytes,3,opt,name=client,proto3" json:"client,omitempty"`
+	Reason  string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// When it ends; absent: it does not.
+	Until *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=until,proto3" json:"until,omitempty"`
+	// control or file.
+	Source string `protobuf:"bytes,6,opt,name=source,proto3" json:"source,omitempty"`
+	// When it was set, and on which gateway, by whose clock; absent for one of the file.
+	SetAt   *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=set_at,json=setAt,proto3" json:"set_at,omitempty"`
+	Gateway string                 `protobuf:"bytes,8,opt,name=gateway,proto3" json:"gateway,omitempty"`
+	// In a last message without a block: there are more; ask again with this page_token.
+	NextPageToken string `protobuf:"bytes,9,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BlockInfo) Reset() {
+	*x = BlockInfo{}
+	mi := &file_pith_v1_control_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BlockInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BlockInfo) ProtoMessage() {}
+
+func (x *BlockInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BlockInfo.ProtoReflect.Descriptor instead.
+func (*BlockInfo) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *BlockInfo) GetNetwork() string {
+	if x != nil {
+		return x.Network
+	}
+	return ""
+}
+
+func (x *BlockInfo) GetUid() string {
+	if x != nil {
+		return x.Uid
+	}
+	return ""
+}
+
+func (x *BlockInfo) GetClient() string {
+	if x != nil {
+		return x.Client
+	}
+	return ""
+}
+
+func (x *BlockInfo) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *BlockInfo) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *BlockInfo) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *BlockInfo) GetSetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SetAt
+	}
+	return nil
+}
+
+func (x *BlockInfo) GetGateway() string {
+	if x != nil {
+		return x.Gateway
+	}
+	return ""
+}
+
+func (x *BlockInfo) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// What ListBlocks answers over NATS.
+type BlockPage struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Blocks []*BlockInfo           `protobuf:"bytes,1,rep,name=blocks,proto3" json:"blocks,omitempty"`
+	// There are more; ask again with this page_token. "": there are not.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BlockPage) Reset() {
+	*x = BlockPage{}
+	mi := &file_pith_v1_control_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BlockPage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BlockPage) ProtoMessage() {}
+
+func (x *BlockPage) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BlockPage.ProtoReflect.Descriptor instead.
+func (*BlockPage) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *BlockPage) GetBlocks() []*BlockInfo {
+	if x != nil {
+		return x.Blocks
+	}
+	return nil
+}
+
+func (x *BlockPage) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 // debug, info, warn or error.
 type SetLogLevelRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1552,7 +2211,7 @@ type SetLogLevelRequest struct {
 
 func (x *SetLogLevelRequest) Reset() {
 	*x = SetLogLevelRequest{}
-	mi := &file_pith_v1_control_proto_msgTypes[24]
+	mi := &file_pith_v1_control_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1564,7 +2223,7 @@ func (x *SetLogLevelRequest) String() string {
 func (*SetLogLevelRequest) ProtoMessage() {}
 
 func (x *SetLogLevelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[24]
+	mi := &file_pith_v1_control_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1577,7 +2236,7 @@ func (x *SetLogLevelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetLogLevelRequest.ProtoReflect.Descriptor instead.
 func (*SetLogLevelRequest) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{24}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *SetLogLevelRequest) GetLevel() string {
@@ -1596,7 +2255,7 @@ type ReloadRequest struct {
 
 func (x *ReloadRequest) Reset() {
 	*x = ReloadRequest{}
-	mi := &file_pith_v1_control_proto_msgTypes[25]
+	mi := &file_pith_v1_control_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1608,7 +2267,7 @@ func (x *ReloadRequest) String() string {
 func (*ReloadRequest) ProtoMessage() {}
 
 func (x *ReloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[25]
+	mi := &file_pith_v1_control_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1621,7 +2280,7 @@ func (x *ReloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReloadRequest.ProtoReflect.Descriptor instead.
 func (*ReloadRequest) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{25}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{34}
 }
 
 // What came of it. Nothing was applied where needs_restart or errors has anything.
@@ -1639,7 +2298,7 @@ type ReloadResponse struct {
 
 func (x *ReloadResponse) Reset() {
 	*x = ReloadResponse{}
-	mi := &file_pith_v1_control_proto_msgTypes[26]
+	mi := &file_pith_v1_control_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1651,7 +2310,7 @@ func (x *ReloadResponse) String() string {
 func (*ReloadResponse) ProtoMessage() {}
 
 func (x *ReloadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[26]
+	mi := &file_pith_v1_control_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1664,7 +2323,7 @@ func (x *ReloadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReloadResponse.ProtoReflect.Descriptor instead.
 func (*ReloadResponse) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{26}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ReloadResponse) GetChanged() []string {
@@ -1697,7 +2356,7 @@ type GetConfigRequest struct {
 
 func (x *GetConfigRequest) Reset() {
 	*x = GetConfigRequest{}
-	mi := &file_pith_v1_control_proto_msgTypes[27]
+	mi := &file_pith_v1_control_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1709,7 +2368,7 @@ func (x *GetConfigRequest) String() string {
 func (*GetConfigRequest) ProtoMessage() {}
 
 func (x *GetConfigRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[27]
+	mi := &file_pith_v1_control_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1722,7 +2381,7 @@ func (x *GetConfigRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetConfigRequest.ProtoReflect.Descriptor instead.
 func (*GetConfigRequest) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{27}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{36}
 }
 
 // The configuration as YAML, with *** for each secret.
@@ -1735,7 +2394,7 @@ type GetConfigResponse struct {
 
 func (x *GetConfigResponse) Reset() {
 	*x = GetConfigResponse{}
-	mi := &file_pith_v1_control_proto_msgTypes[28]
+	mi := &file_pith_v1_control_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1747,7 +2406,7 @@ func (x *GetConfigResponse) String() string {
 func (*GetConfigResponse) ProtoMessage() {}
 
 func (x *GetConfigResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[28]
+	mi := &file_pith_v1_control_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1760,7 +2419,7 @@ func (x *GetConfigResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetConfigResponse.ProtoReflect.Descriptor instead.
 func (*GetConfigResponse) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{28}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *GetConfigResponse) GetYaml() string {
@@ -1779,7 +2438,7 @@ type GetInfoRequest struct {
 
 func (x *GetInfoRequest) Reset() {
 	*x = GetInfoRequest{}
-	mi := &file_pith_v1_control_proto_msgTypes[29]
+	mi := &file_pith_v1_control_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1791,7 +2450,7 @@ func (x *GetInfoRequest) String() string {
 func (*GetInfoRequest) ProtoMessage() {}
 
 func (x *GetInfoRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[29]
+	mi := &file_pith_v1_control_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1804,7 +2463,7 @@ func (x *GetInfoRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetInfoRequest.ProtoReflect.Descriptor instead.
 func (*GetInfoRequest) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{29}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{38}
 }
 
 // One gateway: its id, version, state, load, and backends.
@@ -1824,7 +2483,7 @@ type Info struct {
 
 func (x *Info) Reset() {
 	*x = Info{}
-	mi := &file_pith_v1_control_proto_msgTypes[30]
+	mi := &file_pith_v1_control_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1836,7 +2495,7 @@ func (x *Info) String() string {
 func (*Info) ProtoMessage() {}
 
 func (x *Info) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[30]
+	mi := &file_pith_v1_control_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1849,7 +2508,7 @@ func (x *Info) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Info.ProtoReflect.Descriptor instead.
 func (*Info) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{30}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Info) GetGateway() string {
@@ -1923,7 +2582,7 @@ type GetPresenceResponse_Presence struct {
 
 func (x *GetPresenceResponse_Presence) Reset() {
 	*x = GetPresenceResponse_Presence{}
-	mi := &file_pith_v1_control_proto_msgTypes[32]
+	mi := &file_pith_v1_control_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1935,7 +2594,7 @@ func (x *GetPresenceResponse_Presence) String() string {
 func (*GetPresenceResponse_Presence) ProtoMessage() {}
 
 func (x *GetPresenceResponse_Presence) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[32]
+	mi := &file_pith_v1_control_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1984,7 +2643,7 @@ type GetPresenceResponse_Entry struct {
 
 func (x *GetPresenceResponse_Entry) Reset() {
 	*x = GetPresenceResponse_Entry{}
-	mi := &file_pith_v1_control_proto_msgTypes[33]
+	mi := &file_pith_v1_control_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1996,7 +2655,7 @@ func (x *GetPresenceResponse_Entry) String() string {
 func (*GetPresenceResponse_Entry) ProtoMessage() {}
 
 func (x *GetPresenceResponse_Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[33]
+	mi := &file_pith_v1_control_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2033,6 +2692,99 @@ func (x *GetPresenceResponse_Entry) GetBoundAt() *timestamppb.Timestamp {
 	return nil
 }
 
+// One of them. source: configuration, fleet or gateway. since, and which gateway was told: by its clock.
+type MaintenanceState_Maintenance struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Source        string                 `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	Routes        []string               `protobuf:"bytes,2,rep,name=routes,proto3" json:"routes,omitempty"`
+	AllowUids     []string               `protobuf:"bytes,3,rep,name=allow_uids,json=allowUids,proto3" json:"allow_uids,omitempty"`
+	Message       string                 `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
+	HandshakeCode uint32                 `protobuf:"varint,5,opt,name=handshake_code,json=handshakeCode,proto3" json:"handshake_code,omitempty"`
+	Since         *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=since,proto3" json:"since,omitempty"`
+	Gateway       string                 `protobuf:"bytes,7,opt,name=gateway,proto3" json:"gateway,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MaintenanceState_Maintenance) Reset() {
+	*x = MaintenanceState_Maintenance{}
+	mi := &file_pith_v1_control_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MaintenanceState_Maintenance) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MaintenanceState_Maintenance) ProtoMessage() {}
+
+func (x *MaintenanceState_Maintenance) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MaintenanceState_Maintenance.ProtoReflect.Descriptor instead.
+func (*MaintenanceState_Maintenance) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{25, 0}
+}
+
+func (x *MaintenanceState_Maintenance) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *MaintenanceState_Maintenance) GetRoutes() []string {
+	if x != nil {
+		return x.Routes
+	}
+	return nil
+}
+
+func (x *MaintenanceState_Maintenance) GetAllowUids() []string {
+	if x != nil {
+		return x.AllowUids
+	}
+	return nil
+}
+
+func (x *MaintenanceState_Maintenance) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *MaintenanceState_Maintenance) GetHandshakeCode() uint32 {
+	if x != nil {
+		return x.HandshakeCode
+	}
+	return 0
+}
+
+func (x *MaintenanceState_Maintenance) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *MaintenanceState_Maintenance) GetGateway() string {
+	if x != nil {
+		return x.Gateway
+	}
+	return ""
+}
+
 // One backend as this gateway sees it.
 type Info_BackendInfo struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2047,7 +2799,7 @@ type Info_BackendInfo struct {
 
 func (x *Info_BackendInfo) Reset() {
 	*x = Info_BackendInfo{}
-	mi := &file_pith_v1_control_proto_msgTypes[34]
+	mi := &file_pith_v1_control_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2059,7 +2811,7 @@ func (x *Info_BackendInfo) String() string {
 func (*Info_BackendInfo) ProtoMessage() {}
 
 func (x *Info_BackendInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[34]
+	mi := &file_pith_v1_control_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2072,7 +2824,7 @@ func (x *Info_BackendInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Info_BackendInfo.ProtoReflect.Descriptor instead.
 func (*Info_BackendInfo) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{30, 0}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{39, 0}
 }
 
 func (x *Info_BackendInfo) GetName() string {
@@ -2226,13 +2978,71 @@ const file_pith_v1_control_proto_rawDesc = "" +
 	"\rDrainProgress\x12\x14\n" +
 	"\x05state\x18\x01 \x01(\tR\x05state\x12\x1c\n" +
 	"\tremaining\x18\x02 \x01(\rR\tremaining\x12\x16\n" +
-	"\x06forced\x18\x03 \x01(\rR\x06forced\"x\n" +
+	"\x06forced\x18\x03 \x01(\rR\x06forced\"\xb5\x01\n" +
 	"\x15SetMaintenanceRequest\x12\x0e\n" +
 	"\x02on\x18\x01 \x01(\bR\x02on\x12\x16\n" +
 	"\x06routes\x18\x02 \x03(\tR\x06routes\x12\x1d\n" +
 	"\n" +
 	"allow_uids\x18\x03 \x03(\tR\tallowUids\x12\x18\n" +
-	"\amessage\x18\x04 \x01(\tR\amessage\"*\n" +
+	"\amessage\x18\x04 \x01(\tR\amessage\x12\x14\n" +
+	"\x05scope\x18\x05 \x01(\tR\x05scope\x12%\n" +
+	"\x0ehandshake_code\x18\x06 \x01(\rR\rhandshakeCode\"\x17\n" +
+	"\x15GetMaintenanceRequest\"\xac\x03\n" +
+	"\x10MaintenanceState\x12\x0e\n" +
+	"\x02on\x18\x01 \x01(\bR\x02on\x12=\n" +
+	"\x06active\x18\x02 \x03(\v2%.pith.v1.MaintenanceState.MaintenanceR\x06active\x12\x18\n" +
+	"\adurable\x18\x03 \x01(\bR\adurable\x12\x1a\n" +
+	"\bgateways\x18\x04 \x01(\rR\bgateways\x12'\n" +
+	"\x0fsilent_gateways\x18\x05 \x03(\tR\x0esilentGateways\x1a\xe9\x01\n" +
+	"\vMaintenance\x12\x16\n" +
+	"\x06source\x18\x01 \x01(\tR\x06source\x12\x16\n" +
+	"\x06routes\x18\x02 \x03(\tR\x06routes\x12\x1d\n" +
+	"\n" +
+	"allow_uids\x18\x03 \x03(\tR\tallowUids\x12\x18\n" +
+	"\amessage\x18\x04 \x01(\tR\amessage\x12%\n" +
+	"\x0ehandshake_code\x18\x05 \x01(\rR\rhandshakeCode\x120\n" +
+	"\x05since\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x18\n" +
+	"\agateway\x18\a \x01(\tR\agateway\"\xa4\x01\n" +
+	"\fBlockRequest\x12\x18\n" +
+	"\anetwork\x18\x01 \x01(\tR\anetwork\x12\x10\n" +
+	"\x03uid\x18\x02 \x01(\tR\x03uid\x12\x16\n" +
+	"\x06client\x18\x03 \x01(\tR\x06client\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x128\n" +
+	"\n" +
+	"expires_in\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\texpiresIn\"\xae\x01\n" +
+	"\vBlockResult\x12(\n" +
+	"\x05block\x18\x01 \x01(\v2\x12.pith.v1.BlockInfoR\x05block\x12\x16\n" +
+	"\x06closed\x18\x02 \x01(\rR\x06closed\x12\x1a\n" +
+	"\bgateways\x18\x03 \x01(\rR\bgateways\x12'\n" +
+	"\x0fsilent_gateways\x18\x04 \x03(\tR\x0esilentGateways\x12\x18\n" +
+	"\adurable\x18\x05 \x01(\bR\adurable\"T\n" +
+	"\x0eUnblockRequest\x12\x18\n" +
+	"\anetwork\x18\x01 \x01(\tR\anetwork\x12\x10\n" +
+	"\x03uid\x18\x02 \x01(\tR\x03uid\x12\x16\n" +
+	"\x06client\x18\x03 \x01(\tR\x06client\"\x9d\x01\n" +
+	"\rUnblockResult\x12\x14\n" +
+	"\x05found\x18\x01 \x01(\bR\x05found\x12\x17\n" +
+	"\ain_file\x18\x02 \x01(\bR\x06inFile\x12\x1a\n" +
+	"\bgateways\x18\x03 \x01(\rR\bgateways\x12'\n" +
+	"\x0fsilent_gateways\x18\x04 \x03(\tR\x0esilentGateways\x12\x18\n" +
+	"\adurable\x18\x05 \x01(\bR\adurable\"H\n" +
+	"\x11ListBlocksRequest\x12\x14\n" +
+	"\x05limit\x18\x01 \x01(\rR\x05limit\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\"\xa6\x02\n" +
+	"\tBlockInfo\x12\x18\n" +
+	"\anetwork\x18\x01 \x01(\tR\anetwork\x12\x10\n" +
+	"\x03uid\x18\x02 \x01(\tR\x03uid\x12\x16\n" +
+	"\x06client\x18\x03 \x01(\tR\x06client\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x120\n" +
+	"\x05until\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x16\n" +
+	"\x06source\x18\x06 \x01(\tR\x06source\x121\n" +
+	"\x06set_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x05setAt\x12\x18\n" +
+	"\agateway\x18\b \x01(\tR\agateway\x12&\n" +
+	"\x0fnext_page_token\x18\t \x01(\tR\rnextPageToken\"_\n" +
+	"\tBlockPage\x12*\n" +
+	"\x06blocks\x18\x01 \x03(\v2\x12.pith.v1.BlockInfoR\x06blocks\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"*\n" +
 	"\x12SetLogLevelRequest\x12\x14\n" +
 	"\x05level\x18\x01 \x01(\tR\x05level\"\x0f\n" +
 	"\rReloadRequest\"g\n" +
@@ -2258,7 +3068,7 @@ const file_pith_v1_control_proto_rawDesc = "" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x1c\n" +
 	"\taddresses\x18\x03 \x01(\rR\taddresses\x12\x18\n" +
 	"\ahealthy\x18\x04 \x01(\rR\ahealthy\x12\x1b\n" +
-	"\tin_flight\x18\x05 \x01(\rR\binFlight2\xcb\t\n" +
+	"\tin_flight\x18\x05 \x01(\rR\binFlight2\xd6\v\n" +
 	"\aControl\x121\n" +
 	"\x04Push\x12\x14.pith.v1.PushRequest\x1a\x13.pith.v1.PushResult\x127\n" +
 	"\bPushMany\x12\x14.pith.v1.PushRequest\x1a\x13.pith.v1.PushResult(\x01\x121\n" +
@@ -2273,12 +3083,17 @@ const file_pith_v1_control_proto_rawDesc = "" +
 	"\fListSessions\x12\x1c.pith.v1.ListSessionsRequest\x1a\x10.pith.v1.Session0\x01\x12H\n" +
 	"\vGetPresence\x12\x1b.pith.v1.GetPresenceRequest\x1a\x1c.pith.v1.GetPresenceResponse\x12:\n" +
 	"\n" +
-	"ListGroups\x12\x1a.pith.v1.ListGroupsRequest\x1a\x0e.pith.v1.Group0\x01\x12,\n" +
+	"ListGroups\x12\x1a.pith.v1.ListGroupsRequest\x1a\x0e.pith.v1.Group0\x01\x124\n" +
+	"\x05Block\x12\x15.pith.v1.BlockRequest\x1a\x14.pith.v1.BlockResult\x12:\n" +
+	"\aUnblock\x12\x17.pith.v1.UnblockRequest\x1a\x16.pith.v1.UnblockResult\x12>\n" +
+	"\n" +
+	"ListBlocks\x12\x1a.pith.v1.ListBlocksRequest\x1a\x12.pith.v1.BlockInfo0\x01\x12,\n" +
 	"\x04Call\x12\x14.pith.v1.CallRequest\x1a\x0e.pith.v1.Reply\x125\n" +
 	"\x05Watch\x12\x15.pith.v1.WatchRequest\x1a\x13.pith.v1.WatchEvent0\x01\x12K\n" +
 	"\fExplainRoute\x12\x1c.pith.v1.ExplainRouteRequest\x1a\x1d.pith.v1.ExplainRouteResponse\x128\n" +
-	"\x05Drain\x12\x15.pith.v1.DrainRequest\x1a\x16.pith.v1.DrainProgress0\x01\x12?\n" +
-	"\x0eSetMaintenance\x12\x1e.pith.v1.SetMaintenanceRequest\x1a\r.pith.v1.Info\x129\n" +
+	"\x05Drain\x12\x15.pith.v1.DrainRequest\x1a\x16.pith.v1.DrainProgress0\x01\x12K\n" +
+	"\x0eSetMaintenance\x12\x1e.pith.v1.SetMaintenanceRequest\x1a\x19.pith.v1.MaintenanceState\x12K\n" +
+	"\x0eGetMaintenance\x12\x1e.pith.v1.GetMaintenanceRequest\x1a\x19.pith.v1.MaintenanceState\x129\n" +
 	"\vSetLogLevel\x12\x1b.pith.v1.SetLogLevelRequest\x1a\r.pith.v1.Info\x129\n" +
 	"\x06Reload\x12\x16.pith.v1.ReloadRequest\x1a\x17.pith.v1.ReloadResponse\x12B\n" +
 	"\tGetConfig\x12\x19.pith.v1.GetConfigRequest\x1a\x1a.pith.v1.GetConfigResponse\x121\n" +
@@ -2297,7 +3112,7 @@ func file_pith_v1_control_proto_rawDescGZIP() []byte {
 	return file_pith_v1_control_proto_rawDescData
 }
 
-var file_pith_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_pith_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
 var file_pith_v1_control_proto_goTypes = []any{
 	(*PushRequest)(nil),                  // 0: pith.v1.PushRequest
 	(*KickRequest)(nil),                  // 1: pith.v1.KickRequest
@@ -2323,99 +3138,124 @@ var file_pith_v1_control_proto_goTypes = []any{
 	(*DrainRequest)(nil),                 // 21: pith.v1.DrainRequest
 	(*DrainProgress)(nil),                // 22: pith.v1.DrainProgress
 	(*SetMaintenanceRequest)(nil),        // 23: pith.v1.SetMaintenanceRequest
-	(*SetLogLevelRequest)(nil),           // 24: pith.v1.SetLogLevelRequest
-	(*ReloadRequest)(nil),                // 25: pith.v1.ReloadRequest
-	(*ReloadResponse)(nil),               // 26: pith.v1.ReloadResponse
-	(*GetConfigRequest)(nil),             // 27: pith.v1.GetConfigRequest
-	(*GetConfigResponse)(nil),            // 28: pith.v1.GetConfigResponse
-	(*GetInfoRequest)(nil),               // 29: pith.v1.GetInfoRequest
-	(*Info)(nil),                         // 30: pith.v1.Info
-	nil,                                  // 31: pith.v1.GetPresenceResponse.PresenceEntry
-	(*GetPresenceResponse_Presence)(nil), // 32: pith.v1.GetPresenceResponse.Presence
-	(*GetPresenceResponse_Entry)(nil),    // 33: pith.v1.GetPresenceResponse.Entry
-	(*Info_BackendInfo)(nil),             // 34: pith.v1.Info.BackendInfo
-	(*Push)(nil),                         // 35: pith.v1.Push
-	(*durationpb.Duration)(nil),          // 36: google.protobuf.Duration
-	(*Target)(nil),                       // 37: pith.v1.Target
-	(*Close)(nil),                        // 38: pith.v1.Close
-	(*structpb.Struct)(nil),              // 39: google.protobuf.Struct
-	(*Session)(nil),                      // 40: pith.v1.Session
-	(*Body)(nil),                         // 41: pith.v1.Body
-	(*timestamppb.Timestamp)(nil),        // 42: google.protobuf.Timestamp
-	(*PushResult)(nil),                   // 43: pith.v1.PushResult
-	(*Reply)(nil),                        // 44: pith.v1.Reply
+	(*GetMaintenanceRequest)(nil),        // 24: pith.v1.GetMaintenanceRequest
+	(*MaintenanceState)(nil),             // 25: pith.v1.MaintenanceState
+	(*BlockRequest)(nil),                 // 26: pith.v1.BlockRequest
+	(*BlockResult)(nil),                  // 27: pith.v1.BlockResult
+	(*UnblockRequest)(nil),               // 28: pith.v1.UnblockRequest
+	(*UnblockResult)(nil),                // 29: pith.v1.UnblockResult
+	(*ListBlocksRequest)(nil),            // 30: pith.v1.ListBlocksRequest
+	(*BlockInfo)(nil),                    // 31: pith.v1.BlockInfo
+	(*BlockPage)(nil),                    // 32: pith.v1.BlockPage
+	(*SetLogLevelRequest)(nil),           // 33: pith.v1.SetLogLevelRequest
+	(*ReloadRequest)(nil),                // 34: pith.v1.ReloadRequest
+	(*ReloadResponse)(nil),               // 35: pith.v1.ReloadResponse
+	(*GetConfigRequest)(nil),             // 36: pith.v1.GetConfigRequest
+	(*GetConfigResponse)(nil),            // 37: pith.v1.GetConfigResponse
+	(*GetInfoRequest)(nil),               // 38: pith.v1.GetInfoRequest
+	(*Info)(nil),                         // 39: pith.v1.Info
+	nil,                                  // 40: pith.v1.GetPresenceResponse.PresenceEntry
+	(*GetPresenceResponse_Presence)(nil), // 41: pith.v1.GetPresenceResponse.Presence
+	(*GetPresenceResponse_Entry)(nil),    // 42: pith.v1.GetPresenceResponse.Entry
+	(*MaintenanceState_Maintenance)(nil), // 43: pith.v1.MaintenanceState.Maintenance
+	(*Info_BackendInfo)(nil),             // 44: pith.v1.Info.BackendInfo
+	(*Push)(nil),                         // 45: pith.v1.Push
+	(*durationpb.Duration)(nil),          // 46: google.protobuf.Duration
+	(*Target)(nil),                       // 47: pith.v1.Target
+	(*Close)(nil),                        // 48: pith.v1.Close
+	(*structpb.Struct)(nil),              // 49: google.protobuf.Struct
+	(*Session)(nil),                      // 50: pith.v1.Session
+	(*Body)(nil),                         // 51: pith.v1.Body
+	(*timestamppb.Timestamp)(nil),        // 52: google.protobuf.Timestamp
+	(*PushResult)(nil),                   // 53: pith.v1.PushResult
+	(*Reply)(nil),                        // 54: pith.v1.Reply
 }
 var file_pith_v1_control_proto_depIdxs = []int32{
-	35, // 0: pith.v1.PushRequest.push:type_name -> pith.v1.Push
-	36, // 1: pith.v1.PushRequest.wait:type_name -> google.protobuf.Duration
-	37, // 2: pith.v1.KickRequest.target:type_name -> pith.v1.Target
-	38, // 3: pith.v1.KickRequest.close:type_name -> pith.v1.Close
-	39, // 4: pith.v1.SetDataRequest.set:type_name -> google.protobuf.Struct
-	37, // 5: pith.v1.GroupRequest.target:type_name -> pith.v1.Target
-	36, // 6: pith.v1.GroupRequest.ttl:type_name -> google.protobuf.Duration
-	37, // 7: pith.v1.ListSessionsRequest.target:type_name -> pith.v1.Target
-	40, // 8: pith.v1.SessionPage.sessions:type_name -> pith.v1.Session
+	45, // 0: pith.v1.PushRequest.push:type_name -> pith.v1.Push
+	46, // 1: pith.v1.PushRequest.wait:type_name -> google.protobuf.Duration
+	47, // 2: pith.v1.KickRequest.target:type_name -> pith.v1.Target
+	48, // 3: pith.v1.KickRequest.close:type_name -> pith.v1.Close
+	49, // 4: pith.v1.SetDataRequest.set:type_name -> google.protobuf.Struct
+	47, // 5: pith.v1.GroupRequest.target:type_name -> pith.v1.Target
+	46, // 6: pith.v1.GroupRequest.ttl:type_name -> google.protobuf.Duration
+	47, // 7: pith.v1.ListSessionsRequest.target:type_name -> pith.v1.Target
+	50, // 8: pith.v1.SessionPage.sessions:type_name -> pith.v1.Session
 	15, // 9: pith.v1.GroupPage.groups:type_name -> pith.v1.Group
-	31, // 10: pith.v1.GetPresenceResponse.presence:type_name -> pith.v1.GetPresenceResponse.PresenceEntry
-	41, // 11: pith.v1.CallRequest.body:type_name -> pith.v1.Body
-	36, // 12: pith.v1.CallRequest.timeout:type_name -> google.protobuf.Duration
-	37, // 13: pith.v1.WatchRequest.target:type_name -> pith.v1.Target
-	41, // 14: pith.v1.WatchEvent.body:type_name -> pith.v1.Body
-	36, // 15: pith.v1.WatchEvent.at:type_name -> google.protobuf.Duration
-	39, // 16: pith.v1.ExplainRouteRequest.data:type_name -> google.protobuf.Struct
-	36, // 17: pith.v1.DrainRequest.budget:type_name -> google.protobuf.Duration
-	34, // 18: pith.v1.Info.backends:type_name -> pith.v1.Info.BackendInfo
-	36, // 19: pith.v1.Info.uptime:type_name -> google.protobuf.Duration
-	32, // 20: pith.v1.GetPresenceResponse.PresenceEntry.value:type_name -> pith.v1.GetPresenceResponse.Presence
-	33, // 21: pith.v1.GetPresenceResponse.Presence.entries:type_name -> pith.v1.GetPresenceResponse.Entry
-	42, // 22: pith.v1.GetPresenceResponse.Entry.bound_at:type_name -> google.protobuf.Timestamp
-	0,  // 23: pith.v1.Control.Push:input_type -> pith.v1.PushRequest
-	0,  // 24: pith.v1.Control.PushMany:input_type -> pith.v1.PushRequest
-	1,  // 25: pith.v1.Control.Kick:input_type -> pith.v1.KickRequest
-	3,  // 26: pith.v1.Control.Bind:input_type -> pith.v1.BindRequest
-	4,  // 27: pith.v1.Control.Unbind:input_type -> pith.v1.UnbindRequest
-	5,  // 28: pith.v1.Control.SetData:input_type -> pith.v1.SetDataRequest
-	6,  // 29: pith.v1.Control.Join:input_type -> pith.v1.GroupRequest
-	6,  // 30: pith.v1.Control.Leave:input_type -> pith.v1.GroupRequest
-	8,  // 31: pith.v1.Control.GetSession:input_type -> pith.v1.GetSessionRequest
-	9,  // 32: pith.v1.Control.ListSessions:input_type -> pith.v1.ListSessionsRequest
-	12, // 33: pith.v1.Control.GetPresence:input_type -> pith.v1.GetPresenceRequest
-	14, // 34: pith.v1.Control.ListGroups:input_type -> pith.v1.ListGroupsRequest
-	16, // 35: pith.v1.Control.Call:input_type -> pith.v1.CallRequest
-	17, // 36: pith.v1.Control.Watch:input_type -> pith.v1.WatchRequest
-	19, // 37: pith.v1.Control.ExplainRoute:input_type -> pith.v1.ExplainRouteRequest
-	21, // 38: pith.v1.Control.Drain:input_type -> pith.v1.DrainRequest
-	23, // 39: pith.v1.Control.SetMaintenance:input_type -> pith.v1.SetMaintenanceRequest
-	24, // 40: pith.v1.Control.SetLogLevel:input_type -> pith.v1.SetLogLevelRequest
-	25, // 41: pith.v1.Control.Reload:input_type -> pith.v1.ReloadRequest
-	27, // 42: pith.v1.Control.GetConfig:input_type -> pith.v1.GetConfigRequest
-	29, // 43: pith.v1.Control.GetInfo:input_type -> pith.v1.GetInfoRequest
-	43, // 44: pith.v1.Control.Push:output_type -> pith.v1.PushResult
-	43, // 45: pith.v1.Control.PushMany:output_type -> pith.v1.PushResult
-	2,  // 46: pith.v1.Control.Kick:output_type -> pith.v1.KickResult
-	40, // 47: pith.v1.Control.Bind:output_type -> pith.v1.Session
-	40, // 48: pith.v1.Control.Unbind:output_type -> pith.v1.Session
-	40, // 49: pith.v1.Control.SetData:output_type -> pith.v1.Session
-	7,  // 50: pith.v1.Control.Join:output_type -> pith.v1.GroupResult
-	7,  // 51: pith.v1.Control.Leave:output_type -> pith.v1.GroupResult
-	40, // 52: pith.v1.Control.GetSession:output_type -> pith.v1.Session
-	40, // 53: pith.v1.Control.ListSessions:output_type -> pith.v1.Session
-	13, // 54: pith.v1.Control.GetPresence:output_type -> pith.v1.GetPresenceResponse
-	15, // 55: pith.v1.Control.ListGroups:output_type -> pith.v1.Group
-	44, // 56: pith.v1.Control.Call:output_type -> pith.v1.Reply
-	18, // 57: pith.v1.Control.Watch:output_type -> pith.v1.WatchEvent
-	20, // 58: pith.v1.Control.ExplainRoute:output_type -> pith.v1.ExplainRouteResponse
-	22, // 59: pith.v1.Control.Drain:output_type -> pith.v1.DrainProgress
-	30, // 60: pith.v1.Control.SetMaintenance:output_type -> pith.v1.Info
-	30, // 61: pith.v1.Control.SetLogLevel:output_type -> pith.v1.Info
-	26, // 62: pith.v1.Control.Reload:output_type -> pith.v1.ReloadResponse
-	28, // 63: pith.v1.Control.GetConfig:output_type -> pith.v1.GetConfigResponse
-	30, // 64: pith.v1.Control.GetInfo:output_type -> pith.v1.Info
-	44, // [44:65] is the sub-list for method output_type
-	23, // [23:44] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	40, // 10: pith.v1.GetPresenceResponse.presence:type_name -> pith.v1.GetPresenceResponse.PresenceEntry
+	51, // 11: pith.v1.CallRequest.body:type_name -> pith.v1.Body
+	46, // 12: pith.v1.CallRequest.timeout:type_name -> google.protobuf.Duration
+	47, // 13: pith.v1.WatchRequest.target:type_name -> pith.v1.Target
+	51, // 14: pith.v1.WatchEvent.body:type_name -> pith.v1.Body
+	46, // 15: pith.v1.WatchEvent.at:type_name -> google.protobuf.Duration
+	49, // 16: pith.v1.ExplainRouteRequest.data:type_name -> google.protobuf.Struct
+	46, // 17: pith.v1.DrainRequest.budget:type_name -> google.protobuf.Duration
+	43, // 18: pith.v1.MaintenanceState.active:type_name -> pith.v1.MaintenanceState.Maintenance
+	46, // 19: pith.v1.BlockRequest.expires_in:type_name -> google.protobuf.Duration
+	31, // 20: pith.v1.BlockResult.block:type_name -> pith.v1.BlockInfo
+	52, // 21: pith.v1.BlockInfo.until:type_name -> google.protobuf.Timestamp
+	52, // 22: pith.v1.BlockInfo.set_at:type_name -> google.protobuf.Timestamp
+	31, // 23: pith.v1.BlockPage.blocks:type_name -> pith.v1.BlockInfo
+	44, // 24: pith.v1.Info.backends:type_name -> pith.v1.Info.BackendInfo
+	46, // 25: pith.v1.Info.uptime:type_name -> google.protobuf.Duration
+	41, // 26: pith.v1.GetPresenceResponse.PresenceEntry.value:type_name -> pith.v1.GetPresenceResponse.Presence
+	42, // 27: pith.v1.GetPresenceResponse.Presence.entries:type_name -> pith.v1.GetPresenceResponse.Entry
+	52, // 28: pith.v1.GetPresenceResponse.Entry.bound_at:type_name -> google.protobuf.Timestamp
+	52, // 29: pith.v1.MaintenanceState.Maintenance.since:type_name -> google.protobuf.Timestamp
+	0,  // 30: pith.v1.Control.Push:input_type -> pith.v1.PushRequest
+	0,  // 31: pith.v1.Control.PushMany:input_type -> pith.v1.PushRequest
+	1,  // 32: pith.v1.Control.Kick:input_type -> pith.v1.KickRequest
+	3,  // 33: pith.v1.Control.Bind:input_type -> pith.v1.BindRequest
+	4,  // 34: pith.v1.Control.Unbind:input_type -> pith.v1.UnbindRequest
+	5,  // 35: pith.v1.Control.SetData:input_type -> pith.v1.SetDataRequest
+	6,  // 36: pith.v1.Control.Join:input_type -> pith.v1.GroupRequest
+	6,  // 37: pith.v1.Control.Leave:input_type -> pith.v1.GroupRequest
+	8,  // 38: pith.v1.Control.GetSession:input_type -> pith.v1.GetSessionRequest
+	9,  // 39: pith.v1.Control.ListSessions:input_type -> pith.v1.ListSessionsRequest
+	12, // 40: pith.v1.Control.GetPresence:input_type -> pith.v1.GetPresenceRequest
+	14, // 41: pith.v1.Control.ListGroups:input_type -> pith.v1.ListGroupsRequest
+	26, // 42: pith.v1.Control.Block:input_type -> pith.v1.BlockRequest
+	28, // 43: pith.v1.Control.Unblock:input_type -> pith.v1.UnblockRequest
+	30, // 44: pith.v1.Control.ListBlocks:input_type -> pith.v1.ListBlocksRequest
+	16, // 45: pith.v1.Control.Call:input_type -> pith.v1.CallRequest
+	17, // 46: pith.v1.Control.Watch:input_type -> pith.v1.WatchRequest
+	19, // 47: pith.v1.Control.ExplainRoute:input_type -> pith.v1.ExplainRouteRequest
+	21, // 48: pith.v1.Control.Drain:input_type -> pith.v1.DrainRequest
+	23, // 49: pith.v1.Control.SetMaintenance:input_type -> pith.v1.SetMaintenanceRequest
+	24, // 50: pith.v1.Control.GetMaintenance:input_type -> pith.v1.GetMaintenanceRequest
+	33, // 51: pith.v1.Control.SetLogLevel:input_type -> pith.v1.SetLogLevelRequest
+	34, // 52: pith.v1.Control.Reload:input_type -> pith.v1.ReloadRequest
+	36, // 53: pith.v1.Control.GetConfig:input_type -> pith.v1.GetConfigRequest
+	38, // 54: pith.v1.Control.GetInfo:input_type -> pith.v1.GetInfoRequest
+	53, // 55: pith.v1.Control.Push:output_type -> pith.v1.PushResult
+	53, // 56: pith.v1.Control.PushMany:output_type -> pith.v1.PushResult
+	2,  // 57: pith.v1.Control.Kick:output_type -> pith.v1.KickResult
+	50, // 58: pith.v1.Control.Bind:output_type -> pith.v1.Session
+	50, // 59: pith.v1.Control.Unbind:output_type -> pith.v1.Session
+	50, // 60: pith.v1.Control.SetData:output_type -> pith.v1.Session
+	7,  // 61: pith.v1.Control.Join:output_type -> pith.v1.GroupResult
+	7,  // 62: pith.v1.Control.Leave:output_type -> pith.v1.GroupResult
+	50, // 63: pith.v1.Control.GetSession:output_type -> pith.v1.Session
+	50, // 64: pith.v1.Control.ListSessions:output_type -> pith.v1.Session
+	13, // 65: pith.v1.Control.GetPresence:output_type -> pith.v1.GetPresenceResponse
+	15, // 66: pith.v1.Control.ListGroups:output_type -> pith.v1.Group
+	27, // 67: pith.v1.Control.Block:output_type -> pith.v1.BlockResult
+	29, // 68: pith.v1.Control.Unblock:output_type -> pith.v1.UnblockResult
+	31, // 69: pith.v1.Control.ListBlocks:output_type -> pith.v1.BlockInfo
+	54, // 70: pith.v1.Control.Call:output_type -> pith.v1.Reply
+	18, // 71: pith.v1.Control.Watch:output_type -> pith.v1.WatchEvent
+	20, // 72: pith.v1.Control.ExplainRoute:output_type -> pith.v1.ExplainRouteResponse
+	22, // 73: pith.v1.Control.Drain:output_type -> pith.v1.DrainProgress
+	25, // 74: pith.v1.Control.SetMaintenance:output_type -> pith.v1.MaintenanceState
+	25, // 75: pith.v1.Control.GetMaintenance:output_type -> pith.v1.MaintenanceState
+	39, // 76: pith.v1.Control.SetLogLevel:output_type -> pith.v1.Info
+	35, // 77: pith.v1.Control.Reload:output_type -> pith.v1.ReloadResponse
+	37, // 78: pith.v1.Control.GetConfig:output_type -> pith.v1.GetConfigResponse
+	39, // 79: pith.v1.Control.GetInfo:output_type -> pith.v1.Info
+	55, // [55:80] is the sub-list for method output_type
+	30, // [30:55] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_pith_v1_control_proto_init() }
@@ -2431,7 +3271,7 @@ func file_pith_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pith_v1_control_proto_rawDesc), len(file_pith_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   35,
+			NumMessages:   45,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

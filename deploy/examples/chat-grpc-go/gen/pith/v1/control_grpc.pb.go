@@ -33,11 +33,15 @@ const (
 	Control_ListSessions_FullMethodName   = "/pith.v1.Control/ListSessions"
 	Control_GetPresence_FullMethodName    = "/pith.v1.Control/GetPresence"
 	Control_ListGroups_FullMethodName     = "/pith.v1.Control/ListGroups"
+	Control_Block_FullMethodName          = "/pith.v1.Control/Block"
+	Control_Unblock_FullMethodName        = "/pith.v1.Control/Unblock"
+	Control_ListBlocks_FullMethodName     = "/pith.v1.Control/ListBlocks"
 	Control_Call_FullMethodName           = "/pith.v1.Control/Call"
 	Control_Watch_FullMethodName          = "/pith.v1.Control/Watch"
 	Control_ExplainRoute_FullMethodName   = "/pith.v1.Control/ExplainRoute"
 	Control_Drain_FullMethodName          = "/pith.v1.Control/Drain"
 	Control_SetMaintenance_FullMethodName = "/pith.v1.Control/SetMaintenance"
+	Control_GetMaintenance_FullMethodName = "/pith.v1.Control/GetMaintenance"
 	Control_SetLogLevel_FullMethodName    = "/pith.v1.Control/SetLogLevel"
 	Control_Reload_FullMethodName         = "/pith.v1.Control/Reload"
 	Control_GetConfig_FullMethodName      = "/pith.v1.Control/GetConfig"
@@ -48,8 +52,8 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Acts on sessions wherever they are, through any gateway; the methods from Call on act on the called gateway.
-// This release serves all but Watch and SetMaintenance.
+// Acts on the whole fleet, through any gateway; the methods from Call on act on the called gateway.
+// This release serves all but Watch.
 type ControlClient interface {
 	// Sends one push and returns its result.
 	Push(ctx context.Context, in *PushRequest, opts ...grpc.CallOption) (*PushResult, error)
@@ -76,6 +80,14 @@ type ControlClient interface {
 	GetPresence(ctx context.Context, in *GetPresenceRequest, opts ...grpc.CallOption) (*GetPresenceResponse, error)
 	// The groups that have members, sorted by name, one page at a time.
 	ListGroups(ctx context.Context, in *ListGroupsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Group], error)
+	// Keeps a network, a user or a kind of client out of the whole fleet, at once, and closes their open sessions with a
+	// kick whose reason is `blocked`. What is blocked already gets the new reason and time. The list ends with the last
+	// gateway: what is to last goes into blocks.file.
+	Block(ctx context.Context, in *BlockRequest, opts ...grpc.CallOption) (*BlockResult, error)
+	// Removes a block that Control has set. One of blocks.file stays.
+	Unblock(ctx context.Context, in *UnblockRequest, opts ...grpc.CallOption) (*UnblockResult, error)
+	// The blocks that count, of Control and of blocks.file, sorted by what they are of, one page at a time.
+	ListBlocks(ctx context.Context, in *ListBlocksRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[BlockInfo], error)
 	// Relays a request as if the session had sent it, and returns the backend's answer to the caller, not to the client.
 	// Changes and pushes that come with the answer take effect as usual. The gateway must hold the session.
 	Call(ctx context.Context, in *CallRequest, opts ...grpc.CallOption) (*Reply, error)
@@ -87,9 +99,11 @@ type ControlClient interface {
 	// Drains the gateway as SIGTERM does, and reports each second until no session is left; then its process ends. A
 	// gateway that is draining already goes on as it began. Over NATS it answers once, when it has begun.
 	Drain(ctx context.Context, in *DrainRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DrainProgress], error)
-	// Turns maintenance on or off.
-	// Not in this release: answered UNIMPLEMENTED.
-	SetMaintenance(ctx context.Context, in *SetMaintenanceRequest, opts ...grpc.CallOption) (*Info, error)
+	// Turns maintenance on or off: for the whole fleet, or with scope: gateway for this gateway alone. It ends with the last
+	// gateway, or with this one. What the configuration, the fleet and the gateway say holds together.
+	SetMaintenance(ctx context.Context, in *SetMaintenanceRequest, opts ...grpc.CallOption) (*MaintenanceState, error)
+	// What is in maintenance on this gateway.
+	GetMaintenance(ctx context.Context, in *GetMaintenanceRequest, opts ...grpc.CallOption) (*MaintenanceState, error)
 	// Changes the log level, until the gateway ends.
 	SetLogLevel(ctx context.Context, in *SetLogLevelRequest, opts ...grpc.CallOption) (*Info, error)
 	// Reads the configuration again and applies it: all of what has changed, or nothing. No session is touched.
@@ -249,6 +263,45 @@ func (c *controlClient) ListGroups(ctx context.Context, in *ListGroupsRequest, o
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Control_ListGroupsClient = grpc.ServerStreamingClient[Group]
 
+func (c *controlClient) Block(ctx context.Context, in *BlockRequest, opts ...grpc.CallOption) (*BlockResult, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BlockResult)
+	err := c.cc.Invoke(ctx, Control_Block_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *controlClient) Unblock(ctx context.Context, in *UnblockRequest, opts ...grpc.CallOption) (*UnblockResult, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UnblockResult)
+	err := c.cc.Invoke(ctx, Control_Unblock_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *controlClient) ListBlocks(ctx context.Context, in *ListBlocksRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[BlockInfo], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Control_ServiceDesc.Streams[3], Control_ListBlocks_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ListBlocksRequest, BlockInfo]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Control_ListBlocksClient = grpc.ServerStreamingClient[BlockInfo]
+
 func (c *controlClient) Call(ctx context.Context, in *CallRequest, opts ...grpc.CallOption) (*Reply, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Reply)
@@ -261,7 +314,7 @@ func (c *controlClient) Call(ctx context.Context, in *CallRequest, opts ...grpc.
 
 func (c *controlClient) Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchEvent], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Control_ServiceDesc.Streams[3], Control_Watch_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Control_ServiceDesc.Streams[4], Control_Watch_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -290,7 +343,7 @@ func (c *controlClient) ExplainRoute(ctx context.Context, in *ExplainRouteReques
 
 func (c *controlClient) Drain(ctx context.Context, in *DrainRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DrainProgress], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Control_ServiceDesc.Streams[4], Control_Drain_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Control_ServiceDesc.Streams[5], Control_Drain_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -307,10 +360,20 @@ func (c *controlClient) Drain(ctx context.Context, in *DrainRequest, opts ...grp
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Control_DrainClient = grpc.ServerStreamingClient[DrainProgress]
 
-func (c *controlClient) SetMaintenance(ctx context.Context, in *SetMaintenanceRequest, opts ...grpc.CallOption) (*Info, error) {
+func (c *controlClient) SetMaintenance(ctx context.Context, in *SetMaintenanceRequest, opts ...grpc.CallOption) (*MaintenanceState, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(Info)
+	out := new(MaintenanceState)
 	err := c.cc.Invoke(ctx, Control_SetMaintenance_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *controlClient) GetMaintenance(ctx context.Context, in *GetMaintenanceRequest, opts ...grpc.CallOption) (*MaintenanceState, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(MaintenanceState)
+	err := c.cc.Invoke(ctx, Control_GetMaintenance_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -361,8 +424,8 @@ func (c *controlClient) GetInfo(ctx context.Context, in *GetInfoRequest, opts ..
 // All implementations must embed UnimplementedControlServer
 // for forward compatibility.
 //
-// Acts on sessions wherever they are, through any gateway; the methods from Call on act on the called gateway.
-// This release serves all but Watch and SetMaintenance.
+// Acts on the whole fleet, through any gateway; the methods from Call on act on the called gateway.
+// This release serves all but Watch.
 type ControlServer interface {
 	// Sends one push and returns its result.
 	Push(context.Context, *PushRequest) (*PushResult, error)
@@ -389,6 +452,14 @@ type ControlServer interface {
 	GetPresence(context.Context, *GetPresenceRequest) (*GetPresenceResponse, error)
 	// The groups that have members, sorted by name, one page at a time.
 	ListGroups(*ListGroupsRequest, grpc.ServerStreamingServer[Group]) error
+	// Keeps a network, a user or a kind of client out of the whole fleet, at once, and closes their open sessions with a
+	// kick whose reason is `blocked`. What is blocked already gets the new reason and time. The list ends with the last
+	// gateway: what is to last goes into blocks.file.
+	Block(context.Context, *BlockRequest) (*BlockResult, error)
+	// Removes a block that Control has set. One of blocks.file stays.
+	Unblock(context.Context, *UnblockRequest) (*UnblockResult, error)
+	// The blocks that count, of Control and of blocks.file, sorted by what they are of, one page at a time.
+	ListBlocks(*ListBlocksRequest, grpc.ServerStreamingServer[BlockInfo]) error
 	// Relays a request as if the session had sent it, and returns the backend's answer to the caller, not to the client.
 	// Changes and pushes that come with the answer take effect as usual. The gateway must hold the session.
 	Call(context.Context, *CallRequest) (*Reply, error)
@@ -400,9 +471,11 @@ type ControlServer interface {
 	// Drains the gateway as SIGTERM does, and reports each second until no session is left; then its process ends. A
 	// gateway that is draining already goes on as it began. Over NATS it answers once, when it has begun.
 	Drain(*DrainRequest, grpc.ServerStreamingServer[DrainProgress]) error
-	// Turns maintenance on or off.
-	// Not in this release: answered UNIMPLEMENTED.
-	SetMaintenance(context.Context, *SetMaintenanceRequest) (*Info, error)
+	// Turns maintenance on or off: for the whole fleet, or with scope: gateway for this gateway alone. It ends with the last
+	// gateway, or with this one. What the configuration, the fleet and the gateway say holds together.
+	SetMaintenance(context.Context, *SetMaintenanceRequest) (*MaintenanceState, error)
+	// What is in maintenance on this gateway.
+	GetMaintenance(context.Context, *GetMaintenanceRequest) (*MaintenanceState, error)
 	// Changes the log level, until the gateway ends.
 	SetLogLevel(context.Context, *SetLogLevelRequest) (*Info, error)
 	// Reads the configuration again and applies it: all of what has changed, or nothing. No session is touched.
@@ -457,6 +530,15 @@ func (UnimplementedControlServer) GetPresence(context.Context, *GetPresenceReque
 func (UnimplementedControlServer) ListGroups(*ListGroupsRequest, grpc.ServerStreamingServer[Group]) error {
 	return status.Error(codes.Unimplemented, "method ListGroups not implemented")
 }
+func (UnimplementedControlServer) Block(context.Context, *BlockRequest) (*BlockResult, error) {
+	return nil, status.Error(codes.Unimplemented, "method Block not implemented")
+}
+func (UnimplementedControlServer) Unblock(context.Context, *UnblockRequest) (*UnblockResult, error) {
+	return nil, status.Error(codes.Unimplemented, "method Unblock not implemented")
+}
+func (UnimplementedControlServer) ListBlocks(*ListBlocksRequest, grpc.ServerStreamingServer[BlockInfo]) error {
+	return status.Error(codes.Unimplemented, "method ListBlocks not implemented")
+}
 func (UnimplementedControlServer) Call(context.Context, *CallRequest) (*Reply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Call not implemented")
 }
@@ -469,8 +551,11 @@ func (UnimplementedControlServer) ExplainRoute(context.Context, *ExplainRouteReq
 func (UnimplementedControlServer) Drain(*DrainRequest, grpc.ServerStreamingServer[DrainProgress]) error {
 	return status.Error(codes.Unimplemented, "method Drain not implemented")
 }
-func (UnimplementedControlServer) SetMaintenance(context.Context, *SetMaintenanceRequest) (*Info, error) {
+func (UnimplementedControlServer) SetMaintenance(context.Context, *SetMaintenanceRequest) (*MaintenanceState, error) {
 	return nil, status.Error(codes.Unimplemented, "method SetMaintenance not implemented")
+}
+func (UnimplementedControlServer) GetMaintenance(context.Context, *GetMaintenanceRequest) (*MaintenanceState, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetMaintenance not implemented")
 }
 func (UnimplementedControlServer) SetLogLevel(context.Context, *SetLogLevelRequest) (*Info, error) {
 	return nil, status.Error(codes.Unimplemented, "method SetLogLevel not implemented")
@@ -696,6 +781,53 @@ func _Control_ListGroups_Handler(srv interface{}, stream grpc.ServerStream) erro
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Control_ListGroupsServer = grpc.ServerStreamingServer[Group]
 
+func _Control_Block_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BlockRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServer).Block(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Control_Block_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServer).Block(ctx, req.(*BlockRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Control_Unblock_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UnblockRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServer).Unblock(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Control_Unblock_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServer).Unblock(ctx, req.(*UnblockRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Control_ListBlocks_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ListBlocksRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ControlServer).ListBlocks(m, &grpc.GenericServerStream[ListBlocksRequest, BlockInfo]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Control_ListBlocksServer = grpc.ServerStreamingServer[BlockInfo]
+
 func _Control_Call_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(CallRequest)
 	if err := dec(in); err != nil {
@@ -768,6 +900,24 @@ func _Control_SetMaintenance_Handler(srv interface{}, ctx context.Context, dec f
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(ControlServer).SetMaintenance(ctx, req.(*SetMaintenanceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Control_GetMaintenance_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetMaintenanceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServer).GetMaintenance(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Control_GetMaintenance_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServer).GetMaintenance(ctx, req.(*GetMaintenanceRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -888,6 +1038,14 @@ var Control_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Control_GetPresence_Handler,
 		},
 		{
+			MethodName: "Block",
+			Handler:    _Control_Block_Handler,
+		},
+		{
+			MethodName: "Unblock",
+			Handler:    _Control_Unblock_Handler,
+		},
+		{
 			MethodName: "Call",
 			Handler:    _Control_Call_Handler,
 		},
@@ -898,6 +1056,10 @@ var Control_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SetMaintenance",
 			Handler:    _Control_SetMaintenance_Handler,
+		},
+		{
+			MethodName: "GetMaintenance",
+			Handler:    _Control_GetMaintenance_Handler,
 		},
 		{
 			MethodName: "SetLogLevel",
@@ -930,6 +1092,11 @@ var Control_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "ListGroups",
 			Handler:       _Control_ListGroups_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "ListBlocks",
+			Handler:       _Control_ListBlocks_Handler,
 			ServerStreams: true,
 		},
 		{

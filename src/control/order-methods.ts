@@ -1,0 +1,164 @@
+/** The methods of `pith.v1.Control` by which operators give the whole fleet its orders. */
+import { type Clock, nextTurn } from '../clock.ts';
+import { encodeMs, WireWriter } from '../contract/protobuf-wire.ts';
+import { GatewayError } from '../errors.ts';
+import { type Blocked, keyOf, readBlocked } from '../orders/block.ts';
+import type { ListedBlock, Orders, Outcome } from '../orders/orders.ts';
+import { HANDSHAKE_CODE } from '../orders/pause-json.ts';
+import type { BusApiParts } from './bus-api.ts';
+import { type MakeMethods, type Methods, orThrow } from './method.ts';
+import type { Request } from './requests.ts';
+
+/** Blocks on one page over NATS: at most about 300 KiB. */
+export const BLOCKS_PAGE_MAX = 1_000;
+/** Blocks that are encoded in one turn of the event loop. */
+const BLOCKS_PER_TURN = 500;
+
+/** Those that any gateway carries out for all. */
+export function blockMethods(orders: Orders, { one, many }: MakeMethods, clock: Clock): Methods {
+  return {
+    Block: one('Block', async (request, call) => {
+      const blocked = blockedOf(request);
+      const { reason = '', lastsMs } = request;
+      if (lastsMs === 0) throw new GatewayError('BAD_ARGUMENT', 'expires_in is 0');
+      const outcome = orThrow(await orders.block(blocked, { reason, lastsMs: lastsMs ?? 0 }));
+      call.touched = outcome.closed;
+      return blockResult(orders.listed(blocked), outcome);
+    }),
+    Unblock: one('Unblock', async (request) => {
+      const blocked = blockedOf(request);
+      const outcome = await orders.unblock(blocked);
+      return unblockResult(outcome, orders.blocks.file.get(keyOf(blocked)) !== undefined);
+    }),
+    ListBlocks: many('ListBlocks', async function* ({ limit = 0, pageToken = '' }) {
+      const { blocks, next } = pageOf(orders, limit || Infinity, pageToken);
+      let n = 0;
+      for (const block of blocks) {
+        yield blockInfo(block);
+        if (++n % BLOCKS_PER_TURN === 0) await nextTurn(clock);
+      }
+      if (next === '') return;
+      const last = new WireWriter();
+      last.string(9, next);
+      yield last.take();
+    }),
+  };
+}
+
+/** ListBlocks where there can be one answer only. */
+export function blockPages(orders: Orders, { one }: MakeMethods): BusApiParts['pages'] {
+  return {
+    ListBlocks: {
+      type: 'pith.v1.BlockPage',
+      method: one('ListBlocks', ({ limit = 0, pageToken = '' }) => {
+        const most = Math.min(limit || BLOCKS_PAGE_MAX, BLOCKS_PAGE_MAX);
+        const { blocks, next } = pageOf(orders, most, pageToken);
+        const writer = new WireWriter();
+        for (const block of blocks) writer.bytes(1, blockInfo(block));
+        writer.string(2, next);
+        return writer.take();
+      }),
+    },
+  };
+}
+
+/** Those that are about the called gateway, or begin there. */
+export function maintenanceMethods(orders: Orders, { one }: MakeMethods): Methods {
+  return {
+    SetMaintenance: one('SetMaintenance', async (request) => {
+      const { on = false, scope = 'fleet', routes = [], allowUids = [], message = '' } = request;
+      const { handshakeCode = 0 } = request;
+      const pause = { routes, allowUids, message, handshakeCode: handshakeCode || HANDSHAKE_CODE };
+      if (scope !== 'fleet' && scope !== '' && scope !== 'gateway')
+        throw new GatewayError('BAD_ARGUMENT', 'scope is not fleet or gateway');
+      if (scope !== 'gateway')
+        return maintenanceState(orders, orThrow(await orders.pauseFleet(on ? pause : null)));
+      const refused = orders.pauseHere(on ? pause : null);
+      if (refused !== null) orThrow(refused);
+      return maintenanceState(orders, null);
+    }),
+    GetMaintenance: one('GetMaintenance', () => maintenanceState(orders, null)),
+  };
+}
+
+function blockedOf({ network, uid, client }: Request): Blocked {
+  const blocked = readBlocked({ network, uid, client });
+  if (typeof blocked === 'string') throw new GatewayError('BAD_ARGUMENT', blocked);
+  return blocked;
+}
+
+/** At most `limit` blocks that follow `after`, and what to continue after; '': that is all. */
+function pageOf(
+  orders: Orders,
+  limit: number,
+  after: string,
+): { blocks: readonly ListedBlock[]; next: string } {
+  const rest = orders.list().filter((block) => placeOf(block) > after);
+  const blocks = rest.slice(0, limit);
+  return { blocks, next: rest.length > blocks.length ? placeOf(blocks.at(-1)!) : '' };
+}
+
+/** Where it is in the list. */
+function placeOf(block: ListedBlock): string {
+  return `${keyOf(block)} ${block.source}`;
+}
+
+function blockInfo({ kind, value, reason, until, source, setAtWall, by }: ListedBlock): Buffer {
+  const writer = new WireWriter();
+  writer.string({ network: 1, uid: 2, client: 3 }[kind], value);
+  writer.string(4, reason);
+  if (until > 0) writer.bytes(5, encodeMs(until));
+  writer.string(6, source);
+  if (setAtWall > 0) writer.bytes(7, encodeMs(setAtWall));
+  writer.string(8, by);
+  return writer.take();
+}
+
+function blockResult(block: ListedBlock | undefined, outcome: Outcome): Buffer {
+  const writer = new WireWriter();
+  // It may have ended, or been removed, while the others were told.
+  if (block !== undefined) writer.bytes(1, blockInfo(block));
+  writer.uint(2, outcome.closed);
+  writer.uint(3, outcome.gateways);
+  writer.strings(4, outcome.silentGateways);
+  return writer.take();
+}
+
+function unblockResult(outcome: Outcome & { readonly found: boolean }, inFile: boolean): Buffer {
+  const writer = new WireWriter();
+  writer.bool(1, outcome.found);
+  writer.bool(2, inFile);
+  writer.uint(3, outcome.gateways);
+  writer.strings(4, outcome.silentGateways);
+  return writer.take();
+}
+
+/** @param outcome null: nobody was told. */
+function maintenanceState({ maintenance }: Orders, outcome: Outcome | null): Buffer {
+  const writer = new WireWriter();
+  writer.bool(1, maintenance.isOn);
+  for (const {
+    source,
+    routes,
+    allowUids,
+    message,
+    handshakeCode,
+    sinceWall,
+    by,
+  } of maintenance.active) {
+    const one = new WireWriter();
+    one.string(1, source);
+    one.strings(2, routes);
+    one.strings(3, allowUids);
+    one.string(4, message.toWellFormed());
+    one.uint(5, handshakeCode);
+    if (sinceWall > 0) one.bytes(6, encodeMs(sinceWall));
+    one.string(7, by);
+    writer.bytes(2, one.take());
+  }
+  if (outcome !== null) {
+    writer.uint(4, outcome.gateways);
+    writer.strings(5, outcome.silentGateways);
+  }
+  return writer.take();
+}
