@@ -1,6 +1,7 @@
 /** What became of the requests that the crowd sent, for the columns that each scenario with clients has. */
 import { eventually } from '../support/wait.ts';
 import type { Crowd, Tally } from './crowd.ts';
+import type { Totals } from './totals.ts';
 
 /** Longer than the default of `timeout`, after which a request is answered with an error. */
 const ANSWER_MS = 20_000;
@@ -22,7 +23,7 @@ export class Requests {
   }
 
   /** It asks no more, and what is under way has its time. */
-  async end(): Promise<{ cells: Record<string, number>; faults: string[] }> {
+  async end(): Promise<{ cells: Record<string, number>; faults: string[]; totals: Totals }> {
     await this.#crowd.ask(0);
     let now = await this.#crowd.look();
     const isQuiet = async (): Promise<boolean> => {
@@ -45,6 +46,7 @@ export class Requests {
     if (cells.never > 0) faults.push(`${cells.never} requests were never answered`);
     if (cells.again > 0) faults.push(`${cells.again} requests were answered again`);
     if (cells.crossed > 0) faults.push(`${cells.crossed} answers were of another request`);
-    return { cells, faults };
+    const { asked: sent, once, refused, never, again, crossed } = cells;
+    return { cells, faults, totals: { sent, once, refused, never, again, crossed } };
   }
 }

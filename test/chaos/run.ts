@@ -6,6 +6,7 @@ import { errorText } from '../../src/errors.ts';
 import { putToolsOnPath } from '../tools/path.ts';
 import { SCENARIOS } from './all.ts';
 import { playAll, type Row, type Scenario } from './scenario.ts';
+import { totalsTable } from './totals.ts';
 
 const { env } = process;
 putToolsOnPath();
@@ -21,13 +22,20 @@ async function main(): Promise<number> {
   }
   const began = performance.now();
   let faults = 0;
-  for (const scenario of scenarios) faults += await play(scenario);
+  const played: { scenario: string; rows: Row[] }[] = [];
+  for (const scenario of scenarios) {
+    const rows: Row[] = [];
+    played.push({ scenario: scenario.name, rows });
+    faults += await play(scenario, rows);
+  }
+  console.log(`\n${totalsTable(played).join('\n')}`);
   const seconds = Math.round((performance.now() - began) / 1_000);
   console.log(`\nchaos: ${faults === 0 ? 'passed' : `${faults} faults`}, in ${seconds} s`);
   return faults === 0 ? 0 : 1;
 }
 
-async function play(scenario: Scenario): Promise<number> {
+/** @param rows Where they go. @returns How many faults there were. */
+async function play(scenario: Scenario, rows: Row[]): Promise<number> {
   const size = {
     sessions: Number(env['SESSIONS'] || scenario.sessions),
     runs: Number(env['RUNS'] || scenario.runs),
@@ -37,7 +45,8 @@ async function play(scenario: Scenario): Promise<number> {
   let faults = 0;
   let first: Row | null = null;
   try {
-    const rows = await playAll(scenario, size, (row) => {
+    await playAll(scenario, size, (row) => {
+      rows.push(row);
       if (first === null) console.log(line(row, (head) => head));
       first ??= row;
       console.log(line(first, (head) => String(row.cells[head])));

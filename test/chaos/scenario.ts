@@ -1,5 +1,6 @@
 /** What a scenario is: a file of its own in `scenarios/`, and a line in `all.ts`. */
 
+import type { Totals } from './totals.ts';
 import { keepCompiledCode } from '../tools/compile-cache.ts';
 
 /** A line of the table, and what is wrong with it; none: it is as promised. */
@@ -7,6 +8,8 @@ export type Row = {
   /** By column; all rows of a scenario have the same. */
   readonly cells: Readonly<Record<string, string | number>>;
   readonly faults: readonly string[];
+  /** For the table at the end; absent: the scenario has no requests and no players. */
+  readonly totals?: Totals;
 };
 
 export type Size = {

@@ -7,6 +7,7 @@ import { serve as serveNats } from '../../support/nats-backend.ts';
 import { run } from '../../support/process.ts';
 import { ROOT, serve, type Served } from '../../support/serve.ts';
 import { eventually } from '../../support/wait.ts';
+import { peakMib } from '../totals.ts';
 import { Front } from './front.ts';
 
 const KEY = Buffer.alloc(32, 7).toString('base64');
@@ -94,6 +95,11 @@ routes: [{ match: "game.>", backend: game }]`);
       await old[Symbol.asyncDispose]();
       await between(n);
     }
+  }
+
+  /** Of the gateways that are there. */
+  get peakMib(): number {
+    return peakMib(this.#gateways.map(({ running }) => running));
   }
 
   /** Of a metric, over all gateways that are there. */

@@ -5,6 +5,7 @@
 import { Fleet, type Member } from '../fleet.ts';
 import { Requests } from '../requests.ts';
 import { type Order, type Row, type Scenario, sum } from '../scenario.ts';
+import { peakMib } from '../totals.ts';
 
 /** The hardest first. */
 const SECONDS = [5.5, 5, 4, 3, 2, 1];
@@ -124,7 +125,8 @@ async function leaveAlone(fleet: Fleet, way: Way, seconds: number, run: number):
   if (ms < NOT_RETURNED_MS && cells.returned > 0)
     faults.push(`a gateway that was away for ${cells['away s']} s said that it had returned`);
   if (cells['told closed'] < left.length) faults.push('who hung up was not told closed');
-  return { cells, faults };
+  const peak = peakMib(fleet.gateways.map(({ served }) => served.running));
+  return { cells, faults, totals: { ...asked.totals, disconnects: 0, 'peak MiB': peak } };
 }
 
 function summary(rows: readonly Row[]): string {

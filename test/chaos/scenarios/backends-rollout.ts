@@ -70,7 +70,8 @@ function rowOf(
   if (twice > 0) faults.push(`${twice} requests were answered again`);
   if (came.twice > 0) faults.push(`${came.twice} requests came to backends twice`);
   if (came.disordered > 0) faults.push(`the order of requests was broken ${came.disordered} times`);
-  return { cells, faults };
+  const totals = { sent, once, refused: failed, never, again: twice, crossed, disconnects };
+  return { cells, faults, totals };
 }
 
 function calm(): Promise<void> {

@@ -7,6 +7,7 @@ import type { TestNats } from '../../support/nats.ts';
 import { BusFleet } from '../bus-fleet.ts';
 import { Requests } from '../requests.ts';
 import { type Order, type Row, type Scenario, spread, sum } from '../scenario.ts';
+import { peakMib } from '../totals.ts';
 
 /** Of each crowd. */
 const ASKED_PER_SECOND = 200;
@@ -143,7 +144,15 @@ export async function lose(sessions: number, way: Way, run = 1): Promise<Row> {
   if (cells['link: refused'] > 0)
     faults.push(`${cells['link: refused']} requests by a Link were refused`);
   if (cells.refused > way.refusedMax) faults.push(`${cells.refused} requests by NATS were refused`);
-  return { cells, faults };
+  const totals = {
+    sent: cells['link: asked'] + cells['nats: asked'],
+    once: cells.once + byLink.cells['once']!,
+    refused: cells.refused + cells['link: refused'],
+    ...{ never: cells.never, again: cells.again, crossed: cells.crossed, disconnects: gone },
+    'peak MiB': peakMib(fleet.gateways.map(({ served }) => served.running)),
+    'recovery s': wholeMs / 1_000,
+  };
+  return { cells, faults, totals };
 }
 
 export const busLoss: Scenario = {

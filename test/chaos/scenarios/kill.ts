@@ -3,6 +3,7 @@ import { eventually } from '../../support/wait.ts';
 import { Fleet, type Member } from '../fleet.ts';
 import { Requests } from '../requests.ts';
 import { type Order, type Row, type Scenario, spread, sum } from '../scenario.ts';
+import { peakMib } from '../totals.ts';
 
 /** What is promised. */
 const TOLD_MS = 10_000;
@@ -79,7 +80,13 @@ async function kill(fleet: Fleet, victim: Member, { run, sessions }: Run): Promi
   if (cells.twice > 0) faults.push(`${cells.twice} sessions were told to be over twice`);
   if (toldS * 1_000 > TOLD_MS) faults.push(`it took ${cells['all told s']} s until all were told`);
   if (cells['false lost'] > 0) faults.push('a gateway that lives was told to be lost');
-  return { cells, faults: [...faults, ...wrongIn(ofVictim, told)] };
+  const totals = {
+    ...asked.totals,
+    disconnects: sids.length,
+    'peak MiB': peakMib(fleet.gateways.map(({ served }) => served.running)),
+    'recovery s': toldS,
+  };
+  return { cells, faults: [...faults, ...wrongIn(ofVictim, told)], totals };
 }
 
 type LostSaid = { readonly gateway: string; readonly id: string; readonly by: string };

@@ -49,7 +49,11 @@ export async function roll(sessions: number, { way, isBusToo }: Case, run = 1): 
     ...counts,
     replayed: await fleet.sum('pith_replayed_pushes_total'),
   };
-  return { cells, faults: [...faultsOf(counts, sessions), ...fleet.faults()] };
+  const totals = {
+    ...{ sent: counts.asked, refused: counts.refused, disconnects: counts.resumed },
+    ...{ 'lost pushes': counts.lost, 'peak MiB': fleet.peakMib },
+  };
+  return { cells, faults: [...faultsOf(counts, sessions), ...fleet.faults()], totals };
 }
 
 function calm(): Promise<void> {
