@@ -248,8 +248,8 @@ export class Gateway {
     this.#bus.bus.start();
     const { nats } = this.#bus;
     if (nats !== null) {
-      const { connector, report } = nats;
-      connector.start();
+      const { connector, requests, report } = nats;
+      for (const one of new Set([connector, requests])) one.start();
       await this.#unlessStopped(BUS_WAIT_MS, this.#bus.bus.ready);
       if (this.state === 'starting' && !connector.up) report.unreachable();
     }

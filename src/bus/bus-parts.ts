@@ -25,6 +25,8 @@ export type BusConnection = Pick<
 export type BusParts = {
   readonly gatewayId: string;
   readonly connector: BusConnection;
+  /** That of backends on NATS, where it is another one. */
+  readonly requests?: Pick<BusConnection, 'everUp' | 'drain'> | undefined;
   readonly subjects: Subjects;
   readonly clock: Clock;
   readonly wheel: TimerWheel;

@@ -98,7 +98,9 @@ export class NatsBus implements Bus, ConnectionListener {
   }
 
   get notReady(): string {
-    if (!this.#parts.connector.everUp) return 'not connected to the bus yet';
+    const { connector, requests } = this.#parts;
+    if (!connector.everUp) return 'not connected to the bus yet';
+    if (requests?.everUp === false) return 'not connected to NATS for backends yet';
     if (!this.lineages.isReady) return 'fetching which sessions have ended';
     if (!this.orders.isReady) return 'fetching what operators have ordered';
     return this.replay?.problem ?? '';
@@ -210,6 +212,7 @@ export class NatsBus implements Bus, ConnectionListener {
     this.watch.stop();
     this.orders.stop();
     this.peers.leave();
-    await this.#parts.connector.drain();
+    const { connector, requests = connector } = this.#parts;
+    await Promise.all([connector.drain(), requests.drain()]);
   }
 }

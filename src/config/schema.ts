@@ -48,7 +48,7 @@ const natsSchema = z
     tls: natsTlsSchema,
     split: flag(
       false,
-      'A second connection for pushes; gives up the order between pushes and replies.',
+      'Backends on NATS get a connection of their own, so that many pushes do not hold up answers; gives up the order between pushes and replies.',
     ),
   })
   .prefault({})

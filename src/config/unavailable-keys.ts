@@ -28,14 +28,8 @@ export type NotYet = {
 export const NOT_YET_AVAILABLE: readonly NotYet[] = [
   { path: 'admin.playground', example: true },
   { path: 'admin.console', example: true },
-  { path: 'nats.split', example: true },
   { path: 'workers', example: 2 },
 ];
-
-/** True where a key may be recommended to somebody. */
-export function isAvailable(path: string): boolean {
-  return NOT_YET_AVAILABLE.every((row) => row.path !== path);
-}
 
 /** Refuses every key of a tree that is not available and has a value other than its default. */
 export function findUnavailable(tree: unknown, root: z.core.$ZodType): Finding[] {

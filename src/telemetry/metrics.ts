@@ -122,6 +122,7 @@ export const INSTRUMENTS = {
     ['listener'],
   ),
   pith_bus_up: gauge('1 while the bus is connected.'),
+  pith_bus_requests_up: gauge('1 while the connection of backends on NATS is up, with nats.split.'),
   pith_bus_connects_total: counter('Attempts to connect to the bus, by outcome.', ['outcome']),
   pith_bus_unsent_bytes: gauge('Bytes that wait to be sent to the bus.'),
   pith_events_total: counter('Events for the bus, by name.', ['event']),

@@ -40,6 +40,8 @@ const RANDOM_LETTERS = 10;
 /** NATS as the gateway uses it. */
 export type Nats = {
   readonly connector: NatsConnector;
+  /** That of the backends: the same, unless `nats.split` gives them one of their own. */
+  readonly requests: NatsConnector;
   readonly report: NatsReport;
   readonly answers: NatsAnswers;
   readonly bus: NatsBus;
@@ -168,43 +170,43 @@ export function makeNatsTls(config: Config): NatsTls | undefined {
   };
 }
 
-function makeNats(servers: readonly string[], shared: Shared): Nats {
-  const { config, gatewayId, clock, random, metrics, network } = shared;
+/** @param name '': the only connection, or that of the bus. */
+function makeConnector(servers: readonly string[], name: string, shared: Shared) {
+  const { config, gatewayId, clock, random, network } = shared;
   const { creds, user, password, token, nkey, prefix } = config.nats;
   const share = new TurnShare(clock, config.limits.fanout.per_turn);
-  const subjects = new Subjects(prefix, gatewayId);
-  const { inboxPrefix } = subjects;
+  const { inboxPrefix } = new Subjects(prefix, gatewayId);
   const isNeeded = Object.values(config.backends).some(({ kind }) => kind === 'nats');
-  const report = new NatsReport({ ...shared, servers, isNeeded });
+  const log = name === '' ? shared.log : shared.log.child({ connection: name });
+  const report = new NatsReport({ ...shared, log, servers, isNeeded });
+  const who = { gatewayId, name, creds, user, password, token, nkey, tls: makeNatsTls(config) };
   const connector = new NatsConnector(
-    {
-      servers,
-      dial: network.dialNats,
-      gatewayId,
-      clock,
-      random,
-      inboxPrefix,
-      creds,
-      user,
-      password,
-      token,
-      nkey,
-      share,
-      tls: makeNatsTls(config),
-    },
+    { ...who, servers, dial: network.dialNats, clock, random, inboxPrefix, share },
     report,
   );
+  return { connector, report, share };
+}
+
+function makeNats(servers: readonly string[], shared: Shared): Nats {
+  const { config, gatewayId, clock, metrics } = shared;
+  const { connector, report, share } = makeConnector(servers, '', shared);
+  const { split, prefix } = config.nats;
+  // With a share of its own in each turn of the event loop, too.
+  const requests = split ? makeConnector(servers, 'requests', shared).connector : connector;
+  if (split) metrics.watch('pith_bus_requests_up', [], () => (requests.up ? 1 : 0));
+  const subjects = new Subjects(prefix, gatewayId);
   const convertBytesMax = config.limits.convert;
-  const parts = { ...shared, connector, subjects, convertBytesMax, report, share };
+  const parts = { ...shared, connector, requests, subjects, convertBytesMax, report, share };
   const { window: windowMs, replay } = config.sessions.resume;
   const bus = new NatsBus(
     parts,
     makeEventView(config),
     replay ? { windowMs, outboxBytesMax: config.limits.outbox } : null,
   );
-  const answers = new NatsAnswers({ clock, connector, subjects, streams: bus.streams, report });
+  const { streams } = bus;
+  const answers = new NatsAnswers({ clock, connector: requests, subjects, streams, report });
   metrics.watch('pith_bus_unsent_bytes', [], () => answers.unsentBytes);
   metrics.watch('pith_events_waiting', [], () => bus.events.queue.size);
   if (bus.replay !== null) metrics.watch('pith_replays_waiting', [], () => bus.replay!.waiting);
-  return { connector, report, answers, bus };
+  return { connector, requests, report, answers, bus };
 }

@@ -76,7 +76,7 @@ function makeUpstream(name: string, backend: BackendConfig, parts: UpstreamParts
       return new GateReply(parts.gate!);
     case 'nats': {
       const subjects = new Subjects(backend.nats.prefix ?? config.nats.prefix, gatewayId);
-      const { connector, answers } = nats!;
+      const { requests: connector, answers } = nats!;
       return new NatsUpstream({ connector, subjects, answers, convertBytesMax, wheel }, report);
     }
     case 'grpc':

@@ -287,7 +287,7 @@ function connectionOptions(
     servers: [...servers],
     // Configured servers come before those that a server has named.
     noRandomize: true,
-    name: `pith/${options.gatewayId}`,
+    name: ['pith', options.gatewayId, options.name ?? ''].filter((part) => part !== '').join('/'),
     inboxPrefix: options.inboxPrefix,
     // The gateway's own pushes to all gateways must not come back to it.
     noEcho: true,

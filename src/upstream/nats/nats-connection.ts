@@ -15,6 +15,8 @@ export type NatsTls = {
 /** How the gateway introduces itself to nats-server. */
 export type DialOptions = {
   readonly gatewayId: string;
+  /** Of this connection, where the gateway has several; absent or '': it has one. */
+  readonly name?: string | undefined;
   readonly inboxPrefix: string;
   /** Path of a credentials file; '' for none. So with the others. */
   readonly creds: string;

@@ -48,6 +48,7 @@ const ROWS: readonly string[] = `
  gauge      pith_backend_healthy_addresses                 backend
  gauge      pith_tls_certificate_expiry_timestamp_seconds  listener
  gauge      pith_bus_up
+ gauge      pith_bus_requests_up
  counter    pith_bus_connects_total                        outcome
  gauge      pith_bus_unsent_bytes
  counter    pith_events_total                              event
