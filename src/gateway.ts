@@ -35,7 +35,7 @@ import type { Network } from './wiring/network.ts';
 import { makeOwnGateway } from './wiring/own-gateway.ts';
 import { makeRelay, makeTracing } from './wiring/relay.ts';
 import { makeReload } from './wiring/reload.ts';
-import { makeTokens } from './wiring/tokens.ts';
+import { makeLiveTokens, makeTokens } from './wiring/tokens.ts';
 import { makeBackends, makeConsul } from './wiring/upstreams.ts';
 
 /** How long the start waits for the bus before it listens anyway. */
@@ -112,12 +112,13 @@ export class Gateway {
     const shared = { ...parts, live, gatewayId: this.id, wheel: this.#wheel, metrics };
     const capacity = autoLimits(config.limits, parts.resources);
     const outboxes = new Outboxes(clock, capacity.outboxesBytes, config.limits.fanout.per_turn);
-    const bus = makeBus({ ...shared, capacity, outboxes });
+    const liveTokens = makeLiveTokens(shared);
+    const bus = makeBus({ ...shared, capacity, outboxes, liveTokens });
     const consul = makeConsul(shared);
     const tracing = makeTracing(shared);
     const relay = makeRelay({ ...shared, ...bus, tracing });
     const backends = makeBackends({ ...shared, ...bus, consul, relay });
-    const tokens = makeTokens({ ...shared, ...bus, relay });
+    const tokens = makeTokens({ ...shared, ...bus, relay, liveTokens });
     const made = { ...shared, ...bus, capacity, outboxes, relay, backends, tokens };
     const access = makeAccess(shared);
     const audit = new Audit(shared);
@@ -160,7 +161,7 @@ export class Gateway {
 
     this.registry = bus.registry;
     this.#listeners = listeners;
-    this.#tokens = tokens?.live ?? null;
+    this.#tokens = liveTokens;
     this.#bus = bus;
     this.#consul = consul;
     this.#readiness = readiness;

@@ -18,6 +18,7 @@ import type { Random } from '../random.ts';
 import { Resume } from '../resume/resume.ts';
 import { Fanouts } from '../session/fanouts.ts';
 import type { Outboxes } from '../session/outboxes.ts';
+import type { LiveTokens } from '../reload/live-tokens.ts';
 import { Registry } from '../session/registry.ts';
 import { SnapshotJoins } from '../session/snapshot-joins.ts';
 import { readClientTls } from '../transport/pem.ts';
@@ -65,7 +66,12 @@ export type BusParts = {
   readonly orders: Orders;
 } & Rules;
 
-export type MakeBusParts = Shared & { readonly capacity: Capacity; readonly outboxes: Outboxes };
+export type MakeBusParts = Shared & {
+  readonly capacity: Capacity;
+  readonly outboxes: Outboxes;
+  /** null: clients need no tokens. */
+  readonly liveTokens: LiveTokens | null;
+};
 
 /** Events on the bus tell what routes to backends on NATS forward, and what is configured besides. */
 export function makeEventView(config: Config): EventView {
@@ -88,7 +94,8 @@ export function makeBus(shared: MakeBusParts): BusParts {
   const nats = address.kind === 'nats' ? makeNats(address.servers, shared) : null;
   const gate = makeGate(shared, nats, () => {
     const { size } = registry;
-    const isOpen = bus.notReady === '' && placement.elsewhere === '';
+    const noKeys = shared.liveTokens?.notReady ?? '';
+    const isOpen = bus.notReady === '' && placement.elsewhere === '' && noKeys === '';
     return { sessions: size, room: isOpen ? shared.capacity.connections - size : 0 };
   });
   const bus = nats?.bus ?? new EmbeddedBus(gate);

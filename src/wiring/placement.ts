@@ -2,6 +2,7 @@
 import type { Capacity } from '../config/auto-limits.ts';
 import { FleetMembers } from '../placement/members.ts';
 import { Placement } from '../placement/placement.ts';
+import type { LiveTokens } from '../reload/live-tokens.ts';
 import type { Registry } from '../session/registry.ts';
 import type { Nats } from './bus.ts';
 import type { Shared } from './shared.ts';
@@ -9,17 +10,21 @@ import type { Shared } from './shared.ts';
 export type PlacementParts = Shared & {
   readonly capacity: Capacity;
   readonly registry: Registry;
+  /** null: clients need no tokens. */
+  readonly liveTokens: LiveTokens | null;
   /** null: no other gateway is heard. */
   readonly nats: Nats | null;
 };
 
 export function makePlacement(parts: PlacementParts): Placement {
-  const { config, registry, capacity, nats } = parts;
+  const { config, registry, capacity, nats, liveTokens } = parts;
+  const isClosed = (): boolean => liveTokens !== null && liveTokens.notReady !== '';
   const members = new FleetMembers({
     ...parts,
     generation: config.generation,
     sessions: () => registry.size,
-    room: () => capacity.connections,
+    // Without keys for their tokens it could let no one in.
+    room: () => (isClosed() ? 0 : capacity.connections),
   });
   nats?.bus.watch.tellOf(members);
   return new Placement({ ...parts, members });

@@ -15,22 +15,29 @@ import type { Shared } from './shared.ts';
 export type TokensParts = Shared & {
   readonly relay: Relay;
   readonly sessionCommands: SessionCommands;
+  readonly liveTokens: LiveTokens | null;
 };
 
 export type MadeTokens = Tokens & { readonly live: LiveTokens };
 
 /** null: clients need no tokens. @throws {Error} when a key cannot be used. */
-export function makeTokens(parts: TokensParts): MadeTokens | null {
-  const { config, clock, wheel, relay } = parts;
+export function makeLiveTokens(shared: Shared): LiveTokens | null {
+  const { config, clock } = shared;
   if (config.auth.mode !== 'jwt') return null;
-  const live = new LiveTokens({
-    ...parts,
+  return new LiveTokens({
+    ...shared,
     readFile: (path) => readFileSync(path, 'utf8'),
     makeFetch: ({ jwks_url: url, tls }) => {
       const files = makeClientTls(['auth', 'jwt', 'tls'], tls);
       return { fetch: jwksFetcher(url, files, clock), files };
     },
   });
+}
+
+/** What sessions have of it, and requests with newer ones. */
+export function makeTokens(parts: TokensParts): MadeTokens | null {
+  const { clock, wheel, relay, liveTokens: live } = parts;
+  if (live === null) return null;
   const held = new HeldTokens(clock, wheel);
   const { check } = live;
   relay.refresh = new TokenRefresh({ ...parts, check, held, throttle: new LogThrottle(clock) });

@@ -5,6 +5,7 @@
 import { describe, expect, test } from 'vitest';
 
 import { TestClient } from '../support/client.ts';
+import { JwksServer, jwkOf, keyPairFor } from '../support/jwt.ts';
 import { startNats, type TestNats } from '../support/nats.ts';
 import { run } from '../support/process.ts';
 import { serve, type Served } from '../support/serve.ts';
@@ -56,6 +57,27 @@ async function metric(gateway: Served, name: string): Promise<string | undefined
     ?.split(' ')
     .at(-1);
 }
+
+test('a newer generation that could let no one in, for want of keys, is not waited upon', async () => {
+  await using nats = await startNats();
+  await using jwks = await JwksServer.start([jwkOf(keyPairFor('ES256').publicKey)]);
+  const { body } = jwks.answer!;
+  jwks.answer = { status: 500, body };
+  await using old = await start(nats, 'game/a');
+  await becomes(old, true);
+  const jwt = {
+    ...{ algorithms: ['ES256'], jwks_url: jwks.url, issuer: 'me' },
+    tls: { ca: jwks.authority.cert },
+  };
+  await using newer = await start(nats, 'game/b', `auth: ${JSON.stringify({ mode: 'jwt', jwt })}`);
+  await eventually(async () => (await metric(old, 'pith_generation_newest')) === '0', 'the newer');
+  // By then the older one has looked at it, several times.
+  await eventually(() => jwks.asked.length > 3, 'three fetches more');
+  expect(await Promise.all([isReady(old), isReady(newer)])).toEqual([true, false]);
+  jwks.answer = { body };
+  await becomes(newer, true);
+  await becomes(old, false);
+});
 
 describe('while a newer generation is there', () => {
   test('the older is not ready, by all signs, and serves', async () => {

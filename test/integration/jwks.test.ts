@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 
+import { gates, startGated } from '../support/gated.ts';
 import { shake } from '../support/handshake.ts';
 import { JwksServer, jwkOf, keyPairFor, token } from '../support/jwt.ts';
 import { serve, type Served } from '../support/serve.ts';
@@ -86,6 +87,22 @@ describe('a gateway that has never seen any', () => {
     await served.logged('ready');
     expect(await readiness(served)).toMatchObject({ status: 200 });
     expect(await codeOf(served, tokenOf('a'))).toBe(200);
+  });
+
+  test('sends nobody to itself, until the keys are there', async () => {
+    await using jwks = await JwksServer.start([KEY_A]);
+    const { body } = jwks.answer!;
+    jwks.answer = { status: 500, body };
+    const jwt = {
+      ...{ algorithms: ['RS256'], jwks_url: jwks.url, audience: 'game' },
+      tls: { ca: jwks.authority.cert },
+    };
+    const auth = `auth: ${JSON.stringify({ mode: 'jwt', jwt })}\n`;
+    await using gateway = await startGated('keyless', 'embedded', auth);
+    expect(gates(gateway)).toBe('0 of 1');
+    jwks.answer = { body };
+    await eventually(() => gates(gateway) === '1 of 1', 'the keys');
+    expect(gateway.gateway.notReady()).toEqual([]);
   });
 
   const redirect = { status: 302, headers: { location: 'https://localhost:1/' }, body: '' };
