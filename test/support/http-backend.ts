@@ -80,6 +80,11 @@ export class HttpBackend implements AsyncDisposable {
     return this.#connections;
   }
 
+  /** Connections that are open. */
+  get open(): number {
+    return this.#sockets.size;
+  }
+
   /** How long the server keeps an idle connection; 0: for ever. */
   set keepAliveMs(ms: number) {
     this.#server.keepAliveTimeout = ms;

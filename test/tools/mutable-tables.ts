@@ -45,7 +45,7 @@ export const TABLES: readonly Table[] = [
   { file: 'src/upstream/http/answer-headers.ts', at: 'const KNOWN' },
   { file: 'src/upstream/http/closed-events.ts', at: 'const NOT_SERVED' },
   { file: 'src/upstream/http/closed-events.ts', constants: ['CLOSED_PAUSE_MS', 'CLOSED_IN_FLIGHT_MAX'] },
-  { file: 'src/upstream/http/http-upstream.ts', constants: ['HTTP_CONNECTIONS_MAX', 'IDLE_MS'] },
+  { file: 'src/upstream/http/http-upstream.ts', constants: ['HTTP_CONNECTIONS_MAX', 'IDLE_MS', 'CONNECTION_MS'] },
   { file: 'src/upstream/grpc-client/status.ts', at: 'const REASON_OF_STATUS' },
   { file: 'src/upstream/link/receive-window.ts', constants: ['WINDOW_FRAMES', 'WINDOW_BYTES', 'ASKED_MAX'] },
   { file: 'src/upstream/pool/ejection.ts', constants: ['FAILURES_MAX', 'EJECTED_MS_MIN', 'EJECTED_MS_MAX'] },

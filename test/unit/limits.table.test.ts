@@ -49,7 +49,11 @@ import { MOVES_PER_SECOND } from '../../src/upstream/pool/rebalance.ts';
 import { RESOLVE_EVERY_MS, RESOLVE_SOON_MS } from '../../src/upstream/pool/resolver.ts';
 import { CLOSED_IN_FLIGHT_MAX, CLOSED_PAUSE_MS } from '../../src/upstream/http/closed-events.ts';
 import { INTERIMS_MAX } from '../../src/upstream/http/exchange.ts';
-import { HTTP_CONNECTIONS_MAX, IDLE_MS } from '../../src/upstream/http/http-upstream.ts';
+import {
+  HTTP_CONNECTIONS_MAX,
+  CONNECTION_MS,
+  IDLE_MS,
+} from '../../src/upstream/http/http-upstream.ts';
 import * as ipc from '../../src/upstream/ipc/ipc-upstream.ts';
 import * as ipcConnection from '../../src/upstream/ipc/ipc-connection.ts';
 import * as hold from '../../src/upstream/ipc/hold.ts';
@@ -156,7 +160,8 @@ const LIMITS: Readonly<Record<string, readonly Row[]>> = {
   'HTTP': [
     [HTTP_CONNECTIONS_MAX, 256, 'requests at once'],
     [INTERIMS_MAX, 1_000, 'answers of 1xx before the answer'],
-    [IDLE_MS, 1_500, 'ms that a connection is kept'],
+    [IDLE_MS, 1_500, 'ms that an idle connection is kept'],
+    [CONNECTION_MS, 60_000, 'ms that a busy one is used'],
     [CLOSED_IN_FLIGHT_MAX, 8, 'ends of sessions that are told at once'],
     [CLOSED_PAUSE_MS, 60_000, 'ms without telling, once it is not served'],
   ],

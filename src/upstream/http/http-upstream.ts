@@ -38,10 +38,13 @@ const HELD_BYTES_MAX = 64 * 1024 * 1024;
 const HEADERS_BYTES_MAX = 64 * 1024;
 const CONNECT_WAIT_MS = 5_000;
 /**
- * How long an idle connection is kept, unless the backend says longer in Keep-Alive: less than the shortest that is
- * common for servers (gunicorn: 2 s), so that none closes it just as we send.
+ * How long an idle connection is kept, unless the backend says less in Keep-Alive: less than the shortest that is
+ * common for servers (gunicorn: 2 s), so that none closes it just as we send. It is never longer, so that a backend
+ * which says `Connection: close` for 2 s knows that no connection is left on which something may come.
  */
 export const IDLE_MS = 1_500;
+/** How long a busy connection is used: instances behind the same address get their share after that, wherever it leads by then. */
+export const CONNECTION_MS = 60_000;
 
 export type HttpUpstreamOptions = {
   readonly name: string;
@@ -124,6 +127,8 @@ export class HttpUpstream implements Upstream, PendingCall {
       connections: HTTP_CONNECTIONS_MAX + CLOSED_IN_FLIGHT_MAX,
       pipelining: 1,
       keepAliveTimeout: IDLE_MS,
+      keepAliveMaxTimeout: IDLE_MS,
+      clientTtl: CONNECTION_MS,
       maxHeaderSize: HEADERS_BYTES_MAX,
       // Each call has its own deadline, and ends by it.
       headersTimeout: 0,

@@ -74,7 +74,6 @@ class Instance {
 
 export class RolloutFleet implements AsyncDisposable {
   readonly gateway: Served;
-  readonly #isRude: boolean;
   readonly #front: Front;
   readonly #places: ReadonlyMap<Kind, Place>;
   readonly #open: AsyncDisposableStack;
@@ -84,20 +83,17 @@ export class RolloutFleet implements AsyncDisposable {
 
   private constructor(parts: {
     gateway: Served;
-    isRude: boolean;
     front: Front;
     places: ReadonlyMap<Kind, Place>;
     open: AsyncDisposableStack;
   }) {
     this.gateway = parts.gateway;
-    this.#isRude = parts.isRude;
     this.#front = parts.front;
     this.#places = parts.places;
     this.#open = parts.open;
   }
 
-  /** @param isRude Instances end without a word. */
-  static async start(kinds: readonly Kind[], isRude = false): Promise<RolloutFleet> {
+  static async start(kinds: readonly Kind[]): Promise<RolloutFleet> {
     await using open = new AsyncDisposableStack();
     const nats = kinds.includes('nats') ? open.use(await startNats()) : null;
     const front = open.use(await Front.start());
@@ -109,7 +105,7 @@ export class RolloutFleet implements AsyncDisposable {
     for (const kind of kinds) places.set(kind, await placeOf(kind, { nats, front, folder }));
     const gateway = open.use(await serve(yamlOf(places, nats)));
 
-    const parts = { gateway, isRude, front, places, open: open.move() };
+    const parts = { gateway, front, places, open: open.move() };
     const fleet = new RolloutFleet(parts);
     try {
       await Promise.all(kinds.map((kind) => fleet.#startAll(kind)));
@@ -163,7 +159,6 @@ export class RolloutFleet implements AsyncDisposable {
       kind,
       name: `${kind}-${++this.#lastName}`,
       where: where[n % where.length]!.replace('ADMIN', String(this.gateway.adminPort)),
-      isRude: this.#isRude,
     };
     if (kind !== 'http') {
       this.#instances.get(kind)![n] = await Instance.start(order);

@@ -11,8 +11,6 @@ export type InstanceOrder = {
   readonly name: string;
   /** Where it listens, or connects to: a port, a path or a URL. */
   readonly where: string;
-  /** Ends without a word, as a backend would that knows nothing of all this. */
-  readonly isRude: boolean;
 };
 
 /** Milliseconds of work, at most, for each request: some of a client's overlap. */
@@ -33,7 +31,7 @@ process.send!('ready');
 
 process.once('SIGTERM', () => {
   void (async () => {
-    if (!order.isRude) await leave();
+    await leave();
     process.send!(records.all(), () => {
       process.exit(0);
     });

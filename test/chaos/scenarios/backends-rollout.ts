@@ -24,16 +24,14 @@ type Load = {
   readonly players: number;
   /** Of all kinds together. */
   readonly perSecond: number;
-  /** Instances end without a word. */
-  readonly isRude?: boolean;
 };
 
 /** Replaces the instances of these kinds, all kinds at the same time. A row for each. */
 export async function rollOut(
   kinds: readonly Kind[],
-  { players: count, perSecond, isRude = false }: Load,
+  { players: count, perSecond }: Load,
 ): Promise<Row[]> {
-  await using fleet = await RolloutFleet.start(kinds, isRude);
+  await using fleet = await RolloutFleet.start(kinds);
   await using players = new Players();
   for (const kind of kinds) await players.join(fleet.gateway.port, kind, count);
   await players.ask(perSecond);
