@@ -1,7 +1,7 @@
 /** The scenarios, in the order in which they are played. */
 import type { Scenario } from './scenario.ts';
 import { cut, stall } from './scenarios/away.ts';
-import { backendsRollout } from './scenarios/backends-rollout.ts';
+import { backendsRollout, examplesRollout } from './scenarios/backends-rollout.ts';
 import { busLoss } from './scenarios/bus-loss.ts';
 import { fleetTable } from './scenarios/fleet-table.ts';
 import { kill500, kill5000 } from './scenarios/kill.ts';
@@ -15,5 +15,6 @@ export const SCENARIOS: readonly Scenario[] = [
   busLoss,
   rolling,
   backendsRollout,
+  examplesRollout,
   fleetTable,
 ];

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -182,6 +183,16 @@ func encode(v any) string {
 	return string(b)
 }
 
+// leaving is true from SIGTERM on.
+var leaving atomic.Bool
+
+func serve(w http.ResponseWriter, r *http.Request) {
+	if leaving.Load() {
+		w.Header().Set("Connection", "close")
+	}
+	http.DefaultServeMux.ServeHTTP(w, r)
+}
+
 func main() {
 	for path, do := range map[string]func(http.ResponseWriter, request) (any, *failure){
 		"POST /chat/room/join": join, "POST /chat/room/send": send, "POST /chat/room/leave": leave,
@@ -195,11 +206,15 @@ func main() {
 		log.Fatal(err)
 	}
 	fmt.Println("chat on HTTP: listening on", listener.Addr())
-	server := &http.Server{ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{Handler: http.HandlerFunc(serve), ReadHeaderTimeout: 5 * time.Second}
 	go server.Serve(listener)
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM, os.Interrupt)
 	<-stop
+	// Closing a connection just as a request comes over it would lose that request, so the gateway closes them: at the
+	// next answer, or when nothing was asked for 1.5 seconds.
+	leaving.Store(true)
+	time.Sleep(2 * time.Second)
 	patience, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	server.Shutdown(patience) // answers what is in flight

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
+	"time"
 )
 
 type obj = map[string]any
@@ -50,9 +51,14 @@ var (
 )
 
 // gateway is one connection; each gateway opens its own. Handlers of several lines write to it.
-type gateway struct{ out *json.Encoder }
+type gateway struct {
+	one *sync.Mutex // a line at a time
+	out *json.Encoder
+}
 
 func (g gateway) say(v any) {
+	g.one.Lock()
+	defer g.one.Unlock()
 	if err := g.out.Encode(v); err != nil {
 		log.Print(err)
 	}
@@ -102,13 +108,13 @@ func (g gateway) chat(in line, b body) (payload any, patch obj, fail *failure) {
 	return nil, nil, &failure{404, "NO_ROUTE", "no such route: " + in.Cmd}
 }
 
-// serve reads the lines of one gateway until it disconnects, or until we stop reading.
-func serve(conn net.Conn) {
+// serve reads the lines of one gateway until it disconnects.
+func serve(g gateway, conn net.Conn) {
 	defer conn.Close()
-	g, lines := gateway{json.NewEncoder(conn)}, json.NewDecoder(conn)
+	lines := json.NewDecoder(conn)
 	for {
 		var in line
-		if lines.Decode(&in) != nil { // usually io.EOF: the gateway has stopped, or we have
+		if lines.Decode(&in) != nil { // usually io.EOF: the gateway has stopped, or has left us for another
 			return
 		}
 		if in.Cmd == "pith.closed" {
@@ -131,13 +137,18 @@ func serve(conn net.Conn) {
 
 func main() {
 	path := cmp.Or(os.Getenv("SOCKET"), "/tmp/pith-chat.sock")
-	os.Remove(path) // left by a process that was killed
-	listener, err := net.Listen("unix", path)
+	// Bound beside it and renamed: so it takes over from a process that is still there, which removes only its own name.
+	own := fmt.Sprintf("%s.%d", path, os.Getpid())
+	os.Remove(own) // left by a process that was killed
+	listener, err := net.Listen("unix", own)
+	if err == nil {
+		err = os.Rename(own, path)
+	}
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println("chat on IPC: listening on", path)
-	var open sync.Map // connections
+	var open sync.Map // gateways
 	var work sync.WaitGroup
 	go func() {
 		stop := make(chan os.Signal, 1)
@@ -150,11 +161,14 @@ func main() {
 		if err != nil { // closed above
 			break
 		}
-		open.Store(conn, nil)
-		work.Go(func() { serve(conn); open.Delete(conn) })
+		g := gateway{&sync.Mutex{}, json.NewEncoder(conn)}
+		open.Store(g, nil)
+		work.Go(func() { serve(g, conn); open.Delete(g) })
 	}
-	open.Range(func(conn, _ any) bool {
-		conn.(*net.UnixConn).CloseRead() // what was read is still answered
+	// Each gateway closes its connection when it has what is due, and goes to the process that has taken over.
+	time.AfterFunc(5*time.Second, func() { os.Exit(0) })
+	open.Range(func(g, _ any) bool {
+		g.(gateway).say(obj{"cmd": "goaway", "reason": "shutdown"})
 		return true
 	})
 	work.Wait()

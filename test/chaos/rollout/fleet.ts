@@ -7,12 +7,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { startNats, type TestNats } from '../../support/nats.ts';
-import { freePort } from '../../support/process.ts';
+import { freePort, type Running } from '../../support/process.ts';
 import { serve, type Served } from '../../support/serve.ts';
 import { eventually } from '../../support/wait.ts';
 import { Front } from '../rolling/front.ts';
 import type { InstanceOrder } from './instance.ts';
 import { PROTO_DIR } from './kinds.ts';
+import type { Program } from './programs.ts';
 
 const PROCESS = fileURLToPath(new URL('instance.ts', import.meta.url));
 /** Of each kind; a Unix socket has one. */
@@ -36,7 +37,33 @@ type Place = {
   readonly route: string;
 };
 
-class Instance {
+type Instance = {
+  /** SIGTERM. Resolves when it has gone, with what has come to it. */
+  replace(): Promise<Float64Array>;
+  kill(): void;
+};
+
+class ProgramInstance implements Instance {
+  readonly #running: Running;
+
+  constructor(running: Running) {
+    this.#running = running;
+  }
+
+  /** It keeps no records. */
+  async replace(): Promise<Float64Array> {
+    this.#running.kill('SIGTERM');
+    const ended = await this.#running.exited;
+    if (ended !== 0) throw new Error(`it ended with ${ended}:\n${this.#running.output()}`);
+    return new Float64Array();
+  }
+
+  kill(): void {
+    this.#running.kill('SIGKILL');
+  }
+}
+
+class OwnInstance implements Instance {
   readonly #child: ChildProcess;
   #records: Float64Array | null = null;
 
@@ -50,15 +77,14 @@ class Instance {
     });
   }
 
-  static async start(order: InstanceOrder): Promise<Instance> {
-    const instance = new Instance(order);
+  static async start(order: InstanceOrder): Promise<OwnInstance> {
+    const instance = new OwnInstance(order);
     const ended = once(instance.#child, 'exit');
     const said = await Promise.race([once(instance.#child, 'message'), ended.then(() => null)]);
     if (said === null) throw new Error(`an instance of ${order.kind} did not start`);
     return instance;
   }
 
-  /** SIGTERM. Resolves when it has gone, with what has come to it. */
   async replace(): Promise<Float64Array> {
     const exited = once(this.#child, 'exit');
     this.#child.kill('SIGTERM');
@@ -76,6 +102,7 @@ export class RolloutFleet implements AsyncDisposable {
   readonly gateway: Served;
   readonly #front: Front;
   readonly #places: ReadonlyMap<Kind, Place>;
+  readonly #program: Program | null;
   readonly #open: AsyncDisposableStack;
   readonly #instances = new Map<Kind, Instance[]>();
   readonly #records = new Map<Kind, Float64Array[]>();
@@ -85,15 +112,21 @@ export class RolloutFleet implements AsyncDisposable {
     gateway: Served;
     front: Front;
     places: ReadonlyMap<Kind, Place>;
+    program: Program | null;
     open: AsyncDisposableStack;
   }) {
     this.gateway = parts.gateway;
     this.#front = parts.front;
     this.#places = parts.places;
+    this.#program = parts.program;
     this.#open = parts.open;
   }
 
-  static async start(kinds: readonly Kind[]): Promise<RolloutFleet> {
+  /** @param program Of which the instances are; null: they are our own. */
+  static async start(
+    kinds: readonly Kind[],
+    program: Program | null = null,
+  ): Promise<RolloutFleet> {
     await using open = new AsyncDisposableStack();
     const nats = kinds.includes('nats') ? open.use(await startNats()) : null;
     const front = open.use(await Front.start());
@@ -102,10 +135,12 @@ export class RolloutFleet implements AsyncDisposable {
       rmSync(folder, { recursive: true, force: true });
     });
     const places = new Map<Kind, Place>();
-    for (const kind of kinds) places.set(kind, await placeOf(kind, { nats, front, folder }));
+    for (const kind of kinds) {
+      const place = await placeOf(kind, { nats, front, folder });
+      places.set(kind, program === null ? place : placeFor(program, place));
+    }
     const gateway = open.use(await serve(yamlOf(places, nats)));
-
-    const parts = { gateway, front, places, open: open.move() };
+    const parts = { gateway, front, places, program, open: open.move() };
     const fleet = new RolloutFleet(parts);
     try {
       await Promise.all(kinds.map((kind) => fleet.#startAll(kind)));
@@ -161,16 +196,21 @@ export class RolloutFleet implements AsyncDisposable {
       where: where[n % where.length]!.replace('ADMIN', String(this.gateway.adminPort)),
     };
     if (kind !== 'http') {
-      this.#instances.get(kind)![n] = await Instance.start(order);
+      this.#instances.get(kind)![n] = await this.#start(order);
       return;
     }
     const port = await freePort();
-    const instance = await Instance.start({ ...order, where: String(port) });
+    const instance = await this.#start({ ...order, where: String(port) });
     const ports = this.#httpPorts;
     ports[n] = port;
     // From here on no new connection goes to the one before.
     this.#front.use([...ports]);
     this.#instances.get(kind)![n] = instance;
+  }
+
+  async #start(order: InstanceOrder): Promise<Instance> {
+    if (this.#program === null) return OwnInstance.start(order);
+    return new ProgramInstance(await this.#program.start(order.where));
   }
 
   readonly #httpPorts: number[] = [];
@@ -205,6 +245,16 @@ export class RolloutFleet implements AsyncDisposable {
 /** The gateway dials each instance at an address of its own. */
 function isByAddress(kind: Kind): boolean {
   return kind === 'link' || kind === 'handle' || kind === 'method';
+}
+
+/** The same, for another program than our own. */
+function placeFor({ kind, route, routeKeys = '', backend }: Program, place: Place): Place {
+  const match = `${route.slice(0, route.indexOf('.'))}.>`;
+  return {
+    where: place.where,
+    backend: backend?.(`grpc: "ipv4:${place.where.join(',')}"`) ?? place.backend,
+    route: `{ match: "${match}", backend: ${kind}, order: serial${routeKeys} }`,
+  };
 }
 
 async function placeOf(

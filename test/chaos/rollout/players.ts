@@ -19,8 +19,17 @@ export type Asked = {
   errors: Record<string, number>;
 };
 
+export type Join = {
+  readonly port: number;
+  /** Of the backends that they ask. */
+  readonly kind: string;
+  readonly count: number;
+  /** null: the question of our own instances, whose answer repeats it. */
+  readonly asks: { readonly route: string; readonly body: string } | null;
+};
+
 export type Told =
-  | { readonly tell: 'join'; readonly port: number; readonly kind: string; readonly count: number }
+  | ({ readonly tell: 'join' } & Join)
   | { readonly tell: 'ask'; readonly perSecond: number }
   | { readonly tell: 'end' };
 
@@ -28,8 +37,8 @@ export class Players implements AsyncDisposable {
   readonly #child: ChildProcess = fork(PROCESS, { stdio: 'inherit' });
 
   /** So many connect who ask this kind of backend. */
-  async join(port: number, kind: string, count: number): Promise<void> {
-    await this.#tell({ tell: 'join', port, kind, count });
+  async join(join: Join): Promise<void> {
+    await this.#tell({ tell: 'join', ...join });
   }
 
   /** From now on they ask, so many times a second, all together. */

@@ -5,10 +5,12 @@
 import type { Asked } from '../rollout/players.ts';
 import { type Kind, KINDS, RolloutFleet } from '../rollout/fleet.ts';
 import { Players } from '../rollout/players.ts';
+import { type Program, PROGRAMS } from '../rollout/programs.ts';
 import { cameTo, judged } from '../rollout/records.ts';
 import { type Order, type Row, type Scenario, sum } from '../scenario.ts';
 
 const PER_SECOND = 2_000;
+const EXAMPLES_PER_SECOND = 500;
 /** For how long they ask before and after. */
 const CALM_MS = 2_000;
 
@@ -24,16 +26,19 @@ type Load = {
   readonly players: number;
   /** Of all kinds together. */
   readonly perSecond: number;
+  /** Of which the instances are; absent: our own, which write down what comes. */
+  readonly program?: Program | null;
 };
 
 /** Replaces the instances of these kinds, all kinds at the same time. A row for each. */
 export async function rollOut(
   kinds: readonly Kind[],
-  { players: count, perSecond }: Load,
+  { players: count, perSecond, program = null }: Load,
 ): Promise<Row[]> {
-  await using fleet = await RolloutFleet.start(kinds);
+  await using fleet = await RolloutFleet.start(kinds, program);
   await using players = new Players();
-  for (const kind of kinds) await players.join(fleet.gateway.port, kind, count);
+  const { port } = fleet.gateway;
+  for (const kind of kinds) await players.join({ port, kind, count, asks: program });
   await players.ask(perSecond);
   await calm();
   const beganAt = performance.now();
@@ -44,7 +49,7 @@ export async function rollOut(
   await fleet.finish();
   return kinds.map((kind) => {
     const came = judged(cameTo(fleet.records(kind)));
-    return rowOf({ backends: kind, players: count, seconds }, asked[kind]!, came);
+    return rowOf({ backends: program?.name ?? kind, players: count, seconds }, asked[kind]!, came);
   });
 }
 
@@ -84,4 +89,26 @@ export const backendsRollout: Scenario = {
   play,
   summary: (rows) =>
     `${sum(rows, 'sent')} requests, ${sum(rows, 'once')} answered once; ${sum(rows, 'errors')} errors, ${sum(rows, 'disconnects')} disconnects, ${sum(rows, 'disordered')} out of order`,
+};
+
+async function* playExamples({ sessions, next }: Order): AsyncGenerator<Row> {
+  for (let run = next(); run !== null; run = next()) {
+    const program = PROGRAMS[(run - 1) % PROGRAMS.length]!;
+    if ((await program.prepare?.()) === false) continue;
+    yield* await rollOut([program.kind], {
+      players: sessions,
+      perSecond: EXAMPLES_PER_SECOND,
+      program,
+    });
+  }
+}
+
+export const examplesRollout: Scenario = {
+  name: 'examples-rollout',
+  about:
+    'the same with each example, and with the backends that pith init writes: what they do at SIGTERM is enough',
+  ...{ sessions: 40, runs: PROGRAMS.length, jobs: 1 },
+  play: playExamples,
+  summary: (rows) =>
+    `${rows.length} programs, ${sum(rows, 'sent')} requests: ${sum(rows, 'errors')} errors, ${sum(rows, 'disconnects')} disconnects`,
 };
