@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from concurrent import futures
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -13,6 +14,7 @@ from urllib.parse import quote, unquote
 import grpc
 from google.protobuf import any_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
 
@@ -85,6 +87,8 @@ class Rooms(rooms_pb2_grpc.RoomsServicer):
 def main():
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=16))
     rooms_pb2_grpc.add_RoomsServicer_to_server(Rooms(), server)
+    ready = health.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(ready, server)
     if os.environ.get("REFLECTION") != "off":
         reflection.enable_server_reflection(["lobby.v1.Rooms", reflection.SERVICE_NAME], server)
     address = os.environ.get("ADDR", "127.0.0.1:9000")
@@ -93,9 +97,13 @@ def main():
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     server.start()
+    ready.set("", health_pb2.HealthCheckResponse.SERVING)
     shown = address if address.startswith("unix:") else f"{address.rsplit(':', 1)[0]}:{port}"
     print("rooms on gRPC: listening on", shown, flush=True)
     stop.wait()
+    # stop() cancels calls that have come and have not begun, so the gateway sends new ones elsewhere first.
+    ready.enter_graceful_shutdown()
+    time.sleep(1)
     server.stop(5).wait()
 
 

@@ -4,10 +4,12 @@ import os
 import signal
 import sys
 import threading
+import time
 from concurrent import futures
 from pathlib import Path
 
 import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 # The code of the messages is made from proto/ at the start, not beforehand.
 sys.path.insert(0, str(Path(__file__).parent / "proto"))
@@ -52,13 +54,19 @@ def main():
     address = os.environ.get("ADDR", "127.0.0.1:9000")
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=16))
     backend_pb2_grpc.add_BackendServicer_to_server(Backend(), server)
+    ready = health.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(ready, server)
     port = server.add_insecure_port(address)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     server.start()
+    ready.set("", health_pb2.HealthCheckResponse.SERVING)
     print(f"hello: listening on {address.rsplit(':', 1)[0]}:{port}", flush=True)
     stop.wait()
+    # stop() cancels calls that have come and have not begun, so the gateway sends new ones elsewhere first.
+    ready.enter_graceful_shutdown()
+    time.sleep(1)
     server.stop(5).wait()
 
 
