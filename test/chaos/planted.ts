@@ -125,6 +125,16 @@ export const PLANTED: readonly PlantedInProcess[] = [
     says: 'the order of requests was broken',
   },
   {
+    name: 'an-example-ends-at-once',
+    why: 'an example does not answer what it has when it is told to stop',
+    file: 'deploy/examples/chat-ts-grpc/main.ts',
+    find: 'server.tryShutdown(() => process.exit(0));',
+    replace: 'process.exit(0);',
+    by: 'chaos',
+    with: { SCENARIO: 'examples-rollout', RUNS: '1' },
+    says: 'requests were answered 503 BACKEND_AWAY',
+  },
+  {
     name: 'where-is-not-looked-at',
     why: 'a push reaches sessions of the target whose data does not match',
     file: 'src/bus/selection.ts',

@@ -15,7 +15,7 @@ import { type PlantedInProcess, PLANTED } from './planted.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const MISSED = 'NOT FOUND';
-const PARTS = ['src', 'test', 'proto', 'deploy/nats', 'package.json'];
+const PARTS = ['src', 'test', 'proto', 'deploy/nats', 'deploy/examples', 'package.json'];
 
 putToolsOnPath();
 process.exit(await main());

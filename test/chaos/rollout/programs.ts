@@ -37,6 +37,10 @@ const rooms = (grpc: string): string =>
   `{ ${grpc}, mode: method, services: [lobby.v1.Rooms], protos: ["${EXAMPLES}/rooms-grpc-go/proto"] }`;
 
 export const PROGRAMS: readonly Program[] = [
+  {
+    ...{ name: 'chat-ts-grpc', kind: 'link', ...CHAT },
+    start: (ADDR) => started(process.execPath, [join(EXAMPLES, 'chat-ts-grpc/main.ts')], { ADDR }),
+  },
   goExample('chat-grpc-go', 'link', (ADDR) => ({ ADDR }), CHAT),
   { ...goExample('chat-grpc-go', 'handle', (ADDR) => ({ ADDR, LINK: 'off' }), CHAT), name: 'chat-grpc-go, LINK=off' }, // prettier-ignore
   { ...goExample('rooms-grpc-go', 'method', (ADDR) => ({ ADDR }), ROOMS), backend: rooms },
@@ -44,10 +48,6 @@ export const PROGRAMS: readonly Program[] = [
   goExample('chat-http-go', 'http', (port) => ({ ADDR: `127.0.0.1:${port}` }), CHAT),
   goExample('chat-ipc-go', 'ipc', (SOCKET) => ({ SOCKET }), CHAT),
   goExample('chat-dial-in-go', 'dial_in', (GATEWAY) => ({ GATEWAY, BACKEND: 'dial_in' }), CHAT),
-  {
-    ...{ name: 'chat-ts-grpc', kind: 'link', ...CHAT },
-    start: (ADDR) => started(process.execPath, [join(EXAMPLES, 'chat-ts-grpc/main.ts')], { ADDR }),
-  },
   pythonExample('chat-python-nats', 'nats', (NATS_URL) => ({ NATS_URL }), CHAT),
   { ...pythonExample('rooms-grpc-python', 'method', (ADDR) => ({ ADDR }), ROOMS), backend: rooms },
   ...(['go-grpc', 'go-nats', 'python', 'typescript'] as const).map(template),
