@@ -110,7 +110,7 @@ export class Gateway {
     this.#faults = new Faults(clock, log, metrics);
     const live = { config };
     const shared = { ...parts, live, gatewayId: this.id, wheel: this.#wheel, metrics };
-    const capacity = autoLimits(config.limits, parts.resources);
+    const capacity = autoLimits(config.limits, parts.resources, config.auth.mode !== 'none');
     const outboxes = new Outboxes(clock, capacity.outboxesBytes, config.limits.fanout.per_turn);
     const liveTokens = makeLiveTokens(shared);
     const bus = makeBus({ ...shared, capacity, outboxes, liveTokens });

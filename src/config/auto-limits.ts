@@ -20,8 +20,15 @@ export type Capacity = {
   readonly outboxesBytes: number;
 };
 
-/** An idle session with its socket. A packet on its way comes on top of it. */
-const IDLE_BYTES = 65_536;
+/**
+ * What one connection can hold at most, measured with the crowds of test/border/crowds: a session in TLS, 9 KiB of heap and
+ * about 30 outside of it.
+ */
+const SESSION_BYTES = 49_152;
+/** What a WebSocket message may hold besides one packet, and the overhead of the pieces in which it comes. */
+const MESSAGE_BYTES = 65_536;
+/** Packets that are not whole: the end of one message, and the next message. */
+const PACKETS = 2;
 /** Share of memory for what clients have not taken. */
 const OUTBOXES_SHARE = 1 / 4;
 /** Share of the rest for connections; what is left is for backends, and for the program. */
@@ -38,10 +45,15 @@ const SPARE_DESCRIPTORS = 64;
 /** So few are always allowed, though descriptors may run out then. */
 const CONNECTIONS_MIN = 64;
 
-/** A number in `limits` counts as long as there are descriptors for it. */
+/**
+ * A number in `limits` counts as long as there are descriptors for it.
+ *
+ * @param keepsHandshakes Sessions keep their handshakes, each as large as a packet: a backend is asked again about them.
+ */
 export function autoLimits(
   limits: LimitsConfig,
   { memoryBytes, descriptors }: Resources,
+  keepsHandshakes = false,
 ): Capacity {
   const few = Math.min(PORT_CONNECTIONS_FEW, Math.floor(descriptors * PORT_SHARE_OF_FEW));
   const share = Math.max(few, Math.floor(descriptors * PORT_SHARE));
@@ -55,7 +67,9 @@ export function autoLimits(
     descriptors - PORTS * portConnections - SPARE_DESCRIPTORS,
   );
   const bytes = Math.max(0, memoryBytes - outboxesBytes) * CONNECTIONS_SHARE;
-  const byMemory = Math.max(CONNECTIONS_MIN, Math.floor(bytes / (IDLE_BYTES + limits.packet)));
+  const packets = (PACKETS + (keepsHandshakes ? 1 : 0)) * limits.packet;
+  const each = SESSION_BYTES + MESSAGE_BYTES + packets;
+  const byMemory = Math.max(CONNECTIONS_MIN, Math.floor(bytes / each));
   const wanted = limits.connections === 'auto' ? byMemory : limits.connections;
   const portCrowdedAt = Math.floor(portConnections / 2);
   return {

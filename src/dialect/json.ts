@@ -52,22 +52,22 @@ export class JsonDialect implements Dialect {
   };
   readonly packetBytesMax = Infinity;
   readonly wire: Wire = new JsonWire();
-  readonly #convertBytesMax: number;
+  readonly #handshakeBytesMax: number;
   readonly #jsonDepthMax: number;
 
   /**
-   * @param convertBytesMax Largest handshake, in bytes, since it is parsed: `limits.convert`.
+   * @param handshakeBytesMax Largest handshake, in bytes, since it is parsed: `limits.convert`, and no more than `limits.packet`.
    * @param jsonDepthMax How deep it may be nested, with all around it: `limits.json_depth`.
    */
-  constructor(convertBytesMax = CONVERT_BYTES, jsonDepthMax = JSON_DEPTH) {
-    this.#convertBytesMax = convertBytesMax;
+  constructor(handshakeBytesMax = CONVERT_BYTES, jsonDepthMax = JSON_DEPTH) {
+    this.#handshakeBytesMax = handshakeBytesMax;
     this.#jsonDepthMax = jsonDepthMax;
   }
 
   /** `{"handshake":{"sys":{…},"user":{…}}}`; both may be omitted. */
   readHandshake(body: Buffer): HandshakeRequest | null {
     const isTooMuch =
-      weightOfJson(body, this.#convertBytesMax) > this.#convertBytesMax ||
+      weightOfJson(body, this.#handshakeBytesMax) > this.#handshakeBytesMax ||
       nestsDeeper(body, this.#jsonDepthMax);
     const value = isTooMuch ? undefined : parse(body);
     return isObject(value) ? readHandshake(value['handshake'], false) : null;

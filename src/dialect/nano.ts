@@ -42,6 +42,8 @@ export type NanoOptions = {
   readonly clock: Clock;
   /** Largest body that is converted, in bytes: `limits.convert`; absent: its default. */
   readonly convertBytesMax?: number;
+  /** The same of a handshake, and no more than `limits.packet`. Default CONVERT_BYTES. */
+  readonly handshakeBytesMax?: number;
   /** `limits.json_depth`. Default JSON_DEPTH. */
   readonly jsonDepthMax?: number;
 };
@@ -65,8 +67,8 @@ export class NanoDialect implements Dialect {
   }
 
   readHandshake(body: Buffer): HandshakeRequest | null {
-    const { convertBytesMax, jsonDepthMax } = this.#options;
-    return parseHandshake(body, false, convertBytesMax, jsonDepthMax);
+    const { handshakeBytesMax, jsonDepthMax } = this.#options;
+    return parseHandshake(body, false, handshakeBytesMax, jsonDepthMax);
   }
 
   wireFor(): Wire {

@@ -54,6 +54,8 @@ export type PitayaOptions = {
   readonly inflateBytesMax: number;
   /** Larger bodies are not compressed: `limits.convert`; absent: its default. */
   readonly convertBytesMax?: number;
+  /** The same of a handshake, and no more than `limits.packet`. Default CONVERT_BYTES. */
+  readonly handshakeBytesMax?: number;
   /** `limits.json_depth`. Default JSON_DEPTH. */
   readonly jsonDepthMax?: number;
 };
@@ -77,8 +79,8 @@ export class PitayaDialect implements Dialect {
   }
 
   readHandshake(body: Buffer): HandshakeRequest | null {
-    const { convertBytesMax, jsonDepthMax } = this.#options;
-    return parseHandshake(body, false, convertBytesMax, jsonDepthMax);
+    const { handshakeBytesMax, jsonDepthMax } = this.#options;
+    return parseHandshake(body, false, handshakeBytesMax, jsonDepthMax);
   }
 
   wireFor(): Wire {

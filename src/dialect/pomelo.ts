@@ -62,6 +62,8 @@ export type PomeloOptions = {
   readonly profile: ProfileName | 'auto';
   /** Largest body that is converted, in bytes: `limits.convert`; absent: its default. */
   readonly convertBytesMax?: number;
+  /** The same of a handshake, and no more than `limits.packet`. Default CONVERT_BYTES. */
+  readonly handshakeBytesMax?: number;
   /** `limits.json_depth`. Default JSON_DEPTH. */
   readonly jsonDepthMax?: number;
 };
@@ -103,8 +105,8 @@ export class PomeloDialect implements Dialect {
   }
 
   readHandshake(body: Buffer): HandshakeRequest | null {
-    const { convertBytesMax, jsonDepthMax } = this.#options;
-    return parseHandshake(body, true, convertBytesMax, jsonDepthMax);
+    const { handshakeBytesMax, jsonDepthMax } = this.#options;
+    return parseHandshake(body, true, handshakeBytesMax, jsonDepthMax);
   }
 
   wireFor(request: HandshakeRequest): Wire {

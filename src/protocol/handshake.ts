@@ -24,7 +24,7 @@ export type HandshakeRequest = {
 };
 
 /**
- * Reads a request of at most `convertBytesMax` bytes that is nested at most `jsonDepthMax` deep. null: not a JSON object with a `sys` object, which Pomelo answers
+ * Reads a request of at most `convertBytesMax` bytes, where small values count as more, that is nested at most `jsonDepthMax` deep. null: not a JSON object with a `sys` object, which Pomelo answers
  * with code 500; Pitaya and Nano do not need `sys`.
  */
 export function parseHandshake(

@@ -121,11 +121,20 @@ export class PacketReader {
     return at;
   }
 
+  /** Bytes of the packet of which a part is held; Infinity: that is not known yet, or more than the packet is held. */
+  get #wholeBytes(): number {
+    if (this.heldBytes < PACKET_HEAD_BYTES) return Infinity;
+    const whole = PACKET_HEAD_BYTES + this.#pending.readUIntBE(this.#start + 1, 3);
+    return whole > this.heldBytes ? whole : Infinity;
+  }
+
   #append(chunk: Buffer): void {
     const size = this.heldBytes + chunk.length;
     if (this.#end + chunk.length > this.#pending.length) {
-      // Doubling keeps the cost of single bytes linear; the capacity stays within twice the bytes received.
-      const grown = Buffer.allocUnsafe(Math.max(size, 2 * this.heldBytes, 64));
+      // Doubling keeps the cost of single bytes linear; the capacity stays within twice the bytes received,
+      // and within the packet.
+      const doubled = Math.max(2 * this.heldBytes, 64);
+      const grown = Buffer.allocUnsafe(Math.max(size, Math.min(doubled, this.#wholeBytes)));
       this.#pending.copy(grown, 0, this.#start, this.#end);
       this.#end = this.heldBytes;
       this.#start = 0;

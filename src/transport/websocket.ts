@@ -22,9 +22,14 @@ import {
 } from './transport.ts';
 
 /** Room beyond one largest packet, for small packets in the same WebSocket message. */
-const MESSAGE_ROOM_BYTES = 65_536;
+export const MESSAGE_ROOM_BYTES = 16_384;
 const FRAGMENTS_MAX = 128;
-const BUFFERED_CHUNKS_MAX = 16_384;
+/**
+ * Of a message that is not whole each piece is kept as it was read, which costs more than a hundred bytes, however small
+ * it is: so many, and one more for each of these bytes of the largest message. The smallest segments of TCP are larger.
+ */
+const CHUNKS = 64;
+const CHUNK_BYTES = 512;
 /** Unsent pongs after which the connection is closed: many pings in one read, or from a client that reads no pongs. */
 const PONGS_UNSENT_MAX = 60;
 
@@ -188,14 +193,15 @@ export class WebSocketUpgrader {
   /** @param packetBytesMax The largest packet in bytes, head included. */
   constructor(packetBytesMax: number, wheel: TimerWheel) {
     this.#wheel = wheel;
+    const maxPayload = packetBytesMax + MESSAGE_ROOM_BYTES;
     this.#server = new WebSocketServer({
       noServer: true,
       clientTracking: false,
       perMessageDeflate: false,
       autoPong: false,
-      maxPayload: packetBytesMax + MESSAGE_ROOM_BYTES,
+      maxPayload,
       maxFragments: FRAGMENTS_MAX,
-      maxBufferedChunks: BUFFERED_CHUNKS_MAX,
+      maxBufferedChunks: CHUNKS + Math.ceil(maxPayload / CHUNK_BYTES),
       // Text frames are read as bytes, and bytes need not be UTF-8.
       skipUTF8Validation: true,
     });

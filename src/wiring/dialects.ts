@@ -60,7 +60,9 @@ type DialectParts = {
 
 function makeDialect({ config, listen, pomelo, project, clock }: DialectParts): Dialect {
   const heartbeatSeconds = config.heartbeat / 1_000;
-  const { convert: convertBytesMax, json_depth: jsonDepthMax } = config.limits;
+  const { convert: convertBytesMax, json_depth: jsonDepthMax, packet } = config.limits;
+  // Small values count as what they take once they are parsed, which may be kept as long as the session lasts.
+  const handshakeBytesMax = Math.min(convertBytesMax, packet);
   const dictionary = pomelo.use_dict ? project.dictionary : null;
   switch (listen.dialect) {
     case 'pomelo':
@@ -71,6 +73,7 @@ function makeDialect({ config, listen, pomelo, project, clock }: DialectParts): 
         signatures: pomelo.use_crypto ? pomelo.on_bad_signature : null,
         profile: listen.profile,
         convertBytesMax,
+        handshakeBytesMax,
         jsonDepthMax,
       });
     case 'pitaya': {
@@ -83,6 +86,7 @@ function makeDialect({ config, listen, pomelo, project, clock }: DialectParts): 
         compress,
         inflateBytesMax,
         convertBytesMax,
+        handshakeBytesMax,
         jsonDepthMax,
       });
     }
@@ -93,9 +97,10 @@ function makeDialect({ config, listen, pomelo, project, clock }: DialectParts): 
         answerErrors: listen.answer_errors,
         clock,
         convertBytesMax,
+        handshakeBytesMax,
         jsonDepthMax,
       });
     case 'json':
-      return new JsonDialect(convertBytesMax, jsonDepthMax);
+      return new JsonDialect(handshakeBytesMax, jsonDepthMax);
   }
 }

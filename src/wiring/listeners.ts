@@ -82,11 +82,11 @@ export function makeListeners(parts: ListenersParts): Listeners {
   const mayAccept = (): boolean => hasRoom() || (fanouts.endOne() && hasRoom());
   const listeners: ClientListener[] = config.listen.map((listen, i) => {
     const { dialect, clientRules, needsKey } = dialects[i]!;
-    const { handshake: handshakeMs, convert, json_depth: depth } = config.limits;
-    const bounds = `limits.convert (${convert} bytes) and limits.json_depth (${depth})`;
+    const { handshake: handshakeMs } = config.limits;
     const entry = new EntryRules({ ...parts, clientRules });
     const auth = new ConnectAuth({
-      ...{ ...parts, entry, needsKey, asked, bounds },
+      ...{ ...parts, entry, needsKey, asked },
+      bounds: makeBounds(config),
       ...{ handshakeMs, throttle },
     });
     const limits = limitsOf(config, dialect);
@@ -117,6 +117,12 @@ export function makeListeners(parts: ListenersParts): Listeners {
       addressLimit.max = next.limits.connections_per_address;
     },
   };
+}
+
+/** What a handshake may be, for the log. */
+function makeBounds({ limits: { convert, packet, json_depth: depth } }: Config): string {
+  const bytes = packet <= convert ? `limits.packet (${packet}` : `limits.convert (${convert}`;
+  return `${bytes} bytes) and limits.json_depth (${depth})`;
 }
 
 /** Each begins one to listen, in the order in which they should; clients come last. */

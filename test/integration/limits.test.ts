@@ -329,7 +329,7 @@ describe('limits.json_depth', () => {
       expect.objectContaining({
         msg: 'session closed',
         error: expect.stringMatching(
-          /^not a valid handshake: .* within limits\.convert \(1048576 bytes\) and limits\.json_depth \(40\)$/,
+          /^not a valid handshake: .* within limits\.packet \(65536 bytes\) and limits\.json_depth \(40\)$/,
         ) as string,
       }),
     );
@@ -346,5 +346,49 @@ describe('limits.json_depth', () => {
     client.raw(ask(9, 'a.b', nested(20_000)));
     expect(await client.answer(9)).toEqual({ code: 200 });
     expect(came).toEqual([nested(20_000)]);
+  });
+});
+
+describe('what is not whole yet', () => {
+  /** Each piece arrives alone, or nearly. */
+  async function sendIn(raw: RawSocket, bytes: Buffer, pieceBytes: number): Promise<void> {
+    for (let at = 0; at < bytes.length && !raw.isEnded; at += pieceBytes) {
+      raw.send(bytes.subarray(at, at + pieceBytes));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  test('of a WebSocket message comes in pieces of a size that a network makes', async () => {
+    await using gateway = await startGateway(ECHO);
+    await using raw = await RawSocket.open(gateway.port, 'ws');
+    await raw.shakeHands('ws');
+    const message = frame(OPCODE.BINARY, ask(7, 'echo.a', Buffer.alloc(65_000, 0x20)));
+    await sendIn(raw, message, 512);
+    await raw.waitFor(/"code":200[^]*"code":200/);
+    expect(raw.isEnded).toBe(false);
+  });
+
+  test('costs what its pieces cost: one that comes byte by byte is cut off', async () => {
+    await using gateway = await startGateway(ECHO);
+    await using raw = await RawSocket.open(gateway.port, 'ws');
+    await raw.shakeHands('ws');
+    const message = frame(OPCODE.BINARY, ask(7, 'echo.a', Buffer.alloc(65_000, 0x20)));
+    await sendIn(raw, message.subarray(0, 60_000), 1);
+    await raw.ended;
+    await expectClosedAs(gateway, 'malformed');
+  });
+
+  test('is a handshake that takes more than a packet once it is parsed: it is refused', async () => {
+    await using gateway = await startGateway(ECHO);
+    const handshake = (lists: number): Buffer =>
+      pack(PacketType.HANDSHAKE, `{"sys":{},"user":[${'[],'.repeat(lists)}[]]}`);
+    await using fits = await RawSocket.open(gateway.port, 'tcp');
+    // A list counts as 32 bytes.
+    fits.send(handshake(2_000));
+    await fits.waitFor(/"code":200/);
+    await using refused = await RawSocket.open(gateway.port, 'tcp');
+    refused.send(handshake(2_100));
+    await refused.waitFor(/\{"code":500\}/);
+    await expectClosedAs(gateway, 'handshake_refused');
   });
 });

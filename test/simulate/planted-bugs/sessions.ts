@@ -31,8 +31,8 @@ export const SESSIONS: readonly Planted[] = [
     name: 'half-packets-share-a-buffer',
     why: 'what has come of a packet is kept where another client’s is kept, too: one that sends half a packet spoils others’',
     file: 'src/protocol/packet-reader.ts',
-    find: 'const grown = Buffer.allocUnsafe(Math.max(size, 2 * this.heldBytes, 64));',
-    replace: 'const one = PacketReader as unknown as { kept?: Buffer };\n      const grown = size > 4_096 ? Buffer.allocUnsafe(2 * size) : (one.kept ??= Buffer.alloc(4_096));',
+    find: 'const grown = Buffer.allocUnsafe(Math.max(size, Math.min(doubled, this.#wholeBytes)));',
+    replace: 'const one = PacketReader as unknown as { kept?: Buffer };\n      const grown = size > 4_096 ? Buffer.allocUnsafe(Math.max(size, doubled)) : (one.kept ??= Buffer.alloc(4_096));',
   },
 
   // ---- a session: its lane, its outbox, its end

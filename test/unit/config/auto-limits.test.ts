@@ -5,25 +5,29 @@ import { load } from './support.ts';
 
 const MIB = 1024 * 1024;
 
-function capacity(limits: string, resources: { memoryBytes: number; descriptors: number }) {
-  return autoLimits(load(`limits: ${limits}`).limits, resources);
+type Resources = { memoryBytes: number; descriptors: number };
+
+function capacity(limits: string, resources: Resources, keepsHandshakes?: boolean) {
+  return autoLimits(load(`limits: ${limits}`).limits, resources, keepsHandshakes);
 }
 
 test('auto: a quarter of memory for outboxes, and connections by what is left', () => {
   expect(capacity('{}', { memoryBytes: 512 * MIB, descriptors: 1_000_000 })).toEqual({
     outboxesBytes: 128 * MIB,
-    // Two thirds of 384 MiB, at 64 KiB and a packet of 64 KiB each.
-    connections: 2_048,
+    // Two thirds of 384 MiB, at 48 KiB for the session, 64 for a message and its pieces, and two packets of 64 KiB.
+    connections: 1_092,
     portConnections: 1_024,
     portCrowdedAt: 512,
   });
   const large = capacity('{ packet: 1MiB }', { memoryBytes: 512 * MIB, descriptors: 1_000_000 });
-  expect(large.connections).toBe(240);
+  expect(large.connections).toBe(121);
+  const asked = capacity('{}', { memoryBytes: 512 * MIB, descriptors: 1_000_000 }, true);
+  expect(asked.connections).toBe(862);
   const given = capacity('{ outboxes: 320MiB }', {
     memoryBytes: 512 * MIB,
     descriptors: 1_000_000,
   });
-  expect(given).toMatchObject({ outboxesBytes: 320 * MIB, connections: 1_024 });
+  expect(given).toMatchObject({ outboxesBytes: 320 * MIB, connections: 546 });
 });
 
 test('auto: an outbox of one session fits in', () => {

@@ -22,3 +22,18 @@ test('16 MiB announced and never sent cost only the bytes that came', async () =
   await memory.expectGrownLess(MEBIBYTE);
   expect(readers).toHaveLength(16);
 });
+
+test('a packet without its last byte costs what came of it, and not twice as much', async () => {
+  const head = Buffer.from('04010000', 'hex');
+  const memory = await watchHeld();
+  const readers = Array.from({ length: 400 }, () => new PacketReader(65_536, () => {}));
+  for (const reader of readers) {
+    reader.push(head);
+    // In two pieces the buffer that is made for the first would do for twice of it.
+    reader.push(Buffer.alloc(40_000));
+    reader.push(Buffer.alloc(25_535));
+    expect(reader.heldBytes).toBe(65_539);
+  }
+  await memory.expectGrownLess(400 * 65_540 + 2 * MEBIBYTE);
+  expect(readers).toHaveLength(400);
+});
