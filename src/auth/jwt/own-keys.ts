@@ -6,6 +6,9 @@ import type { JwtConfig } from '../../config/schema-auth.ts';
 import { errorText, fileErrorText } from '../../errors.ts';
 import { KeyFault, KeyRing, readVerifyKeys, secretKey, type VerifyKey } from './verify-keys.ts';
 
+/** [PATH_MAX of Linux] */
+const PATH_CHARS_MAX = 4_096;
+const FROM_FILE = 'for what is in it write "${file:/run/secrets/jwt}"';
 /** Bytes of a file with keys. */
 const FILE_CHARS_MAX = 512 * 1024;
 
@@ -41,7 +44,10 @@ export function readOwnKeys(
       return readVerifyKeys(text, algorithms);
     });
   for (const [index, secret] of secrets.entries())
-    read('secrets', index, 'the secret', () => [secretKey(parseSecret(secret), algorithms)]);
+    read('secrets', index, 'the secret', () => {
+      if (isFile(secret, readFile)) throw new KeyFault(`this is the path of a file; ${FROM_FILE}`);
+      return [secretKey(parseSecret(secret), algorithms)];
+    });
   if (faults.length === 0 && url === '')
     for (const [index, name] of algorithms.entries())
       if (!found.some((key) => key.algorithms.has(name))) {
@@ -49,6 +55,17 @@ export function readOwnKeys(
         faults.push({ path: ['auth', 'jwt', 'algorithms', index], message });
       }
   return { ...ringOf(found, faults), texts, faults };
+}
+
+/** The name of a file is no secret, and may be long enough for one. */
+function isFile(secret: string, readFile: (path: string) => string): boolean {
+  if (!/^[./]/.test(secret) || secret.length > PATH_CHARS_MAX) return false;
+  try {
+    readFile(secret);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function ringOf(found: readonly VerifyKey[], faults: Finding[]): { ring: KeyRing } {

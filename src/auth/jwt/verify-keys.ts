@@ -172,7 +172,9 @@ function secretOf({ k }: Record<string, unknown>): Buffer {
 function publicKeyOf(text: string): KeyObject {
   const [, label = ''] = /-----BEGIN ([A-Z0-9 ]+)-----/.exec(text) ?? [];
   if (label === '')
-    throw new KeyFault('neither PEM, "-----BEGIN PUBLIC KEY-----", nor a JWK, nor a JWKS');
+    throw new KeyFault(
+      'neither PEM, "-----BEGIN PUBLIC KEY-----", nor a JWK, nor a JWKS; a secret goes into auth.jwt.secrets',
+    );
   if (label.endsWith('PRIVATE KEY')) throw new KeyFault(PRIVATE);
   if (label.endsWith('CERTIFICATE'))
     throw new KeyFault(

@@ -75,7 +75,11 @@ describe('what is refused, and why', () => {
       pemOf(rsa.publicKey) + pemOf(ec.publicKey),
       'more than one key; give each a file of its own',
     ],
-    ['no key', 'hello', 'neither PEM, "-----BEGIN PUBLIC KEY-----", nor a JWK, nor a JWKS'],
+    [
+      'no key',
+      'hello',
+      'neither PEM, "-----BEGIN PUBLIC KEY-----", nor a JWK, nor a JWKS; a secret goes into auth.jwt.secrets',
+    ],
     [
       'broken PEM',
       '-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n',
