@@ -234,7 +234,8 @@ export class Deadlines {
 
   /** Which key's number was passed, for the log. */
   #causeOf(reason: CloseReason): string {
-    const { idleMs, maxAgeMs } = this.#limits;
+    const { bindMs, idleMs, maxAgeMs } = this.#limits;
+    if (reason === 'bind_timeout') return `auth.bind_within is ${bindMs} ms`;
     if (reason === 'idle_timeout') return `limits.idle is ${idleMs} ms`;
     return reason === 'max_age' ? `sessions.max_age is ${maxAgeMs} ms` : '';
   }

@@ -1,6 +1,8 @@
 /** What is counted and logged of sessions, and told on the bus. */
+import type { Clock } from '../clock.ts';
 import type { ClosedSession } from '../contract/facts.ts';
 import type { Log } from '../telemetry/log.ts';
+import { LogThrottle } from '../telemetry/log-throttle.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { CLOSE_REASONS, type CloseDetails, type CloseReason } from './close-reason.ts';
 import type { Session } from './session.ts';
@@ -20,14 +22,17 @@ export type SessionReportParts = {
   readonly metrics: Metrics;
   readonly log: Log;
   readonly events: SessionEvents;
+  readonly clock: Clock;
 };
 
 export class SessionReport {
   readonly #metrics: Metrics;
   readonly #log: Log;
   readonly #events: SessionEvents;
+  readonly #throttle: LogThrottle;
 
-  constructor({ metrics, log, events }: SessionReportParts) {
+  constructor({ metrics, log, events, clock }: SessionReportParts) {
+    this.#throttle = new LogThrottle(clock);
     this.#metrics = metrics;
     this.#log = log;
     this.#events = events;
@@ -53,7 +58,10 @@ export class SessionReport {
     this.#metrics.add('pith_sessions_closed_total', [reason]);
     const words = details.text !== '' && { words: details.text };
     const error = cause !== '' && { error: cause };
-    const fields = { sid, uid, remoteIp, reason, ...words, ...error, lastedMs };
+    // Anyone can be refused, as often as they like.
+    const left = reason === 'handshake_refused' ? this.#throttle.allow(reason) : {};
+    if (left === null) return;
+    const fields = { sid, uid, remoteIp, reason, ...words, ...error, lastedMs, ...left };
     this.#log[CLOSE_REASONS[reason].log](fields, 'session closed');
   }
 }

@@ -119,6 +119,8 @@ describe('the handshake', () => {
     });
     expect(lines.length).toBeGreaterThan(0);
     expect(lines.length).toBeLessThan(15);
+    const closed = served.log().filter(({ reason }) => reason === 'handshake_refused');
+    expect(closed.length).toBeLessThan(25);
     for (const text of texts)
       for (const part of text.split('.').slice(1))
         expect(served.running.output()).not.toContain(part);

@@ -113,6 +113,12 @@ const ENDINGS: readonly Ending[] = [
   },
   { reason: 'heartbeat_timeout', config: 'heartbeat: 1s', provoke: active },
   {
+    reason: 'bind_timeout',
+    config: 'auth: { bind_within: 200ms }',
+    provoke: active,
+    fields: { error: 'auth.bind_within is 200 ms' },
+  },
+  {
     reason: 'idle_timeout',
     config: 'limits: { idle: 200ms }',
     provoke: active,

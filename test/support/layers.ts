@@ -77,7 +77,7 @@ export const RULES: Rules = {
   // Life of a packet.
   'transport/':     ['protocol/', 'timer-wheel.ts', 'ws', 'node:net', 'node:http', 'node:tls', 'node:crypto', 'node:stream', ...SEEN],
   'dialect/':       ['protocol/', 'node:buffer', 'node:crypto', 'node:zlib'],
-  'session/':       ['protocol/', 'dialect/', 'contract/', 'transport/', 'timer-wheel.ts', 'type node:crypto', ...SEEN],
+  'session/':       ['telemetry/log-throttle.ts', 'protocol/', 'dialect/', 'contract/', 'transport/', 'timer-wheel.ts', 'type node:crypto', ...SEEN],
   'relay/':         ['contract/', 'type orders/', 'telemetry/log-throttle.ts', 'type telemetry/histogram.ts', 'type telemetry/tracing.ts', 'protocol/', 'dialect/', 'routing/', 'session/', 'upstream/upstream.ts', 'upstream/call*', 'timer-wheel.ts', ...SEEN],
   'resume/':        ['contract/', 'protocol/', 'session/', 'type bus/', 'timer-wheel.ts', 'telemetry/log-throttle.ts', 'node:crypto', ...SEEN],
   'orders/':        ['config/client-rules.ts', 'config/syntax.ts', 'type contract/', 'protocol/exact-json.ts', 'protocol/json-parse.ts', 'routing/route-table.ts', 'session/', 'timer-wheel.ts', 'node:fs', 'node:net', 'node:util', ...SEEN],

@@ -127,7 +127,7 @@ export class RecordingHost extends SessionReport implements Handshakes, MessageS
   answersHandshakes = true;
 
   constructor(events = NO_SESSION_EVENTS) {
-    super({ metrics: new Metrics(), log: keptLog().log, events });
+    super({ metrics: new Metrics(), log: keptLog().log, events, clock: new ManualClock() });
   }
 
   onHandshake(...[session, request]: Parameters<Handshakes['onHandshake']>): void {
