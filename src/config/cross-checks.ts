@@ -109,11 +109,12 @@ function checkNats({ known: { bus, nats } }: Sections, report: Report, warn: Rep
 
 /** What gateways can do only if they hear each other. */
 function checkFleet({ known: { bus, drain, generation } }: Sections, report: Report): void {
-  if (drain?.generations !== true) return;
-  const path = ['drain', 'generations'];
-  if (generation === '') report(path, 'needs generation: a label that each rollout changes');
-  if (bus !== undefined && parseBus(bus).kind === 'embedded')
-    report(path, 'needs a NATS bus, on which gateways hear each other; set bus: nats://host:4222');
+  if (drain?.generations === true && generation === '')
+    report(['drain', 'generations'], 'needs generation: a label that each rollout changes');
+  if (bus === undefined || parseBus(bus).kind !== 'embedded') return;
+  for (const key of ['generations', 'rebalance'] as const)
+    if (drain?.[key] === true)
+      report(['drain', key], 'needs a NATS bus, on which gateways hear each other; set bus: nats://host:4222'); // prettier-ignore
 }
 
 function checkConsul({ known: { consul, control } }: Sections, report: Report): void {

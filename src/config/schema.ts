@@ -119,6 +119,10 @@ const drainSchema = z
       false,
       'Unready, so that new clients go elsewhere, while gateways of a newer generation have room for all.',
     ),
+    rebalance: flag(
+      false,
+      'Move sessions to gateways that were added, from those with more than 1.1 times the mean, per_second on all of them.',
+    ),
   })
   .prefault({})
   .describe('Stopping: closes max(per_second, sessions / budget) a second.');

@@ -9,6 +9,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import { Timeout, type TimerWheel } from '../timer-wheel.ts';
 import { areNewerOnesReady, newestOf, sameScope } from './generations.ts';
 import type { FleetMembers } from './members.ts';
+import type { Rebalance } from './rebalance.ts';
 
 /** Between two looks at the fleet. */
 const LOOK_MS = 500;
@@ -16,6 +17,7 @@ const LOOK_MS = 500;
 /** Why newcomers should go elsewhere; the text is for /readyz. */
 const WHY = {
   generation: 'gateways of a newer generation take new clients',
+  rebalance: 'moving sessions to other gateways',
 } as const;
 
 /** Whether a gateway should get new clients, as probes and Consul ask. */
@@ -28,6 +30,7 @@ export type Readiness = {
 
 export type PlacementParts = {
   readonly members: FleetMembers;
+  readonly rebalance: Rebalance;
   readonly live: { readonly config: Config };
   readonly clock: Clock;
   readonly wheel: TimerWheel;
@@ -47,7 +50,7 @@ export class Placement {
     this.#again = new Timeout(() => {
       this.look();
     });
-    for (const why of ['generation'] as const)
+    for (const why of ['generation', 'rebalance'] as const)
       metrics.watch('pith_newcomers_elsewhere', [why], () => (this.#why === why ? 1 : 0));
     const { generation } = live.config;
     if (generation !== '')
@@ -66,6 +69,7 @@ export class Placement {
   /** This gateway stops: from now on it is a matter of its drain. */
   stop(): void {
     this.#parts.wheel.cancel(this.#again);
+    this.#parts.rebalance.stop();
     this.#parts.members.setReady(false);
     this.#why = '';
   }
@@ -76,19 +80,24 @@ export class Placement {
   }
 
   look(): void {
-    const { members, live, clock, wheel, log } = this.#parts;
+    const { members, rebalance, live, clock, wheel, log } = this.#parts;
     wheel.set(this.#again, LOOK_MS);
     const all = members.all();
     const now = clock.now();
-    const why = live.config.drain.generations && areNewerOnesReady(all, now) ? 'generation' : '';
+    const { generations } = live.config.drain;
+    rebalance.look(all);
+    const isOlder = generations && areNewerOnesReady(all, now);
+    const why = isOlder ? 'generation' : rebalance.isMoving ? 'rebalance' : ''; // prettier-ignore
     if (why === this.#why) return;
+    if (isOlder || this.#why === 'generation') {
+      const { generation } = live.config;
+      const newest = newestOf(sameScope(all), now);
+      log.info(
+        { generation, newest, gateways: all.length },
+        isOlder ? 'new clients should go to the newer generation' : 'taking new clients again',
+      );
+    }
     this.#why = why;
-    const { generation } = live.config;
-    const newest = newestOf(sameScope(all), now);
-    log.info(
-      { generation, newest, gateways: all.length },
-      why === '' ? 'taking new clients again' : 'new clients should go to the newer generation',
-    );
     this.#onChange();
   }
 }

@@ -49,6 +49,9 @@ export const CLOSE_REASONS = {
   resumed: row(1000, null, 'debug'),
   draining: row(1001, null, 'info'),
   drain_kick: row(1001, 'draining', 'info'),
+  /** Sent to a gateway with fewer sessions. Clients know the kick of a drain, after which they come back. */
+  rebalanced: row(1001, null, 'info'),
+  rebalance_kick: row(1001, 'draining', 'info'),
   drain_forced: row(1001, null, 'warn'),
   internal: row(1011, null, 'warn'),
 } as const satisfies Record<string, Row>;

@@ -2,7 +2,7 @@
  * Sessions that are sent away: in random order, idle ones first; each is told before, if there is a route for it, and
  * closed when nothing of it is in flight.
  */
-import { type Clock, nextTurn } from '../clock.ts';
+import type { Clock } from '../clock.ts';
 import { isFailure } from '../errors.ts';
 import type { Random } from '../random.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -99,17 +99,14 @@ export class Departures {
     return true;
   }
 
-  /** Closes those whose time is up and of whom nothing is in flight. */
-  async closeFinished(): Promise<void> {
+  /** Closes those whose time is up and of whom nothing is in flight. True: there are more, for the next turn. */
+  closeFinished(): boolean {
     const { clock, reason, refuses } = this.#parts;
     let left = CLOSED_PER_TURN;
     for (const [session, at] of [...this.#leaving]) {
-      if (left === 0) {
-        await nextTurn(clock);
-        left = CLOSED_PER_TURN;
-      }
       if (session.state === 'closed') this.#leaving.delete(session);
       if (session.state === 'closed' || clock.now() < at) continue;
+      if (left === 0) return true;
       if (refuses && session.state !== 'draining') session.drain();
       if (!isIdle(session)) continue;
       left--;
@@ -118,6 +115,7 @@ export class Departures {
       this.#leaving.delete(session);
       this.#closed++;
     }
+    return false;
   }
 }
 

@@ -67,7 +67,7 @@ export async function drainSessions(
       departures.choose(registry.all());
       if (!departures.next(true)) break;
     }
-    await departures.closeFinished();
+    while (departures.closeFinished()) await nextTurn(clock);
     if (registry.size > 0) await sleep(clock, pauseMs(pace.dueAt - clock.now()));
   }
   const forced = registry.size;

@@ -149,6 +149,7 @@ export const INSTRUMENTS = {
     '1 while the gateway is not ready because new clients should go to others, by reason.',
     ['reason'],
   ),
+  pith_sessions_moved_total: counter('Sessions closed for a gateway with fewer (drain.rebalance).'),
   pith_generation_newest: gauge('1 if no gateway of a newer generation is known, else 0.', [
     'generation',
   ]),

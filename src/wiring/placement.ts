@@ -2,6 +2,7 @@
 import type { Capacity } from '../config/auto-limits.ts';
 import { FleetMembers } from '../placement/members.ts';
 import { Placement } from '../placement/placement.ts';
+import { Rebalance } from '../placement/rebalance.ts';
 import type { LiveTokens } from '../reload/live-tokens.ts';
 import type { Registry } from '../session/registry.ts';
 import type { Nats } from './bus.ts';
@@ -27,5 +28,6 @@ export function makePlacement(parts: PlacementParts): Placement {
     room: () => (isClosed() ? 0 : capacity.connections),
   });
   nats?.bus.watch.tellOf(members);
-  return new Placement({ ...parts, members });
+  const rebalance = new Rebalance({ ...parts, members });
+  return new Placement({ ...parts, members, rebalance });
 }

@@ -28,6 +28,21 @@ const mistakes: [what: string, yaml: string, expected: string][] = [
     '2: routes[0].join: "g" is a gate, whose answer is a snapshot of nothing',
   ],
   [
+    'generations without a label',
+    'bus: nats://nats\ndrain: { generations: true }',
+    '2: drain.generations: needs generation: a label that each rollout changes',
+  ],
+  [
+    'generations without a bus',
+    'generation: a\ndrain: { generations: true }',
+    '2: drain.generations: needs a NATS bus, on which gateways hear each other; set bus: nats://host:4222',
+  ],
+  [
+    'a rebalance without a bus',
+    'drain: { rebalance: true }',
+    '1: drain.rebalance: needs a NATS bus, on which gateways hear each other; set bus: nats://host:4222',
+  ],
+  [
     'a join before a stream',
     `backends: { ${method} }\nroutes: [{ match: a, backend: lobby, method: /a.B/C, push_route: onC, join: hall }]`,
     '2: routes[0].join: not with push_route: the group would wait until the stream ends; join in a route of its own',

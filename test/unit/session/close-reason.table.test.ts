@@ -39,6 +39,8 @@ const ROWS: readonly Row[] = [
   ['resumed',           1000, null,           'debug'],
   ['draining',          1001, null,           'info'],
   ['drain_kick',        1001, 'draining',     'info'],
+  ['rebalanced',        1001, null,           'info'],
+  ['rebalance_kick',    1001, 'draining',     'info'],
   ['drain_forced',      1001, null,           'warn'],
   ['internal',          1011, null,           'warn'],
 ];

@@ -62,6 +62,7 @@ const ROWS: readonly string[] = `
  counter    pith_log_lines_dropped_total
  gauge      pith_overload_state
  gauge      pith_newcomers_elsewhere                       reason
+ counter    pith_sessions_moved_total
  gauge      pith_generation_newest                         generation
  gauge      pith_drain_state
  counter    pith_spans_total                               state
