@@ -75,9 +75,8 @@ describe('after a gateway was added', () => {
     const [, , third] = fleet.gateways;
     expect(third!.sessions).toBeGreaterThan(50);
     await fleet.pass(50 * MINUTE);
-    for (const { cuts } of fleet.clients)
-      for (const [i, at] of cuts.entries())
-        if (i > 0) expect(at - cuts[i - 1]!).toBeGreaterThanOrEqual(60 * MINUTE);
+    const pauses = fleet.clients.flatMap(({ cuts }) => cuts.slice(1).map((at, i) => at - cuts[i]!));
+    expect(Math.min(...pauses)).toBeGreaterThanOrEqual(60 * MINUTE);
     await fleet.pass(20 * MINUTE);
     expect(Math.max(...fleet.counts)).toBeLessThanOrEqual(66);
   }, 60_000);
@@ -160,7 +159,7 @@ describe('a share', () => {
   test.each(rows)('of %j: %s too many', (counts, excess, perSecond) => {
     const share = shareOf(members(counts), 10);
     expect(share?.excess ?? null).toBe(excess);
-    if (share !== null) expect(share.perSecond).toBeCloseTo(perSecond, 9);
+    expect(share?.perSecond ?? 0).toBeCloseTo(perSecond, 9);
   });
 
   test('the shape of a fleet is who is there; none while one comes or goes', () => {
