@@ -10,6 +10,7 @@ import type { Info } from '../control/gateway-methods.ts';
 import { Breaker } from '../relay/breaker.ts';
 import type { Relay } from '../relay/relay.ts';
 import { RouteTable } from '../routing/route-table.ts';
+import type { Registry } from '../session/registry.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { DialInUpstream } from '../upstream/dial-in/dial-in-upstream.ts';
@@ -27,6 +28,7 @@ const RETIRE_MS_MAX = 60_000;
 export type BackendsParts = {
   readonly config: Config;
   readonly relay: Relay;
+  readonly registry: Pick<Registry, 'all'>;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -114,8 +116,12 @@ export class Backends {
     const before = this.#current;
     this.#use(config, made);
     whenReady();
-    for (const backend of before.values())
-      if (this.#current.get(backend.name) !== backend) this.#retire(backend);
+    for (const backend of before.values()) {
+      const next = this.#current.get(backend.name);
+      if (next === backend) continue;
+      if (next !== undefined) this.#succeed(backend, next);
+      this.#retire(backend);
+    }
     return made.map(({ name }) => name);
   }
 
@@ -174,6 +180,14 @@ export class Backends {
     const backend = { ...made, ordinal };
     this.#all.push(backend);
     return backend;
+  }
+
+  /** What a session sends from now on waits until the one before has answered what it has of that session. */
+  #succeed(before: Backend, next: Backend): void {
+    for (const session of this.#parts.registry.all()) {
+      const lane = session.lanes[before.ordinal];
+      if (lane !== undefined && !lane.isQuiet) session.lane(next.ordinal).follow(lane);
+    }
   }
 
   #retire({ name, upstream, ordinal }: Backend): void {

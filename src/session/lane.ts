@@ -34,6 +34,10 @@ export class Lane {
   #starting = false;
   #isPaused = false;
   #onEmpty: (() => void) | null = null;
+  /** The lane before it has messages that have not ended; nothing starts in its turn until they have. */
+  #isFollowing = false;
+  /** Those that follow it. */
+  #followers: Lane[] = [];
 
   get waiting(): number {
     return this.#waiting.length - this.#head;
@@ -84,8 +88,31 @@ export class Lane {
     if (this.#onEmpty === null) this.holdUntilEmpty(nothing);
   }
 
+  /**
+   * What comes here was sent after everything in `before`, which gets nothing more, and must not overtake it: its backend
+   * was replaced by this one's.
+   */
+  follow(before: Lane): void {
+    if (before.isQuiet) return;
+    this.#isFollowing = true;
+    before.#followers.push(this);
+  }
+
+  /** Nothing is in flight or waits, and nothing has to end before the next message starts. */
+  get isQuiet(): boolean {
+    return this.inFlight === 0 && this.waiting === 0 && !this.#isFollowing;
+  }
+
+  #letGo(): void {
+    if (!this.isQuiet) return;
+    for (const follower of this.#followers.splice(0)) {
+      follower.#isFollowing = false;
+      follower.#advance();
+    }
+  }
+
   #mayStart(message: Queued): boolean {
-    if (this.#isPaused || this.#onEmpty !== null) return false;
+    if (this.#isFollowing || this.#isPaused || this.#onEmpty !== null) return false;
     return !message.exclusive || !this.#exclusiveInFlight;
   }
 
@@ -97,7 +124,12 @@ export class Lane {
 
   #advance(): void {
     // A message may end while it is being started; the loop that started it goes on.
-    if (this.#starting || (this.waiting === 0 && this.#onEmpty === null)) return;
+    if (this.#starting) return;
+    if (this.waiting > 0 || this.#onEmpty !== null) this.#startNext();
+    if (this.#followers.length > 0) this.#letGo();
+  }
+
+  #startNext(): void {
     this.#starting = true;
     do {
       if (this.#onEmpty !== null && this.inFlight === 0) {

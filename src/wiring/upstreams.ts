@@ -26,6 +26,7 @@ import { MethodUpstream } from '../upstream/method/method-upstream.ts';
 import { NatsUpstream } from '../upstream/nats/nats-upstream.ts';
 import { Subjects } from '../upstream/nats/subjects.ts';
 import { GateReply } from '../upstream/gate-reply.ts';
+import type { Registry } from '../session/registry.ts';
 import { FixedReply } from '../upstream/fixed-reply.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { ClientTls } from '../transport/pem.ts';
@@ -48,7 +49,9 @@ export type UpstreamParts = Shared & {
 };
 
 /** @throws {Error} when a file that one needs cannot be used. */
-export function makeBackends(parts: UpstreamParts & { readonly relay: Relay }): Backends {
+export function makeBackends(
+  parts: UpstreamParts & { readonly relay: Relay; readonly registry: Registry },
+): Backends {
   const backends = new Backends({
     ...parts,
     makeUpstream: (name, backend) => makeUpstream(name, backend, parts),

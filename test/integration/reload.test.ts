@@ -154,6 +154,33 @@ describe('what takes effect', () => {
     await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
   });
 
+  test('a changed backend gets nothing of a session before the one before has answered', async () => {
+    await using before = await GrpcBackend.start({ instance: 'before' });
+    await using after = await GrpcBackend.start({ instance: 'after' });
+    const held: Asked[] = [];
+    before.handler = (asked) => held.push(asked);
+    const config = ({ url }: GrpcBackend): string => `
+reload: { watch: false }
+backends: { one: { grpc: "${url}" } }
+routes: [{ match: "any.>", backend: one, order: none }, { match: ">", backend: one }]`;
+    await using served = await serve(config(before));
+    await using busy = await TestClient.connect(served.port);
+    await using idle = await TestClient.connect(served.port);
+    const first = busy.request('a.b', { n: 1 });
+    await eventually(() => held.length === 1, 'the first request');
+    served.rewrite(config(after));
+    expect(await reload(served)).toEqual({ changed: ['backends.one'] });
+    const second = busy.request('a.b', { n: 2 });
+    expect(await idle.request('a.b', { n: 3 })).toMatchObject({ n: 3, instance: 'after' });
+    expect(await busy.request('any.b', { n: 4 })).toMatchObject({ n: 4, instance: 'after' });
+    expect(after.requests.map(({ body }) => body['n'])).toEqual([3, 4]);
+    held[0]!.answer({ instance: 'before' });
+    expect([await first, await second]).toEqual([
+      { instance: 'before' },
+      { n: 2, instance: 'after' },
+    ]);
+  });
+
   test('limits of a session that is open, and the level of the log', async () => {
     await using served = await serve(reply('one'));
     await using client = await TestClient.connect(served.port);

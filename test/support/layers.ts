@@ -112,7 +112,7 @@ export const RULES: Rules = {
   'client/tcp.ts': ['client/', 'node:net', 'node:tls'],
 
   // What puts it together. Nobody imports these but as listed here.
-  'reload/':    ['auth/jwt/', 'config/', 'telemetry/log-throttle.ts', 'type control/gateway-methods.ts', 'relay/', 'routing/', 'upstream/dial-in/', 'type upstream/upstream.ts', 'node:util', ...SEEN],
+  'reload/':    ['auth/jwt/', 'config/', 'telemetry/log-throttle.ts', 'type control/gateway-methods.ts', 'relay/', 'routing/', 'upstream/dial-in/', 'type session/registry.ts', 'type upstream/upstream.ts', 'node:util', ...SEEN],
   'wiring/':    ['*', 'node:crypto', 'node:fs', 'node:path', 'node:util'],
   'shutdown.ts': ['session/', 'type bus/', 'type placement/', 'type control/', 'type discovery/', 'faults.ts', 'type reload/', 'type telemetry/', 'type timer-wheel.ts', 'type transport/', 'type wiring/'],
   'gateway.ts': ['*', 'shutdown.ts', 'wiring/'],

@@ -285,3 +285,42 @@ describe('a lane that is paused', () => {
     expect(started).toEqual(['a', 'moved']);
   });
 });
+
+describe('a lane that follows another', () => {
+  test('starts when the one before is done, with all that waits there', () => {
+    const [one, two, three] = [setUp(), setUp(), setUp()];
+    one.enter('a', 'exclusive');
+    one.enter('b', 'exclusive');
+    two.lane.follow(one.lane);
+    three.lane.follow(two.lane);
+    three.enter('d');
+    two.enter('c');
+    two.enter('any', 'unordered');
+    one.lane.leave(one.item('a'));
+    expect([one.started, two.started, three.started]).toEqual([['a', 'b'], ['any'], []]);
+    one.lane.leave(one.item('b'));
+    expect([two.started, three.started]).toEqual([['any', 'c'], []]);
+    two.lane.leave(two.item('any'));
+    two.lane.leave(two.item('c'));
+    expect(three.started).toEqual(['d']);
+  });
+
+  test('does so too when what waited there is taken out', () => {
+    const [one, two] = [setUp(), setUp()];
+    one.enter('a', 'exclusive');
+    one.enter('b', 'exclusive');
+    two.lane.follow(one.lane);
+    two.enter('c');
+    one.lane.abandon(one.item('b'));
+    expect(two.started).toEqual([]);
+    one.lane.leave(one.item('a'));
+    expect([one.started, two.started]).toEqual([['a'], ['c']]);
+  });
+
+  test('does not wait where nothing is to wait for', () => {
+    const [one, two] = [setUp(), setUp()];
+    two.lane.follow(one.lane);
+    two.enter('a');
+    expect(two.started).toEqual(['a']);
+  });
+});
