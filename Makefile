@@ -23,7 +23,7 @@ CODE := src test deploy package.json tsconfig.json .oxlintrc.json .oxfmtrc.json
 # Without a terminal vitest would still colour its output.
 VITEST := test -t 1 || export NO_COLOR=1; vitest run --config test/vitest.config.ts
 
-.PHONY: help setup run example-ts example-python example-pomelo-python example-board example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants test test-all consul-test tutorial oracle border fuzz fuzz-planted simulate simulate-year simulate-model simulate-model-planted simulate-planted chaos chaos-planted soak two-versions bench bench-stall bench-many event-stream keep-stream image-test chart-test cluster-test proxy-test manifests image tarball release gen clean node24 tools
+.PHONY: help setup run example-ts example-python example-pomelo-python example-board example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants audit test test-all consul-test tutorial oracle border fuzz fuzz-planted simulate simulate-year simulate-model simulate-model-planted simulate-planted chaos chaos-planted soak two-versions bench bench-stall bench-many event-stream keep-stream image-test chart-test cluster-test proxy-test manifests image tarball release gen clean node24 tools
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ unit: node24 $(CLIENT_MODULES) ## run the fast tests: no sockets; includes the l
 
 mutants: node24 ## change N random rows of the tables (N=20 SEED=1), and report which no unit test notices
 	@node test/tools/mutants.ts
+
+audit: node24 ## ask npm's registry for known vulnerabilities of what is shipped; AUDIT_SECONDS=60 at most
+	@node test/tools/audit.ts
 
 test: setup ## run all tests: unit, integration, conformance
 	@$(VITEST)
