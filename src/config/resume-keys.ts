@@ -19,6 +19,7 @@ export function parseResumeKey(text: string): Buffer {
     const bytes = `${key.length} ${key.length === 1 ? 'byte' : 'bytes'}`;
     throw new Error(`${bytes}; a key is ${RESUME_KEY_BYTES} bytes in base64: ${MAKE_ONE}`);
   }
+  if (key.every((byte) => byte === 0)) throw new Error(`zeros can be guessed; ${MAKE_ONE}`);
   return key;
 }
 
