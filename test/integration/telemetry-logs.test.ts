@@ -188,7 +188,7 @@ const ENDINGS: readonly Ending[] = [
   },
   {
     reason: 'resumed',
-    config: `sessions: { resume: { window: 60s, keys: ["${'A'.repeat(43)}="] } }`,
+    config: `sessions: { resume: { window: 60s, keys: ["${'B'.repeat(42)}A="] } }`,
     provoke: async (gateway) => {
       const shake = async (resume: string): Promise<string> => {
         const asks = { sys: { type: 'test', version: '1' }, user: { pith: { resume } } };

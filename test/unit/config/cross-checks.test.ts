@@ -79,7 +79,7 @@ const mistakes: [what: string, yaml: string, expected: string][] = [
   ],
   [
     'replay of kept pushes on the embedded bus',
-    `sessions: { resume: { window: 1m, keys: [${'A'.repeat(43)}=], replay: true } }`,
+    `sessions: { resume: { window: 1m, keys: [${'B'.repeat(42)}A=], replay: true } }`,
     '1: sessions.resume.replay: needs NATS with JetStream: set bus, and run `make keep-stream`',
   ],
   [
