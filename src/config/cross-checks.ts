@@ -121,6 +121,11 @@ function checkConsul({ known: { consul, control } }: Sections, report: Report): 
   if (consul?.register !== true || consul.check !== 'grpc') return;
   if (control !== undefined && parseAddress(control.listen).kind === 'unix')
     report(['consul', 'check'], 'grpc needs control.listen on a TCP port; or use http or ttl');
+  if (control?.tls.require_client_cert === true)
+    report(
+      ['consul', 'check'],
+      'grpc: an agent shows no certificate, which control.tls.require_client_cert demands; use http or ttl',
+    );
 }
 
 function checkAuth({ known: { auth }, backends }: Sections, report: Report): void {

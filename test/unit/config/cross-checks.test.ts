@@ -153,6 +153,11 @@ const mistakes: [what: string, yaml: string, expected: string][] = [
     '1: control.listen: beyond loopback this needs control.token (openssl rand -hex 32), or client certificates (control.tls with ca and require_client_cert); else listen on 127.0.0.1 or unix:/path',
   ],
   [
+    'a check of Consul that could never pass',
+    'control: { tls: { cert: a, key: b, ca: c, require_client_cert: true } }\nconsul: { address: "127.0.0.1:8500", register: true, check: grpc }',
+    '2: consul.check: grpc: an agent shows no certificate, which control.tls.require_client_cert demands; use http or ttl',
+  ],
+  [
     'a token of six letters',
     'control: { token: secret }',
     '1: control.token: 6 characters can be guessed; a token has at least 24: make one with: openssl rand -hex 32',
