@@ -433,6 +433,23 @@ describe('another key', () => {
     for (const client of [old, fresh]) client.close();
   });
 
+  test('that a ${file:…} refers to, too', async () => {
+    const file = join(folder, 'watched-secret');
+    writeFileSync(file, 'a'.repeat(32));
+    const jwt = `algorithms: [HS256], secrets: ["\${file:${file}}"]`;
+    await using served = await serve(yaml(backend, jwt));
+    const signed = (letter: string): string =>
+      token({ sub: 'ann', exp: inSeconds(60) }, letter.repeat(32), 'HS256');
+    const old = await enter(served, signed('a'));
+    writeFileSync(file, 'b'.repeat(32));
+    expect(await served.logged('configuration reloaded')).toMatchObject({
+      ...{ why: `${file} has changed`, changed: ['auth.jwt.secrets[0]'] },
+    });
+    const fresh = await enter(served, signed('b'));
+    expect((await shake(served.port, { token: signed('a') })).answer).toMatchObject({ code: 500 });
+    for (const client of [old, fresh]) client.close();
+  });
+
   test('by a reload, all or nothing; what cannot be used changes nothing', async () => {
     const secret = join(folder, 'secret');
     writeFileSync(secret, `${'s'.repeat(40)}\n`);
