@@ -36,7 +36,7 @@ control: { listen: 127.0.0.1:0, token: ${WRITE}, tokens: [{ token: ${ANN}, name:
   const as = (token: string): string[] => [...flags, '-H', `authorization: Bearer ${token}`];
 
   test('a line says who, what and how many, and nothing of what is secret', async () => {
-    const set = { password: 'hunter2', room: 3 };
+    const set = { password: 'hunter2' };
     expect(await call(gateway, 'Bind', { sid, uid: 'bob' }, as(ANN))).toMatchObject({
       status: 'OK',
     });
@@ -67,7 +67,7 @@ control: { listen: 127.0.0.1:0, token: ${WRITE}, tokens: [{ token: ${ANN}, name:
         via: 'grpc',
         by: 'control.token',
         address: from,
-        request: { sid, set: ['password', 'room'] },
+        request: { sid, set: ['password'] },
         sessions: 1,
         outcome: 'OK',
       },
