@@ -12,6 +12,7 @@ export type BusConnection = Pick<
   NatsConnector,
   | 'up'
   | 'everUp'
+  | 'canConfirm'
   | 'payloadBytesMax'
   | 'serverVersion'
   | 'always'

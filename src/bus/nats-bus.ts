@@ -213,6 +213,7 @@ export class NatsBus implements Bus, ConnectionListener {
     this.orders.stop();
     this.peers.leave();
     const { connector, requests = connector } = this.#parts;
-    await Promise.all([connector.drain(), requests.drain()]);
+    // Mostly they are one, which is not drained twice.
+    await Promise.all([...new Set([connector, requests])].map((one) => one.drain()));
   }
 }

@@ -99,7 +99,7 @@ export class NatsSubscriptions implements Subscriptions {
     const raw = this.#subscribeRaw(kind, name);
     const watched: Watched = { name, subscription, raw, confirmation: null };
     this.#watched.set(subject, watched);
-    if (this.#connector.up) this.#confirm().add(watched);
+    if (this.#connector.canConfirm) this.#confirm().add(watched);
     return this.#waitFor(watched);
   }
 
@@ -112,7 +112,7 @@ export class NatsSubscriptions implements Subscriptions {
   }
 
   #waitFor({ confirmation }: Watched): Promise<void> | null {
-    if (confirmation === null || !this.#connector.up) return null;
+    if (confirmation === null || !this.#connector.canConfirm) return null;
     return confirmation.wait();
   }
 

@@ -86,6 +86,11 @@ export class NatsConnector {
     return this.#state.up;
   }
 
+  /** True from when a connection is made, before it is up: what is subscribed now, `flush` confirms. */
+  get canConfirm(): boolean {
+    return this.#nc?.isClosed === false;
+  }
+
   /** True while a connection was lost only just now, so that what is to be sent had better wait. */
   get mayBeBack(): boolean {
     return this.#state.mayBeBack;

@@ -67,6 +67,17 @@ describe('a bind', () => {
     expect([connector.patterns, connector.flushes]).toEqual([['pith.user.ann.*'], []]);
   });
 
+  test('while a connection is being made waits: its first round trip may have begun before', async () => {
+    const { bind, confirm, connector } = stage();
+    connector.up = false;
+    connector.isConnecting = true;
+    const bound = bind();
+    await turn();
+    expect(await isSettled(bound)).toBe(false);
+    await confirm();
+    expect(await bound).toEqual({ changed: 1, version: 1 });
+  });
+
   test('of a second session of the same user waits for the same confirmation', async () => {
     const { a, b, bind, confirm, connector } = stage();
     const first = bind(a);

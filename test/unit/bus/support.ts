@@ -177,6 +177,13 @@ export class TestConnection implements BusConnection {
     this.#exchange = exchange;
   }
 
+  /** A connection is there, though it may not be up yet. */
+  isConnecting = false;
+
+  get canConfirm(): boolean {
+    return this.up || this.isConnecting;
+  }
+
   get hasRoom(): boolean {
     return this.up && this.unsentBytes < 1_048_576;
   }
