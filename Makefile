@@ -23,7 +23,7 @@ CODE := src test deploy package.json tsconfig.json .oxlintrc.json .oxfmtrc.json
 # Without a terminal vitest would still colour its output.
 VITEST := test -t 1 || export NO_COLOR=1; vitest run --config test/vitest.config.ts
 
-.PHONY: help setup run example-ts example-python example-pomelo-python example-board example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants audit test test-all consul-test tutorial oracle border fuzz fuzz-planted simulate simulate-year simulate-model simulate-model-planted simulate-planted chaos chaos-planted soak two-versions bench bench-stall bench-many event-stream keep-stream image-test chart-test cluster-test proxy-test manifests image tarball release gen clean node24 tools
+.PHONY: help setup run example-ts example-python example-pomelo-python example-board example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants audit test test-all consul-test tutorial oracle border border-crowds fuzz fuzz-planted simulate simulate-year simulate-model simulate-model-planted simulate-planted chaos chaos-planted soak two-versions bench bench-stall bench-many event-stream keep-stream image-test chart-test cluster-test proxy-test manifests image tarball release gen clean node24 tools
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -129,6 +129,9 @@ T ?= 300
 
 border: node24 tools ## attack every input of a gateway for T seconds (T=600), and print the cost
 	@T=$(T) node test/border/run.ts
+
+border-crowds: node24 tools ## N hostile connections of each kind (N=5000) while 500 clients play: what each holds, and when it is gone
+	@node test/border/crowds/run.ts
 
 fuzz: node24 $(CLIENT_MODULES) ## fuzz every parser for T seconds, following coverage (T=600 ONLY=json SEED=1 UNTIL_DRY=3600 SAVE=1)
 	@T=$(T) node test/fuzz/run.ts
