@@ -225,6 +225,48 @@ describe('who gets it', () => {
     expect(await client.request('room.loose.go')).toEqual({ by: 'any' });
   });
 
+  test('the only backend is replaced: requests wait for the next one, each session in its order', async () => {
+    await using nats = await startNats();
+    const nc = await nats.connect();
+    const before = await serve(nc, 'pith.rpc.world.>', () => ({ body: '{"by":"before"}' }));
+    await using gateway = await start(nats.url);
+    await using client = await TestClient.connect(gateway.port);
+    expect(await client.request('world.a.b')).toEqual({ by: 'before' });
+    before.stop();
+    await nc.flush();
+    const first = client.request('world.a.b', { n: 1 });
+    // The server has said by now that there is nobody.
+    await using other = await TestClient.connect(gateway.port);
+    await other.request('hasty.no.one');
+    const second = client.request('world.a.b', { n: 2 });
+    const came: unknown[] = [];
+    await serve(nc, 'pith.rpc.world.>', (msg) => {
+      came.push(msg.json<{ n: number }>().n);
+      return { body: '{"by":"next"}' };
+    });
+    expect([await first, await second]).toEqual([{ by: 'next' }, { by: 'next' }]);
+    expect(came).toEqual([1, 2]);
+    expect(gateway.count('pith_requests_total', 'game', 'ok')).toBe(3);
+  });
+
+  test('nobody comes: 503, and what was never served does not wait', async () => {
+    await using nats = await startNats();
+    const nc = await nats.connect();
+    const before = await serve(nc, 'pith.rpc.world.a.*', () => ({ body: '{"by":"before"}' }));
+    await using gateway = await start(nats.url);
+    await using client = await TestClient.connect(gateway.port);
+    await using other = await TestClient.connect(gateway.port);
+    expect(await client.request('world.a.b')).toEqual({ by: 'before' });
+    before.stop();
+    await nc.flush();
+    const waits = client.request('world.a.b');
+    let isOver = false;
+    void waits.then(() => (isOver = true));
+    expect(await other.request('world.c.d')).toMatchObject({ reason: 'BACKEND_AWAY' });
+    expect(isOver).toBe(false);
+    expect(await waits).toMatchObject({ code: 503, reason: 'BACKEND_AWAY' });
+  });
+
   test('no backend at all is a 503 at once, not a timeout', async () => {
     await using nats = await startNats();
     await using gateway = await start(nats.url);

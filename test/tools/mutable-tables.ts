@@ -77,6 +77,7 @@ export const TABLES: readonly Table[] = [
   { file: 'src/upstream/nats/nats-connector.ts', constants: ['NATS_UNSENT_BYTES_MAX'] },
   { file: 'src/upstream/ipc/ipc-upstream.ts', constants: ['IPC_LEAVING_MAX'] },
   { file: 'src/upstream/ipc/ipc-connection.ts', constants: ['IPC_UNSENT_BYTES_MAX', 'IPC_SKIP_BYTES_MAX', 'SEQ_ID_MAX'] },
+  { file: 'src/upstream/nats/unserved.ts', constants: ['UNSERVED_MAX', 'SERVED_ROUTES_MAX'] },
   { file: 'src/upstream/ipc/hold.ts', constants: ['IPC_HOLD_MS', 'IPC_HOLD_BYTES_MAX', 'IPC_HOLD_EVENTS_MAX'] },
   { file: 'src/upstream/ipc/line-reader.ts', constants: ['IPC_LINE_BYTES_MAX', 'IPC_BAD_LINES_MAX'] },
   { file: 'src/upstream/ipc/json-text.ts', constants: ['PAYLOAD_DEPTH_MAX'] },

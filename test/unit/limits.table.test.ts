@@ -64,6 +64,11 @@ import { FIELD_ERRORS_MAX } from '../../src/upstream/method/json-fields.ts';
 import { LOOK_EVERY_MS, REFLECT_EVERY_MS } from '../../src/upstream/method/schema-keeper.ts';
 import { LINES_PER_TURN } from '../../src/upstream/ipc/line-socket.ts';
 import * as nats from '../../src/upstream/nats/nats-connector.ts';
+import {
+  SERVED_ROUTES_MAX,
+  UNSERVED_MAX,
+  UNSERVED_PAUSES_MS,
+} from '../../src/upstream/nats/unserved.ts';
 import { SUBJECT_BYTES_MAX } from '../../src/upstream/nats/subjects.ts';
 import { AGAIN_MS_MAX, AGAIN_MS_MIN } from '../../src/discovery/agent.ts';
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../../src/upstream/reconnect.ts';
@@ -178,6 +183,9 @@ const LIMITS: Readonly<Record<string, readonly Row[]>> = {
     [hold.IPC_HOLD_EVENTS_MAX, 10_000, 'ends of sessions that wait with them'],
   ],
   'NATS': [
+    [UNSERVED_MAX, 1_000, 'requests that wait for a subscriber'],
+    [UNSERVED_PAUSES_MS.reduce((all, ms) => all + ms, 0), 2_000, 'ms that each waits'],
+    [SERVED_ROUTES_MAX, 1_000, 'routes that are known to be served'],
     [SUBJECT_BYTES_MAX, 512, 'bytes of a subject'],
     [HEADER_LINES_MAX, 256, 'lines of headers'],
     [HEADER_BYTES_MAX, MIB, 'bytes of headers'],

@@ -26,6 +26,7 @@ import type { NatsMessage } from './nats-connection.ts';
 import type { NatsConnector } from './nats-connector.ts';
 import { send, type SendConnection } from './outgoing.ts';
 import { SUBJECT_BYTES_MAX, type Subjects } from './subjects.ts';
+import { Unserved } from './unserved.ts';
 import type { Accepted, Reply } from '../../contract/commands.ts';
 import { ShapeError } from '../../contract/json.ts';
 
@@ -56,6 +57,7 @@ export class NatsUpstream implements Upstream, PendingCall {
   readonly #wheel: TimerWheel;
   readonly #convertBytesMax: number;
   readonly #report: BackendReport;
+  readonly #unserved: Unserved;
   /** To be published at the end of this turn. */
   #turn: (Call | null)[] = [];
   /** What is left of the turn that is being published: one that fails may end others of it. */
@@ -71,6 +73,7 @@ export class NatsUpstream implements Upstream, PendingCall {
     this.#wheel = options.wheel;
     this.#convertBytesMax = options.convertBytesMax;
     this.#report = report;
+    this.#unserved = new Unserved(options.wheel);
   }
 
   start(): Promise<void> {
@@ -149,6 +152,11 @@ export class NatsUpstream implements Upstream, PendingCall {
       this.send(call);
       return;
     }
+    const mayWait = call.instance === '' && !(call instanceof ConnectCall);
+    const again = (): void => {
+      this.send(call);
+    };
+    if (mayWait && this.#unserved.waits(call, again)) return;
     this.#nobodyAt = this.#wheel.now();
     call.reported = true;
     this.#trouble('nobody', this.subjectOf(call), 'no subscribers on this subject');
@@ -157,11 +165,13 @@ export class NatsUpstream implements Upstream, PendingCall {
 
   onAnswer(call: Call, body: Uint8Array): void {
     this.#answeredAt = this.#wheel.now();
+    this.#unserved.answered(call);
     call.succeed(body);
   }
 
   onAnswerWithHeaders(call: Call, message: NatsMessage): void {
     this.#answeredAt = this.#wheel.now();
+    this.#unserved.answered(call);
     const body = message.data;
     let reply: Reply;
     try {
