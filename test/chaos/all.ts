@@ -6,6 +6,7 @@ import { busLoss } from './scenarios/bus-loss.ts';
 import { fleetTable } from './scenarios/fleet-table.ts';
 import { kill500, kill5000 } from './scenarios/kill.ts';
 import { rolling } from './scenarios/rolling.ts';
+import { rollout } from './scenarios/rollout.ts';
 
 export const SCENARIOS: readonly Scenario[] = [
   kill5000,
@@ -14,6 +15,7 @@ export const SCENARIOS: readonly Scenario[] = [
   cut,
   busLoss,
   rolling,
+  rollout,
   backendsRollout,
   examplesRollout,
   fleetTable,

@@ -144,6 +144,16 @@ export const PLANTED: readonly PlantedInProcess[] = [
     says: 'all where lvl is 2: is',
   },
   {
+    name: 'drain-closes-in-a-burst',
+    why: 'a drain closes ten times as many sessions a second as it should',
+    file: 'src/session/pace.ts',
+    find: 'const slotMs = 1_000 / perSecond;',
+    replace: 'const slotMs = 100 / perSecond;',
+    by: 'chaos',
+    with: { SCENARIO: 'rollout', RUNS: '1', SESSIONS: '2000' },
+    says: 'sessions were closed in a second',
+  },
+  {
     name: 'conflict-is-not-told',
     why: 'a session that is closed after a split is not announced as a conflict',
     file: 'src/bus/uid-claims.ts',
