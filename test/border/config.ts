@@ -80,7 +80,7 @@ ${routes.join('\n')}
   - { match: "strip.>", backend: xipc, rename: "{handler}.{method}" }
   - { match: "web.>", backend: xhttp, path: "/{handler}/{method}" }
   - { match: ">", backend: xipc, timeout: ${TIMEOUT_MS}ms }
-limits: { packet: ${PACKET_BYTES}, messages_per_second: 100000, burst: 100000 }
+limits: { packet: ${PACKET_BYTES}, event_loop_lag: 0s, messages_per_second: 100000, burst: 100000 }
 drain: { budget: 3s, per_second: 10000 }
 `;
 }

@@ -44,7 +44,7 @@ drain: { budget: 2s, per_second: 10000 }
 ${more}
 limits:
   { messages_per_second: 1000000, burst: 1000000, outboxes: ${OUTBOXES / MIB}MiB, in_flight_per_session: 10000,
-    packet: 1MiB, slow: { drop_after: 1m, close_after: 5m } }
+    packet: 1MiB, event_loop_lag: 0s, slow: { drop_after: 1m, close_after: 5m } }
 `);
   open.push(gateway);
   const port = gateway.ports.clients[0]!;
