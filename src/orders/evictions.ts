@@ -63,7 +63,11 @@ export class Evictions {
       if (session.state === 'closed') return;
       const { kind, reason } = found.get(session)!;
       metrics.add('pith_blocked_total', [kind]);
-      session.close('blocked', NO_DETAILS, `${kind}${reason === '' ? '' : `: ${reason}`}`);
+      session.close(
+        'blocked',
+        NO_DETAILS,
+        `its ${kind} is blocked${reason === '' ? '' : `: ${reason}`}`,
+      );
       closed++;
     });
     fanouts.runAlways([...found.keys()], work);

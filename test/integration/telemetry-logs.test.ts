@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 
 import { CLOSE_REASONS, type CloseReason } from '../../src/session/close-reason.ts';
+import { admin } from '../support/admin.ts';
 import { TestClient } from '../support/client.ts';
 import { type LogLine, startGateway, type TestGateway } from '../support/gateway.ts';
 import type { ConnectAsked } from '../support/connect-asked.ts';
@@ -187,6 +188,14 @@ const ENDINGS: readonly Ending[] = [
     fields: { uid: 'ann' },
   },
   {
+    reason: 'blocked',
+    provoke: async (gateway) => {
+      await (await active(gateway)).request('chat.bind');
+      await admin(gateway, 'Block', { uid: 'ann' });
+    },
+    fields: { uid: 'ann', error: 'its uid is blocked' },
+  },
+  {
     reason: 'resumed',
     config: `sessions: { resume: { window: 60s, keys: ["${'B'.repeat(42)}A="] } }`,
     provoke: async (gateway) => {
@@ -260,9 +269,11 @@ routes: [{ match: "chat.>", backend: chat }, { match: "fix.>", backend: fix }]`)
   expect(gateway.count('pith_sessions_closed_total', reason)).toBe(1);
 });
 
-test('every reason is provoked here, except the one that no one can cause', () => {
+test('every reason is provoked here, except those that it takes a fleet to cause, and the one that no one can', () => {
   const ways = new Set(ENDINGS.map(({ reason }) => reason));
   expect(Object.keys(CLOSE_REASONS).filter((reason) => !ways.has(reason as CloseReason))).toEqual([
+    'rebalanced',
+    'rebalance_kick',
     'internal',
   ]);
 });
