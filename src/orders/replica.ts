@@ -47,6 +47,9 @@ export class Replica {
   readonly #sums = new Uint32Array(BUCKETS);
   readonly #sweep: Timeout;
   #size = 0;
+  /** No entry ends before this, in milliseconds since the epoch; and for which time the next look is set. */
+  #nextEnd = Infinity;
+  #lookedFor = Infinity;
 
   /** @param onForgotten Entries were dropped before their time. */
   constructor(parts: ReplicaParts, onChange: OnChange, onForgotten: () => void = () => {}) {
@@ -135,7 +138,8 @@ export class Replica {
   }
 
   #set(entry: Entry): void {
-    const { key, value } = entry;
+    const { key, until, value } = entry;
+    if (until !== 0) this.#nextEnd = Math.min(this.#nextEnd, until);
     const at = bucketOf(key);
     const bucket = this.#buckets[at]!;
     const known = bucket.get(key);
@@ -171,21 +175,21 @@ export class Replica {
     this.#onForgotten();
   }
 
+  /** Looks for what has ended when the first of them may have. */
   #look(): void {
     const { wheel, clock } = this.#parts;
-    let next = Infinity;
-    for (const { until } of this.entries()) if (until !== 0 && until < next) next = until;
-    if (next === Infinity) {
-      wheel.cancel(this.#sweep);
-      return;
-    }
+    if (this.#nextEnd === Infinity || this.#nextEnd === this.#lookedFor) return;
+    this.#lookedFor = this.#nextEnd;
     // The wall clock may be set meanwhile: it is looked at again.
-    const ms = Math.min(SWEEP_MS.most, Math.max(SWEEP_MS.least, next - clock.wallNow()));
+    const ms = Math.min(SWEEP_MS.most, Math.max(SWEEP_MS.least, this.#nextEnd - clock.wallNow()));
     wheel.set(this.#sweep, ms);
   }
 
   #dropEnded(): void {
-    for (const entry of [...this.entries()]) if (this.#hasEnded(entry)) this.#drop(entry);
+    this.#nextEnd = this.#lookedFor = Infinity;
+    for (const entry of [...this.entries()])
+      if (this.#hasEnded(entry)) this.#drop(entry);
+      else if (entry.until !== 0) this.#nextEnd = Math.min(this.#nextEnd, entry.until);
     this.#look();
   }
 }

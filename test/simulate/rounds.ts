@@ -2,6 +2,7 @@
  * Each round is a storm, then calm: everything is mended, and has time to recover. Then it must work as if nothing had
  * happened, and what the gateways hold must equal what is there; in the end, when all have left, nothing.
  */
+import { BlockLists } from './block-lists.ts';
 import { CALM_MS, ROUND_MS, STORM_MS } from './faults.ts';
 import type { EventLog } from './event-log.ts';
 import { FleetQuestions } from './fleet-questions.ts';
@@ -73,6 +74,7 @@ const RULES = [
 export class Rounds {
   readonly checks = zeros(RULES);
   readonly questions: FleetQuestions;
+  readonly blockLists: BlockLists;
   readonly #stage: Stage;
   readonly #world: World;
   readonly #bus: BusView | null;
@@ -83,6 +85,7 @@ export class Rounds {
   constructor(stage: Stage, bus: BusView | null, parts: RoundsParts) {
     this.#stage = stage;
     this.questions = new FleetQuestions(stage);
+    this.blockLists = new BlockLists(stage);
     this.#parts = parts;
     this.#world = stage.world;
     this.#bus = bus;
@@ -214,6 +217,7 @@ export class Rounds {
     this.#parts.resuming.expectStill(this.#stage.running);
     this.#expectEvents();
     this.questions.askStill();
+    this.blockLists.expectSame();
     pushToAll(this.#stage, (problem) => {
       this.#check('a push to all reaches all', problem === '', problem);
     });

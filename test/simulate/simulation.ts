@@ -76,6 +76,7 @@ export async function simulate(options: Options): Promise<Result> {
     checks: {
       ...rounds.checks,
       ...rounds.questions.checks,
+      ...rounds.blockLists.checks,
       ...stage.ledger.fairWeather.checks,
       ...confirmations?.checks,
       ...uids.checks,
