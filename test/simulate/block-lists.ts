@@ -8,7 +8,7 @@ import type { Stage } from './stage.ts';
 
 const SAME = 'when it is still, all gateways have the same block list';
 const AT_ONCE = 'when it is still, what is blocked is blocked everywhere within a second';
-const EVERY_MS = 17_000;
+const EVERY_MS = 3_000;
 /** Until one is taken back, most often by another gateway. */
 const BLOCKED_MS = 70_000;
 const AT_ONCE_MS = 1_000;
@@ -35,7 +35,7 @@ export class BlockLists {
         lastsMs: n % 3 === 0 ? 0 : 600_000,
       }),
     );
-    if (n % 2 === 0)
+    if (n % 8 !== 0)
       world.after(BLOCKED_MS, () => {
         this.#order(n + 1, (gateway) => gateway.gateway.orders.unblock(blockedOf(n)));
       });

@@ -153,4 +153,13 @@ export const BUS: readonly Planted[] = [
     find: "heard = alive ? 'held' : 'free';",
     replace: "heard = alive ? 'silent' : 'free';",
   },
+
+  // ---- what operators order for the whole fleet
+  {
+    name: 'copies-are-not-compared',
+    why: 'a gateway that has missed an order, and was never without a connection, does not ask for it',
+    file: 'src/bus/order-channel.ts',
+    find: '      this.#compare(gateway, sums, this.#orders);\n',
+    replace: '',
+  },
 ];
