@@ -13,6 +13,13 @@ import { readPage } from '../../src/bus/session-pages.ts';
 import { ASK_MS_MAX, ASKS_MAX } from '../../src/bus/uid-asks.ts';
 import { CLAIMS_AGAIN_MS, GATHER_MS, SESSIONS_PER_UID_MAX } from '../../src/bus/uid-claims.ts';
 import * as news from '../../src/bus/lineage-news.ts';
+import { LEARN_MS, SUMS_EVERY_MS } from '../../src/bus/order-channel.ts';
+import { BLOCKS_PAGE_MAX } from '../../src/control/order-methods.ts';
+import { REASON_CHARS_MAX } from '../../src/orders/block.ts';
+import * as blocksFile from '../../src/orders/blocks-file.ts';
+import { BLOCKS_MAX } from '../../src/orders/orders.ts';
+import * as pauses from '../../src/orders/pause-json.ts';
+import { ENTRIES_MAX, REMOVED_MS } from '../../src/orders/replica.ts';
 import { RESUME_KEYS_MAX } from '../../src/config/resume-keys.ts';
 import { ENDED_MAX } from '../../src/resume/ended-lineages.ts';
 import { RESUME_WAIT_MS } from '../../src/resume/resume.ts';
@@ -104,6 +111,10 @@ const LIMITS: Readonly<Record<string, readonly Row[]>> = {
     [ENDED_MAX, 100_000, 'sessions that must not come back'],
     [RESUME_WAIT_MS, 250, 'ms for other gateways to say that they hold the session'],
     [news.FETCH_MS, 2_000, 'ms for what they know to have ended, before a gateway is ready'],
+    [LEARN_MS, 2_000, 'ms for what they know of blocks and maintenance, before a gateway is ready'],
+    [SUMS_EVERY_MS, 5_000, 'ms, about, after which each says what its copy of these comes to'],
+    [ENTRIES_MAX, 20_000, 'blocks in a copy, with those that were removed'],
+    [REMOVED_MS, 86_400_000, 'ms for which a removed block is remembered'],
     [news.LINEAGES_AGAIN_MS, 30_000, 'ms after which each says again what it holds'],
     [news.ROWS_PER_MESSAGE, 500, 'rows of one such message'],
     [news.ENDED_PER_REPLY, 2_000, 'rows of an answer to a gateway that starts'],
@@ -216,6 +227,16 @@ const LIMITS: Readonly<Record<string, readonly Row[]>> = {
     [GROUPS_PAGE_MAX, 1_000, 'groups on a page'],
     [PRESENCE_UIDS_MAX, 10_000, 'uids whose presence is asked for at once'],
     [PRESENCE_NAMED_MAX, 100, 'sessions of a uid that one gateway names'],
+    [BLOCKS_MAX, 10_000, 'blocks that Control sets'],
+    [BLOCKS_PAGE_MAX, 1_000, 'blocks on a page'],
+    [REASON_CHARS_MAX, 256, 'characters of the reason of a block'],
+    [blocksFile.FILE_BLOCKS_MAX, 50_000, 'blocks in blocks.file'],
+    [blocksFile.FILE_BYTES_MAX, 8 * MIB, 'bytes of it'],
+    [blocksFile.CLIENT_RULES_MAX, 1_000, 'kinds of clients in it'],
+    [pauses.PAUSE_ROUTES_MAX, 100, 'routes in maintenance'],
+    [pauses.PAUSE_UIDS_MAX, 1_000, 'uids that are served anyway'],
+    [pauses.PAUSE_MESSAGE_CHARS_MAX, 512, 'characters of the message of a maintenance'],
+    [pauses.PAUSE_BYTES_MAX, 64 * KIB, 'bytes of all of it'],
     [FLEET_WAIT_MS, 250, 'ms that other gateways are waited for where nobody says'],
   ],
   'retries': [

@@ -56,6 +56,18 @@ describe('blocks', () => {
     },
   );
 
+  test('looking for them is done in parts, too, where there are none', async () => {
+    const { orders, client } = stage();
+    for (let n = 1; n <= 2_000; n++) client(n);
+    let isOver = false;
+    const told = orders.block(blockedOf({ network: '203.0.113.0/24' }), FOREVER);
+    void told.then(() => (isOver = true));
+    let turns = 0;
+    for (; !isOver; turns++) await turn();
+    expect(await told).toMatchObject({ closed: 0 });
+    expect(turns).toBeGreaterThanOrEqual(4);
+  });
+
   test('one of an older time is replaced, and lasts as the last one says', async () => {
     const { orders, clock } = stage();
     const eve = blockedOf({ uid: 'eve' });
