@@ -24,10 +24,16 @@ export const GATEWAY_SERVICE: ServiceDefinition = {
   },
 };
 
-/** The handler of Attach. */
-export function attachByGrpc(attach: Attach): (call: Call) => void {
+/** The handler of Attach. @param onAttached A backend has shown that it may; by the peer that gRPC names. */
+export function attachByGrpc(
+  attach: Attach,
+  onAttached: (peer: string) => void,
+): (call: Call) => void {
   return (call) => {
-    const stream = new AttachStream(`grpc ${peerOf(call.getPeer())}`, new GrpcSocket(call));
+    const stream = new AttachStream(
+      `grpc ${peerOf(call.getPeer())}`,
+      new GrpcSocket(call, onAttached),
+    );
     call.on('data', (message: Buffer) => {
       stream.take(message);
     });
@@ -52,9 +58,11 @@ export const STATUS_OF_ENDING: Readonly<Record<Ending['how'], status>> = {
 
 class GrpcSocket implements AttachSocket {
   readonly #call: Call;
+  readonly #onAttached: (peer: string) => void;
 
-  constructor(call: Call) {
+  constructor(call: Call, onAttached: (peer: string) => void) {
     this.#call = call;
+    this.#onAttached = onAttached;
   }
 
   send(message: Buffer, done: () => void): void {
@@ -70,7 +78,9 @@ class GrpcSocket implements AttachSocket {
   }
 
   /** The port pings every connection: see ControlServer. */
-  watch(): void {}
+  watch(): void {
+    this.#onAttached(this.#call.getPeer());
+  }
 
   end({ how, text }: Ending): void {
     if (how === 'done') this.#call.end();

@@ -53,7 +53,7 @@ export class GrpcPort {
   readonly onCall: ServerInterceptor = ({ path }, call) => {
     const { access, roleOf } = this.#doors;
     const role = roleOf(path);
-    if (role === null && access.isOpen) this.#settle(call);
+    if (role === null && access.isOpen) this.settle(call.getPeer());
     const sendStatus = call.sendStatus.bind(call);
     call.sendStatus = (status) => {
       sendStatus({ ...status, details: statusText(status.details ?? '') });
@@ -93,13 +93,13 @@ export class GrpcPort {
       return false;
     }
     this.#admitted.set(metadata, admitted);
-    this.#settle(call);
+    this.settle(call.getPeer());
     return true;
   }
 
   /** Whoever may call is not crowded out any more. */
-  #settle(call: Call): void {
-    const pending = this.#callers.get(call.getPeer());
+  settle(peer: string): void {
+    const pending = this.#callers.get(peer);
     if (pending !== undefined) this.port.settle(pending);
   }
 

@@ -69,7 +69,12 @@ export class ControlServer {
       'grpc.max_concurrent_streams': STREAMS_MAX,
       interceptors: [this.#grpcPort.onCall],
     });
-    if (attach !== null) this.#server.addService(GATEWAY_SERVICE, { Attach: attachByGrpc(attach) });
+    if (attach !== null)
+      this.#server.addService(GATEWAY_SERVICE, {
+        Attach: attachByGrpc(attach, (peer) => {
+          this.#grpcPort.settle(peer);
+        }),
+      });
     const services = loadServices();
     const methods = controlMethods(parts);
     const definitions = services(CONTROL).service;

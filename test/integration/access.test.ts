@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
+import { DialIn } from '../unit/upstream/dial-in/dial-in-backend.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { type Called, call, grpcurl } from '../support/grpcurl.ts';
 import { Authority, type Pair, SecretFolder } from '../support/tls.ts';
@@ -219,6 +220,30 @@ admin: { listen: 127.0.0.1:0, token: ${WRITE}, tokens: [{ token: ${READ}, role: 
     expect((await post(small, 'GetInfo', withToken(READ))).status).toBe(200);
     for (const socket of sockets) socket.destroy();
   });
+});
+
+test('a backend that is attached is not crowded out by connections without a token', async () => {
+  await using gateway = await startGateway(
+    `backends: { game: { dial_in: { token: ${OTHER} } } }
+routes: [{ match: "game.>", backend: game }]
+control: ${TOKENS.replace('{', '{ listen: 127.0.0.1:0,')}`,
+    { resources: { descriptors: 400 } },
+  );
+  await using backend = await DialIn.attach('gRPC', gateway, { backend: 'game', token: OTHER });
+  await eventually(() => gateway.gateway.info().backends[0]!.healthy === 1, 'the backend');
+  const sockets = Array.from({ length: 120 }, () => {
+    const socket = net.connect(gateway.controlPort, '127.0.0.1');
+    socket.on('error', () => {});
+    socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+    return socket;
+  });
+  await eventually(
+    () => gateway.count('pith_port_connections_refused_total', 'control', 'crowded_out') >= 10,
+    'connections that make room',
+  );
+  expect(gateway.gateway.info().backends[0]!.healthy).toBe(1);
+  for (const socket of sockets) socket.destroy();
+  expect(backend.all('hello')).toHaveLength(1);
 });
 
 describe('certificates', () => {
