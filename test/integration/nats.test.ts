@@ -135,7 +135,7 @@ describe('what a backend is sent', () => {
     expect(await client.request('fine.route.here')).toEqual({});
     // What the gateway says for itself names no route.
     const own =
-      /^(_INBOX\..*|\$JS\.API\.STREAM\.NAMES|pith\.fleet\.hello|pith\.event\.(gateway\.(ready|alive)|session\.opened))$/;
+      /^(_INBOX\..*|\$JS\.API\.STREAM\.NAMES|pith\.fleet\.(hello|orders)|pith\.event\.(gateway\.(ready|alive)|session\.opened))$/;
     expect(heard.subjects.filter((subject) => !own.test(subject))).toEqual([
       'pith.rpc.fine.route.here',
     ]);

@@ -40,16 +40,23 @@ export async function rollOut(
   const { port } = fleet.gateway;
   for (const kind of kinds) await players.join({ port, kind, count, asks: program });
   await players.ask(perSecond);
+  const askedAt = performance.now();
   await calm();
   const beganAt = performance.now();
   await Promise.all(kinds.map((kind) => fleet.roll(kind)));
   const seconds = ((performance.now() - beganAt) / 1_000).toFixed(1);
   await calm();
   const asked = await players.end();
+  const askedMs = performance.now() - askedAt;
   await fleet.finish();
   return kinds.map((kind) => {
     const came = judged(cameTo(fleet.records(kind)));
-    return rowOf({ backends: program?.name ?? kind, players: count, seconds }, asked[kind]!, came);
+    const rate = Math.round((1_000 * asked[kind]!.sent) / askedMs);
+    return rowOf(
+      { backends: program?.name ?? kind, players: count, seconds, 'a second': rate },
+      asked[kind]!,
+      came,
+    );
   });
 }
 
