@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import type { LogLine } from './gateway.ts';
+import { type LogLine, unlessLagIsMeant } from './gateway.ts';
 import { run, type Running, start } from './process.ts';
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -86,7 +86,7 @@ async function launch(
     ...['serve', '--config', file.path, '--set', 'log.format=json'],
     ...args,
   ];
-  const running = await start(command!, rest, { cwd: ROOT });
+  const running = await start(command!, rest, { cwd: ROOT, env: unlessLagIsMeant(yaml) });
   const log = (): LogLine[] =>
     running
       .output()
