@@ -18,6 +18,8 @@ import type { Program } from './programs.ts';
 const PROCESS = fileURLToPath(new URL('instance.ts', import.meta.url));
 /** Of each kind; a Unix socket has one. */
 const INSTANCES = 3;
+/** An instance that has not gone by then never will. */
+const LEAVE_MS = 60_000;
 
 export type Kind = InstanceOrder['kind'];
 export const KINDS: readonly Kind[] = [
@@ -53,7 +55,9 @@ class ProgramInstance implements Instance {
   /** It keeps no records. */
   async replace(): Promise<Float64Array> {
     this.#running.kill('SIGTERM');
+    const late = setTimeout(() => this.#running.kill('SIGKILL'), LEAVE_MS);
     const ended = await this.#running.exited;
+    clearTimeout(late);
     if (ended !== 0) throw new Error(`it ended with ${ended}:\n${this.#running.output()}`);
     return new Float64Array();
   }
@@ -88,7 +92,9 @@ class OwnInstance implements Instance {
   async replace(): Promise<Float64Array> {
     const exited = once(this.#child, 'exit');
     this.#child.kill('SIGTERM');
+    const late = setTimeout(() => this.#child.kill('SIGKILL'), LEAVE_MS);
     await exited;
+    clearTimeout(late);
     if (this.#records === null) throw new Error('an instance has not said what has come to it');
     return this.#records;
   }

@@ -14,7 +14,7 @@ export type InstanceOrder = {
 };
 
 /** Milliseconds of work, at most, for each request: some of a client's overlap. */
-const WORK_MS = 8;
+const WORK_MS = 40;
 
 const order = JSON.parse(process.argv[2]!) as InstanceOrder;
 const records = new Records();
@@ -28,6 +28,9 @@ const leave = await SERVE[order.kind](order, (body, answer) => {
   }, Math.random() * WORK_MS);
 });
 process.send!('ready');
+
+// Whoever has started it is gone.
+process.once('disconnect', () => process.exit(1));
 
 process.once('SIGTERM', () => {
   void (async () => {
