@@ -12,6 +12,7 @@ import { DialIn } from '../unit/upstream/dial-in/dial-in-backend.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { type Called, call, grpcurl } from '../support/grpcurl.ts';
 import { Authority, type Pair, SecretFolder } from '../support/tls.ts';
+import { serve } from '../support/serve.ts';
 import { eventually } from '../support/wait.ts';
 
 const WRITE = 'w3Jz8Qk1vT6pYb0RxN5mUe2H';
@@ -375,4 +376,26 @@ admin: { listen: 127.0.0.1:0, ${keys}, ${rules}, token: ${WRITE} }`);
     // A wrong token is not made good by a certificate.
     expect(await ask({ ...ops, headers: { authorization: `Bearer ${OTHER}` } })).toBe(401);
   });
+});
+
+test('a reload gives the ports other tokens, and refuses weak ones', async () => {
+  const yaml = (token: string): string => `
+admin: { listen: 127.0.0.1:0, token: ${token} }
+backends: {}
+routes: []
+`;
+  const next = 'another-token-that-nobody-guesses-0123';
+  await using served = await serve(yaml(WRITE));
+  const ask = async (token: string): Promise<number> => {
+    const headers = { authorization: `Bearer ${token}` };
+    const url = `http://127.0.0.1:${served.adminPort}/v1/GetInfo`;
+    return (await fetch(url, { method: 'POST', headers, body: '{}' })).status;
+  };
+  expect([await ask(WRITE), await ask(next)]).toEqual([200, 401]);
+  served.rewrite(yaml(next));
+  await served.logged('configuration reloaded');
+  expect([await ask(WRITE), await ask(next)]).toEqual([401, 200]);
+  served.rewrite(yaml('abcdef'));
+  await served.logged('configuration not reloaded: it has errors');
+  expect([await ask('abcdef'), await ask(next)]).toEqual([401, 200]);
 });

@@ -55,6 +55,15 @@ control: { listen: 127.0.0.1:0 }
 admin: { listen: 127.0.0.1:0 }
 `;
 
+/** With free ports where it names none. */
+function withPorts(yaml: string): string {
+  const defaults = PORTS.split('\n').filter((line) => {
+    const [, key] = /^([a-z]+):/.exec(line) ?? [];
+    return key === undefined || !new RegExp(`^${key}:`, 'm').test(yaml);
+  });
+  return `${defaults.join('\n')}${yaml}`;
+}
+
 /** Starts `serve` with `yaml`, on free ports where it names none, and waits until it listens. */
 export function serve(yaml: string, ...args: readonly string[]): Promise<Served> {
   return launch([process.execPath, MAIN], yaml, args);
@@ -76,11 +85,7 @@ async function launch(
   yaml: string,
   args: readonly string[],
 ): Promise<Served> {
-  const defaults = PORTS.split('\n').filter((line) => {
-    const [, key] = /^([a-z]+):/.exec(line) ?? [];
-    return key === undefined || !new RegExp(`^${key}:`, 'm').test(yaml);
-  });
-  const file = configFile(`${defaults.join('\n')}${yaml}`);
+  const file = configFile(withPorts(yaml));
   const [command, ...rest] = [
     ...program,
     ...['serve', '--config', file.path, '--set', 'log.format=json'],
@@ -116,7 +121,7 @@ async function launch(
     adminPort: line.adminPort,
     healthPort: line.healthPort,
     rewrite: (next) => {
-      writeFileSync(file.path, `${PORTS}${next}`);
+      writeFileSync(file.path, withPorts(next));
     },
     log,
     logged,
