@@ -36,6 +36,9 @@ export function identityError(
   return errors.includes(undefined) ? undefined : errors[0];
 }
 
+/** We have none, whichever way the server says so. */
+export const NO_CERTIFICATE =
+  'the server wants a certificate of ours: set nats.tls.cert and nats.tls.key to one that its ca has signed';
 const UNTRUSTED: ReadonlySet<string> = new Set([
   'SELF_SIGNED_CERT_IN_CHAIN',
   'DEPTH_ZERO_SELF_SIGNED_CERT',
@@ -56,7 +59,8 @@ export function tlsTrouble(error: unknown): string {
     return `the server's certificate is for other names than the one in bus: ${text}`;
   if (text.includes("does not support 'tls'"))
     return 'the server offers no TLS, which tls:// and nats.tls ask for: turn it on there, or use nats:// without nats.tls';
-  if (/alert (certificate required|handshake failure|bad certificate|unknown ca)/.test(text))
+  if (text.includes('alert certificate required')) return NO_CERTIFICATE;
+  if (/alert (handshake failure|bad certificate|unknown ca)/.test(text))
     return `the server refuses our certificate (${text}): set nats.tls.cert and nats.tls.key to one that its ca has signed`;
   return cause === undefined ? '' : tlsTrouble(cause);
 }

@@ -19,7 +19,13 @@ import { nodeResolveHost, NodeTransport } from 'nats/lib/node_transport.js';
 import { inBackground } from '../../background.ts';
 import { errorText } from '../../errors.ts';
 import type { TurnShare } from '../../turn-share.ts';
-import { type DialledServer, identityError, namesOf, tlsTrouble } from './dial-tls.ts';
+import {
+  type DialledServer,
+  identityError,
+  namesOf,
+  tlsTrouble,
+  NO_CERTIFICATE,
+} from './dial-tls.ts';
 import {
   type DialOptions,
   ENDED,
@@ -45,9 +51,6 @@ const PIECE_BYTES_MAX = 1_024;
 const BODY_PIECE_BYTES_MAX = 4_096;
 /** So many bytes cost as much as a message. */
 const BYTES_PER_MESSAGE = 16_384;
-
-const NO_CERTIFICATE =
-  'the server wants a certificate of ours: set nats.tls.cert and nats.tls.key to one that its ca has signed';
 
 /** See `DialNats`. Bounded in time: each server may take 5 s. */
 export async function dialNats(
