@@ -138,7 +138,7 @@ function withValues(seen: readonly Seen[]): unknown {
   return JSON.parse(
     JSON.stringify(seen, (key, value: unknown) => {
       const isBody =
-        (key === 'body' || key === 'held') &&
+        (key === 'body' || key === 'bytes' || key === 'held') &&
         value !== null &&
         typeof value === 'object' &&
         (value as { type?: string }).type === 'Buffer';
@@ -158,6 +158,8 @@ const FRAMES = [
   '{"frames":[{"hello":{"instance":"i","features":["credit"]}},{"id":2,"reply":{"error":{"code":402,"body":{"json":"😀"}}}}]}',
   '{"frames":[{"id":"3","push":{"target":{"all":true},"route":"r","body":{"json":null}}},{"id":4,"verb":{"patch":{"set":{"n":9007199254740993}}}},{"id":5,"connect":{"accept":{}}}]}',
   '{"x":1,"frames":[ {"credit":{"frames":5}} , {"unknown":1},{"id":6,"extend":{"timeout":"3s"}}]}',
+  // The body of an error, with a character that may be written in two ways.
+  '{"frames":[{"id":0,"reply":{"error":{"code":7,"body":{"json":["😀"]}}}}]}',
   '{"frames":[]}',
 ];
 
