@@ -207,7 +207,7 @@ const attachJson: Target = {
     const expected: Seen[] = [];
     if (orError(() => readToGateway(theirs, recorder(expected)), WireError) instanceof Error)
       return;
-    if (expected.some(({ held }) => isBadReply(held))) return;
+    if ([...seen, ...expected].some(({ held }) => isBadReply(held))) return;
     same(
       withValues(seen),
       withValues(expected),
