@@ -11,7 +11,7 @@ import { type FrameHandler, readToGateway } from '../../../src/contract/backend-
 import type { Reply } from '../../../src/contract/commands.ts';
 import { decodeConnectResponse, decodeReply } from '../../../src/contract/protobuf-shapes.ts';
 import { WireError } from '../../../src/contract/protobuf-wire.ts';
-import { GatewayError } from '../../../src/errors.ts';
+import { type Failure, GatewayError } from '../../../src/errors.ts';
 import { CONVERT_BYTES } from '../../../src/protocol/conversion-limit.ts';
 import { sizeOfJson } from '../../../src/protocol/json-scan.ts';
 import { TimerWheel } from '../../../src/timer-wheel.ts';
@@ -219,6 +219,7 @@ const attachJson: Target = {
 function isBadReply(held: unknown): boolean {
   return (
     (held as Partial<Reply> | null)?.failure?.reason === 'BAD_REPLY' ||
+    (held as Partial<Failure> | null)?.reason === 'BAD_REPLY' ||
     JSON.stringify(held ?? null).includes('"fault"')
   );
 }
