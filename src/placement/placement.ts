@@ -1,6 +1,6 @@
 /**
  * Where newcomers should go: whether this gateway sends them to others, because newer ones replace it or because it moves
- * sessions away. Whoever comes all the same is served.
+ * sessions away. Clients that connect anyway are served.
  */
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config/schema.ts';

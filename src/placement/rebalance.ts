@@ -20,16 +20,16 @@ import { Timeout, type TimerWheel } from '../timer-wheel.ts';
 import { shapeOf, type Share, shareOf } from './balance.ts';
 import type { FleetMembers, Member } from './members.ts';
 
-/** For how long the fleet must have been the same. */
+/** How long the fleet must have been unchanged before sessions are moved. */
 export const SETTLED_MS = 120_000;
-/** In which nobody is moved twice. */
+/** No player is moved twice within this time. */
 export const MOVED_MS = 3_600_000;
-/** How long it goes on at most, until it waits as at first; and how long those who were told are waited for then. */
+/** The longest that one round of moves lasts; and how long sessions that got the hint may then still take. */
 export const MOVING_MS_MAX = 300_000;
 const FINISH_MS = 10_000;
-/** Between two looks at who goes. */
+/** Between two checks of which sessions are due. */
 const STEP_MS = 50;
-/** Between two times of looking for sessions that may go, where there was none. */
+/** Between two searches for sessions that may be moved, after a search that found none. */
 const CHOOSE_MS = 1_000;
 
 export type RebalanceParts = {

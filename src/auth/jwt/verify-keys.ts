@@ -189,7 +189,7 @@ function publicKeyOf(text: string): KeyObject {
   }
 }
 
-/** The key for the algorithms of its type that are allowed. @throws {KeyFault} There are none, or it is weak. */
+/** Binds a key to the allowed algorithms of its type. @throws {KeyFault} No allowed algorithm fits the key, or the key is too weak. */
 function bound(key: KeyObject, kid: string | null, allowed: readonly string[]): VerifyKey {
   const own = algorithmsOf(key);
   const algorithms = new Set(allowed.filter((name) => own.includes(name)));

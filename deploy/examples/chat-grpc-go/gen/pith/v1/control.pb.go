@@ -1681,7 +1681,7 @@ func (x *MaintenanceState) GetSilentGateways() []string {
 	return nil
 }
 
-// Who is kept out: one of network, uid and client.
+// What is blocked: exactly one of network, uid and client.
 type BlockRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 203.0.113.0/24, 2001:db8::/32, or one address.
