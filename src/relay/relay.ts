@@ -145,6 +145,8 @@ export class Relay implements MessageSink {
 
   /** Answers a message that reached no backend. */
   refuse(session: Session, message: Message, why: Failure, backendOrdinal = -1): void {
+    // Counted like those that are relayed: its number is in its ref.
+    session.seq++;
     if (message.wantsAnswer) {
       const encoded = session.wire.failure(message.rawId, message.route, why);
       if (encoded !== null) session.send(encoded);

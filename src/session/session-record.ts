@@ -63,7 +63,7 @@ export class SessionRecord {
   resuming: Resuming | null = null;
   /** Those who listen on the bus know of it. */
   isAnnounced = false;
-  /** The gateway's own count of messages relayed. */
+  /** The gateway's own count of its messages, those that it refused included: the last one's number. */
   seq = 0;
   /** Its messages that could not be decoded. */
   malformed = 0;

@@ -29,6 +29,7 @@ export const FOR_ALL = [
   'fifo.ts',
   'gathered.ts',
   'ip.ts',
+  'ref.ts',
   'turn-share.ts',
 ];
 
@@ -62,6 +63,7 @@ export const RULES: Rules = {
   'fifo.ts':        [],
   'gathered.ts':    ['bytes.ts'],
   'ip.ts':          ['node:net'],
+  'ref.ts':         [],
   'spiffe.ts':      [],
   'timer-wheel.ts': ['clock.ts'],
   'turn-share.ts':  ['type clock.ts', 'fifo.ts'],
@@ -133,6 +135,7 @@ export const WHAT: Readonly<Record<string, string>> = {
   'gathered.ts':    'bytes that arrive in pieces, kept in few of them',
   'ip.ts':          'IP addresses in one form each, and networks of them',
   'turn-share.ts':  'how much of one kind of work a turn of the event loop may do',
+  'ref.ts':         'the name of a message or a session in errors, logs and traces',
   'spiffe.ts':      'the names of workloads in certificates; pure',
   'timer-wheel.ts': 'one timer for all deadlines',
   'gen/':           'generated from proto/ by `make gen`; never edited',
