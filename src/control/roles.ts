@@ -36,6 +36,11 @@ export const METHOD_RULES: Readonly<Record<string, MethodRule>> = {
   Block: WRITE,
   Unblock: WRITE,
   ListBlocks: READ,
+  ListGateways: READ,
+  ListBackends: READ,
+  ListRoutes: READ,
+  GetHistory: READ,
+  WatchLog: READ,
   // Acts as a player does.
   Call: WRITE,
   ExplainRoute: READ,

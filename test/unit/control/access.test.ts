@@ -23,6 +23,7 @@ describe('methods', () => {
     const looks = [
       ...['GetSession', 'ListSessions', 'GetPresence', 'ListGroups', 'ListBlocks'],
       ...['ExplainRoute', 'Watch', 'GetMaintenance', 'GetConfig', 'GetInfo'],
+      ...['ListGateways', 'ListBackends', 'ListRoutes', 'GetHistory', 'WatchLog'],
     ];
     const rules = [...new Set([...methods, ...Object.keys(METHOD_RULES)])].map((name) => {
       const { role, audited } = ruleOf(name);

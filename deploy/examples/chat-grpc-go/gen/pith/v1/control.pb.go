@@ -534,10 +534,15 @@ func (x *GetSessionRequest) GetSid() string {
 
 // Which sessions; no target: all. limit: 0: 1,000. page_token: from the previous page.
 type ListSessionsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Target        *Target                `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
-	Limit         uint32                 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
-	PageToken     string                 `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Target    *Target                `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
+	Limit     uint32                 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	PageToken string                 `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only those of them whose sid or uid contains this, or whose address begins with it; upper and lower case are the
+	// same. At most 256 characters.
+	Search string `protobuf:"bytes,4,opt,name=search,proto3" json:"search,omitempty"`
+	// With their stats.
+	Stats         bool `protobuf:"varint,5,opt,name=stats,proto3" json:"stats,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -591,6 +596,20 @@ func (x *ListSessionsRequest) GetPageToken() string {
 		return x.PageToken
 	}
 	return ""
+}
+
+func (x *ListSessionsRequest) GetSearch() string {
+	if x != nil {
+		return x.Search
+	}
+	return ""
+}
+
+func (x *ListSessionsRequest) GetStats() bool {
+	if x != nil {
+		return x.Stats
+	}
+	return false
 }
 
 // What ListSessions answers over NATS: the sessions that fit, at most 512 KiB of them.
@@ -2201,6 +2220,1232 @@ func (x *BlockPage) GetNextPageToken() string {
 	return ""
 }
 
+// Empty.
+type ListGatewaysRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListGatewaysRequest) Reset() {
+	*x = ListGatewaysRequest{}
+	mi := &file_pith_v1_control_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListGatewaysRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListGatewaysRequest) ProtoMessage() {}
+
+func (x *ListGatewaysRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListGatewaysRequest.ProtoReflect.Descriptor instead.
+func (*ListGatewaysRequest) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{33}
+}
+
+// All gateways, sorted by their ids.
+type ListGatewaysResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Gateways      []*GatewayStatus       `protobuf:"bytes,1,rep,name=gateways,proto3" json:"gateways,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListGatewaysResponse) Reset() {
+	*x = ListGatewaysResponse{}
+	mi := &file_pith_v1_control_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListGatewaysResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListGatewaysResponse) ProtoMessage() {}
+
+func (x *ListGatewaysResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListGatewaysResponse.ProtoReflect.Descriptor instead.
+func (*ListGatewaysResponse) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *ListGatewaysResponse) GetGateways() []*GatewayStatus {
+	if x != nil {
+		return x.Gateways
+	}
+	return nil
+}
+
+// One gateway. Its counts are since its start.
+type GatewayStatus struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Gateway string                 `protobuf:"bytes,1,opt,name=gateway,proto3" json:"gateway,omitempty"`
+	Version string                 `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
+	// starting, ready, draining or stopped; silent: it did not answer, and the rest is what was last heard of it, or absent.
+	State string `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	// `generation` of its configuration; "": none.
+	Generation string `protobuf:"bytes,4,opt,name=generation,proto3" json:"generation,omitempty"`
+	Sessions   uint32 `protobuf:"varint,5,opt,name=sessions,proto3" json:"sessions,omitempty"`
+	// How many it takes: limits.connections.
+	SessionsMax uint32               `protobuf:"varint,6,opt,name=sessions_max,json=sessionsMax,proto3" json:"sessions_max,omitempty"`
+	Uptime      *durationpb.Duration `protobuf:"bytes,7,opt,name=uptime,proto3" json:"uptime,omitempty"`
+	Bus         string               `protobuf:"bytes,8,opt,name=bus,proto3" json:"bus,omitempty"`
+	Maintenance bool                 `protobuf:"varint,9,opt,name=maintenance,proto3" json:"maintenance,omitempty"`
+	// Why it gets no new clients, as /readyz says it; empty: it is ready.
+	NotReady []string `protobuf:"bytes,10,rep,name=not_ready,json=notReady,proto3" json:"not_ready,omitempty"`
+	// Messages in flight or waiting for their turn.
+	InFlight uint32 `protobuf:"varint,11,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
+	// Messages relayed, and those of them that failed; messages refused before a backend was asked; sessions that ended.
+	Messages uint64 `protobuf:"varint,12,opt,name=messages,proto3" json:"messages,omitempty"`
+	Failed   uint64 `protobuf:"varint,13,opt,name=failed,proto3" json:"failed,omitempty"`
+	Refused  uint64 `protobuf:"varint,14,opt,name=refused,proto3" json:"refused,omitempty"`
+	Closed   uint64 `protobuf:"varint,15,opt,name=closed,proto3" json:"closed,omitempty"`
+	// What waits for clients that read slowly, in bytes; and its bound, limits.outboxes.
+	OutboxBytes    uint64 `protobuf:"varint,16,opt,name=outbox_bytes,json=outboxBytes,proto3" json:"outbox_bytes,omitempty"`
+	OutboxBytesMax uint64 `protobuf:"varint,17,opt,name=outbox_bytes_max,json=outboxBytesMax,proto3" json:"outbox_bytes_max,omitempty"`
+	// Resident memory of the process in bytes; 0: unknown.
+	MemoryBytes uint64 `protobuf:"varint,18,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	// 99th percentile of the delay of the event loop over the last seconds; absent: unknown.
+	EventLoopLag *durationpb.Duration `protobuf:"bytes,19,opt,name=event_loop_lag,json=eventLoopLag,proto3" json:"event_loop_lag,omitempty"`
+	// This is the gateway that was called.
+	Called        bool `protobuf:"varint,20,opt,name=called,proto3" json:"called,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GatewayStatus) Reset() {
+	*x = GatewayStatus{}
+	mi := &file_pith_v1_control_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GatewayStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GatewayStatus) ProtoMessage() {}
+
+func (x *GatewayStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GatewayStatus.ProtoReflect.Descriptor instead.
+func (*GatewayStatus) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *GatewayStatus) GetGateway() string {
+	if x != nil {
+		return x.Gateway
+	}
+	return ""
+}
+
+func (x *GatewayStatus) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *GatewayStatus) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *GatewayStatus) GetGeneration() string {
+	if x != nil {
+		return x.Generation
+	}
+	return ""
+}
+
+func (x *GatewayStatus) GetSessions() uint32 {
+	if x != nil {
+		return x.Sessions
+	}
+	return 0
+}
+
+func (x *GatewayStatus) GetSessionsMax() uint32 {
+	if x != nil {
+		return x.SessionsMax
+	}
+	return 0
+}
+
+func (x *GatewayStatus) GetUptime() *durationpb.Duration {
+	if x != nil {
+		return x.Uptime
+	}
+	return nil
+}
+
+func (x *GatewayStatus) GetBus() string {
+	if x != nil {
+		return x.Bus
+	}
+	return ""
+}
+
+func (x *GatewayStatus) GetMaintenance() bool {
+	if x != nil {
+		return x.Maintenance
+	}
+	return false
+}
+
+func (x *GatewayStatus) GetNotReady() []string {
+	if x != nil {
+		return x.NotReady
+	}
+	return nil
+}
+
+func (x *GatewayStatus) GetInFlight() uint32 {
+	if x != nil {
+		return x.InFlight
+	}
+	return 0
+}
+
+func (x *GatewayStatus) GetMessages() uint64 {
+	if x != nil {
+		return x.Messages
+	}
+	return 0
+}
+
+func (x *GatewayStatus) GetFailed() uint64 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
+}
+
+func (x *GatewayStatus) GetRefused() uint64 {
+	if x != nil {
+		return x.Refused
+	}
+	return 0
+}
+
+func (x *GatewayStatus) GetClosed() uint64 {
+	if x != nil {
+		return x.Closed
+	}
+	return 0
+}
+
+func (x *GatewayStatus) GetOutboxBytes() uint64 {
+	if x != nil {
+		return x.OutboxBytes
+	}
+	return 0
+}
+
+func (x *GatewayStatus) GetOutboxBytesMax() uint64 {
+	if x != nil {
+		return x.OutboxBytesMax
+	}
+	return 0
+}
+
+func (x *GatewayStatus) GetMemoryBytes() uint64 {
+	if x != nil {
+		return x.MemoryBytes
+	}
+	return 0
+}
+
+func (x *GatewayStatus) GetEventLoopLag() *durationpb.Duration {
+	if x != nil {
+		return x.EventLoopLag
+	}
+	return nil
+}
+
+func (x *GatewayStatus) GetCalled() bool {
+	if x != nil {
+		return x.Called
+	}
+	return false
+}
+
+// gateway: only as this one sees them; "": as each does.
+type ListBackendsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Gateway       string                 `protobuf:"bytes,1,opt,name=gateway,proto3" json:"gateway,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListBackendsRequest) Reset() {
+	*x = ListBackendsRequest{}
+	mi := &file_pith_v1_control_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListBackendsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListBackendsRequest) ProtoMessage() {}
+
+func (x *ListBackendsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListBackendsRequest.ProtoReflect.Descriptor instead.
+func (*ListBackendsRequest) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *ListBackendsRequest) GetGateway() string {
+	if x != nil {
+		return x.Gateway
+	}
+	return ""
+}
+
+// Sorted by name, then by gateway.
+type ListBackendsResponse struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Backends []*BackendStatus       `protobuf:"bytes,1,rep,name=backends,proto3" json:"backends,omitempty"`
+	// Known gateways that did not answer in time, or run a release that does not know the method.
+	SilentGateways []string `protobuf:"bytes,2,rep,name=silent_gateways,json=silentGateways,proto3" json:"silent_gateways,omitempty"`
+	// There are more than fit into one answer (512 KiB): ask for one gateway.
+	More          bool `protobuf:"varint,3,opt,name=more,proto3" json:"more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListBackendsResponse) Reset() {
+	*x = ListBackendsResponse{}
+	mi := &file_pith_v1_control_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListBackendsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListBackendsResponse) ProtoMessage() {}
+
+func (x *ListBackendsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListBackendsResponse.ProtoReflect.Descriptor instead.
+func (*ListBackendsResponse) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *ListBackendsResponse) GetBackends() []*BackendStatus {
+	if x != nil {
+		return x.Backends
+	}
+	return nil
+}
+
+func (x *ListBackendsResponse) GetSilentGateways() []string {
+	if x != nil {
+		return x.SilentGateways
+	}
+	return nil
+}
+
+func (x *ListBackendsResponse) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+// One backend as one gateway sees it. Its counts are since the gateway's start.
+type BackendStatus struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Gateway string                 `protobuf:"bytes,1,opt,name=gateway,proto3" json:"gateway,omitempty"`
+	Name    string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// grpc, nats, http, ipc, reply, gate or dial_in.
+	Kind    string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
+	Healthy uint32 `protobuf:"varint,4,opt,name=healthy,proto3" json:"healthy,omitempty"`
+	// Messages in flight or waiting for their turn.
+	InFlight uint32 `protobuf:"varint,5,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
+	// closed, open, or "" where there is none.
+	Breaker string `protobuf:"bytes,6,opt,name=breaker,proto3" json:"breaker,omitempty"`
+	// How many calls ended in which way: ok, client_gone, BACKEND (it refused), or a reason of the gateway.
+	Outcomes map[string]uint64 `protobuf:"bytes,7,rep,name=outcomes,proto3" json:"outcomes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	Latency  *Latency          `protobuf:"bytes,8,opt,name=latency,proto3" json:"latency,omitempty"`
+	// Absent: none so far.
+	LastFailure *CallFailure `protobuf:"bytes,9,opt,name=last_failure,json=lastFailure,proto3" json:"last_failure,omitempty"`
+	// The first 200.
+	Addresses []*AddressStatus `protobuf:"bytes,10,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	// How many there are.
+	AddressCount  uint32 `protobuf:"varint,11,opt,name=address_count,json=addressCount,proto3" json:"address_count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BackendStatus) Reset() {
+	*x = BackendStatus{}
+	mi := &file_pith_v1_control_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BackendStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BackendStatus) ProtoMessage() {}
+
+func (x *BackendStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BackendStatus.ProtoReflect.Descriptor instead.
+func (*BackendStatus) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *BackendStatus) GetGateway() string {
+	if x != nil {
+		return x.Gateway
+	}
+	return ""
+}
+
+func (x *BackendStatus) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *BackendStatus) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *BackendStatus) GetHealthy() uint32 {
+	if x != nil {
+		return x.Healthy
+	}
+	return 0
+}
+
+func (x *BackendStatus) GetInFlight() uint32 {
+	if x != nil {
+		return x.InFlight
+	}
+	return 0
+}
+
+func (x *BackendStatus) GetBreaker() string {
+	if x != nil {
+		return x.Breaker
+	}
+	return ""
+}
+
+func (x *BackendStatus) GetOutcomes() map[string]uint64 {
+	if x != nil {
+		return x.Outcomes
+	}
+	return nil
+}
+
+func (x *BackendStatus) GetLatency() *Latency {
+	if x != nil {
+		return x.Latency
+	}
+	return nil
+}
+
+func (x *BackendStatus) GetLastFailure() *CallFailure {
+	if x != nil {
+		return x.LastFailure
+	}
+	return nil
+}
+
+func (x *BackendStatus) GetAddresses() []*AddressStatus {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
+}
+
+func (x *BackendStatus) GetAddressCount() uint32 {
+	if x != nil {
+		return x.AddressCount
+	}
+	return 0
+}
+
+// How long requests took: `counts` of those up to each of `bounds`, in seconds, and one more for those beyond.
+type Latency struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Bounds        []float64              `protobuf:"fixed64,1,rep,packed,name=bounds,proto3" json:"bounds,omitempty"`
+	Counts        []uint64               `protobuf:"varint,2,rep,packed,name=counts,proto3" json:"counts,omitempty"`
+	Sum           float64                `protobuf:"fixed64,3,opt,name=sum,proto3" json:"sum,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Latency) Reset() {
+	*x = Latency{}
+	mi := &file_pith_v1_control_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Latency) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Latency) ProtoMessage() {}
+
+func (x *Latency) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Latency.ProtoReflect.Descriptor instead.
+func (*Latency) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *Latency) GetBounds() []float64 {
+	if x != nil {
+		return x.Bounds
+	}
+	return nil
+}
+
+func (x *Latency) GetCounts() []uint64 {
+	if x != nil {
+		return x.Counts
+	}
+	return nil
+}
+
+func (x *Latency) GetSum() float64 {
+	if x != nil {
+		return x.Sum
+	}
+	return 0
+}
+
+// A call that failed. why: in plain words, for operators.
+type CallFailure struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	At            *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Route         string                 `protobuf:"bytes,3,opt,name=route,proto3" json:"route,omitempty"`
+	Why           string                 `protobuf:"bytes,4,opt,name=why,proto3" json:"why,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallFailure) Reset() {
+	*x = CallFailure{}
+	mi := &file_pith_v1_control_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallFailure) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallFailure) ProtoMessage() {}
+
+func (x *CallFailure) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallFailure.ProtoReflect.Descriptor instead.
+func (*CallFailure) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *CallFailure) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *CallFailure) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *CallFailure) GetRoute() string {
+	if x != nil {
+		return x.Route
+	}
+	return ""
+}
+
+func (x *CallFailure) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
+// One address of a backend.
+type AddressStatus struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Address string                 `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	// link, handle, connecting, away, unhealthy, ejected, leaving, …
+	State string `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	// Why it is in that state, in plain words.
+	Why string `protobuf:"bytes,3,opt,name=why,proto3" json:"why,omitempty"`
+	// The name that the backend gave in its hello.
+	Instance string `protobuf:"bytes,4,opt,name=instance,proto3" json:"instance,omitempty"`
+	InFlight uint32 `protobuf:"varint,5,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
+	// Sessions that keep to it.
+	Sessions      uint32 `protobuf:"varint,6,opt,name=sessions,proto3" json:"sessions,omitempty"`
+	Healthy       bool   `protobuf:"varint,7,opt,name=healthy,proto3" json:"healthy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddressStatus) Reset() {
+	*x = AddressStatus{}
+	mi := &file_pith_v1_control_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddressStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddressStatus) ProtoMessage() {}
+
+func (x *AddressStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddressStatus.ProtoReflect.Descriptor instead.
+func (*AddressStatus) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *AddressStatus) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *AddressStatus) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *AddressStatus) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
+func (x *AddressStatus) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+func (x *AddressStatus) GetInFlight() uint32 {
+	if x != nil {
+		return x.InFlight
+	}
+	return 0
+}
+
+func (x *AddressStatus) GetSessions() uint32 {
+	if x != nil {
+		return x.Sessions
+	}
+	return 0
+}
+
+func (x *AddressStatus) GetHealthy() bool {
+	if x != nil {
+		return x.Healthy
+	}
+	return false
+}
+
+// Empty.
+type ListRoutesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRoutesRequest) Reset() {
+	*x = ListRoutesRequest{}
+	mi := &file_pith_v1_control_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRoutesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRoutesRequest) ProtoMessage() {}
+
+func (x *ListRoutesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRoutesRequest.ProtoReflect.Descriptor instead.
+func (*ListRoutesRequest) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{42}
+}
+
+// In the order of the configuration.
+type ListRoutesResponse struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Routes         []*RouteStatus         `protobuf:"bytes,1,rep,name=routes,proto3" json:"routes,omitempty"`
+	SilentGateways []string               `protobuf:"bytes,2,rep,name=silent_gateways,json=silentGateways,proto3" json:"silent_gateways,omitempty"`
+	// For how long the called gateway has counted.
+	CountedFor    *durationpb.Duration `protobuf:"bytes,3,opt,name=counted_for,json=countedFor,proto3" json:"counted_for,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRoutesResponse) Reset() {
+	*x = ListRoutesResponse{}
+	mi := &file_pith_v1_control_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRoutesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRoutesResponse) ProtoMessage() {}
+
+func (x *ListRoutesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRoutesResponse.ProtoReflect.Descriptor instead.
+func (*ListRoutesResponse) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *ListRoutesResponse) GetRoutes() []*RouteStatus {
+	if x != nil {
+		return x.Routes
+	}
+	return nil
+}
+
+func (x *ListRoutesResponse) GetSilentGateways() []string {
+	if x != nil {
+		return x.SilentGateways
+	}
+	return nil
+}
+
+func (x *ListRoutesResponse) GetCountedFor() *durationpb.Duration {
+	if x != nil {
+		return x.CountedFor
+	}
+	return nil
+}
+
+// One rule, and what all gateways have counted of it. match "": messages to routes that no rule matches.
+type RouteStatus struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Match    string                 `protobuf:"bytes,1,opt,name=match,proto3" json:"match,omitempty"`
+	Backends []string               `protobuf:"bytes,2,rep,name=backends,proto3" json:"backends,omitempty"`
+	// How many messages ended in which way: ok, client_gone, BACKEND (it refused), or a reason of the gateway.
+	Outcomes      map[string]uint64 `protobuf:"bytes,3,rep,name=outcomes,proto3" json:"outcomes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	Latency       *Latency          `protobuf:"bytes,4,opt,name=latency,proto3" json:"latency,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RouteStatus) Reset() {
+	*x = RouteStatus{}
+	mi := &file_pith_v1_control_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RouteStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RouteStatus) ProtoMessage() {}
+
+func (x *RouteStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RouteStatus.ProtoReflect.Descriptor instead.
+func (*RouteStatus) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *RouteStatus) GetMatch() string {
+	if x != nil {
+		return x.Match
+	}
+	return ""
+}
+
+func (x *RouteStatus) GetBackends() []string {
+	if x != nil {
+		return x.Backends
+	}
+	return nil
+}
+
+func (x *RouteStatus) GetOutcomes() map[string]uint64 {
+	if x != nil {
+		return x.Outcomes
+	}
+	return nil
+}
+
+func (x *RouteStatus) GetLatency() *Latency {
+	if x != nil {
+		return x.Latency
+	}
+	return nil
+}
+
+// Empty.
+type GetHistoryRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetHistoryRequest) Reset() {
+	*x = GetHistoryRequest{}
+	mi := &file_pith_v1_control_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetHistoryRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetHistoryRequest) ProtoMessage() {}
+
+func (x *GetHistoryRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetHistoryRequest.ProtoReflect.Descriptor instead.
+func (*GetHistoryRequest) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{45}
+}
+
+// One value for each step of time. The last step is not over yet.
+type History struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When the first step begins, by the clock of the called gateway; and how long each is.
+	Start          *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=start,proto3" json:"start,omitempty"`
+	Step           *durationpb.Duration   `protobuf:"bytes,2,opt,name=step,proto3" json:"step,omitempty"`
+	Series         []*History_Series      `protobuf:"bytes,3,rep,name=series,proto3" json:"series,omitempty"`
+	SilentGateways []string               `protobuf:"bytes,4,rep,name=silent_gateways,json=silentGateways,proto3" json:"silent_gateways,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *History) Reset() {
+	*x = History{}
+	mi := &file_pith_v1_control_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *History) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*History) ProtoMessage() {}
+
+func (x *History) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use History.ProtoReflect.Descriptor instead.
+func (*History) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *History) GetStart() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Start
+	}
+	return nil
+}
+
+func (x *History) GetStep() *durationpb.Duration {
+	if x != nil {
+		return x.Step
+	}
+	return nil
+}
+
+func (x *History) GetSeries() []*History_Series {
+	if x != nil {
+		return x.Series
+	}
+	return nil
+}
+
+func (x *History) GetSilentGateways() []string {
+	if x != nil {
+		return x.SilentGateways
+	}
+	return nil
+}
+
+// level: warn, the default, or error.
+type WatchLogRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Level         string                 `protobuf:"bytes,1,opt,name=level,proto3" json:"level,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchLogRequest) Reset() {
+	*x = WatchLogRequest{}
+	mi := &file_pith_v1_control_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchLogRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchLogRequest) ProtoMessage() {}
+
+func (x *WatchLogRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchLogRequest.ProtoReflect.Descriptor instead.
+func (*WatchLogRequest) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *WatchLogRequest) GetLevel() string {
+	if x != nil {
+		return x.Level
+	}
+	return ""
+}
+
+// One line. Without a message: a sign that the stream lives.
+type LogLine struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Gateway string                 `protobuf:"bytes,1,opt,name=gateway,proto3" json:"gateway,omitempty"`
+	// Of that gateway's lines, from 1.
+	Seq     uint64                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
+	Time    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
+	Level   string                 `protobuf:"bytes,4,opt,name=level,proto3" json:"level,omitempty"`
+	Message string                 `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
+	// The other fields as a JSON object, at most 2,000 characters.
+	Fields string `protobuf:"bytes,6,opt,name=fields,proto3" json:"fields,omitempty"`
+	// Known gateways that did not answer in time, or run a release that does not know the method.
+	SilentGateways []string `protobuf:"bytes,7,rep,name=silent_gateways,json=silentGateways,proto3" json:"silent_gateways,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *LogLine) Reset() {
+	*x = LogLine{}
+	mi := &file_pith_v1_control_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogLine) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogLine) ProtoMessage() {}
+
+func (x *LogLine) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
+func (*LogLine) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *LogLine) GetGateway() string {
+	if x != nil {
+		return x.Gateway
+	}
+	return ""
+}
+
+func (x *LogLine) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *LogLine) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *LogLine) GetLevel() string {
+	if x != nil {
+		return x.Level
+	}
+	return ""
+}
+
+func (x *LogLine) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *LogLine) GetFields() string {
+	if x != nil {
+		return x.Fields
+	}
+	return ""
+}
+
+func (x *LogLine) GetSilentGateways() []string {
+	if x != nil {
+		return x.SilentGateways
+	}
+	return nil
+}
+
+// What WatchLog answers over NATS: the lines that are kept.
+type LogPage struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Lines          []*LogLine             `protobuf:"bytes,1,rep,name=lines,proto3" json:"lines,omitempty"`
+	SilentGateways []string               `protobuf:"bytes,2,rep,name=silent_gateways,json=silentGateways,proto3" json:"silent_gateways,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *LogPage) Reset() {
+	*x = LogPage{}
+	mi := &file_pith_v1_control_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogPage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogPage) ProtoMessage() {}
+
+func (x *LogPage) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogPage.ProtoReflect.Descriptor instead.
+func (*LogPage) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *LogPage) GetLines() []*LogLine {
+	if x != nil {
+		return x.Lines
+	}
+	return nil
+}
+
+func (x *LogPage) GetSilentGateways() []string {
+	if x != nil {
+		return x.SilentGateways
+	}
+	return nil
+}
+
 // debug, info, warn or error.
 type SetLogLevelRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2211,7 +3456,7 @@ type SetLogLevelRequest struct {
 
 func (x *SetLogLevelRequest) Reset() {
 	*x = SetLogLevelRequest{}
-	mi := &file_pith_v1_control_proto_msgTypes[33]
+	mi := &file_pith_v1_control_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2223,7 +3468,7 @@ func (x *SetLogLevelRequest) String() string {
 func (*SetLogLevelRequest) ProtoMessage() {}
 
 func (x *SetLogLevelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[33]
+	mi := &file_pith_v1_control_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2236,7 +3481,7 @@ func (x *SetLogLevelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetLogLevelRequest.ProtoReflect.Descriptor instead.
 func (*SetLogLevelRequest) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{33}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *SetLogLevelRequest) GetLevel() string {
@@ -2255,7 +3500,7 @@ type ReloadRequest struct {
 
 func (x *ReloadRequest) Reset() {
 	*x = ReloadRequest{}
-	mi := &file_pith_v1_control_proto_msgTypes[34]
+	mi := &file_pith_v1_control_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2267,7 +3512,7 @@ func (x *ReloadRequest) String() string {
 func (*ReloadRequest) ProtoMessage() {}
 
 func (x *ReloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[34]
+	mi := &file_pith_v1_control_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2280,7 +3525,7 @@ func (x *ReloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReloadRequest.ProtoReflect.Descriptor instead.
 func (*ReloadRequest) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{34}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{51}
 }
 
 // What came of it. Nothing was applied where needs_restart or errors has anything.
@@ -2298,7 +3543,7 @@ type ReloadResponse struct {
 
 func (x *ReloadResponse) Reset() {
 	*x = ReloadResponse{}
-	mi := &file_pith_v1_control_proto_msgTypes[35]
+	mi := &file_pith_v1_control_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2310,7 +3555,7 @@ func (x *ReloadResponse) String() string {
 func (*ReloadResponse) ProtoMessage() {}
 
 func (x *ReloadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[35]
+	mi := &file_pith_v1_control_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2323,7 +3568,7 @@ func (x *ReloadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReloadResponse.ProtoReflect.Descriptor instead.
 func (*ReloadResponse) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{35}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ReloadResponse) GetChanged() []string {
@@ -2356,7 +3601,7 @@ type GetConfigRequest struct {
 
 func (x *GetConfigRequest) Reset() {
 	*x = GetConfigRequest{}
-	mi := &file_pith_v1_control_proto_msgTypes[36]
+	mi := &file_pith_v1_control_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2368,7 +3613,7 @@ func (x *GetConfigRequest) String() string {
 func (*GetConfigRequest) ProtoMessage() {}
 
 func (x *GetConfigRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[36]
+	mi := &file_pith_v1_control_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2381,7 +3626,7 @@ func (x *GetConfigRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetConfigRequest.ProtoReflect.Descriptor instead.
 func (*GetConfigRequest) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{36}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{53}
 }
 
 // The configuration as YAML, with *** for each secret.
@@ -2394,7 +3639,7 @@ type GetConfigResponse struct {
 
 func (x *GetConfigResponse) Reset() {
 	*x = GetConfigResponse{}
-	mi := &file_pith_v1_control_proto_msgTypes[37]
+	mi := &file_pith_v1_control_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2406,7 +3651,7 @@ func (x *GetConfigResponse) String() string {
 func (*GetConfigResponse) ProtoMessage() {}
 
 func (x *GetConfigResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[37]
+	mi := &file_pith_v1_control_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2419,7 +3664,7 @@ func (x *GetConfigResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetConfigResponse.ProtoReflect.Descriptor instead.
 func (*GetConfigResponse) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{37}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *GetConfigResponse) GetYaml() string {
@@ -2438,7 +3683,7 @@ type GetInfoRequest struct {
 
 func (x *GetInfoRequest) Reset() {
 	*x = GetInfoRequest{}
-	mi := &file_pith_v1_control_proto_msgTypes[38]
+	mi := &file_pith_v1_control_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2450,7 +3695,7 @@ func (x *GetInfoRequest) String() string {
 func (*GetInfoRequest) ProtoMessage() {}
 
 func (x *GetInfoRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[38]
+	mi := &file_pith_v1_control_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2463,7 +3708,7 @@ func (x *GetInfoRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetInfoRequest.ProtoReflect.Descriptor instead.
 func (*GetInfoRequest) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{38}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{55}
 }
 
 // One gateway: its id, version, state, load, and backends.
@@ -2483,7 +3728,7 @@ type Info struct {
 
 func (x *Info) Reset() {
 	*x = Info{}
-	mi := &file_pith_v1_control_proto_msgTypes[39]
+	mi := &file_pith_v1_control_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2495,7 +3740,7 @@ func (x *Info) String() string {
 func (*Info) ProtoMessage() {}
 
 func (x *Info) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[39]
+	mi := &file_pith_v1_control_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2508,7 +3753,7 @@ func (x *Info) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Info.ProtoReflect.Descriptor instead.
 func (*Info) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{39}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *Info) GetGateway() string {
@@ -2582,7 +3827,7 @@ type GetPresenceResponse_Presence struct {
 
 func (x *GetPresenceResponse_Presence) Reset() {
 	*x = GetPresenceResponse_Presence{}
-	mi := &file_pith_v1_control_proto_msgTypes[41]
+	mi := &file_pith_v1_control_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2594,7 +3839,7 @@ func (x *GetPresenceResponse_Presence) String() string {
 func (*GetPresenceResponse_Presence) ProtoMessage() {}
 
 func (x *GetPresenceResponse_Presence) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[41]
+	mi := &file_pith_v1_control_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2643,7 +3888,7 @@ type GetPresenceResponse_Entry struct {
 
 func (x *GetPresenceResponse_Entry) Reset() {
 	*x = GetPresenceResponse_Entry{}
-	mi := &file_pith_v1_control_proto_msgTypes[42]
+	mi := &file_pith_v1_control_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2655,7 +3900,7 @@ func (x *GetPresenceResponse_Entry) String() string {
 func (*GetPresenceResponse_Entry) ProtoMessage() {}
 
 func (x *GetPresenceResponse_Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[42]
+	mi := &file_pith_v1_control_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2708,7 +3953,7 @@ type MaintenanceState_Maintenance struct {
 
 func (x *MaintenanceState_Maintenance) Reset() {
 	*x = MaintenanceState_Maintenance{}
-	mi := &file_pith_v1_control_proto_msgTypes[43]
+	mi := &file_pith_v1_control_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2720,7 +3965,7 @@ func (x *MaintenanceState_Maintenance) String() string {
 func (*MaintenanceState_Maintenance) ProtoMessage() {}
 
 func (x *MaintenanceState_Maintenance) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[43]
+	mi := &file_pith_v1_control_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2785,6 +4030,68 @@ func (x *MaintenanceState_Maintenance) GetGateway() string {
 	return ""
 }
 
+// kind: sessions (open at the end of the step), opened, messages (relayed), failed (by outcome), refused (before a
+// backend was asked, by reason) and closed (by close reason). name: that outcome or reason.
+type History_Series struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Values        []uint64               `protobuf:"varint,3,rep,packed,name=values,proto3" json:"values,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *History_Series) Reset() {
+	*x = History_Series{}
+	mi := &file_pith_v1_control_proto_msgTypes[63]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *History_Series) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*History_Series) ProtoMessage() {}
+
+func (x *History_Series) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[63]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use History_Series.ProtoReflect.Descriptor instead.
+func (*History_Series) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{46, 0}
+}
+
+func (x *History_Series) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *History_Series) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *History_Series) GetValues() []uint64 {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
 // One backend as this gateway sees it.
 type Info_BackendInfo struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2799,7 +4106,7 @@ type Info_BackendInfo struct {
 
 func (x *Info_BackendInfo) Reset() {
 	*x = Info_BackendInfo{}
-	mi := &file_pith_v1_control_proto_msgTypes[44]
+	mi := &file_pith_v1_control_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2811,7 +4118,7 @@ func (x *Info_BackendInfo) String() string {
 func (*Info_BackendInfo) ProtoMessage() {}
 
 func (x *Info_BackendInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[44]
+	mi := &file_pith_v1_control_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2824,7 +4131,7 @@ func (x *Info_BackendInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Info_BackendInfo.ProtoReflect.Descriptor instead.
 func (*Info_BackendInfo) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{39, 0}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{56, 0}
 }
 
 func (x *Info_BackendInfo) GetName() string {
@@ -2898,12 +4205,14 @@ const file_pith_v1_control_proto_rawDesc = "" +
 	"\x0fsilent_gateways\x18\x03 \x03(\tR\x0esilentGateways\x12\x18\n" +
 	"\arefused\x18\x04 \x01(\rR\arefused\"%\n" +
 	"\x11GetSessionRequest\x12\x10\n" +
-	"\x03sid\x18\x01 \x01(\tR\x03sid\"s\n" +
+	"\x03sid\x18\x01 \x01(\tR\x03sid\"\xa1\x01\n" +
 	"\x13ListSessionsRequest\x12'\n" +
 	"\x06target\x18\x01 \x01(\v2\x0f.pith.v1.TargetR\x06target\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\rR\x05limit\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tR\tpageToken\"\x8c\x01\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\x12\x16\n" +
+	"\x06search\x18\x04 \x01(\tR\x06search\x12\x14\n" +
+	"\x05stats\x18\x05 \x01(\bR\x05stats\"\x8c\x01\n" +
 	"\vSessionPage\x12,\n" +
 	"\bsessions\x18\x01 \x03(\v2\x10.pith.v1.SessionR\bsessions\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12'\n" +
@@ -3042,7 +4351,110 @@ const file_pith_v1_control_proto_rawDesc = "" +
 	"\x0fnext_page_token\x18\t \x01(\tR\rnextPageToken\"_\n" +
 	"\tBlockPage\x12*\n" +
 	"\x06blocks\x18\x01 \x03(\v2\x12.pith.v1.BlockInfoR\x06blocks\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"*\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x15\n" +
+	"\x13ListGatewaysRequest\"J\n" +
+	"\x14ListGatewaysResponse\x122\n" +
+	"\bgateways\x18\x01 \x03(\v2\x16.pith.v1.GatewayStatusR\bgateways\"\x88\x05\n" +
+	"\rGatewayStatus\x12\x18\n" +
+	"\agateway\x18\x01 \x01(\tR\agateway\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\tR\aversion\x12\x14\n" +
+	"\x05state\x18\x03 \x01(\tR\x05state\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x04 \x01(\tR\n" +
+	"generation\x12\x1a\n" +
+	"\bsessions\x18\x05 \x01(\rR\bsessions\x12!\n" +
+	"\fsessions_max\x18\x06 \x01(\rR\vsessionsMax\x121\n" +
+	"\x06uptime\x18\a \x01(\v2\x19.google.protobuf.DurationR\x06uptime\x12\x10\n" +
+	"\x03bus\x18\b \x01(\tR\x03bus\x12 \n" +
+	"\vmaintenance\x18\t \x01(\bR\vmaintenance\x12\x1b\n" +
+	"\tnot_ready\x18\n" +
+	" \x03(\tR\bnotReady\x12\x1b\n" +
+	"\tin_flight\x18\v \x01(\rR\binFlight\x12\x1a\n" +
+	"\bmessages\x18\f \x01(\x04R\bmessages\x12\x16\n" +
+	"\x06failed\x18\r \x01(\x04R\x06failed\x12\x18\n" +
+	"\arefused\x18\x0e \x01(\x04R\arefused\x12\x16\n" +
+	"\x06closed\x18\x0f \x01(\x04R\x06closed\x12!\n" +
+	"\foutbox_bytes\x18\x10 \x01(\x04R\voutboxBytes\x12(\n" +
+	"\x10outbox_bytes_max\x18\x11 \x01(\x04R\x0eoutboxBytesMax\x12!\n" +
+	"\fmemory_bytes\x18\x12 \x01(\x04R\vmemoryBytes\x12?\n" +
+	"\x0eevent_loop_lag\x18\x13 \x01(\v2\x19.google.protobuf.DurationR\feventLoopLag\x12\x16\n" +
+	"\x06called\x18\x14 \x01(\bR\x06called\"/\n" +
+	"\x13ListBackendsRequest\x12\x18\n" +
+	"\agateway\x18\x01 \x01(\tR\agateway\"\x87\x01\n" +
+	"\x14ListBackendsResponse\x122\n" +
+	"\bbackends\x18\x01 \x03(\v2\x16.pith.v1.BackendStatusR\bbackends\x12'\n" +
+	"\x0fsilent_gateways\x18\x02 \x03(\tR\x0esilentGateways\x12\x12\n" +
+	"\x04more\x18\x03 \x01(\bR\x04more\"\xe1\x03\n" +
+	"\rBackendStatus\x12\x18\n" +
+	"\agateway\x18\x01 \x01(\tR\agateway\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x18\n" +
+	"\ahealthy\x18\x04 \x01(\rR\ahealthy\x12\x1b\n" +
+	"\tin_flight\x18\x05 \x01(\rR\binFlight\x12\x18\n" +
+	"\abreaker\x18\x06 \x01(\tR\abreaker\x12@\n" +
+	"\boutcomes\x18\a \x03(\v2$.pith.v1.BackendStatus.OutcomesEntryR\boutcomes\x12*\n" +
+	"\alatency\x18\b \x01(\v2\x10.pith.v1.LatencyR\alatency\x127\n" +
+	"\flast_failure\x18\t \x01(\v2\x14.pith.v1.CallFailureR\vlastFailure\x124\n" +
+	"\taddresses\x18\n" +
+	" \x03(\v2\x16.pith.v1.AddressStatusR\taddresses\x12#\n" +
+	"\raddress_count\x18\v \x01(\rR\faddressCount\x1a;\n" +
+	"\rOutcomesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"K\n" +
+	"\aLatency\x12\x16\n" +
+	"\x06bounds\x18\x01 \x03(\x01R\x06bounds\x12\x16\n" +
+	"\x06counts\x18\x02 \x03(\x04R\x06counts\x12\x10\n" +
+	"\x03sum\x18\x03 \x01(\x01R\x03sum\"y\n" +
+	"\vCallFailure\x12*\n" +
+	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x14\n" +
+	"\x05route\x18\x03 \x01(\tR\x05route\x12\x10\n" +
+	"\x03why\x18\x04 \x01(\tR\x03why\"\xc0\x01\n" +
+	"\rAddressStatus\x12\x18\n" +
+	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x14\n" +
+	"\x05state\x18\x02 \x01(\tR\x05state\x12\x10\n" +
+	"\x03why\x18\x03 \x01(\tR\x03why\x12\x1a\n" +
+	"\binstance\x18\x04 \x01(\tR\binstance\x12\x1b\n" +
+	"\tin_flight\x18\x05 \x01(\rR\binFlight\x12\x1a\n" +
+	"\bsessions\x18\x06 \x01(\rR\bsessions\x12\x18\n" +
+	"\ahealthy\x18\a \x01(\bR\ahealthy\"\x13\n" +
+	"\x11ListRoutesRequest\"\xa7\x01\n" +
+	"\x12ListRoutesResponse\x12,\n" +
+	"\x06routes\x18\x01 \x03(\v2\x14.pith.v1.RouteStatusR\x06routes\x12'\n" +
+	"\x0fsilent_gateways\x18\x02 \x03(\tR\x0esilentGateways\x12:\n" +
+	"\vcounted_for\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"countedFor\"\xe8\x01\n" +
+	"\vRouteStatus\x12\x14\n" +
+	"\x05match\x18\x01 \x01(\tR\x05match\x12\x1a\n" +
+	"\bbackends\x18\x02 \x03(\tR\bbackends\x12>\n" +
+	"\boutcomes\x18\x03 \x03(\v2\".pith.v1.RouteStatus.OutcomesEntryR\boutcomes\x12*\n" +
+	"\alatency\x18\x04 \x01(\v2\x10.pith.v1.LatencyR\alatency\x1a;\n" +
+	"\rOutcomesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\x13\n" +
+	"\x11GetHistoryRequest\"\x8e\x02\n" +
+	"\aHistory\x120\n" +
+	"\x05start\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05start\x12-\n" +
+	"\x04step\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x04step\x12/\n" +
+	"\x06series\x18\x03 \x03(\v2\x17.pith.v1.History.SeriesR\x06series\x12'\n" +
+	"\x0fsilent_gateways\x18\x04 \x03(\tR\x0esilentGateways\x1aH\n" +
+	"\x06Series\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
+	"\x06values\x18\x03 \x03(\x04R\x06values\"'\n" +
+	"\x0fWatchLogRequest\x12\x14\n" +
+	"\x05level\x18\x01 \x01(\tR\x05level\"\xd6\x01\n" +
+	"\aLogLine\x12\x18\n" +
+	"\agateway\x18\x01 \x01(\tR\agateway\x12\x10\n" +
+	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12.\n" +
+	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x14\n" +
+	"\x05level\x18\x04 \x01(\tR\x05level\x12\x18\n" +
+	"\amessage\x18\x05 \x01(\tR\amessage\x12\x16\n" +
+	"\x06fields\x18\x06 \x01(\tR\x06fields\x12'\n" +
+	"\x0fsilent_gateways\x18\a \x03(\tR\x0esilentGateways\"Z\n" +
+	"\aLogPage\x12&\n" +
+	"\x05lines\x18\x01 \x03(\v2\x10.pith.v1.LogLineR\x05lines\x12'\n" +
+	"\x0fsilent_gateways\x18\x02 \x03(\tR\x0esilentGateways\"*\n" +
 	"\x12SetLogLevelRequest\x12\x14\n" +
 	"\x05level\x18\x01 \x01(\tR\x05level\"\x0f\n" +
 	"\rReloadRequest\"g\n" +
@@ -3068,7 +4480,7 @@ const file_pith_v1_control_proto_rawDesc = "" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x1c\n" +
 	"\taddresses\x18\x03 \x01(\rR\taddresses\x12\x18\n" +
 	"\ahealthy\x18\x04 \x01(\rR\ahealthy\x12\x1b\n" +
-	"\tin_flight\x18\x05 \x01(\rR\binFlight2\xd6\v\n" +
+	"\tin_flight\x18\x05 \x01(\rR\binFlight2\xad\x0e\n" +
 	"\aControl\x121\n" +
 	"\x04Push\x12\x14.pith.v1.PushRequest\x1a\x13.pith.v1.PushResult\x127\n" +
 	"\bPushMany\x12\x14.pith.v1.PushRequest\x1a\x13.pith.v1.PushResult(\x01\x121\n" +
@@ -3087,7 +4499,14 @@ const file_pith_v1_control_proto_rawDesc = "" +
 	"\x05Block\x12\x15.pith.v1.BlockRequest\x1a\x14.pith.v1.BlockResult\x12:\n" +
 	"\aUnblock\x12\x17.pith.v1.UnblockRequest\x1a\x16.pith.v1.UnblockResult\x12>\n" +
 	"\n" +
-	"ListBlocks\x12\x1a.pith.v1.ListBlocksRequest\x1a\x12.pith.v1.BlockInfo0\x01\x12,\n" +
+	"ListBlocks\x12\x1a.pith.v1.ListBlocksRequest\x1a\x12.pith.v1.BlockInfo0\x01\x12K\n" +
+	"\fListGateways\x12\x1c.pith.v1.ListGatewaysRequest\x1a\x1d.pith.v1.ListGatewaysResponse\x12K\n" +
+	"\fListBackends\x12\x1c.pith.v1.ListBackendsRequest\x1a\x1d.pith.v1.ListBackendsResponse\x12E\n" +
+	"\n" +
+	"ListRoutes\x12\x1a.pith.v1.ListRoutesRequest\x1a\x1b.pith.v1.ListRoutesResponse\x12:\n" +
+	"\n" +
+	"GetHistory\x12\x1a.pith.v1.GetHistoryRequest\x1a\x10.pith.v1.History\x128\n" +
+	"\bWatchLog\x12\x18.pith.v1.WatchLogRequest\x1a\x10.pith.v1.LogLine0\x01\x12,\n" +
 	"\x04Call\x12\x14.pith.v1.CallRequest\x1a\x0e.pith.v1.Reply\x125\n" +
 	"\x05Watch\x12\x15.pith.v1.WatchRequest\x1a\x13.pith.v1.WatchEvent0\x01\x12K\n" +
 	"\fExplainRoute\x12\x1c.pith.v1.ExplainRouteRequest\x1a\x1d.pith.v1.ExplainRouteResponse\x128\n" +
@@ -3112,7 +4531,7 @@ func file_pith_v1_control_proto_rawDescGZIP() []byte {
 	return file_pith_v1_control_proto_rawDescData
 }
 
-var file_pith_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
+var file_pith_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 65)
 var file_pith_v1_control_proto_goTypes = []any{
 	(*PushRequest)(nil),                  // 0: pith.v1.PushRequest
 	(*KickRequest)(nil),                  // 1: pith.v1.KickRequest
@@ -3147,115 +4566,163 @@ var file_pith_v1_control_proto_goTypes = []any{
 	(*ListBlocksRequest)(nil),            // 30: pith.v1.ListBlocksRequest
 	(*BlockInfo)(nil),                    // 31: pith.v1.BlockInfo
 	(*BlockPage)(nil),                    // 32: pith.v1.BlockPage
-	(*SetLogLevelRequest)(nil),           // 33: pith.v1.SetLogLevelRequest
-	(*ReloadRequest)(nil),                // 34: pith.v1.ReloadRequest
-	(*ReloadResponse)(nil),               // 35: pith.v1.ReloadResponse
-	(*GetConfigRequest)(nil),             // 36: pith.v1.GetConfigRequest
-	(*GetConfigResponse)(nil),            // 37: pith.v1.GetConfigResponse
-	(*GetInfoRequest)(nil),               // 38: pith.v1.GetInfoRequest
-	(*Info)(nil),                         // 39: pith.v1.Info
-	nil,                                  // 40: pith.v1.GetPresenceResponse.PresenceEntry
-	(*GetPresenceResponse_Presence)(nil), // 41: pith.v1.GetPresenceResponse.Presence
-	(*GetPresenceResponse_Entry)(nil),    // 42: pith.v1.GetPresenceResponse.Entry
-	(*MaintenanceState_Maintenance)(nil), // 43: pith.v1.MaintenanceState.Maintenance
-	(*Info_BackendInfo)(nil),             // 44: pith.v1.Info.BackendInfo
-	(*Push)(nil),                         // 45: pith.v1.Push
-	(*durationpb.Duration)(nil),          // 46: google.protobuf.Duration
-	(*Target)(nil),                       // 47: pith.v1.Target
-	(*Close)(nil),                        // 48: pith.v1.Close
-	(*structpb.Struct)(nil),              // 49: google.protobuf.Struct
-	(*Session)(nil),                      // 50: pith.v1.Session
-	(*Body)(nil),                         // 51: pith.v1.Body
-	(*timestamppb.Timestamp)(nil),        // 52: google.protobuf.Timestamp
-	(*PushResult)(nil),                   // 53: pith.v1.PushResult
-	(*Reply)(nil),                        // 54: pith.v1.Reply
+	(*ListGatewaysRequest)(nil),          // 33: pith.v1.ListGatewaysRequest
+	(*ListGatewaysResponse)(nil),         // 34: pith.v1.ListGatewaysResponse
+	(*GatewayStatus)(nil),                // 35: pith.v1.GatewayStatus
+	(*ListBackendsRequest)(nil),          // 36: pith.v1.ListBackendsRequest
+	(*ListBackendsResponse)(nil),         // 37: pith.v1.ListBackendsResponse
+	(*BackendStatus)(nil),                // 38: pith.v1.BackendStatus
+	(*Latency)(nil),                      // 39: pith.v1.Latency
+	(*CallFailure)(nil),                  // 40: pith.v1.CallFailure
+	(*AddressStatus)(nil),                // 41: pith.v1.AddressStatus
+	(*ListRoutesRequest)(nil),            // 42: pith.v1.ListRoutesRequest
+	(*ListRoutesResponse)(nil),           // 43: pith.v1.ListRoutesResponse
+	(*RouteStatus)(nil),                  // 44: pith.v1.RouteStatus
+	(*GetHistoryRequest)(nil),            // 45: pith.v1.GetHistoryRequest
+	(*History)(nil),                      // 46: pith.v1.History
+	(*WatchLogRequest)(nil),              // 47: pith.v1.WatchLogRequest
+	(*LogLine)(nil),                      // 48: pith.v1.LogLine
+	(*LogPage)(nil),                      // 49: pith.v1.LogPage
+	(*SetLogLevelRequest)(nil),           // 50: pith.v1.SetLogLevelRequest
+	(*ReloadRequest)(nil),                // 51: pith.v1.ReloadRequest
+	(*ReloadResponse)(nil),               // 52: pith.v1.ReloadResponse
+	(*GetConfigRequest)(nil),             // 53: pith.v1.GetConfigRequest
+	(*GetConfigResponse)(nil),            // 54: pith.v1.GetConfigResponse
+	(*GetInfoRequest)(nil),               // 55: pith.v1.GetInfoRequest
+	(*Info)(nil),                         // 56: pith.v1.Info
+	nil,                                  // 57: pith.v1.GetPresenceResponse.PresenceEntry
+	(*GetPresenceResponse_Presence)(nil), // 58: pith.v1.GetPresenceResponse.Presence
+	(*GetPresenceResponse_Entry)(nil),    // 59: pith.v1.GetPresenceResponse.Entry
+	(*MaintenanceState_Maintenance)(nil), // 60: pith.v1.MaintenanceState.Maintenance
+	nil,                                  // 61: pith.v1.BackendStatus.OutcomesEntry
+	nil,                                  // 62: pith.v1.RouteStatus.OutcomesEntry
+	(*History_Series)(nil),               // 63: pith.v1.History.Series
+	(*Info_BackendInfo)(nil),             // 64: pith.v1.Info.BackendInfo
+	(*Push)(nil),                         // 65: pith.v1.Push
+	(*durationpb.Duration)(nil),          // 66: google.protobuf.Duration
+	(*Target)(nil),                       // 67: pith.v1.Target
+	(*Close)(nil),                        // 68: pith.v1.Close
+	(*structpb.Struct)(nil),              // 69: google.protobuf.Struct
+	(*Session)(nil),                      // 70: pith.v1.Session
+	(*Body)(nil),                         // 71: pith.v1.Body
+	(*timestamppb.Timestamp)(nil),        // 72: google.protobuf.Timestamp
+	(*PushResult)(nil),                   // 73: pith.v1.PushResult
+	(*Reply)(nil),                        // 74: pith.v1.Reply
 }
 var file_pith_v1_control_proto_depIdxs = []int32{
-	45, // 0: pith.v1.PushRequest.push:type_name -> pith.v1.Push
-	46, // 1: pith.v1.PushRequest.wait:type_name -> google.protobuf.Duration
-	47, // 2: pith.v1.KickRequest.target:type_name -> pith.v1.Target
-	48, // 3: pith.v1.KickRequest.close:type_name -> pith.v1.Close
-	49, // 4: pith.v1.SetDataRequest.set:type_name -> google.protobuf.Struct
-	47, // 5: pith.v1.GroupRequest.target:type_name -> pith.v1.Target
-	46, // 6: pith.v1.GroupRequest.ttl:type_name -> google.protobuf.Duration
-	47, // 7: pith.v1.ListSessionsRequest.target:type_name -> pith.v1.Target
-	50, // 8: pith.v1.SessionPage.sessions:type_name -> pith.v1.Session
+	65, // 0: pith.v1.PushRequest.push:type_name -> pith.v1.Push
+	66, // 1: pith.v1.PushRequest.wait:type_name -> google.protobuf.Duration
+	67, // 2: pith.v1.KickRequest.target:type_name -> pith.v1.Target
+	68, // 3: pith.v1.KickRequest.close:type_name -> pith.v1.Close
+	69, // 4: pith.v1.SetDataRequest.set:type_name -> google.protobuf.Struct
+	67, // 5: pith.v1.GroupRequest.target:type_name -> pith.v1.Target
+	66, // 6: pith.v1.GroupRequest.ttl:type_name -> google.protobuf.Duration
+	67, // 7: pith.v1.ListSessionsRequest.target:type_name -> pith.v1.Target
+	70, // 8: pith.v1.SessionPage.sessions:type_name -> pith.v1.Session
 	15, // 9: pith.v1.GroupPage.groups:type_name -> pith.v1.Group
-	40, // 10: pith.v1.GetPresenceResponse.presence:type_name -> pith.v1.GetPresenceResponse.PresenceEntry
-	51, // 11: pith.v1.CallRequest.body:type_name -> pith.v1.Body
-	46, // 12: pith.v1.CallRequest.timeout:type_name -> google.protobuf.Duration
-	47, // 13: pith.v1.WatchRequest.target:type_name -> pith.v1.Target
-	51, // 14: pith.v1.WatchEvent.body:type_name -> pith.v1.Body
-	46, // 15: pith.v1.WatchEvent.at:type_name -> google.protobuf.Duration
-	49, // 16: pith.v1.ExplainRouteRequest.data:type_name -> google.protobuf.Struct
-	46, // 17: pith.v1.DrainRequest.budget:type_name -> google.protobuf.Duration
-	43, // 18: pith.v1.MaintenanceState.active:type_name -> pith.v1.MaintenanceState.Maintenance
-	46, // 19: pith.v1.BlockRequest.expires_in:type_name -> google.protobuf.Duration
+	57, // 10: pith.v1.GetPresenceResponse.presence:type_name -> pith.v1.GetPresenceResponse.PresenceEntry
+	71, // 11: pith.v1.CallRequest.body:type_name -> pith.v1.Body
+	66, // 12: pith.v1.CallRequest.timeout:type_name -> google.protobuf.Duration
+	67, // 13: pith.v1.WatchRequest.target:type_name -> pith.v1.Target
+	71, // 14: pith.v1.WatchEvent.body:type_name -> pith.v1.Body
+	66, // 15: pith.v1.WatchEvent.at:type_name -> google.protobuf.Duration
+	69, // 16: pith.v1.ExplainRouteRequest.data:type_name -> google.protobuf.Struct
+	66, // 17: pith.v1.DrainRequest.budget:type_name -> google.protobuf.Duration
+	60, // 18: pith.v1.MaintenanceState.active:type_name -> pith.v1.MaintenanceState.Maintenance
+	66, // 19: pith.v1.BlockRequest.expires_in:type_name -> google.protobuf.Duration
 	31, // 20: pith.v1.BlockResult.block:type_name -> pith.v1.BlockInfo
-	52, // 21: pith.v1.BlockInfo.until:type_name -> google.protobuf.Timestamp
-	52, // 22: pith.v1.BlockInfo.set_at:type_name -> google.protobuf.Timestamp
+	72, // 21: pith.v1.BlockInfo.until:type_name -> google.protobuf.Timestamp
+	72, // 22: pith.v1.BlockInfo.set_at:type_name -> google.protobuf.Timestamp
 	31, // 23: pith.v1.BlockPage.blocks:type_name -> pith.v1.BlockInfo
-	44, // 24: pith.v1.Info.backends:type_name -> pith.v1.Info.BackendInfo
-	46, // 25: pith.v1.Info.uptime:type_name -> google.protobuf.Duration
-	41, // 26: pith.v1.GetPresenceResponse.PresenceEntry.value:type_name -> pith.v1.GetPresenceResponse.Presence
-	42, // 27: pith.v1.GetPresenceResponse.Presence.entries:type_name -> pith.v1.GetPresenceResponse.Entry
-	52, // 28: pith.v1.GetPresenceResponse.Entry.bound_at:type_name -> google.protobuf.Timestamp
-	52, // 29: pith.v1.MaintenanceState.Maintenance.since:type_name -> google.protobuf.Timestamp
-	0,  // 30: pith.v1.Control.Push:input_type -> pith.v1.PushRequest
-	0,  // 31: pith.v1.Control.PushMany:input_type -> pith.v1.PushRequest
-	1,  // 32: pith.v1.Control.Kick:input_type -> pith.v1.KickRequest
-	3,  // 33: pith.v1.Control.Bind:input_type -> pith.v1.BindRequest
-	4,  // 34: pith.v1.Control.Unbind:input_type -> pith.v1.UnbindRequest
-	5,  // 35: pith.v1.Control.SetData:input_type -> pith.v1.SetDataRequest
-	6,  // 36: pith.v1.Control.Join:input_type -> pith.v1.GroupRequest
-	6,  // 37: pith.v1.Control.Leave:input_type -> pith.v1.GroupRequest
-	8,  // 38: pith.v1.Control.GetSession:input_type -> pith.v1.GetSessionRequest
-	9,  // 39: pith.v1.Control.ListSessions:input_type -> pith.v1.ListSessionsRequest
-	12, // 40: pith.v1.Control.GetPresence:input_type -> pith.v1.GetPresenceRequest
-	14, // 41: pith.v1.Control.ListGroups:input_type -> pith.v1.ListGroupsRequest
-	26, // 42: pith.v1.Control.Block:input_type -> pith.v1.BlockRequest
-	28, // 43: pith.v1.Control.Unblock:input_type -> pith.v1.UnblockRequest
-	30, // 44: pith.v1.Control.ListBlocks:input_type -> pith.v1.ListBlocksRequest
-	16, // 45: pith.v1.Control.Call:input_type -> pith.v1.CallRequest
-	17, // 46: pith.v1.Control.Watch:input_type -> pith.v1.WatchRequest
-	19, // 47: pith.v1.Control.ExplainRoute:input_type -> pith.v1.ExplainRouteRequest
-	21, // 48: pith.v1.Control.Drain:input_type -> pith.v1.DrainRequest
-	23, // 49: pith.v1.Control.SetMaintenance:input_type -> pith.v1.SetMaintenanceRequest
-	24, // 50: pith.v1.Control.GetMaintenance:input_type -> pith.v1.GetMaintenanceRequest
-	33, // 51: pith.v1.Control.SetLogLevel:input_type -> pith.v1.SetLogLevelRequest
-	34, // 52: pith.v1.Control.Reload:input_type -> pith.v1.ReloadRequest
-	36, // 53: pith.v1.Control.GetConfig:input_type -> pith.v1.GetConfigRequest
-	38, // 54: pith.v1.Control.GetInfo:input_type -> pith.v1.GetInfoRequest
-	53, // 55: pith.v1.Control.Push:output_type -> pith.v1.PushResult
-	53, // 56: pith.v1.Control.PushMany:output_type -> pith.v1.PushResult
-	2,  // 57: pith.v1.Control.Kick:output_type -> pith.v1.KickResult
-	50, // 58: pith.v1.Control.Bind:output_type -> pith.v1.Session
-	50, // 59: pith.v1.Control.Unbind:output_type -> pith.v1.Session
-	50, // 60: pith.v1.Control.SetData:output_type -> pith.v1.Session
-	7,  // 61: pith.v1.Control.Join:output_type -> pith.v1.GroupResult
-	7,  // 62: pith.v1.Control.Leave:output_type -> pith.v1.GroupResult
-	50, // 63: pith.v1.Control.GetSession:output_type -> pith.v1.Session
-	50, // 64: pith.v1.Control.ListSessions:output_type -> pith.v1.Session
-	13, // 65: pith.v1.Control.GetPresence:output_type -> pith.v1.GetPresenceResponse
-	15, // 66: pith.v1.Control.ListGroups:output_type -> pith.v1.Group
-	27, // 67: pith.v1.Control.Block:output_type -> pith.v1.BlockResult
-	29, // 68: pith.v1.Control.Unblock:output_type -> pith.v1.UnblockResult
-	31, // 69: pith.v1.Control.ListBlocks:output_type -> pith.v1.BlockInfo
-	54, // 70: pith.v1.Control.Call:output_type -> pith.v1.Reply
-	18, // 71: pith.v1.Control.Watch:output_type -> pith.v1.WatchEvent
-	20, // 72: pith.v1.Control.ExplainRoute:output_type -> pith.v1.ExplainRouteResponse
-	22, // 73: pith.v1.Control.Drain:output_type -> pith.v1.DrainProgress
-	25, // 74: pith.v1.Control.SetMaintenance:output_type -> pith.v1.MaintenanceState
-	25, // 75: pith.v1.Control.GetMaintenance:output_type -> pith.v1.MaintenanceState
-	39, // 76: pith.v1.Control.SetLogLevel:output_type -> pith.v1.Info
-	35, // 77: pith.v1.Control.Reload:output_type -> pith.v1.ReloadResponse
-	37, // 78: pith.v1.Control.GetConfig:output_type -> pith.v1.GetConfigResponse
-	39, // 79: pith.v1.Control.GetInfo:output_type -> pith.v1.Info
-	55, // [55:80] is the sub-list for method output_type
-	30, // [30:55] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	35, // 24: pith.v1.ListGatewaysResponse.gateways:type_name -> pith.v1.GatewayStatus
+	66, // 25: pith.v1.GatewayStatus.uptime:type_name -> google.protobuf.Duration
+	66, // 26: pith.v1.GatewayStatus.event_loop_lag:type_name -> google.protobuf.Duration
+	38, // 27: pith.v1.ListBackendsResponse.backends:type_name -> pith.v1.BackendStatus
+	61, // 28: pith.v1.BackendStatus.outcomes:type_name -> pith.v1.BackendStatus.OutcomesEntry
+	39, // 29: pith.v1.BackendStatus.latency:type_name -> pith.v1.Latency
+	40, // 30: pith.v1.BackendStatus.last_failure:type_name -> pith.v1.CallFailure
+	41, // 31: pith.v1.BackendStatus.addresses:type_name -> pith.v1.AddressStatus
+	72, // 32: pith.v1.CallFailure.at:type_name -> google.protobuf.Timestamp
+	44, // 33: pith.v1.ListRoutesResponse.routes:type_name -> pith.v1.RouteStatus
+	66, // 34: pith.v1.ListRoutesResponse.counted_for:type_name -> google.protobuf.Duration
+	62, // 35: pith.v1.RouteStatus.outcomes:type_name -> pith.v1.RouteStatus.OutcomesEntry
+	39, // 36: pith.v1.RouteStatus.latency:type_name -> pith.v1.Latency
+	72, // 37: pith.v1.History.start:type_name -> google.protobuf.Timestamp
+	66, // 38: pith.v1.History.step:type_name -> google.protobuf.Duration
+	63, // 39: pith.v1.History.series:type_name -> pith.v1.History.Series
+	72, // 40: pith.v1.LogLine.time:type_name -> google.protobuf.Timestamp
+	48, // 41: pith.v1.LogPage.lines:type_name -> pith.v1.LogLine
+	64, // 42: pith.v1.Info.backends:type_name -> pith.v1.Info.BackendInfo
+	66, // 43: pith.v1.Info.uptime:type_name -> google.protobuf.Duration
+	58, // 44: pith.v1.GetPresenceResponse.PresenceEntry.value:type_name -> pith.v1.GetPresenceResponse.Presence
+	59, // 45: pith.v1.GetPresenceResponse.Presence.entries:type_name -> pith.v1.GetPresenceResponse.Entry
+	72, // 46: pith.v1.GetPresenceResponse.Entry.bound_at:type_name -> google.protobuf.Timestamp
+	72, // 47: pith.v1.MaintenanceState.Maintenance.since:type_name -> google.protobuf.Timestamp
+	0,  // 48: pith.v1.Control.Push:input_type -> pith.v1.PushRequest
+	0,  // 49: pith.v1.Control.PushMany:input_type -> pith.v1.PushRequest
+	1,  // 50: pith.v1.Control.Kick:input_type -> pith.v1.KickRequest
+	3,  // 51: pith.v1.Control.Bind:input_type -> pith.v1.BindRequest
+	4,  // 52: pith.v1.Control.Unbind:input_type -> pith.v1.UnbindRequest
+	5,  // 53: pith.v1.Control.SetData:input_type -> pith.v1.SetDataRequest
+	6,  // 54: pith.v1.Control.Join:input_type -> pith.v1.GroupRequest
+	6,  // 55: pith.v1.Control.Leave:input_type -> pith.v1.GroupRequest
+	8,  // 56: pith.v1.Control.GetSession:input_type -> pith.v1.GetSessionRequest
+	9,  // 57: pith.v1.Control.ListSessions:input_type -> pith.v1.ListSessionsRequest
+	12, // 58: pith.v1.Control.GetPresence:input_type -> pith.v1.GetPresenceRequest
+	14, // 59: pith.v1.Control.ListGroups:input_type -> pith.v1.ListGroupsRequest
+	26, // 60: pith.v1.Control.Block:input_type -> pith.v1.BlockRequest
+	28, // 61: pith.v1.Control.Unblock:input_type -> pith.v1.UnblockRequest
+	30, // 62: pith.v1.Control.ListBlocks:input_type -> pith.v1.ListBlocksRequest
+	33, // 63: pith.v1.Control.ListGateways:input_type -> pith.v1.ListGatewaysRequest
+	36, // 64: pith.v1.Control.ListBackends:input_type -> pith.v1.ListBackendsRequest
+	42, // 65: pith.v1.Control.ListRoutes:input_type -> pith.v1.ListRoutesRequest
+	45, // 66: pith.v1.Control.GetHistory:input_type -> pith.v1.GetHistoryRequest
+	47, // 67: pith.v1.Control.WatchLog:input_type -> pith.v1.WatchLogRequest
+	16, // 68: pith.v1.Control.Call:input_type -> pith.v1.CallRequest
+	17, // 69: pith.v1.Control.Watch:input_type -> pith.v1.WatchRequest
+	19, // 70: pith.v1.Control.ExplainRoute:input_type -> pith.v1.ExplainRouteRequest
+	21, // 71: pith.v1.Control.Drain:input_type -> pith.v1.DrainRequest
+	23, // 72: pith.v1.Control.SetMaintenance:input_type -> pith.v1.SetMaintenanceRequest
+	24, // 73: pith.v1.Control.GetMaintenance:input_type -> pith.v1.GetMaintenanceRequest
+	50, // 74: pith.v1.Control.SetLogLevel:input_type -> pith.v1.SetLogLevelRequest
+	51, // 75: pith.v1.Control.Reload:input_type -> pith.v1.ReloadRequest
+	53, // 76: pith.v1.Control.GetConfig:input_type -> pith.v1.GetConfigRequest
+	55, // 77: pith.v1.Control.GetInfo:input_type -> pith.v1.GetInfoRequest
+	73, // 78: pith.v1.Control.Push:output_type -> pith.v1.PushResult
+	73, // 79: pith.v1.Control.PushMany:output_type -> pith.v1.PushResult
+	2,  // 80: pith.v1.Control.Kick:output_type -> pith.v1.KickResult
+	70, // 81: pith.v1.Control.Bind:output_type -> pith.v1.Session
+	70, // 82: pith.v1.Control.Unbind:output_type -> pith.v1.Session
+	70, // 83: pith.v1.Control.SetData:output_type -> pith.v1.Session
+	7,  // 84: pith.v1.Control.Join:output_type -> pith.v1.GroupResult
+	7,  // 85: pith.v1.Control.Leave:output_type -> pith.v1.GroupResult
+	70, // 86: pith.v1.Control.GetSession:output_type -> pith.v1.Session
+	70, // 87: pith.v1.Control.ListSessions:output_type -> pith.v1.Session
+	13, // 88: pith.v1.Control.GetPresence:output_type -> pith.v1.GetPresenceResponse
+	15, // 89: pith.v1.Control.ListGroups:output_type -> pith.v1.Group
+	27, // 90: pith.v1.Control.Block:output_type -> pith.v1.BlockResult
+	29, // 91: pith.v1.Control.Unblock:output_type -> pith.v1.UnblockResult
+	31, // 92: pith.v1.Control.ListBlocks:output_type -> pith.v1.BlockInfo
+	34, // 93: pith.v1.Control.ListGateways:output_type -> pith.v1.ListGatewaysResponse
+	37, // 94: pith.v1.Control.ListBackends:output_type -> pith.v1.ListBackendsResponse
+	43, // 95: pith.v1.Control.ListRoutes:output_type -> pith.v1.ListRoutesResponse
+	46, // 96: pith.v1.Control.GetHistory:output_type -> pith.v1.History
+	48, // 97: pith.v1.Control.WatchLog:output_type -> pith.v1.LogLine
+	74, // 98: pith.v1.Control.Call:output_type -> pith.v1.Reply
+	18, // 99: pith.v1.Control.Watch:output_type -> pith.v1.WatchEvent
+	20, // 100: pith.v1.Control.ExplainRoute:output_type -> pith.v1.ExplainRouteResponse
+	22, // 101: pith.v1.Control.Drain:output_type -> pith.v1.DrainProgress
+	25, // 102: pith.v1.Control.SetMaintenance:output_type -> pith.v1.MaintenanceState
+	25, // 103: pith.v1.Control.GetMaintenance:output_type -> pith.v1.MaintenanceState
+	56, // 104: pith.v1.Control.SetLogLevel:output_type -> pith.v1.Info
+	52, // 105: pith.v1.Control.Reload:output_type -> pith.v1.ReloadResponse
+	54, // 106: pith.v1.Control.GetConfig:output_type -> pith.v1.GetConfigResponse
+	56, // 107: pith.v1.Control.GetInfo:output_type -> pith.v1.Info
+	78, // [78:108] is the sub-list for method output_type
+	48, // [48:78] is the sub-list for method input_type
+	48, // [48:48] is the sub-list for extension type_name
+	48, // [48:48] is the sub-list for extension extendee
+	0,  // [0:48] is the sub-list for field type_name
 }
 
 func init() { file_pith_v1_control_proto_init() }
@@ -3271,7 +4738,7 @@ func file_pith_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pith_v1_control_proto_rawDesc), len(file_pith_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   45,
+			NumMessages:   65,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

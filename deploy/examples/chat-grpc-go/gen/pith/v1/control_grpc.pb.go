@@ -36,6 +36,11 @@ const (
 	Control_Block_FullMethodName          = "/pith.v1.Control/Block"
 	Control_Unblock_FullMethodName        = "/pith.v1.Control/Unblock"
 	Control_ListBlocks_FullMethodName     = "/pith.v1.Control/ListBlocks"
+	Control_ListGateways_FullMethodName   = "/pith.v1.Control/ListGateways"
+	Control_ListBackends_FullMethodName   = "/pith.v1.Control/ListBackends"
+	Control_ListRoutes_FullMethodName     = "/pith.v1.Control/ListRoutes"
+	Control_GetHistory_FullMethodName     = "/pith.v1.Control/GetHistory"
+	Control_WatchLog_FullMethodName       = "/pith.v1.Control/WatchLog"
 	Control_Call_FullMethodName           = "/pith.v1.Control/Call"
 	Control_Watch_FullMethodName          = "/pith.v1.Control/Watch"
 	Control_ExplainRoute_FullMethodName   = "/pith.v1.Control/ExplainRoute"
@@ -88,6 +93,19 @@ type ControlClient interface {
 	Unblock(ctx context.Context, in *UnblockRequest, opts ...grpc.CallOption) (*UnblockResult, error)
 	// The blocks that count, of Control and of blocks.file, sorted by what they are of, one page at a time.
 	ListBlocks(ctx context.Context, in *ListBlocksRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[BlockInfo], error)
+	// The gateways of the fleet with their state and load. Waits at most 250 ms; a known one that does not answer by then
+	// is listed as silent.
+	ListGateways(ctx context.Context, in *ListGatewaysRequest, opts ...grpc.CallOption) (*ListGatewaysResponse, error)
+	// The backends as each gateway sees them: addresses, load, latency, circuit breaker, last failure.
+	ListBackends(ctx context.Context, in *ListBackendsRequest, opts ...grpc.CallOption) (*ListBackendsResponse, error)
+	// The rules of the called gateway, and what the fleet has counted of each since somebody began to ask. Gateways count
+	// it as long as they are asked at least once a minute.
+	ListRoutes(ctx context.Context, in *ListRoutesRequest, opts ...grpc.CallOption) (*ListRoutesResponse, error)
+	// Sessions, messages, errors and closes of the last hour, summed over the fleet. A gateway that has ended is not in it.
+	GetHistory(ctx context.Context, in *GetHistoryRequest, opts ...grpc.CallOption) (*History, error)
+	// The warnings and errors in the logs of the fleet: the last 256 of each gateway, oldest first, then each as it comes.
+	// Every five seconds without one, a line that says only which gateways are silent.
+	WatchLog(ctx context.Context, in *WatchLogRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LogLine], error)
 	// Relays a request as if the session had sent it, and returns the backend's answer to the caller, not to the client.
 	// Changes and pushes that come with the answer take effect as usual. The gateway must hold the session.
 	Call(ctx context.Context, in *CallRequest, opts ...grpc.CallOption) (*Reply, error)
@@ -302,6 +320,65 @@ func (c *controlClient) ListBlocks(ctx context.Context, in *ListBlocksRequest, o
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Control_ListBlocksClient = grpc.ServerStreamingClient[BlockInfo]
 
+func (c *controlClient) ListGateways(ctx context.Context, in *ListGatewaysRequest, opts ...grpc.CallOption) (*ListGatewaysResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListGatewaysResponse)
+	err := c.cc.Invoke(ctx, Control_ListGateways_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *controlClient) ListBackends(ctx context.Context, in *ListBackendsRequest, opts ...grpc.CallOption) (*ListBackendsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListBackendsResponse)
+	err := c.cc.Invoke(ctx, Control_ListBackends_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *controlClient) ListRoutes(ctx context.Context, in *ListRoutesRequest, opts ...grpc.CallOption) (*ListRoutesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListRoutesResponse)
+	err := c.cc.Invoke(ctx, Control_ListRoutes_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *controlClient) GetHistory(ctx context.Context, in *GetHistoryRequest, opts ...grpc.CallOption) (*History, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(History)
+	err := c.cc.Invoke(ctx, Control_GetHistory_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *controlClient) WatchLog(ctx context.Context, in *WatchLogRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LogLine], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Control_ServiceDesc.Streams[4], Control_WatchLog_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchLogRequest, LogLine]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Control_WatchLogClient = grpc.ServerStreamingClient[LogLine]
+
 func (c *controlClient) Call(ctx context.Context, in *CallRequest, opts ...grpc.CallOption) (*Reply, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Reply)
@@ -314,7 +391,7 @@ func (c *controlClient) Call(ctx context.Context, in *CallRequest, opts ...grpc.
 
 func (c *controlClient) Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchEvent], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Control_ServiceDesc.Streams[4], Control_Watch_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Control_ServiceDesc.Streams[5], Control_Watch_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -343,7 +420,7 @@ func (c *controlClient) ExplainRoute(ctx context.Context, in *ExplainRouteReques
 
 func (c *controlClient) Drain(ctx context.Context, in *DrainRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DrainProgress], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Control_ServiceDesc.Streams[5], Control_Drain_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Control_ServiceDesc.Streams[6], Control_Drain_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -460,6 +537,19 @@ type ControlServer interface {
 	Unblock(context.Context, *UnblockRequest) (*UnblockResult, error)
 	// The blocks that count, of Control and of blocks.file, sorted by what they are of, one page at a time.
 	ListBlocks(*ListBlocksRequest, grpc.ServerStreamingServer[BlockInfo]) error
+	// The gateways of the fleet with their state and load. Waits at most 250 ms; a known one that does not answer by then
+	// is listed as silent.
+	ListGateways(context.Context, *ListGatewaysRequest) (*ListGatewaysResponse, error)
+	// The backends as each gateway sees them: addresses, load, latency, circuit breaker, last failure.
+	ListBackends(context.Context, *ListBackendsRequest) (*ListBackendsResponse, error)
+	// The rules of the called gateway, and what the fleet has counted of each since somebody began to ask. Gateways count
+	// it as long as they are asked at least once a minute.
+	ListRoutes(context.Context, *ListRoutesRequest) (*ListRoutesResponse, error)
+	// Sessions, messages, errors and closes of the last hour, summed over the fleet. A gateway that has ended is not in it.
+	GetHistory(context.Context, *GetHistoryRequest) (*History, error)
+	// The warnings and errors in the logs of the fleet: the last 256 of each gateway, oldest first, then each as it comes.
+	// Every five seconds without one, a line that says only which gateways are silent.
+	WatchLog(*WatchLogRequest, grpc.ServerStreamingServer[LogLine]) error
 	// Relays a request as if the session had sent it, and returns the backend's answer to the caller, not to the client.
 	// Changes and pushes that come with the answer take effect as usual. The gateway must hold the session.
 	Call(context.Context, *CallRequest) (*Reply, error)
@@ -538,6 +628,21 @@ func (UnimplementedControlServer) Unblock(context.Context, *UnblockRequest) (*Un
 }
 func (UnimplementedControlServer) ListBlocks(*ListBlocksRequest, grpc.ServerStreamingServer[BlockInfo]) error {
 	return status.Error(codes.Unimplemented, "method ListBlocks not implemented")
+}
+func (UnimplementedControlServer) ListGateways(context.Context, *ListGatewaysRequest) (*ListGatewaysResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListGateways not implemented")
+}
+func (UnimplementedControlServer) ListBackends(context.Context, *ListBackendsRequest) (*ListBackendsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListBackends not implemented")
+}
+func (UnimplementedControlServer) ListRoutes(context.Context, *ListRoutesRequest) (*ListRoutesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListRoutes not implemented")
+}
+func (UnimplementedControlServer) GetHistory(context.Context, *GetHistoryRequest) (*History, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetHistory not implemented")
+}
+func (UnimplementedControlServer) WatchLog(*WatchLogRequest, grpc.ServerStreamingServer[LogLine]) error {
+	return status.Error(codes.Unimplemented, "method WatchLog not implemented")
 }
 func (UnimplementedControlServer) Call(context.Context, *CallRequest) (*Reply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Call not implemented")
@@ -828,6 +933,89 @@ func _Control_ListBlocks_Handler(srv interface{}, stream grpc.ServerStream) erro
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Control_ListBlocksServer = grpc.ServerStreamingServer[BlockInfo]
 
+func _Control_ListGateways_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListGatewaysRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServer).ListGateways(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Control_ListGateways_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServer).ListGateways(ctx, req.(*ListGatewaysRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Control_ListBackends_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListBackendsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServer).ListBackends(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Control_ListBackends_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServer).ListBackends(ctx, req.(*ListBackendsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Control_ListRoutes_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListRoutesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServer).ListRoutes(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Control_ListRoutes_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServer).ListRoutes(ctx, req.(*ListRoutesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Control_GetHistory_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetHistoryRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServer).GetHistory(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Control_GetHistory_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServer).GetHistory(ctx, req.(*GetHistoryRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Control_WatchLog_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchLogRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ControlServer).WatchLog(m, &grpc.GenericServerStream[WatchLogRequest, LogLine]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Control_WatchLogServer = grpc.ServerStreamingServer[LogLine]
+
 func _Control_Call_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(CallRequest)
 	if err := dec(in); err != nil {
@@ -1046,6 +1234,22 @@ var Control_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Control_Unblock_Handler,
 		},
 		{
+			MethodName: "ListGateways",
+			Handler:    _Control_ListGateways_Handler,
+		},
+		{
+			MethodName: "ListBackends",
+			Handler:    _Control_ListBackends_Handler,
+		},
+		{
+			MethodName: "ListRoutes",
+			Handler:    _Control_ListRoutes_Handler,
+		},
+		{
+			MethodName: "GetHistory",
+			Handler:    _Control_GetHistory_Handler,
+		},
+		{
 			MethodName: "Call",
 			Handler:    _Control_Call_Handler,
 		},
@@ -1097,6 +1301,11 @@ var Control_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "ListBlocks",
 			Handler:       _Control_ListBlocks_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "WatchLog",
+			Handler:       _Control_WatchLog_Handler,
 			ServerStreams: true,
 		},
 		{

@@ -152,6 +152,8 @@ type Session struct {
 	Dialect string `protobuf:"bytes,12,opt,name=dialect,proto3" json:"dialect,omitempty"`
 	// When this uid was bound, by the clock of the gateway that holds the session; absent: no uid.
 	BoundAt *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=bound_at,json=boundAt,proto3" json:"bound_at,omitempty"`
+	// Only in answers of GetSession, and of ListSessions with `stats`; absent from gateways of older releases.
+	Stats *SessionStats `protobuf:"bytes,14,opt,name=stats,proto3" json:"stats,omitempty"`
 	// Only in the last message of ListSessions, and only if that is not all; without a sid if no session was found.
 	Rest          *Session_Rest `protobuf:"bytes,16,opt,name=rest,proto3" json:"rest,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -279,9 +281,107 @@ func (x *Session) GetBoundAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Session) GetStats() *SessionStats {
+	if x != nil {
+		return x.Stats
+	}
+	return nil
+}
+
 func (x *Session) GetRest() *Session_Rest {
 	if x != nil {
 		return x.Rest
+	}
+	return nil
+}
+
+// What a session is doing at this moment.
+type SessionStats struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// opening, handshaking, active, draining or closed.
+	State string `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
+	// Messages of the client that were relayed.
+	Messages uint64 `protobuf:"varint,2,opt,name=messages,proto3" json:"messages,omitempty"`
+	// Its messages in flight or waiting for their turn.
+	InFlight uint32 `protobuf:"varint,3,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
+	// What was not sent to it yet, in bytes, with what its socket holds.
+	OutboxBytes uint64 `protobuf:"varint,4,opt,name=outbox_bytes,json=outboxBytes,proto3" json:"outbox_bytes,omitempty"`
+	// How long ago something was last heard of it.
+	SilentFor *durationpb.Duration `protobuf:"bytes,5,opt,name=silent_for,json=silentFor,proto3" json:"silent_for,omitempty"`
+	// From a ping to its pong, last time; absent: not measured.
+	RoundTrip     *durationpb.Duration `protobuf:"bytes,6,opt,name=round_trip,json=roundTrip,proto3" json:"round_trip,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionStats) Reset() {
+	*x = SessionStats{}
+	mi := &file_pith_v1_session_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionStats) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionStats) ProtoMessage() {}
+
+func (x *SessionStats) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_session_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionStats.ProtoReflect.Descriptor instead.
+func (*SessionStats) Descriptor() ([]byte, []int) {
+	return file_pith_v1_session_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *SessionStats) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *SessionStats) GetMessages() uint64 {
+	if x != nil {
+		return x.Messages
+	}
+	return 0
+}
+
+func (x *SessionStats) GetInFlight() uint32 {
+	if x != nil {
+		return x.InFlight
+	}
+	return 0
+}
+
+func (x *SessionStats) GetOutboxBytes() uint64 {
+	if x != nil {
+		return x.OutboxBytes
+	}
+	return 0
+}
+
+func (x *SessionStats) GetSilentFor() *durationpb.Duration {
+	if x != nil {
+		return x.SilentFor
+	}
+	return nil
+}
+
+func (x *SessionStats) GetRoundTrip() *durationpb.Duration {
+	if x != nil {
+		return x.RoundTrip
 	}
 	return nil
 }
@@ -301,7 +401,7 @@ type Body struct {
 
 func (x *Body) Reset() {
 	*x = Body{}
-	mi := &file_pith_v1_session_proto_msgTypes[1]
+	mi := &file_pith_v1_session_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -313,7 +413,7 @@ func (x *Body) String() string {
 func (*Body) ProtoMessage() {}
 
 func (x *Body) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_session_proto_msgTypes[1]
+	mi := &file_pith_v1_session_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -326,7 +426,7 @@ func (x *Body) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Body.ProtoReflect.Descriptor instead.
 func (*Body) Descriptor() ([]byte, []int) {
-	return file_pith_v1_session_proto_rawDescGZIP(), []int{1}
+	return file_pith_v1_session_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Body) GetContent() isBody_Content {
@@ -412,7 +512,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_pith_v1_session_proto_msgTypes[2]
+	mi := &file_pith_v1_session_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -424,7 +524,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_session_proto_msgTypes[2]
+	mi := &file_pith_v1_session_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -437,7 +537,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_pith_v1_session_proto_rawDescGZIP(), []int{2}
+	return file_pith_v1_session_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Error) GetCode() int32 {
@@ -501,7 +601,7 @@ type Patch struct {
 
 func (x *Patch) Reset() {
 	*x = Patch{}
-	mi := &file_pith_v1_session_proto_msgTypes[3]
+	mi := &file_pith_v1_session_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -513,7 +613,7 @@ func (x *Patch) String() string {
 func (*Patch) ProtoMessage() {}
 
 func (x *Patch) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_session_proto_msgTypes[3]
+	mi := &file_pith_v1_session_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -526,7 +626,7 @@ func (x *Patch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Patch.ProtoReflect.Descriptor instead.
 func (*Patch) Descriptor() ([]byte, []int) {
-	return file_pith_v1_session_proto_rawDescGZIP(), []int{3}
+	return file_pith_v1_session_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Patch) GetUid() string {
@@ -581,7 +681,7 @@ type Close struct {
 
 func (x *Close) Reset() {
 	*x = Close{}
-	mi := &file_pith_v1_session_proto_msgTypes[4]
+	mi := &file_pith_v1_session_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -593,7 +693,7 @@ func (x *Close) String() string {
 func (*Close) ProtoMessage() {}
 
 func (x *Close) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_session_proto_msgTypes[4]
+	mi := &file_pith_v1_session_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -606,7 +706,7 @@ func (x *Close) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Close.ProtoReflect.Descriptor instead.
 func (*Close) Descriptor() ([]byte, []int) {
-	return file_pith_v1_session_proto_rawDescGZIP(), []int{4}
+	return file_pith_v1_session_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Close) GetReason() string {
@@ -657,7 +757,7 @@ type Target struct {
 
 func (x *Target) Reset() {
 	*x = Target{}
-	mi := &file_pith_v1_session_proto_msgTypes[5]
+	mi := &file_pith_v1_session_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -669,7 +769,7 @@ func (x *Target) String() string {
 func (*Target) ProtoMessage() {}
 
 func (x *Target) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_session_proto_msgTypes[5]
+	mi := &file_pith_v1_session_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -682,7 +782,7 @@ func (x *Target) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Target.ProtoReflect.Descriptor instead.
 func (*Target) Descriptor() ([]byte, []int) {
-	return file_pith_v1_session_proto_rawDescGZIP(), []int{5}
+	return file_pith_v1_session_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Target) GetSids() []string {
@@ -772,7 +872,7 @@ type Push struct {
 
 func (x *Push) Reset() {
 	*x = Push{}
-	mi := &file_pith_v1_session_proto_msgTypes[6]
+	mi := &file_pith_v1_session_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -784,7 +884,7 @@ func (x *Push) String() string {
 func (*Push) ProtoMessage() {}
 
 func (x *Push) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_session_proto_msgTypes[6]
+	mi := &file_pith_v1_session_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -797,7 +897,7 @@ func (x *Push) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Push.ProtoReflect.Descriptor instead.
 func (*Push) Descriptor() ([]byte, []int) {
-	return file_pith_v1_session_proto_rawDescGZIP(), []int{6}
+	return file_pith_v1_session_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Push) GetTarget() *Target {
@@ -873,7 +973,7 @@ type PushBatch struct {
 
 func (x *PushBatch) Reset() {
 	*x = PushBatch{}
-	mi := &file_pith_v1_session_proto_msgTypes[7]
+	mi := &file_pith_v1_session_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -885,7 +985,7 @@ func (x *PushBatch) String() string {
 func (*PushBatch) ProtoMessage() {}
 
 func (x *PushBatch) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_session_proto_msgTypes[7]
+	mi := &file_pith_v1_session_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -898,7 +998,7 @@ func (x *PushBatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushBatch.ProtoReflect.Descriptor instead.
 func (*PushBatch) Descriptor() ([]byte, []int) {
-	return file_pith_v1_session_proto_rawDescGZIP(), []int{7}
+	return file_pith_v1_session_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PushBatch) GetPushes() []*Push {
@@ -934,7 +1034,7 @@ type PushResult struct {
 
 func (x *PushResult) Reset() {
 	*x = PushResult{}
-	mi := &file_pith_v1_session_proto_msgTypes[8]
+	mi := &file_pith_v1_session_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -946,7 +1046,7 @@ func (x *PushResult) String() string {
 func (*PushResult) ProtoMessage() {}
 
 func (x *PushResult) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_session_proto_msgTypes[8]
+	mi := &file_pith_v1_session_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -959,7 +1059,7 @@ func (x *PushResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushResult.ProtoReflect.Descriptor instead.
 func (*PushResult) Descriptor() ([]byte, []int) {
-	return file_pith_v1_session_proto_rawDescGZIP(), []int{8}
+	return file_pith_v1_session_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *PushResult) GetDelivered() uint32 {
@@ -1038,7 +1138,7 @@ type Session_Rest struct {
 
 func (x *Session_Rest) Reset() {
 	*x = Session_Rest{}
-	mi := &file_pith_v1_session_proto_msgTypes[9]
+	mi := &file_pith_v1_session_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1050,7 +1150,7 @@ func (x *Session_Rest) String() string {
 func (*Session_Rest) ProtoMessage() {}
 
 func (x *Session_Rest) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_session_proto_msgTypes[9]
+	mi := &file_pith_v1_session_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1084,7 +1184,7 @@ var File_pith_v1_session_proto protoreflect.FileDescriptor
 
 const file_pith_v1_session_proto_rawDesc = "" +
 	"\n" +
-	"\x15pith/v1/session.proto\x12\apith.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb7\x04\n" +
+	"\x15pith/v1/session.proto\x12\apith.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe4\x04\n" +
 	"\aSession\x12\x10\n" +
 	"\x03sid\x18\x01 \x01(\tR\x03sid\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\tR\x03uid\x12\x18\n" +
@@ -1100,11 +1200,21 @@ const file_pith_v1_session_proto_rawDesc = "" +
 	" \x03(\tR\x06groups\x12\x1c\n" +
 	"\ttransport\x18\v \x01(\tR\ttransport\x12\x18\n" +
 	"\adialect\x18\f \x01(\tR\adialect\x125\n" +
-	"\bbound_at\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\aboundAt\x12)\n" +
+	"\bbound_at\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\aboundAt\x12+\n" +
+	"\x05stats\x18\x0e \x01(\v2\x15.pith.v1.SessionStatsR\x05stats\x12)\n" +
 	"\x04rest\x18\x10 \x01(\v2\x15.pith.v1.Session.RestR\x04rest\x1aW\n" +
 	"\x04Rest\x12&\n" +
 	"\x0fnext_page_token\x18\x01 \x01(\tR\rnextPageToken\x12'\n" +
-	"\x0fsilent_gateways\x18\x02 \x03(\tR\x0esilentGateways\"m\n" +
+	"\x0fsilent_gateways\x18\x02 \x03(\tR\x0esilentGateways\"\xf4\x01\n" +
+	"\fSessionStats\x12\x14\n" +
+	"\x05state\x18\x01 \x01(\tR\x05state\x12\x1a\n" +
+	"\bmessages\x18\x02 \x01(\x04R\bmessages\x12\x1b\n" +
+	"\tin_flight\x18\x03 \x01(\rR\binFlight\x12!\n" +
+	"\foutbox_bytes\x18\x04 \x01(\x04R\voutboxBytes\x128\n" +
+	"\n" +
+	"silent_for\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\tsilentFor\x128\n" +
+	"\n" +
+	"round_trip\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\troundTrip\"m\n" +
 	"\x04Body\x12\x16\n" +
 	"\x05bytes\x18\x01 \x01(\fH\x00R\x05bytes\x12,\n" +
 	"\x04json\x18\x02 \x01(\v2\x16.google.protobuf.ValueH\x00R\x04json\x12\x14\n" +
@@ -1194,50 +1304,54 @@ func file_pith_v1_session_proto_rawDescGZIP() []byte {
 }
 
 var file_pith_v1_session_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_pith_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_pith_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_pith_v1_session_proto_goTypes = []any{
 	(Scope)(0),                    // 0: pith.v1.Scope
 	(Delivery)(0),                 // 1: pith.v1.Delivery
 	(*Session)(nil),               // 2: pith.v1.Session
-	(*Body)(nil),                  // 3: pith.v1.Body
-	(*Error)(nil),                 // 4: pith.v1.Error
-	(*Patch)(nil),                 // 5: pith.v1.Patch
-	(*Close)(nil),                 // 6: pith.v1.Close
-	(*Target)(nil),                // 7: pith.v1.Target
-	(*Push)(nil),                  // 8: pith.v1.Push
-	(*PushBatch)(nil),             // 9: pith.v1.PushBatch
-	(*PushResult)(nil),            // 10: pith.v1.PushResult
-	(*Session_Rest)(nil),          // 11: pith.v1.Session.Rest
-	nil,                           // 12: pith.v1.Error.FieldsEntry
-	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),       // 14: google.protobuf.Struct
-	(*structpb.Value)(nil),        // 15: google.protobuf.Value
+	(*SessionStats)(nil),          // 3: pith.v1.SessionStats
+	(*Body)(nil),                  // 4: pith.v1.Body
+	(*Error)(nil),                 // 5: pith.v1.Error
+	(*Patch)(nil),                 // 6: pith.v1.Patch
+	(*Close)(nil),                 // 7: pith.v1.Close
+	(*Target)(nil),                // 8: pith.v1.Target
+	(*Push)(nil),                  // 9: pith.v1.Push
+	(*PushBatch)(nil),             // 10: pith.v1.PushBatch
+	(*PushResult)(nil),            // 11: pith.v1.PushResult
+	(*Session_Rest)(nil),          // 12: pith.v1.Session.Rest
+	nil,                           // 13: pith.v1.Error.FieldsEntry
+	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),       // 15: google.protobuf.Struct
 	(*durationpb.Duration)(nil),   // 16: google.protobuf.Duration
+	(*structpb.Value)(nil),        // 17: google.protobuf.Value
 }
 var file_pith_v1_session_proto_depIdxs = []int32{
-	13, // 0: pith.v1.Session.opened_at:type_name -> google.protobuf.Timestamp
-	14, // 1: pith.v1.Session.data:type_name -> google.protobuf.Struct
-	13, // 2: pith.v1.Session.bound_at:type_name -> google.protobuf.Timestamp
-	11, // 3: pith.v1.Session.rest:type_name -> pith.v1.Session.Rest
-	15, // 4: pith.v1.Body.json:type_name -> google.protobuf.Value
-	16, // 5: pith.v1.Error.retry_after:type_name -> google.protobuf.Duration
-	12, // 6: pith.v1.Error.fields:type_name -> pith.v1.Error.FieldsEntry
-	3,  // 7: pith.v1.Error.body:type_name -> pith.v1.Body
-	14, // 8: pith.v1.Patch.set:type_name -> google.protobuf.Struct
-	16, // 9: pith.v1.Close.retry_after:type_name -> google.protobuf.Duration
-	14, // 10: pith.v1.Target.where:type_name -> google.protobuf.Struct
-	0,  // 11: pith.v1.Target.scope:type_name -> pith.v1.Scope
-	7,  // 12: pith.v1.Push.target:type_name -> pith.v1.Target
-	3,  // 13: pith.v1.Push.body:type_name -> pith.v1.Body
-	1,  // 14: pith.v1.Push.delivery:type_name -> pith.v1.Delivery
-	16, // 15: pith.v1.Push.expires_in:type_name -> google.protobuf.Duration
-	8,  // 16: pith.v1.PushBatch.pushes:type_name -> pith.v1.Push
-	4,  // 17: pith.v1.PushResult.error:type_name -> pith.v1.Error
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	14, // 0: pith.v1.Session.opened_at:type_name -> google.protobuf.Timestamp
+	15, // 1: pith.v1.Session.data:type_name -> google.protobuf.Struct
+	14, // 2: pith.v1.Session.bound_at:type_name -> google.protobuf.Timestamp
+	3,  // 3: pith.v1.Session.stats:type_name -> pith.v1.SessionStats
+	12, // 4: pith.v1.Session.rest:type_name -> pith.v1.Session.Rest
+	16, // 5: pith.v1.SessionStats.silent_for:type_name -> google.protobuf.Duration
+	16, // 6: pith.v1.SessionStats.round_trip:type_name -> google.protobuf.Duration
+	17, // 7: pith.v1.Body.json:type_name -> google.protobuf.Value
+	16, // 8: pith.v1.Error.retry_after:type_name -> google.protobuf.Duration
+	13, // 9: pith.v1.Error.fields:type_name -> pith.v1.Error.FieldsEntry
+	4,  // 10: pith.v1.Error.body:type_name -> pith.v1.Body
+	15, // 11: pith.v1.Patch.set:type_name -> google.protobuf.Struct
+	16, // 12: pith.v1.Close.retry_after:type_name -> google.protobuf.Duration
+	15, // 13: pith.v1.Target.where:type_name -> google.protobuf.Struct
+	0,  // 14: pith.v1.Target.scope:type_name -> pith.v1.Scope
+	8,  // 15: pith.v1.Push.target:type_name -> pith.v1.Target
+	4,  // 16: pith.v1.Push.body:type_name -> pith.v1.Body
+	1,  // 17: pith.v1.Push.delivery:type_name -> pith.v1.Delivery
+	16, // 18: pith.v1.Push.expires_in:type_name -> google.protobuf.Duration
+	9,  // 19: pith.v1.PushBatch.pushes:type_name -> pith.v1.Push
+	5,  // 20: pith.v1.PushResult.error:type_name -> pith.v1.Error
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_pith_v1_session_proto_init() }
@@ -1245,19 +1359,19 @@ func file_pith_v1_session_proto_init() {
 	if File_pith_v1_session_proto != nil {
 		return
 	}
-	file_pith_v1_session_proto_msgTypes[1].OneofWrappers = []any{
+	file_pith_v1_session_proto_msgTypes[2].OneofWrappers = []any{
 		(*Body_Bytes)(nil),
 		(*Body_Json)(nil),
 		(*Body_Text)(nil),
 	}
-	file_pith_v1_session_proto_msgTypes[3].OneofWrappers = []any{}
+	file_pith_v1_session_proto_msgTypes[4].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pith_v1_session_proto_rawDesc), len(file_pith_v1_session_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   11,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
