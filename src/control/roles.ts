@@ -3,7 +3,7 @@
  * `write`, and is in the audit log: a row that was forgotten opens nothing.
  */
 
-/** read: look at sessions and the gateway, secrets covered. write: that, and change them. */
+/** read: look at sessions and the gateway. write: that and the configuration, act as a player does, and change things. */
 export type Role = 'read' | 'write';
 
 /**
@@ -33,6 +33,8 @@ export const METHOD_RULES: Readonly<Record<string, MethodRule>> = {
   ListSessions: READ,
   GetPresence: READ,
   ListGroups: READ,
+  // It shows what players do; bodies are for the role write, as watch.ts has it.
+  Watch: { role: 'read', audited: 'each' },
   Block: WRITE,
   Unblock: WRITE,
   ListBlocks: READ,
@@ -44,13 +46,14 @@ export const METHOD_RULES: Readonly<Record<string, MethodRule>> = {
   // Acts as a player does.
   Call: WRITE,
   ExplainRoute: READ,
-  Watch: READ,
   Drain: WRITE,
   SetMaintenance: WRITE,
   GetMaintenance: READ,
   SetLogLevel: WRITE,
+  Profile: WRITE,
   Reload: WRITE,
-  GetConfig: READ,
+  // Secrets are covered, but addresses and limits are not.
+  GetConfig: WRITE,
   GetInfo: READ,
 };
 

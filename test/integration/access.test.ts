@@ -196,7 +196,11 @@ admin: { listen: 127.0.0.1:0, token: ${WRITE}, tokens: [{ token: ${READ}, role: 
   });
 
   test('GetConfig does not show them', async () => {
-    const { json } = await post(gateway, 'GetConfig', withToken(READ));
+    expect(await post(gateway, 'GetConfig', withToken(READ))).toMatchObject({
+      status: 403,
+      json: { error: { reason: 'FORBIDDEN' } },
+    });
+    const { json } = await post(gateway, 'GetConfig', withToken(WRITE));
     expect(json['yaml']).toContain('name: dashboard');
     for (const token of [WRITE, READ]) expect(json['yaml']).not.toContain(token);
   });

@@ -18,7 +18,7 @@ const SERVED = [
   ...['ExplainRoute', 'Drain', 'SetLogLevel', 'Reload', 'GetConfig', 'GetInfo'],
   ...['SetMaintenance', 'GetMaintenance'],
 ];
-const NOT_SERVED = ['Watch'];
+const NOT_SERVED = ['Watch', 'Profile'];
 
 let gateway: TestGateway;
 let ann: TestClient;

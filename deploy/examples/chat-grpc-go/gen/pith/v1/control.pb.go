@@ -1069,184 +1069,6 @@ func (x *CallRequest) GetTimeout() *durationpb.Duration {
 	return nil
 }
 
-// Which sessions' packets; no target: all. bodies: include the contents.
-type WatchRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Target        *Target                `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
-	Bodies        bool                   `protobuf:"varint,2,opt,name=bodies,proto3" json:"bodies,omitempty"`
-	MaxPerSecond  uint32                 `protobuf:"varint,3,opt,name=max_per_second,json=maxPerSecond,proto3" json:"max_per_second,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *WatchRequest) Reset() {
-	*x = WatchRequest{}
-	mi := &file_pith_v1_control_proto_msgTypes[17]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *WatchRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*WatchRequest) ProtoMessage() {}
-
-func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[17]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
-func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{17}
-}
-
-func (x *WatchRequest) GetTarget() *Target {
-	if x != nil {
-		return x.Target
-	}
-	return nil
-}
-
-func (x *WatchRequest) GetBodies() bool {
-	if x != nil {
-		return x.Bodies
-	}
-	return false
-}
-
-func (x *WatchRequest) GetMaxPerSecond() uint32 {
-	if x != nil {
-		return x.MaxPerSecond
-	}
-	return 0
-}
-
-// One packet.
-type WatchEvent struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Sid           string                 `protobuf:"bytes,1,opt,name=sid,proto3" json:"sid,omitempty"`
-	Direction     string                 `protobuf:"bytes,2,opt,name=direction,proto3" json:"direction,omitempty"`
-	Packet        string                 `protobuf:"bytes,3,opt,name=packet,proto3" json:"packet,omitempty"`
-	Kind          string                 `protobuf:"bytes,4,opt,name=kind,proto3" json:"kind,omitempty"`
-	Route         string                 `protobuf:"bytes,5,opt,name=route,proto3" json:"route,omitempty"`
-	Id            uint64                 `protobuf:"varint,6,opt,name=id,proto3" json:"id,omitempty"`
-	Bytes         uint32                 `protobuf:"varint,7,opt,name=bytes,proto3" json:"bytes,omitempty"`
-	Body          *Body                  `protobuf:"bytes,8,opt,name=body,proto3" json:"body,omitempty"`
-	Note          string                 `protobuf:"bytes,9,opt,name=note,proto3" json:"note,omitempty"`
-	At            *durationpb.Duration   `protobuf:"bytes,10,opt,name=at,proto3" json:"at,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *WatchEvent) Reset() {
-	*x = WatchEvent{}
-	mi := &file_pith_v1_control_proto_msgTypes[18]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *WatchEvent) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*WatchEvent) ProtoMessage() {}
-
-func (x *WatchEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[18]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use WatchEvent.ProtoReflect.Descriptor instead.
-func (*WatchEvent) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{18}
-}
-
-func (x *WatchEvent) GetSid() string {
-	if x != nil {
-		return x.Sid
-	}
-	return ""
-}
-
-func (x *WatchEvent) GetDirection() string {
-	if x != nil {
-		return x.Direction
-	}
-	return ""
-}
-
-func (x *WatchEvent) GetPacket() string {
-	if x != nil {
-		return x.Packet
-	}
-	return ""
-}
-
-func (x *WatchEvent) GetKind() string {
-	if x != nil {
-		return x.Kind
-	}
-	return ""
-}
-
-func (x *WatchEvent) GetRoute() string {
-	if x != nil {
-		return x.Route
-	}
-	return ""
-}
-
-func (x *WatchEvent) GetId() uint64 {
-	if x != nil {
-		return x.Id
-	}
-	return 0
-}
-
-func (x *WatchEvent) GetBytes() uint32 {
-	if x != nil {
-		return x.Bytes
-	}
-	return 0
-}
-
-func (x *WatchEvent) GetBody() *Body {
-	if x != nil {
-		return x.Body
-	}
-	return nil
-}
-
-func (x *WatchEvent) GetNote() string {
-	if x != nil {
-		return x.Note
-	}
-	return ""
-}
-
-func (x *WatchEvent) GetAt() *durationpb.Duration {
-	if x != nil {
-		return x.At
-	}
-	return nil
-}
-
 // A route, and the session data that rules may use.
 type ExplainRouteRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1259,7 +1081,7 @@ type ExplainRouteRequest struct {
 
 func (x *ExplainRouteRequest) Reset() {
 	*x = ExplainRouteRequest{}
-	mi := &file_pith_v1_control_proto_msgTypes[19]
+	mi := &file_pith_v1_control_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1271,7 +1093,7 @@ func (x *ExplainRouteRequest) String() string {
 func (*ExplainRouteRequest) ProtoMessage() {}
 
 func (x *ExplainRouteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[19]
+	mi := &file_pith_v1_control_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1284,7 +1106,7 @@ func (x *ExplainRouteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRouteRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRouteRequest) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{19}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ExplainRouteRequest) GetRoute() string {
@@ -1322,7 +1144,7 @@ type ExplainRouteResponse struct {
 
 func (x *ExplainRouteResponse) Reset() {
 	*x = ExplainRouteResponse{}
-	mi := &file_pith_v1_control_proto_msgTypes[20]
+	mi := &file_pith_v1_control_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1334,7 +1156,7 @@ func (x *ExplainRouteResponse) String() string {
 func (*ExplainRouteResponse) ProtoMessage() {}
 
 func (x *ExplainRouteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[20]
+	mi := &file_pith_v1_control_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1347,7 +1169,7 @@ func (x *ExplainRouteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRouteResponse.ProtoReflect.Descriptor instead.
 func (*ExplainRouteResponse) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{20}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ExplainRouteResponse) GetRule() string {
@@ -1389,7 +1211,7 @@ type DrainRequest struct {
 
 func (x *DrainRequest) Reset() {
 	*x = DrainRequest{}
-	mi := &file_pith_v1_control_proto_msgTypes[21]
+	mi := &file_pith_v1_control_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1401,7 +1223,7 @@ func (x *DrainRequest) String() string {
 func (*DrainRequest) ProtoMessage() {}
 
 func (x *DrainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[21]
+	mi := &file_pith_v1_control_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1414,7 +1236,7 @@ func (x *DrainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainRequest.ProtoReflect.Descriptor instead.
 func (*DrainRequest) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{21}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *DrainRequest) GetBudget() *durationpb.Duration {
@@ -1443,7 +1265,7 @@ type DrainProgress struct {
 
 func (x *DrainProgress) Reset() {
 	*x = DrainProgress{}
-	mi := &file_pith_v1_control_proto_msgTypes[22]
+	mi := &file_pith_v1_control_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1455,7 +1277,7 @@ func (x *DrainProgress) String() string {
 func (*DrainProgress) ProtoMessage() {}
 
 func (x *DrainProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[22]
+	mi := &file_pith_v1_control_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1468,7 +1290,7 @@ func (x *DrainProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainProgress.ProtoReflect.Descriptor instead.
 func (*DrainProgress) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{22}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *DrainProgress) GetState() string {
@@ -1511,7 +1333,7 @@ type SetMaintenanceRequest struct {
 
 func (x *SetMaintenanceRequest) Reset() {
 	*x = SetMaintenanceRequest{}
-	mi := &file_pith_v1_control_proto_msgTypes[23]
+	mi := &file_pith_v1_control_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1523,7 +1345,7 @@ func (x *SetMaintenanceRequest) String() string {
 func (*SetMaintenanceRequest) ProtoMessage() {}
 
 func (x *SetMaintenanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[23]
+	mi := &file_pith_v1_control_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1536,7 +1358,7 @@ func (x *SetMaintenanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetMaintenanceRequest.ProtoReflect.Descriptor instead.
 func (*SetMaintenanceRequest) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{23}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SetMaintenanceRequest) GetOn() bool {
@@ -1590,7 +1412,7 @@ type GetMaintenanceRequest struct {
 
 func (x *GetMaintenanceRequest) Reset() {
 	*x = GetMaintenanceRequest{}
-	mi := &file_pith_v1_control_proto_msgTypes[24]
+	mi := &file_pith_v1_control_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1602,7 +1424,7 @@ func (x *GetMaintenanceRequest) String() string {
 func (*GetMaintenanceRequest) ProtoMessage() {}
 
 func (x *GetMaintenanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[24]
+	mi := &file_pith_v1_control_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1615,7 +1437,7 @@ func (x *GetMaintenanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetMaintenanceRequest.ProtoReflect.Descriptor instead.
 func (*GetMaintenanceRequest) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{24}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{22}
 }
 
 // What is in maintenance on the called gateway.
@@ -1637,7 +1459,7 @@ type MaintenanceState struct {
 
 func (x *MaintenanceState) Reset() {
 	*x = MaintenanceState{}
-	mi := &file_pith_v1_control_proto_msgTypes[25]
+	mi := &file_pith_v1_control_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1649,7 +1471,7 @@ func (x *MaintenanceState) String() string {
 func (*MaintenanceState) ProtoMessage() {}
 
 func (x *MaintenanceState) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[25]
+	mi := &file_pith_v1_control_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1662,7 +1484,7 @@ func (x *MaintenanceState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MaintenanceState.ProtoReflect.Descriptor instead.
 func (*MaintenanceState) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{25}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *MaintenanceState) GetOn() bool {
@@ -1694,6 +1516,339 @@ func (x *MaintenanceState) GetGateways() uint32 {
 }
 
 func (x *MaintenanceState) GetSilentGateways() []string {
+	if x != nil {
+		return x.SilentGateways
+	}
+	return nil
+}
+
+// Which sessions to watch, and what of them.
+type WatchRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Sessions that are there, that come, or that the target selects later, as when they are bound to a uid of it. Absent
+	// or empty: all.
+	Target *Target `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
+	// Only messages of these routes, as in `match`; "": every packet.
+	Route string `protobuf:"bytes,2,opt,name=route,proto3" json:"route,omitempty"`
+	// With the bodies of messages. Needs the role write, and admin.watch_bodies of the called gateway; each other gateway
+	// shows those that its own admin.watch_bodies allows.
+	Bodies bool `protobuf:"varint,3,opt,name=bodies,proto3" json:"bodies,omitempty"`
+	// How many packets each gateway shows in a second: at most 1,000; 0: 100. An answer comes with its request. What is
+	// left out is counted.
+	MaxPerSecond  uint32 `protobuf:"varint,4,opt,name=max_per_second,json=maxPerSecond,proto3" json:"max_per_second,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchRequest) Reset() {
+	*x = WatchRequest{}
+	mi := &file_pith_v1_control_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchRequest) ProtoMessage() {}
+
+func (x *WatchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
+func (*WatchRequest) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *WatchRequest) GetTarget() *Target {
+	if x != nil {
+		return x.Target
+	}
+	return nil
+}
+
+func (x *WatchRequest) GetRoute() string {
+	if x != nil {
+		return x.Route
+	}
+	return ""
+}
+
+func (x *WatchRequest) GetBodies() bool {
+	if x != nil {
+		return x.Bodies
+	}
+	return false
+}
+
+func (x *WatchRequest) GetMaxPerSecond() uint32 {
+	if x != nil {
+		return x.MaxPerSecond
+	}
+	return 0
+}
+
+// A packet, or something else that happened to a session or to the watch. What is not set does not apply.
+type WatchEvent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Packets: handshake, handshake_ack, heartbeat, request, notify, response, push, kick.
+	// Of a session: seen (the watch sees it from now on), unseen (the target does not select it any more), closed.
+	// Of a message: done (what became of a notify), unreadable (it could not be read, and was dropped).
+	// Of the watch: watching (the first event, and one every ten seconds), skipped, ended (the last one).
+	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	// in: from the client; out: to the client.
+	Direction string `protobuf:"bytes,2,opt,name=direction,proto3" json:"direction,omitempty"`
+	// Which gateway, and its clock.
+	Gateway string                 `protobuf:"bytes,3,opt,name=gateway,proto3" json:"gateway,omitempty"`
+	At      *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
+	Sid     string                 `protobuf:"bytes,5,opt,name=sid,proto3" json:"sid,omitempty"`
+	Uid     string                 `protobuf:"bytes,6,opt,name=uid,proto3" json:"uid,omitempty"`
+	// <sid>-<seq>: the message, and its answer. With seq 0 the session.
+	Ref string `protobuf:"bytes,7,opt,name=ref,proto3" json:"ref,omitempty"`
+	// As the client sent it, or gets it.
+	Route string `protobuf:"bytes,8,opt,name=route,proto3" json:"route,omitempty"`
+	// The client's id of the request.
+	Id uint64 `protobuf:"varint,9,opt,name=id,proto3" json:"id,omitempty"`
+	// The body as the backend gets it or sent it; of a handshake as the client sent it.
+	Bytes uint32 `protobuf:"varint,10,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// The first 16 KiB of it. Never of a handshake, of a message that no route forwards, or of a route of the gateway's own.
+	Body *Body `protobuf:"bytes,11,opt,name=body,proto3" json:"body,omitempty"`
+	// Where the message went: the `match` of the rule, the backend, and its address where it is known.
+	Rule    string `protobuf:"bytes,12,opt,name=rule,proto3" json:"rule,omitempty"`
+	Backend string `protobuf:"bytes,13,opt,name=backend,proto3" json:"backend,omitempty"`
+	Address string `protobuf:"bytes,14,opt,name=address,proto3" json:"address,omitempty"`
+	// How long it waited for its turn; and how long until it was answered, that included.
+	Waited *durationpb.Duration `protobuf:"bytes,15,opt,name=waited,proto3" json:"waited,omitempty"`
+	Took   *durationpb.Duration `protobuf:"bytes,16,opt,name=took,proto3" json:"took,omitempty"`
+	// How often it was sent again.
+	Retries uint32 `protobuf:"varint,17,opt,name=retries,proto3" json:"retries,omitempty"`
+	// The code of the answer, 200: a body; of a handshake or a close: the one that the client got. And the reason.
+	Code   int32  `protobuf:"varint,18,opt,name=code,proto3" json:"code,omitempty"`
+	Reason string `protobuf:"bytes,19,opt,name=reason,proto3" json:"reason,omitempty"`
+	// More in plain words: what went wrong; what became of a push that was not delivered; why the watch ended.
+	Note string `protobuf:"bytes,20,opt,name=note,proto3" json:"note,omitempty"`
+	// skipped: how many events were left out since the last, because there were more than max_per_second, and because the
+	// stream is not read fast enough.
+	OverRate uint32 `protobuf:"varint,21,opt,name=over_rate,json=overRate,proto3" json:"over_rate,omitempty"`
+	Unread   uint32 `protobuf:"varint,22,opt,name=unread,proto3" json:"unread,omitempty"`
+	// watching: how many sessions are watched here and elsewhere, which gateways take part, and known gateways that do not:
+	// they did not answer in time, have enough watches, or run a release that does not know the method.
+	Sessions       uint32   `protobuf:"varint,23,opt,name=sessions,proto3" json:"sessions,omitempty"`
+	Gateways       []string `protobuf:"bytes,24,rep,name=gateways,proto3" json:"gateways,omitempty"`
+	SilentGateways []string `protobuf:"bytes,25,rep,name=silent_gateways,json=silentGateways,proto3" json:"silent_gateways,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *WatchEvent) Reset() {
+	*x = WatchEvent{}
+	mi := &file_pith_v1_control_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchEvent) ProtoMessage() {}
+
+func (x *WatchEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchEvent.ProtoReflect.Descriptor instead.
+func (*WatchEvent) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *WatchEvent) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *WatchEvent) GetDirection() string {
+	if x != nil {
+		return x.Direction
+	}
+	return ""
+}
+
+func (x *WatchEvent) GetGateway() string {
+	if x != nil {
+		return x.Gateway
+	}
+	return ""
+}
+
+func (x *WatchEvent) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *WatchEvent) GetSid() string {
+	if x != nil {
+		return x.Sid
+	}
+	return ""
+}
+
+func (x *WatchEvent) GetUid() string {
+	if x != nil {
+		return x.Uid
+	}
+	return ""
+}
+
+func (x *WatchEvent) GetRef() string {
+	if x != nil {
+		return x.Ref
+	}
+	return ""
+}
+
+func (x *WatchEvent) GetRoute() string {
+	if x != nil {
+		return x.Route
+	}
+	return ""
+}
+
+func (x *WatchEvent) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *WatchEvent) GetBytes() uint32 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *WatchEvent) GetBody() *Body {
+	if x != nil {
+		return x.Body
+	}
+	return nil
+}
+
+func (x *WatchEvent) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *WatchEvent) GetBackend() string {
+	if x != nil {
+		return x.Backend
+	}
+	return ""
+}
+
+func (x *WatchEvent) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *WatchEvent) GetWaited() *durationpb.Duration {
+	if x != nil {
+		return x.Waited
+	}
+	return nil
+}
+
+func (x *WatchEvent) GetTook() *durationpb.Duration {
+	if x != nil {
+		return x.Took
+	}
+	return nil
+}
+
+func (x *WatchEvent) GetRetries() uint32 {
+	if x != nil {
+		return x.Retries
+	}
+	return 0
+}
+
+func (x *WatchEvent) GetCode() int32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *WatchEvent) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *WatchEvent) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
+func (x *WatchEvent) GetOverRate() uint32 {
+	if x != nil {
+		return x.OverRate
+	}
+	return 0
+}
+
+func (x *WatchEvent) GetUnread() uint32 {
+	if x != nil {
+		return x.Unread
+	}
+	return 0
+}
+
+func (x *WatchEvent) GetSessions() uint32 {
+	if x != nil {
+		return x.Sessions
+	}
+	return 0
+}
+
+func (x *WatchEvent) GetGateways() []string {
+	if x != nil {
+		return x.Gateways
+	}
+	return nil
+}
+
+func (x *WatchEvent) GetSilentGateways() []string {
 	if x != nil {
 		return x.SilentGateways
 	}
@@ -3446,10 +3601,12 @@ func (x *LogPage) GetSilentGateways() []string {
 	return nil
 }
 
-// debug, info, warn or error.
+// level: debug, info, warn or error; "": that of log.level again. expires_in: until that one comes back, at most 24h; absent:
+// it does not by itself.
 type SetLogLevelRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Level         string                 `protobuf:"bytes,1,opt,name=level,proto3" json:"level,omitempty"`
+	ExpiresIn     *durationpb.Duration   `protobuf:"bytes,2,opt,name=expires_in,json=expiresIn,proto3" json:"expires_in,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3491,6 +3648,121 @@ func (x *SetLogLevelRequest) GetLevel() string {
 	return ""
 }
 
+func (x *SetLogLevelRequest) GetExpiresIn() *durationpb.Duration {
+	if x != nil {
+		return x.ExpiresIn
+	}
+	return nil
+}
+
+// kind: cpu, the default, or heap: where memory is allocated that is still held at the end. duration: 1s to 60s; absent:
+// 10s.
+type ProfileRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Duration      *durationpb.Duration   `protobuf:"bytes,2,opt,name=duration,proto3" json:"duration,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProfileRequest) Reset() {
+	*x = ProfileRequest{}
+	mi := &file_pith_v1_control_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProfileRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProfileRequest) ProtoMessage() {}
+
+func (x *ProfileRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProfileRequest.ProtoReflect.Descriptor instead.
+func (*ProfileRequest) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *ProfileRequest) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *ProfileRequest) GetDuration() *durationpb.Duration {
+	if x != nil {
+		return x.Duration
+	}
+	return nil
+}
+
+// A piece of the profile. All data joined is a file for Chrome's and VS Code's developer tools; the first piece comes at
+// once, without data, and names it: <gateway id>-<time>.cpuprofile or .heapprofile.
+type ProfilePiece struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Data          []byte                 `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProfilePiece) Reset() {
+	*x = ProfilePiece{}
+	mi := &file_pith_v1_control_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProfilePiece) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProfilePiece) ProtoMessage() {}
+
+func (x *ProfilePiece) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProfilePiece.ProtoReflect.Descriptor instead.
+func (*ProfilePiece) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *ProfilePiece) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ProfilePiece) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
 // Empty.
 type ReloadRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -3500,7 +3772,7 @@ type ReloadRequest struct {
 
 func (x *ReloadRequest) Reset() {
 	*x = ReloadRequest{}
-	mi := &file_pith_v1_control_proto_msgTypes[51]
+	mi := &file_pith_v1_control_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3512,7 +3784,7 @@ func (x *ReloadRequest) String() string {
 func (*ReloadRequest) ProtoMessage() {}
 
 func (x *ReloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[51]
+	mi := &file_pith_v1_control_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3525,7 +3797,7 @@ func (x *ReloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReloadRequest.ProtoReflect.Descriptor instead.
 func (*ReloadRequest) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{51}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{53}
 }
 
 // What came of it. Nothing was applied where needs_restart or errors has anything.
@@ -3543,7 +3815,7 @@ type ReloadResponse struct {
 
 func (x *ReloadResponse) Reset() {
 	*x = ReloadResponse{}
-	mi := &file_pith_v1_control_proto_msgTypes[52]
+	mi := &file_pith_v1_control_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3555,7 +3827,7 @@ func (x *ReloadResponse) String() string {
 func (*ReloadResponse) ProtoMessage() {}
 
 func (x *ReloadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[52]
+	mi := &file_pith_v1_control_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3568,7 +3840,7 @@ func (x *ReloadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReloadResponse.ProtoReflect.Descriptor instead.
 func (*ReloadResponse) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{52}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ReloadResponse) GetChanged() []string {
@@ -3601,7 +3873,7 @@ type GetConfigRequest struct {
 
 func (x *GetConfigRequest) Reset() {
 	*x = GetConfigRequest{}
-	mi := &file_pith_v1_control_proto_msgTypes[53]
+	mi := &file_pith_v1_control_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3613,7 +3885,7 @@ func (x *GetConfigRequest) String() string {
 func (*GetConfigRequest) ProtoMessage() {}
 
 func (x *GetConfigRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[53]
+	mi := &file_pith_v1_control_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3626,7 +3898,7 @@ func (x *GetConfigRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetConfigRequest.ProtoReflect.Descriptor instead.
 func (*GetConfigRequest) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{53}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{55}
 }
 
 // The configuration as YAML, with *** for each secret.
@@ -3639,7 +3911,7 @@ type GetConfigResponse struct {
 
 func (x *GetConfigResponse) Reset() {
 	*x = GetConfigResponse{}
-	mi := &file_pith_v1_control_proto_msgTypes[54]
+	mi := &file_pith_v1_control_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3651,7 +3923,7 @@ func (x *GetConfigResponse) String() string {
 func (*GetConfigResponse) ProtoMessage() {}
 
 func (x *GetConfigResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[54]
+	mi := &file_pith_v1_control_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3664,7 +3936,7 @@ func (x *GetConfigResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetConfigResponse.ProtoReflect.Descriptor instead.
 func (*GetConfigResponse) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{54}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *GetConfigResponse) GetYaml() string {
@@ -3683,7 +3955,7 @@ type GetInfoRequest struct {
 
 func (x *GetInfoRequest) Reset() {
 	*x = GetInfoRequest{}
-	mi := &file_pith_v1_control_proto_msgTypes[55]
+	mi := &file_pith_v1_control_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3695,7 +3967,7 @@ func (x *GetInfoRequest) String() string {
 func (*GetInfoRequest) ProtoMessage() {}
 
 func (x *GetInfoRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[55]
+	mi := &file_pith_v1_control_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3708,27 +3980,30 @@ func (x *GetInfoRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetInfoRequest.ProtoReflect.Descriptor instead.
 func (*GetInfoRequest) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{55}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{57}
 }
 
 // One gateway: its id, version, state, load, and backends.
 type Info struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Gateway       string                 `protobuf:"bytes,1,opt,name=gateway,proto3" json:"gateway,omitempty"`
-	Version       string                 `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
-	State         string                 `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
-	Sessions      uint32                 `protobuf:"varint,4,opt,name=sessions,proto3" json:"sessions,omitempty"`
-	Bus           string                 `protobuf:"bytes,5,opt,name=bus,proto3" json:"bus,omitempty"`
-	Backends      []*Info_BackendInfo    `protobuf:"bytes,6,rep,name=backends,proto3" json:"backends,omitempty"`
-	Uptime        *durationpb.Duration   `protobuf:"bytes,7,opt,name=uptime,proto3" json:"uptime,omitempty"`
-	Maintenance   bool                   `protobuf:"varint,8,opt,name=maintenance,proto3" json:"maintenance,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Gateway     string                 `protobuf:"bytes,1,opt,name=gateway,proto3" json:"gateway,omitempty"`
+	Version     string                 `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
+	State       string                 `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	Sessions    uint32                 `protobuf:"varint,4,opt,name=sessions,proto3" json:"sessions,omitempty"`
+	Bus         string                 `protobuf:"bytes,5,opt,name=bus,proto3" json:"bus,omitempty"`
+	Backends    []*Info_BackendInfo    `protobuf:"bytes,6,rep,name=backends,proto3" json:"backends,omitempty"`
+	Uptime      *durationpb.Duration   `protobuf:"bytes,7,opt,name=uptime,proto3" json:"uptime,omitempty"`
+	Maintenance bool                   `protobuf:"varint,8,opt,name=maintenance,proto3" json:"maintenance,omitempty"`
+	// The level of the log, and when it ends; absent: not by itself.
+	LogLevel      string                 `protobuf:"bytes,9,opt,name=log_level,json=logLevel,proto3" json:"log_level,omitempty"`
+	LogLevelUntil *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=log_level_until,json=logLevelUntil,proto3" json:"log_level_until,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Info) Reset() {
 	*x = Info{}
-	mi := &file_pith_v1_control_proto_msgTypes[56]
+	mi := &file_pith_v1_control_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3740,7 +4015,7 @@ func (x *Info) String() string {
 func (*Info) ProtoMessage() {}
 
 func (x *Info) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[56]
+	mi := &file_pith_v1_control_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3753,7 +4028,7 @@ func (x *Info) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Info.ProtoReflect.Descriptor instead.
 func (*Info) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{56}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *Info) GetGateway() string {
@@ -3812,6 +4087,20 @@ func (x *Info) GetMaintenance() bool {
 	return false
 }
 
+func (x *Info) GetLogLevel() string {
+	if x != nil {
+		return x.LogLevel
+	}
+	return ""
+}
+
+func (x *Info) GetLogLevelUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LogLevelUntil
+	}
+	return nil
+}
+
 // The sessions of one uid, the one with the oldest bind first.
 type GetPresenceResponse_Presence struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3827,7 +4116,7 @@ type GetPresenceResponse_Presence struct {
 
 func (x *GetPresenceResponse_Presence) Reset() {
 	*x = GetPresenceResponse_Presence{}
-	mi := &file_pith_v1_control_proto_msgTypes[58]
+	mi := &file_pith_v1_control_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3839,7 +4128,7 @@ func (x *GetPresenceResponse_Presence) String() string {
 func (*GetPresenceResponse_Presence) ProtoMessage() {}
 
 func (x *GetPresenceResponse_Presence) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[58]
+	mi := &file_pith_v1_control_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3888,7 +4177,7 @@ type GetPresenceResponse_Entry struct {
 
 func (x *GetPresenceResponse_Entry) Reset() {
 	*x = GetPresenceResponse_Entry{}
-	mi := &file_pith_v1_control_proto_msgTypes[59]
+	mi := &file_pith_v1_control_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3900,7 +4189,7 @@ func (x *GetPresenceResponse_Entry) String() string {
 func (*GetPresenceResponse_Entry) ProtoMessage() {}
 
 func (x *GetPresenceResponse_Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[59]
+	mi := &file_pith_v1_control_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3953,7 +4242,7 @@ type MaintenanceState_Maintenance struct {
 
 func (x *MaintenanceState_Maintenance) Reset() {
 	*x = MaintenanceState_Maintenance{}
-	mi := &file_pith_v1_control_proto_msgTypes[60]
+	mi := &file_pith_v1_control_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3965,7 +4254,7 @@ func (x *MaintenanceState_Maintenance) String() string {
 func (*MaintenanceState_Maintenance) ProtoMessage() {}
 
 func (x *MaintenanceState_Maintenance) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[60]
+	mi := &file_pith_v1_control_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3978,7 +4267,7 @@ func (x *MaintenanceState_Maintenance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MaintenanceState_Maintenance.ProtoReflect.Descriptor instead.
 func (*MaintenanceState_Maintenance) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{25, 0}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{23, 0}
 }
 
 func (x *MaintenanceState_Maintenance) GetSource() string {
@@ -4043,7 +4332,7 @@ type History_Series struct {
 
 func (x *History_Series) Reset() {
 	*x = History_Series{}
-	mi := &file_pith_v1_control_proto_msgTypes[63]
+	mi := &file_pith_v1_control_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4055,7 +4344,7 @@ func (x *History_Series) String() string {
 func (*History_Series) ProtoMessage() {}
 
 func (x *History_Series) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[63]
+	mi := &file_pith_v1_control_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4106,7 +4395,7 @@ type Info_BackendInfo struct {
 
 func (x *Info_BackendInfo) Reset() {
 	*x = Info_BackendInfo{}
-	mi := &file_pith_v1_control_proto_msgTypes[64]
+	mi := &file_pith_v1_control_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4118,7 +4407,7 @@ func (x *Info_BackendInfo) String() string {
 func (*Info_BackendInfo) ProtoMessage() {}
 
 func (x *Info_BackendInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[64]
+	mi := &file_pith_v1_control_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4131,7 +4420,7 @@ func (x *Info_BackendInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Info_BackendInfo.ProtoReflect.Descriptor instead.
 func (*Info_BackendInfo) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{56, 0}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{58, 0}
 }
 
 func (x *Info_BackendInfo) GetName() string {
@@ -4254,24 +4543,7 @@ const file_pith_v1_control_proto_rawDesc = "" +
 	"\x05route\x18\x02 \x01(\tR\x05route\x12!\n" +
 	"\x04body\x18\x03 \x01(\v2\r.pith.v1.BodyR\x04body\x12\x16\n" +
 	"\x06notify\x18\x04 \x01(\bR\x06notify\x123\n" +
-	"\atimeout\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\atimeout\"u\n" +
-	"\fWatchRequest\x12'\n" +
-	"\x06target\x18\x01 \x01(\v2\x0f.pith.v1.TargetR\x06target\x12\x16\n" +
-	"\x06bodies\x18\x02 \x01(\bR\x06bodies\x12$\n" +
-	"\x0emax_per_second\x18\x03 \x01(\rR\fmaxPerSecond\"\x86\x02\n" +
-	"\n" +
-	"WatchEvent\x12\x10\n" +
-	"\x03sid\x18\x01 \x01(\tR\x03sid\x12\x1c\n" +
-	"\tdirection\x18\x02 \x01(\tR\tdirection\x12\x16\n" +
-	"\x06packet\x18\x03 \x01(\tR\x06packet\x12\x12\n" +
-	"\x04kind\x18\x04 \x01(\tR\x04kind\x12\x14\n" +
-	"\x05route\x18\x05 \x01(\tR\x05route\x12\x0e\n" +
-	"\x02id\x18\x06 \x01(\x04R\x02id\x12\x14\n" +
-	"\x05bytes\x18\a \x01(\rR\x05bytes\x12!\n" +
-	"\x04body\x18\b \x01(\v2\r.pith.v1.BodyR\x04body\x12\x12\n" +
-	"\x04note\x18\t \x01(\tR\x04note\x12)\n" +
-	"\x02at\x18\n" +
-	" \x01(\v2\x19.google.protobuf.DurationR\x02at\"j\n" +
+	"\atimeout\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\atimeout\"j\n" +
 	"\x13ExplainRouteRequest\x12\x14\n" +
 	"\x05route\x18\x01 \x01(\tR\x05route\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\tR\x03uid\x12+\n" +
@@ -4311,7 +4583,40 @@ const file_pith_v1_control_proto_rawDesc = "" +
 	"\amessage\x18\x04 \x01(\tR\amessage\x12%\n" +
 	"\x0ehandshake_code\x18\x05 \x01(\rR\rhandshakeCode\x120\n" +
 	"\x05since\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x18\n" +
-	"\agateway\x18\a \x01(\tR\agateway\"\xa4\x01\n" +
+	"\agateway\x18\a \x01(\tR\agateway\"\x8b\x01\n" +
+	"\fWatchRequest\x12'\n" +
+	"\x06target\x18\x01 \x01(\v2\x0f.pith.v1.TargetR\x06target\x12\x14\n" +
+	"\x05route\x18\x02 \x01(\tR\x05route\x12\x16\n" +
+	"\x06bodies\x18\x03 \x01(\bR\x06bodies\x12$\n" +
+	"\x0emax_per_second\x18\x04 \x01(\rR\fmaxPerSecond\"\xb3\x05\n" +
+	"\n" +
+	"WatchEvent\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x1c\n" +
+	"\tdirection\x18\x02 \x01(\tR\tdirection\x12\x18\n" +
+	"\agateway\x18\x03 \x01(\tR\agateway\x12*\n" +
+	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x10\n" +
+	"\x03sid\x18\x05 \x01(\tR\x03sid\x12\x10\n" +
+	"\x03uid\x18\x06 \x01(\tR\x03uid\x12\x10\n" +
+	"\x03ref\x18\a \x01(\tR\x03ref\x12\x14\n" +
+	"\x05route\x18\b \x01(\tR\x05route\x12\x0e\n" +
+	"\x02id\x18\t \x01(\x04R\x02id\x12\x14\n" +
+	"\x05bytes\x18\n" +
+	" \x01(\rR\x05bytes\x12!\n" +
+	"\x04body\x18\v \x01(\v2\r.pith.v1.BodyR\x04body\x12\x12\n" +
+	"\x04rule\x18\f \x01(\tR\x04rule\x12\x18\n" +
+	"\abackend\x18\r \x01(\tR\abackend\x12\x18\n" +
+	"\aaddress\x18\x0e \x01(\tR\aaddress\x121\n" +
+	"\x06waited\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\x06waited\x12-\n" +
+	"\x04took\x18\x10 \x01(\v2\x19.google.protobuf.DurationR\x04took\x12\x18\n" +
+	"\aretries\x18\x11 \x01(\rR\aretries\x12\x12\n" +
+	"\x04code\x18\x12 \x01(\x05R\x04code\x12\x16\n" +
+	"\x06reason\x18\x13 \x01(\tR\x06reason\x12\x12\n" +
+	"\x04note\x18\x14 \x01(\tR\x04note\x12\x1b\n" +
+	"\tover_rate\x18\x15 \x01(\rR\boverRate\x12\x16\n" +
+	"\x06unread\x18\x16 \x01(\rR\x06unread\x12\x1a\n" +
+	"\bsessions\x18\x17 \x01(\rR\bsessions\x12\x1a\n" +
+	"\bgateways\x18\x18 \x03(\tR\bgateways\x12'\n" +
+	"\x0fsilent_gateways\x18\x19 \x03(\tR\x0esilentGateways\"\xa4\x01\n" +
 	"\fBlockRequest\x12\x18\n" +
 	"\anetwork\x18\x01 \x01(\tR\anetwork\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\tR\x03uid\x12\x16\n" +
@@ -4454,9 +4759,17 @@ const file_pith_v1_control_proto_rawDesc = "" +
 	"\x0fsilent_gateways\x18\a \x03(\tR\x0esilentGateways\"Z\n" +
 	"\aLogPage\x12&\n" +
 	"\x05lines\x18\x01 \x03(\v2\x10.pith.v1.LogLineR\x05lines\x12'\n" +
-	"\x0fsilent_gateways\x18\x02 \x03(\tR\x0esilentGateways\"*\n" +
+	"\x0fsilent_gateways\x18\x02 \x03(\tR\x0esilentGateways\"d\n" +
 	"\x12SetLogLevelRequest\x12\x14\n" +
-	"\x05level\x18\x01 \x01(\tR\x05level\"\x0f\n" +
+	"\x05level\x18\x01 \x01(\tR\x05level\x128\n" +
+	"\n" +
+	"expires_in\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\texpiresIn\"[\n" +
+	"\x0eProfileRequest\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x125\n" +
+	"\bduration\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\bduration\"6\n" +
+	"\fProfilePiece\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data\"\x0f\n" +
 	"\rReloadRequest\"g\n" +
 	"\x0eReloadResponse\x12\x18\n" +
 	"\achanged\x18\x01 \x03(\tR\achanged\x12#\n" +
@@ -4465,7 +4778,7 @@ const file_pith_v1_control_proto_rawDesc = "" +
 	"\x10GetConfigRequest\"'\n" +
 	"\x11GetConfigResponse\x12\x12\n" +
 	"\x04yaml\x18\x01 \x01(\tR\x04yaml\"\x10\n" +
-	"\x0eGetInfoRequest\"\x97\x03\n" +
+	"\x0eGetInfoRequest\"\xf8\x03\n" +
 	"\x04Info\x12\x18\n" +
 	"\agateway\x18\x01 \x01(\tR\agateway\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x14\n" +
@@ -4474,13 +4787,16 @@ const file_pith_v1_control_proto_rawDesc = "" +
 	"\x03bus\x18\x05 \x01(\tR\x03bus\x125\n" +
 	"\bbackends\x18\x06 \x03(\v2\x19.pith.v1.Info.BackendInfoR\bbackends\x121\n" +
 	"\x06uptime\x18\a \x01(\v2\x19.google.protobuf.DurationR\x06uptime\x12 \n" +
-	"\vmaintenance\x18\b \x01(\bR\vmaintenance\x1a\x8a\x01\n" +
+	"\vmaintenance\x18\b \x01(\bR\vmaintenance\x12\x1b\n" +
+	"\tlog_level\x18\t \x01(\tR\blogLevel\x12B\n" +
+	"\x0flog_level_until\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\rlogLevelUntil\x1a\x8a\x01\n" +
 	"\vBackendInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x1c\n" +
 	"\taddresses\x18\x03 \x01(\rR\taddresses\x12\x18\n" +
 	"\ahealthy\x18\x04 \x01(\rR\ahealthy\x12\x1b\n" +
-	"\tin_flight\x18\x05 \x01(\rR\binFlight2\xad\x0e\n" +
+	"\tin_flight\x18\x05 \x01(\rR\binFlight2\xea\x0e\n" +
 	"\aControl\x121\n" +
 	"\x04Push\x12\x14.pith.v1.PushRequest\x1a\x13.pith.v1.PushResult\x127\n" +
 	"\bPushMany\x12\x14.pith.v1.PushRequest\x1a\x13.pith.v1.PushResult(\x01\x121\n" +
@@ -4495,7 +4811,8 @@ const file_pith_v1_control_proto_rawDesc = "" +
 	"\fListSessions\x12\x1c.pith.v1.ListSessionsRequest\x1a\x10.pith.v1.Session0\x01\x12H\n" +
 	"\vGetPresence\x12\x1b.pith.v1.GetPresenceRequest\x1a\x1c.pith.v1.GetPresenceResponse\x12:\n" +
 	"\n" +
-	"ListGroups\x12\x1a.pith.v1.ListGroupsRequest\x1a\x0e.pith.v1.Group0\x01\x124\n" +
+	"ListGroups\x12\x1a.pith.v1.ListGroupsRequest\x1a\x0e.pith.v1.Group0\x01\x125\n" +
+	"\x05Watch\x12\x15.pith.v1.WatchRequest\x1a\x13.pith.v1.WatchEvent0\x01\x124\n" +
 	"\x05Block\x12\x15.pith.v1.BlockRequest\x1a\x14.pith.v1.BlockResult\x12:\n" +
 	"\aUnblock\x12\x17.pith.v1.UnblockRequest\x1a\x16.pith.v1.UnblockResult\x12>\n" +
 	"\n" +
@@ -4507,13 +4824,13 @@ const file_pith_v1_control_proto_rawDesc = "" +
 	"\n" +
 	"GetHistory\x12\x1a.pith.v1.GetHistoryRequest\x1a\x10.pith.v1.History\x128\n" +
 	"\bWatchLog\x12\x18.pith.v1.WatchLogRequest\x1a\x10.pith.v1.LogLine0\x01\x12,\n" +
-	"\x04Call\x12\x14.pith.v1.CallRequest\x1a\x0e.pith.v1.Reply\x125\n" +
-	"\x05Watch\x12\x15.pith.v1.WatchRequest\x1a\x13.pith.v1.WatchEvent0\x01\x12K\n" +
+	"\x04Call\x12\x14.pith.v1.CallRequest\x1a\x0e.pith.v1.Reply\x12K\n" +
 	"\fExplainRoute\x12\x1c.pith.v1.ExplainRouteRequest\x1a\x1d.pith.v1.ExplainRouteResponse\x128\n" +
 	"\x05Drain\x12\x15.pith.v1.DrainRequest\x1a\x16.pith.v1.DrainProgress0\x01\x12K\n" +
 	"\x0eSetMaintenance\x12\x1e.pith.v1.SetMaintenanceRequest\x1a\x19.pith.v1.MaintenanceState\x12K\n" +
 	"\x0eGetMaintenance\x12\x1e.pith.v1.GetMaintenanceRequest\x1a\x19.pith.v1.MaintenanceState\x129\n" +
-	"\vSetLogLevel\x12\x1b.pith.v1.SetLogLevelRequest\x1a\r.pith.v1.Info\x129\n" +
+	"\vSetLogLevel\x12\x1b.pith.v1.SetLogLevelRequest\x1a\r.pith.v1.Info\x12;\n" +
+	"\aProfile\x12\x17.pith.v1.ProfileRequest\x1a\x15.pith.v1.ProfilePiece0\x01\x129\n" +
 	"\x06Reload\x12\x16.pith.v1.ReloadRequest\x1a\x17.pith.v1.ReloadResponse\x12B\n" +
 	"\tGetConfig\x12\x19.pith.v1.GetConfigRequest\x1a\x1a.pith.v1.GetConfigResponse\x121\n" +
 	"\aGetInfo\x12\x17.pith.v1.GetInfoRequest\x1a\r.pith.v1.InfoB%\n" +
@@ -4531,7 +4848,7 @@ func file_pith_v1_control_proto_rawDescGZIP() []byte {
 	return file_pith_v1_control_proto_rawDescData
 }
 
-var file_pith_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 65)
+var file_pith_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 67)
 var file_pith_v1_control_proto_goTypes = []any{
 	(*PushRequest)(nil),                  // 0: pith.v1.PushRequest
 	(*KickRequest)(nil),                  // 1: pith.v1.KickRequest
@@ -4550,15 +4867,15 @@ var file_pith_v1_control_proto_goTypes = []any{
 	(*ListGroupsRequest)(nil),            // 14: pith.v1.ListGroupsRequest
 	(*Group)(nil),                        // 15: pith.v1.Group
 	(*CallRequest)(nil),                  // 16: pith.v1.CallRequest
-	(*WatchRequest)(nil),                 // 17: pith.v1.WatchRequest
-	(*WatchEvent)(nil),                   // 18: pith.v1.WatchEvent
-	(*ExplainRouteRequest)(nil),          // 19: pith.v1.ExplainRouteRequest
-	(*ExplainRouteResponse)(nil),         // 20: pith.v1.ExplainRouteResponse
-	(*DrainRequest)(nil),                 // 21: pith.v1.DrainRequest
-	(*DrainProgress)(nil),                // 22: pith.v1.DrainProgress
-	(*SetMaintenanceRequest)(nil),        // 23: pith.v1.SetMaintenanceRequest
-	(*GetMaintenanceRequest)(nil),        // 24: pith.v1.GetMaintenanceRequest
-	(*MaintenanceState)(nil),             // 25: pith.v1.MaintenanceState
+	(*ExplainRouteRequest)(nil),          // 17: pith.v1.ExplainRouteRequest
+	(*ExplainRouteResponse)(nil),         // 18: pith.v1.ExplainRouteResponse
+	(*DrainRequest)(nil),                 // 19: pith.v1.DrainRequest
+	(*DrainProgress)(nil),                // 20: pith.v1.DrainProgress
+	(*SetMaintenanceRequest)(nil),        // 21: pith.v1.SetMaintenanceRequest
+	(*GetMaintenanceRequest)(nil),        // 22: pith.v1.GetMaintenanceRequest
+	(*MaintenanceState)(nil),             // 23: pith.v1.MaintenanceState
+	(*WatchRequest)(nil),                 // 24: pith.v1.WatchRequest
+	(*WatchEvent)(nil),                   // 25: pith.v1.WatchEvent
 	(*BlockRequest)(nil),                 // 26: pith.v1.BlockRequest
 	(*BlockResult)(nil),                  // 27: pith.v1.BlockResult
 	(*UnblockRequest)(nil),               // 28: pith.v1.UnblockRequest
@@ -4584,145 +4901,154 @@ var file_pith_v1_control_proto_goTypes = []any{
 	(*LogLine)(nil),                      // 48: pith.v1.LogLine
 	(*LogPage)(nil),                      // 49: pith.v1.LogPage
 	(*SetLogLevelRequest)(nil),           // 50: pith.v1.SetLogLevelRequest
-	(*ReloadRequest)(nil),                // 51: pith.v1.ReloadRequest
-	(*ReloadResponse)(nil),               // 52: pith.v1.ReloadResponse
-	(*GetConfigRequest)(nil),             // 53: pith.v1.GetConfigRequest
-	(*GetConfigResponse)(nil),            // 54: pith.v1.GetConfigResponse
-	(*GetInfoRequest)(nil),               // 55: pith.v1.GetInfoRequest
-	(*Info)(nil),                         // 56: pith.v1.Info
-	nil,                                  // 57: pith.v1.GetPresenceResponse.PresenceEntry
-	(*GetPresenceResponse_Presence)(nil), // 58: pith.v1.GetPresenceResponse.Presence
-	(*GetPresenceResponse_Entry)(nil),    // 59: pith.v1.GetPresenceResponse.Entry
-	(*MaintenanceState_Maintenance)(nil), // 60: pith.v1.MaintenanceState.Maintenance
-	nil,                                  // 61: pith.v1.BackendStatus.OutcomesEntry
-	nil,                                  // 62: pith.v1.RouteStatus.OutcomesEntry
-	(*History_Series)(nil),               // 63: pith.v1.History.Series
-	(*Info_BackendInfo)(nil),             // 64: pith.v1.Info.BackendInfo
-	(*Push)(nil),                         // 65: pith.v1.Push
-	(*durationpb.Duration)(nil),          // 66: google.protobuf.Duration
-	(*Target)(nil),                       // 67: pith.v1.Target
-	(*Close)(nil),                        // 68: pith.v1.Close
-	(*structpb.Struct)(nil),              // 69: google.protobuf.Struct
-	(*Session)(nil),                      // 70: pith.v1.Session
-	(*Body)(nil),                         // 71: pith.v1.Body
-	(*timestamppb.Timestamp)(nil),        // 72: google.protobuf.Timestamp
-	(*PushResult)(nil),                   // 73: pith.v1.PushResult
-	(*Reply)(nil),                        // 74: pith.v1.Reply
+	(*ProfileRequest)(nil),               // 51: pith.v1.ProfileRequest
+	(*ProfilePiece)(nil),                 // 52: pith.v1.ProfilePiece
+	(*ReloadRequest)(nil),                // 53: pith.v1.ReloadRequest
+	(*ReloadResponse)(nil),               // 54: pith.v1.ReloadResponse
+	(*GetConfigRequest)(nil),             // 55: pith.v1.GetConfigRequest
+	(*GetConfigResponse)(nil),            // 56: pith.v1.GetConfigResponse
+	(*GetInfoRequest)(nil),               // 57: pith.v1.GetInfoRequest
+	(*Info)(nil),                         // 58: pith.v1.Info
+	nil,                                  // 59: pith.v1.GetPresenceResponse.PresenceEntry
+	(*GetPresenceResponse_Presence)(nil), // 60: pith.v1.GetPresenceResponse.Presence
+	(*GetPresenceResponse_Entry)(nil),    // 61: pith.v1.GetPresenceResponse.Entry
+	(*MaintenanceState_Maintenance)(nil), // 62: pith.v1.MaintenanceState.Maintenance
+	nil,                                  // 63: pith.v1.BackendStatus.OutcomesEntry
+	nil,                                  // 64: pith.v1.RouteStatus.OutcomesEntry
+	(*History_Series)(nil),               // 65: pith.v1.History.Series
+	(*Info_BackendInfo)(nil),             // 66: pith.v1.Info.BackendInfo
+	(*Push)(nil),                         // 67: pith.v1.Push
+	(*durationpb.Duration)(nil),          // 68: google.protobuf.Duration
+	(*Target)(nil),                       // 69: pith.v1.Target
+	(*Close)(nil),                        // 70: pith.v1.Close
+	(*structpb.Struct)(nil),              // 71: google.protobuf.Struct
+	(*Session)(nil),                      // 72: pith.v1.Session
+	(*Body)(nil),                         // 73: pith.v1.Body
+	(*timestamppb.Timestamp)(nil),        // 74: google.protobuf.Timestamp
+	(*PushResult)(nil),                   // 75: pith.v1.PushResult
+	(*Reply)(nil),                        // 76: pith.v1.Reply
 }
 var file_pith_v1_control_proto_depIdxs = []int32{
-	65, // 0: pith.v1.PushRequest.push:type_name -> pith.v1.Push
-	66, // 1: pith.v1.PushRequest.wait:type_name -> google.protobuf.Duration
-	67, // 2: pith.v1.KickRequest.target:type_name -> pith.v1.Target
-	68, // 3: pith.v1.KickRequest.close:type_name -> pith.v1.Close
-	69, // 4: pith.v1.SetDataRequest.set:type_name -> google.protobuf.Struct
-	67, // 5: pith.v1.GroupRequest.target:type_name -> pith.v1.Target
-	66, // 6: pith.v1.GroupRequest.ttl:type_name -> google.protobuf.Duration
-	67, // 7: pith.v1.ListSessionsRequest.target:type_name -> pith.v1.Target
-	70, // 8: pith.v1.SessionPage.sessions:type_name -> pith.v1.Session
+	67, // 0: pith.v1.PushRequest.push:type_name -> pith.v1.Push
+	68, // 1: pith.v1.PushRequest.wait:type_name -> google.protobuf.Duration
+	69, // 2: pith.v1.KickRequest.target:type_name -> pith.v1.Target
+	70, // 3: pith.v1.KickRequest.close:type_name -> pith.v1.Close
+	71, // 4: pith.v1.SetDataRequest.set:type_name -> google.protobuf.Struct
+	69, // 5: pith.v1.GroupRequest.target:type_name -> pith.v1.Target
+	68, // 6: pith.v1.GroupRequest.ttl:type_name -> google.protobuf.Duration
+	69, // 7: pith.v1.ListSessionsRequest.target:type_name -> pith.v1.Target
+	72, // 8: pith.v1.SessionPage.sessions:type_name -> pith.v1.Session
 	15, // 9: pith.v1.GroupPage.groups:type_name -> pith.v1.Group
-	57, // 10: pith.v1.GetPresenceResponse.presence:type_name -> pith.v1.GetPresenceResponse.PresenceEntry
-	71, // 11: pith.v1.CallRequest.body:type_name -> pith.v1.Body
-	66, // 12: pith.v1.CallRequest.timeout:type_name -> google.protobuf.Duration
-	67, // 13: pith.v1.WatchRequest.target:type_name -> pith.v1.Target
-	71, // 14: pith.v1.WatchEvent.body:type_name -> pith.v1.Body
-	66, // 15: pith.v1.WatchEvent.at:type_name -> google.protobuf.Duration
-	69, // 16: pith.v1.ExplainRouteRequest.data:type_name -> google.protobuf.Struct
-	66, // 17: pith.v1.DrainRequest.budget:type_name -> google.protobuf.Duration
-	60, // 18: pith.v1.MaintenanceState.active:type_name -> pith.v1.MaintenanceState.Maintenance
-	66, // 19: pith.v1.BlockRequest.expires_in:type_name -> google.protobuf.Duration
-	31, // 20: pith.v1.BlockResult.block:type_name -> pith.v1.BlockInfo
-	72, // 21: pith.v1.BlockInfo.until:type_name -> google.protobuf.Timestamp
-	72, // 22: pith.v1.BlockInfo.set_at:type_name -> google.protobuf.Timestamp
-	31, // 23: pith.v1.BlockPage.blocks:type_name -> pith.v1.BlockInfo
-	35, // 24: pith.v1.ListGatewaysResponse.gateways:type_name -> pith.v1.GatewayStatus
-	66, // 25: pith.v1.GatewayStatus.uptime:type_name -> google.protobuf.Duration
-	66, // 26: pith.v1.GatewayStatus.event_loop_lag:type_name -> google.protobuf.Duration
-	38, // 27: pith.v1.ListBackendsResponse.backends:type_name -> pith.v1.BackendStatus
-	61, // 28: pith.v1.BackendStatus.outcomes:type_name -> pith.v1.BackendStatus.OutcomesEntry
-	39, // 29: pith.v1.BackendStatus.latency:type_name -> pith.v1.Latency
-	40, // 30: pith.v1.BackendStatus.last_failure:type_name -> pith.v1.CallFailure
-	41, // 31: pith.v1.BackendStatus.addresses:type_name -> pith.v1.AddressStatus
-	72, // 32: pith.v1.CallFailure.at:type_name -> google.protobuf.Timestamp
-	44, // 33: pith.v1.ListRoutesResponse.routes:type_name -> pith.v1.RouteStatus
-	66, // 34: pith.v1.ListRoutesResponse.counted_for:type_name -> google.protobuf.Duration
-	62, // 35: pith.v1.RouteStatus.outcomes:type_name -> pith.v1.RouteStatus.OutcomesEntry
-	39, // 36: pith.v1.RouteStatus.latency:type_name -> pith.v1.Latency
-	72, // 37: pith.v1.History.start:type_name -> google.protobuf.Timestamp
-	66, // 38: pith.v1.History.step:type_name -> google.protobuf.Duration
-	63, // 39: pith.v1.History.series:type_name -> pith.v1.History.Series
-	72, // 40: pith.v1.LogLine.time:type_name -> google.protobuf.Timestamp
-	48, // 41: pith.v1.LogPage.lines:type_name -> pith.v1.LogLine
-	64, // 42: pith.v1.Info.backends:type_name -> pith.v1.Info.BackendInfo
-	66, // 43: pith.v1.Info.uptime:type_name -> google.protobuf.Duration
-	58, // 44: pith.v1.GetPresenceResponse.PresenceEntry.value:type_name -> pith.v1.GetPresenceResponse.Presence
-	59, // 45: pith.v1.GetPresenceResponse.Presence.entries:type_name -> pith.v1.GetPresenceResponse.Entry
-	72, // 46: pith.v1.GetPresenceResponse.Entry.bound_at:type_name -> google.protobuf.Timestamp
-	72, // 47: pith.v1.MaintenanceState.Maintenance.since:type_name -> google.protobuf.Timestamp
-	0,  // 48: pith.v1.Control.Push:input_type -> pith.v1.PushRequest
-	0,  // 49: pith.v1.Control.PushMany:input_type -> pith.v1.PushRequest
-	1,  // 50: pith.v1.Control.Kick:input_type -> pith.v1.KickRequest
-	3,  // 51: pith.v1.Control.Bind:input_type -> pith.v1.BindRequest
-	4,  // 52: pith.v1.Control.Unbind:input_type -> pith.v1.UnbindRequest
-	5,  // 53: pith.v1.Control.SetData:input_type -> pith.v1.SetDataRequest
-	6,  // 54: pith.v1.Control.Join:input_type -> pith.v1.GroupRequest
-	6,  // 55: pith.v1.Control.Leave:input_type -> pith.v1.GroupRequest
-	8,  // 56: pith.v1.Control.GetSession:input_type -> pith.v1.GetSessionRequest
-	9,  // 57: pith.v1.Control.ListSessions:input_type -> pith.v1.ListSessionsRequest
-	12, // 58: pith.v1.Control.GetPresence:input_type -> pith.v1.GetPresenceRequest
-	14, // 59: pith.v1.Control.ListGroups:input_type -> pith.v1.ListGroupsRequest
-	26, // 60: pith.v1.Control.Block:input_type -> pith.v1.BlockRequest
-	28, // 61: pith.v1.Control.Unblock:input_type -> pith.v1.UnblockRequest
-	30, // 62: pith.v1.Control.ListBlocks:input_type -> pith.v1.ListBlocksRequest
-	33, // 63: pith.v1.Control.ListGateways:input_type -> pith.v1.ListGatewaysRequest
-	36, // 64: pith.v1.Control.ListBackends:input_type -> pith.v1.ListBackendsRequest
-	42, // 65: pith.v1.Control.ListRoutes:input_type -> pith.v1.ListRoutesRequest
-	45, // 66: pith.v1.Control.GetHistory:input_type -> pith.v1.GetHistoryRequest
-	47, // 67: pith.v1.Control.WatchLog:input_type -> pith.v1.WatchLogRequest
-	16, // 68: pith.v1.Control.Call:input_type -> pith.v1.CallRequest
-	17, // 69: pith.v1.Control.Watch:input_type -> pith.v1.WatchRequest
-	19, // 70: pith.v1.Control.ExplainRoute:input_type -> pith.v1.ExplainRouteRequest
-	21, // 71: pith.v1.Control.Drain:input_type -> pith.v1.DrainRequest
-	23, // 72: pith.v1.Control.SetMaintenance:input_type -> pith.v1.SetMaintenanceRequest
-	24, // 73: pith.v1.Control.GetMaintenance:input_type -> pith.v1.GetMaintenanceRequest
-	50, // 74: pith.v1.Control.SetLogLevel:input_type -> pith.v1.SetLogLevelRequest
-	51, // 75: pith.v1.Control.Reload:input_type -> pith.v1.ReloadRequest
-	53, // 76: pith.v1.Control.GetConfig:input_type -> pith.v1.GetConfigRequest
-	55, // 77: pith.v1.Control.GetInfo:input_type -> pith.v1.GetInfoRequest
-	73, // 78: pith.v1.Control.Push:output_type -> pith.v1.PushResult
-	73, // 79: pith.v1.Control.PushMany:output_type -> pith.v1.PushResult
-	2,  // 80: pith.v1.Control.Kick:output_type -> pith.v1.KickResult
-	70, // 81: pith.v1.Control.Bind:output_type -> pith.v1.Session
-	70, // 82: pith.v1.Control.Unbind:output_type -> pith.v1.Session
-	70, // 83: pith.v1.Control.SetData:output_type -> pith.v1.Session
-	7,  // 84: pith.v1.Control.Join:output_type -> pith.v1.GroupResult
-	7,  // 85: pith.v1.Control.Leave:output_type -> pith.v1.GroupResult
-	70, // 86: pith.v1.Control.GetSession:output_type -> pith.v1.Session
-	70, // 87: pith.v1.Control.ListSessions:output_type -> pith.v1.Session
-	13, // 88: pith.v1.Control.GetPresence:output_type -> pith.v1.GetPresenceResponse
-	15, // 89: pith.v1.Control.ListGroups:output_type -> pith.v1.Group
-	27, // 90: pith.v1.Control.Block:output_type -> pith.v1.BlockResult
-	29, // 91: pith.v1.Control.Unblock:output_type -> pith.v1.UnblockResult
-	31, // 92: pith.v1.Control.ListBlocks:output_type -> pith.v1.BlockInfo
-	34, // 93: pith.v1.Control.ListGateways:output_type -> pith.v1.ListGatewaysResponse
-	37, // 94: pith.v1.Control.ListBackends:output_type -> pith.v1.ListBackendsResponse
-	43, // 95: pith.v1.Control.ListRoutes:output_type -> pith.v1.ListRoutesResponse
-	46, // 96: pith.v1.Control.GetHistory:output_type -> pith.v1.History
-	48, // 97: pith.v1.Control.WatchLog:output_type -> pith.v1.LogLine
-	74, // 98: pith.v1.Control.Call:output_type -> pith.v1.Reply
-	18, // 99: pith.v1.Control.Watch:output_type -> pith.v1.WatchEvent
-	20, // 100: pith.v1.Control.ExplainRoute:output_type -> pith.v1.ExplainRouteResponse
-	22, // 101: pith.v1.Control.Drain:output_type -> pith.v1.DrainProgress
-	25, // 102: pith.v1.Control.SetMaintenance:output_type -> pith.v1.MaintenanceState
-	25, // 103: pith.v1.Control.GetMaintenance:output_type -> pith.v1.MaintenanceState
-	56, // 104: pith.v1.Control.SetLogLevel:output_type -> pith.v1.Info
-	52, // 105: pith.v1.Control.Reload:output_type -> pith.v1.ReloadResponse
-	54, // 106: pith.v1.Control.GetConfig:output_type -> pith.v1.GetConfigResponse
-	56, // 107: pith.v1.Control.GetInfo:output_type -> pith.v1.Info
-	78, // [78:108] is the sub-list for method output_type
-	48, // [48:78] is the sub-list for method input_type
-	48, // [48:48] is the sub-list for extension type_name
-	48, // [48:48] is the sub-list for extension extendee
-	0,  // [0:48] is the sub-list for field type_name
+	59, // 10: pith.v1.GetPresenceResponse.presence:type_name -> pith.v1.GetPresenceResponse.PresenceEntry
+	73, // 11: pith.v1.CallRequest.body:type_name -> pith.v1.Body
+	68, // 12: pith.v1.CallRequest.timeout:type_name -> google.protobuf.Duration
+	71, // 13: pith.v1.ExplainRouteRequest.data:type_name -> google.protobuf.Struct
+	68, // 14: pith.v1.DrainRequest.budget:type_name -> google.protobuf.Duration
+	62, // 15: pith.v1.MaintenanceState.active:type_name -> pith.v1.MaintenanceState.Maintenance
+	69, // 16: pith.v1.WatchRequest.target:type_name -> pith.v1.Target
+	74, // 17: pith.v1.WatchEvent.at:type_name -> google.protobuf.Timestamp
+	73, // 18: pith.v1.WatchEvent.body:type_name -> pith.v1.Body
+	68, // 19: pith.v1.WatchEvent.waited:type_name -> google.protobuf.Duration
+	68, // 20: pith.v1.WatchEvent.took:type_name -> google.protobuf.Duration
+	68, // 21: pith.v1.BlockRequest.expires_in:type_name -> google.protobuf.Duration
+	31, // 22: pith.v1.BlockResult.block:type_name -> pith.v1.BlockInfo
+	74, // 23: pith.v1.BlockInfo.until:type_name -> google.protobuf.Timestamp
+	74, // 24: pith.v1.BlockInfo.set_at:type_name -> google.protobuf.Timestamp
+	31, // 25: pith.v1.BlockPage.blocks:type_name -> pith.v1.BlockInfo
+	35, // 26: pith.v1.ListGatewaysResponse.gateways:type_name -> pith.v1.GatewayStatus
+	68, // 27: pith.v1.GatewayStatus.uptime:type_name -> google.protobuf.Duration
+	68, // 28: pith.v1.GatewayStatus.event_loop_lag:type_name -> google.protobuf.Duration
+	38, // 29: pith.v1.ListBackendsResponse.backends:type_name -> pith.v1.BackendStatus
+	63, // 30: pith.v1.BackendStatus.outcomes:type_name -> pith.v1.BackendStatus.OutcomesEntry
+	39, // 31: pith.v1.BackendStatus.latency:type_name -> pith.v1.Latency
+	40, // 32: pith.v1.BackendStatus.last_failure:type_name -> pith.v1.CallFailure
+	41, // 33: pith.v1.BackendStatus.addresses:type_name -> pith.v1.AddressStatus
+	74, // 34: pith.v1.CallFailure.at:type_name -> google.protobuf.Timestamp
+	44, // 35: pith.v1.ListRoutesResponse.routes:type_name -> pith.v1.RouteStatus
+	68, // 36: pith.v1.ListRoutesResponse.counted_for:type_name -> google.protobuf.Duration
+	64, // 37: pith.v1.RouteStatus.outcomes:type_name -> pith.v1.RouteStatus.OutcomesEntry
+	39, // 38: pith.v1.RouteStatus.latency:type_name -> pith.v1.Latency
+	74, // 39: pith.v1.History.start:type_name -> google.protobuf.Timestamp
+	68, // 40: pith.v1.History.step:type_name -> google.protobuf.Duration
+	65, // 41: pith.v1.History.series:type_name -> pith.v1.History.Series
+	74, // 42: pith.v1.LogLine.time:type_name -> google.protobuf.Timestamp
+	48, // 43: pith.v1.LogPage.lines:type_name -> pith.v1.LogLine
+	68, // 44: pith.v1.SetLogLevelRequest.expires_in:type_name -> google.protobuf.Duration
+	68, // 45: pith.v1.ProfileRequest.duration:type_name -> google.protobuf.Duration
+	66, // 46: pith.v1.Info.backends:type_name -> pith.v1.Info.BackendInfo
+	68, // 47: pith.v1.Info.uptime:type_name -> google.protobuf.Duration
+	74, // 48: pith.v1.Info.log_level_until:type_name -> google.protobuf.Timestamp
+	60, // 49: pith.v1.GetPresenceResponse.PresenceEntry.value:type_name -> pith.v1.GetPresenceResponse.Presence
+	61, // 50: pith.v1.GetPresenceResponse.Presence.entries:type_name -> pith.v1.GetPresenceResponse.Entry
+	74, // 51: pith.v1.GetPresenceResponse.Entry.bound_at:type_name -> google.protobuf.Timestamp
+	74, // 52: pith.v1.MaintenanceState.Maintenance.since:type_name -> google.protobuf.Timestamp
+	0,  // 53: pith.v1.Control.Push:input_type -> pith.v1.PushRequest
+	0,  // 54: pith.v1.Control.PushMany:input_type -> pith.v1.PushRequest
+	1,  // 55: pith.v1.Control.Kick:input_type -> pith.v1.KickRequest
+	3,  // 56: pith.v1.Control.Bind:input_type -> pith.v1.BindRequest
+	4,  // 57: pith.v1.Control.Unbind:input_type -> pith.v1.UnbindRequest
+	5,  // 58: pith.v1.Control.SetData:input_type -> pith.v1.SetDataRequest
+	6,  // 59: pith.v1.Control.Join:input_type -> pith.v1.GroupRequest
+	6,  // 60: pith.v1.Control.Leave:input_type -> pith.v1.GroupRequest
+	8,  // 61: pith.v1.Control.GetSession:input_type -> pith.v1.GetSessionRequest
+	9,  // 62: pith.v1.Control.ListSessions:input_type -> pith.v1.ListSessionsRequest
+	12, // 63: pith.v1.Control.GetPresence:input_type -> pith.v1.GetPresenceRequest
+	14, // 64: pith.v1.Control.ListGroups:input_type -> pith.v1.ListGroupsRequest
+	24, // 65: pith.v1.Control.Watch:input_type -> pith.v1.WatchRequest
+	26, // 66: pith.v1.Control.Block:input_type -> pith.v1.BlockRequest
+	28, // 67: pith.v1.Control.Unblock:input_type -> pith.v1.UnblockRequest
+	30, // 68: pith.v1.Control.ListBlocks:input_type -> pith.v1.ListBlocksRequest
+	33, // 69: pith.v1.Control.ListGateways:input_type -> pith.v1.ListGatewaysRequest
+	36, // 70: pith.v1.Control.ListBackends:input_type -> pith.v1.ListBackendsRequest
+	42, // 71: pith.v1.Control.ListRoutes:input_type -> pith.v1.ListRoutesRequest
+	45, // 72: pith.v1.Control.GetHistory:input_type -> pith.v1.GetHistoryRequest
+	47, // 73: pith.v1.Control.WatchLog:input_type -> pith.v1.WatchLogRequest
+	16, // 74: pith.v1.Control.Call:input_type -> pith.v1.CallRequest
+	17, // 75: pith.v1.Control.ExplainRoute:input_type -> pith.v1.ExplainRouteRequest
+	19, // 76: pith.v1.Control.Drain:input_type -> pith.v1.DrainRequest
+	21, // 77: pith.v1.Control.SetMaintenance:input_type -> pith.v1.SetMaintenanceRequest
+	22, // 78: pith.v1.Control.GetMaintenance:input_type -> pith.v1.GetMaintenanceRequest
+	50, // 79: pith.v1.Control.SetLogLevel:input_type -> pith.v1.SetLogLevelRequest
+	51, // 80: pith.v1.Control.Profile:input_type -> pith.v1.ProfileRequest
+	53, // 81: pith.v1.Control.Reload:input_type -> pith.v1.ReloadRequest
+	55, // 82: pith.v1.Control.GetConfig:input_type -> pith.v1.GetConfigRequest
+	57, // 83: pith.v1.Control.GetInfo:input_type -> pith.v1.GetInfoRequest
+	75, // 84: pith.v1.Control.Push:output_type -> pith.v1.PushResult
+	75, // 85: pith.v1.Control.PushMany:output_type -> pith.v1.PushResult
+	2,  // 86: pith.v1.Control.Kick:output_type -> pith.v1.KickResult
+	72, // 87: pith.v1.Control.Bind:output_type -> pith.v1.Session
+	72, // 88: pith.v1.Control.Unbind:output_type -> pith.v1.Session
+	72, // 89: pith.v1.Control.SetData:output_type -> pith.v1.Session
+	7,  // 90: pith.v1.Control.Join:output_type -> pith.v1.GroupResult
+	7,  // 91: pith.v1.Control.Leave:output_type -> pith.v1.GroupResult
+	72, // 92: pith.v1.Control.GetSession:output_type -> pith.v1.Session
+	72, // 93: pith.v1.Control.ListSessions:output_type -> pith.v1.Session
+	13, // 94: pith.v1.Control.GetPresence:output_type -> pith.v1.GetPresenceResponse
+	15, // 95: pith.v1.Control.ListGroups:output_type -> pith.v1.Group
+	25, // 96: pith.v1.Control.Watch:output_type -> pith.v1.WatchEvent
+	27, // 97: pith.v1.Control.Block:output_type -> pith.v1.BlockResult
+	29, // 98: pith.v1.Control.Unblock:output_type -> pith.v1.UnblockResult
+	31, // 99: pith.v1.Control.ListBlocks:output_type -> pith.v1.BlockInfo
+	34, // 100: pith.v1.Control.ListGateways:output_type -> pith.v1.ListGatewaysResponse
+	37, // 101: pith.v1.Control.ListBackends:output_type -> pith.v1.ListBackendsResponse
+	43, // 102: pith.v1.Control.ListRoutes:output_type -> pith.v1.ListRoutesResponse
+	46, // 103: pith.v1.Control.GetHistory:output_type -> pith.v1.History
+	48, // 104: pith.v1.Control.WatchLog:output_type -> pith.v1.LogLine
+	76, // 105: pith.v1.Control.Call:output_type -> pith.v1.Reply
+	18, // 106: pith.v1.Control.ExplainRoute:output_type -> pith.v1.ExplainRouteResponse
+	20, // 107: pith.v1.Control.Drain:output_type -> pith.v1.DrainProgress
+	23, // 108: pith.v1.Control.SetMaintenance:output_type -> pith.v1.MaintenanceState
+	23, // 109: pith.v1.Control.GetMaintenance:output_type -> pith.v1.MaintenanceState
+	58, // 110: pith.v1.Control.SetLogLevel:output_type -> pith.v1.Info
+	52, // 111: pith.v1.Control.Profile:output_type -> pith.v1.ProfilePiece
+	54, // 112: pith.v1.Control.Reload:output_type -> pith.v1.ReloadResponse
+	56, // 113: pith.v1.Control.GetConfig:output_type -> pith.v1.GetConfigResponse
+	58, // 114: pith.v1.Control.GetInfo:output_type -> pith.v1.Info
+	84, // [84:115] is the sub-list for method output_type
+	53, // [53:84] is the sub-list for method input_type
+	53, // [53:53] is the sub-list for extension type_name
+	53, // [53:53] is the sub-list for extension extendee
+	0,  // [0:53] is the sub-list for field type_name
 }
 
 func init() { file_pith_v1_control_proto_init() }
@@ -4738,7 +5064,7 @@ func file_pith_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pith_v1_control_proto_rawDesc), len(file_pith_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   65,
+			NumMessages:   67,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -33,6 +33,7 @@ const (
 	Control_ListSessions_FullMethodName   = "/pith.v1.Control/ListSessions"
 	Control_GetPresence_FullMethodName    = "/pith.v1.Control/GetPresence"
 	Control_ListGroups_FullMethodName     = "/pith.v1.Control/ListGroups"
+	Control_Watch_FullMethodName          = "/pith.v1.Control/Watch"
 	Control_Block_FullMethodName          = "/pith.v1.Control/Block"
 	Control_Unblock_FullMethodName        = "/pith.v1.Control/Unblock"
 	Control_ListBlocks_FullMethodName     = "/pith.v1.Control/ListBlocks"
@@ -42,12 +43,12 @@ const (
 	Control_GetHistory_FullMethodName     = "/pith.v1.Control/GetHistory"
 	Control_WatchLog_FullMethodName       = "/pith.v1.Control/WatchLog"
 	Control_Call_FullMethodName           = "/pith.v1.Control/Call"
-	Control_Watch_FullMethodName          = "/pith.v1.Control/Watch"
 	Control_ExplainRoute_FullMethodName   = "/pith.v1.Control/ExplainRoute"
 	Control_Drain_FullMethodName          = "/pith.v1.Control/Drain"
 	Control_SetMaintenance_FullMethodName = "/pith.v1.Control/SetMaintenance"
 	Control_GetMaintenance_FullMethodName = "/pith.v1.Control/GetMaintenance"
 	Control_SetLogLevel_FullMethodName    = "/pith.v1.Control/SetLogLevel"
+	Control_Profile_FullMethodName        = "/pith.v1.Control/Profile"
 	Control_Reload_FullMethodName         = "/pith.v1.Control/Reload"
 	Control_GetConfig_FullMethodName      = "/pith.v1.Control/GetConfig"
 	Control_GetInfo_FullMethodName        = "/pith.v1.Control/GetInfo"
@@ -58,7 +59,7 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // Acts on the whole fleet, through any gateway; the methods from Call on act on the called gateway.
-// This release serves all but Watch.
+// This release serves all but Watch and Profile.
 type ControlClient interface {
 	// Sends one push and returns its result.
 	Push(ctx context.Context, in *PushRequest, opts ...grpc.CallOption) (*PushResult, error)
@@ -85,6 +86,10 @@ type ControlClient interface {
 	GetPresence(ctx context.Context, in *GetPresenceRequest, opts ...grpc.CallOption) (*GetPresenceResponse, error)
 	// The groups that have members, sorted by name, one page at a time.
 	ListGroups(ctx context.Context, in *ListGroupsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Group], error)
+	// The packets of sessions as they come and go, decoded, and what became of each. A session that is not there yet shows
+	// when it comes. The stream begins at once, and goes on until the caller leaves or the gateway stops. Not over NATS.
+	// Not in this release: answered UNIMPLEMENTED.
+	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchEvent], error)
 	// Keeps a network, a user or a kind of client out of the whole fleet, at once, and closes their open sessions with a
 	// kick whose reason is `blocked`. What is blocked already gets the new reason and time. The list ends with the last
 	// gateway: what is to last goes into blocks.file.
@@ -109,9 +114,6 @@ type ControlClient interface {
 	// Relays a request as if the session had sent it, and returns the backend's answer to the caller, not to the client.
 	// Changes and pushes that come with the answer take effect as usual. The gateway must hold the session.
 	Call(ctx context.Context, in *CallRequest, opts ...grpc.CallOption) (*Reply, error)
-	// A session's packets, decoded, live.
-	// Not in this release: answered UNIMPLEMENTED.
-	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchEvent], error)
 	// Which rule and backend a route would reach, and why. Contacts no backend.
 	ExplainRoute(ctx context.Context, in *ExplainRouteRequest, opts ...grpc.CallOption) (*ExplainRouteResponse, error)
 	// Drains the gateway as SIGTERM does, and reports each second until no session is left; then its process ends. A
@@ -122,8 +124,11 @@ type ControlClient interface {
 	SetMaintenance(ctx context.Context, in *SetMaintenanceRequest, opts ...grpc.CallOption) (*MaintenanceState, error)
 	// What is in maintenance on this gateway.
 	GetMaintenance(ctx context.Context, in *GetMaintenanceRequest, opts ...grpc.CallOption) (*MaintenanceState, error)
-	// Changes the log level, until the gateway ends.
+	// Changes the log level: for a time, or until a reload changes log.level or the gateway ends.
 	SetLogLevel(ctx context.Context, in *SetLogLevelRequest, opts ...grpc.CallOption) (*Info, error)
+	// Profiles the gateway's process for a bounded time, and gives the profile in pieces. One at a time. Not over NATS.
+	// Not in this release: answered UNIMPLEMENTED.
+	Profile(ctx context.Context, in *ProfileRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ProfilePiece], error)
 	// Reads the configuration again and applies it: all of what has changed, or nothing. No session is touched.
 	Reload(ctx context.Context, in *ReloadRequest, opts ...grpc.CallOption) (*ReloadResponse, error)
 	// The configuration in effect, secrets masked.
@@ -281,6 +286,25 @@ func (c *controlClient) ListGroups(ctx context.Context, in *ListGroupsRequest, o
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Control_ListGroupsClient = grpc.ServerStreamingClient[Group]
 
+func (c *controlClient) Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchEvent], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Control_ServiceDesc.Streams[3], Control_Watch_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchRequest, WatchEvent]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Control_WatchClient = grpc.ServerStreamingClient[WatchEvent]
+
 func (c *controlClient) Block(ctx context.Context, in *BlockRequest, opts ...grpc.CallOption) (*BlockResult, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(BlockResult)
@@ -303,7 +327,7 @@ func (c *controlClient) Unblock(ctx context.Context, in *UnblockRequest, opts ..
 
 func (c *controlClient) ListBlocks(ctx context.Context, in *ListBlocksRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[BlockInfo], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Control_ServiceDesc.Streams[3], Control_ListBlocks_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Control_ServiceDesc.Streams[4], Control_ListBlocks_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -362,7 +386,7 @@ func (c *controlClient) GetHistory(ctx context.Context, in *GetHistoryRequest, o
 
 func (c *controlClient) WatchLog(ctx context.Context, in *WatchLogRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LogLine], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Control_ServiceDesc.Streams[4], Control_WatchLog_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Control_ServiceDesc.Streams[5], Control_WatchLog_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -388,25 +412,6 @@ func (c *controlClient) Call(ctx context.Context, in *CallRequest, opts ...grpc.
 	}
 	return out, nil
 }
-
-func (c *controlClient) Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchEvent], error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Control_ServiceDesc.Streams[5], Control_Watch_FullMethodName, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	x := &grpc.GenericClientStream[WatchRequest, WatchEvent]{ClientStream: stream}
-	if err := x.ClientStream.SendMsg(in); err != nil {
-		return nil, err
-	}
-	if err := x.ClientStream.CloseSend(); err != nil {
-		return nil, err
-	}
-	return x, nil
-}
-
-// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
-type Control_WatchClient = grpc.ServerStreamingClient[WatchEvent]
 
 func (c *controlClient) ExplainRoute(ctx context.Context, in *ExplainRouteRequest, opts ...grpc.CallOption) (*ExplainRouteResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -467,6 +472,25 @@ func (c *controlClient) SetLogLevel(ctx context.Context, in *SetLogLevelRequest,
 	return out, nil
 }
 
+func (c *controlClient) Profile(ctx context.Context, in *ProfileRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ProfilePiece], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Control_ServiceDesc.Streams[7], Control_Profile_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ProfileRequest, ProfilePiece]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Control_ProfileClient = grpc.ServerStreamingClient[ProfilePiece]
+
 func (c *controlClient) Reload(ctx context.Context, in *ReloadRequest, opts ...grpc.CallOption) (*ReloadResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ReloadResponse)
@@ -502,7 +526,7 @@ func (c *controlClient) GetInfo(ctx context.Context, in *GetInfoRequest, opts ..
 // for forward compatibility.
 //
 // Acts on the whole fleet, through any gateway; the methods from Call on act on the called gateway.
-// This release serves all but Watch.
+// This release serves all but Watch and Profile.
 type ControlServer interface {
 	// Sends one push and returns its result.
 	Push(context.Context, *PushRequest) (*PushResult, error)
@@ -529,6 +553,10 @@ type ControlServer interface {
 	GetPresence(context.Context, *GetPresenceRequest) (*GetPresenceResponse, error)
 	// The groups that have members, sorted by name, one page at a time.
 	ListGroups(*ListGroupsRequest, grpc.ServerStreamingServer[Group]) error
+	// The packets of sessions as they come and go, decoded, and what became of each. A session that is not there yet shows
+	// when it comes. The stream begins at once, and goes on until the caller leaves or the gateway stops. Not over NATS.
+	// Not in this release: answered UNIMPLEMENTED.
+	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchEvent]) error
 	// Keeps a network, a user or a kind of client out of the whole fleet, at once, and closes their open sessions with a
 	// kick whose reason is `blocked`. What is blocked already gets the new reason and time. The list ends with the last
 	// gateway: what is to last goes into blocks.file.
@@ -553,9 +581,6 @@ type ControlServer interface {
 	// Relays a request as if the session had sent it, and returns the backend's answer to the caller, not to the client.
 	// Changes and pushes that come with the answer take effect as usual. The gateway must hold the session.
 	Call(context.Context, *CallRequest) (*Reply, error)
-	// A session's packets, decoded, live.
-	// Not in this release: answered UNIMPLEMENTED.
-	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchEvent]) error
 	// Which rule and backend a route would reach, and why. Contacts no backend.
 	ExplainRoute(context.Context, *ExplainRouteRequest) (*ExplainRouteResponse, error)
 	// Drains the gateway as SIGTERM does, and reports each second until no session is left; then its process ends. A
@@ -566,8 +591,11 @@ type ControlServer interface {
 	SetMaintenance(context.Context, *SetMaintenanceRequest) (*MaintenanceState, error)
 	// What is in maintenance on this gateway.
 	GetMaintenance(context.Context, *GetMaintenanceRequest) (*MaintenanceState, error)
-	// Changes the log level, until the gateway ends.
+	// Changes the log level: for a time, or until a reload changes log.level or the gateway ends.
 	SetLogLevel(context.Context, *SetLogLevelRequest) (*Info, error)
+	// Profiles the gateway's process for a bounded time, and gives the profile in pieces. One at a time. Not over NATS.
+	// Not in this release: answered UNIMPLEMENTED.
+	Profile(*ProfileRequest, grpc.ServerStreamingServer[ProfilePiece]) error
 	// Reads the configuration again and applies it: all of what has changed, or nothing. No session is touched.
 	Reload(context.Context, *ReloadRequest) (*ReloadResponse, error)
 	// The configuration in effect, secrets masked.
@@ -620,6 +648,9 @@ func (UnimplementedControlServer) GetPresence(context.Context, *GetPresenceReque
 func (UnimplementedControlServer) ListGroups(*ListGroupsRequest, grpc.ServerStreamingServer[Group]) error {
 	return status.Error(codes.Unimplemented, "method ListGroups not implemented")
 }
+func (UnimplementedControlServer) Watch(*WatchRequest, grpc.ServerStreamingServer[WatchEvent]) error {
+	return status.Error(codes.Unimplemented, "method Watch not implemented")
+}
 func (UnimplementedControlServer) Block(context.Context, *BlockRequest) (*BlockResult, error) {
 	return nil, status.Error(codes.Unimplemented, "method Block not implemented")
 }
@@ -647,9 +678,6 @@ func (UnimplementedControlServer) WatchLog(*WatchLogRequest, grpc.ServerStreamin
 func (UnimplementedControlServer) Call(context.Context, *CallRequest) (*Reply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Call not implemented")
 }
-func (UnimplementedControlServer) Watch(*WatchRequest, grpc.ServerStreamingServer[WatchEvent]) error {
-	return status.Error(codes.Unimplemented, "method Watch not implemented")
-}
 func (UnimplementedControlServer) ExplainRoute(context.Context, *ExplainRouteRequest) (*ExplainRouteResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ExplainRoute not implemented")
 }
@@ -664,6 +692,9 @@ func (UnimplementedControlServer) GetMaintenance(context.Context, *GetMaintenanc
 }
 func (UnimplementedControlServer) SetLogLevel(context.Context, *SetLogLevelRequest) (*Info, error) {
 	return nil, status.Error(codes.Unimplemented, "method SetLogLevel not implemented")
+}
+func (UnimplementedControlServer) Profile(*ProfileRequest, grpc.ServerStreamingServer[ProfilePiece]) error {
+	return status.Error(codes.Unimplemented, "method Profile not implemented")
 }
 func (UnimplementedControlServer) Reload(context.Context, *ReloadRequest) (*ReloadResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Reload not implemented")
@@ -886,6 +917,17 @@ func _Control_ListGroups_Handler(srv interface{}, stream grpc.ServerStream) erro
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Control_ListGroupsServer = grpc.ServerStreamingServer[Group]
 
+func _Control_Watch_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ControlServer).Watch(m, &grpc.GenericServerStream[WatchRequest, WatchEvent]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Control_WatchServer = grpc.ServerStreamingServer[WatchEvent]
+
 func _Control_Block_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(BlockRequest)
 	if err := dec(in); err != nil {
@@ -1034,17 +1076,6 @@ func _Control_Call_Handler(srv interface{}, ctx context.Context, dec func(interf
 	return interceptor(ctx, in, info, handler)
 }
 
-func _Control_Watch_Handler(srv interface{}, stream grpc.ServerStream) error {
-	m := new(WatchRequest)
-	if err := stream.RecvMsg(m); err != nil {
-		return err
-	}
-	return srv.(ControlServer).Watch(m, &grpc.GenericServerStream[WatchRequest, WatchEvent]{ServerStream: stream})
-}
-
-// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
-type Control_WatchServer = grpc.ServerStreamingServer[WatchEvent]
-
 func _Control_ExplainRoute_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ExplainRouteRequest)
 	if err := dec(in); err != nil {
@@ -1127,6 +1158,17 @@ func _Control_SetLogLevel_Handler(srv interface{}, ctx context.Context, dec func
 	}
 	return interceptor(ctx, in, info, handler)
 }
+
+func _Control_Profile_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ProfileRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ControlServer).Profile(m, &grpc.GenericServerStream[ProfileRequest, ProfilePiece]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Control_ProfileServer = grpc.ServerStreamingServer[ProfilePiece]
 
 func _Control_Reload_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ReloadRequest)
@@ -1299,6 +1341,11 @@ var Control_ServiceDesc = grpc.ServiceDesc{
 			ServerStreams: true,
 		},
 		{
+			StreamName:    "Watch",
+			Handler:       _Control_Watch_Handler,
+			ServerStreams: true,
+		},
+		{
 			StreamName:    "ListBlocks",
 			Handler:       _Control_ListBlocks_Handler,
 			ServerStreams: true,
@@ -1309,13 +1356,13 @@ var Control_ServiceDesc = grpc.ServiceDesc{
 			ServerStreams: true,
 		},
 		{
-			StreamName:    "Watch",
-			Handler:       _Control_Watch_Handler,
+			StreamName:    "Drain",
+			Handler:       _Control_Drain_Handler,
 			ServerStreams: true,
 		},
 		{
-			StreamName:    "Drain",
-			Handler:       _Control_Drain_Handler,
+			StreamName:    "Profile",
+			Handler:       _Control_Profile_Handler,
 			ServerStreams: true,
 		},
 	},
