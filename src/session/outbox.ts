@@ -196,7 +196,12 @@ export class Outbox {
 
   /** All outboxes together are full, and this one is the fullest whose client is behind. */
   evict(): void {
-    this.#owner.evict();
+    if (!this.#ended) {
+      this.#owner.evict('limits.outboxes is reached, and no session has more unsent bytes');
+      return;
+    }
+    this.#connection.destroy();
+    this.release();
   }
 
   /** The session has ended: nothing waits here any more, only in the socket, until `release`. */
@@ -204,13 +209,15 @@ export class Outbox {
     this.#ended = true;
     this.#besideBytes = 0;
     this.#queue.clear();
-    this.#catchUp();
     this.#count();
+    if (this.#connection.bufferedBytes > 0 && !this.#released) this.#fallBehind();
+    else this.#catchUp();
   }
 
   /** The socket is gone, with what it held. */
   release(): void {
     this.#released = true;
+    this.#catchUp();
     this.#outboxes.count(-this.#countedBytes);
     this.#countedBytes = 0;
   }

@@ -1,6 +1,6 @@
 /**
  * All outboxes of a gateway: those that were written to are flushed once per turn of the event loop, and what
- * waits in all of them together stays within its bound. What was put into many at once is sent a part in each turn.
+ * waits in all of them together stays within its bound, within a turn as well. What was put into many at once is sent a part in each turn.
  */
 import type { Clock } from '../clock.ts';
 import { Fifo } from '../fifo.ts';
@@ -23,6 +23,8 @@ export interface Backlog {
 }
 /** Writes to clients in one turn of what was put into many outboxes: a few milliseconds. */
 export const WRITES_PER_TURN = 256;
+/** In a turn that brings more than all may hold, everybody is offered theirs again after each such share of it. */
+const OFFERED_AGAIN = 1 / 16;
 /** Each so many bytes cost about as much as the write of a short message. */
 export const BYTES_PER_WRITE = 16_384;
 
@@ -42,9 +44,11 @@ export class Outboxes {
   #willFlush = false;
   /** Those whose clients have not taken everything, or are not sent anything yet. */
   readonly #behind = new Set<Backlog>();
-  /** Of those the ones that have been offered theirs, the fullest last; as it was found in `#sortedTurn`. */
+  /** Of those the ones to be closed for others, the fullest last; found in `#sortedTurn` for the first time. */
   #fullestLast: Backlog[] = [];
   #sortedTurn = 0;
+  /** Was held when everybody had last been offered theirs. */
+  #heldOffered = 0;
 
   /**
    * @param bytesMax What all of them may hold together: `limits.outboxes`.
@@ -111,32 +115,46 @@ export class Outboxes {
   }
 
   /**
-   * Makes room for `bytes`: has everybody offered what waits, and with `mustGo` closes the fullest whose clients are
-   * behind. False: there is none for what may be dropped. Where nobody is behind there is room: what one turn brings
-   * is taken before anybody can be slow.
+   * Makes room for `bytes`: has everybody offered what waits, and with `mustGo` closes the fullest: of the clients that had
+   * time to take what waits for them, and if that is not enough, of all that have not taken everything. False: there is
+   * none for what may be dropped. Where nobody is behind nothing is held, and one message may be larger than the bound.
    */
   makeRoom(bytes: number, mustGo: boolean): boolean {
-    if (this.#sortedTurn !== this.#turn) {
-      for (const outbox of this.#dirty) outbox.offer();
-      for (const outbox of this.#bulk) outbox.offer();
-      this.#sort();
+    const isMore = this.#heldBytes - this.#heldOffered > this.#bytesMax * OFFERED_AGAIN;
+    if (this.#sortedTurn !== this.#turn || isMore) {
+      this.#sortedTurn = this.#turn;
+      this.#offerAll();
+      this.#fullestLast = this.#fullest(({ behindSinceTurn }) => this.wasOffered(behindSinceTurn));
     }
-    if (!mustGo) return this.hasRoom(bytes) || this.#fullestLast.length === 0;
-    while (!this.hasRoom(bytes)) {
-      const fullest = this.#fullestLast.pop();
-      if (fullest === undefined) break;
-      // It may have been taken from meanwhile, or be gone.
-      if (this.#behind.has(fullest)) fullest.evict();
+    if (!mustGo) return this.hasRoom(bytes) || this.#behind.size === 0;
+    this.#closeFullest(bytes);
+    // What one turn brings is no exception. Each round closes all who are left, or makes the room.
+    while (!this.hasRoom(bytes) && this.#behind.size > 0) {
+      this.#offerAll();
+      this.#fullestLast = this.#fullest(() => true);
+      this.#closeFullest(bytes);
     }
     return true;
   }
 
-  /** Once per turn: the outboxes of thousands are not searched for every message. */
-  #sort(): void {
-    this.#sortedTurn = this.#turn;
-    this.#fullestLast = [...this.#behind]
-      .filter(({ behindSinceTurn }) => this.wasOffered(behindSinceTurn))
-      .sort((a, b) => a.heldBytes - b.heldBytes);
+  #offerAll(): void {
+    for (const outbox of this.#dirty) outbox.offer();
+    for (const outbox of this.#bulk) outbox.offer();
+    this.#heldOffered = this.#heldBytes;
+  }
+
+  /** The outboxes of thousands are not searched for every message. */
+  #fullest(which: (backlog: Backlog) => boolean): Backlog[] {
+    return [...this.#behind].filter(which).sort((a, b) => a.heldBytes - b.heldBytes);
+  }
+
+  #closeFullest(bytes: number): void {
+    while (!this.hasRoom(bytes)) {
+      const fullest = this.#fullestLast.pop();
+      if (fullest === undefined) return;
+      // It may have been taken from meanwhile, or be gone.
+      if (this.#behind.has(fullest)) fullest.evict();
+    }
   }
 
   readonly #flush = (): void => {

@@ -259,7 +259,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
   send(encoded: Encoded): Taken {
     this.catchUp();
     const taken = this.outbox.put(encoded);
-    if (taken === 'full') this.evict();
+    if (taken === 'full') this.evict('limits.outbox is reached');
     return taken;
   }
 
@@ -269,14 +269,14 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
     if (this.#isGone || this.#state === 'closed') return 'closed';
     if (perishable === null) return this.send(encoded);
     const taken = this.outbox.putPerishable(encoded, perishable);
-    if (taken === 'full') this.evict();
+    if (taken === 'full') this.evict('limits.outbox is reached');
     return taken;
   }
 
-  /** There is no room for what must be sent, here, or in all outboxes together, of which this is the fullest. */
-  evict(): void {
+  /** There is no room for what must be sent, here, or in all outboxes together. @param why For the log. */
+  evict(why: string): void {
     // Only a client that was offered something can be called slow.
-    this.close(this.outbox.isCorked ? 'outbox_full' : 'slow_consumer');
+    this.close(this.outbox.isCorked ? 'outbox_full' : 'slow_consumer', NO_DETAILS, why);
   }
 
   /** The outbox was flushed as far as the client takes it: it may be read from again, or be behind. */

@@ -339,36 +339,80 @@ describe('all outboxes together', () => {
     expect(evicted()).toEqual([]);
   });
 
-  test('drop nothing of what one turn brings, and offer it to everybody before they are full', async () => {
-    const outboxes = new Outboxes(new ManualClock(1_000), 3_000);
+  test('drop nothing of what clients take, and offer it to everybody before they are full', async () => {
+    const outboxes = new Outboxes(new ManualClock(1_000), 6_000);
     const clients = Array.from({ length: 100 }, () => setUp({ bytesMax: 10_000 }, outboxes));
     const droppable = { ...LASTING, droppable: true };
     for (const { outbox, connection } of clients) {
       // Every second one is as TLS: it takes everything, a little later.
       connection.stuck = clients.findIndex((client) => client.outbox === outbox) % 2 === 0;
       expect(outbox.putPerishable(message('x', 100), droppable)).toBe('taken');
+      expect(outboxes.heldBytes).toBeLessThanOrEqual(6_000);
     }
-    expect(outboxes.heldBytes).toBeLessThanOrEqual(100 * 100);
     await turn();
     expect(clients.map(({ connection }) => connection.writes.flat().length)).toEqual(
       Array<number>(100).fill(1),
     );
   });
 
-  test('close nobody who had no time to take what one turn brings', async () => {
+  test('drop what may be dropped in the turn in which nobody takes it', () => {
     const outboxes = new Outboxes(new ManualClock(1_000), 3_000);
-    const clients = Array.from({ length: 10 }, () => setUp({ bytesMax: 10_000 }, outboxes));
-    for (const { connection, put } of clients) {
+    const droppable = { ...LASTING, droppable: true };
+    const outcomes = Array.from({ length: 10 }, () => {
+      const { connection, outbox } = setUp({ bytesMax: 10_000 }, outboxes);
       connection.stuck = true;
-      expect(put('x', 1_000)).toBe('taken');
-    }
-    await turn();
-    for (const { connection, outbox } of clients) {
-      connection.drain();
-      outbox.onDrain();
-    }
+      return outbox.putPerishable(message('x', 1_000), droppable);
+    });
+    expect(outcomes).toEqual([...Array<string>(3).fill('taken'), ...Array<string>(7).fill('dropped')]);
+  });
+
+  test('keep their bound within a turn, though nobody has had time to take anything', () => {
+    const outboxes = new Outboxes(new ManualClock(1_000), 3_000);
+    const sizes = [300, 900, 600, 800, 700, 200, 1_500];
+    const clients = sizes.map((bytes) => {
+      const client = setUp({ bytesMax: 10_000 }, outboxes);
+      client.connection.stuck = true;
+      expect(client.put('x', bytes)).toBe('taken');
+      expect(outboxes.heldBytes).toBeLessThanOrEqual(3_000);
+      return client;
+    });
+    // No more than had to go, of those who were there when there was no room: 900 for the 700, 800 and 600 for the 1500.
+    expect(clients.flatMap(({ events }, i) => (events.includes('evicted') ? sizes[i] : []))).toEqual(
+      [900, 600, 800], // prettier-ignore
+    );
+    expect(outboxes.heldBytes).toBe(2_700);
+  });
+
+  test('keep it against one client whose messages come in one turn', () => {
+    const { connection, events, outboxes, put } = setUp({ bytesMax: 10_000, allBytesMax: 3_000 });
+    connection.stuck = true;
+    const outcomes = Array.from({ length: 5 }, () => put('x', 1_000));
+    expect(outcomes).toEqual(['taken', 'taken', 'taken', 'full', 'full']);
+    expect(events.filter((event) => event === 'evicted')).toHaveLength(1);
     expect(outboxes.heldBytes).toBe(0);
-    expect(clients.flatMap(({ events }) => events)).not.toContain('evicted');
+  });
+
+  test('let one message through that is larger than their bound, where nothing else is held', () => {
+    const { outboxes, put } = setUp({ bytesMax: 10_000, allBytesMax: 3_000 });
+    expect(put('x', 5_000)).toBe('taken');
+    expect(outboxes.heldBytes).toBe(5_000);
+  });
+
+  test('cut off what the sockets of ended sessions still hold, when there is no other room', () => {
+    const outboxes = new Outboxes(new ManualClock(1_000), 3_000);
+    const [leaving, next, after] = [0, 1, 2].map(() => setUp({ bytesMax: 10_000 }, outboxes));
+    leaving!.connection.stuck = true;
+    leaving!.put('goodbye', 2_500);
+    leaving!.outbox.flushLast();
+    leaving!.outbox.end();
+    expect(outboxes.heldBytes).toBe(2_500);
+    next!.connection.stuck = true;
+    expect(next!.put('x', 400)).toBe('taken');
+    expect(leaving!.connection.destroyed).toBe(false);
+    expect(after!.put('x', 400)).toBe('taken');
+    expect(leaving!.connection.destroyed).toBe(true);
+    expect(next!.events).not.toContain('evicted');
+    expect(outboxes.heldBytes).toBe(800);
   });
 
   test('look through thousands once in a turn, not for every message', async () => {
