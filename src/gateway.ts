@@ -116,7 +116,7 @@ export class Gateway {
     const bus = makeBus({ ...shared, capacity, outboxes, liveTokens });
     const consul = makeConsul(shared);
     const tracing = makeTracing(shared);
-    const relay = makeRelay({ ...shared, ...bus, tracing });
+    const relay = makeRelay({ ...shared, ...bus, capacity, tracing });
     const backends = makeBackends({ ...shared, ...bus, consul, relay });
     const tokens = makeTokens({ ...shared, ...bus, relay, liveTokens });
     const made = { ...shared, ...bus, capacity, outboxes, relay, backends, tokens };

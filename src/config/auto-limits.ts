@@ -18,6 +18,8 @@ export type Capacity = {
   readonly portCrowdedAt: number;
   /** Bytes that wait in all outboxes together. */
   readonly outboxesBytes: number;
+  /** Bytes of the bodies in flight, all together. */
+  readonly inFlightBytes: number;
 };
 
 /**
@@ -31,6 +33,8 @@ const MESSAGE_BYTES = 65_536;
 const PACKETS = 2;
 /** Share of memory for what clients have not taken. */
 const OUTBOXES_SHARE = 1 / 4;
+/** Share of memory for the bodies of requests that wait for their answers; at least the largest one fits. */
+const IN_FLIGHT_SHARE = 1 / 16;
 /** Share of the rest for connections; what is left is for backends, and for the program. */
 const CONNECTIONS_SHARE = 2 / 3;
 /** Health, admin and control. */
@@ -62,6 +66,10 @@ export function autoLimits(
     limits.outboxes === 'auto'
       ? Math.max(limits.outbox, Math.floor(memoryBytes * OUTBOXES_SHARE))
       : limits.outboxes;
+  const inFlightBytes =
+    limits.in_flight_bytes === 'auto'
+      ? Math.max(limits.packet, limits.inflate, Math.floor(memoryBytes * IN_FLIGHT_SHARE))
+      : limits.in_flight_bytes;
   const byDescriptors = Math.max(
     CONNECTIONS_MIN,
     descriptors - PORTS * portConnections - SPARE_DESCRIPTORS,
@@ -77,5 +85,6 @@ export function autoLimits(
     portConnections,
     portCrowdedAt,
     outboxesBytes,
+    inFlightBytes,
   };
 }

@@ -159,6 +159,12 @@ function checkLimits({ known: { limits } }: Sections, report: Report): void {
     report(['limits', 'slow', 'close_after'], 'must not be shorter than limits.slow.drop_after');
   if (limits.outboxes !== 'auto' && limits.outboxes < limits.outbox)
     report(['limits', 'outboxes'], 'must not be less than limits.outbox, which is for one session');
+  const { in_flight_bytes: bodies, packet, inflate } = limits;
+  if (bodies !== 'auto' && bodies < Math.max(packet, inflate))
+    report(
+      ['limits', 'in_flight_bytes'],
+      `must not be less than limits.${packet > inflate ? 'packet' : 'inflate'}, which is for one body`,
+    );
 }
 
 function checkBackend(

@@ -84,6 +84,10 @@ export const limitsSchema = z
       { min: 1, max: 100_000 },
     ),
     in_flight_per_backend: integer(10_000, 'Unanswered requests per backend; beyond it 503.', MANY),
+    in_flight_bytes: autoSize(
+      'Bodies of unanswered requests, all sessions and backends together, 64KiB to 1048576MiB; beyond it 503. auto: a sixteenth of memory.',
+      { min: 64 * 1024, max: 1024 * 1024 * MEBIBYTE },
+    ),
     route: integer(127, 'Longest route in bytes, 1 to 127.', { min: 1, max: 127 }),
     json_depth: integer(
       32,

@@ -11,12 +11,15 @@ export type AdmissionLimits = {
   readonly burst: number;
   /** Messages in flight or waiting per backend. */
   readonly inFlightPerBackend: number;
+  /** Bytes of their bodies, of all backends together. */
+  readonly inFlightBytes: number;
 };
 
 export class Admission {
   /** May be replaced at any time. */
   limits: AdmissionLimits;
   readonly #inFlight: number[] = [];
+  #heldBytes = 0;
 
   constructor(limits: AdmissionLimits) {
     this.limits = limits;
@@ -59,8 +62,29 @@ export class Admission {
     return true;
   }
 
-  leave(backendOrdinal: number): void {
+  /** Counts the body of a message that has entered; false: all of them together hold too much, and it was not counted. */
+  hold(bytes: number): boolean {
+    if (this.#heldBytes + bytes > this.limits.inFlightBytes) return false;
+    this.#heldBytes += bytes;
+    return true;
+  }
+
+  /** @param bytes Of its body, as they were counted; 0: they were not. */
+  leave(backendOrdinal: number, bytes: number): void {
     this.#inFlight[backendOrdinal]!--;
+    this.#heldBytes -= bytes;
+  }
+
+  /** Bytes of all bodies in flight or waiting. */
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  /** Why the message that was not let in is refused. */
+  overload(key: 'in_flight_per_backend' | 'in_flight_bytes'): Failure {
+    const { inFlightPerBackend, inFlightBytes } = this.limits;
+    const limit = key === 'in_flight_bytes' ? `${inFlightBytes} bytes` : inFlightPerBackend;
+    return { ...failure('OVERLOADED'), detail: `limits.${key} is ${limit}` };
   }
 
   inFlight(backendOrdinal: number): number {

@@ -42,7 +42,11 @@ export async function callFor(
   if (typeof route !== 'string') return route;
   const open = breakers[target.backendOrdinal]?.refusal(now) ?? null;
   if (open !== null) return open;
-  if (!admission.enter(target.backendOrdinal)) return failure('OVERLOADED');
+  if (!admission.enter(target.backendOrdinal)) return admission.overload('in_flight_per_backend');
+  if (!admission.hold(request.body.length)) {
+    admission.leave(target.backendOrdinal, 0);
+    return admission.overload('in_flight_bytes');
+  }
   const call = new OperatorCall(relay);
   const { wantsAnswer } = request;
   const message = Object.assign(new Message(), {
@@ -53,6 +57,7 @@ export async function callFor(
   call.fill(session, message, target, now);
   if (request.timeoutMs > 0) call.deadline = now + request.timeoutMs;
   call.body = request.body;
+  call.heldBytes = request.body.length;
   call.route = route;
   report.traces?.begin(call);
   session.track(call);

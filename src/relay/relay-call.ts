@@ -35,6 +35,8 @@ type CallState = 'free' | 'waiting' | 'joining' | 'sent' | 'retrying';
 export class RelayCall extends Call implements Queued, InFlight {
   state: CallState = 'free';
   exclusive = false;
+  /** Of its body, as the admission counts them. */
+  heldBytes = 0;
   /** How often it was sent again. */
   retries = 0;
   /** Its answer is for the client, who may get a snapshot with it. */
@@ -263,7 +265,7 @@ export class RelayCall extends Call implements Queued, InFlight {
     const { breakers, parts } = this.#relay;
     const { admission, report, wheel } = parts;
     wheel.cancel(this);
-    admission.leave(target.backendOrdinal);
+    admission.leave(target.backendOrdinal, this.heldBytes);
     breakers[target.backendOrdinal]?.done(outcome, wheel.now());
     report.done(this, outcome, why);
     this.state = 'free';

@@ -19,11 +19,6 @@ import { RelayCall } from './relay-call.ts';
 import type { RelayBackend, RelayParts } from './relay-parts.ts';
 import { Retries } from './retries.ts';
 
-const IN_FLIGHT: Failure = {
-  ...failure('OVERLOADED'),
-  detail: 'limits.in_flight_per_backend is reached',
-};
-
 const NO_ROLE = failure('FORBIDDEN', 'this route needs a role that the session does not have');
 
 /** Requests with a newer token. */
@@ -87,20 +82,27 @@ export class Relay implements MessageSink {
       return;
     }
     if (!admission.enter(target.backendOrdinal)) {
-      this.refuse(session, message, IN_FLIGHT, target.backendOrdinal);
+      const full = admission.overload('in_flight_per_backend');
+      this.refuse(session, message, full, target.backendOrdinal);
       return;
     }
     // Last check, because it is the most expensive.
     const body = session.wire.readBody(session, message, target.codec !== 'auto');
     if (!(body instanceof Uint8Array)) {
-      admission.leave(target.backendOrdinal);
+      admission.leave(target.backendOrdinal, 0);
       this.#unread(session, message, body);
+      return;
+    }
+    if (!admission.hold(body.length)) {
+      admission.leave(target.backendOrdinal, 0);
+      this.refuse(session, message, admission.overload('in_flight_bytes'), target.backendOrdinal);
       return;
     }
     const call = this.#free.pop() ?? new RelayCall(this);
     this.#inFlight++;
     call.fill(session, message, target, now);
     call.body = body;
+    call.heldBytes = body.length;
     call.route = route;
     report.traces?.begin(call);
     session.track(call);

@@ -85,6 +85,8 @@ export const INSTRUMENTS = {
     ['backend'],
   ),
   pith_requests_in_flight: gauge('Messages in flight or waiting in the gateway.', ['backend']),
+  pith_in_flight_bytes: gauge('Bytes of the bodies of those messages, of all backends together.'),
+  pith_in_flight_limit_bytes: gauge('The maximum of pith_in_flight_bytes: limits.in_flight_bytes.'),
   pith_late_replies_total: counter(
     'Answers that arrived after the call had ended, and were dropped.',
     ['kind'],

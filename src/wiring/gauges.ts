@@ -48,7 +48,7 @@ export function makeGauges(parts: GaugesParts): void {
   metrics.watch('pith_drain_state', [], () => (isDraining() ? 1 : 0));
   if (logLinesDropped !== undefined)
     metrics.watch('pith_log_lines_dropped_total', [], logLinesDropped);
-  const { shedding } = relay.parts;
+  const { admission, shedding } = relay.parts;
   metrics.watch('pith_overload_state', [], () => (shedding.refusal === null ? 0 : 1));
   metrics.watch('pith_sessions', [], () => registry.size);
   metrics.watch('pith_outbox_bytes', [], () => outboxes.heldBytes);
@@ -56,6 +56,8 @@ export function makeGauges(parts: GaugesParts): void {
     metrics.watch('pith_pushes_skipped_total', [why], () => outboxes.skipped[why]);
   metrics.watch('pith_pushes_waiting_bytes', [], () => fanouts.waitingBytes);
   metrics.watch('pith_outbox_limit_bytes', [], () => capacity.outboxesBytes);
+  metrics.watch('pith_in_flight_bytes', [], () => admission.heldBytes);
+  metrics.watch('pith_in_flight_limit_bytes', [], () => admission.limits.inFlightBytes);
   metrics.watch('pith_connections_limit', [], () => capacity.connections);
   if (processUse !== undefined) makeProcessGauges(metrics, processUse);
 }

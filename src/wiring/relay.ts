@@ -1,4 +1,5 @@
 /** Makes the relay, with what it counts, logs and traces. */
+import type { Capacity } from '../config/auto-limits.ts';
 import type { Config } from '../config/schema.ts';
 import { Admission, type AdmissionLimits } from '../relay/admission.ts';
 import { MessageReport } from '../relay/message-report.ts';
@@ -10,10 +11,14 @@ import { Tracing } from '../telemetry/tracing.ts';
 import type { ProcessUse } from './gauges.ts';
 import type { Shared } from './shared.ts';
 
-/** `limits`, of each session and for each backend. */
-export function makeAdmissionLimits({ limits }: Config): AdmissionLimits {
+/** `limits`, of each session, for each backend, and of all bodies. */
+export function makeAdmissionLimits(
+  { limits }: Config,
+  { inFlightBytes }: Capacity,
+): AdmissionLimits {
   const { messages_per_second: messagesPerSecond, burst } = limits;
-  return { messagesPerSecond, burst, inFlightPerBackend: limits.in_flight_per_backend };
+  const inFlightPerBackend = limits.in_flight_per_backend;
+  return { messagesPerSecond, burst, inFlightPerBackend, inFlightBytes };
 }
 
 /** Which traces are kept. */
@@ -29,6 +34,7 @@ export function makeTracing(shared: Shared): Tracing | null {
 
 export type MakeRelayParts = Shared &
   Pick<RelayParts, 'maintenance' | 'sessionCommands' | 'fleetCommands' | 'joins'> & {
+    readonly capacity: Capacity;
     /** null: no traces. */
     readonly tracing: Tracing | null;
     /** Absent: how the event loop lags is not known. */
@@ -37,13 +43,13 @@ export type MakeRelayParts = Shared &
 
 /** Without backends and routes, which come later. */
 export function makeRelay(parts: MakeRelayParts): Relay {
-  const { config, tracing, clock, random, processUse } = parts;
+  const { config, capacity, tracing, clock, random, processUse } = parts;
   const lag = processUse?.lag.recent ?? null;
   const traces =
     tracing && new MessageTraces({ ...makeKeptTraces(config), tracing, clock, random });
   return new Relay({
     ...parts,
-    admission: new Admission(makeAdmissionLimits(config)),
+    admission: new Admission(makeAdmissionLimits(config, capacity)),
     shedding: new Shedding({ ...parts, lag }, config.limits.event_loop_lag),
     report: new MessageReport({ ...parts, traces }),
   });

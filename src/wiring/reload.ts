@@ -1,6 +1,7 @@
 /** Makes what puts another configuration into effect. */
 import { isDeepStrictEqual } from 'node:util';
 
+import type { Capacity } from '../config/auto-limits.ts';
 import { formatPath } from '../config/problem.ts';
 import type { Config } from '../config/schema.ts';
 import { readBlocksFile } from '../orders/blocks-file.ts';
@@ -20,6 +21,7 @@ import type { MadeTokens } from './tokens.ts';
 export type MakeReloadParts = Shared & {
   /** Absent: the configuration stays as it is. */
   readonly readConfig?: ReadConfig;
+  readonly capacity: Capacity;
   readonly relay: Relay;
   readonly backends: Backends;
   readonly access: OperatorAccess;
@@ -39,7 +41,7 @@ export function makeReload(parts: MakeReloadParts): Reload {
   const use = (config: Config, next: PreparedTokens | null): void => {
     const before = live.config;
     live.config = config;
-    admission.limits = makeAdmissionLimits(config);
+    admission.limits = makeAdmissionLimits(config, parts.capacity);
     shedding.setLimit(config.limits.event_loop_lag);
     report.traces?.keep(makeKeptTraces(config));
     listeners.setLimits(config);

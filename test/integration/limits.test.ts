@@ -246,6 +246,44 @@ describe('limits of numbers', () => {
     expect(await client.answer(ids[2]!)).toEqual({ code: 200 });
   });
 
+  test('in_flight_bytes: bodies beyond it are answered 503, and there is room again when one is answered', async () => {
+    await using backend = await startLinkBackend();
+    await using gateway = await startGateway(
+      grpc(backend.address, 'limits: { packet: 64KiB, inflate: 64KiB, in_flight_bytes: 100KiB }'),
+    );
+    const held = (): string =>
+      /^pith_in_flight_bytes (.*)$/m.exec(gateway.gateway.metrics.render())![1]!;
+    const body = { padding: 'x'.repeat(40_000 - '{"padding":""}'.length) };
+    await using client = await TestClient.connect(gateway.port);
+    await using other = await TestClient.connect(gateway.port, 'ws');
+    const id = client.send('a.b', body);
+    client.send('a.b', body);
+    await backend.came(2);
+    expect(held()).toBe('80000');
+    expect(await other.request('a.b', body)).toMatchObject({ code: 503, reason: 'OVERLOADED' });
+    expect(held()).toBe('80000');
+    expect(gateway.log).toContainEqual(
+      expect.objectContaining({
+        ...{ level: 'warn', msg: 'message refused', backend: 'b', route: 'a.b' },
+        why: 'limits.in_flight_bytes is 102400 bytes',
+      }),
+    );
+    // A notify counts until it is sent.
+    other.notify('a.b', body);
+    const small = other.send('a.b', {});
+    await backend.came(3);
+    expect(held()).toBe('80002');
+    backend.requests[0]!.answer({ code: 200 });
+    expect(await client.answer(id)).toEqual({ code: 200 });
+    expect(held()).toBe('40002');
+    // Whatever ends a request: here its client is gone.
+    client.close();
+    await eventually(() => held() === '2', 'the bodies of who has gone to be let go');
+    backend.requests.at(-1)!.answer({ code: 200 });
+    expect(await other.answer(small)).toEqual({ code: 200 });
+    expect(held()).toBe('0');
+  });
+
   test('a route of more bytes than limits.route is answered 400', async () => {
     await using gateway = await startGateway(`${ECHO}limits: { route: 16 }\n`);
     await using client = await TestClient.connect(gateway.port);

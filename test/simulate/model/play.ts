@@ -87,6 +87,7 @@ async function leaveAll(fleet: Fleet, model: Model): Promise<void> {
     expectSame(`groups of ${place}`, [...gateway.gateway.registry.groups()], []);
     expectSame(`subscriptions of ${place}`, fleet.subscriptions(gateway), fleet.base(gateway));
     expectSame(`outboxes of ${place}`, gateway.gauge('pith_outbox_bytes'), 0);
+    expectSame(`bodies in flight at ${place}`, gateway.gauge('pith_in_flight_bytes'), 0);
     expectSame(`events of ${place} that wait`, gateway.gauge('pith_events_waiting'), 0);
     expectSame(`internal errors of ${place}`, gateway.count('pith_internal_errors_total'), 0);
   }

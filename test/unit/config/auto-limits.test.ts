@@ -14,6 +14,7 @@ function capacity(limits: string, resources: Resources, keepsHandshakes?: boolea
 test('auto: a quarter of memory for outboxes, and connections by what is left', () => {
   expect(capacity('{}', { memoryBytes: 512 * MIB, descriptors: 1_000_000 })).toEqual({
     outboxesBytes: 128 * MIB,
+    inFlightBytes: 32 * MIB,
     // Two thirds of 384 MiB, at 48 KiB for the session, 64 for a message and its pieces, and two packets of 64 KiB.
     connections: 1_092,
     portConnections: 1_024,
@@ -36,6 +37,13 @@ test('auto: an outbox of one session fits in', () => {
     descriptors: 1_024,
   });
   expect(outboxesBytes).toBe(64 * MIB);
+});
+
+test('auto: the largest body fits in among those in flight', () => {
+  const small = { memoryBytes: 8 * MIB, descriptors: 1_024 };
+  expect(capacity('{}', small).inFlightBytes).toBe(MIB);
+  expect(capacity('{ packet: 2MiB }', small).inFlightBytes).toBe(2 * MIB);
+  expect(capacity('{ in_flight_bytes: 3MiB }', small).inFlightBytes).toBe(3 * MIB);
 });
 
 test.each([

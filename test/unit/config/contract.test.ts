@@ -42,6 +42,7 @@ test('the defaults are in milliseconds and bytes', () => {
     burst: 500,
     in_flight_per_session: 64,
     in_flight_per_backend: 10_000,
+    in_flight_bytes: 'auto',
     route: 127,
     json_depth: 32,
     inflate: 1_048_576,

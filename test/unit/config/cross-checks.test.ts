@@ -379,6 +379,16 @@ const mistakes: [what: string, yaml: string, expected: string][] = [
     '1: limits.outboxes: must not be less than limits.outbox, which is for one session',
   ],
   [
+    'less for all bodies in flight than for the largest packet',
+    'limits: { packet: 2MiB, in_flight_bytes: 1MiB }',
+    '1: limits.in_flight_bytes: must not be less than limits.packet, which is for one body',
+  ],
+  [
+    'less for all bodies in flight than for one that is decompressed',
+    'limits: { in_flight_bytes: 512KiB }',
+    '1: limits.in_flight_bytes: must not be less than limits.inflate, which is for one body',
+  ],
+  [
     'connect without a backend',
     'auth: { mode: connect }',
     '1: auth.mode: connect needs auth.backend',

@@ -5,7 +5,8 @@ import { Admission } from '../../../src/relay/admission.ts';
 import { connect } from '../session/support.ts';
 
 const rate = (messagesPerSecond: number, burst: number) => {
-  const admission = new Admission({ messagesPerSecond, burst, inFlightPerBackend: 2 });
+  const limits = { inFlightPerBackend: 2, inFlightBytes: 1_000 };
+  const admission = new Admission({ messagesPerSecond, burst, ...limits });
   admission.addBackend();
   admission.addBackend();
   return admission;
@@ -67,12 +68,41 @@ test('a backend takes as many as may be in flight, and its neighbour its own', (
     true,
   ]);
   expect([admission.inFlight(0), admission.inFlight(1)]).toEqual([2, 1]);
-  admission.leave(0);
+  admission.leave(0, 0);
   expect(admission.enter(0)).toBe(true);
 });
 
+test('bodies of all backends together hold as many bytes as may be in flight, to the byte', () => {
+  const admission = rate(0, 0);
+  expect([600, 300, 101, 100, 1].map((bytes) => admission.hold(bytes))).toEqual([
+    true,
+    true,
+    false,
+    true,
+    false,
+  ]);
+  expect(admission.heldBytes).toBe(1_000);
+  admission.enter(1);
+  admission.leave(1, 300);
+  expect(admission.heldBytes).toBe(700);
+  expect([301, 300].map((bytes) => admission.hold(bytes))).toEqual([false, true]);
+});
+
+test('the log says which number a message passed', () => {
+  const admission = rate(0, 0);
+  expect(admission.overload('in_flight_per_backend')).toMatchObject({
+    ...{ code: 503, reason: 'OVERLOADED', detail: 'limits.in_flight_per_backend is 2' },
+  });
+  expect(admission.overload('in_flight_bytes').detail).toBe('limits.in_flight_bytes is 1000 bytes');
+});
+
 test('who asks too much is told when to come again, and the log which number it was', () => {
-  const admission = new Admission({ messagesPerSecond: 4, burst: 1, inFlightPerBackend: 2 });
+  const admission = new Admission({
+    messagesPerSecond: 4,
+    burst: 1,
+    inFlightPerBackend: 2,
+    inFlightBytes: 10,
+  });
   const { session } = connect();
   expect(admission.refusal(session, 1_000)).toBe(null);
   expect(admission.refusal(session, 1_050)).toMatchObject({

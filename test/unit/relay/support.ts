@@ -181,7 +181,7 @@ export function setUp({ traces, joins, ...more }: Choice = {}) {
   /** Who is asked before a patch is applied. */
   const ask: { now?: (isWanted: () => boolean) => Promise<object> } = {};
   const report = new RecordingReport(log, world.clock, traces?.(world.clock));
-  const limits = { messagesPerSecond: 0, burst: 2, inFlightPerBackend: 1_000, ...more };
+  const limits = { messagesPerSecond: 0, burst: 2, inFlightPerBackend: 1_000, inFlightBytes: 1e9, ...more }; // prettier-ignore
   const admission = new Admission(limits);
   const lag = new FakeLag();
   const shedding = new Shedding({ clock: world.clock, log: keptLog().log, lag }, LAG_LIMIT_MS);

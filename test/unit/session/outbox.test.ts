@@ -363,7 +363,10 @@ describe('all outboxes together', () => {
       connection.stuck = true;
       return outbox.putPerishable(message('x', 1_000), droppable);
     });
-    expect(outcomes).toEqual([...Array<string>(3).fill('taken'), ...Array<string>(7).fill('dropped')]);
+    expect(outcomes).toEqual([
+      ...Array<string>(3).fill('taken'),
+      ...Array<string>(7).fill('dropped'),
+    ]);
   });
 
   test('keep their bound within a turn, though nobody has had time to take anything', () => {
@@ -377,7 +380,9 @@ describe('all outboxes together', () => {
       return client;
     });
     // No more than had to go, of those who were there when there was no room: 900 for the 700, 800 and 600 for the 1500.
-    expect(clients.flatMap(({ events }, i) => (events.includes('evicted') ? sizes[i] : []))).toEqual(
+    expect(
+      clients.flatMap(({ events }, i) => (events.includes('evicted') ? sizes[i] : [])),
+    ).toEqual(
       [900, 600, 800], // prettier-ignore
     );
     expect(outboxes.heldBytes).toBe(2_700);

@@ -34,6 +34,8 @@ const ROWS: readonly string[] = `
  counter    pith_requests_total                            backend outcome
  histogram  pith_request_duration_seconds                  backend
  gauge      pith_requests_in_flight                        backend
+ gauge      pith_in_flight_bytes
+ gauge      pith_in_flight_limit_bytes
  counter    pith_late_replies_total                        kind
  counter    pith_backend_messages_dropped_total            backend reason
  counter    pith_bus_refused_total                         reason
