@@ -32,7 +32,8 @@ type Row = {
   readonly log: 'debug' | 'warn' | 'error';
 };
 
-const GRPC = {
+/** The statuses of gRPC that are given. */
+export const GRPC = {
   INVALID_ARGUMENT: 3,
   DEADLINE_EXCEEDED: 4,
   NOT_FOUND: 5,

@@ -61,6 +61,9 @@ async function main(args: readonly string[]): Promise<void> {
       report(writeProject(asked, { folder: process.cwd(), env: process.env }));
       return;
     }
+    case 'docs':
+      report((await import('./cli/docs.ts')).writeDocs(asked, process.cwd()));
+      return;
     case 'dev':
       await dev();
       return;

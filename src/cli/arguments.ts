@@ -36,6 +36,7 @@ export type Arguments =
     }
   | { readonly command: 'version'; readonly json: boolean }
   | { readonly command: 'schema' | 'dev' }
+  | { readonly command: 'docs'; readonly folder: string; readonly isCheck: boolean }
   | { readonly command: 'init'; readonly folder: string; readonly backend: Backend | undefined }
   | { readonly command: 'completion'; readonly shell: Shell }
   /** These parse their own arguments, so that only what they need is loaded. */
@@ -46,6 +47,7 @@ export type Backend = (typeof BACKENDS)[number];
 export type Shell = (typeof SHELLS)[number];
 
 const DEFAULT_FILE = 'pith.yaml';
+const DOCS_FOLDER = 'reference';
 const SAMPLE_SID = 'pith-0000000000.1';
 
 /** @throws {UsageError} Says what is wrong, and where to find help. */
@@ -104,6 +106,10 @@ function readOwn(command: HelpedCommand, args: readonly string[]): Arguments {
         folder: oneOf('DIR', positionals) ?? '.',
         backend: options.text('backend') as Backend | undefined,
       };
+    case 'docs': {
+      const folder = oneOf('DIR', positionals) ?? DOCS_FOLDER;
+      return { command, folder, isCheck: options.has('check') };
+    }
     case 'completion':
       return { command, shell: readShell(oneOf('SHELL', positionals)) };
     case 'serve':

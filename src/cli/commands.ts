@@ -69,6 +69,12 @@ const TABLE = {
     does: 'print the JSON Schema of pith.yaml, for editors',
     options: {},
   },
+  docs: {
+    takes: '[DIR]',
+    does: 'write the reference: configuration, commands, metrics, errors, Control, events',
+    options: { check: {} },
+    first: 'folder',
+  },
   client: {
     takes: '[URL]',
     does: 'talk to a gateway as a Pomelo client',

@@ -112,6 +112,17 @@ Prints the JSON Schema of pith.yaml. An editor that has it completes keys and un
 
 What needs more than one key, a file or a name server is checked by pith check only.
 `,
+  docs: `pith docs [DIR] [--check]
+
+Writes the reference as Markdown: every key of the configuration with its default, commands, metrics, errors, close
+reasons, methods of Control, events; and llms.txt, and openapi.json for POST /v1/<Method>. All of it is of this
+version. DIR defaults to ./reference; pages of the same names are overwritten.
+
+  --check                           write nothing, and say which pages in DIR are not up to date
+  -h, --help                        print this
+
+Exit code: 0 written, or up to date; 1 not up to date; 64 wrong arguments; 73 a page cannot be written.
+`,
   version: `pith version
 
 Prints the version.

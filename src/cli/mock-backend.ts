@@ -17,7 +17,7 @@ import { readOptions, UsageError } from './options.ts';
 
 const PROTOS = fileURLToPath(new URL('../../proto', import.meta.url));
 
-const USAGE = `pith mock-backend [--listen ADDRESS] [--answers FILE]
+export const USAGE = `pith mock-backend [--listen ADDRESS] [--answers FILE]
 
 Answers every request with its own body, or from FILE: a YAML list, of which the first entry that matches counts.
 ADDRESS defaults to 127.0.0.1:9000. Every request is printed.

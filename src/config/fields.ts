@@ -17,6 +17,8 @@ declare module 'zod' {
   interface GlobalMeta {
     /** How a number is written in YAML. */
     unit?: 'duration' | 'size';
+    /** What a number may be, as in `1ms to 24h`; for the reference pages. */
+    range?: string;
     /** True: never shown; see mask.ts. */
     secret?: boolean;
     /** What the text names; see paths.ts. */
@@ -176,7 +178,7 @@ export function duration(fallback: string, about: string, range: DurationRange =
     .regex(DURATION_PATTERN, { error: (issue) => durationTypeError(issue.input) ?? syntax })
     .transform(parseDuration)
     .refine(isInRange, { error: span })
-    .meta({ unit: 'duration' })
+    .meta({ unit: 'duration', range: span.replace('expected ', '') })
     .prefault(fallback)
     .describe(about);
 }
@@ -184,20 +186,20 @@ export function duration(fallback: string, about: string, range: DurationRange =
 /** A size, parsed to bytes. */
 export function size(fallback: string, about: string, { min, max }: Range) {
   const error = 'expected a size: bytes as a whole number, or with B, KiB or MiB, as 64KiB';
+  const range = `${formatSize(min)} to ${formatSize(max)}`;
   return z
     .union([z.int().nonnegative({ error }), z.string().regex(SIZE_PATTERN, { error })], { error })
     .transform((value) => (typeof value === 'number' ? value : parseSize(value)))
-    .refine((bytes) => bytes >= min && bytes <= max, {
-      error: `expected ${formatSize(min)} to ${formatSize(max)}`,
-    })
-    .meta({ unit: 'size' })
+    .refine((bytes) => bytes >= min && bytes <= max, { error: `expected ${range}` })
+    .meta({ unit: 'size', range })
     .prefault(fallback)
     .describe(about);
 }
 
 /** `auto`, or a size, parsed to bytes. */
 export function autoSize(about: string, { min, max }: Range) {
-  const error = `expected auto, or a size from ${formatSize(min)} to ${formatSize(max)}, as 64MiB`;
+  const range = `${formatSize(min)} to ${formatSize(max)}`;
+  const error = `expected auto, or a size from ${range}, as 64MiB`;
   const written = z.union([z.int().nonnegative(), z.string().regex(SIZE_PATTERN)]);
   return z
     .union([z.literal('auto'), written], { error })
@@ -205,7 +207,7 @@ export function autoSize(about: string, { min, max }: Range) {
       value === 'auto' || typeof value === 'number' ? value : parseSize(value),
     )
     .refine((bytes) => bytes === 'auto' || (bytes >= min && bytes <= max), { error })
-    .meta({ unit: 'size' })
+    .meta({ unit: 'size', range })
     .prefault('auto')
     .describe(about);
 }

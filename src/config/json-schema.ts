@@ -25,7 +25,7 @@ export type JsonSchema = {
 };
 
 /** What the schema's own notes are called; JSON Schema has no such keywords. */
-const OWN_NOTES = ['unit', 'names', 'secret'] as const;
+const OWN_NOTES = ['unit', 'range', 'names', 'secret'] as const;
 /** A value that comes from elsewhere, as ${env:NAME}, may become one of any type. */
 const REFERENCE = '\\$\\{';
 

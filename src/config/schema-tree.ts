@@ -15,6 +15,7 @@ export type Inspected = {
   /** The default as it would be written in YAML; undefined if there is none. */
   fallback: unknown;
   unit?: 'duration' | 'size';
+  range?: string;
   names?: PathKind;
   isSecret: boolean;
 };
@@ -28,6 +29,7 @@ export type KeyInfo = {
   about: string;
   /** The default as it would be written in YAML; undefined if there is none. */
   fallback: unknown;
+  schema: z.core.$ZodType;
 };
 
 /** Takes the wrappers off a schema. */
@@ -38,6 +40,7 @@ export function inspect(schema: z.core.$ZodType): Inspected {
     found.about ||= meta?.description ?? '';
     found.isSecret ||= meta?.secret === true;
     if (meta?.unit !== undefined) found.unit = meta.unit;
+    if (meta?.range !== undefined) found.range = meta.range;
     if (meta?.names !== undefined) found.names = meta.names;
     const next = unwrapOnce(found.inner);
     if (next === undefined) return found;
@@ -102,7 +105,7 @@ function collectKeys(
   const { about, fallback } = inspect(schema);
   const options = optionsOf(schema);
   if (place.path !== '' && options.some((option) => isLeaf(option))) {
-    keys.push({ ...place, about, fallback });
+    keys.push({ ...place, about, fallback, schema });
   }
   for (const option of options) {
     if (option instanceof z.ZodObject) {

@@ -13,53 +13,126 @@ type Row = {
   readonly kick: string | null;
   /** The client's own doing is debug; what an operator should see is more. */
   readonly log: 'debug' | 'info' | 'warn';
+  /** What has happened, for operators. */
+  readonly about: string;
 };
 
 export const CLOSE_REASONS = {
-  client_closed: row(1000, null, 'debug'),
-  connection_lost: row(1006, null, 'debug'),
-  handshake_refused: row(1000, null, 'info'),
-  handshake_timeout: row(1008, null, 'info'),
-  ack_timeout: row(1008, null, 'info'),
-  assemble_timeout: row(1008, null, 'info'),
-  heartbeat_timeout: row(1008, null, 'info'),
-  /** Its client sends heartbeats and nothing else. The kick tells ours not to come back by itself. */
-  idle_timeout: row(1008, 'idle_timeout', 'info'),
-  /** Open for as long as a session may be: the client is to come back. */
-  max_age: row(1001, null, 'info'),
-  bad_packet_type: row(1002, null, 'info'),
-  packet_too_long: row(1009, null, 'info'),
-  malformed: row(1002, null, 'info'),
-  auth_expired: row(1008, 'auth_expired', 'info'),
-  /** Had no uid in time: auth.bind_within. */
-  bind_timeout: row(1008, 'bind_timeout', 'info'),
-  bad_signature: row(1008, null, 'info'),
-  ping_flood: row(1008, null, 'info'),
-  /** Was offered what waits for it, and does not take it. */
-  slow_consumer: row(1008, null, 'warn'),
-  /** Got more than its outbox holds before any of it might be sent: before its ack, or while a bind is confirmed or a snapshot awaited. */
-  outbox_full: row(1008, null, 'warn'),
-  closed: row(1000, null, 'info'),
-  kick: row(1000, 'kick', 'info'),
-  /** Its uid has a newer session than auth.sessions_per_uid lets it share with. */
-  logged_in_elsewhere: row(1000, 'logged_in_elsewhere', 'info'),
-  /** Its address, uid or kind of client is on the block list. */
-  blocked: row(1008, 'blocked', 'info'),
-  /** Its client has come back with a token, and another session goes on from it. */
-  resumed: row(1000, null, 'debug'),
-  draining: row(1001, null, 'info'),
-  drain_kick: row(1001, 'draining', 'info'),
-  /** Sent to a gateway with fewer sessions. Clients know the kick of a drain, after which they come back. */
-  rebalanced: row(1001, null, 'info'),
-  rebalance_kick: row(1001, 'draining', 'info'),
-  drain_forced: row(1001, null, 'warn'),
-  internal: row(1011, null, 'warn'),
+  client_closed: row(1000, null, 'debug', 'The client has closed the connection.'),
+  connection_lost: row(
+    1006,
+    null,
+    'debug',
+    'The connection has broken: the client, its machine or the network is gone.',
+  ),
+  handshake_refused: row(
+    1000,
+    null,
+    'info',
+    'The handshake was answered with an error, which says why.',
+  ),
+  handshake_timeout: row(1008, null, 'info', 'The handshake did not come within limits.handshake.'),
+  ack_timeout: row(1008, null, 'info', 'The handshake was not acknowledged within limits.ack.'),
+  assemble_timeout: row(
+    1008,
+    null,
+    'info',
+    'A packet was begun, and not ended within limits.assemble.',
+  ),
+  heartbeat_timeout: row(
+    1008,
+    null,
+    'info',
+    'Nothing came from the client for two intervals of heartbeat.',
+  ),
+  idle_timeout: row(
+    1008,
+    'idle_timeout',
+    'info',
+    'The client has sent nothing but heartbeats for limits.idle. The kick tells ours not to come back by itself.',
+  ),
+  max_age: row(
+    1001,
+    null,
+    'info',
+    'Open for sessions.max_age, which is as long as a session may be: the client is to come back.',
+  ),
+  bad_packet_type: row(
+    1002,
+    null,
+    'info',
+    'The client sent what is no packet, or a packet that is not allowed at this point.',
+  ),
+  packet_too_long: row(
+    1009,
+    null,
+    'info',
+    'The client sent a packet that is longer than limits.packet.',
+  ),
+  malformed: row(1002, null, 'info', 'The client sent messages that could not be read.'),
+  auth_expired: row(
+    1008,
+    'auth_expired',
+    'info',
+    'The time for which its token or its backend had let it in is over.',
+  ),
+  bind_timeout: row(1008, 'bind_timeout', 'info', 'It had no uid within auth.bind_within.'),
+  bad_signature: row(
+    1008,
+    null,
+    'info',
+    'The client signs its messages, and a signature was wrong.',
+  ),
+  ping_flood: row(
+    1008,
+    null,
+    'info',
+    'The client sent more pings of WebSocket than it read answers to.',
+  ),
+  slow_consumer: row(
+    1008,
+    null,
+    'warn',
+    'The client was offered what waits for it, and does not take it.',
+  ),
+  outbox_full: row(
+    1008,
+    null,
+    'warn',
+    'It got more than limits.outbox holds before any of it might be sent: before its ack, or while a bind is confirmed or a snapshot awaited.',
+  ),
+  closed: row(1000, null, 'info', 'A backend or an operator has closed it, without a kick.'),
+  kick: row(1000, 'kick', 'info', 'A backend or an operator has kicked it.'),
+  logged_in_elsewhere: row(
+    1000,
+    'logged_in_elsewhere',
+    'info',
+    'Its uid has a newer session than auth.sessions_per_uid lets it share with.',
+  ),
+  blocked: row(1008, 'blocked', 'info', 'Its address, uid or kind of client is on the block list.'),
+  resumed: row(
+    1000,
+    null,
+    'debug',
+    'Its client has come back with a token, and another session goes on from it.',
+  ),
+  draining: row(1001, null, 'info', 'The gateway is stopping.'),
+  drain_kick: row(1001, 'draining', 'info', 'The gateway is stopping, and drain.signal is kick.'),
+  rebalanced: row(1001, null, 'info', 'Sent to a gateway with fewer sessions (drain.rebalance).'),
+  rebalance_kick: row(
+    1001,
+    'draining',
+    'info',
+    'Sent to a gateway with fewer sessions, and drain.signal is kick. Clients know the kick of a drain, after which they come back.',
+  ),
+  drain_forced: row(1001, null, 'warn', 'It was left when drain.budget was over.'),
+  internal: row(1011, null, 'warn', 'A fault of the gateway.'),
 } as const satisfies Record<string, Row>;
 
 export type CloseReason = keyof typeof CLOSE_REASONS;
 
-function row(webSocketCode: number, kick: string | null, log: Row['log']): Row {
-  return { webSocketCode, kick, log };
+function row(webSocketCode: number, kick: string | null, log: Row['log'], about: string): Row {
+  return { webSocketCode, kick, log, about };
 }
 
 /** A reason must fit in a close frame, and in a log line. */

@@ -1,6 +1,6 @@
 /** The program as a person or a container runs it: its commands, what it prints, and its exit codes. */
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -70,6 +70,28 @@ describe('commands', () => {
     expect(code).toBe(0);
   });
 
+  test('docs writes the reference, and says what is not up to date', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'pith-docs-'));
+    const at = join(folder, 'pages');
+    const metrics = join(at, 'metrics.md');
+    const check = (): ReturnType<typeof pith> => pith('docs', at, '--check');
+    expect(await check()).toMatchObject({ code: 1 });
+    expect((await pith('docs', at)).output).toContain(`wrote ${metrics}\n`);
+    expect(readFileSync(metrics, 'utf8')).toContain('| `pith_sessions` | gauge |');
+    expect(await check()).toEqual({ code: 0, output: 'ok: 9 pages are up to date\n' });
+    writeFileSync(metrics, '');
+    expect(await check()).toEqual({
+      code: 1,
+      output: `${metrics} is not up to date\npith docs ${at} writes it\n`,
+    });
+    const under = join(metrics, 'more');
+    expect(await pith('docs', under)).toEqual({
+      code: 73,
+      output: `pith: ${under}: no such file or folder\n`,
+    });
+    rmSync(folder, { recursive: true });
+  });
+
   test('version prints the version of package.json', async () => {
     expect(await pith('version')).toEqual({ code: 0, output: `${version}\n` });
   });
@@ -122,7 +144,7 @@ describe('more than a pipe holds', () => {
 
 const COMMANDS = [
   ...['dev', 'init', 'serve', 'check', 'routes', 'health', 'schema', 'client', 'mock-backend'],
-  ...['completion', 'version'],
+  ...['completion', 'docs', 'version'],
 ];
 
 describe('help', () => {

@@ -105,6 +105,7 @@ export const RULES: Rules = {
 
   // Beside that path.
   'discovery/': ['type config/', 'type placement/', 'config/address.ts', 'config/consul-service.ts', 'type transport/pem.ts', 'type telemetry/log.ts', 'node:http', 'node:https', 'node:net'],
+  'reference/': ['config/', 'control/contract-files.ts', 'control/roles.ts', 'session/close-reason.ts', 'telemetry/metrics.ts', '@bufbuild/protobuf', 'zod'],
   'explain/':   ['config/', 'routing/', 'upstream/http/path.ts', 'upstream/method/schema-check.ts', 'upstream/nats/subjects.ts'],
   'faults.ts':  ['telemetry/log-throttle.ts', ...SEEN],
   'telemetry/': ['config/', 'pino', '@opentelemetry/api', '@opentelemetry/sdk-node', '@opentelemetry/exporter-trace-otlp-http', 'node:perf_hooks'],
@@ -118,7 +119,7 @@ export const RULES: Rules = {
   'wiring/':    ['*', 'node:crypto', 'node:fs', 'node:path', 'node:util'],
   'shutdown.ts': ['session/', 'type bus/', 'type placement/', 'type control/', 'type discovery/', 'faults.ts', 'type reload/', 'type telemetry/', 'type timer-wheel.ts', 'type transport/', 'type wiring/'],
   'gateway.ts': ['*', 'shutdown.ts', 'wiring/'],
-  'cli/':       ['auth/jwt/own-keys.ts', 'explain/', 'client/', 'client/tcp.ts', 'config/', 'config/pomelo-project.ts', 'routing/', 'protocol/', 'gen/', 'orders/blocks-file.ts', 'upstream/http/path.ts', 'upstream/method/schema-check.ts', 'upstream/nats/subjects.ts', 'transport/certificate.ts', 'transport/pem.ts', 'wiring/dialects.ts', 'ws', 'node:child_process', 'node:readline', 'node:stream', 'node:util', ...GRPC, 'yaml', 'node:fs', 'node:path', 'node:url', ...SEEN],
+  'cli/':       ['reference/', 'auth/jwt/own-keys.ts', 'explain/', 'client/', 'client/tcp.ts', 'config/', 'config/pomelo-project.ts', 'routing/', 'protocol/', 'gen/', 'orders/blocks-file.ts', 'upstream/http/path.ts', 'upstream/method/schema-check.ts', 'upstream/nats/subjects.ts', 'transport/certificate.ts', 'transport/pem.ts', 'wiring/dialects.ts', 'ws', 'node:child_process', 'node:readline', 'node:stream', 'node:util', ...GRPC, 'yaml', 'node:fs', 'node:path', 'node:url', ...SEEN],
   'main.ts':    ['gateway.ts', 'wiring/network.ts', 'config/', 'telemetry/', 'cli/', 'node:fs', 'node:os'],
 };
 
@@ -171,6 +172,7 @@ export const WHAT: Readonly<Record<string, string>> = {
   'control/': 'the API for operators, on gRPC and on HTTP with JSON; probes',
   'control/attach*': 'where backends dial in',
 
+  'reference/': 'the pages of deploy/reference, from tables and descriptors; pure',
   'explain/':   'where a route would go, and why',
   'discovery/': 'Consul: the addresses of backends, and the gateway as a service',
   'telemetry/': 'log, metrics, traces; OpenTelemetry is loaded only if `telemetry.otlp` is set',
