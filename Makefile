@@ -23,7 +23,7 @@ CODE := src test deploy package.json tsconfig.json .oxlintrc.json .oxfmtrc.json
 # Without a terminal vitest would still colour its output.
 VITEST := test -t 1 || export NO_COLOR=1; vitest run --config test/vitest.config.ts
 
-.PHONY: help setup run example-ts example-python example-pomelo-python example-board example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants audit test test-all consul-test tutorial oracle border border-crowds fuzz fuzz-planted simulate simulate-year simulate-model simulate-model-planted simulate-planted chaos chaos-planted soak two-versions bench bench-stall bench-many event-stream keep-stream image-test chart-test cluster-test proxy-test manifests docs image tarball release gen clean node24 tools
+.PHONY: help setup run example-ts example-python example-pomelo-python example-board example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants audit test test-all consul-test tutorial oracle border border-crowds fuzz fuzz-planted simulate simulate-year simulate-model simulate-model-planted simulate-planted chaos chaos-planted soak two-versions bench bench-stall bench-many event-stream keep-stream image-test chart-test cluster-test proxy-test manifests docs web image tarball release gen clean node24 tools
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,7 @@ lint: node24 ## find mistakes (type-aware oxlint; warnings fail)
 
 types: node24 ## check the types
 	@tsc --noEmit
+	@tsc --noEmit -p src/web
 
 layers: node24 ## check which folder of src/ imports which
 	@$(VITEST) --project unit test/unit/layers.test.ts
@@ -127,6 +128,9 @@ manifests: node24 ## write the chart's schema of pith.yaml and its README, and r
 
 docs: node24 ## write deploy/reference: configuration, commands, metrics, errors, Control, events, from what the gateway runs on
 	@node src/main.ts docs deploy/reference
+
+web: node24 ## build the pages /playground and /console from src/web into src/gen/web
+	@node deploy/package/web.ts
 
 T ?= 300
 

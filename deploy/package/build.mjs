@@ -8,6 +8,7 @@
 import { execFileSync } from 'node:child_process';
 import {
   copyFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -40,6 +41,7 @@ switch (process.argv[2]) {
     compile('deploy/package/demo', join(DIST, 'demo/chat'));
     mkdirSync(join(DIST, 'gen'), { recursive: true });
     copyFileSync(join(ROOT, 'src/gen/pith.binpb'), join(DIST, 'gen/pith.binpb'));
+    cpSync(join(ROOT, 'src/gen/web'), join(DIST, 'gen/web'), { recursive: true });
     copyFileSync(join(ROOT, 'deploy/package/pith.js'), join(DIST, 'pith.js'));
     break;
   case 'client':

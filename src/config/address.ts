@@ -146,7 +146,7 @@ function isListenScheme(text: string): text is ListenScheme {
   return /^(ws|wss|tcp|tls|auto)$/.test(text);
 }
 
-function isHostName(host: string): boolean {
+export function isHostName(host: string): boolean {
   if (/^[\d.]+$/.test(host)) return isIP(host) === 4;
   return /^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})$/.test(host);
 }

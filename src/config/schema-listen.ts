@@ -1,7 +1,7 @@
 /** Keys about listening: for clients, for health and metrics, for control and for administration. */
 import { z } from 'zod';
 import { parseNetwork } from '../ip.ts';
-import { parseAddress, parseHostPort, parseListenUrl } from './address.ts';
+import { isHostName, parseAddress, parseHostPort, parseListenUrl } from './address.ts';
 import { autoFlag, checkOf, choice, flag, path, secretPath, text, texts } from './fields.ts';
 import { accessKeys } from './schema-access.ts';
 import { dialectKeys } from './schema-dialects.ts';
@@ -116,6 +116,12 @@ export const controlSchema = z
   .prefault({})
   .describe('The gRPC control service.');
 
+/** As browsers write it in Host, but for its port. */
+function checkAdminHost(name: string): string | undefined {
+  if (isHostName(name) && name === name.toLowerCase()) return undefined;
+  return 'expected a host name in small letters, without a port, as ops.example.com';
+}
+
 /** The administrative HTTP port. */
 export const adminSchema = z
   .strictObject({
@@ -126,6 +132,10 @@ export const adminSchema = z
     ),
     ...accessKeys,
     tls: serverTlsSchema,
+    hosts: texts(
+      'Names by which browsers and callers may reach the port, besides addresses and localhost, e.g. ops.example.com. Without one: any name where a token or a certificate is needed, none where not.',
+      checkAdminHost,
+    ),
     playground: autoFlag('/playground, a client in the browser; auto: only on loopback.'),
     console: autoFlag('/console, sessions and traffic in the browser; auto: only on loopback.'),
   })

@@ -25,11 +25,7 @@ export type NotYet = {
 };
 
 /** Every key that is not available in this release; remove a row when its part is built. */
-export const NOT_YET_AVAILABLE: readonly NotYet[] = [
-  { path: 'admin.playground', example: true },
-  { path: 'admin.console', example: true },
-  { path: 'workers', example: 2 },
-];
+export const NOT_YET_AVAILABLE: readonly NotYet[] = [{ path: 'workers', example: 2 }];
 
 /** Refuses every key of a tree that is not available and has a value other than its default. */
 export function findUnavailable(tree: unknown, root: z.core.$ZodType): Finding[] {

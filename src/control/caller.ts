@@ -9,22 +9,39 @@ import { isIP } from 'node:net';
 /** Characters of a header that an answer repeats. */
 const HEADER_CHARS_MAX = 64;
 
-/**
- * Why the caller is rejected; null: it is not.
- *
- * @param how `isSecure`: it has come over TLS; `isGuarded`: it has to show a token or a certificate as well.
- */
+export type Came = {
+  /** Over TLS. */
+  readonly isSecure?: boolean;
+  /** It has to show a token or a certificate as well. */
+  readonly isGuarded?: boolean;
+  /** Names that may be asked for besides addresses and localhost (`admin.hosts`); with some, no other may. */
+  readonly hosts?: readonly string[];
+};
+
+/** Why the caller is rejected; null: it is not. */
 export function refusedCaller(
   { host, origin }: IncomingHttpHeaders,
-  { isSecure = false, isGuarded = false } = {},
+  { isSecure = false, isGuarded = false, hosts = [] }: Came = {},
 ): string | null {
   if (host === undefined) return 'the header Host is missing: send an address or localhost';
+  const isListed = hosts.includes(nameIn(host));
   // Where a token is needed a page that has come to the port by such a name can do nothing.
-  if (!isGuarded && !isLocalName(host))
-    return `the header Host is ${shown(host)}: use an address or localhost, not a name`;
-  if (origin !== undefined && origin !== `${isSecure ? 'https' : 'http'}://${host}`)
+  const mayBeAny = isGuarded && hosts.length === 0;
+  if (!mayBeAny && !isListed && !isLocalName(host)) {
+    const names = hosts.length === 0 ? 'not a name' : 'or a name of admin.hosts';
+    return `the header Host is ${shown(host)}: use an address or localhost, ${names}`;
+  }
+  const own = [`${isSecure ? 'https' : 'http'}://${host}`];
+  // A proxy in front may end TLS.
+  if (isListed) own.push(`https://${host}`);
+  if (origin !== undefined && !own.includes(origin))
     return `the header Origin is ${shown(origin)}: pages of other sites may not call; other clients must not send it`;
   return null;
+}
+
+/** Without its port, in small letters. */
+function nameIn(host: string): string {
+  return host.replace(/:[0-9]*$/, '').toLowerCase();
 }
 
 /** True for an IP address or localhost, with or without a port. */

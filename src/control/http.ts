@@ -10,6 +10,7 @@ import type { PortAddress, Serve } from '../transport/port.ts';
 import type { Attach } from './attach.ts';
 import { ATTACH_PATH, AttachWebSockets } from './attach-websocket.ts';
 import { API_PATH, type JsonApi } from './json-api.ts';
+import type { WebPages } from './web-pages.ts';
 
 /** What the probes need to know. */
 export type Probes = {
@@ -28,6 +29,15 @@ const REQUEST_MS = 10_000;
 /** How long somebody may wait for the end of a drain; one who waits makes room for others when the port is full. */
 const DRAINED_MS = 3_600_000;
 
+/** What a port has besides probes and metrics; absent: it does not. */
+export type AdminParts = {
+  /** Where backends attach over WebSocket. */
+  readonly attach?: Attach;
+  /** Control's methods. */
+  readonly api?: JsonApi;
+  readonly web?: WebPages;
+};
+
 /** Makes the port that a server listens on. */
 export type MakePort = (serve: Serve) => OperatorPort;
 
@@ -36,22 +46,15 @@ export class HttpServer {
   readonly #probes: Probes;
   readonly #attach: AttachWebSockets | null;
   readonly #api: JsonApi | null;
+  readonly #web: WebPages | null;
   readonly #server: http.Server;
   readonly #connections = new WeakMap<Duplex, PendingConnection>();
 
-  /**
-   * @param attach Where backends attach over WebSocket; null: not on this port.
-   * @param api Control's methods; null: not on this port.
-   */
-  constructor(
-    probes: Probes,
-    makePort: MakePort,
-    attach: Attach | null = null,
-    api: JsonApi | null = null,
-  ) {
+  constructor(probes: Probes, makePort: MakePort, { attach, api, web }: AdminParts = {}) {
     this.#probes = probes;
-    this.#attach = attach && new AttachWebSockets(attach);
-    this.#api = api;
+    this.#attach = attach === undefined ? null : new AttachWebSockets(attach);
+    this.#api = api ?? null;
+    this.#web = web ?? null;
     // It never listens itself, and so needs no deadlines of its own: the port's apply.
     this.#server = http.createServer(
       { maxHeaderSize: HTTP_HEAD_BYTES_MAX },
@@ -126,6 +129,8 @@ export class HttpServer {
       this.#api.handle(request, response, () => {
         this.#port.setDeadline(pending, REQUEST_MS);
       });
+    } else if (this.#web !== null && this.#web.has(path)) {
+      inBackground(this.#web.answer(request, response, path), () => {});
     } else if (path === '/drained') {
       this.#port.setDeadline(pending, DRAINED_MS);
       inBackground(this.#answerDrained(response), () => {});
@@ -188,7 +193,7 @@ function answer(request: IncomingMessage, response: ServerResponse, probes: Prob
       send(
         response,
         404,
-        'this port serves /livez, /readyz, /drained and /metrics; the admin port also serves POST /v1/<Method>\n',
+        'this port serves /livez, /readyz, /drained and /metrics; the admin port also serves POST /v1/<Method>, /playground and /console\n',
       );
   }
 }

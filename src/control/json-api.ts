@@ -35,6 +35,8 @@ export type JsonApiParts = {
   readonly methods: Methods;
   /** Who may call. */
   readonly access: Access;
+  /** `admin.hosts`. */
+  readonly hosts?: readonly string[];
   readonly log: Log;
   readonly clock: Clock;
   /** Full name of the service, and its methods as proto-loader has them. */
@@ -123,10 +125,11 @@ export class JsonApi {
 
   /** Who may call; or why the request is refused before its body is read. */
   #admit(request: IncomingMessage, response: ServerResponse, name: string): Caller | Failure {
-    const { access, definitions, methods } = this.#parts;
+    const { access, definitions, methods, hosts = [] } = this.#parts;
     const callerRefusal = refusedCaller(request.headers, {
       isSecure: 'encrypted' in request.socket,
       isGuarded: !access.isOpen,
+      hosts,
     });
     if (callerRefusal !== null) return failure('FORBIDDEN', callerRefusal);
     const caller = access.admit(name, ruleOf(name).role, shownBy(request));

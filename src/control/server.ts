@@ -45,6 +45,8 @@ const STREAMS_MAX = 1_000;
 export type ServerParts = ControlParts & {
   /** Who may call, on each of the two ports. */
   readonly access: Readonly<Record<'control' | 'admin', Access>>;
+  /** `admin.hosts`. */
+  readonly hosts?: readonly string[];
 };
 
 export class ControlServer {
@@ -88,6 +90,7 @@ export class ControlServer {
     this.api = new JsonApi({
       methods,
       access: access.admin,
+      hosts: parts.hosts ?? [],
       log: parts.log,
       clock,
       service: CONTROL,

@@ -11,6 +11,8 @@ import type { Audit } from '../control/audit.ts';
 import { Attach } from '../control/attach.ts';
 import { HttpServer, type MakePort } from '../control/http.ts';
 import { ControlServer } from '../control/server.ts';
+import { WebPages } from '../control/web-pages.ts';
+import { pagesOf } from '../config/web-pages.ts';
 import { busApi } from '../control/service.ts';
 import type { OwnGateway } from '../control/gateway-methods.ts';
 import { OperatorPort } from '../transport/operator-port.ts';
@@ -65,7 +67,7 @@ export function makeControlPorts(parts: ControlParts): ControlPorts {
   const convertBytesMax = config.limits.convert;
   const attach = new Attach(() => parts.backends.dialIn, { ...parts, convertBytesMax });
   const control = new ControlServer(
-    { ...parts, convertBytesMax },
+    { ...parts, convertBytesMax, hosts: config.admin.hosts },
     clock,
     makePort('control', parts),
     attach,
@@ -77,9 +79,21 @@ export function makeControlPorts(parts: ControlParts): ControlPorts {
   };
   return {
     control,
-    admin: new HttpServer(probes, makePort('admin', parts), attach, control.api),
+    admin: new HttpServer(probes, makePort('admin', parts), {
+      attach,
+      api: control.api,
+      web: makeWebPages(parts),
+    }),
     health: new HttpServer(probes, makePort('health', parts)),
   };
+}
+
+function makeWebPages({ config: { admin }, access }: ControlParts): WebPages {
+  return new WebPages({
+    pages: pagesOf(admin),
+    isGuarded: () => !access.admin.isOpen,
+    hosts: admin.hosts,
+  });
 }
 
 /** Control over NATS. */

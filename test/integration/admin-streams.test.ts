@@ -71,8 +71,7 @@ async function serve(run: () => AsyncIterable<Buffer>) {
       drained: new Promise(() => {}),
     },
     openPort(new TimerWheel(systemClock)),
-    null,
-    api,
+    { api },
   );
   await server.listen({ host: '127.0.0.1', port: 0 });
   return {

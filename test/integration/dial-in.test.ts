@@ -405,7 +405,7 @@ describe('time', () => {
         drained: new Promise(() => {}),
       },
       openPort(wheel),
-      attach,
+      { attach },
     );
     await server.listen({ host: '127.0.0.1', port: 0 });
     keep({ [Symbol.asyncDispose]: () => server.close() });

@@ -115,6 +115,11 @@ export const RULES: Rules = {
   'client/tcp.ts': ['client/', 'node:net', 'node:tls'],
 
   // What puts it together. Nobody imports these but as listed here.
+  // Pages in a browser: they have what a browser has.
+  'web/shell/':      ['preact'],
+  'web/playground/': ['web/shell/', 'client/', 'preact'],
+  'web/console/':    ['web/shell/', 'preact', 'uplot'],
+
   'reload/':    ['auth/jwt/', 'config/', 'telemetry/log-throttle.ts', 'type control/gateway-methods.ts', 'relay/', 'routing/', 'upstream/dial-in/', 'type session/registry.ts', 'type upstream/upstream.ts', 'node:util', ...SEEN],
   'wiring/':    ['*', 'node:crypto', 'node:fs', 'node:path', 'node:util'],
   'shutdown.ts': ['session/', 'type bus/', 'type placement/', 'type control/', 'type discovery/', 'faults.ts', 'type reload/', 'type telemetry/', 'type timer-wheel.ts', 'type transport/', 'type wiring/'],
@@ -180,6 +185,10 @@ export const WHAT: Readonly<Record<string, string>> = {
   'client/':       'our own client, for browsers and Node; also a separate package',
   'client/tcp.ts': 'the same over TCP and TLS, in Node alone',
 
+  'web/shell/':      'what the pages of the admin port share: header, themes, form fields, tables, and Control over HTTP',
+  'web/playground/': 'the page /playground: our own client in a browser',
+  'web/console/':    'the page /console: what the gateways do, for their operators',
+
   'reload/':    'another configuration while the gateway runs: the backends that it names, and what came of it',
   'wiring/':    'makes the parts as the configuration wants them: functions `make…` and types alone',
   'faults.ts':  'faults that the process survives: counted, and logged at a limited rate',
@@ -226,7 +235,7 @@ export function checkLayers(root: string, rules: Rules = RULES): Problem[] {
 /** The source files under `root`, relative to it, with `/` on every platform, sorted. */
 export function sourceFiles(root: string): string[] {
   return readdirSync(root, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && /\.(?:[cm]?ts|[cm]?js)$/.test(entry.name))
+    .filter((entry) => entry.isFile() && /\.(?:[cm]?ts|tsx|[cm]?js)$/.test(entry.name))
     .map((entry) => relative(root, join(entry.parentPath, entry.name)).split(sep).join('/'))
     .sort();
 }
@@ -320,5 +329,5 @@ function covers(item: string, target: string): boolean {
 }
 
 function isSource(target: string): boolean {
-  return /\.[cm]?[tj]s$/.test(target) && !target.startsWith('../') && !target.startsWith('node:');
+  return /\.[cm]?[tj]sx?$/.test(target) && !target.startsWith('../') && !target.startsWith('node:');
 }

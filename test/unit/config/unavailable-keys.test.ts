@@ -36,14 +36,12 @@ test.each(NOT_YET_AVAILABLE)('$path', (row) => {
   });
 });
 
-test.each([
-  [
-    'admin: { listen: "127.0.0.1:1", console: true }',
-    ['pith.yaml:1: admin.console: not yet available; leave it out'],
-  ],
-])('%s is refused once', (yaml, expected) => {
-  expect(problemsOf(yaml)).toEqual(expected);
-});
+test.each([['workers: 2', ['pith.yaml:1: workers: not yet available; leave it out']]])(
+  '%s is refused once',
+  (yaml, expected) => {
+    expect(problemsOf(yaml)).toEqual(expected);
+  },
+);
 
 // Whoever follows one line must not be stopped by the next.
 test('no advice leads to a key that is not there either', () => {

@@ -1,0 +1,24 @@
+/** Light and dark: as the system has it, until somebody chooses. */
+
+export type Theme = 'system' | 'light' | 'dark';
+
+const KEY = 'pith.theme';
+const THEMES: readonly Theme[] = ['system', 'light', 'dark'];
+
+export function chosenTheme(): Theme {
+  const kept = localStorage.getItem(KEY);
+  return THEMES.find((theme) => theme === kept) ?? 'system';
+}
+
+/** Applies it to the page, and keeps it for both pages. */
+export function chooseTheme(theme: Theme): void {
+  if (theme === 'system') localStorage.removeItem(KEY);
+  else localStorage.setItem(KEY, theme);
+  applyTheme(theme);
+}
+
+/** The tokens in tokens.css follow `color-scheme`. */
+export function applyTheme(theme: Theme = chosenTheme()): void {
+  if (theme === 'system') delete document.documentElement.dataset['theme'];
+  else document.documentElement.dataset['theme'] = theme;
+}

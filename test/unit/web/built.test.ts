@@ -1,0 +1,56 @@
+/** What browsers get: committed as it is built, and small. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import { beforeAll, expect, test } from 'vitest';
+
+import { buildWeb } from '../../../deploy/package/web.ts';
+
+const BUILT = fileURLToPath(new URL('../../../src/gen/web/', import.meta.url));
+/** Of all files of both pages together, gzipped. */
+const GZIPPED_BYTES_MAX = 120 * 1024;
+
+let built: Map<string, string>;
+beforeAll(async () => {
+  built = await buildWeb();
+});
+
+test('src/gen/web is what make web writes', () => {
+  expect(readdirSync(BUILT).toSorted()).toEqual([...built.keys()].toSorted());
+  const stale = [...built].filter(
+    ([name, text]) => readFileSync(join(BUILT, name), 'utf8') !== text,
+  );
+  expect(stale.map(([name]) => `${name} differs from src/web: run make web`)).toEqual([]);
+});
+
+test('everything together is at most 120 KiB gzipped', () => {
+  const bytes = [...built.values()].map((text) => gzipSync(text, { level: 9 }).length);
+  expect(bytes.reduce((sum, one) => sum + one)).toBeLessThanOrEqual(GZIPPED_BYTES_MAX);
+});
+
+test('no page names another origin, nor turns text into markup or code', () => {
+  for (const [name, text] of built) {
+    if (!name.endsWith('.js')) continue;
+    const urls = [...text.matchAll(/\b(?:https?|wss?):\/\/[\w.-]+/g)].map(([url]) => url);
+    const namespaces = ['http://www.w3.org'];
+    expect(
+      urls.filter((url) => !namespaces.includes(url) && !url.includes('127.0.0.1')),
+      name,
+    ).toEqual([]);
+    expect(text, name).not.toMatch(/\binsertAdjacentHTML|document\.write|\beval\(|new Function\b/);
+    // Preact has the name of its property, which nobody gives.
+    const written = text.replaceAll(/dangerouslySetInnerHTML/g, '');
+    expect(readdirSync(BUILT)).toContain(name);
+    expect(written).not.toMatch(/outerHTML\s*=/);
+  }
+});
+
+test('no source asks Preact for markup', () => {
+  const web = fileURLToPath(new URL('../../../src/web/', import.meta.url));
+  const files = readdirSync(web, { recursive: true, encoding: 'utf8' });
+  const sources = files.filter((file) => /\.tsx?$/.test(file));
+  expect(sources.length).toBeGreaterThan(5);
+  for (const file of sources)
+    expect(readFileSync(join(web, file), 'utf8'), file).not.toMatch(/dangerouslySet|innerHTML/);
+});
