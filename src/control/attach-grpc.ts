@@ -1,4 +1,7 @@
 /** `pith.v1.Gateway/Attach` on the control port, for backends that open their Link over gRPC. */
+import { subscribe } from 'node:diagnostics_channel';
+import type { Http2Session } from 'node:http2';
+
 import { type ServerDuplexStream, type ServiceDefinition, status } from '@grpc/grpc-js';
 
 import { type AttachSocket, AttachStream, type Ending } from '../upstream/dial-in/attach-stream.ts';
@@ -6,6 +9,7 @@ import type { Attach } from './attach.ts';
 import { peerOf } from './peer-address.ts';
 
 export const GATEWAY = 'pith.v1.Gateway';
+const ATTACH_PATH = `/${GATEWAY}/Attach`;
 
 type Call = ServerDuplexStream<Buffer, Buffer>;
 
@@ -14,7 +18,7 @@ const raw = (bytes: Buffer): Buffer => bytes;
 /** Raw bytes: a Link encodes and decodes them itself. */
 export const GATEWAY_SERVICE: ServiceDefinition = {
   Attach: {
-    path: `/${GATEWAY}/Attach`,
+    path: ATTACH_PATH,
     requestStream: true,
     responseStream: true,
     requestSerialize: raw,
@@ -46,6 +50,26 @@ export function attachByGrpc(
     attach.open(stream);
   };
 }
+
+/** The connections that backends attach by, which grpc-js keeps to itself, by the peer that it names. */
+const connections = new Map<string, Http2Session>();
+
+// The one public way to the session of a stream that somebody else serves. [nodejs.org/api/diagnostics_channel.html]
+subscribe('http2.server.stream.created', (message) => {
+  const { stream, headers } = message as {
+    stream: { session?: Http2Session };
+    headers: Record<string, string>;
+  };
+  const { session } = stream;
+  if (session === undefined || session.destroyed || headers[':path'] !== ATTACH_PATH) return;
+  const { remoteAddress, remotePort } = session.socket;
+  const peer = `${remoteAddress}:${remotePort}`;
+  if (connections.get(peer) === session) return;
+  connections.set(peer, session);
+  session.once('close', () => {
+    if (connections.get(peer) === session) connections.delete(peer);
+  });
+});
 
 export const STATUS_OF_ENDING: Readonly<Record<Ending['how'], status>> = {
   done: status.OK,
@@ -80,6 +104,19 @@ class GrpcSocket implements AttachSocket {
   /** The port pings every connection: see ControlServer. */
   watch(): void {
     this.#onAttached(this.#call.getPeer());
+  }
+
+  /** A ping, which has to be answered, behind what left before. [RFC 9113 section 6.7] */
+  roundTrip(done: () => void): void {
+    const session = connections.get(this.#call.getPeer());
+    // A socket without an address: there is no telling them apart.
+    if (session === undefined || session.destroyed) {
+      done();
+      return;
+    }
+    session.ping((error) => {
+      if (error === null) done();
+    });
   }
 
   end({ how, text }: Ending): void {

@@ -125,6 +125,7 @@ class JsonSocket implements AttachSocket, FrameSocket, Watched {
   #paused = false;
   /** Held by the reader, which has not converted everything yet. */
   #held = false;
+  #roundTrips = 0;
   /** How often liveness was checked while reading was paused. */
   #looks = 0;
 
@@ -190,6 +191,20 @@ class JsonSocket implements AttachSocket, FrameSocket, Watched {
 
   send(message: Buffer, done: () => void): void {
     this.#ws.send(this.#parts.json.toBackend(message), done);
+  }
+
+  /** A pong with these bytes: one that was sent unasked, or for `ask`, is another's. [RFC 6455 section 5.5.3] */
+  roundTrip(done: () => void): void {
+    if (this.#ws.readyState !== this.#ws.OPEN) return;
+    const mark = Buffer.alloc(4);
+    mark.writeUInt32BE(++this.#roundTrips);
+    const onPong = (data: Buffer): void => {
+      if (!data.equals(mark)) return;
+      this.#ws.off('pong', onPong);
+      done();
+    };
+    this.#ws.on('pong', onPong);
+    this.#ws.ping(mark);
   }
 
   get isPaused(): boolean {

@@ -13,6 +13,14 @@ export interface BackendSession {
   forget(closed: ClosedSession): void;
 }
 
+/** What carries messages that it does not answer: a notify, or a request that was given up after it was sent. */
+export interface Carried {
+  /** Nothing that it carried can arrive any more. */
+  readonly ended: boolean;
+  /** Calls `done` once all that was sent until now has been received, or it has ended; perhaps before it returns. */
+  whenReceived(done: () => void): void;
+}
+
 /** A message that may have to wait for its turn. */
 export interface Queued {
   /** One in flight per lane at a time. */
@@ -38,6 +46,8 @@ export class Lane {
   #isFollowing = false;
   /** Those that follow it. */
   #followers: Lane[] = [];
+  /** What may still have messages on the way that are done with here: another way would overtake them. */
+  #onTheWay: readonly Carried[] = [];
 
   get waiting(): number {
     return this.#waiting.length - this.#head;
@@ -77,13 +87,27 @@ export class Lane {
     this.#advance();
   }
 
-  /** Nothing starts until nothing is in flight; then `onEmpty` is called, and it goes on. */
+  /** A message was sent by `way` that will not be answered. */
+  unanswered(way: Carried): void {
+    if (this.#onTheWay.includes(way)) return;
+    this.#onTheWay = [...this.#onTheWay.filter(({ ended }) => !ended), way];
+  }
+
+  /** A message that was sent and is not answered may still be on its way. */
+  get isAwaitingReceipt(): boolean {
+    return this.#onTheWay.length > 0 && this.#onTheWay.some(({ ended }) => !ended);
+  }
+
+  /**
+   * Nothing starts until nothing is in flight, and what is not answered has been received; then `onEmpty` is called, and
+   * it goes on.
+   */
   holdUntilEmpty(onEmpty: () => void): void {
     this.#onEmpty = onEmpty;
     this.#advance();
   }
 
-  /** Nothing starts until nothing is in flight. */
+  /** Nothing starts until nothing is in flight, nor on the way. */
   hold(): void {
     if (this.#onEmpty === null) this.holdUntilEmpty(nothing);
   }
@@ -93,6 +117,7 @@ export class Lane {
    * was replaced by this one's.
    */
   follow(before: Lane): void {
+    if (before.isAwaitingReceipt) before.hold();
     if (before.isQuiet) return;
     this.#isFollowing = true;
     before.#followers.push(this);
@@ -129,9 +154,22 @@ export class Lane {
     if (this.#followers.length > 0) this.#letGo();
   }
 
+  /** What is on the way counts as in flight, until it has been received. */
+  #settle(): void {
+    for (const way of this.#onTheWay) {
+      this.inFlight++;
+      way.whenReceived(() => {
+        this.inFlight--;
+        this.#advance();
+      });
+    }
+    this.#onTheWay = [];
+  }
+
   #startNext(): void {
     this.#starting = true;
     do {
+      if (this.#onEmpty !== null && this.inFlight === 0) this.#settle();
       if (this.#onEmpty !== null && this.inFlight === 0) {
         const onEmpty = this.#onEmpty;
         this.#onEmpty = null;

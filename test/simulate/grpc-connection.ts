@@ -103,6 +103,11 @@ class SimConnection implements GrpcConnection {
     this.#channel.newest?.ask();
   }
 
+  roundTrip(done: () => void): void {
+    if (this.#channel.newest === null) done();
+    else this.#channel.newest.roundTrip(done);
+  }
+
   renew(): void {
     const before = this.#channel;
     const { newest } = before;

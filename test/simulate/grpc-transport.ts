@@ -33,6 +33,8 @@ export class ClientTransport implements CallHolder {
   #streamsMax = Infinity;
   #nextId = 1;
   #asked = 0;
+  /** What is called at the acknowledgements to come. */
+  readonly #acks: (() => void)[] = [];
   #isLeaving = false;
   #isLost = false;
 
@@ -103,6 +105,18 @@ export class ClientTransport implements CallHolder {
   ask(): void {
     if (this.#isLost || this.#asked >= ASKED_MAX) return;
     this.#asked++;
+    this.#acks.push(() => {
+      this.#asked--;
+    });
+    this.outgoing.send({ kind: 'ask' });
+  }
+
+  roundTrip(done: () => void): void {
+    if (this.#isLost) {
+      done();
+      return;
+    }
+    this.#acks.push(done);
     this.outgoing.send({ kind: 'ask' });
   }
 
@@ -144,7 +158,7 @@ export class ClientTransport implements CallHolder {
     if (wire.kind === 'settings') {
       this.#streamsMax = wire.streamsMax;
       this.#user.opened(this);
-    } else if (wire.kind === 'ack') this.#asked--;
+    } else if (wire.kind === 'ack') this.#acks.shift()!();
     else if (wire.kind === 'goaway') this.#goaway(wire.why);
     else {
       const call = this.#calls.get(wire.id);

@@ -30,6 +30,8 @@ export interface AttachSocket {
   resume(): void;
   /** Gives up a backend after this much silence; 0: never. An idle backend is pinged. */
   watch(deadAfterMs: number): void;
+  /** Calls `done` once the backend's connection has received what left before; never if it ends first. One at a time. */
+  roundTrip(done: () => void): void;
   /** Ends; what was sent before still leaves. Harmless when it has ended. */
   end(ending: Ending): void;
   /** Ends at once, whatever has not left. */
@@ -76,6 +78,10 @@ export class AttachStream extends EventEmitter implements LinkStream {
 
   watch(deadAfterMs: number): void {
     this.#socket.watch(deadAfterMs);
+  }
+
+  roundTrip(done: () => void): void {
+    this.#socket.roundTrip(done);
   }
 
   end(): void {

@@ -46,6 +46,10 @@ export class AttachedLink implements LinkTransport, LinkOwner {
     this.endpoint.up('attached', instance === '' ? '' : `instance ${instance}`, { instance });
   }
 
+  roundTrip(done: () => void): void {
+    this.#stream.roundTrip(done);
+  }
+
   onEnd(_link: Link, why: string): void {
     this.#stream.finish(this.#stream.farewell ?? { how: 'broken', text: why });
     this.endpoint.lost(why);

@@ -124,6 +124,11 @@ export interface GrpcConnection {
   /** Makes the server say something. */
   ask(): void;
   /**
+   * Calls `done` once the server has received what left on the present connection before, or at once if there is none;
+   * never if that ends first. One at a time.
+   */
+  roundTrip(done: () => void): void;
+  /**
    * Ends the connection and what is in flight on it, or the attempt to make one; the next call starts another. One that
    * the server is ending, with HTTP/2's GOAWAY, goes on until its calls have ended.
    */

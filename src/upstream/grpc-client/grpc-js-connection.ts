@@ -119,6 +119,18 @@ class Connection implements GrpcConnection {
     });
   }
 
+  /** A frame that has to be acknowledged, as for `ask`, behind what left before. */
+  roundTrip(done: () => void): void {
+    const session = this.#session;
+    if (session === null || session.destroyed) {
+      done();
+      return;
+    }
+    session.settings({}, (error) => {
+      if (error === null) done();
+    });
+  }
+
   /** Where no stream was opened, grpc-js names the target instead of a peer. Its words may be a server's own as well. */
   isUnsent(request: UnaryRequest | MessageSource, { code }: CallStatus): boolean {
     if (code !== status.UNAVAILABLE) return false;

@@ -92,6 +92,10 @@ export class DialledLink extends GrpcTransport implements LinkTransport, LinkOwn
     this.endpoint.up('link', why, { instance, ages: true });
   }
 
+  roundTrip(done: () => void): void {
+    this.connection.roundTrip(done);
+  }
+
   onEnd(link: Link, why: string, unimplemented: boolean): void {
     // Else another is being opened already.
     if (link !== this.#link) return;

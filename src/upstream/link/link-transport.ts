@@ -53,6 +53,8 @@ export interface LinkOwner {
   /** Told of each request; null: the stream finds out for itself that its peer is gone. */
   readonly liveness: Pick<Liveness, 'begin'> | null;
   onHello(hello: BackendHello): void;
+  /** Calls `done` once the backend's connection has received what left before; never if it ends first. */
+  roundTrip(done: () => void): void;
   /**
    * Once. The calls in flight are failed after it, so that what waited behind them finds the link gone.
    * `unimplemented`: there is no Link here.

@@ -17,6 +17,7 @@ import type { WireReader, WireWriter } from '../../contract/protobuf-wire.ts';
 import { failure } from '../../errors.ts';
 import { tooMuch } from '../../protocol/conversion-limit.ts';
 import { Timeout } from '../../timer-wheel.ts';
+import type { Carried } from '../../session/lane.ts';
 import type { Call, PendingCall } from '../call.ts';
 import { CallQueue } from '../call-queue.ts';
 import { CallTable } from '../call-table.ts';
@@ -26,6 +27,7 @@ import { takePush, takeVerb } from './command-results.ts';
 import { FrameReader, type FrameReaderLink } from './frame-reader.ts';
 import { FrameWriter } from './frame-writer.ts';
 import type { Carrier, LinkOwner, LinkParts, LinkStream } from './link-transport.ts';
+import { Receipts } from './receipts.ts';
 import { ASKED_MAX, ReceiveWindow } from './receive-window.ts';
 import { SendWindow } from './send-window.ts';
 
@@ -47,7 +49,7 @@ const END_WAIT_MS = 2_000;
 /** A backend may ask for more time once, by at most this. */
 export const EXTEND_MS_MAX = 300_000;
 
-export class Link implements Carrier, FrameReaderLink, PendingCall {
+export class Link implements Carrier, Carried, FrameReaderLink, PendingCall {
   readonly calls = new CallTable(LINK_ID_MAX);
   readonly convertBytesMax: number;
   readonly #stream: LinkStream;
@@ -59,6 +61,7 @@ export class Link implements Carrier, FrameReaderLink, PendingCall {
   readonly #reader: FrameReader;
   readonly #out: FrameWriter;
   readonly #credit = new SendWindow();
+  readonly #receipts: Receipts;
   #helloCame = false;
   /** The backend gets no credit until it has read more of what it asked for. */
   #isCreditHeld = false;
@@ -76,6 +79,11 @@ export class Link implements Carrier, FrameReaderLink, PendingCall {
     this.#reader = new FrameReader(stream, this, parts.wheel);
     this.#out = new FrameWriter(stream, parts.wheel, () => {
       if (this.#reader.isPaused || this.#isCreditHeld) this.#readOn();
+      this.#receipts.ask();
+    });
+    this.#receipts = new Receipts(this.#out, (done) => {
+      owner.liveness?.begin();
+      owner.roundTrip(done);
     });
     this.#endLate = new Timeout(() => {
       this.destroy(`the backend did not end the link within ${END_WAIT_MS} ms of our goaway`);
@@ -89,9 +97,9 @@ export class Link implements Carrier, FrameReaderLink, PendingCall {
     return this.#ended;
   }
 
-  /** Calls that wait for an answer, or to be sent. */
+  /** Calls that wait for an answer, or to be sent; and what has not been received yet, where that was asked. */
   get inFlight(): number {
-    return this.calls.size + this.#waiting.size;
+    return this.calls.size + this.#waiting.size + (this.#receipts.isAwaited ? 1 : 0);
   }
 
   hello(): void {
@@ -126,7 +134,14 @@ export class Link implements Carrier, FrameReaderLink, PendingCall {
     const leftMs = call.leftMs(this.#parts.wheel.now());
     this.#credit.spend(writeRequestFrame(this.#out.writer, id, call, what, leftMs));
     this.#out.flushSoon();
-    if (!call.wantsAnswer) call.sent();
+    if (call.wantsAnswer) return;
+    if (!call.unordered) call.lane.unanswered(this);
+    call.sent();
+  }
+
+  whenReceived(done: () => void): void {
+    if (this.#ended) done();
+    else this.#receipts.add(done);
   }
 
   /** Sends what waits, as far as it may. */
@@ -142,6 +157,7 @@ export class Link implements Carrier, FrameReaderLink, PendingCall {
     // Else the client has left, which says nothing about the backend.
     if (call.deadline <= this.#parts.wheel.now()) this.#owner.endpoint.failed();
     if (this.#waiting.remove(call) || !this.calls.remove(call)) return;
+    if (call.isInLane && !call.unordered) call.lane.unanswered(this);
     this.send((writer) => {
       writeCancel(writer, id);
     });
@@ -323,6 +339,7 @@ export class Link implements Carrier, FrameReaderLink, PendingCall {
     // They may have been carried out: only the relay decides whether one is sent again.
     for (const call of this.calls.takeAll()) call.fail(failure('BACKEND_AWAY'));
     this.#failWaiting();
+    this.#receipts.end();
   }
 
   #failWaiting(): void {

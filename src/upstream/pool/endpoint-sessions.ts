@@ -49,8 +49,8 @@ export class EndpointSessions<T extends Transport> {
   }
 
   /**
-   * Releases up to `count` sessions that have nothing in flight, of the first `looks`. Those that are busy go to
-   * the end, so the next time others are looked at.
+   * Releases up to `count` sessions that have nothing in flight, of the first `looks`; one that has sent what is not
+   * answered, as soon as that has been received. Those that are busy go to the end, so the next time others are looked at.
    */
   releaseIdle(count: number, looks: number): number {
     let released = 0;
@@ -59,7 +59,9 @@ export class EndpointSessions<T extends Transport> {
       if (released >= count || looked >= looks) break;
       looked++;
       if (session.lane.inFlight === 0 && session.lane.waiting === 0) {
-        this.release(session, true);
+        session.lane.holdUntilEmpty(() => {
+          this.release(session, true);
+        });
         released++;
       } else {
         this.#kept.delete(session);

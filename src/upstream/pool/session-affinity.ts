@@ -138,9 +138,12 @@ export class SessionAffinity<T extends Transport> {
   }
 }
 
-/** The message that asks is in flight itself; a handshake, which is repeated before it expires, is not. */
+/**
+ * Something is in flight, or on the way without an answer. The message that asks is in flight itself; a handshake, which
+ * is repeated before it expires, is not.
+ */
 function hasOthersInFlight({ isInLane, lane }: Call): boolean {
-  return lane.inFlight > (isInLane ? 1 : 0);
+  return lane.inFlight > (isInLane ? 1 : 0) || lane.isAwaitingReceipt;
 }
 
 /** One of each instance that they lead to. */

@@ -239,6 +239,7 @@ function playLink(messages: readonly Buffer[]): LinkHeard {
   const link = new Link(stream, linkParts(world.wheel, report), {
     endpoint: { answered: nothing, failed: nothing, goaway: nothing },
     liveness: null,
+    roundTrip: nothing,
     onHello: () => {
       heard.hellos++;
     },

@@ -12,7 +12,7 @@ import type { Node } from '../world.ts';
 import type { StreamHandler, StreamSocket } from './stream.ts';
 
 /** A message; or what gRPC and WebSocket say of themselves. */
-export type AttachWire = Buffer | Ending | 'ping' | 'pong';
+export type AttachWire = Buffer | Ending | 'ping' | 'pong' | 'mark' | 'received';
 
 const SMALL_BYTES = 16;
 /** Of a silence that is too long: after each a ping, and after the last the end. */
@@ -41,6 +41,7 @@ export function attachStream(end: End<AttachWire>, peer: string): AttachStream {
       socket.silence.isHeard = true;
       if (Buffer.isBuffer(wire)) stream.take(wire);
       else if (wire === 'ping') end.send('pong', SMALL_BYTES);
+      else if (wire === 'received') socket.received();
     },
     onEnd: () => {
       stream.onPeerEnd();
@@ -104,6 +105,8 @@ class GatewaySide implements AttachSocket {
   readonly #end: End<AttachWire>;
   /** What the system has no room for. */
   readonly #unsent: Unsent[] = [];
+  /** What is called when marks have been received. */
+  readonly #marks: (() => void)[] = [];
   #isEnded = false;
   #isPeerDone = false;
   #ending: Ending | null = null;
@@ -130,6 +133,16 @@ class GatewaySide implements AttachSocket {
       this.#end.node.clock.soon(done);
     }
     if (this.#ending !== null && this.#unsent.length === 0) this.#finish(this.#ending);
+  }
+
+  roundTrip(done: () => void): void {
+    if (this.#isEnded || this.#end.isCut) return;
+    this.#marks.push(done);
+    this.#end.send('mark', SMALL_BYTES);
+  }
+
+  received(): void {
+    this.#marks.shift()!();
   }
 
   pause(): void {
@@ -203,7 +216,8 @@ export class BackendSide implements StreamSocket {
         this.#silence.isHeard = true;
         if (Buffer.isBuffer(wire)) this.handler.onMessage(wire);
         else if (wire === 'ping') end.send('pong', SMALL_BYTES);
-        else if (wire !== 'pong') this.#ended(wire, onEnding);
+        else if (wire === 'mark') end.send('received', SMALL_BYTES);
+        else if (wire !== 'pong' && wire !== 'received') this.#ended(wire, onEnding);
       },
       // Its ending has said so.
       onEnd: () => {},

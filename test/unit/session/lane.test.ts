@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import fc from 'fast-check';
 
-import { Lane, type Queued } from '../../../src/session/lane.ts';
+import { type Carried, Lane, type Queued } from '../../../src/session/lane.ts';
 
 class Item implements Queued {
   readonly exclusive: boolean;
@@ -115,6 +115,60 @@ describe('a held lane', () => {
     lane.leave(item('b'));
     expect(inFlightThen).toEqual([0]);
     expect(started).toEqual(['a', 'b', 'c', 'd']);
+  });
+
+  describe('with messages that are not answered', () => {
+    /** A way whose messages arrive when the test says so. */
+    class Way implements Carried {
+      ended = false;
+      readonly asked: (() => void)[] = [];
+
+      whenReceived(done: () => void): void {
+        this.asked.push(done);
+      }
+    }
+
+    test('is held until they have been received, on each way', () => {
+      const { lane, started, enter, item } = setUp();
+      const [one, two] = [new Way(), new Way()];
+      let calls = 0;
+      enter('a');
+      for (const way of [one, two, one]) lane.unanswered(way);
+      lane.holdUntilEmpty(() => calls++);
+      enter('b');
+      expect([one.asked.length, calls, lane.isAwaitingReceipt]).toEqual([0, 0, true]);
+      lane.leave(item('a'));
+      expect([one.asked.length, two.asked.length, calls, lane.inFlight]).toEqual([1, 1, 0, 2]);
+      one.asked[0]!();
+      expect([calls, started]).toEqual([0, ['a']]);
+      two.asked[0]!();
+      expect([calls, started, lane.isAwaitingReceipt]).toEqual([1, ['a', 'b'], false]);
+    });
+
+    test('is not held for a way that has ended, nor for one that has received them at once', () => {
+      const { lane, started, enter } = setUp();
+      const over = Object.assign(new Way(), { ended: true });
+      const quick = { ended: false, whenReceived: (done: () => void) => done() };
+      let calls = 0;
+      lane.unanswered(over);
+      expect(lane.isAwaitingReceipt).toBe(false);
+      lane.unanswered(quick);
+      lane.holdUntilEmpty(() => calls++);
+      enter('a');
+      expect([over.asked.length, calls, started, lane.inFlight]).toEqual([0, 1, ['a'], 1]);
+    });
+
+    test('is followed once they have been received', () => {
+      const before = setUp();
+      const after = setUp();
+      const way = new Way();
+      before.lane.unanswered(way);
+      after.lane.follow(before.lane);
+      after.enter('a');
+      expect([way.asked.length, after.started]).toEqual([1, []]);
+      way.asked[0]!();
+      expect(after.started).toEqual(['a']);
+    });
   });
 
   test('that is empty goes on at once', () => {

@@ -34,6 +34,8 @@ export class DialIn implements AsyncDisposable {
   readonly ended: Promise<Ended>;
   /** Says what a Reply holds; null: nothing is answered. */
   handle: (route: string, body: Json, frame: Frame) => Json | null = (_, body) => this.body(body);
+  /** Told of every request, notifies too. */
+  onRequest: (route: string, body: Json) => void = () => {};
   readonly #write: (frames: readonly Frame[]) => void;
   readonly kill: () => void;
   /** Ends in order. */
@@ -124,9 +126,11 @@ export class DialIn implements AsyncDisposable {
     for (const frame of frames) {
       this.frames.push(frame);
       const request = frame['request'] as { route: string; notify: boolean; body: string } | null;
-      if (!request || request.notify) continue;
-      const bytes = Buffer.from(request.body, 'base64');
-      const reply = this.handle(request.route, JSON.parse(bytes.toString()) as Json, frame);
+      if (!request) continue;
+      const body = JSON.parse(Buffer.from(request.body, 'base64').toString()) as Json;
+      this.onRequest(request.route, body);
+      if (request.notify) continue;
+      const reply = this.handle(request.route, body, frame);
       if (reply !== null) this.send({ id: frame.id!, reply });
     }
   }

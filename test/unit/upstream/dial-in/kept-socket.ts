@@ -19,6 +19,10 @@ export class KeptSocket implements AttachSocket {
 
   watch(): void {}
 
+  roundTrip(done: () => void): void {
+    done();
+  }
+
   end(ending: Ending): void {
     this.ending ??= ending;
   }

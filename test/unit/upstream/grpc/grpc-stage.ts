@@ -210,6 +210,13 @@ export class PipedConnection implements GrpcConnection {
     this.asked++;
   }
 
+  /** Called by a test when the backend has received all. */
+  readonly roundTrips: (() => void)[] = [];
+
+  roundTrip(done: () => void): void {
+    this.roundTrips.push(done);
+  }
+
   renew(): void {
     this.renewed++;
     this.lose();

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import type { Push } from '../../../../src/contract/commands.ts';
 import { BareCall } from '../../../support/call.ts';
 import type { LinkStream } from '../../../../src/upstream/link/link-transport.ts';
+import { Lane } from '../../../../src/session/lane.ts';
 import { Link } from '../../../../src/upstream/link/link.ts';
 import { TimerWheel } from '../../../../src/timer-wheel.ts';
 import { ManualClock } from '../../../support/clock.ts';
@@ -14,12 +15,16 @@ import { decodeToBackend, encodeToGateway } from '../../contract/reference.ts';
 
 const nothing = (): void => {};
 
-function open(): { link: Link; messages: Buffer[] } {
+type Kept = { readonly trips: (() => void)[]; readonly taken: (() => void)[] };
+
+/** @param kept Where round trips, and what the system is to take, are kept for a test to say when they are done. */
+function open(kept?: Kept): { link: Link; messages: Buffer[] } {
   const messages: Buffer[] = [];
   const stream: LinkStream = {
     write(bytes, done) {
       messages.push(bytes);
-      done();
+      if (kept === undefined) done();
+      else kept.taken.push(done);
     },
     on: nothing,
     pause: nothing,
@@ -31,6 +36,7 @@ function open(): { link: Link; messages: Buffer[] } {
   const link = new Link(stream, linkParts(new TimerWheel(clock), report), {
     endpoint: { answered: nothing, failed: nothing, goaway: nothing },
     liveness: null,
+    roundTrip: (done) => kept?.trips.push(done),
     onHello: nothing,
     onEnd: nothing,
   });
@@ -54,6 +60,7 @@ test('a link that the backend has ended is read to its end, however long that ta
     {
       endpoint: { answered: nothing, failed: nothing, goaway: nothing },
       liveness: null,
+      roundTrip: nothing,
       onHello: nothing,
       onEnd: (_, why) => ends.push(why),
     },
@@ -107,4 +114,60 @@ describe('a turn of the event loop', () => {
     for (const { length } of messages) expect(length).toBeLessThan(4 * 1024 * 1024);
     expect(seqsOf(messages).flat()).toEqual(Array.from({ length: 100 }, (_, i) => i + 1));
   });
+});
+
+test.each([
+  ['a notify', { wantsAnswer: false }, false, true],
+  ['a notify that needs no order', { wantsAnswer: false, unordered: true }, false, false],
+  ['a request', { wantsAnswer: true }, false, false],
+  ['a request that is given up', { wantsAnswer: true }, true, true],
+  [
+    'a request without an order that is given up',
+    { wantsAnswer: true, unordered: true },
+    true,
+    false,
+  ],
+])(
+  '%s may be on its way when it is done with here: %j, cancelled %j: %j',
+  async (_, more, gone, is) => {
+    const { link } = open();
+    const call = Object.assign(new BareCall(), { route: 'a.b', lane: new Lane(), ...more });
+    link.request(call, Buffer.alloc(0));
+    await turn();
+    if (gone) link.cancel(call);
+    expect(call.lane.isAwaitingReceipt).toBe(is);
+    link.destroy('lost');
+    expect(call.lane.isAwaitingReceipt).toBe(false);
+  },
+);
+
+test('asks what has been received once all has left, one round trip at a time, and not after its end', async () => {
+  const trips: (() => void)[] = [];
+  const taken: (() => void)[] = [];
+  const { link } = open({ trips, taken });
+  const call = Object.assign(new BareCall(), {
+    route: 'a.b',
+    lane: new Lane(),
+    wantsAnswer: false,
+  });
+  link.request(call, Buffer.alloc(0));
+  const received: string[] = [];
+  const ask = (name: string): void => {
+    link.whenReceived(() => received.push(name));
+  };
+  ask('one');
+  expect([trips.length, taken.length, link.inFlight]).toEqual([0, 1, 1]);
+  taken[0]!();
+  expect(trips.length).toBe(1);
+  ask('two');
+  ask('three');
+  expect(trips.length).toBe(1);
+  trips[0]!();
+  expect([received, trips.length, link.inFlight]).toEqual([['one'], 2, 1]);
+  trips[1]!();
+  expect([received, trips.length, link.inFlight]).toEqual([['one', 'two', 'three'], 2, 0]);
+  ask('four');
+  link.destroy('lost');
+  ask('five');
+  expect(received).toEqual(['one', 'two', 'three', 'four', 'five']);
 });

@@ -93,6 +93,25 @@ describe('a session', () => {
     expect(new Set([one.send(), two.send()])).toEqual(new Set(['a', 'b']));
   });
 
+  test('is brought there once what it sent without an answer has been received', async () => {
+    const { stage, join } = await stageWith('round_robin', 'a');
+    const clients = [join(), join()];
+    const received: (() => void)[] = [];
+    const way = { ended: false, whenReceived: (done: () => void) => void received.push(done) };
+    for (const client of clients) {
+      client.send();
+      client.kept.lane.unanswered(way);
+    }
+    await stage.resolve('a', 'b');
+    stage.pipe('b').endpoint.up('link', 'connected', { ages: true });
+    stage.clock.advance(1_000);
+    const homes = (): unknown[] => clients.map(({ kept }) => kept.endpoint?.name ?? null);
+    expect([homes(), received.length]).toEqual([['a', 'a'], 1]);
+    for (const done of received) done();
+    expect(new Set(homes())).toEqual(new Set(['a', null]));
+    expect(new Set(clients.map((client) => client.send()))).toEqual(new Set(['a', 'b']));
+  });
+
   test('keeps to its endpoint, and goes elsewhere when that is lost; nowhere is an answer too', async () => {
     const { stage, join } = await stageWith('round_robin', 'a', 'b');
     const [one, two] = [join(), join()];
