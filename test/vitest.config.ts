@@ -21,11 +21,11 @@ if (away.length > 0 && process.env['CI'] && process.env['CI'] !== 'false') {
 }
 const exclude = away.map(({ file }) => `test/${file}`);
 
-/** Tests with real servers: two files at a time, each in a process of its own. */
+/** Tests with real servers, each file in a process of its own. They wait for half of their time: three keep two cores busy. */
 const withServers = {
   exclude,
   pool: 'forks',
-  maxWorkers: 2,
+  maxWorkers: 3,
   // A test waits for more than one thing, and a wait that is over says what it was for.
   testTimeout: 3 * PATIENCE_MS,
   hookTimeout: 3 * PATIENCE_MS,
