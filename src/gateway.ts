@@ -23,8 +23,10 @@ import type { ReadConfig, Reload } from './reload/reload.ts';
 import type { Shedding } from './relay/shedding.ts';
 import type { Readiness } from './placement/placement.ts';
 import { type DrainOptions, Shutdown } from './shutdown.ts';
+import type { History } from './telemetry/history.ts';
 import type { Log } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
+import type { RecentLines } from './telemetry/recent-lines.ts';
 import type { Tracing } from './telemetry/tracing.ts';
 import { TimerWheel } from './timer-wheel.ts';
 import { type BusParts, makeBus, makeGatewayId } from './wiring/bus.ts';
@@ -33,6 +35,7 @@ import { makeCertificateGauges, makeGauges, type ProcessUse } from './wiring/gau
 import { type Listeners, makeListeners, makeListenSteps } from './wiring/listeners.ts';
 import type { Network } from './wiring/network.ts';
 import { makeOwnGateway } from './wiring/own-gateway.ts';
+import { makeFleetStatus } from './wiring/own-status.ts';
 import { makeRelay, makeTracing } from './wiring/relay.ts';
 import { makeReload } from './wiring/reload.ts';
 import { makeLiveTokens, makeTokens } from './wiring/tokens.ts';
@@ -58,6 +61,8 @@ export type GatewayParts = {
   /** Node's version, for pith_build_info. */
   readonly nodeVersion: string;
   readonly resources: Resources;
+  /** What the log has warned of lately; absent: it is not kept. */
+  readonly recentLines?: RecentLines;
   /** Log lines dropped because stdout was not read; absent: no such metric. */
   readonly logLinesDropped?: () => number;
   /** What the process uses; without it that is not among the metrics. */
@@ -95,6 +100,7 @@ export class Gateway {
   readonly #ports: ControlPorts;
   readonly #readiness: Readiness;
   readonly #shutdown: Shutdown;
+  readonly #history: History;
   /** Everything listens. */
   #started = false;
   #startedAt = 0;
@@ -128,21 +134,18 @@ export class Gateway {
       drain: (options) => this.#shutdown.follow(options),
       reload: () => this.reload('Control.Reload'),
     });
-    bus.bus.serve(makeBusApi({ ...made, audit, own }), () => this.#serviceFacts());
     const readiness = {
       notReady: () => this.notReady(),
       sendsElsewhere: () => this.sendsElsewhere,
     };
+    const { status, history } = makeFleetStatus({ ...made, readiness, info: () => this.info() });
+    bus.bus.serve(makeBusApi({ ...made, audit, own, status }), () => this.#serviceFacts());
     const drained = Promise.withResolvers<void>();
     const listeners = makeListeners(made);
     const refusal = (): string => (this.state === 'ready' ? '' : `the gateway is ${this.state}`);
     this.#reload = makeReload({ ...made, access, listeners, refusal });
     this.#ports = parts.network.makeControlPorts({
-      ...made,
-      access,
-      audit,
-      own,
-      readiness,
+      ...{ ...made, access, audit, own, readiness, status },
       drained: drained.promise,
     });
     const isDraining = (): boolean => this.state === 'draining';
@@ -160,6 +163,7 @@ export class Gateway {
     });
 
     this.registry = bus.registry;
+    this.#history = history;
     this.#listeners = listeners;
     this.#tokens = liveTokens;
     this.#bus = bus;
@@ -265,6 +269,7 @@ export class Gateway {
     makeCertificateGauges(this.metrics, this.#listeners.all, { control, admin });
     this.#started = true;
     this.#shedding.start();
+    this.#history.start();
     this.#bus.placement.start(() => {
       this.#ports.control.setServing(true, this.#bus.placement.elsewhere === '');
     });

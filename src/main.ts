@@ -197,7 +197,7 @@ async function serve({ config, ...read }: ReadWell, options: ServeOptions): Prom
     // A bug in the gateway: report it, and let the container restart rather than carry on in an unknown state.
     fail(EXIT.SOFTWARE, `pith: internal error\n${error.stack ?? String(error)}\n`),
   );
-  const { log, sink } = logOn(process.stdout, config.log, systemClock);
+  const { log, sink, recentLines } = logOn(process.stdout, config.log, systemClock);
   neverWaitFor(process.stdout);
   const gateway = new Gateway({
     config,
@@ -214,6 +214,7 @@ async function serve({ config, ...read }: ReadWell, options: ServeOptions): Prom
     nodeVersion: process.versions.node,
     resources: resources(),
     processUse: { memory: () => process.memoryUsage(), lag: new EventLoopLag() },
+    recentLines,
     logLinesDropped: () => sink.dropped,
   });
   process.on('unhandledRejection', (reason) => {

@@ -27,7 +27,18 @@ export type PushOutcome = {
 };
 
 /** A page of a list: at most `limit` sessions or groups, those that follow `after`, a sid or a name ('': the first). */
-export type Page = { readonly limit: number; readonly after: string };
+export type Page = {
+  readonly limit: number;
+  readonly after: string;
+  /** Only sessions that have this in their sid or uid, or at the beginning of their address; absent: all. */
+  readonly search?: string;
+  /** With what they are doing. */
+  readonly stats?: boolean;
+};
+
+/** What a gateway tells of itself: what it is, its backends, what its rules and its last hour have counted, its log. */
+export const STATUS_KINDS = ['gateway', 'backends', 'routes', 'history', 'log'] as const;
+export type StatusKind = (typeof STATUS_KINDS)[number];
 
 /** What one gateway answers to a call to all gateways. */
 export type PeerReply = {
@@ -51,6 +62,8 @@ export type PeerReply = {
   /** Of the uids asked for, by their place in the question: those that are there. */
   presence?: readonly PresenceHere[];
   groups?: readonly GroupCount[];
+  /** What it tells of itself, as JSON. */
+  status?: readonly unknown[];
   /** A part of what has ended, and where the next part begins. */
   ended?: EndedPage['ended'];
   next?: EndedPage['next'];
@@ -104,6 +117,8 @@ export interface Peers {
   mayResume(place: LineagePlace, waitMs: number): PeerCall;
   /** What has ended, as this gateway knows it ('': each), after a place in its list (0: from the beginning). */
   ended(gateway: string, after: number, waitMs: number): PeerCall;
+  /** What they tell of themselves. @param fields As the kind has them. */
+  status(kind: StatusKind, fields: object, waitMs: number): PeerCall;
   /** Tells them of orders, or asks for theirs. */
   orders(fields: object, waitMs: number): PeerCall;
 }
@@ -120,7 +135,8 @@ export interface LineageNews {
 /** Sessions that another gateway holds, by sid. A Failure at once: the request was not sent. */
 export interface RequestsBySid {
   patch(sid: string, patch: Patch, waitMs: number): Promise<Changes | Failure> | Failure;
-  get(sid: string, waitMs: number): Promise<SessionJson | Failure> | Failure;
+  /** @param stats With what it is doing. */
+  get(sid: string, waitMs: number, stats?: boolean): Promise<SessionJson | Failure> | Failure;
 }
 
 /** `control`: methods for the whole fleet, which any one gateway answers · `gateway`: those that act on this one. */
@@ -166,6 +182,8 @@ export interface ControlApi {
     payload: Buffer,
     replyTo: string,
   ): Promise<object | Failure>;
+  /** What this gateway tells of itself, as JSON. */
+  status(kind: StatusKind, fields: Readonly<Record<string, unknown>>): readonly object[];
 }
 
 export interface Bus {

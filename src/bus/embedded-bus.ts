@@ -29,6 +29,7 @@ export class EmbeddedBus implements Bus {
     changeGroups: noReplies,
     presence: noReplies,
     groups: noReplies,
+    status: noReplies,
     mayResume: noReplies,
     ended: noReplies,
     orders: noReplies,

@@ -11,7 +11,7 @@ import {
 } from '../contract/commands.ts';
 import type { Session } from '../session/session.ts';
 import { nameRefusal } from '../session/changes.ts';
-import type { Bus, GroupChange, Page, PushOutcome } from './bus.ts';
+import type { Bus, GroupChange, Page, PeerCall, PushOutcome, StatusKind } from './bus.ts';
 import { noReplies } from './embedded-bus.ts';
 import { type Changes, type Incomplete, sumOf } from './change-outcome.ts';
 import { keepRefusal } from './keep-channel.ts';
@@ -19,7 +19,7 @@ import type { SessionCommands } from './session-commands.ts';
 import { cursorRefusal } from './push-cursors.ts';
 import { type GroupPage, mergedGroups } from './group-pages.ts';
 import { type Presence, PRESENCE_UIDS_MAX, presenceOf } from './presence.ts';
-import { merged, pageOf } from './session-pages.ts';
+import { merged, pageOf, sessionJsonWithStats } from './session-pages.ts';
 import { CONFIRM_MS_MAX } from './subscriptions.ts';
 
 /** How long to wait for other gateways unless the caller decides, in milliseconds. */
@@ -229,10 +229,17 @@ export class FleetCommands {
     return { ...mergedGroups(parts, page.limit), silentGateways };
   }
 
-  async get(sid: string): Promise<SessionJson | Failure> {
+  /** What the other gateways tell of themselves. @param fields As the kind has them. */
+  status(kind: StatusKind, fields: object): PeerCall {
+    return this.#bus.peers.status(kind, fields, FLEET_WAIT_MS);
+  }
+
+  /** @param stats With what it is doing. */
+  async get(sid: string, stats = false): Promise<SessionJson | Failure> {
     const session = this.#sessionCommands.bySid(sid);
-    if (session !== undefined) return sessionJson(session);
-    return this.#isOwn(sid) ? failure('NO_SESSION') : this.#bus.bySid.get(sid, FLEET_WAIT_MS);
+    if (session !== undefined) return stats ? sessionJsonWithStats(session) : sessionJson(session);
+    if (this.#isOwn(sid)) return failure('NO_SESSION');
+    return this.#bus.bySid.get(sid, FLEET_WAIT_MS, stats);
   }
 
   /** Changes one session, and resolves when the change is in force everywhere. */

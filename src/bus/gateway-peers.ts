@@ -10,11 +10,20 @@ import type { LineagePlace } from '../resume/lineages.ts';
 import { Timeout } from '../timer-wheel.ts';
 import { HeaderBlock } from '../upstream/nats/header-block.ts';
 import { send, tooLargeFor } from '../upstream/nats/outgoing.ts';
-import type { GroupChange, Page, PeerCall, PeerReplies, PeerReply, Peers } from './bus.ts';
+import type {
+  GroupChange,
+  Page,
+  PeerCall,
+  PeerReplies,
+  PeerReply,
+  Peers,
+  StatusKind,
+} from './bus.ts';
 import type { BusParts } from './bus-parts.ts';
 import { GATEWAYS_MAX, KnownGateways } from './known-gateways.ts';
 import { peerPushHeaders } from './peer-push-codec.ts';
 import { readPeerReply } from './peer-reply.ts';
+import { pushSubjects } from './push-subjects.ts';
 import type { RequestMany } from './request-many.ts';
 
 /** Between two greetings: with others; and while no other is known, since one may have come back unnoticed. */
@@ -30,8 +39,6 @@ const UNKNOWN_WAIT_MS = 250;
 const REPLIES_BYTES_MAX = 67_108_864;
 /** Kept free in a call: its reply repeats the names in it, and adds a little. */
 const REPLY_MARGIN_BYTES = 1_024;
-/** Subjects that one push is published to; with more targets it goes to all gateways instead. */
-const SUBJECTS_PER_PUSH_MAX = 64;
 
 export class GatewayPeers implements Peers {
   readonly #parts: BusParts;
@@ -134,7 +141,7 @@ export class GatewayPeers implements Peers {
 
   #publish(target: Target, push: Push): Failure | null {
     const { connector, subjects, gatewayId } = this.#parts;
-    const own = this.#subjectsOf(target);
+    const own = pushSubjects(subjects, target);
     const toAll = own === null;
     const tooLarge = this.#tooLarge(toAll ? target : { ...target, sids: [], uids: [] }, push.body);
     if (tooLarge !== null) return tooLarge;
@@ -146,23 +153,6 @@ export class GatewayPeers implements Peers {
       if (unsent !== null) return unsent;
     }
     return null;
-  }
-
-  /** Subjects that reach each session meant exactly once; null: only a call to all gateways does. */
-  #subjectsOf({ all, sids = [], uids = [], groups = [] }: Target): string[] | null {
-    const { subjects } = this.#parts;
-    const push = (everyVerb: string): string => everyVerb.replace(/\*$/, 'push');
-    if (all) return [push(subjects.all)];
-    const kinds = Number(sids.length > 0) + Number(uids.length > 0) + Number(groups.length > 0);
-    // A session may be in two groups, or be meant by its sid and its user: one subject each would reach it twice.
-    if (kinds !== 1 || groups.length > 1 || sids.length + uids.length > SUBJECTS_PER_PUSH_MAX)
-      return null;
-    if (groups.length === 1) return [push(subjects.everyVerb('group', groups[0]!))];
-    if (uids.length > 0)
-      return [...new Set(uids)].map((uid) => push(subjects.everyVerb('user', uid)));
-    return [...new Set(sids)]
-      .map((sid) => subjects.session(sid, 'push'))
-      .filter((subject) => subject !== null);
   }
 
   pushCounted(target: Target, push: Push, waitMs: number): PeerCall {
@@ -185,7 +175,10 @@ export class GatewayPeers implements Peers {
   }
 
   list(target: Target, page: Page, waitMs: number): PeerCall {
-    return this.#callJson('list', target, page, waitMs);
+    if (page.search === undefined && page.stats !== true)
+      return this.#callJson('list', target, page, waitMs);
+    const fields = { target: targetJson(target), ...page };
+    return this.#tooLarge(target) ?? this.#callNew('find', fields, waitMs, target.sids);
   }
 
   changeGroups({ verb, target, groups, ttlMs }: GroupChange, waitMs: number): PeerCall {
@@ -204,6 +197,10 @@ export class GatewayPeers implements Peers {
 
   groups(prefix: string, page: Page, waitMs: number): PeerCall {
     return this.#callNew('groups', { prefix, ...page }, waitMs);
+  }
+
+  status(kind: StatusKind, fields: object, waitMs: number): PeerCall {
+    return this.#callNew('status', { kind, ...fields }, waitMs);
   }
 
   mayResume({ lineage, counter, sid }: LineagePlace, waitMs: number): PeerCall {

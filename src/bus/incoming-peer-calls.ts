@@ -13,7 +13,7 @@ import {
 import type { PushCount } from '../contract/commands.ts';
 import { errorText, isFailure } from '../errors.ts';
 import type { NatsMessage, OnMessage } from '../upstream/nats/nats-connection.ts';
-import type { PeerReply } from './bus.ts';
+import { type ControlApi, type PeerReply, STATUS_KINDS } from './bus.ts';
 import type { BusParts } from './bus-parts.ts';
 import type { Gate } from './gate.ts';
 import type { GatewayPeers } from './gateway-peers.ts';
@@ -24,7 +24,7 @@ import type { NatsOrderChannel } from './order-channel.ts';
 import type { Replies } from './replies.ts';
 import { cursorRefusal } from './push-cursors.ts';
 import { type SessionCommands } from './session-commands.ts';
-import { pageOf, readPage } from './session-pages.ts';
+import { pageOf, readPage, rowsThatFit } from './session-pages.ts';
 
 export type IncomingPeerCallsParts = BusParts & {
   readonly sessionCommands: SessionCommands;
@@ -34,6 +34,7 @@ export type IncomingPeerCallsParts = BusParts & {
   readonly gate: Gate | null;
   readonly lineages: NatsLineageNews;
   readonly orders: NatsOrderChannel;
+  readonly statusOf: ControlApi['status'];
 };
 
 /** What is answered, as JSON. */
@@ -103,6 +104,10 @@ export class IncomingPeerCalls {
         const part = pageOf(sessions, page, replies.bytesMax);
         return isFailure(part) ? errorJson(part) : part;
       }
+      case 'find':
+        return this.#find(this.#fieldsOf(message));
+      case 'status':
+        return this.#status(this.#fieldsOf(message));
       case 'join':
       case 'leave':
         return this.#changeGroups(verb, message);
@@ -126,6 +131,32 @@ export class IncomingPeerCalls {
       default:
         return {};
     }
+  }
+
+  /** A page of the sessions that match a search, or with what they are doing. */
+  #find(fields: Record<string, unknown>): Outcome {
+    const { sessionCommands, replies } = this.#parts;
+    const { search, stats } = fields;
+    if (fields['gateway'] === this.#parts.gatewayId) return {};
+    const page = {
+      ...readPage(fields['limit'], fields['after']),
+      ...(search !== undefined && { search: textOf(search, 'search') }),
+      stats: stats === true,
+    };
+    const sessions = sessionCommands.select(readTarget(fields['target']));
+    const part = pageOf(sessions, page, replies.bytesMax);
+    return { did: 'find', ...(isFailure(part) ? errorJson(part) : part) };
+  }
+
+  /** What this gateway tells of itself, as much as fits. */
+  #status(fields: Record<string, unknown>): Outcome {
+    const { gatewayId, replies, statusOf } = this.#parts;
+    if (fields['gateway'] === gatewayId) return {};
+    const kind = STATUS_KINDS.find((one) => one === fields['kind']);
+    // Of a later release: to whoever asks, this gateway does not know it.
+    if (kind === undefined) return {};
+    const { rows, more } = rowsThatFit(statusOf(kind, fields), replies.bytesMax);
+    return { did: 'status', status: rows, ...(more && { more }) };
   }
 
   #left(gateway: string): void {

@@ -51,6 +51,7 @@ export class NatsBus implements Bus, ConnectionListener {
   #gate: Gate | null = null;
   /** null: Control is not served over NATS. */
   #control: IncomingControl | null = null;
+  #api: ControlApi | null = null;
 
   /** @param view What events tell of a session. @param replay null: there is none. */
   constructor(
@@ -126,7 +127,10 @@ export class NatsBus implements Bus, ConnectionListener {
     const { subscriptions, peers, replay, lineages, orders } = this;
     const more = { registry, sessionCommands, subscriptions, replies, uids, replay };
     this.#incoming = new IncomingMessages({ ...this.#parts, ...more });
-    const calls = new IncomingPeerCalls({ ...this.#parts, ...more, peers, gate, lineages, orders });
+    const statusOf: ControlApi['status'] = (kind, fields) => this.#api?.status(kind, fields) ?? [];
+    const calls = new IncomingPeerCalls({
+      ...{ ...this.#parts, ...more, peers, gate, lineages, orders, statusOf },
+    });
     this.#parts.connector.always(this.#parts.subjects.fleet('*'), calls.onCall);
   }
 
@@ -141,6 +145,7 @@ export class NatsBus implements Bus, ConnectionListener {
   }
 
   serve(api: ControlApi, facts: () => ServiceFacts): void {
+    this.#api = api;
     const { connector, subjects } = this.#parts;
     const replies = this.#replies;
     const stats = { control: new EndpointStats(), gateway: new EndpointStats() };

@@ -13,7 +13,8 @@ export function readPeerReply(payload: Uint8Array): PeerReply | null {
   } catch {
     return null;
   }
-  const { gateway, sessions, more, error, did, presence, groups, ended, sums, orders } = fields;
+  const { gateway, sessions, more, error, did, presence, groups, ended, sums, orders, status } =
+    fields;
   if (typeof gateway !== 'string') return null;
   const answer: PeerReply = { gateway };
   for (const name of ['delivered', 'dropped', 'refused', 'closed', 'changed', 'next'] as const) {
@@ -27,6 +28,7 @@ export function readPeerReply(payload: Uint8Array): PeerReply | null {
   if (Array.isArray(sessions)) answer.sessions = sessions.filter(isSession);
   if (typeof sums === 'string') answer.sums = sums;
   if (Array.isArray(orders)) answer.orders = orders;
+  if (Array.isArray(status)) answer.status = status;
   if (typeof did === 'string') answer.did = did;
   if (Array.isArray(presence)) answer.presence = presence.flatMap(readPresence);
   if (Array.isArray(groups)) answer.groups = groups.filter(isGroupCount);

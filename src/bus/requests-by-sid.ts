@@ -31,8 +31,8 @@ export class NatsRequestsBySid implements RequestsBySid {
     );
   }
 
-  get(sid: string, waitMs: number): Promise<SessionJson | Failure> | Failure {
-    return this.#request(sid, 'get', {}, waitMs, ({ sessions }) => {
+  get(sid: string, waitMs: number, stats = false): Promise<SessionJson | Failure> | Failure {
+    return this.#request(sid, 'get', stats ? { stats } : {}, waitMs, ({ sessions }) => {
       const first = Array.isArray(sessions) ? (sessions[0] as SessionJson | undefined) : undefined;
       return first?.sid === sid ? first : null;
     });

@@ -1,5 +1,10 @@
 /** Pages of sessions, sorted by the id of their gateway, then by when they were opened. */
-import { type SessionJson, sessionJson } from '../contract/json-shapes.ts';
+import {
+  durationText,
+  type SessionJson,
+  sessionJson,
+  type SessionStatsJson,
+} from '../contract/json-shapes.ts';
 import { type Failure, failure } from '../errors.ts';
 import type { Session } from '../session/session.ts';
 import type { PeerReply, Page } from './bus.ts';
@@ -23,15 +28,15 @@ export function readPage(limit: unknown, after: unknown): Page {
 /** One gateway's part of a page: the sessions that fit. A Failure: not even the first one does. */
 export function pageOf(
   sessions: readonly Session[],
-  { limit, after }: Page,
+  { limit, after, search, stats = false }: Page,
   bytesMax: number,
 ): { sessions: SessionJson[]; more: boolean } | Failure {
-  const rest = sessionsAfter(sessions, after);
+  const rest = sessionsAfter(search === undefined ? sessions : found(sessions, search), after);
   const page: SessionJson[] = [];
   let bytes = AROUND_BYTES;
   for (const session of rest.sort((a, b) => a.n - b.n)) {
     if (page.length === limit) break;
-    const json = sessionJson(session);
+    const json = stats ? sessionJsonWithStats(session) : sessionJson(session);
     if (bytesMax < Infinity) bytes += Buffer.byteLength(JSON.stringify(json)) + 1;
     if (bytes > bytesMax) {
       if (page.length > 0) break;
@@ -43,6 +48,42 @@ export function pageOf(
     page.push(json);
   }
   return { sessions: page, more: page.length < rest.length };
+}
+
+/** A session with what it is doing. */
+export function sessionJsonWithStats(session: Session): SessionJson {
+  const stats: SessionStatsJson = {
+    state: session.state,
+    messages: session.seq,
+    in_flight: session.inFlight,
+    outbox_bytes: session.outbox.unsentBytes,
+    silent_for: durationText(Math.max(0, session.deadlines.silentMs)),
+  };
+  return { ...sessionJson(session), stats };
+}
+
+/** Those with `search` in their sid or uid, or at the beginning of their address. */
+function found(sessions: readonly Session[], search: string): Session[] {
+  const text = search.toLowerCase();
+  return sessions.filter(
+    ({ sid, uid, remoteIp }) =>
+      uid.toLowerCase().includes(text) ||
+      sid.toLowerCase().includes(text) ||
+      remoteIp.startsWith(text),
+  );
+}
+
+/** As many rows as fit into an answer. */
+export function rowsThatFit(
+  rows: readonly object[],
+  bytesMax: number,
+): { readonly rows: readonly object[]; readonly more: boolean } {
+  let bytes = AROUND_BYTES;
+  for (const [i, row] of rows.entries()) {
+    bytes += Buffer.byteLength(JSON.stringify(row)) + 1;
+    if (bytes > bytesMax) return { rows: rows.slice(0, i), more: true };
+  }
+  return { rows, more: false };
 }
 
 /** A copy. All are of one gateway, so that mostly their numbers need to be compared, and no sids. */

@@ -117,7 +117,10 @@ function close(
 function get(call: VerbCall): VerbAnswer {
   if (call.scope === 'all') return { sessions: call.sessions.length };
   const fields = fieldsOf(call);
-  const page = readPage(fields['limit'], fields['page_token'] ?? fields['pageToken']);
+  const page = {
+    ...readPage(fields['limit'], fields['page_token'] ?? fields['pageToken']),
+    stats: fields['stats'] === true,
+  };
   const part = pageOf(call.sessions, page, call.answerBytesMax);
   if (isFailure(part)) return part;
   return { sessions: part.sessions, ...(part.more && { more: true }) };

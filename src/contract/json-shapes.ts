@@ -246,6 +246,17 @@ export type SessionJson = {
   dialect: string;
   /** RFC 3339; absent until bound, and from gateways of older releases. */
   bound_at?: string;
+  stats?: SessionStatsJson;
+};
+
+/** `pith.v1.SessionStats` in JSON, from a gateway that may be of another release. */
+export type SessionStatsJson = {
+  readonly state: string;
+  readonly messages: number;
+  readonly in_flight: number;
+  readonly outbox_bytes: number;
+  readonly silent_for: string;
+  readonly round_trip?: string;
 };
 
 export function sessionJson(session: SessionFacts): SessionJson {

@@ -16,6 +16,7 @@ import { encodeMs, WireWriter } from '../contract/protobuf-wire.ts';
 import { type Clock, nextTurn } from '../clock.ts';
 import { type Failure, isFailure } from '../errors.ts';
 import { doubleOf, isRawNumber } from '../protocol/exact-json.ts';
+import { messageFrom } from './fleet-status.ts';
 import type { DrainProgress, Explained, Info, ReloadOutcome } from './gateway-methods.ts';
 
 export function kickResult({ closed, gateways, silentGateways }: KickOutcome): Buffer {
@@ -247,7 +248,12 @@ export function sessionMessage(session: SessionJson): Buffer {
     version: Number(session.version),
     connection: { transport: session.transport },
   };
-  return encodeSession(facts, shown(session.data) as JsonObject, session.groups);
+  const message = encodeSession(facts, shown(session.data) as JsonObject, session.groups);
+  const stats = session.stats === undefined ? null : messageFrom('SessionStats', session.stats);
+  if (stats === null) return message;
+  const writer = new WireWriter();
+  writer.bytes(14, stats);
+  return Buffer.concat([message, writer.take()]);
 }
 
 /**

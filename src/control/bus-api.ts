@@ -1,8 +1,9 @@
 /** The methods of Control over NATS: JSON in, JSON out, one answer each. */
 import { type Clock, nextTurn } from '../clock.ts';
-import type { ControlApi, ControlScope } from '../bus/bus.ts';
+import type { ControlApi, ControlScope, StatusKind } from '../bus/bus.ts';
 import { type Failure, failure, GatewayError } from '../errors.ts';
 import type { Log } from '../telemetry/log.ts';
+import type { FleetStatus } from './fleet-status.ts';
 import { JsonMessages, LARGE_BYTES } from './json-messages.ts';
 import { type Asked, controlError, type Method, type Methods } from './method.ts';
 
@@ -19,6 +20,8 @@ export type BusApiParts = {
   readonly own: ReadonlySet<string>;
   /** `bus_admin` */
   readonly servesOwn: boolean;
+  /** What this gateway tells of itself. */
+  readonly status: Pick<FleetStatus, 'own'>;
   readonly service: string;
   readonly clock: Clock;
   readonly log: Log;
@@ -49,6 +52,10 @@ export class BusApi implements ControlApi {
       const { reason, message } = controlError(error, this.#parts.log);
       return failure(reason, message);
     }
+  }
+
+  status(kind: StatusKind, fields: Readonly<Record<string, unknown>>): readonly object[] {
+    return this.#parts.status.own(kind, fields);
   }
 
   async #messagesOf(): Promise<JsonMessages> {

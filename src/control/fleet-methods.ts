@@ -25,6 +25,9 @@ import { PUSH_WAIT_MS_MAX, pushMany } from './push-many.ts';
 export const LIST_LIMIT = 1_000;
 export const LIST_LIMIT_MAX = 100_000;
 
+/** Characters of what sessions are searched by: longer than any uid that is sensible. */
+export const SEARCH_CHARS_MAX = 256;
+
 /** Bytes of the sessions on one page as JSON; a larger one comes alone. */
 export const SESSION_PAGE_BYTES_MAX = 524_288;
 
@@ -74,8 +77,8 @@ export function fleetMethods(
     }),
     Join: one('Join', changeGroups('join')),
     Leave: one('Leave', changeGroups('leave')),
-    GetSession: one('GetSession', async ({ sid = '' }) =>
-      sessionMessage(orThrow(await fleet.get(sid))),
+    GetSession: one('GetSession', async ({ sid = '', stats = false }) =>
+      sessionMessage(orThrow(await fleet.get(sid, stats))),
     ),
     ListSessions: many('ListSessions', (request) =>
       sessionMessages(sessionPages(fleet, request), clock),
@@ -115,10 +118,16 @@ export function fleetPages(
 /** At most `limit` sessions, and no more than one page has. */
 async function sessionsOf(
   fleet: FleetCommands,
-  { target = {}, pageToken = '' }: Request,
+  { target = {}, pageToken = '', search = '', stats = false }: Request,
   limit: number,
 ): Promise<SessionsOutcome> {
-  const page = { limit: Math.min(limit || LIST_LIMIT, LIST_LIMIT), after: pageToken };
+  if (search.length > SEARCH_CHARS_MAX)
+    throw new GatewayError('BAD_ARGUMENT', `search has more than ${SEARCH_CHARS_MAX} characters`);
+  const page = {
+    ...{ limit: Math.min(limit || LIST_LIMIT, LIST_LIMIT), after: pageToken },
+    ...(search !== '' && { search }),
+    ...(stats && { stats }),
+  };
   return orThrow(await fleet.list(target, page));
 }
 

@@ -50,6 +50,9 @@ export type Request = {
   readonly message?: string;
   readonly scope?: string;
   readonly handshakeCode?: number;
+  readonly gateway?: string;
+  readonly search?: string;
+  readonly stats?: boolean;
 };
 
 /** null: a list of names, one a field. */
@@ -70,6 +73,7 @@ const lasting =
 const text = (reader: WireReader): string => reader.string();
 const number = (reader: WireReader): number => reader.uint();
 const SID: Field = ['sid', text];
+const STATS: Field = ['stats', (reader) => reader.bool()];
 const TARGET: Field = ['target', (reader, max) => decodeTarget(reader.message(), max)];
 
 const PUSH_REQUEST: Readonly<Record<number, Field>> = {
@@ -101,7 +105,7 @@ const FIELDS: Readonly<Record<string, Readonly<Record<number, Field>>>> = {
   },
   Join: GROUP_REQUEST,
   Leave: GROUP_REQUEST,
-  GetSession: { 1: SID },
+  GetSession: { 1: SID, 2: STATS },
   GetPresence: { 1: ['uids', null] },
   Call: {
     1: SID,
@@ -133,7 +137,12 @@ const FIELDS: Readonly<Record<string, Readonly<Record<number, Field>>>> = {
   Drain: { 1: ['budgetMs', duration], 2: ['reason', text] },
   SetLogLevel: { 1: ['level', text] },
   ListGroups: { 1: ['prefix', text], 2: ['limit', number], 3: ['pageToken', text] },
-  ListSessions: { 1: TARGET, 2: ['limit', number], 3: ['pageToken', text] },
+  ListSessions: {
+    ...{ 1: TARGET, 2: ['limit', number], 3: ['pageToken', text], 4: ['search', text] },
+    5: STATS,
+  },
+  ListBackends: { 1: ['gateway', text] },
+  WatchLog: { 1: ['level', text] },
 };
 
 /** @param convertBytesMax `limits.convert`. @throws {GatewayError} It is not valid. */

@@ -10,6 +10,8 @@ import type { Log } from '../telemetry/log.ts';
 import type { Audit } from './audit.ts';
 import { BusApi } from './bus-api.ts';
 import { fleetMethods, fleetPages } from './fleet-methods.ts';
+import type { FleetStatus } from './fleet-status.ts';
+import { fleetStatusMethods, fleetStatusPages } from './fleet-status-methods.ts';
 import { gatewayMethods, type OwnGateway } from './gateway-methods.ts';
 import { makeMethods, type MakeMethods, type Methods } from './method.ts';
 import { blockMethods, blockPages, maintenanceMethods } from './order-methods.ts';
@@ -28,6 +30,8 @@ export type ControlParts = {
   /** The gateway itself. */
   readonly own: OwnGateway;
   readonly orders: Orders;
+  /** What the gateways of the fleet tell of themselves. */
+  readonly status: FleetStatus;
 };
 
 /** The methods of this release; all others are answered as not served. */
@@ -36,6 +40,7 @@ export function controlMethods(parts: Omit<ControlParts, 'log'>): Methods {
   return {
     ...fleetMethods(parts.fleetCommands, make, parts.clock),
     ...blockMethods(parts.orders, make, parts.clock),
+    ...fleetStatusMethods(parts.status, make, parts.clock),
     ...ownMethods(parts, make),
   };
 }
@@ -50,11 +55,16 @@ function ownMethods(
 
 /** The same over NATS. @param servesOwn `bus_admin` */
 export function busApi(parts: ControlParts, servesOwn: boolean): BusApi {
-  const { audit, clock, convertBytesMax, fleetCommands, log, orders } = parts;
+  const { audit, clock, convertBytesMax, fleetCommands, log, orders, status } = parts;
   const make = makeMethods(convertBytesMax ?? CONVERT_BYTES, clock, audit);
   return new BusApi({
     methods: controlMethods(parts),
-    pages: { ...fleetPages(fleetCommands, make, clock), ...blockPages(orders, make) },
+    pages: {
+      ...fleetPages(fleetCommands, make, clock),
+      ...blockPages(orders, make),
+      ...fleetStatusPages(status, make),
+    },
+    status,
     own: new Set(Object.keys(ownMethods(parts, make))),
     servesOwn,
     service: CONTROL,

@@ -10,6 +10,7 @@ import { LogThrottle } from '../telemetry/log-throttle.ts';
 import type { Metrics, Series } from '../telemetry/metrics.ts';
 import type { Call } from '../upstream/call.ts';
 import type { MessageTraces } from './message-traces.ts';
+import type { RouteActivity } from './route-activity.ts';
 
 export type MessageReportParts = {
   readonly clock: Clock;
@@ -17,6 +18,18 @@ export type MessageReportParts = {
   readonly log: Log;
   /** null: no message is traced. */
   readonly traces: MessageTraces | null;
+  /** What is counted by rules, when somebody asks. */
+  readonly routes: RouteActivity;
+};
+
+/** A call that failed, for operators. */
+export type LastFailure = {
+  /** Milliseconds since the epoch. */
+  readonly atWall: number;
+  readonly reason: string;
+  readonly route: string;
+  /** In plain words. */
+  readonly why: string;
 };
 
 /** What is counted of every message to one backend: found without making a label list or a key. */
@@ -52,10 +65,14 @@ export class MessageReport {
   /** By the backend's ordinal. */
   readonly #backends: string[] = [];
   readonly #counts: BackendCounts[] = [];
+  /** By the backend's ordinal; absent: none so far. */
+  readonly #lastFailures: LastFailure[] = [];
+  readonly routes: RouteActivity;
   /** null: no message is traced. */
   readonly traces: MessageTraces | null;
 
-  constructor({ clock, metrics, log, traces }: MessageReportParts) {
+  constructor({ clock, metrics, log, traces, routes }: MessageReportParts) {
+    this.routes = routes;
     this.#clock = clock;
     this.#metrics = metrics;
     this.#log = log;
@@ -70,6 +87,11 @@ export class MessageReport {
     this.#counts.push(new BackendCounts(this.#metrics, name));
   }
 
+  /** The last call to a backend that failed, and not because it refused. */
+  lastFailure(backendOrdinal: number): LastFailure | undefined {
+    return this.#lastFailures[backendOrdinal];
+  }
+
   /** The level of the log has changed: read once, and not for each message. */
   logLevelChanged(): void {
     this.#isDebug = this.#log.level === 'debug';
@@ -80,6 +102,8 @@ export class MessageReport {
     if (why !== null) this.#failed(call, why);
     const ms = this.#clock.now() - call.startedAt;
     this.#counts[call.target.backendOrdinal]!.count(call, outcome, ms);
+    if (this.routes.isOn)
+      this.routes.done(call.target.match, outcome, call.wantsAnswer ? ms : null);
     const traceId = this.traces === null ? '' : this.traces.end(call, outcome, ms);
     if (this.#isDebug) logMessage(this.#log, call, { outcome, ms, traceId });
   }
@@ -88,6 +112,9 @@ export class MessageReport {
   #failed(call: Call, why: Failure): void {
     const { target, route, upstream } = call;
     const { reason, detail, message } = why;
+    this.#lastFailures[target.backendOrdinal] = {
+      ...{ atWall: this.#clock.wallNow(), reason, route, why: detail || message },
+    };
     if (call.reported || !isWorthALine(why)) return;
     const left = this.#throttle.allow(`${target.backendOrdinal} failed ${reason}`);
     if (left === null) return;

@@ -153,7 +153,15 @@ export class Relay implements MessageSink {
       const encoded = session.wire.failure(message.rawId, message.route, why);
       if (encoded !== null) session.send(encoded);
     }
-    this.parts.report.refused(session, message, why, backendOrdinal);
+    const { report } = this.parts;
+    report.refused(session, message, why, backendOrdinal);
+    if (report.routes.isOn) report.routes.done(this.#matchOf(message.route), why.reason, null);
+  }
+
+  /** '': no rule matches it. */
+  #matchOf(route: string): string {
+    const target = this.table.resolve(route);
+    return isFailure(target) ? '' : target.match;
   }
 
   /** A call has ended: its slot may serve another message. */

@@ -14,7 +14,7 @@ import type { Registry } from '../session/registry.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { DialInUpstream } from '../upstream/dial-in/dial-in-upstream.ts';
-import type { Upstream } from '../upstream/upstream.ts';
+import type { Upstream, UpstreamInfo } from '../upstream/upstream.ts';
 
 /** How long backends may take to end their links when the gateway stops, or does without them. */
 const CLOSE_MS = 2_000;
@@ -88,10 +88,14 @@ export class Backends {
 
   info(): Info['backends'] {
     const { admission } = this.#parts.relay.parts;
+    return this.facts().map((facts) => ({ ...facts, inFlight: admission.inFlight(facts.ordinal) }));
+  }
+
+  /** Of those that the configuration names now. */
+  facts(): (UpstreamInfo & Pick<Backend, 'name' | 'ordinal'>)[] {
     return [...this.#current.values()].map(({ name, upstream, ordinal }) => ({
-      name,
+      ...{ name, ordinal },
       ...upstream.info(),
-      inFlight: admission.inFlight(ordinal),
     }));
   }
 

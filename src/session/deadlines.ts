@@ -94,6 +94,11 @@ export class Deadlines {
     return this.#lastHeardAt;
   }
 
+  /** How long nothing has been heard of the client, in milliseconds. */
+  get silentMs(): number {
+    return this.#wheel.now() - this.#lastHeardAt;
+  }
+
   /** Milliseconds between its heartbeats; 0: none. */
   get heartbeatMs(): number {
     return this.#limits.heartbeatMs;

@@ -3,6 +3,7 @@ import { pino, type Logger } from 'pino';
 
 import { type Clock, within } from '../clock.ts';
 import type { LogConfig } from '../config/schema.ts';
+import { RecentLines } from './recent-lines.ts';
 
 export type Log = Pick<Logger, 'debug' | 'info' | 'warn' | 'error' | 'level' | 'flush' | 'child'>;
 /** Bytes of lines written but not read; beyond this, lines are dropped. */
@@ -79,16 +80,17 @@ export type LogOptions = {
   readonly format: 'json' | 'pretty';
   /** Where finished lines go. */
   readonly write: (line: string) => void;
+  /** Gets each of them too, as JSON in either format. */
+  readonly alsoTo?: Pick<RecentLines, 'take'>;
 };
 
 export function makeLog(options: LogOptions): Log {
   const { clock } = options;
-  const write =
-    options.format === 'json'
-      ? options.write
-      : (line: string) => {
-          options.write(prettyLine(line));
-        };
+  const { alsoTo, format } = options;
+  const write = (line: string): void => {
+    options.write(format === 'json' ? line : prettyLine(line));
+    alsoTo?.take(line);
+  };
   return pino(
     {
       level: options.level,
@@ -114,7 +116,8 @@ export function logOn(
   stdout: LogOutput & { readonly isTTY?: boolean; on(event: 'error', fn: () => void): unknown },
   { level, format }: LogConfig,
   clock: Clock,
-): { log: Log; sink: LogSink } {
+): { log: Log; sink: LogSink; recentLines: RecentLines } {
+  const recentLines = new RecentLines();
   const sink = new LogSink(stdout, (dropped) => {
     log.warn({ dropped }, 'log lines dropped; stdout was not read in time');
   });
@@ -124,7 +127,8 @@ export function logOn(
     write: (line) => {
       sink.write(line);
     },
+    alsoTo: recentLines,
   });
   stdout.on('error', () => {});
-  return { log, sink };
+  return { log, sink, recentLines };
 }

@@ -226,6 +226,12 @@ export class Metrics {
     return this.#counts.get(name)?.get(key)?.value ?? this.#reads.get(name)?.get(key)?.() ?? 0;
   }
 
+  /** What is counted under a name, each with its labels. */
+  *values(name: InstrumentName): Generator<readonly [labels: string[], value: number]> {
+    for (const [key, { value }] of this.#counts.get(name) ?? []) yield [key.split('\u0000'), value];
+    for (const [key, read] of this.#reads.get(name) ?? []) yield [key.split('\u0000'), read()];
+  }
+
   /** Registers what is read when the metrics are: a gauge, or a counter that is kept elsewhere. */
   watch(name: InstrumentName, labels: readonly string[], read: Read): void {
     labelled(this.#reads, name).set(keyOf(labels), read);

@@ -19,10 +19,27 @@ export type ConnectAsk = ConnectFacts & {
   readonly signal?: AbortSignal;
 };
 
+/** One address of a backend, for operators. */
+export type AddressStatus = {
+  readonly address: string;
+  /** As the log says it. */
+  readonly state: string;
+  /** Why, in plain words; '': nothing to say. */
+  readonly why: string;
+  /** The name that the backend gave; '': none. */
+  readonly instance: string;
+  readonly inFlight: number;
+  /** Sessions that keep to it. */
+  readonly sessions: number;
+  readonly isHealthy: boolean;
+};
+
 export type UpstreamInfo = {
   readonly kind: 'grpc' | 'nats' | 'http' | 'ipc' | 'reply' | 'gate' | 'dial_in';
   readonly addresses: number;
   readonly healthy: number;
+  /** Each address; absent: it has none. */
+  readonly each?: () => readonly AddressStatus[];
 };
 
 export interface Upstream {
@@ -53,4 +70,12 @@ export interface Upstream {
   info(): UpstreamInfo;
   /** Ends in an orderly way, within `ms`. */
   close(ms: number): Promise<void>;
+}
+
+/** What a backend tells that has one address. `inFlight`: absent where others count it. */
+export function oneAddress(
+  one: Pick<AddressStatus, 'address' | 'state' | 'why' | 'isHealthy'> & { inFlight?: number },
+): Omit<UpstreamInfo, 'kind'> {
+  const status = { instance: '', sessions: 0, inFlight: 0, ...one };
+  return { addresses: 1, healthy: one.isHealthy ? 1 : 0, each: () => [status] };
 }

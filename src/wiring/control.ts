@@ -10,6 +10,7 @@ import { Access, type AccessRules } from '../control/access.ts';
 import type { Audit } from '../control/audit.ts';
 import { Attach } from '../control/attach.ts';
 import { HttpServer, type MakePort } from '../control/http.ts';
+import type { FleetStatus } from '../control/fleet-status.ts';
 import { ControlServer } from '../control/server.ts';
 import { WebPages } from '../control/web-pages.ts';
 import { pagesOf } from '../config/web-pages.ts';
@@ -33,6 +34,8 @@ export type ControlParts = Shared & {
   readonly audit: Audit;
   readonly readiness: Readiness;
   readonly orders: Orders;
+  /** What the gateways of the fleet tell of themselves. */
+  readonly status: FleetStatus;
   readonly drained: Promise<void>;
 };
 
@@ -98,7 +101,7 @@ function makeWebPages({ config: { admin }, access }: ControlParts): WebPages {
 
 /** Control over NATS. */
 export function makeBusApi(
-  parts: Shared & Pick<ControlParts, 'audit' | 'fleetCommands' | 'orders' | 'own'>,
+  parts: Shared & Pick<ControlParts, 'audit' | 'fleetCommands' | 'orders' | 'own' | 'status'>,
 ): ControlApi {
   const { limits, bus_admin: servesOwn } = parts.config;
   return busApi({ ...parts, convertBytesMax: limits.convert }, servesOwn);

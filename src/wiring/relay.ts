@@ -6,6 +6,7 @@ import { MessageReport } from '../relay/message-report.ts';
 import { type KeptTraces, MessageTraces } from '../relay/message-traces.ts';
 import { Relay } from '../relay/relay.ts';
 import type { RelayParts } from '../relay/relay-parts.ts';
+import { RouteActivity } from '../relay/route-activity.ts';
 import { Shedding } from '../relay/shedding.ts';
 import { Tracing } from '../telemetry/tracing.ts';
 import type { ProcessUse } from './gauges.ts';
@@ -51,6 +52,6 @@ export function makeRelay(parts: MakeRelayParts): Relay {
     ...parts,
     admission: new Admission(makeAdmissionLimits(config, capacity)),
     shedding: new Shedding({ ...parts, lag }, config.limits.event_loop_lag),
-    report: new MessageReport({ ...parts, traces }),
+    report: new MessageReport({ ...parts, traces, routes: new RouteActivity(parts.wheel) }),
   });
 }

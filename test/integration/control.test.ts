@@ -296,7 +296,7 @@ describe('errors', () => {
       text:
         `UNSUPPORTED: ${method} is not in this release, which serves ` +
         'Push, PushMany, Kick, Bind, Unbind, SetData, Join, Leave, GetSession, ListSessions, GetPresence, ListGroups, ' +
-        'Block, Unblock, ListBlocks, Call, ExplainRoute, Drain, SetLogLevel, Reload, GetConfig, GetInfo, SetMaintenance, ' +
+        'Block, Unblock, ListBlocks, ListGateways, ListBackends, ListRoutes, GetHistory, WatchLog, Call, ExplainRoute, Drain, SetLogLevel, Reload, GetConfig, GetInfo, SetMaintenance, ' +
         'GetMaintenance',
       answers: [],
     });

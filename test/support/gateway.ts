@@ -5,6 +5,7 @@ import { formatProblem } from '../../src/config/problem.ts';
 import { Gateway } from '../../src/gateway.ts';
 import { systemRandom } from '../../src/random.ts';
 import { makeLog } from '../../src/telemetry/log.ts';
+import { RecentLines } from '../../src/telemetry/recent-lines.ts';
 import { makeSystemNetwork } from '../../src/wiring/network.ts';
 import type { Resources } from '../../src/config/auto-limits.ts';
 
@@ -49,6 +50,7 @@ export async function startGateway(
   const result = loadConfig({ text, file: 'test.yaml', env: unlessLagIsMeant(yaml) });
   if ('problems' in result) throw new Error(result.problems.map(formatProblem).join('\n'));
   const log: LogLine[] = [];
+  const recentLines = new RecentLines();
   const gateway = new Gateway({
     config: result.config,
     clock: systemClock,
@@ -59,7 +61,9 @@ export async function startGateway(
       level: result.config.log.level,
       format: 'json',
       write: (line) => void log.push(JSON.parse(line) as LogLine),
+      alsoTo: recentLines,
     }),
+    recentLines,
     version: '0.0.0-test',
     nodeVersion: process.versions.node,
     resources: { memoryBytes: 2 ** 31, descriptors: 6_000, ...options.resources },

@@ -80,7 +80,7 @@ export const RULES: Rules = {
   'transport/':     ['protocol/', 'timer-wheel.ts', 'ws', 'node:net', 'node:http', 'node:tls', 'node:crypto', 'node:stream', ...SEEN],
   'dialect/':       ['protocol/', 'node:buffer', 'node:crypto', 'node:zlib'],
   'session/':       ['telemetry/log-throttle.ts', 'protocol/', 'dialect/', 'contract/', 'transport/', 'timer-wheel.ts', 'type node:crypto', ...SEEN],
-  'relay/':         ['contract/', 'type orders/', 'telemetry/log-throttle.ts', 'type telemetry/histogram.ts', 'type telemetry/tracing.ts', 'protocol/', 'dialect/', 'routing/', 'session/', 'upstream/upstream.ts', 'upstream/call*', 'timer-wheel.ts', ...SEEN],
+  'relay/':         ['contract/', 'type orders/', 'telemetry/log-throttle.ts', 'telemetry/histogram.ts', 'type telemetry/tracing.ts', 'protocol/', 'dialect/', 'routing/', 'session/', 'upstream/upstream.ts', 'upstream/call*', 'timer-wheel.ts', ...SEEN],
   'resume/':        ['contract/', 'protocol/', 'session/', 'type bus/', 'timer-wheel.ts', 'telemetry/log-throttle.ts', 'node:crypto', ...SEEN],
   'orders/':        ['config/client-rules.ts', 'config/syntax.ts', 'type contract/', 'protocol/exact-json.ts', 'protocol/json-parse.ts', 'routing/route-table.ts', 'session/', 'timer-wheel.ts', 'node:fs', 'node:net', 'node:util', ...SEEN],
   'auth/':          ['auth/jwt/', 'type orders/', 'type bus/session-commands.ts', 'config/client-rules.ts', 'type contract/', 'dialect/signature.ts', 'protocol/', 'type resume/', 'type session/', 'type upstream/upstream.ts', 'timer-wheel.ts', 'telemetry/log-throttle.ts', ...SEEN],
@@ -100,7 +100,7 @@ export const RULES: Rules = {
   // From backends back to clients, and what operators call.
   'placement/': ['type bus/', 'type config/', 'session/departures.ts', 'session/pace.ts', 'type session/', 'timer-wheel.ts', ...SEEN],
   'bus/':     ['config/syntax.ts', 'contract/', 'orders/', 'resume/', 'session/', 'type dialect/', 'protocol/', 'timer-wheel.ts', 'type upstream/backend-commands.ts', 'type upstream/backend-report.ts', 'telemetry/log-throttle.ts', 'type telemetry/histogram.ts', 'type upstream/nats/nats-connection.ts', 'type upstream/nats/connection-state.ts', 'type upstream/nats/nats-connector.ts', 'type upstream/nats/nats-report.ts', 'upstream/nats/header-block.ts', 'upstream/nats/outgoing.ts', 'upstream/nats/subjects.ts', ...SEEN],
-  'control/': ['control/attach*', 'bus/', 'orders/', 'contract/', 'node:buffer', 'protocol/', 'session/', 'routing/', 'gen/', 'type config/', ...GRPC, '@bufbuild/protobuf', 'grpc-health-check', 'node:fs', 'node:url', 'node:net', 'node:http', 'type node:stream', 'upstream/dial-in/attach-stream.ts', 'transport/pending-connection.ts', 'transport/http-refusal.ts', 'transport/operator-port.ts', 'type transport/port.ts', 'upstream/method/json-reader.ts', 'node:crypto', 'type node:tls', 'spiffe.ts', 'telemetry/log-throttle.ts', ...SEEN],
+  'control/': ['control/attach*', 'bus/', 'orders/', 'contract/', 'node:buffer', 'protocol/', 'session/', 'routing/', 'gen/', 'type config/', ...GRPC, '@bufbuild/protobuf', 'grpc-health-check', 'node:fs', 'node:url', 'node:net', 'node:http', 'type node:stream', 'upstream/dial-in/attach-stream.ts', 'transport/pending-connection.ts', 'transport/http-refusal.ts', 'transport/operator-port.ts', 'type transport/port.ts', 'upstream/method/json-reader.ts', 'node:crypto', 'type node:tls', 'spiffe.ts', 'telemetry/log-throttle.ts', 'telemetry/history.ts', ...SEEN],
   'control/attach*': ['control/attach*', 'control/contract-files.ts', 'control/peer-address.ts', 'type telemetry/log.ts', 'telemetry/log-throttle.ts', 'contract/', 'protocol/', 'transport/pending-connection.ts', 'upstream/method/json-reader.ts', 'upstream/dial-in/', 'upstream/liveness.ts', 'timer-wheel.ts', 'ws', '@bufbuild/protobuf', ...GRPC, 'type node:stream', 'node:fs', 'node:url', 'node:http', 'node:diagnostics_channel', 'type node:http2'],
 
   // Beside that path.
@@ -108,7 +108,7 @@ export const RULES: Rules = {
   'reference/': ['config/', 'control/contract-files.ts', 'control/roles.ts', 'session/close-reason.ts', 'telemetry/metrics.ts', '@bufbuild/protobuf', 'zod'],
   'explain/':   ['config/', 'routing/', 'upstream/http/path.ts', 'upstream/method/schema-check.ts', 'upstream/nats/subjects.ts'],
   'faults.ts':  ['telemetry/log-throttle.ts', ...SEEN],
-  'telemetry/': ['config/', 'pino', '@opentelemetry/api', '@opentelemetry/sdk-node', '@opentelemetry/exporter-trace-otlp-http', 'node:perf_hooks'],
+  'telemetry/': ['config/', 'timer-wheel.ts', 'pino', '@opentelemetry/api', '@opentelemetry/sdk-node', '@opentelemetry/exporter-trace-otlp-http', 'node:perf_hooks'],
 
   // Our own client: of the gateway's code it has nothing, and browsers have no `node:`.
   'client/':       [],

@@ -93,6 +93,7 @@ const PARSES: Readonly<Record<string, string>> = {
   'protocol/json-keys.ts': 'one text',
   'protocol/json-scan.ts': 'one text',
   'telemetry/log.ts': 'a line of ours',
+  'telemetry/recent-lines.ts': 'our own log lines',
   'discovery/instances.ts': 'the answer of the Consul agent, which allows no such key',
   'main.ts': 'package.json',
   'cli/arguments.ts': 'a command of its own process',

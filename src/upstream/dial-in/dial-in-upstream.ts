@@ -98,7 +98,7 @@ export class DialInUpstream extends LinkUpstream {
   info(): UpstreamInfo {
     const { list } = this.pool;
     const healthy = list.filter(({ isWell }) => isWell).length;
-    return { kind: 'dial_in', addresses: list.length, healthy };
+    return { ...this.pool.count(), kind: 'dial_in', addresses: list.length, healthy };
   }
 
   close(ms: number): Promise<void> {

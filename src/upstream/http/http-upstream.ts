@@ -15,7 +15,7 @@ import type { BackendReport } from '../backend-report.ts';
 import type { Call, PendingCall } from '../call.ts';
 import type { ClientSpan } from '../client-span.ts';
 import { ConnectCall } from '../connect-call.ts';
-import type { ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
+import { type ConnectAsk, oneAddress, type Upstream, type UpstreamInfo } from '../upstream.ts';
 import { CLOSED_IN_FLIGHT_MAX, ClosedEvents } from './closed-events.ts';
 import { Exchange, type ExchangeLimits, ByteBudget, type Phase } from './exchange.ts';
 import { connectorOf } from './interim.ts';
@@ -108,6 +108,8 @@ export class HttpUpstream implements Upstream, PendingCall {
   #inFlight = 0;
   #starting = false;
   #away = false;
+  /** Why it is away; '': it is not. */
+  #why = '';
   #onIdle: () => void = () => {};
 
   constructor(options: HttpUpstreamOptions, report: BackendReport) {
@@ -217,7 +219,12 @@ export class HttpUpstream implements Upstream, PendingCall {
   }
 
   info(): UpstreamInfo {
-    return { kind: 'http', addresses: 1, healthy: this.#away ? 0 : 1 };
+    const { url: address } = this.#options;
+    const [state, why, inFlight] = [this.#away ? 'away' : 'up', this.#why, this.#inFlight];
+    return {
+      kind: 'http',
+      ...oneAddress({ address, state, why, inFlight, isHealthy: !this.#away }),
+    };
   }
 
   async close(ms: number): Promise<void> {
@@ -308,6 +315,7 @@ export class HttpUpstream implements Upstream, PendingCall {
   #setAway(why: string | null): void {
     if ((why !== null) === this.#away) return;
     this.#away = why !== null;
+    this.#why = why ?? '';
     this.#report.state(this.#options.url, this.#away ? 'away' : 'connected', why ?? 'it answers');
   }
 }

@@ -19,7 +19,7 @@ import type { ClientSpan } from '../client-span.ts';
 import { ConnectCall } from '../connect-call.ts';
 import { FactsCache } from '../facts-cache.ts';
 import { Reconnect } from '../reconnect.ts';
-import type { ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
+import { type ConnectAsk, oneAddress, type Upstream, type UpstreamInfo } from '../upstream.ts';
 import { NO_SESSION_TAIL, sessionTail, writeLine } from './gateway-lines.ts';
 import { Hold } from './hold.ts';
 import { faultOfJson } from './json-text.ts';
@@ -194,7 +194,10 @@ export class IpcUpstream implements Upstream, IpcConnectionOwner {
   }
 
   info(): UpstreamInfo {
-    return { kind: 'ipc', addresses: 1, healthy: this.#state === 'up' ? 1 : 0 };
+    const { address } = this.#options;
+    const state = this.#state;
+    const why = state === 'up' ? '' : this.#lastWhy;
+    return { kind: 'ipc', ...oneAddress({ address, state, why, isHealthy: state === 'up' }) };
   }
 
   async close(ms: number): Promise<void> {

@@ -19,7 +19,7 @@ import type { Call, PendingCall } from '../call.ts';
 import type { ClientSpan } from '../client-span.ts';
 import { ConnectCall } from '../connect-call.ts';
 import { FactsCache } from '../facts-cache.ts';
-import type { ConnectAsk, Upstream, UpstreamInfo } from '../upstream.ts';
+import { type ConnectAsk, oneAddress, type Upstream, type UpstreamInfo } from '../upstream.ts';
 import { HeaderBlock, linesOf, readHeaders } from './header-block.ts';
 import type { NatsAnswers } from './nats-answers.ts';
 import type { NatsMessage } from './nats-connection.ts';
@@ -220,7 +220,10 @@ export class NatsUpstream implements Upstream, PendingCall {
   info(): UpstreamInfo {
     const isNew = this.#answeredAt > this.#wheel.now() - HEALTHY_MS;
     const isHealthy = this.#connector.up && (isNew || this.#answeredAt > this.#nobodyAt);
-    return { kind: 'nats', addresses: 1, healthy: isHealthy ? 1 : 0 };
+    const why = isHealthy ? '' : this.#connector.up ? 'no answer lately' : 'NATS is away';
+    const address = this.#subjects.template(false);
+    const state = isHealthy ? 'up' : 'away';
+    return { kind: 'nats', ...oneAddress({ address, state, why, isHealthy }) };
   }
 
   close(): Promise<void> {

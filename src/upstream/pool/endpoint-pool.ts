@@ -8,6 +8,7 @@ import { errorText } from '../../errors.ts';
 import type { Random } from '../../random.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
 import type { BackendReport } from '../backend-report.ts';
+import type { AddressStatus, UpstreamInfo } from '../upstream.ts';
 import { Addresses } from './addresses.ts';
 import { type Policy, rebalances } from './balancer.ts';
 import { Endpoint } from './endpoint.ts';
@@ -98,10 +99,11 @@ export class EndpointPool<T extends Transport = Transport> {
     return endpoint;
   }
 
-  /** Different addresses, and how many of them serve. */
-  count(): { addresses: number; healthy: number } {
+  /** Different addresses, how many of them serve, and what there is to say of each endpoint. */
+  count(): Omit<UpstreamInfo, 'kind'> {
     const names = (of: readonly Endpoint<T>[]): number => new Set(of.map(({ name }) => name)).size;
-    return { addresses: names(this.list), healthy: names(this.list.filter((one) => one.isWell)) };
+    const healthy = names(this.list.filter((one) => one.isWell));
+    return { addresses: names(this.list), healthy, each: () => this.list.map(statusOf) };
   }
 
   async close(ms: number, reason: string): Promise<void> {
@@ -209,4 +211,13 @@ export class EndpointPool<T extends Transport = Transport> {
     const mayMove = this.list.length > 1 && rebalances(this.#options.balance);
     if (mayMove && !this.#closed) this.#rebalance.begin();
   }
+}
+
+/** What operators are told of it. */
+function statusOf<T extends Transport>(endpoint: Endpoint<T>): AddressStatus {
+  const { name, condition, why, instance, inFlight, sessions, isWell } = endpoint;
+  return {
+    ...{ address: name, state: condition, why, instance, inFlight },
+    ...{ sessions: sessions.size, isHealthy: isWell },
+  };
 }

@@ -52,6 +52,8 @@ export class Endpoint<T extends Transport = Transport> {
   #how = '';
   /** What was last reported. */
   #reported = '';
+  /** Why it is in its condition, for operators. */
+  why = '';
   readonly #ejection = new Ejection();
   readonly #reconnect: Reconnect;
   readonly #age: EndpointAge;
@@ -321,6 +323,7 @@ export class Endpoint<T extends Transport = Transport> {
 
   /** Attempts usually fail for the same reason, which is reported once. */
   #report(why: string): void {
+    this.why = why;
     const summary = `${this.condition} ${why}`;
     if (summary !== this.#reported) this.#pool.report.state(this.name, this.condition, why);
     this.#reported = summary;

@@ -72,6 +72,10 @@ class RecordedBus implements Peers, RequestsBySid {
     return this.#call('groups', { prefix, ...page });
   }
 
+  status(...[kind, fields]: Parameters<Peers['status']>) {
+    return this.#call('status', { kind, ...fields });
+  }
+
   orders(...[fields]: Parameters<Peers['orders']>) {
     return this.#call('orders', fields);
   }

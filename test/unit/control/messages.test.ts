@@ -98,6 +98,7 @@ describe('a request', () => {
       clock: new ManualClock(),
       own: null!,
       orders: null!,
+      status: null!,
       convertBytesMax: 8,
     });
     const request = Buffer.from('0a03672e3112090a070a0161120208001803', 'hex');

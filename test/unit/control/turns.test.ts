@@ -25,7 +25,8 @@ function stage() {
       return Promise.resolve(OUTCOME);
     },
   } as unknown as FleetCommands;
-  const methods = controlMethods({ audit, fleetCommands, clock, own: null!, orders: null! });
+  const none = { own: null!, orders: null!, status: null! };
+  const methods = controlMethods({ audit, fleetCommands, clock, ...none });
   return { clock, methods, pushed: () => pushed };
 }
 
@@ -88,6 +89,7 @@ test('2,400 sessions are listed in three pages, and 250 of them are encoded in a
     clock,
     own: null!,
     orders: null!,
+    status: null!,
   });
   if (ListSessions?.streams !== true) throw new Error('ListSessions is a stream');
   const messages: Buffer[] = [];
@@ -123,7 +125,7 @@ test('a large request over NATS is read in one turn, and carried out in the next
   const { clock, methods, pushed } = stage();
   const api = new BusApi({
     ...{ methods, pages: {}, own: new Set<string>(), servesOwn: false, service: CONTROL },
-    ...{ clock, log: keptLog().log },
+    ...{ clock, log: keptLog().log, status: null! },
   });
   const ask = (uids: number): Promise<unknown> => {
     const target = { uids: Array.from({ length: uids }, (_, i) => `user${i}`) };

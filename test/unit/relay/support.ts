@@ -13,8 +13,10 @@ import type { Session } from '../../../src/session/session.ts';
 import type { SessionLimits } from '../../../src/session/session-parts.ts';
 import type { Call, PendingCall } from '../../../src/upstream/call.ts';
 import type { ConnectAsk, Upstream } from '../../../src/upstream/upstream.ts';
+import { RouteActivity } from '../../../src/relay/route-activity.ts';
 import { Metrics } from '../../../src/telemetry/metrics.ts';
 import type { ManualClock } from '../../support/clock.ts';
+import { TimerWheel } from '../../../src/timer-wheel.ts';
 import { seededRandom } from '../../support/random.ts';
 import { keptLog } from '../../support/report.ts';
 import { activate, makeWorld } from '../session/support.ts';
@@ -114,7 +116,8 @@ class RecordingReport extends MessageReport {
   readonly #words: string[];
 
   constructor(words: string[], clock: ManualClock, traces: MessageTraces | null = null) {
-    super({ clock, metrics: new Metrics(), log: keptLog().log, traces });
+    const routes = new RouteActivity(new TimerWheel(clock));
+    super({ clock, metrics: new Metrics(), log: keptLog().log, traces, routes });
     this.#words = words;
   }
 

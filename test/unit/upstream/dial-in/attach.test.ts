@@ -69,7 +69,7 @@ describe('who says hello', () => {
     const { stream, socket } = come('a');
     stream.take(hello('game', 'secret'));
     expect(states()).toEqual(['a attached']);
-    expect(game.info()).toEqual({ kind: 'dial_in', addresses: 1, healthy: 1 });
+    expect(game.info()).toMatchObject({ kind: 'dial_in', addresses: 1, healthy: 1 });
     expect(wheel.size).toBe(0);
     clock.advance(10_000);
     expect(socket.ending).toBeNull();
@@ -176,7 +176,7 @@ test('a process that says goaway counts as healthy no more, and is cut off if it
     stream.take(hello('game'));
     stream.take(encodeToGateway([{ goaway: { reason: 'an update' } }]));
   }
-  expect(game.info()).toEqual({ kind: 'dial_in', addresses: 2, healthy: 0 });
+  expect(game.info()).toMatchObject({ kind: 'dial_in', addresses: 2, healthy: 0 });
   clock.advance(50);
   expect([polite, deaf].map(({ socket }) => socket.ending?.how)).toEqual(['done', 'done']);
   polite.stream.onPeerEnd();
@@ -184,7 +184,7 @@ test('a process that says goaway counts as healthy no more, and is cut off if it
   expect([polite.socket.destroyed, deaf.socket.destroyed]).toEqual([false, false]);
   clock.advance(200);
   expect([polite.socket.destroyed, deaf.socket.destroyed]).toEqual([false, true]);
-  expect(game.info()).toEqual({ kind: 'dial_in', addresses: 0, healthy: 0 });
+  expect(game.info()).toMatchObject({ kind: 'dial_in', addresses: 0, healthy: 0 });
   expect(states().filter((state) => state.endsWith('away'))).toEqual(['a away', 'b away']);
   expect(wheel.size).toBe(0);
 });

@@ -487,10 +487,11 @@ func (x *GroupResult) GetRefused() uint32 {
 	return 0
 }
 
-// Which session.
+// Which session. stats: with its stats.
 type GetSessionRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sid           string                 `protobuf:"bytes,1,opt,name=sid,proto3" json:"sid,omitempty"`
+	Stats         bool                   `protobuf:"varint,2,opt,name=stats,proto3" json:"stats,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -530,6 +531,13 @@ func (x *GetSessionRequest) GetSid() string {
 		return x.Sid
 	}
 	return ""
+}
+
+func (x *GetSessionRequest) GetStats() bool {
+	if x != nil {
+		return x.Stats
+	}
+	return false
 }
 
 // Which sessions; no target: all. limit: 0: 1,000. page_token: from the previous page.
@@ -2462,7 +2470,7 @@ type GatewayStatus struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Gateway string                 `protobuf:"bytes,1,opt,name=gateway,proto3" json:"gateway,omitempty"`
 	Version string                 `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
-	// starting, ready, draining or stopped; silent: it did not answer, and the rest is what was last heard of it, or absent.
+	// starting, ready, draining or stopped; silent: it did not answer in time, and the rest is absent.
 	State string `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
 	// `generation` of its configuration; "": none.
 	Generation string `protobuf:"bytes,4,opt,name=generation,proto3" json:"generation,omitempty"`
@@ -4492,9 +4500,10 @@ const file_pith_v1_control_proto_rawDesc = "" +
 	"\achanged\x18\x01 \x01(\rR\achanged\x12\x1a\n" +
 	"\bgateways\x18\x02 \x01(\rR\bgateways\x12'\n" +
 	"\x0fsilent_gateways\x18\x03 \x03(\tR\x0esilentGateways\x12\x18\n" +
-	"\arefused\x18\x04 \x01(\rR\arefused\"%\n" +
+	"\arefused\x18\x04 \x01(\rR\arefused\";\n" +
 	"\x11GetSessionRequest\x12\x10\n" +
-	"\x03sid\x18\x01 \x01(\tR\x03sid\"\xa1\x01\n" +
+	"\x03sid\x18\x01 \x01(\tR\x03sid\x12\x14\n" +
+	"\x05stats\x18\x02 \x01(\bR\x05stats\"\xa1\x01\n" +
 	"\x13ListSessionsRequest\x12'\n" +
 	"\x06target\x18\x01 \x01(\v2\x0f.pith.v1.TargetR\x06target\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\rR\x05limit\x12\x1d\n" +

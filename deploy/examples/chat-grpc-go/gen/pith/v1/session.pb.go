@@ -152,7 +152,7 @@ type Session struct {
 	Dialect string `protobuf:"bytes,12,opt,name=dialect,proto3" json:"dialect,omitempty"`
 	// When this uid was bound, by the clock of the gateway that holds the session; absent: no uid.
 	BoundAt *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=bound_at,json=boundAt,proto3" json:"bound_at,omitempty"`
-	// Only in answers of GetSession, and of ListSessions with `stats`; absent from gateways of older releases.
+	// Only in answers of GetSession and ListSessions, when asked for with `stats`.
 	Stats *SessionStats `protobuf:"bytes,14,opt,name=stats,proto3" json:"stats,omitempty"`
 	// Only in the last message of ListSessions, and only if that is not all; without a sid if no session was found.
 	Rest          *Session_Rest `protobuf:"bytes,16,opt,name=rest,proto3" json:"rest,omitempty"`
