@@ -73,6 +73,11 @@ async function main(args: readonly string[]): Promise<void> {
     case 'mock-backend':
       await mockBackend(asked.args);
       return;
+    case 'probe': {
+      const { runProbe } = await import('./cli/probe.ts');
+      report(await runProbe({ args: asked.args, clock: systemClock, version: VERSION }));
+      return;
+    }
     case 'client':
       await client(asked.args);
       return;

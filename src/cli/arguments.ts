@@ -2,7 +2,7 @@
 import { didYouMean } from '../config/problem.ts';
 import type { RoutingFacts } from '../routing/route-table.ts';
 import { BACKENDS, COMMAND_NAMES, COMMANDS, isCommand, SHELLS } from './commands.ts';
-import { HELP, type HelpedCommand, USAGE } from './help.ts';
+import { HELP, type HelpedCommand, OWN_HELP, USAGE } from './help.ts';
 import { type Options, readOptions, UsageError } from './options.ts';
 import { isObject } from '../protocol/exact-json.ts';
 import { readyFdOf, type Supervision } from './supervision.ts';
@@ -40,7 +40,7 @@ export type Arguments =
   | { readonly command: 'init'; readonly folder: string; readonly backend: Backend | undefined }
   | { readonly command: 'completion'; readonly shell: Shell }
   /** These parse their own arguments, so that only what they need is loaded. */
-  | { readonly command: 'client' | 'mock-backend'; readonly args: readonly string[] }
+  | { readonly command: (typeof OWN_HELP)[number]; readonly args: readonly string[] }
   | { readonly command: 'help'; readonly text: string };
 
 export type Backend = (typeof BACKENDS)[number];
@@ -62,6 +62,7 @@ export function readArguments(args: readonly string[]): Arguments {
     case '-h':
       return readHelp(rest);
     case 'client':
+    case 'probe':
     case 'mock-backend':
       return { command, args: rest };
     default:
@@ -73,7 +74,8 @@ export function readArguments(args: readonly string[]): Arguments {
 function readHelp([about, ...more]: readonly string[]): Arguments {
   if (about === undefined) return { command: 'help', text: USAGE };
   if (more.length > 0) throw new UsageError('help takes one command, as in pith help serve');
-  if (about === 'client' || about === 'mock-backend') return { command: about, args: ['--help'] };
+  const own = OWN_HELP.find((one) => one === about);
+  if (own !== undefined) return { command: own, args: ['--help'] };
   if (about in HELP) return { command: 'help', text: HELP[about as HelpedCommand] };
   throw unknownCommand(about);
 }

@@ -9,9 +9,11 @@ import { type Clock, sleep } from '../clock.ts';
 import { errorText } from '../errors.ts';
 import { ROUTE_BYTES_MAX } from '../protocol/message.ts';
 import { isRoute } from '../routing/route.ts';
-import { jsonBody, readSettings, type Settings, USAGE } from './client-settings.ts';
+import { readSettings, type Settings, USAGE } from './client-settings.ts';
 import { EXIT } from './exit-codes.ts';
 import { withProgress } from './progress.ts';
+import { isErrorAnswer, valueOf } from './received.ts';
+import { connectText, jsonBody } from './server-settings.ts';
 
 const PROMPT = '> ';
 
@@ -263,24 +265,6 @@ export function handshakeText(handshake: unknown): string {
   return text.length <= HANDSHAKE_SHOWN_MAX ? text : `${text.slice(0, HANDSHAKE_SHOWN_MAX)}…`;
 }
 
-/** Why it could not connect, with the socket's error codes in words. */
-function connectText(error: unknown): string {
-  const { cause, message } = error as ClientError;
-  const code = (cause as { code?: string } | undefined)?.code ?? '';
-  if (code === 'ECONNREFUSED') return 'connection refused';
-  if (code === 'ENOTFOUND') return 'no such host';
-  // [Node: codes of X.509 verification]
-  if (/CERT|ISSUER|LEAF_SIGNATURE/.test(code))
-    return `${message}: give the authority that signed it with --ca, or accept any certificate with --insecure`;
-  return message;
-}
-
-/** True for an answer that is marked as an error, or has a `code` of 400 or more in its body. */
-function isErrorAnswer(answer: Received): boolean {
-  const value = valueOf(answer) as { code?: unknown } | null | undefined;
-  return answer.isError || (typeof value?.code === 'number' && value.code >= 400);
-}
-
 /** The message on one line; protobuf as JSON, and anything but text as hex. */
 function printable(received: Received): string {
   const bytes = Buffer.from(received.bytes);
@@ -289,15 +273,6 @@ function printable(received: Received): string {
   const text = bytes.toString('utf8');
   if (text.includes('\ufffd')) return `<${bytes.length} bytes: ${bytes.toString('hex')}>`;
   return oneLine(/[\r\n\t]/.test(text) && value !== undefined ? JSON.stringify(value) : text);
-}
-
-/** The decoded body; undefined: it cannot be decoded. */
-function valueOf(received: Received): unknown {
-  try {
-    return received.body;
-  } catch {
-    return undefined;
-  }
 }
 
 /** Escapes control characters, which a terminal would interpret. */

@@ -89,6 +89,21 @@ const TABLE = {
       insecure: {},
     },
   },
+  probe: {
+    takes: '[URL]',
+    does: 'connect as a player does, for monitoring',
+    options: {
+      request: { value: 'ROUTE' },
+      data: { value: 'JSON' },
+      user: { value: 'JSON' },
+      'user-file': { value: 'FILE', completes: 'file' },
+      dialect: { value: 'DIALECT', choices: DIALECTS },
+      timeout: { value: 'DURATION' },
+      ca: { value: 'FILE', completes: 'file' },
+      insecure: {},
+      ...JSON_OUT,
+    },
+  },
   'mock-backend': {
     takes: '',
     does: 'run a backend with canned answers',

@@ -23,9 +23,11 @@ ${SETTINGS}`;
 
 const CHECKED = '64 wrong arguments; 78 wrong configuration';
 
-export type HelpedCommand = Exclude<CommandName, 'client' | 'mock-backend'>;
+/** These read their own arguments, and have their own. */
+export const OWN_HELP = ['client', 'probe', 'mock-backend'] as const;
+export type HelpedCommand = Exclude<CommandName, (typeof OWN_HELP)[number]>;
 
-/** By command; `client` and `mock-backend` have their own. */
+/** By command; those of `OWN_HELP` are not here. */
 export const HELP: Readonly<Record<HelpedCommand, string>> = {
   dev: `pith dev
 

@@ -2,6 +2,7 @@
 import { ipAddress, Networks, parseNetwork } from '../../../src/ip.ts';
 import { readArguments } from '../../../src/cli/arguments.ts';
 import { readSettings } from '../../../src/cli/client-settings.ts';
+import { readProbeSettings } from '../../../src/cli/probe.ts';
 import { MockAnswers } from '../../../src/cli/mock-answers.ts';
 import { UsageError } from '../../../src/cli/options.ts';
 import {
@@ -235,12 +236,18 @@ const cli: Target = {
     'cli/arguments.ts readArguments',
     'cli/options.ts readOptions',
     'cli/client-settings.ts readSettings',
+    'cli/probe.ts readProbeSettings',
+    'cli/server-settings.ts readServer',
+    'cli/server-settings.ts readTimeout',
+    'cli/server-settings.ts readRequest',
+    'cli/server-settings.ts readDuration',
   ],
   forms: ['lines', 'words'],
   seeds: [
     'serve\n--config\nx.yaml\n--set\nlog.level=debug',
     'routes\na.b.c\n--uid=ann\n--data\n{"a":1}',
     'client\nws://h:1\n--request\na.b\n--timeout=3s',
+    'tcp://h:1\n--user\n{"token":"t"}\n--request=a.b\n--json\n--timeout\n1s',
     'help\nserve',
     '-v',
     'check\n-c\n-x',
@@ -254,6 +261,7 @@ const cli: Target = {
       () => readArguments(args),
       () => readSettings(args),
       () => readSettings(args.slice(1)),
+      () => readProbeSettings(args),
     ]) {
       const found = orError(read as () => unknown, UsageError);
       if (found instanceof UsageError)
