@@ -45,6 +45,7 @@ export type ShutdownParts = {
   readonly faults: Faults;
   readonly registry: Registry;
   readonly bus: Bus;
+  readonly fleetWatches: { stop(): void };
   readonly placement: Placement;
   readonly backends: Backends;
   /** Looks at the event loop now and then. */
@@ -156,6 +157,7 @@ export class Shutdown {
   async #close(): Promise<void> {
     const { faults, registry, bus, backends, consul, tracing, listeners, ports } = this.#parts;
     for (const session of [...registry.all()]) session.close('drain_forced');
+    this.#parts.fleetWatches.stop();
     this.#parts.tokens?.live.stop();
     await Promise.all([
       faults.step('discovery', CLOSE_MS.others, async () => consul?.close()),

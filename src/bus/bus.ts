@@ -8,6 +8,7 @@ import type { ServiceFacts } from './micro-service.ts';
 import type { Changes } from './change-outcome.ts';
 import type { EndedLineage, EndedPage } from '../resume/ended-lineages.ts';
 import type { LineagePlace } from '../resume/lineages.ts';
+import type { WatchAnswer } from './watch-words.ts';
 import type { Subscriptions } from '../session/registry.ts';
 
 /** What became of a push on one gateway, or on all. */
@@ -168,6 +169,20 @@ export interface KeepChannel {
   keep(push: Push): Promise<number | Failure>;
 }
 
+/** Questions to the other gateways about what they see of sessions. */
+export interface WatchChannel {
+  /**
+   * Hears what they answer until it is ended, or `waitMs` are over. null: there is no way to the others now.
+   *
+   * @param fields Of `watch-words.ts`.
+   */
+  ask(fields: object, waitMs: number, take: (answer: WatchAnswer) => void): PendingRequest | null;
+  /** Tells them that nobody wants to know any more. */
+  leave(fields: object): void;
+  /** Known gateways, and those that were lost a moment ago. */
+  names(): readonly string[];
+}
+
 /** Control, as it is called over the bus. */
 export interface ControlApi {
   /**
@@ -203,6 +218,7 @@ export interface Bus {
   readonly claims: ClaimChannel;
   readonly lineages: LineageNews;
   readonly keeping: KeepChannel;
+  readonly watching: WatchChannel;
   /** Called once, before the start. @param facts What NATS tools are told of the gateway. */
   serve(api: ControlApi, facts: () => ServiceFacts): void;
   start(): void;

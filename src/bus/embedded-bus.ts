@@ -7,6 +7,7 @@ import type {
   PeerReplies,
   Peers,
   RequestsBySid,
+  WatchChannel,
 } from './bus.ts';
 import type { BusEvents, GatewayState } from './events.ts';
 import { type Failure, failure } from '../errors.ts';
@@ -43,6 +44,7 @@ export class EmbeddedBus implements Bus {
   readonly keeping: KeepChannel = {
     keep: () => Promise.resolve(failure('UNSUPPORTED', 'push.keep needs NATS with JetStream')),
   };
+  readonly watching: WatchChannel = { ask: () => null, leave() {}, names: () => [] };
   readonly bySid: RequestsBySid = { patch: noSession, get: noSession };
 
   readonly #gate: Gate | null;

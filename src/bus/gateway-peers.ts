@@ -124,6 +124,11 @@ export class GatewayPeers implements Peers {
     this.#known.lost(gateway);
   }
 
+  /** Known gateways, and those that were lost a moment ago. */
+  names(): string[] {
+    return [...new Set([...this.#known.names(), ...this.#known.lostNames()])];
+  }
+
   // ---- calls to all of them -----------------------------------------------------------------------------
 
   push(target: Target, push: Push): Failure | null {

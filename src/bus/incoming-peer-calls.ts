@@ -21,6 +21,7 @@ import { readPeerPush } from './peer-push-codec.ts';
 import { presenceJson, readPeerReply } from './peer-reply.ts';
 import type { NatsLineageNews } from './lineage-news.ts';
 import type { NatsOrderChannel } from './order-channel.ts';
+import type { PeerWatches } from './peer-watches.ts';
 import type { Replies } from './replies.ts';
 import { cursorRefusal } from './push-cursors.ts';
 import { type SessionCommands } from './session-commands.ts';
@@ -35,6 +36,8 @@ export type IncomingPeerCallsParts = BusParts & {
   readonly lineages: NatsLineageNews;
   readonly orders: NatsOrderChannel;
   readonly statusOf: ControlApi['status'];
+  /** null: none are made here. */
+  readonly watches: PeerWatches | null;
 };
 
 /** What is answered, as JSON. */
@@ -126,6 +129,8 @@ export class IncomingPeerCalls {
       case 'ended':
       case 'lineages':
         return this.#parts.lineages.onCall(verb, this.#fieldsOf(message));
+      case 'watch':
+        return this.#parts.watches?.onCall(this.#fieldsOf(message), message) ?? {};
       case 'orders':
         return this.#parts.orders.onCall(this.#fieldsOf(message));
       default:

@@ -18,6 +18,7 @@ import { IncomingMessages } from './incoming-messages.ts';
 import { NatsKeepChannel } from './keep-channel.ts';
 import { NatsRequestsBySid } from './requests-by-sid.ts';
 import { IncomingPeerCalls } from './incoming-peer-calls.ts';
+import { PeerWatches } from './peer-watches.ts';
 import { Replay, type ReplayOptions } from './replay.ts';
 import { NatsOrderChannel } from './order-channel.ts';
 import { type Known, NatsLineageNews } from './lineage-news.ts';
@@ -28,6 +29,18 @@ import type { Orders } from '../orders/orders.ts';
 import { StreamWatch } from './stream-watch.ts';
 import { NatsSubscriptions } from './subscriptions.ts';
 import type { UidRule } from './uid-rule.ts';
+import { NatsWatchChannel } from './watch-channel.ts';
+import type { Watches } from '../watch/watches.ts';
+
+/** What else a bus works with. */
+type Attached = {
+  /** null: no backend is one. */
+  readonly gate?: Gate | null;
+  /** Absent: a uid may have any number of sessions. */
+  readonly uids?: UidRule | undefined;
+  /** null: what sessions do is not shown to other gateways. */
+  readonly watches?: Watches | null;
+};
 
 export class NatsBus implements Bus, ConnectionListener {
   readonly subscriptions: NatsSubscriptions;
@@ -44,11 +57,14 @@ export class NatsBus implements Bus, ConnectionListener {
   readonly replay: Replay | null;
   readonly lineages: NatsLineageNews;
   readonly orders: NatsOrderChannel;
+  readonly watching: NatsWatchChannel;
   readonly #parts: BusParts;
   #uids: UidRule | undefined;
   #incoming!: IncomingMessages;
   #replies!: Replies;
   #gate: Gate | null = null;
+  /** null: none are made here. */
+  #peerWatches: PeerWatches | null = null;
   /** null: Control is not served over NATS. */
   #control: IncomingControl | null = null;
   #api: ControlApi | null = null;
@@ -73,6 +89,7 @@ export class NatsBus implements Bus, ConnectionListener {
     });
     this.orders = new NatsOrderChannel(parts, this.peers);
     this.lineages = new NatsLineageNews(parts, this.peers);
+    this.watching = new NatsWatchChannel(parts, requests, this.peers);
     this.claims = new NatsClaimChannel(parts, requests);
     this.keeping = new NatsKeepChannel(parts, requests);
     this.bySid = new NatsRequestsBySid(parts, requests);
@@ -115,8 +132,7 @@ export class NatsBus implements Bus, ConnectionListener {
   attach(
     registry: Registry,
     sessionCommands: SessionCommands,
-    gate: Gate | null = null,
-    uids?: UidRule,
+    { gate = null, uids, watches = null }: Attached = {},
   ): void {
     this.#gate = gate;
     this.#uids = uids;
@@ -128,8 +144,10 @@ export class NatsBus implements Bus, ConnectionListener {
     const more = { registry, sessionCommands, subscriptions, replies, uids, replay };
     this.#incoming = new IncomingMessages({ ...this.#parts, ...more });
     const statusOf: ControlApi['status'] = (kind, fields) => this.#api?.status(kind, fields) ?? [];
+    this.#peerWatches = watches && new PeerWatches({ ...this.#parts, replies, watches });
     const calls = new IncomingPeerCalls({
       ...{ ...this.#parts, ...more, peers, gate, lineages, orders, statusOf },
+      watches: this.#peerWatches,
     });
     this.#parts.connector.always(this.#parts.subjects.fleet('*'), calls.onCall);
   }
@@ -215,6 +233,7 @@ export class NatsBus implements Bus, ConnectionListener {
 
   async close(): Promise<void> {
     this.watch.stop();
+    this.#peerWatches?.stop();
     this.orders.stop();
     this.peers.leave();
     const { connector, requests = connector } = this.#parts;

@@ -2,6 +2,7 @@
 import type { Push, PushCount } from '../contract/commands.ts';
 import { SessionWork } from '../session/fanouts.ts';
 import type { Perishable } from '../session/outbox.ts';
+import type { PacketWatch } from '../session/packet-watch.ts';
 import { BYTES_PER_WRITE } from '../session/outboxes.ts';
 import type { Session } from '../session/session.ts';
 import { passOver, put } from './push-cursors.ts';
@@ -19,9 +20,16 @@ export class PushWork extends SessionWork {
   readonly #perishable: Perishable | null;
   readonly #filter: ((session: Session) => boolean) | null;
   readonly #onDone: (work: PushWork) => void;
+  readonly #watching: PacketWatch;
 
-  constructor(push: Push, perishable: Perishable | null, onDone: (work: PushWork) => void) {
+  constructor(
+    push: Push,
+    perishable: Perishable | null,
+    watching: PacketWatch,
+    onDone: (work: PushWork) => void,
+  ) {
     super();
+    this.#watching = watching;
     const { body, target } = push;
     this.push = push;
     this.cost = 1 / PUTS_PER_WRITE + body.length / BYTES_PER_WRITE;
@@ -45,6 +53,8 @@ export class PushWork extends SessionWork {
     }
     const encoded = this.encodings.of(session.wire);
     const taken = encoded === null ? 'full' : put(session, push, encoded, this.#perishable);
+    if (session.watchers !== 0)
+      this.#watching.pushed(session, push, encoded === null ? 'unencodable' : taken);
     if (taken === 'taken') count.delivered++;
     else if (taken === 'dropped') count.dropped++;
     else count.refused++;

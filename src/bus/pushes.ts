@@ -5,6 +5,7 @@ import type { Push } from '../contract/commands.ts';
 import type { Encoded } from '../protocol/packet.ts';
 import type { Fanouts } from '../session/fanouts.ts';
 import type { Perishable } from '../session/outbox.ts';
+import { NOT_WATCHED, type PacketWatch } from '../session/packet-watch.ts';
 import type { Session } from '../session/session.ts';
 import type { Histogram } from '../telemetry/histogram.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -18,6 +19,8 @@ export type PushesParts = {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly fanouts: Fanouts;
+  /** Absent: nobody looks at packets. */
+  readonly watching?: PacketWatch;
 };
 
 const OUTCOMES = ['delivered', 'dropped', 'refused'] as const;
@@ -27,10 +30,12 @@ export class Pushes {
   readonly #log: Log;
   readonly #metrics: Metrics;
   readonly #fanouts: Fanouts;
+  readonly #watching: PacketWatch;
   readonly #sizes: Histogram;
   readonly #throttle: LogThrottle;
 
-  constructor({ clock, log, metrics, fanouts }: PushesParts) {
+  constructor({ clock, log, metrics, fanouts, watching = NOT_WATCHED }: PushesParts) {
+    this.#watching = watching;
     this.#clock = clock;
     this.#log = log;
     this.#metrics = metrics;
@@ -46,7 +51,7 @@ export class Pushes {
    * @returns null: too many wait already, and it is put nowhere.
    */
   put(sessions: readonly Session[], push: Push): PushWork | null {
-    const work = new PushWork(push, this.#perishable(push), this.#onDone);
+    const work = new PushWork(push, this.#perishable(push), this.#watching, this.#onDone);
     if (this.#fanouts.run(sessions, work)) return work;
     this.#metrics.add('pith_pushes_total', ['refused'], sessions.length);
     const { message: why } = this.full;
@@ -64,9 +69,11 @@ export class Pushes {
   }
 
   /** The push as this session's client reads it, counted as if it were put; null: it cannot be encoded. */
-  encode({ wire }: Session, push: Push): Encoded | null {
+  encode(session: Session, push: Push): Encoded | null {
     const encodings = new PushEncodings(push);
-    const encoded = encodings.of(wire);
+    const encoded = encodings.of(session.wire);
+    if (session.watchers !== 0)
+      this.#watching.pushed(session, push, encoded === null ? 'unencodable' : 'taken');
     this.#metrics.add('pith_pushes_total', [encoded === null ? 'refused' : 'delivered'], 1);
     if (encodings.failed !== null) this.#reportUnencodable(push, encodings.failed);
     return encoded;

@@ -11,6 +11,7 @@ export const RELOADED_KEYS = [
   'admin.spiffe',
   'admin.token',
   'admin.tokens',
+  'admin.watch_bodies',
   'auth.bind_within',
   'auth.jwt',
   'backends',

@@ -136,6 +136,10 @@ export const adminSchema = z
       'Names by which browsers and callers may reach the port, besides addresses and localhost, e.g. ops.example.com. Without one: any name where a token or a certificate is needed, none where not.',
       checkAdminHost,
     ),
+    watch_bodies: flag(
+      false,
+      'Show the bodies of messages to those who may write and ask for them: Watch, pith watch.',
+    ),
     playground: autoFlag('/playground, a client in the browser; auto: only on loopback.'),
     console: autoFlag('/console, sessions and traffic in the browser; auto: only on loopback.'),
   })

@@ -19,6 +19,7 @@ export type Caller = {
   readonly name: string;
   /** `address:port`; over NATS where the answer goes. '': not known. */
   readonly address: string;
+  readonly role: Role;
 };
 
 export type AccessRules = {
@@ -91,7 +92,7 @@ export class Access {
     const found = this.#identify(shown);
     if (typeof found === 'string') return this.#refuse(method, address, 'UNAUTHENTICATED', found);
     const { name } = found;
-    if (role === 'read' || found.role === 'write') return { via, name, address };
+    if (role === 'read' || found.role === 'write') return { via, name, address, role: found.role };
     const why = `${method} needs the role write, and ${name} has the role read`;
     return this.#refuse(method, address, 'FORBIDDEN', why);
   }

@@ -24,8 +24,10 @@ export class Audit {
   readonly #log: Pick<Log, 'info'>;
   readonly #metrics: Metrics;
   readonly #throttle: LogThrottle;
+  readonly #clock: Clock;
 
   constructor({ clock, log, metrics }: AuditParts) {
+    this.#clock = clock;
     // With a level of its own: whoever may change the level could otherwise go on unseen.
     this.#log = log.child({ audit: true }, { level: 'info' });
     this.#metrics = metrics;
@@ -33,25 +35,37 @@ export class Audit {
   }
 
   begin(method: string, caller: Caller): AuditedCall {
-    return new AuditedCall(this, method, caller);
+    return new AuditedCall(this, method, caller, this.#clock.now());
+  }
+
+  /** A stream that went on after its line is over. */
+  writeEnd({ method, caller, startedAt, shown }: AuditedCall): void {
+    const lastedMs = Math.round(this.#clock.now() - startedAt);
+    const events = shown === undefined ? {} : { events: shown };
+    this.#log.info({ method, ...whoIs(caller), lastedMs, ...events }, 'control call ended');
   }
 
   /** @param outcome `OK`, or the reason of the error. */
   write(call: AuditedCall, outcome: string): void {
     const { method, caller, request, touched } = call;
-    const { via, name, address } = caller;
+    const { via, name } = caller;
     this.#metrics.add('pith_control_calls_total', [via, method, outcome]);
     const { audited } = ruleOf(method);
     if (audited === 'none') return;
     const left = isThrottled(audited, via) ? this.#throttle.allow(`${method} ${via} ${name}`) : {};
     if (left === null) return;
-    const who = { via, ...(name !== '' && { by: name }), ...(address !== '' && { address }) };
+    const who = whoIs(caller);
     const sessions = touched === undefined ? {} : { sessions: touched };
     this.#log.info(
       { method, ...who, request: shownOf(request), ...sessions, outcome, ...left },
       'control call',
     );
   }
+}
+
+/** Who calls, in a line. */
+function whoIs({ via, name, address }: Caller): object {
+  return { via, ...(name !== '' && { by: name }), ...(address !== '' && { address }) };
 }
 
 /** One call, and what is known of it so far. */
@@ -62,10 +76,15 @@ export class AuditedCall {
   request: Request = {};
   /** Sessions that it has changed, closed or pushed to; undefined: it is not about sessions. */
   touched: number | undefined;
+  /** Events that a stream has given; undefined: it gives none. */
+  shown: number | undefined;
+  readonly startedAt: number;
   readonly #audit: Audit;
   #isOver = false;
+  #outcome = '';
 
-  constructor(audit: Audit, method: string, caller: Caller) {
+  constructor(audit: Audit, method: string, caller: Caller, startedAt: number) {
+    this.startedAt = startedAt;
     this.#audit = audit;
     this.method = method;
     this.caller = caller;
@@ -75,7 +94,13 @@ export class AuditedCall {
   end(outcome: string): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#outcome = outcome;
     this.#audit.write(this, outcome);
+  }
+
+  /** Its stream is over. Nothing is written of one that never began. */
+  over(): void {
+    if (this.#outcome === 'OK') this.#audit.writeEnd(this);
   }
 }
 

@@ -78,9 +78,9 @@ export class BusApi implements ControlApi {
     const method = page?.method ?? methods[name]!;
     const request = messages.request(name, textOf(payload));
     if (payload.length > LARGE_BYTES) await nextTurn(this.#parts.clock);
-    if (method.streams === 'requests') throw new GatewayError('UNSUPPORTED');
+    if (!isForBus(method)) throw new GatewayError('UNSUPPORTED');
     const asked: Asked = {
-      caller: { via: 'nats', name: '', address: replyTo },
+      caller: { via: 'nats', name: '', address: replyTo, role: 'write' },
       convertBytesMax: Infinity,
     };
     const answer = method.streams
@@ -97,7 +97,7 @@ export class BusApi implements ControlApi {
     if (scope === 'gateway' && !servesOwn) return failure('UNSUPPORTED', BUS_ADMIN_OFF);
     const isOwn = own.has(name);
     if (Object.hasOwn(methods, name) && isOwn === (scope === 'gateway')) {
-      if (methods[name]!.streams !== 'requests') return null;
+      if (isForBus(methods[name]!)) return null;
       return failure('UNSUPPORTED', `${name} is not served over NATS`);
     }
     if (isOwn)
@@ -108,10 +108,17 @@ export class BusApi implements ControlApi {
     if (Object.hasOwn(methods, name))
       return failure('UNSUPPORTED', `${name} reaches the whole fleet: send it to control.${name}`);
     const here = Object.keys(methods).filter(
-      (one) => own.has(one) === (scope === 'gateway') && methods[one]!.streams !== 'requests',
+      (one) => own.has(one) === (scope === 'gateway') && isForBus(methods[one]!),
     );
     return failure('UNSUPPORTED', `no method ${name.slice(0, 64)}; there are ${here.join(', ')}`);
   }
+}
+
+type BusMethod = Extract<Method, { streams: boolean }>;
+
+/** Over NATS there are one request and one answer. */
+function isForBus(method: Method): method is BusMethod {
+  return typeof method.streams === 'boolean';
 }
 
 /** The first answer of a stream; the others are still made. */

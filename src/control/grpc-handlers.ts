@@ -11,6 +11,7 @@ import type {
 } from '@grpc/grpc-js';
 
 import { inBackground } from '../background.ts';
+import type { Clock } from '../clock.ts';
 import { REASONS } from '../errors.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Caller } from './access.ts';
@@ -21,8 +22,12 @@ import { sendAll } from './streaming.ts';
 /** Largest message of Control, in bytes. Only backends that attach may send more. */
 export const MESSAGE_BYTES_MAX = 16 * 1024 * 1024;
 
-/** Who makes a call, by its metadata. */
-type CallerOf = (metadata: Metadata) => Caller;
+export type HandlerParts = {
+  readonly log: Log;
+  readonly clock: Clock;
+  /** Who makes a call, by its metadata. */
+  readonly callerOf: (metadata: Metadata) => Caller;
+};
 
 type MethodThat<Streams> = Extract<Method, { streams: Streams }>;
 
@@ -30,18 +35,14 @@ type MethodThat<Streams> = Extract<Method, { streams: Streams }>;
 export function grpcHandlers(
   definitions: ServiceDefinition,
   methods: Methods,
-  log: Log,
-  callerOf: CallerOf,
+  parts: HandlerParts,
 ): UntypedServiceImplementation {
   return Object.fromEntries(
     Object.entries(definitions).map(([name, { responseStream }]) => {
       const method = Object.hasOwn(methods, name) ? methods[name]! : null;
       if (method === null) return [name, unserved(notServed(name, methods), responseStream)];
-      if (method.streams === 'requests') return [name, gathering(method, log, callerOf)];
-      return [
-        name,
-        method.streams ? streaming(method, log, callerOf) : unary(method, log, callerOf),
-      ];
+      if (method.streams === 'requests') return [name, gathering(method, parts)];
+      return [name, method.streams ? streaming(method, parts) : unary(method, parts)];
     }),
   );
 }
@@ -59,8 +60,7 @@ function unserved(details: string, streams: boolean): UntypedHandleCall {
 
 function unary(
   method: MethodThat<false>,
-  log: Log,
-  callerOf: CallerOf,
+  { log, callerOf }: HandlerParts,
 ): handleUnaryCall<Buffer, Buffer> {
   return (call, callback) => {
     const answered = method
@@ -76,8 +76,7 @@ function unary(
 
 function gathering(
   method: MethodThat<'requests'>,
-  log: Log,
-  callerOf: CallerOf,
+  { log, callerOf }: HandlerParts,
 ): handleClientStreamingCall<Buffer, Buffer> {
   return (call, callback) => {
     // A caller that is cut off; nobody waits for the answer.
@@ -97,14 +96,14 @@ function gathering(
 const CANCELLED = { code: 1, details: 'the caller has gone' } as const;
 
 function streaming(
-  method: MethodThat<true>,
-  log: Log,
-  callerOf: CallerOf,
+  method: MethodThat<true> | MethodThat<'held'>,
+  { log, clock, callerOf }: HandlerParts,
 ): handleServerStreamingCall<Buffer, Buffer> {
   return (call) => {
     sendAll(
-      () => method.run(call.request, { caller: callerOf(call.metadata) }),
+      (gone) => method.run(call.request, { caller: callerOf(call.metadata), gone }),
       call,
+      clock,
       (answer) => call.write(answer),
     ).then(
       () => {

@@ -30,6 +30,9 @@ export type Doors = {
   readonly roleOf: (path: string) => Role | null;
 };
 
+/** One that was admitted without being asked who it is. */
+const NOBODY: Caller = { via: 'grpc', name: '', address: '', role: 'read' };
+
 type Call = ConstructorParameters<typeof ServerInterceptingCall>[0];
 
 export class GrpcPort {
@@ -73,7 +76,7 @@ export class GrpcPort {
 
   /** Who has made a call, by its metadata. */
   callerOf(metadata: Metadata): Caller {
-    return this.#admitted.get(metadata) ?? { via: 'grpc', name: '', address: '' };
+    return this.#admitted.get(metadata) ?? NOBODY;
   }
 
   /** True when it may go on; otherwise it has its answer, and nothing of its request is read. */

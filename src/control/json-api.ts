@@ -23,6 +23,8 @@ export const API_PATH = '/v1/';
 export const API_BODY_BYTES_MAX = 4 * 1024 * 1024;
 /** Concurrent requests; each may hold a body. */
 export const API_REQUESTS_MAX = 64;
+/** Those that are held as long as the caller likes, apart: each method bounds them further. */
+export const API_HELD_MAX = 16;
 /** How long a connection may be idle while it is answered: longer than any method waits. */
 const IDLE_MS = 30_000;
 
@@ -51,6 +53,7 @@ export class JsonApi {
   /** Made for the first call: most gateways never get one. */
   #messages: JsonMessages | null = null;
   #requests = 0;
+  #held = 0;
   /** Resolves when nothing is in progress. */
   #idle = Promise.withResolvers<void>();
 
@@ -60,7 +63,7 @@ export class JsonApi {
 
   /** Resolves when all that is in progress has been answered, or after a moment. */
   async settled(): Promise<void> {
-    if (this.#requests === 0) return;
+    if (this.#requests + this.#held === 0) return;
     this.#idle = Promise.withResolvers<void>();
     await within(this.#parts.clock, SETTLE_MS, this.#idle.promise, undefined);
   }
@@ -72,13 +75,12 @@ export class JsonApi {
     response.setTimeout(IDLE_MS, () => {
       response.destroy();
     });
-    this.#requests++;
-    response.once('close', () => {
-      this.#requests--;
-      if (this.#requests === 0) this.#idle.resolve();
-    });
     const path = request.url!.split('?', 1)[0]!;
     const name = path.slice(API_PATH.length);
+    this.#count(this.#isHeld(name), 1);
+    response.once('close', () => {
+      this.#count(this.#isHeld(name), -1);
+    });
     const admitted = this.#admit(request, response, name);
     if (isFailure(admitted)) {
       if (admitted.code === 405) response.setHeader('Allow', 'POST');
@@ -98,6 +100,18 @@ export class JsonApi {
     done.catch((error: unknown) => {
       sendError(response, controlError(error, this.#parts.log));
     });
+  }
+
+  /** Those that are held take none of the places of the others. */
+  #count(isHeld: boolean, change: 1 | -1): void {
+    if (isHeld) this.#held += change;
+    else this.#requests += change;
+    if (this.#requests + this.#held === 0) this.#idle.resolve();
+  }
+
+  #isHeld(name: string): boolean {
+    const { methods } = this.#parts;
+    return Object.hasOwn(methods, name) && methods[name]!.streams === 'held';
   }
 
   #messagesOf(): JsonMessages {
@@ -144,11 +158,10 @@ export class JsonApi {
     if (request.method !== 'POST')
       return { ...failure('UNSUPPORTED', `use POST: ${API_PATH}${name} is a method`), code: 405 };
     if (!Object.hasOwn(methods, name)) return failure('UNSUPPORTED', notServed(name, methods));
-    if (this.#requests > API_REQUESTS_MAX)
-      return failure(
-        'OVERLOADED',
-        `${API_REQUESTS_MAX} requests are in progress already; try again`,
-      );
+    const isHeld = this.#isHeld(name);
+    const max = isHeld ? API_HELD_MAX : API_REQUESTS_MAX;
+    if ((isHeld ? this.#held : this.#requests) > max)
+      return failure('OVERLOADED', `${max} requests are in progress already; try again`);
     return caller;
   }
 
@@ -174,8 +187,9 @@ export class JsonApi {
     response.setHeader('Content-Type', 'application/x-ndjson');
     for (const [header, value] of Object.entries(NO_STORE)) response.setHeader(header, value);
     await sendAll(
-      () => method.run(message, asked),
+      (gone) => method.run(message, { ...asked, gone }),
       response,
+      this.#parts.clock,
       (answer) => response.write(`${JSON.stringify(messages.answer(name, answer))}\n`),
     );
     response.end();

@@ -11,6 +11,8 @@ export type Asked = {
   readonly caller: Caller;
   /** Infinite for a request that has been checked before; absent: `limits.convert`. */
   readonly convertBytesMax?: number;
+  /** Aborted when the caller has gone. */
+  readonly gone?: AbortSignal;
 };
 
 /** One method, from bytes to bytes. It throws; `controlError` makes the caller's error of that. */
@@ -18,6 +20,11 @@ export type Method =
   | { readonly streams: false; run(request: Buffer, asked: Asked): Promise<Buffer> }
   | {
       readonly streams: true;
+      run(request: Buffer, asked: Asked): AsyncIterable<Buffer>;
+    }
+  | {
+      /** It answers as long as the caller likes, and bounds by itself how many do. */
+      readonly streams: 'held';
       run(request: Buffer, asked: Asked): AsyncIterable<Buffer>;
     }
   | {
@@ -40,6 +47,11 @@ export type MakeMethods = {
   readonly many: (
     name: string,
     run: (request: Request, call: AuditedCall) => AsyncIterable<Buffer>,
+  ) => Method;
+  /** `gone` is aborted when the caller leaves, who is not kept waiting then. */
+  readonly held: (
+    name: string,
+    run: (request: Request, call: AuditedCall, gone: AbortSignal) => AsyncIterable<Buffer>,
   ) => Method;
   readonly total: (
     name: string,
@@ -76,6 +88,24 @@ export function makeMethods(limit: number, clock: Clock, audit: Audit): MakeMeth
         }
       },
     }),
+    held: (name, run) => ({
+      streams: 'held',
+      async *run(bytes, { caller, gone = NEVER, convertBytesMax = limit }) {
+        const call = audit.begin(name, caller);
+        try {
+          call.request = readRequest(name, bytes, convertBytesMax);
+          for await (const answer of run(call.request, call, gone)) {
+            call.end('OK');
+            yield answer;
+          }
+        } catch (error) {
+          call.end(GatewayError.from(error).reason);
+          throw error;
+        } finally {
+          call.over();
+        }
+      },
+    }),
     total: (name, run) => ({
       streams: 'requests',
       run: (requests, { caller, convertBytesMax: bytesMax = limit }) =>
@@ -85,6 +115,9 @@ export function makeMethods(limit: number, clock: Clock, audit: Audit): MakeMeth
     }),
   };
 }
+
+/** Of a caller of whom nothing more is heard. */
+const NEVER = new AbortController().signal;
 
 async function audited(
   call: AuditedCall,

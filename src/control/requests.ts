@@ -41,6 +41,8 @@ export type Request = {
   readonly budgetMs?: number;
   readonly reason?: string;
   readonly level?: string;
+  readonly bodies?: boolean;
+  readonly perSecond?: number;
   readonly network?: string;
   readonly client?: string;
   readonly lastsMs?: number;
@@ -135,6 +137,12 @@ const FIELDS: Readonly<Record<string, Readonly<Record<number, Field>>>> = {
     6: ['handshakeCode', number],
   },
   Drain: { 1: ['budgetMs', duration], 2: ['reason', text] },
+  Watch: {
+    1: TARGET,
+    2: ['route', text],
+    3: ['bodies', (reader) => reader.bool()],
+    4: ['perSecond', number],
+  },
   SetLogLevel: { 1: ['level', text] },
   ListGroups: { 1: ['prefix', text], 2: ['limit', number], 3: ['pageToken', text] },
   ListSessions: {

@@ -82,9 +82,11 @@ export class ControlServer {
     const definitions = services(CONTROL).service;
     this.#server.addService(
       inBytes(definitions),
-      grpcHandlers(definitions, methods, parts.log, (metadata) =>
-        this.#grpcPort.callerOf(metadata),
-      ),
+      grpcHandlers(definitions, methods, {
+        log: parts.log,
+        clock,
+        callerOf: (metadata) => this.#grpcPort.callerOf(metadata),
+      }),
     );
     this.#health.addToServer(this.#server);
     this.api = new JsonApi({

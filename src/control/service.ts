@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../clock.ts';
 import type { FleetCommands } from '../bus/fleet-commands.ts';
+import type { FleetWatches } from '../bus/fleet-watches.ts';
 import { CONVERT_BYTES } from '../protocol/conversion-limit.ts';
 import type { Orders } from '../orders/orders.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -14,6 +15,7 @@ import type { FleetStatus } from './fleet-status.ts';
 import { fleetStatusMethods, fleetStatusPages } from './fleet-status-methods.ts';
 import { gatewayMethods, type OwnGateway } from './gateway-methods.ts';
 import { makeMethods, type MakeMethods, type Methods } from './method.ts';
+import { watchMethods } from './watch-method.ts';
 import { blockMethods, blockPages, maintenanceMethods } from './order-methods.ts';
 
 /** The service's full name. */
@@ -32,6 +34,9 @@ export type ControlParts = {
   readonly orders: Orders;
   /** What the gateways of the fleet tell of themselves. */
   readonly status: FleetStatus;
+  readonly fleetWatches: FleetWatches;
+  /** `admin.watch_bodies`, as it is now. */
+  readonly mayShowBodies: () => boolean;
 };
 
 /** The methods of this release; all others are answered as not served. */
@@ -41,6 +46,7 @@ export function controlMethods(parts: Omit<ControlParts, 'log'>): Methods {
     ...fleetMethods(parts.fleetCommands, make, parts.clock),
     ...blockMethods(parts.orders, make, parts.clock),
     ...fleetStatusMethods(parts.status, make, parts.clock),
+    ...watchMethods(parts.fleetWatches, make, parts.mayShowBodies),
     ...ownMethods(parts, make),
   };
 }

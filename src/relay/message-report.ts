@@ -10,6 +10,8 @@ import { LogThrottle } from '../telemetry/log-throttle.ts';
 import type { Metrics, Series } from '../telemetry/metrics.ts';
 import type { Call } from '../upstream/call.ts';
 import type { MessageTraces } from './message-traces.ts';
+import { type MessageWatch, NO_MESSAGE_WATCH } from './message-watch.ts';
+import type { RelayCall } from './relay-call.ts';
 import type { RouteActivity } from './route-activity.ts';
 
 export type MessageReportParts = {
@@ -20,6 +22,8 @@ export type MessageReportParts = {
   readonly traces: MessageTraces | null;
   /** What is counted by rules, when somebody asks. */
   readonly routes: RouteActivity;
+  /** Absent: nobody looks at messages. */
+  readonly watching?: MessageWatch;
 };
 
 /** A call that failed, for operators. */
@@ -57,6 +61,7 @@ class BackendCounts {
 }
 
 export class MessageReport {
+  readonly watching: MessageWatch;
   readonly #clock: Clock;
   readonly #metrics: Metrics;
   readonly #log: Log;
@@ -71,8 +76,16 @@ export class MessageReport {
   /** null: no message is traced. */
   readonly traces: MessageTraces | null;
 
-  constructor({ clock, metrics, log, traces, routes }: MessageReportParts) {
+  constructor({
+    clock,
+    metrics,
+    log,
+    traces,
+    routes,
+    watching = NO_MESSAGE_WATCH,
+  }: MessageReportParts) {
     this.routes = routes;
+    this.watching = watching;
     this.#clock = clock;
     this.#metrics = metrics;
     this.#log = log;
@@ -98,7 +111,8 @@ export class MessageReport {
   }
 
   /** `why`: the call failed, and not because the backend refused; null: it did not. */
-  done(call: Call, outcome: string, why: Failure | null): void {
+  done(call: RelayCall, outcome: string, why: Failure | null): void {
+    if (call.session.watchers !== 0) this.watching.done(call, outcome);
     if (why !== null) this.#failed(call, why);
     const ms = this.#clock.now() - call.startedAt;
     this.#counts[call.target.backendOrdinal]!.count(call, outcome, ms);
@@ -136,6 +150,8 @@ export class MessageReport {
 
   /** A message, or an answer, that never reached a backend. `backendOrdinal`: -1 where none was chosen. */
   refused(session: Session, message: Message, why: Failure, backendOrdinal: number): void {
+    if (session.watchers !== 0)
+      this.watching.refused(session, message, why, this.#backends[backendOrdinal] ?? '');
     this.#metrics.add('pith_messages_refused_total', [why.reason]);
     // A limit that acts should be seen by whoever has set it.
     const left =

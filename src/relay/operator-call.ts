@@ -67,7 +67,7 @@ export async function callFor(
 }
 
 class OperatorCall extends RelayCall {
-  protected override readonly answersClient = false;
+  override readonly answersClient = false;
   readonly ended: Promise<Uint8Array | Failure>;
   #answer: Uint8Array | Failure | null = null;
 

@@ -39,8 +39,10 @@ export class RelayCall extends Call implements Queued, InFlight {
   heldBytes = 0;
   /** How often it was sent again. */
   retries = 0;
+  /** A bit for each watch that has shown it. Owned by `MessageWatch`. */
+  watchers = 0;
   /** Its answer is for the client, who may get a snapshot with it. */
-  protected readonly answersClient: boolean = true;
+  readonly answersClient: boolean = true;
   /** What its session has of the group that it joins; null: it joins none. */
   #view: GroupView | null = null;
   /** What the answer has of that group; null: it does not say. */
@@ -149,6 +151,7 @@ export class RelayCall extends Call implements Queued, InFlight {
     const { session, rawId, clientRoute, target } = this;
     const encoded = session.wire.answer(rawId, clientRoute, body, target.codec);
     if (isFailure(encoded)) return encoded;
+    if (session.watchers !== 0) this.#relay.parts.report.watching.answered(this, body);
     session.send(encoded);
     return null;
   }
@@ -156,6 +159,7 @@ export class RelayCall extends Call implements Queued, InFlight {
   /** The same with why there is no answer. */
   protected sendFailure(why: Failure): void {
     const { session, rawId, clientRoute, target } = this;
+    if (session.watchers !== 0) this.#relay.parts.report.watching.failed(this, why);
     const encoded = session.wire.failure(rawId, clientRoute, why, target.codec);
     if (encoded !== null) session.send(encoded);
   }
@@ -301,6 +305,7 @@ export class RelayCall extends Call implements Queued, InFlight {
     this.extended = false;
     this.retries = 0;
     this.reported = false;
+    this.watchers = 0;
     this.#from = null;
     this.trace = null;
   }

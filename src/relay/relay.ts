@@ -105,6 +105,7 @@ export class Relay implements MessageSink {
     call.heldBytes = body.length;
     call.route = route;
     report.traces?.begin(call);
+    if (session.watchers !== 0) report.watching.received(call);
     session.track(call);
     wheel.setAt(call, call.deadline);
     call.lane.enter(call);
@@ -130,6 +131,7 @@ export class Relay implements MessageSink {
   }
 
   #refreshToken(refresh: TokenRequests, session: Session, message: Message): void {
+    if (session.watchers !== 0) this.parts.report.watching.own(session, message);
     const body = session.wire.readBody(session, message, false);
     if (body instanceof Uint8Array) refresh.receive(session, message, body);
     else this.#unread(session, message, body);

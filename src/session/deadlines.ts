@@ -1,6 +1,5 @@
 /** Everything about one session that may be late, on one timeout that looks again when the next deadline is due. */
 import { failure } from '../errors.ts';
-import { HEARTBEAT } from '../protocol/packet.ts';
 import { Timeout, type TimerWheel } from '../timer-wheel.ts';
 import { type CloseReason, NO_DETAILS } from './close-reason.ts';
 import type { Session } from './session.ts';
@@ -267,7 +266,7 @@ export class Deadlines {
     this.#tickAt = now + this.#limits.heartbeatMs;
     this.#lookBy(this.#tickAt);
     if (this.#session.listenerDialect.traits.heartbeat === 'ping') this.#session.connection.ping();
-    else this.#session.send(HEARTBEAT);
+    else this.#session.beat();
   }
 
   /** Looks once, when it is due. */

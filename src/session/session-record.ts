@@ -8,6 +8,7 @@ import type { Deltas } from './deltas.ts';
 import type { GroupEnds } from './group-ends.ts';
 import type { KeptPlace } from './kept-place.ts';
 import { Lane } from './lane.ts';
+import type { PacketWatch } from './packet-watch.ts';
 import type { SessionParts } from './session-parts.ts';
 
 /** A session whose client has asked for tokens to come back with. */
@@ -37,6 +38,7 @@ export class SessionRecord {
   /** Milliseconds of the monotonic clock. */
   readonly openedAt: number;
   readonly connection: Connection;
+  protected readonly watching: PacketWatch;
   /** What the client was written for. */
   readonly listenerDialect: Dialect;
   /** How this client is spoken to; known better after its handshake. */
@@ -65,6 +67,8 @@ export class SessionRecord {
   isAnnounced = false;
   /** The gateway's own count of its messages, those that it refused included: the last one's number. */
   seq = 0;
+  /** A bit for each watch that shows its packets; 0: none does. Owned by `PacketWatch`. */
+  watchers = 0;
   /** Its messages that could not be decoded. */
   malformed = 0;
   /** Of all its messages; owned by the admission, like the next. */
@@ -85,6 +89,7 @@ export class SessionRecord {
     this.openedAt = parts.wheel.now();
     this.listenerDialect = parts.dialect;
     this.wire = parts.dialect.wire;
+    this.watching = parts.report.watching;
   }
 
   /** Its uid, data or groups are different now. */

@@ -5,6 +5,7 @@ import type { Log } from '../telemetry/log.ts';
 import { LogThrottle } from '../telemetry/log-throttle.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { CLOSE_REASONS, type CloseDetails, type CloseReason } from './close-reason.ts';
+import { NOT_WATCHED, type PacketWatch } from './packet-watch.ts';
 import type { Session } from './session.ts';
 import type { SessionEvents } from './session-events.ts';
 import type { Drop } from './state.ts';
@@ -23,15 +24,19 @@ export type SessionReportParts = {
   readonly log: Log;
   readonly events: SessionEvents;
   readonly clock: Clock;
+  /** Absent: nobody looks at packets. */
+  readonly watching?: PacketWatch;
 };
 
 export class SessionReport {
+  readonly watching: PacketWatch;
   readonly #metrics: Metrics;
   readonly #log: Log;
   readonly #events: SessionEvents;
   readonly #throttle: LogThrottle;
 
-  constructor({ metrics, log, events, clock }: SessionReportParts) {
+  constructor({ metrics, log, events, clock, watching = NOT_WATCHED }: SessionReportParts) {
+    this.watching = watching;
     this.#throttle = new LogThrottle(clock);
     this.#metrics = metrics;
     this.#log = log;
@@ -46,7 +51,9 @@ export class SessionReport {
   }
 
   /** A message was dropped without an answer. */
-  dropped({ sid }: Session, why: Drop): void {
+  dropped(session: Session, why: Drop): void {
+    const { sid } = session;
+    if (session.watchers !== 0) this.watching.dropped(session, why);
     this.#metrics.add('pith_messages_dropped_total', [why]);
     this.#log.debug({ sid, why }, 'message dropped');
   }
@@ -55,6 +62,7 @@ export class SessionReport {
     const { sid, uid, remoteIp } = session;
     const { reason, details, cause, lastedMs } = end;
     this.#events.closed(session, closed);
+    if (session.watchers !== 0) this.watching.closed(session, end);
     this.#metrics.add('pith_sessions_closed_total', [reason]);
     const words = details.text !== '' && { words: details.text };
     const error = cause !== '' && { error: cause };

@@ -22,7 +22,7 @@ import { AllInFlight, type InFlight } from './in-flight.ts';
 import type { SessionParts } from './session-parts.ts';
 import { type ClientReader, packetsOf } from './client-reader.ts';
 import { actionFor, type Drop, mayBecome, type State } from './state.ts';
-import { onUnreadable, unreadable } from './unreadable.ts';
+import { onEarly, onUnreadable } from './unreadable.ts';
 
 export class Session extends SessionRecord implements ConnectionHandler, CodecContext {
   readonly outbox: Outbox;
@@ -57,6 +57,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
 
   /** The session is registered now. `mustAsk`: a handshake is required, because a backend authenticates it. */
   begin(mustAsk: boolean): void {
+    if (this.watching.isOn) this.watching.consider(this);
     if (mustAsk || !this.listenerDialect.traits.activeAtOnce) return;
     this.#become('handshaking');
     this.#activate();
@@ -124,13 +125,14 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
       this.#onMessage(body);
       return;
     }
+    if (this.watchers !== 0) this.watching.came(this, type, body.length);
     switch (actionFor(this.#state, type, this.listenerDialect.traits)) {
       case 'message':
         this.#onMessage(body);
         return;
       case 'heartbeat':
         // [protocol.md 4.3] Some clients must get a heartbeat for each of theirs.
-        if (this.#answersHeartbeats) this.send(HEARTBEAT);
+        if (this.#answersHeartbeats) this.beat();
         return;
       case 'handshake':
         this.#onHandshake(body);
@@ -139,7 +141,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
         this.#activate();
         return;
       case 'early':
-        this.#onEarly(body);
+        onEarly(this, this.#parts.relay, body, this.#message);
         return;
       case 'ignore':
         return;
@@ -147,6 +149,12 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
         this.close('bad_packet_type');
     }
   };
+
+  /** Its uid, data or groups are different now. */
+  override changed(): void {
+    super.changed();
+    if (this.watching.isOn) this.watching.consider(this);
+  }
 
   get #answersHeartbeats(): boolean {
     return this.#parts.limits.heartbeatMs > 0 && this.listenerDialect.traits.heartbeat === 'answer';
@@ -163,6 +171,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
 
   /** Sends the answer that accepts its handshake. Harmless when closed. */
   accept(answer: Encoded): void {
+    if (this.watchers !== 0) this.watching.went(this, 'handshake');
     if (this.#state === 'active') {
       // It needed no handshake, and sent one anyway.
       this.send(answer);
@@ -189,14 +198,6 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
     if (this.#answersHeartbeats) this.connection.send([HEARTBEAT]);
     this.#parts.report.active(this);
     this.outbox.uncork();
-  }
-
-  #onEarly(body: Buffer): void {
-    const { earlyData, framing } = this.listenerDialect.traits;
-    this.drop('before_ack');
-    if (earlyData === 'close') this.close('bad_packet_type');
-    else if (framing === 'text' && this.wire.decode(body, this.#message) === null)
-      this.#parts.relay.refuse(this, this.#message, unreadable('before_ack'));
   }
 
   #onMessage(body: Buffer): void {
@@ -255,6 +256,11 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
 
   // ---- out ----------------------------------------------------------------------------------------------
 
+  beat(): void {
+    if (this.watchers !== 0) this.watching.went(this, 'heartbeat');
+    this.send(HEARTBEAT);
+  }
+
   /** Sends what must be sent: the answer to a request, which gets one, or a heartbeat. */
   send(encoded: Encoded): Taken {
     this.catchUp();
@@ -303,6 +309,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
     // Clients know it from the answer to their handshake on; Pomelo waits for the ack as well. [protocol.md 3.4]
     const encoded =
       kick === null || this.#state === 'opening' ? null : this.listenerDialect.kick(kick);
+    if (encoded !== null && this.watchers !== 0) this.watching.went(this, 'kick');
     if (encoded !== null && isAcked) this.outbox.put(encoded);
     else if (encoded !== null) this.connection.send([encoded]);
     if (reason === 'slow_consumer') {

@@ -23,8 +23,22 @@ export const UNREADABLE: Readonly<Partial<Record<MessageFault | 'before_ack', Fa
   before_ack: failure('NOT_BOUND', 'send the handshake first: {"handshake":{"user":{}}}'),
 };
 
-export function unreadable(fault: MessageFault | 'before_ack'): Failure {
+function unreadable(fault: MessageFault | 'before_ack'): Failure {
   return UNREADABLE[fault] ?? failure('BAD_BODY');
+}
+
+/** Drops a message that comes before the client's ack. It is answered, or closes the connection, as the dialect has it. */
+export function onEarly(
+  session: Session,
+  relay: MessageSink,
+  body: Buffer,
+  message: Message,
+): void {
+  const { earlyData, framing } = session.listenerDialect.traits;
+  session.drop('before_ack');
+  if (earlyData === 'close') session.close('bad_packet_type');
+  else if (framing === 'text' && session.wire.decode(body, message) === null)
+    relay.refuse(session, message, unreadable('before_ack'));
 }
 
 /** Drops a message that could not be decoded. It is answered where its id is known; the last of many closes. */

@@ -5,6 +5,7 @@ import type { Bus } from '../bus/bus.ts';
 import { EmbeddedBus } from '../bus/embedded-bus.ts';
 import { Gate, type GateParts } from '../bus/gate.ts';
 import { FleetCommands } from '../bus/fleet-commands.ts';
+import { FleetWatches } from '../bus/fleet-watches.ts';
 import { NatsBus } from '../bus/nats-bus.ts';
 import { SessionCommands } from '../bus/session-commands.ts';
 import { UidRule } from '../bus/uid-rule.ts';
@@ -30,8 +31,10 @@ import { TurnShare } from '../turn-share.ts';
 import { Subjects } from '../upstream/nats/subjects.ts';
 import { keysForBus } from '../config/event-keys.ts';
 import type { Placement } from '../placement/placement.ts';
+import { makeMayShowBodies } from './control.ts';
 import { makePlacement } from './placement.ts';
 import type { Orders } from '../orders/orders.ts';
+import { Watches } from '../watch/watches.ts';
 import { makeOrders, makeRules, type Rules } from './orders.ts';
 import type { Shared } from './shared.ts';
 
@@ -64,6 +67,9 @@ export type BusParts = {
   /** Where newcomers should go. */
   readonly placement: Placement;
   readonly orders: Orders;
+  /** What operators look at, here and of the whole fleet. */
+  readonly watches: Watches;
+  readonly fleetWatches: FleetWatches;
 } & Rules;
 
 export type MakeBusParts = Shared & {
@@ -107,18 +113,23 @@ export function makeBus(shared: MakeBusParts): BusParts {
   const { per_turn: perTurn, waiting: waitingBytesMax } = config.limits.fanout;
   const fanouts = new Fanouts(clock, outboxes, { perTurn, waitingBytesMax });
   const made = { ...shared, registry, fanouts, uids, replay };
-  const sessionCommands = new SessionCommands({ ...made, limits, groupTtlMs });
+  const watches = new Watches({
+    ...{ gatewayId, clock, registry },
+    mayShowBodies: makeMayShowBodies(shared),
+  });
+  const sessionCommands = new SessionCommands({ ...made, limits, groupTtlMs, watching: watches });
   const orders = makeOrders({ ...made, ...rules });
   nats?.bus.attachOrders(orders);
-  nats?.bus.attach(registry, sessionCommands, gate, uids);
+  nats?.bus.attach(registry, sessionCommands, { gate, uids, watches });
   const placement = makePlacement({ ...shared, nats, registry });
   const fleetCommands = new FleetCommands(gatewayId, sessionCommands, bus);
+  const fleetWatches = new FleetWatches({ ...shared, watches, channel: bus.watching });
   const resume = makeResume(shared, { bus, nats, registry, sessionCommands });
   const bytesMax = config.limits.outbox;
   const joins = new SnapshotJoins({ ...shared, registry, sessionCommands, bytesMax });
   return {
     ...{ bus, gate, nats, registry, fanouts, sessionCommands, fleetCommands, resume, joins },
-    ...{ ...rules, orders, placement },
+    ...{ ...rules, orders, placement, watches, fleetWatches },
   };
 }
 

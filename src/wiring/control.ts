@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 
 import type { ControlApi } from '../bus/bus.ts';
 import type { FleetCommands } from '../bus/fleet-commands.ts';
+import type { FleetWatches } from '../bus/fleet-watches.ts';
 import { parseAddress } from '../config/address.ts';
 import type { Capacity } from '../config/auto-limits.ts';
 import type { Config } from '../config/schema.ts';
@@ -36,6 +37,7 @@ export type ControlParts = Shared & {
   readonly orders: Orders;
   /** What the gateways of the fleet tell of themselves. */
   readonly status: FleetStatus;
+  readonly fleetWatches: FleetWatches;
   readonly drained: Promise<void>;
 };
 
@@ -70,7 +72,12 @@ export function makeControlPorts(parts: ControlParts): ControlPorts {
   const convertBytesMax = config.limits.convert;
   const attach = new Attach(() => parts.backends.dialIn, { ...parts, convertBytesMax });
   const control = new ControlServer(
-    { ...parts, convertBytesMax, hosts: config.admin.hosts },
+    {
+      ...parts,
+      convertBytesMax,
+      hosts: config.admin.hosts,
+      mayShowBodies: makeMayShowBodies(parts),
+    },
     clock,
     makePort('control', parts),
     attach,
@@ -101,10 +108,17 @@ function makeWebPages({ config: { admin }, access }: ControlParts): WebPages {
 
 /** Control over NATS. */
 export function makeBusApi(
-  parts: Shared & Pick<ControlParts, 'audit' | 'fleetCommands' | 'orders' | 'own' | 'status'>,
+  parts: Shared &
+    Pick<ControlParts, 'audit' | 'fleetCommands' | 'fleetWatches' | 'orders' | 'own' | 'status'>,
 ): ControlApi {
   const { limits, bus_admin: servesOwn } = parts.config;
-  return busApi({ ...parts, convertBytesMax: limits.convert }, servesOwn);
+  const mayShowBodies = makeMayShowBodies(parts);
+  return busApi({ ...parts, convertBytesMax: limits.convert, mayShowBodies }, servesOwn);
+}
+
+/** `admin.watch_bodies`, which a reload changes. */
+export function makeMayShowBodies({ live }: Pick<Shared, 'live'>): () => boolean {
+  return () => live.config.admin.watch_bodies;
 }
 
 /** Bounded in connections, and in the time that each has to show what it wants. */

@@ -29,6 +29,7 @@ import type { Maintenance } from '../orders/maintenance.ts';
 import type { Resume } from '../resume/resume.ts';
 import { SessionReport } from '../session/session-report.ts';
 import type { Shared } from './shared.ts';
+import type { Watches } from '../watch/watches.ts';
 import { LogThrottle } from '../telemetry/log-throttle.ts';
 
 export type ListenersParts = Shared & {
@@ -44,6 +45,8 @@ export type ListenersParts = Shared & {
   readonly tokens: Tokens | null;
   readonly blocks: BlockList;
   readonly maintenance: Maintenance;
+  /** What operators look at. */
+  readonly watches: Watches;
   /** null: clients get no tokens to come back with. */
   readonly resume: Resume | null;
 };
@@ -67,7 +70,7 @@ export function makeListeners(parts: ListenersParts): Listeners {
     const what = 'limits.connections is more than there are file descriptors for: raise ulimit -n';
     log.warn({ connections, allowed: capacity.connections, what }, 'connections are limited');
   }
-  const report = new SessionReport({ ...parts, events: registry.events });
+  const report = new SessionReport({ ...parts, events: registry.events, watching: parts.watches });
   const { gatewayId, relay, outboxes, fanouts, network } = parts;
   const common = { gatewayId, wheel, relay, registry, report, outboxes, fanouts };
   let sessionsEver = 0;

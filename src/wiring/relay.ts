@@ -9,6 +9,7 @@ import type { RelayParts } from '../relay/relay-parts.ts';
 import { RouteActivity } from '../relay/route-activity.ts';
 import { Shedding } from '../relay/shedding.ts';
 import { Tracing } from '../telemetry/tracing.ts';
+import type { Watches } from '../watch/watches.ts';
 import type { ProcessUse } from './gauges.ts';
 import type { Shared } from './shared.ts';
 
@@ -38,6 +39,8 @@ export type MakeRelayParts = Shared &
     readonly capacity: Capacity;
     /** null: no traces. */
     readonly tracing: Tracing | null;
+    /** What operators look at. */
+    readonly watches: Watches;
     /** Absent: how the event loop lags is not known. */
     readonly processUse?: ProcessUse;
   };
@@ -52,6 +55,9 @@ export function makeRelay(parts: MakeRelayParts): Relay {
     ...parts,
     admission: new Admission(makeAdmissionLimits(config, capacity)),
     shedding: new Shedding({ ...parts, lag }, config.limits.event_loop_lag),
-    report: new MessageReport({ ...parts, traces, routes: new RouteActivity(parts.wheel) }),
+    report: new MessageReport({
+      ...{ ...parts, traces, routes: new RouteActivity(parts.wheel) },
+      watching: parts.watches,
+    }),
   });
 }

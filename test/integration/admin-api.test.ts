@@ -15,11 +15,11 @@ const NO_BACKENDS = 'backends: {}\nroutes: []';
 const SERVED = [
   ...['Push', 'PushMany', 'Kick', 'Bind', 'Unbind', 'SetData', 'Join', 'Leave', 'GetSession'],
   ...['ListSessions', 'GetPresence', 'ListGroups', 'Block', 'Unblock', 'ListBlocks'],
-  ...['ListGateways', 'ListBackends', 'ListRoutes', 'GetHistory', 'WatchLog', 'Call'],
-  ...['ExplainRoute', 'Drain', 'SetLogLevel', 'Reload', 'GetConfig', 'GetInfo'],
+  ...['ListGateways', 'ListBackends', 'ListRoutes', 'GetHistory', 'WatchLog', 'Watch'],
+  ...['Call', 'ExplainRoute', 'Drain', 'SetLogLevel', 'Reload', 'GetConfig', 'GetInfo'],
   ...['SetMaintenance', 'GetMaintenance'],
 ];
-const NOT_SERVED = ['Watch', 'Profile'];
+const NOT_SERVED = ['Profile'];
 
 let gateway: TestGateway;
 let ann: TestClient;

@@ -134,7 +134,7 @@ test('over gRPC as well waits for a caller that does not read, and ends when it 
   const server = new Server();
   server.addService(
     inBytes(service),
-    grpcHandlers(service, methods, log, () => ANYBODY),
+    grpcHandlers(service, methods, { log, clock: systemClock, callerOf: () => ANYBODY }),
   );
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) => {

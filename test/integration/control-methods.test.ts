@@ -100,7 +100,7 @@ describe('over NATS alone', () => {
     ['control.PushMany', '', '501', 'UNSUPPORTED', 'PushMany is not served over NATS'],
     ['control.Nope', '', '501', 'UNSUPPORTED', 'no method Nope; there are Push, Kick, Bind, '],
     ['control.__proto__', '', '501', 'UNSUPPORTED', 'no method __proto__; there are Push, '],
-    ['control.Watch', '', '501', 'UNSUPPORTED', 'no method Watch; there are Push, '],
+    ['control.Watch', '', '501', 'UNSUPPORTED', 'Watch is not served over NATS'],
     [
       'control.GetConfig',
       '',

@@ -57,7 +57,7 @@ function shapes(): string[] {
 }
 
 /** Methods of later releases. */
-const NOT_SERVED = ['Watch', 'Profile'];
+const NOT_SERVED = ['Profile'];
 
 describe('reflection', () => {
   test('list names the services', async () => {
@@ -91,7 +91,7 @@ describe('reflection', () => {
     ].map((match) => match[1]!);
     expect(later.toSorted()).toEqual(NOT_SERVED.toSorted());
     const first = text.slice(0, text.indexOf('service Control {'));
-    expect(first).toContain('This release serves all but Watch and Profile.');
+    expect(first).toContain('This release serves all but Profile.');
   });
 
   test('describes every message, with its comments', async () => {
@@ -296,7 +296,7 @@ describe('errors', () => {
       text:
         `UNSUPPORTED: ${method} is not in this release, which serves ` +
         'Push, PushMany, Kick, Bind, Unbind, SetData, Join, Leave, GetSession, ListSessions, GetPresence, ListGroups, ' +
-        'Block, Unblock, ListBlocks, ListGateways, ListBackends, ListRoutes, GetHistory, WatchLog, Call, ExplainRoute, Drain, SetLogLevel, Reload, GetConfig, GetInfo, SetMaintenance, ' +
+        'Block, Unblock, ListBlocks, ListGateways, ListBackends, ListRoutes, GetHistory, WatchLog, Watch, Call, ExplainRoute, Drain, SetLogLevel, Reload, GetConfig, GetInfo, SetMaintenance, ' +
         'GetMaintenance',
       answers: [],
     });

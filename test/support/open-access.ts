@@ -11,7 +11,7 @@ export function openAccess(log: Log): Access {
 }
 
 /** Whoever calls. */
-export const ANYBODY: Caller = { via: 'grpc', name: '', address: '' };
+export const ANYBODY: Caller = { via: 'grpc', name: '', address: '', role: 'write' };
 
 /** An audit log that nobody reads. */
 export function openAudit(log: Log): Audit {

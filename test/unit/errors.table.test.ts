@@ -178,7 +178,11 @@ describe('a call of Control that fails', () => {
     async (reason, status, grpc, _pitaya, level, message) => {
       const { api, methods, log, logged } = controlThat(reason);
       expect(await statusOf(api)).toBe(status);
-      const handlers = grpcHandlers(definition, methods, log, () => ANYBODY);
+      const handlers = grpcHandlers(definition, methods, {
+        log,
+        clock: systemClock,
+        callerOf: () => ANYBODY,
+      });
       const handle = handlers['GetInfo'] as (call: object, done: (why: object) => void) => void;
       const why = await new Promise<object>((resolve) => {
         handle({ request: Buffer.alloc(0) }, resolve);
@@ -190,7 +194,11 @@ describe('a call of Control that fails', () => {
 
   test('that is not served: gRPC 12', async () => {
     const { methods, log } = controlThat('TIMEOUT');
-    const handlers = grpcHandlers(definition, methods, log, () => ANYBODY);
+    const handlers = grpcHandlers(definition, methods, {
+      log,
+      clock: systemClock,
+      callerOf: () => ANYBODY,
+    });
     const handle = handlers['Bind'] as (call: object, done: (why: object) => void) => void;
     const why = await new Promise<object>((resolve) => {
       handle({ request: Buffer.alloc(0) }, resolve);

@@ -292,7 +292,7 @@ export function makeGateway(
     ...{ registry, limits, groupTtlMs, clock, log, metrics, wheel: parts.wheel, uids, fanouts },
     replay: bus.replay ?? undefined,
   });
-  bus.attach(registry, sessionCommands, makeGate(parts, bus), uids);
+  bus.attach(registry, sessionCommands, { gate: makeGate(parts, bus), uids });
   bus.start();
   const fleet = new FleetCommands(gatewayId, sessionCommands, bus);
   const world = { clock, wheel: parts.wheel, outboxes, fanouts, registry };

@@ -1,6 +1,7 @@
 /** What a line of the audit log shows of a request: names, numbers and keys, and neither bodies nor values. */
 import { expect, test } from 'vitest';
 
+import type { Caller } from '../../../src/control/access.ts';
 import { Audit } from '../../../src/control/audit.ts';
 import type { Request } from '../../../src/control/requests.ts';
 import { Metrics } from '../../../src/telemetry/metrics.ts';
@@ -8,7 +9,12 @@ import { ManualClock } from '../../support/clock.ts';
 import { keptLog } from '../../support/report.ts';
 
 const SECRET = 'hunter2';
-const CALLER = { via: 'grpc', name: 'operations', address: '10.0.0.7:4711' } as const;
+const CALLER: Caller = {
+  via: 'grpc',
+  name: 'operations',
+  address: '10.0.0.7:4711',
+  role: 'write',
+};
 
 function lineOf(method: string, request: Request): unknown {
   const { log, lines } = keptLog();

@@ -99,6 +99,8 @@ describe('a request', () => {
       own: null!,
       orders: null!,
       status: null!,
+      fleetWatches: null!,
+      mayShowBodies: null!,
       convertBytesMax: 8,
     });
     const request = Buffer.from('0a03672e3112090a070a0161120208001803', 'hex');

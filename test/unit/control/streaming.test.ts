@@ -2,6 +2,7 @@
 import { Writable } from 'node:stream';
 import { expect, test } from 'vitest';
 
+import { systemClock } from '../../../src/clock.ts';
 import { sendAll } from '../../../src/control/streaming.ts';
 
 /** Counts up to `end`, and says how far it was asked, and whether it was let go. */
@@ -42,7 +43,7 @@ const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resol
 test('a taker that takes nothing is sent what its buffer holds', async () => {
   const { state, answers } = counting(1_000);
   const taker = new SlowTaker(4);
-  const sent = sendAll(answers, taker, (answer) => taker.write(answer));
+  const sent = sendAll(answers, taker, systemClock, (answer) => taker.write(answer));
   await settled();
   expect(state.asked).toBe(4);
   for (let i = 0; i < 4; i++) {
@@ -59,7 +60,9 @@ test('everything arrives, in order', async () => {
   const { answers } = counting(50);
   const taker = new SlowTaker(3);
   let isOver = false;
-  void sendAll(answers, taker, (answer) => taker.write(answer)).then(() => (isOver = true));
+  void sendAll(answers, taker, systemClock, (answer) => taker.write(answer)).then(
+    () => (isOver = true),
+  );
   while (!isOver || taker.taken.length < 50) {
     taker.take();
     await settled();
@@ -72,7 +75,7 @@ test('nothing is written to a taker that has gone', async () => {
   const { state, answers } = counting(10);
   const taker = new SlowTaker(4);
   taker.destroy();
-  await sendAll(answers, taker, () => {
+  await sendAll(answers, taker, systemClock, () => {
     throw new Error('written');
   });
   expect(state).toEqual({ asked: 1, over: true });
@@ -84,5 +87,7 @@ test('what goes wrong is the caller’s to tell', async () => {
     throw new Error('lost');
   }
   const taker = new SlowTaker(4);
-  await expect(sendAll(failing, taker, (answer) => taker.write(answer))).rejects.toThrow('lost');
+  await expect(
+    sendAll(failing, taker, systemClock, (answer) => taker.write(answer)),
+  ).rejects.toThrow('lost');
 });

@@ -25,7 +25,13 @@ function stage() {
       return Promise.resolve(OUTCOME);
     },
   } as unknown as FleetCommands;
-  const none = { own: null!, orders: null!, status: null! };
+  const none = {
+    own: null!,
+    orders: null!,
+    status: null!,
+    fleetWatches: null!,
+    mayShowBodies: null!,
+  };
   const methods = controlMethods({ audit, fleetCommands, clock, ...none });
   return { clock, methods, pushed: () => pushed };
 }
@@ -90,6 +96,8 @@ test('2,400 sessions are listed in three pages, and 250 of them are encoded in a
     own: null!,
     orders: null!,
     status: null!,
+    fleetWatches: null!,
+    mayShowBodies: null!,
   });
   if (ListSessions?.streams !== true) throw new Error('ListSessions is a stream');
   const messages: Buffer[] = [];

@@ -121,8 +121,9 @@ class RecordingReport extends MessageReport {
     this.#words = words;
   }
 
-  override done(call: Call, outcome: string, why: Failure | null): void {
-    super.done(call, outcome, why);
+  override done(...done: Parameters<MessageReport['done']>): void {
+    super.done(...done);
+    const [, outcome] = done;
     this.#words.push(`done ${outcome}`);
   }
 

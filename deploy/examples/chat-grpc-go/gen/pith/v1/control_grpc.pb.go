@@ -59,7 +59,7 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // Acts on the whole fleet, through any gateway; the methods from Call on act on the called gateway.
-// This release serves all but Watch and Profile.
+// This release serves all but Profile.
 type ControlClient interface {
 	// Sends one push and returns its result.
 	Push(ctx context.Context, in *PushRequest, opts ...grpc.CallOption) (*PushResult, error)
@@ -88,7 +88,6 @@ type ControlClient interface {
 	ListGroups(ctx context.Context, in *ListGroupsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Group], error)
 	// The packets of sessions as they come and go, decoded, and what became of each. A session that is not there yet shows
 	// when it comes. The stream begins at once, and goes on until the caller leaves or the gateway stops. Not over NATS.
-	// Not in this release: answered UNIMPLEMENTED.
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchEvent], error)
 	// Keeps a network, a user or a kind of client out of the whole fleet, at once, and closes their open sessions with a
 	// kick whose reason is `blocked`. What is blocked already gets the new reason and time. The list ends with the last
@@ -526,7 +525,7 @@ func (c *controlClient) GetInfo(ctx context.Context, in *GetInfoRequest, opts ..
 // for forward compatibility.
 //
 // Acts on the whole fleet, through any gateway; the methods from Call on act on the called gateway.
-// This release serves all but Watch and Profile.
+// This release serves all but Profile.
 type ControlServer interface {
 	// Sends one push and returns its result.
 	Push(context.Context, *PushRequest) (*PushResult, error)
@@ -555,7 +554,6 @@ type ControlServer interface {
 	ListGroups(*ListGroupsRequest, grpc.ServerStreamingServer[Group]) error
 	// The packets of sessions as they come and go, decoded, and what became of each. A session that is not there yet shows
 	// when it comes. The stream begins at once, and goes on until the caller leaves or the gateway stops. Not over NATS.
-	// Not in this release: answered UNIMPLEMENTED.
 	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchEvent]) error
 	// Keeps a network, a user or a kind of client out of the whole fleet, at once, and closes their open sessions with a
 	// kick whose reason is `blocked`. What is blocked already gets the new reason and time. The list ends with the last
