@@ -57,6 +57,7 @@ export const TARGETS: Readonly<Record<string, Entry>> = {
     () => import('./targets/resume.ts'),
     ['resume-token', 'resume-state', 'resume-key', 'lineage-words'],
   ),
+  ...from(() => import('./targets/watch.ts'), ['watch-words']),
   ...from(() => import('./targets/jwt.ts'), ['jwt-head', 'jwt-claims', 'jwt-keys', 'jwt-secret']),
   ...from(() => import('./targets/orders.ts'), ['block', 'blocks-file', 'order-words']),
   ...from(
