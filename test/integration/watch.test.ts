@@ -169,6 +169,7 @@ describe('one gateway', () => {
     await eventually(() => watched(gateway) === 1, 'a watch');
     stream.cancel();
     await eventually(() => watched(gateway) === 0, 'no watch');
+    expect(gateway.gateway.registry.size).toBeGreaterThan(0);
     client.close();
     ann.close();
   });
