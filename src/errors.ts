@@ -19,6 +19,8 @@ export type Failure = {
   readonly body: Uint8Array | null;
   /** The backend's answer as it came, for routes and clients that get bytes unchanged; null: nothing. */
   readonly bytes: Uint8Array | null;
+  /** Names what failed: `ref.ts`; absent: the client is not told. */
+  readonly ref?: string;
   /** For the log only: what failed, in terms that are no use to a client; '' where the message says it. */
   readonly detail: string;
 };

@@ -10,6 +10,8 @@ import type { Config } from './config/schema.ts';
 import { Audit } from './control/audit.ts';
 import type { Info, ReloadOutcome } from './control/gateway-methods.ts';
 import type { Consul } from './discovery/consul.ts';
+import { BackendTroubles } from './failures/backend-troubles.ts';
+import { Failures } from './failures/failures.ts';
 import { Faults } from './faults.ts';
 import type { Random } from './random.ts';
 import type { Drained } from './session/drain.ts';
@@ -115,7 +117,8 @@ export class Gateway {
     this.#wheel = new TimerWheel(clock);
     this.#faults = new Faults(clock, log, metrics);
     const live = { config };
-    const shared = { ...parts, live, gatewayId: this.id, wheel: this.#wheel, metrics };
+    const kept = { failures: new Failures(), troubles: new BackendTroubles() };
+    const shared = { ...parts, live, gatewayId: this.id, wheel: this.#wheel, metrics, ...kept };
     const capacity = autoLimits(config.limits, parts.resources, config.auth.mode !== 'none');
     const outboxes = new Outboxes(clock, capacity.outboxesBytes, config.limits.fanout.per_turn);
     const liveTokens = makeLiveTokens(shared);

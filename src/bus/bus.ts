@@ -1,6 +1,7 @@
 /** What the gateway needs of a bus: messages for its own sessions, and a way to the other gateways. */
 import type { SessionJson } from '../contract/json-shapes.ts';
 import type { Failure } from '../errors.ts';
+import type { FailureRecord } from '../failures/failure-record.ts';
 import type { Close, Patch, Push, Target } from '../contract/commands.ts';
 import type { BusEvents, GatewayState } from './events.ts';
 import type { PendingRequest } from './request-many.ts';
@@ -65,6 +66,7 @@ export type PeerReply = {
   groups?: readonly GroupCount[];
   /** What it tells of itself, as JSON. */
   status?: readonly unknown[];
+  failures?: readonly FailureRecord[];
   /** A part of what has ended, and where the next part begins. */
   ended?: EndedPage['ended'];
   next?: EndedPage['next'];
@@ -114,6 +116,8 @@ export interface Peers {
   changeGroups(change: GroupChange, waitMs: number): PeerCall;
   presence(uids: readonly string[], waitMs: number): PeerCall;
   groups(prefix: string, page: Page, waitMs: number): PeerCall;
+  /** What they know of failures. @param about A ref, a sid or a uid. */
+  why(about: string, waitMs: number): PeerCall;
   /** Whether a session may go on from an older one, which the others close then; `refused` of a reply is 1: no. */
   mayResume(place: LineagePlace, waitMs: number): PeerCall;
   /** What has ended, as this gateway knows it ('': each), after a place in its list (0: from the beginning). */

@@ -31,6 +31,7 @@ export class EmbeddedBus implements Bus {
     presence: noReplies,
     groups: noReplies,
     status: noReplies,
+    why: noReplies,
     mayResume: noReplies,
     ended: noReplies,
     orders: noReplies,

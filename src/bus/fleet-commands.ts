@@ -20,6 +20,7 @@ import { cursorRefusal } from './push-cursors.ts';
 import { type GroupPage, mergedGroups } from './group-pages.ts';
 import { type Presence, PRESENCE_UIDS_MAX, presenceOf } from './presence.ts';
 import { merged, pageOf, sessionJsonWithStats } from './session-pages.ts';
+import { ABOUT_CHARS_MAX, type WhyKnown, whyOfAll } from './why.ts';
 import { CONFIRM_MS_MAX } from './subscriptions.ts';
 
 /** How long to wait for other gateways unless the caller decides, in milliseconds. */
@@ -227,6 +228,18 @@ export class FleetCommands {
     const { answers, silentGateways } = await call;
     const parts = [{ gateway: this.#gatewayId, ...own }, ...answers];
     return { ...mergedGroups(parts, page.limit), silentGateways };
+  }
+
+  /** What the fleet knows of a failure. @param about A ref, a sid or a uid. */
+  async why(about: string): Promise<WhyKnown | Failure> {
+    if (about === '') return failure('BAD_ARGUMENT', 'about is empty: give a ref, a sid or a uid');
+    if (about.length > ABOUT_CHARS_MAX)
+      return failure('TOO_LARGE', `about: at most ${ABOUT_CHARS_MAX} characters`);
+    const call = this.#bus.peers.why(about, FLEET_WAIT_MS);
+    if (isFailure(call)) return call;
+    const own = this.#sessionCommands.why(about);
+    const { answers, silentGateways } = await call;
+    return { ...whyOfAll(own, answers), gateways: 1 + answers.length, silentGateways };
   }
 
   /** What the other gateways tell of themselves. @param fields As the kind has them. */

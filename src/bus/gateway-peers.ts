@@ -174,8 +174,8 @@ export class GatewayPeers implements Peers {
   }
 
   kick(target: Target, close: Close, waitMs: number): PeerCall {
-    const { reason, code, kick, retryAfterMs } = close;
-    const fields = { reason, code, kick, retry_after: durationText(retryAfterMs) };
+    const { reason, code, kick, retryAfterMs, by } = close;
+    const fields = { reason, code, kick, retry_after: durationText(retryAfterMs), by };
     return this.#callJson('kick', target, fields, waitMs);
   }
 
@@ -206,6 +206,10 @@ export class GatewayPeers implements Peers {
 
   status(kind: StatusKind, fields: object, waitMs: number): PeerCall {
     return this.#callNew('status', { kind, ...fields }, waitMs);
+  }
+
+  why(about: string, waitMs: number): PeerCall {
+    return this.#callNew('why', { about }, waitMs);
   }
 
   mayResume({ lineage, counter, sid }: LineagePlace, waitMs: number): PeerCall {

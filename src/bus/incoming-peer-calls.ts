@@ -97,7 +97,8 @@ export class IncomingPeerCalls {
         const fields = this.#fieldsOf(message);
         if (fields['gateway'] === this.#parts.gatewayId) return {};
         const sessions = sessionCommands.select(readTarget(fields['target']));
-        const closed = sessionCommands.closeAll(sessions, readClose(fields));
+        const by = fields['by'] === 'operator' ? ({ by: 'operator' } as const) : {};
+        const closed = sessionCommands.closeAll(sessions, { ...readClose(fields), ...by });
         return closed instanceof Promise ? closed.then((count) => ({ closed: count })) : { closed };
       }
       case 'list': {
@@ -124,6 +125,10 @@ export class IncomingPeerCalls {
         const page = readPage(limit, after);
         const here = sessionCommands.groups(textOf(prefix, 'prefix'), page, replies.bytesMax);
         return { did: verb, ...here };
+      }
+      case 'why': {
+        const about = textOf(this.#fieldsOf(message)['about'], 'about');
+        return { did: verb, ...sessionCommands.why(about, replies.bytesMax) };
       }
       case 'resume':
       case 'ended':

@@ -1,6 +1,7 @@
 /** Reads what another gateway answers to a call. Nothing in it is trusted: others use the bus too. */
 import { readObject, type SessionJson } from '../contract/json-shapes.ts';
 import { type Failure, failure } from '../errors.ts';
+import { recordOf } from '../failures/failure-record.ts';
 import type { GroupCount, PeerReply, PresenceHere } from './bus.ts';
 import { isObject } from '../protocol/exact-json.ts';
 import { readEnded } from './lineage-words.ts';
@@ -15,6 +16,7 @@ export function readPeerReply(payload: Uint8Array): PeerReply | null {
   }
   const { gateway, sessions, more, error, did, presence, groups, ended, sums, orders, status } =
     fields;
+  const { failures } = fields;
   if (typeof gateway !== 'string') return null;
   const answer: PeerReply = { gateway };
   for (const name of ['delivered', 'dropped', 'refused', 'closed', 'changed', 'next'] as const) {
@@ -32,6 +34,8 @@ export function readPeerReply(payload: Uint8Array): PeerReply | null {
   if (typeof did === 'string') answer.did = did;
   if (Array.isArray(presence)) answer.presence = presence.flatMap(readPresence);
   if (Array.isArray(groups)) answer.groups = groups.filter(isGroupCount);
+  if (Array.isArray(failures))
+    answer.failures = failures.map(recordOf).filter((record) => record !== null);
   if (ended !== undefined) answer.ended = readEnded(ended);
   if (more === true) answer.more = true;
   const why = readFailure(error);

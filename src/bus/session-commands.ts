@@ -17,6 +17,7 @@ import {
   type PushCount,
   type Target,
 } from '../contract/commands.ts';
+import { Failures } from '../failures/failures.ts';
 import type { Encoded } from '../protocol/packet.ts';
 import { closeDetails } from '../session/close-reason.ts';
 import { CLOSE_COST, EachSession, type Fanouts } from '../session/fanouts.ts';
@@ -33,6 +34,7 @@ import { REPLY_BYTES_MAX } from './replies.ts';
 import type { Replay } from './replay.ts';
 import { filterOf, named, namesHere } from './selection.ts';
 import type { UidRule } from './uid-rule.ts';
+import { type WhyHere, whyHere } from './why.ts';
 import type { TimerWheel } from '../timer-wheel.ts';
 
 /** [libpomelo reads the length of a push's route as a signed byte.] */
@@ -48,6 +50,8 @@ export type SessionCommandsParts = PushesParts & {
   readonly uids?: UidRule | undefined;
   /** Absent: kept pushes come only to who is there. */
   readonly replay?: Pick<Replay, 'bound'> | undefined;
+  /** Absent: nothing is known. */
+  readonly failures?: Failures;
 };
 
 /** What a session had that another goes on from. */
@@ -84,9 +88,11 @@ export class SessionCommands {
   readonly #pushes: Pushes;
   readonly #uids: UidRule | undefined;
   readonly #replay: Pick<Replay, 'bound'> | undefined;
+  readonly #failures: Failures;
 
   constructor(parts: SessionCommandsParts) {
     const { registry, limits, groupTtlMs, clock, wheel, fanouts, uids, replay } = parts;
+    this.#failures = parts.failures ?? new Failures();
     this.#uids = uids;
     this.#replay = replay;
     this.#registry = registry;
@@ -270,8 +276,9 @@ export class SessionCommands {
   }
 
   /** Closes the session, with a kick packet first if `close` says so. */
-  close(session: Session, { reason, code, kick, retryAfterMs }: Close): void {
-    session.close(kick ? 'kick' : 'closed', closeDetails(reason, code, retryAfterMs));
+  close(session: Session, { reason, code, kick, retryAfterMs, by = 'backend' }: Close): void {
+    const details = { ...closeDetails(reason, code, retryAfterMs), by };
+    session.close(kick ? 'kick' : 'closed', details);
   }
 
   /** Closes all of them. Returns how many. */
@@ -291,6 +298,11 @@ export class SessionCommands {
   /** A page of the groups that have members here. */
   groups(prefix: string, page: Page, bytesMax = REPLY_BYTES_MAX): GroupsHere {
     return groupsHere(this.#registry, prefix, page, bytesMax);
+  }
+
+  /** What is known here of a ref, a sid or a uid; of many failures the newest, as many as fit into `bytesMax`. */
+  why(about: string, bytesMax = REPLY_BYTES_MAX): WhyHere {
+    return whyHere(this.#failures, this.#registry, about, bytesMax);
   }
 
   bySid(sid: string): Session | undefined {

@@ -37,6 +37,7 @@ export const RELOADED_KEYS = [
   'routes',
   'sessions.max_age',
   'telemetry.always',
+  'telemetry.refs',
   'telemetry.sample',
 ] as const;
 

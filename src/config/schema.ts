@@ -150,6 +150,10 @@ const telemetrySchema = z
       .prefault({})
       .describe('Traces that are kept whatever `sample` says.'),
     metrics: flag(true, 'Serve /metrics for Prometheus.'),
+    refs: flag(
+      false,
+      'Put a `ref` into error answers, refused handshakes and kicks: `pith why REF` says what happened.',
+    ),
   })
   .prefault({})
   .describe('Traces and metrics.');

@@ -31,6 +31,8 @@ export type Close = {
   /** Send a kick packet first. */
   kick: boolean;
   retryAfterMs: number;
+  /** Absent: a backend. */
+  by?: 'operator' | 'backend';
 };
 
 /** Which sessions: the union of sids, uids, groups and all, minus `except…`, of those the ones for which `where` holds. */

@@ -17,6 +17,7 @@ import {
   sessionMessages,
   sessionPage,
 } from './answers.ts';
+import { whyMessage } from './why-answer.ts';
 import type { Request } from './requests.ts';
 import { type MakeMethods, type Methods, orThrow } from './method.ts';
 import { PUSH_WAIT_MS_MAX, pushMany } from './push-many.ts';
@@ -62,7 +63,7 @@ export function fleetMethods(
       return encodePushed(outcome);
     }),
     Kick: one('Kick', async ({ target = {}, close = NO_CLOSE }, call) => {
-      const outcome = orThrow(await fleet.close(target, { ...close, kick: true }));
+      const outcome = orThrow(await fleet.close(target, { ...close, kick: true, by: 'operator' }));
       call.touched = outcome.closed;
       return kickResult(outcome);
     }),
@@ -89,6 +90,7 @@ export function fleetMethods(
     ListGroups: many('ListGroups', async function* (request) {
       yield* groupMessages(orThrow(await groupsOf(fleet, request)));
     }),
+    Why: one('Why', async ({ about = '' }) => whyMessage(orThrow(await fleet.why(about)))),
   };
 }
 

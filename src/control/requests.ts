@@ -55,6 +55,7 @@ export type Request = {
   readonly gateway?: string;
   readonly search?: string;
   readonly stats?: boolean;
+  readonly about?: string;
 };
 
 /** null: a list of names, one a field. */
@@ -143,6 +144,7 @@ const FIELDS: Readonly<Record<string, Readonly<Record<number, Field>>>> = {
     3: ['bodies', (reader) => reader.bool()],
     4: ['perSecond', number],
   },
+  Why: { 1: ['about', text] },
   SetLogLevel: { 1: ['level', text] },
   ListGroups: { 1: ['prefix', text], 2: ['limit', number], 3: ['pageToken', text] },
   ListSessions: {

@@ -43,6 +43,7 @@ export const METHOD_RULES: Readonly<Record<string, MethodRule>> = {
   ListRoutes: READ,
   GetHistory: READ,
   WatchLog: READ,
+  Why: READ,
   // Acts as a player does.
   Call: WRITE,
   ExplainRoute: READ,

@@ -23,17 +23,18 @@ export function errorJson(why: Failure): Buffer {
   return clientJsonBytes(errorObject(why));
 }
 
-/** `{code, reason, msg, retry_after_ms?, fields?}`. */
+/** `{code, reason, msg, retry_after_ms?, ref?, fields?}`. */
 export function errorObject(why: Failure): Record<string, unknown> {
   const body: Record<string, unknown> = { code: why.code, reason: why.reason };
   body['msg'] = why.message || (isOwnReason(why.reason) ? REASONS[why.reason].message : '');
   if (why.retryAfterMs > 0) body['retry_after_ms'] = why.retryAfterMs;
+  if (why.ref !== undefined) body['ref'] = why.ref;
   if (why.fields !== null && Object.keys(why.fields).length > 0) body['fields'] = why.fields;
   return body;
 }
 
-/** What a handshake answer has besides its code when a backend refuses it: `{reason, msg, retry_after_ms?}`. */
+/** What a handshake answer has besides its code when a backend refuses it: `{reason, msg, retry_after_ms?, ref?}`. */
 export function refusalFields(why: Failure): Record<string, unknown> {
-  const { reason, msg, retry_after_ms: retryAfterMs } = errorObject(why);
-  return { reason, msg, ...(retryAfterMs !== undefined && { retry_after_ms: retryAfterMs }) };
+  const { code: _, fields: __, ...rest } = errorObject(why);
+  return rest;
 }

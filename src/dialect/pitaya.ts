@@ -214,6 +214,7 @@ function pitayaError(why: Failure): PitayaError {
   const metadata: Record<string, string> = {};
   if (why.reason !== '') metadata['reason'] = why.reason;
   if (why.retryAfterMs > 0) metadata['retry_after_ms'] = String(why.retryAfterMs);
+  if (why.ref !== undefined) metadata['ref'] = why.ref;
   for (const [path, problem] of Object.entries(why.fields ?? {})) metadata[path] = problem;
   return {
     code: known ? `PIT-${why.code}` : 'PIT-000',

@@ -10,6 +10,7 @@
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config/schema.ts';
 import type { Random } from '../random.ts';
+import { COME_BACK, NO_DETAILS } from '../session/close-reason.ts';
 import { Departures } from '../session/departures.ts';
 import { Pace } from '../session/pace.ts';
 import type { Registry } from '../session/registry.ts';
@@ -108,7 +109,8 @@ export class Rebalance {
     const { signal, hint_route: route, hint_lead: leadMs } = live.config.drain;
     const departures = new Departures({
       ...{ clock, random, log, hint: { route, leadMs }, why: 'rebalance', refuses: false },
-      reason: signal === 'kick' ? 'rebalance_kick' : 'rebalanced',
+      reason: 'rebalanced',
+      details: signal === 'kick' ? COME_BACK : NO_DETAILS,
     });
     const pace = new Pace(random, now);
     const { excess } = share;

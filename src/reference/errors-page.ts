@@ -1,6 +1,7 @@
 /** Every error of the gateway's own, and every way in which a session ends. */
-import { GRPC, REASONS } from '../errors.ts';
-import { CLOSE_REASONS } from '../session/close-reason.ts';
+import { GRPC, type Reason, REASONS } from '../errors.ts';
+import { ANSWERED, ENDED } from '../failures/advice.ts';
+import { CLOSE_REASONS, type CloseReason } from '../session/close-reason.ts';
 import { code, heading, page, prose, table, WRITTEN } from './markdown.ts';
 
 export function errorsPage(): string {
@@ -13,13 +14,15 @@ export function errorsPage(): string {
     statusNames.get(one.grpcStatus)!,
     one.log,
     prose(one.message),
+    prose(ANSWERED[reason as Reason]),
   ]);
   const closes = Object.entries(CLOSE_REASONS).map(([reason, one]) => [
     code(reason),
     String(one.webSocketCode),
-    one.kick === null ? '' : code(one.kick),
+    one.kicks ? code(reason) : '',
     one.log,
     prose(one.about),
+    prose(ENDED[reason as CloseReason]),
   ]);
   return page(
     WRITTEN,
@@ -27,11 +30,11 @@ export function errorsPage(): string {
     heading(2, 'Errors'),
     'A client gets `{"code":…,"reason":…,"msg":…}`; Control answers with the code as HTTP status, or with the status of ' +
       'gRPC. These are the reasons that the gateway itself gives, with their standard texts; backends may give others. ' +
-      'The level is that of the line in the log.',
-    table(['reason', 'code', 'gRPC', 'level', 'text'], errors),
+      'The level is that of the line in the log. `pith why REF` says what to do about one of them.',
+    table(['reason', 'code', 'gRPC', 'level', 'text', 'what to do'], errors),
     heading(2, 'Close reasons'),
     'The word in the log, in `pith_sessions_closed_total`, in the event `closed`, and in the close frame of a WebSocket. ' +
       'Where a kick is named, the client first gets a kick packet with `{"reason":…}`.',
-    table(['reason', 'WebSocket', 'kick', 'level', 'what has happened'], closes),
+    table(['reason', 'WebSocket', 'kick', 'level', 'what has happened', 'what to do'], closes),
   );
 }

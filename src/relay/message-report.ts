@@ -2,17 +2,29 @@
 import type { Push } from '../contract/commands.ts';
 import type { Clock } from '../clock.ts';
 import { type Failure, isOwnReason, REASONS } from '../errors.ts';
+import type { BackendTroubles } from '../failures/backend-troubles.ts';
+import type { Failures } from '../failures/failures.ts';
 import type { Message } from '../protocol/message.ts';
+import { refOf } from '../ref.ts';
 import type { Session } from '../session/session.ts';
 import type { Histogram } from '../telemetry/histogram.ts';
 import type { Log } from '../telemetry/log.ts';
 import { LogThrottle } from '../telemetry/log-throttle.ts';
 import type { Metrics, Series } from '../telemetry/metrics.ts';
 import type { Call } from '../upstream/call.ts';
+import { type FailedCall, fieldsOf, recordOfCall, recordOfRefused } from './failure-records.ts';
 import type { MessageTraces } from './message-traces.ts';
 import { type MessageWatch, NO_MESSAGE_WATCH } from './message-watch.ts';
 import type { RelayCall } from './relay-call.ts';
 import type { RouteActivity } from './route-activity.ts';
+
+/** How a call has failed. */
+export type Failed = {
+  /** What is answered. */
+  readonly why: Failure;
+  /** False: the backend has refused it, and nothing is wrong with the backend. */
+  readonly isTrouble: boolean;
+};
 
 export type MessageReportParts = {
   readonly clock: Clock;
@@ -20,6 +32,10 @@ export type MessageReportParts = {
   readonly log: Log;
   /** null: no message is traced. */
   readonly traces: MessageTraces | null;
+  readonly failures: Failures;
+  readonly troubles: BackendTroubles;
+  /** `telemetry.refs` */
+  readonly tellsRefs: boolean;
   /** What is counted by rules, when somebody asks. */
   readonly routes: RouteActivity;
   /** Absent: nobody looks at messages. */
@@ -75,17 +91,18 @@ export class MessageReport {
   readonly routes: RouteActivity;
   /** null: no message is traced. */
   readonly traces: MessageTraces | null;
+  readonly #failures: Failures;
+  readonly #troubles: BackendTroubles;
+  /** Error answers have the ref of their message. May be replaced at any time. */
+  tellsRefs: boolean;
 
-  constructor({
-    clock,
-    metrics,
-    log,
-    traces,
-    routes,
-    watching = NO_MESSAGE_WATCH,
-  }: MessageReportParts) {
-    this.routes = routes;
-    this.watching = watching;
+  constructor(parts: MessageReportParts) {
+    const { clock, metrics, log, traces } = parts;
+    this.#failures = parts.failures;
+    this.#troubles = parts.troubles;
+    this.tellsRefs = parts.tellsRefs;
+    this.routes = parts.routes;
+    this.watching = parts.watching ?? NO_MESSAGE_WATCH;
     this.#clock = clock;
     this.#metrics = metrics;
     this.#log = log;
@@ -110,10 +127,9 @@ export class MessageReport {
     this.#isDebug = this.#log.level === 'debug';
   }
 
-  /** `why`: the call failed, and not because the backend refused; null: it did not. */
-  done(call: RelayCall, outcome: string, why: Failure | null): void {
+  /** A message has ended; one that failed is told of before. */
+  done(call: RelayCall, outcome: string): void {
     if (call.session.watchers !== 0) this.watching.done(call, outcome);
-    if (why !== null) this.#failed(call, why);
     const ms = this.#clock.now() - call.startedAt;
     this.#counts[call.target.backendOrdinal]!.count(call, outcome, ms);
     if (this.routes.isOn)
@@ -122,49 +138,80 @@ export class MessageReport {
     if (this.#isDebug) logMessage(this.#log, call, { outcome, ms, traceId });
   }
 
-  /** Throttled per backend and reason: an unreachable backend fails every request. */
-  #failed(call: Call, why: Failure): void {
-    const { target, route, upstream } = call;
-    const { reason, detail, message } = why;
-    this.#lastFailures[target.backendOrdinal] = {
-      ...{ atWall: this.#clock.wallNow(), reason, route, why: detail || message },
-    };
-    if (call.reported || !isWorthALine(why)) return;
-    const left = this.#throttle.allow(`${target.backendOrdinal} failed ${reason}`);
-    if (left === null) return;
-    const backend = this.#backends[target.backendOrdinal];
-    const where = upstream.whereTo?.(call);
-    this.#log.warn(
-      { backend, reason, route, ...where, why: detail || message, ...left },
-      'call failed',
+  /** A call has failed, or its backend has refused it; one line now and then for each backend and reason. */
+  failed(call: FailedCall, failed: Failed): void {
+    const backend = this.#backends[call.target.backendOrdinal]!;
+    const record = recordOfCall(call, backend, { ...failed, now: this.#clock.now() });
+    const { why, isTrouble } = failed;
+    const { reason } = why;
+    const cause = isTrouble && !record.cause ? this.#troubleOf(backend, reason) : record.cause;
+    const at = this.#clock.wallNow();
+    if (isTrouble)
+      this.#lastFailures[call.target.backendOrdinal] = {
+        ...{ atWall: at, reason, route: call.route, why: cause || why.message },
+      };
+    if (call.answersClient) this.#failures.add({ ...record, at, cause });
+    if (call.reported) return;
+    const isLoud = isTrouble && isWorthALine(why);
+    const kind = isOwnReason(reason) ? reason : 'BACKEND';
+    const left = this.#throttle.allow(
+      `${call.target.backendOrdinal} ${isTrouble ? 'failed' : 'refused'} ${kind}`,
     );
+    if (left === null) return;
+    const where = call.upstream.whereTo?.(call);
+    this.#log[isLoud ? 'warn' : 'info'](
+      { ...fieldsOf(record), ...where, why: cause || why.message, ...left },
+      isTrouble ? 'call failed' : 'call refused',
+    );
+  }
+
+  /** What was last wrong with a backend, where that may be why. */
+  #troubleOf(backend: string, reason: string): string {
+    return AWAY.has(reason) ? this.#troubles.of(backend, this.#clock.now()) : '';
   }
 
   /** The answer cannot be encoded for this client: the backend's programmers should know. */
-  badReply({ target, route, session }: Call, why: Failure): void {
+  badReply({ target, route, session, seq }: Call, why: Failure): void {
     const more = this.#throttle.allow(target.match);
     if (more === null) return;
     const backend = this.#backends[target.backendOrdinal];
-    this.#log.warn({ sid: session.sid, backend, route, why: why.message, ...more }, 'bad reply');
+    const { sid } = session;
+    const fields = { ref: refOf(sid, seq), sid, backend, route, why: why.message };
+    this.#log.warn({ ...fields, ...more }, 'bad reply');
   }
 
   /** A message, or an answer, that never reached a backend. `backendOrdinal`: -1 where none was chosen. */
-  refused(session: Session, message: Message, why: Failure, backendOrdinal: number): void {
+  refused(
+    session: Session,
+    message: Message,
+    why: Failure,
+    { rule, backendOrdinal }: { readonly rule: string; readonly backendOrdinal: number },
+  ): void {
     if (session.watchers !== 0)
       this.watching.refused(session, message, why, this.#backends[backendOrdinal] ?? '');
     this.#metrics.add('pith_messages_refused_total', [why.reason]);
+    const backend = this.#backends[backendOrdinal] ?? '';
+    const record = recordOfRefused(session, message, why, { rule, backend });
+    this.#failures.add({ ...record, at: this.#clock.wallNow() });
     // A limit that acts should be seen by whoever has set it.
-    const left =
-      isWorthALine(why) || why.reason === 'TOO_MANY'
-        ? this.#throttle.allow(`${backendOrdinal} refused ${why.reason}`)
-        : null;
-    const fields = refusedFields(session, why, this.#backends[backendOrdinal]);
-    // The client's own word: cut, and in a field of its own.
-    const where = { route: message.route.slice(0, 127), notify: !message.wantsAnswer };
-    this.#log[left === null ? 'debug' : 'warn'](
-      { ...fields, ...where, ...left },
+    const isLoud = isWorthALine(why) || why.reason === 'TOO_MANY';
+    const left = this.#throttle.allow(`${backendOrdinal} refused ${why.reason}`);
+    const level = left === null ? 'debug' : isLoud ? 'warn' : 'info';
+    const { detail } = why;
+    this.#log[level](
+      {
+        ...fieldsOf(record),
+        notify: !message.wantsAnswer,
+        ...(detail !== '' && { why: detail }),
+        ...left,
+      },
       'message refused',
     );
+  }
+
+  /** What the client is told: with the ref of its message, where that is configured. */
+  named(why: Failure, sid: string, seq: number): Failure {
+    return this.tellsRefs ? { ...why, ref: refOf(sid, seq) } : why;
   }
 
   patchRefused({ sid }: Session, { reason, message: why }: Failure): void {
@@ -181,18 +228,8 @@ export class MessageReport {
   }
 }
 
-function refusedFields(
-  { sid }: Session,
-  { reason, detail }: Failure,
-  backend: string | undefined,
-): Readonly<Record<string, string>> {
-  return {
-    sid,
-    ...(backend !== undefined && { backend }),
-    reason,
-    ...(detail !== '' && { why: detail }),
-  };
-}
+/** Failures of which the backend's last trouble may be the cause. */
+const AWAY: ReadonlySet<string> = new Set(['BACKEND_AWAY', 'BUS_AWAY', 'TIMEOUT']);
 
 /** Failures that somebody who runs the gateway should hear of; the others are a client's own. */
 function isWorthALine({ reason }: Failure): boolean {

@@ -18,6 +18,7 @@ import type { InFlight } from '../session/in-flight.ts';
 import type { Session } from '../session/session.ts';
 import { Call } from '../upstream/call.ts';
 import { changeSession } from './change-session.ts';
+import type { Failed } from './message-report.ts';
 import type { Relay } from './relay.ts';
 
 /** What a call needs of the relay. */
@@ -41,6 +42,10 @@ export class RelayCall extends Call implements Queued, InFlight {
   retries = 0;
   /** A bit for each watch that has shown it. Owned by `MessageWatch`. */
   watchers = 0;
+  /** It did not start at once. */
+  hasWaited = false;
+  /** When its turn came; as `startedAt`. */
+  turnAt = 0;
   /** Its answer is for the client, who may get a snapshot with it. */
   readonly answersClient: boolean = true;
   /** What its session has of the group that it joins; null: it joins none. */
@@ -66,6 +71,7 @@ export class RelayCall extends Call implements Queued, InFlight {
     this.wantsAnswer = message.wantsAnswer;
     this.seq = ++session.seq;
     this.startedAt = now;
+    this.turnAt = now;
     this.deadline = now + target.timeoutMs;
     this.instance = '';
     this.idempotent = target.idempotent;
@@ -77,6 +83,7 @@ export class RelayCall extends Call implements Queued, InFlight {
   start(): void {
     this.state = 'sent';
     const { session, target } = this;
+    if (this.hasWaited) this.turnAt = this.#relay.parts.wheel.now();
     // Its session is ending, and what it waited for was ended a moment ago.
     if (this.wantsAnswer && session.state === 'closed') {
       this.#release(this.generation, 'client_gone');
@@ -160,25 +167,26 @@ export class RelayCall extends Call implements Queued, InFlight {
   protected sendFailure(why: Failure): void {
     const { session, rawId, clientRoute, target } = this;
     if (session.watchers !== 0) this.#relay.parts.report.watching.failed(this, why);
-    const encoded = session.wire.failure(rawId, clientRoute, why, target.codec);
+    const named = this.#relay.parts.report.named(why, session.sid, this.seq);
+    const encoded = session.wire.failure(rawId, clientRoute, named, target.codec);
     if (encoded !== null) session.send(encoded);
   }
 
   override fail(why: Failure): void {
     if (this.idempotent && this.#relay.retries.again(this, why)) return;
-    this.#endWith(why, why);
+    this.#endWith(why, true);
   }
 
   /** The backend itself has refused: that is not its fault, and is not tried again. */
   #refused(why: Failure): void {
-    this.#endWith(why, null);
+    this.#endWith(why, false);
   }
 
-  #endWith(answer: Failure, trouble: Failure | null): void {
+  #endWith(why: Failure, isTrouble: boolean): void {
     const { generation, session } = this;
-    if (this.wantsAnswer && session.state !== 'closed') this.sendFailure(answer);
-    const outcome = isOwnReason(answer.reason) ? answer.reason : 'BACKEND';
-    this.#release(generation, outcome, trouble);
+    if (this.wantsAnswer && session.state !== 'closed') this.sendFailure(why);
+    const outcome = isOwnReason(why.reason) ? why.reason : 'BACKEND';
+    this.#release(generation, outcome, { why, isTrouble });
   }
 
   override answer(reply: Reply): void {
@@ -263,7 +271,7 @@ export class RelayCall extends Call implements Queued, InFlight {
   }
 
   /** Harmless if it has ended since it was of this `generation`. */
-  #release(generation: number, outcome: string, why: Failure | null = null): void {
+  #release(generation: number, outcome: string, failed: Failed | null = null): void {
     const { lane, session, state, target, unordered } = this;
     if (state === 'free' || this.generation !== generation) return;
     const { breakers, parts } = this.#relay;
@@ -271,7 +279,8 @@ export class RelayCall extends Call implements Queued, InFlight {
     wheel.cancel(this);
     admission.leave(target.backendOrdinal, this.heldBytes);
     breakers[target.backendOrdinal]?.done(outcome, wheel.now());
-    report.done(this, outcome, why);
+    if (failed !== null) report.failed(this, failed);
+    report.done(this, outcome);
     this.state = 'free';
     this.generation++;
     // Before the session reads on, and maybe ends: the lane would start what it finds waiting.
@@ -304,8 +313,10 @@ export class RelayCall extends Call implements Queued, InFlight {
     this.pendingId = 0;
     this.extended = false;
     this.retries = 0;
+    this.hasWaited = false;
     this.reported = false;
     this.watchers = 0;
+    this.why = '';
     this.#from = null;
     this.trace = null;
   }

@@ -109,6 +109,7 @@ export class Relay implements MessageSink {
     session.track(call);
     wheel.setAt(call, call.deadline);
     call.lane.enter(call);
+    if (call.state === 'waiting') call.hasWaited = true;
   }
 
   /** Where the message goes, or why it goes nowhere. */
@@ -150,14 +151,16 @@ export class Relay implements MessageSink {
   /** Answers a message that reached no backend. */
   refuse(session: Session, message: Message, why: Failure, backendOrdinal = -1): void {
     // Counted like those that are relayed: its number is in its ref.
-    session.seq++;
+    const seq = ++session.seq;
+    const { report } = this.parts;
     if (message.wantsAnswer) {
-      const encoded = session.wire.failure(message.rawId, message.route, why);
+      const named = report.named(why, session.sid, seq);
+      const encoded = session.wire.failure(message.rawId, message.route, named);
       if (encoded !== null) session.send(encoded);
     }
-    const { report } = this.parts;
-    report.refused(session, message, why, backendOrdinal);
-    if (report.routes.isOn) report.routes.done(this.#matchOf(message.route), why.reason, null);
+    const rule = this.#matchOf(message.route);
+    report.refused(session, message, why, { rule, backendOrdinal });
+    if (report.routes.isOn) report.routes.done(rule, why.reason, null);
   }
 
   /** '': no rule matches it. */

@@ -3,136 +3,184 @@
  * the client's decision: stock Pomelo clients with `reconnect` do after any close, ours as `client/backoff.ts` says.
  */
 
+import type { By } from '../failures/failure-record.ts';
+
 type Row = {
   /**
    * Code of the WebSocket close frame. [RFC 6455 section 7.4] Stock clients do not read it; ours and people do.
    * None above 1011: the `ws` of old Node clients dies of those.
    */
   readonly webSocketCode: number;
-  /** Reason in the body of a kick packet sent before the close; null: no kick packet. */
-  readonly kick: string | null;
-  /** The client's own doing is debug; what an operator should see is more. */
-  readonly log: 'debug' | 'info' | 'warn';
+  /** A kick packet is sent before the close, with this reason, unless the details have words of their own. */
+  readonly kicks: boolean;
+  /** What somebody should look at is more than info. */
+  readonly log: 'info' | 'warn';
+  /** Who ends it so, where the details do not say. */
+  readonly by: By;
   /** What has happened, for operators. */
   readonly about: string;
 };
 
 export const CLOSE_REASONS = {
-  client_closed: row(1000, null, 'debug', 'The client has closed the connection.'),
+  client_closed: row(1000, false, 'info', 'client', 'The client has closed the connection.'),
   connection_lost: row(
     1006,
-    null,
-    'debug',
+    false,
+    'info',
+    'network',
     'The connection has broken: the client, its machine or the network is gone.',
   ),
   handshake_refused: row(
     1000,
-    null,
+    false,
     'info',
+    'gateway',
     'The handshake was answered with an error, which says why.',
   ),
-  handshake_timeout: row(1008, null, 'info', 'The handshake did not come within limits.handshake.'),
-  ack_timeout: row(1008, null, 'info', 'The handshake was not acknowledged within limits.ack.'),
+  handshake_timeout: row(
+    1008,
+    false,
+    'info',
+    'gateway',
+    'The handshake did not come within limits.handshake.',
+  ),
+  ack_timeout: row(
+    1008,
+    false,
+    'info',
+    'gateway',
+    'The handshake was not acknowledged within limits.ack.',
+  ),
   assemble_timeout: row(
     1008,
-    null,
+    false,
     'info',
+    'gateway',
     'A packet was begun, and not ended within limits.assemble.',
   ),
   heartbeat_timeout: row(
     1008,
-    null,
+    false,
     'info',
+    'gateway',
     'Nothing came from the client for two intervals of heartbeat.',
   ),
   idle_timeout: row(
     1008,
-    'idle_timeout',
+    true,
     'info',
+    'gateway',
     'The client has sent nothing but heartbeats for limits.idle. The kick tells ours not to come back by itself.',
   ),
   max_age: row(
     1001,
-    null,
+    false,
     'info',
+    'gateway',
     'Open for sessions.max_age, which is as long as a session may be: the client is to come back.',
   ),
   bad_packet_type: row(
     1002,
-    null,
+    false,
     'info',
+    'gateway',
     'The client sent what is no packet, or a packet that is not allowed at this point.',
   ),
   packet_too_long: row(
     1009,
-    null,
+    false,
     'info',
+    'gateway',
     'The client sent a packet that is longer than limits.packet.',
   ),
-  malformed: row(1002, null, 'info', 'The client sent messages that could not be read.'),
+  malformed: row(
+    1002,
+    false,
+    'info',
+    'gateway',
+    'The client sent messages that could not be read.',
+  ),
   auth_expired: row(
     1008,
-    'auth_expired',
+    true,
     'info',
+    'gateway',
     'The time for which its token or its backend had let it in is over.',
   ),
-  bind_timeout: row(1008, 'bind_timeout', 'info', 'It had no uid within auth.bind_within.'),
+  bind_timeout: row(1008, true, 'info', 'gateway', 'It had no uid within auth.bind_within.'),
   bad_signature: row(
     1008,
-    null,
+    false,
     'info',
+    'gateway',
     'The client signs its messages, and a signature was wrong.',
   ),
   ping_flood: row(
     1008,
-    null,
+    false,
     'info',
+    'gateway',
     'The client sent more pings of WebSocket than it read answers to.',
   ),
   slow_consumer: row(
     1008,
-    null,
+    false,
     'warn',
+    'gateway',
     'The client was offered what waits for it, and does not take it.',
   ),
   outbox_full: row(
     1008,
-    null,
+    false,
     'warn',
+    'gateway',
     'It got more than limits.outbox holds before any of it might be sent: before its ack, or while a bind is confirmed or a snapshot awaited.',
   ),
-  closed: row(1000, null, 'info', 'A backend or an operator has closed it, without a kick.'),
-  kick: row(1000, 'kick', 'info', 'A backend or an operator has kicked it.'),
+  closed: row(
+    1000,
+    false,
+    'info',
+    'backend',
+    'A backend or an operator has closed it, without a kick.',
+  ),
+  kick: row(1000, true, 'info', 'backend', 'A backend or an operator has kicked it.'),
   logged_in_elsewhere: row(
     1000,
-    'logged_in_elsewhere',
+    true,
     'info',
+    'gateway',
     'Its uid has a newer session than auth.sessions_per_uid lets it share with.',
   ),
-  blocked: row(1008, 'blocked', 'info', 'Its address, uid or kind of client is on the block list.'),
+  blocked: row(
+    1008,
+    true,
+    'info',
+    'operator',
+    'Its address, uid or kind of client is on the block list.',
+  ),
   resumed: row(
     1000,
-    null,
-    'debug',
+    false,
+    'info',
+    'client',
     'Its client has come back with a token, and another session goes on from it.',
   ),
-  draining: row(1001, null, 'info', 'The gateway is stopping.'),
-  drain_kick: row(1001, 'draining', 'info', 'The gateway is stopping, and drain.signal is kick.'),
-  rebalanced: row(1001, null, 'info', 'Sent to a gateway with fewer sessions (drain.rebalance).'),
-  rebalance_kick: row(
+  draining: row(1001, false, 'info', 'operator', 'The gateway is stopping.'),
+  rebalanced: row(
     1001,
-    'draining',
+    false,
     'info',
-    'Sent to a gateway with fewer sessions, and drain.signal is kick. Clients know the kick of a drain, after which they come back.',
+    'gateway',
+    'Sent to a gateway with fewer sessions (drain.rebalance).',
   ),
-  drain_forced: row(1001, null, 'warn', 'It was left when drain.budget was over.'),
-  internal: row(1011, null, 'warn', 'A fault of the gateway.'),
+  drain_forced: row(1001, false, 'warn', 'operator', 'It was left when drain.budget was over.'),
+  internal: row(1011, false, 'warn', 'gateway', 'A fault of the gateway.'),
 } as const satisfies Record<string, Row>;
 
 export type CloseReason = keyof typeof CLOSE_REASONS;
 
-function row(webSocketCode: number, kick: string | null, log: Row['log'], about: string): Row {
-  return { webSocketCode, kick, log, about };
+function row(webSocketCode: number, kicks: boolean, log: Row['log'], by: By, about: string): Row {
+  return { webSocketCode, kicks, log, by, about };
 }
 
 /** A reason must fit in a close frame, and in a log line. */
@@ -151,19 +199,28 @@ export type CloseDetails = {
   readonly code: number;
   /** 0: none. Sent as `retry_after_ms` in the kick body. */
   readonly retryAfterMs: number;
+  /** A kick packet is sent although the reason has none. */
+  readonly kicks?: true;
+  /** Absent: the reason's own. */
+  readonly by?: By;
 };
 
 export const NO_DETAILS: CloseDetails = { text: '', code: 0, retryAfterMs: 0 };
+/** With a kick packet, as clients need it that know no other sign that they should not wait. */
+export const WITH_KICK: CloseDetails = { ...NO_DETAILS, kicks: true };
+/** The same after which every client of ours comes back, whether or not it knows the reason. */
+export const COME_BACK: CloseDetails = { ...WITH_KICK, retryAfterMs: 1 };
 
-/** The kick packet's body; null where the reason has none. Always a JSON object: JS clients parse it. */
+/** The kick packet's body; null where there is none. `ref` '': the client is not told it. Always a JSON object: JS clients parse it. */
 export function kickBody(
   reason: CloseReason,
   details: CloseDetails,
+  ref = '',
 ): Record<string, unknown> | null {
-  const standard = CLOSE_REASONS[reason].kick;
-  if (standard === null) return null;
-  const body: Record<string, unknown> = { reason: details.text || standard };
+  if (!CLOSE_REASONS[reason].kicks && details.kicks !== true) return null;
+  const body: Record<string, unknown> = { reason: details.text || reason };
   if (details.code !== 0) body['code'] = details.code;
   if (details.retryAfterMs > 0) body['retry_after_ms'] = details.retryAfterMs;
+  if (ref !== '') body['ref'] = ref;
   return body;
 }

@@ -6,7 +6,7 @@ import type { Clock } from '../clock.ts';
 import { isFailure } from '../errors.ts';
 import type { Random } from '../random.ts';
 import type { Log } from '../telemetry/log.ts';
-import type { CloseReason } from './close-reason.ts';
+import type { CloseDetails, CloseReason } from './close-reason.ts';
 import type { Session } from './session.ts';
 
 /** Sessions closed in one turn of the event loop: a few milliseconds. */
@@ -26,6 +26,7 @@ export type DeparturesParts = {
   readonly log: Log;
   readonly hint: Hint;
   readonly reason: CloseReason;
+  readonly details: CloseDetails;
   /** `reason` of the hint. */
   readonly why: string;
   /** New requests are refused once a session's time is up; else it is closed in the first pause between them. */
@@ -101,7 +102,7 @@ export class Departures {
 
   /** Closes those whose time is up and of whom nothing is in flight. True: there are more, for the next turn. */
   closeFinished(): boolean {
-    const { clock, reason, refuses } = this.#parts;
+    const { clock, reason, details, refuses } = this.#parts;
     let left = CLOSED_PER_TURN;
     for (const [session, at] of [...this.#leaving]) {
       if (session.state === 'closed') this.#leaving.delete(session);
@@ -111,7 +112,7 @@ export class Departures {
       if (!isIdle(session)) continue;
       left--;
       session.resuming?.renew();
-      session.close(reason);
+      session.close(reason, details);
       this.#leaving.delete(session);
       this.#closed++;
     }

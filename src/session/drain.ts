@@ -7,6 +7,7 @@ import { type Clock, nextTurn, sleep } from '../clock.ts';
 import { failure } from '../errors.ts';
 import type { Random } from '../random.ts';
 import type { Log } from '../telemetry/log.ts';
+import { NO_DETAILS, WITH_KICK } from './close-reason.ts';
 import { CLOSED_PER_TURN, Departures, type Hint } from './departures.ts';
 import { Pace } from './pace.ts';
 import type { Registry } from './registry.ts';
@@ -53,7 +54,8 @@ export async function drainSessions(
   const leadMs = options.hint.route === '' ? 0 : Math.min(options.hint.leadMs, options.budgetMs / 2); // prettier-ignore
   const departures = new Departures({
     ...{ clock, random, log, hint: { route: options.hint.route, leadMs } },
-    reason: options.signal === 'kick' ? 'drain_kick' : 'draining',
+    reason: 'draining',
+    details: options.signal === 'kick' ? WITH_KICK : NO_DETAILS,
     ...{ why: 'draining', refuses: true },
   });
   const until = clock.now() + options.budgetMs;

@@ -60,6 +60,9 @@ export class Outbox {
   /** The turn since which something waits for the client, or for the cork; 0: nothing does. */
   behindSinceTurn = 0;
 
+  /** How much was put here to be sent. */
+  sent = 0;
+
   constructor(connection: Connection, outboxes: Outboxes, limits: OutboxLimits, owner: Owner) {
     this.#connection = connection;
     this.#outboxes = outboxes;
@@ -116,6 +119,7 @@ export class Outbox {
     const { length } = encoded;
     if (!this.#fits(length, 0) && !this.#makeRoom(length, '', true)) return 'full';
     this.#queue.push(encoded);
+    this.sent++;
     this.#onPut();
     return 'taken';
   }
@@ -136,6 +140,7 @@ export class Outbox {
       return mustGo ? 'full' : 'dropped';
     }
     this.#queue.pushPerishable(encoded, perishable);
+    this.sent++;
     this.#onPut();
     return 'taken';
   }
@@ -144,6 +149,7 @@ export class Outbox {
   putFirst(messages: readonly Encoded[]): void {
     if (this.#ended || messages.length === 0) return;
     this.#queue.pushFirst(messages);
+    this.sent += messages.length;
     this.#onPut();
   }
 

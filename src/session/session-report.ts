@@ -4,8 +4,11 @@ import type { ClosedSession } from '../contract/facts.ts';
 import type { Log } from '../telemetry/log.ts';
 import { LogThrottle } from '../telemetry/log-throttle.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import type { By } from '../failures/failure-record.ts';
 import { CLOSE_REASONS, type CloseDetails, type CloseReason } from './close-reason.ts';
 import { NOT_WATCHED, type PacketWatch } from './packet-watch.ts';
+import type { Failures } from '../failures/failures.ts';
+import { refOf } from '../ref.ts';
 import type { Session } from './session.ts';
 import type { SessionEvents } from './session-events.ts';
 import type { Drop } from './state.ts';
@@ -17,6 +20,10 @@ export type SessionEnd = {
   /** More than the reason says: the socket's error, what was wrong with a handshake; '' for nothing. */
   readonly cause: string;
   readonly lastedMs: number;
+  /** Requests that had no answer yet. */
+  readonly unanswered: number;
+  /** It was open for messages. */
+  readonly wasActive: boolean;
 };
 
 export type SessionReportParts = {
@@ -26,6 +33,9 @@ export type SessionReportParts = {
   readonly clock: Clock;
   /** Absent: nobody looks at packets. */
   readonly watching?: PacketWatch;
+  readonly failures: Failures;
+  /** `telemetry.refs` */
+  readonly tellsRefs: () => boolean;
 };
 
 export class SessionReport {
@@ -35,8 +45,12 @@ export class SessionReport {
   readonly #events: SessionEvents;
   readonly #throttle: LogThrottle;
 
-  constructor({ metrics, log, events, clock, watching = NOT_WATCHED }: SessionReportParts) {
-    this.watching = watching;
+  readonly #parts: SessionReportParts;
+
+  constructor(parts: SessionReportParts) {
+    const { metrics, log, events, clock } = parts;
+    this.#parts = parts;
+    this.watching = parts.watching ?? NOT_WATCHED;
     this.#throttle = new LogThrottle(clock);
     this.#metrics = metrics;
     this.#log = log;
@@ -58,18 +72,67 @@ export class SessionReport {
     this.#log.debug({ sid, why }, 'message dropped');
   }
 
+  /** What the client is told its end by; '': it is not told. */
+  refOf({ sid }: Session): string {
+    return this.#parts.tellsRefs() ? refOf(sid, 0) : '';
+  }
+
   closed(session: Session, end: SessionEnd, closed: ClosedSession): void {
     const { sid, uid, remoteIp } = session;
     const { reason, details, cause, lastedMs } = end;
     this.#events.closed(session, closed);
     if (session.watchers !== 0) this.watching.closed(session, end);
     this.#metrics.add('pith_sessions_closed_total', [reason]);
-    const words = details.text !== '' && { words: details.text };
-    const error = cause !== '' && { error: cause };
+    this.#keep(session, end);
     // Anyone can be refused, as often as they like.
     const left = reason === 'handshake_refused' ? this.#throttle.allow(reason) : {};
     if (left === null) return;
-    const fields = { sid, uid, remoteIp, reason, ...words, ...error, lastedMs, ...left };
-    this.#log[CLOSE_REASONS[reason].log](fields, 'session closed');
+    this.#log[this.#levelOf(end)](
+      {
+        ...{ ref: refOf(sid, 0), sid, uid, remoteIp, reason },
+        ...(details.text !== '' && { words: details.text }),
+        ...(cause !== '' && { error: cause }),
+        ...{ by: byOf(end), lastedMs },
+        ...trafficOf(session),
+        ...(end.unanswered > 0 && { unanswered: end.unanswered }),
+        ...left,
+      },
+      'session closed',
+    );
   }
+
+  /** One that ends by itself before it was open is no player: a scan, or a load balancer that looks. */
+  #levelOf({ reason, wasActive }: SessionEnd): 'debug' | 'info' | 'warn' {
+    const isQuiet = reason === 'client_closed' || reason === 'connection_lost';
+    return isQuiet && !wasActive ? 'debug' : CLOSE_REASONS[reason].log;
+  }
+
+  #keep(session: Session, end: SessionEnd): void {
+    const { reason, details, cause, lastedMs, unanswered } = end;
+    const lost = unanswered > 0 ? `${unanswered} requests had no answer yet` : '';
+    this.#parts.failures.add({
+      ref: refOf(session.sid, 0),
+      at: this.#parts.clock.wallNow(),
+      what: 'session',
+      uid: session.uid,
+      remoteIp: session.remoteIp,
+      ...{ route: '', rule: '', backend: '', address: '' },
+      ...{ waitedMs: 0, tookMs: lastedMs, retries: 0 },
+      code: details.code,
+      reason,
+      message: details.text,
+      cause: [cause, lost].filter((text) => text !== '').join('; '),
+      by: byOf(end),
+    });
+  }
+}
+
+function byOf({ reason, details }: SessionEnd): By {
+  return details.by ?? CLOSE_REASONS[reason].by;
+}
+
+/** Counts of the client's messages, what was sent to it, and the bytes of its socket. */
+function trafficOf({ seq, outbox, connection }: Session): Readonly<Record<string, number>> {
+  const { readBytes, sentBytes } = connection;
+  return { messages: seq, sent: outbox.sent, bytesIn: readBytes, bytesOut: sentBytes };
 }

@@ -305,7 +305,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
     this.catchUp();
     if (this.#state === 'closed') return;
     const isAcked = this.#state === 'active' || this.#state === 'draining';
-    const kick = kickBody(reason, details);
+    const kick = kickBody(reason, details, this.#parts.report.refOf(this));
     // Clients know it from the answer to their handshake on; Pomelo waits for the ack as well. [protocol.md 3.4]
     const encoded =
       kick === null || this.#state === 'opening' ? null : this.listenerDialect.kick(kick);
@@ -324,16 +324,18 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
 
   #end(reason: CloseReason, details: CloseDetails, cause = ''): void {
     if (this.#state === 'closed') return;
+    const wasActive = this.#state === 'active' || this.#state === 'draining';
     this.#become('closed');
     this.deadlines.stop();
     this.outbox.end();
+    const unanswered = this.#inFlight.size;
     this.#inFlight.abandon();
     const { auth, registry, report, wheel } = this.#parts;
     registry.remove(this);
     auth.onClosed(this, reason);
     const lastedMs = Math.round(wheel.now() - this.openedAt);
     const closed = { session: this, reason: details.text || reason, code: details.code, lastedMs };
-    report.closed(this, { reason, details, cause, lastedMs }, closed);
+    report.closed(this, { reason, details, cause, lastedMs, unanswered, wasActive }, closed);
     for (const lane of this.lanes) lane?.backendSession?.forget(closed);
   }
 

@@ -37,6 +37,16 @@ export class Outflow {
     return (handle?.bytesWritten ?? 0) - (handle?.writeQueueSize ?? 0);
   }
 
+  /** Bytes that have come from the socket, below any TLS. */
+  get readBytes(): number {
+    return this.#raw.bytesRead;
+  }
+
+  /** Bytes written to it; what the kernel has not taken is among them. */
+  get sentBytes(): number {
+    return this.#raw.bytesWritten;
+  }
+
   write(bytes: Uint8Array): void {
     // Once the socket is not writable, trying would lose what is already on its way.
     if (!this.#socket.writable) return;

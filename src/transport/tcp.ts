@@ -75,6 +75,14 @@ export class TcpConnection implements Connection {
     return this.#outflow.takenBytes;
   }
 
+  get readBytes(): number {
+    return this.#outflow.readBytes;
+  }
+
+  get sentBytes(): number {
+    return this.#outflow.sentBytes;
+  }
+
   get congested(): boolean {
     return this.#outflow.bufferedBytes > 0;
   }

@@ -26,6 +26,9 @@ export interface Connection {
   readonly congested: boolean;
   /** Grows with every byte that the kernel takes. */
   readonly takenBytes: number;
+  /** Bytes that have come from the socket, and that were written to it, TLS and frames included. */
+  readonly readBytes: number;
+  readonly sentBytes: number;
   /** True while part of a WebSocket message has been received. Always false over TCP. */
   readonly assembling: boolean;
 

@@ -115,6 +115,14 @@ export class WebSocketConnection implements Connection {
     return this.#outflow.takenBytes;
   }
 
+  get readBytes(): number {
+    return this.#outflow.readBytes;
+  }
+
+  get sentBytes(): number {
+    return this.#outflow.sentBytes;
+  }
+
   get congested(): boolean {
     return this.#outflow.bufferedBytes > 0;
   }

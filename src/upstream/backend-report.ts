@@ -2,7 +2,10 @@
 import type { Clock } from '../clock.ts';
 import type { Log } from '../telemetry/log.ts';
 import { LogThrottle } from '../telemetry/log-throttle.ts';
+import type { BackendTroubles } from '../failures/backend-troubles.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { refOf } from '../ref.ts';
+import type { Call } from './call.ts';
 
 /** Conditions of an address that somebody should look at. */
 const TROUBLE: ReadonlySet<string> = new Set([
@@ -32,6 +35,8 @@ export type BackendReportParts = {
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
+  /** Remembers what was wrong last; absent: nobody asks. */
+  readonly troubles?: BackendTroubles;
 };
 
 /** Kinds are few: of the lines of each a few are logged, and the others counted. */
@@ -40,12 +45,17 @@ export class BackendReport {
   readonly #kind: string;
   readonly #log: Log;
   readonly #metrics: Metrics;
+  readonly #clock: Clock;
+  readonly #troubles: BackendTroubles | undefined;
   /** Addresses come and go; they must not use up the kinds of the rest. */
   readonly #states: LogThrottle;
   readonly #throttle: LogThrottle;
 
   /** @param kind The label of its late replies: how the backend is reached. */
-  constructor(backend: string, kind: string, { clock, log, metrics }: BackendReportParts) {
+  constructor(backend: string, kind: string, parts: BackendReportParts) {
+    const { clock, log, metrics, troubles } = parts;
+    this.#clock = clock;
+    this.#troubles = troubles;
     this.backend = backend;
     this.#kind = kind;
     this.#log = log;
@@ -56,6 +66,8 @@ export class BackendReport {
 
   /** An address has changed; of one that comes and goes all the time some changes are logged. */
   state(address: string, state: string, why: string): void {
+    if (TROUBLE.has(state))
+      this.#troubles?.had(this.backend, `${address} is ${state}: ${why}`, this.#clock.now());
     const left = this.#states.allow(`${address} ${state}`);
     if (left === null) return;
     const fields = { backend: this.backend, address, state, why: why.slice(0, WHY_CHARS_MAX) };
@@ -67,12 +79,15 @@ export class BackendReport {
     this.#metrics.add('pith_late_replies_total', [this.#kind]);
   }
 
-  /** A call failed in a way that an operator should look at. `why` may be a function: it is called for a line only. */
-  trouble(kind: string, what: Fields, why: string | (() => string)): void {
+  /** `call` fails in a way that an operator should look at. Comes before its end, which says no more then. */
+  trouble(call: Call, kind: string, what: Fields, why: string): void {
+    call.reported = true;
+    call.why = why;
+    this.#troubles?.had(this.backend, why, this.#clock.now());
     const left = this.#throttle.allow(`call ${kind}`);
     if (left === null) return;
-    const text = typeof why === 'string' ? why : why();
-    this.#log.warn({ backend: this.backend, ...what, why: text, ...left }, 'call failed');
+    const ref = refOf(call.session.sid, call.seq);
+    this.#log.warn({ backend: this.backend, ref, ...what, why, ...left }, 'call failed');
   }
 
   /** Something that the backend sent was not used. */

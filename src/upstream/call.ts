@@ -50,6 +50,8 @@ export abstract class Call extends WheelEntry {
   idempotent = false;
   /** Its failure has been logged already. */
   reported = false;
+  /** Why it fails, for operators, where that is known before its end; '': not. */
+  why = '';
 
   /** Set by the upstream: where the call waits, or its answer is awaited; null: nowhere. */
   pending: PendingCall | null = null;

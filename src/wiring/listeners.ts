@@ -70,7 +70,10 @@ export function makeListeners(parts: ListenersParts): Listeners {
     const what = 'limits.connections is more than there are file descriptors for: raise ulimit -n';
     log.warn({ connections, allowed: capacity.connections, what }, 'connections are limited');
   }
-  const report = new SessionReport({ ...parts, events: registry.events, watching: parts.watches });
+  const tellsRefs = (): boolean => parts.live.config.telemetry.refs;
+  const report = new SessionReport({
+    ...{ ...parts, events: registry.events, watching: parts.watches, tellsRefs },
+  });
   const { gatewayId, relay, outboxes, fanouts, network } = parts;
   const common = { gatewayId, wheel, relay, registry, report, outboxes, fanouts };
   let sessionsEver = 0;

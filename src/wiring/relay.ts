@@ -58,6 +58,7 @@ export function makeRelay(parts: MakeRelayParts): Relay {
     report: new MessageReport({
       ...{ ...parts, traces, routes: new RouteActivity(parts.wheel) },
       watching: parts.watches,
+      tellsRefs: config.telemetry.refs,
     }),
   });
 }

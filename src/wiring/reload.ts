@@ -43,6 +43,7 @@ export function makeReload(parts: MakeReloadParts): Reload {
     live.config = config;
     admission.limits = makeAdmissionLimits(config, parts.capacity);
     shedding.setLimit(config.limits.event_loop_lag);
+    report.tellsRefs = config.telemetry.refs;
     report.traces?.keep(makeKeptTraces(config));
     listeners.setLimits(config);
     for (const name of ['control', 'admin'] as const)

@@ -1,6 +1,8 @@
 /** What nearly every part of a gateway is made with. */
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config/schema.ts';
+import type { BackendTroubles } from '../failures/backend-troubles.ts';
+import type { Failures } from '../failures/failures.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Random } from '../random.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -21,5 +23,8 @@ export type Shared = {
   readonly random: Random;
   readonly log: Log;
   readonly metrics: Metrics;
+  /** What has failed lately, for those who ask why. */
+  readonly failures: Failures;
+  readonly troubles: BackendTroubles;
   readonly network: Network;
 };

@@ -14,7 +14,7 @@ import { eventually } from '../support/wait.ts';
 const NO_BACKENDS = 'backends: {}\nroutes: []';
 const SERVED = [
   ...['Push', 'PushMany', 'Kick', 'Bind', 'Unbind', 'SetData', 'Join', 'Leave', 'GetSession'],
-  ...['ListSessions', 'GetPresence', 'ListGroups', 'Block', 'Unblock', 'ListBlocks'],
+  ...['ListSessions', 'GetPresence', 'ListGroups', 'Why', 'Block', 'Unblock', 'ListBlocks'],
   ...['ListGateways', 'ListBackends', 'ListRoutes', 'GetHistory', 'WatchLog', 'Watch'],
   ...['Call', 'ExplainRoute', 'Drain', 'SetLogLevel', 'Reload', 'GetConfig', 'GetInfo'],
   ...['SetMaintenance', 'GetMaintenance'],

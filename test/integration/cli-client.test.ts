@@ -208,7 +208,7 @@ describe('pith client with a pipe', () => {
     await own.gateway.drain();
     expect(await client.exited).toBe(69);
     expect(client.output()).toContain('kicked {"reason":"draining"}\n');
-    expect(client.output()).toMatch(/disconnected: closed by the server, \d{4} drain_kick\n/);
+    expect(client.output()).toMatch(/disconnected: closed by the server, \d{4} draining\n/);
   });
 });
 

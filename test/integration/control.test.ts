@@ -64,7 +64,7 @@ describe('reflection', () => {
     expect((await grpcurl(gateway, ['list'])).trim().split('\n')).toEqual(SERVICES);
     const methods = (await grpcurl(gateway, ['list', 'pith.v1.Control'])).trim().split('\n');
     expect(methods).toContain('pith.v1.Control.ListSessions');
-    expect(methods).toHaveLength(31);
+    expect(methods).toHaveLength(32);
   });
 
   test.each(SERVICES)('describes %s', async (service) => {
@@ -295,7 +295,7 @@ describe('errors', () => {
       status: 'Unimplemented',
       text:
         `UNSUPPORTED: ${method} is not in this release, which serves ` +
-        'Push, PushMany, Kick, Bind, Unbind, SetData, Join, Leave, GetSession, ListSessions, GetPresence, ListGroups, ' +
+        'Push, PushMany, Kick, Bind, Unbind, SetData, Join, Leave, GetSession, ListSessions, GetPresence, ListGroups, Why, ' +
         'Block, Unblock, ListBlocks, ListGateways, ListBackends, ListRoutes, GetHistory, WatchLog, Watch, Call, ExplainRoute, Drain, SetLogLevel, Reload, GetConfig, GetInfo, SetMaintenance, ' +
         'GetMaintenance',
       answers: [],

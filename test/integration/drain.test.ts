@@ -160,7 +160,7 @@ describe('on SIGTERM', () => {
     await stays.ended;
     expect(await served.running.exited).toBe(0);
     const closes = served.log().filter(({ msg }) => msg === 'session closed');
-    expect(closes.map(({ reason }) => reason)).toEqual(['draining']);
+    expect(closes.map(({ reason }) => reason)).toEqual(['client_closed', 'draining']);
     expect(served.log().at(-1)).toMatchObject({ msg: 'stopped', closed: 2, forced: 0 });
   });
 

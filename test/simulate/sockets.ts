@@ -15,6 +15,8 @@ export class ClientConnection implements Connection {
   readonly transport: 'ws' | 'tcp';
   readonly remoteAddress = '10.9.0.1';
   readonly assembling = false;
+  readonly readBytes = 0;
+  readonly sentBytes = 0;
   readonly end: End;
   #handler: ConnectionHandler | null = null;
   #isClosing = false;

@@ -41,6 +41,7 @@ const SEEN = ['telemetry/metrics.ts', 'telemetry/log.ts'];
 
 const GRPC = ['@grpc/grpc-js', '@grpc/proto-loader'];
 const UPSTREAM = [
+  'type failures/',
   'contract/',
   'routing/',
   'protocol/',
@@ -76,11 +77,13 @@ export const RULES: Rules = {
   'config/pomelo-project.ts': ['type dialect/pomelo.ts', 'protocol/', 'node:fs', 'node:path'],
   'contract/': ['protocol/', 'node:buffer'],
 
+  'failures/': ['session/close-reason.ts'],
+
   // Life of a packet.
   'transport/':     ['protocol/', 'timer-wheel.ts', 'ws', 'node:net', 'node:http', 'node:tls', 'node:crypto', 'node:stream', ...SEEN],
   'dialect/':       ['protocol/', 'node:buffer', 'node:crypto', 'node:zlib'],
-  'session/':       ['telemetry/log-throttle.ts', 'protocol/', 'dialect/', 'contract/', 'transport/', 'timer-wheel.ts', 'type node:crypto', ...SEEN],
-  'relay/':         ['contract/', 'type orders/', 'telemetry/log-throttle.ts', 'telemetry/histogram.ts', 'type telemetry/tracing.ts', 'protocol/', 'dialect/', 'routing/', 'session/', 'upstream/upstream.ts', 'upstream/call*', 'timer-wheel.ts', ...SEEN],
+  'session/':       ['failures/', 'telemetry/log-throttle.ts', 'protocol/', 'dialect/', 'contract/', 'transport/', 'timer-wheel.ts', 'type node:crypto', ...SEEN],
+  'relay/':         ['failures/', 'contract/', 'type orders/', 'telemetry/log-throttle.ts', 'telemetry/histogram.ts', 'type telemetry/tracing.ts', 'protocol/', 'dialect/', 'routing/', 'session/', 'upstream/upstream.ts', 'upstream/call*', 'timer-wheel.ts', ...SEEN],
   'watch/':         ['contract/', 'node:buffer', 'type protocol/message.ts', 'protocol/packet.ts', 'type relay/', 'routing/', 'session/', ...SEEN],
   'resume/':        ['contract/', 'protocol/', 'session/', 'type bus/', 'timer-wheel.ts', 'telemetry/log-throttle.ts', 'node:crypto', ...SEEN],
   'orders/':        ['config/client-rules.ts', 'config/syntax.ts', 'type contract/', 'protocol/exact-json.ts', 'protocol/json-parse.ts', 'routing/route-table.ts', 'session/', 'timer-wheel.ts', 'node:fs', 'node:net', 'node:util', ...SEEN],
@@ -99,14 +102,14 @@ export const RULES: Rules = {
   'upstream/nats/dial.ts': ['upstream/nats/', 'nats', 'node:fs', 'node:net', 'type node:tls'],
 
   // From backends back to clients, and what operators call.
-  'placement/': ['type bus/', 'type config/', 'session/departures.ts', 'session/pace.ts', 'type session/', 'timer-wheel.ts', ...SEEN],
-  'bus/':     ['watch/', 'config/syntax.ts', 'contract/', 'orders/', 'resume/', 'session/', 'type dialect/', 'protocol/', 'timer-wheel.ts', 'type upstream/backend-commands.ts', 'type upstream/backend-report.ts', 'telemetry/log-throttle.ts', 'type telemetry/histogram.ts', 'type upstream/nats/nats-connection.ts', 'type upstream/nats/connection-state.ts', 'type upstream/nats/nats-connector.ts', 'type upstream/nats/nats-report.ts', 'upstream/nats/header-block.ts', 'upstream/nats/outgoing.ts', 'upstream/nats/subjects.ts', ...SEEN],
-  'control/': ['watch/watch.ts', 'config/syntax.ts', 'control/attach*', 'bus/', 'orders/', 'contract/', 'node:buffer', 'protocol/', 'session/', 'routing/', 'gen/', 'type config/', ...GRPC, '@bufbuild/protobuf', 'grpc-health-check', 'node:fs', 'node:url', 'node:net', 'node:http', 'type node:stream', 'upstream/dial-in/attach-stream.ts', 'transport/pending-connection.ts', 'transport/http-refusal.ts', 'transport/operator-port.ts', 'type transport/port.ts', 'upstream/method/json-reader.ts', 'node:crypto', 'type node:tls', 'spiffe.ts', 'telemetry/log-throttle.ts', 'telemetry/history.ts', ...SEEN],
+  'placement/': ['type bus/', 'type config/', 'session/close-reason.ts', 'session/departures.ts', 'session/pace.ts', 'type session/', 'timer-wheel.ts', ...SEEN],
+  'bus/':     ['failures/', 'watch/', 'config/syntax.ts', 'contract/', 'orders/', 'resume/', 'session/', 'type dialect/', 'protocol/', 'timer-wheel.ts', 'type upstream/backend-commands.ts', 'type upstream/backend-report.ts', 'telemetry/log-throttle.ts', 'type telemetry/histogram.ts', 'type upstream/nats/nats-connection.ts', 'type upstream/nats/connection-state.ts', 'type upstream/nats/nats-connector.ts', 'type upstream/nats/nats-report.ts', 'upstream/nats/header-block.ts', 'upstream/nats/outgoing.ts', 'upstream/nats/subjects.ts', ...SEEN],
+  'control/': ['failures/', 'watch/watch.ts', 'config/syntax.ts', 'control/attach*', 'bus/', 'orders/', 'contract/', 'node:buffer', 'protocol/', 'session/', 'routing/', 'gen/', 'type config/', ...GRPC, '@bufbuild/protobuf', 'grpc-health-check', 'node:fs', 'node:url', 'node:net', 'node:http', 'type node:stream', 'upstream/dial-in/attach-stream.ts', 'transport/pending-connection.ts', 'transport/http-refusal.ts', 'transport/operator-port.ts', 'type transport/port.ts', 'upstream/method/json-reader.ts', 'node:crypto', 'type node:tls', 'spiffe.ts', 'telemetry/log-throttle.ts', 'telemetry/history.ts', ...SEEN],
   'control/attach*': ['control/attach*', 'control/contract-files.ts', 'control/peer-address.ts', 'type telemetry/log.ts', 'telemetry/log-throttle.ts', 'contract/', 'protocol/', 'transport/pending-connection.ts', 'upstream/method/json-reader.ts', 'upstream/dial-in/', 'upstream/liveness.ts', 'timer-wheel.ts', 'ws', '@bufbuild/protobuf', ...GRPC, 'type node:stream', 'node:fs', 'node:url', 'node:http', 'node:diagnostics_channel', 'type node:http2'],
 
   // Beside that path.
   'discovery/': ['type config/', 'type placement/', 'config/address.ts', 'config/consul-service.ts', 'type transport/pem.ts', 'type telemetry/log.ts', 'node:http', 'node:https', 'node:net'],
-  'reference/': ['config/', 'control/contract-files.ts', 'control/roles.ts', 'session/close-reason.ts', 'telemetry/metrics.ts', '@bufbuild/protobuf', 'zod'],
+  'reference/': ['failures/advice.ts', 'config/', 'control/contract-files.ts', 'control/roles.ts', 'session/close-reason.ts', 'telemetry/metrics.ts', '@bufbuild/protobuf', 'zod'],
   'explain/':   ['config/', 'routing/', 'upstream/http/path.ts', 'upstream/method/schema-check.ts', 'upstream/nats/subjects.ts'],
   'faults.ts':  ['telemetry/log-throttle.ts', ...SEEN],
   'telemetry/': ['config/', 'timer-wheel.ts', 'pino', '@opentelemetry/api', '@opentelemetry/sdk-node', '@opentelemetry/exporter-trace-otlp-http', 'node:perf_hooks'],
@@ -125,7 +128,7 @@ export const RULES: Rules = {
   'wiring/':    ['*', 'node:crypto', 'node:fs', 'node:path', 'node:util'],
   'shutdown.ts': ['session/', 'type bus/', 'type placement/', 'type control/', 'type discovery/', 'faults.ts', 'type reload/', 'type telemetry/', 'type timer-wheel.ts', 'type transport/', 'type wiring/'],
   'gateway.ts': ['*', 'shutdown.ts', 'wiring/'],
-  'cli/':       ['reference/', 'auth/jwt/own-keys.ts', 'explain/', 'client/', 'client/tcp.ts', 'config/', 'config/pomelo-project.ts', 'routing/', 'protocol/', 'gen/', 'orders/blocks-file.ts', 'upstream/http/path.ts', 'upstream/method/schema-check.ts', 'upstream/nats/subjects.ts', 'transport/certificate.ts', 'transport/pem.ts', 'wiring/dialects.ts', 'ws', 'node:child_process', 'node:readline', 'node:stream', 'node:util', ...GRPC, 'yaml', 'node:fs', 'node:path', 'node:url', ...SEEN],
+  'cli/':       ['failures/', 'reference/', 'auth/jwt/own-keys.ts', 'explain/', 'client/', 'client/tcp.ts', 'config/', 'config/pomelo-project.ts', 'routing/', 'protocol/', 'gen/', 'orders/blocks-file.ts', 'upstream/http/path.ts', 'upstream/method/schema-check.ts', 'upstream/nats/subjects.ts', 'transport/certificate.ts', 'transport/pem.ts', 'wiring/dialects.ts', 'ws', 'node:child_process', 'node:readline', 'node:stream', 'node:util', ...GRPC, 'yaml', 'node:fs', 'node:path', 'node:url', ...SEEN],
   'main.ts':    ['gateway.ts', 'wiring/network.ts', 'config/', 'telemetry/', 'cli/', 'node:fs', 'node:os'],
 };
 
@@ -153,6 +156,7 @@ export const WHAT: Readonly<Record<string, string>> = {
   'config/pomelo-project.ts': 'reads the files of an existing Pomelo project',
   'contract/': 'the shapes of `pith.v1`, in protobuf, JSON and headers',
 
+  'failures/':      'the last failures and what they mean: kept, read back, explained; pure',
   'transport/':     'sockets, TLS, listening ports',
   'dialect/':       'what differs between the families of clients; pure',
   'session/':       'the state and the order of one client; the registry of all',

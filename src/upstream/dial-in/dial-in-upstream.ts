@@ -6,10 +6,12 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 
 import type { Clock } from '../../clock.ts';
 import type { Random } from '../../random.ts';
+import type { Call } from '../call.ts';
 import { type ClientSpan, grpcSpan } from '../client-span.ts';
 import { EndpointPool } from '../pool/endpoint-pool.ts';
 import type { LinkParts, LinkTransport } from '../link/link-transport.ts';
 import { LinkUpstream, type LinkUpstreamOptions } from '../link/link-upstream.ts';
+import { addressOf } from '../pool/pooled-session.ts';
 import type { UpstreamInfo } from '../upstream.ts';
 import type { AttachStream, Ending } from './attach-stream.ts';
 import { AttachedLink } from './attached-link.ts';
@@ -87,8 +89,8 @@ export class DialInUpstream extends LinkUpstream {
 
   // ---- for the gateway ------------------------------------------------------------------------------------
 
-  whereTo(): Readonly<Record<string, string>> {
-    return { method: '/pith.v1.Gateway/Attach' };
+  whereTo({ lane }: Call): Readonly<Record<string, string>> {
+    return { method: '/pith.v1.Gateway/Attach', ...addressOf(lane) };
   }
 
   clientSpan(): ClientSpan {

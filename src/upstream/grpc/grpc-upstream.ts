@@ -7,6 +7,7 @@ import { LinkUpstream, type LinkUpstreamOptions } from '../link/link-upstream.ts
 import type { UpstreamInfo } from '../upstream.ts';
 import { DialledLink } from './dialled-link.ts';
 import { HandleTransport } from './handle-transport.ts';
+import { addressOf } from '../pool/pooled-session.ts';
 import { UnaryCall } from './unary-calls.ts';
 
 export type GrpcUpstreamOptions = GrpcPoolOptions &
@@ -28,8 +29,9 @@ export class GrpcUpstream extends LinkUpstream {
     this.#server = serverOf(options.url);
   }
 
-  whereTo(): Readonly<Record<string, string>> {
-    return { method: `/pith.v1.Backend/${this.pool.keepsOrder ? 'Link' : 'Handle'}` };
+  whereTo({ lane }: Call): Readonly<Record<string, string>> {
+    const method = `/pith.v1.Backend/${this.pool.keepsOrder ? 'Link' : 'Handle'}`;
+    return { method, ...addressOf(lane) };
   }
 
   clientSpan({ pending }: Call): ClientSpan {

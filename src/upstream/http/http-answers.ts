@@ -42,8 +42,7 @@ export class HttpAnswers {
 
   /** Ends `call` by the reason why there is no answer that can be used. */
   fail(call: Call, { kind, why, reason, message }: Trouble): void {
-    call.reported = true;
-    this.#report.trouble(kind, { route: call.route }, why);
+    this.#report.trouble(call, kind, { route: call.route }, why);
     call.fail(failure(reason, message));
   }
 
@@ -80,7 +79,7 @@ export class HttpAnswers {
       call.succeed(exchange.body);
     } else if (NOT_SERVED.has(status)) {
       const why = `POST ${this.#where.url}${path} answered ${status}: the backend that auth.backend names must serve it`;
-      this.#report.trouble('no-connect', { route: call.route }, why);
+      this.#report.trouble(call, 'no-connect', { route: call.route }, why);
       call.fail(failure('BACKEND_ERROR', 'the backend has no Connect'));
     } else {
       const headers = answerHeaders(exchange.headers);
@@ -102,9 +101,8 @@ export class HttpAnswers {
     });
     const hint = HINTS.get(status) ?? '';
     if (status >= 500 || (!refusal.spoken && hint !== '')) {
-      call.reported = true;
       const why = `POST ${this.#where.url}${path} answered ${status}${hint}`;
-      this.#report.trouble(`status ${status}`, { route: call.route }, why);
+      this.#report.trouble(call, `status ${status}`, { route: call.route }, why);
     }
     return refusal;
   }

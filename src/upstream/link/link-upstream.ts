@@ -58,7 +58,7 @@ export abstract class LinkUpstream implements Upstream {
   }
 
   abstract clientSpan(call: Call): ClientSpan;
-  abstract whereTo(): Readonly<Record<string, string>>;
+  abstract whereTo(call: Call): Readonly<Record<string, string>>;
   abstract info(): UpstreamInfo;
 
   start(): Promise<void> {

@@ -14,7 +14,7 @@ import type { Lane } from '../../session/lane.ts';
 import type { Session } from '../../session/session.ts';
 import type { BackendReport } from '../backend-report.ts';
 import { type EncodeFacts, FactsCache } from '../facts-cache.ts';
-import { PooledSession } from '../pool/pooled-session.ts';
+import { addressOf, PooledSession } from '../pool/pooled-session.ts';
 import type { Call } from '../call.ts';
 import { type ClientSpan, grpcSpan, serverOf } from '../client-span.ts';
 import type { CallStatus, GrpcConnection } from '../grpc-client/grpc-connection.ts';
@@ -155,10 +155,10 @@ export class MethodUpstream implements Upstream {
     this.#affinity.forget(backendSession);
   }
 
-  whereTo({ route, target }: Call): Readonly<Record<string, string>> {
+  whereTo({ lane, route, target }: Call): Readonly<Record<string, string>> {
     const { schema } = this.#keeper;
     const method = schema === null ? null : this.#methods.find(schema, target, route);
-    return { method: method?.path ?? target.method };
+    return { method: method?.path ?? target.method, ...addressOf(lane) };
   }
 
   clientSpan(call: Call): ClientSpan {
@@ -180,20 +180,17 @@ export class MethodUpstream implements Upstream {
     const { route, target } = call;
     const method = this.#methods.find(schema, target, route);
     if (method === null) {
-      call.reported = true;
-      this.#report.trouble('no method', { route }, () => noMethod(schema, target.method, route));
+      const why = noMethod(schema, target.method, route);
+      this.#report.trouble(call, 'no method', { route }, why);
       return failure('NO_ROUTE', 'the backend has no method for this route');
     }
     if (method.kind === 'server_streaming' && target.group !== null && call.wantsAnswer) {
-      this.#report.trouble('join', { route }, () => `${method.path}: ${JOINS_NO_STREAM}`);
+      this.#report.trouble(call, 'join', { route }, `${method.path}: ${JOINS_NO_STREAM}`);
       return failure('UNSUPPORTED', JOINS_NO_STREAM);
     }
     if (isCallable(method)) return method;
-    this.#report.trouble(
-      'client streaming',
-      { route },
-      () => `${method.path} is ${method.kind}; ${CALLABLE}`,
-    );
+    const why = `${method.path} is ${method.kind}; ${CALLABLE}`;
+    this.#report.trouble(call, 'client streaming', { route }, why);
     return failure('UNSUPPORTED', 'this route calls a method that takes a stream');
   }
 
@@ -281,11 +278,10 @@ export class MethodUpstream implements Upstream {
     const failed = failureOfMethod(ended);
     if (FAULTS.has(failed.code)) endpoint.failed();
     else endpoint.answered();
-    call.reported = !isSpoken(ended);
-    if (call.reported)
-      this.#report.trouble(`status ${ended.code}`, { route: call.route }, () => {
-        return `${method.path} at ${endpoint.name}: ${statusText(ended)}`;
-      });
+    if (!isSpoken(ended)) {
+      const why = `${method.path} at ${endpoint.name}: ${statusText(ended)}`;
+      this.#report.trouble(call, `status ${ended.code}`, { route: call.route }, why);
+    }
     this.#answer({ sent, initial, ended, body, isUnsent }, null, failed);
   }
 
@@ -315,8 +311,7 @@ export class MethodUpstream implements Upstream {
   }
 
   #fail(call: Call, why: Failure, kind: string, text: () => string): void {
-    call.reported = true;
-    this.#report.trouble(kind, { route: call.route }, text);
+    this.#report.trouble(call, kind, { route: call.route }, text());
     call.fail(why);
   }
 }

@@ -92,10 +92,8 @@ export class NatsUpstream implements Upstream, PendingCall {
 
   cancel(call: Call): void {
     if (this.#answers.calls.remove(call)) {
-      if (call.deadline <= this.#wheel.now()) {
-        call.reported = true;
-        this.#trouble('late', this.subjectOf(call), 'the backend did not answer in time');
-      }
+      if (call.deadline <= this.#wheel.now())
+        this.#trouble(call, 'late', 'the backend did not answer in time');
       return;
     }
     if (this.#answers.held.remove(call)) return;
@@ -132,7 +130,7 @@ export class NatsUpstream implements Upstream, PendingCall {
     const unsent = send(this.#connector, { subject, payload, reply, headers });
     if (unsent === null) return true;
     this.#answers.calls.remove(call);
-    if (unsent.reason === 'TOO_LARGE') this.#trouble('size', subject, unsent.message);
+    if (unsent.reason === 'TOO_LARGE') this.#trouble(call, 'size', unsent.message);
     call.fail(unsent);
     return false;
   }
@@ -158,8 +156,7 @@ export class NatsUpstream implements Upstream, PendingCall {
     };
     if (mayWait && this.#unserved.waits(call, again)) return;
     this.#nobodyAt = this.#wheel.now();
-    call.reported = true;
-    this.#trouble('nobody', this.subjectOf(call), 'no subscribers on this subject');
+    this.#trouble(call, 'nobody', 'no subscribers on this subject');
     call.fail(failure('BACKEND_AWAY'));
   }
 
@@ -187,8 +184,7 @@ export class NatsUpstream implements Upstream, PendingCall {
       };
     } catch (error) {
       if (!(error instanceof ShapeError)) throw error;
-      call.reported = true;
-      this.#trouble('answer', this.subjectOf(call), error.message);
+      this.#trouble(call, 'answer', error.message);
       call.fail(failure('BAD_REPLY', error.message));
       return;
     }
@@ -230,8 +226,8 @@ export class NatsUpstream implements Upstream, PendingCall {
     return Promise.resolve();
   }
 
-  #trouble(kind: string, subject: string, why: string): void {
-    this.#report.trouble(kind, { subject }, why);
+  #trouble(call: Call, kind: string, why: string): void {
+    this.#report.trouble(call, kind, { subject: this.subjectOf(call) }, why);
   }
 
   readonly #publishTurn = (): void => {

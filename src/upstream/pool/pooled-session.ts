@@ -22,3 +22,11 @@ export abstract class PooledSession<T extends Transport> implements BackendSessi
 
   abstract forget(closed: ClosedSession): void;
 }
+
+/** The address that a session's messages go to, for the log; none while it has none. */
+export function addressOf({ backendSession }: Lane): { readonly address?: string } {
+  if (!(backendSession instanceof PooledSession)) return {};
+  const { endpoint, visited } = backendSession as PooledSession<Transport>;
+  const { name } = endpoint ?? visited ?? {};
+  return name === undefined ? {} : { address: name };
+}

@@ -56,6 +56,10 @@ class RecordedBus implements Peers, RequestsBySid {
     return this.#call(change.verb, { ...change.target, groups: change.groups });
   }
 
+  why(...[about]: Parameters<Peers['why']>) {
+    return this.#call('why', { about });
+  }
+
   mayResume(...[place]: Parameters<Peers['mayResume']>) {
     return this.#call('mayResume', place);
   }

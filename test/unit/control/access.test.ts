@@ -23,7 +23,7 @@ describe('methods', () => {
     const looks = [
       ...['GetSession', 'ListSessions', 'GetPresence', 'ListGroups', 'ListBlocks'],
       ...['ExplainRoute', 'Watch', 'GetMaintenance', 'GetInfo'],
-      ...['ListGateways', 'ListBackends', 'ListRoutes', 'GetHistory', 'WatchLog'],
+      ...['ListGateways', 'ListBackends', 'ListRoutes', 'GetHistory', 'WatchLog', 'Why'],
     ];
     const rules = [...new Set([...methods, ...Object.keys(METHOD_RULES)])].map((name) => {
       const { role, audited } = ruleOf(name);

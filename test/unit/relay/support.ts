@@ -1,5 +1,7 @@
 /** A relay with backends that answer when the test says so, and clients on byte pipes. */
 import { type Failure, failure } from '../../../src/errors.ts';
+import { BackendTroubles } from '../../../src/failures/backend-troubles.ts';
+import { Failures } from '../../../src/failures/failures.ts';
 import { Admission } from '../../../src/relay/admission.ts';
 import { MessageReport } from '../../../src/relay/message-report.ts';
 import type { MessageTraces } from '../../../src/relay/message-traces.ts';
@@ -117,7 +119,10 @@ class RecordingReport extends MessageReport {
 
   constructor(words: string[], clock: ManualClock, traces: MessageTraces | null = null) {
     const routes = new RouteActivity(new TimerWheel(clock));
-    super({ clock, metrics: new Metrics(), log: keptLog().log, traces, routes });
+    super({
+      ...{ clock, metrics: new Metrics(), log: keptLog().log, traces, tellsRefs: false, routes },
+      ...{ failures: new Failures(), troubles: new BackendTroubles() },
+    });
     this.#words = words;
   }
 

@@ -9,46 +9,50 @@ import {
 } from '../../../src/session/close-reason.ts';
 import { ACK, activate, connect, HANDSHAKE } from './support.ts';
 
-type Row = readonly [reason: CloseReason, webSocketCode: number, kick: string | null, log: string];
+type Row = readonly [
+  reason: CloseReason,
+  webSocketCode: number,
+  kick: string | null,
+  log: string,
+  by: string,
+];
 
 // [RFC 6455 section 7.4; none is above 1011]
 // oxfmt-ignore
 const ROWS: readonly Row[] = [
-  ['client_closed',     1000, null,           'debug'],
-  ['connection_lost',   1006, null,           'debug'],
-  ['handshake_refused', 1000, null,           'info'],
-  ['handshake_timeout', 1008, null,           'info'],
-  ['ack_timeout',       1008, null,           'info'],
-  ['assemble_timeout',  1008, null,           'info'],
-  ['heartbeat_timeout', 1008, null,           'info'],
-  ['idle_timeout',      1008, 'idle_timeout', 'info'],
-  ['max_age',           1001, null,           'info'],
-  ['bad_packet_type',   1002, null,           'info'],
-  ['packet_too_long',   1009, null,           'info'],
-  ['malformed',         1002, null,           'info'],
-  ['auth_expired',      1008, 'auth_expired', 'info'],
-  ['bind_timeout',      1008, 'bind_timeout', 'info'],
-  ['bad_signature',     1008, null,           'info'],
-  ['ping_flood',        1008, null,           'info'],
-  ['slow_consumer',     1008, null,           'warn'],
-  ['outbox_full',       1008, null,           'warn'],
-  ['closed',            1000, null,           'info'],
-  ['kick',              1000, 'kick',         'info'],
-  ['logged_in_elsewhere', 1000, 'logged_in_elsewhere', 'info'],
-  ['blocked',           1008, 'blocked',      'info'],
-  ['resumed',           1000, null,           'debug'],
-  ['draining',          1001, null,           'info'],
-  ['drain_kick',        1001, 'draining',     'info'],
-  ['rebalanced',        1001, null,           'info'],
-  ['rebalance_kick',    1001, 'draining',     'info'],
-  ['drain_forced',      1001, null,           'warn'],
-  ['internal',          1011, null,           'warn'],
+  ['client_closed',       1000, null,           'info', 'client'],
+  ['connection_lost',     1006, null,           'info', 'network'],
+  ['handshake_refused',   1000, null,           'info', 'gateway'],
+  ['handshake_timeout',   1008, null,           'info', 'gateway'],
+  ['ack_timeout',         1008, null,           'info', 'gateway'],
+  ['assemble_timeout',    1008, null,           'info', 'gateway'],
+  ['heartbeat_timeout',   1008, null,           'info', 'gateway'],
+  ['idle_timeout',        1008, 'idle_timeout', 'info', 'gateway'],
+  ['max_age',             1001, null,           'info', 'gateway'],
+  ['bad_packet_type',     1002, null,           'info', 'gateway'],
+  ['packet_too_long',     1009, null,           'info', 'gateway'],
+  ['malformed',           1002, null,           'info', 'gateway'],
+  ['auth_expired',        1008, 'auth_expired', 'info', 'gateway'],
+  ['bind_timeout',        1008, 'bind_timeout', 'info', 'gateway'],
+  ['bad_signature',       1008, null,           'info', 'gateway'],
+  ['ping_flood',          1008, null,           'info', 'gateway'],
+  ['slow_consumer',       1008, null,           'warn', 'gateway'],
+  ['outbox_full',         1008, null,           'warn', 'gateway'],
+  ['closed',              1000, null,           'info', 'backend'],
+  ['kick',                1000, 'kick',         'info', 'backend'],
+  ['logged_in_elsewhere', 1000, 'logged_in_elsewhere',  'info', 'gateway'],
+  ['blocked',             1008, 'blocked',      'info', 'operator'],
+  ['resumed',             1000, null,           'info', 'client'],
+  ['draining',            1001, null,           'info', 'operator'],
+  ['rebalanced',          1001, null,           'info', 'gateway'],
+  ['drain_forced',        1001, null,           'warn', 'operator'],
+  ['internal',            1011, null,           'warn', 'gateway'],
 ];
 
 test('the reasons are these and no others', () => {
   const rows = Object.entries(CLOSE_REASONS).map(([reason, row]) => {
-    const { webSocketCode, kick, log } = row;
-    return [reason, webSocketCode, kick, log];
+    const { webSocketCode, kicks, log, by } = row;
+    return [reason, webSocketCode, kicks ? reason : null, log, by];
   });
   expect(rows).toEqual(ROWS);
 });

@@ -4,6 +4,7 @@ import { PomeloDialect } from '../../../src/dialect/pomelo.ts';
 import type { Dialect } from '../../../src/dialect/wire.ts';
 import { decodeMessage, encodeRequest, Message, rawIdOf } from '../../../src/protocol/message.ts';
 import { type Encoded, packetOffset, PacketType } from '../../../src/protocol/packet.ts';
+import { Failures } from '../../../src/failures/failures.ts';
 import { Fanouts } from '../../../src/session/fanouts.ts';
 import { Outboxes } from '../../../src/session/outboxes.ts';
 import { Session } from '../../../src/session/session.ts';
@@ -27,6 +28,8 @@ export class FakeConnection implements Connection {
   /** What the client has taken, as the kernel counts it. */
   takenBytes = 0;
   congested = false;
+  readBytes = 0;
+  sentBytes = 0;
   assembling = false;
   /** While true the socket keeps what it is given, and is congested by it. */
   stuck = false;
@@ -127,7 +130,10 @@ export class RecordingHost extends SessionReport implements Handshakes, MessageS
   answersHandshakes = true;
 
   constructor(events = NO_SESSION_EVENTS) {
-    super({ metrics: new Metrics(), log: keptLog().log, events, clock: new ManualClock() });
+    super({
+      ...{ metrics: new Metrics(), log: keptLog().log, events, clock: new ManualClock() },
+      ...{ failures: new Failures(), tellsRefs: () => false },
+    });
   }
 
   onHandshake(...[session, request]: Parameters<Handshakes['onHandshake']>): void {

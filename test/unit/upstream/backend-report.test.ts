@@ -1,7 +1,13 @@
 /** What an operator reads of a backend: the lines, how many of them, and what is counted. */
 import { expect, test } from 'vitest';
 
+import type { Session } from '../../../src/session/session.ts';
+import { BareCall } from '../../support/call.ts';
 import { keptReport } from '../../support/report.ts';
+
+function calledBy(sid: string, seq: number): BareCall {
+  return Object.assign(new BareCall(), { session: { sid } as Session, seq });
+}
 
 test.each([
   ['away', 'warn'],
@@ -45,7 +51,7 @@ test('addresses without end leave the lines of calls alone', () => {
   const { report, lines } = keptReport('game', 'dial_in');
   for (let n = 0; n < 2_000; n++) report.state(`10.0.0.1:${n}`, 'attached', '');
   expect(lines).toHaveLength(1_000);
-  report.trouble('late', {}, 'no answer');
+  report.trouble(calledBy('gw.1', 2), 'late', {}, 'no answer');
   expect(lines).toHaveLength(1_001);
 });
 
@@ -59,15 +65,29 @@ test('late replies are counted by how the backend is reached, and not logged', (
 
 test('a call that failed: where and why, five lines of a kind', () => {
   const { report, lines } = keptReport('game', 'http');
-  let asked = 0;
-  const why = () => `status ${++asked}`;
-  for (let n = 0; n < 8; n++) report.trouble('status 500', { route: 'game.a' }, why);
-  report.trouble('late', { route: 'game.b' }, 'no answer');
-  expect(asked).toBe(5);
+  const call = calledBy('gw.1', 2);
+  for (let n = 1; n <= 8; n++)
+    report.trouble(call, 'status 500', { route: 'game.a' }, `status ${n}`);
+  expect(call).toMatchObject({ reported: true, why: 'status 8' });
+  report.trouble(calledBy('gw.1', 3), 'late', { route: 'game.b' }, 'no answer');
   expect(lines).toHaveLength(6);
   expect(lines.slice(4)).toEqual([
-    { level: 'warn', backend: 'game', route: 'game.a', why: 'status 5', msg: 'call failed' },
-    { level: 'warn', backend: 'game', route: 'game.b', why: 'no answer', msg: 'call failed' },
+    {
+      level: 'warn',
+      backend: 'game',
+      ref: 'gw.1-2',
+      route: 'game.a',
+      why: 'status 5',
+      msg: 'call failed',
+    },
+    {
+      level: 'warn',
+      backend: 'game',
+      ref: 'gw.1-3',
+      route: 'game.b',
+      why: 'no answer',
+      msg: 'call failed',
+    },
   ]);
 });
 

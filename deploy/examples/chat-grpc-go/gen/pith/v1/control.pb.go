@@ -3609,6 +3609,332 @@ func (x *LogPage) GetSilentGateways() []string {
 	return nil
 }
 
+// about: a ref, as in error answers and in the log; a sid; or a uid.
+type WhyRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	About         string                 `protobuf:"bytes,1,opt,name=about,proto3" json:"about,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WhyRequest) Reset() {
+	*x = WhyRequest{}
+	mi := &file_pith_v1_control_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WhyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WhyRequest) ProtoMessage() {}
+
+func (x *WhyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WhyRequest.ProtoReflect.Descriptor instead.
+func (*WhyRequest) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *WhyRequest) GetAbout() string {
+	if x != nil {
+		return x.About
+	}
+	return ""
+}
+
+// What is known of it.
+type WhyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The oldest first; at most 64, the newest.
+	Failures []*FailureRecord `protobuf:"bytes,1,rep,name=failures,proto3" json:"failures,omitempty"`
+	// The sessions of this sid or uid that are open.
+	OpenSids []string `protobuf:"bytes,2,rep,name=open_sids,json=openSids,proto3" json:"open_sids,omitempty"`
+	// How many gateways answered.
+	Gateways uint32 `protobuf:"varint,3,opt,name=gateways,proto3" json:"gateways,omitempty"`
+	// Known gateways that did not answer in time, or run a release that does not know the method.
+	SilentGateways []string `protobuf:"bytes,4,rep,name=silent_gateways,json=silentGateways,proto3" json:"silent_gateways,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *WhyResponse) Reset() {
+	*x = WhyResponse{}
+	mi := &file_pith_v1_control_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WhyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WhyResponse) ProtoMessage() {}
+
+func (x *WhyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WhyResponse.ProtoReflect.Descriptor instead.
+func (*WhyResponse) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *WhyResponse) GetFailures() []*FailureRecord {
+	if x != nil {
+		return x.Failures
+	}
+	return nil
+}
+
+func (x *WhyResponse) GetOpenSids() []string {
+	if x != nil {
+		return x.OpenSids
+	}
+	return nil
+}
+
+func (x *WhyResponse) GetGateways() uint32 {
+	if x != nil {
+		return x.Gateways
+	}
+	return 0
+}
+
+func (x *WhyResponse) GetSilentGateways() []string {
+	if x != nil {
+		return x.SilentGateways
+	}
+	return nil
+}
+
+// A message that failed, or the end of a session. Bodies are not in it.
+type FailureRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// <sid>-<number of the message>; of a session's end <sid>-0.
+	Ref     string                 `protobuf:"bytes,1,opt,name=ref,proto3" json:"ref,omitempty"`
+	Gateway string                 `protobuf:"bytes,2,opt,name=gateway,proto3" json:"gateway,omitempty"`
+	Sid     string                 `protobuf:"bytes,3,opt,name=sid,proto3" json:"sid,omitempty"`
+	At      *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
+	// request; notify, to which there is no answer; session, its end.
+	What string `protobuf:"bytes,5,opt,name=what,proto3" json:"what,omitempty"`
+	Uid  string `protobuf:"bytes,6,opt,name=uid,proto3" json:"uid,omitempty"`
+	// As log.client_ip shows it.
+	RemoteIp string `protobuf:"bytes,7,opt,name=remote_ip,json=remoteIp,proto3" json:"remote_ip,omitempty"`
+	Route    string `protobuf:"bytes,8,opt,name=route,proto3" json:"route,omitempty"`
+	// `match` of the rule that the route came under.
+	Rule    string `protobuf:"bytes,9,opt,name=rule,proto3" json:"rule,omitempty"`
+	Backend string `protobuf:"bytes,10,opt,name=backend,proto3" json:"backend,omitempty"`
+	// By what the backend was called: address, subject, method or path.
+	Address string `protobuf:"bytes,11,opt,name=address,proto3" json:"address,omitempty"`
+	// How long it waited for its turn, how long it took in all (of a session: how long it lasted), how often it was sent
+	// again.
+	Waited  *durationpb.Duration `protobuf:"bytes,12,opt,name=waited,proto3" json:"waited,omitempty"`
+	Took    *durationpb.Duration `protobuf:"bytes,13,opt,name=took,proto3" json:"took,omitempty"`
+	Retries uint32               `protobuf:"varint,14,opt,name=retries,proto3" json:"retries,omitempty"`
+	// What the client was told; of a session, reason is the close reason.
+	Code    int32  `protobuf:"varint,15,opt,name=code,proto3" json:"code,omitempty"`
+	Reason  string `protobuf:"bytes,16,opt,name=reason,proto3" json:"reason,omitempty"`
+	Message string `protobuf:"bytes,17,opt,name=message,proto3" json:"message,omitempty"`
+	// What the client was not told: which limit, what the other side said, what was wrong with the backend.
+	Cause string `protobuf:"bytes,18,opt,name=cause,proto3" json:"cause,omitempty"`
+	// gateway, backend, client, operator or network: who has ended it so.
+	By string `protobuf:"bytes,19,opt,name=by,proto3" json:"by,omitempty"`
+	// What it means and what to do, in plain words.
+	Advice        string `protobuf:"bytes,20,opt,name=advice,proto3" json:"advice,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FailureRecord) Reset() {
+	*x = FailureRecord{}
+	mi := &file_pith_v1_control_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FailureRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FailureRecord) ProtoMessage() {}
+
+func (x *FailureRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FailureRecord.ProtoReflect.Descriptor instead.
+func (*FailureRecord) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *FailureRecord) GetRef() string {
+	if x != nil {
+		return x.Ref
+	}
+	return ""
+}
+
+func (x *FailureRecord) GetGateway() string {
+	if x != nil {
+		return x.Gateway
+	}
+	return ""
+}
+
+func (x *FailureRecord) GetSid() string {
+	if x != nil {
+		return x.Sid
+	}
+	return ""
+}
+
+func (x *FailureRecord) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *FailureRecord) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+func (x *FailureRecord) GetUid() string {
+	if x != nil {
+		return x.Uid
+	}
+	return ""
+}
+
+func (x *FailureRecord) GetRemoteIp() string {
+	if x != nil {
+		return x.RemoteIp
+	}
+	return ""
+}
+
+func (x *FailureRecord) GetRoute() string {
+	if x != nil {
+		return x.Route
+	}
+	return ""
+}
+
+func (x *FailureRecord) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *FailureRecord) GetBackend() string {
+	if x != nil {
+		return x.Backend
+	}
+	return ""
+}
+
+func (x *FailureRecord) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *FailureRecord) GetWaited() *durationpb.Duration {
+	if x != nil {
+		return x.Waited
+	}
+	return nil
+}
+
+func (x *FailureRecord) GetTook() *durationpb.Duration {
+	if x != nil {
+		return x.Took
+	}
+	return nil
+}
+
+func (x *FailureRecord) GetRetries() uint32 {
+	if x != nil {
+		return x.Retries
+	}
+	return 0
+}
+
+func (x *FailureRecord) GetCode() int32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *FailureRecord) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *FailureRecord) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *FailureRecord) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
+func (x *FailureRecord) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *FailureRecord) GetAdvice() string {
+	if x != nil {
+		return x.Advice
+	}
+	return ""
+}
+
 // level: debug, info, warn or error; "": that of log.level again. expires_in: until that one comes back, at most 24h; absent:
 // it does not by itself.
 type SetLogLevelRequest struct {
@@ -3621,7 +3947,7 @@ type SetLogLevelRequest struct {
 
 func (x *SetLogLevelRequest) Reset() {
 	*x = SetLogLevelRequest{}
-	mi := &file_pith_v1_control_proto_msgTypes[50]
+	mi := &file_pith_v1_control_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3633,7 +3959,7 @@ func (x *SetLogLevelRequest) String() string {
 func (*SetLogLevelRequest) ProtoMessage() {}
 
 func (x *SetLogLevelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[50]
+	mi := &file_pith_v1_control_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3646,7 +3972,7 @@ func (x *SetLogLevelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetLogLevelRequest.ProtoReflect.Descriptor instead.
 func (*SetLogLevelRequest) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{50}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *SetLogLevelRequest) GetLevel() string {
@@ -3675,7 +4001,7 @@ type ProfileRequest struct {
 
 func (x *ProfileRequest) Reset() {
 	*x = ProfileRequest{}
-	mi := &file_pith_v1_control_proto_msgTypes[51]
+	mi := &file_pith_v1_control_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3687,7 +4013,7 @@ func (x *ProfileRequest) String() string {
 func (*ProfileRequest) ProtoMessage() {}
 
 func (x *ProfileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[51]
+	mi := &file_pith_v1_control_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3700,7 +4026,7 @@ func (x *ProfileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProfileRequest.ProtoReflect.Descriptor instead.
 func (*ProfileRequest) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{51}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ProfileRequest) GetKind() string {
@@ -3729,7 +4055,7 @@ type ProfilePiece struct {
 
 func (x *ProfilePiece) Reset() {
 	*x = ProfilePiece{}
-	mi := &file_pith_v1_control_proto_msgTypes[52]
+	mi := &file_pith_v1_control_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3741,7 +4067,7 @@ func (x *ProfilePiece) String() string {
 func (*ProfilePiece) ProtoMessage() {}
 
 func (x *ProfilePiece) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[52]
+	mi := &file_pith_v1_control_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3754,7 +4080,7 @@ func (x *ProfilePiece) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProfilePiece.ProtoReflect.Descriptor instead.
 func (*ProfilePiece) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{52}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ProfilePiece) GetName() string {
@@ -3780,7 +4106,7 @@ type ReloadRequest struct {
 
 func (x *ReloadRequest) Reset() {
 	*x = ReloadRequest{}
-	mi := &file_pith_v1_control_proto_msgTypes[53]
+	mi := &file_pith_v1_control_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3792,7 +4118,7 @@ func (x *ReloadRequest) String() string {
 func (*ReloadRequest) ProtoMessage() {}
 
 func (x *ReloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[53]
+	mi := &file_pith_v1_control_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3805,7 +4131,7 @@ func (x *ReloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReloadRequest.ProtoReflect.Descriptor instead.
 func (*ReloadRequest) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{53}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{56}
 }
 
 // What came of it. Nothing was applied where needs_restart or errors has anything.
@@ -3823,7 +4149,7 @@ type ReloadResponse struct {
 
 func (x *ReloadResponse) Reset() {
 	*x = ReloadResponse{}
-	mi := &file_pith_v1_control_proto_msgTypes[54]
+	mi := &file_pith_v1_control_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3835,7 +4161,7 @@ func (x *ReloadResponse) String() string {
 func (*ReloadResponse) ProtoMessage() {}
 
 func (x *ReloadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[54]
+	mi := &file_pith_v1_control_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3848,7 +4174,7 @@ func (x *ReloadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReloadResponse.ProtoReflect.Descriptor instead.
 func (*ReloadResponse) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{54}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ReloadResponse) GetChanged() []string {
@@ -3881,7 +4207,7 @@ type GetConfigRequest struct {
 
 func (x *GetConfigRequest) Reset() {
 	*x = GetConfigRequest{}
-	mi := &file_pith_v1_control_proto_msgTypes[55]
+	mi := &file_pith_v1_control_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3893,7 +4219,7 @@ func (x *GetConfigRequest) String() string {
 func (*GetConfigRequest) ProtoMessage() {}
 
 func (x *GetConfigRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[55]
+	mi := &file_pith_v1_control_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3906,7 +4232,7 @@ func (x *GetConfigRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetConfigRequest.ProtoReflect.Descriptor instead.
 func (*GetConfigRequest) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{55}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{58}
 }
 
 // The configuration as YAML, with *** for each secret.
@@ -3919,7 +4245,7 @@ type GetConfigResponse struct {
 
 func (x *GetConfigResponse) Reset() {
 	*x = GetConfigResponse{}
-	mi := &file_pith_v1_control_proto_msgTypes[56]
+	mi := &file_pith_v1_control_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3931,7 +4257,7 @@ func (x *GetConfigResponse) String() string {
 func (*GetConfigResponse) ProtoMessage() {}
 
 func (x *GetConfigResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[56]
+	mi := &file_pith_v1_control_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3944,7 +4270,7 @@ func (x *GetConfigResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetConfigResponse.ProtoReflect.Descriptor instead.
 func (*GetConfigResponse) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{56}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *GetConfigResponse) GetYaml() string {
@@ -3963,7 +4289,7 @@ type GetInfoRequest struct {
 
 func (x *GetInfoRequest) Reset() {
 	*x = GetInfoRequest{}
-	mi := &file_pith_v1_control_proto_msgTypes[57]
+	mi := &file_pith_v1_control_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3975,7 +4301,7 @@ func (x *GetInfoRequest) String() string {
 func (*GetInfoRequest) ProtoMessage() {}
 
 func (x *GetInfoRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[57]
+	mi := &file_pith_v1_control_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3988,7 +4314,7 @@ func (x *GetInfoRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetInfoRequest.ProtoReflect.Descriptor instead.
 func (*GetInfoRequest) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{57}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{60}
 }
 
 // One gateway: its id, version, state, load, and backends.
@@ -4011,7 +4337,7 @@ type Info struct {
 
 func (x *Info) Reset() {
 	*x = Info{}
-	mi := &file_pith_v1_control_proto_msgTypes[58]
+	mi := &file_pith_v1_control_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4023,7 +4349,7 @@ func (x *Info) String() string {
 func (*Info) ProtoMessage() {}
 
 func (x *Info) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[58]
+	mi := &file_pith_v1_control_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4036,7 +4362,7 @@ func (x *Info) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Info.ProtoReflect.Descriptor instead.
 func (*Info) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{58}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *Info) GetGateway() string {
@@ -4124,7 +4450,7 @@ type GetPresenceResponse_Presence struct {
 
 func (x *GetPresenceResponse_Presence) Reset() {
 	*x = GetPresenceResponse_Presence{}
-	mi := &file_pith_v1_control_proto_msgTypes[60]
+	mi := &file_pith_v1_control_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4136,7 +4462,7 @@ func (x *GetPresenceResponse_Presence) String() string {
 func (*GetPresenceResponse_Presence) ProtoMessage() {}
 
 func (x *GetPresenceResponse_Presence) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[60]
+	mi := &file_pith_v1_control_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4185,7 +4511,7 @@ type GetPresenceResponse_Entry struct {
 
 func (x *GetPresenceResponse_Entry) Reset() {
 	*x = GetPresenceResponse_Entry{}
-	mi := &file_pith_v1_control_proto_msgTypes[61]
+	mi := &file_pith_v1_control_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4197,7 +4523,7 @@ func (x *GetPresenceResponse_Entry) String() string {
 func (*GetPresenceResponse_Entry) ProtoMessage() {}
 
 func (x *GetPresenceResponse_Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[61]
+	mi := &file_pith_v1_control_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4250,7 +4576,7 @@ type MaintenanceState_Maintenance struct {
 
 func (x *MaintenanceState_Maintenance) Reset() {
 	*x = MaintenanceState_Maintenance{}
-	mi := &file_pith_v1_control_proto_msgTypes[62]
+	mi := &file_pith_v1_control_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4262,7 +4588,7 @@ func (x *MaintenanceState_Maintenance) String() string {
 func (*MaintenanceState_Maintenance) ProtoMessage() {}
 
 func (x *MaintenanceState_Maintenance) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[62]
+	mi := &file_pith_v1_control_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4340,7 +4666,7 @@ type History_Series struct {
 
 func (x *History_Series) Reset() {
 	*x = History_Series{}
-	mi := &file_pith_v1_control_proto_msgTypes[65]
+	mi := &file_pith_v1_control_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4352,7 +4678,7 @@ func (x *History_Series) String() string {
 func (*History_Series) ProtoMessage() {}
 
 func (x *History_Series) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[65]
+	mi := &file_pith_v1_control_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4403,7 +4729,7 @@ type Info_BackendInfo struct {
 
 func (x *Info_BackendInfo) Reset() {
 	*x = Info_BackendInfo{}
-	mi := &file_pith_v1_control_proto_msgTypes[66]
+	mi := &file_pith_v1_control_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4415,7 +4741,7 @@ func (x *Info_BackendInfo) String() string {
 func (*Info_BackendInfo) ProtoMessage() {}
 
 func (x *Info_BackendInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[66]
+	mi := &file_pith_v1_control_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4428,7 +4754,7 @@ func (x *Info_BackendInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Info_BackendInfo.ProtoReflect.Descriptor instead.
 func (*Info_BackendInfo) Descriptor() ([]byte, []int) {
-	return file_pith_v1_control_proto_rawDescGZIP(), []int{58, 0}
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{61, 0}
 }
 
 func (x *Info_BackendInfo) GetName() string {
@@ -4768,7 +5094,37 @@ const file_pith_v1_control_proto_rawDesc = "" +
 	"\x0fsilent_gateways\x18\a \x03(\tR\x0esilentGateways\"Z\n" +
 	"\aLogPage\x12&\n" +
 	"\x05lines\x18\x01 \x03(\v2\x10.pith.v1.LogLineR\x05lines\x12'\n" +
-	"\x0fsilent_gateways\x18\x02 \x03(\tR\x0esilentGateways\"d\n" +
+	"\x0fsilent_gateways\x18\x02 \x03(\tR\x0esilentGateways\"\"\n" +
+	"\n" +
+	"WhyRequest\x12\x14\n" +
+	"\x05about\x18\x01 \x01(\tR\x05about\"\xa3\x01\n" +
+	"\vWhyResponse\x122\n" +
+	"\bfailures\x18\x01 \x03(\v2\x16.pith.v1.FailureRecordR\bfailures\x12\x1b\n" +
+	"\topen_sids\x18\x02 \x03(\tR\bopenSids\x12\x1a\n" +
+	"\bgateways\x18\x03 \x01(\rR\bgateways\x12'\n" +
+	"\x0fsilent_gateways\x18\x04 \x03(\tR\x0esilentGateways\"\x9a\x04\n" +
+	"\rFailureRecord\x12\x10\n" +
+	"\x03ref\x18\x01 \x01(\tR\x03ref\x12\x18\n" +
+	"\agateway\x18\x02 \x01(\tR\agateway\x12\x10\n" +
+	"\x03sid\x18\x03 \x01(\tR\x03sid\x12*\n" +
+	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
+	"\x04what\x18\x05 \x01(\tR\x04what\x12\x10\n" +
+	"\x03uid\x18\x06 \x01(\tR\x03uid\x12\x1b\n" +
+	"\tremote_ip\x18\a \x01(\tR\bremoteIp\x12\x14\n" +
+	"\x05route\x18\b \x01(\tR\x05route\x12\x12\n" +
+	"\x04rule\x18\t \x01(\tR\x04rule\x12\x18\n" +
+	"\abackend\x18\n" +
+	" \x01(\tR\abackend\x12\x18\n" +
+	"\aaddress\x18\v \x01(\tR\aaddress\x121\n" +
+	"\x06waited\x18\f \x01(\v2\x19.google.protobuf.DurationR\x06waited\x12-\n" +
+	"\x04took\x18\r \x01(\v2\x19.google.protobuf.DurationR\x04took\x12\x18\n" +
+	"\aretries\x18\x0e \x01(\rR\aretries\x12\x12\n" +
+	"\x04code\x18\x0f \x01(\x05R\x04code\x12\x16\n" +
+	"\x06reason\x18\x10 \x01(\tR\x06reason\x12\x18\n" +
+	"\amessage\x18\x11 \x01(\tR\amessage\x12\x14\n" +
+	"\x05cause\x18\x12 \x01(\tR\x05cause\x12\x0e\n" +
+	"\x02by\x18\x13 \x01(\tR\x02by\x12\x16\n" +
+	"\x06advice\x18\x14 \x01(\tR\x06advice\"d\n" +
 	"\x12SetLogLevelRequest\x12\x14\n" +
 	"\x05level\x18\x01 \x01(\tR\x05level\x128\n" +
 	"\n" +
@@ -4805,7 +5161,7 @@ const file_pith_v1_control_proto_rawDesc = "" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x1c\n" +
 	"\taddresses\x18\x03 \x01(\rR\taddresses\x12\x18\n" +
 	"\ahealthy\x18\x04 \x01(\rR\ahealthy\x12\x1b\n" +
-	"\tin_flight\x18\x05 \x01(\rR\binFlight2\xea\x0e\n" +
+	"\tin_flight\x18\x05 \x01(\rR\binFlight2\x9c\x0f\n" +
 	"\aControl\x121\n" +
 	"\x04Push\x12\x14.pith.v1.PushRequest\x1a\x13.pith.v1.PushResult\x127\n" +
 	"\bPushMany\x12\x14.pith.v1.PushRequest\x1a\x13.pith.v1.PushResult(\x01\x121\n" +
@@ -4832,7 +5188,8 @@ const file_pith_v1_control_proto_rawDesc = "" +
 	"ListRoutes\x12\x1a.pith.v1.ListRoutesRequest\x1a\x1b.pith.v1.ListRoutesResponse\x12:\n" +
 	"\n" +
 	"GetHistory\x12\x1a.pith.v1.GetHistoryRequest\x1a\x10.pith.v1.History\x128\n" +
-	"\bWatchLog\x12\x18.pith.v1.WatchLogRequest\x1a\x10.pith.v1.LogLine0\x01\x12,\n" +
+	"\bWatchLog\x12\x18.pith.v1.WatchLogRequest\x1a\x10.pith.v1.LogLine0\x01\x120\n" +
+	"\x03Why\x12\x13.pith.v1.WhyRequest\x1a\x14.pith.v1.WhyResponse\x12,\n" +
 	"\x04Call\x12\x14.pith.v1.CallRequest\x1a\x0e.pith.v1.Reply\x12K\n" +
 	"\fExplainRoute\x12\x1c.pith.v1.ExplainRouteRequest\x1a\x1d.pith.v1.ExplainRouteResponse\x128\n" +
 	"\x05Drain\x12\x15.pith.v1.DrainRequest\x1a\x16.pith.v1.DrainProgress0\x01\x12K\n" +
@@ -4857,7 +5214,7 @@ func file_pith_v1_control_proto_rawDescGZIP() []byte {
 	return file_pith_v1_control_proto_rawDescData
 }
 
-var file_pith_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 67)
+var file_pith_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 70)
 var file_pith_v1_control_proto_goTypes = []any{
 	(*PushRequest)(nil),                  // 0: pith.v1.PushRequest
 	(*KickRequest)(nil),                  // 1: pith.v1.KickRequest
@@ -4909,155 +5266,164 @@ var file_pith_v1_control_proto_goTypes = []any{
 	(*WatchLogRequest)(nil),              // 47: pith.v1.WatchLogRequest
 	(*LogLine)(nil),                      // 48: pith.v1.LogLine
 	(*LogPage)(nil),                      // 49: pith.v1.LogPage
-	(*SetLogLevelRequest)(nil),           // 50: pith.v1.SetLogLevelRequest
-	(*ProfileRequest)(nil),               // 51: pith.v1.ProfileRequest
-	(*ProfilePiece)(nil),                 // 52: pith.v1.ProfilePiece
-	(*ReloadRequest)(nil),                // 53: pith.v1.ReloadRequest
-	(*ReloadResponse)(nil),               // 54: pith.v1.ReloadResponse
-	(*GetConfigRequest)(nil),             // 55: pith.v1.GetConfigRequest
-	(*GetConfigResponse)(nil),            // 56: pith.v1.GetConfigResponse
-	(*GetInfoRequest)(nil),               // 57: pith.v1.GetInfoRequest
-	(*Info)(nil),                         // 58: pith.v1.Info
-	nil,                                  // 59: pith.v1.GetPresenceResponse.PresenceEntry
-	(*GetPresenceResponse_Presence)(nil), // 60: pith.v1.GetPresenceResponse.Presence
-	(*GetPresenceResponse_Entry)(nil),    // 61: pith.v1.GetPresenceResponse.Entry
-	(*MaintenanceState_Maintenance)(nil), // 62: pith.v1.MaintenanceState.Maintenance
-	nil,                                  // 63: pith.v1.BackendStatus.OutcomesEntry
-	nil,                                  // 64: pith.v1.RouteStatus.OutcomesEntry
-	(*History_Series)(nil),               // 65: pith.v1.History.Series
-	(*Info_BackendInfo)(nil),             // 66: pith.v1.Info.BackendInfo
-	(*Push)(nil),                         // 67: pith.v1.Push
-	(*durationpb.Duration)(nil),          // 68: google.protobuf.Duration
-	(*Target)(nil),                       // 69: pith.v1.Target
-	(*Close)(nil),                        // 70: pith.v1.Close
-	(*structpb.Struct)(nil),              // 71: google.protobuf.Struct
-	(*Session)(nil),                      // 72: pith.v1.Session
-	(*Body)(nil),                         // 73: pith.v1.Body
-	(*timestamppb.Timestamp)(nil),        // 74: google.protobuf.Timestamp
-	(*PushResult)(nil),                   // 75: pith.v1.PushResult
-	(*Reply)(nil),                        // 76: pith.v1.Reply
+	(*WhyRequest)(nil),                   // 50: pith.v1.WhyRequest
+	(*WhyResponse)(nil),                  // 51: pith.v1.WhyResponse
+	(*FailureRecord)(nil),                // 52: pith.v1.FailureRecord
+	(*SetLogLevelRequest)(nil),           // 53: pith.v1.SetLogLevelRequest
+	(*ProfileRequest)(nil),               // 54: pith.v1.ProfileRequest
+	(*ProfilePiece)(nil),                 // 55: pith.v1.ProfilePiece
+	(*ReloadRequest)(nil),                // 56: pith.v1.ReloadRequest
+	(*ReloadResponse)(nil),               // 57: pith.v1.ReloadResponse
+	(*GetConfigRequest)(nil),             // 58: pith.v1.GetConfigRequest
+	(*GetConfigResponse)(nil),            // 59: pith.v1.GetConfigResponse
+	(*GetInfoRequest)(nil),               // 60: pith.v1.GetInfoRequest
+	(*Info)(nil),                         // 61: pith.v1.Info
+	nil,                                  // 62: pith.v1.GetPresenceResponse.PresenceEntry
+	(*GetPresenceResponse_Presence)(nil), // 63: pith.v1.GetPresenceResponse.Presence
+	(*GetPresenceResponse_Entry)(nil),    // 64: pith.v1.GetPresenceResponse.Entry
+	(*MaintenanceState_Maintenance)(nil), // 65: pith.v1.MaintenanceState.Maintenance
+	nil,                                  // 66: pith.v1.BackendStatus.OutcomesEntry
+	nil,                                  // 67: pith.v1.RouteStatus.OutcomesEntry
+	(*History_Series)(nil),               // 68: pith.v1.History.Series
+	(*Info_BackendInfo)(nil),             // 69: pith.v1.Info.BackendInfo
+	(*Push)(nil),                         // 70: pith.v1.Push
+	(*durationpb.Duration)(nil),          // 71: google.protobuf.Duration
+	(*Target)(nil),                       // 72: pith.v1.Target
+	(*Close)(nil),                        // 73: pith.v1.Close
+	(*structpb.Struct)(nil),              // 74: google.protobuf.Struct
+	(*Session)(nil),                      // 75: pith.v1.Session
+	(*Body)(nil),                         // 76: pith.v1.Body
+	(*timestamppb.Timestamp)(nil),        // 77: google.protobuf.Timestamp
+	(*PushResult)(nil),                   // 78: pith.v1.PushResult
+	(*Reply)(nil),                        // 79: pith.v1.Reply
 }
 var file_pith_v1_control_proto_depIdxs = []int32{
-	67, // 0: pith.v1.PushRequest.push:type_name -> pith.v1.Push
-	68, // 1: pith.v1.PushRequest.wait:type_name -> google.protobuf.Duration
-	69, // 2: pith.v1.KickRequest.target:type_name -> pith.v1.Target
-	70, // 3: pith.v1.KickRequest.close:type_name -> pith.v1.Close
-	71, // 4: pith.v1.SetDataRequest.set:type_name -> google.protobuf.Struct
-	69, // 5: pith.v1.GroupRequest.target:type_name -> pith.v1.Target
-	68, // 6: pith.v1.GroupRequest.ttl:type_name -> google.protobuf.Duration
-	69, // 7: pith.v1.ListSessionsRequest.target:type_name -> pith.v1.Target
-	72, // 8: pith.v1.SessionPage.sessions:type_name -> pith.v1.Session
+	70, // 0: pith.v1.PushRequest.push:type_name -> pith.v1.Push
+	71, // 1: pith.v1.PushRequest.wait:type_name -> google.protobuf.Duration
+	72, // 2: pith.v1.KickRequest.target:type_name -> pith.v1.Target
+	73, // 3: pith.v1.KickRequest.close:type_name -> pith.v1.Close
+	74, // 4: pith.v1.SetDataRequest.set:type_name -> google.protobuf.Struct
+	72, // 5: pith.v1.GroupRequest.target:type_name -> pith.v1.Target
+	71, // 6: pith.v1.GroupRequest.ttl:type_name -> google.protobuf.Duration
+	72, // 7: pith.v1.ListSessionsRequest.target:type_name -> pith.v1.Target
+	75, // 8: pith.v1.SessionPage.sessions:type_name -> pith.v1.Session
 	15, // 9: pith.v1.GroupPage.groups:type_name -> pith.v1.Group
-	59, // 10: pith.v1.GetPresenceResponse.presence:type_name -> pith.v1.GetPresenceResponse.PresenceEntry
-	73, // 11: pith.v1.CallRequest.body:type_name -> pith.v1.Body
-	68, // 12: pith.v1.CallRequest.timeout:type_name -> google.protobuf.Duration
-	71, // 13: pith.v1.ExplainRouteRequest.data:type_name -> google.protobuf.Struct
-	68, // 14: pith.v1.DrainRequest.budget:type_name -> google.protobuf.Duration
-	62, // 15: pith.v1.MaintenanceState.active:type_name -> pith.v1.MaintenanceState.Maintenance
-	69, // 16: pith.v1.WatchRequest.target:type_name -> pith.v1.Target
-	74, // 17: pith.v1.WatchEvent.at:type_name -> google.protobuf.Timestamp
-	73, // 18: pith.v1.WatchEvent.body:type_name -> pith.v1.Body
-	68, // 19: pith.v1.WatchEvent.waited:type_name -> google.protobuf.Duration
-	68, // 20: pith.v1.WatchEvent.took:type_name -> google.protobuf.Duration
-	68, // 21: pith.v1.BlockRequest.expires_in:type_name -> google.protobuf.Duration
+	62, // 10: pith.v1.GetPresenceResponse.presence:type_name -> pith.v1.GetPresenceResponse.PresenceEntry
+	76, // 11: pith.v1.CallRequest.body:type_name -> pith.v1.Body
+	71, // 12: pith.v1.CallRequest.timeout:type_name -> google.protobuf.Duration
+	74, // 13: pith.v1.ExplainRouteRequest.data:type_name -> google.protobuf.Struct
+	71, // 14: pith.v1.DrainRequest.budget:type_name -> google.protobuf.Duration
+	65, // 15: pith.v1.MaintenanceState.active:type_name -> pith.v1.MaintenanceState.Maintenance
+	72, // 16: pith.v1.WatchRequest.target:type_name -> pith.v1.Target
+	77, // 17: pith.v1.WatchEvent.at:type_name -> google.protobuf.Timestamp
+	76, // 18: pith.v1.WatchEvent.body:type_name -> pith.v1.Body
+	71, // 19: pith.v1.WatchEvent.waited:type_name -> google.protobuf.Duration
+	71, // 20: pith.v1.WatchEvent.took:type_name -> google.protobuf.Duration
+	71, // 21: pith.v1.BlockRequest.expires_in:type_name -> google.protobuf.Duration
 	31, // 22: pith.v1.BlockResult.block:type_name -> pith.v1.BlockInfo
-	74, // 23: pith.v1.BlockInfo.until:type_name -> google.protobuf.Timestamp
-	74, // 24: pith.v1.BlockInfo.set_at:type_name -> google.protobuf.Timestamp
+	77, // 23: pith.v1.BlockInfo.until:type_name -> google.protobuf.Timestamp
+	77, // 24: pith.v1.BlockInfo.set_at:type_name -> google.protobuf.Timestamp
 	31, // 25: pith.v1.BlockPage.blocks:type_name -> pith.v1.BlockInfo
 	35, // 26: pith.v1.ListGatewaysResponse.gateways:type_name -> pith.v1.GatewayStatus
-	68, // 27: pith.v1.GatewayStatus.uptime:type_name -> google.protobuf.Duration
-	68, // 28: pith.v1.GatewayStatus.event_loop_lag:type_name -> google.protobuf.Duration
+	71, // 27: pith.v1.GatewayStatus.uptime:type_name -> google.protobuf.Duration
+	71, // 28: pith.v1.GatewayStatus.event_loop_lag:type_name -> google.protobuf.Duration
 	38, // 29: pith.v1.ListBackendsResponse.backends:type_name -> pith.v1.BackendStatus
-	63, // 30: pith.v1.BackendStatus.outcomes:type_name -> pith.v1.BackendStatus.OutcomesEntry
+	66, // 30: pith.v1.BackendStatus.outcomes:type_name -> pith.v1.BackendStatus.OutcomesEntry
 	39, // 31: pith.v1.BackendStatus.latency:type_name -> pith.v1.Latency
 	40, // 32: pith.v1.BackendStatus.last_failure:type_name -> pith.v1.CallFailure
 	41, // 33: pith.v1.BackendStatus.addresses:type_name -> pith.v1.AddressStatus
-	74, // 34: pith.v1.CallFailure.at:type_name -> google.protobuf.Timestamp
+	77, // 34: pith.v1.CallFailure.at:type_name -> google.protobuf.Timestamp
 	44, // 35: pith.v1.ListRoutesResponse.routes:type_name -> pith.v1.RouteStatus
-	68, // 36: pith.v1.ListRoutesResponse.counted_for:type_name -> google.protobuf.Duration
-	64, // 37: pith.v1.RouteStatus.outcomes:type_name -> pith.v1.RouteStatus.OutcomesEntry
+	71, // 36: pith.v1.ListRoutesResponse.counted_for:type_name -> google.protobuf.Duration
+	67, // 37: pith.v1.RouteStatus.outcomes:type_name -> pith.v1.RouteStatus.OutcomesEntry
 	39, // 38: pith.v1.RouteStatus.latency:type_name -> pith.v1.Latency
-	74, // 39: pith.v1.History.start:type_name -> google.protobuf.Timestamp
-	68, // 40: pith.v1.History.step:type_name -> google.protobuf.Duration
-	65, // 41: pith.v1.History.series:type_name -> pith.v1.History.Series
-	74, // 42: pith.v1.LogLine.time:type_name -> google.protobuf.Timestamp
+	77, // 39: pith.v1.History.start:type_name -> google.protobuf.Timestamp
+	71, // 40: pith.v1.History.step:type_name -> google.protobuf.Duration
+	68, // 41: pith.v1.History.series:type_name -> pith.v1.History.Series
+	77, // 42: pith.v1.LogLine.time:type_name -> google.protobuf.Timestamp
 	48, // 43: pith.v1.LogPage.lines:type_name -> pith.v1.LogLine
-	68, // 44: pith.v1.SetLogLevelRequest.expires_in:type_name -> google.protobuf.Duration
-	68, // 45: pith.v1.ProfileRequest.duration:type_name -> google.protobuf.Duration
-	66, // 46: pith.v1.Info.backends:type_name -> pith.v1.Info.BackendInfo
-	68, // 47: pith.v1.Info.uptime:type_name -> google.protobuf.Duration
-	74, // 48: pith.v1.Info.log_level_until:type_name -> google.protobuf.Timestamp
-	60, // 49: pith.v1.GetPresenceResponse.PresenceEntry.value:type_name -> pith.v1.GetPresenceResponse.Presence
-	61, // 50: pith.v1.GetPresenceResponse.Presence.entries:type_name -> pith.v1.GetPresenceResponse.Entry
-	74, // 51: pith.v1.GetPresenceResponse.Entry.bound_at:type_name -> google.protobuf.Timestamp
-	74, // 52: pith.v1.MaintenanceState.Maintenance.since:type_name -> google.protobuf.Timestamp
-	0,  // 53: pith.v1.Control.Push:input_type -> pith.v1.PushRequest
-	0,  // 54: pith.v1.Control.PushMany:input_type -> pith.v1.PushRequest
-	1,  // 55: pith.v1.Control.Kick:input_type -> pith.v1.KickRequest
-	3,  // 56: pith.v1.Control.Bind:input_type -> pith.v1.BindRequest
-	4,  // 57: pith.v1.Control.Unbind:input_type -> pith.v1.UnbindRequest
-	5,  // 58: pith.v1.Control.SetData:input_type -> pith.v1.SetDataRequest
-	6,  // 59: pith.v1.Control.Join:input_type -> pith.v1.GroupRequest
-	6,  // 60: pith.v1.Control.Leave:input_type -> pith.v1.GroupRequest
-	8,  // 61: pith.v1.Control.GetSession:input_type -> pith.v1.GetSessionRequest
-	9,  // 62: pith.v1.Control.ListSessions:input_type -> pith.v1.ListSessionsRequest
-	12, // 63: pith.v1.Control.GetPresence:input_type -> pith.v1.GetPresenceRequest
-	14, // 64: pith.v1.Control.ListGroups:input_type -> pith.v1.ListGroupsRequest
-	24, // 65: pith.v1.Control.Watch:input_type -> pith.v1.WatchRequest
-	26, // 66: pith.v1.Control.Block:input_type -> pith.v1.BlockRequest
-	28, // 67: pith.v1.Control.Unblock:input_type -> pith.v1.UnblockRequest
-	30, // 68: pith.v1.Control.ListBlocks:input_type -> pith.v1.ListBlocksRequest
-	33, // 69: pith.v1.Control.ListGateways:input_type -> pith.v1.ListGatewaysRequest
-	36, // 70: pith.v1.Control.ListBackends:input_type -> pith.v1.ListBackendsRequest
-	42, // 71: pith.v1.Control.ListRoutes:input_type -> pith.v1.ListRoutesRequest
-	45, // 72: pith.v1.Control.GetHistory:input_type -> pith.v1.GetHistoryRequest
-	47, // 73: pith.v1.Control.WatchLog:input_type -> pith.v1.WatchLogRequest
-	16, // 74: pith.v1.Control.Call:input_type -> pith.v1.CallRequest
-	17, // 75: pith.v1.Control.ExplainRoute:input_type -> pith.v1.ExplainRouteRequest
-	19, // 76: pith.v1.Control.Drain:input_type -> pith.v1.DrainRequest
-	21, // 77: pith.v1.Control.SetMaintenance:input_type -> pith.v1.SetMaintenanceRequest
-	22, // 78: pith.v1.Control.GetMaintenance:input_type -> pith.v1.GetMaintenanceRequest
-	50, // 79: pith.v1.Control.SetLogLevel:input_type -> pith.v1.SetLogLevelRequest
-	51, // 80: pith.v1.Control.Profile:input_type -> pith.v1.ProfileRequest
-	53, // 81: pith.v1.Control.Reload:input_type -> pith.v1.ReloadRequest
-	55, // 82: pith.v1.Control.GetConfig:input_type -> pith.v1.GetConfigRequest
-	57, // 83: pith.v1.Control.GetInfo:input_type -> pith.v1.GetInfoRequest
-	75, // 84: pith.v1.Control.Push:output_type -> pith.v1.PushResult
-	75, // 85: pith.v1.Control.PushMany:output_type -> pith.v1.PushResult
-	2,  // 86: pith.v1.Control.Kick:output_type -> pith.v1.KickResult
-	72, // 87: pith.v1.Control.Bind:output_type -> pith.v1.Session
-	72, // 88: pith.v1.Control.Unbind:output_type -> pith.v1.Session
-	72, // 89: pith.v1.Control.SetData:output_type -> pith.v1.Session
-	7,  // 90: pith.v1.Control.Join:output_type -> pith.v1.GroupResult
-	7,  // 91: pith.v1.Control.Leave:output_type -> pith.v1.GroupResult
-	72, // 92: pith.v1.Control.GetSession:output_type -> pith.v1.Session
-	72, // 93: pith.v1.Control.ListSessions:output_type -> pith.v1.Session
-	13, // 94: pith.v1.Control.GetPresence:output_type -> pith.v1.GetPresenceResponse
-	15, // 95: pith.v1.Control.ListGroups:output_type -> pith.v1.Group
-	25, // 96: pith.v1.Control.Watch:output_type -> pith.v1.WatchEvent
-	27, // 97: pith.v1.Control.Block:output_type -> pith.v1.BlockResult
-	29, // 98: pith.v1.Control.Unblock:output_type -> pith.v1.UnblockResult
-	31, // 99: pith.v1.Control.ListBlocks:output_type -> pith.v1.BlockInfo
-	34, // 100: pith.v1.Control.ListGateways:output_type -> pith.v1.ListGatewaysResponse
-	37, // 101: pith.v1.Control.ListBackends:output_type -> pith.v1.ListBackendsResponse
-	43, // 102: pith.v1.Control.ListRoutes:output_type -> pith.v1.ListRoutesResponse
-	46, // 103: pith.v1.Control.GetHistory:output_type -> pith.v1.History
-	48, // 104: pith.v1.Control.WatchLog:output_type -> pith.v1.LogLine
-	76, // 105: pith.v1.Control.Call:output_type -> pith.v1.Reply
-	18, // 106: pith.v1.Control.ExplainRoute:output_type -> pith.v1.ExplainRouteResponse
-	20, // 107: pith.v1.Control.Drain:output_type -> pith.v1.DrainProgress
-	23, // 108: pith.v1.Control.SetMaintenance:output_type -> pith.v1.MaintenanceState
-	23, // 109: pith.v1.Control.GetMaintenance:output_type -> pith.v1.MaintenanceState
-	58, // 110: pith.v1.Control.SetLogLevel:output_type -> pith.v1.Info
-	52, // 111: pith.v1.Control.Profile:output_type -> pith.v1.ProfilePiece
-	54, // 112: pith.v1.Control.Reload:output_type -> pith.v1.ReloadResponse
-	56, // 113: pith.v1.Control.GetConfig:output_type -> pith.v1.GetConfigResponse
-	58, // 114: pith.v1.Control.GetInfo:output_type -> pith.v1.Info
-	84, // [84:115] is the sub-list for method output_type
-	53, // [53:84] is the sub-list for method input_type
-	53, // [53:53] is the sub-list for extension type_name
-	53, // [53:53] is the sub-list for extension extendee
-	0,  // [0:53] is the sub-list for field type_name
+	52, // 44: pith.v1.WhyResponse.failures:type_name -> pith.v1.FailureRecord
+	77, // 45: pith.v1.FailureRecord.at:type_name -> google.protobuf.Timestamp
+	71, // 46: pith.v1.FailureRecord.waited:type_name -> google.protobuf.Duration
+	71, // 47: pith.v1.FailureRecord.took:type_name -> google.protobuf.Duration
+	71, // 48: pith.v1.SetLogLevelRequest.expires_in:type_name -> google.protobuf.Duration
+	71, // 49: pith.v1.ProfileRequest.duration:type_name -> google.protobuf.Duration
+	69, // 50: pith.v1.Info.backends:type_name -> pith.v1.Info.BackendInfo
+	71, // 51: pith.v1.Info.uptime:type_name -> google.protobuf.Duration
+	77, // 52: pith.v1.Info.log_level_until:type_name -> google.protobuf.Timestamp
+	63, // 53: pith.v1.GetPresenceResponse.PresenceEntry.value:type_name -> pith.v1.GetPresenceResponse.Presence
+	64, // 54: pith.v1.GetPresenceResponse.Presence.entries:type_name -> pith.v1.GetPresenceResponse.Entry
+	77, // 55: pith.v1.GetPresenceResponse.Entry.bound_at:type_name -> google.protobuf.Timestamp
+	77, // 56: pith.v1.MaintenanceState.Maintenance.since:type_name -> google.protobuf.Timestamp
+	0,  // 57: pith.v1.Control.Push:input_type -> pith.v1.PushRequest
+	0,  // 58: pith.v1.Control.PushMany:input_type -> pith.v1.PushRequest
+	1,  // 59: pith.v1.Control.Kick:input_type -> pith.v1.KickRequest
+	3,  // 60: pith.v1.Control.Bind:input_type -> pith.v1.BindRequest
+	4,  // 61: pith.v1.Control.Unbind:input_type -> pith.v1.UnbindRequest
+	5,  // 62: pith.v1.Control.SetData:input_type -> pith.v1.SetDataRequest
+	6,  // 63: pith.v1.Control.Join:input_type -> pith.v1.GroupRequest
+	6,  // 64: pith.v1.Control.Leave:input_type -> pith.v1.GroupRequest
+	8,  // 65: pith.v1.Control.GetSession:input_type -> pith.v1.GetSessionRequest
+	9,  // 66: pith.v1.Control.ListSessions:input_type -> pith.v1.ListSessionsRequest
+	12, // 67: pith.v1.Control.GetPresence:input_type -> pith.v1.GetPresenceRequest
+	14, // 68: pith.v1.Control.ListGroups:input_type -> pith.v1.ListGroupsRequest
+	24, // 69: pith.v1.Control.Watch:input_type -> pith.v1.WatchRequest
+	26, // 70: pith.v1.Control.Block:input_type -> pith.v1.BlockRequest
+	28, // 71: pith.v1.Control.Unblock:input_type -> pith.v1.UnblockRequest
+	30, // 72: pith.v1.Control.ListBlocks:input_type -> pith.v1.ListBlocksRequest
+	33, // 73: pith.v1.Control.ListGateways:input_type -> pith.v1.ListGatewaysRequest
+	36, // 74: pith.v1.Control.ListBackends:input_type -> pith.v1.ListBackendsRequest
+	42, // 75: pith.v1.Control.ListRoutes:input_type -> pith.v1.ListRoutesRequest
+	45, // 76: pith.v1.Control.GetHistory:input_type -> pith.v1.GetHistoryRequest
+	47, // 77: pith.v1.Control.WatchLog:input_type -> pith.v1.WatchLogRequest
+	50, // 78: pith.v1.Control.Why:input_type -> pith.v1.WhyRequest
+	16, // 79: pith.v1.Control.Call:input_type -> pith.v1.CallRequest
+	17, // 80: pith.v1.Control.ExplainRoute:input_type -> pith.v1.ExplainRouteRequest
+	19, // 81: pith.v1.Control.Drain:input_type -> pith.v1.DrainRequest
+	21, // 82: pith.v1.Control.SetMaintenance:input_type -> pith.v1.SetMaintenanceRequest
+	22, // 83: pith.v1.Control.GetMaintenance:input_type -> pith.v1.GetMaintenanceRequest
+	53, // 84: pith.v1.Control.SetLogLevel:input_type -> pith.v1.SetLogLevelRequest
+	54, // 85: pith.v1.Control.Profile:input_type -> pith.v1.ProfileRequest
+	56, // 86: pith.v1.Control.Reload:input_type -> pith.v1.ReloadRequest
+	58, // 87: pith.v1.Control.GetConfig:input_type -> pith.v1.GetConfigRequest
+	60, // 88: pith.v1.Control.GetInfo:input_type -> pith.v1.GetInfoRequest
+	78, // 89: pith.v1.Control.Push:output_type -> pith.v1.PushResult
+	78, // 90: pith.v1.Control.PushMany:output_type -> pith.v1.PushResult
+	2,  // 91: pith.v1.Control.Kick:output_type -> pith.v1.KickResult
+	75, // 92: pith.v1.Control.Bind:output_type -> pith.v1.Session
+	75, // 93: pith.v1.Control.Unbind:output_type -> pith.v1.Session
+	75, // 94: pith.v1.Control.SetData:output_type -> pith.v1.Session
+	7,  // 95: pith.v1.Control.Join:output_type -> pith.v1.GroupResult
+	7,  // 96: pith.v1.Control.Leave:output_type -> pith.v1.GroupResult
+	75, // 97: pith.v1.Control.GetSession:output_type -> pith.v1.Session
+	75, // 98: pith.v1.Control.ListSessions:output_type -> pith.v1.Session
+	13, // 99: pith.v1.Control.GetPresence:output_type -> pith.v1.GetPresenceResponse
+	15, // 100: pith.v1.Control.ListGroups:output_type -> pith.v1.Group
+	25, // 101: pith.v1.Control.Watch:output_type -> pith.v1.WatchEvent
+	27, // 102: pith.v1.Control.Block:output_type -> pith.v1.BlockResult
+	29, // 103: pith.v1.Control.Unblock:output_type -> pith.v1.UnblockResult
+	31, // 104: pith.v1.Control.ListBlocks:output_type -> pith.v1.BlockInfo
+	34, // 105: pith.v1.Control.ListGateways:output_type -> pith.v1.ListGatewaysResponse
+	37, // 106: pith.v1.Control.ListBackends:output_type -> pith.v1.ListBackendsResponse
+	43, // 107: pith.v1.Control.ListRoutes:output_type -> pith.v1.ListRoutesResponse
+	46, // 108: pith.v1.Control.GetHistory:output_type -> pith.v1.History
+	48, // 109: pith.v1.Control.WatchLog:output_type -> pith.v1.LogLine
+	51, // 110: pith.v1.Control.Why:output_type -> pith.v1.WhyResponse
+	79, // 111: pith.v1.Control.Call:output_type -> pith.v1.Reply
+	18, // 112: pith.v1.Control.ExplainRoute:output_type -> pith.v1.ExplainRouteResponse
+	20, // 113: pith.v1.Control.Drain:output_type -> pith.v1.DrainProgress
+	23, // 114: pith.v1.Control.SetMaintenance:output_type -> pith.v1.MaintenanceState
+	23, // 115: pith.v1.Control.GetMaintenance:output_type -> pith.v1.MaintenanceState
+	61, // 116: pith.v1.Control.SetLogLevel:output_type -> pith.v1.Info
+	55, // 117: pith.v1.Control.Profile:output_type -> pith.v1.ProfilePiece
+	57, // 118: pith.v1.Control.Reload:output_type -> pith.v1.ReloadResponse
+	59, // 119: pith.v1.Control.GetConfig:output_type -> pith.v1.GetConfigResponse
+	61, // 120: pith.v1.Control.GetInfo:output_type -> pith.v1.Info
+	89, // [89:121] is the sub-list for method output_type
+	57, // [57:89] is the sub-list for method input_type
+	57, // [57:57] is the sub-list for extension type_name
+	57, // [57:57] is the sub-list for extension extendee
+	0,  // [0:57] is the sub-list for field type_name
 }
 
 func init() { file_pith_v1_control_proto_init() }
@@ -5073,7 +5439,7 @@ func file_pith_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pith_v1_control_proto_rawDesc), len(file_pith_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   67,
+			NumMessages:   70,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -42,6 +42,7 @@ const (
 	Control_ListRoutes_FullMethodName     = "/pith.v1.Control/ListRoutes"
 	Control_GetHistory_FullMethodName     = "/pith.v1.Control/GetHistory"
 	Control_WatchLog_FullMethodName       = "/pith.v1.Control/WatchLog"
+	Control_Why_FullMethodName            = "/pith.v1.Control/Why"
 	Control_Call_FullMethodName           = "/pith.v1.Control/Call"
 	Control_ExplainRoute_FullMethodName   = "/pith.v1.Control/ExplainRoute"
 	Control_Drain_FullMethodName          = "/pith.v1.Control/Drain"
@@ -110,6 +111,9 @@ type ControlClient interface {
 	// The warnings and errors in the logs of the fleet: the last 256 of each gateway, oldest first, then each as it comes.
 	// Every five seconds without one, a line that says only which gateways are silent.
 	WatchLog(ctx context.Context, in *WatchLogRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LogLine], error)
+	// Why requests of a session failed, and why it ended. Gateways keep the last eight failures of each session, those that
+	// have ended too, and 4,096 in all. Waits at most 250 ms.
+	Why(ctx context.Context, in *WhyRequest, opts ...grpc.CallOption) (*WhyResponse, error)
 	// Relays a request as if the session had sent it, and returns the backend's answer to the caller, not to the client.
 	// Changes and pushes that come with the answer take effect as usual. The gateway must hold the session.
 	Call(ctx context.Context, in *CallRequest, opts ...grpc.CallOption) (*Reply, error)
@@ -402,6 +406,16 @@ func (c *controlClient) WatchLog(ctx context.Context, in *WatchLogRequest, opts 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Control_WatchLogClient = grpc.ServerStreamingClient[LogLine]
 
+func (c *controlClient) Why(ctx context.Context, in *WhyRequest, opts ...grpc.CallOption) (*WhyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(WhyResponse)
+	err := c.cc.Invoke(ctx, Control_Why_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *controlClient) Call(ctx context.Context, in *CallRequest, opts ...grpc.CallOption) (*Reply, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Reply)
@@ -576,6 +590,9 @@ type ControlServer interface {
 	// The warnings and errors in the logs of the fleet: the last 256 of each gateway, oldest first, then each as it comes.
 	// Every five seconds without one, a line that says only which gateways are silent.
 	WatchLog(*WatchLogRequest, grpc.ServerStreamingServer[LogLine]) error
+	// Why requests of a session failed, and why it ended. Gateways keep the last eight failures of each session, those that
+	// have ended too, and 4,096 in all. Waits at most 250 ms.
+	Why(context.Context, *WhyRequest) (*WhyResponse, error)
 	// Relays a request as if the session had sent it, and returns the backend's answer to the caller, not to the client.
 	// Changes and pushes that come with the answer take effect as usual. The gateway must hold the session.
 	Call(context.Context, *CallRequest) (*Reply, error)
@@ -672,6 +689,9 @@ func (UnimplementedControlServer) GetHistory(context.Context, *GetHistoryRequest
 }
 func (UnimplementedControlServer) WatchLog(*WatchLogRequest, grpc.ServerStreamingServer[LogLine]) error {
 	return status.Error(codes.Unimplemented, "method WatchLog not implemented")
+}
+func (UnimplementedControlServer) Why(context.Context, *WhyRequest) (*WhyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Why not implemented")
 }
 func (UnimplementedControlServer) Call(context.Context, *CallRequest) (*Reply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Call not implemented")
@@ -1056,6 +1076,24 @@ func _Control_WatchLog_Handler(srv interface{}, stream grpc.ServerStream) error 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Control_WatchLogServer = grpc.ServerStreamingServer[LogLine]
 
+func _Control_Why_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(WhyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServer).Why(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Control_Why_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServer).Why(ctx, req.(*WhyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Control_Call_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(CallRequest)
 	if err := dec(in); err != nil {
@@ -1288,6 +1326,10 @@ var Control_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetHistory",
 			Handler:    _Control_GetHistory_Handler,
+		},
+		{
+			MethodName: "Why",
+			Handler:    _Control_Why_Handler,
 		},
 		{
 			MethodName: "Call",
