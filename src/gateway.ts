@@ -134,6 +134,7 @@ export class Gateway {
     const own = makeOwnGateway({
       ...made,
       info: () => this.info(),
+      clients: () => this.addresses.clients,
       drain: (options) => this.#shutdown.follow(options),
       reload: () => this.reload('Control.Reload'),
     });

@@ -10,6 +10,7 @@ import {
   texts,
   wholeNumber,
 } from './fields.ts';
+import { checkExample } from './route-examples.ts';
 import {
   checkInstanceTemplate,
   checkPattern,
@@ -108,6 +109,10 @@ export const routeSchema = z.strictObject({
     '',
     "Route of a server-streaming method's messages; empty: the route itself.",
     checkRoute,
+  ),
+  examples: texts(
+    `Messages that the page /playground offers, each as in pith client: chat.room.join {"name":"ann"}, with notify in front where no answer comes. {player} stands for the name of a session there.`,
+    checkExample,
   ),
 });
 

@@ -10,6 +10,7 @@ import {
   replyMessage,
 } from './answers.ts';
 import type { MakeMethods, Methods } from './method.ts';
+import { type PlaygroundFacts, playgroundMessage } from './playground-message.ts';
 
 /** The longest time that Call waits for its answer. */
 export const CALL_MS_MAX = 300_000;
@@ -63,6 +64,8 @@ export type DrainProgress = {
 /** The gateway itself, as its operators reach it. */
 export type OwnGateway = {
   info(): Info;
+  /** What clients can do here. */
+  playground(): PlaygroundFacts;
   /** The configuration in effect as YAML, secrets covered. */
   config(): string;
   setLogLevel(level: LogLevel): void;
@@ -113,5 +116,6 @@ export function gatewayMethods(own: OwnGateway, { one, many }: MakeMethods): Met
     Reload: one('Reload', async () => reloadMessage(await own.reload())),
     GetConfig: one('GetConfig', () => configMessage(own.config())),
     GetInfo: one('GetInfo', () => infoMessage(own.info())),
+    GetPlayground: one('GetPlayground', () => playgroundMessage(own.playground())),
   };
 }

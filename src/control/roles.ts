@@ -56,6 +56,7 @@ export const METHOD_RULES: Readonly<Record<string, MethodRule>> = {
   // Secrets are covered, but addresses and limits are not.
   GetConfig: WRITE,
   GetInfo: READ,
+  GetPlayground: READ,
 };
 
 export function ruleOf(method: string): MethodRule {

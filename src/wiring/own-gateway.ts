@@ -2,6 +2,7 @@
 import { maskSecrets } from '../config/mask.ts';
 import type { OwnGateway } from '../control/gateway-methods.ts';
 import { explainRoute } from '../explain/explain-route.ts';
+import { playgroundOf } from '../explain/playground.ts';
 import { callFor } from '../relay/operator-call.ts';
 import type { Relay } from '../relay/relay.ts';
 import type { Registry } from '../session/registry.ts';
@@ -10,6 +11,8 @@ import type { Live } from '../reload/reload.ts';
 
 export type OwnGatewayParts = Pick<OwnGateway, 'info' | 'drain' | 'reload'> & {
   readonly live: Live;
+  /** URLs of the clients' listeners, in the order of `listen`, with real ports. */
+  readonly clients: () => readonly string[];
   readonly log: Log;
   readonly registry: Registry;
   readonly relay: Relay;
@@ -19,6 +22,7 @@ export function makeOwnGateway(parts: OwnGatewayParts): OwnGateway {
   const { live, log, registry, relay } = parts;
   return {
     info: () => parts.info(),
+    playground: () => playgroundOf(live.config, parts.clients()),
     drain: (options) => parts.drain(options),
     config: () => maskSecrets(live.config),
     reload: () => parts.reload(),

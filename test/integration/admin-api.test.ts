@@ -17,6 +17,7 @@ const SERVED = [
   ...['ListSessions', 'GetPresence', 'ListGroups', 'Why', 'Block', 'Unblock', 'ListBlocks'],
   ...['ListGateways', 'ListBackends', 'ListRoutes', 'GetHistory', 'WatchLog', 'Watch'],
   ...['Call', 'ExplainRoute', 'Drain', 'SetLogLevel', 'Reload', 'GetConfig', 'GetInfo'],
+  'GetPlayground',
   ...['SetMaintenance', 'GetMaintenance'],
 ];
 const NOT_SERVED = ['Profile'];

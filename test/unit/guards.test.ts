@@ -96,6 +96,8 @@ const PARSES: Readonly<Record<string, string>> = {
   'telemetry/recent-lines.ts': 'our own log lines',
   'discovery/instances.ts': 'the answer of the Consul agent, which allows no such key',
   'main.ts': 'package.json',
+  'config/route-examples.ts':
+    'a text of the configuration, of which only this is asked: whether it is JSON',
   'cli/arguments.ts': 'a command of its own process',
   'cli/client.ts': 'a command of its own process',
   'cli/client-settings.ts': 'a command of its own process',

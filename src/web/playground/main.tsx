@@ -1,48 +1,176 @@
-/** The page /playground. */
-import { useEffect, useState } from 'preact/hooks';
+/** The page /playground: sessions of one's own, side by side, at this gateway or any other server of the family. */
+import { useEffect, useReducer, useState } from 'preact/hooks';
 
 import { inBackground } from '../../background.ts';
-import { Control, type ControlError } from '../shell/control.ts';
+import { Control, ControlError } from '../shell/control.ts';
 import { Notice } from '../shell/notice.tsx';
 import { Page, showPage } from '../shell/page.tsx';
 import { TokenDialog } from '../shell/token-dialog.tsx';
+import { addressOf, type Listener } from './address.ts';
+import type { Rule } from './offers.ts';
+import { PLAYERS_MAX, Players } from './players.ts';
+import { SessionCard } from './session-card.tsx';
 
-type Info = { readonly gateway: string; readonly version: string; readonly state: string };
+/** Of GetPlayground. */
+type Offered = { readonly listeners: readonly Listener[]; readonly rules: readonly Rule[] };
+type Gateway = {
+  readonly id: string;
+  readonly addresses: readonly string[];
+  readonly rules: readonly Rule[];
+};
+
+const NO_GATEWAY: Gateway = { id: '', addresses: [], rules: [] };
 
 const control = new Control();
+const players = new Players();
 
-function PlaygroundPage() {
-  const [info, setInfo] = useState<Info | null>(null);
+async function readGateway(): Promise<Gateway> {
+  const [{ gateway }, { listeners, rules }] = await Promise.all([
+    control.call<{ readonly gateway: string }>('GetInfo'),
+    control.call<Offered>('GetPlayground'),
+  ]);
+  const forBrowsers = listeners.flatMap((listener) => {
+    const address = addressOf(listener, location);
+    return address === null ? [] : [{ address, dialect: listener.dialect }];
+  });
+  players.offer(forBrowsers);
+  return { id: gateway, addresses: forBrowsers.map(({ address }) => address), rules };
+}
+
+/** The gateway of this page; an error where Control says nothing. The page works without. */
+function useGateway(): [Gateway, ControlError | null, () => void] {
+  const [gateway, setGateway] = useState(NO_GATEWAY);
   const [error, setError] = useState<ControlError | null>(null);
   const load = (): void => {
-    const asked = control.call<Info>('GetInfo').then((found) => {
-      setInfo(found);
+    const loaded = readGateway().then((found) => {
+      setGateway(found);
       setError(null);
     });
-    inBackground(asked, (problem) => {
-      setError(problem as ControlError);
+    inBackground(loaded, (problem) => {
+      setError(
+        problem instanceof ControlError ? problem : new ControlError(0, '', String(problem)),
+      );
     });
   };
   useEffect(load, []);
+  return [gateway, error, load];
+}
+
+function PlaygroundPage() {
+  const [, changed] = useReducer<number, null>((n) => n + 1, 0);
+  useEffect(() => players.watch(() => changed(null)), []);
+  const [gateway, error, load] = useGateway();
+  const [asksToken, setAsksToken] = useState(false);
+  const { all, chosen } = players;
   return (
-    <Page name="playground" gateway={info?.gateway ?? ''}>
-      {error?.needsToken === true && (
+    <Page name="playground" gateway={gateway.id}>
+      <h1 class="hidden">Playground</h1>
+      {error !== null && (
+        <Trouble error={error} onToken={() => setAsksToken(true)} onAgain={load} />
+      )}
+      <Bar rules={gateway.rules} />
+      <div class="sessions">
+        {all.map((player) => (
+          <SessionCard
+            key={player.id}
+            player={player}
+            control={control}
+            rules={gateway.rules}
+            addresses={gateway.addresses}
+            isChosen={player.id === chosen}
+            onTwin={() => players.addTwin(player)}
+            onClose={() => players.remove(player)}
+          />
+        ))}
+        {all.length === 0 && <p class="empty">No session is open: add one above.</p>}
+      </div>
+      {asksToken && (
         <TokenDialog
-          error={control.hasToken ? error.message : ''}
-          onClose={() => {}}
+          error={control.hasToken && error?.needsToken === true ? error.message : ''}
+          onClose={() => setAsksToken(false)}
           onToken={(token) => {
             control.setToken(token);
+            setAsksToken(false);
             load();
           }}
         />
       )}
-      {error !== null && !error.needsToken && <Notice tone="bad">{error.message}</Notice>}
-      {info !== null && (
-        <Notice tone="good">
-          {info.gateway} {info.version}: {info.state}
-        </Notice>
-      )}
     </Page>
+  );
+}
+
+function Bar({ rules }: { readonly rules: readonly Rule[] }) {
+  const { all, chosen } = players;
+  const isFull = all.length >= PLAYERS_MAX;
+  const first = rules.flatMap(({ examples }) => examples)[0];
+  return (
+    <div class="bar top-bar">
+      <fieldset class="chips">
+        <legend class="hidden">Sessions</legend>
+        {all.map(({ id, name, state }) => (
+          <button
+            key={id}
+            type="button"
+            class={`chip ${state}`}
+            aria-pressed={id === chosen}
+            onClick={() => players.choose(id)}
+          >
+            {name || 'unnamed'}
+          </button>
+        ))}
+      </fieldset>
+      <div class="actions">
+        <button type="button" disabled={isFull} onClick={() => players.add()}>
+          New session
+        </button>
+        <button
+          type="button"
+          class="primary"
+          disabled={all.length + 1 > PLAYERS_MAX}
+          title={
+            first === undefined
+              ? 'Connects two sessions'
+              : `Connects two sessions, and sends ${first.route} from each`
+          }
+          onClick={() => {
+            inBackground(players.startTwo(first), () => {});
+          }}
+        >
+          Two players
+        </button>
+      </div>
+    </div>
+  );
+}
+
+function Trouble({
+  error,
+  onToken,
+  onAgain,
+}: {
+  readonly error: ControlError;
+  readonly onToken: () => void;
+  readonly onAgain: () => void;
+}) {
+  return (
+    <Notice tone="warn">
+      <div class="bar">
+        <span>
+          {error.needsToken
+            ? 'Routes and addresses of this gateway are shown to those who have its token. The page works without.'
+            : `Routes and addresses of this gateway cannot be shown: ${error.message}`}
+        </span>
+        {error.needsToken ? (
+          <button type="button" onClick={onToken}>
+            Enter the token
+          </button>
+        ) : (
+          <button type="button" onClick={onAgain}>
+            Try again
+          </button>
+        )}
+      </div>
+    </Notice>
   );
 }
 

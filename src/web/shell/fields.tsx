@@ -53,10 +53,14 @@ export function TextField({ offers, type = 'text', placeholder, mono, ...field }
   );
 }
 
-export type TextAreaProps = FieldProps & { readonly rows?: number };
+export type TextAreaProps = FieldProps & {
+  readonly rows?: number;
+  /** Ctrl+Enter, or ⌘Enter; with shift where `isShifted`. */
+  readonly onSubmit?: (isShifted: boolean) => void;
+};
 
 /** Code: a fixed-width font, and no corrections of spelling. */
-export function TextArea({ rows = 4, ...field }: TextAreaProps) {
+export function TextArea({ rows = 4, onSubmit, ...field }: TextAreaProps) {
   const id = useId();
   return (
     <Field id={id} {...field}>
@@ -69,6 +73,12 @@ export function TextArea({ rows = 4, ...field }: TextAreaProps) {
         spellcheck={false}
         autoComplete="off"
         {...described(id, field)}
+        onKeyDown={(event) => {
+          if (onSubmit === undefined || event.key !== 'Enter') return;
+          if (!event.ctrlKey && !event.metaKey) return;
+          event.preventDefault();
+          onSubmit(event.shiftKey);
+        }}
         onInput={({ currentTarget }) => {
           field.onInput(currentTarget.value);
         }}

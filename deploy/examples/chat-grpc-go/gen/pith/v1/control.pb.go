@@ -4435,6 +4435,96 @@ func (x *Info) GetLogLevelUntil() *timestamppb.Timestamp {
 	return nil
 }
 
+// Empty.
+type GetPlaygroundRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPlaygroundRequest) Reset() {
+	*x = GetPlaygroundRequest{}
+	mi := &file_pith_v1_control_proto_msgTypes[62]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPlaygroundRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPlaygroundRequest) ProtoMessage() {}
+
+func (x *GetPlaygroundRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[62]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPlaygroundRequest.ProtoReflect.Descriptor instead.
+func (*GetPlaygroundRequest) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{62}
+}
+
+// Where clients connect, and what they can send there.
+type Playground struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Listeners     []*Playground_Listener `protobuf:"bytes,1,rep,name=listeners,proto3" json:"listeners,omitempty"`
+	Rules         []*Playground_Rule     `protobuf:"bytes,2,rep,name=rules,proto3" json:"rules,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Playground) Reset() {
+	*x = Playground{}
+	mi := &file_pith_v1_control_proto_msgTypes[63]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Playground) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Playground) ProtoMessage() {}
+
+func (x *Playground) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[63]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Playground.ProtoReflect.Descriptor instead.
+func (*Playground) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{63}
+}
+
+func (x *Playground) GetListeners() []*Playground_Listener {
+	if x != nil {
+		return x.Listeners
+	}
+	return nil
+}
+
+func (x *Playground) GetRules() []*Playground_Rule {
+	if x != nil {
+		return x.Rules
+	}
+	return nil
+}
+
 // The sessions of one uid, the one with the oldest bind first.
 type GetPresenceResponse_Presence struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -4450,7 +4540,7 @@ type GetPresenceResponse_Presence struct {
 
 func (x *GetPresenceResponse_Presence) Reset() {
 	*x = GetPresenceResponse_Presence{}
-	mi := &file_pith_v1_control_proto_msgTypes[63]
+	mi := &file_pith_v1_control_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4462,7 +4552,7 @@ func (x *GetPresenceResponse_Presence) String() string {
 func (*GetPresenceResponse_Presence) ProtoMessage() {}
 
 func (x *GetPresenceResponse_Presence) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[63]
+	mi := &file_pith_v1_control_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4511,7 +4601,7 @@ type GetPresenceResponse_Entry struct {
 
 func (x *GetPresenceResponse_Entry) Reset() {
 	*x = GetPresenceResponse_Entry{}
-	mi := &file_pith_v1_control_proto_msgTypes[64]
+	mi := &file_pith_v1_control_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4523,7 +4613,7 @@ func (x *GetPresenceResponse_Entry) String() string {
 func (*GetPresenceResponse_Entry) ProtoMessage() {}
 
 func (x *GetPresenceResponse_Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[64]
+	mi := &file_pith_v1_control_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4576,7 +4666,7 @@ type MaintenanceState_Maintenance struct {
 
 func (x *MaintenanceState_Maintenance) Reset() {
 	*x = MaintenanceState_Maintenance{}
-	mi := &file_pith_v1_control_proto_msgTypes[65]
+	mi := &file_pith_v1_control_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4588,7 +4678,7 @@ func (x *MaintenanceState_Maintenance) String() string {
 func (*MaintenanceState_Maintenance) ProtoMessage() {}
 
 func (x *MaintenanceState_Maintenance) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[65]
+	mi := &file_pith_v1_control_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4666,7 +4756,7 @@ type History_Series struct {
 
 func (x *History_Series) Reset() {
 	*x = History_Series{}
-	mi := &file_pith_v1_control_proto_msgTypes[68]
+	mi := &file_pith_v1_control_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4678,7 +4768,7 @@ func (x *History_Series) String() string {
 func (*History_Series) ProtoMessage() {}
 
 func (x *History_Series) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[68]
+	mi := &file_pith_v1_control_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4729,7 +4819,7 @@ type Info_BackendInfo struct {
 
 func (x *Info_BackendInfo) Reset() {
 	*x = Info_BackendInfo{}
-	mi := &file_pith_v1_control_proto_msgTypes[69]
+	mi := &file_pith_v1_control_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4741,7 +4831,7 @@ func (x *Info_BackendInfo) String() string {
 func (*Info_BackendInfo) ProtoMessage() {}
 
 func (x *Info_BackendInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_pith_v1_control_proto_msgTypes[69]
+	mi := &file_pith_v1_control_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4790,6 +4880,213 @@ func (x *Info_BackendInfo) GetInFlight() uint32 {
 		return x.InFlight
 	}
 	return 0
+}
+
+// One listener: its URL as in the configuration, with the real port. secure: it has a certificate.
+type Playground_Listener struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Url           string                 `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	Dialect       string                 `protobuf:"bytes,2,opt,name=dialect,proto3" json:"dialect,omitempty"`
+	Secure        bool                   `protobuf:"varint,3,opt,name=secure,proto3" json:"secure,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Playground_Listener) Reset() {
+	*x = Playground_Listener{}
+	mi := &file_pith_v1_control_proto_msgTypes[72]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Playground_Listener) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Playground_Listener) ProtoMessage() {}
+
+func (x *Playground_Listener) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[72]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Playground_Listener.ProtoReflect.Descriptor instead.
+func (*Playground_Listener) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{63, 0}
+}
+
+func (x *Playground_Listener) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *Playground_Listener) GetDialect() string {
+	if x != nil {
+		return x.Dialect
+	}
+	return ""
+}
+
+func (x *Playground_Listener) GetSecure() bool {
+	if x != nil {
+		return x.Secure
+	}
+	return false
+}
+
+// One rule of the route table, in order. kind and mode are those of its first backend; method: what it calls there.
+type Playground_Rule struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Match         string                 `protobuf:"bytes,1,opt,name=match,proto3" json:"match,omitempty"`
+	Backend       string                 `protobuf:"bytes,2,opt,name=backend,proto3" json:"backend,omitempty"`
+	Kind          string                 `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
+	Mode          string                 `protobuf:"bytes,4,opt,name=mode,proto3" json:"mode,omitempty"`
+	Method        string                 `protobuf:"bytes,5,opt,name=method,proto3" json:"method,omitempty"`
+	Examples      []*Playground_Example  `protobuf:"bytes,6,rep,name=examples,proto3" json:"examples,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Playground_Rule) Reset() {
+	*x = Playground_Rule{}
+	mi := &file_pith_v1_control_proto_msgTypes[73]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Playground_Rule) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Playground_Rule) ProtoMessage() {}
+
+func (x *Playground_Rule) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[73]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Playground_Rule.ProtoReflect.Descriptor instead.
+func (*Playground_Rule) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{63, 1}
+}
+
+func (x *Playground_Rule) GetMatch() string {
+	if x != nil {
+		return x.Match
+	}
+	return ""
+}
+
+func (x *Playground_Rule) GetBackend() string {
+	if x != nil {
+		return x.Backend
+	}
+	return ""
+}
+
+func (x *Playground_Rule) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Playground_Rule) GetMode() string {
+	if x != nil {
+		return x.Mode
+	}
+	return ""
+}
+
+func (x *Playground_Rule) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *Playground_Rule) GetExamples() []*Playground_Example {
+	if x != nil {
+		return x.Examples
+	}
+	return nil
+}
+
+// A message that the rule takes; body is JSON.
+type Playground_Example struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Route         string                 `protobuf:"bytes,1,opt,name=route,proto3" json:"route,omitempty"`
+	Body          string                 `protobuf:"bytes,2,opt,name=body,proto3" json:"body,omitempty"`
+	Notify        bool                   `protobuf:"varint,3,opt,name=notify,proto3" json:"notify,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Playground_Example) Reset() {
+	*x = Playground_Example{}
+	mi := &file_pith_v1_control_proto_msgTypes[74]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Playground_Example) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Playground_Example) ProtoMessage() {}
+
+func (x *Playground_Example) ProtoReflect() protoreflect.Message {
+	mi := &file_pith_v1_control_proto_msgTypes[74]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Playground_Example.ProtoReflect.Descriptor instead.
+func (*Playground_Example) Descriptor() ([]byte, []int) {
+	return file_pith_v1_control_proto_rawDescGZIP(), []int{63, 2}
+}
+
+func (x *Playground_Example) GetRoute() string {
+	if x != nil {
+		return x.Route
+	}
+	return ""
+}
+
+func (x *Playground_Example) GetBody() string {
+	if x != nil {
+		return x.Body
+	}
+	return ""
+}
+
+func (x *Playground_Example) GetNotify() bool {
+	if x != nil {
+		return x.Notify
+	}
+	return false
 }
 
 var File_pith_v1_control_proto protoreflect.FileDescriptor
@@ -5161,7 +5458,27 @@ const file_pith_v1_control_proto_rawDesc = "" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x1c\n" +
 	"\taddresses\x18\x03 \x01(\rR\taddresses\x12\x18\n" +
 	"\ahealthy\x18\x04 \x01(\rR\ahealthy\x12\x1b\n" +
-	"\tin_flight\x18\x05 \x01(\rR\binFlight2\x9c\x0f\n" +
+	"\tin_flight\x18\x05 \x01(\rR\binFlight\"\x16\n" +
+	"\x14GetPlaygroundRequest\"\xc7\x03\n" +
+	"\n" +
+	"Playground\x12:\n" +
+	"\tlisteners\x18\x01 \x03(\v2\x1c.pith.v1.Playground.ListenerR\tlisteners\x12.\n" +
+	"\x05rules\x18\x02 \x03(\v2\x18.pith.v1.Playground.RuleR\x05rules\x1aN\n" +
+	"\bListener\x12\x10\n" +
+	"\x03url\x18\x01 \x01(\tR\x03url\x12\x18\n" +
+	"\adialect\x18\x02 \x01(\tR\adialect\x12\x16\n" +
+	"\x06secure\x18\x03 \x01(\bR\x06secure\x1a\xaf\x01\n" +
+	"\x04Rule\x12\x14\n" +
+	"\x05match\x18\x01 \x01(\tR\x05match\x12\x18\n" +
+	"\abackend\x18\x02 \x01(\tR\abackend\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04mode\x18\x04 \x01(\tR\x04mode\x12\x16\n" +
+	"\x06method\x18\x05 \x01(\tR\x06method\x127\n" +
+	"\bexamples\x18\x06 \x03(\v2\x1b.pith.v1.Playground.ExampleR\bexamples\x1aK\n" +
+	"\aExample\x12\x14\n" +
+	"\x05route\x18\x01 \x01(\tR\x05route\x12\x12\n" +
+	"\x04body\x18\x02 \x01(\tR\x04body\x12\x16\n" +
+	"\x06notify\x18\x03 \x01(\bR\x06notify2\xe1\x0f\n" +
 	"\aControl\x121\n" +
 	"\x04Push\x12\x14.pith.v1.PushRequest\x1a\x13.pith.v1.PushResult\x127\n" +
 	"\bPushMany\x12\x14.pith.v1.PushRequest\x1a\x13.pith.v1.PushResult(\x01\x121\n" +
@@ -5199,7 +5516,8 @@ const file_pith_v1_control_proto_rawDesc = "" +
 	"\aProfile\x12\x17.pith.v1.ProfileRequest\x1a\x15.pith.v1.ProfilePiece0\x01\x129\n" +
 	"\x06Reload\x12\x16.pith.v1.ReloadRequest\x1a\x17.pith.v1.ReloadResponse\x12B\n" +
 	"\tGetConfig\x12\x19.pith.v1.GetConfigRequest\x1a\x1a.pith.v1.GetConfigResponse\x121\n" +
-	"\aGetInfo\x12\x17.pith.v1.GetInfoRequest\x1a\r.pith.v1.InfoB%\n" +
+	"\aGetInfo\x12\x17.pith.v1.GetInfoRequest\x1a\r.pith.v1.Info\x12C\n" +
+	"\rGetPlayground\x12\x1d.pith.v1.GetPlaygroundRequest\x1a\x13.pith.v1.PlaygroundB%\n" +
 	"\apith.v1P\x01Z\x0epith/v1;pithv1\xaa\x02\aPith.V1b\x06proto3"
 
 var (
@@ -5214,7 +5532,7 @@ func file_pith_v1_control_proto_rawDescGZIP() []byte {
 	return file_pith_v1_control_proto_rawDescData
 }
 
-var file_pith_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 70)
+var file_pith_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 75)
 var file_pith_v1_control_proto_goTypes = []any{
 	(*PushRequest)(nil),                  // 0: pith.v1.PushRequest
 	(*KickRequest)(nil),                  // 1: pith.v1.KickRequest
@@ -5278,152 +5596,162 @@ var file_pith_v1_control_proto_goTypes = []any{
 	(*GetConfigResponse)(nil),            // 59: pith.v1.GetConfigResponse
 	(*GetInfoRequest)(nil),               // 60: pith.v1.GetInfoRequest
 	(*Info)(nil),                         // 61: pith.v1.Info
-	nil,                                  // 62: pith.v1.GetPresenceResponse.PresenceEntry
-	(*GetPresenceResponse_Presence)(nil), // 63: pith.v1.GetPresenceResponse.Presence
-	(*GetPresenceResponse_Entry)(nil),    // 64: pith.v1.GetPresenceResponse.Entry
-	(*MaintenanceState_Maintenance)(nil), // 65: pith.v1.MaintenanceState.Maintenance
-	nil,                                  // 66: pith.v1.BackendStatus.OutcomesEntry
-	nil,                                  // 67: pith.v1.RouteStatus.OutcomesEntry
-	(*History_Series)(nil),               // 68: pith.v1.History.Series
-	(*Info_BackendInfo)(nil),             // 69: pith.v1.Info.BackendInfo
-	(*Push)(nil),                         // 70: pith.v1.Push
-	(*durationpb.Duration)(nil),          // 71: google.protobuf.Duration
-	(*Target)(nil),                       // 72: pith.v1.Target
-	(*Close)(nil),                        // 73: pith.v1.Close
-	(*structpb.Struct)(nil),              // 74: google.protobuf.Struct
-	(*Session)(nil),                      // 75: pith.v1.Session
-	(*Body)(nil),                         // 76: pith.v1.Body
-	(*timestamppb.Timestamp)(nil),        // 77: google.protobuf.Timestamp
-	(*PushResult)(nil),                   // 78: pith.v1.PushResult
-	(*Reply)(nil),                        // 79: pith.v1.Reply
+	(*GetPlaygroundRequest)(nil),         // 62: pith.v1.GetPlaygroundRequest
+	(*Playground)(nil),                   // 63: pith.v1.Playground
+	nil,                                  // 64: pith.v1.GetPresenceResponse.PresenceEntry
+	(*GetPresenceResponse_Presence)(nil), // 65: pith.v1.GetPresenceResponse.Presence
+	(*GetPresenceResponse_Entry)(nil),    // 66: pith.v1.GetPresenceResponse.Entry
+	(*MaintenanceState_Maintenance)(nil), // 67: pith.v1.MaintenanceState.Maintenance
+	nil,                                  // 68: pith.v1.BackendStatus.OutcomesEntry
+	nil,                                  // 69: pith.v1.RouteStatus.OutcomesEntry
+	(*History_Series)(nil),               // 70: pith.v1.History.Series
+	(*Info_BackendInfo)(nil),             // 71: pith.v1.Info.BackendInfo
+	(*Playground_Listener)(nil),          // 72: pith.v1.Playground.Listener
+	(*Playground_Rule)(nil),              // 73: pith.v1.Playground.Rule
+	(*Playground_Example)(nil),           // 74: pith.v1.Playground.Example
+	(*Push)(nil),                         // 75: pith.v1.Push
+	(*durationpb.Duration)(nil),          // 76: google.protobuf.Duration
+	(*Target)(nil),                       // 77: pith.v1.Target
+	(*Close)(nil),                        // 78: pith.v1.Close
+	(*structpb.Struct)(nil),              // 79: google.protobuf.Struct
+	(*Session)(nil),                      // 80: pith.v1.Session
+	(*Body)(nil),                         // 81: pith.v1.Body
+	(*timestamppb.Timestamp)(nil),        // 82: google.protobuf.Timestamp
+	(*PushResult)(nil),                   // 83: pith.v1.PushResult
+	(*Reply)(nil),                        // 84: pith.v1.Reply
 }
 var file_pith_v1_control_proto_depIdxs = []int32{
-	70, // 0: pith.v1.PushRequest.push:type_name -> pith.v1.Push
-	71, // 1: pith.v1.PushRequest.wait:type_name -> google.protobuf.Duration
-	72, // 2: pith.v1.KickRequest.target:type_name -> pith.v1.Target
-	73, // 3: pith.v1.KickRequest.close:type_name -> pith.v1.Close
-	74, // 4: pith.v1.SetDataRequest.set:type_name -> google.protobuf.Struct
-	72, // 5: pith.v1.GroupRequest.target:type_name -> pith.v1.Target
-	71, // 6: pith.v1.GroupRequest.ttl:type_name -> google.protobuf.Duration
-	72, // 7: pith.v1.ListSessionsRequest.target:type_name -> pith.v1.Target
-	75, // 8: pith.v1.SessionPage.sessions:type_name -> pith.v1.Session
+	75, // 0: pith.v1.PushRequest.push:type_name -> pith.v1.Push
+	76, // 1: pith.v1.PushRequest.wait:type_name -> google.protobuf.Duration
+	77, // 2: pith.v1.KickRequest.target:type_name -> pith.v1.Target
+	78, // 3: pith.v1.KickRequest.close:type_name -> pith.v1.Close
+	79, // 4: pith.v1.SetDataRequest.set:type_name -> google.protobuf.Struct
+	77, // 5: pith.v1.GroupRequest.target:type_name -> pith.v1.Target
+	76, // 6: pith.v1.GroupRequest.ttl:type_name -> google.protobuf.Duration
+	77, // 7: pith.v1.ListSessionsRequest.target:type_name -> pith.v1.Target
+	80, // 8: pith.v1.SessionPage.sessions:type_name -> pith.v1.Session
 	15, // 9: pith.v1.GroupPage.groups:type_name -> pith.v1.Group
-	62, // 10: pith.v1.GetPresenceResponse.presence:type_name -> pith.v1.GetPresenceResponse.PresenceEntry
-	76, // 11: pith.v1.CallRequest.body:type_name -> pith.v1.Body
-	71, // 12: pith.v1.CallRequest.timeout:type_name -> google.protobuf.Duration
-	74, // 13: pith.v1.ExplainRouteRequest.data:type_name -> google.protobuf.Struct
-	71, // 14: pith.v1.DrainRequest.budget:type_name -> google.protobuf.Duration
-	65, // 15: pith.v1.MaintenanceState.active:type_name -> pith.v1.MaintenanceState.Maintenance
-	72, // 16: pith.v1.WatchRequest.target:type_name -> pith.v1.Target
-	77, // 17: pith.v1.WatchEvent.at:type_name -> google.protobuf.Timestamp
-	76, // 18: pith.v1.WatchEvent.body:type_name -> pith.v1.Body
-	71, // 19: pith.v1.WatchEvent.waited:type_name -> google.protobuf.Duration
-	71, // 20: pith.v1.WatchEvent.took:type_name -> google.protobuf.Duration
-	71, // 21: pith.v1.BlockRequest.expires_in:type_name -> google.protobuf.Duration
+	64, // 10: pith.v1.GetPresenceResponse.presence:type_name -> pith.v1.GetPresenceResponse.PresenceEntry
+	81, // 11: pith.v1.CallRequest.body:type_name -> pith.v1.Body
+	76, // 12: pith.v1.CallRequest.timeout:type_name -> google.protobuf.Duration
+	79, // 13: pith.v1.ExplainRouteRequest.data:type_name -> google.protobuf.Struct
+	76, // 14: pith.v1.DrainRequest.budget:type_name -> google.protobuf.Duration
+	67, // 15: pith.v1.MaintenanceState.active:type_name -> pith.v1.MaintenanceState.Maintenance
+	77, // 16: pith.v1.WatchRequest.target:type_name -> pith.v1.Target
+	82, // 17: pith.v1.WatchEvent.at:type_name -> google.protobuf.Timestamp
+	81, // 18: pith.v1.WatchEvent.body:type_name -> pith.v1.Body
+	76, // 19: pith.v1.WatchEvent.waited:type_name -> google.protobuf.Duration
+	76, // 20: pith.v1.WatchEvent.took:type_name -> google.protobuf.Duration
+	76, // 21: pith.v1.BlockRequest.expires_in:type_name -> google.protobuf.Duration
 	31, // 22: pith.v1.BlockResult.block:type_name -> pith.v1.BlockInfo
-	77, // 23: pith.v1.BlockInfo.until:type_name -> google.protobuf.Timestamp
-	77, // 24: pith.v1.BlockInfo.set_at:type_name -> google.protobuf.Timestamp
+	82, // 23: pith.v1.BlockInfo.until:type_name -> google.protobuf.Timestamp
+	82, // 24: pith.v1.BlockInfo.set_at:type_name -> google.protobuf.Timestamp
 	31, // 25: pith.v1.BlockPage.blocks:type_name -> pith.v1.BlockInfo
 	35, // 26: pith.v1.ListGatewaysResponse.gateways:type_name -> pith.v1.GatewayStatus
-	71, // 27: pith.v1.GatewayStatus.uptime:type_name -> google.protobuf.Duration
-	71, // 28: pith.v1.GatewayStatus.event_loop_lag:type_name -> google.protobuf.Duration
+	76, // 27: pith.v1.GatewayStatus.uptime:type_name -> google.protobuf.Duration
+	76, // 28: pith.v1.GatewayStatus.event_loop_lag:type_name -> google.protobuf.Duration
 	38, // 29: pith.v1.ListBackendsResponse.backends:type_name -> pith.v1.BackendStatus
-	66, // 30: pith.v1.BackendStatus.outcomes:type_name -> pith.v1.BackendStatus.OutcomesEntry
+	68, // 30: pith.v1.BackendStatus.outcomes:type_name -> pith.v1.BackendStatus.OutcomesEntry
 	39, // 31: pith.v1.BackendStatus.latency:type_name -> pith.v1.Latency
 	40, // 32: pith.v1.BackendStatus.last_failure:type_name -> pith.v1.CallFailure
 	41, // 33: pith.v1.BackendStatus.addresses:type_name -> pith.v1.AddressStatus
-	77, // 34: pith.v1.CallFailure.at:type_name -> google.protobuf.Timestamp
+	82, // 34: pith.v1.CallFailure.at:type_name -> google.protobuf.Timestamp
 	44, // 35: pith.v1.ListRoutesResponse.routes:type_name -> pith.v1.RouteStatus
-	71, // 36: pith.v1.ListRoutesResponse.counted_for:type_name -> google.protobuf.Duration
-	67, // 37: pith.v1.RouteStatus.outcomes:type_name -> pith.v1.RouteStatus.OutcomesEntry
+	76, // 36: pith.v1.ListRoutesResponse.counted_for:type_name -> google.protobuf.Duration
+	69, // 37: pith.v1.RouteStatus.outcomes:type_name -> pith.v1.RouteStatus.OutcomesEntry
 	39, // 38: pith.v1.RouteStatus.latency:type_name -> pith.v1.Latency
-	77, // 39: pith.v1.History.start:type_name -> google.protobuf.Timestamp
-	71, // 40: pith.v1.History.step:type_name -> google.protobuf.Duration
-	68, // 41: pith.v1.History.series:type_name -> pith.v1.History.Series
-	77, // 42: pith.v1.LogLine.time:type_name -> google.protobuf.Timestamp
+	82, // 39: pith.v1.History.start:type_name -> google.protobuf.Timestamp
+	76, // 40: pith.v1.History.step:type_name -> google.protobuf.Duration
+	70, // 41: pith.v1.History.series:type_name -> pith.v1.History.Series
+	82, // 42: pith.v1.LogLine.time:type_name -> google.protobuf.Timestamp
 	48, // 43: pith.v1.LogPage.lines:type_name -> pith.v1.LogLine
 	52, // 44: pith.v1.WhyResponse.failures:type_name -> pith.v1.FailureRecord
-	77, // 45: pith.v1.FailureRecord.at:type_name -> google.protobuf.Timestamp
-	71, // 46: pith.v1.FailureRecord.waited:type_name -> google.protobuf.Duration
-	71, // 47: pith.v1.FailureRecord.took:type_name -> google.protobuf.Duration
-	71, // 48: pith.v1.SetLogLevelRequest.expires_in:type_name -> google.protobuf.Duration
-	71, // 49: pith.v1.ProfileRequest.duration:type_name -> google.protobuf.Duration
-	69, // 50: pith.v1.Info.backends:type_name -> pith.v1.Info.BackendInfo
-	71, // 51: pith.v1.Info.uptime:type_name -> google.protobuf.Duration
-	77, // 52: pith.v1.Info.log_level_until:type_name -> google.protobuf.Timestamp
-	63, // 53: pith.v1.GetPresenceResponse.PresenceEntry.value:type_name -> pith.v1.GetPresenceResponse.Presence
-	64, // 54: pith.v1.GetPresenceResponse.Presence.entries:type_name -> pith.v1.GetPresenceResponse.Entry
-	77, // 55: pith.v1.GetPresenceResponse.Entry.bound_at:type_name -> google.protobuf.Timestamp
-	77, // 56: pith.v1.MaintenanceState.Maintenance.since:type_name -> google.protobuf.Timestamp
-	0,  // 57: pith.v1.Control.Push:input_type -> pith.v1.PushRequest
-	0,  // 58: pith.v1.Control.PushMany:input_type -> pith.v1.PushRequest
-	1,  // 59: pith.v1.Control.Kick:input_type -> pith.v1.KickRequest
-	3,  // 60: pith.v1.Control.Bind:input_type -> pith.v1.BindRequest
-	4,  // 61: pith.v1.Control.Unbind:input_type -> pith.v1.UnbindRequest
-	5,  // 62: pith.v1.Control.SetData:input_type -> pith.v1.SetDataRequest
-	6,  // 63: pith.v1.Control.Join:input_type -> pith.v1.GroupRequest
-	6,  // 64: pith.v1.Control.Leave:input_type -> pith.v1.GroupRequest
-	8,  // 65: pith.v1.Control.GetSession:input_type -> pith.v1.GetSessionRequest
-	9,  // 66: pith.v1.Control.ListSessions:input_type -> pith.v1.ListSessionsRequest
-	12, // 67: pith.v1.Control.GetPresence:input_type -> pith.v1.GetPresenceRequest
-	14, // 68: pith.v1.Control.ListGroups:input_type -> pith.v1.ListGroupsRequest
-	24, // 69: pith.v1.Control.Watch:input_type -> pith.v1.WatchRequest
-	26, // 70: pith.v1.Control.Block:input_type -> pith.v1.BlockRequest
-	28, // 71: pith.v1.Control.Unblock:input_type -> pith.v1.UnblockRequest
-	30, // 72: pith.v1.Control.ListBlocks:input_type -> pith.v1.ListBlocksRequest
-	33, // 73: pith.v1.Control.ListGateways:input_type -> pith.v1.ListGatewaysRequest
-	36, // 74: pith.v1.Control.ListBackends:input_type -> pith.v1.ListBackendsRequest
-	42, // 75: pith.v1.Control.ListRoutes:input_type -> pith.v1.ListRoutesRequest
-	45, // 76: pith.v1.Control.GetHistory:input_type -> pith.v1.GetHistoryRequest
-	47, // 77: pith.v1.Control.WatchLog:input_type -> pith.v1.WatchLogRequest
-	50, // 78: pith.v1.Control.Why:input_type -> pith.v1.WhyRequest
-	16, // 79: pith.v1.Control.Call:input_type -> pith.v1.CallRequest
-	17, // 80: pith.v1.Control.ExplainRoute:input_type -> pith.v1.ExplainRouteRequest
-	19, // 81: pith.v1.Control.Drain:input_type -> pith.v1.DrainRequest
-	21, // 82: pith.v1.Control.SetMaintenance:input_type -> pith.v1.SetMaintenanceRequest
-	22, // 83: pith.v1.Control.GetMaintenance:input_type -> pith.v1.GetMaintenanceRequest
-	53, // 84: pith.v1.Control.SetLogLevel:input_type -> pith.v1.SetLogLevelRequest
-	54, // 85: pith.v1.Control.Profile:input_type -> pith.v1.ProfileRequest
-	56, // 86: pith.v1.Control.Reload:input_type -> pith.v1.ReloadRequest
-	58, // 87: pith.v1.Control.GetConfig:input_type -> pith.v1.GetConfigRequest
-	60, // 88: pith.v1.Control.GetInfo:input_type -> pith.v1.GetInfoRequest
-	78, // 89: pith.v1.Control.Push:output_type -> pith.v1.PushResult
-	78, // 90: pith.v1.Control.PushMany:output_type -> pith.v1.PushResult
-	2,  // 91: pith.v1.Control.Kick:output_type -> pith.v1.KickResult
-	75, // 92: pith.v1.Control.Bind:output_type -> pith.v1.Session
-	75, // 93: pith.v1.Control.Unbind:output_type -> pith.v1.Session
-	75, // 94: pith.v1.Control.SetData:output_type -> pith.v1.Session
-	7,  // 95: pith.v1.Control.Join:output_type -> pith.v1.GroupResult
-	7,  // 96: pith.v1.Control.Leave:output_type -> pith.v1.GroupResult
-	75, // 97: pith.v1.Control.GetSession:output_type -> pith.v1.Session
-	75, // 98: pith.v1.Control.ListSessions:output_type -> pith.v1.Session
-	13, // 99: pith.v1.Control.GetPresence:output_type -> pith.v1.GetPresenceResponse
-	15, // 100: pith.v1.Control.ListGroups:output_type -> pith.v1.Group
-	25, // 101: pith.v1.Control.Watch:output_type -> pith.v1.WatchEvent
-	27, // 102: pith.v1.Control.Block:output_type -> pith.v1.BlockResult
-	29, // 103: pith.v1.Control.Unblock:output_type -> pith.v1.UnblockResult
-	31, // 104: pith.v1.Control.ListBlocks:output_type -> pith.v1.BlockInfo
-	34, // 105: pith.v1.Control.ListGateways:output_type -> pith.v1.ListGatewaysResponse
-	37, // 106: pith.v1.Control.ListBackends:output_type -> pith.v1.ListBackendsResponse
-	43, // 107: pith.v1.Control.ListRoutes:output_type -> pith.v1.ListRoutesResponse
-	46, // 108: pith.v1.Control.GetHistory:output_type -> pith.v1.History
-	48, // 109: pith.v1.Control.WatchLog:output_type -> pith.v1.LogLine
-	51, // 110: pith.v1.Control.Why:output_type -> pith.v1.WhyResponse
-	79, // 111: pith.v1.Control.Call:output_type -> pith.v1.Reply
-	18, // 112: pith.v1.Control.ExplainRoute:output_type -> pith.v1.ExplainRouteResponse
-	20, // 113: pith.v1.Control.Drain:output_type -> pith.v1.DrainProgress
-	23, // 114: pith.v1.Control.SetMaintenance:output_type -> pith.v1.MaintenanceState
-	23, // 115: pith.v1.Control.GetMaintenance:output_type -> pith.v1.MaintenanceState
-	61, // 116: pith.v1.Control.SetLogLevel:output_type -> pith.v1.Info
-	55, // 117: pith.v1.Control.Profile:output_type -> pith.v1.ProfilePiece
-	57, // 118: pith.v1.Control.Reload:output_type -> pith.v1.ReloadResponse
-	59, // 119: pith.v1.Control.GetConfig:output_type -> pith.v1.GetConfigResponse
-	61, // 120: pith.v1.Control.GetInfo:output_type -> pith.v1.Info
-	89, // [89:121] is the sub-list for method output_type
-	57, // [57:89] is the sub-list for method input_type
-	57, // [57:57] is the sub-list for extension type_name
-	57, // [57:57] is the sub-list for extension extendee
-	0,  // [0:57] is the sub-list for field type_name
+	82, // 45: pith.v1.FailureRecord.at:type_name -> google.protobuf.Timestamp
+	76, // 46: pith.v1.FailureRecord.waited:type_name -> google.protobuf.Duration
+	76, // 47: pith.v1.FailureRecord.took:type_name -> google.protobuf.Duration
+	76, // 48: pith.v1.SetLogLevelRequest.expires_in:type_name -> google.protobuf.Duration
+	76, // 49: pith.v1.ProfileRequest.duration:type_name -> google.protobuf.Duration
+	71, // 50: pith.v1.Info.backends:type_name -> pith.v1.Info.BackendInfo
+	76, // 51: pith.v1.Info.uptime:type_name -> google.protobuf.Duration
+	82, // 52: pith.v1.Info.log_level_until:type_name -> google.protobuf.Timestamp
+	72, // 53: pith.v1.Playground.listeners:type_name -> pith.v1.Playground.Listener
+	73, // 54: pith.v1.Playground.rules:type_name -> pith.v1.Playground.Rule
+	65, // 55: pith.v1.GetPresenceResponse.PresenceEntry.value:type_name -> pith.v1.GetPresenceResponse.Presence
+	66, // 56: pith.v1.GetPresenceResponse.Presence.entries:type_name -> pith.v1.GetPresenceResponse.Entry
+	82, // 57: pith.v1.GetPresenceResponse.Entry.bound_at:type_name -> google.protobuf.Timestamp
+	82, // 58: pith.v1.MaintenanceState.Maintenance.since:type_name -> google.protobuf.Timestamp
+	74, // 59: pith.v1.Playground.Rule.examples:type_name -> pith.v1.Playground.Example
+	0,  // 60: pith.v1.Control.Push:input_type -> pith.v1.PushRequest
+	0,  // 61: pith.v1.Control.PushMany:input_type -> pith.v1.PushRequest
+	1,  // 62: pith.v1.Control.Kick:input_type -> pith.v1.KickRequest
+	3,  // 63: pith.v1.Control.Bind:input_type -> pith.v1.BindRequest
+	4,  // 64: pith.v1.Control.Unbind:input_type -> pith.v1.UnbindRequest
+	5,  // 65: pith.v1.Control.SetData:input_type -> pith.v1.SetDataRequest
+	6,  // 66: pith.v1.Control.Join:input_type -> pith.v1.GroupRequest
+	6,  // 67: pith.v1.Control.Leave:input_type -> pith.v1.GroupRequest
+	8,  // 68: pith.v1.Control.GetSession:input_type -> pith.v1.GetSessionRequest
+	9,  // 69: pith.v1.Control.ListSessions:input_type -> pith.v1.ListSessionsRequest
+	12, // 70: pith.v1.Control.GetPresence:input_type -> pith.v1.GetPresenceRequest
+	14, // 71: pith.v1.Control.ListGroups:input_type -> pith.v1.ListGroupsRequest
+	24, // 72: pith.v1.Control.Watch:input_type -> pith.v1.WatchRequest
+	26, // 73: pith.v1.Control.Block:input_type -> pith.v1.BlockRequest
+	28, // 74: pith.v1.Control.Unblock:input_type -> pith.v1.UnblockRequest
+	30, // 75: pith.v1.Control.ListBlocks:input_type -> pith.v1.ListBlocksRequest
+	33, // 76: pith.v1.Control.ListGateways:input_type -> pith.v1.ListGatewaysRequest
+	36, // 77: pith.v1.Control.ListBackends:input_type -> pith.v1.ListBackendsRequest
+	42, // 78: pith.v1.Control.ListRoutes:input_type -> pith.v1.ListRoutesRequest
+	45, // 79: pith.v1.Control.GetHistory:input_type -> pith.v1.GetHistoryRequest
+	47, // 80: pith.v1.Control.WatchLog:input_type -> pith.v1.WatchLogRequest
+	50, // 81: pith.v1.Control.Why:input_type -> pith.v1.WhyRequest
+	16, // 82: pith.v1.Control.Call:input_type -> pith.v1.CallRequest
+	17, // 83: pith.v1.Control.ExplainRoute:input_type -> pith.v1.ExplainRouteRequest
+	19, // 84: pith.v1.Control.Drain:input_type -> pith.v1.DrainRequest
+	21, // 85: pith.v1.Control.SetMaintenance:input_type -> pith.v1.SetMaintenanceRequest
+	22, // 86: pith.v1.Control.GetMaintenance:input_type -> pith.v1.GetMaintenanceRequest
+	53, // 87: pith.v1.Control.SetLogLevel:input_type -> pith.v1.SetLogLevelRequest
+	54, // 88: pith.v1.Control.Profile:input_type -> pith.v1.ProfileRequest
+	56, // 89: pith.v1.Control.Reload:input_type -> pith.v1.ReloadRequest
+	58, // 90: pith.v1.Control.GetConfig:input_type -> pith.v1.GetConfigRequest
+	60, // 91: pith.v1.Control.GetInfo:input_type -> pith.v1.GetInfoRequest
+	62, // 92: pith.v1.Control.GetPlayground:input_type -> pith.v1.GetPlaygroundRequest
+	83, // 93: pith.v1.Control.Push:output_type -> pith.v1.PushResult
+	83, // 94: pith.v1.Control.PushMany:output_type -> pith.v1.PushResult
+	2,  // 95: pith.v1.Control.Kick:output_type -> pith.v1.KickResult
+	80, // 96: pith.v1.Control.Bind:output_type -> pith.v1.Session
+	80, // 97: pith.v1.Control.Unbind:output_type -> pith.v1.Session
+	80, // 98: pith.v1.Control.SetData:output_type -> pith.v1.Session
+	7,  // 99: pith.v1.Control.Join:output_type -> pith.v1.GroupResult
+	7,  // 100: pith.v1.Control.Leave:output_type -> pith.v1.GroupResult
+	80, // 101: pith.v1.Control.GetSession:output_type -> pith.v1.Session
+	80, // 102: pith.v1.Control.ListSessions:output_type -> pith.v1.Session
+	13, // 103: pith.v1.Control.GetPresence:output_type -> pith.v1.GetPresenceResponse
+	15, // 104: pith.v1.Control.ListGroups:output_type -> pith.v1.Group
+	25, // 105: pith.v1.Control.Watch:output_type -> pith.v1.WatchEvent
+	27, // 106: pith.v1.Control.Block:output_type -> pith.v1.BlockResult
+	29, // 107: pith.v1.Control.Unblock:output_type -> pith.v1.UnblockResult
+	31, // 108: pith.v1.Control.ListBlocks:output_type -> pith.v1.BlockInfo
+	34, // 109: pith.v1.Control.ListGateways:output_type -> pith.v1.ListGatewaysResponse
+	37, // 110: pith.v1.Control.ListBackends:output_type -> pith.v1.ListBackendsResponse
+	43, // 111: pith.v1.Control.ListRoutes:output_type -> pith.v1.ListRoutesResponse
+	46, // 112: pith.v1.Control.GetHistory:output_type -> pith.v1.History
+	48, // 113: pith.v1.Control.WatchLog:output_type -> pith.v1.LogLine
+	51, // 114: pith.v1.Control.Why:output_type -> pith.v1.WhyResponse
+	84, // 115: pith.v1.Control.Call:output_type -> pith.v1.Reply
+	18, // 116: pith.v1.Control.ExplainRoute:output_type -> pith.v1.ExplainRouteResponse
+	20, // 117: pith.v1.Control.Drain:output_type -> pith.v1.DrainProgress
+	23, // 118: pith.v1.Control.SetMaintenance:output_type -> pith.v1.MaintenanceState
+	23, // 119: pith.v1.Control.GetMaintenance:output_type -> pith.v1.MaintenanceState
+	61, // 120: pith.v1.Control.SetLogLevel:output_type -> pith.v1.Info
+	55, // 121: pith.v1.Control.Profile:output_type -> pith.v1.ProfilePiece
+	57, // 122: pith.v1.Control.Reload:output_type -> pith.v1.ReloadResponse
+	59, // 123: pith.v1.Control.GetConfig:output_type -> pith.v1.GetConfigResponse
+	61, // 124: pith.v1.Control.GetInfo:output_type -> pith.v1.Info
+	63, // 125: pith.v1.Control.GetPlayground:output_type -> pith.v1.Playground
+	93, // [93:126] is the sub-list for method output_type
+	60, // [60:93] is the sub-list for method input_type
+	60, // [60:60] is the sub-list for extension type_name
+	60, // [60:60] is the sub-list for extension extendee
+	0,  // [0:60] is the sub-list for field type_name
 }
 
 func init() { file_pith_v1_control_proto_init() }
@@ -5439,7 +5767,7 @@ func file_pith_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pith_v1_control_proto_rawDesc), len(file_pith_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   70,
+			NumMessages:   75,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

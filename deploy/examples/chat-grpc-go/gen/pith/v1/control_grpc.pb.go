@@ -53,6 +53,7 @@ const (
 	Control_Reload_FullMethodName         = "/pith.v1.Control/Reload"
 	Control_GetConfig_FullMethodName      = "/pith.v1.Control/GetConfig"
 	Control_GetInfo_FullMethodName        = "/pith.v1.Control/GetInfo"
+	Control_GetPlayground_FullMethodName  = "/pith.v1.Control/GetPlayground"
 )
 
 // ControlClient is the client API for Control service.
@@ -138,6 +139,8 @@ type ControlClient interface {
 	GetConfig(ctx context.Context, in *GetConfigRequest, opts ...grpc.CallOption) (*GetConfigResponse, error)
 	// What this gateway is, and its state and load.
 	GetInfo(ctx context.Context, in *GetInfoRequest, opts ...grpc.CallOption) (*Info, error)
+	// What clients can do at this gateway: where it listens, its rules, and their examples. For the page /playground.
+	GetPlayground(ctx context.Context, in *GetPlaygroundRequest, opts ...grpc.CallOption) (*Playground, error)
 }
 
 type controlClient struct {
@@ -534,6 +537,16 @@ func (c *controlClient) GetInfo(ctx context.Context, in *GetInfoRequest, opts ..
 	return out, nil
 }
 
+func (c *controlClient) GetPlayground(ctx context.Context, in *GetPlaygroundRequest, opts ...grpc.CallOption) (*Playground, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Playground)
+	err := c.cc.Invoke(ctx, Control_GetPlayground_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ControlServer is the server API for Control service.
 // All implementations must embed UnimplementedControlServer
 // for forward compatibility.
@@ -617,6 +630,8 @@ type ControlServer interface {
 	GetConfig(context.Context, *GetConfigRequest) (*GetConfigResponse, error)
 	// What this gateway is, and its state and load.
 	GetInfo(context.Context, *GetInfoRequest) (*Info, error)
+	// What clients can do at this gateway: where it listens, its rules, and their examples. For the page /playground.
+	GetPlayground(context.Context, *GetPlaygroundRequest) (*Playground, error)
 	mustEmbedUnimplementedControlServer()
 }
 
@@ -722,6 +737,9 @@ func (UnimplementedControlServer) GetConfig(context.Context, *GetConfigRequest) 
 }
 func (UnimplementedControlServer) GetInfo(context.Context, *GetInfoRequest) (*Info, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetInfo not implemented")
+}
+func (UnimplementedControlServer) GetPlayground(context.Context, *GetPlaygroundRequest) (*Playground, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetPlayground not implemented")
 }
 func (UnimplementedControlServer) mustEmbedUnimplementedControlServer() {}
 func (UnimplementedControlServer) testEmbeddedByValue()                 {}
@@ -1260,6 +1278,24 @@ func _Control_GetInfo_Handler(srv interface{}, ctx context.Context, dec func(int
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Control_GetPlayground_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetPlaygroundRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServer).GetPlayground(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Control_GetPlayground_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServer).GetPlayground(ctx, req.(*GetPlaygroundRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Control_ServiceDesc is the grpc.ServiceDesc for Control service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -1362,6 +1398,10 @@ var Control_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetInfo",
 			Handler:    _Control_GetInfo_Handler,
+		},
+		{
+			MethodName: "GetPlayground",
+			Handler:    _Control_GetPlayground_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
