@@ -4,6 +4,8 @@ export const NOT_FUZZED: Readonly<Record<string, string>> = {
     'reads files and gives them to readVerifyKeys, which is a target',
   'cli/read-config.ts readAgain': 'is readConfig',
   'cli/read-config.ts readConfig': 'reads a file and gives it to loadConfig, which is a target',
+  'config/route-examples.ts parseExample':
+    'one regular expression over a text of the configuration, which loadConfig checks, and that is a target',
   'config/pomelo-project.ts readPomeloProject':
     'reads files; the dictionary and the definitions in them are targets',
   'orders/blocks-file.ts readBlocksFile':
@@ -14,4 +16,5 @@ export const NOT_FUZZED: Readonly<Record<string, string>> = {
   'upstream/method/proto/options.ts readInlineOptions': 'a part of parseProto',
   'upstream/method/proto/options.ts readOptionLine': 'a part of parseProto',
   'upstream/method/proto/options.ts readOver': 'a part of parseProto',
+  'web/playground/address.ts readAddress': 'in a browser: what its own user types',
 };
