@@ -22,13 +22,9 @@ describe('methods', () => {
   test('these only look, and every other one needs write and is in the audit log, and so is Watch', () => {
     const looks = [
       ...['GetSession', 'ListSessions', 'GetPresence', 'ListGroups', 'ListBlocks'],
-<<<<<<< HEAD
       ...['ExplainRoute', 'Watch', 'GetMaintenance', 'GetInfo'],
       ...['ListGateways', 'ListBackends', 'ListRoutes', 'GetHistory', 'WatchLog', 'Why'],
-=======
-      ...['ExplainRoute', 'Watch', 'GetMaintenance', 'GetInfo', 'GetPlayground'],
-      ...['ListGateways', 'ListBackends', 'ListRoutes', 'GetHistory', 'WatchLog'],
->>>>>>> 2d9797ee (web: play as several clients in the browser)
+      'GetPlayground',
     ];
     const rules = [...new Set([...methods, ...Object.keys(METHOD_RULES)])].map((name) => {
       const { role, audited } = ruleOf(name);
