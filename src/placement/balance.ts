@@ -10,7 +10,7 @@ export type Share = {
   readonly mean: number;
   /** Sessions that this gateway has too many, at least 1. */
   readonly excess: number;
-  /** How many it gives away a second: all gateways together no more than `perSecond`. */
+  /** How many it gives away a second: `rateOf`. */
   readonly perSecond: number;
 };
 
@@ -34,6 +34,16 @@ export function shareOf(members: readonly Member[], perSecond: number): Share | 
   const mean = total / some.length;
   const excess = own.sessions - Math.ceil(mean);
   if (excess < 1 || own.sessions * some.length * 100 <= total * SPREAD) return null;
-  const all = some.reduce((sum, { sessions }) => sum + Math.max(0, sessions - mean), 0);
-  return { mean, excess, perSecond: (perSecond * (own.sessions - mean)) / all };
+  return { mean, excess, perSecond: rateOf(members, mean, perSecond) };
+}
+
+/**
+ * How many this gateway gives away a second as things are now: all together no more than `perSecond`, though they do not
+ * begin at the same moment, and some of them are done before others. 0: it has no more than the mean.
+ */
+export function rateOf(members: readonly Member[], mean: number, perSecond: number): number {
+  const some = sameScope(members);
+  const over = ({ sessions }: Member): number => Math.max(0, sessions - mean);
+  const all = some.reduce((sum, one) => sum + over(one), 0);
+  return all === 0 ? 0 : (perSecond * over(some.find(({ isOwn }) => isOwn)!)) / all;
 }

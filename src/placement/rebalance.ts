@@ -18,7 +18,7 @@ import type { Session } from '../session/session.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { Timeout, type TimerWheel } from '../timer-wheel.ts';
-import { shapeOf, type Share, shareOf } from './balance.ts';
+import { rateOf, shapeOf, type Share, shareOf } from './balance.ts';
 import type { FleetMembers, Member } from './members.ts';
 
 /** How long the fleet must have been unchanged before sessions are moved. */
@@ -53,6 +53,8 @@ type Move = {
   chosenAt: number;
   /** As it was at the beginning. */
   readonly share: Share;
+  /** How many it gives away a second, as things are now. */
+  perSecond: number;
   /** So many are still to have their turn. */
   left: number;
 };
@@ -97,6 +99,8 @@ export class Rebalance {
     } else if (this.#move.endedAt === null) {
       const { departures, share, beganAt } = this.#move;
       const here = registry.size - departures.size;
+      // Those who are waited for still go when there is nobody else.
+      this.#move.perSecond = rateOf(members, share.mean, perSecond) || this.#move.perSecond;
       // Of the mean as it was: those who are on their way back are not counted anywhere.
       this.#move.left = Math.min(this.#move.left, here - Math.ceil(share.mean));
       const isDone = departures.size === 0 && (this.#move.left < 1 || !this.#isThereOne());
@@ -116,7 +120,7 @@ export class Rebalance {
     const { excess } = share;
     this.#move = {
       ...{ departures, pace, beganAt: now, endedAt: null, chosenAt: -Infinity },
-      ...{ share, left: excess },
+      ...{ share, perSecond: share.perSecond, left: excess },
     };
     const facts = { sessions: registry.size, mean: Math.round(share.mean), excess };
     log.info(facts, 'moving sessions to other gateways');
@@ -145,7 +149,7 @@ export class Rebalance {
     }
     wheel.set(this.#again, STEP_MS);
     const before = move.departures.closed;
-    move.departures.closeFinished();
+    move.departures.closeFinished(move.perSecond);
     const closed = move.departures.closed - before;
     if (closed > 0) metrics.add('pith_sessions_moved_total', [], closed);
   }
@@ -153,9 +157,9 @@ export class Rebalance {
   /** The turn of those who are due. */
   #send(move: Move, now: number): void {
     const { members } = this.#parts;
-    const { departures, pace, share } = move;
+    const { departures, pace } = move;
     members.movedNow(MOVED_MS);
-    while (move.left > 0 && pace.take(now, share.perSecond)) {
+    while (move.left > 0 && pace.take(now, move.perSecond)) {
       move.left--;
       if (departures.next(false)) continue;
       if (now - move.chosenAt < CHOOSE_MS) return;

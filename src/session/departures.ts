@@ -7,6 +7,7 @@ import { isFailure } from '../errors.ts';
 import type { Random } from '../random.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { CloseDetails, CloseReason } from './close-reason.ts';
+import { Ceiling } from './pace.ts';
 import type { Session } from './session.ts';
 
 /** Sessions closed in one turn of the event loop: a few milliseconds. */
@@ -40,6 +41,7 @@ export class Departures {
   /** Those whose turn comes: idle ones, and others once no idle one is left. */
   #idle: Session[] = [];
   #busy: Session[] = [];
+  readonly #ceiling = new Ceiling();
   #closed = 0;
   #isMute = false;
 
@@ -100,8 +102,11 @@ export class Departures {
     return true;
   }
 
-  /** Closes those whose time is up and of whom nothing is in flight. True: there are more, for the next turn. */
-  closeFinished(): boolean {
+  /**
+   * Closes those whose time is up and of whom nothing is in flight, `perSecond` in any second at most. True: there are
+   * more, for the next turn.
+   */
+  closeFinished(perSecond: number): boolean {
     const { clock, reason, details, refuses } = this.#parts;
     let left = CLOSED_PER_TURN;
     for (const [session, at] of [...this.#leaving]) {
@@ -110,9 +115,11 @@ export class Departures {
       if (left === 0) return true;
       if (refuses && session.state !== 'draining') session.drain();
       if (!isIdle(session)) continue;
+      if (!this.#ceiling.hasRoom(clock.now(), perSecond)) return false;
       left--;
       session.resuming?.renew();
       session.close(reason, details);
+      this.#ceiling.count(clock.now(), perSecond);
       this.#leaving.delete(session);
       this.#closed++;
     }

@@ -69,12 +69,18 @@ export async function drainSessions(
       departures.choose(registry.all());
       if (!departures.next(true)) break;
     }
-    while (departures.closeFinished()) await nextTurn(clock);
+    while (departures.closeFinished(closedPerSecond(registry.size, until - clock.now(), options)))
+      await nextTurn(clock);
     if (registry.size > 0) await sleep(clock, pauseMs(pace.dueAt - clock.now()));
   }
   const forced = registry.size;
   await closeByForce(registry, clock);
   return { closed: total - forced, forced };
+}
+
+/** As many as began a second, and more where some of them have to wait and time runs out. */
+function closedPerSecond(left: number, leftMs: number, { perSecond }: DrainOptions): number {
+  return Math.max(perSecond, (left * 1_000) / Math.max(STEP_MS_MIN, leftMs));
 }
 
 function pauseMs(dueInMs: number): number {

@@ -146,9 +146,9 @@ export const PLANTED: readonly PlantedInProcess[] = [
   {
     name: 'drain-closes-in-a-burst',
     why: 'a drain closes ten times as many sessions a second as it should',
-    file: 'src/session/pace.ts',
-    find: 'const slotMs = 1_000 / perSecond;',
-    replace: 'const slotMs = 100 / perSecond;',
+    file: 'src/shutdown.ts',
+    find: '{ budgetMs: budgetMs ?? budget, perSecond, signal',
+    replace: '{ budgetMs: budgetMs ?? budget, perSecond: 10 * perSecond, signal',
     by: 'chaos',
     with: { SCENARIO: 'rollout', RUNS: '1', SESSIONS: '2000' },
     says: 'sessions were closed in a second',

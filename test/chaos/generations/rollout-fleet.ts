@@ -1,8 +1,9 @@
-/** Gateways behind a load balancer that asks each of them whether it is ready, replaced one by one. */
+/** Gateways behind a load balancer that asks each of them whether it is ready: replaced one by one, or added. */
 import { startNats, type TestNats } from '../../support/nats.ts';
 import { serve, type Served } from '../../support/serve.ts';
 import { eventually } from '../../support/wait.ts';
 import { Front } from '../rolling/front.ts';
+import { peakMib } from '../totals.ts';
 
 /** Between two times of asking; `deploy/proxies` have it done once a second. */
 const CHECK_MS = 250;
@@ -13,6 +14,23 @@ export type RolloutOptions = {
   readonly generations: boolean;
   /** `drain.per_second` */
   readonly perSecond: number;
+  /** `drain.rebalance`; absent: off. */
+  readonly rebalance?: boolean;
+  /** The address of a backend on gRPC for what begins with `held`; absent: there is none. */
+  readonly held?: string;
+};
+
+/** What a gateway says of itself at one time. */
+export type Looked = {
+  /** In the order in which they were started. */
+  readonly gateway: number;
+  /** On the clock of this process, in milliseconds. */
+  readonly at: number;
+  readonly sessions: number;
+  /** Connections that became sessions, so far. */
+  readonly accepted: number;
+  /** It sends newcomers to others because it moves sessions. */
+  readonly isMoving: boolean;
 };
 
 export class RolloutFleet implements AsyncDisposable {
@@ -22,8 +40,8 @@ export class RolloutFleet implements AsyncDisposable {
   readonly #open = new AsyncDisposableStack();
   #gateways: Served[] = [];
   readonly #ready = new Set<Served>();
-  /** When each session was closed, as gateways have logged it. */
-  readonly closings: number[] = [];
+  /** When each session was closed, as each gateway that is gone has logged it. */
+  readonly closings: number[][] = [];
   #isOver = false;
   #checking: Promise<void> = Promise.resolve();
 
@@ -54,14 +72,16 @@ export class RolloutFleet implements AsyncDisposable {
   }
 
   #startOne(generation: string): Promise<Served> {
-    const { generations, perSecond } = this.#options;
+    const { generations, perSecond, rebalance = false, held } = this.#options;
+    const backend = held === undefined ? '' : `, held: { grpc: "${held}" }`;
+    const route = held === undefined ? '' : '{ match: "held.>", backend: held, timeout: 30m }, ';
     return serve(`
 bus: ${this.#nats.url}
 generation: ${generation}
 heartbeat: 0s
-drain: { generations: ${generations}, budget: 10m, per_second: ${perSecond} }
-backends: { fixed: { reply: { code: 200 } } }
-routes: [{ match: ">", backend: fixed }]`);
+drain: { generations: ${generations}, rebalance: ${rebalance}, budget: 10m, per_second: ${perSecond} }
+backends: { fixed: { reply: { code: 200 } }${backend} }
+routes: [${route}{ match: ">", backend: fixed }]`);
   }
 
   /** As a load balancer does. */
@@ -96,10 +116,44 @@ routes: [{ match: ">", backend: fixed }]`);
       const code = await old.running.exited;
       if (code !== 0) throw new Error(`a gateway has ended with ${code}`);
       this.#gateways = this.#gateways.filter((one) => one !== old);
-      for (const { msg, time } of old.log())
-        if (msg === 'session closed') this.closings.push(Date.parse(String(time)));
+      this.closings.push(closingsOf(old));
       await old[Symbol.asyncDispose]();
     }
+  }
+
+  /** One more, which the balancer knows. */
+  async add(): Promise<void> {
+    const gateway = await this.#startOne('old');
+    this.#gateways.push(gateway);
+    await eventually(() => this.#ready.has(gateway), 'the new gateway to be ready');
+  }
+
+  /** What all of them say now. */
+  look(): Promise<Looked[]> {
+    return Promise.all(
+      this.#gateways.map(async (one, gateway) => {
+        const text = await (await fetch(`http://127.0.0.1:${one.healthPort}/metrics`)).text();
+        const of = (series: string): number =>
+          text
+            .split('\n')
+            .filter((line) => line.startsWith(series))
+            .reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+        return {
+          ...{ gateway, at: performance.now(), sessions: of('pith_sessions ') },
+          accepted: of('pith_connections_accepted_total'),
+          isMoving: of('pith_newcomers_elsewhere{why="rebalance"}') === 1,
+        };
+      }),
+    );
+  }
+
+  /** When each session was closed, by gateway. */
+  closingsNow(): number[][] {
+    return this.#gateways.map(closingsOf);
+  }
+
+  get peakMib(): number {
+    return peakMib(this.#gateways.map(({ running }) => running));
   }
 
   /** Sessions of each gateway, the oldest first. */
@@ -119,6 +173,13 @@ routes: [{ match: ">", backend: fixed }]`);
     for (const gateway of this.#gateways) await gateway[Symbol.asyncDispose]();
     await this.#open.disposeAsync();
   }
+}
+
+function closingsOf(gateway: Served): number[] {
+  return gateway
+    .log()
+    .filter(({ msg }) => msg === 'session closed')
+    .map(({ time }) => Date.parse(String(time)));
 }
 
 async function isReady({ healthPort }: Served): Promise<boolean> {

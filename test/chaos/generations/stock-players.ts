@@ -1,6 +1,6 @@
 /**
  * Players as stock clients are: each connects again the moment that its connection has ended, without any jitter. They
- * know no code of the gateway, and count how often they were cut, and when they came back.
+ * know no code of the gateway, and count how often they were cut, when they came back, and what became of their requests.
  */
 import net from 'node:net';
 
@@ -14,18 +14,32 @@ const AGAIN_MS = 200;
 /** Connections that are made at the same time at first. */
 const AT_ONCE = 30;
 
+/** Requests of all players. */
+type Asked = {
+  sent: number;
+  once: number;
+  /** Answered twice, or nobody's. */
+  strays: number;
+  /** Their connection has ended before their answer came. */
+  cutOff: number;
+};
+
 class Player {
   readonly #port: number;
   readonly #back: number[];
+  readonly #asked: Asked;
+  readonly #open = new Set<number>();
   #socket: net.Socket | null = null;
   #isOver = false;
+  #lastId = 1;
   isServed = false;
   cuts = 0;
 
   /** @param back Times at which players came back. */
-  constructor(port: number, back: number[]) {
+  constructor(port: number, back: number[], asked: Asked) {
     this.#port = port;
     this.#back = back;
+    this.#asked = asked;
   }
 
   connect(): void {
@@ -37,6 +51,8 @@ class Player {
       this.#take(socket, data);
     });
     socket.on('close', () => {
+      this.#asked.cutOff += this.#open.size;
+      this.#open.clear();
       const wasServed = this.isServed;
       this.isServed = false;
       if (wasServed) this.cuts++;
@@ -53,7 +69,26 @@ class Player {
     else if (data[0] === DATA && !this.isServed) {
       this.isServed = true;
       if (this.cuts > 0) this.#back.push(performance.now());
+    } else if (data[0] === DATA) this.#answered(data);
+  }
+
+  /** Answers may come in one piece; ids take one byte. */
+  #answered(data: Buffer): void {
+    for (let at = 0; at < data.length; at += 4 + data.readUIntBE(at + 1, 3)) {
+      if (data[at] !== DATA) continue;
+      if (this.#open.delete(data[at + 5]!)) this.#asked.once++;
+      else this.#asked.strays++;
     }
+  }
+
+  /** Sends a request, if it is there. */
+  ask(route: string): void {
+    if (!this.isServed) return;
+    this.#lastId = (this.#lastId % 100) + 1;
+    if (this.#open.has(this.#lastId)) return;
+    this.#open.add(this.#lastId);
+    this.#asked.sent++;
+    this.#socket!.write(packet(DATA!, message(this.#lastId, route, Buffer.from('{}'))));
   }
 
   leave(): void {
@@ -66,16 +101,20 @@ export class StockPlayers implements Disposable {
   readonly #players: readonly Player[];
   /** When each came back, on the clock of this process. */
   readonly #back: number[];
+  readonly asked: Asked;
+  #asking: NodeJS.Timeout | undefined;
 
-  private constructor(players: readonly Player[], back: number[]) {
+  private constructor(players: readonly Player[], back: number[], asked: Asked) {
     this.#players = players;
     this.#back = back;
+    this.asked = asked;
   }
 
   /** So many are there and served. */
   static async start(port: number, count: number): Promise<StockPlayers> {
     const back: number[] = [];
-    const players = Array.from({ length: count }, () => new Player(port, back));
+    const asked: Asked = { sent: 0, once: 0, strays: 0, cutOff: 0 };
+    const players = Array.from({ length: count }, () => new Player(port, back, asked));
     const rest = [...players];
     const come = async (): Promise<void> => {
       for (let one = rest.shift(); one !== undefined; one = rest.shift()) {
@@ -85,7 +124,27 @@ export class StockPlayers implements Disposable {
       }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, come));
-    return new StockPlayers(players, back);
+    return new StockPlayers(players, back, asked);
+  }
+
+  /** Each of the first `count` sends one request. */
+  ask(count: number, route: string): void {
+    for (const player of this.#players.slice(0, count)) player.ask(route);
+  }
+
+  /** All but the first `count` ask, one after the other, so many a second. */
+  askOn(count: number, route: string, perSecond: number): void {
+    let next = count;
+    this.#asking = setInterval(() => {
+      for (let left = perSecond / 10; left > 0; left--) {
+        this.#players[next]!.ask(route);
+        next = next + 1 < this.#players.length ? next + 1 : count;
+      }
+    }, 100);
+  }
+
+  stopAsking(): void {
+    clearInterval(this.#asking);
   }
 
   /** How many are served, as far as they know. */
@@ -103,6 +162,7 @@ export class StockPlayers implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.stopAsking();
     for (const player of this.#players) player.leave();
   }
 }

@@ -1,7 +1,7 @@
 /** Sessions move to a gateway that was added: how many, how fast, whose, and never the same ones again within an hour. */
 import { describe, expect, test } from 'vitest';
 
-import { shapeOf, shareOf } from '../../../src/placement/balance.ts';
+import { rateOf, shapeOf, shareOf } from '../../../src/placement/balance.ts';
 import type { Member } from '../../../src/placement/members.ts';
 import { type FleetGateway, PlacedFleet } from './fleet.ts';
 
@@ -135,7 +135,7 @@ describe('nobody is moved', () => {
     expect(before).toBeGreaterThan(10);
     fleet.add();
     await fleet.pass(100 * SECOND);
-    expect(fleet.cuts.length - before).toBeLessThan(15);
+    expect(fleet.cuts.length - before).toBeLessThan(20);
     expect(elsewhere(fleet)).toEqual(['', '', '', '']);
   });
 });
@@ -160,6 +160,14 @@ describe('a share', () => {
     const share = shareOf(members(counts), 10);
     expect(share?.excess ?? null).toBe(excess);
     expect(share?.perSecond ?? 0).toBeCloseTo(perSecond, 9);
+  });
+
+  test('who begins later gets what those before leave over, and who is last gets all', () => {
+    const rate = (counts: readonly number[]): number => rateOf(members(counts), 100, 12);
+    expect([rate([160, 160, 160]), rate([160, 130, 130]), rate([130, 160, 130])]).toEqual([
+      4, 6, 3,
+    ]);
+    expect([rate([110, 100, 90]), rate([100, 110, 100]), rate([100, 100])]).toEqual([12, 0, 0]);
   });
 
   test('the shape of a fleet is who is there; none while one comes or goes', () => {
