@@ -20,6 +20,8 @@ export type Capacity = {
   readonly outboxesBytes: number;
   /** Bytes of the bodies in flight, all together. */
   readonly inFlightBytes: number;
+  /** Bytes of packets that are not whole, all together. */
+  readonly unfinishedBytes: number;
 };
 
 /**
@@ -35,6 +37,8 @@ const PACKETS = 2;
 const OUTBOXES_SHARE = 1 / 4;
 /** Share of memory for the bodies of requests that wait for their answers; at least the largest one fits. */
 const IN_FLIGHT_SHARE = 1 / 16;
+/** Share of memory for packets that are not whole; at least two of the largest fit. */
+const UNFINISHED_SHARE = 1 / 16;
 /** Share of the rest for connections; what is left is for backends, and for the program. */
 const CONNECTIONS_SHARE = 2 / 3;
 /** Health, admin and control. */
@@ -70,6 +74,10 @@ export function autoLimits(
     limits.in_flight_bytes === 'auto'
       ? Math.max(limits.packet, limits.inflate, Math.floor(memoryBytes * IN_FLIGHT_SHARE))
       : limits.in_flight_bytes;
+  const unfinishedBytes =
+    limits.unfinished === 'auto'
+      ? Math.max(2 * limits.packet + MESSAGE_BYTES, Math.floor(memoryBytes * UNFINISHED_SHARE))
+      : limits.unfinished;
   const byDescriptors = Math.max(
     CONNECTIONS_MIN,
     descriptors - PORTS * portConnections - SPARE_DESCRIPTORS,
@@ -86,5 +94,6 @@ export function autoLimits(
     portCrowdedAt,
     outboxesBytes,
     inFlightBytes,
+    unfinishedBytes,
   };
 }

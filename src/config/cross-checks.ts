@@ -159,7 +159,9 @@ function checkLimits({ known: { limits } }: Sections, report: Report): void {
     report(['limits', 'slow', 'close_after'], 'must not be shorter than limits.slow.drop_after');
   if (limits.outboxes !== 'auto' && limits.outboxes < limits.outbox)
     report(['limits', 'outboxes'], 'must not be less than limits.outbox, which is for one session');
-  const { in_flight_bytes: bodies, packet, inflate } = limits;
+  const { in_flight_bytes: bodies, packet, inflate, unfinished } = limits;
+  if (unfinished !== 'auto' && unfinished < 2 * packet)
+    report(['limits', 'unfinished'], 'must not be less than two packets of limits.packet');
   if (bodies !== 'auto' && bodies < Math.max(packet, inflate))
     report(
       ['limits', 'in_flight_bytes'],

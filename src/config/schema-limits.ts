@@ -15,6 +15,10 @@ export const limitsSchema = z
       min: 64,
       max: PACKET_BYTES_MAX,
     }),
+    unfinished: autoSize(
+      'Bytes of packets that are not whole, of all sessions together, beyond 4 KiB each, 64KiB to 1048576MiB; at the bound the client that has begun first is closed. auto: a sixteenth of memory.',
+      { min: 64 * 1024, max: 1024 * 1024 * MEBIBYTE },
+    ),
     outbox: size(
       '1MiB',
       'Unsent bytes per session, 1KiB to 1024MiB; one message may exceed an empty outbox.',

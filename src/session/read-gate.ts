@@ -4,6 +4,7 @@ import type { TimerWheel } from '../timer-wheel.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Session } from './session.ts';
 import type { SessionLimits, SessionParts } from './session-parts.ts';
+import { type Unfinished, UNFINISHED_FREE_BYTES } from './unfinished.ts';
 
 /** Makes messages of bytes; gives none while it is held. */
 export interface Reader {
@@ -22,6 +23,9 @@ export class ReadGate {
   readonly #deadlines: Deadlines;
   readonly #limits: SessionLimits;
   readonly #wheel: TimerWheel;
+  readonly #unfinished: Unfinished;
+  /** What it holds of a packet counts among what all do. */
+  #isWeighed = false;
   #isReading = true;
   /** An answer is awaited before the next message may be handled. */
   #isWaiting = false;
@@ -34,13 +38,14 @@ export class ReadGate {
     session: Session,
     reader: Reader,
     deadlines: Deadlines,
-    { limits, wheel }: Pick<SessionParts, 'limits' | 'wheel'>,
+    { limits, wheel, unfinished }: Pick<SessionParts, 'limits' | 'wheel' | 'unfinished'>,
   ) {
     this.#session = session;
     this.#reader = reader;
     this.#deadlines = deadlines;
     this.#limits = limits;
     this.#wheel = wheel;
+    this.#unfinished = unfinished;
   }
 
   get isReading(): boolean {
@@ -56,6 +61,23 @@ export class ReadGate {
   kept(): void {
     if (this.#isWaiting && this.#reader.heldBytes > this.#limits.packetBytesMax)
       this.#session.connection.pause();
+  }
+
+  /** More of a packet has come, or the rest of it. May close the session. */
+  weigh(): void {
+    const { connection } = this.#session;
+    const bytes = this.#reader.heldBytes + connection.assemblingBytes;
+    if (bytes > UNFINISHED_FREE_BYTES && this.#isReading && !this.#isWaiting) {
+      this.#isWeighed = true;
+      this.#unfinished.set(this.#session, bytes);
+    } else if (this.#isWeighed) this.leave();
+  }
+
+  /** It has nothing unfinished, or ends. */
+  leave(): void {
+    if (!this.#isWeighed) return;
+    this.#isWeighed = false;
+    this.#unfinished.set(this.#session, 0);
   }
 
   /** Reads, or not, by how much the client has in flight and has not taken. */
@@ -100,6 +122,7 @@ export class ReadGate {
   #pause(): void {
     this.#deadlines.rests();
     this.#isReading = false;
+    this.leave();
     this.#session.connection.pause();
     this.#reader.hold();
   }
@@ -117,6 +140,7 @@ export class ReadGate {
     } else if (this.#isReading) {
       this.#session.connection.resume();
       this.#deadlines.bytesCame(this.isIncomplete);
+      this.weigh();
     }
   }
 }

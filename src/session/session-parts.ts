@@ -11,6 +11,7 @@ import type { OutboxLimits } from './outbox.ts';
 import type { Outboxes } from './outboxes.ts';
 import type { Registry } from './registry.ts';
 import type { Session } from './session.ts';
+import type { Unfinished } from './unfinished.ts';
 import type { SessionReport } from './session-report.ts';
 
 export type SessionLimits = DeadlineLimits & {
@@ -50,4 +51,5 @@ export type SessionParts = {
   readonly wheel: TimerWheel;
   readonly outboxes: Outboxes;
   readonly fanouts: Fanouts;
+  readonly unfinished: Unfinished;
 };

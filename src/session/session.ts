@@ -83,10 +83,12 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
     }
     if (this.#reader.heldBytes > 0) this.readGate.kept();
     this.deadlines.bytesCame(this.readGate.isIncomplete);
+    this.readGate.weigh();
   }
 
   onPartial(): void {
     this.deadlines.bytesCame(true);
+    this.readGate.weigh();
   }
 
   onPong(): void {
@@ -327,6 +329,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
     const wasActive = this.#state === 'active' || this.#state === 'draining';
     this.#become('closed');
     this.deadlines.stop();
+    this.readGate.leave();
     this.outbox.end();
     const unanswered = this.#inFlight.size;
     this.#inFlight.abandon();

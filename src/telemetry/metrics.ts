@@ -135,6 +135,10 @@ export const INSTRUMENTS = {
   pith_pushes_waiting_bytes: gauge(
     'What pushes to many sessions hold that wait for their turn; limits.fanout.waiting is the maximum.',
   ),
+  pith_unfinished_bytes: gauge(
+    'Bytes of packets of clients that are not whole, beyond 4 KiB each.',
+  ),
+  pith_unfinished_limit_bytes: gauge('The maximum of pith_unfinished_bytes: limits.unfinished.'),
   pith_outbox_bytes: gauge(
     'Unsent bytes of all sessions, including those in sockets and the overhead of many small messages.',
   ),

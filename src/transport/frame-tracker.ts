@@ -20,10 +20,17 @@ export class FrameTracker {
   #payloadBytesLeft = 0;
   /** Between the first and the last fragment of a message. */
   #inMessage = false;
+  /** Of the message that is not complete: bytes of its frames so far. */
+  #bytesWithin = 0;
 
   /** True while a frame, or a message of several, is not complete. */
   get isWithin(): boolean {
     return this.#headBytes > 0 || this.#payloadBytesLeft > 0 || this.#inMessage;
+  }
+
+  /** Bytes of the message that is not complete, without heads; 0: there is none. */
+  get bytesWithin(): number {
+    return this.#bytesWithin;
   }
 
   /** Takes the next bytes, cut in any way. */
@@ -35,9 +42,11 @@ export class FrameTracker {
         const bytes = Math.min(this.#payloadBytesLeft, chunk.length - at);
         this.#payloadBytesLeft -= bytes;
         at += bytes;
+        this.#bytesWithin += bytes;
       } else {
         this.#takeHead(chunk[at++]!);
       }
+      if (!this.isWithin) this.#bytesWithin = 0;
     }
   }
 

@@ -17,6 +17,7 @@ export class TcpConnection implements Connection {
   readonly transport: TransportName;
   readonly remoteAddress: string;
   readonly assembling = false;
+  readonly assemblingBytes = 0;
   readonly #socket: Socket;
   readonly #outflow: Outflow;
   readonly #wheel: TimerWheel;

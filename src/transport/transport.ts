@@ -31,6 +31,8 @@ export interface Connection {
   readonly sentBytes: number;
   /** True while part of a WebSocket message has been received. Always false over TCP. */
   readonly assembling: boolean;
+  /** Bytes of that part. */
+  readonly assemblingBytes: number;
 
   /** Sends the packets in one write. The buffers are shared, and are not modified. */
   send(packets: readonly Encoded[]): void;

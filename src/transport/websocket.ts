@@ -131,6 +131,10 @@ export class WebSocketConnection implements Connection {
     return this.#frames.isWithin;
   }
 
+  get assemblingBytes(): number {
+    return this.#frames.bytesWithin;
+  }
+
   send(packets: readonly Encoded[]): void {
     // Nothing may follow a close frame, though the socket would still take it. [RFC 6455 section 5.5.1]
     if (!this.#isOpen) return;

@@ -11,6 +11,7 @@ import type { Relay } from '../relay/relay.ts';
 import type { Fanouts } from '../session/fanouts.ts';
 import type { Outboxes } from '../session/outboxes.ts';
 import type { Registry } from '../session/registry.ts';
+import { Unfinished } from '../session/unfinished.ts';
 import { Session } from '../session/session.ts';
 import type { SessionLimits } from '../session/session-parts.ts';
 import type { SnapshotJoins } from '../session/snapshot-joins.ts';
@@ -75,7 +76,10 @@ export function makeListeners(parts: ListenersParts): Listeners {
     ...{ ...parts, events: registry.events, watching: parts.watches, tellsRefs },
   });
   const { gatewayId, relay, outboxes, fanouts, network } = parts;
-  const common = { gatewayId, wheel, relay, registry, report, outboxes, fanouts };
+  const unfinished = new Unfinished(capacity.unfinishedBytes);
+  metrics.watch('pith_unfinished_bytes', [], () => unfinished.bytes);
+  metrics.watch('pith_unfinished_limit_bytes', [], () => unfinished.bytesMax);
+  const common = { gatewayId, wheel, relay, registry, report, outboxes, fanouts, unfinished };
   let sessionsEver = 0;
   const setters: ((config: Config) => void)[] = [];
   // Those that are not sessions yet have their place.

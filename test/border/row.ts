@@ -170,6 +170,7 @@ function gaugeFaults(metrics: Metrics, sessions: number): string[] {
   expect('pith_sessions', sessions);
   expect('pith_requests_in_flight', 0);
   expect('pith_in_flight_bytes', 0);
+  expect('pith_unfinished_bytes', 0);
   expect('pith_outbox_bytes', 0);
   expect('pith_bus_unsent_bytes', 0);
   expect('pith_bus_up', 1);

@@ -25,7 +25,9 @@ const MARGIN_BYTES = 2 * MIB;
 const secret = new SecretFolder(new Authority().issue('server'));
 const open: Gateway[] = [];
 async function start(deadline: string): Promise<Gateway> {
-  const gateway = await Gateway.start(crowdConfig(secret, deadline, OUTBOXES_MIB));
+  const gateway = await Gateway.start(
+    crowdConfig(secret, deadline, { outboxesMiB: OUTBOXES_MIB, count: MANY }),
+  );
   open.push(gateway);
   return gateway;
 }

@@ -17,6 +17,7 @@ export class ClientConnection implements Connection {
   readonly assembling = false;
   readonly readBytes = 0;
   readonly sentBytes = 0;
+  readonly assemblingBytes = 0;
   readonly end: End;
   #handler: ConnectionHandler | null = null;
   #isClosing = false;

@@ -45,6 +45,7 @@ export async function sample(
         total(metrics, 'pith_sessions') === sessions &&
         total(metrics, 'pith_requests_in_flight') === 0 &&
         total(metrics, 'pith_in_flight_bytes') === 0 &&
+        total(metrics, 'pith_unfinished_bytes') === 0 &&
         total(metrics, 'pith_events_waiting') === 0 &&
         total(metrics, 'pith_outbox_bytes') === 0
       );

@@ -77,8 +77,8 @@ export const KINDS: readonly CrowdKind[] = [
   { ...QUIET, name: 'takes nothing', first: Buffer.concat([HANDSHAKE, ACK]), until: '"code":200', last: ASKS, isDeaf: true, share: 1 / 25, bytesMax: 0, ends: closed('slow_consumer') },
   { ...QUIET, name: 'TLS, and nothing in it', isSecure: true, ends: refused('silent') },
   { ...QUIET, name: 'a session in TLS, never heard again', isSecure: true, first: Buffer.concat([HANDSHAKE, ACK]), until: '"code":200', ends: closed('heartbeat_timeout') },
-  { ...QUIET, name: 'a packet without its last byte', first: HANDSHAKE, until: '"code":200', last: Buffer.concat([ACK, pack(4, Buffer.alloc(65_535), 65_536)]), bytesMax: 72 * 1_024, ends: closed('assemble_timeout') },
-  { ...QUIET, name: 'a message without its last byte', first: Buffer.concat([Buffer.from(UPGRADE), WS_HANDSHAKE]), until: '"code":200', last: Buffer.concat([WS_ACK, frame(OPCODE.BINARY, Buffer.alloc(81_919), { announced: 81_920 })]), bytesMax: 104 * 1_024, ends: closed('assemble_timeout') },
+  { ...QUIET, name: 'a packet without its last byte', first: HANDSHAKE, until: '"code":200', last: Buffer.concat([ACK, pack(4, Buffer.alloc(65_535), 65_536)]), ends: closed('assemble_timeout') },
+  { ...QUIET, name: 'a message without its last byte', first: Buffer.concat([Buffer.from(UPGRADE), WS_HANDSHAKE]), until: '"code":200', last: Buffer.concat([WS_ACK, frame(OPCODE.BINARY, Buffer.alloc(81_919), { announced: 81_920 })]), ends: closed('assemble_timeout') },
   { ...QUIET, name: 'half a head', first: `GET / HTTP/1.1\r\nX: ${'x'.repeat(16_000)}`, ends: refused('slow_handshake') },
   { ...QUIET, name: 'plays, and is never heard again', first: Buffer.concat([HANDSHAKE, ACK]), until: '"code":200', ends: closed('heartbeat_timeout') },
 ];
@@ -186,11 +186,14 @@ export class Crowd implements Disposable {
   }
 }
 
-/** A gateway for crowds; `deadline`: of everything that they may be late with. */
+/** Of packets that are not whole, for each of a crowd: what they hold together is bounded, not what one of them does. */
+const UNFINISHED_BYTES = 24 * 1_024;
+
+/** A gateway for crowds of `count` each; `deadline`: of everything that they may be late with. */
 export function crowdConfig(
   tls: { cert: string; key: string },
   deadline: string,
-  outboxesMiB: number,
+  { outboxesMiB, count }: { outboxesMiB: number; count: number },
 ): string {
   return `
 listen:
@@ -202,7 +205,7 @@ routes: [{ match: "big.>", backend: big }, { match: "echo.>", backend: echo }]
 drain: { budget: 2s, per_second: 100000 }
 limits:
   { handshake: ${deadline}, ack: ${deadline}, assemble: ${deadline}, slow: { drop_after: 2s, close_after: ${deadline} },
-    accepts_per_second: 1000000, connections: 15000, outboxes: ${outboxesMiB}MiB, messages_per_second: 1000000,
+    accepts_per_second: 1000000, connections: 15000, outboxes: ${outboxesMiB}MiB, unfinished: ${Math.max(262_144, count * UNFINISHED_BYTES)}, messages_per_second: 1000000,
     burst: 1000000 }
 `;
 }

@@ -112,9 +112,11 @@ async function run(
   const held = after.heapBytes + after.externalBytes - before.heapBytes - before.externalBytes;
   const resident = after.residentBytes - before.residentBytes;
   const faults: string[] = [];
-  const limit = OUTBOXES_MIB * KIB * KIB * 1.3;
+  const outboxesBytes = OUTBOXES_MIB * KIB * KIB;
+  const limit = outboxesBytes * 1.3;
   if (kind.bytesMax > 0 && held / size > kind.bytesMax) faults.push('each holds too much');
   if (kind.bytesMax === 0 && held > limit) faults.push('all together hold too much');
+  if (outboxBytes > outboxesBytes) faults.push('the outboxes pass their bound');
   if (ended < size) faults.push(`${size - ended} are still there`);
   const line = [
     kind.name.padEnd(36),
@@ -130,7 +132,9 @@ async function run(
 }
 
 using secret = new SecretFolder(new Authority().issue('server'));
-await using gateway = await Gateway.start(crowdConfig(secret, DEADLINE, OUTBOXES_MIB));
+await using gateway = await Gateway.start(
+  crowdConfig(secret, DEADLINE, { outboxesMiB: OUTBOXES_MIB, count: N }),
+);
 const players = new Players();
 await players.join(gateway.ports.clients[0]!);
 console.log(

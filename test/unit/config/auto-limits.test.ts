@@ -15,6 +15,7 @@ test('auto: a quarter of memory for outboxes, and connections by what is left', 
   expect(capacity('{}', { memoryBytes: 512 * MIB, descriptors: 1_000_000 })).toEqual({
     outboxesBytes: 128 * MIB,
     inFlightBytes: 32 * MIB,
+    unfinishedBytes: 32 * MIB,
     // Two thirds of 384 MiB, at 48 KiB for the session, 64 for a message and its pieces, and two packets of 64 KiB.
     connections: 1_092,
     portConnections: 1_024,
@@ -37,6 +38,12 @@ test('auto: an outbox of one session fits in', () => {
     descriptors: 1_024,
   });
   expect(outboxesBytes).toBe(64 * MIB);
+});
+
+test('auto: two of the largest packets may be unfinished', () => {
+  const small = { memoryBytes: 8 * MIB, descriptors: 1_024 };
+  expect(capacity('{ packet: 4MiB }', small).unfinishedBytes).toBe(8 * MIB + 65_536);
+  expect(capacity('{ unfinished: 3MiB }', small).unfinishedBytes).toBe(3 * MIB);
 });
 
 test('auto: the largest body fits in among those in flight', () => {

@@ -27,6 +27,7 @@ test('the defaults are in milliseconds and bytes', () => {
   expect(config).toMatchObject({ id: 'pith', heartbeat: 30_000, backends: {}, routes: [] });
   expect(config.limits).toEqual({
     packet: 65_536,
+    unfinished: 'auto',
     outbox: 1_048_576,
     outboxes: 'auto',
     slow: { drop_after: 2000, close_after: 10_000 },

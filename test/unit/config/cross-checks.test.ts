@@ -379,6 +379,11 @@ const mistakes: [what: string, yaml: string, expected: string][] = [
     '1: limits.outboxes: must not be less than limits.outbox, which is for one session',
   ],
   [
+    'less for all unfinished packets than for two',
+    'limits: { packet: 1MiB, unfinished: 2097151 }',
+    '1: limits.unfinished: must not be less than two packets of limits.packet',
+  ],
+  [
     'less for all bodies in flight than for the largest packet',
     'limits: { packet: 2MiB, in_flight_bytes: 1MiB }',
     '1: limits.in_flight_bytes: must not be less than limits.packet, which is for one body',

@@ -7,6 +7,7 @@ import { type Encoded, packetOffset, PacketType } from '../../../src/protocol/pa
 import { Failures } from '../../../src/failures/failures.ts';
 import { Fanouts } from '../../../src/session/fanouts.ts';
 import { Outboxes } from '../../../src/session/outboxes.ts';
+import { Unfinished } from '../../../src/session/unfinished.ts';
 import { Session } from '../../../src/session/session.ts';
 import { Registry } from '../../../src/session/registry.ts';
 import type { Handshakes, MessageSink, SessionLimits } from '../../../src/session/session-parts.ts';
@@ -31,6 +32,7 @@ export class FakeConnection implements Connection {
   readBytes = 0;
   sentBytes = 0;
   assembling = false;
+  assemblingBytes = 0;
   /** While true the socket keeps what it is given, and is congested by it. */
   stuck = false;
   reading = true;
@@ -228,6 +230,7 @@ type Choice = {
   readonly n?: number;
   readonly gatewayId?: string;
   readonly dialect?: Dialect;
+  readonly unfinished?: Unfinished;
 };
 
 /** Pomelo without dictionary and protos. */
@@ -257,6 +260,7 @@ export function connect(choice: Choice = {}) {
     wheel: world.wheel,
     outboxes: world.outboxes,
     fanouts: world.fanouts,
+    unfinished: choice.unfinished ?? new Unfinished(1e9),
   };
   const session = new Session(parts, connection, choice.n ?? 1, world.clock.wallNow());
   return { ...world, connection, host, session, limits: parts.limits };

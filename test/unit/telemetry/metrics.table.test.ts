@@ -57,6 +57,8 @@ const ROWS: readonly string[] = `
  counter    pith_events_dropped_total
  gauge      pith_events_waiting
  gauge      pith_pushes_waiting_bytes
+ gauge      pith_unfinished_bytes
+ gauge      pith_unfinished_limit_bytes
  gauge      pith_outbox_bytes
  gauge      pith_outbox_limit_bytes
  gauge      pith_connections_limit

@@ -57,6 +57,20 @@ describe('the edge of frames', () => {
     expect(edge.isWithin).toBe(false);
   });
 
+  test('counts what of a message has come, over its fragments, and nothing once it is whole', () => {
+    const edge = new FrameTracker();
+    const first = frame(OPCODE.BINARY, Buffer.alloc(300), { fin: false });
+    const last = frame(OPCODE.CONTINUATION, Buffer.alloc(70_000));
+    edge.push(first.subarray(0, 58));
+    expect(edge.bytesWithin).toBe(50);
+    edge.push(first.subarray(58));
+    expect(edge.bytesWithin).toBe(300);
+    edge.push(last.subarray(0, -1));
+    expect(edge.bytesWithin).toBe(70_299);
+    edge.push(Buffer.concat([last.subarray(-1), first.subarray(0, 9)]));
+    expect(edge.bytesWithin).toBe(1);
+  });
+
   test('however frames are cut, they end where they were made to', () => {
     const frames = fc.array(fc.constantFrom(...PAYLOAD_BYTES.slice(0, 5)), {
       minLength: 1,
