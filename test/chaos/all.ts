@@ -5,6 +5,7 @@ import { backendsRollout, examplesRollout } from './scenarios/backends-rollout.t
 import { busLoss } from './scenarios/bus-loss.ts';
 import { fleetTable } from './scenarios/fleet-table.ts';
 import { kill500, kill5000 } from './scenarios/kill.ts';
+import { rebalance } from './scenarios/rebalance.ts';
 import { rolling } from './scenarios/rolling.ts';
 import { rollout } from './scenarios/rollout.ts';
 
@@ -16,6 +17,7 @@ export const SCENARIOS: readonly Scenario[] = [
   busLoss,
   rolling,
   rollout,
+  rebalance,
   backendsRollout,
   examplesRollout,
   fleetTable,

@@ -141,7 +141,7 @@ routes: [${route}{ match: ">", backend: fixed }]`);
         return {
           ...{ gateway, at: performance.now(), sessions: of('pith_sessions ') },
           accepted: of('pith_connections_accepted_total'),
-          isMoving: of('pith_newcomers_elsewhere{why="rebalance"}') === 1,
+          isMoving: of('pith_newcomers_elsewhere{reason="rebalance"}') === 1,
         };
       }),
     );
