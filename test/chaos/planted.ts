@@ -154,6 +154,16 @@ export const PLANTED: readonly PlantedInProcess[] = [
     says: 'sessions were closed in a second',
   },
   {
+    name: 'whoever-waits-is-moved',
+    why: 'sessions are closed for another gateway though they wait for an answer',
+    file: 'src/session/departures.ts',
+    find: 'return inFlight === 0 && outbox.unsentBytes === 0;',
+    replace: 'return outbox.unsentBytes === 0;',
+    by: 'chaos',
+    with: { SCENARIO: 'rebalance', RUNS: '1', SESSIONS: '300' },
+    says: 'who had a request in flight',
+  },
+  {
     name: 'conflict-is-not-told',
     why: 'a session that is closed after a split is not announced as a conflict',
     file: 'src/bus/uid-claims.ts',
