@@ -118,13 +118,19 @@ function backendRow(backend: BackendFacts, { relay, metrics }: OwnStatusParts): 
     in_flight: admission.inFlight(ordinal),
     breaker: breaker === null || breaker === undefined ? '' : breaker.isOpen ? 'open' : 'closed',
     latency: latencyJson(metrics.histogram('pith_request_duration_seconds', [name])),
-    ...(failure !== undefined && { last_failure: failureJson(failure) }),
+    ...(failure !== undefined && { last_failure: failureJson(failure, all) }),
     addresses: all.slice(0, ADDRESSES_MAX).map(addressJson),
   };
 }
 
-function failureJson({ atWall, reason, route, why }: LastFailure): object {
-  return { at: new Date(atWall).toISOString(), reason, route, why: cut(why) };
+/** Why a backend is away is known better by its addresses than by the calls that wanted to go there. */
+function failureJson(
+  { atWall, reason, route, why }: LastFailure,
+  addresses: readonly AddressStatus[],
+): object {
+  const away = addresses.find((one) => !one.isHealthy && one.why !== '');
+  const known = reason === 'BACKEND_AWAY' && away !== undefined ? away.why : why;
+  return { at: new Date(atWall).toISOString(), reason, route, why: cut(known) };
 }
 
 function addressJson(one: AddressStatus): object {
