@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 
 import { inBackground } from './background.ts';
+import type { AskIo } from './cli/admin-options.ts';
 import { type Arguments, type ConfigChoice, readArguments } from './cli/arguments.ts';
 import { EXIT } from './cli/exit-codes.ts';
 import type { Printed } from './cli/inspect.ts';
@@ -16,6 +17,7 @@ import type { Gateway, GatewayParts } from './gateway.ts';
 import { EventLoopLag } from './telemetry/event-loop.ts';
 import type { Log } from './telemetry/log.ts';
 import { systemRandom } from './random.ts';
+import { listenToSignals, type Signals } from './signals.ts';
 
 // What only one command needs is imported by it: `pith client` need not wait for the gateway's libraries.
 
@@ -36,7 +38,7 @@ async function main(args: readonly string[]): Promise<void> {
   if (asked.command !== 'serve') process.stdout.on('error', () => process.exit(EXIT.OK));
   switch (asked.command) {
     case 'serve': {
-      const signals = listenToSignals();
+      const signals = listenToSignals(process, EXIT.OK);
       superviseOrFail(asked.supervision, signals);
       const read = await readOrFail(asked.config);
       if (read.config.routes.length === 0)
@@ -56,6 +58,9 @@ async function main(args: readonly string[]): Promise<void> {
       report(await (await import('./cli/inspect.ts')).inspectHealth(asked, io));
       return;
     }
+    case 'why':
+      report(await (await import('./cli/why.ts')).explainWhy(asked, askIo()));
+      return;
     case 'init': {
       const { writeProject } = await import('./cli/init.ts');
       report(writeProject(asked, { folder: process.cwd(), env: process.env }));
@@ -116,6 +121,10 @@ function configIo(): ConfigIo {
   return { env: process.env, folder: process.cwd() };
 }
 
+function askIo(): AskIo {
+  return { env: process.env, clock: systemClock };
+}
+
 /** Ends once it is written: a request that was not answered would keep the process. */
 function report({ code, out, err }: Printed): void {
   complain(err);
@@ -125,36 +134,6 @@ function report({ code, out, err }: Printed): void {
 function versions(): Record<string, string> {
   const { versions: engine, platform, arch } = process;
   return { pith: VERSION, node: engine.node, platform: `${platform}-${arch}` };
-}
-
-/** What each signal does. */
-type Signals = {
-  /** Once for each SIGTERM and SIGINT. */
-  stop(): void;
-  /** The parent is gone, if the gateway is to end with it. */
-  orphaned(): void;
-  reload(): void;
-  /** For signals that other programs act on, and Pith does not. */
-  unused(name: string): void;
-};
-
-/**
- * Called before anything else: the first process of a container is not stopped by a signal that it does not handle.
- * Handling SIGUSR1 keeps Node from opening its debugger to anyone who sends it; `node --inspect` still does.
- */
-function listenToSignals(): Signals {
-  const signals: Signals = {
-    stop: () => process.exit(EXIT.OK),
-    orphaned: () => process.exit(EXIT.OK),
-    reload: () => {},
-    unused: () => {},
-  };
-  for (const name of ['SIGTERM', 'SIGINT']) process.on(name, () => signals.stop());
-  process.on('SIGHUP', () => {
-    signals.reload();
-  });
-  for (const name of ['SIGUSR1', 'SIGUSR2']) process.on(name, () => signals.unused(name));
-  return signals;
 }
 
 function superviseOrFail(supervision: Supervision, signals: Signals): void {

@@ -1,6 +1,7 @@
 /** Parses the command line. Pure. */
 import { didYouMean } from '../config/problem.ts';
 import type { RoutingFacts } from '../routing/route-table.ts';
+import { type AdminPort, adminOf } from './admin-options.ts';
 import { BACKENDS, COMMAND_NAMES, COMMANDS, isCommand, SHELLS } from './commands.ts';
 import { HELP, type HelpedCommand, OWN_HELP, USAGE } from './help.ts';
 import { type Options, readOptions, UsageError } from './options.ts';
@@ -32,6 +33,13 @@ export type Arguments =
       readonly command: 'health';
       readonly config: ConfigChoice;
       readonly path: '/livez' | '/readyz';
+      readonly json: boolean;
+    }
+  | {
+      readonly command: 'why';
+      readonly about: string;
+      readonly admin: AdminPort;
+      readonly log: string;
       readonly json: boolean;
     }
   | { readonly command: 'version'; readonly json: boolean }
@@ -129,6 +137,8 @@ function readOwn(command: HelpedCommand, args: readonly string[]): Arguments {
       const path = options.has('ready') ? '/readyz' : '/livez';
       return { command, config: readConfigChoice(options, positionals), path, json };
     }
+    case 'why':
+      return { command, ...readWhy(options), json };
     case 'routes': {
       const route = oneOf('route', positionals);
       if (route === undefined)
@@ -137,6 +147,17 @@ function readOwn(command: HelpedCommand, args: readonly string[]): Arguments {
       return { command, config, route, session: readSession(options), json };
     }
   }
+}
+
+function readWhy(options: Options): { about: string; admin: AdminPort; log: string } {
+  const about = oneOf('SID, UID or REF', options.positionals);
+  if (about === undefined)
+    throw new UsageError(
+      'a ref, a sid or a uid is missing: refs are in error answers (telemetry.refs) and in the log',
+    );
+  const log = options.text('log');
+  if (log === '') throw new UsageError('the FILE of --log is empty');
+  return { about, admin: adminOf(options), log: log ?? '' };
 }
 
 function refuseArguments(command: string, positionals: readonly string[]): void {

@@ -1,4 +1,5 @@
 /** Every command, with its options: what is parsed, what `pith help` lists, and what shells complete. */
+import { ADMIN_OPTIONS } from './admin-options.ts';
 import type { OptionRules } from './options.ts';
 
 export type Command = {
@@ -63,6 +64,11 @@ const TABLE = {
     does: 'ask the gateway on this machine how it is',
     options: { ...CONFIG, ready: {}, ...JSON_OUT },
     first: 'file',
+  },
+  why: {
+    takes: 'SID|UID|REF',
+    does: 'say why a request failed, or a session ended',
+    options: { ...ADMIN_OPTIONS, log: { value: 'FILE', completes: 'file' }, ...JSON_OUT },
   },
   schema: {
     takes: '',

@@ -104,6 +104,21 @@ ${CONFIG}
 Without FILE and without a ./pith.yaml it asks 127.0.0.1:7072.
 Exit code: 0 well; 1 not; 69 nothing answered; ${CHECKED}.
 `,
+  why: `pith why SID|UID|REF [--admin HOST:PORT] [--token TOKEN] [--json]
+       pith why SID|UID|REF --log FILE [--json]
+
+Says why a request failed, or a session ended: rule, backend, address, how long it waited, what the other side said, and
+what to do. A ref is in the log, and in error answers with telemetry.refs. All gateways of the fleet are asked, through
+one of them; once that is gone, its log has the answer.
+
+  --admin HOST:PORT                 admin.listen of a gateway; default 127.0.0.1:7071; https://HOST:PORT for TLS
+  --token TOKEN                     where it wants one; or PITH_ADMIN__TOKEN in the environment
+  --log FILE                        a log of log.format json, read instead
+  --json                            print it as one line of JSON
+  -h, --help                        print this
+
+Exit code: 0 explained; 1 nothing is known of it, or the gateway refused; 64 wrong arguments; 69 nothing answered.
+`,
   schema: `pith schema
 
 Prints the JSON Schema of pith.yaml. An editor that has it completes keys and underlines mistakes:

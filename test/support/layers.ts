@@ -128,8 +128,9 @@ export const RULES: Rules = {
   'wiring/':    ['*', 'node:crypto', 'node:fs', 'node:path', 'node:util'],
   'shutdown.ts': ['session/', 'type bus/', 'type placement/', 'type control/', 'type discovery/', 'faults.ts', 'type reload/', 'type telemetry/', 'type timer-wheel.ts', 'type transport/', 'type wiring/'],
   'gateway.ts': ['*', 'shutdown.ts', 'wiring/'],
-  'cli/':       ['failures/', 'reference/', 'auth/jwt/own-keys.ts', 'explain/', 'client/', 'client/tcp.ts', 'config/', 'config/pomelo-project.ts', 'routing/', 'protocol/', 'gen/', 'orders/blocks-file.ts', 'upstream/http/path.ts', 'upstream/method/schema-check.ts', 'upstream/nats/subjects.ts', 'transport/certificate.ts', 'transport/pem.ts', 'wiring/dialects.ts', 'ws', 'node:child_process', 'node:readline', 'node:stream', 'node:util', ...GRPC, 'yaml', 'node:fs', 'node:path', 'node:url', ...SEEN],
-  'main.ts':    ['gateway.ts', 'wiring/network.ts', 'config/', 'telemetry/', 'cli/', 'node:fs', 'node:os'],
+  'cli/':       ['failures/', 'node:fs/promises', 'reference/', 'auth/jwt/own-keys.ts', 'explain/', 'client/', 'client/tcp.ts', 'config/', 'config/pomelo-project.ts', 'routing/', 'protocol/', 'gen/', 'orders/blocks-file.ts', 'upstream/http/path.ts', 'upstream/method/schema-check.ts', 'upstream/nats/subjects.ts', 'transport/certificate.ts', 'transport/pem.ts', 'wiring/dialects.ts', 'ws', 'node:child_process', 'node:readline', 'node:stream', 'node:util', ...GRPC, 'yaml', 'node:fs', 'node:path', 'node:url', ...SEEN],
+  'signals.ts': [],
+  'main.ts':    ['gateway.ts', 'signals.ts', 'wiring/network.ts', 'config/', 'telemetry/', 'cli/', 'node:fs', 'node:os'],
 };
 
 /** What is behind each row of RULES, in a sentence. With RULES it is the table of src/README.md. */
@@ -201,6 +202,7 @@ export const WHAT: Readonly<Record<string, string>> = {
   'shutdown.ts': 'stops what `gateway.ts` has started, in order and once',
   'gateway.ts': 'builds all parts and starts them in order',
   'cli/':       'the command line: arguments, help, completion, the client, the mock backend, the demo, what `init` writes and `check` prints',
+  'signals.ts': 'what the process does when it is sent a signal',
   'main.ts':    'the process: arguments, signals, exit code',
 };
 
