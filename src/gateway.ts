@@ -6,6 +6,7 @@ import { inBackground } from './background.ts';
 import type { ServiceFacts } from './bus/micro-service.ts';
 import { type Clock, within } from './clock.ts';
 import { autoLimits, type Resources } from './config/auto-limits.ts';
+import type { OtelExport } from './config/otel-variables.ts';
 import type { Config } from './config/schema.ts';
 import { Audit } from './control/audit.ts';
 import type { Info, ReloadOutcome } from './control/gateway-methods.ts';
@@ -29,11 +30,12 @@ import type { History } from './telemetry/history.ts';
 import type { Log } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
 import type { RecentLines } from './telemetry/recent-lines.ts';
+import type { ProcessUse } from './telemetry/process-use.ts';
 import type { Tracing } from './telemetry/tracing.ts';
 import { TimerWheel } from './timer-wheel.ts';
 import { type BusParts, makeBus, makeGatewayId } from './wiring/bus.ts';
 import { type ControlPorts, makeAccess, makeBusApi } from './wiring/control.ts';
-import { makeCertificateGauges, makeGauges, type ProcessUse } from './wiring/gauges.ts';
+import { makeCertificateGauges, makeGauges } from './wiring/gauges.ts';
 import { type Listeners, makeListeners, makeListenSteps } from './wiring/listeners.ts';
 import type { Network } from './wiring/network.ts';
 import { makeOwnGateway } from './wiring/own-gateway.ts';
@@ -65,6 +67,8 @@ export type GatewayParts = {
   readonly resources: Resources;
   /** What the log has warned of lately; absent: it is not kept. */
   readonly recentLines?: RecentLines;
+  /** What OpenTelemetry's variables say of how to export; absent: nothing. */
+  readonly otel?: OtelExport;
   /** Log lines dropped because stdout was not read; absent: no such metric. */
   readonly logLinesDropped?: () => number;
   /** What the process uses; without it that is not among the metrics. */
@@ -252,6 +256,7 @@ export class Gateway {
   async #begin(): Promise<void> {
     const { config, log } = this.#parts;
     this.#parts.processUse?.lag.start();
+    this.#parts.processUse?.gc.start();
     await this.#tracing?.start();
     this.orders.setFile(await readBlocksFile(config.blocks.file, this.#parts.clock));
     this.#bus.bus.start();

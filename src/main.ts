@@ -12,10 +12,11 @@ import type { ConfigIo, ReadWell } from './cli/read-config.ts';
 import { checkSupervision, type Supervision, writeReady } from './cli/supervision.ts';
 import { writeAll } from './cli/write-all.ts';
 import { holdProcess, systemClock } from './clock.ts';
+import { otelExport } from './config/otel-variables.ts';
 import { errorText } from './errors.ts';
 import type { Gateway, GatewayParts } from './gateway.ts';
-import { EventLoopLag } from './telemetry/event-loop.ts';
 import type { Log } from './telemetry/log.ts';
+import { processUseOf } from './telemetry/process-use.ts';
 import { systemRandom } from './random.ts';
 import { listenToSignals, type Signals } from './signals.ts';
 
@@ -197,8 +198,9 @@ async function serve({ config, ...read }: ReadWell, options: ServeOptions): Prom
     version: VERSION,
     nodeVersion: process.versions.node,
     resources: resources(),
-    processUse: { memory: () => process.memoryUsage(), lag: new EventLoopLag() },
+    processUse: processUseOf(process, resources().descriptors),
     recentLines,
+    otel: otelExport(process.env),
     logLinesDropped: () => sink.dropped,
   });
   process.on('unhandledRejection', (reason) => {

@@ -15,11 +15,12 @@ import type { Live } from './reload/reload.ts';
 import { acceptOn, type Drained, drainSessions } from './session/drain.ts';
 import type { Registry } from './session/registry.ts';
 import type { Log } from './telemetry/log.ts';
+import type { Metrics } from './telemetry/metrics.ts';
+import type { ProcessUse } from './telemetry/process-use.ts';
 import type { Tracing } from './telemetry/tracing.ts';
 import type { TimerWheel } from './timer-wheel.ts';
 import type { ClientListener } from './transport/listener.ts';
 import type { ControlPorts } from './wiring/control.ts';
-import type { ProcessUse } from './wiring/gauges.ts';
 import type { MadeTokens } from './wiring/tokens.ts';
 
 /** How long each part of letting go may take; 5 s together, as deploy/README.md has it. */
@@ -42,6 +43,7 @@ export type ShutdownParts = {
   readonly random: Random;
   readonly wheel: TimerWheel;
   readonly log: Log;
+  readonly metrics: Metrics;
   readonly faults: Faults;
   readonly registry: Registry;
   readonly bus: Bus;
@@ -147,6 +149,7 @@ export class Shutdown {
       { budgetMs: budgetMs ?? budget, perSecond, signal, hint: { route, leadMs } },
       hurry,
     );
+    this.#parts.metrics.add('pith_drain_forced_total', [], drained.forced);
     this.#sessionsGone.resolve(drained);
     await this.#close();
     log.info(drained, 'stopped');
@@ -173,6 +176,7 @@ export class Shutdown {
     );
     this.#parts.shedding.stop();
     this.#parts.processUse?.lag.stop();
+    this.#parts.processUse?.gc.stop();
     this.#parts.wheel.stop();
     this.#state = 'stopped';
   }

@@ -14,6 +14,8 @@ const PUTS_PER_WRITE = 8;
 
 export class PushWork extends SessionWork {
   readonly cost: number;
+  /** On the monotonic clock, milliseconds. */
+  startedAt = 0;
   push: Push;
   encodings: PushEncodings;
   readonly count: PushCount = { delivered: 0, dropped: 0, refused: 0 };

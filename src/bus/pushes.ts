@@ -32,6 +32,7 @@ export class Pushes {
   readonly #fanouts: Fanouts;
   readonly #watching: PacketWatch;
   readonly #sizes: Histogram;
+  readonly #delays: Histogram;
   readonly #throttle: LogThrottle;
 
   constructor({ clock, log, metrics, fanouts, watching = NOT_WATCHED }: PushesParts) {
@@ -41,6 +42,7 @@ export class Pushes {
     this.#metrics = metrics;
     this.#fanouts = fanouts;
     this.#sizes = metrics.histogram('pith_push_fanout', []);
+    this.#delays = metrics.histogram('pith_push_delay_seconds', []);
     this.#throttle = new LogThrottle(clock);
   }
 
@@ -52,6 +54,7 @@ export class Pushes {
    */
   put(sessions: readonly Session[], push: Push): PushWork | null {
     const work = new PushWork(push, this.#perishable(push), this.#watching, this.#onDone);
+    work.startedAt = this.#clock.now();
     if (this.#fanouts.run(sessions, work)) return work;
     this.#metrics.add('pith_pushes_total', ['refused'], sessions.length);
     const { message: why } = this.full;
@@ -79,7 +82,8 @@ export class Pushes {
     return encoded;
   }
 
-  readonly #onDone = ({ count, encodings, push }: PushWork): void => {
+  readonly #onDone = ({ count, encodings, push, startedAt }: PushWork): void => {
+    this.#delays.observe((this.#clock.now() - startedAt) / 1_000);
     for (const outcome of OUTCOMES)
       if (count[outcome] > 0) this.#metrics.add('pith_pushes_total', [outcome], count[outcome]);
     if (count.delivered > 0) this.#sizes.observe(count.delivered);

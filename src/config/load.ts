@@ -6,6 +6,7 @@ import { type ParsedDocument, parseYaml } from './document.ts';
 import { isReloadedKey } from './changes.ts';
 import { applyEnvironment, applyFlags, type Assignment } from './environment.ts';
 import { interpolate } from './interpolate.ts';
+import { applyOtel } from './otel-variables.ts';
 import { findingsOf, schemaErrors } from './issues.ts';
 import { type NamedPath, resolvePaths } from './paths.ts';
 import { type Finding, formatPath, type Place, type Problem } from './problem.ts';
@@ -57,9 +58,14 @@ export function loadConfig(sources: ConfigSources): LoadResult {
 
   const environment = applyEnvironment(document.tree, configSchema, sources.env);
   const flags = applyFlags(environment.tree, configSchema, sources.flags ?? {});
+  const otel = applyOtel(flags.tree, sources.env);
   const refused: Finding[] = [];
   // The later setting is the one that holds.
-  const assignments = [...environment.assignments, ...flags.assignments].toReversed();
+  const assignments = [
+    ...environment.assignments,
+    ...flags.assignments,
+    ...otel.assignments,
+  ].toReversed();
   const { folder = '', settingsFolder = folder, readFile = refuseFile } = sources;
   const folderOf = (path: Path): string =>
     assignmentOf(path, assignments, document) === undefined ? folder : settingsFolder;
@@ -73,7 +79,7 @@ export function loadConfig(sources: ConfigSources): LoadResult {
     },
     readFile,
   };
-  const filled = interpolate(flags.tree, configSchema, values, (finding) => refused.push(finding));
+  const filled = interpolate(otel.tree, configSchema, values, (finding) => refused.push(finding));
   const { tree, named } = resolvePaths(filled, configSchema, folderOf);
   for (const { path, location } of named) if (startsWith(path, JWT)) keyFiles.add(location);
 
@@ -99,7 +105,10 @@ export function loadConfig(sources: ConfigSources): LoadResult {
     ...[...refused, ...meant].map((finding) => placed(finding)),
   ]);
   if (problems.length > 0 || !parsed.success) return { problems };
-  const warnings = inOrder(crossChecks.warnings.map((finding) => placed(finding)));
+  const warnings = inOrder([
+    ...crossChecks.warnings.map((finding) => placed(finding)),
+    ...otel.warnings,
+  ]);
   return {
     config: deepFreeze(parsed.data),
     warnings,

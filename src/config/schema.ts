@@ -29,6 +29,7 @@ import {
   listenSchema,
   natsTlsSchema,
 } from './schema-listen.ts';
+import { isOtlpUrl } from './otel-variables.ts';
 import { limitsSchema } from './schema-limits.ts';
 import { routesSchema } from './schema-routes.ts';
 import { checkPattern, checkRoute, checkSubjectPrefix, isGeneration } from './syntax.ts';
@@ -130,9 +131,7 @@ const drainSchema = z
 const telemetrySchema = z
   .strictObject({
     otlp: text('', 'OTLP endpoint of traces, as http://collector:4318; empty: none.', (value) =>
-      /^https?:\/\/[^\s/]+/.test(value) && URL.canParse(value)
-        ? undefined
-        : 'expected an http or https URL, as http://collector:4318',
+      isOtlpUrl(value) ? undefined : 'expected an http or https URL, as http://collector:4318',
     ),
     sample: z
       .number()
@@ -145,6 +144,10 @@ const telemetrySchema = z
         errors: flag(true, 'Keep every trace with an error.'),
         slower_than: duration('1s', 'Keep every trace that takes longer; 0s: this rule is off.', {
           zero: true,
+        }),
+        per_second: integer(100, 'The most traces that are kept so in a second.', {
+          min: 1,
+          max: 100_000,
         }),
       })
       .prefault({})

@@ -1,5 +1,5 @@
 /** Every metric of `/metrics`. */
-import { INSTRUMENTS } from '../telemetry/metrics.ts';
+import { INSTRUMENTS } from '../telemetry/instruments.ts';
 import { code, heading, page, prose, table, WRITTEN } from './markdown.ts';
 
 export function metricsPage(): string {

@@ -18,6 +18,8 @@ export type AdmissionLimits = {
 export class Admission {
   /** May be replaced at any time. */
   limits: AdmissionLimits;
+  /** Messages refused by the rate of their session, and by that of their route. */
+  readonly limited = { session: 0, route: 0 };
   readonly #inFlight: number[] = [];
   #heldBytes = 0;
 
@@ -36,6 +38,7 @@ export class Admission {
     if (messagesPerSecond === 0) return null;
     const waitMs = takeToken(session, messagesPerSecond, burst, now);
     if (waitMs === 0) return null;
+    this.limited.session++;
     return tooMany(
       `limits.messages_per_second is ${messagesPerSecond}, with a burst of ${burst}`,
       waitMs,
@@ -52,7 +55,9 @@ export class Admission {
       session.rates.set(match, bucket);
     }
     const waitMs = takeToken(bucket, rate, rate, now);
-    return waitMs === 0 ? null : tooMany(`routes[${ordinal}].rate is ${rate}`, waitMs);
+    if (waitMs === 0) return null;
+    this.limited.route++;
+    return tooMany(`routes[${ordinal}].rate is ${rate}`, waitMs);
   }
 
   /** Counts a message to the backend; false: it has too much in flight, and nothing was counted. */

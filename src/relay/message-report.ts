@@ -7,12 +7,12 @@ import type { Failures } from '../failures/failures.ts';
 import type { Message } from '../protocol/message.ts';
 import { refOf } from '../ref.ts';
 import type { Session } from '../session/session.ts';
-import type { Histogram } from '../telemetry/histogram.ts';
 import type { Log } from '../telemetry/log.ts';
 import { LogThrottle } from '../telemetry/log-throttle.ts';
-import type { Metrics, Series } from '../telemetry/metrics.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
 import type { Call } from '../upstream/call.ts';
 import { type FailedCall, fieldsOf, recordOfCall, recordOfRefused } from './failure-records.ts';
+import { MessageCounts } from './message-counts.ts';
 import type { MessageTraces } from './message-traces.ts';
 import { type MessageWatch, NO_MESSAGE_WATCH } from './message-watch.ts';
 import type { RelayCall } from './relay-call.ts';
@@ -52,30 +52,6 @@ export type LastFailure = {
   readonly why: string;
 };
 
-/** What is counted of every message to one backend: found without making a label list or a key. */
-class BackendCounts {
-  readonly #metrics: Metrics;
-  readonly #backend: string;
-  readonly #outcomes = new Map<string, Series>();
-  readonly #durations: Histogram;
-
-  constructor(metrics: Metrics, backend: string) {
-    this.#metrics = metrics;
-    this.#backend = backend;
-    this.#durations = metrics.histogram('pith_request_duration_seconds', [backend]);
-  }
-
-  count(call: Call, outcome: string, ms: number): void {
-    let series = this.#outcomes.get(outcome);
-    if (series === undefined) {
-      series = this.#metrics.series('pith_requests_total', [this.#backend, outcome]);
-      this.#outcomes.set(outcome, series);
-    }
-    series.add();
-    if (call.wantsAnswer) this.#durations.observe(ms / 1_000);
-  }
-}
-
 export class MessageReport {
   readonly watching: MessageWatch;
   readonly #clock: Clock;
@@ -85,10 +61,10 @@ export class MessageReport {
   readonly #throttle: LogThrottle;
   /** By the backend's ordinal. */
   readonly #backends: string[] = [];
-  readonly #counts: BackendCounts[] = [];
   /** By the backend's ordinal; absent: none so far. */
   readonly #lastFailures: LastFailure[] = [];
   readonly routes: RouteActivity;
+  readonly #counts: MessageCounts;
   /** null: no message is traced. */
   readonly traces: MessageTraces | null;
   readonly #failures: Failures;
@@ -105,6 +81,7 @@ export class MessageReport {
     this.watching = parts.watching ?? NO_MESSAGE_WATCH;
     this.#clock = clock;
     this.#metrics = metrics;
+    this.#counts = new MessageCounts(metrics);
     this.#log = log;
     this.#isDebug = log.level === 'debug';
     this.#throttle = new LogThrottle(clock);
@@ -114,7 +91,7 @@ export class MessageReport {
   /** One more backend; its ordinal is the next. */
   addBackend(name: string): void {
     this.#backends.push(name);
-    this.#counts.push(new BackendCounts(this.#metrics, name));
+    this.#counts.addBackend(name);
   }
 
   /** The last call to a backend that failed, and not because it refused. */
@@ -131,9 +108,9 @@ export class MessageReport {
   done(call: RelayCall, outcome: string): void {
     if (call.session.watchers !== 0) this.watching.done(call, outcome);
     const ms = this.#clock.now() - call.startedAt;
-    this.#counts[call.target.backendOrdinal]!.count(call, outcome, ms);
     if (this.routes.isOn)
       this.routes.done(call.target.match, outcome, call.wantsAnswer ? ms : null);
+    this.#counts.count(call, outcome, ms);
     const traceId = this.traces === null ? '' : this.traces.end(call, outcome, ms);
     if (this.#isDebug) logMessage(this.#log, call, { outcome, ms, traceId });
   }
@@ -159,8 +136,9 @@ export class MessageReport {
     );
     if (left === null) return;
     const where = call.upstream.whereTo?.(call);
+    const trace = traced(this.traces?.failed(call) ?? '');
     this.#log[isLoud ? 'warn' : 'info'](
-      { ...fieldsOf(record), ...where, why: cause || why.message, ...left },
+      { ...fieldsOf(record), ...where, why: cause || why.message, ...trace, ...left },
       isTrouble ? 'call failed' : 'call refused',
     );
   }
@@ -171,13 +149,13 @@ export class MessageReport {
   }
 
   /** The answer cannot be encoded for this client: the backend's programmers should know. */
-  badReply({ target, route, session, seq }: Call, why: Failure): void {
+  badReply({ target, route, session, seq, trace }: Call, why: Failure): void {
     const more = this.#throttle.allow(target.match);
     if (more === null) return;
     const backend = this.#backends[target.backendOrdinal];
     const { sid } = session;
     const fields = { ref: refOf(sid, seq), sid, backend, route, why: why.message };
-    this.#log.warn({ ...fields, ...more }, 'bad reply');
+    this.#log.warn({ ...fields, ...traced(trace?.traceId ?? ''), ...more }, 'bad reply');
   }
 
   /** A message, or an answer, that never reached a backend. `backendOrdinal`: -1 where none was chosen. */
@@ -236,6 +214,10 @@ function isWorthALine({ reason }: Failure): boolean {
   return reason === 'NO_ROUTE' || (isOwnReason(reason) && REASONS[reason].log !== 'debug');
 }
 
+function traced(traceId: string): { trace_id?: string } {
+  return traceId === '' ? {} : { trace_id: traceId };
+}
+
 function logMessage(
   log: Log,
   call: Call,
@@ -250,7 +232,7 @@ function logMessage(
       notify: !wantsAnswer,
       outcome,
       ms: Math.round(10 * ms) / 10,
-      ...(traceId !== '' && { trace_id: traceId }),
+      ...traced(traceId),
     },
     'message',
   );

@@ -7,11 +7,7 @@
 import type { Clock } from '../clock.ts';
 import type { Random } from '../random.ts';
 import type { Attributes, Span, Tracing } from '../telemetry/tracing.ts';
-import type { Call } from '../upstream/call.ts';
-import type { Trace } from '../contract/facts.ts';
-
-/** An outage must not become one of the collector as well: kept for an error or for being slow, per second. */
-const KEPT_PER_SECOND_MAX = 100;
+import type { Call, CallTrace } from '../upstream/call.ts';
 
 export type KeptTraces = {
   /** The share of messages that are traced, 0 to 1: `telemetry.sample`. */
@@ -20,6 +16,8 @@ export type KeptTraces = {
   readonly keepErrors: boolean;
   /** So is one that takes longer, in milliseconds: `telemetry.always.slower_than`; 0: this rule is off. */
   readonly keepSlowerThanMs: number;
+  /** Kept for an error or for being slow, in a second: an outage must not become one of the collector as well. */
+  readonly keptPerSecondMax: number;
 };
 
 export type MessageTracesOptions = KeptTraces & {
@@ -35,6 +33,7 @@ export class MessageTraces {
   #sample!: Draw;
   #keepErrors = false;
   #keepSlowerThanMs = Infinity;
+  #keptPerSecondMax = 0;
   #keptSince = 0;
   #kept = 0;
 
@@ -46,18 +45,29 @@ export class MessageTraces {
   }
 
   /** Which are kept from now on. */
-  keep({ sample, keepErrors, keepSlowerThanMs }: KeptTraces): void {
+  keep({ sample, keepErrors, keepSlowerThanMs, keptPerSecondMax }: KeptTraces): void {
     this.#sample = new Draw(sample, this.#random);
     this.#keepErrors = keepErrors;
     this.#keepSlowerThanMs = keepSlowerThanMs || Infinity;
+    this.#keptPerSecondMax = keptPerSecondMax;
   }
 
   begin(call: Call): void {
-    if (!this.#sample.next()) return;
+    if (this.#sample.next()) this.#begin(call, {});
+  }
+
+  #begin(call: Call, more: Attributes): void {
     const ahead = this.#wallAhead();
-    const server = this.#server(call, ahead, {});
+    const server = this.#server(call, ahead, more);
     if (server === null) return;
     call.trace = new MessageTrace(this.#tracing, call, server, () => ahead + this.#clock.now());
+  }
+
+  /** It has failed, and is about to end: it is traced now if it was not, so that the log can name its trace; '': it is not. */
+  failed(call: Call): string {
+    if (call.trace === null && this.#keepErrors && this.#mayKeep())
+      this.#begin(call, { 'pith.kept_for': 'error' });
+    return call.trace?.traceId ?? '';
   }
 
   /** Gives the trace's id; '' for a message without a trace. It took `ms`. */
@@ -106,7 +116,7 @@ export class MessageTraces {
       this.#keptSince = now;
       this.#kept = 0;
     }
-    return this.#kept++ < KEPT_PER_SECOND_MAX;
+    return this.#kept++ < this.#keptPerSecondMax;
   }
 
   /** Wall time minus the monotonic clock. Read again for each trace, because wall time may be adjusted. */
@@ -136,8 +146,17 @@ class Draw {
   }
 }
 
-/** A message that is traced. The upstream reads `traceparent` when it sends, and the CLIENT span begins then. */
-class MessageTrace implements Trace {
+const RPC_STATUS = 'rpc.status_code';
+
+/** By outcome, where a message has no status of its own, as on a Link; of any other an answer came, and that is OK. */
+const RPC_STATUSES: Readonly<Record<string, string>> = {
+  BACKEND_AWAY: 'UNAVAILABLE',
+  TIMEOUT: 'DEADLINE_EXCEEDED',
+  client_gone: 'CANCELLED',
+};
+
+/** A message that is traced. The upstream reads `traceparent` when it sends, and a CLIENT span begins then. */
+class MessageTrace implements CallTrace {
   readonly tracestate = '';
   readonly #tracing: Tracing;
   readonly #call: Call;
@@ -145,6 +164,9 @@ class MessageTrace implements Trace {
   readonly #wallNow: () => number;
   #client: Span | null = null;
   #traceparent = '';
+  #resent = 0;
+  /** Its status follows from the outcome: the call itself has not told it. */
+  #isGrpc = false;
 
   constructor(tracing: Tracing, call: Call, server: Span, wallNow: () => number) {
     this.#tracing = tracing;
@@ -153,25 +175,55 @@ class MessageTrace implements Trace {
     this.#wallNow = wallNow;
   }
 
+  get traceId(): string {
+    return this.#server.spanContext().traceId;
+  }
+
   get traceparent(): string {
     if (this.#traceparent === '') {
-      this.#client = this.#tracing.begin({
-        ...this.#call.upstream.clientSpan(this.#call),
-        kind: 'client',
-        at: this.#wallNow(),
-        parent: this.#server,
-      });
+      this.#client = this.#beginClient();
       const { traceId, spanId } = (this.#client ?? this.#server).spanContext();
       this.#traceparent = `00-${traceId}-${spanId}-01`;
     }
     return this.#traceparent;
   }
 
+  #beginClient(): Span | null {
+    const { name, attributes } = this.#call.upstream.clientSpan(this.#call);
+    this.#isGrpc = attributes['rpc.system.name'] === 'grpc';
+    const key = 'http.request.method' in attributes ? 'http.request.resend_count' : 'pith.resent';
+    return this.#tracing.begin({
+      name,
+      kind: 'client',
+      at: this.#wallNow(),
+      attributes: this.#resent === 0 ? attributes : { ...attributes, [key]: this.#resent },
+      parent: this.#server,
+    });
+  }
+
+  tell(name: string, value: string | number): void {
+    this.#client?.setAttribute(name, value);
+    if (name === RPC_STATUS) this.#isGrpc = false;
+  }
+
+  failedOnce(reason: string): void {
+    this.#resent++;
+    this.#endClient(reason, this.#wallNow());
+    this.#traceparent = '';
+  }
+
+  #endClient(outcome: string, at: number): void {
+    if (this.#client === null) return;
+    if (this.#isGrpc) this.#client.setAttribute(RPC_STATUS, RPC_STATUSES[outcome] ?? 'OK');
+    finish(this.#tracing, this.#client, outcome, at);
+    this.#client = null;
+  }
+
   end(outcome: string): string {
     const at = this.#wallNow();
-    if (this.#client !== null) finish(this.#tracing, this.#client, outcome, at);
+    this.#endClient(outcome, at);
     finish(this.#tracing, this.#server, outcome, at);
-    return this.#server.spanContext().traceId;
+    return this.traceId;
   }
 }
 

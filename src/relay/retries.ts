@@ -20,6 +20,9 @@ export const BUDGET_MAX = 100;
 const AGAIN = new Set(['BACKEND_AWAY', 'BUS_AWAY']);
 
 export class Retries {
+  /** Messages that were sent again, each time, and those for which the budget had nothing left. */
+  sentAgain = 0;
+  noBudget = 0;
   readonly #wheel: TimerWheel;
   readonly #random: Random;
   /** By the backend's ordinal: how many more may be sent again. */
@@ -50,9 +53,15 @@ export class Retries {
     if (why.retryAfterMs > 0 || why.body !== null) return false;
     const ordinal = target.backendOrdinal;
     const waitMs = this.#random.number() * BACKOFF_MS * 2 ** retries;
-    if (this.#budgets[ordinal]! < 1 || this.#wheel.now() + waitMs >= call.deadline) return false;
+    if (this.#budgets[ordinal]! < 1) {
+      this.noBudget++;
+      return false;
+    }
+    if (this.#wheel.now() + waitMs >= call.deadline) return false;
     this.#budgets[ordinal]!--;
+    this.sentAgain++;
     call.retries++;
+    call.trace?.failedOnce(why.reason);
     call.state = 'retrying';
     const { generation } = call;
     const timeout = new Timeout(() => {

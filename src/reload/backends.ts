@@ -167,10 +167,14 @@ export class Backends {
     for (const name of gone) {
       metrics.unwatch('pith_requests_in_flight', [name]);
       metrics.unwatch('pith_backend_healthy_addresses', [name]);
+      metrics.unwatch('pith_backend_breaker_open', [name]);
     }
     for (const { name, ordinal, upstream } of fresh.values()) {
       metrics.watch('pith_requests_in_flight', [name], () => admission.inFlight(ordinal));
       metrics.watch('pith_backend_healthy_addresses', [name], () => upstream.info().healthy);
+      metrics.watch('pith_backend_breaker_open', [name], () =>
+        relay.breakers[ordinal]?.isOpen ? 1 : 0,
+      );
     }
     // A name stands for one backend at a time; the ordinals of others stay theirs.
     const names = this.#all.map((one) => (this.#current.get(one.name) === one ? one.name : ''));

@@ -1,4 +1,5 @@
 /** Reads the configuration again while the gateway runs, and applies it: all of it, or nothing. */
+import type { Clock } from '../clock.ts';
 import { changesBetween } from '../config/changes.ts';
 import type { Config } from '../config/schema.ts';
 import type { ReloadOutcome } from '../control/gateway-methods.ts';
@@ -19,6 +20,7 @@ export type Live = { config: Config };
 
 export type ReloadParts = {
   readonly live: Live;
+  readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
   readonly read: ReadConfig;
@@ -42,10 +44,17 @@ export class Reload {
   #next: Promise<ReloadOutcome> | null = null;
   /** What the last one has found; the same is not logged again for a file that is looked at all the time. */
   #isRefused = false;
+  /** In seconds since 1970. */
+  #appliedAt = 0;
 
   constructor(parts: ReloadParts) {
     this.#parts = parts;
     parts.metrics.watch('pith_config_last_reload_successful', [], () => (this.#isRefused ? 0 : 1));
+    parts.metrics.watch(
+      'pith_config_last_reload_success_timestamp_seconds',
+      [],
+      () => this.#appliedAt,
+    );
   }
 
   /** @param why What asked for it, for the log. Never rejects. */
@@ -62,6 +71,7 @@ export class Reload {
     const { changed, needsRestart, errors } = outcome;
     const isRefused = errors.length > 0 || needsRestart.length > 0;
     this.#isRefused = isRefused;
+    if (!isRefused) this.#appliedAt = Math.floor(this.#parts.clock.wallNow() / 1_000);
     this.#count(isRefused ? 'refused' : changed.length > 0 ? 'applied' : 'unchanged');
     const { log } = this.#parts;
     if (errors.length > 0)

@@ -48,6 +48,8 @@ export class Deadlines {
   /** From the connection on. */
   #openingMs: number;
   #handshakenAt = 0;
+  /** When a WebSocket ping was sent that has not been answered; 0: none. */
+  #pingedAt = 0;
   #lastHeardAt: number;
   #lastSpokeAt = 0;
   /** By `maxAgeMs` as it was when the session became active. */
@@ -83,9 +85,18 @@ export class Deadlines {
     this.#lastSpokeAt = this.#lastHeardAt;
   }
 
-  /** A sign of life that completes nothing: a WebSocket ping or pong, which may come inside a message. */
-  lives(): void {
+  /** A sign of life that completes nothing: a WebSocket ping, or a pong, which may come inside a message. */
+  lives(isPong = false): void {
     this.#lastHeardAt = this.#wheel.now();
+    if (!isPong || this.#pingedAt === 0) return;
+    this.#session.tookRoundTrip(this.#lastHeardAt - this.#pingedAt);
+    this.#pingedAt = 0;
+  }
+
+  /** Asks the client for a sign of life, where its transport has one that it gives at once. */
+  ping(): void {
+    if (this.#pingedAt === 0) this.#pingedAt = this.#wheel.now();
+    this.#session.connection.ping();
   }
 
   /** When the client was last heard, by the monotonic clock. */
@@ -101,6 +112,11 @@ export class Deadlines {
   /** Milliseconds between its heartbeats; 0: none. */
   get heartbeatMs(): number {
     return this.#limits.heartbeatMs;
+  }
+
+  /** The client sends heartbeats, and gets one for each. */
+  get answersHeartbeats(): boolean {
+    return this.#limits.heartbeatMs > 0 && !this.#ticks;
   }
 
   /** The client is not read from until `rested`. */
@@ -131,6 +147,8 @@ export class Deadlines {
 
   activated(): void {
     const now = this.#wheel.now();
+    // Every client sends its ack as soon as it has the answer to its handshake.
+    if (this.#handshakenAt !== 0) this.#session.tookRoundTrip(now - this.#handshakenAt);
     this.#lookBy(now + this.#limits.assembleMs);
     if (this.#limits.bindMs > 0) this.#lookBy(this.#openedAt + this.#limits.bindMs);
     this.#lastSpokeAt = now;
@@ -265,7 +283,7 @@ export class Deadlines {
     // From now, not from when it was due: a gateway that was held up sends one, not many.
     this.#tickAt = now + this.#limits.heartbeatMs;
     this.#lookBy(this.#tickAt);
-    if (this.#session.listenerDialect.traits.heartbeat === 'ping') this.#session.connection.ping();
+    if (this.#session.listenerDialect.traits.heartbeat === 'ping') this.ping();
     else this.#session.beat();
   }
 

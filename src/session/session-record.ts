@@ -10,6 +10,7 @@ import type { KeptPlace } from './kept-place.ts';
 import { Lane } from './lane.ts';
 import type { PacketWatch } from './packet-watch.ts';
 import type { SessionParts } from './session-parts.ts';
+import type { Traffic } from './traffic.ts';
 
 /** A session whose client has asked for tokens to come back with. */
 export interface Resuming {
@@ -39,6 +40,7 @@ export class SessionRecord {
   readonly openedAt: number;
   readonly connection: Connection;
   protected readonly watching: PacketWatch;
+  protected readonly traffic: Traffic;
   /** What the client was written for. */
   readonly listenerDialect: Dialect;
   /** How this client is spoken to; known better after its handshake. */
@@ -63,6 +65,8 @@ export class SessionRecord {
   version = 0;
   /** null: its client has not asked for tokens. */
   resuming: Resuming | null = null;
+  /** The last time that it took for the client to answer what it answers at once, in milliseconds; -1: none is known. */
+  roundTripMs = -1;
   /** Those who listen on the bus know of it. */
   isAnnounced = false;
   /** The gateway's own count of its messages, those that it refused included: the last one's number. */
@@ -84,6 +88,7 @@ export class SessionRecord {
     this.gatewayId = parts.gatewayId;
     this.sid = `${parts.gatewayId}.${n}`;
     this.connection = connection;
+    this.traffic = parts.report.traffic;
     this.remoteIp = connection.remoteAddress;
     this.openedAtWall = openedAtWall;
     this.openedAt = parts.wheel.now();
@@ -96,6 +101,12 @@ export class SessionRecord {
   changed(): void {
     this.version++;
     this.resuming?.changed();
+  }
+
+  /** So long took what the client answers at once, in milliseconds. */
+  tookRoundTrip(ms: number): void {
+    this.roundTripMs = ms;
+    this.traffic.roundTrip(this.connection.transport, ms);
   }
 
   get dialect(): Dialect['name'] {

@@ -12,6 +12,7 @@ import { refOf } from '../ref.ts';
 import type { Session } from './session.ts';
 import type { SessionEvents } from './session-events.ts';
 import type { Drop } from './state.ts';
+import { Traffic } from './traffic.ts';
 
 /** How a session has ended. */
 export type SessionEnd = {
@@ -40,6 +41,7 @@ export type SessionReportParts = {
 
 export class SessionReport {
   readonly watching: PacketWatch;
+  readonly traffic: Traffic;
   readonly #metrics: Metrics;
   readonly #log: Log;
   readonly #events: SessionEvents;
@@ -52,6 +54,7 @@ export class SessionReport {
     this.#parts = parts;
     this.watching = parts.watching ?? NOT_WATCHED;
     this.#throttle = new LogThrottle(clock);
+    this.traffic = new Traffic(metrics, clock);
     this.#metrics = metrics;
     this.#log = log;
     this.#events = events;
@@ -61,6 +64,7 @@ export class SessionReport {
     const { sid, remoteIp, connection, clientType, clientVersion } = session;
     const { transport } = connection;
     this.#events.opened(session);
+    this.traffic.active(session);
     this.#log.debug({ sid, remoteIp, transport, clientType, clientVersion }, 'session active');
   }
 

@@ -7,13 +7,8 @@ import type { Failure } from '../errors.ts';
 import { Message, MessageKind } from '../protocol/message.ts';
 import { type Encoded, HEARTBEAT, PacketType } from '../protocol/packet.ts';
 import type { Connection, ConnectionHandler, SocketFault } from '../transport/transport.ts';
-import {
-  CLOSE_REASONS,
-  type CloseReason,
-  type CloseDetails,
-  kickBody,
-  NO_DETAILS,
-} from './close-reason.ts';
+import type { CloseDetails, CloseReason } from './close-reason.ts';
+import { CLOSE_REASONS, kickBody, NO_DETAILS } from './close-reason.ts';
 import { Deadlines } from './deadlines.ts';
 import { ReadGate } from './read-gate.ts';
 import { Outbox, type Perishable, type Taken } from './outbox.ts';
@@ -91,8 +86,8 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
     this.readGate.weigh();
   }
 
-  onPong(): void {
-    this.deadlines.lives();
+  onPong(isAnswer = true): void {
+    this.deadlines.lives(isAnswer);
   }
 
   onDrain(): void {
@@ -134,7 +129,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
         return;
       case 'heartbeat':
         // [protocol.md 4.3] Some clients must get a heartbeat for each of theirs.
-        if (this.#answersHeartbeats) this.beat();
+        if (this.deadlines.answersHeartbeats) this.beat();
         return;
       case 'handshake':
         this.#onHandshake(body);
@@ -156,10 +151,6 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
   override changed(): void {
     super.changed();
     if (this.watching.isOn) this.watching.consider(this);
-  }
-
-  get #answersHeartbeats(): boolean {
-    return this.#parts.limits.heartbeatMs > 0 && this.listenerDialect.traits.heartbeat === 'answer';
   }
 
   #onHandshake(body: Buffer): void {
@@ -197,7 +188,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
     this.#become('active');
     this.deadlines.activated();
     // JS clients send no heartbeat before they have got one. [protocol.md 4.3]
-    if (this.#answersHeartbeats) this.connection.send([HEARTBEAT]);
+    if (this.deadlines.answersHeartbeats) this.connection.send([HEARTBEAT]);
     this.#parts.report.active(this);
     this.outbox.uncork();
   }
@@ -214,6 +205,7 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
       this.drop('unexpected_kind');
       return;
     }
+    this.traffic.came(message.wantsAnswer);
     if (message.wantsAnswer && this.awaits(message.rawId)) {
       // The client can match one answer to an id, so the second request is dropped.
       this.drop('duplicate_id');
@@ -260,23 +252,28 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
 
   beat(): void {
     if (this.watchers !== 0) this.watching.went(this, 'heartbeat');
-    this.send(HEARTBEAT);
+    this.#put(HEARTBEAT, null);
   }
 
-  /** Sends what must be sent: the answer to a request, which gets one, or a heartbeat. */
+  /** Sends what must be sent: the answer to a request, which gets one. */
   send(encoded: Encoded): Taken {
-    this.catchUp();
-    const taken = this.outbox.put(encoded);
-    if (taken === 'full') this.evict('limits.outbox is reached');
-    return taken;
+    this.traffic.responses++;
+    return this.#put(encoded, null);
   }
 
   /** Puts a push that is encoded already and maybe shared with other sessions. */
   push(encoded: Encoded, perishable: Perishable | null): Taken | 'closed' {
     this.catchUp();
     if (this.#isGone || this.#state === 'closed') return 'closed';
-    if (perishable === null) return this.send(encoded);
-    const taken = this.outbox.putPerishable(encoded, perishable);
+    this.traffic.pushes++;
+    return this.#put(encoded, perishable);
+  }
+
+  #put(encoded: Encoded, perishable: Perishable | null): Taken {
+    this.catchUp();
+    const { outbox } = this;
+    const taken =
+      perishable === null ? outbox.put(encoded) : outbox.putPerishable(encoded, perishable);
     if (taken === 'full') this.evict('limits.outbox is reached');
     return taken;
   }

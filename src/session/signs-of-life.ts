@@ -20,7 +20,7 @@ export async function showsLife(session: Session, clock: Clock): Promise<boolean
   const isWebSocket = connection.transport === 'ws' || connection.transport === 'wss';
   const { heartbeatMs, lastHeardAt } = deadlines;
   if (!isWebSocket && (heartbeatMs === 0 || askedAt - lastHeardAt < heartbeatMs)) return true;
-  connection.ping();
+  deadlines.ping();
   while (clock.now() < askedAt + SIGN_OF_LIFE_MS) {
     await sleep(clock, LOOK_EVERY_MS);
     if (isClosed(session)) return false;

@@ -7,19 +7,19 @@ import type { NodeSDK } from '@opentelemetry/sdk-node';
 
 import { type Clock, within } from '../clock.ts';
 import { errorText } from '../errors.ts';
+import type { OtelExport } from '../config/otel-variables.ts';
 import type { Log } from './log.ts';
 import type { Metrics, Series } from './metrics.ts';
 
 /** How long a stop waits for the collector to take the rest. */
 const FLUSH_MS = 3_000;
-/** How long a collector may take for a batch, retries included; then the batch is lost. */
-const EXPORT_MS = 10_000;
 /** How often an unreachable collector is logged, in milliseconds. */
 const LOG_AGAIN_MS = 60_000;
 
 export type TracingParts = {
   /** `http://collector:4318`, with or without the path `/v1/traces`. */
   readonly otlp: string;
+  readonly otel: OtelExport;
   readonly gatewayId: string;
   readonly version: string;
   readonly clock: Clock;
@@ -57,27 +57,24 @@ export class Tracing {
   }
 
   async start(): Promise<void> {
-    const { otlp, gatewayId, version } = this.#parts;
-    const url = tracesUrl(otlp);
-    const [api, { NodeSDK }, { OTLPTraceExporter }] = await Promise.all([
+    const { otlp, otel, gatewayId, version } = this.#parts;
+    const url = signalUrl(otlp, 'traces', otel.tracesEndpoint);
+    const [api, { NodeSDK }, { OTLPTraceExporter }, resources] = await Promise.all([
       import('@opentelemetry/api'),
       import('@opentelemetry/sdk-node'),
-      import('@opentelemetry/exporter-trace-otlp-http'),
+      otel.isTracesProtobuf
+        ? import('@opentelemetry/exporter-trace-otlp-proto')
+        : import('@opentelemetry/exporter-trace-otlp-http'),
+      import('@opentelemetry/resources'),
     ]);
-    const exporter = new OTLPTraceExporter({ url: url.href, timeoutMillis: EXPORT_MS });
+    // Headers, certificates, compression and the time limit are as OTEL_EXPORTER_OTLP_… say.
+    const exporter = new OTLPTraceExporter({ url: url.href });
     const sdk = new NodeSDK({
-      serviceName: 'pith',
-      // Only this: the SDK's own detectors include the command line, which may hold secrets.
+      // Only these: the SDK's other detectors include the command line, which may hold secrets.
       resourceDetectors: [
-        {
-          detect: () => ({
-            attributes: {
-              'service.version': version,
-              'service.instance.id': gatewayId,
-              'pith.gateway': gatewayId,
-            },
-          }),
-        },
+        { detect: () => ({ attributes: ownResource(gatewayId, version) }) },
+        resources.resourceAttributesEnvDetector,
+        resources.serviceNameEnvDetector,
       ],
       sampler: {
         shouldSample: () => ({ decision: api.SamplingDecision.RECORD_AND_SAMPLED }),
@@ -168,10 +165,24 @@ export class Tracing {
   }
 }
 
-/** [opentelemetry.io/docs/specs/otel/protocol/exporter] A base gets `v1/traces` appended. */
-function tracesUrl(otlp: string): URL {
+/** What a collector is told of where it all comes from; the variables may say it better. */
+export function ownResource(gatewayId: string, version: string): Record<string, string> {
+  return {
+    'service.name': 'pith',
+    'service.version': version,
+    'service.instance.id': gatewayId,
+    'pith.gateway': gatewayId,
+  };
+}
+
+/**
+ * [opentelemetry.io/docs/specs/otel/protocol/exporter] A base gets `v1/traces` appended; the endpoint of one signal is
+ * used as it is.
+ */
+export function signalUrl(otlp: string, signal: 'traces' | 'metrics', exact: string): URL {
   const url = new URL(otlp);
-  if (!url.pathname.endsWith('/v1/traces'))
-    url.pathname = `${url.pathname.replace(/\/$/, '')}/v1/traces`;
+  if (otlp === exact) return url;
+  const base = url.pathname.replace(/(\/v1\/(traces|metrics))?\/?$/, '');
+  url.pathname = `${base}/v1/${signal}`;
   return url;
 }

@@ -1,6 +1,8 @@
 /** Writes to one client: how much the kernel has not taken yet, and when it has taken everything. */
 import type { Socket } from 'node:net';
 
+import type { ByteCounts } from './transport.ts';
+
 /**
  * Makes `drain` follow every write that the kernel does not take at once; with Node's default of 64 KiB, a smaller
  * backlog would go unnoticed. For `net.createServer`.
@@ -11,6 +13,8 @@ export const WRITE_HIGH_WATER_MARK = 1;
 type Handle = { readonly bytesWritten?: number; readonly writeQueueSize?: number };
 
 export class Outflow {
+  /** Of what is read, too, for which the connection itself counts. */
+  counts: ByteCounts = { received: 0, sent: 0 };
   readonly #socket: Socket;
   /** Below any TLS. */
   readonly #raw: Socket;
@@ -50,6 +54,7 @@ export class Outflow {
   write(bytes: Uint8Array): void {
     // Once the socket is not writable, trying would lose what is already on its way.
     if (!this.#socket.writable) return;
+    this.counts.sent += bytes.length;
     if (this.#isSecure) this.#socket.write(bytes, this.onWritten);
     else this.#socket.write(bytes);
   }

@@ -6,6 +6,7 @@ import { Timeout, type TimerWheel } from '../timer-wheel.ts';
 import { Outflow } from './outflow.ts';
 import {
   type Accept,
+  type ByteCounts,
   CLOSE_WAIT_MS,
   type Connection,
   type ConnectionHandler,
@@ -61,11 +62,23 @@ export class TcpConnection implements Connection {
     this.#socket.on('end', () => {
       handler.onEnd?.();
     });
-    if (first !== null) handler.onBytes(first);
+    if (first !== null) {
+      this.#outflow.counts.received += first.length;
+      handler.onBytes(first);
+    }
     this.#socket.on('data', (chunk: Buffer) => {
+      this.#outflow.counts.received += chunk.length;
       if (!this.#closing) handler.onBytes(chunk);
     });
     if (!this.#paused) this.#socket.resume();
+  }
+
+  get counts(): ByteCounts {
+    return this.#outflow.counts;
+  }
+
+  set counts(counts: ByteCounts) {
+    this.#outflow.counts = counts;
   }
 
   get bufferedBytes(): number {

@@ -15,8 +15,13 @@ export interface Peer {
   readonly secure: boolean;
 }
 
+/** Bytes, as they are on the wire below any TLS: frames of WebSocket and not only the packets. */
+export type ByteCounts = { received: number; sent: number };
+
 /** One client's socket. */
 export interface Connection {
+  /** Where its bytes are counted; set when it is accepted. Default: nowhere. */
+  counts?: ByteCounts;
   readonly transport: TransportName;
   /** The client's address: the socket's, or as trusted proxies tell it. */
   readonly remoteAddress: string;
@@ -56,8 +61,8 @@ export interface ConnectionHandler {
   onBytes(chunk: Buffer): void;
   /** A WebSocket message has begun but is not complete. */
   onPartial?(): void;
-  /** A WebSocket ping or pong came: the client is alive. A ping has been answered. */
-  onPong?(): void;
+  /** A WebSocket pong came (`isAnswer`), or a ping, which has been answered: the client is alive. */
+  onPong?(isAnswer: boolean): void;
   /** The kernel has taken everything, after a write that it took only partly at first. */
   onDrain(): void;
   /** The client has ended its side, and may still read. Over TCP only; the session must close. */

@@ -13,6 +13,7 @@ import { FrameTracker } from './frame-tracker.ts';
 import { Outflow } from './outflow.ts';
 import {
   type Accept,
+  type ByteCounts,
   CLOSE_WAIT_MS,
   type Connection,
   type ConnectionHandler,
@@ -62,6 +63,7 @@ export class WebSocketConnection implements Connection {
     let failed: Error | null = null;
     // Runs before `ws` reads it: when a message arrives, it is known what follows it in the same read.
     this.#socket.prependListener('data', (chunk: Buffer) => {
+      this.#outflow.counts.received += chunk.length;
       this.#frames.push(chunk);
       if (this.#frames.isWithin && !this.#closing) handler.onPartial?.();
     });
@@ -73,7 +75,7 @@ export class WebSocketConnection implements Connection {
       this.#onPing(data);
     });
     this.#ws.on('pong', () => {
-      if (!this.#closing) handler.onPong?.();
+      if (!this.#closing) handler.onPong?.(true);
     });
     this.#ws.on('error', (error: Error & { code?: string }) => {
       failed = error;
@@ -96,7 +98,7 @@ export class WebSocketConnection implements Connection {
       this.#handler!.onFault('ping_flood', new Error(what));
       return;
     }
-    this.#handler!.onPong?.();
+    this.#handler!.onPong?.(false);
     if (!this.#isOpen) return;
     this.#pongsUnsent++;
     this.#ws.pong(data, false, this.#onPongSent);
@@ -106,6 +108,14 @@ export class WebSocketConnection implements Connection {
     this.#pongsUnsent--;
     this.#outflow.onWritten();
   };
+
+  get counts(): ByteCounts {
+    return this.#outflow.counts;
+  }
+
+  set counts(counts: ByteCounts) {
+    this.#outflow.counts = counts;
+  }
 
   get bufferedBytes(): number {
     return this.#outflow.bufferedBytes;

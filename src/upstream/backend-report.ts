@@ -6,6 +6,7 @@ import type { BackendTroubles } from '../failures/backend-troubles.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { refOf } from '../ref.ts';
 import type { Call } from './call.ts';
+import { Waits, type WaitsFor } from './waits.ts';
 
 /** Conditions of an address that somebody should look at. */
 const TROUBLE: ReadonlySet<string> = new Set([
@@ -72,6 +73,11 @@ export class BackendReport {
     if (left === null) return;
     const fields = { backend: this.backend, address, state, why: why.slice(0, WHY_CHARS_MAX) };
     this.#log[TROUBLE.has(state) ? 'warn' : 'info']({ ...fields, ...left }, 'backend');
+  }
+
+  /** Where calls that wait are counted. */
+  waits(what: WaitsFor): Waits {
+    return new Waits(this.#metrics, what);
   }
 
   /** An answer came that no call waits for any more. */

@@ -1,5 +1,6 @@
 /** Calls that wait until a connection can take them, in the order in which they came. */
 import type { Call, PendingCall } from './call.ts';
+import type { Waits } from './waits.ts';
 
 /** Bytes that a waiting call takes besides its body. */
 export const CALL_BYTES = 1_024;
@@ -17,11 +18,13 @@ export class CallQueue<T = null> {
   #head = 0;
   #size = 0;
   #bytes = 0;
+  readonly #waits: Waits | null;
 
-  /** @param bytesMax Of all that waits. */
-  constructor(bytesMax: number, callsMax = Infinity) {
+  /** @param bytesMax Of all that waits. @param waits Where it is counted; null: nowhere. */
+  constructor(bytesMax: number, callsMax = Infinity, waits: Waits | null = null) {
     this.#bytesMax = bytesMax;
     this.#callsMax = callsMax;
+    this.#waits = waits;
   }
 
   get size(): number {
@@ -39,6 +42,7 @@ export class CallQueue<T = null> {
     if (this.#places.length > 2 * this.#size + GAPS_MAX) this.#closeGaps();
     this.#bytes += bytes;
     this.#size++;
+    this.#waits?.begin();
     call.pending = pending;
     call.pendingId = this.#places.push({ call, what, bytes }) - 1;
     return true;
@@ -62,6 +66,7 @@ export class CallQueue<T = null> {
     this.#places[call.pendingId] = null;
     this.#bytes -= place.bytes;
     this.#size--;
+    this.#waits?.end();
     call.pending = null;
     return true;
   }

@@ -15,6 +15,15 @@ export interface PendingCall {
   cancel(call: Call): void;
 }
 
+/** The trace of one call; the backend is told of it when the call is sent. */
+export interface CallTrace extends Trace {
+  readonly traceId: string;
+  /** One more attribute of the span for the time at the backend. */
+  tell(name: string, value: string | number): void;
+  /** It will be sent again, which is another span. */
+  failedOnce(reason: string): void;
+}
+
 export abstract class Call extends WheelEntry {
   /** Counts the uses of a pooled slot: code that keeps a call beyond its end must compare it. */
   generation = 0;
@@ -43,7 +52,7 @@ export abstract class Call extends WheelEntry {
   /** It is one of its lane's messages in flight. */
   readonly isInLane: boolean = true;
   /** The trace that is propagated to the backend; null: not traced. */
-  trace: Trace | null = null;
+  trace: CallTrace | null = null;
   /** The backend has had more time once. */
   extended = false;
   /** It may be sent again: its route says so, or its method. */

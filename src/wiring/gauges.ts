@@ -5,24 +5,11 @@ import type { Fanouts } from '../session/fanouts.ts';
 import type { Outboxes } from '../session/outboxes.ts';
 import type { Relay } from '../relay/relay.ts';
 import type { Registry } from '../session/registry.ts';
-import type { EventLoopLag } from '../telemetry/event-loop.ts';
+import { watchStates } from '../session/traffic.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { GC_KINDS, type ProcessUse } from '../telemetry/process-use.ts';
 import type { ClientListener } from '../transport/listener.ts';
 import type { Shared } from './shared.ts';
-
-/** Bytes. */
-export type Memory = {
-  readonly rss: number;
-  readonly heapUsed: number;
-  readonly heapTotal: number;
-  readonly external: number;
-};
-
-/** What the process uses of the machine. */
-export type ProcessUse = {
-  readonly memory: () => Memory;
-  readonly lag: EventLoopLag;
-};
 
 export type GaugesParts = Shared & {
   /** Node's. */
@@ -48,9 +35,17 @@ export function makeGauges(parts: GaugesParts): void {
   metrics.watch('pith_drain_state', [], () => (isDraining() ? 1 : 0));
   if (logLinesDropped !== undefined)
     metrics.watch('pith_log_lines_dropped_total', [], logLinesDropped);
-  const { admission, shedding } = relay.parts;
+  const { shedding, admission } = relay.parts;
+  const { limited } = admission;
+  for (const scope of ['session', 'route'] as const)
+    metrics.watch('pith_rate_limited_total', [scope], () => limited[scope]);
+  const { retries } = relay;
+  metrics.watch('pith_retries_total', ['sent_again'], () => retries.sentAgain);
+  metrics.watch('pith_retries_total', ['no_budget'], () => retries.noBudget);
   metrics.watch('pith_overload_state', [], () => (shedding.refusal === null ? 0 : 1));
   metrics.watch('pith_sessions', [], () => registry.size);
+  watchStates(metrics, registry);
+  metrics.watch('pith_drain_remaining', [], () => (isDraining() ? registry.size : 0));
   metrics.watch('pith_outbox_bytes', [], () => outboxes.heldBytes);
   for (const why of ['replaced', 'expired'] as const)
     metrics.watch('pith_pushes_skipped_total', [why], () => outboxes.skipped[why]);
@@ -82,7 +77,8 @@ export function makeCertificateGauges(
   }
 }
 
-function makeProcessGauges(metrics: Metrics, { lag, memory }: ProcessUse): void {
+function makeProcessGauges(metrics: Metrics, use: ProcessUse): void {
+  const { lag, memory, cpu, gc } = use;
   const { scraped } = lag;
   metrics.watch('nodejs_eventloop_lag_p50_seconds', [], () => scraped.percentileMs(50) / 1e3);
   // Rendered after the median, as in the table.
@@ -91,7 +87,13 @@ function makeProcessGauges(metrics: Metrics, { lag, memory }: ProcessUse): void 
     scraped.reset();
     return seconds;
   });
+  metrics.watch('nodejs_eventloop_utilization_ratio', [], use.loopUtilization);
+  for (const kind of GC_KINDS) metrics.adopt('nodejs_gc_duration_seconds', [kind], gc.byKind[kind]);
+  metrics.watch('process_cpu_seconds_total', [], () => (cpu().user + cpu().system) / 1e6);
   metrics.watch('process_resident_memory_bytes', [], () => memory().rss);
+  if (use.descriptors() >= 0) metrics.watch('process_open_fds', [], use.descriptors);
+  metrics.watch('process_max_fds', [], () => use.descriptorsMax);
+  metrics.watch('process_start_time_seconds', [], () => use.startedAtWall / 1e3);
   metrics.watch('nodejs_heap_size_used_bytes', [], () => memory().heapUsed);
   metrics.watch('nodejs_heap_size_total_bytes', [], () => memory().heapTotal);
   metrics.watch('nodejs_external_memory_bytes', [], () => memory().external);

@@ -107,6 +107,7 @@ export function makeListeners(parts: ListenersParts): Listeners {
     });
     const shared = { ...common, auth, dialect, limits };
     const accept: Accept = (connection) => {
+      connection.counts = report.traffic.bytesOf(connection.transport);
       const session = new Session(shared, connection, ++sessionsEver, clock.wallNow());
       registry.add(session);
       metrics.add('pith_connections_accepted_total', [connection.transport]);

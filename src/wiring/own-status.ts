@@ -16,7 +16,7 @@ import type { InstrumentName, Metrics } from '../telemetry/metrics.ts';
 import type { RecentLines } from '../telemetry/recent-lines.ts';
 import type { Target } from '../routing/rule.ts';
 import type { AddressStatus } from '../upstream/upstream.ts';
-import type { ProcessUse } from './gauges.ts';
+import type { ProcessUse } from '../telemetry/process-use.ts';
 import type { Shared } from './shared.ts';
 
 /** Of one backend; how many there are is told as well. */

@@ -1,5 +1,6 @@
 /** Makes the relay, with what it counts, logs and traces. */
 import type { Capacity } from '../config/auto-limits.ts';
+import { otelExport, type OtelExport } from '../config/otel-variables.ts';
 import type { Config } from '../config/schema.ts';
 import { Admission, type AdmissionLimits } from '../relay/admission.ts';
 import { MessageReport } from '../relay/message-report.ts';
@@ -8,9 +9,9 @@ import { Relay } from '../relay/relay.ts';
 import type { RelayParts } from '../relay/relay-parts.ts';
 import { RouteActivity } from '../relay/route-activity.ts';
 import { Shedding } from '../relay/shedding.ts';
+import type { ProcessUse } from '../telemetry/process-use.ts';
 import { Tracing } from '../telemetry/tracing.ts';
 import type { Watches } from '../watch/watches.ts';
-import type { ProcessUse } from './gauges.ts';
 import type { Shared } from './shared.ts';
 
 /** `limits`, of each session, for each backend, and of all bodies. */
@@ -25,13 +26,19 @@ export function makeAdmissionLimits(
 
 /** Which traces are kept. */
 export function makeKeptTraces({ telemetry: { sample, always } }: Config): KeptTraces {
-  return { sample, keepErrors: always.errors, keepSlowerThanMs: always.slower_than };
+  const {
+    errors: keepErrors,
+    slower_than: keepSlowerThanMs,
+    per_second: keptPerSecondMax,
+  } = always;
+  return { sample, keepErrors, keepSlowerThanMs, keptPerSecondMax };
 }
 
 /** null: no traces. */
-export function makeTracing(shared: Shared): Tracing | null {
+export function makeTracing(shared: Shared & { readonly otel?: OtelExport }): Tracing | null {
   const { otlp } = shared.config.telemetry;
-  return otlp === '' ? null : new Tracing({ ...shared, otlp });
+  const { otel = otelExport({}) } = shared;
+  return otlp === '' ? null : new Tracing({ ...shared, otlp, otel });
 }
 
 export type MakeRelayParts = Shared &

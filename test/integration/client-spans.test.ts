@@ -54,6 +54,7 @@ routes:
       'url.full': `${backend.url}/api/shop/cart/add`,
       'server.address': '127.0.0.1',
       'server.port': backend.port,
+      'http.response.status_code': 200,
       'pith.outcome': 'ok',
     },
   ]);
@@ -65,6 +66,7 @@ routes:
       'url.template': '/api/items/{method}',
       'server.address': '127.0.0.1',
       'server.port': backend.port,
+      'http.response.status_code': 200,
       'pith.outcome': 'ok',
     },
   ]);
@@ -123,6 +125,7 @@ routes: [{ match: "t.>", backend: echo, method: "/t.Echo/{method}" }]
       'rpc.method': 't.Echo/Say',
       'server.address': '127.0.0.1',
       'server.port': Number(backend.address.split(':')[1]),
+      'rpc.status_code': 'OK',
       'pith.outcome': 'ok',
     },
   ]);
@@ -145,6 +148,7 @@ routes: [{ match: "game.>", backend: game }]
     {
       'rpc.system.name': 'grpc',
       'rpc.method': 'pith.v1.Gateway/Attach',
+      'rpc.status_code': 'OK',
       'pith.outcome': 'ok',
     },
   ]);

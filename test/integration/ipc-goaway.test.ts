@@ -73,6 +73,8 @@ describe('a process that takes over', () => {
     await next.nth(3);
     const seen = ({ cmd, payload }: IpcAsked): unknown => (cmd === 'pith.closed' ? cmd : payload);
     expect(next.asked.map(seen)).toEqual([{ n: 2 }, { n: 3 }, { n: 4 }, 'pith.closed']);
+    const counts = ['pith_calls_waiting', 'pith_calls_waited_total'] as const;
+    expect(counts.map((name) => stage.gateway.count(name, 'takeover'))).toEqual([0, 3]);
   });
 
   test('is asked who may connect', async () => {

@@ -264,7 +264,9 @@ describe('who gets it', () => {
     void waits.then(() => (isOver = true));
     expect(await other.request('world.c.d')).toMatchObject({ reason: 'BACKEND_AWAY' });
     expect(isOver).toBe(false);
+    expect(gateway.count('pith_calls_waited_total', 'subscriber')).toBeGreaterThan(0);
     expect(await waits).toMatchObject({ code: 503, reason: 'BACKEND_AWAY' });
+    expect(gateway.count('pith_calls_waiting', 'subscriber')).toBe(0);
   });
 
   test('no backend at all is a 503 at once, not a timeout', async () => {

@@ -1,4 +1,5 @@
 /** What a scrape gets: the text by the rules of its format, and numbers that agree with each other. */
+import net from 'node:net';
 import { expect, test } from 'vitest';
 
 import { Metrics } from '../../src/telemetry/metrics.ts';
@@ -177,6 +178,94 @@ routes: [{ match: "work.never", backend: work, timeout: 50ms }, { match: "work.>
   expect(value(after, 'pith_drain_state')).toBe(0);
 });
 
+test('what comes and goes is counted by kind, by route and by transport', async () => {
+  await using backend = await GrpcBackend.start({
+    handler: (asked) => {
+      const push = { target: { all: true }, route: 'onAll', body: { bytes: Buffer.from('{}') } };
+      asked.answer({}, asked.route === 'work.tell' ? { pushes: [push] } : {});
+    },
+  });
+  await using gateway = await startGateway(`backends: { work: { grpc: "${backend.url}" } }
+routes:
+  - { match: "work.slowly", backend: work, rate: 1 }
+  - { match: "work.>", backend: work }`);
+  const fresh = await scrape(gateway.healthPort);
+  for (const [name, label] of [
+    ['pith_messages_received_total', { type: 'notify' }],
+    ['pith_bytes_sent_total', { transport: 'wss' }],
+    ['pith_rate_limited_total', { scope: 'route' }],
+    ['pith_retries_total', { result: 'no_budget' }],
+    ['pith_session_states', { transport: 'tcp', state: 'active' }],
+    ['pith_backend_breaker_open', { backend: 'work' }],
+  ] as const)
+    expect(value(fresh, name, label), name).toBe(0);
+
+  await using ann = await TestClient.connect(gateway.port);
+  await using bob = await TestClient.connect(gateway.port, 'ws');
+  ann.notify('work.say', {});
+  await bob.request('work.ask');
+  await ann.request('work.tell');
+  await bob.push('onAll', 0);
+  await bob.request('work.slowly');
+  expect(await bob.request('work.slowly')).toMatchObject({ reason: 'TOO_MANY' });
+  await eventually(() => gateway.count('pith_requests_total', 'work', 'ok') === 4, 'all to end');
+  const after = await scrape(gateway.healthPort);
+  const seen = (name: string, labels: Record<string, string> = {}) => value(after, name, labels);
+  expect(seen('pith_messages_received_total', { type: 'request' })).toBe(4);
+  expect(seen('pith_messages_received_total', { type: 'notify' })).toBe(1);
+  expect(seen('pith_messages_sent_total', { type: 'response' })).toBe(4);
+  expect(seen('pith_messages_sent_total', { type: 'push' })).toBe(2);
+  expect(seen('pith_route_requests_total', { route: 'work.>', outcome: 'ok' })).toBe(3);
+  expect(seen('pith_route_requests_total', { route: 'work.slowly', outcome: 'ok' })).toBe(1);
+  expect(seen('pith_route_duration_seconds_count', { route: 'work.>' })).toBe(2);
+  expect(seen('pith_rate_limited_total', { scope: 'route' })).toBe(1);
+  expect(seen('pith_rate_limited_total', { scope: 'session' })).toBe(0);
+  expect(seen('pith_push_delay_seconds_count')).toBe(1);
+  expect(seen('pith_session_states', { transport: 'tcp', state: 'active' })).toBe(1);
+  expect(seen('pith_session_states', { transport: 'ws', state: 'active' })).toBe(1);
+  expect(seen('pith_handshakes_total', { dialect: 'pomelo' })).toBe(2);
+  expect(seen('pith_handshake_duration_seconds_count')).toBe(2);
+  for (const transport of ['tcp', 'ws'])
+    expect(seen('pith_round_trip_seconds_count', { transport })).toBe(1);
+});
+
+test('the bytes of a socket are counted as the client counts them', async () => {
+  await using gateway = await startGateway(`backends: { work: { reply: {} } }\n${ROUTES}`);
+  const socket = net.connect(gateway.port, '127.0.0.1');
+  const handshake = '{"sys":{"type":"t","version":"1"}}';
+  const head = Buffer.from([1, 0, 0, handshake.length]);
+  socket.on('data', () => {});
+  // In pieces: the first is read before it is known which protocol it is.
+  socket.write(head);
+  socket.write(handshake);
+  await eventually(() => socket.bytesRead > 0, 'an answer');
+  socket.write(Buffer.from([2, 0, 0, 0]));
+  await eventually(
+    () => gateway.count('pith_bytes_received_total', 'tcp') === socket.bytesWritten,
+    'all bytes to be received',
+  );
+  await eventually(
+    () => gateway.count('pith_bytes_sent_total', 'tcp') === socket.bytesRead,
+    'all bytes to arrive',
+  );
+  expect(socket.bytesWritten).toBe(4 + handshake.length + 4);
+  socket.destroy();
+});
+
+test('clients that all call themselves something else do not make as many series', async () => {
+  await using gateway = await startGateway(`backends: { work: { reply: {} } }\n${ROUTES}`);
+  for (const type of ['a "b"', ...Array.from({ length: 60 }, (_, i) => `kind-${i}`)]) {
+    await using client = await TestClient.open(gateway.port, 'tcp');
+    await client.handshake({ type, version: '1' });
+    client.ack();
+    await client.request('work.a');
+  }
+  const { samples } = (await scrape(gateway.healthPort)).get('pith_handshakes_total')!;
+  expect(samples).toHaveLength(51);
+  const others = samples.find(({ labels }) => labels['client_type'] === '_OTHER');
+  expect(others!.value).toBe(11);
+});
+
 test('what waits for a slow client is seen', async () => {
   await using backend = await GrpcBackend.start({
     handler: (asked) => {
@@ -212,6 +301,18 @@ test('a whole process says what it has of memory and how late its event loop is'
   expect(p99).toBeGreaterThanOrEqual(p50!);
   expect(p99).toBeLessThan(10);
   expect(value(families, 'pith_build_info')).toBe(1);
+  expect(value(families, 'process_cpu_seconds_total')).toBeGreaterThan(0.05);
+  // Node itself has about twenty, and there are four listeners.
+  expect(value(families, 'process_open_fds')).toBeGreaterThan(10);
+  expect(value(families, 'process_max_fds')).toBeGreaterThan(value(families, 'process_open_fds')!);
+  const age = Date.now() / 1_000 - value(families, 'process_start_time_seconds')!;
+  expect(age).toBeGreaterThan(0);
+  expect(age).toBeLessThan(120);
+  const busy = value(families, 'nodejs_eventloop_utilization_ratio');
+  expect(busy).toBeGreaterThan(0);
+  expect(busy).toBeLessThanOrEqual(1);
+  const collections = value(families, 'nodejs_gc_duration_seconds_count', { kind: 'minor' });
+  expect(collections).toBeGreaterThanOrEqual(0);
 });
 
 test('label values are escaped, and a bound belongs to its bucket', () => {

@@ -147,7 +147,7 @@ routes: [{ match: "work.>", backend: work }]`,
     expect(all[1]).toMatchObject({
       name: 'request pith.rpc.{route}',
       attributes: {
-        'messaging.system': 'nats',
+        'messaging.system.name': 'nats',
         'messaging.operation.name': 'request',
         'messaging.operation.type': 'send',
         'messaging.destination.template': 'pith.rpc.{route}',

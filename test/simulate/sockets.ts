@@ -101,7 +101,7 @@ export class ClientConnection implements Connection {
 
   #onMessage(bytes: Buffer): void {
     if (this.#isClosing) return;
-    if (bytes.length === 0) this.#handler!.onPong?.();
+    if (bytes.length === 0) this.#handler!.onPong?.(true);
     else this.#handler!.onBytes(bytes);
   }
 

@@ -21,6 +21,7 @@ export const AMBIENT_ALLOWED: Readonly<Record<string, readonly string[]>> = {
   'cli/check-files.ts': ['systemClock'],
   // Measures the process itself; main.ts makes it.
   'telemetry/event-loop.ts': ['monitorEventLoopDelay'],
+  'telemetry/process-use.ts': ['performance'],
   // At the sockets themselves, or around grpc-js: nothing of that is there when a test owns time.
   'transport/port.ts': ['setImmediate'],
   'control/json-api.ts': ['socket.setTimeout'],

@@ -82,7 +82,7 @@ export const RULES: Rules = {
   // Life of a packet.
   'transport/':     ['protocol/', 'timer-wheel.ts', 'ws', 'node:net', 'node:http', 'node:tls', 'node:crypto', 'node:stream', ...SEEN],
   'dialect/':       ['protocol/', 'node:buffer', 'node:crypto', 'node:zlib'],
-  'session/':       ['failures/', 'telemetry/log-throttle.ts', 'protocol/', 'dialect/', 'contract/', 'transport/', 'timer-wheel.ts', 'type node:crypto', ...SEEN],
+  'session/':       ['failures/', 'telemetry/log-throttle.ts', 'type telemetry/histogram.ts', 'protocol/', 'dialect/', 'contract/', 'transport/', 'timer-wheel.ts', 'type node:crypto', ...SEEN],
   'relay/':         ['failures/', 'contract/', 'type orders/', 'telemetry/log-throttle.ts', 'telemetry/histogram.ts', 'type telemetry/tracing.ts', 'protocol/', 'dialect/', 'routing/', 'session/', 'upstream/upstream.ts', 'upstream/call*', 'timer-wheel.ts', ...SEEN],
   'watch/':         ['contract/', 'node:buffer', 'type protocol/message.ts', 'protocol/packet.ts', 'type relay/', 'routing/', 'session/', ...SEEN],
   'resume/':        ['contract/', 'protocol/', 'session/', 'type bus/', 'timer-wheel.ts', 'telemetry/log-throttle.ts', 'node:crypto', ...SEEN],
@@ -109,10 +109,10 @@ export const RULES: Rules = {
 
   // Beside that path.
   'discovery/': ['type config/', 'type placement/', 'config/address.ts', 'config/consul-service.ts', 'type transport/pem.ts', 'type telemetry/log.ts', 'node:http', 'node:https', 'node:net'],
-  'reference/': ['failures/advice.ts', 'config/', 'control/contract-files.ts', 'control/roles.ts', 'session/close-reason.ts', 'telemetry/metrics.ts', '@bufbuild/protobuf', 'zod'],
+  'reference/': ['failures/advice.ts', 'config/', 'control/contract-files.ts', 'control/roles.ts', 'session/close-reason.ts', 'telemetry/instruments.ts', '@bufbuild/protobuf', 'zod'],
   'explain/':   ['config/', 'routing/', 'upstream/http/path.ts', 'upstream/method/schema-check.ts', 'upstream/nats/subjects.ts'],
   'faults.ts':  ['telemetry/log-throttle.ts', ...SEEN],
-  'telemetry/': ['config/', 'timer-wheel.ts', 'pino', '@opentelemetry/api', '@opentelemetry/sdk-node', '@opentelemetry/exporter-trace-otlp-http', 'node:perf_hooks'],
+  'telemetry/': ['config/', 'timer-wheel.ts', 'pino', '@opentelemetry/api', '@opentelemetry/sdk-node', '@opentelemetry/resources', '@opentelemetry/sdk-metrics', '@opentelemetry/exporter-trace-otlp-http', '@opentelemetry/exporter-trace-otlp-proto', '@opentelemetry/exporter-metrics-otlp-http', '@opentelemetry/exporter-metrics-otlp-proto', 'node:fs', 'node:perf_hooks'],
 
   // Our own client: of the gateway's code it has nothing, and browsers have no `node:`.
   'client/':       [],

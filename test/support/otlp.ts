@@ -33,6 +33,8 @@ export type Collector = AsyncDisposable & {
   /** For `telemetry.otlp`. */
   readonly url: string;
   readonly spans: readonly SeenSpan[];
+  /** The headers of each request, and its path in `:path`. */
+  readonly requests: readonly Readonly<Record<string, string | string[] | undefined>>[];
   /** Content types that came. */
   readonly types: ReadonlySet<string>;
   /** Answers a gateway with 400 from now on, which says not to try again. */
@@ -45,13 +47,15 @@ export type Collector = AsyncDisposable & {
 export async function startCollector(): Promise<Collector> {
   const spans: SeenSpan[] = [];
   const types = new Set<string>();
+  const requests: Record<string, string | string[] | undefined>[] = [];
   let refusing = false;
   const server = createServer((request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => void chunks.push(chunk));
     request.on('end', () => {
       const type = request.headers['content-type'] ?? '';
-      if (request.url !== '/v1/traces') {
+      requests.push({ ...request.headers, ':path': request.url ?? '' });
+      if (!request.url?.endsWith('/traces')) {
         response.writeHead(404).end();
         return;
       }
@@ -70,6 +74,7 @@ export async function startCollector(): Promise<Collector> {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     spans,
+    requests,
     types,
     refuse(refuse) {
       refusing = refuse;

@@ -69,6 +69,11 @@ export function serve(yaml: string, ...args: readonly string[]): Promise<Served>
   return launch([process.execPath, MAIN], yaml, args);
 }
 
+/** The same with these variables, too. */
+export function serveWith(env: Readonly<Record<string, string>>, yaml: string): Promise<Served> {
+  return launch([process.execPath, MAIN], yaml, [], env);
+}
+
 /** The same with another copy of the program, by its main file. */
 export function serveOther(main: string, yaml: string): Promise<Served> {
   return launch([process.execPath, main], yaml, []);
@@ -84,6 +89,7 @@ async function launch(
   program: readonly string[],
   yaml: string,
   args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
 ): Promise<Served> {
   const file = configFile(withPorts(yaml));
   const [command, ...rest] = [
@@ -91,7 +97,10 @@ async function launch(
     ...['serve', '--config', file.path, '--set', 'log.format=json'],
     ...args,
   ];
-  const running = await start(command!, rest, { cwd: ROOT, env: unlessLagIsMeant(yaml) });
+  const running = await start(command!, rest, {
+    cwd: ROOT,
+    env: { ...unlessLagIsMeant(yaml), ...env },
+  });
   const log = (): LogLine[] =>
     running
       .output()

@@ -109,8 +109,8 @@ export const TABLES: readonly Table[] = [
   { file: 'src/relay/retries.ts', constants: ['RETRIES_MAX', 'BACKOFF_MS', 'BUDGET_SHARE', 'BUDGET_MAX'] },
   { file: 'src/relay/breaker.ts', at: 'const FAULTS' },
   { file: 'src/transport/refused.ts', at: 'const REFUSALS', sentences: false },
-  { file: 'src/telemetry/metrics.ts', constants: ['SECONDS', 'SESSIONS'] },
-  { file: 'src/telemetry/metrics.ts', at: 'const INSTRUMENTS', sentences: false },
+  { file: 'src/telemetry/instruments.ts', constants: ['SECONDS', 'SESSIONS'] },
+  { file: 'src/telemetry/instruments.ts', at: 'const INSTRUMENTS', sentences: false },
 ];
 
 /** A place in a file's text. */

@@ -104,7 +104,7 @@ export class HttpUpstream implements Upstream, PendingCall {
     answerBytesMax: PACKET_BODY_BYTES_MAX,
     held: new ByteBudget(HELD_BYTES_MAX),
   };
-  readonly #waiting = new CallQueue(WAITING_BYTES_MAX);
+  readonly #waiting: CallQueue;
   #inFlight = 0;
   #starting = false;
   #away = false;
@@ -116,6 +116,7 @@ export class HttpUpstream implements Upstream, PendingCall {
     const { origin, pathname, hostname, port, protocol } = new URL(options.url);
     this.#options = options;
     this.#report = report;
+    this.#waiting = new CallQueue(WAITING_BYTES_MAX, Infinity, report.waits('connection'));
     this.#where = { key: `backends.${options.name}.http`, url: origin };
     this.#server = {
       'server.address': hostname,
@@ -281,6 +282,7 @@ export class HttpUpstream implements Upstream, PendingCall {
     const { call } = exchange;
     if (call.pending === exchange) {
       call.pending = null;
+      call.trace?.tell('http.response.status_code', exchange.status);
       this.#answers.end(call, exchange, this.#pathOf(call));
     }
     this.#over();
@@ -292,6 +294,7 @@ export class HttpUpstream implements Upstream, PendingCall {
     const { call } = exchange;
     if (call.pending === exchange) {
       call.pending = null;
+      if (exchange.status > 0) call.trace?.tell('http.response.status_code', exchange.status);
       this.#answers.fail(call, trouble);
     }
     this.#over();

@@ -3,6 +3,7 @@ import { failure } from '../../errors.ts';
 import { Timeout, type TimerWheel } from '../../timer-wheel.ts';
 import type { Call, PendingCall } from '../call.ts';
 import { CallQueue } from '../call-queue.ts';
+import type { Waits } from '../waits.ts';
 import type { ConnectAsk } from '../upstream.ts';
 
 /** How long requests wait at most; then they are answered 503. */
@@ -23,12 +24,13 @@ export class Hold implements PendingCall {
   isOn = false;
   readonly #wheel: TimerWheel;
   readonly #over: Timeout;
-  readonly #calls = new CallQueue<ConnectAsk | null>(IPC_HOLD_BYTES_MAX);
+  readonly #calls: CallQueue<ConnectAsk | null>;
   #events: Buffer[] = [];
 
   /** @param onOver Nobody has taken over in time. */
-  constructor(wheel: TimerWheel, onOver: () => void) {
+  constructor(wheel: TimerWheel, waits: Waits, onOver: () => void) {
     this.#wheel = wheel;
+    this.#calls = new CallQueue(IPC_HOLD_BYTES_MAX, Infinity, waits);
     this.#over = new Timeout(onOver);
   }
 

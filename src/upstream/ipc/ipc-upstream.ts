@@ -98,7 +98,7 @@ export class IpcUpstream implements Upstream, IpcConnectionOwner {
     this.#reconnect = new Reconnect(options.wheel, options.random, () => {
       this.#connect();
     });
-    this.#hold = new Hold(wheel, () => {
+    this.#hold = new Hold(wheel, report.waits('takeover'), () => {
       this.#endHold('no other process has taken over');
     });
   }

@@ -56,7 +56,7 @@ export class Link implements Carrier, Carried, FrameReaderLink, PendingCall {
   readonly #bodyBytesMax: number;
   readonly #parts: LinkParts;
   readonly #owner: LinkOwner;
-  readonly #waiting = new CallQueue<Buffer>(WAITING_BYTES_MAX, WAITING_CALLS_MAX);
+  readonly #waiting: CallQueue<Buffer>;
   readonly #window = new ReceiveWindow();
   readonly #reader: FrameReader;
   readonly #out: FrameWriter;
@@ -73,6 +73,8 @@ export class Link implements Carrier, Carried, FrameReaderLink, PendingCall {
   constructor(stream: LinkStream, parts: LinkParts, owner: LinkOwner) {
     this.convertBytesMax = parts.commands.convertBytesMax;
     this.#stream = stream;
+    const waits = parts.commands.report.waits('credit');
+    this.#waiting = new CallQueue(WAITING_BYTES_MAX, WAITING_CALLS_MAX, waits);
     this.#bodyBytesMax = stream.bodyBytesMax ?? Infinity;
     this.#parts = parts;
     this.#owner = owner;
@@ -103,8 +105,7 @@ export class Link implements Carrier, Carried, FrameReaderLink, PendingCall {
   }
 
   hello(): void {
-    const { gatewayId, version } = this.#parts;
-    writeHello(this.#out.writer, gatewayId, version, FEATURES);
+    writeHello(this.#out.writer, this.#parts.gatewayId, this.#parts.version, FEATURES);
     this.#out.flushSoon();
   }
 

@@ -47,6 +47,11 @@ function giveUp({ call, endpoint }: Sent, now: number): void {
   if (call.deadline <= now) endpoint.failed();
 }
 
+/** For the trace. */
+function tellStatus({ call: { trace } }: Sent, { code }: CallStatus): void {
+  if (trace !== null) trace.tell('rpc.status_code', status[code] ?? String(code));
+}
+
 export class UnaryInFlight implements PendingCall {
   readonly #sent: Sent;
   readonly #wheel: TimerWheel;
@@ -72,6 +77,7 @@ export class UnaryInFlight implements PendingCall {
       sent.endpoint.transport.leave();
       if (!isAwaited(sent, this)) return;
       sent.call.pending = null;
+      tellStatus(sent, this.#error ?? ended);
       onEnd({
         sent: this.#sent,
         body: this.#body,
@@ -148,6 +154,7 @@ export class StreamInFlight implements PendingCall {
     if (ended === null || !isAwaited(this.#sent, this)) return;
     if (!this.#isRead && ended.code === status.OK) return;
     this.#sent.call.pending = null;
+    tellStatus(this.#sent, ended);
     this.#wheel.cancel(this.#caughtUp);
     const { connection } = this.#sent.endpoint.transport;
     const isUnsent = connection.isUnsent(this.#stream, ended);

@@ -37,7 +37,7 @@ export type NatsAnswersParts = {
 export class NatsAnswers implements ConnectionListener {
   readonly calls = new CallTable(Number.MAX_SAFE_INTEGER);
   /** What NATS cannot take yet, of all backends, in its order. */
-  readonly held = new CallQueue(NATS_UNSENT_BYTES_MAX);
+  readonly held: CallQueue;
   readonly #clock: Pick<Clock, 'soon'>;
   readonly #connector: AnswersConnection;
   readonly #subjects: Subjects;
@@ -51,6 +51,7 @@ export class NatsAnswers implements ConnectionListener {
     this.#subjects = subjects;
     this.#streams = streams;
     this.#report = report;
+    this.held = new CallQueue(NATS_UNSENT_BYTES_MAX, Infinity, report.waits());
     connector.always(subjects.answers, this.#onAnswer, { mayRepeat: true });
     connector.listen(this);
   }

@@ -3,6 +3,7 @@ import type { Clock } from '../../clock.ts';
 import type { Log } from '../../telemetry/log.ts';
 import { LogThrottle } from '../../telemetry/log-throttle.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
+import { Waits } from '../waits.ts';
 import { ENDED, type NatsConnection } from './nats-connection.ts';
 
 /** Below this version nats-server has known security holes; the gateway works from 2.9 on and warns. */
@@ -43,6 +44,11 @@ export class NatsReport {
     this.#log = parts.log;
     this.#metrics = parts.metrics;
     this.#throttle = new LogThrottle(parts.clock);
+  }
+
+  /** Where calls are counted that wait for the connection. */
+  waits(): Waits {
+    return new Waits(this.#metrics, 'bus');
   }
 
   /** NATS was not reached while the gateway waited for it at its start. */

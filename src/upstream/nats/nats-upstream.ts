@@ -73,7 +73,7 @@ export class NatsUpstream implements Upstream, PendingCall {
     this.#wheel = options.wheel;
     this.#convertBytesMax = options.convertBytesMax;
     this.#report = report;
-    this.#unserved = new Unserved(options.wheel);
+    this.#unserved = new Unserved(options.wheel, report.waits('subscriber'));
   }
 
   start(): Promise<void> {
@@ -204,7 +204,7 @@ export class NatsUpstream implements Upstream, PendingCall {
     return {
       name: `${operation} ${template}`,
       attributes: {
-        'messaging.system': 'nats',
+        'messaging.system.name': 'nats',
         'messaging.operation.name': operation,
         'messaging.operation.type': 'send',
         'messaging.destination.template': template,

@@ -4,6 +4,7 @@
  */
 import { Timeout, type TimerWheel } from '../../timer-wheel.ts';
 import type { Call, PendingCall } from '../call.ts';
+import type { Waits } from '../waits.ts';
 
 /** A route that was answered within this time has a backend, even if it has no subscriber now. */
 const SERVED_MS = 10_000;
@@ -34,10 +35,12 @@ export class Unserved {
   readonly #answeredAt = new Map<string, number>();
   /** How often a request has waited. */
   readonly #attempts = new WeakMap<Call, { readonly generation: number; count: number }>();
+  readonly #waits: Waits;
   #waiting = 0;
 
-  constructor(wheel: TimerWheel) {
+  constructor(wheel: TimerWheel, waits: Waits) {
     this.#wheel = wheel;
+    this.#waits = waits;
   }
 
   answered({ route }: Call): void {
@@ -64,16 +67,19 @@ export class Unserved {
     attempt.count++;
     this.#attempts.set(call, attempt);
     this.#waiting++;
+    this.#waits.begin();
     // What the session sends next stays behind it.
     if (!call.unordered) call.lane.hold();
     const waiting = new Waiting(
       () => {
         this.#waiting--;
+        this.#waits.end();
         call.pending = null;
         again();
       },
       () => {
         this.#waiting--;
+        this.#waits.end();
         this.#wheel.cancel(waiting.timeout);
       },
     );

@@ -12,7 +12,7 @@ import { contractFiles } from '../../../src/control/contract-files.ts';
 import { METHOD_RULES } from '../../../src/control/roles.ts';
 import { REASONS } from '../../../src/errors.ts';
 import { CLOSE_REASONS } from '../../../src/session/close-reason.ts';
-import { INSTRUMENTS } from '../../../src/telemetry/metrics.ts';
+import { INSTRUMENTS } from '../../../src/telemetry/instruments.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const FOLDER = join(ROOT, 'deploy/reference');

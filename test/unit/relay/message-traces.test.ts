@@ -1,6 +1,7 @@
 /** Which messages are traced, and what their spans say: with OpenTelemetry's own SDK, on a clock that the test moves. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 
+import { otelExport } from '../../../src/config/otel-variables.ts';
 import { failure } from '../../../src/errors.ts';
 import { MessageTraces, type MessageTracesOptions } from '../../../src/relay/message-traces.ts';
 import { Metrics } from '../../../src/telemetry/metrics.ts';
@@ -39,6 +40,7 @@ type Choice = Partial<Omit<MessageTracesOptions, 'tracing' | 'clock'>>;
 async function stage(choice: Choice = {}) {
   const live = new Tracing({
     otlp: collector.url,
+    otel: otelExport({}),
     gatewayId: 'g',
     version: '1.2.3',
     clock: new ManualClock(),
@@ -51,6 +53,7 @@ async function stage(choice: Choice = {}) {
     sample: 0,
     keepErrors: false,
     keepSlowerThanMs: 0,
+    keptPerSecondMax: 100,
     random: seededRandom(),
     ...choice,
   };
@@ -145,15 +148,51 @@ describe('a message that is traced', () => {
       expect(span).toMatchObject({ status: 0, attributes: { 'pith.outcome': 'client_gone' } });
   });
 
-  test('and is sent again is told the same span', async () => {
+  test('and is sent again has a span for each time, in one trace', async () => {
     const { backend, client, clock, told, spans } = await stage({ sample: 1 });
     client().session.onBytes(request(1, 'again.a'));
+    clock.advance(20);
     backend.take().fail(failure('BACKEND_AWAY'));
     clock.advance(500);
     backend.take().succeed(Buffer.from('{}'));
-    expect(told).toHaveLength(2);
-    expect(told[1]).toBe(told[0]);
-    expect((await spans()).map(({ kind }) => kind)).toEqual([CLIENT, SERVER]);
+    const all = await spans();
+    const [first, second] = byKind(all, CLIENT);
+    const [server] = byKind(all, SERVER);
+    expect(all).toHaveLength(3);
+    expect(told).toEqual([first, second].map((span) => `00-${server!.traceId}-${span!.spanId}-01`));
+    expect([first!.parentId, second!.parentId]).toEqual([server!.spanId, server!.spanId]);
+    expect(first).toMatchObject({
+      status: ERROR,
+      endMs: START_MS + 20,
+      attributes: { 'error.type': 'BACKEND_AWAY', 'pith.outcome': 'BACKEND_AWAY' },
+    });
+    expect(first!.attributes).not.toHaveProperty('pith.resent');
+    expect(second).toMatchObject({ status: 0, attributes: { 'pith.resent': 1 } });
+    expect(server).toMatchObject({ status: 0, attributes: { 'pith.outcome': 'ok' } });
+  });
+
+  test.each([
+    ['OK', (call: Call) => call.succeed(Buffer.from('{}'))],
+    ['UNAVAILABLE', (call: Call) => call.fail(failure('BACKEND_AWAY'))],
+    ['DEADLINE_EXCEEDED', (call: Call) => call.fail(failure('TIMEOUT'))],
+    ['OK', (call: Call) => call.answer({ ...REPLY, failure: failure('FORBIDDEN') })],
+    [
+      'NOT_FOUND',
+      (call: Call) => {
+        call.trace!.tell('rpc.status_code', 'NOT_FOUND');
+        call.answer({ ...REPLY, failure: failure('NO_ROUTE') });
+      },
+    ],
+  ])('over gRPC has a status: %s', async (status, end) => {
+    const { backend, client, spans } = await stage({ sample: 1 });
+    backend.clientSpan = () => ({
+      name: 'rpc',
+      attributes: { 'rpc.system.name': 'grpc' } as never,
+    });
+    client().session.onBytes(request(1, 'none.a'));
+    end(backend.take());
+    const [there] = byKind(await spans(), CLIENT);
+    expect(there!.attributes['rpc.status_code']).toBe(status);
   });
 
   test('and reaches no backend has no span to one', async () => {
@@ -252,8 +291,11 @@ describe('a message that is not', () => {
       });
   });
 
-  test('is one of 100 in a second at most', async () => {
-    const { backend, client, clock, spans } = await stage({ keepErrors: true });
+  test('is one of so many in a second at most', async () => {
+    const { backend, client, clock, spans } = await stage({
+      keepErrors: true,
+      keptPerSecondMax: 70,
+    });
     backend.onSend = () => backend.take().fail(failure('BACKEND_AWAY'));
     const fail = (count: number): void => {
       const { session } = client();
@@ -265,8 +307,8 @@ describe('a message that is not', () => {
     clock.advance(1);
     fail(150);
     const starts = (await spans()).map(({ startMs }) => startMs - START_MS);
-    expect(starts.filter((ms) => ms === 0)).toHaveLength(100);
-    expect(starts.filter((ms) => ms === 1_000)).toHaveLength(100);
-    expect(starts).toHaveLength(200);
+    expect(starts.filter((ms) => ms === 0)).toHaveLength(70);
+    expect(starts.filter((ms) => ms === 1_000)).toHaveLength(70);
+    expect(starts).toHaveLength(140);
   });
 });

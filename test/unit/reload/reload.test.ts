@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import type { Config } from '../../../src/config/schema.ts';
 import { Reload } from '../../../src/reload/reload.ts';
 import { Metrics } from '../../../src/telemetry/metrics.ts';
+import { ManualClock } from '../../support/clock.ts';
 import { keptLog } from '../../support/report.ts';
 import { turn } from '../session/support.ts';
 
@@ -12,6 +13,7 @@ function stage() {
   const reads: ((found: { problems: string[] }) => void)[] = [];
   const reload = new Reload({
     live: { config: {} as Config },
+    clock: new ManualClock(),
     log,
     metrics: new Metrics(),
     refusal: () => '',

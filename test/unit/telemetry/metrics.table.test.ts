@@ -2,14 +2,23 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 
-import { INSTRUMENTS } from '../../../src/telemetry/metrics.ts';
+import { INSTRUMENTS } from '../../../src/telemetry/instruments.ts';
 
 // oxfmt-ignore
 const ROWS: readonly string[] = `
  gauge      pith_build_info                                version node
  counter    pith_config_reloads_total                      result
  gauge      pith_config_last_reload_successful
+ gauge      pith_config_last_reload_success_timestamp_seconds
  gauge      pith_sessions
+ gauge      pith_session_states                            transport state
+ counter    pith_handshakes_total                          dialect client_type
+ histogram  pith_handshake_duration_seconds
+ histogram  pith_round_trip_seconds                        transport
+ counter    pith_messages_received_total                   type
+ counter    pith_messages_sent_total                       type
+ counter    pith_bytes_received_total                      transport
+ counter    pith_bytes_sent_total                          transport
  counter    pith_connections_accepted_total                transport
  counter    pith_connections_refused_total                 reason
  gauge      pith_accepts_waiting
@@ -33,6 +42,12 @@ const ROWS: readonly string[] = `
  counter    pith_messages_refused_total                    reason
  counter    pith_requests_total                            backend outcome
  histogram  pith_request_duration_seconds                  backend
+ counter    pith_route_requests_total                      route outcome
+ histogram  pith_route_duration_seconds                    route
+ counter    pith_rate_limited_total                        scope
+ counter    pith_retries_total                             result
+ gauge      pith_calls_waiting                             for
+ counter    pith_calls_waited_total                        for
  gauge      pith_requests_in_flight                        backend
  gauge      pith_in_flight_bytes
  gauge      pith_in_flight_limit_bytes
@@ -41,6 +56,7 @@ const ROWS: readonly string[] = `
  counter    pith_bus_refused_total                         reason
  counter    pith_pushes_total                              outcome
  histogram  pith_push_fanout
+ histogram  pith_push_delay_seconds
  counter    pith_pushes_skipped_total                      reason
  counter    pith_replayed_pushes_total
  counter    pith_replays_total                             outcome
@@ -48,6 +64,7 @@ const ROWS: readonly string[] = `
  counter    pith_deltas_total                              outcome
  counter    pith_gaps_told_total
  gauge      pith_backend_healthy_addresses                 backend
+ gauge      pith_backend_breaker_open                      backend
  gauge      pith_tls_certificate_expiry_timestamp_seconds  listener
  gauge      pith_bus_up
  gauge      pith_bus_requests_up
@@ -68,6 +85,8 @@ const ROWS: readonly string[] = `
  gauge      pith_newcomers_elsewhere                       reason
  counter    pith_sessions_moved_total
  gauge      pith_generation_newest                         generation
+ gauge      pith_drain_remaining
+ counter    pith_drain_forced_total
  gauge      pith_drain_state
  counter    pith_spans_total                               state
  gauge      nodejs_eventloop_lag_p50_seconds
@@ -75,7 +94,13 @@ const ROWS: readonly string[] = `
  gauge      nodejs_heap_size_used_bytes
  gauge      nodejs_heap_size_total_bytes
  gauge      nodejs_external_memory_bytes
+ gauge      nodejs_eventloop_utilization_ratio
+ histogram  nodejs_gc_duration_seconds                     kind
+ counter    process_cpu_seconds_total
  gauge      process_resident_memory_bytes
+ gauge      process_open_fds
+ gauge      process_max_fds
+ gauge      process_start_time_seconds
 `
   .trim()
   .split('\n');

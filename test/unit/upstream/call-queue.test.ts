@@ -5,6 +5,8 @@ import { expect, test } from 'vitest';
 import type { Call, PendingCall } from '../../../src/upstream/call.ts';
 import { BareCall } from '../../support/call.ts';
 import { CallQueue } from '../../../src/upstream/call-queue.ts';
+import { Waits } from '../../../src/upstream/waits.ts';
+import { Metrics } from '../../../src/telemetry/metrics.ts';
 
 const PENDING: PendingCall = { cancel: () => {} };
 
@@ -93,4 +95,25 @@ test('what is to be sent waits with its call; calls are bounded in number, and b
   expect(few.bytes).toBe(1);
   expect(few.add(call(), PENDING, 'c', 1_000)).toBe(false);
   expect(few.add(call(), PENDING, 'c', 999)).toBe(true);
+});
+
+test('what waits is counted, and what has waited', () => {
+  const metrics = new Metrics();
+  const queue = new CallQueue(10_000, 3, new Waits(metrics, 'takeover'));
+  const counted = () =>
+    ['pith_calls_waiting', 'pith_calls_waited_total'].map((name) =>
+      metrics.count(name as 'pith_calls_waiting', ['takeover']),
+    );
+  const [first, second, third] = [call(), call(), call()];
+  expect(counted()).toEqual([0, 0]);
+  for (const one of [first, second, third]) queue.add(one, PENDING, null);
+  // It cannot wait.
+  queue.add(call(), PENDING, null);
+  expect(counted()).toEqual([3, 3]);
+  queue.remove(second);
+  queue.remove(second);
+  queue.take();
+  queue.take();
+  queue.take();
+  expect(counted()).toEqual([0, 3]);
 });

@@ -29,6 +29,8 @@ function call(body: string | Buffer, codec: 'auto' | 'raw' = 'auto'): Call {
   return made;
 }
 
+const TRACE = { traceId: 'ab', tell: () => {}, failedOnce: () => {} };
+
 function headersOf(one: Call, fixed: Record<string, string> = {}): Record<string, string> {
   const headers = new RequestHeaders(fixed);
   const pairs = headers.of(one, headers.ofSession(one.session, one.target.forward), 250);
@@ -39,7 +41,7 @@ function headersOf(one: Call, fixed: Record<string, string> = {}): Record<string
 
 test('facts, deadline, id and trace', () => {
   const one = call('{}');
-  one.trace = { traceparent: '00-ab-cd-01', tracestate: 'a=1' };
+  one.trace = { ...TRACE, traceparent: '00-ab-cd-01', tracestate: 'a=1' };
   expect(headersOf(one, { 'X-Game': 'chess' })).toEqual({
     'X-Game': 'chess',
     'Content-Type': 'application/json',
@@ -52,7 +54,7 @@ test('facts, deadline, id and trace', () => {
     traceparent: '00-ab-cd-01',
     tracestate: 'a=1',
   });
-  one.trace = { traceparent: '00-ab-cd-01', tracestate: '' };
+  one.trace = { ...TRACE, traceparent: '00-ab-cd-01', tracestate: '' };
   expect(headersOf(one)).not.toHaveProperty('tracestate');
 });
 
