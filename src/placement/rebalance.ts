@@ -25,6 +25,11 @@ import type { FleetMembers, Member } from './members.ts';
 export const SETTLED_MS = 120_000;
 /** No player is moved twice within this time. */
 export const MOVED_MS = 3_600_000;
+/**
+ * Another gateway may have begun before, unheard, for as long as it may be and still count (`HEARD_MS`); who was sent away by
+ * it then is here, as a session that began before the first move that is known.
+ */
+const UNHEARD_MS = 5_000;
 /** The longest that one round of moves lasts; and how long sessions that got the hint may then still take. */
 export const MOVING_MS_MAX = 300_000;
 const FINISH_MS = 10_000;
@@ -176,7 +181,7 @@ export class Rebalance {
   /** Those who were not moved within the hour. */
   *#movable(): Generator<Session> {
     const { registry, members, clock } = this.#parts;
-    const since = members.moved(MOVED_MS)?.since ?? Infinity;
+    const since = (members.moved(MOVED_MS)?.since ?? Infinity) - UNHEARD_MS;
     const old = clock.now() - MOVED_MS;
     for (const session of registry.all())
       if (session.state === 'active' && (session.openedAt < since || session.openedAt <= old))

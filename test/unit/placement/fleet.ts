@@ -11,6 +11,10 @@ import { load } from '../config/support.ts';
 import { activate, makeWorld, turn } from '../session/support.ts';
 
 const STEP_MS = 50;
+/** Gateways do not start in the same moment; signs of life take some time; a load balancer asks now and then. */
+const STAGGER_MS = 150;
+const SIGN_MS = 100;
+const CHECK_MS = 250;
 
 export type Client = {
   /** Whose session it has. */
@@ -70,11 +74,17 @@ export class PlacedFleet {
   readonly #random = seededRandom();
   readonly #yaml: string;
   #lastN = 0;
+  #ready: readonly FleetGateway[] = [];
+  /** Signs of life that are on their way, and when they arrive. */
+  #signs: { at: number; id: string; sign: FleetGateway['sign'] }[] = [];
   nowMs = 0;
 
   constructor(yaml: string, gateways: number) {
     this.#yaml = yaml;
-    for (let i = 0; i < gateways; i++) this.add();
+    for (let i = 0; i < gateways; i++) {
+      this.add();
+      this.nowMs += STAGGER_MS;
+    }
   }
 
   add(yaml = this.#yaml): FleetGateway {
@@ -98,13 +108,14 @@ export class PlacedFleet {
     return client;
   }
 
-  /** Who was closed comes back to any gateway that is ready. */
+  /** Who was closed comes back to any gateway that was ready when it was asked. */
   #reconnect(): void {
-    const ready = this.gateways.filter(({ placement }) => placement.elsewhere === '');
+    if (this.nowMs % CHECK_MS === 0)
+      this.#ready = this.gateways.filter(({ placement }) => placement.elsewhere === '');
     for (const client of this.clients) {
       if (client.at.session.state !== 'closed') continue;
       client.cuts.push(this.nowMs);
-      client.gateway = ready[Math.floor(this.#random.number() * ready.length)]!;
+      client.gateway = this.#ready[Math.floor(this.#random.number() * this.#ready.length)]!;
       client.at = this.#connect(client.gateway);
     }
   }
@@ -114,13 +125,22 @@ export class PlacedFleet {
     for (let passed = 0; passed < ms; passed += STEP_MS) {
       this.nowMs += STEP_MS;
       for (const gateway of this.gateways) gateway.advance(this.nowMs);
-      if (this.nowMs % 1_000 === 0)
-        for (const { id, sign } of this.gateways)
-          for (const { id: other, members } of this.gateways) if (id !== other) members.heard(sign);
+      this.#tell();
       await turn();
       this.#reconnect();
       look();
     }
+  }
+
+  /** Each says every second that it is alive, at a time of its own. */
+  #tell(): void {
+    for (const [i, { id, sign }] of this.gateways.entries())
+      if ((this.nowMs + i * STAGGER_MS) % 1_000 === 0)
+        this.#signs.push({ at: this.nowMs + SIGN_MS, id, sign });
+    const due = this.#signs.filter(({ at }) => at <= this.nowMs);
+    this.#signs = this.#signs.filter(({ at }) => at > this.nowMs);
+    for (const { id, sign } of due)
+      for (const { id: other, members } of this.gateways) if (id !== other) members.heard(sign);
   }
 
   get counts(): number[] {
