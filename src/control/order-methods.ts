@@ -65,9 +65,11 @@ export function blockPages(orders: Orders, { one }: MakeMethods): BusApiParts['p
 /** Those that are about the called gateway, or begin there. */
 export function maintenanceMethods(orders: Orders, { one }: MakeMethods): Methods {
   return {
-    SetMaintenance: one('SetMaintenance', async (request) => {
+    SetMaintenance: one('SetMaintenance', async (request, call) => {
       const { on = false, scope = 'fleet', routes = [], allowUids = [], message = '' } = request;
       const { handshakeCode = 0 } = request;
+      // What is not on the wire, because it is the default, was asked for as well.
+      call.request = { ...request, on, scope: scope || 'fleet' };
       const pause = { routes, allowUids, message, handshakeCode: handshakeCode || HANDSHAKE_CODE };
       if (scope !== 'fleet' && scope !== '' && scope !== 'gateway')
         throw new GatewayError('BAD_ARGUMENT', 'scope is not fleet or gateway');

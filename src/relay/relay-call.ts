@@ -250,7 +250,11 @@ export class RelayCall extends Call implements Queued, InFlight {
   }
 
   override onLate(): void {
-    if (this.#takeBack()) this.fail(failure('TIMEOUT'));
+    const unsent = this.state === 'sent' ? this.pending?.unsentBecause?.(this) : null;
+    if (!this.#takeBack()) return;
+    // Its time is up before anybody was there who could have had it: that is no timeout, and nobody need fear that it counts.
+    if (unsent) this.#endWith(unsent, true);
+    else this.fail(failure('TIMEOUT'));
   }
 
   /** The gateway waits no longer, though the client does. A notify still goes where it was going. */

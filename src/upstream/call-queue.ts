@@ -59,6 +59,10 @@ export class CallQueue<T = null> {
     return null;
   }
 
+  has(call: Call): boolean {
+    return this.#places[call.pendingId]?.call === call;
+  }
+
   /** Takes out a call that need not be sent any more; false: it is not in. */
   remove(call: Call): boolean {
     const place = this.#places[call.pendingId];

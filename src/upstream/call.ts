@@ -13,6 +13,8 @@ import type { Upstream } from './upstream.ts';
 export interface PendingCall {
   /** Nobody waits for the answer any more: the deadline has passed, or the client is gone. The caller ends the call. */
   cancel(call: Call): void;
+  /** Why it has not left yet, where it waits for a backend or the bus to be there; null: it has. Absent: so it is always. */
+  unsentBecause?(call: Call): Failure | null;
 }
 
 /** The trace of one call; the backend is told of it when the call is sent. */

@@ -75,6 +75,15 @@ control: { listen: 127.0.0.1:0, token: ${WRITE}, tokens: [{ token: ${ANN}, name:
     expect(JSON.stringify(audited(gateway, 'SetData'))).not.toContain('hunter2');
   });
 
+  test('maintenance that is ended says so, though off is not on the wire', async () => {
+    expect(await call(gateway, 'SetMaintenance', { scope: 'gateway' }, as(WRITE))).toMatchObject({
+      status: 'OK',
+    });
+    expect(audited(gateway, 'SetMaintenance')).toMatchObject([
+      { request: { on: false, scope: 'gateway' }, outcome: 'OK' },
+    ]);
+  });
+
   test('what fails is there too, with its reason; what only looks is not', async () => {
     expect((await admin(gateway, 'Unbind', { sid: 'gw-x.1' })).status).toBe(404);
     expect((await admin(gateway, 'GetInfo')).status).toBe(200);

@@ -112,6 +112,30 @@ test('where nobody takes over, what waits is answered 503 after a while, and wha
   await eventually(async () => 'by' in (await answers()), 'an answer');
 });
 
+test('what waits for longer than its route allows is answered 503 as well: nobody has had it', async () => {
+  const folder = socketPath();
+  keep({ [Symbol.asyncDispose]: async () => folder[Symbol.dispose]() });
+  const backend = await IpcBackend.start(folder.path, say('before'));
+  const gateway = keep(
+    await startGateway(`
+backends: { game: { ipc: "unix://${folder.path}" } }
+routes: [{ match: ">", backend: game, timeout: 300ms }]`),
+  );
+  const client = keep(await TestClient.connect(gateway.port));
+  expect(await client.request('a.b.c')).toEqual({ by: 'before' });
+  backend.say(GOAWAY);
+  await eventually(() => gateway.log.some(({ state }) => state === 'leaving'), 'the goaway');
+  await backend.stop();
+  expect(await client.request('a.b.c')).toMatchObject(AWAY);
+  expect(gateway.count('pith_requests_total', 'game', 'BACKEND_AWAY')).toBe(1);
+  // It gave up before the gateway did.
+  expect(gateway.log.filter(({ why }) => String(why).includes('no other process'))).toEqual([]);
+  await eventually(
+    () => gateway.log.some(({ why }) => String(why).includes('no other process')),
+    'the end of the wait',
+  );
+});
+
 test('a process that stays bound to its path is asked again, and answers, until another comes', async () => {
   const stage = keep(await ipcStage(say('before')));
   const { backend, client } = stage;

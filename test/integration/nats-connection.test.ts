@@ -119,6 +119,20 @@ describe('a connection that ends', () => {
     expect(tries('refused') + tries('connected')).toBe(proxy.connections);
   });
 
+  test('is waited for, and a request whose time is up before is answered 503: nobody has had it', async () => {
+    await using nats = await startNats();
+    await serveOn(await nats.connect(), 'pith.rpc.>', () => ({ body: '{"ok":true}' }));
+    const short = CONFIG.replace('timeout: 2s', 'timeout: 300ms');
+    await using gateway = await startGateway(`bus: ${nats.url}\n${short}`);
+    await using client = await TestClient.connect(gateway.port);
+    expect(await client.request('game.echo')).toEqual({ ok: true });
+    await nats.kill();
+    await eventually(() => gateway.gateway.metrics.render().includes('pith_bus_up 0'), 'the loss');
+    expect(await client.request('game.echo')).toMatchObject({ code: 503, reason: 'BUS_AWAY' });
+    expect(gateway.count('pith_requests_total', 'game', 'BUS_AWAY')).toBe(1);
+    await nats.restart();
+  });
+
   test('has its subscriptions again, those of users that were bound before it too', async () => {
     await using nats = await startNats();
     await using gateway = await startGateway(`bus: ${nats.url}\n${CONFIG}`);

@@ -1,5 +1,5 @@
 /** What waits for the process that takes over a path, from the goaway of the one before. */
-import { failure } from '../../errors.ts';
+import { type Failure, failure } from '../../errors.ts';
 import { Timeout, type TimerWheel } from '../../timer-wheel.ts';
 import type { Call, PendingCall } from '../call.ts';
 import { CallQueue } from '../call-queue.ts';
@@ -51,6 +51,10 @@ export class Hold implements PendingCall {
 
   cancel(call: Call): void {
     this.#calls.remove(call);
+  }
+
+  unsentBecause(): Failure {
+    return failure('BACKEND_AWAY');
   }
 
   /** False: too many wait. @param line That needs no answer. */

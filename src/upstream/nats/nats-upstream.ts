@@ -103,6 +103,11 @@ export class NatsUpstream implements Upstream, PendingCall {
     }
   }
 
+  unsentBecause(call: Call): Failure | null {
+    // A server that is there, and does not read, is late.
+    return this.#connector.up || !this.#answers.held.has(call) ? null : failure('BUS_AWAY');
+  }
+
   connect(ask: ConnectAsk): Promise<Accepted | Failure> {
     const call = new ConnectCall(ask, this, this.#wheel, (body) =>
       readConnectResponse(body, this.#convertBytesMax),
