@@ -51,6 +51,8 @@ describe('a network', () => {
       block: { network: '127.0.0.8/29', reason: 'scraping', source: 'control' },
       ...{ closed: 2, gateways: 1, silent_gateways: [], durable: false },
     });
+    // Which a page has, and one block has not.
+    expect(lines[0]!['block']).not.toHaveProperty('next_page_token');
     expect((await tcp.next('kick')).body).toEqual({ reason: 'blocked' });
     expect((await ws.next('kick')).body).toEqual({ reason: 'blocked' });
     expect(await ws.ended).toEqual({ code: 1008, reason: 'blocked' });

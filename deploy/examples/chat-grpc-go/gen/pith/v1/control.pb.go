@@ -2231,7 +2231,7 @@ type BlockInfo struct {
 	SetAt   *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=set_at,json=setAt,proto3" json:"set_at,omitempty"`
 	Gateway string                 `protobuf:"bytes,8,opt,name=gateway,proto3" json:"gateway,omitempty"`
 	// In a last message without a block: there are more; ask again with this page_token.
-	NextPageToken string `protobuf:"bytes,9,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	NextPageToken *string `protobuf:"bytes,9,opt,name=next_page_token,json=nextPageToken,proto3,oneof" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2323,8 +2323,8 @@ func (x *BlockInfo) GetGateway() string {
 }
 
 func (x *BlockInfo) GetNextPageToken() string {
-	if x != nil {
-		return x.NextPageToken
+	if x != nil && x.NextPageToken != nil {
+		return *x.NextPageToken
 	}
 	return ""
 }
@@ -5275,7 +5275,7 @@ const file_pith_v1_control_proto_rawDesc = "" +
 	"\x11ListBlocksRequest\x12\x14\n" +
 	"\x05limit\x18\x01 \x01(\rR\x05limit\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x02 \x01(\tR\tpageToken\"\xa6\x02\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\"\xbf\x02\n" +
 	"\tBlockInfo\x12\x18\n" +
 	"\anetwork\x18\x01 \x01(\tR\anetwork\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\tR\x03uid\x12\x16\n" +
@@ -5284,8 +5284,9 @@ const file_pith_v1_control_proto_rawDesc = "" +
 	"\x05until\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x16\n" +
 	"\x06source\x18\x06 \x01(\tR\x06source\x121\n" +
 	"\x06set_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x05setAt\x12\x18\n" +
-	"\agateway\x18\b \x01(\tR\agateway\x12&\n" +
-	"\x0fnext_page_token\x18\t \x01(\tR\rnextPageToken\"_\n" +
+	"\agateway\x18\b \x01(\tR\agateway\x12+\n" +
+	"\x0fnext_page_token\x18\t \x01(\tH\x00R\rnextPageToken\x88\x01\x01B\x12\n" +
+	"\x10_next_page_token\"_\n" +
 	"\tBlockPage\x12*\n" +
 	"\x06blocks\x18\x01 \x03(\v2\x12.pith.v1.BlockInfoR\x06blocks\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x15\n" +
@@ -5761,6 +5762,7 @@ func file_pith_v1_control_proto_init() {
 	}
 	file_pith_v1_session_proto_init()
 	file_pith_v1_backend_proto_init()
+	file_pith_v1_control_proto_msgTypes[31].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
