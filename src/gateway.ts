@@ -7,6 +7,7 @@ import type { ServiceFacts } from './bus/micro-service.ts';
 import { type Clock, within } from './clock.ts';
 import { autoLimits, type Resources } from './config/auto-limits.ts';
 import type { OtelExport } from './config/otel-variables.ts';
+import { pageUrls } from './config/web-pages.ts';
 import type { Config } from './config/schema.ts';
 import { Audit } from './control/audit.ts';
 import type { Info, ReloadOutcome } from './control/gateway-methods.ts';
@@ -80,6 +81,8 @@ export type Addresses = {
   readonly clients: readonly string[];
   readonly controlPort: number;
   readonly adminPort: number;
+  /** URLs of the admin port's pages that are on. */
+  readonly pages: readonly string[];
   readonly healthPort: number;
 };
 
@@ -229,6 +232,7 @@ export class Gateway {
       clients: this.#listeners.all.map((listener) => listener.url),
       controlPort: this.#ports.control.port,
       adminPort: this.#ports.admin.port,
+      pages: pageUrls(this.#parts.config.admin, this.#ports.admin.port),
       healthPort: this.#ports.health.port,
     };
   }

@@ -95,7 +95,7 @@ export class Demo {
     return set.flatMap((one) => ['--set', one]);
   }
 
-  #welcome({ clients, controlPort, healthPort }: ReadyFacts): string {
+  #welcome({ clients, controlPort, healthPort, pages }: ReadyFacts): string {
     const at = clients[0]!.replace(/^\w+:\/\//, '').replace(/^0\.0\.0\.0|^\[::\]/, '127.0.0.1');
     const client = `${ownCommand(this.#io.env)} client ws://${at}`;
     return `
@@ -104,8 +104,8 @@ Pith is running, with a chat behind it. Ctrl-C stops both.
   clients    ws://${at}  tcp://${at}
   control    127.0.0.1:${controlPort}, gRPC with reflection
   metrics    http://127.0.0.1:${healthPort}/metrics
-
-In another terminal, send one request, or type as many as you like (try "help"):
+${pages.map((url) => `  ${url.replace(/.*\//, '').padEnd(10)} ${url}\n`).join('')}
+Open the playground in a browser: "Two players" starts a chat. Or in another terminal, send one request, or type as many as you like (try "help"):
 
   ${client} --request chat.room.join --data '{"name":"ann","room":"lobby"}'
   ${client}

@@ -79,6 +79,8 @@ export type ReadyFacts = {
   /** 0: a Unix socket. */
   readonly controlPort: number;
   readonly adminPort: number;
+  /** URLs of /playground and /console, where they are on. */
+  readonly pages: readonly string[];
   readonly healthPort: number;
   /** Why `/readyz` says no; empty: it says yes. */
   readonly notReady: readonly string[];

@@ -34,6 +34,7 @@ type Ready = {
   clients: string[];
   controlPort: number;
   adminPort: number;
+  pages: string[];
   healthPort: number;
   notReady: string[];
 };
@@ -84,9 +85,11 @@ describe('--ready-fd', () => {
       clients: [expect.stringMatching(/^auto:\/\/127\.0\.0\.1:[1-9]\d*$/)],
       controlPort: expect.any(Number),
       adminPort: expect.any(Number),
+      pages: ['playground', 'console'].map((page) => `http://127.0.0.1:${ready.adminPort}/${page}`),
       healthPort: expect.any(Number),
       notReady: [],
     });
+    expect((await fetch(ready.pages[0]!)).status).toBe(200);
     await using client = await TestClient.connect(portOf(ready.clients[0]!));
     expect(await client.request('gate.a')).toEqual({ code: 200 });
     expect((await fetch(`http://127.0.0.1:${ready.healthPort}/readyz`)).status).toBe(200);

@@ -116,6 +116,8 @@ describe('make run', () => {
       await using demo = await makeRun(port);
       await demo.waitFor(/client ws:\/\/127\.0\.0\.1:\d+\n/);
       expect(demo.output()).toContain(`pith -- client ws://127.0.0.1:${port}\n`);
+      const [, playground] = await demo.waitFor(/^ {2}playground (http:\S+\/playground)$/m);
+      expect((await fetch(playground!)).status).toBe(200);
       const pids = await childrenOf(demo.pid);
       expect(pids).toHaveLength(2);
 

@@ -141,7 +141,7 @@ function Title({
         type="button"
         class="quiet"
         title="Another session with the same settings"
-        aria-label={`Another session like ${name}`}
+        aria-label={`Duplicate ${name}`}
         onClick={onTwin}
       >
         Duplicate
