@@ -23,7 +23,7 @@ CODE := src test deploy package.json tsconfig.json .oxlintrc.json .oxfmtrc.json
 # Without a terminal vitest would still colour its output.
 VITEST := test -t 1 || export NO_COLOR=1; vitest run --config test/vitest.config.ts
 
-.PHONY: help setup run example-ts example-python example-pomelo-python example-board example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants audit test test-all consul-test tutorial oracle border border-crowds fuzz fuzz-planted simulate simulate-year simulate-model simulate-model-planted simulate-planted chaos chaos-planted soak two-versions bench bench-stall bench-many event-stream keep-stream image-test chart-test cluster-test proxy-test manifests docs web image tarball release gen clean node24 tools
+.PHONY: help setup run example-ts example-python example-pomelo-python example-board example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants audit test test-all consul-test tutorial oracle border border-crowds fuzz fuzz-planted simulate simulate-year simulate-model simulate-model-planted simulate-planted chaos chaos-planted soak two-versions bench bench-stall bench-many event-stream keep-stream image-test chart-test cluster-test proxy-test observability-test dashboard manifests docs web image tarball release gen clean node24 tools
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -120,11 +120,19 @@ proxy-test: node24 tools ## put nginx, HAProxy, Envoy and keepalived, as in depl
 	@sh test/proxy/tools.sh
 	@test -t 1 || export NO_COLOR=1; vitest run --config test/proxy/vitest.config.ts
 
+observability-test: node24 tools ## cause each alert of deploy/observability on a real gateway, for a real Prometheus, and run the collector; needs Linux, installs them as root
+	@sh test/observability/tools.sh
+	@test -t 1 || export NO_COLOR=1; vitest run --config test/observability/vitest.config.ts
+
 manifests: node24 ## write the chart's schema of pith.yaml and its README, and render deploy/manifests from the chart
 	@sh test/tools/install-helm.sh
 	@node deploy/helm/schema.ts && oxfmt deploy/helm/pith/values.schema.json >/dev/null
 	@node deploy/helm/readme.ts
+	@node deploy/observability/dashboard.ts
 	@sh deploy/manifests/render.sh
+
+dashboard: node24 ## write deploy/observability/dashboard.json, and what the chart takes of that folder
+	@node deploy/observability/dashboard.ts
 
 docs: node24 ## write deploy/reference: configuration, commands, metrics, errors, Control, events, from what the gateway runs on
 	@node src/main.ts docs deploy/reference

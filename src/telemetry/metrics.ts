@@ -75,6 +75,14 @@ export class Metrics {
         text += line(name, pairs(labels, key), value);
       for (const [key, read] of this.#reads.get(name) ?? [])
         text += line(name, pairs(labels, key), read());
+      // A counter that appears with its first event has no increase that an alert could see.
+      if (
+        kind === 'counter' &&
+        labels.length === 0 &&
+        !this.#counts.has(name) &&
+        !this.#reads.has(name)
+      )
+        text += line(name, [], 0);
       for (const [key, one] of this.#histograms.get(name) ?? [])
         text += histogramLines(name, pairs(labels, key), one);
     }

@@ -578,6 +578,39 @@ describe('fleet', () => {
     expect(pods.podMetricsEndpoints).toEqual([{ port: 'health', path: '/metrics' }]);
   });
 
+  test('the alerts, and the dashboard', () => {
+    const metrics = {
+      prometheusRule: {
+        enabled: true,
+        labels: { release: 'prometheus' },
+        without: ['PithTracesLost'],
+        alerts: { PithSlow: { for: '5m', labels: { severity: 'critical' } } },
+      },
+      dashboard: { enabled: true, namespace: 'monitoring' },
+    };
+    const rendered = render({ metrics });
+    const { metadata, spec } = rendered.the('PrometheusRule');
+    expect(metadata).toMatchObject({ name: 'pith', labels: { release: 'prometheus' } });
+    type Alert = { alert: string; for?: string; expr: string; annotations: { summary: string } };
+    const alerts = (spec.groups as { rules: Alert[] }[]).flatMap(({ rules }) => rules);
+    expect(alerts).toHaveLength(24);
+    expect(alerts.map(({ alert }) => alert)).not.toContain('PithTracesLost');
+    expect(alerts.find(({ alert }) => alert === 'PithSlow')).toMatchObject({
+      for: '5m',
+      labels: { severity: 'critical' },
+    });
+    // What Prometheus fills in is left to it.
+    expect(alerts[0]!.annotations.summary).toBe('Gateway {{ $labels.instance }} cannot be scraped');
+    const board = rendered.objects.find(({ metadata: { name } }) => name === 'pith-dashboard')!;
+    expect(board.metadata).toMatchObject({
+      namespace: 'monitoring',
+      labels: { grafana_dashboard: '1' },
+    });
+    const { data } = board as unknown as { data: Record<string, string> };
+    expect(JSON.parse(data['pith.json']!)).toMatchObject({ title: 'Pith', uid: 'pith-gateways' });
+    expect(render({}).objects.map(({ kind }) => kind)).not.toContain('PrometheusRule');
+  });
+
   test('a monitor takes what an operator of Prometheus sets', () => {
     const relabelings = [{ targetLabel: 'game', replacement: 'chess' }];
     const metricRelabelings = [{ action: 'drop', regex: 'nodejs_.*', sourceLabels: ['__name__'] }];

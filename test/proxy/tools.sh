@@ -50,9 +50,4 @@ fi
 ln -sf "$(find "$venv" -path '*/_bin/envoy' -type f)" "$dir/envoy"
 ln -sf "$venv/bin/check-jsonschema" "$dir/check-jsonschema"
 
-# The collector, with the parts that the compose file's configuration names: releases come as images only.
-version=$(awk '$1 == "go.opentelemetry.io/collector/otelcol" { print $2; exit }' test/proxy/collector/go.mod)
-if [ "$(go version -m "$dir/otelcol" 2>/dev/null | awk '$2 == "go.opentelemetry.io/collector/otelcol" { print $3; exit }')" != "$version" ]; then
-  echo "proxy-test: building the OpenTelemetry collector $version, which takes five minutes the first time" >&2
-  (cd test/proxy/collector && go build -o "$dir/otelcol" .)
-fi
+sh test/tools/install-collector.sh

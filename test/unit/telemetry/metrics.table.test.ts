@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 
 import { INSTRUMENTS } from '../../../src/telemetry/instruments.ts';
+import { Metrics } from '../../../src/telemetry/metrics.ts';
 
 // oxfmt-ignore
 const ROWS: readonly string[] = `
@@ -121,6 +122,25 @@ test('deploy/README.md names them all in its table, and the pages name no others
   const table = pages[0]!.match(/^\| [A-Z].*\? \| `.*$/gm)!.join('\n');
   expect([...namesIn(table)].sort()).toEqual(Object.keys(INSTRUMENTS).sort());
   for (const name of namesIn(pages.join('\n'))) expect(INSTRUMENTS).toHaveProperty(name);
+});
+
+test('a counter without labels is 0 from the start, so that an alert sees its first event', () => {
+  const metrics = new Metrics();
+  expect(metrics.render()).toContain('\npith_internal_errors_total 0\n');
+  metrics.watch('pith_log_lines_dropped_total', [], () => 7);
+  metrics.add('pith_internal_errors_total', []);
+  const lines = metrics.render().split('\n');
+  expect(lines.filter((line) => line.startsWith('pith_internal_errors_total '))).toEqual([
+    'pith_internal_errors_total 1',
+  ]);
+  expect(lines.filter((line) => line.startsWith('pith_log_lines_dropped_total '))).toEqual([
+    'pith_log_lines_dropped_total 7',
+  ]);
+  expect(
+    lines.filter(
+      (line) => line.startsWith('pith_sessions ') || line.startsWith('pith_sessions_closed'),
+    ),
+  ).toEqual([]);
 });
 
 test('the buckets', () => {
