@@ -28,6 +28,7 @@ import type { Shedding } from './relay/shedding.ts';
 import type { Readiness } from './placement/placement.ts';
 import { type DrainOptions, Shutdown } from './shutdown.ts';
 import type { History } from './telemetry/history.ts';
+import type { LevelSwitch } from './telemetry/level-switch.ts';
 import type { Log } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
 import type { RecentLines } from './telemetry/recent-lines.ts';
@@ -41,7 +42,7 @@ import { type Listeners, makeListeners, makeListenSteps } from './wiring/listene
 import type { Network } from './wiring/network.ts';
 import { makeOwnGateway } from './wiring/own-gateway.ts';
 import { makeFleetStatus } from './wiring/own-status.ts';
-import { makeRelay, makeTracing } from './wiring/relay.ts';
+import { makeLevelSwitch, makeRelay, makeTracing } from './wiring/relay.ts';
 import { makeReload } from './wiring/reload.ts';
 import { makeLiveTokens, makeTokens } from './wiring/tokens.ts';
 import { makeBackends, makeConsul } from './wiring/upstreams.ts';
@@ -109,6 +110,7 @@ export class Gateway {
   readonly #ports: ControlPorts;
   readonly #readiness: Readiness;
   readonly #shutdown: Shutdown;
+  readonly #logLevel: LevelSwitch;
   readonly #history: History;
   /** Everything listens. */
   #started = false;
@@ -138,8 +140,10 @@ export class Gateway {
     const made = { ...shared, ...bus, capacity, outboxes, relay, backends, tokens };
     const access = makeAccess(shared);
     const audit = new Audit(shared);
+    const logLevel = makeLevelSwitch(shared, relay);
+    this.#logLevel = logLevel;
     const own = makeOwnGateway({
-      ...made,
+      ...{ ...made, logLevel },
       info: () => this.info(),
       clients: () => this.addresses.clients,
       drain: (options) => this.#shutdown.follow(options),
@@ -154,7 +158,7 @@ export class Gateway {
     const drained = Promise.withResolvers<void>();
     const listeners = makeListeners(made);
     const refusal = (): string => (this.state === 'ready' ? '' : `the gateway is ${this.state}`);
-    this.#reload = makeReload({ ...made, access, listeners, refusal });
+    this.#reload = makeReload({ ...made, access, listeners, refusal, logLevel });
     this.#ports = parts.network.makeControlPorts({
       ...{ ...made, access, audit, own, readiness, status },
       drained: drained.promise,
@@ -219,6 +223,8 @@ export class Gateway {
       backends: this.#backends.info(),
       uptimeMs: this.#parts.clock.now() - this.#startedAt,
       maintenance: this.orders.maintenance.isOn,
+      logLevel: this.#logLevel.level,
+      logLevelUntilWall: this.#logLevel.untilWall,
     };
   }
 

@@ -215,6 +215,14 @@ export function reloadMessage({ changed, needsRestart, errors }: ReloadOutcome):
   return writer.take();
 }
 
+/** A piece of a profile. @param name '': it was named before. */
+export function pieceMessage(name: string, data: Buffer | null): Buffer {
+  const writer = new WireWriter((data?.length ?? 0) + 256);
+  writer.string(1, name);
+  if (data !== null) writer.bytes(2, data);
+  return writer.take();
+}
+
 export function infoMessage(info: Info): Buffer {
   const writer = new WireWriter();
   writer.string(1, info.gateway);
@@ -233,6 +241,8 @@ export function infoMessage(info: Info): Buffer {
   }
   writer.bytes(7, encodeMs(info.uptimeMs));
   writer.bool(8, info.maintenance);
+  writer.string(9, info.logLevel);
+  if (info.logLevelUntilWall > 0) writer.bytes(10, encodeMs(info.logLevelUntilWall));
   return writer.take();
 }
 

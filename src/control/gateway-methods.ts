@@ -9,11 +9,14 @@ import {
   reloadMessage,
   replyMessage,
 } from './answers.ts';
+import type { Profiler } from '../telemetry/profiler.ts';
 import type { MakeMethods, Methods } from './method.ts';
 import { type PlaygroundFacts, playgroundMessage } from './playground-message.ts';
 
 /** The longest time that Call waits for its answer. */
 export const CALL_MS_MAX = 300_000;
+/** The longest time after which a level ends by itself. */
+const LOG_LEVEL_MS_MAX = 86_400_000;
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
@@ -34,6 +37,9 @@ export type Info = {
   readonly uptimeMs: number;
   /** Something is in maintenance. */
   readonly maintenance: boolean;
+  readonly logLevel: string;
+  /** When it ends, in milliseconds since the epoch; 0: not by itself. */
+  readonly logLevelUntilWall: number;
 };
 
 /** What Reload answers. */
@@ -64,11 +70,14 @@ export type DrainProgress = {
 /** The gateway itself, as its operators reach it. */
 export type OwnGateway = {
   info(): Info;
+  /** Of its process. */
+  readonly profiler: Profiler;
   /** What clients can do here. */
   playground(): PlaygroundFacts;
   /** The configuration in effect as YAML, secrets covered. */
   config(): string;
-  setLogLevel(level: LogLevel): void;
+  /** @param level null: that of the configuration again. @param lastsMs 0: until it is changed again. */
+  setLogLevel(level: LogLevel | null, lastsMs: number): void;
   /** Reads the configuration again, and applies it. Never rejects. */
   reload(): Promise<ReloadOutcome>;
   explain(
@@ -106,11 +115,13 @@ export function gatewayMethods(own: OwnGateway, { one, many }: MakeMethods): Met
         yield drainMessage(progress);
       }
     }),
-    SetLogLevel: one('SetLogLevel', ({ level = '' }) => {
-      const known = LOG_LEVELS.find((one) => one === level);
-      if (known === undefined)
+    SetLogLevel: one('SetLogLevel', ({ level = '', lastsMs = 0 }) => {
+      const known = LOG_LEVELS.find((one) => one === level) ?? null;
+      if (known === null && level !== '')
         throw new GatewayError('BAD_ARGUMENT', `level is not ${LOG_LEVELS.join(', ')}`);
-      own.setLogLevel(known);
+      if (lastsMs > LOG_LEVEL_MS_MAX)
+        throw new GatewayError('BAD_ARGUMENT', 'expires_in is more than 24h');
+      own.setLogLevel(known, lastsMs);
       return infoMessage(own.info());
     }),
     Reload: one('Reload', async () => reloadMessage(await own.reload())),

@@ -42,6 +42,8 @@ export type Request = {
   readonly reason?: string;
   readonly level?: string;
   readonly bodies?: boolean;
+  readonly kind?: string;
+  readonly durationMs?: number;
   readonly perSecond?: number;
   readonly network?: string;
   readonly client?: string;
@@ -145,7 +147,8 @@ const FIELDS: Readonly<Record<string, Readonly<Record<number, Field>>>> = {
     4: ['perSecond', number],
   },
   Why: { 1: ['about', text] },
-  SetLogLevel: { 1: ['level', text] },
+  Profile: { 1: ['kind', text], 2: ['durationMs', lasting('duration')] },
+  SetLogLevel: { 1: ['level', text], 2: ['lastsMs', lasting('expires_in')] },
   ListGroups: { 1: ['prefix', text], 2: ['limit', number], 3: ['pageToken', text] },
   ListSessions: {
     ...{ 1: TARGET, 2: ['limit', number], 3: ['pageToken', text], 4: ['search', text] },

@@ -15,6 +15,7 @@ import type { FleetStatus } from './fleet-status.ts';
 import { fleetStatusMethods, fleetStatusPages } from './fleet-status-methods.ts';
 import { gatewayMethods, type OwnGateway } from './gateway-methods.ts';
 import { makeMethods, type MakeMethods, type Methods } from './method.ts';
+import { profileMethods } from './profile-method.ts';
 import { watchMethods } from './watch-method.ts';
 import { blockMethods, blockPages, maintenanceMethods } from './order-methods.ts';
 
@@ -53,10 +54,14 @@ export function controlMethods(parts: Omit<ControlParts, 'log'>): Methods {
 
 /** Those that act on the called gateway. */
 function ownMethods(
-  { own, orders }: Pick<ControlParts, 'own' | 'orders'>,
+  { own, orders, clock }: Pick<ControlParts, 'own' | 'orders' | 'clock'>,
   make: MakeMethods,
 ): Methods {
-  return { ...gatewayMethods(own, make), ...maintenanceMethods(orders, make) };
+  return {
+    ...gatewayMethods(own, make),
+    ...maintenanceMethods(orders, make),
+    ...profileMethods({ own, clock }, make),
+  };
 }
 
 /** The same over NATS. @param servesOwn `bus_admin` */

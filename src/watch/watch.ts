@@ -113,7 +113,9 @@ export class Watch {
   own(session: Session, message: Message): void {
     if (!this.#wants(message.route) || !this.#mayShow()) return;
     const note = 'answered by the gateway itself';
-    this.#show(session, { ...cameOf(session, message), bytes: message.body.length, note });
+    const { sid } = session;
+    const came = { ...cameOf(session, message), ref: refOf(sid, 0) };
+    this.#show(session, { ...came, bytes: message.body.length, note });
   }
 
   answered(call: RelayCall, body: Uint8Array): void {
@@ -130,7 +132,7 @@ export class Watch {
     const { body } = why;
     this.#show(call.session, {
       ...this.#outcome(call),
-      ...{ ...ANSWER, ...failureOf(why) },
+      ...{ ...ANSWER, ...failureOf(why, call.why) },
       ...(body !== null && { bytes: body.length, ...this.#body(call.clientRoute, body) }),
     });
   }
@@ -157,11 +159,12 @@ export class Watch {
   }
 
   #outcome(call: RelayCall): Partial<Shown> {
-    const { startedAt, target, upstream, retries } = call;
+    const { startedAt, turnAt, target, upstream, retries, state } = call;
     const { match: rule, backend } = target;
     const address = Object.values(upstream.whereTo?.(call) ?? {}).join(' ');
     const tookMs = this.#parts.clock.now() - startedAt;
-    return { ...messageOf(call), rule, backend, address, tookMs, retries };
+    const waitedMs = state === 'waiting' ? tookMs : turnAt - startedAt;
+    return { ...messageOf(call), rule, backend, address, waitedMs, tookMs, retries };
   }
 
   #wants(route: string): boolean {
@@ -216,7 +219,7 @@ function messageOf({ session, clientRoute, rawId, seq, wantsAnswer }: RelayCall)
   return { ref: refOf(session.sid, seq), route: clientRoute, id };
 }
 
-/** A message that has no number yet: it is the next. */
+/** A message that reached no backend: it has the last number. */
 function cameOf(session: Session, { route, rawId, wantsAnswer }: Message): Shown {
   return {
     kind: wantsAnswer ? 'request' : 'notify',
@@ -228,6 +231,6 @@ function cameOf(session: Session, { route, rawId, wantsAnswer }: Message): Shown
 }
 
 /** The words of a backend may be about the player, as its bodies are. */
-function failureOf({ code, reason, message, detail }: Failure): Partial<Shown> {
-  return { code, reason, note: isOwnReason(reason) ? detail || message : '' };
+function failureOf({ code, reason, message, detail }: Failure, cause = ''): Partial<Shown> {
+  return { code, reason, note: isOwnReason(reason) ? cause || detail || message : '' };
 }

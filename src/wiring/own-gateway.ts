@@ -6,32 +6,30 @@ import { playgroundOf } from '../explain/playground.ts';
 import { callFor } from '../relay/operator-call.ts';
 import type { Relay } from '../relay/relay.ts';
 import type { Registry } from '../session/registry.ts';
-import type { Log } from '../telemetry/log.ts';
+import type { LevelSwitch } from '../telemetry/level-switch.ts';
+import { Profiler } from '../telemetry/profiler.ts';
 import type { Live } from '../reload/reload.ts';
 
 export type OwnGatewayParts = Pick<OwnGateway, 'info' | 'drain' | 'reload'> & {
   readonly live: Live;
   /** URLs of the clients' listeners, in the order of `listen`, with real ports. */
   readonly clients: () => readonly string[];
-  readonly log: Log;
+  readonly logLevel: LevelSwitch;
   readonly registry: Registry;
   readonly relay: Relay;
 };
 
 export function makeOwnGateway(parts: OwnGatewayParts): OwnGateway {
-  const { live, log, registry, relay } = parts;
+  const { live, logLevel, registry, relay } = parts;
   return {
     info: () => parts.info(),
+    profiler: new Profiler(),
     playground: () => playgroundOf(live.config, parts.clients()),
     drain: (options) => parts.drain(options),
     config: () => maskSecrets(live.config),
     reload: () => parts.reload(),
-    setLogLevel(level) {
-      const from = log.level;
-      log.level = level;
-      relay.parts.report.logLevelChanged();
-      // Whatever the level, it is in the log from when on it holds.
-      log.error({ from, to: level }, 'log level changed');
+    setLogLevel(level, lastsMs) {
+      logLevel.set(level, lastsMs);
     },
     explain: (route, session) => explainRoute(live.config, route, session),
     call(sid, request) {

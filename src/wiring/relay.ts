@@ -10,6 +10,7 @@ import type { RelayParts } from '../relay/relay-parts.ts';
 import { RouteActivity } from '../relay/route-activity.ts';
 import { Shedding } from '../relay/shedding.ts';
 import type { ProcessUse } from '../telemetry/process-use.ts';
+import { LevelSwitch } from '../telemetry/level-switch.ts';
 import { Tracing } from '../telemetry/tracing.ts';
 import type { Watches } from '../watch/watches.ts';
 import type { Shared } from './shared.ts';
@@ -51,6 +52,15 @@ export type MakeRelayParts = Shared &
     /** Absent: how the event loop lags is not known. */
     readonly processUse?: ProcessUse;
   };
+
+/** What is logged of each message goes by it. */
+export function makeLevelSwitch(shared: Shared, { parts }: Relay): LevelSwitch {
+  const level = new LevelSwitch(shared, shared.config.log.level);
+  level.onChange = () => {
+    parts.report.logLevelChanged();
+  };
+  return level;
+}
 
 /** Without backends and routes, which come later. */
 export function makeRelay(parts: MakeRelayParts): Relay {

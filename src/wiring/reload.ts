@@ -10,6 +10,7 @@ import type { Relay } from '../relay/relay.ts';
 import type { Backends } from '../reload/backends.ts';
 import type { PreparedTokens } from '../reload/live-tokens.ts';
 import { type ReadConfig, Reload } from '../reload/reload.ts';
+import type { LevelSwitch } from '../telemetry/level-switch.ts';
 import { makeEventView, type Nats } from './bus.ts';
 import { makeAccessRules, type OperatorAccess } from './control.ts';
 import type { Listeners } from './listeners.ts';
@@ -30,12 +31,13 @@ export type MakeReloadParts = Shared & {
   readonly tokens: MadeTokens | null;
   readonly nats: Nats | null;
   readonly orders: Orders;
+  readonly logLevel: LevelSwitch;
   readonly refusal: () => string;
 };
 
 /** No session is touched: what is in flight ends as it began, and what comes next goes by the new configuration. */
 export function makeReload(parts: MakeReloadParts): Reload {
-  const { access, clock, live, log, backends, listeners, nats, orders, tokens } = parts;
+  const { access, clock, live, logLevel, backends, listeners, nats, orders, tokens } = parts;
   const { admission, report, shedding } = parts.relay.parts;
   const read = parts.readConfig ?? (() => Promise.resolve(live));
   const use = (config: Config, next: PreparedTokens | null): void => {
@@ -52,9 +54,7 @@ export function makeReload(parts: MakeReloadParts): Reload {
     if (nats !== null) nats.bus.events.view = makeEventView(config);
     if (!isDeepStrictEqual(config.maintenance, before.maintenance))
       orders.configure(makePause(config));
-    if (config.log.level === before.log.level) return;
-    log.level = config.log.level;
-    report.logLevelChanged();
+    logLevel.configure(config.log.level);
   };
   const apply = async (config: Config): Promise<string[]> => {
     const blocks = await readBlocksFile(config.blocks.file, clock);

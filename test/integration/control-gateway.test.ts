@@ -170,7 +170,18 @@ describe.each(WAYS)('over %s', (_, ask) => {
       { level: 'error', from: 'warn', to: 'debug' },
     ]);
     expect(await ask('SetLogLevel', { level: 'loud' })).toEqual({ refused: 'BAD_ARGUMENT' });
-    expect(await ask('SetLogLevel', {})).toEqual({ refused: 'BAD_ARGUMENT' });
+    const tooLong = { level: 'debug', expires_in: '86401s' };
+    expect(await ask('SetLogLevel', tooLong)).toEqual({ refused: 'BAD_ARGUMENT' });
+  });
+
+  test('SetLogLevel for a time says until when, and without a level goes back at once', async () => {
+    const set = async (request: Json) => {
+      const answer = await ask('SetLogLevel', request);
+      const until = answer['log_level_until'] ?? answer['logLevelUntil'];
+      return [answer['log_level'] ?? answer['logLevel'], typeof (until ?? undefined)];
+    };
+    expect(await set({ level: 'warn', expires_in: '600s' })).toEqual(['warn', 'string']);
+    expect(await set({})).toEqual(['debug', 'undefined']);
   });
 });
 
@@ -186,6 +197,31 @@ log: { level: info }`);
   await admin(quiet, 'SetLogLevel', { level: 'debug' });
   await client.request('a.b');
   expect(messages()).toBe(1);
+});
+
+test('Profile gives a file in pieces, to one caller at a time, and needs no debugger', async () => {
+  const first = admin(gateway, 'Profile', { duration: '1s' });
+  const second = await eventually(async () => {
+    const { status, lines } = await admin(gateway, 'Profile', { kind: 'heap' });
+    return status === 503 && lines;
+  }, 'a refusal');
+  expect(second[0]).toMatchObject({ error: { reason: 'OVERLOADED' } });
+  const { lines } = await first;
+  expect(lines[0]!['name']).toMatch(/^[\w-]+-\d{8}T\d{6}Z\.cpuprofile$/);
+  expect(lines[0]!['data']).toBe('');
+  const data = lines.map((line) => Buffer.from(String(line['data']), 'base64'));
+  const profile = JSON.parse(Buffer.concat(data).toString()) as Json;
+  expect(Object.keys(profile)).toEqual(expect.arrayContaining(['nodes', 'samples']));
+  for (const [request, text] of [
+    [{ kind: 'wall' }, 'kind is not cpu or heap'],
+    [{ duration: '61s' }, 'duration is not 1s to 60s'],
+  ] as const) {
+    const refused = await admin(gateway, 'Profile', request);
+    expect([refused.status, JSON.stringify(refused.lines)]).toEqual([
+      400,
+      expect.stringContaining(text),
+    ]);
+  }
 });
 
 describe('Drain', () => {

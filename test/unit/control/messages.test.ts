@@ -133,11 +133,12 @@ describe('an answer', () => {
     const backend = { name: 'b', kind: 'grpc', addresses: 2, healthy: 1, inFlight: 9 };
     const info = { gateway: 'g', version: '1', state: 'serving', sessions: 300, bus: 'nats' };
     expect(
-      infoMessage({ ...info, backends: [backend], maintenance: false, uptimeMs: 1_500 }).toString(
-        'hex',
-      ),
+      infoMessage({
+        ...{ ...info, backends: [backend], maintenance: false, uptimeMs: 1_500 },
+        ...{ logLevel: 'info', logLevelUntilWall: 1_500 },
+      }).toString('hex'),
     ).toBe(
-      '0a01671201311a0773657276696e6720ac022a046e617473320f0a01621204677270631802200128093a0808011080cab5ee01',
+      '0a01671201311a0773657276696e6720ac022a046e617473320f0a01621204677270631802200128093a0808011080cab5ee014a04696e666f520808011080cab5ee01',
     );
   });
 

@@ -3935,8 +3935,8 @@ func (x *FailureRecord) GetAdvice() string {
 	return ""
 }
 
-// level: debug, info, warn or error; "": that of log.level again. expires_in: until that one comes back, at most 24h; absent:
-// it does not by itself.
+// level: debug, info, warn or error; "": that of log.level again. expires_in: until that one comes back, at most 24h; absent
+// or 0s: it does not by itself.
 type SetLogLevelRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Level         string                 `protobuf:"bytes,1,opt,name=level,proto3" json:"level,omitempty"`

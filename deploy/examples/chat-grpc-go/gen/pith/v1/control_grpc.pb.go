@@ -61,7 +61,7 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // Acts on the whole fleet, through any gateway; the methods from Call on act on the called gateway.
-// This release serves all but Profile.
+// This release serves all of them.
 type ControlClient interface {
 	// Sends one push and returns its result.
 	Push(ctx context.Context, in *PushRequest, opts ...grpc.CallOption) (*PushResult, error)
@@ -130,8 +130,8 @@ type ControlClient interface {
 	GetMaintenance(ctx context.Context, in *GetMaintenanceRequest, opts ...grpc.CallOption) (*MaintenanceState, error)
 	// Changes the log level: for a time, or until a reload changes log.level or the gateway ends.
 	SetLogLevel(ctx context.Context, in *SetLogLevelRequest, opts ...grpc.CallOption) (*Info, error)
-	// Profiles the gateway's process for a bounded time, and gives the profile in pieces. One at a time. Not over NATS.
-	// Not in this release: answered UNIMPLEMENTED.
+	// Profiles the gateway's process for a bounded time, and gives the profile in pieces. One at a time.
+	// Not over NATS.
 	Profile(ctx context.Context, in *ProfileRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ProfilePiece], error)
 	// Reads the configuration again and applies it: all of what has changed, or nothing. No session is touched.
 	Reload(ctx context.Context, in *ReloadRequest, opts ...grpc.CallOption) (*ReloadResponse, error)
@@ -552,7 +552,7 @@ func (c *controlClient) GetPlayground(ctx context.Context, in *GetPlaygroundRequ
 // for forward compatibility.
 //
 // Acts on the whole fleet, through any gateway; the methods from Call on act on the called gateway.
-// This release serves all but Profile.
+// This release serves all of them.
 type ControlServer interface {
 	// Sends one push and returns its result.
 	Push(context.Context, *PushRequest) (*PushResult, error)
@@ -621,8 +621,8 @@ type ControlServer interface {
 	GetMaintenance(context.Context, *GetMaintenanceRequest) (*MaintenanceState, error)
 	// Changes the log level: for a time, or until a reload changes log.level or the gateway ends.
 	SetLogLevel(context.Context, *SetLogLevelRequest) (*Info, error)
-	// Profiles the gateway's process for a bounded time, and gives the profile in pieces. One at a time. Not over NATS.
-	// Not in this release: answered UNIMPLEMENTED.
+	// Profiles the gateway's process for a bounded time, and gives the profile in pieces. One at a time.
+	// Not over NATS.
 	Profile(*ProfileRequest, grpc.ServerStreamingServer[ProfilePiece]) error
 	// Reads the configuration again and applies it: all of what has changed, or nothing. No session is touched.
 	Reload(context.Context, *ReloadRequest) (*ReloadResponse, error)
