@@ -10,6 +10,7 @@ import { readPublicKey } from '../dialect/signature.ts';
 import { type Failure, failure, isFailure } from '../errors.ts';
 import type { HandshakeRequest } from '../protocol/handshake.ts';
 import type { Encoded } from '../protocol/packet.ts';
+import { refOf } from '../ref.ts';
 import type { Resume, Returning } from '../resume/resume.ts';
 import type { CloseReason } from '../session/close-reason.ts';
 import type { Session } from '../session/session.ts';
@@ -52,6 +53,10 @@ export type ConnectAuthOptions = {
   readonly log: Log;
   readonly throttle: LogThrottle;
   readonly wheel: TimerWheel;
+  /** `telemetry.refs` */
+  readonly tellsRefs: () => boolean;
+  /** What was last wrong with the backend that is asked; '': nothing. */
+  readonly troubleOf: () => string;
 };
 
 export class ConnectAuth {
@@ -169,7 +174,7 @@ export class ConnectAuth {
   }
 
   #turnAway(session: Session, { code, why, cause }: EntryRefusal): void {
-    session.refuse(session.listenerDialect.refuse(code, why), cause);
+    session.refuse(session.listenerDialect.refuse(code, why && this.#named(session, why)), cause);
   }
 
   /** The token that a client wants to come back with, '' if it has none yet; null: it does not want any. */
@@ -208,21 +213,26 @@ export class ConnectAuth {
       : answer;
   }
 
+  #named({ sid }: Session, why: Failure): Failure {
+    return this.#options.tellsRefs() ? { ...why, ref: refOf(sid, 0) } : why;
+  }
+
   /** @param kind Of which refusals only some are logged: anyone can send bad tokens. */
   #reject(session: Session, why: Failure, kind = ''): void {
-    const { log, throttle } = this.#options;
+    const { log, throttle, troubleOf } = this.#options;
     const { sid, remoteIp } = session;
-    const { reason, detail, message } = why;
+    const { reason, message } = why;
     const isAway = AWAY.has(reason);
+    const detail = why.detail || (isAway ? troubleOf() : '');
     const isTrouble = isAway || reason === 'BAD_REPLY';
     // An unreachable backend affects every client; a refusal is about this one.
     const left = isTrouble || kind !== '' ? throttle.allow(`${kind} ${reason}`) : {};
-    const fields = { sid, remoteIp, reason, why: detail || message };
+    const fields = { ref: refOf(sid, 0), sid, remoteIp, reason, why: detail || message };
     if (left !== null)
       log[isTrouble ? 'warn' : 'info']({ ...fields, ...left }, 'handshake rejected');
     session.refuse(
-      session.listenerDialect.refuse(isAway ? 503 : 500, why),
-      `${reason}: ${message}`,
+      session.listenerDialect.refuse(isAway ? 503 : 500, this.#named(session, why)),
+      `${reason}: ${detail || message}`,
     );
   }
 }

@@ -26,7 +26,18 @@ const ONE_AT_A_TIME: Failure = {
   retryAfterMs: 1_000,
 };
 
+/** Keeps what was refused, for those who ask why; and names it. */
+export interface RefusalReport {
+  kept(
+    session: Session,
+    message: { readonly seq: number; readonly route: string; readonly wantsAnswer: boolean },
+    why: Failure,
+  ): void;
+  named(why: Failure, sid: string, seq: number): Failure;
+}
+
 export type TokenRefreshParts = {
+  readonly report: RefusalReport;
   readonly check: TokenCheck;
   readonly held: HeldTokens;
   readonly sessionCommands: SessionCommands;
@@ -41,10 +52,14 @@ class Refresh implements InFlight {
   readonly wantsAnswer: boolean;
   readonly #session: Session;
   readonly #route: string;
+  readonly #seq: number;
+  readonly #report: RefusalReport;
   #isAnswered = false;
 
-  constructor(session: Session, { rawId, wantsAnswer, route }: Message) {
+  constructor(session: Session, { rawId, wantsAnswer, route }: Message, report: RefusalReport) {
     this.#session = session;
+    this.#seq = ++session.seq;
+    this.#report = report;
     this.rawId = rawId;
     this.wantsAnswer = wantsAnswer;
     this.#route = route;
@@ -63,7 +78,11 @@ class Refresh implements InFlight {
   }
 
   giveUp(why: Failure): void {
-    this.#end(() => this.#session.wire.failure(this.rawId, this.#route, why));
+    const session = this.#session;
+    const message = { seq: this.#seq, route: this.#route, wantsAnswer: this.wantsAnswer };
+    if (!this.#isAnswered) this.#report.kept(session, message, why);
+    const named = this.#report.named(why, session.sid, this.#seq);
+    this.#end(() => session.wire.failure(this.rawId, this.#route, named));
   }
 
   abandon(): void {
@@ -91,7 +110,7 @@ export class TokenRefresh {
 
   /** A message on `pith.refresh`; answers it now or later. @param body Its body, read. */
   receive(session: Session, message: Message, body: Buffer): void {
-    const refresh = new Refresh(session, message);
+    const refresh = new Refresh(session, message, this.#parts.report);
     session.track(refresh);
     const token = tokenIn(body);
     if (this.#running.has(session)) refresh.giveUp(ONE_AT_A_TIME);

@@ -119,7 +119,7 @@ function msOf(duration: unknown): number {
 
 function recordText(record: FailureRecord, now: number): string {
   const { ref, what, route, uid, remoteIp, rule, backend, address } = record;
-  const title = what === 'session' ? `the end of ${parseRef(ref)!.sid}` : `${what} ${route}`;
+  const title = what === 'session' ? `the end of ${parseRef(ref)!.sid}` : TITLES[what] + route;
   const from = [
     uid === '' ? 'no uid' : `uid ${uid}`,
     ...(remoteIp === '' ? [] : [`from ${remoteIp}`]),
@@ -159,10 +159,16 @@ function tookText({ what, tookMs, waitedMs, retries }: FailureRecord): string {
 }
 
 function toldText({ what, code, reason, message }: FailureRecord): string {
-  if (what === 'notify') return 'nothing: it was a notify';
+  if (what === 'notify' || what === 'dropped') return 'nothing';
   if (what === 'session') return [...(code === 0 ? [] : [String(code)]), message].join(' ').trim();
   return `${code === 0 ? '' : `${code} `}${reason}${message === '' ? '' : `: ${message}`}`;
 }
+
+const TITLES = {
+  request: 'request ',
+  notify: 'notify ',
+  dropped: 'a message was dropped',
+} as const;
 
 const BY_TEXT = {
   gateway: 'the gateway',

@@ -20,6 +20,7 @@ export function encodeClosed(closed: ClosedSession, keys: readonly string[]): Bu
   writer.string(2, closed.reason);
   writer.int32(3, closed.code);
   writer.bytes(4, encodeMs(closed.lastedMs));
+  writer.string(6, closed.closeReason);
   return writer.take();
 }
 

@@ -19,8 +19,8 @@ export function sessionView(session: SessionFacts, view: EventView): SessionJson
 }
 
 /** What a ClosedEvent says besides the session and its number. */
-export function endJson({ reason, code, lastedMs }: ClosedSession): object {
-  return { reason, code, lasted: durationText(lastedMs) };
+export function endJson({ reason, closeReason, code, lastedMs }: ClosedSession): object {
+  return { reason, code, lasted: durationText(lastedMs), close_reason: closeReason };
 }
 
 /** A ClosedEvent for a backend, as JSON text; only events on the bus have numbers. */

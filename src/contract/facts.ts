@@ -40,6 +40,8 @@ export type ConnectFacts = {
 export type ClosedSession = {
   readonly session: SessionFacts;
   readonly reason: string;
+  /** The gateway's own word for it. */
+  readonly closeReason: string;
   readonly code: number;
   readonly lastedMs: number;
 };

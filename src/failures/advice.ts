@@ -81,6 +81,15 @@ export const ENDED: Readonly<Record<CloseReason, string>> = {
   internal: 'Look for `internal error` in the log of the gateway at that time, and report it.',
 };
 
+/** What to do about a message that got no answer at all. */
+export const DROPPED = {
+  duplicate_id:
+    'The client used the id of a request that still waits for its answer, so that one answer could not be told from the other: it must count its ids up.',
+  unexpected_kind: 'The client sent an answer or a push, which only servers send.',
+  bad_signature:
+    'The message was not signed, or wrongly, and is dropped: check the key that the client signs with.',
+} as const;
+
 const OF_THE_BACKEND =
   'The backend has refused it, for a reason of its own: ask its programmers, or look into its log for the sid.';
 const BREAKER =
@@ -91,6 +100,8 @@ const BREAKER_IS_OPEN = 'its circuit breaker is open';
 /** What it means, and what to do. Never empty. */
 export function adviceOn({ what, reason, cause, by, backend }: FailureRecord): string {
   if (what === 'session') return endAdvice(reason, cause);
+  if (what === 'dropped' && Object.hasOwn(DROPPED, reason))
+    return DROPPED[reason as keyof typeof DROPPED];
   if (by === 'backend' || !isOwnReason(reason)) return OF_THE_BACKEND;
   const text = cause === BREAKER_IS_OPEN ? BREAKER : ANSWERED[reason];
   return backend === '' ? text : text.replace('<name>', backend);

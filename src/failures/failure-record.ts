@@ -6,7 +6,7 @@ export type FailureRecord = {
   readonly ref: string;
   /** Milliseconds since the epoch. */
   readonly at: number;
-  /** notify: nobody was answered. session: it is the session's end. */
+  /** notify: nobody was answered · dropped: a request, too · session: it is the session's end. */
   readonly what: What;
   /** '' where the session was not bound. */
   readonly uid: string;
@@ -38,7 +38,7 @@ export type FailureRecord = {
   readonly by: By;
 };
 
-export const WHAT = ['request', 'notify', 'session'] as const;
+export const WHAT = ['request', 'notify', 'dropped', 'session'] as const;
 export type What = (typeof WHAT)[number];
 
 /** network: nobody; the connection broke. */

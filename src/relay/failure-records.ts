@@ -2,7 +2,6 @@
 import { type Failure, isOwnReason } from '../errors.ts';
 import type { FailureRecord } from '../failures/failure-record.ts';
 import { refOf } from '../ref.ts';
-import type { Message } from '../protocol/message.ts';
 import type { Session } from '../session/session.ts';
 import type { Call } from '../upstream/call.ts';
 
@@ -15,11 +14,18 @@ export type FailedCall = Call & {
   readonly answersClient: boolean;
 };
 
+/** A message that was refused, by its number in the session. */
+export type NamedMessage = {
+  readonly seq: number;
+  readonly route: string;
+  readonly wantsAnswer: boolean;
+};
+
 /** Characters of a route that a client has made up. */
 const ROUTE_CHARS_MAX = 127;
 
 /** All but when it was. */
-type Undated = Omit<FailureRecord, 'at'>;
+export type Undated = Omit<FailureRecord, 'at'>;
 
 export function recordOfCall(
   call: FailedCall,
@@ -51,12 +57,12 @@ export function recordOfCall(
 /** One that reached no backend. */
 export function recordOfRefused(
   session: Session,
-  { route, wantsAnswer }: Message,
+  { seq, route, wantsAnswer }: NamedMessage,
   { reason, code, message, detail }: Failure,
   { rule, backend }: { rule: string; backend: string },
 ): Undated {
   return {
-    ref: refOf(session.sid, session.seq),
+    ref: refOf(session.sid, seq),
     what: wantsAnswer ? 'request' : 'notify',
     uid: session.uid,
     remoteIp: session.remoteIp,

@@ -11,7 +11,14 @@ import type { Log } from '../telemetry/log.ts';
 import { LogThrottle } from '../telemetry/log-throttle.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Call } from '../upstream/call.ts';
-import { type FailedCall, fieldsOf, recordOfCall, recordOfRefused } from './failure-records.ts';
+import {
+  type FailedCall,
+  fieldsOf,
+  type NamedMessage,
+  recordOfCall,
+  recordOfRefused,
+  type Undated,
+} from './failure-records.ts';
 import { MessageCounts } from './message-counts.ts';
 import type { MessageTraces } from './message-traces.ts';
 import { type MessageWatch, NO_MESSAGE_WATCH } from './message-watch.ts';
@@ -169,8 +176,9 @@ export class MessageReport {
       this.watching.refused(session, message, why, this.#backends[backendOrdinal] ?? '');
     this.#metrics.add('pith_messages_refused_total', [why.reason]);
     const backend = this.#backends[backendOrdinal] ?? '';
-    const record = recordOfRefused(session, message, why, { rule, backend });
-    this.#failures.add({ ...record, at: this.#clock.wallNow() });
+    const { route, wantsAnswer } = message;
+    const named = { seq: session.seq, route, wantsAnswer };
+    const record = this.kept(session, named, why, { rule, backend });
     // A limit that acts should be seen by whoever has set it.
     const isLoud = isWorthALine(why) || why.reason === 'TOO_MANY';
     const left = this.#throttle.allow(`${backendOrdinal} refused ${why.reason}`);
@@ -185,6 +193,13 @@ export class MessageReport {
       },
       'message refused',
     );
+  }
+
+  /** Keeps what was refused, for those who ask why. */
+  kept(session: Session, message: NamedMessage, why: Failure, way = NO_WAY): Undated {
+    const record = recordOfRefused(session, message, why, way);
+    this.#failures.add({ ...record, at: this.#clock.wallNow() });
+    return record;
   }
 
   /** What the client is told: with the ref of its message, where that is configured. */
@@ -205,6 +220,9 @@ export class MessageReport {
     if (left !== null) this.#log.warn({ sid, route, why, ...left }, 'push refused');
   }
 }
+
+/** No rule, no backend. */
+const NO_WAY = { rule: '', backend: '' };
 
 /** Failures of which the backend's last trouble may be the cause. */
 const AWAY: ReadonlySet<string> = new Set(['BACKEND_AWAY', 'BUS_AWAY', 'TIMEOUT']);

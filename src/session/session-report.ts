@@ -4,6 +4,7 @@ import type { ClosedSession } from '../contract/facts.ts';
 import type { Log } from '../telemetry/log.ts';
 import { LogThrottle } from '../telemetry/log-throttle.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { DROPPED } from '../failures/advice.ts';
 import type { By } from '../failures/failure-record.ts';
 import { CLOSE_REASONS, type CloseDetails, type CloseReason } from './close-reason.ts';
 import { NOT_WATCHED, type PacketWatch } from './packet-watch.ts';
@@ -74,6 +75,8 @@ export class SessionReport {
     if (session.watchers !== 0) this.watching.dropped(session, why);
     this.#metrics.add('pith_messages_dropped_total', [why]);
     this.#log.debug({ sid, why }, 'message dropped');
+    // Of the others some are answered, and too many end the session.
+    if (Object.hasOwn(DROPPED, why)) this.#keepDrop(session, why);
   }
 
   /** What the client is told its end by; '': it is not told. */
@@ -81,13 +84,23 @@ export class SessionReport {
     return this.#parts.tellsRefs() ? refOf(sid, 0) : '';
   }
 
-  closed(session: Session, end: SessionEnd, closed: ClosedSession): void {
-    const { sid, uid, remoteIp } = session;
-    const { reason, details, cause, lastedMs } = end;
+  /** Gives the end as its backends learn of it. */
+  closed(session: Session, end: SessionEnd): ClosedSession {
+    const { reason, details, lastedMs } = end;
+    const { code } = details;
+    const words = { reason: details.text || reason, closeReason: reason };
+    const closed = { session, ...words, code, lastedMs };
     this.#events.closed(session, closed);
     if (session.watchers !== 0) this.watching.closed(session, end);
     this.#metrics.add('pith_sessions_closed_total', [reason]);
     this.#keep(session, end);
+    this.#logEnd(session, end);
+    return closed;
+  }
+
+  #logEnd(session: Session, end: SessionEnd): void {
+    const { sid, uid, remoteIp } = session;
+    const { reason, details, cause, lastedMs } = end;
     // Anyone can be refused, as often as they like.
     const left = reason === 'handshake_refused' ? this.#throttle.allow(reason) : {};
     if (left === null) return;
@@ -109,6 +122,17 @@ export class SessionReport {
   #levelOf({ reason, wasActive }: SessionEnd): 'debug' | 'info' | 'warn' {
     const isQuiet = reason === 'client_closed' || reason === 'connection_lost';
     return isQuiet && !wasActive ? 'debug' : CLOSE_REASONS[reason].log;
+  }
+
+  #keepDrop(session: Session, reason: Drop): void {
+    this.#parts.failures.add({
+      ref: refOf(session.sid, ++session.seq),
+      at: this.#parts.clock.wallNow(),
+      what: 'dropped',
+      ...{ uid: session.uid, remoteIp: session.remoteIp },
+      ...{ route: '', rule: '', backend: '', address: '', waitedMs: 0, tookMs: 0, retries: 0 },
+      ...{ code: 0, reason, message: '', cause: '', by: 'gateway' },
+    });
   }
 
   #keep(session: Session, end: SessionEnd): void {

@@ -334,8 +334,8 @@ export class Session extends SessionRecord implements ConnectionHandler, CodecCo
     registry.remove(this);
     auth.onClosed(this, reason);
     const lastedMs = Math.round(wheel.now() - this.openedAt);
-    const closed = { session: this, reason: details.text || reason, code: details.code, lastedMs };
-    report.closed(this, { reason, details, cause, lastedMs, unanswered, wasActive }, closed);
+    const end = { reason, details, cause, lastedMs, unanswered, wasActive };
+    const closed = report.closed(this, end);
     for (const lane of this.lanes) lane?.backendSession?.forget(closed);
   }
 

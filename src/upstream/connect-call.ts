@@ -64,7 +64,7 @@ export class ConnectCall extends Call {
   }
 
   override fail(why: Failure): void {
-    this.#settle(why);
+    this.#settle(this.why === '' ? why : { ...why, detail: this.why });
   }
 
   /** An answer as requests get it. */

@@ -97,7 +97,8 @@ export function makeListeners(parts: ListenersParts): Listeners {
     const auth = new ConnectAuth({
       ...{ ...parts, entry, needsKey, asked },
       bounds: makeBounds(config),
-      ...{ handshakeMs, throttle },
+      ...{ handshakeMs, throttle, tellsRefs },
+      troubleOf: () => parts.troubles.of(config.auth.backend, clock.now()),
     });
     const limits = limitsOf(config, dialect);
     setters.push((next) => {

@@ -40,6 +40,8 @@ export function makeTokens(parts: TokensParts): MadeTokens | null {
   if (live === null) return null;
   const held = new HeldTokens(clock, wheel);
   const { check } = live;
-  relay.refresh = new TokenRefresh({ ...parts, check, held, throttle: new LogThrottle(clock) });
+  const { report } = relay.parts;
+  const throttle = new LogThrottle(clock);
+  relay.refresh = new TokenRefresh({ ...parts, report, check, held, throttle });
   return { check, held, live };
 }

@@ -80,6 +80,7 @@ function stage({ asks = true, needsKey = false, ...rules }: Choice = {}) {
     tokens: null,
     resume: null,
     handshakeMs: 10_000,
+    ...{ tellsRefs: () => false, troubleOf: () => '' },
     joins: { tellGaps: ({ sid }) => asksForGaps.push(sid) },
     sessionCommands: new SessionCommands({
       ...{ registry, limits, groupTtlMs: 0, clock, wheel, log, metrics, fanouts: world.fanouts },
@@ -253,6 +254,7 @@ describe('the backend', () => {
     expect(client.answer()).toMatchObject({ code: 500 });
     expect(lines).toEqual([
       {
+        ref: `${sid}-0`,
         ...{ level: 'info', sid, remoteIp: '192.0.2.7', reason: 'BANNED', why: 'until Monday' },
         msg: 'handshake rejected',
       },

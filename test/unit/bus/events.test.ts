@@ -30,7 +30,7 @@ describe('a session', () => {
       { name: 'session.unbound', session: free, uid: '42', seq: '3' },
       {
         ...{ name: 'session.closed', session: free, reason: 'over', code: 4 },
-        ...{ lasted: '1.5s', seq: '4' },
+        ...{ close_reason: 'closed', lasted: '1.5s', seq: '4' },
       },
     ]);
   });

@@ -20,7 +20,10 @@ function closedOf(data: JsonObject, keys: readonly string[]) {
   const { session } = connect();
   Object.assign(session.data, data);
   session.groups.add('room.1');
-  const event = encodeClosed({ session, reason: 'kick', code: 4, lastedMs: 1_500 }, keys);
+  const event = encodeClosed(
+    { session, reason: 'bye', closeReason: 'kick', code: 4, lastedMs: 1_500 },
+    keys,
+  );
   return read('closed', event)['session'] as { data: unknown; groups: string[]; sid: string };
 }
 
@@ -30,8 +33,10 @@ test('closed, with codes of either sign', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), int32, ms, (reason, code, lastedMs) => {
       const { session } = connect();
-      const closed = read('closed', encodeClosed({ session, reason, code, lastedMs }, []));
+      const end = { session, reason, closeReason: 'closed', code, lastedMs };
+      const closed = read('closed', encodeClosed(end, []));
       expect(closed).toMatchObject({ session: { sid: 'g-0123456789.1' }, reason, code });
+      expect(closed['close_reason']).toBe('closed');
       expect(fromDuration(closed['lasted'])).toBe(lastedMs);
     }),
   );

@@ -349,12 +349,18 @@ describe('a session', () => {
   });
 
   test('that has ended, in JSON', () => {
-    const closed = { session: SESSION, reason: 'kick', code: -1, lastedMs: 1_250.5 };
+    const closed = {
+      session: SESSION,
+      reason: 'bye',
+      closeReason: 'kick',
+      code: -1,
+      lastedMs: 1_250.5,
+    };
     expect(closedEventJson(closed, ['room'])).toBe(
       '{"session":{"sid":"g.1","uid":"zoë","gateway":"g","remote_ip":"192.0.2.7","client_type":"js",' +
         '"client_version":"1.2","opened_at":"2026-01-02T03:04:05.678Z","data":{"room":"lobby"},"version":"7","groups":["r1"],' +
-        '"transport":"tcp","dialect":"pomelo","bound_at":"2026-01-02T03:05:00.000Z"},"reason":"kick","code":-1,' +
-        '"lasted":"1.2505s","seq":"0"}',
+        '"transport":"tcp","dialect":"pomelo","bound_at":"2026-01-02T03:05:00.000Z"},"reason":"bye","code":-1,' +
+        '"lasted":"1.2505s","close_reason":"kick","seq":"0"}',
     );
   });
 });

@@ -166,9 +166,10 @@ export class RecordingHost extends SessionReport implements Handshakes, MessageS
     this.drops.push(why);
   }
 
-  override closed(...[session, end, closed]: Parameters<SessionReport['closed']>): void {
-    super.closed(session, end, closed);
+  override closed(...[session, end]: Parameters<SessionReport['closed']>) {
+    const closed = super.closed(session, end);
     this.ended.push(end);
+    return closed;
   }
 }
 

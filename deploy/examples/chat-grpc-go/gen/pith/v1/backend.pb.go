@@ -438,7 +438,9 @@ type ClosedEvent struct {
 	Code   int32                `protobuf:"varint,3,opt,name=code,proto3" json:"code,omitempty"`
 	Lasted *durationpb.Duration `protobuf:"bytes,4,opt,name=lasted,proto3" json:"lasted,omitempty"`
 	// On NATS: the gateway's count of its events, see event.proto; 0 elsewhere.
-	Seq           uint64 `protobuf:"varint,5,opt,name=seq,proto3" json:"seq,omitempty"`
+	Seq uint64 `protobuf:"varint,5,opt,name=seq,proto3" json:"seq,omitempty"`
+	// The gateway's own word for it, as in its log and metrics, also where the Close had a reason: kick, closed, draining, …
+	CloseReason   string `protobuf:"bytes,6,opt,name=close_reason,json=closeReason,proto3" json:"close_reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -506,6 +508,13 @@ func (x *ClosedEvent) GetSeq() uint64 {
 		return x.Seq
 	}
 	return 0
+}
+
+func (x *ClosedEvent) GetCloseReason() string {
+	if x != nil {
+		return x.CloseReason
+	}
+	return ""
 }
 
 // Empty.
@@ -1688,13 +1697,14 @@ const file_pith_v1_backend_proto_rawDesc = "" +
 	"\x04user\x18\x02 \x01(\v2\x17.google.protobuf.StructR\x04user\x128\n" +
 	"\n" +
 	"expires_in\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\texpiresInB\t\n" +
-	"\aoutcome\"\xaa\x01\n" +
+	"\aoutcome\"\xcd\x01\n" +
 	"\vClosedEvent\x12*\n" +
 	"\asession\x18\x01 \x01(\v2\x10.pith.v1.SessionR\asession\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x12\n" +
 	"\x04code\x18\x03 \x01(\x05R\x04code\x121\n" +
 	"\x06lasted\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x06lasted\x12\x10\n" +
-	"\x03seq\x18\x05 \x01(\x04R\x03seq\"\v\n" +
+	"\x03seq\x18\x05 \x01(\x04R\x03seq\x12!\n" +
+	"\fclose_reason\x18\x06 \x01(\tR\vcloseReason\"\v\n" +
 	"\tClosedAck\"\t\n" +
 	"\aLostAck\":\n" +
 	"\tToBackend\x12-\n" +

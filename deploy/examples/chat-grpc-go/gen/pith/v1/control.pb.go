@@ -3735,7 +3735,7 @@ type FailureRecord struct {
 	Gateway string                 `protobuf:"bytes,2,opt,name=gateway,proto3" json:"gateway,omitempty"`
 	Sid     string                 `protobuf:"bytes,3,opt,name=sid,proto3" json:"sid,omitempty"`
 	At      *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
-	// request; notify, to which there is no answer; session, its end.
+	// request; notify, to which there is no answer; dropped, which got none; session, its end.
 	What string `protobuf:"bytes,5,opt,name=what,proto3" json:"what,omitempty"`
 	Uid  string `protobuf:"bytes,6,opt,name=uid,proto3" json:"uid,omitempty"`
 	// As log.client_ip shows it.
