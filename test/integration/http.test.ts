@@ -351,6 +351,7 @@ describe('the end of a session', () => {
         dialect: 'pomelo',
       },
       reason: 'client_closed',
+      close_reason: 'client_closed',
       code: 0,
       lasted: expect.stringMatching(/^\d+(\.\d+)?s$/) as unknown,
       seq: '0',
