@@ -177,6 +177,7 @@ function known({ state }: Gateway, text: string): string {
 const SPANS: Readonly<
   Record<string, { readonly text: string; readonly steps: number; readonly each: number }>
 > = {
+  five: { text: '5 minutes', steps: 30, each: 1 },
   quarter: { text: '15 minutes', steps: 90, each: 1 },
   hour: { text: '1 hour', steps: 360, each: 6 },
 };
