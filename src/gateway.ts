@@ -33,7 +33,6 @@ import type { Log } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
 import type { RecentLines } from './telemetry/recent-lines.ts';
 import type { ProcessUse } from './telemetry/process-use.ts';
-import type { Tracing } from './telemetry/tracing.ts';
 import { TimerWheel } from './timer-wheel.ts';
 import { type BusParts, makeBus, makeGatewayId } from './wiring/bus.ts';
 import { type ControlPorts, makeAccess, makeBusApi } from './wiring/control.ts';
@@ -42,7 +41,7 @@ import { type Listeners, makeListeners, makeListenSteps } from './wiring/listene
 import type { Network } from './wiring/network.ts';
 import { makeOwnGateway } from './wiring/own-gateway.ts';
 import { makeFleetStatus } from './wiring/own-status.ts';
-import { makeLevelSwitch, makeRelay, makeTracing } from './wiring/relay.ts';
+import { type Exports, makeExports, makeLevelSwitch, makeRelay } from './wiring/relay.ts';
 import { makeReload } from './wiring/reload.ts';
 import { makeLiveTokens, makeTokens } from './wiring/tokens.ts';
 import { makeBackends, makeConsul } from './wiring/upstreams.ts';
@@ -99,8 +98,7 @@ export class Gateway {
   readonly #bus: BusParts;
   /** null: no Consul. */
   readonly #consul: Consul | null;
-  /** null: no traces. */
-  readonly #tracing: Tracing | null;
+  readonly #exports: Exports;
   readonly #backends: Backends;
   readonly #shedding: Shedding;
   /** null: clients need no tokens. */
@@ -133,8 +131,8 @@ export class Gateway {
     const liveTokens = makeLiveTokens(shared);
     const bus = makeBus({ ...shared, capacity, outboxes, liveTokens });
     const consul = makeConsul(shared);
-    const tracing = makeTracing(shared);
-    const relay = makeRelay({ ...shared, ...bus, capacity, tracing });
+    const exports = makeExports(shared);
+    const relay = makeRelay({ ...shared, ...bus, capacity, ...exports });
     const backends = makeBackends({ ...shared, ...bus, consul, relay });
     const tokens = makeTokens({ ...shared, ...bus, relay, liveTokens });
     const made = { ...shared, ...bus, capacity, outboxes, relay, backends, tokens };
@@ -168,7 +166,7 @@ export class Gateway {
     this.#shutdown = new Shutdown({
       ...made,
       consul,
-      tracing,
+      ...exports,
       drained: drained.resolve,
       faults: this.#faults,
       shedding: relay.parts.shedding,
@@ -185,7 +183,7 @@ export class Gateway {
     this.#consul = consul;
     this.#readiness = readiness;
     this.orders = bus.orders;
-    this.#tracing = tracing;
+    this.#exports = exports;
     this.#backends = backends;
     this.#shedding = relay.parts.shedding;
   }
@@ -267,7 +265,8 @@ export class Gateway {
     const { config, log } = this.#parts;
     this.#parts.processUse?.lag.start();
     this.#parts.processUse?.gc.start();
-    await this.#tracing?.start();
+    const { tracing, otlpMetrics } = this.#exports;
+    await Promise.all([tracing?.start(), otlpMetrics?.start()]);
     this.orders.setFile(await readBlocksFile(config.blocks.file, this.#parts.clock));
     this.#bus.bus.start();
     const { nats } = this.#bus;

@@ -17,6 +17,7 @@ import type { Registry } from './session/registry.ts';
 import type { Log } from './telemetry/log.ts';
 import type { Metrics } from './telemetry/metrics.ts';
 import type { ProcessUse } from './telemetry/process-use.ts';
+import type { OtlpMetrics } from './telemetry/otlp-metrics.ts';
 import type { Tracing } from './telemetry/tracing.ts';
 import type { TimerWheel } from './timer-wheel.ts';
 import type { ClientListener } from './transport/listener.ts';
@@ -54,6 +55,7 @@ export type ShutdownParts = {
   readonly shedding: { stop(): void };
   readonly consul: Consul | null;
   readonly tracing: Tracing | null;
+  readonly otlpMetrics: OtlpMetrics | null;
   readonly tokens: MadeTokens | null;
   readonly listeners: readonly ClientListener[];
   readonly ports: ControlPorts;
@@ -159,12 +161,14 @@ export class Shutdown {
   /** Releases everything that was started. */
   async #close(): Promise<void> {
     const { faults, registry, bus, backends, consul, tracing, listeners, ports } = this.#parts;
+    const { otlpMetrics } = this.#parts;
     for (const session of [...registry.all()]) session.close('drain_forced');
     this.#parts.fleetWatches.stop();
     this.#parts.tokens?.live.stop();
     await Promise.all([
       faults.step('discovery', CLOSE_MS.others, async () => consul?.close()),
       faults.step('traces', CLOSE_MS.others, async () => tracing?.stop()),
+      faults.step('metrics', CLOSE_MS.others, async () => otlpMetrics?.stop()),
       faults.step('backends', CLOSE_MS.others, () => backends.close()),
     ]);
     this.#parts.drained();

@@ -57,6 +57,7 @@ export function sessionJsonWithStats(session: Session): SessionJson {
     messages: session.seq,
     in_flight: session.inFlight,
     outbox_bytes: session.outbox.unsentBytes,
+    ...(session.roundTripMs >= 0 && { round_trip: durationText(session.roundTripMs) }),
     silent_for: durationText(Math.max(0, session.deadlines.silentMs)),
   };
   return { ...sessionJson(session), stats };

@@ -42,6 +42,7 @@ export function crossCheck(tree: unknown): CrossChecks {
   checkJwt(sections, report);
   checkResume(sections, report);
   checkLimits(sections, report);
+  checkTelemetry(sections, report);
   checkGates(sections, report, warn);
   for (const [name, backend] of sections.backends) checkBackend(name, backend, sections, report);
   for (const [index, route] of sections.routes.entries()) {
@@ -53,6 +54,11 @@ export function crossCheck(tree: unknown): CrossChecks {
   warnOfUnreachable(sections, warn);
   warnOfOwnNames(sections.routes, sections.backends, warn);
   return found;
+}
+
+function checkTelemetry({ known: { telemetry } }: Sections, report: Report): void {
+  if (telemetry !== undefined && telemetry.otlp_metrics > 0 && telemetry.otlp === '')
+    report(['telemetry', 'otlp_metrics'], 'needs telemetry.otlp, which says where they go');
 }
 
 function checkTls({ known, listen, backends }: Sections, report: Report): void {

@@ -54,10 +54,15 @@ export function applyOtel(tree: unknown, env: Env): OtelApplied {
   const reader = new VariableReader(tree, env);
   if (reader.isTrue('OTEL_SDK_DISABLED')) {
     reader.force('OTEL_SDK_DISABLED', ['telemetry', 'otlp'], '');
+    reader.force('OTEL_SDK_DISABLED', ['telemetry', 'otlp_metrics'], '0s');
     return reader.applied;
   }
   const endpoint = reader.endpoint([TRACES_ENDPOINT, 'OTEL_EXPORTER_OTLP_ENDPOINT'], 'TRACES');
   if (endpoint !== null) reader.set(endpoint.name, ['telemetry', 'otlp'], endpoint.url);
+  if (getAt(reader.applied.tree, ['telemetry', 'otlp'])) {
+    const every = reader.metricsInterval();
+    if (every !== null) reader.set('OTEL_METRICS_EXPORTER', ['telemetry', 'otlp_metrics'], every);
+  }
   const share = reader.sampledShare();
   if (share !== null) reader.set('OTEL_TRACES_SAMPLER', ['telemetry', 'sample'], share);
   return reader.applied;
@@ -117,6 +122,21 @@ class VariableReader {
       return null;
     }
     return { name, url };
+  }
+
+  /** How often metrics are to be sent, where OTEL_METRICS_EXPORTER asks for it; null: it does not. */
+  metricsInterval(): string | null {
+    const exporter = this.#text('OTEL_METRICS_EXPORTER');
+    if (exporter === '' || exporter === 'none') return null;
+    if (exporter !== 'otlp') {
+      this.#ignored('OTEL_METRICS_EXPORTER', 'expected otlp or none');
+      return null;
+    }
+    const ms = Number(this.#text('OTEL_METRIC_EXPORT_INTERVAL') || '60000');
+    if (Number.isInteger(ms) && ms >= 1_000 && ms <= 86_400_000) return `${ms}ms`;
+    const what = 'expected a number of milliseconds from 1000 to 86400000';
+    this.#ignored('OTEL_METRIC_EXPORT_INTERVAL', what);
+    return '60s';
   }
 
   /** What OTEL_TRACES_SAMPLER asks for; null: nothing. */

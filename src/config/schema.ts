@@ -153,6 +153,10 @@ const telemetrySchema = z
       .prefault({})
       .describe('Traces that are kept whatever `sample` says.'),
     metrics: flag(true, 'Serve /metrics for Prometheus.'),
+    otlp_metrics: duration('0s', 'How often the metrics go to `otlp`, too; 0s: never.', {
+      zero: true,
+      min: 1_000,
+    }),
     refs: flag(
       false,
       'Put a `ref` into error answers, refused handshakes and kicks: `pith why REF` says what happened.',

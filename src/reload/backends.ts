@@ -67,6 +67,7 @@ export class Backends {
     this.#parts = parts;
     const { config } = parts;
     this.#use(config, this.#make(config));
+    parts.metrics.watchAll('pith_backend_addresses', () => this.#addressStates());
     const { mode, backend } = config.auth;
     if (mode === 'connect' || (mode === 'jwt' && backend !== ''))
       this.#asked = { ...this.#current.get(backend)! };
@@ -84,6 +85,16 @@ export class Backends {
 
   get dialIn(): DialInUpstream[] {
     return this.upstreams.filter((upstream) => upstream instanceof DialInUpstream);
+  }
+
+  /** How many addresses of each backend are in which state, for the metrics. */
+  *#addressStates(): Generator<readonly [labels: string[], value: number]> {
+    for (const { name, upstream } of this.#current.values()) {
+      const counts = new Map<string, number>();
+      for (const { state } of upstream.info().each?.() ?? [])
+        counts.set(state, (counts.get(state) ?? 0) + 1);
+      for (const [state, count] of counts) yield [[name, state], count];
+    }
   }
 
   info(): Info['backends'] {

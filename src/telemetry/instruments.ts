@@ -170,6 +170,10 @@ export const INSTRUMENTS = {
   ),
   pith_gaps_told_total: counter('Times that a client was told that it has missed pushes.'),
   pith_backend_healthy_addresses: gauge('Addresses of the backend that can serve.', ['backend']),
+  pith_backend_addresses: gauge(
+    "Addresses of the backend, by the state that the log's lines have.",
+    ['backend', 'state'],
+  ),
   pith_backend_breaker_open: gauge('1 while the circuit breaker of the backend is open.', [
     'backend',
   ]),
@@ -218,6 +222,10 @@ export const INSTRUMENTS = {
   pith_drain_state: gauge('1 while the gateway is stopping, otherwise 0.'),
   pith_spans_total: counter(
     'Trace spans: made, exported, failed. The others are waiting, or were dropped because too many waited.',
+    ['state'],
+  ),
+  pith_metric_exports_total: counter(
+    'Times that the metrics were sent to telemetry.otlp: exported or failed.',
     ['state'],
   ),
   // The usual names of Node.js services, so that existing dashboards work.

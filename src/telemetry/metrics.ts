@@ -9,6 +9,7 @@ export type { InstrumentName };
 
 /** A value that is read when somebody looks. */
 type Read = () => number;
+type ReadAll = () => Iterable<readonly [labels: string[], value: number]>;
 
 /** One counter with its labels; keep it where it is counted often. */
 export class Series {
@@ -22,6 +23,7 @@ export class Series {
 export class Metrics {
   readonly #counts = new Map<InstrumentName, Map<string, Series>>();
   readonly #reads = new Map<InstrumentName, Map<string, Read>>();
+  readonly #lists = new Map<InstrumentName, ReadAll>();
   readonly #histograms = new Map<InstrumentName, Map<string, Histogram>>();
 
   /** The counter of these label values, in the order of the table. */
@@ -53,11 +55,26 @@ export class Metrics {
   *values(name: InstrumentName): Generator<readonly [labels: string[], value: number]> {
     for (const [key, { value }] of this.#counts.get(name) ?? []) yield [key.split('\u0000'), value];
     for (const [key, read] of this.#reads.get(name) ?? []) yield [key.split('\u0000'), read()];
+    yield* this.#lists.get(name)?.() ?? [];
+    const { kind, labels } = INSTRUMENTS[name] as Instrument;
+    // A counter that appears with its first event has no increase that an alert could see.
+    const isMissing = labels.length === 0 && !this.#counts.has(name) && !this.#reads.has(name);
+    if (kind === 'counter' && isMissing) yield [[], 0];
+  }
+
+  /** The histograms under a name, each with its labels. */
+  *histograms(name: InstrumentName): Generator<readonly [labels: string[], kept: Histogram]> {
+    for (const [key, one] of this.#histograms.get(name) ?? []) yield [key.split('\u0000'), one];
   }
 
   /** Registers what is read when the metrics are: a gauge, or a counter that is kept elsewhere. */
   watch(name: InstrumentName, labels: readonly string[], read: Read): void {
     labelled(this.#reads, name).set(keyOf(labels), read);
+  }
+
+  /** Registers gauges whose labels are known only when they are read. */
+  watchAll(name: InstrumentName, read: ReadAll): void {
+    this.#lists.set(name, read);
   }
 
   /** It is not read any more. */
@@ -71,20 +88,10 @@ export class Metrics {
     for (const name of Object.keys(INSTRUMENTS) as InstrumentName[]) {
       const { help, kind, labels } = INSTRUMENTS[name] as Instrument;
       text += `# HELP ${name} ${help}\n# TYPE ${name} ${kind}\n`;
-      for (const [key, { value }] of this.#counts.get(name) ?? [])
-        text += line(name, pairs(labels, key), value);
-      for (const [key, read] of this.#reads.get(name) ?? [])
-        text += line(name, pairs(labels, key), read());
-      // A counter that appears with its first event has no increase that an alert could see.
-      if (
-        kind === 'counter' &&
-        labels.length === 0 &&
-        !this.#counts.has(name) &&
-        !this.#reads.has(name)
-      )
-        text += line(name, [], 0);
-      for (const [key, one] of this.#histograms.get(name) ?? [])
-        text += histogramLines(name, pairs(labels, key), one);
+      for (const [values, value] of this.values(name))
+        text += line(name, pairs(labels, values), value);
+      for (const [values, one] of this.histograms(name))
+        text += histogramLines(name, pairs(labels, values), one);
     }
     return text;
   }
@@ -121,8 +128,7 @@ function entry<T>(
   return one;
 }
 
-function pairs(labels: readonly string[], key: string): string[] {
-  const values = key.split('\u0000');
+function pairs(labels: readonly string[], values: readonly string[]): string[] {
   return labels.map((label, i) => `${label}="${escape(values[i] ?? '')}"`);
 }
 

@@ -6,15 +6,13 @@ import type { Attributes, Span, Tracer } from '@opentelemetry/api';
 import type { NodeSDK } from '@opentelemetry/sdk-node';
 
 import { type Clock, within } from '../clock.ts';
-import { errorText } from '../errors.ts';
 import type { OtelExport } from '../config/otel-variables.ts';
+import { ExportReport } from './export-report.ts';
 import type { Log } from './log.ts';
 import type { Metrics, Series } from './metrics.ts';
 
 /** How long a stop waits for the collector to take the rest. */
 const FLUSH_MS = 3_000;
-/** How often an unreachable collector is logged, in milliseconds. */
-const LOG_AGAIN_MS = 60_000;
 
 export type TracingParts = {
   /** `http://collector:4318`, with or without the path `/v1/traces`. */
@@ -129,33 +127,13 @@ export class Tracing {
     span.end(at);
   }
 
-  /** The exporter with counters; failures are logged when they begin, once in a while, and when they are over. */
+  /** The exporter, with what is counted and logged of it. */
   #watched(exporter: Exporter, url: URL): Exporter {
-    const { clock, log, metrics } = this.#parts;
-    const exported = metrics.series('pith_spans_total', ['exported']);
-    const failed = metrics.series('pith_spans_total', ['failed']);
-    const collector = url.host;
-    let loggedAt = Number.NEGATIVE_INFINITY;
-    let lost = 0;
+    const report = new ExportReport('traces', 'pith_spans_total', url, this.#parts);
     return {
       export: (spans, done) => {
         exporter.export(spans, (result) => {
-          if (result.code === 0) {
-            exported.add(spans.length);
-            if (lost > 0) log.info({ collector, lost }, 'traces exported again');
-            lost = 0;
-            loggedAt = Number.NEGATIVE_INFINITY;
-          } else {
-            failed.add(spans.length);
-            lost += spans.length;
-            if (clock.now() - loggedAt >= LOG_AGAIN_MS) {
-              loggedAt = clock.now();
-              log.warn(
-                { collector, lost, why: errorText(result.error) },
-                'traces cannot be exported',
-              );
-            }
-          }
+          report.done(result, spans.length);
           done(result);
         });
       },

@@ -9,6 +9,7 @@ import { Relay } from '../relay/relay.ts';
 import type { RelayParts } from '../relay/relay-parts.ts';
 import { RouteActivity } from '../relay/route-activity.ts';
 import { Shedding } from '../relay/shedding.ts';
+import { OtlpMetrics } from '../telemetry/otlp-metrics.ts';
 import type { ProcessUse } from '../telemetry/process-use.ts';
 import { LevelSwitch } from '../telemetry/level-switch.ts';
 import { Tracing } from '../telemetry/tracing.ts';
@@ -35,11 +36,21 @@ export function makeKeptTraces({ telemetry: { sample, always } }: Config): KeptT
   return { sample, keepErrors, keepSlowerThanMs, keptPerSecondMax };
 }
 
-/** null: no traces. */
-export function makeTracing(shared: Shared & { readonly otel?: OtelExport }): Tracing | null {
-  const { otlp } = shared.config.telemetry;
-  const { otel = otelExport({}) } = shared;
-  return otlp === '' ? null : new Tracing({ ...shared, otlp, otel });
+export type Exports = {
+  /** null: no traces. */
+  readonly tracing: Tracing | null;
+  /** null: metrics are read by Prometheus alone. */
+  readonly otlpMetrics: OtlpMetrics | null;
+};
+
+/** What goes to a collector. */
+export function makeExports(shared: Shared & { readonly otel?: OtelExport }): Exports {
+  const { otlp, otlp_metrics: everyMs } = shared.config.telemetry;
+  const parts = { otel: otelExport({}), ...shared, otlp, everyMs };
+  return {
+    tracing: otlp === '' ? null : new Tracing(parts),
+    otlpMetrics: everyMs === 0 ? null : new OtlpMetrics(parts),
+  };
 }
 
 export type MakeRelayParts = Shared &

@@ -210,6 +210,13 @@ routes:
   expect(await bob.request('work.slowly')).toMatchObject({ reason: 'TOO_MANY' });
   await eventually(() => gateway.count('pith_requests_total', 'work', 'ok') === 4, 'all to end');
   const after = await scrape(gateway.healthPort);
+  const states = after.get('pith_backend_addresses')!.samples;
+  expect(states.map(({ labels, value: count }) => [labels['backend'], count])).toEqual([
+    ['work', 1],
+  ]);
+  // As the log has said it.
+  const state0 = states[0]!.labels['state'];
+  expect(gateway.log.some(({ msg, state }) => msg === 'backend' && state === state0)).toBe(true);
   const seen = (name: string, labels: Record<string, string> = {}) => value(after, name, labels);
   expect(seen('pith_messages_received_total', { type: 'request' })).toBe(4);
   expect(seen('pith_messages_received_total', { type: 'notify' })).toBe(1);

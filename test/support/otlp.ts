@@ -29,12 +29,48 @@ export type SeenSpan = {
   readonly status: number;
 };
 
+type NumberPoint = { asDouble?: number; asInt?: number | string };
+type HistogramPoint = {
+  count: number | string;
+  sum: number;
+  bucketCounts: (number | string)[];
+  explicitBounds: number[];
+};
+type MetricPoint = { attributes: JsonAttribute[]; startTimeUnixNano: string; timeUnixNano: string };
+
+/** [opentelemetry-proto: metrics.proto, in JSON] */
+export type OtlpMetrics = {
+  resourceMetrics: {
+    resource: { attributes: JsonAttribute[] };
+    scopeMetrics: {
+      scope: { name: string };
+      metrics: {
+        name: string;
+        unit: string;
+        description: string;
+        sum?: {
+          isMonotonic: boolean;
+          aggregationTemporality: number;
+          dataPoints: (MetricPoint & NumberPoint)[];
+        };
+        gauge?: { dataPoints: (MetricPoint & NumberPoint)[] };
+        histogram?: {
+          aggregationTemporality: number;
+          dataPoints: (MetricPoint & HistogramPoint)[];
+        };
+      }[];
+    }[];
+  }[];
+};
+
 export type Collector = AsyncDisposable & {
   /** For `telemetry.otlp`. */
   readonly url: string;
   readonly spans: readonly SeenSpan[];
   /** The headers of each request, and its path in `:path`. */
   readonly requests: readonly Readonly<Record<string, string | string[] | undefined>>[];
+  /** Bodies of `/v1/metrics` in JSON, as they came. */
+  readonly metrics: readonly OtlpMetrics[];
   /** Content types that came. */
   readonly types: ReadonlySet<string>;
   /** Answers a gateway with 400 from now on, which says not to try again. */
@@ -46,6 +82,7 @@ export type Collector = AsyncDisposable & {
 /** Takes OTLP over HTTP at `/v1/traces`, in JSON and in protobuf. */
 export async function startCollector(): Promise<Collector> {
   const spans: SeenSpan[] = [];
+  const metrics: OtlpMetrics[] = [];
   const types = new Set<string>();
   const requests: Record<string, string | string[] | undefined>[] = [];
   let refusing = false;
@@ -55,6 +92,11 @@ export async function startCollector(): Promise<Collector> {
     request.on('end', () => {
       const type = request.headers['content-type'] ?? '';
       requests.push({ ...request.headers, ':path': request.url ?? '' });
+      if (request.url?.endsWith('/v1/metrics') === true && !refusing) {
+        metrics.push(JSON.parse(Buffer.concat(chunks).toString()) as OtlpMetrics);
+        response.writeHead(200, { 'content-type': 'application/json' }).end('{}');
+        return;
+      }
       if (!request.url?.endsWith('/traces')) {
         response.writeHead(404).end();
         return;
@@ -74,6 +116,7 @@ export async function startCollector(): Promise<Collector> {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     spans,
+    metrics,
     requests,
     types,
     refuse(refuse) {
@@ -94,7 +137,7 @@ export async function startCollector(): Promise<Collector> {
 
 // ---- JSON -------------------------------------------------------------------------------------------------
 
-type JsonAttribute = {
+export type JsonAttribute = {
   key: string;
   value: { stringValue?: string; boolValue?: boolean; intValue?: number | string };
 };

@@ -46,6 +46,29 @@ test('the file and our own variables beat them; only OTEL_SDK_DISABLED beats all
   expect(load(yaml, { env: off }).telemetry).toMatchObject({ otlp: '', sample: 0.5 });
 });
 
+test.each([
+  [{ OTEL_METRICS_EXPORTER: 'otlp' }, 60_000],
+  [{ OTEL_METRICS_EXPORTER: 'otlp', OTEL_METRIC_EXPORT_INTERVAL: '5000' }, 5_000],
+  [{ OTEL_METRICS_EXPORTER: 'none' }, 0],
+  [{}, 0],
+  [{ OTEL_METRICS_EXPORTER: 'otlp', OTEL_SDK_DISABLED: 'true' }, 0],
+  [{ OTEL_METRICS_EXPORTER: 'otlp', PITH_TELEMETRY__OTLP_METRICS: '15s' }, 15_000],
+])('metrics: %j', (more, everyMs) => {
+  const env = { OTEL_EXPORTER_OTLP_ENDPOINT: BASE, ...more };
+  expect(load('', { env }).telemetry.otlp_metrics).toBe(everyMs);
+});
+
+test('without an endpoint there is nowhere to send metrics', () => {
+  const env = { OTEL_METRICS_EXPORTER: 'otlp' };
+  expect(load('', { env }).telemetry.otlp_metrics).toBe(0);
+});
+
+test('metrics need a place to go', () => {
+  expect(problemsOf('telemetry: { otlp_metrics: 10s }')).toEqual([
+    'pith.yaml:1: telemetry.otlp_metrics: needs telemetry.otlp, which says where they go',
+  ]);
+});
+
 describe('a wrong value is ignored, with a warning', () => {
   const wrong: [env: Record<string, string>, warning: string][] = [
     [

@@ -65,6 +65,7 @@ const ROWS: readonly string[] = `
  counter    pith_deltas_total                              outcome
  counter    pith_gaps_told_total
  gauge      pith_backend_healthy_addresses                 backend
+ gauge      pith_backend_addresses                         backend state
  gauge      pith_backend_breaker_open                      backend
  gauge      pith_tls_certificate_expiry_timestamp_seconds  listener
  gauge      pith_bus_up
@@ -90,6 +91,7 @@ const ROWS: readonly string[] = `
  counter    pith_drain_forced_total
  gauge      pith_drain_state
  counter    pith_spans_total                               state
+ counter    pith_metric_exports_total                      state
  gauge      nodejs_eventloop_lag_p50_seconds
  gauge      nodejs_eventloop_lag_p99_seconds
  gauge      nodejs_heap_size_used_bytes
