@@ -36,6 +36,7 @@ export const RELOADED_KEYS = [
   'maintenance',
   'routes',
   'sessions.max_age',
+  'sessions.resume.keys',
   'telemetry.always',
   'telemetry.refs',
   'telemetry.sample',

@@ -110,6 +110,11 @@ export class Resume implements TokenOwner {
     metrics.watch('pith_resume_ended', [], () => this.ended.size);
   }
 
+  /** Other keys of tokens: the first seals from now on, all open. At least one, 32 bytes each. */
+  setKeys(keys: readonly Buffer[]): void {
+    this.#tokens.box.setKeys(keys);
+  }
+
   // ---- a handshake --------------------------------------------------------------------------------------
 
   /**

@@ -39,20 +39,27 @@ type Parts = {
 };
 
 export class TokenBox {
-  readonly #keys: readonly Buffer[];
-  readonly #subkeys: readonly Map<string, KeyObject>[];
-  readonly #ownSubkey: KeyObject;
+  #keys: readonly Buffer[] = [];
+  #subkeys: readonly Map<string, KeyObject>[] = [];
+  #ownSubkey!: KeyObject;
+  readonly #gatewayId: string;
   readonly #head: Buffer;
   /** Of the last token. */
   #count = 0;
 
   /** @param keys 32 bytes each, at least one: the first seals, all open. @param gatewayId At most 64 characters of ASCII. */
   constructor(keys: readonly Buffer[], gatewayId: string) {
-    this.#keys = keys;
-    this.#subkeys = keys.map(() => new Map<string, KeyObject>());
-    this.#ownSubkey = subkey(keys[0]!, gatewayId);
+    this.#gatewayId = gatewayId;
     const id = Buffer.from(gatewayId);
     this.#head = Buffer.concat([Buffer.from([VERSION, id.length]), id]);
+    this.setKeys(keys);
+  }
+
+  /** Others from now on, as in the constructor. The count goes on: a key that comes back meets no nonce again. */
+  setKeys(keys: readonly Buffer[]): void {
+    this.#keys = keys;
+    this.#subkeys = keys.map(() => new Map<string, KeyObject>());
+    this.#ownSubkey = subkey(keys[0]!, this.#gatewayId);
   }
 
   /** null: it would be longer than a token may be. */

@@ -4,12 +4,14 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Capacity } from '../config/auto-limits.ts';
 import { formatPath } from '../config/problem.ts';
 import type { Config } from '../config/schema.ts';
+import { parseResumeKey } from '../config/resume-keys.ts';
 import { readBlocksFile } from '../orders/blocks-file.ts';
 import type { Orders } from '../orders/orders.ts';
 import type { Relay } from '../relay/relay.ts';
 import type { Backends } from '../reload/backends.ts';
 import type { PreparedTokens } from '../reload/live-tokens.ts';
 import { type ReadConfig, Reload } from '../reload/reload.ts';
+import type { Resume } from '../resume/resume.ts';
 import type { LevelSwitch } from '../telemetry/level-switch.ts';
 import { makeEventView, type Nats } from './bus.ts';
 import { makeAccessRules, type OperatorAccess } from './control.ts';
@@ -32,6 +34,8 @@ export type MakeReloadParts = Shared & {
   readonly nats: Nats | null;
   readonly orders: Orders;
   readonly logLevel: LevelSwitch;
+  /** null: no client can come back. */
+  readonly resume: Resume | null;
   readonly refusal: () => string;
 };
 
@@ -51,6 +55,9 @@ export function makeReload(parts: MakeReloadParts): Reload {
     for (const name of ['control', 'admin'] as const)
       access[name].setRules(makeAccessRules(name, config));
     next?.use();
+    const { keys } = config.sessions.resume;
+    if (!isDeepStrictEqual(keys, before.sessions.resume.keys))
+      parts.resume?.setKeys(keys.map(parseResumeKey));
     if (nats !== null) nats.bus.events.view = makeEventView(config);
     if (!isDeepStrictEqual(config.maintenance, before.maintenance))
       orders.configure(makePause(config));

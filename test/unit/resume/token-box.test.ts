@@ -42,6 +42,23 @@ test('the first key seals, all open, and none else does', () => {
   expect(new TokenBox([ONE], 'c-1').open(next)).toBeNull();
 });
 
+test('other keys: what was sealed before opens while its key is there, and no nonce comes twice', () => {
+  const box = new TokenBox([ONE], 'a-1');
+  const old = box.seal(PLAIN)!;
+  box.setKeys([ONE, TWO]);
+  expect(box.open(old)).toEqual(PLAIN);
+  expect(new TokenBox([ONE], 'c-1').open(box.seal(PLAIN)!)).toEqual(PLAIN);
+  box.setKeys([TWO, ONE]);
+  const next = box.seal(PLAIN)!;
+  expect(box.open(old)).toEqual(PLAIN);
+  expect(new TokenBox([TWO], 'c-1').open(next)).toEqual(PLAIN);
+  box.setKeys([TWO]);
+  expect([box.open(old), box.open(next)]).toEqual([null, PLAIN]);
+  // The first key again: its tokens are not those that it has made before.
+  box.setKeys([ONE]);
+  expect(box.seal(PLAIN)).not.toBe(old);
+});
+
 test('every changed, added or missing character voids it', () => {
   const box = new TokenBox([ONE], 'a-1');
   const token = box.seal(PLAIN)!;
