@@ -149,9 +149,13 @@ const BREAKER = [
   '',
 ] as const;
 
-/** @param uids Keys of `auth`; '': none. */
-function yamlOf(uids: string, resume: string, place: string, configuration: number): string {
-  const own = CONFIGURATIONS[configuration]!;
+/** @param uids Keys of `auth`; '': none. @param own Beside what all have. */
+function yamlOf(
+  uids: string,
+  resume: string,
+  place: string,
+  { configuration, own }: { configuration: number; own: string },
+): string {
   const others = own.includes('auth: {')
     ? own.replace('auth: {', uids === '' ? 'auth: {' : `auth: { ${uids},`)
     : `${own}\nauth: { ${uids} }`;
@@ -183,7 +187,12 @@ ${others.includes('sessions: {') ? others.replace('sessions: {', `sessions: { ${
 
 export function makeStage(
   world: World,
-  options: { gateways: number; clients: number },
+  options: {
+    gateways: number;
+    clients: number;
+    /** What gateways are configured with beside what all have; absent: CONFIGURATIONS. */
+    own?: (configuration: number) => string;
+  },
 ): { stage: Stage; bus: BusView | null; seasons: Seasons; resuming: Resuming } {
   const seasons = new Seasons(world);
   const resuming = new Resuming(world, seasons);
@@ -201,7 +210,10 @@ export function makeStage(
     world,
     resuming,
     yaml: (place, configuration) =>
-      yamlOf(seasons.current.policy.yaml, resuming.yaml, place, configuration),
+      yamlOf(seasons.current.policy.yaml, resuming.yaml, place, {
+        configuration,
+        own: options.own?.(configuration) ?? CONFIGURATIONS[configuration]!,
+      }),
     configurations: CONFIGURATIONS.length,
     routes: ROUTES,
     choices: CHOICES,

@@ -4,6 +4,7 @@ import { loadConfig } from '../../src/config/load.ts';
 import { formatProblem } from '../../src/config/problem.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { Attach } from '../../src/control/attach.ts';
+import type { ReloadOutcome } from '../../src/control/gateway-methods.ts';
 import { Gateway } from '../../src/gateway.ts';
 import type { Log } from '../../src/telemetry/log.ts';
 import type { Accept } from '../../src/transport/transport.ts';
@@ -48,6 +49,8 @@ export class SimGateway {
   readonly #network: Network;
   #accept: Accept | null = null;
   readonly #listening: (() => void)[] = [];
+  /** As a reload reads it. */
+  #next: Config;
 
   constructor(options: GatewayOptions) {
     const { world, network, place, generation } = options;
@@ -55,8 +58,10 @@ export class SimGateway {
     this.#network = network;
     this.node = new Node(world, `${place}#${generation}`);
     this.config = configOf(options.yaml);
+    this.#next = this.config;
     this.gateway = new Gateway({
       config: this.config,
+      readConfig: () => Promise.resolve({ config: this.#next }),
       clock: this.node.clock,
       random: this.node.random,
       network: {
@@ -82,6 +87,12 @@ export class SimGateway {
 
   get isReady(): boolean {
     return !this.node.isDead && this.gateway.notReady().length === 0;
+  }
+
+  /** Another configuration, as if its file had changed. */
+  reload(yaml: string): Promise<ReloadOutcome> {
+    this.#next = configOf(yaml);
+    return this.gateway.reload('a file has changed');
   }
 
   /** A count from its metrics. */

@@ -51,6 +51,9 @@ type Pending = {
   waitedMs: number;
 };
 
+/** In a kick: of a gateway that stops, or that has more than its share of sessions. */
+export const SENT_AWAY = /"(draining|rebalanced)"/;
+
 export class Link {
   readonly client: Client;
   readonly address: string;
@@ -145,11 +148,15 @@ export class Link {
     }
   }
 
-  /** The other side ends it. A gateway that stops in order answers what backends have before it closes a session. */
+  /**
+   * The other side ends it. A gateway that stops in order, or sends a session to another, answers what backends have before
+   * it closes it.
+   */
   ended(): void {
     const { world, isStopping } = this.#around;
     const { address, client, kicked } = this;
-    if (!isStopping(address) || client.isToldToGo || kicked.includes('logged_in_elsewhere')) return;
+    const isSentAway = isStopping(address) || SENT_AWAY.test(kicked);
+    if (!isSentAway || client.isToldToGo || kicked.includes('logged_in_elsewhere')) return;
     for (const { ask } of this.#pending.values())
       if (ask.reached.length > 0)
         world.violate(

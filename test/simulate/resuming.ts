@@ -5,7 +5,7 @@
 import { TokenBox } from '../../src/resume/token-box.ts';
 import { readState, type ResumeState } from '../../src/resume/resume-state.ts';
 import type { SimGateway } from './gateway.ts';
-import type { Link, Surroundings } from './player-link.ts';
+import { type Link, SENT_AWAY, type Surroundings } from './player-link.ts';
 import type { SeededRandom } from './random.ts';
 import type { Client } from './records.ts';
 import type { Seasons } from './seasons.ts';
@@ -143,7 +143,7 @@ export class Wallet {
   }
 
   kicked(link: Link): void {
-    if (!link.kicked.includes('draining'))
+    if (!SENT_AWAY.test(link.kicked))
       this.#around.resuming.kicked(this.#token, this.#gatewayOf(link));
   }
 

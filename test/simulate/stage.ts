@@ -166,6 +166,11 @@ export class Stage {
     return this.world.nowMs % ROUND_MS > CALM_MS - WRONG_MS;
   }
 
+  /** What a gateway is configured with. */
+  yamlOf(place: string, configuration: number): string {
+    return this.#options.yaml(place, configuration);
+  }
+
   get places(): Places {
     return {
       gateways: this.gateways.all.map(({ place }) => place),
