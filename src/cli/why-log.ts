@@ -2,6 +2,7 @@
 import { open } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 
+import { isOwnReason, REASONS } from '../errors.ts';
 import { type FailureRecord, recordOf } from '../failures/failure-record.ts';
 import { FAILURES_SHOWN_MAX } from '../failures/failures.ts';
 import { isObject } from '../protocol/exact-json.ts';
@@ -89,6 +90,8 @@ const ADDRESSES = ['method', 'subject', 'path', 'cmd', 'address'];
 export function recordOfLine(fields: Readonly<Record<string, unknown>>): FailureRecord | null {
   const { msg, time, sid, notify, lastedMs, tookMs } = fields;
   const isEnd = msg === 'session closed';
+  const said = fields['reason'];
+  const reason = typeof said === 'string' ? said : msg === 'bad reply' ? 'BAD_REPLY' : '';
   const ref = fields['ref'] ?? (isEnd && typeof sid === 'string' ? refOf(sid, 0) : '');
   return recordOf({
     ...fields,
@@ -99,7 +102,8 @@ export function recordOfLine(fields: Readonly<Record<string, unknown>>): Failure
       .filter((one) => typeof one === 'string')
       .join(' '),
     tookMs: isEnd ? lastedMs : tookMs,
-    reason: fields['reason'] ?? (msg === 'bad reply' ? 'BAD_REPLY' : 'BACKEND_ERROR'),
+    code: fields['code'] ?? (notify !== true && isOwnReason(reason) ? REASONS[reason].code : 0),
+    reason,
     message: fields['words'] ?? '',
     cause: fields['why'] ?? fields['error'] ?? '',
     by: fields['by'] ?? (msg === 'call refused' ? 'backend' : 'gateway'),

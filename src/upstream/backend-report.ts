@@ -4,6 +4,7 @@ import type { Log } from '../telemetry/log.ts';
 import { LogThrottle } from '../telemetry/log-throttle.ts';
 import type { BackendTroubles } from '../failures/backend-troubles.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import type { Target } from '../routing/rule.ts';
 import { refOf } from '../ref.ts';
 import type { Call } from './call.ts';
 import { Waits, type WaitsFor } from './waits.ts';
@@ -92,8 +93,19 @@ export class BackendReport {
     this.#troubles?.had(this.backend, why, this.#clock.now());
     const left = this.#throttle.allow(`call ${kind}`);
     if (left === null) return;
-    const ref = refOf(call.session.sid, call.seq);
-    this.#log.warn({ backend: this.backend, ref, ...what, why, ...left }, 'call failed');
+    const { seq, session, target, wantsAnswer } = call;
+    const { sid, uid } = session;
+    this.#log.warn(
+      {
+        ...{ backend: this.backend, ref: refOf(sid, seq), sid },
+        ...(uid && { uid }),
+        // A handshake has no rule.
+        ...((target as Target | undefined) && { rule: target.match }),
+        ...(!wantsAnswer && { notify: true }),
+        ...{ ...what, why, ...left },
+      },
+      'call failed',
+    );
   }
 
   /** Something that the backend sent was not used. */

@@ -42,7 +42,7 @@ export class HttpAnswers {
 
   /** Ends `call` by the reason why there is no answer that can be used. */
   fail(call: Call, { kind, why, reason, message }: Trouble): void {
-    this.#report.trouble(call, kind, { route: call.route }, why);
+    this.#report.trouble(call, kind, { reason, route: call.route }, why);
     call.fail(failure(reason, message));
   }
 
@@ -79,7 +79,8 @@ export class HttpAnswers {
       call.succeed(exchange.body);
     } else if (NOT_SERVED.has(status)) {
       const why = `POST ${this.#where.url}${path} answered ${status}: the backend that auth.backend names must serve it`;
-      this.#report.trouble(call, 'no-connect', { route: call.route }, why);
+      const { route } = call;
+      this.#report.trouble(call, 'no-connect', { reason: 'BACKEND_ERROR', route }, why);
       call.fail(failure('BACKEND_ERROR', 'the backend has no Connect'));
     } else {
       const headers = answerHeaders(exchange.headers);
@@ -102,7 +103,8 @@ export class HttpAnswers {
     const hint = HINTS.get(status) ?? '';
     if (status >= 500 || (!refusal.spoken && hint !== '')) {
       const why = `POST ${this.#where.url}${path} answered ${status}${hint}`;
-      this.#report.trouble(call, `status ${status}`, { route: call.route }, why);
+      const { reason } = refusal.failure;
+      this.#report.trouble(call, `status ${status}`, { reason, route: call.route }, why);
     }
     return refusal;
   }

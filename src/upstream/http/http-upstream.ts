@@ -247,7 +247,7 @@ export class HttpUpstream implements Upstream, PendingCall {
     if (this.#options.wheel.now() < call.deadline) return;
     const ms = Math.round(call.deadline - call.startedAt);
     const why = `no answer from ${this.#where.url} in ${ms} ms: ${LATE[phase]}`;
-    this.#report.trouble(call, `late ${phase}`, { route: call.route }, why);
+    this.#report.trouble(call, `late ${phase}`, { reason: 'TIMEOUT', route: call.route }, why);
   }
 
   // ---- one request --------------------------------------------------------------------------------------

@@ -181,16 +181,17 @@ export class MethodUpstream implements Upstream {
     const method = this.#methods.find(schema, target, route);
     if (method === null) {
       const why = noMethod(schema, target.method, route);
-      this.#report.trouble(call, 'no method', { route }, why);
+      this.#report.trouble(call, 'no method', { reason: 'NO_ROUTE', route }, why);
       return failure('NO_ROUTE', 'the backend has no method for this route');
     }
     if (method.kind === 'server_streaming' && target.group !== null && call.wantsAnswer) {
-      this.#report.trouble(call, 'join', { route }, `${method.path}: ${JOINS_NO_STREAM}`);
+      const why = `${method.path}: ${JOINS_NO_STREAM}`;
+      this.#report.trouble(call, 'join', { reason: 'UNSUPPORTED', route }, why);
       return failure('UNSUPPORTED', JOINS_NO_STREAM);
     }
     if (isCallable(method)) return method;
     const why = `${method.path} is ${method.kind}; ${CALLABLE}`;
-    this.#report.trouble(call, 'client streaming', { route }, why);
+    this.#report.trouble(call, 'client streaming', { reason: 'UNSUPPORTED', route }, why);
     return failure('UNSUPPORTED', 'this route calls a method that takes a stream');
   }
 
@@ -280,7 +281,8 @@ export class MethodUpstream implements Upstream {
     else endpoint.answered();
     if (!isSpoken(ended)) {
       const why = `${method.path} at ${endpoint.name}: ${statusText(ended)}`;
-      this.#report.trouble(call, `status ${ended.code}`, { route: call.route }, why);
+      const { reason } = failed;
+      this.#report.trouble(call, `status ${ended.code}`, { reason, route: call.route }, why);
     }
     this.#answer({ sent, initial, ended, body, isUnsent }, null, failed);
   }
@@ -311,7 +313,8 @@ export class MethodUpstream implements Upstream {
   }
 
   #fail(call: Call, why: Failure, kind: string, text: () => string): void {
-    this.#report.trouble(call, kind, { route: call.route }, text());
+    const { reason } = why;
+    this.#report.trouble(call, kind, { reason, route: call.route }, text());
     call.fail(why);
   }
 }

@@ -11,7 +11,7 @@ import {
   traceHeaders,
 } from '../../contract/headers.ts';
 import { connectJson, readConnectResponse } from '../../contract/json-shapes.ts';
-import { type Failure, failure } from '../../errors.ts';
+import { type Failure, failure, type Reason } from '../../errors.ts';
 import type { Lane, BackendSession } from '../../session/lane.ts';
 import type { TimerWheel } from '../../timer-wheel.ts';
 import type { BackendReport } from '../backend-report.ts';
@@ -93,7 +93,7 @@ export class NatsUpstream implements Upstream, PendingCall {
   cancel(call: Call): void {
     if (this.#answers.calls.remove(call)) {
       if (call.deadline <= this.#wheel.now())
-        this.#trouble(call, 'late', 'the backend did not answer in time');
+        this.#trouble(call, 'TIMEOUT', 'the backend did not answer in time');
       return;
     }
     if (this.#answers.held.remove(call)) return;
@@ -135,7 +135,7 @@ export class NatsUpstream implements Upstream, PendingCall {
     const unsent = send(this.#connector, { subject, payload, reply, headers });
     if (unsent === null) return true;
     this.#answers.calls.remove(call);
-    if (unsent.reason === 'TOO_LARGE') this.#trouble(call, 'size', unsent.message);
+    if (unsent.reason === 'TOO_LARGE') this.#trouble(call, 'TOO_LARGE', unsent.message);
     call.fail(unsent);
     return false;
   }
@@ -161,7 +161,7 @@ export class NatsUpstream implements Upstream, PendingCall {
     };
     if (mayWait && this.#unserved.waits(call, again)) return;
     this.#nobodyAt = this.#wheel.now();
-    this.#trouble(call, 'nobody', 'no subscribers on this subject');
+    this.#trouble(call, 'BACKEND_AWAY', 'no subscribers on this subject');
     call.fail(failure('BACKEND_AWAY'));
   }
 
@@ -189,7 +189,7 @@ export class NatsUpstream implements Upstream, PendingCall {
       };
     } catch (error) {
       if (!(error instanceof ShapeError)) throw error;
-      this.#trouble(call, 'answer', error.message);
+      this.#trouble(call, 'BAD_REPLY', error.message);
       call.fail(failure('BAD_REPLY', error.message));
       return;
     }
@@ -231,8 +231,8 @@ export class NatsUpstream implements Upstream, PendingCall {
     return Promise.resolve();
   }
 
-  #trouble(call: Call, kind: string, why: string): void {
-    this.#report.trouble(call, kind, { subject: this.subjectOf(call) }, why);
+  #trouble(call: Call, reason: Reason, why: string): void {
+    this.#report.trouble(call, reason, { reason, subject: this.subjectOf(call) }, why);
   }
 
   readonly #publishTurn = (): void => {

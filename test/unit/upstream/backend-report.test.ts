@@ -75,7 +75,7 @@ test('a call that failed: where and why, five lines of a kind', () => {
     {
       level: 'warn',
       backend: 'game',
-      ref: 'gw.1-2',
+      ...{ ref: 'gw.1-2', sid: 'gw.1', notify: true },
       route: 'game.a',
       why: 'status 5',
       msg: 'call failed',
@@ -83,7 +83,7 @@ test('a call that failed: where and why, five lines of a kind', () => {
     {
       level: 'warn',
       backend: 'game',
-      ref: 'gw.1-3',
+      ...{ ref: 'gw.1-3', sid: 'gw.1', notify: true },
       route: 'game.b',
       why: 'no answer',
       msg: 'call failed',
