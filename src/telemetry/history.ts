@@ -59,12 +59,12 @@ export class History {
     this.#lookAgain();
   }
 
-  /** All steps, the oldest first; the last is not over yet. Series that were 0 throughout are left out. */
+  /** All steps, the oldest first; the last is not over yet. Counters that were 0 throughout are left out. */
   read(): { readonly startMs: number; readonly series: HistorySeries[] } {
     this.#look();
     const first = (this.#step + 1) % STEPS;
     const series = [...this.#series.values()]
-      .filter(({ values }) => values.some((value) => value !== 0))
+      .filter(({ kind, values }) => kind === 'sessions' || values.some((value) => value !== 0))
       .map(({ kind, name, values }) => ({
         ...{ kind, name },
         values: [...values.subarray(first), ...values.subarray(0, first)],

@@ -184,6 +184,10 @@ describe.skipIf(chromium === undefined)('the console', () => {
     const { page } = web;
     const headers: Record<string, string>[] = [];
     page.on('request', (request) => headers.push(request.headers()));
+    // Whoever closes the dialog can open it again.
+    await page.getByLabel('Token of the admin port').waitFor();
+    await page.keyboard.press('Escape');
+    await page.getByRole('button', { name: 'Enter it' }).click();
     await page.getByLabel('Token of the admin port').fill('a-wrong-token-of-24-letters');
     await page.getByRole('button', { name: 'Use it' }).click();
     await expect.poll(() => page.getByRole('dialog').innerText()).toMatch(/token/i);

@@ -97,7 +97,10 @@ describe('a backend', () => {
           why: expect.stringContaining('nothing listens at http://127.0.0.1:9'),
         },
       ],
-      last_failure: { reason: 'BACKEND_AWAY', route: 'dead.a.b' },
+      last_failure: {
+        ...{ reason: 'BACKEND_AWAY', route: 'dead.a.b' },
+        why: expect.stringContaining('nothing listens at http://127.0.0.1:9'),
+      },
     });
     const { latency } = await backend('dead', two);
     const { counts, bounds } = latency as { counts: string[]; bounds: number[] };

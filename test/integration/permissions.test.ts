@@ -227,6 +227,7 @@ describe('a backend', () => {
       ...['pith.gateway.pith-0123456789.GetConfig', 'pith.gateway.pith-0123456789.Call'],
       ...['pith.fleet.join', 'pith.fleet.leave', 'pith.fleet.presence', 'pith.fleet.groups'],
       ...['pith.fleet.gate', 'pith.fleet.orders', 'pith.control.Block', 'pith.control.Unblock'],
+      ...['pith.fleet.find', 'pith.fleet.status', 'pith.control.WatchLog'],
       ...['_INBOX.pith-0123456789.rpc.1', '_INBOX.pith-0123456789.ask.1', '_INBOX.x.1'],
       ...['$JS.API.STREAM.NAMES', '$JS.API.STREAM.DELETE.X', '$SRV.PING', 'other'],
     ];

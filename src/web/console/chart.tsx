@@ -4,7 +4,8 @@ import uPlot from 'uplot';
 
 import { clockTime, short } from './format.ts';
 
-export type ChartSeries = { readonly name: string; readonly values: readonly number[] };
+/** null: not known yet. */
+export type ChartSeries = { readonly name: string; readonly values: readonly (number | null)[] };
 
 export type ChartProps = {
   readonly title: string;
@@ -32,7 +33,8 @@ export function Chart({ title, times, series, kind, unit = '', empty }: ChartPro
   const plot = useRef<uPlot | null>(null);
   const [at, setAt] = useState<number | null>(null);
   const theme = useTheme();
-  const isEmpty = empty !== undefined && series.every(({ values }) => values.every((v) => v === 0));
+  const isEmpty =
+    empty !== undefined && series.every(({ values }) => values.every((v) => v === 0 || v === null));
   const names = series.map(({ name }) => name).join('\n');
   const data = dataOf(times, series, kind);
 
@@ -87,18 +89,22 @@ export function Chart({ title, times, series, kind, unit = '', empty }: ChartPro
 
 /** Under the cursor; else the last of a line, and the sum of bars. */
 function shown(
-  values: readonly number[],
+  values: readonly (number | null)[],
   at: number | null,
   kind: 'line' | 'bars',
   unit: string,
 ): string {
-  const sum = (): number => values.reduce((a, b) => a + b, 0);
-  const value = at === null ? (kind === 'bars' ? sum() : (values.at(-1) ?? 0)) : (values[at] ?? 0);
+  const sum = (): number => values.reduce<number>((a, b) => a + (b ?? 0), 0);
+  const value = at === null ? (kind === 'bars' ? sum() : lastOf(values)) : (values[at] ?? 0);
   return `${short(value)}${unit}`;
 }
 
+function lastOf(values: readonly (number | null)[]): number {
+  return values.findLast((value) => value !== null) ?? 0;
+}
+
 function said(series: readonly ChartSeries[], unit: string): string {
-  return series.map(({ name, values }) => `${name} ${short(values.at(-1) ?? 0)}${unit}`).join(', ');
+  return series.map(({ name, values }) => `${name} ${short(lastOf(values))}${unit}`).join(', ');
 }
 
 /** Bars that are added up: the tallest first, so that the others are drawn over it. */

@@ -245,6 +245,8 @@ function LastHour() {
   );
 }
 
+type Counted = { readonly name: string; readonly values: readonly number[] };
+
 /** The part of the hour that is shown, in the steps in which it is shown. */
 function viewOf(
   { start, step, series }: History,
@@ -260,12 +262,12 @@ function viewOf(
   const of = (kind: string): readonly Series[] => series.filter((one) => one.kind === kind);
   const summed = ({ values }: Series): number[] =>
     groups.map((at) => values.slice(at, at + each).reduce((total, n) => total + Number(n), 0));
-  const named = (kind: string): ChartSeries[] =>
+  const named = (kind: string): Counted[] =>
     of(kind).map((one) => ({ name: one.name, values: summed(one) }));
   return {
     times: groups.map((at) => startMs + (at - first) * msOf(step)),
     named,
-    sums: (kind: string, name: string): ChartSeries[] => {
+    sums: (kind: string, name: string): Counted[] => {
       const parts = named(kind);
       return [
         {
@@ -282,7 +284,7 @@ function viewOf(
 }
 
 /** A reason may stand for calls that failed, and for messages that were refused. */
-function merged(series: readonly ChartSeries[]): ChartSeries[] {
+function merged(series: readonly Counted[]): Counted[] {
   const byName = new Map<string, readonly number[]>();
   for (const { name, values } of series) {
     const known = byName.get(name);
@@ -292,8 +294,8 @@ function merged(series: readonly ChartSeries[]): ChartSeries[] {
 }
 
 /** The most frequent, in an order that does not change while they are shown; the rest as one. */
-function named(series: readonly ChartSeries[]): ChartSeries[] {
-  const total = ({ values }: ChartSeries): number => values.reduce((a, b) => a + b, 0);
+function named(series: readonly Counted[]): ChartSeries[] {
+  const total = ({ values }: Counted): number => values.reduce((a, b) => a + b, 0);
   const sorted = series.filter((one) => total(one) > 0).sort((a, b) => total(b) - total(a));
   if (sorted.length <= NAMED_MAX + 1) return sorted;
   const rest = sorted.slice(NAMED_MAX);

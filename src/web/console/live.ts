@@ -137,7 +137,8 @@ export function useLive<T>(
       } catch (error) {
         if (end.signal.aborted) return;
         const known = asControlError(error);
-        waitMs = Math.max(everyMs, RETRY_MS);
+        // Another token begins it again, see `onToken`.
+        waitMs = known.needsToken ? Infinity : Math.max(everyMs, RETRY_MS);
         setState((before) => ({
           ...(before.key === key ? before : { data: null, at: 0 }),
           key,
@@ -146,7 +147,7 @@ export function useLive<T>(
       } finally {
         isAsking = false;
       }
-      if (!end.signal.aborted) cancel = after(waitMs, go);
+      if (!end.signal.aborted && waitMs < Infinity) cancel = after(waitMs, go);
     };
     const go = (): void => {
       inBackground(ask(), () => {});

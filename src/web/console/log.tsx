@@ -35,13 +35,18 @@ function useLog() {
         );
     };
     let cancel = (): void => {};
+    const again = (): void => {
+      cancel();
+      follow();
+    };
     const follow = (): void => {
       inBackground(followLog(end.signal, take), (problem) => {
         if (end.signal.aborted) return;
         const error = asControlError(problem);
         setLive(false);
         if (error.code !== 0 && !error.needsToken) setRefused(refusalText(error));
-        cancel = after(AGAIN_MS, follow);
+        // Another token begins it again.
+        cancel = error.needsToken ? link.onToken(again) : after(AGAIN_MS, follow);
       });
     };
     follow();

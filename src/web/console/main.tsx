@@ -71,6 +71,7 @@ function ConsolePage() {
   const trouble = useTrouble();
   const { data: info } = useMethod<Info>('GetInfo', {}, INFO_MS);
   const needsToken = trouble?.error.needsToken === true;
+  const [isAsking, setAsking] = useState(true);
   const title = PARTS.find(([id]) => id === part)![1];
   useEffect(() => {
     document.title = `${name === '' ? title : name} – Pith console`;
@@ -85,10 +86,18 @@ function ConsolePage() {
         ))}
       </nav>
       {trouble !== null && !needsToken && <Lost trouble={trouble} />}
-      {needsToken && (
+      {needsToken && !isAsking && (
+        <Notice tone="warn">
+          The admin port of this gateway needs a token.{' '}
+          <button type="button" onClick={() => setAsking(true)}>
+            Enter it
+          </button>
+        </Notice>
+      )}
+      {needsToken && isAsking && (
         <TokenDialog
           error={link.control.hasToken ? trouble.error.message : ''}
-          onClose={() => {}}
+          onClose={() => setAsking(false)}
           onToken={(token) => {
             link.setToken(token);
           }}

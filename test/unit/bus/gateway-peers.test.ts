@@ -629,6 +629,43 @@ describe('a call that gateways of older releases do not know', () => {
     });
   });
 
+  test('find', async () => {
+    const { exchange, a, b } = stage();
+    b.client(7, 'ann', 'r');
+    b.client(8, 'bob', 'r');
+    const call = a.bus.peers.list({ all: true }, { limit: 5, after: '', search: 'AN' }, 250);
+    exchange.deliver();
+    const { answers, silentGateways } = (await settled(call))!;
+    expect(silentGateways).toEqual([]);
+    expect(answers.map(({ did, sessions }) => [did, sessions?.map(({ uid }) => uid)])).toEqual([
+      ['find', ['ann']],
+    ]);
+    expect(answers[0]!.sessions![0]).not.toHaveProperty('stats');
+  });
+
+  test('find, with what each session is doing', async () => {
+    const { exchange, a, b } = stage();
+    b.client(7, 'ann', 'r');
+    const call = a.bus.peers.list({ all: true }, { limit: 5, after: '', stats: true }, 250);
+    exchange.deliver();
+    const { answers } = (await settled(call))!;
+    expect(answers[0]!.sessions![0]!.stats).toMatchObject({ state: 'active', messages: 0 });
+  });
+
+  test('status; one of a kind of a later release is not known', async () => {
+    const { exchange, a } = stage();
+    const call = a.bus.peers.status('routes', {}, 250);
+    exchange.deliver();
+    expect(await settled(call)).toEqual({
+      answers: [{ gateway: B, did: 'status', status: [] }],
+      silentGateways: [],
+    });
+    const heard = exchange.hear('_INBOX.x.ask.1');
+    exchange.publish('pith.fleet.status', '{"kind":"weather"}', '_INBOX.x.ask.1');
+    exchange.deliver();
+    expect(heard).toEqual([A, B].map((gateway) => `{"gateway":"${gateway}"}`));
+  });
+
   test('that cannot be read is answered without a result, and counted', async () => {
     const { exchange, a, b } = stage();
     const heard = exchange.hear('_INBOX.x.ask.1');

@@ -77,6 +77,15 @@ test('what is older than an hour is forgotten, however long nobody looked', () =
   expect(shown()).toEqual({ sessions: Array.from({ length: 360 }, () => 1) });
 });
 
+test('where nothing has happened yet it says since when', () => {
+  const { history, clock } = stage();
+  const { startMs, series } = history.read();
+  expect(series).toEqual([
+    { kind: 'sessions', name: '', values: Array.from({ length: 360 }, () => 0) },
+  ]);
+  expect(startMs + 360 * STEP_MS).toBeGreaterThan(clock.wallNow());
+});
+
 test('a wall clock that is set back loses no count', () => {
   const { clock, metrics, shown } = stage();
   clock.advance(5 * STEP_MS);
