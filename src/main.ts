@@ -84,6 +84,17 @@ async function main(args: readonly string[]): Promise<void> {
       report(await runProbe({ args: asked.args, clock: systemClock, version: VERSION }));
       return;
     }
+    case 'watch': {
+      const { runWatch } = await import('./cli/watch.ts');
+      const print = (text: string): Promise<void> =>
+        new Promise((resolve) => process.stdout.write(text, () => resolve()));
+      process.exit(await runWatch({ ...askIo(), args: asked.args, print, say: complain }));
+    }
+    case 'profile': {
+      const { runProfile } = await import('./cli/profile.ts');
+      report(await runProfile({ ...askIo(), args: asked.args, folder: process.cwd() }));
+      return;
+    }
     case 'client':
       await client(asked.args);
       return;

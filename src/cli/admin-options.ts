@@ -10,6 +10,10 @@ export const ADMIN_OPTIONS: OptionRules = {
   token: { value: 'TOKEN' },
 };
 
+/** For the help of each of them. */
+export const ADMIN_HELP = `  --admin HOST:PORT                 admin.listen of a gateway; default ${ADMIN_DEFAULT}; https://HOST:PORT for TLS
+  --token TOKEN                     where it wants one; or PITH_ADMIN__TOKEN in the environment`;
+
 export type AdminPort = {
   /** Without a path: `http://127.0.0.1:7071`. */
   readonly url: string;

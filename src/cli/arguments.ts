@@ -72,6 +72,8 @@ export function readArguments(args: readonly string[]): Arguments {
     case 'client':
     case 'probe':
     case 'mock-backend':
+    case 'watch':
+    case 'profile':
       return { command, args: rest };
     default:
       if (!isCommand(command)) throw unknownCommand(command);

@@ -11,6 +11,7 @@ import { ROUTE_BYTES_MAX } from '../protocol/message.ts';
 import { isRoute } from '../routing/route.ts';
 import { readSettings, type Settings, USAGE } from './client-settings.ts';
 import { EXIT } from './exit-codes.ts';
+import { oneLine } from './one-line.ts';
 import { withProgress } from './progress.ts';
 import { isErrorAnswer, valueOf } from './received.ts';
 import { connectText, jsonBody } from './server-settings.ts';
@@ -273,12 +274,4 @@ function printable(received: Received): string {
   const text = bytes.toString('utf8');
   if (text.includes('\ufffd')) return `<${bytes.length} bytes: ${bytes.toString('hex')}>`;
   return oneLine(/[\r\n\t]/.test(text) && value !== undefined ? JSON.stringify(value) : text);
-}
-
-/** Escapes control characters, which a terminal would interpret. */
-function oneLine(text: string): string {
-  return text.replace(
-    /[\u0000-\u001f\u007f-\u009f]/g,
-    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
 }

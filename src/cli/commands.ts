@@ -70,6 +70,25 @@ const TABLE = {
     does: 'say why a request failed, or a session ended',
     options: { ...ADMIN_OPTIONS, log: { value: 'FILE', completes: 'file' }, ...JSON_OUT },
   },
+  watch: {
+    takes: '',
+    does: 'show what clients send and get, as it happens',
+    options: {
+      uid: { value: 'UID', many: true },
+      sid: { value: 'SID', many: true },
+      route: { value: 'ROUTE' },
+      bodies: {},
+      'max-per-second': { value: 'N' },
+      ...ADMIN_OPTIONS,
+      ...JSON_OUT,
+    },
+  },
+  profile: {
+    takes: '[FILE]',
+    does: "record where a gateway's process spends its time or memory",
+    options: { heap: {}, seconds: { value: 'N' }, ...ADMIN_OPTIONS },
+    first: 'file',
+  },
   schema: {
     takes: '',
     does: 'print the JSON Schema of pith.yaml, for editors',

@@ -11,12 +11,16 @@ import { HELP, type HelpedCommand } from './help.ts';
 import type { Printed } from './inspect.ts';
 import { USAGE as MOCK_BACKEND_HELP } from './mock-backend.ts';
 import { USAGE as PROBE_HELP } from './probe.ts';
+import { USAGE as PROFILE_HELP } from './profile.ts';
+import { USAGE as WATCH_HELP } from './watch.ts';
 
 /** What the commands that read their own arguments print. */
 const OTHER_HELP: Readonly<Record<Exclude<CommandName, HelpedCommand>, string>> = {
   client: CLIENT_HELP,
   probe: PROBE_HELP,
   'mock-backend': MOCK_BACKEND_HELP,
+  watch: WATCH_HELP,
+  profile: PROFILE_HELP,
 };
 
 export type DocsChoice = {

@@ -24,7 +24,7 @@ ${SETTINGS}`;
 const CHECKED = '64 wrong arguments; 78 wrong configuration';
 
 /** These read their own arguments, and have their own. */
-export const OWN_HELP = ['client', 'probe', 'mock-backend'] as const;
+export const OWN_HELP = ['client', 'probe', 'mock-backend', 'watch', 'profile'] as const;
 export type HelpedCommand = Exclude<CommandName, (typeof OWN_HELP)[number]>;
 
 /** By command; those of `OWN_HELP` are not here. */
