@@ -84,17 +84,10 @@ async function main(args: readonly string[]): Promise<void> {
       report(await runProbe({ args: asked.args, clock: systemClock, version: VERSION }));
       return;
     }
-    case 'watch': {
-      const { runWatch } = await import('./cli/watch.ts');
-      const print = (text: string): Promise<void> =>
-        new Promise((resolve) => process.stdout.write(text, () => resolve()));
-      process.exit(await runWatch({ ...askIo(), args: asked.args, print, say: complain }));
-    }
-    case 'profile': {
-      const { runProfile } = await import('./cli/profile.ts');
-      report(await runProfile({ ...askIo(), args: asked.args, folder: process.cwd() }));
-      return;
-    }
+    case 'watch':
+      return watch(asked.args);
+    case 'profile':
+      return profile(asked.args);
     case 'client':
       await client(asked.args);
       return;
@@ -280,6 +273,18 @@ async function client(args: readonly string[]): Promise<void> {
   process.exit(
     await runClient({ args, stdin, stdout, stderr, clock: systemClock, version: VERSION }),
   );
+}
+
+async function watch(args: readonly string[]): Promise<void> {
+  const { runWatch } = await import('./cli/watch.ts');
+  const print = (text: string): Promise<void> =>
+    new Promise((resolve) => process.stdout.write(text, () => resolve()));
+  process.exit(await runWatch({ ...askIo(), args, print, say: complain }));
+}
+
+async function profile(args: readonly string[]): Promise<void> {
+  const { runProfile } = await import('./cli/profile.ts');
+  report(await runProfile({ ...askIo(), args, folder: process.cwd() }));
 }
 
 async function dev(): Promise<void> {

@@ -86,7 +86,7 @@ async function gather(stream: Stream): Promise<Taken | Refused> {
   for await (const line of stream) {
     if ('why' in line) return line;
     name ||= nameOf(line);
-    pieces.push(Buffer.from(String(line.fields['data'] ?? ''), 'base64'));
+    pieces.push(Buffer.from(textOf(line, 'data'), 'base64'));
   }
   const data = Buffer.concat(pieces);
   if (name !== '' && data.length > 0) return { name, data };
@@ -98,7 +98,12 @@ async function gather(stream: Stream): Promise<Taken | Refused> {
 }
 
 /** Another program than a gateway must not choose where it is written. */
-function nameOf({ fields }: Line): string {
-  const name = String(fields['name'] ?? '');
+function nameOf(line: Line): string {
+  const name = textOf(line, 'name');
   return /^[\w-]{1,120}\.(cpu|heap)profile$/.test(name) ? name : 'gateway.cpuprofile';
+}
+
+function textOf({ fields }: Line, name: string): string {
+  const value = fields[name];
+  return typeof value === 'string' ? value : '';
 }
