@@ -129,9 +129,9 @@ export class Gateway {
     const capacity = autoLimits(config.limits, parts.resources, config.auth.mode !== 'none');
     const outboxes = new Outboxes(clock, capacity.outboxesBytes, config.limits.fanout.per_turn);
     const liveTokens = makeLiveTokens(shared);
-    const bus = makeBus({ ...shared, capacity, outboxes, liveTokens });
-    const consul = makeConsul(shared);
     const exports = makeExports(shared);
+    const bus = makeBus({ ...shared, ...exports, capacity, outboxes, liveTokens });
+    const consul = makeConsul(shared);
     const relay = makeRelay({ ...shared, ...bus, capacity, ...exports });
     const backends = makeBackends({ ...shared, ...bus, consul, relay });
     const tokens = makeTokens({ ...shared, ...bus, relay, liveTokens });

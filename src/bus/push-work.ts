@@ -1,5 +1,6 @@
 /** One push on its way into the outboxes of many sessions, maybe over several turns of the event loop. */
 import type { Push, PushCount } from '../contract/commands.ts';
+import type { Span } from '../telemetry/tracing.ts';
 import { SessionWork } from '../session/fanouts.ts';
 import type { Perishable } from '../session/outbox.ts';
 import type { PacketWatch } from '../session/packet-watch.ts';
@@ -16,6 +17,8 @@ export class PushWork extends SessionWork {
   readonly cost: number;
   /** On the monotonic clock, milliseconds. */
   startedAt = 0;
+  /** null: its publisher is not traced. */
+  span: Span | null = null;
   push: Push;
   encodings: PushEncodings;
   readonly count: PushCount = { delivered: 0, dropped: 0, refused: 0 };

@@ -11,6 +11,7 @@ import type { Histogram } from '../telemetry/histogram.ts';
 import type { Log } from '../telemetry/log.ts';
 import { LogThrottle } from '../telemetry/log-throttle.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import type { PushTraces } from '../telemetry/push-traces.ts';
 import { PushEncodings } from './push-encodings.ts';
 import { PushWork } from './push-work.ts';
 
@@ -21,6 +22,8 @@ export type PushesParts = {
   readonly fanouts: Fanouts;
   /** Absent: nobody looks at packets. */
   readonly watching?: PacketWatch;
+  /** Absent or null: no delivery is traced. */
+  readonly pushTraces?: PushTraces | null;
 };
 
 const OUTCOMES = ['delivered', 'dropped', 'refused'] as const;
@@ -31,11 +34,13 @@ export class Pushes {
   readonly #metrics: Metrics;
   readonly #fanouts: Fanouts;
   readonly #watching: PacketWatch;
+  readonly #traces: PushTraces | null;
   readonly #sizes: Histogram;
   readonly #delays: Histogram;
   readonly #throttle: LogThrottle;
 
-  constructor({ clock, log, metrics, fanouts, watching = NOT_WATCHED }: PushesParts) {
+  constructor({ clock, log, metrics, fanouts, watching = NOT_WATCHED, ...more }: PushesParts) {
+    this.#traces = more.pushTraces ?? null;
     this.#watching = watching;
     this.#clock = clock;
     this.#log = log;
@@ -55,8 +60,13 @@ export class Pushes {
   put(sessions: readonly Session[], push: Push): PushWork | null {
     const work = new PushWork(push, this.#perishable(push), this.#watching, this.#onDone);
     work.startedAt = this.#clock.now();
+    const { route, traceparent } = push;
+    if (traceparent !== undefined && this.#traces !== null)
+      work.span = this.#traces.begin({ traceparent, route, sessions: sessions.length });
     if (this.#fanouts.run(sessions, work)) return work;
     this.#metrics.add('pith_pushes_total', ['refused'], sessions.length);
+    if (work.span !== null)
+      this.#traces?.end(work.span, { delivered: 0, dropped: 0, refused: sessions.length });
     const { message: why } = this.full;
     this.#warn('waiting', { sessions: sessions.length, why }, 'push to many sessions refused');
     return null;
@@ -82,7 +92,8 @@ export class Pushes {
     return encoded;
   }
 
-  readonly #onDone = ({ count, encodings, push, startedAt }: PushWork): void => {
+  readonly #onDone = ({ count, encodings, push, span, startedAt }: PushWork): void => {
+    if (span !== null) this.#traces?.end(span, count);
     this.#delays.observe((this.#clock.now() - startedAt) / 1_000);
     for (const outcome of OUTCOMES)
       if (count[outcome] > 0) this.#metrics.add('pith_pushes_total', [outcome], count[outcome]);

@@ -71,6 +71,8 @@ export type Push = {
   cursor?: Cursor;
   /** It is kept for users who are away for a moment, and goes to all through the stream. Default: false. */
   keep?: boolean;
+  /** The trace that its publisher is in, as `traceparentOf` takes it; absent: none. */
+  traceparent?: string;
   /** Why it cannot be sent; absent: it can. */
   fault?: string;
 };

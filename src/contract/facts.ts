@@ -71,6 +71,14 @@ export type Trace = {
   readonly tracestate: string;
 };
 
+/** `traceparent` as W3C writes it, of version 00; undefined: it is none. [w3.org/TR/trace-context] */
+export function traceparentOf(text: string | undefined): string | undefined {
+  return text !== undefined && TRACEPARENT.test(text) ? text : undefined;
+}
+
+/** Ids of zeros are none. */
+const TRACEPARENT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
+
 /** The part of a session's data that a route forwards; null: none. */
 export function forwarded(data: JsonObject, forward: readonly string[]): JsonObject | null {
   if (forward.length === 0) return null;

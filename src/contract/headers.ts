@@ -4,7 +4,7 @@ import { isUtf8 } from 'node:buffer';
 import type { Failure } from '../errors.ts';
 import type { Close, JsonObject, Patch, Push } from './commands.ts';
 import { type Cursor, cursorText, readCursor, readPushCursor } from './cursor.ts';
-import { forwarded, type SessionFacts, type Trace } from './facts.ts';
+import { forwarded, type SessionFacts, type Trace, traceparentOf } from './facts.ts';
 import { deliveryOf, objectOf, parseJson, ShapeError, textsOf, wholeNumberOf } from './json.ts';
 import { refusal } from './refusal.ts';
 
@@ -148,6 +148,7 @@ export function pushLines(push: Push, target: JsonObject | null): string {
   if (push.delivery !== 'must') lines += `Pith-Delivery: ${push.delivery}\r\n`;
   if (push.latestKey !== '') lines += `Pith-Latest-Key: ${encodeValue(push.latestKey)}\r\n`;
   if (push.expiresInMs > 0) lines += `Pith-Expires-Ms: ${Math.ceil(push.expiresInMs)}\r\n`;
+  if (push.traceparent !== undefined) lines += `traceparent: ${push.traceparent}\r\n`;
   if (push.cursor !== undefined) lines += `Pith-Cursor: ${cursorText(push.cursor)}\r\n`;
   if (target !== null) return `${lines}Pith-Target: ${encodeJsonValue(target)}\r\n`;
   const { exceptSids, exceptUids, where } = push.target ?? {};
@@ -180,6 +181,7 @@ export function readPush(headers: Headers, body: Uint8Array): Push {
   const exceptUids = json(headers, 'pith-except-uids', textsOf);
   const where = object(headers, 'pith-where');
   const cursor = headers.get('pith-cursor');
+  const traceparent = traceparentOf(headers.get('traceparent'));
   return {
     target: {
       ...(exceptSids && { exceptSids }),
@@ -193,5 +195,6 @@ export function readPush(headers: Headers, body: Uint8Array): Push {
     expiresInMs: wholeNumber(headers, 'pith-expires-ms'),
     afterReply: false,
     ...(cursor && { cursor: readPushCursor(cursor, 'header pith-cursor') }),
+    ...(traceparent !== undefined && { traceparent }),
   };
 }

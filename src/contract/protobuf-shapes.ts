@@ -14,6 +14,7 @@ import {
   type Target,
 } from './commands.ts';
 import { readCursor, readPushCursor } from './cursor.ts';
+import { traceparentOf } from './facts.ts';
 import { ShapeError } from './json.ts';
 import { FIELDS_MAX, refusal } from './refusal.ts';
 import { bounded, decodeJsonValue, decodeStruct, StructError } from './struct.ts';
@@ -190,9 +191,16 @@ export function decodePush(reader: WireReader, convertBytesMax: number): Push {
     else if (reader.field === 7) push.afterReply = reader.bool();
     else if (reader.field === 8) readPushCursorInto(push, reader.string());
     else if (reader.field === 9) push.keep = reader.bool();
+    else if (reader.field === 10) readTraceparent(push, reader.string());
     else reader.skip();
   }
   return push;
+}
+
+/** One that is none is ignored, as the specification wants it. */
+function readTraceparent(push: Push, text: string): void {
+  const traceparent = traceparentOf(text);
+  if (traceparent !== undefined) push.traceparent = traceparent;
 }
 
 function readPushCursorInto(push: Push, text: string): void {

@@ -220,6 +220,7 @@ export class RelayCall extends Call implements Queued, InFlight {
 
   /** Its client is gone; what the backend says to others still goes out. */
   #pushToOthers({ pushes }: Reply, session: Session): void {
+    this.#tracePushes(pushes);
     for (const push of pushes) if (push.target !== null) this.#push(push, session);
   }
 
@@ -229,6 +230,7 @@ export class RelayCall extends Call implements Queued, InFlight {
       this.#refused(refused);
       return;
     }
+    this.#tracePushes(reply.pushes);
     for (const push of reply.pushes) if (!push.afterReply) this.#push(push, session);
     if (this.generation === generation) {
       this.#from = reply.from ?? null;
@@ -237,6 +239,13 @@ export class RelayCall extends Call implements Queued, InFlight {
     }
     for (const push of reply.pushes) if (push.afterReply) this.#push(push, session);
     if (reply.close !== null) this.#relay.parts.sessionCommands.close(session, reply.close);
+  }
+
+  /** What comes with the answer is of the message's trace, unless the backend names another. */
+  #tracePushes(pushes: readonly Push[]): void {
+    if (this.trace === null || pushes.length === 0) return;
+    const { traceparent } = this.trace;
+    for (const push of pushes) push.traceparent ??= traceparent;
   }
 
   #push(push: Push, from: Session): void {

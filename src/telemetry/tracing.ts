@@ -2,7 +2,7 @@
  * OpenTelemetry's SDK, and nothing else: loaded only if traces are wanted, since loading takes half a second. Which
  * messages are traced is decided elsewhere.
  */
-import type { Attributes, Span, Tracer } from '@opentelemetry/api';
+import type { Attributes, Link, Span, Tracer } from '@opentelemetry/api';
 import type { NodeSDK } from '@opentelemetry/sdk-node';
 
 import { type Clock, within } from '../clock.ts';
@@ -34,14 +34,18 @@ export type { Attributes, Span };
 
 export type SpanStart = {
   readonly name: string;
-  /** server: a message · client: its call to a backend. */
-  readonly kind: 'server' | 'client';
+  readonly kind: keyof typeof KINDS;
   /** Milliseconds since the epoch, with fractions. */
   readonly at: number;
   readonly attributes: Attributes;
   /** null: the first of its trace. */
   readonly parent: Span | null;
+  /** A span of another process, for one without a parent here: its parent, or linked to it. Default: none. */
+  readonly remote?: { readonly traceparent: string; readonly isParent: boolean };
 };
+
+/** server: a message · client: its call to a backend · consumer: a push. As `SpanKind` numbers them. */
+const KINDS = { server: 1, client: 2, consumer: 4 } as const;
 
 export class Tracing {
   readonly #parts: TracingParts;
@@ -103,15 +107,20 @@ export class Tracing {
   }
 
   /** null: tracing is not on. */
-  begin({ name, kind, at, attributes, parent }: SpanStart): Span | null {
+  begin({ name, kind, at, attributes, parent, remote }: SpanStart): Span | null {
     if (this.#live === null) return null;
     const { api, tracer } = this.#live;
-    const { ROOT_CONTEXT, SpanKind } = api;
-    const span = tracer.startSpan(
-      name,
-      { kind: kind === 'server' ? SpanKind.SERVER : SpanKind.CLIENT, startTime: at, attributes },
-      parent === null ? ROOT_CONTEXT : api.trace.setSpan(ROOT_CONTEXT, parent),
-    );
+    let context = api.ROOT_CONTEXT;
+    let links: Link[] = [];
+    if (parent !== null) context = api.trace.setSpan(context, parent);
+    else if (remote !== undefined) {
+      const [, traceId = '', spanId = ''] = remote.traceparent.split('-');
+      const there = { traceId, spanId, traceFlags: 1, isRemote: true };
+      if (remote.isParent) context = api.trace.setSpanContext(context, there);
+      else links = [{ context: there }];
+    }
+    const options = { kind: KINDS[kind], startTime: at, attributes, links };
+    const span = tracer.startSpan(name, options, context);
     // Switched off by OTEL_SDK_DISABLED.
     if (!span.isRecording()) return null;
     this.#made.add();

@@ -36,6 +36,8 @@ import { makePlacement } from './placement.ts';
 import type { Orders } from '../orders/orders.ts';
 import { Watches } from '../watch/watches.ts';
 import { makeOrders, makeRules, type Rules } from './orders.ts';
+import { PushTraces } from '../telemetry/push-traces.ts';
+import type { Tracing } from '../telemetry/tracing.ts';
 import type { Shared } from './shared.ts';
 
 const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
@@ -77,6 +79,8 @@ export type MakeBusParts = Shared & {
   readonly outboxes: Outboxes;
   /** null: clients need no tokens. */
   readonly liveTokens: LiveTokens | null;
+  /** null: no traces. */
+  readonly tracing: Tracing | null;
 };
 
 /** Events on the bus tell what routes to backends on NATS forward, and what is configured besides. */
@@ -117,7 +121,11 @@ export function makeBus(shared: MakeBusParts): BusParts {
     ...{ gatewayId, clock, registry },
     mayShowBodies: makeMayShowBodies(shared),
   });
-  const sessionCommands = new SessionCommands({ ...made, limits, groupTtlMs, watching: watches });
+  const pushTraces = shared.tracing && new PushTraces(shared.tracing, clock);
+  const sessionCommands = new SessionCommands({
+    ...{ ...made, limits, groupTtlMs, pushTraces },
+    watching: watches,
+  });
   const orders = makeOrders({ ...made, ...rules });
   nats?.bus.attachOrders(orders);
   nats?.bus.attach(registry, sessionCommands, { gate, uids, watches });

@@ -27,6 +27,8 @@ export type SeenSpan = {
   readonly attributes: Readonly<Record<string, Value>>;
   /** 2 is error. */
   readonly status: number;
+  /** Spans that it is linked to. */
+  readonly links: readonly { readonly traceId: string; readonly spanId: string }[];
 };
 
 type NumberPoint = { asDouble?: number; asInt?: number | string };
@@ -151,6 +153,7 @@ type JsonSpan = {
   endTimeUnixNano: string;
   attributes: JsonAttribute[];
   status?: { code?: number };
+  links?: { traceId: string; spanId: string }[];
 };
 type JsonRequest = {
   resourceSpans: {
@@ -176,6 +179,7 @@ function spansOfJson(body: Buffer): SeenSpan[] {
         endMs: Number(BigInt(span.endTimeUnixNano) / 1_000n) / 1e3,
         attributes: attributesOfJson(span.attributes),
         status: span.status?.code ?? 0,
+        links: (span.links ?? []).map(({ traceId, spanId }) => ({ traceId, spanId })),
       })),
     );
   });
@@ -255,6 +259,8 @@ function spanOfProtobuf(reader: WireReader, resource: Record<string, Value>): Se
     endMs: 0,
     attributes,
     status,
+    // Not looked at either.
+    links: [],
   };
 }
 

@@ -10,6 +10,7 @@ import {
   wholeNumberOf,
 } from '../../contract/json.ts';
 import { readCursor, readPushCursor } from '../../contract/cursor.ts';
+import { traceparentOf } from '../../contract/facts.ts';
 import { readClose, readPatch, readTarget } from '../../contract/json-shapes.ts';
 import { errorFields, refusal } from '../../contract/refusal.ts';
 import { type Failure, failure } from '../../errors.ts';
@@ -216,6 +217,8 @@ function readPush(fields: Fields): BackendLine {
   } = fields;
   if (typeof route !== 'string' || route === '')
     throw new ShapeError('route is missing: the one that the client listens to');
+  const told = fields['traceparent'];
+  const traceparent = typeof told === 'string' ? traceparentOf(told) : undefined;
   const push: Push = {
     target: targetOf(fields),
     route,
@@ -226,6 +229,7 @@ function readPush(fields: Fields): BackendLine {
     afterReply: false,
     ...(!isNothing(cursor) && { cursor: readPushCursor(textOf(cursor, 'cursor'), 'cursor') }),
     keep: flagOf(fields['keep'] ?? false, 'keep'),
+    ...(traceparent !== undefined && { traceparent }),
   };
   return { kind: 'push', push };
 }

@@ -308,7 +308,8 @@ type SessionStats struct {
 	OutboxBytes uint64 `protobuf:"varint,4,opt,name=outbox_bytes,json=outboxBytes,proto3" json:"outbox_bytes,omitempty"`
 	// How long ago something was last heard of it.
 	SilentFor *durationpb.Duration `protobuf:"bytes,5,opt,name=silent_for,json=silentFor,proto3" json:"silent_for,omitempty"`
-	// From a ping to its pong, last time; absent: not measured.
+	// What the client answers at once took so long, last time: the answer to its handshake, or a WebSocket ping. Absent:
+	// not measured.
 	RoundTrip     *durationpb.Duration `protobuf:"bytes,6,opt,name=round_trip,json=roundTrip,proto3" json:"round_trip,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -865,7 +866,10 @@ type Push struct {
 	// to pith.keep.user.<uid>. The target is then uids alone, at most 1,000 (except_* and `where` are allowed); inside a
 	// Reply it may be absent. It needs a stream, see `make keep-stream`. It goes through the stream, so pushes that are
 	// not kept may overtake it, and of the result only `kept` is counted.
-	Keep          bool `protobuf:"varint,9,opt,name=keep,proto3" json:"keep,omitempty"`
+	Keep bool `protobuf:"varint,9,opt,name=keep,proto3" json:"keep,omitempty"`
+	// The trace that its publisher is in, as W3C writes it: the delivery is part of it, or linked to it where it is for
+	// many sessions. Inside a Reply it may be absent: the message's own. Anything else than a traceparent is ignored.
+	Traceparent   string `protobuf:"bytes,10,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -961,6 +965,13 @@ func (x *Push) GetKeep() bool {
 		return x.Keep
 	}
 	return false
+}
+
+func (x *Push) GetTraceparent() string {
+	if x != nil {
+		return x.Traceparent
+	}
+	return ""
 }
 
 // Many pushes in one message, for one gateway: at most 1,000.
@@ -1255,7 +1266,7 @@ const file_pith_v1_session_proto_rawDesc = "" +
 	"\vexcept_uids\x18\x06 \x03(\tR\n" +
 	"exceptUids\x12-\n" +
 	"\x05where\x18\a \x01(\v2\x17.google.protobuf.StructR\x05where\x12$\n" +
-	"\x05scope\x18\b \x01(\x0e2\x0e.pith.v1.ScopeR\x05scope\"\xbd\x02\n" +
+	"\x05scope\x18\b \x01(\x0e2\x0e.pith.v1.ScopeR\x05scope\"\xdf\x02\n" +
 	"\x04Push\x12'\n" +
 	"\x06target\x18\x01 \x01(\v2\x0f.pith.v1.TargetR\x06target\x12\x14\n" +
 	"\x05route\x18\x02 \x01(\tR\x05route\x12!\n" +
@@ -1268,7 +1279,9 @@ const file_pith_v1_session_proto_rawDesc = "" +
 	"\vafter_reply\x18\a \x01(\bR\n" +
 	"afterReply\x12\x16\n" +
 	"\x06cursor\x18\b \x01(\tR\x06cursor\x12\x12\n" +
-	"\x04keep\x18\t \x01(\bR\x04keep\"2\n" +
+	"\x04keep\x18\t \x01(\bR\x04keep\x12 \n" +
+	"\vtraceparent\x18\n" +
+	" \x01(\tR\vtraceparent\"2\n" +
 	"\tPushBatch\x12%\n" +
 	"\x06pushes\x18\x01 \x03(\v2\r.pith.v1.PushR\x06pushes\"\xa3\x02\n" +
 	"\n" +
