@@ -21,6 +21,23 @@ import { Retries } from './retries.ts';
 
 const NO_ROLE = failure('FORBIDDEN', 'this route needs a role that the session does not have');
 
+/** Of less it is not worth a copy; up to eight times as much is read at once. */
+const SHARED_BYTES = 8_192;
+const SMALL_SHARE = 1 / 4;
+
+/**
+ * A body in flight keeps all in memory that was read with it. Where that is much more than the body it is copied, or a
+ * client that fills each read with something else would make the gateway hold many times what is counted.
+ */
+function kept(body: Buffer): Buffer {
+  const { byteLength } = body.buffer;
+  if (byteLength <= SHARED_BYTES || body.length >= byteLength * SMALL_SHARE) return body;
+  // Not of the memory that small buffers share, which is as large.
+  const copy = Buffer.allocUnsafeSlow(body.length);
+  body.copy(copy);
+  return copy;
+}
+
 /** Requests with a newer token. */
 export interface TokenRequests {
   /** Answers it now or later. @param body A view: gone after this call. */
@@ -101,7 +118,7 @@ export class Relay implements MessageSink {
     const call = this.#free.pop() ?? new RelayCall(this);
     this.#inFlight++;
     call.fill(session, message, target, now);
-    call.body = body;
+    call.body = kept(body);
     call.heldBytes = body.length;
     call.route = route;
     report.traces?.begin(call);

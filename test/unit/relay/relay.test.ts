@@ -33,6 +33,51 @@ function reasons({
   });
 }
 
+describe('a body in flight', () => {
+  const wide = { packetBytesMax: 65_536 };
+  /** A read of 60,000 bytes that ends with a packet of its own, which goes nowhere. */
+  const readOf = (...messages: Buffer[]): Buffer => {
+    const all = Buffer.allocUnsafeSlow(60_000);
+    const begun = Buffer.concat(messages);
+    begun.copy(all);
+    packetBytes(3, Buffer.alloc(all.length - begun.length - 4)).copy(all, begun.length);
+    return all;
+  };
+
+  test('keeps nothing in memory of what was read with it and went elsewhere', () => {
+    const { backend, client } = setUp();
+    const { session } = client(wide);
+    session.onBytes(readOf(request(1, 'keep.a', 'question'), request(2, 'keep.a', 'another')));
+    expect(backend.calls.map(({ body }) => body.toString())).toEqual(['question', 'another']);
+    for (const { body } of backend.calls) expect(body.buffer.byteLength).toBe(body.length);
+  });
+
+  test('is not copied where it is a good part of that, or little was read', () => {
+    const { backend, client } = setUp();
+    const { session } = client(wide);
+    const large = readOf(request(1, 'keep.a', 'x'.repeat(20_000)));
+    session.onBytes(large);
+    const small = Buffer.allocUnsafeSlow(200);
+    small.fill(0).set(request(2, 'keep.a', 'question'));
+    session.onBytes(small.subarray(0, request(2, 'keep.a', 'question').length));
+    expect(backend.calls[0]!.body.buffer).toBe(large.buffer);
+    expect(backend.calls[1]!.body.buffer).toBe(small.buffer);
+  });
+
+  test('counts until its message has ended, however it ends', () => {
+    const { backend, client, relay } = setUp();
+    const { session } = client();
+    for (const id of [1, 2, 3]) session.onBytes(request(id, 'keep.a', 'question'));
+    const { admission } = relay.parts;
+    expect(admission.heldBytes).toBe(24);
+    backend.take().succeed(Buffer.from('answer'));
+    backend.take().fail(failure('BACKEND_AWAY'));
+    expect(admission.heldBytes).toBe(8);
+    session.close('closed');
+    expect(admission.heldBytes).toBe(0);
+  });
+});
+
 describe('an answer', () => {
   test('is the backend’s body, or {} where it has none', () => {
     const { backend, client, relay } = setUp();
