@@ -23,7 +23,7 @@ CODE := src test deploy package.json tsconfig.json .oxlintrc.json .oxfmtrc.json
 # Without a terminal vitest would still colour its output.
 VITEST := test -t 1 || export NO_COLOR=1; vitest run --config test/vitest.config.ts
 
-.PHONY: help setup run example-ts example-python example-pomelo-python example-board example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants audit test test-all consul-test tutorial oracle border border-crowds fuzz fuzz-planted simulate simulate-year simulate-model simulate-model-planted simulate-planted chaos chaos-planted soak two-versions bench bench-stall bench-many event-stream keep-stream image-test chart-test cluster-test proxy-test observability-test dashboard manifests docs pictures web image tarball release gen clean node24 tools
+.PHONY: help setup run example-ts example-python example-pomelo-python example-board example-method-go example-method-python example-method-java check fmt fmt-check lint types layers unit mutants audit test test-all consul-test tutorial oracle border border-crowds fuzz fuzz-planted simulate simulate-year simulate-model simulate-model-planted simulate-planted chaos chaos-planted soak two-versions bench bench-stall bench-many event-stream keep-stream image-test chart-test cluster-test proxy-test observability-test dashboard manifests docs pictures web web-test image tarball release gen clean node24 tools
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -137,7 +137,11 @@ dashboard: node24 ## write deploy/observability/dashboard.json, and what the cha
 docs: node24 ## write deploy/reference: configuration, commands, metrics, errors, Control, events, from what the gateway runs on
 	@node src/main.ts docs deploy/reference
 
-pictures: setup ## take the picture of the console for README.md: two gateways, players for four minutes, Chromium
+web-test: node24 tools ## use the pages of the admin port in Chromium; screenshots of every state in .cache/web
+	@test -t 1 || export NO_COLOR=1; vitest run --config test/web/vitest.config.ts
+
+pictures: setup ## take README's pictures of both pages: a chat, and two gateways with players for four minutes; Chromium
+	@node test/web/pictures.ts
 	@node test/tools/pictures.ts
 
 web: node24 ## build the pages /playground and /console from src/web into src/gen/web

@@ -1,65 +1,50 @@
 /** /playground in Chromium, against the real program with the chat of the demo behind it: what somebody sees and does. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import type { Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { parse, stringify } from 'yaml';
 
 import { findChromium } from '../conformance/browser/chromium.ts';
 import { admin } from '../support/admin.ts';
-import { startTsChat } from '../support/examples.ts';
 import { freePort } from '../support/process.ts';
-import { ROOT, serve, type Served } from '../support/serve.ts';
-import { WebBrowser, type WebPage } from '../support/web-page.ts';
+import type { WebPage } from '../support/web-page.ts';
+import { messagesOf, openStage, sessionOf, type Stage } from '../support/web-stage.ts';
 
 const chromium = findChromium();
 const NAME = 'a name of two hundred characters '.repeat(7).slice(0, 200);
 const HTML = '<img src=x onerror="document.title=\'owned\'"><script>document.title=1</script>';
 
 describe.skipIf(chromium === undefined)('the playground', () => {
-  const stack = new AsyncDisposableStack();
-  let gateway: Served;
-  let browser: WebBrowser;
-
+  let stage: Stage;
   beforeAll(async () => {
-    const chat = stack.use(await startTsChat());
-    const demo = parse(readFileSync(join(ROOT, 'deploy/demo/pith.yaml'), 'utf8')) as object;
-    const yaml = stringify({ ...demo, listen: undefined, health: undefined });
-    gateway = stack.use(await serve(yaml, '--set', `backends.chat.grpc=${chat.address}`));
-    browser = stack.use(await WebBrowser.launch(chromium!));
+    stage = await openStage();
   });
-  afterAll(() => stack.disposeAsync());
+  afterAll(() => stage[Symbol.asyncDispose]());
 
   const open = (): Promise<WebPage> =>
-    browser.open(`http://127.0.0.1:${gateway.adminPort}/playground`);
-  const session = (page: Page, name: string): Locator =>
-    page.getByRole('region', { name: `Session ${name}`, exact: true });
-  const messages = (page: Page, name: string): Locator => session(page, name).getByRole('log');
+    stage.browser.open(`http://127.0.0.1:${stage.gateway.adminPort}/playground`);
 
   test('two players chat after one click, and what each of them gets is shown with its time', async () => {
     await using web = await open();
     const { page } = web;
     await page.getByRole('button', { name: 'Two players' }).click();
-    await messages(page, 'bob').getByText('"room":"lobby"').last().waitFor();
-    const ann = session(page, 'ann');
+    await messagesOf(page, 'bob').getByText('"room":"lobby"').last().waitFor();
+    const ann = sessionOf(page, 'ann');
     await ann.getByRole('button', { name: 'chat.room.send' }).click();
     await ann.getByLabel('Body (JSON)').fill('{"text":"good evening"}');
     await ann.getByLabel('Body (JSON)').press('Control+Enter');
-    await messages(page, 'bob').getByText('{"from":"ann","text":"good evening"}').waitFor();
+    await messagesOf(page, 'bob').getByText('{"from":"ann","text":"good evening"}').waitFor();
     await expect
-      .poll(() => messages(page, 'ann').innerText())
+      .poll(() => messagesOf(page, 'ann').innerText())
       .toMatch(
         /→\s*request\s*chat\.room\.send\s*\d[\d.]* ms\s*\d\d:\d\d:\d\d\s*\{"text":"good evening"\}\s*Again\s*\{"code":200\}/,
       );
     await expect
-      .poll(() => messages(page, 'ann').innerText())
+      .poll(() => messagesOf(page, 'ann').innerText())
       .toMatch(/←\s*push\s*onJoin\s*\d\d:\d\d:\d\d\s*\{"name":"bob"\}/);
     await expect
       .poll(() => ann.innerText())
       .toMatch(/connected[^]*\d+ lines · 1 push · 2 answers, median /);
     // A notify has no answer, and the server's own words are a tab away.
     await ann.getByLabel('Body (JSON)').press('Control+Shift+Enter');
-    await messages(page, 'ann').getByText('⇢').waitFor();
+    await messagesOf(page, 'ann').getByText('⇢').waitFor();
     await ann.getByRole('tab', { name: 'Server' }).click();
     await expect
       .poll(() => ann.getByRole('tabpanel').innerText())
@@ -71,7 +56,7 @@ describe.skipIf(chromium === undefined)('the playground', () => {
   test('what a server sends is text, and long names break nothing', async () => {
     await using web = await open();
     const { page } = web;
-    const ann = session(page, 'ann');
+    const ann = sessionOf(page, 'ann');
     await ann.getByRole('button', { name: 'Connect' }).click();
     await ann.getByText('connected', { exact: true }).waitFor();
     const push = {
@@ -79,15 +64,15 @@ describe.skipIf(chromium === undefined)('the playground', () => {
       route: NAME.slice(0, 120),
       body: { json: { text: HTML } },
     };
-    expect(await admin(gateway, 'Push', { push })).toMatchObject({ status: 200 });
-    await messages(page, 'ann').getByText('<img src=x onerror=').waitFor();
+    expect(await admin(stage.gateway, 'Push', { push })).toMatchObject({ status: 200 });
+    await messagesOf(page, 'ann').getByText('<img src=x onerror=').waitFor();
     expect(
       await page.evaluate('document.querySelectorAll(".history img, .history script").length'),
     ).toBe(0);
     expect(await page.title()).toBe('Pith playground');
     await ann.getByLabel('Name of this session').fill(NAME);
     await page.getByRole('button', { name: NAME, exact: true }).waitFor();
-    await admin(gateway, 'Kick', { target: { all: true }, close: { reason: HTML } });
+    await admin(stage.gateway, 'Kick', { target: { all: true }, close: { reason: HTML } });
     await page.getByText(`Kicked: ${HTML}`).waitFor();
     expect(await web.overflow()).toBeLessThanOrEqual(0);
     expect(await web.serious()).toEqual([]);
@@ -96,7 +81,7 @@ describe.skipIf(chromium === undefined)('the playground', () => {
 
   test('a connection that is refused, and an address that is none, are said honestly', async () => {
     await using web = await open();
-    const ann = session(web.page, 'ann');
+    const ann = sessionOf(web.page, 'ann');
     const alert = ann.getByRole('alert');
     await ann.getByLabel('Address').fill(`ws://127.0.0.1:${await freePort()}`);
     await ann.getByRole('button', { name: 'Connect' }).click();
@@ -118,16 +103,16 @@ describe.skipIf(chromium === undefined)('the playground', () => {
 
   test('a message is copied as a command that gets the same answer', async () => {
     await using web = await open();
-    const ann = session(web.page, 'ann');
+    const ann = sessionOf(web.page, 'ann');
     await ann.getByRole('button', { name: 'Connect' }).click();
     await ann.getByRole('button', { name: 'Request' }).click();
-    await messages(web.page, 'ann').getByText('"room":"lobby"').last().waitFor();
+    await messagesOf(web.page, 'ann').getByText('"room":"lobby"').last().waitFor();
     await ann.getByRole('button', { name: 'Copy as…' }).click();
     const dialog = web.page.getByRole('dialog');
     await expect
       .poll(() => dialog.innerText())
       .toContain(
-        `pith client ws://127.0.0.1:${gateway.port} --request chat.room.join --data '{"name":"ann","room":"lobby"}'`,
+        `pith client ws://127.0.0.1:${stage.gateway.port} --request chat.room.join --data '{"name":"ann","room":"lobby"}'`,
       );
     await dialog.getByRole('tab', { name: 'pith client' }).press('ArrowLeft');
     await expect

@@ -88,7 +88,7 @@ function fixture({ route, answer }: Copied): Copy {
     answer === null
       ? 'For pith mock-backend. Send the request first, and its answer will be in it.'
       : `For pith mock-backend: it answers as the server did${isPart ? ', without the other keys of the error' : ''}.`;
-  return { title: 'Mock fixture', text: `${lines.join('\n')}\n`, note };
+  return { title: 'Mock', text: `${lines.join('\n')}\n`, note };
 }
 
 function goesTo(rule: Rule | undefined): string {

@@ -14,12 +14,14 @@ import { SessionCard } from './session-card.tsx';
 /** Of GetPlayground. */
 type Offered = { readonly listeners: readonly Listener[]; readonly rules: readonly Rule[] };
 type Gateway = {
+  /** It has answered, or it is clear that it will not: until then nobody should connect to a wrong address. */
+  readonly isAsked: boolean;
   readonly id: string;
   readonly addresses: readonly string[];
   readonly rules: readonly Rule[];
 };
 
-const NO_GATEWAY: Gateway = { id: '', addresses: [], rules: [] };
+const NO_GATEWAY: Gateway = { isAsked: false, id: '', addresses: [], rules: [] };
 
 const control = new Control();
 const players = new Players();
@@ -34,7 +36,12 @@ async function readGateway(): Promise<Gateway> {
     return address === null ? [] : [{ address, dialect: listener.dialect }];
   });
   players.offer(forBrowsers);
-  return { id: gateway, addresses: forBrowsers.map(({ address }) => address), rules };
+  return {
+    isAsked: true,
+    id: gateway,
+    addresses: forBrowsers.map(({ address }) => address),
+    rules,
+  };
 }
 
 /** The gateway of this page; an error where Control says nothing. The page works without. */
@@ -47,6 +54,7 @@ function useGateway(): [Gateway, ControlError | null, () => void] {
       setError(null);
     });
     inBackground(loaded, (problem) => {
+      setGateway((before) => ({ ...before, isAsked: true }));
       setError(
         problem instanceof ControlError ? problem : new ControlError(0, '', String(problem)),
       );
@@ -70,7 +78,7 @@ function PlaygroundPage() {
       )}
       <Bar rules={gateway.rules} />
       <div class="sessions">
-        {all.map((player) => (
+        {(gateway.isAsked ? all : []).map((player) => (
           <SessionCard
             key={player.id}
             player={player}
@@ -82,7 +90,10 @@ function PlaygroundPage() {
             onClose={() => players.remove(player)}
           />
         ))}
-        {all.length === 0 && <p class="empty">No session is open: add one above.</p>}
+        {!gateway.isAsked && <p class="empty">Asking the gateway what it offers…</p>}
+        {gateway.isAsked && all.length === 0 && (
+          <p class="empty">No session is open: add one above.</p>
+        )}
       </div>
       {asksToken && (
         <TokenDialog

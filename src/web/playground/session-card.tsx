@@ -1,5 +1,5 @@
 /** One session: where it is connected, what it sends, and what came. */
-import { useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 
 import { inBackground } from '../../background.ts';
 import type { Control } from '../shell/control.ts';
@@ -50,6 +50,10 @@ export function SessionCard({ player, control, rules, addresses, ...props }: Ses
   const [edited, setDraft] = useState<Draft | null>(null);
   const [tab, setTab] = useState<string>('messages');
   const [isCopying, setCopying] = useState(false);
+  const card = useRef<HTMLElement>(null);
+  useEffect(() => {
+    if (props.isChosen) bringIntoView(card.current!);
+  }, [props.isChosen]);
   const draft = edited ?? {
     route: first?.route ?? '',
     body: filledIn(first?.body ?? '', player.name),
@@ -62,6 +66,7 @@ export function SessionCard({ player, control, rules, addresses, ...props }: Ses
   };
   return (
     <section
+      ref={card}
       class="session card"
       aria-label={`Session ${player.name}`}
       data-chosen={props.isChosen}
@@ -111,6 +116,14 @@ export function SessionCard({ player, control, rules, addresses, ...props }: Ses
       )}
     </section>
   );
+}
+
+/** Sideways alone: the page itself stays where it is. */
+function bringIntoView(card: HTMLElement): void {
+  const box = card.parentElement!;
+  const end = card.offsetLeft + card.offsetWidth;
+  if (card.offsetLeft < box.scrollLeft || end > box.scrollLeft + box.clientWidth)
+    box.scrollLeft = card.offsetLeft;
 }
 
 function Title({

@@ -55,7 +55,6 @@ export function CopyButton({
   return (
     <button
       type="button"
-      class="quiet"
       onClick={() => {
         inBackground(copy(), () => {});
       }}

@@ -93,7 +93,7 @@ describe('a fixture of the mock backend', () => {
   const asked = { route: 'chat.room.join', uid: '', sid: 'g.1', body: {} };
 
   test('answers as the server did', () => {
-    const { text } = copy('Mock fixture', { answer: '{"code":200,"room":"a: #b"}' });
+    const { text } = copy('Mock', { answer: '{"code":200,"room":"a: #b"}' });
     expect(MockAnswers.of(text).of(asked)).toMatchObject({
       answer: { code: 200, room: 'a: #b' },
       error: null,
@@ -101,7 +101,7 @@ describe('a fixture of the mock backend', () => {
   });
 
   test('and with its error', () => {
-    const { text } = copy('Mock fixture', {
+    const { text } = copy('Mock', {
       answer: '{"code":404,"reason":"NO_ROUTE","msg":"no: \\"x\\""}',
     });
     expect(MockAnswers.of(text).of(asked)).toMatchObject({
@@ -110,7 +110,7 @@ describe('a fixture of the mock backend', () => {
   });
 
   test.each([null, 'not json', '3 bytes: ff fe 01'])('of %j it is empty, and valid', (answer) => {
-    const { text } = copy('Mock fixture', { answer });
+    const { text } = copy('Mock', { answer });
     expect(MockAnswers.of(text).of(asked).answer).toEqual({});
   });
 });
