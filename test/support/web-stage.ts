@@ -63,4 +63,8 @@ export async function playChat(page: Page): Promise<void> {
   await say('ann', 'hello bob');
   await say('bob', 'hi ann, how fast is this?');
   await say('ann', 'look at the times');
+  const heard = messagesOf(page, 'bob').getByText('look at the times');
+  await page.getByRole('button', { name: 'bob', exact: true }).click();
+  await heard.waitFor();
+  await page.getByRole('button', { name: 'ann', exact: true }).click();
 }

@@ -50,10 +50,7 @@ export function SessionCard({ player, control, rules, addresses, ...props }: Ses
   const [edited, setDraft] = useState<Draft | null>(null);
   const [tab, setTab] = useState<string>('messages');
   const [isCopying, setCopying] = useState(false);
-  const card = useRef<HTMLElement>(null);
-  useEffect(() => {
-    if (props.isChosen) bringIntoView(card.current!);
-  }, [props.isChosen]);
+  const card = useInView(props.isChosen);
   const draft = edited ?? {
     route: first?.route ?? '',
     body: filledIn(first?.body ?? '', player.name),
@@ -118,12 +115,17 @@ export function SessionCard({ player, control, rules, addresses, ...props }: Ses
   );
 }
 
-/** Sideways alone: the page itself stays where it is. */
-function bringIntoView(card: HTMLElement): void {
-  const box = card.parentElement!;
-  const end = card.offsetLeft + card.offsetWidth;
-  if (card.offsetLeft < box.scrollLeft || end > box.scrollLeft + box.clientWidth)
-    box.scrollLeft = card.offsetLeft;
+/** Brings it into view once it is chosen: sideways alone, the page itself stays where it is. */
+function useInView(isChosen: boolean) {
+  const card = useRef<HTMLElement>(null);
+  useEffect(() => {
+    const { offsetLeft, offsetWidth, parentElement } = card.current!;
+    const { scrollLeft, clientWidth } = parentElement!;
+    const isInView =
+      offsetLeft >= scrollLeft && offsetLeft + offsetWidth <= scrollLeft + clientWidth;
+    if (isChosen && !isInView) parentElement!.scrollLeft = offsetLeft;
+  }, [isChosen]);
+  return card;
 }
 
 function Title({
