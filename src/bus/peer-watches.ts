@@ -21,7 +21,7 @@ const WAITING_BYTES_MAX = 262_144;
 export type PeerWatchesParts = {
   readonly gatewayId: string;
   readonly clock: Clock;
-  readonly replies: Replies;
+  readonly replies: Pick<Replies, 'send' | 'bytesMax'>;
   readonly watches: Watches;
 };
 
