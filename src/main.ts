@@ -59,6 +59,9 @@ async function main(args: readonly string[]): Promise<void> {
       report(await (await import('./cli/inspect.ts')).inspectHealth(asked, io));
       return;
     }
+    case 'top':
+      report(await (await import('./cli/top.ts')).showTop(asked, askIo()));
+      return;
     case 'why':
       report(await (await import('./cli/why.ts')).explainWhy(asked, askIo()));
       return;

@@ -52,11 +52,14 @@ export function pageOf(
 
 /** A session with what it is doing. */
 export function sessionJsonWithStats(session: Session): SessionJson {
+  const outboxAgeMs = session.outbox.backlogMs(session.deadlines.now());
   const stats: SessionStatsJson = {
     state: session.state,
     messages: session.seq,
     in_flight: session.inFlight,
     outbox_bytes: session.outbox.unsentBytes,
+    ...(outboxAgeMs > 0 && { outbox_age: durationText(outboxAgeMs) }),
+    reconnects: session.reconnects,
     ...(session.roundTripMs >= 0 && { round_trip: durationText(session.roundTripMs) }),
     silent_for: durationText(Math.max(0, session.deadlines.silentMs)),
   };

@@ -2,9 +2,10 @@
 import { didYouMean } from '../config/problem.ts';
 import type { RoutingFacts } from '../routing/route-table.ts';
 import { type AdminPort, adminOf } from './admin-options.ts';
-import { BACKENDS, COMMAND_NAMES, COMMANDS, isCommand, SHELLS } from './commands.ts';
+import { BACKENDS, COMMAND_NAMES, COMMANDS, isCommand, SHELLS, type TopBy } from './commands.ts';
 import { HELP, type HelpedCommand, OWN_HELP, USAGE } from './help.ts';
 import { type Options, readOptions, UsageError } from './options.ts';
+import type { AskedTop } from './top.ts';
 import { isObject } from '../protocol/exact-json.ts';
 import { readyFdOf, type Supervision } from './supervision.ts';
 
@@ -42,6 +43,7 @@ export type Arguments =
       readonly log: string;
       readonly json: boolean;
     }
+  | ({ readonly command: 'top' } & AskedTop)
   | { readonly command: 'version'; readonly json: boolean }
   | { readonly command: 'schema' | 'dev' }
   | { readonly command: 'docs'; readonly folder: string; readonly isCheck: boolean }
@@ -139,6 +141,8 @@ function readOwn(command: HelpedCommand, args: readonly string[]): Arguments {
       const path = options.has('ready') ? '/readyz' : '/livez';
       return { command, config: readConfigChoice(options, positionals), path, json };
     }
+    case 'top':
+      return { command, ...readTop(options), json };
     case 'why':
       return { command, ...readWhy(options), json };
     case 'routes': {
@@ -149,6 +153,14 @@ function readOwn(command: HelpedCommand, args: readonly string[]): Arguments {
       return { command, config, route, session: readSession(options), json };
     }
   }
+}
+
+function readTop(options: Options): Omit<AskedTop, 'json'> {
+  const text = options.text('count') ?? '10';
+  const count = /^[1-9][0-9]{0,3}$/.test(text) ? Number(text) : 0;
+  if (count === 0) throw new UsageError(`--count ${text}: expected a number from 1 to 9999`);
+  const by = (options.text('by') ?? 'outbox') as TopBy;
+  return { by, count, admin: adminOf(options) };
 }
 
 function readWhy(options: Options): { about: string; admin: AdminPort; log: string } {

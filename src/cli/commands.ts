@@ -20,6 +20,10 @@ const CONFIG: OptionRules = {
 };
 const JSON_OUT: OptionRules = { json: {} };
 
+/** What `pith top` can go by. */
+export const TOP_BY = ['outbox', 'outbox-age', 'round-trip', 'reconnects', 'silence'] as const;
+export type TopBy = (typeof TOP_BY)[number];
+
 export const BACKENDS = ['go-grpc', 'go-nats', 'python', 'java', 'typescript'] as const;
 export const SHELLS = ['bash', 'zsh', 'fish'] as const;
 export const DIALECTS = ['pomelo', 'pitaya', 'nano', 'json'] as const;
@@ -69,6 +73,16 @@ const TABLE = {
     takes: 'SID|UID|REF',
     does: 'say why a request failed, or a session ended',
     options: { ...ADMIN_OPTIONS, log: { value: 'FILE', completes: 'file' }, ...JSON_OUT },
+  },
+  top: {
+    takes: '',
+    does: 'show the sessions that are worst off: slow, far away, or coming and going',
+    options: {
+      by: { value: 'MEASURE', choices: TOP_BY },
+      count: { value: 'N' },
+      ...ADMIN_OPTIONS,
+      ...JSON_OUT,
+    },
   },
   watch: {
     takes: '',

@@ -1,5 +1,6 @@
 /** What `pith help` and the commands' --help print. */
 
+import { ADMIN_HELP } from './admin-options.ts';
 import { BACKENDS, type CommandName, listCommands, SHELLS } from './commands.ts';
 
 export const USAGE = `pith: a gateway between Pomelo clients and backends in any language
@@ -103,6 +104,20 @@ containers and supervisors. Prints what is wrong.
 ${CONFIG}
 Without FILE and without a ./pith.yaml it asks 127.0.0.1:7072.
 Exit code: 0 well; 1 not; 69 nothing answered; ${CHECKED}.
+`,
+  top: `pith top [--by outbox|outbox-age|round-trip|reconnects|silence] [--count N] [--admin HOST:PORT] [--json]
+
+Shows the ten sessions of the fleet that are worst off: whose clients are slow to take what they are sent (outbox, in
+bytes; outbox-age), far away (round-trip), come and go (reconnects: sessions of the same uid that ended on its gateway in
+the last five to ten minutes), or have said nothing for long (silence).
+
+  --by MEASURE                      default outbox
+  --count N                         how many; default 10
+${ADMIN_HELP}
+  --json                            print it as one line of JSON
+  -h, --help                        print this
+
+Exit code: 0 shown; 1 the gateway refused; 64 wrong arguments; 69 nothing answered.
 `,
   why: `pith why SID|UID|REF [--admin HOST:PORT] [--token TOKEN] [--json]
        pith why SID|UID|REF --log FILE [--json]

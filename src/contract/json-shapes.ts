@@ -257,6 +257,8 @@ export type SessionStatsJson = {
   readonly outbox_bytes: number;
   readonly silent_for: string;
   readonly round_trip?: string;
+  readonly outbox_age?: string;
+  readonly reconnects?: number;
 };
 
 export function sessionJson(session: SessionFacts): SessionJson {

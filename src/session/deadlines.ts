@@ -99,6 +99,11 @@ export class Deadlines {
     this.#session.connection.ping();
   }
 
+  /** The monotonic clock. */
+  now(): number {
+    return this.#wheel.now();
+  }
+
   /** When the client was last heard, by the monotonic clock. */
   get lastHeardAt(): number {
     return this.#lastHeardAt;

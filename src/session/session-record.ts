@@ -103,6 +103,11 @@ export class SessionRecord {
     this.resuming?.changed();
   }
 
+  /** Sessions of its user that have ended lately. */
+  get reconnects(): number {
+    return this.traffic.reconnects.of(this.uid);
+  }
+
   /** So long took what the client answers at once, in milliseconds. */
   tookRoundTrip(ms: number): void {
     this.roundTripMs = ms;

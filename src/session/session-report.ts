@@ -91,6 +91,7 @@ export class SessionReport {
     const words = { reason: details.text || reason, closeReason: reason };
     const closed = { session, ...words, code, lastedMs };
     this.#events.closed(session, closed);
+    this.traffic.reconnects.ended(session.uid);
     if (session.watchers !== 0) this.watching.closed(session, end);
     this.#metrics.add('pith_sessions_closed_total', [reason]);
     this.#keep(session, end);

@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts';
 import type { Histogram } from '../telemetry/histogram.ts';
 import type { Metrics, Series } from '../telemetry/metrics.ts';
 import type { ByteCounts, TransportName } from '../transport/transport.ts';
+import { Reconnects } from './reconnects.ts';
 import type { Registry } from './registry.ts';
 import type { Session } from './session.ts';
 import type { State } from './state.ts';
@@ -24,6 +25,7 @@ export class Traffic {
   /** To clients: answers, errors among them. */
   responses = 0;
   pushes = 0;
+  readonly reconnects: Reconnects;
   readonly #bytes = new Map<TransportName, ByteCounts>();
   readonly #metrics: Metrics;
   readonly #clock: Clock;
@@ -36,6 +38,7 @@ export class Traffic {
   constructor(metrics: Metrics, clock: Clock) {
     this.#metrics = metrics;
     this.#clock = clock;
+    this.reconnects = new Reconnects(clock);
     this.#handshakes = metrics.histogram('pith_handshake_duration_seconds', []);
     metrics.watch('pith_messages_received_total', ['request'], () => this.requests);
     metrics.watch('pith_messages_received_total', ['notify'], () => this.notifies);

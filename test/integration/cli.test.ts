@@ -144,7 +144,7 @@ describe('more than a pipe holds', () => {
 
 const COMMANDS = [
   ...['dev', 'init', 'serve', 'check', 'routes', 'health', 'schema', 'client', 'mock-backend'],
-  ...['completion', 'docs', 'probe', 'version'],
+  ...['completion', 'docs', 'probe', 'top', 'version'],
 ];
 
 describe('help', () => {

@@ -310,7 +310,11 @@ type SessionStats struct {
 	SilentFor *durationpb.Duration `protobuf:"bytes,5,opt,name=silent_for,json=silentFor,proto3" json:"silent_for,omitempty"`
 	// What the client answers at once took so long, last time: the answer to its handshake, or a WebSocket ping. Absent:
 	// not measured.
-	RoundTrip     *durationpb.Duration `protobuf:"bytes,6,opt,name=round_trip,json=roundTrip,proto3" json:"round_trip,omitempty"`
+	RoundTrip *durationpb.Duration `protobuf:"bytes,6,opt,name=round_trip,json=roundTrip,proto3" json:"round_trip,omitempty"`
+	// For how long the client has taken nothing although something waits for it; absent: nothing waits.
+	OutboxAge *durationpb.Duration `protobuf:"bytes,7,opt,name=outbox_age,json=outboxAge,proto3" json:"outbox_age,omitempty"`
+	// Sessions of the same uid that ended on its gateway in the last five to ten minutes.
+	Reconnects    uint32 `protobuf:"varint,8,opt,name=reconnects,proto3" json:"reconnects,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -385,6 +389,20 @@ func (x *SessionStats) GetRoundTrip() *durationpb.Duration {
 		return x.RoundTrip
 	}
 	return nil
+}
+
+func (x *SessionStats) GetOutboxAge() *durationpb.Duration {
+	if x != nil {
+		return x.OutboxAge
+	}
+	return nil
+}
+
+func (x *SessionStats) GetReconnects() uint32 {
+	if x != nil {
+		return x.Reconnects
+	}
+	return 0
 }
 
 // A body in whichever form suits the sender; exactly one is set.
@@ -1216,7 +1234,7 @@ const file_pith_v1_session_proto_rawDesc = "" +
 	"\x04rest\x18\x10 \x01(\v2\x15.pith.v1.Session.RestR\x04rest\x1aW\n" +
 	"\x04Rest\x12&\n" +
 	"\x0fnext_page_token\x18\x01 \x01(\tR\rnextPageToken\x12'\n" +
-	"\x0fsilent_gateways\x18\x02 \x03(\tR\x0esilentGateways\"\xf4\x01\n" +
+	"\x0fsilent_gateways\x18\x02 \x03(\tR\x0esilentGateways\"\xce\x02\n" +
 	"\fSessionStats\x12\x14\n" +
 	"\x05state\x18\x01 \x01(\tR\x05state\x12\x1a\n" +
 	"\bmessages\x18\x02 \x01(\x04R\bmessages\x12\x1b\n" +
@@ -1225,7 +1243,12 @@ const file_pith_v1_session_proto_rawDesc = "" +
 	"\n" +
 	"silent_for\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\tsilentFor\x128\n" +
 	"\n" +
-	"round_trip\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\troundTrip\"m\n" +
+	"round_trip\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\troundTrip\x128\n" +
+	"\n" +
+	"outbox_age\x18\a \x01(\v2\x19.google.protobuf.DurationR\toutboxAge\x12\x1e\n" +
+	"\n" +
+	"reconnects\x18\b \x01(\rR\n" +
+	"reconnects\"m\n" +
 	"\x04Body\x12\x16\n" +
 	"\x05bytes\x18\x01 \x01(\fH\x00R\x05bytes\x12,\n" +
 	"\x04json\x18\x02 \x01(\v2\x16.google.protobuf.ValueH\x00R\x04json\x12\x14\n" +
@@ -1346,25 +1369,26 @@ var file_pith_v1_session_proto_depIdxs = []int32{
 	12, // 4: pith.v1.Session.rest:type_name -> pith.v1.Session.Rest
 	16, // 5: pith.v1.SessionStats.silent_for:type_name -> google.protobuf.Duration
 	16, // 6: pith.v1.SessionStats.round_trip:type_name -> google.protobuf.Duration
-	17, // 7: pith.v1.Body.json:type_name -> google.protobuf.Value
-	16, // 8: pith.v1.Error.retry_after:type_name -> google.protobuf.Duration
-	13, // 9: pith.v1.Error.fields:type_name -> pith.v1.Error.FieldsEntry
-	4,  // 10: pith.v1.Error.body:type_name -> pith.v1.Body
-	15, // 11: pith.v1.Patch.set:type_name -> google.protobuf.Struct
-	16, // 12: pith.v1.Close.retry_after:type_name -> google.protobuf.Duration
-	15, // 13: pith.v1.Target.where:type_name -> google.protobuf.Struct
-	0,  // 14: pith.v1.Target.scope:type_name -> pith.v1.Scope
-	8,  // 15: pith.v1.Push.target:type_name -> pith.v1.Target
-	4,  // 16: pith.v1.Push.body:type_name -> pith.v1.Body
-	1,  // 17: pith.v1.Push.delivery:type_name -> pith.v1.Delivery
-	16, // 18: pith.v1.Push.expires_in:type_name -> google.protobuf.Duration
-	9,  // 19: pith.v1.PushBatch.pushes:type_name -> pith.v1.Push
-	5,  // 20: pith.v1.PushResult.error:type_name -> pith.v1.Error
-	21, // [21:21] is the sub-list for method output_type
-	21, // [21:21] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	16, // 7: pith.v1.SessionStats.outbox_age:type_name -> google.protobuf.Duration
+	17, // 8: pith.v1.Body.json:type_name -> google.protobuf.Value
+	16, // 9: pith.v1.Error.retry_after:type_name -> google.protobuf.Duration
+	13, // 10: pith.v1.Error.fields:type_name -> pith.v1.Error.FieldsEntry
+	4,  // 11: pith.v1.Error.body:type_name -> pith.v1.Body
+	15, // 12: pith.v1.Patch.set:type_name -> google.protobuf.Struct
+	16, // 13: pith.v1.Close.retry_after:type_name -> google.protobuf.Duration
+	15, // 14: pith.v1.Target.where:type_name -> google.protobuf.Struct
+	0,  // 15: pith.v1.Target.scope:type_name -> pith.v1.Scope
+	8,  // 16: pith.v1.Push.target:type_name -> pith.v1.Target
+	4,  // 17: pith.v1.Push.body:type_name -> pith.v1.Body
+	1,  // 18: pith.v1.Push.delivery:type_name -> pith.v1.Delivery
+	16, // 19: pith.v1.Push.expires_in:type_name -> google.protobuf.Duration
+	9,  // 20: pith.v1.PushBatch.pushes:type_name -> pith.v1.Push
+	5,  // 21: pith.v1.PushResult.error:type_name -> pith.v1.Error
+	22, // [22:22] is the sub-list for method output_type
+	22, // [22:22] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_pith_v1_session_proto_init() }
