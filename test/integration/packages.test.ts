@@ -226,6 +226,13 @@ describe('the first hour with the package alone', () => {
       env: { ...env, ...set },
     });
     const [, port] = await dev.waitFor(/ {2}npx pith client ws:\/\/127\.0\.0\.1:(\d+)\n/);
+    const [, page] = /^ {2}playground (\S+)$/m.exec(dev.output())!;
+    for (const url of [
+      page!,
+      new URL('web/playground.js', page).href,
+      new URL('web/console.css', page).href,
+    ])
+      expect([url, (await fetch(url)).status]).toEqual([url, 200]);
     await using ann = await TestClient.connect(Number(port), 'ws');
     await using bob = await TestClient.connect(Number(port), 'tcp');
     await expectChat(ann, bob);
