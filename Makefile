@@ -137,7 +137,7 @@ dashboard: node24 ## write deploy/observability/dashboard.json, and what the cha
 docs: node24 ## write deploy/reference: configuration, commands, metrics, errors, Control, events, from what the gateway runs on
 	@node src/main.ts docs deploy/reference
 
-web-test: node24 tools ## use the pages of the admin port in Chromium; screenshots of every state in .cache/web
+web-test: node24 tools $(CLIENT_MODULES) $(ORACLE_MODULES) ## use the pages of the admin port in Chromium; screenshots of every state in .cache/web
 	@test -t 1 || export NO_COLOR=1; vitest run --config test/web/vitest.config.ts
 
 pictures: setup ## take README's pictures of both pages: a chat, and two gateways with players for four minutes; Chromium

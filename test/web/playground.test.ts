@@ -217,6 +217,38 @@ describe('what goes wrong is said', () => {
     expect(web.faults).toEqual([]);
   });
 
+  test('a user block that is no JSON, and one that is no object', async () => {
+    await using web = await open();
+    const ann = sessionOf(web.page, 'ann');
+    await ann.getByLabel('Handshake user (JSON)').fill('{token}');
+    await web.page.getByRole('button', { name: 'Two players' }).click();
+    await expect
+      .poll(() => ann.getByRole('alert').innerText())
+      .toMatch(/^The handshake's user block: Not JSON/);
+    await ann.getByLabel('Handshake user (JSON)').fill('[1, "x"]');
+    await ann.getByRole('button', { name: 'Connect' }).click();
+    await Promise.race([
+      connected(web),
+      ann
+        .getByText(/^No connection|handshake/)
+        .first()
+        .waitFor(),
+    ]);
+    expect(web.faults).toEqual([]);
+  });
+
+  test('a browser that keeps nothing', async () => {
+    await using web = await open();
+    await web.page.addInitScript(`
+      for (const name of ['localStorage', 'sessionStorage'])
+        Object.defineProperty(window, name, { get() { throw new DOMException('denied', 'SecurityError'); } });`);
+    await web.page.reload();
+    await web.page.getByLabel('Theme').selectOption('dark');
+    await sessionOf(web.page, 'ann').getByRole('button', { name: 'Connect' }).click();
+    await connected(web);
+    expect(web.faults).toEqual([]);
+  });
+
   test('a flood of pushes: the page draws on, and keeps the newest', async () => {
     await using web = await open();
     const ann = sessionOf(web.page, 'ann');

@@ -10,7 +10,7 @@ import { inBackground } from '../../background.ts';
 import { monotonicMs, now } from '../shell/clock.ts';
 import type { Tone } from '../shell/notice.tsx';
 import { type Address, readAddress, whyUnreachable } from './address.ts';
-import { compact, textOf } from './body.ts';
+import { compact, problemOf, textOf } from './body.ts';
 import { type Definitions, definitionsOf, NO_DEFINITIONS } from './offers.ts';
 
 /** Messages that a session keeps; the oldest go first. */
@@ -92,6 +92,11 @@ export class Player {
     const { address } = this;
     if ('problem' in address) {
       this.#end(address.problem);
+      return;
+    }
+    const userProblem = problemOf(this.settings.user);
+    if (userProblem !== '') {
+      this.#end(`The handshake's user block: ${userProblem}`);
       return;
     }
     await this.disconnect();

@@ -2,6 +2,7 @@
 import type { Dialect } from '../../client/client.ts';
 import { inBackground } from '../../background.ts';
 import { after } from '../shell/clock.ts';
+import { keep, kept } from '../shell/kept.ts';
 import { filledIn, type Offer } from './offers.ts';
 import { Player, type Settings } from './player.ts';
 
@@ -24,11 +25,11 @@ export class Players {
   #isUntouched: boolean;
 
   constructor() {
-    const kept = keptSettings();
-    this.#isUntouched = kept === null;
+    const before = keptSettings();
+    this.#isUntouched = before === null;
     this.#defaults = {
       ...{ address: `ws://${location.hostname}:3010`, dialect: 'pomelo', user: '{}' },
-      ...kept,
+      ...before,
     };
     this.add();
   }
@@ -108,12 +109,12 @@ export class Players {
 
 /** Where one connected last. The user block may hold a token, and is not kept. */
 export function keepSettings({ address, dialect }: Settings): void {
-  localStorage.setItem(KEY, JSON.stringify({ address, dialect }));
+  keep('browser', KEY, JSON.stringify({ address, dialect }));
 }
 
 function keptSettings(): Partial<Settings> | null {
   try {
-    const { address, dialect } = JSON.parse(localStorage.getItem(KEY) ?? '') as Partial<Settings>;
+    const { address, dialect } = JSON.parse(kept('browser', KEY)) as Partial<Settings>;
     return typeof address === 'string' && typeof dialect === 'string' ? { address, dialect } : null;
   } catch {
     return null;

@@ -2,6 +2,7 @@
  * Control from a page: `POST v1/<Method>` on the port that the page came from, with the token in `Authorization`.
  * Relative, so that a proxy may put a folder in front.
  */
+import { keep, kept } from './kept.ts';
 
 /** Characters of one line of a stream; a longer one ends it. */
 const LINE_CHARS_MAX = 16 * 1024 * 1024;
@@ -34,7 +35,7 @@ export class Control {
 
   constructor() {
     // Only this tab has it, and only until it is closed. Never a cookie, which browsers would send by themselves.
-    this.#token = sessionStorage.getItem(TOKEN_KEY) ?? '';
+    this.#token = kept('tab', TOKEN_KEY);
   }
 
   get hasToken(): boolean {
@@ -44,8 +45,7 @@ export class Control {
   /** '': forgets it. */
   setToken(token: string): void {
     this.#token = token.trim();
-    if (this.#token === '') sessionStorage.removeItem(TOKEN_KEY);
-    else sessionStorage.setItem(TOKEN_KEY, this.#token);
+    keep('tab', TOKEN_KEY, this.#token);
   }
 
   /**

@@ -1,4 +1,5 @@
 /** Light and dark: as the system has it, until somebody chooses. */
+import { keep, kept } from './kept.ts';
 
 export type Theme = 'system' | 'light' | 'dark';
 
@@ -6,14 +7,13 @@ const KEY = 'pith.theme';
 const THEMES: readonly Theme[] = ['system', 'light', 'dark'];
 
 export function chosenTheme(): Theme {
-  const kept = localStorage.getItem(KEY);
-  return THEMES.find((theme) => theme === kept) ?? 'system';
+  const before = kept('browser', KEY);
+  return THEMES.find((theme) => theme === before) ?? 'system';
 }
 
 /** Applies it to the page, and keeps it for both pages. */
 export function chooseTheme(theme: Theme): void {
-  if (theme === 'system') localStorage.removeItem(KEY);
-  else localStorage.setItem(KEY, theme);
+  keep('browser', KEY, theme === 'system' ? '' : theme);
   applyTheme(theme);
 }
 
