@@ -53,12 +53,8 @@ async function main(args: readonly string[]): Promise<void> {
     case 'routes':
       report(await (await import('./cli/inspect.ts')).inspectRoute(asked, configIo()));
       return;
-    case 'health': {
-      const say = (line: string): void => complain(`${line}\n`);
-      const io = { ...configIo(), say, clock: systemClock };
-      report(await (await import('./cli/inspect.ts')).inspectHealth(asked, io));
-      return;
-    }
+    case 'health':
+      return health(asked);
     case 'top':
       report(await (await import('./cli/top.ts')).showTop(asked, askIo()));
       return;
@@ -276,6 +272,12 @@ async function client(args: readonly string[]): Promise<void> {
   process.exit(
     await runClient({ args, stdin, stdout, stderr, clock: systemClock, version: VERSION }),
   );
+}
+
+async function health(asked: Extract<Arguments, { readonly command: 'health' }>): Promise<void> {
+  const say = (line: string): void => complain(`${line}\n`);
+  const io = { ...configIo(), say, clock: systemClock };
+  report(await (await import('./cli/inspect.ts')).inspectHealth(asked, io));
 }
 
 async function watch(args: readonly string[]): Promise<void> {
