@@ -50,7 +50,7 @@ async function worst({ by, count, admin }: AskedTop, clock: Clock): Promise<Foun
     // The last line says what is missing.
     const rest = (lines.at(-1)?.['rest'] ?? {}) as Fields;
     const { next_page_token: next, silent_gateways: silent } = rest;
-    for (const one of listOf(silent)) found.silent.add(String(one));
+    for (const one of listOf(silent)) found.silent.add(cell(one));
     found.sessions += all.length;
     found.rows.push(...all.map((session) => rowOf(session, by)).filter(({ value }) => value > 0));
     found.rows.sort((a, b) => b.value - a.value).splice(count);
@@ -113,7 +113,7 @@ function tableOf(rows: readonly Row[], sessions: number, by: TopBy): string {
     cell(session['sid']),
     cell(session['uid']) || '-',
     cell(session['remote_ip']),
-    `${String(stats['outbox_bytes'] ?? 0)} B`,
+    `${cell(stats['outbox_bytes']) || '0'} B`,
     cell(stats['outbox_age']) || '-',
     cell(stats['round_trip']) || '-',
     cell(stats['reconnects']) || '-',
@@ -132,6 +132,6 @@ function tableOf(rows: readonly Row[], sessions: number, by: TopBy): string {
 
 /** Without what would move the cursor: it may be a client's word. */
 function cell(value: unknown): string {
-  const text = value === undefined || value === null ? '' : String(value as string | number);
+  const text = typeof value === 'string' || typeof value === 'number' ? String(value) : '';
   return text.replace(/[^\x20-\x7e\u00a0-\uffff]/g, '?').slice(0, CELL_CHARS_MAX);
 }
