@@ -6,12 +6,14 @@
  * gateway of the other generation away before they are ready, would wait for ever. So a generation is the newest, too,
  * if one of its gateways has started after the last of the newest one, and `TURN_MS` have passed since. While a rollout
  * goes on, its gateways start one after the other, and one of the older label that was only restarted, or added, does
- * not have the last start for so long. Where nothing starts for `STILL_MS`, all take newcomers: whatever the rollout
- * waits for, it is not kept up by this.
+ * not have the last start for so long. Where no gateway starts, drains or is not there yet for `QUIET_MS`, all take
+ * newcomers: Kubernetes may have no place for another start, as when somebody goes back while two newer ones are ready and
+ * the older ones are not. So they do where nothing starts for `STILL_MS`, whatever the rollout waits for.
  */
 import type { Member } from './members.ts';
 
 export const TURN_MS = 120_000;
+export const QUIET_MS = 180_000;
 export const STILL_MS = 900_000;
 /** Those that were started within this time of each other are of the same age: messages take some time. */
 const SAME_AGE_MS = 250;
@@ -61,12 +63,19 @@ function turnedAt({ firstAt, starts }: Generation, lastAt: number, now: number):
 /**
  * Whether this gateway is of an older generation, and the newer ones have room for all: for those that they have, and
  * for those of everybody else.
+ *
+ * @param changedAt When a gateway was last known that takes no clients yet, or none any more.
  */
-export function areNewerOnesReady(members: readonly Member[], now: number): boolean {
+export function areNewerOnesReady(
+  members: readonly Member[],
+  now: number,
+  changedAt: number,
+): boolean {
   const some = sameScope(members);
   const own = some.find(({ isOwn }) => isOwn)!;
   const lastAt = Math.max(...some.map(({ startedAt }) => startedAt));
-  if (own.generation === '' || now - lastAt >= STILL_MS) return false;
+  const isStill = now - lastAt >= STILL_MS || now - Math.max(lastAt, changedAt) >= QUIET_MS;
+  if (own.generation === '' || isStill) return false;
   const all = ranked(some, now);
   const rank = all.findIndex(({ label }) => label === own.generation);
   const newer = new Set(

@@ -42,6 +42,8 @@ export class Placement {
   readonly #parts: PlacementParts;
   readonly #again: Timeout;
   #why: keyof typeof WHY | '' = '';
+  /** When a gateway was last known that takes no clients yet, or none any more; time of the clock. */
+  #changedAt = -Infinity;
   #onChange: () => void = () => {};
 
   constructor(parts: PlacementParts) {
@@ -84,9 +86,10 @@ export class Placement {
     wheel.set(this.#again, LOOK_MS);
     const all = members.all();
     const now = clock.now();
+    if (sameScope(all).some(({ room }) => room === 0)) this.#changedAt = now;
     const { generations } = live.config.drain;
     rebalance.look(all);
-    const isOlder = generations && areNewerOnesReady(all, now);
+    const isOlder = generations && areNewerOnesReady(all, now, this.#changedAt);
     const why = isOlder ? 'generation' : rebalance.isMoving ? 'rebalance' : ''; // prettier-ignore
     if (why === this.#why) return;
     if (isOlder || this.#why === 'generation') {

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 
 import { areNewerOnesReady, newestOf } from '../../../src/placement/generations.ts';
+import { PlacedFleet } from './fleet.ts';
 import type { Member } from '../../../src/placement/members.ts';
 
 const NOW = 10_000_000;
@@ -26,7 +27,9 @@ function fleet(...texts: string[]): Member[] {
   return texts.map((text, i) => member(text, { isOwn: i === 0 }));
 }
 
-const sendsAway = (members: readonly Member[], now = NOW) => areNewerOnesReady(members, now);
+/** @param changedAt When a gateway was last on its way. */
+const sendsAway = (members: readonly Member[], now = NOW, changedAt = now) =>
+  areNewerOnesReady(members, now, changedAt);
 
 describe('a rollout', () => {
   test('whoever is of the older generation sends newcomers to the newer one, which does not', () => {
@@ -148,4 +151,40 @@ test('where nothing has started for a quarter of an hour, nobody sends newcomers
   const members = fleet('a 900', 'b 10');
   expect(sendsAway(members, NOW + 14 * MINUTE)).toBe(true);
   expect(sendsAway(members, NOW + 15 * MINUTE)).toBe(false);
+});
+
+test('a gateway that drains for long is on its way all the time, and no more once it is gone', async () => {
+  const yaml = (generation: string): string =>
+    `generation: ${generation}\ndrain: { generations: true }\n`;
+  const placed = new PlacedFleet(yaml('a'), 2);
+  await placed.pass(20 * MINUTE);
+  placed.add(yaml('b'));
+  await placed.pass(4 * SECOND);
+  const [draining, old] = placed.gateways;
+  const says = 'gateways of a newer generation take new clients';
+  expect(old!.placement.elsewhere).toBe(says);
+  draining!.placement.stop();
+  await placed.pass(10 * MINUTE);
+  expect(old!.placement.elsewhere).toBe(says);
+  placed.gateways.shift();
+  for (const { members } of placed.gateways) members.left(draining!.id);
+  await placed.pass(179 * SECOND);
+  expect(old!.placement.elsewhere).toBe(says);
+  await placed.pass(3 * SECOND);
+  expect(old!.placement.elsewhere).toBe('');
+});
+
+describe('where nothing is on its way for three minutes, neither', () => {
+  const members = fleet('a 900', 'b 10');
+
+  test('since the last start', () => {
+    expect(sendsAway(members, NOW + 169 * SECOND, -Infinity)).toBe(true);
+    expect(sendsAway(members, NOW + 171 * SECOND, -Infinity)).toBe(false);
+  });
+
+  test('since the last one had drained, however long that took', () => {
+    const drainedAt = NOW + 10 * MINUTE;
+    expect(sendsAway(members, drainedAt + 179 * SECOND, drainedAt)).toBe(true);
+    expect(sendsAway(members, drainedAt + 180 * SECOND, drainedAt)).toBe(false);
+  });
 });
