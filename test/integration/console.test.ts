@@ -7,6 +7,7 @@ import { admin } from '../support/admin.ts';
 import { layCable } from '../support/cable.ts';
 import { type ConsoleStage, goTo, LONG_NAME, startConsoleStage } from '../support/console-stage.ts';
 import { serve } from '../support/serve.ts';
+import { PATIENCE_MS } from '../support/wait.ts';
 import { type View, WebBrowser, type WebPage } from '../support/web-page.ts';
 
 const chromium = findChromium();
@@ -172,6 +173,7 @@ describe.skipIf(chromium === undefined)('the console', () => {
     // What was there stays.
     expect(await row(page, 'this one').count()).toBe(1);
     cable.mend();
+    await page.waitForResponse(/ListGateways/, { timeout: PATIENCE_MS });
     await expect.poll(() => lost.count()).toBe(0);
     expect(web.faults).toEqual([]);
   });
