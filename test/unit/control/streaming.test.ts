@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 
 import { systemClock } from '../../../src/clock.ts';
 import { sendAll } from '../../../src/control/streaming.ts';
+import { ManualClock } from '../../support/clock.ts';
 
 /** Counts up to `end`, and says how far it was asked, and whether it was let go. */
 function counting(end: number) {
@@ -90,4 +91,34 @@ test('what goes wrong is the caller’s to tell', async () => {
   await expect(
     sendAll(failing, taker, systemClock, (answer) => taker.write(answer)),
   ).rejects.toThrow('lost');
+});
+
+test('a taker that stays and takes nothing for 30 s is given up', async () => {
+  const clock = new ManualClock();
+  const { state, answers } = counting(1_000);
+  const taker = new SlowTaker(4);
+  const sent = sendAll(answers, taker, clock, (answer) => taker.write(answer));
+  const outcome = expect(sent).rejects.toThrow('the answers are not read');
+  await settled();
+  clock.advance(29_999);
+  await settled();
+  expect(state).toEqual({ asked: 4, over: false });
+  clock.advance(1);
+  await outcome;
+  expect(state.over).toBe(true);
+});
+
+test('answers hear at once that their taker has gone, though none is written', async () => {
+  const taker = new SlowTaker(4);
+  async function* waiting(gone: AbortSignal): AsyncIterable<object> {
+    yield {};
+    await new Promise((resolve) => {
+      gone.addEventListener('abort', resolve);
+    });
+  }
+  const sent = sendAll(waiting, taker, systemClock, (answer) => taker.write(answer));
+  await settled();
+  taker.destroy();
+  await sent;
+  expect(taker.listenerCount('cancelled')).toBe(0);
 });
