@@ -140,9 +140,11 @@ docs: node24 ## write deploy/reference: configuration, commands, metrics, errors
 web-test: node24 tools $(CLIENT_MODULES) $(ORACLE_MODULES) ## use the pages of the admin port in Chromium; screenshots of every state in .cache/web
 	@test -t 1 || export NO_COLOR=1; vitest run --config test/web/vitest.config.ts
 
-pictures: setup ## take README's pictures of both pages: a chat, and two gateways with players for four minutes; Chromium
+pictures: setup ## make the pictures of deploy/pictures: both pages in Chromium, the dashboard and a trace; seven minutes
 	@node test/web/pictures.ts
 	@node test/tools/pictures.ts
+	@sh test/observability/tools.sh
+	@node test/observability/picture.ts
 
 web: node24 ## build the pages /playground and /console from src/web into src/gen/web
 	@node deploy/package/web.ts

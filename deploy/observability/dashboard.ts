@@ -220,6 +220,12 @@ export const ROWS: readonly Row[] = [
         '99th percentile. Beyond limits.event_loop_lag new requests are refused.',
       ),
       graph(
+        'CPU',
+        'short',
+        [[`rate(process_cpu_seconds_total{${OF}}${WINDOW})`, '{{instance}}']],
+        'In cores. A gateway uses about one.',
+      ),
+      graph(
         'Memory',
         'bytes',
         [[`process_resident_memory_bytes{${OF}}`, '{{instance}}']],
@@ -245,7 +251,7 @@ export const ROWS: readonly Row[] = [
         ],
         'All of these should be 0.',
       ),
-    ],
+    ].map((panel, i) => ({ ...panel, width: i === 4 ? 4 : 5 })),
   },
 ];
 

@@ -14,8 +14,9 @@ export function metricsPage(): string {
     heading(1, 'Metrics'),
     "`/metrics` on the health port, in Prometheus' text format. The values of labels come from tables of the gateway or " +
       'from its configuration, never from clients: `backend` is a name of `backends`, `reason` of ' +
-      '`pith_sessions_closed_total` a [close reason](errors.md#close-reasons), and `outcome` of `pith_requests_total` is ' +
-      '`OK` or an [error](errors.md#errors).',
+      '`pith_sessions_closed_total` a [close reason](errors.md#close-reasons), that of `pith_connections_refused_total` one of ' +
+      '[these](errors.md#refused-connections), and `outcome` of `pith_requests_total` is `ok`, `client_gone`, an ' +
+      '[error](errors.md#errors), or `BACKEND` for an error that only the backend knows.',
     table(['metric', 'kind', 'labels', 'meaning'], rows),
   );
 }

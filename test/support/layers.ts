@@ -109,7 +109,7 @@ export const RULES: Rules = {
 
   // Beside that path.
   'discovery/': ['type config/', 'type placement/', 'config/address.ts', 'config/consul-service.ts', 'type transport/pem.ts', 'type telemetry/log.ts', 'node:http', 'node:https', 'node:net'],
-  'reference/': ['failures/advice.ts', 'config/', 'control/contract-files.ts', 'control/roles.ts', 'session/close-reason.ts', 'telemetry/instruments.ts', '@bufbuild/protobuf', 'zod'],
+  'reference/': ['auth/jwt/token.ts', 'transport/refused.ts', 'failures/advice.ts', 'config/', 'control/contract-files.ts', 'control/roles.ts', 'session/close-reason.ts', 'telemetry/instruments.ts', '@bufbuild/protobuf', 'zod'],
   'explain/':   ['config/', 'routing/', 'upstream/http/path.ts', 'upstream/method/schema-check.ts', 'upstream/nats/subjects.ts'],
   'faults.ts':  ['telemetry/log-throttle.ts', ...SEEN],
   'telemetry/': ['config/', 'timer-wheel.ts', 'pino', '@opentelemetry/api', '@opentelemetry/sdk-node', '@opentelemetry/resources', '@opentelemetry/sdk-metrics', '@opentelemetry/exporter-trace-otlp-http', '@opentelemetry/exporter-trace-otlp-proto', '@opentelemetry/exporter-metrics-otlp-http', '@opentelemetry/exporter-metrics-otlp-proto', 'node:fs', 'node:perf_hooks', 'node:inspector'],

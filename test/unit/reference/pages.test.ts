@@ -12,6 +12,7 @@ import { contractFiles } from '../../../src/control/contract-files.ts';
 import { METHOD_RULES } from '../../../src/control/roles.ts';
 import { REASONS } from '../../../src/errors.ts';
 import { CLOSE_REASONS } from '../../../src/session/close-reason.ts';
+import { REFUSALS } from '../../../src/transport/refused.ts';
 import { INSTRUMENTS } from '../../../src/telemetry/instruments.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
@@ -37,6 +38,7 @@ describe('has a row for every', () => {
     ['metric', 'metrics.md', () => Object.keys(INSTRUMENTS)],
     ['error', 'errors.md', () => Object.keys(REASONS)],
     ['close reason', 'errors.md', () => Object.keys(CLOSE_REASONS)],
+    ['refused connection', 'errors.md', () => Object.keys(REFUSALS)],
     ['method of Control', 'control.md', () => Object.keys(METHOD_RULES)],
   ])('%s', (_what, page, names) => {
     expect([...new Set(names())].filter((name) => !firstCells(page).has(name))).toEqual([]);
