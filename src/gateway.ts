@@ -124,7 +124,7 @@ export class Gateway {
     this.#wheel = new TimerWheel(clock);
     this.#faults = new Faults(clock, log, metrics);
     const live = { config };
-    const kept = { failures: new Failures(), troubles: new BackendTroubles() };
+    const kept = { failures: new Failures(config.log.client_ip), troubles: new BackendTroubles() };
     const shared = { ...parts, live, gatewayId: this.id, wheel: this.#wheel, metrics, ...kept };
     const capacity = autoLimits(config.limits, parts.resources, config.auth.mode !== 'none');
     const outboxes = new Outboxes(clock, capacity.outboxesBytes, config.limits.fanout.per_turn);

@@ -81,3 +81,20 @@ export class Networks {
     return family !== 0 && this.#list.check(address, family === 4 ? 'ipv4' : 'ipv6');
   }
 }
+
+/** How much of a client's address people see: `log.client_ip`. */
+export type ClientIp = 'full' | 'masked' | 'off';
+
+/** Groups of an IPv6 address that stay when it is masked: what a provider gives to a site. [RFC 6177 2] */
+const SITE_GROUPS = 3;
+
+/** An address as people see it; masked: the network of 24 bits that it is in, or of 48 bits. What is no address is left out. */
+export function shownAddress(address: string, how: ClientIp): string {
+  if (how === 'full' || address === '') return address;
+  if (how === 'off') return '';
+  const plain = ipAddress(address);
+  if (isIPv4(plain)) return `${plain.slice(0, plain.lastIndexOf('.'))}.0/24`;
+  const block = addressBlock(plain);
+  if (block === '') return '';
+  return `${ipAddress(`${block.split(':').slice(0, SITE_GROUPS).join(':')}::`)}/48`;
+}

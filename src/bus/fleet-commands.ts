@@ -9,6 +9,7 @@ import {
   type Push,
   type Target,
 } from '../contract/commands.ts';
+import { type ClientIp, shownAddress } from '../ip.ts';
 import type { Session } from '../session/session.ts';
 import { nameRefusal } from '../session/changes.ts';
 import type { Bus, GroupChange, Page, PeerCall, PushOutcome, StatusKind } from './bus.ts';
@@ -66,10 +67,18 @@ const NO_TARGET = failure('BAD_ARGUMENT', 'target is empty: give sids, uids, gro
 
 export class FleetCommands {
   readonly #gatewayId: string;
+  readonly #clientIp: ClientIp;
   readonly #sessionCommands: SessionCommands;
   readonly #bus: Bus;
 
-  constructor(gatewayId: string, sessionCommands: SessionCommands, bus: Bus) {
+  /** @param clientIp `log.client_ip` */
+  constructor(
+    gatewayId: string,
+    sessionCommands: SessionCommands,
+    bus: Bus,
+    clientIp: ClientIp = 'full',
+  ) {
+    this.#clientIp = clientIp;
     this.#gatewayId = gatewayId;
     this.#sessionCommands = sessionCommands;
     this.#bus = bus;
@@ -173,7 +182,8 @@ export class FleetCommands {
     const parts = [{ gateway: this.#gatewayId, ...own }, ...answers];
     const all = merged(parts);
     const more = all.length > page.limit || parts.some((part) => part.more);
-    return { sessions: all.slice(0, page.limit), more, silentGateways };
+    const sessions = all.slice(0, page.limit).map((session) => this.#shown(session));
+    return { sessions, more, silentGateways };
   }
 
   /** Sessions join groups, or leave them, wherever they are. */
@@ -249,6 +259,17 @@ export class FleetCommands {
 
   /** @param stats With what it is doing. */
   async get(sid: string, stats = false): Promise<SessionJson | Failure> {
+    const found = await this.#find(sid, stats);
+    return isFailure(found) ? found : this.#shown(found);
+  }
+
+  /** For people: backends get the whole address. */
+  #shown(session: SessionJson): SessionJson {
+    if (this.#clientIp === 'full') return session;
+    return { ...session, remote_ip: shownAddress(session.remote_ip, this.#clientIp) };
+  }
+
+  async #find(sid: string, stats: boolean): Promise<SessionJson | Failure> {
     const session = this.#sessionCommands.bySid(sid);
     if (session !== undefined) return stats ? sessionJsonWithStats(session) : sessionJson(session);
     if (this.#isOwn(sid)) return failure('NO_SESSION');

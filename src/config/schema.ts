@@ -173,6 +173,11 @@ const logSchema = z
       'debug prints the route table at start and a line for every message.',
     ),
     format: choice(['auto', 'json', 'pretty'], 'auto', 'auto: pretty on a terminal, else json.'),
+    client_ip: choice(
+      ['full', 'masked', 'off'],
+      'full',
+      "Clients' addresses in the log and in what Control shows; masked: the first 24 bits of IPv4, 48 of IPv6. Backends get them whole.",
+    ),
   })
   .prefault({})
   .describe('Logs, on standard output.');

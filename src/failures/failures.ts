@@ -2,6 +2,7 @@
  * The last failures on this gateway: of each session the last few, and of all of them no more than a fixed number. A
  * session without a failure costs nothing, and neither does a message that succeeds.
  */
+import { type ClientIp, shownAddress } from '../ip.ts';
 import { parseRef } from '../ref.ts';
 import { bounded, type FailureRecord } from './failure-record.ts';
 
@@ -27,9 +28,15 @@ type Kept = {
 };
 
 export class Failures {
+  readonly #clientIp: ClientIp;
   readonly #bySid = new Map<string, Kept[]>();
   readonly #ordinary = new Queue();
   readonly #others = new Queue();
+
+  /** @param clientIp `log.client_ip` */
+  constructor(clientIp: ClientIp = 'full') {
+    this.#clientIp = clientIp;
+  }
 
   /** How many are kept. */
   get size(): number {
@@ -40,7 +47,9 @@ export class Failures {
     const sid = parseRef(record.ref)?.sid ?? record.ref;
     const isOrdinary = record.what === 'session' && ORDINARY.has(record.reason);
     const queue = isOrdinary ? this.#ordinary : this.#others;
-    const kept: Kept = { record: bounded(record), sid, queue, older: null, newer: null };
+    const remoteIp = shownAddress(record.remoteIp, this.#clientIp);
+    const shown = bounded({ ...record, remoteIp });
+    const kept: Kept = { record: shown, sid, queue, older: null, newer: null };
     const own = this.#bySid.get(sid);
     if (own === undefined) this.#bySid.set(sid, [kept]);
     else if (own.push(kept) > FAILURES_PER_SESSION_MAX) this.#drop(own[0]!);

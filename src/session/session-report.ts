@@ -161,7 +161,15 @@ function byOf({ reason, details }: SessionEnd): By {
 }
 
 /** Counts of the client's messages, what was sent to it, and the bytes of its socket. */
-function trafficOf({ seq, outbox, connection }: Session): Readonly<Record<string, number>> {
+function trafficOf({
+  seq,
+  outbox,
+  connection,
+  roundTripMs,
+}: Session): Readonly<Record<string, number>> {
   const { readBytes, sentBytes } = connection;
-  return { messages: seq, sent: outbox.sent, bytesIn: readBytes, bytesOut: sentBytes };
+  return {
+    ...{ messages: seq, sent: outbox.sent, bytesIn: readBytes, bytesOut: sentBytes },
+    ...(roundTripMs >= 0 && { roundTripMs: Math.round(roundTripMs) }),
+  };
 }

@@ -3,6 +3,7 @@ import { pino, type Logger } from 'pino';
 
 import { type Clock, within } from '../clock.ts';
 import type { LogConfig } from '../config/schema.ts';
+import { type ClientIp, shownAddress } from '../ip.ts';
 import { RecentLines } from './recent-lines.ts';
 
 export type Log = Pick<Logger, 'debug' | 'info' | 'warn' | 'error' | 'level' | 'flush' | 'child'>;
@@ -82,11 +83,13 @@ export type LogOptions = {
   readonly write: (line: string) => void;
   /** Gets each of them too, as JSON in either format. */
   readonly alsoTo?: Pick<RecentLines, 'take'>;
+  /** `log.client_ip`; absent: full. */
+  readonly clientIp?: ClientIp;
 };
 
 export function makeLog(options: LogOptions): Log {
   const { clock } = options;
-  const { alsoTo, format } = options;
+  const { alsoTo, clientIp = 'full', format } = options;
   const write = (line: string): void => {
     options.write(format === 'json' ? line : prettyLine(line));
     alsoTo?.take(line);
@@ -96,10 +99,28 @@ export function makeLog(options: LogOptions): Log {
       level: options.level,
       base: null,
       timestamp: () => `,"time":"${new Date(clock.wallNow()).toISOString()}"`,
-      formatters: { level: (label) => ({ level: label }) },
+      formatters: {
+        level: (label) => ({ level: label }),
+        ...(clientIp !== 'full' && { log: (fields) => withoutAddress(fields, clientIp) }),
+      },
     },
     { write },
   );
+}
+
+/** Where lines have a client's address: of a session, and of a connection that is none yet. */
+const ADDRESSES = ['remoteIp', 'remoteAddress'] as const;
+
+/** The one place where addresses are kept from the log, so that no line is forgotten. */
+function withoutAddress(fields: Record<string, unknown>, how: ClientIp): Record<string, unknown> {
+  const shown = { ...fields };
+  for (const name of ADDRESSES) {
+    const address = fields[name];
+    if (typeof address !== 'string') continue;
+    if (how === 'off') delete shown[name];
+    else shown[name] = shownAddress(address, how);
+  }
+  return shown;
 }
 
 /** `12:00:01.250 info  listening  url=…` */
@@ -114,7 +135,7 @@ function prettyLine(json: string): string {
 /** The log of a process, on its standard output. A reader that goes away does not take the gateway down. */
 export function logOn(
   stdout: LogOutput & { readonly isTTY?: boolean; on(event: 'error', fn: () => void): unknown },
-  { level, format }: LogConfig,
+  { level, format, client_ip: clientIp }: LogConfig,
   clock: Clock,
 ): { log: Log; sink: LogSink; recentLines: RecentLines } {
   const recentLines = new RecentLines();
@@ -122,7 +143,7 @@ export function logOn(
     log.warn({ dropped }, 'log lines dropped; stdout was not read in time');
   });
   const log = makeLog({
-    ...{ clock, level },
+    ...{ clock, level, clientIp },
     format: format === 'auto' ? (stdout.isTTY ? 'pretty' : 'json') : format,
     write: (line) => {
       sink.write(line);

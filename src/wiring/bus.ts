@@ -130,7 +130,7 @@ export function makeBus(shared: MakeBusParts): BusParts {
   nats?.bus.attachOrders(orders);
   nats?.bus.attach(registry, sessionCommands, { gate, uids, watches });
   const placement = makePlacement({ ...shared, nats, registry });
-  const fleetCommands = new FleetCommands(gatewayId, sessionCommands, bus);
+  const fleetCommands = new FleetCommands(gatewayId, sessionCommands, bus, config.log.client_ip);
   const fleetWatches = new FleetWatches({ ...shared, watches, channel: bus.watching });
   const resume = makeResume(shared, { bus, nats, registry, sessionCommands });
   const bytesMax = config.limits.outbox;

@@ -59,6 +59,7 @@ export async function startGateway(
     log: makeLog({
       clock: systemClock,
       level: result.config.log.level,
+      clientIp: result.config.log.client_ip,
       format: 'json',
       write: (line) => void log.push(JSON.parse(line) as LogLine),
       alsoTo: recentLines,

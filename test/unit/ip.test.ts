@@ -2,7 +2,14 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 
-import { addressBlock, ipAddress, Networks, parseNetwork, plainAddress } from '../../src/ip.ts';
+import {
+  addressBlock,
+  ipAddress,
+  Networks,
+  parseNetwork,
+  plainAddress,
+  shownAddress,
+} from '../../src/ip.ts';
 
 test.each([
   ['192.0.2.1', '192.0.2.1'],
@@ -150,4 +157,18 @@ test('addresses count as one if their first 64 bits are the same, and only then'
       }
     }),
   );
+});
+
+test.each([
+  ['203.0.113.77', '203.0.113.0/24'],
+  ['2001:db8:1:2:3:4:5:6', '2001:db8:1::/48'],
+  ['2001:db8::7', '2001:db8::/48'],
+  ['::1', '::/48'],
+  ['::ffff:203.0.113.77', '203.0.113.0/24'],
+  ['@unix', ''],
+  ['', ''],
+])('%s, masked, is %s', (address, masked) => {
+  expect(shownAddress(address, 'masked')).toBe(masked);
+  expect(shownAddress(address, 'full')).toBe(address);
+  expect(shownAddress(address, 'off')).toBe('');
 });

@@ -8,6 +8,7 @@ test('a variable beats the file, a flag beats the variable', () => {
   expect(load('log: { level: error, format: pretty }', { env, flags }).log).toEqual({
     level: 'debug',
     format: 'json',
+    client_ip: 'full',
   });
 });
 

@@ -94,3 +94,17 @@ describe('a reader that', () => {
     ]);
   });
 });
+
+test.each([
+  ['full', { remoteIp: '203.0.113.77', remoteAddress: '2001:db8::7' }],
+  ['masked', { remoteIp: '203.0.113.0/24', remoteAddress: '2001:db8::/48' }],
+  ['off', {}],
+] as const)("log.client_ip %s: a client's address in a line", (clientIp, shown) => {
+  const lines: Record<string, unknown>[] = [];
+  const write = (line: string): void =>
+    void lines.push(JSON.parse(line) as Record<string, unknown>);
+  const log = makeLog({ clock: new ManualClock(), level: 'info', format: 'json', write, clientIp });
+  log.info({ sid: 'g.1', remoteIp: '203.0.113.77', remoteAddress: '2001:db8::7' }, 'text');
+  const { time: _, ...fields } = lines[0]!;
+  expect(fields).toEqual({ level: 'info', sid: 'g.1', ...shown, msg: 'text' });
+});
